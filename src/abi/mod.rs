@@ -1,0 +1,14 @@
+//! What both sides of a message speak: object pointers, selectors, C structs, type encodings.
+//!
+//! This is the ground floor of the crate. Nothing here calls anything: the driver above and the
+//! embedded runtime below meet on these types.
+
+mod encoding;
+mod family;
+mod structs;
+mod types;
+
+pub use encoding::{Encode, Encoding, EncodingError, MethodEncoding};
+pub use family::{Family, colons, is_selector};
+pub use structs::{MTLOrigin, MTLRegion, MTLSize, NSRange};
+pub use types::{Bool, Class, Id, Imp, Method, Protocol, Sel};

@@ -1,0 +1,74 @@
+//! The C structs that Metal's methods take and return by value.
+
+/// Width, height and depth: of a grid, of a threadgroup, of a texture region.
+///
+/// ```
+/// use aruminium::MTLSize;
+/// assert_eq!(MTLSize::from((64, 1, 1)), MTLSize { width: 64, height: 1, depth: 1 });
+/// ```
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[allow(missing_docs)] // The fields are the three words above.
+pub struct MTLSize {
+    pub width: usize,
+    pub height: usize,
+    pub depth: usize,
+}
+
+/// The first pixel of a texture region.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[allow(missing_docs)] // Coordinates.
+pub struct MTLOrigin {
+    pub x: usize,
+    pub y: usize,
+    pub z: usize,
+}
+
+/// A box of pixels in a texture.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct MTLRegion {
+    /// Where the box begins.
+    pub origin: MTLOrigin,
+    /// How far it reaches.
+    pub size: MTLSize,
+}
+
+/// A run of indices.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct NSRange {
+    /// The first index.
+    pub location: usize,
+    /// How many there are.
+    pub length: usize,
+}
+
+impl From<(usize, usize, usize)> for MTLSize {
+    #[inline(always)]
+    fn from((width, height, depth): (usize, usize, usize)) -> Self {
+        Self { width, height, depth }
+    }
+}
+
+impl From<MTLSize> for (usize, usize, usize) {
+    #[inline(always)]
+    fn from(size: MTLSize) -> Self {
+        (size.width, size.height, size.depth)
+    }
+}
+
+impl From<(usize, usize, usize)> for MTLOrigin {
+    #[inline(always)]
+    fn from((x, y, z): (usize, usize, usize)) -> Self {
+        Self { x, y, z }
+    }
+}
+
+impl From<std::ops::Range<usize>> for NSRange {
+    #[inline(always)]
+    fn from(range: std::ops::Range<usize>) -> Self {
+        Self { location: range.start, length: range.end.saturating_sub(range.start) }
+    }
+}

@@ -1,0 +1,5 @@
+//! A Metal compute driver: one line a method, no overhead in the hot loop, and it runs anywhere.
+
+pub mod abi;
+
+pub use abi::{MTLOrigin, MTLRegion, MTLSize, NSRange};
