@@ -1,5 +1,12 @@
 //! A Metal compute driver: one line a method, no overhead in the hot loop, and it runs anywhere.
 
 pub mod abi;
+#[doc(hidden)]
+pub mod objc {
+    //! Ownership, pools, blocks, and the door.
+    pub mod link;
+}
+#[cfg(not(target_vendor = "apple"))]
+mod soft;
 
 pub use abi::{MTLOrigin, MTLRegion, MTLSize, NSRange};
