@@ -20,12 +20,18 @@ macro_rules! __sent_type {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __answer {
-    ([unchecked $($how:ident)*] [] $answer:expr) => { $answer.0 };
-    ([$($how:ident)*] [] $answer:expr) => { $answer };
+    ([unchecked $($how:ident)*] [] $answer:expr) => {
+        $answer.0
+    };
+    ([$($how:ident)*] [] $answer:expr) => {
+        $answer
+    };
     ([$($how:ident)*] [or $fail:expr] $answer:expr) => {
         $answer.map_err(|error| $fail(::std::string::String::from(error)))
     };
-    ([$($how:ident)*] [else $fail:expr] $answer:expr) => { $answer.map_err(|_| $fail) };
+    ([$($how:ident)*] [else $fail:expr] $answer:expr) => {
+        $answer.map_err(|_| $fail)
+    };
 }
 
 /// The words that may stand before a selector: `class`, `autoreleased`, `unchecked`.
@@ -213,7 +219,9 @@ macro_rules! __require_unsafe {
 macro_rules! __require_instance {
     ($name:ident [class]) => {
         compile_error!(concat!(
-            "`", stringify!($name), "` is a method of the class, which an IMP table of its objects ",
+            "`",
+            stringify!($name),
+            "` is a method of the class, which an IMP table of its objects ",
             "cannot hold",
         ));
     };

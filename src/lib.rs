@@ -1,4 +1,14 @@
 //! A Metal compute driver: one line a method, no overhead in the hot loop, and it runs anywhere.
+//!
+//! * [`metal_class!`] declares a class, a method a line: a message, an entry of a table of
+//!   pre-resolved implementations, a direct method that calls through the table, and a row of
+//!   reflection data.
+//! * [`msg!`] sends any message to any object; [`imp_table!`] makes a table alone.
+//! * [`objc`] is what they expand to, and [`objc::link`] is the one place that knows the system.
+//! * [`foundation`] wraps the few classes of Foundation that Metal's methods take and return.
+//!
+//! On hosts that have no Objective-C the crate brings its own: the same functions under the same
+//! names.
 
 pub mod abi;
 pub mod objc;
@@ -15,3 +25,14 @@ pub use objc::autorelease_pool;
 
 #[doc(hidden)]
 pub use paste::paste as __paste;
+
+/// The code in the pages is run as tests.
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("../README.md")]
+    mod readme {}
+    #[doc = include_str!("../macros/README.md")]
+    mod macros {}
+    #[doc = include_str!("../specs/macros.md")]
+    mod specs_macros {}
+}

@@ -23,7 +23,7 @@ pub use argument::{ArgList, Argument, Arguments, Trailing, catches};
 pub use block::{Block, BlockFn, BlockPtr};
 pub use class::CachedClass;
 pub use error::MessageError;
-pub use object::{ClassState, Object, ObjcClass, Receiver};
+pub use object::{ClassState, ObjcClass, Object, Receiver};
 pub use pool::autorelease_pool;
 pub use reflect::{ClassInfo, Level, MethodInfo, Nullability};
 pub use returned::{Fallible, Ownership, Return, Sent, Success, Unchecked};

@@ -60,7 +60,11 @@ pub struct ClassInfo {
 
 impl ClassInfo {
     #[doc(hidden)]
-    pub const fn new(rust: &'static str, objc: &'static str, methods: &'static [MethodInfo]) -> Self {
+    pub const fn new(
+        rust: &'static str,
+        objc: &'static str,
+        methods: &'static [MethodInfo],
+    ) -> Self {
         Self { rust, objc, methods }
     }
 }
@@ -94,9 +98,15 @@ impl MethodInfo {
                 digit(colons(selector)),
             ]);
         }
-        let nullability =
-            if catches::<R>(selector) { Nullability::Error } else { R::NULLABILITY };
-        Self { name, selector, level, result: R::Raw::ENCODING, arguments: A::ENCODINGS, nullability }
+        let nullability = if catches::<R>(selector) { Nullability::Error } else { R::NULLABILITY };
+        Self {
+            name,
+            selector,
+            level,
+            result: R::Raw::ENCODING,
+            arguments: A::ENCODINGS,
+            nullability,
+        }
     }
 
     /// What the selector says about ownership.
@@ -127,8 +137,10 @@ impl MethodInfo {
             if method.is_nil() {
                 return None;
             }
-            let text = CStr::from_ptr(link::method_getTypeEncoding(method)).to_string_lossy().into_owned();
-            let same = text.parse::<MethodEncoding>().is_ok_and(|found| found.same_abi(&self.encoding()));
+            let text =
+                CStr::from_ptr(link::method_getTypeEncoding(method)).to_string_lossy().into_owned();
+            let same =
+                text.parse::<MethodEncoding>().is_ok_and(|found| found.same_abi(&self.encoding()));
             Some((text, same))
         }
     }

@@ -23,7 +23,10 @@ impl Ownership {
     /// What the selector's family says, unless the declaration leaves the object autoreleased.
     pub const fn of(selector: &str, autoreleased: bool) -> Self {
         if Family::of(selector).returns_owned() {
-            assert!(!autoreleased, "a method of this family returns an object that the caller owns");
+            assert!(
+                !autoreleased,
+                "a method of this family returns an object that the caller owns"
+            );
             Self::Owned
         } else if autoreleased {
             Self::Autoreleased

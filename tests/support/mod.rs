@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How many objects of the class have died.
-pub static DEALLOCATED: AtomicUsize = AtomicUsize::new(0);
+pub(crate) static DEALLOCATED: AtomicUsize = AtomicUsize::new(0);
 
 /// One method of a class to be made: its selector, its encoding, its function.
 #[macro_export]
@@ -25,7 +25,7 @@ macro_rules! method {
 }
 
 /// Makes a class, with instance methods and class methods.
-pub fn make_class(
+pub(crate) fn make_class(
     name: &str,
     superclass: &str,
     methods: &[(&str, &str, Imp)],
@@ -54,7 +54,7 @@ pub fn make_class(
 }
 
 /// The class `AruminiumProbe`, made on first use.
-pub fn probe_class() -> Class {
+pub(crate) fn probe_class() -> Class {
     static CLASS: OnceLock<Class> = OnceLock::new();
     *CLASS.get_or_init(|| {
         make_class(
