@@ -103,7 +103,7 @@ macro_rules! __send_fn {
             $crate::__answer!([$($how)*] [$($fail)*] unsafe {
                 $crate::objc::send::<_, $crate::__sent_type!([$($how)*] [$($ret)?] [$($fail)*])>(
                     $receiver,
-                    $crate::selector!($($sel)+),
+                    $crate::__cached_selector!($($sel)+),
                     $crate::__call!($Objc [$($how)*] [$($sel)+]),
                     ($($arg,)* <$crate::__trailing!([$($how)*] [$($ret)?] [$($fail)*] [$($sel)+])>::NEW,),
                 )

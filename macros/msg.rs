@@ -54,7 +54,7 @@ macro_rules! __msg {
         use $crate::objc::Receiver as _;
         $crate::objc::send_checked::<_, $ret>(
             $receiver.receiver(),
-            $crate::selector!($($sel)+),
+            $crate::__cached_selector!($($sel)+),
             $crate::objc::Call {
                 method: concat!("[", $crate::__selector_text!($($sel)+), "]"),
                 ownership: const {

@@ -12,11 +12,18 @@
 /// ```
 #[macro_export]
 macro_rules! selector {
+    ($($text:tt)+) => { $crate::__cached_selector!($($text)+).get() };
+}
+
+/// A reference to the selector's static.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __cached_selector {
     ($($text:tt)+) => {{
         static SELECTOR: $crate::objc::CachedSelector = $crate::objc::CachedSelector::new(
             concat!($crate::__selector_text!($($text)+), "\0"),
         );
-        SELECTOR.get()
+        &SELECTOR
     }};
 }
 

@@ -8,7 +8,9 @@
 use super::block::{Block, BlockPtr};
 use super::object::{ObjcClass, Object};
 use super::returned::Return;
+use super::selector::CachedSelector;
 use super::string;
+use super::variant::messenger;
 use crate::abi::{Bool, Encode, Id, Imp, MTLOrigin, MTLSize, Sel};
 use std::cell::Cell;
 use std::ffi::c_void;
@@ -60,6 +62,12 @@ pub trait ArgList: Copy {
     ///
     /// As the method itself asks for.
     unsafe fn call<R: Encode>(self, function: Self::Fn<R>, receiver: Id, selector: Sel) -> R;
+    /// A function to call in the messenger's place for the first message of a selector that is not
+    /// registered yet: in place of the selector it takes the address of the [`CachedSelector`].
+    ///
+    /// It has the method's own type so that the way taken by every later message keeps nothing on
+    /// the stack for this one.
+    fn first<R: Encode>() -> Self::Fn<R>;
 }
 
 macro_rules! arg_list {
@@ -87,6 +95,27 @@ macro_rules! arg_list {
                 let ($($word,)*) = self;
                 // SAFETY: passed on to the caller.
                 unsafe { function(receiver, selector, $($word),*) }
+            }
+
+            fn first<Ret: Encode>() -> Self::Fn<Ret> {
+                #[cold]
+                #[inline(never)]
+                #[allow(non_snake_case)] // As above.
+                unsafe extern "C" fn first<Ret: Encode, $($word: Encode),*>(
+                    receiver: Id,
+                    cached: Sel,
+                    $($word: $word),*
+                ) -> Ret {
+                    // SAFETY: the caller passes the address of a static `CachedSelector`, and the
+                    // rest as the method asks for.
+                    unsafe {
+                        let selector = (*cached.as_ptr().cast::<CachedSelector>()).get();
+                        let words = ($($word,)*);
+                        let function = <($($word,)*) as ArgList>::typed::<Ret>(messenger::<Ret>());
+                        words.call(function, receiver, selector)
+                    }
+                }
+                first::<Ret, $($word),*>
             }
         }
     };

@@ -27,8 +27,20 @@ impl CachedSelector {
     /// behind it is the runtime's, and the runtime does its own synchronisation to read it.
     #[inline(always)]
     pub fn get(&self) -> Sel {
+        self.registered().unwrap_or_else(|| self.register())
+    }
+
+    /// The selector, if it was registered already.
+    #[inline(always)]
+    pub(super) fn registered(&self) -> Option<Sel> {
         let registered = self.registered.load(Ordering::Relaxed);
-        if registered.is_null() { self.register() } else { Sel::from_ptr(registered) }
+        (!registered.is_null()).then(|| Sel::from_ptr(registered))
+    }
+
+    /// Where this static is, for [`first`](super::ArgList::first).
+    #[inline(always)]
+    pub(super) fn address(&'static self) -> *mut c_void {
+        std::ptr::from_ref(self).cast_mut().cast()
     }
 
     /// The selector's text.

@@ -3,21 +3,22 @@
 use super::argument::{ArgList, Arguments};
 use super::link;
 use super::returned::{Ownership, Return, Sent};
+use super::selector::CachedSelector;
 use super::variant::messenger;
 use crate::abi::{Encode, Encoding, Id, MethodEncoding, Sel};
 use std::ffi::{CStr, CString};
 
-/// Sends a message with the words of its arguments, and answers the word it returns.
+/// The answer of nil to a message that returns a struct in memory: nobody would write it.
 #[inline(always)]
-unsafe fn send_words<L: ArgList, R: Encode>(receiver: Id, selector: Sel, words: L) -> R {
-    if size_of::<R>() > 16 && receiver.is_nil() {
-        // Nobody writes a struct that nil should have returned in memory.
-        // SAFETY: `Encode` promises that zero is a value.
-        return unsafe { std::mem::zeroed() };
-    }
-    // SAFETY: the messenger passes everything on to a method of the type that the caller promises.
-    unsafe { words.call(L::typed::<R>(messenger::<R>()), receiver, selector) }
+fn nil_answer<R: Encode>(receiver: Id) -> Option<R> {
+    // SAFETY: `Encode` promises that zero is a value.
+    (size_of::<R>() > 16 && receiver.is_nil()).then(|| unsafe { std::mem::zeroed() })
 }
+
+/// Marks a way that is taken once: a branch is cheaper than making both ways' values.
+#[cold]
+#[inline(always)]
+fn unlikely() {}
 
 /// What is known of a call before it is made.
 #[derive(Clone, Copy, Debug)]
@@ -38,14 +39,26 @@ pub struct Call {
 #[inline(always)]
 pub unsafe fn send<A: Arguments, R: Return>(
     receiver: Id,
-    selector: Sel,
+    selector: &'static CachedSelector,
     call: Call,
     arguments: A,
 ) -> R {
+    // The selector comes first: what follows is then laid out once, for either function.
+    let (function, selector) = match selector.registered() {
+        // SAFETY: the messenger passes everything on to a method of the type that the caller promises.
+        Some(selector) => (unsafe { A::List::typed::<R::Raw>(messenger::<R::Raw>()) }, selector),
+        None => {
+            unlikely();
+            (A::List::first::<R::Raw>(), Sel::from_ptr(selector.address()))
+        }
+    };
     let held = arguments.hold();
     // SAFETY: passed on to the caller; `held` keeps what the words point to until the end.
     unsafe {
-        let raw = send_words::<A::List, R::Raw>(receiver, selector, A::list(&held));
+        let raw = match nil_answer::<R::Raw>(receiver) {
+            Some(zero) => zero,
+            None => A::list(&held).call(function, receiver, selector),
+        };
         R::from_raw(raw, Sent::new(call, A::caught(&held)))
     }
 }
@@ -60,13 +73,13 @@ pub unsafe fn send<A: Arguments, R: Return>(
 #[inline(always)]
 pub unsafe fn send_checked<A: Arguments, R: Return>(
     receiver: Id,
-    selector: Sel,
+    selector: &'static CachedSelector,
     call: Call,
     arguments: A,
 ) -> R {
     if cfg!(debug_assertions) {
         // SAFETY: the receiver is nil or an object.
-        unsafe { check::<A, R>(receiver, selector) }
+        unsafe { check::<A, R>(receiver, selector.get()) }
     }
     // SAFETY: passed on to the caller.
     unsafe { send(receiver, selector, call, arguments) }
@@ -107,10 +120,13 @@ pub(super) fn encoding_of(result: &str, arguments: &[&[&str]]) -> MethodEncoding
 ///
 /// # Safety
 ///
-/// As for [`send`].
+/// As for [`send`]; if the receiver is nil, `R` fits in registers.
 pub(super) unsafe fn bare<L: ArgList, R: Encode>(receiver: Id, selector: &CStr, words: L) -> R {
     // SAFETY: passed on to the caller.
-    unsafe { send_words(receiver, link::sel_registerName(selector.as_ptr()), words) }
+    unsafe {
+        let selector = link::sel_registerName(selector.as_ptr());
+        words.call(L::typed::<R>(messenger::<R>()), receiver, selector)
+    }
 }
 
 /// The C string of a text that has no NUL in it, or up to the first one.
