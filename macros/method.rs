@@ -128,6 +128,7 @@ macro_rules! __method_info {
             stringify!($name),
             $crate::__selector_text!($($sel)+),
             $crate::__how!(level [$($how)*]),
+            $crate::__how!(autoreleased [$($how)*]),
         )
     };
 }

@@ -1,9 +1,9 @@
 //! What a user sees when a declaration is wrong.
 //!
 //! Each file in `tests/ui` is a program that must not compile. A comment `//~ ERROR: text` says
-//! what its errors must tell, on the line where the compiler should point, or anywhere in the file
-//! when it stands alone on the first line. Only our own words are compared, so that the test holds
-//! for every version of the compiler.
+//! what one of its errors must tell: the one of the line it stands on, or any when it stands on a
+//! line of its own. Whole messages are not compared, so that the test holds for every version of the
+//! compiler.
 
 use std::collections::BTreeMap;
 use std::fs;

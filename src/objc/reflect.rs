@@ -83,6 +83,7 @@ impl MethodInfo {
         name: &'static str,
         selector: &'static str,
         level: Level,
+        autoreleased: bool,
     ) -> Self {
         let words = count(A::ENCODINGS);
         if words != colons(selector) {
@@ -96,6 +97,16 @@ impl MethodInfo {
                 selector,
                 "] takes ",
                 digit(colons(selector)),
+            ]);
+        }
+        if autoreleased && Family::of(selector).returns_owned() {
+            const_panic(&[
+                class,
+                "::",
+                name,
+                " cannot be `autoreleased`: [",
+                selector,
+                "] gives its object to the caller",
             ]);
         }
         let nullability = if catches::<R>(selector) { Nullability::Error } else { R::NULLABILITY };

@@ -5,6 +5,6 @@ aruminium::metal_class! {
     pub unsafe fn fence() -> Device = autoreleased [newFence];
 }
 
-//~ ERROR: a method of this family returns an object that the caller owns
+//~ ERROR: Device::fence cannot be `autoreleased`: [newFence] gives its object to the caller
 
 fn main() {}
