@@ -1,9 +1,9 @@
-#![allow(missing_docs)] // The macros of criterion make functions without.
-
 //! What one message costs: the limit is a call through a plain function pointer.
 //!
 //! Four ways to the same method, for none, one and three integers and for two `MTLSize`s: the
 //! function pointer, the IMP table, `msg!`, and a send that looks its selector up each time.
+
+#![allow(missing_docs)] // The macros of criterion make functions without.
 
 use aruminium::abi::{Class, Id, Imp, MTLSize, Sel};
 use aruminium::objc::{Object, link};
@@ -15,12 +15,12 @@ use std::hint::black_box;
 
 metal_class! {
     /// An object whose methods do next to nothing.
-    pub class Target: AruminiumBenchTarget, table, direct FastTarget<'a>;
+    class Target: AruminiumBenchTarget, table, direct FastTarget<'a>;
 
-    pub fn zero() -> usize = [zero];
-    pub fn one(a: usize) -> usize = [one:];
-    pub fn three(a: usize, b: usize, c: usize) -> usize = [three:b:c:];
-    pub fn sizes(grid: MTLSize, group: MTLSize) = [sizes:group:];
+    fn zero() -> usize = [zero];
+    fn one(a: usize) -> usize = [one:];
+    fn three(a: usize, b: usize, c: usize) -> usize = [three:b:c:];
+    fn sizes(grid: MTLSize, group: MTLSize) = [sizes:group:];
 }
 
 unsafe extern "C" fn zero(_: Id, _: Sel) -> usize {
@@ -46,11 +46,11 @@ fn target() -> Target {
     /// A function without its type.
     macro_rules! imp {
         ($function:ident as $ty:ty) => {
-            // SAFETY: a function pointer, called again only with its own type.
-            unsafe { std::mem::transmute::<$ty, Imp>($function) }
+            std::mem::transmute::<$ty, Imp>($function)
         };
     }
-    // SAFETY: the class is new, and the encodings are those of the functions.
+    // SAFETY: the class is new, the encodings are those of the functions, and a function is called
+    // only with its own type.
     unsafe {
         let root = link::objc_getClass(c"NSObject".as_ptr());
         let class: Class = link::objc_allocateClassPair(root, c"AruminiumBenchTarget".as_ptr(), 0);

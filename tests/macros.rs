@@ -20,40 +20,40 @@ enum ProbeError {
 
 metal_class! {
     /// An object with a method of every shape.
-    pub class Probe: AruminiumProbe, table, direct FastProbe<'a>;
+    class Probe: AruminiumProbe, table, direct FastProbe<'a>;
 
     /// A plain value.
-    pub fn answer() -> usize = [answer];
-    pub fn half(value: f64) -> f64 = [half:];
-    pub fn not(value: bool) -> bool = [not:];
+    fn answer() -> usize = [answer];
+    fn half(value: f64) -> f64 = [half:];
+    fn not(value: bool) -> bool = [not:];
     /// Structs in and out, as a tuple and as itself.
-    pub fn grow(size: (usize, usize, usize), by: usize) -> (usize, usize, usize) = [grow:by:];
-    pub fn grow_size(size: MTLSize, by: usize) -> MTLSize = [grow:by:];
-    pub fn sum(bytes: &[u8]) -> usize = [sum:length:];
-    pub fn length_of(text: &str) -> usize = [lengthOf:];
-    pub fn length_of_maybe(text: Option<&str>) -> usize = [lengthOf:];
+    fn grow(size: (usize, usize, usize), by: usize) -> (usize, usize, usize) = [grow:by:];
+    fn grow_size(size: MTLSize, by: usize) -> MTLSize = [grow:by:];
+    fn sum(bytes: &[u8]) -> usize = [sum:length:];
+    fn length_of(text: &str) -> usize = [lengthOf:];
+    fn length_of_maybe(text: Option<&str>) -> usize = [lengthOf:];
     /// Objects, by all rules of ownership.
-    pub fn itself() -> Probe = [itself];
-    pub fn new_probe() -> Probe = [newProbe];
-    pub fn maybe_itself() -> Option<Probe> = [itself];
-    pub fn nothing() -> Option<Probe> = [nothing];
-    pub fn never_nothing() -> Probe = [nothing];
-    pub unsafe fn itself_autoreleased() -> Probe = autoreleased [itself];
-    pub unsafe fn nothing_unchecked() -> Probe = unchecked [nothing];
-    pub unsafe fn itself_unchecked_autoreleased() -> Probe = unchecked autoreleased [itself];
+    fn itself() -> Probe = [itself];
+    fn new_probe() -> Probe = [newProbe];
+    fn maybe_itself() -> Option<Probe> = [itself];
+    fn nothing() -> Option<Probe> = [nothing];
+    fn never_nothing() -> Probe = [nothing];
+    unsafe fn itself_autoreleased() -> Probe = autoreleased [itself];
+    unsafe fn nothing_unchecked() -> Probe = unchecked [nothing];
+    unsafe fn itself_unchecked_autoreleased() -> Probe = unchecked autoreleased [itself];
     /// Strings.
-    pub fn name() -> String = [name];
-    pub fn no_name() -> Option<String> = [nothing];
+    fn name() -> String = [name];
+    fn no_name() -> Option<String> = [nothing];
     /// Failures.
-    pub fn probe_or_fail(fail: bool) -> Result<Probe, MessageError> = [probeOrFail:error:];
-    pub fn probe_or_words(fail: bool) -> Result<Probe, ProbeError> = [probeOrFail:error:] or ProbeError::Words;
-    pub fn try_or_fail(fail: bool) -> Result<(), MessageError> = [tryOrFail:error:];
-    pub fn nothing_or_words() -> Result<Probe, ProbeError> = [nothing] or ProbeError::Words;
-    pub fn nothing_or_else() -> Result<Probe, ProbeError> = [nothing] else ProbeError::Nothing;
+    fn probe_or_fail(fail: bool) -> Result<Probe, MessageError> = [probeOrFail:error:];
+    fn probe_or_words(fail: bool) -> Result<Probe, ProbeError> = [probeOrFail:error:] or ProbeError::Words;
+    fn try_or_fail(fail: bool) -> Result<(), MessageError> = [tryOrFail:error:];
+    fn nothing_or_words() -> Result<Probe, ProbeError> = [nothing] or ProbeError::Words;
+    fn nothing_or_else() -> Result<Probe, ProbeError> = [nothing] else ProbeError::Nothing;
     /// Objects as arguments.
-    pub fn same(a: &Probe, b: Option<&Probe>) -> bool = [same:as:];
-    pub fn count_of(probes: &[&Probe]) -> usize = [countOf:count:];
-    pub fn call(block: &Block<(usize,), usize>, value: usize) -> usize = [call:with:];
+    fn same(a: &Probe, b: Option<&Probe>) -> bool = [same:as:];
+    fn count_of(probes: &[&Probe]) -> usize = [countOf:count:];
+    fn call(block: &Block<(usize,), usize>, value: usize) -> usize = [call:with:];
 }
 
 metal_class! {
@@ -65,7 +65,7 @@ metal_class! {
 
 metal_class! {
     /// Methods that the class's author left out.
-    pub trait ProbeExt for Probe;
+    trait ProbeExt for Probe;
     /// With documentation.
     fn answer_again() -> usize = [answer];
     unsafe fn half_unsafe(value: f64) -> f64 = [half:];
