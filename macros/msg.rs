@@ -52,16 +52,19 @@ macro_rules! __msg {
     };
     (@send [$receiver:expr] [$ret:ty] [$($sel:tt)+] [$($arg:expr,)*] $catches:literal) => {{
         use $crate::objc::Receiver as _;
-        $crate::objc::send_checked::<_, $ret>(
-            $receiver.receiver(),
-            $crate::__cached_selector!($($sel)+),
-            $crate::objc::Call {
-                method: concat!("[", $crate::__selector_text!($($sel)+), "]"),
-                ownership: const {
-                    $crate::objc::Ownership::of($crate::__selector_text!($($sel)+), false)
+        // A `match` keeps what its subject borrows from alive to its end.
+        match ($receiver.receiver(), ($($arg,)* $crate::objc::Trailing::<$catches>::NEW,)) {
+            (receiver, arguments) => $crate::objc::send_checked::<_, $ret, _>(
+                receiver,
+                $crate::__cached_selector!($($sel)+),
+                $crate::objc::Call {
+                    method: concat!("[", $crate::__selector_text!($($sel)+), "]"),
+                    ownership: const {
+                        $crate::objc::Ownership::of($crate::__selector_text!($($sel)+), false)
+                    },
                 },
-            },
-            ($($arg,)* $crate::objc::Trailing::<$catches>::NEW,),
-        )
+                move || arguments,
+            ),
+        }
     }};
 }

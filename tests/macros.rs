@@ -223,6 +223,14 @@ fn messages_of_one_off_calls() {
         assert_eq!(other.as_raw(), probe.as_raw());
         assert_eq!(msg!(probe_class(), [class] -> aruminium::abi::Class), probe_class());
         msg!(probe, [answer]); // An answer may be left where it is.
+
+        // What the receiver and the arguments borrow from lives until the message is answered.
+        let new = || msg!(probe_class(), [new] -> Probe);
+        assert_eq!(msg!(new(), [same: new().as_raw(), as: new().as_raw()] -> bool), false);
+        assert_eq!(
+            msg!(probe, [lengthOf: &aruminium::foundation::NSString::from("four")] -> usize),
+            4
+        );
     }
 }
 

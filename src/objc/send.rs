@@ -29,7 +29,7 @@ pub struct Call {
     pub ownership: Ownership,
 }
 
-/// Sends a message; the macros' wrappers end here.
+/// Sends a message; the macros' wrappers end here. The closure gives the arguments.
 ///
 /// # Safety
 ///
@@ -37,13 +37,14 @@ pub struct Call {
 /// demands are met.
 #[doc(hidden)]
 #[inline(always)]
-pub unsafe fn send<A: Arguments, R: Return>(
+pub unsafe fn send<A: Arguments, R: Return, F: FnOnce() -> A>(
     receiver: Id,
     selector: &'static CachedSelector,
     call: Call,
-    arguments: A,
+    arguments: F,
 ) -> R {
-    // The selector comes first: what follows is then laid out once, for either function.
+    // The selector comes first, and the arguments are a closure, so that a struct among them is
+    // copied once: to where the function takes it.
     let (function, selector) = match selector.registered() {
         // SAFETY: the messenger passes everything on to a method of the type that the caller promises.
         Some(selector) => (unsafe { A::List::typed::<R::Raw>(messenger::<R::Raw>()) }, selector),
@@ -52,7 +53,7 @@ pub unsafe fn send<A: Arguments, R: Return>(
             (A::List::first::<R::Raw>(), Sel::from_ptr(selector.address()))
         }
     };
-    let held = arguments.hold();
+    let held = arguments().hold();
     // SAFETY: passed on to the caller; `held` keeps what the words point to until the end.
     unsafe {
         let raw = match nil_answer::<R::Raw>(receiver) {
@@ -71,11 +72,11 @@ pub unsafe fn send<A: Arguments, R: Return>(
 /// As for [`send`].
 #[doc(hidden)]
 #[inline(always)]
-pub unsafe fn send_checked<A: Arguments, R: Return>(
+pub unsafe fn send_checked<A: Arguments, R: Return, F: FnOnce() -> A>(
     receiver: Id,
     selector: &'static CachedSelector,
     call: Call,
-    arguments: A,
+    arguments: F,
 ) -> R {
     if cfg!(debug_assertions) {
         // SAFETY: the receiver is nil or an object.
