@@ -42,7 +42,8 @@
 ///   argument.
 ///
 /// The declaration is a promise: that the class answers the selector with these types, and that a
-/// method declared without `unsafe` cannot be misused.
+/// method declared without `unsafe` cannot be misused. The type stays on its thread unless you say
+/// otherwise: write `unsafe impl Send` and `Sync` where Apple documents the class as thread-safe.
 #[macro_export]
 macro_rules! metal_class {
     // A twin calls through a table, so it needs one.
@@ -270,6 +271,7 @@ macro_rules! __class_twin {
         $vis struct $Twin<$a> {
             object: $crate::abi::Id,
             imps: &$a $Table,
+            of: ::std::marker::PhantomData<&$a $Class>,
         }
 
         impl<$a> $Twin<$a> {
@@ -278,7 +280,7 @@ macro_rules! __class_twin {
             $vis fn new(object: &$a $Class, imps: &$a $Table) -> Option<Self> {
                 let object = object.as_raw();
                 // SAFETY: a wrapped object is alive.
-                unsafe { imps.matches(object) }.then_some(Self { object, imps })
+                unsafe { imps.matches(object) }.then_some(Self { object, imps, of: ::std::marker::PhantomData })
             }
 
             /// The pointer to the object.

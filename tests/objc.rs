@@ -225,12 +225,18 @@ fn foundation_keeps_what_it_is_given() {
 
 const NSLOCALIZED_DESCRIPTION: &str = "NSLocalizedDescription";
 
+/// An object that any thread may use: the probe's methods are pure.
+struct Shared(Object);
+
+unsafe impl Send for Shared {}
+unsafe impl Sync for Shared {}
+
 /// Many threads retain, release, autorelease and send; every object dies exactly once.
 #[test]
 fn threads_share_objects() {
     let _alone = alone();
     let before = deaths();
-    let objects: Arc<Vec<Object>> = Arc::new((0..32).map(|_| new_probe()).collect());
+    let objects: Arc<Vec<Shared>> = Arc::new((0..32).map(|_| Shared(new_probe())).collect());
     let rounds = if std::env::var("ARUMINIUM_TEST_SCALE").is_ok_and(|scale| scale == "small") {
         200
     } else {
@@ -241,7 +247,7 @@ fn threads_share_objects() {
             let objects = Arc::clone(&objects);
             scope.spawn(move || {
                 for round in 0..rounds {
-                    let object = &objects[(thread * 7 + round) % objects.len()];
+                    let Shared(object) = &objects[(thread * 7 + round) % objects.len()];
                     autorelease_pool(|| unsafe {
                         let copy = object.clone();
                         link::objc_autorelease(link::objc_retain(copy.as_raw()));

@@ -240,3 +240,15 @@ impl NSData {
         unsafe { std::slice::from_raw_parts(bytes, len) }.to_vec()
     }
 }
+
+/// Says of classes that any thread may use their objects.
+macro_rules! thread_safe {
+    ($($class:ident),+) => {$(
+        // SAFETY: Foundation's immutable value classes are thread-safe, and so are their counts.
+        unsafe impl Send for $class {}
+        // SAFETY: as above.
+        unsafe impl Sync for $class {}
+    )+};
+}
+
+thread_safe!(NSString, NSError, NSNumber, NSURL, NSData);

@@ -4,8 +4,11 @@ use super::link;
 use super::reflect::ClassInfo;
 use crate::abi::{Class, Id};
 use std::fmt;
+use std::marker::PhantomData;
 
 /// A pointer to an object, released on drop if it is owned.
+///
+/// It stays on its thread: a type that wraps one is `Send` or `Sync` where its author says so.
 ///
 /// ```
 /// use aruminium::{msg, objc::Object, foundation::NSString};
@@ -17,6 +20,8 @@ use std::fmt;
 pub struct Object {
     id: Id,
     owned: bool,
+    /// Which objects may be used from several threads, only their class's author knows.
+    not_send: PhantomData<*const ()>,
 }
 
 impl Object {
@@ -27,7 +32,7 @@ impl Object {
     /// `id` is nil or a live object, and the caller owns one count of it and gives it away.
     #[inline(always)]
     pub const unsafe fn owned(id: Id) -> Self {
-        Self { id, owned: true }
+        Self { id, owned: true, not_send: PhantomData }
     }
 
     /// Points at an object that somebody else keeps alive: nothing is released on drop.
@@ -37,7 +42,7 @@ impl Object {
     /// `id` is nil or an object that outlives the value returned here.
     #[inline(always)]
     pub const unsafe fn borrowed(id: Id) -> Self {
-        Self { id, owned: false }
+        Self { id, owned: false, not_send: PhantomData }
     }
 
     /// The pointer.
