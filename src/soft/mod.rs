@@ -4,3 +4,4 @@
 compile_error!("aruminium runs on Apple's systems and on Linux (x86_64, aarch64)");
 
 pub(crate) mod objc;
+pub(crate) mod metal;
