@@ -23,14 +23,19 @@ need() {
     "${apt[@]}" install -y --no-install-recommends "${missing[@]}" >/dev/null
 }
 
-# need_pip PACKAGE==VERSION FOLDER: installs a Python package into a folder of its own.
-need_pip() {
-    [[ ! -e $2 ]] || return 0
-    python3 -m pip --version >/dev/null 2>&1 || need python3 python3-pip
-    echo "installing $1"
-    rm -rf "$2.part"
-    python3 -m pip install -q --no-deps --root-user-action ignore --target "$2.part" "$1"
-    mv "$2.part" "$2"
+# need_zig: sets ZIG to a compiler that knows Apple's formats. It comes as a Python package, which is
+# put into a folder of its own.
+need_zig() {
+    local version=0.17.0
+    local folder=$PWD/target/apple/ziglang-$version
+    export ZIG=$folder/ziglang/zig
+    export ZIG_GLOBAL_CACHE_DIR=$folder/cache ZIG_LOCAL_CACHE_DIR=$folder/cache
+    [[ ! -e $folder ]] || return 0
+    python3 -m pip --version >/dev/null 2>&1 || need python3-pip
+    echo "installing ziglang $version"
+    rm -rf "$folder.part"
+    python3 -m pip install -q --no-deps --root-user-action ignore --target "$folder.part" "ziglang==$version"
+    mv "$folder.part" "$folder"
 }
 
 # debian_cargo TARGET_DIR: from here on cargo is Debian's, whose compiler comes with its library's
