@@ -285,6 +285,9 @@ fn subclasses_inherit_and_override() {
 }
 
 proptest! {
+    // A failure prints its seed; seeds worth keeping become tests of their own.
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     /// Every Rust string survives the way into an `NSString` and back.
     #[test]
     fn strings_come_back(text in any::<String>()) {

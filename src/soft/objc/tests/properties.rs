@@ -40,6 +40,9 @@ fn passed() -> impl Strategy<Value = Encoding> {
 }
 
 proptest! {
+    // A failure prints its seed; seeds worth keeping become tests of their own.
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn encodings_survive_a_round_trip(encoding in encoding()) {
         prop_assert_eq!(encoding.to_string().parse::<Encoding>().unwrap(), encoding);
