@@ -15,11 +15,14 @@
 
 mod builder;
 mod op;
+mod print;
 mod types;
+mod verify;
 
 pub(crate) use builder::FunctionBuilder;
 pub(crate) use op::{Barrier, Class, Effect, Imm, Input, Misfit, Op, Rule, Uniform, result};
 pub(crate) use types::{Scalar, Space, Type};
+pub(crate) use verify::{Invalid, verify};
 
 /// Declares a number that names an entry of one of the lists below.
 macro_rules! id {
