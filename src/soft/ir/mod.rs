@@ -14,8 +14,11 @@
 //!   thread's own [`LocalMemory`]. Layout is the front end's: the IR knows byte offsets only.
 
 mod builder;
+pub(crate) mod half;
+mod math;
 mod op;
 mod print;
+pub(crate) mod semantics;
 mod types;
 mod verify;
 
