@@ -82,7 +82,8 @@ impl FunctionBuilder {
 
     // --- What needs no place -------------------------------------------------------------------
 
-    fn free(&mut self, op: Op, ty: Type, imm: u64) -> Value {
+    /// An instruction that needs no place, made once.
+    pub(crate) fn free(&mut self, op: Op, ty: Type, imm: u64) -> Value {
         if let Some(&value) = self.free.get(&(op, ty, imm)) {
             return value;
         }
