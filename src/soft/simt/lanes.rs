@@ -165,12 +165,8 @@ impl<F: Binary<A: Lane, B: Lane, R: Lane>, const UA: bool, const UB: bool> Handl
 #[derive(Debug)]
 pub(crate) struct Lanes3<F, const UA: bool, const UB: bool, const UC: bool>(PhantomData<F>);
 
-impl<
-    F: Ternary<A: Lane, B: Lane, C: Lane, R: Lane>,
-    const UA: bool,
-    const UB: bool,
-    const UC: bool,
-> Handler for Lanes3<F, UA, UB, UC>
+impl<F: Ternary<A: Lane, B: Lane, C: Lane, R: Lane>, const UA: bool, const UB: bool, const UC: bool>
+    Handler for Lanes3<F, UA, UB, UC>
 {
     #[inline(always)]
     unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {

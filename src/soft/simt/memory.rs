@@ -226,11 +226,15 @@ impl<E: Element, const W: usize, const WRITE: bool> Handler for Indexed<E, W, WR
                 let same = [I::all_zero(&other[0]), I::all_zero(&other[1])];
                 let fits = |half: usize| {
                     let (low, high) = (at(index[half * 16]), at(index[half * 16 + 15]));
-                    (runs[half] || same[half]) && low <= high && target.allows(low) && target.allows(high)
+                    (runs[half] || same[half])
+                        && low <= high
+                        && target.allows(low)
+                        && target.allows(high)
                 };
                 if fits(0) && fits(1) {
                     for half in 0..2 {
-                        let from = target.base.add(at(index[half * 16]) as usize).cast::<[u32; 16]>();
+                        let from =
+                            target.base.add(at(index[half * 16]) as usize).cast::<[u32; 16]>();
                         let to = frame.add(ins.a as usize).cast::<[u32; 16]>().add(half);
                         if runs[half] {
                             *to = from.read_unaligned();
@@ -414,6 +418,72 @@ unsafe fn each<I: Isa, E: Element, const W: usize, const WRITE: bool>(
     }
 }
 
+/// How the lanes' addresses are given to [`pointers`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lanes {
+    /// One address.
+    Uniform,
+    /// 32-bit indices.
+    Indexed,
+    /// 64-bit offsets or pointers.
+    Offset,
+}
+
+/// The addresses of an access in each active lane, all checked; or what the instruction ends with.
+///
+/// # Safety
+/// As [`Run`].
+pub(crate) unsafe fn pointers(
+    ip: *const Ins,
+    frame: *mut u8,
+    wave: &mut Wave,
+    lanes: Lanes,
+    bytes: u32,
+    write: bool,
+) -> Result<[*mut u8; LANES], *const Ins> {
+    let mut found = [std::ptr::null_mut(); LANES];
+    // SAFETY: the contract of `Run`; every offset is checked.
+    unsafe {
+        let ins = &*ip;
+        let target = Target::of(ins, frame, wave, bytes as usize, write);
+        let bias = if ins.d & place::OFFSET != 0 { 0 } else { get::<u32>(frame, ins.c) };
+        for (k, found) in found.iter_mut().enumerate() {
+            if wave.exec & 1 << k == 0 {
+                continue;
+            }
+            let mut target =
+                Target::region(wave, target.number, target.offset, bytes as usize, write);
+            let part = match lanes {
+                Lanes::Uniform => 0,
+                Lanes::Indexed => {
+                    let index = get::<[u32; LANES]>(frame, ins.b)[k].wrapping_add(bias);
+                    let signed = ins.d & place::SIGNED != 0;
+                    let index = if signed { i64::from(index as i32) } else { i64::from(index) };
+                    index.wrapping_mul(i64::from(ins.imm as u32))
+                }
+                Lanes::Offset => {
+                    let lane = get::<[u64; LANES]>(frame, ins.b)[k];
+                    if ins.d & place::LANE_POINTERS != 0 {
+                        let (number, start) = split(lane);
+                        target = Target::region(wave, number, target.offset, bytes as usize, write);
+                        start
+                    } else {
+                        lane as i64
+                    }
+                }
+            };
+            let offset = target.offset.wrapping_add(part);
+            let pointer = target.base.wrapping_offset(offset as isize);
+            if !target.allows(offset) || !(pointer as usize).is_multiple_of(bytes as usize) {
+                let wrong = Wrong::Access { region: target.number, offset, bytes, write };
+                return Err(wave.fault(ip, k as u32, wrong));
+            }
+            *found = pointer;
+        }
+    }
+    Ok(found)
+}
+
 /// Stops with the first active lane whose offset is out of bounds.
 #[cold]
 fn out_of_bounds(
@@ -503,11 +573,15 @@ impl<E: Element, const W: usize> Handler for StoreOnce<E, W> {
 /// Thread memory is interleaved: word `i` of lane `k` is word `32 i + k`, so that lanes that access the
 /// same offset access one run of memory.
 #[derive(Debug)]
-pub(crate) struct Thread<E, const W: usize, const WRITE: bool, const LANEWISE: bool>(PhantomData<E>);
+pub(crate) struct Thread<E, const W: usize, const WRITE: bool, const LANEWISE: bool>(
+    PhantomData<E>,
+);
 
 /// The immediate of a [`Thread`] access.
 pub(crate) fn thread_imm(bytes: u32, local: u32, displacement: i32) -> u64 {
-    u64::from(bytes & 0xff_ffff) | u64::from(local & 0xff) << 24 | (displacement as u32 as u64) << 32
+    u64::from(bytes & 0xff_ffff)
+        | u64::from(local & 0xff) << 24
+        | (displacement as u32 as u64) << 32
 }
 
 /// The address of a byte of thread memory.
