@@ -74,6 +74,11 @@ impl FunctionBuilder {
         self.function.ty(value)
     }
 
+    /// How many instructions there are.
+    pub(crate) fn len(&self) -> usize {
+        self.function.insts.len()
+    }
+
     /// The bits of a value that is a constant.
     pub(crate) fn constant_bits(&self, value: Value) -> Option<u64> {
         let inst = self.function.inst(value);

@@ -84,7 +84,10 @@ impl Program {
 
     /// Makes a kernel ready for one instruction set.
     pub(crate) fn with_isa(module: &Module, isa: IsaKind) -> Result<Self, ProgramError> {
-        let function = passes::run(module).map_err(ProgramError::Invalid)?;
+        let function = passes::run(module).map_err(|refused| match refused {
+            passes::Refused::Invalid(invalid) => ProgramError::Invalid(invalid),
+            passes::Refused::TooLarge => ProgramError::Size,
+        })?;
         let bytes = function.locals.iter().map(|local| u64::from(local.bytes)).sum();
         if bytes > MAX_THREAD_MEMORY {
             return Err(ProgramError::ThreadMemory { bytes });

@@ -1,6 +1,8 @@
 //! Tests of the executor.
 
 mod kernels;
+mod random;
+mod reference;
 mod speed;
 
 use super::{Binding, Fault, IsaKind, Launch, Program, Workers};
