@@ -3,3 +3,6 @@
 pub mod abi;
 
 pub use abi::{MTLOrigin, MTLRegion, MTLSize, NSRange};
+
+#[cfg(not(target_vendor = "apple"))]
+mod soft;

@@ -1,0 +1,3 @@
+//! Soft Metal: Metal for hosts that have none.
+
+pub(crate) mod msl;

@@ -1,0 +1,7 @@
+//! The Metal Shading Language: a library's text in, kernels in the IR out.
+
+pub(crate) mod diagnostics;
+pub(crate) mod lex;
+pub(crate) mod names;
+pub(crate) mod preprocess;
+pub(crate) mod source;
