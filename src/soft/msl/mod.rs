@@ -5,3 +5,6 @@ pub(crate) mod lex;
 pub(crate) mod names;
 pub(crate) mod preprocess;
 pub(crate) mod source;
+pub(crate) mod ast;
+pub(crate) mod parse;
+pub(crate) mod stack;
