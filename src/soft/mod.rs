@@ -1,3 +1,4 @@
-//! Soft Metal: Metal for hosts that have none.
+//! Soft Metal: what stands in for Apple's runtime and frameworks on other hosts.
 
+pub(crate) mod ir;
 pub(crate) mod msl;
