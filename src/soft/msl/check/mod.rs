@@ -4,6 +4,8 @@
 //! own, from its declaration and the scope that binds its template parameters (the declaring scope
 //! itself when there are none), once for each address space of `this`.
 
+pub(crate) use constant::{convert as convert_constant, negate as negate_constant};
+
 pub(crate) mod builtins;
 mod call;
 mod constant;
@@ -25,6 +27,7 @@ use super::names::Name;
 use super::preprocess::Context;
 use super::source::Span;
 use super::types::{EnumId, Qual, StructId, TyId, Types};
+use crate::soft::ir::Scalar;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -95,6 +98,12 @@ pub(crate) struct Func {
     deleted: bool,
 }
 
+impl Func {
+    pub(crate) fn is_defined(&self) -> bool {
+        self.definition.is_some()
+    }
+}
+
 /// A function's body in one address space of `this`.
 #[derive(Debug)]
 pub(crate) struct Instance {
@@ -124,6 +133,13 @@ pub(crate) struct Global {
     value: Option<hir::Constant>,
 }
 
+impl Global {
+    /// The value of a scalar: from its initialiser, or a function constant's from the host.
+    pub(crate) fn known_value(&self) -> Option<hir::Constant> {
+        self.value
+    }
+}
+
 /// What the checker knows of a struct besides its layout.
 #[derive(Clone, Debug)]
 struct Class {
@@ -135,6 +151,7 @@ struct Class {
 }
 
 /// The function whose body is being checked.
+#[derive(Debug)]
 struct Body {
     locals: Vec<hir::Local>,
     /// The values of constant locals that are known.
@@ -153,6 +170,7 @@ pub(crate) struct Mode {
     pub(crate) fast_math: bool,
 }
 
+#[derive(Debug)]
 pub(crate) struct Checker {
     pub(crate) context: Context,
     pub(crate) types: Types,
@@ -172,6 +190,8 @@ pub(crate) struct Checker {
     scope: ScopeId,
     body: Option<Body>,
     precise: bool,
+    /// Function constants have the values of the kernel that is lowered (MSL 5.8).
+    specialising: bool,
     /// Calls of constant evaluation and instantiation inside each other.
     depth: u32,
 }
@@ -208,6 +228,7 @@ impl Checker {
             scope: GLOBAL_SCOPE,
             body: None,
             precise: !mode.fast_math,
+            specialising: false,
             depth: 0,
         };
         for name in [Name::METAL, Name::FAST, Name::PRECISE, Name::STD] {
@@ -266,6 +287,38 @@ impl Checker {
 
     pub(crate) fn func(&self, id: FuncId) -> &Func {
         &self.functions[id.0 as usize]
+    }
+
+    pub(crate) fn function_constants(&self) -> Vec<super::FunctionConstant> {
+        let constant = |global: &Global| {
+            let index = global.function_constant?;
+            let scalar = self.types.as_scalar(global.qual.ty)?;
+            Some(super::FunctionConstant { name: global.name.clone(), index, scalar })
+        };
+        self.globals.iter().filter_map(constant).collect()
+    }
+
+    /// Gives function constants their values, and takes them back after `work`.
+    pub(crate) fn specialised<T>(
+        &mut self,
+        values: &dyn Fn(u32, &str, Scalar) -> Option<hir::Constant>,
+        work: impl FnOnce(&mut Self) -> T,
+    ) -> T {
+        for at in 0..self.globals.len() {
+            let Some(number) = self.globals[at].function_constant else { continue };
+            let scalar = self.types.as_scalar(self.globals[at].qual.ty);
+            self.globals[at].value =
+                scalar.and_then(|scalar| values(number, &self.globals[at].name, scalar));
+        }
+        self.specialising = true;
+        let result = work(self);
+        self.specialising = false;
+        for global in &mut self.globals {
+            if global.function_constant.is_some() {
+                global.value = None;
+            }
+        }
+        result
     }
 
     /// The instance of a function for an address space of `this`.
