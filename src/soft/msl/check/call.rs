@@ -20,6 +20,21 @@ enum Candidate {
     Row(&'static Row, u8, Scalar, u32, TyId),
 }
 
+/// Functions that MSL has and this library has not yet (MSL 6.7, 6.10, 6.12).
+const UNSUPPORTED: &[&str] = &[
+    "simdgroup_load",
+    "simdgroup_store",
+    "simdgroup_multiply",
+    "simdgroup_multiply_accumulate",
+    "make_filled_simdgroup_matrix",
+    "make_diagonal_simdgroup_matrix",
+    "dfdx",
+    "dfdy",
+    "fwidth",
+    "discard_fragment",
+    "simdgroup_async_copy",
+];
+
 /// What overload resolution found.
 enum Choice {
     One(usize),
@@ -124,9 +139,12 @@ impl Checker {
             candidates.extend(self.row_candidates(&text, &arguments));
         }
         if candidates.is_empty() {
-            let known = self.library_is_meant(path) && rows(&text).next().is_some();
+            let meant = self.library_is_meant(path);
+            let known = meant && rows(&text).next().is_some();
             let shown = self.path_text(path);
-            if !known {
+            if meant && UNSUPPORTED.contains(&text.as_str()) {
+                self.unsupported(path.span, format!("'{shown}' is"));
+            } else if !known {
                 self.error(path.span, format!("use of undeclared identifier '{shown}'"));
             } else {
                 self.no_match(&shown, path.span);

@@ -93,10 +93,14 @@ impl Checker {
                 _ => None,
             }));
         }
-        free.extend(self.lookup_in(LIBRARY_SCOPE, name).iter().filter_map(|entity| match entity {
-            Entity::Function(id) => Some(*id),
-            _ => None,
-        }));
+        // The library's own are found by their operands' namespace ([basic.lookup.argdep]).
+        for entity in self.lookup_in(LIBRARY_SCOPE, name) {
+            if let Entity::Function(id) = entity
+                && !free.contains(&id)
+            {
+                free.push(id);
+            }
+        }
         self.call_operator(&members, &free, operands, span)
     }
 
