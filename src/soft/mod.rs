@@ -2,3 +2,6 @@
 
 pub(crate) mod ir;
 pub(crate) mod msl;
+pub(crate) mod simt;
+#[cfg(test)]
+mod tests;

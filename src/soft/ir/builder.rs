@@ -74,6 +74,11 @@ impl FunctionBuilder {
         self.function.ty(value)
     }
 
+    /// How many instructions there are.
+    pub(crate) fn len(&self) -> usize {
+        self.function.insts.len()
+    }
+
     /// The bits of a value that is a constant.
     pub(crate) fn constant_bits(&self, value: Value) -> Option<u64> {
         let inst = self.function.inst(value);
@@ -82,7 +87,8 @@ impl FunctionBuilder {
 
     // --- What needs no place -------------------------------------------------------------------
 
-    fn free(&mut self, op: Op, ty: Type, imm: u64) -> Value {
+    /// An instruction that needs no place, made once.
+    pub(crate) fn free(&mut self, op: Op, ty: Type, imm: u64) -> Value {
         if let Some(&value) = self.free.get(&(op, ty, imm)) {
             return value;
         }

@@ -17,6 +17,7 @@ mod builder;
 pub(crate) mod half;
 mod math;
 mod op;
+pub(crate) mod passes;
 mod print;
 pub(crate) mod semantics;
 mod types;

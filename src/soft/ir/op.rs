@@ -138,6 +138,9 @@ pub(crate) enum Uniform {
     ByVariable,
     /// When the pointer is, unless it points into the thread's own memory.
     ByMemory,
+    /// When it works on whole SIMD-groups: all active lanes get the same. For quad-groups, when the operand
+    /// is uniform and [repeating](Op::is_idempotent) it changes nothing.
+    IfWhole,
     /// When the first operand is: moving equal values around changes nothing.
     IfFirst,
 }
@@ -437,19 +440,19 @@ operations! {
 
     // Between the active lanes of a SIMD-group (MSL 6.9.2) or quad-group (6.9.3).
     /// The sum over the active lanes.
-    SimdSum "simd_sum" Across(Number), Width, Lanes, Never;
+    SimdSum "simd_sum" Across(Number), Width, Lanes, IfWhole;
     /// The product over the active lanes.
-    SimdProduct "simd_product" Across(Number), Width, Lanes, Never;
+    SimdProduct "simd_product" Across(Number), Width, Lanes, IfWhole;
     /// The smallest of the active lanes.
-    SimdMin "simd_min" Across(Number), Width, Lanes, Never;
+    SimdMin "simd_min" Across(Number), Width, Lanes, IfWhole;
     /// The largest of the active lanes.
-    SimdMax "simd_max" Across(Number), Width, Lanes, Never;
+    SimdMax "simd_max" Across(Number), Width, Lanes, IfWhole;
     /// The conjunction of the active lanes' bits.
-    SimdAnd "simd_and" Across(Logic), Width, Lanes, Never;
+    SimdAnd "simd_and" Across(Logic), Width, Lanes, IfWhole;
     /// The disjunction of the active lanes' bits.
-    SimdOr "simd_or" Across(Logic), Width, Lanes, Never;
+    SimdOr "simd_or" Across(Logic), Width, Lanes, IfWhole;
     /// The exclusive disjunction of the active lanes' bits.
-    SimdXor "simd_xor" Across(Logic), Width, Lanes, Never;
+    SimdXor "simd_xor" Across(Logic), Width, Lanes, IfWhole;
     /// The sum over the active lanes up to this one.
     SimdInclusiveSum "simd_prefix_inclusive_sum" Across(Number), Width, Lanes, Never;
     /// The sum over the active lanes before this one.
@@ -459,9 +462,9 @@ operations! {
     /// The product over the active lanes before this one.
     SimdExclusiveProduct "simd_prefix_exclusive_product" Across(Number), Width, Lanes, Never;
     /// The value of the lane with the given number, which is the same in all lanes.
-    SimdBroadcast "simd_broadcast" Shuffle, Width, Lanes, IfFirst;
+    SimdBroadcast "simd_broadcast" Shuffle, Width, Lanes, IfWhole;
     /// The value of the first active lane.
-    SimdBroadcastFirst "simd_broadcast_first" Across(Any), Width, Lanes, IfFirst;
+    SimdBroadcastFirst "simd_broadcast_first" Across(Any), Width, Lanes, IfWhole;
     /// The value of the lane with the given number.
     SimdShuffle "simd_shuffle" Shuffle, Width, Lanes, IfFirst;
     /// The value of the lane whose number differs in the given bits.
@@ -479,11 +482,11 @@ operations! {
     /// As shuffle down in pieces of the modulo, the highest lanes filled from the bottom of the second operand.
     SimdFillDown "simd_shuffle_and_fill_down" Rule::ShuffleFill, Width, Lanes, Never;
     /// A bit for each active lane where the operand is true, as an integer.
-    SimdBallot "simd_ballot" Rule::Vote, Width, Lanes, Never;
+    SimdBallot "simd_ballot" Rule::Vote, Width, Lanes, IfWhole;
     /// Whether the operand is true in all active lanes.
-    SimdAll "simd_all" Rule::Vote, Width, Lanes, Never;
+    SimdAll "simd_all" Rule::Vote, Width, Lanes, IfWhole;
     /// Whether the operand is true in any active lane.
-    SimdAny "simd_any" Rule::Vote, Width, Lanes, Never;
+    SimdAny "simd_any" Rule::Vote, Width, Lanes, IfWhole;
     /// Whether this is the first active lane.
     SimdIsFirst "simd_is_first" Given, Width, Lanes, Never;
 
@@ -524,6 +527,24 @@ impl Op {
     /// Whether a value nobody uses may go.
     pub(crate) const fn is_removable(self) -> bool {
         matches!(self.row().effect, Effect::Pure | Effect::Reads | Effect::Lanes)
+    }
+
+    /// Whether the operation over equal values gives that value.
+    pub(crate) const fn is_idempotent(self) -> bool {
+        use Op::{
+            SimdAll, SimdAnd, SimdAny, SimdBroadcast, SimdBroadcastFirst, SimdMax, SimdMin, SimdOr,
+        };
+        matches!(
+            self,
+            SimdMin
+                | SimdMax
+                | SimdAnd
+                | SimdOr
+                | SimdAll
+                | SimdAny
+                | SimdBroadcast
+                | SimdBroadcastFirst
+        )
     }
 
     /// Whether `a op b` is `b op a`.

@@ -122,6 +122,8 @@ fn instruction(function: &Function, value: Value, out: &mut Formatter<'_>) -> Re
         Imm::Precise => out.write_str(if inst.imm == 0 { "" } else { ".precise" })?,
         Imm::Barrier => out.write_str(if inst.imm == 0 { ".threadgroup" } else { ".simdgroup" })?,
     }
+    let told = matches!(inst.op.row().imm, Imm::Variable | Imm::Bytes) && !inst.args.is_empty();
+    out.write_str(if told { "," } else { "" })?;
     operands(function, &inst.args, out)?;
     out.write_char('\n')
 }
