@@ -400,6 +400,12 @@ impl FunctionBuilder {
         self.end_if();
     }
 
+    /// Whether control has left the open block, so that what is appended is never reached.
+    pub(crate) fn is_closed(&self) -> bool {
+        let last = self.open.last().and_then(|open| open.block.last());
+        matches!(last, Some(Stmt::Break | Stmt::Continue | Stmt::Return(_)))
+    }
+
     /// Leaves the innermost loop. What follows in the same block is never reached.
     pub(crate) fn break_(&mut self) {
         self.push(Stmt::Break);
