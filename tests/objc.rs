@@ -153,7 +153,7 @@ fn blocks_drop_their_closure_with_the_last_copy() {
     });
     let array = unsafe {
         let class: Class = link::objc_getClass(c"NSArray".as_ptr());
-        msg!(class, [arrayWithObjects: &[id][..]] -> NSArray)
+        msg!(class, [arrayWithObjects: &raw const id, count: 1usize] -> NSArray)
     };
     drop(block);
     assert_eq!(Arc::strong_count(&captured), 2);
