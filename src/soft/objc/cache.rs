@@ -43,9 +43,10 @@ pub(super) static NO_BUCKETS: Bucket = Bucket::empty();
 
 /// How far from its home a selector may stand.
 const PROBES: usize = 8;
-/// The homes of the first table and of the largest. A selector that finds no place in the largest is
+/// The homes of the first table and of the largest. The first is roomy, because two selectors at one
+/// home cost every send of the second a probe, and a class is sent a dozen at most. A selector that finds no place in the largest is
 /// looked up under the lock each time: correct, only slower.
-const SMALLEST: usize = 8;
+const SMALLEST: usize = 32;
 pub(super) const LARGEST: usize = 1 << 12;
 
 /// A class's cache. Everything but reading it from `objc_msgSend` happens under the lock.
