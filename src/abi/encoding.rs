@@ -148,7 +148,11 @@ impl Parser<'_> {
     }
 
     /// `{name=fields}`, `{name}`, and the same in parentheses.
-    fn aggregate(&mut self, close: u8, depth: usize) -> Result<(String, Vec<Encoding>), EncodingError> {
+    fn aggregate(
+        &mut self,
+        close: u8,
+        depth: usize,
+    ) -> Result<(String, Vec<Encoding>), EncodingError> {
         self.at += 1;
         let name = self.skip(|c| c != b'=' && c != close).to_owned();
         if self.peek() == Some(b'=') {
@@ -371,7 +375,10 @@ impl fmt::Display for MethodEncoding {
             })
             .collect();
         write!(f, "{}{end}", self.result)?;
-        self.arguments.iter().zip(offsets).try_for_each(|(argument, at)| write!(f, "{argument}{at}"))
+        self.arguments
+            .iter()
+            .zip(offsets)
+            .try_for_each(|(argument, at)| write!(f, "{argument}{at}"))
     }
 }
 
@@ -407,7 +414,9 @@ mod tests {
             a.parse::<Encoding>().unwrap().same_abi(&b.parse::<Encoding>().unwrap())
         };
         assert!(same("Q", "q") && same("@", "^v") && same("@?", "@") && same("B", "c"));
-        assert!(!same("i", "q") && !same("f", "I") && !same("{?=QQ}", "{?=QQQ}") && !same("v", "Q"));
+        assert!(
+            !same("i", "q") && !same("f", "I") && !same("{?=QQ}", "{?=QQQ}") && !same("v", "Q")
+        );
     }
 
     #[test]
