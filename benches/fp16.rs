@@ -27,7 +27,7 @@ fn main() {
         "", "aruminium", "half", "copy", "/ half", "/ copy"
     );
     for (len, size) in SIZES {
-        let shorts: Vec<u16> = (0..len).map(|at| half_of_no_special_kind(at)).collect();
+        let shorts: Vec<u16> = (0..len).map(half_of_no_special_kind).collect();
         let floats: Vec<f32> = shorts.iter().map(|&bits| f16::from_bits(bits).to_f32()).collect();
         let (mut to_floats, mut to_shorts) = (vec![0.0f32; len], vec![0u16; len]);
         let (from_bytes, mut to_bytes) = (vec![1u8; 3 * len], vec![0u8; 3 * len]);

@@ -6,6 +6,7 @@
 
 use std::arch::x86_64::*;
 
+use super::cache;
 use super::path::{Path, define_path};
 use super::slices::{Conversion, Isa, convert};
 
@@ -69,9 +70,14 @@ impl Isa for Avx2 {
         }
     }
 
+    #[inline(always)]
     fn fence() {
-        // SAFETY: every x86_64 processor has SSE.
-        unsafe { _mm_sfence() }
+        cache::fence();
+    }
+
+    #[inline(always)]
+    fn will_write(to: *const u8) {
+        cache::will_write(to);
     }
 }
 

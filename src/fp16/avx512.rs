@@ -5,8 +5,8 @@
 //! is not used: it flushes subnormals.
 
 use std::arch::asm;
-use std::arch::x86_64::_mm_sfence;
 
+use super::cache;
 use super::path::{Path, define_path};
 use super::slices::{Conversion, Isa, convert};
 
@@ -102,8 +102,13 @@ impl Isa for Avx512 {
             "vmovdqu32 [{to}], ymm17" or "vmovntdq [{to}], ymm17");
     }
 
+    #[inline(always)]
     fn fence() {
-        // SAFETY: every x86_64 processor has SSE.
-        unsafe { _mm_sfence() }
+        cache::fence();
+    }
+
+    #[inline(always)]
+    fn will_write(to: *const u8) {
+        cache::will_write(to);
     }
 }

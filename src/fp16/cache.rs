@@ -1,7 +1,24 @@
-//! The size of the last-level cache, as the processor tells it.
+//! What an x86_64 processor tells of its caches, and what it is told.
+
+use std::arch::asm;
+
+/// Orders streaming stores before every later one.
+#[inline(always)]
+pub(super) fn fence() {
+    // SAFETY: every x86_64 processor has SSE; the instruction touches no register and no memory.
+    unsafe { asm!("sfence", options(nostack, preserves_flags)) }
+}
+
+/// Asks for the line of `to`, whatever the address, in a state that a store needs no wait for. (The
+/// compiler's own prefetch for writing becomes one for reading unless its target has `prfchw`.)
+#[inline(always)]
+pub(super) fn will_write(to: *const u8) {
+    // SAFETY: a prefetch changes nothing and never faults; processors that have AVX2 and not this
+    // instruction pass over it.
+    unsafe { asm!("prefetchw [{}]", in(reg) to, options(readonly, nostack, preserves_flags)) }
+}
 
 /// The size in bytes of the highest data cache, if it can be known.
-#[cfg(target_arch = "x86_64")]
 pub(super) fn last_level() -> Option<usize> {
     // "Deterministic cache parameters": leaf 4 (Intel SDM, CPUID), on AMD with the same layout at
     // 0x8000_001d (AMD APM volume 3, E.4.16). A processor without one answers no caches there.
@@ -17,31 +34,21 @@ pub(super) fn last_level() -> Option<usize> {
         })
 }
 
-/// Nothing reads it: the instruction sets of other processors do not stream.
-#[cfg(not(target_arch = "x86_64"))]
-pub(super) fn last_level() -> Option<usize> {
-    None
-}
-
 /// Types of cache, in the low bits of `eax`.
-#[cfg(target_arch = "x86_64")]
 const DATA: u32 = 1;
-#[cfg(target_arch = "x86_64")]
 const UNIFIED: u32 = 3;
 
 /// Subleaves that are asked for; those past the last cache answer type 0.
-#[cfg(target_arch = "x86_64")]
 const MOST_CACHES: u32 = 8;
 
 /// `eax`, `ebx` and `ecx` of a leaf. (The function in `core::arch` is unsafe in some of the
 /// compilers that the crate supports and safe in others.)
-#[cfg(target_arch = "x86_64")]
 fn cpuid(leaf: u32, subleaf: u32) -> [u32; 3] {
     let (eax, ebx, ecx): (u32, u64, u32);
     // SAFETY: every x86_64 processor has `cpuid`, which writes these four registers only. The
     // compiler keeps `rbx` for itself, so it is put back.
     unsafe {
-        std::arch::asm!(
+        asm!(
             "mov {ebx}, rbx",
             "cpuid",
             "xchg {ebx}, rbx",

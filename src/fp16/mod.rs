@@ -25,6 +25,7 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
 mod cache;
 mod element;
 #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]

@@ -64,11 +64,17 @@ pub(super) fn chosen() -> &'static Path {
     CHOSEN.get_or_init(|| available().next().unwrap_or(&portable::PATH))
 }
 
-/// From how many bytes on, read and written together, a conversion streams its stores.
+/// From how many bytes on, read and written together, a path that can stream its stores does.
 #[inline]
 pub(super) fn stream_threshold() -> usize {
     static THRESHOLD: OnceLock<usize> = OnceLock::new();
-    *THRESHOLD.get_or_init(|| super::cache::last_level().map_or(LARGEST, |size| size.min(LARGEST)))
+    *THRESHOLD.get_or_init(|| {
+        #[cfg(target_arch = "x86_64")]
+        let cache = super::cache::last_level();
+        #[cfg(not(target_arch = "x86_64"))]
+        let cache = None;
+        cache.map_or(LARGEST, |size: usize| size.min(LARGEST))
+    })
 }
 
 /// Where ordinary stores begin to lose on a large server, whatever the size of its last-level

@@ -1,10 +1,14 @@
 //! The one loop that converts a slice, over the pieces that an instruction set brings.
 
-/// Elements of the source and bytes of the target are walked in iterations of this many steps.
+/// Steps in an iteration.
 const UNROLL: usize = 4;
 
-/// Streamed iterations start at a whole cache line, so that each line leaves in one piece.
+/// Bytes in a cache line.
 const LINE: usize = 64;
+
+/// How far ahead, in bytes, the loop tells the processor what it is going to write. A store that
+/// finds its line in the nearest cache does not wait for it; hardware prefetches for loads only.
+const AHEAD: usize = 2048;
 
 /// What an instruction set brings: each conversion of [`LANES`](Isa::LANES) elements in registers.
 ///
@@ -26,6 +30,9 @@ pub(super) trait Isa {
 
     /// Orders streamed stores before every later one.
     fn fence() {}
+
+    /// Hints that the line of `to` is going to be written. No address is wrong here.
+    fn will_write(_to: *const u8) {}
 }
 
 /// One of the four conversions, whatever the instruction set.
@@ -73,7 +80,9 @@ conversions! {
     FloatToBfloat: f32 => u16, float_to_bfloat;
 }
 
-/// Converts `from` into `to`: iterations of [`UNROLL`] steps, then steps, then what is left.
+/// Converts `from` into `to`: iterations of [`UNROLL`] steps, then steps, all at aligned places of
+/// the target. What they leave at both ends is done by a step that overlaps its neighbour and
+/// writes the same values once more; what is shorter than a step goes one by one.
 ///
 /// # Safety
 ///
@@ -86,28 +95,33 @@ pub(super) unsafe fn convert<C: Conversion, I: Isa>(
 ) {
     debug_assert_eq!(to.len(), from.len());
     let len = to.len();
-    let mut done = 0;
-    if I::STREAMS && stream {
-        done = to.as_ptr().align_offset(LINE).min(len);
-        each::<C>(&mut to[..done], &from[..done]);
-        // SAFETY: `done` elements on, `to` is at a line's start, and an iteration is whole lines.
-        done = unsafe { iterations::<C, I, true>(to, from, done) };
-        I::fence();
+    if len < I::LANES {
+        return each::<C>(to, from);
     }
-    // SAFETY: the slices have one length; so has what is left of them.
-    done = unsafe { iterations::<C, I, false>(to, from, done) };
+    let step = |at: usize, to: &mut [C::To]| {
+        debug_assert!(at + I::LANES <= len);
+        // SAFETY: `LANES` elements follow `at` in both slices, at each call below.
+        unsafe { C::step::<I, false>(from.as_ptr().add(at), to.as_mut_ptr().add(at)) }
+    };
+    // Fewer than `LANES` elements: alignment is to that many.
+    let mut done = to.as_ptr().align_offset(I::LANES * size_of::<C::To>());
+    if done > 0 {
+        step(0, to);
+    }
+    // SAFETY: the slices have one length, and `done` elements on, the target is aligned.
+    done = unsafe {
+        if I::STREAMS && stream {
+            iterations::<C, I, true>(to, from, done)
+        } else {
+            iterations::<C, I, false>(to, from, done)
+        }
+    };
     while len - done >= I::LANES {
-        // SAFETY: `LANES` elements are left in both slices.
-        unsafe { C::step::<I, false>(from.as_ptr().add(done), to.as_mut_ptr().add(done)) };
+        step(done, to);
         done += I::LANES;
     }
-    if done < len && len >= I::LANES {
-        // The last step overlaps the one before it and writes the same values once more.
-        let last = len - I::LANES;
-        // SAFETY: `LANES` elements follow `last` in both slices.
-        unsafe { C::step::<I, false>(from.as_ptr().add(last), to.as_mut_ptr().add(last)) };
-    } else {
-        each::<C>(&mut to[done..], &from[done..]);
+    if done < len {
+        step(len - I::LANES, to);
     }
 }
 
@@ -115,20 +129,32 @@ pub(super) unsafe fn convert<C: Conversion, I: Isa>(
 ///
 /// # Safety
 ///
-/// As [`convert`]; with `STREAM`, `to` is aligned to a line after `done` elements.
+/// As [`convert`]; with `STREAM`, `to` is aligned to a step's bytes after `done` elements.
 #[inline(always)]
 unsafe fn iterations<C: Conversion, I: Isa, const STREAM: bool>(
     to: &mut [C::To],
     from: &[C::From],
     mut done: usize,
 ) -> usize {
-    while to.len() - done >= UNROLL * I::LANES {
+    let elements = UNROLL * I::LANES;
+    let ahead = AHEAD / size_of::<C::To>();
+    while to.len() - done >= elements {
+        // Not past the end: those lines may be another thread's.
+        if !STREAM && to.len() - done >= ahead + elements {
+            let next = to.as_ptr().wrapping_add(done + ahead).cast::<u8>();
+            for line in (0..elements * size_of::<C::To>()).step_by(LINE) {
+                I::will_write(next.wrapping_add(line));
+            }
+        }
         for step in 0..UNROLL {
             let at = done + step * I::LANES;
-            // SAFETY: `at + LANES` is at most `done + UNROLL * LANES`, which both slices have.
+            // SAFETY: `at + LANES` is at most `done + elements`, which both slices have.
             unsafe { C::step::<I, STREAM>(from.as_ptr().add(at), to.as_mut_ptr().add(at)) };
         }
-        done += UNROLL * I::LANES;
+        done += elements;
+    }
+    if STREAM {
+        I::fence();
     }
     done
 }
