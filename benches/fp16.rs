@@ -16,9 +16,8 @@ use half::{bf16, f16};
 const SIZES: [(usize, &str); 3] = [(4 << 10, "4 Ki"), (1 << 20, "1 Mi"), (16 << 20, "16 Mi")];
 const ROUNDS: usize = 31;
 
-/// Elements that a contender converts in its turn: enough for the clock and for the caches to
-/// settle on its data, which an untimed first pass over the slices has begun.
-const TURN: usize = 32 << 20;
+/// Elements that a contender converts in its turn, after one untimed pass over its slices.
+const TURN: usize = 2 << 20;
 
 fn main() {
     println!("G elements/s, median of {ROUNDS} rounds; ratios are medians within a round");
@@ -84,7 +83,7 @@ fn half_of_no_special_kind(at: usize) -> u16 {
 
 /// Lets ours, `half`'s and the copy take turns and prints a line of the table.
 fn report(len: usize, what: &str, mut contenders: [&mut dyn FnMut(); 3]) {
-    let repeats = (TURN / len / 16).max(1);
+    let repeats = (TURN / len).max(1);
     let mut speeds = [const { Vec::new() }; 3];
     for _ in 0..ROUNDS {
         for (contender, speeds) in contenders.iter_mut().zip(&mut speeds) {

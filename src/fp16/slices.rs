@@ -10,6 +10,9 @@ const LINE: usize = 64;
 /// finds its line in the nearest cache does not wait for it; hardware prefetches for loads only.
 const AHEAD: usize = 2048;
 
+/// Targets of up to so many bytes are not told of: they tend to be in the nearest cache already.
+const NEAR: usize = 32 << 10;
+
 /// What an instruction set brings: each conversion of [`LANES`](Isa::LANES) elements in registers.
 ///
 /// # Safety
@@ -137,10 +140,11 @@ unsafe fn iterations<C: Conversion, I: Isa, const STREAM: bool>(
     mut done: usize,
 ) -> usize {
     let elements = UNROLL * I::LANES;
-    let ahead = AHEAD / size_of::<C::To>();
+    // Never past the end: those lines may be another thread's.
+    let far = !STREAM && size_of_val(to) > NEAR;
+    let ahead = if far { AHEAD / size_of::<C::To>() } else { to.len() };
     while to.len() - done >= elements {
-        // Not past the end: those lines may be another thread's.
-        if !STREAM && to.len() - done >= ahead + elements {
+        if to.len() - done >= ahead + elements {
             let next = to.as_ptr().wrapping_add(done + ahead).cast::<u8>();
             for line in (0..elements * size_of::<C::To>()).step_by(LINE) {
                 I::will_write(next.wrapping_add(line));
