@@ -15,7 +15,7 @@ pub(super) static PATH: Path = define_path!("AVX2 and F16C", || {
 });
 
 #[target_feature(enable = "avx2,f16c")]
-unsafe fn cast<C: Conversion>(to: &mut [C::To], from: &[C::From], stream: bool) {
+pub(super) unsafe fn cast<C: Conversion>(to: &mut [C::To], from: &[C::From], stream: bool) {
     // SAFETY: the caller promises equal lengths and a processor with both instruction sets.
     unsafe { convert::<C, Avx2>(to, from, stream) }
 }

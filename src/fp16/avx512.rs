@@ -6,17 +6,26 @@
 
 use std::arch::asm;
 
-use super::cache;
 use super::path::{Path, define_path};
 use super::slices::{Conversion, Isa, convert};
+use super::{avx2, cache};
 
 pub(super) static PATH: Path = define_path!("AVX-512", || {
-    is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl")
+    is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512vl")
+        && (avx2::PATH.available)()
 });
 
 unsafe fn cast<C: Conversion>(to: &mut [C::To], from: &[C::From], stream: bool) {
-    // SAFETY: the caller promises equal lengths and a processor with AVX-512.
-    unsafe { convert::<C, Avx512>(to, from, stream) }
+    // SAFETY: the caller promises equal lengths and a processor with AVX-512, AVX2 and F16C.
+    unsafe {
+        if to.len() < Avx512::LANES {
+            // Less than a step here is one there, or two.
+            avx2::cast::<C>(to, from, stream)
+        } else {
+            convert::<C, Avx512>(to, from, stream)
+        }
+    }
 }
 
 enum Avx512 {}
