@@ -43,8 +43,11 @@ pub(super) trait Conversion {
     type From: Copy;
     type To: Copy;
 
-    /// Converts one element.
+    /// Converts one element, by an instruction if the target surely has it.
     fn one(from: Self::From) -> Self::To;
+
+    /// Converts one element in plain Rust.
+    fn defined(from: Self::From) -> Self::To;
 
     /// Picks the conversion's step.
     ///
@@ -65,6 +68,11 @@ macro_rules! conversions {
             #[inline(always)]
             fn one(from: $from) -> $to {
                 super::one::$step(from)
+            }
+
+            #[inline(always)]
+            fn defined(from: $from) -> $to {
+                super::element::$step(from)
             }
 
             #[inline(always)]
