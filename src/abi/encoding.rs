@@ -8,8 +8,8 @@ use std::fmt;
 ///
 /// # Safety
 ///
-/// `ENCODING` describes exactly the C type that has the layout of `Self`, and `Self` is passed to
-/// and returned from `extern "C"` functions as that type is.
+/// `ENCODING` describes exactly the C type that has the layout of `Self`, `Self` is passed to and
+/// returned from `extern "C"` functions as that type is, and all bytes zero are a value of it.
 pub unsafe trait Encode: Copy + 'static {
     /// The type in Objective-C's notation.
     const ENCODING: &'static str;
@@ -360,17 +360,18 @@ impl std::str::FromStr for MethodEncoding {
 }
 
 impl fmt::Display for MethodEncoding {
-    /// Writes offsets as the compilers do: each argument at the next multiple of four bytes, or of
-    /// its own alignment where that is greater.
+    /// Writes offsets as the compilers do: arguments follow each other without gaps, and an integer
+    /// takes no less than four bytes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut end = 0usize;
         let offsets: Vec<usize> = self
             .arguments
             .iter()
             .map(|argument| {
-                let (size, align) = argument.layout().unwrap_or((8, 8));
-                let offset = end.next_multiple_of(align.max(4));
-                end = (offset + size).next_multiple_of(4);
+                let (size, _) = argument.layout().unwrap_or((8, 8));
+                let integer = matches!(argument.register(), Register::Integer(_));
+                let offset = end;
+                end = end.saturating_add(if integer { size.max(4) } else { size });
                 offset
             })
             .collect();
@@ -392,6 +393,7 @@ mod tests {
             "Q16@0:8",
             "v40@0:8@16Q24Q32",
             "v20@0:8B16",
+            "@28@0:8B16^@20",
             "v64@0:8{?=QQQ}16{?=QQQ}40",
             "@32@0:8^v16@?24",
             "{?=QQQ}16@0:8",

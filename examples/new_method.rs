@@ -1,0 +1,88 @@
+//! Adding Objective-C methods that the crate lacks, as a user of the crate does it: one line each.
+//!
+//! Run it with `cargo run --example new_method`; it needs no Mac.
+
+use aruminium::foundation::NSString;
+use aruminium::{imp_table, metal_class, msg};
+
+// Methods for a class that the crate wraps already: a trait, a line a method.
+metal_class! {
+    /// What else strings can do.
+    pub trait StringExt for NSString;
+
+    /// The text in capital letters.
+    fn uppercase() -> String = [uppercaseString];
+    /// Whether the text begins with another.
+    fn has_prefix(prefix: &str) -> bool = [hasPrefix:];
+    /// This text and another behind it.
+    fn appending(other: &NSString) -> NSString = [stringByAppendingString:];
+}
+
+// A whole class that the crate does not wrap. `table` also makes `NumberImps`, the functions of the
+// class found once, and `direct` makes `FastNumber`, which calls them without `objc_msgSend`.
+metal_class! {
+    /// A number in a box.
+    pub class Boxed: NSNumber;
+
+    /// Boxes a number.
+    pub fn new(value: f64) -> Boxed = class [numberWithDouble:];
+}
+
+metal_class! {
+    /// The same objects, asked in a hot loop.
+    pub class Number: NSNumber, table, direct FastNumber<'a>;
+
+    /// The number in the box.
+    pub fn value() -> f64 = [doubleValue];
+    /// The number as text.
+    pub fn text() -> String = [stringValue];
+    /// Whether two boxes hold the same number.
+    pub fn same(other: &Number) -> bool = [isEqualToNumber:];
+}
+
+// A table alone, for objects that need no type of their own.
+imp_table! {
+    /// What a parser asks of a text.
+    table TextImps: NSString;
+    fn length() -> usize = [length];
+    fn unit(index: usize) -> u16 = [characterAtIndex:];
+}
+
+fn main() {
+    let metal = NSString::from("metal");
+    println!("a trait of methods: {} {}", metal.uppercase(), metal.has_prefix("met"));
+    assert_eq!(metal.uppercase(), "METAL");
+    assert_eq!(metal.appending(&NSString::from(" shading")).to_string(), "metal shading");
+
+    let boxed = Boxed::new(2.5);
+    // SAFETY: the object is a number; the count that `retain` adds is given to the new wrapper.
+    let number = unsafe { Number::from_raw(msg!(boxed, [retain] -> aruminium::abi::Id)) };
+    let number = number.expect("a box is not nil");
+    println!("a new class: {} is {}", number.text(), number.value());
+    assert_eq!(number.value(), 2.5);
+
+    // SAFETY: the object is alive, and its class has these methods.
+    let imps = unsafe { NumberImps::resolve(number.as_raw()) };
+    let fast = FastNumber::new(&number, &imps).expect("the table is of this object's class");
+    let sum: f64 = (0..1_000_000).map(|_| fast.value()).sum();
+    println!("a million calls through the table: {sum}");
+    assert_eq!(sum, 2_500_000.0);
+    assert!(fast.same(&number));
+
+    // SAFETY: the text is alive, and the indices are below its length.
+    let vowels = unsafe {
+        let imps = TextImps::resolve(metal.as_raw());
+        let text = metal.as_raw();
+        (0..imps.length(text))
+            .filter(|&i| b"aeiou".iter().any(|&v| u16::from(v) == imps.unit(text, i)))
+            .count()
+    };
+    println!("a table alone: {vowels} vowels");
+    assert_eq!(vowels, 2);
+
+    // SAFETY: `NSString` answers this selector with an `int`.
+    let number = unsafe { msg!(NSString::from("42"), [intValue] -> i32) };
+    println!("one message: {number}");
+    assert_eq!(number, 42);
+    println!("ok");
+}

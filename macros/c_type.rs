@@ -1,0 +1,55 @@
+//! `c_type!`: C types that messages can carry.
+
+/// Lets messages carry C types by value: structs, and enumerations as their integer.
+///
+/// ```
+/// use aruminium::c_type;
+///
+/// /// Where in a pixel a sample is taken.
+/// #[repr(C)]
+/// #[derive(Clone, Copy, Debug, PartialEq)]
+/// pub struct SamplePosition {
+///     x: f32,
+///     y: f32,
+/// }
+///
+/// // SAFETY: the struct is `repr(C)`, has these two fields, and zero is a value of it.
+/// c_type! { unsafe SamplePosition = "{?=ff}"; }
+/// ```
+///
+/// The encoding is Objective-C's. `unsafe` stands for what
+/// [`Encode`](crate::abi::Encode) demands: that it describes the type truly.
+#[macro_export]
+macro_rules! c_type {
+    ($(unsafe $ty:ty = $encoding:expr;)+) => {$(
+        // SAFETY: the caller of the macro says so.
+        unsafe impl $crate::abi::Encode for $ty {
+            const ENCODING: &'static str = $encoding;
+        }
+
+        impl $crate::objc::Argument for $ty {
+            type Held = $ty;
+            type Onto<List: $crate::objc::ArgList> = List::Push<$ty>;
+            const ENCODINGS: &'static [&'static str] = &[$encoding];
+
+            #[inline(always)]
+            fn hold(self) -> $ty {
+                self
+            }
+
+            #[inline(always)]
+            fn place<List: $crate::objc::ArgList>(held: &$ty, list: List) -> Self::Onto<List> {
+                list.push(*held)
+            }
+        }
+
+        impl $crate::objc::Return for $ty {
+            type Raw = $ty;
+
+            #[inline(always)]
+            unsafe fn from_raw(raw: $ty, _: $crate::objc::Sent) -> $ty {
+                raw
+            }
+        }
+    )+};
+}

@@ -1,0 +1,254 @@
+//! The few classes of Foundation that Metal's methods take and return.
+//!
+//! Most methods of this crate take `&str` and return `String`; these types are for methods that a
+//! user declares, and for what has no counterpart in Rust.
+
+use crate::abi::Id;
+use crate::metal_class;
+use crate::objc::{ObjcClass, Object, string};
+use std::ffi::c_void;
+use std::fmt;
+
+metal_class! {
+    /// An immutable text.
+    ///
+    /// ```
+    /// use aruminium::foundation::NSString;
+    /// let name = NSString::from("Grüße");
+    /// assert_eq!(name.len_utf16(), 5);
+    /// assert_eq!(name.to_string(), "Grüße");
+    /// ```
+    pub class NSString: NSString;
+
+    /// How many UTF-16 units the text has.
+    pub fn len_utf16() -> usize = [length];
+    /// Whether two strings have the same units.
+    pub fn is_equal(other: &NSString) -> bool = [isEqualToString:];
+}
+
+impl From<&str> for NSString {
+    fn from(text: &str) -> Self {
+        // SAFETY: the object is a new string.
+        unsafe { Self::from_object(string::new(text)) }
+    }
+}
+
+impl fmt::Display for NSString {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // SAFETY: the object is a live string.
+        f.write_str(&unsafe { string::read(self.as_raw()) })
+    }
+}
+
+impl PartialEq for NSString {
+    fn eq(&self, other: &Self) -> bool {
+        self.is_equal(other)
+    }
+}
+
+metal_class! {
+    /// What went wrong, as a domain, a code within it, and words.
+    ///
+    /// ```
+    /// use aruminium::foundation::NSError;
+    /// let error = NSError::new("MTLLibraryErrorDomain", 3, None);
+    /// assert_eq!((error.domain().as_str(), error.code()), ("MTLLibraryErrorDomain", 3));
+    /// ```
+    pub class NSError: NSError;
+
+    /// An error; the dictionary may hold its words under `NSLocalizedDescription`.
+    pub fn new(domain: &str, code: isize, user_info: Option<&NSDictionary>) -> NSError
+        = class [errorWithDomain:code:userInfo:];
+    /// Whose codes these are.
+    pub fn domain() -> String = [domain];
+    /// Which error it is, within the domain.
+    pub fn code() -> isize = [code];
+    /// The error in words.
+    pub fn description() -> String = [localizedDescription];
+    /// What else is known of it.
+    pub fn user_info() -> NSDictionary = [userInfo];
+}
+
+impl fmt::Display for NSError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.description())
+    }
+}
+
+impl std::error::Error for NSError {}
+
+metal_class! {
+    /// A sequence of objects.
+    ///
+    /// ```
+    /// use aruminium::foundation::{NSArray, NSString};
+    /// let names = NSArray::new(&[&NSString::from("add"), &NSString::from("mul")]);
+    /// assert_eq!(names.len(), 2);
+    /// // SAFETY: the elements are strings.
+    /// let last: NSString = unsafe { names.get(1) }.unwrap();
+    /// assert_eq!(last.to_string(), "mul");
+    /// ```
+    pub class NSArray: NSArray;
+
+    /// An array of these objects.
+    unsafe fn with_objects(objects: &[Id]) -> NSArray = class [arrayWithObjects:count:];
+    /// How many there are.
+    pub fn len() -> usize = [count];
+    /// The object at an index, which must be less than `len`.
+    unsafe fn object_at(index: usize) -> Object = [objectAtIndex:];
+}
+
+impl NSArray {
+    /// An array of these objects.
+    pub fn new<T: ObjcClass>(objects: &[&T]) -> Self {
+        let objects: Vec<Id> = objects.iter().map(|object| object.as_raw()).collect();
+        // SAFETY: wrapped objects are alive, and the array retains them.
+        unsafe { Self::with_objects(&objects) }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The object at an index.
+    ///
+    /// # Safety
+    ///
+    /// The object is of the class that `T` wraps.
+    pub unsafe fn get<T: ObjcClass>(&self, index: usize) -> Option<T> {
+        // SAFETY: the index is in range; that the class is right, the caller says.
+        (index < self.len()).then(|| unsafe { T::from_object(self.object_at(index)) })
+    }
+}
+
+metal_class! {
+    /// A number in a box.
+    ///
+    /// ```
+    /// use aruminium::foundation::NSNumber;
+    /// assert_eq!(NSNumber::from_f64(0.5).as_f64(), 0.5);
+    /// ```
+    pub class NSNumber: NSNumber;
+
+    /// A boolean in a box.
+    pub fn from_bool(value: bool) -> NSNumber = class [numberWithBool:];
+    /// A signed integer in a box.
+    pub fn from_i64(value: i64) -> NSNumber = class [numberWithLongLong:];
+    /// An unsigned integer in a box.
+    pub fn from_u64(value: u64) -> NSNumber = class [numberWithUnsignedLongLong:];
+    /// A floating-point number in a box.
+    pub fn from_f64(value: f64) -> NSNumber = class [numberWithDouble:];
+    /// Whether the number is not zero.
+    pub fn as_bool() -> bool = [boolValue];
+    /// The number as a signed integer.
+    pub fn as_i64() -> i64 = [longLongValue];
+    /// The number as an unsigned integer.
+    pub fn as_u64() -> u64 = [unsignedLongLongValue];
+    /// The number as a floating-point number.
+    pub fn as_f64() -> f64 = [doubleValue];
+}
+
+metal_class! {
+    /// Objects by their keys.
+    ///
+    /// ```
+    /// use aruminium::foundation::{NSDictionary, NSNumber, NSString};
+    /// let macros = NSDictionary::new(&[(&NSString::from("TILE"), &NSNumber::from_u64(16))]);
+    /// // SAFETY: the object under this key is a number.
+    /// let tile: NSNumber = unsafe { macros.get(&NSString::from("TILE")) }.unwrap();
+    /// assert_eq!(tile.as_u64(), 16);
+    /// ```
+    pub class NSDictionary: NSDictionary;
+
+    unsafe fn with_objects(objects: *const Id, keys: *const Id, count: usize) -> NSDictionary
+        = class [dictionaryWithObjects:forKeys:count:];
+    /// How many entries there are.
+    pub fn len() -> usize = [count];
+    unsafe fn object_for(key: Id) -> Option<Object> = [objectForKey:];
+}
+
+impl NSDictionary {
+    /// A dictionary of keys and objects.
+    pub fn new<K: ObjcClass, T: ObjcClass>(entries: &[(&K, &T)]) -> Self {
+        let keys: Vec<Id> = entries.iter().map(|(key, _)| key.as_raw()).collect();
+        let objects: Vec<Id> = entries.iter().map(|(_, object)| object.as_raw()).collect();
+        // SAFETY: both arrays hold `len` wrapped objects, which the dictionary copies or retains.
+        unsafe { Self::with_objects(objects.as_ptr(), keys.as_ptr(), entries.len()) }
+    }
+
+    /// Whether there are no entries.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The object under a key.
+    ///
+    /// # Safety
+    ///
+    /// The object is of the class that `T` wraps.
+    pub unsafe fn get<T: ObjcClass>(&self, key: &impl ObjcClass) -> Option<T> {
+        // SAFETY: the key is alive; that the object's class is right, the caller says.
+        unsafe { self.object_for(key.as_raw()).map(|object| T::from_object(object)) }
+    }
+}
+
+metal_class! {
+    /// Where a file is.
+    ///
+    /// ```
+    /// use aruminium::foundation::NSURL;
+    /// assert_eq!(NSURL::file("/tmp/a.gputrace").path().unwrap(), "/tmp/a.gputrace");
+    /// ```
+    pub class NSURL: NSURL;
+
+    /// The place of a file.
+    pub fn file(path: &str) -> NSURL = class [fileURLWithPath:];
+    /// The path of the file.
+    pub fn path() -> Option<String> = [path];
+}
+
+metal_class! {
+    /// A run of bytes.
+    ///
+    /// ```
+    /// use aruminium::foundation::NSData;
+    /// assert_eq!(NSData::new(&[1, 2, 3]).to_vec(), [1, 2, 3]);
+    /// ```
+    pub class NSData: NSData;
+
+    /// A copy of these bytes.
+    pub fn new(bytes: &[u8]) -> NSData = class [dataWithBytes:length:];
+    /// How many bytes there are.
+    pub fn len() -> usize = [length];
+    fn bytes() -> *const c_void = [bytes];
+}
+
+impl NSData {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A copy of the bytes.
+    pub fn to_vec(&self) -> Vec<u8> {
+        let (bytes, len) = (self.bytes().cast::<u8>(), self.len());
+        if bytes.is_null() {
+            return Vec::new();
+        }
+        // SAFETY: an `NSData` holds `length` bytes at `bytes`, for as long as it lives.
+        unsafe { std::slice::from_raw_parts(bytes, len) }.to_vec()
+    }
+}
+
+/// Says of classes that any thread may use their objects.
+macro_rules! thread_safe {
+    ($($class:ident),+) => {$(
+        // SAFETY: Foundation's immutable value classes are thread-safe, and so are their counts.
+        unsafe impl Send for $class {}
+        // SAFETY: as above.
+        unsafe impl Sync for $class {}
+    )+};
+}
+
+thread_safe!(NSString, NSError, NSNumber, NSURL, NSData);

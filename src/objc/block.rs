@@ -1,0 +1,186 @@
+//! Rust closures as Objective-C blocks, for handlers that Metal calls back.
+
+use super::link;
+use crate::abi::{Encode, Imp};
+use std::ffi::c_void;
+use std::fmt;
+use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// A pointer to a block, as an argument of a message.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockPtr(*const c_void);
+
+impl BlockPtr {
+    /// No block.
+    pub const NIL: Self = Self(std::ptr::null());
+}
+
+// SAFETY: a block is an object, passed by pointer; `@?` is how its type is written.
+unsafe impl Encode for BlockPtr {
+    const ENCODING: &'static str = "@?";
+}
+
+/// A block that a Rust closure has become: on the heap, counted, released on drop. Whoever copies
+/// it keeps the closure alive; the closure is dropped with the last copy.
+///
+/// ```
+/// use aruminium::objc::Block;
+/// let sum = Block::<(i32, i32), i32>::new(|a: i32, b: i32| a + b);
+/// assert_eq!(sum.call((2, 3)), 5);
+/// ```
+pub struct Block<Args, R = ()> {
+    block: *mut c_void,
+    call: PhantomData<fn(Args) -> R>,
+}
+
+// SAFETY: the closure is `Send` and `Sync` by the bound of `new`, and the count is atomic.
+unsafe impl<Args, R> Send for Block<Args, R> {}
+// SAFETY: as above.
+unsafe impl<Args, R> Sync for Block<Args, R> {}
+
+/// A closure that can be the body of a block.
+pub trait BlockFn<Args, R>: Send + Sync + 'static {
+    /// The C function that runs a block with this closure in it.
+    #[doc(hidden)]
+    const INVOKE: Imp;
+}
+
+/// What a block's memory begins with, and the closure behind it. The layout is the Blocks ABI's.
+#[repr(C)]
+struct Literal<F> {
+    isa: *const c_void,
+    flags: i32,
+    reserved: i32,
+    invoke: Imp,
+    descriptor: *const Descriptor,
+    closure: ManuallyDrop<F>,
+}
+
+#[repr(C)]
+struct Descriptor {
+    reserved: usize,
+    size: usize,
+    copy: unsafe extern "C" fn(*mut c_void, *const c_void),
+    dispose: unsafe extern "C" fn(*mut c_void),
+}
+
+/// The block has helpers to copy and dispose of what it captured.
+const HAS_COPY_DISPOSE: i32 = 1 << 25;
+
+impl<F> Literal<F> {
+    const DESCRIPTOR: Descriptor = Descriptor {
+        reserved: 0,
+        size: {
+            assert!(align_of::<Self>() <= 16, "a block's memory is aligned to 16 bytes");
+            size_of::<Self>()
+        },
+        copy: Self::copy,
+        dispose: Self::dispose,
+    };
+
+    /// The bytes were moved already, and a Rust closure needs no more to move.
+    unsafe extern "C" fn copy(_: *mut c_void, _: *const c_void) {}
+
+    unsafe extern "C" fn dispose(block: *mut c_void) {
+        // SAFETY: the runtime calls this once, for the heap block that `new` made.
+        unsafe { ManuallyDrop::drop(&mut (*block.cast::<Self>()).closure) }
+    }
+}
+
+impl<Args, R> Block<Args, R> {
+    /// Moves a closure into a block.
+    ///
+    /// Metal calls handlers on threads of its own. A panic of the closure is reported by the panic
+    /// hook and ends there: it cannot pass through Objective-C.
+    pub fn new<F: BlockFn<Args, R>>(closure: F) -> Self {
+        let literal = Literal {
+            isa: (&raw const link::_NSConcreteStackBlock).cast(),
+            flags: HAS_COPY_DISPOSE,
+            reserved: 0,
+            invoke: F::INVOKE,
+            descriptor: const { &Literal::<F>::DESCRIPTOR },
+            closure: ManuallyDrop::new(closure),
+        };
+        // SAFETY: `literal` is a stack block. Copying moves the closure to the heap, and the
+        // original here is not dropped.
+        let block = unsafe { link::_Block_copy((&raw const literal).cast()) };
+        assert!(!block.is_null(), "no memory for a block");
+        Self { block, call: PhantomData }
+    }
+
+    /// The block as an argument.
+    #[inline]
+    pub fn as_ptr(&self) -> BlockPtr {
+        BlockPtr(self.block)
+    }
+}
+
+impl<Args, R> Drop for Block<Args, R> {
+    fn drop(&mut self) {
+        // SAFETY: `new` made the count that is given back here.
+        unsafe { link::_Block_release(self.block) }
+    }
+}
+
+impl<Args, R> Clone for Block<Args, R> {
+    fn clone(&self) -> Self {
+        // SAFETY: copying a heap block counts it once more and answers the same pointer.
+        Self { block: unsafe { link::_Block_copy(self.block) }, call: PhantomData }
+    }
+}
+
+impl<Args, R> fmt::Debug for Block<Args, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Block({:p})", self.block)
+    }
+}
+
+macro_rules! block_fn {
+    ($($argument:ident: $ty:ident),*) => {
+        impl<Fun, Ret: Encode, $($ty: Encode),*> BlockFn<($($ty,)*), Ret> for Fun
+        where
+            Fun: Fn($($ty),*) -> Ret + Send + Sync + 'static,
+        {
+            const INVOKE: Imp = {
+                unsafe extern "C" fn invoke<Fun: Fn($($ty),*) -> Ret, Ret: Encode, $($ty: Encode),*>(
+                    block: *mut Literal<Fun>,
+                    $($argument: $ty),*
+                ) -> Ret {
+                    // SAFETY: a block is called with itself first, and this one holds a `Fun`.
+                    let closure = unsafe { &(*block).closure };
+                    catch_unwind(AssertUnwindSafe(|| closure($($argument),*)))
+                        // SAFETY: `Encode` promises that zero is a value.
+                        .unwrap_or_else(|_| unsafe { std::mem::zeroed() })
+                }
+                // SAFETY: a function pointer, called again only with its own type.
+                unsafe {
+                    std::mem::transmute::<unsafe extern "C" fn(*mut Literal<Fun>, $($ty),*) -> Ret, Imp>(
+                        invoke::<Fun, Ret, $($ty),*>,
+                    )
+                }
+            };
+        }
+
+        impl<Ret: Encode, $($ty: Encode),*> Block<($($ty,)*), Ret> {
+            /// Calls the block.
+            pub fn call(&self, ($($argument,)*): ($($ty,)*)) -> Ret {
+                // SAFETY: the block was made by `new` from a closure of these types, and its third
+                // word is the function that runs it.
+                unsafe {
+                    let invoke = (*self.block.cast::<Literal<()>>()).invoke;
+                    let invoke = std::mem::transmute::<Imp, unsafe extern "C" fn(*mut c_void, $($ty),*) -> Ret>(invoke);
+                    invoke(self.block, $($argument),*)
+                }
+            }
+        }
+    };
+}
+
+block_fn!();
+block_fn!(a: A);
+block_fn!(a: A, b: B);
+block_fn!(a: A, b: B, c: C);
+block_fn!(a: A, b: B, c: C, d: D);

@@ -1,0 +1,97 @@
+//! The door: the one place that decides where Objective-C's C functions come from.
+//!
+//! On Apple's systems they are the system's own. Everywhere else they are those of the embedded
+//! runtime, under the same names and with the same signatures: the list below is read once for
+//! either side, and a signature that differs does not compile. Everything above this file is the
+//! same code on every target.
+
+#![allow(non_upper_case_globals)] // C's names.
+
+use crate::abi::{Bool, Class, Id, Imp, Method, Protocol, Sel};
+use std::ffi::{c_char, c_void};
+
+/// Lists C functions once: declared on Apple's targets, taken from the embedded runtime elsewhere.
+macro_rules! door {
+    ($($(#[$attribute:meta])* fn $name:ident($($argument:ident: $ty:ty),*) $(-> $result:ty)?;)+) => {
+        #[cfg(target_vendor = "apple")]
+        #[link(name = "objc")]
+        #[link(name = "Foundation", kind = "framework")]
+        unsafe extern "C" {
+            $(
+                #[doc = concat!("C's `", stringify!($name), "`.")]
+                $(#[$attribute])*
+                pub fn $name($($argument: $ty),*) $(-> $result)?;
+            )+
+        }
+
+        #[cfg(not(target_vendor = "apple"))]
+        mod from_soft {
+            use super::*;
+            $(
+                $(#[$attribute])*
+                pub use crate::soft::objc::entry::$name;
+                $(#[$attribute])*
+                const _: unsafe extern "C" fn($($ty),*) $(-> $result)? = $name;
+            )+
+        }
+
+        #[cfg(not(target_vendor = "apple"))]
+        pub use from_soft::*;
+    };
+}
+
+door! {
+    // Messages. These two are called only after a cast to the method's own type.
+    fn objc_msgSend();
+    #[cfg(target_arch = "x86_64")]
+    fn objc_msgSend_stret();
+
+    // Selectors.
+    fn sel_registerName(name: *const c_char) -> Sel;
+    fn sel_getName(selector: Sel) -> *const c_char;
+
+    // Classes.
+    fn objc_getClass(name: *const c_char) -> Class;
+    fn objc_allocateClassPair(superclass: Class, name: *const c_char, extra: usize) -> Class;
+    fn objc_registerClassPair(class: Class);
+    fn object_getClass(object: Id) -> Class;
+    fn class_getName(class: Class) -> *const c_char;
+    fn class_getSuperclass(class: Class) -> Class;
+    fn class_addMethod(class: Class, selector: Sel, imp: Imp, types: *const c_char) -> Bool;
+    fn class_replaceMethod(class: Class, selector: Sel, imp: Imp, types: *const c_char) -> Option<Imp>;
+    fn class_respondsToSelector(class: Class, selector: Sel) -> Bool;
+    fn class_getInstanceMethod(class: Class, selector: Sel) -> Method;
+    fn class_getClassMethod(class: Class, selector: Sel) -> Method;
+    fn class_getMethodImplementation(class: Class, selector: Sel) -> Option<Imp>;
+    #[cfg(target_arch = "x86_64")]
+    fn class_getMethodImplementation_stret(class: Class, selector: Sel) -> Option<Imp>;
+    fn method_getTypeEncoding(method: Method) -> *const c_char;
+    fn method_getImplementation(method: Method) -> Option<Imp>;
+
+    // Protocols.
+    fn objc_getProtocol(name: *const c_char) -> Protocol;
+    fn class_addProtocol(class: Class, protocol: Protocol) -> Bool;
+    fn class_conformsToProtocol(class: Class, protocol: Protocol) -> Bool;
+
+    // Ownership.
+    fn objc_retain(object: Id) -> Id;
+    fn objc_release(object: Id);
+    fn objc_autorelease(object: Id) -> Id;
+    fn objc_autoreleaseReturnValue(object: Id) -> Id;
+    fn objc_retainAutoreleasedReturnValue(object: Id) -> Id;
+    fn objc_autoreleasePoolPush() -> *mut c_void;
+    fn objc_autoreleasePoolPop(pool: *mut c_void);
+
+    // Blocks.
+    fn _Block_copy(block: *const c_void) -> *mut c_void;
+    fn _Block_release(block: *const c_void);
+}
+
+#[cfg(target_vendor = "apple")]
+unsafe extern "C" {
+    /// The class of a block that still stands where it was written. Only its address is used.
+    pub static _NSConcreteStackBlock: [*const c_void; 32];
+}
+
+#[cfg(not(target_vendor = "apple"))]
+pub use crate::soft::objc::entry::_NSConcreteStackBlock;

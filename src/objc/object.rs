@@ -1,0 +1,159 @@
+//! Object pointers that know whether they own, and the types that wrap them.
+
+use super::link;
+use super::reflect::ClassInfo;
+use crate::abi::{Class, Id};
+use std::fmt;
+use std::marker::PhantomData;
+
+/// A pointer to an object, released on drop if it is owned.
+///
+/// It stays on its thread: a type that wraps one is `Send` or `Sync` where its author says so.
+///
+/// ```
+/// use aruminium::{msg, objc::Object, foundation::NSString};
+/// let text = NSString::from("metal");
+/// // SAFETY: `copy` takes nothing and returns an object that the caller owns.
+/// let copy = unsafe { msg!(text, [copy] -> Object) };
+/// assert!(!copy.as_raw().is_nil());
+/// ```
+pub struct Object {
+    id: Id,
+    owned: bool,
+    /// Which objects may be used from several threads, only their class's author knows.
+    not_send: PhantomData<*const ()>,
+}
+
+impl Object {
+    /// Takes over one reference count of an object.
+    ///
+    /// # Safety
+    ///
+    /// `id` is nil or a live object, and the caller owns one count of it and gives it away.
+    #[inline(always)]
+    pub const unsafe fn owned(id: Id) -> Self {
+        Self { id, owned: true, not_send: PhantomData }
+    }
+
+    /// Points at an object that somebody else keeps alive: nothing is released on drop.
+    ///
+    /// # Safety
+    ///
+    /// `id` is nil or an object that outlives the value returned here.
+    #[inline(always)]
+    pub const unsafe fn borrowed(id: Id) -> Self {
+        Self { id, owned: false, not_send: PhantomData }
+    }
+
+    /// The pointer.
+    #[inline(always)]
+    pub const fn as_raw(&self) -> Id {
+        self.id
+    }
+
+    /// Gives up the pointer together with its reference count, if there is one.
+    #[inline(always)]
+    pub fn into_raw(self) -> Id {
+        std::mem::ManuallyDrop::new(self).id
+    }
+
+    /// The class of the object as it is now.
+    #[inline(always)]
+    pub fn class(&self) -> Class {
+        // SAFETY: the constructors promise nil or a live object.
+        unsafe { link::object_getClass(self.id) }
+    }
+}
+
+impl Clone for Object {
+    /// Retains the object: the copy owns a count of its own, also when the original does not.
+    #[inline]
+    fn clone(&self) -> Self {
+        // SAFETY: the object is alive, and retaining it makes the count that the copy owns.
+        unsafe { Self::owned(link::objc_retain(self.id)) }
+    }
+}
+
+impl Drop for Object {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if self.owned {
+            // SAFETY: `owned` promises that the count is this value's to give back.
+            unsafe { link::objc_release(self.id) }
+        }
+    }
+}
+
+impl fmt::Debug for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Object({:p})", self.id.as_ptr())
+    }
+}
+
+/// A Rust type that wraps objects of one class or protocol; [`metal_class!`](crate::metal_class)
+/// implements it.
+pub trait ObjcClass: Sized {
+    /// What was declared: the class or protocol, and its methods.
+    const INFO: ClassInfo;
+
+    /// Wraps an object.
+    ///
+    /// # Safety
+    ///
+    /// The object is of the class, or of one that conforms to the protocol, and is not nil unless
+    /// the caller asked for an unchecked method.
+    unsafe fn from_object(object: Object) -> Self;
+
+    /// The pointer to the object.
+    fn as_raw(&self) -> Id;
+}
+
+/// What a wrapper keeps beside its pointer: `metal_class!`'s `state`.
+pub trait ClassState {
+    /// Made when an object is wrapped.
+    fn attach(object: &Object) -> Self;
+
+    /// Called when the wrapper is dropped, before the object is released.
+    fn detach(&mut self, object: &Object) {
+        let _ = object;
+    }
+}
+
+impl ClassState for () {
+    #[inline(always)]
+    fn attach(_: &Object) {}
+}
+
+/// What a message can be sent to.
+pub trait Receiver {
+    /// The object that receives.
+    fn receiver(&self) -> Id;
+}
+
+impl Receiver for Id {
+    #[inline(always)]
+    fn receiver(&self) -> Id {
+        *self
+    }
+}
+
+impl Receiver for Class {
+    #[inline(always)]
+    fn receiver(&self) -> Id {
+        self.as_id()
+    }
+}
+
+impl Receiver for Object {
+    #[inline(always)]
+    fn receiver(&self) -> Id {
+        self.id
+    }
+}
+
+impl<T: Receiver + ?Sized> Receiver for &T {
+    #[inline(always)]
+    fn receiver(&self) -> Id {
+        (**self).receiver()
+    }
+}

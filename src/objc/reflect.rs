@@ -1,0 +1,193 @@
+//! What was declared, as data: each class lists its methods.
+
+use super::argument::{Arguments, catches};
+use super::link;
+use super::returned::Return;
+use super::send::{c_string, encoding_of};
+use crate::abi::{Class, Encode, Family, MethodEncoding, colons};
+use std::ffi::CStr;
+use std::fmt;
+
+/// Who receives a method: an object, or the class itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Level {
+    /// `-[Class method]`.
+    Instance,
+    /// `+[Class method]`.
+    Class,
+}
+
+/// Whether a method can answer nil.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Nullability {
+    /// It never does, or what it returns is no pointer.
+    NonNull,
+    /// It may, without saying why.
+    Nullable,
+    /// It does when it fails, and leaves an `NSError`.
+    Error,
+}
+
+/// One declared method.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct MethodInfo {
+    /// Its name in Rust.
+    pub name: &'static str,
+    /// Its selector.
+    pub selector: &'static str,
+    /// Who receives it.
+    pub level: Level,
+    /// The encoding of what it returns.
+    pub result: &'static str,
+    /// The encodings of what each declared argument becomes.
+    pub arguments: &'static [&'static [&'static str]],
+    /// Whether it can answer nil, as it was declared.
+    pub nullability: Nullability,
+}
+
+/// One declared class or protocol.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub struct ClassInfo {
+    /// The name of the Rust type.
+    pub rust: &'static str,
+    /// The name of the class or protocol.
+    pub objc: &'static str,
+    /// Its declared methods.
+    pub methods: &'static [MethodInfo],
+}
+
+impl ClassInfo {
+    #[doc(hidden)]
+    pub const fn new(
+        rust: &'static str,
+        objc: &'static str,
+        methods: &'static [MethodInfo],
+    ) -> Self {
+        Self { rust, objc, methods }
+    }
+}
+
+impl fmt::Debug for ClassInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} ({} methods)", self.rust, self.objc, self.methods.len())
+    }
+}
+
+impl MethodInfo {
+    /// The row of a method that takes `A` and returns `R`; checked while compiling.
+    #[doc(hidden)]
+    pub const fn new<A: Arguments, R: Return>(
+        class: &'static str,
+        name: &'static str,
+        selector: &'static str,
+        level: Level,
+        autoreleased: bool,
+    ) -> Self {
+        let words = count(A::ENCODINGS);
+        if words != colons(selector) {
+            const_panic(&[
+                class,
+                "::",
+                name,
+                " passes ",
+                digit(words),
+                " arguments, but [",
+                selector,
+                "] takes ",
+                digit(colons(selector)),
+            ]);
+        }
+        if autoreleased && Family::of(selector).returns_owned() {
+            const_panic(&[
+                class,
+                "::",
+                name,
+                " cannot be `autoreleased`: [",
+                selector,
+                "] gives its object to the caller",
+            ]);
+        }
+        let nullability = if catches::<R>(selector) { Nullability::Error } else { R::NULLABILITY };
+        Self {
+            name,
+            selector,
+            level,
+            result: R::Raw::ENCODING,
+            arguments: A::ENCODINGS,
+            nullability,
+        }
+    }
+
+    /// What the selector says about ownership.
+    pub const fn family(&self) -> Family {
+        Family::of(self.selector)
+    }
+
+    /// The whole method's encoding.
+    pub fn encoding(&self) -> MethodEncoding {
+        encoding_of(self.result, self.arguments)
+    }
+
+    /// Holds the declaration against the method that a class really has: `None` if it has none,
+    /// otherwise its encoding and whether a call as declared reaches it with every value in place.
+    ///
+    /// # Safety
+    ///
+    /// `class` is a class of the runtime; for a class method, the class itself.
+    pub unsafe fn found_in(&self, class: Class) -> Option<(String, bool)> {
+        let selector = c_string(self.selector);
+        // SAFETY: the class is the caller's promise; the rest is what the runtime answered.
+        unsafe {
+            let selector = link::sel_registerName(selector.as_ptr());
+            let method = match self.level {
+                Level::Instance => link::class_getInstanceMethod(class, selector),
+                Level::Class => link::class_getClassMethod(class, selector),
+            };
+            if method.is_nil() {
+                return None;
+            }
+            let text =
+                CStr::from_ptr(link::method_getTypeEncoding(method)).to_string_lossy().into_owned();
+            let same =
+                text.parse::<MethodEncoding>().is_ok_and(|found| found.same_abi(&self.encoding()));
+            Some((text, same))
+        }
+    }
+}
+
+const fn count(encodings: &[&[&str]]) -> usize {
+    let (mut i, mut words) = (0, 0);
+    while i < encodings.len() {
+        words += encodings[i].len();
+        i += 1;
+    }
+    words
+}
+
+const fn digit(number: usize) -> &'static str {
+    const DIGITS: [&str; 14] =
+        ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "more than 12"];
+    DIGITS[if number < DIGITS.len() { number } else { DIGITS.len() - 1 }]
+}
+
+/// Panics while compiling, with a text in pieces.
+const fn const_panic(pieces: &[&str]) -> ! {
+    let mut text = [0u8; 512];
+    let (mut piece, mut end) = (0, 0);
+    while piece < pieces.len() {
+        let bytes = pieces[piece].as_bytes();
+        let mut i = 0;
+        while i < bytes.len() && end < text.len() {
+            text[end] = bytes[i];
+            i += 1;
+            end += 1;
+        }
+        piece += 1;
+    }
+    match std::str::from_utf8(text.split_at(end).0) {
+        Ok(text) => panic!("{}", text),
+        Err(_) => panic!("a declared method passes the wrong number of arguments"),
+    }
+}

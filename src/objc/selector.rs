@@ -1,0 +1,65 @@
+//! A selector that a program names in its text: registered on first use, one relaxed load after.
+
+use super::link;
+use crate::abi::Sel;
+use std::ffi::c_void;
+use std::fmt;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+/// A static selector; [`selector!`](crate::selector) makes one.
+pub struct CachedSelector {
+    text: &'static str,
+    registered: AtomicPtr<c_void>,
+}
+
+impl CachedSelector {
+    /// A selector that is not registered yet. The text ends in a NUL byte.
+    #[doc(hidden)]
+    pub const fn new(text: &'static str) -> Self {
+        let bytes = text.as_bytes();
+        assert!(!bytes.is_empty() && bytes[bytes.len() - 1] == 0, "selector text ends in NUL");
+        Self { text, registered: AtomicPtr::new(std::ptr::null_mut()) }
+    }
+
+    /// The registered selector.
+    ///
+    /// The load is relaxed: a selector is an address that is compared and passed on. What stands
+    /// behind it is the runtime's, and the runtime does its own synchronisation to read it.
+    #[inline(always)]
+    pub fn get(&self) -> Sel {
+        self.registered().unwrap_or_else(|| self.register())
+    }
+
+    /// The selector, if it was registered already.
+    #[inline(always)]
+    pub(super) fn registered(&self) -> Option<Sel> {
+        let registered = self.registered.load(Ordering::Relaxed);
+        (!registered.is_null()).then(|| Sel::from_ptr(registered))
+    }
+
+    /// Where this static is, for [`first`](super::ArgList::first).
+    #[inline(always)]
+    pub(super) fn address(&'static self) -> *mut c_void {
+        std::ptr::from_ref(self).cast_mut().cast()
+    }
+
+    /// The selector's text.
+    pub fn text(&self) -> &'static str {
+        &self.text[..self.text.len() - 1]
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn register(&self) -> Sel {
+        // SAFETY: `new` has checked that the text ends in NUL.
+        let selector = unsafe { link::sel_registerName(self.text.as_ptr().cast()) };
+        self.registered.store(selector.as_ptr(), Ordering::Relaxed);
+        selector
+    }
+}
+
+impl fmt::Debug for CachedSelector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CachedSelector").field(&self.text()).finish()
+    }
+}

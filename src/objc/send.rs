@@ -1,0 +1,137 @@
+//! Sending a message: the right variant of `objc_msgSend`, with the method's own C type.
+
+use super::argument::{ArgList, Arguments};
+use super::link;
+use super::returned::{Ownership, Return, Sent};
+use super::selector::CachedSelector;
+use super::variant::messenger;
+use crate::abi::{Encode, Encoding, Id, MethodEncoding, Sel};
+use std::ffi::{CStr, CString};
+
+/// The answer of nil to a message that returns a struct in memory: nobody would write it.
+#[inline(always)]
+fn nil_answer<R: Encode>(receiver: Id) -> Option<R> {
+    // SAFETY: `Encode` promises that zero is a value.
+    (size_of::<R>() > 16 && receiver.is_nil()).then(|| unsafe { std::mem::zeroed() })
+}
+
+/// Marks a way that is taken once: a branch is cheaper than making both ways' values.
+#[cold]
+#[inline(always)]
+fn unlikely() {}
+
+/// What is known of a call before it is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Call {
+    /// The method, as in `-[MTLDevice newCommandQueue]`.
+    pub method: &'static str,
+    /// Who owns what it returns.
+    pub ownership: Ownership,
+}
+
+/// Sends a message; the macros' wrappers end here. The closure gives the arguments.
+///
+/// # Safety
+///
+/// The receiver is nil or answers the selector by a method of these types, and the method's own
+/// demands are met.
+#[doc(hidden)]
+#[inline(always)]
+pub unsafe fn send<A: Arguments, R: Return, F: FnOnce() -> A>(
+    receiver: Id,
+    selector: &'static CachedSelector,
+    call: Call,
+    arguments: F,
+) -> R {
+    // The selector comes first, and the arguments are a closure, so that a struct among them is
+    // copied once: to where the function takes it.
+    let (function, selector) = match selector.registered() {
+        // SAFETY: the messenger passes everything on to a method of the type that the caller promises.
+        Some(selector) => (unsafe { A::List::typed::<R::Raw>(messenger::<R::Raw>()) }, selector),
+        None => {
+            unlikely();
+            (A::List::first::<R::Raw>(), Sel::from_ptr(selector.address()))
+        }
+    };
+    let held = arguments().hold();
+    // SAFETY: passed on to the caller; `held` keeps what the words point to until the end.
+    unsafe {
+        let raw = match nil_answer::<R::Raw>(receiver) {
+            Some(zero) => zero,
+            None => A::list(&held).call(function, receiver, selector),
+        };
+        R::from_raw(raw, Sent::new(call, A::caught(&held)))
+    }
+}
+
+/// [`send`] for `msg!`, whose types nobody has declared: in debug builds they are held against the
+/// encoding of the method that will answer.
+///
+/// # Safety
+///
+/// As for [`send`].
+#[doc(hidden)]
+#[inline(always)]
+pub unsafe fn send_checked<A: Arguments, R: Return, F: FnOnce() -> A>(
+    receiver: Id,
+    selector: &'static CachedSelector,
+    call: Call,
+    arguments: F,
+) -> R {
+    if cfg!(debug_assertions) {
+        // SAFETY: the receiver is nil or an object.
+        unsafe { check::<A, R>(receiver, selector.get()) }
+    }
+    // SAFETY: passed on to the caller.
+    unsafe { send(receiver, selector, call, arguments) }
+}
+
+/// Panics if the receiver's method has other types than the call.
+unsafe fn check<A: Arguments, R: Return>(receiver: Id, selector: Sel) {
+    // SAFETY: all of these take a class, a method or a selector as the runtime gave it, and answer
+    // nil for nil; encodings and names are C strings that live as long as the class.
+    unsafe {
+        let class = link::object_getClass(receiver);
+        let method = link::class_getInstanceMethod(class, selector);
+        if method.is_nil() {
+            return; // The send itself will say so.
+        }
+        let encoding = link::method_getTypeEncoding(method);
+        if encoding.is_null() {
+            return;
+        }
+        let declared = CStr::from_ptr(encoding).to_string_lossy();
+        let Ok(method) = declared.parse::<MethodEncoding>() else { return };
+        let sent = encoding_of(R::Raw::ENCODING, A::ENCODINGS);
+        if !method.same_abi(&sent) {
+            let class = CStr::from_ptr(link::class_getName(class)).to_string_lossy();
+            let selector = CStr::from_ptr(link::sel_getName(selector)).to_string_lossy();
+            panic!("[{class} {selector}] has the type {method}, but was sent as {sent}");
+        }
+    }
+}
+
+/// The encoding of a method, from those of its parts.
+pub(super) fn encoding_of(result: &str, arguments: &[&[&str]]) -> MethodEncoding {
+    let parse = |text: &str| text.parse().unwrap_or(Encoding::Simple(b'?'));
+    MethodEncoding::new(parse(result), arguments.iter().copied().flatten().map(|text| parse(text)))
+}
+
+/// A message of this module's own, with a selector that is looked up each time.
+///
+/// # Safety
+///
+/// As for [`send`]; if the receiver is nil, `R` fits in registers.
+pub(super) unsafe fn bare<L: ArgList, R: Encode>(receiver: Id, selector: &CStr, words: L) -> R {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        let selector = link::sel_registerName(selector.as_ptr());
+        words.call(L::typed::<R>(messenger::<R>()), receiver, selector)
+    }
+}
+
+/// The C string of a text that has no NUL in it, or up to the first one.
+pub(super) fn c_string(text: &str) -> CString {
+    let end = text.find('\0').unwrap_or(text.len());
+    CString::new(&text[..end]).unwrap_or_default()
+}

@@ -1,0 +1,6 @@
+//! Soft Metal: what stands in for Apple's frameworks on hosts that have none.
+
+#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+compile_error!("aruminium runs on Apple's systems and on Linux (x86_64, aarch64)");
+
+pub(crate) mod objc;

@@ -1,0 +1,137 @@
+//! The method cache of a class: selectors to implementations, read by `objc_msgSend` without a lock.
+//!
+//! Open addressing, probing forward without wrapping round. A bucket is filled once; its selector
+//! never changes after that, its implementation may. A selector stands at most [`PROBES`] places
+//! after its home, and the bucket after the last possible place stays empty, so that a reader needs no
+//! bound. A table that has no free place near a selector's home is replaced by one of twice the size.
+//! Old tables are kept, because a reader may still be in one: their sizes sum up to less than the
+//! newest one's.
+
+use super::class::{imp_from_ptr, imp_to_ptr};
+use super::lock::Lock;
+use super::send_arch::Table;
+use crate::abi::{Imp, Sel};
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicPtr, Ordering::*};
+
+/// A selector and its implementation, as `objc_msgSend` reads them.
+#[repr(C, align(16))]
+pub(super) struct Bucket {
+    selector: AtomicPtr<c_void>,
+    imp: AtomicPtr<c_void>,
+}
+
+impl Bucket {
+    const EMPTY: Self = Self {
+        selector: AtomicPtr::new(std::ptr::null_mut()),
+        imp: AtomicPtr::new(std::ptr::null_mut()),
+    };
+
+    fn holds(&self, selector: Sel) -> bool {
+        self.selector.load(Relaxed) == selector.as_ptr()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.selector.load(Relaxed).is_null()
+    }
+}
+
+/// The table of every class that has cached nothing yet.
+pub(super) static NO_BUCKETS: Bucket = Bucket::EMPTY;
+
+/// How far from its home a selector may stand.
+const PROBES: usize = 8;
+/// The homes of the first table and of the largest. A selector that finds no place in the largest is
+/// looked up under the lock each time: correct, only slower.
+const SMALLEST: usize = 8;
+pub(super) const LARGEST: usize = 1 << 12;
+
+/// A class's cache. Everything but reading it from `objc_msgSend` happens under the lock.
+#[repr(transparent)]
+pub(super) struct Cache(Table);
+
+impl Cache {
+    pub(super) const EMPTY: Self = Self(Table::EMPTY);
+
+    /// The number of homes, and every bucket; nothing for the empty table.
+    fn buckets(&self, _: &Lock) -> (usize, &[Bucket]) {
+        match self.0.load() {
+            (_, 0) => (0, &[]),
+            // SAFETY: `grow` made a table of `homes + PROBES` buckets, and tables live for ever.
+            (first, mask) => {
+                (mask + 1, unsafe { std::slice::from_raw_parts(first, mask + 1 + PROBES) })
+            }
+        }
+    }
+
+    /// The places where a selector may stand.
+    fn places<'a>(&'a self, selector: Sel, lock: &'a Lock) -> &'a [Bucket] {
+        let (homes, buckets) = self.buckets(lock);
+        if homes == 0 {
+            return &[];
+        }
+        let home = (selector.as_ptr().addr() >> 4) & (homes - 1);
+        &buckets[home..home + PROBES]
+    }
+
+    fn find<'a>(&'a self, selector: Sel, lock: &'a Lock) -> Option<&'a Bucket> {
+        self.places(selector, lock).iter().find(|bucket| bucket.holds(selector))
+    }
+
+    /// The cached implementation.
+    pub(super) fn get(&self, selector: Sel, lock: &Lock) -> Option<Imp> {
+        let imp = self.find(selector, lock)?.imp.load(Acquire);
+        // SAFETY: a bucket with a selector has an implementation.
+        Some(unsafe { imp_from_ptr(imp) })
+    }
+
+    /// Adds what the cache does not hold yet.
+    pub(super) fn insert(&self, selector: Sel, imp: Imp, lock: &mut Lock) {
+        while !self.fill(selector, imp_to_ptr(imp), lock) {
+            if !self.grow(lock) {
+                return;
+            }
+        }
+    }
+
+    /// Gives a cached selector another implementation; readers see the old or the new one.
+    pub(super) fn replace(&self, selector: Sel, imp: Imp, lock: &mut Lock) {
+        if let Some(bucket) = self.find(selector, lock) {
+            bucket.imp.store(imp_to_ptr(imp), Release);
+        }
+    }
+
+    /// Fills the first free place of a selector, if there is one.
+    fn fill(&self, selector: Sel, imp: *mut c_void, lock: &mut Lock) -> bool {
+        let Some(free) = self.places(selector, lock).iter().find(|bucket| bucket.is_empty()) else {
+            return false;
+        };
+        free.imp.store(imp, Relaxed);
+        // Who sees the selector sees the implementation.
+        free.selector.store(selector.as_ptr(), Release);
+        true
+    }
+
+    /// Publishes a larger table with what this one holds; false when there is none larger.
+    fn grow(&self, lock: &mut Lock) -> bool {
+        let (mut homes, old) = self.buckets(lock);
+        'size: loop {
+            homes = (homes * 2).max(SMALLEST);
+            if homes > LARGEST {
+                return false;
+            }
+            let new = Self::EMPTY;
+            let buckets: Vec<Bucket> = (0..homes + PROBES).map(|_| Bucket::EMPTY).collect();
+            let buckets: &'static [Bucket] = Box::leak(buckets.into());
+            new.0.publish(buckets.as_ptr(), homes - 1);
+            for bucket in old.iter().filter(|bucket| !bucket.is_empty()) {
+                let selector = Sel::from_ptr(bucket.selector.load(Relaxed));
+                if !new.fill(selector, bucket.imp.load(Relaxed), lock) {
+                    continue 'size;
+                }
+            }
+            self.0.publish(buckets.as_ptr(), homes - 1);
+            return true;
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Autorelease pools: a stack of objects a thread, each to be released when its pool is popped.
+//!
+//! An entry that `objc_autoreleaseReturnValue` pushed carries a mark, and
+//! `objc_retainAutoreleasedReturnValue` takes a marked entry back off the top instead of retaining
+//! the object once more. That is sound because a method that returns an object it does not give away
+//! always pushes afresh: the marked entry on top is the one made for this very return.
+
+use super::fatal::fatal;
+use super::object::{release, retain};
+use crate::abi::Id;
+use std::cell::{Cell, RefCell};
+use std::ffi::c_void;
+
+/// How many entries a page of 4 KiB has.
+const PAGE: usize = 4096 / size_of::<usize>();
+
+/// An object, or what stands where a pool begins.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Entry(*mut c_void);
+
+impl Entry {
+    /// Where a pool begins. No object is at nil.
+    const POOL: Self = Self(std::ptr::null_mut());
+    /// The mark of an object that is being returned. Objects are aligned to more than this.
+    const RETURNED: usize = 1;
+
+    fn object(self) -> Id {
+        Id::from_ptr(self.0.map_addr(|address| address & !Self::RETURNED))
+    }
+
+    fn returned(object: Id) -> Self {
+        Self(object.as_ptr().map_addr(|address| address | Self::RETURNED))
+    }
+}
+
+/// The pools of a thread: full pages, one that is being filled, and perhaps an empty one that is kept.
+struct Stack {
+    pages: Vec<Box<[Entry; PAGE]>>,
+    length: usize,
+}
+
+impl Stack {
+    fn push(&mut self, entry: Entry) {
+        if self.length == self.pages.len() * PAGE {
+            self.pages.push(Box::new([Entry::POOL; PAGE]));
+        }
+        self.pages[self.length / PAGE][self.length % PAGE] = entry;
+        self.length += 1;
+    }
+
+    fn get(&self, index: usize) -> Option<Entry> {
+        (index < self.length).then(|| self.pages[index / PAGE][index % PAGE])
+    }
+
+    /// Takes the top entry off, and frees pages but one that are no longer needed.
+    fn pop(&mut self) -> Option<Entry> {
+        let top = self.get(self.length.checked_sub(1)?);
+        self.length -= 1;
+        self.pages.truncate(self.length / PAGE + 2);
+        top
+    }
+}
+
+thread_local! {
+    // Without a destructor of its own, so that it can be used while other thread-locals go.
+    static STACK: RefCell<std::mem::ManuallyDrop<Stack>> =
+        const { RefCell::new(std::mem::ManuallyDrop::new(Stack { pages: Vec::new(), length: 0 })) };
+    static AT_EXIT: DrainAtExit = const { DrainAtExit(Cell::new(false)) };
+}
+
+/// Drains what a thread leaves behind. What is autoreleased after that, by destructors of other
+/// thread-locals, is never released.
+struct DrainAtExit(Cell<bool>);
+
+impl Drop for DrainAtExit {
+    fn drop(&mut self) {
+        drain_to(0);
+        STACK.with_borrow_mut(|stack| stack.pages = Vec::new());
+    }
+}
+
+fn push(entry: Entry) {
+    STACK.with_borrow_mut(|stack| {
+        if stack.length == 0 {
+            // The first use registers the destructor; after it has run, there is nothing to do.
+            let _ = AT_EXIT.try_with(|drain| drain.0.set(true));
+        }
+        stack.push(entry);
+    });
+}
+
+/// Releases everything from the top down to `length`, and what is autoreleased meanwhile.
+fn drain_to(length: usize) {
+    // The stack is not borrowed while an object is released: what it releases may come back here.
+    let pop = || STACK.with_borrow_mut(|stack| (stack.length > length).then(|| stack.pop())?);
+    while let Some(entry) = pop() {
+        // SAFETY: an object on the stack is owned by it; nil, where a pool begins, is nothing.
+        unsafe { release(entry.object()) }
+    }
+}
+
+/// Begins a pool. The token is the place of its first entry, counted from one.
+pub(super) fn push_pool() -> *mut c_void {
+    push(Entry::POOL);
+    std::ptr::without_provenance_mut(STACK.with_borrow(|stack| stack.length))
+}
+
+/// Ends a pool, and the pools that began after it.
+pub(super) fn pop_pool(token: *mut c_void) {
+    let begin = token.addr().wrapping_sub(1);
+    if STACK.with_borrow(|stack| stack.get(begin)) != Some(Entry::POOL) {
+        fatal(format_args!("objc_autoreleasePoolPop: {token:p} is no pool of this thread"));
+    }
+    drain_to(begin);
+}
+
+/// Hands an owned object to the innermost pool, or, without one, to the end of the thread.
+///
+/// # Safety
+///
+/// `object` is nil or an object that the caller owns and gives away.
+pub(super) unsafe fn autorelease(object: Id) -> Id {
+    if !object.is_nil() {
+        push(Entry(object.as_ptr()));
+    }
+    object
+}
+
+/// The same for an object that a method is about to return.
+///
+/// # Safety
+///
+/// As for [`autorelease`].
+pub(crate) unsafe fn autorelease_return_value(object: Id) -> Id {
+    if !object.is_nil() {
+        push(Entry::returned(object));
+    }
+    object
+}
+
+/// Becomes an owner of what a method has just returned.
+///
+/// # Safety
+///
+/// `object` is nil or an object, and was returned by the last message that was sent.
+pub(super) unsafe fn retain_autoreleased_return_value(object: Id) -> Id {
+    let taken = STACK.with_borrow_mut(|stack| {
+        let top = stack.length.checked_sub(1).and_then(|top| stack.get(top));
+        let ours = top == Some(Entry::returned(object)) && !object.is_nil();
+        if ours {
+            stack.pop();
+        }
+        ours
+    });
+    // SAFETY: the caller's. An entry taken off the stack gives up what it owned.
+    if taken { object } else { unsafe { retain(object) } }
+}
+
+/// How many entries and pages the thread has, for tests.
+#[cfg(test)]
+pub(super) fn extent() -> (usize, usize) {
+    STACK.with_borrow(|stack| (stack.length, stack.pages.len()))
+}

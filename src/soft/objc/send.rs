@@ -1,0 +1,102 @@
+//! Sending from Rust, and what `objc_msgSend` falls back on.
+
+use super::class::{ClassData, Kind};
+use super::fatal::{MethodName, fatal};
+use super::object;
+#[cfg(test)]
+use super::send_arch;
+use crate::abi::{Encode, Id, Imp, Sel};
+use std::ffi::c_void;
+
+/// What `objc_msgSend` does when the cache has no answer: finds the implementation, or a function
+/// that says that there is none.
+///
+/// # Safety
+///
+/// `receiver` is an object, `selector` a selector.
+pub(super) unsafe extern "C" fn resolve(receiver: Id, selector: Sel) -> Imp {
+    // SAFETY: the caller's.
+    unsafe { class_of_living(receiver, selector) }.cached_imp(selector).unwrap_or(FORWARDER)
+}
+
+/// The same for `objc_msgSend_stret`.
+///
+/// # Safety
+///
+/// As for [`resolve`].
+#[cfg(target_arch = "x86_64")]
+pub(super) unsafe extern "C" fn resolve_stret(receiver: Id, selector: Sel) -> Imp {
+    // SAFETY: the caller's.
+    unsafe { class_of_living(receiver, selector) }.cached_imp(selector).unwrap_or(FORWARDER_STRET)
+}
+
+/// The class of a receiver, which must not have been freed.
+///
+/// # Safety
+///
+/// As for [`resolve`].
+unsafe fn class_of_living(receiver: Id, selector: Sel) -> &'static ClassData {
+    // SAFETY: the caller's.
+    let class = unsafe { object::class_of(receiver) };
+    if class.kind == Kind::Zombie {
+        // SAFETY: the receiver is of the zombies' class.
+        unsafe { object::sent_to_zombie(receiver, selector) }
+    }
+    class
+}
+
+/// The implementation of every selector that a class does not answer.
+// SAFETY: `Imp` is called only after a cast to a method's type; every method's first two arguments
+// are those of `unrecognized`.
+pub(super) const FORWARDER: Imp =
+    unsafe { std::mem::transmute::<unsafe extern "C" fn(Id, Sel) -> !, Imp>(unrecognized) };
+
+/// The same for methods that return a struct in memory.
+// SAFETY: as above; the address of the result comes first.
+#[cfg(target_arch = "x86_64")]
+pub(super) const FORWARDER_STRET: Imp = unsafe {
+    std::mem::transmute::<unsafe extern "C" fn(*mut c_void, Id, Sel) -> !, Imp>(unrecognized_stret)
+};
+
+unsafe extern "C" fn unrecognized(receiver: Id, selector: Sel) -> ! {
+    // SAFETY: a sender passes an object.
+    let method = unsafe { MethodName::of(receiver, selector) };
+    fatal(format_args!("{method}: unrecognized selector sent to instance {:p}", receiver.as_ptr()))
+}
+
+#[cfg(target_arch = "x86_64")]
+unsafe extern "C" fn unrecognized_stret(_result: *mut c_void, receiver: Id, selector: Sel) -> ! {
+    // SAFETY: a sender passes an object.
+    unsafe { unrecognized(receiver, selector) }
+}
+
+/// Writes a function that sends a message of so many arguments.
+macro_rules! senders {
+    ($($(#[$doc:meta])* $name:ident($($argument:ident: $ty:ident),*);)+) => {$(
+        $(#[$doc])*
+        ///
+        /// # Safety
+        ///
+        /// The receiver is nil or an object, and what it does for the selector takes and returns
+        /// these types. A result larger than two registers is not returned this way.
+        pub(crate) unsafe fn $name<$($ty: Encode,)* R: Encode>(
+            receiver: Id, selector: Sel, $($argument: $ty),*
+        ) -> R {
+            const { assert!(size_of::<R>() <= 16) };
+            let send: Imp = super::entry::objc_msgSend;
+            // SAFETY: the caller's; a sender is called as the method's own type.
+            unsafe {
+                std::mem::transmute::<Imp, unsafe extern "C" fn(Id, Sel, $($ty),*) -> R>(send)(
+                    receiver, selector, $($argument),*
+                )
+            }
+        }
+    )+};
+}
+
+senders! {
+    /// Sends a message without arguments.
+    send();
+    /// Sends a message with one argument.
+    send_with(argument: A);
+}

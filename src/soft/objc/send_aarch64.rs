@@ -1,0 +1,124 @@
+//! `objc_msgSend` for aarch64 (AAPCS64), and the word of a class that it reads.
+//!
+//! A hit is twelve instructions: nil?, the class, its buckets and mask, the bucket, is it the
+//! selector?, jump. Only x16 and x17 are touched, which calls may clobber between any two functions.
+
+#![allow(non_snake_case)] // C's names.
+
+use super::cache::{Bucket, LARGEST, NO_BUCKETS};
+use super::class::ClassData;
+use super::send::resolve;
+use std::arch::naked_asm;
+use std::mem::offset_of;
+use std::sync::atomic::{AtomicPtr, Ordering::*};
+
+/// Where a class's buckets are, and how many, in one word: the address below, and in the upper 16
+/// bits the number of homes less one. Shifted right by 44 bits the word has that number in place to
+/// mask a selector's address with: the offset of its home. The bits of the address that come down
+/// with it do not matter, because a selector's low four bits are zero.
+#[repr(C)]
+pub(super) struct Table {
+    word: AtomicPtr<Bucket>,
+}
+
+/// Where the number of homes begins. Linux gives user space 48 bits of address unless asked for more.
+const MASK_AT: u32 = 48;
+const _: () = assert!(LARGEST <= 1 << (usize::BITS - MASK_AT));
+
+impl Table {
+    pub(super) const EMPTY: Self =
+        Self { word: AtomicPtr::new((&raw const NO_BUCKETS).cast_mut()) };
+
+    /// The buckets, and the number of homes less one. Under the lock.
+    pub(super) fn load(&self) -> (*const Bucket, usize) {
+        let word = self.word.load(Acquire);
+        (word.map_addr(|address| address & ((1 << MASK_AT) - 1)), word.addr() >> MASK_AT)
+    }
+
+    /// Shows readers a larger table. Under the lock.
+    pub(super) fn publish(&self, buckets: *const Bucket, mask: usize) {
+        let word = buckets.cast_mut().map_addr(|address| {
+            assert!(address >> MASK_AT == 0, "an address of more than 48 bits");
+            address | mask << MASK_AT
+        });
+        self.word.store(word, Release);
+    }
+}
+
+/// Sends a message. nil answers zero in every register that a result may come back in; a struct that
+/// is returned in memory is left as it is.
+///
+/// # Safety
+///
+/// Called as the method's own type, with a receiver and a selector first. The receiver is nil or an
+/// object of this runtime.
+#[unsafe(naked)]
+pub unsafe extern "C" fn objc_msgSend() {
+    naked_asm!(
+        ".cfi_startproc",
+        "cbz x0, 5f",
+        "ldr x16, [x0]",
+        "ldr x17, [x16, {cache}]",
+        "and x16, x17, 0xffffffffffff",
+        "and x17, x1, x17, lsr 44",
+        "add x16, x16, x17",
+        "2:",
+        "ldr x17, [x16]",
+        "sub x17, x17, x1",
+        "cbnz x17, 3f",
+        // The implementation must not be loaded before the selector. The difference is zero here,
+        // but an address that it is added to depends on it, and that orders the loads.
+        "add x16, x16, x17",
+        "ldr x16, [x16, 8]",
+        "br x16",
+        // Another selector: go on until a bucket is empty, that is, the difference is -selector.
+        "3:",
+        "cmn x17, x1",
+        "b.eq 4f",
+        "add x16, x16, 16",
+        "b 2b",
+        // A miss: everything that may carry an argument is kept across the call.
+        "4:",
+        "stp x29, x30, [sp, -224]!",
+        ".cfi_def_cfa_offset 224",
+        ".cfi_offset x29, -224",
+        ".cfi_offset x30, -216",
+        "mov x29, sp",
+        ".cfi_def_cfa_register x29",
+        "stp x0, x1, [sp, 16]",
+        "stp x2, x3, [sp, 32]",
+        "stp x4, x5, [sp, 48]",
+        "stp x6, x7, [sp, 64]",
+        "str x8, [sp, 80]",
+        "stp q0, q1, [sp, 96]",
+        "stp q2, q3, [sp, 128]",
+        "stp q4, q5, [sp, 160]",
+        "stp q6, q7, [sp, 192]",
+        "bl {resolve}",
+        "mov x16, x0",
+        "ldp x0, x1, [sp, 16]",
+        "ldp x2, x3, [sp, 32]",
+        "ldp x4, x5, [sp, 48]",
+        "ldp x6, x7, [sp, 64]",
+        "ldr x8, [sp, 80]",
+        "ldp q0, q1, [sp, 96]",
+        "ldp q2, q3, [sp, 128]",
+        "ldp q4, q5, [sp, 160]",
+        "ldp q6, q7, [sp, 192]",
+        "ldp x29, x30, [sp], 224",
+        ".cfi_def_cfa sp, 0",
+        ".cfi_restore x29",
+        ".cfi_restore x30",
+        "br x16",
+        "5:",
+        "mov x1, 0",
+        "movi d0, 0",
+        "movi d1, 0",
+        "movi d2, 0",
+        "movi d3, 0",
+        "ret",
+        ".cfi_endproc",
+        cache = const offset_of!(ClassData, cache),
+        resolve = sym resolve,
+    )
+}

@@ -1,0 +1,158 @@
+//! `objc_msgSend` for x86_64 (System V), and the words of a class that it reads.
+//!
+//! A hit is nine instructions: nil?, the class, its mask, the bucket, is it the selector?, jump. Only
+//! r10 and r11 are touched, which no argument is passed in.
+
+#![allow(non_snake_case)] // C's names.
+
+use super::cache::{Bucket, NO_BUCKETS};
+use super::class::ClassData;
+use super::send::{resolve, resolve_stret};
+use std::arch::naked_asm;
+use std::mem::offset_of;
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::*};
+
+/// Where a class's buckets are, and how many.
+///
+/// Two words, and a reader needs no more than that the mask is not the larger table's while the
+/// buckets are the smaller's. Tables only grow: the buckets are stored before the mask and loaded
+/// after it, and x86 reorders neither. An old mask on new buckets may miss, and a miss is looked up
+/// under the lock.
+#[repr(C)]
+pub(super) struct Table {
+    buckets: AtomicPtr<Bucket>,
+    /// The number of homes less one, times the size of a bucket: a selector's address masked with
+    /// it is the offset of its home.
+    mask: AtomicUsize,
+}
+
+impl Table {
+    pub(super) const EMPTY: Self = Self {
+        buckets: AtomicPtr::new((&raw const NO_BUCKETS).cast_mut()),
+        mask: AtomicUsize::new(0),
+    };
+
+    /// The buckets, and the number of homes less one. Under the lock.
+    pub(super) fn load(&self) -> (*const Bucket, usize) {
+        (self.buckets.load(Acquire), self.mask.load(Relaxed) / size_of::<Bucket>())
+    }
+
+    /// Shows readers a larger table. Under the lock.
+    pub(super) fn publish(&self, buckets: *const Bucket, mask: usize) {
+        self.buckets.store(buckets.cast_mut(), Release);
+        self.mask.store(mask * size_of::<Bucket>(), Release);
+    }
+}
+
+const BUCKETS: usize = offset_of!(ClassData, cache) + offset_of!(Table, buckets);
+const MASK: usize = offset_of!(ClassData, cache) + offset_of!(Table, mask);
+
+/// Writes one of the two senders: they differ in where the receiver and the selector are, in what nil
+/// answers, and in how a miss calls its resolver.
+macro_rules! sender {
+    (
+        $(#[$doc:meta])* $name:ident: $receiver:literal, $selector:literal, $selector_low:literal,
+        nil { $($nil:literal)+ }, miss { $($miss:literal)* } calls $resolve:path
+    ) => {
+        $(#[$doc])*
+        #[unsafe(naked)]
+        pub unsafe extern "C" fn $name() {
+            naked_asm!(
+                ".cfi_startproc",
+                concat!("test ", $receiver, ", ", $receiver),
+                "je 5f",
+                concat!("mov r11, [", $receiver, "]"),
+                "mov r10d, dword ptr [r11 + {mask}]",
+                concat!("and r10d, ", $selector_low),
+                "add r10, [r11 + {buckets}]",
+                "2:",
+                concat!("cmp ", $selector, ", [r10]"),
+                "jne 3f",
+                "jmp [r10 + 8]",
+                // Another selector: go on until a bucket is empty.
+                "3:",
+                "cmp qword ptr [r10], 0",
+                "je 4f",
+                "add r10, 16",
+                "jmp 2b",
+                // A miss: everything that may carry an argument is kept across the call, rax too,
+                // which tells a variadic function how many vector registers are in use.
+                "4:",
+                "push rbp",
+                ".cfi_def_cfa_offset 16",
+                ".cfi_offset rbp, -16",
+                "mov rbp, rsp",
+                ".cfi_def_cfa_register rbp",
+                "sub rsp, 192",
+                "movaps [rsp], xmm0",
+                "movaps [rsp + 16], xmm1",
+                "movaps [rsp + 32], xmm2",
+                "movaps [rsp + 48], xmm3",
+                "movaps [rsp + 64], xmm4",
+                "movaps [rsp + 80], xmm5",
+                "movaps [rsp + 96], xmm6",
+                "movaps [rsp + 112], xmm7",
+                "mov [rsp + 128], rdi",
+                "mov [rsp + 136], rsi",
+                "mov [rsp + 144], rdx",
+                "mov [rsp + 152], rcx",
+                "mov [rsp + 160], r8",
+                "mov [rsp + 168], r9",
+                "mov [rsp + 176], rax",
+                $($miss,)*
+                "call {resolve}",
+                "mov r11, rax",
+                "movaps xmm0, [rsp]",
+                "movaps xmm1, [rsp + 16]",
+                "movaps xmm2, [rsp + 32]",
+                "movaps xmm3, [rsp + 48]",
+                "movaps xmm4, [rsp + 64]",
+                "movaps xmm5, [rsp + 80]",
+                "movaps xmm6, [rsp + 96]",
+                "movaps xmm7, [rsp + 112]",
+                "mov rdi, [rsp + 128]",
+                "mov rsi, [rsp + 136]",
+                "mov rdx, [rsp + 144]",
+                "mov rcx, [rsp + 152]",
+                "mov r8, [rsp + 160]",
+                "mov r9, [rsp + 168]",
+                "mov rax, [rsp + 176]",
+                "leave",
+                ".cfi_def_cfa rsp, 8",
+                ".cfi_restore rbp",
+                "jmp r11",
+                "5:",
+                $($nil,)+
+                "ret",
+                ".cfi_endproc",
+                mask = const MASK,
+                buckets = const BUCKETS,
+                resolve = sym $resolve,
+            )
+        }
+    };
+}
+
+sender! {
+    /// Sends a message whose result, if any, comes back in registers. nil answers zero in all of them.
+    ///
+    /// # Safety
+    ///
+    /// Called as the method's own type, with a receiver and a selector first. The receiver is nil or
+    /// an object of this runtime.
+    objc_msgSend: "rdi", "rsi", "esi",
+    nil { "xor eax, eax" "xor edx, edx" "xorps xmm0, xmm0" "xorps xmm1, xmm1" },
+    miss {} calls resolve
+}
+
+sender! {
+    /// Sends a message whose result is a struct in memory, whose address comes before the receiver.
+    /// nil leaves that memory as it is.
+    ///
+    /// # Safety
+    ///
+    /// As for [`objc_msgSend`].
+    objc_msgSend_stret: "rsi", "rdx", "edx",
+    nil { "mov rax, rdi" },
+    miss { "mov rdi, rsi" "mov rsi, rdx" } calls resolve_stret
+}

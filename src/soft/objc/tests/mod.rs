@@ -1,0 +1,3 @@
+//! The runtime, tested through its C functions.
+
+mod send;
