@@ -24,8 +24,8 @@ mod soft;
 pub use abi::{MTLOrigin, MTLRegion, MTLSize, NSRange};
 pub use driver::{CLASSES, foundation};
 pub use fp16::{
-    bf16_to_f32, cast_bf16_f32, cast_f16_f32, cast_f32_bf16, cast_f32_f16, f32_to_bf16, f32_to_fp16,
-    fp16_to_f32,
+    bf16_to_f32, cast_bf16_f32, cast_f16_f32, cast_f32_bf16, cast_f32_f16, f32_to_bf16,
+    f32_to_fp16, fp16_to_f32,
 };
 pub use objc::autorelease_pool;
 

@@ -117,7 +117,12 @@ impl Isa for Avx512 {
     }
 
     #[inline(always)]
-    fn will_write(to: *const u8) {
-        cache::will_write(to);
+    fn will_read(address: *const u8) {
+        cache::will_read(address);
+    }
+
+    #[inline(always)]
+    fn will_write(address: *const u8) {
+        cache::will_write(address);
     }
 }

@@ -9,13 +9,20 @@ pub(super) fn fence() {
     unsafe { asm!("sfence", options(nostack, preserves_flags)) }
 }
 
-/// Asks for the line of `to`, whatever the address, in a state that a store needs no wait for. (The
-/// compiler's own prefetch for writing becomes one for reading unless its target has `prfchw`.)
+/// Asks for the line of an address, whatever it is.
 #[inline(always)]
-pub(super) fn will_write(to: *const u8) {
+pub(super) fn will_read(address: *const u8) {
+    // SAFETY: a prefetch changes nothing and never faults; every x86_64 processor has this one.
+    unsafe { asm!("prefetcht0 [{}]", in(reg) address, options(readonly, nostack, preserves_flags)) }
+}
+
+/// Asks for the line of an address in a state that a store needs no wait for. (The compiler's own
+/// prefetch for writing becomes one for reading unless its target has `prfchw`.)
+#[inline(always)]
+pub(super) fn will_write(address: *const u8) {
     // SAFETY: a prefetch changes nothing and never faults; processors that have AVX2 and not this
-    // instruction pass over it.
-    unsafe { asm!("prefetchw [{}]", in(reg) to, options(readonly, nostack, preserves_flags)) }
+    // one pass over it.
+    unsafe { asm!("prefetchw [{}]", in(reg) address, options(readonly, nostack, preserves_flags)) }
 }
 
 /// The size in bytes of the highest data cache, if it can be known.

@@ -6,8 +6,8 @@ const UNROLL: usize = 4;
 /// Bytes in a cache line.
 const LINE: usize = 64;
 
-/// How far ahead, in bytes, the loop tells the processor what it is going to write. A store that
-/// finds its line in the nearest cache does not wait for it; hardware prefetches for loads only.
+/// How far ahead, in bytes, the loop tells the processor what comes. A store that finds
+/// its line in the nearest cache does not wait for it, and hardware prefetches for loads above all.
 const AHEAD: usize = 2048;
 
 /// Targets of up to so many bytes are not told of: they tend to be in the nearest cache already.
@@ -34,8 +34,11 @@ pub(super) trait Isa {
     /// Orders streamed stores before every later one.
     fn fence() {}
 
-    /// Hints that the line of `to` is going to be written. No address is wrong here.
-    fn will_write(_to: *const u8) {}
+    /// Hints that the line of an address is going to be read. No address is wrong here.
+    fn will_read(_address: *const u8) {}
+
+    /// Hints that the line of an address is going to be written. No address is wrong here.
+    fn will_write(_address: *const u8) {}
 }
 
 /// One of the four conversions, whatever the instruction set.
@@ -149,13 +152,20 @@ unsafe fn iterations<C: Conversion, I: Isa, const STREAM: bool>(
 ) -> usize {
     let elements = UNROLL * I::LANES;
     // Never past the end: those lines may be another thread's.
-    let far = !STREAM && size_of_val(to) > NEAR;
-    let ahead = if far { AHEAD / size_of::<C::To>() } else { to.len() };
+    let ahead = if STREAM {
+        AHEAD / size_of::<C::From>()
+    } else if size_of_val(to) > NEAR {
+        AHEAD / size_of::<C::To>()
+    } else {
+        to.len()
+    };
     while to.len() - done >= elements {
         if to.len() - done >= ahead + elements {
-            let next = to.as_ptr().wrapping_add(done + ahead).cast::<u8>();
-            for line in (0..elements * size_of::<C::To>()).step_by(LINE) {
-                I::will_write(next.wrapping_add(line));
+            // Streamed stores wait for nothing; what they are made of still has to come.
+            if STREAM {
+                lines(from, done + ahead, elements).for_each(I::will_read);
+            } else {
+                lines(to, done + ahead, elements).for_each(I::will_write);
             }
         }
         for step in 0..UNROLL {
@@ -169,6 +179,13 @@ unsafe fn iterations<C: Conversion, I: Isa, const STREAM: bool>(
         I::fence();
     }
     done
+}
+
+/// Addresses in the cache lines of a part of a slice.
+#[inline(always)]
+fn lines<T>(slice: &[T], at: usize, len: usize) -> impl Iterator<Item = *const u8> {
+    let start = slice.as_ptr().wrapping_add(at).cast::<u8>();
+    (0..len * size_of::<T>()).step_by(LINE).map(move |byte| start.wrapping_add(byte))
 }
 
 #[inline(always)]
