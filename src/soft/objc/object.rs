@@ -303,10 +303,8 @@ impl<P: SoftClass> Object<P> {
     /// Another owner.
     pub(crate) fn retain(&self) -> Strong<P> {
         // SAFETY: a reference to an object keeps it alive.
-        Strong {
-            object: unsafe { Retained::retain(self.id()) }.expect("not nil"),
-            class: PhantomData,
-        }
+        let object = unsafe { Retained::retain(self.id()) }.expect("not nil");
+        Strong { object, class: PhantomData }
     }
 }
 
@@ -324,7 +322,8 @@ impl<P: SoftClass> Deref for Object<P> {
     }
 }
 
-/// An owned object of any class.
+/// An owned object of any class, passed as its address.
+#[repr(transparent)]
 pub(crate) struct Retained(Id);
 
 // SAFETY: counts are atomic, and the payloads of our classes are Send and Sync. What objects of other
