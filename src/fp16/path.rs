@@ -79,4 +79,4 @@ pub(super) fn stream_threshold() -> usize {
 
 /// Where ordinary stores begin to lose on a large server, whatever the size of its last-level
 /// cache: a virtual machine is told of the whole cache and gets a share (`specs/fp16.md`).
-const LARGEST: usize = 96 << 20;
+const LARGEST: usize = 64 << 20;
