@@ -6,8 +6,8 @@ const UNROLL: usize = 4;
 /// Bytes in a cache line.
 const LINE: usize = 64;
 
-/// How far ahead, in bytes, the loop tells the processor what comes. A store that finds
-/// its line in the nearest cache does not wait for it, and hardware prefetches for loads above all.
+/// How far ahead, in bytes, the loop tells the processor what comes. A store that finds its line in
+/// the nearest cache does not wait for it, and hardware prefetches for loads above all.
 const AHEAD: usize = 2048;
 
 /// Targets of up to so many bytes are not told of: they tend to be in the nearest cache already.
@@ -21,7 +21,7 @@ const NEAR: usize = 32 << 10;
 /// `from` and as many writable ones at `to`. With `STREAM` the stores pass by the caches: `to` is
 /// then aligned to the bytes that it takes, and [`fence`](Isa::fence) comes before anyone reads them.
 pub(super) trait Isa {
-    /// Elements that one step converts.
+    /// Elements that one step converts, a power of two.
     const LANES: usize;
     /// Whether `STREAM` makes a difference.
     const STREAMS: bool = false;
