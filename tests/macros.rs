@@ -7,9 +7,10 @@ mod support;
 
 use aruminium::objc::{Block, ClassState, Level, MessageError, Nullability, ObjcClass, Object};
 use aruminium::{MTLSize, autorelease_pool, imp_table, metal_class, msg, selector};
+use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
-use support::{DEALLOCATED, probe_class};
+use support::{DEALLOCATED, method, probe_class};
 
 /// An error of the user's own.
 #[derive(Debug, PartialEq)]
@@ -71,12 +72,13 @@ metal_class! {
     unsafe fn half_unsafe(value: f64) -> f64 = [half:];
 }
 
-/// The tests count deaths, so only one at a time may have probes.
-fn probe() -> (Probe, MutexGuard<'static, ()>) {
+/// A probe of one's own: the tests count deaths, so only one at a time may have any. The guard comes
+/// first, to be dropped after the probe.
+fn probe() -> (MutexGuard<'static, ()>, Probe) {
     static ONE: Mutex<()> = Mutex::new(());
     let guard = ONE.lock().unwrap_or_else(|poison| poison.into_inner());
     probe_class();
-    (ProbeClass::new(), guard)
+    (guard, ProbeClass::new())
 }
 
 fn deaths(body: impl FnOnce()) -> usize {
@@ -87,7 +89,7 @@ fn deaths(body: impl FnOnce()) -> usize {
 
 #[test]
 fn arguments_and_answers_arrive_by_message_and_by_table() {
-    let (probe, _one) = probe();
+    let (_one, probe) = probe();
     let imps = unsafe { ProbeImps::resolve(probe.as_raw()) };
     let fast = FastProbe::new(&probe, &imps).unwrap();
     let block = Block::<(usize,), usize>::new(|value: usize| value + 1);
@@ -122,7 +124,7 @@ fn arguments_and_answers_arrive_by_message_and_by_table() {
 
 #[test]
 fn failures_become_the_declared_error() {
-    let (probe, _one) = probe();
+    let (_one, probe) = probe();
     let imps = unsafe { ProbeImps::resolve(probe.as_raw()) };
     let fast = FastProbe::new(&probe, &imps).unwrap();
 
@@ -146,8 +148,8 @@ fn failures_become_the_declared_error() {
 
 #[test]
 fn nil_where_none_was_declared_panics_with_the_method() {
-    let (probe, _one) = probe();
-    let panic = std::panic::catch_unwind(|| probe.never_nothing()).unwrap_err();
+    let (_one, probe) = probe();
+    let panic = catch_unwind(|| probe.never_nothing()).unwrap_err();
     let text = panic.downcast_ref::<String>().unwrap();
     assert_eq!(text, "-[AruminiumProbe nothing] answered nil, which its declaration rules out");
     // Unchecked, it is an object that answers zero.
@@ -157,7 +159,7 @@ fn nil_where_none_was_declared_panics_with_the_method() {
 
 #[test]
 fn every_object_dies_once() {
-    let (probe, _one) = probe();
+    let (_one, probe) = probe();
     let imps = unsafe { ProbeImps::resolve(probe.as_raw()) };
     let fast = FastProbe::new(&probe, &imps).unwrap();
     assert_eq!(deaths(|| drop(probe.new_probe())), 1);
@@ -201,7 +203,7 @@ impl Probe {
 
 #[test]
 fn traits_add_methods_to_a_class() {
-    let (probe, _one) = probe();
+    let (_one, probe) = probe();
     assert_eq!(probe.answer_again(), 42);
     assert_eq!(unsafe { probe.half_unsafe(9.0) }, 4.5);
     assert_eq!(<Probe as ProbeExt>::ADDED.len(), 2);
@@ -210,11 +212,13 @@ fn traits_add_methods_to_a_class() {
 
 #[test]
 fn messages_of_one_off_calls() {
-    let (probe, _one) = probe();
+    let (_one, probe) = probe();
     unsafe {
         assert_eq!(msg!(probe, [answer] -> usize), 42);
         assert_eq!(msg!(&probe, [grow: (1, 2, 3), by: 2usize] -> MTLSize).height, 4);
-        assert_eq!(msg!(probe.as_raw(), [sum: &[5u8, 6][..]] -> usize), 11);
+        let bytes = [5u8, 6];
+        let start = bytes.as_ptr().cast::<std::ffi::c_void>();
+        assert_eq!(msg!(probe.as_raw(), [sum: start, length: bytes.len()] -> usize), 11);
         let error =
             msg!(probe, [probeOrFail: true, error: _] -> Result<Probe, MessageError>).unwrap_err();
         assert_eq!(error.to_string(), "no probe today");
@@ -226,7 +230,7 @@ fn messages_of_one_off_calls() {
 
         // What the receiver and the arguments borrow from lives until the message is answered.
         let new = || msg!(probe_class(), [new] -> Probe);
-        assert_eq!(msg!(new(), [same: new().as_raw(), as: new().as_raw()] -> bool), false);
+        assert!(!msg!(new(), [same: new().as_raw(), as: new().as_raw()] -> bool));
         assert_eq!(
             msg!(probe, [lengthOf: &aruminium::foundation::NSString::from("four")] -> usize),
             4
@@ -237,12 +241,15 @@ fn messages_of_one_off_calls() {
 #[test]
 #[cfg(debug_assertions)]
 fn messages_with_wrong_types_are_caught_in_debug_builds() {
-    let (probe, _one) = probe();
-    let panic = std::panic::catch_unwind(|| unsafe { msg!(probe, [half: 3] -> f64) }).unwrap_err();
+    let (_one, probe) = probe();
+    let panic = catch_unwind(|| unsafe { msg!(probe, [half: 3] -> f64) }).unwrap_err();
     assert_eq!(
         panic.downcast_ref::<String>().unwrap(),
         "[AruminiumProbe half:] has the type d24@0:8d16, but was sent as d20@0:8i16"
     );
+    let panic = catch_unwind(|| unsafe { msg!(probe, [sum: &[1u8][..]] -> usize) }).unwrap_err();
+    let text = panic.downcast_ref::<String>().unwrap();
+    assert!(text.starts_with("[sum:] takes 1 arguments, but was sent 2: a slice is two"), "{text}");
 }
 
 imp_table! {
@@ -260,7 +267,7 @@ extern "C" fn other_answer(_: aruminium::abi::Id, _: aruminium::abi::Sel) -> usi
 
 #[test]
 fn tables_know_the_class_of_their_object() {
-    let (probe, _one) = probe();
+    let (_one, probe) = probe();
     let other_class = support::make_class(
         "AruminiumProbeUnderCapture",
         "AruminiumProbe",
@@ -317,7 +324,7 @@ metal_class! {
 
 #[test]
 fn state_is_attached_and_detached() {
-    let (_probe, _one) = probe();
+    let (_one, _probe) = probe();
     let tallied = Tallied::make();
     assert_eq!((tallied.answer(), tallied.state.0), (42, 7));
     drop(tallied);

@@ -13,7 +13,7 @@ use std::ffi::CStr;
 use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use support::{DEALLOCATED, make_class, probe_class};
+use support::{DEALLOCATED, make_class, method, probe_class};
 
 /// The tests count deaths, so only one at a time may have probes.
 fn alone() -> MutexGuard<'static, ()> {
@@ -153,7 +153,7 @@ fn blocks_drop_their_closure_with_the_last_copy() {
     });
     let array = unsafe {
         let class: Class = link::objc_getClass(c"NSArray".as_ptr());
-        msg!(class, [arrayWithObjects: &[id][..]] -> NSArray)
+        msg!(class, [arrayWithObjects: &raw const id, count: 1usize] -> NSArray)
     };
     drop(block);
     assert_eq!(Arc::strong_count(&captured), 2);
