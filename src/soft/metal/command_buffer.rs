@@ -218,7 +218,7 @@ impl CommandBuffer {
     }
 
     /// The message that is at fault, by name.
-    fn fault(&self, state: &mut State, selector: &str, why: &str) {
+    fn misuse(&self, state: &mut State, selector: &str, why: &str) {
         let name = self.label.after_noun();
         self.note_in(state, invalid(format!("-[MTLCommandBuffer {selector}]{name}: {why}")));
     }
@@ -245,7 +245,7 @@ impl CommandBuffer {
                 return state.recording.take();
             }
         };
-        self.fault(&mut state, selector, &why);
+        self.misuse(&mut state, selector, &why);
         None
     }
 
@@ -277,7 +277,7 @@ impl CommandBuffer {
                 return;
             }
         };
-        self.fault(&mut state, selector, &why);
+        self.misuse(&mut state, selector, &why);
     }
 
     fn add_handler(
@@ -288,10 +288,10 @@ impl CommandBuffer {
     ) {
         let mut state = lock(&self.state);
         let Some(block) = block else {
-            return self.fault(&mut state, selector, "nil was passed for the block");
+            return self.misuse(&mut state, selector, "nil was passed for the block");
         };
         if self.status.load(Relaxed) >= status::COMMITTED {
-            return self.fault(&mut state, selector, "the command buffer is committed already");
+            return self.misuse(&mut state, selector, "the command buffer is committed already");
         }
         list(&mut state).push(block);
     }
@@ -304,7 +304,7 @@ impl CommandBuffer {
                 self.status.store(status::ENQUEUED, Release);
             }
             status::ENQUEUED => {}
-            _ => self.fault(&mut state, "enqueue", "the command buffer is committed already"),
+            _ => self.misuse(&mut state, "enqueue", "the command buffer is committed already"),
         }
     }
 
@@ -331,7 +331,7 @@ impl CommandBuffer {
             let mut state = lock(&self.state);
             if self.status.load(Relaxed) < status::COMMITTED {
                 let why = "the command buffer was never committed, and would never be done";
-                self.fault(&mut state, selector, why);
+                self.misuse(&mut state, selector, why);
                 self.status.store(status::ERROR, Release);
                 self.done.store(true, Release);
                 return;
@@ -352,11 +352,11 @@ impl CommandBuffer {
 fn commit(this: This<'_, CommandBuffer>) {
     let mut state = lock(&this.state);
     if this.status.load(Relaxed) >= status::COMMITTED {
-        return this.fault(&mut state, "commit", "the command buffer is committed already");
+        return this.misuse(&mut state, "commit", "the command buffer is committed already");
     }
     if let Some(open) = state.open {
         let why = format!("the {open} has not ended: endEncoding was not sent");
-        this.fault(&mut state, "commit", &why);
+        this.misuse(&mut state, "commit", &why);
     }
     state.kernel.0 = now();
     this.status.store(status::COMMITTED, Release);

@@ -6,7 +6,7 @@ use super::commands::Recording;
 use super::device::{self, Device};
 use super::errors::invalid;
 use super::fence::Fence;
-use super::foundation::{Label, Labelled, Object, SoftClass, Strong, Text};
+use super::foundation::{Label, Object, SoftClass, Strong, Text};
 use std::cell::{Cell, UnsafeCell};
 
 /// The part of an encoder that is the same for both kinds.
@@ -94,12 +94,6 @@ pub(super) trait HasEncoder: SoftClass {
     fn close(&self, _recording: &mut Recording) {}
 }
 
-impl<P: HasEncoder> Labelled for P {
-    fn label(&self) -> &Label {
-        &self.encoder().label
-    }
-}
-
 pub(super) fn end_encoding<P: HasEncoder>(this: &P) {
     let encoder = this.encoder();
     match encoder.take() {
@@ -151,6 +145,12 @@ macro_rules! encoder_class {
         class $name:ident($payload:ty): $protocol:ident;
         $($rows:tt)*
     ) => {
+        impl $crate::soft::metal::foundation::Labelled for $payload {
+            fn label(&self) -> &$crate::soft::metal::foundation::Label {
+                &$crate::soft::metal::encoder::HasEncoder::encoder(self).label
+            }
+        }
+
         $crate::soft::metal::foundation::soft_class! {
             $(#[$doc])*
             pub(super) class $name($payload): NSObject, conforms [$protocol];

@@ -1,7 +1,7 @@
 //! What buffers and textures have in common: `MTLResource`, and their options.
 
 use super::device::{self, Device};
-use super::foundation::{Label, Labelled, SoftClass, Strong};
+use super::foundation::{Label, SoftClass, Strong};
 use super::heap::{Heap, Region};
 use std::sync::atomic::{AtomicUsize, Ordering::*};
 
@@ -74,12 +74,6 @@ pub(super) trait HasResource: SoftClass {
     fn allocated_size(&self) -> usize;
 }
 
-impl<P: HasResource> Labelled for P {
-    fn label(&self) -> &Label {
-        &self.resource().label
-    }
-}
-
 pub(super) fn device<P: HasResource>(_: &P) -> Strong<Device> {
     device::shared()
 }
@@ -147,6 +141,12 @@ macro_rules! resource_class {
         class $name:ident($payload:ty): $protocol:ident;
         $($rows:tt)*
     ) => {
+        impl $crate::soft::metal::foundation::Labelled for $payload {
+            fn label(&self) -> &$crate::soft::metal::foundation::Label {
+                &$crate::soft::metal::resource::HasResource::resource(self).label
+            }
+        }
+
         $crate::soft::metal::foundation::soft_class! {
             $(#[$doc])*
             pub(super) class $name($payload): NSObject, conforms [$protocol];

@@ -190,6 +190,13 @@ impl Library {
         })
     }
 
+    /// Where in the source an instruction comes from: file, line and column, as a diagnostic has them.
+    pub(crate) fn place(&self, span: ir::Span) -> Option<String> {
+        let checker = self.state();
+        let place = checker.context.sources.place(span.0)?;
+        Some(format!("{}:{}:{}", place.file, place.line, place.column))
+    }
+
     /// What the host learns about a function's arguments.
     pub(crate) fn reflection(&self, name: &str) -> Result<Reflection, CompileError> {
         let func = self.find(name)?;

@@ -54,7 +54,7 @@ struct Links {
 /// A class and its metaclass. The address of the pair is that of the class.
 #[repr(C)]
 pub struct ClassPair {
-    pub(super) class: ClassData,
+    pub(crate) class: ClassData,
     pub(super) meta: ClassData,
 }
 

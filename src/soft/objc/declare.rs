@@ -554,18 +554,18 @@ macro_rules! soft_class {
             use $crate::soft::objc::declare::c_name;
             $(type Instance = $payload;)?
             static METHODS: &[Row] = &[
-                $(soft_class!(@row $($place)? concat!($(stringify!($selector),)+ "\0"), $function)),*
+                $($crate::soft::objc::declare::soft_class!(@row $($place)? concat!($(stringify!($selector),)+ "\0"), $function)),*
             ];
             static DECLARATION: Declaration = Declaration {
-                payload: soft_class!(@payload $($payload)?),
+                payload: $crate::soft::objc::declare::soft_class!(@payload $($payload)?),
                 protocols: &[$($(c_name(concat!(stringify!($protocol), "\0"))),+)?],
                 methods: METHODS,
             };
             ClassPair::declared(
                 &$name,
-                c_name(soft_class!(@first $(concat!($text, "\0"),)? concat!(stringify!($name), "\0"))),
-                soft_class!(@superclass $($superclass)?),
-                soft_class!(@first $(Kind::$kind,)? Kind::Counted),
+                c_name($crate::soft::objc::declare::soft_class!(@first $(concat!($text, "\0"),)? concat!(stringify!($name), "\0"))),
+                $crate::soft::objc::declare::soft_class!(@superclass $($superclass)?),
+                $crate::soft::objc::declare::soft_class!(@first $(Kind::$kind,)? Kind::Counted),
                 &DECLARATION,
             )
         };
@@ -584,17 +584,17 @@ macro_rules! soft_class {
         )?
     };
     (@row $selector:expr, $function:expr) => {
-        $crate::soft::objc::declare::method::<{ soft_class!(@owned $selector) }, _, _>(
+        $crate::soft::objc::declare::method::<{ $crate::soft::objc::declare::soft_class!(@owned $selector) }, _, _>(
             false, $selector, $function,
         )
     };
     (@row class $selector:expr, $function:expr) => {
-        $crate::soft::objc::declare::method::<{ soft_class!(@owned $selector) }, _, _>(
+        $crate::soft::objc::declare::method::<{ $crate::soft::objc::declare::soft_class!(@owned $selector) }, _, _>(
             true, $selector, $function,
         )
     };
     (@row make $selector:expr, $function:expr) => {
-        $crate::soft::objc::declare::make::<{ soft_class!(@owned $selector) }, Instance, _, _>(
+        $crate::soft::objc::declare::make::<{ $crate::soft::objc::declare::soft_class!(@owned $selector) }, Instance, _, _>(
             $selector, $function,
         )
     };
