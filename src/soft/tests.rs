@@ -144,8 +144,8 @@ fn functions_and_references() {
         "int a = 1, b = 2; swap(a, b); out[0] = a * 10 + b; int v[3] = {1, 2, 3}; pick(v, 1) = 9; out[1] = v[1]; thread int& r = v[2]; r++; out[2] = v[2]; const thread int* p = v; out[3] = *(p + 1) + p[2]; out[4] = int(&v[2] - &v[0]); out[5] = p == &v[0];", &[21, 9, 4, 13, 2, 1]);
     gives("int f(device int* p) { return 1; } int f(constant int* p) { return 2; } int f(threadgroup int* p) { return 3; } int f(thread int* p) { return 4; } constant int c = 5; constant int T[3] = {7, 8, 9};",
         "threadgroup int s[4]; int l = 0; out[0] = f(out); out[1] = f(&c); out[2] = f(s); out[3] = f(&l); int i = 2; out[4] = T[i] + c;", &[1, 2, 3, 4, 14]);
-    gives("namespace a { constant int k = 4; namespace b { int f() { return k; } } int over(int) { return 1; } } using namespace a; namespace ab = a::b; int over(float) { return 2; } typedef int (I); using F = float;",
-        "out[0] = ab::f(); out[1] = a::b::f() + k; out[2] = over(1); out[3] = over(F(1)); I z = 3; out[4] = ::over(1.0f) + z;", &[4, 8, 1, 2, 5]);
+    gives("namespace a { constant int kk = 4; namespace b { int f() { return kk; } } int over(int) { return 1; } } using namespace a; namespace ab = a::b; int over(float) { return 2; } typedef int (I); using F = float;",
+        "out[0] = ab::f(); out[1] = a::b::f() + kk; out[2] = over(1); out[3] = over(F(1)); I z = 3; out[4] = ::over(1.0f) + z;", &[4, 8, 1, 2, 5]);
     gives("#define SQ(x) ((x) * (x))\n#define CAT(a, b) a##b\n#define F(n, ...) int CAT(fn_, n)() { return SQ(n) __VA_OPT__(+) __VA_ARGS__; }\nF(3) F(4, 100)\nconstexpr int fib(int n) { return n < 2 ? n : fib(n - 1) + fib(n - 2); } constexpr constant int N = 5 * 2; static_assert(N == 10, \"n\");",
         "out[0] = fn_3(); out[1] = fn_4(); int a[N]; out[2] = sizeof(a); constexpr int M = N + 1; out[3] = M; int b[M > 3 ? 2 : 1]; out[4] = sizeof(b);".replace("fib(", "fib(").as_str(), &[9, 116, 40, 11, 8]);
 }

@@ -2,7 +2,9 @@
 
 use super::{Checker, State};
 use crate::soft::ir::{Op, Scalar};
-use crate::soft::msl::hir::{Binary, Constant, Expr, ExprKind, Function, LocalIndex, Stmt, StmtKind};
+use crate::soft::msl::hir::{
+    Binary, Constant, Expr, ExprKind, Function, GlobalIndex, LocalIndex, Stmt, StmtKind,
+};
 use crate::soft::msl::types::Types;
 use std::collections::HashMap;
 
@@ -153,6 +155,19 @@ impl Checker {
     /// As [`Checker::evaluate`], outside of any function: no local has a value.
     pub(crate) fn evaluate_specialised(&mut self, expr: &Expr) -> Option<Constant> {
         self.evaluate(expr).ok()
+    }
+
+    /// The value of a scalar at program scope, function constants taken into account.
+    pub(crate) fn global_value(&mut self, global: GlobalIndex) -> Option<Constant> {
+        let row = &self.globals[global.0 as usize];
+        match (row.value, &row.init) {
+            (Some(value), _) => Some(value),
+            (None, Some(init)) => {
+                let init = init.clone();
+                self.evaluate_specialised(&init)
+            }
+            (None, None) => None,
+        }
     }
 
     fn scalar_of(&self, expr: &Expr) -> Evaluated<Scalar> {

@@ -57,7 +57,8 @@ impl Checker {
         let same = from.place
             && from.qual.ty == to.ty
             && from.qual.space_or_thread() == to.space_or_thread();
-        if same && (!from.qual.constant || to.constant) {
+        let constant = to.constant || to.space == Some(AddressSpace::Constant);
+        if same && (!from.qual.constant || constant) {
             return Some(if from.qual.constant == to.constant { Rank::Exact } else { Rank::Qualified });
         }
         if same || !to.constant || to.space_or_thread() != AddressSpace::Thread {
@@ -99,7 +100,9 @@ impl Checker {
     }
 
     fn rank_pointer(&self, from: Qual, to: Qual) -> Option<Rank> {
-        let qualifiers = (!from.constant || to.constant) && (!from.volatile || to.volatile);
+        // What is in constant memory is constant without saying so (MSL 4.2).
+        let constant = to.constant || to.space == Some(AddressSpace::Constant);
+        let qualifiers = (!from.constant || constant) && (!from.volatile || to.volatile);
         if !qualifiers || from.space_or_thread() != to.space_or_thread() {
             return None;
         }

@@ -105,8 +105,10 @@ impl Body<'_, '_> {
             }
             ExprKind::AddressOf(place) => self.address(place),
             _ if self.is_aggregate(expr.qual.ty) && !expr.place => {
-                if let ExprKind::Field(..) | ExprKind::Element(..) = expr.kind {
-                    return self.address(expr);
+                if let ExprKind::Field(..) | ExprKind::Element(..) = expr.kind
+                    && let Place::Memory(pointer) = self.place(expr)
+                {
+                    return pointer;
                 }
                 let size = self.size(expr.qual.ty).max(1);
                 let pointer = self.b.local("", size);

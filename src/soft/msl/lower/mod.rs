@@ -331,7 +331,7 @@ impl Body<'_, '_> {
             let qual = self.function.locals[at].qual;
             let absent = match argument.condition {
                 Some(global) => {
-                    let value = self.module.checker.globals[global.0 as usize].known_value();
+                    let value = self.module.checker.global_value(global);
                     !matches!(value, Some(hir::Constant::Int(value)) if value != 0)
                 }
                 None => false,

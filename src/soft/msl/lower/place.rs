@@ -84,6 +84,13 @@ impl Body<'_, '_> {
                 self.store(&place, value);
                 place
             }
+            ExprKind::Compound { op, left, right, .. } if self.is_aggregate(left.qual.ty) => {
+                // A matrix: the whole result first, then a copy over the old.
+                let value = |kind| Expr { kind, place: false, ..expr.clone() };
+                let old = value(ExprKind::Load(left.clone()));
+                let sum = value(ExprKind::Binary(*op, Box::new(old), right.clone()));
+                self.assign_aggregate(left, &sum)
+            }
             ExprKind::Compound { op, left, right, common } => {
                 let right = self.value(right);
                 let place = self.place(left);
