@@ -285,7 +285,7 @@ impl Checker {
         }
         let source = self.source(&expr);
         let Some(rank) = self.rank(source, to) else {
-            let (from, target) = (self.types.qual_name(expr.qual), self.types.qual_name(to));
+            let (from, target) = (self.types.name(expr.qual.ty), self.types.name(to.ty));
             self.error(span, format!("cannot {what} '{target}' with {} of type '{from}'",
                 if expr.place { "an lvalue" } else { "an rvalue" }));
             return self.error_expr(span);
@@ -400,7 +400,7 @@ impl Checker {
             },
         };
         if !allowed {
-            let (from, target) = (self.types.qual_name(expr.qual), self.types.qual_name(to));
+            let (from, target) = (self.types.name(expr.qual.ty), self.types.name(to.ty));
             self.error(span, format!("cannot cast from type '{from}' to '{target}'"));
             return self.error_expr(span);
         }

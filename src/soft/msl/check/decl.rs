@@ -5,10 +5,11 @@ use super::{Checker, Class, Entity, Func, FuncId, Global, GLOBAL_SCOPE, LIBRARY_
 use crate::soft::ir::Scalar;
 use crate::soft::msl::ast::{self, *};
 use crate::soft::msl::hir::{Constant, GlobalIndex};
+use crate::soft::msl::lex::Punct;
 use crate::soft::msl::names::Name;
 use crate::soft::msl::source::Span;
 use crate::soft::msl::types::{self, EnumId, Field, MAX_SIZE, Qual, StructId, Ty, TyId, Types};
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 impl Checker {
@@ -408,7 +409,11 @@ impl Checker {
         match label {
             Label::Name(name) => *name,
             Label::Operator(punct) => {
-                let text = format!("operator{}", punct.text());
+                let text = match punct {
+                    Punct::LParen => "operator()".into(),
+                    Punct::LBracket => "operator[]".into(),
+                    other => format!("operator{}", other.text()),
+                };
                 self.context.names.intern(&text)
             }
             Label::Conversion(_) => self.context.names.intern("operator type"),
@@ -691,12 +696,12 @@ impl Checker {
         let scope = self.enum_scopes[&id];
         let mut next = 0i64;
         let (mut least, mut most) = (0i64, 0i64);
-        let mut values: HashMap<Name, ()> = HashMap::new();
+        let mut seen: HashSet<Name> = HashSet::new();
         for (ident, value) in items {
             if let Some(value) = value {
                 next = self.constant_int(value).unwrap_or(next);
             }
-            if values.insert(ident.name, ()).is_some() {
+            if !seen.insert(ident.name) {
                 let text = self.text(ident.name);
                 self.error(ident.span, format!("redefinition of enumerator '{text}'"));
             }

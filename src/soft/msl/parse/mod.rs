@@ -50,8 +50,9 @@ enum ReadPath {
     Bad(Vec<Diagnostic>),
 }
 
-/// Constructs inside each other, as clang's own `-fbracket-depth`.
-const MAX_DEPTH: u32 = 256;
+/// Constructs inside each other; a parenthesis is three of them, so that at least the 256 brackets
+/// that clang allows are.
+const MAX_DEPTH: u32 = 1024;
 /// The longest operator or member chain.
 const MAX_EXPR_DEPTH: u16 = 1000;
 /// How much of a file's length tries may waste.
