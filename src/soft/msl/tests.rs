@@ -225,7 +225,11 @@ fn pieces(text: &str) -> Vec<&str> {
 
 #[test]
 fn a_small_thread_is_enough() {
-    let deep = format!("kernel void k(device int* a) {{ a[0] = {}1{}; }}", "(".repeat(200), ")".repeat(200));
+    let deep = format!(
+        "kernel void k(device int* a) {{ a[0] = {}1{}; }}",
+        "(".repeat(200),
+        ")".repeat(200)
+    );
     let long = format!("kernel void k(device int* a) {{ a[0] = 0{}; }}", " + a[1]".repeat(900));
     let thread = std::thread::Builder::new().stack_size(128 << 10);
     let run = thread.spawn(move || (whole(&deep).is_ok(), whole(&long).is_ok())).unwrap();
@@ -264,7 +268,11 @@ fn real_kernels() {
                     Ok(()) => lowered += 1,
                     Err(error) => println!("{name}: {}: invalid IR: {error:?}", entry.name),
                 },
-                Err(error) => println!("{name}: {}: {}", entry.name, error.0.lines().take(3).collect::<Vec<_>>().join("\n    ")),
+                Err(error) => println!(
+                    "{name}: {}: {}",
+                    entry.name,
+                    error.0.lines().take(3).collect::<Vec<_>>().join("\n    ")
+                ),
             }
         }
     }
