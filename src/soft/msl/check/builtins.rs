@@ -56,7 +56,14 @@ const MATRIX_SHAPE: u32 = 1 << 18;
 const ANY_SHAPE: u32 = SCALAR_SHAPE | VECTOR_SHAPE;
 const FLOATS: u32 = scalars(&[Scalar::F32, Scalar::F16, Scalar::BF16]);
 const INTS: u32 = scalars(&[
-    Scalar::I8, Scalar::U8, Scalar::I16, Scalar::U16, Scalar::I32, Scalar::U32, Scalar::I64, Scalar::U64,
+    Scalar::I8,
+    Scalar::U8,
+    Scalar::I16,
+    Scalar::U16,
+    Scalar::I32,
+    Scalar::U32,
+    Scalar::I64,
+    Scalar::U64,
 ]);
 const WORDS: u32 = scalars(&[Scalar::I32, Scalar::U32]);
 const BOOLS: u32 = scalars(&[Scalar::Bool]);

@@ -358,8 +358,10 @@ impl Checker {
         self.body = outer_body;
         self.depth -= 1;
         let said = std::mem::replace(&mut self.context.diagnostics, outer);
-        // Graphics stages hold back everything: a file's kernels must not fail for them.
+        // Graphics stages hold back everything: a file's kernels must not fail for them. So does
+        // what is only declared: whether it is missing is known when it is asked for.
         let held_back = !said.has_hard_errors()
+            || !self.func(func).is_defined()
             || matches!(self.func(func).stage, Some(stage) if stage != ast::Stage::Kernel);
         let state = match function {
             Some(function) if !said.has_errors() => State::Checked(Arc::new(function)),

@@ -63,7 +63,8 @@ impl Preprocessor<'_> {
             };
             let mut body = self.substitute(&definition, arguments, token.span);
             if let Some(first) = body.first_mut() {
-                first.flags = first.flags & !(SPACE | LINE_START) | token.flags & (SPACE | LINE_START);
+                first.flags =
+                    first.flags & !(SPACE | LINE_START) | token.flags & (SPACE | LINE_START);
             }
             if self.charge(token.span, body.len()) {
                 let origin = Origin::Macro(token.name);
@@ -197,7 +198,9 @@ impl Preprocessor<'_> {
                         let last = number + 1 == parameters.len();
                         // GNU: in `, ## __VA_ARGS__` the comma goes when there are no arguments,
                         // and stays unpasted when there are.
-                        if definition.variadic && last && out.last().is_some_and(|t| t.is(Punct::Comma))
+                        if definition.variadic
+                            && last
+                            && out.last().is_some_and(|t| t.is(Punct::Comma))
                         {
                             index += 1;
                             if raw.is_empty() {
