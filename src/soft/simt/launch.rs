@@ -140,10 +140,10 @@ macro_rules! lane_inputs {
 lane_inputs! {
     InThreadgroup |ins, wave| place_of(wave, ins.b).0, |k, from| (&*from)[k];
     InGrid |ins, wave| place_of(wave, ins.b), |k, from| (&*from.0)[k] + from.1;
-    IndexInThreadgroup |ins, wave| wave.number * LANES as u32, |k, from| from + k as u32;
+    IndexInThreadgroup |_ins, wave| wave.number * LANES as u32, |k, from| from + k as u32;
     IndexInSimdgroup |_ins, _wave| (), |k, _from| k as u32;
     IndexInQuadgroup |_ins, _wave| (), |k, _from| k as u32 % 4;
-    QuadgroupIndex |ins, wave| wave.number * LANES as u32, |k, from| (from + k as u32) / 4;
+    QuadgroupIndex |_ins, wave| wave.number * LANES as u32, |k, from| (from + k as u32) / 4;
 }
 
 /// The positions in the threadgroup of a SIMD-group's lanes in one dimension, and the group's origin.
@@ -544,14 +544,12 @@ fn positions(size: [u32; 3]) -> Vec<Positions> {
     let threads = product(size) as u32;
     (0..threads.div_ceil(LANES as u32))
         .map(|wave| {
-            let mut positions = [[0; LANES]; 3];
-            for lane in 0..LANES {
-                let index = (wave * LANES as u32 + lane as u32).min(threads - 1);
-                positions[0][lane] = index % size[0];
-                positions[1][lane] = index / size[0] % size[1];
-                positions[2][lane] = index / size[0] / size[1];
-            }
-            positions
+            let index = |lane: usize| (wave * LANES as u32 + lane as u32).min(threads - 1);
+            [
+                std::array::from_fn(|lane| index(lane) % size[0]),
+                std::array::from_fn(|lane| index(lane) / size[0] % size[1]),
+                std::array::from_fn(|lane| index(lane) / size[0] / size[1]),
+            ]
         })
         .collect()
 }
