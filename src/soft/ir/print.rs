@@ -11,7 +11,7 @@ impl Display for Module {
     fn fmt(&self, out: &mut Formatter<'_>) -> Result {
         writeln!(out, "kernel {}", self.name)?;
         for (number, allocation) in self.allocations.iter().enumerate() {
-            write!(out, "  {}{number} {}: ", '@', allocation.name)?;
+            write!(out, "  @{number} {}: ", allocation.name)?;
             match &allocation.kind {
                 AllocationKind::Buffer { index, writable, space } => {
                     let access = if *writable { "" } else { " const" };

@@ -75,7 +75,9 @@ const SCALARS: &[Scalar] = &[
 impl Generator {
     fn new(seed: u64, b: FunctionBuilder) -> Self {
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-        (0..4).for_each(|_| drop(random.next()));
+        for _ in 0..4 {
+            random.next();
+        }
         Self {
             random,
             b,
