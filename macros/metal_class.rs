@@ -6,16 +6,26 @@
 /// use aruminium::metal_class;
 ///
 /// metal_class! {
+///     /// A text.
+///     pub class Text: NSString, table, direct FastText<'a>;
+///
+///     /// How many UTF-16 units it has.
+///     pub fn units() -> usize = [length];
+///     /// Whether it begins with another.
+///     pub fn has_prefix(prefix: &str) -> bool = [hasPrefix:];
+/// }
+///
+/// metal_class! {
 ///     /// A number in a box.
-///     pub class Number: NSNumber, table, direct FastNumber<'a>;
+///     pub class Number: NSNumber;
 ///
 ///     /// Boxes an integer.
 ///     pub fn new(value: u64) -> Number = class [numberWithUnsignedLongLong:];
 ///     /// The integer in the box.
 ///     pub fn value() -> u64 = [unsignedLongLongValue];
-///     /// Whether two boxes hold the same number.
-///     pub fn same(other: &Number) -> bool = [isEqualToNumber:];
 /// }
+///
+/// assert_eq!(Number::new(7).value(), 7);
 /// ```
 ///
 /// # The header

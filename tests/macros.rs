@@ -7,6 +7,7 @@ mod support;
 
 use aruminium::objc::{Block, ClassState, Level, MessageError, Nullability, ObjcClass, Object};
 use aruminium::{MTLSize, autorelease_pool, imp_table, metal_class, msg, selector};
+use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use support::{DEALLOCATED, probe_class};
@@ -147,7 +148,7 @@ fn failures_become_the_declared_error() {
 #[test]
 fn nil_where_none_was_declared_panics_with_the_method() {
     let (probe, _one) = probe();
-    let panic = std::panic::catch_unwind(|| probe.never_nothing()).unwrap_err();
+    let panic = catch_unwind(|| probe.never_nothing()).unwrap_err();
     let text = panic.downcast_ref::<String>().unwrap();
     assert_eq!(text, "-[AruminiumProbe nothing] answered nil, which its declaration rules out");
     // Unchecked, it is an object that answers zero.
@@ -214,7 +215,9 @@ fn messages_of_one_off_calls() {
     unsafe {
         assert_eq!(msg!(probe, [answer] -> usize), 42);
         assert_eq!(msg!(&probe, [grow: (1, 2, 3), by: 2usize] -> MTLSize).height, 4);
-        assert_eq!(msg!(probe.as_raw(), [sum: &[5u8, 6][..]] -> usize), 11);
+        let bytes = [5u8, 6];
+        let start = bytes.as_ptr().cast::<std::ffi::c_void>();
+        assert_eq!(msg!(probe.as_raw(), [sum: start, length: bytes.len()] -> usize), 11);
         let error =
             msg!(probe, [probeOrFail: true, error: _] -> Result<Probe, MessageError>).unwrap_err();
         assert_eq!(error.to_string(), "no probe today");
@@ -238,11 +241,14 @@ fn messages_of_one_off_calls() {
 #[cfg(debug_assertions)]
 fn messages_with_wrong_types_are_caught_in_debug_builds() {
     let (probe, _one) = probe();
-    let panic = std::panic::catch_unwind(|| unsafe { msg!(probe, [half: 3] -> f64) }).unwrap_err();
+    let panic = catch_unwind(|| unsafe { msg!(probe, [half: 3] -> f64) }).unwrap_err();
     assert_eq!(
         panic.downcast_ref::<String>().unwrap(),
         "[AruminiumProbe half:] has the type d24@0:8d16, but was sent as d20@0:8i16"
     );
+    let panic = catch_unwind(|| unsafe { msg!(probe, [sum: &[1u8][..]] -> usize) }).unwrap_err();
+    let text = panic.downcast_ref::<String>().unwrap();
+    assert!(text.starts_with("[sum:] takes 1 arguments, but was sent 2: a slice is two"), "{text}");
 }
 
 imp_table! {

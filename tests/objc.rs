@@ -153,7 +153,7 @@ fn blocks_drop_their_closure_with_the_last_copy() {
     });
     let array = unsafe {
         let class: Class = link::objc_getClass(c"NSArray".as_ptr());
-        msg!(class, [arrayWithObjects: &[id][..]] -> NSArray)
+        msg!(class, [arrayWithObjects: &raw const id, count: 1usize] -> NSArray)
     };
     drop(block);
     assert_eq!(Arc::strong_count(&captured), 2);
@@ -285,6 +285,9 @@ fn subclasses_inherit_and_override() {
 }
 
 proptest! {
+    // A failure prints its seed; seeds worth keeping become tests of their own.
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     /// Every Rust string survives the way into an `NSString` and back.
     #[test]
     fn strings_come_back(text in any::<String>()) {

@@ -155,7 +155,8 @@ fn sizes_follow_from_encodings() {
 fn every_known_encoding_parses_and_prints() {
     for fact in facts().values() {
         for text in fact.arguments.iter().map(String::as_str).chain([fact.result]) {
-            assert_eq!(text.parse::<Encoding>().unwrap().to_string(), text);
+            // An opaque struct may be written with an empty list of fields.
+            assert_eq!(text.parse::<Encoding>().unwrap().to_string(), text.replace("=}", "}"));
         }
     }
 }

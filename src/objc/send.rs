@@ -5,7 +5,7 @@ use super::link;
 use super::returned::{Ownership, Return, Sent};
 use super::selector::CachedSelector;
 use super::variant::messenger;
-use crate::abi::{Encode, Encoding, Id, MethodEncoding, Sel};
+use crate::abi::{Encode, Encoding, Id, MethodEncoding, Sel, colons};
 use std::ffi::{CStr, CString};
 
 /// The answer of nil to a message that returns a struct in memory: nobody would write it.
@@ -79,6 +79,13 @@ pub unsafe fn send_checked<A: Arguments, R: Return, F: FnOnce() -> A>(
     arguments: F,
 ) -> R {
     if cfg!(debug_assertions) {
+        let (passed, taken) = (A::ENCODINGS.concat().len(), colons(selector.text()));
+        assert!(
+            passed == taken,
+            "[{}] takes {taken} arguments, but was sent {passed}: a slice is two, its pointer and its \
+             length",
+            selector.text()
+        );
         // SAFETY: the receiver is nil or an object.
         unsafe { check::<A, R>(receiver, selector.get()) }
     }
@@ -102,7 +109,12 @@ unsafe fn check<A: Arguments, R: Return>(receiver: Id, selector: Sel) {
         }
         let declared = CStr::from_ptr(encoding).to_string_lossy();
         let Ok(method) = declared.parse::<MethodEncoding>() else { return };
-        let sent = encoding_of(R::Raw::ENCODING, A::ENCODINGS);
+        let mut sent = encoding_of(R::Raw::ENCODING, A::ENCODINGS);
+        let in_registers = method.result.layout().is_some_and(|(size, _)| size <= 16);
+        if size_of::<R::Raw>() == 0 && in_registers {
+            // What comes back in registers may be left there.
+            sent.result = method.result.clone();
+        }
         if !method.same_abi(&sent) {
             let class = CStr::from_ptr(link::class_getName(class)).to_string_lossy();
             let selector = CStr::from_ptr(link::sel_getName(selector)).to_string_lossy();

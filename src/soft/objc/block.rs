@@ -155,11 +155,6 @@ unsafe impl Encode for BlockRef {
 }
 
 impl BlockRef {
-    /// The block as an object, to be retained.
-    pub(crate) fn id(self) -> Id {
-        self.0
-    }
-
     /// The function of a block and what it is called with first; none for nil. It is called only
     /// after a cast to the block's own type.
     pub(crate) fn invoke(self) -> Option<crate::abi::Imp> {

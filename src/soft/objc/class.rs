@@ -336,6 +336,14 @@ impl ClassData {
         answer
     }
 
+    /// The selectors of the class's own methods.
+    #[cfg(test)]
+    pub(super) fn own_selectors(class: Class) -> Vec<Sel> {
+        // SAFETY: tests pass classes.
+        let class = unsafe { Self::from_handle(class) }.expect("a class");
+        class.change(&mut Lock::take(), |links| links.methods.keys().copied().collect())
+    }
+
     /// Adopts a protocol. Answers whether it is new to the class.
     pub(super) fn adopt(&'static self, protocol: &'static ProtocolData) -> bool {
         let lock = &mut Lock::take();

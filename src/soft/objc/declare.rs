@@ -135,13 +135,13 @@ pub(crate) trait Returned {
 /// Types that are passed as they are.
 macro_rules! values {
     ($($ty:ty),+ $(,)?) => {$(
-        impl Argument for $ty {
+        impl $crate::soft::objc::declare::Argument for $ty {
             type Raw = $ty;
-            unsafe fn take(raw: $ty, _: Call) -> $ty {
+            unsafe fn take(raw: $ty, _: $crate::soft::objc::declare::Call) -> $ty {
                 raw
             }
         }
-        impl Returned for $ty {
+        impl $crate::soft::objc::declare::Returned for $ty {
             type Raw = $ty;
             fn give(self, _: bool) -> $ty {
                 self
@@ -581,4 +581,4 @@ macro_rules! soft_class {
     (@superclass $superclass:ident) => { Some(&$superclass) };
     (@first $first:expr $(, $rest:expr)*) => { $first };
 }
-pub(crate) use soft_class;
+pub(crate) use {soft_class, values};

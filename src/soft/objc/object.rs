@@ -324,7 +324,8 @@ impl<P: SoftClass> Deref for Object<P> {
     }
 }
 
-/// An owned object of any class.
+/// An owned object of any class, passed as its address.
+#[repr(transparent)]
 pub(crate) struct Retained(Id);
 
 // SAFETY: counts are atomic, and the payloads of our classes are Send and Sync. What objects of other

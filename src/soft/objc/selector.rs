@@ -53,6 +53,7 @@ macro_rules! known {
 
 known! {
     alloc = c"alloc",
+    copy = c"copy",
     copy_with_zone = c"copyWithZone:",
     dealloc = c"dealloc",
     description = c"description",

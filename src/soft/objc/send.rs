@@ -3,9 +3,8 @@
 use super::class::{ClassData, Kind};
 use super::fatal::{MethodName, fatal};
 use super::object;
-#[cfg(test)]
-use super::send_arch;
 use crate::abi::{Encode, Id, Imp, Sel};
+#[cfg(target_arch = "x86_64")]
 use std::ffi::c_void;
 
 /// What `objc_msgSend` does when the cache has no answer: finds the implementation, or a function

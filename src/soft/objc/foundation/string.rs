@@ -1,12 +1,13 @@
 //! NSString: text in UTF-8, in and out as UTF-16 too.
 
-use super::NSObject;
+use super::{Failure, NSObject};
 use crate::abi::NSRange;
-use crate::soft::objc::declare::{Ours, This, soft_class};
+use crate::soft::objc::declare::{ErrorOut, Ours, This, soft_class};
 use crate::soft::objc::object::{Object, Strong};
 use std::borrow::Cow;
 use std::ffi::{CStr, c_char, c_void};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::ErrorKind;
 use std::sync::OnceLock;
 
 /// An immutable string.
@@ -53,6 +54,7 @@ soft_class! {
     init [initWithCharacters:length:] = Text::from_characters;
     make [stringWithString:] = Text::from_string;
     init [initWithString:] = Text::from_string;
+    make [stringWithContentsOfFile:encoding:error:] = from_file;
     [copy] = itself;
     [copyWithZone:] = |this, _: *mut c_void| itself(this);
 
@@ -277,6 +279,28 @@ impl Text {
             _ => Strong::new(Self::from_units(&[self.units(), other.units()].concat())),
         }
     }
+}
+
+/// The domain and the number of what Foundation says of files that cannot be read.
+const COCOA: &str = "NSCocoaErrorDomain";
+const FILE_READ_NO_SUCH_FILE: isize = 260;
+const FILE_READ_UNKNOWN: isize = 256;
+const FILE_READ_INAPPLICABLE_ENCODING: isize = 261;
+
+fn from_file(path: &Object<Text>, encoding: usize, error: ErrorOut) -> Option<Text> {
+    let (code, why) = match std::fs::read(&*path.to_str()) {
+        Ok(bytes) => match Text::from_bytes(bytes.as_ptr().cast(), bytes.len(), encoding) {
+            Some(text) => return Some(text),
+            None => (FILE_READ_INAPPLICABLE_ENCODING, "not text in this encoding".to_owned()),
+        },
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            (FILE_READ_NO_SUCH_FILE, error.to_string())
+        }
+        Err(error) => (FILE_READ_UNKNOWN, error.to_string()),
+    };
+    let info = ("NSFilePath", path.retain().into_retained());
+    error.set(Failure::object(COCOA, code, &format!("{}: {why}", path.to_str()), [info]));
+    None
 }
 
 fn itself(this: This<'_, Text>) -> Strong<Text> {

@@ -1,0 +1,50 @@
+# Sourced first by every step: a failure ends the step, it works from any folder, and it installs
+# what it lacks.
+
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+as_root() {
+    if ((EUID == 0)); then "$@"; else sudo "$@"; fi
+}
+
+# need PACKAGE...: installs those Debian packages that are missing.
+need() {
+    local package missing=()
+    for package in "$@"; do
+        [[ $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) == installed ]] ||
+            missing+=("$package")
+    done
+    ((${#missing[@]})) || return 0
+
+    echo "installing ${missing[*]}"
+    local apt=(as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300)
+    "${apt[@]}" update
+    "${apt[@]}" install -y --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# need_zig: sets ZIG to a compiler that knows Apple's formats. It comes as a Python package, which is
+# put into a folder of its own.
+need_zig() {
+    local version=0.17.0
+    local folder=$PWD/target/apple/ziglang-$version
+    export ZIG=$folder/ziglang/zig
+    export ZIG_GLOBAL_CACHE_DIR=$folder/cache ZIG_LOCAL_CACHE_DIR=$folder/cache
+    [[ ! -e $folder ]] || return 0
+    python3 -m pip --version >/dev/null 2>&1 || need python3-pip
+    echo "installing ziglang $version"
+    rm -rf "$folder.part"
+    python3 -m pip install -q --no-deps --root-user-action ignore --target "$folder.part" "ziglang==$version"
+    mv "$folder.part" "$folder"
+}
+
+# debian_cargo TARGET_DIR: from here on cargo is Debian's, whose compiler comes with its library's
+# source and with libraries for other machines. It shares no folder with the toolchain's own builds.
+debian_cargo() {
+    need rustc-web cargo-web
+    export RUSTC=/usr/bin/rustc RUSTDOC=/usr/bin/rustdoc CARGO_TARGET_DIR=$PWD/$1
+    unset RUSTUP_TOOLCHAIN CARGO
+    # Debug information nobody reads is most of what the linker would write.
+    export CARGO_PROFILE_DEV_DEBUG=0 CARGO_PROFILE_DEV_STRIP=none
+    cargo() { /usr/bin/cargo "$@"; }
+}

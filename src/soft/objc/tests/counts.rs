@@ -1,0 +1,88 @@
+//! Owners: every object is deallocated once, when the last one goes.
+
+use super::*;
+use std::sync::atomic::{AtomicUsize, Ordering::*};
+
+static DEALLOCATED: AtomicUsize = AtomicUsize::new(0);
+
+unsafe extern "C" fn counting_dealloc(object: Id, selector: Sel) {
+    DEALLOCATED.fetch_add(1, Relaxed);
+    type Dealloc = unsafe extern "C" fn(Id, Sel);
+    // SAFETY: NSObject's own `dealloc`, as a subclass calls it on `super`.
+    unsafe {
+        let imp = class_getMethodImplementation(class("NSObject"), selector).unwrap();
+        std::mem::transmute::<Imp, Dealloc>(imp)(object, selector);
+    }
+}
+
+#[test]
+fn a_stress_of_owners_ends_in_one_deallocation_each() {
+    let counted = subclass(class("NSObject"), "Counted");
+    type Dealloc = unsafe extern "C" fn(Id, Sel);
+    assert!(add(counted, "dealloc", imp!(counting_dealloc as Dealloc), c"v@:"));
+    let rounds = scale(20_000, 500);
+    let objects: Vec<Id> = (0..64).map(|_| new(counted)).collect();
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            for object in &objects {
+                // SAFETY: the objects are owned by the test until the end of the scope.
+                unsafe { objc_retain(*object) };
+            }
+            let objects = &objects;
+            scope.spawn(move || {
+                for round in 0..rounds {
+                    let object = objects[(round * 13 + thread) % objects.len()];
+                    // SAFETY: as above; each retain has its release.
+                    unsafe {
+                        objc_retain(object);
+                        send!(object, "retain"; Id);
+                        send!(object, "release"; ());
+                        objc_release(object);
+                    }
+                }
+                for object in objects {
+                    // SAFETY: this thread's own share.
+                    unsafe { objc_release(*object) };
+                }
+            });
+        }
+    });
+    assert_eq!(DEALLOCATED.load(Relaxed), 0);
+    for object in &objects {
+        assert_eq!(send!(*object, "retainCount"; usize), 1);
+        // SAFETY: the last owner.
+        unsafe { objc_release(*object) };
+    }
+    assert_eq!(DEALLOCATED.load(Relaxed), objects.len());
+}
+
+#[test]
+fn the_last_owner_may_be_any_thread() {
+    for _ in 0..scale(2_000, 100) {
+        let object = string("owned by many");
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                // SAFETY: owned by the test.
+                unsafe { objc_retain(object) };
+                // SAFETY: this thread's share.
+                scope.spawn(move || unsafe { objc_release(object) });
+            }
+            // SAFETY: the test's share.
+            unsafe { objc_release(object) };
+        });
+    }
+}
+
+#[test]
+fn classes_are_not_counted() {
+    let name = class("NSString").as_id();
+    // SAFETY: a class is an object.
+    unsafe {
+        assert_eq!(objc_retain(name), name);
+        objc_release(name);
+        objc_release(name);
+        objc_release(Id::NIL);
+        assert_eq!(objc_retain(Id::NIL), Id::NIL);
+    }
+    assert_eq!(send!(name, "retainCount"; usize), 1);
+}
