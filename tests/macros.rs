@@ -10,7 +10,7 @@ use aruminium::{MTLSize, autorelease_pool, imp_table, metal_class, msg, selector
 use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
-use support::{DEALLOCATED, probe_class};
+use support::{DEALLOCATED, method, probe_class};
 
 /// An error of the user's own.
 #[derive(Debug, PartialEq)]
@@ -229,7 +229,7 @@ fn messages_of_one_off_calls() {
 
         // What the receiver and the arguments borrow from lives until the message is answered.
         let new = || msg!(probe_class(), [new] -> Probe);
-        assert_eq!(msg!(new(), [same: new().as_raw(), as: new().as_raw()] -> bool), false);
+        assert!(!msg!(new(), [same: new().as_raw(), as: new().as_raw()] -> bool));
         assert_eq!(
             msg!(probe, [lengthOf: &aruminium::foundation::NSString::from("four")] -> usize),
             4

@@ -13,7 +13,7 @@ use std::ffi::CStr;
 use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use support::{DEALLOCATED, make_class, probe_class};
+use support::{DEALLOCATED, make_class, method, probe_class};
 
 /// The tests count deaths, so only one at a time may have probes.
 fn alone() -> MutexGuard<'static, ()> {

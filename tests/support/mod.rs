@@ -15,14 +15,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub(crate) static DEALLOCATED: AtomicUsize = AtomicUsize::new(0);
 
 /// One method of a class to be made: its selector, its encoding, its function.
-#[macro_export]
 macro_rules! method {
-    ($selector:literal, $types:literal, $function:expr, fn($($ty:ty),*) $(-> $ret:ty)?) => {
-        ($selector, $types, unsafe {
-            std::mem::transmute::<unsafe extern "C" fn($($ty),*) $(-> $ret)?, aruminium::abi::Imp>($function)
-        })
-    };
+    ($selector:literal, $types:literal, $function:expr, fn($($ty:ty),*) $(-> $ret:ty)?) => {{
+        let function: unsafe extern "C" fn($($ty),*) $(-> $ret)? = $function;
+        // A function pointer is called again only with its own type.
+        let imp = unsafe {
+            std::mem::transmute::<unsafe extern "C" fn($($ty),*) $(-> $ret)?, aruminium::abi::Imp>(function)
+        };
+        ($selector, $types, imp)
+    }};
 }
+
+pub(crate) use method;
 
 /// Makes a class, with instance methods and class methods.
 pub(crate) fn make_class(

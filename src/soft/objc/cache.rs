@@ -22,10 +22,12 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    const EMPTY: Self = Self {
-        selector: AtomicPtr::new(std::ptr::null_mut()),
-        imp: AtomicPtr::new(std::ptr::null_mut()),
-    };
+    const fn empty() -> Self {
+        Self {
+            selector: AtomicPtr::new(std::ptr::null_mut()),
+            imp: AtomicPtr::new(std::ptr::null_mut()),
+        }
+    }
 
     fn holds(&self, selector: Sel) -> bool {
         self.selector.load(Relaxed) == selector.as_ptr()
@@ -37,13 +39,14 @@ impl Bucket {
 }
 
 /// The table of every class that has cached nothing yet.
-pub(super) static NO_BUCKETS: Bucket = Bucket::EMPTY;
+pub(super) static NO_BUCKETS: Bucket = Bucket::empty();
 
 /// How far from its home a selector may stand.
 const PROBES: usize = 8;
-/// The homes of the first table and of the largest. A selector that finds no place in the largest is
+/// The homes of the first table and of the largest. The first is roomy, because two selectors at one
+/// home cost every send of the second a probe, and a class is sent a dozen at most. A selector that finds no place in the largest is
 /// looked up under the lock each time: correct, only slower.
-const SMALLEST: usize = 8;
+const SMALLEST: usize = 32;
 pub(super) const LARGEST: usize = 1 << 12;
 
 /// A class's cache. Everything but reading it from `objc_msgSend` happens under the lock.
@@ -51,15 +54,19 @@ pub(super) const LARGEST: usize = 1 << 12;
 pub(super) struct Cache(Table);
 
 impl Cache {
-    pub(super) const EMPTY: Self = Self(Table::EMPTY);
+    /// A cache that holds nothing.
+    pub(super) const fn empty() -> Self {
+        Self(Table::empty())
+    }
 
     /// The number of homes, and every bucket; nothing for the empty table.
     fn buckets(&self, _: &Lock) -> (usize, &[Bucket]) {
         match self.0.load() {
             (_, 0) => (0, &[]),
-            // SAFETY: `grow` made a table of `homes + PROBES` buckets, and tables live for ever.
             (first, mask) => {
-                (mask + 1, unsafe { std::slice::from_raw_parts(first, mask + 1 + PROBES) })
+                // SAFETY: `grow` made a table of `homes + PROBES` buckets, and tables live for ever.
+                let buckets = unsafe { std::slice::from_raw_parts(first, mask + 1 + PROBES) };
+                (mask + 1, buckets)
             }
         }
     }
@@ -120,8 +127,8 @@ impl Cache {
             if homes > LARGEST {
                 return false;
             }
-            let new = Self::EMPTY;
-            let buckets: Vec<Bucket> = (0..homes + PROBES).map(|_| Bucket::EMPTY).collect();
+            let new = Self::empty();
+            let buckets: Vec<Bucket> = (0..homes + PROBES).map(|_| Bucket::empty()).collect();
             let buckets: &'static [Bucket] = Box::leak(buckets.into());
             new.0.publish(buckets.as_ptr(), homes - 1);
             for bucket in old.iter().filter(|bucket| !bucket.is_empty()) {

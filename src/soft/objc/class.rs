@@ -32,9 +32,10 @@ pub(crate) enum Kind {
 /// A class or a metaclass. The first two fields are read by `objc_msgSend`.
 #[repr(C)]
 pub(crate) struct ClassData {
-    isa: &'static ClassData,
+    // Addresses, not references: a class and its metaclass are made pointing at each other.
+    isa: AtomicPtr<ClassData>,
     pub(super) cache: Cache,
-    superclass: Option<&'static ClassData>,
+    superclass: AtomicPtr<ClassData>,
     pub(super) kind: Kind,
     meta: bool,
     name: &'static CStr,
@@ -137,65 +138,34 @@ impl ClassPair {
         kind: Kind,
         declaration: &'static Declaration,
     ) -> Self {
-        let class = ClassData {
-            isa: &this.meta,
-            cache: Cache::EMPTY,
-            superclass: match superclass {
-                Some(pair) => Some(&pair.class),
-                None => None,
-            },
-            kind,
-            meta: false,
-            name,
-            declaration: Some(declaration),
-            links: Guarded::new(None),
+        let declaration = Some(declaration);
+        let (above, above_meta) = match superclass {
+            Some(pair) => (&raw const pair.class, &raw const pair.meta),
+            None => (std::ptr::null(), &raw const this.class),
         };
-        let meta = ClassData {
-            isa: &NSObject.meta,
-            cache: Cache::EMPTY,
-            superclass: match superclass {
-                Some(pair) => Some(&pair.meta),
-                None => Some(&this.class),
-            },
-            kind: Kind::Immortal,
-            meta: true,
-            name,
-            declaration: Some(declaration),
-            links: Guarded::new(None),
-        };
-        Self { class, meta }
+        let root = &raw const NSObject.meta;
+        Self {
+            class: ClassData::new(&raw const this.meta, above, kind, name, declaration),
+            meta: ClassData::new(root, above_meta, Kind::Immortal, name, declaration).of_classes(),
+        }
     }
 
     /// A class made at run time. Without a superclass it is the root of a tree of its own.
     fn made(name: &CStr, superclass: Option<&'static ClassData>) -> &'static Self {
         let place: *mut Self = Box::into_raw(Box::<Self>::new_uninit()).cast();
-        // SAFETY: the place is never freed. The references made here are not read through before
-        // the write below.
-        let (class, meta): (&'static ClassData, &'static ClassData) =
-            unsafe { (&*(&raw const (*place).class), &*(&raw const (*place).meta)) };
+        // SAFETY: only addresses within the place are taken.
+        let (class, meta) = unsafe { (&raw const (*place).class, &raw const (*place).meta) };
         let name: &'static CStr = Box::leak(name.into());
-        let common = |isa, superclass, kind, meta| ClassData {
-            isa,
-            cache: Cache::EMPTY,
-            superclass,
-            kind,
-            meta,
-            name,
-            declaration: None,
-            links: Guarded::new(None),
-        };
-        let root = superclass.map_or(meta, |superclass| superclass.isa.isa);
         let kind = superclass.map_or(Kind::Counted, |superclass| superclass.kind);
-        // SAFETY: the place has the layout of a pair and is written once, before anyone has seen it.
+        let above = superclass.map_or(std::ptr::null(), std::ptr::from_ref);
+        let above_meta = superclass.map_or(class, |superclass| superclass.isa());
+        let root = superclass.map_or(meta, |superclass| superclass.isa().isa());
+        // SAFETY: the place has the layout of a pair, is written before anyone sees it, and lives
+        // for ever.
         unsafe {
             place.write(Self {
-                class: common(meta, superclass, kind, false),
-                meta: common(
-                    root,
-                    Some(superclass.map_or(class, |superclass| superclass.isa)),
-                    Kind::Immortal,
-                    true,
-                ),
+                class: ClassData::new(meta, above, kind, name, None),
+                meta: ClassData::new(root, above_meta, Kind::Immortal, name, None).of_classes(),
             });
             &*place
         }
@@ -203,6 +173,31 @@ impl ClassPair {
 }
 
 impl ClassData {
+    const fn new(
+        isa: *const Self,
+        superclass: *const Self,
+        kind: Kind,
+        name: &'static CStr,
+        declaration: Option<&'static Declaration>,
+    ) -> Self {
+        Self {
+            isa: AtomicPtr::new(isa.cast_mut()),
+            cache: Cache::empty(),
+            superclass: AtomicPtr::new(superclass.cast_mut()),
+            kind,
+            meta: false,
+            name,
+            declaration,
+            links: Guarded::new(None),
+        }
+    }
+
+    /// The same as a metaclass.
+    const fn of_classes(mut self) -> Self {
+        self.meta = true;
+        self
+    }
+
     /// The class as Objective-C passes it.
     pub(crate) fn handle(&'static self) -> Class {
         Class::from_ptr(std::ptr::from_ref(self).cast_mut().cast())
@@ -217,11 +212,13 @@ impl ClassData {
     }
 
     pub(super) fn isa(&self) -> &'static Self {
-        self.isa
+        // SAFETY: set when the class was made, to one that lives for ever.
+        unsafe { &*self.isa.load(Relaxed) }
     }
 
     pub(crate) fn superclass(&self) -> Option<&'static Self> {
-        self.superclass
+        // SAFETY: as for `isa`, or null.
+        unsafe { self.superclass.load(Relaxed).as_ref() }
     }
 
     pub(crate) fn name(&self) -> &'static CStr {
@@ -234,7 +231,7 @@ impl ClassData {
 
     /// The class and its superclasses, nearest first.
     pub(crate) fn ancestry(&'static self) -> impl Iterator<Item = &'static Self> {
-        std::iter::successors(Some(self), |class| class.superclass)
+        std::iter::successors(Some(self), |class| class.superclass())
     }
 
     /// Whether this is `other` or a subclass of it.
@@ -254,7 +251,7 @@ impl ClassData {
         }
         // Classes made at run time have links from the start, so this goes as deep as source code
         // nests its classes.
-        if let Some(superclass) = self.superclass {
+        if let Some(superclass) = self.superclass() {
             superclass.change(lock, |links| links.subclasses.push(self));
         }
         let mut links = Links::default();

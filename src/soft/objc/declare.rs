@@ -173,7 +173,7 @@ impl Returned for bool {
 }
 
 /// An object of ours, or nil.
-impl<'a, P: SoftClass> Argument for Option<&'a Object<P>> {
+impl<P: SoftClass> Argument for Option<&Object<P>> {
     type Raw = Id;
     unsafe fn take(raw: Id, call: Call) -> Self {
         if raw.is_nil() {

@@ -303,10 +303,8 @@ impl<P: SoftClass> Object<P> {
     /// Another owner.
     pub(crate) fn retain(&self) -> Strong<P> {
         // SAFETY: a reference to an object keeps it alive.
-        Strong {
-            object: unsafe { Retained::retain(self.id()) }.expect("not nil"),
-            class: PhantomData,
-        }
+        let object = unsafe { Retained::retain(self.id()) }.expect("not nil");
+        Strong { object, class: PhantomData }
     }
 }
 

@@ -26,8 +26,10 @@ const MASK_AT: u32 = 48;
 const _: () = assert!(LARGEST <= 1 << (usize::BITS - MASK_AT));
 
 impl Table {
-    pub(super) const EMPTY: Self =
-        Self { word: AtomicPtr::new((&raw const NO_BUCKETS).cast_mut()) };
+    /// No buckets.
+    pub(super) const fn empty() -> Self {
+        Self { word: AtomicPtr::new((&raw const NO_BUCKETS).cast_mut()) }
+    }
 
     /// The buckets, and the number of homes less one. Under the lock.
     pub(super) fn load(&self) -> (*const Bucket, usize) {

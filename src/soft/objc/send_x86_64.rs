@@ -27,10 +27,13 @@ pub(super) struct Table {
 }
 
 impl Table {
-    pub(super) const EMPTY: Self = Self {
-        buckets: AtomicPtr::new((&raw const NO_BUCKETS).cast_mut()),
-        mask: AtomicUsize::new(0),
-    };
+    /// No buckets.
+    pub(super) const fn empty() -> Self {
+        Self {
+            buckets: AtomicPtr::new((&raw const NO_BUCKETS).cast_mut()),
+            mask: AtomicUsize::new(0),
+        }
+    }
 
     /// The buckets, and the number of homes less one. Under the lock.
     pub(super) fn load(&self) -> (*const Bucket, usize) {

@@ -59,8 +59,8 @@ impl Bytes {
     fn as_slice(&self) -> &[u8] {
         match self {
             Self::Owned(bytes) => bytes,
-            // SAFETY: who lent them keeps them there; `lent` has seen that they are there.
             Self::Lent(bytes, length, _) => {
+                // SAFETY: who lent them keeps them there; `lent` has seen that they are there.
                 unsafe { slice(bytes.cast::<u8>().cast_const(), *length) }.unwrap_or(&[])
             }
         }

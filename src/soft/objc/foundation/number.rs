@@ -29,7 +29,7 @@ macro_rules! numbers {
                 Self { value: Value::$kind(<$wide>::from(value)), objc_type: $encoding }
             }
             /// Integers keep their low bits; a float is cut off towards zero and kept within range.
-            fn $read(&self) -> $ty {
+            fn $read(self) -> $ty {
                 match self.value {
                     Value::Integer(value) => value as $ty,
                     Value::Float(value) => value as $ty,
@@ -78,19 +78,19 @@ soft_class! {
     [copy] = itself;
     [copyWithZone:] = |this, _: *mut c_void| itself(this);
 
-    [boolValue] = Number::to_bool;
-    [charValue] = Number::to_i8;
-    [unsignedCharValue] = Number::to_u8;
-    [shortValue] = Number::to_i16;
-    [unsignedShortValue] = Number::to_u16;
-    [intValue] = Number::to_i32;
-    [unsignedIntValue] = Number::to_u32;
-    [longLongValue] = Number::to_i64;
-    [unsignedLongLongValue] = Number::to_u64;
-    [integerValue] = Number::to_i64;
-    [unsignedIntegerValue] = Number::to_u64;
-    [floatValue] = Number::to_f32;
-    [doubleValue] = Number::to_f64;
+    [boolValue] = |number: &Number| number.to_bool();
+    [charValue] = |number: &Number| number.to_i8();
+    [unsignedCharValue] = |number: &Number| number.to_u8();
+    [shortValue] = |number: &Number| number.to_i16();
+    [unsignedShortValue] = |number: &Number| number.to_u16();
+    [intValue] = |number: &Number| number.to_i32();
+    [unsignedIntValue] = |number: &Number| number.to_u32();
+    [longLongValue] = |number: &Number| number.to_i64();
+    [unsignedLongLongValue] = |number: &Number| number.to_u64();
+    [integerValue] = |number: &Number| number.to_i64();
+    [unsignedIntegerValue] = |number: &Number| number.to_u64();
+    [floatValue] = |number: &Number| number.to_f32();
+    [doubleValue] = |number: &Number| number.to_f64();
     [objCType] = Number::objc_type;
 
     [compare:] = Number::compare;
@@ -106,7 +106,7 @@ impl Number {
         Self { value: Value::Integer(value.into()), objc_type: c"c" }
     }
 
-    fn to_bool(&self) -> bool {
+    fn to_bool(self) -> bool {
         match self.value {
             Value::Integer(value) => value != 0,
             Value::Float(value) => value != 0.0,

@@ -98,11 +98,13 @@ ends! {
         objc_release(object);
         objc_release(object)
     };
+    // SAFETY: as above.
     retained_too_late: "-[NSString retain]: message sent to deallocated instance 0x" => unsafe {
         let object = string("x");
         objc_release(object);
         objc_retain(object)
     };
+    // SAFETY: as above.
     sent_too_late: "-[NSString length]: message sent to deallocated instance 0x" => unsafe {
         let object = string("x");
         objc_release(object);

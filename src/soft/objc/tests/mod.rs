@@ -50,17 +50,21 @@ fn subclass(superclass: Class, name: &str) -> Class {
     }
 }
 
+/// One function pointer as another.
+fn cast<F: Copy, T>(function: F) -> T {
+    assert!(size_of::<F>() == size_of::<T>() && size_of::<T>() == size_of::<Imp>());
+    // SAFETY: both are function pointers; tests name the function's own type.
+    unsafe { std::mem::transmute_copy(&function) }
+}
+
 /// Sends a message: the receiver, the selector, the arguments with their types, the result's type.
 macro_rules! send {
     ($receiver:expr, $selector:expr $(, $argument:expr => $ty:ty)* ; $result:ty) => {{
+        type Method = extern "C" fn(Id, Sel $(, $ty)*) -> $result;
         let send: Imp = crate::soft::objc::entry::objc_msgSend;
-        // SAFETY: the test names the method's own type.
-        #[allow(unused_unsafe)]
-        unsafe {
-            std::mem::transmute::<Imp, unsafe extern "C" fn(Id, Sel $(, $ty)*) -> $result>(send)(
-                $receiver, $crate::soft::objc::tests::sel($selector) $(, $argument)*
-            )
-        }
+        crate::soft::objc::tests::cast::<Imp, Method>(send)(
+            $receiver, crate::soft::objc::tests::sel($selector) $(, $argument)*
+        )
     }};
 }
 use send;
@@ -93,10 +97,8 @@ fn add(class: Class, selector: &str, imp: Imp, types: &CStr) -> bool {
 
 /// A function as an implementation.
 macro_rules! imp {
-    ($function:ident as $ty:ty) => {{
-        let function: $ty = $function;
-        // SAFETY: an implementation is cast back before it is called.
-        unsafe { std::mem::transmute::<$ty, Imp>(function) }
-    }};
+    ($function:ident as $ty:ty) => {
+        crate::soft::objc::tests::cast::<$ty, Imp>($function)
+    };
 }
 use imp;

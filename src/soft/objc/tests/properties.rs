@@ -70,7 +70,7 @@ proptest! {
         steps in prop::collection::vec((0usize..200, 1usize..1000, any::<bool>()), 1..300),
         spacing in prop::sample::select(vec![1usize, 2, 8, 64, 1 << 10, 1 << 14]),
     ) {
-        let cache = Cache::EMPTY;
+        let cache = Cache::empty();
         let mut model = HashMap::new();
         let mut lock = Lock::take();
         for (number, imp, replace) in steps {
