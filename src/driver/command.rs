@@ -169,6 +169,11 @@ impl Commands {
     /// [`GpuError::CommandBufferError`] with the error in words if it failed.
     pub fn finish(&self) -> Result<(), GpuError> {
         self.wait();
+        self.outcome()
+    }
+
+    /// What became of the work, if it is done.
+    pub(super) fn outcome(&self) -> Result<(), GpuError> {
         match self.status() {
             Self::STATUS_ERROR => {
                 Err(GpuError::CommandBufferError(self.error().unwrap_or_else(|| "it does not say why".into())))

@@ -5,7 +5,7 @@ use super::command::Queue;
 use super::descriptor::{CompileOptions, HeapDescriptor, ResidencySetDescriptor, SamplerDescriptor, TextureDescriptor};
 use super::enums::{GpuFamily, ResourceOptions};
 use super::error::GpuError;
-use super::foundation::{NSArray, NSData, NSString, NSURL};
+use super::foundation::{NSArray, NSData, NSURL};
 use super::heap::{Heap, ResidencySet};
 use super::pipeline::Pipeline;
 use super::shader::{Shader, ShaderLib};
@@ -13,7 +13,7 @@ use super::sync::{Event, Fence, SharedEvent};
 use super::texture::{Sampler, Texture};
 use crate::abi::MTLSize;
 use crate::metal_class;
-use crate::objc::{Block, BlockPtr, ObjcClass, Object, link};
+use crate::objc::{Block, BlockPtr, Object, link, page_size};
 use std::ffi::c_void;
 use std::path::Path;
 

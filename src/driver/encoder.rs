@@ -129,6 +129,16 @@ impl Batch<'_> {
     more_methods!();
 }
 
+impl Encoder {
+    /// [`finish`](Self::finish), called through the table.
+    #[inline]
+    pub(super) fn finish_by(&self, batch: &Batch<'_>) {
+        if self.state.0.replace(false) {
+            batch.end_encoding();
+        }
+    }
+}
+
 metal_class! {
     /// Records copies into one command buffer. Ended on drop if it was not finished.
     pub class Copier: MTLBlitCommandEncoder, state Open;

@@ -53,9 +53,10 @@ metal_class! {
 
 metal_class! {
     /// Where notifications of shared events are delivered.
-    class EventListener: MTLSharedEventListener;
+    pub class EventListener: MTLSharedEventListener;
 
-    fn new() -> EventListener = class [new];
+    /// A listener with a thread of its own.
+    pub fn new() -> EventListener = class [new];
 }
 
 /// Says of classes that any thread may use their objects.

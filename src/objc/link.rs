@@ -87,6 +87,13 @@ door! {
     fn _Block_release(block: *const c_void);
 }
 
+door! {
+    framework "Metal", soft metal:
+
+    fn MTLCreateSystemDefaultDevice() -> Id;
+    fn MTLCopyAllDevices() -> Id;
+}
+
 #[cfg(target_vendor = "apple")]
 unsafe extern "C" {
     /// The class of a block that still stands where it was written. Only its address is used.
