@@ -5,6 +5,7 @@
 mod blocks;
 mod classes;
 mod counts;
+mod declared;
 mod ends;
 mod foundation;
 mod messages;
