@@ -27,7 +27,7 @@ metal_class! {
 
 metal_class! {
     /// What to capture, and where it goes.
-    pub class CaptureDescriptor: MTLCaptureDescriptor;
+    pub(crate) class CaptureDescriptor: MTLCaptureDescriptor;
 
     fn new() -> CaptureDescriptor = class [new];
     unsafe fn set_object(object: Id) = [setCaptureObject:];

@@ -123,6 +123,12 @@ metal_class! {
     pub fn pop_debug_group() = [popDebugGroup];
     /// Keep a set of allocations resident while the work runs.
     pub fn use_residency_set(set: &ResidencySet) = [useResidencySet:];
+}
+
+metal_class! {
+    /// What the methods written out below are made of; none of it is for a hot loop.
+    pub(super) trait Parts for Commands;
+
     fn error_object() -> Option<NSError> = [error];
     fn add_completed(handler: &Block<(Id,)>) = [addCompletedHandler:];
     fn add_scheduled(handler: &Block<(Id,)>) = [addScheduledHandler:];

@@ -13,7 +13,7 @@ use super::sync::{Event, Fence, SharedEvent};
 use super::texture::{Sampler, Texture};
 use crate::abi::MTLSize;
 use crate::metal_class;
-use crate::objc::{Block, BlockPtr, Object, link, page_size};
+use crate::objc::{Block, BlockPtr, Object, link};
 use std::ffi::c_void;
 use std::path::Path;
 
@@ -191,7 +191,7 @@ impl Gpu {
     }
 
     unsafe fn wrap_pages(&self, start: *mut c_void, bytes: usize, deallocator: BlockPtr) -> Result<Buffer, GpuError> {
-        let page = page_size();
+        let page = usize::try_from(link::getpagesize()).unwrap_or(4096);
         if start.is_null() || bytes == 0 || start.addr() % page != 0 || bytes % page != 0 {
             return Err(GpuError::BufferCreationFailed(format!(
                 "{bytes} bytes at {start:p} are not whole pages of {page} bytes"

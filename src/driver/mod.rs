@@ -29,7 +29,10 @@ macro_rules! classes {
         /// let length = string.methods.iter().find(|method| method.selector == "length").unwrap();
         /// assert_eq!(length.name, "len_utf16");
         /// ```
-        pub const CLASSES: &[ClassInfo] = &[$($($room::$class::INFO),+),+];
+        pub const CLASSES: &[ClassInfo] = &[
+            $($($room::$class::INFO,)+)+
+            ClassInfo::new("Commands", "MTLCommandBuffer", <command::Commands as command::Parts>::ADDED),
+        ];
     };
 }
 

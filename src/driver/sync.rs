@@ -53,10 +53,9 @@ metal_class! {
 
 metal_class! {
     /// Where notifications of shared events are delivered.
-    pub class EventListener: MTLSharedEventListener;
+    pub(crate) class EventListener: MTLSharedEventListener;
 
-    /// A listener with a thread of its own.
-    pub fn new() -> EventListener = class [new];
+    fn new() -> EventListener = class [new];
 }
 
 /// Says of classes that any thread may use their objects.
