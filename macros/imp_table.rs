@@ -116,6 +116,19 @@ macro_rules! imp_table {
             })*
         }
 
+        impl $crate::objc::ImpTable for $Table {
+            unsafe fn resolve(object: $crate::abi::Id) -> Self {
+                // SAFETY: passed on to the caller.
+                unsafe { $Table::resolve(object) }
+            }
+
+            #[inline(always)]
+            unsafe fn matches(&self, object: $crate::abi::Id) -> bool {
+                // SAFETY: passed on to the caller.
+                unsafe { $Table::matches(self, object) }
+            }
+        }
+
         $($crate::__require_unsafe!($name [$(unsafe $($unsafe)?)?] [$($how)*]);)*
         $($crate::__require_instance!($name [$($how)*]);)*
 

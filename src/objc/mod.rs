@@ -17,6 +17,7 @@ mod selector;
 mod send;
 pub(crate) mod string;
 mod table;
+mod tables;
 mod variant;
 
 pub use argument::{ArgList, Argument, Arguments, Trailing, catches};
@@ -30,3 +31,4 @@ pub use returned::{Fallible, Ownership, Return, Sent, Success, Unchecked};
 pub use selector::CachedSelector;
 pub use send::{Call, send, send_checked};
 pub use table::{ImpEntry, ImpFn};
+pub use tables::{ImpTable, ImpTables};

@@ -161,8 +161,7 @@ fn call_handlers(buffer: &Strong<CommandBuffer>, handlers: &[HeldBlock]) {
     for handler in handlers {
         // SAFETY: it was passed as a block that takes a command buffer.
         unsafe {
-            let call =
-                std::mem::transmute::<Imp, unsafe extern "C" fn(Id, Id)>(handler.invoke());
+            let call = std::mem::transmute::<Imp, unsafe extern "C" fn(Id, Id)>(handler.invoke());
             call(handler.id(), buffer.id());
         }
     }

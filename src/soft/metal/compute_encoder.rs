@@ -264,7 +264,9 @@ impl ComputeEncoder {
     fn set_bytes(&self, bytes: *const c_void, length: usize, index: usize) {
         self.encoder.record("setBytes:length:atIndex:", |recording| {
             if length == 0 || length > BYTES {
-                return Err(format!("{length} bytes at index {index}: from 1 to {BYTES} are taken"));
+                return Err(format!(
+                    "{length} bytes at index {index}: from 1 to {BYTES} are taken"
+                ));
             }
             let slot = entry(&mut recording.table.buffers, "buffer", index)?;
             if bytes.is_null() {
@@ -294,8 +296,9 @@ impl ComputeEncoder {
     }
 
     fn set_sampler(&self, sampler: Option<&Object<Sampler>>, index: usize) {
-        self.encoder
-            .record("setSamplerState:atIndex:", |recording| bind_sampler(recording, sampler, index));
+        self.encoder.record("setSamplerState:atIndex:", |recording| {
+            bind_sampler(recording, sampler, index)
+        });
     }
 
     fn set_samplers(&self, samplers: *const Id, range: NSRange) {

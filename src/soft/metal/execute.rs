@@ -238,7 +238,9 @@ fn copy_pixels(recording: &Recording, copy: &PixelCopy) -> Result<(), Trouble> {
         PixelCopy::FromTexture { from, to, size } => {
             let (start, row, layer) = rows(to)?;
             // SAFETY: as above.
-            unsafe { image(from)?.read(from.level, from.slice, from.origin, *size, start, row, layer) };
+            unsafe {
+                image(from)?.read(from.level, from.slice, from.origin, *size, start, row, layer)
+            };
         }
         PixelCopy::Between { from, to, size } => {
             let (source, target) = (image(from)?, image(to)?);

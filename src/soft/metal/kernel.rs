@@ -5,12 +5,12 @@ use super::errors::{CommandBufferError, Problem, Trouble};
 use super::settings::Settings;
 use super::texture::Image;
 use crate::soft::ir::{Allocation, AllocationKind, Module, Op, Scalar};
+use crate::soft::msl;
 use crate::soft::msl::ast::Stage;
 use crate::soft::msl::check::entry::{
     Access, Argument as Reflected, ArgumentKind as ReflectedKind,
 };
 use crate::soft::simt::{self, FaultKind};
-use crate::soft::msl;
 use std::sync::{Arc, LazyLock};
 
 /// How to compile.
@@ -71,7 +71,10 @@ pub(super) struct Argument {
 #[derive(Clone, Copy)]
 pub(super) enum Binding<'a> {
     /// Bytes at an address.
-    Memory { base: *mut u8, length: usize },
+    Memory {
+        base: *mut u8,
+        length: usize,
+    },
     /// So many bytes of threadgroup memory.
     Threadgroup(usize),
     Texture(&'a Arc<Image>),
@@ -202,8 +205,11 @@ impl Source for Compiled {
             .map_err(|error| format!("error: kernel '{function}' cannot be run: {error}"))?;
         let declared = reflection.max_total_threads.map(|threads| threads as usize);
         let limits = [declared, Some(self.max_threads).filter(|threads| *threads > 0)];
-        let arguments: Vec<Argument> =
-            reflection.arguments.iter().filter_map(|argument| reflected(argument, &module)).collect();
+        let arguments: Vec<Argument> = reflection
+            .arguments
+            .iter()
+            .filter_map(|argument| reflected(argument, &module))
+            .collect();
         Ok(Kernel {
             name: function.to_owned(),
             static_threadgroup: static_threadgroup(&module),
@@ -284,9 +290,11 @@ fn reflected(argument: &Reflected, module: &Module) -> Option<Argument> {
         _ => false,
     };
     let used = match module.allocations.iter().position(here) {
-        Some(place) => module.functions.iter().flat_map(|function| &function.insts).any(|inst| {
-            inst.op == Op::Allocation && inst.imm == place as u64
-        }),
+        Some(place) => module
+            .functions
+            .iter()
+            .flat_map(|function| &function.insts)
+            .any(|inst| inst.op == Op::Allocation && inst.imm == place as u64),
         // Memory that the module does not know is not touched; other things it may not list.
         None => !matches!(kind, ArgumentKind::Buffer | ArgumentKind::Threadgroup),
     };

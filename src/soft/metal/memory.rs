@@ -47,8 +47,14 @@ pub(super) fn allocated() -> usize {
 }
 
 unsafe extern "C" {
-    fn mmap(at: *mut c_void, n: usize, access: c_int, flags: c_int, fd: c_int, o: i64)
-    -> *mut c_void;
+    fn mmap(
+        at: *mut c_void,
+        n: usize,
+        access: c_int,
+        flags: c_int,
+        fd: c_int,
+        o: i64,
+    ) -> *mut c_void;
     fn munmap(at: *mut c_void, length: usize) -> c_int;
     fn sysconf(name: c_int) -> isize;
 }

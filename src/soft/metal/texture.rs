@@ -197,7 +197,8 @@ fn layout(fields: &TextureFields) -> Option<(Vec<Level>, usize, usize)> {
         let image = row.checked_mul(size.height)?;
         levels.push(Level { offset: stride, row, image, size });
         // Levels begin where every pixel may.
-        stride = stride.checked_add(image.checked_mul(size.depth)?)?.checked_next_multiple_of(16)?;
+        stride =
+            stride.checked_add(image.checked_mul(size.depth)?)?.checked_next_multiple_of(16)?;
     }
     Some((levels, stride, fields.array_length.checked_mul(faces)?))
 }
@@ -402,8 +403,15 @@ impl Image {
         }
         Err(format!(
             "a region at ({}, {}, {}) of ({}, {}, {}) pixels: mip level {level} has ({}, {}, {})",
-            origin.x, origin.y, origin.z, size.width, size.height, size.depth, whole.width,
-            whole.height, whole.depth
+            origin.x,
+            origin.y,
+            origin.z,
+            size.width,
+            size.height,
+            size.depth,
+            whole.width,
+            whole.height,
+            whole.depth
         ))
     }
 
@@ -598,7 +606,9 @@ fn replace(
     let MTLRegion { origin, size } = region;
     let from = bytes.cast();
     // SAFETY: the region is inside, and the message passed that many bytes.
-    unsafe { texture.image.write(level, slice, origin, size, from, bytes_per_row, bytes_per_image) };
+    unsafe {
+        texture.image.write(level, slice, origin, size, from, bytes_per_row, bytes_per_image)
+    };
 }
 
 fn get(
