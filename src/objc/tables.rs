@@ -6,7 +6,11 @@ use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// A table that [`imp_table!`](crate::imp_table) has declared.
-pub trait ImpTable: Copy {
+///
+/// # Safety
+///
+/// The functions are those of the class that `matches` compares with.
+pub unsafe trait ImpTable: Copy {
     /// Finds the functions of the object's class.
     ///
     /// # Safety
