@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use super::address::{Base, Lanewise, Plan};
 use super::code::{Ins, Run};
 use super::control;
+use super::hoist::constant_in_launch;
 use super::isa::IsaKind;
 use super::lanes::{self, Conversion};
 use super::launch;
@@ -29,6 +30,10 @@ pub(crate) struct Code {
     pub(crate) spans: Vec<Span>,
     /// The values that the frame starts with.
     pub(crate) constants: Vec<u64>,
+    /// Slots after them for what is computed once a launch.
+    pub(crate) hoisted: u32,
+    /// The first instruction of a thread; before it is what is computed once, if anything is.
+    pub(crate) start: u32,
     /// The size of a frame.
     pub(crate) frame_bytes: u32,
     /// For each local its start in thread memory.
@@ -48,6 +53,8 @@ pub(crate) enum Field {
     Register(Register),
     /// A constant's slot.
     Constant(u32),
+    /// A slot for what is computed once a launch.
+    Hoisted(u32),
 }
 
 /// An instruction before registers have places and labels have positions.
@@ -108,10 +115,16 @@ pub(crate) struct Lowering<'a> {
     span: Span,
     local_starts: Vec<u32>,
     has_barrier: bool,
+    /// What is lowered now is computed once a launch.
+    hoisting: bool,
+    hoisted: u32,
+    /// For each value whether it was computed before the first thread.
+    done: Vec<bool>,
 }
 
-/// Lowers a function that is a kernel, inlined and scalarised.
-pub(crate) fn lower(function: &Function, uniform: &Uniformity, isa: IsaKind) -> Code {
+/// Lowers a function that is a kernel, inlined and scalarised; with `hoist`, what is the same for all
+/// threads is computed before them.
+pub(crate) fn lower(function: &Function, uniform: &Uniformity, isa: IsaKind, hoist: bool) -> Code {
     let mut registers = Registers::default();
     let variables = function
         .variables
@@ -153,16 +166,23 @@ pub(crate) fn lower(function: &Function, uniform: &Uniformity, isa: IsaKind) -> 
         span: Span::default(),
         local_starts,
         has_barrier: false,
+        hoisting: false,
+        hoisted: 0,
+        done: vec![false; function.insts.len()],
     };
     // The slot of zero comes first: an address without a uniform part adds it.
     lowering.constant(0);
+    if hoist {
+        lowering.hoist();
+    }
+    let start = lowering.code.len() as u32;
     lowering.inputs();
     let end = lowering.label();
     lowering.joins.push(end);
     lowering.block(&function.body);
     lowering.bind(end);
     lowering.emit::<control::End>([Field::Raw(0); 4], 0);
-    lowering.finish(thread_bytes)
+    lowering.finish(thread_bytes, start)
 }
 
 fn size_of_type(ty: Type, uniform: bool) -> Size {
@@ -321,6 +341,11 @@ impl Lowering<'_> {
             return again.field;
         }
         let uniform = self.is_uniform(value);
+        if self.hoisting {
+            let field = self.hoisted_slot();
+            self.values[value.index()] = Some(Operand { field, uniform: true });
+            return field;
+        }
         if let Some(variable) = self.uses.forwarded(value)
             && (self.masked == 0 || uniform)
             && self.variables[variable.index()].uniform == uniform
@@ -335,19 +360,46 @@ impl Lowering<'_> {
         field
     }
 
+    fn hoisted_slot(&mut self) -> Field {
+        self.hoisted += 1;
+        Field::Hoisted(self.hoisted - 1)
+    }
+
+    /// What is computed once a launch.
+    fn hoist(&mut self) {
+        let list = constant_in_launch(self.function, &self.uses);
+        self.hoisting = true;
+        for &value in &list {
+            if self.function.inst(value).op == Op::Input {
+                self.input(value);
+            } else {
+                self.instruction(value);
+            }
+            self.done[value.index()] = true;
+        }
+        self.hoisting = false;
+        if !self.code.is_empty() {
+            self.emit::<control::End>([NONE; 4], 0);
+        }
+    }
+
     /// Inputs that are used, at the start.
     fn inputs(&mut self) {
         for index in 0..self.function.insts.len() {
             let value = Value(index as u32);
-            let inst = self.function.inst(value);
-            if inst.op != Op::Input || !self.uses.is_needed(value) {
-                continue;
+            let input = self.function.inst(value).op == Op::Input;
+            if input && self.uses.is_needed(value) && !self.done[index] {
+                self.input(value);
             }
-            let Some((input, component)) = Input::from_imm(inst.imm) else { continue };
-            let to = self.destination(value);
-            let run = launch::input(self.isa, input);
-            self.emit_run(run, [to, Field::Raw(component), NONE, NONE], input as u64);
         }
+    }
+
+    fn input(&mut self, value: Value) {
+        let inst = self.function.inst(value);
+        let Some((input, component)) = Input::from_imm(inst.imm) else { return };
+        let to = self.destination(value);
+        let run = launch::input(self.isa, input);
+        self.emit_run(run, [to, Field::Raw(component), NONE, NONE], input as u64);
     }
 
     // --- Statements ----------------------------------------------------------------------------
@@ -604,7 +656,7 @@ impl Lowering<'_> {
     fn instruction(&mut self, value: Value) {
         let inst = *self.function.inst(value);
         self.span = inst.span;
-        if inst.op.is_removable() && !self.uses.is_needed(value) {
+        if self.done[value.index()] || inst.op.is_removable() && !self.uses.is_needed(value) {
             return;
         }
         match inst.op.row().rule {
@@ -912,9 +964,13 @@ impl Lowering<'_> {
             vec![self.destination(value)]
         } else {
             let ty = self.scalar(value);
-            let component = |lowering: &mut Self| Operand {
-                field: lowering.temporary(size_of_type(Type::Scalar(ty), uniform)),
-                uniform,
+            let component = |lowering: &mut Self| {
+                let field = if lowering.hoisting {
+                    lowering.hoisted_slot()
+                } else {
+                    lowering.temporary(size_of_type(Type::Scalar(ty), uniform))
+                };
+                Operand { field, uniform }
             };
             let parts: Vec<Operand> = (0..inst.ty.width()).map(|_| component(self)).collect();
             let fields = parts.iter().map(|part| part.field).collect();
@@ -1204,12 +1260,14 @@ impl Lowering<'_> {
 
     // --- The end -------------------------------------------------------------------------------
 
-    fn finish(mut self, thread_bytes: u32) -> Code {
-        let reserved = self.constant_list.len() as u32 * 8;
+    fn finish(mut self, thread_bytes: u32, start: u32) -> Code {
+        let constants = self.constant_list.len() as u32;
+        let reserved = (constants + self.hoisted) * 8;
         let (offsets, frame_bytes) = self.registers.place(&self.extents, reserved);
         let resolve = |field: Field| match field {
             Field::Raw(number) => number,
             Field::Constant(slot) => slot * 8,
+            Field::Hoisted(slot) => (constants + slot) * 8,
             Field::Register(register) => offsets[register.0 as usize],
         };
         let code = self
@@ -1229,6 +1287,8 @@ impl Lowering<'_> {
             code,
             spans: self.code.iter().map(|draft| draft.span).collect(),
             constants: self.constant_list,
+            hoisted: self.hoisted,
+            start,
             frame_bytes,
             local_starts: self.local_starts,
             thread_bytes,
