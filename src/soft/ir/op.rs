@@ -1,6 +1,6 @@
 //! The table of operations: a row each, which the printer, the verifier, the passes and the executor read.
 
-use super::types::{Scalar, Type};
+use super::types::{Scalar, Space, Type};
 
 /// Which operand types an operation takes and what it gives.
 ///
@@ -650,6 +650,11 @@ pub(crate) fn result(op: Op, stated: Type, operands: &[Type], imm: u64) -> Resul
     };
     let same = |a: Type, b: Type| if a == b { Ok(()) } else { Err(Misfit::Operand) };
     let pointer = |ty: Type| ty.space().map(|_| ()).ok_or(Misfit::Operand);
+    // Memory that other threads see.
+    let shared = |ty: Type| match ty.space() {
+        Some(Space::Device | Space::Threadgroup) => Ok(()),
+        _ => Err(Misfit::Operand),
+    };
     let int = |ty: Type| match ty {
         Type::Scalar(scalar) if scalar.is_int() => Ok(()),
         _ => Err(Misfit::Operand),
@@ -865,20 +870,20 @@ pub(crate) fn result(op: Op, stated: Type, operands: &[Type], imm: u64) -> Resul
         }
         Rule::Atomic | Rule::AtomicStore => {
             count(2)?;
-            pointer(operands[0])?;
+            shared(operands[0])?;
             atomic(operands[1])?;
             Ok(if row.rule == Rule::AtomicStore { Type::Void } else { operands[1] })
         }
         Rule::AtomicCompare => {
             count(3)?;
-            pointer(operands[0])?;
+            shared(operands[0])?;
             atomic(operands[1])?;
             same(operands[1], operands[2])?;
             Ok(operands[1])
         }
         Rule::AtomicLoad => {
             count(1)?;
-            pointer(operands[0])?;
+            shared(operands[0])?;
             atomic(stated).map_err(|_| Misfit::Result)?;
             Ok(stated)
         }

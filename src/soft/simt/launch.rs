@@ -1,7 +1,6 @@
 //! Running a program over a grid: threadgroups over the workers, SIMD-groups in turn, barriers between them.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -318,8 +317,8 @@ struct Worker<'a> {
     place: GroupPlace,
     waves: Vec<Wave>,
     frames: *mut u8,
-    /// Positions by the shape of the group; those at the edges differ.
-    shapes: HashMap<[u32; 3], Vec<Positions>>,
+    /// Positions by the size of the group; there are few, as only those at the edges differ.
+    shapes: Vec<([u32; 3], Vec<Positions>)>,
 }
 
 impl<'a> Worker<'a> {
@@ -371,7 +370,7 @@ impl<'a> Worker<'a> {
                 stop: Stop::End,
             })
             .collect();
-        Self { shared, code, regions, place, waves, frames: at(0), shapes: HashMap::new() }
+        Self { shared, code, regions, place, waves, frames: at(0), shapes: Vec::new() }
     }
 
     /// Works until nothing is left. False if what is the same for all threads cannot be computed before
@@ -457,8 +456,11 @@ impl<'a> Worker<'a> {
         let size: [u32; 3] = std::array::from_fn(|d| full[d].min(grid[d] - origin[d]));
         let threads = product(size) as u32;
         let waves = threads.div_ceil(LANES as u32);
-        let positions = self.shapes.entry(size).or_insert_with(|| positions(size));
-        self.place.positions = positions.as_ptr();
+        let shape = self.shapes.iter().position(|&(of, _)| of == size).unwrap_or_else(|| {
+            self.shapes.push((size, positions(size)));
+            self.shapes.len() - 1
+        });
+        self.place.positions = self.shapes[shape].1.as_ptr();
         self.place.origin = origin;
         let inputs = &mut self.place.inputs;
         inputs[Input::ThreadgroupPositionInGrid as usize] = position;
