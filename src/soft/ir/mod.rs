@@ -19,12 +19,14 @@ mod math;
 mod op;
 pub(crate) mod passes;
 mod print;
+mod rule;
 pub(crate) mod semantics;
 mod types;
 mod verify;
 
 pub(crate) use builder::FunctionBuilder;
-pub(crate) use op::{Barrier, Class, Effect, Imm, Input, Misfit, Op, Rule, Uniform, result};
+pub(crate) use op::{Barrier, Class, Effect, Imm, Input, Op, Rule, Uniform};
+pub(crate) use rule::{Misfit, result};
 pub(crate) use types::{Scalar, Space, Type};
 pub(crate) use verify::{Invalid, verify};
 

@@ -15,10 +15,12 @@ mod lanes;
 mod launch;
 mod lower;
 mod memory;
+mod pointer;
 mod registers;
 mod simd;
 #[cfg(test)]
 mod tests;
+mod thread;
 mod uses;
 mod workers;
 
