@@ -25,8 +25,10 @@ mod types;
 mod verify;
 
 pub(crate) use builder::FunctionBuilder;
-pub(crate) use op::{Barrier, Class, Effect, Imm, Input, Op, Rule, Uniform};
-pub(crate) use rule::{Misfit, result};
+#[cfg(test)]
+pub(crate) use op::Class;
+pub(crate) use op::{Barrier, Effect, Imm, Input, Op, Rule, Uniform};
+pub(crate) use rule::result;
 pub(crate) use types::{Scalar, Space, Type};
 pub(crate) use verify::{Invalid, verify};
 

@@ -1,6 +1,6 @@
 //! The table of operations: a row each, which the printer, the verifier, the passes and the executor read.
 
-use super::types::{Scalar, Space, Type};
+use super::types::Scalar;
 
 /// Which operand types an operation takes and what it gives.
 ///

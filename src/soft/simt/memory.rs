@@ -9,7 +9,7 @@
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
-use super::code::{Handler, Ins, Run, Wave, Wrong, get, put};
+use super::code::{Handler, Ins, Run, Wave, Wrong, get};
 use super::isa::{Baseline, Isa, IsaKind, LANES};
 use super::lanes::Lane;
 use super::thread::Thread;
@@ -387,7 +387,7 @@ unsafe fn scattered<I: Isa, E: Element, const W: usize, const WRITE: bool>(
         let lanes = &*frame.add(ins.b as usize).cast::<[u64; LANES]>();
         let start = Target::of(ins, frame, wave, bytes, WRITE).offset;
         let mut pointers = [std::ptr::null_mut::<E::Memory>(); LANES];
-        for k in 0..LANES {
+        for (k, pointer) in pointers.iter_mut().enumerate() {
             let lane = if wave.exec & 1 << k != 0 { k } else { wave.first() as usize };
             let (number, offset) = split(lanes[lane]);
             let offset = offset.wrapping_add(start);
@@ -397,7 +397,7 @@ unsafe fn scattered<I: Isa, E: Element, const W: usize, const WRITE: bool>(
                 let wrong = Wrong::Access { region: number, offset, bytes, write: WRITE };
                 return wave.fault(ip, lane as u32, wrong);
             }
-            pointers[k] = target.base.add(offset as usize).cast();
+            *pointer = target.base.add(offset as usize).cast();
         }
         each::<I, E, W, WRITE>(|k| pointers[k], wave.exec, registers(ip, frame));
         ip.add(length(W))

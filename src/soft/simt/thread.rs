@@ -58,7 +58,7 @@ impl<E: Element, const W: usize, const WRITE: bool, const LANEWISE: bool> Handle
                     return fault(wave, wave.first(), base);
                 }
                 let start = ins.d as usize + base as usize;
-                if size == 4 && start % 4 == 0 {
+                if size == 4 && start.is_multiple_of(4) {
                     let mask = I::spread(wave.exec);
                     for (w, register) in registers.into_iter().enumerate() {
                         let row = thread_byte(wave.thread_memory, 0, start + 4 * w);

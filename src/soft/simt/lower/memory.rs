@@ -1,8 +1,6 @@
 //! Accesses to memory, with their addresses folded in; pointers; atomics.
 
-use super::{
-    Field, Lowering, NONE, Operand, THREAD_POINTER, UNKNOWN_LOCAL, lane_bytes, size_of_type,
-};
+use super::{Field, Lowering, NONE, Operand, THREAD_POINTER, UNKNOWN_LOCAL, size_of_type};
 use crate::soft::ir::{Inst, Op, Scalar, Space, Type, Value};
 use crate::soft::simt::address::{Base, Lanewise, Plan};
 use crate::soft::simt::code::Run;

@@ -209,12 +209,12 @@ impl Lowering<'_> {
         self.code.push(Draft { run, fields, imm, flags: 0, jump: None, span: self.span });
     }
 
-    fn emit<H: super::code::Handler>(&mut self, fields: [Field; 4], imm: u64) {
+    fn emit<H: Handler>(&mut self, fields: [Field; 4], imm: u64) {
         let run = self.isa.run::<H>();
         self.emit_run(run, fields, imm);
     }
 
-    fn emit_jump<H: super::code::Handler>(&mut self, a: Field, b: Field, to: Label) {
+    fn emit_jump<H: Handler>(&mut self, a: Field, b: Field, to: Label) {
         self.emit::<H>([a, b, NONE, NONE], 0);
         self.code.last_mut().expect("just emitted").jump = Some(to);
     }
