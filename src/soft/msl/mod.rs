@@ -206,6 +206,13 @@ impl Library {
         })
     }
 
+    /// The file, line and column of a span that an IR instruction carries, for reports of faults.
+    pub(crate) fn place(&self, span: ir::Span) -> Option<(String, u32, u32)> {
+        let checker = self.state();
+        let place = checker.context.sources.place(span.0)?;
+        Some((place.file.to_string(), place.line, place.column))
+    }
+
     /// What the host learns about a function's arguments.
     pub(crate) fn reflection(&self, name: &str) -> Result<Reflection, CompileError> {
         let func = self.find(name)?;
