@@ -142,7 +142,7 @@ const fn atomic(names: &'static str, signature: &'static str, op: Op) -> Row {
 /// `N` the unsigned type of its size · `i` `u` `h` `b` `l` int, uint, ushort, bool, ulong ·
 /// `t` `j` a reference to a thread's `T` or `I` · `a` a pointer to a device or threadgroup `atomic<T>` ·
 /// `p` a pointer to a thread's `T` · `m` mem_flags · `o` memory_order · `s` thread_scope · `v` void
-pub(crate) const ROWS: &[Row] = &[
+pub(crate) static ROWS: &[Row] = &[
     // MSL 6.2, common functions.
     prelude("clamp", "TTTT", A),
     prelude("mix", "TTTT", F),
