@@ -4,7 +4,7 @@ use super::device::GROUP_THREADS;
 use super::errors::{CommandBufferError, Problem, Trouble};
 use super::settings::Settings;
 use super::texture::Image;
-use crate::soft::ir::{Allocation, AllocationKind, Module, Op, Scalar};
+use crate::soft::ir::{Allocation, AllocationId, AllocationKind, Module, Scalar};
 use crate::soft::msl::ast::Stage;
 use crate::soft::msl::check::entry::{
     Access, Argument as Reflected, ArgumentKind as ReflectedKind,
@@ -203,7 +203,7 @@ impl Source for Compiled {
         let declared = reflection.max_total_threads.map(|threads| threads as usize);
         let limits = [declared, Some(self.max_threads).filter(|threads| *threads > 0)];
         let arguments: Vec<Argument> =
-            reflection.arguments.iter().filter_map(|argument| reflected(argument, &module)).collect();
+            reflection.arguments.iter().filter_map(|argument| reflected(argument, &module, &program)).collect();
         Ok(Kernel {
             name: function.to_owned(),
             static_threadgroup: static_threadgroup(&module),
@@ -266,7 +266,11 @@ fn data_type_of(name: &str) -> usize {
 }
 
 /// An argument that the host gives; none for where the thread is.
-fn reflected(argument: &Reflected, module: &Module) -> Option<Argument> {
+fn reflected(
+    argument: &Reflected,
+    module: &Module,
+    program: &simt::Program,
+) -> Option<Argument> {
     let kind = match argument.kind {
         ReflectedKind::Buffer => ArgumentKind::Buffer,
         ReflectedKind::Threadgroup => ArgumentKind::Threadgroup,
@@ -284,9 +288,7 @@ fn reflected(argument: &Reflected, module: &Module) -> Option<Argument> {
         _ => false,
     };
     let used = match module.allocations.iter().position(here) {
-        Some(place) => module.functions.iter().flat_map(|function| &function.insts).any(|inst| {
-            inst.op == Op::Allocation && inst.imm == place as u64
-        }),
+        Some(place) => program.uses(AllocationId(place as u32)),
         // Memory that the module does not know is not touched; other things it may not list.
         None => !matches!(kind, ArgumentKind::Buffer | ArgumentKind::Threadgroup),
     };

@@ -28,12 +28,14 @@ pub(crate) use isa::IsaKind;
 pub(crate) use launch::{Binding, Launch, MAX_GROUP, MAX_THREADGROUP_MEMORY};
 pub(crate) use workers::Workers;
 
-use super::ir::{Allocation, Invalid, LocalMemory, Module, Span, passes};
+use super::ir::{Allocation, AllocationId, Invalid, LocalMemory, Module, Op, Span, Value, passes};
 
 /// A kernel that is ready to run.
 pub(crate) struct Program {
     name: String,
     allocations: Vec<Allocation>,
+    /// Which of them the code touches.
+    used: Vec<bool>,
     locals: Vec<LocalMemory>,
     code: lower::Code,
 }
@@ -96,6 +98,13 @@ impl Program {
             return Err(ProgramError::Size);
         }
         let uniform = passes::uniform::analyse(&function);
+        let uses = uses::Uses::find(&function, &uniform);
+        let mut used = vec![false; module.allocations.len()];
+        for (place, inst) in function.insts.iter().enumerate() {
+            if inst.op == Op::Allocation && uses.is_needed(Value(place as u32)) {
+                used[inst.imm as usize] = true;
+            }
+        }
         let code = lower::lower(&function, &uniform, isa);
         if code.frame_bytes as usize > MAX_SIZE || code.code.len() > MAX_SIZE {
             return Err(ProgramError::Size);
@@ -103,9 +112,15 @@ impl Program {
         Ok(Self {
             name: module.name.clone(),
             allocations: module.allocations.clone(),
+            used,
             locals: function.locals,
             code,
         })
+    }
+
+    /// Whether the code touches an allocation of the module.
+    pub(crate) fn uses(&self, allocation: AllocationId) -> bool {
+        self.used[allocation.index()]
     }
 
     /// The size of a SIMD-group's frame.
