@@ -28,7 +28,9 @@ pub(crate) use isa::IsaKind;
 pub(crate) use launch::{Binding, Launch, MAX_GROUP, MAX_THREADGROUP_MEMORY};
 pub(crate) use workers::Workers;
 
-use super::ir::{Allocation, AllocationId, Invalid, LocalMemory, Module, Op, Span, Value, passes};
+use super::ir::{
+    Allocation, AllocationId, Block, Function, Invalid, LocalMemory, Module, Op, Span, Stmt, Value, passes,
+};
 
 /// A kernel that is ready to run.
 pub(crate) struct Program {
@@ -78,6 +80,43 @@ const MAX_THREAD_MEMORY: u64 = 64 * 1024;
 /// Instructions of a kernel, and bytes of its frame, at most.
 const MAX_SIZE: usize = 1 << 23;
 
+/// Which allocations the code of a function reaches, after the passes have left out what it does not need.
+fn used_allocations(function: &Function, count: usize) -> Vec<bool> {
+    fn visit(block: &Block, needed: &mut Vec<Value>) {
+        for statement in block {
+            match statement {
+                Stmt::Do(value) => needed.push(*value),
+                Stmt::If(condition, then, otherwise) => {
+                    needed.push(*condition);
+                    visit(then, needed);
+                    visit(otherwise, needed);
+                }
+                Stmt::Loop { body, next } => {
+                    visit(body, needed);
+                    visit(next, needed);
+                }
+                Stmt::Call { args, .. } => needed.extend(args),
+                Stmt::Return(value) => needed.extend(value),
+                Stmt::Break | Stmt::Continue => {}
+            }
+        }
+    }
+    let (mut needed, mut seen) = (Vec::new(), vec![false; function.insts.len()]);
+    let mut used = vec![false; count];
+    visit(&function.body, &mut needed);
+    while let Some(value) = needed.pop() {
+        if std::mem::replace(&mut seen[value.index()], true) {
+            continue;
+        }
+        let inst = function.inst(value);
+        needed.extend(inst.args.iter());
+        if inst.op == Op::Allocation {
+            used[inst.imm as usize] = true;
+        }
+    }
+    used
+}
+
 impl Program {
     /// Makes a kernel ready for this machine's best instruction set.
     pub(crate) fn new(module: &Module) -> Result<Self, ProgramError> {
@@ -98,13 +137,6 @@ impl Program {
             return Err(ProgramError::Size);
         }
         let uniform = passes::uniform::analyse(&function);
-        let uses = uses::Uses::find(&function, &uniform);
-        let mut used = vec![false; module.allocations.len()];
-        for (place, inst) in function.insts.iter().enumerate() {
-            if inst.op == Op::Allocation && uses.is_needed(Value(place as u32)) {
-                used[inst.imm as usize] = true;
-            }
-        }
         let code = lower::lower(&function, &uniform, isa);
         if code.frame_bytes as usize > MAX_SIZE || code.code.len() > MAX_SIZE {
             return Err(ProgramError::Size);
@@ -112,7 +144,7 @@ impl Program {
         Ok(Self {
             name: module.name.clone(),
             allocations: module.allocations.clone(),
-            used,
+            used: used_allocations(&function, module.allocations.len()),
             locals: function.locals,
             code,
         })

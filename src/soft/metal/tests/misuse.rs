@@ -34,7 +34,7 @@ fn a_group_has_one_thread_at_least_and_not_too_many() {
                 MTLSize::from((1, 1, 1)) => MTLSize, MTLSize::from(group) => MTLSize; ()
             );
         });
-        assert_says(&error, &["kernel `nothing`", threads, "from 1 to 1024"]);
+        assert_says(&error, &["kernel 'nothing'", threads, "from 1 to 1024"]);
     }
     let huge = MTLSize::from((usize::MAX, usize::MAX, usize::MAX));
     let error = refused(|encoder| {
@@ -70,7 +70,7 @@ fn a_missing_binding_is_named() {
         bind_buffer(encoder, Id::NIL, 0, 2);
         launch(encoder, 1, 1);
     });
-    assert_says(&error, &["kernel `saxpy`", "argument `a`", "buffer(2)"]);
+    assert_says(&error, &["kernel 'saxpy'", "argument 'a'", "buffer(2)"]);
 }
 
 /// Bindings are of one encoder: the next starts with none.
@@ -87,7 +87,7 @@ fn an_encoder_starts_without_bindings() {
         launch(*encoder, 1, 1);
         end(*encoder);
     }
-    assert_says(&finish(*commands).unwrap_err(), &["argument `counters`"]);
+    assert_says(&finish(*commands).unwrap_err(), &["argument 'counters'"]);
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn functions_and_libraries_that_are_not_there_are_errors() {
         )
     });
     assert_eq!(number, 5);
-    assert_says(&words, &["no function named `saxpi`"]);
+    assert_says(&words, &["no function named 'saxpi'"]);
     let (number, words) = code(&|error| {
         send!(
             *device(), "newLibraryWithSource:options:error:",

@@ -42,6 +42,7 @@ fn an_event_orders_two_queues() {
         commit(*early);
         wait(*late);
         assert_eq!(contents::<u8>(*buffer), [2; 16]);
+        wait(*early);
         assert_eq!((outcome(*late), outcome(*early)), (Ok(()), Ok(())));
     }
 }
