@@ -394,7 +394,7 @@ fn dispatch(recording: &mut Recording, grid: Grid, group: MTLSize) -> Result<(),
     let most = pipeline.max_threads;
     if threads == 0 || threads > most || x.max(y).max(z) > GROUP_THREADS {
         return Err(format!(
-            "kernel `{}`: a threadgroup of ({x}, {y}, {z}) is {threads} threads: from 1 to {most} \
+            "kernel '{}': a threadgroup of ({x}, {y}, {z}) is {threads} threads: from 1 to {most} \
              are possible",
             kernel.name
         ));
@@ -416,7 +416,7 @@ fn dispatch(recording: &mut Recording, grid: Grid, group: MTLSize) -> Result<(),
     if memory > GROUP_MEMORY {
         slots.truncate(start);
         return Err(format!(
-            "kernel `{}`: {memory} bytes of threadgroup memory: there are {GROUP_MEMORY}",
+            "kernel '{}': {memory} bytes of threadgroup memory: there are {GROUP_MEMORY}",
             kernel.name
         ));
     }
@@ -436,5 +436,5 @@ fn unbound(kernel: &str, argument: &Argument) -> String {
         ArgumentKind::Texture => "texture",
         ArgumentKind::Sampler => "sampler",
     };
-    format!("kernel `{kernel}`: nothing is bound for argument `{name}`, {place}({index})")
+    format!("kernel '{kernel}': nothing is bound for argument '{name}', {place}({index})")
 }

@@ -216,7 +216,7 @@ fn indirect(
     let mut grid = [0; 3];
     for axis in 0..3 {
         grid[axis] = groups[axis].checked_mul(group[axis]).ok_or_else(|| {
-            invalid(format!("kernel `{kernel}`: an indirect dispatch of {groups:?} threadgroups"))
+            invalid(format!("kernel '{kernel}': an indirect dispatch of {groups:?} threadgroups"))
         })?;
     }
     Ok(grid)

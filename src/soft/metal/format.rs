@@ -55,7 +55,7 @@ const BGR10A2: Layout = Layout::Bits([(20, 10), (10, 10), (0, 10), (30, 2)]);
 
 macro_rules! formats {
     ($($name:ident $value:literal: $bytes:literal $channels:literal $kind:ident $layout:expr;)+) => {
-        const FORMATS: &[Format] = &[$(Format {
+        static FORMATS: &[Format] = &[$(Format {
             name: stringify!($name),
             value: $value,
             bytes: $bytes,
@@ -289,7 +289,7 @@ impl Format {
         let float = f32::from_bits(number);
         match self.kind {
             Kind::Uint => number.min(most as u32),
-            Kind::Sint => (number as i32).clamp(-(1 << (bits - 1)), (most >> 1) as i32) as u32,
+            Kind::Sint => (number as i32).clamp(i32::MIN >> (32 - bits), (most >> 1) as i32) as u32,
             Kind::Float if bits == 16 => u32::from(f16_bits(float)),
             Kind::Float => number,
             Kind::Unorm => to_unorm(float, most),

@@ -4,13 +4,13 @@ use super::device::GROUP_THREADS;
 use super::errors::{CommandBufferError, Problem, Trouble};
 use super::settings::Settings;
 use super::texture::Image;
-use crate::soft::ir::{Allocation, AllocationKind, Module, Op, Scalar};
-use crate::soft::msl;
+use crate::soft::ir::{Allocation, AllocationId, AllocationKind, Module, Scalar};
 use crate::soft::msl::ast::Stage;
 use crate::soft::msl::check::entry::{
     Access, Argument as Reflected, ArgumentKind as ReflectedKind,
 };
 use crate::soft::simt::{self, FaultKind};
+use crate::soft::msl;
 use std::sync::{Arc, LazyLock};
 
 /// How to compile.
@@ -71,10 +71,7 @@ pub(super) struct Argument {
 #[derive(Clone, Copy)]
 pub(super) enum Binding<'a> {
     /// Bytes at an address.
-    Memory {
-        base: *mut u8,
-        length: usize,
-    },
+    Memory { base: *mut u8, length: usize },
     /// So many bytes of threadgroup memory.
     Threadgroup(usize),
     Texture(&'a Arc<Image>),
@@ -205,11 +202,8 @@ impl Source for Compiled {
             .map_err(|error| format!("error: kernel '{function}' cannot be run: {error}"))?;
         let declared = reflection.max_total_threads.map(|threads| threads as usize);
         let limits = [declared, Some(self.max_threads).filter(|threads| *threads > 0)];
-        let arguments: Vec<Argument> = reflection
-            .arguments
-            .iter()
-            .filter_map(|argument| reflected(argument, &module))
-            .collect();
+        let arguments: Vec<Argument> =
+            reflection.arguments.iter().filter_map(|argument| reflected(argument, &module, &program)).collect();
         Ok(Kernel {
             name: function.to_owned(),
             static_threadgroup: static_threadgroup(&module),
@@ -272,7 +266,11 @@ fn data_type_of(name: &str) -> usize {
 }
 
 /// An argument that the host gives; none for where the thread is.
-fn reflected(argument: &Reflected, module: &Module) -> Option<Argument> {
+fn reflected(
+    argument: &Reflected,
+    module: &Module,
+    program: &simt::Program,
+) -> Option<Argument> {
     let kind = match argument.kind {
         ReflectedKind::Buffer => ArgumentKind::Buffer,
         ReflectedKind::Threadgroup => ArgumentKind::Threadgroup,
@@ -290,11 +288,7 @@ fn reflected(argument: &Reflected, module: &Module) -> Option<Argument> {
         _ => false,
     };
     let used = match module.allocations.iter().position(here) {
-        Some(place) => module
-            .functions
-            .iter()
-            .flat_map(|function| &function.insts)
-            .any(|inst| inst.op == Op::Allocation && inst.imm == place as u64),
+        Some(place) => program.uses(AllocationId(place as u32)),
         // Memory that the module does not know is not touched; other things it may not list.
         None => !matches!(kind, ArgumentKind::Buffer | ArgumentKind::Threadgroup),
     };

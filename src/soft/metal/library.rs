@@ -81,11 +81,11 @@ impl Library {
         let label = self.label.after_noun();
         let functions = self.source.functions();
         let Some((_, kind)) = functions.iter().find(|(known, _)| known == name) else {
-            let text = format!("library{label} has no function named `{name}`");
+            let text = format!("library{label} has no function named '{name}'");
             return Err(Problem::new(LibraryError::FunctionNotFound, text));
         };
         if *kind != FUNCTION_KERNEL {
-            let text = format!("function `{name}` is no kernel: there is nothing that draws here");
+            let text = format!("function '{name}' is no kernel: there is nothing that draws here");
             return Err(Problem::new(LibraryError::Unsupported, text));
         }
         let kernel = self

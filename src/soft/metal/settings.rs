@@ -13,14 +13,11 @@ pub(super) struct Settings {
     pub(super) workers: usize,
     /// How long a launch may take; none for ever.
     pub(super) watchdog: Option<Duration>,
-    /// Whether memory access of kernels is checked.
-    pub(super) checks: bool,
 }
 
 const DEVICE: &str = "ARUMINIUM_SOFT_DEVICE";
 const WORKERS: &str = "ARUMINIUM_SOFT_WORKERS";
 const WATCHDOG: &str = "ARUMINIUM_SOFT_WATCHDOG_MS";
-const CHECKS: &str = "ARUMINIUM_SOFT_CHECKS";
 
 /// A kernel that takes longer than this is taken for one that never ends, as on a GPU.
 const WATCHDOG_DEFAULT: Duration = Duration::from_secs(10);
@@ -46,7 +43,6 @@ impl Settings {
                 Some(milliseconds) => Some(Duration::from_millis(milliseconds as u64)),
                 None => Some(WATCHDOG_DEFAULT),
             },
-            checks: variable(CHECKS).is_none_or(|text| text != "off"),
         }
     }
 }
@@ -68,13 +64,13 @@ mod tests {
                 Some(pair.1.to_owned())
             })
         };
-        let set = read(&[(WORKERS, "3"), (WATCHDOG, "250"), (CHECKS, "off")]);
+        let set = read(&[(WORKERS, "3"), (WATCHDOG, "250")]);
         let watchdog = Some(Duration::from_millis(250));
-        assert_eq!(set, Settings { workers: 3, watchdog, checks: false, cores: set.cores });
+        assert_eq!(set, Settings { workers: 3, watchdog, cores: set.cores });
         assert_eq!(read(&[(WATCHDOG, "0")]).watchdog, None);
         let default = read(&[]);
-        assert_eq!(read(&[(WORKERS, "-1"), (WATCHDOG, "soon"), (CHECKS, "")]), default);
-        assert!(default.workers >= 1 && default.checks);
+        assert_eq!(read(&[(WORKERS, "-1"), (WATCHDOG, "soon")]), default);
+        assert!(default.workers >= 1);
         assert_eq!(read(&[(WORKERS, "100000")]).workers, MOST_WORKERS);
     }
 }
