@@ -120,9 +120,12 @@ impl MethodInfo {
         }
     }
 
-    /// What the selector says about ownership.
+    /// What the selector says about ownership; nothing, if no object comes back.
     pub const fn family(&self) -> Family {
-        Family::of(self.selector)
+        match self.result.as_bytes() {
+            b"@" => Family::of(self.selector),
+            _ => Family::None,
+        }
     }
 
     /// The whole method's encoding.
