@@ -305,7 +305,7 @@ enumerations! {
         OpaqueWhite = 2,
     }
     /// Who places the resources of a heap.
-    HeapType: MTLHeapType(usize = "Q") {
+    HeapType: MTLHeapType(isize = "q") {
         Automatic = 0,
         Placement = 1,
         Sparse = 2,
