@@ -27,7 +27,7 @@ const SOURCE: &str = "
             z = float2(z.x * z.x - z.y * z.y, 2 * z.x * z.y) + c;
             steps++;
         }
-        float glow = steps == LIMIT ? 0.0f : float(steps) / float(LIMIT);
+        float glow = sqrt(float(steps) / float(LIMIT));
         float3 color = steps == LIMIT ? float3(0) : 0.5f + 0.5f * cos(6.28f * (3 * glow + float3(0.0f, 0.1f, 0.2f)));
         pixels[at.y * size.x + at.x] = uchar4(uchar3(255.0f * color), 255);
     }
