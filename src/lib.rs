@@ -5,12 +5,14 @@
 //!   reflection data.
 //! * [`msg!`] sends any message to any object; [`imp_table!`] makes a table alone.
 //! * [`objc`] is what they expand to, and [`objc::link`] is the one place that knows the system.
+//! * [`fp16`] converts between floats and the 16-bit formats, half and bfloat.
 //! * [`foundation`] wraps the few classes of Foundation that Metal's methods take and return.
 //!
 //! On hosts that have no Objective-C the crate brings its own: the same functions under the same
 //! names.
 
 pub mod abi;
+pub mod fp16;
 pub mod objc;
 
 mod driver;
@@ -41,6 +43,10 @@ pub use driver::{
     CLASSES, buffer, capture, command, descriptor, device, dispatch, encoder, enums, error, foundation,
     heap, pipeline, shader, sync, texture,
 };
+pub use fp16::{
+    bf16_to_f32, cast_bf16_f32, cast_f16_f32, cast_f32_bf16, cast_f32_f16, f32_to_bf16,
+    f32_to_fp16, fp16_to_f32,
+};
 pub use objc::autorelease_pool;
 
 #[doc(hidden)]
@@ -53,6 +59,8 @@ mod pages {
     mod readme {}
     #[doc = include_str!("../macros/README.md")]
     mod macros {}
+    #[doc = include_str!("../specs/fp16.md")]
+    mod specs_fp16 {}
     #[doc = include_str!("../specs/macros.md")]
     mod specs_macros {}
 }

@@ -5,6 +5,10 @@
 
 mod support;
 
+/// An alias of the kind that many crates have.
+#[allow(dead_code)] // It is here to be in the macros' way.
+type Result<T> = std::result::Result<T, ()>;
+
 use aruminium::objc::{Block, ClassState, Level, MessageError, Nullability, ObjcClass, Object};
 use aruminium::{MTLSize, autorelease_pool, imp_table, metal_class, msg, selector};
 use std::panic::catch_unwind;
@@ -46,11 +50,11 @@ metal_class! {
     fn name() -> String = [name];
     fn no_name() -> Option<String> = [nothing];
     /// Failures.
-    fn probe_or_fail(fail: bool) -> Result<Probe, MessageError> = [probeOrFail:error:];
-    fn probe_or_words(fail: bool) -> Result<Probe, ProbeError> = [probeOrFail:error:] or ProbeError::Words;
-    fn try_or_fail(fail: bool) -> Result<(), MessageError> = [tryOrFail:error:];
-    fn nothing_or_words() -> Result<Probe, ProbeError> = [nothing] or ProbeError::Words;
-    fn nothing_or_else() -> Result<Probe, ProbeError> = [nothing] else ProbeError::Nothing;
+    fn probe_or_fail(fail: bool) -> std::result::Result<Probe, MessageError> = [probeOrFail:error:];
+    fn probe_or_words(fail: bool) -> std::result::Result<Probe, ProbeError> = [probeOrFail:error:] or ProbeError::Words;
+    fn try_or_fail(fail: bool) -> std::result::Result<(), MessageError> = [tryOrFail:error:];
+    fn nothing_or_words() -> std::result::Result<Probe, ProbeError> = [nothing] or ProbeError::Words;
+    fn nothing_or_else() -> std::result::Result<Probe, ProbeError> = [nothing] else ProbeError::Nothing;
     /// Objects as arguments.
     fn same(a: &Probe, b: Option<&Probe>) -> bool = [same:as:];
     fn count_of(probes: &[&Probe]) -> usize = [countOf:count:];
@@ -72,12 +76,13 @@ metal_class! {
     unsafe fn half_unsafe(value: f64) -> f64 = [half:];
 }
 
-/// The tests count deaths, so only one at a time may have probes.
-fn probe() -> (Probe, MutexGuard<'static, ()>) {
+/// A probe of one's own: the tests count deaths, so only one at a time may have any. The guard comes
+/// first, to be dropped after the probe.
+fn probe() -> (MutexGuard<'static, ()>, Probe) {
     static ONE: Mutex<()> = Mutex::new(());
     let guard = ONE.lock().unwrap_or_else(|poison| poison.into_inner());
     probe_class();
-    (ProbeClass::new(), guard)
+    (guard, ProbeClass::new())
 }
 
 fn deaths(body: impl FnOnce()) -> usize {
@@ -88,7 +93,7 @@ fn deaths(body: impl FnOnce()) -> usize {
 
 #[test]
 fn arguments_and_answers_arrive_by_message_and_by_table() {
-    let (probe, _one) = probe();
+    let (_one, probe) = probe();
     let imps = unsafe { ProbeImps::resolve(probe.as_raw()) };
     let fast = FastProbe::new(&probe, &imps).unwrap();
     let block = Block::<(usize,), usize>::new(|value: usize| value + 1);
@@ -123,7 +128,7 @@ fn arguments_and_answers_arrive_by_message_and_by_table() {
 
 #[test]
 fn failures_become_the_declared_error() {
-    let (probe, _one) = probe();
+    let (_one, probe) = probe();
     let imps = unsafe { ProbeImps::resolve(probe.as_raw()) };
     let fast = FastProbe::new(&probe, &imps).unwrap();
 
@@ -147,7 +152,7 @@ fn failures_become_the_declared_error() {
 
 #[test]
 fn nil_where_none_was_declared_panics_with_the_method() {
-    let (probe, _one) = probe();
+    let (_one, probe) = probe();
     let panic = catch_unwind(|| probe.never_nothing()).unwrap_err();
     let text = panic.downcast_ref::<String>().unwrap();
     assert_eq!(text, "-[AruminiumProbe nothing] answered nil, which its declaration rules out");
@@ -158,7 +163,7 @@ fn nil_where_none_was_declared_panics_with_the_method() {
 
 #[test]
 fn every_object_dies_once() {
-    let (probe, _one) = probe();
+    let (_one, probe) = probe();
     let imps = unsafe { ProbeImps::resolve(probe.as_raw()) };
     let fast = FastProbe::new(&probe, &imps).unwrap();
     assert_eq!(deaths(|| drop(probe.new_probe())), 1);
@@ -200,9 +205,46 @@ impl Probe {
     }
 }
 
+metal_class! {
+    /// A class that is initialised in two steps.
+    class Blank: AruminiumProbe;
+    fn alloc() -> Blank = class [alloc];
+    fn init() -> Probe = [init];
+    /// A name that the macros use themselves.
+    fn receiver() -> usize = [answer];
+}
+
+#[test]
+fn an_init_method_leaves_its_wrapper_whole() {
+    let (_one, _probe) = probe();
+    assert_eq!(
+        deaths(|| {
+            let blank = Blank::alloc();
+            let ready = blank.init();
+            drop(blank);
+            assert_eq!(ready.answer(), 42);
+        }),
+        1
+    );
+    assert_eq!(
+        deaths(|| unsafe {
+            let blank = msg!(probe_class(), [alloc] -> Object);
+            let ready = msg!(blank, [init] -> Object);
+            drop(blank);
+            assert_eq!(msg!(ready, [answer] -> usize), 42);
+            // A bare pointer is Objective-C's own affair.
+            let raw = msg!(probe_class(), [alloc] -> aruminium::abi::Id);
+            drop(msg!(raw, [init] -> Object));
+        }),
+        2
+    );
+    assert_eq!(unsafe { msg!(Blank::alloc(), [answer] -> usize) }, 42);
+    assert_eq!(Blank::alloc().receiver(), 42);
+}
+
 #[test]
 fn traits_add_methods_to_a_class() {
-    let (probe, _one) = probe();
+    let (_one, probe) = probe();
     assert_eq!(probe.answer_again(), 42);
     assert_eq!(unsafe { probe.half_unsafe(9.0) }, 4.5);
     assert_eq!(<Probe as ProbeExt>::ADDED.len(), 2);
@@ -211,7 +253,7 @@ fn traits_add_methods_to_a_class() {
 
 #[test]
 fn messages_of_one_off_calls() {
-    let (probe, _one) = probe();
+    let (_one, probe) = probe();
     unsafe {
         assert_eq!(msg!(probe, [answer] -> usize), 42);
         assert_eq!(msg!(&probe, [grow: (1, 2, 3), by: 2usize] -> MTLSize).height, 4);
@@ -219,7 +261,8 @@ fn messages_of_one_off_calls() {
         let start = bytes.as_ptr().cast::<std::ffi::c_void>();
         assert_eq!(msg!(probe.as_raw(), [sum: start, length: bytes.len()] -> usize), 11);
         let error =
-            msg!(probe, [probeOrFail: true, error: _] -> Result<Probe, MessageError>).unwrap_err();
+            msg!(probe, [probeOrFail: true, error: _] -> std::result::Result<Probe, MessageError>)
+                .unwrap_err();
         assert_eq!(error.to_string(), "no probe today");
         assert_eq!(error.method(), "[probeOrFail:error:]");
         let other: Object = msg!(probe, [itself] -> Object);
@@ -240,7 +283,7 @@ fn messages_of_one_off_calls() {
 #[test]
 #[cfg(debug_assertions)]
 fn messages_with_wrong_types_are_caught_in_debug_builds() {
-    let (probe, _one) = probe();
+    let (_one, probe) = probe();
     let panic = catch_unwind(|| unsafe { msg!(probe, [half: 3] -> f64) }).unwrap_err();
     assert_eq!(
         panic.downcast_ref::<String>().unwrap(),
@@ -256,7 +299,7 @@ imp_table! {
     table LooseImps: AruminiumProbe;
     fn answer() -> usize = [answer];
     fn name() -> String = [name];
-    fn fail(fail: bool) -> Result<Object, ProbeError> = [probeOrFail:error:] or ProbeError::Words;
+    fn fail(fail: bool) -> std::result::Result<Object, ProbeError> = [probeOrFail:error:] or ProbeError::Words;
     fn missing() -> usize = [methodThatNobodyHas];
 }
 
@@ -266,7 +309,7 @@ extern "C" fn other_answer(_: aruminium::abi::Id, _: aruminium::abi::Sel) -> usi
 
 #[test]
 fn tables_know_the_class_of_their_object() {
-    let (probe, _one) = probe();
+    let (_one, probe) = probe();
     let other_class = support::make_class(
         "AruminiumProbeUnderCapture",
         "AruminiumProbe",
@@ -323,7 +366,7 @@ metal_class! {
 
 #[test]
 fn state_is_attached_and_detached() {
-    let (_probe, _one) = probe();
+    let (_one, _probe) = probe();
     let tallied = Tallied::make();
     assert_eq!((tallied.answer(), tallied.state.0), (42, 7));
     drop(tallied);

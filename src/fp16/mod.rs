@@ -1,0 +1,149 @@
+//! Conversion between single precision and the two 16-bit formats, half and bfloat16.
+//!
+//! A half is IEEE 754's binary16, a bfloat the upper 16 bits of a binary32; both travel as their
+//! bits, in a `u16`. Widening is exact. Narrowing rounds to nearest, ties to even. Subnormals and
+//! infinities are kept, what is too large becomes an infinity, and a NaN stays a NaN: quiet, with
+//! its sign and the top bits of its payload. Every path gives the same bits.
+//!
+//! ```
+//! use aruminium::{cast_f16_f32, cast_f32_f16};
+//!
+//! let weights = [1.0, -0.5, 65504.0, 1e-8];
+//! let mut halves = [0; 4];
+//! cast_f32_f16(&mut halves, &weights);
+//! assert_eq!(halves, [0x3c00, 0xb800, 0x7bff, 0x0000]);
+//!
+//! let mut floats = [0.0; 4];
+//! cast_f16_f32(&mut floats, &halves);
+//! assert_eq!(floats, [1.0, -0.5, 65504.0, 0.0]);
+//! ```
+//!
+//! `element` defines the conversions, `slices` has the loop, `path` chooses the instruction set,
+//! and an instruction set is a file.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod cache;
+mod element;
+#[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+mod neon;
+mod path;
+mod portable;
+mod slices;
+#[cfg(test)]
+mod tests;
+
+/// What converts a single element: an instruction where the target surely has it.
+#[cfg(not(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little")))]
+use element as one;
+#[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+use neon as one;
+
+/// The float that a half stands for, exactly.
+///
+/// ```
+/// assert_eq!(aruminium::fp16_to_f32(0x3c00), 1.0);
+/// assert_eq!(aruminium::fp16_to_f32(0x0001), 2.0f32.powi(-24)); // the least subnormal
+/// assert_eq!(aruminium::fp16_to_f32(0xfc00), f32::NEG_INFINITY);
+/// ```
+#[inline]
+pub fn fp16_to_f32(half: u16) -> f32 {
+    one::half_to_float(half)
+}
+
+/// The half nearest to a float, of two the even one.
+///
+/// ```
+/// assert_eq!(aruminium::f32_to_fp16(1.0), 0x3c00);
+/// assert_eq!(aruminium::f32_to_fp16(2049.0), aruminium::f32_to_fp16(2048.0)); // a tie
+/// assert_eq!(aruminium::f32_to_fp16(65520.0), 0x7c00); // too large: infinity
+/// ```
+#[inline]
+pub fn f32_to_fp16(float: f32) -> u16 {
+    one::float_to_half(float)
+}
+
+/// The float that a bfloat stands for, exactly.
+///
+/// ```
+/// assert_eq!(aruminium::bf16_to_f32(0x3f80), 1.0);
+/// ```
+#[inline]
+pub fn bf16_to_f32(bfloat: u16) -> f32 {
+    one::bfloat_to_float(bfloat)
+}
+
+/// The bfloat nearest to a float, of two the even one.
+///
+/// ```
+/// assert_eq!(aruminium::f32_to_bf16(1.0), 0x3f80);
+/// assert_eq!(aruminium::f32_to_bf16(f32::MAX), 0x7f80); // too large: infinity
+/// ```
+#[inline]
+pub fn f32_to_bf16(float: f32) -> u16 {
+    one::float_to_bfloat(float)
+}
+
+macro_rules! casts {
+    ($($(#[$doc:meta])* $name:ident: $from:ty => $to:ty, $path:ident;)*) => {$(
+        $(#[$doc])*
+        ///
+        /// # Panics
+        ///
+        /// If the slices differ in length; nothing is written then.
+        #[track_caller]
+        pub fn $name(to: &mut [$to], from: &[$from]) {
+            let (to_len, from_len) = (to.len(), from.len());
+            assert!(
+                to_len == from_len,
+                concat!(stringify!($name), ": the target has {} elements and the source {}"),
+                to_len,
+                from_len,
+            );
+            let stream = size_of_val(to) + size_of_val(from) >= path::stream_threshold();
+            // SAFETY: the lengths are equal, and `chosen` answers a path that is available.
+            unsafe { (path::chosen().$path)(to, from, stream) }
+        }
+    )*};
+}
+
+casts! {
+    /// Converts halves to floats, as [`fp16_to_f32`] does each.
+    ///
+    /// ```
+    /// let mut floats = [0.0; 3];
+    /// aruminium::cast_f16_f32(&mut floats, &[0x3c00, 0x4000, 0x4200]);
+    /// assert_eq!(floats, [1.0, 2.0, 3.0]);
+    /// ```
+    cast_f16_f32: u16 => f32, half_to_float;
+
+    /// Converts floats to halves, as [`f32_to_fp16`] does each.
+    ///
+    /// ```
+    /// let mut halves = [0; 3];
+    /// aruminium::cast_f32_f16(&mut halves, &[1.0, 2.0, 3.0]);
+    /// assert_eq!(halves, [0x3c00, 0x4000, 0x4200]);
+    /// ```
+    cast_f32_f16: f32 => u16, float_to_half;
+
+    /// Converts bfloats to floats, as [`bf16_to_f32`] does each.
+    ///
+    /// ```
+    /// let mut floats = [0.0; 3];
+    /// aruminium::cast_bf16_f32(&mut floats, &[0x3f80, 0x4000, 0x4040]);
+    /// assert_eq!(floats, [1.0, 2.0, 3.0]);
+    /// ```
+    cast_bf16_f32: u16 => f32, bfloat_to_float;
+
+    /// Converts floats to bfloats, as [`f32_to_bf16`] does each.
+    ///
+    /// ```
+    /// let mut bfloats = [0; 3];
+    /// aruminium::cast_f32_bf16(&mut bfloats, &[1.0, 2.0, 3.0]);
+    /// assert_eq!(bfloats, [0x3f80, 0x4000, 0x4040]);
+    /// ```
+    cast_f32_bf16: f32 => u16, float_to_bfloat;
+}
