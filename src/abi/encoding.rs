@@ -1,6 +1,9 @@
 //! Type encodings: Objective-C's one-letter names for C types, written in `const` and parsed.
 
-use super::{Bool, Class, Id, MTLOrigin, MTLRegion, MTLSize, NSRange, Protocol, Sel};
+use super::{
+    Bool, Class, Id, MTLOrigin, MTLRegion, MTLResourceID, MTLSize, MTLSizeAndAlign,
+    MTLTextureSwizzleChannels, NSRange, Protocol, Sel,
+};
 use std::ffi::{c_char, c_void};
 use std::fmt;
 
@@ -34,6 +37,8 @@ encodings! {
     Bool = if cfg!(all(target_vendor = "apple", target_arch = "x86_64")) { "c" } else { "B" },
     Id = "@", Class = "#", Sel = ":", Protocol = "@",
     MTLSize = "{?=QQQ}", MTLOrigin = "{?=QQQ}", MTLRegion = "{?={?=QQQ}{?=QQQ}}",
+    MTLSizeAndAlign = "{?=QQ}", MTLResourceID = "{MTLResourceID=Q}",
+    MTLTextureSwizzleChannels = "{?=CCCC}",
     NSRange = "{_NSRange=QQ}",
     *const c_void = "^v", *mut c_void = "^v",
     *const c_char = "*", *mut c_char = "*",

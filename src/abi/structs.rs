@@ -45,6 +45,41 @@ pub struct NSRange {
     pub length: usize,
 }
 
+/// How much room something takes in a heap, and at which multiples it may begin.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[allow(missing_docs)] // The fields are what the name says.
+pub struct MTLSizeAndAlign {
+    pub size: usize,
+    pub align: usize,
+}
+
+/// What names a resource in a kernel's memory.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[allow(missing_docs)] // Metal's own name.
+pub struct MTLResourceID {
+    pub _impl: u64,
+}
+
+/// Which of a pixel's components is read as which: values of `MTLTextureSwizzle`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)] // Colors.
+pub struct MTLTextureSwizzleChannels {
+    pub red: u8,
+    pub green: u8,
+    pub blue: u8,
+    pub alpha: u8,
+}
+
+impl Default for MTLTextureSwizzleChannels {
+    /// Every component as itself.
+    fn default() -> Self {
+        Self { red: 2, green: 3, blue: 4, alpha: 5 }
+    }
+}
+
 impl From<(usize, usize, usize)> for MTLSize {
     #[inline(always)]
     fn from((width, height, depth): (usize, usize, usize)) -> Self {

@@ -7,8 +7,8 @@ use super::class::ClassData;
 use super::declare::soft_class;
 use super::fatal::fatal;
 use super::foundation::NSObject;
-use super::object::{self, bury};
-use crate::abi::{Encode, Id};
+use super::object::{self, Retained, bury};
+use crate::abi::{Encode, Id, Imp};
 use std::alloc::{Layout, alloc, handle_alloc_error};
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicI32, Ordering::*};
@@ -157,8 +157,30 @@ unsafe impl Encode for BlockRef {
 impl BlockRef {
     /// The function of a block and what it is called with first; none for nil. It is called only
     /// after a cast to the block's own type.
-    pub(crate) fn invoke(self) -> Option<crate::abi::Imp> {
+    pub(crate) fn invoke(self) -> Option<Imp> {
         // SAFETY: the argument is nil or a block.
         unsafe { self.0.as_ptr().cast::<Block>().as_ref() }.map(|block| block.invoke)
+    }
+
+    /// Becomes an owner of the block, copied to the heap if need be; none for nil.
+    pub(crate) fn hold(self) -> Option<HeldBlock> {
+        // SAFETY: the argument is nil or a block.
+        unsafe { Retained::retain(self.0) }.map(HeldBlock)
+    }
+}
+
+/// A block that is kept to be called later.
+pub(crate) struct HeldBlock(Retained);
+
+impl HeldBlock {
+    /// The block, as its own function takes it first.
+    pub(crate) fn id(&self) -> Id {
+        self.0.id()
+    }
+
+    /// The block's function. It is called only after a cast to the block's own type.
+    pub(crate) fn invoke(&self) -> Imp {
+        // SAFETY: it was made from a block.
+        unsafe { (*self.0.id().as_ptr().cast::<Block>()).invoke }
     }
 }

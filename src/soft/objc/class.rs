@@ -54,7 +54,7 @@ struct Links {
 /// A class and its metaclass. The address of the pair is that of the class.
 #[repr(C)]
 pub struct ClassPair {
-    pub(super) class: ClassData,
+    pub(crate) class: ClassData,
     pub(super) meta: ClassData,
 }
 
@@ -244,6 +244,12 @@ impl ClassData {
         self.ancestry().find_map(|class| Some((class, class.declaration?.payload.as_ref()?)))
     }
 
+    /// What source code says of the class, if it does.
+    #[cfg(test)]
+    pub(crate) fn declaration(&self) -> Option<&'static Declaration> {
+        self.declaration
+    }
+
     /// Makes the links of a class, and of its superclasses before it.
     fn links(&'static self, lock: &mut Lock) -> &'static Guarded<Option<Links>> {
         if self.links.get(lock).is_some() {
@@ -385,26 +391,36 @@ impl fmt::Debug for ClassPair {
 #[derive(Default)]
 pub(super) struct Classes(HashMap<&'static CStr, &'static ClassData>);
 
-/// Lists the classes that `soft_class!` declared anywhere in the program: each puts its address into
-/// a linker section, as the classes of Apple's binaries do, and the linker gives the section's ends.
-pub(super) fn list_declared(lock: &mut Lock) {
+/// The classes that `soft_class!` declared anywhere in the program: each puts its address into a
+/// linker section, as the classes of Apple's binaries do, and the linker gives the section's ends.
+fn declared() -> impl Iterator<Item = &'static ClassPair> {
     unsafe extern "C" {
         #[link_name = "__start_aruminium_classes"]
         static FIRST: usize;
         #[link_name = "__stop_aruminium_classes"]
         static END: usize;
     }
-    let mut entry = (&raw const FIRST).cast::<&'static ClassPair>();
+    let first = (&raw const FIRST).cast::<&'static ClassPair>();
     let end = (&raw const END).cast();
-    while entry < end {
-        // SAFETY: the section holds nothing but references to pairs, one after the other.
-        let pair = unsafe { *entry };
+    let entries = std::iter::successors(Some(first), |entry| Some(entry.wrapping_add(1)));
+    // SAFETY: the section holds nothing but references to pairs, one after the other.
+    entries.take_while(move |entry| *entry < end).map(|entry| unsafe { *entry })
+}
+
+/// The classes that source code declares.
+#[cfg(test)]
+pub(crate) fn listed() -> impl Iterator<Item = &'static ClassData> {
+    declared().map(|pair| &pair.class)
+}
+
+/// Registers the classes that source code declares.
+pub(super) fn list_declared(lock: &mut Lock) {
+    for pair in declared() {
         lock.classes.0.insert(pair.class.name, &pair.class);
         // A protocol is known from the start, whether its classes have been used or not.
         for name in pair.class.declaration.map_or(&[][..], |declaration| declaration.protocols) {
             protocol::intern(name, lock);
         }
-        entry = entry.wrapping_add(1);
     }
 }
 

@@ -20,13 +20,14 @@
 //! The first parameter is the receiver: `&Payload`, [`This`] for the object around the payload, or
 //! `Id` or `Class` as they come. `make` and `init` take no receiver and answer the payload.
 
+use super::block::{BlockRef, HeldBlock};
 use super::class::{ClassData, Row};
 use super::fatal::{MethodName, fatal};
 use super::object::{self, Object, Retained, SoftClass, Strong};
 use super::pool;
 use crate::abi::{
-    Bool, Class, Encode, Encoding, Id, Imp, MTLOrigin, MTLRegion, MTLSize, MethodEncoding, NSRange,
-    Protocol, Sel, colons,
+    Bool, Class, Encode, Encoding, Id, Imp, MTLOrigin, MTLRegion, MTLResourceID, MTLSize,
+    MTLSizeAndAlign, MTLTextureSwizzleChannels, MethodEncoding, NSRange, Protocol, Sel, colons,
 };
 use std::ffi::{CStr, c_char, c_void};
 use std::ops::Deref;
@@ -152,10 +153,10 @@ macro_rules! values {
 
 values! {
     (), i8, i16, i32, i64, isize, u8, u16, u32, u64, usize, f32, f64,
-    MTLSize, MTLOrigin, MTLRegion, NSRange, Id, Class, Sel, Protocol,
+    MTLSize, MTLOrigin, MTLRegion, MTLSizeAndAlign, MTLResourceID, MTLTextureSwizzleChannels, NSRange, Id, Class, Sel, Protocol,
     *const c_void, *mut c_void, *const c_char, *mut c_char, *const Id, *mut Id,
     *const usize, *mut usize, *const u16, *mut u16, *const f32, *mut f32,
-    super::block::BlockRef,
+    BlockRef,
 }
 
 impl Argument for bool {
@@ -210,6 +211,32 @@ impl<P: SoftClass> Argument for Ours<'_, P> {
     unsafe fn take(raw: Id, _: Call) -> Self {
         // SAFETY: the caller's.
         Self((!raw.is_nil()).then(|| unsafe { Object::from_id(raw) }).flatten())
+    }
+}
+
+/// An object of any class that the method keeps, or nil.
+impl Argument for Option<Retained> {
+    type Raw = Id;
+    unsafe fn take(raw: Id, _: Call) -> Self {
+        // SAFETY: the caller's.
+        unsafe { Retained::retain(raw) }
+    }
+}
+
+/// An object of ours that the method keeps, or nil.
+impl<P: SoftClass> Argument for Option<Strong<P>> {
+    type Raw = Id;
+    unsafe fn take(raw: Id, call: Call) -> Self {
+        // SAFETY: the caller's.
+        unsafe { <Option<&Object<P>> as Argument>::take(raw, call) }.map(Object::retain)
+    }
+}
+
+/// A block that the method keeps, or nil.
+impl Argument for Option<HeldBlock> {
+    type Raw = BlockRef;
+    unsafe fn take(raw: BlockRef, _: Call) -> Self {
+        raw.hold()
     }
 }
 
@@ -527,18 +554,18 @@ macro_rules! soft_class {
             use $crate::soft::objc::declare::c_name;
             $(type Instance = $payload;)?
             static METHODS: &[Row] = &[
-                $(soft_class!(@row $($place)? concat!($(stringify!($selector),)+ "\0"), $function)),*
+                $($crate::soft::objc::declare::soft_class!(@row $($place)? concat!($(stringify!($selector),)+ "\0"), $function)),*
             ];
             static DECLARATION: Declaration = Declaration {
-                payload: soft_class!(@payload $($payload)?),
+                payload: $crate::soft::objc::declare::soft_class!(@payload $($payload)?),
                 protocols: &[$($(c_name(concat!(stringify!($protocol), "\0"))),+)?],
                 methods: METHODS,
             };
             ClassPair::declared(
                 &$name,
-                c_name(soft_class!(@first $(concat!($text, "\0"),)? concat!(stringify!($name), "\0"))),
-                soft_class!(@superclass $($superclass)?),
-                soft_class!(@first $(Kind::$kind,)? Kind::Counted),
+                c_name($crate::soft::objc::declare::soft_class!(@first $(concat!($text, "\0"),)? concat!(stringify!($name), "\0"))),
+                $crate::soft::objc::declare::soft_class!(@superclass $($superclass)?),
+                $crate::soft::objc::declare::soft_class!(@first $(Kind::$kind,)? Kind::Counted),
                 &DECLARATION,
             )
         };
@@ -557,17 +584,17 @@ macro_rules! soft_class {
         )?
     };
     (@row $selector:expr, $function:expr) => {
-        $crate::soft::objc::declare::method::<{ soft_class!(@owned $selector) }, _, _>(
+        $crate::soft::objc::declare::method::<{ $crate::soft::objc::declare::soft_class!(@owned $selector) }, _, _>(
             false, $selector, $function,
         )
     };
     (@row class $selector:expr, $function:expr) => {
-        $crate::soft::objc::declare::method::<{ soft_class!(@owned $selector) }, _, _>(
+        $crate::soft::objc::declare::method::<{ $crate::soft::objc::declare::soft_class!(@owned $selector) }, _, _>(
             true, $selector, $function,
         )
     };
     (@row make $selector:expr, $function:expr) => {
-        $crate::soft::objc::declare::make::<{ soft_class!(@owned $selector) }, Instance, _, _>(
+        $crate::soft::objc::declare::make::<{ $crate::soft::objc::declare::soft_class!(@owned $selector) }, Instance, _, _>(
             $selector, $function,
         )
     };

@@ -1,18 +1,18 @@
 //! The embedded Objective-C runtime. `specs/runtime.md` says what it promises.
 
-mod block;
+pub(crate) mod block;
 mod cache;
-mod class;
-mod declare;
+pub(crate) mod class;
+pub(crate) mod declare;
 pub(crate) mod entry;
-mod fatal;
-mod foundation;
+pub(crate) mod fatal;
+pub(crate) mod foundation;
 mod lock;
-mod object;
+pub(crate) mod object;
 mod pool;
 mod protocol;
-mod selector;
-mod send;
+pub(crate) mod selector;
+pub(crate) mod send;
 #[cfg_attr(target_arch = "x86_64", path = "send_x86_64.rs")]
 #[cfg_attr(target_arch = "aarch64", path = "send_aarch64.rs")]
 mod send_arch;

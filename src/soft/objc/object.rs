@@ -277,7 +277,7 @@ impl<P: SoftClass> Object<P> {
     /// # Safety
     ///
     /// `object` is an object, and lives for `'a`.
-    pub(super) unsafe fn from_id<'a>(object: Id) -> Option<&'a Self> {
+    pub(crate) unsafe fn from_id<'a>(object: Id) -> Option<&'a Self> {
         // SAFETY: the caller's.
         let class = unsafe { class_of(object) };
         let ours = std::ptr::eq(class, P::class())

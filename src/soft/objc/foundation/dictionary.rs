@@ -107,6 +107,11 @@ impl Pairs {
         self.keys.len()
     }
 
+    /// Keys and their values, as texts.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = (String, String)> {
+        self.keys.iter().zip(&self.values).map(|(key, value)| (text_of(key), text_of(value)))
+    }
+
     /// The value of a key.
     pub(crate) fn get(&self, key: Id) -> Option<Retained> {
         // SAFETY: the caller passed nil or an object.

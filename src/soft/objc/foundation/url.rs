@@ -62,7 +62,7 @@ impl Address {
     }
 
     /// The path without percent signs; none when it is not UTF-8.
-    fn path(&self) -> Option<String> {
+    pub(crate) fn path(&self) -> Option<String> {
         let (_, rest) = self.0.split_once(':')?;
         let path = match rest.strip_prefix("//") {
             Some(rest) => &rest[rest.find('/').unwrap_or(rest.len())..],

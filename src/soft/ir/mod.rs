@@ -1,0 +1,281 @@
+//! The typed SIMT IR between the MSL front end and whatever runs kernels; `specs/ir.md` describes it.
+//!
+//! A [`Module`] is one kernel with the functions it calls. A function's code is a tree: a [`Block`] is a
+//! list of statements, and `if` and `loop` hold blocks. There is no other control flow, so every pass is
+//! a walk over the tree.
+//!
+//! Data lives in three kinds of places, and which one a thing is in says what may be done with it:
+//!
+//! * **Values** ([`Inst`]) are defined once, by an operation, and never change. They are computed for all
+//!   lanes, active or not; so only operations that cannot fault are values of their own.
+//! * **Variables** ([`Variable`]) are registers that are assigned under the mask of active lanes. A
+//!   variable is what a phi would be elsewhere: where control flow joins, there is nothing to say.
+//! * **Memory** is bytes behind pointers: buffers, tables, threadgroup memory ([`Allocation`]), and the
+//!   thread's own [`LocalMemory`]. Layout is the front end's: the IR knows byte offsets only.
+
+mod builder;
+pub(crate) mod half;
+mod math;
+mod op;
+pub(crate) mod passes;
+mod print;
+pub(crate) mod semantics;
+mod types;
+mod verify;
+
+pub(crate) use builder::FunctionBuilder;
+pub(crate) use op::{Barrier, Class, Effect, Imm, Input, Misfit, Op, Rule, Uniform, result};
+pub(crate) use types::{Scalar, Space, Type};
+pub(crate) use verify::{Invalid, verify};
+
+/// Declares a number that names an entry of one of the lists below.
+macro_rules! id {
+    ($($(#[$doc:meta])* $name:ident $prefix:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub(crate) struct $name(pub(crate) u32);
+
+        impl $name {
+            /// The position in its list.
+            pub(crate) const fn index(self) -> usize {
+                self.0 as usize
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(out, concat!($prefix, "{}"), self.0)
+            }
+        }
+    )*};
+}
+
+id! {
+    /// An instruction of a function, and the value it gives.
+    Value "%";
+    /// A variable of a function.
+    VarId "$";
+    /// A local of a function that lives in thread memory.
+    LocalId "local";
+    /// An allocation of the module.
+    AllocationId "@";
+    /// A function of the module.
+    FuncId "f";
+}
+
+/// A place in the source text: whatever number the front end understands. It is carried to the report of
+/// a fault, and never looked into.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Span(pub(crate) u32);
+
+/// One kernel, with all that it needs to run.
+#[derive(Clone, Debug)]
+pub(crate) struct Module {
+    /// The kernel's name, as in the source.
+    pub(crate) name: String,
+    /// The memory that outlives a thread. [`Op::Allocation`] names an entry by its number.
+    pub(crate) allocations: Vec<Allocation>,
+    /// The kernel and every function that it reaches.
+    pub(crate) functions: Vec<Function>,
+    /// The kernel: a function without parameters and result. Its arguments are allocations and inputs.
+    pub(crate) entry: FuncId,
+}
+
+/// Memory that the kernel's pointers can start from.
+#[derive(Clone, Debug)]
+pub(crate) struct Allocation {
+    /// The argument's or variable's name, for reports.
+    pub(crate) name: String,
+    /// What it is.
+    pub(crate) kind: AllocationKind,
+}
+
+/// The kinds of [`Allocation`].
+#[derive(Clone, Debug)]
+pub(crate) enum AllocationKind {
+    /// What is bound at `[[buffer(index)]]`: `device` and `constant` arguments, pointers and references.
+    Buffer {
+        /// Where it is bound.
+        index: u32,
+        /// Whether the kernel may write there: `false` for `constant` and for pointers to `const`.
+        writable: bool,
+        /// `device` or `constant`.
+        space: Space,
+    },
+    /// A table at program scope, in the `constant` address space.
+    Table(Vec<u8>),
+    /// A variable in threadgroup memory, of so many bytes. It is aligned to 16.
+    Threadgroup(u32),
+    /// An argument at `[[threadgroup(index)]]`, whose size the launch tells.
+    ThreadgroupArgument {
+        /// Where it is bound.
+        index: u32,
+    },
+}
+
+impl AllocationKind {
+    /// The address space of pointers to it.
+    pub(crate) const fn space(&self) -> Space {
+        match self {
+            Self::Buffer { space, .. } => *space,
+            Self::Table(_) => Space::Constant,
+            Self::Threadgroup(_) | Self::ThreadgroupArgument { .. } => Space::Threadgroup,
+        }
+    }
+}
+
+/// A function: its instructions, its storage, and the tree of its statements.
+#[derive(Clone, Debug)]
+pub(crate) struct Function {
+    /// The name, for print.
+    pub(crate) name: String,
+    /// Parameter types. Aggregates are passed by pointer, as a C ABI would.
+    pub(crate) params: Vec<Type>,
+    /// The result's type.
+    pub(crate) result: Type,
+    /// All instructions. Those that no block lists ([`Op::is_free`]) hold everywhere.
+    pub(crate) insts: Vec<Inst>,
+    /// The variables.
+    pub(crate) variables: Vec<Variable>,
+    /// The locals in thread memory.
+    pub(crate) locals: Vec<LocalMemory>,
+    /// The code.
+    pub(crate) body: Block,
+}
+
+/// A register that is assigned: a scalar, a vector or a pointer. Read before it is assigned, it holds
+/// some value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Variable {
+    /// The name, for print; may be empty.
+    pub(crate) name: String,
+    /// The type.
+    pub(crate) ty: Type,
+}
+
+/// Bytes in the thread's own memory. They hold something at first, and keep it from one pass through a
+/// loop to the next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LocalMemory {
+    /// The name, for reports.
+    pub(crate) name: String,
+    /// The size in bytes.
+    pub(crate) bytes: u32,
+}
+
+/// One instruction. What it does is in its operation's [`row`](Op::row).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Inst {
+    /// The operation.
+    pub(crate) op: Op,
+    /// The type of the value it gives.
+    pub(crate) ty: Type,
+    /// The operands.
+    pub(crate) args: Args,
+    /// The immediate; the row's [`Imm`] tells what it means.
+    pub(crate) imm: u64,
+    /// Where in the source it comes from.
+    pub(crate) span: Span,
+}
+
+/// Up to four operands.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Args {
+    list: [Value; 4],
+    len: u8,
+}
+
+impl Args {
+    /// No operands.
+    pub(crate) const NONE: Self = Self { list: [Value(u32::MAX); 4], len: 0 };
+
+    /// The operands in `args`; at most four.
+    pub(crate) fn new(args: &[Value]) -> Self {
+        let mut list = Self::NONE.list;
+        list[..args.len()].copy_from_slice(args);
+        Self { list, len: args.len() as u8 }
+    }
+}
+
+impl std::ops::Deref for Args {
+    type Target = [Value];
+
+    fn deref(&self) -> &[Value] {
+        &self.list[..self.len as usize]
+    }
+}
+
+impl std::ops::DerefMut for Args {
+    fn deref_mut(&mut self) -> &mut [Value] {
+        &mut self.list[..self.len as usize]
+    }
+}
+
+impl std::fmt::Debug for Args {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_list().entries(self.iter()).finish()
+    }
+}
+
+/// Statements in order.
+pub(crate) type Block = Vec<Stmt>;
+
+/// A statement.
+///
+/// Each lane of a SIMD-group goes its own way through the tree; those that go the same way go together.
+/// After an `if` the lanes of both branches go on together, and after a `loop` all that broke out of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Stmt {
+    /// Carries out an instruction. Each instruction that is not free stands in exactly one place.
+    Do(Value),
+    /// Lanes where the condition (`bool`) holds take the first block, the others the second.
+    If(Value, Block, Block),
+    /// Repeats `body` and then `next` until a break. `continue` goes on with `next`, which holds what a
+    /// `for` does after its body and the test of a `do while`; there is no `continue` in it.
+    Loop {
+        /// What is repeated.
+        body: Block,
+        /// What ends each pass.
+        next: Block,
+    },
+    /// Leaves the innermost loop.
+    Break,
+    /// Goes to the `next` block of the innermost loop.
+    Continue,
+    /// Leaves the function, with its result unless that is void.
+    Return(Option<Value>),
+    /// Calls a function of the module. No function reaches itself.
+    Call {
+        /// Which function.
+        func: FuncId,
+        /// The arguments.
+        args: Vec<Value>,
+        /// An instruction of the function's result type, defined by the call: an [`Op::Param`] whose
+        /// immediate is [`Function::CALL_RESULT`]. None if the function gives nothing.
+        result: Option<Value>,
+        /// Where in the source.
+        span: Span,
+    },
+}
+
+impl Function {
+    /// The immediate of an [`Op::Param`] instruction that stands for the result of a call.
+    pub(crate) const CALL_RESULT: u64 = u64::MAX;
+
+    /// The instruction that gives `value`.
+    pub(crate) fn inst(&self, value: Value) -> &Inst {
+        &self.insts[value.index()]
+    }
+
+    /// The type of `value`.
+    pub(crate) fn ty(&self, value: Value) -> Type {
+        self.inst(value).ty
+    }
+}
+
+impl Module {
+    /// The function named by `id`.
+    pub(crate) fn function(&self, id: FuncId) -> &Function {
+        &self.functions[id.index()]
+    }
+}

@@ -1,0 +1,926 @@
+//! The table of operations: a row each, which the printer, the verifier, the passes and the executor read.
+
+use super::types::{Scalar, Type};
+
+/// Which operand types an operation takes and what it gives.
+///
+/// "Shape" below is a scalar or a vector; elementwise operations work on each component alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rule {
+    /// No operands; the type is part of the instruction.
+    Given,
+    /// This many operands of one type out of the class, and a result of the same type.
+    Same(u8, Class),
+    /// Two operands of one type out of the class; a `bool` for each component.
+    Compare(Class),
+    /// One operand out of the class; a `bool` for each component.
+    Test(Class),
+    /// One operand out of the first class; a result of the same shape with the given scalar.
+    To(Class, Scalar),
+    /// `bool`s (or a single one), then two operands of any one type: the first where true.
+    Select,
+    /// A value and an `i32` for each component; a result like the value.
+    Scale,
+    /// A number or `bool` becomes the stated scalar type, shape unchanged.
+    Convert,
+    /// The bits in memory, read as another type of the same size.
+    Bitcast,
+    /// Scalars, two to four of one type; a vector of them.
+    Compose,
+    /// One scalar; a vector of the stated width.
+    Splat,
+    /// A vector; one component.
+    Extract,
+    /// A vector and an integer; the component of that number.
+    ExtractAt,
+    /// A vector and a scalar; the vector with one component replaced.
+    Insert,
+    /// A vector, a scalar and an integer; the vector with that component replaced.
+    InsertAt,
+    /// One vector or two of a type; components picked from both, side by side.
+    Swizzle,
+    /// Two float vectors; their dot product.
+    Dot,
+    /// A `bool` vector or scalar; one `bool`.
+    Reduce,
+    /// A pointer and an integer; a pointer of the same space.
+    Index,
+    /// A pointer; a pointer of the same space.
+    Field,
+    /// A pointer; `u64`.
+    PointerToInt,
+    /// `u64`; the stated pointer type.
+    IntToPointer,
+    /// A pointer; the stated type.
+    Load,
+    /// A pointer and a value; nothing.
+    Store,
+    /// Two pointers; nothing.
+    Copy,
+    /// A value of the variable's type; nothing.
+    Set,
+    /// One scalar or vector out of the class; the same type. Across the SIMD-group.
+    Across(Class),
+    /// A value and an integer lane or distance; the value's type. Across the SIMD-group.
+    Shuffle,
+    /// A value, a value to fill in, a distance and a modulo; the value's type. Across the SIMD-group.
+    ShuffleFill,
+    /// A `bool`; the stated scalar type. Across the SIMD-group.
+    Vote,
+    /// A pointer and one scalar; the scalar's type.
+    Atomic,
+    /// A pointer, the expected and the desired scalar; the scalar's type.
+    AtomicCompare,
+    /// A pointer; the stated scalar type.
+    AtomicLoad,
+    /// A pointer and one scalar; nothing.
+    AtomicStore,
+    /// Nothing in, nothing out.
+    Barrier,
+}
+
+/// A family of scalar types, in rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// Any integer.
+    Int,
+    /// Any floating-point type.
+    Float,
+    /// Integer or floating-point.
+    Number,
+    /// Integer or `bool`.
+    Logic,
+    /// Anything that is a scalar or a vector.
+    Any,
+}
+
+impl Class {
+    /// Whether the class has `scalar`.
+    pub(crate) const fn has(self, scalar: Scalar) -> bool {
+        match self {
+            Self::Int => scalar.is_int(),
+            Self::Float => scalar.is_float(),
+            Self::Number => scalar.is_int() || scalar.is_float(),
+            Self::Logic => scalar.is_int() || matches!(scalar, Scalar::Bool),
+            Self::Any => true,
+        }
+    }
+}
+
+/// What an operation does besides giving a value: what decides whether it may be removed, merged or moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// The result depends on the operands alone: may be computed once, anywhere, or never.
+    /// It never faults, so it may also be computed for lanes that are off.
+    Pure,
+    /// Reads a variable or memory: never removed across a write; unused, it may go.
+    Reads,
+    /// Writes a variable or memory.
+    Writes,
+    /// Depends on which lanes are active: stays under the control flow where it stands.
+    Lanes,
+    /// Orders or exchanges memory between threads: stays where it stands, and nothing is known after it.
+    Syncs,
+}
+
+/// When the result is the same in all active lanes of a SIMD-group, so that it is computed once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Uniform {
+    /// When all operands are.
+    IfOperands,
+    /// Always: reductions, votes, what belongs to the launch.
+    Always,
+    /// Never: what differs from lane to lane by nature.
+    Never,
+    /// As the [`Input`] says.
+    ByInput,
+    /// As the variable's assignments are, see the uniformity pass.
+    ByVariable,
+    /// When the pointer is, unless it points into the thread's own memory.
+    ByMemory,
+    /// When it works on whole SIMD-groups: all active lanes get the same. For quad-groups, when the operand
+    /// is uniform and [repeating](Op::is_idempotent) it changes nothing.
+    IfWhole,
+    /// When the first operand is: moving equal values around changes nothing.
+    IfFirst,
+}
+
+/// What the immediate of an instruction means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Imm {
+    /// It has none; it is 0.
+    None,
+    /// The value of a constant in widened form, see [`Scalar`].
+    Bits,
+    /// An [`Input`] and a component.
+    Input,
+    /// The number of a parameter.
+    Param,
+    /// The number of an allocation of the module.
+    Allocation,
+    /// The number of a local of the function.
+    Local,
+    /// The number of a variable of the function.
+    Variable,
+    /// A component of a vector.
+    Component,
+    /// Four bits for each picked component: 0 to 3 of the first operand, 4 to 7 of the second.
+    Pattern,
+    /// A signed number of bytes.
+    Bytes,
+    /// Lanes that work together: 32, or 4 for quad functions.
+    Width,
+    /// 1 asks for MSL's precise variant, 0 for the fast one.
+    Precise,
+    /// A [`Barrier`].
+    Barrier,
+}
+
+/// One row of the table.
+#[derive(Debug)]
+pub(crate) struct Row {
+    /// The name in print.
+    pub(crate) name: &'static str,
+    /// Operand and result types.
+    pub(crate) rule: Rule,
+    /// The meaning of the immediate.
+    pub(crate) imm: Imm,
+    /// Effects.
+    pub(crate) effect: Effect,
+    /// Uniformity.
+    pub(crate) uniform: Uniform,
+}
+
+/// Declares [`Op`] and its table: variant, name in print, rule, immediate, effect, uniformity.
+macro_rules! operations {
+    ($($(#[$doc:meta])* $op:ident $name:literal $rule:expr, $imm:ident, $effect:ident, $uniform:ident;)*) => {
+        /// An operation. Its row says everything that is common to all uses of it.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub(crate) enum Op {
+            $($(#[$doc])* $op,)*
+        }
+
+        impl Op {
+            /// The operation's row.
+            pub(crate) const fn row(self) -> &'static Row {
+                const TABLE: &[Row] = &[$(Row {
+                    name: $name,
+                    rule: $rule,
+                    imm: Imm::$imm,
+                    effect: Effect::$effect,
+                    uniform: Uniform::$uniform,
+                },)*];
+                &TABLE[self as usize]
+            }
+
+            /// Every operation, in the table's order.
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$op,)*];
+        }
+    };
+}
+
+use Class::{Any, Float, Int, Logic, Number};
+use Rule::{Across, Compare, Given, Same, Shuffle, Test, To};
+
+operations! {
+    // Without operands. They stand in no block and may be used everywhere in their function.
+    /// A scalar constant.
+    Const "const" Given, Bits, Pure, Always;
+    /// Where the thread is in the launch, as `u32`.
+    Input "input" Given, Input, Pure, ByInput;
+    /// A parameter of the function.
+    Param "param" Given, Param, Pure, Never;
+    /// The start of a buffer, of a program-scope table, or of an array in threadgroup memory.
+    Allocation "allocation" Given, Allocation, Pure, Always;
+    /// The start of a local in thread memory.
+    Local "local" Given, Local, Pure, Always;
+
+    // Variables.
+    /// The variable's value at this point.
+    Get "get" Given, Variable, Reads, ByVariable;
+    /// Assigns the variable, in the active lanes.
+    Set "set" Rule::Set, Variable, Writes, Never;
+
+    // Arithmetic. Integers wrap; division by zero gives some value and no fault.
+    /// `a + b`
+    Add "add" Same(2, Number), None, Pure, IfOperands;
+    /// `a - b`
+    Sub "sub" Same(2, Number), None, Pure, IfOperands;
+    /// `a * b`
+    Mul "mul" Same(2, Number), None, Pure, IfOperands;
+    /// `a / b`; integers truncate.
+    Div "div" Same(2, Number), None, Pure, IfOperands;
+    /// Integer `a % b`, with the sign of `a`; `fmod` for floats.
+    Rem "rem" Same(2, Number), None, Pure, IfOperands;
+    /// `-a`
+    Neg "neg" Same(1, Number), None, Pure, IfOperands;
+    /// The absolute value; of the lowest integer, itself.
+    Abs "abs" Same(1, Number), None, Pure, IfOperands;
+    /// The smaller; for floats `fmin`: of a NaN and a number, the number.
+    Min "min" Same(2, Number), None, Pure, IfOperands;
+    /// The larger; for floats `fmax`: of a NaN and a number, the number.
+    Max "max" Same(2, Number), None, Pure, IfOperands;
+    /// `a * b + c`, rounded once.
+    Fma "fma" Same(3, Float), None, Pure, IfOperands;
+    /// The high half of the product.
+    MulHigh "mul_high" Same(2, Int), None, Pure, IfOperands;
+    /// `a + b`, held to the type's range.
+    AddSat "add_sat" Same(2, Int), None, Pure, IfOperands;
+    /// `a - b`, held to the type's range.
+    SubSat "sub_sat" Same(2, Int), None, Pure, IfOperands;
+
+    // Bits. Shift counts are taken modulo the width of the type.
+    /// `a & b`
+    And "and" Same(2, Logic), None, Pure, IfOperands;
+    /// `a | b`
+    Or "or" Same(2, Logic), None, Pure, IfOperands;
+    /// `a ^ b`
+    Xor "xor" Same(2, Logic), None, Pure, IfOperands;
+    /// `~a`, and `!a` for `bool`
+    Not "not" Same(1, Logic), None, Pure, IfOperands;
+    /// `a << b`
+    Shl "shl" Same(2, Int), None, Pure, IfOperands;
+    /// `a >> b`; arithmetic for signed types.
+    Shr "shr" Same(2, Int), None, Pure, IfOperands;
+    /// `a` rotated left by `b`.
+    Rotate "rotate" Same(2, Int), None, Pure, IfOperands;
+    /// Leading zero bits; the width for 0.
+    LeadingZeros "clz" Same(1, Int), None, Pure, IfOperands;
+    /// Trailing zero bits; the width for 0.
+    TrailingZeros "ctz" Same(1, Int), None, Pure, IfOperands;
+    /// Bits that are set.
+    PopCount "popcount" Same(1, Int), None, Pure, IfOperands;
+    /// The bits in reverse order.
+    ReverseBits "reverse_bits" Same(1, Int), None, Pure, IfOperands;
+
+    // Comparisons: IEEE's, so all but `ne` are false with a NaN. `a > b` is written `b < a`.
+    /// `a == b`
+    Eq "eq" Compare(Any), None, Pure, IfOperands;
+    /// `a != b`
+    Ne "ne" Compare(Any), None, Pure, IfOperands;
+    /// `a < b`
+    Lt "lt" Compare(Number), None, Pure, IfOperands;
+    /// `a <= b`
+    Le "le" Compare(Number), None, Pure, IfOperands;
+    /// `c ? a : b`, by component when `c` is a vector.
+    Select "select" Rule::Select, None, Pure, IfOperands;
+    /// Whether a float is a NaN.
+    IsNan "is_nan" Test(Float), None, Pure, IfOperands;
+    /// Whether a float is an infinity.
+    IsInf "is_inf" Test(Float), None, Pure, IfOperands;
+    /// Whether a float is neither zero, denormal, infinite nor NaN.
+    IsNormal "is_normal" Test(Float), None, Pure, IfOperands;
+    /// Whether the sign bit is set.
+    SignBit "sign_bit" Test(Float), None, Pure, IfOperands;
+
+    // Rounding and parts of floats.
+    /// Towards minus infinity.
+    Floor "floor" Same(1, Float), None, Pure, IfOperands;
+    /// Towards plus infinity.
+    Ceil "ceil" Same(1, Float), None, Pure, IfOperands;
+    /// Towards zero.
+    Trunc "trunc" Same(1, Float), None, Pure, IfOperands;
+    /// To nearest, ties to even.
+    Rint "rint" Same(1, Float), None, Pure, IfOperands;
+    /// To nearest, ties away from zero.
+    Round "round" Same(1, Float), None, Pure, IfOperands;
+    /// `a - floor(a)`, kept below 1.
+    Fract "fract" Same(1, Float), None, Pure, IfOperands;
+    /// `a` with the sign of `b`.
+    CopySign "copysign" Same(2, Float), None, Pure, IfOperands;
+    /// The next value after `a` in the direction of `b`.
+    NextAfter "nextafter" Same(2, Float), None, Pure, IfOperands;
+    /// `a` times two to the power of an `i32`.
+    Ldexp "ldexp" Rule::Scale, None, Pure, IfOperands;
+    /// The mantissa of `frexp`, in [0.5, 1).
+    Mantissa "mantissa" Same(1, Float), None, Pure, IfOperands;
+    /// The exponent of `frexp`.
+    Exponent "exponent" To(Float, Scalar::I32), None, Pure, IfOperands;
+    /// `ilogb`
+    Ilogb "ilogb" To(Float, Scalar::I32), None, Pure, IfOperands;
+
+    // Mathematics (MSL 6.5; accuracy MSL 8.4).
+    /// The square root.
+    Sqrt "sqrt" Same(1, Float), Precise, Pure, IfOperands;
+    /// One over the square root.
+    Rsqrt "rsqrt" Same(1, Float), Precise, Pure, IfOperands;
+    /// e to the power of.
+    Exp "exp" Same(1, Float), Precise, Pure, IfOperands;
+    /// 2 to the power of.
+    Exp2 "exp2" Same(1, Float), Precise, Pure, IfOperands;
+    /// 10 to the power of.
+    Exp10 "exp10" Same(1, Float), Precise, Pure, IfOperands;
+    /// The natural logarithm.
+    Log "log" Same(1, Float), Precise, Pure, IfOperands;
+    /// The logarithm to base 2.
+    Log2 "log2" Same(1, Float), Precise, Pure, IfOperands;
+    /// The logarithm to base 10.
+    Log10 "log10" Same(1, Float), Precise, Pure, IfOperands;
+    /// Sine.
+    Sin "sin" Same(1, Float), Precise, Pure, IfOperands;
+    /// Cosine.
+    Cos "cos" Same(1, Float), Precise, Pure, IfOperands;
+    /// Tangent.
+    Tan "tan" Same(1, Float), Precise, Pure, IfOperands;
+    /// Sine of pi times the operand.
+    SinPi "sinpi" Same(1, Float), Precise, Pure, IfOperands;
+    /// Cosine of pi times the operand.
+    CosPi "cospi" Same(1, Float), Precise, Pure, IfOperands;
+    /// Tangent of pi times the operand.
+    TanPi "tanpi" Same(1, Float), Precise, Pure, IfOperands;
+    /// Arc sine.
+    Asin "asin" Same(1, Float), Precise, Pure, IfOperands;
+    /// Arc cosine.
+    Acos "acos" Same(1, Float), Precise, Pure, IfOperands;
+    /// Arc tangent.
+    Atan "atan" Same(1, Float), Precise, Pure, IfOperands;
+    /// Hyperbolic sine.
+    Sinh "sinh" Same(1, Float), Precise, Pure, IfOperands;
+    /// Hyperbolic cosine.
+    Cosh "cosh" Same(1, Float), Precise, Pure, IfOperands;
+    /// Hyperbolic tangent.
+    Tanh "tanh" Same(1, Float), Precise, Pure, IfOperands;
+    /// Inverse hyperbolic sine.
+    Asinh "asinh" Same(1, Float), Precise, Pure, IfOperands;
+    /// Inverse hyperbolic cosine.
+    Acosh "acosh" Same(1, Float), Precise, Pure, IfOperands;
+    /// Inverse hyperbolic tangent.
+    Atanh "atanh" Same(1, Float), Precise, Pure, IfOperands;
+    /// The angle of the point (`b`, `a`).
+    Atan2 "atan2" Same(2, Float), Precise, Pure, IfOperands;
+    /// `a` to the power of `b`.
+    Pow "pow" Same(2, Float), Precise, Pure, IfOperands;
+    /// `a` to the power of `b`, for `a` not negative.
+    Powr "powr" Same(2, Float), Precise, Pure, IfOperands;
+
+    // Types and vectors.
+    /// Conversion (MSL 2.12, 8.6): floats to integers truncate, are held to the range, NaN gives 0;
+    /// integers wrap; anything but zero is true.
+    Convert "convert" Rule::Convert, None, Pure, IfOperands;
+    /// `as_type`
+    Bitcast "bitcast" Rule::Bitcast, None, Pure, IfOperands;
+    /// A vector out of scalars.
+    Compose "compose" Rule::Compose, None, Pure, IfOperands;
+    /// A vector of equal components.
+    Splat "splat" Rule::Splat, None, Pure, IfOperands;
+    /// One component.
+    Extract "extract" Rule::Extract, Component, Pure, IfOperands;
+    /// One component, picked at run time, the number taken modulo the width.
+    ExtractAt "extract_at" Rule::ExtractAt, None, Pure, IfOperands;
+    /// A vector with one component replaced.
+    Insert "insert" Rule::Insert, Component, Pure, IfOperands;
+    /// A vector with one component, picked at run time, replaced.
+    InsertAt "insert_at" Rule::InsertAt, None, Pure, IfOperands;
+    /// Components of one vector or two in a new order.
+    Swizzle "swizzle" Rule::Swizzle, Pattern, Pure, IfOperands;
+    /// The dot product.
+    Dot "dot" Rule::Dot, None, Pure, IfOperands;
+    /// Whether all components are true.
+    All "all" Rule::Reduce, None, Pure, IfOperands;
+    /// Whether any component is true.
+    Any "any" Rule::Reduce, None, Pure, IfOperands;
+
+    // Pointers: 64 bits, an allocation and a byte offset. Arithmetic never faults; access does.
+    /// `p + i * stride`, the integer taken with its sign; the immediate is the stride.
+    Index "index" Rule::Index, Bytes, Pure, IfOperands;
+    /// `p` plus a constant.
+    Field "field" Rule::Field, Bytes, Pure, IfOperands;
+    /// The pointer's bits, for comparisons, differences and null checks. The null pointer is 0.
+    PointerToInt "pointer_to_int" Rule::PointerToInt, None, Pure, IfOperands;
+    /// A pointer out of bits that came from one.
+    IntToPointer "int_to_pointer" Rule::IntToPointer, None, Pure, IfOperands;
+
+    // Memory. Components of vectors lie side by side; any alignment is allowed.
+    /// Reads a scalar, a vector or a pointer.
+    Load "load" Rule::Load, None, Reads, ByMemory;
+    /// Writes a scalar, a vector or a pointer.
+    Store "store" Rule::Store, None, Writes, Never;
+    /// Copies bytes from the second pointer to the first; the ranges are the same or apart.
+    Copy "copy" Rule::Copy, Bytes, Writes, Never;
+
+    // Between the active lanes of a SIMD-group (MSL 6.9.2) or quad-group (6.9.3).
+    /// The sum over the active lanes.
+    SimdSum "simd_sum" Across(Number), Width, Lanes, IfWhole;
+    /// The product over the active lanes.
+    SimdProduct "simd_product" Across(Number), Width, Lanes, IfWhole;
+    /// The smallest of the active lanes.
+    SimdMin "simd_min" Across(Number), Width, Lanes, IfWhole;
+    /// The largest of the active lanes.
+    SimdMax "simd_max" Across(Number), Width, Lanes, IfWhole;
+    /// The conjunction of the active lanes' bits.
+    SimdAnd "simd_and" Across(Logic), Width, Lanes, IfWhole;
+    /// The disjunction of the active lanes' bits.
+    SimdOr "simd_or" Across(Logic), Width, Lanes, IfWhole;
+    /// The exclusive disjunction of the active lanes' bits.
+    SimdXor "simd_xor" Across(Logic), Width, Lanes, IfWhole;
+    /// The sum over the active lanes up to this one.
+    SimdInclusiveSum "simd_prefix_inclusive_sum" Across(Number), Width, Lanes, Never;
+    /// The sum over the active lanes before this one.
+    SimdExclusiveSum "simd_prefix_exclusive_sum" Across(Number), Width, Lanes, Never;
+    /// The product over the active lanes up to this one.
+    SimdInclusiveProduct "simd_prefix_inclusive_product" Across(Number), Width, Lanes, Never;
+    /// The product over the active lanes before this one.
+    SimdExclusiveProduct "simd_prefix_exclusive_product" Across(Number), Width, Lanes, Never;
+    /// The value of the lane with the given number, which is the same in all lanes.
+    SimdBroadcast "simd_broadcast" Shuffle, Width, Lanes, IfWhole;
+    /// The value of the first active lane.
+    SimdBroadcastFirst "simd_broadcast_first" Across(Any), Width, Lanes, IfWhole;
+    /// The value of the lane with the given number.
+    SimdShuffle "simd_shuffle" Shuffle, Width, Lanes, IfFirst;
+    /// The value of the lane whose number differs in the given bits.
+    SimdShuffleXor "simd_shuffle_xor" Shuffle, Width, Lanes, IfFirst;
+    /// The value of the lane so many below; the lowest lanes keep theirs.
+    SimdShuffleUp "simd_shuffle_up" Shuffle, Width, Lanes, IfFirst;
+    /// The value of the lane so many above; the highest lanes keep theirs.
+    SimdShuffleDown "simd_shuffle_down" Shuffle, Width, Lanes, IfFirst;
+    /// The value of the lane so many below, around the end.
+    SimdRotateUp "simd_shuffle_rotate_up" Shuffle, Width, Lanes, IfFirst;
+    /// The value of the lane so many above, around the end.
+    SimdRotateDown "simd_shuffle_rotate_down" Shuffle, Width, Lanes, IfFirst;
+    /// As shuffle up in pieces of the modulo, the lowest lanes filled from the top of the second operand.
+    SimdFillUp "simd_shuffle_and_fill_up" Rule::ShuffleFill, Width, Lanes, Never;
+    /// As shuffle down in pieces of the modulo, the highest lanes filled from the bottom of the second operand.
+    SimdFillDown "simd_shuffle_and_fill_down" Rule::ShuffleFill, Width, Lanes, Never;
+    /// A bit for each active lane where the operand is true, as an integer.
+    SimdBallot "simd_ballot" Rule::Vote, Width, Lanes, IfWhole;
+    /// Whether the operand is true in all active lanes.
+    SimdAll "simd_all" Rule::Vote, Width, Lanes, IfWhole;
+    /// Whether the operand is true in any active lane.
+    SimdAny "simd_any" Rule::Vote, Width, Lanes, IfWhole;
+    /// Whether this is the first active lane.
+    SimdIsFirst "simd_is_first" Given, Width, Lanes, Never;
+
+    // Atomics (MSL 6.15), all of relaxed order. Each gives the value before.
+    /// Reads.
+    AtomicLoad "atomic_load" Rule::AtomicLoad, None, Syncs, Never;
+    /// Writes.
+    AtomicStore "atomic_store" Rule::AtomicStore, None, Syncs, Never;
+    /// Writes.
+    AtomicExchange "atomic_exchange" Rule::Atomic, None, Syncs, Never;
+    /// Writes the third operand where memory holds the second.
+    AtomicCompareExchange "atomic_compare_exchange" Rule::AtomicCompare, None, Syncs, Never;
+    /// Adds.
+    AtomicAdd "atomic_add" Rule::Atomic, None, Syncs, Never;
+    /// Subtracts.
+    AtomicSub "atomic_sub" Rule::Atomic, None, Syncs, Never;
+    /// Keeps the smaller.
+    AtomicMin "atomic_min" Rule::Atomic, None, Syncs, Never;
+    /// Keeps the larger.
+    AtomicMax "atomic_max" Rule::Atomic, None, Syncs, Never;
+    /// Bitwise and.
+    AtomicAnd "atomic_and" Rule::Atomic, None, Syncs, Never;
+    /// Bitwise or.
+    AtomicOr "atomic_or" Rule::Atomic, None, Syncs, Never;
+    /// Bitwise exclusive or.
+    AtomicXor "atomic_xor" Rule::Atomic, None, Syncs, Never;
+
+    /// Waits for the other threads of the threadgroup or SIMD-group.
+    Barrier "barrier" Rule::Barrier, Barrier, Syncs, Never;
+}
+
+impl Op {
+    /// Whether instructions of this operation stand in no block: they have no operands and no effect.
+    pub(crate) const fn is_free(self) -> bool {
+        matches!(self, Self::Const | Self::Input | Self::Param | Self::Allocation | Self::Local)
+    }
+
+    /// Whether a value nobody uses may go.
+    pub(crate) const fn is_removable(self) -> bool {
+        matches!(self.row().effect, Effect::Pure | Effect::Reads | Effect::Lanes)
+    }
+
+    /// Whether the operation over equal values gives that value.
+    pub(crate) const fn is_idempotent(self) -> bool {
+        use Op::{
+            SimdAll, SimdAnd, SimdAny, SimdBroadcast, SimdBroadcastFirst, SimdMax, SimdMin, SimdOr,
+        };
+        matches!(
+            self,
+            SimdMin
+                | SimdMax
+                | SimdAnd
+                | SimdOr
+                | SimdAll
+                | SimdAny
+                | SimdBroadcast
+                | SimdBroadcastFirst
+        )
+    }
+
+    /// Whether `a op b` is `b op a`.
+    pub(crate) const fn commutes(self) -> bool {
+        use Op::{Add, And, Eq, Max, Min, Mul, MulHigh, Ne, Or, Xor};
+        matches!(self, Add | Mul | Min | Max | MulHigh | And | Or | Xor | Eq | Ne)
+    }
+}
+
+/// Whom a barrier waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Barrier {
+    /// All threads of the threadgroup.
+    Threadgroup = 0,
+    /// All threads of the SIMD-group.
+    Simdgroup = 1,
+}
+
+/// Declares [`Input`] and its table: variant, MSL attribute, whether it is uniform in a SIMD-group.
+macro_rules! inputs {
+    ($($input:ident $name:literal $uniform:ident;)*) => {
+        /// Attributes that say where a thread is in the launch (MSL 5.2.3.6).
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Input {
+            $(#[doc = concat!("`", $name, "`")] $input,)*
+        }
+
+        impl Input {
+            /// Every input.
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$input,)*];
+
+            /// The attribute's name in the language.
+            pub(crate) const fn name(self) -> &'static str {
+                match self { $(Self::$input => $name,)* }
+            }
+
+            /// Whether all lanes of a SIMD-group have the same.
+            pub(crate) const fn is_uniform(self) -> bool {
+                match self { $(Self::$input => inputs!(@ $uniform),)* }
+            }
+        }
+    };
+    (@ uniform) => { true };
+    (@ varying) => { false };
+}
+
+inputs! {
+    ThreadPositionInGrid "thread_position_in_grid" varying;
+    ThreadPositionInThreadgroup "thread_position_in_threadgroup" varying;
+    ThreadIndexInThreadgroup "thread_index_in_threadgroup" varying;
+    ThreadIndexInSimdgroup "thread_index_in_simdgroup" varying;
+    ThreadIndexInQuadgroup "thread_index_in_quadgroup" varying;
+    QuadgroupIndexInThreadgroup "quadgroup_index_in_threadgroup" varying;
+    ThreadgroupPositionInGrid "threadgroup_position_in_grid" uniform;
+    ThreadsPerGrid "threads_per_grid" uniform;
+    ThreadsPerThreadgroup "threads_per_threadgroup" uniform;
+    DispatchThreadsPerThreadgroup "dispatch_threads_per_threadgroup" uniform;
+    ThreadgroupsPerGrid "threadgroups_per_grid" uniform;
+    SimdgroupIndexInThreadgroup "simdgroup_index_in_threadgroup" uniform;
+    SimdgroupsPerThreadgroup "simdgroups_per_threadgroup" uniform;
+    DispatchSimdgroupsPerThreadgroup "dispatch_simdgroups_per_threadgroup" uniform;
+    QuadgroupsPerThreadgroup "quadgroups_per_threadgroup" uniform;
+    DispatchQuadgroupsPerThreadgroup "dispatch_quadgroups_per_threadgroup" uniform;
+    ThreadsPerSimdgroup "threads_per_simdgroup" uniform;
+    GridOrigin "grid_origin" uniform;
+    GridSize "grid_size" uniform;
+}
+
+impl Input {
+    /// The immediate of [`Op::Input`] for one component of this input.
+    pub(crate) const fn imm(self, component: u32) -> u64 {
+        self as u64 * 4 + component as u64
+    }
+
+    /// The input and component of an immediate.
+    pub(crate) fn from_imm(imm: u64) -> Option<(Self, u32)> {
+        let input = Self::ALL.get(usize::try_from(imm / 4).ok()?)?;
+        (imm % 4 < 3).then_some((*input, (imm % 4) as u32))
+    }
+}
+
+/// What is wrong with the operands of an instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Misfit {
+    /// The number of operands.
+    Count,
+    /// The type of an operand.
+    Operand,
+    /// The type of the result.
+    Result,
+    /// The immediate.
+    Imm,
+}
+
+/// The type that the operation gives for these operands. `stated` is used where the operands do not
+/// decide it ([`Rule::Given`], conversions, loads, …), and its width for `Splat` and `Swizzle`.
+pub(crate) fn result(op: Op, stated: Type, operands: &[Type], imm: u64) -> Result<Type, Misfit> {
+    let row = op.row();
+    let count = |n: usize| if operands.len() == n { Ok(()) } else { Err(Misfit::Count) };
+    let class = |class: Class, ty: Type| match ty.scalar() {
+        Some(scalar) if class.has(scalar) => Ok(()),
+        _ => Err(Misfit::Operand),
+    };
+    let same = |a: Type, b: Type| if a == b { Ok(()) } else { Err(Misfit::Operand) };
+    let pointer = |ty: Type| ty.space().map(|_| ()).ok_or(Misfit::Operand);
+    let int = |ty: Type| match ty {
+        Type::Scalar(scalar) if scalar.is_int() => Ok(()),
+        _ => Err(Misfit::Operand),
+    };
+    let vector = |ty: Type| match ty {
+        Type::Vector(scalar, width) => Ok((scalar, u32::from(width))),
+        _ => Err(Misfit::Operand),
+    };
+    let data = |ty: Type| if ty == Type::Void { Err(Misfit::Operand) } else { Ok(()) };
+    match row.rule {
+        Rule::Given | Rule::Barrier => {
+            count(0)?;
+            let fits = match op {
+                Op::Const => matches!(stated, Type::Scalar(_)),
+                Op::Input => stated == Type::U32,
+                Op::Allocation | Op::Local => stated.space().is_some(),
+                Op::SimdIsFirst => stated == Type::BOOL,
+                Op::Barrier => stated == Type::Void,
+                _ => stated != Type::Void,
+            };
+            if fits { Ok(stated) } else { Err(Misfit::Result) }
+        }
+        Rule::Same(n, of) => {
+            count(n as usize)?;
+            class(of, operands[0])?;
+            operands.iter().try_for_each(|&ty| same(ty, operands[0]))?;
+            Ok(operands[0])
+        }
+        Rule::Compare(of) => {
+            count(2)?;
+            class(of, operands[0])?;
+            same(operands[0], operands[1])?;
+            Ok(operands[0].with_scalar(Scalar::Bool))
+        }
+        Rule::Test(of) => {
+            count(1)?;
+            class(of, operands[0])?;
+            Ok(operands[0].with_scalar(Scalar::Bool))
+        }
+        Rule::To(of, scalar) => {
+            count(1)?;
+            class(of, operands[0])?;
+            Ok(operands[0].with_scalar(scalar))
+        }
+        Rule::Select => {
+            count(3)?;
+            data(operands[1])?;
+            same(operands[1], operands[2])?;
+            let by_component = operands[1].with_scalar(Scalar::Bool);
+            if operands[0] == Type::BOOL || operands[0] == by_component {
+                Ok(operands[1])
+            } else {
+                Err(Misfit::Operand)
+            }
+        }
+        Rule::Scale => {
+            count(2)?;
+            class(Class::Float, operands[0])?;
+            same(operands[1], operands[0].with_scalar(Scalar::I32))?;
+            Ok(operands[0])
+        }
+        Rule::Convert => {
+            count(1)?;
+            class(Class::Any, operands[0])?;
+            let fits = stated.scalar().is_some() && stated.width() == operands[0].width();
+            if fits { Ok(stated) } else { Err(Misfit::Result) }
+        }
+        Rule::Bitcast => {
+            count(1)?;
+            class(Class::Any, operands[0])?;
+            let fits = stated.scalar().is_some() && stated.bytes() == operands[0].bytes();
+            if fits { Ok(stated) } else { Err(Misfit::Result) }
+        }
+        Rule::Compose => {
+            let Some(&Type::Scalar(scalar)) = operands.first() else { return Err(Misfit::Operand) };
+            operands.iter().try_for_each(|&ty| same(ty, operands[0]))?;
+            match operands.len() {
+                width @ 2..=4 => Ok(Type::of(scalar, width as u32)),
+                _ => Err(Misfit::Count),
+            }
+        }
+        Rule::Splat => {
+            count(1)?;
+            match (operands[0], stated.width()) {
+                (Type::Scalar(scalar), width @ 2..=4) => Ok(Type::of(scalar, width)),
+                (Type::Scalar(_), _) => Err(Misfit::Result),
+                _ => Err(Misfit::Operand),
+            }
+        }
+        Rule::Extract => {
+            count(1)?;
+            let (scalar, width) = vector(operands[0])?;
+            if imm < u64::from(width) { Ok(Type::Scalar(scalar)) } else { Err(Misfit::Imm) }
+        }
+        Rule::ExtractAt => {
+            count(2)?;
+            let (scalar, _) = vector(operands[0])?;
+            int(operands[1])?;
+            Ok(Type::Scalar(scalar))
+        }
+        Rule::Insert => {
+            count(2)?;
+            let (scalar, width) = vector(operands[0])?;
+            same(operands[1], Type::Scalar(scalar))?;
+            if imm < u64::from(width) { Ok(operands[0]) } else { Err(Misfit::Imm) }
+        }
+        Rule::InsertAt => {
+            count(3)?;
+            let (scalar, _) = vector(operands[0])?;
+            same(operands[1], Type::Scalar(scalar))?;
+            int(operands[2])?;
+            Ok(operands[0])
+        }
+        Rule::Swizzle => {
+            let (&first, rest) = operands.split_first().ok_or(Misfit::Count)?;
+            let (scalar, width) = vector(first)?;
+            if rest.len() > 1 {
+                return Err(Misfit::Count);
+            }
+            rest.iter().try_for_each(|&ty| same(ty, first))?;
+            if !(2..=4).contains(&stated.width()) {
+                return Err(Misfit::Result);
+            }
+            let picked = |k: u32| (imm >> (4 * k) & 15) as u32;
+            let exists = |pick: u32| pick & 3 < width && (pick >> 2) as usize <= rest.len();
+            if (0..stated.width()).all(|k| exists(picked(k))) {
+                Ok(Type::of(scalar, stated.width()))
+            } else {
+                Err(Misfit::Imm)
+            }
+        }
+        Rule::Dot => {
+            count(2)?;
+            same(operands[0], operands[1])?;
+            class(Class::Float, operands[0])?;
+            vector(operands[0]).map(|(scalar, _)| Type::Scalar(scalar))
+        }
+        Rule::Reduce => {
+            count(1)?;
+            same(operands[0], operands[0].with_scalar(Scalar::Bool))?;
+            Ok(Type::BOOL)
+        }
+        Rule::Index => {
+            count(2)?;
+            pointer(operands[0])?;
+            int(operands[1])?;
+            Ok(operands[0])
+        }
+        Rule::Field => {
+            count(1)?;
+            pointer(operands[0])?;
+            Ok(operands[0])
+        }
+        Rule::PointerToInt => {
+            count(1)?;
+            pointer(operands[0])?;
+            Ok(Type::U64)
+        }
+        Rule::IntToPointer => {
+            count(1)?;
+            same(operands[0], Type::U64)?;
+            if stated.space().is_some() { Ok(stated) } else { Err(Misfit::Result) }
+        }
+        Rule::Load => {
+            count(1)?;
+            pointer(operands[0])?;
+            if stated == Type::Void { Err(Misfit::Result) } else { Ok(stated) }
+        }
+        Rule::Store => {
+            count(2)?;
+            pointer(operands[0])?;
+            data(operands[1])?;
+            Ok(Type::Void)
+        }
+        Rule::Copy => {
+            count(2)?;
+            pointer(operands[0])?;
+            pointer(operands[1])?;
+            Ok(Type::Void)
+        }
+        Rule::Set => {
+            count(1)?;
+            data(operands[0])?;
+            Ok(Type::Void)
+        }
+        Rule::Across(of) => {
+            count(1)?;
+            class(of, operands[0])?;
+            Ok(operands[0])
+        }
+        Rule::Shuffle => {
+            count(2)?;
+            class(Class::Any, operands[0])?;
+            int(operands[1])?;
+            Ok(operands[0])
+        }
+        Rule::ShuffleFill => {
+            count(4)?;
+            class(Class::Any, operands[0])?;
+            same(operands[0], operands[1])?;
+            int(operands[2])?;
+            int(operands[3])?;
+            Ok(operands[0])
+        }
+        Rule::Vote => {
+            count(1)?;
+            same(operands[0], Type::BOOL)?;
+            let fits = match op {
+                Op::SimdBallot => matches!(stated, Type::U32 | Type::U64),
+                _ => stated == Type::BOOL,
+            };
+            if fits { Ok(stated) } else { Err(Misfit::Result) }
+        }
+        Rule::Atomic | Rule::AtomicStore => {
+            count(2)?;
+            pointer(operands[0])?;
+            atomic(operands[1])?;
+            Ok(if row.rule == Rule::AtomicStore { Type::Void } else { operands[1] })
+        }
+        Rule::AtomicCompare => {
+            count(3)?;
+            pointer(operands[0])?;
+            atomic(operands[1])?;
+            same(operands[1], operands[2])?;
+            Ok(operands[1])
+        }
+        Rule::AtomicLoad => {
+            count(1)?;
+            pointer(operands[0])?;
+            atomic(stated).map_err(|_| Misfit::Result)?;
+            Ok(stated)
+        }
+    }
+}
+
+/// The types that atomics work on (MSL 2.6): of 32 and 64 bits.
+fn atomic(ty: Type) -> Result<(), Misfit> {
+    match ty {
+        Type::Scalar(Scalar::I32 | Scalar::U32 | Scalar::F32 | Scalar::I64 | Scalar::U64) => Ok(()),
+        _ => Err(Misfit::Operand),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_operations_share_a_name() {
+        let mut names: Vec<_> = Op::ALL.iter().map(|op| op.row().name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Op::ALL.len());
+    }
+
+    #[test]
+    fn inputs_survive_their_immediate() {
+        for &input in Input::ALL {
+            assert_eq!(Input::from_imm(input.imm(2)), Some((input, 2)));
+        }
+        assert_eq!(Input::from_imm(3), None);
+        assert_eq!(Input::from_imm(u64::MAX), None);
+    }
+
+    #[test]
+    fn swizzles_stay_within_their_operands() {
+        let pair = Type::of(Scalar::F32, 2);
+        let wide = Type::of(Scalar::F32, 4);
+        assert_eq!(result(Op::Swizzle, wide, &[pair], 0x0101), Ok(wide));
+        assert_eq!(result(Op::Swizzle, wide, &[pair], 0x0201), Err(Misfit::Imm));
+        assert_eq!(result(Op::Swizzle, wide, &[pair], 0x0401), Err(Misfit::Imm));
+        assert_eq!(result(Op::Swizzle, wide, &[pair, pair], 0x0405), Ok(wide));
+    }
+}

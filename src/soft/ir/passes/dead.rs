@@ -1,0 +1,125 @@
+//! Dead code: values that nobody uses, variables that nobody reads, blocks without statements.
+
+use crate::soft::ir::{Block, Function, Op, Stmt, Value};
+
+/// Removes from a function without calls.
+pub(crate) fn run(function: &mut Function) {
+    // A variable whose only reads are dead makes its assignments dead, and they their operands.
+    loop {
+        let mut dead = Dead {
+            used: vec![false; function.insts.len()],
+            read: vec![false; function.variables.len()],
+            removed: false,
+        };
+        let mut body = std::mem::take(&mut function.body);
+        dead.reads(function, &body);
+        dead.block(function, &mut body);
+        function.body = body;
+        if !dead.removed {
+            return;
+        }
+    }
+}
+
+struct Dead {
+    used: Vec<bool>,
+    read: Vec<bool>,
+    removed: bool,
+}
+
+impl Dead {
+    fn reads(&mut self, function: &Function, block: &Block) {
+        for stmt in block {
+            match stmt {
+                Stmt::Do(value) => {
+                    let inst = function.inst(*value);
+                    if inst.op == Op::Get {
+                        self.read[inst.imm as usize] = true;
+                    }
+                }
+                Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b } => {
+                    self.reads(function, a);
+                    self.reads(function, b);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn keep(&mut self, value: Value) {
+        self.used[value.index()] = true;
+    }
+
+    /// From the last statement to the first, so that uses are seen before definitions.
+    fn block(&mut self, function: &Function, block: &mut Block) {
+        let mut kept = Vec::with_capacity(block.len());
+        for mut stmt in block.drain(..).rev() {
+            let keep = match &mut stmt {
+                Stmt::Do(value) => {
+                    let inst = function.inst(*value);
+                    let unread = inst.op == Op::Set && !self.read[inst.imm as usize];
+                    let unused = inst.op.is_removable() && !self.used[value.index()];
+                    let keep = !unread && !unused;
+                    if keep {
+                        inst.args.iter().for_each(|&arg| self.keep(arg));
+                    }
+                    keep
+                }
+                Stmt::If(condition, then, otherwise) => {
+                    self.block(function, otherwise);
+                    self.block(function, then);
+                    let keep = !then.is_empty() || !otherwise.is_empty();
+                    if keep {
+                        self.keep(*condition);
+                    }
+                    keep
+                }
+                Stmt::Loop { body, next } => {
+                    self.block(function, next);
+                    self.block(function, body);
+                    // An endless loop is one that the watchdog stops: it stays.
+                    true
+                }
+                Stmt::Return(value) => {
+                    value.iter().for_each(|&value| self.keep(value));
+                    true
+                }
+                Stmt::Call { args, .. } => {
+                    args.iter().for_each(|&arg| self.keep(arg));
+                    true
+                }
+                Stmt::Break | Stmt::Continue => true,
+            };
+            if keep {
+                kept.push(stmt);
+            } else {
+                self.removed = true;
+            }
+        }
+        kept.reverse();
+        *block = kept;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::soft::ir::{FunctionBuilder, Input, Type};
+
+    #[test]
+    fn chains_of_dead_variables_go() {
+        let mut b = FunctionBuilder::new("f", vec![], Type::Void);
+        let (v, w) = (b.variable("v", Type::U32), b.variable("w", Type::U32));
+        let x = b.input(Input::ThreadPositionInGrid, 0);
+        let twice = b.add(x, x);
+        b.set(v, twice);
+        let less = b.lt(x, twice);
+        b.begin_if(less);
+        let read = b.get(v);
+        b.set(w, read);
+        b.end_if();
+        let mut f = b.finish();
+        run(&mut f);
+        assert_eq!(f.body, []);
+    }
+}

@@ -1,0 +1,344 @@
+//! Inlining: every call becomes the callee's code.
+//!
+//! A callee that returns only where its code ends anyway is put in place as it is, after early returns
+//! have been turned into branches around the rest. One that returns from the middle becomes a loop of one
+//! pass, and its returns become breaks; out of inner loops with the help of a flag.
+
+use crate::soft::ir::{
+    Block, FuncId, Function, FunctionBuilder, Inst, Module, Op, Scalar, Stmt, Type, Value, VarId,
+};
+
+/// The code grew beyond any use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TooLarge;
+
+/// Instructions after inlining, at most.
+const MOST: usize = 1 << 20;
+/// Early returns that are turned into nested branches; more become a loop.
+const DEEPEST: usize = 32;
+
+/// The module's kernel with all calls inlined.
+pub(crate) fn run(module: &Module) -> Result<Function, TooLarge> {
+    let entry = module.function(module.entry);
+    let mut pass = Inline { module, out: FunctionBuilder::new(&entry.name, vec![], Type::Void) };
+    let mut frame = pass.frame(module.entry, Vec::new(), Returns::Keep);
+    pass.block(&entry.body, &mut frame)?;
+    Ok(pass.out.finish())
+}
+
+/// What a return becomes.
+#[derive(Clone, Copy, Debug)]
+enum Returns {
+    /// It stays: this is the kernel.
+    Keep,
+    /// An assignment: it is at the end.
+    Assign(Option<VarId>),
+    /// An assignment and a break, with a flag that is set in inner loops.
+    Break { result: Option<VarId>, flag: VarId },
+}
+
+/// A function that is being put in place.
+struct Frame<'a> {
+    function: &'a Function,
+    args: Vec<Value>,
+    values: Vec<Option<Value>>,
+    variables: Vec<VarId>,
+    locals: Vec<Value>,
+    returns: Returns,
+    /// Loops of the function around this point.
+    depth: u32,
+}
+
+struct Inline<'a> {
+    module: &'a Module,
+    out: FunctionBuilder,
+}
+
+type Done = Result<(), TooLarge>;
+
+impl<'a> Inline<'a> {
+    fn frame(&mut self, id: FuncId, args: Vec<Value>, returns: Returns) -> Frame<'a> {
+        let function = self.module.function(id);
+        let variables = &function.variables;
+        let locals = &function.locals;
+        Frame {
+            function,
+            args,
+            values: vec![None; function.insts.len()],
+            variables: variables.iter().map(|v| self.out.variable(&v.name, v.ty)).collect(),
+            locals: locals.iter().map(|l| self.out.local(&l.name, l.bytes)).collect(),
+            returns,
+            depth: 0,
+        }
+    }
+
+    fn value(&mut self, value: Value, frame: &Frame<'_>) -> Value {
+        if let Some(known) = frame.values[value.index()] {
+            return known;
+        }
+        let inst = frame.function.inst(value);
+        match inst.op {
+            Op::Param => frame.args[inst.imm as usize],
+            Op::Local => frame.locals[inst.imm as usize],
+            _ => self.out.free(inst.op, inst.ty, inst.imm),
+        }
+    }
+
+    fn block(&mut self, block: &[Stmt], frame: &mut Frame<'a>) -> Done {
+        for stmt in block {
+            self.stmt(stmt, frame)?;
+        }
+        Ok(())
+    }
+
+    fn stmt(&mut self, stmt: &Stmt, frame: &mut Frame<'a>) -> Done {
+        match stmt {
+            Stmt::Do(value) => {
+                if self.out.len() > MOST {
+                    return Err(TooLarge);
+                }
+                let inst = *frame.function.inst(*value);
+                let new = self.instruction(&inst, frame);
+                frame.values[value.index()] = Some(new);
+            }
+            Stmt::If(condition, then, otherwise) => {
+                let condition = self.value(*condition, frame);
+                self.out.begin_if(condition);
+                self.block(then, frame)?;
+                if !otherwise.is_empty() {
+                    self.out.begin_else();
+                    self.block(otherwise, frame)?;
+                }
+                self.out.end_if();
+            }
+            Stmt::Loop { body, next } => {
+                frame.depth += 1;
+                self.out.begin_loop();
+                self.block(body, frame)?;
+                self.out.begin_next();
+                self.block(next, frame)?;
+                self.out.end_loop();
+                frame.depth -= 1;
+                if let Returns::Break { flag, .. } = frame.returns
+                    && (returns(body) || returns(next))
+                {
+                    let left = self.out.get(flag);
+                    self.out.break_if(left);
+                }
+            }
+            Stmt::Break => self.out.break_(),
+            Stmt::Continue => self.out.continue_(),
+            Stmt::Return(value) => {
+                let value = value.map(|value| self.value(value, frame));
+                self.leave(value, frame);
+            }
+            Stmt::Call { func, args, result, span } => {
+                self.out.at(*span);
+                let args = args.iter().map(|&arg| self.value(arg, frame)).collect();
+                let given = self.call(*func, args)?;
+                if let (Some(result), Some(given)) = (result, given) {
+                    frame.values[result.index()] = Some(given);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn instruction(&mut self, inst: &Inst, frame: &Frame<'_>) -> Value {
+        self.out.at(inst.span);
+        let args: Vec<Value> = inst.args.iter().map(|&arg| self.value(arg, frame)).collect();
+        let imm = match inst.op {
+            Op::Get | Op::Set => frame.variables[inst.imm as usize].0.into(),
+            _ => inst.imm,
+        };
+        self.out.emit(inst.op, inst.ty, &args, imm)
+    }
+
+    fn leave(&mut self, value: Option<Value>, frame: &Frame<'_>) {
+        let (Returns::Assign(result) | Returns::Break { result, .. }) = frame.returns else {
+            return self.out.return_(value);
+        };
+        if let (Some(result), Some(value)) = (result, value) {
+            self.out.set(result, value);
+        }
+        if let Returns::Break { flag, .. } = frame.returns {
+            if frame.depth > 0 {
+                let yes = self.out.bool(true);
+                self.out.set(flag, yes);
+            }
+            self.out.break_();
+        }
+    }
+
+    /// Puts a callee in place, and gives its result.
+    fn call(&mut self, func: FuncId, args: Vec<Value>) -> Result<Option<Value>, TooLarge> {
+        let callee = self.module.function(func);
+        let result = match callee.result {
+            Type::Void => None,
+            ty => Some(self.out.variable(&callee.name, ty)),
+        };
+        if ends_only(&callee.body, DEEPEST) {
+            let mut frame = self.frame(func, args, Returns::Assign(result));
+            self.tail(&callee.body.iter().collect::<Vec<_>>(), &mut frame)?;
+        } else {
+            let flag = self.out.variable("", Type::Scalar(Scalar::Bool));
+            let no = self.out.bool(false);
+            self.out.set(flag, no);
+            let mut frame = self.frame(func, args, Returns::Break { result, flag });
+            self.out.begin_loop();
+            self.block(&callee.body, &mut frame)?;
+            self.out.break_();
+            self.out.end_loop();
+        }
+        Ok(result.map(|result| self.out.get(result)))
+    }
+
+    /// Code whose returns are at its ends: what follows a branch that returns goes into the other.
+    fn tail(&mut self, code: &[&Stmt], frame: &mut Frame<'a>) -> Done {
+        for (index, stmt) in code.iter().enumerate() {
+            match stmt {
+                Stmt::If(condition, then, otherwise) if returns(then) || returns(otherwise) => {
+                    let rest = &code[index + 1..];
+                    let branch = |block: &'_ Block| -> usize {
+                        if always_returns(block) { 0 } else { rest.len() }
+                    };
+                    let (after_then, after_else) = (branch(then), branch(otherwise));
+                    let condition = self.value(*condition, frame);
+                    self.out.begin_if(condition);
+                    let code: Vec<&Stmt> =
+                        then.iter().chain(rest[..after_then].iter().copied()).collect();
+                    self.tail(&code, frame)?;
+                    self.out.begin_else();
+                    let code: Vec<&Stmt> =
+                        otherwise.iter().chain(rest[..after_else].iter().copied()).collect();
+                    self.tail(&code, frame)?;
+                    self.out.end_if();
+                    return Ok(());
+                }
+                Stmt::Return(_) => return self.stmt(stmt, frame),
+                _ => self.stmt(stmt, frame)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a block returns anywhere.
+fn returns(block: &Block) -> bool {
+    block.iter().any(|stmt| match stmt {
+        Stmt::Return(_) => true,
+        Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b } => returns(a) || returns(b),
+        _ => false,
+    })
+}
+
+/// Whether every way through a block returns.
+fn always_returns(block: &Block) -> bool {
+    block.iter().any(|stmt| match stmt {
+        Stmt::Return(_) => true,
+        Stmt::If(_, a, b) => always_returns(a) && always_returns(b),
+        _ => false,
+    })
+}
+
+/// Whether the rest after each returning branch can go into the other one, `depth` times at most.
+fn ends_only(block: &[Stmt], depth: usize) -> bool {
+    for (index, stmt) in block.iter().enumerate() {
+        match stmt {
+            Stmt::Return(_) => return true,
+            Stmt::Loop { body, next } if returns(body) || returns(next) => return false,
+            Stmt::If(_, then, otherwise) if returns(then) || returns(otherwise) => {
+                let rest = &block[index + 1..];
+                let both = always_returns(then) || always_returns(otherwise) || rest.is_empty();
+                return depth > 0
+                    && both
+                    && ends_only(then, depth - 1)
+                    && ends_only(otherwise, depth - 1)
+                    && ends_only(rest, depth - 1);
+            }
+            _ => {}
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::soft::ir::verify;
+
+    fn module(callee: Function) -> Module {
+        let mut b = FunctionBuilder::new("kernel", vec![], Type::Void);
+        let local = b.local("out", 4);
+        let x = b.u32(7);
+        let result = b.call(FuncId(1), &[x], Type::U32).expect("a result");
+        b.store(local, result);
+        let functions = vec![b.finish(), callee];
+        Module { name: "kernel".into(), allocations: vec![], functions, entry: FuncId(0) }
+    }
+
+    fn inlined(callee: Function) -> String {
+        let mut module = module(callee);
+        verify(&module).unwrap();
+        module.functions = vec![run(&module).unwrap()];
+        verify(&module).unwrap();
+        module.functions[0].to_string()
+    }
+
+    #[test]
+    fn early_returns_become_branches() {
+        let mut b = FunctionBuilder::new("f", vec![Type::U32], Type::U32);
+        let (x, ten) = (b.param(0), b.u32(10));
+        let small = b.lt(x, ten);
+        b.begin_if(small);
+        b.return_(Some(ten));
+        b.end_if();
+        let twice = b.add(x, x);
+        b.return_(Some(twice));
+        let text = inlined(b.finish());
+        let want = "  %3: bool = lt 7u32, 10u32
+  if %3 {
+    set $0, 10u32
+  } else {
+    %5: u32 = add 7u32, 7u32
+    set $0, %5
+  }
+  %7: u32 = get $0
+  store local0, %7
+";
+        assert!(text.contains(want), "{text}");
+    }
+
+    #[test]
+    fn returns_out_of_loops_break_with_a_flag() {
+        let mut b = FunctionBuilder::new("f", vec![Type::U32], Type::U32);
+        let (x, ten) = (b.param(0), b.u32(10));
+        b.begin_loop();
+        let small = b.lt(x, ten);
+        b.begin_if(small);
+        b.return_(Some(ten));
+        b.end_if();
+        b.end_loop();
+        b.return_(Some(x));
+        let text = inlined(b.finish());
+        let want = "  loop {
+    loop {
+      %5: bool = lt 7u32, 10u32
+      if %5 {
+        set $0, 10u32
+        set $1, true
+        break
+      }
+    }
+    %9: bool = get $1
+    if %9 {
+      break
+    }
+    set $0, 7u32
+    break
+    break
+  }
+";
+        assert!(text.contains(want), "{text}");
+    }
+}

@@ -1,0 +1,74 @@
+//! Passes over the IR, a file each.
+
+pub(crate) mod common;
+pub(crate) mod dead;
+pub(crate) mod fold;
+pub(crate) mod forward;
+pub(crate) mod inline;
+pub(crate) mod promote;
+pub(crate) mod rewrite;
+pub(crate) mod scalarise;
+pub(crate) mod uniform;
+
+use super::{Function, Invalid, Module, verify};
+
+/// Why the passes give nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// The module breaks a rule of the IR.
+    Invalid(Invalid),
+    /// There is too much code.
+    TooLarge,
+}
+
+/// All passes: a module becomes one function, without calls, and with scalar arithmetic only.
+pub(crate) fn run(module: &Module) -> Result<Function, Refused> {
+    verify(module).map_err(Refused::Invalid)?;
+    let mut function = inline::run(module).map_err(|inline::TooLarge| Refused::TooLarge)?;
+    check(module, &function, "inline");
+    for (name, pass) in BEFORE_PROMOTION {
+        pass(&mut function);
+        check(module, &function, name);
+    }
+    function = promote::run(&function);
+    check(module, &function, "promote");
+    function = scalarise::run(&function);
+    check(module, &function, "scalarise");
+    for (name, pass) in PASSES {
+        pass(&mut function);
+        check(module, &function, name);
+    }
+    Ok(function)
+}
+
+type Pass = (&'static str, fn(&mut Function));
+
+/// What shows constant offsets: pointers in variables and indices that are computed.
+const BEFORE_PROMOTION: &[Pass] = &[("forward first", forward::run), ("fold first", fold::run)];
+
+/// What is done to the scalarised function, in order.
+const PASSES: &[Pass] = &[
+    ("forward", forward::run),
+    ("fold", fold::run),
+    ("common", common::run),
+    ("forward again", forward::run),
+    ("fold again", fold::run),
+    ("dead", dead::run),
+];
+
+/// Verifies what a pass made, in debug builds.
+fn check(module: &Module, function: &Function, pass: &str) {
+    if cfg!(debug_assertions) {
+        let functions = vec![function.clone()];
+        let entry = super::FuncId(0);
+        let module = Module {
+            name: module.name.clone(),
+            allocations: module.allocations.clone(),
+            functions,
+            entry,
+        };
+        if let Err(invalid) = verify(&module) {
+            panic!("after {pass}: {invalid}\n{module}");
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! What the rewriting passes share: a walk over the tree that puts one value in the place of another.
+
+use crate::soft::ir::{Args, Block, Function, Inst, Op, Scalar, Stmt, Type, Value};
+
+/// What becomes of an instruction.
+pub(crate) enum Change {
+    /// It stays.
+    Keep,
+    /// Its value is that of another, which is visible wherever it is.
+    Replace(Value),
+    /// It goes; nobody uses its value.
+    Remove,
+}
+
+/// A pass that looks at each instruction in order, after its operands were replaced.
+pub(crate) trait Rewrite {
+    /// Decides on an instruction.
+    fn instruction(&mut self, function: &mut Function, value: Value) -> Change;
+    /// Decides on a statement that holds blocks: replaced by statements, or walked.
+    fn branch(&mut self, _: &Function, stmt: Stmt) -> Result<Block, Stmt> {
+        Err(stmt)
+    }
+    /// A block begins; for a loop's body and its end, with all that the loop holds.
+    fn enter(&mut self, _: &Function, _: Around<'_>) {}
+    /// The last block that began ends; the flag tells whether its end is reached.
+    fn leave(&mut self, _: &Function, _: bool) {}
+    /// The statement, whose blocks have ended, ends.
+    fn after(&mut self, _: &Function, _: &Stmt) {}
+}
+
+/// What a block is part of.
+#[derive(Clone, Copy)]
+pub(crate) enum Around<'a> {
+    /// An `if`, or the function.
+    Branch,
+    /// The body of a loop, with its two blocks.
+    Body(&'a Block, &'a Block),
+    /// The end of a loop's pass.
+    Next(&'a Block, &'a Block),
+}
+
+struct Walk<'a, R> {
+    function: &'a mut Function,
+    pass: &'a mut R,
+    replaced: Vec<Value>,
+}
+
+/// Runs a pass over a function.
+pub(crate) fn rewrite<R: Rewrite>(function: &mut Function, pass: &mut R) {
+    let body = std::mem::take(&mut function.body);
+    let replaced = (0..function.insts.len() as u32).map(Value).collect();
+    let mut walk = Walk { function, pass, replaced };
+    walk.pass.enter(walk.function, Around::Branch);
+    let body = walk.block(body);
+    walk.pass.leave(walk.function, true);
+    function.body = body;
+}
+
+impl<R: Rewrite> Walk<'_, R> {
+    fn now(&self, value: Value) -> Value {
+        self.replaced.get(value.index()).copied().unwrap_or(value)
+    }
+
+    fn block(&mut self, block: Block) -> Block {
+        let mut out = Block::with_capacity(block.len());
+        for stmt in block {
+            let ends = matches!(stmt, Stmt::Break | Stmt::Continue | Stmt::Return(_));
+            self.stmt(stmt, &mut out);
+            // What follows is never reached.
+            if ends
+                || out.last().is_some_and(|last| {
+                    matches!(last, Stmt::Break | Stmt::Continue | Stmt::Return(_))
+                })
+            {
+                break;
+            }
+        }
+        out
+    }
+
+    fn inner(&mut self, block: Block, around: Around<'_>) -> Block {
+        self.pass.enter(self.function, around);
+        let block = self.block(block);
+        let ended = block
+            .last()
+            .is_some_and(|last| matches!(last, Stmt::Break | Stmt::Continue | Stmt::Return(_)));
+        self.pass.leave(self.function, !ended);
+        block
+    }
+
+    fn stmt(&mut self, stmt: Stmt, out: &mut Block) {
+        match stmt {
+            Stmt::Do(value) => {
+                let mut args = self.function.inst(value).args;
+                args.iter_mut().for_each(|arg| *arg = self.now(*arg));
+                self.function.insts[value.index()].args = args;
+                match self.pass.instruction(self.function, value) {
+                    Change::Keep => out.push(Stmt::Do(value)),
+                    Change::Replace(other) => self.replaced[value.index()] = other,
+                    Change::Remove => {}
+                }
+            }
+            Stmt::If(condition, then, otherwise) => {
+                let stmt = Stmt::If(self.now(condition), then, otherwise);
+                match self.pass.branch(self.function, stmt) {
+                    Ok(block) => out.extend(self.block(block)),
+                    Err(Stmt::If(condition, then, otherwise)) => {
+                        let then = self.inner(then, Around::Branch);
+                        let otherwise = self.inner(otherwise, Around::Branch);
+                        let stmt = Stmt::If(condition, then, otherwise);
+                        self.pass.after(self.function, &stmt);
+                        out.push(stmt);
+                    }
+                    Err(other) => out.push(other),
+                }
+            }
+            Stmt::Loop { body, next } => {
+                let (new_body, new_next);
+                {
+                    let (old_body, old_next) = (body.clone(), next.clone());
+                    new_body = self.inner(body, Around::Body(&old_body, &old_next));
+                    new_next = self.inner(next, Around::Next(&old_body, &old_next));
+                }
+                let stmt = Stmt::Loop { body: new_body, next: new_next };
+                self.pass.after(self.function, &stmt);
+                out.push(stmt);
+            }
+            Stmt::Return(value) => out.push(Stmt::Return(value.map(|value| self.now(value)))),
+            Stmt::Break => out.push(Stmt::Break),
+            Stmt::Continue => out.push(Stmt::Continue),
+            Stmt::Call { func, mut args, result, span } => {
+                args.iter_mut().for_each(|arg| *arg = self.now(*arg));
+                out.push(Stmt::Call { func, args, result, span });
+            }
+        }
+    }
+}
+
+/// A constant instruction, made once for each value.
+#[derive(Debug, Default)]
+pub(crate) struct Constants(std::collections::HashMap<(Scalar, u64), Value>);
+
+impl Constants {
+    /// Those that a function has.
+    pub(crate) fn of(function: &Function) -> Self {
+        let mut known = std::collections::HashMap::new();
+        for (index, inst) in function.insts.iter().enumerate() {
+            if let (Op::Const, Some(scalar)) = (inst.op, inst.ty.scalar()) {
+                known.entry((scalar, inst.imm)).or_insert(Value(index as u32));
+            }
+        }
+        Self(known)
+    }
+
+    /// The instruction for a constant.
+    pub(crate) fn get(&mut self, function: &mut Function, scalar: Scalar, bits: u64) -> Value {
+        *self.0.entry((scalar, bits)).or_insert_with(|| {
+            let span = Default::default();
+            let ty = Type::Scalar(scalar);
+            function.insts.push(Inst { op: Op::Const, ty, args: Args::NONE, imm: bits, span });
+            Value(function.insts.len() as u32 - 1)
+        })
+    }
+}

@@ -1,0 +1,352 @@
+//! Scalarisation: vector arithmetic becomes arithmetic on components, and copies become loads and stores.
+//!
+//! After it, the only vector values are loads and the operands of stores: those stay whole, so that one
+//! check covers them.
+
+use crate::soft::ir::{
+    Block, Function, FunctionBuilder, Inst, Op, Rule, Scalar, Stmt, Type, Value, VarId,
+};
+
+/// Rewrites a function without calls.
+pub(crate) fn run(function: &Function) -> Function {
+    let mut out = FunctionBuilder::new(&function.name, function.params.clone(), function.result);
+    let variables = function
+        .variables
+        .iter()
+        .map(|variable| {
+            let ty = match variable.ty {
+                Type::Vector(scalar, _) => Type::Scalar(scalar),
+                other => other,
+            };
+            (0..variable.ty.width()).map(|_| out.variable(&variable.name, ty)).collect()
+        })
+        .collect();
+    for local in &function.locals {
+        out.local(&local.name, local.bytes);
+    }
+    let mut pass =
+        Scalarise { function, out, variables, parts: vec![Parts::NONE; function.insts.len()] };
+    pass.block(&function.body);
+    pass.out.finish()
+}
+
+/// The values of the components that a value of the old function became.
+#[derive(Clone, Copy)]
+struct Parts {
+    list: [Value; 4],
+    width: u8,
+}
+
+impl Parts {
+    const NONE: Self = Self { list: [Value(u32::MAX); 4], width: 0 };
+
+    fn new(parts: &[Value]) -> Self {
+        let mut list = Self::NONE.list;
+        list[..parts.len()].copy_from_slice(parts);
+        Self { list, width: parts.len() as u8 }
+    }
+
+    fn get(&self) -> &[Value] {
+        &self.list[..self.width as usize]
+    }
+
+    /// The component, or the scalar that stands for all of them.
+    fn at(&self, component: usize) -> Value {
+        if self.width == 1 { self.list[0] } else { self.list[component] }
+    }
+}
+
+struct Scalarise<'a> {
+    function: &'a Function,
+    out: FunctionBuilder,
+    /// The variables of the components of each old variable.
+    variables: Vec<Vec<VarId>>,
+    parts: Vec<Parts>,
+}
+
+/// The largest copy that is written out.
+const LONGEST_COPY: u32 = 256;
+
+impl Scalarise<'_> {
+    fn block(&mut self, block: &Block) {
+        for stmt in block {
+            match stmt {
+                Stmt::Do(value) => {
+                    let inst = self.function.inst(*value);
+                    self.out.at(inst.span);
+                    self.parts[value.index()] = self.instruction(inst);
+                }
+                Stmt::If(condition, then, otherwise) => {
+                    let condition = self.one(*condition);
+                    self.out.begin_if(condition);
+                    self.block(then);
+                    if !otherwise.is_empty() {
+                        self.out.begin_else();
+                        self.block(otherwise);
+                    }
+                    self.out.end_if();
+                }
+                Stmt::Loop { body, next } => {
+                    self.out.begin_loop();
+                    self.block(body);
+                    self.out.begin_next();
+                    self.block(next);
+                    self.out.end_loop();
+                }
+                Stmt::Break => self.out.break_(),
+                Stmt::Continue => self.out.continue_(),
+                Stmt::Return(value) => {
+                    let value = value.map(|value| self.one(value));
+                    self.out.return_(value);
+                }
+                Stmt::Call { .. } => unreachable!("calls were inlined"),
+            }
+        }
+    }
+
+    /// The components of an old value.
+    fn of(&mut self, value: Value) -> Parts {
+        let inst = self.function.inst(value);
+        if inst.op.is_free() && self.parts[value.index()].width == 0 {
+            let new = self.free(inst);
+            self.parts[value.index()] = Parts::new(&[new]);
+        }
+        self.parts[value.index()]
+    }
+
+    fn free(&mut self, inst: &Inst) -> Value {
+        self.out.free(inst.op, inst.ty, inst.imm)
+    }
+
+    /// The value that an old scalar became.
+    fn one(&mut self, value: Value) -> Value {
+        self.of(value).at(0)
+    }
+
+    /// A vector out of components; itself for one.
+    fn vector(&mut self, parts: &[Value]) -> Value {
+        if let &[one] = parts { one } else { self.out.op(Op::Compose, parts) }
+    }
+
+    /// The components of a new vector value.
+    fn split(&mut self, value: Value) -> Parts {
+        match self.out.ty(value).width() {
+            width @ 2.. => {
+                let parts: Vec<Value> = (0..width).map(|k| self.out.extract(value, k)).collect();
+                Parts::new(&parts)
+            }
+            _ => Parts::new(&[value]),
+        }
+    }
+
+    fn instruction(&mut self, inst: &Inst) -> Parts {
+        let width = inst.ty.width() as usize;
+        let args: Vec<Parts> = inst.args.iter().map(|&arg| self.of(arg)).collect();
+        match inst.op.row().rule {
+            Rule::Same(..)
+            | Rule::Compare(_)
+            | Rule::Test(_)
+            | Rule::To(..)
+            | Rule::Select
+            | Rule::Scale
+            | Rule::Convert
+            | Rule::Across(_)
+            | Rule::Shuffle
+            | Rule::ShuffleFill => {
+                let ty = inst.ty.scalar().map_or(inst.ty, Type::Scalar);
+                let parts: Vec<Value> = (0..width)
+                    .map(|k| {
+                        let args: Vec<Value> = args.iter().map(|arg| arg.at(k)).collect();
+                        self.out.emit(inst.op, ty, &args, inst.imm)
+                    })
+                    .collect();
+                Parts::new(&parts)
+            }
+            Rule::Given if inst.op == Op::Get => {
+                let variables = self.variables[inst.imm as usize].clone();
+                let parts: Vec<Value> = variables.iter().map(|&v| self.out.get(v)).collect();
+                Parts::new(&parts)
+            }
+            Rule::Set => {
+                let variables = self.variables[inst.imm as usize].clone();
+                for (k, &variable) in variables.iter().enumerate() {
+                    self.out.set(variable, args[0].at(k));
+                }
+                Parts::NONE
+            }
+            Rule::Compose => {
+                let parts: Vec<Value> = args.iter().map(|arg| arg.at(0)).collect();
+                Parts::new(&parts)
+            }
+            Rule::Splat => Parts::new(&vec![args[0].at(0); width]),
+            Rule::Extract => Parts::new(&[args[0].at(inst.imm as usize)]),
+            Rule::Insert => {
+                let mut parts = args[0];
+                parts.list[inst.imm as usize] = args[1].at(0);
+                parts
+            }
+            Rule::Swizzle => {
+                let parts: Vec<Value> = (0..width)
+                    .map(|k| {
+                        let pick = (inst.imm >> (4 * k) & 15) as usize;
+                        args[pick / 4].at(pick % 4)
+                    })
+                    .collect();
+                Parts::new(&parts)
+            }
+            Rule::ExtractAt => {
+                let (vector, index) = (args[0], args[1].at(0));
+                let mut found = vector.at(0);
+                for k in 1..vector.get().len() {
+                    let here = self.is_component(index, k, vector.get().len());
+                    found = self.out.op(Op::Select, &[here, vector.at(k), found]);
+                }
+                Parts::new(&[found])
+            }
+            Rule::InsertAt => {
+                let (vector, scalar, index) = (args[0], args[1].at(0), args[2].at(0));
+                let count = vector.get().len();
+                let parts: Vec<Value> = (0..count)
+                    .map(|k| {
+                        let here = self.is_component(index, k, count);
+                        self.out.op(Op::Select, &[here, scalar, vector.at(k)])
+                    })
+                    .collect();
+                Parts::new(&parts)
+            }
+            Rule::Dot => {
+                let (a, b) = (args[0], args[1]);
+                let mut sum = self.out.mul(a.at(0), b.at(0));
+                for k in 1..a.get().len() {
+                    let product = self.out.mul(a.at(k), b.at(k));
+                    sum = self.out.add(sum, product);
+                }
+                Parts::new(&[sum])
+            }
+            Rule::Reduce => {
+                let op = if inst.op == Op::All { Op::And } else { Op::Or };
+                let mut all = args[0].at(0);
+                for k in 1..args[0].get().len() {
+                    all = self.out.op(op, &[all, args[0].at(k)]);
+                }
+                Parts::new(&[all])
+            }
+            Rule::Bitcast => self.bitcast(inst, args[0]),
+            Rule::Load => {
+                let value = self.out.emit(Op::Load, inst.ty, &[args[0].at(0)], 0);
+                self.split(value)
+            }
+            Rule::Store => {
+                let value = self.vector(args[1].get());
+                self.out.store(args[0].at(0), value);
+                Parts::NONE
+            }
+            Rule::Copy => {
+                self.copy(args[0].at(0), args[1].at(0), inst.imm as u32);
+                Parts::NONE
+            }
+            _ => {
+                let args: Vec<Value> = args.iter().map(|arg| arg.at(0)).collect();
+                let value = self.out.emit(inst.op, inst.ty, &args, inst.imm);
+                Parts::new(&[value])
+            }
+        }
+    }
+
+    /// Whether `index`, taken modulo the width, is `k`. The widths are not all powers of two; beyond the
+    /// width any component will do.
+    fn is_component(&mut self, index: Value, k: usize, width: usize) -> Value {
+        let Type::Scalar(scalar) = self.out.ty(index) else { unreachable!("an index is a scalar") };
+        let low = self.out.int(scalar, width.next_power_of_two() as i64 - 1);
+        let index = self.out.op(Op::And, &[index, low]);
+        let k = self.out.int(scalar, k as i64);
+        self.out.op(Op::Eq, &[index, k])
+    }
+
+    /// Bits of one shape read as another: by way of integers as wide as the narrower components.
+    fn bitcast(&mut self, inst: &Inst, from: Parts) -> Parts {
+        let Some(to) = inst.ty.scalar() else { return from };
+        let source = match self.out.ty(from.at(0)) {
+            Type::Scalar(scalar) => scalar,
+            _ => return from,
+        };
+        let (narrow, wide) = (source.bytes().min(to.bytes()), source.bytes().max(to.bytes()));
+        let ratio = (wide / narrow) as usize;
+        let mut parts = Vec::new();
+        if source.bytes() == to.bytes() {
+            parts.extend(from.get().iter().map(|&part| self.out.bitcast(part, Type::Scalar(to))));
+        } else if source.bytes() < to.bytes() {
+            let big = unsigned(to.bytes());
+            for group in from.get().chunks(ratio) {
+                let mut bits = None;
+                for (k, &part) in group.iter().enumerate() {
+                    let part = self.out.bitcast(part, Type::Scalar(unsigned(narrow)));
+                    let part = self.out.convert(part, Type::Scalar(big));
+                    let shift = self.out.int(big, i64::from(8 * narrow) * k as i64);
+                    let part = self.out.op(Op::Shl, &[part, shift]);
+                    bits = Some(bits.map_or(part, |bits| self.out.op(Op::Or, &[bits, part])));
+                }
+                let bits = bits.unwrap_or(from.at(0));
+                parts.push(self.out.bitcast(bits, Type::Scalar(to)));
+            }
+        } else {
+            let big = unsigned(source.bytes());
+            for &part in from.get() {
+                let bits = self.out.bitcast(part, Type::Scalar(big));
+                for k in 0..ratio {
+                    let shift = self.out.int(big, i64::from(8 * narrow) * k as i64);
+                    let piece = self.out.op(Op::Shr, &[bits, shift]);
+                    let piece = self.out.convert(piece, Type::Scalar(unsigned(narrow)));
+                    parts.push(self.out.bitcast(piece, Type::Scalar(to)));
+                }
+            }
+        }
+        Parts::new(&parts)
+    }
+
+    /// Copies by words, and what is left by bytes; long copies by a loop over the words.
+    fn copy(&mut self, to: Value, from: Value, bytes: u32) {
+        let words = bytes / 4;
+        if bytes > LONGEST_COPY {
+            let i = self.out.variable("", Type::U32);
+            let (zero, one, count) = (self.out.u32(0), self.out.u32(1), self.out.u32(words));
+            self.out.set(i, zero);
+            self.out.begin_loop();
+            let at = self.out.get(i);
+            let more = self.out.lt(at, count);
+            let done = self.out.op(Op::Not, &[more]);
+            self.out.break_if(done);
+            let (source, target) = (self.out.index(from, at, 4), self.out.index(to, at, 4));
+            let word = self.out.load(source, Type::U32);
+            self.out.store(target, word);
+            self.out.begin_next();
+            let at = self.out.get(i);
+            let next = self.out.add(at, one);
+            self.out.set(i, next);
+            self.out.end_loop();
+        } else {
+            for word in 0..words {
+                self.move_one(to, from, i64::from(word) * 4, Scalar::U32);
+            }
+        }
+        for byte in words * 4..bytes {
+            self.move_one(to, from, byte.into(), Scalar::U8);
+        }
+    }
+
+    fn move_one(&mut self, to: Value, from: Value, at: i64, scalar: Scalar) {
+        let (source, target) = (self.out.field(from, at), self.out.field(to, at));
+        let value = self.out.load(source, Type::Scalar(scalar));
+        self.out.store(target, value);
+    }
+}
+
+/// The unsigned integer of so many bytes.
+fn unsigned(bytes: u32) -> Scalar {
+    match bytes {
+        1 => Scalar::U8,
+        2 => Scalar::U16,
+        4 => Scalar::U32,
+        _ => Scalar::U64,
+    }
+}

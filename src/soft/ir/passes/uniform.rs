@@ -1,0 +1,393 @@
+//! Uniformity: which values and variables are the same in all active lanes, so that they are computed and
+//! kept once for the SIMD-group.
+//!
+//! The analysis follows the tree with, at each point, the set of variables that may differ between the
+//! lanes active there. Assigning in a branch that only some lanes take makes a variable differ after it;
+//! so does assigning in a loop that lanes leave at different passes, after that loop, but not in it.
+//! Results only ever turn from uniform to varying, and the walk is repeated until none does.
+
+use crate::soft::ir::{Block, Function, Input, Op, Space, Stmt, Uniform, Value};
+
+/// The result of the analysis.
+#[derive(Debug)]
+pub(crate) struct Uniformity {
+    /// For each instruction, whether its value is uniform.
+    pub(crate) values: Vec<bool>,
+    /// For each variable, whether one copy is enough: all it is assigned is uniform, and wherever it is
+    /// read, all active lanes have seen the same assignments.
+    pub(crate) variables: Vec<bool>,
+    /// For each loop, in the order in which they begin, whether lanes may leave it at different passes.
+    pub(crate) loops: Vec<Divergence>,
+}
+
+/// How the lanes in a loop may part.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Divergence {
+    /// Some break while others stay.
+    pub(crate) breaks: bool,
+    /// Some continue while others do not.
+    pub(crate) continues: bool,
+}
+
+/// A set of variables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Set(Vec<u64>);
+
+impl Set {
+    fn new(variables: usize) -> Self {
+        Self(vec![0; variables.div_ceil(64)])
+    }
+
+    fn has(&self, variable: usize) -> bool {
+        self.0[variable / 64] >> (variable % 64) & 1 != 0
+    }
+
+    fn put(&mut self, variable: usize, member: bool) {
+        let bit = 1 << (variable % 64);
+        let word = &mut self.0[variable / 64];
+        *word = if member { *word | bit } else { *word & !bit };
+    }
+
+    fn join(&mut self, other: &Self) {
+        self.0.iter_mut().zip(&other.0).for_each(|(word, other)| *word |= other);
+    }
+}
+
+/// A loop around the point of the walk.
+struct LoopState {
+    number: usize,
+    /// Divergent ifs between the loop and the point.
+    parted: u32,
+    /// What differs where lanes break, and where they continue; none if no lane does.
+    broken: Option<Set>,
+    continued: Option<Set>,
+}
+
+struct Walk<'a> {
+    function: &'a Function,
+    result: Uniformity,
+    /// For each loop, what may differ at the start of a pass that is not the first.
+    again: Vec<Option<Set>>,
+    loops: Vec<LoopState>,
+    begun: usize,
+    changed: bool,
+}
+
+/// Analyses a function, whose parameters, if any, count as varying.
+pub(crate) fn analyse(function: &Function) -> Uniformity {
+    let loops = count_loops(&function.body);
+    let mut walk = Walk {
+        function,
+        result: Uniformity {
+            values: function.insts.iter().map(|inst| inst.op != Op::Param).collect(),
+            variables: vec![true; function.variables.len()],
+            loops: vec![Divergence::default(); loops],
+        },
+        again: vec![None; loops],
+        loops: Vec::new(),
+        begun: 0,
+        changed: true,
+    };
+    for (index, inst) in function.insts.iter().enumerate() {
+        let varying = inst.op == Op::Input
+            && Input::from_imm(inst.imm).is_none_or(|(input, _)| !input.is_uniform());
+        if varying {
+            walk.result.values[index] = false;
+        }
+    }
+    while walk.changed {
+        walk.changed = false;
+        walk.begun = 0;
+        walk.block(&function.body, Some(Set::new(function.variables.len())));
+    }
+    walk.result
+}
+
+fn count_loops(block: &Block) -> usize {
+    let inner = |stmt: &Stmt| match stmt {
+        Stmt::If(_, a, b) => count_loops(a) + count_loops(b),
+        Stmt::Loop { body, next } => 1 + count_loops(body) + count_loops(next),
+        _ => 0,
+    };
+    block.iter().map(inner).sum()
+}
+
+/// Puts every variable that a block assigns into the set.
+fn assigned(function: &Function, block: &Block, set: &mut Set) {
+    for stmt in block {
+        match stmt {
+            Stmt::Do(value) => {
+                let inst = function.inst(*value);
+                if inst.op == Op::Set {
+                    set.put(inst.imm as usize, true);
+                }
+            }
+            Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b } => {
+                assigned(function, a, set);
+                assigned(function, b, set);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Joins two ways on, either of which no lane may take.
+fn join(a: Option<Set>, b: Option<Set>) -> Option<Set> {
+    match (a, b) {
+        (Some(mut a), Some(b)) => {
+            a.join(&b);
+            Some(a)
+        }
+        (a, b) => a.or(b),
+    }
+}
+
+impl Walk<'_> {
+    fn uniform(&self, value: Value) -> bool {
+        self.result.values[value.index()]
+    }
+
+    fn vary(&mut self, value: Value) {
+        let uniform = &mut self.result.values[value.index()];
+        self.changed |= *uniform;
+        *uniform = false;
+    }
+
+    /// Walks a block: what differs before it gives what differs after it, none where no lane gets there.
+    fn block(&mut self, block: &Block, mut state: Option<Set>) -> Option<Set> {
+        for stmt in block {
+            // What is never reached is walked all the same, so that its loops are counted.
+            let here = state.take().unwrap_or_else(|| Set::new(self.function.variables.len()));
+            state = self.stmt(stmt, here);
+        }
+        state
+    }
+
+    fn stmt(&mut self, stmt: &Stmt, mut state: Set) -> Option<Set> {
+        match stmt {
+            Stmt::Do(value) => {
+                self.instruction(*value, &mut state);
+                Some(state)
+            }
+            Stmt::If(condition, then, otherwise) => self.branch(*condition, then, otherwise, state),
+            Stmt::Loop { body, next } => self.repeat(body, next, state),
+            Stmt::Break | Stmt::Continue => {
+                let Some(inside) = self.loops.last_mut() else { return None };
+                let parts = &mut self.result.loops[inside.number];
+                let (flag, ways) = if *stmt == Stmt::Break {
+                    (&mut parts.breaks, &mut inside.broken)
+                } else {
+                    (&mut parts.continues, &mut inside.continued)
+                };
+                if inside.parted > 0 && !*flag {
+                    *flag = true;
+                    self.changed = true;
+                }
+                *ways = join(ways.take(), Some(state));
+                None
+            }
+            Stmt::Return(_) => None,
+            Stmt::Call { result, .. } => {
+                if let Some(result) = result {
+                    self.vary(*result);
+                }
+                Some(state)
+            }
+        }
+    }
+
+    fn instruction(&mut self, value: Value, state: &mut Set) {
+        let inst = *self.function.inst(value);
+        let variable = inst.imm as usize;
+        if inst.op == Op::Set {
+            let uniform = self.uniform(inst.args[0]);
+            if !uniform && self.result.variables[variable] {
+                self.result.variables[variable] = false;
+                self.changed = true;
+            }
+            state.put(variable, !uniform);
+            return;
+        }
+        let operands = || inst.args.iter().all(|&arg| self.uniform(arg));
+        let uniform = match inst.op.row().uniform {
+            Uniform::Always => true,
+            Uniform::Never => false,
+            Uniform::IfOperands | Uniform::ByInput => operands(),
+            Uniform::IfFirst => self.uniform(inst.args[0]),
+            Uniform::IfWhole => inst.imm == 32 || operands() && inst.op.is_idempotent(),
+            Uniform::ByMemory => {
+                let thread = self.function.ty(inst.args[0]).space() == Some(Space::Thread);
+                operands() && !thread
+            }
+            Uniform::ByVariable => {
+                if state.has(variable) && self.result.variables[variable] {
+                    self.result.variables[variable] = false;
+                    self.changed = true;
+                }
+                self.result.variables[variable]
+            }
+        };
+        if !uniform {
+            self.vary(value);
+        }
+    }
+
+    fn branch(
+        &mut self,
+        condition: Value,
+        then: &Block,
+        otherwise: &Block,
+        state: Set,
+    ) -> Option<Set> {
+        let parts = !self.uniform(condition);
+        let part = |walk: &mut Self, by: i32| {
+            if parts && let Some(inside) = walk.loops.last_mut() {
+                inside.parted = inside.parted.wrapping_add_signed(by);
+            }
+        };
+        part(self, 1);
+        let after_then = self.block(then, Some(state.clone()));
+        let after_else = self.block(otherwise, Some(state));
+        part(self, -1);
+        let both = after_then.is_some() && after_else.is_some();
+        let mut after = join(after_then, after_else)?;
+        if parts && both {
+            assigned(self.function, then, &mut after);
+            assigned(self.function, otherwise, &mut after);
+        }
+        Some(after)
+    }
+
+    fn repeat(&mut self, body: &Block, next: &Block, state: Set) -> Option<Set> {
+        let number = self.begun;
+        self.begun += 1;
+        self.loops.push(LoopState { number, parted: 0, broken: None, continued: None });
+        let start = join(Some(state), self.again[number].clone());
+        let end = self.block(body, start);
+        let inside = self.loops.last_mut().expect("the loop is open");
+        let mut at_next = join(end, inside.continued.take());
+        if self.result.loops[number].continues
+            && let Some(at_next) = &mut at_next
+        {
+            assigned(self.function, body, at_next);
+        }
+        let reached = at_next.is_some();
+        let again = self.block(next, at_next);
+        if reached && let Some(again) = again {
+            let joined = join(self.again[number].clone(), Some(again));
+            if joined != self.again[number] {
+                self.again[number] = joined;
+                self.changed = true;
+            }
+        }
+        let inside = self.loops.pop().expect("the loop is open");
+        let mut after = inside.broken?;
+        if self.result.loops[number].breaks {
+            assigned(self.function, body, &mut after);
+            assigned(self.function, next, &mut after);
+        }
+        Some(after)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::soft::ir::{FunctionBuilder, Type};
+
+    fn lane(b: &mut FunctionBuilder) -> Value {
+        b.input(Input::ThreadPositionInGrid, 0)
+    }
+
+    #[test]
+    fn counters_stay_uniform_where_lanes_leave_at_different_passes() {
+        let mut b = FunctionBuilder::new("f", vec![], Type::Void);
+        let (i, seen) = (b.variable("i", Type::U32), b.variable("seen", Type::U32));
+        let (zero, one) = (b.u32(0), b.u32(1));
+        b.set(i, zero);
+        b.begin_loop();
+        let inside = b.get(i);
+        let x = lane(&mut b);
+        let leaves = b.lt(x, inside);
+        b.break_if(leaves);
+        b.begin_next();
+        let now = b.get(i);
+        let more = b.add(now, one);
+        b.set(i, more);
+        b.end_loop();
+        b.set(seen, zero);
+        let mut f = b.finish();
+        let result = analyse(&f);
+        assert_eq!(result.loops, [Divergence { breaks: true, continues: false }]);
+        assert!(result.values[inside.index()] && result.values[now.index()]);
+        assert!(result.variables[i.index()]);
+
+        // Read after the loop, it differs.
+        let Some(Stmt::Do(set)) = f.body.last().cloned() else { panic!() };
+        let get = Value(f.insts.len() as u32);
+        f.insts.push(*f.inst(inside));
+        f.insts[set.index()].args[0] = get;
+        f.body.insert(f.body.len() - 1, Stmt::Do(get));
+        let result = analyse(&f);
+        assert!(!result.variables[i.index()] && !result.variables[seen.index()]);
+    }
+
+    #[test]
+    fn assignments_in_a_branch_differ_after_it() {
+        let mut b = FunctionBuilder::new("f", vec![], Type::Void);
+        let v = b.variable("v", Type::U32);
+        let (zero, one) = (b.u32(0), b.u32(1));
+        b.set(v, zero);
+        let x = lane(&mut b);
+        let some = b.lt(x, one);
+        b.begin_if(some);
+        b.set(v, one);
+        let inside = b.get(v);
+        b.end_if();
+        let mut without = b;
+        let after = without.get(v);
+        let f = without.finish();
+        let result = analyse(&f);
+        assert!(!result.values[after.index()]);
+        // One copy is not enough, so it is varying inside, too.
+        assert!(!result.values[inside.index()] && !result.variables[v.index()]);
+    }
+
+    #[test]
+    fn lanes_that_left_do_not_count() {
+        let mut b = FunctionBuilder::new("f", vec![], Type::Void);
+        let v = b.variable("v", Type::U32);
+        let one = b.u32(1);
+        let x = lane(&mut b);
+        let some = b.lt(x, one);
+        b.begin_if(some);
+        b.return_(None);
+        b.end_if();
+        b.set(v, one);
+        let after = b.get(v);
+        let result = analyse(&b.finish());
+        assert!(result.values[after.index()] && result.variables[v.index()]);
+    }
+
+    #[test]
+    fn carried_into_the_next_pass_under_a_branch_it_differs() {
+        let mut b = FunctionBuilder::new("f", vec![], Type::Void);
+        let (v, w) = (b.variable("v", Type::U32), b.variable("w", Type::U32));
+        let (zero, one) = (b.u32(0), b.u32(1));
+        b.set(v, zero);
+        b.begin_loop();
+        let k = b.get(w);
+        let x = lane(&mut b);
+        let some = b.lt(x, k);
+        b.begin_if(some);
+        let read = b.get(v);
+        b.set(v, one);
+        b.end_if();
+        let done = b.lt(one, k);
+        b.break_if(done);
+        b.end_loop();
+        let result = analyse(&b.finish());
+        assert!(!result.values[read.index()]);
+        assert_eq!(result.loops, [Divergence::default()]);
+    }
+}

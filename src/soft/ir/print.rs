@@ -1,0 +1,175 @@
+//! Prints modules, for people and for snapshot tests.
+
+use std::fmt::{Display, Formatter, Result, Write};
+
+use super::{
+    AllocationId, AllocationKind, Block, Function, Imm, Input, Inst, LocalId, Module, Op, Scalar,
+    Stmt, Type, Value, VarId,
+};
+
+impl Display for Module {
+    fn fmt(&self, out: &mut Formatter<'_>) -> Result {
+        writeln!(out, "kernel {}", self.name)?;
+        for (number, allocation) in self.allocations.iter().enumerate() {
+            write!(out, "  {}{number} {}: ", '@', allocation.name)?;
+            match &allocation.kind {
+                AllocationKind::Buffer { index, writable, space } => {
+                    let access = if *writable { "" } else { " const" };
+                    writeln!(out, "{space}{access} buffer({index})")?;
+                }
+                AllocationKind::Table(bytes) => writeln!(out, "table of {} bytes", bytes.len())?,
+                AllocationKind::Threadgroup(bytes) => {
+                    writeln!(out, "threadgroup memory of {bytes} bytes")?;
+                }
+                AllocationKind::ThreadgroupArgument { index } => {
+                    writeln!(out, "threadgroup({index})")?;
+                }
+            }
+        }
+        for (number, function) in self.functions.iter().enumerate() {
+            let entry = if number == self.entry.index() { " entry" } else { "" };
+            write!(out, "f{number}{entry} {function}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Display for Function {
+    fn fmt(&self, out: &mut Formatter<'_>) -> Result {
+        write!(out, "{}(", self.name)?;
+        for (number, ty) in self.params.iter().enumerate() {
+            write!(out, "{}{ty}", if number == 0 { "" } else { ", " })?;
+        }
+        writeln!(out, ") -> {} {{", self.result)?;
+        for (number, variable) in self.variables.iter().enumerate() {
+            writeln!(out, "  var ${number} {}: {}", variable.name, variable.ty)?;
+        }
+        for (number, local) in self.locals.iter().enumerate() {
+            writeln!(out, "  local{number} {}: {} bytes", local.name, local.bytes)?;
+        }
+        block(self, &self.body, 1, out)?;
+        writeln!(out, "}}")
+    }
+}
+
+fn block(function: &Function, stmts: &Block, depth: usize, out: &mut Formatter<'_>) -> Result {
+    for stmt in stmts {
+        let indent = depth * 2;
+        write!(out, "{:indent$}", "")?;
+        match stmt {
+            Stmt::Do(value) => instruction(function, *value, out)?,
+            Stmt::If(condition, then, otherwise) => {
+                writeln!(out, "if {} {{", Operand(function, *condition))?;
+                block(function, then, depth + 1, out)?;
+                if !otherwise.is_empty() {
+                    writeln!(out, "{:indent$}}} else {{", "")?;
+                    block(function, otherwise, depth + 1, out)?;
+                }
+                writeln!(out, "{:indent$}}}", "")?;
+            }
+            Stmt::Loop { body, next } => {
+                writeln!(out, "loop {{")?;
+                block(function, body, depth + 1, out)?;
+                if !next.is_empty() {
+                    writeln!(out, "{:indent$}}} next {{", "")?;
+                    block(function, next, depth + 1, out)?;
+                }
+                writeln!(out, "{:indent$}}}", "")?;
+            }
+            Stmt::Break => writeln!(out, "break")?,
+            Stmt::Continue => writeln!(out, "continue")?,
+            Stmt::Return(None) => writeln!(out, "return")?,
+            Stmt::Return(Some(value)) => writeln!(out, "return {}", Operand(function, *value))?,
+            Stmt::Call { func, args, result, .. } => {
+                if let Some(result) = result {
+                    write!(out, "{result}: {} = ", function.ty(*result))?;
+                }
+                write!(out, "call {func}")?;
+                operands(function, args, out)?;
+                out.write_char('\n')?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn operands(function: &Function, args: &[Value], out: &mut Formatter<'_>) -> Result {
+    for (number, &arg) in args.iter().enumerate() {
+        write!(out, "{}{}", if number == 0 { " " } else { ", " }, Operand(function, arg))?;
+    }
+    Ok(())
+}
+
+fn instruction(function: &Function, value: Value, out: &mut Formatter<'_>) -> Result {
+    let inst = function.inst(value);
+    if inst.ty != Type::Void {
+        write!(out, "{value}: {} = ", inst.ty)?;
+    }
+    out.write_str(inst.op.row().name)?;
+    match inst.op.row().imm {
+        Imm::None | Imm::Bits | Imm::Param | Imm::Allocation | Imm::Local | Imm::Input => {}
+        Imm::Variable => write!(out, " {}", VarId(inst.imm as u32))?,
+        Imm::Component => write!(out, ".{}", component(inst.imm))?,
+        Imm::Pattern => {
+            out.write_char('.')?;
+            for k in 0..inst.ty.width() {
+                out.write_char(component(inst.imm >> (4 * k) & 15))?;
+            }
+        }
+        Imm::Bytes => write!(out, " {:+}", inst.imm as i64)?,
+        Imm::Width if inst.imm == 32 => {}
+        Imm::Width => write!(out, ".{}", inst.imm)?,
+        Imm::Precise => out.write_str(if inst.imm == 0 { "" } else { ".precise" })?,
+        Imm::Barrier => out.write_str(if inst.imm == 0 { ".threadgroup" } else { ".simdgroup" })?,
+    }
+    let told = matches!(inst.op.row().imm, Imm::Variable | Imm::Bytes) && !inst.args.is_empty();
+    out.write_str(if told { "," } else { "" })?;
+    operands(function, &inst.args, out)?;
+    out.write_char('\n')
+}
+
+/// The letter of a component: `xyzw` of the first vector, `abcd` of the second.
+fn component(number: u64) -> char {
+    b"xyzwabcd".get(number as usize).map_or('?', |&letter| letter.into())
+}
+
+/// An operand: its number, or what it is if it is free.
+struct Operand<'a>(&'a Function, Value);
+
+impl Display for Operand<'_> {
+    fn fmt(&self, out: &mut Formatter<'_>) -> Result {
+        let Self(function, value) = *self;
+        let Some(inst) = function.insts.get(value.index()) else {
+            return write!(out, "{value}?");
+        };
+        match inst.op {
+            Op::Const => constant(inst, out),
+            Op::Input => match Input::from_imm(inst.imm) {
+                Some((input, component)) => {
+                    let letter = ['x', 'y', 'z'][component as usize];
+                    write!(out, "{}.{letter}", input.name())
+                }
+                None => write!(out, "input?"),
+            },
+            Op::Param if inst.imm == Function::CALL_RESULT => value.fmt(out),
+            Op::Param => write!(out, "param{}", inst.imm),
+            Op::Allocation => AllocationId(inst.imm as u32).fmt(out),
+            Op::Local => LocalId(inst.imm as u32).fmt(out),
+            _ => value.fmt(out),
+        }
+    }
+}
+
+fn constant(inst: &Inst, out: &mut Formatter<'_>) -> Result {
+    let bits = inst.imm;
+    match inst.ty.scalar() {
+        Some(Scalar::Bool) => write!(out, "{}", bits != 0),
+        Some(scalar) if scalar.is_float() => {
+            write!(out, "{:?}{scalar}", f32::from_bits(bits as u32))
+        }
+        Some(scalar @ Scalar::I64) => write!(out, "{}{scalar}", bits as i64),
+        Some(scalar) if scalar.is_signed() => write!(out, "{}{scalar}", bits as u32 as i32),
+        Some(scalar) => write!(out, "{bits}{scalar}"),
+        None => write!(out, "{bits}?"),
+    }
+}

@@ -1,0 +1,265 @@
+//! The verifier: what holds for every module, whoever built or changed it.
+
+use std::fmt;
+
+use super::{
+    AllocationKind, Block, FuncId, Function, Imm, Input, Module, Op, Scalar, Space, Stmt, Type,
+    Value, result,
+};
+
+/// What is wrong with a module, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Invalid {
+    function: String,
+    what: String,
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}: {}", self.function, self.what)
+    }
+}
+
+impl std::error::Error for Invalid {}
+
+/// Checks a module: types, definitions before uses, every instruction in one place, storage that exists,
+/// `break` and `continue` inside loops, calls that fit, and no recursion.
+pub(crate) fn verify(module: &Module) -> Result<(), Invalid> {
+    let at = |function: &str, what: String| Invalid { function: function.to_owned(), what };
+    match module.functions.get(module.entry.index()) {
+        None => return Err(at(&module.name, "has no entry".into())),
+        Some(entry) if !entry.params.is_empty() || entry.result != Type::Void => {
+            return Err(at(&entry.name, "a kernel takes and gives nothing".into()));
+        }
+        Some(_) => {}
+    }
+    if let Some(name) = recursive(module) {
+        return Err(at(name, "calls itself".into()));
+    }
+    for function in &module.functions {
+        let mut check =
+            Check { module, function, place: vec![Place::Nowhere; function.insts.len()] };
+        check.free().map_err(|what| at(&function.name, what))?;
+        check
+            .block(&function.body, Inside { body: false, next: false })
+            .map_err(|what| at(&function.name, what))?;
+    }
+    Ok(())
+}
+
+/// The name of a function that reaches itself.
+pub(crate) fn recursive(module: &Module) -> Option<&str> {
+    /// Marks: not seen, on the path from the root, done.
+    fn visit(module: &Module, id: FuncId, marks: &mut [u8]) -> Option<FuncId> {
+        match marks.get(id.index()) {
+            Some(0) => {}
+            Some(1) => return Some(id),
+            _ => return None,
+        }
+        marks[id.index()] = 1;
+        let mut callees = Vec::new();
+        calls(&module.function(id).body, &mut callees);
+        let found = callees.into_iter().find_map(|callee| visit(module, callee, marks));
+        marks[id.index()] = 2;
+        found
+    }
+    let mut marks = vec![0; module.functions.len()];
+    (0..module.functions.len() as u32)
+        .find_map(|id| visit(module, FuncId(id), &mut marks))
+        .map(|id| module.function(id).name.as_str())
+}
+
+/// The functions that a block calls.
+fn calls(block: &Block, found: &mut Vec<FuncId>) {
+    for stmt in block {
+        match stmt {
+            Stmt::Call { func, .. } => found.push(*func),
+            Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b } => {
+                calls(a, found);
+                calls(b, found);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Where an instruction stands, from the point that is being checked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Not yet seen.
+    Nowhere,
+    /// Free, or before this point in a block around it.
+    Visible,
+    /// In a block that is closed.
+    Hidden,
+}
+
+/// What a block may contain.
+#[derive(Clone, Copy)]
+struct Inside {
+    /// A loop's body: `break` and `continue`.
+    body: bool,
+    /// What ends a loop's pass: `break` only.
+    next: bool,
+}
+
+struct Check<'a> {
+    module: &'a Module,
+    function: &'a Function,
+    place: Vec<Place>,
+}
+
+type Checked = Result<(), String>;
+
+impl Check<'_> {
+    /// The free instructions, wherever they are used.
+    fn free(&mut self) -> Checked {
+        for (index, inst) in self.function.insts.iter().enumerate() {
+            if inst.op.is_free() && inst.imm != Function::CALL_RESULT
+                || inst.op.is_free() && inst.op != Op::Param
+            {
+                self.place[index] = Place::Visible;
+                self.typed(Value(index as u32))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn used(&self, value: Value) -> Result<Type, String> {
+        match self.place.get(value.index()) {
+            Some(Place::Visible) => Ok(self.function.ty(value)),
+            Some(Place::Nowhere) => Err(format!("{value} is used before it is defined")),
+            Some(Place::Hidden) => Err(format!("{value} is used outside its block")),
+            None => Err(format!("{value} does not exist")),
+        }
+    }
+
+    fn define(&mut self, value: Value, defined: &mut Vec<Value>) -> Checked {
+        match self.place.get_mut(value.index()) {
+            Some(place @ Place::Nowhere) => *place = Place::Visible,
+            Some(_) => return Err(format!("{value} stands in two places")),
+            None => return Err(format!("{value} does not exist")),
+        }
+        defined.push(value);
+        Ok(())
+    }
+
+    /// The types and the immediate of one instruction.
+    fn typed(&self, value: Value) -> Checked {
+        let inst = self.function.inst(value);
+        let name = inst.op.row().name;
+        let operands =
+            inst.args.iter().map(|&arg| self.used(arg)).collect::<Result<Vec<_>, _>>()?;
+        match result(inst.op, inst.ty, &operands, inst.imm) {
+            Ok(ty) if ty == inst.ty => {}
+            Ok(ty) => return Err(format!("{value}: {name} gives {ty}, not {}", inst.ty)),
+            Err(misfit) => return Err(format!("{value}: {name}{operands:?}: {misfit:?}")),
+        }
+        let (imm, count) = (inst.imm, |len: usize| inst.imm < len as u64);
+        let fits = match inst.op.row().imm {
+            Imm::None => imm == 0,
+            Imm::Bits => inst.ty.scalar().is_some_and(|scalar| is_widened(scalar, imm)),
+            Imm::Input => Input::from_imm(imm).is_some(),
+            Imm::Param => self.function.params.get(imm as usize) == Some(&inst.ty),
+            Imm::Allocation => {
+                let kind = self.module.allocations.get(imm as usize).map(|a| &a.kind);
+                kind.map(AllocationKind::space) == inst.ty.space()
+            }
+            Imm::Local => {
+                count(self.function.locals.len()) && inst.ty.space() == Some(Space::Thread)
+            }
+            Imm::Variable => self.function.variables.get(imm as usize).is_some_and(|variable| {
+                variable.ty == if inst.op == Op::Set { operands[0] } else { inst.ty }
+            }),
+            Imm::Component | Imm::Pattern | Imm::Bytes => true,
+            Imm::Width => imm == 32 || imm == 4,
+            Imm::Precise | Imm::Barrier => imm <= 1,
+        };
+        if fits { Ok(()) } else { Err(format!("{value}: {name} has the immediate {imm:#x}")) }
+    }
+
+    fn block(&mut self, block: &Block, inside: Inside) -> Checked {
+        let mut defined = Vec::new();
+        for stmt in block {
+            self.stmt(stmt, inside, &mut defined)?;
+        }
+        for value in defined {
+            self.place[value.index()] = Place::Hidden;
+        }
+        Ok(())
+    }
+
+    fn stmt(&mut self, stmt: &Stmt, inside: Inside, defined: &mut Vec<Value>) -> Checked {
+        match stmt {
+            Stmt::Do(value) => {
+                let inst = self.function.insts.get(value.index());
+                if inst.is_some_and(|inst| inst.op.is_free()) {
+                    return Err(format!("{value} is free and stands in a block"));
+                }
+                if inst.is_some() {
+                    self.typed(*value)?;
+                }
+                self.define(*value, defined)
+            }
+            Stmt::If(condition, then, otherwise) => {
+                if self.used(*condition)? != Type::BOOL {
+                    return Err(format!("{condition} is no condition"));
+                }
+                self.block(then, inside)?;
+                self.block(otherwise, inside)
+            }
+            Stmt::Loop { body, next } => {
+                // What the body defines, `next` may not use: a `continue` may have gone past it.
+                self.block(body, Inside { body: true, next: false })?;
+                self.block(next, Inside { body: false, next: true })
+            }
+            Stmt::Break if inside.body || inside.next => Ok(()),
+            Stmt::Break => Err("break outside a loop".into()),
+            Stmt::Continue if inside.body => Ok(()),
+            Stmt::Continue => Err("continue outside a loop's body".into()),
+            Stmt::Return(value) => {
+                let ty = value.map_or(Ok(Type::Void), |value| self.used(value))?;
+                if ty == self.function.result { Ok(()) } else { Err(format!("returns {ty}")) }
+            }
+            Stmt::Call { func, args, result, .. } => {
+                let Some(callee) = self.module.functions.get(func.index()) else {
+                    return Err(format!("{func} does not exist"));
+                };
+                let types =
+                    args.iter().map(|&arg| self.used(arg)).collect::<Result<Vec<_>, _>>()?;
+                if types != callee.params {
+                    return Err(format!("call of {} with {types:?}", callee.name));
+                }
+                let Some(result) = *result else {
+                    return if callee.result == Type::Void {
+                        Ok(())
+                    } else {
+                        Err(format!("the result of {} is lost", callee.name))
+                    };
+                };
+                self.define(result, defined)?;
+                let inst = self.function.inst(result);
+                let stands_for_call = inst.op == Op::Param && inst.imm == Function::CALL_RESULT;
+                if stands_for_call && inst.ty == callee.result && inst.ty != Type::Void {
+                    Ok(())
+                } else {
+                    Err(format!("{result} is no result of {}", callee.name))
+                }
+            }
+        }
+    }
+}
+
+/// Whether `bits` are a value of the type in widened form.
+fn is_widened(scalar: Scalar, bits: u64) -> bool {
+    let narrow = bits as u32;
+    match scalar {
+        Scalar::I64 | Scalar::U64 => true,
+        Scalar::Bool => bits <= 1,
+        Scalar::U8 => bits <= 0xff,
+        Scalar::U16 => bits <= 0xffff,
+        Scalar::I8 => bits >> 32 == 0 && narrow as i32 == i32::from(narrow as i8),
+        Scalar::I16 => bits >> 32 == 0 && narrow as i32 == i32::from(narrow as i16),
+        _ => bits >> 32 == 0,
+    }
+}

@@ -1,0 +1,286 @@
+//! MTLBlitCommandEncoder: copies and fills, checked when they are encoded.
+
+use super::buffer::Buffer;
+use super::command_buffer::CommandBuffer;
+use super::commands::{Command, PixelCopy, Pixels, Recording, Rows};
+use super::encoder::{Encoder, HasEncoder, encoder_class};
+use super::foundation::{NSObject, Object, Strong};
+use super::texture::{Image, Texture};
+use crate::abi::{Id, MTLOrigin, MTLSize, NSRange};
+
+/// A blit encoder.
+pub(super) struct BlitEncoder(Encoder);
+
+encoder_class! {
+    /// A blit encoder.
+    class SoftMTLBlitCommandEncoder(BlitEncoder): MTLBlitCommandEncoder;
+    [copyFromBuffer:sourceOffset:toBuffer:destinationOffset:size:] = BlitEncoder::copy_buffer;
+    [fillBuffer:range:value:] = BlitEncoder::fill;
+    [copyFromBuffer:sourceOffset:sourceBytesPerRow:sourceBytesPerImage:sourceSize:toTexture:destinationSlice:destinationLevel:destinationOrigin:] =
+        BlitEncoder::copy_to_texture;
+    [copyFromTexture:sourceSlice:sourceLevel:sourceOrigin:sourceSize:toBuffer:destinationOffset:destinationBytesPerRow:destinationBytesPerImage:] =
+        BlitEncoder::copy_from_texture;
+    [copyFromTexture:sourceSlice:sourceLevel:sourceOrigin:sourceSize:toTexture:destinationSlice:destinationLevel:destinationOrigin:] =
+        BlitEncoder::copy_region;
+    [copyFromTexture:toTexture:] = BlitEncoder::copy_texture;
+    [copyFromTexture:sourceSlice:sourceLevel:toTexture:destinationSlice:destinationLevel:sliceCount:levelCount:] =
+        BlitEncoder::copy_slices;
+    [generateMipmapsForTexture:] = BlitEncoder::generate_mipmaps;
+    [synchronizeResource:] = |_: &BlitEncoder, _: Id| ();
+    [synchronizeTexture:slice:level:] = |_: &BlitEncoder, _: Id, _: usize, _: usize| ();
+    [optimizeContentsForGPUAccess:] = |_: &BlitEncoder, _: Id| ();
+    [optimizeContentsForGPUAccess:slice:level:] = |_: &BlitEncoder, _: Id, _: usize, _: usize| ();
+    [optimizeContentsForCPUAccess:] = |_: &BlitEncoder, _: Id| ();
+    [optimizeContentsForCPUAccess:slice:level:] = |_: &BlitEncoder, _: Id, _: usize, _: usize| ();
+}
+
+impl HasEncoder for BlitEncoder {
+    fn encoder(&self) -> &Encoder {
+        &self.0
+    }
+}
+
+/// An object that a message may have passed as nil.
+type Passed<'a, P> = Option<&'a Object<P>>;
+
+fn given<'a, P>(object: Passed<'a, P>, what: &str) -> Result<&'a Object<P>, String> {
+    object.ok_or_else(|| format!("nil was passed for the {what}"))
+}
+
+fn inside(buffer: &Buffer, offset: usize, length: usize, what: &str) -> Result<(), String> {
+    let all = buffer.memory.length();
+    match buffer.memory.range(offset, length) {
+        Some(_) => Ok(()),
+        None => Err(format!("{what}: {length} bytes at offset {offset} of a buffer of {all} bytes")),
+    }
+}
+
+/// What a place in a texture is called with: slice, level, origin.
+type Corner = (usize, usize, MTLOrigin);
+
+fn pixels(
+    recording: &mut Recording,
+    texture: &Object<Texture>,
+    (slice, level, origin): Corner,
+    size: MTLSize,
+    what: &str,
+) -> Result<Pixels, String> {
+    texture.image.check(level, slice, origin, size).map_err(|why| format!("{what}: {why}"))?;
+    Ok(Pixels { texture: recording.texture(texture), slice, level, origin })
+}
+
+/// Rows of a buffer that hold a region. Zero bytes a row or an image are for regions of one.
+fn rows(
+    recording: &mut Recording,
+    buffer: &Object<Buffer>,
+    (offset, bytes_per_row, bytes_per_image): (usize, usize, usize),
+    image: &Image,
+    size: MTLSize,
+    what: &str,
+) -> Result<Rows, String> {
+    let length = image
+        .format()
+        .bytes_of(size, bytes_per_row, bytes_per_image)
+        .map_err(|why| format!("{what}: {why}"))?;
+    inside(buffer, offset, length, what)?;
+    Ok(Rows { buffer: recording.buffer(buffer), offset, bytes_per_row, bytes_per_image })
+}
+
+fn same_format(from: &Image, to: &Image) -> Result<(), String> {
+    match from.format().bytes == to.format().bytes {
+        true => Ok(()),
+        false => Err(format!(
+            "pixels of format {} do not fit into format {}",
+            from.format().name,
+            to.format().name
+        )),
+    }
+}
+
+impl Recording {
+    fn copy_pixels(&mut self, copy: PixelCopy) {
+        self.commands.push(Command::CopyPixels(self.pixels.len() as u32));
+        self.pixels.push(copy);
+    }
+}
+
+impl BlitEncoder {
+    pub(super) fn open(commands: &Object<CommandBuffer>) -> Option<Strong<Self>> {
+        let encoder = Encoder::open(commands, "blitCommandEncoder", "MTLBlitCommandEncoder")?;
+        Some(Strong::new(Self(encoder)))
+    }
+
+    fn copy_buffer(
+        &self,
+        from: Passed<'_, Buffer>,
+        from_offset: usize,
+        to: Passed<'_, Buffer>,
+        to_offset: usize,
+        length: usize,
+    ) {
+        let selector = "copyFromBuffer:sourceOffset:toBuffer:destinationOffset:size:";
+        self.0.record(selector, |recording| {
+            let (from, to) = (given(from, "source buffer")?, given(to, "destination buffer")?);
+            inside(from, from_offset, length, "source")?;
+            inside(to, to_offset, length, "destination")?;
+            let (from, to) = (recording.buffer(from), recording.buffer(to));
+            let copy = Command::CopyBuffer { from, from_offset, to, to_offset, length };
+            recording.commands.push(copy);
+            Ok(())
+        });
+    }
+
+    fn fill(&self, buffer: Passed<'_, Buffer>, range: NSRange, value: u8) {
+        self.0.record("fillBuffer:range:value:", |recording| {
+            let buffer = given(buffer, "buffer")?;
+            inside(buffer, range.location, range.length, "range")?;
+            let buffer = recording.buffer(buffer);
+            let NSRange { location: start, length } = range;
+            recording.commands.push(Command::FillBuffer { buffer, start, length, value });
+            Ok(())
+        });
+    }
+
+    #[allow(clippy::too_many_arguments)] // The message has as many.
+    fn copy_to_texture(
+        &self,
+        from: Passed<'_, Buffer>,
+        offset: usize,
+        bytes_per_row: usize,
+        bytes_per_image: usize,
+        size: MTLSize,
+        to: Passed<'_, Texture>,
+        slice: usize,
+        level: usize,
+        origin: MTLOrigin,
+    ) {
+        self.0.record("copyFromBuffer:…toTexture:…", |recording| {
+            let (from, to) = (given(from, "source buffer")?, given(to, "destination texture")?);
+            let layout = (offset, bytes_per_row, bytes_per_image);
+            let from = rows(recording, from, layout, &to.image, size, "source")?;
+            let to = pixels(recording, to, (slice, level, origin), size, "destination")?;
+            recording.copy_pixels(PixelCopy::ToTexture { from, to, size });
+            Ok(())
+        });
+    }
+
+    #[allow(clippy::too_many_arguments)] // The message has as many.
+    fn copy_from_texture(
+        &self,
+        from: Passed<'_, Texture>,
+        slice: usize,
+        level: usize,
+        origin: MTLOrigin,
+        size: MTLSize,
+        to: Passed<'_, Buffer>,
+        offset: usize,
+        bytes_per_row: usize,
+        bytes_per_image: usize,
+    ) {
+        self.0.record("copyFromTexture:…toBuffer:…", |recording| {
+            let (from, to) = (given(from, "source texture")?, given(to, "destination buffer")?);
+            let layout = (offset, bytes_per_row, bytes_per_image);
+            let to = rows(recording, to, layout, &from.image, size, "destination")?;
+            let from = pixels(recording, from, (slice, level, origin), size, "source")?;
+            recording.copy_pixels(PixelCopy::FromTexture { from, to, size });
+            Ok(())
+        });
+    }
+
+    #[allow(clippy::too_many_arguments)] // The message has as many.
+    fn copy_region(
+        &self,
+        from: Passed<'_, Texture>,
+        from_slice: usize,
+        from_level: usize,
+        from_origin: MTLOrigin,
+        size: MTLSize,
+        to: Passed<'_, Texture>,
+        to_slice: usize,
+        to_level: usize,
+        to_origin: MTLOrigin,
+    ) {
+        self.0.record("copyFromTexture:…toTexture:…", |recording| {
+            let (from, to) = (given(from, "source texture")?, given(to, "destination texture")?);
+            same_format(&from.image, &to.image)?;
+            let corner = (from_slice, from_level, from_origin);
+            let from = pixels(recording, from, corner, size, "source")?;
+            let corner = (to_slice, to_level, to_origin);
+            let to = pixels(recording, to, corner, size, "destination")?;
+            recording.copy_pixels(PixelCopy::Between { from, to, size });
+            Ok(())
+        });
+    }
+
+    fn copy_texture(&self, from: Passed<'_, Texture>, to: Passed<'_, Texture>) {
+        self.0.record("copyFromTexture:toTexture:", |recording| {
+            let (from, to) = (given(from, "source texture")?, given(to, "destination texture")?);
+            let (slices, levels) = (from.image.slices(), from.image.levels());
+            copy_slices(recording, from, (0, 0), to, (0, 0), slices, levels)
+        });
+    }
+
+    #[allow(clippy::too_many_arguments)] // The message has as many.
+    fn copy_slices(
+        &self,
+        from: Passed<'_, Texture>,
+        from_slice: usize,
+        from_level: usize,
+        to: Passed<'_, Texture>,
+        to_slice: usize,
+        to_level: usize,
+        slices: usize,
+        levels: usize,
+    ) {
+        self.0.record("copyFromTexture:…sliceCount:levelCount:", |recording| {
+            let (from, to) = (given(from, "source texture")?, given(to, "destination texture")?);
+            let (first, second) = ((from_slice, from_level), (to_slice, to_level));
+            copy_slices(recording, from, first, to, second, slices, levels)
+        });
+    }
+
+    fn generate_mipmaps(&self, texture: Passed<'_, Texture>) {
+        self.0.record("generateMipmapsForTexture:", |recording| {
+            let texture = given(texture, "texture")?;
+            if !texture.image.format().can_be_filtered() {
+                let name = texture.image.format().name;
+                return Err(format!("pixels of format {name} cannot be averaged"));
+            }
+            let texture = recording.texture(texture);
+            recording.commands.push(Command::GenerateMipmaps(texture));
+            Ok(())
+        });
+    }
+}
+
+/// Whole slices and levels. Beginnings are a slice and a level.
+fn copy_slices(
+    recording: &mut Recording,
+    from: &Object<Texture>,
+    from_first: (usize, usize),
+    to: &Object<Texture>,
+    to_first: (usize, usize),
+    slices: usize,
+    levels: usize,
+) -> Result<(), String> {
+    same_format(&from.image, &to.image)?;
+    let fits = |image: &Image, first: (usize, usize)| {
+        first.0.checked_add(slices).is_some_and(|end| end <= image.slices())
+            && first.1.checked_add(levels).is_some_and(|end| end <= image.levels())
+    };
+    if !fits(&from.image, from_first) || !fits(&to.image, to_first) {
+        return Err(format!("{slices} slices and {levels} levels are not there in both textures"));
+    }
+    let origin = MTLOrigin::default();
+    for level in 0..levels {
+        let size = from.image.size(from_first.1 + level);
+        for slice in 0..slices {
+            let corner = (from_first.0 + slice, from_first.1 + level, origin);
+            let source = pixels(recording, from, corner, size, "source")?;
+            let corner = (to_first.0 + slice, to_first.1 + level, origin);
+            let target = pixels(recording, to, corner, size, "destination")?;
+            recording.copy_pixels(PixelCopy::Between { from: source, to: target, size });
+        }
+    }
+    Ok(())
+}

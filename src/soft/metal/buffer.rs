@@ -1,0 +1,115 @@
+//! MTLBuffer: memory that kernels, blits and, unless it is private, the CPU read and write.
+
+use super::descriptors::TextureDescriptor;
+use super::foundation::{HeldBlock, NSObject, Object, Strong, This};
+use super::heap::Region;
+use super::memory::Memory;
+use super::resource::{HasResource, Options, Resource, resource_class};
+use super::texture::Texture;
+use crate::abi::{Id, NSRange};
+use std::ffi::c_void;
+use std::sync::Arc;
+
+/// A buffer.
+pub(super) struct Buffer {
+    pub(super) memory: Arc<Memory>,
+    resource: Resource,
+}
+
+resource_class! {
+    /// A buffer.
+    class SoftMTLBuffer(Buffer): MTLBuffer;
+    [length] = |buffer: &Buffer| buffer.memory.length();
+    [contents] = Buffer::contents;
+    [gpuAddress] = |buffer: &Buffer| buffer.memory.address();
+    [didModifyRange:] = |_: &Buffer, _: NSRange| ();
+    [addDebugMarker:range:] = |_: &Buffer, _: Id, _: NSRange| ();
+    [removeAllDebugMarkers] = |_: &Buffer| ();
+    [newTextureWithDescriptor:offset:bytesPerRow:] = texture;
+    [remoteStorageBuffer] = |_: &Buffer| Id::NIL;
+    [sparseBufferTier] = |_: &Buffer| 0isize;
+}
+
+impl HasResource for Buffer {
+    fn resource(&self) -> &Resource {
+        &self.resource
+    }
+
+    fn allocated_size(&self) -> usize {
+        self.memory.length().next_multiple_of(super::memory::PAGE)
+    }
+}
+
+/// The longest buffer: half of the machine's memory, as Apple's devices have it.
+pub(super) fn longest() -> usize {
+    super::memory::physical() / 2
+}
+
+impl Buffer {
+    fn object(memory: Arc<Memory>, options: Options, heap: Option<Region>) -> Strong<Self> {
+        Strong::new(Self { memory, resource: Resource::new(options, heap) })
+    }
+
+    /// A zeroed buffer; none of a length or with options that cannot be.
+    pub(super) fn new(length: usize, options: usize) -> Option<Strong<Self>> {
+        let options = Options(options);
+        let possible = options.are_known() && length <= longest();
+        let memory = possible.then(|| Memory::pages(length))??;
+        Some(Self::object(memory, options, None))
+    }
+
+    /// A buffer with a copy of these bytes.
+    pub(super) fn copied(
+        bytes: *const c_void,
+        length: usize,
+        options: usize,
+    ) -> Option<Strong<Self>> {
+        if bytes.is_null() {
+            return None;
+        }
+        let buffer = Self::new(length, options)?;
+        // SAFETY: the caller passed that many bytes, and the new buffer has as many.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.cast(), buffer.memory.base(), length) };
+        Some(buffer)
+    }
+
+    /// A buffer around the program's own memory. It cannot be private: it is the CPU's.
+    pub(super) fn lent(
+        bytes: *mut c_void,
+        length: usize,
+        options: usize,
+        deallocator: Option<HeldBlock>,
+    ) -> Option<Strong<Self>> {
+        let options = Options(options);
+        let possible = options.are_known() && !options.is_private() && length <= longest();
+        let memory = possible.then(|| Memory::lent(bytes, length, deallocator))??;
+        Some(Self::object(memory, options, None))
+    }
+
+    /// A buffer in a heap.
+    pub(super) fn in_heap(memory: Arc<Memory>, options: Options, region: Region) -> Strong<Self> {
+        Self::object(memory, options, Some(region))
+    }
+
+    fn contents(&self) -> *mut c_void {
+        match self.resource.options.is_private() {
+            true => std::ptr::null_mut(),
+            false => self.memory.base().cast(),
+        }
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        self.memory.release();
+    }
+}
+
+fn texture(
+    this: This<'_, Buffer>,
+    descriptor: Option<&Object<TextureDescriptor>>,
+    offset: usize,
+    bytes_per_row: usize,
+) -> Option<Strong<Texture>> {
+    Texture::in_buffer(this.retain(), descriptor?, offset, bytes_per_row)
+}

@@ -1,0 +1,259 @@
+//! What encoders record: plain data, in vectors that are used again by later command buffers.
+//!
+//! A command names objects by their place in [`Recording::kept`], which is what keeps them alive, and
+//! a dispatch has a snapshot of just the arguments that its kernel takes, in the kernel's order.
+
+use super::buffer::Buffer;
+use super::event::Signal;
+use super::foundation::{Object, Strong};
+use super::memory::Memory;
+use super::pipeline::ComputePipelineState;
+use super::sampler::Sampler;
+use super::texture::{Image, Texture};
+use crate::abi::{MTLOrigin, MTLSize};
+use std::sync::Arc;
+
+/// An object of a recording, or as much of it as an unretained reference needs to be safe.
+#[derive(Clone)]
+pub(super) enum Kept {
+    Buffer(Strong<Buffer>),
+    /// A buffer that the command buffer does not retain.
+    Memory(Arc<Memory>),
+    Texture(Strong<Texture>),
+    /// A texture that the command buffer does not retain.
+    Image(Arc<Image>),
+    Pipeline(Strong<ComputePipelineState>),
+    Sampler(Strong<Sampler>),
+    Event(Arc<Signal>),
+}
+
+/// The place of an object in [`Recording::kept`].
+pub(super) type Place = u32;
+
+/// One argument of a dispatch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Slot {
+    /// Nothing is bound.
+    #[default]
+    Empty,
+    /// A buffer from an offset on.
+    Buffer { place: Place, offset: usize },
+    /// Bytes in [`Recording::bytes`].
+    Bytes { length: u32, start: usize },
+    /// So many bytes of threadgroup memory.
+    Threadgroup { length: usize },
+    /// A texture.
+    Texture { place: Place },
+    /// A sampler.
+    Sampler { place: Place },
+}
+
+/// How many threads a dispatch runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Grid {
+    /// So many.
+    Threads([u32; 3]),
+    /// So many threadgroups, as three words at this offset of a buffer say.
+    Indirect { place: Place, offset: usize },
+}
+
+/// One command.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Command {
+    /// A kernel with its arguments, which begin at `slots`.
+    Dispatch { pipeline: Place, slots: u32, grid: Grid, group: [u32; 3] },
+    /// Dispatches from here to the next `Serial` may run in any order, but for barriers.
+    Concurrent,
+    /// Dispatches run in order again.
+    Serial,
+    /// What comes before is done before what comes after.
+    Barrier,
+    /// Copies bytes from buffer to buffer.
+    CopyBuffer { from: Place, from_offset: usize, to: Place, to_offset: usize, length: usize },
+    /// Fills a range of a buffer.
+    FillBuffer { buffer: Place, start: usize, length: usize, value: u8 },
+    /// Copies pixels, as this entry of [`Recording::pixels`] says.
+    CopyPixels(u32),
+    /// Makes the smaller mip levels of a texture from the larger.
+    GenerateMipmaps(Place),
+    /// Raises an event to a value.
+    Signal { event: Place, value: u64 },
+    /// Goes on when an event has reached a value.
+    Wait { event: Place, value: u64 },
+}
+
+/// Pixels in a texture: a slice, a level and where they begin.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Pixels {
+    pub(super) texture: Place,
+    pub(super) slice: usize,
+    pub(super) level: usize,
+    pub(super) origin: MTLOrigin,
+}
+
+/// Pixels in a buffer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Rows {
+    pub(super) buffer: Place,
+    pub(super) offset: usize,
+    pub(super) bytes_per_row: usize,
+    pub(super) bytes_per_image: usize,
+}
+
+/// A copy with a texture on one side at least.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum PixelCopy {
+    ToTexture { from: Rows, to: Pixels, size: MTLSize },
+    FromTexture { from: Pixels, to: Rows, size: MTLSize },
+    Between { from: Pixels, to: Pixels, size: MTLSize },
+}
+
+/// How many objects are recognised when they are bound again.
+const RECENT: usize = 64;
+
+/// The commands of a command buffer.
+pub(super) struct Recording {
+    /// Whether objects are retained.
+    pub(super) retaining: bool,
+    pub(super) commands: Vec<Command>,
+    pub(super) slots: Vec<Slot>,
+    pub(super) bytes: Vec<u8>,
+    pub(super) pixels: Vec<PixelCopy>,
+    pub(super) kept: Vec<Kept>,
+    /// Addresses of objects bound lately, and their places: a binding that repeats costs no count.
+    recent: [(*const (), Place); RECENT],
+    /// The argument table of the encoder that is open.
+    pub(super) table: Table,
+}
+
+// SAFETY: the addresses in `recent` are compared only; everything else is.
+unsafe impl Send for Recording {}
+
+/// The argument table of a compute encoder.
+pub(super) struct Table {
+    pub(super) pipeline: Option<Place>,
+    pub(super) buffers: [Slot; BUFFERS],
+    pub(super) textures: [Slot; TEXTURES],
+    pub(super) samplers: [Slot; SAMPLERS],
+    pub(super) threadgroup: [Slot; BUFFERS],
+    /// Whether anything but buffers was bound.
+    pub(super) units: bool,
+}
+
+/// The limits of Apple's GPUs.
+pub(super) const BUFFERS: usize = 31;
+pub(super) const TEXTURES: usize = 128;
+pub(super) const SAMPLERS: usize = 16;
+
+impl Table {
+    const EMPTY: Self = Self {
+        pipeline: None,
+        buffers: [Slot::Empty; BUFFERS],
+        textures: [Slot::Empty; TEXTURES],
+        samplers: [Slot::Empty; SAMPLERS],
+        threadgroup: [Slot::Empty; BUFFERS],
+        units: false,
+    };
+
+    /// Forgets everything, as a new encoder starts.
+    pub(super) fn clear(&mut self) {
+        if self.units {
+            *self = Self::EMPTY;
+        } else {
+            self.pipeline = None;
+            self.buffers = [Slot::Empty; BUFFERS];
+        }
+    }
+}
+
+impl Recording {
+    pub(super) fn new() -> Self {
+        Self {
+            retaining: true,
+            commands: Vec::new(),
+            slots: Vec::new(),
+            bytes: Vec::new(),
+            pixels: Vec::new(),
+            kept: Vec::new(),
+            recent: [(std::ptr::null(), 0); RECENT],
+            table: Table::EMPTY,
+        }
+    }
+
+    /// Forgets everything but the room for it. What was very large is given back.
+    pub(super) fn clear(&mut self) {
+        const ROOM: usize = 1 << 16;
+        self.commands.clear();
+        self.slots.clear();
+        self.bytes.clear();
+        self.pixels.clear();
+        self.kept.clear();
+        self.commands.shrink_to(ROOM);
+        self.slots.shrink_to(ROOM);
+        self.bytes.shrink_to(ROOM);
+        self.pixels.shrink_to(ROOM);
+        self.kept.shrink_to(ROOM);
+        self.recent = [(std::ptr::null(), 0); RECENT];
+    }
+
+    /// The place of what is at `address`, kept now if it was not of late. The address is that of
+    /// something that `keep` keeps alive, so that it cannot be another's while it is remembered.
+    #[inline]
+    fn place(&mut self, address: *const (), keep: impl FnOnce() -> Kept) -> Place {
+        let hash = (address.addr() >> 4) ^ (address.addr() >> 10);
+        let recent = &mut self.recent[hash % RECENT];
+        if recent.0 != address {
+            *recent = (address, self.kept.len() as Place);
+            self.kept.push(keep());
+        }
+        recent.1
+    }
+
+    #[inline]
+    pub(super) fn buffer(&mut self, buffer: &Object<Buffer>) -> Place {
+        let retaining = self.retaining;
+        self.place(Arc::as_ptr(&buffer.memory).cast(), || match retaining {
+            true => Kept::Buffer(buffer.retain()),
+            false => Kept::Memory(Arc::clone(&buffer.memory)),
+        })
+    }
+
+    pub(super) fn texture(&mut self, texture: &Object<Texture>) -> Place {
+        let retaining = self.retaining;
+        self.place(Arc::as_ptr(&texture.image).cast(), || match retaining {
+            true => Kept::Texture(texture.retain()),
+            false => Kept::Image(Arc::clone(&texture.image)),
+        })
+    }
+
+    #[inline]
+    pub(super) fn pipeline(&mut self, pipeline: &Object<ComputePipelineState>) -> Place {
+        self.place(pipeline.id().as_ptr().cast_const().cast(), || Kept::Pipeline(pipeline.retain()))
+    }
+
+    pub(super) fn sampler(&mut self, sampler: &Object<Sampler>) -> Place {
+        self.place(sampler.id().as_ptr().cast_const().cast(), || Kept::Sampler(sampler.retain()))
+    }
+
+    pub(super) fn event(&mut self, event: &Arc<Signal>) -> Place {
+        self.place(Arc::as_ptr(event).cast(), || Kept::Event(Arc::clone(event)))
+    }
+
+    /// Copies bytes into the recording, aligned for every type that a kernel has.
+    #[inline]
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Slot {
+        const ALIGN: usize = 16;
+        let start = self.bytes.len().next_multiple_of(ALIGN);
+        self.bytes.resize(start, 0);
+        self.bytes.extend_from_slice(bytes);
+        Slot::Bytes { length: bytes.len() as u32, start }
+    }
+
+    /// The pipeline at a place, which holds one.
+    pub(super) fn pipeline_at(&self, place: Place) -> Option<&Strong<ComputePipelineState>> {
+        match self.kept.get(place as usize) {
+            Some(Kept::Pipeline(pipeline)) => Some(pipeline),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,437 @@
+//! MTLComputeCommandEncoder: an argument table, and dispatches that take a snapshot of it.
+
+use super::buffer::Buffer;
+use super::command_buffer::CommandBuffer;
+use super::commands::{BUFFERS, Command, Grid, Kept, Recording, SAMPLERS, Slot, TEXTURES};
+use super::device::{GROUP_MEMORY, GROUP_THREADS};
+use super::encoder::{Encoder, HasEncoder, encoder_class};
+use super::foundation::{NSObject, Object, Strong};
+use super::heap::Heap;
+use super::kernel::{Argument, ArgumentKind};
+use super::pipeline::ComputePipelineState;
+use super::sampler::Sampler;
+use super::texture::Texture;
+use crate::abi::{Id, MTLRegion, MTLSize, NSRange};
+use std::ffi::c_void;
+
+/// A compute encoder.
+pub(super) struct ComputeEncoder {
+    encoder: Encoder,
+    dispatch_type: usize,
+}
+
+/// `MTLDispatchTypeConcurrent`.
+const CONCURRENT: usize = 1;
+
+/// The most bytes that `setBytes:length:atIndex:` takes.
+const BYTES: usize = 4096;
+
+encoder_class! {
+    /// A compute encoder.
+    class SoftMTLComputeCommandEncoder(ComputeEncoder): MTLComputeCommandEncoder;
+    [dispatchType] = |encoder: &ComputeEncoder| encoder.dispatch_type;
+    [setComputePipelineState:] = ComputeEncoder::set_pipeline;
+
+    [setBuffer:offset:atIndex:] = ComputeEncoder::set_buffer;
+    [setBufferOffset:atIndex:] = ComputeEncoder::set_buffer_offset;
+    [setBuffers:offsets:withRange:] = ComputeEncoder::set_buffers;
+    [setBytes:length:atIndex:] = ComputeEncoder::set_bytes;
+    [setTexture:atIndex:] = ComputeEncoder::set_texture;
+    [setTextures:withRange:] = ComputeEncoder::set_textures;
+    [setSamplerState:atIndex:] = ComputeEncoder::set_sampler;
+    [setSamplerStates:withRange:] = ComputeEncoder::set_samplers;
+    [setSamplerState:lodMinClamp:lodMaxClamp:atIndex:] =
+        |encoder: &ComputeEncoder, sampler: Option<&Object<Sampler>>, _: f32, _: f32, index: usize| {
+            encoder.set_sampler(sampler, index)
+        };
+    [setThreadgroupMemoryLength:atIndex:] = ComputeEncoder::set_threadgroup_memory;
+    [setImageblockWidth:height:] = |_: &ComputeEncoder, _: usize, _: usize| ();
+    [setStageInRegion:] = |_: &ComputeEncoder, _: MTLRegion| ();
+
+    [dispatchThreads:threadsPerThreadgroup:] = ComputeEncoder::dispatch_threads;
+    [dispatchThreadgroups:threadsPerThreadgroup:] = ComputeEncoder::dispatch_groups;
+    [dispatchThreadgroupsWithIndirectBuffer:indirectBufferOffset:threadsPerThreadgroup:] =
+        ComputeEncoder::dispatch_indirect;
+
+    [memoryBarrierWithScope:] = |encoder: &ComputeEncoder, _: usize| {
+        encoder.barrier("memoryBarrierWithScope:")
+    };
+    [memoryBarrierWithResources:count:] = |encoder: &ComputeEncoder, _: *const Id, _: usize| {
+        encoder.barrier("memoryBarrierWithResources:count:")
+    };
+    [useResource:usage:] = |encoder: &ComputeEncoder, resource: Id, _: usize| {
+        encoder.use_resources("useResource:usage:", &raw const resource, 1)
+    };
+    [useResources:count:usage:] =
+        |encoder: &ComputeEncoder, resources: *const Id, count: usize, _: usize| {
+            encoder.use_resources("useResources:count:usage:", resources, count)
+        };
+    [useHeap:] = |_: &ComputeEncoder, _: Option<&Object<Heap>>| ();
+    [useHeaps:count:] = |_: &ComputeEncoder, _: *const Id, _: usize| ();
+}
+
+impl HasEncoder for ComputeEncoder {
+    fn encoder(&self) -> &Encoder {
+        &self.encoder
+    }
+
+    fn close(&self, recording: &mut Recording) {
+        if self.dispatch_type == CONCURRENT {
+            recording.commands.push(Command::Serial);
+        }
+    }
+}
+
+/// An entry of an argument table, if the index is one.
+fn entry<'a, const N: usize>(
+    table: &'a mut [Slot; N],
+    what: &str,
+    index: usize,
+) -> Result<&'a mut Slot, String> {
+    table.get_mut(index).ok_or_else(|| format!("{what} index {index}: there are {N} places"))
+}
+
+/// The indices of a range, if all of them are below `count`.
+fn indices(range: NSRange, what: &str, count: usize) -> Result<std::ops::Range<usize>, String> {
+    match range.location.checked_add(range.length) {
+        Some(end) if end <= count => Ok(range.location..end),
+        _ => Err(format!(
+            "{what} range {{{}, {}}}: there are {count} places",
+            range.location, range.length
+        )),
+    }
+}
+
+/// The items behind an address that a message passed with a count.
+fn items<'a, T>(address: *const T, count: usize, what: &str) -> Result<&'a [T], String> {
+    match (count, address.is_null()) {
+        (0, _) => Ok(&[]),
+        (_, true) => Err(format!("NULL was passed for the {what}")),
+        // SAFETY: the message passed that many.
+        (_, false) => Ok(unsafe { std::slice::from_raw_parts(address, count) }),
+    }
+}
+
+/// An object out of a list of a message: none for nil.
+fn object<'a, P: super::foundation::SoftClass>(
+    id: Id,
+    what: &str,
+) -> Result<Option<&'a Object<P>>, String> {
+    if id.is_nil() {
+        return Ok(None);
+    }
+    // SAFETY: the message passed objects, which live until it is answered.
+    match unsafe { Object::<P>::from_id(id) } {
+        Some(object) => Ok(Some(object)),
+        None => Err(format!("an object that is no {what} is in the list")),
+    }
+}
+
+fn bind_buffer(
+    recording: &mut Recording,
+    buffer: Option<&Object<Buffer>>,
+    offset: usize,
+    index: usize,
+) -> Result<(), String> {
+    let slot = match buffer {
+        None => Slot::Empty,
+        Some(buffer) => {
+            if offset > buffer.memory.length() {
+                return Err(beyond(offset, buffer.memory.length(), index));
+            }
+            Slot::Buffer { place: recording.buffer(buffer), offset }
+        }
+    };
+    *entry(&mut recording.table.buffers, "buffer", index)? = slot;
+    Ok(())
+}
+
+#[cold]
+fn beyond(offset: usize, length: usize, index: usize) -> String {
+    format!("offset {offset} is beyond the end of the buffer at index {index}, of {length} bytes")
+}
+
+fn bind_texture(
+    recording: &mut Recording,
+    texture: Option<&Object<Texture>>,
+    index: usize,
+) -> Result<(), String> {
+    let slot =
+        texture.map_or(Slot::Empty, |texture| Slot::Texture { place: recording.texture(texture) });
+    *entry(&mut recording.table.textures, "texture", index)? = slot;
+    recording.table.units = true;
+    Ok(())
+}
+
+fn bind_sampler(
+    recording: &mut Recording,
+    sampler: Option<&Object<Sampler>>,
+    index: usize,
+) -> Result<(), String> {
+    let slot =
+        sampler.map_or(Slot::Empty, |sampler| Slot::Sampler { place: recording.sampler(sampler) });
+    *entry(&mut recording.table.samplers, "sampler", index)? = slot;
+    recording.table.units = true;
+    Ok(())
+}
+
+/// Three numbers that kernels see as `uint`.
+fn narrow(sizes: [usize; 3], what: &str) -> Result<[u32; 3], String> {
+    let [x, y, z] = sizes;
+    match (u32::try_from(x), u32::try_from(y), u32::try_from(z)) {
+        (Ok(x), Ok(y), Ok(z)) => Ok([x, y, z]),
+        _ => Err(format!("{what} ({x}, {y}, {z}): a kernel counts to 2^32")),
+    }
+}
+
+fn sizes(size: MTLSize) -> [usize; 3] {
+    [size.width, size.height, size.depth]
+}
+
+/// The place in the table that an argument of a kernel takes its value from.
+fn bound(table: &super::commands::Table, argument: &Argument) -> Slot {
+    let places: &[Slot] = match argument.kind {
+        ArgumentKind::Buffer => &table.buffers,
+        ArgumentKind::Threadgroup => &table.threadgroup,
+        ArgumentKind::Texture => &table.textures,
+        ArgumentKind::Sampler => &table.samplers,
+    };
+    places.get(argument.index).copied().unwrap_or_default()
+}
+
+impl ComputeEncoder {
+    pub(super) fn open(
+        commands: &Object<CommandBuffer>,
+        dispatch_type: usize,
+    ) -> Option<Strong<Self>> {
+        let encoder = Encoder::open(commands, "computeCommandEncoder", "MTLComputeCommandEncoder")?;
+        encoder.record("computeCommandEncoder", |recording| {
+            recording.table.clear();
+            if dispatch_type == CONCURRENT {
+                recording.commands.push(Command::Concurrent);
+            }
+            Ok(())
+        });
+        Some(Strong::new(Self { encoder, dispatch_type }))
+    }
+
+    fn set_pipeline(&self, pipeline: Option<&Object<ComputePipelineState>>) {
+        self.encoder.record("setComputePipelineState:", |recording| {
+            let pipeline = pipeline.ok_or("nil was passed for the pipeline state")?;
+            recording.table.pipeline = Some(recording.pipeline(pipeline));
+            Ok(())
+        });
+    }
+
+    fn set_buffer(&self, buffer: Option<&Object<Buffer>>, offset: usize, index: usize) {
+        self.encoder.record("setBuffer:offset:atIndex:", |recording| {
+            bind_buffer(recording, buffer, offset, index)
+        });
+    }
+
+    fn set_buffer_offset(&self, new: usize, index: usize) {
+        self.encoder.record("setBufferOffset:atIndex:", |recording| {
+            let Slot::Buffer { place, offset } =
+                entry(&mut recording.table.buffers, "buffer", index)?
+            else {
+                return Err(format!("no buffer is bound at index {index}"));
+            };
+            let length = match &recording.kept[*place as usize] {
+                Kept::Buffer(buffer) => buffer.memory.length(),
+                Kept::Memory(memory) => memory.length(),
+                _ => 0,
+            };
+            if new > length {
+                return Err(beyond(new, length, index));
+            }
+            *offset = new;
+            Ok(())
+        });
+    }
+
+    fn set_buffers(&self, buffers: *const Id, offsets: *const usize, range: NSRange) {
+        self.encoder.record("setBuffers:offsets:withRange:", |recording| {
+            let places = indices(range, "buffer", BUFFERS)?;
+            let buffers = items(buffers, range.length, "buffers")?;
+            let offsets = items(offsets, range.length, "offsets")?;
+            for ((index, buffer), offset) in places.zip(buffers).zip(offsets) {
+                bind_buffer(recording, object(*buffer, "buffer")?, *offset, index)?;
+            }
+            Ok(())
+        });
+    }
+
+    fn set_bytes(&self, bytes: *const c_void, length: usize, index: usize) {
+        self.encoder.record("setBytes:length:atIndex:", |recording| {
+            if length == 0 || length > BYTES {
+                return Err(format!("{length} bytes at index {index}: from 1 to {BYTES} are taken"));
+            }
+            let slot = entry(&mut recording.table.buffers, "buffer", index)?;
+            if bytes.is_null() {
+                *slot = Slot::Empty;
+                return Err(format!("NULL was passed for the bytes at index {index}"));
+            }
+            // SAFETY: the message passed that many bytes.
+            let bytes = unsafe { std::slice::from_raw_parts(bytes.cast::<u8>(), length) };
+            recording.table.buffers[index] = recording.push(bytes);
+            Ok(())
+        });
+    }
+
+    fn set_texture(&self, texture: Option<&Object<Texture>>, index: usize) {
+        self.encoder
+            .record("setTexture:atIndex:", |recording| bind_texture(recording, texture, index));
+    }
+
+    fn set_textures(&self, textures: *const Id, range: NSRange) {
+        self.encoder.record("setTextures:withRange:", |recording| {
+            let places = indices(range, "texture", TEXTURES)?;
+            for (index, texture) in places.zip(items(textures, range.length, "textures")?) {
+                bind_texture(recording, object(*texture, "texture")?, index)?;
+            }
+            Ok(())
+        });
+    }
+
+    fn set_sampler(&self, sampler: Option<&Object<Sampler>>, index: usize) {
+        self.encoder
+            .record("setSamplerState:atIndex:", |recording| bind_sampler(recording, sampler, index));
+    }
+
+    fn set_samplers(&self, samplers: *const Id, range: NSRange) {
+        self.encoder.record("setSamplerStates:withRange:", |recording| {
+            let places = indices(range, "sampler", SAMPLERS)?;
+            for (index, sampler) in places.zip(items(samplers, range.length, "samplers")?) {
+                bind_sampler(recording, object(*sampler, "sampler state")?, index)?;
+            }
+            Ok(())
+        });
+    }
+
+    /// Metal wants multiples of 16 bytes; what is not one is rounded up.
+    fn set_threadgroup_memory(&self, length: usize, index: usize) {
+        self.encoder.record("setThreadgroupMemoryLength:atIndex:", |recording| {
+            if length > GROUP_MEMORY {
+                return Err(format!(
+                    "{length} bytes at index {index}: a threadgroup has {GROUP_MEMORY}"
+                ));
+            }
+            let slot = entry(&mut recording.table.threadgroup, "threadgroup memory", index)?;
+            *slot = Slot::Threadgroup { length: length.next_multiple_of(16) };
+            recording.table.units = true;
+            Ok(())
+        });
+    }
+
+    fn dispatch_threads(&self, threads: MTLSize, group: MTLSize) {
+        self.encoder.record("dispatchThreads:threadsPerThreadgroup:", |recording| {
+            let grid = Grid::Threads(narrow(sizes(threads), "threads")?);
+            dispatch(recording, grid, group)
+        });
+    }
+
+    fn dispatch_groups(&self, groups: MTLSize, group: MTLSize) {
+        self.encoder.record("dispatchThreadgroups:threadsPerThreadgroup:", |recording| {
+            let (groups, sizes) = (sizes(groups), sizes(group));
+            let product = |i: usize| groups[i].saturating_mul(sizes[i]);
+            let threads = narrow([product(0), product(1), product(2)], "threads in all groups")?;
+            dispatch(recording, Grid::Threads(threads), group)
+        });
+    }
+
+    fn dispatch_indirect(&self, buffer: Option<&Object<Buffer>>, offset: usize, group: MTLSize) {
+        let selector =
+            "dispatchThreadgroupsWithIndirectBuffer:indirectBufferOffset:threadsPerThreadgroup:";
+        self.encoder.record(selector, |recording| {
+            let buffer = buffer.ok_or("nil was passed for the indirect buffer")?;
+            if buffer.memory.range(offset, 12).is_none() || offset % 4 != 0 {
+                let length = buffer.memory.length();
+                return Err(format!("12 bytes at offset {offset} of a buffer of {length} bytes"));
+            }
+            let place = recording.buffer(buffer);
+            dispatch(recording, Grid::Indirect { place, offset }, group)
+        });
+    }
+
+    /// Serial dispatches are in order as it is.
+    fn barrier(&self, selector: &str) {
+        self.encoder.record(selector, |recording| {
+            if self.dispatch_type == CONCURRENT {
+                recording.commands.push(Command::Barrier);
+            }
+            Ok(())
+        });
+    }
+
+    fn use_resources(&self, selector: &str, resources: *const Id, count: usize) {
+        self.encoder.record(selector, |recording| {
+            for resource in items(resources, count, "resources")? {
+                if let Ok(Some(buffer)) = object::<Buffer>(*resource, "buffer") {
+                    recording.buffer(buffer);
+                } else if let Some(texture) = object::<Texture>(*resource, "buffer or texture")? {
+                    recording.texture(texture);
+                }
+            }
+            Ok(())
+        });
+    }
+}
+
+/// Records a dispatch. A grid without threads is nothing to run and no error, so that a length that
+/// happens to be zero needs no special case; a group without threads is one.
+fn dispatch(recording: &mut Recording, grid: Grid, group: MTLSize) -> Result<(), String> {
+    let Recording { commands, slots, kept, table, .. } = recording;
+    let place = table.pipeline.ok_or("no compute pipeline state is set")?;
+    let Some(Kept::Pipeline(pipeline)) = kept.get(place as usize) else {
+        return Err("no compute pipeline state is set".to_owned());
+    };
+    let kernel = &*pipeline.kernel;
+    let [x, y, z] = sizes(group);
+    let threads = x.saturating_mul(y).saturating_mul(z);
+    let most = pipeline.max_threads;
+    if threads == 0 || threads > most || x.max(y).max(z) > GROUP_THREADS {
+        return Err(format!(
+            "kernel '{}': a threadgroup of ({x}, {y}, {z}) is {threads} threads: from 1 to {most} \
+             are possible",
+            kernel.name
+        ));
+    }
+    let start = slots.len();
+    let mut memory = kernel.static_threadgroup;
+    for argument in &kernel.arguments {
+        let slot = bound(table, argument);
+        match slot {
+            Slot::Empty if argument.used => {
+                slots.truncate(start);
+                return Err(unbound(&kernel.name, argument));
+            }
+            Slot::Threadgroup { length } => memory += length,
+            _ => {}
+        }
+        slots.push(slot);
+    }
+    if memory > GROUP_MEMORY {
+        slots.truncate(start);
+        return Err(format!(
+            "kernel '{}': {memory} bytes of threadgroup memory: there are {GROUP_MEMORY}",
+            kernel.name
+        ));
+    }
+    if !matches!(grid, Grid::Threads([0, ..] | [_, 0, _] | [.., 0])) {
+        let group = [x as u32, y as u32, z as u32];
+        commands.push(Command::Dispatch { pipeline: place, slots: start as u32, grid, group });
+    }
+    Ok(())
+}
+
+#[cold]
+fn unbound(kernel: &str, argument: &Argument) -> String {
+    let Argument { name, kind, index, .. } = argument;
+    let place = match kind {
+        ArgumentKind::Buffer => "buffer",
+        ArgumentKind::Threadgroup => "threadgroup",
+        ArgumentKind::Texture => "texture",
+        ArgumentKind::Sampler => "sampler",
+    };
+    format!("kernel '{kernel}': nothing is bound for argument '{name}', {place}({index})")
+}

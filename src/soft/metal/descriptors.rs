@@ -1,0 +1,385 @@
+//! Descriptors: objects that are nothing but properties, a line each.
+
+use super::foundation::{
+    List, NSObject, Object, Pairs, Retained, Strong, Text, This, lock, soft_class,
+};
+use super::function::Function;
+use super::kernel::{Constant, ConstantKey};
+use crate::abi::{Class, MTLSize, MTLTextureSwizzleChannels, NSRange};
+use std::ffi::c_void;
+use std::sync::Mutex;
+
+/// Declares a class of properties: for each its getter, its setter, its Rust name, its type and the
+/// value it has at first. Further rows are as in `soft_class!`.
+macro_rules! properties {
+    (
+        $(#[$doc:meta])*
+        class $name:ident($payload:ident, $fields:ident);
+        $([$getter:ident, $setter:ident:] $field:ident: $ty:ty = $default:expr;)*
+        $(rows { $($rows:tt)* })?
+    ) => {
+        /// The properties.
+        #[derive(Clone)]
+        pub(super) struct $fields {
+            $(pub(super) $field: $ty),*
+        }
+
+        impl Default for $fields {
+            fn default() -> Self {
+                Self { $($field: $default),* }
+            }
+        }
+
+        $(#[$doc])*
+        #[derive(Default)]
+        pub(super) struct $payload(Mutex<$fields>);
+
+        impl $payload {
+            /// All properties as they are now.
+            pub(super) fn get(&self) -> $fields {
+                lock(&self.0).clone()
+            }
+        }
+
+        soft_class! {
+            $(#[$doc])*
+            pub(super) class $name($payload): NSObject, conforms [NSCopying];
+            init [init] = $payload::default;
+            [copyWithZone:] = |this: &$payload, _: *mut c_void| {
+                Strong::new($payload(Mutex::new(this.get())))
+            };
+            $(
+                [$getter] = |this: &$payload| lock(&this.0).$field.clone();
+                [$setter:] = |this: &$payload, value: $ty| {
+                    // What the old value releases, it releases without the lock.
+                    let _old = std::mem::replace(&mut lock(&this.0).$field, value);
+                };
+            )*
+            $($($rows)*)?
+        }
+    };
+}
+
+/// The name that a user gives an object.
+type LabelText = Option<Strong<Text>>;
+
+properties! {
+    /// How to compile a source text.
+    class MTLCompileOptions(CompileOptions, CompileFields);
+    [fastMathEnabled, setFastMathEnabled:] fast_math: bool = true;
+    [mathMode, setMathMode:] math_mode: isize = MATH_FAST;
+    [mathFloatingPointFunctions, setMathFloatingPointFunctions:] functions: isize = 0;
+    [languageVersion, setLanguageVersion:] language_version: usize = (3 << 16) + 1;
+    [preprocessorMacros, setPreprocessorMacros:] macros: Option<Strong<Pairs>> = None;
+    [libraryType, setLibraryType:] library_type: isize = 0;
+    [installName, setInstallName:] install_name: LabelText = None;
+    [libraries, setLibraries:] libraries: Option<Strong<List>> = None;
+    [preserveInvariance, setPreserveInvariance:] preserve_invariance: bool = false;
+    [optimizationLevel, setOptimizationLevel:] optimization_level: isize = 0;
+    [compileSymbolVisibility, setCompileSymbolVisibility:] visibility: isize = 0;
+    [allowReferencingUndefinedSymbols, setAllowReferencingUndefinedSymbols:] undefined: bool = false;
+    [maxTotalThreadsPerThreadgroup, setMaxTotalThreadsPerThreadgroup:] max_threads: usize = 0;
+    [requiredThreadsPerThreadgroup, setRequiredThreadsPerThreadgroup:] required: MTLSize =
+        MTLSize { width: 0, height: 0, depth: 0 };
+    [enableLogging, setEnableLogging:] logging: bool = false;
+}
+
+/// `MTLMathMode`.
+const MATH_SAFE: isize = 0;
+const MATH_FAST: isize = 2;
+
+impl CompileFields {
+    /// Fast math, unless the older or the newer of its properties says otherwise.
+    pub(super) fn is_safe(&self) -> bool {
+        !self.fast_math || self.math_mode == MATH_SAFE
+    }
+}
+
+properties! {
+    /// What kind of command buffer is wanted.
+    class MTLCommandBufferDescriptor(CommandBufferDescriptor, CommandBufferFields);
+    [retainedReferences, setRetainedReferences:] retained_references: bool = true;
+    [errorOptions, setErrorOptions:] error_options: usize = 0;
+    [logState, setLogState:] log_state: Option<Retained> = None;
+}
+
+properties! {
+    /// What kind of queue is wanted.
+    class MTLCommandQueueDescriptor(CommandQueueDescriptor, CommandQueueFields);
+    [maxCommandBufferCount, setMaxCommandBufferCount:] max_command_buffers: usize = 64;
+    [logState, setLogState:] log_state: Option<Retained> = None;
+}
+
+properties! {
+    /// What kind of compute encoder is wanted.
+    class MTLComputePassDescriptor(ComputePassDescriptor, ComputePassFields);
+    [dispatchType, setDispatchType:] dispatch_type: usize = 0;
+    rows {
+        class [computePassDescriptor] = |_: Class| Strong::new(ComputePassDescriptor::default());
+    }
+}
+
+properties! {
+    /// What kind of blit encoder is wanted.
+    class MTLBlitPassDescriptor(BlitPassDescriptor, BlitPassFields);
+    rows {
+        class [blitPassDescriptor] = |_: Class| Strong::new(BlitPassDescriptor::default());
+    }
+}
+
+properties! {
+    /// What kind of compute pipeline state is wanted.
+    class MTLComputePipelineDescriptor(ComputePipelineDescriptor, ComputePipelineFields);
+    [label, setLabel:] label: LabelText = None;
+    [computeFunction, setComputeFunction:] function: Option<Strong<Function>> = None;
+    [threadGroupSizeIsMultipleOfThreadExecutionWidth,
+        setThreadGroupSizeIsMultipleOfThreadExecutionWidth:] multiple_of_width: bool = false;
+    [maxTotalThreadsPerThreadgroup, setMaxTotalThreadsPerThreadgroup:] max_threads: usize = 0;
+    [maxCallStackDepth, setMaxCallStackDepth:] call_depth: usize = 1;
+    [supportIndirectCommandBuffers, setSupportIndirectCommandBuffers:] indirect: bool = false;
+    [supportAddingBinaryFunctions, setSupportAddingBinaryFunctions:] adding: bool = false;
+    [preloadedLibraries, setPreloadedLibraries:] preloaded: Option<Strong<List>> = None;
+    [insertLibraries, setInsertLibraries:] inserted: Option<Strong<List>> = None;
+    [binaryArchives, setBinaryArchives:] archives: Option<Strong<List>> = None;
+    [shaderValidation, setShaderValidation:] validation: isize = 0;
+    [requiredThreadsPerThreadgroup, setRequiredThreadsPerThreadgroup:] required: MTLSize =
+        MTLSize { width: 0, height: 0, depth: 0 };
+    rows {
+        [reset] = |this: &ComputePipelineDescriptor| {
+            let _old = std::mem::take(&mut *lock(&this.0));
+        };
+    }
+}
+
+properties! {
+    /// Which function of a library is wanted.
+    class MTLFunctionDescriptor(FunctionDescriptor, FunctionFields);
+    [name, setName:] name: LabelText = None;
+    [specializedName, setSpecializedName:] specialized_name: LabelText = None;
+    [constantValues, setConstantValues:] constants: Option<Strong<FunctionConstantValues>> = None;
+    [options, setOptions:] options: usize = 0;
+    [binaryArchives, setBinaryArchives:] archives: Option<Strong<List>> = None;
+    rows {
+        class [functionDescriptor] = |_: Class| Strong::new(FunctionDescriptor::default());
+    }
+}
+
+properties! {
+    /// What kind of sampler is wanted.
+    class MTLSamplerDescriptor(SamplerDescriptor, SamplerFields);
+    [label, setLabel:] label: LabelText = None;
+    [minFilter, setMinFilter:] min_filter: usize = 0;
+    [magFilter, setMagFilter:] mag_filter: usize = 0;
+    [mipFilter, setMipFilter:] mip_filter: usize = 0;
+    [maxAnisotropy, setMaxAnisotropy:] max_anisotropy: usize = 1;
+    [sAddressMode, setSAddressMode:] s_address: usize = 0;
+    [tAddressMode, setTAddressMode:] t_address: usize = 0;
+    [rAddressMode, setRAddressMode:] r_address: usize = 0;
+    [borderColor, setBorderColor:] border_color: usize = 0;
+    [normalizedCoordinates, setNormalizedCoordinates:] normalized: bool = true;
+    [lodMinClamp, setLodMinClamp:] lod_min: f32 = 0.0;
+    [lodMaxClamp, setLodMaxClamp:] lod_max: f32 = f32::MAX;
+    [lodAverage, setLodAverage:] lod_average: bool = false;
+    [lodBias, setLodBias:] lod_bias: f32 = 0.0;
+    [compareFunction, setCompareFunction:] compare: usize = 0;
+    [reductionMode, setReductionMode:] reduction: usize = 0;
+    [supportArgumentBuffers, setSupportArgumentBuffers:] argument_buffers: bool = false;
+}
+
+properties! {
+    /// What kind of heap is wanted.
+    class MTLHeapDescriptor(HeapDescriptor, HeapFields);
+    [size, setSize:] size: usize = 0;
+    [storageMode, setStorageMode:] storage: usize = super::resource::PRIVATE;
+    [cpuCacheMode, setCpuCacheMode:] cache: usize = 0;
+    [hazardTrackingMode, setHazardTrackingMode:] hazard: usize = super::resource::UNTRACKED;
+    [type, setType:] kind: isize = 0;
+    [sparsePageSize, setSparsePageSize:] sparse_page_size: isize = 0;
+    [maxCompatiblePlacementSparsePageSize, setMaxCompatiblePlacementSparsePageSize:]
+        placement_page_size: isize = 0;
+    rows {
+        [resourceOptions] = |this: &HeapDescriptor| this.get().options().0;
+        [setResourceOptions:] = |this: &HeapDescriptor, options: usize| {
+            let options = super::resource::Options(options);
+            let mut fields = lock(&this.0);
+            fields.storage = options.storage_mode();
+            fields.cache = options.cpu_cache_mode();
+            fields.hazard = options.hazard_tracking_mode();
+        };
+    }
+}
+
+impl HeapFields {
+    pub(super) fn options(&self) -> super::resource::Options {
+        super::resource::Options::new(self.cache, self.storage, self.hazard)
+    }
+}
+
+properties! {
+    /// What kind of residency set is wanted.
+    class MTLResidencySetDescriptor(ResidencySetDescriptor, ResidencySetFields);
+    [label, setLabel:] label: LabelText = None;
+    [initialCapacity, setInitialCapacity:] capacity: usize = 0;
+}
+
+properties! {
+    /// What is to be captured, and where to.
+    class MTLCaptureDescriptor(CaptureDescriptor, CaptureFields);
+    [captureObject, setCaptureObject:] object: Option<Retained> = None;
+    [destination, setDestination:] destination: isize = 1;
+    [outputURL, setOutputURL:] output: Option<Strong<super::foundation::Address>> = None;
+}
+
+properties! {
+    /// What kind of texture is wanted.
+    class MTLTextureDescriptor(TextureDescriptor, TextureFields);
+    [textureType, setTextureType:] kind: usize = super::texture::kind::D2;
+    [pixelFormat, setPixelFormat:] format: usize = 70;
+    [width, setWidth:] width: usize = 1;
+    [height, setHeight:] height: usize = 1;
+    [depth, setDepth:] depth: usize = 1;
+    [mipmapLevelCount, setMipmapLevelCount:] levels: usize = 1;
+    [sampleCount, setSampleCount:] samples: usize = 1;
+    [arrayLength, setArrayLength:] array_length: usize = 1;
+    [cpuCacheMode, setCpuCacheMode:] cache: usize = 0;
+    [storageMode, setStorageMode:] storage: usize = 0;
+    [hazardTrackingMode, setHazardTrackingMode:] hazard: usize = 0;
+    [usage, setUsage:] usage: usize = super::texture::SHADER_READ;
+    [allowGPUOptimizedContents, setAllowGPUOptimizedContents:] optimized: bool = true;
+    [compressionType, setCompressionType:] compression: isize = 0;
+    [placementSparsePageSize, setPlacementSparsePageSize:] page_size: isize = 0;
+    [swizzle, setSwizzle:] swizzle: MTLTextureSwizzleChannels = MTLTextureSwizzleChannels::default();
+    rows {
+        class [texture2DDescriptorWithPixelFormat:width:height:mipmapped:] = texture_2d;
+        class [textureCubeDescriptorWithPixelFormat:size:mipmapped:] = texture_cube;
+        class [textureBufferDescriptorWithPixelFormat:width:resourceOptions:usage:] = texture_buffer;
+        [resourceOptions] = |this: &TextureDescriptor| this.get().options().0;
+        [setResourceOptions:] = |this: &TextureDescriptor, options: usize| {
+            lock(&this.0).set_options(super::resource::Options(options));
+        };
+    }
+}
+
+impl TextureFields {
+    pub(super) fn options(&self) -> super::resource::Options {
+        super::resource::Options::new(self.cache, self.storage, self.hazard)
+    }
+
+    fn set_options(&mut self, options: super::resource::Options) {
+        self.storage = options.storage_mode();
+        self.cache = options.cpu_cache_mode();
+        self.hazard = options.hazard_tracking_mode();
+    }
+
+    fn object(self) -> Strong<TextureDescriptor> {
+        Strong::new(TextureDescriptor(Mutex::new(self)))
+    }
+}
+
+/// How many levels there are down to a single pixel.
+pub(super) fn full_levels(longest: usize) -> usize {
+    (usize::BITS - longest.max(1).leading_zeros()) as usize
+}
+
+fn texture_2d(
+    _: Class,
+    format: usize,
+    width: usize,
+    height: usize,
+    mipmapped: bool,
+) -> Strong<TextureDescriptor> {
+    let levels = if mipmapped { full_levels(width.max(height)) } else { 1 };
+    TextureFields { format, width, height, levels, ..TextureFields::default() }.object()
+}
+
+fn texture_cube(_: Class, format: usize, size: usize, mipmapped: bool) -> Strong<TextureDescriptor> {
+    let levels = if mipmapped { full_levels(size) } else { 1 };
+    let (width, height, kind) = (size, size, super::texture::kind::CUBE);
+    TextureFields { kind, format, width, height, levels, ..TextureFields::default() }.object()
+}
+
+fn texture_buffer(
+    _: Class,
+    format: usize,
+    width: usize,
+    options: usize,
+    usage: usize,
+) -> Strong<TextureDescriptor> {
+    let kind = super::texture::kind::BUFFER;
+    let mut fields = TextureFields { kind, format, width, usage, ..TextureFields::default() };
+    fields.set_options(super::resource::Options(options));
+    fields.object()
+}
+
+/// Values for function constants.
+#[derive(Default)]
+pub(super) struct FunctionConstantValues(Mutex<Vec<Constant>>);
+
+soft_class! {
+    /// Values for function constants.
+    pub(super) class MTLFunctionConstantValues(FunctionConstantValues): NSObject, conforms [NSCopying];
+    init [init] = FunctionConstantValues::default;
+    [copyWithZone:] = |this: &FunctionConstantValues, _: *mut c_void| {
+        Strong::new(FunctionConstantValues(Mutex::new(this.get())))
+    };
+    [setConstantValue:type:atIndex:] =
+        |this: &FunctionConstantValues, value: *const c_void, data_type: usize, index: usize| {
+            this.set(ConstantKey::Index(index), value, data_type);
+        };
+    [setConstantValue:type:withName:] = with_name;
+    [setConstantValues:type:withRange:] = with_range;
+    [reset] = |this: &FunctionConstantValues| lock(&this.0).clear();
+}
+
+fn with_name(
+    this: &FunctionConstantValues,
+    value: *const c_void,
+    data_type: usize,
+    name: &Object<Text>,
+) {
+    this.set(ConstantKey::Name(name.to_str().into_owned()), value, data_type);
+}
+
+fn with_range(
+    this: This<'_, FunctionConstantValues>,
+    values: *const c_void,
+    data_type: usize,
+    range: NSRange,
+) {
+    let Some(size) = size_of_data_type(data_type) else { return };
+    for nth in 0..range.length {
+        let value = values.cast::<u8>().wrapping_add(nth * size).cast();
+        this.set(ConstantKey::Index(range.location.wrapping_add(nth)), value, data_type);
+    }
+}
+
+/// The size of a type that a function constant may have, of `MTLDataType`: scalars and vectors, where
+/// a vector of three takes the room of four.
+pub(super) fn size_of_data_type(data_type: usize) -> Option<usize> {
+    // The first of each family of four, and the size of its scalar.
+    const FAMILIES: [(usize, usize); 12] = [
+        (3, 4), (16, 2), (29, 4), (33, 4), (37, 2), (41, 2), (45, 1), (49, 1), (53, 1), (81, 8),
+        (85, 8), (121, 2),
+    ];
+    FAMILIES.iter().find_map(|(first, size)| {
+        let nth = data_type.checked_sub(*first).filter(|nth| *nth < 4)?;
+        Some(size * [1, 2, 4, 4][nth])
+    })
+}
+
+impl FunctionConstantValues {
+    pub(super) fn get(&self) -> Vec<Constant> {
+        lock(&self.0).clone()
+    }
+
+    /// A later value takes the place of an earlier one. What has no size is left to the function to
+    /// miss.
+    fn set(&self, key: ConstantKey, value: *const c_void, data_type: usize) {
+        let Some(size) = size_of_data_type(data_type).filter(|_| !value.is_null()) else { return };
+        // SAFETY: the message passed a value of this type.
+        let bytes = unsafe { std::slice::from_raw_parts(value.cast::<u8>(), size) }.into();
+        let mut all = lock(&self.0);
+        all.retain(|constant| constant.key != key);
+        all.push(Constant { key, data_type, bytes });
+    }
+}

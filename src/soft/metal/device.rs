@@ -1,0 +1,320 @@
+//! MTLDevice: the one device of this machine, its cores, and what everything else is made from.
+
+use super::buffer::{self, Buffer};
+use super::descriptors::{
+    CommandQueueDescriptor, CompileOptions, ComputePipelineDescriptor, HeapDescriptor,
+    ResidencySetDescriptor, SamplerDescriptor, TextureDescriptor,
+};
+use super::errors::{LibraryError, Problem};
+use super::event::{Event, SharedEvent, SharedEventHandle};
+use super::fence::Fence;
+use super::format::Format;
+use super::foundation::{
+    Address, ErrorOut, HeldBlock, List, NSObject, Object, Strong, Text, soft_class,
+};
+use super::function::Function;
+use super::heap::Heap;
+use super::library::{Library, tell_later, told};
+use super::memory;
+use super::pipeline::{ComputePipelineState, PassedFunction, REFLECTION};
+use super::queue::Queue;
+use super::residency_set::ResidencySet;
+use super::sampler::Sampler;
+use super::settings::Settings;
+use super::texture::Texture;
+use crate::abi::{Id, Imp, MTLSize, MTLSizeAndAlign};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering::*};
+
+/// The lanes of a SIMD-group.
+pub(super) const WIDTH: usize = 32;
+/// The most threads of a threadgroup, in all and along each axis.
+pub(super) const GROUP_THREADS: usize = 1024;
+/// The bytes of threadgroup memory.
+pub(super) const GROUP_MEMORY: usize = 32768;
+
+/// The device.
+pub(super) struct Device {
+    name: String,
+    /// What the program asked for; every compilation is as concurrent as its threads are.
+    concurrent_compilation: AtomicBool,
+}
+
+/// The one device.
+pub(super) fn shared() -> Strong<Device> {
+    static DEVICE: LazyLock<Strong<Device>> = LazyLock::new(|| {
+        let workers = Settings::get().workers;
+        let plural = if workers == 1 { "" } else { "s" };
+        let isa = super::kernel::instruction_set();
+        let name = format!("soft Metal ({workers} worker{plural}, {isa})");
+        Strong::new(Device { name, concurrent_compilation: AtomicBool::new(false) })
+    });
+    DEVICE.clone()
+}
+
+/// What an architecture is called.
+pub(super) struct Architecture;
+
+soft_class! {
+    /// What kind of device it is.
+    pub(super) class MTLArchitecture(Architecture): NSObject;
+    [name] = |_: &Architecture| Text::object(concat!("soft-", env!("CARGO_PKG_VERSION")));
+}
+
+/// `MTLGPUFamily`: what Apple's seventh generation can do, as far as it is computing.
+const APPLE1: isize = 1001;
+const APPLE7: isize = 1007;
+const COMMON1: isize = 3001;
+const COMMON3: isize = 3003;
+const METAL3: isize = 5001;
+
+fn supports_family(_: &Device, family: isize) -> bool {
+    matches!(family, APPLE1..=APPLE7 | COMMON1..=COMMON3 | METAL3)
+}
+
+soft_class! {
+    /// The device.
+    pub(super) class SoftMTLDevice(Device): NSObject, conforms [MTLDevice];
+    [name] = |device: &Device| Text::object(device.name.as_str());
+    [architecture] = |_: &Device| Strong::new(Architecture);
+    [registryID] = |_: &Device| 1u64;
+    [location] = |_: &Device| 0usize;
+    [locationNumber] = |_: &Device| 0usize;
+    [maxTransferRate] = |_: &Device| 0u64;
+    [peerGroupID] = |_: &Device| 0u64;
+    [peerIndex] = |_: &Device| 0u32;
+    [peerCount] = |_: &Device| 0u32;
+    [isHeadless] = |_: &Device| true;
+    [isLowPower] = |_: &Device| false;
+    [isRemovable] = |_: &Device| false;
+    [hasUnifiedMemory] = |_: &Device| true;
+    [recommendedMaxWorkingSetSize] = |_: &Device| (memory::physical() / 4 * 3) as u64;
+    [currentAllocatedSize] = |_: &Device| memory::allocated();
+    [maxBufferLength] = |_: &Device| buffer::longest();
+    [maxThreadgroupMemoryLength] = |_: &Device| GROUP_MEMORY;
+    [maxThreadsPerThreadgroup] =
+        |_: &Device| MTLSize { width: GROUP_THREADS, height: GROUP_THREADS, depth: GROUP_THREADS };
+    [maxArgumentBufferSamplerCount] = |_: &Device| 0usize;
+    [argumentBuffersSupport] = |_: &Device| 0usize;
+    [readWriteTextureSupport] = |_: &Device| 2usize;
+    [sparseTileSizeInBytes] = |_: &Device| 0usize;
+    [counterSets] = |_: &Device| List::object([]);
+    [supportsCounterSampling:] = |_: &Device, _: usize| false;
+    [supportsFamily:] = supports_family;
+    [supportsFeatureSet:] = |_: &Device, _: usize| false;
+    [supportsTextureSampleCount:] = |_: &Device, count: usize| count == 1;
+    [supportsVertexAmplificationCount:] = |_: &Device, count: usize| count == 1;
+    [supportsRasterizationRateMapWithLayerCount:] = |_: &Device, _: usize| false;
+    [supports32BitFloatFiltering] = |_: &Device| true;
+    [supports32BitMSAA] = |_: &Device| false;
+    [supportsBCTextureCompression] = |_: &Device| false;
+    [supportsDynamicLibraries] = |_: &Device| false;
+    [supportsFunctionPointers] = |_: &Device| false;
+    [supportsFunctionPointersFromRender] = |_: &Device| false;
+    [supportsPrimitiveMotionBlur] = |_: &Device| false;
+    [supportsPullModelInterpolation] = |_: &Device| false;
+    [supportsQueryTextureLOD] = |_: &Device| false;
+    [supportsRaytracing] = |_: &Device| false;
+    [supportsRaytracingFromRender] = |_: &Device| false;
+    [supportsRenderDynamicLibraries] = |_: &Device| false;
+    [supportsShaderBarycentricCoordinates] = |_: &Device| false;
+    [areBarycentricCoordsSupported] = |_: &Device| false;
+    [areProgrammableSamplePositionsSupported] = |_: &Device| false;
+    [areRasterOrderGroupsSupported] = |_: &Device| false;
+    [isDepth24Stencil8PixelFormatSupported] = |_: &Device| false;
+    [minimumLinearTextureAlignmentForPixelFormat:] = texture_alignment;
+    [minimumTextureBufferAlignmentForPixelFormat:] = texture_alignment;
+    [maximumConcurrentCompilationTaskCount] = |_: &Device| Settings::get().cores;
+    [shouldMaximizeConcurrentCompilation] =
+        |device: &Device| device.concurrent_compilation.load(Relaxed);
+    [setShouldMaximizeConcurrentCompilation:] =
+        |device: &Device, value: bool| device.concurrent_compilation.store(value, Relaxed);
+    [queryTimestampFrequency] = |_: &Device| 1_000_000_000u64;
+
+    [newCommandQueue] = |_: &Device| Queue::object();
+    [newCommandQueueWithMaxCommandBufferCount:] =
+        |_: &Device, count: usize| (count > 0).then(Queue::object);
+    [newCommandQueueWithDescriptor:] = |_: &Device, descriptor: Option<&Object<CommandQueueDescriptor>>| {
+        descriptor.filter(|descriptor| descriptor.get().max_command_buffers > 0).map(|_| Queue::object())
+    };
+
+    [newBufferWithLength:options:] = |_: &Device, length: usize, options: usize| {
+        Buffer::new(length, options)
+    };
+    [newBufferWithBytes:length:options:] =
+        |_: &Device, bytes, length: usize, options: usize| Buffer::copied(bytes, length, options);
+    [newBufferWithBytesNoCopy:length:options:deallocator:] =
+        |_: &Device, bytes, length: usize, options: usize, block: Option<HeldBlock>| {
+            Buffer::lent(bytes, length, options, block)
+        };
+    [newTextureWithDescriptor:] = |_: &Device, descriptor: Option<&Object<TextureDescriptor>>| {
+        Texture::new(&descriptor?.get())
+    };
+    [newSamplerStateWithDescriptor:] = |_: &Device, descriptor: Option<&Object<SamplerDescriptor>>| {
+        Sampler::new(descriptor?.get())
+    };
+    [newHeapWithDescriptor:] = |_: &Device, descriptor: Option<&Object<HeapDescriptor>>| {
+        Heap::new(&descriptor?.get())
+    };
+    [heapBufferSizeAndAlignWithLength:options:] = |_: &Device, length: usize, _: usize| {
+        Heap::room(length)
+    };
+    [heapTextureSizeAndAlignWithDescriptor:] =
+        |_: &Device, descriptor: Option<&Object<TextureDescriptor>>| {
+            descriptor
+                .and_then(|descriptor| Texture::length(&descriptor.get()))
+                .map_or(MTLSizeAndAlign::default(), Heap::room)
+        };
+    [newResidencySetWithDescriptor:error:] =
+        |_: &Device, descriptor: Option<&Object<ResidencySetDescriptor>>, _: ErrorOut| {
+            ResidencySet::object(descriptor.map(|descriptor| descriptor.get()).unwrap_or_default())
+        };
+    [newFence] = |_: &Device| Strong::new(Fence::default());
+    [newEvent] = |_: &Device| Event::object();
+    [newSharedEvent] = |_: &Device| SharedEvent::object();
+    [newSharedEventWithHandle:] = |_: &Device, handle: Option<&Object<SharedEventHandle>>| {
+        handle.map(|handle| SharedEvent::from_handle(handle))
+    };
+
+    [newLibraryWithSource:options:error:] = library_from_source;
+    [newLibraryWithSource:options:completionHandler:] = library_later;
+    [newDefaultLibrary] = |_: &Device| Id::NIL;
+    [newDefaultLibraryWithBundle:error:] = |_: &Device, _: Id, error: ErrorOut| {
+        unreadable("a bundle's default library", error)
+    };
+    [newLibraryWithFile:error:] = |_: &Device, path: Option<&Object<Text>>, error: ErrorOut| {
+        library_from_file(path.map(|path| path.to_str().into_owned()), error)
+    };
+    [newLibraryWithURL:error:] = |_: &Device, url: Option<&Object<Address>>, error: ErrorOut| {
+        library_from_file(url.and_then(|url| url.path()), error)
+    };
+    [newLibraryWithData:error:] = |_: &Device, _: Id, error: ErrorOut| {
+        unreadable("data", error)
+    };
+
+    [newComputePipelineStateWithFunction:error:] =
+        |_: &Device, function: PassedFunction<'_>, error: ErrorOut| {
+            told(pipeline(function, 0, None), error)
+        };
+    [newComputePipelineStateWithFunction:options:reflection:error:] = |
+        _: &Device, function: PassedFunction<'_>, options: usize, reflection: ErrorOut, error: ErrorOut,
+    | with_reflection(told(pipeline(function, 0, None), error), options, reflection);
+    [newComputePipelineStateWithDescriptor:options:reflection:error:] = |
+        _: &Device, descriptor: Option<&Object<ComputePipelineDescriptor>>, options: usize,
+        reflection: ErrorOut, error: ErrorOut,
+    | with_reflection(told(described_pipeline(descriptor), error), options, reflection);
+    [newComputePipelineStateWithFunction:completionHandler:] =
+        |_: &Device, function: Option<Strong<Function>>, block: Option<HeldBlock>| {
+            tell_later(block, move || pipeline(function.as_deref(), 0, None));
+        };
+    [newComputePipelineStateWithFunction:options:completionHandler:] =
+        |_: &Device, function: Option<Strong<Function>>, _: usize, block: Option<HeldBlock>| {
+            pipeline_later(block, move || pipeline(function.as_deref(), 0, None));
+        };
+    [newComputePipelineStateWithDescriptor:options:completionHandler:] = |
+        _: &Device, descriptor: Option<Strong<ComputePipelineDescriptor>>, _: usize,
+        block: Option<HeldBlock>,
+    | pipeline_later(block, move || described_pipeline(descriptor.as_deref()));
+}
+
+/// Linear textures begin where their pixels may; 16 suits all.
+fn texture_alignment(_: &Device, format: usize) -> usize {
+    Format::of(format).map_or(0, |_| 16)
+}
+
+type Pipeline = Result<Strong<ComputePipelineState>, Problem<LibraryError>>;
+
+fn pipeline(function: PassedFunction<'_>, max_threads: usize, label: Option<Strong<Text>>) -> Pipeline {
+    match function {
+        Some(function) => Ok(ComputePipelineState::new(function, max_threads, label)),
+        None => Err(Problem::new(
+            LibraryError::FunctionNotFound,
+            "a compute pipeline state needs a function: nil was passed",
+        )),
+    }
+}
+
+fn described_pipeline(descriptor: Option<&Object<ComputePipelineDescriptor>>) -> Pipeline {
+    let fields = descriptor.map(|descriptor| descriptor.get()).unwrap_or_default();
+    pipeline(fields.function.as_deref(), fields.max_threads, fields.label)
+}
+
+fn with_reflection(
+    pipeline: Option<Strong<ComputePipelineState>>,
+    options: usize,
+    reflection: ErrorOut,
+) -> Option<Strong<ComputePipelineState>> {
+    if let Some(pipeline) = pipeline.as_ref().filter(|_| options & REFLECTION != 0) {
+        pipeline.leave_reflection(reflection);
+    }
+    pipeline
+}
+
+/// Calls a block with a pipeline state, its reflection, and an error.
+fn pipeline_later(block: Option<HeldBlock>, make: impl FnOnce() -> Pipeline + Send + 'static) {
+    let Some(block) = block else { return };
+    super::worker::deliver(move || {
+        let made = make().map_err(|problem| problem.failure());
+        let reflection = made.as_ref().ok().map(|pipeline| pipeline.reflection());
+        // SAFETY: the message passed a block that takes these objects.
+        unsafe {
+            let call =
+                std::mem::transmute::<Imp, unsafe extern "C" fn(Id, Id, Id, Id)>(block.invoke());
+            call(
+                block.id(),
+                made.as_ref().map_or(Id::NIL, |pipeline| pipeline.id()),
+                reflection.as_ref().map_or(Id::NIL, |reflection| reflection.id()),
+                made.as_ref().err().map_or(Id::NIL, |error| error.id()),
+            );
+        }
+    });
+}
+
+fn library_from_source(
+    _: &Device,
+    source: &Object<Text>,
+    options: Option<&Object<CompileOptions>>,
+    error: ErrorOut,
+) -> Option<Strong<Library>> {
+    told(Library::compile(&source.to_str(), options), error)
+}
+
+fn library_later(
+    _: &Device,
+    source: &Object<Text>,
+    options: Option<Strong<CompileOptions>>,
+    block: Option<HeldBlock>,
+) {
+    let source = source.to_str().into_owned();
+    tell_later(block, move || Library::compile(&source, options.as_deref()));
+}
+
+/// A file with source text is compiled; what Apple's tools have compiled cannot be read here.
+fn library_from_file(path: Option<String>, error: ErrorOut) -> Option<Strong<Library>> {
+    let Some(path) = path else {
+        let problem = Problem::new(LibraryError::FileNotFound, "there is no path to a file");
+        error.set(problem.failure());
+        return None;
+    };
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(why) => {
+            let problem = Problem::new(LibraryError::FileNotFound, format!("{path}: {why}"));
+            error.set(problem.failure());
+            return None;
+        }
+    };
+    match String::from_utf8(bytes) {
+        Ok(source) if !source.starts_with("MTLB") => told(Library::compile(&source, None), error),
+        _ => unreadable(&path, error),
+    }
+}
+
+fn unreadable(what: &str, error: ErrorOut) -> Option<Strong<Library>> {
+    let text = format!(
+        "{what}: libraries are made from source text here; what Apple's tools have compiled is for \
+         Apple's GPUs"
+    );
+    error.set(Problem::new(LibraryError::Unsupported, text).failure());
+    None
+}

@@ -1,0 +1,172 @@
+//! What the encoders have in common: they have the recording of their command buffer while they are
+//! open, and give it back when they end.
+
+use super::command_buffer::CommandBuffer;
+use super::commands::Recording;
+use super::device::{self, Device};
+use super::errors::invalid;
+use super::fence::Fence;
+use super::foundation::{Label, Object, SoftClass, Strong, Text};
+use std::cell::{Cell, UnsafeCell};
+
+/// The part of an encoder that is the same for both kinds.
+pub(super) struct Encoder {
+    commands: Strong<CommandBuffer>,
+    recording: UnsafeCell<Option<Box<Recording>>>,
+    /// Somebody is at the recording.
+    busy: Cell<bool>,
+    pub(super) label: Label,
+    /// The protocol, for texts.
+    protocol: &'static str,
+}
+
+// SAFETY: the command buffer and the label are Sync. The rest is used by one thread at a time: that
+// is Metal's contract for messages to an encoder, and who sends them has promised to keep it.
+unsafe impl Sync for Encoder {}
+// SAFETY: all parts are Send.
+unsafe impl Send for Encoder {}
+
+impl Encoder {
+    /// An encoder that has the recording; none when the command buffer has a reason not to give it.
+    pub(super) fn open(
+        commands: &Object<CommandBuffer>,
+        selector: &str,
+        protocol: &'static str,
+    ) -> Option<Self> {
+        let recording = commands.lend(selector, protocol)?;
+        Some(Self {
+            commands: commands.retain(),
+            recording: UnsafeCell::new(Some(recording)),
+            busy: Cell::new(false),
+            label: Label::default(),
+            protocol,
+        })
+    }
+
+    /// Records with `add`. What is wrong becomes the command buffer's error.
+    #[inline]
+    pub(super) fn record(
+        &self,
+        selector: &str,
+        add: impl FnOnce(&mut Recording) -> Result<(), String>,
+    ) {
+        let result = if self.busy.replace(true) {
+            Err("sent while another message is being answered".to_owned())
+        } else {
+            // SAFETY: one thread at a time, and `busy` has seen that this one is not here already.
+            let recording = unsafe { &mut *self.recording.get() };
+            let result = match recording {
+                Some(recording) => add(recording),
+                None => Err("sent after endEncoding".to_owned()),
+            };
+            self.busy.set(false);
+            result
+        };
+        if let Err(why) = result {
+            self.fault(selector, &why);
+        }
+    }
+
+    #[cold]
+    fn fault(&self, selector: &str, why: &str) {
+        let (protocol, label) = (self.protocol, self.label.after_noun());
+        self.commands.note(invalid(format!("-[{protocol} {selector}]{label}: {why}")));
+    }
+
+    fn take(&self) -> Option<Box<Recording>> {
+        // SAFETY: as in `record`.
+        (!self.busy.get()).then(|| unsafe { (*self.recording.get()).take() })?
+    }
+}
+
+impl Drop for Encoder {
+    fn drop(&mut self) {
+        if let Some(recording) = self.take() {
+            self.commands.take_back(recording, false);
+        }
+    }
+}
+
+/// An encoder's payload.
+pub(super) trait HasEncoder: SoftClass {
+    fn encoder(&self) -> &Encoder;
+    /// What is recorded at the end.
+    fn close(&self, _recording: &mut Recording) {}
+}
+
+pub(super) fn end_encoding<P: HasEncoder>(this: &P) {
+    let encoder = this.encoder();
+    match encoder.take() {
+        Some(mut recording) => {
+            this.close(&mut recording);
+            encoder.commands.take_back(recording, true);
+        }
+        None => encoder.fault("endEncoding", "sent after endEncoding"),
+    }
+}
+
+pub(super) fn device<P: HasEncoder>(_: &P) -> Strong<Device> {
+    device::shared()
+}
+
+pub(super) fn take_note<P: HasEncoder>(_: &P, _: Option<&Object<Text>>) {}
+
+pub(super) fn pop_debug_group<P: HasEncoder>(_: &P) {}
+
+pub(super) fn barrier_between_stages<P: HasEncoder>(this: &P, _after: usize, _before: usize) {
+    let selector = "barrierAfterQueueStages:beforeStages:";
+    this.encoder().record(selector, |recording| {
+        recording.commands.push(super::commands::Command::Barrier);
+        Ok(())
+    });
+}
+
+/// The encoders of a queue run one after the other, so a fence has been passed when its waiter comes.
+pub(super) fn update_fence<P: HasEncoder>(this: &P, fence: Option<&Object<Fence>>) {
+    fence_of(this, "updateFence:", fence);
+}
+
+/// As above.
+pub(super) fn wait_for_fence<P: HasEncoder>(this: &P, fence: Option<&Object<Fence>>) {
+    fence_of(this, "waitForFence:", fence);
+}
+
+fn fence_of<P: HasEncoder>(this: &P, selector: &str, fence: Option<&Object<Fence>>) {
+    this.encoder().record(selector, |_| match fence {
+        Some(_) => Ok(()),
+        None => Err("nil was passed for the fence".to_owned()),
+    });
+}
+
+/// Declares a class of encoders: the rows that all of them have, and its own.
+macro_rules! encoder_class {
+    (
+        $(#[$doc:meta])*
+        class $name:ident($payload:ty): $protocol:ident;
+        $($rows:tt)*
+    ) => {
+        impl $crate::soft::metal::foundation::Labelled for $payload {
+            fn label(&self) -> &$crate::soft::metal::foundation::Label {
+                &$crate::soft::metal::encoder::HasEncoder::encoder(self).label
+            }
+        }
+
+        $crate::soft::metal::foundation::soft_class! {
+            $(#[$doc])*
+            pub(super) class $name($payload): NSObject, conforms [$protocol];
+            [label] = $crate::soft::metal::foundation::label::<$payload>;
+            [setLabel:] = $crate::soft::metal::foundation::set_label::<$payload>;
+            [device] = $crate::soft::metal::encoder::device::<$payload>;
+            [endEncoding] = $crate::soft::metal::encoder::end_encoding::<$payload>;
+            [insertDebugSignpost:] = $crate::soft::metal::encoder::take_note::<$payload>;
+            [pushDebugGroup:] = $crate::soft::metal::encoder::take_note::<$payload>;
+            [popDebugGroup] = $crate::soft::metal::encoder::pop_debug_group::<$payload>;
+            [barrierAfterQueueStages:beforeStages:] =
+                $crate::soft::metal::encoder::barrier_between_stages::<$payload>;
+            [updateFence:] = $crate::soft::metal::encoder::update_fence::<$payload>;
+            [waitForFence:] = $crate::soft::metal::encoder::wait_for_fence::<$payload>;
+            $($rows)*
+        }
+    };
+}
+pub(super) use encoder_class;

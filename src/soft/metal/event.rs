@@ -1,0 +1,232 @@
+//! MTLEvent and MTLSharedEvent: counters that queues, and the CPU, wait for.
+
+use super::device::{self, Device};
+use super::foundation::{
+    HeldBlock, Label, NSObject, Object, Ours, Retained, Strong, Text, This, label, labelled, lock,
+    set_label, soft_class,
+};
+use super::queue::Queue;
+use super::worker;
+use crate::abi::{Id, Imp};
+use std::sync::{Arc, Condvar, LazyLock, Mutex};
+use std::time::{Duration, Instant};
+
+/// A counter, and who waits for it.
+#[derive(Default)]
+pub(super) struct Signal {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    value: u64,
+    waiting: Vec<(u64, Waiter)>,
+}
+
+/// Who is told when a value is reached.
+pub(super) enum Waiter {
+    /// A queue that goes on.
+    Queue(Strong<Queue>),
+    /// A block that is called.
+    Notice(Notice),
+}
+
+/// A block of `notifyListener:atValue:block:`, with the event that it is called with.
+pub(super) struct Notice {
+    event: Retained,
+    block: HeldBlock,
+}
+
+impl Notice {
+    /// Calls the block.
+    pub(super) fn call(self, value: u64) {
+        // SAFETY: it was passed as a block that takes an event and a value.
+        unsafe {
+            let call =
+                std::mem::transmute::<Imp, unsafe extern "C" fn(Id, Id, u64)>(self.block.invoke());
+            call(self.block.id(), self.event.id(), value);
+        }
+    }
+}
+
+impl Signal {
+    pub(super) fn value(&self) -> u64 {
+        lock(&self.state).value
+    }
+
+    /// A queue's signal: the counter never goes back.
+    pub(super) fn raise(&self, value: u64) {
+        self.change(|old| old.max(value));
+    }
+
+    /// Changes the value and tells everybody who waited for it.
+    fn change(&self, new: impl FnOnce(u64) -> u64) {
+        let mut state = lock(&self.state);
+        let value = new(state.value);
+        state.value = value;
+        let reached = |waiter: &mut (u64, Waiter)| waiter.0 <= value;
+        let told: Vec<_> = state.waiting.extract_if(.., reached).collect();
+        drop(state);
+        self.changed.notify_all();
+        for (_, waiter) in told {
+            match waiter {
+                Waiter::Queue(queue) => worker::schedule(queue),
+                Waiter::Notice(notice) => worker::deliver(move || notice.call(value)),
+            }
+        }
+    }
+
+    /// Leaves a waiter to be told, unless the value is reached: then the waiter comes back, with
+    /// the value that there is.
+    pub(super) fn when_reached(&self, value: u64, waiter: Waiter) -> Option<(u64, Waiter)> {
+        let mut state = lock(&self.state);
+        if state.value >= value {
+            return Some((state.value, waiter));
+        }
+        state.waiting.push((value, waiter));
+        None
+    }
+
+    /// Waits on this thread. Whether the value was reached in time.
+    fn wait(&self, value: u64, timeout: Duration) -> bool {
+        let end = Instant::now().checked_add(timeout);
+        let mut state = lock(&self.state);
+        while state.value < value {
+            let left = match end {
+                Some(end) => end.saturating_duration_since(Instant::now()),
+                // Longer than clocks run.
+                None => Duration::from_secs(3600),
+            };
+            if left.is_zero() {
+                return false;
+            }
+            state = match self.changed.wait_timeout(state, left) {
+                Ok((state, _)) => state,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
+        }
+        true
+    }
+}
+
+/// An event of one device.
+pub(super) struct Event {
+    signal: Arc<Signal>,
+    label: Label,
+}
+
+/// An event that the CPU sees.
+pub(super) struct SharedEvent {
+    signal: Arc<Signal>,
+    label: Label,
+}
+
+/// A shared event on its way to another process, or to another place of this one.
+pub(super) struct SharedEventHandle {
+    signal: Arc<Signal>,
+    label: Option<Strong<Text>>,
+}
+
+/// Where blocks of shared events are called. Here it is one and the same thread for all.
+pub(super) struct SharedEventListener {
+    queue: Option<Retained>,
+}
+
+labelled!(Event, SharedEvent);
+
+soft_class! {
+    /// An event of one device.
+    pub(super) class SoftMTLEvent(Event): NSObject, conforms [MTLEvent];
+    [label] = label::<Event>;
+    [setLabel:] = set_label::<Event>;
+    [device] = |_: &Event| -> Strong<Device> { device::shared() };
+}
+
+soft_class! {
+    /// An event that the CPU sees.
+    pub(super) class SoftMTLSharedEvent(SharedEvent): NSObject, conforms [MTLSharedEvent];
+    [label] = label::<SharedEvent>;
+    [setLabel:] = set_label::<SharedEvent>;
+    [device] = |_: &SharedEvent| -> Strong<Device> { device::shared() };
+    [signaledValue] = |event: &SharedEvent| event.signal.value();
+    [setSignaledValue:] = |event: &SharedEvent, value: u64| event.signal.change(|_| value);
+    [waitUntilSignaledValue:timeoutMS:] = |event: &SharedEvent, value: u64, milliseconds: u64| {
+        event.signal.wait(value, Duration::from_millis(milliseconds))
+    };
+    [notifyListener:atValue:block:] = notify;
+    [newSharedEventHandle] = SharedEvent::handle;
+}
+
+soft_class! {
+    /// What carries a shared event elsewhere.
+    pub(super) class MTLSharedEventHandle(SharedEventHandle): NSObject, conforms [NSSecureCoding];
+    [label] = |handle: &SharedEventHandle| handle.label.clone();
+}
+
+soft_class! {
+    /// Where blocks of shared events are called.
+    pub(super) class MTLSharedEventListener(SharedEventListener): NSObject;
+    init [init] = || SharedEventListener { queue: None };
+    init [initWithDispatchQueue:] = |queue: Option<Retained>| SharedEventListener { queue };
+    class [sharedListener] = shared_listener;
+    [dispatchQueue] = |listener: &SharedEventListener| listener.queue.clone();
+}
+
+fn shared_listener(_: crate::abi::Class) -> Strong<SharedEventListener> {
+    static SHARED: LazyLock<Strong<SharedEventListener>> =
+        LazyLock::new(|| Strong::new(SharedEventListener { queue: None }));
+    SHARED.clone()
+}
+
+impl Event {
+    pub(super) fn object() -> Strong<Self> {
+        Strong::new(Self { signal: Arc::default(), label: Label::default() })
+    }
+}
+
+impl SharedEvent {
+    pub(super) fn object() -> Strong<Self> {
+        Strong::new(Self { signal: Arc::default(), label: Label::default() })
+    }
+
+    /// The same event, out of its handle.
+    pub(super) fn from_handle(handle: &SharedEventHandle) -> Strong<Self> {
+        let event =
+            Strong::new(Self { signal: Arc::clone(&handle.signal), label: Label::default() });
+        event.label.set(handle.label.clone());
+        event
+    }
+
+    fn handle(&self) -> Strong<SharedEventHandle> {
+        let signal = Arc::clone(&self.signal);
+        Strong::new(SharedEventHandle { signal, label: self.label.get() })
+    }
+}
+
+/// The counter of an event of either kind; none for nil and for what is no event.
+pub(super) fn signal_of(event: Id) -> Option<Arc<Signal>> {
+    if event.is_nil() {
+        return None;
+    }
+    // SAFETY: the caller was passed an object.
+    unsafe {
+        Object::<Event>::from_id(event)
+            .map(|event| Arc::clone(&event.signal))
+            .or_else(|| Object::<SharedEvent>::from_id(event).map(|e| Arc::clone(&e.signal)))
+    }
+}
+
+fn notify(
+    this: This<'_, SharedEvent>,
+    _listener: Ours<'_, SharedEventListener>,
+    value: u64,
+    block: Option<HeldBlock>,
+) {
+    let Some(block) = block else { return };
+    let notice = Notice { event: this.retain().into_retained(), block };
+    let waiter = Waiter::Notice(notice);
+    if let Some((value, Waiter::Notice(notice))) = this.signal.when_reached(value, waiter) {
+        worker::deliver(move || notice.call(value));
+    }
+}

@@ -1,0 +1,250 @@
+//! Carries out recorded commands.
+
+use super::commands::{Command, Grid, Kept, PixelCopy, Pixels, Place, Recording, Rows, Slot};
+use super::errors::{Trouble, invalid};
+use super::event::Signal;
+use super::kernel::{Binding, Launch, internal};
+use super::memory::Memory;
+use super::texture::{Image, copy_between};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// Where the execution of a recording stopped.
+pub(super) enum Step {
+    /// At the end, or at the first trouble.
+    Done(Result<(), Trouble>),
+    /// At an event that has not reached the value.
+    Wait(Arc<Signal>, u64),
+}
+
+/// Runs from the command at `next` on.
+pub(super) fn run(recording: &Recording, next: &mut usize) -> Step {
+    // A fault of our own must not take the program along, nor everybody who waits for the queue.
+    let run = || run_commands(recording, next);
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        Step::Done(Err(internal(format!("internal error: {}", text.unwrap_or("no words")))))
+    })
+}
+
+fn run_commands(recording: &Recording, next: &mut usize) -> Step {
+    // Dispatches that may run in any order, last first: a barrier that is missing shows.
+    let mut unordered: Option<Vec<usize>> = None;
+    let mut bindings = Vec::new();
+    while let Some(command) = recording.commands.get(*next) {
+        let result = match *command {
+            Command::Dispatch { .. } => match &mut unordered {
+                Some(waiting) => {
+                    waiting.push(*next);
+                    Ok(())
+                }
+                None => dispatch(recording, *next, &mut bindings),
+            },
+            Command::Concurrent | Command::Barrier | Command::Serial => {
+                let waiting = unordered.take().unwrap_or_default();
+                let concurrent = match command {
+                    Command::Concurrent => true,
+                    Command::Barrier => !waiting.is_empty(),
+                    _ => false,
+                };
+                let mut last_first = waiting.iter().rev();
+                let result =
+                    last_first.try_for_each(|index| dispatch(recording, *index, &mut bindings));
+                unordered = (concurrent || is_concurrent(recording, *next)).then(Vec::new);
+                result
+            }
+            Command::CopyBuffer { from, from_offset, to, to_offset, length } => {
+                copy_buffer(recording, (from, from_offset), (to, to_offset), length)
+            }
+            Command::FillBuffer { buffer, start, length, value } => {
+                memory_at(recording, buffer).and_then(|memory| {
+                    let at = range(memory, start, length)?;
+                    // SAFETY: the range is inside memory that the recording keeps.
+                    unsafe { at.write_bytes(value, length) };
+                    Ok(())
+                })
+            }
+            Command::CopyPixels(index) => copy_pixels(recording, &recording.pixels[index as usize]),
+            Command::GenerateMipmaps(texture) => {
+                image_at(recording, texture).map(|image| image.generate_mipmaps())
+            }
+            Command::Signal { event, value } => {
+                signal_at(recording, event).map(|signal| signal.raise(value))
+            }
+            Command::Wait { event, value } => match signal_at(recording, event) {
+                Ok(signal) if signal.value() < value => {
+                    return Step::Wait(Arc::clone(signal), value);
+                }
+                other => other.map(drop),
+            },
+        };
+        if let Err(trouble) = result {
+            return Step::Done(Err(trouble));
+        }
+        *next += 1;
+    }
+    Step::Done(Ok(()))
+}
+
+/// Whether the barrier at `index` stands in a concurrent encoder.
+fn is_concurrent(recording: &Recording, index: usize) -> bool {
+    recording.commands[..=index]
+        .iter()
+        .rev()
+        .find_map(|command| match command {
+            Command::Concurrent => Some(true),
+            Command::Serial => Some(false),
+            _ => None,
+        })
+        .unwrap_or(false)
+}
+
+/// What an object is that was released too soon.
+fn released(what: &str) -> Trouble {
+    invalid(format!(
+        "a {what} was released before a command buffer with unretained references was done with it"
+    ))
+}
+
+fn misplaced(what: &str) -> Trouble {
+    internal(format!("internal error: a recorded {what} is something else"))
+}
+
+fn memory_at(recording: &Recording, place: Place) -> Result<&Memory, Trouble> {
+    match &recording.kept[place as usize] {
+        Kept::Buffer(buffer) => Ok(&buffer.memory),
+        Kept::Memory(memory) if memory.is_released() => Err(released("buffer")),
+        Kept::Memory(memory) => Ok(memory),
+        _ => Err(misplaced("buffer")),
+    }
+}
+
+fn image_at(recording: &Recording, place: Place) -> Result<&Arc<Image>, Trouble> {
+    match &recording.kept[place as usize] {
+        Kept::Texture(texture) => Ok(&texture.image),
+        Kept::Image(image) if image.is_released() => Err(released("texture")),
+        Kept::Image(image) => Ok(image),
+        _ => Err(misplaced("texture")),
+    }
+}
+
+fn signal_at(recording: &Recording, place: Place) -> Result<&Arc<Signal>, Trouble> {
+    match &recording.kept[place as usize] {
+        Kept::Event(signal) => Ok(signal),
+        _ => Err(misplaced("event")),
+    }
+}
+
+fn range(memory: &Memory, offset: usize, length: usize) -> Result<*mut u8, Trouble> {
+    memory.range(offset, length).ok_or_else(|| {
+        invalid(format!(
+            "{length} bytes at offset {offset} of a buffer of {} bytes",
+            memory.length()
+        ))
+    })
+}
+
+fn copy_buffer(
+    recording: &Recording,
+    from: (Place, usize),
+    to: (Place, usize),
+    length: usize,
+) -> Result<(), Trouble> {
+    let source = range(memory_at(recording, from.0)?, from.1, length)?;
+    let target = range(memory_at(recording, to.0)?, to.1, length)?;
+    // SAFETY: both ranges are inside memory that the recording keeps. They may overlap.
+    unsafe { std::ptr::copy(source, target, length) };
+    Ok(())
+}
+
+fn dispatch<'a>(
+    recording: &'a Recording,
+    index: usize,
+    bindings: &mut Vec<Binding<'a>>,
+) -> Result<(), Trouble> {
+    let Command::Dispatch { pipeline, slots, grid, group } = recording.commands[index] else {
+        return Err(misplaced("dispatch"));
+    };
+    let pipeline = recording.pipeline_at(pipeline).ok_or_else(|| misplaced("pipeline"))?;
+    let kernel = &pipeline.kernel;
+    let grid = match grid {
+        Grid::Threads(grid) => grid,
+        Grid::Indirect { place, offset } => {
+            indirect(memory_at(recording, place)?, offset, group, &kernel.name)?
+        }
+    };
+    if grid.contains(&0) {
+        return Ok(());
+    }
+    bindings.clear();
+    let slots = &recording.slots[slots as usize..][..kernel.arguments.len()];
+    for slot in slots {
+        bindings.push(match *slot {
+            Slot::Empty => Binding::Nothing,
+            Slot::Buffer { place, offset } => {
+                let memory = memory_at(recording, place)?;
+                let length = memory.length() - offset;
+                Binding::Memory { base: range(memory, offset, length)?, length }
+            }
+            // The recording is not written to any more: kernels only read what was pushed, which
+            // the argument's own kind makes sure of.
+            Slot::Bytes { length, start } => Binding::Memory {
+                base: recording.bytes[start..].as_ptr().cast_mut(),
+                length: length as usize,
+            },
+            Slot::Threadgroup { length } => Binding::Threadgroup(length),
+            Slot::Texture { place } => Binding::Texture(image_at(recording, place)?),
+            Slot::Sampler { place } => match &recording.kept[place as usize] {
+                Kept::Sampler(sampler) => Binding::Sampler(&sampler.choice),
+                _ => return Err(misplaced("sampler")),
+            },
+        });
+    }
+    kernel.program.launch(&Launch { grid, group, bindings })
+}
+
+/// The grid that a buffer says.
+fn indirect(
+    memory: &Memory,
+    offset: usize,
+    group: [u32; 3],
+    kernel: &str,
+) -> Result<[u32; 3], Trouble> {
+    // SAFETY: the range is inside memory that the recording keeps.
+    let groups = unsafe { range(memory, offset, 12)?.cast::<[u32; 3]>().read_unaligned() };
+    let mut grid = [0; 3];
+    for axis in 0..3 {
+        grid[axis] = groups[axis].checked_mul(group[axis]).ok_or_else(|| {
+            invalid(format!("kernel '{kernel}': an indirect dispatch of {groups:?} threadgroups"))
+        })?;
+    }
+    Ok(grid)
+}
+
+fn copy_pixels(recording: &Recording, copy: &PixelCopy) -> Result<(), Trouble> {
+    let rows = |rows: &Rows| -> Result<(*mut u8, usize, usize), Trouble> {
+        let memory = memory_at(recording, rows.buffer)?;
+        let start = range(memory, rows.offset, 0)?;
+        Ok((start, rows.bytes_per_row, rows.bytes_per_image))
+    };
+    let image = |pixels: &Pixels| image_at(recording, pixels.texture);
+    match copy {
+        PixelCopy::ToTexture { from, to, size } => {
+            let (start, row, layer) = rows(from)?;
+            // SAFETY: the encoder has seen that rows and region are inside.
+            unsafe { image(to)?.write(to.level, to.slice, to.origin, *size, start, row, layer) };
+        }
+        PixelCopy::FromTexture { from, to, size } => {
+            let (start, row, layer) = rows(to)?;
+            // SAFETY: as above.
+            unsafe { image(from)?.read(from.level, from.slice, from.origin, *size, start, row, layer) };
+        }
+        PixelCopy::Between { from, to, size } => {
+            let (source, target) = (image(from)?, image(to)?);
+            let place = |pixels: &Pixels| (pixels.level, pixels.slice, pixels.origin);
+            copy_between(source, place(from), target, place(to), *size);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,62 @@
+//! MTLFunction: a kernel of a library, its function constants set.
+
+use super::device::{self, Device};
+use super::foundation::{
+    Label, NSObject, Pairs, Strong, Text, label, labelled, set_label, soft_class,
+};
+use super::kernel::{DeclaredConstant, FUNCTION_KERNEL, Kernel};
+use std::sync::Arc;
+
+/// A function.
+pub(super) struct Function {
+    pub(super) kernel: Arc<Kernel>,
+    /// As asked for, or as a descriptor calls it.
+    name: String,
+    constants: Vec<DeclaredConstant>,
+    label: Label,
+}
+
+labelled!(Function);
+
+soft_class! {
+    /// A function.
+    pub(super) class SoftMTLFunction(Function): NSObject, conforms [MTLFunction];
+    [label] = label::<Function>;
+    [setLabel:] = set_label::<Function>;
+    [device] = |_: &Function| -> Strong<Device> { device::shared() };
+    [name] = |function: &Function| Text::object(function.name.as_str());
+    [functionType] = |_: &Function| FUNCTION_KERNEL;
+    [functionConstantsDictionary] = Function::constants;
+    [options] = |_: &Function| 0usize;
+    [patchType] = |_: &Function| 0usize;
+    [patchControlPointCount] = |_: &Function| -1isize;
+}
+
+/// A function constant that a function depends on.
+pub(super) struct FunctionConstant(DeclaredConstant);
+
+soft_class! {
+    /// A function constant that a function depends on.
+    pub(super) class MTLFunctionConstant(FunctionConstant): NSObject;
+    [name] = |constant: &FunctionConstant| Text::object(constant.0.name.as_str());
+    [index] = |constant: &FunctionConstant| constant.0.index;
+    [type] = |constant: &FunctionConstant| constant.0.data_type;
+    [required] = |constant: &FunctionConstant| constant.0.required;
+}
+
+impl Function {
+    pub(super) fn object(
+        kernel: Kernel,
+        name: String,
+        constants: Vec<DeclaredConstant>,
+    ) -> Strong<Self> {
+        Strong::new(Self { kernel: Arc::new(kernel), name, constants, label: Label::default() })
+    }
+
+    fn constants(&self) -> Strong<Pairs> {
+        Pairs::object(self.constants.iter().map(|constant| {
+            let object = Strong::new(FunctionConstant(constant.clone()));
+            (Text::object(constant.name.as_str()).into_retained(), object.into_retained())
+        }))
+    }
+}

@@ -1,0 +1,176 @@
+//! MTLLibrary: a compiled source text, and the functions in it.
+
+use super::descriptors::{CompileOptions, FunctionConstantValues, FunctionDescriptor};
+use super::device::{self, Device};
+use super::errors::{LibraryError, Problem};
+use super::foundation::{
+    ErrorOut, Failure, HeldBlock, Label, List, NSObject, Object, Strong, Text, This, label,
+    labelled, set_label, soft_class,
+};
+use super::function::Function;
+use super::kernel::{self, Constant, FUNCTION_KERNEL, Options, Source};
+use super::worker;
+use crate::abi::{Id, Imp};
+use std::sync::Arc;
+
+/// A library.
+pub(super) struct Library {
+    source: Arc<dyn Source>,
+    install_name: Option<Strong<Text>>,
+    label: Label,
+}
+
+labelled!(Library);
+
+soft_class! {
+    /// A library.
+    pub(super) class SoftMTLLibrary(Library): NSObject, conforms [MTLLibrary];
+    [label] = label::<Library>;
+    [setLabel:] = set_label::<Library>;
+    [device] = |_: &Library| -> Strong<Device> { device::shared() };
+    [functionNames] = Library::function_names;
+    [type] = |_: &Library| 0isize;
+    [installName] = |library: &Library| library.install_name.clone();
+    [newFunctionWithName:] = |library: &Library, name: &Object<Text>| {
+        library.function(&name.to_str(), None, &[]).ok()
+    };
+    [newFunctionWithName:constantValues:error:] = Library::specialised;
+    [newFunctionWithName:constantValues:completionHandler:] = specialised_later;
+    [newFunctionWithDescriptor:error:] = Library::described;
+    [newFunctionWithDescriptor:completionHandler:] = described_later;
+}
+
+/// What is wrong with a library or a function.
+type LibraryProblem = Problem<LibraryError>;
+
+impl Library {
+    /// Compiles a source text.
+    pub(super) fn compile(
+        source: &str,
+        options: Option<&Object<CompileOptions>>,
+    ) -> Result<Strong<Self>, LibraryProblem> {
+        let fields = options.map(|options| options.get()).unwrap_or_default();
+        let how = Options {
+            macros: fields.macros.iter().flat_map(|macros| macros.texts()).collect(),
+            safe_math: fields.is_safe(),
+            max_threads: fields.max_threads,
+        };
+        match kernel::compile(source, &how) {
+            Ok(source) => Ok(Self::of(source, fields.install_name)),
+            Err(text) => Err(Problem::new(LibraryError::CompileFailure, text)),
+        }
+    }
+
+    /// A library of compiled functions.
+    pub(super) fn of(source: Arc<dyn Source>, install_name: Option<Strong<Text>>) -> Strong<Self> {
+        Strong::new(Self { source, install_name, label: Label::default() })
+    }
+
+    fn function_names(&self) -> Strong<List> {
+        let names = self.source.functions().into_iter();
+        List::object(names.map(|(name, _)| Text::object(name).into_retained()))
+    }
+
+    /// The function called `name`, under its own or another name.
+    fn function(
+        &self,
+        name: &str,
+        other: Option<String>,
+        constants: &[Constant],
+    ) -> Result<Strong<Function>, LibraryProblem> {
+        let label = self.label.after_noun();
+        let functions = self.source.functions();
+        let Some((_, kind)) = functions.iter().find(|(known, _)| known == name) else {
+            let text = format!("library{label} has no function named '{name}'");
+            return Err(Problem::new(LibraryError::FunctionNotFound, text));
+        };
+        if *kind != FUNCTION_KERNEL {
+            let text = format!("function '{name}' is no kernel: there is nothing that draws here");
+            return Err(Problem::new(LibraryError::Unsupported, text));
+        }
+        let kernel = self
+            .source
+            .kernel(name, constants)
+            .map_err(|text| Problem::new(LibraryError::CompileFailure, text))?;
+        let declared = self.source.constants(name);
+        Ok(Function::object(kernel, other.unwrap_or_else(|| name.to_owned()), declared))
+    }
+
+    fn specialised(
+        &self,
+        name: &Object<Text>,
+        constants: Option<&Object<FunctionConstantValues>>,
+        error: ErrorOut,
+    ) -> Option<Strong<Function>> {
+        let constants = constants.map(|constants| constants.get()).unwrap_or_default();
+        told(self.function(&name.to_str(), None, &constants), error)
+    }
+
+    fn described(
+        &self,
+        descriptor: &Object<FunctionDescriptor>,
+        error: ErrorOut,
+    ) -> Option<Strong<Function>> {
+        told(self.of_descriptor(descriptor), error)
+    }
+
+    fn of_descriptor(
+        &self,
+        descriptor: &FunctionDescriptor,
+    ) -> Result<Strong<Function>, LibraryProblem> {
+        let fields = descriptor.get();
+        let name = fields.name.ok_or_else(|| {
+            Problem::new(LibraryError::FunctionNotFound, "the function descriptor has no name")
+        })?;
+        let other = fields.specialized_name.map(|name| name.to_str().into_owned());
+        let constants = fields.constants.map(|constants| constants.get()).unwrap_or_default();
+        self.function(&name.to_str(), other, &constants)
+    }
+}
+
+/// The object, or an error where the message wants it.
+pub(super) fn told<P, D: super::errors::Domain>(
+    result: Result<Strong<P>, Problem<D>>,
+    error: ErrorOut,
+) -> Option<Strong<P>> {
+    result.map_err(|problem| error.set(problem.failure())).ok()
+}
+
+/// Calls a block with an object and an error, one of which is nil, on the thread for blocks.
+pub(super) fn tell_later<P: super::foundation::SoftClass, D: super::errors::Domain + Send + 'static>(
+    block: Option<HeldBlock>,
+    make: impl FnOnce() -> Result<Strong<P>, Problem<D>> + Send + 'static,
+) {
+    let Some(block) = block else { return };
+    worker::deliver(move || {
+        let result = make().map_err(|problem| problem.failure());
+        let object = result.as_ref().map_or(Id::NIL, |object| object.id());
+        let error = result.as_ref().err().map_or(Id::NIL, |error: &Strong<Failure>| error.id());
+        // SAFETY: the message passed a block that takes an object and an error.
+        unsafe {
+            let call =
+                std::mem::transmute::<Imp, unsafe extern "C" fn(Id, Id, Id)>(block.invoke());
+            call(block.id(), object, error);
+        }
+    });
+}
+
+fn specialised_later(
+    this: This<'_, Library>,
+    name: &Object<Text>,
+    constants: Option<&Object<FunctionConstantValues>>,
+    block: Option<HeldBlock>,
+) {
+    let (library, name) = (this.retain(), name.to_str().into_owned());
+    let constants = constants.map(|constants| constants.get()).unwrap_or_default();
+    tell_later(block, move || library.function(&name, None, &constants));
+}
+
+fn described_later(
+    this: This<'_, Library>,
+    descriptor: &Object<FunctionDescriptor>,
+    block: Option<HeldBlock>,
+) {
+    let (library, descriptor) = (this.retain(), descriptor.retain());
+    tell_later(block, move || library.of_descriptor(&descriptor));
+}

@@ -1,0 +1,38 @@
+//! Metal's classes: `specs/soft-metal.md` says what they promise.
+//!
+//! A file a class, and these beside them: [`commands`] is what encoders record, [`execute`] carries it
+//! out, [`worker`] has the threads, [`kernel`] is the seam to the compiler and the executor.
+
+mod blit_encoder;
+mod buffer;
+mod capture;
+mod command_buffer;
+mod commands;
+mod compute_encoder;
+mod descriptors;
+mod device;
+mod encoder;
+#[allow(non_snake_case)] // C's names.
+pub(crate) mod entry;
+mod errors;
+mod event;
+mod execute;
+mod fence;
+mod format;
+mod foundation;
+mod function;
+mod heap;
+mod kernel;
+mod library;
+mod memory;
+mod pipeline;
+mod queue;
+mod residency_set;
+mod resource;
+mod sampler;
+mod settings;
+mod texture;
+mod worker;
+
+#[cfg(test)]
+mod tests;

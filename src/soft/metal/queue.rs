@@ -1,0 +1,152 @@
+//! MTLCommandQueue: command buffers in the order in which they were enqueued.
+
+use super::command_buffer::{CommandBuffer, Progress};
+use super::commands::Recording;
+use super::descriptors::CommandBufferDescriptor;
+use super::device::{self, Device};
+use super::foundation::{
+    Label, NSObject, Object, Strong, This, label, labelled, lock, set_label, soft_class,
+};
+use super::residency_set::ResidencySet;
+use super::worker;
+use crate::abi::Id;
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::*};
+
+/// A queue.
+pub(super) struct Queue {
+    label: Label,
+    line: Mutex<Line>,
+    /// Recordings with room in them, for command buffers to come.
+    spare: Mutex<Vec<Box<Recording>>>,
+}
+
+labelled!(Queue);
+
+/// The command buffers that are not done.
+#[derive(Default)]
+struct Line {
+    places: VecDeque<Entry>,
+    /// A runner has the queue, or an event will give it to one.
+    running: bool,
+}
+
+enum Entry {
+    /// The place of a command buffer that was enqueued and not yet committed.
+    Reserved(Ticket),
+    /// A command buffer to be run, or to be gone on with.
+    Ready(Strong<CommandBuffer>),
+}
+
+/// What names a reserved place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ticket(u64);
+
+soft_class! {
+    /// A queue.
+    pub(super) class SoftMTLCommandQueue(Queue): NSObject, conforms [MTLCommandQueue];
+    [label] = label::<Queue>;
+    [setLabel:] = set_label::<Queue>;
+    [device] = |_: &Queue| -> Strong<Device> { device::shared() };
+    [commandBuffer] = |this: This<'_, Queue>| CommandBuffer::object(this.retain(), true, 0);
+    [commandBufferWithUnretainedReferences] =
+        |this: This<'_, Queue>| CommandBuffer::object(this.retain(), false, 0);
+    [commandBufferWithDescriptor:] = described;
+    [insertDebugCaptureBoundary] = |_: &Queue| ();
+    [addResidencySet:] = |_: &Queue, _: Option<&Object<ResidencySet>>| ();
+    [removeResidencySet:] = |_: &Queue, _: Option<&Object<ResidencySet>>| ();
+    [addResidencySets:count:] = |_: &Queue, _: *const Id, _: usize| ();
+    [removeResidencySets:count:] = |_: &Queue, _: *const Id, _: usize| ();
+}
+
+fn described(
+    this: This<'_, Queue>,
+    descriptor: Option<&Object<CommandBufferDescriptor>>,
+) -> Strong<CommandBuffer> {
+    let fields = descriptor.map(|descriptor| descriptor.get()).unwrap_or_default();
+    CommandBuffer::object(this.retain(), fields.retained_references, fields.error_options)
+}
+
+/// How many recordings a queue keeps for later.
+const SPARE: usize = 16;
+
+impl Queue {
+    pub(super) fn object() -> Strong<Self> {
+        Strong::new(Self { label: Label::default(), line: Mutex::default(), spare: Mutex::default() })
+    }
+
+    /// An empty recording.
+    pub(super) fn recording(&self) -> Box<Recording> {
+        lock(&self.spare).pop().unwrap_or_else(|| Box::new(Recording::new()))
+    }
+
+    /// Takes a recording back. What it kept is released here.
+    pub(super) fn recycle(&self, mut recording: Box<Recording>) {
+        recording.clear();
+        let mut spare = lock(&self.spare);
+        if spare.len() < SPARE {
+            spare.push(recording);
+        }
+    }
+
+    /// Reserves the next place.
+    pub(super) fn reserve(&self) -> Ticket {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let ticket = Ticket(NEXT.fetch_add(1, Relaxed));
+        lock(&self.line).places.push_back(Entry::Reserved(ticket));
+        ticket
+    }
+
+    /// A command buffer takes the place that was reserved for it, or the last.
+    pub(super) fn submit(this: &Strong<Self>, buffer: Strong<CommandBuffer>, at: Option<Ticket>) {
+        let mut line = lock(&this.line);
+        let reserved = |entry: &Entry| matches!((entry, at), (Entry::Reserved(a), Some(b)) if *a == b);
+        match line.places.iter().position(reserved) {
+            Some(index) => line.places[index] = Entry::Ready(buffer),
+            None => line.places.push_back(Entry::Ready(buffer)),
+        }
+        Self::start(this, line);
+    }
+
+    /// Gives a reserved place up.
+    pub(super) fn give_up(this: &Strong<Self>, ticket: Ticket) {
+        let mut line = lock(&this.line);
+        line.places.retain(|entry| !matches!(entry, Entry::Reserved(other) if *other == ticket));
+        Self::start(this, line);
+    }
+
+    /// Has a runner go on with the queue, if there is something to run and nobody does.
+    fn start(this: &Strong<Self>, mut line: std::sync::MutexGuard<'_, Line>) {
+        let ready = matches!(line.places.front(), Some(Entry::Ready(_)));
+        if ready && !std::mem::replace(&mut line.running, true) {
+            drop(line);
+            worker::schedule(this.clone());
+        }
+    }
+}
+
+impl Object<Queue> {
+    /// Runs command buffers until there is none to run. Called by runners.
+    pub(super) fn run(&self) {
+        loop {
+            let mut line = lock(&self.line);
+            let Some(Entry::Ready(buffer)) = line.places.front() else {
+                line.running = false;
+                return;
+            };
+            let buffer = buffer.clone();
+            drop(line);
+            // It stays at the front while it runs, so that the event it waits for may have it go on
+            // elsewhere before this call returns.
+            match buffer.run(self) {
+                Progress::Waits => return,
+                Progress::Done(finish) => {
+                    let front = lock(&self.line).places.pop_front();
+                    drop(front);
+                    finish.tell(buffer);
+                }
+            }
+        }
+    }
+}

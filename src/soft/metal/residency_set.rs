@@ -1,0 +1,91 @@
+//! MTLResidencySet: which resources are to stay in memory. Here all of them always do.
+
+use super::descriptors::ResidencySetFields;
+use super::device::{self, Device};
+use super::foundation::{List, NSObject, Retained, Strong, Text, lock, soft_class};
+use crate::abi::{Id, Sel};
+use crate::soft::objc::send::send;
+use std::sync::Mutex;
+
+/// A residency set: what is in it, and what will be after the next commit.
+pub(super) struct ResidencySet {
+    label: Option<Strong<Text>>,
+    members: Mutex<Members>,
+}
+
+#[derive(Default)]
+struct Members {
+    now: Vec<Retained>,
+    next: Vec<Retained>,
+}
+
+soft_class! {
+    /// A residency set.
+    pub(super) class SoftMTLResidencySet(ResidencySet): NSObject, conforms [MTLResidencySet];
+    [label] = |set: &ResidencySet| set.label.clone();
+    [device] = |_: &ResidencySet| -> Strong<Device> { device::shared() };
+    [addAllocation:] = |set: &ResidencySet, object: Id| set.add(&raw const object, 1);
+    [addAllocations:count:] = ResidencySet::add;
+    [removeAllocation:] = |set: &ResidencySet, object: Id| set.remove(&raw const object, 1);
+    [removeAllocations:count:] = ResidencySet::remove;
+    [removeAllAllocations] = |set: &ResidencySet| {
+        let _gone = std::mem::take(&mut lock(&set.members).next);
+    };
+    [containsAllocation:] = |set: &ResidencySet, object: Id| {
+        lock(&set.members).next.iter().any(|member| member.id() == object)
+    };
+    [allAllocations] = |set: &ResidencySet| List::object(lock(&set.members).next.clone());
+    [allocationCount] = |set: &ResidencySet| lock(&set.members).next.len();
+    [allocatedSize] = ResidencySet::allocated_size;
+    [commit] = ResidencySet::commit;
+    [requestResidency] = |_: &ResidencySet| ();
+    [endResidency] = |_: &ResidencySet| ();
+}
+
+/// The objects that a message passed with a count; none of them where the address is missing.
+fn objects<'a>(address: *const Id, count: usize) -> &'a [Id] {
+    match address.is_null() {
+        true => &[],
+        // SAFETY: the message passed that many.
+        false => unsafe { std::slice::from_raw_parts(address, count) },
+    }
+}
+
+impl ResidencySet {
+    pub(super) fn object(fields: ResidencySetFields) -> Strong<Self> {
+        Strong::new(Self { label: fields.label, members: Mutex::default() })
+    }
+
+    fn add(&self, address: *const Id, count: usize) {
+        let mut members = lock(&self.members);
+        for id in objects(address, count) {
+            if members.next.iter().any(|member| member.id() == *id) {
+                continue;
+            }
+            // SAFETY: the message passed objects.
+            members.next.extend(unsafe { Retained::retain(*id) });
+        }
+    }
+
+    fn remove(&self, address: *const Id, count: usize) {
+        let gone = objects(address, count);
+        let is_gone = |member: &mut Retained| gone.contains(&member.id());
+        let _gone: Vec<_> = lock(&self.members).next.extract_if(.., is_gone).collect();
+    }
+
+    fn commit(&self) {
+        let mut members = lock(&self.members);
+        let next = members.next.clone();
+        let _old = std::mem::replace(&mut members.now, next);
+    }
+
+    /// Of what was committed, each asked for its own size.
+    fn allocated_size(&self) -> usize {
+        let members = lock(&self.members).now.clone();
+        // SAFETY: a C string.
+        let selector: Sel =
+            unsafe { crate::soft::objc::entry::sel_registerName(c"allocatedSize".as_ptr()) };
+        // SAFETY: allocations answer this message with a number.
+        members.iter().map(|member| unsafe { send::<usize>(member.id(), selector) }).sum()
+    }
+}

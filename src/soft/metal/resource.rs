@@ -1,0 +1,170 @@
+//! What buffers and textures have in common: `MTLResource`, and their options.
+
+use super::device::{self, Device};
+use super::foundation::{Label, SoftClass, Strong};
+use super::heap::{Heap, Region};
+use std::sync::atomic::{AtomicUsize, Ordering::*};
+
+/// `MTLResourceOptions`: cache mode, storage mode and hazard tracking, four bits each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Options(pub(super) usize);
+
+/// Storage modes, of `MTLStorageMode`.
+pub(super) const PRIVATE: usize = 2;
+pub(super) const MEMORYLESS: usize = 3;
+/// Hazard tracking modes, of `MTLHazardTrackingMode`.
+pub(super) const UNTRACKED: usize = 1;
+pub(super) const TRACKED: usize = 2;
+
+impl Options {
+    pub(super) fn new(cache: usize, storage: usize, hazard: usize) -> Self {
+        Self(cache & 15 | (storage & 15) << 4 | (hazard & 3) << 8)
+    }
+
+    pub(super) fn cpu_cache_mode(self) -> usize {
+        self.0 & 15
+    }
+
+    pub(super) fn storage_mode(self) -> usize {
+        self.0 >> 4 & 15
+    }
+
+    pub(super) fn hazard_tracking_mode(self) -> usize {
+        self.0 >> 8 & 3
+    }
+
+    /// Whether the CPU may look at the contents.
+    pub(super) fn is_private(self) -> bool {
+        matches!(self.storage_mode(), PRIVATE | MEMORYLESS)
+    }
+
+    /// Whether these are options that there are.
+    pub(super) fn are_known(self) -> bool {
+        self.cpu_cache_mode() <= 1
+            && self.storage_mode() <= MEMORYLESS
+            && self.hazard_tracking_mode() <= 2
+            && self.0 >> 10 == 0
+    }
+}
+
+/// The part of a resource that is the same for all.
+pub(super) struct Resource {
+    pub(super) options: Options,
+    pub(super) label: Label,
+    /// Where the resource lies in a heap, if it does.
+    pub(super) heap: Option<Region>,
+    purgeable: AtomicUsize,
+}
+
+/// `MTLPurgeableState`: asking for the state changes nothing.
+const KEEP_CURRENT: usize = 1;
+const NON_VOLATILE: usize = 2;
+const EMPTY: usize = 4;
+
+impl Resource {
+    pub(super) fn new(options: Options, heap: Option<Region>) -> Self {
+        Self { options, label: Label::default(), heap, purgeable: AtomicUsize::new(NON_VOLATILE) }
+    }
+}
+
+/// A resource's payload.
+pub(super) trait HasResource: SoftClass {
+    fn resource(&self) -> &Resource;
+    /// How many bytes it takes.
+    fn allocated_size(&self) -> usize;
+}
+
+pub(super) fn device<P: HasResource>(_: &P) -> Strong<Device> {
+    device::shared()
+}
+
+pub(super) fn cpu_cache_mode<P: HasResource>(this: &P) -> usize {
+    this.resource().options.cpu_cache_mode()
+}
+
+pub(super) fn storage_mode<P: HasResource>(this: &P) -> usize {
+    this.resource().options.storage_mode()
+}
+
+/// The default is tracked, but in heaps.
+pub(super) fn hazard_tracking_mode<P: HasResource>(this: &P) -> usize {
+    match (this.resource().options.hazard_tracking_mode(), &this.resource().heap) {
+        (0, None) => TRACKED,
+        (0, Some(_)) => UNTRACKED,
+        (mode, _) => mode,
+    }
+}
+
+pub(super) fn resource_options<P: HasResource>(this: &P) -> usize {
+    let options = this.resource().options;
+    let hazard = hazard_tracking_mode(this);
+    Options::new(options.cpu_cache_mode(), options.storage_mode(), hazard).0
+}
+
+pub(super) fn allocated_size<P: HasResource>(this: &P) -> usize {
+    this.allocated_size()
+}
+
+pub(super) fn heap<P: HasResource>(this: &P) -> Option<Strong<Heap>> {
+    this.resource().heap.as_ref().map(|region| region.heap().clone())
+}
+
+pub(super) fn heap_offset<P: HasResource>(this: &P) -> usize {
+    this.resource().heap.as_ref().map_or(0, Region::offset)
+}
+
+pub(super) fn make_aliasable<P: HasResource>(this: &P) {
+    if let Some(region) = &this.resource().heap {
+        region.make_aliasable();
+    }
+}
+
+pub(super) fn is_aliasable<P: HasResource>(this: &P) -> bool {
+    this.resource().heap.as_ref().is_some_and(Region::is_aliasable)
+}
+
+/// The state before. Nothing is ever purged, which every state but `Empty` allows; what was given up
+/// as empty may be found as it was.
+pub(super) fn set_purgeable_state<P: HasResource>(this: &P, state: usize) -> usize {
+    let purgeable = &this.resource().purgeable;
+    match state {
+        KEEP_CURRENT => purgeable.load(Relaxed),
+        NON_VOLATILE..=EMPTY => purgeable.swap(state, Relaxed),
+        _ => purgeable.load(Relaxed),
+    }
+}
+
+/// Declares a class of resources: the rows that all of them have, and its own.
+macro_rules! resource_class {
+    (
+        $(#[$doc:meta])*
+        class $name:ident($payload:ty): $protocol:ident;
+        $($rows:tt)*
+    ) => {
+        impl $crate::soft::metal::foundation::Labelled for $payload {
+            fn label(&self) -> &$crate::soft::metal::foundation::Label {
+                &$crate::soft::metal::resource::HasResource::resource(self).label
+            }
+        }
+
+        $crate::soft::metal::foundation::soft_class! {
+            $(#[$doc])*
+            pub(super) class $name($payload): NSObject, conforms [$protocol];
+            [label] = $crate::soft::metal::foundation::label::<$payload>;
+            [setLabel:] = $crate::soft::metal::foundation::set_label::<$payload>;
+            [device] = $crate::soft::metal::resource::device::<$payload>;
+            [cpuCacheMode] = $crate::soft::metal::resource::cpu_cache_mode::<$payload>;
+            [storageMode] = $crate::soft::metal::resource::storage_mode::<$payload>;
+            [hazardTrackingMode] = $crate::soft::metal::resource::hazard_tracking_mode::<$payload>;
+            [resourceOptions] = $crate::soft::metal::resource::resource_options::<$payload>;
+            [allocatedSize] = $crate::soft::metal::resource::allocated_size::<$payload>;
+            [heap] = $crate::soft::metal::resource::heap::<$payload>;
+            [heapOffset] = $crate::soft::metal::resource::heap_offset::<$payload>;
+            [makeAliasable] = $crate::soft::metal::resource::make_aliasable::<$payload>;
+            [isAliasable] = $crate::soft::metal::resource::is_aliasable::<$payload>;
+            [setPurgeableState:] = $crate::soft::metal::resource::set_purgeable_state::<$payload>;
+            $($rows)*
+        }
+    };
+}
+pub(super) use resource_class;

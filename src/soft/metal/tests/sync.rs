@@ -1,0 +1,245 @@
+//! Events, fences and barriers order work.
+
+use super::*;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::*};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+fn shared_event() -> Own {
+    Own::new(send!(*device(), "newSharedEvent"; Id))
+}
+
+fn signal(commands: Id, event: Id, value: u64) {
+    send!(commands, "encodeSignalEvent:value:", event => Id, value => u64; ());
+}
+
+fn wait_for(commands: Id, event: Id, value: u64) {
+    send!(commands, "encodeWaitForEvent:value:", event => Id, value => u64; ());
+}
+
+fn fill(commands: Id, buffer: Id, value: u8) {
+    let blit = blit(commands);
+    let range = NSRange { location: 0, length: 16 };
+    send!(*blit, "fillBuffer:range:value:", buffer => Id, range => NSRange, value => u8; ());
+    end(*blit);
+}
+
+/// The last of two fills wins, and the event decides which that is.
+#[test]
+fn an_event_orders_two_queues() {
+    for nth in 0..scale(200) {
+        let event = Own::new(send!(*device(), "newEvent"; Id));
+        let (buffer, first, second) = (buffer(16), queue(), queue());
+        let (late, early) = (commands(*first), commands(*second));
+        wait_for(*late, *event, 1);
+        fill(*late, *buffer, 2);
+        fill(*early, *buffer, 1);
+        signal(*early, *event, 1);
+        commit(*late);
+        if nth % 2 == 0 {
+            std::thread::yield_now();
+        }
+        commit(*early);
+        wait(*late);
+        assert_eq!(contents::<u8>(*buffer), [2; 16]);
+        wait(*early);
+        assert_eq!((outcome(*late), outcome(*early)), (Ok(()), Ok(())));
+    }
+}
+
+/// Many queues wait, more than there are threads to run them: none of them holds a thread.
+#[test]
+fn waiting_queues_hold_no_thread() {
+    let event = shared_event();
+    let waiting: Vec<Own> = (0..100)
+        .map(|_| {
+            let commands = commands(*queue());
+            wait_for(*commands, *event, 1);
+            commit(*commands);
+            commands
+        })
+        .collect();
+    let free = commands(*queue());
+    assert_eq!(finish(*free), Ok(()));
+    assert!(waiting.iter().all(|commands| status(**commands) < 4));
+    send!(*event, "setSignaledValue:", 1 => u64; ());
+    for commands in waiting {
+        wait(*commands);
+        assert_eq!(outcome(*commands), Ok(()));
+    }
+}
+
+#[test]
+fn the_cpu_waits_for_a_shared_event() {
+    let event = shared_event();
+    let reached = |value: u64, milliseconds: u64| {
+        send!(
+            *event, "waitUntilSignaledValue:timeoutMS:", value => u64, milliseconds => u64; Bool
+        )
+        .get()
+    };
+    assert!(reached(0, 0));
+    assert!(!reached(1, 0));
+    assert!(!reached(1, 20));
+    let commands = commands(*queue());
+    signal(*commands, *event, 7);
+    commit(*commands);
+    assert!(reached(7, 10_000));
+    assert_eq!(send!(*event, "signaledValue"; u64), 7);
+    // A queue's signal never goes back.
+    let again = super::commands(*queue());
+    signal(*again, *event, 3);
+    assert_eq!(finish(*again), Ok(()));
+    assert_eq!(send!(*event, "signaledValue"; u64), 7);
+    let handle = Own::new(send!(*event, "newSharedEventHandle"; Id));
+    let same = Own::new(send!(*device(), "newSharedEventWithHandle:", *handle => Id; Id));
+    send!(*same, "setSignaledValue:", 9 => u64; ());
+    assert!(reached(9, 0));
+}
+
+#[test]
+fn listeners_are_told_once_and_at_their_value() {
+    let event = shared_event();
+    let listener = new("MTLSharedEventListener");
+    let (tell, told) = mpsc::channel();
+    let notify = |value: u64| {
+        let tell = tell.clone();
+        let block = block(move |_event, at| tell.send((value, at.addr() as u64)).unwrap());
+        send!(
+            *event, "notifyListener:atValue:block:", *listener => Id, value => u64, block => Id; ()
+        );
+    };
+    notify(0);
+    assert_eq!(told.recv_timeout(Duration::from_secs(10)), Ok((0, 0)));
+    notify(5);
+    notify(2);
+    send!(*event, "setSignaledValue:", 3 => u64; ());
+    assert_eq!(told.recv_timeout(Duration::from_secs(10)), Ok((2, 3)));
+    let commands = commands(*queue());
+    signal(*commands, *event, 6);
+    assert_eq!(finish(*commands), Ok(()));
+    assert_eq!(told.recv_timeout(Duration::from_secs(10)), Ok((5, 6)));
+    assert!(told.recv_timeout(Duration::from_millis(20)).is_err());
+}
+
+/// In a concurrent encoder the order of dispatches is nobody's promise, and the opposite one here:
+/// without the barrier the result is the wrong one.
+#[test]
+fn a_barrier_orders_concurrent_dispatches() {
+    let source = "kernel void set(device uint *to, constant uint &value) { to[0] = to[0] * 10 + value; }";
+    let pipeline = pipeline(source, "set");
+    let run = |kind: usize, barrier: bool| {
+        let buffer = buffer(4);
+        let commands = commands(*queue());
+        let encoder = pool(|| {
+            let selector = "computeCommandEncoderWithDispatchType:";
+            Own::retain(send!(*commands, selector, kind => usize; Id))
+        });
+        bind(*encoder, *pipeline);
+        bind_buffer(*encoder, *buffer, 0, 0);
+        for value in 1..=3u32 {
+            push(*encoder, &value, 1);
+            launch(*encoder, 1, 1);
+            if barrier {
+                send!(*encoder, "memoryBarrierWithScope:", 1 => usize; ());
+            }
+        }
+        end(*encoder);
+        assert_eq!(finish(*commands), Ok(()));
+        contents::<u32>(*buffer)[0]
+    };
+    assert_eq!(run(0, false), 123, "a serial encoder keeps the order");
+    assert_eq!(run(1, true), 123, "so do barriers");
+    assert_eq!(run(1, false), 321, "nothing else does");
+}
+
+#[test]
+fn fences_are_passed() {
+    let fence = Own::new(send!(*device(), "newFence"; Id));
+    let (pipeline, buffer) = (pipeline(SAXPY, "count_up"), buffer(16));
+    let commands = commands(*queue());
+    for _ in 0..2 {
+        let encoder = encoder(*commands);
+        send!(*encoder, "waitForFence:", *fence => Id; ());
+        bind(*encoder, *pipeline);
+        bind_buffer(*encoder, *buffer, 0, 0);
+        launch(*encoder, 4, 4);
+        send!(*encoder, "updateFence:", *fence => Id; ());
+        end(*encoder);
+    }
+    assert_eq!(finish(*commands), Ok(()));
+    assert_eq!(contents::<u32>(*buffer), [2; 4]);
+}
+
+#[test]
+fn commit_returns_at_once_and_statuses_go_up() {
+    let event = shared_event();
+    let commands = commands(*queue());
+    assert_eq!(status(*commands), 0);
+    send!(*commands, "enqueue"; ());
+    assert_eq!(status(*commands), 1);
+    wait_for(*commands, *event, 1);
+    commit(*commands);
+    assert!((2..=3).contains(&status(*commands)));
+    send!(*commands, "waitUntilScheduled"; ());
+    assert_eq!(status(*commands), 3);
+    assert!(pool(|| send!(*commands, "error"; Id)).is_nil());
+    send!(*event, "setSignaledValue:", 1 => u64; ());
+    wait(*commands);
+    assert_eq!(status(*commands), 4);
+}
+
+/// Places are taken by `enqueue`, whatever is committed first.
+#[test]
+fn a_queue_keeps_the_order_of_enqueue() {
+    let (queue, buffer) = (queue(), buffer(16));
+    let (first, second, given_up) = (commands(*queue), commands(*queue), commands(*queue));
+    fill(*first, *buffer, 1);
+    fill(*second, *buffer, 2);
+    for commands in [&given_up, &first, &second] {
+        send!(**commands, "enqueue"; ());
+    }
+    commit(*second);
+    std::thread::sleep(Duration::from_millis(5));
+    assert!(status(*second) < 4);
+    commit(*first);
+    std::thread::sleep(Duration::from_millis(5));
+    assert!(status(*first) < 3, "one that was never committed is before it");
+    drop(given_up);
+    wait(*second);
+    assert_eq!(contents::<u8>(*buffer), [2; 16]);
+}
+
+#[test]
+fn handlers_are_called_before_waiters_go_on() {
+    for _ in 0..scale(300) {
+        let commands = commands(*queue());
+        let order = Arc::new(AtomicUsize::new(0));
+        let add = |selector: &str, before: usize, after: usize, status_then: usize| {
+            let order = Arc::clone(&order);
+            let block = block(move |buffer, _| {
+                let seen = status(Id::from_ptr(buffer));
+                assert!(seen >= status_then, "{seen}");
+                assert_eq!(order.swap(after, SeqCst), before);
+            });
+            send!(*commands, selector, block => Id; ());
+        };
+        add("addScheduledHandler:", 0, 1, 3);
+        add("addCompletedHandler:", 1, 2, 4);
+        add("addCompletedHandler:", 2, 3, 4);
+        assert_eq!(finish(*commands), Ok(()));
+        assert_eq!(order.load(SeqCst), 3);
+    }
+}
+
+#[test]
+fn a_handler_may_wait_for_its_own_command_buffer() {
+    let commands = commands(*queue());
+    let id = AtomicU64::new(commands.as_ptr().addr() as u64);
+    let block = block(move |buffer, _| {
+        assert_eq!(buffer.addr() as u64, id.load(SeqCst));
+        wait(Id::from_ptr(buffer));
+    });
+    send!(*commands, "addCompletedHandler:", block => Id; ());
+    assert_eq!(finish(*commands), Ok(()));
+}

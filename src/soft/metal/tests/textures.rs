@@ -1,0 +1,227 @@
+//! Textures: regions, levels, views, copies.
+
+use super::*;
+
+const RGBA8: usize = 70;
+const R32F: usize = 55;
+
+fn descriptor(format: usize, width: usize, height: usize, mipmapped: bool) -> Own {
+    pool(|| {
+        Own::retain(send!(
+            class("MTLTextureDescriptor"),
+            "texture2DDescriptorWithPixelFormat:width:height:mipmapped:", format => usize,
+            width => usize, height => usize, Bool::new(mipmapped) => Bool; Id
+        ))
+    })
+}
+
+fn try_texture(descriptor: Id) -> Option<Own> {
+    let texture = send!(*device(), "newTextureWithDescriptor:", descriptor => Id; Id);
+    (!texture.is_nil()).then(|| Own::new(texture))
+}
+
+fn region(x: usize, y: usize, width: usize, height: usize) -> MTLRegion {
+    MTLRegion { origin: (x, y, 0).into(), size: (width, height, 1).into() }
+}
+
+fn replace<T>(texture: Id, region: MTLRegion, level: usize, items: &[T], row: usize) {
+    send!(
+        texture, "replaceRegion:mipmapLevel:withBytes:bytesPerRow:", region => MTLRegion,
+        level => usize, items.as_ptr().cast() => *const c_void, row => usize; ()
+    );
+}
+
+fn get<T: Copy + Default>(texture: Id, region: MTLRegion, level: usize, row: usize) -> Vec<T> {
+    let mut items = vec![T::default(); row * region.size.height / size_of::<T>()];
+    send!(
+        texture, "getBytes:bytesPerRow:fromRegion:mipmapLevel:",
+        items.as_mut_ptr().cast() => *mut c_void, row => usize, region => MTLRegion,
+        level => usize; ()
+    );
+    items
+}
+
+#[test]
+fn regions_are_written_and_read() {
+    let texture = try_texture(*descriptor(RGBA8, 8, 4, false)).unwrap();
+    assert_eq!(send!(*texture, "width"; usize), 8);
+    assert_eq!(send!(*texture, "height"; usize), 4);
+    assert_eq!(send!(*texture, "depth"; usize), 1);
+    assert_eq!(send!(*texture, "pixelFormat"; usize), RGBA8);
+    replace(*texture, region(2, 1, 3, 2), 0, &[1u32, 2, 3, 0, 4, 5, 6, 0], 16);
+    let all: Vec<u32> = get(*texture, region(0, 0, 8, 4), 0, 32);
+    let mut expected = vec![0; 32];
+    expected[10..13].copy_from_slice(&[1, 2, 3]);
+    expected[18..21].copy_from_slice(&[4, 5, 6]);
+    assert_eq!(all, expected);
+}
+
+#[test]
+fn impossible_textures_are_nil() {
+    let sides = |width: usize, height: usize| try_texture(*descriptor(RGBA8, width, height, false));
+    assert!(sides(0, 1).is_none() && sides(16385, 1).is_none() && sides(1, usize::MAX).is_none());
+    assert!(sides(16384, 1).is_some());
+    assert!(try_texture(*descriptor(0, 4, 4, false)).is_none());
+    assert!(try_texture(*descriptor(9999, 4, 4, false)).is_none());
+    let with = |selector: &str, value: usize| {
+        let descriptor = descriptor(RGBA8, 8, 8, false);
+        send!(*descriptor, selector, value => usize; ());
+        try_texture(*descriptor)
+    };
+    assert!(with("setMipmapLevelCount:", 4).is_some() && with("setMipmapLevelCount:", 5).is_none());
+    assert!(with("setSampleCount:", 4).is_none());
+    assert!(with("setDepth:", 2).is_none(), "two sides only");
+    assert!(with("setArrayLength:", 2).is_none(), "no array");
+    assert!(with("setTextureType:", 77).is_none());
+}
+
+#[test]
+fn mip_levels_are_means() {
+    let texture = try_texture(*descriptor(R32F, 5, 3, true)).unwrap();
+    assert_eq!(send!(*texture, "mipmapLevelCount"; usize), 3);
+    let pixels: Vec<f32> = (0..15).map(|i| i as f32).collect();
+    replace(*texture, region(0, 0, 5, 3), 0, &pixels, 20);
+    let commands = commands(*queue());
+    let blit = blit(*commands);
+    send!(*blit, "generateMipmapsForTexture:", *texture => Id; ());
+    end(*blit);
+    assert_eq!(finish(*commands), Ok(()));
+    assert_eq!(get::<f32>(*texture, region(0, 0, 2, 1), 1, 8), [3.0, 5.0]);
+    assert_eq!(get::<f32>(*texture, region(0, 0, 1, 1), 2, 4), [4.0]);
+}
+
+#[test]
+fn slices_and_volumes() {
+    let make = |kind: usize, selector: &str, count: usize| {
+        let descriptor = descriptor(RGBA8, 2, 2, false);
+        send!(*descriptor, "setTextureType:", kind => usize; ());
+        send!(*descriptor, selector, count => usize; ());
+        try_texture(*descriptor).unwrap()
+    };
+    let array = make(3, "setArrayLength:", 3);
+    let numbers: Vec<u32> = (1..=4).collect();
+    let whole = region(0, 0, 2, 2);
+    send!(
+        *array, "replaceRegion:mipmapLevel:slice:withBytes:bytesPerRow:bytesPerImage:",
+        whole => MTLRegion, 0 => usize, 2 => usize, numbers.as_ptr().cast() => *const c_void,
+        8 => usize, 16 => usize; ()
+    );
+    let volume = make(7, "setDepth:", 2);
+    let commands = commands(*queue());
+    let blit = blit(*commands);
+    send!(
+        *blit,
+        "copyFromTexture:sourceSlice:sourceLevel:sourceOrigin:sourceSize:toTexture:destinationSlice:destinationLevel:destinationOrigin:",
+        *array => Id, 2 => usize, 0 => usize, MTLOrigin::default() => MTLOrigin,
+        MTLSize::from((2, 2, 1)) => MTLSize, *volume => Id, 0 => usize, 0 => usize,
+        MTLOrigin::from((0, 0, 1)) => MTLOrigin; ()
+    );
+    let buffer = buffer(32);
+    send!(
+        *blit,
+        "copyFromTexture:sourceSlice:sourceLevel:sourceOrigin:sourceSize:toBuffer:destinationOffset:destinationBytesPerRow:destinationBytesPerImage:",
+        *volume => Id, 0 => usize, 0 => usize, MTLOrigin::default() => MTLOrigin,
+        MTLSize::from((2, 2, 2)) => MTLSize, *buffer => Id, 0 => usize, 8 => usize, 16 => usize; ()
+    );
+    end(*blit);
+    assert_eq!(finish(*commands), Ok(()));
+    assert_eq!(contents::<u32>(*buffer), [0, 0, 0, 0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn views_see_the_same_pixels() {
+    let texture = try_texture(*descriptor(RGBA8, 4, 4, true)).unwrap();
+    let view = |format: usize, kind: usize, levels: (usize, usize)| {
+        let view = send!(
+            *texture, "newTextureViewWithPixelFormat:textureType:levels:slices:", format => usize,
+            kind => usize, NSRange { location: levels.0, length: levels.1 } => NSRange,
+            NSRange { location: 0, length: 1 } => NSRange; Id
+        );
+        (!view.is_nil()).then(|| Own::new(view))
+    };
+    let half = view(53, 2, (1, 2)).unwrap();
+    assert_eq!(send!(*half, "width"; usize), 2);
+    assert_eq!(pool(|| send!(*half, "parentTexture"; Id)), *texture);
+    assert_eq!(send!(*half, "parentRelativeLevel"; usize), 1);
+    replace(*half, region(0, 0, 2, 2), 0, &[1u32, 2, 3, 4], 8);
+    drop(texture);
+    assert_eq!(get::<u32>(*half, region(0, 1, 2, 1), 0, 8), [3, 4]);
+}
+
+#[test]
+fn impossible_views_are_nil() {
+    let texture = try_texture(*descriptor(RGBA8, 4, 4, false)).unwrap();
+    for (format, kind, levels, slices) in [
+        (10, 2, 0..1, 0..1),
+        (RGBA8, 7, 0..1, 0..1),
+        (RGBA8, 2, 0..2, 0..1),
+        (RGBA8, 2, 0..0, 0..1),
+        (RGBA8, 5, 0..1, 0..1),
+        (RGBA8, 3, 0..1, 1..2),
+        (RGBA8, 2, usize::MAX..usize::MAX, 0..1),
+    ] {
+        let view = send!(
+            *texture, "newTextureViewWithPixelFormat:textureType:levels:slices:", format => usize,
+            kind => usize, NSRange::from(levels) => NSRange, NSRange::from(slices) => NSRange; Id
+        );
+        assert!(view.is_nil());
+    }
+}
+
+#[test]
+fn a_buffer_can_be_seen_as_a_texture() {
+    let numbers: Vec<u32> = (0..64).collect();
+    let buffer = buffer_of(&numbers);
+    let make = |offset: usize, row: usize| {
+        let texture = send!(
+            *buffer, "newTextureWithDescriptor:offset:bytesPerRow:",
+            *descriptor(RGBA8, 4, 3, false) => Id, offset => usize, row => usize; Id
+        );
+        (!texture.is_nil()).then(|| Own::new(texture))
+    };
+    let texture = make(32, 64).unwrap();
+    assert_eq!(get::<u32>(*texture, region(1, 1, 2, 1), 0, 8), [25, 26]);
+    assert_eq!(send!(*texture, "bufferOffset"; usize), 32);
+    assert_eq!(send!(*texture, "bufferBytesPerRow"; usize), 64);
+    assert!(make(0, 12).is_none(), "rows that overlap");
+    assert!(make(128, 64).is_none(), "beyond the end");
+    assert!(make(2, 64).is_none(), "between pixels");
+}
+
+#[test]
+fn copies_of_wrong_regions_are_told() {
+    let (texture, other) = (
+        try_texture(*descriptor(RGBA8, 4, 4, false)).unwrap(),
+        try_texture(*descriptor(10, 4, 4, false)).unwrap(),
+    );
+    let buffer = buffer(64);
+    let refused = |what: &str, record: &dyn Fn(Id)| {
+        let commands = commands(*queue());
+        let blit = blit(*commands);
+        record(*blit);
+        end(*blit);
+        let error = finish(*commands).unwrap_err();
+        assert!(error.contains(what), "{error}");
+    };
+    let upload = |blit: Id, row: usize, size: (usize, usize, usize), level: usize, x: usize| {
+        send!(
+            blit,
+            "copyFromBuffer:sourceOffset:sourceBytesPerRow:sourceBytesPerImage:sourceSize:toTexture:destinationSlice:destinationLevel:destinationOrigin:",
+            *buffer => Id, 0 => usize, row => usize, 64 => usize, MTLSize::from(size) => MTLSize,
+            *texture => Id, 0 => usize, level => usize, MTLOrigin::from((x, 0, 0)) => MTLOrigin; ()
+        );
+    };
+    refused("12 bytes per row: 4 pixels of RGBA8Unorm take 16", &|blit| {
+        upload(blit, 12, (4, 4, 1), 0, 0)
+    });
+    refused("a region at (1, 0, 0) of (4, 4, 1) pixels: mip level 0 has (4, 4, 1)", &|blit| {
+        upload(blit, 16, (4, 4, 1), 0, 1)
+    });
+    refused("mip level 1 of a texture that has 1", &|blit| upload(blit, 16, (4, 4, 1), 1, 0));
+    refused("source: 68 bytes at offset 0 of a buffer of 64", &|blit| {
+        upload(blit, 16, (1, 5, 1), 0, 0)
+    });
+    refused("pixels of format RGBA8Unorm do not fit into format R8Unorm", &|blit| {
+        send!(blit, "copyFromTexture:toTexture:", *texture => Id, *other => Id; ());
+    });
+}

@@ -1,0 +1,150 @@
+//! The threads behind a device: runners carry out command buffers, a courier calls blocks.
+//!
+//! A queue that has work is scheduled; a runner takes it and runs its command buffers in order until
+//! there are none, or until one waits for an event. Then the queue leaves the runner, and the event
+//! schedules it again: a runner never waits for anything but work.
+
+use super::foundation::{Strong, lock};
+use super::queue::Queue;
+use super::settings::Settings;
+use crate::soft::objc::entry::{objc_autoreleasePoolPop, objc_autoreleasePoolPush};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering::*};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long a thread looks for news before it sleeps: about as long as waking it takes.
+const PATIENCE: Duration = Duration::from_micros(40);
+
+/// Looks for something again and again, for a short while. Whether it was found.
+pub(super) fn spin(found: impl Fn() -> bool) -> bool {
+    if Settings::get().cores < 2 {
+        return found();
+    }
+    let start = Instant::now();
+    loop {
+        for _ in 0..32 {
+            if found() {
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+        if start.elapsed() > PATIENCE {
+            return false;
+        }
+    }
+}
+
+/// Work that threads of one kind take in the order in which it came.
+struct Jobs<T> {
+    list: Mutex<List<T>>,
+    more: Condvar,
+    /// The length of the list, to be looked at from outside.
+    waiting: AtomicUsize,
+    /// How many threads look for news before they sleep. One is enough.
+    looking: AtomicUsize,
+}
+
+struct List<T> {
+    jobs: VecDeque<T>,
+    threads: usize,
+    sleeping: usize,
+}
+
+impl<T: Send> Jobs<T> {
+    const fn new() -> Self {
+        Self {
+            list: Mutex::new(List { jobs: VecDeque::new(), threads: 0, sleeping: 0 }),
+            more: Condvar::new(),
+            waiting: AtomicUsize::new(0),
+            looking: AtomicUsize::new(0),
+        }
+    }
+
+    /// Adds a job. A thread is started when all are at work and there are fewer than `most`.
+    fn add(&'static self, job: T, most: usize, name: &str, run: fn(T)) {
+        let mut list = lock(&self.list);
+        list.jobs.push_back(job);
+        self.waiting.store(list.jobs.len(), Release);
+        let free = list.sleeping + self.looking.load(Relaxed);
+        if list.jobs.len() > free && list.threads < most {
+            let started = std::thread::Builder::new()
+                .name(name.to_owned())
+                .spawn(move || self.work(run));
+            list.threads += usize::from(started.is_ok());
+            if list.threads == 0 {
+                // The system gives us no thread at all: the work is done here.
+                let job = list.jobs.pop_back();
+                drop(list);
+                return job.into_iter().for_each(run);
+            }
+        }
+        let wake = list.sleeping > 0 && self.looking.load(Relaxed) == 0;
+        drop(list);
+        if wake {
+            self.more.notify_one();
+        }
+    }
+
+    /// The life of a thread.
+    fn work(&self, run: fn(T)) {
+        loop {
+            run(self.next());
+        }
+    }
+
+    fn next(&self) -> T {
+        loop {
+            if self.looking.compare_exchange(0, 1, Relaxed, Relaxed).is_ok() {
+                spin(|| self.waiting.load(Acquire) > 0);
+                self.looking.store(0, Relaxed);
+            }
+            let mut list = lock(&self.list);
+            loop {
+                if let Some(job) = list.jobs.pop_front() {
+                    self.waiting.store(list.jobs.len(), Release);
+                    let more = !list.jobs.is_empty() && list.sleeping > 0;
+                    drop(list);
+                    if more {
+                        self.more.notify_one();
+                    }
+                    return job;
+                }
+                list.sleeping += 1;
+                list = self.more.wait(list).unwrap_or_else(PoisonError::into_inner);
+                list.sleeping -= 1;
+                if !list.jobs.is_empty() {
+                    continue;
+                }
+                break;
+            }
+        }
+    }
+}
+
+static QUEUES: Jobs<Strong<Queue>> = Jobs::new();
+
+/// Has a runner run the queue.
+pub(super) fn schedule(queue: Strong<Queue>) {
+    // Two at least: one that is busy must not keep other queues waiting.
+    let most = Settings::get().workers.max(2);
+    QUEUES.add(queue, most, "aruminium-queue", |queue| in_pool(|| queue.run()));
+}
+
+type Delivery = Box<dyn FnOnce() + Send>;
+static DELIVERIES: Jobs<Delivery> = Jobs::new();
+
+/// Calls a block of the program, on a thread for that alone, in the order in which it came here.
+pub(super) fn deliver(call: impl FnOnce() + Send + 'static) {
+    DELIVERIES.add(Box::new(call), 1, "aruminium-blocks", |call| in_pool(call));
+}
+
+/// Runs with an autorelease pool.
+fn in_pool(run: impl FnOnce()) {
+    // SAFETY: the pool is ended on the thread that began it, after what began in it.
+    unsafe {
+        let pool = objc_autoreleasePoolPush();
+        run();
+        objc_autoreleasePoolPop(pool);
+    }
+}

@@ -1,0 +1,425 @@
+//! The syntax tree: what the parser read, with spans, before any name is looked up.
+
+use super::lex::{Literal, Punct};
+use super::names::Name;
+use super::source::Span;
+use std::sync::Arc;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Ident {
+    pub(crate) name: Name,
+    pub(crate) span: Span,
+}
+
+/// `a::b<c>::d`, or `::a`.
+#[derive(Clone, Debug)]
+pub(crate) struct Path {
+    pub(crate) global: bool,
+    pub(crate) parts: Vec<PathPart>,
+    pub(crate) span: Span,
+}
+
+impl Path {
+    /// The name of a path that is one plain identifier.
+    pub(crate) fn plain(&self) -> Option<Name> {
+        match &self.parts[..] {
+            [PathPart { name: Label::Name(name), arguments: None, .. }] if !self.global => Some(*name),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn last(&self) -> &PathPart {
+        // The parser makes no empty path.
+        &self.parts[self.parts.len() - 1]
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct PathPart {
+    pub(crate) name: Label,
+    pub(crate) span: Span,
+    pub(crate) arguments: Option<Arc<[TemplateArgument]>>,
+}
+
+/// What a declaration can be called.
+#[derive(Clone, Debug)]
+pub(crate) enum Label {
+    Name(Name),
+    /// `operator+`; calls and subscripts are `LParen` and `LBracket`.
+    Operator(Punct),
+    /// `operator T`
+    Conversion(Arc<TypeName>),
+    /// `~T`
+    Destructor(Name),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum TemplateArgument {
+    Type(TypeName),
+    Value(Expr),
+    /// `args...`
+    Expansion(Box<TemplateArgument>),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub(crate) enum AddressSpace {
+    Device,
+    Constant,
+    Thread,
+    Threadgroup,
+    /// Spaces of graphics stages that a compute function never has.
+    Other,
+}
+
+/// A fundamental type, by its keywords.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Fundamental {
+    Void,
+    Bool,
+    Char,
+    Uchar,
+    Short,
+    Ushort,
+    Int,
+    Uint,
+    Long,
+    Ulong,
+    Half,
+    Bfloat,
+    Float,
+    Double,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum BaseType {
+    Fundamental(Fundamental),
+    Named(Path),
+    Class(Arc<Class>),
+    Enum(Arc<Enum>),
+    Auto,
+    /// `decltype(expr)`, or `decltype(auto)` without one.
+    Decltype(Option<Arc<Expr>>),
+    /// Constructors, destructors and conversion functions name no type.
+    Absent,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Stage {
+    Kernel,
+    Vertex,
+    Fragment,
+    /// Object, mesh, tile, intersection, visible and the like.
+    Other,
+}
+
+/// Declaration specifiers that are not types.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Storage {
+    pub(crate) typedef: bool,
+    pub(crate) statik: bool,
+    pub(crate) external: bool,
+    pub(crate) constexpr: bool,
+    pub(crate) explicit: bool,
+    pub(crate) friend: bool,
+    pub(crate) virtual_: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Specifiers {
+    pub(crate) base: BaseType,
+    pub(crate) constant: bool,
+    pub(crate) volatile: bool,
+    pub(crate) space: Option<AddressSpace>,
+    pub(crate) storage: Storage,
+    pub(crate) stage: Option<Stage>,
+    pub(crate) attributes: Vec<Attribute>,
+    pub(crate) span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct TypeName {
+    pub(crate) specifiers: Specifiers,
+    pub(crate) declarator: Declarator,
+    pub(crate) span: Span,
+}
+
+/// A declarator: parts in the order in which they are applied to the base type.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Declarator {
+    pub(crate) name: Option<Path>,
+    pub(crate) parts: Vec<DeclaratorPart>,
+    /// `...` before the name: a pack.
+    pub(crate) pack: bool,
+    pub(crate) attributes: Vec<Attribute>,
+    pub(crate) span: Span,
+}
+
+impl Declarator {
+    /// The parameter list, when this declares a function.
+    pub(crate) fn function(&self) -> Option<&Arc<Signature>> {
+        match self.parts.last() {
+            Some(DeclaratorPart::Function(signature)) => Some(signature),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum DeclaratorPart {
+    Pointer { constant: bool, volatile: bool, space: Option<AddressSpace> },
+    Reference { rvalue: bool },
+    Array(Option<Arc<Expr>>, Span),
+    Function(Arc<Signature>),
+}
+
+#[derive(Debug)]
+pub(crate) struct Signature {
+    pub(crate) parameters: Vec<Parameter>,
+    pub(crate) variadic: bool,
+    /// The qualifiers of `this`.
+    pub(crate) constant: bool,
+    pub(crate) space: Option<AddressSpace>,
+    pub(crate) trailing: Option<TypeName>,
+    pub(crate) span: Span,
+}
+
+#[derive(Debug)]
+pub(crate) struct Parameter {
+    pub(crate) specifiers: Specifiers,
+    pub(crate) declarator: Declarator,
+    pub(crate) default: Option<Arc<Expr>>,
+    pub(crate) span: Span,
+}
+
+/// `[[name(arguments)]]`, also in the GNU spelling.
+#[derive(Clone, Debug)]
+pub(crate) struct Attribute {
+    pub(crate) name: Ident,
+    pub(crate) arguments: Vec<Expr>,
+    pub(crate) span: Span,
+}
+
+#[derive(Debug)]
+pub(crate) enum TemplateParameter {
+    Type { name: Option<Ident>, default: Option<TypeName>, pack: bool },
+    Value { specifiers: Specifiers, declarator: Declarator, default: Option<Expr>, pack: bool },
+    Template { name: Option<Ident>, default: Option<TypeName>, pack: bool },
+}
+
+#[derive(Debug)]
+pub(crate) struct Template {
+    /// Empty for `template <>`.
+    pub(crate) parameters: Vec<TemplateParameter>,
+    pub(crate) declaration: Decl,
+    pub(crate) span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Decl {
+    Empty,
+    Simple(Arc<Simple>),
+    Function(Arc<Function>),
+    Alias { name: Ident, target: Arc<TypeName> },
+    UsingNamespace(Path),
+    Using(Path),
+    Namespace { name: Option<Ident>, inline: bool, body: Arc<[Decl]> },
+    NamespaceAlias { name: Ident, target: Path },
+    Template(Arc<Template>),
+    /// `template …;`: the declaration says which specialisation.
+    Instantiation(Arc<Simple>),
+    StaticAssert { condition: Arc<Expr>, message: Option<Name>, span: Span },
+    Access,
+    Pragma(Name, Span),
+}
+
+/// specifiers declarator (= initializer)?, …;
+#[derive(Debug)]
+pub(crate) struct Simple {
+    pub(crate) specifiers: Specifiers,
+    pub(crate) declarators: Vec<InitDeclarator>,
+    pub(crate) span: Span,
+}
+
+#[derive(Debug)]
+pub(crate) struct InitDeclarator {
+    pub(crate) declarator: Declarator,
+    pub(crate) init: Init,
+    /// The width of a bit-field.
+    pub(crate) width: Option<Expr>,
+}
+
+/// How a variable is initialised.
+#[derive(Debug)]
+pub(crate) enum Init {
+    None,
+    /// `= expr`, also `= { … }`
+    Copy(Expr),
+    /// `(a, b)`
+    Direct(Vec<Expr>),
+    /// `{a, b}`
+    List(Expr),
+}
+
+#[derive(Debug)]
+pub(crate) struct Function {
+    pub(crate) specifiers: Specifiers,
+    pub(crate) declarator: Declarator,
+    /// `member(init)`, in a constructor.
+    pub(crate) initializers: Vec<(Path, Init)>,
+    pub(crate) body: Body,
+    pub(crate) span: Span,
+}
+
+#[derive(Debug)]
+pub(crate) enum Body {
+    None,
+    Block(Block),
+    Default,
+    Delete,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ClassKind {
+    Struct,
+    Class,
+    Union,
+}
+
+#[derive(Debug)]
+pub(crate) struct Class {
+    pub(crate) kind: ClassKind,
+    pub(crate) name: Option<Path>,
+    pub(crate) bases: Vec<Path>,
+    /// `None` for a declaration without a body.
+    pub(crate) members: Option<Vec<Decl>>,
+    pub(crate) attributes: Vec<Attribute>,
+    pub(crate) span: Span,
+}
+
+#[derive(Debug)]
+pub(crate) struct Enum {
+    pub(crate) name: Option<Ident>,
+    pub(crate) scoped: bool,
+    pub(crate) underlying: Option<TypeName>,
+    /// `None` for a declaration without a body.
+    pub(crate) items: Option<Vec<(Ident, Option<Expr>)>>,
+    pub(crate) span: Span,
+}
+
+#[derive(Debug)]
+pub(crate) struct Block {
+    pub(crate) statements: Vec<Stmt>,
+    pub(crate) span: Span,
+}
+
+#[derive(Debug)]
+pub(crate) struct Stmt {
+    pub(crate) kind: StmtKind,
+    pub(crate) span: Span,
+}
+
+#[derive(Debug)]
+pub(crate) enum StmtKind {
+    Empty,
+    Expr(Expr),
+    Decl(Decl),
+    Block(Block),
+    If { constant: bool, init: Option<Box<Stmt>>, condition: Condition, yes: Box<Stmt>, no: Option<Box<Stmt>> },
+    While { condition: Condition, body: Box<Stmt> },
+    Do { body: Box<Stmt>, condition: Expr },
+    For { init: Box<Stmt>, condition: Option<Condition>, step: Option<Expr>, body: Box<Stmt> },
+    RangeFor { variable: Arc<Simple>, range: Expr, body: Box<Stmt> },
+    Switch { condition: Condition, body: Box<Stmt> },
+    /// A label stands in front of the statement that follows it in its block.
+    Case(Expr),
+    Default,
+    Break,
+    Continue,
+    Return(Option<Expr>),
+}
+
+/// What a statement tests: an expression, or a variable that it declares.
+#[derive(Debug)]
+pub(crate) enum Condition {
+    Expr(Expr),
+    Variable(Arc<Simple>),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Expr {
+    pub(crate) kind: ExprKind,
+    pub(crate) span: Span,
+    /// How deep the tree is, so that no walk over it can overflow the stack.
+    pub(crate) depth: u16,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum CastKind {
+    Static,
+    Reinterpret,
+    Const,
+    C,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum ExprKind {
+    Number(Literal),
+    Bool(bool),
+    Char(u64),
+    Str(Name),
+    Nullptr,
+    This,
+    Path(Path),
+    /// `+ - ! ~ * &` and prefix `++ --`
+    Unary(Punct, Box<Expr>),
+    /// Postfix `++ --`
+    Postfix(Punct, Box<Expr>),
+    Binary(Punct, Box<Expr>, Box<Expr>),
+    /// `=`, or the operator of `+=` and its like.
+    Assign(Option<Punct>, Box<Expr>, Box<Expr>),
+    Conditional(Box<Expr>, Box<Expr>, Box<Expr>),
+    Comma(Box<Expr>, Box<Expr>),
+    Call(Box<Expr>, Vec<Expr>),
+    Index(Box<Expr>, Box<Expr>),
+    Member { object: Box<Expr>, arrow: bool, member: Path },
+    /// `T(a, b)` and `T{a, b}`
+    Construct { target: Box<TypeName>, arguments: Vec<Expr>, braces: bool },
+    Cast(CastKind, Box<TypeName>, Box<Expr>),
+    SizeofType(Box<TypeName>),
+    SizeofExpr(Box<Expr>),
+    AlignofType(Box<TypeName>),
+    /// `sizeof...(pack)`
+    SizeofPack(Ident),
+    /// `{a, b}`, elements perhaps designated: `.x = a`
+    InitList(Vec<(Option<Ident>, Expr)>),
+    Expansion(Box<Expr>),
+    /// `(left op ... op right)`, one side missing in the unary folds.
+    Fold(Punct, Option<Box<Expr>>, Option<Box<Expr>>),
+    /// `noexcept(e)`
+    Noexcept,
+}
+
+impl Expr {
+    pub(crate) fn new(kind: ExprKind, span: Span) -> Expr {
+        let depth = 1 + kind.children_depth();
+        Expr { kind, span, depth }
+    }
+}
+
+impl ExprKind {
+    fn children_depth(&self) -> u16 {
+        use ExprKind::*;
+        let most = |list: &[Expr]| list.iter().map(|e| e.depth).max().unwrap_or(0);
+        match self {
+            Unary(_, a) | Postfix(_, a) | Cast(_, _, a) | SizeofExpr(a) | Expansion(a) => a.depth,
+            Binary(_, a, b) | Assign(_, a, b) | Comma(a, b) | Index(a, b) => a.depth.max(b.depth),
+            Conditional(a, b, c) => a.depth.max(b.depth).max(c.depth),
+            Call(callee, arguments) => callee.depth.max(most(arguments)),
+            Member { object, .. } => object.depth,
+            Construct { arguments, .. } => most(arguments),
+            InitList(items) => items.iter().map(|(_, e)| e.depth).max().unwrap_or(0),
+            Fold(_, a, b) => [a, b].into_iter().flatten().map(|e| e.depth).max().unwrap_or(0),
+            _ => 0,
+        }
+    }
+}

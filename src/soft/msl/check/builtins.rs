@@ -1,0 +1,332 @@
+//! The library's functions, in tables (MSL 6): names, signatures over families of types, meaning.
+
+use crate::soft::ir::{Op, Scalar};
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+/// What a library function is made of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Builtin {
+    /// One operation of the IR on the arguments as they are.
+    Op(Op),
+    /// A mathematical function, precise or fast as the place of the call says (MSL 8.4).
+    Math(Op, Accuracy),
+    /// An operation across the SIMD-group or quad-group, by its width.
+    Across(Op, u8),
+    /// MSL code in the prelude, under the same name.
+    Prelude,
+    /// An atomic operation; the last argument, the order, means nothing more than relaxed.
+    Atomic(Op),
+    /// `(object, expected, desired, …)`: also writes what it found, and tells whether it matched.
+    CompareExchange,
+    /// `select(a, b, c)`: the second where true.
+    Select,
+    ThreadgroupBarrier,
+    SimdgroupBarrier,
+    /// A fence orders nothing that the executor does not order already.
+    Fence,
+    Transpose,
+    Determinant,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Accuracy {
+    /// As the function around it.
+    Default,
+    Precise,
+    Fast,
+}
+
+/// A set of scalars, and of shapes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Family(u32);
+
+const fn scalars(list: &[Scalar]) -> u32 {
+    let (mut bits, mut at) = (0, 0);
+    while at < list.len() {
+        bits |= 1 << list[at] as u32;
+        at += 1;
+    }
+    bits
+}
+
+const SCALAR_SHAPE: u32 = 1 << 16;
+const VECTOR_SHAPE: u32 = 1 << 17;
+const MATRIX_SHAPE: u32 = 1 << 18;
+const ANY_SHAPE: u32 = SCALAR_SHAPE | VECTOR_SHAPE;
+const FLOATS: u32 = scalars(&[Scalar::F32, Scalar::F16, Scalar::BF16]);
+const INTS: u32 = scalars(&[
+    Scalar::I8, Scalar::U8, Scalar::I16, Scalar::U16, Scalar::I32, Scalar::U32, Scalar::I64, Scalar::U64,
+]);
+const WORDS: u32 = scalars(&[Scalar::I32, Scalar::U32]);
+const BOOLS: u32 = scalars(&[Scalar::Bool]);
+
+const F: Family = Family(FLOATS | ANY_SHAPE);
+const FV: Family = Family(FLOATS | VECTOR_SHAPE);
+const N: Family = Family(INTS | ANY_SHAPE);
+const W: Family = Family(WORDS | ANY_SHAPE);
+const A: Family = Family(INTS | FLOATS | ANY_SHAPE);
+const B: Family = Family(BOOLS | ANY_SHAPE);
+const ALL: Family = Family(INTS | FLOATS | BOOLS | ANY_SHAPE);
+const LOGIC: Family = Family(INTS | BOOLS | ANY_SHAPE);
+const ATOMIC: Family =
+    Family(WORDS | scalars(&[Scalar::F32, Scalar::U64, Scalar::Bool]) | SCALAR_SHAPE);
+const MATRIX: Family = Family(FLOATS | MATRIX_SHAPE);
+/// Functions without a type to choose.
+const ONE: Family = Family(scalars(&[Scalar::I32]) | SCALAR_SHAPE);
+
+impl Family {
+    pub(crate) fn has(self, scalar: Scalar, width: u32) -> bool {
+        let shape = if width == 1 { SCALAR_SHAPE } else { VECTOR_SHAPE };
+        self.0 & (1 << scalar as u32) != 0 && self.0 & shape != 0
+    }
+
+    pub(crate) fn matrices(self) -> bool {
+        self.0 & MATRIX_SHAPE != 0
+    }
+
+    /// Every member, scalars before vectors.
+    pub(crate) fn members(self) -> impl Iterator<Item = (Scalar, u32)> {
+        let widths = (1..=4u32).flat_map(|width| Scalar::all().map(move |scalar| (scalar, width)));
+        widths.filter(move |&(scalar, width)| self.has(scalar, width))
+    }
+}
+
+/// One function: result and parameters in letters, see [`Letter`].
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) names: &'static str,
+    pub(crate) signature: &'static str,
+    pub(crate) family: Family,
+    pub(crate) builtin: Builtin,
+}
+
+const fn row(
+    names: &'static str,
+    signature: &'static str,
+    family: Family,
+    builtin: Builtin,
+) -> Row {
+    Row { names, signature, family, builtin }
+}
+
+const fn op(names: &'static str, signature: &'static str, family: Family, op: Op) -> Row {
+    row(names, signature, family, Builtin::Op(op))
+}
+
+const fn math(names: &'static str, signature: &'static str, op: Op) -> Row {
+    row(names, signature, F, Builtin::Math(op, Accuracy::Default))
+}
+
+const fn prelude(names: &'static str, signature: &'static str, family: Family) -> Row {
+    row(names, signature, family, Builtin::Prelude)
+}
+
+const fn across(names: &'static str, signature: &'static str, family: Family, op: Op) -> Row {
+    row(names, signature, family, Builtin::Across(op, 32))
+}
+
+const fn atomic(names: &'static str, signature: &'static str, op: Op) -> Row {
+    row(names, signature, ATOMIC, Builtin::Atomic(op))
+}
+
+/// The letters of a signature, the result's first:
+/// `T` the type of the family · `S` its scalar · `B` `I` `U` bool, int, uint of its width ·
+/// `N` the unsigned type of its size · `i` `u` `h` `b` `l` int, uint, ushort, bool, ulong ·
+/// `t` `j` a reference to a thread's `T` or `I` · `a` a pointer to a device or threadgroup `atomic<T>` ·
+/// `p` a pointer to a thread's `T` · `m` mem_flags · `o` memory_order · `s` thread_scope · `v` void
+pub(crate) const ROWS: &[Row] = &[
+    // MSL 6.2, common functions.
+    prelude("clamp", "TTTT", A),
+    prelude("mix", "TTTT", F),
+    prelude("mix", "TTTS", FV),
+    prelude("saturate", "TT", F),
+    prelude("sign", "TT", F),
+    prelude("smoothstep", "TTTT", F),
+    prelude("step", "TTT", F),
+    // MSL 6.3, integer functions.
+    op("abs", "TT", N, Op::Abs),
+    prelude("absdiff", "NTT", N),
+    op("addsat", "TTT", N, Op::AddSat),
+    op("clz", "TT", N, Op::LeadingZeros),
+    op("ctz", "TT", N, Op::TrailingZeros),
+    prelude("extract_bits", "TTuu", N),
+    prelude("hadd", "TTT", N),
+    prelude("insert_bits", "TTTuu", N),
+    prelude("mad24", "TTTT", W),
+    prelude("madhi", "TTTT", N),
+    prelude("madsat", "TTTT", W),
+    op("max", "TTT", N, Op::Max),
+    prelude("max3", "TTTT", A),
+    prelude("median3", "TTTT", A),
+    op("min", "TTT", N, Op::Min),
+    prelude("min3", "TTTT", A),
+    prelude("mul24", "TTT", W),
+    op("mulhi", "TTT", N, Op::MulHigh),
+    op("popcount", "TT", N, Op::PopCount),
+    op("reverse_bits", "TT", N, Op::ReverseBits),
+    prelude("rhadd", "TTT", N),
+    op("rotate", "TTT", N, Op::Rotate),
+    op("subsat", "TTT", N, Op::SubSat),
+    // MSL 6.4, relational functions.
+    op("all", "bB", B, Op::All),
+    op("any", "bB", B, Op::Any),
+    prelude("isfinite", "BT", F),
+    op("isinf", "BT", F, Op::IsInf),
+    op("isnan", "BT", F, Op::IsNan),
+    op("isnormal", "BT", F, Op::IsNormal),
+    prelude("isordered", "BTT", F),
+    prelude("isunordered", "BTT", F),
+    op("not", "BB", B, Op::Not),
+    row("select", "TTTB", ALL, Builtin::Select),
+    op("signbit", "BT", F, Op::SignBit),
+    // MSL 6.5, math functions.
+    math("acos", "TT", Op::Acos),
+    math("acosh", "TT", Op::Acosh),
+    math("asin", "TT", Op::Asin),
+    math("asinh", "TT", Op::Asinh),
+    math("atan", "TT", Op::Atan),
+    math("atan2", "TTT", Op::Atan2),
+    math("atanh", "TT", Op::Atanh),
+    op("ceil", "TT", F, Op::Ceil),
+    op("copysign", "TTT", F, Op::CopySign),
+    math("cos", "TT", Op::Cos),
+    math("cosh", "TT", Op::Cosh),
+    math("cospi", "TT", Op::CosPi),
+    op("divide", "TTT", F, Op::Div),
+    math("exp", "TT", Op::Exp),
+    math("exp2", "TT", Op::Exp2),
+    math("exp10", "TT", Op::Exp10),
+    op("fabs abs", "TT", F, Op::Abs),
+    prelude("fdim", "TTT", F),
+    op("floor", "TT", F, Op::Floor),
+    op("fma", "TTTT", F, Op::Fma),
+    op("fmax max", "TTT", F, Op::Max),
+    prelude("fmax3", "TTTT", F),
+    prelude("fmedian3", "TTTT", F),
+    op("fmin min", "TTT", F, Op::Min),
+    prelude("fmin3", "TTTT", F),
+    op("fmod", "TTT", F, Op::Rem),
+    op("fract", "TT", F, Op::Fract),
+    prelude("frexp", "TTj", F),
+    op("__mantissa", "TT", F, Op::Mantissa),
+    op("__exponent", "IT", F, Op::Exponent),
+    op("ilogb", "IT", F, Op::Ilogb),
+    op("ldexp", "TTI", F, Op::Ldexp),
+    math("log", "TT", Op::Log),
+    math("log2", "TT", Op::Log2),
+    math("log10", "TT", Op::Log10),
+    prelude("modf", "TTt", F),
+    op("nextafter", "TTT", F, Op::NextAfter),
+    math("pow", "TTT", Op::Pow),
+    math("powr", "TTT", Op::Powr),
+    op("rint", "TT", F, Op::Rint),
+    op("round", "TT", F, Op::Round),
+    math("rsqrt", "TT", Op::Rsqrt),
+    math("sin", "TT", Op::Sin),
+    prelude("sincos", "TTt", F),
+    math("sinh", "TT", Op::Sinh),
+    math("sinpi", "TT", Op::SinPi),
+    math("sqrt", "TT", Op::Sqrt),
+    math("tan", "TT", Op::Tan),
+    math("tanh", "TT", Op::Tanh),
+    math("tanpi", "TT", Op::TanPi),
+    op("trunc", "TT", F, Op::Trunc),
+    // MSL 6.6, matrix functions: `M` a matrix, `Y` its transpose.
+    row("transpose", "YM", MATRIX, Builtin::Transpose),
+    row("determinant", "SM", MATRIX, Builtin::Determinant),
+    // MSL 6.8, geometric functions.
+    prelude("cross", "TTT", Family(FLOATS | VECTOR_SHAPE)),
+    prelude("distance", "STT", FV),
+    prelude("distance_squared", "STT", FV),
+    op("dot", "STT", FV, Op::Dot),
+    prelude("faceforward", "TTTT", FV),
+    prelude("length", "ST", FV),
+    prelude("length_squared", "ST", FV),
+    prelude("normalize", "TT", FV),
+    prelude("reflect", "TTT", FV),
+    prelude("refract", "TTTS", FV),
+    // MSL 6.9.1, synchronization.
+    row("threadgroup_barrier", "vm", ONE, Builtin::ThreadgroupBarrier),
+    row("threadgroup_barrier", "vms", ONE, Builtin::ThreadgroupBarrier),
+    row("simdgroup_barrier", "vm", ONE, Builtin::SimdgroupBarrier),
+    row("simdgroup_barrier", "vms", ONE, Builtin::SimdgroupBarrier),
+    row("atomic_thread_fence", "vmo", ONE, Builtin::Fence),
+    row("atomic_thread_fence", "vmos", ONE, Builtin::Fence),
+    // MSL 6.9.2, SIMD-group functions.
+    across("simd_all", "bb", ONE, Op::SimdAll),
+    across("simd_any", "bb", ONE, Op::SimdAny),
+    across("__simd_ballot", "lb", ONE, Op::SimdBallot),
+    across("simd_is_first", "b", ONE, Op::SimdIsFirst),
+    across("simd_broadcast", "TTh", ALL, Op::SimdBroadcast),
+    across("simd_broadcast_first", "TT", ALL, Op::SimdBroadcastFirst),
+    across("simd_shuffle", "TTh", ALL, Op::SimdShuffle),
+    across("simd_shuffle_xor", "TTh", ALL, Op::SimdShuffleXor),
+    across("simd_shuffle_up", "TTh", ALL, Op::SimdShuffleUp),
+    across("simd_shuffle_down", "TTh", ALL, Op::SimdShuffleDown),
+    across("simd_shuffle_rotate_up", "TTh", ALL, Op::SimdRotateUp),
+    across("simd_shuffle_rotate_down", "TTh", ALL, Op::SimdRotateDown),
+    across("simd_shuffle_and_fill_up", "TTThh", ALL, Op::SimdFillUp),
+    across("simd_shuffle_and_fill_down", "TTThh", ALL, Op::SimdFillDown),
+    prelude("simd_shuffle_and_fill_up", "TTTh", ALL),
+    prelude("simd_shuffle_and_fill_down", "TTTh", ALL),
+    across("simd_sum", "TT", A, Op::SimdSum),
+    across("simd_product", "TT", A, Op::SimdProduct),
+    across("simd_min", "TT", A, Op::SimdMin),
+    across("simd_max", "TT", A, Op::SimdMax),
+    across("simd_and", "TT", LOGIC, Op::SimdAnd),
+    across("simd_or", "TT", LOGIC, Op::SimdOr),
+    across("simd_xor", "TT", LOGIC, Op::SimdXor),
+    across("simd_prefix_inclusive_sum", "TT", A, Op::SimdInclusiveSum),
+    across("simd_prefix_exclusive_sum", "TT", A, Op::SimdExclusiveSum),
+    across("simd_prefix_inclusive_product", "TT", A, Op::SimdInclusiveProduct),
+    across("simd_prefix_exclusive_product", "TT", A, Op::SimdExclusiveProduct),
+    // MSL 6.15, atomics.
+    atomic("atomic_store_explicit", "vaTo", Op::AtomicStore),
+    atomic("atomic_load_explicit", "Tao", Op::AtomicLoad),
+    atomic("atomic_exchange_explicit", "TaTo", Op::AtomicExchange),
+    row("atomic_compare_exchange_weak_explicit", "bapToo", ATOMIC, Builtin::CompareExchange),
+    atomic("atomic_fetch_add_explicit", "TaTo", Op::AtomicAdd),
+    atomic("atomic_fetch_sub_explicit", "TaTo", Op::AtomicSub),
+    atomic("atomic_fetch_and_explicit", "TaTo", Op::AtomicAnd),
+    atomic("atomic_fetch_or_explicit", "TaTo", Op::AtomicOr),
+    atomic("atomic_fetch_xor_explicit", "TaTo", Op::AtomicXor),
+    atomic("atomic_fetch_max_explicit atomic_max_explicit", "TaTo", Op::AtomicMax),
+    atomic("atomic_fetch_min_explicit atomic_min_explicit", "TaTo", Op::AtomicMin),
+];
+
+/// The functions of a name. A `quad_` function is the `simd_` function on four lanes (MSL 6.9.3).
+pub(crate) fn rows(name: &str) -> impl Iterator<Item = (&'static Row, u8)> {
+    static INDEX: OnceLock<HashMap<&'static str, Vec<&'static Row>>> = OnceLock::new();
+    let index = INDEX.get_or_init(|| {
+        let mut index: HashMap<&str, Vec<&Row>> = HashMap::new();
+        for row in ROWS {
+            for name in row.names.split(' ') {
+                index.entry(name).or_default().push(row);
+            }
+        }
+        index
+    });
+    let simd = name.strip_prefix("quad_").map(|rest| format!("simd_{rest}"));
+    let width = if simd.is_some() { 4 } else { 32 };
+    let list = index.get(simd.as_deref().unwrap_or(name));
+    list.into_iter().flatten().map(move |&row| (row, width))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_found_and_spelled_in_known_letters() {
+        for row in ROWS {
+            for name in row.names.split(' ') {
+                assert!(rows(name).any(|(found, _)| std::ptr::eq(found, row)), "{name}");
+            }
+            let known = |letter: char| "TSBIUNiuhbltjapmosvMY".contains(letter);
+            assert!(row.signature.chars().all(known), "{}", row.names);
+        }
+        assert!(rows("quad_sum").any(|(_, width)| width == 4));
+        assert_eq!(rows("nothing").count(), 0);
+    }
+}

@@ -1,0 +1,904 @@
+//! Calls and overload resolution (C++14 [over.match]); the library's table takes part.
+
+use super::builtins::{Accuracy, Builtin, Row, rows};
+use super::convert::{Rank, Source};
+use super::lookup::Found;
+use super::{Checker, Entity, FuncId, LIBRARY_SCOPE, ScopeKind, State};
+use crate::soft::ir::Scalar;
+use crate::soft::msl::ast::{self, AddressSpace, Label, Path, TemplateArgument};
+use crate::soft::msl::hir::{Constant, Expr, ExprKind};
+use crate::soft::msl::lex::Punct;
+use crate::soft::msl::names::Name;
+use crate::soft::msl::source::Span;
+use crate::soft::msl::types::{Qual, Ty, TyId, Types};
+
+/// One function that a call may mean.
+#[derive(Clone, Copy, Debug)]
+enum Candidate {
+    Func(FuncId),
+    /// A row of the table, for one member of its family, on so many lanes.
+    Row(&'static Row, u8, Scalar, u32, TyId),
+}
+
+/// Functions that MSL has and this library has not yet (MSL 6.7, 6.10, 6.12).
+const UNSUPPORTED: &[&str] = &[
+    "simdgroup_load",
+    "simdgroup_store",
+    "simdgroup_multiply",
+    "simdgroup_multiply_accumulate",
+    "make_filled_simdgroup_matrix",
+    "make_diagonal_simdgroup_matrix",
+    "dfdx",
+    "dfdy",
+    "fwidth",
+    "discard_fragment",
+    "simdgroup_async_copy",
+];
+
+/// What overload resolution found.
+enum Choice {
+    One(usize),
+    None,
+    Ambiguous(usize, usize),
+}
+
+impl Checker {
+    pub(super) fn call(&mut self, callee: &ast::Expr, arguments: &[ast::Expr], span: Span) -> Expr {
+        match &callee.kind {
+            ast::ExprKind::Path(path) => {
+                if let Some(special) = self.special_call(path, arguments, span) {
+                    return special;
+                }
+                let arguments = self.arguments(arguments);
+                self.call_path(path, arguments, span)
+            }
+            ast::ExprKind::Member { object, arrow, member } => {
+                let object = self.expr(object);
+                let object = if *arrow { self.deref(object, span) } else { object };
+                let arguments = self.arguments(arguments);
+                self.call_member(object, member, arguments, span)
+            }
+            _ => {
+                let callee = self.expr(callee);
+                let arguments = self.arguments(arguments);
+                self.call_object(callee, arguments, span)
+            }
+        }
+    }
+
+    fn arguments(&mut self, arguments: &[ast::Expr]) -> Vec<Expr> {
+        arguments.iter().map(|argument| self.expr(argument)).collect()
+    }
+
+    /// `object(…)` through its `operator()`.
+    fn call_object(&mut self, object: Expr, arguments: Vec<Expr>, span: Span) -> Expr {
+        if object.qual.ty == Types::UNKNOWN {
+            return self.error_expr(span);
+        }
+        if self.types.structure(object.qual.ty).is_some() {
+            let name = self.label_name(&Label::Operator(Punct::LParen));
+            return self.call_named_member(object, name, arguments, span);
+        }
+        let name = self.types.name(object.qual.ty);
+        self.error(span, format!("called object type '{name}' is not a function"));
+        self.error_expr(span)
+    }
+
+    fn call_path(&mut self, path: &Path, arguments: Vec<Expr>, span: Span) -> Expr {
+        if arguments.iter().any(|argument| argument.qual.ty == Types::UNKNOWN) {
+            return self.error_expr(span);
+        }
+        let name = match &path.last().name {
+            Label::Name(name) => *name,
+            label => self.label_name(label),
+        };
+        let found = self.lookup_path(path);
+        let mut candidates = Vec::new();
+        if let Found::Entities(list) = &found {
+            for entity in list {
+                match entity {
+                    Entity::Function(id) => candidates.push(Candidate::Func(*id)),
+                    Entity::Template => {
+                        let text = self.path_text(path);
+                        self.unsupported(path.span, format!("call of template '{text}' is"));
+                        return self.error_expr(span);
+                    }
+                    Entity::Local(_) | Entity::Global(_) => {
+                        let object = self.path(path);
+                        return self.call_object(object, arguments, span);
+                    }
+                    Entity::Type(qual) => {
+                        let qual = *qual;
+                        return self.construct(qual, arguments, span);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        if let Found::Member(_) = found {
+            let object = self.path(path);
+            return self.call_object(object, arguments, span);
+        }
+        // A member function, called from another: its object is `this`.
+        let member = candidates.iter().any(|candidate| match candidate {
+            Candidate::Func(id) => self.func(*id).this.is_some(),
+            Candidate::Row(..) => false,
+        });
+        if member {
+            if let Some(this) = self.this_object(span) {
+                let name = self.label_name(&path.last().name);
+                return self.call_named_member(this, name, arguments, span);
+            }
+            let text = self.path_text(path);
+            self.error(span, format!("call to non-static member function '{text}' without an object argument"));
+            return self.error_expr(span);
+        }
+        let text = self.text(name);
+        let accuracy = self.accuracy(path);
+        if self.library_is_meant(path) {
+            candidates.extend(self.row_candidates(&text, &arguments));
+        }
+        if candidates.is_empty() {
+            let meant = self.library_is_meant(path);
+            let known = meant && rows(&text).next().is_some();
+            let shown = self.path_text(path);
+            if meant && UNSUPPORTED.contains(&text.as_str()) {
+                self.unsupported(path.span, format!("'{shown}' is"));
+            } else if !known {
+                self.error(path.span, format!("use of undeclared identifier '{shown}'"));
+            } else {
+                self.no_match(&shown, path.span);
+            }
+            return self.error_expr(span);
+        }
+        let sources: Vec<Source> = arguments.iter().map(|a| self.source(a)).collect();
+        match self.choose(&candidates, &sources) {
+            Choice::One(index) => self.finish_call(candidates[index], arguments, accuracy, span),
+            Choice::None => {
+                self.no_match(&text, path.span);
+                for candidate in candidates {
+                    self.note_candidate(candidate, &arguments);
+                }
+                self.error_expr(span)
+            }
+            Choice::Ambiguous(a, b) => {
+                self.error(path.span, format!("call to '{text}' is ambiguous"));
+                self.note_candidate(candidates[a], &arguments);
+                self.note_candidate(candidates[b], &arguments);
+                self.error_expr(span)
+            }
+        }
+    }
+
+    fn no_match(&mut self, name: &str, span: Span) {
+        self.error(span, format!("no matching function for call to '{name}'"));
+    }
+
+    /// A note at a user's function; the library's have no place to show.
+    fn note_candidate(&mut self, candidate: Candidate, arguments: &[Expr]) {
+        let Candidate::Func(id) = candidate else { return };
+        let func = self.func(id);
+        let (span, wanted) = (func.span, func.parameters.len());
+        if span.lo < self.library.end {
+            return;
+        }
+        let least = func.parameters.iter().filter(|p| p.default.is_none()).count();
+        let message = if arguments.len() < least || arguments.len() > wanted {
+            let s = if wanted == 1 { "" } else { "s" };
+            format!(
+                "candidate function not viable: requires {wanted} argument{s}, but {} were provided",
+                arguments.len()
+            )
+        } else {
+            "candidate function".into()
+        };
+        self.context.diagnostics.note(span, message);
+    }
+
+    /// Functions of the library are found without qualification after `using namespace metal`.
+    fn library_is_meant(&mut self, path: &Path) -> bool {
+        if path.parts.len() == 1 {
+            return self.uses_metal || self.scope_is_library();
+        }
+        let mut owner = path.clone();
+        owner.parts.pop();
+        match self.lookup_path(&owner) {
+            Found::Entities(list) => list.contains(&Entity::Namespace(LIBRARY_SCOPE)),
+            _ => false,
+        }
+    }
+
+    fn scope_is_library(&self) -> bool {
+        let mut scope = Some(self.scope);
+        while let Some(at) = scope {
+            if at == super::GLOBAL_SCOPE {
+                return false;
+            }
+            scope = self.scopes[at.0 as usize].parent;
+        }
+        true
+    }
+
+    fn accuracy(&self, path: &Path) -> Accuracy {
+        let before = path.parts.iter().rev().nth(1).map(|part| &part.name);
+        match before {
+            Some(Label::Name(Name::FAST)) => Accuracy::Fast,
+            Some(Label::Name(Name::PRECISE)) => Accuracy::Precise,
+            _ => Accuracy::Default,
+        }
+    }
+
+    // ---- rows of the table ---------------------------------------------------------------
+
+    fn row_candidates(&mut self, name: &str, arguments: &[Expr]) -> Vec<Candidate> {
+        let mut list = Vec::new();
+        for (row, width) in rows(name) {
+            if row.signature.len() != arguments.len() + 1 {
+                continue;
+            }
+            let letters: Vec<char> = row.signature.chars().skip(1).collect();
+            if letters.first() == Some(&'M') {
+                if let Ty::Matrix(scalar, ..) = *self.types.get(arguments[0].qual.ty)
+                    && row.family.matrices()
+                {
+                    list.push(Candidate::Row(row, width, scalar, 1, arguments[0].qual.ty));
+                }
+                continue;
+            }
+            // An atomic's type decides everything, and says its address space.
+            if letters.first() == Some(&'a') {
+                if let Ty::Pointer(pointee) = *self.types.get(arguments[0].qual.ty)
+                    && let Ty::Atomic(scalar) = *self.types.get(pointee.ty)
+                    && row.family.has(scalar, 1)
+                {
+                    list.push(Candidate::Row(row, width, scalar, 1, arguments[0].qual.ty));
+                }
+                continue;
+            }
+            // All arguments that are of the family's type agree: nothing else can be better.
+            let mut exact = None;
+            let mut agree = true;
+            for (letter, argument) in letters.iter().zip(arguments) {
+                if *letter == 'T' || *letter == 'B' {
+                    let shape = match self.types.get(argument.qual.ty) {
+                        Ty::Scalar(scalar) => Some((*scalar, 1)),
+                        Ty::Vector(scalar, width) => Some((*scalar, u32::from(*width))),
+                        _ => None,
+                    };
+                    if *letter == 'B' && letters.contains(&'T') {
+                        continue;
+                    }
+                    agree &= shape.is_some() && (exact.is_none() || exact == shape);
+                    exact = exact.or(shape);
+                }
+            }
+            match exact {
+                Some((scalar, lanes)) if agree && row.family.has(scalar, lanes) => {
+                    list.push(Candidate::Row(row, width, scalar, lanes, Types::VOID));
+                }
+                _ => list.extend(
+                    row.family
+                        .members()
+                        .map(|(scalar, lanes)| Candidate::Row(row, width, scalar, lanes, Types::VOID)),
+                ),
+            }
+        }
+        list
+    }
+
+    /// The type that a letter of a signature means for one member of the family.
+    fn letter_type(&mut self, letter: char, scalar: Scalar, width: u32, first: TyId) -> Qual {
+        let unsigned = match scalar.bytes() {
+            1 => Scalar::U8,
+            2 => Scalar::U16,
+            4 => Scalar::U32,
+            _ => Scalar::U64,
+        };
+        let ty = match letter {
+            'T' => self.types.vector(scalar, width),
+            'S' => Types::scalar(scalar),
+            'B' => self.types.vector(Scalar::Bool, width),
+            'I' => self.types.vector(Scalar::I32, width),
+            'U' => self.types.vector(Scalar::U32, width),
+            'N' => self.types.vector(unsigned, width),
+            'i' => Types::scalar(Scalar::I32),
+            'u' => Types::scalar(Scalar::U32),
+            'h' => Types::scalar(Scalar::U16),
+            'l' => Types::scalar(Scalar::U64),
+            'b' => Types::scalar(Scalar::Bool),
+            't' | 'j' | 'p' => {
+                let inner = match letter {
+                    'j' => self.types.vector(Scalar::I32, width),
+                    _ => self.types.vector(scalar, width),
+                };
+                let to = Qual { space: Some(AddressSpace::Thread), ..Qual::plain(inner) };
+                match letter {
+                    'p' => self.types.pointer(to),
+                    _ => self.types.intern(Ty::Reference(to)),
+                }
+            }
+            'a' => match *self.types.get(first) {
+                Ty::Pointer(to) => {
+                    // `const volatile` is welcome where the function only reads; lowering knows.
+                    self.types.pointer(Qual { volatile: true, ..to })
+                }
+                _ => Types::UNKNOWN,
+            },
+            'M' => first,
+            'Y' => match *self.types.get(first) {
+                Ty::Matrix(scalar, columns, rows) => {
+                    self.types.intern(Ty::Matrix(scalar, rows, columns))
+                }
+                _ => Types::UNKNOWN,
+            },
+            'm' => self.library_enum("mem_flags"),
+            'o' => self.library_enum("memory_order"),
+            's' => self.library_enum("thread_scope"),
+            _ => Types::VOID,
+        };
+        Qual::plain(ty)
+    }
+
+    fn library_enum(&mut self, name: &str) -> TyId {
+        let name = self.context.names.intern(name);
+        let list = self.library_entities(name);
+        let found = list.iter().find_map(|entity| match entity {
+            Entity::Type(qual) => Some(qual.ty),
+            _ => None,
+        });
+        found.unwrap_or(Types::UNKNOWN)
+    }
+
+    fn parameters(&mut self, candidate: Candidate) -> (Vec<Qual>, usize) {
+        match candidate {
+            Candidate::Func(id) => {
+                let func = self.func(id);
+                let least = func.parameters.iter().take_while(|p| p.default.is_none()).count();
+                (func.parameters.iter().map(|p| p.qual).collect(), least)
+            }
+            Candidate::Row(row, _, scalar, width, first) => {
+                let letters = row.signature.chars().skip(1);
+                let list: Vec<Qual> =
+                    letters.map(|letter| self.letter_type(letter, scalar, width, first)).collect();
+                let count = list.len();
+                (list, count)
+            }
+        }
+    }
+
+    // ---- the choice ----------------------------------------------------------------------
+
+    /// [over.match.best]: a candidate is best when it is no worse in each argument than every
+    /// other, and better in one.
+    fn choose(&mut self, candidates: &[Candidate], sources: &[Source]) -> Choice {
+        let mut viable: Vec<(usize, Vec<Rank>)> = Vec::new();
+        for (index, candidate) in candidates.iter().enumerate() {
+            let (parameters, least) = self.parameters(*candidate);
+            if sources.len() > parameters.len() || sources.len() < least {
+                continue;
+            }
+            let ranks: Option<Vec<Rank>> = sources
+                .iter()
+                .zip(&parameters)
+                .map(|(source, parameter)| self.rank(*source, *parameter))
+                .collect();
+            if let Some(ranks) = ranks {
+                viable.push((index, ranks));
+            }
+        }
+        best(&viable)
+    }
+
+    fn finish_call(
+        &mut self,
+        candidate: Candidate,
+        arguments: Vec<Expr>,
+        accuracy: Accuracy,
+        span: Span,
+    ) -> Expr {
+        match candidate {
+            Candidate::Func(id) => self.call_function(id, None, arguments, span),
+            Candidate::Row(row, lanes, scalar, width, first) => {
+                self.call_row(row, lanes, (scalar, width, first), arguments, accuracy, span)
+            }
+        }
+    }
+
+    fn call_row(
+        &mut self,
+        row: &'static Row,
+        lanes: u8,
+        (scalar, width, first): (Scalar, u32, TyId),
+        arguments: Vec<Expr>,
+        accuracy: Accuracy,
+        span: Span,
+    ) -> Expr {
+        let mut letters = row.signature.chars();
+        let result = letters.next().unwrap_or('v');
+        let result = self.letter_type(result, scalar, width, first).ty;
+        if row.builtin == Builtin::Prelude {
+            let name = row.names;
+            return match self.prelude_function(row, scalar, width) {
+                Some(id) => self.call_function(id, None, arguments, span),
+                None => {
+                    self.unsupported(span, format!("'{name}' is"));
+                    self.error_expr(span)
+                }
+            };
+        }
+        let mut values = Vec::new();
+        for (letter, argument) in letters.zip(arguments) {
+            // The pointer of an atomic keeps its own qualifiers.
+            let ty = match letter {
+                'a' => Qual::plain(argument.qual.ty),
+                _ => self.letter_type(letter, scalar, width, first),
+            };
+            values.push(self.implicit(argument, ty, "initialize a parameter of type"));
+        }
+        let kind = match row.builtin {
+            Builtin::Op(op) => ExprKind::Op(op, values),
+            Builtin::Math(op, _) => ExprKind::Builtin(Builtin::Math(op, accuracy), values),
+            Builtin::Across(op, _) => ExprKind::Builtin(Builtin::Across(op, lanes), values),
+            other => ExprKind::Builtin(other, values),
+        };
+        self.value(kind, result, span)
+    }
+
+    /// A prelude function for one type: its body, in a scope that binds the letters.
+    fn prelude_function(&mut self, row: &'static Row, scalar: Scalar, width: u32) -> Option<FuncId> {
+        let ty = self.types.vector(scalar, width);
+        let key = (std::ptr::from_ref(row) as usize, ty);
+        if let Some(&id) = self.prelude_functions.get(&key) {
+            return Some(id);
+        }
+        let body = self.library.body(row.names, row.signature)?;
+        let (outer, outer_body) = (self.scope, self.body.take());
+        self.scope = LIBRARY_SCOPE;
+        let scope = self.push_scope(ScopeKind::Namespace);
+        for (letter, name) in self.library.letters {
+            let bound = self.letter_type(letter, scalar, width, Types::VOID);
+            self.bind(scope, name, Entity::Type(bound));
+        }
+        let precise = std::mem::replace(&mut self.precise, false);
+        let id = self.function_declaration(&body.specifiers, &body.declarator, Some(body.clone()));
+        self.precise = precise;
+        self.scope = outer;
+        self.body = outer_body;
+        let id = id?;
+        self.prelude_functions.insert(key, id);
+        Some(id)
+    }
+
+    // ---- calling a function --------------------------------------------------------------
+
+    /// Calls a function; `this` is the place of the object of a member.
+    fn call_function(
+        &mut self,
+        id: FuncId,
+        this: Option<Expr>,
+        arguments: Vec<Expr>,
+        span: Span,
+    ) -> Expr {
+        let mut values = Vec::new();
+        let mut space = None;
+        if let Some(object) = this {
+            space = Some(object.qual.space_or_thread());
+            let object = self.in_memory(object);
+            let address = self.address_of(object, span);
+            values.push(address);
+        }
+        if self.func(id).deleted {
+            let name = self.func(id).name.clone();
+            self.error(span, format!("call to deleted function '{name}'"));
+        }
+        if let Some(stage) = self.func(id).stage
+            && stage != ast::Stage::Other
+        {
+            let name = self.func(id).name.clone();
+            self.error(span, format!("entry point '{name}' cannot be called"));
+        }
+        values.extend(self.convert_arguments(id, arguments));
+        let index = self.instance(id, space);
+        let result = match self.func(id).result {
+            Some(result) => result,
+            None => {
+                // `auto`: the body tells.
+                if let State::Checking = self.check_instance(index) {
+                    let name = self.func(id).name.clone();
+                    self.error(
+                        span,
+                        format!("function '{name}' with deduced return type cannot be used before it is defined"),
+                    );
+                }
+                match self.func(id).result {
+                    Some(result) => result,
+                    None => return self.error_expr(span),
+                }
+            }
+        };
+        self.wrap_result(ExprKind::Call(index, values), result, span)
+    }
+
+    fn convert_arguments(&mut self, id: FuncId, arguments: Vec<Expr>) -> Vec<Expr> {
+        let parameters = self.func(id).parameters.clone();
+        let scope = self.func(id).scope;
+        let mut values = Vec::new();
+        let mut arguments = arguments.into_iter();
+        for parameter in parameters {
+            let argument = match arguments.next() {
+                Some(argument) => argument,
+                None => match &parameter.default {
+                    Some(default) => {
+                        let outer = std::mem::replace(&mut self.scope, scope);
+                        let checked = self.expr(default);
+                        self.scope = outer;
+                        checked
+                    }
+                    None => break,
+                },
+            };
+            values.push(self.implicit(argument, parameter.qual, "initialize a parameter of type"));
+        }
+        values
+    }
+
+    /// A call's value; one that returns a reference is a place.
+    fn wrap_result(&mut self, call: ExprKind, result: Qual, span: Span) -> Expr {
+        if let Ty::Reference(referred) = *self.types.get(result.ty) {
+            let pointee = Qual { space: Some(referred.space_or_thread()), ..referred };
+            let pointer = self.types.pointer(pointee);
+            let call = self.value(call, pointer, span);
+            return Expr { kind: ExprKind::Deref(Box::new(call)), qual: pointee, place: true, span };
+        }
+        self.value(call, result.ty, span)
+    }
+
+    /// An object that is a value, put where a member function can point to it.
+    fn in_memory(&mut self, object: Expr) -> Expr {
+        if object.place {
+            return object;
+        }
+        let (qual, span) = (object.qual, object.span);
+        let kind = ExprKind::Temporary(Box::new(object));
+        Expr { kind, qual: Qual::plain(qual.ty), place: true, span }
+    }
+
+    pub(super) fn this_object(&mut self, span: Span) -> Option<Expr> {
+        let (_, qual) = self.body.as_ref()?.this?;
+        let ty = self.types.pointer(qual);
+        let local = Expr {
+            kind: ExprKind::Local(crate::soft::msl::hir::LocalIndex(0)),
+            qual: Qual::plain(ty),
+            place: true,
+            span,
+        };
+        let pointer = self.rvalue(local);
+        Some(Expr { kind: ExprKind::Deref(Box::new(pointer)), qual, place: true, span })
+    }
+
+    fn call_member(&mut self, object: Expr, member: &Path, arguments: Vec<Expr>, span: Span) -> Expr {
+        if object.qual.ty == Types::UNKNOWN {
+            return self.error_expr(span);
+        }
+        if member.last().arguments.is_some() {
+            self.unsupported(member.span, "template member function is");
+            return self.error_expr(span);
+        }
+        if let Ty::Opaque(name) = *self.types.get(object.qual.ty) {
+            self.unsupported(span, format!("'{name}' is"));
+            return self.error_expr(span);
+        }
+        if let Ty::SimdgroupMatrix(_) = self.types.get(object.qual.ty) {
+            self.unsupported(span, "'simdgroup_matrix' is");
+            return self.error_expr(span);
+        }
+        if let (Some((class, _)), Label::Name(name)) =
+            (self.types.structure(object.qual.ty), &member.last().name)
+            && let Some(path) = self.field_path(class, *name)
+        {
+            let field = self.field(object, &path, span);
+            return self.call_object(field, arguments, span);
+        }
+        let name = self.label_name(&member.last().name);
+        self.call_named_member(object, name, arguments, span)
+    }
+
+    pub(super) fn call_named_member(
+        &mut self,
+        object: Expr,
+        name: Name,
+        arguments: Vec<Expr>,
+        span: Span,
+    ) -> Expr {
+        if arguments.iter().any(|argument| argument.qual.ty == Types::UNKNOWN) {
+            return self.error_expr(span);
+        }
+        let Some((class, _)) = self.types.structure(object.qual.ty) else {
+            let ty = self.types.name(object.qual.ty);
+            self.error(span, format!("member reference base type '{ty}' is not a structure or union"));
+            return self.error_expr(span);
+        };
+        let scope = self.classes[class.0 as usize].scope;
+        let own = self.lookup_in(scope, name);
+        let members: Vec<FuncId> = own
+            .iter()
+            .filter_map(|entity| match entity {
+                Entity::Function(id) => Some(*id),
+                _ => None,
+            })
+            .collect();
+        if members.is_empty() {
+            if own.contains(&Entity::Template) {
+                self.unsupported(span, "template member function is");
+                return self.error_expr(span);
+            }
+            let (member, ty) = (self.text(name), self.types.name(object.qual.ty));
+            self.error(span, format!("no member named '{member}' in '{ty}'"));
+            return self.error_expr(span);
+        }
+        let mut all = vec![object];
+        all.extend(arguments);
+        let text = self.text(name);
+        match self.choose_member(&members, &[], &all) {
+            Choice::One(index) => {
+                let id = members[index];
+                let mut all = all.into_iter();
+                let object = all.next();
+                let this = object.filter(|_| self.func(id).this.is_some());
+                self.call_function(id, this, all.collect(), span)
+            }
+            Choice::None => {
+                let one = members.len() == 1;
+                let object = &all[0].qual;
+                let qual = self.types.qual_name(*object);
+                if one {
+                    self.error(span, format!("no matching member function for call to '{text}' on '{qual}'"));
+                } else {
+                    self.error(span, format!("no matching member function for call to '{text}'"));
+                }
+                for id in members {
+                    self.note_candidate(Candidate::Func(id), &all[1..]);
+                }
+                self.error_expr(span)
+            }
+            Choice::Ambiguous(a, b) => {
+                self.error(span, format!("call to member function '{text}' is ambiguous"));
+                self.note_candidate(Candidate::Func(members[a]), &all[1..]);
+                self.note_candidate(Candidate::Func(members[b]), &all[1..]);
+                self.error_expr(span)
+            }
+        }
+    }
+
+    pub(super) fn call_method(&mut self, id: FuncId, object: Expr, arguments: Vec<Expr>, span: Span) -> Expr {
+        self.call_function(id, Some(object), arguments, span)
+    }
+
+    /// How well an object fits a member's `this` ([over.match.funcs]/4; MSL 4: the qualifier of a
+    /// member function may be an address space). A member that names no space takes any.
+    fn rank_this(&self, object: Qual, this: (bool, Option<AddressSpace>)) -> Option<Rank> {
+        let (constant, space) = this;
+        let object_constant =
+            object.constant || object.space_or_thread() == AddressSpace::Constant;
+        if object_constant && !constant {
+            return None;
+        }
+        let qualified = if object_constant == constant { Rank::Exact } else { Rank::Qualified };
+        match space {
+            Some(space) if space != object.space_or_thread() => None,
+            Some(_) => Some(qualified),
+            None if object.space_or_thread() == AddressSpace::Thread => Some(qualified),
+            None => Some(Rank::Conversion),
+        }
+    }
+
+    /// Chooses among members (whose first operand is the object) and free functions.
+    fn choose_member(&mut self, members: &[FuncId], free: &[FuncId], all: &[Expr]) -> Choice {
+        let sources: Vec<Source> = all.iter().map(|expr| self.source(expr)).collect();
+        let mut viable = Vec::new();
+        for (index, &id) in members.iter().chain(free).enumerate() {
+            let (parameters, least) = self.parameters(Candidate::Func(id));
+            let member = index < members.len();
+            let (mut ranks, rest) = match (member, self.func(id).this) {
+                (true, Some(this)) => match self.rank_this(all[0].qual, this) {
+                    Some(rank) => (vec![rank], &sources[1..]),
+                    None => continue,
+                },
+                (true, None) => (vec![Rank::Exact], &sources[1..]),
+                (false, _) => (Vec::new(), &sources[..]),
+            };
+            if rest.len() > parameters.len() || rest.len() < least {
+                continue;
+            }
+            let others: Option<Vec<Rank>> =
+                rest.iter().zip(&parameters).map(|(s, p)| self.rank(*s, *p)).collect();
+            if let Some(others) = others {
+                ranks.extend(others);
+                viable.push((index, ranks));
+            }
+        }
+        best(&viable)
+    }
+
+    /// An overloaded operator; `None` when no overload fits, and the built-in one may.
+    pub(super) fn call_operator(
+        &mut self,
+        members: &[FuncId],
+        free: &[FuncId],
+        operands: &[Expr],
+        span: Span,
+    ) -> Option<Expr> {
+        match self.choose_member(members, free, operands) {
+            Choice::One(index) => {
+                let mut operands = operands.to_vec().into_iter();
+                let id = *members.iter().chain(free).nth(index)?;
+                let this = if index < members.len() { operands.next() } else { None };
+                Some(self.call_function(id, this, operands.collect(), span))
+            }
+            Choice::None => None,
+            Choice::Ambiguous(..) => {
+                self.error(span, "use of overloaded operator is ambiguous");
+                Some(self.error_expr(span))
+            }
+        }
+    }
+
+    /// Chooses a constructor; `None` when none takes these arguments.
+    pub(super) fn choose_constructor(&mut self, list: &[FuncId], arguments: &[Expr]) -> Option<FuncId> {
+        let sources: Vec<Source> = arguments.iter().map(|a| self.source(a)).collect();
+        let candidates: Vec<Candidate> = list.iter().map(|&id| Candidate::Func(id)).collect();
+        match self.choose(&candidates, &sources) {
+            Choice::One(index) => Some(list[index]),
+            // Which of two is left open; the first that was declared is as good as the other.
+            Choice::Ambiguous(index, _) => Some(list[index]),
+            Choice::None => None,
+        }
+    }
+
+    pub(super) fn construct_with(&mut self, id: FuncId, ty: TyId, arguments: Vec<Expr>, span: Span) -> Expr {
+        let values = self.convert_arguments(id, arguments);
+        let index = self.instance(id, Some(AddressSpace::Thread));
+        self.value(ExprKind::Construct(index, values), ty, span)
+    }
+
+    // ---- what looks like a call ----------------------------------------------------------
+
+    /// `as_type<T>(x)`, `is_function_constant_defined(c)`, `numeric_limits<T>::max()` and the
+    /// constants behind macros.
+    fn special_call(&mut self, path: &Path, arguments: &[ast::Expr], span: Span) -> Option<Expr> {
+        let Label::Name(name) = path.last().name else { return None };
+        let text = self.text(name);
+        let before = path.parts.len().checked_sub(2).map(|at| &path.parts[at]);
+        if let Some(part) = before
+            && let (Label::Name(owner), Some(list)) = (&part.name, &part.arguments)
+            && self.context.names.text(*owner) == "numeric_limits"
+        {
+            let list = list.clone();
+            return Some(self.numeric_limit(&text, &list, span));
+        }
+        let float = |value: f64| ExprKind::Constant(Constant::Float(value));
+        match (text.as_str(), arguments) {
+            ("__builtin_huge_valf", []) => {
+                Some(self.value(float(f64::INFINITY), Types::scalar(Scalar::F32), span))
+            }
+            ("__builtin_nanf", []) => Some(self.value(float(f64::NAN), Types::scalar(Scalar::F32), span)),
+            ("as_type", [argument]) => {
+                let Some([TemplateArgument::Type(target)]) = path.last().arguments.as_deref() else {
+                    self.error(path.span, "'as_type' needs the type in angle brackets");
+                    return Some(self.error_expr(span));
+                };
+                let target = self.type_name(target);
+                let value = self.expr(argument);
+                let value = self.rvalue(value);
+                Some(self.as_type(value, target, span))
+            }
+            ("is_function_constant_defined", [argument]) => {
+                let global = match self.expr(argument).kind {
+                    ExprKind::Global(global) => global,
+                    _ => {
+                        self.error(argument.span, "argument must be a function constant");
+                        return Some(self.error_expr(span));
+                    }
+                };
+                let bool_ty = Types::scalar(Scalar::Bool);
+                Some(self.value(ExprKind::IsDefined(global), bool_ty, span))
+            }
+            _ => None,
+        }
+    }
+
+    /// MSL 2.21: the same bits, so the same size.
+    fn as_type(&mut self, value: Expr, target: Qual, span: Span) -> Expr {
+        if value.qual.ty == Types::UNKNOWN || target.ty == Types::UNKNOWN {
+            return self.error_expr(span);
+        }
+        let both = self.types.arithmetic(value.qual.ty).zip(self.types.arithmetic(target.ty));
+        let size = |(scalar, width): (Scalar, u32)| scalar.bytes() * width;
+        // Three components have the size of four in memory, but only three hold bits.
+        match both {
+            Some((from, to)) if size(from) == size(to) => {
+                self.value(ExprKind::Bitcast(Box::new(value)), target.ty, span)
+            }
+            _ => {
+                let (from, to) = (self.types.name(value.qual.ty), self.types.name(target.ty));
+                self.error(span, format!("as_type of '{from}' to '{to}': the sizes differ"));
+                self.error_expr(span)
+            }
+        }
+    }
+
+    fn numeric_limit(&mut self, which: &str, list: &[TemplateArgument], span: Span) -> Expr {
+        let scalar = match list {
+            [TemplateArgument::Type(ty)] => {
+                let qual = self.type_name(ty);
+                self.types.as_scalar(qual.ty)
+            }
+            _ => None,
+        };
+        let Some(scalar) = scalar else {
+            self.error(span, "'numeric_limits' needs a scalar type");
+            return self.error_expr(span);
+        };
+        let bits = scalar.bytes() * 8;
+        let constant = if scalar.is_float() {
+            let (max, min, epsilon, denormal) = match scalar {
+                Scalar::F16 => (65504.0, 2f64.powi(-14), 2f64.powi(-10), 2f64.powi(-24)),
+                Scalar::BF16 => (f64::from(f32::from_bits(0x7f7f_0000)), 2f64.powi(-126), 2f64.powi(-7), 2f64.powi(-133)),
+                _ => (f64::from(f32::MAX), 2f64.powi(-126), 2f64.powi(-23), 2f64.powi(-149)),
+            };
+            match which {
+                "max" => Some(max),
+                "lowest" => Some(-max),
+                "min" => Some(min),
+                "epsilon" => Some(epsilon),
+                "denorm_min" => Some(denormal),
+                "round_error" => Some(0.5),
+                "infinity" => Some(f64::INFINITY),
+                "quiet_NaN" | "signaling_NaN" => Some(f64::NAN),
+                _ => None,
+            }
+            .map(Constant::Float)
+        } else {
+            let most = if scalar == Scalar::Bool {
+                1
+            } else if scalar.is_signed() {
+                u64::MAX >> (65 - bits)
+            } else {
+                u64::MAX >> (64 - bits)
+            };
+            let least = if scalar.is_signed() { !most } else { 0 };
+            match which {
+                "max" => Some(Constant::Int(most)),
+                "min" | "lowest" => Some(Constant::Int(least)),
+                "epsilon" | "infinity" | "quiet_NaN" | "denorm_min" => Some(Constant::Int(0)),
+                _ => None,
+            }
+        };
+        match constant {
+            Some(constant) => self.value(ExprKind::Constant(constant), Types::scalar(scalar), span),
+            None => {
+                self.error(span, format!("no member named '{which}' in 'numeric_limits'"));
+                self.error_expr(span)
+            }
+        }
+    }
+}
+
+fn best(viable: &[(usize, Vec<Rank>)]) -> Choice {
+    let better = |a: &[Rank], b: &[Rank]| {
+        a.iter().zip(b).all(|(x, y)| x <= y) && a.iter().zip(b).any(|(x, y)| x < y)
+    };
+    let Some(mut champion) = viable.first() else { return Choice::None };
+    for candidate in &viable[1..] {
+        if better(&candidate.1, &champion.1) {
+            champion = candidate;
+        }
+    }
+    let rival = viable
+        .iter()
+        .find(|other| other.0 != champion.0 && !better(&champion.1, &other.1));
+    match rival {
+        None => Choice::One(champion.0),
+        Some(rival) => Choice::Ambiguous(champion.0, rival.0),
+    }
+}

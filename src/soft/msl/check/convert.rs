@@ -1,0 +1,414 @@
+//! Conversions and their ranks (C++14 [conv], [over.ics]; MSL 2.21, 2.22).
+
+use super::{Checker, FuncId};
+use crate::soft::ir::Scalar;
+use crate::soft::msl::ast::AddressSpace;
+use crate::soft::msl::hir::{Constant, Expr, ExprKind};
+use crate::soft::msl::source::Span;
+use crate::soft::msl::types::{Qual, Ty, TyId, Types};
+
+/// How good an implicit conversion is; less is better ([over.ics.rank]).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Rank {
+    Exact,
+    /// Exact but for added qualifiers.
+    Qualified,
+    Promotion,
+    Conversion,
+    /// A scalar becomes a vector (MSL 2.22).
+    Splat,
+    User,
+}
+
+/// What an argument is, as far as overload resolution cares.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Source {
+    pub(super) qual: Qual,
+    pub(super) place: bool,
+    /// A constant 0, which may become a null pointer.
+    pub(super) zero: bool,
+    /// `{…}`: its elements are not known here.
+    pub(super) list: bool,
+}
+
+impl Checker {
+    pub(super) fn source(&self, expr: &Expr) -> Source {
+        let zero = matches!(expr.kind, ExprKind::Constant(Constant::Int(0)));
+        Source { qual: expr.qual, place: expr.place, zero, list: false }
+    }
+
+    /// Whether and how well a value of `from` becomes a `to`.
+    pub(super) fn rank(&self, from: Source, to: Qual) -> Option<Rank> {
+        if from.qual.ty == Types::UNKNOWN || to.ty == Types::UNKNOWN {
+            return Some(Rank::Exact);
+        }
+        if let Ty::Reference(referred) = *self.types.get(to.ty) {
+            return self.rank_reference(from, referred);
+        }
+        if from.list {
+            return Some(Rank::Conversion);
+        }
+        self.rank_value(from, to.ty)
+    }
+
+    /// Binding a reference ([dcl.init.ref]): to a place of the same type and space, or, when it is
+    /// const and the thread's, to a temporary.
+    fn rank_reference(&self, from: Source, to: Qual) -> Option<Rank> {
+        let same = from.place
+            && from.qual.ty == to.ty
+            && from.qual.space_or_thread() == to.space_or_thread();
+        if same && (!from.qual.constant || to.constant) {
+            return Some(if from.qual.constant == to.constant { Rank::Exact } else { Rank::Qualified });
+        }
+        if same || !to.constant || to.space_or_thread() != AddressSpace::Thread {
+            return None;
+        }
+        if from.list {
+            return Some(Rank::Conversion);
+        }
+        self.rank_value(from, to.ty).map(|rank| rank.max(Rank::Qualified))
+    }
+
+    fn rank_value(&self, from: Source, to: TyId) -> Option<Rank> {
+        let source = from.qual.ty;
+        if source == to {
+            return Some(Rank::Exact);
+        }
+        match (self.types.get(source), self.types.get(to)) {
+            // A packed vector and its vector are the same value (MSL 2.2.3).
+            (Ty::Packed(a, m), Ty::Vector(b, n)) | (Ty::Vector(a, m), Ty::Packed(b, n))
+                if a == b && m == n =>
+            {
+                Some(Rank::Promotion)
+            }
+            (Ty::Array(element, _), Ty::Pointer(target)) => {
+                let pointee = from.qual.with(*element);
+                self.rank_pointer(pointee, *target)
+            }
+            (Ty::Pointer(pointee), Ty::Pointer(target)) => self.rank_pointer(*pointee, *target),
+            (Ty::Nullptr, Ty::Pointer(_)) => Some(Rank::Conversion),
+            (Ty::Scalar(_), Ty::Pointer(_)) if from.zero => Some(Rank::Conversion),
+            (Ty::Pointer(_) | Ty::Array(..) | Ty::Nullptr, Ty::Scalar(Scalar::Bool)) => {
+                Some(Rank::Conversion)
+            }
+            (Ty::Struct(_), _) | (_, Ty::Struct(_)) => {
+                self.user_conversion(from, to).map(|_| Rank::User)
+            }
+            _ => self.rank_arithmetic(source, to),
+        }
+    }
+
+    fn rank_pointer(&self, from: Qual, to: Qual) -> Option<Rank> {
+        let qualifiers = (!from.constant || to.constant) && (!from.volatile || to.volatile);
+        if !qualifiers || from.space_or_thread() != to.space_or_thread() {
+            return None;
+        }
+        if from.ty == to.ty {
+            let same = from.constant == to.constant && from.volatile == to.volatile;
+            return Some(if same { Rank::Exact } else { Rank::Qualified });
+        }
+        (to.ty == Types::VOID).then_some(Rank::Conversion)
+    }
+
+    fn rank_arithmetic(&self, from: TyId, to: TyId) -> Option<Rank> {
+        // To an enum nothing converts by itself, and a scoped one converts to nothing.
+        if matches!(self.types.get(to), Ty::Enum(_)) {
+            return None;
+        }
+        let (from_scalar, from_width) = self.types.arithmetic(from)?;
+        let (to_scalar, to_width) = self.types.arithmetic(to)?;
+        match (from_width, to_width) {
+            (1, 1) => {}
+            (1, _) if !matches!(self.types.get(to), Ty::Packed(..)) => return Some(Rank::Splat),
+            _ => return None,
+        }
+        let promotes = to_scalar == promoted(from_scalar) && from_scalar != to_scalar;
+        Some(if from_scalar == to_scalar {
+            Rank::Promotion
+        } else if promotes {
+            Rank::Promotion
+        } else {
+            Rank::Conversion
+        })
+    }
+
+    /// The constructor or conversion function that makes a `to`, if exactly one does
+    /// ([over.best.ics]/4: no second user conversion inside).
+    pub(super) fn user_conversion(&self, from: Source, to: TyId) -> Option<(FuncId, bool)> {
+        let mut found = None;
+        let plain = |rank: Option<Rank>| rank.filter(|&rank| rank != Rank::User);
+        if let Some((class, _)) = self.types.structure(to) {
+            for &id in &self.classes[class.0 as usize].constructors {
+                let func = self.func(id);
+                let least = func.parameters.iter().filter(|p| p.default.is_none()).count();
+                if func.parameters.is_empty() || least > 1 {
+                    continue;
+                }
+                let parameter = func.parameters[0].qual;
+                // A parameter of the class itself is a copy, which is no conversion.
+                let own = match *self.types.get(parameter.ty) {
+                    Ty::Reference(referred) => referred.ty == to,
+                    _ => parameter.ty == to,
+                };
+                let same_struct = matches!(self.types.get(from.qual.ty), Ty::Struct(_));
+                if own || same_struct && self.types.structure(parameter.ty).is_some_and(|s| s.0 != class) {
+                    continue;
+                }
+                if let Some(rank) = plain(self.rank(from, parameter))
+                    && found.is_none_or(|(_, _, best)| rank < best)
+                {
+                    found = Some((id, true, rank));
+                }
+            }
+        }
+        if let Some((class, _)) = self.types.structure(from.qual.ty) {
+            for &id in &self.classes[class.0 as usize].conversions {
+                let Some(result) = self.func(id).result else { continue };
+                let source = Source { qual: result, place: false, zero: false, list: false };
+                if let Some(rank) = plain(self.rank_value_no_user(source, to))
+                    && found.is_none_or(|(_, _, best)| rank < best)
+                {
+                    found = Some((id, false, rank));
+                }
+            }
+        }
+        found.map(|(id, constructor, _)| (id, constructor))
+    }
+
+    fn rank_value_no_user(&self, from: Source, to: TyId) -> Option<Rank> {
+        let is_struct = |ty| matches!(self.types.get(ty), Ty::Struct(_));
+        if from.qual.ty != to && (is_struct(from.qual.ty) || is_struct(to)) {
+            return None;
+        }
+        self.rank_value(from, to)
+    }
+
+    // ---- doing it ------------------------------------------------------------------------
+
+    pub(super) fn error_expr(&self, span: Span) -> Expr {
+        Expr { kind: ExprKind::Error, qual: Qual::plain(Types::UNKNOWN), place: false, span }
+    }
+
+    pub(super) fn value(&self, kind: ExprKind, ty: TyId, span: Span) -> Expr {
+        Expr { kind, qual: Qual::plain(ty), place: false, span }
+    }
+
+    pub(super) fn int_value(&self, value: i64, span: Span) -> Expr {
+        let kind = ExprKind::Constant(Constant::Int(value as u64));
+        self.value(kind, Types::scalar(Scalar::I32), span)
+    }
+
+    /// The value of a place; arrays become pointers to their first element ([conv.lval], [conv.array]).
+    pub(super) fn rvalue(&mut self, expr: Expr) -> Expr {
+        let span = expr.span;
+        match *self.types.get(expr.qual.ty) {
+            Ty::Array(element, _) if expr.place => {
+                let pointee = Qual { space: Some(expr.qual.space_or_thread()), ..expr.qual.with(element) };
+                self.take_address(&expr);
+                let ty = self.types.pointer(pointee);
+                self.value(ExprKind::AddressOf(Box::new(expr)), ty, span)
+            }
+            _ if expr.place => {
+                let ty = expr.qual.ty;
+                self.value(ExprKind::Load(Box::new(expr)), ty, span)
+            }
+            _ => Expr { qual: Qual::plain(expr.qual.ty), ..expr },
+        }
+    }
+
+    /// The local under a place must live in memory from now on.
+    pub(super) fn take_address(&mut self, expr: &Expr) {
+        match &expr.kind {
+            ExprKind::Local(local) => {
+                if let Some(body) = &mut self.body
+                    && let Some(row) = body.locals.get_mut(local.0 as usize)
+                {
+                    row.in_memory = true;
+                }
+            }
+            ExprKind::Field(base, _) | ExprKind::Element(base, _) | ExprKind::Swizzle(base, _) => {
+                self.take_address(base);
+            }
+            ExprKind::Assign(base, _) | ExprKind::Compound { left: base, .. } => {
+                self.take_address(base);
+            }
+            ExprKind::Comma(_, last) => self.take_address(last),
+            ExprKind::Conditional(_, yes, no) => {
+                self.take_address(yes);
+                self.take_address(no);
+            }
+            _ => {}
+        }
+    }
+
+    /// The arithmetic conversion of a scalar or vector value to another scalar, shape kept.
+    pub(super) fn convert_scalar(&mut self, expr: Expr, scalar: Scalar) -> Expr {
+        let Some((_, width)) = self.types.arithmetic(expr.qual.ty) else { return expr };
+        let ty = self.types.vector(scalar, width);
+        self.convert_value(expr, ty)
+    }
+
+    /// Converts a value between types whose conversion is known to exist.
+    pub(super) fn convert_value(&mut self, expr: Expr, ty: TyId) -> Expr {
+        if expr.qual.ty == ty || expr.qual.ty == Types::UNKNOWN {
+            return expr;
+        }
+        let span = expr.span;
+        let (from, to) = (self.types.arithmetic(expr.qual.ty), self.types.arithmetic(ty));
+        let kind = match (from, to) {
+            (Some((_, 1)), Some((scalar, width))) if width > 1 => {
+                let scalar_ty = Types::scalar(scalar);
+                let inner = self.convert_value(expr, scalar_ty);
+                ExprKind::Splat(Box::new(inner))
+            }
+            // Literals convert at once, so that what is constant looks constant.
+            (Some((a, 1)), Some((b, 1))) => match expr.kind {
+                ExprKind::Constant(constant) => {
+                    ExprKind::Constant(super::constant::convert(constant, a, b))
+                }
+                _ => ExprKind::Convert(Box::new(expr)),
+            },
+            _ => ExprKind::Convert(Box::new(expr)),
+        };
+        self.value(kind, ty, span)
+    }
+
+    /// Initialises a parameter or variable of type `to` with an expression, as by `=`.
+    /// For a reference, the answer is a pointer to what it refers to.
+    pub(super) fn implicit(&mut self, expr: Expr, to: Qual, what: &str) -> Expr {
+        let span = expr.span;
+        if expr.qual.ty == Types::UNKNOWN || to.ty == Types::UNKNOWN {
+            return self.error_expr(span);
+        }
+        let source = self.source(&expr);
+        let Some(rank) = self.rank(source, to) else {
+            let (from, target) = (self.types.qual_name(expr.qual), self.types.qual_name(to));
+            self.error(span, format!("cannot {what} '{target}' with {} of type '{from}'",
+                if expr.place { "an lvalue" } else { "an rvalue" }));
+            return self.error_expr(span);
+        };
+        if let Ty::Reference(referred) = *self.types.get(to.ty) {
+            return self.bind_reference(expr, referred, rank);
+        }
+        if rank == Rank::User {
+            return self.convert_by_user(expr, to.ty);
+        }
+        let expr = self.rvalue(expr);
+        self.convert_value(expr, to.ty)
+    }
+
+    fn bind_reference(&mut self, expr: Expr, referred: Qual, rank: Rank) -> Expr {
+        let span = expr.span;
+        let direct = expr.place
+            && expr.qual.ty == referred.ty
+            && expr.qual.space_or_thread() == referred.space_or_thread()
+            && !matches!(expr.kind, ExprKind::Swizzle(..))
+            && rank <= Rank::Qualified;
+        let place = if direct {
+            self.take_address(&expr);
+            expr
+        } else {
+            let value = match rank {
+                Rank::User => self.convert_by_user(expr, referred.ty),
+                _ => {
+                    let value = self.rvalue(expr);
+                    self.convert_value(value, referred.ty)
+                }
+            };
+            let kind = ExprKind::Temporary(Box::new(value));
+            Expr { kind, qual: Qual::plain(referred.ty), place: true, span }
+        };
+        let pointee = Qual { space: Some(referred.space_or_thread()), ..referred };
+        let ty = self.types.pointer(pointee);
+        self.value(ExprKind::AddressOf(Box::new(place)), ty, span)
+    }
+
+    pub(super) fn convert_by_user(&mut self, expr: Expr, to: TyId) -> Expr {
+        let span = expr.span;
+        let source = self.source(&expr);
+        match self.user_conversion(source, to) {
+            Some((id, true)) => self.construct_with(id, to, vec![expr], span),
+            Some((id, false)) => {
+                let call = self.call_method(id, expr, Vec::new(), span);
+                let value = self.rvalue(call);
+                self.convert_value(value, to)
+            }
+            None => self.error_expr(span),
+        }
+    }
+
+    /// A condition: anything that becomes a `bool` ([conv]/4).
+    pub(super) fn condition_value(&mut self, expr: Expr) -> Expr {
+        let span = expr.span;
+        if expr.qual.ty == Types::UNKNOWN {
+            return self.error_expr(span);
+        }
+        let bool_ty = Qual::plain(Types::scalar(Scalar::Bool));
+        if let Some((_, width)) = self.types.arithmetic(expr.qual.ty)
+            && width > 1
+        {
+            let name = self.types.name(expr.qual.ty);
+            self.error(span, format!("value of type '{name}' is not contextually convertible to 'bool'"));
+            return self.error_expr(span);
+        }
+        self.implicit(expr, bool_ty, "initialize a variable of type")
+    }
+
+    /// A cast: `(T)e`, `T(e)`, `static_cast` ([expr.cast], [expr.static.cast]; MSL 2.21).
+    pub(super) fn explicit(&mut self, expr: Expr, to: Qual, reinterpret: bool) -> Expr {
+        let span = expr.span;
+        if expr.qual.ty == Types::UNKNOWN || to.ty == Types::UNKNOWN {
+            return self.error_expr(span);
+        }
+        if to.ty == Types::VOID {
+            return self.value(ExprKind::Convert(Box::new(expr)), Types::VOID, span);
+        }
+        if let Ty::Reference(referred) = *self.types.get(to.ty) {
+            let same_space = expr.qual.space_or_thread() == referred.space_or_thread();
+            if expr.place && same_space {
+                self.take_address(&expr);
+                let pointee = Qual { space: Some(referred.space_or_thread()), ..referred };
+                let ty = self.types.pointer(pointee);
+                let address = self.value(ExprKind::AddressOf(Box::new(expr)), ty, span);
+                return Expr { kind: ExprKind::Deref(Box::new(address)), qual: pointee, place: true, span };
+            }
+            return self.implicit(expr, to, "initialize a reference of type");
+        }
+        let source = self.source(&expr);
+        if !reinterpret && let Some(rank) = self.rank(source, Qual::plain(to.ty)) {
+            if rank == Rank::User {
+                return self.convert_by_user(expr, to.ty);
+            }
+            let value = self.rvalue(expr);
+            return self.convert_value(value, to.ty);
+        }
+        let expr = self.rvalue(expr);
+        let (from, target) = (self.types.get(expr.qual.ty).clone(), self.types.get(to.ty).clone());
+        let allowed = match (&from, &target) {
+            // MSL 4: a cast never changes the address space.
+            (Ty::Pointer(a), Ty::Pointer(b)) => a.space_or_thread() == b.space_or_thread(),
+            (Ty::Pointer(_), Ty::Scalar(Scalar::U64 | Scalar::I64))
+            | (Ty::Scalar(Scalar::U64 | Scalar::I64), Ty::Pointer(_)) => true,
+            (Ty::Enum(_), Ty::Scalar(_) | Ty::Enum(_)) | (Ty::Scalar(_), Ty::Enum(_)) => true,
+            (Ty::Matrix(_, a, b), Ty::Matrix(_, c, d)) => a == c && b == d,
+            _ => match (self.types.arithmetic(expr.qual.ty), self.types.arithmetic(to.ty)) {
+                (Some((_, m)), Some((_, n))) => m == n && !reinterpret,
+                _ => false,
+            },
+        };
+        if !allowed {
+            let (from, target) = (self.types.qual_name(expr.qual), self.types.qual_name(to));
+            self.error(span, format!("cannot cast from type '{from}' to '{target}'"));
+            return self.error_expr(span);
+        }
+        self.value(ExprKind::Convert(Box::new(expr)), to.ty, span)
+    }
+}
+
+/// Integral promotion ([conv.prom]); floats are not promoted, as `half` is a type of its own.
+pub(super) fn promoted(scalar: Scalar) -> Scalar {
+    match scalar {
+        Scalar::Bool | Scalar::I8 | Scalar::U8 | Scalar::I16 | Scalar::U16 => Scalar::I32,
+        other => other,
+    }
+}

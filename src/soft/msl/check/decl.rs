@@ -1,0 +1,729 @@
+//! Declarations at namespace and class scope (C++14 [dcl.dcl], [class]; MSL 4.2, 5).
+
+use super::lookup::Found;
+use super::{Checker, Class, Entity, Func, FuncId, Global, GLOBAL_SCOPE, LIBRARY_SCOPE, Parameter, ScopeKind};
+use crate::soft::ir::Scalar;
+use crate::soft::msl::ast::{self, *};
+use crate::soft::msl::hir::{Constant, GlobalIndex};
+use crate::soft::msl::names::Name;
+use crate::soft::msl::source::Span;
+use crate::soft::msl::types::{self, EnumId, Field, MAX_SIZE, Qual, StructId, Ty, TyId, Types};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+impl Checker {
+    pub(crate) fn declare_all(&mut self, declarations: &[Decl]) {
+        for declaration in declarations {
+            if self.context.diagnostics.is_full() {
+                return;
+            }
+            self.declare(declaration);
+        }
+    }
+
+    /// Declares what the prelude has, in the library's own scope.
+    pub(super) fn declare_prelude(&mut self, declarations: &[Decl]) {
+        let uses = std::mem::replace(&mut self.uses_metal, true);
+        self.outside(LIBRARY_SCOPE, |this| this.declare_all(declarations));
+        self.uses_metal = uses;
+    }
+
+    pub(super) fn declare(&mut self, declaration: &Decl) {
+        match declaration {
+            Decl::Empty | Decl::Access => {}
+            Decl::Simple(simple) => self.simple(simple),
+            Decl::Function(function) => {
+                self.function_declaration(
+                    &function.specifiers,
+                    &function.declarator,
+                    Some(function.clone()),
+                );
+            }
+            Decl::Alias { name, target } => {
+                let qual = self.type_name(target);
+                let scope = self.scope;
+                self.bind(scope, name.name, Entity::Type(qual));
+            }
+            Decl::UsingNamespace(path) => self.using_namespace(path),
+            Decl::Using(path) => self.using(path),
+            Decl::Namespace { name, inline, body } => self.namespace(*name, *inline, body),
+            Decl::NamespaceAlias { name, target } => {
+                if let Found::Entities(list) = self.lookup_path(target)
+                    && let Some(&found) = list.iter().find(|e| matches!(e, Entity::Namespace(_)))
+                {
+                    let scope = self.scope;
+                    self.bind(scope, name.name, found);
+                } else {
+                    self.error(target.span, "expected namespace name");
+                }
+            }
+            Decl::Template(template) => self.template(template),
+            Decl::Instantiation(simple) => {
+                let name = simple.declarators.first().and_then(|d| d.declarator.name.as_ref());
+                let span = name.map_or(simple.span, |name| name.span);
+                self.unsupported(span, "explicit instantiation is");
+            }
+            Decl::StaticAssert { condition, message, span } => {
+                self.static_assert(condition, *message, *span);
+            }
+            Decl::Pragma(text, _) => self.pragma(*text),
+        }
+    }
+
+    /// `#pragma METAL fp math_mode(safe)` (MSL 1.6.3): precise from here on.
+    pub(super) fn pragma(&mut self, text: Name) {
+        let text = self.text(text);
+        if text.contains("math_mode") {
+            self.precise = !text.contains("fast") || text.contains("safe");
+            if let Some(body) = &mut self.body {
+                body.precise = self.precise;
+            }
+        }
+    }
+
+    fn template(&mut self, template: &Template) {
+        let path = match &template.declaration {
+            Decl::Function(function) => function.declarator.name.as_ref(),
+            Decl::Simple(simple) => match (&simple.specifiers.base, simple.declarators.first()) {
+                (_, Some(first)) => first.declarator.name.as_ref(),
+                (BaseType::Class(class), None) => class.name.as_ref(),
+                _ => None,
+            },
+            Decl::Alias { name, .. } => {
+                let scope = self.scope;
+                return self.bind(scope, name.name, Entity::Template);
+            }
+            _ => None,
+        };
+        if let Some(name) = path.and_then(Path::plain) {
+            let scope = self.scope;
+            self.bind(scope, name, Entity::Template);
+        }
+    }
+
+    fn using_namespace(&mut self, path: &Path) {
+        match self.lookup_path(path) {
+            Found::Entities(list) => {
+                for entity in list {
+                    if let Entity::Namespace(scope) = entity {
+                        if scope == LIBRARY_SCOPE {
+                            self.uses_metal = true;
+                        } else {
+                            let here = self.scope;
+                            self.scopes[here.0 as usize].opened.push(scope);
+                        }
+                        return;
+                    }
+                }
+                self.error(path.span, "expected namespace name");
+            }
+            _ => self.error(path.span, "expected namespace name"),
+        }
+    }
+
+    fn using(&mut self, path: &Path) {
+        let Label::Name(name) = path.last().name else { return };
+        let scope = self.scope;
+        match self.lookup_path(path) {
+            Found::Entities(list) if !list.is_empty() => {
+                list.into_iter().for_each(|entity| self.bind(scope, name, entity));
+            }
+            // A function of the table, which is found without being declared.
+            _ if super::builtins::rows(&self.text(name)).next().is_some() => self.uses_metal = true,
+            _ => {
+                let text = self.path_text(path);
+                self.error(path.span, format!("no member named '{text}'"));
+            }
+        }
+    }
+
+    fn namespace(&mut self, name: Option<Ident>, inline: bool, body: &[Decl]) {
+        let outer = self.scope;
+        let existing = name.and_then(|name| {
+            let own = self.scopes[outer.0 as usize].names.get(&name.name)?;
+            own.iter().find_map(|entity| match entity {
+                Entity::Namespace(scope) => Some(*scope),
+                _ => None,
+            })
+        });
+        match (existing, name) {
+            (Some(scope), _) => self.scope = scope,
+            (None, Some(name)) if name.name == Name::METAL && outer == GLOBAL_SCOPE => {
+                self.scope = LIBRARY_SCOPE;
+            }
+            (None, name) => {
+                let scope = self.push_scope(ScopeKind::Namespace);
+                if let Some(name) = name {
+                    let text = self.text(name.name);
+                    self.scopes[scope.0 as usize].prefix += &format!("{text}::");
+                    self.bind(outer, name.name, Entity::Namespace(scope));
+                }
+                if inline || name.is_none() {
+                    self.scopes[outer.0 as usize].opened.push(scope);
+                }
+            }
+        }
+        self.declare_all(body);
+        self.scope = outer;
+    }
+
+    fn static_assert(&mut self, condition: &Expr, message: Option<Name>, span: Span) {
+        let checked = self.unevaluated(condition);
+        if checked.qual.ty == Types::UNKNOWN {
+            return;
+        }
+        let condition_value = self.condition_value(checked);
+        match self.evaluate(&condition_value) {
+            Ok(Constant::Int(0)) => {
+                let text = message.map(|name| self.text(name)).unwrap_or_default();
+                let tail = if text.is_empty() { String::new() } else { format!(": {}", text.trim_matches('"')) };
+                self.error(span, format!("static assertion failed{tail}"));
+            }
+            Ok(_) => {}
+            Err(_) => self.error(
+                condition.span,
+                "static assertion expression is not an integral constant expression",
+            ),
+        }
+    }
+
+    /// Variables, typedefs and prototypes.
+    fn simple(&mut self, simple: &Simple) {
+        let base = self.specifiers(&simple.specifiers);
+        for (index, one) in simple.declarators.iter().enumerate() {
+            if simple.specifiers.storage.typedef {
+                let qual = self.declared_type(base, &one.declarator);
+                if let Some(name) = one.declarator.name.as_ref().and_then(Path::plain) {
+                    let scope = self.scope;
+                    self.bind(scope, name, Entity::Type(qual));
+                }
+            } else if one.declarator.function().is_some() {
+                self.function_declaration(&simple.specifiers, &one.declarator, None);
+            } else {
+                self.global(simple, base, index);
+            }
+        }
+    }
+
+    /// A variable at program scope: `constant` only (MSL 4.2), or a threadgroup's or a table of a
+    /// function.
+    pub(super) fn global(&mut self, simple: &Simple, base: Qual, index: usize) {
+        let one = &simple.declarators[index];
+        let Some(name) = one.declarator.name.as_ref().and_then(Path::plain) else {
+            return self.unsupported(one.declarator.span, "definition of a static data member is");
+        };
+        let mut qual = self.declared_type(base, &one.declarator);
+        let span = one.declarator.span;
+        let text = self.text(name);
+        let attributes = simple.specifiers.attributes.iter().chain(&one.declarator.attributes);
+        let number = attributes
+            .filter(|attribute| self.context.names.text(attribute.name.name) == "function_constant")
+            .filter_map(|attribute| attribute.arguments.first().cloned())
+            .next();
+        let function_constant = match number {
+            Some(number) => self.constant_int(&number).map(|number| number as u32),
+            None => None,
+        };
+        if qual.space.is_none() && !qual.constant && self.body.is_none() {
+            self.error(
+                span,
+                "program scope variable must reside in constant address space",
+            );
+        }
+        if qual.space.is_none() {
+            qual.space = Some(AddressSpace::Constant);
+        }
+        qual.constant |= qual.space == Some(AddressSpace::Constant);
+        let mut init = None;
+        if qual.space == Some(AddressSpace::Constant) && function_constant.is_none() {
+            // Its own name is in scope, but has no value yet; what it needs is checked outside of
+            // any function, so that no local can be used.
+            let checked = self.initializer(qual, &one.init, span);
+            qual.ty = checked.as_ref().map_or(qual.ty, |init| init.qual.ty);
+            if checked.is_none() && qual.ty != Types::UNKNOWN && !simple.specifiers.storage.external {
+                self.error(
+                    span,
+                    format!("default initialization of an object of const type '{}'", self.types.name(qual.ty)),
+                );
+            }
+            init = checked;
+        }
+        if self.types.layout(qual.ty).is_none() && qual.ty != Types::UNKNOWN {
+            let ty = self.types.name(qual.ty);
+            self.error(span, format!("variable has incomplete type '{ty}'"));
+        }
+        let value = match &init {
+            Some(init) if self.types.as_scalar(qual.ty).is_some() => self.evaluate(init).ok(),
+            _ => None,
+        };
+        let global = GlobalIndex(self.globals.len() as u32);
+        self.globals.push(Global { name: text, qual, span, init, function_constant, value });
+        let scope = self.scope;
+        self.redefinition(name, span);
+        self.bind(scope, name, Entity::Global(global));
+    }
+
+    pub(super) fn redefinition(&mut self, name: Name, span: Span) {
+        let own = self.scopes[self.scope.0 as usize].names.get(&name);
+        let clash = own.into_iter().flatten().any(|entity| {
+            matches!(entity, Entity::Local(_) | Entity::Global(_) | Entity::Function(_))
+        });
+        if clash {
+            let text = self.text(name);
+            self.error(span, format!("redefinition of '{text}'"));
+        }
+    }
+
+    // ---- functions -----------------------------------------------------------------------
+
+    pub(super) fn function_declaration(
+        &mut self,
+        specifiers: &Specifiers,
+        declarator: &Declarator,
+        definition: Option<Arc<ast::Function>>,
+    ) -> Option<FuncId> {
+        let signature = declarator.function()?.clone();
+        let path = declarator.name.as_ref()?;
+        let attributes: Vec<Attribute> =
+            specifiers.attributes.iter().chain(&declarator.attributes).cloned().collect();
+        let stage = specifiers.stage.or_else(|| {
+            attributes.iter().find_map(|attribute| {
+                Some(match self.context.names.text(attribute.name.name) {
+                    "kernel" => Stage::Kernel,
+                    "vertex" => Stage::Vertex,
+                    "fragment" => Stage::Fragment,
+                    "object" | "mesh" | "intersection" | "visible" | "stitchable" => Stage::Other,
+                    _ => return None,
+                })
+            })
+        });
+        // What a graphics stage's signature lacks is held back with its body.
+        let graphics = stage.is_some_and(|stage| stage != Stage::Kernel);
+        let outer_said = graphics.then(|| std::mem::take(&mut self.context.diagnostics));
+        let mut scope = self.scope;
+        if path.parts.len() > 1 {
+            let mut owner = path.clone();
+            owner.parts.pop();
+            let found = self.lookup_path(&owner);
+            let owner_scope = match found {
+                Found::Entities(list) => list.iter().find_map(|entity| self.scope_of(*entity)),
+                _ => None,
+            };
+            match owner_scope {
+                Some(found) => scope = found,
+                None => {
+                    let text = self.path_text(path);
+                    self.error(path.span, format!("'{text}' names no declared member"));
+                    return None;
+                }
+            }
+        }
+        let class = match self.scopes[scope.0 as usize].kind {
+            ScopeKind::Class(class) => Some(class),
+            _ => None,
+        };
+        let outer_scope = std::mem::replace(&mut self.scope, scope);
+        let label = path.last().name.clone();
+        let constructor = matches!((&label, &specifiers.base), (Label::Name(_), BaseType::Absent));
+        let base = match &label {
+            Label::Conversion(target) => self.type_name(target),
+            _ => self.specifiers(specifiers),
+        };
+        let auto = matches!(specifiers.base, BaseType::Auto) && signature.trailing.is_none();
+        let mut result = match &signature.trailing {
+            Some(trailing) => Some(self.type_name(trailing)),
+            None => {
+                let parts = declarator.parts[..declarator.parts.len() - 1].to_vec();
+                let inner = Declarator { parts, span: declarator.span, ..Declarator::default() };
+                let qual = self.declared_type(base, &inner);
+                (!auto).then_some(qual)
+            }
+        };
+        if constructor || matches!(label, Label::Destructor(_)) {
+            result = Some(Qual::plain(Types::VOID));
+        }
+        let mut parameters = Vec::new();
+        for parameter in &signature.parameters {
+            parameters.push(Parameter {
+                name: parameter.declarator.name.as_ref().and_then(Path::plain),
+                qual: self.parameter_type(parameter),
+                span: parameter.declarator.span,
+                default: parameter.default.clone(),
+            });
+        }
+        self.scope = outer_scope;
+        let display = match &label {
+            Label::Name(name) => self.text(*name),
+            _ => self.path_text(path),
+        };
+        let prefix = self.scopes[scope.0 as usize].prefix.clone();
+        let has_this = class.is_some() && !specifiers.storage.statik && !specifiers.storage.friend;
+        let this = has_this.then_some((signature.constant, signature.space));
+        let name = self.label_name(&label);
+        let func = Func {
+            name: format!("{prefix}{display}"),
+            parameters,
+            result,
+            scope,
+            class: class.filter(|_| !specifiers.storage.friend),
+            this,
+            constructor,
+            stage,
+            signature,
+            attributes,
+            deleted: definition.as_ref().is_some_and(|d| matches!(d.body, Body::Delete)),
+            definition: definition.filter(|d| matches!(d.body, Body::Block(_) | Body::Default)),
+            span: declarator.span,
+            precise: self.precise,
+        };
+        if let Some(outer) = outer_said {
+            self.context.diagnostics = outer;
+        }
+        // A friend belongs to the namespace around the class ([class.friend]).
+        let bind_scope = match specifiers.storage.friend {
+            true => self.scopes[scope.0 as usize].parent.unwrap_or(scope),
+            false => scope,
+        };
+        let id = self.add_function(func, bind_scope, name);
+        match (class, &label) {
+            (Some(class), Label::Name(_)) if constructor => {
+                let list = &mut self.classes[class.0 as usize].constructors;
+                if !list.contains(&id) {
+                    list.push(id);
+                }
+            }
+            (Some(class), Label::Conversion(_)) => {
+                let list = &mut self.classes[class.0 as usize].conversions;
+                if !list.contains(&id) {
+                    list.push(id);
+                }
+            }
+            _ => {}
+        }
+        Some(id)
+    }
+
+    /// The name under which overloads of a label are found.
+    pub(super) fn label_name(&mut self, label: &Label) -> Name {
+        match label {
+            Label::Name(name) => *name,
+            Label::Operator(punct) => {
+                let text = format!("operator{}", punct.text());
+                self.context.names.intern(&text)
+            }
+            Label::Conversion(_) => self.context.names.intern("operator type"),
+            Label::Destructor(_) => self.context.names.intern("~"),
+        }
+    }
+
+    /// Adds a function, or completes the one that was declared with the same parameters.
+    fn add_function(&mut self, func: Func, scope: super::ScopeId, name: Name) -> FuncId {
+        let own = self.scopes[scope.0 as usize].names.get(&name).cloned().unwrap_or_default();
+        for entity in own {
+            let Entity::Function(id) = entity else { continue };
+            let known = &self.functions[id.0 as usize];
+            let same = known.parameters.len() == func.parameters.len()
+                && known.this == func.this
+                && known.constructor == func.constructor
+                && (name != self.context.names.intern("operator type") || known.result == func.result)
+                && self.functions[id.0 as usize]
+                    .parameters
+                    .iter()
+                    .zip(&func.parameters)
+                    .all(|(a, b)| a.qual.ty == b.qual.ty);
+            if !same {
+                continue;
+            }
+            let known = &mut self.functions[id.0 as usize];
+            if known.definition.is_some() && func.definition.is_some() {
+                let text = func.name.clone();
+                self.error(func.span, format!("redefinition of '{text}'"));
+                return id;
+            }
+            if func.definition.is_some() {
+                known.definition = func.definition;
+                known.signature = func.signature;
+                known.span = func.span;
+                known.stage = func.stage.or(known.stage);
+                known.precise = func.precise;
+                for (old, new) in known.parameters.iter_mut().zip(func.parameters) {
+                    old.name = new.name;
+                    old.span = new.span;
+                    old.default = old.default.take().or(new.default);
+                }
+            }
+            return id;
+        }
+        let id = FuncId(self.functions.len() as u32);
+        self.functions.push(func);
+        self.bind(scope, name, Entity::Function(id));
+        id
+    }
+
+    // ---- classes and enums ---------------------------------------------------------------
+
+    pub(super) fn class(&mut self, class: &ast::Class) -> Qual {
+        let outer = self.scope;
+        let plain = class.name.as_ref().and_then(Path::plain);
+        let existing = plain.and_then(|name| {
+            let own = self.scopes[outer.0 as usize].names.get(&name)?;
+            own.iter().find_map(|entity| match entity {
+                Entity::Type(qual) => self.types.structure(qual.ty).map(|found| found.0),
+                _ => None,
+            })
+        });
+        if class.name.is_some() && plain.is_none() {
+            self.unsupported(class.span, "template specialisation is");
+            return Qual::plain(Types::UNKNOWN);
+        }
+        let id = existing.unwrap_or_else(|| {
+            let id = StructId(self.types.structs.len() as u32);
+            let name = plain.map_or("(anonymous struct)".into(), |name| self.text(name));
+            self.types.structs.push(types::Struct {
+                name: name.clone(),
+                fields: Vec::new(),
+                size: 1,
+                align: 1,
+                union: class.kind == ClassKind::Union,
+                complete: false,
+            });
+            let scope = self.push_scope(ScopeKind::Class(id));
+            self.scopes[scope.0 as usize].prefix += &format!("{name}::");
+            self.scope = outer;
+            self.classes.push(Class {
+                scope,
+                constructors: Vec::new(),
+                conversions: Vec::new(),
+                defaults: Vec::new(),
+            });
+            if let Some(name) = plain {
+                let ty = self.types.intern(Ty::Struct(id));
+                self.bind(outer, name, Entity::Type(Qual::plain(ty)));
+                self.bind(scope, name, Entity::Type(Qual::plain(ty)));
+            }
+            id
+        });
+        let ty = self.types.intern(Ty::Struct(id));
+        if let Some(members) = &class.members {
+            if self.types.structs[id.0 as usize].complete {
+                self.error(class.span, format!("redefinition of '{}'", self.types.name(ty)));
+                return Qual::plain(ty);
+            }
+            if let Some(base) = class.bases.first() {
+                self.unsupported(base.span, "inheritance is");
+            }
+            let scope = self.classes[id.0 as usize].scope;
+            let body = self.body.take();
+            self.scope = scope;
+            self.class_members(id, members);
+            self.scope = outer;
+            self.body = body;
+            self.align_class(id, &class.attributes);
+        }
+        Qual::plain(ty)
+    }
+
+    fn class_members(&mut self, id: StructId, members: &[Decl]) {
+        let at = id.0 as usize;
+        // Data first: member functions may use what is declared behind them.
+        let mut functions = Vec::new();
+        for member in members {
+            match member {
+                Decl::Simple(simple) if !simple.specifiers.storage.typedef => {
+                    let is_function =
+                        simple.declarators.first().is_some_and(|d| d.declarator.function().is_some());
+                    if is_function {
+                        functions.push(member);
+                    } else {
+                        self.fields(id, simple);
+                    }
+                }
+                Decl::Function(_) | Decl::Template(_) => functions.push(member),
+                other => self.declare(other),
+            }
+        }
+        let row = &mut self.types.structs[at];
+        row.complete = true;
+        let align = row.align.max(1);
+        let end = row.size_of_fields();
+        let size = end.next_multiple_of(align).max(align);
+        row.size = size;
+        for member in functions {
+            self.declare(member);
+        }
+    }
+
+    fn fields(&mut self, id: StructId, simple: &Arc<Simple>) {
+        let at = id.0 as usize;
+        let base = self.specifiers(&simple.specifiers);
+        if simple.declarators.is_empty() {
+            // An anonymous struct or union is a member without a name.
+            if let (Ty::Struct(_), BaseType::Class(class)) =
+                (self.types.get(base.ty).clone(), &simple.specifiers.base)
+                && class.name.is_none()
+            {
+                self.add_field(id, None, base, simple.span);
+                self.classes[at].defaults.push(None);
+            }
+            return;
+        }
+        for (index, one) in simple.declarators.iter().enumerate() {
+            if simple.specifiers.storage.statik {
+                self.global(simple, base, index);
+                continue;
+            }
+            if let Some(width) = &one.width {
+                self.unsupported(width.span, "bit-field is");
+                continue;
+            }
+            let mut qual = self.declared_type(base, &one.declarator);
+            let name = one.declarator.name.as_ref().and_then(Path::plain);
+            let span = one.declarator.span;
+            qual.constant &= !simple.specifiers.storage.constexpr;
+            if self.types.layout(qual.ty).is_none() {
+                if qual.ty != Types::UNKNOWN {
+                    let ty = self.types.name(qual.ty);
+                    self.error(span, format!("field has incomplete type '{ty}'"));
+                }
+                qual.ty = Types::UNKNOWN;
+                continue;
+            }
+            let known = self.types.structs[at].fields.iter().any(|field| field.name == name);
+            if known && let Some(name) = name {
+                let text = self.text(name);
+                self.error(span, format!("duplicate member '{text}'"));
+            }
+            self.add_field(id, name, qual, span);
+            let default = !matches!(one.init, Init::None);
+            self.classes[at].defaults.push(default.then(|| simple.clone()));
+        }
+    }
+
+    fn add_field(&mut self, id: StructId, name: Option<Name>, qual: Qual, span: Span) {
+        let Some((size, align)) = self.types.layout(qual.ty) else { return };
+        let row = &mut self.types.structs[id.0 as usize];
+        let offset = if row.union { 0 } else { row.size_of_fields().next_multiple_of(align) };
+        row.align = row.align.max(align);
+        row.size = row.size_of_fields().max(offset.saturating_add(size));
+        row.fields.push(Field { name, qual, offset, span });
+        if u64::from(offset) + u64::from(size) > MAX_SIZE {
+            self.error(span, "struct is too large");
+        }
+    }
+
+    /// `struct alignas(16) S`
+    fn align_class(&mut self, id: StructId, attributes: &[Attribute]) {
+        for attribute in attributes {
+            let name = self.context.names.text(attribute.name.name);
+            let packed = matches!(name, "packed" | "__packed__");
+            if packed {
+                self.pack_class(id);
+                continue;
+            }
+            if !matches!(name, "alignas" | "aligned") {
+                continue;
+            }
+            let Some(argument) = attribute.arguments.first() else { continue };
+            let Some(align) = self.constant_int(argument) else { continue };
+            if !(1..=4096).contains(&align) || align & (align - 1) != 0 {
+                self.error(argument.span, "requested alignment is not a power of 2");
+                continue;
+            }
+            let row = &mut self.types.structs[id.0 as usize];
+            row.align = row.align.max(align as u32);
+            row.size = row.size.next_multiple_of(row.align);
+        }
+    }
+
+    fn pack_class(&mut self, id: StructId) {
+        let mut offset = 0;
+        let count = self.types.structs[id.0 as usize].fields.len();
+        for at in 0..count {
+            let ty = self.types.structs[id.0 as usize].fields[at].qual.ty;
+            let size = self.types.size(ty);
+            self.types.structs[id.0 as usize].fields[at].offset = offset;
+            offset += size;
+        }
+        let row = &mut self.types.structs[id.0 as usize];
+        row.align = 1;
+        row.size = offset.max(1);
+    }
+
+    pub(super) fn enumeration(&mut self, row: &ast::Enum) -> TyId {
+        let outer = self.scope;
+        let underlying = match &row.underlying {
+            Some(name) => {
+                let qual = self.type_name(name);
+                self.types.as_scalar(qual.ty)
+            }
+            None => None,
+        };
+        let known = row.name.and_then(|name| {
+            let own = self.scopes[outer.0 as usize].names.get(&name.name)?;
+            own.iter().find_map(|entity| match entity {
+                Entity::Type(qual) => match self.types.get(qual.ty) {
+                    Ty::Enum(id) => Some(*id),
+                    _ => None,
+                },
+                _ => None,
+            })
+        });
+        let id = known.unwrap_or_else(|| {
+            let id = EnumId(self.types.enums.len() as u32);
+            let name = row.name.map_or("(anonymous enum)".into(), |name| self.text(name.name));
+            self.types.enums.push(types::Enum {
+                name,
+                underlying: underlying.unwrap_or(Scalar::I32),
+                scoped: row.scoped,
+            });
+            let scope = self.push_scope(ScopeKind::Namespace);
+            self.scope = outer;
+            self.enum_scopes.insert(id, scope);
+            let ty = self.types.intern(Ty::Enum(id));
+            if let Some(name) = row.name {
+                self.bind(outer, name.name, Entity::Type(Qual::plain(ty)));
+                self.enum_types.insert(name.name, ty);
+            }
+            id
+        });
+        let ty = self.types.intern(Ty::Enum(id));
+        let Some(items) = &row.items else { return ty };
+        let scope = self.enum_scopes[&id];
+        let mut next = 0i64;
+        let (mut least, mut most) = (0i64, 0i64);
+        let mut values: HashMap<Name, ()> = HashMap::new();
+        for (ident, value) in items {
+            if let Some(value) = value {
+                next = self.constant_int(value).unwrap_or(next);
+            }
+            if values.insert(ident.name, ()).is_some() {
+                let text = self.text(ident.name);
+                self.error(ident.span, format!("redefinition of enumerator '{text}'"));
+            }
+            let entity = Entity::Value(ty, Constant::Int(next as u64));
+            self.bind(scope, ident.name, entity);
+            if !row.scoped {
+                self.bind(outer, ident.name, entity);
+            }
+            (least, most) = (least.min(next), most.max(next));
+            next = next.wrapping_add(1);
+        }
+        // [dcl.enum]/7: an unfixed enum is as wide as its values need.
+        if underlying.is_none() && !row.scoped {
+            self.types.enums[id.0 as usize].underlying = match (least, most) {
+                (i64::MIN..0, _) if least >= i64::from(i32::MIN) && most <= i64::from(i32::MAX) => Scalar::I32,
+                (i64::MIN..0, _) => Scalar::I64,
+                (_, _) if most <= i64::from(u32::MAX) => Scalar::U32,
+                _ => Scalar::U64,
+            };
+        }
+        ty
+    }
+}
+
+impl types::Struct {
+    /// The first byte behind the fields that are there.
+    fn size_of_fields(&self) -> u32 {
+        if self.fields.is_empty() { 0 } else { self.size }
+    }
+}

@@ -1,0 +1,245 @@
+//! Entry points (MSL 5.1.3, 5.2): their signatures, and what the host is told of their arguments.
+
+use super::{Checker, FuncId};
+use crate::soft::ir::{Input, Scalar};
+use crate::soft::msl::ast::{AddressSpace, Attribute, Stage};
+use crate::soft::msl::types::{Qual, Ty, TyId, Types};
+
+/// What an argument of an entry point is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ArgumentKind {
+    Buffer,
+    Threadgroup,
+    Texture,
+    Sampler,
+    /// Where the thread is in the launch: no argument of the host's.
+    Input(Input),
+    /// Something that compute functions do not have.
+    Unsupported,
+}
+
+/// How a buffer may be used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Access {
+    ReadOnly,
+    ReadWrite,
+}
+
+/// One argument of an entry point.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Argument {
+    pub(crate) name: String,
+    pub(crate) kind: ArgumentKind,
+    pub(crate) index: u32,
+    /// The index was given, not found (MSL 5.2.1).
+    pub(crate) explicit: bool,
+    pub(crate) access: Access,
+    pub(crate) space: AddressSpace,
+    /// What a buffer's elements are.
+    pub(crate) type_name: String,
+    pub(crate) size: u32,
+    pub(crate) align: u32,
+    /// A reference: one element, not an array of them.
+    pub(crate) reference: bool,
+    /// `[[function_constant(c)]]`: the argument exists only when the constant is true.
+    pub(crate) condition: Option<crate::soft::msl::hir::GlobalIndex>,
+}
+
+/// What the host learns about an entry point.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub(crate) struct Reflection {
+    pub(crate) arguments: Vec<Argument>,
+    /// `[[max_total_threads_per_threadgroup(n)]]`
+    pub(crate) max_total_threads: Option<u32>,
+}
+
+/// The highest buffer index and one more (Metal's own limit).
+const MAX_BUFFERS: u32 = 31;
+
+impl Checker {
+    fn attribute<'a>(&self, attributes: &[&'a Attribute], names: &[&str]) -> Option<&'a Attribute> {
+        let text = |attribute: &Attribute| self.context.names.text(attribute.name.name).to_string();
+        attributes.iter().copied().find(|attribute| names.contains(&text(attribute).as_str()))
+    }
+
+    /// The arguments of a function, by the attributes of its parameters; errors are said.
+    pub(crate) fn reflect(&mut self, id: FuncId) -> Reflection {
+        let signature = self.func(id).signature.clone();
+        let parameters = self.func(id).parameters.clone();
+        let mut arguments = Vec::new();
+        for (declared, parameter) in signature.parameters.iter().zip(&parameters) {
+            let attributes: Vec<&Attribute> =
+                declared.specifiers.attributes.iter().chain(&declared.declarator.attributes).collect();
+            let name = parameter.name.map(|name| self.text(name)).unwrap_or_default();
+            arguments.push(self.argument(name, parameter.qual, &attributes, parameter.span));
+        }
+        self.implicit_indices(&mut arguments);
+        let function = self.func(id);
+        let all: Vec<Attribute> = function.attributes.clone();
+        let all: Vec<&Attribute> = all.iter().collect();
+        let limit = self
+            .attribute(&all, &["max_total_threads_per_threadgroup"])
+            .and_then(|attribute| attribute.arguments.first())
+            .cloned();
+        let max_total_threads = limit.and_then(|n| self.constant_int(&n)).map(|n| n.clamp(1, 1024) as u32);
+        Reflection { arguments, max_total_threads }
+    }
+
+    fn argument(
+        &mut self,
+        name: String,
+        qual: Qual,
+        attributes: &[&Attribute],
+        span: crate::soft::msl::source::Span,
+    ) -> Argument {
+        let mut argument = Argument {
+            name,
+            kind: ArgumentKind::Unsupported,
+            index: 0,
+            explicit: false,
+            access: Access::ReadOnly,
+            space: AddressSpace::Thread,
+            type_name: self.types.name(qual.ty),
+            size: self.types.size(qual.ty),
+            align: self.types.layout(qual.ty).map_or(1, |layout| layout.1),
+            reference: false,
+            condition: None,
+        };
+        if let Some(attribute) = self.attribute(attributes, &["function_constant"])
+            && let Some(name) = attribute.arguments.first().cloned()
+            && let crate::soft::msl::hir::ExprKind::Global(global) = self.expr(&name).kind
+        {
+            argument.condition = Some(global);
+        }
+        let target = match *self.types.get(qual.ty) {
+            Ty::Pointer(to) => Some((to, false)),
+            Ty::Reference(to) => Some((to, true)),
+            _ => None,
+        };
+        if let Some((to, reference)) = target {
+            let space = to.space_or_thread();
+            argument.space = space;
+            argument.reference = reference;
+            argument.type_name = self.types.name(to.ty);
+            let layout = self.types.layout(to.ty).unwrap_or((1, 1));
+            (argument.size, argument.align) = layout;
+            let attribute = self.attribute(attributes, &["buffer", "threadgroup"]);
+            let index = attribute.and_then(|a| a.arguments.first()).cloned();
+            argument.kind = match space {
+                AddressSpace::Device | AddressSpace::Constant => ArgumentKind::Buffer,
+                AddressSpace::Threadgroup => ArgumentKind::Threadgroup,
+                AddressSpace::Thread | AddressSpace::Other => {
+                    self.error(span, "pointer parameter of an entry point must have the device, constant or threadgroup address space");
+                    ArgumentKind::Unsupported
+                }
+            };
+            if space == AddressSpace::Device && !to.constant {
+                argument.access = Access::ReadWrite;
+            }
+            if let Some(index) = index
+                && let Some(number) = self.constant_int(&index)
+            {
+                argument.explicit = true;
+                let limit = if space == AddressSpace::Threadgroup { 64 } else { MAX_BUFFERS };
+                if !(0..i64::from(limit)).contains(&number) {
+                    self.error(index.span, format!("attribute parameter is out of bounds: must be between 0 and {}", limit - 1));
+                }
+                argument.index = number.clamp(0, i64::from(limit) - 1) as u32;
+            }
+            return argument;
+        }
+        if let Ty::Opaque(what) = *self.types.get(qual.ty) {
+            argument.kind = if what == "sampler" { ArgumentKind::Sampler } else { ArgumentKind::Texture };
+            let attribute = self.attribute(attributes, &["texture", "sampler", "buffer"]);
+            if let Some(index) = attribute.and_then(|a| a.arguments.first()).cloned()
+                && let Some(number) = self.constant_int(&index)
+            {
+                argument.index = number.clamp(0, 127) as u32;
+                argument.explicit = true;
+            }
+            return argument;
+        }
+        for attribute in attributes {
+            let text = self.context.names.text(attribute.name.name);
+            if let Some(&input) = Input::ALL.iter().find(|input| input.name() == text) {
+                argument.kind = ArgumentKind::Input(input);
+                let fits = self.types.arithmetic(qual.ty).is_some_and(|(scalar, width)| {
+                    width <= 3 && matches!(scalar, Scalar::U16 | Scalar::U32)
+                        || width <= 3 && matches!(scalar, Scalar::I16 | Scalar::I32 | Scalar::U64)
+                });
+                if !fits && qual.ty != Types::UNKNOWN {
+                    let ty = self.types.name(qual.ty);
+                    self.error(span, format!("type '{ty}' is not valid for attribute '{}'", input.name()));
+                }
+            }
+        }
+        argument
+    }
+
+    /// A buffer without an index takes the first one that is free (MSL 5.2.1).
+    fn implicit_indices(&mut self, arguments: &mut [Argument]) {
+        for kind in [ArgumentKind::Buffer, ArgumentKind::Threadgroup, ArgumentKind::Texture, ArgumentKind::Sampler] {
+            let mut taken: Vec<u32> = arguments
+                .iter()
+                .filter(|argument| argument.kind == kind && argument.explicit)
+                .map(|argument| argument.index)
+                .collect();
+            for argument in arguments.iter_mut() {
+                if argument.kind != kind || argument.explicit {
+                    continue;
+                }
+                let mut index = 0;
+                while taken.contains(&index) {
+                    index += 1;
+                }
+                argument.index = index;
+                taken.push(index);
+            }
+        }
+    }
+
+    /// Says what is wrong with an entry point's signature (MSL 5.1.3).
+    pub(super) fn check_entry(&mut self, id: FuncId) {
+        let (stage, result, span) = (self.func(id).stage, self.func(id).result, self.func(id).span);
+        let name = self.func(id).name.clone();
+        if stage != Some(Stage::Kernel) {
+            self.unsupported(span, format!("function '{name}': a stage other than kernel is"));
+            return;
+        }
+        if result.is_some_and(|result| result.ty != Types::VOID) {
+            self.error(span, "kernel must have void return type");
+        }
+        let reflection = self.reflect(id);
+        let parameters = self.func(id).parameters.clone();
+        for (argument, parameter) in reflection.arguments.iter().zip(&parameters) {
+            match argument.kind {
+                ArgumentKind::Texture | ArgumentKind::Sampler => {
+                    self.unsupported(parameter.span, format!("'{}' is", argument.type_name));
+                }
+                ArgumentKind::Unsupported if parameter.qual.ty != Types::UNKNOWN => {
+                    self.bad_parameter(&argument.name, parameter.qual.ty, parameter.span);
+                }
+                _ => {}
+            }
+            let clash = reflection.arguments.iter().find(|other| {
+                !std::ptr::eq(*other, argument)
+                    && other.kind == argument.kind
+                    && other.index == argument.index
+                    && other.explicit
+                    && argument.explicit
+                    && other.condition.is_none()
+                    && argument.condition.is_none()
+                    && matches!(argument.kind, ArgumentKind::Buffer | ArgumentKind::Threadgroup)
+            });
+            if clash.is_some() {
+                let what = if argument.kind == ArgumentKind::Buffer { "buffer" } else { "threadgroup" };
+                self.error(parameter.span, format!("cannot reserve '{what}' resource location at index {}", argument.index));
+            }
+        }
+    }
+
+    fn bad_parameter(&mut self, name: &str, ty: TyId, span: crate::soft::msl::source::Span) {
+        let ty = self.types.name(ty);
+        self.error(span, format!("invalid type '{ty}' for input declaration of parameter '{name}' in a kernel function"));
+    }
+}

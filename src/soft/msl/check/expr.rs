@@ -1,0 +1,442 @@
+//! Expressions (C++14 [expr]; MSL 2.2.1, 2.3.1, 3).
+
+use super::lookup::Found;
+use super::{Checker, Entity};
+use crate::soft::ir::Scalar;
+use crate::soft::msl::ast::{self, AddressSpace, CastKind, Label, Path};
+use crate::soft::msl::hir::{Constant, Expr, ExprKind};
+use crate::soft::msl::lex::{Literal, LiteralType, Punct};
+use crate::soft::msl::names::Name;
+use crate::soft::msl::source::Span;
+use crate::soft::msl::types::{Qual, Ty, Types};
+
+fn literal_scalar(ty: LiteralType) -> Scalar {
+    match ty {
+        LiteralType::Int => Scalar::I32,
+        LiteralType::Uint => Scalar::U32,
+        LiteralType::Long => Scalar::I64,
+        LiteralType::Ulong => Scalar::U64,
+        LiteralType::Half => Scalar::F16,
+        LiteralType::Bfloat => Scalar::BF16,
+        LiteralType::Float => Scalar::F32,
+    }
+}
+
+impl Checker {
+    /// Checks an operand that is only looked at (`sizeof`, `decltype`, constants).
+    pub(super) fn unevaluated(&mut self, expr: &ast::Expr) -> Expr {
+        self.expr(expr)
+    }
+
+    pub(super) fn expr(&mut self, expr: &ast::Expr) -> Expr {
+        use ast::ExprKind;
+        let span = expr.span;
+        match &expr.kind {
+            ExprKind::Number(Literal::Int(value, ty)) => {
+                let kind = self::ExprKind::Constant(Constant::Int(*value));
+                self.value(kind, Types::scalar(literal_scalar(*ty)), span)
+            }
+            ExprKind::Number(Literal::Float(value, ty)) => {
+                let scalar = literal_scalar(*ty);
+                let rounded = super::constant::round(*value, scalar);
+                let kind = self::ExprKind::Constant(Constant::Float(rounded));
+                self.value(kind, Types::scalar(scalar), span)
+            }
+            ExprKind::Bool(value) => {
+                let kind = self::ExprKind::Constant(Constant::Int(u64::from(*value)));
+                self.value(kind, Types::scalar(Scalar::Bool), span)
+            }
+            ExprKind::Char(value) => {
+                let kind = self::ExprKind::Constant(Constant::Int(*value as i8 as u64));
+                self.value(kind, Types::scalar(Scalar::I8), span)
+            }
+            ExprKind::Str(_) => {
+                self.unsupported(span, "string literal in an expression is");
+                self.error_expr(span)
+            }
+            ExprKind::Nullptr => {
+                self.value(self::ExprKind::Constant(Constant::Int(0)), Types::NULLPTR, span)
+            }
+            ExprKind::This => match self.this_object(span) {
+                Some(object) => self.address_of(object, span),
+                None => {
+                    self.error(span, "invalid use of 'this' outside of a non-static member function");
+                    self.error_expr(span)
+                }
+            },
+            ExprKind::Path(path) => self.path(path),
+            ExprKind::Unary(punct, operand) => self.unary(*punct, operand, span),
+            ExprKind::Postfix(punct, operand) => self.postfix(*punct, operand, span),
+            ExprKind::Binary(punct, left, right) => {
+                let left = self.expr(left);
+                let right = self.expr(right);
+                self.binary(*punct, left, right, span)
+            }
+            ExprKind::Assign(operator, left, right) => {
+                let left = self.expr(left);
+                match (&right.kind, operator) {
+                    (ExprKind::InitList(_), None) => {
+                        let to = Qual::plain(left.qual.ty);
+                        let right = self.list_value(to, right);
+                        self.assign(left, right, span)
+                    }
+                    (_, None) => {
+                        let right = self.expr(right);
+                        self.assign(left, right, span)
+                    }
+                    (_, Some(punct)) => {
+                        let right = self.expr(right);
+                        self.compound(*punct, left, right, span)
+                    }
+                }
+            }
+            ExprKind::Conditional(condition, yes, no) => self.conditional(condition, yes, no, span),
+            ExprKind::Comma(left, right) => {
+                let left = self.expr(left);
+                let right = self.expr(right);
+                let (qual, place) = (right.qual, right.place);
+                let kind = self::ExprKind::Comma(Box::new(left), Box::new(right));
+                Expr { kind, qual, place, span }
+            }
+            ExprKind::Call(callee, arguments) => self.call(callee, arguments, span),
+            ExprKind::Index(base, index) => {
+                let base = self.expr(base);
+                let index = self.expr(index);
+                self.index(base, index, span)
+            }
+            ExprKind::Member { object, arrow, member } => {
+                let object = self.expr(object);
+                let object = if *arrow && object.qual.ty != Types::UNKNOWN {
+                    self.deref(object, span)
+                } else {
+                    object
+                };
+                self.member(object, member, span)
+            }
+            ExprKind::Construct { target, arguments, braces } => {
+                let target = self.type_name(target);
+                match &arguments[..] {
+                    [list] if *braces => self.list_value(target, list),
+                    [list] if matches!(list.kind, ExprKind::InitList(_)) => {
+                        self.list_value(target, list)
+                    }
+                    _ => {
+                        let values = arguments.iter().map(|a| self.expr(a)).collect();
+                        self.construct(target, values, span)
+                    }
+                }
+            }
+            ExprKind::Cast(kind, target, operand) => {
+                let target = self.type_name(target);
+                let operand = self.expr(operand);
+                self.cast(*kind, target, operand, span)
+            }
+            ExprKind::SizeofType(target) => {
+                let target = self.type_name(target);
+                self.size_of(target, span)
+            }
+            ExprKind::SizeofExpr(operand) => {
+                let operand = self.unevaluated(operand);
+                self.size_of(operand.qual, span)
+            }
+            ExprKind::AlignofType(target) => {
+                let target = self.type_name(target);
+                let align = self.types.layout(target.ty).map_or(1, |layout| layout.1);
+                let kind = self::ExprKind::Constant(Constant::Int(u64::from(align)));
+                self.value(kind, Types::scalar(Scalar::U64), span)
+            }
+            ExprKind::InitList(_) => {
+                self.error(span, "initializer list cannot be used here");
+                self.error_expr(span)
+            }
+            ExprKind::SizeofPack(_) | ExprKind::Expansion(_) | ExprKind::Fold(..) => {
+                self.unsupported(span, "parameter pack is");
+                self.error_expr(span)
+            }
+            ExprKind::Noexcept => {
+                let kind = self::ExprKind::Constant(Constant::Int(1));
+                self.value(kind, Types::scalar(Scalar::Bool), span)
+            }
+        }
+    }
+
+    fn size_of(&mut self, target: Qual, span: Span) -> Expr {
+        if target.ty == Types::UNKNOWN {
+            return self.error_expr(span);
+        }
+        let ty = match *self.types.get(target.ty) {
+            Ty::Reference(to) => to.ty,
+            _ => target.ty,
+        };
+        let Some((size, _)) = self.types.layout(ty) else {
+            let name = self.types.name(ty);
+            self.error(span, format!("invalid application of 'sizeof' to an incomplete type '{name}'"));
+            return self.error_expr(span);
+        };
+        let kind = ExprKind::Constant(Constant::Int(u64::from(size)));
+        self.value(kind, Types::scalar(Scalar::U64), span)
+    }
+
+    fn cast(&mut self, kind: CastKind, target: Qual, operand: Expr, span: Span) -> Expr {
+        let reinterpret = kind == CastKind::Reinterpret;
+        let mut result = self.explicit(operand, target, reinterpret);
+        result.span = span;
+        result
+    }
+
+    // ---- names ---------------------------------------------------------------------------
+
+    pub(super) fn path(&mut self, path: &Path) -> Expr {
+        let span = path.span;
+        match self.lookup_path(path) {
+            Found::Entities(list) => match list.first() {
+                Some(Entity::Local(local)) => {
+                    let local = *local;
+                    let Some(body) = &self.body else { return self.error_expr(span) };
+                    let qual = body.locals[local.0 as usize].qual;
+                    let place = Expr { kind: ExprKind::Local(local), qual, place: true, span };
+                    self.through_reference(place)
+                }
+                Some(Entity::Global(global)) => {
+                    let global = *global;
+                    let qual = self.globals[global.0 as usize].qual;
+                    let place = Expr { kind: ExprKind::Global(global), qual, place: true, span };
+                    self.through_reference(place)
+                }
+                Some(Entity::Value(ty, constant)) => {
+                    let (ty, constant) = (*ty, *constant);
+                    self.value(ExprKind::Constant(constant), ty, span)
+                }
+                Some(Entity::Function(_)) => {
+                    let text = self.path_text(path);
+                    self.unsupported(span, format!("pointer to function '{text}' is"));
+                    self.error_expr(span)
+                }
+                Some(Entity::Template) => {
+                    let text = self.path_text(path);
+                    self.unsupported(span, format!("template '{text}' is"));
+                    self.error_expr(span)
+                }
+                Some(Entity::Type(_)) => {
+                    let text = self.path_text(path);
+                    self.error(span, format!("unexpected type name '{text}': expected expression"));
+                    self.error_expr(span)
+                }
+                Some(Entity::Namespace(_)) => {
+                    let text = self.path_text(path);
+                    self.error(span, format!("unexpected namespace name '{text}': expected expression"));
+                    self.error_expr(span)
+                }
+                None => self.undeclared(path),
+            },
+            Found::Member(fields) => match self.this_object(span) {
+                Some(object) => self.field(object, &fields, span),
+                None => {
+                    let text = self.path_text(path);
+                    self.error(span, format!("invalid use of non-static data member '{text}'"));
+                    self.error_expr(span)
+                }
+            },
+            Found::Nothing => self.undeclared(path),
+        }
+    }
+
+    fn undeclared(&mut self, path: &Path) -> Expr {
+        let text = self.path_text(path);
+        if path.parts.len() > 1 {
+            self.error(path.span, format!("no member named '{text}'"));
+        } else {
+            self.error(path.span, format!("use of undeclared identifier '{text}'"));
+        }
+        self.error_expr(path.span)
+    }
+
+    /// A reference stands for what it refers to; its own storage holds a pointer.
+    pub(super) fn through_reference(&mut self, place: Expr) -> Expr {
+        let Ty::Reference(referred) = *self.types.get(place.qual.ty) else { return place };
+        let span = place.span;
+        let pointee = Qual { space: Some(referred.space_or_thread()), ..referred };
+        let pointer = self.types.pointer(pointee);
+        let load = self.value(ExprKind::Load(Box::new(place)), pointer, span);
+        Expr { kind: ExprKind::Deref(Box::new(load)), qual: pointee, place: true, span }
+    }
+
+    // ---- parts of objects ----------------------------------------------------------------
+
+    fn member(&mut self, object: Expr, member: &Path, span: Span) -> Expr {
+        if object.qual.ty == Types::UNKNOWN {
+            return self.error_expr(span);
+        }
+        let Label::Name(name) = member.last().name else {
+            self.error(span, "a member function must be called");
+            return self.error_expr(span);
+        };
+        match *self.types.get(object.qual.ty) {
+            Ty::Vector(scalar, width) | Ty::Packed(scalar, width) => {
+                return self.swizzle(object, scalar, width, name, member.span);
+            }
+            Ty::Struct(class) => {
+                if let Some(fields) = self.field_path(class, name) {
+                    return self.field(object, &fields, span);
+                }
+                let scope = self.classes[class.0 as usize].scope;
+                match self.lookup_in(scope, name).first() {
+                    Some(Entity::Global(global)) => {
+                        let global = *global;
+                        let qual = self.globals[global.0 as usize].qual;
+                        return Expr { kind: ExprKind::Global(global), qual, place: true, span };
+                    }
+                    Some(Entity::Value(ty, constant)) => {
+                        let (ty, constant) = (*ty, *constant);
+                        return self.value(ExprKind::Constant(constant), ty, span);
+                    }
+                    Some(Entity::Function(_)) => {
+                        self.error(span, "reference to non-static member function must be called");
+                        return self.error_expr(span);
+                    }
+                    _ => {}
+                }
+                let (text, ty) = (self.text(name), self.types.name(object.qual.ty));
+                self.error(member.span, format!("no member named '{text}' in '{ty}'"));
+            }
+            Ty::Pointer(pointee) => {
+                let ty = self.types.name(object.qual.ty);
+                let hint = matches!(self.types.get(pointee.ty), Ty::Struct(_) | Ty::Vector(..));
+                let tail = if hint { "; did you mean to use '->'?" } else { "" };
+                self.error(
+                    member.span,
+                    format!("member reference type '{ty}' is a pointer{tail}"),
+                );
+            }
+            _ => {
+                let ty = self.types.name(object.qual.ty);
+                self.error(
+                    member.span,
+                    format!("member reference base type '{ty}' is not a structure or union"),
+                );
+            }
+        }
+        self.error_expr(span)
+    }
+
+    /// A data member, by its way through anonymous structs.
+    pub(super) fn field(&mut self, object: Expr, fields: &[u32], span: Span) -> Expr {
+        let mut object = object;
+        for &index in fields {
+            let Some((_, row)) = self.types.structure(object.qual.ty) else {
+                return self.error_expr(span);
+            };
+            let field = &row.fields[index as usize];
+            let qual = Qual {
+                constant: field.qual.constant || object.qual.constant,
+                volatile: field.qual.volatile || object.qual.volatile,
+                space: object.qual.space,
+                ty: field.qual.ty,
+            };
+            let place = object.place;
+            object = Expr { kind: ExprKind::Field(Box::new(object), index), qual, place, span };
+        }
+        self.through_reference(object)
+    }
+
+    /// `v.xyz`, `v.rgba` (MSL 2.2.1); the two sets of letters do not mix.
+    fn swizzle(&mut self, object: Expr, scalar: Scalar, width: u8, name: Name, span: Span) -> Expr {
+        let text = self.text(name);
+        let set = ["xyzw", "rgba"].into_iter().find(|set| text.chars().all(|c| set.contains(c)));
+        let picks: Option<Vec<u8>> = set.map(|set| {
+            text.chars().filter_map(|c| set.find(c)).map(|at| at as u8).collect()
+        });
+        let picks = picks.filter(|picks| (1..=4).contains(&picks.len()));
+        let Some(picks) = picks else {
+            let ty = self.types.name(object.qual.ty);
+            self.error(span, format!("illegal vector component name '{text}' of '{ty}'"));
+            return self.error_expr(span);
+        };
+        if picks.iter().any(|&pick| pick >= width) {
+            self.error(span, "vector component access exceeds type");
+            return self.error_expr(span);
+        }
+        let ty = self.types.vector(scalar, picks.len() as u32);
+        let (place, qual) = (object.place, object.qual.with(ty));
+        Expr { kind: ExprKind::Swizzle(Box::new(object), picks), qual, place, span }
+    }
+
+    fn index(&mut self, base: Expr, index: Expr, span: Span) -> Expr {
+        if base.qual.ty == Types::UNKNOWN || index.qual.ty == Types::UNKNOWN {
+            return self.error_expr(span);
+        }
+        if self.types.structure(base.qual.ty).is_some() {
+            let name = self.label_name(&Label::Operator(Punct::LBracket));
+            return self.call_named_member(base, name, vec![index], span);
+        }
+        let index = self.rvalue(index);
+        let index_scalar = self.types.as_scalar(index.qual.ty).filter(|s| !s.is_float());
+        let Some(index_scalar) = index_scalar else {
+            // `2[array]` is C++, and nobody writes it.
+            self.error(index.span, "array subscript is not an integer");
+            return self.error_expr(span);
+        };
+        let index = match index_scalar {
+            Scalar::Bool => self.convert_scalar(index, Scalar::I32),
+            _ if matches!(self.types.get(index.qual.ty), Ty::Enum(_)) => {
+                self.convert_scalar(index, index_scalar)
+            }
+            _ => index,
+        };
+        let element = match *self.types.get(base.qual.ty) {
+            Ty::Array(element, count) => {
+                self.check_bound(&index, count, span);
+                element
+            }
+            Ty::Vector(scalar, width) | Ty::Packed(scalar, width) => {
+                self.check_bound(&index, Some(u32::from(width)), span);
+                Types::scalar(scalar)
+            }
+            Ty::Matrix(scalar, columns, rows) => {
+                self.check_bound(&index, Some(u32::from(columns)), span);
+                self.types.intern(Ty::Vector(scalar, rows))
+            }
+            Ty::Pointer(pointee) if self.types.layout(pointee.ty).is_some() => {
+                let pointer = self.rvalue(base);
+                let ty = pointer.qual.ty;
+                let kind = ExprKind::Offset(Box::new(pointer), Box::new(index));
+                let moved = self.value(kind, ty, span);
+                return Expr { kind: ExprKind::Deref(Box::new(moved)), qual: pointee, place: true, span };
+            }
+            _ => {
+                self.error(span, "subscripted value is not an array, pointer, or vector");
+                return self.error_expr(span);
+            }
+        };
+        let in_memory = !matches!(self.types.get(base.qual.ty), Ty::Vector(..) | Ty::Packed(..));
+        let base = match base.place {
+            // An element that is picked at run time needs an object to point into.
+            false if in_memory => {
+                let (ty, span) = (base.qual.ty, base.span);
+                let kind = ExprKind::Temporary(Box::new(base));
+                Expr { kind, qual: Qual::plain(ty), place: true, span }
+            }
+            _ => base,
+        };
+        let (place, qual) = (base.place, base.qual.with(element));
+        let kind = ExprKind::Element(Box::new(base), Box::new(index));
+        Expr { kind, qual, place, span }
+    }
+
+    /// A constant index past the end is a warning in C++; the access is stopped at run time.
+    fn check_bound(&mut self, index: &Expr, count: Option<u32>, span: Span) {
+        let (ExprKind::Constant(Constant::Int(value)), Some(count)) = (&index.kind, count) else {
+            return;
+        };
+        if *value as i64 >= i64::from(count) {
+            self.context.diagnostics.warning(
+                span,
+                format!("array index {} is past the end of the array (which contains {count} elements)", *value as i64),
+            );
+        }
+    }
+
+    pub(super) fn is_thread_place(&self, expr: &Expr) -> bool {
+        expr.place && expr.qual.space_or_thread() == AddressSpace::Thread
+    }
+}

@@ -1,0 +1,452 @@
+//! Initialisation (C++14 [dcl.init]; MSL 2.2.2, 2.3.2): variables, lists, constructors.
+
+use super::Checker;
+use crate::soft::ir::Scalar;
+use crate::soft::msl::ast;
+use crate::soft::msl::hir::{Constant, Expr, ExprKind};
+use crate::soft::msl::source::Span;
+use crate::soft::msl::types::{Qual, StructId, Ty, TyId, Types};
+
+/// The elements of a list, taken one by one: braces may be left out ([dcl.init.aggr]/12).
+struct Items<'a> {
+    list: &'a [(Option<ast::Ident>, ast::Expr)],
+    at: usize,
+    /// The front item was checked already, to see whether it fits.
+    checked: Option<Expr>,
+}
+
+impl Checker {
+    /// What a variable of type `qual` begins with; `None` leaves it as it is. The type of the
+    /// answer tells that of `auto` and of arrays without a size.
+    pub(super) fn initializer(&mut self, qual: Qual, init: &ast::Init, span: Span) -> Option<Expr> {
+        match init {
+            ast::Init::None => self.default_value(qual, span),
+            ast::Init::Copy(expr) | ast::Init::List(expr)
+                if matches!(expr.kind, ast::ExprKind::InitList(_)) =>
+            {
+                if qual.ty == Types::UNKNOWN {
+                    self.error(expr.span, "cannot deduce the type of 'auto' from a list");
+                    return Some(self.error_expr(span));
+                }
+                Some(self.list_value(qual, expr))
+            }
+            ast::Init::Copy(expr) | ast::Init::List(expr) => {
+                let value = self.expr(expr);
+                Some(self.implicit(value, qual, "initialize a variable of type"))
+            }
+            ast::Init::Direct(arguments) => {
+                let values = arguments.iter().map(|argument| self.expr(argument)).collect();
+                Some(self.construct(qual, values, span))
+            }
+        }
+    }
+
+    /// Default initialisation: a class with constructors or member initialisers runs them.
+    fn default_value(&mut self, qual: Qual, span: Span) -> Option<Expr> {
+        let (class, _) = self.types.structure(qual.ty)?;
+        let row = &self.classes[class.0 as usize];
+        if row.constructors.is_empty() {
+            if row.defaults.iter().all(Option::is_none) {
+                return None;
+            }
+            let list = ast::Expr::new(ast::ExprKind::InitList(Vec::new()), span);
+            return Some(self.list_value(qual, &list));
+        }
+        let list = row.constructors.clone();
+        match self.choose_constructor(&list, &[]) {
+            Some(id) => Some(self.construct_with(id, qual.ty, Vec::new(), span)),
+            None => {
+                let name = self.types.name(qual.ty);
+                self.error(span, format!("no matching constructor for initialization of '{name}'"));
+                None
+            }
+        }
+    }
+
+    /// `T{…}`, `T x = {…}`
+    pub(super) fn list_value(&mut self, qual: Qual, list: &ast::Expr) -> Expr {
+        let ast::ExprKind::InitList(items) = &list.kind else {
+            let value = self.expr(list);
+            return self.implicit(value, qual, "initialize");
+        };
+        if qual.ty == Types::UNKNOWN {
+            return self.error_expr(list.span);
+        }
+        if let Ty::Reference(referred) = *self.types.get(qual.ty) {
+            let value = self.list_value(Qual::plain(referred.ty), list);
+            return self.implicit(value, qual, "initialize");
+        }
+        // A list of one element of the same class copies it ([dcl.init.list]/3).
+        let class = self.types.structure(qual.ty).map(|found| found.0);
+        let constructors =
+            class.map(|class| self.classes[class.0 as usize].constructors.clone()).unwrap_or_default();
+        if !constructors.is_empty() {
+            let values = items.iter().map(|(_, item)| self.expr(item)).collect();
+            return self.construct(qual, values, list.span);
+        }
+        let mut items = Items { list: items, at: 0, checked: None };
+        let value = match *self.types.get(qual.ty) {
+            Ty::Scalar(_) | Ty::Enum(_) | Ty::Pointer(_) | Ty::Atomic(_) => match items.list {
+                [] => self.value(ExprKind::Zero, qual.ty, list.span),
+                [(_, item)] => {
+                    items.at = 1;
+                    let target = match *self.types.get(qual.ty) {
+                        Ty::Atomic(scalar) => Types::scalar(scalar),
+                        _ => qual.ty,
+                    };
+                    let value = self.item(item, Qual::plain(target));
+                    Expr { qual: Qual::plain(qual.ty), ..value }
+                }
+                _ => {
+                    self.error(list.span, "excess elements in scalar initializer");
+                    return self.error_expr(list.span);
+                }
+            },
+            Ty::Vector(..) | Ty::Packed(..) if !items.list.is_empty() => {
+                let values: Vec<Expr> = items.list.iter().map(|(_, item)| self.expr(item)).collect();
+                return self.construct(qual, values, list.span);
+            }
+            Ty::Matrix(..) if !items.list.is_empty() => {
+                let values: Vec<Expr> = items.list.iter().map(|(_, item)| self.expr(item)).collect();
+                return self.construct(qual, values, list.span);
+            }
+            _ => self.aggregate(qual.ty, &mut items, list.span),
+        };
+        if items.at < items.list.len() {
+            let what = if matches!(self.types.get(qual.ty), Ty::Array(..)) { "array" } else { "struct" };
+            let span = items.list[items.at].1.span;
+            self.error(span, format!("excess elements in {what} initializer"));
+        }
+        value
+    }
+
+    fn item(&mut self, item: &ast::Expr, to: Qual) -> Expr {
+        if matches!(item.kind, ast::ExprKind::InitList(_)) {
+            return self.list_value(to, item);
+        }
+        let value = self.expr(item);
+        self.implicit(value, to, "initialize a member of type")
+    }
+
+    /// Takes from the list what an aggregate needs ([dcl.init.aggr]).
+    fn aggregate(&mut self, ty: TyId, items: &mut Items<'_>, span: Span) -> Expr {
+        match *self.types.get(ty) {
+            Ty::Array(element, count) => {
+                let limit = count.map_or(usize::MAX, |count| count as usize);
+                let mut parts = Vec::new();
+                while parts.len() < limit && items.at < items.list.len() {
+                    let before = items.at;
+                    parts.push(self.element(element, items));
+                    if items.at == before {
+                        break;
+                    }
+                }
+                // An array without a size has as many elements as the list gave.
+                let ty = match count {
+                    Some(_) => ty,
+                    None => self.types.intern(Ty::Array(element, Some(parts.len() as u32))),
+                };
+                self.value(ExprKind::Aggregate(parts), ty, span)
+            }
+            Ty::Struct(class) => self.aggregate_struct(class, ty, items, span),
+            _ => self.value(ExprKind::Zero, ty, span),
+        }
+    }
+
+    fn aggregate_struct(&mut self, class: StructId, ty: TyId, items: &mut Items<'_>, span: Span) -> Expr {
+        let row = self.types.structs[class.0 as usize].clone();
+        if !row.complete {
+            let name = row.name;
+            self.error(span, format!("initialization of incomplete type '{name}'"));
+            return self.error_expr(span);
+        }
+        if row.union {
+            let Some((designator, _)) = items.list.get(items.at) else {
+                return self.value(ExprKind::Zero, ty, span);
+            };
+            let index = match designator {
+                Some(name) => row.fields.iter().position(|field| field.name == Some(name.name)),
+                None => (!row.fields.is_empty()).then_some(0),
+            };
+            let Some(index) = index else {
+                self.error(span, "no such member in the union");
+                items.at = items.list.len();
+                return self.error_expr(span);
+            };
+            let value = self.element(row.fields[index].qual.ty, items);
+            return self.value(ExprKind::UnionValue(index as u32, Box::new(value)), ty, span);
+        }
+        let mut parts: Vec<Option<Expr>> = row.fields.iter().map(|_| None).collect();
+        let mut next = 0;
+        while let Some((designator, _)) = items.list.get(items.at) {
+            if let Some(name) = designator {
+                match row.fields.iter().position(|field| field.name == Some(name.name)) {
+                    Some(index) => next = index,
+                    None => {
+                        let (text, ty) = (self.text(name.name), row.name.clone());
+                        self.error(name.span, format!("field designator '{text}' does not refer to any field in type '{ty}'"));
+                        items.at += 1;
+                        continue;
+                    }
+                }
+            }
+            let Some(field) = row.fields.get(next) else { break };
+            parts[next] = Some(self.element(field.qual.ty, items));
+            next += 1;
+        }
+        let parts = parts
+            .into_iter()
+            .enumerate()
+            .map(|(index, part)| match part {
+                Some(part) => part,
+                None => self.member_default(class, index, span),
+            })
+            .collect();
+        self.value(ExprKind::Aggregate(parts), ty, span)
+    }
+
+    /// A member without an initialiser in a list: its own default, or zero.
+    pub(super) fn member_default(&mut self, class: StructId, index: usize, span: Span) -> Expr {
+        let field = self.types.structs[class.0 as usize].fields[index].clone();
+        let default = self.classes[class.0 as usize].defaults.get(index).cloned().flatten();
+        if let Some(simple) = default {
+            let scope = self.classes[class.0 as usize].scope;
+            let one = simple.declarators.iter().find(|one| {
+                one.declarator.name.as_ref().and_then(ast::Path::plain) == field.name
+            });
+            if let Some(one) = one {
+                let outer = std::mem::replace(&mut self.scope, scope);
+                let value = self.initializer(Qual::plain(field.qual.ty), &one.init, field.span);
+                self.scope = outer;
+                if let Some(value) = value {
+                    return value;
+                }
+            }
+        }
+        match self.default_value(Qual::plain(field.qual.ty), span) {
+            Some(value) => value,
+            None => self.value(ExprKind::Zero, field.qual.ty, span),
+        }
+    }
+
+    /// One element: a nested list, a value that fits, or the start of what fills an inner aggregate.
+    fn element(&mut self, ty: TyId, items: &mut Items<'_>) -> Expr {
+        let (_, item) = &items.list[items.at];
+        let to = Qual::plain(ty);
+        if matches!(item.kind, ast::ExprKind::InitList(_)) {
+            items.at += 1;
+            items.checked = None;
+            return self.list_value(to, item);
+        }
+        let inner_aggregate = match *self.types.get(ty) {
+            Ty::Array(..) => true,
+            Ty::Struct(class) => self.classes[class.0 as usize].constructors.is_empty(),
+            _ => false,
+        };
+        let value = match items.checked.take() {
+            Some(value) => value,
+            None => self.expr(item),
+        };
+        let source = self.source(&value);
+        if inner_aggregate && value.qual.ty != Types::UNKNOWN && self.rank(source, to).is_none() {
+            let span = item.span;
+            items.checked = Some(value);
+            return self.aggregate(ty, items, span);
+        }
+        items.at += 1;
+        self.implicit(value, to, "initialize a member of type")
+    }
+
+    // ---- constructors --------------------------------------------------------------------
+
+    /// `T(a, b, …)`
+    pub(super) fn construct(&mut self, target: Qual, arguments: Vec<Expr>, span: Span) -> Expr {
+        if target.ty == Types::UNKNOWN {
+            // `auto x(1)`
+            let mut arguments = arguments.into_iter();
+            return match (arguments.next(), arguments.next()) {
+                (Some(one), None) => self.rvalue(one),
+                _ => self.error_expr(span),
+            };
+        }
+        if arguments.iter().any(|argument| argument.qual.ty == Types::UNKNOWN) {
+            return self.error_expr(span);
+        }
+        match *self.types.get(target.ty) {
+            Ty::Vector(scalar, width) | Ty::Packed(scalar, width) => {
+                self.construct_vector(target.ty, scalar, u32::from(width), arguments, span)
+            }
+            Ty::Matrix(scalar, columns, rows) => {
+                self.construct_matrix(target.ty, scalar, (columns, rows), arguments, span)
+            }
+            Ty::Struct(class) => self.construct_class(target.ty, class, arguments, span),
+            Ty::SimdgroupMatrix(_) => {
+                self.unsupported(span, "'simdgroup_matrix' is");
+                self.error_expr(span)
+            }
+            _ => {
+                let mut arguments = arguments.into_iter();
+                match (arguments.next(), arguments.next()) {
+                    (None, _) => self.value(ExprKind::Zero, target.ty, span),
+                    (Some(one), None) => {
+                        let mut value = self.explicit(one, target, false);
+                        value.span = span;
+                        value
+                    }
+                    _ => {
+                        let name = self.types.name(target.ty);
+                        self.error(span, format!("excess arguments to construct '{name}'"));
+                        self.error_expr(span)
+                    }
+                }
+            }
+        }
+    }
+
+    /// MSL 2.2.2: one scalar for all components, a vector of the same width, or parts that make
+    /// up all components together.
+    fn construct_vector(
+        &mut self,
+        ty: TyId,
+        scalar: Scalar,
+        width: u32,
+        arguments: Vec<Expr>,
+        span: Span,
+    ) -> Expr {
+        if arguments.is_empty() {
+            return self.value(ExprKind::Zero, ty, span);
+        }
+        let vector = self.types.vector(scalar, width);
+        let mut parts = Vec::new();
+        let mut total = 0;
+        for argument in arguments {
+            let argument = self.rvalue(argument);
+            let argument = match self.types.structure(argument.qual.ty) {
+                Some(_) => {
+                    let name = self.types.name(argument.qual.ty);
+                    let source = self.source(&argument);
+                    if self.user_conversion(source, vector).is_some() {
+                        self.convert_by_user(argument, vector)
+                    } else if self.user_conversion(source, Types::scalar(scalar)).is_some() {
+                        self.convert_by_user(argument, Types::scalar(scalar))
+                    } else {
+                        self.error(span, format!("no conversion from '{name}' to a vector component"));
+                        return self.error_expr(span);
+                    }
+                }
+                None => argument,
+            };
+            let Some((_, lanes)) = self.types.arithmetic(argument.qual.ty) else {
+                let (from, to) = (self.types.name(argument.qual.ty), self.types.name(ty));
+                self.error(span, format!("no matching conversion from '{from}' to '{to}'"));
+                return self.error_expr(span);
+            };
+            total += lanes;
+            parts.push(self.convert_scalar(argument, scalar));
+        }
+        let kind = if let [one] = &parts[..]
+            && (total == 1 || total == width)
+        {
+            let one = one.clone();
+            if total == 1 { ExprKind::Splat(Box::new(one)) } else { ExprKind::Convert(Box::new(one)) }
+        } else if total == width {
+            ExprKind::Compose(parts)
+        } else {
+            let (name, few) = (self.types.name(ty), if total < width { "few" } else { "many" });
+            self.error(span, format!("too {few} elements to construct '{name}' ({total} for {width})"));
+            return self.error_expr(span);
+        };
+        let value = self.value(kind, vector, span);
+        self.convert_value(value, ty)
+    }
+
+    /// MSL 2.3.2: the diagonal, the columns, or all elements column by column.
+    fn construct_matrix(
+        &mut self,
+        ty: TyId,
+        scalar: Scalar,
+        (columns, rows): (u8, u8),
+        arguments: Vec<Expr>,
+        span: Span,
+    ) -> Expr {
+        let column = self.types.intern(Ty::Vector(scalar, rows));
+        let mut values: Vec<Expr> = Vec::new();
+        for argument in arguments {
+            values.push(self.rvalue(argument));
+        }
+        if let [one] = &values[..] {
+            let one = one.clone();
+            if let Ty::Matrix(..) = self.types.get(one.qual.ty) {
+                return self.explicit(one, Qual::plain(ty), false);
+            }
+            if self.types.as_scalar(one.qual.ty).is_some() {
+                let diagonal = self.convert_scalar(one, scalar);
+                let zero = self.value(ExprKind::Zero, Types::scalar(scalar), span);
+                let parts = (0..columns)
+                    .map(|c| {
+                        let pick = |r: u8| if r == c { diagonal.clone() } else { zero.clone() };
+                        self.value(ExprKind::Compose((0..rows).map(pick).collect()), column, span)
+                    })
+                    .collect();
+                return self.value(ExprKind::Aggregate(parts), ty, span);
+            }
+        }
+        let all = values.len();
+        let vectors = values.iter().all(|value| value.qual.ty == column);
+        if vectors && all == usize::from(columns) {
+            return self.value(ExprKind::Aggregate(values), ty, span);
+        }
+        let scalars = values.iter().all(|value| self.types.as_scalar(value.qual.ty).is_some());
+        if scalars && all == usize::from(columns) * usize::from(rows) {
+            let values: Vec<Expr> =
+                values.into_iter().map(|value| self.convert_scalar(value, scalar)).collect();
+            let parts = values
+                .chunks(usize::from(rows))
+                .map(|chunk| self.value(ExprKind::Compose(chunk.to_vec()), column, span))
+                .collect();
+            return self.value(ExprKind::Aggregate(parts), ty, span);
+        }
+        if all == 0 {
+            return self.value(ExprKind::Zero, ty, span);
+        }
+        let name = self.types.name(ty);
+        self.error(span, format!("no matching constructor for initialization of '{name}'"));
+        self.error_expr(span)
+    }
+
+    fn construct_class(&mut self, ty: TyId, class: StructId, arguments: Vec<Expr>, span: Span) -> Expr {
+        // Copies are memberwise; a class that writes its own copy constructor means the same.
+        if let [one] = &arguments[..]
+            && one.qual.ty == ty
+        {
+            return self.rvalue(one.clone());
+        }
+        let constructors = self.classes[class.0 as usize].constructors.clone();
+        if let Some(id) = self.choose_constructor(&constructors, &arguments) {
+            return self.construct_with(id, ty, arguments, span);
+        }
+        if constructors.is_empty() {
+            if arguments.is_empty() {
+                let list = ast::Expr::new(ast::ExprKind::InitList(Vec::new()), span);
+                return self.list_value(Qual::plain(ty), &list);
+            }
+        }
+        if let [one] = &arguments[..] {
+            let source = self.source(one);
+            if self.user_conversion(source, ty).is_some() {
+                return self.convert_by_user(one.clone(), ty);
+            }
+        }
+        let name = self.types.name(ty);
+        self.error(span, format!("no matching constructor for initialization of '{name}'"));
+        self.error_expr(span)
+    }
+
+    /// Whether an expression is a plain number, for messages and bounds.
+    pub(super) fn literal(&self, expr: &Expr) -> Option<Constant> {
+        match expr.kind {
+            ExprKind::Constant(constant) => Some(constant),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! The library as the checker sees it: names, macros and the prelude, read once for the process.
+
+use crate::soft::msl::ast::{AddressSpace, BaseType, Decl, Function, Label};
+use crate::soft::msl::check::builtins::{Builtin, ROWS};
+use crate::soft::msl::diagnostics::Diagnostics;
+use crate::soft::msl::names::{Name, Names};
+use crate::soft::msl::parse::{self, scope::Known};
+use crate::soft::msl::preprocess::{self, Context, Macros};
+use crate::soft::msl::source::SourceMap;
+use crate::soft::msl::types::{OPAQUE_TEMPLATES, SCALAR_NAMES, library_type};
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+/// What every compilation starts from.
+#[derive(Debug)]
+pub(crate) struct Library {
+    /// The names of the prelude and of the predefined macros; a compilation's names stand on them.
+    pub(crate) names: Arc<Names>,
+    pub(crate) macros: Macros,
+    /// What the parser knows before the first token.
+    pub(crate) known: HashMap<Name, Known>,
+    /// The first offset behind the prelude's text.
+    pub(crate) end: u32,
+    /// Ordinary declarations, by each name that they declare.
+    ordinary: HashMap<Name, Vec<Decl>>,
+    pub(crate) operators: Vec<Decl>,
+    /// Bodies that are written over the letters of the table, by name.
+    generic: HashMap<String, Vec<Arc<Function>>>,
+    /// The letters T, S, B, I, U, N.
+    pub(crate) letters: [(char, Name); 6],
+}
+
+impl Library {
+    pub(crate) fn get() -> &'static Library {
+        static LIBRARY: OnceLock<Library> = OnceLock::new();
+        LIBRARY.get_or_init(Library::read)
+    }
+
+    fn read() -> Library {
+        let mut names = Names::new();
+        let macros = preprocess::predefined(&mut names);
+        let mut known = type_names(&mut names);
+        let mut context =
+            Context { sources: SourceMap::default(), names, diagnostics: Diagnostics::default() };
+        let text = include_str!("prelude.metal");
+        let declarations = match context.sources.add("<metal_stdlib>", text) {
+            Some(file) => {
+                let headers = HashMap::new();
+                let tokens =
+                    preprocess::preprocess(&mut context, Macros::new(), &headers, file);
+                let letters = ["T", "S", "B", "I", "U", "N"].map(|text| context.names.intern(text));
+                let mut inside = known.clone();
+                inside.extend(letters.map(|letter| (letter, Known::Type(None))));
+                parse::parse(&tokens, &context.names, &inside, &mut context.diagnostics)
+            }
+            None => Vec::new(),
+        };
+        debug_assert!(
+            !context.diagnostics.has_errors(),
+            "{}",
+            context.diagnostics.render(&context.sources)
+        );
+        let is_generic = |name: &str| {
+            ROWS.iter().any(|row| {
+                row.builtin == Builtin::Prelude && row.names.split(' ').any(|found| found == name)
+            })
+        };
+        let mut ordinary: HashMap<Name, Vec<Decl>> = HashMap::new();
+        let mut generic: HashMap<String, Vec<Arc<Function>>> = HashMap::new();
+        let mut operators = Vec::new();
+        for declaration in declarations {
+            match &declaration {
+                Decl::Function(function) => {
+                    let label = function.declarator.name.as_ref().map(|path| &path.last().name);
+                    match label {
+                        Some(Label::Name(name)) if is_generic(context.names.text(*name)) => {
+                            let text = context.names.text(*name).to_string();
+                            generic.entry(text).or_default().push(function.clone());
+                        }
+                        Some(Label::Name(name)) => {
+                            ordinary.entry(*name).or_default().push(declaration.clone());
+                        }
+                        _ => operators.push(declaration.clone()),
+                    }
+                }
+                Decl::Simple(simple) => {
+                    let mut names = Vec::new();
+                    match &simple.specifiers.base {
+                        BaseType::Enum(row) => {
+                            names.extend(row.name.map(|ident| ident.name));
+                            if !row.scoped {
+                                let items = row.items.iter().flatten();
+                                names.extend(items.map(|(ident, _)| ident.name));
+                            }
+                        }
+                        BaseType::Class(row) => names.extend(row.name.as_ref().and_then(|n| n.plain())),
+                        _ => {}
+                    }
+                    for name in names {
+                        let known_as = match &simple.specifiers.base {
+                            BaseType::Enum(row) if row.name.is_none_or(|n| n.name != name) => {
+                                Known::Value
+                            }
+                            _ => Known::Type(None),
+                        };
+                        known.insert(name, known_as);
+                        ordinary.entry(name).or_default().push(declaration.clone());
+                    }
+                }
+                _ => {}
+            }
+        }
+        let letters =
+            ['T', 'S', 'B', 'I', 'U', 'N'].map(|c| (c, context.names.intern(&c.to_string())));
+        let end = context.sources.end();
+        let names = Arc::new(context.names);
+        Library { names, macros, known, end, ordinary, operators, generic, letters }
+    }
+
+    pub(crate) fn declarations(&self, name: Name) -> Vec<Decl> {
+        self.ordinary.get(&name).cloned().unwrap_or_default()
+    }
+
+    /// The body of a row, among those of its name by the number and letters of its parameters.
+    pub(crate) fn body(&self, name: &str, signature: &str) -> Option<Arc<Function>> {
+        let list = self.generic.get(name)?;
+        let fits = |function: &&Arc<Function>| {
+            let Some(declared) = function.declarator.function() else { return false };
+            let letters = signature.chars().skip(1);
+            declared.parameters.len() == signature.len() - 1
+                && declared.parameters.iter().zip(letters).all(|(parameter, letter)| {
+                    let named = match &parameter.specifiers.base {
+                        BaseType::Named(path) => path.plain(),
+                        _ => None,
+                    };
+                    let text = named.map_or("", |name| self.names.text(name));
+                    match letter {
+                        'T' | 'S' => text.starts_with(letter),
+                        't' => text == "T" && parameter.specifiers.space == Some(AddressSpace::Thread),
+                        _ => true,
+                    }
+                })
+        };
+        list.iter().find(fits).cloned()
+    }
+}
+
+/// All types that the library names, for the parser.
+fn type_names(names: &mut Names) -> HashMap<Name, Known> {
+    let mut known = HashMap::new();
+    let mut add = |text: &str, kind: Known| {
+        let name = names.intern(text);
+        known.insert(name, kind);
+    };
+    let ty = Known::Type(None);
+    for (scalar, _) in SCALAR_NAMES {
+        add(scalar, ty);
+        add(&format!("atomic_{scalar}"), ty);
+        for width in 2..=4 {
+            add(&format!("{scalar}{width}"), ty);
+            add(&format!("packed_{scalar}{width}"), ty);
+            for rows in 2..=4 {
+                let matrix = format!("{scalar}{width}x{rows}");
+                if library_type(&matrix).is_some() {
+                    add(&matrix, ty);
+                }
+            }
+        }
+        add(&format!("simdgroup_{scalar}8x8"), ty);
+    }
+    for name in ["sampler", "command_buffer", "render_command", "compute_command"] {
+        add(name, ty);
+    }
+    for name in OPAQUE_TEMPLATES {
+        add(name, Known::ClassTemplate(None));
+    }
+    for name in [
+        "vec", "packed_vec", "matrix", "array", "atomic", "simdgroup_matrix", "numeric_limits",
+        "enable_if", "enable_if_t", "conditional", "conditional_t", "is_same", "is_floating_point",
+        "is_integral", "integral_constant", "bool_constant", "remove_cv_t", "remove_const_t",
+        "is_same_v", "make_unsigned_t", "make_signed_t",
+    ] {
+        add(name, Known::ClassTemplate(None));
+    }
+    for name in ["as_type", "make_filled_simdgroup_matrix", "make_diagonal_simdgroup_matrix"] {
+        add(name, Known::ValueTemplate);
+    }
+    known
+}

@@ -1,0 +1,150 @@
+//! Name lookup (C++14 [basic.lookup]), with the library behind everything.
+
+use super::{Checker, Entity, GLOBAL_SCOPE, LIBRARY_SCOPE, ScopeId, ScopeKind};
+use crate::soft::msl::ast::{Label, Path};
+use crate::soft::msl::names::Name;
+use crate::soft::msl::types::{self, Qual, StructId, Ty};
+
+/// How a member is reached from an object: field numbers through anonymous structs.
+pub(super) type FieldPath = Vec<u32>;
+
+/// Where an unqualified name was found.
+#[derive(Clone, Debug)]
+pub(super) enum Found {
+    Nothing,
+    Entities(Vec<Entity>),
+    /// A data member of the class whose function is being checked.
+    Member(FieldPath),
+}
+
+impl Checker {
+    pub(super) fn lookup(&mut self, name: Name) -> Found {
+        let mut scope = Some(self.scope);
+        while let Some(at) = scope {
+            let entities = self.lookup_in(at, name);
+            if !entities.is_empty() {
+                return Found::Entities(entities);
+            }
+            if let ScopeKind::Class(class) = self.scopes[at.0 as usize].kind
+                && let Some(path) = self.field_path(class, name)
+            {
+                return Found::Member(path);
+            }
+            scope = self.scopes[at.0 as usize].parent;
+        }
+        match self.library_entities(name) {
+            list if list.is_empty() => Found::Nothing,
+            list => Found::Entities(list),
+        }
+    }
+
+    /// The names of a scope and of the namespaces that it opens.
+    pub(super) fn lookup_in(&mut self, scope: ScopeId, name: Name) -> Vec<Entity> {
+        if scope == LIBRARY_SCOPE {
+            let list = self.library_entities(name);
+            if !list.is_empty() {
+                return list;
+            }
+        }
+        let mut seen = vec![scope];
+        let mut next = 0;
+        let mut found: Vec<Entity> = Vec::new();
+        while let Some(&at) = seen.get(next) {
+            next += 1;
+            let scope = &self.scopes[at.0 as usize];
+            for &entity in scope.names.get(&name).into_iter().flatten() {
+                if !found.contains(&entity) {
+                    found.push(entity);
+                }
+            }
+            seen.extend(scope.opened.iter().filter(|opened| !seen.contains(opened)).copied().collect::<Vec<_>>());
+        }
+        found
+    }
+
+    /// What the library calls by this name: types, and what the prelude declares, on demand.
+    pub(super) fn library_entities(&mut self, name: Name) -> Vec<Entity> {
+        if let Some(known) = self.scopes[LIBRARY_SCOPE.0 as usize].names.get(&name) {
+            return known.clone();
+        }
+        if let Some(ty) = types::library_type(self.context.names.text(name)) {
+            let entity = Entity::Type(Qual::plain(self.types.intern(ty)));
+            self.bind(LIBRARY_SCOPE, name, entity);
+            return vec![entity];
+        }
+        let declarations = self.library.declarations(name);
+        if declarations.is_empty() {
+            return Vec::new();
+        }
+        self.declare_prelude(&declarations);
+        self.scopes[LIBRARY_SCOPE.0 as usize].names.get(&name).cloned().unwrap_or_default()
+    }
+
+    /// A data member by name, through anonymous structs and unions ([class.union]/5).
+    pub(super) fn field_path(&self, class: StructId, name: Name) -> Option<FieldPath> {
+        let row = &self.types.structs[class.0 as usize];
+        if let Some(at) = row.fields.iter().position(|field| field.name == Some(name)) {
+            return Some(vec![at as u32]);
+        }
+        for (at, field) in row.fields.iter().enumerate() {
+            if field.name.is_none()
+                && let Ty::Struct(inner) = *self.types.get(field.qual.ty)
+                && let Some(mut path) = self.field_path(inner, name)
+            {
+                path.insert(0, at as u32);
+                return Some(path);
+            }
+        }
+        None
+    }
+
+    /// The entities that a qualified or unqualified path names, and whether it went through
+    /// `fast::` or `precise::`.
+    pub(super) fn lookup_path(&mut self, path: &Path) -> Found {
+        let mut scope = path.global.then_some(GLOBAL_SCOPE);
+        let (last, before) = match path.parts.split_last() {
+            Some(split) => split,
+            None => return Found::Nothing,
+        };
+        for part in before {
+            let Label::Name(name) = part.name else { return Found::Nothing };
+            let found = match scope {
+                None => self.lookup(name),
+                Some(scope) => Found::Entities(self.lookup_in(scope, name)),
+            };
+            let Found::Entities(list) = found else { return Found::Nothing };
+            scope = list.iter().find_map(|entity| self.scope_of(*entity));
+            if scope.is_none() {
+                return if list.contains(&Entity::Template) {
+                    Found::Entities(vec![Entity::Template])
+                } else {
+                    Found::Nothing
+                };
+            }
+        }
+        let Label::Name(name) = last.name else { return Found::Nothing };
+        match scope {
+            None => self.lookup(name),
+            Some(scope) => {
+                let list = self.lookup_in(scope, name);
+                if list.is_empty() && scope == GLOBAL_SCOPE {
+                    return Found::Entities(self.library_entities(name));
+                }
+                Found::Entities(list)
+            }
+        }
+    }
+
+    /// The scope of the members of a namespace, class or enum.
+    pub(super) fn scope_of(&self, entity: Entity) -> Option<ScopeId> {
+        match entity {
+            Entity::Namespace(scope) => Some(scope),
+            Entity::Type(qual) => match *self.types.get(qual.ty) {
+                Ty::Struct(id) => Some(self.classes[id.0 as usize].scope),
+                Ty::Enum(id) => self.enum_scopes.get(&id).copied(),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,403 @@
+//! Checking: names, types, overloads, constants. Syntax tree in, typed tree (`hir`) out.
+//!
+//! Signatures and variables are checked as they are declared. A function's body is checked on its
+//! own, from its declaration and the scope that binds its template parameters (the declaring scope
+//! itself when there are none), once for each address space of `this`.
+
+pub(crate) use constant::{convert as convert_constant, negate as negate_constant};
+
+pub(crate) mod builtins;
+mod call;
+mod constant;
+mod convert;
+mod decl;
+pub(crate) mod entry;
+mod expr;
+mod init;
+pub(crate) mod library;
+mod lookup;
+mod operator;
+mod stmt;
+mod type_name;
+
+use super::ast::{self, AddressSpace};
+use super::diagnostics::Diagnostics;
+use super::hir::{self, GlobalIndex, InstanceIndex, LocalIndex};
+use super::names::Name;
+use super::preprocess::Context;
+use super::source::Span;
+use super::types::{EnumId, Qual, StructId, TyId, Types};
+use crate::soft::ir::Scalar;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct ScopeId(u32);
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct FuncId(pub(crate) u32);
+
+/// What a name stands for.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Entity {
+    Type(Qual),
+    Namespace(ScopeId),
+    Local(LocalIndex),
+    Global(GlobalIndex),
+    Function(FuncId),
+    /// An enumerator, or a template parameter that is a value.
+    Value(TyId, hir::Constant),
+    /// Known, but templates are not instantiated.
+    Template,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum ScopeKind {
+    Namespace,
+    Class(StructId),
+    Block,
+}
+
+#[derive(Debug)]
+struct Scope {
+    kind: ScopeKind,
+    parent: Option<ScopeId>,
+    names: HashMap<Name, Vec<Entity>>,
+    opened: Vec<ScopeId>,
+    /// `ns::`, for the names that the host sees.
+    prefix: String,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Parameter {
+    pub(crate) name: Option<Name>,
+    pub(crate) qual: Qual,
+    pub(crate) span: Span,
+    default: Option<Arc<ast::Expr>>,
+}
+
+/// A function that was declared, defined or not.
+#[derive(Debug)]
+pub(crate) struct Func {
+    pub(crate) name: String,
+    pub(crate) parameters: Vec<Parameter>,
+    /// `None` until an `auto` is deduced.
+    result: Option<Qual>,
+    /// Where its body looks names up.
+    scope: ScopeId,
+    class: Option<StructId>,
+    /// A member that needs an object: whether `this` is const, and its address space if it says one.
+    this: Option<(bool, Option<AddressSpace>)>,
+    constructor: bool,
+    pub(crate) stage: Option<ast::Stage>,
+    pub(crate) signature: Arc<ast::Signature>,
+    pub(crate) attributes: Vec<ast::Attribute>,
+    definition: Option<Arc<ast::Function>>,
+    pub(crate) span: Span,
+    precise: bool,
+    deleted: bool,
+}
+
+impl Func {
+    pub(crate) fn is_defined(&self) -> bool {
+        self.definition.is_some()
+    }
+}
+
+/// A function's body in one address space of `this`.
+#[derive(Debug)]
+pub(crate) struct Instance {
+    pub(crate) func: FuncId,
+    space: Option<AddressSpace>,
+    pub(crate) state: State,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum State {
+    Unchecked,
+    Checking,
+    Checked(Arc<hir::Function>),
+    /// What was said; it has been reported already unless it is about a missing feature.
+    Failed(Diagnostics),
+}
+
+/// A variable that is no thread's own.
+#[derive(Clone, Debug)]
+pub(crate) struct Global {
+    pub(crate) name: String,
+    pub(crate) qual: Qual,
+    pub(crate) span: Span,
+    pub(crate) init: Option<hir::Expr>,
+    /// `[[function_constant(n)]]`
+    pub(crate) function_constant: Option<u32>,
+    value: Option<hir::Constant>,
+}
+
+impl Global {
+    /// The value of a scalar: from its initialiser, or a function constant's from the host.
+    pub(crate) fn known_value(&self) -> Option<hir::Constant> {
+        self.value
+    }
+}
+
+/// What the checker knows of a struct besides its layout.
+#[derive(Clone, Debug)]
+struct Class {
+    scope: ScopeId,
+    constructors: Vec<FuncId>,
+    conversions: Vec<FuncId>,
+    /// `int x = 1;`
+    defaults: Vec<Option<Arc<ast::Simple>>>,
+}
+
+/// The function whose body is being checked.
+#[derive(Debug)]
+struct Body {
+    locals: Vec<hir::Local>,
+    /// The values of constant locals that are known.
+    values: Vec<Option<hir::Constant>>,
+    result: Option<Qual>,
+    this: Option<(StructId, Qual)>,
+    breakable: u32,
+    loops: u32,
+    precise: bool,
+}
+
+/// Options of the checker, from those of the compilation.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mode {
+    /// Mathematical functions are fast unless told otherwise (MSL 1.6.3).
+    pub(crate) fast_math: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Checker {
+    pub(crate) context: Context,
+    pub(crate) types: Types,
+    scopes: Vec<Scope>,
+    pub(crate) functions: Vec<Func>,
+    pub(crate) instances: Vec<Instance>,
+    instance_map: HashMap<(FuncId, Option<AddressSpace>), InstanceIndex>,
+    pub(crate) globals: Vec<Global>,
+    classes: Vec<Class>,
+    enum_scopes: HashMap<EnumId, ScopeId>,
+    enum_types: HashMap<Name, TyId>,
+    /// Functions of the prelude, by row and type.
+    prelude_functions: HashMap<(usize, TyId), FuncId>,
+    library: &'static library::Library,
+    /// `using namespace metal;` was said.
+    uses_metal: bool,
+    scope: ScopeId,
+    body: Option<Body>,
+    precise: bool,
+    /// Function constants have the values of the kernel that is lowered (MSL 5.8).
+    specialising: bool,
+    /// Calls of constant evaluation and instantiation inside each other.
+    depth: u32,
+}
+
+const LIBRARY_SCOPE: ScopeId = ScopeId(0);
+const GLOBAL_SCOPE: ScopeId = ScopeId(1);
+
+/// Functions whose checking needs other functions to be checked (`auto` results, constants).
+const MAX_DEPTH: u32 = 64;
+
+impl Checker {
+    pub(crate) fn new(context: Context, library: &'static library::Library, mode: Mode) -> Checker {
+        let scope = |parent| Scope {
+            kind: ScopeKind::Namespace,
+            parent,
+            names: HashMap::new(),
+            opened: Vec::new(),
+            prefix: String::new(),
+        };
+        let mut checker = Checker {
+            context,
+            types: Types::new(),
+            scopes: vec![scope(None), scope(Some(LIBRARY_SCOPE))],
+            functions: Vec::new(),
+            instances: Vec::new(),
+            instance_map: HashMap::new(),
+            globals: Vec::new(),
+            classes: Vec::new(),
+            enum_scopes: HashMap::new(),
+            enum_types: HashMap::new(),
+            prelude_functions: HashMap::new(),
+            library,
+            uses_metal: false,
+            scope: GLOBAL_SCOPE,
+            body: None,
+            precise: !mode.fast_math,
+            specialising: false,
+            depth: 0,
+        };
+        for name in [Name::METAL, Name::FAST, Name::PRECISE, Name::STD] {
+            checker.bind(LIBRARY_SCOPE, name, Entity::Namespace(LIBRARY_SCOPE));
+        }
+        checker
+    }
+
+    fn error(&mut self, span: Span, message: impl Into<String>) {
+        self.context.diagnostics.error(span, message);
+    }
+
+    fn unsupported(&mut self, span: Span, what: impl std::fmt::Display) {
+        self.context.diagnostics.unsupported(span, format!("{what} not supported"));
+    }
+
+    fn text(&self, name: Name) -> String {
+        self.context.names.text(name).to_string()
+    }
+
+    fn bind(&mut self, scope: ScopeId, name: Name, entity: Entity) {
+        self.scopes[scope.0 as usize].names.entry(name).or_default().push(entity);
+    }
+
+    fn push_scope(&mut self, kind: ScopeKind) -> ScopeId {
+        let prefix = self.scopes[self.scope.0 as usize].prefix.clone();
+        self.scopes.push(Scope {
+            kind,
+            parent: Some(self.scope),
+            names: HashMap::new(),
+            opened: Vec::new(),
+            prefix,
+        });
+        self.scope = ScopeId(self.scopes.len() as u32 - 1);
+        self.scope
+    }
+
+    /// Checks in a new block scope.
+    fn scoped<T>(&mut self, check: impl FnOnce(&mut Self) -> T) -> T {
+        let outer = self.scope;
+        self.push_scope(ScopeKind::Block);
+        let result = check(self);
+        self.scope = outer;
+        result
+    }
+
+    /// Checks in another scope, outside of any function.
+    fn outside<T>(&mut self, scope: ScopeId, check: impl FnOnce(&mut Self) -> T) -> T {
+        let outer = std::mem::replace(&mut self.scope, scope);
+        let body = self.body.take();
+        let result = check(self);
+        self.scope = outer;
+        self.body = body;
+        result
+    }
+
+    pub(crate) fn func(&self, id: FuncId) -> &Func {
+        &self.functions[id.0 as usize]
+    }
+
+    pub(crate) fn function_constants(&self) -> Vec<super::FunctionConstant> {
+        let constant = |global: &Global| {
+            let index = global.function_constant?;
+            let scalar = self.types.as_scalar(global.qual.ty)?;
+            Some(super::FunctionConstant { name: global.name.clone(), index, scalar })
+        };
+        self.globals.iter().filter_map(constant).collect()
+    }
+
+    /// Gives function constants their values, and takes them back after `work`.
+    pub(crate) fn specialised<T>(
+        &mut self,
+        values: &dyn Fn(u32, &str, Scalar) -> Option<hir::Constant>,
+        work: impl FnOnce(&mut Self) -> T,
+    ) -> T {
+        for at in 0..self.globals.len() {
+            let Some(number) = self.globals[at].function_constant else { continue };
+            let scalar = self.types.as_scalar(self.globals[at].qual.ty);
+            self.globals[at].value =
+                scalar.and_then(|scalar| values(number, &self.globals[at].name, scalar));
+        }
+        self.specialising = true;
+        let result = work(self);
+        self.specialising = false;
+        for global in &mut self.globals {
+            if global.function_constant.is_some() {
+                global.value = None;
+            }
+        }
+        result
+    }
+
+    /// The instance of a function for an address space of `this`.
+    pub(crate) fn instance(&mut self, func: FuncId, space: Option<AddressSpace>) -> InstanceIndex {
+        let space = match self.func(func).this {
+            Some((_, declared)) => declared.or(space).or(Some(AddressSpace::Thread)),
+            None => None,
+        };
+        if let Some(&index) = self.instance_map.get(&(func, space)) {
+            return index;
+        }
+        let index = InstanceIndex(self.instances.len() as u32);
+        self.instances.push(Instance { func, space, state: State::Unchecked });
+        self.instance_map.insert((func, space), index);
+        index
+    }
+
+    /// Checks the body of an instance, once; answers its state after that.
+    pub(crate) fn check_instance(&mut self, index: InstanceIndex) -> State {
+        let at = index.0 as usize;
+        if !matches!(self.instances[at].state, State::Unchecked) {
+            return self.instances[at].state.clone();
+        }
+        let func = self.instances[at].func;
+        let span = self.func(func).span;
+        if self.depth >= MAX_DEPTH {
+            self.error(span, "functions need each other too deeply to be checked");
+            return State::Failed(Diagnostics::default());
+        }
+        self.depth += 1;
+        self.instances[at].state = State::Checking;
+        let space = self.instances[at].space;
+        let outer = std::mem::take(&mut self.context.diagnostics);
+        let (outer_scope, outer_body) = (self.scope, self.body.take());
+        let function = self.function_body(func, space);
+        self.scope = outer_scope;
+        self.body = outer_body;
+        self.depth -= 1;
+        let said = std::mem::replace(&mut self.context.diagnostics, outer);
+        // Graphics stages hold back everything: a file's kernels must not fail for them.
+        let held_back = !said.has_hard_errors()
+            || matches!(self.func(func).stage, Some(stage) if stage != ast::Stage::Kernel);
+        let state = match function {
+            Some(function) if !said.has_errors() => State::Checked(Arc::new(function)),
+            _ => State::Failed(if held_back { said.clone() } else { Diagnostics::default() }),
+        };
+        if !said.has_errors() || !held_back {
+            self.context.diagnostics.append(said);
+        }
+        self.instances[at].state = state.clone();
+        state
+    }
+
+    /// Checks every function that the library can check without being asked for one.
+    pub(crate) fn check_all_bodies(&mut self) {
+        let mut next = 0;
+        while next < self.functions.len() {
+            let id = FuncId(next as u32);
+            next += 1;
+            let func = self.func(id);
+            if func.definition.is_none() || func.span.lo < self.library.end {
+                continue;
+            }
+            let index = self.instance(id, None);
+            self.check_instance(index);
+            if self.context.diagnostics.is_full() {
+                return;
+            }
+        }
+    }
+
+    fn this_body(&mut self) -> Option<&mut Body> {
+        self.body.as_mut()
+    }
+
+    fn new_local(&mut self, name: String, qual: Qual) -> LocalIndex {
+        let Some(body) = &mut self.body else { return LocalIndex(0) };
+        body.locals.push(hir::Local { name, qual, in_memory: false });
+        body.values.push(None);
+        LocalIndex(body.locals.len() as u32 - 1)
+    }
+}

@@ -1,0 +1,606 @@
+//! Operators (C++14 [expr], [over.match.oper]; MSL 3).
+
+use super::convert::promoted;
+use super::lookup::Found;
+use super::{Checker, Entity, LIBRARY_SCOPE};
+use crate::soft::ir::Scalar;
+use crate::soft::msl::ast;
+use crate::soft::msl::hir::{Binary, Expr, ExprKind};
+use crate::soft::msl::lex::Punct;
+use crate::soft::msl::source::Span;
+use crate::soft::msl::types::{Qual, Ty, TyId, Types};
+
+pub(super) fn binary_operator(punct: Punct) -> Option<Binary> {
+    Some(match punct {
+        Punct::Plus => Binary::Add,
+        Punct::Minus => Binary::Sub,
+        Punct::Star => Binary::Mul,
+        Punct::Slash => Binary::Div,
+        Punct::Percent => Binary::Rem,
+        Punct::Amp => Binary::And,
+        Punct::Pipe => Binary::Or,
+        Punct::Caret => Binary::Xor,
+        Punct::Shl => Binary::Shl,
+        Punct::Shr => Binary::Shr,
+        Punct::EqEq => Binary::Eq,
+        Punct::NotEq => Binary::Ne,
+        Punct::Less => Binary::Lt,
+        Punct::Greater => Binary::Gt,
+        Punct::LessEq => Binary::Le,
+        Punct::GreaterEq => Binary::Ge,
+        _ => return None,
+    })
+}
+
+/// The type in which two scalars are combined (the usual arithmetic conversions, [expr]/11, with
+/// MSL's floating types: the wider one, and `float` for `half` with `bfloat`).
+pub(super) fn common_scalar(a: Scalar, b: Scalar) -> Scalar {
+    let (a, b) = (promoted(a), promoted(b));
+    if a == b {
+        return a;
+    }
+    match (a.is_float(), b.is_float()) {
+        (true, true) => Scalar::F32,
+        (true, false) => a,
+        (false, true) => b,
+        (false, false) => {
+            let (wide, narrow) = if a.bytes() >= b.bytes() { (a, b) } else { (b, a) };
+            match (wide.bytes() == narrow.bytes(), wide.bytes()) {
+                (true, 4) => Scalar::U32,
+                (true, _) => Scalar::U64,
+                (false, _) => wide,
+            }
+        }
+    }
+}
+
+impl Checker {
+    fn is_class_like(&self, ty: TyId) -> bool {
+        matches!(self.types.get(ty), Ty::Struct(_) | Ty::Enum(_))
+    }
+
+    /// An operator that a class or enum overloads; `None` when there is none that fits.
+    fn overloaded(&mut self, punct: Punct, operands: &[Expr], span: Span) -> Option<Expr> {
+        if !operands.iter().any(|operand| self.is_class_like(operand.qual.ty)) {
+            return None;
+        }
+        if !self.uses_prelude_operators() {
+            let operators = self.library.operators.clone();
+            self.declare_prelude(&operators);
+        }
+        let name = self.label_name(&ast::Label::Operator(punct));
+        let mut members = Vec::new();
+        if let Some((class, _)) = self.types.structure(operands[0].qual.ty) {
+            let scope = self.classes[class.0 as usize].scope;
+            let own = self.scopes[scope.0 as usize].names.get(&name).cloned().unwrap_or_default();
+            members.extend(own.iter().filter_map(|entity| match entity {
+                Entity::Function(id) => Some(*id),
+                _ => None,
+            }));
+            if own.contains(&Entity::Template) {
+                self.unsupported(span, "template member function is");
+                return Some(self.error_expr(span));
+            }
+        }
+        let mut free = Vec::new();
+        if let Found::Entities(list) = self.lookup(name) {
+            if list.contains(&Entity::Template) {
+                self.unsupported(span, "template operator is");
+                return Some(self.error_expr(span));
+            }
+            free.extend(list.iter().filter_map(|entity| match entity {
+                Entity::Function(id) => Some(*id),
+                _ => None,
+            }));
+        }
+        // The library's own are found by their operands' namespace ([basic.lookup.argdep]).
+        for entity in self.lookup_in(LIBRARY_SCOPE, name) {
+            if let Entity::Function(id) = entity
+                && !free.contains(&id)
+            {
+                free.push(id);
+            }
+        }
+        self.call_operator(&members, &free, operands, span)
+    }
+
+    fn uses_prelude_operators(&mut self) -> bool {
+        let name = self.label_name(&ast::Label::Operator(Punct::Pipe));
+        self.scopes[LIBRARY_SCOPE.0 as usize].names.contains_key(&name)
+    }
+
+    pub(super) fn unary(&mut self, punct: Punct, operand: &ast::Expr, span: Span) -> Expr {
+        let operand = self.expr(operand);
+        if operand.qual.ty == Types::UNKNOWN {
+            return self.error_expr(span);
+        }
+        if let Some(call) = self.overloaded(punct, std::slice::from_ref(&operand), span) {
+            return call;
+        }
+        match punct {
+            Punct::Amp => self.address_of(operand, span),
+            Punct::Star => self.deref(operand, span),
+            Punct::Inc | Punct::Dec => {
+                let one = self.int_value(1, span);
+                let operator = if punct == Punct::Inc { Punct::Plus } else { Punct::Minus };
+                self.compound(operator, operand, one, span)
+            }
+            _ => {
+                let value = self.rvalue(operand);
+                self.unary_value(punct, value, span)
+            }
+        }
+    }
+
+    pub(super) fn address_of(&mut self, operand: Expr, span: Span) -> Expr {
+        let component = match &operand.kind {
+            ExprKind::Swizzle(..) => true,
+            ExprKind::Element(base, _) => {
+                matches!(self.types.get(base.qual.ty), Ty::Vector(..))
+            }
+            _ => false,
+        };
+        if !operand.place || component {
+            let what = if component { "vector element" } else { "rvalue" };
+            self.error(span, format!("cannot take the address of {what}"));
+            return self.error_expr(span);
+        }
+        self.take_address(&operand);
+        let pointee = Qual { space: Some(operand.qual.space_or_thread()), ..operand.qual };
+        let ty = self.types.pointer(pointee);
+        self.value(ExprKind::AddressOf(Box::new(operand)), ty, span)
+    }
+
+    pub(super) fn deref(&mut self, operand: Expr, span: Span) -> Expr {
+        let value = self.rvalue(operand);
+        match *self.types.get(value.qual.ty) {
+            Ty::Pointer(pointee) if pointee.ty != Types::VOID => {
+                Expr { kind: ExprKind::Deref(Box::new(value)), qual: pointee, place: true, span }
+            }
+            _ => {
+                let name = self.types.name(value.qual.ty);
+                self.error(span, format!("indirection requires pointer operand ('{name}' invalid)"));
+                self.error_expr(span)
+            }
+        }
+    }
+
+    fn unary_value(&mut self, punct: Punct, value: Expr, span: Span) -> Expr {
+        let Some((scalar, width)) = self.types.arithmetic(value.qual.ty) else {
+            if punct == Punct::Not && matches!(self.types.get(value.qual.ty), Ty::Pointer(_) | Ty::Struct(_)) {
+                let condition = self.condition_value(value);
+                return self.value(ExprKind::Not(Box::new(condition)), Types::scalar(Scalar::Bool), span);
+            }
+            if let (Ty::Matrix(..), Punct::Minus) = (self.types.get(value.qual.ty), punct) {
+                let ty = value.qual.ty;
+                return self.value(ExprKind::Negate(Box::new(value)), ty, span);
+            }
+            return self.bad_unary(&value, span);
+        };
+        if punct == Punct::Not {
+            let value = self.convert_scalar(value, Scalar::Bool);
+            let ty = value.qual.ty;
+            return self.value(ExprKind::Not(Box::new(value)), ty, span);
+        }
+        // Scalars are promoted, vectors keep their type (MSL 3.1).
+        let scalar = if width == 1 { promoted(scalar) } else { scalar };
+        if punct == Punct::Tilde && !scalar.is_int() {
+            return self.bad_unary(&value, span);
+        }
+        let value = self.convert_scalar(value, scalar);
+        let ty = value.qual.ty;
+        let kind = match (punct, &value.kind) {
+            (Punct::Plus, _) => return value,
+            (Punct::Minus, ExprKind::Constant(constant)) => {
+                ExprKind::Constant(super::constant::negate(*constant, scalar))
+            }
+            (Punct::Minus, _) => ExprKind::Negate(Box::new(value)),
+            _ => ExprKind::Not(Box::new(value)),
+        };
+        self.value(kind, ty, span)
+    }
+
+    fn bad_unary(&mut self, value: &Expr, span: Span) -> Expr {
+        let name = self.types.name(value.qual.ty);
+        self.error(span, format!("invalid argument type '{name}' to unary expression"));
+        self.error_expr(span)
+    }
+
+    pub(super) fn binary(&mut self, punct: Punct, left: Expr, right: Expr, span: Span) -> Expr {
+        if left.qual.ty == Types::UNKNOWN || right.qual.ty == Types::UNKNOWN {
+            return self.error_expr(span);
+        }
+        let operands = [left, right];
+        if let Some(call) = self.overloaded(punct, &operands, span) {
+            return call;
+        }
+        let [left, right] = operands;
+        if matches!(punct, Punct::AndAnd | Punct::OrOr) {
+            return self.logical(punct, left, right, span);
+        }
+        let Some(operator) = binary_operator(punct) else { return self.error_expr(span) };
+        let (left, right) = (self.rvalue(left), self.rvalue(right));
+        let (left, right) = (self.as_arithmetic(left, &right), right);
+        let right = self.as_arithmetic(right, &left);
+        if let Some(result) = self.pointer_arithmetic(operator, &left, &right, span) {
+            return result;
+        }
+        if let Some(result) = self.matrix_arithmetic(operator, &left, &right, span) {
+            return result;
+        }
+        let Some((common, width)) = self.common_type(operator, left.qual.ty, right.qual.ty) else {
+            return self.bad_binary(&left, &right, span);
+        };
+        let ty = self.types.vector(common, width);
+        let left = self.convert_value(left, ty);
+        // A shift's result has the type of its left side ([expr.shift]/1).
+        let right = self.convert_value(right, ty);
+        let result = if operator.is_comparison() { self.types.vector(Scalar::Bool, width) } else { ty };
+        self.value(ExprKind::Binary(operator, Box::new(left), Box::new(right)), result, span)
+    }
+
+    /// A class operand without a fitting operator may convert to a number ([over.match.oper]/3).
+    fn as_arithmetic(&mut self, expr: Expr, other: &Expr) -> Expr {
+        let Some((class, _)) = self.types.structure(expr.qual.ty) else { return expr };
+        let list = self.classes[class.0 as usize].conversions.clone();
+        let arithmetic = |this: &Self, id: &super::FuncId| {
+            let result = this.func(*id).result;
+            result.is_some_and(|qual| this.types.arithmetic(qual.ty).is_some())
+        };
+        let fits: Vec<_> = list.into_iter().filter(|id| arithmetic(self, id)).collect();
+        let exact = fits.iter().find(|id| self.func(**id).result.is_some_and(|q| q.ty == other.qual.ty));
+        let Some(&id) = exact.or(fits.first()) else { return expr };
+        let span = expr.span;
+        let call = self.call_method(id, expr, Vec::new(), span);
+        self.rvalue(call)
+    }
+
+    fn bad_binary(&mut self, left: &Expr, right: &Expr, span: Span) -> Expr {
+        let (a, b) = (self.types.name(left.qual.ty), self.types.name(right.qual.ty));
+        self.error(span, format!("invalid operands to binary expression ('{a}' and '{b}')"));
+        self.error_expr(span)
+    }
+
+    /// The scalar and width in which an operator works (MSL 3.1): two scalars by the usual
+    /// conversions, a vector and a scalar in the vector's type, two vectors of one type.
+    fn common_type(&self, operator: Binary, a: TyId, b: TyId) -> Option<(Scalar, u32)> {
+        let same_enum = a == b && operator.is_comparison() && matches!(self.types.get(a), Ty::Enum(_));
+        if same_enum && let Ty::Enum(id) = self.types.get(a) {
+            return Some((self.types.enums[id.0 as usize].underlying, 1));
+        }
+        let (sa, wa) = self.types.arithmetic(a)?;
+        let (sb, wb) = self.types.arithmetic(b)?;
+        let shift = matches!(operator, Binary::Shl | Binary::Shr);
+        let (scalar, width) = match (wa, wb) {
+            (1, 1) if shift => (promoted(sa), 1),
+            (1, 1) => (common_scalar(sa, sb), 1),
+            (_, 1) => (sa, wa),
+            (1, _) => (sb, wb),
+            _ if wa == wb && (sa == sb || shift) => (sa, wa),
+            _ => return None,
+        };
+        let bits = shift || matches!(operator, Binary::And | Binary::Or | Binary::Xor | Binary::Rem);
+        let floats = sa.is_float() || sb.is_float();
+        if bits && floats || operator == Binary::Rem && scalar == Scalar::Bool {
+            return None;
+        }
+        Some((scalar, width))
+    }
+
+    fn logical(&mut self, punct: Punct, left: Expr, right: Expr, span: Span) -> Expr {
+        let and = punct == Punct::AndAnd;
+        let width = |this: &Self, expr: &Expr| this.types.arithmetic(expr.qual.ty).map_or(1, |a| a.1);
+        let most = width(self, &left).max(width(self, &right));
+        if most > 1 {
+            // On vectors both sides are computed, by component (MSL 3.1).
+            let (left, right) = (self.rvalue(left), self.rvalue(right));
+            let ty = self.types.vector(Scalar::Bool, most);
+            let (wl, wr) = (width(self, &left), width(self, &right));
+            if wl > 1 && wr > 1 && wl != wr {
+                return self.bad_binary(&left, &right, span);
+            }
+            let (left, right) = (self.convert_value(left, ty), self.convert_value(right, ty));
+            let operator = if and { Binary::And } else { Binary::Or };
+            return self.value(ExprKind::Binary(operator, Box::new(left), Box::new(right)), ty, span);
+        }
+        let left = self.condition_value(left);
+        let right = self.condition_value(right);
+        let bool_ty = Types::scalar(Scalar::Bool);
+        self.value(ExprKind::Logical(and, Box::new(left), Box::new(right)), bool_ty, span)
+    }
+
+    fn pointer_arithmetic(
+        &mut self,
+        operator: Binary,
+        left: &Expr,
+        right: &Expr,
+        span: Span,
+    ) -> Option<Expr> {
+        let pointee = |this: &Self, expr: &Expr| match this.types.get(expr.qual.ty) {
+            Ty::Pointer(pointee) => Some(*pointee),
+            _ => None,
+        };
+        let integer = |this: &Self, expr: &Expr| {
+            this.types.as_scalar(expr.qual.ty).is_some_and(|s| !s.is_float())
+        };
+        let (a, b) = (pointee(self, left), pointee(self, right));
+        let boxed = |expr: &Expr| Box::new(expr.clone());
+        match (a, b, operator) {
+            (Some(_), None, Binary::Add) if integer(self, right) => {
+                let kind = ExprKind::Offset(boxed(left), boxed(right));
+                Some(self.value(kind, left.qual.ty, span))
+            }
+            (None, Some(_), Binary::Add) if integer(self, left) => {
+                let kind = ExprKind::Offset(boxed(right), boxed(left));
+                Some(self.value(kind, right.qual.ty, span))
+            }
+            (Some(_), None, Binary::Sub) if integer(self, right) => {
+                // Widened before it is negated: minus one of a `uint` is not four billion.
+                let wide = self.convert_value(right.clone(), Types::scalar(Scalar::I64));
+                let ty = wide.qual.ty;
+                let minus = self.value(ExprKind::Negate(Box::new(wide)), ty, span);
+                let kind = ExprKind::Offset(boxed(left), Box::new(minus));
+                Some(self.value(kind, left.qual.ty, span))
+            }
+            (Some(a), Some(b), Binary::Sub) if a.ty == b.ty => {
+                let kind = ExprKind::Distance(boxed(left), boxed(right));
+                Some(self.value(kind, Types::scalar(Scalar::I64), span))
+            }
+            _ if operator.is_comparison() && (a.is_some() || b.is_some()) => {
+                let null = |this: &Self, expr: &Expr| {
+                    this.source(expr).zero || expr.qual.ty == Types::NULLPTR
+                };
+                let ty = match (a, b) {
+                    (Some(a), Some(b)) if a.space_or_thread() == b.space_or_thread() => left.qual.ty,
+                    (Some(_), None) if null(self, right) => left.qual.ty,
+                    (None, Some(_)) if null(self, left) => right.qual.ty,
+                    _ => return None,
+                };
+                let left = self.convert_value(left.clone(), ty);
+                let right = self.convert_value(right.clone(), ty);
+                let kind = ExprKind::Binary(operator, Box::new(left), Box::new(right));
+                Some(self.value(kind, Types::scalar(Scalar::Bool), span))
+            }
+            _ => None,
+        }
+    }
+
+    /// MSL 3.2: matrices add and multiply with each other, with vectors and with scalars.
+    fn matrix_arithmetic(
+        &mut self,
+        operator: Binary,
+        left: &Expr,
+        right: &Expr,
+        span: Span,
+    ) -> Option<Expr> {
+        let (a, b) = (self.types.get(left.qual.ty).clone(), self.types.get(right.qual.ty).clone());
+        let (mut left, mut right) = (left.clone(), right.clone());
+        let ty = match (operator, &a, &b) {
+            (Binary::Add | Binary::Sub, Ty::Matrix(..), Ty::Matrix(..)) if a == b => left.qual.ty,
+            (Binary::Mul, &Ty::Matrix(s, inner, rows), &Ty::Matrix(t, columns, inner2))
+                if s == t && inner == inner2 =>
+            {
+                self.types.intern(Ty::Matrix(s, columns, rows))
+            }
+            (Binary::Mul, &Ty::Matrix(s, columns, rows), &Ty::Vector(t, width))
+                if s == t && columns == width =>
+            {
+                self.types.intern(Ty::Vector(s, rows))
+            }
+            (Binary::Mul, &Ty::Vector(t, width), &Ty::Matrix(s, columns, rows))
+                if s == t && rows == width =>
+            {
+                self.types.intern(Ty::Vector(s, columns))
+            }
+            (Binary::Mul | Binary::Div, &Ty::Matrix(s, ..), _) => {
+                self.types.as_scalar(right.qual.ty)?;
+                right = self.convert_value(right, Types::scalar(s));
+                left.qual.ty
+            }
+            (Binary::Mul, _, &Ty::Matrix(s, ..)) => {
+                self.types.as_scalar(left.qual.ty)?;
+                left = self.convert_value(left, Types::scalar(s));
+                right.qual.ty
+            }
+            _ => return None,
+        };
+        Some(self.value(ExprKind::Binary(operator, Box::new(left), Box::new(right)), ty, span))
+    }
+
+    // ---- assignment ----------------------------------------------------------------------
+
+    /// Whether a place may be written; says why not.
+    pub(super) fn assignable(&mut self, left: &Expr, span: Span) -> bool {
+        if !left.place {
+            self.error(span, "expression is not assignable");
+            return false;
+        }
+        if left.qual.constant || left.qual.space == Some(ast::AddressSpace::Constant) {
+            let name = self.types.qual_name(left.qual);
+            self.error(span, format!("cannot assign to a place of const-qualified type '{name}'"));
+            return false;
+        }
+        if let ExprKind::Swizzle(_, picks) = &left.kind
+            && picks.iter().enumerate().any(|(at, pick)| picks[..at].contains(pick))
+        {
+            self.error(span, "vector is not assignable (contains duplicate components)");
+            return false;
+        }
+        if matches!(self.types.get(left.qual.ty), Ty::Array(..) | Ty::Function(..)) {
+            let name = self.types.name(left.qual.ty);
+            self.error(span, format!("array type '{name}' is not assignable"));
+            return false;
+        }
+        true
+    }
+
+    pub(super) fn assign(&mut self, left: Expr, right: Expr, span: Span) -> Expr {
+        if left.qual.ty == Types::UNKNOWN || right.qual.ty == Types::UNKNOWN {
+            return self.error_expr(span);
+        }
+        let operands = [left, right];
+        if let Some(call) = self.overloaded(Punct::Assign, &operands, span) {
+            return call;
+        }
+        let [left, right] = operands;
+        if !self.assignable(&left, span) {
+            return self.error_expr(span);
+        }
+        let target = Qual::plain(left.qual.ty);
+        let right = self.implicit(right, target, "assign to a place of type");
+        let qual = left.qual;
+        Expr { kind: ExprKind::Assign(Box::new(left), Box::new(right)), qual, place: true, span }
+    }
+
+    pub(super) fn compound(&mut self, punct: Punct, left: Expr, right: Expr, span: Span) -> Expr {
+        if left.qual.ty == Types::UNKNOWN || right.qual.ty == Types::UNKNOWN {
+            return self.error_expr(span);
+        }
+        let compound = match punct {
+            Punct::Plus => Punct::PlusEq,
+            Punct::Minus => Punct::MinusEq,
+            Punct::Star => Punct::StarEq,
+            Punct::Slash => Punct::SlashEq,
+            Punct::Percent => Punct::PercentEq,
+            Punct::Amp => Punct::AmpEq,
+            Punct::Pipe => Punct::PipeEq,
+            Punct::Caret => Punct::CaretEq,
+            Punct::Shl => Punct::ShlEq,
+            _ => Punct::ShrEq,
+        };
+        let operands = [left, right];
+        if let Some(call) = self.overloaded(compound, &operands, span) {
+            return call;
+        }
+        let [left, right] = operands;
+        if !self.assignable(&left, span) {
+            return self.error_expr(span);
+        }
+        let Some(operator) = binary_operator(punct) else { return self.error_expr(span) };
+        let right = self.rvalue(right);
+        let qual = left.qual;
+        if matches!(self.types.get(qual.ty), Ty::Pointer(_) | Ty::Matrix(..)) {
+            // The sum's own rules, then stored.
+            let value = self.rvalue(left.clone());
+            let sum = self.binary(punct, value, right, span);
+            if sum.qual.ty != qual.ty {
+                return self.error_expr(span);
+            }
+            let kind = match sum.kind {
+                ExprKind::Offset(_, by) => {
+                    ExprKind::Compound { op: Binary::Add, left: Box::new(left), right: by, common: qual.ty }
+                }
+                ExprKind::Binary(op, _, by) => {
+                    ExprKind::Compound { op, left: Box::new(left), right: by, common: qual.ty }
+                }
+                _ => return self.error_expr(span),
+            };
+            return Expr { kind, qual, place: true, span };
+        }
+        let right = self.as_arithmetic(right, &left);
+        let common = self.common_type(operator, qual.ty, right.qual.ty);
+        let own = self.types.arithmetic(qual.ty);
+        let Some(((scalar, width), (_, own_width))) = common.zip(own) else {
+            return self.bad_binary(&left, &right, span);
+        };
+        if width != own_width {
+            return self.bad_binary(&left, &right, span);
+        }
+        let common = self.types.vector(scalar, width);
+        let right = Box::new(self.convert_value(right, common));
+        let kind = ExprKind::Compound { op: operator, left: Box::new(left), right, common };
+        Expr { kind, qual, place: true, span }
+    }
+
+    pub(super) fn postfix(&mut self, punct: Punct, operand: &ast::Expr, span: Span) -> Expr {
+        let operand = self.expr(operand);
+        if operand.qual.ty == Types::UNKNOWN {
+            return self.error_expr(span);
+        }
+        let operands = [operand, self.int_value(0, span)];
+        if let Some(call) = self.overloaded(punct, &operands, span) {
+            return call;
+        }
+        let [operand, _] = operands;
+        let counts = self.types.arithmetic(operand.qual.ty).is_some()
+            || matches!(self.types.get(operand.qual.ty), Ty::Pointer(_));
+        if !counts {
+            return self.bad_unary(&operand, span);
+        }
+        if !self.assignable(&operand, span) {
+            return self.error_expr(span);
+        }
+        let ty = operand.qual.ty;
+        let step = if punct == Punct::Inc { 1 } else { -1 };
+        self.value(ExprKind::Postfix(Box::new(operand), step), ty, span)
+    }
+
+    pub(super) fn conditional(
+        &mut self,
+        condition: &ast::Expr,
+        yes: &ast::Expr,
+        no: &ast::Expr,
+        span: Span,
+    ) -> Expr {
+        let condition = self.expr(condition);
+        let (yes, no) = (self.expr(yes), self.expr(no));
+        if [&condition, &yes, &no].iter().any(|e| e.qual.ty == Types::UNKNOWN) {
+            return self.error_expr(span);
+        }
+        // MSL 3.1: a vector of conditions picks by component.
+        if self.types.arithmetic(condition.qual.ty).is_some_and(|(_, width)| width > 1) {
+            let condition = self.rvalue(condition);
+            let condition = self.convert_scalar(condition, Scalar::Bool);
+            let width = self.types.arithmetic(condition.qual.ty).map_or(1, |a| a.1);
+            let (yes, no) = (self.rvalue(yes), self.rvalue(no));
+            let common = self.common_type(Binary::Add, yes.qual.ty, no.qual.ty);
+            let Some((scalar, _)) = common else { return self.bad_binary(&yes, &no, span) };
+            let ty = self.types.vector(scalar, width);
+            let (yes, no) = (self.convert_value(yes, ty), self.convert_value(no, ty));
+            let op = ExprKind::Op(crate::soft::ir::Op::Select, vec![condition, yes, no]);
+            return self.value(op, ty, span);
+        }
+        let condition = Box::new(self.condition_value(condition));
+        // Two places of one type stay a place ([expr.cond]/4).
+        if yes.place && no.place && yes.qual == no.qual && self.types.is_aggregate(yes.qual.ty) {
+            let qual = yes.qual;
+            self.take_address(&yes);
+            self.take_address(&no);
+            let kind = ExprKind::Conditional(condition, Box::new(yes), Box::new(no));
+            return Expr { kind, qual, place: true, span };
+        }
+        let (yes, no) = (self.rvalue(yes), self.rvalue(no));
+        let (yes, no) = match self.unify(yes, no) {
+            Ok(both) => both,
+            Err((yes, no)) => {
+                let (a, b) = (self.types.name(yes.qual.ty), self.types.name(no.qual.ty));
+                self.error(span, format!("incompatible operand types ('{a}' and '{b}')"));
+                return self.error_expr(span);
+            }
+        };
+        let ty = yes.qual.ty;
+        self.value(ExprKind::Conditional(condition, Box::new(yes), Box::new(no)), ty, span)
+    }
+
+    /// Brings the two results of `?:` to one type.
+    fn unify(&mut self, yes: Expr, no: Expr) -> Result<(Expr, Expr), (Expr, Expr)> {
+        if yes.qual.ty == no.qual.ty {
+            return Ok((yes, no));
+        }
+        if let Some((scalar, width)) = self.common_type(Binary::Add, yes.qual.ty, no.qual.ty) {
+            let ty = self.types.vector(scalar, width);
+            return Ok((self.convert_value(yes, ty), self.convert_value(no, ty)));
+        }
+        let (a, b) = (self.source(&yes), self.source(&no));
+        if self.rank(a, no.qual).is_some() {
+            let ty = no.qual;
+            return Ok((self.implicit(yes, ty, "initialize"), no));
+        }
+        if self.rank(b, yes.qual).is_some() {
+            let ty = yes.qual;
+            let no = self.implicit(no, ty, "initialize");
+            return Ok((yes, no));
+        }
+        Err((yes, no))
+    }
+}

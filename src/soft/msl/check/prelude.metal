@@ -1,0 +1,135 @@
+// The part of the library that is MSL itself. Where a function of the table in builtins.rs says
+// "prelude", its body is here, written over T (its type), S (T's scalar), B, I, U (bool, int and
+// uint of T's width) and N (unsigned of T's size). The rest is ordinary code of namespace metal.
+
+enum class mem_flags : uint {
+    mem_none = 0, mem_device = 1, mem_threadgroup = 2, mem_texture = 4,
+    mem_threadgroup_imageblock = 8, mem_object_data = 16
+};
+inline mem_flags operator|(mem_flags a, mem_flags b) { return mem_flags(uint(a) | uint(b)); }
+inline mem_flags operator&(mem_flags a, mem_flags b) { return mem_flags(uint(a) & uint(b)); }
+enum memory_order {
+    memory_order_relaxed = 0, memory_order_acquire = 2, memory_order_release = 3,
+    memory_order_acq_rel = 4, memory_order_seq_cst = 5
+};
+enum thread_scope {
+    thread_scope_thread = 0, thread_scope_threadgroup = 1, thread_scope_device = 2,
+    thread_scope_system = 3, thread_scope_simdgroup = 4
+};
+enum class access : uint { sample = 0, read = 1, write = 2, read_write = 3 };
+
+// MSL 6.2
+T clamp(T x, T low, T high) { return min(max(x, low), high); }
+T mix(T x, T y, T a) { return x + (y - x) * a; }
+T mix(T x, T y, S a) { return x + (y - x) * T(a); }
+T saturate(T x) { return min(max(x, T(0)), T(1)); }
+T sign(T x) { return select(select(x, T(-1), x < T(0)), select(T(1), T(0), isnan(x)), (x > T(0)) | isnan(x)); }
+T smoothstep(T low, T high, T x) {
+    T t = saturate((x - low) / (high - low));
+    return t * t * (T(3) - T(2) * t);
+}
+T step(T edge, T x) { return select(T(1), T(0), x < edge); }
+
+// MSL 6.3
+N absdiff(T x, T y) { return N(max(x, y)) - N(min(x, y)); }
+T extract_bits(T x, uint offset, uint bits) {
+    const uint width = sizeof(S) * 8;
+    if (bits == 0) return T(0);
+    return T(x << T(width - offset - bits)) >> T(width - bits);
+}
+T insert_bits(T base, T insert, uint offset, uint bits) {
+    const uint width = sizeof(S) * 8;
+    if (bits == 0) return base;
+    N mask = N(N(~N(0)) >> N(width - bits)) << N(offset);
+    return T((N(base) & ~mask) | (N(N(insert) << N(offset)) & mask));
+}
+T hadd(T x, T y) { return (x >> T(1)) + (y >> T(1)) + (x & y & T(1)); }
+T rhadd(T x, T y) { return (x >> T(1)) + (y >> T(1)) + ((x | y) & T(1)); }
+T mad24(T x, T y, T z) { return x * y + z; }
+T mul24(T x, T y) { return x * y; }
+T madhi(T x, T y, T z) { return mulhi(x, y) + z; }
+T madsat(T x, T y, T z) {
+    // The product as high and low words: what does not fit the type is held at its end.
+    T low = x * y, high = mulhi(x, y);
+    bool is_signed = S(-1) < S(0);
+    T sign_of_low = is_signed ? low >> T(31) : T(0);
+    T top = is_signed ? T(0x7fffffff) : T(~0u);
+    T bottom = is_signed ? T(0x80000000) : T(0);
+    T product = select(low, select(top, bottom, high < T(0)), high != sign_of_low);
+    return addsat(product, z);
+}
+T max3(T x, T y, T z) { return max(x, max(y, z)); }
+T min3(T x, T y, T z) { return min(x, min(y, z)); }
+T median3(T x, T y, T z) { return max(min(x, y), min(max(x, y), z)); }
+
+// MSL 6.4
+B isfinite(T x) { return !(isinf(x) | isnan(x)); }
+B isordered(T x, T y) { return !(isnan(x) | isnan(y)); }
+B isunordered(T x, T y) { return isnan(x) | isnan(y); }
+
+// MSL 6.5
+T fdim(T x, T y) { return select(T(0), x - y, !(x <= y)); }
+T fmax3(T x, T y, T z) { return max(x, max(y, z)); }
+T fmin3(T x, T y, T z) { return min(x, min(y, z)); }
+T fmedian3(T x, T y, T z) { return max(min(x, y), min(max(x, y), z)); }
+T frexp(T x, thread I& exponent) { exponent = __exponent(x); return __mantissa(x); }
+T modf(T x, thread T& whole) { whole = trunc(x); return copysign(select(x - whole, T(0), isinf(x)), x); }
+T sincos(T x, thread T& cosine) { cosine = cos(x); return sin(x); }
+
+// MSL 6.8
+T cross(T x, T y) { return x.yzx * y.zxy - x.zxy * y.yzx; }
+S distance(T x, T y) { return length(x - y); }
+S distance_squared(T x, T y) { return dot(x - y, x - y); }
+T faceforward(T n, T i, T reference) { return dot(reference, i) < S(0) ? n : -n; }
+S length(T x) { return sqrt(dot(x, x)); }
+S length_squared(T x) { return dot(x, x); }
+T normalize(T x) { return x * T(rsqrt(dot(x, x))); }
+T reflect(T i, T n) { return i - T(S(2) * dot(n, i)) * n; }
+T refract(T i, T n, S eta) {
+    S d = dot(n, i);
+    S k = S(1) - eta * eta * (S(1) - d * d);
+    if (k < S(0)) return T(0);
+    return T(eta) * i - T(eta * d + sqrt(k)) * n;
+}
+
+// MSL 6.9.2
+T simd_shuffle_and_fill_up(T data, T filling, ushort delta) { return simd_shuffle_and_fill_up(data, filling, delta, ushort(32)); }
+T simd_shuffle_and_fill_down(T data, T filling, ushort delta) { return simd_shuffle_and_fill_down(data, filling, delta, ushort(32)); }
+struct simd_vote {
+    typedef ulong vote_t;
+    vote_t bits;
+    simd_vote(vote_t v = 0) : bits(v) {}
+    operator vote_t() const { return bits; }
+    bool all() const { return bits == 0xFFFFFFFFul; }
+    bool any() const { return bits != 0; }
+};
+inline simd_vote simd_ballot(bool expr) { return simd_vote(__simd_ballot(expr)); }
+inline simd_vote simd_active_threads_mask() { return simd_vote(__simd_ballot(true)); }
+
+// MSL 6.14
+inline float4 unpack_unorm4x8_to_float(uint x) { return float4(x & 255, x >> 8 & 255, x >> 16 & 255, x >> 24) / 255.0f; }
+inline float4 unpack_snorm4x8_to_float(uint x) { return max(float4(char4(as_type<char4>(x))) / 127.0f, float4(-1)); }
+inline half4 unpack_unorm4x8_to_half(uint x) { return half4(unpack_unorm4x8_to_float(x)); }
+inline half4 unpack_snorm4x8_to_half(uint x) { return half4(unpack_snorm4x8_to_float(x)); }
+inline float2 unpack_unorm2x16_to_float(uint x) { return float2(x & 65535, x >> 16) / 65535.0f; }
+inline float2 unpack_snorm2x16_to_float(uint x) { return max(float2(as_type<short2>(x)) / 32767.0f, float2(-1)); }
+inline half2 unpack_unorm2x16_to_half(uint x) { return half2(unpack_unorm2x16_to_float(x)); }
+inline half2 unpack_snorm2x16_to_half(uint x) { return half2(unpack_snorm2x16_to_float(x)); }
+inline float4 unpack_unorm10a2_to_float(uint x) { return float4(x & 1023, x >> 10 & 1023, x >> 20 & 1023, x >> 30) / float4(1023, 1023, 1023, 3); }
+inline float3 unpack_unorm565_to_float(ushort x) { return float3(x >> 11, x >> 5 & 63, x & 31) / float3(31, 63, 31); }
+inline uint pack_float_to_unorm4x8(float4 x) { return as_type<uint>(uchar4(rint(saturate(x) * 255.0f))); }
+inline uint pack_float_to_snorm4x8(float4 x) { return as_type<uint>(char4(rint(clamp(x, -1.0f, 1.0f) * 127.0f))); }
+inline uint pack_float_to_unorm2x16(float2 x) { return as_type<uint>(ushort2(rint(saturate(x) * 65535.0f))); }
+inline uint pack_float_to_snorm2x16(float2 x) { return as_type<uint>(short2(rint(clamp(x, -1.0f, 1.0f) * 32767.0f))); }
+inline uint pack_half_to_unorm4x8(half4 x) { return pack_float_to_unorm4x8(float4(x)); }
+inline uint pack_half_to_snorm4x8(half4 x) { return pack_float_to_snorm4x8(float4(x)); }
+inline uint pack_half_to_unorm2x16(half2 x) { return pack_float_to_unorm2x16(float2(x)); }
+inline uint pack_half_to_snorm2x16(half2 x) { return pack_float_to_snorm2x16(float2(x)); }
+inline uint pack_float_to_unorm10a2(float4 x) {
+    uint4 v = uint4(rint(saturate(x) * float4(1023, 1023, 1023, 3)));
+    return v.x | v.y << 10 | v.z << 20 | v.w << 30;
+}
+inline ushort pack_float_to_unorm565(float3 x) {
+    uint3 v = uint3(rint(saturate(x) * float3(31, 63, 31)));
+    return ushort(v.x << 11 | v.y << 5 | v.z);
+}

@@ -1,0 +1,599 @@
+//! Statements and function bodies (C++14 [stmt.stmt], [class.base.init]).
+
+use super::{Body, Checker, Entity, FuncId, ScopeKind};
+use crate::soft::ir::Scalar;
+use crate::soft::msl::ast::{self, AddressSpace, Condition, Decl, StmtKind as Ast};
+use crate::soft::msl::hir::{Constant, Expr, ExprKind, Function, LocalIndex, Stmt, StmtKind};
+use crate::soft::msl::names::Name;
+use crate::soft::msl::source::Span;
+use crate::soft::msl::types::{Qual, StructId, Ty, Types};
+use std::sync::Arc;
+
+impl Checker {
+    /// Checks a function's body with `this` in the given space. `None` when there is no body.
+    pub(super) fn function_body(&mut self, id: FuncId, space: Option<AddressSpace>) -> Option<Function> {
+        let func = self.func(id);
+        let (scope, precise, result, span) = (func.scope, func.precise, func.result, func.span);
+        let (name, constructor, class, this) = (func.name.clone(), func.constructor, func.class, func.this);
+        let parameters = func.parameters.clone();
+        let Some(definition) = func.definition.clone() else {
+            self.error(span, format!("function '{name}' is used but not defined"));
+            return None;
+        };
+        self.scope = scope;
+        self.push_scope(ScopeKind::Block);
+        let mut body = Body {
+            locals: Vec::new(),
+            values: Vec::new(),
+            result,
+            this: None,
+            breakable: 0,
+            loops: 0,
+            precise,
+        };
+        if let (Some((constant, _)), Some(class)) = (this, class) {
+            let ty = self.types.intern(Ty::Struct(class));
+            let constant = constant || space == Some(AddressSpace::Constant);
+            let qual = Qual { constant, space: space.or(Some(AddressSpace::Thread)), ..Qual::plain(ty) };
+            body.this = Some((class, qual));
+        }
+        let this = body.this;
+        self.body = Some(body);
+        if let Some((_, qual)) = this {
+            let ty = self.types.pointer(qual);
+            self.new_local("this".into(), Qual::plain(ty));
+        }
+        let entry = self.func(id).stage.is_some();
+        for parameter in &parameters {
+            let text = parameter.name.map(|name| self.text(name)).unwrap_or_default();
+            let local = self.new_local(text, parameter.qual);
+            if let Some(name) = parameter.name {
+                self.redefinition(name, parameter.span);
+                let scope = self.scope;
+                self.bind(scope, name, Entity::Local(local));
+            }
+            if entry {
+                continue;
+            }
+            if let Ty::Opaque(what) = *self.types.get(parameter.qual.ty) {
+                self.unsupported(parameter.span, format!("'{what}' is"));
+            }
+        }
+        let count = self.body.as_ref().map_or(0, |body| body.locals.len()) as u32;
+        if entry {
+            self.check_entry(id);
+        }
+        let mut statements = Vec::new();
+        if constructor && let Some(class) = class {
+            self.member_initializers(class, &definition, &mut statements);
+        }
+        if let ast::Body::Block(block) = &definition.body {
+            // The parameters' own scope is that of the outermost block ([basic.scope.block]/2).
+            for statement in &block.statements {
+                self.statement(statement, &mut statements);
+            }
+        }
+        let body = self.body.take()?;
+        let result = match body.result {
+            Some(result) => result,
+            None => Qual::plain(Types::VOID),
+        };
+        self.functions[id.0 as usize].result = Some(result);
+        Some(Function {
+            name,
+            locals: body.locals,
+            parameters: count,
+            result: result.ty,
+            body: statements,
+            precise: body.precise,
+        })
+    }
+
+    /// A constructor's members: its own initialisers, then the defaults of the class
+    /// ([class.base.init]/9), in the order of declaration.
+    fn member_initializers(&mut self, class: StructId, definition: &ast::Function, out: &mut Vec<Stmt>) {
+        for (path, _) in &definition.initializers {
+            let known = path.plain().is_some_and(|name| self.field_path(class, name).is_some());
+            if !known {
+                let text = self.path_text(path);
+                self.error(path.span, format!("member initializer '{text}' does not name a non-static data member"));
+            }
+        }
+        let fields = self.types.structs[class.0 as usize].fields.clone();
+        let union = self.types.structs[class.0 as usize].union;
+        for (index, field) in fields.iter().enumerate() {
+            let given = definition
+                .initializers
+                .iter()
+                .find(|(path, _)| path.plain().is_some() && path.plain() == field.name);
+            let qual = Qual::plain(field.qual.ty);
+            let span = given.map_or(definition.span, |(path, _)| path.span);
+            let value = match given {
+                Some((_, ast::Init::Direct(arguments))) if arguments.is_empty() => {
+                    Some(self.value(ExprKind::Zero, qual.ty, span))
+                }
+                Some((_, init)) => self.initializer(qual, init, span),
+                None if union => None,
+                None => {
+                    let value = self.member_default(class, index, span);
+                    // Without a default of its own a member keeps what memory holds.
+                    (!matches!(value.kind, ExprKind::Zero)).then_some(value)
+                }
+            };
+            let (Some(value), Some(this)) = (value, self.this_object(span)) else { continue };
+            let member = Expr {
+                kind: ExprKind::Field(Box::new(this), index as u32),
+                qual: field.qual,
+                place: true,
+                span,
+            };
+            let kind = ExprKind::Assign(Box::new(member), Box::new(value));
+            let assign = Expr { kind, qual, place: true, span };
+            out.push(Stmt { kind: StmtKind::Expr(assign), span });
+        }
+    }
+
+    fn block(&mut self, block: &ast::Block) -> Vec<Stmt> {
+        let precise = self.precise;
+        let out = self.scoped(|this| {
+            let mut out = Vec::new();
+            for statement in &block.statements {
+                this.statement(statement, &mut out);
+            }
+            out
+        });
+        self.precise = precise;
+        out
+    }
+
+    /// A statement as a block of its own, which a branch or a loop's body is.
+    fn branch(&mut self, statement: &ast::Stmt) -> Vec<Stmt> {
+        match &statement.kind {
+            Ast::Block(block) => self.block(block),
+            _ => self.scoped(|this| {
+                let mut out = Vec::new();
+                this.statement(statement, &mut out);
+                out
+            }),
+        }
+    }
+
+    fn statement(&mut self, statement: &ast::Stmt, out: &mut Vec<Stmt>) {
+        if self.context.diagnostics.is_full() {
+            return;
+        }
+        let span = statement.span;
+        let mut push = |kind| out.push(Stmt { kind, span });
+        match &statement.kind {
+            Ast::Empty => {}
+            Ast::Expr(expr) => {
+                let expr = self.expr(expr);
+                push(StmtKind::Expr(expr));
+            }
+            Ast::Decl(declaration) => self.local_declaration(declaration, out),
+            Ast::Block(block) => push(StmtKind::Block(self.block(block))),
+            Ast::If { constant, init, condition, yes, no } => {
+                let block = self.scoped(|this| {
+                    let mut out = Vec::new();
+                    if let Some(init) = init {
+                        this.statement(init, &mut out);
+                    }
+                    let condition = this.condition(condition, &mut out);
+                    let known = match constant {
+                        true => this.evaluate(&condition).ok(),
+                        false => None,
+                    };
+                    if *constant && known.is_none() && condition.qual.ty != Types::UNKNOWN {
+                        let span = condition.span;
+                        this.error(span, "constexpr if condition is not a constant expression");
+                    }
+                    let taken = known.map(|value| value != Constant::Int(0));
+                    let mut part = |statement: Option<&ast::Stmt>, live: bool| match statement {
+                        Some(statement) if live => this.branch(statement),
+                        _ => Vec::new(),
+                    };
+                    let yes = part(Some(yes), taken != Some(false));
+                    let no = part(no.as_deref(), taken != Some(true));
+                    out.push(Stmt { kind: StmtKind::If(condition, yes, no), span });
+                    out
+                });
+                push(StmtKind::Block(block));
+            }
+            Ast::While { condition, body } => {
+                let kind = self.scoped(|this| {
+                    let mut before = Vec::new();
+                    let condition = Some(this.condition(condition, &mut before));
+                    let body = this.loop_body(body);
+                    StmtKind::Loop { condition, after: false, before, step: None, body }
+                });
+                push(kind);
+            }
+            Ast::Do { body, condition } => {
+                let body = self.loop_body(body);
+                let condition = self.expr(condition);
+                let condition = Some(self.condition_value(condition));
+                push(StmtKind::Loop { condition, after: true, before: Vec::new(), step: None, body });
+            }
+            Ast::For { init, condition, step, body } => {
+                let block = self.scoped(|this| {
+                    let mut out = Vec::new();
+                    this.statement(init, &mut out);
+                    let mut before = Vec::new();
+                    let condition = condition.as_ref().map(|c| this.condition(c, &mut before));
+                    let step = step.as_ref().map(|step| this.expr(step));
+                    let body = this.loop_body(body);
+                    let kind = StmtKind::Loop { condition, after: false, before, step, body };
+                    out.push(Stmt { kind, span });
+                    out
+                });
+                push(StmtKind::Block(block));
+            }
+            Ast::RangeFor { variable, range, body } => {
+                let block = self.scoped(|this| this.range_for(variable, range, body, span));
+                push(StmtKind::Block(block));
+            }
+            Ast::Switch { condition, body } => {
+                let block = self.scoped(|this| {
+                    let mut out = Vec::new();
+                    let value = this.switch_value(condition, &mut out);
+                    if let Some(body) = this.this_body() {
+                        body.breakable += 1;
+                    }
+                    let inner = this.branch(body);
+                    if let Some(body) = this.this_body() {
+                        body.breakable -= 1;
+                    }
+                    out.push(Stmt { kind: StmtKind::Switch(value, inner), span });
+                    out
+                });
+                push(StmtKind::Block(block));
+            }
+            Ast::Case(value) => {
+                if let Some(value) = self.constant_int(value) {
+                    push(StmtKind::Case(Some(value as u64)));
+                }
+                self.label_outside_switch(span, "case");
+            }
+            Ast::Default => {
+                push(StmtKind::Case(None));
+                self.label_outside_switch(span, "default");
+            }
+            Ast::Break => {
+                if self.body.as_ref().is_some_and(|body| body.breakable == 0) {
+                    self.error(span, "'break' statement not in loop or switch statement");
+                }
+                push(StmtKind::Break);
+            }
+            Ast::Continue => {
+                if self.body.as_ref().is_some_and(|body| body.loops == 0) {
+                    self.error(span, "'continue' statement not in loop statement");
+                }
+                push(StmtKind::Continue);
+            }
+            Ast::Return(value) => {
+                let value = self.returned(value.as_ref(), span);
+                push(StmtKind::Return(value));
+            }
+        }
+    }
+
+    fn label_outside_switch(&mut self, span: Span, word: &str) {
+        if self.body.as_ref().is_some_and(|body| body.breakable == 0) {
+            self.error(span, format!("'{word}' statement not in switch statement"));
+        }
+    }
+
+    fn loop_body(&mut self, body: &ast::Stmt) -> Vec<Stmt> {
+        if let Some(body) = self.this_body() {
+            body.loops += 1;
+            body.breakable += 1;
+        }
+        let out = self.branch(body);
+        if let Some(body) = self.this_body() {
+            body.loops -= 1;
+            body.breakable -= 1;
+        }
+        out
+    }
+
+    /// What an `if` or a loop tests; a variable that it declares is put before.
+    fn condition(&mut self, condition: &Condition, before: &mut Vec<Stmt>) -> Expr {
+        let value = self.condition_operand(condition, before);
+        self.condition_value(value)
+    }
+
+    fn condition_operand(&mut self, condition: &Condition, before: &mut Vec<Stmt>) -> Expr {
+        match condition {
+            Condition::Expr(expr) => self.expr(expr),
+            Condition::Variable(simple) => {
+                self.local_variables(simple, before);
+                let name = simple.declarators.first().and_then(|d| d.declarator.name.clone());
+                match name {
+                    Some(name) => self.path(&name),
+                    None => self.error_expr(simple.span),
+                }
+            }
+        }
+    }
+
+    fn switch_value(&mut self, condition: &Condition, before: &mut Vec<Stmt>) -> Expr {
+        let value = self.condition_operand(condition, before);
+        let span = value.span;
+        if value.qual.ty == Types::UNKNOWN {
+            return value;
+        }
+        let value = self.rvalue(value);
+        let scalar = match self.types.get(value.qual.ty) {
+            Ty::Enum(id) => Some(self.types.enums[id.0 as usize].underlying),
+            _ => self.types.as_scalar(value.qual.ty).filter(|scalar| !scalar.is_float()),
+        };
+        match scalar {
+            Some(scalar) => {
+                let ty = Types::scalar(super::convert::promoted(scalar));
+                if value.qual.ty == ty { value } else { self.value(ExprKind::Convert(Box::new(value)), ty, span) }
+            }
+            None => {
+                let name = self.types.name(value.qual.ty);
+                self.error(span, format!("statement requires expression of integer type ('{name}' invalid)"));
+                self.error_expr(span)
+            }
+        }
+    }
+
+    fn returned(&mut self, value: Option<&ast::Expr>, span: Span) -> Option<Expr> {
+        let wanted = self.body.as_ref().and_then(|body| body.result);
+        match (value, wanted) {
+            (None, Some(wanted)) if wanted.ty != Types::VOID => {
+                self.error(span, "non-void function should return a value");
+                None
+            }
+            (None, _) => {
+                self.deduce_result(Qual::plain(Types::VOID));
+                None
+            }
+            (Some(value), Some(wanted)) if wanted.ty == Types::VOID => {
+                let value = self.expr(value);
+                if value.qual.ty != Types::VOID && value.qual.ty != Types::UNKNOWN {
+                    self.error(span, "void function should not return a value");
+                }
+                Some(value)
+            }
+            (Some(value), Some(wanted)) => Some(match value.kind {
+                ast::ExprKind::InitList(_) => self.list_value(wanted, value),
+                _ => {
+                    let value = self.expr(value);
+                    self.implicit(value, wanted, "return a value of type")
+                }
+            }),
+            (Some(value), None) => {
+                let value = self.expr(value);
+                let value = self.rvalue(value);
+                self.deduce_result(value.qual);
+                Some(value)
+            }
+        }
+    }
+
+    fn deduce_result(&mut self, qual: Qual) {
+        if let Some(body) = &mut self.body
+            && body.result.is_none()
+        {
+            body.result = Some(qual);
+        }
+    }
+
+    // ---- local variables -----------------------------------------------------------------
+
+    fn local_declaration(&mut self, declaration: &Decl, out: &mut Vec<Stmt>) {
+        match declaration {
+            Decl::Simple(simple)
+                if !simple.specifiers.storage.typedef
+                    && simple.declarators.iter().all(|d| d.declarator.function().is_none()) =>
+            {
+                self.local_variables(simple, out);
+            }
+            other => self.declare(other),
+        }
+    }
+
+    fn local_variables(&mut self, simple: &Arc<ast::Simple>, out: &mut Vec<Stmt>) {
+        let base = self.specifiers(&simple.specifiers);
+        for (index, one) in simple.declarators.iter().enumerate() {
+            let Some(name) = one.declarator.name.as_ref().and_then(ast::Path::plain) else {
+                self.error(one.declarator.span, "expected unqualified-id");
+                continue;
+            };
+            // Threadgroup variables and tables exist once, not in each thread (MSL 4.2, 4.4). The
+            // space is that of the variable; `device int* p` is a thread's own pointer.
+            let qual = self.declared_type(base, &one.declarator);
+            let shared = matches!(qual.space, Some(AddressSpace::Threadgroup | AddressSpace::Constant))
+                || simple.specifiers.storage.statik && qual.constant;
+            if shared {
+                self.global(simple, base, index);
+                continue;
+            }
+            if qual.space == Some(AddressSpace::Device) {
+                self.error(one.declarator.span, "automatic variable qualified with an address space");
+                continue;
+            }
+            self.local_variable(simple, one, base, name, qual, out);
+        }
+    }
+
+    fn local_variable(
+        &mut self,
+        simple: &ast::Simple,
+        one: &ast::InitDeclarator,
+        base: Qual,
+        name: Name,
+        qual: Qual,
+        out: &mut Vec<Stmt>,
+    ) {
+        let span = one.declarator.span;
+        let auto = matches!(simple.specifiers.base, ast::BaseType::Auto);
+        let mut qual = Qual { space: Some(AddressSpace::Thread), ..qual };
+        let value = if auto {
+            let (deduced, value) = self.auto_value(base, one, span);
+            qual = Qual { space: Some(AddressSpace::Thread), ..deduced };
+            value
+        } else {
+            self.initializer(qual, &one.init, span)
+        };
+        if let (Ty::Array(_, None), Some(value)) = (self.types.get(qual.ty), &value) {
+            qual.ty = value.qual.ty;
+        }
+        if self.types.layout(qual.ty).is_none() && qual.ty != Types::UNKNOWN {
+            let ty = self.types.name(qual.ty);
+            self.error(span, format!("variable has incomplete type '{ty}'"));
+        }
+        if matches!(self.types.get(qual.ty), Ty::Reference(_)) && value.is_none() {
+            let text = self.text(name);
+            self.error(span, format!("declaration of reference variable '{text}' requires an initializer"));
+        }
+        match *self.types.get(qual.ty) {
+            Ty::Opaque(what) => self.unsupported(span, format!("'{what}' is")),
+            Ty::SimdgroupMatrix(_) => self.unsupported(span, "'simdgroup_matrix' is"),
+            _ => {}
+        }
+        self.redefinition(name, span);
+        let text = self.text(name);
+        let constant = match &value {
+            Some(value) if qual.constant && self.types.as_scalar(qual.ty).is_some() => {
+                self.evaluate(value).ok()
+            }
+            _ => None,
+        };
+        if simple.specifiers.storage.constexpr
+            && constant.is_none()
+            && self.types.as_scalar(qual.ty).is_some()
+            && !self.context.diagnostics.has_errors()
+        {
+            let text = self.text(name);
+            self.error(span, format!("constexpr variable '{text}' must be initialized by a constant expression"));
+        }
+        let local = self.new_local(text, qual);
+        if let Some(body) = &mut self.body {
+            body.values[local.0 as usize] = constant;
+        }
+        let scope = self.scope;
+        self.bind(scope, name, Entity::Local(local));
+        out.push(Stmt { kind: StmtKind::Let(local, value), span });
+    }
+
+    /// `auto`, `auto*`, `const auto&` ([dcl.spec.auto]): the type of the initialiser, in the
+    /// declarator's shape.
+    fn auto_value(&mut self, base: Qual, one: &ast::InitDeclarator, span: Span) -> (Qual, Option<Expr>) {
+        let unknown = Qual::plain(Types::UNKNOWN);
+        let expr = match &one.init {
+            ast::Init::Copy(expr) => expr,
+            ast::Init::Direct(list) if list.len() == 1 => &list[0],
+            ast::Init::List(list) => match &list.kind {
+                ast::ExprKind::InitList(items) if items.len() == 1 => &items[0].1,
+                _ => list,
+            },
+            _ => {
+                self.error(span, "declaration of variable with deduced type 'auto' requires an initializer");
+                return (unknown, None);
+            }
+        };
+        if matches!(expr.kind, ast::ExprKind::InitList(_)) {
+            self.error(span, "cannot deduce the type of 'auto' from a list");
+            return (unknown, None);
+        }
+        let value = self.expr(expr);
+        if value.qual.ty == Types::UNKNOWN {
+            return (unknown, Some(self.error_expr(span)));
+        }
+        let reference = matches!(one.declarator.parts.last(), Some(ast::DeclaratorPart::Reference { .. }));
+        if reference {
+            let referred = Qual {
+                constant: value.qual.constant || base.constant,
+                space: base.space.or(value.qual.space),
+                ..value.qual
+            };
+            let qual = Qual::plain(self.types.intern(Ty::Reference(referred)));
+            let bound = self.implicit(value, qual, "bind a reference of type");
+            return (qual, Some(bound));
+        }
+        let value = self.rvalue(value);
+        if value.qual.ty == Types::VOID {
+            self.error(span, "variable has incomplete type 'void'");
+            return (unknown, None);
+        }
+        let constant = base.constant && one.declarator.parts.is_empty();
+        let qual = Qual { constant, ..Qual::plain(value.qual.ty) };
+        (qual, Some(value))
+    }
+
+    /// `for (T x : array)` ([stmt.ranged]), over arrays.
+    fn range_for(
+        &mut self,
+        variable: &Arc<ast::Simple>,
+        range: &ast::Expr,
+        body: &ast::Stmt,
+        span: Span,
+    ) -> Vec<Stmt> {
+        let range = self.expr(range);
+        let Ty::Array(element, Some(count)) = *self.types.get(range.qual.ty) else {
+            if range.qual.ty != Types::UNKNOWN {
+                self.unsupported(range.span, "range-based for over anything but an array is");
+            }
+            return Vec::new();
+        };
+        let int = Types::scalar(Scalar::I32);
+        let index = self.new_local("__index".into(), Qual::plain(int));
+        let place = |this: &Self| Expr { place: true, ..this.value(ExprKind::Local(index), int, span) };
+        let mut out = Vec::new();
+        let zero = self.int_value(0, span);
+        out.push(Stmt { kind: StmtKind::Let(index, Some(zero)), span });
+        let at = place(self);
+        let at = self.rvalue(at);
+        let end = self.int_value(i64::from(count), span);
+        let less = ExprKind::Binary(crate::soft::msl::hir::Binary::Lt, Box::new(at.clone()), Box::new(end));
+        let condition = Some(self.value(less, Types::scalar(Scalar::Bool), span));
+        let counter = place(self);
+        let step = Some(self.value(ExprKind::Postfix(Box::new(counter), 1), int, span));
+        let item = Expr {
+            kind: ExprKind::Element(Box::new(range.clone()), Box::new(at)),
+            qual: range.qual.with(element),
+            place: range.place,
+            span,
+        };
+        let body = self.scoped(|this| {
+            let mut inner = Vec::new();
+            this.range_variable(variable, item, &mut inner);
+            let rest = this.loop_body(body);
+            inner.push(Stmt { kind: StmtKind::Block(rest), span });
+            inner
+        });
+        out.push(Stmt {
+            kind: StmtKind::Loop { condition, after: false, before: Vec::new(), step, body },
+            span,
+        });
+        out
+    }
+
+    fn range_variable(&mut self, variable: &Arc<ast::Simple>, item: Expr, out: &mut Vec<Stmt>) {
+        let Some(one) = variable.declarators.first() else { return };
+        let base = self.specifiers(&variable.specifiers);
+        let auto = matches!(variable.specifiers.base, ast::BaseType::Auto);
+        let base = if auto { Qual { constant: base.constant, space: base.space.or(item.qual.space), ..Qual::plain(item.qual.ty) } } else { base };
+        let qual = self.declared_type(base, &one.declarator);
+        let span = item.span;
+        let value = self.implicit(item, qual, "initialize a variable of type");
+        let Some(name) = one.declarator.name.as_ref().and_then(ast::Path::plain) else { return };
+        let text = self.text(name);
+        let local = self.new_local(text, Qual { space: Some(AddressSpace::Thread), ..qual });
+        let scope = self.scope;
+        self.bind(scope, name, Entity::Local(local));
+        out.push(Stmt { kind: StmtKind::Let(local, Some(value)), span });
+    }
+
+    /// The local that a place is, if it is one.
+    pub(super) fn local_index(&self, place: &Expr) -> Option<LocalIndex> {
+        match place.kind {
+            ExprKind::Local(local) => Some(local),
+            _ => None,
+        }
+    }
+}

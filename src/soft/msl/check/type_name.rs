@@ -1,0 +1,256 @@
+//! From the spelling of a type to the type (C++14 [dcl.type], [dcl.meaning]; MSL 2, 4).
+
+use super::lookup::Found;
+use super::{Checker, Entity};
+use crate::soft::ir::Scalar;
+use crate::soft::msl::ast::*;
+use crate::soft::msl::hir::Constant;
+use crate::soft::msl::source::Span;
+use crate::soft::msl::types::{MAX_SIZE, OPAQUE_TEMPLATES, Qual, Ty, TyId, Types};
+
+fn fundamental(fundamental: Fundamental) -> Option<Scalar> {
+    Some(match fundamental {
+        Fundamental::Bool => Scalar::Bool,
+        Fundamental::Char => Scalar::I8,
+        Fundamental::Uchar => Scalar::U8,
+        Fundamental::Short => Scalar::I16,
+        Fundamental::Ushort => Scalar::U16,
+        Fundamental::Int => Scalar::I32,
+        Fundamental::Uint => Scalar::U32,
+        Fundamental::Long => Scalar::I64,
+        Fundamental::Ulong => Scalar::U64,
+        Fundamental::Half => Scalar::F16,
+        Fundamental::Bfloat => Scalar::BF16,
+        Fundamental::Float => Scalar::F32,
+        Fundamental::Void | Fundamental::Double => return None,
+    })
+}
+
+impl Checker {
+    pub(super) fn type_name(&mut self, name: &TypeName) -> Qual {
+        let base = self.specifiers(&name.specifiers);
+        self.declared_type(base, &name.declarator)
+    }
+
+    /// The type that specifiers say; `auto` is [`Types::UNKNOWN`] without an error.
+    pub(super) fn specifiers(&mut self, specifiers: &Specifiers) -> Qual {
+        let mut qual = match &specifiers.base {
+            BaseType::Fundamental(Fundamental::Double) => {
+                // MSL 2.1: there is no double.
+                self.error(specifiers.span, "'double' is not supported in Metal");
+                Qual::plain(Types::UNKNOWN)
+            }
+            BaseType::Fundamental(base) => {
+                Qual::plain(fundamental(*base).map_or(Types::VOID, Types::scalar))
+            }
+            BaseType::Named(path) => self.named_type(path),
+            BaseType::Class(class) => self.class(class),
+            BaseType::Enum(row) => Qual::plain(self.enumeration(row)),
+            BaseType::Decltype(Some(expr)) => {
+                let checked = self.unevaluated(expr);
+                // [dcl.type.simple]/4: a name gives its declared type, another place a reference.
+                if checked.place && !matches!(expr.kind, ExprKind::Path(_) | ExprKind::Member { .. })
+                {
+                    Qual::plain(self.types.intern(Ty::Reference(checked.qual)))
+                } else {
+                    checked.qual
+                }
+            }
+            BaseType::Auto | BaseType::Decltype(None) | BaseType::Absent => {
+                Qual::plain(Types::UNKNOWN)
+            }
+        };
+        qual.constant |= specifiers.constant || specifiers.storage.constexpr;
+        qual.volatile |= specifiers.volatile;
+        if let Some(space) = specifiers.space {
+            qual.space = Some(space);
+        }
+        qual
+    }
+
+    fn named_type(&mut self, path: &Path) -> Qual {
+        let unknown = Qual::plain(Types::UNKNOWN);
+        if path.last().arguments.is_some() {
+            return Qual::plain(self.template_type(path));
+        }
+        match self.lookup_path(path) {
+            Found::Entities(list) => {
+                for entity in &list {
+                    if let Entity::Type(qual) = entity {
+                        return *qual;
+                    }
+                }
+                let name = self.path_text(path);
+                if list.contains(&Entity::Template) {
+                    self.unsupported(path.span, format!("template '{name}' is"));
+                } else {
+                    self.error(path.span, format!("'{name}' does not name a type"));
+                }
+            }
+            _ => {
+                let name = self.path_text(path);
+                self.error(path.span, format!("unknown type name '{name}'"));
+            }
+        }
+        unknown
+    }
+
+    pub(super) fn path_text(&self, path: &Path) -> String {
+        let part = |part: &PathPart| match &part.name {
+            Label::Name(name) => self.text(*name),
+            Label::Operator(punct) => format!("operator{}", punct.text()),
+            Label::Conversion(_) => "operator type".into(),
+            Label::Destructor(name) => format!("~{}", self.text(*name)),
+        };
+        let parts: Vec<String> = path.parts.iter().map(part).collect();
+        parts.join("::")
+    }
+
+    /// `vec<float, 4>` and the library's other templates of types.
+    fn template_type(&mut self, path: &Path) -> TyId {
+        let part = path.last();
+        let Label::Name(name) = part.name else { return Types::UNKNOWN };
+        let name = self.text(name);
+        let arguments = part.arguments.clone().unwrap_or_else(|| Vec::new().into());
+        let mut scalar = None;
+        let mut numbers = Vec::new();
+        if let Some(known) = OPAQUE_TEMPLATES.iter().find(|known| **known == name) {
+            return self.types.intern(Ty::Opaque(known));
+        }
+        const KNOWN: &[&str] = &["vec", "packed_vec", "matrix", "atomic", "simdgroup_matrix"];
+        let user = !matches!(self.lookup_path(path), Found::Nothing);
+        if user || !KNOWN.contains(&name.as_str()) {
+            self.unsupported(path.span, format!("template '{name}' is"));
+            return Types::UNKNOWN;
+        }
+        for argument in arguments.iter() {
+            match argument {
+                TemplateArgument::Type(ty) => {
+                    let qual = self.type_name(ty);
+                    if qual.ty == Types::UNKNOWN {
+                        return Types::UNKNOWN;
+                    }
+                    scalar = self.types.as_scalar(qual.ty);
+                }
+                TemplateArgument::Value(value) => match self.constant_int(value) {
+                    Some(number) => numbers.push(number),
+                    None => return Types::UNKNOWN,
+                },
+                TemplateArgument::Expansion(_) => {}
+            }
+        }
+        let small = |at: usize| {
+            let number = numbers.get(at).copied().unwrap_or(0);
+            u8::try_from(number).ok().filter(|number| (2..=4).contains(number))
+        };
+        let ty = match (name.as_str(), scalar) {
+            ("vec", Some(scalar)) => small(0).map(|width| Ty::Vector(scalar, width)),
+            ("packed_vec", Some(scalar)) => small(0).map(|width| Ty::Packed(scalar, width)),
+            ("matrix", Some(scalar)) => small(0)
+                .zip(small(1))
+                .map(|(columns, rows)| Ty::Matrix(scalar, columns, rows))
+                .filter(|_| scalar.is_float()),
+            ("atomic", Some(scalar)) => Some(Ty::Atomic(scalar)),
+            ("simdgroup_matrix", Some(scalar)) if numbers == [8, 8] && scalar.is_float() => {
+                Some(Ty::SimdgroupMatrix(scalar))
+            }
+            _ => None,
+        };
+        match ty {
+            Some(ty) => self.types.intern(ty),
+            None => {
+                self.error(part.span, format!("invalid template arguments for '{name}'"));
+                Types::UNKNOWN
+            }
+        }
+    }
+
+    /// Applies a declarator's parts to the base type.
+    pub(super) fn declared_type(&mut self, base: Qual, declarator: &Declarator) -> Qual {
+        let mut qual = base;
+        for part in &declarator.parts {
+            qual = match part {
+                DeclaratorPart::Pointer { constant, volatile, space } => {
+                    if matches!(self.types.get(qual.ty), Ty::Reference(_)) {
+                        self.error(declarator.span, "pointer to a reference is not allowed");
+                        return Qual::plain(Types::UNKNOWN);
+                    }
+                    let ty = self.types.pointer(qual);
+                    Qual { ty, constant: *constant, volatile: *volatile, space: *space }
+                }
+                DeclaratorPart::Reference { .. } => match self.types.get(qual.ty) {
+                    // [dcl.ref]/6: a reference to a reference is a reference.
+                    Ty::Reference(_) => qual,
+                    _ => Qual::plain(self.types.intern(Ty::Reference(qual))),
+                },
+                DeclaratorPart::Array(size, span) => self.array_of(qual, size.as_deref(), *span),
+                DeclaratorPart::Function(signature) => {
+                    let parameters: Vec<Qual> =
+                        signature.parameters.iter().map(|p| self.parameter_type(p)).collect();
+                    Qual::plain(self.types.intern(Ty::Function(qual, parameters)))
+                }
+            };
+        }
+        qual
+    }
+
+    fn array_of(&mut self, element: Qual, size: Option<&Expr>, span: Span) -> Qual {
+        let count = match size {
+            None => None,
+            Some(size) => {
+                let Some(count) = self.constant_int(size) else {
+                    return element.with(Types::UNKNOWN);
+                };
+                if count < 0 {
+                    self.error(size.span, "array has a negative size");
+                    return element.with(Types::UNKNOWN);
+                }
+                let bytes = i128::from(self.types.size(element.ty).max(1)) * i128::from(count);
+                if bytes > i128::from(MAX_SIZE) {
+                    self.error(size.span, "array is too large");
+                    return element.with(Types::UNKNOWN);
+                }
+                Some(count as u32)
+            }
+        };
+        if matches!(self.types.get(element.ty), Ty::Void | Ty::Reference(_) | Ty::Function(..)) {
+            let name = self.types.name(element.ty);
+            self.error(span, format!("array of '{name}' is not allowed"));
+            return element.with(Types::UNKNOWN);
+        }
+        element.with(self.types.intern(Ty::Array(element.ty, count)))
+    }
+
+    /// A parameter's type: arrays and functions become pointers ([dcl.fct]/5).
+    pub(super) fn parameter_type(&mut self, parameter: &Parameter) -> Qual {
+        let base = self.specifiers(&parameter.specifiers);
+        let qual = self.declared_type(base, &parameter.declarator);
+        match *self.types.get(qual.ty) {
+            Ty::Array(element, _) => {
+                let ty = self.types.pointer(qual.with(element));
+                Qual::plain(ty)
+            }
+            _ => qual,
+        }
+    }
+
+    /// An integral constant expression's value; what is wrong has been said.
+    pub(super) fn constant_int(&mut self, expr: &Expr) -> Option<i64> {
+        let checked = self.unevaluated(expr);
+        if checked.qual.ty == Types::UNKNOWN {
+            return None;
+        }
+        let value = self.rvalue(checked);
+        match self.evaluate(&value) {
+            Ok(Constant::Int(value)) => Some(value as i64),
+            Ok(Constant::Float(_)) => {
+                self.error(expr.span, "integral constant expression must have integral type");
+                None
+            }
+            Err(_) => {
+                self.error(expr.span, "expression is not an integral constant expression");
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Diagnostics: collected in order, printed in the shape of Metal's own compiler.
+
+use super::source::{SourceMap, Span};
+use std::fmt::Write;
+
+/// How bad it is, in the compiler's own words.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Severity {
+    Error,
+    Warning,
+    Note,
+}
+
+impl Severity {
+    fn word(self) -> &'static str {
+        match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Note => "note",
+        }
+    }
+}
+
+/// One message at one place.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Diagnostic {
+    pub(crate) severity: Severity,
+    pub(crate) message: String,
+    /// The range to underline; the caret stands at `caret`.
+    pub(crate) span: Span,
+    /// The feature exists in MSL and this compiler does not have it: such an error is held back
+    /// until the function that needs it is asked for.
+    pub(crate) unsupported: bool,
+}
+
+/// What a compilation said, in order.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Diagnostics {
+    list: Vec<Diagnostic>,
+}
+
+/// Errors behind this many are counted as one "too many errors", as clang does at 20.
+const MAX_ERRORS: usize = 20;
+
+impl Diagnostics {
+    pub(crate) fn push(&mut self, severity: Severity, span: Span, message: impl Into<String>) {
+        let message = message.into();
+        // A macro used twice may say the same thing at the same place twice.
+        if severity != Severity::Note
+            && self.list.iter().any(|d| d.span == span && d.message == message)
+        {
+            return;
+        }
+        self.list.push(Diagnostic { severity, message, span, unsupported: false });
+    }
+
+    pub(crate) fn error(&mut self, span: Span, message: impl Into<String>) {
+        self.push(Severity::Error, span, message);
+    }
+
+    pub(crate) fn warning(&mut self, span: Span, message: impl Into<String>) {
+        self.push(Severity::Warning, span, message);
+    }
+
+    pub(crate) fn note(&mut self, span: Span, message: impl Into<String>) {
+        self.push(Severity::Note, span, message);
+    }
+
+    /// An error about something that MSL has and this compiler has not.
+    pub(crate) fn unsupported(&mut self, span: Span, message: impl Into<String>) {
+        let before = self.list.len();
+        self.push(Severity::Error, span, message);
+        if let Some(last) = self.list.get_mut(before) {
+            last.unsupported = true;
+        }
+    }
+
+    pub(crate) fn append(&mut self, other: Diagnostics) {
+        for diagnostic in other.list {
+            if diagnostic.severity == Severity::Note || !self.list.contains(&diagnostic) {
+                self.list.push(diagnostic);
+            }
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.list.iter()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Says again what was taken back.
+    pub(crate) fn restore(&mut self, diagnostic: Diagnostic) {
+        self.list.push(diagnostic);
+    }
+
+    /// Takes back what was said since `len` was asked.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.list.truncate(len);
+    }
+
+    pub(crate) fn count(&self, severity: Severity) -> usize {
+        self.list.iter().filter(|d| d.severity == severity).count()
+    }
+
+    pub(crate) fn has_errors(&self) -> bool {
+        self.list.iter().any(|d| d.severity == Severity::Error)
+    }
+
+    /// Errors that are not about a missing feature.
+    pub(crate) fn has_hard_errors(&self) -> bool {
+        self.list.iter().any(|d| d.severity == Severity::Error && !d.unsupported)
+    }
+
+    /// So many errors that to go on would only repeat them.
+    pub(crate) fn is_full(&self) -> bool {
+        self.count(Severity::Error) >= MAX_ERRORS
+    }
+
+    /// The text that a user sees: each message, its line, a caret; the counts at the end.
+    pub(crate) fn render(&self, sources: &SourceMap) -> String {
+        let mut out = String::new();
+        for diagnostic in &self.list {
+            render_one(&mut out, diagnostic, sources);
+        }
+        let counts: Vec<String> = [Severity::Warning, Severity::Error]
+            .into_iter()
+            .map(|severity| (severity, self.count(severity)))
+            .filter(|&(_, count)| count > 0)
+            .map(|(severity, count)| {
+                format!("{count} {}{}", severity.word(), if count == 1 { "" } else { "s" })
+            })
+            .collect();
+        if !counts.is_empty() {
+            let _ = writeln!(out, "{} generated.", counts.join(" and "));
+        }
+        out
+    }
+}
+
+/// A line longer than this is cut around the caret, so that a report stays readable.
+const MAX_SHOWN_LINE: usize = 200;
+
+fn render_one(out: &mut String, diagnostic: &Diagnostic, sources: &SourceMap) {
+    let word = diagnostic.severity.word();
+    let Some(place) = sources.place(diagnostic.span.lo) else {
+        let _ = writeln!(out, "<metal_stdlib>: {word}: {}", diagnostic.message);
+        return;
+    };
+    let _ = writeln!(
+        out,
+        "{}:{}:{}: {word}: {}",
+        place.file, place.line, place.column, diagnostic.message
+    );
+    let caret = place.column as usize - 1;
+    let mut from = caret.saturating_sub(MAX_SHOWN_LINE / 2);
+    let mut to = (from + MAX_SHOWN_LINE).min(place.text.len());
+    if place.text.len() <= MAX_SHOWN_LINE {
+        (from, to) = (0, place.text.len());
+    }
+    while !place.text.is_char_boundary(from.min(place.text.len())) {
+        from -= 1;
+    }
+    while !place.text.is_char_boundary(to) {
+        to += 1;
+    }
+    let shown = place.text.get(from..to).unwrap_or("");
+    let _ = writeln!(out, "{shown}");
+    let before = place.text.get(from..caret).unwrap_or(shown);
+    // Tabs stay tabs, so that the caret stands under its character at any tab width.
+    let indent: String = before.chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+    let width = (diagnostic.span.hi.saturating_sub(diagnostic.span.lo) as usize)
+        .min(to.saturating_sub(caret))
+        .max(1);
+    let _ = writeln!(out, "{indent}^{}", "~".repeat(width - 1));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_has_place_line_caret_and_counts() {
+        let mut sources = SourceMap::default();
+        sources.add("program_source", "kernel void k() {\n\treturn foo;\n}\n").unwrap();
+        let mut diagnostics = Diagnostics::default();
+        let at = 18 + 8;
+        diagnostics.error(Span::new(at, at + 3), "use of undeclared identifier 'foo'");
+        diagnostics.warning(Span::new(0, 6), "a warning");
+        assert_eq!(
+            diagnostics.render(&sources),
+            "program_source:2:9: error: use of undeclared identifier 'foo'\n\treturn foo;\n\t       ^~~\n\
+             program_source:1:1: warning: a warning\nkernel void k() {\n^~~~~~\n\
+             1 warning and 1 error generated.\n"
+        );
+    }
+
+    #[test]
+    fn the_same_error_is_said_once() {
+        let mut diagnostics = Diagnostics::default();
+        diagnostics.error(Span::new(1, 2), "x");
+        diagnostics.error(Span::new(1, 2), "x");
+        assert_eq!(diagnostics.count(Severity::Error), 1);
+    }
+}

@@ -1,0 +1,169 @@
+//! The checked tree: every name resolved, every conversion explicit, every type known.
+
+use super::check::builtins::Builtin;
+use super::source::Span;
+use super::types::{Qual, TyId};
+use crate::soft::ir::{Input, Op};
+
+/// A local variable, parameter or `this` of a function.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct LocalIndex(pub(crate) u32);
+
+/// A variable at program scope, or static in a function.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct GlobalIndex(pub(crate) u32);
+
+/// A function with its template arguments and the address space of its `this`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct InstanceIndex(pub(crate) u32);
+
+#[derive(Clone, Debug)]
+pub(crate) struct Local {
+    pub(crate) name: String,
+    pub(crate) qual: Qual,
+    /// Something takes its address or refers to it: it cannot live in a register.
+    pub(crate) in_memory: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Function {
+    pub(crate) name: String,
+    pub(crate) locals: Vec<Local>,
+    /// The first locals are the parameters, `this` the very first of a member.
+    pub(crate) parameters: u32,
+    pub(crate) result: TyId,
+    pub(crate) body: Vec<Stmt>,
+    /// `#pragma METAL fp math_mode(safe)` or the option: library functions default to precise.
+    pub(crate) precise: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Expr {
+    pub(crate) kind: ExprKind,
+    pub(crate) qual: Qual,
+    /// An lvalue: it stands for an object, and [`ExprKind::Load`] gives its value.
+    pub(crate) place: bool,
+    pub(crate) span: Span,
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) enum Constant {
+    /// Any integer type or `bool`; sign-extended to 64 bits for signed types.
+    Int(u64),
+    Float(f64),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum ExprKind {
+    /// What could not be checked; an error has been said.
+    Error,
+    Constant(Constant),
+    // Places.
+    Local(LocalIndex),
+    Global(GlobalIndex),
+    Deref(Box<Expr>),
+    /// Also of a value.
+    Field(Box<Expr>, u32),
+    /// An element of an array, a column of a matrix, a component of a vector.
+    Element(Box<Expr>, Box<Expr>),
+    /// Components of a vector, place or value; one component gives a scalar.
+    Swizzle(Box<Expr>, Vec<u8>),
+    /// A value, put into memory so that something can refer to it.
+    Temporary(Box<Expr>),
+    /// Assigns, and is the left side again.
+    Assign(Box<Expr>, Box<Expr>),
+    /// `left = (T)((common)left op right)`; the value is of the common type already.
+    Compound { op: Binary, left: Box<Expr>, right: Box<Expr>, common: TyId },
+    // Values.
+    Load(Box<Expr>),
+    AddressOf(Box<Expr>),
+    /// Arithmetic conversion, shape unchanged; pointer conversions keep their bits.
+    Convert(Box<Expr>),
+    Bitcast(Box<Expr>),
+    Splat(Box<Expr>),
+    Negate(Box<Expr>),
+    /// `!` and `~`
+    Not(Box<Expr>),
+    Binary(Binary, Box<Expr>, Box<Expr>),
+    /// `&&` when true, else `||`
+    Logical(bool, Box<Expr>, Box<Expr>),
+    Conditional(Box<Expr>, Box<Expr>, Box<Expr>),
+    Comma(Box<Expr>, Box<Expr>),
+    /// `x++`, `x--`, by the step: the value before.
+    Postfix(Box<Expr>, i8),
+    /// A pointer moved by elements.
+    Offset(Box<Expr>, Box<Expr>),
+    /// The elements between two pointers.
+    Distance(Box<Expr>, Box<Expr>),
+    /// Scalars and vectors side by side in one vector.
+    Compose(Vec<Expr>),
+    /// A struct, array or matrix from its parts; what is missing is zero.
+    Aggregate(Vec<Expr>),
+    /// One member of a union.
+    UnionValue(u32, Box<Expr>),
+    Zero,
+    Call(InstanceIndex, Vec<Expr>),
+    /// A constructor: the object is new, and the first parameter points to it.
+    Construct(InstanceIndex, Vec<Expr>),
+    Builtin(Builtin, Vec<Expr>),
+    Op(Op, Vec<Expr>),
+    Input(Input),
+    /// `is_function_constant_defined(x)`
+    IsDefined(GlobalIndex),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Binary {
+    Add,
+    Sub,
+    Mul,
+    Div,
+    Rem,
+    And,
+    Or,
+    Xor,
+    Shl,
+    Shr,
+    Eq,
+    Ne,
+    Lt,
+    Gt,
+    Le,
+    Ge,
+}
+
+impl Binary {
+    pub(crate) fn is_comparison(self) -> bool {
+        use Binary::*;
+        matches!(self, Eq | Ne | Lt | Gt | Le | Ge)
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Stmt {
+    pub(crate) kind: StmtKind,
+    pub(crate) span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum StmtKind {
+    Expr(Expr),
+    Let(LocalIndex, Option<Expr>),
+    Block(Vec<Stmt>),
+    If(Expr, Vec<Stmt>, Vec<Stmt>),
+    Loop {
+        /// Tested before each pass, or after it in a `do`.
+        condition: Option<Expr>,
+        after: bool,
+        /// Declared anew for each pass: `while (int x = f())`.
+        before: Vec<Stmt>,
+        step: Option<Expr>,
+        body: Vec<Stmt>,
+    },
+    Switch(Expr, Vec<Stmt>),
+    /// `None` is `default`.
+    Case(Option<u64>),
+    Break,
+    Continue,
+    Return(Option<Expr>),
+}

@@ -1,0 +1,124 @@
+//! Tables at program scope: initialisers to the bytes that the kernel reads.
+
+use super::Lowering;
+use crate::soft::ir::{Scalar, half};
+use crate::soft::msl::check::{Global, convert_constant, negate_constant};
+use crate::soft::msl::hir::{Constant, Expr, ExprKind};
+use crate::soft::msl::types::{Ty, TyId};
+
+impl Lowering<'_> {
+    /// The bytes of a `constant` variable.
+    pub(super) fn table(&mut self, global: &Global, size: u32) -> Vec<u8> {
+        let mut bytes = vec![0; size as usize];
+        if let Some(init) = &global.init
+            && self.write(&mut bytes, 0, global.qual.ty, init).is_none()
+        {
+            let message = format!("the initializer of '{}' is not a constant expression", global.name);
+            self.diagnostics.error(global.span, message);
+        }
+        bytes
+    }
+
+    /// Writes a value at an offset; `None` when it is not constant.
+    fn write(&mut self, bytes: &mut [u8], at: u32, ty: TyId, expr: &Expr) -> Option<()> {
+        match (self.checker.types.get(ty).clone(), &expr.kind) {
+            (_, ExprKind::Zero) => Some(()),
+            (Ty::Array(element, _), ExprKind::Aggregate(parts)) => {
+                let size = self.checker.types.size(element);
+                parts.iter().enumerate().try_for_each(|(index, part)| {
+                    self.write(bytes, at + index as u32 * size, element, part)
+                })
+            }
+            (Ty::Struct(id), ExprKind::Aggregate(parts)) => {
+                let fields = self.checker.types.structs[id.0 as usize].fields.clone();
+                parts.iter().zip(fields).try_for_each(|(part, field)| {
+                    self.write(bytes, at + field.offset, field.qual.ty, part)
+                })
+            }
+            (Ty::Struct(id), ExprKind::UnionValue(index, value)) => {
+                let field = self.checker.types.structs[id.0 as usize].fields[*index as usize].clone();
+                self.write(bytes, at, field.qual.ty, value)
+            }
+            (Ty::Matrix(scalar, columns, rows), ExprKind::Aggregate(parts)) => {
+                let column = self.checker.types.intern(Ty::Vector(scalar, rows));
+                let stride = self.checker.types.size(ty) / u32::from(columns);
+                parts.iter().enumerate().try_for_each(|(index, part)| {
+                    self.write(bytes, at + index as u32 * stride, column, part)
+                })
+            }
+            // Another table, or a part of one.
+            (_, ExprKind::Load(place)) if self.checker.types.is_aggregate(ty) => {
+                let ExprKind::Global(global) = place.kind else { return None };
+                let init = self.checker.globals[global.0 as usize].init.clone()?;
+                self.write(bytes, at, ty, &init)
+            }
+            _ => {
+                let (scalar, _) = self.checker.types.arithmetic(ty).or_else(|| {
+                    match self.checker.types.get(ty) {
+                        Ty::Enum(id) => Some((self.checker.types.enums[id.0 as usize].underlying, 1)),
+                        Ty::Atomic(scalar) => Some((*scalar, 1)),
+                        _ => None,
+                    }
+                })?;
+                let values = self.components(expr)?;
+                for (index, value) in values.into_iter().enumerate() {
+                    let offset = (at + index as u32 * scalar.bytes()) as usize;
+                    let end = offset + scalar.bytes() as usize;
+                    let raw = bits(value, scalar).to_le_bytes();
+                    bytes.get_mut(offset..end)?.copy_from_slice(&raw[..scalar.bytes() as usize]);
+                }
+                Some(())
+            }
+        }
+    }
+
+    /// The components of a scalar or vector value.
+    fn components(&mut self, expr: &Expr) -> Option<Vec<Constant>> {
+        let (scalar, width) = self.checker.types.arithmetic(expr.qual.ty).unwrap_or((Scalar::I32, 1));
+        match &expr.kind {
+            _ if width == 1 => self.checker.evaluate_specialised(expr).map(|value| vec![value]),
+            ExprKind::Zero => {
+                let zero = if scalar.is_float() { Constant::Float(0.0) } else { Constant::Int(0) };
+                Some(vec![zero; width as usize])
+            }
+            ExprKind::Splat(inner) => {
+                let value = self.components(inner)?;
+                Some(vec![*value.first()?; width as usize])
+            }
+            ExprKind::Compose(parts) => {
+                let mut all = Vec::new();
+                for part in parts {
+                    all.extend(self.components(part)?);
+                }
+                Some(all)
+            }
+            ExprKind::Convert(inner) => {
+                let (from, _) = self.checker.types.arithmetic(inner.qual.ty)?;
+                let values = self.components(inner)?;
+                Some(values.into_iter().map(|v| convert_constant(v, from, scalar)).collect())
+            }
+            ExprKind::Load(place) => {
+                let ExprKind::Global(global) = place.kind else { return None };
+                let init = self.checker.globals[global.0 as usize].init.clone()?;
+                self.components(&init)
+            }
+            ExprKind::Negate(inner) => {
+                let values = self.components(inner)?;
+                Some(values.into_iter().map(|v| negate_constant(v, scalar)).collect())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The bits of a constant in memory.
+fn bits(value: Constant, scalar: Scalar) -> u64 {
+    match value {
+        Constant::Int(value) => value,
+        Constant::Float(value) => match scalar {
+            Scalar::F16 => u64::from(half::f16_bits(value as f32)),
+            Scalar::BF16 => u64::from((value as f32).to_bits() >> 16),
+            _ => u64::from((value as f32).to_bits()),
+        },
+    }
+}

@@ -1,0 +1,374 @@
+//! Lowering: the typed tree of one kernel and of all that it calls, to the IR.
+
+mod data;
+mod expr;
+mod place;
+mod stmt;
+
+use super::ast::AddressSpace;
+use super::check::entry::{Access, ArgumentKind, Reflection};
+use super::check::{Checker, FuncId, State};
+use super::diagnostics::Diagnostics;
+use super::hir::{self, GlobalIndex, InstanceIndex, LocalIndex};
+use super::source::Span;
+use super::types::{Qual, Ty, TyId};
+use crate::soft::ir::{
+    self, Allocation, AllocationId, AllocationKind, FunctionBuilder, Op, Scalar, Space, Type, Value,
+    VarId,
+};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+pub(crate) fn space(space: AddressSpace) -> Space {
+    match space {
+        AddressSpace::Device => Space::Device,
+        AddressSpace::Constant => Space::Constant,
+        AddressSpace::Threadgroup => Space::Threadgroup,
+        AddressSpace::Thread | AddressSpace::Other => Space::Thread,
+    }
+}
+
+/// One kernel on its way.
+struct Lowering<'a> {
+    checker: &'a mut Checker,
+    diagnostics: Diagnostics,
+    allocations: Vec<Allocation>,
+    functions: Vec<Option<ir::Function>>,
+    /// The IR function of each instance that was met, and those whose code is still to come.
+    known: HashMap<InstanceIndex, ir::FuncId>,
+    waiting: Vec<InstanceIndex>,
+    /// Who calls whom, against recursion.
+    calls: Vec<(ir::FuncId, ir::FuncId, Span)>,
+    globals: HashMap<GlobalIndex, AllocationId>,
+}
+
+/// Where a local lives.
+#[derive(Clone, Copy)]
+enum Slot {
+    Unset,
+    Register(VarId),
+    Memory(Value),
+    /// A reference parameter, or another pointer that never changes.
+    Fixed(Value),
+}
+
+/// One function on its way.
+struct Body<'a, 'b> {
+    module: &'b mut Lowering<'a>,
+    function: Arc<hir::Function>,
+    b: FunctionBuilder,
+    id: ir::FuncId,
+    slots: Vec<Slot>,
+    /// Where a struct result goes.
+    result: Option<Value>,
+    /// Loops and switches that are open, innermost last: for a switch, the flag that a `continue`
+    /// through it sets.
+    open: Vec<Option<VarId>>,
+    /// Which open switches a `continue` went through.
+    span: Span,
+}
+
+/// Lowers a kernel. Values of function constants are in the checker's globals already.
+pub(crate) fn lower(
+    checker: &mut Checker,
+    kernel: FuncId,
+    reflection: &Reflection,
+) -> Result<ir::Module, Diagnostics> {
+    let instance = checker.instance(kernel, None);
+    let name = checker.func(kernel).name.clone();
+    let mut lowering = Lowering {
+        checker,
+        diagnostics: Diagnostics::default(),
+        allocations: Vec::new(),
+        functions: vec![None],
+        known: HashMap::new(),
+        waiting: Vec::new(),
+        calls: Vec::new(),
+        globals: HashMap::new(),
+    };
+    lowering.known.insert(instance, ir::FuncId(0));
+    lowering.instance(instance, ir::FuncId(0), Some(reflection));
+    while let Some(next) = lowering.waiting.pop() {
+        let id = lowering.known[&next];
+        lowering.instance(next, id, None);
+        if lowering.functions.len() > MAX_FUNCTIONS {
+            lowering.diagnostics.error(Span::default(), "the kernel calls too many functions");
+            break;
+        }
+    }
+    lowering.find_recursion();
+    if lowering.diagnostics.has_errors() {
+        return Err(lowering.diagnostics);
+    }
+    let functions = lowering.functions.into_iter().flatten().collect();
+    Ok(ir::Module { name, allocations: lowering.allocations, functions, entry: ir::FuncId(0) })
+}
+
+const MAX_FUNCTIONS: usize = 10_000;
+
+impl Lowering<'_> {
+    /// The checked body of an instance; what is wrong with it is said.
+    fn checked(&mut self, index: InstanceIndex) -> Option<Arc<hir::Function>> {
+        match self.checker.check_instance(index) {
+            State::Checked(function) => Some(function),
+            State::Failed(said) => {
+                let func = self.checker.instances[index.0 as usize].func;
+                if said.has_errors() {
+                    self.diagnostics.append(said);
+                } else {
+                    let func = self.checker.func(func);
+                    let message = format!("function '{}' has errors", func.name);
+                    self.diagnostics.error(func.span, message);
+                }
+                None
+            }
+            State::Unchecked | State::Checking => None,
+        }
+    }
+
+    fn instance(&mut self, index: InstanceIndex, id: ir::FuncId, kernel: Option<&Reflection>) {
+        let Some(function) = self.checked(index) else { return };
+        let result_ty = self.type_of(function.result);
+        let by_pointer = self.checker.types.is_aggregate(function.result);
+        let mut parameters = Vec::new();
+        if kernel.is_none() {
+            if by_pointer {
+                parameters.push(Type::Pointer(Space::Thread));
+            }
+            for local in &function.locals[..function.parameters as usize] {
+                parameters.push(self.type_of(local.qual.ty));
+            }
+        }
+        let result = if by_pointer || kernel.is_some() { Type::Void } else { result_ty };
+        let mut b = FunctionBuilder::new(&function.name, parameters, result);
+        let result_pointer = (by_pointer && kernel.is_none()).then(|| b.param(0));
+        let slots = vec![Slot::Unset; function.locals.len()];
+        let count = function.parameters;
+        let mut body = Body {
+            module: self,
+            function: function.clone(),
+            b,
+            id,
+            slots,
+            result: result_pointer,
+            open: Vec::new(),
+            span: Span::default(),
+        };
+        match kernel {
+            Some(reflection) => body.kernel_arguments(reflection),
+            None => {
+                let first = u32::from(result_pointer.is_some());
+                for local in 0..count {
+                    let value = body.b.param(first + local);
+                    body.bind_parameter(LocalIndex(local), value);
+                }
+            }
+        }
+        body.block(&function.body);
+        if result != Type::Void && !body.b.is_closed() {
+            // Flowing off the end gives some value (C++14 [stmt.return]/2 leaves it open).
+            let zero = body.zero(result);
+            body.b.return_(Some(zero));
+        }
+        let lowered = body.b.finish();
+        if self.functions.len() <= id.index() {
+            self.functions.resize(id.index() + 1, None);
+        }
+        self.functions[id.index()] = Some(lowered);
+    }
+
+    /// The IR type of a value; of an aggregate, a pointer to it in thread memory.
+    fn type_of(&self, ty: TyId) -> Type {
+        let types = &self.checker.types;
+        match *types.get(ty) {
+            Ty::Scalar(scalar) => Type::Scalar(scalar),
+            Ty::Vector(scalar, width) | Ty::Packed(scalar, width) => Type::Vector(scalar, width),
+            Ty::Enum(id) => Type::Scalar(types.enums[id.0 as usize].underlying),
+            Ty::Pointer(to) | Ty::Reference(to) => Type::Pointer(space(to.space_or_thread())),
+            Ty::Nullptr | Ty::Opaque(_) => Type::U64,
+            Ty::Void | Ty::Unknown | Ty::Function(..) => Type::Void,
+            Ty::Struct(_) | Ty::Array(..) | Ty::Matrix(..) | Ty::Atomic(_) | Ty::SimdgroupMatrix(_) => {
+                Type::Pointer(Space::Thread)
+            }
+        }
+    }
+
+    fn function_of(&mut self, index: InstanceIndex) -> ir::FuncId {
+        if let Some(&id) = self.known.get(&index) {
+            return id;
+        }
+        let id = ir::FuncId(self.functions.len() as u32);
+        self.functions.push(None);
+        self.known.insert(index, id);
+        self.waiting.push(index);
+        id
+    }
+
+    /// MSL 1.5.4: no recursion.
+    fn find_recursion(&mut self) {
+        let mut callees: HashMap<ir::FuncId, Vec<(ir::FuncId, Span)>> = HashMap::new();
+        for &(from, to, span) in &self.calls {
+            callees.entry(from).or_default().push((to, span));
+        }
+        // Depth first: 1 is open, 2 is done. The stack is a list, as chains may be long.
+        let mut state = vec![0u8; self.functions.len()];
+        let mut stack = vec![(ir::FuncId(0), 0usize)];
+        state[0] = 1;
+        while let Some((at, next)) = stack.last_mut() {
+            let (from, index) = (*at, *next);
+            *next += 1;
+            match callees.get(&from).and_then(|list| list.get(index)) {
+                Some(&(to, span)) => match state[to.index()] {
+                    0 => {
+                        state[to.index()] = 1;
+                        stack.push((to, 0));
+                    }
+                    1 => {
+                        self.diagnostics.error(span, "recursive function calls are not supported in Metal");
+                        return;
+                    }
+                    _ => {}
+                },
+                None => {
+                    state[from.index()] = 2;
+                    stack.pop();
+                }
+            }
+        }
+    }
+
+    /// The memory of a variable at program scope.
+    fn global(&mut self, index: GlobalIndex) -> AllocationId {
+        if let Some(&id) = self.globals.get(&index) {
+            return id;
+        }
+        let global = self.checker.globals[index.0 as usize].clone();
+        let size = self.checker.types.size(global.qual.ty);
+        let kind = if global.qual.space == Some(AddressSpace::Threadgroup) {
+            AllocationKind::Threadgroup(size)
+        } else {
+            AllocationKind::Table(self.table(&global, size))
+        };
+        let id = AllocationId(self.allocations.len() as u32);
+        self.allocations.push(Allocation { name: global.name, kind });
+        self.globals.insert(index, id);
+        id
+    }
+}
+
+impl Body<'_, '_> {
+    fn ty(&self, ty: TyId) -> Type {
+        self.module.type_of(ty)
+    }
+
+    fn at(&mut self, span: Span) {
+        self.span = span;
+        self.b.at(ir::Span(span.lo));
+    }
+
+    fn error(&mut self, message: &str) {
+        self.module.diagnostics.error(self.span, message);
+    }
+
+    fn is_aggregate(&self, ty: TyId) -> bool {
+        self.module.checker.types.is_aggregate(ty)
+    }
+
+    fn size(&self, ty: TyId) -> u32 {
+        self.module.checker.types.size(ty)
+    }
+
+    /// A zero of a register type.
+    fn zero(&mut self, ty: Type) -> Value {
+        match ty {
+            Type::Scalar(scalar) => self.b.constant(scalar, 0),
+            Type::Vector(scalar, width) => {
+                let zero = self.b.constant(scalar, 0);
+                self.b.splat(zero, u32::from(width))
+            }
+            Type::Pointer(_) => {
+                let zero = self.b.constant(Scalar::U64, 0);
+                self.b.emit(Op::IntToPointer, ty, &[zero], 0)
+            }
+            Type::Void => self.b.constant(Scalar::I32, 0),
+        }
+    }
+
+    fn bind_parameter(&mut self, local: LocalIndex, value: Value) {
+        let row = self.function.locals[local.0 as usize].clone();
+        let slot = if self.is_aggregate(row.qual.ty) {
+            Slot::Memory(value)
+        } else if matches!(self.module.checker.types.get(row.qual.ty), Ty::Reference(_)) {
+            Slot::Fixed(value)
+        } else {
+            let slot = self.new_slot(&row);
+            match slot {
+                Slot::Register(variable) => self.b.set(variable, value),
+                Slot::Memory(pointer) => self.b.store(pointer, value),
+                Slot::Fixed(_) | Slot::Unset => {}
+            }
+            slot
+        };
+        self.slots[local.0 as usize] = slot;
+    }
+
+    fn new_slot(&mut self, row: &hir::Local) -> Slot {
+        if row.in_memory || self.is_aggregate(row.qual.ty) {
+            let size = self.size(row.qual.ty).max(1);
+            return Slot::Memory(self.b.local(&row.name, size));
+        }
+        let ty = self.ty(row.qual.ty);
+        if ty == Type::Void {
+            return Slot::Unset;
+        }
+        Slot::Register(self.b.variable(&row.name, ty))
+    }
+
+    /// A kernel's arguments: buffers and threadgroup memory are allocations, the rest inputs.
+    fn kernel_arguments(&mut self, reflection: &Reflection) {
+        for (at, argument) in reflection.arguments.iter().enumerate() {
+            let local = LocalIndex(at as u32);
+            let qual = self.function.locals[at].qual;
+            let absent = match argument.condition {
+                Some(global) => {
+                    let value = self.module.checker.globals[global.0 as usize].known_value();
+                    !matches!(value, Some(hir::Constant::Int(value)) if value != 0)
+                }
+                None => false,
+            };
+            let ty = self.ty(qual.ty);
+            let value = match argument.kind {
+                _ if absent => self.zero(ty),
+                ArgumentKind::Buffer | ArgumentKind::Threadgroup => {
+                    let space = space(argument.space);
+                    let kind = match argument.kind {
+                        ArgumentKind::Buffer => AllocationKind::Buffer {
+                            index: argument.index,
+                            writable: argument.access == Access::ReadWrite,
+                            space,
+                        },
+                        _ => AllocationKind::ThreadgroupArgument { index: argument.index },
+                    };
+                    let id = AllocationId(self.module.allocations.len() as u32);
+                    self.module.allocations.push(Allocation { name: argument.name.clone(), kind });
+                    self.b.allocation(id, space)
+                }
+                ArgumentKind::Input(input) => self.input(input, qual),
+                ArgumentKind::Texture | ArgumentKind::Sampler | ArgumentKind::Unsupported => {
+                    self.zero(ty)
+                }
+            };
+            self.bind_parameter(local, value);
+        }
+    }
+
+    fn input(&mut self, input: ir::Input, qual: Qual) -> Value {
+        let ty = self.ty(qual.ty);
+        let parts: Vec<Value> = (0..ty.width().min(3)).map(|at| self.b.input(input, at)).collect();
+        let whole = match parts[..] {
+            [one] => one,
+            _ => self.b.op(Op::Compose, &parts),
+        };
+        self.b.convert(whole, ty)
+    }
+}

@@ -1,0 +1,233 @@
+//! Places: where an lvalue is, and how it is read and written.
+
+use super::{Body, Slot};
+use crate::soft::ir::{Op, Scalar, Type, Value, VarId};
+use crate::soft::msl::hir::{Constant, Expr, ExprKind};
+use crate::soft::msl::types::{Ty, TyId};
+
+/// An lvalue on the machine.
+#[derive(Clone, Debug)]
+pub(super) enum Place {
+    Register(VarId),
+    Memory(Value),
+    /// A value that only looks like a place: read, never written.
+    Value(Value),
+    /// Components of a vector that is in another place.
+    Components(Box<Place>, Vec<u8>, Type),
+    /// One component, picked at run time.
+    Component(Box<Place>, Value, Type),
+}
+
+impl Body<'_, '_> {
+    pub(super) fn place(&mut self, expr: &Expr) -> Place {
+        self.at(expr.span);
+        match &expr.kind {
+            ExprKind::Local(local) => match self.slots[local.0 as usize] {
+                Slot::Register(variable) => Place::Register(variable),
+                Slot::Memory(pointer) => Place::Memory(pointer),
+                Slot::Fixed(value) => Place::Value(value),
+                // Jumped over by a switch: it holds some value.
+                Slot::Unset => {
+                    let row = self.function.locals[local.0 as usize].clone();
+                    let slot = self.new_slot(&row);
+                    self.slots[local.0 as usize] = slot;
+                    match slot {
+                        Slot::Register(variable) => Place::Register(variable),
+                        Slot::Memory(pointer) | Slot::Fixed(pointer) => Place::Memory(pointer),
+                        Slot::Unset => Place::Value(self.b.i32(0)),
+                    }
+                }
+            },
+            ExprKind::Global(global) => {
+                if let Some(value) = self.constant_global(*global, expr.qual.ty) {
+                    return Place::Value(value);
+                }
+                let space = super::space(self.module.checker.globals[global.0 as usize].qual.space_or_thread());
+                let id = self.module.global(*global);
+                Place::Memory(self.b.allocation(id, space))
+            }
+            ExprKind::Deref(pointer) => Place::Memory(self.value(pointer)),
+            ExprKind::Field(base, index) => {
+                let pointer = self.address(base);
+                let offset = self.field_offset(base.qual.ty, *index);
+                Place::Memory(self.b.field(pointer, i64::from(offset)))
+            }
+            ExprKind::Element(base, index) => self.element(base, index),
+            ExprKind::Swizzle(base, picks) => {
+                let whole = self.ty(base.qual.ty);
+                match self.place_or_value(base) {
+                    Place::Memory(pointer) if picks.len() == 1 => {
+                        let bytes = whole.scalar().map_or(1, Scalar::bytes);
+                        Place::Memory(self.b.field(pointer, i64::from(u32::from(picks[0]) * bytes)))
+                    }
+                    // A swizzle of a swizzle picks from the first one's picks.
+                    Place::Components(inner, before, ty) => {
+                        let picks = picks.iter().map(|&pick| before[usize::from(pick)]).collect();
+                        Place::Components(inner, picks, ty)
+                    }
+                    inner => Place::Components(Box::new(inner), picks.clone(), whole),
+                }
+            }
+            ExprKind::Temporary(value) => {
+                let size = self.size(value.qual.ty).max(1);
+                let pointer = self.b.local("", size);
+                self.into(pointer, value);
+                Place::Memory(pointer)
+            }
+            ExprKind::Assign(left, right) => {
+                if self.is_aggregate(left.qual.ty) {
+                    return self.assign_aggregate(left, right);
+                }
+                // [expr.ass]/1: the value is computed before the assignment.
+                let value = self.value(right);
+                let place = self.place(left);
+                self.store(&place, value);
+                place
+            }
+            ExprKind::Compound { op, left, right, common } => {
+                let right = self.value(right);
+                let place = self.place(left);
+                let new = self.compound(*op, &place, left.qual.ty, right, *common);
+                self.store(&place, new);
+                place
+            }
+            ExprKind::Comma(first, last) => {
+                self.effect(first);
+                self.place(last)
+            }
+            ExprKind::Conditional(condition, yes, no) => {
+                // Both sides are in memory: the checker saw to it.
+                let ty = {
+                    let space = super::space(expr.qual.space_or_thread());
+                    Type::Pointer(space)
+                };
+                let pointer = self.b.variable("", ty);
+                let condition = self.value(condition);
+                self.b.begin_if(condition);
+                let value = self.address(yes);
+                self.b.set(pointer, value);
+                self.b.begin_else();
+                let value = self.address(no);
+                self.b.set(pointer, value);
+                self.b.end_if();
+                Place::Memory(self.b.get(pointer))
+            }
+            _ => {
+                let value = self.value(expr);
+                if self.is_aggregate(expr.qual.ty) { Place::Memory(value) } else { Place::Value(value) }
+            }
+        }
+    }
+
+    fn place_or_value(&mut self, expr: &Expr) -> Place {
+        if expr.place {
+            return self.place(expr);
+        }
+        let value = self.value(expr);
+        if self.is_aggregate(expr.qual.ty) { Place::Memory(value) } else { Place::Value(value) }
+    }
+
+    /// The address of what an expression stands for.
+    pub(super) fn address(&mut self, expr: &Expr) -> Value {
+        match self.place_or_value(expr) {
+            Place::Memory(pointer) => pointer,
+            other => {
+                // A register that something points to after all: a copy, which only reads see.
+                let ty = self.ty(expr.qual.ty);
+                let value = self.load(&other, ty);
+                let pointer = self.b.local("", ty.bytes().max(1));
+                self.b.store(pointer, value);
+                pointer
+            }
+        }
+    }
+
+    pub(super) fn field_offset(&self, ty: TyId, index: u32) -> u32 {
+        let types = &self.module.checker.types;
+        types.structure(ty).map_or(0, |(_, row)| row.fields[index as usize].offset)
+    }
+
+    fn element(&mut self, base: &Expr, index: &Expr) -> Place {
+        let types = &self.module.checker.types;
+        let (element, vector) = match *types.get(base.qual.ty) {
+            Ty::Array(element, _) => (types.size(element), false),
+            Ty::Matrix(scalar, _, rows) => {
+                (scalar.bytes() * if rows == 3 { 4 } else { u32::from(rows) }, false)
+            }
+            Ty::Vector(scalar, _) | Ty::Packed(scalar, _) => (scalar.bytes(), true),
+            _ => (1, false),
+        };
+        if let (true, ExprKind::Constant(Constant::Int(pick))) = (vector, &index.kind) {
+            let ty = self.ty(base.qual.ty);
+            let pick = (*pick & 3).min(u64::from(ty.width() - 1)) as u8;
+            return match self.place_or_value(base) {
+                Place::Memory(pointer) => {
+                    Place::Memory(self.b.field(pointer, i64::from(u32::from(pick) * element)))
+                }
+                other => Place::Components(Box::new(other), vec![pick], ty),
+            };
+        }
+        let place = self.place_or_value(base);
+        let at = self.value(index);
+        match place {
+            Place::Memory(pointer) => Place::Memory(self.b.index(pointer, at, i64::from(element))),
+            other => {
+                let ty = self.ty(base.qual.ty);
+                Place::Component(Box::new(other), at, ty)
+            }
+        }
+    }
+
+    pub(super) fn load(&mut self, place: &Place, ty: Type) -> Value {
+        match place {
+            Place::Register(variable) => self.b.get(*variable),
+            Place::Memory(pointer) => self.b.load(*pointer, ty),
+            Place::Value(value) => *value,
+            Place::Components(inner, picks, whole) => {
+                let vector = self.load(inner, *whole);
+                let picks: Vec<u32> = picks.iter().map(|&pick| u32::from(pick)).collect();
+                match picks[..] {
+                    [one] => self.b.extract(vector, one),
+                    _ => self.b.swizzle(vector, &picks),
+                }
+            }
+            Place::Component(inner, index, whole) => {
+                let vector = self.load(inner, *whole);
+                self.b.op(Op::ExtractAt, &[vector, *index])
+            }
+        }
+    }
+
+    pub(super) fn store(&mut self, place: &Place, value: Value) {
+        match place {
+            Place::Register(variable) => self.b.set(*variable, value),
+            Place::Memory(pointer) => self.b.store(*pointer, value),
+            Place::Value(_) => self.error("this place cannot be written"),
+            Place::Components(inner, picks, whole) => {
+                let parts: Vec<Value> = match picks.len() {
+                    1 => vec![value],
+                    count => (0..count as u32).map(|at| self.b.extract(value, at)).collect(),
+                };
+                if let Place::Memory(pointer) = **inner {
+                    // Only the named components: others may belong to another thread.
+                    let bytes = whole.scalar().map_or(1, Scalar::bytes);
+                    for (&pick, part) in picks.iter().zip(parts) {
+                        let at = self.b.field(pointer, i64::from(u32::from(pick) * bytes));
+                        self.b.store(at, part);
+                    }
+                    return;
+                }
+                let mut vector = self.load(inner, *whole);
+                for (&pick, part) in picks.iter().zip(parts) {
+                    vector = self.b.insert(vector, part, u32::from(pick));
+                }
+                self.store(inner, vector);
+            }
+            Place::Component(inner, index, whole) => {
+                let vector = self.load(inner, *whole);
+                let vector = self.b.op(Op::InsertAt, &[vector, value, *index]);
+                self.store(inner, vector);
+            }
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Statements: structured control flow stays as it is; `switch` becomes a loop that runs once.
+
+use super::{Body, Slot};
+use crate::soft::ir::{Op, Scalar, Type, Value};
+use crate::soft::msl::hir::{Constant, Expr, Stmt, StmtKind};
+use crate::soft::msl::types::Types;
+
+impl Body<'_, '_> {
+    pub(super) fn block(&mut self, block: &[Stmt]) {
+        for statement in block {
+            if self.b.is_closed() {
+                return;
+            }
+            self.statement(statement);
+        }
+    }
+
+    fn statement(&mut self, statement: &Stmt) {
+        self.at(statement.span);
+        match &statement.kind {
+            StmtKind::Expr(expr) => self.effect(expr),
+            StmtKind::Let(local, init) => {
+                let row = self.function.locals[local.0 as usize].clone();
+                let slot = self.new_slot(&row);
+                self.slots[local.0 as usize] = slot;
+                let Some(init) = init else { return };
+                match slot {
+                    Slot::Register(variable) => {
+                        let value = self.value(init);
+                        self.b.set(variable, value);
+                    }
+                    Slot::Memory(pointer) => self.into(pointer, init),
+                    Slot::Fixed(_) | Slot::Unset => self.effect(init),
+                }
+            }
+            StmtKind::Block(block) => self.block(block),
+            StmtKind::If(condition, yes, no) => {
+                if let Some(known) = self.known(condition) {
+                    let taken = if known != Constant::Int(0) { yes } else { no };
+                    return self.block(taken);
+                }
+                let condition = self.value(condition);
+                self.b.begin_if(condition);
+                self.block(yes);
+                if !no.is_empty() {
+                    self.b.begin_else();
+                    self.block(no);
+                }
+                self.b.end_if();
+            }
+            StmtKind::Loop { condition, after, before, step, body } => {
+                self.b.begin_loop();
+                self.open.push(None);
+                self.block(before);
+                if !after {
+                    self.leave_unless(condition.as_ref());
+                }
+                self.block(body);
+                self.open.pop();
+                self.b.begin_next();
+                if let Some(step) = step {
+                    self.effect(step);
+                }
+                if *after {
+                    self.leave_unless(condition.as_ref());
+                }
+                self.b.end_loop();
+            }
+            StmtKind::Switch(value, body) => self.switch(value, body),
+            StmtKind::Case(_) => {
+                self.error("a case label inside a nested statement is not supported");
+            }
+            StmtKind::Break => self.b.break_(),
+            StmtKind::Continue => self.continue_(),
+            StmtKind::Return(value) => self.return_(value.as_ref()),
+        }
+    }
+
+    fn leave_unless(&mut self, condition: Option<&Expr>) {
+        let Some(condition) = condition else { return };
+        if matches!(self.known(condition), Some(known) if known != Constant::Int(0)) {
+            return;
+        }
+        let condition = self.value(condition);
+        let not = self.b.op(Op::Not, &[condition]);
+        self.b.break_if(not);
+    }
+
+    /// `continue` may stand in switches, which are loops in the IR: it leaves those, and each
+    /// passes it on behind itself.
+    fn continue_(&mut self) {
+        match self.open.last().copied().flatten() {
+            None => self.b.continue_(),
+            Some(flag) => {
+                let yes = self.b.bool(true);
+                self.b.set(flag, yes);
+                self.b.break_();
+            }
+        }
+    }
+
+    fn return_(&mut self, value: Option<&Expr>) {
+        let value = match value {
+            Some(value) if self.function.result != Types::VOID => match self.result {
+                Some(pointer) => {
+                    self.into_copied(pointer, value);
+                    None
+                }
+                None => Some(self.value(value)),
+            },
+            Some(value) => {
+                self.effect(value);
+                None
+            }
+            None => None,
+        };
+        self.b.return_(value);
+    }
+
+    /// Cases in order; a case that the one before falls into keeps a `running` flag. A `default`
+    /// is taken when no label matches, wherever it stands (C++14 [stmt.switch]).
+    fn switch(&mut self, value: &Expr, body: &[Stmt]) {
+        let scalar = self.ty(value.qual.ty).scalar().unwrap_or(Scalar::I32);
+        let value = self.value(value);
+        let labels: Vec<u64> = body
+            .iter()
+            .filter_map(|statement| match statement.kind {
+                StmtKind::Case(Some(label)) => Some(label),
+                _ => None,
+            })
+            .collect();
+        let flag = self.b.variable("", Type::BOOL);
+        let no = self.b.bool(false);
+        let continues = contains_continue(body);
+        if continues {
+            self.b.set(flag, no);
+        }
+        let running = self.b.variable("", Type::BOOL);
+        self.b.begin_loop();
+        self.open.push(Some(flag));
+        // What stands before the first label is never reached.
+        let mut at = body.iter().position(|s| matches!(s.kind, StmtKind::Case(_))).unwrap_or(body.len());
+        let mut falls_in = false;
+        while at < body.len() {
+            let start = at;
+            while at < body.len() && matches!(body[at].kind, StmtKind::Case(_)) {
+                at += 1;
+            }
+            let group = &body[start..at];
+            let end = body[at..].iter().position(|s| matches!(s.kind, StmtKind::Case(_)));
+            let end = end.map_or(body.len(), |length| at + length);
+            let code = &body[at..end];
+            at = end;
+            let mut taken = self.matches(group, &labels, value, scalar);
+            if falls_in {
+                let before = self.b.get(running);
+                taken = self.b.op(Op::Or, &[before, taken]);
+            }
+            falls_in = !code.last().is_some_and(never_falls);
+            if falls_in {
+                self.b.set(running, taken);
+            }
+            self.b.begin_if(taken);
+            self.block(code);
+            self.b.end_if();
+        }
+        self.open.pop();
+        if !self.b.is_closed() {
+            self.b.break_();
+        }
+        self.b.begin_next();
+        self.b.end_loop();
+        if continues {
+            let passed = self.b.get(flag);
+            self.b.begin_if(passed);
+            self.continue_();
+            self.b.end_if();
+        }
+    }
+
+    fn matches(&mut self, group: &[Stmt], labels: &[u64], value: Value, scalar: Scalar) -> Value {
+        let equal = |this: &mut Self, label: u64| {
+            let label = this.b.int(scalar, label as i64);
+            this.b.op(Op::Eq, &[value, label])
+        };
+        let any = |this: &mut Self, list: &[u64]| {
+            let mut any: Option<Value> = None;
+            for &label in list {
+                let one = equal(this, label);
+                any = Some(match any {
+                    Some(before) => this.b.op(Op::Or, &[before, one]),
+                    None => one,
+                });
+            }
+            any
+        };
+        let is_default = group.iter().any(|s| matches!(s.kind, StmtKind::Case(None)));
+        if is_default {
+            // All labels but the group's own must fail.
+            let own: Vec<u64> = own_labels(group);
+            let others: Vec<u64> = labels.iter().copied().filter(|label| !own.contains(label)).collect();
+            return match any(self, &others) {
+                Some(matched) => self.b.op(Op::Not, &[matched]),
+                None => self.b.bool(true),
+            };
+        }
+        match any(self, &own_labels(group)) {
+            Some(matched) => matched,
+            None => self.b.bool(false),
+        }
+    }
+}
+
+fn own_labels(group: &[Stmt]) -> Vec<u64> {
+    let label = |statement: &Stmt| match statement.kind {
+        StmtKind::Case(label) => label,
+        _ => None,
+    };
+    group.iter().filter_map(label).collect()
+}
+
+/// Whether control surely does not go on behind the statement.
+fn never_falls(statement: &Stmt) -> bool {
+    match &statement.kind {
+        StmtKind::Break | StmtKind::Continue | StmtKind::Return(_) => true,
+        StmtKind::Block(block) => block.last().is_some_and(never_falls),
+        _ => false,
+    }
+}
+
+/// Whether a `continue` of an outer loop stands in the statements.
+fn contains_continue(block: &[Stmt]) -> bool {
+    block.iter().any(|statement| match &statement.kind {
+        StmtKind::Continue => true,
+        StmtKind::Block(block) | StmtKind::Switch(_, block) => contains_continue(block),
+        StmtKind::If(_, yes, no) => contains_continue(yes) || contains_continue(no),
+        _ => false,
+    })
+}

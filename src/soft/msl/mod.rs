@@ -1,0 +1,208 @@
+//! The Metal Shading Language: a library's text in, kernels in the IR out.
+//!
+//! The phases stand in files of their own, in this order: [`preprocess`] (with [`lex`]), [`parse`]
+//! (to [`ast`]), [`check`] (to [`hir`]), [`lower`] (to the IR). [`compile`] runs the first three over
+//! a whole file; [`Library::kernel`] lowers one kernel, when it is asked for. `specs/msl.md` tells more.
+
+pub(crate) mod ast;
+pub(crate) mod check;
+pub(crate) mod diagnostics;
+pub(crate) mod hir;
+pub(crate) mod lex;
+pub(crate) mod lower;
+pub(crate) mod names;
+pub(crate) mod parse;
+pub(crate) mod preprocess;
+pub(crate) mod source;
+pub(crate) mod stack;
+pub(crate) mod types;
+
+use crate::soft::ir;
+use ast::Stage;
+use check::entry::Reflection;
+use check::library;
+use check::{Checker, FuncId, Mode};
+use diagnostics::Diagnostics;
+use hir::Constant;
+use names::Names;
+use preprocess::Context;
+use source::SourceMap;
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// How a library is compiled: what `MTLCompileOptions` says, and files to include.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    pub(crate) file_name: String,
+    /// `-D name=value`
+    pub(crate) macros: Vec<(String, String)>,
+    pub(crate) headers: HashMap<String, String>,
+    pub(crate) fast_math: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            file_name: "program_source".into(),
+            macros: Vec::new(),
+            headers: HashMap::new(),
+            fast_math: true,
+        }
+    }
+}
+
+/// A function that the host can ask for.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct EntryPoint {
+    pub(crate) name: String,
+    pub(crate) stage: Stage,
+}
+
+/// A program-scope constant that the host sets when it makes a function (MSL 5.8).
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct FunctionConstant {
+    pub(crate) name: String,
+    pub(crate) index: u32,
+    pub(crate) scalar: ir::Scalar,
+}
+
+/// Values for function constants, by index or by name, as bytes of the constant's own type.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ConstantValues {
+    pub(crate) by_index: HashMap<u32, Vec<u8>>,
+    pub(crate) by_name: HashMap<String, Vec<u8>>,
+}
+
+impl ConstantValues {
+    fn get(&self, index: u32, name: &str, scalar: ir::Scalar) -> Option<Constant> {
+        let bytes = self.by_index.get(&index).or_else(|| self.by_name.get(name))?;
+        let mut raw = [0; 8];
+        let size = scalar.bytes() as usize;
+        raw[..size].copy_from_slice(bytes.get(..size)?);
+        let bits = u64::from_le_bytes(raw);
+        Some(match scalar {
+            ir::Scalar::F32 => Constant::Float(f64::from(f32::from_bits(bits as u32))),
+            ir::Scalar::F16 => Constant::Float(f64::from(ir::half::f16_value(bits as u16))),
+            ir::Scalar::BF16 => Constant::Float(f64::from(f32::from_bits((bits as u32) << 16))),
+            _ => check::convert_constant(Constant::Int(bits), ir::Scalar::U64, scalar),
+        })
+    }
+}
+
+/// A compiled library. Kernels are lowered when they are asked for.
+#[derive(Debug)]
+pub(crate) struct Library {
+    pub(crate) entries: Vec<EntryPoint>,
+    pub(crate) function_constants: Vec<FunctionConstant>,
+    /// The warnings, as text; empty when there are none.
+    pub(crate) warnings: String,
+    state: Mutex<Checker>,
+    functions: Vec<FuncId>,
+}
+
+/// What was wrong, as the text that Metal's own compiler would print.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct CompileError(pub(crate) String);
+
+impl std::fmt::Display for CompileError {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+/// Compiles a library's text: everything but the kernels' code for the executor.
+pub(crate) fn compile(source: &str, options: &Options) -> Result<Library, CompileError> {
+    stack::with_stack(|| compile_here(source, options))
+}
+
+fn compile_here(source: &str, options: &Options) -> Result<Library, CompileError> {
+    let library = library::Library::get();
+    let mut context = Context {
+        sources: SourceMap::starting_at(library.end),
+        names: Names::above(library.names.clone()),
+        diagnostics: Diagnostics::default(),
+    };
+    let Some(file) = context.sources.add(&options.file_name, source) else {
+        return Err(CompileError(format!("{}: error: file is too large\n", options.file_name)));
+    };
+    let mut macros = library.macros.clone();
+    if options.fast_math {
+        preprocess::define_text(&mut macros, &mut context.names, "__FAST_MATH__", "1");
+    }
+    for (name, body) in &options.macros {
+        preprocess::define_text(&mut macros, &mut context.names, name, body);
+    }
+    let tokens = preprocess::preprocess(&mut context, macros, &options.headers, file);
+    let declarations =
+        parse::parse(&tokens, &context.names, &library.known, &mut context.diagnostics);
+    if context.diagnostics.has_errors() {
+        return Err(CompileError(context.diagnostics.render(&context.sources)));
+    }
+    let mut checker = Checker::new(context, library, Mode { fast_math: options.fast_math });
+    checker.declare_all(&declarations);
+    checker.check_all_bodies();
+    let report = checker.context.diagnostics.render(&checker.context.sources);
+    if checker.context.diagnostics.has_errors() {
+        return Err(CompileError(report));
+    }
+    let mut entries = Vec::new();
+    let mut functions = Vec::new();
+    for (index, func) in checker.functions.iter().enumerate() {
+        if let Some(stage) = func.stage
+            && func.is_defined()
+        {
+            entries.push(EntryPoint { name: func.name.clone(), stage });
+            functions.push(FuncId(index as u32));
+        }
+    }
+    let function_constants = checker.function_constants();
+    Ok(Library { entries, function_constants, warnings: report, state: Mutex::new(checker), functions })
+}
+
+impl Library {
+    fn state(&self) -> MutexGuard<'_, Checker> {
+        // A panic elsewhere leaves a checker that is still whole: every change of it is an addition.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn find(&self, name: &str) -> Result<FuncId, CompileError> {
+        let at = self.entries.iter().position(|entry| entry.name == name);
+        at.map(|at| self.functions[at])
+            .ok_or_else(|| CompileError(format!("error: no function named '{name}' in the library\n")))
+    }
+
+    /// Lowers a kernel. What the file says in this function and in those it calls that is not
+    /// supported is said here.
+    pub(crate) fn kernel(
+        &self,
+        name: &str,
+        constants: &ConstantValues,
+    ) -> Result<(ir::Module, Reflection), CompileError> {
+        let func = self.find(name)?;
+        stack::with_stack(|| {
+            let mut checker = self.state();
+            let get = |index: u32, name: &str, scalar| constants.get(index, name, scalar);
+            let result = checker.specialised(&get, |checker| {
+                let reflection = checker.reflect(func);
+                lower::lower(checker, func, &reflection).map(|module| (module, reflection))
+            });
+            result.map_err(|said| CompileError(said.render(&checker.context.sources)))
+        })
+    }
+
+    /// Where in the source an instruction comes from: file, line and column, as a diagnostic has them.
+    pub(crate) fn place(&self, span: ir::Span) -> Option<String> {
+        let checker = self.state();
+        let place = checker.context.sources.place(span.0)?;
+        Some(format!("{}:{}:{}", place.file, place.line, place.column))
+    }
+
+    /// What the host learns about a function's arguments.
+    pub(crate) fn reflection(&self, name: &str) -> Result<Reflection, CompileError> {
+        let func = self.find(name)?;
+        Ok(stack::with_stack(|| self.state().reflect(func)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

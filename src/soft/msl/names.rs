@@ -1,0 +1,126 @@
+//! Names: every identifier and literal text as a small number; keywords have fixed ones.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// An interned text. Equal names are equal numbers within one [`Names`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub(crate) struct Name(u32);
+
+/// Declares the names that the compiler itself speaks of. Those up to `LAST_KEYWORD` are reserved
+/// words and cannot be declared by a program.
+macro_rules! known_names {
+    ($($id:ident $text:literal)*) => {
+        #[allow(clippy::upper_case_acronyms, non_camel_case_types)]
+        enum Known { $($id),* }
+        impl Name {
+            $(pub(crate) const $id: Name = Name(Known::$id as u32);)*
+        }
+        const KNOWN: &[&str] = &[$($text),*];
+    };
+}
+
+known_names! {
+    EMPTY ""
+    ALIGNAS "alignas" ALIGNOF "alignof" AUTO "auto" BOOL "bool" BREAK "break" CASE "case"
+    CHAR "char" CLASS "class" CONST "const" CONSTEXPR "constexpr" CONST_CAST "const_cast"
+    CONTINUE "continue" DECLTYPE "decltype" DEFAULT "default" DELETE "delete" DO "do"
+    DOUBLE "double" ELSE "else" ENUM "enum" EXPLICIT "explicit" EXTERN "extern" FALSE "false"
+    FLOAT "float" FOR "for" FRIEND "friend" GOTO "goto" IF "if" INLINE "inline" INT "int"
+    LONG "long" MUTABLE "mutable" NAMESPACE "namespace" NEW "new" NOEXCEPT "noexcept"
+    NULLPTR "nullptr" OPERATOR "operator" PRIVATE "private" PROTECTED "protected"
+    PUBLIC "public" REGISTER "register" REINTERPRET_CAST "reinterpret_cast" RETURN "return"
+    SHORT "short" SIGNED "signed" SIZEOF "sizeof" STATIC "static" STATIC_ASSERT "static_assert"
+    STATIC_CAST "static_cast" STRUCT "struct" SWITCH "switch" TEMPLATE "template" THIS "this"
+    THROW "throw" TRUE "true" TRY "try" TYPEDEF "typedef" TYPENAME "typename" UNION "union"
+    UNSIGNED "unsigned" USING "using" VIRTUAL "virtual" VOID "void" VOLATILE "volatile"
+    WHILE "while" HALF "half" BFLOAT "bfloat" KERNEL "kernel" VERTEX "vertex"
+    FRAGMENT "fragment" DEVICE "device" CONSTANT "constant" THREAD "thread"
+    THREADGROUP "threadgroup" THREADGROUP_IMAGEBLOCK "threadgroup_imageblock"
+    RAY_DATA "ray_data" OBJECT_DATA "object_data" RESTRICT "__restrict" ATTRIBUTE "__attribute__"
+    ALIGNOF_GNU "__alignof__" ASM "asm"
+    LAST_KEYWORD "__last_keyword"
+    // Names that only some places give a meaning to.
+    DEFINED "defined" HAS_INCLUDE "__has_include" HAS_FEATURE "__has_feature"
+    HAS_BUILTIN "__has_builtin" HAS_ATTRIBUTE "__has_attribute" HAS_EXTENSION "__has_extension"
+    VA_ARGS "__VA_ARGS__" VA_OPT "__VA_OPT__" PRAGMA_OPERATOR "_Pragma" FILE "__FILE__"
+    LINE "__LINE__" COUNTER "__COUNTER__" DATE "__DATE__" TIME "__TIME__" INCLUDE_LEVEL "__INCLUDE_LEVEL__"
+    DEFINE "define" UNDEF "undef" INCLUDE "include" IMPORT "import" IFDEF "ifdef" IFNDEF "ifndef"
+    ELIF "elif" ENDIF "endif" ERROR "error" WARNING "warning" PRAGMA "pragma" ONCE "once"
+    METAL "metal" METAL_PRAGMA "METAL" CLANG "clang" UNROLL "unroll" FP "fp" STD "std"
+    FAST "fast" PRECISE "precise" FINAL "final" OVERRIDE "override"
+    X "x" SIZE_T "size_t"
+}
+
+impl Name {
+    pub(crate) fn is_keyword(self) -> bool {
+        self != Name::EMPTY && self.0 < Name::LAST_KEYWORD.0
+    }
+}
+
+/// The table of names. A table may stand on a finished one, whose numbers stay valid in it.
+#[derive(Debug)]
+pub(crate) struct Names {
+    below: Option<Arc<Names>>,
+    first: u32,
+    map: HashMap<Arc<str>, u32>,
+    list: Vec<Arc<str>>,
+}
+
+impl Names {
+    /// A table of the known names only.
+    pub(crate) fn new() -> Names {
+        let mut names = Names { below: None, first: 0, map: HashMap::new(), list: Vec::new() };
+        for text in KNOWN {
+            names.intern(text);
+        }
+        names
+    }
+
+    /// A table on top of a finished one.
+    pub(crate) fn above(below: Arc<Names>) -> Names {
+        let first = below.first + below.list.len() as u32;
+        Names { below: Some(below), first, map: HashMap::new(), list: Vec::new() }
+    }
+
+    /// The number of a text that is already known.
+    pub(crate) fn find(&self, text: &str) -> Option<Name> {
+        let below = self.below.as_ref().and_then(|below| below.find(text));
+        below.or_else(|| self.map.get(text).map(|&index| Name(index)))
+    }
+
+    pub(crate) fn intern(&mut self, text: &str) -> Name {
+        if let Some(name) = self.find(text) {
+            return name;
+        }
+        let index = self.first + self.list.len() as u32;
+        let text: Arc<str> = text.into();
+        self.list.push(text.clone());
+        self.map.insert(text, index);
+        Name(index)
+    }
+
+    pub(crate) fn text(&self, name: Name) -> &str {
+        match &self.below {
+            Some(below) if name.0 < self.first => below.text(name),
+            _ => self.list.get((name.0 - self.first) as usize).map_or("", |text| text),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_names_have_their_numbers_and_tables_stack() {
+        let mut below = Names::new();
+        assert_eq!(below.find("while"), Some(Name::WHILE));
+        assert!(Name::WHILE.is_keyword() && !Name::DEFINED.is_keyword());
+        let apple = below.intern("apple");
+        let mut above = Names::above(Arc::new(below));
+        let pear = above.intern("pear");
+        assert_eq!(above.intern("apple"), apple);
+        assert_eq!((above.text(apple), above.text(pear), above.text(Name::IF)), ("apple", "pear", "if"));
+    }
+}

@@ -1,0 +1,110 @@
+//! What the parser must know of names: C++ cannot be parsed without telling types from values.
+
+use crate::soft::msl::names::Name;
+use std::collections::HashMap;
+
+/// A scope's index.
+pub(crate) type ScopeIndex = u32;
+
+/// What a name stands for, as far as the grammar cares. A type or namespace that has members
+/// says where they are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Known {
+    Type(Option<ScopeIndex>),
+    ClassTemplate(Option<ScopeIndex>),
+    /// A template of functions or variables: a `<` behind it opens arguments.
+    ValueTemplate,
+    Namespace(ScopeIndex),
+    Value,
+}
+
+#[derive(Debug, Default)]
+struct Scope {
+    names: HashMap<Name, Known>,
+    parent: Option<ScopeIndex>,
+    /// `using namespace`, and base classes.
+    opened: Vec<ScopeIndex>,
+}
+
+/// All scopes; the library is the outermost, and is the namespace `metal` too.
+#[derive(Debug)]
+pub(super) struct Scopes {
+    all: Vec<Scope>,
+    pub(super) current: ScopeIndex,
+}
+
+pub(super) const LIBRARY: ScopeIndex = 0;
+pub(super) const GLOBAL: ScopeIndex = 1;
+
+impl Scopes {
+    pub(super) fn new(library: &HashMap<Name, Known>) -> Scopes {
+        let library = Scope { names: library.clone(), ..Scope::default() };
+        let global = Scope { parent: Some(LIBRARY), ..Scope::default() };
+        Scopes { all: vec![library, global], current: GLOBAL }
+    }
+
+    /// Opens a new scope in the current one.
+    pub(super) fn push(&mut self) -> ScopeIndex {
+        self.all.push(Scope { parent: Some(self.current), ..Scope::default() });
+        self.current = self.all.len() as ScopeIndex - 1;
+        self.current
+    }
+
+    pub(super) fn declare(&mut self, scope: ScopeIndex, name: Name, known: Known) {
+        let names = &mut self.all[scope as usize].names;
+        // `struct S; … struct S { … }`: the second one brings the members.
+        // A value does not hide what is templated under the same name: overloads share it.
+        match (names.get(&name), known) {
+            (Some(Known::Type(Some(_))), Known::Type(None))
+            | (Some(Known::ClassTemplate(Some(_))), Known::ClassTemplate(None))
+            | (Some(Known::ValueTemplate), Known::Value) => {}
+            _ => {
+                names.insert(name, known);
+            }
+        }
+    }
+
+    /// A name that hides whatever an outer scope has: a parameter or a local variable.
+    pub(super) fn declare_here(&mut self, name: Name, known: Known) {
+        let current = self.current;
+        self.declare(current, name, known);
+    }
+
+    pub(super) fn open(&mut self, scope: ScopeIndex) {
+        let current = self.current;
+        let opened = &mut self.all[current as usize].opened;
+        if scope != current && !opened.contains(&scope) {
+            opened.push(scope);
+        }
+    }
+
+    pub(super) fn lookup(&self, name: Name) -> Option<Known> {
+        let mut scope = Some(self.current);
+        while let Some(index) = scope {
+            if let Some(known) = self.lookup_in(index, name) {
+                return Some(known);
+            }
+            scope = self.all[index as usize].parent;
+        }
+        None
+    }
+
+    /// Qualified lookup: the scope itself and what it opens, one level deep and then deeper.
+    pub(super) fn lookup_in(&self, scope: ScopeIndex, name: Name) -> Option<Known> {
+        let mut seen = vec![scope];
+        let mut next = 0;
+        while let Some(&index) = seen.get(next) {
+            next += 1;
+            let scope = &self.all[index as usize];
+            if let Some(&known) = scope.names.get(&name) {
+                return Some(known);
+            }
+            for &opened in &scope.opened {
+                if !seen.contains(&opened) {
+                    seen.push(opened);
+                }
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,164 @@
+//! Source text: the files of one compilation, and spans into the map of them.
+
+/// A half-open byte range in a [`SourceMap`]: one number line holds every file.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub(crate) struct Span {
+    pub(crate) lo: u32,
+    pub(crate) hi: u32,
+}
+
+impl Span {
+    pub(crate) fn new(lo: u32, hi: u32) -> Span {
+        Span { lo, hi }
+    }
+
+    /// The smallest span that holds both; macro expansion may leave them in different places.
+    pub(crate) fn to(self, end: Span) -> Span {
+        if end.hi >= self.lo { Span::new(self.lo, end.hi) } else { self }
+    }
+
+    /// The empty span at the end: where a missing token should have been.
+    pub(crate) fn end(self) -> Span {
+        Span::new(self.hi, self.hi)
+    }
+}
+
+/// One text of the map.
+#[derive(Debug)]
+pub(crate) struct File {
+    pub(crate) name: String,
+    pub(crate) text: String,
+    /// Where this file begins on the number line.
+    pub(crate) base: u32,
+    /// `#line`: (offset of the line it governs, that line's number, the name it gives).
+    renumbered: Vec<(u32, u32, Option<String>)>,
+}
+
+/// A place for people: one-based line and column, and the text of the line.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Place<'a> {
+    pub(crate) file: &'a str,
+    pub(crate) line: u32,
+    pub(crate) column: u32,
+    pub(crate) text: &'a str,
+}
+
+/// All files of a compilation, in the order in which they were opened.
+#[derive(Debug, Default)]
+pub(crate) struct SourceMap {
+    files: Vec<File>,
+    end: u32,
+}
+
+/// The sum of all files may not pass this: spans are 32 bits, and memory is bounded.
+pub(crate) const MAX_SOURCE: usize = 64 << 20;
+
+impl SourceMap {
+    /// A map whose first byte is `base`: texts below it (the library's own) live in another map.
+    pub(crate) fn starting_at(base: u32) -> SourceMap {
+        SourceMap { files: Vec::new(), end: base }
+    }
+
+    /// Adds a file and answers its index; `None` when the map would grow past [`MAX_SOURCE`].
+    pub(crate) fn add(&mut self, name: &str, text: &str) -> Option<usize> {
+        if self.end as usize + text.len() > MAX_SOURCE {
+            return None;
+        }
+        let base = self.end;
+        // One byte of room, so that the end of a file is a place of that file only.
+        self.end += text.len() as u32 + 1;
+        self.files.push(File {
+            name: name.into(),
+            text: text.into(),
+            base,
+            renumbered: Vec::new(),
+        });
+        Some(self.files.len() - 1)
+    }
+
+    pub(crate) fn file(&self, index: usize) -> &File {
+        &self.files[index]
+    }
+
+    /// The offset behind the last file.
+    pub(crate) fn end(&self) -> u32 {
+        self.end
+    }
+
+    fn file_of(&self, offset: u32) -> Option<usize> {
+        let after = self.files.partition_point(|file| file.base <= offset);
+        after.checked_sub(1).filter(|_| offset < self.end)
+    }
+
+    pub(crate) fn text(&self, span: Span) -> &str {
+        let Some(file) = self.file_of(span.lo).map(|index| &self.files[index]) else { return "" };
+        let (lo, hi) = ((span.lo - file.base) as usize, (span.hi.max(span.lo) - file.base) as usize);
+        file.text.get(lo..hi.min(file.text.len())).unwrap_or("")
+    }
+
+    /// `#line number "name"`: the line that begins at `offset` is `number` from now on.
+    pub(crate) fn renumber(&mut self, offset: u32, number: u32, name: Option<String>) {
+        if let Some(index) = self.file_of(offset) {
+            self.files[index].renumbered.push((offset, number, name));
+        }
+    }
+
+    /// The place of an offset; `None` for a text of another map.
+    pub(crate) fn place(&self, offset: u32) -> Option<Place<'_>> {
+        let file = &self.files[self.file_of(offset)?];
+        let mut at = ((offset - file.base) as usize).min(file.text.len());
+        while !file.text.is_char_boundary(at) {
+            at -= 1;
+        }
+        let start = file.text[..at].rfind('\n').map_or(0, |newline| newline + 1);
+        let end = file.text[at..].find('\n').map_or(file.text.len(), |newline| at + newline);
+        let physical = 1 + count_lines(&file.text[..start]);
+        let (mut line, mut name) = (physical, file.name.as_str());
+        for (from, number, given) in file.renumbered.iter().filter(|r| r.0 <= offset) {
+            let governed = 1 + count_lines(&file.text[..(from - file.base) as usize]);
+            line = number.wrapping_add(physical.saturating_sub(governed));
+            name = given.as_deref().unwrap_or(name);
+        }
+        Some(Place {
+            file: name,
+            line,
+            column: 1 + (at - start) as u32,
+            text: file.text[start..end].trim_end_matches('\r'),
+        })
+    }
+}
+
+fn count_lines(text: &str) -> u32 {
+    text.bytes().filter(|&byte| byte == b'\n').count() as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_one_based_and_follow_line_directives() {
+        let mut map = SourceMap::default();
+        map.add("a", "one\ntwo\n").unwrap();
+        let second = map.add("b", "x\n  y\nz").unwrap();
+        let base = map.file(second).base;
+        assert_eq!(
+            map.place(base + 4),
+            Some(Place { file: "b", line: 2, column: 3, text: "  y" })
+        );
+        assert_eq!(map.text(Span::new(base + 4, base + 5)), "y");
+        map.renumber(base + 2, 100, Some("c".into()));
+        let place = map.place(base + 6).unwrap();
+        assert_eq!((place.file, place.line, place.column), ("c", 101, 1));
+        assert_eq!(map.place(map.end() + 5), None);
+    }
+
+    #[test]
+    fn the_end_of_a_file_is_a_place_of_that_file() {
+        let mut map = SourceMap::default();
+        map.add("a", "one").unwrap();
+        map.add("b", "two").unwrap();
+        assert_eq!(map.place(3).unwrap().file, "a");
+        assert_eq!(map.place(4).unwrap().file, "b");
+    }
+}

@@ -1,0 +1,439 @@
+//! Types of MSL (MSL 2), interned: equal types are equal numbers. Sizes and layouts are here too.
+
+use super::ast::AddressSpace;
+use super::names::Name;
+use super::source::Span;
+use crate::soft::ir::Scalar;
+use std::collections::HashMap;
+use std::fmt::Write;
+
+/// An interned type.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub(crate) struct TyId(u32);
+
+/// A type with its qualifiers; what a pointer points to, what an expression is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Qual {
+    pub(crate) ty: TyId,
+    pub(crate) constant: bool,
+    pub(crate) volatile: bool,
+    pub(crate) space: Option<AddressSpace>,
+}
+
+impl Qual {
+    pub(crate) fn plain(ty: TyId) -> Qual {
+        Qual { ty, constant: false, volatile: false, space: None }
+    }
+
+    pub(crate) fn with(self, ty: TyId) -> Qual {
+        Qual { ty, ..self }
+    }
+
+    /// The address space; what says nothing is the thread's own (MSL 4).
+    pub(crate) fn space_or_thread(self) -> AddressSpace {
+        self.space.unwrap_or(AddressSpace::Thread)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct StructId(pub(crate) u32);
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct EnumId(pub(crate) u32);
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Ty {
+    /// A type that could not be made out; every use of it is silent.
+    Unknown,
+    Void,
+    Nullptr,
+    Scalar(Scalar),
+    Vector(Scalar, u8),
+    /// `packed_float3` (MSL 2.2.3)
+    Packed(Scalar, u8),
+    /// Columns, then rows (MSL 2.3).
+    Matrix(Scalar, u8, u8),
+    Atomic(Scalar),
+    Pointer(Qual),
+    Reference(Qual),
+    /// The element's qualifiers are those of the array.
+    Array(TyId, Option<u32>),
+    Struct(StructId),
+    Enum(EnumId),
+    Function(Qual, Vec<Qual>),
+    /// 8 by 8 (MSL 2.4)
+    SimdgroupMatrix(Scalar),
+    /// Textures, samplers and other things that only graphics and newer stages use.
+    Opaque(&'static str),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Field {
+    /// `None` for an anonymous struct or union, whose members are seen in the one around it.
+    pub(crate) name: Option<Name>,
+    pub(crate) qual: Qual,
+    pub(crate) offset: u32,
+    pub(crate) span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Struct {
+    pub(crate) name: String,
+    pub(crate) fields: Vec<Field>,
+    pub(crate) size: u32,
+    pub(crate) align: u32,
+    pub(crate) union: bool,
+    pub(crate) complete: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Enum {
+    pub(crate) name: String,
+    pub(crate) underlying: Scalar,
+    pub(crate) scoped: bool,
+}
+
+/// No object is larger, arrays and structs included.
+pub(crate) const MAX_SIZE: u64 = 1 << 30;
+
+#[derive(Debug)]
+pub(crate) struct Types {
+    list: Vec<Ty>,
+    map: HashMap<Ty, TyId>,
+    pub(crate) structs: Vec<Struct>,
+    pub(crate) enums: Vec<Enum>,
+}
+
+/// MSL's names of scalars (MSL 2.1, table 2.1): several names may mean one type.
+pub(crate) const SCALAR_NAMES: &[(&str, Scalar)] = &[
+    ("bool", Scalar::Bool),
+    ("char", Scalar::I8),
+    ("uchar", Scalar::U8),
+    ("short", Scalar::I16),
+    ("ushort", Scalar::U16),
+    ("int", Scalar::I32),
+    ("uint", Scalar::U32),
+    ("long", Scalar::I64),
+    ("ulong", Scalar::U64),
+    ("half", Scalar::F16),
+    ("bfloat", Scalar::BF16),
+    ("float", Scalar::F32),
+    ("int8_t", Scalar::I8),
+    ("uint8_t", Scalar::U8),
+    ("int16_t", Scalar::I16),
+    ("uint16_t", Scalar::U16),
+    ("int32_t", Scalar::I32),
+    ("uint32_t", Scalar::U32),
+    ("int64_t", Scalar::I64),
+    ("uint64_t", Scalar::U64),
+    ("size_t", Scalar::U64),
+    ("ptrdiff_t", Scalar::I64),
+    ("intptr_t", Scalar::I64),
+    ("uintptr_t", Scalar::U64),
+];
+
+pub(crate) fn scalar_name(scalar: Scalar) -> &'static str {
+    SCALAR_NAMES.iter().find(|row| row.1 == scalar).map_or("?", |row| row.0)
+}
+
+pub(crate) fn space_name(space: AddressSpace) -> &'static str {
+    match space {
+        AddressSpace::Device => "device",
+        AddressSpace::Constant => "constant",
+        AddressSpace::Thread => "thread",
+        AddressSpace::Threadgroup => "threadgroup",
+        AddressSpace::Other => "object_data",
+    }
+}
+
+impl Types {
+    pub(crate) const UNKNOWN: TyId = TyId(0);
+    pub(crate) const VOID: TyId = TyId(1);
+    pub(crate) const NULLPTR: TyId = TyId(2);
+
+    pub(crate) fn new() -> Types {
+        let mut types = Types {
+            list: Vec::new(),
+            map: HashMap::new(),
+            structs: Vec::new(),
+            enums: Vec::new(),
+        };
+        types.intern(Ty::Unknown);
+        types.intern(Ty::Void);
+        types.intern(Ty::Nullptr);
+        for scalar in Scalar::all() {
+            types.intern(Ty::Scalar(scalar));
+        }
+        types
+    }
+
+    /// The scalars stand behind the three types above, in their own order.
+    pub(crate) fn scalar(scalar: Scalar) -> TyId {
+        TyId(3 + scalar as u32)
+    }
+
+    pub(crate) fn intern(&mut self, ty: Ty) -> TyId {
+        if let Some(&id) = self.map.get(&ty) {
+            return id;
+        }
+        let id = TyId(self.list.len() as u32);
+        self.list.push(ty.clone());
+        self.map.insert(ty, id);
+        id
+    }
+
+    pub(crate) fn get(&self, id: TyId) -> &Ty {
+        &self.list[id.0 as usize]
+    }
+
+    /// A scalar or a vector of it.
+    pub(crate) fn vector(&mut self, scalar: Scalar, width: u32) -> TyId {
+        match width {
+            0 | 1 => Types::scalar(scalar),
+            _ => self.intern(Ty::Vector(scalar, width as u8)),
+        }
+    }
+
+    pub(crate) fn pointer(&mut self, to: Qual) -> TyId {
+        self.intern(Ty::Pointer(to))
+    }
+
+    /// The scalar and the number of components of what arithmetic works on; packed vectors count.
+    pub(crate) fn arithmetic(&self, id: TyId) -> Option<(Scalar, u32)> {
+        match *self.get(id) {
+            Ty::Scalar(scalar) => Some((scalar, 1)),
+            Ty::Vector(scalar, width) | Ty::Packed(scalar, width) => Some((scalar, u32::from(width))),
+            Ty::Enum(id) => {
+                let row = &self.enums[id.0 as usize];
+                if row.scoped { None } else { Some((row.underlying, 1)) }
+            }
+            _ => None,
+        }
+    }
+
+    pub(crate) fn as_scalar(&self, id: TyId) -> Option<Scalar> {
+        match self.arithmetic(id) {
+            Some((scalar, 1)) => Some(scalar),
+            _ => None,
+        }
+    }
+
+    /// Lives in memory, not in a register: the IR has no values of it.
+    pub(crate) fn is_aggregate(&self, id: TyId) -> bool {
+        matches!(
+            self.get(id),
+            Ty::Struct(_) | Ty::Array(..) | Ty::Matrix(..) | Ty::Atomic(_) | Ty::SimdgroupMatrix(_)
+        )
+    }
+
+    pub(crate) fn structure(&self, id: TyId) -> Option<(StructId, &Struct)> {
+        match *self.get(id) {
+            Ty::Struct(id) => Some((id, &self.structs[id.0 as usize])),
+            _ => None,
+        }
+    }
+
+    /// Size and alignment in bytes (MSL 2.2 to 2.5, tables 2.2 to 2.5); `None` when incomplete.
+    pub(crate) fn layout(&self, id: TyId) -> Option<(u32, u32)> {
+        Some(match *self.get(id) {
+            Ty::Scalar(scalar) | Ty::Atomic(scalar) => (scalar.bytes(), scalar.bytes()),
+            // A vector of three takes the room of four.
+            Ty::Vector(scalar, width) => {
+                let size = scalar.bytes() * if width == 3 { 4 } else { u32::from(width) };
+                (size, size)
+            }
+            Ty::Packed(scalar, width) => (scalar.bytes() * u32::from(width), scalar.bytes()),
+            Ty::Matrix(scalar, columns, rows) => {
+                let column = scalar.bytes() * if rows == 3 { 4 } else { u32::from(rows) };
+                (column * u32::from(columns), column)
+            }
+            Ty::Pointer(_) | Ty::Reference(_) | Ty::Nullptr | Ty::Opaque(_) => (8, 8),
+            Ty::Array(element, Some(count)) => {
+                let (size, align) = self.layout(element)?;
+                (u32::try_from(u64::from(size) * u64::from(count)).ok()?, align)
+            }
+            Ty::Struct(id) => {
+                let row = &self.structs[id.0 as usize];
+                if !row.complete {
+                    return None;
+                }
+                (row.size, row.align)
+            }
+            Ty::Enum(id) => {
+                let bytes = self.enums[id.0 as usize].underlying.bytes();
+                (bytes, bytes)
+            }
+            // A lane holds two of the 64 elements (MSL 2.4 leaves the layout open).
+            Ty::SimdgroupMatrix(scalar) => (2 * scalar.bytes(), 2 * scalar.bytes()),
+            Ty::Unknown | Ty::Void | Ty::Array(_, None) | Ty::Function(..) => return None,
+        })
+    }
+
+    pub(crate) fn size(&self, id: TyId) -> u32 {
+        self.layout(id).map_or(0, |layout| layout.0)
+    }
+
+    /// How diagnostics spell a type.
+    pub(crate) fn name(&self, id: TyId) -> String {
+        match self.get(id) {
+            Ty::Unknown => "<unknown>".into(),
+            Ty::Void => "void".into(),
+            Ty::Nullptr => "nullptr_t".into(),
+            Ty::Scalar(scalar) => scalar_name(*scalar).into(),
+            Ty::Vector(scalar, width) => format!("{}{width}", scalar_name(*scalar)),
+            Ty::Packed(scalar, width) => format!("packed_{}{width}", scalar_name(*scalar)),
+            Ty::Matrix(scalar, columns, rows) => {
+                format!("{}{columns}x{rows}", scalar_name(*scalar))
+            }
+            Ty::Atomic(scalar) => format!("atomic<{}>", scalar_name(*scalar)),
+            Ty::Pointer(to) => format!("{} *", self.qual_name(*to)),
+            Ty::Reference(to) => format!("{} &", self.qual_name(*to)),
+            Ty::Array(..) => {
+                let (mut element, mut sizes) = (id, String::new());
+                while let Ty::Array(inner, count) = *self.get(element) {
+                    let _ = match count {
+                        Some(count) => write!(sizes, "[{count}]"),
+                        None => write!(sizes, "[]"),
+                    };
+                    element = inner;
+                }
+                format!("{}{sizes}", self.name(element))
+            }
+            Ty::Struct(id) => self.structs[id.0 as usize].name.clone(),
+            Ty::Enum(id) => self.enums[id.0 as usize].name.clone(),
+            Ty::Function(result, parameters) => {
+                let list: Vec<String> = parameters.iter().map(|&q| self.qual_name(q)).collect();
+                format!("{} ({})", self.qual_name(*result), list.join(", "))
+            }
+            Ty::SimdgroupMatrix(scalar) => {
+                format!("simdgroup_matrix<{}, 8, 8>", scalar_name(*scalar))
+            }
+            Ty::Opaque(name) => (*name).into(),
+        }
+    }
+
+    pub(crate) fn qual_name(&self, qual: Qual) -> String {
+        let mut text = String::new();
+        if qual.constant {
+            text.push_str("const ");
+        }
+        if qual.volatile {
+            text.push_str("volatile ");
+        }
+        if let Some(space) = qual.space {
+            text.push_str(space_name(space));
+            text.push(' ');
+        }
+        text + &self.name(qual.ty)
+    }
+}
+
+/// The type that a name of the library means without a namespace: `float4`, `packed_half2`,
+/// `half3x3`, `simdgroup_float8x8`, `atomic_int`, `uint8_t` (MSL 2).
+pub(crate) fn library_type(name: &str) -> Option<Ty> {
+    if let Some(row) = SCALAR_NAMES.iter().find(|row| row.0 == name) {
+        return Some(Ty::Scalar(row.1));
+    }
+    if let Some(rest) = name.strip_prefix("packed_") {
+        return match split_vector(rest)? {
+            (scalar, [width]) => Some(Ty::Packed(scalar, width)),
+            _ => None,
+        };
+    }
+    if let Some(rest) = name.strip_prefix("simdgroup_") {
+        let scalar = rest.strip_suffix("8x8")?;
+        return Some(Ty::SimdgroupMatrix(float_named(scalar)?));
+    }
+    if let Some(rest) = name.strip_prefix("atomic_") {
+        let scalar = SCALAR_NAMES[..12].iter().find(|row| row.0 == rest)?.1;
+        return Some(Ty::Atomic(scalar));
+    }
+    if let Some((rest, rows)) = name.split_once('x')
+        && let (Some(columns), Some(rows)) = (width_digit(rest.get(rest.len().checked_sub(1)?..)?), width_digit(rows))
+    {
+        let scalar = float_named(&rest[..rest.len() - 1])?;
+        return Some(Ty::Matrix(scalar, columns, rows));
+    }
+    if let Some((scalar, [width])) = split_vector(name) {
+        return Some(Ty::Vector(scalar, width));
+    }
+    // MSL 2.9, 2.10 and newer stages: known, so that a file with them can be read.
+    const OPAQUE: &[&str] = &["sampler", "command_buffer", "render_command", "compute_command", "visible_function_table"];
+    OPAQUE.iter().find(|&&known| known == name).map(|known| Ty::Opaque(known))
+}
+
+fn float_named(name: &str) -> Option<Scalar> {
+    match name {
+        "float" => Some(Scalar::F32),
+        "half" => Some(Scalar::F16),
+        "bfloat" => Some(Scalar::BF16),
+        _ => None,
+    }
+}
+
+fn width_digit(text: &str) -> Option<u8> {
+    match text {
+        "2" => Some(2),
+        "3" => Some(3),
+        "4" => Some(4),
+        _ => None,
+    }
+}
+
+fn split_vector(name: &str) -> Option<(Scalar, [u8; 1])> {
+    let at = name.len().checked_sub(1)?;
+    let width = width_digit(name.get(at..)?)?;
+    let scalar = SCALAR_NAMES[..12].iter().find(|row| row.0 == &name[..at])?.1;
+    Some((scalar, [width]))
+}
+
+/// Opaque class templates (MSL 2.9, 2.15, 2.17, 2.20): known by name, not supported.
+pub(crate) const OPAQUE_TEMPLATES: &[&str] = &[
+    "texture1d", "texture1d_array", "texture2d", "texture2d_array", "texture3d", "texturecube",
+    "texturecube_array", "texture2d_ms", "texture2d_ms_array", "texture_buffer", "depth2d",
+    "depth2d_array", "depthcube", "depthcube_array", "depth2d_ms", "depth2d_ms_array", "imageblock",
+    "visible_function_table", "intersection_function_table", "tensor", "patch_control_point",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layouts_are_those_of_the_tables() {
+        let mut types = Types::new();
+        let mut layout = |name: &str| {
+            let ty = types.intern(library_type(name).unwrap());
+            types.layout(ty).unwrap()
+        };
+        assert_eq!(layout("float3"), (16, 16));
+        assert_eq!(layout("packed_float3"), (12, 4));
+        assert_eq!(layout("uchar2"), (2, 2));
+        assert_eq!(layout("half3x3"), (24, 8));
+        assert_eq!(layout("float4x3"), (64, 16));
+        assert_eq!(layout("ulong4"), (32, 32));
+        assert_eq!(layout("atomic_uint"), (4, 4));
+    }
+
+    #[test]
+    fn names_of_the_library_are_types() {
+        assert_eq!(library_type("size_t"), Some(Ty::Scalar(Scalar::U64)));
+        assert_eq!(library_type("bfloat4"), Some(Ty::Vector(Scalar::BF16, 4)));
+        assert_eq!(library_type("simdgroup_half8x8"), Some(Ty::SimdgroupMatrix(Scalar::F16)));
+        for no in ["float5", "int2x2", "floatx", "x", "2", "", "float1", "size_t4", "packed_float"] {
+            assert_eq!(library_type(no), None, "{no}");
+        }
+    }
+
+    #[test]
+    fn types_are_spelled_as_in_the_source() {
+        let mut types = Types::new();
+        let float4 = types.vector(Scalar::F32, 4);
+        let to = Qual { constant: true, space: Some(AddressSpace::Device), ..Qual::plain(float4) };
+        let pointer = types.pointer(to);
+        assert_eq!(types.name(pointer), "const device float4 *");
+        let inner = types.intern(Ty::Array(float4, Some(3)));
+        let array = types.intern(Ty::Array(inner, Some(2)));
+        assert_eq!(types.name(array), "float4[2][3]");
+    }
+}

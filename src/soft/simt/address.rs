@@ -1,0 +1,124 @@
+//! Addresses of accesses, taken apart: a base, what differs from lane to lane, what is uniform, and a
+//! displacement. Pointer arithmetic that only serves accesses is then never computed by itself.
+
+use crate::soft::ir::passes::uniform::Uniformity;
+use crate::soft::ir::{Function, Op, Scalar, Type, Value};
+
+/// Where an address starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Base {
+    /// An allocation of the module.
+    Region(u32),
+    /// A local in thread memory.
+    Local(u32),
+    /// A pointer that is computed.
+    Pointer(Value),
+}
+
+/// An address taken apart.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) base: Base,
+    /// Varying indices and what each is multiplied by.
+    pub(crate) lanes: Vec<(Value, i64)>,
+    /// Uniform indices, likewise.
+    pub(crate) uniform: Vec<(Value, i64)>,
+    /// Bytes to add.
+    pub(crate) displacement: i64,
+}
+
+/// What differs from lane to lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lanewise {
+    /// Nothing.
+    None,
+    /// One 32-bit index, plus, in 32 bits, a uniform one.
+    Index { index: Value, bias: Option<Value>, scale: u32 },
+    /// A 64-bit sum.
+    Sum,
+}
+
+impl Plan {
+    /// Takes a pointer apart.
+    pub(crate) fn of(function: &Function, uniform: &Uniformity, pointer: Value) -> Self {
+        let mut plan =
+            Self { base: Base::Pointer(pointer), lanes: vec![], uniform: vec![], displacement: 0 };
+        let mut at = pointer;
+        loop {
+            let inst = function.inst(at);
+            match inst.op {
+                Op::Field => {
+                    plan.displacement = plan.displacement.wrapping_add(inst.imm as i64);
+                    at = inst.args[0];
+                }
+                Op::Index => {
+                    let (index, scale) = (inst.args[1], inst.imm as i64);
+                    let of = function.inst(index);
+                    if of.op == Op::Const {
+                        let bits = of.imm;
+                        let signed = of.ty.scalar().is_some_and(|s| s.is_signed() && s.bytes() < 8);
+                        let number = if signed { bits as u32 as i32 as i64 } else { bits as i64 };
+                        plan.displacement =
+                            plan.displacement.wrapping_add(number.wrapping_mul(scale));
+                    } else if uniform.values[index.index()] {
+                        plan.uniform.push((index, scale));
+                    } else {
+                        plan.lanes.push((index, scale));
+                    }
+                    at = inst.args[0];
+                }
+                Op::Allocation => {
+                    plan.base = Base::Region(inst.imm as u32);
+                    return plan;
+                }
+                Op::Local => {
+                    plan.base = Base::Local(inst.imm as u32);
+                    return plan;
+                }
+                _ => {
+                    plan.base = Base::Pointer(at);
+                    return plan;
+                }
+            }
+        }
+    }
+
+    /// How the lanes' part is computed. A sum of a varying and a uniform index is left to the access.
+    pub(crate) fn lanewise(&self, function: &Function, uniform: &Uniformity) -> Lanewise {
+        let &[(index, scale)] = &self.lanes[..] else {
+            return if self.lanes.is_empty() { Lanewise::None } else { Lanewise::Sum };
+        };
+        let wide = function.ty(index).scalar().is_none_or(|scalar| scalar.bytes() == 8);
+        let varying_base =
+            matches!(self.base, Base::Pointer(base) if !uniform.values[base.index()]);
+        let Ok(scale @ 1..=0x7fff_ffff) = u32::try_from(scale) else { return Lanewise::Sum };
+        if wide || varying_base || matches!(self.base, Base::Local(_)) {
+            return Lanewise::Sum;
+        }
+        let inst = function.inst(index);
+        let exact = matches!(inst.ty, Type::Scalar(Scalar::U32 | Scalar::I32));
+        let room = self.uniform.is_empty() && i32::try_from(self.displacement).is_ok();
+        if inst.op == Op::Add && exact && room {
+            let (a, b) = (inst.args[0], inst.args[1]);
+            match (uniform.values[a.index()], uniform.values[b.index()]) {
+                (true, false) => return Lanewise::Index { index: b, bias: Some(a), scale },
+                (false, true) => return Lanewise::Index { index: a, bias: Some(b), scale },
+                _ => {}
+            }
+        }
+        Lanewise::Index { index, bias: None, scale }
+    }
+
+    /// The values that an access by this plan reads.
+    pub(crate) fn leaves(&self, function: &Function, uniform: &Uniformity) -> Vec<Value> {
+        let mut leaves: Vec<Value> = self.uniform.iter().map(|&(index, _)| index).collect();
+        if let Base::Pointer(base) = self.base {
+            leaves.push(base);
+        }
+        match self.lanewise(function, uniform) {
+            Lanewise::Index { index, bias: Some(bias), .. } => leaves.extend([index, bias]),
+            _ => leaves.extend(self.lanes.iter().map(|&(index, _)| index)),
+        }
+        leaves
+    }
+}

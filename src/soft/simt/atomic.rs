@@ -1,0 +1,198 @@
+//! Handlers of atomics (MSL 6.15): real ones, as threadgroups run on several cores.
+//!
+//! The operands of the address are those of any access; the next word's are the values. Lanes take their
+//! turn from the lowest up.
+
+use std::marker::PhantomData;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+
+use super::code::{Handler, Ins, Run, Wave};
+use super::isa::{Isa, IsaKind, LANES};
+use super::memory::{Lanes, pointers};
+use crate::soft::ir::semantics::{Binary, Register, rows};
+use crate::soft::ir::{Op, Scalar};
+
+/// Memory of 32 or 64 bits.
+trait Word: Copy + Default {
+    /// Replaces the word by what `change` makes of it, and gives what it was.
+    ///
+    /// # Safety
+    /// `at` is aligned memory that is otherwise only accessed atomically or not at the same time.
+    unsafe fn update(at: *mut u8, change: impl Fn(Self) -> Self) -> Self;
+    /// The word.
+    ///
+    /// # Safety
+    /// As [`update`](Self::update).
+    unsafe fn load(at: *mut u8) -> Self;
+    fn bits(self) -> u64;
+    fn of(bits: u64) -> Self;
+}
+
+macro_rules! words {
+    ($($ty:ty, $atomic:ty;)*) => {$(
+        impl Word for $ty {
+            #[inline(always)]
+            unsafe fn update(at: *mut u8, change: impl Fn(Self) -> Self) -> Self {
+                // SAFETY: the caller's.
+                let word = unsafe { <$atomic>::from_ptr(at.cast()) };
+                let mut old = word.load(Relaxed);
+                while let Err(now) = word.compare_exchange_weak(old, change(old), Relaxed, Relaxed) {
+                    old = now;
+                }
+                old
+            }
+            #[inline(always)]
+            unsafe fn load(at: *mut u8) -> Self {
+                // SAFETY: the caller's.
+                unsafe { <$atomic>::from_ptr(at.cast()) }.load(Relaxed)
+            }
+            fn bits(self) -> u64 { self.into() }
+            fn of(bits: u64) -> Self { bits as Self }
+        }
+    )*};
+}
+
+words! { u32, AtomicU32; u64, AtomicU64; }
+
+/// What an atomic writes: from what memory holds and the operands.
+trait Change<W> {
+    const WRITES: bool = true;
+    fn change(old: W, operands: [W; 2]) -> W;
+}
+
+impl<W: Word, F: Binary<A: Register, B: Register, R: Register>> Change<W> for F {
+    #[inline(always)]
+    fn change(old: W, operands: [W; 2]) -> W {
+        let (a, b) = (F::A::from_bits(old.bits()), F::B::from_bits(operands[0].bits()));
+        W::of(F::lane(a, b).into_bits())
+    }
+}
+
+#[derive(Debug)]
+struct Load;
+#[derive(Debug)]
+struct Exchange;
+#[derive(Debug)]
+struct CompareExchange;
+
+impl<W: Word> Change<W> for Load {
+    const WRITES: bool = false;
+    fn change(old: W, _: [W; 2]) -> W {
+        old
+    }
+}
+
+impl<W: Word> Change<W> for Exchange {
+    #[inline(always)]
+    fn change(_: W, operands: [W; 2]) -> W {
+        operands[0]
+    }
+}
+
+impl<W: Word> Change<W> for CompareExchange {
+    #[inline(always)]
+    fn change(old: W, [expected, desired]: [W; 2]) -> W {
+        if old.bits() == expected.bits() { desired } else { old }
+    }
+}
+
+/// An atomic on words `W`; `GIVES` if the word before is wanted.
+#[derive(Debug)]
+struct Atomic<W, C, const LANES_AS: u8, const GIVES: bool>(PhantomData<(W, C)>);
+
+/// How the address is given, as a constant of the type.
+const fn lanes_as(kind: u8) -> Lanes {
+    match kind {
+        0 => Lanes::Uniform,
+        1 => Lanes::Indexed,
+        _ => Lanes::Offset,
+    }
+}
+
+impl<W: Word, C: Change<W>, const LANES_AS: u8, const GIVES: bool> Handler
+    for Atomic<W, C, LANES_AS, GIVES>
+{
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`; addresses are checked and aligned, and accesses of other
+        // threads to the same word that are not atomic are races of the kernel, on words it may touch.
+        unsafe {
+            let bytes = size_of::<W>() as u32;
+            let found = match pointers(ip, frame, wave, lanes_as(LANES_AS), bytes, C::WRITES) {
+                Ok(found) => found,
+                Err(stop) => return stop,
+            };
+            let (ins, values) = (&*ip, &*ip.add(1));
+            let operand = |offset: u32, k: usize| *frame.add(offset as usize).cast::<W>().add(k);
+            let mut before = [W::default(); LANES];
+            let mut left = wave.exec;
+            while left != 0 {
+                let k = left.trailing_zeros() as usize;
+                left &= left - 1;
+                before[k] = if C::WRITES {
+                    let operands = [operand(values.a, k), operand(values.b, k)];
+                    W::update(found[k], |old| C::change(old, operands))
+                } else {
+                    W::load(found[k])
+                };
+            }
+            if GIVES {
+                *frame.add(ins.a as usize).cast() = before;
+            }
+            ip.add(2)
+        }
+    }
+}
+
+fn shaped<W: Word, C: Change<W>>(lanes: Lanes, gives: bool) -> Run {
+    const ISA: IsaKind = IsaKind::Baseline;
+    match (lanes, gives) {
+        (Lanes::Uniform, true) => ISA.run::<Atomic<W, C, 0, true>>(),
+        (Lanes::Uniform, false) => ISA.run::<Atomic<W, C, 0, false>>(),
+        (Lanes::Indexed, true) => ISA.run::<Atomic<W, C, 1, true>>(),
+        (Lanes::Indexed, false) => ISA.run::<Atomic<W, C, 1, false>>(),
+        (Lanes::Offset, true) => ISA.run::<Atomic<W, C, 2, true>>(),
+        (Lanes::Offset, false) => ISA.run::<Atomic<W, C, 2, false>>(),
+    }
+}
+
+/// The handler of an atomic on a scalar type.
+pub(crate) fn handler(op: Op, scalar: Scalar, lanes: Lanes, gives: bool) -> Run {
+    use Scalar as S;
+    use rows::{
+        AddF32, AddU32, AddU64, AndU32, AndU64, MaxF32, MaxI32, MaxI64, MaxU32, MaxU64, MinF32,
+        MinI32, MinI64, MinU32, MinU64, OrU32, OrU64, SubF32, SubU32, SubU64, XorU32, XorU64,
+    };
+    let wide = scalar.bytes() == 8;
+    match (op, scalar) {
+        (Op::AtomicLoad, _) if wide => shaped::<u64, Load>(lanes, gives),
+        (Op::AtomicLoad, _) => shaped::<u32, Load>(lanes, gives),
+        (Op::AtomicCompareExchange, _) if wide => shaped::<u64, CompareExchange>(lanes, gives),
+        (Op::AtomicCompareExchange, _) => shaped::<u32, CompareExchange>(lanes, gives),
+        (Op::AtomicAdd, S::F32) => shaped::<u32, AddF32>(lanes, gives),
+        (Op::AtomicAdd, _) if wide => shaped::<u64, AddU64>(lanes, gives),
+        (Op::AtomicAdd, _) => shaped::<u32, AddU32>(lanes, gives),
+        (Op::AtomicSub, S::F32) => shaped::<u32, SubF32>(lanes, gives),
+        (Op::AtomicSub, _) if wide => shaped::<u64, SubU64>(lanes, gives),
+        (Op::AtomicSub, _) => shaped::<u32, SubU32>(lanes, gives),
+        (Op::AtomicMin, S::F32) => shaped::<u32, MinF32>(lanes, gives),
+        (Op::AtomicMin, S::I32) => shaped::<u32, MinI32>(lanes, gives),
+        (Op::AtomicMin, S::I64) => shaped::<u64, MinI64>(lanes, gives),
+        (Op::AtomicMin, _) if wide => shaped::<u64, MinU64>(lanes, gives),
+        (Op::AtomicMin, _) => shaped::<u32, MinU32>(lanes, gives),
+        (Op::AtomicMax, S::F32) => shaped::<u32, MaxF32>(lanes, gives),
+        (Op::AtomicMax, S::I32) => shaped::<u32, MaxI32>(lanes, gives),
+        (Op::AtomicMax, S::I64) => shaped::<u64, MaxI64>(lanes, gives),
+        (Op::AtomicMax, _) if wide => shaped::<u64, MaxU64>(lanes, gives),
+        (Op::AtomicMax, _) => shaped::<u32, MaxU32>(lanes, gives),
+        (Op::AtomicAnd, _) if wide => shaped::<u64, AndU64>(lanes, gives),
+        (Op::AtomicAnd, _) => shaped::<u32, AndU32>(lanes, gives),
+        (Op::AtomicOr, _) if wide => shaped::<u64, OrU64>(lanes, gives),
+        (Op::AtomicOr, _) => shaped::<u32, OrU32>(lanes, gives),
+        (Op::AtomicXor, _) if wide => shaped::<u64, XorU64>(lanes, gives),
+        (Op::AtomicXor, _) => shaped::<u32, XorU32>(lanes, gives),
+        // Exchange, and store, which is an exchange whose result nobody wants.
+        _ if wide => shaped::<u64, Exchange>(lanes, gives),
+        _ => shaped::<u32, Exchange>(lanes, gives),
+    }
+}

@@ -1,0 +1,187 @@
+//! Handlers of control flow: jumps, and the masks of divergence.
+//!
+//! Lanes are never lost: an `if` parks the lanes of the other branch in a slot, a loop those that broke
+//! out of it or went on to the next pass, and they are taken up again where the ways join. Where no lane
+//! is left, the code jumps on to the next such place; so code never runs without active lanes.
+
+use super::code::{Handler, Ins, Stop, Wave, Wrong, get, put};
+use super::isa::Isa;
+
+/// The instruction that a jump goes to.
+///
+/// # Safety
+/// `ip` is in a program's code, and its immediate is a distance inside that.
+#[inline(always)]
+unsafe fn target(ip: *const Ins) -> *const Ins {
+    // SAFETY: the caller's.
+    unsafe { ip.offset((*ip).imm as isize) }
+}
+
+/// Declares handlers from what they do.
+macro_rules! handlers {
+    ($($(#[$doc:meta])* $name:ident |$ip:ident, $ins:ident, $frame:ident, $wave:ident| $body:block)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub(crate) struct $name;
+
+        impl Handler for $name {
+            #[inline(always)]
+            unsafe fn run<I: Isa>($ip: *const Ins, $frame: *mut u8, $wave: &mut Wave) -> *const Ins {
+                // SAFETY: the contract of `Run`.
+                unsafe {
+                    let $ins = &*$ip;
+                    // What a handler has no use for.
+                    let _ = (&$ins, &$frame, &$wave);
+                    $body
+                }
+            }
+        }
+    )*};
+}
+
+handlers! {
+    /// Ends the SIMD-group.
+    End |ip, ins, frame, wave| {
+        wave.stop = Stop::End;
+        std::ptr::null()
+    }
+
+    /// Goes on elsewhere.
+    Jump |ip, ins, frame, wave| { target(ip) }
+
+    /// Goes on elsewhere unless the uniform condition `b` holds.
+    JumpUnless |ip, ins, frame, wave| {
+        if get::<u32>(frame, ins.b) == 0 { target(ip) } else { ip.add(1) }
+    }
+
+    /// Goes on elsewhere if the uniform condition `b` holds.
+    JumpIf |ip, ins, frame, wave| {
+        if get::<u32>(frame, ins.b) != 0 { target(ip) } else { ip.add(1) }
+    }
+
+    /// Parks the lanes where `b` does not hold in `a`. Goes on elsewhere if no others are left.
+    If |ip, ins, frame, wave| {
+        let condition: u32 = get(frame, ins.b);
+        put(frame, ins.a, wave.exec & !condition);
+        wave.exec &= condition;
+        if wave.exec == 0 { target(ip) } else { ip.add(1) }
+    }
+
+    /// Exchanges the active lanes and those parked in `a`. Goes on elsewhere if there are none.
+    Else |ip, ins, frame, wave| {
+        let parked: u32 = get(frame, ins.a);
+        put(frame, ins.a, wave.exec);
+        wave.exec = parked;
+        if wave.exec == 0 { target(ip) } else { ip.add(1) }
+    }
+
+    /// Takes up the lanes parked in `a`, and empties it. Goes on elsewhere if there are none at all.
+    Join |ip, ins, frame, wave| {
+        wave.exec |= get::<u32>(frame, ins.a);
+        put(frame, ins.a, 0u32);
+        if wave.exec == 0 { target(ip) } else { ip.add(1) }
+    }
+
+    /// Parks all active lanes in `a` and goes on elsewhere.
+    Park |ip, ins, frame, wave| {
+        put(frame, ins.a, get::<u32>(frame, ins.a) | wave.exec);
+        wave.exec = 0;
+        target(ip)
+    }
+
+    /// Parks the lanes where `b` holds in `a`. Goes on elsewhere if no others are left.
+    ParkIf |ip, ins, frame, wave| {
+        let leaving = wave.exec & get::<u32>(frame, ins.b);
+        put(frame, ins.a, get::<u32>(frame, ins.a) | leaving);
+        wave.exec &= !leaving;
+        if wave.exec == 0 { target(ip) } else { ip.add(1) }
+    }
+
+    /// Ends the active lanes and goes on elsewhere.
+    Leave |ip, ins, frame, wave| {
+        wave.exec = 0;
+        target(ip)
+    }
+
+    /// Ends the lanes where `b` holds. Goes on elsewhere if no others are left.
+    LeaveIf |ip, ins, frame, wave| {
+        wave.exec &= !get::<u32>(frame, ins.b);
+        if wave.exec == 0 { target(ip) } else { ip.add(1) }
+    }
+
+    /// Empties the slot `a`.
+    Clear |ip, ins, frame, wave| {
+        put(frame, ins.a, 0u64);
+        ip.add(1)
+    }
+
+    /// Goes on elsewhere if no lane is active.
+    JumpNone |ip, ins, frame, wave| {
+        if wave.exec == 0 { target(ip) } else { ip.add(1) }
+    }
+
+    /// Begins a loop's next pass elsewhere.
+    Again |ip, ins, frame, wave| {
+        wave.budget -= 1;
+        if wave.budget == 0 { poll(ip, wave, target(ip)) } else { target(ip) }
+    }
+
+    /// Begins a loop's next pass elsewhere unless the uniform condition `b` holds.
+    AgainUnless |ip, ins, frame, wave| {
+        if get::<u32>(frame, ins.b) != 0 {
+            return ip.add(1);
+        }
+        wave.budget -= 1;
+        if wave.budget == 0 { poll(ip, wave, target(ip)) } else { target(ip) }
+    }
+
+    /// Begins a loop's next pass elsewhere if the uniform condition `b` holds.
+    AgainIf |ip, ins, frame, wave| {
+        if get::<u32>(frame, ins.b) == 0 {
+            return ip.add(1);
+        }
+        wave.budget -= 1;
+        if wave.budget == 0 { poll(ip, wave, target(ip)) } else { target(ip) }
+    }
+
+    /// Parks the lanes where `b` holds in `a`. Begins a loop's next pass elsewhere with the others.
+    AgainParkIf |ip, ins, frame, wave| {
+        let leaving = wave.exec & get::<u32>(frame, ins.b);
+        put(frame, ins.a, get::<u32>(frame, ins.a) | leaving);
+        wave.exec &= !leaving;
+        if wave.exec == 0 {
+            return ip.add(1);
+        }
+        wave.budget -= 1;
+        if wave.budget == 0 { poll(ip, wave, target(ip)) } else { target(ip) }
+    }
+
+    /// Waits for the threadgroup.
+    Barrier |ip, ins, frame, wave| {
+        if wave.exec != wave.born {
+            let missing = (wave.born & !wave.exec).trailing_zeros();
+            return wave.fault(ip, missing, Wrong::Barrier);
+        }
+        wave.stop = Stop::Barrier(ip);
+        std::ptr::null()
+    }
+}
+
+/// Passes of loops between two looks at the clock.
+pub(crate) const BUDGET: u32 = 1 << 16;
+
+/// Looks at the clock and at the other threadgroups.
+#[cold]
+fn poll(ip: *const Ins, wave: &mut Wave, next: *const Ins) -> *const Ins {
+    wave.budget = BUDGET;
+    // SAFETY: `place` is that of the launch, which outlives the SIMD-group.
+    let place = unsafe { &*wave.place };
+    if place.is_aborted() {
+        wave.stop = Stop::Aborted;
+        return std::ptr::null();
+    }
+    if place.is_late() {
+        return wave.fault(ip, wave.first(), Wrong::Watchdog);
+    }
+    next
+}

@@ -1,0 +1,85 @@
+//! What goes wrong in a launch, as a value.
+
+use std::fmt;
+
+use crate::soft::ir::Span;
+
+/// Why a launch was stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// The kernel's name.
+    pub(crate) kernel: String,
+    /// What happened.
+    pub(crate) kind: FaultKind,
+    /// Where in the source.
+    pub(crate) span: Span,
+    /// The position in the grid of the first thread it happened to, if it was in a thread.
+    pub(crate) position: Option<[u32; 3]>,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum FaultKind {
+    /// A read or write outside of what the pointer points into.
+    Access {
+        /// The name of the argument or local; none for a null or stale pointer.
+        argument: Option<String>,
+        /// The offset from its start.
+        offset: i64,
+        /// The bytes that were to be accessed.
+        bytes: u32,
+        /// Whether it was a write.
+        write: bool,
+        /// The size of the argument or local.
+        size: u64,
+        /// Whether the argument may only be read.
+        constant: bool,
+    },
+    /// A barrier that not all threads of the threadgroup reach.
+    Barrier,
+    /// The kernel ran longer than it may.
+    Watchdog,
+    /// A threadgroup of no threads or of too many.
+    GroupSize {
+        /// How many.
+        threads: u64,
+    },
+    /// More threadgroup memory than there is.
+    ThreadgroupMemory {
+        /// How much.
+        bytes: u64,
+    },
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "kernel '{}'", self.kernel)?;
+        if let Some([x, y, z]) = self.position {
+            write!(out, ", thread ({x}, {y}, {z})")?;
+        }
+        out.write_str(": ")?;
+        match &self.kind {
+            FaultKind::Access { argument, offset, bytes, write, size, constant } => {
+                let verb = if *write { "write" } else { "read" };
+                write!(out, "{verb} of {bytes} bytes at offset {offset} of ")?;
+                match argument {
+                    None => out.write_str("a null or stale pointer"),
+                    Some(name) if *constant && *write => write!(out, "'{name}', which is constant"),
+                    Some(name) => write!(out, "'{name}', which has {size} bytes"),
+                }
+            }
+            FaultKind::Barrier => out.write_str(
+                "does not reach a barrier that other threads of the threadgroup wait at",
+            ),
+            FaultKind::Watchdog => out.write_str("still runs when the watchdog's time is up"),
+            FaultKind::GroupSize { threads } => {
+                write!(out, "a threadgroup of {threads} threads; 1 to 1024 are possible")
+            }
+            FaultKind::ThreadgroupMemory { bytes } => {
+                write!(out, "{bytes} bytes of threadgroup memory; 32768 are possible")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Fault {}

@@ -1,0 +1,231 @@
+//! The instruction sets that lane loops are built for, and the few steps that differ between them.
+//!
+//! A handler is written once, generic over [`Isa`], and instantiated once for each set inside a function
+//! that enables its features: there the compiler turns the loop over 32 lanes into vector code. Which
+//! set is used is found out once; all give the same bits.
+
+use super::code::{Handler, Ins, Run, Wave};
+
+/// Lanes of a SIMD-group.
+pub(crate) const LANES: usize = 32;
+
+/// An instruction set that handlers are built for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IsaKind {
+    /// What the target guarantees: SSE2 on x86_64, NEON on aarch64.
+    Baseline,
+    /// AVX2, FMA and F16C.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// AVX-512 with its byte, word, doubleword and vector-length parts.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl IsaKind {
+    /// The sets that this machine can run, the best last.
+    pub(crate) fn available() -> Vec<Self> {
+        let mut list = vec![Self::Baseline];
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::is_x86_feature_detected as has;
+            if has!("avx2")
+                && has!("fma")
+                && has!("f16c")
+                && has!("bmi1")
+                && has!("bmi2")
+                && has!("lzcnt")
+                && has!("popcnt")
+            {
+                list.push(Self::Avx2);
+                if has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl") {
+                    list.push(Self::Avx512);
+                }
+            }
+        }
+        list
+    }
+
+    /// The name, as `ARUMINIUM_ISA` takes it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Baseline => "baseline",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => "avx512",
+        }
+    }
+
+    /// The set to use: the one that the environment variable `ARUMINIUM_ISA` names, if the machine has
+    /// it, else the best.
+    pub(crate) fn chosen() -> Self {
+        static CHOSEN: std::sync::OnceLock<IsaKind> = std::sync::OnceLock::new();
+        *CHOSEN.get_or_init(|| {
+            let available = Self::available();
+            let wanted = std::env::var("ARUMINIUM_ISA").unwrap_or_default();
+            let named = available.iter().find(|isa| isa.name() == wanted).copied();
+            named.or(available.last().copied()).unwrap_or(Self::Baseline)
+        })
+    }
+
+    /// The function that runs `H` with this set.
+    pub(crate) fn run<H: Handler>(self) -> Run {
+        match self {
+            Self::Baseline => baseline::<H>,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => avx2::<H>,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => avx512::<H>,
+        }
+    }
+}
+
+/// Steps that the compiler does not find by itself.
+pub(crate) trait Isa {
+    /// A bit for each lane; lanes are all ones or all zeros.
+    #[inline(always)]
+    fn mask(lanes: &[u32; LANES]) -> u32 {
+        let mut mask = 0;
+        for (k, lane) in lanes.iter().enumerate() {
+            mask |= lane & 1 << k;
+        }
+        mask
+    }
+
+    /// All ones in the lanes whose bit is set.
+    #[inline(always)]
+    fn spread(mask: u32) -> [u32; LANES] {
+        let mut lanes = [0; LANES];
+        for (k, lane) in lanes.iter_mut().enumerate() {
+            *lane = if mask & 1 << k != 0 { u32::MAX } else { 0 };
+        }
+        lanes
+    }
+
+    /// Whether every element is 0.
+    #[inline(always)]
+    fn all_zero<const N: usize>(lanes: &[u32; N]) -> bool {
+        lanes.iter().fold(0, |all, lane| all | lane) == 0
+    }
+}
+
+/// [`IsaKind::Baseline`]
+#[derive(Debug)]
+pub(crate) struct Baseline;
+
+impl Isa for Baseline {}
+
+/// # Safety
+/// As [`Run`].
+unsafe fn baseline<H: Handler>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+    // SAFETY: the caller keeps the contract of `Run`.
+    unsafe { H::run::<Baseline>(ip, frame, wave) }
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) use x86::{avx2, avx512};
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    //! The x86_64 sets.
+
+    use std::arch::x86_64::{
+        __m256i, __m512i, _mm256_castsi256_ps, _mm256_loadu_si256, _mm256_movemask_ps,
+        _mm256_or_si256, _mm256_testz_si256, _mm512_loadu_si512, _mm512_movepi32_mask,
+        _mm512_or_si512, _mm512_test_epi32_mask,
+    };
+
+    use super::{Handler, Ins, Isa, LANES, Wave};
+
+    /// [`IsaKind::Avx2`](super::IsaKind::Avx2)
+    #[derive(Debug)]
+    pub(crate) struct Avx2;
+
+    impl Isa for Avx2 {
+        #[inline(always)]
+        fn mask(lanes: &[u32; LANES]) -> u32 {
+            let mut mask = 0;
+            for k in 0..4 {
+                // SAFETY: only reached through `avx2` below; the 8 lanes are in bounds.
+                let bits = unsafe {
+                    let eight = _mm256_loadu_si256(lanes.as_ptr().add(8 * k).cast::<__m256i>());
+                    _mm256_movemask_ps(_mm256_castsi256_ps(eight))
+                };
+                mask |= (bits as u32) << (8 * k);
+            }
+            mask
+        }
+
+        #[inline(always)]
+        fn all_zero<const N: usize>(lanes: &[u32; N]) -> bool {
+            // SAFETY: only reached through `avx2` below; whole vectors of the array are read, as N is
+            // a multiple of 8.
+            unsafe {
+                let vector = |k| _mm256_loadu_si256(lanes.as_ptr().add(k).cast::<__m256i>());
+                let mut any = vector(0);
+                for k in (8..N).step_by(8) {
+                    any = _mm256_or_si256(any, vector(k));
+                }
+                _mm256_testz_si256(any, any) == 1
+            }
+        }
+    }
+
+    /// [`IsaKind::Avx512`](super::IsaKind::Avx512)
+    #[derive(Debug)]
+    pub(crate) struct Avx512;
+
+    impl Isa for Avx512 {
+        #[inline(always)]
+        fn mask(lanes: &[u32; LANES]) -> u32 {
+            // SAFETY: only reached through `avx512` below; both halves are in bounds.
+            unsafe {
+                let half = |k| _mm512_loadu_si512(lanes.as_ptr().add(k).cast::<__m512i>());
+                let low = _mm512_movepi32_mask(half(0));
+                let high = _mm512_movepi32_mask(half(16));
+                u32::from(low) | u32::from(high) << 16
+            }
+        }
+
+        #[inline(always)]
+        fn all_zero<const N: usize>(lanes: &[u32; N]) -> bool {
+            // SAFETY: only reached through `avx512` below; whole vectors of the array are read, as N
+            // is a multiple of 16.
+            unsafe {
+                let vector = |k| _mm512_loadu_si512(lanes.as_ptr().add(k).cast::<__m512i>());
+                let mut any = vector(0);
+                for k in (16..N).step_by(16) {
+                    any = _mm512_or_si512(any, vector(k));
+                }
+                _mm512_test_epi32_mask(any, any) == 0
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`Run`](super::Run), on a machine with these features.
+    #[target_feature(enable = "avx2,fma,f16c,bmi1,bmi2,lzcnt,popcnt")]
+    pub(crate) unsafe fn avx2<H: Handler>(
+        ip: *const Ins,
+        frame: *mut u8,
+        wave: &mut Wave,
+    ) -> *const Ins {
+        // SAFETY: the caller keeps the contract of `Run`.
+        unsafe { H::run::<Avx2>(ip, frame, wave) }
+    }
+
+    /// # Safety
+    /// As [`Run`](super::Run), on a machine with these features.
+    #[target_feature(
+        enable = "avx2,fma,f16c,bmi1,bmi2,lzcnt,popcnt,avx512f,avx512bw,avx512dq,avx512vl"
+    )]
+    pub(crate) unsafe fn avx512<H: Handler>(
+        ip: *const Ins,
+        frame: *mut u8,
+        wave: &mut Wave,
+    ) -> *const Ins {
+        // SAFETY: the caller keeps the contract of `Run`.
+        unsafe { H::run::<Avx512>(ip, frame, wave) }
+    }
+}

@@ -1,0 +1,610 @@
+//! Handlers of the pure operations: in 32 lanes, or once for what is uniform.
+
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+
+use super::code::{Handler, Ins, Run, Wave, get, put};
+use super::isa::{Isa, IsaKind, LANES};
+use crate::soft::ir::half::{round_bf16, round_f16};
+use crate::soft::ir::semantics::{Binary, Ternary, Unary, rows, semantics};
+use crate::soft::ir::{Op, Scalar};
+
+/// How registers hold a type. `bool` is one bit a lane, in a slot: the same for uniform and varying
+/// values, a uniform one has all bits alike.
+pub(crate) trait Lane: Copy {
+    /// One lane while it is computed.
+    type Cell: Copy;
+    /// The cell of a value.
+    fn cell(self) -> Self::Cell;
+    /// Lane `k` of the register at `from`.
+    ///
+    /// # Safety
+    /// `from` points to a register of this type.
+    unsafe fn read(from: *const u8, k: usize) -> Self;
+    /// Writes a register.
+    ///
+    /// # Safety
+    /// `to` points to a register of this type, and the cells are initialised.
+    unsafe fn write<I: Isa>(to: *mut u8, cells: &[MaybeUninit<Self::Cell>; LANES]);
+    /// Writes a slot.
+    ///
+    /// # Safety
+    /// `to` points to a slot.
+    unsafe fn write_slot(to: *mut u8, value: Self);
+}
+
+macro_rules! plain_lanes {
+    ($($ty:ty)*) => {$(
+        impl Lane for $ty {
+            type Cell = Self;
+            #[inline(always)]
+            fn cell(self) -> Self {
+                self
+            }
+            #[inline(always)]
+            unsafe fn read(from: *const u8, k: usize) -> Self {
+                // SAFETY: a register has 32 lanes of this type.
+                unsafe { *from.cast::<Self>().add(k) }
+            }
+            #[inline(always)]
+            unsafe fn write<I: Isa>(to: *mut u8, cells: &[MaybeUninit<Self>; LANES]) {
+                // SAFETY: a register has 32 lanes of this type.
+                unsafe { cells.as_ptr().copy_to_nonoverlapping(to.cast(), LANES) }
+            }
+            #[inline(always)]
+            unsafe fn write_slot(to: *mut u8, value: Self) {
+                // SAFETY: a slot has 8 bytes and is aligned to them.
+                unsafe { *to.cast() = value }
+            }
+        }
+    )*};
+}
+
+plain_lanes! { u32 i32 f32 u64 i64 }
+
+impl Lane for bool {
+    type Cell = u32;
+    #[inline(always)]
+    fn cell(self) -> u32 {
+        u32::from(self).wrapping_neg()
+    }
+    #[inline(always)]
+    unsafe fn read(from: *const u8, k: usize) -> Self {
+        // SAFETY: the slot of a mask.
+        unsafe { *from.cast::<u32>() & 1 << k != 0 }
+    }
+    #[inline(always)]
+    unsafe fn write<I: Isa>(to: *mut u8, cells: &[MaybeUninit<u32>; LANES]) {
+        // SAFETY: the cells are initialised, and `to` is the slot of a mask.
+        unsafe { *to.cast() = I::mask(&*cells.as_ptr().cast::<[u32; LANES]>()) }
+    }
+    #[inline(always)]
+    unsafe fn write_slot(to: *mut u8, value: Self) {
+        // SAFETY: the slot of a mask.
+        unsafe { *to.cast() = value.cell() }
+    }
+}
+
+/// Computes 32 cells and writes them. All are computed before the first is written, so the result may
+/// be one of the operands.
+///
+/// # Safety
+/// `to` points to a register of the type.
+#[inline(always)]
+unsafe fn fill<I: Isa, R: Lane>(to: *mut u8, mut lane: impl FnMut(usize) -> R) {
+    let mut cells = [const { MaybeUninit::uninit() }; LANES];
+    for (k, cell) in cells.iter_mut().enumerate() {
+        cell.write(lane(k).cell());
+    }
+    // SAFETY: all cells are written.
+    unsafe { R::write::<I>(to, &cells) }
+}
+
+/// Reads operands: `UNIFORM` ones once, the others in each lane.
+///
+/// # Safety
+/// `at` points to a slot or a register of the type.
+#[inline(always)]
+unsafe fn operand<T: Lane, const UNIFORM: bool>(at: *const u8) -> impl Fn(usize) -> T {
+    // SAFETY: either is there; only the one that is asked for is read.
+    let once = unsafe { T::read(at, 0) };
+    move |k| if UNIFORM { once } else { unsafe { T::read(at, k) } }
+}
+
+/// An operation on one operand.
+#[derive(Debug)]
+pub(crate) struct Lanes1<F>(PhantomData<F>);
+
+impl<F: Unary<A: Lane, R: Lane>> Handler for Lanes1<F> {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`.
+        unsafe {
+            let ins = &*ip;
+            let (to, from) = (frame.add(ins.a as usize), frame.add(ins.b as usize));
+            if F::HAS_RARE {
+                let mut rare = [0; LANES];
+                for (k, rare) in rare.iter_mut().enumerate() {
+                    *rare = F::is_rare(F::A::read(from, k)).cell();
+                }
+                if !I::all_zero(&rare) {
+                    fill::<I, F::R>(to, |k| {
+                        let a = F::A::read(from, k);
+                        if F::is_rare(a) { F::rare(a) } else { F::lane(a) }
+                    });
+                    return ip.add(1);
+                }
+            }
+            fill::<I, F::R>(to, |k| F::lane(F::A::read(from, k)));
+            ip.add(1)
+        }
+    }
+}
+
+/// An operation on two operands, `UA` and `UB` for those that are uniform.
+#[derive(Debug)]
+pub(crate) struct Lanes2<F, const UA: bool, const UB: bool>(PhantomData<F>);
+
+impl<F: Binary<A: Lane, B: Lane, R: Lane>, const UA: bool, const UB: bool> Handler
+    for Lanes2<F, UA, UB>
+{
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`.
+        unsafe {
+            let ins = &*ip;
+            let a = operand::<F::A, UA>(frame.add(ins.b as usize));
+            let b = operand::<F::B, UB>(frame.add(ins.c as usize));
+            fill::<I, F::R>(frame.add(ins.a as usize), |k| F::lane(a(k), b(k)));
+            ip.add(1)
+        }
+    }
+}
+
+/// An operation on three operands; the third is at `d`.
+#[derive(Debug)]
+pub(crate) struct Lanes3<F, const UA: bool, const UB: bool, const UC: bool>(PhantomData<F>);
+
+impl<F: Ternary<A: Lane, B: Lane, C: Lane, R: Lane>, const UA: bool, const UB: bool, const UC: bool>
+    Handler for Lanes3<F, UA, UB, UC>
+{
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`.
+        unsafe {
+            let ins = &*ip;
+            let a = operand::<F::A, UA>(frame.add(ins.b as usize));
+            let b = operand::<F::B, UB>(frame.add(ins.c as usize));
+            let c = operand::<F::C, UC>(frame.add(ins.d as usize));
+            fill::<I, F::R>(frame.add(ins.a as usize), |k| F::lane(a(k), b(k), c(k)));
+            ip.add(1)
+        }
+    }
+}
+
+/// A product and a sum, each rounded: what `fma` is not. `SUB` subtracts the product.
+#[derive(Debug)]
+pub(crate) struct MulAdd<const UA: bool, const UC: bool>;
+
+impl<const UA: bool, const UC: bool> Handler for MulAdd<UA, UC> {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`.
+        unsafe {
+            let ins = &*ip;
+            let a = operand::<f32, UA>(frame.add(ins.b as usize));
+            let b = operand::<f32, false>(frame.add(ins.c as usize));
+            let c = operand::<f32, UC>(frame.add(ins.d as usize));
+            fill::<I, f32>(frame.add(ins.a as usize), |k| a(k) * b(k) + c(k));
+            ip.add(1)
+        }
+    }
+}
+
+/// Operations on what is uniform.
+#[derive(Debug)]
+pub(crate) struct Once<F>(PhantomData<F>);
+
+/// The same, for two operands.
+#[derive(Debug)]
+pub(crate) struct Once2<F>(PhantomData<F>);
+
+/// The same, for three operands.
+#[derive(Debug)]
+pub(crate) struct Once3<F>(PhantomData<F>);
+
+impl<F: Unary<A: Lane, R: Lane>> Handler for Once<F> {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`.
+        unsafe {
+            let ins = &*ip;
+            let a = F::A::read(frame.add(ins.b as usize), 0);
+            let result = if F::HAS_RARE && F::is_rare(a) { F::rare(a) } else { F::lane(a) };
+            F::R::write_slot(frame.add(ins.a as usize), result);
+            ip.add(1)
+        }
+    }
+}
+
+impl<F: Binary<A: Lane, B: Lane, R: Lane>> Handler for Once2<F> {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`.
+        unsafe {
+            let ins = &*ip;
+            let a = F::A::read(frame.add(ins.b as usize), 0);
+            let b = F::B::read(frame.add(ins.c as usize), 0);
+            F::R::write_slot(frame.add(ins.a as usize), F::lane(a, b));
+            ip.add(1)
+        }
+    }
+}
+
+impl<F: Ternary<A: Lane, B: Lane, C: Lane, R: Lane>> Handler for Once3<F> {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`.
+        unsafe {
+            let ins = &*ip;
+            let a = F::A::read(frame.add(ins.b as usize), 0);
+            let b = F::B::read(frame.add(ins.c as usize), 0);
+            let c = F::C::read(frame.add(ins.d as usize), 0);
+            F::R::write_slot(frame.add(ins.a as usize), F::lane(a, b, c));
+            ip.add(1)
+        }
+    }
+}
+
+/// Which operands of a lane operation are uniform; all of them makes it one operation.
+pub(crate) type Shape<'a> = &'a [bool];
+
+macro_rules! handlers {
+    (unary { $($op:ident $scalar:ident |$($arg:ident: $ty:ty),*| -> $R:ty $body:block $(=> $rare:tt)?)* }
+     binary { $($op2:ident $scalar2:ident |$($arg2:ident: $ty2:ty),*| -> $R2:ty $body2:block)* }
+     ternary { $($op3:ident $scalar3:ident |$($arg3:ident: $ty3:ty),*| -> $R3:ty $body3:block)* }
+    ) => { paste::paste! {
+        /// The handler of a row of the table of semantics, if there is one for operands of that shape.
+        pub(crate) fn handler(isa: IsaKind, op: Op, scalar: Scalar, shape: Shape<'_>) -> Option<Run> {
+            match (op, scalar) {
+                $((Op::$op, Scalar::$scalar) => unary::<rows::[<$op $scalar>]>(isa, shape),)*
+                $((Op::$op2, Scalar::$scalar2) => binary::<rows::[<$op2 $scalar2>]>(isa, shape),)*
+                $((Op::$op3, Scalar::$scalar3) => ternary::<rows::[<$op3 $scalar3>]>(isa, shape),)*
+                _ => None,
+            }
+        }
+    } };
+}
+semantics!(handlers);
+
+fn unary<F: Unary<A: Lane, R: Lane>>(isa: IsaKind, shape: Shape<'_>) -> Option<Run> {
+    match shape {
+        [true] => Some(isa.run::<Once<F>>()),
+        [false] => Some(isa.run::<Lanes1<F>>()),
+        _ => None,
+    }
+}
+
+fn binary<F: Binary<A: Lane, B: Lane, R: Lane>>(isa: IsaKind, shape: Shape<'_>) -> Option<Run> {
+    match shape {
+        [true, true] => Some(isa.run::<Once2<F>>()),
+        [true, false] => Some(isa.run::<Lanes2<F, true, false>>()),
+        [false, true] => Some(isa.run::<Lanes2<F, false, true>>()),
+        [false, false] => Some(isa.run::<Lanes2<F, false, false>>()),
+        _ => None,
+    }
+}
+
+fn ternary<F: Ternary<A: Lane, B: Lane, C: Lane, R: Lane>>(
+    isa: IsaKind,
+    shape: Shape<'_>,
+) -> Option<Run> {
+    match shape {
+        [true, true, true] => Some(isa.run::<Once3<F>>()),
+        [false, false, false] => Some(isa.run::<Lanes3<F, false, false, false>>()),
+        [true, false, false] => Some(isa.run::<Lanes3<F, true, false, false>>()),
+        [false, true, false] => Some(isa.run::<Lanes3<F, false, true, false>>()),
+        [false, false, true] => Some(isa.run::<Lanes3<F, false, false, true>>()),
+        [true, false, true] => Some(isa.run::<Lanes3<F, true, false, true>>()),
+        [false, true, true] => Some(isa.run::<Lanes3<F, false, true, true>>()),
+        [true, true, false] => Some(isa.run::<Lanes3<F, true, true, false>>()),
+        _ => None,
+    }
+}
+
+/// The handler of [`MulAdd`] for uniform operands as told; the second is never.
+pub(crate) fn mul_add(isa: IsaKind, ua: bool, uc: bool) -> Run {
+    match (ua, uc) {
+        (false, false) => isa.run::<MulAdd<false, false>>(),
+        (false, true) => isa.run::<MulAdd<false, true>>(),
+        (true, false) => isa.run::<MulAdd<true, false>>(),
+        (true, true) => isa.run::<MulAdd<true, true>>(),
+    }
+}
+
+/// Rows of the conversions: from and to register types, and from wide to narrow values.
+macro_rules! conversions {
+    ($($name:ident |$a:ident: $A:ty| -> $R:ty $body:block)*) => {
+        $(
+            #[derive(Debug)]
+            pub(crate) struct $name;
+            impl Unary for $name {
+                type A = $A;
+                type R = $R;
+                #[inline(always)]
+                fn lane($a: $A) -> $R $body
+            }
+        )*
+
+        /// A conversion, named by what it does to a register.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Conversion {
+            $(#[doc = concat!("`", stringify!($A), "` to `", stringify!($R), "`")] $name,)*
+        }
+
+        impl Conversion {
+            /// The handler for a uniform or varying operand.
+            pub(crate) fn handler(self, isa: IsaKind, uniform: bool) -> Option<Run> {
+                match self {
+                    $(Self::$name => unary::<$name>(isa, &[uniform]),)*
+                }
+            }
+        }
+    };
+}
+
+conversions! {
+    WrapI8 |a: u32| -> i32 { a as i8 as i32 }
+    WrapU8 |a: u32| -> u32 { a & 0xff }
+    WrapI16 |a: u32| -> i32 { a as i16 as i32 }
+    WrapU16 |a: u32| -> u32 { a & 0xffff }
+    RoundF16 |a: f32| -> f32 { round_f16(a) }
+    RoundBF16 |a: f32| -> f32 { round_bf16(a) }
+    SignExtend |a: i32| -> i64 { a.into() }
+    ZeroExtend |a: u32| -> u64 { a.into() }
+    Truncate |a: u64| -> u32 { a as u32 }
+    I32ToF32 |a: i32| -> f32 { a as f32 }
+    U32ToF32 |a: u32| -> f32 { a as f32 }
+    I64ToF32 |a: i64| -> f32 { a as f32 }
+    U64ToF32 |a: u64| -> f32 { a as f32 }
+    F32ToI8 |a: f32| -> i32 { (a as i32).clamp(-0x80, 0x7f) }
+    F32ToU8 |a: f32| -> u32 { (a as i32).clamp(0, 0xff) as u32 }
+    F32ToI16 |a: f32| -> i32 { (a as i32).clamp(-0x8000, 0x7fff) }
+    F32ToU16 |a: f32| -> u32 { (a as i32).clamp(0, 0xffff) as u32 }
+    F32ToI32 |a: f32| -> i32 { a as i32 }
+    F32ToU32 |a: f32| -> u32 { a as u32 }
+    F32ToI64 |a: f32| -> i64 { a as i64 }
+    F32ToU64 |a: f32| -> u64 { a as u64 }
+    F32ToBool |a: f32| -> bool { a != 0.0 }
+    U32ToBool |a: u32| -> bool { a != 0 }
+    U64ToBool |a: u64| -> bool { a != 0 }
+    I64ToF16 |a: i64| -> f32 { f32_of(Scalar::I64, Scalar::F16, a as u64) }
+    U64ToF16 |a: u64| -> f32 { f32_of(Scalar::U64, Scalar::F16, a) }
+    I64ToBF16 |a: i64| -> f32 { f32_of(Scalar::I64, Scalar::BF16, a as u64) }
+    U64ToBF16 |a: u64| -> f32 { f32_of(Scalar::U64, Scalar::BF16, a) }
+    I32ToBF16 |a: i32| -> f32 { f32_of(Scalar::I32, Scalar::BF16, a as u32 as u64) }
+    U32ToBF16 |a: u32| -> f32 { f32_of(Scalar::U32, Scalar::BF16, a as u64) }
+    I32ToF16 |a: i32| -> f32 { f32_of(Scalar::I32, Scalar::F16, a as u32 as u64) }
+    U32ToF16 |a: u32| -> f32 { f32_of(Scalar::U32, Scalar::F16, a as u64) }
+    F16Bits |a: f32| -> u32 { crate::soft::ir::half::f16_bits(a).into() }
+    F16Value |a: u32| -> f32 { crate::soft::ir::half::f16_value(a as u16) }
+    BF16Bits |a: u32| -> u32 { a >> 16 }
+    BF16Value |a: u32| -> u32 { a << 16 }
+}
+
+fn f32_of(from: Scalar, to: Scalar, bits: u64) -> f32 {
+    f32::from_bits(crate::soft::ir::semantics::convert(from, to, bits) as u32)
+}
+
+impl Conversion {
+    /// The steps that turn a widened value of one type into one of another; `bool` sources are selects.
+    pub(crate) fn steps(from: Scalar, to: Scalar) -> Vec<Self> {
+        use Conversion as C;
+        use Scalar as S;
+        if from == to {
+            return Vec::new();
+        }
+        if from.is_float() {
+            return match to {
+                S::Bool => vec![C::F32ToBool],
+                S::I8 => vec![C::F32ToI8],
+                S::U8 => vec![C::F32ToU8],
+                S::I16 => vec![C::F32ToI16],
+                S::U16 => vec![C::F32ToU16],
+                S::I32 => vec![C::F32ToI32],
+                S::U32 => vec![C::F32ToU32],
+                S::I64 => vec![C::F32ToI64],
+                S::U64 => vec![C::F32ToU64],
+                S::F32 => Vec::new(),
+                S::F16 => vec![C::RoundF16],
+                S::BF16 => vec![C::RoundBF16],
+            };
+        }
+        let (wide, signed) = (from.bytes() == 8, from.is_signed());
+        let narrow_enough = |bytes: u32| from.bytes() <= bytes;
+        match to {
+            S::Bool if wide => vec![C::U64ToBool],
+            S::Bool => vec![C::U32ToBool],
+            S::F32 => vec![match (wide, signed) {
+                (true, true) => C::I64ToF32,
+                (true, false) => C::U64ToF32,
+                (false, true) => C::I32ToF32,
+                (false, false) => C::U32ToF32,
+            }],
+            // Integers of up to 16 bits are exact in f32, so rounding once is enough.
+            S::F16 if narrow_enough(2) => {
+                vec![if signed { C::I32ToF32 } else { C::U32ToF32 }, C::RoundF16]
+            }
+            S::BF16 if narrow_enough(2) => {
+                vec![if signed { C::I32ToF32 } else { C::U32ToF32 }, C::RoundBF16]
+            }
+            S::F16 => vec![match (wide, signed) {
+                (true, true) => C::I64ToF16,
+                (true, false) => C::U64ToF16,
+                (false, true) => C::I32ToF16,
+                (false, false) => C::U32ToF16,
+            }],
+            S::BF16 => vec![match (wide, signed) {
+                (true, true) => C::I64ToBF16,
+                (true, false) => C::U64ToBF16,
+                (false, true) => C::I32ToBF16,
+                (false, false) => C::U32ToBF16,
+            }],
+            S::I64 | S::U64 if wide => Vec::new(),
+            S::I64 | S::U64 => vec![if signed { C::SignExtend } else { C::ZeroExtend }],
+            _ => {
+                let mut steps = if wide { vec![C::Truncate] } else { Vec::new() };
+                steps.extend(Self::narrowing(to));
+                steps
+            }
+        }
+    }
+
+    /// What narrows a widened result to `scalar`.
+    pub(crate) fn narrowing(scalar: Scalar) -> Option<Self> {
+        match scalar {
+            Scalar::I8 => Some(Self::WrapI8),
+            Scalar::U8 => Some(Self::WrapU8),
+            Scalar::I16 => Some(Self::WrapI16),
+            Scalar::U16 => Some(Self::WrapU16),
+            Scalar::F16 => Some(Self::RoundF16),
+            Scalar::BF16 => Some(Self::RoundBF16),
+            _ => None,
+        }
+    }
+}
+
+/// `c ? a : b` by the mask at `d`.
+#[derive(Debug)]
+pub(crate) struct Select<T, const UA: bool, const UB: bool>(PhantomData<T>);
+
+impl<const UA: bool, const UB: bool> Handler for Select<u32, UA, UB> {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`.
+        unsafe {
+            let ins = &*ip;
+            let mask = I::spread(get(frame, ins.d));
+            let a = operand::<u32, UA>(frame.add(ins.b as usize));
+            let b = operand::<u32, UB>(frame.add(ins.c as usize));
+            fill::<I, u32>(frame.add(ins.a as usize), |k| a(k) & mask[k] | b(k) & !mask[k]);
+            ip.add(1)
+        }
+    }
+}
+
+impl<const UA: bool, const UB: bool> Handler for Select<u64, UA, UB> {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`.
+        unsafe {
+            let ins = &*ip;
+            let mask = I::spread(get(frame, ins.d));
+            let a = operand::<u64, UA>(frame.add(ins.b as usize));
+            let b = operand::<u64, UB>(frame.add(ins.c as usize));
+            fill::<I, u64>(frame.add(ins.a as usize), |k| {
+                let mask = mask[k] as i32 as i64 as u64;
+                a(k) & mask | b(k) & !mask
+            });
+            ip.add(1)
+        }
+    }
+}
+
+/// `c ? a : b` for masks and slots: `d` is the mask, all three are taken whole.
+#[derive(Debug)]
+pub(crate) struct SelectSlot;
+
+impl Handler for SelectSlot {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`.
+        unsafe {
+            let ins = &*ip;
+            let mask = get::<i32>(frame, ins.d) as i64 as u64;
+            let (a, b): (u64, u64) = (get(frame, ins.b), get(frame, ins.c));
+            put(frame, ins.a, a & mask | b & !mask);
+            ip.add(1)
+        }
+    }
+}
+
+/// The select for registers of 4 or 8 bytes and operands as told.
+pub(crate) fn select(isa: IsaKind, bytes: u32, ua: bool, ub: bool) -> Run {
+    match (bytes == 8, ua, ub) {
+        (false, false, false) => isa.run::<Select<u32, false, false>>(),
+        (false, false, true) => isa.run::<Select<u32, false, true>>(),
+        (false, true, false) => isa.run::<Select<u32, true, false>>(),
+        (false, true, true) => isa.run::<Select<u32, true, true>>(),
+        (true, false, false) => isa.run::<Select<u64, false, false>>(),
+        (true, false, true) => isa.run::<Select<u64, false, true>>(),
+        (true, true, false) => isa.run::<Select<u64, true, false>>(),
+        (true, true, true) => isa.run::<Select<u64, true, true>>(),
+    }
+}
+
+/// Copies a register, or spreads a slot (`U`) over one, in the active lanes (`MASKED`) or in all.
+#[derive(Debug)]
+pub(crate) struct Move<T, const U: bool, const MASKED: bool>(PhantomData<T>);
+
+macro_rules! moves {
+    ($($ty:ty)*) => {$(
+        impl<const U: bool, const MASKED: bool> Handler for Move<$ty, U, MASKED> {
+            #[inline(always)]
+            unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+                // SAFETY: the contract of `Run`.
+                unsafe {
+                    let ins = &*ip;
+                    let from = operand::<$ty, U>(frame.add(ins.b as usize));
+                    let to = frame.add(ins.a as usize);
+                    if MASKED && wave.exec != u32::MAX {
+                        let old = operand::<$ty, false>(to);
+                        let mask = I::spread(wave.exec);
+                        fill::<I, $ty>(to, |k| {
+                            let mask = mask[k] as i32 as $ty;
+                            from(k) & mask | old(k) & !mask
+                        });
+                    } else {
+                        fill::<I, $ty>(to, from);
+                    }
+                    ip.add(1)
+                }
+            }
+        }
+    )*};
+}
+
+moves! { u32 u64 }
+
+/// Copies a slot; with `MASKED` a mask, in the active lanes.
+#[derive(Debug)]
+pub(crate) struct MoveSlot<const MASKED: bool>;
+
+impl<const MASKED: bool> Handler for MoveSlot<MASKED> {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`.
+        unsafe {
+            let ins = &*ip;
+            let value: u64 = get(frame, ins.b);
+            let old: u64 = get(frame, ins.a);
+            let mask = u64::from(wave.exec);
+            put(frame, ins.a, if MASKED { value & mask | old & !mask } else { value });
+            ip.add(1)
+        }
+    }
+}
+
+/// The move into a register of 4 or 8 bytes a lane.
+pub(crate) fn move_to_lanes(isa: IsaKind, bytes: u32, uniform: bool, masked: bool) -> Run {
+    match (bytes == 8, uniform, masked) {
+        (false, false, false) => isa.run::<Move<u32, false, false>>(),
+        (false, false, true) => isa.run::<Move<u32, false, true>>(),
+        (false, true, false) => isa.run::<Move<u32, true, false>>(),
+        (false, true, true) => isa.run::<Move<u32, true, true>>(),
+        (true, false, false) => isa.run::<Move<u64, false, false>>(),
+        (true, false, true) => isa.run::<Move<u64, false, true>>(),
+        (true, true, false) => isa.run::<Move<u64, true, false>>(),
+        (true, true, true) => isa.run::<Move<u64, true, true>>(),
+    }
+}

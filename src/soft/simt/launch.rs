@@ -1,0 +1,542 @@
+//! Running a program over a grid: threadgroups over the workers, SIMD-groups in turn, barriers between them.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::Program;
+use super::code::{self, Handler, Ins, Run, Stop, Wave, Wrong, put};
+use super::control::BUDGET;
+use super::fault::{Fault, FaultKind};
+use super::isa::{Isa, IsaKind, LANES};
+use super::lower::UNKNOWN_LOCAL;
+use super::memory::Region;
+use super::workers::Workers;
+use crate::soft::ir::{AllocationKind, Input};
+
+/// Memory bound to a buffer index.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Binding {
+    /// The index, as in `[[buffer(index)]]`.
+    pub(crate) index: u32,
+    /// Where it starts.
+    pub(crate) base: *mut u8,
+    /// Its length.
+    pub(crate) bytes: u64,
+}
+
+/// What a launch is told.
+#[derive(Clone, Debug)]
+pub(crate) struct Launch<'a> {
+    /// Threads in each dimension; groups at the edges are smaller where the group does not divide it.
+    pub(crate) grid: [u32; 3],
+    /// Threads of a threadgroup in each dimension.
+    pub(crate) group: [u32; 3],
+    /// The buffers. One that is missing is empty.
+    pub(crate) bindings: &'a [Binding],
+    /// The sizes of the arguments at `[[threadgroup(index)]]`: index and bytes.
+    pub(crate) threadgroup_memory: &'a [(u32, u32)],
+    /// How long it may run.
+    pub(crate) watchdog: Option<Duration>,
+}
+
+/// Threads of a threadgroup, at most.
+pub(crate) const MAX_GROUP: u64 = 1024;
+/// Bytes of threadgroup memory, at most.
+pub(crate) const MAX_THREADGROUP_MEMORY: u64 = 32 * 1024;
+/// Threadgroups a worker takes at once, at most: work that is left should be evenly left.
+const MAX_CHUNK: u64 = 64;
+/// Threads that are run without asking for help: waking a thread costs more.
+const SMALL: u64 = 4096;
+
+/// The positions in the threadgroup of the lanes of one SIMD-group.
+type Positions = [[u32; LANES]; 3];
+
+/// Where a threadgroup is, for the handlers of inputs, and whether it should stop.
+#[derive(Debug)]
+pub(crate) struct GroupPlace {
+    /// Uniform inputs by their number.
+    inputs: [[u32; 3]; Input::ALL.len()],
+    /// The position of the group's first thread.
+    origin: [u32; 3],
+    /// For each SIMD-group of the threadgroup.
+    positions: *const Positions,
+    abort: *const AtomicBool,
+    deadline: Option<Instant>,
+}
+
+impl GroupPlace {
+    /// Whether the launch is over, with a fault elsewhere.
+    pub(crate) fn is_aborted(&self) -> bool {
+        // SAFETY: the flag is the launch's, which outlives its groups.
+        unsafe { &*self.abort }.load(Ordering::Relaxed)
+    }
+
+    /// Whether the watchdog's time is up.
+    pub(crate) fn is_late(&self) -> bool {
+        self.deadline.is_some_and(|deadline| Instant::now() > deadline)
+    }
+}
+
+/// Uniform inputs.
+#[derive(Debug)]
+struct UniformInput;
+
+impl Handler for UniformInput {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`; the place is the group's.
+        unsafe {
+            let ins = &*ip;
+            let value = (&(*wave.place).inputs)[ins.imm as usize][ins.b as usize];
+            put(frame, ins.a, u64::from(value));
+            ip.add(1)
+        }
+    }
+}
+
+/// The number of the SIMD-group.
+#[derive(Debug)]
+struct SimdgroupIndex;
+
+impl Handler for SimdgroupIndex {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`.
+        unsafe {
+            put(frame, (*ip).a, u64::from(wave.number));
+            ip.add(1)
+        }
+    }
+}
+
+/// Inputs that differ from lane to lane.
+macro_rules! lane_inputs {
+    ($($name:ident |$ins:ident, $wave:ident, $k:ident| $body:expr;)*) => {$(
+        #[derive(Debug)]
+        struct $name;
+        impl Handler for $name {
+            #[inline(always)]
+            unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, $wave: &mut Wave) -> *const Ins {
+                // SAFETY: the contract of `Run`; the place and its positions are the group's.
+                unsafe {
+                    let $ins = &*ip;
+                    let to = frame.add($ins.a as usize).cast::<u32>();
+                    for $k in 0..LANES {
+                        *to.add($k) = $body;
+                    }
+                    ip.add(1)
+                }
+            }
+        }
+    )*};
+}
+
+lane_inputs! {
+    InThreadgroup |ins, wave, k|
+        (&*(*wave.place).positions.add(wave.number as usize))[ins.b as usize][k];
+    InGrid |ins, wave, k|
+        (&*(*wave.place).positions.add(wave.number as usize))[ins.b as usize][k]
+            + (&(*wave.place).origin)[ins.b as usize];
+    IndexInThreadgroup |ins, wave, k| wave.number * LANES as u32 + k as u32;
+    IndexInSimdgroup |ins, wave, k| k as u32;
+    IndexInQuadgroup |ins, wave, k| k as u32 % 4;
+    QuadgroupIndex |ins, wave, k| (wave.number * LANES as u32 + k as u32) / 4;
+}
+
+/// The handler of an input: `b` is the component, `imm` the input's number.
+pub(crate) fn input(isa: IsaKind, input: Input) -> Run {
+    match input {
+        Input::ThreadPositionInGrid => isa.run::<InGrid>(),
+        Input::ThreadPositionInThreadgroup => isa.run::<InThreadgroup>(),
+        Input::ThreadIndexInThreadgroup => isa.run::<IndexInThreadgroup>(),
+        Input::ThreadIndexInSimdgroup => isa.run::<IndexInSimdgroup>(),
+        Input::ThreadIndexInQuadgroup => isa.run::<IndexInQuadgroup>(),
+        Input::QuadgroupIndexInThreadgroup => isa.run::<QuadgroupIndex>(),
+        Input::SimdgroupIndexInThreadgroup => isa.run::<SimdgroupIndex>(),
+        _ => isa.run::<UniformInput>(),
+    }
+}
+
+/// Memory on vector boundaries.
+#[derive(Clone, Copy)]
+#[repr(C, align(128))]
+struct Line([u8; 128]);
+
+/// What a thread keeps from one launch to the next.
+#[derive(Default)]
+struct Scratch {
+    lines: Vec<Line>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// The parts of a launch that its workers share.
+struct Shared<'a> {
+    program: &'a Program,
+    launch: &'a Launch<'a>,
+    /// Regions of everything but threadgroup memory, whose offsets in its own are told instead.
+    regions: Vec<Region>,
+    threadgroup: Vec<(usize, u64, u64)>,
+    threadgroup_bytes: u64,
+    groups: [u32; 3],
+    total: u64,
+    chunk: u64,
+    next: AtomicU64,
+    running: AtomicU32,
+    abort: AtomicBool,
+    /// The fault of the first threadgroup that had one.
+    fault: Mutex<Option<(u64, Fault)>>,
+    deadline: Option<Instant>,
+}
+
+// SAFETY: the pointers are to the launch's memory, which kernels may access from all threads at once:
+// what races there is the kernel's own doing, and is accessed as raw memory.
+unsafe impl Sync for Shared<'_> {}
+
+fn product(size: [u32; 3]) -> u64 {
+    size.iter().fold(1u64, |product, &part| product.saturating_mul(part.into()))
+}
+
+impl Program {
+    /// Runs the kernel over a grid, and returns when all of it is done.
+    ///
+    /// # Safety
+    /// The bindings are memory that may be read, and written unless their argument is constant, while
+    /// this runs. Other threads may access it at the same time only as the kernel's threads may.
+    pub(crate) unsafe fn launch(
+        &self,
+        launch: &Launch<'_>,
+        workers: &Workers,
+    ) -> Result<(), Fault> {
+        let threads = product(launch.group);
+        if threads == 0 || threads > MAX_GROUP {
+            return Err(self.fault(FaultKind::GroupSize { threads }));
+        }
+        if product(launch.grid) == 0 {
+            return Ok(());
+        }
+        let mut threadgroup = Vec::new();
+        let mut threadgroup_bytes = 0u64;
+        let mut regions = vec![Region { base: std::ptr::null_mut(), bytes: 0, writable: false }];
+        for (number, allocation) in self.allocations.iter().enumerate() {
+            let mut region = Region { base: std::ptr::null_mut(), bytes: 0, writable: true };
+            let own = match &allocation.kind {
+                AllocationKind::Buffer { index, writable, .. } => {
+                    if let Some(binding) = launch.bindings.iter().find(|b| b.index == *index) {
+                        region.base = binding.base;
+                        region.bytes = binding.bytes.min(1 << 46);
+                    }
+                    region.writable = *writable;
+                    None
+                }
+                AllocationKind::Table(bytes) => {
+                    region.base = bytes.as_ptr().cast_mut();
+                    region.bytes = bytes.len() as u64;
+                    region.writable = false;
+                    None
+                }
+                AllocationKind::Threadgroup(bytes) => Some(u64::from(*bytes)),
+                AllocationKind::ThreadgroupArgument { index } => {
+                    let told = launch.threadgroup_memory.iter().find(|(at, _)| at == index);
+                    Some(told.map_or(0, |&(_, bytes)| bytes.into()))
+                }
+            };
+            if let Some(bytes) = own {
+                threadgroup.push((number + 1, threadgroup_bytes, bytes));
+                threadgroup_bytes += bytes.next_multiple_of(16);
+            }
+            regions.push(region);
+        }
+        if threadgroup_bytes > MAX_THREADGROUP_MEMORY {
+            return Err(self.fault(FaultKind::ThreadgroupMemory { bytes: threadgroup_bytes }));
+        }
+        let groups: [u32; 3] = std::array::from_fn(|d| launch.grid[d].div_ceil(launch.group[d]));
+        let total = product(groups);
+        let helpers = if product(launch.grid) <= SMALL { 0 } else { workers.count() as u64 - 1 };
+        let shared = Shared {
+            program: self,
+            launch,
+            regions,
+            threadgroup,
+            threadgroup_bytes,
+            groups,
+            total,
+            chunk: (total / (16 * (helpers + 1))).clamp(1, MAX_CHUNK),
+            next: AtomicU64::new(0),
+            running: AtomicU32::new(0),
+            abort: AtomicBool::new(false),
+            fault: Mutex::new(None),
+            deadline: launch.watchdog.and_then(|time| Instant::now().checked_add(time)),
+        };
+        let helpers = helpers.min(total.saturating_sub(1)) as usize;
+        workers.run(helpers, &|| {
+            // A worker that comes too late has nothing to set up for.
+            if shared.next.load(Ordering::Relaxed) < shared.total {
+                SCRATCH.with_borrow_mut(|scratch| Worker::new(&shared, scratch).work());
+            }
+        });
+        let fault = shared.fault.into_inner().unwrap_or_else(PoisonError::into_inner);
+        fault.map_or(Ok(()), |(_, fault)| Err(fault))
+    }
+}
+
+/// One thread's part in a launch.
+struct Worker<'a> {
+    shared: &'a Shared<'a>,
+    regions: Vec<Region>,
+    place: GroupPlace,
+    waves: Vec<Wave>,
+    frames: *mut u8,
+    /// Positions by the shape of the group; those at the edges differ.
+    shapes: HashMap<[u32; 3], Vec<Positions>>,
+}
+
+impl<'a> Worker<'a> {
+    fn new(shared: &'a Shared<'a>, scratch: &mut Scratch) -> Self {
+        let program = shared.program;
+        let waves = product(shared.launch.group).div_ceil(LANES as u64) as usize;
+        let lines = |bytes: usize| bytes.div_ceil(size_of::<Line>());
+        // Without barriers SIMD-groups run one after the other, in the same frame.
+        let states = if program.code.has_barrier { waves } else { 1 };
+        let (frame, own) =
+            (lines(program.frame_bytes()), lines(program.code.thread_bytes as usize * LANES));
+        let needed = (frame + own) * states + lines(shared.threadgroup_bytes as usize);
+        if scratch.lines.len() < needed {
+            scratch.lines.resize(needed, Line([0; 128]));
+        }
+        let line = scratch.lines.as_mut_ptr();
+        // SAFETY (of all the pointers below): they are into the lines that were just made sure of.
+        let at = |line_number: usize| line.wrapping_add(line_number).cast::<u8>();
+        for state in 0..states {
+            let constants = at(frame * state).cast::<u64>();
+            // SAFETY: a frame begins with its constants.
+            unsafe {
+                let from = program.code.constants.as_ptr();
+                from.copy_to_nonoverlapping(constants, program.code.constants.len());
+            }
+        }
+        let mut regions = shared.regions.clone();
+        let threadgroup = at((frame + own) * states);
+        for &(number, offset, bytes) in &shared.threadgroup {
+            let base = threadgroup.wrapping_add(offset as usize);
+            regions[number] = Region { base, bytes, writable: true };
+        }
+        let place = GroupPlace {
+            inputs: [[0; 3]; Input::ALL.len()],
+            origin: [0; 3],
+            positions: std::ptr::null(),
+            abort: &shared.abort,
+            deadline: shared.deadline,
+        };
+        let waves = (0..states)
+            .map(|state| Wave {
+                exec: 0,
+                born: 0,
+                budget: BUDGET,
+                regions: regions.as_ptr(),
+                region_count: regions.len() as u32,
+                thread_memory: at(frame * states + own * state),
+                place: std::ptr::null(),
+                number: 0,
+                stop: Stop::End,
+            })
+            .collect();
+        Self { shared, regions, place, waves, frames: at(0), shapes: HashMap::new() }
+    }
+
+    fn work(mut self) {
+        let shared = self.shared;
+        shared.running.fetch_add(1, Ordering::Relaxed);
+        debug_assert_eq!(self.regions.len(), shared.regions.len());
+        self.set_up();
+        while !shared.abort.load(Ordering::Relaxed) {
+            let start = shared.next.fetch_add(shared.chunk, Ordering::Relaxed);
+            if start >= shared.total {
+                break;
+            }
+            for number in start..shared.total.min(start + shared.chunk) {
+                if let Some(fault) = self.group(number) {
+                    shared.abort.store(true, Ordering::Relaxed);
+                    let mut first = shared.fault.lock().unwrap_or_else(PoisonError::into_inner);
+                    if first.as_ref().is_none_or(|&(other, _)| number < other) {
+                        *first = Some((number, fault));
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// What is the same for all groups.
+    fn set_up(&mut self) {
+        let (grid, group) = (self.shared.launch.grid, self.shared.launch.group);
+        let threads = product(group) as u32;
+        let inputs = &mut self.place.inputs;
+        let mut set = |input: Input, value: [u32; 3]| inputs[input as usize] = value;
+        set(Input::ThreadsPerGrid, grid);
+        set(Input::GridSize, grid);
+        set(Input::DispatchThreadsPerThreadgroup, group);
+        set(Input::ThreadgroupsPerGrid, self.shared.groups);
+        set(Input::DispatchSimdgroupsPerThreadgroup, [threads.div_ceil(LANES as u32), 1, 1]);
+        set(Input::DispatchQuadgroupsPerThreadgroup, [threads.div_ceil(4), 1, 1]);
+        set(Input::ThreadsPerSimdgroup, [LANES as u32, 1, 1]);
+    }
+
+    /// Runs one threadgroup.
+    fn group(&mut self, number: u64) -> Option<Fault> {
+        let [gx, gy, _] = self.shared.groups.map(u64::from);
+        let position = [number % gx, number / gx % gy, number / gx / gy].map(|part| part as u32);
+        let (grid, full) = (self.shared.launch.grid, self.shared.launch.group);
+        let origin: [u32; 3] = std::array::from_fn(|d| position[d] * full[d]);
+        let size: [u32; 3] = std::array::from_fn(|d| full[d].min(grid[d] - origin[d]));
+        let threads = product(size) as u32;
+        let waves = threads.div_ceil(LANES as u32);
+        let positions = self.shapes.entry(size).or_insert_with(|| positions(size));
+        self.place.positions = positions.as_ptr();
+        self.place.origin = origin;
+        let inputs = &mut self.place.inputs;
+        inputs[Input::ThreadgroupPositionInGrid as usize] = position;
+        inputs[Input::ThreadsPerThreadgroup as usize] = size;
+        inputs[Input::SimdgroupsPerThreadgroup as usize] = [waves, 1, 1];
+        inputs[Input::QuadgroupsPerThreadgroup as usize] = [threads.div_ceil(4), 1, 1];
+        let born = |wave: u32| match threads - wave * LANES as u32 {
+            left @ 0..32 => (1 << left) - 1,
+            _ => u32::MAX,
+        };
+        if self.shared.program.code.has_barrier {
+            self.meeting(waves, born)
+        } else {
+            self.one_by_one(waves, born)
+        }
+    }
+
+    /// SIMD-groups that do not wait for each other.
+    fn one_by_one(&mut self, waves: u32, born: impl Fn(u32) -> u32) -> Option<Fault> {
+        let start = self.shared.program.code.code.as_ptr();
+        for number in 0..waves {
+            let wave = &mut self.waves[0];
+            wave.place = &raw const self.place;
+            wave.number = number;
+            wave.born = born(number);
+            wave.exec = wave.born;
+            // SAFETY: the frame is as large as the program says, and this thread's own.
+            unsafe { code::run(start, self.frames, wave) };
+            match wave.stop {
+                Stop::End | Stop::Barrier(_) => {}
+                Stop::Fault(ip, lane, wrong) => return Some(self.report(0, ip, lane, wrong)),
+                Stop::Aborted => return None,
+            }
+        }
+        None
+    }
+
+    /// SIMD-groups that meet at barriers: each runs until it waits or ends, in rounds.
+    fn meeting(&mut self, waves: u32, born: impl Fn(u32) -> u32) -> Option<Fault> {
+        let program = self.shared.program;
+        let frame = program.frame_bytes().next_multiple_of(size_of::<Line>());
+        for number in 0..waves {
+            let wave = &mut self.waves[number as usize];
+            wave.place = &raw const self.place;
+            wave.number = number;
+            wave.born = born(number);
+            wave.exec = wave.born;
+        }
+        let mut from = program.code.code.as_ptr();
+        loop {
+            let mut waiting = None;
+            let mut ended = None;
+            for number in 0..waves as usize {
+                let wave = &mut self.waves[number];
+                // SAFETY: each SIMD-group has its own frame.
+                unsafe { code::run(from, self.frames.add(frame * number), wave) };
+                match wave.stop {
+                    Stop::End => ended = ended.or(Some(number)),
+                    Stop::Barrier(ip) => match waiting {
+                        // All have to wait at the same barrier.
+                        Some((_, other)) if other != ip => {
+                            return Some(self.report(number, ip, 0, Wrong::Barrier));
+                        }
+                        _ => waiting = Some((number, ip)),
+                    },
+                    Stop::Fault(ip, lane, wrong) => {
+                        return Some(self.report(number, ip, lane, wrong));
+                    }
+                    Stop::Aborted => return None,
+                }
+            }
+            let (_, ip) = waiting?;
+            if let Some(number) = ended {
+                // Its first thread is one that the others wait for.
+                return Some(self.report(number, ip, 0, Wrong::Barrier));
+            }
+            // SAFETY: a barrier is never a program's last instruction.
+            from = unsafe { ip.add(1) };
+        }
+    }
+
+    /// The fault in words' parts.
+    #[cold]
+    fn report(&self, wave: usize, ip: *const Ins, lane: u32, wrong: Wrong) -> Fault {
+        let program = self.shared.program;
+        let number = self.waves[wave].number as usize;
+        // SAFETY: the positions are those of the group that just ran.
+        let positions = unsafe { &*self.place.positions.add(number) };
+        let lane = (lane as usize).min(LANES - 1);
+        let position = std::array::from_fn(|d| positions[d][lane] + self.place.origin[d]);
+        let name = |region: u32| {
+            let allocation = program.allocations.get((region as usize).wrapping_sub(1));
+            allocation.map(|allocation| allocation.name.clone())
+        };
+        let kind = match wrong {
+            Wrong::Access { region, offset, bytes, write } => FaultKind::Access {
+                argument: name(region),
+                offset,
+                bytes,
+                write,
+                size: self.regions.get(region as usize).map_or(0, |region| region.bytes),
+                constant: self.regions.get(region as usize).is_some_and(|region| !region.writable),
+            },
+            Wrong::ThreadAccess { local, offset, bytes, write } => {
+                let local = program.locals.get(local as usize).filter(|_| local != UNKNOWN_LOCAL);
+                FaultKind::Access {
+                    argument: Some(
+                        local.map_or("thread memory".into(), |local| local.name.clone()),
+                    ),
+                    offset,
+                    bytes,
+                    write,
+                    size: local.map_or(program.code.thread_bytes, |local| local.bytes).into(),
+                    constant: false,
+                }
+            }
+            Wrong::Barrier => FaultKind::Barrier,
+            Wrong::Watchdog => FaultKind::Watchdog,
+        };
+        // SAFETY: handlers stop at instructions of the program's code.
+        let at = unsafe { ip.offset_from(program.code.code.as_ptr()) } as usize;
+        let span = program.code.spans.get(at).copied().unwrap_or_default();
+        Fault { kernel: program.name.clone(), kind, span, position: Some(position) }
+    }
+}
+
+/// The positions of all threads of a group, 32 by 32; those past the end are the last one's.
+fn positions(size: [u32; 3]) -> Vec<Positions> {
+    let threads = product(size) as u32;
+    (0..threads.div_ceil(LANES as u32))
+        .map(|wave| {
+            let mut positions = [[0; LANES]; 3];
+            for lane in 0..LANES {
+                let index = (wave * LANES as u32 + lane as u32).min(threads - 1);
+                positions[0][lane] = index % size[0];
+                positions[1][lane] = index / size[0] % size[1];
+                positions[2][lane] = index / size[0] / size[1];
+            }
+            positions
+        })
+        .collect()
+}

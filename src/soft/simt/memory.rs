@@ -1,0 +1,835 @@
+//! Handlers of memory access, checked in bulk: one check for all 32 lanes of an access that is uniform or
+//! contiguous, and one for the lowest and highest offset otherwise.
+//!
+//! An address is a region of the launch, a lane's index times a scale, and a displacement. The region is
+//! known when the code is made, or is that of a pointer at run time: a pointer is a region's number in
+//! the high 16 bits and a signed byte offset in the low 48, so that null is 0 and arithmetic on it is
+//! plain addition. Offsets are computed modulo 2^64; what is checked is what is accessed.
+
+use std::marker::PhantomData;
+
+use super::code::{Handler, Ins, Run, Wave, Wrong, get, put};
+use super::isa::{Isa, IsaKind, LANES};
+use super::lanes::Lane;
+use crate::soft::ir::half::{f16_bits, f16_value};
+use crate::soft::ir::{Scalar, Type};
+
+/// Memory that a launch may touch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Region {
+    /// Where it starts.
+    pub(crate) base: *mut u8,
+    /// Its length, below 2^47.
+    pub(crate) bytes: u64,
+    /// Whether it may be written.
+    pub(crate) writable: bool,
+}
+
+/// How many bits of a pointer are its offset.
+pub(crate) const OFFSET_BITS: u32 = 48;
+
+/// The region's number and the offset of a pointer. Half of the offset's range is added first, so that a
+/// negative offset does not borrow from the number.
+#[inline(always)]
+pub(crate) fn split(pointer: u64) -> (u32, i64) {
+    let number = pointer.wrapping_add(1 << (OFFSET_BITS - 1)) >> OFFSET_BITS;
+    (number as u32, ((pointer << (64 - OFFSET_BITS)) as i64) >> (64 - OFFSET_BITS))
+}
+
+/// The bits of `Ins::d` of an access: a region's number or the slot of a uniform pointer, and flags.
+pub(crate) mod place {
+    /// The number of the region or the offset of the slot.
+    pub(crate) const NUMBER: u32 = (1 << 24) - 1;
+    /// A slot holds the pointer.
+    pub(crate) const POINTER: u32 = 1 << 31;
+    /// The lane indices are signed.
+    pub(crate) const SIGNED: u32 = 1 << 30;
+    /// The uniform part is a byte offset of 64 bits; else it is added to the index, in 32 bits.
+    pub(crate) const OFFSET: u32 = 1 << 29;
+    /// The 64-bit lane values are whole pointers.
+    pub(crate) const LANE_POINTERS: u32 = 1 << 28;
+}
+
+/// A type in memory, and in a register.
+pub(crate) trait Element: Copy {
+    /// In memory.
+    type Memory: Copy;
+    /// In a register.
+    type Register: Lane;
+    /// Widens.
+    fn load(bits: Self::Memory) -> Self::Register;
+    /// Narrows.
+    fn store(value: Self::Register) -> Self::Memory;
+}
+
+macro_rules! elements {
+    ($($name:ident $memory:ty, $register:ty, $load:expr, $store:expr;)*) => {$(
+        #[derive(Clone, Copy, Debug)]
+        pub(crate) struct $name;
+        impl Element for $name {
+            type Memory = $memory;
+            type Register = $register;
+            #[inline(always)]
+            fn load(bits: $memory) -> $register { ($load)(bits) }
+            #[inline(always)]
+            fn store(value: $register) -> $memory { ($store)(value) }
+        }
+    )*};
+}
+
+elements! {
+    MemBool u8, bool, |bits| bits != 0, u8::from;
+    MemI8 u8, i32, |bits| bits as i8 as i32, |value| value as u8;
+    MemU8 u8, u32, u32::from, |value| value as u8;
+    MemI16 u16, i32, |bits| bits as i16 as i32, |value| value as u16;
+    MemU16 u16, u32, u32::from, |value| value as u16;
+    Mem32 u32, u32, |bits| bits, |value| value;
+    Mem64 u64, u64, |bits| bits, |value| value;
+    MemF16 u16, f32, f16_value, f16_bits;
+    MemBF16 u16, u32, |bits| (bits as u32) << 16, |value| (value >> 16) as u16;
+}
+
+/// The registers of the components: `a`, or for vectors the four operands of the word that follows.
+///
+/// # Safety
+/// As [`Run`].
+#[inline(always)]
+unsafe fn registers<const W: usize>(ip: *const Ins, frame: *mut u8) -> [*mut u8; W] {
+    // SAFETY: the contract of `Run`; vector accesses are followed by a word of operands.
+    unsafe {
+        let ins = &*ip.add(usize::from(W > 1));
+        let offsets = [ins.a, ins.b, ins.c, ins.d];
+        std::array::from_fn(|w| frame.add(offsets[w] as usize))
+    }
+}
+
+/// The instructions that an access is: itself, and for vectors its word of operands.
+const fn length(width: usize) -> usize {
+    if width > 1 { 2 } else { 1 }
+}
+
+/// Where an access goes: the region and what to add to every lane's scaled index.
+struct Target {
+    number: u32,
+    base: *mut u8,
+    /// The last offset at which an access of the size may start; negative if there is none.
+    last: i64,
+    offset: i64,
+}
+
+impl Target {
+    /// # Safety
+    /// As [`Run`].
+    #[inline(always)]
+    unsafe fn of(ins: &Ins, frame: *const u8, wave: &Wave, bytes: usize, write: bool) -> Self {
+        // SAFETY: the contract of `Run`.
+        unsafe {
+            let mut offset = i64::from((ins.imm >> 32) as i32);
+            let mut number = ins.d & place::NUMBER;
+            if ins.d & place::POINTER != 0 {
+                let (region, start) = split(get(frame, number));
+                number = region;
+                offset = offset.wrapping_add(start);
+            }
+            if ins.d & place::OFFSET != 0 {
+                offset = offset.wrapping_add(get(frame, ins.c));
+            }
+            Self::region(wave, number, offset, bytes, write)
+        }
+    }
+
+    /// # Safety
+    /// As [`Run`].
+    #[inline(always)]
+    unsafe fn region(wave: &Wave, number: u32, offset: i64, bytes: usize, write: bool) -> Self {
+        if number >= wave.region_count {
+            return Self { number, base: std::ptr::null_mut(), last: -1, offset };
+        }
+        // SAFETY: the number is in the table.
+        let region = unsafe { &*wave.regions.add(number as usize) };
+        let open = region.writable || !write;
+        let last = if open { region.bytes as i64 - bytes as i64 } else { -1 };
+        Self { number, base: region.base, last, offset }
+    }
+
+    #[inline(always)]
+    fn allows(&self, offset: i64) -> bool {
+        0 <= offset && offset <= self.last
+    }
+}
+
+/// An access of 32 lanes by 32-bit indices: `b` the register of indices, `c` the slot of the uniform part,
+/// `d` the place, `imm` the scale and, above it, the displacement.
+#[derive(Debug)]
+pub(crate) struct Indexed<E, const W: usize, const WRITE: bool>(PhantomData<E>);
+
+/// The same by 64-bit lane offsets.
+#[derive(Debug)]
+pub(crate) struct Offset<E, const W: usize, const WRITE: bool>(PhantomData<E>);
+
+/// An access at one address.
+#[derive(Debug)]
+pub(crate) struct Uniform<E, const W: usize>(PhantomData<E>);
+
+/// A store at one address of what differs from lane to lane.
+#[derive(Debug)]
+pub(crate) struct StoreLast<E, const W: usize>(PhantomData<E>);
+
+/// A store of uniform values.
+#[derive(Debug)]
+pub(crate) struct StoreOnce<E, const W: usize>(PhantomData<E>);
+
+impl<E: Element, const W: usize, const WRITE: bool> Handler for Indexed<E, W, WRITE> {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`; every offset is checked before it is accessed.
+        unsafe {
+            let ins = &*ip;
+            let bytes = W * size_of::<E::Memory>();
+            let target = Target::of(ins, frame, wave, bytes, WRITE);
+            let bias = if ins.d & place::OFFSET != 0 { 0 } else { get::<u32>(frame, ins.c) };
+            let scale = i64::from(ins.imm as u32);
+            let wide = |index: u32| {
+                if ins.d & place::SIGNED != 0 { i64::from(index as i32) } else { i64::from(index) }
+            };
+            let at = |index: u32| wide(index).wrapping_mul(scale).wrapping_add(target.offset);
+            let indices = &*frame.add(ins.b as usize).cast::<[u32; LANES]>();
+            let all = wave.exec == u32::MAX;
+            let mut index = [0u32; LANES];
+            for k in 0..LANES {
+                index[k] = indices[k].wrapping_add(bias);
+            }
+            if all && scale == bytes as i64 {
+                let mut apart = [0u32; LANES];
+                for k in 0..LANES {
+                    apart[k] = index[k] ^ index[0].wrapping_add(k as u32);
+                }
+                let (low, high) = (at(index[0]), at(index[LANES - 1]));
+                if I::all_zero(&apart) && low <= high && target.allows(low) && target.allows(high) {
+                    let memory = target.base.add(low as usize).cast::<E::Memory>();
+                    contiguous::<I, E, W, WRITE>(memory, registers(ip, frame));
+                    return ip.add(length(W));
+                }
+            }
+            if W == 1 && !WRITE && all && scale == bytes as i64 && size_of::<E::Memory>() == 4 {
+                // Rows of a two-dimensional threadgroup: halves that are contiguous or all the same.
+                let mut apart = [[0u32; LANES / 2]; 2];
+                let mut other = [[0u32; LANES / 2]; 2];
+                for half in 0..2 {
+                    let first = index[half * 16];
+                    for k in 0..16 {
+                        apart[half][k] = index[half * 16 + k] ^ first.wrapping_add(k as u32);
+                        other[half][k] = index[half * 16 + k] ^ first;
+                    }
+                }
+                let runs = [I::all_zero(&apart[0]), I::all_zero(&apart[1])];
+                let same = [I::all_zero(&other[0]), I::all_zero(&other[1])];
+                let fits = |half: usize| {
+                    let (low, high) = (at(index[half * 16]), at(index[half * 16 + 15]));
+                    (runs[half] || same[half])
+                        && low <= high
+                        && target.allows(low)
+                        && target.allows(high)
+                };
+                if fits(0) && fits(1) {
+                    for half in 0..2 {
+                        let from =
+                            target.base.add(at(index[half * 16]) as usize).cast::<[u32; 16]>();
+                        let to = frame.add(ins.a as usize).cast::<[u32; 16]>().add(half);
+                        if runs[half] {
+                            *to = from.read_unaligned();
+                        } else {
+                            *to = [from.cast::<u32>().read_unaligned(); 16];
+                        }
+                    }
+                    return ip.add(length(W));
+                }
+            }
+            if !all {
+                let first = index[wave.first() as usize];
+                let mask = I::spread(wave.exec);
+                for k in 0..LANES {
+                    index[k] = index[k] & mask[k] | first & !mask[k];
+                }
+            }
+            // The lowest and the highest index; with the sign bit turned for signed ones.
+            let turn = if ins.d & place::SIGNED != 0 { 1 << 31 } else { 0 };
+            let (mut low, mut high) = (u32::MAX, 0u32);
+            for k in 0..LANES {
+                low = low.min(index[k] ^ turn);
+                high = high.max(index[k] ^ turn);
+            }
+            let (low, high) = (at(low ^ turn), at(high ^ turn));
+            if !(target.allows(low) && target.allows(high)) {
+                let mut offsets = [0; LANES];
+                for k in 0..LANES {
+                    offsets[k] = at(index[k]);
+                }
+                return out_of_bounds(ip, wave, &target, &offsets, bytes as u32, WRITE);
+            }
+            let base = target.base.wrapping_offset(target.offset as isize);
+            each::<I, E, W, WRITE>(
+                |k| base.wrapping_offset(wide(index[k]).wrapping_mul(scale) as isize).cast(),
+                wave.exec,
+                registers(ip, frame),
+            );
+            ip.add(length(W))
+        }
+    }
+}
+
+impl<E: Element, const W: usize, const WRITE: bool> Handler for Offset<E, W, WRITE> {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`; every offset is checked before it is accessed.
+        unsafe {
+            let ins = &*ip;
+            let bytes = W * size_of::<E::Memory>();
+            let lanes = &*frame.add(ins.b as usize).cast::<[u64; LANES]>();
+            let mut target = Target::of(ins, frame, wave, bytes, WRITE);
+            let first = lanes[wave.first() as usize];
+            let mut apart = false;
+            let number = split(first).0;
+            let whole = ins.d & place::LANE_POINTERS != 0;
+            if whole {
+                // Usually all lanes point into the same region.
+                for (k, &lane) in lanes.iter().enumerate() {
+                    apart |= wave.exec & 1 << k != 0 && split(lane).0 != number;
+                }
+                target = Target::region(wave, number, target.offset, bytes, WRITE);
+            }
+            if apart {
+                return scattered::<I, E, W, WRITE>(ip, frame, wave);
+            }
+            let mut offsets = [0i64; LANES];
+            let (mut low, mut high) = (i64::MAX, i64::MIN);
+            for k in 0..LANES {
+                let lane = if wave.exec & 1 << k != 0 { lanes[k] } else { first };
+                let start = if whole { split(lane).1 } else { lane as i64 };
+                offsets[k] = start.wrapping_add(target.offset);
+                low = low.min(offsets[k]);
+                high = high.max(offsets[k]);
+            }
+            if !(target.allows(low) && target.allows(high)) {
+                return out_of_bounds(ip, wave, &target, &offsets, bytes as u32, WRITE);
+            }
+            each::<I, E, W, WRITE>(
+                |k| target.base.add(offsets[k] as usize).cast(),
+                wave.exec,
+                registers(ip, frame),
+            );
+            ip.add(length(W))
+        }
+    }
+}
+
+/// An access whose lanes point into several regions: each is checked and done alone.
+///
+/// # Safety
+/// As [`Run`].
+unsafe fn scattered<I: Isa, E: Element, const W: usize, const WRITE: bool>(
+    ip: *const Ins,
+    frame: *mut u8,
+    wave: &mut Wave,
+) -> *const Ins {
+    // SAFETY: the contract of `Run`; every lane is checked before it is accessed.
+    unsafe {
+        let ins = &*ip;
+        let bytes = W * size_of::<E::Memory>();
+        let lanes = &*frame.add(ins.b as usize).cast::<[u64; LANES]>();
+        let start = Target::of(ins, frame, wave, bytes, WRITE).offset;
+        let mut pointers = [std::ptr::null_mut::<E::Memory>(); LANES];
+        for k in 0..LANES {
+            let lane = if wave.exec & 1 << k != 0 { k } else { wave.first() as usize };
+            let (number, offset) = split(lanes[lane]);
+            let offset = offset.wrapping_add(start);
+            let target = Target::region(wave, number, offset, bytes, WRITE);
+            if !target.allows(offset) {
+                let bytes = bytes as u32;
+                let wrong = Wrong::Access { region: number, offset, bytes, write: WRITE };
+                return wave.fault(ip, lane as u32, wrong);
+            }
+            pointers[k] = target.base.add(offset as usize).cast();
+        }
+        each::<I, E, W, WRITE>(|k| pointers[k], wave.exec, registers(ip, frame));
+        ip.add(length(W))
+    }
+}
+
+/// All 32 lanes side by side in memory.
+///
+/// # Safety
+/// The memory and the register are there.
+#[inline(always)]
+unsafe fn contiguous<I: Isa, E: Element, const W: usize, const WRITE: bool>(
+    memory: *mut E::Memory,
+    registers: [*mut u8; W],
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        for (w, register) in registers.into_iter().enumerate() {
+            if WRITE {
+                for k in 0..LANES {
+                    let value = E::store(E::Register::read(register, k));
+                    memory.add(k * W + w).write_unaligned(value);
+                }
+            } else {
+                let mut cells = [const { std::mem::MaybeUninit::uninit() }; LANES];
+                for (k, cell) in cells.iter_mut().enumerate() {
+                    cell.write(E::load(memory.add(k * W + w).read_unaligned()).cell());
+                }
+                E::Register::write::<I>(register, &cells);
+            }
+        }
+    }
+}
+
+/// Each lane at its own address; stores in the active lanes, the lowest first.
+///
+/// # Safety
+/// The memory of each lane that `exec` has is there, for loads that of every lane; and the register.
+#[inline(always)]
+unsafe fn each<I: Isa, E: Element, const W: usize, const WRITE: bool>(
+    pointer: impl Fn(usize) -> *mut E::Memory,
+    exec: u32,
+    registers: [*mut u8; W],
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        if WRITE {
+            let mut left = exec;
+            while left != 0 {
+                let k = left.trailing_zeros() as usize;
+                left &= left - 1;
+                for (w, register) in registers.into_iter().enumerate() {
+                    let value = E::store(E::Register::read(register, k));
+                    pointer(k).add(w).write_unaligned(value);
+                }
+            }
+        } else {
+            for (w, register) in registers.into_iter().enumerate() {
+                let mut cells = [const { std::mem::MaybeUninit::uninit() }; LANES];
+                for (k, cell) in cells.iter_mut().enumerate() {
+                    cell.write(E::load(pointer(k).add(w).read_unaligned()).cell());
+                }
+                E::Register::write::<I>(register, &cells);
+            }
+        }
+    }
+}
+
+/// How the lanes' addresses are given to [`pointers`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lanes {
+    /// One address.
+    Uniform,
+    /// 32-bit indices.
+    Indexed,
+    /// 64-bit offsets or pointers.
+    Offset,
+}
+
+/// The addresses of an access in each active lane, all checked; or what the instruction ends with.
+///
+/// # Safety
+/// As [`Run`].
+pub(crate) unsafe fn pointers(
+    ip: *const Ins,
+    frame: *mut u8,
+    wave: &mut Wave,
+    lanes: Lanes,
+    bytes: u32,
+    write: bool,
+) -> Result<[*mut u8; LANES], *const Ins> {
+    let mut found = [std::ptr::null_mut(); LANES];
+    // SAFETY: the contract of `Run`; every offset is checked.
+    unsafe {
+        let ins = &*ip;
+        let target = Target::of(ins, frame, wave, bytes as usize, write);
+        let bias = if ins.d & place::OFFSET != 0 { 0 } else { get::<u32>(frame, ins.c) };
+        for (k, found) in found.iter_mut().enumerate() {
+            if wave.exec & 1 << k == 0 {
+                continue;
+            }
+            let mut target =
+                Target::region(wave, target.number, target.offset, bytes as usize, write);
+            let part = match lanes {
+                Lanes::Uniform => 0,
+                Lanes::Indexed => {
+                    let index = get::<[u32; LANES]>(frame, ins.b)[k].wrapping_add(bias);
+                    let signed = ins.d & place::SIGNED != 0;
+                    let index = if signed { i64::from(index as i32) } else { i64::from(index) };
+                    index.wrapping_mul(i64::from(ins.imm as u32))
+                }
+                Lanes::Offset => {
+                    let lane = get::<[u64; LANES]>(frame, ins.b)[k];
+                    if ins.d & place::LANE_POINTERS != 0 {
+                        let (number, start) = split(lane);
+                        target = Target::region(wave, number, target.offset, bytes as usize, write);
+                        start
+                    } else {
+                        lane as i64
+                    }
+                }
+            };
+            let offset = target.offset.wrapping_add(part);
+            let pointer = target.base.wrapping_offset(offset as isize);
+            if !target.allows(offset) || !(pointer as usize).is_multiple_of(bytes as usize) {
+                let wrong = Wrong::Access { region: target.number, offset, bytes, write };
+                return Err(wave.fault(ip, k as u32, wrong));
+            }
+            *found = pointer;
+        }
+    }
+    Ok(found)
+}
+
+/// Stops with the first active lane whose offset is out of bounds.
+#[cold]
+fn out_of_bounds(
+    ip: *const Ins,
+    wave: &mut Wave,
+    target: &Target,
+    offsets: &[i64; LANES],
+    bytes: u32,
+    write: bool,
+) -> *const Ins {
+    let outside = |k: &usize| wave.exec & 1 << k != 0 && !target.allows(offsets[*k]);
+    // Without one the offsets wrapped around 2^64 in between; the first lane will do.
+    let lane = (0..LANES).find(outside).unwrap_or(wave.first() as usize);
+    let wrong = Wrong::Access { region: target.number, offset: offsets[lane], bytes, write };
+    wave.fault(ip, lane as u32, wrong)
+}
+
+impl<E: Element, const W: usize> Handler for Uniform<E, W> {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`; the offset is checked.
+        unsafe {
+            let ins = &*ip;
+            let bytes = W * size_of::<E::Memory>();
+            let target = Target::of(ins, frame, wave, bytes, false);
+            if !target.allows(target.offset) {
+                let offsets = [target.offset; LANES];
+                return out_of_bounds(ip, wave, &target, &offsets, bytes as u32, false);
+            }
+            let memory = target.base.add(target.offset as usize).cast::<E::Memory>();
+            for (w, register) in registers::<W>(ip, frame).into_iter().enumerate() {
+                E::Register::write_slot(register, E::load(memory.add(w).read_unaligned()));
+            }
+            ip.add(length(W))
+        }
+    }
+}
+
+impl<E: Element, const W: usize> Handler for StoreLast<E, W> {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`; the offset is checked.
+        unsafe {
+            let ins = &*ip;
+            let bytes = W * size_of::<E::Memory>();
+            let target = Target::of(ins, frame, wave, bytes, true);
+            if !target.allows(target.offset) {
+                let offsets = [target.offset; LANES];
+                return out_of_bounds(ip, wave, &target, &offsets, bytes as u32, true);
+            }
+            let memory = target.base.add(target.offset as usize).cast::<E::Memory>();
+            let last = 31 - wave.exec.leading_zeros() as usize;
+            for (w, register) in registers::<W>(ip, frame).into_iter().enumerate() {
+                memory.add(w).write_unaligned(E::store(E::Register::read(register, last)));
+            }
+            ip.add(length(W))
+        }
+    }
+}
+
+impl<E: Element, const W: usize> Handler for StoreOnce<E, W> {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`; the offset is checked.
+        unsafe {
+            let ins = &*ip;
+            let bytes = W * size_of::<E::Memory>();
+            let target = Target::of(ins, frame, wave, bytes, true);
+            if !target.allows(target.offset) {
+                let offsets = [target.offset; LANES];
+                return out_of_bounds(ip, wave, &target, &offsets, bytes as u32, true);
+            }
+            let memory = target.base.add(target.offset as usize).cast::<E::Memory>();
+            for (w, register) in registers::<W>(ip, frame).into_iter().enumerate() {
+                let value = E::Register::read(register, 0);
+                memory.add(w).write_unaligned(E::store(value));
+            }
+            ip.add(length(W))
+        }
+    }
+}
+
+/// An access to thread memory: `b` the register of 32-bit byte offsets (for `LANEWISE`), `c` the slot of a
+/// uniform 32-bit offset, `d` the local's start in thread memory, `imm` its size, number, and the
+/// displacement: 24, 8 and 32 bits.
+///
+/// Thread memory is interleaved: word `i` of lane `k` is word `32 i + k`, so that lanes that access the
+/// same offset access one run of memory.
+#[derive(Debug)]
+pub(crate) struct Thread<E, const W: usize, const WRITE: bool, const LANEWISE: bool>(
+    PhantomData<E>,
+);
+
+/// The immediate of a [`Thread`] access.
+pub(crate) fn thread_imm(bytes: u32, local: u32, displacement: i32) -> u64 {
+    u64::from(bytes & 0xff_ffff)
+        | u64::from(local & 0xff) << 24
+        | (displacement as u32 as u64) << 32
+}
+
+/// The address of a byte of thread memory.
+#[inline(always)]
+fn thread_byte(memory: *mut u8, lane: usize, at: usize) -> *mut u8 {
+    memory.wrapping_add((at & !3) * LANES + lane * 4 + (at & 3))
+}
+
+impl<E: Element, const W: usize, const WRITE: bool, const LANEWISE: bool> Handler
+    for Thread<E, W, WRITE, LANEWISE>
+{
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`; offsets are checked against the local's size.
+        unsafe {
+            let ins = &*ip;
+            let size = size_of::<E::Memory>();
+            let bytes = (W * size) as i64;
+            let (local_bytes, displacement) =
+                (i64::from(ins.imm as u32 & 0xff_ffff), i64::from((ins.imm >> 32) as i32));
+            let registers = registers::<W>(ip, frame);
+            let base = displacement + i64::from(get::<i32>(frame, ins.c));
+            let allows = |offset: i64| 0 <= offset && offset + bytes <= local_bytes;
+            let fault = |wave: &mut Wave, lane: u32, offset| {
+                let local = (ins.imm as u32) >> 24;
+                let wrong =
+                    Wrong::ThreadAccess { local, offset, bytes: bytes as u32, write: WRITE };
+                wave.fault(ip, lane, wrong)
+            };
+            if !LANEWISE {
+                if !allows(base) {
+                    return fault(wave, wave.first(), base);
+                }
+                let start = ins.d as usize + base as usize;
+                if size == 4 && start % 4 == 0 {
+                    let mask = I::spread(wave.exec);
+                    for (w, register) in registers.into_iter().enumerate() {
+                        let row = thread_byte(wave.thread_memory, 0, start + 4 * w);
+                        let row = row.cast::<[u32; LANES]>();
+                        let register = register.cast::<[u32; LANES]>();
+                        if WRITE {
+                            let mut new = [0; LANES];
+                            for k in 0..LANES {
+                                new[k] = (*register)[k] & mask[k] | (*row)[k] & !mask[k];
+                            }
+                            *row = new;
+                        } else {
+                            *register = *row;
+                        }
+                    }
+                    return ip.add(length(W));
+                }
+            }
+            let mut starts = [0usize; LANES];
+            let mut left = wave.exec;
+            while left != 0 {
+                let k = left.trailing_zeros() as usize;
+                left &= left - 1;
+                let lane = if LANEWISE {
+                    i64::from(*frame.add(ins.b as usize).cast::<i32>().add(k))
+                } else {
+                    0
+                };
+                let offset = base + lane;
+                if !allows(offset) {
+                    return fault(wave, k as u32, offset);
+                }
+                starts[k] = ins.d as usize + offset as usize;
+            }
+            let memory = wave.thread_memory;
+            for (w, register) in registers.into_iter().enumerate() {
+                let byte = |k: usize, b: usize| thread_byte(memory, k, starts[k] + w * size + b);
+                if WRITE {
+                    let mut left = wave.exec;
+                    while left != 0 {
+                        let k = left.trailing_zeros() as usize;
+                        left &= left - 1;
+                        let value = E::store(E::Register::read(register, k));
+                        let value = (&raw const value).cast::<u8>();
+                        for b in 0..size {
+                            *byte(k, b) = *value.add(b);
+                        }
+                    }
+                } else {
+                    let mut cells = [const { std::mem::MaybeUninit::uninit() }; LANES];
+                    for (k, cell) in cells.iter_mut().enumerate() {
+                        let mut value = std::mem::MaybeUninit::<E::Memory>::zeroed();
+                        // Lanes that are off read nothing; zero bits are a value of every element.
+                        if wave.exec & 1 << k != 0 {
+                            for b in 0..size {
+                                *value.as_mut_ptr().cast::<u8>().add(b) = *byte(k, b);
+                            }
+                        }
+                        cell.write(E::load(value.assume_init()).cell());
+                    }
+                    E::Register::write::<I>(register, &cells);
+                }
+            }
+            ip.add(length(W))
+        }
+    }
+}
+
+/// Which of the handlers above an access needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// [`Indexed`]
+    Indexed { write: bool },
+    /// [`Offset`]
+    Offset { write: bool },
+    /// [`Uniform`]
+    Uniform,
+    /// [`StoreLast`]
+    StoreLast,
+    /// [`StoreOnce`]
+    StoreOnce,
+    /// [`Thread`]
+    Thread { write: bool, lanewise: bool },
+}
+
+impl Access {
+    /// The handler for a value of type `ty`.
+    pub(crate) fn handler(self, isa: IsaKind, ty: Type) -> Run {
+        let width = ty.width();
+        match ty.scalar() {
+            Some(Scalar::Bool) => self.sized::<MemBool>(isa, width),
+            Some(Scalar::I8) => self.sized::<MemI8>(isa, width),
+            Some(Scalar::U8) => self.sized::<MemU8>(isa, width),
+            Some(Scalar::I16) => self.sized::<MemI16>(isa, width),
+            Some(Scalar::U16) => self.sized::<MemU16>(isa, width),
+            Some(Scalar::I32 | Scalar::U32 | Scalar::F32) => self.sized::<Mem32>(isa, width),
+            Some(Scalar::F16) => self.sized::<MemF16>(isa, width),
+            Some(Scalar::BF16) => self.sized::<MemBF16>(isa, width),
+            Some(Scalar::I64 | Scalar::U64) | None => self.sized::<Mem64>(isa, width),
+        }
+    }
+
+    fn sized<E: Element>(self, isa: IsaKind, width: u32) -> Run {
+        match width {
+            2 => self.shaped::<E, 2>(isa),
+            3 => self.shaped::<E, 3>(isa),
+            4 => self.shaped::<E, 4>(isa),
+            _ => self.shaped::<E, 1>(isa),
+        }
+    }
+
+    fn shaped<E: Element, const W: usize>(self, isa: IsaKind) -> Run {
+        // Only what can be contiguous gains from wide vectors.
+        let isa = if matches!(self, Self::Indexed { .. }) { isa } else { IsaKind::Baseline };
+        match self {
+            Self::Indexed { write: false } => isa.run::<Indexed<E, W, false>>(),
+            Self::Indexed { write: true } => isa.run::<Indexed<E, W, true>>(),
+            Self::Offset { write: false } => isa.run::<Offset<E, W, false>>(),
+            Self::Offset { write: true } => isa.run::<Offset<E, W, true>>(),
+            Self::Uniform => isa.run::<Uniform<E, W>>(),
+            Self::StoreLast => isa.run::<StoreLast<E, W>>(),
+            Self::StoreOnce => isa.run::<StoreOnce<E, W>>(),
+            Self::Thread { write: false, lanewise: false } => {
+                isa.run::<Thread<E, W, false, false>>()
+            }
+            Self::Thread { write: false, lanewise: true } => isa.run::<Thread<E, W, false, true>>(),
+            Self::Thread { write: true, lanewise: false } => isa.run::<Thread<E, W, true, false>>(),
+            Self::Thread { write: true, lanewise: true } => isa.run::<Thread<E, W, true, true>>(),
+        }
+    }
+}
+
+/// Writes the numbers of the lanes, from 0 up.
+#[derive(Debug)]
+pub(crate) struct Iota;
+
+impl Handler for Iota {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`.
+        unsafe {
+            let to = frame.add((*ip).a as usize).cast::<u32>();
+            for k in 0..LANES {
+                *to.add(k) = k as u32;
+            }
+            ip.add(1)
+        }
+    }
+}
+
+/// Adds a uniform part, a scaled register of indices and a register of 64-bit lanes: `a = c + b * imm`,
+/// in lanes of 64 bits. `d` is 1 if the indices are signed.
+#[derive(Debug)]
+pub(crate) struct Scaled<const WIDE: bool>;
+
+impl<const WIDE: bool> Handler for Scaled<WIDE> {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`.
+        unsafe {
+            let ins = &*ip;
+            let from = frame.add(ins.b as usize);
+            let add = &*frame.add(ins.c as usize).cast::<[u64; LANES]>();
+            let mut sum = [0u64; LANES];
+            for k in 0..LANES {
+                let index = if WIDE {
+                    u64::read(from, k)
+                } else if ins.d != 0 {
+                    i32::read(from, k) as i64 as u64
+                } else {
+                    u32::read(from, k).into()
+                };
+                sum[k] = add[k].wrapping_add(index.wrapping_mul(ins.imm));
+            }
+            *frame.add(ins.a as usize).cast() = sum;
+            ip.add(1)
+        }
+    }
+}
+
+/// The same for uniform values: `a = c + b * imm`; `d` is 0 for unsigned, 1 for signed 32-bit indices, 2
+/// for 64-bit ones.
+#[derive(Debug)]
+pub(crate) struct ScaledOnce;
+
+impl Handler for ScaledOnce {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`.
+        unsafe {
+            let ins = &*ip;
+            let index = match ins.d {
+                0 => u64::from(get::<u32>(frame, ins.b)),
+                1 => i64::from(get::<i32>(frame, ins.b)) as u64,
+                _ => get(frame, ins.b),
+            };
+            let sum = get::<u64>(frame, ins.c).wrapping_add(index.wrapping_mul(ins.imm));
+            put(frame, ins.a, sum);
+            ip.add(1)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pointers_carry_their_region_through_negative_offsets() {
+        let pointer = 5u64 << OFFSET_BITS;
+        assert_eq!(split(pointer), (5, 0));
+        assert_eq!(split(pointer.wrapping_sub(4)), (5, -4));
+        assert_eq!(split(pointer.wrapping_add(1 << 40)), (5, 1 << 40));
+        assert_eq!(split(0), (0, 0));
+    }
+}

@@ -1,0 +1,177 @@
+//! The SIMT executor: kernels as bytecode, 32 lanes at a time; `specs/executor.md` describes it.
+//!
+//! ```text
+//! ir::Module ── passes ──> one function ── lower ──> Program ── launch ──> workers ──> SIMD-groups
+//! ```
+
+mod address;
+mod atomic;
+mod code;
+mod control;
+mod fault;
+mod isa;
+mod lanes;
+mod launch;
+mod lower;
+mod memory;
+mod registers;
+mod simd;
+#[cfg(test)]
+mod tests;
+mod uses;
+mod workers;
+
+use std::fmt;
+
+pub(crate) use fault::{Fault, FaultKind};
+pub(crate) use isa::IsaKind;
+pub(crate) use launch::{Binding, Launch, MAX_GROUP, MAX_THREADGROUP_MEMORY};
+pub(crate) use workers::Workers;
+
+use super::ir::{
+    Allocation, AllocationId, Block, Function, Invalid, LocalMemory, Module, Op, Span, Stmt, Value, passes,
+};
+
+/// A kernel that is ready to run.
+pub(crate) struct Program {
+    name: String,
+    allocations: Vec<Allocation>,
+    /// Which of them the code touches.
+    used: Vec<bool>,
+    locals: Vec<LocalMemory>,
+    code: lower::Code,
+}
+
+// SAFETY: code points to functions only.
+unsafe impl Send for Program {}
+// SAFETY: as above, and nothing in it changes.
+unsafe impl Sync for Program {}
+
+/// Why a kernel cannot be made ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ProgramError {
+    /// The module breaks a rule of the IR.
+    Invalid(Invalid),
+    /// Locals take more memory a thread than there is.
+    ThreadMemory {
+        /// How much.
+        bytes: u64,
+    },
+    /// The code or its registers are too large.
+    Size,
+}
+
+impl fmt::Display for ProgramError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid(invalid) => invalid.fmt(out),
+            Self::ThreadMemory { bytes } => {
+                write!(out, "locals of {bytes} bytes a thread; {MAX_THREAD_MEMORY} are possible")
+            }
+            Self::Size => out.write_str("the kernel is too large"),
+        }
+    }
+}
+
+impl std::error::Error for ProgramError {}
+
+/// Bytes of locals a thread, at most.
+const MAX_THREAD_MEMORY: u64 = 64 * 1024;
+/// Instructions of a kernel, and bytes of its frame, at most.
+const MAX_SIZE: usize = 1 << 23;
+
+/// Which allocations the code of a function reaches, after the passes have left out what it does not need.
+fn used_allocations(function: &Function, count: usize) -> Vec<bool> {
+    fn visit(block: &Block, needed: &mut Vec<Value>) {
+        for statement in block {
+            match statement {
+                Stmt::Do(value) => needed.push(*value),
+                Stmt::If(condition, then, otherwise) => {
+                    needed.push(*condition);
+                    visit(then, needed);
+                    visit(otherwise, needed);
+                }
+                Stmt::Loop { body, next } => {
+                    visit(body, needed);
+                    visit(next, needed);
+                }
+                Stmt::Call { args, .. } => needed.extend(args),
+                Stmt::Return(value) => needed.extend(value),
+                Stmt::Break | Stmt::Continue => {}
+            }
+        }
+    }
+    let (mut needed, mut seen) = (Vec::new(), vec![false; function.insts.len()]);
+    let mut used = vec![false; count];
+    visit(&function.body, &mut needed);
+    while let Some(value) = needed.pop() {
+        if std::mem::replace(&mut seen[value.index()], true) {
+            continue;
+        }
+        let inst = function.inst(value);
+        needed.extend(inst.args.iter());
+        if inst.op == Op::Allocation {
+            used[inst.imm as usize] = true;
+        }
+    }
+    used
+}
+
+impl Program {
+    /// Makes a kernel ready for this machine's best instruction set.
+    pub(crate) fn new(module: &Module) -> Result<Self, ProgramError> {
+        Self::with_isa(module, IsaKind::chosen())
+    }
+
+    /// Makes a kernel ready for one instruction set.
+    pub(crate) fn with_isa(module: &Module, isa: IsaKind) -> Result<Self, ProgramError> {
+        let function = passes::run(module).map_err(|refused| match refused {
+            passes::Refused::Invalid(invalid) => ProgramError::Invalid(invalid),
+            passes::Refused::TooLarge => ProgramError::Size,
+        })?;
+        let bytes = function.locals.iter().map(|local| u64::from(local.bytes)).sum();
+        if bytes > MAX_THREAD_MEMORY {
+            return Err(ProgramError::ThreadMemory { bytes });
+        }
+        if function.insts.len() > MAX_SIZE {
+            return Err(ProgramError::Size);
+        }
+        let uniform = passes::uniform::analyse(&function);
+        let code = lower::lower(&function, &uniform, isa);
+        if code.frame_bytes as usize > MAX_SIZE || code.code.len() > MAX_SIZE {
+            return Err(ProgramError::Size);
+        }
+        Ok(Self {
+            name: module.name.clone(),
+            allocations: module.allocations.clone(),
+            used: used_allocations(&function, module.allocations.len()),
+            locals: function.locals,
+            code,
+        })
+    }
+
+    /// Whether the code touches an allocation of the module.
+    pub(crate) fn uses(&self, allocation: AllocationId) -> bool {
+        self.used[allocation.index()]
+    }
+
+    /// The size of a SIMD-group's frame.
+    fn frame_bytes(&self) -> usize {
+        self.code.frame_bytes as usize
+    }
+
+    /// A fault before any thread ran.
+    fn fault(&self, kind: FaultKind) -> Fault {
+        Fault { kernel: self.name.clone(), kind, span: Span::default(), position: None }
+    }
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Program")
+            .field("name", &self.name)
+            .field("instructions", &self.code.code.len())
+            .field("frame_bytes", &self.code.frame_bytes)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,442 @@
+//! Handlers of what lanes of a SIMD-group do together (MSL 6.9.2 and 6.9.3).
+//!
+//! `a` is the result, `b` the value, `c` a lane or a distance (`d` for fills, whose `c` is the second
+//! value), `imm` the lanes that work together: 32 or 4. Lanes that are off count as if they were not
+//! there; a shuffle from one gives some value.
+
+use std::marker::PhantomData;
+
+use super::code::{Handler, Ins, Run, Wave, get, put};
+use super::isa::{Isa, IsaKind, LANES};
+use super::lanes::Lane;
+use crate::soft::ir::semantics::{Binary, rows};
+use crate::soft::ir::{Op, Scalar};
+
+/// What reductions combine lanes with, and what changes nothing.
+pub(crate) trait Monoid {
+    type T: Lane;
+    const NEUTRAL: Self::T;
+    fn combine(a: Self::T, b: Self::T) -> Self::T;
+}
+
+macro_rules! monoids {
+    ($($row:ident $ty:ty, $neutral:expr;)*) => {$(
+        impl Monoid for rows::$row {
+            type T = $ty;
+            const NEUTRAL: $ty = $neutral;
+            #[inline(always)]
+            fn combine(a: $ty, b: $ty) -> $ty {
+                <Self as Binary>::lane(a, b)
+            }
+        }
+    )*};
+}
+
+monoids! {
+    AddU32 u32, 0; AddU64 u64, 0; AddF32 f32, -0.0;
+    MulU32 u32, 1; MulU64 u64, 1; MulF32 f32, 1.0;
+    MinU32 u32, u32::MAX; MinI32 i32, i32::MAX; MinU64 u64, u64::MAX; MinI64 i64, i64::MAX;
+    MinF32 f32, f32::NAN;
+    MaxU32 u32, 0; MaxI32 i32, i32::MIN; MaxU64 u64, 0; MaxI64 i64, i64::MIN;
+    MaxF32 f32, f32::NAN;
+    AndU32 u32, u32::MAX; AndU64 u64, u64::MAX;
+    OrU32 u32, 0; OrU64 u64, 0;
+    XorU32 u32, 0; XorU64 u64, 0;
+}
+
+/// A reduction: halves are combined until one value is left, which all lanes get.
+#[derive(Debug)]
+struct Reduce<F>(PhantomData<F>);
+
+impl<F: Monoid> Handler for Reduce<F> {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`.
+        unsafe {
+            let ins = &*ip;
+            let mut lanes = [F::NEUTRAL; LANES];
+            for (k, lane) in lanes.iter_mut().enumerate() {
+                if wave.exec & 1 << k != 0 {
+                    *lane = F::T::read(frame.add(ins.b as usize), k);
+                }
+            }
+            let mut half = ins.imm as usize / 2;
+            while half > 0 {
+                for k in 0..LANES {
+                    // Every lane of the group ends up with the whole: partners differ in one bit.
+                    if k & half == 0 {
+                        lanes[k] = F::combine(lanes[k], lanes[k + half]);
+                        lanes[k + half] = lanes[k];
+                    }
+                }
+                half /= 2;
+            }
+            let to = frame.add(ins.a as usize).cast::<F::T>();
+            for (k, &lane) in lanes.iter().enumerate() {
+                *to.add(k) = lane;
+            }
+            ip.add(1)
+        }
+    }
+}
+
+/// A prefix operation, from the lowest lane up.
+#[derive(Debug)]
+struct Prefix<F, const INCLUSIVE: bool>(PhantomData<F>);
+
+impl<F: Monoid, const INCLUSIVE: bool> Handler for Prefix<F, INCLUSIVE> {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`.
+        unsafe {
+            let ins = &*ip;
+            let to = frame.add(ins.a as usize).cast::<F::T>();
+            let mut sum = F::NEUTRAL;
+            for k in 0..LANES {
+                if k.is_multiple_of(ins.imm as usize) {
+                    sum = F::NEUTRAL;
+                }
+                let before = sum;
+                if wave.exec & 1 << k != 0 {
+                    sum = F::combine(sum, F::T::read(frame.add(ins.b as usize), k));
+                }
+                *to.add(k) = if INCLUSIVE { sum } else { before };
+            }
+            ip.add(1)
+        }
+    }
+}
+
+/// Where a shuffle takes lane `k`'s value from, in a group of `width` lanes.
+trait Source {
+    fn source(k: usize, by: usize, width: usize) -> usize;
+}
+
+macro_rules! sources {
+    ($($name:ident |$k:ident, $by:ident, $width:ident| $body:expr;)*) => {$(
+        #[derive(Debug)]
+        struct $name;
+        impl Source for $name {
+            #[inline(always)]
+            fn source($k: usize, $by: usize, $width: usize) -> usize {
+                $body
+            }
+        }
+    )*};
+}
+
+sources! {
+    Direct |k, by, width| k / width * width + by % width;
+    Xor |k, by, width| k / width * width + (k ^ by) % width;
+    Up |k, by, width| if by <= k % width { k - by } else { k };
+    Down |k, by, width| if by < width - k % width { k + by } else { k };
+    RotateUp |k, by, width| k / width * width + (k % width + width - by % width) % width;
+    RotateDown |k, by, width| k / width * width + (k % width + by % width) % width;
+}
+
+/// Registers that are shuffled: in lanes, and masks.
+trait Shuffled: Copy {
+    type Lanes: Copy;
+    fn lane(lanes: &Self::Lanes, k: usize) -> Self;
+    fn gather(lane: impl Fn(usize) -> Self) -> Self::Lanes;
+}
+
+macro_rules! shuffled {
+    ($($ty:ty)*) => {$(
+        impl Shuffled for $ty {
+            type Lanes = [$ty; LANES];
+            #[inline(always)]
+            fn lane(lanes: &Self::Lanes, k: usize) -> Self {
+                lanes[k % LANES]
+            }
+            #[inline(always)]
+            fn gather(lane: impl Fn(usize) -> Self) -> Self::Lanes {
+                std::array::from_fn(lane)
+            }
+        }
+    )*};
+}
+
+shuffled! { u32 u64 }
+
+impl Shuffled for bool {
+    type Lanes = u32;
+    #[inline(always)]
+    fn lane(lanes: &u32, k: usize) -> Self {
+        lanes >> (k % LANES) & 1 != 0
+    }
+    #[inline(always)]
+    fn gather(lane: impl Fn(usize) -> Self) -> u32 {
+        (0..LANES).fold(0, |mask, k| mask | u32::from(lane(k)) << k)
+    }
+}
+
+/// A shuffle by the lane numbers or distances in a register.
+#[derive(Debug)]
+struct Shuffle<T, S>(PhantomData<(T, S)>);
+
+impl<T: Shuffled, S: Source> Handler for Shuffle<T, S> {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`.
+        unsafe {
+            let ins = &*ip;
+            let from = *frame.add(ins.b as usize).cast::<T::Lanes>();
+            let by = *frame.add(ins.c as usize).cast::<[u32; LANES]>();
+            let width = ins.imm as usize;
+            let lanes = T::gather(|k| T::lane(&from, S::source(k, by[k] as usize, width)));
+            *frame.add(ins.a as usize).cast() = lanes;
+            ip.add(1)
+        }
+    }
+}
+
+/// The first active lane of each group, in all its lanes.
+#[derive(Debug)]
+struct First<T>(PhantomData<T>);
+
+impl<T: Shuffled> Handler for First<T> {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`.
+        unsafe {
+            let ins = &*ip;
+            let from = *frame.add(ins.b as usize).cast::<T::Lanes>();
+            let width = ins.imm as usize;
+            let lanes = T::gather(|k| {
+                let start = k / width * width;
+                T::lane(&from, start + (wave.exec >> start).trailing_zeros() as usize)
+            });
+            *frame.add(ins.a as usize).cast() = lanes;
+            ip.add(1)
+        }
+    }
+}
+
+/// A shuffle that fills from a second register; the modulo's register is in the next word.
+#[derive(Debug)]
+struct Fill<T, const UP: bool>(PhantomData<T>);
+
+impl<T: Copy + Default, const UP: bool> Handler for Fill<T, UP> {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`; sources are below 32.
+        unsafe {
+            let ins = &*ip;
+            let from = *frame.add(ins.b as usize).cast::<[T; LANES]>();
+            let fill = *frame.add(ins.c as usize).cast::<[T; LANES]>();
+            let by = *frame.add(ins.d as usize).cast::<[u32; LANES]>();
+            let modulo = *frame.add((*ip.add(1)).a as usize).cast::<[u32; LANES]>();
+            let width = ins.imm as usize;
+            let mut lanes = [T::default(); LANES];
+            for (k, lane) in lanes.iter_mut().enumerate() {
+                // Pieces of `modulo` lanes, each shifted by itself.
+                let piece = (modulo[k] as usize).clamp(1, width);
+                let by = by[k] as usize % (piece + 1);
+                let (start, place) = (k / piece * piece, k % piece);
+                *lane = if UP {
+                    if place >= by {
+                        from[k - by]
+                    } else {
+                        fill[(start + piece + place - by) % LANES]
+                    }
+                } else if place + by < piece {
+                    from[(k + by) % LANES]
+                } else {
+                    fill[(start + place + by - piece) % LANES]
+                };
+            }
+            *frame.add(ins.a as usize).cast() = lanes;
+            ip.add(2)
+        }
+    }
+}
+
+/// Votes: what becomes of the active lanes where the operand holds. `imm` is the width.
+macro_rules! votes {
+    ($($name:ident $ty:ty: |$votes:ident, $active:ident| $body:block)*) => {$(
+        #[derive(Debug)]
+        struct $name;
+        impl Handler for $name {
+            #[inline(always)]
+            unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+                // SAFETY: the contract of `Run`.
+                unsafe {
+                    let ins = &*ip;
+                    let width = ins.imm as usize;
+                    let all = u32::MAX >> (LANES - width);
+                    let condition: u32 = get(frame, ins.b);
+                    if width == LANES {
+                        let ($votes, $active) = (condition & wave.exec, wave.exec);
+                        put::<$ty>(frame, ins.a, $body);
+                        return ip.add(1);
+                    }
+                    let mut mask = 0u32;
+                    for start in (0..LANES).step_by(width) {
+                        let $active = wave.exec >> start & all;
+                        let $votes = condition & wave.exec & all << start;
+                        let $votes = $votes >> start;
+                        let result: $ty = $body;
+                        mask |= (result as u32 & all) << start;
+                    }
+                    put(frame, ins.a, mask);
+                    ip.add(1)
+                }
+            }
+        }
+    )*};
+}
+
+votes! {
+    VoteAll u32: |votes, active| { u32::from(votes == active).wrapping_neg() }
+    VoteAny u32: |votes, active| { u32::from(votes != 0 && active != 0).wrapping_neg() }
+    VoteFirst u32: |votes, active| { let _ = votes; active & active.wrapping_neg() }
+    XorMask u32: |votes, active| { let _ = active; (votes.count_ones() & 1).wrapping_neg() }
+}
+
+/// The ballot as a slot; of quad-groups as lanes.
+#[derive(Debug)]
+struct Ballot<const WIDE: bool>;
+
+impl<const WIDE: bool> Handler for Ballot<WIDE> {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`.
+        unsafe {
+            let ins = &*ip;
+            let votes = get::<u32>(frame, ins.b) & wave.exec;
+            let width = ins.imm as usize;
+            let all = u32::MAX >> (LANES - width);
+            for k in 0..LANES {
+                let vote = votes >> (k / width * width) & all;
+                if WIDE {
+                    *frame.add(ins.a as usize).cast::<u64>().add(k) = vote.into();
+                } else {
+                    *frame.add(ins.a as usize).cast::<u32>().add(k) = vote;
+                }
+            }
+            ip.add(1)
+        }
+    }
+}
+
+/// The first active lane of a register, in a slot.
+#[derive(Debug)]
+struct FirstLane<T>(PhantomData<T>);
+
+impl<T: Copy> Handler for FirstLane<T> {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`.
+        unsafe {
+            let ins = &*ip;
+            let from = frame.add(ins.b as usize).cast::<T>();
+            put(frame, ins.a, *from.add(wave.first() as usize));
+            ip.add(1)
+        }
+    }
+}
+
+const ISA: IsaKind = IsaKind::Baseline;
+
+/// The handler that takes the first active lane of lanes of so many bytes.
+pub(crate) fn first_lane(bytes: u32) -> Run {
+    if bytes == 8 { ISA.run::<FirstLane<u64>>() } else { ISA.run::<FirstLane<u32>>() }
+}
+
+/// Whether the operation writes a slot: masks do.
+pub(crate) const fn gives_slot(op: Op) -> bool {
+    matches!(op, Op::SimdAll | Op::SimdAny | Op::SimdIsFirst)
+}
+
+/// Whether results of an operation in a narrow type have to be narrowed.
+pub(crate) const fn needs_narrowing(op: Op) -> bool {
+    matches!(
+        op,
+        Op::SimdSum
+            | Op::SimdProduct
+            | Op::SimdInclusiveSum
+            | Op::SimdExclusiveSum
+            | Op::SimdInclusiveProduct
+            | Op::SimdExclusiveProduct
+    )
+}
+
+fn shuffle<S: Source>(scalar: Scalar) -> Run {
+    match scalar {
+        Scalar::Bool => ISA.run::<Shuffle<bool, S>>(),
+        Scalar::I64 | Scalar::U64 => ISA.run::<Shuffle<u64, S>>(),
+        _ => ISA.run::<Shuffle<u32, S>>(),
+    }
+}
+
+/// The handlers of a family over the register types.
+macro_rules! by_type {
+    ($scalar:expr, $wrap:ident, $u32:ident $i32:ident $u64:ident $i64:ident $f32:ident) => {
+        match $scalar.widened() {
+            Scalar::I32 => ISA.run::<$wrap!(rows::$i32)>(),
+            Scalar::U64 => ISA.run::<$wrap!(rows::$u64)>(),
+            Scalar::I64 => ISA.run::<$wrap!(rows::$i64)>(),
+            Scalar::F32 => ISA.run::<$wrap!(rows::$f32)>(),
+            _ => ISA.run::<$wrap!(rows::$u32)>(),
+        }
+    };
+}
+
+macro_rules! reduce {
+    ($row:ty) => { Reduce<$row> };
+}
+
+macro_rules! inclusive {
+    ($row:ty) => { Prefix<$row, true> };
+}
+
+macro_rules! exclusive {
+    ($row:ty) => { Prefix<$row, false> };
+}
+
+/// The handler of an operation on values of a scalar type; `wide` for ballots in 64 bits.
+pub(crate) fn handler(op: Op, scalar: Scalar, wide: bool) -> Run {
+    let masks = scalar == Scalar::Bool;
+    let fill = |up: bool| match (scalar.widened().bytes() == 8, up) {
+        (false, true) => ISA.run::<Fill<u32, true>>(),
+        (false, false) => ISA.run::<Fill<u32, false>>(),
+        (true, true) => ISA.run::<Fill<u64, true>>(),
+        (true, false) => ISA.run::<Fill<u64, false>>(),
+    };
+    match op {
+        Op::SimdSum => by_type!(scalar, reduce, AddU32 AddU32 AddU64 AddU64 AddF32),
+        Op::SimdProduct => by_type!(scalar, reduce, MulU32 MulU32 MulU64 MulU64 MulF32),
+        Op::SimdMin => by_type!(scalar, reduce, MinU32 MinI32 MinU64 MinI64 MinF32),
+        Op::SimdMax => by_type!(scalar, reduce, MaxU32 MaxI32 MaxU64 MaxI64 MaxF32),
+        Op::SimdAnd if masks => ISA.run::<VoteAll>(),
+        Op::SimdOr if masks => ISA.run::<VoteAny>(),
+        Op::SimdXor if masks => ISA.run::<XorMask>(),
+        Op::SimdAnd => by_type!(scalar, reduce, AndU32 AndU32 AndU64 AndU64 AndU32),
+        Op::SimdOr => by_type!(scalar, reduce, OrU32 OrU32 OrU64 OrU64 OrU32),
+        Op::SimdXor => by_type!(scalar, reduce, XorU32 XorU32 XorU64 XorU64 XorU32),
+        Op::SimdInclusiveSum => by_type!(scalar, inclusive, AddU32 AddU32 AddU64 AddU64 AddF32),
+        Op::SimdExclusiveSum => by_type!(scalar, exclusive, AddU32 AddU32 AddU64 AddU64 AddF32),
+        Op::SimdInclusiveProduct => by_type!(scalar, inclusive, MulU32 MulU32 MulU64 MulU64 MulF32),
+        Op::SimdExclusiveProduct => by_type!(scalar, exclusive, MulU32 MulU32 MulU64 MulU64 MulF32),
+        Op::SimdBroadcastFirst => match scalar {
+            Scalar::Bool => ISA.run::<First<bool>>(),
+            Scalar::I64 | Scalar::U64 => ISA.run::<First<u64>>(),
+            _ => ISA.run::<First<u32>>(),
+        },
+        Op::SimdShuffleXor => shuffle::<Xor>(scalar),
+        Op::SimdShuffleUp => shuffle::<Up>(scalar),
+        Op::SimdShuffleDown => shuffle::<Down>(scalar),
+        Op::SimdRotateUp => shuffle::<RotateUp>(scalar),
+        Op::SimdRotateDown => shuffle::<RotateDown>(scalar),
+        Op::SimdFillUp => fill(true),
+        Op::SimdFillDown => fill(false),
+        Op::SimdBallot if wide => ISA.run::<Ballot<true>>(),
+        Op::SimdBallot => ISA.run::<Ballot<false>>(),
+        Op::SimdAll => ISA.run::<VoteAll>(),
+        Op::SimdAny => ISA.run::<VoteAny>(),
+        Op::SimdIsFirst => ISA.run::<VoteFirst>(),
+        // Broadcast is a shuffle whose lane is the same in all.
+        _ => shuffle::<Direct>(scalar),
+    }
+}

@@ -1,0 +1,63 @@
+//! Tests of the executor.
+
+mod faults;
+mod kernels;
+mod lanes;
+mod random;
+mod reference;
+mod speed;
+
+use super::{Binding, Fault, IsaKind, Launch, Program, Workers};
+use crate::soft::ir::{
+    Allocation, AllocationId, AllocationKind, FuncId, Function, FunctionBuilder, Input, Module,
+    Space, Type, Value,
+};
+
+/// A buffer argument of a kernel under test.
+pub(crate) fn buffer(name: &str, index: u32, space: Space) -> Allocation {
+    let kind = AllocationKind::Buffer { index, writable: space == Space::Device, space };
+    Allocation { name: name.into(), kind }
+}
+
+/// A module of one function.
+pub(crate) fn module(allocations: Vec<Allocation>, kernel: Function) -> Module {
+    Module { name: kernel.name.clone(), allocations, functions: vec![kernel], entry: FuncId(0) }
+}
+
+/// Starts a kernel.
+pub(crate) fn kernel(name: &str) -> FunctionBuilder {
+    FunctionBuilder::new(name, vec![], Type::Void)
+}
+
+/// One component of the thread's position in the grid.
+pub(crate) fn position(b: &mut FunctionBuilder, component: u32) -> Value {
+    b.input(Input::ThreadPositionInGrid, component)
+}
+
+/// The start of a device buffer.
+pub(crate) fn device(b: &mut FunctionBuilder, number: u32) -> Value {
+    b.allocation(AllocationId(number), Space::Device)
+}
+
+/// The start of a constant buffer.
+pub(crate) fn constant(b: &mut FunctionBuilder, number: u32) -> Value {
+    b.allocation(AllocationId(number), Space::Constant)
+}
+
+/// The bytes of a slice, bound to an index.
+pub(crate) fn bind<T>(index: u32, data: &mut [T]) -> Binding {
+    let bytes = size_of_val(data) as u64;
+    Binding { index, base: data.as_mut_ptr().cast(), bytes }
+}
+
+/// A launch over buffers, without more.
+pub(crate) fn launch(grid: [u32; 3], group: [u32; 3], bindings: &[Binding]) -> Launch<'_> {
+    Launch { grid, group, bindings, threadgroup_memory: &[], watchdog: None }
+}
+
+/// Runs on one instruction set and one thread.
+pub(crate) fn run(module: &Module, isa: IsaKind, launch: &Launch<'_>) -> Result<(), Fault> {
+    let program = Program::with_isa(module, isa).expect("a valid module");
+    // SAFETY: the bindings of tests are slices that outlive the launch.
+    unsafe { program.launch(launch, &Workers::new(1)) }
+}

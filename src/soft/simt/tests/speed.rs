@@ -1,0 +1,51 @@
+//! How fast the kernels of the design's table run; `cargo test --release -- --ignored speed --nocapture`.
+
+use std::time::Instant;
+
+use super::kernels::{mandelbrot, matmul, saxpy, tiled_matmul};
+use super::*;
+
+fn time(name: &str, module: &Module, launch: &Launch<'_>) {
+    let workers = Workers::for_this_machine();
+    for isa in IsaKind::available() {
+        let start = Instant::now();
+        let program = Program::with_isa(module, isa).unwrap();
+        let compile = start.elapsed();
+        let mut best = f64::INFINITY;
+        for _ in 0..5 {
+            let start = Instant::now();
+            // SAFETY: the bindings outlive the launch.
+            unsafe { program.launch(launch, &workers) }.unwrap();
+            best = best.min(start.elapsed().as_secs_f64() * 1e3);
+        }
+        println!("{name:14} {:10} {best:9.3} ms, made ready in {compile:?}", isa.name());
+    }
+}
+
+#[test]
+#[ignore = "measures, and checks nothing"]
+fn speed() {
+    let n = 1 << 24;
+    let (mut x, mut y) = (vec![1f32; n], vec![2f32; n]);
+    let mut parameters = [2f32.to_bits(), n as u32];
+    let bindings = [bind(0, &mut x), bind(1, &mut y), bind(2, &mut parameters)];
+    time("saxpy 16M", &saxpy(), &launch([n as u32, 1, 1], [256, 1, 1], &bindings));
+
+    let n = 512;
+    let (mut a, mut b, mut c) = (vec![1f32; n * n], vec![0.5f32; n * n], vec![0f32; n * n]);
+    let mut parameters = [n as u32];
+    let bindings = [bind(0, &mut a), bind(1, &mut b), bind(2, &mut c), bind(3, &mut parameters)];
+    let grid = launch([n as u32, n as u32, 1], [16, 16, 1], &bindings);
+    time("matmul", &matmul(), &grid);
+    time("tiled matmul", &tiled_matmul(), &grid);
+
+    let mut out = vec![0u32; 1024 * 1024];
+    let mut parameters = [1024u32];
+    let bindings = [bind(0, &mut out), bind(1, &mut parameters)];
+    time("mandelbrot", &mandelbrot(), &launch([1024, 1024, 1], [16, 16, 1], &bindings));
+
+    let mut small = [0u32; 32];
+    let mut parameters = [8u32];
+    let bindings = [bind(0, &mut small), bind(1, &mut parameters)];
+    time("tiny", &mandelbrot(), &launch([4, 4, 1], [4, 4, 1], &bindings));
+}

@@ -1,0 +1,222 @@
+//! The threads that run threadgroups: made once, and shared by all launches of a device.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// How long a thread looks for work, or a launch for its helpers, before it sleeps.
+const SPIN: Duration = Duration::from_micros(20);
+
+/// A pool of threads. The thread that launches works, too, so there is one less of them than cores.
+pub(crate) struct Workers {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+struct Shared {
+    /// Invitations to help, several a launch.
+    queue: Mutex<VecDeque<Arc<Job>>>,
+    /// Their number, to be seen without the lock.
+    waiting: AtomicUsize,
+    work: Condvar,
+    stop: AtomicBool,
+}
+
+/// A launch that wants help.
+struct Job {
+    /// What each helper does, until nothing is left to do. The pointer is good while `helping` counts a
+    /// helper or the job is in the queue: `Workers::run` waits for both.
+    help: *const (dyn Fn() + Sync),
+    /// Helpers at work.
+    helping: AtomicUsize,
+    /// Notified, with its lock held, by the last helper.
+    done: Condvar,
+    lock: Mutex<()>,
+}
+
+// SAFETY: `help` is `Sync` and is called while its owner waits for it, see its description.
+unsafe impl Send for Job {}
+// SAFETY: as above.
+unsafe impl Sync for Job {}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing that holds a lock here can leave the data half changed.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Workers {
+    /// Starts `count` threads, the launching one counted.
+    pub(crate) fn new(count: usize) -> Self {
+        let shared = Arc::new(Shared {
+            queue: Mutex::new(VecDeque::new()),
+            waiting: AtomicUsize::new(0),
+            work: Condvar::new(),
+            stop: AtomicBool::new(false),
+        });
+        let threads = (1..count.max(1))
+            .filter_map(|number| {
+                let shared = Arc::clone(&shared);
+                // A thread that cannot be had is a helper less.
+                std::thread::Builder::new()
+                    .name(format!("soft-metal-{number}"))
+                    .spawn(move || shared.serve())
+                    .ok()
+            })
+            .collect();
+        Self { shared, threads }
+    }
+
+    /// A thread a core.
+    pub(crate) fn for_this_machine() -> Self {
+        Self::new(std::thread::available_parallelism().map_or(1, usize::from))
+    }
+
+    /// The threads that work on a launch, at most.
+    pub(crate) fn count(&self) -> usize {
+        self.threads.len() + 1
+    }
+
+    /// Calls `help` on this thread, and on up to `helpers` others at the same time. Returns when all
+    /// calls have.
+    pub(crate) fn run(&self, helpers: usize, help: &(dyn Fn() + Sync)) {
+        let helpers = helpers.min(self.threads.len());
+        if helpers == 0 {
+            return help();
+        }
+        let job = Arc::new(Job {
+            // SAFETY: only the lifetime changes; `Wait` below keeps `help` alive for every helper.
+            help: unsafe {
+                std::mem::transmute::<*const (dyn Fn() + Sync + '_), *const (dyn Fn() + Sync)>(help)
+            },
+            helping: AtomicUsize::new(0),
+            done: Condvar::new(),
+            lock: Mutex::new(()),
+        });
+        {
+            let mut queue = lock(&self.shared.queue);
+            queue.extend(std::iter::repeat_n(Arc::clone(&job), helpers));
+            self.shared.waiting.store(queue.len(), Ordering::Release);
+        }
+        self.shared.work.notify_all();
+        // Waits even if `help` panics here.
+        let _wait = Wait { shared: &self.shared, job: &job };
+        help();
+    }
+}
+
+struct Wait<'a> {
+    shared: &'a Shared,
+    job: &'a Arc<Job>,
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        {
+            let mut queue = lock(&self.shared.queue);
+            queue.retain(|other| !Arc::ptr_eq(other, self.job));
+            self.shared.waiting.store(queue.len(), Ordering::Release);
+        }
+        let start = Instant::now();
+        while self.job.helping.load(Ordering::Acquire) != 0 {
+            if start.elapsed() < SPIN {
+                std::hint::spin_loop();
+                continue;
+            }
+            let mut guard = lock(&self.job.lock);
+            while self.job.helping.load(Ordering::Acquire) != 0 {
+                guard = self.job.done.wait(guard).unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn serve(&self) {
+        let mut idle = Instant::now();
+        while !self.stop.load(Ordering::Acquire) {
+            if self.waiting.load(Ordering::Acquire) == 0 && idle.elapsed() < SPIN {
+                std::hint::spin_loop();
+                continue;
+            }
+            let mut queue = lock(&self.queue);
+            let Some(job) = queue.pop_front() else {
+                if idle.elapsed() >= SPIN && !self.stop.load(Ordering::Acquire) {
+                    drop(self.work.wait(queue).unwrap_or_else(PoisonError::into_inner));
+                    idle = Instant::now();
+                }
+                continue;
+            };
+            // Counted before the queue is free: whoever takes jobs out of it then sees it.
+            job.helping.fetch_add(1, Ordering::AcqRel);
+            self.waiting.store(queue.len(), Ordering::Release);
+            drop(queue);
+            // SAFETY: the job was in the queue, so its owner waits.
+            let help = unsafe { &*job.help };
+            // A panic is a bug that the launching thread, which does the same work, shows as well.
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(help));
+            if job.helping.fetch_sub(1, Ordering::AcqRel) == 1 {
+                let _guard = lock(&job.lock);
+                job.done.notify_all();
+            }
+            idle = Instant::now();
+        }
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Release);
+        drop(lock(&self.shared.queue));
+        self.shared.work.notify_all();
+        for thread in self.threads.drain(..) {
+            // A thread ends without a result.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl fmt::Debug for Workers {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Workers({})", self.count())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_work_is_done_before_run_returns() {
+        let workers = Workers::new(3);
+        for _ in 0..200 {
+            let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+            workers.run(8, &|| {
+                while next.fetch_add(1, Ordering::Relaxed) < 100 {
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+            assert_eq!(done.load(Ordering::Relaxed), 100);
+        }
+    }
+
+    #[test]
+    fn launches_of_several_threads_share_the_pool() {
+        let workers = Workers::new(3);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..100 {
+                        let calls = AtomicUsize::new(0);
+                        workers.run(2, &|| {
+                            calls.fetch_add(1, Ordering::Relaxed);
+                        });
+                        assert!((1..=3).contains(&calls.load(Ordering::Relaxed)));
+                    }
+                });
+            }
+        });
+    }
+}
