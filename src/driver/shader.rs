@@ -40,12 +40,16 @@ impl ShaderLib {
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub fn function(&self, name: &str) -> Result<Shader, GpuError> {
-        self.find(name).ok_or_else(|| {
-            GpuError::FunctionNotFound(format!(
-                "`{name}`; the library has {}",
-                self.function_names().join(", ")
-            ))
-        })
+        if let Some(function) = self.find(name) {
+            return Ok(function);
+        }
+        let names = self.function_names();
+        if names.iter().any(|known| known == name) {
+            // It is there and cannot be made, for want of function constants perhaps: only this
+            // message says why.
+            return self.function_with(name, &ConstantValues::new());
+        }
+        Err(GpuError::FunctionNotFound(format!("`{name}`; the library has {}", names.join(", "))))
     }
 
     /// The names of all functions.
