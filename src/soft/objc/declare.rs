@@ -552,8 +552,10 @@ macro_rules! soft_class {
         $vis static $name: $crate::soft::objc::class::ClassPair = {
             use $crate::soft::objc::class::{ClassPair, Declaration, Kind, Row};
             use $crate::soft::objc::declare::c_name;
-            #[allow(dead_code)] // Only rows that make an object name it.
-            type Instance = soft_class!(@instance $($payload)?);
+            $(
+                #[allow(dead_code)] // Only rows that make an object name it.
+                type Instance = $payload;
+            )?
             static METHODS: &[Row] = &[
                 $($crate::soft::objc::declare::soft_class!(@row $($place)? concat!($(stringify!($selector),)+ "\0"), $function)),*
             ];
@@ -605,8 +607,6 @@ macro_rules! soft_class {
     (@owned $selector:expr) => { $crate::abi::Family::of($selector).returns_owned() };
     (@payload) => { None };
     (@payload $payload:ty) => { Some($crate::soft::objc::object::Payload::of::<$payload>()) };
-    (@instance) => { () };
-    (@instance $payload:ty) => { $payload };
     (@superclass) => { None };
     (@superclass $superclass:ident) => { Some(&$superclass) };
     (@first $first:expr $(, $rest:expr)*) => { $first };
