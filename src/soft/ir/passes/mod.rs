@@ -2,6 +2,7 @@
 
 pub(crate) mod common;
 pub(crate) mod dead;
+pub(crate) mod flatten;
 pub(crate) mod fold;
 pub(crate) mod forward;
 pub(crate) mod inline;
@@ -51,8 +52,10 @@ const PASSES: &[Pass] = &[
     ("forward", forward::run),
     ("fold", fold::run),
     ("common", common::run),
+    ("flatten", flatten::run),
     ("forward again", forward::run),
     ("fold again", fold::run),
+    ("common again", common::run),
     ("dead", dead::run),
 ];
 

@@ -238,7 +238,8 @@ impl Lowering<'_> {
         let pure = body[..length].iter().all(|stmt| match stmt {
             Stmt::Do(value) => {
                 let inst = self.function.inst(*value);
-                inst.op.row().effect == Effect::Pure || inst.op == Op::Get
+                let known = self.is_done(*value);
+                known || inst.op.row().effect == Effect::Pure || inst.op == Op::Get
             }
             _ => false,
         });

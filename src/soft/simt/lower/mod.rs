@@ -312,6 +312,11 @@ impl Lowering<'_> {
         field
     }
 
+    /// Whether a value was computed before the first thread.
+    fn is_done(&self, value: Value) -> bool {
+        self.done[value.index()]
+    }
+
     fn hoisted_slot(&mut self) -> Field {
         self.hoisted += 1;
         Field::Hoisted(self.hoisted - 1)
