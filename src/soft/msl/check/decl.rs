@@ -231,8 +231,18 @@ impl Checker {
             Some(number) => self.constant_int(&number).map(|number| number as u32),
             None => None,
         };
-        if qual.space.is_none() && !qual.constant && self.body.is_none() {
+        // MSL 4.2: at program scope there is constant memory only. A static member may leave the
+        // word out, as it can be nothing else.
+        let in_class = matches!(self.scopes[self.scope.0 as usize].kind, ScopeKind::Class(_));
+        let fits = match qual.space {
+            Some(AddressSpace::Constant) => true,
+            None => in_class || self.body.is_some(),
+            Some(AddressSpace::Threadgroup) => self.body.is_some(),
+            Some(_) => false,
+        };
+        if !fits {
             self.error(span, "program scope variable must reside in constant address space");
+            qual.space = None;
         }
         if qual.space.is_none() {
             qual.space = Some(AddressSpace::Constant);
