@@ -224,7 +224,11 @@ fn texture_alignment(_: &Device, format: usize) -> usize {
 
 type Pipeline = Result<Strong<ComputePipelineState>, Problem<LibraryError>>;
 
-fn pipeline(function: PassedFunction<'_>, max_threads: usize, label: Option<Strong<Text>>) -> Pipeline {
+fn pipeline(
+    function: PassedFunction<'_>,
+    max_threads: usize,
+    label: Option<Strong<Text>>,
+) -> Pipeline {
     match function {
         Some(function) => Ok(ComputePipelineState::new(function, max_threads, label)),
         None => Err(Problem::new(

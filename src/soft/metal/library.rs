@@ -137,7 +137,10 @@ pub(super) fn told<P, D: super::errors::Domain>(
 }
 
 /// Calls a block with an object and an error, one of which is nil, on the thread for blocks.
-pub(super) fn tell_later<P: super::foundation::SoftClass, D: super::errors::Domain + Send + 'static>(
+pub(super) fn tell_later<
+    P: super::foundation::SoftClass,
+    D: super::errors::Domain + Send + 'static,
+>(
     block: Option<HeldBlock>,
     make: impl FnOnce() -> Result<Strong<P>, Problem<D>> + Send + 'static,
 ) {
@@ -148,8 +151,7 @@ pub(super) fn tell_later<P: super::foundation::SoftClass, D: super::errors::Doma
         let error = result.as_ref().err().map_or(Id::NIL, |error: &Strong<Failure>| error.id());
         // SAFETY: the message passed a block that takes an object and an error.
         unsafe {
-            let call =
-                std::mem::transmute::<Imp, unsafe extern "C" fn(Id, Id, Id)>(block.invoke());
+            let call = std::mem::transmute::<Imp, unsafe extern "C" fn(Id, Id, Id)>(block.invoke());
             call(block.id(), object, error);
         }
     });
