@@ -1,7 +1,8 @@
 //! What one message costs: the limit is a call through a plain function pointer.
 //!
-//! Four ways to the same method, for none, one and three integers and for two `MTLSize`s: the
-//! function pointer, the IMP table, `msg!`, and a send that looks its selector up each time.
+//! Five ways to the same method, for none, one and three integers and for two `MTLSize`s: the
+//! function pointer, the IMP table, the declared message, `msg!`, and a send that looks its selector up
+//! each time.
 
 use aruminium::abi::{Class, Id, Imp, MTLSize, Sel};
 use aruminium::objc::{Object, link};
@@ -68,12 +69,12 @@ fn target() -> Target {
     }
 }
 
-/// The four ways, as functions of their own, so that each is measured with the same frame around
+/// The ways, as functions of their own, so that each is measured with the same frame around
 /// it and can be found in the machine code.
 macro_rules! ways {
     (
-        $pointer:ident $table:ident $message:ident $looked_up:ident:
-        $method:ident($($arg:ident: $ty:ty),*) $(-> $ret:ty)?, $Fn:ty, [$($sel:tt)+], $name:literal
+        $pointer:ident $table:ident $message:ident $one_off:ident $looked_up:ident:
+        $method:ident($($arg:ident: $ty:ty),*) $(-> $ret:ty)?, $Fn:ty, [$($one:tt)+], $name:literal
     ) => {
         #[unsafe(no_mangle)]
         #[inline(never)]
@@ -93,6 +94,12 @@ macro_rules! ways {
         }
         #[unsafe(no_mangle)]
         #[inline(never)]
+        fn $one_off(target: &Target, $($arg: $ty),*) $(-> $ret)? {
+            // SAFETY: the class has the method, with these types.
+            unsafe { msg!(target, [$($one)+] $(-> $ret)?) }
+        }
+        #[unsafe(no_mangle)]
+        #[inline(never)]
         fn $looked_up(target: &Target, $($arg: $ty),*) $(-> $ret)? {
             // SAFETY: the name is a C string, the method is of these types.
             unsafe {
@@ -104,14 +111,14 @@ macro_rules! ways {
     };
 }
 
-ways!(function_pointer_zero hot_path_table_call_zero message_zero looked_up_zero:
+ways!(function_pointer_zero hot_path_table_call_zero message_zero one_off_zero looked_up_zero:
     zero() -> usize, Zero, [zero], "zero");
-ways!(function_pointer_one hot_path_table_call_one message_one looked_up_one:
-    one(a: usize) -> usize, One, [one:], "one:");
-ways!(function_pointer_three hot_path_table_call_three message_three looked_up_three:
-    three(a: usize, b: usize, c: usize) -> usize, Three, [three:b:c:], "three:b:c:");
-ways!(function_pointer_sizes hot_path_table_call_sizes message_sizes looked_up_sizes:
-    sizes(grid: MTLSize, group: MTLSize), Sizes, [sizes:group:], "sizes:group:");
+ways!(function_pointer_one hot_path_table_call_one message_one one_off_one looked_up_one:
+    one(a: usize) -> usize, One, [one: a], "one:");
+ways!(function_pointer_three hot_path_table_call_three message_three one_off_three looked_up_three:
+    three(a: usize, b: usize, c: usize) -> usize, Three, [three: a, b: b, c: c], "three:b:c:");
+ways!(function_pointer_sizes hot_path_table_call_sizes message_sizes one_off_sizes looked_up_sizes:
+    sizes(grid: MTLSize, group: MTLSize), Sizes, [sizes: grid, group: group], "sizes:group:");
 
 fn main() {
     let target = target();
@@ -122,7 +129,7 @@ fn main() {
 
     macro_rules! group {
         (
-            $title:literal, $pointer:ident $table:ident $message:ident $looked_up:ident,
+            $title:literal, $pointer:ident $table:ident $message:ident $one_off:ident $looked_up:ident,
             $function:ident as $Fn:ty, $selector:literal, ($($arg:expr),*)
         ) => {{
             // SAFETY: the name is a C string.
@@ -135,17 +142,18 @@ fn main() {
                     way!("function pointer", $pointer(function, target.as_raw(), selector, $(black_box($arg)),*)),
                     way!("IMP table", $table(&fast, $(black_box($arg)),*)),
                     way!("message", $message(&target, $(black_box($arg)),*)),
+                    way!("msg!", $one_off(&target, $(black_box($arg)),*)),
                     way!("selector looked up", $looked_up(&target, $(black_box($arg)),*)),
                 ],
             );
         }};
     }
-    group!("no arguments", function_pointer_zero hot_path_table_call_zero message_zero looked_up_zero,
+    group!("no arguments", function_pointer_zero hot_path_table_call_zero message_zero one_off_zero looked_up_zero,
         zero as Zero, c"zero", ());
-    group!("1 integer", function_pointer_one hot_path_table_call_one message_one looked_up_one,
+    group!("1 integer", function_pointer_one hot_path_table_call_one message_one one_off_one looked_up_one,
         one as One, c"one:", (1));
-    group!("3 integers", function_pointer_three hot_path_table_call_three message_three looked_up_three,
+    group!("3 integers", function_pointer_three hot_path_table_call_three message_three one_off_three looked_up_three,
         three as Three, c"three:b:c:", (1, 2, 3));
-    group!("2 sizes", function_pointer_sizes hot_path_table_call_sizes message_sizes looked_up_sizes,
+    group!("2 sizes", function_pointer_sizes hot_path_table_call_sizes message_sizes one_off_sizes looked_up_sizes,
         sizes as Sizes, c"sizes:group:", (size, size));
 }

@@ -18,18 +18,10 @@ metal_class! {
     fn appending(other: &NSString) -> NSString = [stringByAppendingString:];
 }
 
-// A whole class that the crate does not wrap. `table` also makes `NumberImps`, the functions of the
-// class found once, and `direct` makes `FastNumber`, which calls them without `objc_msgSend`.
+// A whole class. `table` also makes `NumberImps`, the functions of the class found once, and
+// `direct` makes `FastNumber`, which calls them without `objc_msgSend`.
 metal_class! {
-    /// A number in a box.
-    pub class Boxed: NSNumber;
-
-    /// Boxes a number.
-    pub fn new(value: f64) -> Boxed = class [numberWithDouble:];
-}
-
-metal_class! {
-    /// The same objects, asked in a hot loop.
+    /// A number in a box, asked in a hot loop.
     pub class Number: NSNumber, table, direct FastNumber<'a>;
 
     /// The number in the box.
@@ -38,6 +30,14 @@ metal_class! {
     pub fn text() -> String = [stringValue];
     /// Whether two boxes hold the same number.
     pub fn same(other: &Number) -> bool = [isEqualToNumber:];
+}
+
+// Where the objects come from: a method of the class itself.
+metal_class! {
+    /// Boxes numbers.
+    class Boxes: NSNumber;
+
+    fn boxed(value: f64) -> Number = class [numberWithDouble:];
 }
 
 // A table alone, for objects that need no type of their own.
@@ -54,10 +54,7 @@ fn main() {
     assert_eq!(metal.uppercase(), "METAL");
     assert_eq!(metal.appending(&NSString::from(" shading")).to_string(), "metal shading");
 
-    let boxed = Boxed::new(2.5);
-    // SAFETY: the object is a number; the count that `retain` adds is given to the new wrapper.
-    let number = unsafe { Number::from_raw(msg!(boxed, [retain] -> aruminium::abi::Id)) };
-    let number = number.expect("a box is not nil");
+    let number = Boxes::boxed(2.5);
     println!("a new class: {} is {}", number.text(), number.value());
     assert_eq!(number.value(), 2.5);
 

@@ -27,9 +27,10 @@ macro_rules! c_type {
             const ENCODING: &'static str = $encoding;
         }
 
-        impl $crate::objc::Argument for $ty {
+        // SAFETY: as above.
+        unsafe impl $crate::objc::Argument for $ty {
             type Held = $ty;
-            type Onto<List: $crate::objc::ArgList> = List::Push<$ty>;
+            type Onto<__List: $crate::objc::ArgList> = __List::Push<$ty>;
             const ENCODINGS: &'static [&'static str] = &[$encoding];
 
             #[inline(always)]
@@ -38,12 +39,13 @@ macro_rules! c_type {
             }
 
             #[inline(always)]
-            fn place<List: $crate::objc::ArgList>(held: &$ty, list: List) -> Self::Onto<List> {
+            fn place<__List: $crate::objc::ArgList>(held: &$ty, list: __List) -> Self::Onto<__List> {
                 list.push(*held)
             }
         }
 
-        impl $crate::objc::Return for $ty {
+        // SAFETY: as above.
+        unsafe impl $crate::objc::Return for $ty {
             type Raw = $ty;
 
             #[inline(always)]

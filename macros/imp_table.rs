@@ -42,7 +42,7 @@ macro_rules! imp_table {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug)]
         $vis struct $Table {
-            class: $crate::abi::Class,
+            __class: $crate::abi::Class,
             $($name: $crate::objc::ImpEntry<$crate::objc::ImpFn<
                 $crate::__static_arguments!(
                     [$crate::__trailing!([$($how)*] [$($ret)?] [$($on $fail)?] [$($sel)+])]
@@ -63,7 +63,7 @@ macro_rules! imp_table {
                 unsafe {
                     let class = $crate::objc::link::object_getClass(object);
                     Self {
-                        class,
+                        __class: class,
                         $($name: $crate::objc::ImpEntry::resolve::<
                             $crate::__static_arguments!(
                                 [$crate::__trailing!([$($how)*] [$($ret)?] [$($on $fail)?] [$($sel)+])]
@@ -83,7 +83,7 @@ macro_rules! imp_table {
             #[inline(always)]
             $vis unsafe fn matches(&self, object: $crate::abi::Id) -> bool {
                 // SAFETY: passed on to the caller.
-                self.class == unsafe { $crate::objc::link::object_getClass(object) }
+                self.__class == unsafe { $crate::objc::link::object_getClass(object) }
             }
 
             /// Resolves the table again if the object is of another class; answers whether it was.
@@ -121,7 +121,7 @@ macro_rules! imp_table {
 
         const _: () = {
             $(_ = $crate::__method_info!(
-                $Table $name ($($args)*) [$($ret)?] [$($how)*] [$($sel)+] [$($on $fail)?]
+                $Table [unsafe] $name ($($args)*) [$($ret)?] [$($how)*] [$($sel)+] [$($on $fail)?]
             );)*
         };
     };

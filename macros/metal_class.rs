@@ -88,12 +88,13 @@ macro_rules! metal_class {
     ) => {
         $crate::__class_type! { $(#[$meta])* $vis $Class: $Objc [$($State)?] }
 
-        impl $crate::objc::ObjcClass for $Class {
+        // SAFETY: the object is the one that was wrapped, and lives as long as the wrapper.
+        unsafe impl $crate::objc::ObjcClass for $Class {
             const INFO: $crate::objc::ClassInfo = $crate::objc::ClassInfo::new(
                 stringify!($Class),
                 stringify!($Objc),
                 &[$($crate::__method_info!(
-                    $Class $name ($($args)*) [$($ret)?] [$($how)*] [$($sel)+] [$($on $fail)?]
+                    $Class [$(unsafe $($unsafe)?)?] $name ($($args)*) [$($ret)?] [$($how)*] [$($sel)+] [$($on $fail)?]
                 )),*],
             );
 
@@ -153,7 +154,7 @@ macro_rules! metal_class {
 
         impl $Trait for $Class {
             const ADDED: &'static [$crate::objc::MethodInfo] = &[$($crate::__method_info!(
-                $Class $name ($($args)*) [$($ret)?] [$($how)*] [$($sel)+] [$($on $fail)?]
+                $Class [$(unsafe $($unsafe)?)?] $name ($($args)*) [$($ret)?] [$($how)*] [$($sel)+] [$($on $fail)?]
             )),*];
 
             $($crate::__send_fn! {
@@ -163,6 +164,8 @@ macro_rules! metal_class {
         }
 
         const _: &[$crate::objc::MethodInfo] = <$Class as $Trait>::ADDED;
+
+        $($crate::__require_no_class!($name [$($how)*]);)*
 
         $($crate::__require_unsafe!($name [$(unsafe $($unsafe)?)?] [$($how)*]);)*
     };
@@ -205,7 +208,7 @@ macro_rules! __class_type {
             ///
             #[doc = concat!("`object` is nil or a live `", stringify!($Objc), "`, and the caller owns one")]
             /// reference count of it and gives it away.
-            $vis unsafe fn from_raw(object: $crate::abi::Id) -> Option<Self> {
+            $vis unsafe fn from_raw(object: $crate::abi::Id) -> ::std::option::Option<Self> {
                 // SAFETY: passed on to the caller.
                 (!object.is_nil()).then(|| unsafe {
                     $crate::objc::ObjcClass::from_object($crate::objc::Object::owned(object))
@@ -213,7 +216,8 @@ macro_rules! __class_type {
             }
         }
 
-        impl $crate::objc::Receiver for $Class {
+        // SAFETY: a wrapped object is alive.
+        unsafe impl $crate::objc::Receiver for $Class {
             #[inline(always)]
             fn receiver(&self) -> $crate::abi::Id {
                 self.object.as_raw()
@@ -287,7 +291,7 @@ macro_rules! __class_twin {
         impl<$a> $Twin<$a> {
             /// Joins an object and a table; `None` if the table was resolved from another class.
             #[inline]
-            $vis fn new(object: &$a $Class, imps: &$a $Table) -> Option<Self> {
+            $vis fn new(object: &$a $Class, imps: &$a $Table) -> ::std::option::Option<Self> {
                 let object = object.as_raw();
                 // SAFETY: a wrapped object is alive.
                 unsafe { imps.matches(object) }.then_some(Self { object, imps, of: ::std::marker::PhantomData })

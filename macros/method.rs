@@ -12,7 +12,7 @@ macro_rules! __sent_type {
     ([unchecked $($how:ident)*] [$ret:ty] []) => { $crate::objc::Unchecked<$ret> };
     ([$($how:ident)*] [$ret:ty] []) => { $ret };
     ([$($how:ident)*] [$ret:ty] [$on:ident $fail:expr]) => {
-        Result<<$ret as $crate::objc::Fallible>::Ok, $crate::objc::MessageError>
+        ::std::result::Result<<$ret as $crate::objc::Fallible>::Ok, $crate::objc::MessageError>
     };
 }
 
@@ -71,6 +71,7 @@ macro_rules! __call {
                     $crate::__how!(autoreleased [$($how)*]),
                 )
             },
+            consumes: const { $crate::objc::consumes($crate::__selector_text!($($sel)+)) },
         }
     };
 }
@@ -117,7 +118,7 @@ macro_rules! __send_fn {
 #[macro_export]
 macro_rules! __method_info {
     (
-        $Class:ident $name:ident ($($arg:ident: $ty:ty),* $(,)?)
+        $Class:ident [$($unsafe:tt)*] $name:ident ($($arg:ident: $ty:ty),* $(,)?)
         [$($ret:ty)?] [$($how:ident)*] [$($sel:tt)+] [$($fail:tt)*]
     ) => {
         $crate::objc::MethodInfo::new::<
@@ -129,6 +130,7 @@ macro_rules! __method_info {
             $crate::__selector_text!($($sel)+),
             $crate::__how!(level [$($how)*]),
             $crate::__how!(autoreleased [$($how)*]),
+            stringify!($($unsafe)*).is_empty(),
         )
     };
 }
@@ -224,6 +226,21 @@ macro_rules! __require_instance {
             stringify!($name),
             "` is a method of the class, which an IMP table of its objects ",
             "cannot hold",
+        ));
+    };
+    ($name:ident [$($how:ident)*]) => {};
+}
+
+/// Refuses a class method where only a method of the object can be.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __require_no_class {
+    ($name:ident [class]) => {
+        compile_error!(concat!(
+            "`",
+            stringify!($name),
+            "` is a method of the class, and a trait adds methods to its ",
+            "objects: declare a class of your own for it",
         ));
     };
     ($name:ident [$($how:ident)*]) => {};

@@ -51,17 +51,19 @@ macro_rules! __msg {
         ))
     };
     (@send [$receiver:expr] [$ret:ty] [$($sel:tt)+] [$($arg:expr,)*] $catches:literal) => {{
-        use $crate::objc::Receiver as _;
         // A `match` keeps what its subject borrows from alive to its end.
-        match ($receiver.receiver(), ($($arg,)* $crate::objc::Trailing::<$catches>::NEW,)) {
-            (receiver, arguments) => $crate::objc::send_checked::<_, $ret, _>(
-                receiver,
+        match (&$receiver, ($($arg,)* $crate::objc::Trailing::<$catches>::NEW,)) {
+            (receiver, arguments) => $crate::objc::send::<_, $ret, _>(
+                $crate::objc::Receiver::receiver(receiver),
                 $crate::__cached_selector!($($sel)+),
                 $crate::objc::Call {
                     method: concat!("[", $crate::__selector_text!($($sel)+), "]"),
                     ownership: const {
                         $crate::objc::Ownership::of($crate::__selector_text!($($sel)+), false)
                     },
+                    // A wrapper keeps its count; a bare pointer has none to keep.
+                    consumes: const { $crate::objc::consumes($crate::__selector_text!($($sel)+)) }
+                        && $crate::objc::keeps(receiver),
                 },
                 move || arguments,
             ),

@@ -5,6 +5,10 @@
 
 mod support;
 
+/// An alias of the kind that many crates have.
+#[allow(dead_code)] // It is here to be in the macros' way.
+type Result<T> = std::result::Result<T, ()>;
+
 use aruminium::objc::{Block, ClassState, Level, MessageError, Nullability, ObjcClass, Object};
 use aruminium::{MTLSize, autorelease_pool, imp_table, metal_class, msg, selector};
 use std::panic::catch_unwind;
@@ -46,11 +50,11 @@ metal_class! {
     fn name() -> String = [name];
     fn no_name() -> Option<String> = [nothing];
     /// Failures.
-    fn probe_or_fail(fail: bool) -> Result<Probe, MessageError> = [probeOrFail:error:];
-    fn probe_or_words(fail: bool) -> Result<Probe, ProbeError> = [probeOrFail:error:] or ProbeError::Words;
-    fn try_or_fail(fail: bool) -> Result<(), MessageError> = [tryOrFail:error:];
-    fn nothing_or_words() -> Result<Probe, ProbeError> = [nothing] or ProbeError::Words;
-    fn nothing_or_else() -> Result<Probe, ProbeError> = [nothing] else ProbeError::Nothing;
+    fn probe_or_fail(fail: bool) -> std::result::Result<Probe, MessageError> = [probeOrFail:error:];
+    fn probe_or_words(fail: bool) -> std::result::Result<Probe, ProbeError> = [probeOrFail:error:] or ProbeError::Words;
+    fn try_or_fail(fail: bool) -> std::result::Result<(), MessageError> = [tryOrFail:error:];
+    fn nothing_or_words() -> std::result::Result<Probe, ProbeError> = [nothing] or ProbeError::Words;
+    fn nothing_or_else() -> std::result::Result<Probe, ProbeError> = [nothing] else ProbeError::Nothing;
     /// Objects as arguments.
     fn same(a: &Probe, b: Option<&Probe>) -> bool = [same:as:];
     fn count_of(probes: &[&Probe]) -> usize = [countOf:count:];
@@ -201,6 +205,43 @@ impl Probe {
     }
 }
 
+metal_class! {
+    /// A class that is initialised in two steps.
+    class Blank: AruminiumProbe;
+    fn alloc() -> Blank = class [alloc];
+    fn init() -> Probe = [init];
+    /// A name that the macros use themselves.
+    fn receiver() -> usize = [answer];
+}
+
+#[test]
+fn an_init_method_leaves_its_wrapper_whole() {
+    let (_one, _probe) = probe();
+    assert_eq!(
+        deaths(|| {
+            let blank = Blank::alloc();
+            let ready = blank.init();
+            drop(blank);
+            assert_eq!(ready.answer(), 42);
+        }),
+        1
+    );
+    assert_eq!(
+        deaths(|| unsafe {
+            let blank = msg!(probe_class(), [alloc] -> Object);
+            let ready = msg!(blank, [init] -> Object);
+            drop(blank);
+            assert_eq!(msg!(ready, [answer] -> usize), 42);
+            // A bare pointer is Objective-C's own affair.
+            let raw = msg!(probe_class(), [alloc] -> aruminium::abi::Id);
+            drop(msg!(raw, [init] -> Object));
+        }),
+        2
+    );
+    assert_eq!(unsafe { msg!(Blank::alloc(), [answer] -> usize) }, 42);
+    assert_eq!(Blank::alloc().receiver(), 42);
+}
+
 #[test]
 fn traits_add_methods_to_a_class() {
     let (_one, probe) = probe();
@@ -220,7 +261,8 @@ fn messages_of_one_off_calls() {
         let start = bytes.as_ptr().cast::<std::ffi::c_void>();
         assert_eq!(msg!(probe.as_raw(), [sum: start, length: bytes.len()] -> usize), 11);
         let error =
-            msg!(probe, [probeOrFail: true, error: _] -> Result<Probe, MessageError>).unwrap_err();
+            msg!(probe, [probeOrFail: true, error: _] -> std::result::Result<Probe, MessageError>)
+                .unwrap_err();
         assert_eq!(error.to_string(), "no probe today");
         assert_eq!(error.method(), "[probeOrFail:error:]");
         let other: Object = msg!(probe, [itself] -> Object);
@@ -257,7 +299,7 @@ imp_table! {
     table LooseImps: AruminiumProbe;
     fn answer() -> usize = [answer];
     fn name() -> String = [name];
-    fn fail(fail: bool) -> Result<Object, ProbeError> = [probeOrFail:error:] or ProbeError::Words;
+    fn fail(fail: bool) -> std::result::Result<Object, ProbeError> = [probeOrFail:error:] or ProbeError::Words;
     fn missing() -> usize = [methodThatNobodyHas];
 }
 

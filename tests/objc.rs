@@ -263,6 +263,87 @@ fn threads_share_objects() {
     assert_eq!(deaths() - before, 32);
 }
 
+/// The memory that the process has in use, in KiB.
+#[cfg(target_os = "linux")]
+fn resident_kib() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// Failures leave nothing behind, also where no pool is drained.
+#[test]
+#[cfg(target_os = "linux")]
+fn failures_without_a_pool_stay_flat() {
+    use aruminium::objc::MessageError;
+    let _alone = alone();
+    let missing = NSString::from("/no/such/file");
+    let fail = || unsafe {
+        let class: Class = link::objc_getClass(c"NSString".as_ptr());
+        msg!(class, [stringWithContentsOfFile: &missing, encoding: 4usize, error: _] -> Result<NSString, MessageError>)
+    };
+    // Debug builds keep the last few thousand freed objects.
+    for _ in 0..5_000 {
+        fail().unwrap_err();
+    }
+    let before = resident_kib();
+    for _ in 0..20_000 {
+        assert!(!fail().unwrap_err().to_string().is_empty());
+    }
+    let grown = resident_kib().saturating_sub(before);
+    assert!(grown < 4_096, "{grown} KiB");
+}
+
+static SHARED: std::sync::OnceLock<Shared> = std::sync::OnceLock::new();
+
+/// Answers an object that it keeps, without a retain or a push: what a plain getter does.
+extern "C" fn shared(_: Id, _: Sel) -> Id {
+    SHARED.get().map_or(Id::NIL, |object| object.0.as_raw())
+}
+
+aruminium::metal_class! {
+    /// The probe, left to its pool.
+    class Pooled: AruminiumProbe;
+    unsafe fn me() -> Pooled = autoreleased [itself];
+    fn answer() -> usize = [answer];
+}
+
+#[test]
+fn a_getter_does_not_take_what_another_call_left_in_the_pool() {
+    let _alone = alone();
+    probe_class();
+    let holder = make_class(
+        "AruminiumHolder",
+        "NSObject",
+        &[method!("shared", "@16@0:8", shared, fn(Id, Sel) -> Id)],
+        &[],
+    );
+    let before = deaths();
+    autorelease_pool(|| unsafe {
+        let first = new_probe();
+        let pooled = Pooled::from_raw(link::objc_retain(first.as_raw())).unwrap();
+        let me = pooled.me();
+        drop(pooled);
+        assert!(SHARED.set(Shared(Object::borrowed(first.as_raw()))).is_ok());
+        let holder = msg!(holder, [new] -> Object);
+        drop(msg!(holder, [shared] -> Object));
+        drop(first);
+        // Only the pool keeps it now.
+        assert_eq!((deaths() - before, me.answer()), (0, 42));
+    });
+    assert_eq!(deaths() - before, 1);
+}
+
+#[test]
+fn lone_surrogates_are_replaced() {
+    let units = [0x61u16, 0xd800, 0x62];
+    let string = unsafe {
+        let class: Class = link::objc_getClass(c"NSString".as_ptr());
+        msg!(class, [stringWithCharacters: units.as_ptr(), length: units.len()] -> NSString)
+    };
+    assert_eq!(string.to_string(), "a\u{fffd}b");
+}
+
 /// A subclass overrides; the table of either class calls its own.
 #[test]
 fn subclasses_inherit_and_override() {

@@ -98,7 +98,7 @@ aruminium::metal_class! {
     class Wrong: MTLCommandBuffer;
     fn committed() -> bool = [commit];
     fn label() -> String = [label];
-    fn wait_for(event: aruminium::abi::Id, value: u32) = [encodeWaitForEvent:value:];
+    unsafe fn wait_for(event: aruminium::abi::Id, value: u32) = [encodeWaitForEvent:value:];
     fn unheard_of() = [commitSoon];
     fn right() -> f64 = [GPUEndTime];
 }

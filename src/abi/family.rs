@@ -10,7 +10,7 @@ pub enum Family {
     Alloc,
     /// `copy…`: returns +1.
     Copy,
-    /// `init…`: takes over the receiver and returns +1.
+    /// `init…`: takes over a count of the receiver and returns +1.
     Init,
     /// `mutableCopy…`: returns +1.
     MutableCopy,

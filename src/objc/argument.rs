@@ -22,18 +22,27 @@ use std::ffi::c_void;
     note = "arguments are integers, floats, `bool`, `&str`, `&[u8]`, `(usize, usize, usize)`, \
             references to wrapped classes, their `Option`s, and C types declared with `c_type!`"
 )]
-pub trait Argument: Sized {
+///
+/// # Safety
+///
+/// The words are what the encodings say, and stay good while `Held` lives.
+pub unsafe trait Argument: Sized {
     /// What lives until the call has returned.
     type Held;
     /// A row of words with this argument's words at its end.
     type Onto<List: ArgList>: ArgList;
     /// The encodings of this argument's words.
     const ENCODINGS: &'static [&'static str];
+    /// Whether a word is a pointer that only the caller can vouch for.
+    const RAW: bool = false;
 
     /// Turns the argument into what the call keeps alive.
     fn hold(self) -> Self::Held;
     /// Appends the argument's words.
     fn place<List: ArgList>(held: &Self::Held, list: List) -> Self::Onto<List>;
+    /// Whether this is the slot of an `error:`.
+    const CATCHES: bool = false;
+
     /// The error that the call left behind, for the argument that catches it.
     #[inline(always)]
     fn caught(_: &Self::Held) -> Id {
@@ -42,7 +51,11 @@ pub trait Argument: Sized {
 }
 
 /// A row of C words, as long as a C function's parameters after the receiver and the selector.
-pub trait ArgList: Copy {
+///
+/// # Safety
+///
+/// `Fn` takes a receiver, a selector and these words, and the functions do as they say.
+pub unsafe trait ArgList: Copy {
     /// The C function that takes these words.
     type Fn<R: Encode>: Copy;
     /// This row with one more word at its end.
@@ -72,7 +85,8 @@ pub trait ArgList: Copy {
 
 macro_rules! arg_list {
     ([$($word:ident)*] push [$($next:ty)?]) => {
-        impl<$($word: Encode),*> ArgList for ($($word,)*) {
+        // SAFETY: the tuple is the row.
+        unsafe impl<$($word: Encode),*> ArgList for ($($word,)*) {
             type Fn<Ret: Encode> = unsafe extern "C" fn(Id, Sel, $($word),*) -> Ret;
             type Push<Z: Encode> = arg_list!(@push [$($word)*] [$($next)?]);
 
@@ -142,13 +156,21 @@ arg_list!([A B C D E F G H I J K] push [Z]);
 arg_list!([A B C D E F G H I J K L] push []);
 
 /// The arguments of one call.
-pub trait Arguments: Sized {
+///
+/// # Safety
+///
+/// As for [`Argument`].
+pub unsafe trait Arguments: Sized {
     /// What lives until the call has returned.
     type Held;
     /// The words of all arguments in a row.
     type List: ArgList;
     /// The encodings of each argument's words.
     const ENCODINGS: &'static [&'static [&'static str]];
+    /// Whether one of them is a pointer that only the caller can vouch for.
+    const RAW: bool;
+    /// Whether the last one catches an error.
+    const CATCHES: bool;
 
     /// Turns the arguments into what the call keeps alive.
     fn hold(self) -> Self::Held;
@@ -160,11 +182,14 @@ pub trait Arguments: Sized {
 
 macro_rules! arguments {
     ($($name:ident)* ; $last:ident) => {
-        impl<$($name: Argument,)* $last: Argument> Arguments for ($($name,)* $last,) {
+        // SAFETY: as for each of them.
+        unsafe impl<$($name: Argument,)* $last: Argument> Arguments for ($($name,)* $last,) {
             type Held = ($($name::Held,)* $last::Held,);
             type List = arguments!(@list [()] $($name)* $last);
             const ENCODINGS: &'static [&'static [&'static str]] =
                 &[$($name::ENCODINGS,)* $last::ENCODINGS];
+            const RAW: bool = $($name::RAW ||)* $last::RAW;
+            const CATCHES: bool = $last::CATCHES;
 
             #[inline(always)]
             #[allow(non_snake_case)] // One body for every length.
@@ -212,8 +237,10 @@ arguments!(A B C D E F G H I J K L ; Z);
 
 /// Implements [`Argument`] for a type that becomes one word.
 macro_rules! one_word {
-    ($([$($generics:tt)*] $ty:ty as $word:ty = |$value:ident| $convert:expr;)+) => {$(
-        impl<$($generics)*> Argument for $ty {
+    ($([$($generics:tt)*] $ty:ty as $word:ty $(, raw $raw:literal)? = |$value:ident| $convert:expr;)+) => {$(
+        // SAFETY: the row says which word it is, and a reference outlives the call.
+        unsafe impl<$($generics)*> Argument for $ty {
+            $(const RAW: bool = $raw;)?
             type Held = $word;
             type Onto<List: ArgList> = List::Push<$word>;
             const ENCODINGS: &'static [&'static str] = &[<$word as Encode>::ENCODING];
@@ -243,8 +270,10 @@ one_word! {
 
 /// Implements [`Argument`] for a type that becomes a pointer and a count.
 macro_rules! pointer_and_count {
-    ($([$($generics:tt)*] $ty:ty as $held:ty, $pointer:ty = |$value:ident| $convert:expr;)+) => {$(
-        impl<$($generics)*> Argument for $ty {
+    ($([$($generics:tt)*] $ty:ty as $held:ty, $pointer:ty $(, raw $raw:literal)? = |$value:ident| $convert:expr;)+) => {$(
+        // SAFETY: the words are the start and the length of what `Held` holds.
+        unsafe impl<$($generics)*> Argument for $ty {
+            $(const RAW: bool = $raw;)?
             type Held = $held;
             type Onto<List: ArgList> = <List::Push<$pointer> as ArgList>::Push<usize>;
             const ENCODINGS: &'static [&'static str] =
@@ -266,7 +295,7 @@ macro_rules! pointer_and_count {
 
 pointer_and_count! {
     ['a] &'a [u8] as &'a [u8], *const c_void = |value| value;
-    ['a] &'a [Id] as &'a [Id], *const Id = |value| value;
+    ['a] &'a [Id] as &'a [Id], *const Id, raw true = |value| value;
     ['a, 'b, T: ObjcClass] &'a [&'b T] as Vec<Id>, *const Id =
         |value| value.iter().map(|object| object.as_raw()).collect();
 }
@@ -274,7 +303,8 @@ pointer_and_count! {
 /// Implements [`Argument`] for a text, which becomes an `NSString` for the time of the call.
 macro_rules! text {
     ($($ty:ty = |$value:ident| $convert:expr;)+) => {$(
-        impl Argument for $ty {
+        // SAFETY: the word is the string that `Held` owns.
+        unsafe impl Argument for $ty {
             type Held = Object;
             type Onto<List: ArgList> = List::Push<Id>;
             const ENCODINGS: &'static [&'static str] = &[<Id as Encode>::ENCODING];
@@ -303,16 +333,16 @@ text! {
 #[doc(hidden)]
 pub const fn catches<R: Return>(selector: &str) -> bool {
     const ERROR: &[u8] = b"error:";
-    match selector.as_bytes().split_at_checked(selector.len().wrapping_sub(ERROR.len())) {
-        Some((_, end)) => {
-            let mut i = 0;
-            while i < ERROR.len() && end[i] == ERROR[i] {
-                i += 1;
-            }
-            R::CATCHES && i == ERROR.len()
-        }
-        None => false,
+    let text = selector.as_bytes();
+    if !R::CATCHES || text.len() < ERROR.len() {
+        return false;
     }
+    let (head, tail) = text.split_at(text.len() - ERROR.len());
+    let mut i = 0;
+    while i < ERROR.len() && tail[i] == ERROR[i] {
+        i += 1;
+    }
+    i == ERROR.len() && (head.is_empty() || head[head.len() - 1] == b':')
 }
 
 /// What stands behind a call's own arguments: the slot of a trailing `error:`, or nothing.
@@ -325,7 +355,8 @@ impl<const CATCHES: bool> Trailing<CATCHES> {
     pub const NEW: Self = Self(());
 }
 
-impl Argument for Trailing<false> {
+// SAFETY: there is no word.
+unsafe impl Argument for Trailing<false> {
     type Held = ();
     type Onto<List: ArgList> = List;
     const ENCODINGS: &'static [&'static str] = &[];
@@ -339,7 +370,9 @@ impl Argument for Trailing<false> {
     }
 }
 
-impl Argument for Trailing<true> {
+// SAFETY: the word is the address of the slot that `Held` is.
+unsafe impl Argument for Trailing<true> {
+    const CATCHES: bool = true;
     type Held = Cell<Id>;
     type Onto<List: ArgList> = List::Push<*mut Id>;
     const ENCODINGS: &'static [&'static str] = &[<*mut Id as Encode>::ENCODING];
@@ -360,12 +393,21 @@ impl Argument for Trailing<true> {
     }
 }
 
-/// Arguments by value: every plain C type is one word.
+/// Arguments by value: every plain C type is one word. The second list is of pointers, which a
+/// method that is safe to call does not take.
 macro_rules! plain {
-    ($($ty:ty),+ $(,)?) => {$( one_word! { [] $ty as $ty = |value| value; } )+};
+    ($($ty:ty),+ $(,)?; raw $($raw:ty),+ $(,)?) => {
+        one_word! {
+            $([] $ty as $ty = |value| value;)+
+            $([] $raw as $raw, raw true = |value| value;)+
+        }
+    };
 }
 
-plain!(i8, i16, i32, i64, isize, u8, u16, u32, u64, usize, f32, f64, Id, crate::abi::Class, Sel);
-plain!(crate::abi::Protocol, MTLSize, MTLOrigin, crate::abi::MTLRegion, crate::abi::NSRange);
-plain!(*const c_void, *mut c_void, *const std::ffi::c_char, *const Id, *mut Id);
-plain!(*const usize, *const u16, *mut u16, *const f32, BlockPtr);
+plain! {
+    i8, i16, i32, i64, isize, u8, u16, u32, u64, usize, f32, f64,
+    crate::abi::Class, Sel, crate::abi::Protocol,
+    MTLSize, MTLOrigin, crate::abi::MTLRegion, crate::abi::NSRange;
+    raw Id, BlockPtr, *const c_void, *mut c_void, *const std::ffi::c_char, *const Id, *mut Id,
+    *const usize, *const u16, *mut u16, *const f32,
+}

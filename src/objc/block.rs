@@ -42,7 +42,11 @@ unsafe impl<Args, R> Send for Block<Args, R> {}
 unsafe impl<Args, R> Sync for Block<Args, R> {}
 
 /// A closure that can be the body of a block.
-pub trait BlockFn<Args, R>: Send + Sync + 'static {
+///
+/// # Safety
+///
+/// `INVOKE` takes a block with this closure in it, and these arguments.
+pub unsafe trait BlockFn<Args, R>: Send + Sync + 'static {
     /// The C function that runs a block with this closure in it.
     #[doc(hidden)]
     const INVOKE: Imp;
@@ -140,7 +144,8 @@ impl<Args, R> fmt::Debug for Block<Args, R> {
 
 macro_rules! block_fn {
     ($($argument:ident: $ty:ident),*) => {
-        impl<Fun, Ret: Encode, $($ty: Encode),*> BlockFn<($($ty,)*), Ret> for Fun
+        // SAFETY: the function below is of that type.
+        unsafe impl<Fun, Ret: Encode, $($ty: Encode),*> BlockFn<($($ty,)*), Ret> for Fun
         where
             Fun: Fn($($ty),*) -> Ret + Send + Sync + 'static,
         {

@@ -95,3 +95,13 @@ unsafe extern "C" {
 
 #[cfg(not(target_vendor = "apple"))]
 pub use crate::soft::objc::entry::_NSConcreteStackBlock;
+
+/// Tells the runtime that nobody will take the object, just returned, out of its pool: a later
+/// [`objc_retainAutoreleasedReturnValue`] of the same object is of another message. Apple's runtime
+/// knows by itself.
+#[cfg(target_vendor = "apple")]
+#[inline(always)]
+pub(super) fn leave_in_pool(_object: Id) {}
+
+#[cfg(not(target_vendor = "apple"))]
+pub(super) use crate::soft::objc::entry::leave_in_pool;

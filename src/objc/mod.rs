@@ -19,14 +19,25 @@ pub(crate) mod string;
 mod table;
 mod variant;
 
-pub use argument::{ArgList, Argument, Arguments, Trailing, catches};
+pub use argument::{Argument, Arguments};
 pub use block::{Block, BlockFn, BlockPtr};
-pub use class::CachedClass;
 pub use error::MessageError;
 pub use object::{ClassState, ObjcClass, Object, Receiver};
 pub use pool::autorelease_pool;
 pub use reflect::{ClassInfo, Level, MethodInfo, Nullability};
-pub use returned::{Fallible, Ownership, Return, Sent, Success, Unchecked};
+pub use returned::{Fallible, Return, Success};
 pub use selector::CachedSelector;
-pub use send::{Call, send, send_checked};
+
+// What the macros expand to.
+#[doc(hidden)]
+pub use argument::{ArgList, Trailing, catches};
+#[doc(hidden)]
+pub use class::CachedClass;
+#[doc(hidden)]
+pub use object::keeps;
+#[doc(hidden)]
+pub use returned::{Ownership, Sent, Unchecked, consumes};
+#[doc(hidden)]
+pub use send::{Call, send};
+#[doc(hidden)]
 pub use table::{ImpEntry, ImpFn};

@@ -92,7 +92,11 @@ impl fmt::Debug for Object {
 
 /// A Rust type that wraps objects of one class or protocol; [`metal_class!`](crate::metal_class)
 /// implements it.
-pub trait ObjcClass: Sized {
+///
+/// # Safety
+///
+/// `as_raw` answers the object that was wrapped, which lives as long as the value.
+pub unsafe trait ObjcClass: Sized {
     /// What was declared: the class or protocol, and its methods.
     const INFO: ClassInfo;
 
@@ -125,35 +129,58 @@ impl ClassState for () {
 }
 
 /// What a message can be sent to.
-pub trait Receiver {
+///
+/// # Safety
+///
+/// `receiver` answers nil or a live object, as far as the caller of an `unsafe` message can tell.
+pub unsafe trait Receiver {
+    /// Whether the value keeps a count of the object, also when the message takes one over.
+    const KEEPS: bool = true;
+
     /// The object that receives.
     fn receiver(&self) -> Id;
 }
 
-impl Receiver for Id {
+// SAFETY: the pointer is the caller's to vouch for.
+unsafe impl Receiver for Id {
+    const KEEPS: bool = false;
+
     #[inline(always)]
     fn receiver(&self) -> Id {
         *self
     }
 }
 
-impl Receiver for Class {
+// SAFETY: the pointer is the caller's to vouch for.
+unsafe impl Receiver for Class {
+    const KEEPS: bool = false;
+
     #[inline(always)]
     fn receiver(&self) -> Id {
         self.as_id()
     }
 }
 
-impl Receiver for Object {
+// SAFETY: the constructors promise nil or a live object.
+unsafe impl Receiver for Object {
     #[inline(always)]
     fn receiver(&self) -> Id {
         self.id
     }
 }
 
-impl<T: Receiver + ?Sized> Receiver for &T {
+// SAFETY: as for what is referred to.
+unsafe impl<T: Receiver + ?Sized> Receiver for &T {
+    const KEEPS: bool = T::KEEPS;
+
     #[inline(always)]
     fn receiver(&self) -> Id {
         (**self).receiver()
     }
+}
+
+/// Whether a receiver keeps its count when a message takes one over.
+#[doc(hidden)]
+pub const fn keeps<T: Receiver + ?Sized>(_: &T) -> bool {
+    T::KEEPS
 }

@@ -3,11 +3,32 @@
 use super::link;
 use std::ffi::c_void;
 
+/// A pool that ends with the value.
+pub(super) struct Pool(*mut c_void);
+
+impl Pool {
+    /// Begins a pool inside the one that is the innermost now.
+    #[inline]
+    pub(super) fn begin() -> Self {
+        // SAFETY: pushing has no demands.
+        Self(unsafe { link::objc_autoreleasePoolPush() })
+    }
+}
+
+impl Drop for Pool {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: the token is from `begin`, and pools end in the reverse order of their beginning:
+        // this type does not leave its module but as a local variable.
+        unsafe { link::objc_autoreleasePoolPop(self.0) }
+    }
+}
+
 /// Runs a closure inside an autorelease pool of its own.
 ///
 /// Objects that Metal hands out without giving them away live until the pool around the call is
-/// drained. A loop of many command buffers wants one pool a turn, and the methods whose names end
-/// in `_unretained` and `_autoreleased` need one. The pool is drained when the closure returns, and
+/// drained. A loop of many such calls wants one pool a turn, and methods declared `autoreleased` need
+/// one. The pool is drained when the closure returns, and
 /// also when it panics.
 ///
 /// ```
@@ -17,18 +38,6 @@ use std::ffi::c_void;
 /// ```
 #[inline]
 pub fn autorelease_pool<R>(body: impl FnOnce() -> R) -> R {
-    struct Pool(*mut c_void);
-
-    impl Drop for Pool {
-        #[inline]
-        fn drop(&mut self) {
-            // SAFETY: the token is from the push below, and pools end in the reverse order of
-            // their beginning because closures do.
-            unsafe { link::objc_autoreleasePoolPop(self.0) }
-        }
-    }
-
-    // SAFETY: pushing has no demands.
-    let _pool = Pool(unsafe { link::objc_autoreleasePoolPush() });
+    let _pool = Pool::begin();
     body()
 }

@@ -84,6 +84,7 @@ impl MethodInfo {
         selector: &'static str,
         level: Level,
         autoreleased: bool,
+        safe: bool,
     ) -> Self {
         let words = count(A::ENCODINGS);
         if words != colons(selector) {
@@ -97,6 +98,14 @@ impl MethodInfo {
                 selector,
                 "] takes ",
                 digit(colons(selector)),
+            ]);
+        }
+        if safe && A::RAW {
+            const_panic(&[
+                class,
+                "::",
+                name,
+                " takes a pointer that only its caller can vouch for: declare it `unsafe fn`",
             ]);
         }
         if autoreleased && Family::of(selector).returns_owned() {
@@ -120,9 +129,12 @@ impl MethodInfo {
         }
     }
 
-    /// What the selector says about ownership.
+    /// What the selector says about ownership; nothing where no object is returned.
     pub const fn family(&self) -> Family {
-        Family::of(self.selector)
+        match self.result.as_bytes() {
+            b"@" => Family::of(self.selector),
+            _ => Family::None,
+        }
     }
 
     /// The whole method's encoding.
@@ -148,8 +160,11 @@ impl MethodInfo {
             if method.is_nil() {
                 return None;
             }
-            let text =
-                CStr::from_ptr(link::method_getTypeEncoding(method)).to_string_lossy().into_owned();
+            let text = link::method_getTypeEncoding(method);
+            if text.is_null() {
+                return None;
+            }
+            let text = CStr::from_ptr(text).to_string_lossy().into_owned();
             let same =
                 text.parse::<MethodEncoding>().is_ok_and(|found| found.same_abi(&self.encoding()));
             Some((text, same))

@@ -36,6 +36,12 @@ impl Ownership {
     }
 }
 
+/// Whether a method takes over a count of its receiver.
+#[doc(hidden)]
+pub const fn consumes(selector: &str) -> bool {
+    matches!(Family::of(selector), Family::Init)
+}
+
 /// What is known of a call after it was made.
 #[derive(Debug)]
 pub struct Sent {
@@ -52,15 +58,14 @@ impl Sent {
         Self { method: call.method, ownership: call.ownership, error }
     }
 
-    /// The returned object, owned as the declaration says.
+    /// The returned object, which [`own`] has seen already.
     #[inline(always)]
     unsafe fn object(&self, id: Id) -> Object {
-        // SAFETY: the method returned nil or a live object: with a count for the caller, or kept
-        // by another owner for long enough to be retained, or until the caller's pool is drained.
+        // SAFETY: the object is nil or alive. Unless it was left to a pool, a count of it is the
+        // caller's by now.
         unsafe {
             match self.ownership {
-                Ownership::Owned => Object::owned(id),
-                Ownership::Retained => Object::owned(claim(id)),
+                Ownership::Owned | Ownership::Retained => Object::owned(id),
                 Ownership::Autoreleased => Object::borrowed(id),
             }
         }
@@ -73,18 +78,34 @@ impl Sent {
     }
 }
 
-/// Retains an object that a call has just returned. Where the callee sees this coming, the object
-/// is handed over and never enters a pool.
+/// Makes an object that a call has just returned the caller's, where the caller is to have it.
+///
+/// This comes directly behind the call: a callee that sees it coming hands the object over, and it
+/// never enters a pool.
 #[inline(always)]
-unsafe fn claim(id: Id) -> Id {
-    // This no-op after the call is how arm64 callees recognise a caller that will retain.
-    #[cfg(all(target_vendor = "apple", target_arch = "aarch64"))]
-    // SAFETY: it moves a register to itself.
-    unsafe {
-        std::arch::asm!("mov x29, x29", options(nomem, nostack, preserves_flags));
+unsafe fn own(id: Id, ownership: Ownership) -> Id {
+    match ownership {
+        Ownership::Owned => id,
+        Ownership::Retained => {
+            #[cfg(all(target_vendor = "apple", target_arch = "aarch64"))]
+            let mut pointer = id.as_ptr();
+            // This no-op behind the call is how arm64 callees recognise such a caller. It takes the
+            // returned pointer through its register, so that nothing comes in between.
+            #[cfg(all(target_vendor = "apple", target_arch = "aarch64"))]
+            // SAFETY: it moves a register to itself.
+            unsafe {
+                std::arch::asm!("mov x29, x29", inlateout("x0") pointer, options(nomem, nostack, preserves_flags));
+            }
+            #[cfg(all(target_vendor = "apple", target_arch = "aarch64"))]
+            let id = Id::from_ptr(pointer);
+            // SAFETY: the object is nil or alive.
+            unsafe { link::objc_retainAutoreleasedReturnValue(id) }
+        }
+        Ownership::Autoreleased => {
+            link::leave_in_pool(id);
+            id
+        }
     }
-    // SAFETY: the object is nil or alive.
-    unsafe { link::objc_retainAutoreleasedReturnValue(id) }
 }
 
 /// A Rust type that a declared method can return.
@@ -94,7 +115,11 @@ unsafe fn claim(id: Id) -> Id {
     note = "return types are integers, floats, `bool`, `String`, `(usize, usize, usize)`, wrapped \
             classes, `Option` and `Result` of objects, and C types declared with `c_type!`"
 )]
-pub trait Return: Sized {
+///
+/// # Safety
+///
+/// `Raw` is what the C function returns, and `from_raw` makes a value of it that is sound to use.
+pub unsafe trait Return: Sized {
     /// What the C function returns.
     type Raw: Encode;
     /// Whether a trailing `error:` of the selector is caught rather than declared.
@@ -102,7 +127,18 @@ pub trait Return: Sized {
     /// Whether nil is among the answers that the declaration allows for.
     const NULLABILITY: Nullability = Nullability::NonNull;
 
-    /// Converts what was returned.
+    /// Takes over what was returned, directly behind the call.
+    ///
+    /// # Safety
+    ///
+    /// `raw` was just returned by a call of this ownership.
+    #[inline(always)]
+    unsafe fn take(raw: Self::Raw, ownership: Ownership) -> Self::Raw {
+        let _ = ownership;
+        raw
+    }
+
+    /// Converts what was returned and taken over.
     ///
     /// # Safety
     ///
@@ -116,9 +152,24 @@ pub trait Return: Sized {
     note = "`Option` and `Result` of a declared method hold a wrapped class, `String`, or `()` for \
             a method that returns `BOOL`"
 )]
-pub trait Success: Sized {
+///
+/// # Safety
+///
+/// As for [`Return`].
+pub unsafe trait Success: Sized {
     /// What the C function returns.
     type Raw: Encode;
+
+    /// As [`Return::take`].
+    ///
+    /// # Safety
+    ///
+    /// As for [`Return::take`].
+    #[inline(always)]
+    unsafe fn take(raw: Self::Raw, ownership: Ownership) -> Self::Raw {
+        let _ = ownership;
+        raw
+    }
 
     /// The value, unless the method says that it failed.
     ///
@@ -129,6 +180,11 @@ pub trait Success: Sized {
 }
 
 /// The two types of a declared `Result`.
+#[diagnostic::on_unimplemented(
+    message = "`or` and `else` say what becomes of a failure, but `{Self}` cannot be one",
+    label = "not a `Result`",
+    note = "declare the method to return `Result<…, …>`"
+)]
 pub trait Fallible {
     /// What a success returns.
     type Ok: Success;
@@ -141,8 +197,15 @@ impl<T: Success, E> Fallible for Result<T, E> {
     type Err = E;
 }
 
-impl<T: ObjcClass> Success for T {
+// SAFETY: an object comes back as its pointer, and is wrapped as the declaration says.
+unsafe impl<T: ObjcClass> Success for T {
     type Raw = Id;
+
+    #[inline(always)]
+    unsafe fn take(raw: Id, ownership: Ownership) -> Id {
+        // SAFETY: passed on to the caller.
+        unsafe { own(raw, ownership) }
+    }
 
     #[inline(always)]
     unsafe fn success(raw: Id, sent: &Sent) -> Option<Self> {
@@ -151,8 +214,15 @@ impl<T: ObjcClass> Success for T {
     }
 }
 
-impl Success for Object {
+// SAFETY: an object comes back as its pointer, and is wrapped as the declaration says.
+unsafe impl Success for Object {
     type Raw = Id;
+
+    #[inline(always)]
+    unsafe fn take(raw: Id, ownership: Ownership) -> Id {
+        // SAFETY: passed on to the caller.
+        unsafe { own(raw, ownership) }
+    }
 
     #[inline(always)]
     unsafe fn success(raw: Id, sent: &Sent) -> Option<Self> {
@@ -161,8 +231,15 @@ impl Success for Object {
     }
 }
 
-impl Success for String {
+// SAFETY: an object comes back as its pointer, and is wrapped as the declaration says.
+unsafe impl Success for String {
     type Raw = Id;
+
+    #[inline(always)]
+    unsafe fn take(raw: Id, ownership: Ownership) -> Id {
+        // SAFETY: passed on to the caller.
+        unsafe { own(raw, ownership) }
+    }
 
     #[inline]
     unsafe fn success(raw: Id, sent: &Sent) -> Option<Self> {
@@ -171,7 +248,8 @@ impl Success for String {
     }
 }
 
-impl Success for () {
+// SAFETY: a method that only succeeds or fails returns a `BOOL`.
+unsafe impl Success for () {
     type Raw = Bool;
 
     #[inline(always)]
@@ -180,8 +258,15 @@ impl Success for () {
     }
 }
 
-impl<T: ObjcClass> Return for T {
+// SAFETY: as for what it holds.
+unsafe impl<T: ObjcClass> Return for T {
     type Raw = Id;
+
+    #[inline(always)]
+    unsafe fn take(raw: Self::Raw, ownership: Ownership) -> Self::Raw {
+        // SAFETY: passed on to the caller.
+        unsafe { <T as Success>::take(raw, ownership) }
+    }
 
     #[inline(always)]
     unsafe fn from_raw(raw: Id, sent: Sent) -> Self {
@@ -190,9 +275,16 @@ impl<T: ObjcClass> Return for T {
     }
 }
 
-impl<T: Success> Return for Option<T> {
+// SAFETY: as for what it holds.
+unsafe impl<T: Success> Return for Option<T> {
     type Raw = T::Raw;
     const NULLABILITY: Nullability = Nullability::Nullable;
+
+    #[inline(always)]
+    unsafe fn take(raw: Self::Raw, ownership: Ownership) -> Self::Raw {
+        // SAFETY: passed on to the caller.
+        unsafe { <T as Success>::take(raw, ownership) }
+    }
 
     #[inline(always)]
     unsafe fn from_raw(raw: T::Raw, sent: Sent) -> Self {
@@ -201,10 +293,17 @@ impl<T: Success> Return for Option<T> {
     }
 }
 
-impl<T: Success, E: From<MessageError>> Return for Result<T, E> {
+// SAFETY: as for what it holds.
+unsafe impl<T: Success, E: From<MessageError>> Return for Result<T, E> {
     type Raw = T::Raw;
     const CATCHES: bool = true;
     const NULLABILITY: Nullability = Nullability::Nullable;
+
+    #[inline(always)]
+    unsafe fn take(raw: Self::Raw, ownership: Ownership) -> Self::Raw {
+        // SAFETY: passed on to the caller.
+        unsafe { <T as Success>::take(raw, ownership) }
+    }
 
     #[inline(always)]
     unsafe fn from_raw(raw: T::Raw, sent: Sent) -> Self {
@@ -218,9 +317,16 @@ impl<T: Success, E: From<MessageError>> Return for Result<T, E> {
 #[derive(Debug)]
 pub struct Unchecked<T>(pub T);
 
-impl<T: ObjcClass> Return for Unchecked<T> {
+// SAFETY: as for what it holds.
+unsafe impl<T: ObjcClass> Return for Unchecked<T> {
     type Raw = Id;
     const NULLABILITY: Nullability = Nullability::Nullable;
+
+    #[inline(always)]
+    unsafe fn take(raw: Self::Raw, ownership: Ownership) -> Self::Raw {
+        // SAFETY: passed on to the caller.
+        unsafe { <T as Success>::take(raw, ownership) }
+    }
 
     #[inline(always)]
     unsafe fn from_raw(raw: Id, sent: Sent) -> Self {
@@ -232,7 +338,8 @@ impl<T: ObjcClass> Return for Unchecked<T> {
 /// Implements [`Return`] for types made from one C value.
 macro_rules! returned {
     ($($ty:ty as $raw:ty = |$value:ident| $convert:expr;)+) => {$(
-        impl Return for $ty {
+        // SAFETY: the value is made from the C value that the row names.
+        unsafe impl Return for $ty {
             type Raw = $raw;
 
             #[inline(always)]
@@ -253,7 +360,7 @@ returned! {
     (usize, usize, usize) as MTLSize = |value| value.into();
 }
 
-plain!((), i8, i16, i32, i64, isize, u8, u16, u32, u64, usize, f32, f64, Id, crate::abi::Class);
+plain!((), i8, i16, i32, i64, isize, u8, u16, u32, u64, usize, f32, f64, crate::abi::Class);
 plain!(crate::abi::Sel, crate::abi::Protocol, MTLSize, crate::abi::MTLOrigin);
 plain!(crate::abi::MTLRegion, crate::abi::NSRange, *const std::ffi::c_char);
 plain!(*const std::ffi::c_void, *mut std::ffi::c_void, *const f32);
@@ -261,8 +368,15 @@ plain!(*const std::ffi::c_void, *mut std::ffi::c_void, *const f32);
 /// Implements [`Return`] for object types that are not classes of their own.
 macro_rules! never_nil {
     ($($ty:ty),+) => {$(
-        impl Return for $ty {
+        // SAFETY: as for the `Success` of the type.
+        unsafe impl Return for $ty {
             type Raw = Id;
+
+            #[inline(always)]
+            unsafe fn take(raw: Id, ownership: Ownership) -> Id {
+                // SAFETY: passed on to the caller.
+                unsafe { own(raw, ownership) }
+            }
 
             #[inline]
             unsafe fn from_raw(raw: Id, sent: Sent) -> Self {
@@ -274,3 +388,21 @@ macro_rules! never_nil {
 }
 
 never_nil!(Object, String);
+
+// SAFETY: the pointer as it is; who owns the object is the caller's to know.
+unsafe impl Return for Id {
+    type Raw = Id;
+
+    #[inline(always)]
+    unsafe fn take(raw: Id, ownership: Ownership) -> Id {
+        if ownership != Ownership::Owned {
+            link::leave_in_pool(raw);
+        }
+        raw
+    }
+
+    #[inline(always)]
+    unsafe fn from_raw(raw: Id, _: Sent) -> Id {
+        raw
+    }
+}

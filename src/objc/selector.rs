@@ -1,7 +1,7 @@
 //! A selector that a program names in its text: registered on first use, one relaxed load after.
 
 use super::link;
-use crate::abi::Sel;
+use crate::abi::{Class, Sel};
 use std::ffi::c_void;
 use std::fmt;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 pub struct CachedSelector {
     text: &'static str,
     registered: AtomicPtr<c_void>,
+    /// The class whose method was last held against this call's types, in debug builds.
+    checked: AtomicPtr<c_void>,
 }
 
 impl CachedSelector {
@@ -18,7 +20,8 @@ impl CachedSelector {
     pub const fn new(text: &'static str) -> Self {
         let bytes = text.as_bytes();
         assert!(!bytes.is_empty() && bytes[bytes.len() - 1] == 0, "selector text ends in NUL");
-        Self { text, registered: AtomicPtr::new(std::ptr::null_mut()) }
+        const NULL: *mut c_void = std::ptr::null_mut();
+        Self { text, registered: AtomicPtr::new(NULL), checked: AtomicPtr::new(NULL) }
     }
 
     /// The registered selector.
@@ -35,6 +38,11 @@ impl CachedSelector {
     pub(super) fn registered(&self) -> Option<Sel> {
         let registered = self.registered.load(Ordering::Relaxed);
         (!registered.is_null()).then(|| Sel::from_ptr(registered))
+    }
+
+    /// Whether the last check was not of this class; from now on it was.
+    pub(super) fn not_checked_for(&self, class: Class) -> bool {
+        self.checked.swap(class.as_ptr(), Ordering::Relaxed) != class.as_ptr()
     }
 
     /// Where this static is, for [`first`](super::ArgList::first).

@@ -2,6 +2,7 @@
 
 use super::argument::{ArgList, Arguments};
 use super::link;
+use super::pool::Pool;
 use super::returned::{Ownership, Return, Sent};
 use super::selector::CachedSelector;
 use super::variant::messenger;
@@ -15,7 +16,7 @@ fn nil_answer<R: Encode>(receiver: Id) -> Option<R> {
     (size_of::<R>() > 16 && receiver.is_nil()).then(|| unsafe { std::mem::zeroed() })
 }
 
-/// Marks a way that is taken once: a branch is cheaper than making both ways' values.
+/// Marks a way that is taken once.
 #[cold]
 #[inline(always)]
 fn unlikely() {}
@@ -27,9 +28,41 @@ pub struct Call {
     pub method: &'static str,
     /// Who owns what it returns.
     pub ownership: Ownership,
+    /// Whether it takes over a count of its receiver, which the caller of the wrapper keeps.
+    pub consumes: bool,
 }
 
-/// Sends a message; the macros' wrappers end here. The closure gives the arguments.
+/// Makes a call whose first part is done: keeps what must be kept, takes over what comes back.
+///
+/// # Safety
+///
+/// `function` calls the receiver's method, which is of these types.
+#[inline(always)]
+pub(super) unsafe fn complete<A: Arguments, R: Return>(
+    receiver: Id,
+    call: Call,
+    arguments: A,
+    function: impl FnOnce(A::List) -> R::Raw,
+) -> R {
+    // The error that is caught, and what made it, would otherwise wait for the caller's pool.
+    let catches = A::CATCHES && R::CATCHES && !matches!(call.ownership, Ownership::Autoreleased);
+    let _pool = catches.then(Pool::begin);
+    if call.consumes {
+        // SAFETY: the receiver is nil or alive; the method gives this count back.
+        unsafe { link::objc_retain(receiver) };
+    }
+    let held = arguments.hold();
+    // SAFETY: passed on to the caller; `held` keeps what the words point to until the end.
+    unsafe {
+        let raw = R::take(function(A::list(&held)), call.ownership);
+        R::from_raw(raw, Sent::new(call, A::caught(&held)))
+    }
+}
+
+/// Sends a message; what the macros declare and send ends here. The closure gives the arguments.
+///
+/// In debug builds the types are held against the encoding of the method that will answer, once for
+/// each class that a place in the program sends to.
 ///
 /// # Safety
 ///
@@ -43,6 +76,10 @@ pub unsafe fn send<A: Arguments, R: Return, F: FnOnce() -> A>(
     call: Call,
     arguments: F,
 ) -> R {
+    if cfg!(debug_assertions) {
+        // SAFETY: the receiver is nil or an object.
+        unsafe { check::<A, R>(receiver, selector) }
+    }
     // The selector comes first, and the arguments are a closure, so that a struct among them is
     // copied once: to where the function takes it.
     let (function, selector) = match selector.registered() {
@@ -53,55 +90,31 @@ pub unsafe fn send<A: Arguments, R: Return, F: FnOnce() -> A>(
             (A::List::first::<R::Raw>(), Sel::from_ptr(selector.address()))
         }
     };
-    let held = arguments().hold();
-    // SAFETY: passed on to the caller; `held` keeps what the words point to until the end.
-    unsafe {
-        let raw = match nil_answer::<R::Raw>(receiver) {
-            Some(zero) => zero,
-            None => A::list(&held).call(function, receiver, selector),
-        };
-        R::from_raw(raw, Sent::new(call, A::caught(&held)))
-    }
-}
-
-/// [`send`] for `msg!`, whose types nobody has declared: in debug builds they are held against the
-/// encoding of the method that will answer.
-///
-/// # Safety
-///
-/// As for [`send`].
-#[doc(hidden)]
-#[inline(always)]
-pub unsafe fn send_checked<A: Arguments, R: Return, F: FnOnce() -> A>(
-    receiver: Id,
-    selector: &'static CachedSelector,
-    call: Call,
-    arguments: F,
-) -> R {
-    if cfg!(debug_assertions) {
-        let (passed, taken) = (A::ENCODINGS.concat().len(), colons(selector.text()));
-        assert!(
-            passed == taken,
-            "[{}] takes {taken} arguments, but was sent {passed}: a slice is two, its pointer and its \
-             length",
-            selector.text()
-        );
-        // SAFETY: the receiver is nil or an object.
-        unsafe { check::<A, R>(receiver, selector.get()) }
-    }
     // SAFETY: passed on to the caller.
-    unsafe { send(receiver, selector, call, arguments) }
+    unsafe {
+        complete(receiver, call, arguments(), |words| match nil_answer::<R::Raw>(receiver) {
+            Some(zero) => zero,
+            None => words.call(function, receiver, selector),
+        })
+    }
 }
 
 /// Panics if the receiver's method has other types than the call.
-unsafe fn check<A: Arguments, R: Return>(receiver: Id, selector: Sel) {
+unsafe fn check<A: Arguments, R: Return>(receiver: Id, selector: &CachedSelector) {
+    let (passed, taken) = (A::ENCODINGS.concat().len(), colons(selector.text()));
+    assert!(
+        passed == taken,
+        "[{}] takes {taken} arguments, but was sent {passed}: a slice is two, its pointer and its \
+         length",
+        selector.text()
+    );
     // SAFETY: all of these take a class, a method or a selector as the runtime gave it, and answer
     // nil for nil; encodings and names are C strings that live as long as the class.
     unsafe {
         let class = link::object_getClass(receiver);
-        let method = link::class_getInstanceMethod(class, selector);
-        if method.is_nil() {
-            return; // The send itself will say so.
+        let method = link::class_getInstanceMethod(class, selector.get());
+        if !selector.not_checked_for(class) || method.is_nil() {
+            return; // The send itself will tell of a missing method.
         }
         let encoding = link::method_getTypeEncoding(method);
         if encoding.is_null() {
@@ -117,7 +130,7 @@ unsafe fn check<A: Arguments, R: Return>(receiver: Id, selector: Sel) {
         }
         if !method.same_abi(&sent) {
             let class = CStr::from_ptr(link::class_getName(class)).to_string_lossy();
-            let selector = CStr::from_ptr(link::sel_getName(selector)).to_string_lossy();
+            let selector = selector.text();
             panic!("[{class} {selector}] has the type {method}, but was sent as {sent}");
         }
     }

@@ -3,7 +3,7 @@
 use super::link;
 use super::object::Object;
 use super::send::bare;
-use crate::abi::Id;
+use crate::abi::{Id, NSRange};
 use std::ffi::{CStr, c_char, c_void};
 
 /// `NSUTF8StringEncoding`.
@@ -32,7 +32,11 @@ pub(crate) unsafe fn read(string: Id) -> String {
     unsafe {
         let text: *const c_char = bare(string, c"UTF8String", ());
         if text.is_null() {
-            return String::new();
+            // nil, or a text that UTF-8 cannot say.
+            let range = NSRange { location: 0, length: bare(string, c"length", ()) };
+            let mut units = vec![0u16; range.length];
+            bare::<_, ()>(string, c"getCharacters:range:", (units.as_mut_ptr(), range));
+            return String::from_utf16_lossy(&units);
         }
         let length: usize = bare(string, c"lengthOfBytesUsingEncoding:", (UTF8,));
         String::from_utf8_lossy(std::slice::from_raw_parts(text.cast(), length)).into_owned()
@@ -45,6 +49,9 @@ pub(crate) unsafe fn read(string: Id) -> String {
 ///
 /// The object answers the selector with an `NSString` or nil, which it keeps.
 pub(super) unsafe fn get(object: Id, selector: &CStr) -> String {
-    // SAFETY: passed on to the caller.
-    unsafe { read(bare(object, selector, ())) }
+    // SAFETY: passed on to the caller; the string is claimed as every returned object is.
+    unsafe {
+        let string = link::objc_retainAutoreleasedReturnValue(bare(object, selector, ()));
+        read(Object::owned(string).as_raw())
+    }
 }

@@ -1,8 +1,8 @@
 //! Entries of IMP tables: a method's function, found once and called without a look-up.
 
 use super::argument::{ArgList, Arguments};
-use super::returned::{Return, Sent};
-use super::send::Call;
+use super::returned::Return;
+use super::send::{Call, complete};
 use super::variant::implementation;
 use crate::abi::{Class, Id, Sel};
 use std::fmt;
@@ -51,11 +51,11 @@ impl<F: Copy> ImpEntry<F> {
     where
         A::List: ArgList<Fn<R::Raw> = F>,
     {
-        let held = arguments.hold();
-        // SAFETY: passed on to the caller; `held` keeps what the words point to until the end.
+        // SAFETY: passed on to the caller.
         unsafe {
-            let raw = A::list(&held).call(self.imp, receiver, self.selector);
-            R::from_raw(raw, Sent::new(call, A::caught(&held)))
+            complete(receiver, call, arguments, |words| {
+                words.call(self.imp, receiver, self.selector)
+            })
         }
     }
 }

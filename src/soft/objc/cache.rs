@@ -120,25 +120,26 @@ impl Cache {
     }
 
     /// Publishes a larger table with what this one holds; false when there is none larger.
+    ///
+    /// In the largest table some may find no place: they are looked up under the lock from then on.
     fn grow(&self, lock: &mut Lock) -> bool {
         let (mut homes, old) = self.buckets(lock);
-        'size: loop {
+        loop {
             homes = (homes * 2).max(SMALLEST);
             if homes > LARGEST {
                 return false;
             }
+            let buckets: Box<[Bucket]> = (0..homes + PROBES).map(|_| Bucket::empty()).collect();
             let new = Self::empty();
-            let buckets: Vec<Bucket> = (0..homes + PROBES).map(|_| Bucket::empty()).collect();
-            let buckets: &'static [Bucket] = Box::leak(buckets.into());
             new.0.publish(buckets.as_ptr(), homes - 1);
-            for bucket in old.iter().filter(|bucket| !bucket.is_empty()) {
+            let all_fit = old.iter().filter(|bucket| !bucket.is_empty()).all(|bucket| {
                 let selector = Sel::from_ptr(bucket.selector.load(Relaxed));
-                if !new.fill(selector, bucket.imp.load(Relaxed), lock) {
-                    continue 'size;
-                }
+                new.fill(selector, bucket.imp.load(Relaxed), lock) || homes == LARGEST
+            });
+            if all_fit {
+                self.0.publish(Box::leak(buckets).as_ptr(), homes - 1);
+                return true;
             }
-            self.0.publish(buckets.as_ptr(), homes - 1);
-            return true;
         }
     }
 }

@@ -235,3 +235,9 @@ entries! {
         unsafe { block::release(block.cast::<Block>()) }
     }
 }
+
+/// Says that what the last message returned stays in its pool. Not one of Objective-C's functions:
+/// Apple's runtime reads it from the caller's code.
+pub(crate) fn leave_in_pool(object: Id) {
+    pool::leave(object);
+}

@@ -156,6 +156,18 @@ pub(super) unsafe fn retain_autoreleased_return_value(object: Id) -> Id {
     if taken { object } else { unsafe { retain(object) } }
 }
 
+/// Leaves an object that a method has just returned to its pool: no later message's caller may take
+/// it out.
+pub(super) fn leave(object: Id) {
+    STACK.with_borrow_mut(|stack| {
+        let top = stack.length.checked_sub(1).and_then(|top| stack.get(top));
+        if top == Some(Entry::returned(object)) && !object.is_nil() {
+            stack.pop();
+            stack.push(Entry(object.as_ptr()));
+        }
+    });
+}
+
 /// How many entries and pages the thread has, for tests.
 #[cfg(test)]
 pub(super) fn extent() -> (usize, usize) {

@@ -71,7 +71,8 @@ impl Address {
         let path = path.split(['?', '#']).next().unwrap_or("");
         let (mut decoded, mut rest) = (Vec::new(), path.as_bytes());
         while let [first, after @ ..] = rest {
-            let digits = after.get(..2).filter(|_| *first == b'%');
+            let hex = |digits: &&[u8]| digits.iter().all(u8::is_ascii_hexdigit);
+            let digits = after.get(..2).filter(|_| *first == b'%').filter(hex);
             let byte = digits
                 .and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
             decoded.push(byte.unwrap_or(*first));

@@ -1,0 +1,10 @@
+//! Nobody but the caller can vouch for a pointer.
+
+aruminium::metal_class! {
+    pub class Device: MTLDevice;
+    pub fn texture(descriptor: aruminium::abi::Id) -> Device = [newTextureWithDescriptor:];
+}
+
+//~ ERROR: Device::texture takes a pointer that only its caller can vouch for: declare it `unsafe fn`
+
+fn main() {}
