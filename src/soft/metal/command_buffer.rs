@@ -323,7 +323,7 @@ impl CommandBuffer {
         let handled = HANDLED.get();
         // SAFETY: a handler's command buffer lives while the handler is called.
         let handled = (!handled.is_nil()).then(|| unsafe { Object::<Self>::from_id(handled) });
-        if handled.flatten().is_some_and(|buffer| std::ptr::eq(&raw const ***&buffer, self)) {
+        if handled.flatten().is_some_and(|buffer| std::ptr::eq::<Self>(&**buffer, self)) {
             return;
         }
         if self.status.load(Acquire) < status::COMMITTED {

@@ -347,7 +347,7 @@ impl ComputeEncoder {
             "dispatchThreadgroupsWithIndirectBuffer:indirectBufferOffset:threadsPerThreadgroup:";
         self.encoder.record(selector, |recording| {
             let buffer = buffer.ok_or("nil was passed for the indirect buffer")?;
-            if buffer.memory.range(offset, 12).is_none() || offset % 4 != 0 {
+            if buffer.memory.range(offset, 12).is_none() || !offset.is_multiple_of(4) {
                 let length = buffer.memory.length();
                 return Err(format!("12 bytes at offset {offset} of a buffer of {length} bytes"));
             }

@@ -29,7 +29,8 @@ pub(super) fn run(recording: &Recording, next: &mut usize) -> Step {
 }
 
 fn run_commands(recording: &Recording, next: &mut usize) -> Step {
-    // Dispatches that may run in any order, last first: a barrier that is missing shows.
+    // In a concurrent encoder: dispatches since the last barrier. They may run in any order, and do so
+    // last first: a barrier that is missing shows.
     let mut unordered: Option<Vec<usize>> = None;
     let mut bindings = Vec::new();
     while let Some(command) = recording.commands.get(*next) {
@@ -42,17 +43,15 @@ fn run_commands(recording: &Recording, next: &mut usize) -> Step {
                 None => dispatch(recording, *next, &mut bindings),
             },
             Command::Concurrent | Command::Barrier | Command::Serial => {
-                let waiting = unordered.take().unwrap_or_default();
-                let concurrent = match command {
+                let waiting = unordered.take();
+                let goes_on = match command {
                     Command::Concurrent => true,
-                    Command::Barrier => !waiting.is_empty(),
-                    _ => false,
+                    Command::Serial => false,
+                    _ => waiting.is_some(),
                 };
-                let mut last_first = waiting.iter().rev();
-                let result =
-                    last_first.try_for_each(|index| dispatch(recording, *index, &mut bindings));
-                unordered = (concurrent || is_concurrent(recording, *next)).then(Vec::new);
-                result
+                unordered = goes_on.then(Vec::new);
+                let mut last_first = waiting.into_iter().flatten().rev();
+                last_first.try_for_each(|index| dispatch(recording, index, &mut bindings))
             }
             Command::CopyBuffer { from, from_offset, to, to_offset, length } => {
                 copy_buffer(recording, (from, from_offset), (to, to_offset), length)
@@ -85,19 +84,6 @@ fn run_commands(recording: &Recording, next: &mut usize) -> Step {
         *next += 1;
     }
     Step::Done(Ok(()))
-}
-
-/// Whether the barrier at `index` stands in a concurrent encoder.
-fn is_concurrent(recording: &Recording, index: usize) -> bool {
-    recording.commands[..=index]
-        .iter()
-        .rev()
-        .find_map(|command| match command {
-            Command::Concurrent => Some(true),
-            Command::Serial => Some(false),
-            _ => None,
-        })
-        .unwrap_or(false)
 }
 
 /// What an object is that was released too soon.

@@ -146,7 +146,7 @@ impl Heap {
 fn take(heap: &Object<Heap>, length: usize, at: Option<usize>) -> Option<(Arc<Memory>, Region)> {
     let size = Heap::room(length).size;
     let offset = match (heap.placement, at) {
-        (true, Some(offset)) => Some(offset).filter(|offset| offset % ALIGN == 0)?,
+        (true, Some(offset)) => Some(offset).filter(|offset| offset.is_multiple_of(ALIGN))?,
         (false, None) => {
             let mut used = lock(&heap.used);
             let gaps = Heap::gaps(&used, heap.memory.length(), ALIGN);

@@ -135,7 +135,7 @@ static DELIVERIES: Jobs<Delivery> = Jobs::new();
 
 /// Calls a block of the program, on a thread for that alone, in the order in which it came here.
 pub(super) fn deliver(call: impl FnOnce() + Send + 'static) {
-    DELIVERIES.add(Box::new(call), 1, "aruminium-blocks", |call| in_pool(call));
+    DELIVERIES.add(Box::new(call), 1, "aruminium-blocks", in_pool);
 }
 
 /// Runs with an autorelease pool.

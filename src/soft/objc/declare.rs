@@ -553,8 +553,9 @@ macro_rules! soft_class {
             use $crate::soft::objc::class::{ClassPair, Declaration, Kind, Row};
             use $crate::soft::objc::declare::c_name;
             $(
-                #[allow(dead_code)] // Only rows that make an object name it.
+                // Named by the rows that make objects. Not every class has one.
                 type Instance = $payload;
+                const _: usize = size_of::<Instance>();
             )?
             static METHODS: &[Row] = &[
                 $($crate::soft::objc::declare::soft_class!(@row $($place)? concat!($(stringify!($selector),)+ "\0"), $function)),*

@@ -126,7 +126,8 @@ fn listeners_are_told_once_and_at_their_value() {
 /// without the barrier the result is the wrong one.
 #[test]
 fn a_barrier_orders_concurrent_dispatches() {
-    let source = "kernel void set(device uint *to, constant uint &value) { to[0] = to[0] * 10 + value; }";
+    let source =
+        "kernel void set(device uint *to, constant uint &value) { to[0] = to[0] * 10 + value; }";
     let pipeline = pipeline(source, "set");
     let run = |kind: usize, barrier: bool| {
         let buffer = buffer(4);

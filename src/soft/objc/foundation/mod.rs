@@ -13,7 +13,6 @@ mod url;
 pub(crate) use array::List;
 pub(crate) use dictionary::Pairs;
 pub(crate) use error::Failure;
-pub(crate) use number::Number;
 pub(crate) use object::NSObject;
 pub(crate) use string::Text;
 pub(crate) use url::Address;
