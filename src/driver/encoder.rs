@@ -61,7 +61,7 @@ metal_class! {
     pub fn signpost(name: &str) = [insertDebugSignpost:];
     fn end_encoding() = [endEncoding];
     unsafe fn set_buffers(buffers: *const Id, offsets: *const usize, range: NSRange) = [setBuffers:offsets:withRange:];
-    fn barrier_for_ids(resources: &[Id]) = [memoryBarrierWithResources:count:];
+    unsafe fn barrier_for_ids(resources: &[Id]) = [memoryBarrierWithResources:count:];
     unsafe fn use_id(resource: Id, usage: ResourceUsage) = [useResource:usage:];
 }
 
@@ -102,7 +102,8 @@ macro_rules! more_methods {
         /// Let what was launched finish with these resources before the next launch.
         pub fn barrier_for(&self, resources: &[&dyn Allocation]) {
             let ids: Vec<Id> = resources.iter().map(|resource| resource.allocation()).collect();
-            self.barrier_for_ids(&ids);
+            // SAFETY: the resources are alive.
+            unsafe { self.barrier_for_ids(&ids) }
         }
 
         /// Make a resource reachable for kernels that find it through another one.
