@@ -7,13 +7,13 @@ use super::descriptor::{
 };
 use super::enums::{GpuFamily, ResourceOptions};
 use super::error::GpuError;
-use super::foundation::{NSArray, NSData, NSURL};
+use super::foundation::{NSArray, NSURL};
 use super::heap::{Heap, ResidencySet};
 use super::pipeline::Pipeline;
 use super::shader::{Shader, ShaderLib};
 use super::sync::{Event, Fence, SharedEvent};
 use super::texture::{Sampler, Texture};
-use crate::abi::MTLSize;
+use crate::abi::{Id, MTLSize};
 use crate::metal_class;
 use crate::objc::{Block, BlockPtr, Object, link};
 use std::ffi::c_void;
@@ -93,7 +93,7 @@ metal_class! {
     fn buffer_of_bytes(bytes: &[u8], options: ResourceOptions) -> Option<Buffer> = [newBufferWithBytes:length:options:];
     unsafe fn buffer_no_copy(start: *const c_void, length: usize, options: ResourceOptions, deallocator: BlockPtr)
         -> Option<Buffer> = [newBufferWithBytesNoCopy:length:options:deallocator:];
-    unsafe fn texture_of(descriptor: crate::abi::Id) -> Result<Texture, GpuError>
+    unsafe fn texture_of(descriptor: Id) -> Result<Texture, GpuError>
         = [newTextureWithDescriptor:] or GpuError::TextureCreationFailed;
 }
 
@@ -205,7 +205,7 @@ impl Gpu {
         deallocator: BlockPtr,
     ) -> Result<Buffer, GpuError> {
         let page = usize::try_from(link::getpagesize()).unwrap_or(4096);
-        if start.is_null() || bytes == 0 || start.addr() % page != 0 || bytes % page != 0 {
+        if start.is_null() || bytes == 0 || !start.addr().is_multiple_of(page) || !bytes.is_multiple_of(page) {
             return Err(GpuError::BufferCreationFailed(format!(
                 "{bytes} bytes at {start:p} are not whole pages of {page} bytes"
             )));
@@ -244,10 +244,12 @@ impl Gpu {
 
     /// Load a compiled library from bytes, where the system can.
     pub fn library_from_data(&self, data: &[u8]) -> Result<ShaderLib, GpuError> {
-        // SAFETY: Metal takes `dispatch_data_t`, which `NSData` stands for when it is asked for its
-        // contents; the object is alive during the call.
-        let data = NSData::new(data);
-        self.library_from_dispatch_data(&unsafe { Object::borrowed(data.as_raw()) })
+        // SAFETY: without a destructor the bytes are copied, into an object that the caller owns.
+        let data = unsafe {
+            let bytes = data.as_ptr().cast();
+            Object::owned(link::dispatch_data_create(bytes, data.len(), Id::NIL, std::ptr::null()))
+        };
+        self.library_from_dispatch_data(&data)
     }
 
     /// Make a texture from a descriptor that another library made.
@@ -255,7 +257,7 @@ impl Gpu {
     /// # Safety
     ///
     /// `descriptor` is a live `MTLTextureDescriptor`.
-    pub unsafe fn texture(&self, descriptor: crate::abi::Id) -> Result<Texture, GpuError> {
+    pub unsafe fn texture(&self, descriptor: Id) -> Result<Texture, GpuError> {
         // SAFETY: passed on to the caller.
         unsafe { self.texture_of(descriptor) }
     }
