@@ -356,8 +356,12 @@ impl Generator {
     fn repeat(&mut self) {
         let counter = self.b.variable("n", Type::U32);
         let (zero, one, three) = (self.b.u32(0), self.b.u32(1), self.b.u32(3));
-        let limit = self.value(Type::U32);
-        let limit = self.b.op(Op::And, &[limit, three]);
+        let limit = if self.random.chance(30) {
+            three
+        } else {
+            let limit = self.value(Type::U32);
+            self.b.op(Op::And, &[limit, three])
+        };
         self.b.set(counter, zero);
         let (outer, outer_body) = (self.loops, self.in_body);
         let at_end = self.random.chance(40);
