@@ -257,7 +257,7 @@ fn with_reflection(
 /// Calls a block with a pipeline state, its reflection, and an error.
 fn pipeline_later(block: Option<HeldBlock>, make: impl FnOnce() -> Pipeline + Send + 'static) {
     let Some(block) = block else { return };
-    super::worker::deliver(move || {
+    super::worker::compile_aside(move || {
         let made = make().map_err(|problem| problem.failure());
         let reflection = made.as_ref().ok().map(|pipeline| pipeline.reflection());
         // SAFETY: the message passed a block that takes these objects.

@@ -4,7 +4,7 @@ use super::device::GROUP_THREADS;
 use super::errors::{CommandBufferError, Problem, Trouble};
 use super::settings::Settings;
 use super::texture::Image;
-use crate::soft::ir::{Allocation, AllocationId, AllocationKind, Module, Scalar};
+use crate::soft::ir::{Allocation, AllocationKind, Module, Scalar};
 use crate::soft::msl;
 use crate::soft::msl::ast::Stage;
 use crate::soft::msl::check::entry::{
@@ -205,10 +205,11 @@ impl Source for Compiled {
             .map_err(|error| format!("error: kernel '{function}' cannot be run: {error}"))?;
         let declared = reflection.max_total_threads.map(|threads| threads as usize);
         let limits = [declared, Some(self.max_threads).filter(|threads| *threads > 0)];
+        let reached = program.reached();
         let arguments: Vec<Argument> = reflection
             .arguments
             .iter()
-            .filter_map(|argument| reflected(argument, &module, &program))
+            .filter_map(|argument| reflected(argument, &module, &reached))
             .collect();
         Ok(Kernel {
             name: function.to_owned(),
@@ -272,7 +273,7 @@ fn data_type_of(name: &str) -> usize {
 }
 
 /// An argument that the host gives; none for where the thread is.
-fn reflected(argument: &Reflected, module: &Module, program: &simt::Program) -> Option<Argument> {
+fn reflected(argument: &Reflected, module: &Module, reached: &[bool]) -> Option<Argument> {
     let kind = match argument.kind {
         ReflectedKind::Buffer => ArgumentKind::Buffer,
         ReflectedKind::Threadgroup => ArgumentKind::Threadgroup,
@@ -290,7 +291,7 @@ fn reflected(argument: &Reflected, module: &Module, program: &simt::Program) -> 
         _ => false,
     };
     let used = match module.allocations.iter().position(here) {
-        Some(place) => program.uses(AllocationId(place as u32)),
+        Some(place) => reached[place],
         // Memory that the module does not know is not touched; other things it may not list.
         None => !matches!(kind, ArgumentKind::Buffer | ArgumentKind::Threadgroup),
     };
@@ -370,7 +371,9 @@ impl Ready {
             }
         };
         let place = self.library.place(fault.span).filter(|_| fault.position.is_some());
-        let place = place.map_or_else(String::new, |place| format!(" ({place})"));
+        let place = place.map_or_else(String::new, |(file, line, column)| {
+            format!(" ({file}:{line}:{column})")
+        });
         Problem::new(code, format!("{fault}{place}"))
     }
 }

@@ -136,7 +136,7 @@ pub(super) fn told<P, D: super::errors::Domain>(
     result.map_err(|problem| error.set(problem.failure())).ok()
 }
 
-/// Calls a block with an object and an error, one of which is nil, on the thread for blocks.
+/// Calls a block with an object and an error, one of which is nil, on the thread that makes it.
 pub(super) fn tell_later<
     P: super::foundation::SoftClass,
     D: super::errors::Domain + Send + 'static,
@@ -145,7 +145,7 @@ pub(super) fn tell_later<
     make: impl FnOnce() -> Result<Strong<P>, Problem<D>> + Send + 'static,
 ) {
     let Some(block) = block else { return };
-    worker::deliver(move || {
+    worker::compile_aside(move || {
         let result = make().map_err(|problem| problem.failure());
         let object = result.as_ref().map_or(Id::NIL, |object| object.id());
         let error = result.as_ref().err().map_or(Id::NIL, |error: &Strong<Failure>| error.id());

@@ -1,4 +1,5 @@
-//! The threads behind a device: runners carry out command buffers, a courier calls blocks.
+//! The threads behind a device: runners carry out command buffers, a courier calls blocks, others
+//! compile.
 //!
 //! A queue that has work is scheduled; a runner takes it and runs its command buffers in order until
 //! there are none, or until one waits for an event. Then the queue leaves the runner, and the event
@@ -136,6 +137,14 @@ static DELIVERIES: Jobs<Delivery> = Jobs::new();
 /// Calls a block of the program, on a thread for that alone, in the order in which it came here.
 pub(super) fn deliver(call: impl FnOnce() + Send + 'static) {
     DELIVERIES.add(Box::new(call), 1, "aruminium-blocks", in_pool);
+}
+
+static COMPILATIONS: Jobs<Delivery> = Jobs::new();
+
+/// Compiles, or does other long work, aside.
+pub(super) fn compile_aside(work: impl FnOnce() + Send + 'static) {
+    let most = Settings::get().cores;
+    COMPILATIONS.add(Box::new(work), most, "aruminium-compile", in_pool);
 }
 
 /// Runs with an autorelease pool.

@@ -211,11 +211,11 @@ impl Library {
         })
     }
 
-    /// Where in the source an instruction comes from: file, line and column, as a diagnostic has them.
-    pub(crate) fn place(&self, span: ir::Span) -> Option<String> {
+    /// The file, line and column of a span that an IR instruction carries, for reports of faults.
+    pub(crate) fn place(&self, span: ir::Span) -> Option<(String, u32, u32)> {
         let checker = self.state();
         let place = checker.context.sources.place(span.0)?;
-        Some(format!("{}:{}:{}", place.file, place.line, place.column))
+        Some((place.file.to_string(), place.line, place.column))
     }
 
     /// What the host learns about a function's arguments.

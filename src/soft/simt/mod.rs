@@ -16,6 +16,7 @@ mod launch;
 mod lower;
 mod memory;
 mod pointer;
+mod reach;
 mod registers;
 mod simd;
 #[cfg(test)]
@@ -32,16 +33,12 @@ pub(crate) use isa::IsaKind;
 pub(crate) use launch::{Binding, Launch, MAX_GROUP, MAX_THREADGROUP_MEMORY};
 pub(crate) use workers::Workers;
 
-use super::ir::{
-    Allocation, AllocationId, Block, Function, Invalid, LocalMemory, Module, Op, Span, Stmt, Value, passes,
-};
+use super::ir::{Allocation, Function, Invalid, LocalMemory, Module, Span, passes};
 
 /// A kernel that is ready to run.
 pub(crate) struct Program {
     name: String,
     allocations: Vec<Allocation>,
-    /// Which of them the code touches.
-    used: Vec<bool>,
     locals: Vec<LocalMemory>,
     code: lower::Code,
     /// The same with nothing moved to before the first thread, made when it is needed.
@@ -95,43 +92,6 @@ const MAX_THREAD_MEMORY: u64 = 64 * 1024;
 /// Instructions of a kernel, and bytes of its frame, at most.
 const MAX_SIZE: usize = 1 << 23;
 
-/// Which allocations the code of a function reaches, after the passes have left out what it does not need.
-fn used_allocations(function: &Function, count: usize) -> Vec<bool> {
-    fn visit(block: &Block, needed: &mut Vec<Value>) {
-        for statement in block {
-            match statement {
-                Stmt::Do(value) => needed.push(*value),
-                Stmt::If(condition, then, otherwise) => {
-                    needed.push(*condition);
-                    visit(then, needed);
-                    visit(otherwise, needed);
-                }
-                Stmt::Loop { body, next } => {
-                    visit(body, needed);
-                    visit(next, needed);
-                }
-                Stmt::Call { args, .. } => needed.extend(args),
-                Stmt::Return(value) => needed.extend(value),
-                Stmt::Break | Stmt::Continue => {}
-            }
-        }
-    }
-    let (mut needed, mut seen) = (Vec::new(), vec![false; function.insts.len()]);
-    let mut used = vec![false; count];
-    visit(&function.body, &mut needed);
-    while let Some(value) = needed.pop() {
-        if std::mem::replace(&mut seen[value.index()], true) {
-            continue;
-        }
-        let inst = function.inst(value);
-        needed.extend(inst.args.iter());
-        if inst.op == Op::Allocation {
-            used[inst.imm as usize] = true;
-        }
-    }
-    used
-}
-
 impl Program {
     /// Makes a kernel ready for this machine's best instruction set.
     pub(crate) fn new(module: &Module) -> Result<Self, ProgramError> {
@@ -159,7 +119,6 @@ impl Program {
         Ok(Self {
             name: module.name.clone(),
             allocations: module.allocations.clone(),
-            used: used_allocations(&function, module.allocations.len()),
             locals: function.locals.clone(),
             code,
             plain: OnceLock::new(),
@@ -167,9 +126,9 @@ impl Program {
         })
     }
 
-    /// Whether the code touches an allocation of the module.
-    pub(crate) fn uses(&self, allocation: AllocationId) -> bool {
-        self.used[allocation.index()]
+    /// Which allocations of the module the code touches.
+    pub(crate) fn reached(&self) -> Vec<bool> {
+        reach::allocations(&self.source.function, self.allocations.len())
     }
 
     /// The code in which nothing was moved.
