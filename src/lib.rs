@@ -59,6 +59,10 @@ mod pages {
     mod readme {}
     #[doc = include_str!("../macros/README.md")]
     mod macros {}
+    #[doc = include_str!("../specs/api.md")]
+    mod specs_api {}
+    #[doc = include_str!("../specs/guide.md")]
+    mod specs_guide {}
     #[doc = include_str!("../specs/fp16.md")]
     mod specs_fp16 {}
     #[doc = include_str!("../specs/macros.md")]

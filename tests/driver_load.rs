@@ -14,6 +14,10 @@ use gpu::Rig;
 
 const ADD: &str = "kernel void add(device uint *x, constant uint &a, uint i [[thread_position_in_grid]]) { x[i] += a; }";
 
+/// The same, from several queues at once.
+const COUNT: &str = "kernel void count(device atomic_uint *x, constant uint &a,
+    uint i [[thread_position_in_grid]]) { atomic_fetch_add_explicit(x + i, a, memory_order_relaxed); }";
+
 /// A count, or a twentieth of it where the tests run in an emulator.
 fn scaled(count: u32) -> u32 {
     let small = std::env::var("ARUMINIUM_TEST_SCALE").is_ok_and(|scale| scale == "small");
@@ -191,7 +195,7 @@ fn orders() -> Vec<[usize; 5]> {
 #[test]
 fn everything_may_be_dropped_in_any_order_while_it_runs() {
     let rig = Rig::new();
-    let pipeline = rig.kernel(ADD);
+    let (pipeline, count) = (rig.kernel(ADD), rig.kernel(COUNT));
     let target = rig.gpu.buffer(32 * 4).unwrap();
     let rounds = scaled(20).max(1);
     for order in (0..rounds).flat_map(|_| orders()) {
@@ -200,7 +204,7 @@ fn everything_may_be_dropped_in_any_order_while_it_runs() {
             let buffer = rig.gpu.buffer(32 * 4).unwrap();
             let commands = queue.commands().unwrap();
             encode(&commands, &pipeline, &buffer, 3);
-            encode(&commands, &pipeline, &target, 1);
+            encode(&commands, &count, &target, 1);
             commands.submit();
             let mut work = Work {
                 gpu: Some(rig.gpu.clone()),

@@ -85,3 +85,25 @@ fn every_class_has_its_table() {
         }
     }
 }
+
+/// The tests that `specs/api.md` names, as `file::function`.
+fn named_tests() -> Vec<(String, String)> {
+    let page = include_str!("../specs/api.md");
+    let (_, table) = page.split_once("## Which test fails").expect("the table of tests");
+    let quoted = table.split('`').skip(1).step_by(2);
+    let tests = quoted.filter_map(|name| name.split_once("::"));
+    // Rust's types begin with a capital letter, files do not.
+    let tests = tests.filter(|(file, _)| file.starts_with(char::is_lowercase));
+    tests.map(|(file, test)| (file.to_owned(), test.to_owned())).collect()
+}
+
+#[test]
+fn the_tests_that_the_pages_name_are_there() {
+    let tests = named_tests();
+    assert!(tests.len() > 50, "{}", tests.len());
+    for (file, test) in tests {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/{file}.rs"));
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{file}: {error}"));
+        assert!(text.contains(&format!("fn {test}()")), "tests/{file}.rs has no {test}");
+    }
+}
