@@ -114,19 +114,22 @@ impl Handler for SimdgroupIndex {
 
 /// Inputs that differ from lane to lane.
 macro_rules! lane_inputs {
-    ($($name:ident |$ins:ident, $wave:ident, $k:ident| $body:expr;)*) => {$(
+    ($($name:ident |$ins:ident, $wave:ident| $start:expr, |$k:ident, $from:ident| $body:expr;)*) => {$(
         #[derive(Debug)]
         struct $name;
         impl Handler for $name {
             #[inline(always)]
-            unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, $wave: &mut Wave) -> *const Ins {
+            unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
                 // SAFETY: the contract of `Run`; the place and its positions are the group's.
                 unsafe {
-                    let $ins = &*ip;
-                    let to = frame.add($ins.a as usize).cast::<u32>();
-                    for $k in 0..LANES {
-                        *to.add($k) = $body;
+                    let ins = &*ip;
+                    let ($ins, $wave) = (ins, wave);
+                    let $from = $start;
+                    let mut lanes = [0u32; LANES];
+                    for ($k, lane) in lanes.iter_mut().enumerate() {
+                        *lane = $body;
                     }
+                    *frame.add(ins.a as usize).cast() = lanes;
                     ip.add(1)
                 }
             }
@@ -135,15 +138,27 @@ macro_rules! lane_inputs {
 }
 
 lane_inputs! {
-    InThreadgroup |ins, wave, k|
-        (&*(*wave.place).positions.add(wave.number as usize))[ins.b as usize][k];
-    InGrid |ins, wave, k|
-        (&*(*wave.place).positions.add(wave.number as usize))[ins.b as usize][k]
-            + (&(*wave.place).origin)[ins.b as usize];
-    IndexInThreadgroup |ins, wave, k| wave.number * LANES as u32 + k as u32;
-    IndexInSimdgroup |ins, wave, k| k as u32;
-    IndexInQuadgroup |ins, wave, k| k as u32 % 4;
-    QuadgroupIndex |ins, wave, k| (wave.number * LANES as u32 + k as u32) / 4;
+    InThreadgroup |ins, wave| place_of(wave, ins.b).0, |k, from| (&*from)[k];
+    InGrid |ins, wave| place_of(wave, ins.b), |k, from| (&*from.0)[k] + from.1;
+    IndexInThreadgroup |ins, wave| wave.number * LANES as u32, |k, from| from + k as u32;
+    IndexInSimdgroup |_ins, _wave| (), |k, _from| k as u32;
+    IndexInQuadgroup |_ins, _wave| (), |k, _from| k as u32 % 4;
+    QuadgroupIndex |ins, wave| wave.number * LANES as u32, |k, from| (from + k as u32) / 4;
+}
+
+/// The positions in the threadgroup of a SIMD-group's lanes in one dimension, and the group's origin.
+///
+/// # Safety
+/// The SIMD-group's place is that of its threadgroup.
+#[inline(always)]
+unsafe fn place_of(wave: &Wave, dimension: u32) -> (*const [u32; LANES], u32) {
+    let dimension = dimension as usize % 3;
+    // SAFETY: the caller's; the place has positions for every SIMD-group.
+    unsafe {
+        let place = &*wave.place;
+        let positions = &*place.positions.add(wave.number as usize);
+        (&raw const positions[dimension], place.origin[dimension])
+    }
 }
 
 /// The handler of an input: `b` is the component, `imm` the input's number.

@@ -7,9 +7,10 @@
 //! plain addition. Offsets are computed modulo 2^64; what is checked is what is accessed.
 
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 
 use super::code::{Handler, Ins, Run, Wave, Wrong, get, put};
-use super::isa::{Isa, IsaKind, LANES};
+use super::isa::{Baseline, Isa, IsaKind, LANES};
 use super::lanes::Lane;
 use crate::soft::ir::half::{f16_bits, f16_value};
 use crate::soft::ir::{Scalar, Type};
@@ -186,95 +187,152 @@ impl<E: Element, const W: usize, const WRITE: bool> Handler for Indexed<E, W, WR
         unsafe {
             let ins = &*ip;
             let bytes = W * size_of::<E::Memory>();
-            let target = Target::of(ins, frame, wave, bytes, WRITE);
-            let bias = if ins.d & place::OFFSET != 0 { 0 } else { get::<u32>(frame, ins.c) };
-            let scale = i64::from(ins.imm as u32);
-            let wide = |index: u32| {
-                if ins.d & place::SIGNED != 0 { i64::from(index as i32) } else { i64::from(index) }
-            };
-            let at = |index: u32| wide(index).wrapping_mul(scale).wrapping_add(target.offset);
-            let indices = &*frame.add(ins.b as usize).cast::<[u32; LANES]>();
-            let all = wave.exec == u32::MAX;
-            let mut index = [0u32; LANES];
-            for k in 0..LANES {
-                index[k] = indices[k].wrapping_add(bias);
-            }
-            if all && scale == bytes as i64 {
-                let mut apart = [0u32; LANES];
-                for k in 0..LANES {
-                    apart[k] = index[k] ^ index[0].wrapping_add(k as u32);
-                }
-                let (low, high) = (at(index[0]), at(index[LANES - 1]));
-                if I::all_zero(&apart) && low <= high && target.allows(low) && target.allows(high) {
-                    let memory = target.base.add(low as usize).cast::<E::Memory>();
-                    contiguous::<I, E, W, WRITE>(memory, registers(ip, frame));
-                    return ip.add(length(W));
-                }
-            }
-            if W == 1 && !WRITE && all && scale == bytes as i64 && size_of::<E::Memory>() == 4 {
-                // Rows of a two-dimensional threadgroup: halves that are contiguous or all the same.
-                let mut apart = [[0u32; LANES / 2]; 2];
-                let mut other = [[0u32; LANES / 2]; 2];
-                for half in 0..2 {
-                    let first = index[half * 16];
-                    for k in 0..16 {
-                        apart[half][k] = index[half * 16 + k] ^ first.wrapping_add(k as u32);
-                        other[half][k] = index[half * 16 + k] ^ first;
+            let indices = frame.add(ins.b as usize).cast::<u32>();
+            if wave.exec == u32::MAX && ins.imm as u32 == bytes as u32 {
+                let at = Index::of(ins, frame, wave, bytes, WRITE);
+                if I::is_run::<LANES>(indices) {
+                    if let Some(low) = at.run(*indices, LANES as u32) {
+                        let memory = at.target.base.add(low).cast::<E::Memory>();
+                        contiguous::<I, E, W, WRITE>(memory, registers(ip, frame));
+                        return ip.add(length(W));
                     }
-                }
-                let runs = [I::all_zero(&apart[0]), I::all_zero(&apart[1])];
-                let same = [I::all_zero(&other[0]), I::all_zero(&other[1])];
-                let fits = |half: usize| {
-                    let (low, high) = (at(index[half * 16]), at(index[half * 16 + 15]));
-                    (runs[half] || same[half])
-                        && low <= high
-                        && target.allows(low)
-                        && target.allows(high)
-                };
-                if fits(0) && fits(1) {
-                    for half in 0..2 {
-                        let from =
-                            target.base.add(at(index[half * 16]) as usize).cast::<[u32; 16]>();
-                        let to = frame.add(ins.a as usize).cast::<[u32; 16]>().add(half);
-                        if runs[half] {
-                            *to = from.read_unaligned();
-                        } else {
-                            *to = [from.cast::<u32>().read_unaligned(); 16];
+                } else if W == 1 && !WRITE && size_of::<E::Memory>() == 4 {
+                    // Rows of a two-dimensional threadgroup.
+                    if let (Some(low), Some(high)) =
+                        (at.half::<I>(indices), at.half::<I>(indices.add(HALF)))
+                    {
+                        let to = frame.add(ins.a as usize).cast::<[u32; HALF]>();
+                        for (number, (start, run)) in [low, high].into_iter().enumerate() {
+                            let from = at.target.base.add(start);
+                            *to.add(number) = if run {
+                                from.cast::<[u32; HALF]>().read_unaligned()
+                            } else {
+                                [from.cast::<u32>().read_unaligned(); HALF]
+                            };
                         }
+                        return ip.add(1);
                     }
-                    return ip.add(length(W));
                 }
             }
-            if !all {
-                let first = index[wave.first() as usize];
-                let mask = I::spread(wave.exec);
-                for k in 0..LANES {
-                    index[k] = index[k] & mask[k] | first & !mask[k];
-                }
-            }
-            // The lowest and the highest index; with the sign bit turned for signed ones.
-            let turn = if ins.d & place::SIGNED != 0 { 1 << 31 } else { 0 };
-            let (mut low, mut high) = (u32::MAX, 0u32);
-            for k in 0..LANES {
-                low = low.min(index[k] ^ turn);
-                high = high.max(index[k] ^ turn);
-            }
-            let (low, high) = (at(low ^ turn), at(high ^ turn));
-            if !(target.allows(low) && target.allows(high)) {
-                let mut offsets = [0; LANES];
-                for k in 0..LANES {
-                    offsets[k] = at(index[k]);
-                }
-                return out_of_bounds(ip, wave, &target, &offsets, bytes as u32, WRITE);
-            }
-            let base = target.base.wrapping_offset(target.offset as isize);
-            each::<I, E, W, WRITE>(
-                |k| base.wrapping_offset(wide(index[k]).wrapping_mul(scale) as isize).cast(),
-                wave.exec,
-                registers(ip, frame),
-            );
-            ip.add(length(W))
+            each_index::<E, W, WRITE>(ip, frame, wave)
         }
+    }
+}
+
+/// Half of the lanes.
+const HALF: usize = LANES / 2;
+
+/// How 32-bit indices become offsets.
+struct Index {
+    target: Target,
+    bias: u32,
+    scale: i64,
+    signed: bool,
+}
+
+impl Index {
+    /// # Safety
+    /// As [`Run`].
+    #[inline(always)]
+    unsafe fn of(ins: &Ins, frame: *const u8, wave: &Wave, bytes: usize, write: bool) -> Self {
+        // SAFETY: the contract of `Run`.
+        unsafe {
+            Self {
+                target: Target::of(ins, frame, wave, bytes, write),
+                bias: if ins.d & place::OFFSET != 0 { 0 } else { get(frame, ins.c) },
+                scale: i64::from(ins.imm as u32),
+                signed: ins.d & place::SIGNED != 0,
+            }
+        }
+    }
+
+    /// The offset of an index to which the bias was added.
+    #[inline(always)]
+    fn offset(&self, index: u32) -> i64 {
+        let wide = if self.signed { i64::from(index as i32) } else { i64::from(index) };
+        wide.wrapping_mul(self.scale).wrapping_add(self.target.offset)
+    }
+
+    /// The offset of a run of indices that starts with one, if all of it may be accessed.
+    #[inline(always)]
+    fn run(&self, first: u32, count: u32) -> Option<usize> {
+        let first = first.wrapping_add(self.bias);
+        let low = self.offset(first);
+        let high = self.offset(first.wrapping_add(count - 1));
+        (low <= high && self.target.allows(low) && self.target.allows(high)).then_some(low as usize)
+    }
+}
+
+impl Index {
+    /// The offset of half of the lanes, if they are a run (then `true`) or all the same.
+    ///
+    /// # Safety
+    /// The indices are there.
+    #[inline(always)]
+    unsafe fn half<I: Isa>(&self, indices: *const u32) -> Option<(usize, bool)> {
+        // SAFETY: the caller's.
+        unsafe {
+            if I::is_run::<HALF>(indices) {
+                return Some((self.run(*indices, HALF as u32)?, true));
+            }
+            if I::is_same::<HALF>(indices) { Some((self.run(*indices, 1)?, false)) } else { None }
+        }
+    }
+}
+
+/// The general case of [`Indexed`].
+///
+/// # Safety
+/// As [`Run`].
+#[inline(never)]
+unsafe fn each_index<E: Element, const W: usize, const WRITE: bool>(
+    ip: *const Ins,
+    frame: *mut u8,
+    wave: &mut Wave,
+) -> *const Ins {
+    // SAFETY: the contract of `Run`; every offset is checked before it is accessed.
+    unsafe {
+        let ins = &*ip;
+        let bytes = W * size_of::<E::Memory>();
+        let at = Index::of(ins, frame, wave, bytes, WRITE);
+        let indices = *frame.add(ins.b as usize).cast::<[u32; LANES]>();
+        // Lanes that are off read where the first active one does.
+        let first = indices[wave.first() as usize];
+        let mut offsets = [0; LANES];
+        for (k, offset) in offsets.iter_mut().enumerate() {
+            let index = if wave.exec & 1 << k != 0 { indices[k] } else { first };
+            *offset = at.offset(index.wrapping_add(at.bias));
+        }
+        checked::<E, W, WRITE>(ip, frame, wave, &at.target, &offsets)
+    }
+}
+
+/// Accesses at offsets of one region, those of lanes that are off being some active lane's.
+///
+/// # Safety
+/// As [`Run`].
+#[inline(always)]
+unsafe fn checked<E: Element, const W: usize, const WRITE: bool>(
+    ip: *const Ins,
+    frame: *mut u8,
+    wave: &mut Wave,
+    target: &Target,
+    offsets: &[i64; LANES],
+) -> *const Ins {
+    let (mut low, mut high) = (i64::MAX, i64::MIN);
+    for &offset in offsets {
+        low = low.min(offset);
+        high = high.max(offset);
+    }
+    if !(target.allows(low) && target.allows(high)) {
+        let bytes = (W * size_of::<E::Memory>()) as u32;
+        return out_of_bounds(ip, wave, target, offsets, bytes, WRITE);
+    }
+    // SAFETY: the contract of `Run`, and all offsets lie between the lowest and the highest.
+    unsafe {
+        let pointer = |k: usize| target.base.add(offsets[k] as usize).cast();
+        each::<Baseline, E, W, WRITE>(pointer, wave.exec, registers(ip, frame));
+        ip.add(length(W))
     }
 }
 
@@ -302,23 +360,12 @@ impl<E: Element, const W: usize, const WRITE: bool> Handler for Offset<E, W, WRI
                 return scattered::<I, E, W, WRITE>(ip, frame, wave);
             }
             let mut offsets = [0i64; LANES];
-            let (mut low, mut high) = (i64::MAX, i64::MIN);
-            for k in 0..LANES {
+            for (k, offset) in offsets.iter_mut().enumerate() {
                 let lane = if wave.exec & 1 << k != 0 { lanes[k] } else { first };
                 let start = if whole { split(lane).1 } else { lane as i64 };
-                offsets[k] = start.wrapping_add(target.offset);
-                low = low.min(offsets[k]);
-                high = high.max(offsets[k]);
+                *offset = start.wrapping_add(target.offset);
             }
-            if !(target.allows(low) && target.allows(high)) {
-                return out_of_bounds(ip, wave, &target, &offsets, bytes as u32, WRITE);
-            }
-            each::<I, E, W, WRITE>(
-                |k| target.base.add(offsets[k] as usize).cast(),
-                wave.exec,
-                registers(ip, frame),
-            );
-            ip.add(length(W))
+            checked::<E, W, WRITE>(ip, frame, wave, &target, &offsets)
         }
     }
 }
@@ -367,14 +414,19 @@ unsafe fn contiguous<I: Isa, E: Element, const W: usize, const WRITE: bool>(
 ) {
     // SAFETY: the caller's.
     unsafe {
-        for (w, register) in registers.into_iter().enumerate() {
-            if WRITE {
-                for k in 0..LANES {
-                    let value = E::store(E::Register::read(register, k));
-                    memory.add(k * W + w).write_unaligned(value);
+        if WRITE {
+            // By way of an array: the compiler cannot know that memory and registers are apart.
+            let mut elements = [const { [const { MaybeUninit::uninit() }; W] }; LANES];
+            for (w, register) in registers.into_iter().enumerate() {
+                for (k, element) in elements.iter_mut().enumerate() {
+                    element[w].write(E::store(E::Register::read(register, k)));
                 }
-            } else {
-                let mut cells = [const { std::mem::MaybeUninit::uninit() }; LANES];
+            }
+            let from = elements.as_ptr().cast::<u8>();
+            from.copy_to_nonoverlapping(memory.cast(), size_of_val(&elements));
+        } else {
+            for (w, register) in registers.into_iter().enumerate() {
+                let mut cells = [const { MaybeUninit::uninit() }; LANES];
                 for (k, cell) in cells.iter_mut().enumerate() {
                     cell.write(E::load(memory.add(k * W + w).read_unaligned()).cell());
                 }
@@ -408,7 +460,7 @@ unsafe fn each<I: Isa, E: Element, const W: usize, const WRITE: bool>(
             }
         } else {
             for (w, register) in registers.into_iter().enumerate() {
-                let mut cells = [const { std::mem::MaybeUninit::uninit() }; LANES];
+                let mut cells = [const { MaybeUninit::uninit() }; LANES];
                 for (k, cell) in cells.iter_mut().enumerate() {
                     cell.write(E::load(pointer(k).add(w).read_unaligned()).cell());
                 }
@@ -666,9 +718,9 @@ impl<E: Element, const W: usize, const WRITE: bool, const LANEWISE: bool> Handle
                         }
                     }
                 } else {
-                    let mut cells = [const { std::mem::MaybeUninit::uninit() }; LANES];
+                    let mut cells = [const { MaybeUninit::uninit() }; LANES];
                     for (k, cell) in cells.iter_mut().enumerate() {
-                        let mut value = std::mem::MaybeUninit::<E::Memory>::zeroed();
+                        let mut value = MaybeUninit::<E::Memory>::zeroed();
                         // Lanes that are off read nothing; zero bits are a value of every element.
                         if wave.exec & 1 << k != 0 {
                             for b in 0..size {

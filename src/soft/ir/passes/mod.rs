@@ -5,6 +5,7 @@ pub(crate) mod dead;
 pub(crate) mod fold;
 pub(crate) mod forward;
 pub(crate) mod inline;
+pub(crate) mod promote;
 pub(crate) mod rewrite;
 pub(crate) mod scalarise;
 pub(crate) mod uniform;
@@ -25,6 +26,12 @@ pub(crate) fn run(module: &Module) -> Result<Function, Refused> {
     verify(module).map_err(Refused::Invalid)?;
     let mut function = inline::run(module).map_err(|inline::TooLarge| Refused::TooLarge)?;
     check(module, &function, "inline");
+    for (name, pass) in BEFORE_PROMOTION {
+        pass(&mut function);
+        check(module, &function, name);
+    }
+    function = promote::run(&function);
+    check(module, &function, "promote");
     function = scalarise::run(&function);
     check(module, &function, "scalarise");
     for (name, pass) in PASSES {
@@ -35,6 +42,9 @@ pub(crate) fn run(module: &Module) -> Result<Function, Refused> {
 }
 
 type Pass = (&'static str, fn(&mut Function));
+
+/// What shows constant offsets: pointers in variables and indices that are computed.
+const BEFORE_PROMOTION: &[Pass] = &[("forward first", forward::run), ("fold first", fold::run)];
 
 /// What is done to the scalarised function, in order.
 const PASSES: &[Pass] = &[
