@@ -81,6 +81,25 @@ impl Expected for f32 {
     }
 }
 
+/// A vector in memory: its components.
+impl<T: Element, const N: usize> Element for [T; N] {
+    fn put(self, bytes: &mut Vec<u8>) {
+        self.into_iter().for_each(|component| component.put(bytes));
+    }
+}
+
+impl<E: Expected, const N: usize> Expected for [E; N] {
+    const BYTES: usize = N * E::BYTES;
+
+    fn matches(&self, found: &[u8]) -> bool {
+        self.iter().zip(found.chunks(E::BYTES)).all(|(expected, found)| expected.matches(found))
+    }
+
+    fn show(found: &[u8]) -> String {
+        found.chunks(E::BYTES).map(E::show).collect::<Vec<_>>().join(" ")
+    }
+}
+
 fn float(bytes: &[u8]) -> f32 {
     f32::from_le_bytes(bytes.try_into().expect("four bytes of a float"))
 }

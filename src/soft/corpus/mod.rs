@@ -18,7 +18,7 @@ mod element;
 //X mod memory;
 mod numbers;
 mod reference;
-//X mod vectors;
+mod vectors;
 
 use super::msl::{self, ConstantValues, Options};
 use super::simt::{Binding, IsaKind, Launch, Program, Workers};
