@@ -163,7 +163,14 @@ fn compile_here(source: &str, options: &Options) -> Result<Library, CompileError
         }
     }
     let function_constants = checker.function_constants();
-    Ok(Library { entries, function_constants, warnings, held_back, state: Mutex::new(checker), functions })
+    Ok(Library {
+        entries,
+        function_constants,
+        warnings,
+        held_back,
+        state: Mutex::new(checker),
+        functions,
+    })
 }
 
 impl Library {
@@ -174,11 +181,10 @@ impl Library {
 
     fn find(&self, name: &str) -> Result<FuncId, CompileError> {
         let at = self.entries.iter().position(|entry| entry.name == name);
-        at.map(|at| self.functions[at])
-            .ok_or_else(|| {
-                let held_back = &self.held_back;
-                CompileError(format!("error: no function named '{name}' in the library\n{held_back}"))
-            })
+        at.map(|at| self.functions[at]).ok_or_else(|| {
+            let held_back = &self.held_back;
+            CompileError(format!("error: no function named '{name}' in the library\n{held_back}"))
+        })
     }
 
     /// Lowers a kernel. What the file says in this function and in those it calls that is not
@@ -198,6 +204,13 @@ impl Library {
             });
             result.map_err(|said| CompileError(said.render(&checker.context.sources)))
         })
+    }
+
+    /// The file, line and column of a span that an IR instruction carries, for reports of faults.
+    pub(crate) fn place(&self, span: ir::Span) -> Option<(String, u32, u32)> {
+        let checker = self.state();
+        let place = checker.context.sources.place(span.0)?;
+        Some((place.file.to_string(), place.line, place.column))
     }
 
     /// What the host learns about a function's arguments.

@@ -225,7 +225,11 @@ fn pieces(text: &str) -> Vec<&str> {
 
 #[test]
 fn a_small_thread_is_enough() {
-    let deep = format!("kernel void k(device int* a) {{ a[0] = {}1{}; }}", "(".repeat(200), ")".repeat(200));
+    let deep = format!(
+        "kernel void k(device int* a) {{ a[0] = {}1{}; }}",
+        "(".repeat(200),
+        ")".repeat(200)
+    );
     let long = format!("kernel void k(device int* a) {{ a[0] = 0{}; }}", " + a[1]".repeat(900));
     let thread = std::thread::Builder::new().stack_size(128 << 10);
     let run = thread.spawn(move || (whole(&deep).is_ok(), whole(&long).is_ok())).unwrap();
@@ -264,9 +268,38 @@ fn real_kernels() {
                     Ok(()) => lowered += 1,
                     Err(error) => println!("{name}: {}: invalid IR: {error:?}", entry.name),
                 },
-                Err(error) => println!("{name}: {}: {}", entry.name, error.0.lines().take(3).collect::<Vec<_>>().join("\n    ")),
+                Err(error) => println!(
+                    "{name}: {}: {}",
+                    entry.name,
+                    error.0.lines().take(3).collect::<Vec<_>>().join("\n    ")
+                ),
             }
         }
     }
     println!("{whole} of {} files, {lowered} of {asked} kernels, {time:?} to compile", files.len());
+}
+
+/// What a small kernel costs from text to IR, in a build with optimisation.
+/// `cargo test --release --lib compile_time -- --ignored --nocapture`
+#[test]
+#[ignore = "measures; says nothing in a build without optimisation"]
+fn compile_time() {
+    let text = "#include <metal_stdlib>\nusing namespace metal;\n\
+        kernel void saxpy(device const float* x [[buffer(0)]], device float* y [[buffer(1)]],\n\
+        constant float& a [[buffer(2)]], uint i [[thread_position_in_grid]]) { y[i] = a * x[i] + max(y[i], 1.0f); }";
+    let mut best = [std::time::Duration::MAX; 2];
+    for _ in 0..200 {
+        let start = std::time::Instant::now();
+        let library = compile(text, &Options::default()).unwrap();
+        let middle = std::time::Instant::now();
+        library.kernel("saxpy", &ConstantValues::default()).unwrap();
+        best[0] = best[0].min(middle - start);
+        best[1] = best[1].min(middle.elapsed());
+    }
+    println!("library {:?}, kernel {:?}", best[0], best[1]);
+    for (name, text) in corpus() {
+        let start = std::time::Instant::now();
+        whole(&text).unwrap();
+        println!("{name}: {} lines in {:?}", text.lines().count(), start.elapsed());
+    }
 }

@@ -130,7 +130,10 @@ impl Checker {
                 return self.call_named_member(this, name, arguments, span);
             }
             let text = self.path_text(path);
-            self.error(span, format!("call to non-static member function '{text}' without an object argument"));
+            self.error(
+                span,
+                format!("call to non-static member function '{text}' without an object argument"),
+            );
             return self.error_expr(span);
         }
         let text = self.text(name);
@@ -276,11 +279,11 @@ impl Checker {
                 Some((scalar, lanes)) if agree && row.family.has(scalar, lanes) => {
                     list.push(Candidate::Row(row, width, scalar, lanes, Types::VOID));
                 }
-                _ => list.extend(
-                    row.family
-                        .members()
-                        .map(|(scalar, lanes)| Candidate::Row(row, width, scalar, lanes, Types::VOID)),
-                ),
+                _ => {
+                    list.extend(row.family.members().map(|(scalar, lanes)| {
+                        Candidate::Row(row, width, scalar, lanes, Types::VOID)
+                    }))
+                }
             }
         }
         list
@@ -445,7 +448,12 @@ impl Checker {
     }
 
     /// A prelude function for one type: its body, in a scope that binds the letters.
-    fn prelude_function(&mut self, row: &'static Row, scalar: Scalar, width: u32) -> Option<FuncId> {
+    fn prelude_function(
+        &mut self,
+        row: &'static Row,
+        scalar: Scalar,
+        width: u32,
+    ) -> Option<FuncId> {
         let ty = self.types.vector(scalar, width);
         let key = (std::ptr::from_ref(row) as usize, ty);
         if let Some(&id) = self.prelude_functions.get(&key) {
@@ -548,7 +556,12 @@ impl Checker {
             let pointee = Qual { space: Some(referred.space_or_thread()), ..referred };
             let pointer = self.types.pointer(pointee);
             let call = self.value(call, pointer, span);
-            return Expr { kind: ExprKind::Deref(Box::new(call)), qual: pointee, place: true, span };
+            return Expr {
+                kind: ExprKind::Deref(Box::new(call)),
+                qual: pointee,
+                place: true,
+                span,
+            };
         }
         self.value(call, result.ty, span)
     }
@@ -576,7 +589,13 @@ impl Checker {
         Some(Expr { kind: ExprKind::Deref(Box::new(pointer)), qual, place: true, span })
     }
 
-    fn call_member(&mut self, object: Expr, member: &Path, arguments: Vec<Expr>, span: Span) -> Expr {
+    fn call_member(
+        &mut self,
+        object: Expr,
+        member: &Path,
+        arguments: Vec<Expr>,
+        span: Span,
+    ) -> Expr {
         if object.qual.ty == Types::UNKNOWN {
             return self.error_expr(span);
         }
@@ -615,7 +634,10 @@ impl Checker {
         }
         let Some((class, _)) = self.types.structure(object.qual.ty) else {
             let ty = self.types.name(object.qual.ty);
-            self.error(span, format!("member reference base type '{ty}' is not a structure or union"));
+            self.error(
+                span,
+                format!("member reference base type '{ty}' is not a structure or union"),
+            );
             return self.error_expr(span);
         };
         let scope = self.classes[class.0 as usize].scope;
@@ -652,7 +674,10 @@ impl Checker {
                 let object = &all[0].qual;
                 let qual = self.types.qual_name(*object);
                 if one {
-                    self.error(span, format!("no matching member function for call to '{text}' on '{qual}'"));
+                    self.error(
+                        span,
+                        format!("no matching member function for call to '{text}' on '{qual}'"),
+                    );
                 } else {
                     self.error(span, format!("no matching member function for call to '{text}'"));
                 }
@@ -670,7 +695,13 @@ impl Checker {
         }
     }
 
-    pub(super) fn call_method(&mut self, id: FuncId, object: Expr, arguments: Vec<Expr>, span: Span) -> Expr {
+    pub(super) fn call_method(
+        &mut self,
+        id: FuncId,
+        object: Expr,
+        arguments: Vec<Expr>,
+        span: Span,
+    ) -> Expr {
         self.call_function(id, Some(object), arguments, span)
     }
 
@@ -678,8 +709,7 @@ impl Checker {
     /// member function may be an address space). A member that names no space takes any.
     fn rank_this(&self, object: Qual, this: (bool, Option<AddressSpace>)) -> Option<Rank> {
         let (constant, space) = this;
-        let object_constant =
-            object.constant || object.space_or_thread() == AddressSpace::Constant;
+        let object_constant = object.constant || object.space_or_thread() == AddressSpace::Constant;
         if object_constant && !constant {
             return None;
         }
@@ -730,7 +760,7 @@ impl Checker {
     ) -> Option<Expr> {
         match self.choose_member(members, free, operands) {
             Choice::One(index) => {
-                let mut operands = operands.to_vec().into_iter();
+                let mut operands = operands.iter().cloned();
                 let id = *members.iter().chain(free).nth(index)?;
                 let this = if index < members.len() { operands.next() } else { None };
                 Some(self.call_function(id, this, operands.collect(), span))
@@ -744,7 +774,11 @@ impl Checker {
     }
 
     /// Chooses a constructor; `None` when none takes these arguments.
-    pub(super) fn choose_constructor(&mut self, list: &[FuncId], arguments: &[Expr]) -> Option<FuncId> {
+    pub(super) fn choose_constructor(
+        &mut self,
+        list: &[FuncId],
+        arguments: &[Expr],
+    ) -> Option<FuncId> {
         let sources: Vec<Source> = arguments.iter().map(|a| self.source(a)).collect();
         let candidates: Vec<Candidate> = list.iter().map(|&id| Candidate::Func(id)).collect();
         match self.choose(&candidates, &sources) {
@@ -755,7 +789,13 @@ impl Checker {
         }
     }
 
-    pub(super) fn construct_with(&mut self, id: FuncId, ty: TyId, arguments: Vec<Expr>, span: Span) -> Expr {
+    pub(super) fn construct_with(
+        &mut self,
+        id: FuncId,
+        ty: TyId,
+        arguments: Vec<Expr>,
+        span: Span,
+    ) -> Expr {
         let values = self.convert_arguments(id, arguments);
         let index = self.instance(id, Some(AddressSpace::Thread));
         self.value(ExprKind::Construct(index, values), ty, span)
@@ -781,9 +821,12 @@ impl Checker {
             ("__builtin_huge_valf", []) => {
                 Some(self.value(float(f64::INFINITY), Types::scalar(Scalar::F32), span))
             }
-            ("__builtin_nanf", []) => Some(self.value(float(f64::NAN), Types::scalar(Scalar::F32), span)),
+            ("__builtin_nanf", []) => {
+                Some(self.value(float(f64::NAN), Types::scalar(Scalar::F32), span))
+            }
             ("as_type", [argument]) => {
-                let Some([TemplateArgument::Type(target)]) = path.last().arguments.as_deref() else {
+                let Some([TemplateArgument::Type(target)]) = path.last().arguments.as_deref()
+                else {
                     self.error(path.span, "'as_type' needs the type in angle brackets");
                     return Some(self.error_expr(span));
                 };
@@ -843,7 +886,12 @@ impl Checker {
         let constant = if scalar.is_float() {
             let (max, min, epsilon, denormal) = match scalar {
                 Scalar::F16 => (65504.0, 2f64.powi(-14), 2f64.powi(-10), 2f64.powi(-24)),
-                Scalar::BF16 => (f64::from(f32::from_bits(0x7f7f_0000)), 2f64.powi(-126), 2f64.powi(-7), 2f64.powi(-133)),
+                Scalar::BF16 => (
+                    f64::from(f32::from_bits(0x7f7f_0000)),
+                    2f64.powi(-126),
+                    2f64.powi(-7),
+                    2f64.powi(-133),
+                ),
                 _ => (f64::from(f32::MAX), 2f64.powi(-126), 2f64.powi(-23), 2f64.powi(-149)),
             };
             match which {
@@ -894,9 +942,7 @@ fn best(viable: &[(usize, Vec<Rank>)]) -> Choice {
             champion = candidate;
         }
     }
-    let rival = viable
-        .iter()
-        .find(|other| other.0 != champion.0 && !better(&champion.1, &other.1));
+    let rival = viable.iter().find(|other| other.0 != champion.0 && !better(&champion.1, &other.1));
     match rival {
         None => Choice::One(champion.0),
         Some(rival) => Choice::Ambiguous(champion.0, rival.0),

@@ -59,7 +59,11 @@ impl Checker {
             && from.qual.space_or_thread() == to.space_or_thread();
         let constant = to.constant || to.space == Some(AddressSpace::Constant);
         if same && (!from.qual.constant || constant) {
-            return Some(if from.qual.constant == to.constant { Rank::Exact } else { Rank::Qualified });
+            return Some(if from.qual.constant == to.constant {
+                Rank::Exact
+            } else {
+                Rank::Qualified
+            });
         }
         if same || !to.constant || to.space_or_thread() != AddressSpace::Thread {
             return None;
@@ -125,14 +129,8 @@ impl Checker {
             (1, _) if !matches!(self.types.get(to), Ty::Packed(..)) => return Some(Rank::Splat),
             _ => return None,
         }
-        let promotes = to_scalar == promoted(from_scalar) && from_scalar != to_scalar;
-        Some(if from_scalar == to_scalar {
-            Rank::Promotion
-        } else if promotes {
-            Rank::Promotion
-        } else {
-            Rank::Conversion
-        })
+        let promotes = from_scalar == to_scalar || to_scalar == promoted(from_scalar);
+        Some(if promotes { Rank::Promotion } else { Rank::Conversion })
     }
 
     /// The constructor or conversion function that makes a `to`, if exactly one does
@@ -154,7 +152,10 @@ impl Checker {
                     _ => parameter.ty == to,
                 };
                 let same_struct = matches!(self.types.get(from.qual.ty), Ty::Struct(_));
-                if own || same_struct && self.types.structure(parameter.ty).is_some_and(|s| s.0 != class) {
+                if own
+                    || same_struct
+                        && self.types.structure(parameter.ty).is_some_and(|s| s.0 != class)
+                {
                     continue;
                 }
                 if let Some(rank) = plain(self.rank(from, parameter))
@@ -206,7 +207,8 @@ impl Checker {
         let span = expr.span;
         match *self.types.get(expr.qual.ty) {
             Ty::Array(element, _) if expr.place => {
-                let pointee = Qual { space: Some(expr.qual.space_or_thread()), ..expr.qual.with(element) };
+                let pointee =
+                    Qual { space: Some(expr.qual.space_or_thread()), ..expr.qual.with(element) };
                 self.take_address(&expr);
                 let ty = self.types.pointer(pointee);
                 self.value(ExprKind::AddressOf(Box::new(expr)), ty, span)
@@ -295,8 +297,13 @@ impl Checker {
         let source = self.source(&expr);
         let Some(rank) = self.rank(source, to) else {
             let (from, target) = (self.types.name(expr.qual.ty), self.types.name(to.ty));
-            self.error(span, format!("cannot {what} '{target}' with {} of type '{from}'",
-                if expr.place { "an lvalue" } else { "an rvalue" }));
+            self.error(
+                span,
+                format!(
+                    "cannot {what} '{target}' with {} of type '{from}'",
+                    if expr.place { "an lvalue" } else { "an rvalue" }
+                ),
+            );
             return self.error_expr(span);
         };
         if let Ty::Reference(referred) = *self.types.get(to.ty) {
@@ -360,7 +367,10 @@ impl Checker {
             && width > 1
         {
             let name = self.types.name(expr.qual.ty);
-            self.error(span, format!("value of type '{name}' is not contextually convertible to 'bool'"));
+            self.error(
+                span,
+                format!("value of type '{name}' is not contextually convertible to 'bool'"),
+            );
             return self.error_expr(span);
         }
         self.implicit(expr, bool_ty, "initialize a variable of type")
@@ -382,7 +392,12 @@ impl Checker {
                 let pointee = Qual { space: Some(referred.space_or_thread()), ..referred };
                 let ty = self.types.pointer(pointee);
                 let address = self.value(ExprKind::AddressOf(Box::new(expr)), ty, span);
-                return Expr { kind: ExprKind::Deref(Box::new(address)), qual: pointee, place: true, span };
+                return Expr {
+                    kind: ExprKind::Deref(Box::new(address)),
+                    qual: pointee,
+                    place: true,
+                    span,
+                };
             }
             return self.implicit(expr, to, "initialize a reference of type");
         }

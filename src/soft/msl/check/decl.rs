@@ -1,7 +1,9 @@
 //! Declarations at namespace and class scope (C++14 [dcl.dcl], [class]; MSL 4.2, 5).
 
 use super::lookup::Found;
-use super::{Checker, Class, Entity, Func, FuncId, Global, GLOBAL_SCOPE, LIBRARY_SCOPE, Parameter, ScopeKind};
+use super::{
+    Checker, Class, Entity, Func, FuncId, GLOBAL_SCOPE, Global, LIBRARY_SCOPE, Parameter, ScopeKind,
+};
 use crate::soft::ir::Scalar;
 use crate::soft::msl::ast::{self, *};
 use crate::soft::msl::hir::{Constant, GlobalIndex};
@@ -177,7 +179,11 @@ impl Checker {
         match self.evaluate(&condition_value) {
             Ok(Constant::Int(0)) => {
                 let text = message.map(|name| self.text(name)).unwrap_or_default();
-                let tail = if text.is_empty() { String::new() } else { format!(": {}", text.trim_matches('"')) };
+                let tail = if text.is_empty() {
+                    String::new()
+                } else {
+                    format!(": {}", text.trim_matches('"'))
+                };
                 self.error(span, format!("static assertion failed{tail}"));
             }
             Ok(_) => {}
@@ -226,10 +232,7 @@ impl Checker {
             None => None,
         };
         if qual.space.is_none() && !qual.constant && self.body.is_none() {
-            self.error(
-                span,
-                "program scope variable must reside in constant address space",
-            );
+            self.error(span, "program scope variable must reside in constant address space");
         }
         if qual.space.is_none() {
             qual.space = Some(AddressSpace::Constant);
@@ -241,10 +244,14 @@ impl Checker {
             // any function, so that no local can be used.
             let checked = self.initializer(qual, &one.init, span);
             qual.ty = checked.as_ref().map_or(qual.ty, |init| init.qual.ty);
-            if checked.is_none() && qual.ty != Types::UNKNOWN && !simple.specifiers.storage.external {
+            if checked.is_none() && qual.ty != Types::UNKNOWN && !simple.specifiers.storage.external
+            {
                 self.error(
                     span,
-                    format!("default initialization of an object of const type '{}'", self.types.name(qual.ty)),
+                    format!(
+                        "default initialization of an object of const type '{}'",
+                        self.types.name(qual.ty)
+                    ),
                 );
             }
             init = checked;
@@ -430,7 +437,8 @@ impl Checker {
             let same = known.parameters.len() == func.parameters.len()
                 && known.this == func.this
                 && known.constructor == func.constructor
-                && (name != self.context.names.intern("operator type") || known.result == func.result)
+                && (name != self.context.names.intern("operator type")
+                    || known.result == func.result)
                 && self.functions[id.0 as usize]
                     .parameters
                     .iter()
@@ -535,8 +543,10 @@ impl Checker {
         for member in members {
             match member {
                 Decl::Simple(simple) if !simple.specifiers.storage.typedef => {
-                    let is_function =
-                        simple.declarators.first().is_some_and(|d| d.declarator.function().is_some());
+                    let is_function = simple
+                        .declarators
+                        .first()
+                        .is_some_and(|d| d.declarator.function().is_some());
                     if is_function {
                         functions.push(member);
                     } else {
@@ -716,7 +726,9 @@ impl Checker {
         // [dcl.enum]/7: an unfixed enum is as wide as its values need.
         if underlying.is_none() && !row.scoped {
             self.types.enums[id.0 as usize].underlying = match (least, most) {
-                (i64::MIN..0, _) if least >= i64::from(i32::MIN) && most <= i64::from(i32::MAX) => Scalar::I32,
+                (i64::MIN..0, _) if least >= i64::from(i32::MIN) && most <= i64::from(i32::MAX) => {
+                    Scalar::I32
+                }
                 (i64::MIN..0, _) => Scalar::I64,
                 (_, _) if most <= i64::from(u32::MAX) => Scalar::U32,
                 _ => Scalar::U64,

@@ -46,8 +46,7 @@ impl Library {
         let declarations = match context.sources.add("<metal_stdlib>", text) {
             Some(file) => {
                 let headers = HashMap::new();
-                let tokens =
-                    preprocess::preprocess(&mut context, Macros::new(), &headers, file);
+                let tokens = preprocess::preprocess(&mut context, Macros::new(), &headers, file);
                 let letters = ["T", "S", "B", "I", "U", "N"].map(|text| context.names.intern(text));
                 let mut inside = known.clone();
                 inside.extend(letters.map(|letter| (letter, Known::Type(None))));
@@ -93,7 +92,9 @@ impl Library {
                                 names.extend(items.map(|(ident, _)| ident.name));
                             }
                         }
-                        BaseType::Class(row) => names.extend(row.name.as_ref().and_then(|n| n.plain())),
+                        BaseType::Class(row) => {
+                            names.extend(row.name.as_ref().and_then(|n| n.plain()))
+                        }
                         _ => {}
                     }
                     for name in names {
@@ -136,7 +137,9 @@ impl Library {
                     let text = named.map_or("", |name| self.names.text(name));
                     match letter {
                         'T' | 'S' => text.starts_with(letter),
-                        't' => text == "T" && parameter.specifiers.space == Some(AddressSpace::Thread),
+                        't' => {
+                            text == "T" && parameter.specifiers.space == Some(AddressSpace::Thread)
+                        }
                         _ => true,
                     }
                 })
@@ -175,10 +178,27 @@ fn type_names(names: &mut Names) -> HashMap<Name, Known> {
         add(name, Known::ClassTemplate(None));
     }
     for name in [
-        "vec", "packed_vec", "matrix", "array", "atomic", "simdgroup_matrix", "numeric_limits",
-        "enable_if", "enable_if_t", "conditional", "conditional_t", "is_same", "is_floating_point",
-        "is_integral", "integral_constant", "bool_constant", "remove_cv_t", "remove_const_t",
-        "is_same_v", "make_unsigned_t", "make_signed_t",
+        "vec",
+        "packed_vec",
+        "matrix",
+        "array",
+        "atomic",
+        "simdgroup_matrix",
+        "numeric_limits",
+        "enable_if",
+        "enable_if_t",
+        "conditional",
+        "conditional_t",
+        "is_same",
+        "is_floating_point",
+        "is_integral",
+        "integral_constant",
+        "bool_constant",
+        "remove_cv_t",
+        "remove_const_t",
+        "is_same_v",
+        "make_unsigned_t",
+        "make_signed_t",
     ] {
         add(name, Known::ClassTemplate(None));
     }

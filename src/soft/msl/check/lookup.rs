@@ -57,7 +57,14 @@ impl Checker {
                     found.push(entity);
                 }
             }
-            seen.extend(scope.opened.iter().filter(|opened| !seen.contains(opened)).copied().collect::<Vec<_>>());
+            seen.extend(
+                scope
+                    .opened
+                    .iter()
+                    .filter(|opened| !seen.contains(opened))
+                    .copied()
+                    .collect::<Vec<_>>(),
+            );
         }
         found
     }

@@ -49,7 +49,8 @@ impl Checker {
             BaseType::Decltype(Some(expr)) => {
                 let checked = self.unevaluated(expr);
                 // [dcl.type.simple]/4: a name gives its declared type, another place a reference.
-                if checked.place && !matches!(expr.kind, ExprKind::Path(_) | ExprKind::Member { .. })
+                if checked.place
+                    && !matches!(expr.kind, ExprKind::Path(_) | ExprKind::Member { .. })
                 {
                     Qual::plain(self.types.intern(Ty::Reference(checked.qual)))
                 } else {

@@ -266,7 +266,8 @@ impl Parser<'_> {
             self.attributes(&mut attributes)?;
             let mut specifiers = self.specifiers(Where::Declaration)?;
             specifiers.attributes.append(&mut attributes);
-            let simple = self.init_declarators(specifiers, start, Around { member: true, ..around })?;
+            let simple =
+                self.init_declarators(specifiers, start, Around { member: true, ..around })?;
             return Ok(Read::Whole(Decl::Instantiation(simple)));
         }
         let outer = self.scopes.current;
@@ -407,7 +408,7 @@ impl Parser<'_> {
 
     fn specifiers_around(&mut self, around: Around) -> Parse<Specifiers> {
         // A class that is declared here belongs to the scope around its template parameters.
-        let inner = std::mem::replace(&mut self.declare_in, Some(around));
+        let inner = self.declare_in.replace(around);
         let specifiers = self.specifiers(Where::Declaration);
         self.declare_in = inner;
         specifiers
@@ -417,8 +418,7 @@ impl Parser<'_> {
     fn body_follows(&self) -> bool {
         self.is(Punct::LBrace)
             || self.is(Punct::Colon)
-            || self.is(Punct::Assign)
-                && matches!(self.peek(1).name, Name::DEFAULT | Name::DELETE)
+            || self.is(Punct::Assign) && matches!(self.peek(1).name, Name::DEFAULT | Name::DELETE)
     }
 
     fn declare_declarator(
@@ -505,7 +505,8 @@ impl Parser<'_> {
         } else {
             let outer = self.scopes.current;
             // Out of its class, a member's body still sees the class's names.
-            if let Some(scope) = declarator.name.as_ref().and_then(|name| self.scope_of_owner(name)) {
+            if let Some(scope) = declarator.name.as_ref().and_then(|name| self.scope_of_owner(name))
+            {
                 self.scopes.push();
                 self.scopes.open(scope);
             }
@@ -647,10 +648,12 @@ impl Parser<'_> {
             false => None,
         };
         self.eat_name(Name::FINAL);
-        let defines = self.is(Punct::LBrace) || self.is(Punct::Colon) && place == Where::Declaration;
+        let defines =
+            self.is(Punct::LBrace) || self.is(Punct::Colon) && place == Where::Declaration;
         if !defines {
             let Some(name) = name else {
-                return self.fail(start.span, "declaration of anonymous struct must be a definition");
+                return self
+                    .fail(start.span, "declaration of anonymous struct must be a definition");
             };
             // `struct S;` declares; `struct S x` refers.
             if let Some(plain) = name.plain()
@@ -696,7 +699,11 @@ impl Parser<'_> {
         self.scopes.declare(around.scope, name, known);
     }
 
-    fn class_body(&mut self, name: Option<&Path>, scope: ScopeIndex) -> Parse<(Vec<Path>, Vec<Decl>)> {
+    fn class_body(
+        &mut self,
+        name: Option<&Path>,
+        scope: ScopeIndex,
+    ) -> Parse<(Vec<Path>, Vec<Decl>)> {
         let mut bases = Vec::new();
         if self.eat(Punct::Colon) {
             loop {
@@ -835,8 +842,7 @@ impl Parser<'_> {
             // `enum E x`: a reference, unless it declares.
             if !self.is(Punct::Semi) && self.scopes.lookup(name.name).is_some() {
                 let span = self.span_from(start.span);
-                let parts =
-                    vec![PathPart { name: Label::Name(name.name), span, arguments: None }];
+                let parts = vec![PathPart { name: Label::Name(name.name), span, arguments: None }];
                 return Ok(BaseType::Named(Path { global: false, parts, span }));
             }
             self.scopes.declare(scope, name.name, Known::Type(None));

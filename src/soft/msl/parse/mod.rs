@@ -274,7 +274,8 @@ impl<'a> Parser<'a> {
                 return Ok(());
             }
             if depth > 100_000 {
-                return self.fail(open.span, format!("nesting level exceeded maximum of {MAX_DEPTH}"));
+                return self
+                    .fail(open.span, format!("nesting level exceeded maximum of {MAX_DEPTH}"));
             }
         }
     }
@@ -324,7 +325,10 @@ impl<'a> Parser<'a> {
             if self.is_name(Name::OPERATOR) || self.is(Punct::Tilde) && qualified {
                 let (name, span) = self.special_label()?;
                 parts.push(PathPart { name, span, arguments: None });
-                return Ok((Path { global, parts, span: self.span_from(start) }, Some(Known::Value)));
+                return Ok((
+                    Path { global, parts, span: self.span_from(start) },
+                    Some(Known::Value),
+                ));
             }
             let ident = self.ident()?;
             let known = match scope {
@@ -332,8 +336,8 @@ impl<'a> Parser<'a> {
                 None if qualified => None,
                 None => self.scopes.lookup(ident.name),
             };
-            let template = forced
-                || matches!(known, Some(Known::ClassTemplate(_) | Known::ValueTemplate));
+            let template =
+                forced || matches!(known, Some(Known::ClassTemplate(_) | Known::ValueTemplate));
             let mut kind = known;
             let mut arguments = None;
             if template && self.is(Punct::Less) {
