@@ -33,7 +33,7 @@ kernel void lookup(device int* out [[buffer(0)]]) {
 }
 
 constant int shadow = 1;
-kernel void shadowing(device int* out [[buffer(0)]], metal::uint3 p [[thread_position_in_grid]]) {
+kernel void shadowing(device int* out [[buffer(0)]], uint3 p [[thread_position_in_grid]]) {
     int i = p.x, sum = shadow;
     int shadow = 10;
     {
@@ -47,7 +47,6 @@ kernel void shadowing(device int* out [[buffer(0)]], metal::uint3 p [[thread_pos
 }
 
 namespace tools {
-using metal::uint;
 using metal::clamp;
 int held(int x) { return clamp(x, -2, 2); }
 }

@@ -153,21 +153,6 @@ kernel void this_in_address_spaces(device Counter* out [[buffer(0)]], uint i [[t
     out[i].n = own.get() + shared[t].get() + out[i].get() + fixed.get();
 }
 
-struct Base {
-    int a = 5;
-    int f() const { return a * 2; }
-};
-struct Derived : Base {
-    int b = 7;
-    int g() const { return f() + b + a; }
-};
-kernel void inheritance(device int* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
-    Derived d;
-    d.a += i;
-    Base base = d;
-    out[i] = d.g() * 100 + base.f();
-}
-
 struct Accumulator {
     float total;
     thread float* log;

@@ -93,6 +93,11 @@ impl Checker {
                 _ => None,
             }));
         }
+        for id in self.functions_beside(name, operands) {
+            if !free.contains(&id) {
+                free.push(id);
+            }
+        }
         // The library's own are found by their operands' namespace ([basic.lookup.argdep]).
         for entity in self.lookup_in(LIBRARY_SCOPE, name) {
             if let Entity::Function(id) = entity
