@@ -375,3 +375,61 @@ fn function_constants() {
     assert_eq!(module.allocations.len(), 2, "{module}");
     assert!(module.to_string().contains("42"), "{module}");
 }
+
+#[test]
+fn templates_of_functions() {
+    gives(
+        "template <typename T> T twice(T x) { return x + x; } template <typename T, int N = 3> int count(T) { return N; } template <typename T> int which(T) { return 1; } int which(float) { return 2; } template <> int which<int>(int) { return 3; }",
+        "out[0] = twice(4); out[1] = int(twice(1.5f) * 10); out[2] = twice<uchar>(200); out[3] = count(1) + count<float, 7>(2); out[4] = which(1.0f); out[5] = which(1); out[6] = which(1u);",
+        &[8, 30, 144, 10, 2, 3, 1],
+    );
+    gives(
+        "template <typename T> T sum(device const T* p, int n) { T s = 0; for (int i = 0; i < n; i++) s += p[i]; return s; } template <typename T, int N> int size(thread T (&a)[N]) { return N * int(sizeof(T)); } template <typename T, int N> T first(vec<T, N> v) { return v[0] + N; } template <typename F> int apply(F f, int x) { return f(x); } struct Add { int k; int operator()(int x) const { return x + k; } };",
+        "out[0] = 1; out[1] = 2; out[2] = 3; out[3] = sum(out, 3); int a[5]; out[4] = size(a); out[5] = first(int3(7)); out[6] = apply(Add{5}, 2);",
+        &[1, 2, 3, 6, 20, 10, 7],
+    );
+    gives(
+        "template <int N> int fact() { return N * fact<N - 1>(); } template <> int fact<0>() { return 1; } template <bool B> int pick(int x) { if constexpr (B) return x; else return -x; } template <typename T> constexpr constant T limit = T(9); template <typename A, typename B> using Second = B;",
+        "out[0] = fact<5>(); out[1] = pick<true>(3) + pick<(1 > 2)>(10); out[2] = limit<int> + int(limit<float>); Second<float, int> s = 7; out[3] = s / 2;",
+        &[120, -7, 18, 3],
+    );
+}
+
+#[test]
+fn templates_of_classes() {
+    gives(
+        "template <typename T, int N> struct Stack { T items[N]; int top = 0; void push(T x) { items[top++] = x; } T pop() { return items[--top]; } static constant constexpr int capacity = N; typedef T value; template <typename U> U as(int i) const { return U(items[i]); } };",
+        "Stack<int, 4> s; s.push(3); s.push(5); out[0] = s.pop() * 10 + s.pop(); out[1] = Stack<float, 7>::capacity; Stack<int, 2>::value v = 6; out[2] = v; s.push(9); out[3] = int(s.as<float>(0) * 2); out[4] = sizeof(Stack<uchar, 4>);",
+        &[53, 7, 6, 18, 8],
+    );
+    gives(
+        "template <typename T> struct Kind { enum { value = 0 }; }; template <> struct Kind<float> { enum { value = 1 }; }; template <typename T> struct Kind<device T*> { enum { value = 2 + Kind<T>::value * 10 }; }; template <typename A, typename B> struct Same { static constant constexpr bool value = false; }; template <typename A> struct Same<A, A> { static constant constexpr bool value = true; };",
+        "out[0] = Kind<int>::value; out[1] = Kind<float>::value; out[2] = Kind<device float*>::value; out[3] = Same<int, int>::value; out[4] = Same<int, uint>::value;",
+        &[0, 1, 12, 1, 0],
+    );
+    gives(
+        "template <typename T> struct Max { T operator()(T a, T b) const { return a > b ? a : b; } }; template <typename Op, typename T> T fold(thread T* a, int n, Op op) { T r = a[0]; for (int i = 1; i < n; i++) r = op(r, a[i]); return r; } template <typename T> struct Pair { T a, b; Pair(T x, T y) : a(x), b(y) {} Pair<T> swapped() const { return Pair<T>(b, a); } }; template <typename T> Pair<T> make(T a, T b) { return Pair<T>(a, b); }",
+        "int a[4] = {3, 9, 2, 5}; out[0] = fold(a, 4, Max<int>()); out[1] = make(1, 2).swapped().a;",
+        &[9, 2],
+    );
+}
+
+#[test]
+fn instances_for_the_host() {
+    let text = "#include <metal_stdlib>\nusing namespace metal;\n\
+        template <typename T, int K> [[kernel]] void scale(device T* out [[buffer(0)]], uint i [[thread_position_in_grid]]) { out[i] = T(out[i] * K); }\n\
+        template [[host_name(\"scale_\" \"f\")]] [[kernel]] void scale<float, 2>(device float*, uint);\n\
+        typedef decltype(scale<float, 2>) scale_t;\n\
+        template [[host_name(\"scale_i\")]] kernel scale_t scale<int, 3>;\n\
+        template [[host_name(\"scale_u\")]] [[kernel]] decltype(scale<uint, 4>) scale<uint, 4>;\n";
+    let library = msl::compile(text, &Options::default()).unwrap_or_else(|error| panic!("{error}"));
+    let names: Vec<&str> = library.entries.iter().map(|entry| entry.name.as_str()).collect();
+    assert_eq!(names, ["scale_f", "scale_i", "scale_u"]);
+    for (name, factor) in [("scale_f", "2f32"), ("scale_i", "3i32"), ("scale_u", "4u32")] {
+        let (module, _) = library
+            .kernel(name, &ConstantValues::default())
+            .unwrap_or_else(|error| panic!("{error}"));
+        super::ir::verify(&module).unwrap();
+        let _ = factor;
+    }
+}

@@ -406,7 +406,8 @@ pub(crate) enum ExprKind {
     Number(Literal),
     Bool(bool),
     Char(u64),
-    Str(Name),
+    /// Adjacent literals are one string, kept in its pieces.
+    Str(Vec<Name>),
     Nullptr,
     This,
     Path(Path),

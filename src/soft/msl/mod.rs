@@ -156,11 +156,16 @@ fn compile_here(source: &str, options: &Options) -> Result<Library, CompileError
     let mut functions = Vec::new();
     for (index, func) in checker.functions.iter().enumerate() {
         if let Some(stage) = func.stage
-            && func.is_defined()
+            && func.is_entry()
         {
             entries.push(EntryPoint { name: func.name.clone(), stage });
             functions.push(FuncId(index as u32));
         }
+    }
+    for (name, func) in &checker.exports {
+        let stage = checker.func(*func).stage.unwrap_or(Stage::Kernel);
+        entries.push(EntryPoint { name: name.clone(), stage });
+        functions.push(*func);
     }
     let function_constants = checker.function_constants();
     Ok(Library {

@@ -77,7 +77,7 @@ impl Checker {
         }
         if self.types.structure(object.qual.ty).is_some() {
             let name = self.label_name(&Label::Operator(Punct::LParen));
-            return self.call_named_member(object, name, arguments, span);
+            return self.call_named_member(object, name, None, arguments, span);
         }
         let name = self.types.name(object.qual.ty);
         self.error(span, format!("called object type '{name}' is not a function"));
@@ -98,10 +98,13 @@ impl Checker {
             for entity in list {
                 match entity {
                     Entity::Function(id) => candidates.push(Candidate::Func(*id)),
-                    Entity::Template => {
-                        let text = self.path_text(path);
-                        self.unsupported(path.span, format!("call of template '{text}' is"));
-                        return self.error_expr(span);
+                    Entity::Template(id) => {
+                        let explicit = path.last().arguments.clone();
+                        if let Some(func) =
+                            self.template_candidate(*id, explicit.as_deref(), &arguments)
+                        {
+                            candidates.push(Candidate::Func(func));
+                        }
                     }
                     Entity::Local(_) | Entity::Global(_) => {
                         let object = self.path(path);
@@ -127,7 +130,8 @@ impl Checker {
         if member {
             if let Some(this) = self.this_object(span) {
                 let name = self.label_name(&path.last().name);
-                return self.call_named_member(this, name, arguments, span);
+                let explicit = path.last().arguments.clone();
+                return self.call_named_member(this, name, explicit.as_deref(), arguments, span);
             }
             let text = self.path_text(path);
             self.error(
@@ -381,7 +385,7 @@ impl Checker {
     /// [over.match.best]: a candidate is best when it is no worse in each argument than every
     /// other, and better in one.
     fn choose(&mut self, candidates: &[Candidate], sources: &[Source]) -> Choice {
-        let mut viable: Vec<(usize, Vec<Rank>)> = Vec::new();
+        let mut viable: Vec<Viable> = Vec::new();
         for (index, candidate) in candidates.iter().enumerate() {
             let (parameters, least) = self.parameters(*candidate);
             if sources.len() > parameters.len() || sources.len() < least {
@@ -393,7 +397,8 @@ impl Checker {
                 .map(|(source, parameter)| self.rank(*source, *parameter))
                 .collect();
             if let Some(ranks) = ranks {
-                viable.push((index, ranks));
+                let template = matches!(candidate, Candidate::Func(id) if self.func(*id).template);
+                viable.push((index, ranks, template));
             }
         }
         best(&viable)
@@ -606,10 +611,6 @@ impl Checker {
         if object.qual.ty == Types::UNKNOWN {
             return self.error_expr(span);
         }
-        if member.last().arguments.is_some() {
-            self.unsupported(member.span, "template member function is");
-            return self.error_expr(span);
-        }
         if let Ty::Opaque(name) = *self.types.get(object.qual.ty) {
             self.unsupported(span, format!("'{name}' is"));
             return self.error_expr(span);
@@ -626,13 +627,15 @@ impl Checker {
             return self.call_object(field, arguments, span);
         }
         let name = self.label_name(&member.last().name);
-        self.call_named_member(object, name, arguments, span)
+        let explicit = member.last().arguments.clone();
+        self.call_named_member(object, name, explicit.as_deref(), arguments, span)
     }
 
     pub(super) fn call_named_member(
         &mut self,
         object: Expr,
         name: Name,
+        explicit: Option<&[TemplateArgument]>,
         arguments: Vec<Expr>,
         span: Span,
     ) -> Expr {
@@ -649,18 +652,17 @@ impl Checker {
         };
         let scope = self.classes[class.0 as usize].scope;
         let own = self.lookup_in(scope, name);
-        let members: Vec<FuncId> = own
-            .iter()
-            .filter_map(|entity| match entity {
-                Entity::Function(id) => Some(*id),
-                _ => None,
-            })
-            .collect();
-        if members.is_empty() {
-            if own.contains(&Entity::Template) {
-                self.unsupported(span, "template member function is");
-                return self.error_expr(span);
+        let mut members = Vec::new();
+        for entity in &own {
+            match entity {
+                Entity::Function(id) if explicit.is_none() => members.push(*id),
+                Entity::Template(id) => {
+                    members.extend(self.template_candidate(*id, explicit, &arguments));
+                }
+                _ => {}
             }
+        }
+        if members.is_empty() {
             let (member, ty) = (self.text(name), self.types.name(object.qual.ty));
             self.error(span, format!("no member named '{member}' in '{ty}'"));
             return self.error_expr(span);
@@ -751,7 +753,7 @@ impl Checker {
                 rest.iter().zip(&parameters).map(|(s, p)| self.rank(*s, *p)).collect();
             if let Some(others) = others {
                 ranks.extend(others);
-                viable.push((index, ranks));
+                viable.push((index, ranks, self.func(id).template));
             }
         }
         best(&viable)
@@ -939,17 +941,23 @@ impl Checker {
     }
 }
 
-fn best(viable: &[(usize, Vec<Rank>)]) -> Choice {
-    let better = |a: &[Rank], b: &[Rank]| {
-        a.iter().zip(b).all(|(x, y)| x <= y) && a.iter().zip(b).any(|(x, y)| x < y)
+/// A candidate that takes the arguments: its number, the ranks, and whether it is a template's.
+type Viable = (usize, Vec<Rank>, bool);
+
+fn best(viable: &[Viable]) -> Choice {
+    // With equal conversions, what is no template's wins ([over.match.best]/1).
+    let better = |a: &Viable, b: &Viable| {
+        let worse = a.1.iter().zip(&b.1).any(|(x, y)| x > y);
+        let ahead = a.1.iter().zip(&b.1).any(|(x, y)| x < y);
+        !worse && (ahead || !a.2 && b.2)
     };
     let Some(mut champion) = viable.first() else { return Choice::None };
     for candidate in &viable[1..] {
-        if better(&candidate.1, &champion.1) {
+        if better(candidate, champion) {
             champion = candidate;
         }
     }
-    let rival = viable.iter().find(|other| other.0 != champion.0 && !better(&champion.1, &other.1));
+    let rival = viable.iter().find(|other| other.0 != champion.0 && !better(champion, other));
     match rival {
         None => Choice::One(champion.0),
         Some(rival) => Choice::Ambiguous(champion.0, rival.0),

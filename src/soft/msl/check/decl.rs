@@ -60,12 +60,8 @@ impl Checker {
                     self.error(target.span, "expected namespace name");
                 }
             }
-            Decl::Template(template) => self.template(template),
-            Decl::Instantiation(simple) => {
-                let name = simple.declarators.first().and_then(|d| d.declarator.name.as_ref());
-                let span = name.map_or(simple.span, |name| name.span);
-                self.unsupported(span, "explicit instantiation is");
-            }
+            Decl::Template(template) => self.declare_template(template),
+            Decl::Instantiation(simple) => self.explicit_instantiation(simple),
             Decl::StaticAssert { condition, message, span } => {
                 self.static_assert(condition, *message, *span);
             }
@@ -81,26 +77,6 @@ impl Checker {
             if let Some(body) = &mut self.body {
                 body.precise = self.precise;
             }
-        }
-    }
-
-    fn template(&mut self, template: &Template) {
-        let path = match &template.declaration {
-            Decl::Function(function) => function.declarator.name.as_ref(),
-            Decl::Simple(simple) => match (&simple.specifiers.base, simple.declarators.first()) {
-                (_, Some(first)) => first.declarator.name.as_ref(),
-                (BaseType::Class(class), None) => class.name.as_ref(),
-                _ => None,
-            },
-            Decl::Alias { name, .. } => {
-                let scope = self.scope;
-                return self.bind(scope, name.name, Entity::Template);
-            }
-            _ => None,
-        };
-        if let Some(name) = path.and_then(Path::plain) {
-            let scope = self.scope;
-            self.bind(scope, name, Entity::Template);
         }
     }
 
@@ -231,8 +207,18 @@ impl Checker {
             Some(number) => self.constant_int(&number).map(|number| number as u32),
             None => None,
         };
-        if qual.space.is_none() && !qual.constant && self.body.is_none() {
+        // MSL 4.2: at program scope there is constant memory only. A static member may leave the
+        // word out, as it can be nothing else.
+        let in_class = matches!(self.scopes[self.scope.0 as usize].kind, ScopeKind::Class(_));
+        let fits = match qual.space {
+            Some(AddressSpace::Constant) => true,
+            None => in_class || self.body.is_some(),
+            Some(AddressSpace::Threadgroup) => self.body.is_some(),
+            Some(_) => false,
+        };
+        if !fits {
             self.error(span, "program scope variable must reside in constant address space");
+            qual.space = None;
         }
         if qual.space.is_none() {
             qual.space = Some(AddressSpace::Constant);
@@ -383,6 +369,7 @@ impl Checker {
             definition: definition.filter(|d| matches!(d.body, Body::Block(_) | Body::Default)),
             span: declarator.span,
             precise: self.precise,
+            template: false,
         };
         if let Some(outer) = outer_said {
             self.context.diagnostics = outer;
@@ -476,8 +463,23 @@ impl Checker {
     // ---- classes and enums ---------------------------------------------------------------
 
     pub(super) fn class(&mut self, class: &ast::Class) -> Qual {
-        let outer = self.scope;
         let plain = class.name.as_ref().and_then(Path::plain);
+        if class.name.is_some() && plain.is_none() {
+            self.unsupported(class.span, "definition of a nested class outside of its class is");
+            return Qual::plain(Types::UNKNOWN);
+        }
+        self.class_named(class, plain, None, None)
+    }
+
+    /// A class under a name; an instance of a template also has a name to show, and its origin.
+    pub(super) fn class_named(
+        &mut self,
+        class: &ast::Class,
+        plain: Option<Name>,
+        shown: Option<String>,
+        origin: Option<&super::template::Key>,
+    ) -> Qual {
+        let outer = self.scope;
         let existing = plain.and_then(|name| {
             let own = self.scopes[outer.0 as usize].names.get(&name)?;
             own.iter().find_map(|entity| match entity {
@@ -485,13 +487,11 @@ impl Checker {
                 _ => None,
             })
         });
-        if class.name.is_some() && plain.is_none() {
-            self.unsupported(class.span, "template specialisation is");
-            return Qual::plain(Types::UNKNOWN);
-        }
         let id = existing.unwrap_or_else(|| {
             let id = StructId(self.types.structs.len() as u32);
-            let name = plain.map_or("(anonymous struct)".into(), |name| self.text(name));
+            let name = shown
+                .or_else(|| plain.map(|name| self.text(name)))
+                .unwrap_or_else(|| "(anonymous struct)".into());
             self.types.structs.push(types::Struct {
                 name: name.clone(),
                 fields: Vec::new(),
@@ -517,6 +517,9 @@ impl Checker {
             id
         });
         let ty = self.types.intern(Ty::Struct(id));
+        if let Some(key) = origin {
+            self.remember_origin(ty, key);
+        }
         if let Some(members) = &class.members {
             if self.types.structs[id.0 as usize].complete {
                 self.error(class.span, format!("redefinition of '{}'", self.types.name(ty)));

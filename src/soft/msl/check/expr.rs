@@ -218,11 +218,17 @@ impl Checker {
                     self.unsupported(span, format!("pointer to function '{text}' is"));
                     self.error_expr(span)
                 }
-                Some(Entity::Template) => {
-                    let text = self.path_text(path);
-                    self.unsupported(span, format!("template '{text}' is"));
-                    self.error_expr(span)
-                }
+                Some(Entity::Template(id)) => match self.variable_instance(path, *id) {
+                    Some(global) => {
+                        let qual = self.globals[global.0 as usize].qual;
+                        Expr { kind: ExprKind::Global(global), qual, place: true, span }
+                    }
+                    None => {
+                        let text = self.path_text(path);
+                        self.unsupported(span, format!("template '{text}' as a value is"));
+                        self.error_expr(span)
+                    }
+                },
                 Some(Entity::Type(_)) => {
                     let text = self.path_text(path);
                     self.error(span, format!("unexpected type name '{text}': expected expression"));
@@ -372,7 +378,7 @@ impl Checker {
         }
         if self.types.structure(base.qual.ty).is_some() {
             let name = self.label_name(&Label::Operator(Punct::LBracket));
-            return self.call_named_member(base, name, vec![index], span);
+            return self.call_named_member(base, name, None, vec![index], span);
         }
         let index = self.rvalue(index);
         let index_scalar = self.types.as_scalar(index.qual.ty).filter(|s| !s.is_float());

@@ -121,13 +121,10 @@ impl Checker {
                 Some(scope) => Found::Entities(self.lookup_in(scope, name)),
             };
             let Found::Entities(list) = found else { return Found::Nothing };
+            let list: Vec<Entity> = list.into_iter().map(|e| self.applied(e, part)).collect();
             scope = list.iter().find_map(|entity| self.scope_of(*entity));
             if scope.is_none() {
-                return if list.contains(&Entity::Template) {
-                    Found::Entities(vec![Entity::Template])
-                } else {
-                    Found::Nothing
-                };
+                return Found::Nothing;
             }
         }
         let Label::Name(name) = last.name else { return Found::Nothing };

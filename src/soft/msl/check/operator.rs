@@ -77,16 +77,18 @@ impl Checker {
                 Entity::Function(id) => Some(*id),
                 _ => None,
             }));
-            if own.contains(&Entity::Template) {
-                self.unsupported(span, "template member function is");
-                return Some(self.error_expr(span));
+            for entity in own {
+                if let Entity::Template(id) = entity {
+                    members.extend(self.template_candidate(id, None, &operands[1..]));
+                }
             }
         }
         let mut free = Vec::new();
         if let Found::Entities(list) = self.lookup(name) {
-            if list.contains(&Entity::Template) {
-                self.unsupported(span, "template operator is");
-                return Some(self.error_expr(span));
+            for entity in &list {
+                if let Entity::Template(id) = entity {
+                    free.extend(self.template_candidate(*id, None, operands));
+                }
             }
             free.extend(list.iter().filter_map(|entity| match entity {
                 Entity::Function(id) => Some(*id),

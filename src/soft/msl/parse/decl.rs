@@ -250,7 +250,7 @@ impl Parser<'_> {
         let condition = Arc::new(self.bracketed(Self::conditional_expr)?);
         let message = match self.eat(Punct::Comma) {
             true => match self.expression()?.kind {
-                ExprKind::Str(text) => Some(text),
+                ExprKind::Str(pieces) => pieces.first().copied(),
                 _ => None,
             },
             false => None,

@@ -397,13 +397,13 @@ impl Parser<'_> {
                 }
             }
             Kind::Str => {
-                // Strings only name things in MSL, so pieces stay spelled as they are.
                 self.advance();
+                let mut pieces = vec![token.name];
                 while self.token().kind == Kind::Str {
-                    self.advance();
+                    pieces.push(self.advance().name);
                 }
                 let span = self.span_from(span);
-                self.node(ExprKind::Str(token.name), span)
+                self.node(ExprKind::Str(pieces), span)
             }
             Kind::Punct(Punct::LParen) => {
                 self.advance();
