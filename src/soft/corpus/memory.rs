@@ -151,7 +151,7 @@ fn threadgroup() {
     });
     file.kernel("barriers_in_uniform_branches").input(&[5]).each(64, |i| (i as i32 + 5) % 64);
     file.kernel("simdgroup_barriers").each(128, |i| (i ^ 16) as i32);
-    file.kernel("barrier_not_reached").grid(64, 1, 1).faults("does not reach a barrier");
+    file.kernel("barrier_not_reached").out(&[0; 64]).grid(64, 1, 1).faults("does not reach a barrier");
     file.kernel("past_threadgroup_memory").threadgroup(128).out(&[0; 64]).grid(64, 1, 1)
         .faults("thread (32, 0, 0): write of 4 bytes at offset 128 of 'shared', which has 128 bytes");
     file.finish();

@@ -519,6 +519,13 @@ impl Checker {
                 format!("constexpr variable '{text}' must be initialized by a constant expression"),
             );
         }
+        // What is computed while compiling, by a recursive function say, is not computed again.
+        let value = match (value, constant) {
+            (Some(value), Some(constant)) if simple.specifiers.storage.constexpr => {
+                Some(Expr { kind: ExprKind::Constant(constant), place: false, ..value })
+            }
+            (value, _) => value,
+        };
         let local = self.new_local(text, qual);
         if let Some(body) = &mut self.body {
             body.values[local.0 as usize] = constant;
