@@ -140,6 +140,13 @@ impl Checker {
             );
             return self.error_expr(span);
         }
+        if path.plain().is_some() {
+            for id in self.functions_beside(name, &arguments) {
+                if !candidates.iter().any(|known| matches!(known, Candidate::Func(at) if *at == id)) {
+                    candidates.push(Candidate::Func(id));
+                }
+            }
+        }
         let text = self.text(name);
         let accuracy = self.accuracy(path);
         if self.library_is_meant(path) {
