@@ -67,7 +67,8 @@ pub(super) struct Templates {
     made: HashMap<Key, Option<Made>>,
     /// The template and arguments that a class was made from, for deduction.
     origins: HashMap<TyId, Key>,
-    depth: u32,
+    /// How many instances are being declared, inside each other.
+    pub(super) depth: u32,
 }
 
 /// Instances inside instances (clang's own limit is 1024; recursion here is deeper a level).
