@@ -1,6 +1,8 @@
 //! Tests of the executor.
 
+mod faults;
 mod kernels;
+mod lanes;
 mod random;
 mod reference;
 mod speed;

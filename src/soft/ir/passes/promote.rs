@@ -1,0 +1,519 @@
+//! Promotion: locals in thread memory that are only accessed at constant offsets become variables, one for
+//! each scalar or pointer in them (scalar replacement of aggregates).
+//!
+//! What is in a local is not declared; it shows in the accesses, and through copies in those of other
+//! locals. A local whose accesses overlap in part, whose address is used otherwise, or that is indexed by
+//! a value, stays in memory.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::soft::ir::{
+    Block, Function, FunctionBuilder, Inst, Op, Scalar, Stmt, Type, Value, VarId,
+};
+
+/// Variables that a local may become.
+const MOST_PIECES: usize = 1024;
+
+/// Rewrites a function without calls.
+pub(crate) fn run(function: &Function) -> Function {
+    if function.locals.is_empty() {
+        return function.clone();
+    }
+    let mut find = Find {
+        function,
+        at: HashMap::new(),
+        locals: function
+            .locals
+            .iter()
+            .map(|l| Local { bytes: l.bytes.into(), ..Local::default() })
+            .collect(),
+        copies: Vec::new(),
+    };
+    find.block(&function.body);
+    find.settle();
+
+    let mut out = FunctionBuilder::new(&function.name, function.params.clone(), function.result);
+    let variables = function.variables.iter();
+    let variables = variables.map(|variable| out.variable(&variable.name, variable.ty)).collect();
+    let mut kept = Vec::new();
+    let mut pieces = Vec::new();
+    for (local, found) in function.locals.iter().zip(&find.locals) {
+        kept.push(found.stays.then(|| out.local(&local.name, local.bytes)));
+        let mut variables = BTreeMap::new();
+        for (&offset, &ty) in found.pieces.iter().filter(|_| !found.stays) {
+            variables.insert(offset, (out.variable(&local.name, ty), ty));
+        }
+        pieces.push(variables);
+    }
+    let at = find.at;
+    let values = vec![None; function.insts.len()];
+    let mut pass = Promote { function, out, at, variables, kept, pieces, values };
+    pass.block(&function.body);
+    pass.out.finish()
+}
+
+/// A place in a local.
+type Place = (usize, i64);
+
+#[derive(Clone, Debug, Default)]
+struct Local {
+    bytes: i64,
+    stays: bool,
+    /// The scalars and pointers in it, by offset.
+    pieces: BTreeMap<i64, Type>,
+}
+
+impl Local {
+    /// Notes that something lies at an offset. Gives whether that is new.
+    fn note(&mut self, offset: i64, ty: Type) -> bool {
+        if self.stays {
+            return false;
+        }
+        let end = offset + i64::from(ty.bytes());
+        if let Some(known) = self.pieces.get(&offset)
+            && known.bytes() == ty.bytes()
+        {
+            return false;
+        }
+        let below = self.pieces.range(..end).next_back();
+        let overlaps = below.is_some_and(|(&at, known)| at + i64::from(known.bytes()) > offset);
+        if overlaps || offset < 0 || end > self.bytes || self.pieces.len() >= MOST_PIECES {
+            // Out of bounds, it stays to be reported.
+            self.stays = true;
+            return false;
+        }
+        self.pieces.insert(offset, ty);
+        true
+    }
+
+    /// The pieces in a range, relative to its start; none if one lies across an end.
+    fn within(&self, start: i64, bytes: i64) -> Option<Vec<(i64, Type)>> {
+        let end = start + bytes;
+        let mut found = Vec::new();
+        for (&at, &ty) in self.pieces.range(..end) {
+            let piece_end = at + i64::from(ty.bytes());
+            if piece_end <= start {
+                continue;
+            }
+            if at < start || piece_end > end {
+                return None;
+            }
+            found.push((at - start, ty));
+        }
+        Some(found)
+    }
+}
+
+struct Find<'a> {
+    function: &'a Function,
+    /// Pointers that are a constant offset into a local.
+    at: HashMap<Value, Place>,
+    locals: Vec<Local>,
+    /// Copies: to, from, bytes.
+    copies: Vec<(Option<Place>, Option<Place>, i64)>,
+}
+
+/// The components of what is loaded or stored, with their offsets.
+fn components(ty: Type) -> impl Iterator<Item = (i64, Type)> {
+    let part = ty.scalar().map_or(ty, Type::Scalar);
+    (0..ty.width()).map(move |k| (i64::from(k * part.bytes()), part))
+}
+
+/// The value of a constant index, by its sign.
+fn constant_index(function: &Function, value: Value) -> Option<i64> {
+    let inst = function.inst(value);
+    let scalar = inst.ty.scalar()?;
+    let narrow_signed = scalar.is_signed() && scalar.bytes() < 8;
+    (inst.op == Op::Const).then_some(if narrow_signed {
+        inst.imm as u32 as i32 as i64
+    } else {
+        inst.imm as i64
+    })
+}
+
+impl Find<'_> {
+    fn place(&self, value: Value) -> Option<Place> {
+        let inst = self.function.inst(value);
+        if inst.op == Op::Local {
+            return Some((inst.imm as usize, 0));
+        }
+        self.at.get(&value).copied()
+    }
+
+    /// The value is used as more than an address.
+    fn escapes(&mut self, value: Value) {
+        if let Some((local, _)) = self.place(value) {
+            self.locals[local].stays = true;
+        }
+    }
+
+    fn access(&mut self, pointer: Value, ty: Type) {
+        if let Some((local, offset)) = self.place(pointer) {
+            for (at, part) in components(ty) {
+                self.locals[local].note(offset.saturating_add(at), part);
+            }
+        }
+    }
+
+    fn block(&mut self, block: &Block) {
+        for stmt in block {
+            match stmt {
+                Stmt::Do(value) => self.instruction(*value),
+                Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b } => {
+                    self.block(a);
+                    self.block(b);
+                }
+                Stmt::Return(Some(value)) => self.escapes(*value),
+                Stmt::Call { args, .. } => args.iter().for_each(|&arg| self.escapes(arg)),
+                _ => {}
+            }
+        }
+    }
+
+    fn instruction(&mut self, value: Value) {
+        let inst = *self.function.inst(value);
+        let place = inst.args.first().and_then(|&pointer| self.place(pointer));
+        match inst.op {
+            Op::Field => {
+                if let Some((local, offset)) = place {
+                    self.at.insert(value, (local, offset.saturating_add(inst.imm as i64)));
+                }
+            }
+            Op::Index => {
+                if let Some((local, offset)) = place {
+                    match constant_index(self.function, inst.args[1]) {
+                        Some(index) => {
+                            let bytes = index.saturating_mul(inst.imm as i64);
+                            self.at.insert(value, (local, offset.saturating_add(bytes)));
+                        }
+                        None => self.locals[local].stays = true,
+                    }
+                }
+            }
+            Op::Load => self.access(inst.args[0], inst.ty),
+            Op::Store => {
+                self.access(inst.args[0], self.function.ty(inst.args[1]));
+                self.escapes(inst.args[1]);
+            }
+            Op::Copy => {
+                let from = self.place(inst.args[1]);
+                self.copies.push((place, from, i64::from(inst.imm as u32)));
+            }
+            _ => inst.args.iter().for_each(|&arg| self.escapes(arg)),
+        }
+    }
+
+    /// Spreads what is known through copies, until nothing is new.
+    fn settle(&mut self) {
+        let mut changed = true;
+        let mut filled = false;
+        while changed {
+            changed = false;
+            for index in 0..self.copies.len() {
+                let (to, from, bytes) = self.copies[index];
+                for (source, target) in [(to, from), (from, to)] {
+                    let (Some((source, start)), Some((target, target_start))) = (source, target)
+                    else {
+                        continue;
+                    };
+                    match self.locals[source].within(start, bytes) {
+                        Some(pieces) => {
+                            for (offset, ty) in pieces {
+                                changed |= self.locals[target].note(target_start + offset, ty);
+                            }
+                        }
+                        None => self.locals[source].stays = true,
+                    }
+                }
+            }
+            if !changed && !filled {
+                // Bytes that are copied to or from memory have to be somewhere.
+                filled = true;
+                for index in 0..self.copies.len() {
+                    if let (Some(place), other, bytes) | (other, Some(place), bytes) =
+                        self.copies[index]
+                        && other.is_none_or(|(other, _)| self.locals[other].stays)
+                    {
+                        changed |= self.fill(place, bytes);
+                    }
+                }
+            }
+        }
+        // A copy of a range that is out of bounds, or that a piece lies across, is done in memory.
+        for &(to, from, bytes) in &self.copies {
+            for (local, start) in [to, from].into_iter().flatten() {
+                let found = &self.locals[local];
+                let inside = 0 <= start && start + bytes <= found.bytes;
+                if !inside || found.within(start, bytes).is_none() {
+                    self.locals[local].stays = true;
+                }
+            }
+        }
+    }
+
+    /// Puts words, and bytes where there is no room for them, where nothing is known of a range.
+    fn fill(&mut self, (local, start): Place, bytes: i64) -> bool {
+        let local = &mut self.locals[local];
+        let end = (start + bytes).min(local.bytes);
+        let (mut at, mut changed) = (start.max(0), false);
+        while at < end && !local.stays {
+            if let Some(ty) = local.pieces.get(&at) {
+                at += i64::from(ty.bytes());
+                continue;
+            }
+            let next = local.pieces.range(at..).next().map_or(end, |(&next, _)| next.min(end));
+            let word = at % 4 == 0 && at + 4 <= next;
+            let ty = Type::Scalar(if word { Scalar::U32 } else { Scalar::U8 });
+            changed |= local.note(at, ty);
+            at += i64::from(ty.bytes());
+        }
+        changed
+    }
+}
+
+struct Promote<'a> {
+    function: &'a Function,
+    out: FunctionBuilder,
+    at: HashMap<Value, Place>,
+    variables: Vec<VarId>,
+    /// The locals that stay in memory.
+    kept: Vec<Option<Value>>,
+    /// The variables of the others, by offset.
+    pieces: Vec<BTreeMap<i64, (VarId, Type)>>,
+    values: Vec<Option<Value>>,
+}
+
+impl Promote<'_> {
+    fn block(&mut self, block: &Block) {
+        for stmt in block {
+            match stmt {
+                Stmt::Do(value) => {
+                    let inst = *self.function.inst(*value);
+                    self.out.at(inst.span);
+                    self.values[value.index()] = self.instruction(*value, &inst);
+                }
+                Stmt::If(condition, then, otherwise) => {
+                    let condition = self.value(*condition);
+                    self.out.begin_if(condition);
+                    self.block(then);
+                    if !otherwise.is_empty() {
+                        self.out.begin_else();
+                        self.block(otherwise);
+                    }
+                    self.out.end_if();
+                }
+                Stmt::Loop { body, next } => {
+                    self.out.begin_loop();
+                    self.block(body);
+                    self.out.begin_next();
+                    self.block(next);
+                    self.out.end_loop();
+                }
+                Stmt::Break => self.out.break_(),
+                Stmt::Continue => self.out.continue_(),
+                Stmt::Return(value) => {
+                    let value = value.map(|value| self.value(value));
+                    self.out.return_(value);
+                }
+                Stmt::Call { .. } => unreachable!("calls were inlined"),
+            }
+        }
+    }
+
+    fn value(&mut self, value: Value) -> Value {
+        if let Some(known) = self.values[value.index()] {
+            return known;
+        }
+        let inst = self.function.inst(value);
+        match (inst.op, self.kept.get(inst.imm as usize)) {
+            (Op::Local, Some(&Some(local))) => local,
+            _ => self.out.free(inst.op, inst.ty, inst.imm),
+        }
+    }
+
+    /// The place of a pointer, if it is in a local that became variables.
+    fn promoted(&self, pointer: Value) -> Option<Place> {
+        let inst = self.function.inst(pointer);
+        let place = match inst.op {
+            Op::Local => Some((inst.imm as usize, 0)),
+            _ => self.at.get(&pointer).copied(),
+        };
+        place.filter(|&(local, _)| self.kept[local].is_none())
+    }
+
+    fn instruction(&mut self, value: Value, inst: &Inst) -> Option<Value> {
+        match inst.op {
+            Op::Field | Op::Index if self.promoted(value).is_some() => None,
+            Op::Load => match self.promoted(inst.args[0]) {
+                Some((local, offset)) => {
+                    let parts: Vec<Value> = components(inst.ty)
+                        .map(|(at, ty)| self.read(local, offset + at, ty))
+                        .collect();
+                    Some(if let &[one] = &parts[..] {
+                        one
+                    } else {
+                        self.out.op(Op::Compose, &parts)
+                    })
+                }
+                None => Some(self.same(inst)),
+            },
+            Op::Store => match self.promoted(inst.args[0]) {
+                Some((local, offset)) => {
+                    let ty = self.function.ty(inst.args[1]);
+                    let value = self.value(inst.args[1]);
+                    for (k, (at, part)) in components(ty).enumerate() {
+                        let part_value =
+                            if ty.width() == 1 { value } else { self.out.extract(value, k as u32) };
+                        self.write(local, offset + at, part, part_value);
+                    }
+                    None
+                }
+                None => Some(self.same(inst)),
+            },
+            Op::Copy => {
+                let (to, from) = (self.promoted(inst.args[0]), self.promoted(inst.args[1]));
+                if to.is_none() && from.is_none() {
+                    return Some(self.same(inst));
+                }
+                self.copy(inst, to, from);
+                None
+            }
+            _ => Some(self.same(inst)),
+        }
+    }
+
+    /// The instruction as it was.
+    fn same(&mut self, inst: &Inst) -> Value {
+        let args: Vec<Value> = inst.args.iter().map(|&arg| self.value(arg)).collect();
+        let imm = match inst.op {
+            Op::Get | Op::Set => self.variables[inst.imm as usize].0.into(),
+            _ => inst.imm,
+        };
+        self.out.emit(inst.op, inst.ty, &args, imm)
+    }
+
+    /// The same bits as another type of the same size.
+    fn cast(&mut self, value: Value, to: Type) -> Value {
+        let from = self.out.ty(value);
+        match (from, to) {
+            _ if from == to => value,
+            (Type::Pointer(_), Type::Scalar(_)) => {
+                let bits = self.out.op(Op::PointerToInt, &[value]);
+                self.cast(bits, to)
+            }
+            (Type::Scalar(_), Type::Pointer(_)) => {
+                let bits = self.cast(value, Type::U64);
+                self.out.emit(Op::IntToPointer, to, &[bits], 0)
+            }
+            (Type::Pointer(_), Type::Pointer(_)) => {
+                let bits = self.out.op(Op::PointerToInt, &[value]);
+                self.out.emit(Op::IntToPointer, to, &[bits], 0)
+            }
+            // A truth value in a byte.
+            (Type::Scalar(Scalar::Bool), _) | (_, Type::Scalar(Scalar::Bool)) => {
+                self.out.convert(value, to)
+            }
+            _ => self.out.bitcast(value, to),
+        }
+    }
+
+    fn read(&mut self, local: usize, offset: i64, ty: Type) -> Value {
+        let (variable, _) = self.pieces[local][&offset];
+        let value = self.out.get(variable);
+        self.cast(value, ty)
+    }
+
+    fn write(&mut self, local: usize, offset: i64, _: Type, value: Value) {
+        let (variable, ty) = self.pieces[local][&offset];
+        let value = self.cast(value, ty);
+        self.out.set(variable, value);
+    }
+
+    /// Copies piece by piece.
+    fn copy(&mut self, inst: &Inst, to: Option<Place>, from: Option<Place>) {
+        let bytes = i64::from(inst.imm as u32);
+        let Some((local, start)) = to.or(from) else { return };
+        let pieces: Vec<(i64, Type)> = self.pieces[local]
+            .range(start..start + bytes)
+            .map(|(&at, &(_, ty))| (at - start, ty))
+            .collect();
+        let mut values = Vec::new();
+        for &(at, ty) in &pieces {
+            values.push(match from {
+                Some((local, start)) if self.pieces[local].contains_key(&(start + at)) => {
+                    Some(self.read(local, start + at, ty))
+                }
+                // The source has nothing there that was ever written.
+                Some(_) => None,
+                None => {
+                    let pointer = self.value(inst.args[1]);
+                    let pointer = self.out.field(pointer, at);
+                    Some(self.out.load(pointer, ty))
+                }
+            });
+        }
+        for (&(at, ty), value) in pieces.iter().zip(values) {
+            let Some(value) = value else { continue };
+            match to {
+                Some((local, start)) => self.write(local, start + at, ty, value),
+                None => {
+                    let pointer = self.value(inst.args[0]);
+                    let pointer = self.out.field(pointer, at);
+                    self.out.store(pointer, value);
+                }
+            }
+        }
+    }
+}
+
+/// Locals that are left in memory, for tests.
+#[cfg(test)]
+fn left(function: &Function) -> Vec<&str> {
+    function.locals.iter().map(|local| local.name.as_str()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::soft::ir::Input;
+
+    #[test]
+    fn structs_become_variables_through_copies() {
+        let mut b = FunctionBuilder::new("f", vec![], Type::Void);
+        let (first, second, array) =
+            (b.local("first", 16), b.local("second", 16), b.local("array", 16));
+        let x = b.input(Input::ThreadPositionInGrid, 0);
+        let half = b.constant(Scalar::F16, u64::from(1f32.to_bits()));
+        b.store(first, x);
+        let pair = b.splat(half, 2);
+        let at = b.field(first, 4);
+        b.store(at, pair);
+        b.copy(second, first, 16);
+        let at = b.field(second, 6);
+        let part = b.load(at, Type::Scalar(Scalar::F16));
+        let at = b.index(array, x, 2);
+        b.store(at, part);
+        let bits = b.load(second, Type::F32);
+        b.store(array, bits);
+        let f = run(&b.finish());
+        assert_eq!(left(&f), ["array"]);
+        let text = f.to_string();
+        assert_eq!(text.matches("var $").count(), 6, "{text}");
+        assert!(text.contains("bitcast"), "{text}");
+    }
+
+    #[test]
+    fn what_overlaps_or_is_out_of_bounds_stays() {
+        let mut b = FunctionBuilder::new("f", vec![], Type::Void);
+        let (parts, short, good) = (b.local("parts", 8), b.local("short", 4), b.local("good", 8));
+        let (x, wide) = (b.u32(1), b.int(Scalar::U64, 7));
+        b.store(parts, wide);
+        let at = b.field(parts, 4);
+        b.store(at, x);
+        let at = b.field(short, 4);
+        b.store(at, x);
+        b.store(good, wide);
+        let f = run(&b.finish());
+        assert_eq!(left(&f), ["parts", "short"]);
+    }
+}

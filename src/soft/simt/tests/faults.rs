@@ -1,0 +1,260 @@
+//! Each kind of fault, on every instruction set: what is reported, and that nothing else is touched.
+
+use std::time::Duration;
+
+use super::super::{FaultKind, MAX_THREADGROUP_MEMORY};
+use super::*;
+use crate::soft::ir::{Barrier, Op, Span};
+
+/// `out[index(i)] = in[i]` with an index that is made by the closure.
+fn copy(index: impl Fn(&mut FunctionBuilder, Value) -> Value) -> Module {
+    let mut b = kernel("copy");
+    let (from, to) = (device(&mut b, 0), device(&mut b, 1));
+    let i = position(&mut b, 0);
+    b.at(Span(7));
+    let source = b.index(from, i, 4);
+    let value = b.load(source, Type::U32);
+    let at = index(&mut b, i);
+    b.at(Span(8));
+    let target = b.index(to, at, 4);
+    b.store(target, value);
+    let buffers = vec![buffer("from", 0, Space::Device), buffer("to", 1, Space::Device)];
+    module(buffers, b.finish())
+}
+
+fn fault(module: &Module, isa: IsaKind, launch: &Launch<'_>) -> Fault {
+    run(module, isa, launch).expect_err("a fault")
+}
+
+#[test]
+fn reads_past_the_end_name_the_first_thread() {
+    for isa in IsaKind::available() {
+        let (mut from, mut to) = (vec![1u32; 100], vec![0u32; 200]);
+        let bindings = [bind(0, &mut from), bind(1, &mut to)];
+        let found = fault(&copy(|_, i| i), isa, &launch([128, 1, 1], [64, 1, 1], &bindings));
+        assert_eq!(found.position, Some([100, 0, 0]));
+        assert_eq!(found.span, Span(7));
+        let text = "kernel 'copy', thread (100, 0, 0): read of 4 bytes at offset 400 of 'from', \
+                    which has 400 bytes";
+        assert_eq!(found.to_string(), text);
+        // The SIMD-groups before it ran, the one that it is in wrote nothing.
+        assert_eq!(to[..96], [1; 96]);
+        assert_eq!(to[96..], [0; 104]);
+    }
+}
+
+#[test]
+fn writes_are_held_to_their_buffer() {
+    for isa in IsaKind::available() {
+        // Between two guards: scattered, far away, and below the start.
+        let places: [fn(&mut FunctionBuilder, Value) -> Value; 4] = [
+            |b, i| {
+                let three = b.u32(3);
+                b.mul(i, three)
+            },
+            |b, i| {
+                let far = b.u32(0x3fff_fff0);
+                b.add(i, far)
+            },
+            |b, i| {
+                let i = b.convert(i, Type::I32);
+                let forty = b.i32(40);
+                b.sub(i, forty)
+            },
+            |b, i| {
+                let i = b.convert(i, Type::U64);
+                let most = b.int(crate::soft::ir::Scalar::U64, 1 << 60);
+                b.add(i, most)
+            },
+        ];
+        for (number, place) in places.into_iter().enumerate() {
+            let mut from = vec![1u32; 64];
+            let mut memory = vec![9u32; 3 * 64];
+            let mut bindings = [bind(0, &mut from), bind(1, &mut memory)];
+            bindings[1].base = bindings[1].base.wrapping_add(64 * 4);
+            bindings[1].bytes = 64 * 4;
+            let found = fault(&copy(place), isa, &launch([64, 1, 1], [64, 1, 1], &bindings));
+            assert_eq!(found.span, Span(8));
+            assert!(
+                matches!(&found.kind, FaultKind::Access { argument: Some(name), write: true, .. } if name == "to")
+            );
+            let first = [22, 0, 0, 0][number];
+            assert_eq!(found.position, Some([first, 0, 0]), "{} {number}", isa.name());
+            assert!(memory[..64].iter().chain(&memory[128..]).all(|&word| word == 9));
+        }
+    }
+}
+
+#[test]
+fn constants_cannot_be_written_and_missing_buffers_are_empty() {
+    let mut b = kernel("write");
+    let to = constant(&mut b, 0);
+    let i = position(&mut b, 0);
+    b.store(to, i);
+    let module = module(vec![buffer("table", 0, Space::Constant)], b.finish());
+    for isa in IsaKind::available() {
+        let mut memory = [5u32];
+        let bindings = [bind(0, &mut memory)];
+        let found = fault(&module, isa, &launch([1, 1, 1], [1, 1, 1], &bindings));
+        assert!(found.to_string().ends_with("'table', which is constant"), "{found}");
+        assert_eq!(memory, [5]);
+        let found = fault(&copy(|_, i| i), isa, &launch([1, 1, 1], [1, 1, 1], &[]));
+        assert!(found.to_string().ends_with("'from', which has 0 bytes"), "{found}");
+    }
+}
+
+#[test]
+fn null_and_stale_pointers() {
+    for (bits, lanewise) in [(0u64, false), (0, true), (u64::MAX, false), (77 << 48, true)] {
+        let mut b = kernel("null");
+        let bits = b.constant(crate::soft::ir::Scalar::U64, bits);
+        let i = position(&mut b, 0);
+        let zero = b.u32(0);
+        let wide = b.convert(if lanewise { i } else { zero }, Type::U64);
+        let pointer = b.add(bits, wide);
+        let pointer = b.emit(Op::IntToPointer, Type::Pointer(Space::Device), &[pointer], 0);
+        let value = b.load(pointer, Type::U32);
+        b.store(pointer, value);
+        let module = module(vec![], b.finish());
+        for isa in IsaKind::available() {
+            let found = fault(&module, isa, &launch([8, 1, 1], [8, 1, 1], &[]));
+            assert!(found.to_string().contains("a null or stale pointer"), "{found}");
+        }
+    }
+}
+
+#[test]
+fn local_arrays_and_threadgroup_memory_have_ends() {
+    let mut b = kernel("local");
+    let (local, other) = (b.local("small", 16), b.local("other", 16));
+    let i = position(&mut b, 0);
+    let at = b.index(local, i, 4);
+    b.store(at, i);
+    let at = b.index(other, i, 4);
+    b.store(at, i);
+    let in_local = module(vec![], b.finish());
+    let mut b = kernel("shared");
+    let shared = b.allocation(AllocationId(0), Space::Threadgroup);
+    let i = position(&mut b, 0);
+    let at = b.index(shared, i, 4);
+    b.store(at, i);
+    let kind = AllocationKind::ThreadgroupArgument { index: 3 };
+    let in_shared = module(vec![Allocation { name: "tile".into(), kind }], b.finish());
+    for isa in IsaKind::available() {
+        let found = fault(&in_local, isa, &launch([8, 1, 1], [8, 1, 1], &[]));
+        assert_eq!(found.position, Some([4, 0, 0]));
+        assert!(found.to_string().ends_with("offset 16 of 'small', which has 16 bytes"), "{found}");
+        let mut grid = launch([8, 1, 1], [8, 1, 1], &[]);
+        grid.threadgroup_memory = &[(3, 20)];
+        let found = fault(&in_shared, isa, &grid);
+        assert_eq!(found.position, Some([5, 0, 0]));
+        assert!(found.to_string().ends_with("'tile', which has 20 bytes"), "{found}");
+        grid.threadgroup_memory = &[(3, MAX_THREADGROUP_MEMORY as u32 + 16)];
+        let found = fault(&in_shared, isa, &grid);
+        assert_eq!(found.kind, FaultKind::ThreadgroupMemory { bytes: MAX_THREADGROUP_MEMORY + 16 });
+    }
+}
+
+#[test]
+fn the_watchdog_stops_endless_loops() {
+    for varying in [false, true] {
+        let mut b = kernel("endless");
+        let i = position(&mut b, 0);
+        let five = b.u32(5);
+        b.begin_loop();
+        if varying {
+            let small = b.lt(i, five);
+            b.break_if(small);
+        }
+        b.end_loop();
+        let module = module(vec![], b.finish());
+        for isa in IsaKind::available() {
+            let mut grid = launch([64, 1, 1], [32, 1, 1], &[]);
+            grid.watchdog = Some(Duration::from_millis(20));
+            let found = fault(&module, isa, &grid);
+            assert_eq!(found.kind, FaultKind::Watchdog);
+        }
+    }
+}
+
+#[test]
+fn barriers_that_not_all_threads_reach() {
+    // By lane, by SIMD-group, by an early return.
+    for limit in [5, 32, 40] {
+        for early in [false, true] {
+            let mut b = kernel("barrier");
+            let i = position(&mut b, 0);
+            let limit = b.u32(limit);
+            let below = b.lt(i, limit);
+            b.begin_if(below);
+            if early {
+                b.return_(None);
+                b.end_if();
+                b.barrier(Barrier::Threadgroup);
+            } else {
+                b.barrier(Barrier::Threadgroup);
+                b.end_if();
+            }
+            let module = module(vec![], b.finish());
+            for isa in IsaKind::available() {
+                let found = fault(&module, isa, &launch([64, 1, 1], [64, 1, 1], &[]));
+                assert_eq!(found.kind, FaultKind::Barrier);
+            }
+        }
+    }
+}
+
+#[test]
+fn group_sizes_have_limits() {
+    let module = copy(|_, i| i);
+    for (group, threads) in [([1025, 1, 1], 1025), ([0, 1, 1], 0), ([u32::MAX; 3], u64::MAX)] {
+        let found = fault(&module, IsaKind::Baseline, &launch([1, 1, 1], group, &[]));
+        assert_eq!(found.kind, FaultKind::GroupSize { threads });
+    }
+    assert_eq!(run(&module, IsaKind::Baseline, &launch([0, 1, 1], [1, 1, 1], &[])), Ok(()));
+}
+
+#[test]
+fn other_threadgroups_stop_and_the_first_fault_is_told() {
+    let program = Program::new(&copy(|_, i| i)).unwrap();
+    let workers = Workers::new(4);
+    for _ in 0..20 {
+        let (mut from, mut to) = (vec![1u32; 1 << 16], vec![0u32; 1 << 17]);
+        let bindings = [bind(0, &mut from), bind(1, &mut to)];
+        let grid = launch([1 << 17, 1, 1], [64, 1, 1], &bindings);
+        // SAFETY: the bindings outlive the launch.
+        let found = unsafe { program.launch(&grid, &workers) }.expect_err("a fault");
+        let [x, ..] = found.position.unwrap();
+        assert!(x >= 1 << 16 && x % 32 == 0, "{x}");
+    }
+}
+
+#[test]
+fn constants_are_read_early_only_if_that_makes_no_difference() {
+    // The second word of the table is read by threads from 5 on.
+    let mut b = kernel("early");
+    let (table, out) = (constant(&mut b, 0), device(&mut b, 1));
+    let i = position(&mut b, 0);
+    let first = b.load(table, Type::U32);
+    let five = b.u32(5);
+    let far = b.op(Op::Le, &[five, i]);
+    let target = b.index(out, i, 4);
+    b.begin_if(far);
+    b.at(Span(3));
+    let second = b.field(table, 4);
+    let second = b.load(second, Type::U32);
+    b.store(target, second);
+    b.begin_else();
+    b.store(target, first);
+    b.end_if();
+    let buffers = vec![buffer("table", 0, Space::Constant), buffer("out", 1, Space::Device)];
+    let module = module(buffers, b.finish());
+    for isa in IsaKind::available() {
+        let (mut table, mut out) = ([8u32], [0u32; 64]);
+        let bindings = [bind(0, &mut table), bind(1, &mut out)];
+        run(&module, isa, &launch([5, 1, 1], [32, 1, 1], &bindings)).unwrap();
+        assert_eq!(out[..6], [8, 8, 8, 8, 8, 0]);
+        let found = fault(&module, isa, &launch([64, 1, 1], [32, 1, 1], &bindings));
+        assert_eq!((found.position, found.span), (Some([5, 0, 0]), Span(3)));
+    }
+}

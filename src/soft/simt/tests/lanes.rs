@@ -1,0 +1,403 @@
+//! What lanes do together: SIMD-group and quad-group functions, barriers, atomics.
+
+use super::*;
+use crate::soft::ir::{Barrier, Op, Scalar};
+
+/// The lanes that are active in the tests: all but a few, and not the first.
+const ACTIVE: u32 = 0b1011_1111_1101_1111_0111_1111_1111_0110;
+
+/// Runs `op` in the active lanes, on the lane's input, and gives each lane's result; others keep 0.
+fn lanes(
+    isa: IsaKind,
+    ty: Scalar,
+    input: &[u64; 32],
+    make: impl Fn(&mut FunctionBuilder, Value) -> Value,
+) -> [u64; 32] {
+    let mut b = kernel("lanes");
+    let (from, to) = (device(&mut b, 0), device(&mut b, 1));
+    let i = position(&mut b, 0);
+    let (mask, one) = (b.u32(ACTIVE), b.u32(1));
+    let bit = b.op(Op::Shr, &[mask, i]);
+    let bit = b.op(Op::And, &[bit, one]);
+    let active = b.op(Op::Eq, &[bit, one]);
+    b.begin_if(active);
+    let source = b.index(from, i, 8);
+    let bits = b.load(source, Type::U64);
+    let narrow = match ty {
+        Scalar::F32 => {
+            let low = b.convert(bits, Type::U32);
+            b.bitcast(low, Type::F32)
+        }
+        Scalar::Bool => b.convert(bits, Type::BOOL),
+        other => b.convert(bits, Type::Scalar(other)),
+    };
+    let result = make(&mut b, narrow);
+    let target = b.index(to, i, 8);
+    b.store(target, result);
+    b.end_if();
+    let buffers = vec![buffer("from", 0, Space::Device), buffer("to", 1, Space::Device)];
+    let module = module(buffers, b.finish());
+    let (mut input, mut output) = (*input, [0u64; 32]);
+    let bindings = [bind(0, &mut input), bind(1, &mut output)];
+    run(&module, isa, &launch([32, 1, 1], [32, 1, 1], &bindings)).unwrap();
+    output
+}
+
+fn active(lane: usize) -> bool {
+    ACTIVE >> lane & 1 == 1
+}
+
+fn inputs() -> [u64; 32] {
+    std::array::from_fn(|k| (k as u64 * 37 + 11) % 101)
+}
+
+#[test]
+fn reductions_see_the_active_lanes() {
+    let input = inputs();
+    for isa in IsaKind::available() {
+        for width in [32usize, 4] {
+            let reduce = |op: Op, fold: fn(u64, u64) -> u64| {
+                let got = lanes(isa, Scalar::U32, &input, |b, value| {
+                    b.simd(op, width as u32, Type::Void, &[value])
+                });
+                for lane in (0..32).filter(|&lane| active(lane)) {
+                    let group = lane / width * width..lane / width * width + width;
+                    let values = group.filter(|&k| active(k)).map(|k| input[k]);
+                    let want = values.reduce(fold).unwrap() as u32;
+                    assert_eq!(got[lane] as u32, want, "{op:?} {width} {lane} {}", isa.name());
+                }
+            };
+            reduce(Op::SimdSum, |a, b| a + b);
+            reduce(Op::SimdProduct, |a, b| (a as u32).wrapping_mul(b as u32).into());
+            reduce(Op::SimdMin, u64::min);
+            reduce(Op::SimdMax, u64::max);
+            reduce(Op::SimdAnd, |a, b| a & b);
+            reduce(Op::SimdOr, |a, b| a | b);
+            reduce(Op::SimdXor, |a, b| a ^ b);
+        }
+        // In floats, small integers are exact in any order.
+        let floats = input.map(|bits| u64::from((bits as f32).to_bits()));
+        let got =
+            lanes(isa, Scalar::F32, &floats, |b, v| b.simd(Op::SimdSum, 32, Type::Void, &[v]));
+        let want: u64 = (0..32).filter(|&k| active(k)).map(|k| input[k]).sum();
+        assert_eq!(f32::from_bits(got[1] as u32), want as f32);
+    }
+}
+
+#[test]
+fn prefixes_count_from_the_lowest_active_lane() {
+    let input = inputs();
+    for isa in IsaKind::available() {
+        for (op, inclusive) in [(Op::SimdInclusiveSum, true), (Op::SimdExclusiveSum, false)] {
+            for ty in [Scalar::U64, Scalar::U8] {
+                let got = lanes(isa, ty, &input, |b, v| b.simd(op, 32, Type::Void, &[v]));
+                let mut sum = 0;
+                for lane in (0..32).filter(|&lane| active(lane)) {
+                    let before = sum;
+                    sum += input[lane];
+                    let want = if inclusive { sum } else { before };
+                    let mask = if ty == Scalar::U8 { 0xff } else { u64::MAX };
+                    assert_eq!(got[lane] & mask, want & mask, "{op:?} {ty} {lane}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn shuffles_take_values_from_other_lanes() {
+    let input = inputs();
+    type Rule = fn(usize, usize, usize) -> usize;
+    let rules: [(Op, Rule); 6] = [
+        (Op::SimdShuffle, |_, by, width| by % width),
+        (Op::SimdShuffleXor, |k, by, width| (k ^ by) % width),
+        (Op::SimdShuffleUp, |k, by, _| if k >= by { k - by } else { k }),
+        (Op::SimdShuffleDown, |k, by, width| if k + by < width { k + by } else { k }),
+        (Op::SimdRotateUp, |k, by, width| (k + width - by) % width),
+        (Op::SimdRotateDown, |k, by, width| (k + by) % width),
+    ];
+    for isa in IsaKind::available() {
+        for (op, rule) in rules {
+            for (width, by) in [(32usize, 5usize), (4, 1), (4, 3)] {
+                for ty in [Scalar::U32, Scalar::I64, Scalar::Bool] {
+                    let got = lanes(isa, ty, &input, |b, value| {
+                        let by = b.u32(by as u32);
+                        b.simd(op, width as u32, Type::Void, &[value, by])
+                    });
+                    for lane in (0..32).filter(|&lane| active(lane)) {
+                        let source = lane / width * width + rule(lane % width, by, width);
+                        if !active(source) {
+                            continue;
+                        }
+                        let want = if ty == Scalar::Bool {
+                            (input[source] != 0).into()
+                        } else {
+                            input[source]
+                        };
+                        assert_eq!(got[lane] & 0xff, want, "{op:?} {ty} {width} {lane}");
+                    }
+                }
+            }
+        }
+        let first = ACTIVE.trailing_zeros() as usize;
+        let got = lanes(isa, Scalar::U32, &input, |b, v| {
+            b.simd(Op::SimdBroadcastFirst, 32, Type::Void, &[v])
+        });
+        assert_eq!(got[20], input[first]);
+    }
+}
+
+#[test]
+fn shuffles_that_fill() {
+    let input = inputs();
+    for isa in IsaKind::available() {
+        for up in [true, false] {
+            let got = lanes(isa, Scalar::U32, &input, |b, value| {
+                let (thousand, by, modulo) = (b.u32(1000), b.u32(3), b.u32(8));
+                let fill = b.add(value, thousand);
+                let op = if up { Op::SimdFillUp } else { Op::SimdFillDown };
+                b.simd(op, 32, Type::Void, &[value, fill, by, modulo])
+            });
+            for lane in (0..32).filter(|&lane| active(lane)) {
+                let (start, place) = (lane / 8 * 8, lane % 8);
+                let (source, filled) = match up {
+                    true if place < 3 => (start + place + 5, true),
+                    true => (lane - 3, false),
+                    false if place >= 5 => (start + place - 5, true),
+                    false => (lane + 3, false),
+                };
+                if active(source) {
+                    let want = input[source] + if filled { 1000 } else { 0 };
+                    assert_eq!(got[lane], want, "{up} {lane}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn votes() {
+    let input = inputs();
+    let odd: u32 = (0..32).filter(|&k| active(k) && input[k] % 2 == 1).map(|k| 1 << k).sum();
+    for isa in IsaKind::available() {
+        let vote = |op: Op, width: u32, stated: Type| {
+            lanes(isa, Scalar::U32, &input, move |b, value| {
+                let one = b.u32(1);
+                let bit = b.op(Op::And, &[value, one]);
+                let odd = b.op(Op::Eq, &[bit, one]);
+                let args: &[Value] = if op == Op::SimdIsFirst { &[] } else { &[odd] };
+                let vote = b.simd(op, width, stated, args);
+                b.convert(vote, Type::U64)
+            })
+        };
+        let ballot = vote(Op::SimdBallot, 32, Type::U64);
+        let quads = vote(Op::SimdBallot, 4, Type::U32);
+        let (all, any) = (vote(Op::SimdAll, 4, Type::BOOL), vote(Op::SimdAny, 4, Type::BOOL));
+        let first = vote(Op::SimdIsFirst, 32, Type::BOOL);
+        for lane in (0..32).filter(|&lane| active(lane)) {
+            let start = lane / 4 * 4;
+            let (votes, here) = (odd >> start & 15, ACTIVE >> start & 15);
+            assert_eq!(ballot[lane], odd.into());
+            assert_eq!(quads[lane], votes.into());
+            assert_eq!(all[lane], u64::from(votes == here));
+            assert_eq!(any[lane], u64::from(votes != 0));
+            assert_eq!(first[lane], u64::from(lane == ACTIVE.trailing_zeros() as usize));
+        }
+    }
+}
+
+/// A tree reduction over threadgroups of 256, with the barrier in a uniform loop.
+pub(crate) fn reduce() -> Module {
+    let mut b = kernel("reduce");
+    let (from, to) = (device(&mut b, 0), device(&mut b, 1));
+    let shared = b.allocation(AllocationId(2), Space::Threadgroup);
+    let i = position(&mut b, 0);
+    let own = b.input(Input::ThreadIndexInThreadgroup, 0);
+    let group = b.input(Input::ThreadgroupPositionInGrid, 0);
+    let source = b.index(from, i, 4);
+    let value = b.load(source, Type::F32);
+    let slot = b.index(shared, own, 4);
+    b.store(slot, value);
+    b.barrier(Barrier::Threadgroup);
+    let stride = b.variable("stride", Type::U32);
+    let (half, zero, one) = (b.u32(128), b.u32(0), b.u32(1));
+    b.set(stride, half);
+    b.begin_loop();
+    let s = b.get(stride);
+    let done = b.op(Op::Eq, &[s, zero]);
+    b.break_if(done);
+    let low = b.lt(own, s);
+    b.begin_if(low);
+    let partner = b.add(own, s);
+    let partner = b.index(shared, partner, 4);
+    let (a, c) = (b.load(slot, Type::F32), b.load(partner, Type::F32));
+    let sum = b.add(a, c);
+    b.store(slot, sum);
+    b.end_if();
+    b.barrier(Barrier::Threadgroup);
+    b.begin_next();
+    let s = b.get(stride);
+    let s = b.op(Op::Shr, &[s, one]);
+    b.set(stride, s);
+    b.end_loop();
+    let first = b.op(Op::Eq, &[own, zero]);
+    b.begin_if(first);
+    let sum = b.load(shared, Type::F32);
+    let target = b.index(to, group, 4);
+    b.store(target, sum);
+    b.end_if();
+    let buffers = vec![
+        buffer("from", 0, Space::Device),
+        buffer("to", 1, Space::Device),
+        Allocation { name: "shared".into(), kind: AllocationKind::Threadgroup(1024) },
+    ];
+    module(buffers, b.finish())
+}
+
+/// Counts bytes in 256 bins.
+pub(crate) fn histogram() -> Module {
+    let mut b = kernel("histogram");
+    let (from, to) = (device(&mut b, 0), device(&mut b, 1));
+    let (i, one) = (position(&mut b, 0), b.u32(1));
+    let source = b.index(from, i, 1);
+    let value = b.load(source, Type::Scalar(Scalar::U8));
+    let bin = b.index(to, value, 4);
+    b.op(Op::AtomicAdd, &[bin, one]);
+    let buffers = vec![buffer("from", 0, Space::Device), buffer("to", 1, Space::Device)];
+    module(buffers, b.finish())
+}
+
+#[test]
+fn barriers_let_simd_groups_exchange() {
+    let module = reduce();
+    for isa in IsaKind::available() {
+        let mut from: Vec<f32> = (0..1024).map(|i| (i % 13) as f32).collect();
+        let want: Vec<f32> = from.chunks(256).map(|chunk| chunk.iter().sum()).collect();
+        let mut to = vec![0f32; 4];
+        let bindings = [bind(0, &mut from), bind(1, &mut to)];
+        run(&module, isa, &launch([1024, 1, 1], [256, 1, 1], &bindings)).unwrap();
+        assert_eq!(to, want);
+    }
+}
+
+#[test]
+fn atomics_of_many_threads_lose_nothing() {
+    let mut b = kernel("histogram");
+    let (from, to, sums) = (device(&mut b, 0), device(&mut b, 1), device(&mut b, 2));
+    let i = position(&mut b, 0);
+    let source = b.index(from, i, 1);
+    let value = b.load(source, Type::Scalar(Scalar::U8));
+    let bin = b.index(to, value, 4);
+    let one = b.u32(1);
+    b.op(Op::AtomicAdd, &[bin, one]);
+    let float = b.f32(0.5);
+    b.op(Op::AtomicAdd, &[sums, float]);
+    let most = b.field(sums, 4);
+    b.op(Op::AtomicMax, &[most, i]);
+    let ticket = b.field(sums, 8);
+    let ticket = b.op(Op::AtomicAdd, &[ticket, one]);
+    let place = b.index(sums, ticket, 4);
+    let place = b.field(place, 64);
+    b.op(Op::AtomicStore, &[place, i]);
+    let buffers = vec![
+        buffer("from", 0, Space::Device),
+        buffer("to", 1, Space::Device),
+        buffer("sums", 2, Space::Device),
+    ];
+    let module = module(buffers, b.finish());
+    let workers = Workers::new(4);
+    for isa in IsaKind::available() {
+        let n = 1 << 15;
+        let mut from: Vec<u8> = (0..n).map(|i| (i * 7 / 5) as u8).collect();
+        let mut want = vec![0u32; 256];
+        from.iter().for_each(|&value| want[value as usize] += 1);
+        let mut to = vec![0u32; 256];
+        let mut sums = vec![0u32; 16 + n];
+        let bindings = [bind(0, &mut from), bind(1, &mut to), bind(2, &mut sums)];
+        let program = Program::with_isa(&module, isa).unwrap();
+        let grid = launch([n as u32, 1, 1], [128, 1, 1], &bindings);
+        // SAFETY: the bindings outlive the launch.
+        unsafe { program.launch(&grid, &workers) }.unwrap();
+        assert_eq!(to, want);
+        assert_eq!(f32::from_bits(sums[0]), n as f32 / 2.0);
+        assert_eq!(sums[1..3], [n as u32 - 1, n as u32]);
+        let mut tickets = sums[16..].to_vec();
+        tickets.sort_unstable();
+        assert!(tickets.iter().enumerate().all(|(k, &ticket)| k as u32 == ticket));
+    }
+}
+
+#[test]
+fn inputs_tell_where_a_thread_is() {
+    let components = |input: Input| match input {
+        Input::ThreadPositionInGrid
+        | Input::ThreadPositionInThreadgroup
+        | Input::ThreadgroupPositionInGrid
+        | Input::ThreadsPerGrid
+        | Input::ThreadsPerThreadgroup
+        | Input::DispatchThreadsPerThreadgroup
+        | Input::ThreadgroupsPerGrid => 3,
+        _ => 1,
+    };
+    let count: u32 = Input::ALL.iter().map(|&input| components(input)).sum();
+    let mut b = kernel("inputs");
+    let out = device(&mut b, 0);
+    let position: Vec<Value> = (0..3).map(|d| b.input(Input::ThreadPositionInGrid, d)).collect();
+    let (width, height) = (b.input(Input::ThreadsPerGrid, 0), b.input(Input::ThreadsPerGrid, 1));
+    let rows = b.mul(position[2], height);
+    let rows = b.add(rows, position[1]);
+    let index = b.mul(rows, width);
+    let index = b.add(index, position[0]);
+    let mut pointer = b.index(out, index, i64::from(count) * 4);
+    for &input in Input::ALL {
+        for component in 0..components(input) {
+            let value = b.input(input, component);
+            b.store(pointer, value);
+            pointer = b.field(pointer, 4);
+        }
+    }
+    let module = module(vec![buffer("out", 0, Space::Device)], b.finish());
+    let (grid, group) = ([11u32, 7, 3], [4u32, 3, 2]);
+    for isa in IsaKind::available() {
+        let mut out = vec![0u32; (11 * 7 * 3 * count) as usize];
+        let bindings = [bind(0, &mut out)];
+        run(&module, isa, &launch(grid, group, &bindings)).unwrap();
+        for (index, got) in out.chunks(count as usize).enumerate() {
+            let index = index as u32;
+            let at = [index % 11, index / 11 % 7, index / 77];
+            let groups: [u32; 3] = std::array::from_fn(|d| grid[d].div_ceil(group[d]));
+            let place: [u32; 3] = std::array::from_fn(|d| at[d] / group[d]);
+            let inside: [u32; 3] = std::array::from_fn(|d| at[d] % group[d]);
+            let size: [u32; 3] =
+                std::array::from_fn(|d| group[d].min(grid[d] - place[d] * group[d]));
+            let linear = (inside[2] * size[1] + inside[1]) * size[0] + inside[0];
+            let threads: u32 = size.iter().product();
+            let mut want = Vec::new();
+            for &input in Input::ALL {
+                let value = match input {
+                    Input::ThreadPositionInGrid => at,
+                    Input::ThreadPositionInThreadgroup => inside,
+                    Input::ThreadIndexInThreadgroup => [linear; 3],
+                    Input::ThreadIndexInSimdgroup => [linear % 32; 3],
+                    Input::ThreadIndexInQuadgroup => [linear % 4; 3],
+                    Input::QuadgroupIndexInThreadgroup => [linear / 4; 3],
+                    Input::ThreadgroupPositionInGrid => place,
+                    Input::ThreadsPerGrid => grid,
+                    Input::ThreadsPerThreadgroup => size,
+                    Input::DispatchThreadsPerThreadgroup => group,
+                    Input::ThreadgroupsPerGrid => groups,
+                    Input::SimdgroupIndexInThreadgroup => [linear / 32; 3],
+                    Input::SimdgroupsPerThreadgroup => [threads.div_ceil(32); 3],
+                    Input::DispatchSimdgroupsPerThreadgroup => [1; 3],
+                    Input::QuadgroupsPerThreadgroup => [threads.div_ceil(4); 3],
+                    Input::DispatchQuadgroupsPerThreadgroup => [6; 3],
+                    Input::ThreadsPerSimdgroup => [32; 3],
+                    Input::GridOrigin => [0; 3],
+                    Input::GridSize => grid,
+                };
+                want.extend(&value[..components(input) as usize]);
+            }
+            assert_eq!(got, want, "{at:?}");
+        }
+    }
+}
