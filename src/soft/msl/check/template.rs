@@ -346,6 +346,10 @@ impl Checker {
                 return self.deduce(syntax, specifiers, rest, pointee, bindings);
             }
             Some((DeclaratorPart::Array(size, _), rest)) => {
+                // An array parameter is a pointer ([dcl.fct]/5), and its argument decayed to one.
+                if let Ty::Pointer(to) = *self.types.get(found.ty) {
+                    return self.deduce(syntax, specifiers, rest, to, bindings);
+                }
                 let Ty::Array(element, count) = *self.types.get(found.ty) else { return false };
                 if let (Some(size), Some(count)) = (size, count) {
                     self.deduce_value(
