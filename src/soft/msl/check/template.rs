@@ -717,6 +717,15 @@ impl Checker {
     }
 
     pub(super) fn variable_instance(&mut self, path: &Path, id: TemplateId) -> Option<GlobalIndex> {
+        let is_variable = match &self.templates.all[id.0 as usize].syntax.declaration {
+            Decl::Simple(simple) => {
+                simple.declarators.first().is_some_and(|d| d.declarator.function().is_none())
+            }
+            _ => false,
+        };
+        if !is_variable {
+            return None;
+        }
         match self.named_instance(path, id)? {
             Made::Variable(global) => Some(global),
             _ => None,
