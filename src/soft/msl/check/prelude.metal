@@ -180,6 +180,8 @@ template <> struct make_unsigned<short> { typedef ushort type; };
 template <> struct make_unsigned<int> { typedef uint type; };
 template <> struct make_unsigned<long> { typedef ulong type; };
 template <typename A> using make_unsigned_t = typename make_unsigned<A>::type;
+template <typename A> struct vec_elements { static constant constexpr size_t value = 1; };
+template <typename A, int M> struct vec_elements<vec<A, M>> { static constant constexpr size_t value = M; };
 
 // MSL 2.12.1
 template <typename A, size_t M> struct array {
