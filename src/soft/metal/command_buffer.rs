@@ -12,6 +12,7 @@ use super::foundation::{
     Failure, HeldBlock, Label, List, NSObject, Object, Strong, Text, This, label, labelled, lock,
     set_label, soft_class,
 };
+use super::order;
 use super::queue::{Queue, Ticket};
 use super::residency_set::ResidencySet;
 use super::worker;
@@ -387,7 +388,10 @@ impl Strong<CommandBuffer> {
         };
         let mut next = state.next;
         drop(state);
-        let Some(recording) = recording else { return Progress::Done(Finish(Ok(()))) };
+        let Some(mut recording) = recording else { return Progress::Done(Finish(Ok(()))) };
+        if next == 0 {
+            order::put_in_order(&mut recording);
+        }
         loop {
             match execute::run(&recording, &mut next) {
                 execute::Step::Done(result) => {
