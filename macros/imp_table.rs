@@ -116,6 +116,20 @@ macro_rules! imp_table {
             })*
         }
 
+        // SAFETY: the table's own functions do what the trait asks for.
+        unsafe impl $crate::objc::ImpTable for $Table {
+            unsafe fn resolve(object: $crate::abi::Id) -> Self {
+                // SAFETY: passed on to the caller.
+                unsafe { $Table::resolve(object) }
+            }
+
+            #[inline(always)]
+            unsafe fn matches(&self, object: $crate::abi::Id) -> bool {
+                // SAFETY: passed on to the caller.
+                unsafe { $Table::matches(self, object) }
+            }
+        }
+
         $($crate::__require_unsafe!($name [$(unsafe $($unsafe)?)?] [$($how)*]);)*
         $($crate::__require_instance!($name [$($how)*]);)*
 

@@ -195,6 +195,7 @@ macro_rules! __class_type {
             }
         }
 
+        #[allow(dead_code)] // Every class has these two, also a private one that needs neither.
         impl $Class {
             /// The pointer to the object, which stays this value's to release.
             #[inline(always)]

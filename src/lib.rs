@@ -22,7 +22,27 @@ mod macros;
 mod soft;
 
 pub use abi::{MTLOrigin, MTLRegion, MTLSize, NSRange};
-pub use driver::{CLASSES, foundation};
+pub use driver::buffer::{Buffer, Plain};
+pub use driver::capture::Capture;
+pub use driver::command::{Commands, Queue};
+pub use driver::descriptor::{
+    CompileOptions, ConstantValue, ConstantValues, HeapDescriptor, ResidencySetDescriptor,
+    SamplerDescriptor, TextureDescriptor,
+};
+pub use driver::device::{Deallocator, Gpu};
+pub use driver::dispatch::{Dispatch, Dispatch as Dispatcher, GpuFuture};
+pub use driver::encoder::{Batch, Copier, Encoder, ImageLayout, Size, Subresource};
+pub use driver::enums::*;
+pub use driver::error::GpuError;
+pub use driver::heap::{Allocation, Heap, ResidencySet};
+pub use driver::pipeline::Pipeline;
+pub use driver::shader::{Shader, ShaderLib};
+pub use driver::sync::{Event, EventObject, Fence, SharedEvent};
+pub use driver::texture::{Sampler, Texture};
+pub use driver::{
+    CLASSES, buffer, capture, command, descriptor, device, dispatch, encoder, enums, error,
+    foundation, heap, pipeline, shader, sync, texture,
+};
 pub use fp16::{
     bf16_to_f32, cast_bf16_f32, cast_f16_f32, cast_f32_bf16, cast_f32_f16, f32_to_bf16,
     f32_to_fp16, fp16_to_f32,
@@ -39,6 +59,10 @@ mod pages {
     mod readme {}
     #[doc = include_str!("../macros/README.md")]
     mod macros {}
+    #[doc = include_str!("../specs/api.md")]
+    mod specs_api {}
+    #[doc = include_str!("../specs/guide.md")]
+    mod specs_guide {}
     #[doc = include_str!("../specs/fp16.md")]
     mod specs_fp16 {}
     #[doc = include_str!("../specs/macros.md")]

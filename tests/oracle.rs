@@ -161,30 +161,157 @@ fn every_known_encoding_parses_and_prints() {
     }
 }
 
-/// The methods behind the declarations, as the runtime tells them.
+/// The value of a constant as C writes it: a number, a shift, a sum.
+fn value(expression: &str) -> Option<i64> {
+    let expression = expression.trim();
+    if let Some((left, right)) = expression.rsplit_once(" + ") {
+        return Some(value(left)? + value(right)?);
+    }
+    if let Some(inner) = expression.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')) {
+        return value(inner);
+    }
+    if let Some((left, right)) = expression.split_once(" << ") {
+        return Some(value(left)? << value(right)?);
+    }
+    expression.parse().ok()
+}
+
 #[test]
-fn every_declared_method_of_a_class_is_found_at_run_time() {
+fn expressions_of_constants_are_read() {
+    for (expression, expected) in
+        [("7", 7), ("-1", -1), ("2 << 16", 2 << 16), ("(2 << 16) + 1", (2 << 16) + 1)]
+    {
+        assert_eq!(value(expression), Some(expected));
+    }
+    assert_eq!(value("MTLBindingAccess::ReadOnly.0"), None);
+}
+
+#[test]
+fn every_declared_value_is_as_apple_declares_it() {
+    let known: HashMap<(&str, &str), &str> = rows(include_str!("data/metal-constants.tsv"))
+        .map(|row| ((row[0], row[1]), row[2]))
+        .collect();
     let mut seen = 0;
-    for class in aruminium::CLASSES.iter().filter(|class| class.objc.starts_with("NS")) {
-        let name = std::ffi::CString::new(class.objc).unwrap();
-        // SAFETY: the name is a C string.
-        let found = unsafe { aruminium::objc::link::objc_getClass(name.as_ptr()) };
-        assert!(!found.is_nil(), "{}", class.objc);
-        for method in class.methods {
-            // SAFETY: the class was found.
-            let method_found = unsafe { method.found_in(found) };
-            let (text, same) =
-                method_found.unwrap_or_else(|| panic!("{} {}", class.objc, method.selector));
-            assert!(
-                same,
-                "[{} {}]: declared {}, found {text}",
-                class.objc,
-                method.selector,
-                method.encoding()
+    for enumeration in aruminium::ENUMS {
+        for (name, declared) in enumeration.values {
+            let (objc, rust) = (enumeration.objc, enumeration.rust);
+            let Some(expression) = known.get(&(objc, name)) else {
+                panic!("{rust}::{name}: {objc} has none")
+            };
+            assert_eq!(
+                value(expression),
+                Some(*declared),
+                "{rust}::{name} is {objc}'s {expression}"
             );
-            assert!(text.parse::<MethodEncoding>().is_ok());
             seen += 1;
         }
     }
-    assert!(seen > 20);
+    assert!(seen > 200, "{seen}");
+}
+
+/// What is wrong with the methods of a class as it is at run time, and how many there are.
+fn differences(class: &ClassInfo, found: Class) -> (Vec<String>, usize) {
+    let mut wrong = Vec::new();
+    for method in class.methods {
+        let name = format!("[{} {}]", class.objc, method.selector);
+        // SAFETY: the class is the runtime's.
+        match unsafe { method.found_in(found) } {
+            None => wrong.push(format!("{name} is missing")),
+            Some((text, same)) => {
+                if !same || text.parse::<MethodEncoding>().is_err() {
+                    wrong.push(format!("{name}: declared {}, found {text}", method.encoding()));
+                }
+            }
+        }
+    }
+    (wrong, class.methods.len())
+}
+
+/// A class that the driver declares and does not list would never be held against anything.
+#[test]
+fn every_class_of_the_driver_is_listed() {
+    let mut seen = 0;
+    for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/driver")).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        for line in text.lines().map(str::trim) {
+            // `pub class Rust: ObjC, …;` and `trait Rust for Class;`
+            let Some((_, rest)) = line.split_once("class ").filter(|(vis, _)| vis.is_empty() || vis.starts_with("pub")) else {
+                continue;
+            };
+            let Some((rust, rest)) = rest.split_once(": ") else { continue };
+            let objc = rest.split([',', ';']).next().unwrap();
+            seen += 1;
+            assert!(
+                aruminium::CLASSES.iter().any(|class| (class.rust, class.objc) == (rust, objc)),
+                "{rust}: {objc} is not in CLASSES"
+            );
+        }
+    }
+    assert!(seen >= 25, "{seen}");
+}
+
+/// The methods behind the declarations, as the runtime tells them: of classes that have a name, and of
+/// the classes of live objects, whose names are Metal's own affair.
+#[test]
+fn every_declared_method_is_found_at_run_time() -> Result<(), aruminium::GpuError> {
+    use aruminium::{
+        Gpu, HeapDescriptor, PixelFormat, ResidencySetDescriptor, SamplerDescriptor,
+        TextureDescriptor,
+    };
+    let gpu = Gpu::open()?;
+    let queue = gpu.new_command_queue()?;
+    let library = gpu.compile("kernel void one(device int *x) { x[0] = 1; }")?;
+    let function = library.function("one")?;
+    let pipeline = gpu.pipeline(&function)?;
+    let commands = queue.commands()?;
+    let copied = queue.commands()?;
+    let (encoder, copier) = (commands.encoder()?, copied.copier()?);
+    let buffer = gpu.buffer(4)?;
+    let texture = gpu.texture_with(&TextureDescriptor::new_2d(PixelFormat::R32Float, 1, 1))?;
+    let sampler = gpu.sampler(&SamplerDescriptor::new())?;
+    let (fence, event, shared) = (gpu.fence()?, gpu.event()?, gpu.shared_event()?);
+    let descriptor = HeapDescriptor::new();
+    descriptor.set_size(1 << 16);
+    let heap = gpu.heap(&descriptor)?;
+    let resident = gpu.residency_set(&ResidencySetDescriptor::new());
+
+    macro_rules! objects {
+        ($($protocol:ident: $object:expr),+ $(,)?) => { [$((stringify!($protocol), $object.as_raw())),+] };
+    }
+    let mut objects = HashMap::from(objects! {
+        MTLDevice: gpu, MTLCommandQueue: queue, MTLLibrary: library, MTLFunction: function,
+        MTLComputePipelineState: pipeline, MTLCommandBuffer: commands, MTLComputeCommandEncoder: encoder,
+        MTLBlitCommandEncoder: copier, MTLBuffer: buffer, MTLTexture: texture, MTLSamplerState: sampler,
+        MTLFence: fence, MTLEvent: event, MTLSharedEvent: shared, MTLHeap: heap,
+    });
+    if let Ok(resident) = &resident {
+        objects.insert("MTLResidencySet", resident.as_raw());
+    }
+
+    let (mut wrong, mut seen) = (Vec::new(), 0);
+    for class in aruminium::CLASSES {
+        let name = std::ffi::CString::new(class.objc).unwrap();
+        // SAFETY: the name is a C string, and the objects are alive.
+        let found = unsafe {
+            match objects.get(class.objc) {
+                Some(&object) => aruminium::objc::link::object_getClass(object),
+                None => aruminium::objc::link::objc_getClass(name.as_ptr()),
+            }
+        };
+        if found.is_nil() {
+            // Only systems before macOS 15 lack a class: that of residency sets.
+            assert!(
+                class.objc.starts_with("MTLResidencySet") && resident.is_err(),
+                "{}",
+                class.objc
+            );
+            continue;
+        }
+        let (more, methods) = differences(class, found);
+        wrong.extend(more);
+        seen += methods;
+    }
+    assert!(wrong.is_empty(), "{} methods differ:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(seen > 250, "{seen}");
+    Ok(())
 }

@@ -10,12 +10,15 @@
 use crate::abi::{Bool, Class, Id, Imp, Method, Protocol, Sel};
 use std::ffi::{c_char, c_void};
 
-/// Lists C functions once: declared on Apple's targets, taken from the embedded runtime elsewhere.
+/// Lists the C functions of a system library once: declared on Apple's targets, taken from a module
+/// of the embedded system elsewhere.
 macro_rules! door {
-    ($($(#[$attribute:meta])* fn $name:ident($($argument:ident: $ty:ty),*) $(-> $result:ty)?;)+) => {
+    (
+        $(#[$library:meta])+ else $module:ident from $soft:path;
+        $($(#[$attribute:meta])* fn $name:ident($($argument:ident: $ty:ty),*) $(-> $result:ty)?;)+
+    ) => {
         #[cfg(target_vendor = "apple")]
-        #[link(name = "objc")]
-        #[link(name = "Foundation", kind = "framework")]
+        $(#[$library])+
         unsafe extern "C" {
             $(
                 #[doc = concat!("C's `", stringify!($name), "`.")]
@@ -25,22 +28,27 @@ macro_rules! door {
         }
 
         #[cfg(not(target_vendor = "apple"))]
-        mod from_soft {
+        mod $module {
             use super::*;
+            use $soft as entry;
             $(
                 $(#[$attribute])*
-                pub use crate::soft::objc::entry::$name;
+                pub use entry::$name;
                 $(#[$attribute])*
                 const _: unsafe extern "C" fn($($ty),*) $(-> $result)? = $name;
             )+
         }
 
         #[cfg(not(target_vendor = "apple"))]
-        pub use from_soft::*;
+        pub use $module::*;
     };
 }
 
 door! {
+    #[link(name = "objc")]
+    #[link(name = "Foundation", kind = "framework")]
+    else objc from crate::soft::objc::entry;
+
     // Messages. These two are called only after a cast to the method's own type.
     fn objc_msgSend();
     #[cfg(target_arch = "x86_64")]
@@ -87,6 +95,26 @@ door! {
     fn _Block_release(block: *const c_void);
 }
 
+door! {
+    #[link(name = "System", kind = "dylib")]
+    else dispatch from crate::soft::objc::entry;
+
+    fn dispatch_data_create(
+        bytes: *const c_void,
+        length: usize,
+        queue: Id,
+        destructor: *const c_void
+    ) -> Id;
+}
+
+door! {
+    #[link(name = "Metal", kind = "framework")]
+    else metal from crate::soft::metal::entry;
+
+    fn MTLCreateSystemDefaultDevice() -> Id;
+    fn MTLCopyAllDevices() -> Id;
+}
+
 #[cfg(target_vendor = "apple")]
 unsafe extern "C" {
     /// The class of a block that still stands where it was written. Only its address is used.
@@ -95,6 +123,11 @@ unsafe extern "C" {
 
 #[cfg(not(target_vendor = "apple"))]
 pub use crate::soft::objc::entry::_NSConcreteStackBlock;
+
+unsafe extern "C" {
+    /// The size of a page of memory, from every system's C library.
+    pub safe fn getpagesize() -> std::ffi::c_int;
+}
 
 /// Tells the runtime that nobody will take the object, just returned, out of its pool: a later
 /// [`objc_retainAutoreleasedReturnValue`] of the same object is of another message. Apple's runtime

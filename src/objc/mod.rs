@@ -17,6 +17,7 @@ mod selector;
 mod send;
 pub(crate) mod string;
 mod table;
+mod tables;
 mod variant;
 
 pub use argument::{Argument, Arguments};
@@ -41,3 +42,4 @@ pub use returned::{Ownership, Sent, Unchecked, consumes};
 pub use send::{Call, send};
 #[doc(hidden)]
 pub use table::{ImpEntry, ImpFn};
+pub use tables::{ImpTable, ImpTables};

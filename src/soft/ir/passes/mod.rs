@@ -6,6 +6,7 @@ pub(crate) mod flatten;
 pub(crate) mod fold;
 pub(crate) mod forward;
 pub(crate) mod inline;
+pub(crate) mod invariant;
 pub(crate) mod promote;
 pub(crate) mod rewrite;
 pub(crate) mod scalarise;
@@ -63,6 +64,7 @@ const PASSES: &[Pass] = &[
     ("forward again", forward::run),
     ("fold again", fold::run),
     ("common again", common::run),
+    ("invariant", invariant::run),
     ("dead", dead::run),
 ];
 

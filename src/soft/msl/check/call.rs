@@ -140,6 +140,13 @@ impl Checker {
             );
             return self.error_expr(span);
         }
+        if path.plain().is_some() {
+            for id in self.functions_beside(name, &arguments) {
+                if !candidates.iter().any(|known| matches!(known, Candidate::Func(at) if *at == id)) {
+                    candidates.push(Candidate::Func(id));
+                }
+            }
+        }
         let text = self.text(name);
         let accuracy = self.accuracy(path);
         if self.library_is_meant(path) {
@@ -147,11 +154,12 @@ impl Checker {
         }
         if candidates.is_empty() {
             let meant = self.library_is_meant(path);
+            let templates = matches!(&found, Found::Entities(list) if !list.is_empty());
             let known = meant && rows(&text).next().is_some();
             let shown = self.path_text(path);
             if meant && UNSUPPORTED.contains(&text.as_str()) {
                 self.unsupported(path.span, format!("'{shown}' is"));
-            } else if !known {
+            } else if !known && !templates {
                 self.error(path.span, format!("use of undeclared identifier '{shown}'"));
             } else {
                 self.no_match(&shown, path.span);

@@ -215,6 +215,15 @@ impl Checker {
             }
             _ if expr.place => {
                 let ty = expr.qual.ty;
+                // Reading the scalar that a condition picks picks what is read: none must be in memory.
+                let expr = match expr.kind {
+                    ExprKind::Conditional(condition, yes, no) if !self.types.is_aggregate(ty) => {
+                        let (yes, no) = (self.rvalue(*yes), self.rvalue(*no));
+                        let kind = ExprKind::Conditional(condition, Box::new(yes), Box::new(no));
+                        return self.value(kind, ty, span);
+                    }
+                    kind => Expr { kind, ..expr },
+                };
                 self.value(ExprKind::Load(Box::new(expr)), ty, span)
             }
             _ => Expr { qual: Qual::plain(expr.qual.ty), ..expr },

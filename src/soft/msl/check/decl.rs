@@ -712,19 +712,33 @@ impl Checker {
         let mut seen: HashSet<Name> = HashSet::new();
         for (ident, value) in items {
             if let Some(value) = value {
+                // The enumerators before are known in it, of a scoped enum too ([basic.scope.enum]).
+                self.scope = scope;
                 next = self.constant_int(value).unwrap_or(next);
+                self.scope = outer;
             }
             if !seen.insert(ident.name) {
                 let text = self.text(ident.name);
                 self.error(ident.span, format!("redefinition of enumerator '{text}'"));
             }
-            let entity = Entity::Value(ty, Constant::Int(next as u64));
-            self.bind(scope, ident.name, entity);
-            if !row.scoped {
-                self.bind(outer, ident.name, entity);
+            let value = Constant::Int(next as u64);
+            if row.scoped {
+                // Inside of the list they are numbers still ([dcl.enum]/5).
+                let number = Types::scalar(self.types.enums[id.0 as usize].underlying);
+                self.bind(scope, ident.name, Entity::Value(number, value));
+            } else {
+                self.bind(scope, ident.name, Entity::Value(ty, value));
+                self.bind(outer, ident.name, Entity::Value(ty, value));
             }
             (least, most) = (least.min(next), most.max(next));
             next = next.wrapping_add(1);
+        }
+        if row.scoped {
+            for entity in self.scopes[scope.0 as usize].names.values_mut().flatten() {
+                if let Entity::Value(number, _) = entity {
+                    *number = ty;
+                }
+            }
         }
         // [dcl.enum]/7: an unfixed enum is as wide as its values need.
         if underlying.is_none() && !row.scoped {

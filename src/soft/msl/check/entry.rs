@@ -172,7 +172,11 @@ impl Checker {
             return argument;
         }
         for attribute in attributes {
-            let text = self.context.names.text(attribute.name.name);
+            let text = match self.context.names.text(attribute.name.name) {
+                // The older name of the same.
+                "thread_execution_width" => Input::ThreadsPerSimdgroup.name(),
+                text => text,
+            };
             if let Some(&input) = Input::ALL.iter().find(|input| input.name() == text) {
                 argument.kind = ArgumentKind::Input(input);
                 let fits = self.types.arithmetic(qual.ty).is_some_and(|(scalar, width)| {

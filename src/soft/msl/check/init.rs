@@ -108,9 +108,14 @@ impl Checker {
                     items.list.iter().map(|(_, item)| self.expr(item)).collect();
                 return self.construct(qual, values, list.span);
             }
-            Ty::Matrix(..) if !items.list.is_empty() => {
-                let values: Vec<Expr> =
-                    items.list.iter().map(|(_, item)| self.expr(item)).collect();
+            Ty::Matrix(scalar, _, rows) if !items.list.is_empty() => {
+                // A list in the list is a column, `{{1, 2}, {3, 4}}`.
+                let column = Qual::plain(self.types.vector(scalar, u32::from(rows)));
+                let value = |(_, item): &(_, ast::Expr)| match item.kind {
+                    ast::ExprKind::InitList(_) => self.list_value(column, item),
+                    _ => self.expr(item),
+                };
+                let values: Vec<Expr> = items.list.iter().map(value).collect();
                 return self.construct(qual, values, list.span);
             }
             _ => self.aggregate(qual.ty, &mut items, list.span),

@@ -95,6 +95,11 @@ impl Checker {
                 _ => None,
             }));
         }
+        for id in self.functions_beside(name, operands) {
+            if !free.contains(&id) {
+                free.push(id);
+            }
+        }
         // The library's own are found by their operands' namespace ([basic.lookup.argdep]).
         for entity in self.lookup_in(LIBRARY_SCOPE, name) {
             if let Entity::Function(id) = entity
@@ -437,6 +442,9 @@ impl Checker {
             self.error(span, "expression is not assignable");
             return false;
         }
+        if let ExprKind::Conditional(..) = left.kind {
+            self.take_address(left);
+        }
         if left.qual.constant || left.qual.space == Some(ast::AddressSpace::Constant) {
             let name = self.types.qual_name(left.qual);
             self.error(span, format!("cannot assign to a place of const-qualified type '{name}'"));
@@ -587,10 +595,14 @@ impl Checker {
         }
         let condition = Box::new(self.condition_value(condition));
         // Two places of one type stay a place ([expr.cond]/4).
-        if yes.place && no.place && yes.qual == no.qual && self.types.is_aggregate(yes.qual.ty) {
+        let aggregate = self.types.is_aggregate(yes.qual.ty);
+        let scalar = self.types.as_scalar(yes.qual.ty).is_some();
+        if yes.place && no.place && yes.qual == no.qual && (aggregate || scalar) {
             let qual = yes.qual;
-            self.take_address(&yes);
-            self.take_address(&no);
+            if aggregate {
+                self.take_address(&yes);
+                self.take_address(&no);
+            }
             let kind = ExprKind::Conditional(condition, Box::new(yes), Box::new(no));
             return Expr { kind, qual, place: true, span };
         }

@@ -1,5 +1,6 @@
 //! Statements and function bodies (C++14 [stmt.stmt], [class.base.init]).
 
+use super::lookup::Found;
 use super::{Body, Checker, Entity, FuncId, ScopeKind};
 use crate::soft::ir::Scalar;
 use crate::soft::msl::ast::{self, AddressSpace, Condition, Decl, StmtKind as Ast};
@@ -103,6 +104,18 @@ impl Checker {
         definition: &ast::Function,
         out: &mut Vec<Stmt>,
     ) {
+        // A constructor that delegates leaves all to the other ([class.base.init]/6).
+        if let [(path, init)] = &definition.initializers[..]
+            && let Found::Entities(list) = self.lookup_path(path)
+            && let ty = self.types.intern(Ty::Struct(class))
+            && list.contains(&Entity::Type(Qual::plain(ty)))
+        {
+            let value = self.initializer(Qual::plain(ty), init, path.span);
+            if let (Some(value), Some(this)) = (value, self.this_object(path.span)) {
+                out.push(assignment(this, value));
+            }
+            return;
+        }
         for (path, _) in &definition.initializers {
             let known = path.plain().is_some_and(|name| self.field_path(class, name).is_some());
             if !known {
@@ -141,9 +154,7 @@ impl Checker {
                 place: true,
                 span,
             };
-            let kind = ExprKind::Assign(Box::new(member), Box::new(value));
-            let assign = Expr { kind, qual, place: true, span };
-            out.push(Stmt { kind: StmtKind::Expr(assign), span });
+            out.push(assignment(member, value));
         }
     }
 
@@ -508,6 +519,13 @@ impl Checker {
                 format!("constexpr variable '{text}' must be initialized by a constant expression"),
             );
         }
+        // What is computed while compiling, by a recursive function say, is not computed again.
+        let value = match (value, constant) {
+            (Some(value), Some(constant)) if simple.specifiers.storage.constexpr => {
+                Some(Expr { kind: ExprKind::Constant(constant), place: false, ..value })
+            }
+            (value, _) => value,
+        };
         let local = self.new_local(text, qual);
         if let Some(body) = &mut self.body {
             body.values[local.0 as usize] = constant;
@@ -647,4 +665,11 @@ impl Checker {
         self.bind(scope, name, Entity::Local(local));
         out.push(Stmt { kind: StmtKind::Let(local, Some(value)), span });
     }
+}
+
+/// The statement `place = value`.
+fn assignment(place: Expr, value: Expr) -> Stmt {
+    let (qual, span) = (place.qual, place.span);
+    let kind = ExprKind::Assign(Box::new(place), Box::new(value));
+    Stmt { kind: StmtKind::Expr(Expr { kind, qual, place: true, span }), span }
 }

@@ -648,8 +648,9 @@ impl Checker {
                     let base = self.specifiers(&simple.specifiers);
                     let before = self.globals.len();
                     self.global(simple, base, 0);
-                    (self.globals.len() > before)
-                        .then_some(Made::Variable(GlobalIndex(before as u32)))
+                    // The initialiser may have brought variables of its own before this one.
+                    let count = self.globals.len();
+                    (count > before).then(|| Made::Variable(GlobalIndex(count as u32 - 1)))
                 }
                 _ => None,
             },

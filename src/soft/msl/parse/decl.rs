@@ -91,13 +91,13 @@ impl Parser<'_> {
                 Decl::Empty
             }
             _ => match token.name {
-                Name::NAMESPACE => self.namespace()?,
+                Name::NAMESPACE => self.namespace(false)?,
                 Name::USING => self.using(around)?,
                 Name::STATIC_ASSERT => self.static_assert()?,
                 Name::TEMPLATE => return self.template(around),
                 Name::INLINE if self.peek(1).name == Name::NAMESPACE => {
                     self.advance();
-                    self.namespace()?
+                    self.namespace(true)?
                 }
                 Name::EXTERN if self.peek(1).kind == Kind::Str => {
                     // `extern "C" { … }` changes names only, and there is no linker here.
@@ -116,8 +116,8 @@ impl Parser<'_> {
         Ok(Read::Whole(whole))
     }
 
-    /// namespace: 'namespace' name? '{' declaration* '}' | 'namespace' name '=' path ';'
-    fn namespace(&mut self) -> Parse<Decl> {
+    /// namespace: 'inline'? 'namespace' name? '{' declaration* '}' | 'namespace' name '=' path ';'
+    fn namespace(&mut self, inline: bool) -> Parse<Decl> {
         self.advance();
         self.skip_attributes()?;
         let mut idents = Vec::new();
@@ -146,6 +146,11 @@ impl Parser<'_> {
                     let parent = self.scopes.current;
                     let scope = self.scopes.push();
                     self.scopes.declare(parent, ident.name, Known::Namespace(scope));
+                    if inline {
+                        self.scopes.current = parent;
+                        self.scopes.open(scope);
+                        self.scopes.current = scope;
+                    }
                 }
             }
         }
@@ -163,7 +168,7 @@ impl Parser<'_> {
             let inner = Decl::Namespace { name: Some(*ident), inline: false, body };
             body = vec![inner].into();
         }
-        Ok(Decl::Namespace { name: idents.first().copied(), inline: false, body })
+        Ok(Decl::Namespace { name: idents.first().copied(), inline, body })
     }
 
     fn namespace_body(&mut self) -> Parse<Arc<[Decl]>> {

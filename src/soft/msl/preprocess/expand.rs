@@ -362,8 +362,8 @@ impl Preprocessor<'_> {
 
     /// `_Pragma("text")` is `#pragma text` ([cpp.pragma.op]).
     fn pragma_operator(&mut self, at: Token) {
-        let parts = [self.raw(), self.raw(), self.raw()];
-        let [open, text, close] = parts;
+        // The string may come out of a macro, `_Pragma(TEXT(unroll(4)))`, as in Clang.
+        let [open, text, close] = [self.next(), self.next(), self.next()];
         if !open.is(Punct::LParen) || text.kind != Kind::Str || !close.is(Punct::RParen) {
             return self.error(at.span, "_Pragma takes a parenthesized string literal");
         }

@@ -1,7 +1,7 @@
 //! Foundation, as far as Metal needs it: one class a file.
 
 pub(crate) mod array;
-mod data;
+pub(in crate::soft::objc) mod data;
 mod dictionary;
 mod enumeration;
 mod error;

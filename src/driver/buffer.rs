@@ -1,0 +1,240 @@
+//! Memory that kernels read and write.
+
+use super::descriptor::TextureDescriptor;
+use super::enums::{PurgeableState, ResourceOptions, StorageMode};
+use super::error::GpuError;
+use super::heap::Allocation;
+use super::texture::Texture;
+use crate::abi::{Id, NSRange};
+use crate::metal_class;
+use crate::objc::{ClassState, Object};
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicIsize, Ordering};
+
+metal_class! {
+    /// Memory that CPU and GPU share, or that the GPU has to itself.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// let buffer = gpu.buffer_with_data(&[1, 2, 3, 4])?;
+    /// assert_eq!(buffer.read(|bytes| bytes.iter().map(|&b| u32::from(b)).sum::<u32>()), 10);
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub class Buffer: MTLBuffer, state Memory;
+
+    /// The address by which kernels know the buffer.
+    pub fn gpu_address() -> u64 = [gpuAddress];
+    /// Where the memory is, and who reaches it.
+    pub fn storage_mode() -> StorageMode = [storageMode];
+    /// How the buffer is stored, cached and tracked.
+    pub fn resource_options() -> ResourceOptions = [resourceOptions];
+    /// How many bytes it takes, alignment included.
+    pub fn allocated_size() -> usize = [allocatedSize];
+    /// What tools and errors call it.
+    pub fn label() -> Option<String> = [label];
+    /// Name it, for tools and errors.
+    pub fn set_label(label: &str) = [setLabel:];
+    /// Say whether the contents may be thrown away; answers what was so before.
+    pub fn set_purgeable_state(state: PurgeableState) -> PurgeableState = [setPurgeableState:];
+    /// Let other resources of the heap take the buffer's place.
+    pub fn make_aliasable() = [makeAliasable];
+    /// Tell the GPU what the CPU changed in a managed buffer.
+    pub fn did_modify(range: NSRange) = [didModifyRange:];
+    /// Tools show the name where the range is shown.
+    pub fn add_debug_marker(name: &str, range: NSRange) = [addDebugMarker:range:];
+    /// Remove all debug markers.
+    pub fn remove_all_debug_markers() = [removeAllDebugMarkers];
+    /// A texture whose pixels are the buffer's memory.
+    pub fn texture(descriptor: &TextureDescriptor, offset: usize, bytes_per_row: usize) -> Result<Texture, GpuError>
+        = [newTextureWithDescriptor:offset:bytesPerRow:] or GpuError::TextureCreationFailed;
+}
+
+// SAFETY: Apple documents resources as safe to use from any thread; access to the memory from Rust
+// is guarded by `Memory`.
+unsafe impl Send for Buffer {}
+// SAFETY: as above.
+unsafe impl Sync for Buffer {}
+
+/// A buffer's memory as the CPU sees it, read once, and who looks at it now.
+#[derive(Debug)]
+pub struct Memory {
+    contents: *mut c_void,
+    size: usize,
+    /// How many read, or -1 while one writes.
+    borrows: AtomicIsize,
+}
+
+impl ClassState for Memory {
+    #[inline]
+    fn attach(object: &Object) -> Self {
+        // SAFETY: the object is a buffer. Its memory neither moves nor grows.
+        unsafe {
+            let contents = crate::msg!(object, [contents] -> *mut c_void);
+            Self {
+                contents,
+                size: crate::msg!(object, [length] -> usize),
+                borrows: AtomicIsize::new(0),
+            }
+        }
+    }
+}
+
+/// Types of which every pattern of bytes is a value, without padding: what a buffer can hold.
+///
+/// # Safety
+///
+/// Any bytes are a valid value, and the type has no padding and no pointers.
+pub unsafe trait Plain: Copy + 'static {}
+
+/// Says of types that they are plain.
+macro_rules! plain {
+    ($($ty:ty),+) => {$(
+        // SAFETY: a primitive number has neither padding nor forbidden values.
+        unsafe impl Plain for $ty {}
+    )+};
+}
+
+plain!(u8, i8, u16, i16, u32, i32, u64, i64, usize, isize, u128, i128, f32, f64);
+
+// SAFETY: an array has no padding of its own.
+unsafe impl<T: Plain, const N: usize> Plain for [T; N] {}
+
+/// A look at a buffer's memory, given back on drop.
+struct Borrow<'a>(&'a AtomicIsize, isize);
+
+impl Drop for Borrow<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(self.1, Ordering::Release);
+    }
+}
+
+impl Buffer {
+    /// Whether the CPU reaches the memory.
+    #[inline]
+    pub fn is_shared(&self) -> bool {
+        !self.state.contents.is_null()
+    }
+
+    /// The start of the memory, null for a private buffer. It stays where it is while the buffer
+    /// lives.
+    #[inline]
+    pub fn contents(&self) -> *mut c_void {
+        self.state.contents
+    }
+
+    /// How many bytes there are.
+    #[inline]
+    pub fn size(&self) -> usize {
+        self.state.size
+    }
+
+    fn borrow(&self, writes: bool) -> Result<Borrow<'_>, GpuError> {
+        if !self.is_shared() {
+            return Err(GpuError::BufferAccess(
+                "it is private: copy it to a shared one with a Copier".into(),
+            ));
+        }
+        let borrows = &self.state.borrows;
+        let change = if writes { -1 } else { 1 };
+        let taken = borrows.fetch_update(Ordering::Acquire, Ordering::Relaxed, |now| {
+            let free = if writes { now == 0 } else { now >= 0 };
+            free.then(|| now + change)
+        });
+        match taken {
+            Ok(_) => Ok(Borrow(borrows, change)),
+            Err(now) => Err(GpuError::BufferAccess(format!(
+                "it is {} already",
+                if now < 0 { "being written" } else { "being read" }
+            ))),
+        }
+    }
+
+    /// Read the memory as values of a plain type; bytes that do not make a whole one are left out.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::BufferAccess`] if the buffer is private or being written.
+    pub fn try_read_as<T: Plain, R>(&self, read: impl FnOnce(&[T]) -> R) -> Result<R, GpuError> {
+        let _borrow = self.borrow(false)?;
+        let len = self.state.size.checked_div(size_of::<T>()).unwrap_or(0);
+        // SAFETY: the memory holds `len` plain values, starts at a page or at least at 16 bytes, and
+        // nobody in Rust writes it while it is borrowed. What the GPU writes meanwhile gives some
+        // value: every pattern of bytes is one.
+        Ok(read(unsafe { std::slice::from_raw_parts(self.state.contents.cast(), len) }))
+    }
+
+    /// Write the memory as values of a plain type.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::BufferAccess`] if the buffer is private or being read or written.
+    pub fn try_write_as<T: Plain, R>(
+        &self,
+        write: impl FnOnce(&mut [T]) -> R,
+    ) -> Result<R, GpuError> {
+        let _borrow = self.borrow(true)?;
+        let len = self.state.size.checked_div(size_of::<T>()).unwrap_or(0);
+        // SAFETY: as for reading, and nobody else in Rust looks at it.
+        Ok(write(unsafe { std::slice::from_raw_parts_mut(self.state.contents.cast(), len) }))
+    }
+
+    /// Read the memory as values of a plain type.
+    ///
+    /// # Panics
+    ///
+    /// If the buffer is private or being written.
+    #[track_caller]
+    pub fn read_as<T: Plain, R>(&self, read: impl FnOnce(&[T]) -> R) -> R {
+        self.try_read_as(read).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Write the memory as values of a plain type.
+    ///
+    /// # Panics
+    ///
+    /// If the buffer is private or being read or written.
+    #[track_caller]
+    pub fn write_as<T: Plain, R>(&self, write: impl FnOnce(&mut [T]) -> R) -> R {
+        self.try_write_as(write).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Read the bytes, or say why not; see [`try_read_as`](Self::try_read_as).
+    pub fn try_read<R>(&self, read: impl FnOnce(&[u8]) -> R) -> Result<R, GpuError> {
+        self.try_read_as(read)
+    }
+
+    /// Write the bytes, or say why not; see [`try_write_as`](Self::try_write_as).
+    pub fn try_write<R>(&self, write: impl FnOnce(&mut [u8]) -> R) -> Result<R, GpuError> {
+        self.try_write_as(write)
+    }
+
+    /// Read the bytes; panics as [`read_as`](Self::read_as) does.
+    #[track_caller]
+    pub fn read<R>(&self, read: impl FnOnce(&[u8]) -> R) -> R {
+        self.read_as(read)
+    }
+
+    /// Write the bytes; panics as [`write_as`](Self::write_as) does.
+    #[track_caller]
+    pub fn write<R>(&self, write: impl FnOnce(&mut [u8]) -> R) -> R {
+        self.write_as(write)
+    }
+
+    /// Read the memory as `f32`s; panics as [`read_as`](Self::read_as) does.
+    #[track_caller]
+    pub fn read_f32<R>(&self, read: impl FnOnce(&[f32]) -> R) -> R {
+        self.read_as(read)
+    }
+
+    /// Write the memory as `f32`s; panics as [`write_as`](Self::write_as) does.
+    #[track_caller]
+    pub fn write_f32<R>(&self, write: impl FnOnce(&mut [f32]) -> R) -> R {
+        self.write_as(write)
+    }
+}
+
+impl Allocation for Buffer {
+    fn allocation(&self) -> Id {
+        self.as_raw()
+    }
+}

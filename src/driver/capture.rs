@@ -1,0 +1,66 @@
+//! GPU captures: what a command buffer did, written to a file for Apple's tools.
+
+use super::command::Queue;
+use super::device::Gpu;
+use super::enums::CaptureDestination;
+use super::error::GpuError;
+use super::foundation::NSURL;
+use crate::abi::Id;
+use crate::metal_class;
+use std::path::Path;
+
+metal_class! {
+    /// Starts and stops captures of what the GPU does.
+    pub class Capture: MTLCaptureManager;
+
+    /// The manager of this process.
+    pub fn shared() -> Capture = class [sharedCaptureManager];
+    /// Whether captures can go to a destination.
+    pub fn supports(destination: CaptureDestination) -> bool = [supportsDestination:];
+    /// Whether a capture is running.
+    pub fn is_capturing() -> bool = [isCapturing];
+    /// End the capture, and write it.
+    pub fn stop() = [stopCapture];
+    fn start(descriptor: &CaptureDescriptor) -> Result<(), GpuError>
+        = [startCaptureWithDescriptor:error:] or GpuError::CaptureFailed;
+}
+
+metal_class! {
+    /// What to capture, and where it goes.
+    pub(crate) class CaptureDescriptor: MTLCaptureDescriptor;
+
+    fn new() -> CaptureDescriptor = class [new];
+    unsafe fn set_object(object: Id) = [setCaptureObject:];
+    fn set_destination(destination: CaptureDestination) = [setDestination:];
+    fn set_output(url: &NSURL) = [setOutputURL:];
+}
+
+impl Capture {
+    /// Capture all that a GPU does from now on into a `.gputrace` file.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::CaptureFailed`] where captures are not enabled (`MTL_CAPTURE_ENABLED=1`), not
+    /// supported, or running already.
+    pub fn start_device(&self, gpu: &Gpu, file: impl AsRef<Path>) -> Result<(), GpuError> {
+        self.start_object(gpu.as_raw(), file.as_ref())
+    }
+
+    /// Capture what goes through one queue.
+    ///
+    /// # Errors
+    ///
+    /// As for [`start_device`](Self::start_device).
+    pub fn start_queue(&self, queue: &Queue, file: impl AsRef<Path>) -> Result<(), GpuError> {
+        self.start_object(queue.as_raw(), file.as_ref())
+    }
+
+    fn start_object(&self, object: Id, file: &Path) -> Result<(), GpuError> {
+        let descriptor = CaptureDescriptor::new();
+        // SAFETY: the object is a live device or queue, and the descriptor retains it.
+        unsafe { descriptor.set_object(object) };
+        descriptor.set_destination(CaptureDestination::GPUTraceDocument);
+        descriptor.set_output(&NSURL::file(&file.to_string_lossy()));
+        self.start(&descriptor)
+    }
+}

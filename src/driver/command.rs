@@ -1,0 +1,221 @@
+//! Queues, and the command buffers that go through them.
+
+use super::encoder::{Copier, Encoder};
+use super::enums::DispatchType;
+use super::error::GpuError;
+use super::foundation::NSError;
+use super::heap::ResidencySet;
+use super::sync::EventObject;
+use crate::abi::Id;
+use crate::metal_class;
+use crate::objc::{Block, Object};
+
+metal_class! {
+    /// The way to the GPU: command buffers run in the order in which they are submitted.
+    ///
+    /// There are five ways to a command buffer, from the safest to the cheapest:
+    /// [`commands`](Self::commands), [`commands_unretained`](Self::commands_unretained),
+    /// [`commands_fast`](Self::commands_fast), [`commands_unchecked`](Self::commands_unchecked),
+    /// [`commands_autoreleased`](Self::commands_autoreleased).
+    pub class Queue: MTLCommandQueue, table;
+
+    /// A command buffer that keeps alive what it uses.
+    pub fn commands() -> Result<Commands, GpuError>
+        = [commandBuffer] or GpuError::CommandBufferError;
+    /// A command buffer that belongs to the pool.
+    ///
+    /// # Safety
+    ///
+    /// It is not used after the pool around this call is drained.
+    pub unsafe fn commands_unretained() -> Result<Commands, GpuError>
+        = autoreleased [commandBuffer] or GpuError::CommandBufferError;
+    /// A command buffer that does not keep alive what it uses.
+    ///
+    /// # Safety
+    ///
+    /// All that is encoded lives until the command buffer has completed.
+    pub unsafe fn commands_fast() -> Result<Commands, GpuError>
+        = [commandBufferWithUnretainedReferences] or GpuError::CommandBufferError;
+    /// The same, without a look whether there is one.
+    ///
+    /// # Safety
+    ///
+    /// As for `commands_fast`.
+    pub unsafe fn commands_unchecked() -> Commands = unchecked [commandBufferWithUnretainedReferences];
+    /// The same, belonging to the pool.
+    ///
+    /// # Safety
+    ///
+    /// As for `commands_fast`, and it is not used after the pool around this call is drained.
+    pub unsafe fn commands_autoreleased() -> Commands = unchecked autoreleased [commandBufferWithUnretainedReferences];
+    /// What tools and errors call it.
+    pub fn label() -> Option<String> = [label];
+    /// Name it, for tools and errors.
+    pub fn set_label(label: &str) = [setLabel:];
+    /// Keep a set of allocations resident for all command buffers of the queue.
+    pub fn add_residency_set(set: &ResidencySet) = [addResidencySet:];
+    /// No longer keep it resident.
+    pub fn remove_residency_set(set: &ResidencySet) = [removeResidencySet:];
+}
+
+// SAFETY: Apple documents command queues as safe to use from any thread.
+unsafe impl Send for Queue {}
+// SAFETY: as above.
+unsafe impl Sync for Queue {}
+
+metal_class! {
+    /// Work for the GPU, submitted as a whole.
+    pub class Commands: MTLCommandBuffer, table;
+
+    /// An encoder for compute work.
+    pub fn encoder() -> Result<Encoder, GpuError> = [computeCommandEncoder] else GpuError::EncoderCreationFailed;
+    /// The same, belonging to the pool.
+    ///
+    /// # Safety
+    ///
+    /// It is not used after the pool around this call is drained.
+    pub unsafe fn encoder_unretained() -> Result<Encoder, GpuError>
+        = autoreleased [computeCommandEncoder] else GpuError::EncoderCreationFailed;
+    /// The same, without a look whether there is one.
+    ///
+    /// # Safety
+    ///
+    /// An encoder that is none swallows what it is told.
+    pub unsafe fn encoder_unchecked() -> Encoder = unchecked [computeCommandEncoder];
+    /// The same, belonging to the pool.
+    ///
+    /// # Safety
+    ///
+    /// As for `encoder_unchecked`, and it is not used after the pool around this call is drained.
+    pub unsafe fn encoder_autoreleased() -> Encoder = unchecked autoreleased [computeCommandEncoder];
+    /// An encoder whose launches run one after the other, or side by side between barriers.
+    pub fn encoder_with(dispatch: DispatchType) -> Result<Encoder, GpuError>
+        = [computeCommandEncoderWithDispatchType:] else GpuError::EncoderCreationFailed;
+    /// An encoder for copies.
+    pub fn copier() -> Result<Copier, GpuError> = [blitCommandEncoder] else GpuError::EncoderCreationFailed;
+    /// Take a place in the queue before the work is submitted.
+    pub fn enqueue() = [enqueue];
+    /// Submit the work.
+    pub fn submit() = [commit];
+    /// Wait until the work is done, or has failed.
+    pub fn wait() = [waitUntilCompleted];
+    /// Wait until the work is handed to the GPU.
+    pub fn wait_until_scheduled() = [waitUntilScheduled];
+    /// How far the work has come, as one of the `STATUS_` constants.
+    pub fn status() -> u64 = [status];
+    /// When the GPU began, in seconds since the system started.
+    pub fn gpu_start_time() -> f64 = [GPUStartTime];
+    /// When the GPU was done, in seconds since the system started.
+    pub fn gpu_end_time() -> f64 = [GPUEndTime];
+    /// When the CPU began to schedule the work.
+    pub fn kernel_start_time() -> f64 = [kernelStartTime];
+    /// When the CPU was done scheduling the work.
+    pub fn kernel_end_time() -> f64 = [kernelEndTime];
+    /// Whether the command buffer keeps alive what it uses.
+    pub fn retains_references() -> bool = [retainedReferences];
+    /// What tools and errors call it.
+    pub fn label() -> Option<String> = [label];
+    /// Name it, for tools and errors.
+    pub fn set_label(label: &str) = [setLabel:];
+    /// Begin a group of commands, for tools.
+    pub fn push_debug_group(name: &str) = [pushDebugGroup:];
+    /// End the group that began last.
+    pub fn pop_debug_group() = [popDebugGroup];
+    /// Keep a set of allocations resident while the work runs.
+    pub fn use_residency_set(set: &ResidencySet) = [useResidencySet:];
+}
+
+metal_class! {
+    /// What the methods written out below are made of; none of it is for a hot loop.
+    pub(super) trait Parts for Commands;
+
+    fn error_object() -> Option<NSError> = [error];
+    fn add_completed(handler: &Block<(Id,)>) = [addCompletedHandler:];
+    fn add_scheduled(handler: &Block<(Id,)>) = [addScheduledHandler:];
+    unsafe fn signal_event(event: Id, value: u64) = [encodeSignalEvent:value:];
+    unsafe fn wait_event(event: Id, value: u64) = [encodeWaitForEvent:value:];
+}
+
+// SAFETY: a command buffer may be encoded on one thread and submitted on another, one at a time.
+unsafe impl Send for Commands {}
+
+impl Commands {
+    /// Not in a queue yet.
+    pub const STATUS_NOT_ENQUEUED: u64 = 0;
+    /// In a queue, not submitted.
+    pub const STATUS_ENQUEUED: u64 = 1;
+    /// Submitted.
+    pub const STATUS_COMMITTED: u64 = 2;
+    /// Handed to the GPU.
+    pub const STATUS_SCHEDULED: u64 = 3;
+    /// Done.
+    pub const STATUS_COMPLETED: u64 = 4;
+    /// Failed.
+    pub const STATUS_ERROR: u64 = 5;
+
+    /// What went wrong, in words.
+    pub fn error(&self) -> Option<String> {
+        Some(self.error_object()?.description())
+    }
+
+    /// What went wrong, with its domain and code.
+    pub fn error_details(&self) -> Option<NSError> {
+        self.error_object()
+    }
+
+    /// How long the GPU took, in seconds.
+    pub fn gpu_time(&self) -> f64 {
+        self.gpu_end_time() - self.gpu_start_time()
+    }
+
+    /// Wait until the work is done.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::CommandBufferError`] with the error in words if it failed.
+    pub fn finish(&self) -> Result<(), GpuError> {
+        self.wait();
+        self.outcome()
+    }
+
+    /// What became of the work, if it is done.
+    pub(super) fn outcome(&self) -> Result<(), GpuError> {
+        match self.status() {
+            Self::STATUS_ERROR => Err(GpuError::CommandBufferError(
+                self.error().unwrap_or_else(|| "it does not say why".into()),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Call a closure when the work is done or has failed, on a thread of Metal's.
+    pub fn on_completed(&self, handler: impl Fn(&Commands) + Send + Sync + 'static) {
+        self.add_completed(&handler_block(handler));
+    }
+
+    /// Call a closure when the work is handed to the GPU, on a thread of Metal's.
+    pub fn on_scheduled(&self, handler: impl Fn(&Commands) + Send + Sync + 'static) {
+        self.add_scheduled(&handler_block(handler));
+    }
+
+    /// When the work before this is done, set the event to a value.
+    pub fn signal(&self, event: &impl EventObject, value: u64) {
+        // SAFETY: the event is alive, and the command buffer keeps it.
+        unsafe { self.signal_event(event.event(), value) }
+    }
+
+    /// Begin the work behind this when the event has reached a value.
+    pub fn wait_for(&self, event: &impl EventObject, value: u64) {
+        // SAFETY: as above.
+        unsafe { self.wait_event(event.event(), value) }
+    }
+}
+
+/// A handler as Metal takes it: a block that is passed the command buffer.
+fn handler_block(handler: impl Fn(&Commands) + Send + Sync + 'static) -> Block<(Id,)> {
+    Block::new(move |commands: Id| {
+        // SAFETY: Metal passes a command buffer that lives during the call.
+        let commands = unsafe { crate::objc::ObjcClass::from_object(Object::borrowed(commands)) };
+        handler(&commands);
+    })
+}

@@ -1,0 +1,303 @@
+//! Descriptors: how a thing is to be made, set property by property.
+
+use super::enums::{
+    AddressMode, BorderColor, CpuCacheMode, DataType, Filter, HazardTracking, HeapType,
+    LanguageVersion, MathFunctions, MathMode, MipFilter, PixelFormat, ResourceOptions, StorageMode,
+    TextureType, TextureUsage,
+};
+use super::foundation::{NSDictionary, NSString};
+use crate::metal_class;
+use std::ffi::c_void;
+
+metal_class! {
+    /// How source text is compiled.
+    ///
+    /// ```
+    /// use aruminium::{CompileOptions, Gpu, MathMode};
+    /// let options = CompileOptions::new();
+    /// options.set_math_mode(MathMode::Safe);
+    /// options.set_macros(&[("TILE", "16")]);
+    /// let source = "kernel void fill(device int *out, uint i [[thread_position_in_grid]]) { out[i] = TILE; }";
+    /// Gpu::open()?.compile_with(source, Some(&options))?;
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub class CompileOptions: MTLCompileOptions;
+
+    /// The default options.
+    pub fn new() -> CompileOptions = class [new];
+    /// What the compiler may assume of floating-point arithmetic; fast by default.
+    pub fn math_mode() -> MathMode = [mathMode];
+    /// Set what the compiler may assume of floating-point arithmetic.
+    pub fn set_math_mode(mode: MathMode) = [setMathMode:];
+    /// Which variant an unqualified mathematical function is.
+    pub fn math_functions() -> MathFunctions = [mathFloatingPointFunctions];
+    /// Set which variant an unqualified mathematical function is.
+    pub fn set_math_functions(functions: MathFunctions) = [setMathFloatingPointFunctions:];
+    /// The older switch for the two above.
+    pub fn fast_math() -> bool = [fastMathEnabled];
+    /// Set the older switch for the two above.
+    pub fn set_fast_math(enabled: bool) = [setFastMathEnabled:];
+    /// Which version of the language the text is in.
+    pub fn language_version() -> LanguageVersion = [languageVersion];
+    /// Set which version of the language the text is in.
+    pub fn set_language_version(version: LanguageVersion) = [setLanguageVersion:];
+    /// Keep the results of a function the same wherever it is used.
+    pub fn set_preserve_invariance(preserve: bool) = [setPreserveInvariance:];
+    /// The largest threadgroup that kernels are compiled for.
+    pub fn set_max_total_threads_per_threadgroup(threads: usize) = [setMaxTotalThreadsPerThreadgroup:];
+    fn set_macro_dictionary(macros: &NSDictionary) = [setPreprocessorMacros:];
+}
+
+impl CompileOptions {
+    /// Define preprocessor macros: names and what they stand for.
+    pub fn set_macros(&self, macros: &[(&str, &str)]) {
+        let strings: Vec<(NSString, NSString)> = macros
+            .iter()
+            .map(|&(name, value)| (NSString::from(name), NSString::from(value)))
+            .collect();
+        let entries: Vec<(&NSString, &NSString)> =
+            strings.iter().map(|(name, value)| (name, value)).collect();
+        self.set_macro_dictionary(&NSDictionary::new(&entries));
+    }
+}
+
+metal_class! {
+    /// Values for the function constants of a kernel.
+    ///
+    /// ```
+    /// use aruminium::ConstantValues;
+    /// let values = ConstantValues::new();
+    /// values.set(0, true);
+    /// values.set_named("scale", 0.5f32);
+    /// ```
+    pub class ConstantValues: MTLFunctionConstantValues;
+
+    /// No values.
+    pub fn new() -> ConstantValues = class [new];
+    /// Forget all values.
+    pub fn reset() = [reset];
+    unsafe fn set_at(value: *const c_void, ty: DataType, index: usize) = [setConstantValue:type:atIndex:];
+    unsafe fn set_by_name(value: *const c_void, ty: DataType, name: &str) = [setConstantValue:type:withName:];
+}
+
+/// Types that a function constant can have.
+///
+/// # Safety
+///
+/// `DATA_TYPE` names a type of Metal's with the size and the layout of `Self`.
+pub unsafe trait ConstantValue: Copy {
+    /// Metal's name of the type.
+    const DATA_TYPE: DataType;
+}
+
+/// Says of types how Metal calls them.
+macro_rules! constant_values {
+    ($($ty:ty = $name:ident),+ $(,)?) => {$(
+        // SAFETY: the row names the scalar or the vector with the same bytes.
+        unsafe impl ConstantValue for $ty {
+            const DATA_TYPE: DataType = DataType::$name;
+        }
+    )+};
+}
+
+constant_values! {
+    bool = Bool, u8 = UChar, i8 = Char, u16 = UShort, i16 = Short, u32 = UInt, i32 = Int, u64 = ULong, i64 = Long,
+    f32 = Float, [f32; 2] = Float2, [f32; 4] = Float4, [u32; 2] = UInt2, [u32; 4] = UInt4,
+    [i32; 2] = Int2, [i32; 4] = Int4,
+}
+
+impl ConstantValues {
+    /// Set the constant of an index.
+    pub fn set<T: ConstantValue>(&self, index: usize, value: T) {
+        // SAFETY: the pointer is to a value of the type that is named; Metal copies it.
+        unsafe { self.set_at((&raw const value).cast(), T::DATA_TYPE, index) }
+    }
+
+    /// Set the constant of a name.
+    pub fn set_named<T: ConstantValue>(&self, name: &str, value: T) {
+        // SAFETY: as above.
+        unsafe { self.set_by_name((&raw const value).cast(), T::DATA_TYPE, name) }
+    }
+}
+
+metal_class! {
+    /// What a texture is to be like.
+    ///
+    /// ```
+    /// use aruminium::{Gpu, PixelFormat, TextureDescriptor, TextureUsage};
+    /// let descriptor = TextureDescriptor::new_2d(PixelFormat::RGBA8Unorm, 64, 32);
+    /// descriptor.set_usage(TextureUsage::SHADER_READ | TextureUsage::SHADER_WRITE);
+    /// let texture = Gpu::open()?.texture_with(&descriptor)?;
+    /// assert_eq!((texture.width(), texture.height()), (64, 32));
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub class TextureDescriptor: MTLTextureDescriptor;
+
+    /// A 2D texture of one pixel.
+    pub fn new() -> TextureDescriptor = class [new];
+    /// The shape.
+    pub fn texture_type() -> TextureType = [textureType];
+    /// Set the shape.
+    pub fn set_texture_type(ty: TextureType) = [setTextureType:];
+    /// How a pixel is stored.
+    pub fn pixel_format() -> PixelFormat = [pixelFormat];
+    /// Set how a pixel is stored.
+    pub fn set_pixel_format(format: PixelFormat) = [setPixelFormat:];
+    /// The width in pixels.
+    pub fn width() -> usize = [width];
+    /// Set the width in pixels.
+    pub fn set_width(width: usize) = [setWidth:];
+    /// The height in pixels.
+    pub fn height() -> usize = [height];
+    /// Set the height in pixels.
+    pub fn set_height(height: usize) = [setHeight:];
+    /// The depth in pixels.
+    pub fn depth() -> usize = [depth];
+    /// Set the depth in pixels.
+    pub fn set_depth(depth: usize) = [setDepth:];
+    /// How many mip levels there are.
+    pub fn mip_levels() -> usize = [mipmapLevelCount];
+    /// Set how many mip levels there are.
+    pub fn set_mip_levels(count: usize) = [setMipmapLevelCount:];
+    /// How many textures an array has.
+    pub fn array_length() -> usize = [arrayLength];
+    /// Set how many textures an array has.
+    pub fn set_array_length(length: usize) = [setArrayLength:];
+    /// What the texture is for.
+    pub fn usage() -> TextureUsage = [usage];
+    /// Set what the texture is for.
+    pub fn set_usage(usage: TextureUsage) = [setUsage:];
+    /// Where the memory is.
+    pub fn storage_mode() -> StorageMode = [storageMode];
+    /// Set where the memory is.
+    pub fn set_storage_mode(mode: StorageMode) = [setStorageMode:];
+    /// Set how the CPU caches the memory.
+    pub fn set_cpu_cache_mode(mode: CpuCacheMode) = [setCpuCacheMode:];
+    /// Set whether Metal orders accesses by itself.
+    pub fn set_hazard_tracking(mode: HazardTracking) = [setHazardTrackingMode:];
+    /// Set the last three in one word.
+    pub fn set_resource_options(options: ResourceOptions) = [setResourceOptions:];
+}
+
+impl TextureDescriptor {
+    fn shaped(ty: TextureType, format: PixelFormat, size: (usize, usize, usize)) -> Self {
+        let descriptor = Self::new();
+        descriptor.set_texture_type(ty);
+        descriptor.set_pixel_format(format);
+        descriptor.set_width(size.0);
+        descriptor.set_height(size.1);
+        descriptor.set_depth(size.2);
+        descriptor
+    }
+
+    /// A row of pixels.
+    pub fn new_1d(format: PixelFormat, width: usize) -> Self {
+        Self::shaped(TextureType::Type1D, format, (width, 1, 1))
+    }
+
+    /// An image.
+    pub fn new_2d(format: PixelFormat, width: usize, height: usize) -> Self {
+        Self::shaped(TextureType::Type2D, format, (width, height, 1))
+    }
+
+    /// A box of pixels.
+    pub fn new_3d(format: PixelFormat, width: usize, height: usize, depth: usize) -> Self {
+        Self::shaped(TextureType::Type3D, format, (width, height, depth))
+    }
+
+    /// Several images of one size.
+    pub fn new_2d_array(format: PixelFormat, width: usize, height: usize, length: usize) -> Self {
+        let descriptor = Self::shaped(TextureType::Type2DArray, format, (width, height, 1));
+        descriptor.set_array_length(length);
+        descriptor
+    }
+}
+
+metal_class! {
+    /// How kernels sample textures.
+    pub class SamplerDescriptor: MTLSamplerDescriptor;
+
+    /// Nearest pixel, clamped to the edge, normalised coordinates.
+    pub fn new() -> SamplerDescriptor = class [new];
+    /// Set how pixels are combined where the texture is smaller than its picture.
+    pub fn set_mag_filter(filter: Filter) = [setMagFilter:];
+    /// Set how pixels are combined where the texture is larger than its picture.
+    pub fn set_min_filter(filter: Filter) = [setMinFilter:];
+    /// Set how mip levels are combined.
+    pub fn set_mip_filter(filter: MipFilter) = [setMipFilter:];
+    /// Set what is outside along x.
+    pub fn set_address_x(mode: AddressMode) = [setSAddressMode:];
+    /// Set what is outside along y.
+    pub fn set_address_y(mode: AddressMode) = [setTAddressMode:];
+    /// Set what is outside along z.
+    pub fn set_address_z(mode: AddressMode) = [setRAddressMode:];
+    /// Set the color outside.
+    pub fn set_border_color(color: BorderColor) = [setBorderColor:];
+    /// Set whether coordinates go from 0 to 1, or count pixels.
+    pub fn set_normalized_coordinates(normalized: bool) = [setNormalizedCoordinates:];
+    /// Set the smallest level of detail.
+    pub fn set_lod_min(lod: f32) = [setLodMinClamp:];
+    /// Set the largest level of detail.
+    pub fn set_lod_max(lod: f32) = [setLodMaxClamp:];
+    /// Name it, for tools and errors.
+    pub fn set_label(label: &str) = [setLabel:];
+}
+
+impl SamplerDescriptor {
+    /// Set what is outside along all axes.
+    pub fn set_address_mode(&self, mode: AddressMode) {
+        self.set_address_x(mode);
+        self.set_address_y(mode);
+        self.set_address_z(mode);
+    }
+}
+
+metal_class! {
+    /// What a heap is to be like.
+    pub class HeapDescriptor: MTLHeapDescriptor;
+
+    /// A private heap without bytes.
+    pub fn new() -> HeapDescriptor = class [new];
+    /// How many bytes it has.
+    pub fn size() -> usize = [size];
+    /// Set how many bytes it has.
+    pub fn set_size(bytes: usize) = [setSize:];
+    /// Set where its memory is.
+    pub fn set_storage_mode(mode: StorageMode) = [setStorageMode:];
+    /// Set whether Metal orders accesses by itself.
+    pub fn set_hazard_tracking(mode: HazardTracking) = [setHazardTrackingMode:];
+    /// Set who places its resources.
+    pub fn set_type(ty: HeapType) = [setType:];
+}
+
+metal_class! {
+    /// What a residency set is to be like.
+    pub class ResidencySetDescriptor: MTLResidencySetDescriptor;
+
+    /// A set without a name.
+    pub fn new() -> ResidencySetDescriptor = class [new];
+    /// Name it, for tools and errors.
+    pub fn set_label(label: &str) = [setLabel:];
+    /// Set how many allocations it is made for.
+    pub fn set_initial_capacity(count: usize) = [setInitialCapacity:];
+}
+
+/// A descriptor as its `new` makes it is the default one.
+macro_rules! defaults {
+    ($($class:ident),+) => {$(
+        impl Default for $class {
+            fn default() -> Self {
+                Self::new()
+            }
+        }
+    )+};
+}
+
+defaults!(
+    CompileOptions,
+    ConstantValues,
+    TextureDescriptor,
+    SamplerDescriptor,
+    HeapDescriptor,
+    ResidencySetDescriptor
+);

@@ -1,0 +1,264 @@
+//! The GPU: what it can do, and what it makes.
+
+use super::buffer::Buffer;
+use super::command::Queue;
+use super::descriptor::{
+    CompileOptions, HeapDescriptor, ResidencySetDescriptor, SamplerDescriptor, TextureDescriptor,
+};
+use super::enums::{GpuFamily, ResourceOptions};
+use super::error::GpuError;
+use super::foundation::{NSArray, NSURL};
+use super::heap::{Heap, ResidencySet};
+use super::pipeline::Pipeline;
+use super::shader::{Shader, ShaderLib};
+use super::sync::{Event, Fence, SharedEvent};
+use super::texture::{Sampler, Texture};
+use crate::abi::{Id, MTLSize};
+use crate::metal_class;
+use crate::objc::{Block, BlockPtr, Object, link};
+use std::ffi::c_void;
+use std::path::Path;
+
+metal_class! {
+    /// A Metal GPU: it owns all that is made from it.
+    ///
+    /// ```
+    /// use aruminium::Gpu;
+    /// let gpu = Gpu::open()?;
+    /// println!("{}, {} GiB", gpu.name(), gpu.recommended_max_working_set_size() >> 30);
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub class Gpu: MTLDevice;
+
+    /// The device's name, such as "Apple M1 Pro".
+    pub fn name() -> String = [name];
+    /// Whether CPU and GPU share one memory.
+    pub fn has_unified_memory() -> bool = [hasUnifiedMemory];
+    /// Whether it is the GPU that saves power, of several.
+    pub fn is_low_power() -> bool = [isLowPower];
+    /// Whether no display hangs on it.
+    pub fn is_headless() -> bool = [isHeadless];
+    /// Whether it can be unplugged.
+    pub fn is_removable() -> bool = [isRemovable];
+    /// The number by which the system's registry knows the device.
+    pub fn registry_id() -> u64 = [registryID];
+    /// How large a buffer can be, in bytes.
+    pub fn max_buffer_length() -> usize = [maxBufferLength];
+    /// How large a threadgroup can be along each axis.
+    pub fn max_threads_per_threadgroup() -> MTLSize = [maxThreadsPerThreadgroup];
+    /// How much threadgroup memory a kernel can have, in bytes.
+    pub fn max_threadgroup_memory_length() -> usize = [maxThreadgroupMemoryLength];
+    /// How much memory can be in use before performance suffers, in bytes.
+    pub fn recommended_max_working_set_size() -> u64 = [recommendedMaxWorkingSetSize];
+    /// How much memory the device's resources take now, in bytes.
+    pub fn current_allocated_size() -> usize = [currentAllocatedSize];
+    /// Whether the device has all features of a family.
+    pub fn supports_family(family: GpuFamily) -> bool = [supportsFamily:];
+    /// Make a command queue.
+    pub fn new_command_queue() -> Result<Queue, GpuError> = [newCommandQueue] else GpuError::QueueCreationFailed;
+    /// Make a command queue that holds so many command buffers at once; 64 without this.
+    pub fn new_command_queue_with_capacity(count: usize) -> Result<Queue, GpuError>
+        = [newCommandQueueWithMaxCommandBufferCount:] else GpuError::QueueCreationFailed;
+    /// Compile MSL source text.
+    pub fn compile_with(source: &str, options: Option<&CompileOptions>) -> Result<ShaderLib, GpuError>
+        = [newLibraryWithSource:options:error:] or GpuError::LibraryCompilationFailed;
+    fn library_from_url(url: &NSURL) -> Result<ShaderLib, GpuError>
+        = [newLibraryWithURL:error:] or GpuError::LibraryCompilationFailed;
+    fn library_from_dispatch_data(data: &Object) -> Result<ShaderLib, GpuError>
+        = [newLibraryWithData:error:] or GpuError::LibraryCompilationFailed;
+    /// Make a compute pipeline of a kernel.
+    pub fn pipeline(function: &Shader) -> Result<Pipeline, GpuError>
+        = [newComputePipelineStateWithFunction:error:] or GpuError::PipelineCreationFailed;
+    /// Make a texture.
+    pub fn texture_with(descriptor: &TextureDescriptor) -> Result<Texture, GpuError>
+        = [newTextureWithDescriptor:] or GpuError::TextureCreationFailed;
+    /// Make a sampler.
+    pub fn sampler(descriptor: &SamplerDescriptor) -> Result<Sampler, GpuError>
+        = [newSamplerStateWithDescriptor:] or GpuError::ObjectCreationFailed;
+    /// Make a fence: it orders encoders of one queue.
+    pub fn fence() -> Result<Fence, GpuError> = [newFence] or GpuError::ObjectCreationFailed;
+    /// Make an event: it orders command buffers of one device.
+    pub fn event() -> Result<Event, GpuError> = [newEvent] or GpuError::ObjectCreationFailed;
+    /// Make a shared event: it orders command buffers and the CPU.
+    pub fn shared_event() -> Result<SharedEvent, GpuError> = [newSharedEvent] or GpuError::ObjectCreationFailed;
+    /// Make a heap, to place resources in.
+    pub fn heap(descriptor: &HeapDescriptor) -> Result<Heap, GpuError>
+        = [newHeapWithDescriptor:] or GpuError::ObjectCreationFailed;
+    /// Make a set of allocations to keep resident; systems before macOS 15 have none.
+    pub fn residency_set(descriptor: &ResidencySetDescriptor) -> Result<ResidencySet, GpuError>
+        = [newResidencySetWithDescriptor:error:] or GpuError::ObjectCreationFailed;
+
+    fn architecture_object() -> Object = [architecture];
+    fn buffer_of_length(length: usize, options: ResourceOptions) -> Option<Buffer> = [newBufferWithLength:options:];
+    fn buffer_of_bytes(bytes: &[u8], options: ResourceOptions) -> Option<Buffer> = [newBufferWithBytes:length:options:];
+    unsafe fn buffer_no_copy(start: *const c_void, length: usize, options: ResourceOptions, deallocator: BlockPtr)
+        -> Option<Buffer> = [newBufferWithBytesNoCopy:length:options:deallocator:];
+    unsafe fn texture_of(descriptor: Id) -> Result<Texture, GpuError>
+        = [newTextureWithDescriptor:] or GpuError::TextureCreationFailed;
+}
+
+// SAFETY: Apple documents devices as safe to use from any thread.
+unsafe impl Send for Gpu {}
+// SAFETY: as above.
+unsafe impl Sync for Gpu {}
+
+/// What a buffer calls with its start and length when its memory is no longer needed.
+pub type Deallocator = Block<(*mut c_void, usize)>;
+
+impl Gpu {
+    /// The default GPU of the system, or else the first of all.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::DeviceNotFound`] if there is none.
+    pub fn open() -> Result<Self, GpuError> {
+        // SAFETY: the function answers nil or a device that the caller owns.
+        match unsafe { Self::from_raw(link::MTLCreateSystemDefaultDevice()) } {
+            Some(gpu) => Ok(gpu),
+            None => Self::all()?.into_iter().next().ok_or(GpuError::DeviceNotFound),
+        }
+    }
+
+    /// Every GPU of the system.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::DeviceNotFound`] if the system has no Metal at all.
+    pub fn all() -> Result<Vec<Self>, GpuError> {
+        // SAFETY: the function answers nil or an array that the caller owns, of devices.
+        unsafe {
+            let all =
+                NSArray::from_raw(link::MTLCopyAllDevices()).ok_or(GpuError::DeviceNotFound)?;
+            Ok((0..all.len()).filter_map(|index| all.get(index)).collect())
+        }
+    }
+
+    /// The name of the GPU's architecture.
+    pub fn architecture(&self) -> String {
+        let architecture = self.architecture_object();
+        // SAFETY: `MTLArchitecture` has a name, a string.
+        unsafe { crate::msg!(architecture, [name] -> String) }
+    }
+
+    /// Make a shared buffer of so many bytes: CPU and GPU reach the same memory.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// let buffer = gpu.buffer(1024 * size_of::<f32>())?;
+    /// buffer.write_f32(|data| data.fill(1.0));
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn buffer(&self, bytes: usize) -> Result<Buffer, GpuError> {
+        self.buffer_with_options(bytes, ResourceOptions::STORAGE_SHARED)
+    }
+
+    /// Make a private buffer of so many bytes: only the GPU reaches it.
+    pub fn buffer_private(&self, bytes: usize) -> Result<Buffer, GpuError> {
+        self.buffer_with_options(bytes, ResourceOptions::STORAGE_PRIVATE)
+    }
+
+    /// Make a buffer of so many bytes, stored, cached and tracked as told.
+    pub fn buffer_with_options(
+        &self,
+        bytes: usize,
+        options: ResourceOptions,
+    ) -> Result<Buffer, GpuError> {
+        self.buffer_of_length(bytes, options).ok_or_else(|| self.no_buffer(bytes))
+    }
+
+    /// Make a shared buffer with a copy of the data in it.
+    pub fn buffer_with_data(&self, data: &[u8]) -> Result<Buffer, GpuError> {
+        self.buffer_of_bytes(data, ResourceOptions::STORAGE_SHARED)
+            .ok_or_else(|| self.no_buffer(data.len()))
+    }
+
+    /// Make a shared buffer of memory that is there already, without a copy.
+    ///
+    /// # Safety
+    ///
+    /// `start` is the start of a page, `bytes` a whole number of pages, and the memory is valid, and
+    /// used by nobody else while the GPU uses it, until the buffer is gone and all work with it done.
+    pub unsafe fn buffer_wrap(&self, start: *mut c_void, bytes: usize) -> Result<Buffer, GpuError> {
+        // SAFETY: passed on to the caller.
+        unsafe { self.wrap_pages(start, bytes, BlockPtr::NIL) }
+    }
+
+    /// The same, and call the block when the memory is no longer needed.
+    ///
+    /// # Safety
+    ///
+    /// As for [`buffer_wrap`](Self::buffer_wrap), until the block is called.
+    pub unsafe fn buffer_wrap_with(
+        &self,
+        start: *mut c_void,
+        bytes: usize,
+        deallocator: &Deallocator,
+    ) -> Result<Buffer, GpuError> {
+        // SAFETY: passed on to the caller.
+        unsafe { self.wrap_pages(start, bytes, deallocator.as_ptr()) }
+    }
+
+    unsafe fn wrap_pages(
+        &self,
+        start: *mut c_void,
+        bytes: usize,
+        deallocator: BlockPtr,
+    ) -> Result<Buffer, GpuError> {
+        let page = usize::try_from(link::getpagesize()).unwrap_or(4096);
+        if start.is_null() || bytes == 0 || !start.addr().is_multiple_of(page) || !bytes.is_multiple_of(page) {
+            return Err(GpuError::BufferCreationFailed(format!(
+                "{bytes} bytes at {start:p} are not whole pages of {page} bytes"
+            )));
+        }
+        // SAFETY: passed on to the caller.
+        unsafe { self.buffer_no_copy(start, bytes, ResourceOptions::STORAGE_SHARED, deallocator) }
+            .ok_or_else(|| self.no_buffer(bytes))
+    }
+
+    #[cold]
+    fn no_buffer(&self, bytes: usize) -> GpuError {
+        GpuError::BufferCreationFailed(match bytes {
+            0 => "a buffer has at least one byte".into(),
+            _ => format!(
+                "{bytes} bytes; the device allows up to {} in a buffer",
+                self.max_buffer_length()
+            ),
+        })
+    }
+
+    /// Compile MSL source text with the default options.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::LibraryCompilationFailed`] with the compiler's diagnostics.
+    pub fn compile(&self, source: &str) -> Result<ShaderLib, GpuError> {
+        self.compile_with(source, None)
+    }
+
+    /// Load a compiled library from a file, where the system can.
+    pub fn library_from_file(&self, path: impl AsRef<Path>) -> Result<ShaderLib, GpuError> {
+        // A missing file is an I/O error on every system.
+        std::fs::File::open(path.as_ref())?;
+        self.library_from_url(&NSURL::file(&path.as_ref().to_string_lossy()))
+    }
+
+    /// Load a compiled library from bytes, where the system can.
+    pub fn library_from_data(&self, data: &[u8]) -> Result<ShaderLib, GpuError> {
+        // SAFETY: without a destructor the bytes are copied, into an object that the caller owns.
+        let data = unsafe {
+            let bytes = data.as_ptr().cast();
+            Object::owned(link::dispatch_data_create(bytes, data.len(), Id::NIL, std::ptr::null()))
+        };
+        self.library_from_dispatch_data(&data)
+    }
+
+    /// Make a texture from a descriptor that another library made.
+    ///
+    /// # Safety
+    ///
+    /// `descriptor` is a live `MTLTextureDescriptor`.
+    pub unsafe fn texture(&self, descriptor: Id) -> Result<Texture, GpuError> {
+        // SAFETY: passed on to the caller.
+        unsafe { self.texture_of(descriptor) }
+    }
+}

@@ -1,0 +1,258 @@
+//! Hot loops: command buffers whose every step is a call through a table.
+
+use super::buffer::Buffer;
+use super::command::{Commands, CommandsImps, Queue, QueueImps};
+use super::encoder::{Batch, Encoder, EncoderImps, Size};
+use super::error::GpuError;
+use super::pipeline::Pipeline;
+use crate::objc::{ImpTables, autorelease_pool};
+use std::fmt;
+
+/// Encodes and submits work without `objc_msgSend`: for loops that do it thousands of times a second.
+///
+/// The functions of queue, command buffer and encoder are found when it is made. Each command buffer
+/// and each encoder is asked for its class once, and tables are resolved again where it differs, as
+/// it does under a debugging or capturing layer.
+///
+/// ```
+/// use aruminium::{Dispatch, Gpu};
+///
+/// let gpu = Gpu::open()?;
+/// let source = "kernel void add(device float *x, constant float &a, uint i [[thread_position_in_grid]]) { x[i] += a; }";
+/// let pipeline = gpu.pipeline(&gpu.compile(source)?.function("add")?)?;
+/// let queue = gpu.new_command_queue()?;
+/// let buffer = gpu.buffer(64 * 4)?;
+///
+/// let dispatch = Dispatch::new(&queue);
+/// // SAFETY: buffer and pipeline outlive the call, which waits.
+/// unsafe {
+///     dispatch.batch(|batch| {
+///         batch.bind(&pipeline);
+///         batch.bind_buffer(&buffer, 0, 0);
+///         for step in 1..=3u8 {
+///             batch.push(&f32::from(step).to_ne_bytes(), 1);
+///             batch.launch((64, 1, 1), (32, 1, 1));
+///         }
+///     })?;
+/// }
+/// assert!(buffer.read_f32(|x| x.iter().all(|&x| x == 6.0)));
+/// # Ok::<(), aruminium::GpuError>(())
+/// ```
+pub struct Dispatch {
+    queue: Queue,
+    queue_imps: QueueImps,
+    commands_imps: ImpTables<CommandsImps>,
+    encoder_imps: ImpTables<EncoderImps>,
+}
+
+impl fmt::Debug for Dispatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dispatch").field("queue", &self.queue).finish_non_exhaustive()
+    }
+}
+
+impl Dispatch {
+    /// Finds all functions, on a command buffer that is thrown away.
+    pub fn new(queue: &Queue) -> Self {
+        // SAFETY: a wrapped queue is alive.
+        let queue_imps = unsafe { QueueImps::resolve(queue.as_raw()) };
+        let dispatch = Self {
+            queue: queue.clone(),
+            queue_imps,
+            commands_imps: ImpTables::new(),
+            encoder_imps: ImpTables::new(),
+        };
+        // A queue that gives no command buffer now will say so when it is asked for work.
+        let _ = autorelease_pool(|| dispatch.encode(|_| ()));
+        dispatch
+    }
+
+    /// One command buffer with what the closure records, not submitted.
+    #[inline(always)]
+    fn encode(&self, record: impl FnOnce(&Batch<'_>)) -> Result<Commands, GpuError> {
+        // SAFETY: the queue is of the class that its table was resolved from; the others are chosen
+        // by the class of their object. What the work refers to lives until it is done: that is the
+        // contract of every caller.
+        unsafe {
+            let commands = self.queue_imps.commands_fast(self.queue.as_raw())?;
+            let encoder: Encoder =
+                self.commands_imps.of(commands.as_raw()).encoder(commands.as_raw())?;
+            let batch = Batch::new(&encoder, self.encoder_imps.of(encoder.as_raw()))
+                .expect("the table was chosen by the encoder's class");
+            record(&batch);
+            encoder.finish_by(&batch);
+            Ok(commands)
+        }
+    }
+
+    #[inline(always)]
+    fn submit(&self, commands: &Commands) {
+        // SAFETY: the table is of the command buffer's class.
+        unsafe { self.commands_imps.of(commands.as_raw()).submit(commands.as_raw()) }
+    }
+
+    #[inline(always)]
+    fn finish(&self, commands: &Commands) -> Result<(), GpuError> {
+        // SAFETY: the table is of the command buffer's class.
+        unsafe {
+            let imps = self.commands_imps.of(commands.as_raw());
+            imps.wait(commands.as_raw());
+            if imps.status(commands.as_raw()) == Commands::STATUS_ERROR {
+                commands.outcome()
+            } else {
+                Ok(())
+            }
+        }
+    }
+
+    /// Run one kernel and wait for it. A buffer is bound from an offset to an index.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::CommandBufferError`] if the kernel fails.
+    ///
+    /// # Safety
+    ///
+    /// The kernel stays within its buffers.
+    #[inline]
+    pub unsafe fn dispatch(
+        &self,
+        pipeline: &Pipeline,
+        buffers: &[(&Buffer, usize, usize)],
+        grid: Size,
+        group: Size,
+    ) -> Result<(), GpuError> {
+        // SAFETY: passed on to the caller.
+        unsafe { self.batch(|batch| launch(batch, pipeline, buffers, grid, group)) }
+    }
+
+    /// The same, with a few bytes copied to an index.
+    ///
+    /// # Errors
+    ///
+    /// As for [`dispatch`](Self::dispatch).
+    ///
+    /// # Safety
+    ///
+    /// As for [`dispatch`](Self::dispatch).
+    #[inline]
+    pub unsafe fn dispatch_with_bytes(
+        &self,
+        pipeline: &Pipeline,
+        buffers: &[(&Buffer, usize, usize)],
+        bytes: &[u8],
+        index: usize,
+        grid: Size,
+        group: Size,
+    ) -> Result<(), GpuError> {
+        // SAFETY: passed on to the caller.
+        unsafe {
+            self.batch(|batch| {
+                batch.push(bytes, index);
+                launch(batch, pipeline, buffers, grid, group);
+            })
+        }
+    }
+
+    /// Record any number of launches into one command buffer, run it and wait for it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`dispatch`](Self::dispatch).
+    ///
+    /// # Safety
+    ///
+    /// As for [`dispatch`](Self::dispatch); what is bound lives until the call returns.
+    #[inline]
+    pub unsafe fn batch(&self, record: impl FnOnce(&Batch<'_>)) -> Result<(), GpuError> {
+        // SAFETY: passed on to the caller.
+        autorelease_pool(|| unsafe { self.batch_raw(record) })
+    }
+
+    /// [`batch`](Self::batch) without a pool of its own: the caller has one around the whole loop.
+    ///
+    /// # Errors
+    ///
+    /// As for [`dispatch`](Self::dispatch).
+    ///
+    /// # Safety
+    ///
+    /// As for [`batch`](Self::batch).
+    #[inline]
+    pub unsafe fn batch_raw(&self, record: impl FnOnce(&Batch<'_>)) -> Result<(), GpuError> {
+        let commands = self.encode(record)?;
+        self.submit(&commands);
+        self.finish(&commands)
+    }
+
+    /// Record launches, submit them, and go on: the future waits for them.
+    ///
+    /// ```
+    /// # use aruminium::{Dispatch, Gpu};
+    /// # let gpu = Gpu::open()?;
+    /// # let dispatch = Dispatch::new(&gpu.new_command_queue()?);
+    /// let mut previous = None;
+    /// for layer in 0..8 {
+    ///     // Encoded while the previous layer runs.
+    ///     // SAFETY: what is bound lives until the future is waited for.
+    ///     let next = unsafe { dispatch.batch_async(|_batch| { /* bind and launch */ }) };
+    ///     if let Some(previous) = previous.replace(next) {
+    ///         previous.wait()?;
+    ///     }
+    /// }
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    ///
+    /// # Safety
+    ///
+    /// As for [`dispatch`](Self::dispatch); what is bound lives until the future has waited.
+    #[inline]
+    pub unsafe fn batch_async(&self, record: impl FnOnce(&Batch<'_>)) -> GpuFuture {
+        autorelease_pool(|| {
+            let commands = self.encode(record);
+            if let Ok(commands) = &commands {
+                self.submit(commands);
+            }
+            GpuFuture(Some(commands))
+        })
+    }
+}
+
+#[inline(always)]
+fn launch(
+    batch: &Batch<'_>,
+    pipeline: &Pipeline,
+    buffers: &[(&Buffer, usize, usize)],
+    grid: Size,
+    group: Size,
+) {
+    batch.bind(pipeline);
+    for &(buffer, offset, index) in buffers {
+        batch.bind_buffer(buffer, offset, index);
+    }
+    batch.launch(grid, group);
+}
+
+/// Submitted work that nobody has waited for yet. Dropping it waits.
+#[derive(Debug)]
+#[must_use = "dropping the future waits for the work, and loses its error"]
+pub struct GpuFuture(Option<Result<Commands, GpuError>>);
+
+impl GpuFuture {
+    /// Wait until the work is done.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::CommandBufferError`] if it failed, or why it could not be submitted.
+    pub fn wait(mut self) -> Result<(), GpuError> {
+        self.0.take().map_or(Ok(()), |commands| commands?.finish())
+    }
+}
+
+impl Drop for GpuFuture {
+    fn drop(&mut self) {
+        if let Some(Ok(commands)) = &self.0 {
+            commands.wait();
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! Encoders: they record what a command buffer does.
+
+use super::buffer::Buffer;
+use super::enums::{BarrierScope, ResourceUsage};
+use super::heap::{Allocation, Heap};
+use super::pipeline::Pipeline;
+use super::sync::Fence;
+use super::texture::{Sampler, Texture};
+use crate::abi::{Id, MTLOrigin, MTLRegion, MTLSize, NSRange};
+use crate::metal_class;
+use crate::objc::{ClassState, Object};
+use std::cell::Cell;
+
+/// Three sizes, along x, y and z.
+pub type Size = (usize, usize, usize);
+
+metal_class! {
+    /// Records compute work into one command buffer. Ended on drop if it was not finished.
+    ///
+    /// [`Batch`] has the same methods, called through the table [`EncoderImps`].
+    pub class Encoder: MTLComputeCommandEncoder, table, direct Batch<'a>, state Open;
+
+    /// Bind the pipeline that the next launches run.
+    pub fn bind(pipeline: &Pipeline) = [setComputePipelineState:];
+    /// Bind a buffer, from an offset in bytes, to an index.
+    pub fn bind_buffer(buffer: &Buffer, offset: usize, index: usize) = [setBuffer:offset:atIndex:];
+    /// Change the offset of the buffer that is bound to an index.
+    pub fn bind_offset(offset: usize, index: usize) = [setBufferOffset:atIndex:];
+    /// Copy a few bytes (at most 4096) to an index, in a buffer's place.
+    pub fn push(bytes: &[u8], index: usize) = [setBytes:length:atIndex:];
+    /// Bind a texture to an index.
+    pub fn bind_texture(texture: &Texture, index: usize) = [setTexture:atIndex:];
+    /// Bind a sampler to an index.
+    pub fn bind_sampler(sampler: &Sampler, index: usize) = [setSamplerState:atIndex:];
+    /// Reserve threadgroup memory for an argument of the kernel, in bytes.
+    pub fn threadgroup_memory(length: usize, index: usize) = [setThreadgroupMemoryLength:atIndex:];
+    /// Run a grid of threads, in threadgroups that are smaller at its edges.
+    pub fn launch(grid: Size, group: Size) = [dispatchThreads:threadsPerThreadgroup:];
+    /// Run a grid of whole threadgroups.
+    pub fn launch_groups(groups: Size, threads: Size) = [dispatchThreadgroups:threadsPerThreadgroup:];
+    /// Run a grid of threadgroups whose counts, three `u32`s, are in a buffer.
+    pub fn launch_indirect(buffer: &Buffer, offset: usize, threads: Size)
+        = [dispatchThreadgroupsWithIndirectBuffer:indirectBufferOffset:threadsPerThreadgroup:];
+    /// Let what was launched finish with these kinds of memory before the next launch.
+    pub fn barrier(scope: BarrierScope) = [memoryBarrierWithScope:];
+    /// Signal a fence when the work before this is done.
+    pub fn update_fence(fence: &Fence) = [updateFence:];
+    /// Begin the work behind this when a fence is signalled.
+    pub fn wait_for_fence(fence: &Fence) = [waitForFence:];
+    /// Make a heap's resources reachable for kernels.
+    pub fn use_heap(heap: &Heap) = [useHeap:];
+    /// What tools and errors call it.
+    pub fn label() -> Option<String> = [label];
+    /// Name it, for tools and errors.
+    pub fn set_label(label: &str) = [setLabel:];
+    /// Begin a group of commands, for tools.
+    pub fn push_debug_group(name: &str) = [pushDebugGroup:];
+    /// End the group that began last.
+    pub fn pop_debug_group() = [popDebugGroup];
+    /// Mark a place, for tools.
+    pub fn signpost(name: &str) = [insertDebugSignpost:];
+    fn end_encoding() = [endEncoding];
+    unsafe fn set_buffers(buffers: *const Id, offsets: *const usize, range: NSRange) = [setBuffers:offsets:withRange:];
+    unsafe fn barrier_for_ids(resources: &[Id]) = [memoryBarrierWithResources:count:];
+    unsafe fn use_id(resource: Id, usage: ResourceUsage) = [useResource:usage:];
+}
+
+// SAFETY: an encoder may move to another thread; Apple forbids only two threads at a time.
+unsafe impl Send for Encoder {}
+
+/// Whether an encoder is still to be ended.
+#[derive(Debug)]
+pub struct Open(Cell<bool>);
+
+impl ClassState for Open {
+    #[inline]
+    fn attach(_: &Object) -> Self {
+        Self(Cell::new(true))
+    }
+
+    #[inline]
+    fn detach(&mut self, object: &Object) {
+        if self.0.replace(false) && !object.as_raw().is_nil() {
+            // SAFETY: every encoder answers this, and it was not ended yet.
+            unsafe { crate::msg!(object, [endEncoding]) }
+        }
+    }
+}
+
+/// Methods that one line cannot say, the same for [`Encoder`] and [`Batch`].
+macro_rules! more_methods {
+    () => {
+        /// Bind several buffers, with their offsets, to consecutive indices.
+        pub fn bind_buffers(&self, buffers: &[(&Buffer, usize)], first: usize) {
+            let ids: Vec<Id> = buffers.iter().map(|(buffer, _)| buffer.as_raw()).collect();
+            let offsets: Vec<usize> = buffers.iter().map(|&(_, offset)| offset).collect();
+            let range = NSRange { location: first, length: buffers.len() };
+            // SAFETY: both arrays are as long as the range.
+            unsafe { self.set_buffers(ids.as_ptr(), offsets.as_ptr(), range) }
+        }
+
+        /// Let what was launched finish with these resources before the next launch.
+        pub fn barrier_for(&self, resources: &[&dyn Allocation]) {
+            let ids: Vec<Id> = resources.iter().map(|resource| resource.allocation()).collect();
+            // SAFETY: the resources are alive.
+            unsafe { self.barrier_for_ids(&ids) }
+        }
+
+        /// Make a resource reachable for kernels that find it through another one.
+        pub fn use_resource(&self, resource: &dyn Allocation, usage: ResourceUsage) {
+            // SAFETY: the resource is alive, and the command buffer keeps it if it keeps any.
+            unsafe { self.use_id(resource.allocation(), usage) }
+        }
+    };
+}
+
+impl Encoder {
+    more_methods!();
+
+    /// End the encoder; the command buffer takes another one then, or is submitted.
+    #[inline]
+    pub fn finish(&self) {
+        if self.state.0.replace(false) {
+            self.end_encoding();
+        }
+    }
+}
+
+impl Batch<'_> {
+    more_methods!();
+}
+
+impl Encoder {
+    /// [`finish`](Self::finish), called through the table.
+    #[inline]
+    pub(super) fn finish_by(&self, batch: &Batch<'_>) {
+        if self.state.0.replace(false) {
+            batch.end_encoding();
+        }
+    }
+}
+
+metal_class! {
+    /// Records copies into one command buffer. Ended on drop if it was not finished.
+    pub class Copier: MTLBlitCommandEncoder, state Open;
+
+    /// Copy bytes from buffer to buffer.
+    pub fn copy(source: &Buffer, source_offset: usize, target: &Buffer, target_offset: usize, size: usize)
+        = [copyFromBuffer:sourceOffset:toBuffer:destinationOffset:size:];
+    /// Fill a range of bytes.
+    pub fn fill(buffer: &Buffer, range: NSRange, value: u8) = [fillBuffer:range:value:];
+    /// Copy a whole texture to another of the same size and format.
+    pub fn copy_texture(source: &Texture, target: &Texture) = [copyFromTexture:toTexture:];
+    /// Make all mip levels from the first.
+    pub fn generate_mipmaps(texture: &Texture) = [generateMipmapsForTexture:];
+    /// Signal a fence when the work before this is done.
+    pub fn update_fence(fence: &Fence) = [updateFence:];
+    /// Begin the work behind this when a fence is signalled.
+    pub fn wait_for_fence(fence: &Fence) = [waitForFence:];
+    /// What tools and errors call it.
+    pub fn label() -> Option<String> = [label];
+    /// Name it, for tools and errors.
+    pub fn set_label(label: &str) = [setLabel:];
+    /// Begin a group of commands, for tools.
+    pub fn push_debug_group(name: &str) = [pushDebugGroup:];
+    /// End the group that began last.
+    pub fn pop_debug_group() = [popDebugGroup];
+    fn end_encoding() = [endEncoding];
+    unsafe fn synchronize_id(resource: Id) = [synchronizeResource:];
+    fn buffer_to_texture(
+        source: &Buffer, offset: usize, bytes_per_row: usize, bytes_per_image: usize, size: MTLSize,
+        target: &Texture, slice: usize, level: usize, origin: MTLOrigin
+    ) = [copyFromBuffer:sourceOffset:sourceBytesPerRow:sourceBytesPerImage:sourceSize:toTexture:destinationSlice:destinationLevel:destinationOrigin:];
+    fn texture_to_buffer(
+        source: &Texture, slice: usize, level: usize, origin: MTLOrigin, size: MTLSize,
+        target: &Buffer, offset: usize, bytes_per_row: usize, bytes_per_image: usize
+    ) = [copyFromTexture:sourceSlice:sourceLevel:sourceOrigin:sourceSize:toBuffer:destinationOffset:destinationBytesPerRow:destinationBytesPerImage:];
+    fn texture_to_texture(
+        source: &Texture, slice: usize, level: usize, origin: MTLOrigin, size: MTLSize,
+        target: &Texture, target_slice: usize, target_level: usize, target_origin: MTLOrigin
+    ) = [copyFromTexture:sourceSlice:sourceLevel:sourceOrigin:sourceSize:toTexture:destinationSlice:destinationLevel:destinationOrigin:];
+}
+
+// SAFETY: as for `Encoder`.
+unsafe impl Send for Copier {}
+
+/// A place in a texture: the slice of an array, the mip level.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Subresource {
+    /// Which texture of an array, or face of a cube.
+    pub slice: usize,
+    /// Which mip level.
+    pub level: usize,
+}
+
+/// How an image lies in a buffer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ImageLayout {
+    /// Where it begins, in bytes.
+    pub offset: usize,
+    /// From row to row, in bytes.
+    pub bytes_per_row: usize,
+    /// From image to image of a 3D texture, in bytes; 0 for others.
+    pub bytes_per_image: usize,
+}
+
+impl Copier {
+    /// Copy pixels from a buffer to a region of a texture.
+    pub fn copy_to_texture(
+        &self,
+        source: &Buffer,
+        layout: ImageLayout,
+        target: &Texture,
+        place: Subresource,
+        region: MTLRegion,
+    ) {
+        let ImageLayout { offset, bytes_per_row, bytes_per_image } = layout;
+        self.buffer_to_texture(
+            source,
+            offset,
+            bytes_per_row,
+            bytes_per_image,
+            region.size,
+            target,
+            place.slice,
+            place.level,
+            region.origin,
+        );
+    }
+
+    /// Copy pixels from a region of a texture to a buffer.
+    pub fn copy_from_texture(
+        &self,
+        source: &Texture,
+        place: Subresource,
+        region: MTLRegion,
+        target: &Buffer,
+        layout: ImageLayout,
+    ) {
+        let ImageLayout { offset, bytes_per_row, bytes_per_image } = layout;
+        self.texture_to_buffer(
+            source,
+            place.slice,
+            place.level,
+            region.origin,
+            region.size,
+            target,
+            offset,
+            bytes_per_row,
+            bytes_per_image,
+        );
+    }
+
+    /// Copy pixels from a region of a texture to a place in another.
+    pub fn copy_region(
+        &self,
+        source: &Texture,
+        place: Subresource,
+        region: MTLRegion,
+        target: &Texture,
+        target_place: Subresource,
+        target_origin: MTLOrigin,
+    ) {
+        self.texture_to_texture(
+            source,
+            place.slice,
+            place.level,
+            region.origin,
+            region.size,
+            target,
+            target_place.slice,
+            target_place.level,
+            target_origin,
+        );
+    }
+
+    /// Let the CPU see what the GPU wrote to a managed resource.
+    pub fn synchronize(&self, resource: &dyn Allocation) {
+        // SAFETY: the resource is alive, and the command buffer keeps it if it keeps any.
+        unsafe { self.synchronize_id(resource.allocation()) }
+    }
+
+    /// End the encoder; the command buffer takes another one then, or is submitted.
+    #[inline]
+    pub fn finish(&self) {
+        if self.state.0.replace(false) {
+            self.end_encoding();
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Heaps and residency sets: memory that is placed and kept by hand.
+
+use super::buffer::Buffer;
+use super::descriptor::TextureDescriptor;
+use super::enums::{PurgeableState, ResourceOptions, StorageMode};
+use super::error::GpuError;
+use super::texture::Texture;
+use crate::abi::Id;
+use crate::metal_class;
+
+/// What takes memory: buffers, textures, heaps.
+pub trait Allocation {
+    /// The pointer to the object.
+    fn allocation(&self) -> Id;
+}
+
+metal_class! {
+    /// A piece of memory that resources are placed in.
+    pub class Heap: MTLHeap;
+
+    /// How many bytes it has.
+    pub fn size() -> usize = [size];
+    /// How many bytes its resources take.
+    pub fn used_size() -> usize = [usedSize];
+    /// How many bytes it takes itself.
+    pub fn current_allocated_size() -> usize = [currentAllocatedSize];
+    /// How large a resource of an alignment can be.
+    pub fn max_available_size(alignment: usize) -> usize = [maxAvailableSizeWithAlignment:];
+    /// Where its memory is.
+    pub fn storage_mode() -> StorageMode = [storageMode];
+    /// Make a buffer in the heap.
+    pub fn buffer(bytes: usize, options: ResourceOptions) -> Result<Buffer, GpuError>
+        = [newBufferWithLength:options:] or GpuError::BufferCreationFailed;
+    /// Make a buffer at a place in the heap.
+    pub fn buffer_at(bytes: usize, options: ResourceOptions, offset: usize) -> Result<Buffer, GpuError>
+        = [newBufferWithLength:options:offset:] or GpuError::BufferCreationFailed;
+    /// Make a texture in the heap.
+    pub fn texture(descriptor: &TextureDescriptor) -> Result<Texture, GpuError>
+        = [newTextureWithDescriptor:] or GpuError::TextureCreationFailed;
+    /// Say whether the contents may be thrown away; answers what was so before.
+    pub fn set_purgeable_state(state: PurgeableState) -> PurgeableState = [setPurgeableState:];
+    /// What tools and errors call it.
+    pub fn label() -> Option<String> = [label];
+    /// Name it, for tools and errors.
+    pub fn set_label(label: &str) = [setLabel:];
+}
+
+// SAFETY: Apple documents heaps as safe to use from any thread.
+unsafe impl Send for Heap {}
+// SAFETY: as above.
+unsafe impl Sync for Heap {}
+
+impl Allocation for Heap {
+    fn allocation(&self) -> Id {
+        self.as_raw()
+    }
+}
+
+metal_class! {
+    /// Allocations that are kept where the GPU reaches them.
+    pub class ResidencySet: MTLResidencySet;
+
+    /// How many allocations are in it.
+    pub fn len() -> usize = [allocationCount];
+    /// How many bytes they take.
+    pub fn allocated_size() -> u64 = [allocatedSize];
+    /// Remove all allocations, with the next commit.
+    pub fn clear() = [removeAllAllocations];
+    /// Let what was added and removed come true.
+    pub fn commit() = [commit];
+    /// Make the allocations resident now.
+    pub fn request_residency() = [requestResidency];
+    /// No longer keep them resident.
+    pub fn end_residency() = [endResidency];
+    /// What tools and errors call it.
+    pub fn label() -> Option<String> = [label];
+    unsafe fn add_id(allocation: Id) = [addAllocation:];
+    unsafe fn remove_id(allocation: Id) = [removeAllocation:];
+    unsafe fn contains_id(allocation: Id) -> bool = [containsAllocation:];
+}
+
+impl ResidencySet {
+    /// Add an allocation, with the next commit.
+    pub fn add(&self, allocation: &dyn Allocation) {
+        // SAFETY: the allocation is alive, and the set retains it.
+        unsafe { self.add_id(allocation.allocation()) }
+    }
+
+    /// Remove an allocation, with the next commit.
+    pub fn remove(&self, allocation: &dyn Allocation) {
+        // SAFETY: the allocation is alive.
+        unsafe { self.remove_id(allocation.allocation()) }
+    }
+
+    /// Whether an allocation is in the set.
+    pub fn contains(&self, allocation: &dyn Allocation) -> bool {
+        // SAFETY: the allocation is alive.
+        unsafe { self.contains_id(allocation.allocation()) }
+    }
+
+    /// Whether nothing is in the set.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

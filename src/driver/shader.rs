@@ -1,0 +1,79 @@
+//! Compiled source text, and the functions in it.
+
+use super::descriptor::ConstantValues;
+use super::error::GpuError;
+use super::foundation::{NSArray, NSString};
+use crate::metal_class;
+
+metal_class! {
+    /// Compiled source text: a library of functions.
+    pub class ShaderLib: MTLLibrary;
+
+    /// What tools and errors call it.
+    pub fn label() -> Option<String> = [label];
+    /// Name it, for tools and errors.
+    pub fn set_label(label: &str) = [setLabel:];
+    /// A function with values for its function constants.
+    pub fn function_with(name: &str, constants: &ConstantValues) -> Result<Shader, GpuError>
+        = [newFunctionWithName:constantValues:error:] or GpuError::FunctionNotFound;
+    fn names() -> NSArray = [functionNames];
+    fn find(name: &str) -> Option<Shader> = [newFunctionWithName:];
+}
+
+// SAFETY: Apple documents libraries and functions as safe to use from any thread.
+unsafe impl Send for ShaderLib {}
+// SAFETY: as above.
+unsafe impl Sync for ShaderLib {}
+
+impl ShaderLib {
+    /// The function of a name.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::FunctionNotFound`] with the name, and the names that there are.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// let library = gpu.compile("kernel void fill(device float *out, uint i [[thread_position_in_grid]]) { out[i] = 1; }")?;
+    /// assert_eq!(library.function("fill")?.name(), "fill");
+    /// assert!(library.function("full").is_err());
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn function(&self, name: &str) -> Result<Shader, GpuError> {
+        if let Some(function) = self.find(name) {
+            return Ok(function);
+        }
+        let names = self.function_names();
+        if names.iter().any(|known| known == name) {
+            // It is there and cannot be made, for want of function constants perhaps: only this
+            // message says why.
+            return self.function_with(name, &ConstantValues::new());
+        }
+        Err(GpuError::FunctionNotFound(format!("`{name}`; the library has {}", names.join(", "))))
+    }
+
+    /// The names of all functions.
+    pub fn function_names(&self) -> Vec<String> {
+        let names = self.names();
+        // SAFETY: the elements are strings.
+        let name = |index| unsafe { names.get::<NSString>(index) };
+        (0..names.len()).filter_map(|index| Some(name(index)?.to_string())).collect()
+    }
+}
+
+metal_class! {
+    /// One function of a library.
+    pub class Shader: MTLFunction;
+
+    /// Its name.
+    pub fn name() -> String = [name];
+    /// What tools and errors call it.
+    pub fn label() -> Option<String> = [label];
+    /// Name it, for tools and errors.
+    pub fn set_label(label: &str) = [setLabel:];
+}
+
+// SAFETY: as for libraries.
+unsafe impl Send for Shader {}
+// SAFETY: as above.
+unsafe impl Sync for Shader {}

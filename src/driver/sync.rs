@@ -1,0 +1,106 @@
+//! Fences, events and shared events: what orders work.
+
+use crate::abi::Id;
+use crate::metal_class;
+use crate::objc::{Block, ObjcClass, Object};
+use std::time::Duration;
+
+metal_class! {
+    /// Orders the encoders of one queue: one updates it, a later one waits for it.
+    pub class Fence: MTLFence;
+
+    /// What tools and errors call it.
+    pub fn label() -> Option<String> = [label];
+    /// Name it, for tools and errors.
+    pub fn set_label(label: &str) = [setLabel:];
+}
+
+metal_class! {
+    /// Orders command buffers of one device: one signals a value, another waits for it.
+    pub class Event: MTLEvent;
+
+    /// What tools and errors call it.
+    pub fn label() -> Option<String> = [label];
+    /// Name it, for tools and errors.
+    pub fn set_label(label: &str) = [setLabel:];
+}
+
+metal_class! {
+    /// Orders command buffers and the CPU by a counter that both see.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// let event = aruminium::Gpu::open()?.shared_event()?;
+    /// event.set_signaled_value(3);
+    /// assert!(event.wait(3, Duration::from_millis(1)));
+    /// assert!(!event.wait(4, Duration::from_millis(1)));
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub class SharedEvent: MTLSharedEvent;
+
+    /// The counter's value.
+    pub fn signaled_value() -> u64 = [signaledValue];
+    /// Set the counter from the CPU.
+    pub fn set_signaled_value(value: u64) = [setSignaledValue:];
+    /// What tools and errors call it.
+    pub fn label() -> Option<String> = [label];
+    /// Name it, for tools and errors.
+    pub fn set_label(label: &str) = [setLabel:];
+    fn wait_ms(value: u64, milliseconds: u64) -> bool = [waitUntilSignaledValue:timeoutMS:];
+    fn notify_listener(listener: &EventListener, value: u64, block: &Block<(Id, u64)>)
+        = [notifyListener:atValue:block:];
+}
+
+metal_class! {
+    /// Where notifications of shared events are delivered.
+    pub(crate) class EventListener: MTLSharedEventListener;
+
+    fn new() -> EventListener = class [new];
+}
+
+/// Says of classes that any thread may use their objects.
+macro_rules! thread_safe {
+    ($($class:ident),+) => {$(
+        // SAFETY: Apple documents fences and events as safe to use from any thread.
+        unsafe impl Send for $class {}
+        // SAFETY: as above.
+        unsafe impl Sync for $class {}
+    )+};
+}
+
+thread_safe!(Fence, Event, SharedEvent);
+
+impl SharedEvent {
+    /// Wait until the counter has reached a value; answers whether it did in time.
+    pub fn wait(&self, value: u64, timeout: Duration) -> bool {
+        self.wait_ms(value, timeout.as_millis().try_into().unwrap_or(u64::MAX))
+    }
+
+    /// Call a closure when the counter has reached a value, on a thread of Metal's.
+    pub fn notify(&self, value: u64, handler: impl Fn(&SharedEvent, u64) + Send + Sync + 'static) {
+        let block = Block::new(move |event: Id, value: u64| {
+            // SAFETY: Metal passes a shared event that lives during the call.
+            let event = unsafe { SharedEvent::from_object(Object::borrowed(event)) };
+            handler(&event, value);
+        });
+        self.notify_listener(&EventListener::new(), value, &block);
+    }
+}
+
+/// What command buffers signal and wait for.
+pub trait EventObject {
+    /// The pointer to the object.
+    fn event(&self) -> Id;
+}
+
+impl EventObject for Event {
+    fn event(&self) -> Id {
+        self.as_raw()
+    }
+}
+
+impl EventObject for SharedEvent {
+    fn event(&self) -> Id {
+        self.as_raw()
+    }
+}

@@ -1,0 +1,117 @@
+//! IMP tables by class, for objects whose class may change from one to the next.
+
+use crate::abi::Id;
+use std::fmt;
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+/// A table that [`imp_table!`](crate::imp_table) has declared.
+///
+/// # Safety
+///
+/// The functions are those of the class that `matches` compares with.
+pub unsafe trait ImpTable: Copy {
+    /// Finds the functions of the object's class.
+    ///
+    /// # Safety
+    ///
+    /// `object` is a live object that answers the table's selectors with the declared types.
+    unsafe fn resolve(object: Id) -> Self;
+
+    /// Whether the object is of the class that the table was resolved from.
+    ///
+    /// # Safety
+    ///
+    /// `object` is nil or a live object.
+    unsafe fn matches(&self, object: Id) -> bool;
+}
+
+/// The tables of all classes that were met so far, the latest first.
+///
+/// Looking one up compares the object's class with that of the first table, which is all there is to
+/// do unless a debugging or capturing layer changes classes. Tables are added without a lock and
+/// live as long as the list.
+pub struct ImpTables<T> {
+    first: AtomicPtr<Node<T>>,
+}
+
+struct Node<T> {
+    table: T,
+    next: *mut Node<T>,
+}
+
+// SAFETY: nodes are only added, by compare-and-swap, and never changed while they can be reached.
+unsafe impl<T: Send + Sync> Send for ImpTables<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send + Sync> Sync for ImpTables<T> {}
+
+impl<T: ImpTable> ImpTables<T> {
+    /// No tables.
+    pub const fn new() -> Self {
+        Self { first: AtomicPtr::new(ptr::null_mut()) }
+    }
+
+    /// The table of the object's class, resolved now if it was never met.
+    ///
+    /// # Safety
+    ///
+    /// As for [`ImpTable::resolve`].
+    #[inline]
+    pub unsafe fn of(&self, object: Id) -> &T {
+        // SAFETY: a pointer that is not null is to a node that lives as long as `self`; the rest is
+        // passed on to the caller.
+        unsafe {
+            match self.first.load(Ordering::Acquire).as_ref() {
+                Some(node) if node.table.matches(object) => &node.table,
+                _ => self.find_or_add(object),
+            }
+        }
+    }
+
+    #[cold]
+    unsafe fn find_or_add(&self, object: Id) -> &T {
+        let mut first = self.first.load(Ordering::Acquire);
+        // SAFETY: as in `of`. A node becomes reachable only when it is complete.
+        unsafe {
+            let mut at = first;
+            while let Some(node) = at.as_ref() {
+                if node.table.matches(object) {
+                    return &node.table;
+                }
+                at = node.next;
+            }
+            let node = Box::into_raw(Box::new(Node { table: T::resolve(object), next: first }));
+            while let Err(now) =
+                self.first.compare_exchange_weak(first, node, Ordering::AcqRel, Ordering::Acquire)
+            {
+                // Another thread added a table, perhaps the same one: having it twice does no harm.
+                first = now;
+                (*node).next = now;
+            }
+            &(*node).table
+        }
+    }
+}
+
+impl<T: ImpTable> Default for ImpTables<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> Drop for ImpTables<T> {
+    fn drop(&mut self) {
+        let mut at = *self.first.get_mut();
+        while !at.is_null() {
+            // SAFETY: every node was boxed in `find_or_add`, and nobody can reach it any more.
+            let node = unsafe { Box::from_raw(at) };
+            at = node.next;
+        }
+    }
+}
+
+impl<T> fmt::Debug for ImpTables<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ImpTables")
+    }
+}

@@ -1,0 +1,184 @@
+//! The device: what it says of itself, and what it makes.
+
+#[cfg(not(target_vendor = "apple"))]
+mod child;
+mod gpu;
+
+use aruminium::{
+    Gpu, GpuError, GpuFamily, HeapDescriptor, ResidencySetDescriptor, ResourceOptions, StorageMode,
+};
+use gpu::Rig;
+
+#[test]
+fn the_default_device_is_one_of_all() {
+    let gpu = Gpu::open().unwrap();
+    let all = Gpu::all().unwrap();
+    assert!(all.iter().any(|other| other.registry_id() == gpu.registry_id()));
+    assert!(all.iter().all(|other| !other.name().is_empty()));
+    assert_eq!(gpu.name(), Gpu::open().unwrap().name());
+    assert!(!gpu.architecture().is_empty());
+}
+
+#[test]
+fn memory_is_unified_where_cpu_and_gpu_are_one() {
+    let unified = Gpu::open().unwrap().has_unified_memory();
+    assert!(unified || cfg!(all(target_vendor = "apple", target_arch = "x86_64")));
+}
+
+#[test]
+fn the_longest_buffer_is_what_it_says() {
+    let gpu = Gpu::open().unwrap();
+    let longest = gpu.max_buffer_length();
+    assert!(longest >= 1 << 28, "{longest}");
+    let Err(GpuError::BufferCreationFailed(why)) = gpu.buffer(longest + 1) else {
+        panic!("a buffer longer than the longest");
+    };
+    assert!(why.contains(&longest.to_string()), "{why}");
+}
+
+#[test]
+fn the_working_set_is_of_a_sensible_size() {
+    let bytes = Gpu::open().unwrap().recommended_max_working_set_size();
+    assert!((1 << 26..1 << 50).contains(&bytes), "{bytes}");
+}
+
+#[test]
+fn threadgroups_have_a_largest_size() {
+    let rig = Rig::new();
+    let most = rig.gpu.max_threads_per_threadgroup();
+    assert!(most.width >= 512 && most.height >= 512 && most.depth >= 1, "{most:?}");
+    assert!(rig.gpu.max_threadgroup_memory_length() >= 16 << 10);
+    let pipeline = rig.kernel("kernel void nothing(device int *x) { x[0] = 7; }");
+    assert!(pipeline.max_total_threads_per_threadgroup() <= most.width);
+    // A group of that size runs.
+    let buffer = rig.gpu.buffer(4).unwrap();
+    let group = (pipeline.max_total_threads_per_threadgroup(), 1, 1);
+    rig.run(|encoder| {
+        encoder.bind(&pipeline);
+        encoder.bind_buffer(&buffer, 0, 0);
+        encoder.launch_groups((1, 1, 1), group);
+    })
+    .unwrap();
+    assert_eq!(buffer.read_as(|x: &[i32]| x[0]), 7);
+}
+
+#[test]
+fn what_is_allocated_is_counted() {
+    const LARGE: usize = 256 << 20;
+    let gpu = Gpu::open().unwrap();
+    let before = gpu.current_allocated_size();
+    let buffer = gpu.buffer(LARGE).unwrap();
+    let with = gpu.current_allocated_size();
+    assert!(with >= before + LARGE / 2, "{before} {with}");
+    drop(buffer);
+    assert!(gpu.current_allocated_size() <= with - LARGE / 2);
+}
+
+#[test]
+fn families_are_supported_or_not() {
+    let gpu = Gpu::open().unwrap();
+    assert!(gpu.supports_family(GpuFamily::Common1));
+    assert!(!gpu.supports_family(GpuFamily(9_999)));
+}
+
+#[test]
+fn what_kind_of_device_it_is() {
+    let gpu = Gpu::open().unwrap();
+    // A removable device is never the one that shares the CPU's memory.
+    assert!(!(gpu.is_removable() && gpu.has_unified_memory()));
+    assert!(!(gpu.is_low_power() && gpu.is_removable()));
+    assert!(!gpu.is_removable() || !gpu.is_headless() || Gpu::all().unwrap().len() > 1);
+}
+
+#[test]
+fn queues_are_separate_objects() {
+    let gpu = Gpu::open().unwrap();
+    let (a, b) =
+        (gpu.new_command_queue().unwrap(), gpu.new_command_queue_with_capacity(4).unwrap());
+    a.set_label("first");
+    assert_eq!(a.label().as_deref(), Some("first"));
+    assert_eq!(b.label(), None);
+    // A queue with a small capacity takes more command buffers than that, one after the other.
+    for _ in 0..16 {
+        let commands = b.commands().unwrap();
+        commands.submit();
+        commands.finish().unwrap();
+    }
+}
+
+#[test]
+fn heaps_hold_resources() {
+    let rig = Rig::new();
+    let descriptor = HeapDescriptor::new();
+    descriptor.set_size(1 << 20);
+    descriptor.set_storage_mode(StorageMode::Shared);
+    assert_eq!(descriptor.size(), 1 << 20);
+    let Ok(heap) = rig.gpu.heap(&descriptor) else {
+        // Macs whose memory is not unified have private heaps only.
+        assert!(!rig.gpu.has_unified_memory());
+        return;
+    };
+    assert!(heap.size() >= 1 << 20 && heap.current_allocated_size() >= 1 << 20);
+    assert_eq!((heap.storage_mode(), heap.used_size()), (StorageMode::Shared, 0));
+    let room = heap.max_available_size(256);
+    let buffer = heap.buffer(1 << 16, ResourceOptions::STORAGE_SHARED).unwrap();
+    assert!(heap.used_size() >= 1 << 16 && heap.max_available_size(256) < room);
+    assert!(heap.buffer(2 << 20, ResourceOptions::STORAGE_SHARED).is_err());
+    heap.set_label("weights");
+    assert_eq!(heap.label().as_deref(), Some("weights"));
+
+    let pipeline = rig.kernel(
+        "kernel void count(device uint *x, uint i [[thread_position_in_grid]]) { x[i] = i; }",
+    );
+    rig.run(|encoder| {
+        encoder.use_heap(&heap);
+        encoder.bind(&pipeline);
+        encoder.bind_buffer(&buffer, 0, 0);
+        encoder.launch((64, 1, 1), (32, 1, 1));
+    })
+    .unwrap();
+    assert!(buffer.read_as(|x: &[u32]| x[..64].iter().copied().eq(0..64)));
+}
+
+#[test]
+fn residency_sets_know_what_is_in_them() {
+    let rig = Rig::new();
+    let descriptor = ResidencySetDescriptor::new();
+    descriptor.set_initial_capacity(4);
+    descriptor.set_label("resident");
+    // Systems before macOS 15 have none, and say so.
+    let Ok(set) = rig.gpu.residency_set(&descriptor) else {
+        assert!(cfg!(target_vendor = "apple"));
+        return;
+    };
+    let (a, b) = (rig.gpu.buffer(4096).unwrap(), rig.gpu.buffer(4096).unwrap());
+    set.add(&a);
+    set.commit();
+    assert!(set.contains(&a) && !set.contains(&b) && set.len() == 1);
+    assert!(set.allocated_size() >= 4096);
+    set.request_residency();
+    rig.queue.add_residency_set(&set);
+    rig.run(|_| ()).unwrap();
+    rig.queue.remove_residency_set(&set);
+    set.end_residency();
+    set.remove(&a);
+    set.commit();
+    assert!(set.is_empty());
+    set.add(&b);
+    set.commit();
+    set.clear();
+    set.commit();
+    assert!(!set.contains(&b));
+    assert_eq!(set.label().as_deref(), Some("resident"));
+}
+
+#[test]
+#[cfg(not(target_vendor = "apple"))]
+fn a_hidden_device_is_not_found() {
+    let name = "a_hidden_device_is_not_found";
+    let output = child::in_child(name, &[("ARUMINIUM_SOFT_DEVICE", "none")], || {
+        assert!(matches!(Gpu::open(), Err(GpuError::DeviceNotFound)));
+        assert!(Gpu::all().is_ok_and(|all| all.is_empty()));
+    });
+    assert!(output.is_none_or(|output| output.status.success()));
+}

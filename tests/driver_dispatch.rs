@@ -1,0 +1,359 @@
+//! Launches: through encoders, through `Dispatch` and `Batch`, at once and later.
+
+#![allow(clippy::undocumented_unsafe_blocks)] // Kernels stay in their buffers, which outlive the waits.
+
+mod gpu;
+
+use aruminium::{
+    Batch, Buffer, Dispatch, DispatchType, Dispatcher, Encoder, GpuFuture, Pipeline, ResourceUsage,
+    autorelease_pool,
+};
+use gpu::Rig;
+
+const SCALE: &str =
+    "kernel void scale(device float *out, device const float *in, constant float &by,
+    uint i [[thread_position_in_grid]]) { out[i] = in[i] * by; }";
+
+const ADD: &str =
+    "kernel void add(device float *x, constant float &a, uint i [[thread_position_in_grid]]) {
+    x[i] += a;
+}";
+
+fn numbers(rig: &Rig, count: u16) -> Buffer {
+    let bytes: Vec<u8> = (0..count).flat_map(|i| f32::from(i).to_ne_bytes()).collect();
+    rig.gpu.buffer_with_data(&bytes).unwrap()
+}
+
+fn is_scaled(buffer: &Buffer, by: f32) -> bool {
+    buffer.read_f32(|x| x.iter().zip(0u16..).all(|(&x, i)| x == f32::from(i) * by))
+}
+
+#[test]
+fn an_encoder_binds_pushes_and_launches() {
+    let rig = Rig::new();
+    let pipeline = rig.kernel(SCALE);
+    let (input, output) = (numbers(&rig, 100), rig.gpu.buffer(400).unwrap());
+    rig.run(|encoder| {
+        encoder.bind(&pipeline);
+        encoder.bind_buffer(&output, 0, 0);
+        encoder.bind_buffer(&input, 0, 1);
+        encoder.push(&3.0f32.to_ne_bytes(), 2);
+        encoder.launch((100, 1, 1), (32, 1, 1));
+    })
+    .unwrap();
+    assert!(is_scaled(&output, 3.0));
+}
+
+#[test]
+fn binding_another_pipeline_changes_what_runs() {
+    let rig = Rig::new();
+    let (scale, add) = (rig.kernel(SCALE), rig.kernel(ADD));
+    let (input, output) = (numbers(&rig, 64), rig.gpu.buffer(256).unwrap());
+    rig.run(|encoder| {
+        encoder.bind(&scale);
+        encoder.bind_buffer(&output, 0, 0);
+        encoder.bind_buffer(&input, 0, 1);
+        encoder.push(&2.0f32.to_ne_bytes(), 2);
+        encoder.launch((64, 1, 1), (64, 1, 1));
+        encoder.bind(&add);
+        encoder.push(&0.5f32.to_ne_bytes(), 1);
+        encoder.launch((32, 1, 1), (32, 1, 1));
+    })
+    .unwrap();
+    let expected = |i: u16| f32::from(i) * 2.0 + if i < 32 { 0.5 } else { 0.0 };
+    assert!(output.read_f32(|x| x.iter().zip(0..).all(|(&x, i)| x == expected(i))));
+}
+
+#[test]
+fn a_buffer_is_bound_from_its_offset_on() {
+    let rig = Rig::new();
+    let add = rig.kernel(ADD);
+    let buffer = rig.gpu.buffer(64 * 4).unwrap();
+    rig.run(|encoder| {
+        encoder.bind(&add);
+        encoder.push(&1.0f32.to_ne_bytes(), 1);
+        encoder.bind_buffer(&buffer, 16 * 4, 0);
+        encoder.launch((8, 1, 1), (8, 1, 1));
+        encoder.bind_offset(32 * 4, 0);
+        encoder.launch((16, 1, 1), (8, 1, 1));
+    })
+    .unwrap();
+    let touched = |i: usize| (16..24).contains(&i) || (32..48).contains(&i);
+    assert!(buffer.read_f32(|x| x.iter().enumerate().all(|(i, &x)| (x == 1.0) == touched(i))));
+}
+
+#[test]
+fn several_buffers_are_bound_at_once() {
+    let rig = Rig::new();
+    let pipeline = rig.kernel(SCALE);
+    let (input, output) = (numbers(&rig, 64), rig.gpu.buffer(256).unwrap());
+    let record = |encoder: &Encoder| {
+        encoder.bind(&pipeline);
+        encoder.bind_buffers(&[(&output, 0), (&input, 0)], 0);
+        encoder.use_resource(&input, ResourceUsage::READ);
+        encoder.push(&4.0f32.to_ne_bytes(), 2);
+        encoder.launch((64, 1, 1), (32, 1, 1));
+    };
+    rig.run(record).unwrap();
+    assert!(is_scaled(&output, 4.0));
+}
+
+/// Every thread writes its place in the grid.
+const PLACES: &str = "kernel void places(device uint *out, constant uint3 &size, uint3 p [[thread_position_in_grid]]) {
+    if (all(p < size)) out[(p.z * size.y + p.y) * size.x + p.x] += 1 + p.x + 100 * p.y + 10000 * p.z;
+}";
+
+fn places(rig: &Rig, size: [u32; 3], record: impl FnOnce(&Encoder)) -> bool {
+    let pipeline = rig.kernel(PLACES);
+    let buffer = rig.gpu.buffer(size.iter().product::<u32>() as usize * 4).unwrap();
+    let bytes: Vec<u8> =
+        [size[0], size[1], size[2], 0].into_iter().flat_map(u32::to_ne_bytes).collect();
+    rig.run(|encoder| {
+        encoder.bind(&pipeline);
+        encoder.bind_buffer(&buffer, 0, 0);
+        encoder.push(&bytes, 1);
+        record(encoder);
+    })
+    .unwrap();
+    let mut expected = (0..size[2]).flat_map(|z| {
+        (0..size[1]).flat_map(move |y| (0..size[0]).map(move |x| 1 + x + 100 * y + 10_000 * z))
+    });
+    buffer.read_as(|out: &[u32]| out.iter().all(|&place| Some(place) == expected.next()))
+}
+
+#[test]
+fn a_grid_needs_no_whole_groups() {
+    let rig = Rig::new();
+    assert!(places(&rig, [37, 5, 3], |encoder| encoder.launch((37, 5, 3), (16, 2, 2))));
+    assert!(places(&rig, [1, 1, 1], |encoder| encoder.launch((1, 1, 1), (32, 1, 1))));
+    // A smaller grid leaves the rest alone.
+    assert!(!places(&rig, [37, 5, 3], |encoder| encoder.launch((36, 5, 3), (16, 2, 2))));
+}
+
+#[test]
+fn groups_are_counted_out() {
+    let rig = Rig::new();
+    assert!(places(&rig, [37, 5, 3], |encoder| encoder.launch_groups((3, 3, 2), (16, 2, 2))));
+    assert!(!places(&rig, [37, 5, 3], |encoder| encoder.launch_groups((2, 3, 2), (16, 2, 2))));
+}
+
+#[test]
+fn a_buffer_says_how_many_groups() {
+    let rig = Rig::new();
+    let counts: Vec<u8> = [9u32, 3, 3, 2].into_iter().flat_map(u32::to_ne_bytes).collect();
+    let counts = rig.gpu.buffer_with_data(&counts).unwrap();
+    assert!(places(&rig, [37, 5, 3], |encoder| encoder.launch_indirect(&counts, 4, (16, 2, 2))));
+}
+
+#[test]
+fn threadgroup_memory_is_as_long_as_told() {
+    let rig = Rig::new();
+    let reverse = rig.kernel(
+        "kernel void reverse(device float *x, threadgroup float *held [[threadgroup(0)]],
+            uint i [[thread_position_in_threadgroup]], uint n [[threads_per_threadgroup]]) {
+            held[i] = x[i];
+            threadgroup_barrier(mem_flags::mem_threadgroup);
+            x[i] = held[n - 1 - i];
+        }",
+    );
+    let buffer = numbers(&rig, 128);
+    rig.run(|encoder| {
+        encoder.bind(&reverse);
+        encoder.bind_buffer(&buffer, 0, 0);
+        encoder.threadgroup_memory(128 * 4, 0);
+        encoder.launch((128, 1, 1), (128, 1, 1));
+    })
+    .unwrap();
+    assert!(buffer.read_f32(|x| x.iter().rev().zip(0u16..).all(|(&x, i)| x == f32::from(i))));
+}
+
+#[test]
+fn one_dispatch_is_one_call() {
+    let rig = Rig::new();
+    let dispatch = Dispatch::new(&rig.queue);
+    let double = rig.kernel(
+        "kernel void twice(device float *out, device const float *in, uint i [[thread_position_in_grid]]) {
+            out[i] = in[i] * 2;
+        }",
+    );
+    let (input, output) = (numbers(&rig, 100), rig.gpu.buffer(400).unwrap());
+    unsafe {
+        dispatch.dispatch(&double, &[(&output, 0, 0), (&input, 0, 1)], (100, 1, 1), (32, 1, 1))
+    }
+    .unwrap();
+    assert!(is_scaled(&output, 2.0));
+
+    let scale = rig.kernel(SCALE);
+    let (by, buffers) = (5.0f32.to_ne_bytes(), [(&output, 0, 0), (&input, 0, 1)]);
+    unsafe { dispatch.dispatch_with_bytes(&scale, &buffers, &by, 2, (100, 1, 1), (32, 1, 1)) }
+        .unwrap();
+    assert!(is_scaled(&output, 5.0));
+}
+
+#[test]
+fn a_dispatcher_is_a_dispatch() {
+    let rig = Rig::new();
+    let add = rig.kernel(ADD);
+    let buffer = rig.gpu.buffer(16).unwrap();
+    let dispatcher: Dispatcher = Dispatcher::new(&rig.queue);
+    let one = 1.0f32.to_ne_bytes();
+    unsafe {
+        dispatcher.dispatch_with_bytes(&add, &[(&buffer, 0, 0)], &one, 1, (4, 1, 1), (4, 1, 1))
+    }
+    .unwrap();
+    assert_eq!(buffer.read_f32(<[f32]>::to_vec), [1.0; 4]);
+}
+
+/// Adds 1, 2, … to every number, a launch each.
+fn add_all(batch: &Batch<'_>, add: &Pipeline, buffer: &Buffer, launches: u8) {
+    batch.bind(add);
+    batch.bind_buffer(buffer, 0, 0);
+    for step in 1..=launches {
+        batch.push(&f32::from(step).to_ne_bytes(), 1);
+        batch.launch((64, 1, 1), (32, 1, 1));
+    }
+}
+
+fn all_are(buffer: &Buffer, value: f32) -> bool {
+    buffer.read_f32(|x| x.iter().all(|&x| x == value))
+}
+
+#[test]
+fn a_batch_is_many_launches_in_order() {
+    let rig = Rig::new();
+    let dispatch = Dispatch::new(&rig.queue);
+    let (add, buffer) = (rig.kernel(ADD), rig.gpu.buffer(256).unwrap());
+    unsafe { dispatch.batch(|batch| add_all(batch, &add, &buffer, 10)) }.unwrap();
+    assert!(all_are(&buffer, 55.0));
+    autorelease_pool(|| unsafe {
+        dispatch.batch_raw(|batch| add_all(batch, &add, &buffer, 4)).unwrap();
+        dispatch.batch_raw(|batch| add_all(batch, &add, &buffer, 4)).unwrap();
+    });
+    assert!(all_are(&buffer, 75.0));
+}
+
+#[test]
+fn a_batch_has_what_an_encoder_has() {
+    let rig = Rig::new();
+    let dispatch = Dispatch::new(&rig.queue);
+    let pipeline = rig.kernel(PLACES);
+    let buffer = rig.gpu.buffer(64 * 4).unwrap();
+    let counts: Vec<u8> = [2u32, 1, 1].into_iter().flat_map(u32::to_ne_bytes).collect();
+    let counts = rig.gpu.buffer_with_data(&counts).unwrap();
+    let size: Vec<u8> = [64u32, 1, 1, 0].into_iter().flat_map(u32::to_ne_bytes).collect();
+    let batch = |batch: &Batch<'_>| {
+        batch.bind(&pipeline);
+        batch.bind_buffers(&[(&buffer, 0)], 0);
+        batch.push(&size, 1);
+        batch.launch((64, 1, 1), (32, 1, 1));
+        batch.launch_groups((2, 1, 1), (32, 1, 1));
+        batch.barrier_for(&[&buffer]);
+        batch.launch_indirect(&counts, 0, (32, 1, 1));
+    };
+    unsafe { dispatch.batch(batch) }.unwrap();
+    assert!(buffer.read_as(|x: &[u32]| x.iter().zip(0..).all(|(&x, i)| x == 3 * (i + 1))));
+}
+
+#[test]
+fn a_future_is_waited_for() {
+    let rig = Rig::new();
+    let dispatch = Dispatch::new(&rig.queue);
+    let (add, buffer) = (rig.kernel(ADD), rig.gpu.buffer(256).unwrap());
+    let future: GpuFuture =
+        unsafe { dispatch.batch_async(|batch| add_all(batch, &add, &buffer, 3)) };
+    future.wait().unwrap();
+    assert!(all_are(&buffer, 6.0));
+}
+
+#[test]
+fn a_future_that_is_dropped_waits() {
+    let rig = Rig::new();
+    let dispatch = Dispatch::new(&rig.queue);
+    let (add, buffer) = (rig.kernel(ADD), rig.gpu.buffer(256).unwrap());
+    for turn in 1..=20u8 {
+        drop(unsafe { dispatch.batch_async(|batch| add_all(batch, &add, &buffer, 1)) });
+        assert!(all_are(&buffer, f32::from(turn)));
+    }
+}
+
+/// The future is there before the work is done: the gate is opened only after it was given.
+#[test]
+fn a_future_does_not_wait_before_it_is_told_to() {
+    let rig = Rig::new();
+    let dispatch = Dispatch::new(&rig.queue);
+    let (add, buffer) = (rig.kernel(ADD), rig.gpu.buffer(256).unwrap());
+    let gate = rig.gpu.shared_event().unwrap();
+    let closed = rig.queue.commands().unwrap();
+    closed.wait_for(&gate, 1);
+    closed.submit();
+    let future = unsafe { dispatch.batch_async(|batch| add_all(batch, &add, &buffer, 1)) };
+    assert!(all_are(&buffer, 0.0));
+    gate.set_signaled_value(1);
+    future.wait().unwrap();
+    assert!(all_are(&buffer, 1.0));
+}
+
+#[test]
+fn passes_are_pipelined() {
+    let rig = Rig::new();
+    let dispatch = Dispatch::new(&rig.queue);
+    let (add, buffer) = (rig.kernel(ADD), rig.gpu.buffer(256).unwrap());
+    let mut previous: Option<GpuFuture> = None;
+    for _ in 0..50 {
+        let next = unsafe { dispatch.batch_async(|batch| add_all(batch, &add, &buffer, 3)) };
+        if let Some(previous) = previous.replace(next) {
+            previous.wait().unwrap();
+        }
+    }
+    previous.unwrap().wait().unwrap();
+    assert!(all_are(&buffer, 300.0));
+}
+
+#[test]
+fn a_serial_encoder_orders_its_launches() {
+    let rig = Rig::new();
+    let add = rig.kernel(ADD);
+    let buffer = rig.gpu.buffer(256).unwrap();
+    let commands = rig.queue.commands().unwrap();
+    let encoder = commands.encoder_with(DispatchType::Serial).unwrap();
+    encoder.bind(&add);
+    encoder.bind_buffer(&buffer, 0, 0);
+    encoder.push(&1.0f32.to_ne_bytes(), 1);
+    (0..100).for_each(|_| encoder.launch((64, 1, 1), (32, 1, 1)));
+    encoder.finish();
+    commands.submit();
+    commands.finish().unwrap();
+    assert!(all_are(&buffer, 100.0));
+}
+
+/// The same failure reaches the caller by every way.
+#[test]
+#[cfg(not(target_vendor = "apple"))] // On Apple's systems it takes a fault of the hardware.
+fn every_way_tells_of_a_failure() {
+    let rig = Rig::new();
+    let dispatch = Dispatch::new(&rig.queue);
+    let add = rig.kernel(ADD);
+    let wrong = |batch: &Batch<'_>| {
+        batch.bind(&add);
+        batch.launch((64, 1, 1), (32, 1, 1));
+    };
+    let outcomes = unsafe {
+        [
+            dispatch.dispatch(&add, &[], (64, 1, 1), (32, 1, 1)),
+            dispatch.dispatch_with_bytes(&add, &[], &[0; 4], 1, (64, 1, 1), (32, 1, 1)),
+            dispatch.batch(wrong),
+            autorelease_pool(|| dispatch.batch_raw(wrong)),
+            dispatch.batch_async(wrong).wait(),
+        ]
+    };
+    for outcome in outcomes {
+        let Err(aruminium::GpuError::CommandBufferError(why)) = outcome else {
+            panic!("{outcome:?}")
+        };
+        assert!(why.contains("add"), "{why}");
+    }
+    // What comes after it runs.
+    let buffer = rig.gpu.buffer(256).unwrap();
+    unsafe { dispatch.batch(|batch| add_all(batch, &add, &buffer, 2)) }.unwrap();
+    assert!(all_are(&buffer, 3.0));
+}

@@ -1,0 +1,333 @@
+//! What goes wrong on the embedded Metal: it ends in an error that names the culprit, and nothing
+//! else is touched. Apple's Metal checks most of this in its validation layer only, which ends the
+//! process.
+
+#![cfg(not(target_vendor = "apple"))]
+#![allow(clippy::undocumented_unsafe_blocks)] // Breaking the contracts is what is tested here.
+
+mod child;
+mod gpu;
+
+use aruminium::{Buffer, Commands, Encoder, GpuError, NSRange, Pipeline};
+use gpu::Rig;
+use std::time::{Duration, Instant};
+
+const FILL: &str =
+    "kernel void fill(device uint *out [[buffer(0)]], constant uint &value [[buffer(1)]],
+    uint i [[thread_position_in_grid]]) { out[i] = value; }";
+
+/// The words of the error that a recording ends in.
+#[track_caller]
+fn fault(rig: &Rig, record: impl FnOnce(&Encoder)) -> String {
+    match rig.run(record) {
+        Err(GpuError::CommandBufferError(why)) => why,
+        other => panic!("no fault: {other:?}"),
+    }
+}
+
+/// All words are in the text.
+#[track_caller]
+fn tells(text: &str, words: &[&str]) {
+    for word in words {
+        assert!(text.contains(word), "`{word}` is not in: {text}");
+    }
+}
+
+struct Fill {
+    rig: Rig,
+    pipeline: Pipeline,
+    buffer: Buffer,
+}
+
+impl Fill {
+    fn new() -> Self {
+        let rig = Rig::new();
+        let (pipeline, buffer) = (rig.kernel(FILL), rig.gpu.buffer(64 * 4).unwrap());
+        Self { rig, pipeline, buffer }
+    }
+
+    fn bind(&self, encoder: &Encoder) {
+        encoder.bind(&self.pipeline);
+        encoder.bind_buffer(&self.buffer, 0, 0);
+        encoder.push(&7u32.to_ne_bytes(), 1);
+    }
+
+    /// The queue and the device go on as if nothing had been.
+    fn still_works(&self) {
+        self.rig
+            .run(|encoder| {
+                self.bind(encoder);
+                encoder.launch((64, 1, 1), (32, 1, 1));
+            })
+            .unwrap();
+        assert!(self.buffer.read_as(|x: &[u32]| x.iter().all(|&x| x == 7)));
+    }
+}
+
+#[test]
+fn a_store_out_of_bounds_names_kernel_argument_and_place() {
+    let fill = Fill::new();
+    let why = fault(&fill.rig, |encoder| {
+        fill.bind(encoder);
+        encoder.launch((65, 1, 1), (32, 1, 1));
+    });
+    tells(&why, &["fill", "out", "256"]);
+    fill.still_works();
+}
+
+#[test]
+fn nothing_outside_a_buffer_is_touched() {
+    let rig = Rig::new();
+    let poke = rig.kernel("kernel void poke(device int *x, constant long &at) { x[at] = -1; }");
+    let around = [(); 3].map(|()| rig.gpu.buffer(4096).unwrap());
+    for at in [1024i64, 1 << 20, 1 << 40, -1, -1024, i64::MAX / 4, i64::MIN / 4] {
+        let why = fault(&rig, |encoder| {
+            encoder.bind(&poke);
+            encoder.bind_buffer(&around[1], 0, 0);
+            encoder.push(&at.to_ne_bytes(), 1);
+            encoder.launch((1, 1, 1), (1, 1, 1));
+        });
+        tells(&why, &["poke"]);
+    }
+    assert!(around.iter().all(|buffer| buffer.read(|bytes| bytes.iter().all(|&byte| byte == 0))));
+}
+
+#[test]
+fn a_load_out_of_bounds_is_told_too() {
+    let rig = Rig::new();
+    let peek = rig.kernel(
+        "kernel void peek(device uint *out, device const uint *table, uint i [[thread_position_in_grid]]) {
+            out[i] = table[i * 1000];
+        }",
+    );
+    let (out, table) = (rig.gpu.buffer(256).unwrap(), rig.gpu.buffer(256).unwrap());
+    let why = fault(&rig, |encoder| {
+        encoder.bind(&peek);
+        encoder.bind_buffer(&out, 0, 0);
+        encoder.bind_buffer(&table, 0, 1);
+        encoder.launch((64, 1, 1), (32, 1, 1));
+    });
+    tells(&why, &["peek", "table"]);
+}
+
+#[test]
+fn a_kernel_that_never_ends_is_ended() {
+    let test = "a_kernel_that_never_ends_is_ended";
+    let output = child::in_child(test, &[("ARUMINIUM_SOFT_WATCHDOG_MS", "200")], || {
+        let fill = Fill::new();
+        let forever = fill.rig.kernel(
+            "kernel void forever(device atomic_uint *x) {
+                while (atomic_load_explicit(x, memory_order_relaxed) == 0) { }
+            }",
+        );
+        let start = Instant::now();
+        let why = fault(&fill.rig, |encoder| {
+            encoder.bind(&forever);
+            encoder.bind_buffer(&fill.buffer, 0, 0);
+            encoder.launch((64, 1, 1), (32, 1, 1));
+        });
+        tells(&why, &["forever"]);
+        assert!(start.elapsed() < Duration::from_secs(30));
+        fill.still_works();
+    });
+    if let Some(output) = output {
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    }
+}
+
+#[test]
+fn a_launch_wants_a_pipeline() {
+    let fill = Fill::new();
+    let why = fault(&fill.rig, |encoder| {
+        encoder.bind_buffer(&fill.buffer, 0, 0);
+        encoder.launch((4, 1, 1), (4, 1, 1));
+    });
+    tells(&why, &["pipeline"]);
+    fill.still_works();
+}
+
+#[test]
+fn a_binding_that_is_missing_is_named() {
+    let fill = Fill::new();
+    let why = fault(&fill.rig, |encoder| {
+        encoder.bind(&fill.pipeline);
+        encoder.bind_buffer(&fill.buffer, 0, 0);
+        encoder.launch((4, 1, 1), (4, 1, 1));
+    });
+    tells(&why, &["fill", "value", "1"]);
+}
+
+#[test]
+fn a_group_can_be_too_large_or_empty() {
+    let fill = Fill::new();
+    let most = fill.pipeline.max_total_threads_per_threadgroup();
+    for (group, word) in [((most + 1, 1, 1), most.to_string()), ((most, most, 1), most.to_string())]
+    {
+        let why = fault(&fill.rig, |encoder| {
+            fill.bind(encoder);
+            encoder.launch((64, 1, 1), group);
+        });
+        tells(&why, &[&word]);
+    }
+    fault(&fill.rig, |encoder| {
+        fill.bind(encoder);
+        encoder.launch((64, 1, 1), (0, 1, 1));
+    });
+    fault(&fill.rig, |encoder| {
+        fill.bind(encoder);
+        encoder.launch((usize::MAX, usize::MAX, 1), (32, 1, 1));
+    });
+    fill.still_works();
+}
+
+#[test]
+fn wrong_indices_offsets_and_lengths_are_named() {
+    let fill = Fill::new();
+    let why = |wrong: &dyn Fn(&Encoder)| {
+        fault(&fill.rig, |encoder| {
+            fill.bind(encoder);
+            wrong(encoder);
+            encoder.launch((4, 1, 1), (4, 1, 1));
+        })
+    };
+    tells(&why(&|encoder| encoder.bind_buffer(&fill.buffer, 0, 31)), &["setBuffer", "31"]);
+    tells(&why(&|encoder| encoder.bind_buffer(&fill.buffer, 257, 0)), &["257", "256"]);
+    tells(&why(&|encoder| encoder.bind_offset(400, 0)), &["400"]);
+    tells(&why(&|encoder| encoder.bind_offset(0, 9)), &["9"]);
+    tells(&why(&|encoder| encoder.push(&[0; 5000], 1)), &["5000", "4096"]);
+    tells(&why(&|encoder| encoder.push(&[], 1)), &["setBytes"]);
+    tells(&why(&|encoder| encoder.push(&[0; 4], usize::MAX)), &["setBytes"]);
+    tells(&why(&|encoder| encoder.threadgroup_memory(1 << 20, 0)), &["1048576"]);
+    tells(&why(&|encoder| encoder.bind_buffers(&[(&fill.buffer, 0); 4], 29)), &["29"]);
+    tells(&why(&|encoder| encoder.launch_indirect(&fill.buffer, 250, (4, 1, 1))), &["250"]);
+    fill.still_works();
+}
+
+#[test]
+fn a_copy_stays_in_its_buffers() {
+    let fill = Fill::new();
+    let other = fill.rig.gpu.buffer(64).unwrap();
+    let wrong: [&dyn Fn(&aruminium::Copier); 5] = [
+        &|copier| copier.copy(&fill.buffer, 0, &other, 0, 65),
+        &|copier| copier.copy(&fill.buffer, 250, &other, 0, 16),
+        &|copier| copier.copy(&fill.buffer, usize::MAX, &other, 0, 16),
+        &|copier| copier.fill(&other, NSRange::from(60..70), 1),
+        &|copier| copier.fill(&other, NSRange { location: 8, length: usize::MAX }, 1),
+    ];
+    for record in wrong {
+        let commands = fill.rig.queue.commands().unwrap();
+        let copier = commands.copier().unwrap();
+        record(&copier);
+        copier.finish();
+        commands.submit();
+        let Err(GpuError::CommandBufferError(why)) = commands.finish() else { panic!("it copied") };
+        assert!(why.contains("64") || why.contains("256"), "{why}");
+    }
+    assert!(other.read(|bytes| bytes.iter().all(|&byte| byte == 0)));
+    fill.still_works();
+}
+
+#[test]
+fn the_order_of_encoding_is_kept() {
+    let fill = Fill::new();
+    let fails = |commands: &Commands| {
+        commands.submit();
+        match commands.finish() {
+            Err(GpuError::CommandBufferError(why)) => why,
+            other => panic!("no fault: {other:?}"),
+        }
+    };
+
+    // Encoding after the end.
+    let commands = fill.rig.queue.commands().unwrap();
+    let encoder = commands.encoder().unwrap();
+    encoder.finish();
+    fill.bind(&encoder);
+    tells(&fails(&commands), &["endEncoding"]);
+
+    // A second encoder while the first is open.
+    let commands = fill.rig.queue.commands().unwrap();
+    let first = commands.encoder().unwrap();
+    assert!(matches!(commands.copier(), Err(GpuError::EncoderCreationFailed)));
+    first.finish();
+    fails(&commands);
+
+    // Submitted with an open encoder.
+    let commands = fill.rig.queue.commands().unwrap();
+    let open = commands.encoder().unwrap();
+    tells(&fails(&commands), &["endEncoding"]);
+    drop(open);
+
+    // Nothing is encoded after the submit.
+    let commands = fill.rig.queue.commands().unwrap();
+    commands.submit();
+    assert!(matches!(commands.encoder(), Err(GpuError::EncoderCreationFailed)));
+    commands.wait();
+    fill.still_works();
+}
+
+#[test]
+fn a_command_buffer_is_submitted_once() {
+    let fill = Fill::new();
+    let commands = fill.rig.queue.commands().unwrap();
+    commands.submit();
+    commands.submit();
+    commands.wait();
+    assert_eq!(commands.status(), Commands::STATUS_ERROR);
+    tells(&commands.error().unwrap(), &["commit"]);
+    fill.still_works();
+}
+
+#[test]
+fn waiting_for_what_was_never_submitted_does_not_hang() {
+    let fill = Fill::new();
+    let commands = fill.rig.queue.commands().unwrap();
+    let Err(GpuError::CommandBufferError(why)) = commands.finish() else { panic!("it never ran") };
+    tells(&why, &["commit"]);
+    fill.still_works();
+}
+
+#[test]
+fn what_is_not_kept_alive_is_noticed() {
+    let fill = Fill::new();
+    let gate = fill.rig.gpu.shared_event().unwrap();
+    let short_lived = fill.rig.gpu.buffer(256).unwrap();
+    // Metal's contract is broken on purpose: the buffer does not live as long as the work.
+    let commands = unsafe { fill.rig.queue.commands_fast() }.unwrap();
+    commands.wait_for(&gate, 1);
+    let encoder = commands.encoder().unwrap();
+    fill.bind(&encoder);
+    encoder.bind_buffer(&short_lived, 0, 0);
+    encoder.launch((64, 1, 1), (32, 1, 1));
+    encoder.finish();
+    commands.submit();
+    drop(short_lived);
+    gate.set_signaled_value(1);
+    let Err(GpuError::CommandBufferError(why)) = commands.finish() else { panic!("it was used") };
+    tells(&why, &["released"]);
+    fill.still_works();
+}
+
+#[test]
+fn what_is_kept_alive_may_be_dropped() {
+    let fill = Fill::new();
+    let gate = fill.rig.gpu.shared_event().unwrap();
+    let (pipeline, scratch) = (fill.rig.kernel(FILL), fill.rig.gpu.buffer(256).unwrap());
+    let commands = fill.rig.queue.commands().unwrap();
+    commands.wait_for(&gate, 1);
+    let encoder = commands.encoder().unwrap();
+    encoder.bind(&pipeline);
+    encoder.bind_buffer(&scratch, 0, 0);
+    encoder.push(&5u32.to_ne_bytes(), 1);
+    encoder.launch((64, 1, 1), (32, 1, 1));
+    encoder.finish();
+    let copier = commands.copier().unwrap();
+    copier.copy(&scratch, 0, &fill.buffer, 0, 256);
+    copier.finish();
+    commands.submit();
+    drop((scratch, pipeline));
+    gate.set_signaled_value(1);
+    commands.finish().unwrap();
+    assert!(fill.buffer.read_as(|x: &[u32]| x.iter().all(|&x| x == 5)));
+}

@@ -1,0 +1,183 @@
+//! From source text to a pipeline: compiling, functions, options, constants.
+
+mod gpu;
+
+use aruminium::{
+    CompileOptions, ConstantValues, GpuError, LanguageVersion, MathFunctions, MathMode, Pipeline,
+};
+use gpu::Rig;
+
+const TWO: &str = "
+    kernel void first(device float *x, uint i [[thread_position_in_grid]]) { x[i] = 1; }
+    kernel void second(device float *x, uint i [[thread_position_in_grid]]) { x[i] = 2; }
+    float helper(float x) { return x; }
+";
+
+/// What a kernel with one buffer of four floats writes there.
+fn output(rig: &Rig, pipeline: &Pipeline) -> [f32; 4] {
+    let buffer = rig.gpu.buffer(16).unwrap();
+    rig.run(|encoder| {
+        encoder.bind(pipeline);
+        encoder.bind_buffer(&buffer, 0, 0);
+        encoder.launch((4, 1, 1), (4, 1, 1));
+    })
+    .unwrap();
+    buffer.read_as(|x: &[[f32; 4]]| x[0])
+}
+
+#[test]
+fn a_library_lists_its_kernels() {
+    let rig = Rig::new();
+    let library = rig.gpu.compile(TWO).unwrap();
+    let mut names = library.function_names();
+    names.sort();
+    assert_eq!(names, ["first", "second"]);
+    library.set_label("two kernels");
+    assert_eq!(library.label().as_deref(), Some("two kernels"));
+}
+
+#[test]
+fn functions_are_found_by_name() {
+    let rig = Rig::new();
+    let library = rig.gpu.compile(TWO).unwrap();
+    for (name, value) in [("first", 1.0), ("second", 2.0)] {
+        let function = library.function(name).unwrap();
+        assert_eq!(function.name(), name);
+        assert_eq!(output(&rig, &rig.gpu.pipeline(&function).unwrap()), [value; 4]);
+    }
+    let Err(GpuError::FunctionNotFound(why)) = library.function("third") else {
+        panic!("a function that is not there");
+    };
+    assert!(["third", "first", "second"].iter().all(|name| why.contains(name)), "{why}");
+}
+
+#[test]
+fn a_source_that_does_not_compile_says_where() {
+    let rig = Rig::new();
+    let source = "kernel void broken(device float *x) {\n    x[0] = missing;\n}\n";
+    let Err(GpuError::LibraryCompilationFailed(diagnostics)) = rig.gpu.compile(source) else {
+        panic!("an undeclared identifier");
+    };
+    for part in ["2:12", "error:", "missing"] {
+        assert!(diagnostics.contains(part), "{part} is not in {diagnostics}");
+    }
+}
+
+#[test]
+fn pipelines_know_their_limits() {
+    let rig = Rig::new();
+    let pipeline = rig.kernel(
+        "kernel void turn(device float *x, uint i [[thread_position_in_threadgroup]]) {
+            threadgroup float held[64];
+            held[i] = x[i];
+            threadgroup_barrier(mem_flags::mem_threadgroup);
+            x[i] = held[63 - i];
+        }",
+    );
+    assert_eq!(pipeline.static_threadgroup_memory_length(), 256);
+    assert_eq!(pipeline.thread_execution_width(), 32);
+    let most = pipeline.max_total_threads_per_threadgroup();
+    assert!(most >= 64 && most % 32 == 0, "{most}");
+    let none = rig.kernel("kernel void none(device float *x) { x[0] = 1; }");
+    assert_eq!(none.static_threadgroup_memory_length(), 0);
+}
+
+#[test]
+fn options_are_what_they_were_set_to() {
+    let options = CompileOptions::new();
+    options.set_math_mode(MathMode::Safe);
+    options.set_math_functions(MathFunctions::Precise);
+    options.set_language_version(LanguageVersion::Version3_0);
+    assert_eq!(options.math_mode(), MathMode::Safe);
+    assert_eq!(options.math_functions(), MathFunctions::Precise);
+    assert_eq!(options.language_version(), LanguageVersion::Version3_0);
+    let older = CompileOptions::default();
+    older.set_fast_math(false);
+    assert!(!older.fast_math());
+    older.set_fast_math(true);
+    assert!(older.fast_math());
+}
+
+#[test]
+fn macros_reach_the_source() {
+    let rig = Rig::new();
+    let options = CompileOptions::new();
+    options.set_macros(&[("VALUE", "2.5f"), ("TWICE", "2")]);
+    let source = "kernel void fill(device float *x, uint i [[thread_position_in_grid]]) {
+        x[i] = VALUE * TWICE;
+    }";
+    assert!(rig.gpu.compile(source).is_err());
+    let library = rig.gpu.compile_with(source, Some(&options)).unwrap();
+    let pipeline = rig.gpu.pipeline(&library.function("fill").unwrap()).unwrap();
+    assert_eq!(output(&rig, &pipeline), [5.0; 4]);
+}
+
+#[test]
+fn a_pipeline_keeps_to_the_threads_it_was_compiled_for() {
+    let rig = Rig::new();
+    let options = CompileOptions::new();
+    options.set_max_total_threads_per_threadgroup(64);
+    options.set_preserve_invariance(true);
+    let library = rig.gpu.compile_with(TWO, Some(&options)).unwrap();
+    let pipeline = rig.gpu.pipeline(&library.function("first").unwrap()).unwrap();
+    assert!(pipeline.max_total_threads_per_threadgroup() <= 64);
+}
+
+const CONSTANTS: &str = "
+    constant bool negate [[function_constant(0)]];
+    constant float scale [[function_constant(1)]];
+    constant uint step [[function_constant(2)]];
+    kernel void fill(device float *x, uint i [[thread_position_in_grid]]) {
+        float value = scale * (i * step);
+        x[i] = negate ? -value : value;
+    }
+";
+
+#[test]
+fn function_constants_are_set_by_index_and_by_name() {
+    let rig = Rig::new();
+    let library = rig.gpu.compile(CONSTANTS).unwrap();
+    let values = ConstantValues::new();
+    values.set(0, true);
+    values.set(1, 0.5f32);
+    values.set_named("step", 2u32);
+    let function = library.function_with("fill", &values).unwrap();
+    let pipeline = rig.gpu.pipeline(&function).unwrap();
+    assert_eq!(output(&rig, &pipeline), [0.0, -1.0, -2.0, -3.0]);
+
+    // Without values the function cannot be specialised.
+    values.reset();
+    assert!(library.function_with("fill", &values).is_err());
+}
+
+#[test]
+fn a_file_that_is_missing_is_an_io_error() {
+    let rig = Rig::new();
+    let missing = rig.gpu.library_from_file("/nonexistent/kernels.metallib");
+    assert!(
+        matches!(missing, Err(GpuError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound)
+    );
+}
+
+#[test]
+fn what_is_no_library_is_refused() {
+    let rig = Rig::new();
+    let Err(GpuError::LibraryCompilationFailed(why)) = rig.gpu.library_from_data(b"not a library")
+    else {
+        panic!("a text is no compiled library");
+    };
+    assert!(!why.is_empty());
+    let file = std::env::temp_dir().join(format!("aruminium-{}.metallib", std::process::id()));
+    std::fs::write(&file, "not a library").unwrap();
+    let from_file = rig.gpu.library_from_file(&file);
+    std::fs::remove_file(&file).unwrap();
+    assert!(matches!(from_file, Err(GpuError::LibraryCompilationFailed(why)) if !why.is_empty()));
+}
+
+#[test]
+fn functions_have_labels() {
+    let rig = Rig::new();
+    let function = rig.gpu.compile(TWO).unwrap().function("first").unwrap();
+    function.set_label("the first");
+    assert_eq!(function.label().as_deref(), Some("the first"));
+}

@@ -1,0 +1,313 @@
+//! Fences, events, shared events and barriers: what runs in order because of them, and would not
+//! without them.
+
+#![allow(clippy::undocumented_unsafe_blocks)] // Kernels stay in their buffers, which outlive the waits.
+
+mod gpu;
+
+use aruminium::{
+    BarrierScope, Buffer, Commands, DispatchType, EventObject, Gpu, Pipeline, Queue,
+    ResourceOptions,
+};
+use gpu::Rig;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+const LONG: Duration = Duration::from_secs(20);
+const SHORT: Duration = Duration::from_millis(2);
+
+/// Doing it with 1 and then with 2 gives another number than the other way round.
+const STEPS: &str = "
+    kernel void step(device uint *x, constant uint &by, uint i [[thread_position_in_grid]]) { x[i] = x[i] * 2 + by; }
+";
+
+/// Two queues, a kernel, and a buffer that both use without Metal's own tracking.
+struct Two {
+    rig: Rig,
+    other: Queue,
+    step: Pipeline,
+    buffer: Buffer,
+}
+
+const COUNT: usize = 256;
+
+impl Two {
+    fn new() -> Self {
+        let rig = Rig::new();
+        let other = rig.gpu.new_command_queue().unwrap();
+        let step = rig.kernel(STEPS);
+        let options = ResourceOptions::STORAGE_SHARED | ResourceOptions::HAZARD_UNTRACKED;
+        let buffer = rig.gpu.buffer_with_options(COUNT * 4, options).unwrap();
+        Self { rig, other, step, buffer }
+    }
+
+    /// One step, in an encoder of its own.
+    fn encode(&self, commands: &Commands, by: u32) {
+        let encoder = commands.encoder().unwrap();
+        encoder.bind(&self.step);
+        encoder.bind_buffer(&self.buffer, 0, 0);
+        encoder.push(&by.to_ne_bytes(), 1);
+        encoder.launch((COUNT, 1, 1), (64, 1, 1));
+        encoder.finish();
+    }
+
+    fn result(&self) -> u32 {
+        self.buffer.read_as(|x: &[u32]| {
+            assert!(x.iter().all(|&y| y == x[0]));
+            x[0]
+        })
+    }
+}
+
+/// The first queue is held up at a gate before it steps by 1 and signals; the second steps by 2, if it
+/// waits after that.
+fn across_queues(event: &impl EventObject, waits: bool) -> u32 {
+    let two = Two::new();
+    let gate = two.rig.gpu.shared_event().unwrap();
+    let (first, second) = (two.rig.queue.commands().unwrap(), two.other.commands().unwrap());
+    first.wait_for(&gate, 1);
+    two.encode(&first, 1);
+    first.signal(event, 1);
+    if waits {
+        second.wait_for(event, 1);
+    }
+    two.encode(&second, 2);
+    first.submit();
+    second.submit();
+    if !waits {
+        // Nothing holds the second one up: it is over while the first one stands at the gate.
+        second.finish().unwrap();
+        assert!(first.status() < Commands::STATUS_COMPLETED);
+    }
+    gate.set_signaled_value(1);
+    first.finish().unwrap();
+    second.finish().unwrap();
+    two.result()
+}
+
+const IN_ORDER: u32 = 2 + 2;
+const OUT_OF_ORDER: u32 = 2 * 2 + 1;
+
+#[test]
+fn an_event_orders_two_queues() {
+    let gpu = Gpu::open().unwrap();
+    assert_eq!(across_queues(&gpu.event().unwrap(), true), IN_ORDER);
+    assert_eq!(across_queues(&gpu.event().unwrap(), false), OUT_OF_ORDER);
+}
+
+#[test]
+fn a_shared_event_orders_two_queues_too() {
+    let gpu = Gpu::open().unwrap();
+    assert_eq!(across_queues(&gpu.shared_event().unwrap(), true), IN_ORDER);
+    assert_eq!(across_queues(&gpu.shared_event().unwrap(), false), OUT_OF_ORDER);
+}
+
+#[test]
+fn an_event_is_reached_by_larger_values() {
+    let two = Two::new();
+    let event = two.rig.gpu.event().unwrap();
+    let (first, second) = (two.rig.queue.commands().unwrap(), two.other.commands().unwrap());
+    first.signal(&event, 7);
+    second.wait_for(&event, 5);
+    two.encode(&second, 1);
+    second.submit();
+    first.submit();
+    second.finish().unwrap();
+    assert_eq!(two.result(), 1);
+}
+
+#[test]
+fn a_queue_runs_in_order_by_itself() {
+    let two = Two::new();
+    let all: Vec<Commands> = [1, 2, 3].map(|_| two.rig.queue.commands().unwrap()).into();
+    for (by, commands) in (1..).zip(&all) {
+        two.encode(commands, by);
+        commands.submit();
+    }
+    all.iter().for_each(|commands| commands.finish().unwrap());
+    assert_eq!(two.result(), ((2) + 2) * 2 + 3);
+}
+
+/// Steps by 1, 2, … in one concurrent encoder, with something between the steps.
+fn concurrent(two: &Two, steps: u32, between: impl Fn(&aruminium::Encoder)) -> u32 {
+    two.buffer.write_as(|x: &mut [u32]| x.fill(0));
+    let commands = two.rig.queue.commands().unwrap();
+    let encoder = commands.encoder_with(DispatchType::Concurrent).unwrap();
+    encoder.bind(&two.step);
+    encoder.bind_buffer(&two.buffer, 0, 0);
+    for by in 1..=steps {
+        encoder.push(&by.to_ne_bytes(), 1);
+        encoder.launch((COUNT, 1, 1), (64, 1, 1));
+        between(&encoder);
+    }
+    encoder.finish();
+    commands.submit();
+    commands.finish().unwrap();
+    two.buffer.read_as(|x: &[u32]| x[0])
+}
+
+const STEPS_OF_FOUR: u32 = ((2 + 2) * 2 + 3) * 2 + 4;
+
+#[test]
+fn a_barrier_orders_concurrent_launches() {
+    let two = Two::new();
+    let scope = |encoder: &aruminium::Encoder| encoder.barrier(BarrierScope::BUFFERS);
+    let resources = |encoder: &aruminium::Encoder| encoder.barrier_for(&[&two.buffer]);
+    for _ in 0..20 {
+        assert_eq!(concurrent(&two, 4, scope), STEPS_OF_FOUR);
+        assert_eq!(concurrent(&two, 4, resources), STEPS_OF_FOUR);
+    }
+}
+
+/// On hardware the order is a matter of luck; the embedded Metal makes sure that it is another one.
+#[test]
+#[cfg(not(target_vendor = "apple"))]
+fn without_a_barrier_concurrent_launches_are_in_another_order() {
+    let two = Two::new();
+    assert_ne!(concurrent(&two, 4, |_| ()), STEPS_OF_FOUR);
+}
+
+#[test]
+fn a_fence_orders_encoders() {
+    let two = Two::new();
+    let fence = two.rig.gpu.fence().unwrap();
+    let commands = two.rig.queue.commands().unwrap();
+    for by in 1..=4u32 {
+        let encoder = commands.encoder().unwrap();
+        if by > 1 {
+            encoder.wait_for_fence(&fence);
+        }
+        encoder.bind(&two.step);
+        encoder.bind_buffer(&two.buffer, 0, 0);
+        encoder.push(&by.to_ne_bytes(), 1);
+        encoder.launch((COUNT, 1, 1), (64, 1, 1));
+        encoder.update_fence(&fence);
+        encoder.finish();
+    }
+    let copy = two.rig.gpu.buffer(COUNT * 4).unwrap();
+    let copier = commands.copier().unwrap();
+    copier.wait_for_fence(&fence);
+    copier.copy(&two.buffer, 0, &copy, 0, COUNT * 4);
+    copier.update_fence(&fence);
+    copier.finish();
+    commands.submit();
+    commands.finish().unwrap();
+    assert_eq!(two.result(), STEPS_OF_FOUR);
+    assert_eq!(copy.read_as(|x: &[u32]| x[0]), STEPS_OF_FOUR);
+}
+
+#[test]
+fn a_fence_orders_command_buffers_of_a_queue() {
+    let two = Two::new();
+    let fence = two.rig.gpu.fence().unwrap();
+    for by in 1..=4u32 {
+        two.rig
+            .run(|encoder| {
+                encoder.wait_for_fence(&fence);
+                encoder.bind(&two.step);
+                encoder.bind_buffer(&two.buffer, 0, 0);
+                encoder.push(&by.to_ne_bytes(), 1);
+                encoder.launch((COUNT, 1, 1), (64, 1, 1));
+                encoder.update_fence(&fence);
+            })
+            .unwrap();
+    }
+    assert_eq!(two.result(), STEPS_OF_FOUR);
+}
+
+#[test]
+fn a_shared_event_is_set_from_both_sides() {
+    let rig = Rig::new();
+    let event = rig.gpu.shared_event().unwrap();
+    assert_eq!(event.signaled_value(), 0);
+    event.set_signaled_value(3);
+    assert_eq!(event.signaled_value(), 3);
+    let commands = rig.queue.commands().unwrap();
+    commands.signal(&event, 10);
+    commands.submit();
+    assert!(event.wait(10, LONG));
+    assert_eq!(event.signaled_value(), 10);
+    commands.finish().unwrap();
+}
+
+#[test]
+fn waiting_for_a_shared_event_ends_in_time() {
+    let event = Gpu::open().unwrap().shared_event().unwrap();
+    let start = Instant::now();
+    assert!(!event.wait(1, Duration::from_millis(30)));
+    assert!(start.elapsed() >= Duration::from_millis(30));
+    event.set_signaled_value(2);
+    assert!(event.wait(1, SHORT) && event.wait(2, Duration::ZERO) && !event.wait(3, SHORT));
+}
+
+#[test]
+fn a_thread_is_woken_by_a_shared_event() {
+    let rig = Rig::new();
+    let event = rig.gpu.shared_event().unwrap();
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| event.wait(1, LONG));
+        std::thread::sleep(SHORT);
+        let commands = rig.queue.commands().unwrap();
+        commands.signal(&event, 1);
+        commands.submit();
+        assert!(waiter.join().unwrap());
+    });
+}
+
+#[test]
+fn a_listener_is_told_of_a_value() {
+    let rig = Rig::new();
+    let event = rig.gpu.shared_event().unwrap();
+    let (sender, told) = mpsc::channel();
+    let later = sender.clone();
+    event.notify(5, move |event, value| {
+        sender.send((event.signaled_value() >= 5, value)).unwrap();
+    });
+    assert!(told.recv_timeout(Duration::from_millis(20)).is_err());
+    let commands = rig.queue.commands().unwrap();
+    commands.signal(&event, 6);
+    commands.submit();
+    let (reached, value) = told.recv_timeout(LONG).unwrap();
+    assert!(reached && value >= 5);
+    // A value that is reached already is told at once.
+    event.notify(2, move |_, _| later.send((true, 0)).unwrap());
+    assert!(told.recv_timeout(LONG).unwrap().0);
+}
+
+#[test]
+fn cpu_and_gpu_hand_work_to_each_other() {
+    let two = Two::new();
+    let event = two.rig.gpu.shared_event().unwrap();
+    for turn in 0..10u64 {
+        let commands = two.rig.queue.commands().unwrap();
+        commands.wait_for(&event, 2 * turn + 1);
+        two.encode(&commands, 1);
+        commands.signal(&event, 2 * turn + 2);
+        commands.submit();
+        // The CPU's step is between the GPU's.
+        two.buffer.write_as(|x: &mut [u32]| x.iter_mut().for_each(|x| *x = x.wrapping_sub(1)));
+        event.set_signaled_value(2 * turn + 1);
+        assert!(event.wait(2 * turn + 2, LONG));
+    }
+    let expected = (0..10).fold(0u32, |x, _| x.wrapping_sub(1).wrapping_mul(2).wrapping_add(1));
+    assert_eq!(two.result(), expected);
+}
+
+#[test]
+fn what_orders_work_has_a_label() {
+    let gpu = Gpu::open().unwrap();
+    let (fence, event, shared) =
+        (gpu.fence().unwrap(), gpu.event().unwrap(), gpu.shared_event().unwrap());
+    fence.set_label("a");
+    event.set_label("b");
+    shared.set_label("c");
+    assert_eq!(fence.label().as_deref(), Some("a"));
+    assert_eq!(event.label().as_deref(), Some("b"));
+    assert_eq!(shared.label().as_deref(), Some("c"));
+    // The pointers are there for methods that this crate lacks.
+    let pointers = [fence.as_raw(), event.as_raw(), shared.as_raw()];
+    assert!(pointers.iter().all(|pointer| !pointer.is_nil()));
+    // SAFETY: the three are alive, and every object answers `hash`.
+    let hashes = pointers.map(|pointer| unsafe { aruminium::msg!(pointer, [hash] -> usize) });
+    assert!(hashes[0] != hashes[1] && hashes[1] != hashes[2]);
+}
