@@ -164,8 +164,10 @@ fn dispatch<'a>(
         return Ok(());
     }
     bindings.clear();
+    // Pushed bytes are read where they are; a kernel that may write gets a copy to write to.
+    let mut copies: Vec<Box<[u128]>> = Vec::new();
     let slots = &recording.slots[slots as usize..][..kernel.arguments.len()];
-    for slot in slots {
+    for (slot, argument) in slots.iter().zip(&kernel.arguments) {
         bindings.push(match *slot {
             Slot::Empty => Binding::Nothing,
             Slot::Buffer { place, offset } => {
@@ -173,12 +175,20 @@ fn dispatch<'a>(
                 let length = memory.length() - offset;
                 Binding::Memory { base: range(memory, offset, length)?, length }
             }
-            // The recording is not written to any more: kernels only read what was pushed, which
-            // the argument's own kind makes sure of.
-            Slot::Bytes { length, start } => Binding::Memory {
-                base: recording.bytes[start..].as_ptr().cast_mut(),
-                length: length as usize,
-            },
+            Slot::Bytes { length, start } => {
+                let length = length as usize;
+                let bytes = &recording.bytes[start..start + length];
+                let mut base = bytes.as_ptr().cast_mut();
+                if argument.writable {
+                    let mut copy =
+                        vec![0u128; length.div_ceil(size_of::<u128>())].into_boxed_slice();
+                    base = copy.as_mut_ptr().cast();
+                    // SAFETY: the copy is as long, and new.
+                    unsafe { base.copy_from_nonoverlapping(bytes.as_ptr(), length) };
+                    copies.push(copy);
+                }
+                Binding::Memory { base, length }
+            }
             Slot::Threadgroup { length } => Binding::Threadgroup(length),
             Slot::Texture { place } => Binding::Texture(image_at(recording, place)?),
             Slot::Sampler { place } => match &recording.kept[place as usize] {

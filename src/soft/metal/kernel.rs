@@ -371,9 +371,8 @@ impl Ready {
             }
         };
         let place = self.library.place(fault.span).filter(|_| fault.position.is_some());
-        let place = place.map_or_else(String::new, |(file, line, column)| {
-            format!(" ({file}:{line}:{column})")
-        });
+        let place = place
+            .map_or_else(String::new, |(file, line, column)| format!(" ({file}:{line}:{column})"));
         Problem::new(code, format!("{fault}{place}"))
     }
 }

@@ -356,6 +356,11 @@ impl Image {
         self.format
     }
 
+    /// The address of the memory that has the pixels.
+    pub(super) fn memory(&self) -> *const Memory {
+        Arc::as_ptr(&self.memory)
+    }
+
     pub(super) fn slices(&self) -> usize {
         self.slices
     }

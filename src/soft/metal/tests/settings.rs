@@ -39,9 +39,7 @@ fn there_is_one_device() {
     let all = Own::new(unsafe { crate::soft::metal::entry::MTLCopyAllDevices() });
     assert_eq!(send!(*all, "count"; usize), 1);
     assert_eq!(pool(|| send!(*all, "objectAtIndex:", 0 => usize; Id)), *device());
-    let supports = |family: isize| {
-        send!(*device(), "supportsFamily:", family => isize; Bool).get()
-    };
+    let supports = |family: isize| send!(*device(), "supportsFamily:", family => isize; Bool).get();
     assert!(supports(1007) && supports(3003) && supports(5001));
     assert!(!supports(1008) && !supports(2002) && !supports(5002));
     let size = send!(*device(), "recommendedMaxWorkingSetSize"; u64);
