@@ -192,7 +192,7 @@ impl Gpu {
 
     unsafe fn wrap_pages(&self, start: *mut c_void, bytes: usize, deallocator: BlockPtr) -> Result<Buffer, GpuError> {
         let page = usize::try_from(link::getpagesize()).unwrap_or(4096);
-        if start.is_null() || bytes == 0 || start.addr() % page != 0 || bytes % page != 0 {
+        if start.is_null() || bytes == 0 || !start.addr().is_multiple_of(page) || !bytes.is_multiple_of(page) {
             return Err(GpuError::BufferCreationFailed(format!(
                 "{bytes} bytes at {start:p} are not whole pages of {page} bytes"
             )));
@@ -228,10 +228,11 @@ impl Gpu {
 
     /// Load a compiled library from bytes, where the system can.
     pub fn library_from_data(&self, data: &[u8]) -> Result<ShaderLib, GpuError> {
+        let data = NSData::new(data);
         // SAFETY: Metal takes `dispatch_data_t`, which `NSData` stands for when it is asked for its
         // contents; the object is alive during the call.
-        let data = NSData::new(data);
-        self.library_from_dispatch_data(&unsafe { Object::borrowed(data.as_raw()) })
+        let borrowed = unsafe { Object::borrowed(data.as_raw()) };
+        self.library_from_dispatch_data(&borrowed)
     }
 
     /// Make a texture from a descriptor that another library made.

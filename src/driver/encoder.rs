@@ -167,14 +167,17 @@ metal_class! {
     pub fn pop_debug_group() = [popDebugGroup];
     fn end_encoding() = [endEncoding];
     unsafe fn synchronize_id(resource: Id) = [synchronizeResource:];
+    #[allow(clippy::too_many_arguments)] // Metal's own.
     fn buffer_to_texture(
         source: &Buffer, offset: usize, bytes_per_row: usize, bytes_per_image: usize, size: MTLSize,
         target: &Texture, slice: usize, level: usize, origin: MTLOrigin
     ) = [copyFromBuffer:sourceOffset:sourceBytesPerRow:sourceBytesPerImage:sourceSize:toTexture:destinationSlice:destinationLevel:destinationOrigin:];
+    #[allow(clippy::too_many_arguments)] // Metal's own.
     fn texture_to_buffer(
         source: &Texture, slice: usize, level: usize, origin: MTLOrigin, size: MTLSize,
         target: &Buffer, offset: usize, bytes_per_row: usize, bytes_per_image: usize
     ) = [copyFromTexture:sourceSlice:sourceLevel:sourceOrigin:sourceSize:toBuffer:destinationOffset:destinationBytesPerRow:destinationBytesPerImage:];
+    #[allow(clippy::too_many_arguments)] // Metal's own.
     fn texture_to_texture(
         source: &Texture, slice: usize, level: usize, origin: MTLOrigin, size: MTLSize,
         target: &Texture, target_slice: usize, target_level: usize, target_origin: MTLOrigin
