@@ -116,7 +116,8 @@ macro_rules! imp_table {
             })*
         }
 
-        impl $crate::objc::ImpTable for $Table {
+        // SAFETY: the table's own functions do what the trait asks for.
+        unsafe impl $crate::objc::ImpTable for $Table {
             unsafe fn resolve(object: $crate::abi::Id) -> Self {
                 // SAFETY: passed on to the caller.
                 unsafe { $Table::resolve(object) }

@@ -98,6 +98,7 @@ macro_rules! __send_fn {
         ($($arg:ident: $ty:ty),* $(,)?) [$($ret:ty)?] [$($how:ident)*] [$($sel:tt)+] [$($fail:tt)*]
     ) => {
         #[inline]
+        #[allow(clippy::too_many_arguments)] // As many as the method has.
         $($head)* fn $name($($self)* $($arg: $ty),*) $(-> $ret)? {
             // SAFETY: the declaration says that the class answers this selector with these types,
             // and that a method declared safe has no other demands.
@@ -174,6 +175,7 @@ macro_rules! __imp_fn {
         [$($ret:ty)?] [$($how:ident)*] [$($sel:tt)+] [$($fail:tt)*]
     ) => {
         #[inline(always)]
+        #[allow(clippy::too_many_arguments)] // As many as the method has.
         $($head)* unsafe fn $name(&self, receiver: $crate::abi::Id, $($arg: $ty),*) $(-> $ret)? {
             // SAFETY: passed on to the caller.
             $crate::__answer!([$($how)*] [$($fail)*] unsafe {
@@ -193,6 +195,7 @@ macro_rules! __imp_fn {
 macro_rules! __direct_fn {
     ([$($head:tt)*] $name:ident ($($arg:ident: $ty:ty),* $(,)?) [$($ret:ty)?]) => {
         #[inline(always)]
+        #[allow(clippy::too_many_arguments)] // As many as the method has.
         $($head)* fn $name(&self, $($arg: $ty),*) $(-> $ret)? {
             // SAFETY: `new` has compared the object's class with the table's, and the declaration
             // says that a method declared safe has no other demands.

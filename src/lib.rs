@@ -40,8 +40,8 @@ pub use driver::shader::{Shader, ShaderLib};
 pub use driver::sync::{Event, EventObject, Fence, SharedEvent};
 pub use driver::texture::{Sampler, Texture};
 pub use driver::{
-    CLASSES, buffer, capture, command, descriptor, device, dispatch, encoder, enums, error, foundation,
-    heap, pipeline, shader, sync, texture,
+    CLASSES, buffer, capture, command, descriptor, device, dispatch, encoder, enums, error,
+    foundation, heap, pipeline, shader, sync, texture,
 };
 pub use fp16::{
     bf16_to_f32, cast_bf16_f32, cast_f16_f32, cast_f32_bf16, cast_f32_f16, f32_to_bf16,

@@ -11,6 +11,7 @@ mod types;
 pub use encoding::{Encode, Encoding, EncodingError, MethodEncoding};
 pub use family::{Family, colons, is_selector};
 pub use structs::{
-    MTLOrigin, MTLRegion, MTLResourceID, MTLSize, MTLSizeAndAlign, MTLTextureSwizzleChannels, NSRange,
+    MTLOrigin, MTLRegion, MTLResourceID, MTLSize, MTLSizeAndAlign, MTLTextureSwizzleChannels,
+    NSRange,
 };
 pub use types::{Bool, Class, Id, Imp, Method, Protocol, Sel};

@@ -1,10 +1,10 @@
 //! Memory that kernels read and write.
 
+use super::descriptor::TextureDescriptor;
 use super::enums::{PurgeableState, ResourceOptions, StorageMode};
 use super::error::GpuError;
 use super::heap::Allocation;
 use super::texture::Texture;
-use super::descriptor::TextureDescriptor;
 use crate::abi::{Id, NSRange};
 use crate::metal_class;
 use crate::objc::{ClassState, Object};
@@ -70,7 +70,11 @@ impl ClassState for Memory {
         // SAFETY: the object is a buffer. Its memory neither moves nor grows.
         unsafe {
             let contents = crate::msg!(object, [contents] -> *mut c_void);
-            Self { contents, size: crate::msg!(object, [length] -> usize), borrows: AtomicIsize::new(0) }
+            Self {
+                contents,
+                size: crate::msg!(object, [length] -> usize),
+                borrows: AtomicIsize::new(0),
+            }
         }
     }
 }
@@ -126,7 +130,9 @@ impl Buffer {
 
     fn borrow(&self, writes: bool) -> Result<Borrow<'_>, GpuError> {
         if !self.is_shared() {
-            return Err(GpuError::BufferAccess("it is private: copy it to a shared one with a Copier".into()));
+            return Err(GpuError::BufferAccess(
+                "it is private: copy it to a shared one with a Copier".into(),
+            ));
         }
         let borrows = &self.state.borrows;
         let change = if writes { -1 } else { 1 };
@@ -162,7 +168,10 @@ impl Buffer {
     /// # Errors
     ///
     /// [`GpuError::BufferAccess`] if the buffer is private or being read or written.
-    pub fn try_write_as<T: Plain, R>(&self, write: impl FnOnce(&mut [T]) -> R) -> Result<R, GpuError> {
+    pub fn try_write_as<T: Plain, R>(
+        &self,
+        write: impl FnOnce(&mut [T]) -> R,
+    ) -> Result<R, GpuError> {
         let _borrow = self.borrow(true)?;
         let len = self.state.size.checked_div(size_of::<T>()).unwrap_or(0);
         // SAFETY: as for reading, and nobody else in Rust looks at it.

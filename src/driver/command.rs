@@ -181,9 +181,9 @@ impl Commands {
     /// What became of the work, if it is done.
     pub(super) fn outcome(&self) -> Result<(), GpuError> {
         match self.status() {
-            Self::STATUS_ERROR => {
-                Err(GpuError::CommandBufferError(self.error().unwrap_or_else(|| "it does not say why".into())))
-            }
+            Self::STATUS_ERROR => Err(GpuError::CommandBufferError(
+                self.error().unwrap_or_else(|| "it does not say why".into()),
+            )),
             _ => Ok(()),
         }
     }

@@ -1,8 +1,9 @@
 //! Descriptors: how a thing is to be made, set property by property.
 
 use super::enums::{
-    AddressMode, BorderColor, CpuCacheMode, DataType, Filter, HazardTracking, HeapType, LanguageVersion,
-    MathFunctions, MathMode, MipFilter, PixelFormat, ResourceOptions, StorageMode, TextureType, TextureUsage,
+    AddressMode, BorderColor, CpuCacheMode, DataType, Filter, HazardTracking, HeapType,
+    LanguageVersion, MathFunctions, MathMode, MipFilter, PixelFormat, ResourceOptions, StorageMode,
+    TextureType, TextureUsage,
 };
 use super::foundation::{NSDictionary, NSString};
 use crate::metal_class;
@@ -50,9 +51,12 @@ metal_class! {
 impl CompileOptions {
     /// Define preprocessor macros: names and what they stand for.
     pub fn set_macros(&self, macros: &[(&str, &str)]) {
-        let strings: Vec<(NSString, NSString)> =
-            macros.iter().map(|&(name, value)| (NSString::from(name), NSString::from(value))).collect();
-        let entries: Vec<(&NSString, &NSString)> = strings.iter().map(|(name, value)| (name, value)).collect();
+        let strings: Vec<(NSString, NSString)> = macros
+            .iter()
+            .map(|&(name, value)| (NSString::from(name), NSString::from(value)))
+            .collect();
+        let entries: Vec<(&NSString, &NSString)> =
+            strings.iter().map(|(name, value)| (name, value)).collect();
         self.set_macro_dictionary(&NSDictionary::new(&entries));
     }
 }
@@ -289,4 +293,11 @@ macro_rules! defaults {
     )+};
 }
 
-defaults!(CompileOptions, ConstantValues, TextureDescriptor, SamplerDescriptor, HeapDescriptor, ResidencySetDescriptor);
+defaults!(
+    CompileOptions,
+    ConstantValues,
+    TextureDescriptor,
+    SamplerDescriptor,
+    HeapDescriptor,
+    ResidencySetDescriptor
+);

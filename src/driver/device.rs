@@ -2,16 +2,18 @@
 
 use super::buffer::Buffer;
 use super::command::Queue;
-use super::descriptor::{CompileOptions, HeapDescriptor, ResidencySetDescriptor, SamplerDescriptor, TextureDescriptor};
+use super::descriptor::{
+    CompileOptions, HeapDescriptor, ResidencySetDescriptor, SamplerDescriptor, TextureDescriptor,
+};
 use super::enums::{GpuFamily, ResourceOptions};
 use super::error::GpuError;
-use super::foundation::{NSArray, NSData, NSURL};
+use super::foundation::{NSArray, NSURL};
 use super::heap::{Heap, ResidencySet};
 use super::pipeline::Pipeline;
 use super::shader::{Shader, ShaderLib};
 use super::sync::{Event, Fence, SharedEvent};
 use super::texture::{Sampler, Texture};
-use crate::abi::MTLSize;
+use crate::abi::{Id, MTLSize};
 use crate::metal_class;
 use crate::objc::{Block, BlockPtr, Object, link};
 use std::ffi::c_void;
@@ -91,7 +93,7 @@ metal_class! {
     fn buffer_of_bytes(bytes: &[u8], options: ResourceOptions) -> Option<Buffer> = [newBufferWithBytes:length:options:];
     unsafe fn buffer_no_copy(start: *const c_void, length: usize, options: ResourceOptions, deallocator: BlockPtr)
         -> Option<Buffer> = [newBufferWithBytesNoCopy:length:options:deallocator:];
-    unsafe fn texture_of(descriptor: crate::abi::Id) -> Result<Texture, GpuError>
+    unsafe fn texture_of(descriptor: Id) -> Result<Texture, GpuError>
         = [newTextureWithDescriptor:] or GpuError::TextureCreationFailed;
 }
 
@@ -125,7 +127,8 @@ impl Gpu {
     pub fn all() -> Result<Vec<Self>, GpuError> {
         // SAFETY: the function answers nil or an array that the caller owns, of devices.
         unsafe {
-            let all = NSArray::from_raw(link::MTLCopyAllDevices()).ok_or(GpuError::DeviceNotFound)?;
+            let all =
+                NSArray::from_raw(link::MTLCopyAllDevices()).ok_or(GpuError::DeviceNotFound)?;
             Ok((0..all.len()).filter_map(|index| all.get(index)).collect())
         }
     }
@@ -155,13 +158,18 @@ impl Gpu {
     }
 
     /// Make a buffer of so many bytes, stored, cached and tracked as told.
-    pub fn buffer_with_options(&self, bytes: usize, options: ResourceOptions) -> Result<Buffer, GpuError> {
+    pub fn buffer_with_options(
+        &self,
+        bytes: usize,
+        options: ResourceOptions,
+    ) -> Result<Buffer, GpuError> {
         self.buffer_of_length(bytes, options).ok_or_else(|| self.no_buffer(bytes))
     }
 
     /// Make a shared buffer with a copy of the data in it.
     pub fn buffer_with_data(&self, data: &[u8]) -> Result<Buffer, GpuError> {
-        self.buffer_of_bytes(data, ResourceOptions::STORAGE_SHARED).ok_or_else(|| self.no_buffer(data.len()))
+        self.buffer_of_bytes(data, ResourceOptions::STORAGE_SHARED)
+            .ok_or_else(|| self.no_buffer(data.len()))
     }
 
     /// Make a shared buffer of memory that is there already, without a copy.
@@ -190,7 +198,12 @@ impl Gpu {
         unsafe { self.wrap_pages(start, bytes, deallocator.as_ptr()) }
     }
 
-    unsafe fn wrap_pages(&self, start: *mut c_void, bytes: usize, deallocator: BlockPtr) -> Result<Buffer, GpuError> {
+    unsafe fn wrap_pages(
+        &self,
+        start: *mut c_void,
+        bytes: usize,
+        deallocator: BlockPtr,
+    ) -> Result<Buffer, GpuError> {
         let page = usize::try_from(link::getpagesize()).unwrap_or(4096);
         if start.is_null() || bytes == 0 || !start.addr().is_multiple_of(page) || !bytes.is_multiple_of(page) {
             return Err(GpuError::BufferCreationFailed(format!(
@@ -206,7 +219,10 @@ impl Gpu {
     fn no_buffer(&self, bytes: usize) -> GpuError {
         GpuError::BufferCreationFailed(match bytes {
             0 => "a buffer has at least one byte".into(),
-            _ => format!("{bytes} bytes; the device allows up to {} in a buffer", self.max_buffer_length()),
+            _ => format!(
+                "{bytes} bytes; the device allows up to {} in a buffer",
+                self.max_buffer_length()
+            ),
         })
     }
 
@@ -228,11 +244,12 @@ impl Gpu {
 
     /// Load a compiled library from bytes, where the system can.
     pub fn library_from_data(&self, data: &[u8]) -> Result<ShaderLib, GpuError> {
-        let data = NSData::new(data);
-        // SAFETY: Metal takes `dispatch_data_t`, which `NSData` stands for when it is asked for its
-        // contents; the object is alive during the call.
-        let borrowed = unsafe { Object::borrowed(data.as_raw()) };
-        self.library_from_dispatch_data(&borrowed)
+        // SAFETY: without a destructor the bytes are copied, into an object that the caller owns.
+        let data = unsafe {
+            let bytes = data.as_ptr().cast();
+            Object::owned(link::dispatch_data_create(bytes, data.len(), Id::NIL, std::ptr::null()))
+        };
+        self.library_from_dispatch_data(&data)
     }
 
     /// Make a texture from a descriptor that another library made.
@@ -240,7 +257,7 @@ impl Gpu {
     /// # Safety
     ///
     /// `descriptor` is a live `MTLTextureDescriptor`.
-    pub unsafe fn texture(&self, descriptor: crate::abi::Id) -> Result<Texture, GpuError> {
+    pub unsafe fn texture(&self, descriptor: Id) -> Result<Texture, GpuError> {
         // SAFETY: passed on to the caller.
         unsafe { self.texture_of(descriptor) }
     }

@@ -75,7 +75,8 @@ impl Dispatch {
         // contract of every caller.
         unsafe {
             let commands = self.queue_imps.commands_fast(self.queue.as_raw())?;
-            let encoder: Encoder = self.commands_imps.of(commands.as_raw()).encoder(commands.as_raw())?;
+            let encoder: Encoder =
+                self.commands_imps.of(commands.as_raw()).encoder(commands.as_raw())?;
             let batch = Batch::new(&encoder, self.encoder_imps.of(encoder.as_raw()))
                 .expect("the table was chosen by the encoder's class");
             record(&batch);
@@ -96,7 +97,11 @@ impl Dispatch {
         unsafe {
             let imps = self.commands_imps.of(commands.as_raw());
             imps.wait(commands.as_raw());
-            if imps.status(commands.as_raw()) == Commands::STATUS_ERROR { commands.outcome() } else { Ok(()) }
+            if imps.status(commands.as_raw()) == Commands::STATUS_ERROR {
+                commands.outcome()
+            } else {
+                Ok(())
+            }
         }
     }
 
@@ -214,7 +219,13 @@ impl Dispatch {
 }
 
 #[inline(always)]
-fn launch(batch: &Batch<'_>, pipeline: &Pipeline, buffers: &[(&Buffer, usize, usize)], grid: Size, group: Size) {
+fn launch(
+    batch: &Batch<'_>,
+    pipeline: &Pipeline,
+    buffers: &[(&Buffer, usize, usize)],
+    grid: Size,
+    group: Size,
+) {
     batch.bind(pipeline);
     for &(buffer, offset, index) in buffers {
         batch.bind_buffer(buffer, offset, index);

@@ -209,31 +209,71 @@ pub struct ImageLayout {
 
 impl Copier {
     /// Copy pixels from a buffer to a region of a texture.
-    pub fn copy_to_texture(&self, source: &Buffer, layout: ImageLayout, target: &Texture, place: Subresource, region: MTLRegion) {
+    pub fn copy_to_texture(
+        &self,
+        source: &Buffer,
+        layout: ImageLayout,
+        target: &Texture,
+        place: Subresource,
+        region: MTLRegion,
+    ) {
         let ImageLayout { offset, bytes_per_row, bytes_per_image } = layout;
         self.buffer_to_texture(
-            source, offset, bytes_per_row, bytes_per_image, region.size,
-            target, place.slice, place.level, region.origin,
+            source,
+            offset,
+            bytes_per_row,
+            bytes_per_image,
+            region.size,
+            target,
+            place.slice,
+            place.level,
+            region.origin,
         );
     }
 
     /// Copy pixels from a region of a texture to a buffer.
-    pub fn copy_from_texture(&self, source: &Texture, place: Subresource, region: MTLRegion, target: &Buffer, layout: ImageLayout) {
+    pub fn copy_from_texture(
+        &self,
+        source: &Texture,
+        place: Subresource,
+        region: MTLRegion,
+        target: &Buffer,
+        layout: ImageLayout,
+    ) {
         let ImageLayout { offset, bytes_per_row, bytes_per_image } = layout;
         self.texture_to_buffer(
-            source, place.slice, place.level, region.origin, region.size,
-            target, offset, bytes_per_row, bytes_per_image,
+            source,
+            place.slice,
+            place.level,
+            region.origin,
+            region.size,
+            target,
+            offset,
+            bytes_per_row,
+            bytes_per_image,
         );
     }
 
     /// Copy pixels from a region of a texture to a place in another.
     pub fn copy_region(
-        &self, source: &Texture, place: Subresource, region: MTLRegion,
-        target: &Texture, target_place: Subresource, target_origin: MTLOrigin,
+        &self,
+        source: &Texture,
+        place: Subresource,
+        region: MTLRegion,
+        target: &Texture,
+        target_place: Subresource,
+        target_origin: MTLOrigin,
     ) {
         self.texture_to_texture(
-            source, place.slice, place.level, region.origin, region.size,
-            target, target_place.slice, target_place.level, target_origin,
+            source,
+            place.slice,
+            place.level,
+            region.origin,
+            region.size,
+            target,
+            target_place.slice,
+            target_place.level,
+            target_origin,
         );
     }
 

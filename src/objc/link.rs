@@ -96,6 +96,18 @@ door! {
 }
 
 door! {
+    #[link(name = "System", kind = "dylib")]
+    else dispatch from crate::soft::objc::entry;
+
+    fn dispatch_data_create(
+        bytes: *const c_void,
+        length: usize,
+        queue: Id,
+        destructor: *const c_void
+    ) -> Id;
+}
+
+door! {
     #[link(name = "Metal", kind = "framework")]
     else metal from crate::soft::metal::entry;
 

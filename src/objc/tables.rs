@@ -6,7 +6,11 @@ use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// A table that [`imp_table!`](crate::imp_table) has declared.
-pub trait ImpTable: Copy {
+///
+/// # Safety
+///
+/// The functions are those of the class that `matches` compares with.
+pub unsafe trait ImpTable: Copy {
     /// Finds the functions of the object's class.
     ///
     /// # Safety
@@ -77,7 +81,9 @@ impl<T: ImpTable> ImpTables<T> {
                 at = node.next;
             }
             let node = Box::into_raw(Box::new(Node { table: T::resolve(object), next: first }));
-            while let Err(now) = self.first.compare_exchange_weak(first, node, Ordering::AcqRel, Ordering::Acquire) {
+            while let Err(now) =
+                self.first.compare_exchange_weak(first, node, Ordering::AcqRel, Ordering::Acquire)
+            {
                 // Another thread added a table, perhaps the same one: having it twice does no harm.
                 first = now;
                 (*node).next = now;

@@ -3,6 +3,8 @@
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
 compile_error!("aruminium runs on Apple's systems and on Linux (x86_64, aarch64)");
 
+#[cfg(test)]
+mod corpus;
 pub(crate) mod ir;
 pub(crate) mod metal;
 pub(crate) mod msl;

@@ -51,7 +51,9 @@ fn inside(buffer: &Buffer, offset: usize, length: usize, what: &str) -> Result<(
     let all = buffer.memory.length();
     match buffer.memory.range(offset, length) {
         Some(_) => Ok(()),
-        None => Err(format!("{what}: {length} bytes at offset {offset} of a buffer of {all} bytes")),
+        None => {
+            Err(format!("{what}: {length} bytes at offset {offset} of a buffer of {all} bytes"))
+        }
     }
 }
 

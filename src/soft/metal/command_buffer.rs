@@ -12,6 +12,7 @@ use super::foundation::{
     Failure, HeldBlock, Label, List, NSObject, Object, Strong, Text, This, label, labelled, lock,
     set_label, soft_class,
 };
+use super::order;
 use super::queue::{Queue, Ticket};
 use super::residency_set::ResidencySet;
 use super::worker;
@@ -161,8 +162,7 @@ fn call_handlers(buffer: &Strong<CommandBuffer>, handlers: &[HeldBlock]) {
     for handler in handlers {
         // SAFETY: it was passed as a block that takes a command buffer.
         unsafe {
-            let call =
-                std::mem::transmute::<Imp, unsafe extern "C" fn(Id, Id)>(handler.invoke());
+            let call = std::mem::transmute::<Imp, unsafe extern "C" fn(Id, Id)>(handler.invoke());
             call(handler.id(), buffer.id());
         }
     }
@@ -324,7 +324,7 @@ impl CommandBuffer {
         let handled = HANDLED.get();
         // SAFETY: a handler's command buffer lives while the handler is called.
         let handled = (!handled.is_nil()).then(|| unsafe { Object::<Self>::from_id(handled) });
-        if handled.flatten().is_some_and(|buffer| std::ptr::eq(&raw const ***&buffer, self)) {
+        if handled.flatten().is_some_and(|buffer| std::ptr::eq::<Self>(&**buffer, self)) {
             return;
         }
         if self.status.load(Acquire) < status::COMMITTED {
@@ -388,7 +388,10 @@ impl Strong<CommandBuffer> {
         };
         let mut next = state.next;
         drop(state);
-        let Some(recording) = recording else { return Progress::Done(Finish(Ok(()))) };
+        let Some(mut recording) = recording else { return Progress::Done(Finish(Ok(()))) };
+        if next == 0 {
+            order::put_in_order(&mut recording);
+        }
         loop {
             match execute::run(&recording, &mut next) {
                 execute::Step::Done(result) => {

@@ -5,9 +5,11 @@
 
 use super::buffer::Buffer;
 use super::event::Signal;
+use super::fence::Fence;
 use super::foundation::{Object, Strong};
 use super::memory::Memory;
 use super::pipeline::ComputePipelineState;
+use super::resource::{UNTRACKED, hazard_tracking_mode};
 use super::sampler::Sampler;
 use super::texture::{Image, Texture};
 use crate::abi::{MTLOrigin, MTLSize};
@@ -25,6 +27,7 @@ pub(super) enum Kept {
     Pipeline(Strong<ComputePipelineState>),
     Sampler(Strong<Sampler>),
     Event(Arc<Signal>),
+    Fence(Strong<Fence>),
 }
 
 /// The place of an object in [`Recording::kept`].
@@ -108,6 +111,21 @@ pub(super) enum PixelCopy {
     Between { from: Pixels, to: Pixels, size: MTLSize },
 }
 
+/// The commands that an encoder recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Segment {
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+/// A fence that an encoder waits for or updates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FencePassed {
+    pub(super) segment: usize,
+    pub(super) fence: Place,
+    pub(super) waits: bool,
+}
+
 /// How many objects are recognised when they are bound again.
 const RECENT: usize = 64;
 
@@ -120,13 +138,19 @@ pub(super) struct Recording {
     pub(super) bytes: Vec<u8>,
     pub(super) pixels: Vec<PixelCopy>,
     pub(super) kept: Vec<Kept>,
+    /// What each encoder recorded, in order.
+    pub(super) segments: Vec<Segment>,
+    /// The fences that encoders passed.
+    pub(super) fences: Vec<FencePassed>,
+    /// Memory whose hazards the program tracks itself, by address.
+    pub(super) untracked: Vec<*const Memory>,
     /// Addresses of objects bound lately, and their places: a binding that repeats costs no count.
     recent: [(*const (), Place); RECENT],
     /// The argument table of the encoder that is open.
     pub(super) table: Table,
 }
 
-// SAFETY: the addresses in `recent` are compared only; everything else is.
+// SAFETY: the addresses in `recent` and `untracked` are compared only; everything else is.
 unsafe impl Send for Recording {}
 
 /// The argument table of a compute encoder.
@@ -175,6 +199,9 @@ impl Recording {
             bytes: Vec::new(),
             pixels: Vec::new(),
             kept: Vec::new(),
+            segments: Vec::new(),
+            fences: Vec::new(),
+            untracked: Vec::new(),
             recent: [(std::ptr::null(), 0); RECENT],
             table: Table::EMPTY,
         }
@@ -188,6 +215,9 @@ impl Recording {
         self.bytes.clear();
         self.pixels.clear();
         self.kept.clear();
+        self.segments.clear();
+        self.fences.clear();
+        self.untracked.clear();
         self.commands.shrink_to(ROOM);
         self.slots.shrink_to(ROOM);
         self.bytes.shrink_to(ROOM);
@@ -211,19 +241,27 @@ impl Recording {
 
     #[inline]
     pub(super) fn buffer(&mut self, buffer: &Object<Buffer>) -> Place {
-        let retaining = self.retaining;
-        self.place(Arc::as_ptr(&buffer.memory).cast(), || match retaining {
+        let (retaining, known) = (self.retaining, self.kept.len());
+        let place = self.place(Arc::as_ptr(&buffer.memory).cast(), || match retaining {
             true => Kept::Buffer(buffer.retain()),
             false => Kept::Memory(Arc::clone(&buffer.memory)),
-        })
+        });
+        if self.kept.len() > known && hazard_tracking_mode::<Buffer>(buffer) == UNTRACKED {
+            self.untracked.push(Arc::as_ptr(&buffer.memory));
+        }
+        place
     }
 
     pub(super) fn texture(&mut self, texture: &Object<Texture>) -> Place {
-        let retaining = self.retaining;
-        self.place(Arc::as_ptr(&texture.image).cast(), || match retaining {
+        let (retaining, known) = (self.retaining, self.kept.len());
+        let place = self.place(Arc::as_ptr(&texture.image).cast(), || match retaining {
             true => Kept::Texture(texture.retain()),
             false => Kept::Image(Arc::clone(&texture.image)),
-        })
+        });
+        if self.kept.len() > known && hazard_tracking_mode::<Texture>(texture) == UNTRACKED {
+            self.untracked.push(texture.image.memory());
+        }
+        place
     }
 
     #[inline]
@@ -233,6 +271,14 @@ impl Recording {
 
     pub(super) fn sampler(&mut self, sampler: &Object<Sampler>) -> Place {
         self.place(sampler.id().as_ptr().cast_const().cast(), || Kept::Sampler(sampler.retain()))
+    }
+
+    /// The encoder that is open passes a fence.
+    pub(super) fn fence(&mut self, fence: &Object<Fence>, waits: bool) {
+        let address = fence.id().as_ptr().cast_const().cast();
+        let fence = self.place(address, || Kept::Fence(fence.retain()));
+        let segment = self.segments.len().saturating_sub(1);
+        self.fences.push(FencePassed { segment, fence, waits });
     }
 
     pub(super) fn event(&mut self, event: &Arc<Signal>) -> Place {

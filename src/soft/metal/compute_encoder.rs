@@ -264,7 +264,9 @@ impl ComputeEncoder {
     fn set_bytes(&self, bytes: *const c_void, length: usize, index: usize) {
         self.encoder.record("setBytes:length:atIndex:", |recording| {
             if length == 0 || length > BYTES {
-                return Err(format!("{length} bytes at index {index}: from 1 to {BYTES} are taken"));
+                return Err(format!(
+                    "{length} bytes at index {index}: from 1 to {BYTES} are taken"
+                ));
             }
             let slot = entry(&mut recording.table.buffers, "buffer", index)?;
             if bytes.is_null() {
@@ -294,8 +296,9 @@ impl ComputeEncoder {
     }
 
     fn set_sampler(&self, sampler: Option<&Object<Sampler>>, index: usize) {
-        self.encoder
-            .record("setSamplerState:atIndex:", |recording| bind_sampler(recording, sampler, index));
+        self.encoder.record("setSamplerState:atIndex:", |recording| {
+            bind_sampler(recording, sampler, index)
+        });
     }
 
     fn set_samplers(&self, samplers: *const Id, range: NSRange) {
@@ -344,7 +347,7 @@ impl ComputeEncoder {
             "dispatchThreadgroupsWithIndirectBuffer:indirectBufferOffset:threadsPerThreadgroup:";
         self.encoder.record(selector, |recording| {
             let buffer = buffer.ok_or("nil was passed for the indirect buffer")?;
-            if buffer.memory.range(offset, 12).is_none() || offset % 4 != 0 {
+            if buffer.memory.range(offset, 12).is_none() || !offset.is_multiple_of(4) {
                 let length = buffer.memory.length();
                 return Err(format!("12 bytes at offset {offset} of a buffer of {length} bytes"));
             }

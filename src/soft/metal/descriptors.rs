@@ -292,7 +292,12 @@ fn texture_2d(
     TextureFields { format, width, height, levels, ..TextureFields::default() }.object()
 }
 
-fn texture_cube(_: Class, format: usize, size: usize, mipmapped: bool) -> Strong<TextureDescriptor> {
+fn texture_cube(
+    _: Class,
+    format: usize,
+    size: usize,
+    mipmapped: bool,
+) -> Strong<TextureDescriptor> {
     let levels = if mipmapped { full_levels(size) } else { 1 };
     let (width, height, kind) = (size, size, super::texture::kind::CUBE);
     TextureFields { kind, format, width, height, levels, ..TextureFields::default() }.object()
@@ -358,8 +363,18 @@ fn with_range(
 pub(super) fn size_of_data_type(data_type: usize) -> Option<usize> {
     // The first of each family of four, and the size of its scalar.
     const FAMILIES: [(usize, usize); 12] = [
-        (3, 4), (16, 2), (29, 4), (33, 4), (37, 2), (41, 2), (45, 1), (49, 1), (53, 1), (81, 8),
-        (85, 8), (121, 2),
+        (3, 4),
+        (16, 2),
+        (29, 4),
+        (33, 4),
+        (37, 2),
+        (41, 2),
+        (45, 1),
+        (49, 1),
+        (53, 1),
+        (81, 8),
+        (85, 8),
+        (121, 2),
     ];
     FAMILIES.iter().find_map(|(first, size)| {
         let nth = data_type.checked_sub(*first).filter(|nth| *nth < 4)?;

@@ -224,7 +224,11 @@ fn texture_alignment(_: &Device, format: usize) -> usize {
 
 type Pipeline = Result<Strong<ComputePipelineState>, Problem<LibraryError>>;
 
-fn pipeline(function: PassedFunction<'_>, max_threads: usize, label: Option<Strong<Text>>) -> Pipeline {
+fn pipeline(
+    function: PassedFunction<'_>,
+    max_threads: usize,
+    label: Option<Strong<Text>>,
+) -> Pipeline {
     match function {
         Some(function) => Ok(ComputePipelineState::new(function, max_threads, label)),
         None => Err(Problem::new(
@@ -253,7 +257,7 @@ fn with_reflection(
 /// Calls a block with a pipeline state, its reflection, and an error.
 fn pipeline_later(block: Option<HeldBlock>, make: impl FnOnce() -> Pipeline + Send + 'static) {
     let Some(block) = block else { return };
-    super::worker::deliver(move || {
+    super::worker::compile_aside(move || {
         let made = make().map_err(|problem| problem.failure());
         let reflection = made.as_ref().ok().map(|pipeline| pipeline.reflection());
         // SAFETY: the message passed a block that takes these objects.

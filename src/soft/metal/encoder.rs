@@ -2,7 +2,7 @@
 //! open, and give it back when they end.
 
 use super::command_buffer::CommandBuffer;
-use super::commands::Recording;
+use super::commands::{Recording, Segment};
 use super::device::{self, Device};
 use super::errors::invalid;
 use super::fence::Fence;
@@ -33,7 +33,9 @@ impl Encoder {
         selector: &str,
         protocol: &'static str,
     ) -> Option<Self> {
-        let recording = commands.lend(selector, protocol)?;
+        let mut recording = commands.lend(selector, protocol)?;
+        let start = recording.commands.len();
+        recording.segments.push(Segment { start, end: start });
         Some(Self {
             commands: commands.retain(),
             recording: UnsafeCell::new(Some(recording)),
@@ -99,6 +101,10 @@ pub(super) fn end_encoding<P: HasEncoder>(this: &P) {
     match encoder.take() {
         Some(mut recording) => {
             this.close(&mut recording);
+            let end = recording.commands.len();
+            if let Some(segment) = recording.segments.last_mut() {
+                segment.end = end;
+            }
             encoder.commands.take_back(recording, true);
         }
         None => encoder.fault("endEncoding", "sent after endEncoding"),
@@ -121,20 +127,19 @@ pub(super) fn barrier_between_stages<P: HasEncoder>(this: &P, _after: usize, _be
     });
 }
 
-/// The encoders of a queue run one after the other, so a fence has been passed when its waiter comes.
 pub(super) fn update_fence<P: HasEncoder>(this: &P, fence: Option<&Object<Fence>>) {
-    fence_of(this, "updateFence:", fence);
+    pass_fence(this, "updateFence:", fence, false);
 }
 
-/// As above.
 pub(super) fn wait_for_fence<P: HasEncoder>(this: &P, fence: Option<&Object<Fence>>) {
-    fence_of(this, "waitForFence:", fence);
+    pass_fence(this, "waitForFence:", fence, true);
 }
 
-fn fence_of<P: HasEncoder>(this: &P, selector: &str, fence: Option<&Object<Fence>>) {
-    this.encoder().record(selector, |_| match fence {
-        Some(_) => Ok(()),
-        None => Err("nil was passed for the fence".to_owned()),
+fn pass_fence<P: HasEncoder>(this: &P, selector: &str, fence: Option<&Object<Fence>>, waits: bool) {
+    this.encoder().record(selector, |recording| {
+        let fence = fence.ok_or("nil was passed for the fence")?;
+        recording.fence(fence, waits);
+        Ok(())
     });
 }
 

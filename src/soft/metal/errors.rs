@@ -36,8 +36,7 @@ pub(super) trait Domain: Copy {
 domains! {
     /// Why a command buffer failed: `MTLCommandBufferError`.
     CommandBufferError = "MTLCommandBufferErrorDomain" {
-        Internal = 1, Timeout = 2, PageFault = 3, NotPermitted = 7, OutOfMemory = 8,
-        InvalidResource = 9, StackOverflow = 12,
+        Internal = 1, Timeout = 2, PageFault = 3, InvalidResource = 9,
     }
     /// Why a library or a function could not be made: `MTLLibraryError`.
     LibraryError = "MTLLibraryErrorDomain" {
@@ -45,7 +44,7 @@ domains! {
     }
     /// Why a capture could not be started: `MTLCaptureError`.
     CaptureError = "MTLCaptureErrorDomain" {
-        NotSupported = 1, AlreadyCapturing = 2, InvalidDescriptor = 3,
+        NotSupported = 1, InvalidDescriptor = 3,
     }
 }
 

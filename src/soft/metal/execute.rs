@@ -29,7 +29,8 @@ pub(super) fn run(recording: &Recording, next: &mut usize) -> Step {
 }
 
 fn run_commands(recording: &Recording, next: &mut usize) -> Step {
-    // Dispatches that may run in any order, last first: a barrier that is missing shows.
+    // In a concurrent encoder: dispatches since the last barrier. They may run in any order, and do so
+    // last first: a barrier that is missing shows.
     let mut unordered: Option<Vec<usize>> = None;
     let mut bindings = Vec::new();
     while let Some(command) = recording.commands.get(*next) {
@@ -42,17 +43,15 @@ fn run_commands(recording: &Recording, next: &mut usize) -> Step {
                 None => dispatch(recording, *next, &mut bindings),
             },
             Command::Concurrent | Command::Barrier | Command::Serial => {
-                let waiting = unordered.take().unwrap_or_default();
-                let concurrent = match command {
+                let waiting = unordered.take();
+                let goes_on = match command {
                     Command::Concurrent => true,
-                    Command::Barrier => !waiting.is_empty(),
-                    _ => false,
+                    Command::Serial => false,
+                    _ => waiting.is_some(),
                 };
-                let mut last_first = waiting.iter().rev();
-                let result =
-                    last_first.try_for_each(|index| dispatch(recording, *index, &mut bindings));
-                unordered = (concurrent || is_concurrent(recording, *next)).then(Vec::new);
-                result
+                unordered = goes_on.then(Vec::new);
+                let mut last_first = waiting.into_iter().flatten().rev();
+                last_first.try_for_each(|index| dispatch(recording, index, &mut bindings))
             }
             Command::CopyBuffer { from, from_offset, to, to_offset, length } => {
                 copy_buffer(recording, (from, from_offset), (to, to_offset), length)
@@ -85,19 +84,6 @@ fn run_commands(recording: &Recording, next: &mut usize) -> Step {
         *next += 1;
     }
     Step::Done(Ok(()))
-}
-
-/// Whether the barrier at `index` stands in a concurrent encoder.
-fn is_concurrent(recording: &Recording, index: usize) -> bool {
-    recording.commands[..=index]
-        .iter()
-        .rev()
-        .find_map(|command| match command {
-            Command::Concurrent => Some(true),
-            Command::Serial => Some(false),
-            _ => None,
-        })
-        .unwrap_or(false)
 }
 
 /// What an object is that was released too soon.
@@ -178,8 +164,10 @@ fn dispatch<'a>(
         return Ok(());
     }
     bindings.clear();
+    // Pushed bytes are read where they are; a kernel that may write gets a copy to write to.
+    let mut copies: Vec<Box<[u128]>> = Vec::new();
     let slots = &recording.slots[slots as usize..][..kernel.arguments.len()];
-    for slot in slots {
+    for (slot, argument) in slots.iter().zip(&kernel.arguments) {
         bindings.push(match *slot {
             Slot::Empty => Binding::Nothing,
             Slot::Buffer { place, offset } => {
@@ -187,12 +175,20 @@ fn dispatch<'a>(
                 let length = memory.length() - offset;
                 Binding::Memory { base: range(memory, offset, length)?, length }
             }
-            // The recording is not written to any more: kernels only read what was pushed, which
-            // the argument's own kind makes sure of.
-            Slot::Bytes { length, start } => Binding::Memory {
-                base: recording.bytes[start..].as_ptr().cast_mut(),
-                length: length as usize,
-            },
+            Slot::Bytes { length, start } => {
+                let length = length as usize;
+                let bytes = &recording.bytes[start..start + length];
+                let mut base = bytes.as_ptr().cast_mut();
+                if argument.writable {
+                    let mut copy =
+                        vec![0u128; length.div_ceil(size_of::<u128>())].into_boxed_slice();
+                    base = copy.as_mut_ptr().cast();
+                    // SAFETY: the copy is as long, and new.
+                    unsafe { base.copy_from_nonoverlapping(bytes.as_ptr(), length) };
+                    copies.push(copy);
+                }
+                Binding::Memory { base, length }
+            }
             Slot::Threadgroup { length } => Binding::Threadgroup(length),
             Slot::Texture { place } => Binding::Texture(image_at(recording, place)?),
             Slot::Sampler { place } => match &recording.kept[place as usize] {
@@ -238,7 +234,9 @@ fn copy_pixels(recording: &Recording, copy: &PixelCopy) -> Result<(), Trouble> {
         PixelCopy::FromTexture { from, to, size } => {
             let (start, row, layer) = rows(to)?;
             // SAFETY: as above.
-            unsafe { image(from)?.read(from.level, from.slice, from.origin, *size, start, row, layer) };
+            unsafe {
+                image(from)?.read(from.level, from.slice, from.origin, *size, start, row, layer)
+            };
         }
         PixelCopy::Between { from, to, size } => {
             let (source, target) = (image(from)?, image(to)?);

@@ -1,4 +1,4 @@
-//! MTLFence: orders the encoders of a queue. They run in order here, so it has nothing to do.
+//! MTLFence: orders encoders that share memory whose hazards the program tracks itself; see `order`.
 
 use super::device::{self, Device};
 use super::foundation::{Label, NSObject, Strong, label, labelled, set_label, soft_class};

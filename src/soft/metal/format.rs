@@ -247,7 +247,8 @@ impl Format {
                 put(0, self.bytes, all);
             }
             Layout::Float11 => {
-                let part = |channel: usize, bits| to_small_float(f32::from_bits(pixel[channel]), bits);
+                let part =
+                    |channel: usize, bits| to_small_float(f32::from_bits(pixel[channel]), bits);
                 put(0, 4, part(0, 6) | part(1, 6) << 11 | part(2, 5) << 22);
             }
             Layout::Exponent => put(0, 4, to_shared_exponent(&pixel)),
@@ -295,7 +296,9 @@ impl Format {
             Kind::Srgb if place == 3 => to_unorm(float, most),
             Kind::Srgb => to_unorm(to_srgb(float), most),
             // NaN becomes 0, as every conversion to an integer has it.
-            Kind::Snorm => (float.clamp(-1.0, 1.0) * (most >> 1) as f32).round_ties_even() as i32 as u32,
+            Kind::Snorm => {
+                (float.clamp(-1.0, 1.0) * (most >> 1) as f32).round_ties_even() as i32 as u32
+            }
         }
     }
 }

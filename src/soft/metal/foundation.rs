@@ -2,9 +2,7 @@
 
 pub(super) use crate::soft::objc::block::HeldBlock;
 pub(super) use crate::soft::objc::declare::{ErrorOut, Ours, This, soft_class};
-pub(super) use crate::soft::objc::foundation::{
-    Address, Failure, List, NSObject, Number, Pairs, Text,
-};
+pub(super) use crate::soft::objc::foundation::{Address, Failure, List, NSObject, Pairs, Text};
 pub(super) use crate::soft::objc::object::{Object, Retained, SoftClass, Strong};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -107,7 +107,8 @@ impl Heap {
         };
         let options = fields.options();
         let possible = options.are_known() && fields.size <= super::buffer::longest();
-        let memory = possible.then(|| Memory::pages(fields.size.checked_next_multiple_of(PAGE)?))??;
+        let memory =
+            possible.then(|| Memory::pages(fields.size.checked_next_multiple_of(PAGE)?))??;
         let (used, label) = (Mutex::default(), Label::default());
         Some(Strong::new(Self { memory, options, placement, used, label }))
     }
@@ -142,14 +143,10 @@ impl Heap {
 }
 
 /// A part of the heap: where there is room, or where a placement heap is told.
-fn take(
-    heap: &Object<Heap>,
-    length: usize,
-    at: Option<usize>,
-) -> Option<(Arc<Memory>, Region)> {
+fn take(heap: &Object<Heap>, length: usize, at: Option<usize>) -> Option<(Arc<Memory>, Region)> {
     let size = Heap::room(length).size;
     let offset = match (heap.placement, at) {
-        (true, Some(offset)) => Some(offset).filter(|offset| offset % ALIGN == 0)?,
+        (true, Some(offset)) => Some(offset).filter(|offset| offset.is_multiple_of(ALIGN))?,
         (false, None) => {
             let mut used = lock(&heap.used);
             let gaps = Heap::gaps(&used, heap.memory.length(), ALIGN);

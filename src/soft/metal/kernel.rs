@@ -4,13 +4,13 @@ use super::device::GROUP_THREADS;
 use super::errors::{CommandBufferError, Problem, Trouble};
 use super::settings::Settings;
 use super::texture::Image;
-use crate::soft::ir::{Allocation, AllocationId, AllocationKind, Module, Scalar};
+use crate::soft::ir::{Allocation, AllocationKind, Module, Scalar};
+use crate::soft::msl;
 use crate::soft::msl::ast::Stage;
 use crate::soft::msl::check::entry::{
     Access, Argument as Reflected, ArgumentKind as ReflectedKind,
 };
 use crate::soft::simt::{self, FaultKind};
-use crate::soft::msl;
 use std::sync::{Arc, LazyLock};
 
 /// How to compile.
@@ -71,7 +71,10 @@ pub(super) struct Argument {
 #[derive(Clone, Copy)]
 pub(super) enum Binding<'a> {
     /// Bytes at an address.
-    Memory { base: *mut u8, length: usize },
+    Memory {
+        base: *mut u8,
+        length: usize,
+    },
     /// So many bytes of threadgroup memory.
     Threadgroup(usize),
     Texture(&'a Arc<Image>),
@@ -202,8 +205,12 @@ impl Source for Compiled {
             .map_err(|error| format!("error: kernel '{function}' cannot be run: {error}"))?;
         let declared = reflection.max_total_threads.map(|threads| threads as usize);
         let limits = [declared, Some(self.max_threads).filter(|threads| *threads > 0)];
-        let arguments: Vec<Argument> =
-            reflection.arguments.iter().filter_map(|argument| reflected(argument, &module, &program)).collect();
+        let reached = program.reached();
+        let arguments: Vec<Argument> = reflection
+            .arguments
+            .iter()
+            .filter_map(|argument| reflected(argument, &module, &reached))
+            .collect();
         Ok(Kernel {
             name: function.to_owned(),
             static_threadgroup: static_threadgroup(&module),
@@ -266,11 +273,7 @@ fn data_type_of(name: &str) -> usize {
 }
 
 /// An argument that the host gives; none for where the thread is.
-fn reflected(
-    argument: &Reflected,
-    module: &Module,
-    program: &simt::Program,
-) -> Option<Argument> {
+fn reflected(argument: &Reflected, module: &Module, reached: &[bool]) -> Option<Argument> {
     let kind = match argument.kind {
         ReflectedKind::Buffer => ArgumentKind::Buffer,
         ReflectedKind::Threadgroup => ArgumentKind::Threadgroup,
@@ -288,7 +291,7 @@ fn reflected(
         _ => false,
     };
     let used = match module.allocations.iter().position(here) {
-        Some(place) => program.uses(AllocationId(place as u32)),
+        Some(place) => reached[place],
         // Memory that the module does not know is not touched; other things it may not list.
         None => !matches!(kind, ArgumentKind::Buffer | ArgumentKind::Threadgroup),
     };
@@ -333,7 +336,15 @@ impl Execute for Ready {
                     buffers.push(simt::Binding { index: *index, base, bytes: length as u64 });
                 }
                 Binding::Threadgroup(bytes) => memory.push((*index, bytes as u32)),
-                Binding::Texture(_) | Binding::Sampler(_) | Binding::Nothing => {}
+                // The compiler lets no kernel have these yet.
+                Binding::Texture(image) => {
+                    let format = image.format().name;
+                    return Err(internal(format!("texture({index}), of {format}, cannot be used")));
+                }
+                Binding::Sampler(choice) => {
+                    return Err(internal(format!("sampler({index}), {choice:?}, cannot be used")));
+                }
+                Binding::Nothing => {}
             }
         }
         let launch = simt::Launch {
@@ -360,7 +371,8 @@ impl Ready {
             }
         };
         let place = self.library.place(fault.span).filter(|_| fault.position.is_some());
-        let place = place.map_or_else(String::new, |place| format!(" ({place})"));
+        let place = place
+            .map_or_else(String::new, |(file, line, column)| format!(" ({file}:{line}:{column})"));
         Problem::new(code, format!("{fault}{place}"))
     }
 }

@@ -136,20 +136,22 @@ pub(super) fn told<P, D: super::errors::Domain>(
     result.map_err(|problem| error.set(problem.failure())).ok()
 }
 
-/// Calls a block with an object and an error, one of which is nil, on the thread for blocks.
-pub(super) fn tell_later<P: super::foundation::SoftClass, D: super::errors::Domain + Send + 'static>(
+/// Calls a block with an object and an error, one of which is nil, on the thread that makes it.
+pub(super) fn tell_later<
+    P: super::foundation::SoftClass,
+    D: super::errors::Domain + Send + 'static,
+>(
     block: Option<HeldBlock>,
     make: impl FnOnce() -> Result<Strong<P>, Problem<D>> + Send + 'static,
 ) {
     let Some(block) = block else { return };
-    worker::deliver(move || {
+    worker::compile_aside(move || {
         let result = make().map_err(|problem| problem.failure());
         let object = result.as_ref().map_or(Id::NIL, |object| object.id());
         let error = result.as_ref().err().map_or(Id::NIL, |error: &Strong<Failure>| error.id());
         // SAFETY: the message passed a block that takes an object and an error.
         unsafe {
-            let call =
-                std::mem::transmute::<Imp, unsafe extern "C" fn(Id, Id, Id)>(block.invoke());
+            let call = std::mem::transmute::<Imp, unsafe extern "C" fn(Id, Id, Id)>(block.invoke());
             call(block.id(), object, error);
         }
     });

@@ -47,8 +47,14 @@ pub(super) fn allocated() -> usize {
 }
 
 unsafe extern "C" {
-    fn mmap(at: *mut c_void, n: usize, access: c_int, flags: c_int, fd: c_int, o: i64)
-    -> *mut c_void;
+    fn mmap(
+        at: *mut c_void,
+        n: usize,
+        access: c_int,
+        flags: c_int,
+        fd: c_int,
+        o: i64,
+    ) -> *mut c_void;
     fn munmap(at: *mut c_void, length: usize) -> c_int;
     fn sysconf(name: c_int) -> isize;
 }
@@ -99,7 +105,7 @@ impl Memory {
             mmap(std::ptr::null_mut(), mapped, PROT_READ_WRITE, flags, -1, 0)
         });
         // `MAP_FAILED` is -1, which is no page's address.
-        match base.filter(|base| base.addr() % PAGE == 0).and_then(NonNull::new) {
+        match base.filter(|base| base.addr().is_multiple_of(PAGE)).and_then(NonNull::new) {
             Some(base) => Some(Self::with(base.cast(), length, Owner::Pages(mapped))),
             None => {
                 ALLOCATED.fetch_sub(mapped, Relaxed);
@@ -114,7 +120,7 @@ impl Memory {
         length: usize,
         deallocator: Option<HeldBlock>,
     ) -> Option<Arc<Self>> {
-        let aligned = base.addr() % PAGE == 0 && length % PAGE == 0 && length > 0;
+        let aligned = base.addr().is_multiple_of(PAGE) && length.is_multiple_of(PAGE) && length > 0;
         let base = NonNull::new(base.cast()).filter(|_| aligned)?;
         Some(Self::with(base, length, Owner::Program(deallocator)))
     }

@@ -25,6 +25,7 @@ mod heap;
 mod kernel;
 mod library;
 mod memory;
+mod order;
 mod pipeline;
 mod queue;
 mod residency_set;

@@ -40,7 +40,11 @@ soft_class! {
 
 impl ComputePipelineState {
     /// The state of a function's kernel, with the smaller of the limits that were set.
-    pub(super) fn new(function: &Function, max_threads: usize, label: Option<Strong<Text>>) -> Strong<Self> {
+    pub(super) fn new(
+        function: &Function,
+        max_threads: usize,
+        label: Option<Strong<Text>>,
+    ) -> Strong<Self> {
         let kernel = Arc::clone(&function.kernel);
         let most = kernel.max_threads;
         let max_threads = if max_threads == 0 { most } else { most.min(max_threads) };

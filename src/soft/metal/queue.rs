@@ -73,7 +73,11 @@ const SPARE: usize = 16;
 
 impl Queue {
     pub(super) fn object() -> Strong<Self> {
-        Strong::new(Self { label: Label::default(), line: Mutex::default(), spare: Mutex::default() })
+        Strong::new(Self {
+            label: Label::default(),
+            line: Mutex::default(),
+            spare: Mutex::default(),
+        })
     }
 
     /// An empty recording.
@@ -101,7 +105,8 @@ impl Queue {
     /// A command buffer takes the place that was reserved for it, or the last.
     pub(super) fn submit(this: &Strong<Self>, buffer: Strong<CommandBuffer>, at: Option<Ticket>) {
         let mut line = lock(&this.line);
-        let reserved = |entry: &Entry| matches!((entry, at), (Entry::Reserved(a), Some(b)) if *a == b);
+        let reserved =
+            |entry: &Entry| matches!((entry, at), (Entry::Reserved(a), Some(b)) if *a == b);
         match line.places.iter().position(reserved) {
             Some(index) => line.places[index] = Entry::Ready(buffer),
             None => line.places.push_back(Entry::Ready(buffer)),

@@ -3,15 +3,14 @@
 use super::buffer::Buffer;
 use super::descriptors::{TextureDescriptor, TextureFields, full_levels};
 use super::format::{Format, Pixel};
-use super::foundation::{NSObject, Object, Strong, This};
+use super::foundation::{NSObject, Strong, This};
 use super::heap::Region;
 use super::memory::Memory;
-use super::resource::{HasResource, Options, Resource, resource_class};
+use super::resource::{HasResource, Resource, resource_class};
 use super::sampler::next_id;
 use crate::abi::{
     Id, MTLOrigin, MTLRegion, MTLResourceID, MTLSize, MTLTextureSwizzleChannels, NSRange,
 };
-use crate::soft::objc::fatal::fatal;
 use std::ffi::c_void;
 use std::ops::Range;
 use std::sync::Arc;
@@ -197,7 +196,8 @@ fn layout(fields: &TextureFields) -> Option<(Vec<Level>, usize, usize)> {
         let image = row.checked_mul(size.height)?;
         levels.push(Level { offset: stride, row, image, size });
         // Levels begin where every pixel may.
-        stride = stride.checked_add(image.checked_mul(size.depth)?)?.checked_next_multiple_of(16)?;
+        stride =
+            stride.checked_add(image.checked_mul(size.depth)?)?.checked_next_multiple_of(16)?;
     }
     Some((levels, stride, fields.array_length.checked_mul(faces)?))
 }
@@ -260,7 +260,8 @@ impl Texture {
         let format = Format::of(fields.format)?;
         let size = levels[0].size;
         let flat = matches!(fields.kind, kind::D1 | kind::D2 | kind::BUFFER);
-        let aligned = offset % format.bytes == 0 && bytes_per_row % format.bytes == 0;
+        let aligned =
+            offset.is_multiple_of(format.bytes) && bytes_per_row.is_multiple_of(format.bytes);
         if !flat || levels.len() > 1 || slices > 1 || !aligned {
             return None;
         }
@@ -327,7 +328,7 @@ fn view(
         && slices.end <= image.slices;
     let fits = sides == shape(image.kind)?.0
         && (kind == kind::BUFFER) == (image.kind == kind::BUFFER)
-        && slices.len() % faces == 0
+        && slices.len().is_multiple_of(faces)
         && (array || slices.len() == faces);
     if !inside || !fits {
         return None;
@@ -353,6 +354,11 @@ fn view(
 impl Image {
     pub(super) fn format(&self) -> &'static Format {
         self.format
+    }
+
+    /// The address of the memory that has the pixels.
+    pub(super) fn memory(&self) -> *const Memory {
+        Arc::as_ptr(&self.memory)
     }
 
     pub(super) fn slices(&self) -> usize {
@@ -402,8 +408,15 @@ impl Image {
         }
         Err(format!(
             "a region at ({}, {}, {}) of ({}, {}, {}) pixels: mip level {level} has ({}, {}, {})",
-            origin.x, origin.y, origin.z, size.width, size.height, size.depth, whole.width,
-            whole.height, whole.depth
+            origin.x,
+            origin.y,
+            origin.z,
+            size.width,
+            size.height,
+            size.depth,
+            whole.width,
+            whole.height,
+            whole.depth
         ))
     }
 
@@ -554,21 +567,15 @@ pub(super) fn copy_between(
     }
 }
 
-/// What keeps a CPU access to a texture from being carried out. It has no command buffer to tell, so
-/// it ends the program, as Metal's validation does.
-fn refuse(texture: &Texture, selector: &str, why: &str) -> ! {
-    let label = texture.resource.label.after_noun();
-    fatal(format_args!("-[MTLTexture {selector}]{label}: {why}"))
-}
-
-/// Sees to it that a CPU access is possible.
-fn admit(
+/// Whether a CPU access is possible. It has no command buffer to tell: what is wrong is said on standard
+/// error, and nothing is read or written.
+fn admits(
     texture: &Texture,
     selector: &str,
     (level, slice, region): (usize, usize, MTLRegion),
     bytes: *const c_void,
     (row, image): (usize, usize),
-) {
+) -> bool {
     let MTLRegion { origin, size } = region;
     let checked = texture.image.check(level, slice, origin, size);
     let checked = checked.and_then(|()| texture.image.format.bytes_of(size, row, image));
@@ -579,9 +586,11 @@ fn admit(
         }
         () => Ok(()),
     });
-    if let Err(why) = checked {
-        refuse(texture, selector, &why);
+    if let Err(why) = &checked {
+        let label = texture.resource.label.after_noun();
+        eprintln!("aruminium: -[MTLTexture {selector}]{label}: {why}");
     }
+    checked.is_ok()
 }
 
 fn replace(
@@ -594,11 +603,15 @@ fn replace(
     bytes_per_image: usize,
 ) {
     let distances = (bytes_per_row, bytes_per_image);
-    admit(&texture, "replaceRegion:…", (level, slice, region), bytes, distances);
+    if !admits(&texture, "replaceRegion:…", (level, slice, region), bytes, distances) {
+        return;
+    }
     let MTLRegion { origin, size } = region;
     let from = bytes.cast();
     // SAFETY: the region is inside, and the message passed that many bytes.
-    unsafe { texture.image.write(level, slice, origin, size, from, bytes_per_row, bytes_per_image) };
+    unsafe {
+        texture.image.write(level, slice, origin, size, from, bytes_per_row, bytes_per_image)
+    };
 }
 
 fn get(
@@ -611,7 +624,9 @@ fn get(
     slice: usize,
 ) {
     let distances = (bytes_per_row, bytes_per_image);
-    admit(&texture, "getBytes:…", (level, slice, region), bytes, distances);
+    if !admits(&texture, "getBytes:…", (level, slice, region), bytes, distances) {
+        return;
+    }
     let MTLRegion { origin, size } = region;
     let to = bytes.cast();
     // SAFETY: the region is inside, and the message passed room for that many bytes.

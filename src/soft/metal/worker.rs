@@ -1,4 +1,5 @@
-//! The threads behind a device: runners carry out command buffers, a courier calls blocks.
+//! The threads behind a device: runners carry out command buffers, a courier calls blocks, others
+//! compile.
 //!
 //! A queue that has work is scheduled; a runner takes it and runs its command buffers in order until
 //! there are none, or until one waits for an event. Then the queue leaves the runner, and the event
@@ -68,9 +69,8 @@ impl<T: Send> Jobs<T> {
         self.waiting.store(list.jobs.len(), Release);
         let free = list.sleeping + self.looking.load(Relaxed);
         if list.jobs.len() > free && list.threads < most {
-            let started = std::thread::Builder::new()
-                .name(name.to_owned())
-                .spawn(move || self.work(run));
+            let started =
+                std::thread::Builder::new().name(name.to_owned()).spawn(move || self.work(run));
             list.threads += usize::from(started.is_ok());
             if list.threads == 0 {
                 // The system gives us no thread at all: the work is done here.
@@ -136,7 +136,15 @@ static DELIVERIES: Jobs<Delivery> = Jobs::new();
 
 /// Calls a block of the program, on a thread for that alone, in the order in which it came here.
 pub(super) fn deliver(call: impl FnOnce() + Send + 'static) {
-    DELIVERIES.add(Box::new(call), 1, "aruminium-blocks", |call| in_pool(call));
+    DELIVERIES.add(Box::new(call), 1, "aruminium-blocks", in_pool);
+}
+
+static COMPILATIONS: Jobs<Delivery> = Jobs::new();
+
+/// Compiles, or does other long work, aside.
+pub(super) fn compile_aside(work: impl FnOnce() + Send + 'static) {
+    let most = Settings::get().cores;
+    COMPILATIONS.add(Box::new(work), most, "aruminium-compile", in_pool);
 }
 
 /// Runs with an autorelease pool.

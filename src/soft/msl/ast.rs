@@ -23,7 +23,9 @@ impl Path {
     /// The name of a path that is one plain identifier.
     pub(crate) fn plain(&self) -> Option<Name> {
         match &self.parts[..] {
-            [PathPart { name: Label::Name(name), arguments: None, .. }] if !self.global => Some(*name),
+            [PathPart { name: Label::Name(name), arguments: None, .. }] if !self.global => {
+                Some(*name)
+            }
             _ => None,
         }
     }
@@ -219,15 +221,29 @@ pub(crate) enum Decl {
     Empty,
     Simple(Arc<Simple>),
     Function(Arc<Function>),
-    Alias { name: Ident, target: Arc<TypeName> },
+    Alias {
+        name: Ident,
+        target: Arc<TypeName>,
+    },
     UsingNamespace(Path),
     Using(Path),
-    Namespace { name: Option<Ident>, inline: bool, body: Arc<[Decl]> },
-    NamespaceAlias { name: Ident, target: Path },
+    Namespace {
+        name: Option<Ident>,
+        inline: bool,
+        body: Arc<[Decl]>,
+    },
+    NamespaceAlias {
+        name: Ident,
+        target: Path,
+    },
     Template(Arc<Template>),
     /// `template …;`: the declaration says which specialisation.
     Instantiation(Arc<Simple>),
-    StaticAssert { condition: Arc<Expr>, message: Option<Name>, span: Span },
+    StaticAssert {
+        condition: Arc<Expr>,
+        message: Option<Name>,
+        span: Span,
+    },
     Access,
     Pragma(Name, Span),
 }
@@ -324,12 +340,36 @@ pub(crate) enum StmtKind {
     Expr(Expr),
     Decl(Decl),
     Block(Block),
-    If { constant: bool, init: Option<Box<Stmt>>, condition: Condition, yes: Box<Stmt>, no: Option<Box<Stmt>> },
-    While { condition: Condition, body: Box<Stmt> },
-    Do { body: Box<Stmt>, condition: Expr },
-    For { init: Box<Stmt>, condition: Option<Condition>, step: Option<Expr>, body: Box<Stmt> },
-    RangeFor { variable: Arc<Simple>, range: Expr, body: Box<Stmt> },
-    Switch { condition: Condition, body: Box<Stmt> },
+    If {
+        constant: bool,
+        init: Option<Box<Stmt>>,
+        condition: Condition,
+        yes: Box<Stmt>,
+        no: Option<Box<Stmt>>,
+    },
+    While {
+        condition: Condition,
+        body: Box<Stmt>,
+    },
+    Do {
+        body: Box<Stmt>,
+        condition: Expr,
+    },
+    For {
+        init: Box<Stmt>,
+        condition: Option<Condition>,
+        step: Option<Expr>,
+        body: Box<Stmt>,
+    },
+    RangeFor {
+        variable: Arc<Simple>,
+        range: Expr,
+        body: Box<Stmt>,
+    },
+    Switch {
+        condition: Condition,
+        body: Box<Stmt>,
+    },
     /// A label stands in front of the statement that follows it in its block.
     Case(Expr),
     Default,
@@ -366,7 +406,8 @@ pub(crate) enum ExprKind {
     Number(Literal),
     Bool(bool),
     Char(u64),
-    Str(Name),
+    /// Adjacent literals are one string, kept in its pieces.
+    Str(Vec<Name>),
     Nullptr,
     This,
     Path(Path),
@@ -381,9 +422,17 @@ pub(crate) enum ExprKind {
     Comma(Box<Expr>, Box<Expr>),
     Call(Box<Expr>, Vec<Expr>),
     Index(Box<Expr>, Box<Expr>),
-    Member { object: Box<Expr>, arrow: bool, member: Path },
+    Member {
+        object: Box<Expr>,
+        arrow: bool,
+        member: Path,
+    },
     /// `T(a, b)` and `T{a, b}`
-    Construct { target: Box<TypeName>, arguments: Vec<Expr>, braces: bool },
+    Construct {
+        target: Box<TypeName>,
+        arguments: Vec<Expr>,
+        braces: bool,
+    },
     Cast(CastKind, Box<TypeName>, Box<Expr>),
     SizeofType(Box<TypeName>),
     SizeofExpr(Box<Expr>),

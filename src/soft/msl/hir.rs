@@ -3,7 +3,7 @@
 use super::check::builtins::Builtin;
 use super::source::Span;
 use super::types::{Qual, TyId};
-use crate::soft::ir::{Input, Op};
+use crate::soft::ir::Op;
 
 /// A local variable, parameter or `this` of a function.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -73,7 +73,12 @@ pub(crate) enum ExprKind {
     /// Assigns, and is the left side again.
     Assign(Box<Expr>, Box<Expr>),
     /// `left = (T)((common)left op right)`; the value is of the common type already.
-    Compound { op: Binary, left: Box<Expr>, right: Box<Expr>, common: TyId },
+    Compound {
+        op: Binary,
+        left: Box<Expr>,
+        right: Box<Expr>,
+        common: TyId,
+    },
     // Values.
     Load(Box<Expr>),
     AddressOf(Box<Expr>),
@@ -107,7 +112,6 @@ pub(crate) enum ExprKind {
     Construct(InstanceIndex, Vec<Expr>),
     Builtin(Builtin, Vec<Expr>),
     Op(Op, Vec<Expr>),
-    Input(Input),
     /// `is_function_constant_defined(x)`
     IsDefined(GlobalIndex),
 }

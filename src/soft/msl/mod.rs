@@ -96,6 +96,8 @@ pub(crate) struct Library {
     pub(crate) function_constants: Vec<FunctionConstant>,
     /// The warnings, as text; empty when there are none.
     pub(crate) warnings: String,
+    /// Errors about features that are missing, told when a function is asked for that is not there.
+    held_back: String,
     state: Mutex<Checker>,
     functions: Vec<FuncId>,
 }
@@ -142,21 +144,38 @@ fn compile_here(source: &str, options: &Options) -> Result<Library, CompileError
     checker.declare_all(&declarations);
     checker.check_all_bodies();
     let report = checker.context.diagnostics.render(&checker.context.sources);
-    if checker.context.diagnostics.has_errors() {
+    if checker.context.diagnostics.has_hard_errors() {
         return Err(CompileError(report));
     }
+    // What is left is about missing features: no reason for a file's other kernels to fail.
+    let (warnings, held_back) = match checker.context.diagnostics.has_errors() {
+        true => (String::new(), report),
+        false => (report, String::new()),
+    };
     let mut entries = Vec::new();
     let mut functions = Vec::new();
     for (index, func) in checker.functions.iter().enumerate() {
         if let Some(stage) = func.stage
-            && func.is_defined()
+            && func.is_entry()
         {
             entries.push(EntryPoint { name: func.name.clone(), stage });
             functions.push(FuncId(index as u32));
         }
     }
+    for (name, func) in &checker.exports {
+        let stage = checker.func(*func).stage.unwrap_or(Stage::Kernel);
+        entries.push(EntryPoint { name: name.clone(), stage });
+        functions.push(*func);
+    }
     let function_constants = checker.function_constants();
-    Ok(Library { entries, function_constants, warnings: report, state: Mutex::new(checker), functions })
+    Ok(Library {
+        entries,
+        function_constants,
+        warnings,
+        held_back,
+        state: Mutex::new(checker),
+        functions,
+    })
 }
 
 impl Library {
@@ -167,8 +186,10 @@ impl Library {
 
     fn find(&self, name: &str) -> Result<FuncId, CompileError> {
         let at = self.entries.iter().position(|entry| entry.name == name);
-        at.map(|at| self.functions[at])
-            .ok_or_else(|| CompileError(format!("error: no function named '{name}' in the library\n")))
+        at.map(|at| self.functions[at]).ok_or_else(|| {
+            let held_back = &self.held_back;
+            CompileError(format!("error: no function named '{name}' in the library\n{held_back}"))
+        })
     }
 
     /// Lowers a kernel. What the file says in this function and in those it calls that is not
@@ -190,11 +211,11 @@ impl Library {
         })
     }
 
-    /// Where in the source an instruction comes from: file, line and column, as a diagnostic has them.
-    pub(crate) fn place(&self, span: ir::Span) -> Option<String> {
+    /// The file, line and column of a span that an IR instruction carries, for reports of faults.
+    pub(crate) fn place(&self, span: ir::Span) -> Option<(String, u32, u32)> {
         let checker = self.state();
         let place = checker.context.sources.place(span.0)?;
-        Some(format!("{}:{}:{}", place.file, place.line, place.column))
+        Some((place.file.to_string(), place.line, place.column))
     }
 
     /// What the host learns about a function's arguments.

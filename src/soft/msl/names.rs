@@ -47,9 +47,8 @@ known_names! {
     LINE "__LINE__" COUNTER "__COUNTER__" DATE "__DATE__" TIME "__TIME__" INCLUDE_LEVEL "__INCLUDE_LEVEL__"
     DEFINE "define" UNDEF "undef" INCLUDE "include" IMPORT "import" IFDEF "ifdef" IFNDEF "ifndef"
     ELIF "elif" ENDIF "endif" ERROR "error" WARNING "warning" PRAGMA "pragma" ONCE "once"
-    METAL "metal" METAL_PRAGMA "METAL" CLANG "clang" UNROLL "unroll" FP "fp" STD "std"
+    METAL "metal" METAL_PRAGMA "METAL" CLANG "clang" FP "fp" STD "std"
     FAST "fast" PRECISE "precise" FINAL "final" OVERRIDE "override"
-    X "x" SIZE_T "size_t"
 }
 
 impl Name {
@@ -121,6 +120,9 @@ mod tests {
         let mut above = Names::above(Arc::new(below));
         let pear = above.intern("pear");
         assert_eq!(above.intern("apple"), apple);
-        assert_eq!((above.text(apple), above.text(pear), above.text(Name::IF)), ("apple", "pear", "if"));
+        assert_eq!(
+            (above.text(apple), above.text(pear), above.text(Name::IF)),
+            ("apple", "pear", "if")
+        );
     }
 }

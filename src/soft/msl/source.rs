@@ -92,7 +92,8 @@ impl SourceMap {
 
     pub(crate) fn text(&self, span: Span) -> &str {
         let Some(file) = self.file_of(span.lo).map(|index| &self.files[index]) else { return "" };
-        let (lo, hi) = ((span.lo - file.base) as usize, (span.hi.max(span.lo) - file.base) as usize);
+        let (lo, hi) =
+            ((span.lo - file.base) as usize, (span.hi.max(span.lo) - file.base) as usize);
         file.text.get(lo..hi.min(file.text.len())).unwrap_or("")
     }
 
@@ -142,10 +143,7 @@ mod tests {
         map.add("a", "one\ntwo\n").unwrap();
         let second = map.add("b", "x\n  y\nz").unwrap();
         let base = map.file(second).base;
-        assert_eq!(
-            map.place(base + 4),
-            Some(Place { file: "b", line: 2, column: 3, text: "  y" })
-        );
+        assert_eq!(map.place(base + 4), Some(Place { file: "b", line: 2, column: 3, text: "  y" }));
         assert_eq!(map.text(Span::new(base + 4, base + 5)), "y");
         map.renumber(base + 2, 100, Some("c".into()));
         let place = map.place(base + 6).unwrap();

@@ -29,6 +29,213 @@ fn a_kernel_becomes_ir() {
     println!("{module}");
 }
 
+fn corpus() -> Vec<(String, String)> {
+    files("tests/msl", "metal")
+}
+
+/// The files of a folder of the repository with an ending, by name.
+fn files(folder: &str, ending: &str) -> Vec<(String, String)> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let mut list: Vec<(String, String)> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|found| found == ending))
+        .map(|path| {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            (name, std::fs::read_to_string(&path).unwrap())
+        })
+        .collect();
+    list.sort();
+    list
+}
+
+/// Compiles a text and lowers all its kernels; the IR of each must be valid.
+fn whole(text: &str) -> Result<Library, String> {
+    let library = compile(text, &Options::default()).map_err(|error| error.0)?;
+    for entry in library.entries.iter().filter(|entry| entry.stage == Stage::Kernel) {
+        if let Ok((module, _)) = library.kernel(&entry.name, &ConstantValues::default()) {
+            ir::verify(&module).map_err(|error| format!("{}: {error:?}\n{module}", entry.name))?;
+        }
+    }
+    Ok(library)
+}
+
+#[test]
+fn the_corpus_compiles() {
+    let corpus = corpus();
+    assert!(corpus.len() >= 5);
+    for (name, text) in corpus {
+        let library = whole(&text).unwrap_or_else(|error| panic!("{name}\n{error}"));
+        assert_eq!(library.warnings, "", "{name}");
+        for entry in &library.entries {
+            let kernel = library.kernel(&entry.name, &ConstantValues::default());
+            // What needs textures is known, and told when it is asked for.
+            let supported = entry.stage == Stage::Kernel && !entry.name.contains("texture");
+            assert_eq!(kernel.is_ok(), supported, "{name}: {}: {:?}", entry.name, kernel.err());
+        }
+    }
+}
+
+#[test]
+fn entry_points_are_described() {
+    let text = corpus().into_iter().find(|(name, _)| name == "entry.metal").unwrap().1;
+    let library = compile(&text, &Options::default()).unwrap();
+    let names: Vec<&str> = library.entries.iter().map(|entry| entry.name.as_str()).collect();
+    assert_eq!(names, ["inner::scale", "specialised", "corner", "colour", "copy_texture"]);
+    let reflection = library.reflection("inner::scale").unwrap();
+    assert_eq!(reflection.max_total_threads, Some(128));
+    let buffers: Vec<_> = reflection.arguments[..3]
+        .iter()
+        .map(|a| (a.name.as_str(), a.index, a.explicit, a.type_name.as_str(), a.size, a.access))
+        .collect();
+    use check::entry::Access::{ReadOnly, ReadWrite};
+    assert_eq!(
+        buffers,
+        [
+            ("data", 2, true, "float", 4, ReadWrite),
+            ("arguments", 0, false, "Arguments", 20, ReadOnly),
+            ("offsets", 1, false, "int", 4, ReadOnly),
+        ]
+    );
+    assert_eq!(library.function_constants.len(), 2);
+    let texture = library.kernel("copy_texture", &ConstantValues::default()).unwrap_err();
+    assert!(texture.0.contains("'texture2d' is not supported"), "{texture}");
+    assert!(library.reflection("nothing").is_err());
+}
+
+/// Each diagnostic has a file of its own, and beside it what is said. `ARUMINIUM_BLESS=1` writes it.
+#[test]
+fn diagnostics_read_as_recorded() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/msl/errors");
+    let files = files("tests/msl/errors", "metal");
+    assert!(!files.is_empty());
+    for (name, text) in files {
+        let said = errors(&text);
+        let path = folder.join(&name).with_extension("txt");
+        if std::env::var_os("ARUMINIUM_BLESS").is_some() {
+            std::fs::write(&path, &said).unwrap();
+        }
+        let recorded = std::fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(said, recorded, "{name}");
+        assert!(said.contains("error:") || said.contains("warning:"), "{name} is no mistake");
+    }
+}
+
+// ---- what no input may do ----------------------------------------------------------------
+
+/// How many times the normal number of inputs a run takes.
+fn scale() -> usize {
+    std::env::var("ARUMINIUM_TEST_SCALE").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
+}
+
+/// A small generator of numbers, the same in each run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % limit.max(1) as u64) as usize
+    }
+}
+
+/// Compiles and lowers; only a panic, a hang or an invalid IR is a failure.
+fn survives(text: &str, what: &str) {
+    let result = std::panic::catch_unwind(|| whole(text).map(drop));
+    match result {
+        Ok(Err(error)) if error.contains("Invalid") => panic!("{what}\n{error}\n{text}"),
+        Ok(_) => {}
+        Err(_) => panic!("{what}\n{text}"),
+    }
+}
+
+#[test]
+fn random_bytes_survive() {
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    for _ in 0..200 * scale() {
+        let length = random.below(200);
+        let bytes: Vec<u8> = (0..length).map(|_| random.below(256) as u8).collect();
+        survives(&String::from_utf8_lossy(&bytes), "random bytes");
+    }
+}
+
+#[test]
+fn truncations_survive() {
+    let mut random = Random(77);
+    for (name, text) in corpus() {
+        for _ in 0..30 * scale() {
+            let mut end = random.below(text.len());
+            while !text.is_char_boundary(end) {
+                end -= 1;
+            }
+            survives(&text[..end], &name);
+        }
+    }
+}
+
+#[test]
+fn mutations_survive() {
+    let corpus = corpus();
+    let mut random = Random(4242);
+    let words: Vec<Vec<&str>> = corpus.iter().map(|(_, text)| pieces(text)).collect();
+    for round in 0..600 * scale() {
+        let which = random.below(words.len());
+        let mut mutant = words[which].clone();
+        for _ in 0..1 + random.below(3) {
+            let at = random.below(mutant.len());
+            let donor = &words[random.below(words.len())];
+            match random.below(4) {
+                0 => drop(mutant.remove(at)),
+                1 => mutant[at] = donor[random.below(donor.len())],
+                2 => mutant.insert(at, donor[random.below(donor.len())]),
+                _ => {
+                    let other = random.below(mutant.len());
+                    mutant.swap(at, other);
+                }
+            }
+        }
+        survives(&mutant.concat(), &format!("mutant {round} of {}", corpus[which].0));
+    }
+}
+
+/// A text in words, numbers, spaces and single marks.
+fn pieces(text: &str) -> Vec<&str> {
+    let class = |c: char| {
+        if c.is_alphanumeric() || c == '_' {
+            1
+        } else if c.is_whitespace() {
+            2
+        } else {
+            0
+        }
+    };
+    let mut out = Vec::new();
+    let mut start = 0;
+    for (at, c) in text.char_indices().skip(1) {
+        let before = text[start..].chars().next().unwrap_or(' ');
+        if class(c) != class(before) || class(c) == 0 {
+            out.push(&text[start..at]);
+            start = at;
+        }
+    }
+    out.push(&text[start..]);
+    out
+}
+
+#[test]
+fn a_small_thread_is_enough() {
+    let deep = format!(
+        "kernel void k(device int* a) {{ a[0] = {}1{}; }}",
+        "(".repeat(200),
+        ")".repeat(200)
+    );
+    let long = format!("kernel void k(device int* a) {{ a[0] = 0{}; }}", " + a[1]".repeat(900));
+    let thread = std::thread::Builder::new().stack_size(128 << 10);
+    let run = thread.spawn(move || (whole(&deep).is_ok(), whole(&long).is_ok())).unwrap();
+    assert_eq!(run.join().unwrap(), (true, true));
+}
+
 /// Kernels that others wrote, from wherever they are: one line a file, with the first error of each
 /// that fails. `ARUMINIUM_KERNELS=folder cargo test --lib real_kernels -- --ignored --nocapture`
 #[test]
@@ -61,9 +268,38 @@ fn real_kernels() {
                     Ok(()) => lowered += 1,
                     Err(error) => println!("{name}: {}: invalid IR: {error:?}", entry.name),
                 },
-                Err(error) => println!("{name}: {}: {}", entry.name, error.0.lines().take(3).collect::<Vec<_>>().join("\n    ")),
+                Err(error) => println!(
+                    "{name}: {}: {}",
+                    entry.name,
+                    error.0.lines().take(3).collect::<Vec<_>>().join("\n    ")
+                ),
             }
         }
     }
     println!("{whole} of {} files, {lowered} of {asked} kernels, {time:?} to compile", files.len());
+}
+
+/// What a small kernel costs from text to IR, in a build with optimisation.
+/// `cargo test --release --lib compile_time -- --ignored --nocapture`
+#[test]
+#[ignore = "measures; says nothing in a build without optimisation"]
+fn compile_time() {
+    let text = "#include <metal_stdlib>\nusing namespace metal;\n\
+        kernel void saxpy(device const float* x [[buffer(0)]], device float* y [[buffer(1)]],\n\
+        constant float& a [[buffer(2)]], uint i [[thread_position_in_grid]]) { y[i] = a * x[i] + max(y[i], 1.0f); }";
+    let mut best = [std::time::Duration::MAX; 2];
+    for _ in 0..200 {
+        let start = std::time::Instant::now();
+        let library = compile(text, &Options::default()).unwrap();
+        let middle = std::time::Instant::now();
+        library.kernel("saxpy", &ConstantValues::default()).unwrap();
+        best[0] = best[0].min(middle - start);
+        best[1] = best[1].min(middle.elapsed());
+    }
+    println!("library {:?}, kernel {:?}", best[0], best[1]);
+    for (name, text) in corpus() {
+        let start = std::time::Instant::now();
+        whole(&text).unwrap();
+        println!("{name}: {} lines in {:?}", text.lines().count(), start.elapsed());
+    }
 }

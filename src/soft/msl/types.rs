@@ -152,12 +152,8 @@ impl Types {
     pub(crate) const NULLPTR: TyId = TyId(2);
 
     pub(crate) fn new() -> Types {
-        let mut types = Types {
-            list: Vec::new(),
-            map: HashMap::new(),
-            structs: Vec::new(),
-            enums: Vec::new(),
-        };
+        let mut types =
+            Types { list: Vec::new(), map: HashMap::new(), structs: Vec::new(), enums: Vec::new() };
         types.intern(Ty::Unknown);
         types.intern(Ty::Void);
         types.intern(Ty::Nullptr);
@@ -202,7 +198,9 @@ impl Types {
     pub(crate) fn arithmetic(&self, id: TyId) -> Option<(Scalar, u32)> {
         match *self.get(id) {
             Ty::Scalar(scalar) => Some((scalar, 1)),
-            Ty::Vector(scalar, width) | Ty::Packed(scalar, width) => Some((scalar, u32::from(width))),
+            Ty::Vector(scalar, width) | Ty::Packed(scalar, width) => {
+                Some((scalar, u32::from(width)))
+            }
             Ty::Enum(id) => {
                 let row = &self.enums[id.0 as usize];
                 if row.scoped { None } else { Some((row.underlying, 1)) }
@@ -335,10 +333,7 @@ pub(crate) fn library_type(name: &str) -> Option<Ty> {
         return Some(Ty::Scalar(row.1));
     }
     if let Some(rest) = name.strip_prefix("packed_") {
-        return match split_vector(rest)? {
-            (scalar, [width]) => Some(Ty::Packed(scalar, width)),
-            _ => None,
-        };
+        return split_vector(rest).map(|(scalar, width)| Ty::Packed(scalar, width));
     }
     if let Some(rest) = name.strip_prefix("simdgroup_") {
         let scalar = rest.strip_suffix("8x8")?;
@@ -349,16 +344,23 @@ pub(crate) fn library_type(name: &str) -> Option<Ty> {
         return Some(Ty::Atomic(scalar));
     }
     if let Some((rest, rows)) = name.split_once('x')
-        && let (Some(columns), Some(rows)) = (width_digit(rest.get(rest.len().checked_sub(1)?..)?), width_digit(rows))
+        && let (Some(columns), Some(rows)) =
+            (width_digit(rest.get(rest.len().checked_sub(1)?..)?), width_digit(rows))
     {
         let scalar = float_named(&rest[..rest.len() - 1])?;
         return Some(Ty::Matrix(scalar, columns, rows));
     }
-    if let Some((scalar, [width])) = split_vector(name) {
+    if let Some((scalar, width)) = split_vector(name) {
         return Some(Ty::Vector(scalar, width));
     }
     // MSL 2.9, 2.10 and newer stages: known, so that a file with them can be read.
-    const OPAQUE: &[&str] = &["sampler", "command_buffer", "render_command", "compute_command", "visible_function_table"];
+    const OPAQUE: &[&str] = &[
+        "sampler",
+        "command_buffer",
+        "render_command",
+        "compute_command",
+        "visible_function_table",
+    ];
     OPAQUE.iter().find(|&&known| known == name).map(|known| Ty::Opaque(known))
 }
 
@@ -380,19 +382,36 @@ fn width_digit(text: &str) -> Option<u8> {
     }
 }
 
-fn split_vector(name: &str) -> Option<(Scalar, [u8; 1])> {
+fn split_vector(name: &str) -> Option<(Scalar, u8)> {
     let at = name.len().checked_sub(1)?;
     let width = width_digit(name.get(at..)?)?;
     let scalar = SCALAR_NAMES[..12].iter().find(|row| row.0 == &name[..at])?.1;
-    Some((scalar, [width]))
+    Some((scalar, width))
 }
 
 /// Opaque class templates (MSL 2.9, 2.15, 2.17, 2.20): known by name, not supported.
 pub(crate) const OPAQUE_TEMPLATES: &[&str] = &[
-    "texture1d", "texture1d_array", "texture2d", "texture2d_array", "texture3d", "texturecube",
-    "texturecube_array", "texture2d_ms", "texture2d_ms_array", "texture_buffer", "depth2d",
-    "depth2d_array", "depthcube", "depthcube_array", "depth2d_ms", "depth2d_ms_array", "imageblock",
-    "visible_function_table", "intersection_function_table", "tensor", "patch_control_point",
+    "texture1d",
+    "texture1d_array",
+    "texture2d",
+    "texture2d_array",
+    "texture3d",
+    "texturecube",
+    "texturecube_array",
+    "texture2d_ms",
+    "texture2d_ms_array",
+    "texture_buffer",
+    "depth2d",
+    "depth2d_array",
+    "depthcube",
+    "depthcube_array",
+    "depth2d_ms",
+    "depth2d_ms_array",
+    "imageblock",
+    "visible_function_table",
+    "intersection_function_table",
+    "tensor",
+    "patch_control_point",
 ];
 
 #[cfg(test)]
@@ -420,7 +439,8 @@ mod tests {
         assert_eq!(library_type("size_t"), Some(Ty::Scalar(Scalar::U64)));
         assert_eq!(library_type("bfloat4"), Some(Ty::Vector(Scalar::BF16, 4)));
         assert_eq!(library_type("simdgroup_half8x8"), Some(Ty::SimdgroupMatrix(Scalar::F16)));
-        for no in ["float5", "int2x2", "floatx", "x", "2", "", "float1", "size_t4", "packed_float"] {
+        for no in ["float5", "int2x2", "floatx", "x", "2", "", "float1", "size_t4", "packed_float"]
+        {
             assert_eq!(library_type(no), None, "{no}");
         }
     }

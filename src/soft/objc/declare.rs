@@ -552,7 +552,11 @@ macro_rules! soft_class {
         $vis static $name: $crate::soft::objc::class::ClassPair = {
             use $crate::soft::objc::class::{ClassPair, Declaration, Kind, Row};
             use $crate::soft::objc::declare::c_name;
-            $(type Instance = $payload;)?
+            $(
+                // Named by the rows that make objects. Not every class has one.
+                type Instance = $payload;
+                const _: usize = size_of::<Instance>();
+            )?
             static METHODS: &[Row] = &[
                 $($crate::soft::objc::declare::soft_class!(@row $($place)? concat!($(stringify!($selector),)+ "\0"), $function)),*
             ];

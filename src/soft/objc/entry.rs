@@ -12,7 +12,7 @@ use super::protocol::{self, ProtocolData};
 use super::send::FORWARDER;
 #[cfg(target_arch = "x86_64")]
 use super::send::FORWARDER_STRET;
-use super::{lock::Lock, object, pool, selector};
+use super::{foundation, lock::Lock, object, pool, selector};
 use crate::abi::{Bool, Class, Id, Imp, Method, Protocol, Sel};
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr::null;
@@ -234,6 +234,18 @@ entries! {
         // SAFETY: the caller's.
         unsafe { block::release(block.cast::<Block>()) }
     }
+}
+
+/// libdispatch's bytes in an object. Without a destructor they are copied, which is all that is
+/// asked for here; the object is an `NSData`.
+pub unsafe extern "C" fn dispatch_data_create(
+    bytes: *const c_void,
+    length: usize,
+    _queue: Id,
+    _destructor: *const c_void,
+) -> Id {
+    // SAFETY: the caller passes that many bytes.
+    unsafe { foundation::data::copy_of(bytes, length) }
 }
 
 /// Says that what the last message returned stays in its pool. Not one of Objective-C's functions:

@@ -5,7 +5,7 @@ mod cache;
 pub(crate) mod class;
 pub(crate) mod declare;
 pub(crate) mod entry;
-pub(crate) mod fatal;
+mod fatal;
 pub(crate) mod foundation;
 mod lock;
 pub(crate) mod object;

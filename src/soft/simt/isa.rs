@@ -105,8 +105,30 @@ pub(crate) trait Isa {
 
     /// Whether every element is 0.
     #[inline(always)]
-    fn all_zero<const N: usize>(lanes: &[u32; N]) -> bool {
+    fn all_zero(lanes: &[u32; LANES]) -> bool {
         lanes.iter().fold(0, |all, lane| all | lane) == 0
+    }
+
+    /// Whether N numbers, 16 or 32, go up by one.
+    ///
+    /// # Safety
+    /// They are there.
+    #[inline(always)]
+    unsafe fn is_run<const N: usize>(from: *const u32) -> bool {
+        // SAFETY: the caller's.
+        unsafe {
+            (0..N).fold(0, |apart, k| apart | (*from.add(k) ^ (*from).wrapping_add(k as u32))) == 0
+        }
+    }
+
+    /// Whether N numbers, 16 or 32, are the same.
+    ///
+    /// # Safety
+    /// They are there.
+    #[inline(always)]
+    unsafe fn is_same<const N: usize>(from: *const u32) -> bool {
+        // SAFETY: the caller's.
+        unsafe { (0..N).fold(0, |apart, k| apart | (*from.add(k) ^ *from)) == 0 }
     }
 }
 
@@ -131,9 +153,11 @@ mod x86 {
     //! The x86_64 sets.
 
     use std::arch::x86_64::{
-        __m256i, __m512i, _mm256_castsi256_ps, _mm256_loadu_si256, _mm256_movemask_ps,
-        _mm256_or_si256, _mm256_testz_si256, _mm512_loadu_si512, _mm512_movepi32_mask,
-        _mm512_or_si512, _mm512_test_epi32_mask,
+        __m256i, __m512i, _mm256_add_epi32, _mm256_castsi256_ps, _mm256_loadu_si256,
+        _mm256_movemask_ps, _mm256_or_si256, _mm256_set1_epi32, _mm256_setr_epi32,
+        _mm256_setzero_si256, _mm256_testz_si256, _mm256_xor_si256, _mm512_add_epi32,
+        _mm512_cmpneq_epi32_mask, _mm512_loadu_si512, _mm512_movepi32_mask, _mm512_set1_epi32,
+        _mm512_setr_epi32, _mm512_setzero_si512,
     };
 
     use super::{Handler, Ins, Isa, LANES, Wave};
@@ -158,17 +182,46 @@ mod x86 {
         }
 
         #[inline(always)]
-        fn all_zero<const N: usize>(lanes: &[u32; N]) -> bool {
-            // SAFETY: only reached through `avx2` below; whole vectors of the array are read, as N is
-            // a multiple of 8.
+        fn all_zero(lanes: &[u32; LANES]) -> bool {
+            // SAFETY: only reached through `avx2` below; the lanes are there.
+            unsafe { equal8::<LANES>(lanes.as_ptr(), _mm256_setzero_si256(), 0) }
+        }
+
+        #[inline(always)]
+        unsafe fn is_run<const N: usize>(from: *const u32) -> bool {
+            // SAFETY: only reached through `avx2` below; the caller has the numbers.
             unsafe {
-                let vector = |k| _mm256_loadu_si256(lanes.as_ptr().add(k).cast::<__m256i>());
-                let mut any = vector(0);
-                for k in (8..N).step_by(8) {
-                    any = _mm256_or_si256(any, vector(k));
-                }
-                _mm256_testz_si256(any, any) == 1
+                let first = _mm256_set1_epi32(*from as i32);
+                equal8::<N>(
+                    from,
+                    _mm256_add_epi32(first, _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)),
+                    8,
+                )
             }
+        }
+
+        #[inline(always)]
+        unsafe fn is_same<const N: usize>(from: *const u32) -> bool {
+            // SAFETY: only reached through `avx2` below; the caller has the numbers.
+            unsafe { equal8::<N>(from, _mm256_set1_epi32(*from as i32), 0) }
+        }
+    }
+
+    /// Whether N numbers are those of a vector, which goes up by `step` from eight to the next.
+    ///
+    /// # Safety
+    /// Only reached through `avx2`; the numbers are there.
+    #[inline(always)]
+    unsafe fn equal8<const N: usize>(from: *const u32, mut want: __m256i, step: i32) -> bool {
+        // SAFETY: the caller's.
+        unsafe {
+            let mut apart = _mm256_setzero_si256();
+            for k in (0..N).step_by(8) {
+                let eight = _mm256_loadu_si256(from.add(k).cast());
+                apart = _mm256_or_si256(apart, _mm256_xor_si256(eight, want));
+                want = _mm256_add_epi32(want, _mm256_set1_epi32(step));
+            }
+            _mm256_testz_si256(apart, apart) == 1
         }
     }
 
@@ -189,17 +242,42 @@ mod x86 {
         }
 
         #[inline(always)]
-        fn all_zero<const N: usize>(lanes: &[u32; N]) -> bool {
-            // SAFETY: only reached through `avx512` below; whole vectors of the array are read, as N
-            // is a multiple of 16.
+        fn all_zero(lanes: &[u32; LANES]) -> bool {
+            // SAFETY: only reached through `avx512` below; the lanes are there.
+            unsafe { equal16::<LANES>(lanes.as_ptr(), _mm512_setzero_si512(), 0) }
+        }
+
+        #[inline(always)]
+        unsafe fn is_run<const N: usize>(from: *const u32) -> bool {
+            // SAFETY: only reached through `avx512` below; the caller has the numbers.
             unsafe {
-                let vector = |k| _mm512_loadu_si512(lanes.as_ptr().add(k).cast::<__m512i>());
-                let mut any = vector(0);
-                for k in (16..N).step_by(16) {
-                    any = _mm512_or_si512(any, vector(k));
-                }
-                _mm512_test_epi32_mask(any, any) == 0
+                let up = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+                equal16::<N>(from, _mm512_add_epi32(_mm512_set1_epi32(*from as i32), up), 16)
             }
+        }
+
+        #[inline(always)]
+        unsafe fn is_same<const N: usize>(from: *const u32) -> bool {
+            // SAFETY: only reached through `avx512` below; the caller has the numbers.
+            unsafe { equal16::<N>(from, _mm512_set1_epi32(*from as i32), 0) }
+        }
+    }
+
+    /// Whether N numbers are those of a vector, which goes up by `step` from sixteen to the next.
+    ///
+    /// # Safety
+    /// Only reached through `avx512`; the numbers are there.
+    #[inline(always)]
+    unsafe fn equal16<const N: usize>(from: *const u32, mut want: __m512i, step: i32) -> bool {
+        // SAFETY: the caller's.
+        unsafe {
+            let mut apart = 0;
+            for k in (0..N).step_by(16) {
+                let sixteen = _mm512_loadu_si512(from.add(k).cast());
+                apart |= _mm512_cmpneq_epi32_mask(sixteen, want);
+                want = _mm512_add_epi32(want, _mm512_set1_epi32(step));
+            }
+            apart == 0
         }
     }
 

@@ -7,10 +7,12 @@
 //! plain addition. Offsets are computed modulo 2^64; what is checked is what is accessed.
 
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 
-use super::code::{Handler, Ins, Run, Wave, Wrong, get, put};
-use super::isa::{Isa, IsaKind, LANES};
+use super::code::{Handler, Ins, Run, Wave, Wrong, get};
+use super::isa::{Baseline, Isa, IsaKind, LANES};
 use super::lanes::Lane;
+use super::thread::Thread;
 use crate::soft::ir::half::{f16_bits, f16_value};
 use crate::soft::ir::{Scalar, Type};
 
@@ -94,7 +96,7 @@ elements! {
 /// # Safety
 /// As [`Run`].
 #[inline(always)]
-unsafe fn registers<const W: usize>(ip: *const Ins, frame: *mut u8) -> [*mut u8; W] {
+pub(crate) unsafe fn registers<const W: usize>(ip: *const Ins, frame: *mut u8) -> [*mut u8; W] {
     // SAFETY: the contract of `Run`; vector accesses are followed by a word of operands.
     unsafe {
         let ins = &*ip.add(usize::from(W > 1));
@@ -104,7 +106,7 @@ unsafe fn registers<const W: usize>(ip: *const Ins, frame: *mut u8) -> [*mut u8;
 }
 
 /// The instructions that an access is: itself, and for vectors its word of operands.
-const fn length(width: usize) -> usize {
+pub(crate) const fn length(width: usize) -> usize {
     if width > 1 { 2 } else { 1 }
 }
 
@@ -186,95 +188,152 @@ impl<E: Element, const W: usize, const WRITE: bool> Handler for Indexed<E, W, WR
         unsafe {
             let ins = &*ip;
             let bytes = W * size_of::<E::Memory>();
-            let target = Target::of(ins, frame, wave, bytes, WRITE);
-            let bias = if ins.d & place::OFFSET != 0 { 0 } else { get::<u32>(frame, ins.c) };
-            let scale = i64::from(ins.imm as u32);
-            let wide = |index: u32| {
-                if ins.d & place::SIGNED != 0 { i64::from(index as i32) } else { i64::from(index) }
-            };
-            let at = |index: u32| wide(index).wrapping_mul(scale).wrapping_add(target.offset);
-            let indices = &*frame.add(ins.b as usize).cast::<[u32; LANES]>();
-            let all = wave.exec == u32::MAX;
-            let mut index = [0u32; LANES];
-            for k in 0..LANES {
-                index[k] = indices[k].wrapping_add(bias);
-            }
-            if all && scale == bytes as i64 {
-                let mut apart = [0u32; LANES];
-                for k in 0..LANES {
-                    apart[k] = index[k] ^ index[0].wrapping_add(k as u32);
-                }
-                let (low, high) = (at(index[0]), at(index[LANES - 1]));
-                if I::all_zero(&apart) && low <= high && target.allows(low) && target.allows(high) {
-                    let memory = target.base.add(low as usize).cast::<E::Memory>();
-                    contiguous::<I, E, W, WRITE>(memory, registers(ip, frame));
-                    return ip.add(length(W));
-                }
-            }
-            if W == 1 && !WRITE && all && scale == bytes as i64 && size_of::<E::Memory>() == 4 {
-                // Rows of a two-dimensional threadgroup: halves that are contiguous or all the same.
-                let mut apart = [[0u32; LANES / 2]; 2];
-                let mut other = [[0u32; LANES / 2]; 2];
-                for half in 0..2 {
-                    let first = index[half * 16];
-                    for k in 0..16 {
-                        apart[half][k] = index[half * 16 + k] ^ first.wrapping_add(k as u32);
-                        other[half][k] = index[half * 16 + k] ^ first;
+            let indices = frame.add(ins.b as usize).cast::<u32>();
+            if wave.exec == u32::MAX && ins.imm as u32 == bytes as u32 {
+                let at = Index::of(ins, frame, wave, bytes, WRITE);
+                if I::is_run::<LANES>(indices) {
+                    if let Some(low) = at.run(*indices, LANES as u32) {
+                        let memory = at.target.base.add(low).cast::<E::Memory>();
+                        contiguous::<I, E, W, WRITE>(memory, registers(ip, frame));
+                        return ip.add(length(W));
                     }
-                }
-                let runs = [I::all_zero(&apart[0]), I::all_zero(&apart[1])];
-                let same = [I::all_zero(&other[0]), I::all_zero(&other[1])];
-                let fits = |half: usize| {
-                    let (low, high) = (at(index[half * 16]), at(index[half * 16 + 15]));
-                    (runs[half] || same[half])
-                        && low <= high
-                        && target.allows(low)
-                        && target.allows(high)
-                };
-                if fits(0) && fits(1) {
-                    for half in 0..2 {
-                        let from =
-                            target.base.add(at(index[half * 16]) as usize).cast::<[u32; 16]>();
-                        let to = frame.add(ins.a as usize).cast::<[u32; 16]>().add(half);
-                        if runs[half] {
-                            *to = from.read_unaligned();
-                        } else {
-                            *to = [from.cast::<u32>().read_unaligned(); 16];
+                } else if W == 1 && !WRITE && size_of::<E::Memory>() == 4 {
+                    // Rows of a two-dimensional threadgroup.
+                    if let (Some(low), Some(high)) =
+                        (at.half::<I>(indices), at.half::<I>(indices.add(HALF)))
+                    {
+                        let to = frame.add(ins.a as usize).cast::<[u32; HALF]>();
+                        for (number, (start, run)) in [low, high].into_iter().enumerate() {
+                            let from = at.target.base.add(start);
+                            *to.add(number) = if run {
+                                from.cast::<[u32; HALF]>().read_unaligned()
+                            } else {
+                                [from.cast::<u32>().read_unaligned(); HALF]
+                            };
                         }
+                        return ip.add(1);
                     }
-                    return ip.add(length(W));
                 }
             }
-            if !all {
-                let first = index[wave.first() as usize];
-                let mask = I::spread(wave.exec);
-                for k in 0..LANES {
-                    index[k] = index[k] & mask[k] | first & !mask[k];
-                }
-            }
-            // The lowest and the highest index; with the sign bit turned for signed ones.
-            let turn = if ins.d & place::SIGNED != 0 { 1 << 31 } else { 0 };
-            let (mut low, mut high) = (u32::MAX, 0u32);
-            for k in 0..LANES {
-                low = low.min(index[k] ^ turn);
-                high = high.max(index[k] ^ turn);
-            }
-            let (low, high) = (at(low ^ turn), at(high ^ turn));
-            if !(target.allows(low) && target.allows(high)) {
-                let mut offsets = [0; LANES];
-                for k in 0..LANES {
-                    offsets[k] = at(index[k]);
-                }
-                return out_of_bounds(ip, wave, &target, &offsets, bytes as u32, WRITE);
-            }
-            let base = target.base.wrapping_offset(target.offset as isize);
-            each::<I, E, W, WRITE>(
-                |k| base.wrapping_offset(wide(index[k]).wrapping_mul(scale) as isize).cast(),
-                wave.exec,
-                registers(ip, frame),
-            );
-            ip.add(length(W))
+            each_index::<E, W, WRITE>(ip, frame, wave)
         }
+    }
+}
+
+/// Half of the lanes.
+const HALF: usize = LANES / 2;
+
+/// How 32-bit indices become offsets.
+struct Index {
+    target: Target,
+    bias: u32,
+    scale: i64,
+    signed: bool,
+}
+
+impl Index {
+    /// # Safety
+    /// As [`Run`].
+    #[inline(always)]
+    unsafe fn of(ins: &Ins, frame: *const u8, wave: &Wave, bytes: usize, write: bool) -> Self {
+        // SAFETY: the contract of `Run`.
+        unsafe {
+            Self {
+                target: Target::of(ins, frame, wave, bytes, write),
+                bias: if ins.d & place::OFFSET != 0 { 0 } else { get(frame, ins.c) },
+                scale: i64::from(ins.imm as u32),
+                signed: ins.d & place::SIGNED != 0,
+            }
+        }
+    }
+
+    /// The offset of an index to which the bias was added.
+    #[inline(always)]
+    fn offset(&self, index: u32) -> i64 {
+        let wide = if self.signed { i64::from(index as i32) } else { i64::from(index) };
+        wide.wrapping_mul(self.scale).wrapping_add(self.target.offset)
+    }
+
+    /// The offset of a run of indices that starts with one, if all of it may be accessed.
+    #[inline(always)]
+    fn run(&self, first: u32, count: u32) -> Option<usize> {
+        let first = first.wrapping_add(self.bias);
+        let low = self.offset(first);
+        let high = self.offset(first.wrapping_add(count - 1));
+        (low <= high && self.target.allows(low) && self.target.allows(high)).then_some(low as usize)
+    }
+}
+
+impl Index {
+    /// The offset of half of the lanes, if they are a run (then `true`) or all the same.
+    ///
+    /// # Safety
+    /// The indices are there.
+    #[inline(always)]
+    unsafe fn half<I: Isa>(&self, indices: *const u32) -> Option<(usize, bool)> {
+        // SAFETY: the caller's.
+        unsafe {
+            if I::is_run::<HALF>(indices) {
+                return Some((self.run(*indices, HALF as u32)?, true));
+            }
+            if I::is_same::<HALF>(indices) { Some((self.run(*indices, 1)?, false)) } else { None }
+        }
+    }
+}
+
+/// The general case of [`Indexed`].
+///
+/// # Safety
+/// As [`Run`].
+#[inline(never)]
+unsafe fn each_index<E: Element, const W: usize, const WRITE: bool>(
+    ip: *const Ins,
+    frame: *mut u8,
+    wave: &mut Wave,
+) -> *const Ins {
+    // SAFETY: the contract of `Run`; every offset is checked before it is accessed.
+    unsafe {
+        let ins = &*ip;
+        let bytes = W * size_of::<E::Memory>();
+        let at = Index::of(ins, frame, wave, bytes, WRITE);
+        let indices = *frame.add(ins.b as usize).cast::<[u32; LANES]>();
+        // Lanes that are off read where the first active one does.
+        let first = indices[wave.first() as usize];
+        let mut offsets = [0; LANES];
+        for (k, offset) in offsets.iter_mut().enumerate() {
+            let index = if wave.exec & 1 << k != 0 { indices[k] } else { first };
+            *offset = at.offset(index.wrapping_add(at.bias));
+        }
+        checked::<E, W, WRITE>(ip, frame, wave, &at.target, &offsets)
+    }
+}
+
+/// Accesses at offsets of one region, those of lanes that are off being some active lane's.
+///
+/// # Safety
+/// As [`Run`].
+#[inline(always)]
+unsafe fn checked<E: Element, const W: usize, const WRITE: bool>(
+    ip: *const Ins,
+    frame: *mut u8,
+    wave: &mut Wave,
+    target: &Target,
+    offsets: &[i64; LANES],
+) -> *const Ins {
+    let (mut low, mut high) = (i64::MAX, i64::MIN);
+    for &offset in offsets {
+        low = low.min(offset);
+        high = high.max(offset);
+    }
+    if !(target.allows(low) && target.allows(high)) {
+        let bytes = (W * size_of::<E::Memory>()) as u32;
+        return out_of_bounds(ip, wave, target, offsets, bytes, WRITE);
+    }
+    // SAFETY: the contract of `Run`, and all offsets lie between the lowest and the highest.
+    unsafe {
+        let pointer = |k: usize| target.base.add(offsets[k] as usize).cast();
+        each::<Baseline, E, W, WRITE>(pointer, wave.exec, registers(ip, frame));
+        ip.add(length(W))
     }
 }
 
@@ -302,23 +361,12 @@ impl<E: Element, const W: usize, const WRITE: bool> Handler for Offset<E, W, WRI
                 return scattered::<I, E, W, WRITE>(ip, frame, wave);
             }
             let mut offsets = [0i64; LANES];
-            let (mut low, mut high) = (i64::MAX, i64::MIN);
-            for k in 0..LANES {
+            for (k, offset) in offsets.iter_mut().enumerate() {
                 let lane = if wave.exec & 1 << k != 0 { lanes[k] } else { first };
                 let start = if whole { split(lane).1 } else { lane as i64 };
-                offsets[k] = start.wrapping_add(target.offset);
-                low = low.min(offsets[k]);
-                high = high.max(offsets[k]);
+                *offset = start.wrapping_add(target.offset);
             }
-            if !(target.allows(low) && target.allows(high)) {
-                return out_of_bounds(ip, wave, &target, &offsets, bytes as u32, WRITE);
-            }
-            each::<I, E, W, WRITE>(
-                |k| target.base.add(offsets[k] as usize).cast(),
-                wave.exec,
-                registers(ip, frame),
-            );
-            ip.add(length(W))
+            checked::<E, W, WRITE>(ip, frame, wave, &target, &offsets)
         }
     }
 }
@@ -339,7 +387,7 @@ unsafe fn scattered<I: Isa, E: Element, const W: usize, const WRITE: bool>(
         let lanes = &*frame.add(ins.b as usize).cast::<[u64; LANES]>();
         let start = Target::of(ins, frame, wave, bytes, WRITE).offset;
         let mut pointers = [std::ptr::null_mut::<E::Memory>(); LANES];
-        for k in 0..LANES {
+        for (k, pointer) in pointers.iter_mut().enumerate() {
             let lane = if wave.exec & 1 << k != 0 { k } else { wave.first() as usize };
             let (number, offset) = split(lanes[lane]);
             let offset = offset.wrapping_add(start);
@@ -349,7 +397,7 @@ unsafe fn scattered<I: Isa, E: Element, const W: usize, const WRITE: bool>(
                 let wrong = Wrong::Access { region: number, offset, bytes, write: WRITE };
                 return wave.fault(ip, lane as u32, wrong);
             }
-            pointers[k] = target.base.add(offset as usize).cast();
+            *pointer = target.base.add(offset as usize).cast();
         }
         each::<I, E, W, WRITE>(|k| pointers[k], wave.exec, registers(ip, frame));
         ip.add(length(W))
@@ -367,14 +415,19 @@ unsafe fn contiguous<I: Isa, E: Element, const W: usize, const WRITE: bool>(
 ) {
     // SAFETY: the caller's.
     unsafe {
-        for (w, register) in registers.into_iter().enumerate() {
-            if WRITE {
-                for k in 0..LANES {
-                    let value = E::store(E::Register::read(register, k));
-                    memory.add(k * W + w).write_unaligned(value);
+        if WRITE {
+            // By way of an array: the compiler cannot know that memory and registers are apart.
+            let mut elements = [const { [const { MaybeUninit::uninit() }; W] }; LANES];
+            for (w, register) in registers.into_iter().enumerate() {
+                for (k, element) in elements.iter_mut().enumerate() {
+                    element[w].write(E::store(E::Register::read(register, k)));
                 }
-            } else {
-                let mut cells = [const { std::mem::MaybeUninit::uninit() }; LANES];
+            }
+            let from = elements.as_ptr().cast::<u8>();
+            from.copy_to_nonoverlapping(memory.cast(), size_of_val(&elements));
+        } else {
+            for (w, register) in registers.into_iter().enumerate() {
+                let mut cells = [const { MaybeUninit::uninit() }; LANES];
                 for (k, cell) in cells.iter_mut().enumerate() {
                     cell.write(E::load(memory.add(k * W + w).read_unaligned()).cell());
                 }
@@ -408,7 +461,7 @@ unsafe fn each<I: Isa, E: Element, const W: usize, const WRITE: bool>(
             }
         } else {
             for (w, register) in registers.into_iter().enumerate() {
-                let mut cells = [const { std::mem::MaybeUninit::uninit() }; LANES];
+                let mut cells = [const { MaybeUninit::uninit() }; LANES];
                 for (k, cell) in cells.iter_mut().enumerate() {
                     cell.write(E::load(pointer(k).add(w).read_unaligned()).cell());
                 }
@@ -566,125 +619,6 @@ impl<E: Element, const W: usize> Handler for StoreOnce<E, W> {
     }
 }
 
-/// An access to thread memory: `b` the register of 32-bit byte offsets (for `LANEWISE`), `c` the slot of a
-/// uniform 32-bit offset, `d` the local's start in thread memory, `imm` its size, number, and the
-/// displacement: 24, 8 and 32 bits.
-///
-/// Thread memory is interleaved: word `i` of lane `k` is word `32 i + k`, so that lanes that access the
-/// same offset access one run of memory.
-#[derive(Debug)]
-pub(crate) struct Thread<E, const W: usize, const WRITE: bool, const LANEWISE: bool>(
-    PhantomData<E>,
-);
-
-/// The immediate of a [`Thread`] access.
-pub(crate) fn thread_imm(bytes: u32, local: u32, displacement: i32) -> u64 {
-    u64::from(bytes & 0xff_ffff)
-        | u64::from(local & 0xff) << 24
-        | (displacement as u32 as u64) << 32
-}
-
-/// The address of a byte of thread memory.
-#[inline(always)]
-fn thread_byte(memory: *mut u8, lane: usize, at: usize) -> *mut u8 {
-    memory.wrapping_add((at & !3) * LANES + lane * 4 + (at & 3))
-}
-
-impl<E: Element, const W: usize, const WRITE: bool, const LANEWISE: bool> Handler
-    for Thread<E, W, WRITE, LANEWISE>
-{
-    #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
-        // SAFETY: the contract of `Run`; offsets are checked against the local's size.
-        unsafe {
-            let ins = &*ip;
-            let size = size_of::<E::Memory>();
-            let bytes = (W * size) as i64;
-            let (local_bytes, displacement) =
-                (i64::from(ins.imm as u32 & 0xff_ffff), i64::from((ins.imm >> 32) as i32));
-            let registers = registers::<W>(ip, frame);
-            let base = displacement + i64::from(get::<i32>(frame, ins.c));
-            let allows = |offset: i64| 0 <= offset && offset + bytes <= local_bytes;
-            let fault = |wave: &mut Wave, lane: u32, offset| {
-                let local = (ins.imm as u32) >> 24;
-                let wrong =
-                    Wrong::ThreadAccess { local, offset, bytes: bytes as u32, write: WRITE };
-                wave.fault(ip, lane, wrong)
-            };
-            if !LANEWISE {
-                if !allows(base) {
-                    return fault(wave, wave.first(), base);
-                }
-                let start = ins.d as usize + base as usize;
-                if size == 4 && start % 4 == 0 {
-                    let mask = I::spread(wave.exec);
-                    for (w, register) in registers.into_iter().enumerate() {
-                        let row = thread_byte(wave.thread_memory, 0, start + 4 * w);
-                        let row = row.cast::<[u32; LANES]>();
-                        let register = register.cast::<[u32; LANES]>();
-                        if WRITE {
-                            let mut new = [0; LANES];
-                            for k in 0..LANES {
-                                new[k] = (*register)[k] & mask[k] | (*row)[k] & !mask[k];
-                            }
-                            *row = new;
-                        } else {
-                            *register = *row;
-                        }
-                    }
-                    return ip.add(length(W));
-                }
-            }
-            let mut starts = [0usize; LANES];
-            let mut left = wave.exec;
-            while left != 0 {
-                let k = left.trailing_zeros() as usize;
-                left &= left - 1;
-                let lane = if LANEWISE {
-                    i64::from(*frame.add(ins.b as usize).cast::<i32>().add(k))
-                } else {
-                    0
-                };
-                let offset = base + lane;
-                if !allows(offset) {
-                    return fault(wave, k as u32, offset);
-                }
-                starts[k] = ins.d as usize + offset as usize;
-            }
-            let memory = wave.thread_memory;
-            for (w, register) in registers.into_iter().enumerate() {
-                let byte = |k: usize, b: usize| thread_byte(memory, k, starts[k] + w * size + b);
-                if WRITE {
-                    let mut left = wave.exec;
-                    while left != 0 {
-                        let k = left.trailing_zeros() as usize;
-                        left &= left - 1;
-                        let value = E::store(E::Register::read(register, k));
-                        let value = (&raw const value).cast::<u8>();
-                        for b in 0..size {
-                            *byte(k, b) = *value.add(b);
-                        }
-                    }
-                } else {
-                    let mut cells = [const { std::mem::MaybeUninit::uninit() }; LANES];
-                    for (k, cell) in cells.iter_mut().enumerate() {
-                        let mut value = std::mem::MaybeUninit::<E::Memory>::zeroed();
-                        // Lanes that are off read nothing; zero bits are a value of every element.
-                        if wave.exec & 1 << k != 0 {
-                            for b in 0..size {
-                                *value.as_mut_ptr().cast::<u8>().add(b) = *byte(k, b);
-                            }
-                        }
-                        cell.write(E::load(value.assume_init()).cell());
-                    }
-                    E::Register::write::<I>(register, &cells);
-                }
-            }
-            ip.add(length(W))
-        }
-    }
-}
-
 /// Which of the handlers above an access needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
@@ -745,77 +679,6 @@ impl Access {
             Self::Thread { write: false, lanewise: true } => isa.run::<Thread<E, W, false, true>>(),
             Self::Thread { write: true, lanewise: false } => isa.run::<Thread<E, W, true, false>>(),
             Self::Thread { write: true, lanewise: true } => isa.run::<Thread<E, W, true, true>>(),
-        }
-    }
-}
-
-/// Writes the numbers of the lanes, from 0 up.
-#[derive(Debug)]
-pub(crate) struct Iota;
-
-impl Handler for Iota {
-    #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
-        // SAFETY: the contract of `Run`.
-        unsafe {
-            let to = frame.add((*ip).a as usize).cast::<u32>();
-            for k in 0..LANES {
-                *to.add(k) = k as u32;
-            }
-            ip.add(1)
-        }
-    }
-}
-
-/// Adds a uniform part, a scaled register of indices and a register of 64-bit lanes: `a = c + b * imm`,
-/// in lanes of 64 bits. `d` is 1 if the indices are signed.
-#[derive(Debug)]
-pub(crate) struct Scaled<const WIDE: bool>;
-
-impl<const WIDE: bool> Handler for Scaled<WIDE> {
-    #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
-        // SAFETY: the contract of `Run`.
-        unsafe {
-            let ins = &*ip;
-            let from = frame.add(ins.b as usize);
-            let add = &*frame.add(ins.c as usize).cast::<[u64; LANES]>();
-            let mut sum = [0u64; LANES];
-            for k in 0..LANES {
-                let index = if WIDE {
-                    u64::read(from, k)
-                } else if ins.d != 0 {
-                    i32::read(from, k) as i64 as u64
-                } else {
-                    u32::read(from, k).into()
-                };
-                sum[k] = add[k].wrapping_add(index.wrapping_mul(ins.imm));
-            }
-            *frame.add(ins.a as usize).cast() = sum;
-            ip.add(1)
-        }
-    }
-}
-
-/// The same for uniform values: `a = c + b * imm`; `d` is 0 for unsigned, 1 for signed 32-bit indices, 2
-/// for 64-bit ones.
-#[derive(Debug)]
-pub(crate) struct ScaledOnce;
-
-impl Handler for ScaledOnce {
-    #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
-        // SAFETY: the contract of `Run`.
-        unsafe {
-            let ins = &*ip;
-            let index = match ins.d {
-                0 => u64::from(get::<u32>(frame, ins.b)),
-                1 => i64::from(get::<i32>(frame, ins.b)) as u64,
-                _ => get(frame, ins.b),
-            };
-            let sum = get::<u64>(frame, ins.c).wrapping_add(index.wrapping_mul(ins.imm));
-            put(frame, ins.a, sum);
-            ip.add(1)
         }
     }
 }

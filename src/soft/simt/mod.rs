@@ -9,37 +9,49 @@ mod atomic;
 mod code;
 mod control;
 mod fault;
+mod hoist;
 mod isa;
 mod lanes;
 mod launch;
 mod lower;
 mod memory;
+mod pointer;
+mod reach;
 mod registers;
 mod simd;
 #[cfg(test)]
 mod tests;
+mod thread;
 mod uses;
 mod workers;
 
 use std::fmt;
+use std::sync::OnceLock;
 
 pub(crate) use fault::{Fault, FaultKind};
 pub(crate) use isa::IsaKind;
 pub(crate) use launch::{Binding, Launch, MAX_GROUP, MAX_THREADGROUP_MEMORY};
 pub(crate) use workers::Workers;
 
-use super::ir::{
-    Allocation, AllocationId, Block, Function, Invalid, LocalMemory, Module, Op, Span, Stmt, Value, passes,
-};
+use super::ir::{Allocation, Function, Invalid, LocalMemory, Module, Span, passes};
 
 /// A kernel that is ready to run.
 pub(crate) struct Program {
     name: String,
     allocations: Vec<Allocation>,
-    /// Which of them the code touches.
-    used: Vec<bool>,
     locals: Vec<LocalMemory>,
     code: lower::Code,
+    /// The same with nothing moved to before the first thread, made when it is needed.
+    plain: OnceLock<lower::Code>,
+    /// What that is made from.
+    source: Source,
+}
+
+/// A function after all passes.
+struct Source {
+    function: Function,
+    uniform: passes::uniform::Uniformity,
+    isa: IsaKind,
 }
 
 // SAFETY: code points to functions only.
@@ -80,43 +92,6 @@ const MAX_THREAD_MEMORY: u64 = 64 * 1024;
 /// Instructions of a kernel, and bytes of its frame, at most.
 const MAX_SIZE: usize = 1 << 23;
 
-/// Which allocations the code of a function reaches, after the passes have left out what it does not need.
-fn used_allocations(function: &Function, count: usize) -> Vec<bool> {
-    fn visit(block: &Block, needed: &mut Vec<Value>) {
-        for statement in block {
-            match statement {
-                Stmt::Do(value) => needed.push(*value),
-                Stmt::If(condition, then, otherwise) => {
-                    needed.push(*condition);
-                    visit(then, needed);
-                    visit(otherwise, needed);
-                }
-                Stmt::Loop { body, next } => {
-                    visit(body, needed);
-                    visit(next, needed);
-                }
-                Stmt::Call { args, .. } => needed.extend(args),
-                Stmt::Return(value) => needed.extend(value),
-                Stmt::Break | Stmt::Continue => {}
-            }
-        }
-    }
-    let (mut needed, mut seen) = (Vec::new(), vec![false; function.insts.len()]);
-    let mut used = vec![false; count];
-    visit(&function.body, &mut needed);
-    while let Some(value) = needed.pop() {
-        if std::mem::replace(&mut seen[value.index()], true) {
-            continue;
-        }
-        let inst = function.inst(value);
-        needed.extend(inst.args.iter());
-        if inst.op == Op::Allocation {
-            used[inst.imm as usize] = true;
-        }
-    }
-    used
-}
-
 impl Program {
     /// Makes a kernel ready for this machine's best instruction set.
     pub(crate) fn new(module: &Module) -> Result<Self, ProgramError> {
@@ -137,27 +112,29 @@ impl Program {
             return Err(ProgramError::Size);
         }
         let uniform = passes::uniform::analyse(&function);
-        let code = lower::lower(&function, &uniform, isa);
+        let code = lower::lower(&function, &uniform, isa, true);
         if code.frame_bytes as usize > MAX_SIZE || code.code.len() > MAX_SIZE {
             return Err(ProgramError::Size);
         }
         Ok(Self {
             name: module.name.clone(),
             allocations: module.allocations.clone(),
-            used: used_allocations(&function, module.allocations.len()),
-            locals: function.locals,
+            locals: function.locals.clone(),
             code,
+            plain: OnceLock::new(),
+            source: Source { function, uniform, isa },
         })
     }
 
-    /// Whether the code touches an allocation of the module.
-    pub(crate) fn uses(&self, allocation: AllocationId) -> bool {
-        self.used[allocation.index()]
+    /// Which allocations of the module the code touches.
+    pub(crate) fn reached(&self) -> Vec<bool> {
+        reach::allocations(&self.source.function, self.allocations.len())
     }
 
-    /// The size of a SIMD-group's frame.
-    fn frame_bytes(&self) -> usize {
-        self.code.frame_bytes as usize
+    /// The code in which nothing was moved.
+    fn plain(&self) -> &lower::Code {
+        let Source { function, uniform, isa } = &self.source;
+        self.plain.get_or_init(|| lower::lower(function, uniform, *isa, false))
     }
 
     /// A fault before any thread ran.

@@ -83,12 +83,9 @@ fn wrapped_memory_is_used_in_place_and_given_back() {
             at.cast() => *mut c_void, length => usize, 0 => usize, block => Id; Id
         )
     };
-    for (at, length) in [
-        (memory.wrapping_add(8), 4096),
-        (memory, 100),
-        (memory, 0),
-        (std::ptr::null_mut(), 4096),
-    ] {
+    for (at, length) in
+        [(memory.wrapping_add(8), 4096), (memory, 100), (memory, 0), (std::ptr::null_mut(), 4096)]
+    {
         assert!(wrap(at, length, Id::NIL).is_nil());
     }
     let given_back = Arc::new(AtomicUsize::new(0));

@@ -51,7 +51,8 @@ fn every_method_is_as_apple_declares_it() {
             let selector = row.selector.to_str().unwrap();
             let types = (row.types)();
             let result = types.result.to_string();
-            let arguments: Vec<String> = types.arguments[2..].iter().map(ToString::to_string).collect();
+            let arguments: Vec<String> =
+                types.arguments[2..].iter().map(ToString::to_string).collect();
             let declared = (result.as_str(), arguments.join(" "));
             seen += 1;
             if selector == COPYING {
@@ -93,7 +94,8 @@ fn what_a_compute_driver_sends_is_answered() {
         .into_iter()
         .flat_map(|class| {
             let declaration = class.declaration().unwrap();
-            let protocols = declaration.protocols.iter().map(|name| name.to_str().unwrap().to_owned());
+            let protocols =
+                declaration.protocols.iter().map(|name| name.to_str().unwrap().to_owned());
             let owners: Vec<String> = protocols.chain([class.to_string()]).collect();
             declaration.methods.iter().flat_map(move |row| {
                 let selector = row.selector.to_str().unwrap();
@@ -103,21 +105,81 @@ fn what_a_compute_driver_sends_is_answered() {
         .collect();
     // Parts of protocols that are about drawing, ray tracing, sparse memory, counters and tools.
     let elsewhere = [
-        "render", "Render", "acceleration", "Acceleration", "parallel", "present", "resourceState",
-        "ntersectionFunction", "isibleFunction", "tensor", "Tensor", "ounters", "counter", "Counter",
-        "sparse", "Sparse", "IndirectCommandBuffer", "executeCommandsInBuffer", "resetCommandsInBuffer",
-        "remote", "Remote", "Shared", "IO", "MTL4", "rgument", "BinaryFunctions", "BinaryArchive",
-        "unctionHandle", "functionHandle", "ynamicLibrary", "Stitched", "attributeStride", "iosurface",
-        "stageIn", "StageIn", "vertex", "sampleTimestamps", "DepthStencil", "DefaultSamplePositions",
-        "ArchiveWithURL", "logState", "LogState", "Compiler", "CommandAllocator", "newCommandBuffer",
-        "Pipeline", "TextureViewPool", "setOwnerWithIdentity", "setSamplerStates:lod", "sizeOf",
-        "lodMinClamps", "options:", "reflectionFor", "RasterizationRate", "IndirectBuffer:indirectBufferOffset:",
-        "TextureViewWithDescriptor", "PlacementSparse",
+        "render",
+        "Render",
+        "acceleration",
+        "Acceleration",
+        "parallel",
+        "present",
+        "resourceState",
+        "ntersectionFunction",
+        "isibleFunction",
+        "tensor",
+        "Tensor",
+        "ounters",
+        "counter",
+        "Counter",
+        "sparse",
+        "Sparse",
+        "IndirectCommandBuffer",
+        "executeCommandsInBuffer",
+        "resetCommandsInBuffer",
+        "remote",
+        "Remote",
+        "Shared",
+        "IO",
+        "MTL4",
+        "rgument",
+        "BinaryFunctions",
+        "BinaryArchive",
+        "unctionHandle",
+        "functionHandle",
+        "ynamicLibrary",
+        "Stitched",
+        "attributeStride",
+        "iosurface",
+        "stageIn",
+        "StageIn",
+        "vertex",
+        "sampleTimestamps",
+        "DepthStencil",
+        "DefaultSamplePositions",
+        "ArchiveWithURL",
+        "logState",
+        "LogState",
+        "Compiler",
+        "CommandAllocator",
+        "newCommandBuffer",
+        "Pipeline",
+        "TextureViewPool",
+        "setOwnerWithIdentity",
+        "setSamplerStates:lod",
+        "sizeOf",
+        "lodMinClamps",
+        "options:",
+        "reflectionFor",
+        "RasterizationRate",
+        "IndirectBuffer:indirectBufferOffset:",
+        "TextureViewWithDescriptor",
+        "PlacementSparse",
     ];
     let protocols = [
-        "MTLDevice", "MTLBuffer", "MTLTexture", "MTLLibrary", "MTLFunction", "MTLComputePipelineState",
-        "MTLCommandQueue", "MTLCommandBuffer", "MTLComputeCommandEncoder", "MTLBlitCommandEncoder",
-        "MTLFence", "MTLEvent", "MTLSharedEvent", "MTLHeap", "MTLResidencySet", "MTLSamplerState",
+        "MTLDevice",
+        "MTLBuffer",
+        "MTLTexture",
+        "MTLLibrary",
+        "MTLFunction",
+        "MTLComputePipelineState",
+        "MTLCommandQueue",
+        "MTLCommandBuffer",
+        "MTLComputeCommandEncoder",
+        "MTLBlitCommandEncoder",
+        "MTLFence",
+        "MTLEvent",
+        "MTLSharedEvent",
+        "MTLHeap",
+        "MTLResidencySet",
+        "MTLSamplerState",
     ];
     let missing: Vec<String> = text
         .lines()

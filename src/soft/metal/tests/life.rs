@@ -66,8 +66,7 @@ fn everything_may_go_while_work_is_in_flight() {
             end(*encoder);
             commit(*commands);
             let kept = Own::retain(*buffer);
-            let mut all =
-                vec![library, function, pipeline, queue, buffer, commands, encoder];
+            let mut all = vec![library, function, pipeline, queue, buffer, commands, encoder];
             let mut rest = order;
             while !all.is_empty() {
                 drop(all.swap_remove(rest % all.len()));

@@ -26,7 +26,9 @@ fn a_launch_needs_a_pipeline() {
 #[test]
 fn a_group_has_one_thread_at_least_and_not_too_many() {
     let pipeline = pipeline(SAXPY, "nothing");
-    for (group, threads) in [((1025, 1, 1), "1025"), ((32, 33, 1), "1056"), ((0, 1, 1), "0 threads")] {
+    for (group, threads) in
+        [((1025, 1, 1), "1025"), ((32, 33, 1), "1056"), ((0, 1, 1), "0 threads")]
+    {
         let error = refused(|encoder| {
             bind(encoder, *pipeline);
             send!(

@@ -8,6 +8,7 @@ mod declared;
 mod dispatches;
 mod life;
 mod misuse;
+mod settings;
 mod sync;
 mod textures;
 

@@ -126,7 +126,8 @@ fn listeners_are_told_once_and_at_their_value() {
 /// without the barrier the result is the wrong one.
 #[test]
 fn a_barrier_orders_concurrent_dispatches() {
-    let source = "kernel void set(device uint *to, constant uint &value) { to[0] = to[0] * 10 + value; }";
+    let source =
+        "kernel void set(device uint *to, constant uint &value) { to[0] = to[0] * 10 + value; }";
     let pipeline = pipeline(source, "set");
     let run = |kind: usize, barrier: bool| {
         let buffer = buffer(4);
@@ -153,22 +154,75 @@ fn a_barrier_orders_concurrent_dispatches() {
     assert_eq!(run(1, false), 321, "nothing else does");
 }
 
+/// Encoders that share a buffer keep their order, unless the program tracks its hazards itself: then a
+/// fence does, and without one the result is the wrong one.
 #[test]
-fn fences_are_passed() {
+fn a_fence_orders_encoders_of_untracked_buffers() {
     let fence = Own::new(send!(*device(), "newFence"; Id));
-    let (pipeline, buffer) = (pipeline(SAXPY, "count_up"), buffer(16));
+    let run = |untracked: bool, fenced: bool| {
+        let options = if untracked { 0x100 } else { 0 };
+        let buffer = Own::new(send!(
+            *device(), "newBufferWithLength:options:", 16 => usize, options => usize; Id
+        ));
+        let commands = commands(*queue());
+        for value in 1..=3u8 {
+            let blit = blit(*commands);
+            if fenced {
+                send!(*blit, "waitForFence:", *fence => Id; ());
+                send!(*blit, "updateFence:", *fence => Id; ());
+            }
+            let range = NSRange { location: 0, length: 16 };
+            send!(
+                *blit, "fillBuffer:range:value:", *buffer => Id, range => NSRange, value => u8; ()
+            );
+            end(*blit);
+        }
+        assert_eq!(finish(*commands), Ok(()));
+        contents::<u8>(*buffer)[0]
+    };
+    assert_eq!(run(false, false), 3, "tracked");
+    assert_eq!(run(true, true), 3, "fenced");
+    assert_eq!(run(true, false), 1, "neither: last first");
+}
+
+/// An event between two encoders is for everything before and after it.
+#[test]
+fn events_keep_their_place_among_untracked_encoders() {
+    let event = shared_event();
+    let buffer = Own::new(send!(
+        *device(), "newBufferWithLength:options:", 16 => usize, 0x100 => usize; Id
+    ));
     let commands = commands(*queue());
-    for _ in 0..2 {
-        let encoder = encoder(*commands);
-        send!(*encoder, "waitForFence:", *fence => Id; ());
-        bind(*encoder, *pipeline);
-        bind_buffer(*encoder, *buffer, 0, 0);
-        launch(*encoder, 4, 4);
-        send!(*encoder, "updateFence:", *fence => Id; ());
-        end(*encoder);
-    }
+    fill(*commands, *buffer, 1);
+    wait_for(*commands, *event, 1);
+    fill(*commands, *buffer, 2);
+    commit(*commands);
+    std::thread::sleep(Duration::from_millis(5));
+    assert_eq!(contents::<u8>(*buffer)[0], 1);
+    send!(*event, "setSignaledValue:", 1 => u64; ());
+    wait(*commands);
+    assert_eq!(contents::<u8>(*buffer)[0], 2);
+}
+
+/// Bytes that were pushed stay as they are, whatever a kernel writes there.
+#[test]
+fn pushed_bytes_are_a_copy_for_kernels_that_write() {
+    let source = "
+        kernel void f(device uint *scratch [[buffer(0)]], device uint *out [[buffer(1)]]) {
+            scratch[0] += 1;
+            out[0] = scratch[0];
+        }";
+    let (pipeline, buffer) = (pipeline(source, "f"), buffer(4));
+    let commands = commands(*queue());
+    let encoder = encoder(*commands);
+    bind(*encoder, *pipeline);
+    bind_buffer(*encoder, *buffer, 0, 1);
+    push(*encoder, &41u32, 0);
+    launch(*encoder, 1, 1);
+    launch(*encoder, 1, 1);
+    end(*encoder);
     assert_eq!(finish(*commands), Ok(()));
-    assert_eq!(contents::<u32>(*buffer), [2; 4]);
+    assert_eq!(contents::<u32>(*buffer), [42]);
 }
 
 #[test]

@@ -225,3 +225,19 @@ fn copies_of_wrong_regions_are_told() {
         send!(blit, "copyFromTexture:toTexture:", *texture => Id, *other => Id; ());
     });
 }
+
+/// There is no command buffer to tell: nothing happens, and standard error says why.
+#[test]
+fn wrong_regions_of_the_cpu_are_refused() {
+    let texture = try_texture(*descriptor(RGBA8, 4, 4, false)).unwrap();
+    replace(*texture, region(2, 0, 3, 1), 0, &[9u32; 3], 12);
+    replace(*texture, region(0, 0, 4, 4), 1, &[9u32; 16], 16);
+    replace(*texture, region(0, 0, 4, 4), 0, &[9u32; 16], 15);
+    replace(*texture, region(usize::MAX, 0, 2, 1), 0, &[9u32; 2], 8);
+    assert_eq!(get::<u32>(*texture, region(0, 0, 4, 4), 0, 16), [0; 16]);
+    let private = descriptor(RGBA8, 4, 4, false);
+    send!(*private, "setStorageMode:", 2 => usize; ());
+    let private = try_texture(*private).unwrap();
+    replace(*private, region(0, 0, 1, 1), 0, &[9u32], 4);
+    assert_eq!(get::<u32>(*private, region(0, 0, 1, 1), 0, 4), [0]);
+}

@@ -56,7 +56,14 @@ const MATRIX_SHAPE: u32 = 1 << 18;
 const ANY_SHAPE: u32 = SCALAR_SHAPE | VECTOR_SHAPE;
 const FLOATS: u32 = scalars(&[Scalar::F32, Scalar::F16, Scalar::BF16]);
 const INTS: u32 = scalars(&[
-    Scalar::I8, Scalar::U8, Scalar::I16, Scalar::U16, Scalar::I32, Scalar::U32, Scalar::I64, Scalar::U64,
+    Scalar::I8,
+    Scalar::U8,
+    Scalar::I16,
+    Scalar::U16,
+    Scalar::I32,
+    Scalar::U32,
+    Scalar::I64,
+    Scalar::U64,
 ]);
 const WORDS: u32 = scalars(&[Scalar::I32, Scalar::U32]);
 const BOOLS: u32 = scalars(&[Scalar::Bool]);
@@ -135,7 +142,7 @@ const fn atomic(names: &'static str, signature: &'static str, op: Op) -> Row {
 /// `N` the unsigned type of its size · `i` `u` `h` `b` `l` int, uint, ushort, bool, ulong ·
 /// `t` `j` a reference to a thread's `T` or `I` · `a` a pointer to a device or threadgroup `atomic<T>` ·
 /// `p` a pointer to a thread's `T` · `m` mem_flags · `o` memory_order · `s` thread_scope · `v` void
-pub(crate) const ROWS: &[Row] = &[
+pub(crate) static ROWS: &[Row] = &[
     // MSL 6.2, common functions.
     prelude("clamp", "TTTT", A),
     prelude("mix", "TTTT", F),

@@ -77,7 +77,7 @@ impl Checker {
         }
         if self.types.structure(object.qual.ty).is_some() {
             let name = self.label_name(&Label::Operator(Punct::LParen));
-            return self.call_named_member(object, name, arguments, span);
+            return self.call_named_member(object, name, None, arguments, span);
         }
         let name = self.types.name(object.qual.ty);
         self.error(span, format!("called object type '{name}' is not a function"));
@@ -98,10 +98,13 @@ impl Checker {
             for entity in list {
                 match entity {
                     Entity::Function(id) => candidates.push(Candidate::Func(*id)),
-                    Entity::Template => {
-                        let text = self.path_text(path);
-                        self.unsupported(path.span, format!("call of template '{text}' is"));
-                        return self.error_expr(span);
+                    Entity::Template(id) => {
+                        let explicit = path.last().arguments.clone();
+                        if let Some(func) =
+                            self.template_candidate(*id, explicit.as_deref(), &arguments)
+                        {
+                            candidates.push(Candidate::Func(func));
+                        }
                     }
                     Entity::Local(_) | Entity::Global(_) => {
                         let object = self.path(path);
@@ -127,11 +130,22 @@ impl Checker {
         if member {
             if let Some(this) = self.this_object(span) {
                 let name = self.label_name(&path.last().name);
-                return self.call_named_member(this, name, arguments, span);
+                let explicit = path.last().arguments.clone();
+                return self.call_named_member(this, name, explicit.as_deref(), arguments, span);
             }
             let text = self.path_text(path);
-            self.error(span, format!("call to non-static member function '{text}' without an object argument"));
+            self.error(
+                span,
+                format!("call to non-static member function '{text}' without an object argument"),
+            );
             return self.error_expr(span);
+        }
+        if path.plain().is_some() {
+            for id in self.functions_beside(name, &arguments) {
+                if !candidates.iter().any(|known| matches!(known, Candidate::Func(at) if *at == id)) {
+                    candidates.push(Candidate::Func(id));
+                }
+            }
         }
         let text = self.text(name);
         let accuracy = self.accuracy(path);
@@ -140,11 +154,12 @@ impl Checker {
         }
         if candidates.is_empty() {
             let meant = self.library_is_meant(path);
+            let templates = matches!(&found, Found::Entities(list) if !list.is_empty());
             let known = meant && rows(&text).next().is_some();
             let shown = self.path_text(path);
             if meant && UNSUPPORTED.contains(&text.as_str()) {
                 self.unsupported(path.span, format!("'{shown}' is"));
-            } else if !known {
+            } else if !known && !templates {
                 self.error(path.span, format!("use of undeclared identifier '{shown}'"));
             } else {
                 self.no_match(&shown, path.span);
@@ -276,11 +291,11 @@ impl Checker {
                 Some((scalar, lanes)) if agree && row.family.has(scalar, lanes) => {
                     list.push(Candidate::Row(row, width, scalar, lanes, Types::VOID));
                 }
-                _ => list.extend(
-                    row.family
-                        .members()
-                        .map(|(scalar, lanes)| Candidate::Row(row, width, scalar, lanes, Types::VOID)),
-                ),
+                _ => {
+                    list.extend(row.family.members().map(|(scalar, lanes)| {
+                        Candidate::Row(row, width, scalar, lanes, Types::VOID)
+                    }))
+                }
             }
         }
         list
@@ -371,7 +386,7 @@ impl Checker {
     /// [over.match.best]: a candidate is best when it is no worse in each argument than every
     /// other, and better in one.
     fn choose(&mut self, candidates: &[Candidate], sources: &[Source]) -> Choice {
-        let mut viable: Vec<(usize, Vec<Rank>)> = Vec::new();
+        let mut viable: Vec<Viable> = Vec::new();
         for (index, candidate) in candidates.iter().enumerate() {
             let (parameters, least) = self.parameters(*candidate);
             if sources.len() > parameters.len() || sources.len() < least {
@@ -383,7 +398,8 @@ impl Checker {
                 .map(|(source, parameter)| self.rank(*source, *parameter))
                 .collect();
             if let Some(ranks) = ranks {
-                viable.push((index, ranks));
+                let template = matches!(candidate, Candidate::Func(id) if self.func(*id).template);
+                viable.push((index, ranks, template));
             }
         }
         best(&viable)
@@ -445,7 +461,12 @@ impl Checker {
     }
 
     /// A prelude function for one type: its body, in a scope that binds the letters.
-    fn prelude_function(&mut self, row: &'static Row, scalar: Scalar, width: u32) -> Option<FuncId> {
+    fn prelude_function(
+        &mut self,
+        row: &'static Row,
+        scalar: Scalar,
+        width: u32,
+    ) -> Option<FuncId> {
         let ty = self.types.vector(scalar, width);
         let key = (std::ptr::from_ref(row) as usize, ty);
         if let Some(&id) = self.prelude_functions.get(&key) {
@@ -548,7 +569,12 @@ impl Checker {
             let pointee = Qual { space: Some(referred.space_or_thread()), ..referred };
             let pointer = self.types.pointer(pointee);
             let call = self.value(call, pointer, span);
-            return Expr { kind: ExprKind::Deref(Box::new(call)), qual: pointee, place: true, span };
+            return Expr {
+                kind: ExprKind::Deref(Box::new(call)),
+                qual: pointee,
+                place: true,
+                span,
+            };
         }
         self.value(call, result.ty, span)
     }
@@ -576,12 +602,14 @@ impl Checker {
         Some(Expr { kind: ExprKind::Deref(Box::new(pointer)), qual, place: true, span })
     }
 
-    fn call_member(&mut self, object: Expr, member: &Path, arguments: Vec<Expr>, span: Span) -> Expr {
+    fn call_member(
+        &mut self,
+        object: Expr,
+        member: &Path,
+        arguments: Vec<Expr>,
+        span: Span,
+    ) -> Expr {
         if object.qual.ty == Types::UNKNOWN {
-            return self.error_expr(span);
-        }
-        if member.last().arguments.is_some() {
-            self.unsupported(member.span, "template member function is");
             return self.error_expr(span);
         }
         if let Ty::Opaque(name) = *self.types.get(object.qual.ty) {
@@ -600,13 +628,15 @@ impl Checker {
             return self.call_object(field, arguments, span);
         }
         let name = self.label_name(&member.last().name);
-        self.call_named_member(object, name, arguments, span)
+        let explicit = member.last().arguments.clone();
+        self.call_named_member(object, name, explicit.as_deref(), arguments, span)
     }
 
     pub(super) fn call_named_member(
         &mut self,
         object: Expr,
         name: Name,
+        explicit: Option<&[TemplateArgument]>,
         arguments: Vec<Expr>,
         span: Span,
     ) -> Expr {
@@ -615,23 +645,25 @@ impl Checker {
         }
         let Some((class, _)) = self.types.structure(object.qual.ty) else {
             let ty = self.types.name(object.qual.ty);
-            self.error(span, format!("member reference base type '{ty}' is not a structure or union"));
+            self.error(
+                span,
+                format!("member reference base type '{ty}' is not a structure or union"),
+            );
             return self.error_expr(span);
         };
         let scope = self.classes[class.0 as usize].scope;
         let own = self.lookup_in(scope, name);
-        let members: Vec<FuncId> = own
-            .iter()
-            .filter_map(|entity| match entity {
-                Entity::Function(id) => Some(*id),
-                _ => None,
-            })
-            .collect();
-        if members.is_empty() {
-            if own.contains(&Entity::Template) {
-                self.unsupported(span, "template member function is");
-                return self.error_expr(span);
+        let mut members = Vec::new();
+        for entity in &own {
+            match entity {
+                Entity::Function(id) if explicit.is_none() => members.push(*id),
+                Entity::Template(id) => {
+                    members.extend(self.template_candidate(*id, explicit, &arguments));
+                }
+                _ => {}
             }
+        }
+        if members.is_empty() {
             let (member, ty) = (self.text(name), self.types.name(object.qual.ty));
             self.error(span, format!("no member named '{member}' in '{ty}'"));
             return self.error_expr(span);
@@ -652,7 +684,10 @@ impl Checker {
                 let object = &all[0].qual;
                 let qual = self.types.qual_name(*object);
                 if one {
-                    self.error(span, format!("no matching member function for call to '{text}' on '{qual}'"));
+                    self.error(
+                        span,
+                        format!("no matching member function for call to '{text}' on '{qual}'"),
+                    );
                 } else {
                     self.error(span, format!("no matching member function for call to '{text}'"));
                 }
@@ -670,7 +705,13 @@ impl Checker {
         }
     }
 
-    pub(super) fn call_method(&mut self, id: FuncId, object: Expr, arguments: Vec<Expr>, span: Span) -> Expr {
+    pub(super) fn call_method(
+        &mut self,
+        id: FuncId,
+        object: Expr,
+        arguments: Vec<Expr>,
+        span: Span,
+    ) -> Expr {
         self.call_function(id, Some(object), arguments, span)
     }
 
@@ -678,8 +719,7 @@ impl Checker {
     /// member function may be an address space). A member that names no space takes any.
     fn rank_this(&self, object: Qual, this: (bool, Option<AddressSpace>)) -> Option<Rank> {
         let (constant, space) = this;
-        let object_constant =
-            object.constant || object.space_or_thread() == AddressSpace::Constant;
+        let object_constant = object.constant || object.space_or_thread() == AddressSpace::Constant;
         if object_constant && !constant {
             return None;
         }
@@ -714,7 +754,7 @@ impl Checker {
                 rest.iter().zip(&parameters).map(|(s, p)| self.rank(*s, *p)).collect();
             if let Some(others) = others {
                 ranks.extend(others);
-                viable.push((index, ranks));
+                viable.push((index, ranks, self.func(id).template));
             }
         }
         best(&viable)
@@ -730,7 +770,7 @@ impl Checker {
     ) -> Option<Expr> {
         match self.choose_member(members, free, operands) {
             Choice::One(index) => {
-                let mut operands = operands.to_vec().into_iter();
+                let mut operands = operands.iter().cloned();
                 let id = *members.iter().chain(free).nth(index)?;
                 let this = if index < members.len() { operands.next() } else { None };
                 Some(self.call_function(id, this, operands.collect(), span))
@@ -744,7 +784,11 @@ impl Checker {
     }
 
     /// Chooses a constructor; `None` when none takes these arguments.
-    pub(super) fn choose_constructor(&mut self, list: &[FuncId], arguments: &[Expr]) -> Option<FuncId> {
+    pub(super) fn choose_constructor(
+        &mut self,
+        list: &[FuncId],
+        arguments: &[Expr],
+    ) -> Option<FuncId> {
         let sources: Vec<Source> = arguments.iter().map(|a| self.source(a)).collect();
         let candidates: Vec<Candidate> = list.iter().map(|&id| Candidate::Func(id)).collect();
         match self.choose(&candidates, &sources) {
@@ -755,7 +799,13 @@ impl Checker {
         }
     }
 
-    pub(super) fn construct_with(&mut self, id: FuncId, ty: TyId, arguments: Vec<Expr>, span: Span) -> Expr {
+    pub(super) fn construct_with(
+        &mut self,
+        id: FuncId,
+        ty: TyId,
+        arguments: Vec<Expr>,
+        span: Span,
+    ) -> Expr {
         let values = self.convert_arguments(id, arguments);
         let index = self.instance(id, Some(AddressSpace::Thread));
         self.value(ExprKind::Construct(index, values), ty, span)
@@ -781,9 +831,12 @@ impl Checker {
             ("__builtin_huge_valf", []) => {
                 Some(self.value(float(f64::INFINITY), Types::scalar(Scalar::F32), span))
             }
-            ("__builtin_nanf", []) => Some(self.value(float(f64::NAN), Types::scalar(Scalar::F32), span)),
+            ("__builtin_nanf", []) => {
+                Some(self.value(float(f64::NAN), Types::scalar(Scalar::F32), span))
+            }
             ("as_type", [argument]) => {
-                let Some([TemplateArgument::Type(target)]) = path.last().arguments.as_deref() else {
+                let Some([TemplateArgument::Type(target)]) = path.last().arguments.as_deref()
+                else {
                     self.error(path.span, "'as_type' needs the type in angle brackets");
                     return Some(self.error_expr(span));
                 };
@@ -843,7 +896,12 @@ impl Checker {
         let constant = if scalar.is_float() {
             let (max, min, epsilon, denormal) = match scalar {
                 Scalar::F16 => (65504.0, 2f64.powi(-14), 2f64.powi(-10), 2f64.powi(-24)),
-                Scalar::BF16 => (f64::from(f32::from_bits(0x7f7f_0000)), 2f64.powi(-126), 2f64.powi(-7), 2f64.powi(-133)),
+                Scalar::BF16 => (
+                    f64::from(f32::from_bits(0x7f7f_0000)),
+                    2f64.powi(-126),
+                    2f64.powi(-7),
+                    2f64.powi(-133),
+                ),
                 _ => (f64::from(f32::MAX), 2f64.powi(-126), 2f64.powi(-23), 2f64.powi(-149)),
             };
             match which {
@@ -884,19 +942,23 @@ impl Checker {
     }
 }
 
-fn best(viable: &[(usize, Vec<Rank>)]) -> Choice {
-    let better = |a: &[Rank], b: &[Rank]| {
-        a.iter().zip(b).all(|(x, y)| x <= y) && a.iter().zip(b).any(|(x, y)| x < y)
+/// A candidate that takes the arguments: its number, the ranks, and whether it is a template's.
+type Viable = (usize, Vec<Rank>, bool);
+
+fn best(viable: &[Viable]) -> Choice {
+    // With equal conversions, what is no template's wins ([over.match.best]/1).
+    let better = |a: &Viable, b: &Viable| {
+        let worse = a.1.iter().zip(&b.1).any(|(x, y)| x > y);
+        let ahead = a.1.iter().zip(&b.1).any(|(x, y)| x < y);
+        !worse && (ahead || !a.2 && b.2)
     };
     let Some(mut champion) = viable.first() else { return Choice::None };
     for candidate in &viable[1..] {
-        if better(&candidate.1, &champion.1) {
+        if better(candidate, champion) {
             champion = candidate;
         }
     }
-    let rival = viable
-        .iter()
-        .find(|other| other.0 != champion.0 && !better(&champion.1, &other.1));
+    let rival = viable.iter().find(|other| other.0 != champion.0 && !better(champion, other));
     match rival {
         None => Choice::One(champion.0),
         Some(rival) => Choice::Ambiguous(champion.0, rival.0),

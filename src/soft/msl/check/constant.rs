@@ -2,7 +2,9 @@
 
 use super::{Checker, State};
 use crate::soft::ir::{Op, Scalar};
-use crate::soft::msl::hir::{Binary, Constant, Expr, ExprKind, Function, LocalIndex, Stmt, StmtKind};
+use crate::soft::msl::hir::{
+    Binary, Constant, Expr, ExprKind, Function, GlobalIndex, LocalIndex, Stmt, StmtKind,
+};
 use crate::soft::msl::types::Types;
 use std::collections::HashMap;
 
@@ -155,6 +157,19 @@ impl Checker {
         self.evaluate(expr).ok()
     }
 
+    /// The value of a scalar at program scope, function constants taken into account.
+    pub(crate) fn global_value(&mut self, global: GlobalIndex) -> Option<Constant> {
+        let row = &self.globals[global.0 as usize];
+        match (row.value, &row.init) {
+            (Some(value), _) => Some(value),
+            (None, Some(init)) => {
+                let init = init.clone();
+                self.evaluate_specialised(&init)
+            }
+            (None, None) => None,
+        }
+    }
+
     fn scalar_of(&self, expr: &Expr) -> Evaluated<Scalar> {
         self.types.as_scalar(expr.qual.ty).ok_or(NotConstant).or_else(|error| {
             match self.types.get(expr.qual.ty) {
@@ -220,30 +235,38 @@ impl Checker {
                     (Op::Min, &[a, b]) => Ok(if less(a, b, scalar) { a } else { b }),
                     (Op::Max, &[a, b]) => Ok(if less(a, b, scalar) { b } else { a }),
                     (Op::Abs, &[a]) => Ok(match a {
-                        Constant::Int(value) if (value as i64) < 0 && scalar.is_signed() => negate(a, scalar),
+                        Constant::Int(value) if (value as i64) < 0 && scalar.is_signed() => {
+                            negate(a, scalar)
+                        }
                         Constant::Float(value) => Constant::Float(value.abs()),
                         other => other,
                     }),
                     _ => Err(NotConstant),
                 }
             }
-            ExprKind::Bitcast(inner) => match (self.run(inner, machine)?, self.scalar_of(inner)?, self.scalar_of(expr)?) {
-                (Constant::Int(bits), _, Scalar::F32) => {
-                    Ok(Constant::Float(f64::from(f32::from_bits(bits as u32))))
+            ExprKind::Bitcast(inner) => {
+                match (self.run(inner, machine)?, self.scalar_of(inner)?, self.scalar_of(expr)?) {
+                    (Constant::Int(bits), _, Scalar::F32) => {
+                        Ok(Constant::Float(f64::from(f32::from_bits(bits as u32))))
+                    }
+                    (Constant::Float(value), Scalar::F32, to) if !to.is_float() => {
+                        Ok(Constant::Int(wrap(u64::from((value as f32).to_bits()), to)))
+                    }
+                    (Constant::Int(bits), from, to) if !from.is_float() && !to.is_float() => {
+                        Ok(Constant::Int(wrap(bits, to)))
+                    }
+                    _ => Err(NotConstant),
                 }
-                (Constant::Float(value), Scalar::F32, to) if !to.is_float() => {
-                    Ok(Constant::Int(wrap(u64::from((value as f32).to_bits()), to)))
-                }
-                (Constant::Int(bits), from, to) if !from.is_float() && !to.is_float() => {
-                    Ok(Constant::Int(wrap(bits, to)))
-                }
-                _ => Err(NotConstant),
-            },
+            }
             ExprKind::Postfix(place, step) => {
                 let local = local_of(place)?;
                 let old = self.run_load(place, machine)?;
                 let scalar = self.scalar_of(place)?;
-                let one = if scalar.is_float() { Constant::Float(f64::from(*step)) } else { Constant::Int(*step as u64) };
+                let one = if scalar.is_float() {
+                    Constant::Float(f64::from(*step))
+                } else {
+                    Constant::Int(*step as u64)
+                };
                 let new = binary(Binary::Add, old, one, scalar)?;
                 store(machine, local, new)?;
                 Ok(old)

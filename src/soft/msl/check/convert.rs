@@ -57,8 +57,13 @@ impl Checker {
         let same = from.place
             && from.qual.ty == to.ty
             && from.qual.space_or_thread() == to.space_or_thread();
-        if same && (!from.qual.constant || to.constant) {
-            return Some(if from.qual.constant == to.constant { Rank::Exact } else { Rank::Qualified });
+        let constant = to.constant || to.space == Some(AddressSpace::Constant);
+        if same && (!from.qual.constant || constant) {
+            return Some(if from.qual.constant == to.constant {
+                Rank::Exact
+            } else {
+                Rank::Qualified
+            });
         }
         if same || !to.constant || to.space_or_thread() != AddressSpace::Thread {
             return None;
@@ -99,7 +104,9 @@ impl Checker {
     }
 
     fn rank_pointer(&self, from: Qual, to: Qual) -> Option<Rank> {
-        let qualifiers = (!from.constant || to.constant) && (!from.volatile || to.volatile);
+        // What is in constant memory is constant without saying so (MSL 4.2).
+        let constant = to.constant || to.space == Some(AddressSpace::Constant);
+        let qualifiers = (!from.constant || constant) && (!from.volatile || to.volatile);
         if !qualifiers || from.space_or_thread() != to.space_or_thread() {
             return None;
         }
@@ -122,14 +129,8 @@ impl Checker {
             (1, _) if !matches!(self.types.get(to), Ty::Packed(..)) => return Some(Rank::Splat),
             _ => return None,
         }
-        let promotes = to_scalar == promoted(from_scalar) && from_scalar != to_scalar;
-        Some(if from_scalar == to_scalar {
-            Rank::Promotion
-        } else if promotes {
-            Rank::Promotion
-        } else {
-            Rank::Conversion
-        })
+        let promotes = from_scalar == to_scalar || to_scalar == promoted(from_scalar);
+        Some(if promotes { Rank::Promotion } else { Rank::Conversion })
     }
 
     /// The constructor or conversion function that makes a `to`, if exactly one does
@@ -151,7 +152,10 @@ impl Checker {
                     _ => parameter.ty == to,
                 };
                 let same_struct = matches!(self.types.get(from.qual.ty), Ty::Struct(_));
-                if own || same_struct && self.types.structure(parameter.ty).is_some_and(|s| s.0 != class) {
+                if own
+                    || same_struct
+                        && self.types.structure(parameter.ty).is_some_and(|s| s.0 != class)
+                {
                     continue;
                 }
                 if let Some(rank) = plain(self.rank(from, parameter))
@@ -203,13 +207,23 @@ impl Checker {
         let span = expr.span;
         match *self.types.get(expr.qual.ty) {
             Ty::Array(element, _) if expr.place => {
-                let pointee = Qual { space: Some(expr.qual.space_or_thread()), ..expr.qual.with(element) };
+                let pointee =
+                    Qual { space: Some(expr.qual.space_or_thread()), ..expr.qual.with(element) };
                 self.take_address(&expr);
                 let ty = self.types.pointer(pointee);
                 self.value(ExprKind::AddressOf(Box::new(expr)), ty, span)
             }
             _ if expr.place => {
                 let ty = expr.qual.ty;
+                // Reading the scalar that a condition picks picks what is read: none must be in memory.
+                let expr = match expr.kind {
+                    ExprKind::Conditional(condition, yes, no) if !self.types.is_aggregate(ty) => {
+                        let (yes, no) = (self.rvalue(*yes), self.rvalue(*no));
+                        let kind = ExprKind::Conditional(condition, Box::new(yes), Box::new(no));
+                        return self.value(kind, ty, span);
+                    }
+                    kind => Expr { kind, ..expr },
+                };
                 self.value(ExprKind::Load(Box::new(expr)), ty, span)
             }
             _ => Expr { qual: Qual::plain(expr.qual.ty), ..expr },
@@ -282,9 +296,14 @@ impl Checker {
         }
         let source = self.source(&expr);
         let Some(rank) = self.rank(source, to) else {
-            let (from, target) = (self.types.qual_name(expr.qual), self.types.qual_name(to));
-            self.error(span, format!("cannot {what} '{target}' with {} of type '{from}'",
-                if expr.place { "an lvalue" } else { "an rvalue" }));
+            let (from, target) = (self.types.name(expr.qual.ty), self.types.name(to.ty));
+            self.error(
+                span,
+                format!(
+                    "cannot {what} '{target}' with {} of type '{from}'",
+                    if expr.place { "an lvalue" } else { "an rvalue" }
+                ),
+            );
             return self.error_expr(span);
         };
         if let Ty::Reference(referred) = *self.types.get(to.ty) {
@@ -348,7 +367,10 @@ impl Checker {
             && width > 1
         {
             let name = self.types.name(expr.qual.ty);
-            self.error(span, format!("value of type '{name}' is not contextually convertible to 'bool'"));
+            self.error(
+                span,
+                format!("value of type '{name}' is not contextually convertible to 'bool'"),
+            );
             return self.error_expr(span);
         }
         self.implicit(expr, bool_ty, "initialize a variable of type")
@@ -370,7 +392,12 @@ impl Checker {
                 let pointee = Qual { space: Some(referred.space_or_thread()), ..referred };
                 let ty = self.types.pointer(pointee);
                 let address = self.value(ExprKind::AddressOf(Box::new(expr)), ty, span);
-                return Expr { kind: ExprKind::Deref(Box::new(address)), qual: pointee, place: true, span };
+                return Expr {
+                    kind: ExprKind::Deref(Box::new(address)),
+                    qual: pointee,
+                    place: true,
+                    span,
+                };
             }
             return self.implicit(expr, to, "initialize a reference of type");
         }
@@ -397,7 +424,7 @@ impl Checker {
             },
         };
         if !allowed {
-            let (from, target) = (self.types.qual_name(expr.qual), self.types.qual_name(to));
+            let (from, target) = (self.types.name(expr.qual.ty), self.types.name(to.ty));
             self.error(span, format!("cannot cast from type '{from}' to '{target}'"));
             return self.error_expr(span);
         }

@@ -1,14 +1,17 @@
 //! Declarations at namespace and class scope (C++14 [dcl.dcl], [class]; MSL 4.2, 5).
 
 use super::lookup::Found;
-use super::{Checker, Class, Entity, Func, FuncId, Global, GLOBAL_SCOPE, LIBRARY_SCOPE, Parameter, ScopeKind};
+use super::{
+    Checker, Class, Entity, Func, FuncId, GLOBAL_SCOPE, Global, LIBRARY_SCOPE, Parameter, ScopeKind,
+};
 use crate::soft::ir::Scalar;
 use crate::soft::msl::ast::{self, *};
 use crate::soft::msl::hir::{Constant, GlobalIndex};
+use crate::soft::msl::lex::Punct;
 use crate::soft::msl::names::Name;
 use crate::soft::msl::source::Span;
 use crate::soft::msl::types::{self, EnumId, Field, MAX_SIZE, Qual, StructId, Ty, TyId, Types};
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 impl Checker {
@@ -57,12 +60,8 @@ impl Checker {
                     self.error(target.span, "expected namespace name");
                 }
             }
-            Decl::Template(template) => self.template(template),
-            Decl::Instantiation(simple) => {
-                let name = simple.declarators.first().and_then(|d| d.declarator.name.as_ref());
-                let span = name.map_or(simple.span, |name| name.span);
-                self.unsupported(span, "explicit instantiation is");
-            }
+            Decl::Template(template) => self.declare_template(template),
+            Decl::Instantiation(simple) => self.explicit_instantiation(simple),
             Decl::StaticAssert { condition, message, span } => {
                 self.static_assert(condition, *message, *span);
             }
@@ -78,26 +77,6 @@ impl Checker {
             if let Some(body) = &mut self.body {
                 body.precise = self.precise;
             }
-        }
-    }
-
-    fn template(&mut self, template: &Template) {
-        let path = match &template.declaration {
-            Decl::Function(function) => function.declarator.name.as_ref(),
-            Decl::Simple(simple) => match (&simple.specifiers.base, simple.declarators.first()) {
-                (_, Some(first)) => first.declarator.name.as_ref(),
-                (BaseType::Class(class), None) => class.name.as_ref(),
-                _ => None,
-            },
-            Decl::Alias { name, .. } => {
-                let scope = self.scope;
-                return self.bind(scope, name.name, Entity::Template);
-            }
-            _ => None,
-        };
-        if let Some(name) = path.and_then(Path::plain) {
-            let scope = self.scope;
-            self.bind(scope, name, Entity::Template);
         }
     }
 
@@ -176,7 +155,11 @@ impl Checker {
         match self.evaluate(&condition_value) {
             Ok(Constant::Int(0)) => {
                 let text = message.map(|name| self.text(name)).unwrap_or_default();
-                let tail = if text.is_empty() { String::new() } else { format!(": {}", text.trim_matches('"')) };
+                let tail = if text.is_empty() {
+                    String::new()
+                } else {
+                    format!(": {}", text.trim_matches('"'))
+                };
                 self.error(span, format!("static assertion failed{tail}"));
             }
             Ok(_) => {}
@@ -224,11 +207,18 @@ impl Checker {
             Some(number) => self.constant_int(&number).map(|number| number as u32),
             None => None,
         };
-        if qual.space.is_none() && !qual.constant && self.body.is_none() {
-            self.error(
-                span,
-                "program scope variable must reside in constant address space",
-            );
+        // MSL 4.2: at program scope there is constant memory only. A static member may leave the
+        // word out, as it can be nothing else.
+        let in_class = matches!(self.scopes[self.scope.0 as usize].kind, ScopeKind::Class(_));
+        let fits = match qual.space {
+            Some(AddressSpace::Constant) => true,
+            None => in_class || self.body.is_some(),
+            Some(AddressSpace::Threadgroup) => self.body.is_some(),
+            Some(_) => false,
+        };
+        if !fits {
+            self.error(span, "program scope variable must reside in constant address space");
+            qual.space = None;
         }
         if qual.space.is_none() {
             qual.space = Some(AddressSpace::Constant);
@@ -240,10 +230,14 @@ impl Checker {
             // any function, so that no local can be used.
             let checked = self.initializer(qual, &one.init, span);
             qual.ty = checked.as_ref().map_or(qual.ty, |init| init.qual.ty);
-            if checked.is_none() && qual.ty != Types::UNKNOWN && !simple.specifiers.storage.external {
+            if checked.is_none() && qual.ty != Types::UNKNOWN && !simple.specifiers.storage.external
+            {
                 self.error(
                     span,
-                    format!("default initialization of an object of const type '{}'", self.types.name(qual.ty)),
+                    format!(
+                        "default initialization of an object of const type '{}'",
+                        self.types.name(qual.ty)
+                    ),
                 );
             }
             init = checked;
@@ -375,6 +369,7 @@ impl Checker {
             definition: definition.filter(|d| matches!(d.body, Body::Block(_) | Body::Default)),
             span: declarator.span,
             precise: self.precise,
+            template: false,
         };
         if let Some(outer) = outer_said {
             self.context.diagnostics = outer;
@@ -408,7 +403,11 @@ impl Checker {
         match label {
             Label::Name(name) => *name,
             Label::Operator(punct) => {
-                let text = format!("operator{}", punct.text());
+                let text = match punct {
+                    Punct::LParen => "operator()".into(),
+                    Punct::LBracket => "operator[]".into(),
+                    other => format!("operator{}", other.text()),
+                };
                 self.context.names.intern(&text)
             }
             Label::Conversion(_) => self.context.names.intern("operator type"),
@@ -425,7 +424,8 @@ impl Checker {
             let same = known.parameters.len() == func.parameters.len()
                 && known.this == func.this
                 && known.constructor == func.constructor
-                && (name != self.context.names.intern("operator type") || known.result == func.result)
+                && (name != self.context.names.intern("operator type")
+                    || known.result == func.result)
                 && self.functions[id.0 as usize]
                     .parameters
                     .iter()
@@ -463,8 +463,23 @@ impl Checker {
     // ---- classes and enums ---------------------------------------------------------------
 
     pub(super) fn class(&mut self, class: &ast::Class) -> Qual {
-        let outer = self.scope;
         let plain = class.name.as_ref().and_then(Path::plain);
+        if class.name.is_some() && plain.is_none() {
+            self.unsupported(class.span, "definition of a nested class outside of its class is");
+            return Qual::plain(Types::UNKNOWN);
+        }
+        self.class_named(class, plain, None, None)
+    }
+
+    /// A class under a name; an instance of a template also has a name to show, and its origin.
+    pub(super) fn class_named(
+        &mut self,
+        class: &ast::Class,
+        plain: Option<Name>,
+        shown: Option<String>,
+        origin: Option<&super::template::Key>,
+    ) -> Qual {
+        let outer = self.scope;
         let existing = plain.and_then(|name| {
             let own = self.scopes[outer.0 as usize].names.get(&name)?;
             own.iter().find_map(|entity| match entity {
@@ -472,13 +487,11 @@ impl Checker {
                 _ => None,
             })
         });
-        if class.name.is_some() && plain.is_none() {
-            self.unsupported(class.span, "template specialisation is");
-            return Qual::plain(Types::UNKNOWN);
-        }
         let id = existing.unwrap_or_else(|| {
             let id = StructId(self.types.structs.len() as u32);
-            let name = plain.map_or("(anonymous struct)".into(), |name| self.text(name));
+            let name = shown
+                .or_else(|| plain.map(|name| self.text(name)))
+                .unwrap_or_else(|| "(anonymous struct)".into());
             self.types.structs.push(types::Struct {
                 name: name.clone(),
                 fields: Vec::new(),
@@ -504,6 +517,9 @@ impl Checker {
             id
         });
         let ty = self.types.intern(Ty::Struct(id));
+        if let Some(key) = origin {
+            self.remember_origin(ty, key);
+        }
         if let Some(members) = &class.members {
             if self.types.structs[id.0 as usize].complete {
                 self.error(class.span, format!("redefinition of '{}'", self.types.name(ty)));
@@ -530,8 +546,10 @@ impl Checker {
         for member in members {
             match member {
                 Decl::Simple(simple) if !simple.specifiers.storage.typedef => {
-                    let is_function =
-                        simple.declarators.first().is_some_and(|d| d.declarator.function().is_some());
+                    let is_function = simple
+                        .declarators
+                        .first()
+                        .is_some_and(|d| d.declarator.function().is_some());
                     if is_function {
                         functions.push(member);
                     } else {
@@ -691,27 +709,43 @@ impl Checker {
         let scope = self.enum_scopes[&id];
         let mut next = 0i64;
         let (mut least, mut most) = (0i64, 0i64);
-        let mut values: HashMap<Name, ()> = HashMap::new();
+        let mut seen: HashSet<Name> = HashSet::new();
         for (ident, value) in items {
             if let Some(value) = value {
+                // The enumerators before are known in it, of a scoped enum too ([basic.scope.enum]).
+                self.scope = scope;
                 next = self.constant_int(value).unwrap_or(next);
+                self.scope = outer;
             }
-            if values.insert(ident.name, ()).is_some() {
+            if !seen.insert(ident.name) {
                 let text = self.text(ident.name);
                 self.error(ident.span, format!("redefinition of enumerator '{text}'"));
             }
-            let entity = Entity::Value(ty, Constant::Int(next as u64));
-            self.bind(scope, ident.name, entity);
-            if !row.scoped {
-                self.bind(outer, ident.name, entity);
+            let value = Constant::Int(next as u64);
+            if row.scoped {
+                // Inside of the list they are numbers still ([dcl.enum]/5).
+                let number = Types::scalar(self.types.enums[id.0 as usize].underlying);
+                self.bind(scope, ident.name, Entity::Value(number, value));
+            } else {
+                self.bind(scope, ident.name, Entity::Value(ty, value));
+                self.bind(outer, ident.name, Entity::Value(ty, value));
             }
             (least, most) = (least.min(next), most.max(next));
             next = next.wrapping_add(1);
         }
+        if row.scoped {
+            for entity in self.scopes[scope.0 as usize].names.values_mut().flatten() {
+                if let Entity::Value(number, _) = entity {
+                    *number = ty;
+                }
+            }
+        }
         // [dcl.enum]/7: an unfixed enum is as wide as its values need.
         if underlying.is_none() && !row.scoped {
             self.types.enums[id.0 as usize].underlying = match (least, most) {
-                (i64::MIN..0, _) if least >= i64::from(i32::MIN) && most <= i64::from(i32::MAX) => Scalar::I32,
+                (i64::MIN..0, _) if least >= i64::from(i32::MIN) && most <= i64::from(i32::MAX) => {
+                    Scalar::I32
+                }
                 (i64::MIN..0, _) => Scalar::I64,
                 (_, _) if most <= i64::from(u32::MAX) => Scalar::U32,
                 _ => Scalar::U64,

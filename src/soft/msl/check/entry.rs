@@ -68,8 +68,12 @@ impl Checker {
         let parameters = self.func(id).parameters.clone();
         let mut arguments = Vec::new();
         for (declared, parameter) in signature.parameters.iter().zip(&parameters) {
-            let attributes: Vec<&Attribute> =
-                declared.specifiers.attributes.iter().chain(&declared.declarator.attributes).collect();
+            let attributes: Vec<&Attribute> = declared
+                .specifiers
+                .attributes
+                .iter()
+                .chain(&declared.declarator.attributes)
+                .collect();
             let name = parameter.name.map(|name| self.text(name)).unwrap_or_default();
             arguments.push(self.argument(name, parameter.qual, &attributes, parameter.span));
         }
@@ -81,7 +85,8 @@ impl Checker {
             .attribute(&all, &["max_total_threads_per_threadgroup"])
             .and_then(|attribute| attribute.arguments.first())
             .cloned();
-        let max_total_threads = limit.and_then(|n| self.constant_int(&n)).map(|n| n.clamp(1, 1024) as u32);
+        let max_total_threads =
+            limit.and_then(|n| self.constant_int(&n)).map(|n| n.clamp(1, 1024) as u32);
         Reflection { arguments, max_total_threads }
     }
 
@@ -142,14 +147,21 @@ impl Checker {
                 argument.explicit = true;
                 let limit = if space == AddressSpace::Threadgroup { 64 } else { MAX_BUFFERS };
                 if !(0..i64::from(limit)).contains(&number) {
-                    self.error(index.span, format!("attribute parameter is out of bounds: must be between 0 and {}", limit - 1));
+                    self.error(
+                        index.span,
+                        format!(
+                            "attribute parameter is out of bounds: must be between 0 and {}",
+                            limit - 1
+                        ),
+                    );
                 }
                 argument.index = number.clamp(0, i64::from(limit) - 1) as u32;
             }
             return argument;
         }
         if let Ty::Opaque(what) = *self.types.get(qual.ty) {
-            argument.kind = if what == "sampler" { ArgumentKind::Sampler } else { ArgumentKind::Texture };
+            argument.kind =
+                if what == "sampler" { ArgumentKind::Sampler } else { ArgumentKind::Texture };
             let attribute = self.attribute(attributes, &["texture", "sampler", "buffer"]);
             if let Some(index) = attribute.and_then(|a| a.arguments.first()).cloned()
                 && let Some(number) = self.constant_int(&index)
@@ -160,16 +172,22 @@ impl Checker {
             return argument;
         }
         for attribute in attributes {
-            let text = self.context.names.text(attribute.name.name);
+            let text = match self.context.names.text(attribute.name.name) {
+                // The older name of the same.
+                "thread_execution_width" => Input::ThreadsPerSimdgroup.name(),
+                text => text,
+            };
             if let Some(&input) = Input::ALL.iter().find(|input| input.name() == text) {
                 argument.kind = ArgumentKind::Input(input);
                 let fits = self.types.arithmetic(qual.ty).is_some_and(|(scalar, width)| {
                     width <= 3 && matches!(scalar, Scalar::U16 | Scalar::U32)
-                        || width <= 3 && matches!(scalar, Scalar::I16 | Scalar::I32 | Scalar::U64)
                 });
                 if !fits && qual.ty != Types::UNKNOWN {
                     let ty = self.types.name(qual.ty);
-                    self.error(span, format!("type '{ty}' is not valid for attribute '{}'", input.name()));
+                    self.error(
+                        span,
+                        format!("type '{ty}' is not valid for attribute '{}'", input.name()),
+                    );
                 }
             }
         }
@@ -178,7 +196,12 @@ impl Checker {
 
     /// A buffer without an index takes the first one that is free (MSL 5.2.1).
     fn implicit_indices(&mut self, arguments: &mut [Argument]) {
-        for kind in [ArgumentKind::Buffer, ArgumentKind::Threadgroup, ArgumentKind::Texture, ArgumentKind::Sampler] {
+        for kind in [
+            ArgumentKind::Buffer,
+            ArgumentKind::Threadgroup,
+            ArgumentKind::Texture,
+            ArgumentKind::Sampler,
+        ] {
             let mut taken: Vec<u32> = arguments
                 .iter()
                 .filter(|argument| argument.kind == kind && argument.explicit)
@@ -232,8 +255,15 @@ impl Checker {
                     && matches!(argument.kind, ArgumentKind::Buffer | ArgumentKind::Threadgroup)
             });
             if clash.is_some() {
-                let what = if argument.kind == ArgumentKind::Buffer { "buffer" } else { "threadgroup" };
-                self.error(parameter.span, format!("cannot reserve '{what}' resource location at index {}", argument.index));
+                let what =
+                    if argument.kind == ArgumentKind::Buffer { "buffer" } else { "threadgroup" };
+                self.error(
+                    parameter.span,
+                    format!(
+                        "cannot reserve '{what}' resource location at index {}",
+                        argument.index
+                    ),
+                );
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::lookup::Found;
 use super::{Checker, Entity};
 use crate::soft::ir::Scalar;
-use crate::soft::msl::ast::{self, AddressSpace, CastKind, Label, Path};
+use crate::soft::msl::ast::{self, CastKind, Label, Path};
 use crate::soft::msl::hir::{Constant, Expr, ExprKind};
 use crate::soft::msl::lex::{Literal, LiteralType, Punct};
 use crate::soft::msl::names::Name;
@@ -60,7 +60,10 @@ impl Checker {
             ExprKind::This => match self.this_object(span) {
                 Some(object) => self.address_of(object, span),
                 None => {
-                    self.error(span, "invalid use of 'this' outside of a non-static member function");
+                    self.error(
+                        span,
+                        "invalid use of 'this' outside of a non-static member function",
+                    );
                     self.error_expr(span)
                 }
             },
@@ -170,7 +173,10 @@ impl Checker {
         };
         let Some((size, _)) = self.types.layout(ty) else {
             let name = self.types.name(ty);
-            self.error(span, format!("invalid application of 'sizeof' to an incomplete type '{name}'"));
+            self.error(
+                span,
+                format!("invalid application of 'sizeof' to an incomplete type '{name}'"),
+            );
             return self.error_expr(span);
         };
         let kind = ExprKind::Constant(Constant::Int(u64::from(size)));
@@ -212,11 +218,17 @@ impl Checker {
                     self.unsupported(span, format!("pointer to function '{text}' is"));
                     self.error_expr(span)
                 }
-                Some(Entity::Template) => {
-                    let text = self.path_text(path);
-                    self.unsupported(span, format!("template '{text}' is"));
-                    self.error_expr(span)
-                }
+                Some(Entity::Template(id)) => match self.variable_instance(path, *id) {
+                    Some(global) => {
+                        let qual = self.globals[global.0 as usize].qual;
+                        Expr { kind: ExprKind::Global(global), qual, place: true, span }
+                    }
+                    None => {
+                        let text = self.path_text(path);
+                        self.unsupported(span, format!("template '{text}' as a value is"));
+                        self.error_expr(span)
+                    }
+                },
                 Some(Entity::Type(_)) => {
                     let text = self.path_text(path);
                     self.error(span, format!("unexpected type name '{text}': expected expression"));
@@ -224,7 +236,10 @@ impl Checker {
                 }
                 Some(Entity::Namespace(_)) => {
                     let text = self.path_text(path);
-                    self.error(span, format!("unexpected namespace name '{text}': expected expression"));
+                    self.error(
+                        span,
+                        format!("unexpected namespace name '{text}': expected expression"),
+                    );
                     self.error_expr(span)
                 }
                 None => self.undeclared(path),
@@ -303,10 +318,7 @@ impl Checker {
                 let ty = self.types.name(object.qual.ty);
                 let hint = matches!(self.types.get(pointee.ty), Ty::Struct(_) | Ty::Vector(..));
                 let tail = if hint { "; did you mean to use '->'?" } else { "" };
-                self.error(
-                    member.span,
-                    format!("member reference type '{ty}' is a pointer{tail}"),
-                );
+                self.error(member.span, format!("member reference type '{ty}' is a pointer{tail}"));
             }
             _ => {
                 let ty = self.types.name(object.qual.ty);
@@ -343,9 +355,8 @@ impl Checker {
     fn swizzle(&mut self, object: Expr, scalar: Scalar, width: u8, name: Name, span: Span) -> Expr {
         let text = self.text(name);
         let set = ["xyzw", "rgba"].into_iter().find(|set| text.chars().all(|c| set.contains(c)));
-        let picks: Option<Vec<u8>> = set.map(|set| {
-            text.chars().filter_map(|c| set.find(c)).map(|at| at as u8).collect()
-        });
+        let picks: Option<Vec<u8>> =
+            set.map(|set| text.chars().filter_map(|c| set.find(c)).map(|at| at as u8).collect());
         let picks = picks.filter(|picks| (1..=4).contains(&picks.len()));
         let Some(picks) = picks else {
             let ty = self.types.name(object.qual.ty);
@@ -367,7 +378,7 @@ impl Checker {
         }
         if self.types.structure(base.qual.ty).is_some() {
             let name = self.label_name(&Label::Operator(Punct::LBracket));
-            return self.call_named_member(base, name, vec![index], span);
+            return self.call_named_member(base, name, None, vec![index], span);
         }
         let index = self.rvalue(index);
         let index_scalar = self.types.as_scalar(index.qual.ty).filter(|s| !s.is_float());
@@ -401,7 +412,12 @@ impl Checker {
                 let ty = pointer.qual.ty;
                 let kind = ExprKind::Offset(Box::new(pointer), Box::new(index));
                 let moved = self.value(kind, ty, span);
-                return Expr { kind: ExprKind::Deref(Box::new(moved)), qual: pointee, place: true, span };
+                return Expr {
+                    kind: ExprKind::Deref(Box::new(moved)),
+                    qual: pointee,
+                    place: true,
+                    span,
+                };
             }
             _ => {
                 self.error(span, "subscripted value is not an array, pointer, or vector");
@@ -431,12 +447,11 @@ impl Checker {
         if *value as i64 >= i64::from(count) {
             self.context.diagnostics.warning(
                 span,
-                format!("array index {} is past the end of the array (which contains {count} elements)", *value as i64),
+                format!(
+                    "array index {} is past the end of the array (which contains {count} elements)",
+                    *value as i64
+                ),
             );
         }
-    }
-
-    pub(super) fn is_thread_place(&self, expr: &Expr) -> bool {
-        expr.place && expr.qual.space_or_thread() == AddressSpace::Thread
     }
 }

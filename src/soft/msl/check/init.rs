@@ -3,7 +3,7 @@
 use super::Checker;
 use crate::soft::ir::Scalar;
 use crate::soft::msl::ast;
-use crate::soft::msl::hir::{Constant, Expr, ExprKind};
+use crate::soft::msl::hir::{Expr, ExprKind};
 use crate::soft::msl::source::Span;
 use crate::soft::msl::types::{Qual, StructId, Ty, TyId, Types};
 
@@ -78,8 +78,9 @@ impl Checker {
         }
         // A list of one element of the same class copies it ([dcl.init.list]/3).
         let class = self.types.structure(qual.ty).map(|found| found.0);
-        let constructors =
-            class.map(|class| self.classes[class.0 as usize].constructors.clone()).unwrap_or_default();
+        let constructors = class
+            .map(|class| self.classes[class.0 as usize].constructors.clone())
+            .unwrap_or_default();
         if !constructors.is_empty() {
             let values = items.iter().map(|(_, item)| self.expr(item)).collect();
             return self.construct(qual, values, list.span);
@@ -103,17 +104,25 @@ impl Checker {
                 }
             },
             Ty::Vector(..) | Ty::Packed(..) if !items.list.is_empty() => {
-                let values: Vec<Expr> = items.list.iter().map(|(_, item)| self.expr(item)).collect();
+                let values: Vec<Expr> =
+                    items.list.iter().map(|(_, item)| self.expr(item)).collect();
                 return self.construct(qual, values, list.span);
             }
-            Ty::Matrix(..) if !items.list.is_empty() => {
-                let values: Vec<Expr> = items.list.iter().map(|(_, item)| self.expr(item)).collect();
+            Ty::Matrix(scalar, _, rows) if !items.list.is_empty() => {
+                // A list in the list is a column, `{{1, 2}, {3, 4}}`.
+                let column = Qual::plain(self.types.vector(scalar, u32::from(rows)));
+                let value = |(_, item): &(_, ast::Expr)| match item.kind {
+                    ast::ExprKind::InitList(_) => self.list_value(column, item),
+                    _ => self.expr(item),
+                };
+                let values: Vec<Expr> = items.list.iter().map(value).collect();
                 return self.construct(qual, values, list.span);
             }
             _ => self.aggregate(qual.ty, &mut items, list.span),
         };
         if items.at < items.list.len() {
-            let what = if matches!(self.types.get(qual.ty), Ty::Array(..)) { "array" } else { "struct" };
+            let what =
+                if matches!(self.types.get(qual.ty), Ty::Array(..)) { "array" } else { "struct" };
             let span = items.list[items.at].1.span;
             self.error(span, format!("excess elements in {what} initializer"));
         }
@@ -153,7 +162,13 @@ impl Checker {
         }
     }
 
-    fn aggregate_struct(&mut self, class: StructId, ty: TyId, items: &mut Items<'_>, span: Span) -> Expr {
+    fn aggregate_struct(
+        &mut self,
+        class: StructId,
+        ty: TyId,
+        items: &mut Items<'_>,
+        span: Span,
+    ) -> Expr {
         let row = self.types.structs[class.0 as usize].clone();
         if !row.complete {
             let name = row.name;
@@ -211,9 +226,10 @@ impl Checker {
         let default = self.classes[class.0 as usize].defaults.get(index).cloned().flatten();
         if let Some(simple) = default {
             let scope = self.classes[class.0 as usize].scope;
-            let one = simple.declarators.iter().find(|one| {
-                one.declarator.name.as_ref().and_then(ast::Path::plain) == field.name
-            });
+            let one = simple
+                .declarators
+                .iter()
+                .find(|one| one.declarator.name.as_ref().and_then(ast::Path::plain) == field.name);
             if let Some(one) = one {
                 let outer = std::mem::replace(&mut self.scope, scope);
                 let value = self.initializer(Qual::plain(field.qual.ty), &one.init, field.span);
@@ -330,7 +346,10 @@ impl Checker {
                     } else if self.user_conversion(source, Types::scalar(scalar)).is_some() {
                         self.convert_by_user(argument, Types::scalar(scalar))
                     } else {
-                        self.error(span, format!("no conversion from '{name}' to a vector component"));
+                        self.error(
+                            span,
+                            format!("no conversion from '{name}' to a vector component"),
+                        );
                         return self.error_expr(span);
                     }
                 }
@@ -348,12 +367,19 @@ impl Checker {
             && (total == 1 || total == width)
         {
             let one = one.clone();
-            if total == 1 { ExprKind::Splat(Box::new(one)) } else { ExprKind::Convert(Box::new(one)) }
+            if total == 1 {
+                ExprKind::Splat(Box::new(one))
+            } else {
+                ExprKind::Convert(Box::new(one))
+            }
         } else if total == width {
             ExprKind::Compose(parts)
         } else {
             let (name, few) = (self.types.name(ty), if total < width { "few" } else { "many" });
-            self.error(span, format!("too {few} elements to construct '{name}' ({total} for {width})"));
+            self.error(
+                span,
+                format!("too {few} elements to construct '{name}' ({total} for {width})"),
+            );
             return self.error_expr(span);
         };
         let value = self.value(kind, vector, span);
@@ -414,7 +440,13 @@ impl Checker {
         self.error_expr(span)
     }
 
-    fn construct_class(&mut self, ty: TyId, class: StructId, arguments: Vec<Expr>, span: Span) -> Expr {
+    fn construct_class(
+        &mut self,
+        ty: TyId,
+        class: StructId,
+        arguments: Vec<Expr>,
+        span: Span,
+    ) -> Expr {
         // Copies are memberwise; a class that writes its own copy constructor means the same.
         if let [one] = &arguments[..]
             && one.qual.ty == ty
@@ -425,11 +457,9 @@ impl Checker {
         if let Some(id) = self.choose_constructor(&constructors, &arguments) {
             return self.construct_with(id, ty, arguments, span);
         }
-        if constructors.is_empty() {
-            if arguments.is_empty() {
-                let list = ast::Expr::new(ast::ExprKind::InitList(Vec::new()), span);
-                return self.list_value(Qual::plain(ty), &list);
-            }
+        if constructors.is_empty() && arguments.is_empty() {
+            let list = ast::Expr::new(ast::ExprKind::InitList(Vec::new()), span);
+            return self.list_value(Qual::plain(ty), &list);
         }
         if let [one] = &arguments[..] {
             let source = self.source(one);
@@ -440,13 +470,5 @@ impl Checker {
         let name = self.types.name(ty);
         self.error(span, format!("no matching constructor for initialization of '{name}'"));
         self.error_expr(span)
-    }
-
-    /// Whether an expression is a plain number, for messages and bounds.
-    pub(super) fn literal(&self, expr: &Expr) -> Option<Constant> {
-        match expr.kind {
-            ExprKind::Constant(constant) => Some(constant),
-            _ => None,
-        }
     }
 }

@@ -46,8 +46,7 @@ impl Library {
         let declarations = match context.sources.add("<metal_stdlib>", text) {
             Some(file) => {
                 let headers = HashMap::new();
-                let tokens =
-                    preprocess::preprocess(&mut context, Macros::new(), &headers, file);
+                let tokens = preprocess::preprocess(&mut context, Macros::new(), &headers, file);
                 let letters = ["T", "S", "B", "I", "U", "N"].map(|text| context.names.intern(text));
                 let mut inside = known.clone();
                 inside.extend(letters.map(|letter| (letter, Known::Type(None))));
@@ -93,7 +92,15 @@ impl Library {
                                 names.extend(items.map(|(ident, _)| ident.name));
                             }
                         }
-                        BaseType::Class(row) => names.extend(row.name.as_ref().and_then(|n| n.plain())),
+                        BaseType::Class(row) => {
+                            names.extend(row.name.as_ref().and_then(|n| n.plain()))
+                        }
+                        _ if simple.specifiers.storage.typedef => {
+                            let declared = simple.declarators.iter();
+                            names.extend(
+                                declared.filter_map(|d| d.declarator.name.as_ref()?.plain()),
+                            );
+                        }
                         _ => {}
                     }
                     for name in names {
@@ -106,6 +113,37 @@ impl Library {
                         known.insert(name, known_as);
                         ordinary.entry(name).or_default().push(declaration.clone());
                     }
+                }
+                Decl::Template(template) => {
+                    let (name, kind) = match &template.declaration {
+                        Decl::Alias { name, .. } => (Some(name.name), Known::ClassTemplate(None)),
+                        Decl::Simple(simple) => {
+                            match (&simple.specifiers.base, simple.declarators.first()) {
+                                (BaseType::Class(class), None) => {
+                                    let label = class.name.as_ref().map(|name| &name.last().name);
+                                    let name = match label {
+                                        Some(Label::Name(name)) => Some(*name),
+                                        _ => None,
+                                    };
+                                    (name, Known::ClassTemplate(None))
+                                }
+                                (_, first) => {
+                                    let name =
+                                        first.and_then(|d| d.declarator.name.as_ref()?.plain());
+                                    (name, Known::ValueTemplate)
+                                }
+                            }
+                        }
+                        _ => (None, Known::Value),
+                    };
+                    if let Some(name) = name {
+                        known.insert(name, kind);
+                        ordinary.entry(name).or_default().push(declaration.clone());
+                    }
+                }
+                Decl::Alias { name, .. } => {
+                    known.insert(name.name, Known::Type(None));
+                    ordinary.entry(name.name).or_default().push(declaration.clone());
                 }
                 _ => {}
             }
@@ -136,7 +174,9 @@ impl Library {
                     let text = named.map_or("", |name| self.names.text(name));
                     match letter {
                         'T' | 'S' => text.starts_with(letter),
-                        't' => text == "T" && parameter.specifiers.space == Some(AddressSpace::Thread),
+                        't' => {
+                            text == "T" && parameter.specifiers.space == Some(AddressSpace::Thread)
+                        }
                         _ => true,
                     }
                 })
@@ -174,12 +214,7 @@ fn type_names(names: &mut Names) -> HashMap<Name, Known> {
     for name in OPAQUE_TEMPLATES {
         add(name, Known::ClassTemplate(None));
     }
-    for name in [
-        "vec", "packed_vec", "matrix", "array", "atomic", "simdgroup_matrix", "numeric_limits",
-        "enable_if", "enable_if_t", "conditional", "conditional_t", "is_same", "is_floating_point",
-        "is_integral", "integral_constant", "bool_constant", "remove_cv_t", "remove_const_t",
-        "is_same_v", "make_unsigned_t", "make_signed_t",
-    ] {
+    for name in ["vec", "packed_vec", "matrix", "atomic", "simdgroup_matrix", "numeric_limits"] {
         add(name, Known::ClassTemplate(None));
     }
     for name in ["as_type", "make_filled_simdgroup_matrix", "make_diagonal_simdgroup_matrix"] {

@@ -1,7 +1,8 @@
 //! Name lookup (C++14 [basic.lookup]), with the library behind everything.
 
-use super::{Checker, Entity, GLOBAL_SCOPE, LIBRARY_SCOPE, ScopeId, ScopeKind};
+use super::{Checker, Entity, FuncId, GLOBAL_SCOPE, LIBRARY_SCOPE, ScopeId, ScopeKind};
 use crate::soft::msl::ast::{Label, Path};
+use crate::soft::msl::hir::Expr;
 use crate::soft::msl::names::Name;
 use crate::soft::msl::types::{self, Qual, StructId, Ty};
 
@@ -57,7 +58,14 @@ impl Checker {
                     found.push(entity);
                 }
             }
-            seen.extend(scope.opened.iter().filter(|opened| !seen.contains(opened)).copied().collect::<Vec<_>>());
+            seen.extend(
+                scope
+                    .opened
+                    .iter()
+                    .filter(|opened| !seen.contains(opened))
+                    .copied()
+                    .collect::<Vec<_>>(),
+            );
         }
         found
     }
@@ -113,13 +121,10 @@ impl Checker {
                 Some(scope) => Found::Entities(self.lookup_in(scope, name)),
             };
             let Found::Entities(list) = found else { return Found::Nothing };
+            let list: Vec<Entity> = list.into_iter().map(|e| self.applied(e, part)).collect();
             scope = list.iter().find_map(|entity| self.scope_of(*entity));
             if scope.is_none() {
-                return if list.contains(&Entity::Template) {
-                    Found::Entities(vec![Entity::Template])
-                } else {
-                    Found::Nothing
-                };
+                return Found::Nothing;
             }
         }
         let Label::Name(name) = last.name else { return Found::Nothing };
@@ -133,6 +138,45 @@ impl Checker {
                 Found::Entities(list)
             }
         }
+    }
+
+    /// The functions of a name in the namespaces of the arguments' types ([basic.lookup.argdep]).
+    pub(super) fn functions_beside(&mut self, name: Name, arguments: &[Expr]) -> Vec<FuncId> {
+        let mut found = Vec::new();
+        for argument in arguments {
+            let mut ty = argument.qual.ty;
+            loop {
+                ty = match *self.types.get(ty) {
+                    Ty::Pointer(to) => to.ty,
+                    Ty::Array(element, _) => element,
+                    _ => break,
+                };
+            }
+            let own = self.scope_of(Entity::Type(Qual::plain(ty)));
+            let around = own.and_then(|scope| self.namespace_around(scope));
+            let Some(scope) = around.filter(|&scope| scope != LIBRARY_SCOPE) else { continue };
+            for entity in self.lookup_in(scope, name) {
+                if let Entity::Function(id) = entity
+                    && !found.contains(&id)
+                {
+                    found.push(id);
+                }
+            }
+        }
+        found
+    }
+
+    /// The namespace that a class or enum is declared in.
+    fn namespace_around(&self, scope: ScopeId) -> Option<ScopeId> {
+        let mut around = self.scopes[scope.0 as usize].parent;
+        while let Some(at) = around {
+            let row = &self.scopes[at.0 as usize];
+            if row.kind == ScopeKind::Namespace {
+                break;
+            }
+            around = row.parent;
+        }
+        around
     }
 
     /// The scope of the members of a namespace, class or enum.

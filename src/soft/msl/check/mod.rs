@@ -18,6 +18,7 @@ pub(crate) mod library;
 mod lookup;
 mod operator;
 mod stmt;
+mod template;
 mod type_name;
 
 use super::ast::{self, AddressSpace};
@@ -47,8 +48,7 @@ enum Entity {
     Function(FuncId),
     /// An enumerator, or a template parameter that is a value.
     Value(TyId, hir::Constant),
-    /// Known, but templates are not instantiated.
-    Template,
+    Template(template::TemplateId),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -96,9 +96,16 @@ pub(crate) struct Func {
     pub(crate) span: Span,
     precise: bool,
     deleted: bool,
+    /// An instance of a template: what is wrong in it is told when it is needed.
+    template: bool,
 }
 
 impl Func {
+    /// The host sees it by its own name: an instance of a template has the name it was given.
+    pub(crate) fn is_entry(&self) -> bool {
+        self.is_defined() && !self.template
+    }
+
     pub(crate) fn is_defined(&self) -> bool {
         self.definition.is_some()
     }
@@ -185,6 +192,9 @@ pub(crate) struct Checker {
     /// Functions of the prelude, by row and type.
     prelude_functions: HashMap<(usize, TyId), FuncId>,
     library: &'static library::Library,
+    templates: template::Templates,
+    /// Functions that explicit instantiation gives to the host, by name.
+    pub(crate) exports: Vec<(String, FuncId)>,
     /// `using namespace metal;` was said.
     uses_metal: bool,
     scope: ScopeId,
@@ -224,6 +234,8 @@ impl Checker {
             enum_types: HashMap::new(),
             prelude_functions: HashMap::new(),
             library,
+            templates: template::Templates::default(),
+            exports: Vec::new(),
             uses_metal: false,
             scope: GLOBAL_SCOPE,
             body: None,
@@ -358,8 +370,11 @@ impl Checker {
         self.body = outer_body;
         self.depth -= 1;
         let said = std::mem::replace(&mut self.context.diagnostics, outer);
-        // Graphics stages hold back everything: a file's kernels must not fail for them.
+        // Graphics stages hold back everything: a file's kernels must not fail for them. So does
+        // what is only declared: whether it is missing is known when it is asked for.
         let held_back = !said.has_hard_errors()
+            || !self.func(func).is_defined()
+            || self.func(func).template
             || matches!(self.func(func).stage, Some(stage) if stage != ast::Stage::Kernel);
         let state = match function {
             Some(function) if !said.has_errors() => State::Checked(Arc::new(function)),
@@ -379,7 +394,7 @@ impl Checker {
             let id = FuncId(next as u32);
             next += 1;
             let func = self.func(id);
-            if func.definition.is_none() || func.span.lo < self.library.end {
+            if func.definition.is_none() || func.template || func.span.lo < self.library.end {
                 continue;
             }
             let index = self.instance(id, None);

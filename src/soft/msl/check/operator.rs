@@ -77,21 +77,28 @@ impl Checker {
                 Entity::Function(id) => Some(*id),
                 _ => None,
             }));
-            if own.contains(&Entity::Template) {
-                self.unsupported(span, "template member function is");
-                return Some(self.error_expr(span));
+            for entity in own {
+                if let Entity::Template(id) = entity {
+                    members.extend(self.template_candidate(id, None, &operands[1..]));
+                }
             }
         }
         let mut free = Vec::new();
         if let Found::Entities(list) = self.lookup(name) {
-            if list.contains(&Entity::Template) {
-                self.unsupported(span, "template operator is");
-                return Some(self.error_expr(span));
+            for entity in &list {
+                if let Entity::Template(id) = entity {
+                    free.extend(self.template_candidate(*id, None, operands));
+                }
             }
             free.extend(list.iter().filter_map(|entity| match entity {
                 Entity::Function(id) => Some(*id),
                 _ => None,
             }));
+        }
+        for id in self.functions_beside(name, operands) {
+            if !free.contains(&id) {
+                free.push(id);
+            }
         }
         // The library's own are found by their operands' namespace ([basic.lookup.argdep]).
         for entity in self.lookup_in(LIBRARY_SCOPE, name) {
@@ -159,7 +166,10 @@ impl Checker {
             }
             _ => {
                 let name = self.types.name(value.qual.ty);
-                self.error(span, format!("indirection requires pointer operand ('{name}' invalid)"));
+                self.error(
+                    span,
+                    format!("indirection requires pointer operand ('{name}' invalid)"),
+                );
                 self.error_expr(span)
             }
         }
@@ -167,9 +177,15 @@ impl Checker {
 
     fn unary_value(&mut self, punct: Punct, value: Expr, span: Span) -> Expr {
         let Some((scalar, width)) = self.types.arithmetic(value.qual.ty) else {
-            if punct == Punct::Not && matches!(self.types.get(value.qual.ty), Ty::Pointer(_) | Ty::Struct(_)) {
+            if punct == Punct::Not
+                && matches!(self.types.get(value.qual.ty), Ty::Pointer(_) | Ty::Struct(_))
+            {
                 let condition = self.condition_value(value);
-                return self.value(ExprKind::Not(Box::new(condition)), Types::scalar(Scalar::Bool), span);
+                return self.value(
+                    ExprKind::Not(Box::new(condition)),
+                    Types::scalar(Scalar::Bool),
+                    span,
+                );
             }
             if let (Ty::Matrix(..), Punct::Minus) = (self.types.get(value.qual.ty), punct) {
                 let ty = value.qual.ty;
@@ -235,7 +251,8 @@ impl Checker {
         let left = self.convert_value(left, ty);
         // A shift's result has the type of its left side ([expr.shift]/1).
         let right = self.convert_value(right, ty);
-        let result = if operator.is_comparison() { self.types.vector(Scalar::Bool, width) } else { ty };
+        let result =
+            if operator.is_comparison() { self.types.vector(Scalar::Bool, width) } else { ty };
         self.value(ExprKind::Binary(operator, Box::new(left), Box::new(right)), result, span)
     }
 
@@ -248,7 +265,8 @@ impl Checker {
             result.is_some_and(|qual| this.types.arithmetic(qual.ty).is_some())
         };
         let fits: Vec<_> = list.into_iter().filter(|id| arithmetic(self, id)).collect();
-        let exact = fits.iter().find(|id| self.func(**id).result.is_some_and(|q| q.ty == other.qual.ty));
+        let exact =
+            fits.iter().find(|id| self.func(**id).result.is_some_and(|q| q.ty == other.qual.ty));
         let Some(&id) = exact.or(fits.first()) else { return expr };
         let span = expr.span;
         let call = self.call_method(id, expr, Vec::new(), span);
@@ -264,7 +282,8 @@ impl Checker {
     /// The scalar and width in which an operator works (MSL 3.1): two scalars by the usual
     /// conversions, a vector and a scalar in the vector's type, two vectors of one type.
     fn common_type(&self, operator: Binary, a: TyId, b: TyId) -> Option<(Scalar, u32)> {
-        let same_enum = a == b && operator.is_comparison() && matches!(self.types.get(a), Ty::Enum(_));
+        let same_enum =
+            a == b && operator.is_comparison() && matches!(self.types.get(a), Ty::Enum(_));
         if same_enum && let Ty::Enum(id) = self.types.get(a) {
             return Some((self.types.enums[id.0 as usize].underlying, 1));
         }
@@ -279,7 +298,8 @@ impl Checker {
             _ if wa == wb && (sa == sb || shift) => (sa, wa),
             _ => return None,
         };
-        let bits = shift || matches!(operator, Binary::And | Binary::Or | Binary::Xor | Binary::Rem);
+        let bits =
+            shift || matches!(operator, Binary::And | Binary::Or | Binary::Xor | Binary::Rem);
         let floats = sa.is_float() || sb.is_float();
         if bits && floats || operator == Binary::Rem && scalar == Scalar::Bool {
             return None;
@@ -289,7 +309,8 @@ impl Checker {
 
     fn logical(&mut self, punct: Punct, left: Expr, right: Expr, span: Span) -> Expr {
         let and = punct == Punct::AndAnd;
-        let width = |this: &Self, expr: &Expr| this.types.arithmetic(expr.qual.ty).map_or(1, |a| a.1);
+        let width =
+            |this: &Self, expr: &Expr| this.types.arithmetic(expr.qual.ty).map_or(1, |a| a.1);
         let most = width(self, &left).max(width(self, &right));
         if most > 1 {
             // On vectors both sides are computed, by component (MSL 3.1).
@@ -301,7 +322,11 @@ impl Checker {
             }
             let (left, right) = (self.convert_value(left, ty), self.convert_value(right, ty));
             let operator = if and { Binary::And } else { Binary::Or };
-            return self.value(ExprKind::Binary(operator, Box::new(left), Box::new(right)), ty, span);
+            return self.value(
+                ExprKind::Binary(operator, Box::new(left), Box::new(right)),
+                ty,
+                span,
+            );
         }
         let left = self.condition_value(left);
         let right = self.condition_value(right);
@@ -351,7 +376,9 @@ impl Checker {
                     this.source(expr).zero || expr.qual.ty == Types::NULLPTR
                 };
                 let ty = match (a, b) {
-                    (Some(a), Some(b)) if a.space_or_thread() == b.space_or_thread() => left.qual.ty,
+                    (Some(a), Some(b)) if a.space_or_thread() == b.space_or_thread() => {
+                        left.qual.ty
+                    }
                     (Some(_), None) if null(self, right) => left.qual.ty,
                     (None, Some(_)) if null(self, left) => right.qual.ty,
                     _ => return None,
@@ -414,6 +441,9 @@ impl Checker {
         if !left.place {
             self.error(span, "expression is not assignable");
             return false;
+        }
+        if let ExprKind::Conditional(..) = left.kind {
+            self.take_address(left);
         }
         if left.qual.constant || left.qual.space == Some(ast::AddressSpace::Constant) {
             let name = self.types.qual_name(left.qual);
@@ -487,9 +517,12 @@ impl Checker {
                 return self.error_expr(span);
             }
             let kind = match sum.kind {
-                ExprKind::Offset(_, by) => {
-                    ExprKind::Compound { op: Binary::Add, left: Box::new(left), right: by, common: qual.ty }
-                }
+                ExprKind::Offset(_, by) => ExprKind::Compound {
+                    op: Binary::Add,
+                    left: Box::new(left),
+                    right: by,
+                    common: qual.ty,
+                },
                 ExprKind::Binary(op, _, by) => {
                     ExprKind::Compound { op, left: Box::new(left), right: by, common: qual.ty }
                 }
@@ -562,45 +595,46 @@ impl Checker {
         }
         let condition = Box::new(self.condition_value(condition));
         // Two places of one type stay a place ([expr.cond]/4).
-        if yes.place && no.place && yes.qual == no.qual && self.types.is_aggregate(yes.qual.ty) {
+        let aggregate = self.types.is_aggregate(yes.qual.ty);
+        let scalar = self.types.as_scalar(yes.qual.ty).is_some();
+        if yes.place && no.place && yes.qual == no.qual && (aggregate || scalar) {
             let qual = yes.qual;
-            self.take_address(&yes);
-            self.take_address(&no);
+            if aggregate {
+                self.take_address(&yes);
+                self.take_address(&no);
+            }
             let kind = ExprKind::Conditional(condition, Box::new(yes), Box::new(no));
             return Expr { kind, qual, place: true, span };
         }
         let (yes, no) = (self.rvalue(yes), self.rvalue(no));
-        let (yes, no) = match self.unify(yes, no) {
-            Ok(both) => both,
-            Err((yes, no)) => {
-                let (a, b) = (self.types.name(yes.qual.ty), self.types.name(no.qual.ty));
-                self.error(span, format!("incompatible operand types ('{a}' and '{b}')"));
-                return self.error_expr(span);
-            }
+        let (a, b) = (self.types.name(yes.qual.ty), self.types.name(no.qual.ty));
+        let Some((yes, no)) = self.unify(yes, no) else {
+            self.error(span, format!("incompatible operand types ('{a}' and '{b}')"));
+            return self.error_expr(span);
         };
         let ty = yes.qual.ty;
         self.value(ExprKind::Conditional(condition, Box::new(yes), Box::new(no)), ty, span)
     }
 
     /// Brings the two results of `?:` to one type.
-    fn unify(&mut self, yes: Expr, no: Expr) -> Result<(Expr, Expr), (Expr, Expr)> {
+    fn unify(&mut self, yes: Expr, no: Expr) -> Option<(Expr, Expr)> {
         if yes.qual.ty == no.qual.ty {
-            return Ok((yes, no));
+            return Some((yes, no));
         }
         if let Some((scalar, width)) = self.common_type(Binary::Add, yes.qual.ty, no.qual.ty) {
             let ty = self.types.vector(scalar, width);
-            return Ok((self.convert_value(yes, ty), self.convert_value(no, ty)));
+            return Some((self.convert_value(yes, ty), self.convert_value(no, ty)));
         }
         let (a, b) = (self.source(&yes), self.source(&no));
         if self.rank(a, no.qual).is_some() {
             let ty = no.qual;
-            return Ok((self.implicit(yes, ty, "initialize"), no));
+            return Some((self.implicit(yes, ty, "initialize"), no));
         }
         if self.rank(b, yes.qual).is_some() {
             let ty = yes.qual;
             let no = self.implicit(no, ty, "initialize");
-            return Ok((yes, no));
+            return Some((yes, no));
         }
-        Err((yes, no))
+        None
     }
 }

@@ -1,9 +1,10 @@
 //! Statements and function bodies (C++14 [stmt.stmt], [class.base.init]).
 
+use super::lookup::Found;
 use super::{Body, Checker, Entity, FuncId, ScopeKind};
 use crate::soft::ir::Scalar;
 use crate::soft::msl::ast::{self, AddressSpace, Condition, Decl, StmtKind as Ast};
-use crate::soft::msl::hir::{Constant, Expr, ExprKind, Function, LocalIndex, Stmt, StmtKind};
+use crate::soft::msl::hir::{Constant, Expr, ExprKind, Function, Stmt, StmtKind};
 use crate::soft::msl::names::Name;
 use crate::soft::msl::source::Span;
 use crate::soft::msl::types::{Qual, StructId, Ty, Types};
@@ -11,10 +12,15 @@ use std::sync::Arc;
 
 impl Checker {
     /// Checks a function's body with `this` in the given space. `None` when there is no body.
-    pub(super) fn function_body(&mut self, id: FuncId, space: Option<AddressSpace>) -> Option<Function> {
+    pub(super) fn function_body(
+        &mut self,
+        id: FuncId,
+        space: Option<AddressSpace>,
+    ) -> Option<Function> {
         let func = self.func(id);
         let (scope, precise, result, span) = (func.scope, func.precise, func.result, func.span);
-        let (name, constructor, class, this) = (func.name.clone(), func.constructor, func.class, func.this);
+        let (name, constructor, class, this) =
+            (func.name.clone(), func.constructor, func.class, func.this);
         let parameters = func.parameters.clone();
         let Some(definition) = func.definition.clone() else {
             self.error(span, format!("function '{name}' is used but not defined"));
@@ -34,7 +40,8 @@ impl Checker {
         if let (Some((constant, _)), Some(class)) = (this, class) {
             let ty = self.types.intern(Ty::Struct(class));
             let constant = constant || space == Some(AddressSpace::Constant);
-            let qual = Qual { constant, space: space.or(Some(AddressSpace::Thread)), ..Qual::plain(ty) };
+            let qual =
+                Qual { constant, space: space.or(Some(AddressSpace::Thread)), ..Qual::plain(ty) };
             body.this = Some((class, qual));
         }
         let this = body.this;
@@ -91,12 +98,32 @@ impl Checker {
 
     /// A constructor's members: its own initialisers, then the defaults of the class
     /// ([class.base.init]/9), in the order of declaration.
-    fn member_initializers(&mut self, class: StructId, definition: &ast::Function, out: &mut Vec<Stmt>) {
+    fn member_initializers(
+        &mut self,
+        class: StructId,
+        definition: &ast::Function,
+        out: &mut Vec<Stmt>,
+    ) {
+        // A constructor that delegates leaves all to the other ([class.base.init]/6).
+        if let [(path, init)] = &definition.initializers[..]
+            && let Found::Entities(list) = self.lookup_path(path)
+            && let ty = self.types.intern(Ty::Struct(class))
+            && list.contains(&Entity::Type(Qual::plain(ty)))
+        {
+            let value = self.initializer(Qual::plain(ty), init, path.span);
+            if let (Some(value), Some(this)) = (value, self.this_object(path.span)) {
+                out.push(assignment(this, value));
+            }
+            return;
+        }
         for (path, _) in &definition.initializers {
             let known = path.plain().is_some_and(|name| self.field_path(class, name).is_some());
             if !known {
                 let text = self.path_text(path);
-                self.error(path.span, format!("member initializer '{text}' does not name a non-static data member"));
+                self.error(
+                    path.span,
+                    format!("member initializer '{text}' does not name a non-static data member"),
+                );
             }
         }
         let fields = self.types.structs[class.0 as usize].fields.clone();
@@ -127,9 +154,7 @@ impl Checker {
                 place: true,
                 span,
             };
-            let kind = ExprKind::Assign(Box::new(member), Box::new(value));
-            let assign = Expr { kind, qual, place: true, span };
-            out.push(Stmt { kind: StmtKind::Expr(assign), span });
+            out.push(assignment(member, value));
         }
     }
 
@@ -212,7 +237,13 @@ impl Checker {
                 let body = self.loop_body(body);
                 let condition = self.expr(condition);
                 let condition = Some(self.condition_value(condition));
-                push(StmtKind::Loop { condition, after: true, before: Vec::new(), step: None, body });
+                push(StmtKind::Loop {
+                    condition,
+                    after: true,
+                    before: Vec::new(),
+                    step: None,
+                    body,
+                });
             }
             Ast::For { init, condition, step, body } => {
                 let block = self.scoped(|this| {
@@ -330,11 +361,18 @@ impl Checker {
         match scalar {
             Some(scalar) => {
                 let ty = Types::scalar(super::convert::promoted(scalar));
-                if value.qual.ty == ty { value } else { self.value(ExprKind::Convert(Box::new(value)), ty, span) }
+                if value.qual.ty == ty {
+                    value
+                } else {
+                    self.value(ExprKind::Convert(Box::new(value)), ty, span)
+                }
             }
             None => {
                 let name = self.types.name(value.qual.ty);
-                self.error(span, format!("statement requires expression of integer type ('{name}' invalid)"));
+                self.error(
+                    span,
+                    format!("statement requires expression of integer type ('{name}' invalid)"),
+                );
                 self.error_expr(span)
             }
         }
@@ -406,14 +444,18 @@ impl Checker {
             // Threadgroup variables and tables exist once, not in each thread (MSL 4.2, 4.4). The
             // space is that of the variable; `device int* p` is a thread's own pointer.
             let qual = self.declared_type(base, &one.declarator);
-            let shared = matches!(qual.space, Some(AddressSpace::Threadgroup | AddressSpace::Constant))
-                || simple.specifiers.storage.statik && qual.constant;
+            let shared =
+                matches!(qual.space, Some(AddressSpace::Threadgroup | AddressSpace::Constant))
+                    || simple.specifiers.storage.statik && qual.constant;
             if shared {
                 self.global(simple, base, index);
                 continue;
             }
             if qual.space == Some(AddressSpace::Device) {
-                self.error(one.declarator.span, "automatic variable qualified with an address space");
+                self.error(
+                    one.declarator.span,
+                    "automatic variable qualified with an address space",
+                );
                 continue;
             }
             self.local_variable(simple, one, base, name, qual, out);
@@ -448,7 +490,10 @@ impl Checker {
         }
         if matches!(self.types.get(qual.ty), Ty::Reference(_)) && value.is_none() {
             let text = self.text(name);
-            self.error(span, format!("declaration of reference variable '{text}' requires an initializer"));
+            self.error(
+                span,
+                format!("declaration of reference variable '{text}' requires an initializer"),
+            );
         }
         match *self.types.get(qual.ty) {
             Ty::Opaque(what) => self.unsupported(span, format!("'{what}' is")),
@@ -469,8 +514,18 @@ impl Checker {
             && !self.context.diagnostics.has_errors()
         {
             let text = self.text(name);
-            self.error(span, format!("constexpr variable '{text}' must be initialized by a constant expression"));
+            self.error(
+                span,
+                format!("constexpr variable '{text}' must be initialized by a constant expression"),
+            );
         }
+        // What is computed while compiling, by a recursive function say, is not computed again.
+        let value = match (value, constant) {
+            (Some(value), Some(constant)) if simple.specifiers.storage.constexpr => {
+                Some(Expr { kind: ExprKind::Constant(constant), place: false, ..value })
+            }
+            (value, _) => value,
+        };
         let local = self.new_local(text, qual);
         if let Some(body) = &mut self.body {
             body.values[local.0 as usize] = constant;
@@ -482,7 +537,12 @@ impl Checker {
 
     /// `auto`, `auto*`, `const auto&` ([dcl.spec.auto]): the type of the initialiser, in the
     /// declarator's shape.
-    fn auto_value(&mut self, base: Qual, one: &ast::InitDeclarator, span: Span) -> (Qual, Option<Expr>) {
+    fn auto_value(
+        &mut self,
+        base: Qual,
+        one: &ast::InitDeclarator,
+        span: Span,
+    ) -> (Qual, Option<Expr>) {
         let unknown = Qual::plain(Types::UNKNOWN);
         let expr = match &one.init {
             ast::Init::Copy(expr) => expr,
@@ -492,7 +552,10 @@ impl Checker {
                 _ => list,
             },
             _ => {
-                self.error(span, "declaration of variable with deduced type 'auto' requires an initializer");
+                self.error(
+                    span,
+                    "declaration of variable with deduced type 'auto' requires an initializer",
+                );
                 return (unknown, None);
             }
         };
@@ -504,7 +567,8 @@ impl Checker {
         if value.qual.ty == Types::UNKNOWN {
             return (unknown, Some(self.error_expr(span)));
         }
-        let reference = matches!(one.declarator.parts.last(), Some(ast::DeclaratorPart::Reference { .. }));
+        let reference =
+            matches!(one.declarator.parts.last(), Some(ast::DeclaratorPart::Reference { .. }));
         if reference {
             let referred = Qual {
                 constant: value.qual.constant || base.constant,
@@ -542,14 +606,19 @@ impl Checker {
         };
         let int = Types::scalar(Scalar::I32);
         let index = self.new_local("__index".into(), Qual::plain(int));
-        let place = |this: &Self| Expr { place: true, ..this.value(ExprKind::Local(index), int, span) };
+        let place =
+            |this: &Self| Expr { place: true, ..this.value(ExprKind::Local(index), int, span) };
         let mut out = Vec::new();
         let zero = self.int_value(0, span);
         out.push(Stmt { kind: StmtKind::Let(index, Some(zero)), span });
         let at = place(self);
         let at = self.rvalue(at);
         let end = self.int_value(i64::from(count), span);
-        let less = ExprKind::Binary(crate::soft::msl::hir::Binary::Lt, Box::new(at.clone()), Box::new(end));
+        let less = ExprKind::Binary(
+            crate::soft::msl::hir::Binary::Lt,
+            Box::new(at.clone()),
+            Box::new(end),
+        );
         let condition = Some(self.value(less, Types::scalar(Scalar::Bool), span));
         let counter = place(self);
         let step = Some(self.value(ExprKind::Postfix(Box::new(counter), 1), int, span));
@@ -577,7 +646,15 @@ impl Checker {
         let Some(one) = variable.declarators.first() else { return };
         let base = self.specifiers(&variable.specifiers);
         let auto = matches!(variable.specifiers.base, ast::BaseType::Auto);
-        let base = if auto { Qual { constant: base.constant, space: base.space.or(item.qual.space), ..Qual::plain(item.qual.ty) } } else { base };
+        let base = if auto {
+            Qual {
+                constant: base.constant,
+                space: base.space.or(item.qual.space),
+                ..Qual::plain(item.qual.ty)
+            }
+        } else {
+            base
+        };
         let qual = self.declared_type(base, &one.declarator);
         let span = item.span;
         let value = self.implicit(item, qual, "initialize a variable of type");
@@ -588,12 +665,11 @@ impl Checker {
         self.bind(scope, name, Entity::Local(local));
         out.push(Stmt { kind: StmtKind::Let(local, Some(value)), span });
     }
+}
 
-    /// The local that a place is, if it is one.
-    pub(super) fn local_index(&self, place: &Expr) -> Option<LocalIndex> {
-        match place.kind {
-            ExprKind::Local(local) => Some(local),
-            _ => None,
-        }
-    }
+/// The statement `place = value`.
+fn assignment(place: Expr, value: Expr) -> Stmt {
+    let (qual, span) = (place.qual, place.span);
+    let kind = ExprKind::Assign(Box::new(place), Box::new(value));
+    Stmt { kind: StmtKind::Expr(Expr { kind, qual, place: true, span }), span }
 }

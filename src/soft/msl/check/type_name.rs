@@ -46,10 +46,15 @@ impl Checker {
             BaseType::Named(path) => self.named_type(path),
             BaseType::Class(class) => self.class(class),
             BaseType::Enum(row) => Qual::plain(self.enumeration(row)),
+            // `decltype(f<float>)`: how an instantiation spells a kernel's type; its name says all.
+            BaseType::Decltype(Some(expr)) if self.names_function_template(expr) => {
+                Qual::plain(Types::UNKNOWN)
+            }
             BaseType::Decltype(Some(expr)) => {
                 let checked = self.unevaluated(expr);
                 // [dcl.type.simple]/4: a name gives its declared type, another place a reference.
-                if checked.place && !matches!(expr.kind, ExprKind::Path(_) | ExprKind::Member { .. })
+                if checked.place
+                    && !matches!(expr.kind, ExprKind::Path(_) | ExprKind::Member { .. })
                 {
                     Qual::plain(self.types.intern(Ty::Reference(checked.qual)))
                 } else {
@@ -68,9 +73,24 @@ impl Checker {
         qual
     }
 
+    fn names_function_template(&mut self, expr: &Expr) -> bool {
+        let ExprKind::Path(path) = &expr.kind else { return false };
+        match self.lookup_path(path) {
+            Found::Entities(list) => {
+                list.iter().any(|e| matches!(e, Entity::Template(_) | Entity::Function(_)))
+            }
+            _ => false,
+        }
+    }
+
     fn named_type(&mut self, path: &Path) -> Qual {
         let unknown = Qual::plain(Types::UNKNOWN);
         if path.last().arguments.is_some() {
+            if let Found::Entities(list) = self.lookup_path(path)
+                && let Some(id) = list.first().and_then(|entity| self.template_of(*entity))
+            {
+                return self.type_instance(path, id).unwrap_or(unknown);
+            }
             return Qual::plain(self.template_type(path));
         }
         match self.lookup_path(path) {
@@ -81,11 +101,7 @@ impl Checker {
                     }
                 }
                 let name = self.path_text(path);
-                if list.contains(&Entity::Template) {
-                    self.unsupported(path.span, format!("template '{name}' is"));
-                } else {
-                    self.error(path.span, format!("'{name}' does not name a type"));
-                }
+                self.error(path.span, format!("'{name}' does not name a type"));
             }
             _ => {
                 let name = self.path_text(path);

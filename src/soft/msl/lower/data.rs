@@ -13,7 +13,8 @@ impl Lowering<'_> {
         if let Some(init) = &global.init
             && self.write(&mut bytes, 0, global.qual.ty, init).is_none()
         {
-            let message = format!("the initializer of '{}' is not a constant expression", global.name);
+            let message =
+                format!("the initializer of '{}' is not a constant expression", global.name);
             self.diagnostics.error(global.span, message);
         }
         bytes
@@ -36,7 +37,8 @@ impl Lowering<'_> {
                 })
             }
             (Ty::Struct(id), ExprKind::UnionValue(index, value)) => {
-                let field = self.checker.types.structs[id.0 as usize].fields[*index as usize].clone();
+                let field =
+                    self.checker.types.structs[id.0 as usize].fields[*index as usize].clone();
                 self.write(bytes, at, field.qual.ty, value)
             }
             (Ty::Matrix(scalar, columns, rows), ExprKind::Aggregate(parts)) => {
@@ -55,7 +57,9 @@ impl Lowering<'_> {
             _ => {
                 let (scalar, _) = self.checker.types.arithmetic(ty).or_else(|| {
                     match self.checker.types.get(ty) {
-                        Ty::Enum(id) => Some((self.checker.types.enums[id.0 as usize].underlying, 1)),
+                        Ty::Enum(id) => {
+                            Some((self.checker.types.enums[id.0 as usize].underlying, 1))
+                        }
                         Ty::Atomic(scalar) => Some((*scalar, 1)),
                         _ => None,
                     }
@@ -74,7 +78,8 @@ impl Lowering<'_> {
 
     /// The components of a scalar or vector value.
     fn components(&mut self, expr: &Expr) -> Option<Vec<Constant>> {
-        let (scalar, width) = self.checker.types.arithmetic(expr.qual.ty).unwrap_or((Scalar::I32, 1));
+        let (scalar, width) =
+            self.checker.types.arithmetic(expr.qual.ty).unwrap_or((Scalar::I32, 1));
         match &expr.kind {
             _ if width == 1 => self.checker.evaluate_specialised(expr).map(|value| vec![value]),
             ExprKind::Zero => {

@@ -105,12 +105,14 @@ impl Body<'_, '_> {
             }
             ExprKind::AddressOf(place) => self.address(place),
             _ if self.is_aggregate(expr.qual.ty) && !expr.place => {
-                if let ExprKind::Field(..) | ExprKind::Element(..) = expr.kind {
-                    return self.address(expr);
+                if let ExprKind::Field(..) | ExprKind::Element(..) = expr.kind
+                    && let Place::Memory(pointer) = self.place(expr)
+                {
+                    return pointer;
                 }
                 let size = self.size(expr.qual.ty).max(1);
                 let pointer = self.b.local("", size);
-                self.into(pointer, expr);
+                self.put(pointer, expr);
                 pointer
             }
             ExprKind::Zero => self.zero(ty),
@@ -193,7 +195,6 @@ impl Body<'_, '_> {
                     _ => self.b.emit(*op, ty, &values, 0),
                 }
             }
-            ExprKind::Input(input) => self.b.input(*input, 0),
             ExprKind::IsDefined(global) => {
                 let known = self.module.checker.globals[global.0 as usize].known_value().is_some();
                 self.b.bool(known)
@@ -312,8 +313,10 @@ impl Body<'_, '_> {
     /// Whether computing an expression needlessly does nothing and cannot fault.
     fn is_harmless(&self, expr: &Expr) -> bool {
         match &expr.kind {
-            ExprKind::Constant(_) | ExprKind::Zero | ExprKind::Input(_) | ExprKind::IsDefined(_) => true,
-            ExprKind::Load(place) => self.is_harmless_place(place) && !self.is_aggregate(expr.qual.ty),
+            ExprKind::Constant(_) | ExprKind::Zero | ExprKind::IsDefined(_) => true,
+            ExprKind::Load(place) => {
+                self.is_harmless_place(place) && !self.is_aggregate(expr.qual.ty)
+            }
             ExprKind::Convert(a) | ExprKind::Splat(a) | ExprKind::Negate(a) | ExprKind::Not(a) => {
                 expr.qual.ty != Types::VOID && self.is_harmless(a)
             }
@@ -398,7 +401,12 @@ impl Body<'_, '_> {
     // ---- calls ---------------------------------------------------------------------------
 
     /// Calls a function; an aggregate result goes to `into`, or to memory of its own.
-    fn call(&mut self, index: InstanceIndex, arguments: &[Expr], into: Option<Value>) -> Option<Value> {
+    fn call(
+        &mut self,
+        index: InstanceIndex,
+        arguments: &[Expr],
+        into: Option<Value>,
+    ) -> Option<Value> {
         let span = self.span;
         let id = self.module.function_of(index);
         self.module.calls.push((self.id, id, span));
@@ -418,7 +426,7 @@ impl Body<'_, '_> {
                     // By value: the callee may change its own.
                     let size = self.size(argument.qual.ty).max(1);
                     let copy = self.b.local("", size);
-                    self.into(copy, argument);
+                    self.put(copy, argument);
                     copy
                 }
                 false => self.value(argument),
@@ -431,7 +439,11 @@ impl Body<'_, '_> {
             false => self.ty(function.result),
         };
         let returned = self.b.call(id, &values, result);
-        if result == Type::Void { values.first().copied().filter(|_| self.is_aggregate(function.result)) } else { returned }
+        if result == Type::Void {
+            values.first().copied().filter(|_| self.is_aggregate(function.result))
+        } else {
+            returned
+        }
     }
 
     fn builtin(&mut self, builtin: Builtin, arguments: &[Expr], ty: Type) -> Value {
@@ -457,7 +469,8 @@ impl Body<'_, '_> {
                 let (object, expected, desired) = (values[0], values[1], values[2]);
                 let scalar = self.b.ty(desired);
                 let wanted = self.b.load(expected, scalar);
-                let found = self.b.emit(Op::AtomicCompareExchange, scalar, &[object, wanted, desired], 0);
+                let found =
+                    self.b.emit(Op::AtomicCompareExchange, scalar, &[object, wanted, desired], 0);
                 self.b.store(expected, found);
                 self.b.op(Op::Eq, &[found, wanted])
             }
@@ -490,14 +503,14 @@ impl Body<'_, '_> {
     }
 
     /// Puts a value where nothing of the value itself can be: through a copy when it must.
-    pub(super) fn into_copied(&mut self, pointer: Value, expr: &Expr) {
+    pub(super) fn put_copied(&mut self, pointer: Value, expr: &Expr) {
         let size = self.size(expr.qual.ty);
         let value = self.value(expr);
         self.b.copy(pointer, value, size);
     }
 
     /// Computes a value straight into fresh memory.
-    pub(super) fn into(&mut self, pointer: Value, expr: &Expr) {
+    pub(super) fn put(&mut self, pointer: Value, expr: &Expr) {
         self.at(expr.span);
         let ty = expr.qual.ty;
         if !self.is_aggregate(ty) {
@@ -509,32 +522,35 @@ impl Body<'_, '_> {
             ExprKind::Aggregate(parts) => self.parts(pointer, ty, parts),
             ExprKind::UnionValue(_, value) => {
                 self.clear(pointer, ty);
-                self.into(pointer, value);
+                self.put(pointer, value);
             }
             ExprKind::Zero => self.clear(pointer, ty),
             ExprKind::Constant(_) => {
                 // `atomic_int x = {0}`
                 if let Ty::Atomic(scalar) = *self.module.checker.types.get(ty) {
-                    let inner = Expr { qual: expr.qual.with(Types::scalar(scalar)), ..expr.clone() };
+                    let inner =
+                        Expr { qual: expr.qual.with(Types::scalar(scalar)), ..expr.clone() };
                     let value = self.value(&inner);
                     self.b.store(pointer, value);
                 }
             }
-            ExprKind::Call(index, arguments) if self.b.ty(pointer).space() == Some(Space::Thread) => {
+            ExprKind::Call(index, arguments)
+                if self.b.ty(pointer).space() == Some(Space::Thread) =>
+            {
                 self.call(*index, arguments, Some(pointer));
             }
             ExprKind::Construct(index, arguments) => self.construct(*index, arguments, pointer, ty),
             ExprKind::Conditional(condition, yes, no) => {
                 let condition = self.value(condition);
                 self.b.begin_if(condition);
-                self.into(pointer, yes);
+                self.put(pointer, yes);
                 self.b.begin_else();
-                self.into(pointer, no);
+                self.put(pointer, no);
                 self.b.end_if();
             }
             ExprKind::Comma(first, last) => {
                 self.effect(first);
-                self.into(pointer, last);
+                self.put(pointer, last);
             }
             ExprKind::Binary(op, left, right) => self.matrix(pointer, ty, *op, left, right),
             ExprKind::Negate(inner) | ExprKind::Convert(inner) => {
@@ -566,7 +582,12 @@ impl Body<'_, '_> {
                 let size = self.size(ty);
                 let value = match expr.place {
                     true => self.address(expr),
-                    false if matches!(expr.kind, ExprKind::Load(_) | ExprKind::Field(..) | ExprKind::Element(..)) => {
+                    false
+                        if matches!(
+                            expr.kind,
+                            ExprKind::Load(_) | ExprKind::Field(..) | ExprKind::Element(..)
+                        ) =>
+                    {
                         self.value(expr)
                     }
                     false => {
@@ -600,7 +621,7 @@ impl Body<'_, '_> {
                 true => {
                     let copy_size = self.size(argument.qual.ty).max(1);
                     let copy = self.b.local("", copy_size);
-                    self.into(copy, argument);
+                    self.put(copy, argument);
                     copy
                 }
                 false => self.value(argument),
@@ -620,7 +641,7 @@ impl Body<'_, '_> {
                 let (size, count) = (self.size(element), count.unwrap_or(parts.len() as u32));
                 for (at, part) in parts.iter().enumerate() {
                     let to = self.b.field(pointer, at as i64 * i64::from(size));
-                    self.into(to, part);
+                    self.put(to, part);
                 }
                 self.clear_elements(pointer, element, parts.len() as u32, count);
             }
@@ -636,7 +657,7 @@ impl Body<'_, '_> {
                 for (at, part) in parts.iter().enumerate() {
                     let offset = self.field_offset(ty, at as u32);
                     let to = self.b.field(pointer, i64::from(offset));
-                    self.into(to, part);
+                    self.put(to, part);
                 }
             }
         }
@@ -645,7 +666,9 @@ impl Body<'_, '_> {
     /// Zeroes an object.
     fn clear(&mut self, pointer: Value, ty: TyId) {
         match self.module.checker.types.get(ty).clone() {
-            Ty::Array(element, count) => self.clear_elements(pointer, element, 0, count.unwrap_or(0)),
+            Ty::Array(element, count) => {
+                self.clear_elements(pointer, element, 0, count.unwrap_or(0))
+            }
             Ty::Struct(id) => {
                 let row = self.module.checker.types.structs[id.0 as usize].clone();
                 if row.union {
@@ -760,13 +783,15 @@ impl Body<'_, '_> {
             return self.combination(&columns, &factors);
         }
         let columns = self.columns(b, right.qual.ty);
-        let parts: Vec<Value> = columns.iter().map(|&column| self.b.op(Op::Dot, &[a, column])).collect();
+        let parts: Vec<Value> =
+            columns.iter().map(|&column| self.b.op(Op::Dot, &[a, column])).collect();
         self.b.op(Op::Compose, &parts)
     }
 
     fn matrix(&mut self, pointer: Value, ty: TyId, op: Binary, left: &Expr, right: &Expr) {
         let (a, b) = (self.value(left), self.value(right));
-        let (matrix_a, matrix_b) = (self.is_aggregate(left.qual.ty), self.is_aggregate(right.qual.ty));
+        let (matrix_a, matrix_b) =
+            (self.is_aggregate(left.qual.ty), self.is_aggregate(right.qual.ty));
         let (_, stride, count) = self.column_shape(ty);
         let left_columns = if matrix_a { self.columns(a, left.qual.ty) } else { Vec::new() };
         let right_columns = if matrix_b { self.columns(b, right.qual.ty) } else { Vec::new() };

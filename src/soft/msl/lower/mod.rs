@@ -13,8 +13,8 @@ use super::hir::{self, GlobalIndex, InstanceIndex, LocalIndex};
 use super::source::Span;
 use super::types::{Qual, Ty, TyId};
 use crate::soft::ir::{
-    self, Allocation, AllocationId, AllocationKind, FunctionBuilder, Op, Scalar, Space, Type, Value,
-    VarId,
+    self, Allocation, AllocationId, AllocationKind, FunctionBuilder, Op, Scalar, Space, Type,
+    Value, VarId,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -187,9 +187,11 @@ impl Lowering<'_> {
             Ty::Pointer(to) | Ty::Reference(to) => Type::Pointer(space(to.space_or_thread())),
             Ty::Nullptr | Ty::Opaque(_) => Type::U64,
             Ty::Void | Ty::Unknown | Ty::Function(..) => Type::Void,
-            Ty::Struct(_) | Ty::Array(..) | Ty::Matrix(..) | Ty::Atomic(_) | Ty::SimdgroupMatrix(_) => {
-                Type::Pointer(Space::Thread)
-            }
+            Ty::Struct(_)
+            | Ty::Array(..)
+            | Ty::Matrix(..)
+            | Ty::Atomic(_)
+            | Ty::SimdgroupMatrix(_) => Type::Pointer(Space::Thread),
         }
     }
 
@@ -224,7 +226,8 @@ impl Lowering<'_> {
                         stack.push((to, 0));
                     }
                     1 => {
-                        self.diagnostics.error(span, "recursive function calls are not supported in Metal");
+                        self.diagnostics
+                            .error(span, "recursive function calls are not supported in Metal");
                         return;
                     }
                     _ => {}
@@ -331,7 +334,7 @@ impl Body<'_, '_> {
             let qual = self.function.locals[at].qual;
             let absent = match argument.condition {
                 Some(global) => {
-                    let value = self.module.checker.globals[global.0 as usize].known_value();
+                    let value = self.module.checker.global_value(global);
                     !matches!(value, Some(hir::Constant::Int(value)) if value != 0)
                 }
                 None => false,

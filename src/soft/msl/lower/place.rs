@@ -42,7 +42,9 @@ impl Body<'_, '_> {
                 if let Some(value) = self.constant_global(*global, expr.qual.ty) {
                     return Place::Value(value);
                 }
-                let space = super::space(self.module.checker.globals[global.0 as usize].qual.space_or_thread());
+                let space = super::space(
+                    self.module.checker.globals[global.0 as usize].qual.space_or_thread(),
+                );
                 let id = self.module.global(*global);
                 Place::Memory(self.b.allocation(id, space))
             }
@@ -71,7 +73,7 @@ impl Body<'_, '_> {
             ExprKind::Temporary(value) => {
                 let size = self.size(value.qual.ty).max(1);
                 let pointer = self.b.local("", size);
-                self.into(pointer, value);
+                self.put(pointer, value);
                 Place::Memory(pointer)
             }
             ExprKind::Assign(left, right) => {
@@ -83,6 +85,13 @@ impl Body<'_, '_> {
                 let place = self.place(left);
                 self.store(&place, value);
                 place
+            }
+            ExprKind::Compound { op, left, right, .. } if self.is_aggregate(left.qual.ty) => {
+                // A matrix: the whole result first, then a copy over the old.
+                let value = |kind| Expr { kind, place: false, ..expr.clone() };
+                let old = value(ExprKind::Load(left.clone()));
+                let sum = value(ExprKind::Binary(*op, Box::new(old), right.clone()));
+                self.assign_aggregate(left, &sum)
             }
             ExprKind::Compound { op, left, right, common } => {
                 let right = self.value(right);
@@ -114,7 +123,11 @@ impl Body<'_, '_> {
             }
             _ => {
                 let value = self.value(expr);
-                if self.is_aggregate(expr.qual.ty) { Place::Memory(value) } else { Place::Value(value) }
+                if self.is_aggregate(expr.qual.ty) {
+                    Place::Memory(value)
+                } else {
+                    Place::Value(value)
+                }
             }
         }
     }

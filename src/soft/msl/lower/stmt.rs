@@ -29,7 +29,7 @@ impl Body<'_, '_> {
                         let value = self.value(init);
                         self.b.set(variable, value);
                     }
-                    Slot::Memory(pointer) => self.into(pointer, init),
+                    Slot::Memory(pointer) => self.put(pointer, init),
                     Slot::Fixed(_) | Slot::Unset => self.effect(init),
                 }
             }
@@ -103,7 +103,7 @@ impl Body<'_, '_> {
         let value = match value {
             Some(value) if self.function.result != Types::VOID => match self.result {
                 Some(pointer) => {
-                    self.into_copied(pointer, value);
+                    self.put_copied(pointer, value);
                     None
                 }
                 None => Some(self.value(value)),
@@ -139,7 +139,8 @@ impl Body<'_, '_> {
         self.b.begin_loop();
         self.open.push(Some(flag));
         // What stands before the first label is never reached.
-        let mut at = body.iter().position(|s| matches!(s.kind, StmtKind::Case(_))).unwrap_or(body.len());
+        let mut at =
+            body.iter().position(|s| matches!(s.kind, StmtKind::Case(_))).unwrap_or(body.len());
         let mut falls_in = false;
         while at < body.len() {
             let start = at;
@@ -198,7 +199,8 @@ impl Body<'_, '_> {
         if is_default {
             // All labels but the group's own must fail.
             let own: Vec<u64> = own_labels(group);
-            let others: Vec<u64> = labels.iter().copied().filter(|label| !own.contains(label)).collect();
+            let others: Vec<u64> =
+                labels.iter().copied().filter(|label| !own.contains(label)).collect();
             return match any(self, &others) {
                 Some(matched) => self.b.op(Op::Not, &[matched]),
                 None => self.b.bool(true),

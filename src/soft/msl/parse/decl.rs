@@ -91,13 +91,13 @@ impl Parser<'_> {
                 Decl::Empty
             }
             _ => match token.name {
-                Name::NAMESPACE => self.namespace()?,
+                Name::NAMESPACE => self.namespace(false)?,
                 Name::USING => self.using(around)?,
                 Name::STATIC_ASSERT => self.static_assert()?,
                 Name::TEMPLATE => return self.template(around),
                 Name::INLINE if self.peek(1).name == Name::NAMESPACE => {
                     self.advance();
-                    self.namespace()?
+                    self.namespace(true)?
                 }
                 Name::EXTERN if self.peek(1).kind == Kind::Str => {
                     // `extern "C" { … }` changes names only, and there is no linker here.
@@ -116,8 +116,8 @@ impl Parser<'_> {
         Ok(Read::Whole(whole))
     }
 
-    /// namespace: 'namespace' name? '{' declaration* '}' | 'namespace' name '=' path ';'
-    fn namespace(&mut self) -> Parse<Decl> {
+    /// namespace: 'inline'? 'namespace' name? '{' declaration* '}' | 'namespace' name '=' path ';'
+    fn namespace(&mut self, inline: bool) -> Parse<Decl> {
         self.advance();
         self.skip_attributes()?;
         let mut idents = Vec::new();
@@ -146,6 +146,11 @@ impl Parser<'_> {
                     let parent = self.scopes.current;
                     let scope = self.scopes.push();
                     self.scopes.declare(parent, ident.name, Known::Namespace(scope));
+                    if inline {
+                        self.scopes.current = parent;
+                        self.scopes.open(scope);
+                        self.scopes.current = scope;
+                    }
                 }
             }
         }
@@ -163,7 +168,7 @@ impl Parser<'_> {
             let inner = Decl::Namespace { name: Some(*ident), inline: false, body };
             body = vec![inner].into();
         }
-        Ok(Decl::Namespace { name: idents.first().copied(), inline: false, body })
+        Ok(Decl::Namespace { name: idents.first().copied(), inline, body })
     }
 
     fn namespace_body(&mut self) -> Parse<Arc<[Decl]>> {
@@ -245,7 +250,7 @@ impl Parser<'_> {
         let condition = Arc::new(self.bracketed(Self::conditional_expr)?);
         let message = match self.eat(Punct::Comma) {
             true => match self.expression()?.kind {
-                ExprKind::Str(text) => Some(text),
+                ExprKind::Str(pieces) => pieces.first().copied(),
                 _ => None,
             },
             false => None,
@@ -266,7 +271,8 @@ impl Parser<'_> {
             self.attributes(&mut attributes)?;
             let mut specifiers = self.specifiers(Where::Declaration)?;
             specifiers.attributes.append(&mut attributes);
-            let simple = self.init_declarators(specifiers, start, Around { member: true, ..around })?;
+            let simple =
+                self.init_declarators(specifiers, start, Around { member: true, ..around })?;
             return Ok(Read::Whole(Decl::Instantiation(simple)));
         }
         let outer = self.scopes.current;
@@ -407,7 +413,7 @@ impl Parser<'_> {
 
     fn specifiers_around(&mut self, around: Around) -> Parse<Specifiers> {
         // A class that is declared here belongs to the scope around its template parameters.
-        let inner = std::mem::replace(&mut self.declare_in, Some(around));
+        let inner = self.declare_in.replace(around);
         let specifiers = self.specifiers(Where::Declaration);
         self.declare_in = inner;
         specifiers
@@ -417,8 +423,7 @@ impl Parser<'_> {
     fn body_follows(&self) -> bool {
         self.is(Punct::LBrace)
             || self.is(Punct::Colon)
-            || self.is(Punct::Assign)
-                && matches!(self.peek(1).name, Name::DEFAULT | Name::DELETE)
+            || self.is(Punct::Assign) && matches!(self.peek(1).name, Name::DEFAULT | Name::DELETE)
     }
 
     fn declare_declarator(
@@ -505,7 +510,8 @@ impl Parser<'_> {
         } else {
             let outer = self.scopes.current;
             // Out of its class, a member's body still sees the class's names.
-            if let Some(scope) = declarator.name.as_ref().and_then(|name| self.scope_of_owner(name)) {
+            if let Some(scope) = declarator.name.as_ref().and_then(|name| self.scope_of_owner(name))
+            {
                 self.scopes.push();
                 self.scopes.open(scope);
             }
@@ -647,10 +653,12 @@ impl Parser<'_> {
             false => None,
         };
         self.eat_name(Name::FINAL);
-        let defines = self.is(Punct::LBrace) || self.is(Punct::Colon) && place == Where::Declaration;
+        let defines =
+            self.is(Punct::LBrace) || self.is(Punct::Colon) && place == Where::Declaration;
         if !defines {
             let Some(name) = name else {
-                return self.fail(start.span, "declaration of anonymous struct must be a definition");
+                return self
+                    .fail(start.span, "declaration of anonymous struct must be a definition");
             };
             // `struct S;` declares; `struct S x` refers.
             if let Some(plain) = name.plain()
@@ -696,7 +704,11 @@ impl Parser<'_> {
         self.scopes.declare(around.scope, name, known);
     }
 
-    fn class_body(&mut self, name: Option<&Path>, scope: ScopeIndex) -> Parse<(Vec<Path>, Vec<Decl>)> {
+    fn class_body(
+        &mut self,
+        name: Option<&Path>,
+        scope: ScopeIndex,
+    ) -> Parse<(Vec<Path>, Vec<Decl>)> {
         let mut bases = Vec::new();
         if self.eat(Punct::Colon) {
             loop {
@@ -835,8 +847,7 @@ impl Parser<'_> {
             // `enum E x`: a reference, unless it declares.
             if !self.is(Punct::Semi) && self.scopes.lookup(name.name).is_some() {
                 let span = self.span_from(start.span);
-                let parts =
-                    vec![PathPart { name: Label::Name(name.name), span, arguments: None }];
+                let parts = vec![PathPart { name: Label::Name(name.name), span, arguments: None }];
                 return Ok(BaseType::Named(Path { global: false, parts, span }));
             }
             self.scopes.declare(scope, name.name, Known::Type(None));

@@ -49,7 +49,8 @@ impl Parser<'_> {
         let expr = Expr::new(kind, span);
         if expr.depth > MAX_EXPR_DEPTH {
             self.at = self.tokens.len() - 1;
-            return self.fail(span, format!("expression depth exceeded maximum of {MAX_EXPR_DEPTH}"));
+            return self
+                .fail(span, format!("expression depth exceeded maximum of {MAX_EXPR_DEPTH}"));
         }
         Ok(expr)
     }
@@ -229,7 +230,8 @@ impl Parser<'_> {
             let span = self.span_from(start);
             let arguments = vec![list];
             let target = Box::new(target);
-            let object = self.node(ExprKind::Construct { target, arguments, braces: true }, span)?;
+            let object =
+                self.node(ExprKind::Construct { target, arguments, braces: true }, span)?;
             return self.postfix_operators(object);
         }
         let operand = self.unary()?;
@@ -287,7 +289,11 @@ impl Parser<'_> {
         let start = self.token();
         if self.is_name(Name::OPERATOR) || self.is(Punct::Tilde) {
             let (name, span) = self.special_label()?;
-            return Ok(Path { global: false, parts: vec![PathPart { name, span, arguments: None }], span });
+            return Ok(Path {
+                global: false,
+                parts: vec![PathPart { name, span, arguments: None }],
+                span,
+            });
         }
         let ident = self.ident()?;
         let mut arguments = None;
@@ -391,13 +397,13 @@ impl Parser<'_> {
                 }
             }
             Kind::Str => {
-                // Strings only name things in MSL, so pieces stay spelled as they are.
                 self.advance();
+                let mut pieces = vec![token.name];
                 while self.token().kind == Kind::Str {
-                    self.advance();
+                    pieces.push(self.advance().name);
                 }
                 let span = self.span_from(span);
-                self.node(ExprKind::Str(token.name), span)
+                self.node(ExprKind::Str(pieces), span)
             }
             Kind::Punct(Punct::LParen) => {
                 self.advance();
@@ -514,7 +520,8 @@ impl Parser<'_> {
             false => {
                 if !self.is(Punct::LParen) {
                     let span = self.token().span;
-                    return self.fail(span, "expected '(' for function-style cast or type construction");
+                    return self
+                        .fail(span, "expected '(' for function-style cast or type construction");
                 }
                 self.advance();
                 (self.arguments()?, false)
@@ -529,7 +536,8 @@ impl Parser<'_> {
         let span = self.token().span;
         if self.is_name(Name::OPERATOR) {
             let (name, span) = self.special_label()?;
-            let path = Path { global: false, parts: vec![PathPart { name, span, arguments: None }], span };
+            let path =
+                Path { global: false, parts: vec![PathPart { name, span, arguments: None }], span };
             return self.node(ExprKind::Path(path), span);
         }
         let (path, known) = self.path()?;

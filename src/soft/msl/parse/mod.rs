@@ -50,8 +50,9 @@ enum ReadPath {
     Bad(Vec<Diagnostic>),
 }
 
-/// Constructs inside each other, as clang's own `-fbracket-depth`.
-const MAX_DEPTH: u32 = 256;
+/// Constructs inside each other; a parenthesis is three of them, so that at least the 256 brackets
+/// that clang allows are.
+const MAX_DEPTH: u32 = 1024;
 /// The longest operator or member chain.
 const MAX_EXPR_DEPTH: u16 = 1000;
 /// How much of a file's length tries may waste.
@@ -273,7 +274,8 @@ impl<'a> Parser<'a> {
                 return Ok(());
             }
             if depth > 100_000 {
-                return self.fail(open.span, format!("nesting level exceeded maximum of {MAX_DEPTH}"));
+                return self
+                    .fail(open.span, format!("nesting level exceeded maximum of {MAX_DEPTH}"));
             }
         }
     }
@@ -323,7 +325,10 @@ impl<'a> Parser<'a> {
             if self.is_name(Name::OPERATOR) || self.is(Punct::Tilde) && qualified {
                 let (name, span) = self.special_label()?;
                 parts.push(PathPart { name, span, arguments: None });
-                return Ok((Path { global, parts, span: self.span_from(start) }, Some(Known::Value)));
+                return Ok((
+                    Path { global, parts, span: self.span_from(start) },
+                    Some(Known::Value),
+                ));
             }
             let ident = self.ident()?;
             let known = match scope {
@@ -331,8 +336,8 @@ impl<'a> Parser<'a> {
                 None if qualified => None,
                 None => self.scopes.lookup(ident.name),
             };
-            let template = forced
-                || matches!(known, Some(Known::ClassTemplate(_) | Known::ValueTemplate));
+            let template =
+                forced || matches!(known, Some(Known::ClassTemplate(_) | Known::ValueTemplate));
             let mut kind = known;
             let mut arguments = None;
             if template && self.is(Punct::Less) {

@@ -126,7 +126,10 @@ impl Parser<'_> {
             return false;
         }
         // A plain name needs no look ahead; most are variables.
-        if !self.peek(1).is(Punct::Scope) && !self.peek(1).is(Punct::Less) && !token.is(Punct::Scope) {
+        if !self.peek(1).is(Punct::Scope)
+            && !self.peek(1).is(Punct::Less)
+            && !token.is(Punct::Scope)
+        {
             return matches!(
                 self.scopes.lookup(token.name),
                 Some(Known::Type(_) | Known::ClassTemplate(_))
@@ -178,7 +181,9 @@ impl Parser<'_> {
     /// `( *name )`, `( &name )[n]`: a declarator in parentheses, and no call or cast.
     fn is_nested_declarator(&self, ahead: usize) -> bool {
         let pointer = self.peek(ahead + 1);
-        if !self.peek(ahead).is(Punct::LParen) || !(pointer.is(Punct::Star) || pointer.is(Punct::Amp)) {
+        if !self.peek(ahead).is(Punct::LParen)
+            || !(pointer.is(Punct::Star) || pointer.is(Punct::Amp))
+        {
             return false;
         }
         let mut next = ahead + 2;
@@ -226,7 +231,7 @@ impl Parser<'_> {
             self.attributes(&mut specifiers.attributes)?;
             let token = self.token();
             let has_type = words.any() || !matches!(specifiers.base, BaseType::Absent);
-            if token.kind != Kind::Ident && !(token.is(Punct::Scope) && !has_type) {
+            if token.kind != Kind::Ident && (has_type || !token.is(Punct::Scope)) {
                 break;
             }
             if is_type_word(token.name) {
@@ -522,7 +527,8 @@ impl Parser<'_> {
         }
         let at = self.at;
         let path = self.attempt(Self::path).is_some();
-        let cast = path && (self.is(Punct::LBrace) || self.is(Punct::LParen) && !self.is_nested_declarator(0));
+        let cast = path
+            && (self.is(Punct::LBrace) || self.is(Punct::LParen) && !self.is_nested_declarator(0));
         self.at = at;
         cast
     }

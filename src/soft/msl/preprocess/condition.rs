@@ -23,7 +23,9 @@ impl Condition<'_> {
     pub(super) fn evaluate(mut self) -> Result<bool> {
         let value = self.conditional(true)?;
         if self.at < self.tokens.len() {
-            return Err("token is not a valid binary operator in a preprocessor subexpression".into());
+            return Err(
+                "token is not a valid binary operator in a preprocessor subexpression".into()
+            );
         }
         Ok(value.0 != 0)
     }
@@ -115,7 +117,9 @@ impl Condition<'_> {
                 Literal::Int(value, ty) => {
                     Ok(Value(value, matches!(ty, LiteralType::Uint | LiteralType::Ulong)))
                 }
-                Literal::Float(..) => Err("floating point literal in preprocessor expression".into()),
+                Literal::Float(..) => {
+                    Err("floating point literal in preprocessor expression".into())
+                }
             },
             Kind::Char => lex::character(self.names.text(token.name))
                 .map(|value| Value(value, false))

@@ -4,7 +4,7 @@ use super::{Frame, MAX_TOKENS, Macro, Origin, Preprocessor};
 use crate::soft::msl::diagnostics::Diagnostics;
 use crate::soft::msl::lex::{self, Kind, LINE_START, PAINTED, Punct, SPACE, Token};
 use crate::soft::msl::names::Name;
-use crate::soft::msl::source::Span;
+use crate::soft::msl::source::{Place, Span};
 
 /// Macro calls in the arguments of macro calls.
 const MAX_DEPTH: u32 = 64;
@@ -63,7 +63,8 @@ impl Preprocessor<'_> {
             };
             let mut body = self.substitute(&definition, arguments, token.span);
             if let Some(first) = body.first_mut() {
-                first.flags = first.flags & !(SPACE | LINE_START) | token.flags & (SPACE | LINE_START);
+                first.flags =
+                    first.flags & !(SPACE | LINE_START) | token.flags & (SPACE | LINE_START);
             }
             if self.charge(token.span, body.len()) {
                 let origin = Origin::Macro(token.name);
@@ -197,7 +198,9 @@ impl Preprocessor<'_> {
                         let last = number + 1 == parameters.len();
                         // GNU: in `, ## __VA_ARGS__` the comma goes when there are no arguments,
                         // and stays unpasted when there are.
-                        if definition.variadic && last && out.last().is_some_and(|t| t.is(Punct::Comma))
+                        if definition.variadic
+                            && last
+                            && out.last().is_some_and(|t| t.is(Punct::Comma))
                         {
                             index += 1;
                             if raw.is_empty() {
@@ -337,10 +340,12 @@ impl Preprocessor<'_> {
 
     /// `__LINE__` and its like.
     fn builtin(&mut self, token: Token) -> Token {
-        let place = self.context.sources.place(token.span.lo);
+        let place = |this: &Self, write: fn(&Place<'_>) -> String| {
+            this.context.sources.place(token.span.lo).map(|place| write(&place)).unwrap_or_default()
+        };
         let (kind, text) = match token.name {
-            Name::LINE => (Kind::Number, place.map_or(0, |place| place.line).to_string()),
-            Name::FILE => (Kind::Str, format!("{:?}", place.map_or("", |place| place.file))),
+            Name::LINE => (Kind::Number, place(self, |place| place.line.to_string())),
+            Name::FILE => (Kind::Str, place(self, |place| format!("{:?}", place.file))),
             Name::COUNTER => {
                 self.counter += 1;
                 (Kind::Number, (self.counter - 1).to_string())
@@ -357,8 +362,8 @@ impl Preprocessor<'_> {
 
     /// `_Pragma("text")` is `#pragma text` ([cpp.pragma.op]).
     fn pragma_operator(&mut self, at: Token) {
-        let parts = [self.raw(), self.raw(), self.raw()];
-        let [open, text, close] = parts;
+        // The string may come out of a macro, `_Pragma(TEXT(unroll(4)))`, as in Clang.
+        let [open, text, close] = [self.next(), self.next(), self.next()];
         if !open.is(Punct::LParen) || text.kind != Kind::Str || !close.is(Punct::RParen) {
             return self.error(at.span, "_Pragma takes a parenthesized string literal");
         }

@@ -41,7 +41,9 @@ struct Frame {
 
 enum Origin {
     /// Directives live only in files. The number is the depth of conditionals at its start.
-    File { conditionals: usize },
+    File {
+        conditionals: usize,
+    },
     /// The macro is not expanded again while this frame lasts ([cpp.rescan]/2).
     Macro(Name),
     List,
@@ -373,7 +375,8 @@ impl Preprocessor<'_> {
 
     /// define: name replacement | name '(' parameters ')' replacement, no space before the '('
     fn define(&mut self, head: Token, rest: &[Token]) {
-        let Some((&name, mut body)) = rest.split_first().filter(|(name, _)| name.kind == Kind::Ident)
+        let Some((&name, mut body)) =
+            rest.split_first().filter(|(name, _)| name.kind == Kind::Ident)
         else {
             return self.error(head.span.end(), "macro name missing");
         };
@@ -398,7 +401,7 @@ impl Preprocessor<'_> {
                     Kind::Punct(Punct::Comma) => {}
                     Kind::Punct(Punct::Ellipsis) => {
                         // GNU's `args...` names the pack; a plain `...` is __VA_ARGS__.
-                        let named = after.first().is_some() && !list.is_empty() && {
+                        let named = !after.is_empty() && !list.is_empty() && {
                             let at = rest.iter().position(|t| t.span == token.span).unwrap_or(0);
                             at > 0 && rest[at - 1].kind == Kind::Ident
                         };
@@ -486,7 +489,8 @@ impl Preprocessor<'_> {
                 }
             }
             [who, what, ..]
-                if matches!(who.name, Name::METAL_PRAGMA | Name::CLANG) && what.name == Name::FP =>
+                if matches!(who.name, Name::METAL_PRAGMA | Name::CLANG)
+                    && what.name == Name::FP =>
             {
                 let text = self.source_text(rest);
                 let name = self.context.names.intern(&text);
@@ -501,7 +505,8 @@ impl Preprocessor<'_> {
         let line = self.expand_list(rest);
         let number = line.first().and_then(|token| self.text(token).parse::<u32>().ok());
         let Some(number) = number.filter(|_| line[0].kind == Kind::Number) else {
-            return self.error(head.span.end(), "#line directive requires a positive integer argument");
+            return self
+                .error(head.span.end(), "#line directive requires a positive integer argument");
         };
         let name = line.get(1).and_then(|token| lex::string(self.text(token)));
         // The directive governs the line after its own.

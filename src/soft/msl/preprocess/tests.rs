@@ -15,10 +15,8 @@ fn run_with(text: &str, headers: &[(&str, &str)]) -> (String, String) {
     let file = context.sources.add("program_source", text).unwrap();
     let headers = headers.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect();
     let tokens = preprocess(&mut context, macros, &headers, file);
-    let words: Vec<&str> = tokens[..tokens.len() - 1]
-        .iter()
-        .map(|token| token.spelling(&context.names))
-        .collect();
+    let words: Vec<&str> =
+        tokens[..tokens.len() - 1].iter().map(|token| token.spelling(&context.names)).collect();
     (words.join(" "), context.diagnostics.render(&context.sources))
 }
 
@@ -35,14 +33,22 @@ fn fails(text: &str, message: &str) {
 
 #[test]
 fn macros_follow_the_standards_examples() {
-    expands("#define x 3\n#define f(a) f(x * (a))\n#undef x\n#define x 2\n#define z z[0]\nf(f(z))",
-        "f ( 2 * ( f ( 2 * ( z [ 0 ] ) ) ) )");
+    expands(
+        "#define x 3\n#define f(a) f(x * (a))\n#undef x\n#define x 2\n#define z z[0]\nf(f(z))",
+        "f ( 2 * ( f ( 2 * ( z [ 0 ] ) ) ) )",
+    );
     expands("#define g f\n#define f(a) [a]\ng(1) g (2) g", "[ 1 ] [ 2 ] f");
     expands("#define t(x,y,z) x ## y ## z\nt(1,2,3) t(,4,5) t(6,,7) t(8,9,) t(,,)", "123 45 67 89");
-    expands("#define hash_hash # ## #\n#define mkstr(a) # a\n#define in_between(a) mkstr(a)\n\
-             #define join(c, d) in_between(c hash_hash d)\njoin(x, y)", "\"x ## y\"");
+    expands(
+        "#define hash_hash # ## #\n#define mkstr(a) # a\n#define in_between(a) mkstr(a)\n\
+             #define join(c, d) in_between(c hash_hash d)\njoin(x, y)",
+        "\"x ## y\"",
+    );
     expands("#define str(s) # s\nstr( a  \"b\\n\" 'c' )", "\"a \\\"b\\\\n\\\" 'c'\"");
-    expands("#define EMPTY\n#define F(x) <x>\n#define G(x) F EMPTY x\nF EMPTY (1) G((1))", "F ( 1 ) F ( 1 )");
+    expands(
+        "#define EMPTY\n#define F(x) <x>\n#define G(x) F EMPTY x\nF EMPTY (1) G((1))",
+        "F ( 1 ) F ( 1 )",
+    );
     expands("#define f(a) a*g\n#define g(a) f(a)\nf(2)(9)", "2 * 9 * g");
 }
 
@@ -78,8 +84,10 @@ fn includes_pragmas_and_lines() {
     let report = run_with("#include \"c.h\"", &[("c.h", "#include \"c.h\"\n")]).1;
     assert!(report.contains("nested too deeply"), "{report}");
     fails("#include \"none.h\"", "program_source:1:10: error: 'none.h' file not found");
-    expands("__LINE__ __FILE__\n#line 40 \"k\"\n__LINE__ __FILE__ __COUNTER__ __COUNTER__",
-        "1 \"program_source\" 40 \"k\" 0 1");
+    expands(
+        "__LINE__ __FILE__\n#line 40 \"k\"\n__LINE__ __FILE__ __COUNTER__ __COUNTER__",
+        "1 \"program_source\" 40 \"k\" 0 1",
+    );
     expands("#pragma unroll\n_Pragma(\"clang loop unroll(full)\") x", "x");
     expands("#pragma METAL fp math_mode(safe)\nx", "METAL fp math_mode(safe) x");
     fails("#error \"no way\" 1", "error: \"no way\" 1");

@@ -2,6 +2,7 @@
 
 use super::string::slice;
 use super::{NSObject, Text};
+use crate::abi::Id;
 use crate::soft::objc::declare::{Ours, This, soft_class};
 use crate::soft::objc::object::{Object, Strong};
 use std::ffi::c_void;
@@ -38,6 +39,16 @@ soft_class! {
     [isEqualToData:] = Bytes::is_equal;
     [hash] = Bytes::hash_value;
     [description] = Bytes::describe;
+}
+
+/// A new object with a copy of the bytes, owned by the caller; nil for null.
+///
+/// # Safety
+///
+/// There are that many bytes.
+pub(in crate::soft::objc) unsafe fn copy_of(bytes: *const c_void, length: usize) -> Id {
+    Bytes::copied(bytes, length)
+        .map_or(Id::NIL, |bytes| Strong::new(bytes).into_retained().into_owned())
 }
 
 impl Default for Bytes {

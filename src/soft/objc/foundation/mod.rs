@@ -1,7 +1,7 @@
 //! Foundation, as far as Metal needs it: one class a file.
 
 pub(crate) mod array;
-mod data;
+pub(in crate::soft::objc) mod data;
 mod dictionary;
 mod enumeration;
 mod error;
@@ -13,7 +13,6 @@ mod url;
 pub(crate) use array::List;
 pub(crate) use dictionary::Pairs;
 pub(crate) use error::Failure;
-pub(crate) use number::Number;
 pub(crate) use object::NSObject;
 pub(crate) use string::Text;
 pub(crate) use url::Address;

@@ -1,0 +1,127 @@
+//! The order of the encoders of a command buffer.
+//!
+//! Metal keeps the order of encoders that share a resource, unless the program has said that it tracks
+//! the hazards of that resource itself: then only a fence does. A GPU may run such encoders side by side;
+//! here the later one runs first, so that a fence that is missing shows.
+
+use super::commands::{Command, Kept, PixelCopy, Place, Recording, Segment, Slot};
+use super::memory::Memory;
+use std::sync::Arc;
+
+/// A stretch of commands that stay together.
+struct Item {
+    commands: Segment,
+    /// The encoder that recorded them; none for events, which everything waits for.
+    encoder: Option<usize>,
+    /// The tracked memory that they touch.
+    memory: Vec<*const Memory>,
+}
+
+/// Puts commands in the order in which they are run. As long as nothing is untracked, that is the order
+/// in which they were recorded.
+pub(super) fn put_in_order(recording: &mut Recording) {
+    if recording.untracked.is_empty() || recording.segments.len() < 2 {
+        return;
+    }
+    let items = items(recording);
+    let mut commands = Vec::with_capacity(recording.commands.len());
+    let mut left: Vec<usize> = (0..items.len()).collect();
+    while !left.is_empty() {
+        // The last that waits for none of those before it. The first always does.
+        let free = (0..left.len()).rev().find(|nth| {
+            left[..*nth]
+                .iter()
+                .all(|first| !must_wait(recording, &items[*first], &items[left[*nth]]))
+        });
+        let next = &items[left.remove(free.unwrap_or(0))].commands;
+        commands.extend_from_slice(&recording.commands[next.start..next.end]);
+    }
+    recording.commands = commands;
+}
+
+/// The encoders' commands, and the stretches between them.
+fn items(recording: &Recording) -> Vec<Item> {
+    let between = |start: usize, end: usize| {
+        let commands = Segment { start, end };
+        (start < end).then_some(Item { commands, encoder: None, memory: Vec::new() })
+    };
+    let mut items = Vec::new();
+    let mut end = 0;
+    for (encoder, segment) in recording.segments.iter().enumerate() {
+        items.extend(between(end, segment.start));
+        let memory = touched(recording, &recording.commands[segment.start..segment.end]);
+        items.push(Item { commands: *segment, encoder: Some(encoder), memory });
+        end = segment.end;
+    }
+    items.extend(between(end, recording.commands.len()));
+    items
+}
+
+/// Whether the second of two stretches may not begin before the first has ended.
+fn must_wait(recording: &Recording, first: &Item, second: &Item) -> bool {
+    let (Some(from), Some(to)) = (first.encoder, second.encoder) else { return true };
+    let passed = |encoder: usize, waits: bool| {
+        let of_encoder = move |fence: &&super::commands::FencePassed| {
+            fence.segment == encoder && fence.waits == waits
+        };
+        recording.fences.iter().filter(of_encoder).map(|fence| fence.fence)
+    };
+    passed(from, false).any(|updated| {
+        passed(to, true).any(|waited| fence_at(recording, updated) == fence_at(recording, waited))
+    }) || first.memory.iter().any(|memory| second.memory.contains(memory))
+}
+
+/// A fence by its address: it may have been kept more than once.
+fn fence_at(recording: &Recording, place: Place) -> Option<crate::abi::Id> {
+    match recording.kept.get(place as usize) {
+        Some(Kept::Fence(fence)) => Some(fence.id()),
+        _ => None,
+    }
+}
+
+/// The tracked memory that commands touch.
+fn touched(recording: &Recording, commands: &[Command]) -> Vec<*const Memory> {
+    let mut places = Vec::new();
+    for command in commands {
+        match *command {
+            Command::Dispatch { pipeline, slots, grid, .. } => {
+                if let super::commands::Grid::Indirect { place, .. } = grid {
+                    places.push(place);
+                }
+                let count = recording
+                    .pipeline_at(pipeline)
+                    .map_or(0, |pipeline| pipeline.kernel.arguments.len());
+                for slot in &recording.slots[slots as usize..][..count] {
+                    if let Slot::Buffer { place, .. } | Slot::Texture { place } = slot {
+                        places.push(*place);
+                    }
+                }
+            }
+            Command::CopyBuffer { from, to, .. } => places.extend([from, to]),
+            Command::FillBuffer { buffer, .. } => places.push(buffer),
+            Command::CopyPixels(index) => places.extend(match recording.pixels[index as usize] {
+                PixelCopy::ToTexture { from, to, .. } => [from.buffer, to.texture],
+                PixelCopy::FromTexture { from, to, .. } => [from.texture, to.buffer],
+                PixelCopy::Between { from, to, .. } => [from.texture, to.texture],
+            }),
+            Command::GenerateMipmaps(texture) => places.push(texture),
+            Command::Concurrent
+            | Command::Serial
+            | Command::Barrier
+            | Command::Signal { .. }
+            | Command::Wait { .. } => {}
+        }
+    }
+    let memory = places.into_iter().filter_map(|place| memory_at(recording, place));
+    memory.filter(|memory| !recording.untracked.contains(memory)).collect()
+}
+
+fn memory_at(recording: &Recording, place: Place) -> Option<*const Memory> {
+    match recording.kept.get(place as usize)? {
+        Kept::Buffer(buffer) => Some(Arc::as_ptr(&buffer.memory)),
+        Kept::Memory(memory) => Some(Arc::as_ptr(memory)),
+        Kept::Texture(texture) => Some(texture.image.memory()),
+        Kept::Image(image) => Some(image.memory()),
+        Kept::Pipeline(_) | Kept::Sampler(_) | Kept::Event(_) | Kept::Fence(_) => None,
+    }
+}

@@ -1,0 +1,95 @@
+// Overload resolution (C++14 13.3): conversions ranked, address spaces, default arguments.
+#include <metal_stdlib>
+using namespace metal;
+
+int pick(int) { return 1; }
+int pick(uint) { return 2; }
+int pick(float) { return 3; }
+int pick(half) { return 4; }
+int pick(long) { return 5; }
+int pick(bool) { return 6; }
+int pick(int2) { return 7; }
+int pick(float2) { return 8; }
+
+kernel void by_rank(device int* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
+    char c = 1;
+    ushort us = 2;
+    out[0] = pick(1);
+    out[1] = pick(1u);
+    out[2] = pick(1.0f);
+    out[3] = pick(1.0h);
+    out[4] = pick(1l);
+    out[5] = pick(i == 0);
+    out[6] = pick(c) * 10 + pick(us);  // Promoted to int.
+    out[7] = pick(int2(1)) * 10 + pick(float2(1));
+    out[8] = pick(c + 1.0f) * 10 + pick(1 ? 2 : 3u);
+    out[9] = pick(1.0h * 1.0f);
+}
+
+int space(device int*) { return 1; }
+int space(constant int*) { return 2; }
+int space(threadgroup int*) { return 3; }
+int space(thread int*) { return 4; }
+int space(device const int* p, int) { return 5; }
+constant int constants[4] = {1, 2, 3, 4};
+kernel void by_address_space(device int* out [[buffer(0)]], constant int* in [[buffer(1)]]) {
+    threadgroup int shared[4];
+    int own[4] = {1};
+    device int* q = out + 1;
+    out[0] = space(out) * 1000 + space(in) * 100 + space(shared) * 10 + space(own);
+    out[1] = space(&constants[2]) * 10 + space(q);
+    out[2] = space(out, 1);
+}
+
+int kind(thread const int&) { return 1; }
+int kind(thread int&) { return 2; }
+int kind(device int&) { return 3; }
+int kind(device const int&) { return 4; }
+kernel void by_reference(device int* out [[buffer(0)]], device const int* in [[buffer(1)]]) {
+    int a = 0;
+    const int b = 0;
+    out[0] = kind(a);
+    out[1] = kind(b);
+    out[2] = kind(5);
+    out[3] = kind(out[4]);
+    out[4] = kind(in[0]);
+}
+
+int count() { return 0; }
+int count(int a, int b = 20, int c = 300) { return a + b + c; }
+int count(float a, float b) { return int(a * b); }
+kernel void by_number(device int* out [[buffer(0)]]) {
+    out[0] = count();
+    out[1] = count(1);
+    out[2] = count(1, 2);
+    out[3] = count(1, 2, 3);
+    out[4] = count(1.5f, 4.0f);
+}
+
+struct Metres { float v; Metres(float v) : v(v) {} };
+struct Feet { float v; operator Metres() const { return Metres(v * 0.25f); } };
+float as_metres(Metres m) { return m.v; }
+float as_metres(int v) { return -v; }
+kernel void by_user_conversion(device float* out [[buffer(0)]]) {
+    Feet f = {8};
+    out[0] = as_metres(f);
+    out[1] = as_metres(5);
+    out[2] = as_metres(Metres(3));
+}
+
+// Declared first, defined later; recursion of kernels' helpers is not allowed, mutual use is.
+int later(int x);
+int sooner(int x) { return later(x) + 1; }
+int later(int x) { return x * 3; }
+kernel void declared_first(device int* out [[buffer(0)]], uint i [[thread_position_in_grid]]) { out[i] = sooner(i); }
+
+struct Overloaded {
+    int operator()(int a) const { return a; }
+    int operator()(int a, int b) const { return a * b; }
+    int operator[](uint k) const { return k + 1; }
+    int operator[](float k) const { return int(k * 10); }
+};
+kernel void of_call_and_index(device int* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
+    Overloaded o;
+    out[i] = o(5) + o(2, 3) * 10 + o[i] * 100 + o[0.5f] * 10000;
+}
