@@ -12,8 +12,8 @@
 
 mod element;
 mod functions;
-//X mod groups;
-//X mod integers;
+mod groups;
+mod integers;
 mod language;
 mod memory;
 mod numbers;

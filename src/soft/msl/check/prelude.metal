@@ -93,8 +93,6 @@ T refract(T i, T n, S eta) {
 }
 
 // MSL 6.9.2
-T simd_shuffle_and_fill_up(T data, T filling, ushort delta) { return simd_shuffle_and_fill_up(data, filling, delta, ushort(32)); }
-T simd_shuffle_and_fill_down(T data, T filling, ushort delta) { return simd_shuffle_and_fill_down(data, filling, delta, ushort(32)); }
 struct simd_vote {
     typedef ulong vote_t;
     vote_t bits;
@@ -103,8 +101,18 @@ struct simd_vote {
     bool all() const { return bits == 0xFFFFFFFFul; }
     bool any() const { return bits != 0; }
 };
-inline simd_vote simd_ballot(bool expr) { return simd_vote(__simd_ballot(expr)); }
-inline simd_vote simd_active_threads_mask() { return simd_vote(__simd_ballot(true)); }
+inline simd_vote simd_ballot(bool expr) { return simd_vote(simd__ballot(expr)); }
+inline simd_vote simd_active_threads_mask() { return simd_vote(simd__ballot(true)); }
+struct quad_vote {
+    typedef ulong vote_t;
+    vote_t bits;
+    quad_vote(vote_t v = 0) : bits(v) {}
+    operator vote_t() const { return bits; }
+    bool all() const { return bits == 0xFul; }
+    bool any() const { return bits != 0; }
+};
+inline quad_vote quad_ballot(bool expr) { return quad_vote(quad__ballot(expr)); }
+inline quad_vote quad_active_threads_mask() { return quad_vote(quad__ballot(true)); }
 
 // MSL 6.14
 inline float4 unpack_unorm4x8_to_float(uint x) { return float4(x & 255, x >> 8 & 255, x >> 16 & 255, x >> 24) / 255.0f; }
