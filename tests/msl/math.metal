@@ -100,7 +100,7 @@ kernel void of_vectors(device float4* out [[buffer(0)]], device const float4* x 
 kernel void of_halves(device ushort* out [[buffer(0)]], device const half* x [[buffer(1)]], uint i [[thread_position_in_grid]]) {
     out[5 * i] = as_type<ushort>(floor(x[i]));
     out[5 * i + 1] = as_type<ushort>(fma(x[i], x[i], 0.5h));
-    out[5 * i + 2] = as_type<ushort>(max(x[i], -x[i]));
+    out[5 * i + 2] = as_type<ushort>(max(x[i], 0.5h));
     out[5 * i + 3] = as_type<ushort>(precise::sqrt(fabs(x[i])));
     out[5 * i + 4] = as_type<ushort>(rint(x[i]));
 }

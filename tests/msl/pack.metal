@@ -12,12 +12,11 @@ kernel void unpacked_shorts(device float2* out [[buffer(0)]], device const uint*
     out[2 * i + 1] = unpack_snorm2x16_to_float(x[i]);
 }
 kernel void packed(device uint* out [[buffer(0)]], device const float4* x [[buffer(1)]], uint i [[thread_position_in_grid]]) {
-    out[6 * i] = pack_float_to_unorm4x8(x[i]);
-    out[6 * i + 1] = pack_float_to_snorm4x8(x[i]);
-    out[6 * i + 2] = pack_float_to_unorm2x16(x[i].xy);
-    out[6 * i + 3] = pack_float_to_snorm2x16(x[i].zw);
-    out[6 * i + 4] = pack_float_to_unorm10a2(x[i]);
-    out[6 * i + 5] = pack_float_to_unorm565(x[i].xyz);
+    out[5 * i] = pack_float_to_unorm4x8(x[i]);
+    out[5 * i + 1] = pack_float_to_snorm4x8(x[i]);
+    out[5 * i + 2] = pack_float_to_unorm2x16(x[i].xy);
+    out[5 * i + 3] = pack_float_to_snorm2x16(x[i].zw);
+    out[5 * i + 4] = pack_float_to_unorm10a2(x[i]);
 }
 kernel void round_trips(device uint* out [[buffer(0)]], device const uint* x [[buffer(1)]], uint i [[thread_position_in_grid]]) {
     uint a = pack_float_to_unorm4x8(unpack_unorm4x8_to_float(x[i]));

@@ -71,7 +71,7 @@ fn saturating<T: Integer>(file: &mut File, kernel: &'static str) {
 
 fn products<T: Integer>(file: &mut File, kernel: &'static str) {
     pairs(file, kernel, |x: T, y: T| {
-        let high = (x.wide() * y.wide()) >> T::BITS;
+        let high = x.wide().wrapping_mul(y.wide()) >> T::BITS;
         let count = (y.wide() as u64 % u64::from(T::BITS)) as u32;
         let bits = x.wide() as u64 & (u64::MAX >> (64 - T::BITS));
         let rotated = u128::from(bits) << count;

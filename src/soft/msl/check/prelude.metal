@@ -49,14 +49,16 @@ T mad24(T x, T y, T z) { return x * y + z; }
 T mul24(T x, T y) { return x * y; }
 T madhi(T x, T y, T z) { return mulhi(x, y) + z; }
 T madsat(T x, T y, T z) {
-    // The product as high and low words: what does not fit the type is held at its end.
-    T low = x * y, high = mulhi(x, y);
+    // The sum as high and low words: what does not fit the type is held at its end.
+    T low = x * y;
+    N sum = N(low) + N(z);
     bool is_signed = S(-1) < S(0);
-    T sign_of_low = is_signed ? low >> T(31) : T(0);
+    T carry = select(T(0), T(1), sum < N(low));
+    T high = mulhi(x, y) + carry + (is_signed ? z >> T(31) : T(0));
+    T sign_of_sum = is_signed ? T(sum) >> T(31) : T(0);
     T top = is_signed ? T(0x7fffffff) : T(~0u);
     T bottom = is_signed ? T(0x80000000) : T(0);
-    T product = select(low, select(top, bottom, high < T(0)), high != sign_of_low);
-    return addsat(product, z);
+    return select(T(sum), select(top, bottom, high < T(0)), high != sign_of_sum);
 }
 T max3(T x, T y, T z) { return max(x, max(y, z)); }
 T min3(T x, T y, T z) { return min(x, min(y, z)); }
