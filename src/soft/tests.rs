@@ -415,6 +415,15 @@ fn templates_of_classes() {
 }
 
 #[test]
+fn the_librarys_own_templates() {
+    gives(
+        "template <typename T, enable_if_t<is_floating_point_v<T>, bool> = true> int f(T) { return 1; } template <typename T, enable_if_t<is_integral<T>::value, bool> = true> int f(T) { return 2; } template <typename T> typename enable_if<sizeof(T) == 1, int>::type g(T) { return 8; } template <typename T> typename enable_if<sizeof(T) != 1, int>::type g(T) { return 0; }",
+        "out[0] = f(1.0h) * 10 + f(1u); out[1] = g(uchar(1)) + g(1); conditional_t<is_same_v<int, int>, int, float> x = 7; out[2] = x / 2; out[3] = is_signed_v<short> && !is_same<int, uint>::value; out[4] = integral_constant<int, 5>::value; make_unsigned_t<int> u = -1; out[5] = u > 0; array<int, 3> a = {1, 2, 3}; a[1] += a[2]; out[6] = a[1] + int(a.size()); out[7] = true_type::value;",
+        &[12, 8, 3, 1, 5, 1, 8, 1],
+    );
+}
+
+#[test]
 fn instances_for_the_host() {
     let text = "#include <metal_stdlib>\nusing namespace metal;\n\
         template <typename T, int K> [[kernel]] void scale(device T* out [[buffer(0)]], uint i [[thread_position_in_grid]]) { out[i] = T(out[i] * K); }\n\

@@ -19,12 +19,16 @@ mod math;
 mod op;
 pub(crate) mod passes;
 mod print;
+mod rule;
 pub(crate) mod semantics;
 mod types;
 mod verify;
 
 pub(crate) use builder::FunctionBuilder;
-pub(crate) use op::{Barrier, Class, Effect, Imm, Input, Misfit, Op, Rule, Uniform, result};
+#[cfg(test)]
+pub(crate) use op::Class;
+pub(crate) use op::{Barrier, Effect, Imm, Input, Op, Rule, Uniform};
+pub(crate) use rule::result;
 pub(crate) use types::{Scalar, Space, Type};
 pub(crate) use verify::{Invalid, verify};
 

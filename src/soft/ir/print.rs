@@ -11,7 +11,7 @@ impl Display for Module {
     fn fmt(&self, out: &mut Formatter<'_>) -> Result {
         writeln!(out, "kernel {}", self.name)?;
         for (number, allocation) in self.allocations.iter().enumerate() {
-            write!(out, "  {}{number} {}: ", '@', allocation.name)?;
+            write!(out, "  @{number} {}: ", allocation.name)?;
             match &allocation.kind {
                 AllocationKind::Buffer { index, writable, space } => {
                     let access = if *writable { "" } else { " const" };
@@ -171,5 +171,82 @@ fn constant(inst: &Inst, out: &mut Formatter<'_>) -> Result {
         Some(scalar) if scalar.is_signed() => write!(out, "{}{scalar}", bits as u32 as i32),
         Some(scalar) => write!(out, "{bits}{scalar}"),
         None => write!(out, "{bits}?"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::soft::ir::{Allocation, Barrier, FuncId, FunctionBuilder, Space, Span};
+
+    /// One of everything that prints in its own way.
+    fn module() -> Module {
+        let mut b = FunctionBuilder::new("twice", vec![Type::F32], Type::F32);
+        let x = b.param(0);
+        let sum = b.add(x, x);
+        b.return_(Some(sum));
+        let callee = b.finish();
+        let mut b = FunctionBuilder::new("show", vec![], Type::Void);
+        b.at(Span(4));
+        let (out, table) = (
+            b.allocation(AllocationId(0), Space::Device),
+            b.allocation(AllocationId(1), Space::Constant),
+        );
+        let i = b.input(Input::ThreadPositionInGrid, 0);
+        let (total, count) = (b.variable("total", Type::F32), b.variable("", Type::U32));
+        let array = b.local("array", 64);
+        let (zero, one, half) = (b.f32(0.0), b.u32(1), b.f32(0.5));
+        b.set(total, zero);
+        let pointer = b.index(table, i, 16);
+        let four = b.load(pointer, Type::of(Scalar::F32, 4));
+        let pair = b.swizzle(four, &[3, 0]);
+        let twice = b.emit(Op::Swizzle, Type::of(Scalar::F32, 2), &[pair, pair], 0x50);
+        let x = b.extract(twice, 1);
+        let root = b.math(Op::Sqrt, true, &[x]);
+        let given = b.call(FuncId(1), &[root], Type::F32).expect("a result");
+        let small = b.lt(given, half);
+        b.begin_if(small);
+        b.return_(None);
+        b.begin_else();
+        b.set(total, given);
+        b.end_if();
+        b.begin_loop();
+        let n = b.get(count);
+        let done = b.lt(one, n);
+        b.break_if(done);
+        b.begin_if(small);
+        b.continue_();
+        b.end_if();
+        b.begin_next();
+        b.barrier(Barrier::Threadgroup);
+        b.end_loop();
+        let sum = b.get(total);
+        let sum = b.simd(Op::SimdSum, 4, Type::Void, &[sum]);
+        let target = b.field(out, -8);
+        b.store(target, sum);
+        let minus = b.i32(-3);
+        b.store(array, minus);
+        b.copy(out, array, 64);
+        let functions = vec![b.finish(), callee];
+        let buffer = |name: &str, index, writable, space| Allocation {
+            name: name.into(),
+            kind: AllocationKind::Buffer { index, writable, space },
+        };
+        let other = |name: &str, kind| Allocation { name: name.into(), kind };
+        let allocations = vec![
+            buffer("out", 0, true, Space::Device),
+            buffer("in", 2, false, Space::Constant),
+            other("primes", AllocationKind::Table(vec![2, 3, 5])),
+            other("tile", AllocationKind::Threadgroup(128)),
+            other("scratch", AllocationKind::ThreadgroupArgument { index: 1 }),
+        ];
+        Module { name: "show".into(), allocations, functions, entry: FuncId(0) }
+    }
+
+    #[test]
+    fn a_module_prints_as_the_snapshot_shows() {
+        let module = module();
+        crate::soft::ir::verify(&module).unwrap();
+        assert_eq!(module.to_string(), include_str!("snapshot.txt"));
     }
 }

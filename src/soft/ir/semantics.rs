@@ -132,9 +132,9 @@ macro_rules! semantics {
             Trunc F32 |a: f32| -> f32 { a.trunc() }
             Rint F32 |a: f32| -> f32 { a.round_ties_even() }
             Round F32 |a: f32| -> f32 { math::round(a) }
-            Fract F16 |a: f32| -> f32 { math::fract(a, 0.99951172) }
-            Fract BF16 |a: f32| -> f32 { math::fract(a, 0.99609375) }
-            Fract F32 |a: f32| -> f32 { math::fract(a, 0.99999994) }
+            Fract F16 |a: f32| -> f32 { math::fract(a, 1.0 - 1.0 / 2048.0) }
+            Fract BF16 |a: f32| -> f32 { math::fract(a, 1.0 - 1.0 / 256.0) }
+            Fract F32 |a: f32| -> f32 { math::fract(a, 1.0 - f32::EPSILON / 2.0) }
             Mantissa F32 |a: f32| -> f32 { math::mantissa(a) }
             Exponent F32 |a: f32| -> i32 { math::exponent(a) }
             Ilogb F32 |a: f32| -> i32 { math::ilogb(a) }
@@ -402,7 +402,8 @@ pub(crate) fn needs_narrowing(op: Op, scalar: Scalar) -> bool {
     }
     match op.row().rule {
         super::Rule::Same(..) | super::Rule::Scale => {
-            !matches!(
+            let sign_only = scalar.is_float() && matches!(op, Op::Neg | Op::Abs);
+            let stays = matches!(
                 op,
                 Op::Min
                     | Op::Max
@@ -417,7 +418,8 @@ pub(crate) fn needs_narrowing(op: Op, scalar: Scalar) -> bool {
                     | Op::Mantissa
                     | Op::CopySign
                     | Op::PopCount
-            ) && !(scalar.is_float() && matches!(op, Op::Neg | Op::Abs))
+            );
+            !stays && !sign_only
         }
         _ => false,
     }
@@ -542,7 +544,7 @@ mod tests {
         assert_eq!(eval(Op::Add, Scalar::F16, &[f(2048.0), f(1.0)]), Some(f(2048.0)));
         assert_eq!(eval(Op::Mul, Scalar::F16, &[f(65504.0), f(2.0)]), Some(f(f32::INFINITY)));
         // The sum is just above a tie of bf16, by less than f64 can hold.
-        let args = [f(1.00390625 * 2.0), f(1.0), f(2f32.powi(-60))];
+        let args = [f(2.0 + 1.0 / 128.0), f(1.0), f(2f32.powi(-60))];
         assert_eq!(eval(Op::Fma, Scalar::BF16, &args), Some(f(2.015625)));
         assert_eq!(convert(Scalar::U64, Scalar::F32, u64::MAX), f(18446744073709551616.0));
         assert_eq!(convert(Scalar::I64, Scalar::F16, -2049i64 as u64), f(-2048.0));

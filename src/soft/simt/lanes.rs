@@ -108,6 +108,7 @@ unsafe fn fill<I: Isa, R: Lane>(to: *mut u8, mut lane: impl FnMut(usize) -> R) {
 unsafe fn operand<T: Lane, const UNIFORM: bool>(at: *const u8) -> impl Fn(usize) -> T {
     // SAFETY: either is there; only the one that is asked for is read.
     let once = unsafe { T::read(at, 0) };
+    // SAFETY: as above.
     move |k| if UNIFORM { once } else { unsafe { T::read(at, k) } }
 }
 

@@ -1,7 +1,6 @@
 //! Running a program over a grid: threadgroups over the workers, SIMD-groups in turn, barriers between them.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,7 +10,7 @@ use super::code::{self, Handler, Ins, Run, Stop, Wave, Wrong, put};
 use super::control::BUDGET;
 use super::fault::{Fault, FaultKind};
 use super::isa::{Isa, IsaKind, LANES};
-use super::lower::UNKNOWN_LOCAL;
+use super::lower::{Code, UNKNOWN_LOCAL};
 use super::memory::Region;
 use super::workers::Workers;
 use crate::soft::ir::{AllocationKind, Input};
@@ -140,10 +139,10 @@ macro_rules! lane_inputs {
 lane_inputs! {
     InThreadgroup |ins, wave| place_of(wave, ins.b).0, |k, from| (&*from)[k];
     InGrid |ins, wave| place_of(wave, ins.b), |k, from| (&*from.0)[k] + from.1;
-    IndexInThreadgroup |ins, wave| wave.number * LANES as u32, |k, from| from + k as u32;
+    IndexInThreadgroup |_ins, wave| wave.number * LANES as u32, |k, from| from + k as u32;
     IndexInSimdgroup |_ins, _wave| (), |k, _from| k as u32;
     IndexInQuadgroup |_ins, _wave| (), |k, _from| k as u32 % 4;
-    QuadgroupIndex |ins, wave| wave.number * LANES as u32, |k, from| (from + k as u32) / 4;
+    QuadgroupIndex |_ins, wave| wave.number * LANES as u32, |k, from| (from + k as u32) / 4;
 }
 
 /// The positions in the threadgroup of a SIMD-group's lanes in one dimension, and the group's origin.
@@ -207,6 +206,8 @@ struct Shared<'a> {
     /// The fault of the first threadgroup that had one.
     fault: Mutex<Option<(u64, Fault)>>,
     deadline: Option<Instant>,
+    /// Whether what is the same for all threads could not be computed before them.
+    plain: AtomicBool,
 }
 
 // SAFETY: the pointers are to the launch's memory, which kernels may access from all threads at once:
@@ -287,12 +288,20 @@ impl Program {
             abort: AtomicBool::new(false),
             fault: Mutex::new(None),
             deadline: launch.watchdog.and_then(|time| Instant::now().checked_add(time)),
+            plain: AtomicBool::new(false),
         };
         let helpers = helpers.min(total.saturating_sub(1)) as usize;
         workers.run(helpers, &|| {
             // A worker that comes too late has nothing to set up for.
             if shared.next.load(Ordering::Relaxed) < shared.total {
-                SCRATCH.with_borrow_mut(|scratch| Worker::new(&shared, scratch).work());
+                SCRATCH.with_borrow_mut(|scratch| {
+                    let plain = shared.plain.load(Ordering::Relaxed);
+                    let code = if plain { self.plain() } else { &self.code };
+                    if !Worker::new(&shared, code, scratch).work() {
+                        shared.plain.store(true, Ordering::Relaxed);
+                        Worker::new(&shared, self.plain(), scratch).work();
+                    }
+                });
             }
         });
         let fault = shared.fault.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -303,23 +312,23 @@ impl Program {
 /// One thread's part in a launch.
 struct Worker<'a> {
     shared: &'a Shared<'a>,
+    code: &'a Code,
     regions: Vec<Region>,
     place: GroupPlace,
     waves: Vec<Wave>,
     frames: *mut u8,
-    /// Positions by the shape of the group; those at the edges differ.
-    shapes: HashMap<[u32; 3], Vec<Positions>>,
+    /// Positions by the size of the group; there are few, as only those at the edges differ.
+    shapes: Vec<([u32; 3], Vec<Positions>)>,
 }
 
 impl<'a> Worker<'a> {
-    fn new(shared: &'a Shared<'a>, scratch: &mut Scratch) -> Self {
-        let program = shared.program;
+    fn new(shared: &'a Shared<'a>, code: &'a Code, scratch: &mut Scratch) -> Self {
         let waves = product(shared.launch.group).div_ceil(LANES as u64) as usize;
         let lines = |bytes: usize| bytes.div_ceil(size_of::<Line>());
         // Without barriers SIMD-groups run one after the other, in the same frame.
-        let states = if program.code.has_barrier { waves } else { 1 };
+        let states = if code.has_barrier { waves } else { 1 };
         let (frame, own) =
-            (lines(program.frame_bytes()), lines(program.code.thread_bytes as usize * LANES));
+            (lines(code.frame_bytes as usize), lines(code.thread_bytes as usize * LANES));
         let needed = (frame + own) * states + lines(shared.threadgroup_bytes as usize);
         if scratch.lines.len() < needed {
             scratch.lines.resize(needed, Line([0; 128]));
@@ -331,8 +340,8 @@ impl<'a> Worker<'a> {
             let constants = at(frame * state).cast::<u64>();
             // SAFETY: a frame begins with its constants.
             unsafe {
-                let from = program.code.constants.as_ptr();
-                from.copy_to_nonoverlapping(constants, program.code.constants.len());
+                let from = code.constants.as_ptr();
+                from.copy_to_nonoverlapping(constants, code.constants.len());
             }
         }
         let mut regions = shared.regions.clone();
@@ -361,14 +370,19 @@ impl<'a> Worker<'a> {
                 stop: Stop::End,
             })
             .collect();
-        Self { shared, regions, place, waves, frames: at(0), shapes: HashMap::new() }
+        Self { shared, code, regions, place, waves, frames: at(0), shapes: Vec::new() }
     }
 
-    fn work(mut self) {
+    /// Works until nothing is left. False if what is the same for all threads cannot be computed before
+    /// them; then nothing was done.
+    fn work(mut self) -> bool {
         let shared = self.shared;
         shared.running.fetch_add(1, Ordering::Relaxed);
         debug_assert_eq!(self.regions.len(), shared.regions.len());
         self.set_up();
+        if !self.once() {
+            return false;
+        }
         while !shared.abort.load(Ordering::Relaxed) {
             let start = shared.next.fetch_add(shared.chunk, Ordering::Relaxed);
             if start >= shared.total {
@@ -381,10 +395,41 @@ impl<'a> Worker<'a> {
                     if first.as_ref().is_none_or(|&(other, _)| number < other) {
                         *first = Some((number, fault));
                     }
-                    return;
+                    return true;
                 }
             }
         }
+        true
+    }
+
+    /// Computes what is the same for all threads, for every frame.
+    fn once(&mut self) -> bool {
+        let code = self.code;
+        if code.start == 0 {
+            return true;
+        }
+        let wave = &mut self.waves[0];
+        wave.place = &raw const self.place;
+        (wave.born, wave.exec) = (1, 1);
+        // SAFETY: the frame is as large as the program says, and this thread's own.
+        unsafe { code::run(code.code.as_ptr(), self.frames, wave) };
+        if wave.stop != Stop::End {
+            return false;
+        }
+        let frame = (code.frame_bytes as usize).next_multiple_of(size_of::<Line>());
+        let bytes = (code.constants.len() + code.hoisted as usize) * 8;
+        for other in 1..self.waves.len() {
+            // SAFETY: frames follow each other, and begin with these bytes.
+            unsafe {
+                self.frames.copy_to_nonoverlapping(self.frames.add(frame * other), bytes);
+            }
+        }
+        true
+    }
+
+    /// The first instruction of a thread.
+    fn start(&self) -> *const Ins {
+        &raw const self.code.code[self.code.start as usize]
     }
 
     /// What is the same for all groups.
@@ -411,8 +456,11 @@ impl<'a> Worker<'a> {
         let size: [u32; 3] = std::array::from_fn(|d| full[d].min(grid[d] - origin[d]));
         let threads = product(size) as u32;
         let waves = threads.div_ceil(LANES as u32);
-        let positions = self.shapes.entry(size).or_insert_with(|| positions(size));
-        self.place.positions = positions.as_ptr();
+        let shape = self.shapes.iter().position(|&(of, _)| of == size).unwrap_or_else(|| {
+            self.shapes.push((size, positions(size)));
+            self.shapes.len() - 1
+        });
+        self.place.positions = self.shapes[shape].1.as_ptr();
         self.place.origin = origin;
         let inputs = &mut self.place.inputs;
         inputs[Input::ThreadgroupPositionInGrid as usize] = position;
@@ -423,16 +471,12 @@ impl<'a> Worker<'a> {
             left @ 0..32 => (1 << left) - 1,
             _ => u32::MAX,
         };
-        if self.shared.program.code.has_barrier {
-            self.meeting(waves, born)
-        } else {
-            self.one_by_one(waves, born)
-        }
+        if self.code.has_barrier { self.meeting(waves, born) } else { self.one_by_one(waves, born) }
     }
 
     /// SIMD-groups that do not wait for each other.
     fn one_by_one(&mut self, waves: u32, born: impl Fn(u32) -> u32) -> Option<Fault> {
-        let start = self.shared.program.code.code.as_ptr();
+        let start = self.start();
         for number in 0..waves {
             let wave = &mut self.waves[0];
             wave.place = &raw const self.place;
@@ -452,8 +496,7 @@ impl<'a> Worker<'a> {
 
     /// SIMD-groups that meet at barriers: each runs until it waits or ends, in rounds.
     fn meeting(&mut self, waves: u32, born: impl Fn(u32) -> u32) -> Option<Fault> {
-        let program = self.shared.program;
-        let frame = program.frame_bytes().next_multiple_of(size_of::<Line>());
+        let frame = (self.code.frame_bytes as usize).next_multiple_of(size_of::<Line>());
         for number in 0..waves {
             let wave = &mut self.waves[number as usize];
             wave.place = &raw const self.place;
@@ -461,7 +504,7 @@ impl<'a> Worker<'a> {
             wave.born = born(number);
             wave.exec = wave.born;
         }
-        let mut from = program.code.code.as_ptr();
+        let mut from = self.start();
         loop {
             let mut waiting = None;
             let mut ended = None;
@@ -525,7 +568,7 @@ impl<'a> Worker<'a> {
                     offset,
                     bytes,
                     write,
-                    size: local.map_or(program.code.thread_bytes, |local| local.bytes).into(),
+                    size: local.map_or(self.code.thread_bytes, |local| local.bytes).into(),
                     constant: false,
                 }
             }
@@ -533,8 +576,8 @@ impl<'a> Worker<'a> {
             Wrong::Watchdog => FaultKind::Watchdog,
         };
         // SAFETY: handlers stop at instructions of the program's code.
-        let at = unsafe { ip.offset_from(program.code.code.as_ptr()) } as usize;
-        let span = program.code.spans.get(at).copied().unwrap_or_default();
+        let at = unsafe { ip.offset_from(self.code.code.as_ptr()) } as usize;
+        let span = self.code.spans.get(at).copied().unwrap_or_default();
         Fault { kernel: program.name.clone(), kind, span, position: Some(position) }
     }
 }
@@ -544,14 +587,12 @@ fn positions(size: [u32; 3]) -> Vec<Positions> {
     let threads = product(size) as u32;
     (0..threads.div_ceil(LANES as u32))
         .map(|wave| {
-            let mut positions = [[0; LANES]; 3];
-            for lane in 0..LANES {
-                let index = (wave * LANES as u32 + lane as u32).min(threads - 1);
-                positions[0][lane] = index % size[0];
-                positions[1][lane] = index / size[0] % size[1];
-                positions[2][lane] = index / size[0] / size[1];
-            }
-            positions
+            let index = |lane: usize| (wave * LANES as u32 + lane as u32).min(threads - 1);
+            [
+                std::array::from_fn(|lane| index(lane) % size[0]),
+                std::array::from_fn(|lane| index(lane) / size[0] % size[1]),
+                std::array::from_fn(|lane| index(lane) / size[0] / size[1]),
+            ]
         })
         .collect()
 }

@@ -9,9 +9,10 @@
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
-use super::code::{Handler, Ins, Run, Wave, Wrong, get, put};
+use super::code::{Handler, Ins, Run, Wave, Wrong, get};
 use super::isa::{Baseline, Isa, IsaKind, LANES};
 use super::lanes::Lane;
+use super::thread::Thread;
 use crate::soft::ir::half::{f16_bits, f16_value};
 use crate::soft::ir::{Scalar, Type};
 
@@ -95,7 +96,7 @@ elements! {
 /// # Safety
 /// As [`Run`].
 #[inline(always)]
-unsafe fn registers<const W: usize>(ip: *const Ins, frame: *mut u8) -> [*mut u8; W] {
+pub(crate) unsafe fn registers<const W: usize>(ip: *const Ins, frame: *mut u8) -> [*mut u8; W] {
     // SAFETY: the contract of `Run`; vector accesses are followed by a word of operands.
     unsafe {
         let ins = &*ip.add(usize::from(W > 1));
@@ -105,7 +106,7 @@ unsafe fn registers<const W: usize>(ip: *const Ins, frame: *mut u8) -> [*mut u8;
 }
 
 /// The instructions that an access is: itself, and for vectors its word of operands.
-const fn length(width: usize) -> usize {
+pub(crate) const fn length(width: usize) -> usize {
     if width > 1 { 2 } else { 1 }
 }
 
@@ -386,7 +387,7 @@ unsafe fn scattered<I: Isa, E: Element, const W: usize, const WRITE: bool>(
         let lanes = &*frame.add(ins.b as usize).cast::<[u64; LANES]>();
         let start = Target::of(ins, frame, wave, bytes, WRITE).offset;
         let mut pointers = [std::ptr::null_mut::<E::Memory>(); LANES];
-        for k in 0..LANES {
+        for (k, pointer) in pointers.iter_mut().enumerate() {
             let lane = if wave.exec & 1 << k != 0 { k } else { wave.first() as usize };
             let (number, offset) = split(lanes[lane]);
             let offset = offset.wrapping_add(start);
@@ -396,7 +397,7 @@ unsafe fn scattered<I: Isa, E: Element, const W: usize, const WRITE: bool>(
                 let wrong = Wrong::Access { region: number, offset, bytes, write: WRITE };
                 return wave.fault(ip, lane as u32, wrong);
             }
-            pointers[k] = target.base.add(offset as usize).cast();
+            *pointer = target.base.add(offset as usize).cast();
         }
         each::<I, E, W, WRITE>(|k| pointers[k], wave.exec, registers(ip, frame));
         ip.add(length(W))
@@ -618,125 +619,6 @@ impl<E: Element, const W: usize> Handler for StoreOnce<E, W> {
     }
 }
 
-/// An access to thread memory: `b` the register of 32-bit byte offsets (for `LANEWISE`), `c` the slot of a
-/// uniform 32-bit offset, `d` the local's start in thread memory, `imm` its size, number, and the
-/// displacement: 24, 8 and 32 bits.
-///
-/// Thread memory is interleaved: word `i` of lane `k` is word `32 i + k`, so that lanes that access the
-/// same offset access one run of memory.
-#[derive(Debug)]
-pub(crate) struct Thread<E, const W: usize, const WRITE: bool, const LANEWISE: bool>(
-    PhantomData<E>,
-);
-
-/// The immediate of a [`Thread`] access.
-pub(crate) fn thread_imm(bytes: u32, local: u32, displacement: i32) -> u64 {
-    u64::from(bytes & 0xff_ffff)
-        | u64::from(local & 0xff) << 24
-        | (displacement as u32 as u64) << 32
-}
-
-/// The address of a byte of thread memory.
-#[inline(always)]
-fn thread_byte(memory: *mut u8, lane: usize, at: usize) -> *mut u8 {
-    memory.wrapping_add((at & !3) * LANES + lane * 4 + (at & 3))
-}
-
-impl<E: Element, const W: usize, const WRITE: bool, const LANEWISE: bool> Handler
-    for Thread<E, W, WRITE, LANEWISE>
-{
-    #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
-        // SAFETY: the contract of `Run`; offsets are checked against the local's size.
-        unsafe {
-            let ins = &*ip;
-            let size = size_of::<E::Memory>();
-            let bytes = (W * size) as i64;
-            let (local_bytes, displacement) =
-                (i64::from(ins.imm as u32 & 0xff_ffff), i64::from((ins.imm >> 32) as i32));
-            let registers = registers::<W>(ip, frame);
-            let base = displacement + i64::from(get::<i32>(frame, ins.c));
-            let allows = |offset: i64| 0 <= offset && offset + bytes <= local_bytes;
-            let fault = |wave: &mut Wave, lane: u32, offset| {
-                let local = (ins.imm as u32) >> 24;
-                let wrong =
-                    Wrong::ThreadAccess { local, offset, bytes: bytes as u32, write: WRITE };
-                wave.fault(ip, lane, wrong)
-            };
-            if !LANEWISE {
-                if !allows(base) {
-                    return fault(wave, wave.first(), base);
-                }
-                let start = ins.d as usize + base as usize;
-                if size == 4 && start % 4 == 0 {
-                    let mask = I::spread(wave.exec);
-                    for (w, register) in registers.into_iter().enumerate() {
-                        let row = thread_byte(wave.thread_memory, 0, start + 4 * w);
-                        let row = row.cast::<[u32; LANES]>();
-                        let register = register.cast::<[u32; LANES]>();
-                        if WRITE {
-                            let mut new = [0; LANES];
-                            for k in 0..LANES {
-                                new[k] = (*register)[k] & mask[k] | (*row)[k] & !mask[k];
-                            }
-                            *row = new;
-                        } else {
-                            *register = *row;
-                        }
-                    }
-                    return ip.add(length(W));
-                }
-            }
-            let mut starts = [0usize; LANES];
-            let mut left = wave.exec;
-            while left != 0 {
-                let k = left.trailing_zeros() as usize;
-                left &= left - 1;
-                let lane = if LANEWISE {
-                    i64::from(*frame.add(ins.b as usize).cast::<i32>().add(k))
-                } else {
-                    0
-                };
-                let offset = base + lane;
-                if !allows(offset) {
-                    return fault(wave, k as u32, offset);
-                }
-                starts[k] = ins.d as usize + offset as usize;
-            }
-            let memory = wave.thread_memory;
-            for (w, register) in registers.into_iter().enumerate() {
-                let byte = |k: usize, b: usize| thread_byte(memory, k, starts[k] + w * size + b);
-                if WRITE {
-                    let mut left = wave.exec;
-                    while left != 0 {
-                        let k = left.trailing_zeros() as usize;
-                        left &= left - 1;
-                        let value = E::store(E::Register::read(register, k));
-                        let value = (&raw const value).cast::<u8>();
-                        for b in 0..size {
-                            *byte(k, b) = *value.add(b);
-                        }
-                    }
-                } else {
-                    let mut cells = [const { MaybeUninit::uninit() }; LANES];
-                    for (k, cell) in cells.iter_mut().enumerate() {
-                        let mut value = MaybeUninit::<E::Memory>::zeroed();
-                        // Lanes that are off read nothing; zero bits are a value of every element.
-                        if wave.exec & 1 << k != 0 {
-                            for b in 0..size {
-                                *value.as_mut_ptr().cast::<u8>().add(b) = *byte(k, b);
-                            }
-                        }
-                        cell.write(E::load(value.assume_init()).cell());
-                    }
-                    E::Register::write::<I>(register, &cells);
-                }
-            }
-            ip.add(length(W))
-        }
-    }
-}
-
 /// Which of the handlers above an access needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
@@ -797,77 +679,6 @@ impl Access {
             Self::Thread { write: false, lanewise: true } => isa.run::<Thread<E, W, false, true>>(),
             Self::Thread { write: true, lanewise: false } => isa.run::<Thread<E, W, true, false>>(),
             Self::Thread { write: true, lanewise: true } => isa.run::<Thread<E, W, true, true>>(),
-        }
-    }
-}
-
-/// Writes the numbers of the lanes, from 0 up.
-#[derive(Debug)]
-pub(crate) struct Iota;
-
-impl Handler for Iota {
-    #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
-        // SAFETY: the contract of `Run`.
-        unsafe {
-            let to = frame.add((*ip).a as usize).cast::<u32>();
-            for k in 0..LANES {
-                *to.add(k) = k as u32;
-            }
-            ip.add(1)
-        }
-    }
-}
-
-/// Adds a uniform part, a scaled register of indices and a register of 64-bit lanes: `a = c + b * imm`,
-/// in lanes of 64 bits. `d` is 1 if the indices are signed.
-#[derive(Debug)]
-pub(crate) struct Scaled<const WIDE: bool>;
-
-impl<const WIDE: bool> Handler for Scaled<WIDE> {
-    #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
-        // SAFETY: the contract of `Run`.
-        unsafe {
-            let ins = &*ip;
-            let from = frame.add(ins.b as usize);
-            let add = &*frame.add(ins.c as usize).cast::<[u64; LANES]>();
-            let mut sum = [0u64; LANES];
-            for k in 0..LANES {
-                let index = if WIDE {
-                    u64::read(from, k)
-                } else if ins.d != 0 {
-                    i32::read(from, k) as i64 as u64
-                } else {
-                    u32::read(from, k).into()
-                };
-                sum[k] = add[k].wrapping_add(index.wrapping_mul(ins.imm));
-            }
-            *frame.add(ins.a as usize).cast() = sum;
-            ip.add(1)
-        }
-    }
-}
-
-/// The same for uniform values: `a = c + b * imm`; `d` is 0 for unsigned, 1 for signed 32-bit indices, 2
-/// for 64-bit ones.
-#[derive(Debug)]
-pub(crate) struct ScaledOnce;
-
-impl Handler for ScaledOnce {
-    #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
-        // SAFETY: the contract of `Run`.
-        unsafe {
-            let ins = &*ip;
-            let index = match ins.d {
-                0 => u64::from(get::<u32>(frame, ins.b)),
-                1 => i64::from(get::<i32>(frame, ins.b)) as u64,
-                _ => get(frame, ins.b),
-            };
-            let sum = get::<u64>(frame, ins.c).wrapping_add(index.wrapping_mul(ins.imm));
-            put(frame, ins.a, sum);
-            ip.add(1)
         }
     }
 }

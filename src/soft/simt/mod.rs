@@ -9,26 +9,30 @@ mod atomic;
 mod code;
 mod control;
 mod fault;
+mod hoist;
 mod isa;
 mod lanes;
 mod launch;
 mod lower;
 mod memory;
+mod pointer;
 mod registers;
 mod simd;
 #[cfg(test)]
 mod tests;
+mod thread;
 mod uses;
 mod workers;
 
 use std::fmt;
+use std::sync::OnceLock;
 
 pub(crate) use fault::{Fault, FaultKind};
 pub(crate) use isa::IsaKind;
 pub(crate) use launch::{Binding, Launch, MAX_GROUP, MAX_THREADGROUP_MEMORY};
 pub(crate) use workers::Workers;
 
-use super::ir::{Allocation, Invalid, LocalMemory, Module, Span, passes};
+use super::ir::{Allocation, Function, Invalid, LocalMemory, Module, Span, passes};
 
 /// A kernel that is ready to run.
 pub(crate) struct Program {
@@ -36,6 +40,17 @@ pub(crate) struct Program {
     allocations: Vec<Allocation>,
     locals: Vec<LocalMemory>,
     code: lower::Code,
+    /// The same with nothing moved to before the first thread, made when it is needed.
+    plain: OnceLock<lower::Code>,
+    /// What that is made from.
+    source: Source,
+}
+
+/// A function after all passes.
+struct Source {
+    function: Function,
+    uniform: passes::uniform::Uniformity,
+    isa: IsaKind,
 }
 
 // SAFETY: code points to functions only.
@@ -96,21 +111,24 @@ impl Program {
             return Err(ProgramError::Size);
         }
         let uniform = passes::uniform::analyse(&function);
-        let code = lower::lower(&function, &uniform, isa);
+        let code = lower::lower(&function, &uniform, isa, true);
         if code.frame_bytes as usize > MAX_SIZE || code.code.len() > MAX_SIZE {
             return Err(ProgramError::Size);
         }
         Ok(Self {
             name: module.name.clone(),
             allocations: module.allocations.clone(),
-            locals: function.locals,
+            locals: function.locals.clone(),
             code,
+            plain: OnceLock::new(),
+            source: Source { function, uniform, isa },
         })
     }
 
-    /// The size of a SIMD-group's frame.
-    fn frame_bytes(&self) -> usize {
-        self.code.frame_bytes as usize
+    /// The code in which nothing was moved.
+    fn plain(&self) -> &lower::Code {
+        let Source { function, uniform, isa } = &self.source;
+        self.plain.get_or_init(|| lower::lower(function, uniform, *isa, false))
     }
 
     /// A fault before any thread ran.

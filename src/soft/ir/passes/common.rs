@@ -1,47 +1,88 @@
-//! Common subexpressions: a pure operation on the same operands is computed once. Constants are made one,
-//! and operands of commutative operations are put in order first.
+//! Common subexpressions: a pure operation on the same operands is computed once, and memory that was not
+//! written in between is read once. Operands of commutative operations are put in order first.
 
 use std::collections::HashMap;
 
 use super::rewrite::{Around, Change, Rewrite, rewrite};
-use crate::soft::ir::{Effect, Function, Inst, Span, Value};
+use crate::soft::ir::{Block, Effect, Function, Inst, Op, Space, Span, Stmt, Type, Value};
 
 /// Merges in a function.
 pub(crate) fn run(function: &mut Function) {
-    rewrite(function, &mut Common { known: HashMap::new(), made: Vec::new() });
+    rewrite(function, &mut Common { known: HashMap::new(), open: Vec::new(), writes: 0 });
 }
 
 struct Common {
-    known: HashMap<Inst, Value>,
-    /// What each open block made known, to be forgotten at its end.
-    made: Vec<Vec<Inst>>,
+    /// What was computed, and for reads of memory how many writes there had been.
+    known: HashMap<Inst, (Value, u32)>,
+    /// What each open block made known, with what was known before.
+    open: Vec<Vec<(Inst, Option<(Value, u32)>)>>,
+    /// Writes to memory so far, in the order of the tree.
+    writes: u32,
+}
+
+/// Whether a block may write memory.
+fn writes(function: &Function, block: &Block) -> bool {
+    block.iter().any(|stmt| match stmt {
+        Stmt::Do(value) => changes_memory(function.inst(*value)),
+        Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b } => {
+            writes(function, a) || writes(function, b)
+        }
+        Stmt::Call { .. } => true,
+        _ => false,
+    })
+}
+
+fn changes_memory(inst: &Inst) -> bool {
+    match inst.op.row().effect {
+        Effect::Writes => inst.op != Op::Set,
+        Effect::Syncs => true,
+        _ => false,
+    }
 }
 
 impl Rewrite for Common {
     fn instruction(&mut self, function: &mut Function, value: Value) -> Change {
         let inst = &mut function.insts[value.index()];
-        if inst.op.row().effect != Effect::Pure {
+        if changes_memory(inst) {
+            self.writes += 1;
+        }
+        let load = inst.op == Op::Load;
+        if inst.op.row().effect != Effect::Pure && !load {
             return Change::Keep;
         }
         if inst.op.commutes() && inst.args[1] < inst.args[0] {
             inst.args.swap(0, 1);
         }
         let key = Inst { span: Span::default(), ..*inst };
-        if let Some(&known) = self.known.get(&key) {
+        // `constant` memory does not change while a kernel runs (MSL 4.2).
+        let lasts = !load || function.ty(key.args[0]) == Type::Pointer(Space::Constant);
+        let now = if lasts { 0 } else { self.writes };
+        if let Some(&(known, then)) = self.known.get(&key)
+            && then == now
+        {
             return Change::Replace(known);
         }
-        self.known.insert(key, value);
-        self.made.last_mut().expect("a block is open").push(key);
+        let before = self.known.insert(key, (value, now));
+        self.open.last_mut().expect("a block is open").push((key, before));
         Change::Keep
     }
 
-    fn enter(&mut self, _: &Function, _: Around<'_>) {
-        self.made.push(Vec::new());
+    fn enter(&mut self, function: &Function, around: Around<'_>) {
+        self.open.push(Vec::new());
+        if let Around::Body(body, next) | Around::Next(body, next) = around
+            && (writes(function, body) || writes(function, next))
+        {
+            // Before a pass there may have been another.
+            self.writes += 1;
+        }
     }
 
     fn leave(&mut self, _: &Function, _: bool) {
-        for key in self.made.pop().expect("a block is open") {
-            self.known.remove(&key);
+        for (key, before) in self.open.pop().expect("a block is open").into_iter().rev() {
+            match before {
+                Some(before) => self.known.insert(key, before),
+                None => self.known.remove(&key),
+            };
         }
     }
 }
@@ -49,7 +90,7 @@ impl Rewrite for Common {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::soft::ir::{FunctionBuilder, Input, Stmt, Type};
+    use crate::soft::ir::{AllocationId, FunctionBuilder, Input};
 
     #[test]
     fn equal_values_are_computed_once_where_they_are_visible() {
@@ -69,5 +110,31 @@ mod tests {
         run(&mut f);
         assert_eq!(*f.inst(less).args, [first, first]);
         assert!(f.body.contains(&Stmt::Do(after)));
+    }
+
+    #[test]
+    fn memory_is_read_again_after_a_write() {
+        let mut b = FunctionBuilder::new("f", vec![], Type::Void);
+        let memory = b.allocation(AllocationId(0), Space::Device);
+        let table = b.allocation(AllocationId(1), Space::Constant);
+        let both = |b: &mut FunctionBuilder| {
+            let (a, c) = (b.load(memory, Type::U32), b.load(table, Type::U32));
+            b.add(a, c)
+        };
+        let (first, second) = (both(&mut b), both(&mut b));
+        let sum = b.mul(first, second);
+        b.store(memory, sum);
+        let third = both(&mut b);
+        b.begin_loop();
+        let inside = both(&mut b);
+        b.store(memory, inside);
+        b.break_();
+        b.end_loop();
+        b.store(memory, third);
+        let mut f = b.finish();
+        run(&mut f);
+        let text = f.to_string();
+        assert_eq!(text.matches("load @0").count(), 3, "{text}");
+        assert_eq!(text.matches("load @1").count(), 1, "{text}");
     }
 }

@@ -104,9 +104,30 @@ fn unchanged(function: &Function, inst: &Inst) -> Option<Value> {
     }
 }
 
+/// `!(a < b)` as `b <= a` and the like. With floats only where a NaN makes no difference.
+fn opposite(function: &Function, inst: &Inst) -> Option<Inst> {
+    let inner = function.inst(inst.args[0]);
+    let float = function.ty(*inner.args.first()?).scalar()?.is_float();
+    let (op, exchanged) = match inner.op {
+        Op::Eq => (Op::Ne, false),
+        Op::Ne => (Op::Eq, false),
+        Op::Lt if !float => (Op::Le, true),
+        Op::Le if !float => (Op::Lt, true),
+        _ => return None,
+    };
+    let mut args = inner.args;
+    if exchanged {
+        args.swap(0, 1);
+    }
+    Some(Inst { op, args, ..*inst })
+}
+
 impl Fold {
     /// A cheaper instruction with the same value.
     fn simpler(&mut self, function: &mut Function, inst: &Inst) -> Option<Inst> {
+        if inst.op == Op::Not {
+            return opposite(function, inst);
+        }
         let scalar = inst.ty.scalar()?;
         let bits = constant(function, *inst.args.get(1)?)?;
         let power = scalar.is_int() && bits.is_power_of_two();

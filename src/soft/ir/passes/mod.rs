@@ -2,13 +2,16 @@
 
 pub(crate) mod common;
 pub(crate) mod dead;
+pub(crate) mod flatten;
 pub(crate) mod fold;
 pub(crate) mod forward;
 pub(crate) mod inline;
+pub(crate) mod invariant;
 pub(crate) mod promote;
 pub(crate) mod rewrite;
 pub(crate) mod scalarise;
 pub(crate) mod uniform;
+pub(crate) mod unroll;
 
 use super::{Function, Invalid, Module, verify};
 
@@ -44,15 +47,24 @@ pub(crate) fn run(module: &Module) -> Result<Function, Refused> {
 type Pass = (&'static str, fn(&mut Function));
 
 /// What shows constant offsets: pointers in variables and indices that are computed.
-const BEFORE_PROMOTION: &[Pass] = &[("forward first", forward::run), ("fold first", fold::run)];
+const BEFORE_PROMOTION: &[Pass] = &[
+    ("forward first", forward::run),
+    ("fold first", fold::run),
+    ("unroll", unroll::run),
+    ("forward unrolled", forward::run),
+    ("fold unrolled", fold::run),
+];
 
 /// What is done to the scalarised function, in order.
 const PASSES: &[Pass] = &[
     ("forward", forward::run),
     ("fold", fold::run),
     ("common", common::run),
+    ("flatten", flatten::run),
     ("forward again", forward::run),
     ("fold again", fold::run),
+    ("common again", common::run),
+    ("invariant", invariant::run),
     ("dead", dead::run),
 ];
 

@@ -172,7 +172,7 @@ impl Walk<'_> {
             Stmt::If(condition, then, otherwise) => self.branch(*condition, then, otherwise, state),
             Stmt::Loop { body, next } => self.repeat(body, next, state),
             Stmt::Break | Stmt::Continue => {
-                let Some(inside) = self.loops.last_mut() else { return None };
+                let inside = self.loops.last_mut()?;
                 let parts = &mut self.result.loops[inside.number];
                 let (flag, ways) = if *stmt == Stmt::Break {
                     (&mut parts.breaks, &mut inside.broken)

@@ -154,11 +154,12 @@ impl Checker {
         }
         if candidates.is_empty() {
             let meant = self.library_is_meant(path);
+            let templates = matches!(&found, Found::Entities(list) if !list.is_empty());
             let known = meant && rows(&text).next().is_some();
             let shown = self.path_text(path);
             if meant && UNSUPPORTED.contains(&text.as_str()) {
                 self.unsupported(path.span, format!("'{shown}' is"));
-            } else if !known {
+            } else if !known && !templates {
                 self.error(path.span, format!("use of undeclared identifier '{shown}'"));
             } else {
                 self.no_match(&shown, path.span);

@@ -95,6 +95,12 @@ impl Library {
                         BaseType::Class(row) => {
                             names.extend(row.name.as_ref().and_then(|n| n.plain()))
                         }
+                        _ if simple.specifiers.storage.typedef => {
+                            let declared = simple.declarators.iter();
+                            names.extend(
+                                declared.filter_map(|d| d.declarator.name.as_ref()?.plain()),
+                            );
+                        }
                         _ => {}
                     }
                     for name in names {
@@ -107,6 +113,37 @@ impl Library {
                         known.insert(name, known_as);
                         ordinary.entry(name).or_default().push(declaration.clone());
                     }
+                }
+                Decl::Template(template) => {
+                    let (name, kind) = match &template.declaration {
+                        Decl::Alias { name, .. } => (Some(name.name), Known::ClassTemplate(None)),
+                        Decl::Simple(simple) => {
+                            match (&simple.specifiers.base, simple.declarators.first()) {
+                                (BaseType::Class(class), None) => {
+                                    let label = class.name.as_ref().map(|name| &name.last().name);
+                                    let name = match label {
+                                        Some(Label::Name(name)) => Some(*name),
+                                        _ => None,
+                                    };
+                                    (name, Known::ClassTemplate(None))
+                                }
+                                (_, first) => {
+                                    let name =
+                                        first.and_then(|d| d.declarator.name.as_ref()?.plain());
+                                    (name, Known::ValueTemplate)
+                                }
+                            }
+                        }
+                        _ => (None, Known::Value),
+                    };
+                    if let Some(name) = name {
+                        known.insert(name, kind);
+                        ordinary.entry(name).or_default().push(declaration.clone());
+                    }
+                }
+                Decl::Alias { name, .. } => {
+                    known.insert(name.name, Known::Type(None));
+                    ordinary.entry(name.name).or_default().push(declaration.clone());
                 }
                 _ => {}
             }
@@ -177,29 +214,7 @@ fn type_names(names: &mut Names) -> HashMap<Name, Known> {
     for name in OPAQUE_TEMPLATES {
         add(name, Known::ClassTemplate(None));
     }
-    for name in [
-        "vec",
-        "packed_vec",
-        "matrix",
-        "array",
-        "atomic",
-        "simdgroup_matrix",
-        "numeric_limits",
-        "enable_if",
-        "enable_if_t",
-        "conditional",
-        "conditional_t",
-        "is_same",
-        "is_floating_point",
-        "is_integral",
-        "integral_constant",
-        "bool_constant",
-        "remove_cv_t",
-        "remove_const_t",
-        "is_same_v",
-        "make_unsigned_t",
-        "make_signed_t",
-    ] {
+    for name in ["vec", "packed_vec", "matrix", "atomic", "simdgroup_matrix", "numeric_limits"] {
         add(name, Known::ClassTemplate(None));
     }
     for name in ["as_type", "make_filled_simdgroup_matrix", "make_diagonal_simdgroup_matrix"] {

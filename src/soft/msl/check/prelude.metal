@@ -143,3 +143,64 @@ inline ushort pack_float_to_unorm565(float3 x) {
     uint3 v = uint3(rint(saturate(x) * float3(31, 63, 31)));
     return ushort(v.x << 11 | v.y << 5 | v.z);
 }
+
+// <metal_type_traits>, after C++14 [meta].
+template <typename A, A V> struct integral_constant {
+    static constant constexpr A value = V;
+    typedef A value_type;
+    operator A() const { return V; }
+};
+template <bool V> using bool_constant = integral_constant<bool, V>;
+typedef integral_constant<bool, true> true_type;
+typedef integral_constant<bool, false> false_type;
+template <bool V, typename A = void> struct enable_if {};
+template <typename A> struct enable_if<true, A> { typedef A type; };
+template <bool V, typename A = void> using enable_if_t = typename enable_if<V, A>::type;
+template <bool V, typename A, typename C> struct conditional { typedef A type; };
+template <typename A, typename C> struct conditional<false, A, C> { typedef C type; };
+template <bool V, typename A, typename C> using conditional_t = typename conditional<V, A, C>::type;
+template <typename A, typename C> struct is_same { static constant constexpr bool value = false; };
+template <typename A> struct is_same<A, A> { static constant constexpr bool value = true; };
+template <typename A, typename C> constexpr constant bool is_same_v = is_same<A, C>::value;
+template <typename A> struct remove_const { typedef A type; };
+template <typename A> struct remove_const<const A> { typedef A type; };
+template <typename A> using remove_const_t = typename remove_const<A>::type;
+template <typename A> struct remove_cv { typedef A type; };
+template <typename A> struct remove_cv<const A> { typedef A type; };
+template <typename A> struct remove_cv<volatile A> { typedef A type; };
+template <typename A> struct remove_cv<const volatile A> { typedef A type; };
+template <typename A> using remove_cv_t = typename remove_cv<A>::type;
+template <typename A> struct is_floating_point { static constant constexpr bool value = is_same<A, float>::value || is_same<A, half>::value || is_same<A, bfloat>::value; };
+template <typename A> constexpr constant bool is_floating_point_v = is_floating_point<A>::value;
+template <typename A> struct is_integral {
+    static constant constexpr bool value = is_same<A, bool>::value || is_same<A, char>::value || is_same<A, uchar>::value ||
+        is_same<A, short>::value || is_same<A, ushort>::value || is_same<A, int>::value || is_same<A, uint>::value ||
+        is_same<A, long>::value || is_same<A, ulong>::value;
+};
+template <typename A> constexpr constant bool is_integral_v = is_integral<A>::value;
+template <typename A> struct is_arithmetic { static constant constexpr bool value = is_integral<A>::value || is_floating_point<A>::value; };
+template <typename A> constexpr constant bool is_arithmetic_v = is_arithmetic<A>::value;
+template <typename A> struct is_signed { static constant constexpr bool value = A(-1) < A(0); };
+template <typename A> constexpr constant bool is_signed_v = is_signed<A>::value;
+template <typename A> struct is_unsigned { static constant constexpr bool value = is_integral<A>::value && !is_signed<A>::value; };
+template <typename A> constexpr constant bool is_unsigned_v = is_unsigned<A>::value;
+template <typename A> struct make_unsigned { typedef A type; };
+template <> struct make_unsigned<char> { typedef uchar type; };
+template <> struct make_unsigned<short> { typedef ushort type; };
+template <> struct make_unsigned<int> { typedef uint type; };
+template <> struct make_unsigned<long> { typedef ulong type; };
+template <typename A> using make_unsigned_t = typename make_unsigned<A>::type;
+template <typename A> struct vec_elements { static constant constexpr size_t value = 1; };
+template <typename A, int M> struct vec_elements<vec<A, M>> { static constant constexpr size_t value = M; };
+
+// MSL 2.12.1
+template <typename A, size_t M> struct array {
+    A elements[M];
+    thread A& operator[](size_t at) thread { return elements[at]; }
+    const thread A& operator[](size_t at) const thread { return elements[at]; }
+    device A& operator[](size_t at) device { return elements[at]; }
+    const device A& operator[](size_t at) const device { return elements[at]; }
+    constant A& operator[](size_t at) const constant { return elements[at]; }
+    threadgroup A& operator[](size_t at) threadgroup { return elements[at]; }
+    size_t size() const { return M; }
+};

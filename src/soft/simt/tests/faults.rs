@@ -228,3 +228,33 @@ fn other_threadgroups_stop_and_the_first_fault_is_told() {
         assert!(x >= 1 << 16 && x % 32 == 0, "{x}");
     }
 }
+
+#[test]
+fn constants_are_read_early_only_if_that_makes_no_difference() {
+    // The second word of the table is read by threads from 5 on.
+    let mut b = kernel("early");
+    let (table, out) = (constant(&mut b, 0), device(&mut b, 1));
+    let i = position(&mut b, 0);
+    let first = b.load(table, Type::U32);
+    let five = b.u32(5);
+    let far = b.op(Op::Le, &[five, i]);
+    let target = b.index(out, i, 4);
+    b.begin_if(far);
+    b.at(Span(3));
+    let second = b.field(table, 4);
+    let second = b.load(second, Type::U32);
+    b.store(target, second);
+    b.begin_else();
+    b.store(target, first);
+    b.end_if();
+    let buffers = vec![buffer("table", 0, Space::Constant), buffer("out", 1, Space::Device)];
+    let module = module(buffers, b.finish());
+    for isa in IsaKind::available() {
+        let (mut table, mut out) = ([8u32], [0u32; 64]);
+        let bindings = [bind(0, &mut table), bind(1, &mut out)];
+        run(&module, isa, &launch([5, 1, 1], [32, 1, 1], &bindings)).unwrap();
+        assert_eq!(out[..6], [8, 8, 8, 8, 8, 0]);
+        let found = fault(&module, isa, &launch([64, 1, 1], [32, 1, 1], &bindings));
+        assert_eq!((found.position, found.span), (Some([5, 0, 0]), Span(3)));
+    }
+}

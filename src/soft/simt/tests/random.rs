@@ -75,7 +75,9 @@ const SCALARS: &[Scalar] = &[
 impl Generator {
     fn new(seed: u64, b: FunctionBuilder) -> Self {
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-        (0..4).for_each(|_| drop(random.next()));
+        for _ in 0..4 {
+            random.next();
+        }
         Self {
             random,
             b,
@@ -354,8 +356,12 @@ impl Generator {
     fn repeat(&mut self) {
         let counter = self.b.variable("n", Type::U32);
         let (zero, one, three) = (self.b.u32(0), self.b.u32(1), self.b.u32(3));
-        let limit = self.value(Type::U32);
-        let limit = self.b.op(Op::And, &[limit, three]);
+        let limit = if self.random.chance(30) {
+            three
+        } else {
+            let limit = self.value(Type::U32);
+            self.b.op(Op::And, &[limit, three])
+        };
         self.b.set(counter, zero);
         let (outer, outer_body) = (self.loops, self.in_body);
         let at_end = self.random.chance(40);

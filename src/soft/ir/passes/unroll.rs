@@ -1,0 +1,347 @@
+//! Unrolling: a loop over a counter with a few passes, known in advance, becomes its passes.
+//!
+//! It is worth it for what it makes possible: indices become constants, so that local arrays can become
+//! variables, and a counter that is uniform anyway is not counted at all.
+
+use crate::soft::ir::semantics::{convert, eval};
+use crate::soft::ir::{
+    Args, Block, Effect, Function, Inst, Op, Rule, Span, Stmt, Type, Value, VarId,
+};
+
+use super::rewrite::Constants;
+
+/// Passes of a loop, at most.
+const MOST_PASSES: usize = 32;
+/// Instructions that one loop becomes, at most.
+const MOST_CODE: usize = 1024;
+/// Instructions of the function after which no loop is unrolled any more.
+const MOST_IN_ALL: usize = 1 << 16;
+/// Operations between the counter and the test, at most.
+const DEEPEST: u32 = 8;
+
+/// Unrolls in a function without calls.
+pub(crate) fn run(function: &mut Function) {
+    let body = std::mem::take(&mut function.body);
+    let constants = Constants::of(function);
+    let mut pass = Unroll { function, constants };
+    let body = pass.block(body);
+    pass.function.body = body;
+}
+
+struct Unroll<'a> {
+    function: &'a mut Function,
+    constants: Constants,
+}
+
+/// A loop that can be unrolled.
+struct Counted {
+    counter: VarId,
+    /// The counter's bits in each pass, and after the last.
+    values: Vec<u64>,
+    /// Statements before the test.
+    test: usize,
+}
+
+impl Unroll<'_> {
+    fn block(&mut self, block: Block) -> Block {
+        let mut out = Block::with_capacity(block.len());
+        for stmt in block {
+            match stmt {
+                Stmt::If(condition, then, otherwise) => {
+                    let then = self.block(then);
+                    let otherwise = self.block(otherwise);
+                    out.push(Stmt::If(condition, then, otherwise));
+                }
+                Stmt::Loop { body, next } => {
+                    let body = self.block(body);
+                    let next = self.block(next);
+                    match self.counted(&out, &body, &next) {
+                        Some(counted) => self.expand(&counted, &body, &next, &mut out),
+                        None => out.push(Stmt::Loop { body, next }),
+                    }
+                }
+                other => out.push(other),
+            }
+        }
+        out
+    }
+
+    /// What is known of a loop that follows `before` in its block.
+    fn counted(&self, before: &Block, body: &Block, next: &Block) -> Option<Counted> {
+        let function = &*self.function;
+        let test = body.iter().take_while(|stmt| matches!(stmt, Stmt::Do(_))).count();
+        let Some(Stmt::If(condition, then, otherwise)) = body.get(test) else { return None };
+        let leaves = then[..] == [Stmt::Break] && otherwise.is_empty();
+        let pure = body[..test].iter().all(|stmt| {
+            matches!(stmt, Stmt::Do(value) if {
+                let inst = function.inst(*value);
+                inst.op == Op::Get || inst.op.row().effect == Effect::Pure
+            })
+        });
+        if !leaves || !pure || parts(&body[test + 1..]) || parts(next) {
+            return None;
+        }
+        next.iter().enumerate().find_map(|(at, stmt)| {
+            let Stmt::Do(value) = stmt else { return None };
+            let inst = function.inst(*value);
+            let counter = VarId(inst.imm as u32);
+            // After the step the end of the pass would see the next value.
+            let fits = inst.op == Op::Set
+                && !assigns(function, body, counter)
+                && assignments(function, next, counter) == 1
+                && !reads(function, &next[at..], counter);
+            let step = *inst.args.first()?;
+            fits.then(|| self.passes(before, body, next, (counter, step), (*condition, test)))?
+        })
+    }
+
+    /// The same, for a variable that may be the counter.
+    fn passes(
+        &self,
+        before: &Block,
+        body: &Block,
+        next: &Block,
+        (counter, step): (VarId, Value),
+        (condition, test): (Value, usize),
+    ) -> Option<Counted> {
+        let function = &*self.function;
+        let mut now = self.initial(before, counter)?;
+        let size = count(body) + count(next);
+        let mut values = vec![now];
+        while self.value(condition, counter, now, DEEPEST)? == 0 {
+            now = self.value(step, counter, now, DEEPEST)?;
+            values.push(now);
+            let passes = values.len() - 1;
+            if passes > MOST_PASSES
+                || passes * size > MOST_CODE
+                || function.insts.len() + passes * size > MOST_IN_ALL
+            {
+                return None;
+            }
+        }
+        Some(Counted { counter, values, test })
+    }
+
+    /// The constant that a variable holds after the statements of a block.
+    fn initial(&self, before: &Block, counter: VarId) -> Option<u64> {
+        for stmt in before.iter().rev() {
+            match stmt {
+                Stmt::Do(value) => {
+                    let inst = self.function.inst(*value);
+                    if inst.op == Op::Set && inst.imm == u64::from(counter.0) {
+                        let from = self.function.inst(inst.args[0]);
+                        return (from.op == Op::Const).then_some(from.imm);
+                    }
+                }
+                Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b } => {
+                    if assigns(self.function, a, counter) || assigns(self.function, b, counter) {
+                        return None;
+                    }
+                }
+                _ => return None,
+            }
+        }
+        None
+    }
+
+    /// What a value is when the counter holds `now`.
+    fn value(&self, value: Value, counter: VarId, now: u64, depth: u32) -> Option<u64> {
+        let inst = self.function.inst(value);
+        match inst.op {
+            Op::Const => return Some(inst.imm),
+            Op::Get if inst.imm == u64::from(counter.0) => return Some(now),
+            _ if depth == 0 || inst.op.row().effect != Effect::Pure => return None,
+            _ => {}
+        }
+        let Type::Scalar(to) = inst.ty else { return None };
+        let from = self.function.ty(*inst.args.first()?).scalar()?;
+        let bits: Vec<u64> = inst
+            .args
+            .iter()
+            .map(|&arg| self.value(arg, counter, now, depth - 1))
+            .collect::<Option<_>>()?;
+        match inst.op.row().rule {
+            Rule::Convert => Some(convert(from, to, bits[0])),
+            Rule::Same(..) | Rule::Compare(_) | Rule::Select if inst.args.len() < 4 => {
+                eval(inst.op, from, &bits)
+            }
+            _ => None,
+        }
+    }
+
+    fn expand(&mut self, counted: &Counted, body: &Block, next: &Block, out: &mut Block) {
+        let Some((&last, passes)) = counted.values.split_last() else { return };
+        let ty = self.function.variables[counted.counter.index()].ty;
+        let Type::Scalar(scalar) = ty else { return };
+        for &now in passes {
+            let constant = self.constants.get(self.function, scalar, now);
+            let mut copy = Copy {
+                function: self.function,
+                counter: counted.counter,
+                constant,
+                map: Vec::new(),
+            };
+            out.extend(copy.block(&body[..counted.test]));
+            out.extend(copy.block(&body[counted.test + 1..]));
+            out.extend(copy.block(next));
+        }
+        let constant = self.constants.get(self.function, scalar, last);
+        let imm = counted.counter.0.into();
+        let args = Args::new(&[constant]);
+        let span = Span::default();
+        self.function.insts.push(Inst { op: Op::Set, ty: Type::Void, args, imm, span });
+        out.push(Stmt::Do(Value(self.function.insts.len() as u32 - 1)));
+    }
+}
+
+/// Whether a block breaks or continues the loop that it is part of.
+fn parts(block: &[Stmt]) -> bool {
+    block.iter().any(|stmt| match stmt {
+        Stmt::Break | Stmt::Continue => true,
+        Stmt::If(_, a, b) => parts(a) || parts(b),
+        _ => false,
+    })
+}
+
+/// How often a block assigns a variable.
+fn assignments(function: &Function, block: &Block, variable: VarId) -> usize {
+    let of = |stmt: &Stmt| match stmt {
+        Stmt::Do(value) => {
+            let inst = function.inst(*value);
+            usize::from(inst.op == Op::Set && inst.imm == u64::from(variable.0))
+        }
+        Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b } => {
+            assignments(function, a, variable) + assignments(function, b, variable)
+        }
+        _ => 0,
+    };
+    block.iter().map(of).sum()
+}
+
+/// Whether a block reads a variable.
+fn reads(function: &Function, block: &[Stmt], variable: VarId) -> bool {
+    block.iter().any(|stmt| match stmt {
+        Stmt::Do(value) => {
+            let inst = function.inst(*value);
+            inst.op == Op::Get && inst.imm == u64::from(variable.0)
+        }
+        Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b } => {
+            reads(function, a, variable) || reads(function, b, variable)
+        }
+        _ => false,
+    })
+}
+
+fn assigns(function: &Function, block: &Block, variable: VarId) -> bool {
+    assignments(function, block, variable) > 0
+}
+
+/// Statements in a block.
+fn count(block: &Block) -> usize {
+    let of = |stmt: &Stmt| match stmt {
+        Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b } => 1 + count(a) + count(b),
+        _ => 1,
+    };
+    block.iter().map(of).sum()
+}
+
+/// One pass: a copy of the code in which the counter is a constant.
+struct Copy<'a> {
+    function: &'a mut Function,
+    counter: VarId,
+    constant: Value,
+    map: Vec<(Value, Value)>,
+}
+
+impl Copy<'_> {
+    fn value(&self, value: Value) -> Value {
+        // Few values are used far from where they are made: the search from the end is short.
+        let found = self.map.iter().rev().find(|&&(old, _)| old == value);
+        found.map_or(value, |&(_, new)| new)
+    }
+
+    fn block(&mut self, block: &[Stmt]) -> Block {
+        let mut out = Block::with_capacity(block.len());
+        for stmt in block {
+            match stmt {
+                Stmt::Do(value) => {
+                    let mut inst = *self.function.inst(*value);
+                    let counter = inst.imm == u64::from(self.counter.0);
+                    if inst.op == Op::Get && counter {
+                        self.map.push((*value, self.constant));
+                        continue;
+                    }
+                    if inst.op == Op::Set && counter {
+                        continue;
+                    }
+                    let mut args = inst.args;
+                    args.iter_mut().for_each(|arg| *arg = self.value(*arg));
+                    inst.args = args;
+                    self.function.insts.push(inst);
+                    let new = Value(self.function.insts.len() as u32 - 1);
+                    self.map.push((*value, new));
+                    out.push(Stmt::Do(new));
+                }
+                Stmt::If(condition, then, otherwise) => {
+                    let condition = self.value(*condition);
+                    let (then, otherwise) = (self.block(then), self.block(otherwise));
+                    out.push(Stmt::If(condition, then, otherwise));
+                }
+                Stmt::Loop { body, next } => {
+                    let (body, next) = (self.block(body), self.block(next));
+                    out.push(Stmt::Loop { body, next });
+                }
+                Stmt::Return(value) => out.push(Stmt::Return(value.map(|v| self.value(v)))),
+                Stmt::Break => out.push(Stmt::Break),
+                Stmt::Continue => out.push(Stmt::Continue),
+                Stmt::Call { .. } => unreachable!("calls were inlined"),
+            }
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::soft::ir::FunctionBuilder;
+
+    /// `for (i = 0; i < passes; i++) array[i] = i`
+    fn counting(passes: u32) -> Function {
+        let mut b = FunctionBuilder::new("f", vec![], Type::Void);
+        let array = b.local("array", 256);
+        let i = b.variable("i", Type::U32);
+        let (zero, one, most) = (b.u32(0), b.u32(1), b.u32(passes));
+        b.set(i, zero);
+        b.begin_loop();
+        let now = b.get(i);
+        let done = b.op(Op::Le, &[most, now]);
+        b.break_if(done);
+        let at = b.index(array, now, 4);
+        b.store(at, now);
+        b.begin_next();
+        let now = b.get(i);
+        let more = b.add(now, one);
+        b.set(i, more);
+        b.end_loop();
+        b.finish()
+    }
+
+    #[test]
+    fn few_passes_become_straight_code() {
+        let mut f = counting(3);
+        run(&mut f);
+        let text = f.to_string();
+        assert!(!text.contains("loop"), "{text}");
+        assert_eq!(text.matches("store").count(), 3, "{text}");
+        assert!(text.contains("index +4, local0, 2u32"), "{text}");
+        assert!(text.contains("set $0, 3u32"), "{text}");
+    }
+
+    #[test]
+    fn many_passes_stay_a_loop() {
+        let mut f = counting(1000);
+        run(&mut f);
+        assert!(f.to_string().contains("loop"));
+    }
+}

@@ -1,0 +1,79 @@
+//! What is the same for all threads of a launch: computed once, before the first of them runs.
+//!
+//! That is what depends on constants, on the size of the grid and of the threadgroups, and on `constant`
+//! memory, which no thread may change while the launch runs. Loads are taken out of branches that may
+//! never be taken; if one of them is out of bounds there, the launch uses the code in which nothing was
+//! moved, and finds out whether any thread really does it.
+
+use super::uses::Uses;
+use crate::soft::ir::{Block, Effect, Function, Input, Op, Space, Stmt, Type, Value};
+
+/// The needed values that are the same for a whole launch, operands before their uses.
+pub(crate) fn constant_in_launch(function: &Function, uses: &Uses) -> Vec<Value> {
+    let mut find =
+        Find { function, uses, same: vec![false; function.insts.len()], found: Vec::new() };
+    for index in 0..function.insts.len() {
+        let value = Value(index as u32);
+        let inst = function.inst(value);
+        find.same[index] = match inst.op {
+            Op::Const | Op::Allocation => true,
+            Op::Input => Input::from_imm(inst.imm).is_some_and(|(input, _)| of_launch(input)),
+            _ => false,
+        };
+        if inst.op == Op::Input && find.same[index] && uses.is_needed(value) {
+            find.found.push(value);
+        }
+    }
+    find.block(&function.body);
+    find.found
+}
+
+/// Whether an input is the same in all threadgroups.
+fn of_launch(input: Input) -> bool {
+    matches!(
+        input,
+        Input::ThreadsPerGrid
+            | Input::DispatchThreadsPerThreadgroup
+            | Input::ThreadgroupsPerGrid
+            | Input::DispatchSimdgroupsPerThreadgroup
+            | Input::DispatchQuadgroupsPerThreadgroup
+            | Input::ThreadsPerSimdgroup
+            | Input::GridOrigin
+            | Input::GridSize
+    )
+}
+
+struct Find<'a> {
+    function: &'a Function,
+    uses: &'a Uses,
+    same: Vec<bool>,
+    found: Vec<Value>,
+}
+
+impl Find<'_> {
+    fn block(&mut self, block: &Block) {
+        for stmt in block {
+            match stmt {
+                Stmt::Do(value) => self.instruction(*value),
+                Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b } => {
+                    self.block(a);
+                    self.block(b);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn instruction(&mut self, value: Value) {
+        let inst = self.function.inst(value);
+        let operands = inst.args.iter().all(|arg| self.same[arg.index()]);
+        let constant =
+            inst.op == Op::Load && self.function.ty(inst.args[0]) == Type::Pointer(Space::Constant);
+        if operands && (inst.op.row().effect == Effect::Pure || constant) {
+            self.same[value.index()] = true;
+            if self.uses.is_needed(value) {
+                self.found.push(value);
+            }
+        }
+    }
+}

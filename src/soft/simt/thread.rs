@@ -1,0 +1,128 @@
+//! Handlers of thread memory: the locals of each thread.
+
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+
+use super::code::{Handler, Ins, Wave, Wrong, get};
+use super::isa::{Isa, LANES};
+use super::lanes::Lane;
+use super::memory::{Element, length, registers};
+
+/// An access to thread memory: `b` the register of 32-bit byte offsets (for `LANEWISE`), `c` the slot of a
+/// uniform 32-bit offset, `d` the local's start in thread memory, `imm` its size, number, and the
+/// displacement: 24, 8 and 32 bits.
+///
+/// Thread memory is interleaved: word `i` of lane `k` is word `32 i + k`, so that lanes that access the
+/// same offset access one run of memory.
+#[derive(Debug)]
+pub(crate) struct Thread<E, const W: usize, const WRITE: bool, const LANEWISE: bool>(
+    PhantomData<E>,
+);
+
+/// The immediate of a [`Thread`] access.
+pub(crate) fn thread_imm(bytes: u32, local: u32, displacement: i32) -> u64 {
+    u64::from(bytes & 0xff_ffff)
+        | u64::from(local & 0xff) << 24
+        | (displacement as u32 as u64) << 32
+}
+
+/// The address of a byte of thread memory.
+#[inline(always)]
+fn thread_byte(memory: *mut u8, lane: usize, at: usize) -> *mut u8 {
+    memory.wrapping_add((at & !3) * LANES + lane * 4 + (at & 3))
+}
+
+impl<E: Element, const W: usize, const WRITE: bool, const LANEWISE: bool> Handler
+    for Thread<E, W, WRITE, LANEWISE>
+{
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`; offsets are checked against the local's size.
+        unsafe {
+            let ins = &*ip;
+            let size = size_of::<E::Memory>();
+            let bytes = (W * size) as i64;
+            let (local_bytes, displacement) =
+                (i64::from(ins.imm as u32 & 0xff_ffff), i64::from((ins.imm >> 32) as i32));
+            let registers = registers::<W>(ip, frame);
+            let base = displacement + i64::from(get::<i32>(frame, ins.c));
+            let allows = |offset: i64| 0 <= offset && offset + bytes <= local_bytes;
+            let fault = |wave: &mut Wave, lane: u32, offset| {
+                let local = (ins.imm as u32) >> 24;
+                let wrong =
+                    Wrong::ThreadAccess { local, offset, bytes: bytes as u32, write: WRITE };
+                wave.fault(ip, lane, wrong)
+            };
+            if !LANEWISE {
+                if !allows(base) {
+                    return fault(wave, wave.first(), base);
+                }
+                let start = ins.d as usize + base as usize;
+                if size == 4 && start.is_multiple_of(4) {
+                    let mask = I::spread(wave.exec);
+                    for (w, register) in registers.into_iter().enumerate() {
+                        let row = thread_byte(wave.thread_memory, 0, start + 4 * w);
+                        let row = row.cast::<[u32; LANES]>();
+                        let register = register.cast::<[u32; LANES]>();
+                        if WRITE {
+                            let mut new = [0; LANES];
+                            for k in 0..LANES {
+                                new[k] = (*register)[k] & mask[k] | (*row)[k] & !mask[k];
+                            }
+                            *row = new;
+                        } else {
+                            *register = *row;
+                        }
+                    }
+                    return ip.add(length(W));
+                }
+            }
+            let mut starts = [0usize; LANES];
+            let mut left = wave.exec;
+            while left != 0 {
+                let k = left.trailing_zeros() as usize;
+                left &= left - 1;
+                let lane = if LANEWISE {
+                    i64::from(*frame.add(ins.b as usize).cast::<i32>().add(k))
+                } else {
+                    0
+                };
+                let offset = base + lane;
+                if !allows(offset) {
+                    return fault(wave, k as u32, offset);
+                }
+                starts[k] = ins.d as usize + offset as usize;
+            }
+            let memory = wave.thread_memory;
+            for (w, register) in registers.into_iter().enumerate() {
+                let byte = |k: usize, b: usize| thread_byte(memory, k, starts[k] + w * size + b);
+                if WRITE {
+                    let mut left = wave.exec;
+                    while left != 0 {
+                        let k = left.trailing_zeros() as usize;
+                        left &= left - 1;
+                        let value = E::store(E::Register::read(register, k));
+                        let value = (&raw const value).cast::<u8>();
+                        for b in 0..size {
+                            *byte(k, b) = *value.add(b);
+                        }
+                    }
+                } else {
+                    let mut cells = [const { MaybeUninit::uninit() }; LANES];
+                    for (k, cell) in cells.iter_mut().enumerate() {
+                        let mut value = MaybeUninit::<E::Memory>::zeroed();
+                        // Lanes that are off read nothing; zero bits are a value of every element.
+                        if wave.exec & 1 << k != 0 {
+                            for b in 0..size {
+                                *value.as_mut_ptr().cast::<u8>().add(b) = *byte(k, b);
+                            }
+                        }
+                        cell.write(E::load(value.assume_init()).cell());
+                    }
+                    E::Register::write::<I>(register, &cells);
+                }
+            }
+            ip.add(length(W))
+        }
+    }
+}
