@@ -25,14 +25,14 @@ pub(crate) enum IsaKind {
 impl IsaKind {
     /// The sets that this machine can run, the best last.
     pub(crate) fn available() -> Vec<Self> {
-        let more = [
+        let more: &[(Self, bool)] = &[
             #[cfg(target_arch = "x86_64")]
             (Self::Avx2, x86::has_avx2()),
             #[cfg(target_arch = "x86_64")]
             (Self::Avx512, x86::has_avx2() && x86::has_avx512()),
         ];
         let baseline = std::iter::once(Self::Baseline);
-        baseline.chain(more.into_iter().filter(|&(_, has)| has).map(|(isa, _)| isa)).collect()
+        baseline.chain(more.iter().filter(|(_, has)| *has).map(|&(isa, _)| isa)).collect()
     }
 
     /// The name, as `ARUMINIUM_ISA` takes it.
