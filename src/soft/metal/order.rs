@@ -20,10 +20,13 @@ struct Item {
     memory: Vec<*const Memory>,
 }
 
+/// More encoders than these keep their order: finding another takes the cube of their number.
+const MOST: usize = 32;
+
 /// Puts commands in the order in which they are run. As long as nothing is untracked, that is the order
 /// in which they were recorded.
 pub(super) fn put_in_order(recording: &mut Recording) {
-    if recording.untracked.is_empty() || recording.segments.len() < 2 {
+    if recording.untracked.is_empty() || !(2..=MOST).contains(&recording.segments.len()) {
         return;
     }
     let items = items(recording);
