@@ -56,8 +56,8 @@ fn main() -> Result<(), GpuError> {
     encoder.finish();
     commands.submit();
     match commands.finish() {
-        // A GPU may read zeros there, and say nothing.
-        Ok(()) => assert!(cfg!(target_vendor = "apple"), "the last thread was not noticed"),
+        Ok(()) if cfg!(target_vendor = "apple") => println!("this GPU reads on, and says nothing"),
+        Ok(()) => panic!("the last thread was not noticed"),
         Err(error) => {
             println!("{error}");
             assert!(error.to_string().contains("shift"), "the error does not tell which kernel");

@@ -45,7 +45,7 @@ fn contents_stay_where_they_are() {
     let gpu = Gpu::open().unwrap();
     let buffer = gpu.buffer(64).unwrap();
     let contents = buffer.contents();
-    assert!(!contents.is_null() && contents.addr() % 16 == 0);
+    assert!(!contents.is_null() && contents.addr().is_multiple_of(16));
     buffer.write(|bytes| bytes[5] = 77);
     // SAFETY: the memory is the buffer's, which is alive.
     assert_eq!(unsafe { contents.cast::<u8>().add(5).read() }, 77);

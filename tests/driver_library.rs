@@ -77,7 +77,7 @@ fn pipelines_know_their_limits() {
     assert_eq!(pipeline.static_threadgroup_memory_length(), 256);
     assert_eq!(pipeline.thread_execution_width(), 32);
     let most = pipeline.max_total_threads_per_threadgroup();
-    assert!(most >= 64 && most % 32 == 0, "{most}");
+    assert!(most >= 64 && most.is_multiple_of(32), "{most}");
     let none = rig.kernel("kernel void none(device float *x) { x[0] = 1; }");
     assert_eq!(none.static_threadgroup_memory_length(), 0);
 }

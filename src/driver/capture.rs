@@ -11,6 +11,17 @@ use std::path::Path;
 
 metal_class! {
     /// Starts and stops captures of what the GPU does.
+    ///
+    /// ```
+    /// use aruminium::{Capture, Gpu};
+    /// let gpu = Gpu::open()?;
+    /// // It takes a Mac, and `MTL_CAPTURE_ENABLED=1`; an error says so.
+    /// match Capture::shared().start_device(&gpu, "/tmp/decoder.gputrace") {
+    ///     Ok(()) => Capture::shared().stop(),
+    ///     Err(error) => println!("{error}"),
+    /// }
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub class Capture: MTLCaptureManager;
 
     /// The manager of this process.

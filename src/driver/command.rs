@@ -17,6 +17,15 @@ metal_class! {
     /// [`commands`](Self::commands), [`commands_unretained`](Self::commands_unretained),
     /// [`commands_fast`](Self::commands_fast), [`commands_unchecked`](Self::commands_unchecked),
     /// [`commands_autoreleased`](Self::commands_autoreleased).
+    ///
+    /// ```
+    /// let queue = aruminium::Gpu::open()?.new_command_queue()?;
+    /// queue.set_label("decoder");
+    /// let commands = queue.commands()?;
+    /// commands.submit();
+    /// commands.finish()?;
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub class Queue: MTLCommandQueue, table;
 
     /// A command buffer that keeps alive what it uses.
@@ -65,6 +74,18 @@ unsafe impl Sync for Queue {}
 
 metal_class! {
     /// Work for the GPU, submitted as a whole.
+    ///
+    /// ```
+    /// # let queue = aruminium::Gpu::open()?.new_command_queue()?;
+    /// use aruminium::Commands;
+    /// let commands = queue.commands()?;
+    /// commands.on_completed(|commands| println!("{:.1} µs on the GPU", commands.gpu_time() * 1e6));
+    /// commands.encoder()?.finish();
+    /// commands.submit();
+    /// commands.wait();
+    /// assert_eq!((commands.status(), commands.error()), (Commands::STATUS_COMPLETED, None));
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub class Commands: MTLCommandBuffer, table;
 
     /// An encoder for compute work.

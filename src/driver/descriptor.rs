@@ -215,6 +215,14 @@ impl TextureDescriptor {
 
 metal_class! {
     /// How kernels sample textures.
+    ///
+    /// ```
+    /// use aruminium::{AddressMode, Gpu, SamplerDescriptor};
+    /// let descriptor = SamplerDescriptor::new();
+    /// descriptor.set_address_mode(AddressMode::Repeat);
+    /// Gpu::open()?.sampler(&descriptor)?;
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub class SamplerDescriptor: MTLSamplerDescriptor;
 
     /// Nearest pixel, clamped to the edge, normalised coordinates.
@@ -254,6 +262,12 @@ impl SamplerDescriptor {
 
 metal_class! {
     /// What a heap is to be like.
+    ///
+    /// ```
+    /// let descriptor = aruminium::HeapDescriptor::new();
+    /// descriptor.set_size(1 << 20);
+    /// assert_eq!(descriptor.size(), 1 << 20);
+    /// ```
     pub class HeapDescriptor: MTLHeapDescriptor;
 
     /// A private heap without bytes.
@@ -272,6 +286,12 @@ metal_class! {
 
 metal_class! {
     /// What a residency set is to be like.
+    ///
+    /// ```
+    /// let descriptor = aruminium::ResidencySetDescriptor::new();
+    /// descriptor.set_label("weights");
+    /// descriptor.set_initial_capacity(16);
+    /// ```
     pub class ResidencySetDescriptor: MTLResidencySetDescriptor;
 
     /// A set without a name.

@@ -18,6 +18,24 @@ metal_class! {
     /// Records compute work into one command buffer. Ended on drop if it was not finished.
     ///
     /// [`Batch`] has the same methods, called through the table [`EncoderImps`].
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// # let source = "kernel void add(device float *x, constant float &a, uint i [[thread_position_in_grid]]) { x[i] += a; }";
+    /// # let pipeline = gpu.pipeline(&gpu.compile(source)?.function("add")?)?;
+    /// # let commands = gpu.new_command_queue()?.commands()?;
+    /// let buffer = gpu.buffer(100 * 4)?;
+    /// let encoder = commands.encoder()?;
+    /// encoder.bind(&pipeline);
+    /// encoder.bind_buffer(&buffer, 0, 0);
+    /// encoder.push(&0.5f32.to_ne_bytes(), 1);
+    /// encoder.launch((100, 1, 1), (32, 1, 1));
+    /// encoder.finish();
+    /// # commands.submit();
+    /// # commands.finish()?;
+    /// # assert!(buffer.read_f32(|x| x.iter().all(|&x| x == 0.5)));
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub class Encoder: MTLComputeCommandEncoder, table, direct Batch<'a>, state Open;
 
     /// Bind the pipeline that the next launches run.
@@ -142,6 +160,20 @@ impl Encoder {
 
 metal_class! {
     /// Records copies into one command buffer. Ended on drop if it was not finished.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// # let commands = gpu.new_command_queue()?.commands()?;
+    /// let (from, to) = (gpu.buffer_with_data(b"metal")?, gpu.buffer(8)?);
+    /// let copier = commands.copier()?;
+    /// copier.copy(&from, 0, &to, 0, 5);
+    /// copier.fill(&to, (5..8).into(), b'!');
+    /// copier.finish();
+    /// commands.submit();
+    /// commands.finish()?;
+    /// assert_eq!(to.read(|bytes| bytes.to_vec()), b"metal!!!");
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub class Copier: MTLBlitCommandEncoder, state Open;
 
     /// Copy bytes from buffer to buffer.
@@ -167,14 +199,17 @@ metal_class! {
     pub fn pop_debug_group() = [popDebugGroup];
     fn end_encoding() = [endEncoding];
     unsafe fn synchronize_id(resource: Id) = [synchronizeResource:];
+    #[allow(clippy::too_many_arguments)] // Metal's own.
     fn buffer_to_texture(
         source: &Buffer, offset: usize, bytes_per_row: usize, bytes_per_image: usize, size: MTLSize,
         target: &Texture, slice: usize, level: usize, origin: MTLOrigin
     ) = [copyFromBuffer:sourceOffset:sourceBytesPerRow:sourceBytesPerImage:sourceSize:toTexture:destinationSlice:destinationLevel:destinationOrigin:];
+    #[allow(clippy::too_many_arguments)] // Metal's own.
     fn texture_to_buffer(
         source: &Texture, slice: usize, level: usize, origin: MTLOrigin, size: MTLSize,
         target: &Buffer, offset: usize, bytes_per_row: usize, bytes_per_image: usize
     ) = [copyFromTexture:sourceSlice:sourceLevel:sourceOrigin:sourceSize:toBuffer:destinationOffset:destinationBytesPerRow:destinationBytesPerImage:];
+    #[allow(clippy::too_many_arguments)] // Metal's own.
     fn texture_to_texture(
         source: &Texture, slice: usize, level: usize, origin: MTLOrigin, size: MTLSize,
         target: &Texture, target_slice: usize, target_level: usize, target_origin: MTLOrigin

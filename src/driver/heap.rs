@@ -16,6 +16,18 @@ pub trait Allocation {
 
 metal_class! {
     /// A piece of memory that resources are placed in.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// use aruminium::{HeapDescriptor, ResourceOptions, StorageMode};
+    /// let descriptor = HeapDescriptor::new();
+    /// descriptor.set_size(1 << 16);
+    /// descriptor.set_storage_mode(StorageMode::Private);
+    /// let heap = gpu.heap(&descriptor)?;
+    /// let buffer = heap.buffer(4096, ResourceOptions::STORAGE_PRIVATE)?;
+    /// assert!(heap.used_size() >= buffer.size());
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub class Heap: MTLHeap;
 
     /// How many bytes it has.
@@ -58,6 +70,19 @@ impl Allocation for Heap {
 
 metal_class! {
     /// Allocations that are kept where the GPU reaches them.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// use aruminium::ResidencySetDescriptor;
+    /// // Systems before macOS 15 have none.
+    /// if let Ok(set) = gpu.residency_set(&ResidencySetDescriptor::new()) {
+    ///     let buffer = gpu.buffer(4096)?;
+    ///     set.add(&buffer);
+    ///     set.commit();
+    ///     assert!(set.contains(&buffer));
+    /// }
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub class ResidencySet: MTLResidencySet;
 
     /// How many allocations are in it.

@@ -4,6 +4,15 @@ use crate::metal_class;
 
 metal_class! {
     /// A kernel, compiled for the device.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// # let source = "kernel void one(device float *x, uint i [[thread_position_in_grid]]) { x[i] = 1; }";
+    /// let pipeline = gpu.pipeline(&gpu.compile(source)?.function("one")?)?;
+    /// let group = pipeline.max_total_threads_per_threadgroup().min(256);
+    /// assert_eq!(group % pipeline.thread_execution_width(), 0);
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub class Pipeline: MTLComputePipelineState;
 
     /// How large a threadgroup of this kernel can be.

@@ -7,6 +7,14 @@ use crate::metal_class;
 
 metal_class! {
     /// Compiled source text: a library of functions.
+    ///
+    /// ```
+    /// let source = "kernel void one(device int *x) { x[0] = 1; } kernel void two(device int *x) { x[0] = 2; }";
+    /// let library = aruminium::Gpu::open()?.compile(source)?;
+    /// assert_eq!(library.function_names().len(), 2);
+    /// assert_eq!(library.function("two")?.name(), "two");
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub class ShaderLib: MTLLibrary;
 
     /// What tools and errors call it.
@@ -63,6 +71,14 @@ impl ShaderLib {
 
 metal_class! {
     /// One function of a library.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// let function = gpu.compile("kernel void one(device int *x) { x[0] = 1; }")?.function("one")?;
+    /// assert_eq!(function.name(), "one");
+    /// let pipeline = gpu.pipeline(&function)?;
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub class Shader: MTLFunction;
 
     /// Its name.

@@ -7,6 +7,19 @@ use std::time::Duration;
 
 metal_class! {
     /// Orders the encoders of one queue: one updates it, a later one waits for it.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// # let commands = gpu.new_command_queue()?.commands()?;
+    /// let fence = gpu.fence()?;
+    /// let first = commands.encoder()?;
+    /// first.update_fence(&fence);
+    /// first.finish();
+    /// let second = commands.encoder()?;
+    /// second.wait_for_fence(&fence);
+    /// second.finish();
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub class Fence: MTLFence;
 
     /// What tools and errors call it.
@@ -17,6 +30,19 @@ metal_class! {
 
 metal_class! {
     /// Orders command buffers of one device: one signals a value, another waits for it.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// let (one, other) = (gpu.new_command_queue()?, gpu.new_command_queue()?);
+    /// let event = gpu.event()?;
+    /// let (first, second) = (one.commands()?, other.commands()?);
+    /// second.wait_for(&event, 1);
+    /// second.submit();
+    /// first.signal(&event, 1);
+    /// first.submit();
+    /// second.finish()?;
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub class Event: MTLEvent;
 
     /// What tools and errors call it.

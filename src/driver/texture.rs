@@ -9,6 +9,20 @@ use std::ffi::c_void;
 
 metal_class! {
     /// An image that kernels read and write.
+    ///
+    /// ```
+    /// use aruminium::{Gpu, MTLOrigin, MTLRegion, MTLSize, PixelFormat, TextureDescriptor};
+    /// let texture = Gpu::open()?.texture_with(&TextureDescriptor::new_2d(PixelFormat::R8Unorm, 3, 2))?;
+    /// let all = MTLRegion { origin: MTLOrigin::default(), size: MTLSize::from((3, 2, 1)) };
+    /// let (pixels, mut back) = ([1u8, 2, 3, 4, 5, 6], [0u8; 6]);
+    /// // SAFETY: both arrays hold two rows of three bytes.
+    /// unsafe {
+    ///     texture.replace_region(all, 0, pixels.as_ptr().cast(), 3);
+    ///     texture.get_bytes(back.as_mut_ptr().cast(), 3, all, 0);
+    /// }
+    /// assert_eq!(back, pixels);
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub class Texture: MTLTexture;
 
     /// The width in pixels.
@@ -86,6 +100,15 @@ impl Allocation for Texture {
 
 metal_class! {
     /// How a kernel samples a texture.
+    ///
+    /// ```
+    /// use aruminium::{Filter, Gpu, SamplerDescriptor};
+    /// let descriptor = SamplerDescriptor::new();
+    /// descriptor.set_min_filter(Filter::Linear);
+    /// descriptor.set_mag_filter(Filter::Linear);
+    /// let sampler = Gpu::open()?.sampler(&descriptor)?;
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub class Sampler: MTLSamplerState;
 
     /// What tools and errors call it.
