@@ -29,10 +29,10 @@ pub(super) fn check<E: Expected>(found: &[u8], expected: &[E]) -> Result<(), Str
     let elements = found.chunks(E::BYTES).zip(expected).enumerate();
     match elements.clone().find(wrong) {
         None => Ok(()),
-        Some((at, (found, expected))) => {
+        Some((at, (found, wanted))) => {
             let all = elements.filter(wrong).count();
             let found = E::show(found);
-            Err(format!("out[{at}] is {found}, not {expected:?} ({all} of {} differ)", at.max(all)))
+            Err(format!("out[{at}] is {found}, not {wanted:?} ({all} of {} differ)", expected.len()))
         }
     }
 }

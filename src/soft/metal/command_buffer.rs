@@ -17,7 +17,6 @@ use super::queue::{Queue, Ticket};
 use super::residency_set::ResidencySet;
 use super::worker;
 use crate::abi::{Id, Imp};
-use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 use std::sync::{Condvar, Mutex, PoisonError};
 
@@ -151,14 +150,8 @@ pub(super) enum Progress {
 /// The end of a command buffer that nobody knows of yet.
 pub(super) struct Finish(Result<(), Trouble>);
 
-thread_local! {
-    /// The command buffer whose handler this thread is in.
-    static HANDLED: Cell<Id> = const { Cell::new(Id::NIL) };
-}
-
 /// Calls handlers of a command buffer.
 fn call_handlers(buffer: &Strong<CommandBuffer>, handlers: &[HeldBlock]) {
-    let before = HANDLED.replace(buffer.id());
     for handler in handlers {
         // SAFETY: it was passed as a block that takes a command buffer.
         unsafe {
@@ -166,7 +159,6 @@ fn call_handlers(buffer: &Strong<CommandBuffer>, handlers: &[HeldBlock]) {
             call(handler.id(), buffer.id());
         }
     }
-    HANDLED.set(before);
 }
 
 impl CommandBuffer {
@@ -313,18 +305,15 @@ impl CommandBuffer {
     }
 
     fn wait_until_completed(&self) {
-        self.wait("waitUntilCompleted", || self.done.load(Acquire));
+        // A block that waits would wait for blocks that are called after it: the work is enough for it.
+        let in_block = worker::calls_blocks();
+        self.wait("waitUntilCompleted", || {
+            self.done.load(Acquire) || in_block && self.status.load(Acquire) >= status::COMPLETED
+        });
     }
 
     fn wait(&self, selector: &str, over: impl Fn() -> bool) {
         if over() {
-            return;
-        }
-        // A handler that waits for its own command buffer has nothing left to wait for.
-        let handled = HANDLED.get();
-        // SAFETY: a handler's command buffer lives while the handler is called.
-        let handled = (!handled.is_nil()).then(|| unsafe { Object::<Self>::from_id(handled) });
-        if handled.flatten().is_some_and(|buffer| std::ptr::eq::<Self>(&**buffer, self)) {
             return;
         }
         if self.status.load(Acquire) < status::COMMITTED {
@@ -430,9 +419,9 @@ impl Finish {
         let handlers = std::mem::take(&mut state.completed);
         if handlers.is_empty() {
             buffer.done.store(true, Release);
-            if state.waiting > 0 {
-                buffer.news.notify_all();
-            }
+        }
+        if state.waiting > 0 {
+            buffer.news.notify_all();
         }
         drop(state);
         if let Some(recording) = unused {

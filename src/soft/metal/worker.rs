@@ -9,6 +9,7 @@ use super::foundation::{Strong, lock};
 use super::queue::Queue;
 use super::settings::Settings;
 use crate::soft::objc::entry::{objc_autoreleasePoolPop, objc_autoreleasePoolPush};
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering::*};
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -136,7 +137,20 @@ static DELIVERIES: Jobs<Delivery> = Jobs::new();
 
 /// Calls a block of the program, on a thread for that alone, in the order in which it came here.
 pub(super) fn deliver(call: impl FnOnce() + Send + 'static) {
-    DELIVERIES.add(Box::new(call), 1, "aruminium-blocks", in_pool);
+    DELIVERIES.add(Box::new(call), 1, "aruminium-blocks", |call| {
+        CALLS_BLOCKS.set(true);
+        in_pool(call);
+        CALLS_BLOCKS.set(false);
+    });
+}
+
+thread_local! {
+    static CALLS_BLOCKS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this is the thread that calls blocks, in one of them.
+pub(super) fn calls_blocks() -> bool {
+    CALLS_BLOCKS.get()
 }
 
 static COMPILATIONS: Jobs<Delivery> = Jobs::new();

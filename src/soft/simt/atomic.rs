@@ -19,6 +19,11 @@ trait Word: Copy + Default {
     /// # Safety
     /// `at` is aligned memory that is otherwise only accessed atomically or not at the same time.
     unsafe fn update(at: *mut u8, change: impl Fn(Self) -> Self) -> Self;
+    /// Adds, wrapping: machines have an instruction for it.
+    ///
+    /// # Safety
+    /// As [`update`](Self::update).
+    unsafe fn add(at: *mut u8, by: Self) -> Self;
     /// The word.
     ///
     /// # Safety
@@ -31,6 +36,11 @@ trait Word: Copy + Default {
 macro_rules! words {
     ($($ty:ty, $atomic:ty;)*) => {$(
         impl Word for $ty {
+            #[inline(always)]
+            unsafe fn add(at: *mut u8, by: Self) -> Self {
+                // SAFETY: the caller's.
+                unsafe { <$atomic>::from_ptr(at.cast()) }.fetch_add(by, Relaxed)
+            }
             #[inline(always)]
             unsafe fn update(at: *mut u8, change: impl Fn(Self) -> Self) -> Self {
                 // SAFETY: the caller's.
@@ -55,9 +65,16 @@ macro_rules! words {
 words! { u32, AtomicU32; u64, AtomicU64; }
 
 /// What an atomic writes: from what memory holds and the operands.
-trait Change<W> {
+trait Change<W: Word> {
     const WRITES: bool = true;
     fn change(old: W, operands: [W; 2]) -> W;
+    /// # Safety
+    /// As [`Word::update`].
+    #[inline(always)]
+    unsafe fn act(at: *mut u8, operands: [W; 2]) -> W {
+        // SAFETY: the caller's.
+        unsafe { W::update(at, |old| Self::change(old, operands)) }
+    }
 }
 
 impl<W: Word, F: Binary<A: Register, B: Register, R: Register>> Change<W> for F {
@@ -69,11 +86,24 @@ impl<W: Word, F: Binary<A: Register, B: Register, R: Register>> Change<W> for F 
 }
 
 #[derive(Debug)]
+struct Add;
+#[derive(Debug)]
 struct Load;
 #[derive(Debug)]
 struct Exchange;
 #[derive(Debug)]
 struct CompareExchange;
+
+impl<W: Word> Change<W> for Add {
+    fn change(_: W, operands: [W; 2]) -> W {
+        operands[0]
+    }
+    #[inline(always)]
+    unsafe fn act(at: *mut u8, operands: [W; 2]) -> W {
+        // SAFETY: the caller's.
+        unsafe { W::add(at, operands[0]) }
+    }
+}
 
 impl<W: Word> Change<W> for Load {
     const WRITES: bool = false;
@@ -131,7 +161,7 @@ impl<W: Word, C: Change<W>, const LANES_AS: u8, const GIVES: bool> Handler
                 left &= left - 1;
                 before[k] = if C::WRITES {
                     let operands = [operand(values.a, k), operand(values.b, k)];
-                    W::update(found[k], |old| C::change(old, operands))
+                    C::act(found[k], operands)
                 } else {
                     W::load(found[k])
                 };
@@ -160,8 +190,8 @@ fn shaped<W: Word, C: Change<W>>(lanes: Lanes, gives: bool) -> Run {
 pub(crate) fn handler(op: Op, scalar: Scalar, lanes: Lanes, gives: bool) -> Run {
     use Scalar as S;
     use rows::{
-        AddF32, AddU32, AddU64, AndU32, AndU64, MaxF32, MaxI32, MaxI64, MaxU32, MaxU64, MinF32,
-        MinI32, MinI64, MinU32, MinU64, OrU32, OrU64, SubF32, SubU32, SubU64, XorU32, XorU64,
+        AddF32, AndU32, AndU64, MaxF32, MaxI32, MaxI64, MaxU32, MaxU64, MinF32, MinI32, MinI64,
+        MinU32, MinU64, OrU32, OrU64, SubF32, SubU32, SubU64, XorU32, XorU64,
     };
     let wide = scalar.bytes() == 8;
     match (op, scalar) {
@@ -170,8 +200,8 @@ pub(crate) fn handler(op: Op, scalar: Scalar, lanes: Lanes, gives: bool) -> Run 
         (Op::AtomicCompareExchange, _) if wide => shaped::<u64, CompareExchange>(lanes, gives),
         (Op::AtomicCompareExchange, _) => shaped::<u32, CompareExchange>(lanes, gives),
         (Op::AtomicAdd, S::F32) => shaped::<u32, AddF32>(lanes, gives),
-        (Op::AtomicAdd, _) if wide => shaped::<u64, AddU64>(lanes, gives),
-        (Op::AtomicAdd, _) => shaped::<u32, AddU32>(lanes, gives),
+        (Op::AtomicAdd, _) if wide => shaped::<u64, Add>(lanes, gives),
+        (Op::AtomicAdd, _) => shaped::<u32, Add>(lanes, gives),
         (Op::AtomicSub, S::F32) => shaped::<u32, SubF32>(lanes, gives),
         (Op::AtomicSub, _) if wide => shaped::<u64, SubU64>(lanes, gives),
         (Op::AtomicSub, _) => shaped::<u32, SubU32>(lanes, gives),

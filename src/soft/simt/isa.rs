@@ -25,25 +25,14 @@ pub(crate) enum IsaKind {
 impl IsaKind {
     /// The sets that this machine can run, the best last.
     pub(crate) fn available() -> Vec<Self> {
-        let mut list = vec![Self::Baseline];
-        #[cfg(target_arch = "x86_64")]
-        {
-            use std::arch::is_x86_feature_detected as has;
-            if has!("avx2")
-                && has!("fma")
-                && has!("f16c")
-                && has!("bmi1")
-                && has!("bmi2")
-                && has!("lzcnt")
-                && has!("popcnt")
-            {
-                list.push(Self::Avx2);
-                if has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl") {
-                    list.push(Self::Avx512);
-                }
-            }
-        }
-        list
+        let more: &[(Self, bool)] = &[
+            #[cfg(target_arch = "x86_64")]
+            (Self::Avx2, x86::has_avx2()),
+            #[cfg(target_arch = "x86_64")]
+            (Self::Avx512, x86::has_avx2() && x86::has_avx512()),
+        ];
+        let baseline = std::iter::once(Self::Baseline);
+        baseline.chain(more.iter().filter(|(_, has)| *has).map(|&(isa, _)| isa)).collect()
     }
 
     /// The name, as `ARUMINIUM_ISA` takes it.
@@ -161,6 +150,19 @@ mod x86 {
     };
 
     use super::{Handler, Ins, Isa, LANES, Wave};
+
+    /// Whether the machine has what `avx2` enables.
+    pub(crate) fn has_avx2() -> bool {
+        use std::arch::is_x86_feature_detected as has;
+        let small = has!("bmi1") && has!("bmi2") && has!("lzcnt") && has!("popcnt");
+        small && has!("avx2") && has!("fma") && has!("f16c")
+    }
+
+    /// Whether the machine has what `avx512` enables on top.
+    pub(crate) fn has_avx512() -> bool {
+        use std::arch::is_x86_feature_detected as has;
+        has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl")
+    }
 
     /// [`IsaKind::Avx2`](super::IsaKind::Avx2)
     #[derive(Debug)]

@@ -111,6 +111,7 @@ pub(crate) const fn length(width: usize) -> usize {
 }
 
 /// Where an access goes: the region and what to add to every lane's scaled index.
+#[derive(Clone, Copy)]
 struct Target {
     number: u32,
     base: *mut u8,
@@ -189,7 +190,8 @@ impl<E: Element, const W: usize, const WRITE: bool> Handler for Indexed<E, W, WR
             let ins = &*ip;
             let bytes = W * size_of::<E::Memory>();
             let indices = frame.add(ins.b as usize).cast::<u32>();
-            if wave.exec == u32::MAX && ins.imm as u32 == bytes as u32 {
+            // Lanes that are off may be read for, where that is in bounds; written they may not be.
+            if (!WRITE || wave.exec == u32::MAX) && ins.imm as u32 == bytes as u32 {
                 let at = Index::of(ins, frame, wave, bytes, WRITE);
                 if I::is_run::<LANES>(indices) {
                     if let Some(low) = at.run(*indices, LANES as u32) {
@@ -486,6 +488,7 @@ pub(crate) enum Lanes {
 ///
 /// # Safety
 /// As [`Run`].
+#[inline(always)]
 pub(crate) unsafe fn pointers(
     ip: *const Ins,
     frame: *mut u8,
@@ -498,40 +501,31 @@ pub(crate) unsafe fn pointers(
     // SAFETY: the contract of `Run`; every offset is checked.
     unsafe {
         let ins = &*ip;
-        let target = Target::of(ins, frame, wave, bytes as usize, write);
-        let bias = if ins.d & place::OFFSET != 0 { 0 } else { get::<u32>(frame, ins.c) };
-        for (k, found) in found.iter_mut().enumerate() {
-            if wave.exec & 1 << k == 0 {
-                continue;
-            }
-            let mut target =
-                Target::region(wave, target.number, target.offset, bytes as usize, write);
-            let part = match lanes {
-                Lanes::Uniform => 0,
-                Lanes::Indexed => {
-                    let index = get::<[u32; LANES]>(frame, ins.b)[k].wrapping_add(bias);
-                    let signed = ins.d & place::SIGNED != 0;
-                    let index = if signed { i64::from(index as i32) } else { i64::from(index) };
-                    index.wrapping_mul(i64::from(ins.imm as u32))
-                }
+        let at = Index::of(ins, frame, wave, bytes as usize, write);
+        let from = frame.add(ins.b as usize);
+        let whole = ins.d & place::LANE_POINTERS != 0;
+        let mut left = wave.exec;
+        while left != 0 {
+            let k = left.trailing_zeros() as usize;
+            left &= left - 1;
+            let mut target = at.target;
+            let offset = match lanes {
+                Lanes::Uniform => target.offset,
+                Lanes::Indexed => at.offset(u32::read(from, k).wrapping_add(at.bias)),
                 Lanes::Offset => {
-                    let lane = get::<[u64; LANES]>(frame, ins.b)[k];
-                    if ins.d & place::LANE_POINTERS != 0 {
-                        let (number, start) = split(lane);
+                    let (number, start) = split(u64::read(from, k));
+                    if whole {
                         target = Target::region(wave, number, target.offset, bytes as usize, write);
-                        start
-                    } else {
-                        lane as i64
                     }
+                    target.offset.wrapping_add(if whole { start } else { i64::read(from, k) })
                 }
             };
-            let offset = target.offset.wrapping_add(part);
             let pointer = target.base.wrapping_offset(offset as isize);
             if !target.allows(offset) || !(pointer as usize).is_multiple_of(bytes as usize) {
                 let wrong = Wrong::Access { region: target.number, offset, bytes, write };
                 return Err(wave.fault(ip, k as u32, wrong));
             }
-            *found = pointer;
+            found[k] = pointer;
         }
     }
     Ok(found)

@@ -11,11 +11,14 @@ pub(crate) fn run(function: &mut Function) {
     rewrite(function, &mut Common { known: HashMap::new(), open: Vec::new(), writes: 0 });
 }
 
+/// A value, and for reads of memory how many writes there had been.
+type Known = (Value, u32);
+
 struct Common {
-    /// What was computed, and for reads of memory how many writes there had been.
-    known: HashMap<Inst, (Value, u32)>,
+    /// What was computed.
+    known: HashMap<Inst, Known>,
     /// What each open block made known, with what was known before.
-    open: Vec<Vec<(Inst, Option<(Value, u32)>)>>,
+    open: Vec<Vec<(Inst, Option<Known>)>>,
     /// Writes to memory so far, in the order of the tree.
     writes: u32,
 }

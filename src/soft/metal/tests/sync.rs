@@ -297,3 +297,17 @@ fn a_handler_may_wait_for_its_own_command_buffer() {
     send!(*commands, "addCompletedHandler:", block => Id; ());
     assert_eq!(finish(*commands), Ok(()));
 }
+
+/// The second's handler cannot be called before the first's is over, which waits for the second.
+#[test]
+fn a_handler_may_wait_for_another_command_buffer() {
+    let queue = queue();
+    let (first, second) = (commands(*queue), commands(*queue));
+    let other = *second;
+    let waits = block(move |_, _| wait(other));
+    send!(*first, "addCompletedHandler:", waits => Id; ());
+    send!(*second, "addCompletedHandler:", block(|_, _| ()) => Id; ());
+    commit(*first);
+    assert_eq!(finish(*second), Ok(()));
+    wait(*first);
+}

@@ -65,7 +65,7 @@ impl Checker {
             Decl::StaticAssert { condition, message, span } => {
                 self.static_assert(condition, *message, *span);
             }
-            Decl::Pragma(text, _) => self.pragma(*text),
+            Decl::Pragma(text) => self.pragma(*text),
         }
     }
 
@@ -369,7 +369,8 @@ impl Checker {
             definition: definition.filter(|d| matches!(d.body, Body::Block(_) | Body::Default)),
             span: declarator.span,
             precise: self.precise,
-            template: false,
+            // Members of a class template's instance too.
+            template: self.templates.depth > 0,
         };
         if let Some(outer) = outer_said {
             self.context.diagnostics = outer;

@@ -49,14 +49,16 @@ T mad24(T x, T y, T z) { return x * y + z; }
 T mul24(T x, T y) { return x * y; }
 T madhi(T x, T y, T z) { return mulhi(x, y) + z; }
 T madsat(T x, T y, T z) {
-    // The product as high and low words: what does not fit the type is held at its end.
-    T low = x * y, high = mulhi(x, y);
+    // The sum as high and low words: what does not fit the type is held at its end.
+    T low = x * y;
+    N sum = N(low) + N(z);
     bool is_signed = S(-1) < S(0);
-    T sign_of_low = is_signed ? low >> T(31) : T(0);
+    T carry = select(T(0), T(1), sum < N(low));
+    T high = mulhi(x, y) + carry + (is_signed ? z >> T(31) : T(0));
+    T sign_of_sum = is_signed ? T(sum) >> T(31) : T(0);
     T top = is_signed ? T(0x7fffffff) : T(~0u);
     T bottom = is_signed ? T(0x80000000) : T(0);
-    T product = select(low, select(top, bottom, high < T(0)), high != sign_of_low);
-    return addsat(product, z);
+    return select(T(sum), select(top, bottom, high < T(0)), high != sign_of_sum);
 }
 T max3(T x, T y, T z) { return max(x, max(y, z)); }
 T min3(T x, T y, T z) { return min(x, min(y, z)); }
@@ -93,8 +95,6 @@ T refract(T i, T n, S eta) {
 }
 
 // MSL 6.9.2
-T simd_shuffle_and_fill_up(T data, T filling, ushort delta) { return simd_shuffle_and_fill_up(data, filling, delta, ushort(32)); }
-T simd_shuffle_and_fill_down(T data, T filling, ushort delta) { return simd_shuffle_and_fill_down(data, filling, delta, ushort(32)); }
 struct simd_vote {
     typedef ulong vote_t;
     vote_t bits;
@@ -103,8 +103,18 @@ struct simd_vote {
     bool all() const { return bits == 0xFFFFFFFFul; }
     bool any() const { return bits != 0; }
 };
-inline simd_vote simd_ballot(bool expr) { return simd_vote(__simd_ballot(expr)); }
-inline simd_vote simd_active_threads_mask() { return simd_vote(__simd_ballot(true)); }
+inline simd_vote simd_ballot(bool expr) { return simd_vote(simd__ballot(expr)); }
+inline simd_vote simd_active_threads_mask() { return simd_vote(simd__ballot(true)); }
+struct quad_vote {
+    typedef ulong vote_t;
+    vote_t bits;
+    quad_vote(vote_t v = 0) : bits(v) {}
+    operator vote_t() const { return bits; }
+    bool all() const { return bits == 0xFul; }
+    bool any() const { return bits != 0; }
+};
+inline quad_vote quad_ballot(bool expr) { return quad_vote(quad__ballot(expr)); }
+inline quad_vote quad_active_threads_mask() { return quad_vote(quad__ballot(true)); }
 
 // MSL 6.14
 inline float4 unpack_unorm4x8_to_float(uint x) { return float4(x & 255, x >> 8 & 255, x >> 16 & 255, x >> 24) / 255.0f; }
@@ -180,6 +190,8 @@ template <> struct make_unsigned<short> { typedef ushort type; };
 template <> struct make_unsigned<int> { typedef uint type; };
 template <> struct make_unsigned<long> { typedef ulong type; };
 template <typename A> using make_unsigned_t = typename make_unsigned<A>::type;
+template <typename A> struct vec_elements { static constant constexpr size_t value = 1; };
+template <typename A, int M> struct vec_elements<vec<A, M>> { static constant constexpr size_t value = M; };
 
 // MSL 2.12.1
 template <typename A, size_t M> struct array {

@@ -67,7 +67,8 @@ pub(super) struct Templates {
     made: HashMap<Key, Option<Made>>,
     /// The template and arguments that a class was made from, for deduction.
     origins: HashMap<TyId, Key>,
-    depth: u32,
+    /// How many instances are being declared, inside each other.
+    pub(super) depth: u32,
 }
 
 /// Instances inside instances (clang's own limit is 1024; recursion here is deeper a level).
@@ -333,7 +334,7 @@ impl Checker {
         bindings: &mut Bindings,
     ) -> bool {
         match parts.split_last() {
-            Some((DeclaratorPart::Reference { .. }, rest)) => {
+            Some((DeclaratorPart::Reference, rest)) => {
                 return self.deduce(syntax, specifiers, rest, found, bindings);
             }
             Some((DeclaratorPart::Pointer { .. }, rest)) => {
@@ -345,6 +346,10 @@ impl Checker {
                 return self.deduce(syntax, specifiers, rest, pointee, bindings);
             }
             Some((DeclaratorPart::Array(size, _), rest)) => {
+                // An array parameter is a pointer ([dcl.fct]/5), and its argument decayed to one.
+                if let Ty::Pointer(to) = *self.types.get(found.ty) {
+                    return self.deduce(syntax, specifiers, rest, to, bindings);
+                }
                 let Ty::Array(element, count) = *self.types.get(found.ty) else { return false };
                 if let (Some(size), Some(count)) = (size, count) {
                     self.deduce_value(
@@ -518,7 +523,7 @@ impl Checker {
         }
         for (parameter, &(qual, place)) in signature.parameters.iter().zip(types) {
             let parts = &parameter.declarator.parts;
-            let by_reference = matches!(parts.last(), Some(DeclaratorPart::Reference { .. }));
+            let by_reference = matches!(parts.last(), Some(DeclaratorPart::Reference));
             // By value: arrays decay, and the outermost qualifiers go ([temp.deduct.call]/2).
             let found = match *self.types.get(qual.ty) {
                 Ty::Array(element, _) if !by_reference && place => {
@@ -712,6 +717,15 @@ impl Checker {
     }
 
     pub(super) fn variable_instance(&mut self, path: &Path, id: TemplateId) -> Option<GlobalIndex> {
+        let is_variable = match &self.templates.all[id.0 as usize].syntax.declaration {
+            Decl::Simple(simple) => {
+                simple.declarators.first().is_some_and(|d| d.declarator.function().is_none())
+            }
+            _ => false,
+        };
+        if !is_variable {
+            return None;
+        }
         match self.named_instance(path, id)? {
             Made::Variable(global) => Some(global),
             _ => None,

@@ -185,7 +185,8 @@ impl Body<'_, '_> {
             }
             ExprKind::Call(index, arguments) => match self.call(*index, arguments, None) {
                 Some(value) => value,
-                None => self.b.i32(0),
+                // It gives nothing, or what is wrong with it has been said.
+                None => self.zero(ty),
             },
             ExprKind::Builtin(builtin, arguments) => self.builtin(*builtin, arguments, ty),
             ExprKind::Op(op, arguments) => {

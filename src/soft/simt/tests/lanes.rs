@@ -206,9 +206,8 @@ fn votes() {
     }
 }
 
-#[test]
-fn barriers_let_simd_groups_exchange() {
-    // A tree reduction over a threadgroup of 256, with the barrier in a uniform loop.
+/// A tree reduction over threadgroups of 256, with the barrier in a uniform loop.
+pub(crate) fn reduce() -> Module {
     let mut b = kernel("reduce");
     let (from, to) = (device(&mut b, 0), device(&mut b, 1));
     let shared = b.allocation(AllocationId(2), Space::Threadgroup);
@@ -252,7 +251,25 @@ fn barriers_let_simd_groups_exchange() {
         buffer("to", 1, Space::Device),
         Allocation { name: "shared".into(), kind: AllocationKind::Threadgroup(1024) },
     ];
-    let module = module(buffers, b.finish());
+    module(buffers, b.finish())
+}
+
+/// Counts bytes in 256 bins.
+pub(crate) fn histogram() -> Module {
+    let mut b = kernel("histogram");
+    let (from, to) = (device(&mut b, 0), device(&mut b, 1));
+    let (i, one) = (position(&mut b, 0), b.u32(1));
+    let source = b.index(from, i, 1);
+    let value = b.load(source, Type::Scalar(Scalar::U8));
+    let bin = b.index(to, value, 4);
+    b.op(Op::AtomicAdd, &[bin, one]);
+    let buffers = vec![buffer("from", 0, Space::Device), buffer("to", 1, Space::Device)];
+    module(buffers, b.finish())
+}
+
+#[test]
+fn barriers_let_simd_groups_exchange() {
+    let module = reduce();
     for isa in IsaKind::available() {
         let mut from: Vec<f32> = (0..1024).map(|i| (i % 13) as f32).collect();
         let want: Vec<f32> = from.chunks(256).map(|chunk| chunk.iter().sum()).collect();
