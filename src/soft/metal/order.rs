@@ -4,8 +4,11 @@
 //! the hazards of that resource itself: then only a fence does. A GPU may run such encoders side by side;
 //! here the later one runs first, so that a fence that is missing shows.
 
-use super::commands::{Command, Kept, PixelCopy, Place, Recording, Segment, Slot};
+use super::commands::{
+    Command, FencePassed, Grid, Kept, PixelCopy, Place, Recording, Segment, Slot,
+};
 use super::memory::Memory;
+use crate::abi::Id;
 use std::sync::Arc;
 
 /// A stretch of commands that stay together.
@@ -17,10 +20,13 @@ struct Item {
     memory: Vec<*const Memory>,
 }
 
+/// More encoders than these keep their order: finding another takes the cube of their number.
+const MOST: usize = 32;
+
 /// Puts commands in the order in which they are run. As long as nothing is untracked, that is the order
 /// in which they were recorded.
 pub(super) fn put_in_order(recording: &mut Recording) {
-    if recording.untracked.is_empty() || recording.segments.len() < 2 {
+    if recording.untracked.is_empty() || !(2..=MOST).contains(&recording.segments.len()) {
         return;
     }
     let items = items(recording);
@@ -61,9 +67,8 @@ fn items(recording: &Recording) -> Vec<Item> {
 fn must_wait(recording: &Recording, first: &Item, second: &Item) -> bool {
     let (Some(from), Some(to)) = (first.encoder, second.encoder) else { return true };
     let passed = |encoder: usize, waits: bool| {
-        let of_encoder = move |fence: &&super::commands::FencePassed| {
-            fence.segment == encoder && fence.waits == waits
-        };
+        let of_encoder =
+            move |fence: &&FencePassed| fence.segment == encoder && fence.waits == waits;
         recording.fences.iter().filter(of_encoder).map(|fence| fence.fence)
     };
     passed(from, false).any(|updated| {
@@ -72,7 +77,7 @@ fn must_wait(recording: &Recording, first: &Item, second: &Item) -> bool {
 }
 
 /// A fence by its address: it may have been kept more than once.
-fn fence_at(recording: &Recording, place: Place) -> Option<crate::abi::Id> {
+fn fence_at(recording: &Recording, place: Place) -> Option<Id> {
     match recording.kept.get(place as usize) {
         Some(Kept::Fence(fence)) => Some(fence.id()),
         _ => None,
@@ -85,7 +90,7 @@ fn touched(recording: &Recording, commands: &[Command]) -> Vec<*const Memory> {
     for command in commands {
         match *command {
             Command::Dispatch { pipeline, slots, grid, .. } => {
-                if let super::commands::Grid::Indirect { place, .. } = grid {
+                if let Grid::Indirect { place, .. } = grid {
                     places.push(place);
                 }
                 let count = recording

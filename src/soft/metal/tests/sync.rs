@@ -303,11 +303,17 @@ fn a_handler_may_wait_for_its_own_command_buffer() {
 fn a_handler_may_wait_for_another_command_buffer() {
     let queue = queue();
     let (first, second) = (commands(*queue), commands(*queue));
+    // Both are committed before the first is done.
+    let event = shared_event();
+    wait_for(*first, *event, 1);
     let other = *second;
     let waits = block(move |_, _| wait(other));
     send!(*first, "addCompletedHandler:", waits => Id; ());
     send!(*second, "addCompletedHandler:", block(|_, _| ()) => Id; ());
     commit(*first);
-    assert_eq!(finish(*second), Ok(()));
+    commit(*second);
+    send!(*event, "setSignaledValue:", 1 => u64; ());
+    wait(*second);
     wait(*first);
+    assert_eq!((outcome(*first), outcome(*second)), (Ok(()), Ok(())));
 }
