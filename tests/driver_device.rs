@@ -5,7 +5,8 @@ mod child;
 mod gpu;
 
 use aruminium::{
-    Gpu, GpuError, GpuFamily, HeapDescriptor, ResidencySetDescriptor, ResourceOptions, StorageMode,
+    Capture, CaptureDestination, Gpu, GpuError, GpuFamily, HazardTracking, HeapDescriptor,
+    HeapType, PixelFormat, ResidencySetDescriptor, ResourceOptions, StorageMode, TextureDescriptor,
 };
 use gpu::Rig;
 
@@ -141,6 +142,35 @@ fn heaps_hold_resources() {
 }
 
 #[test]
+fn heaps_place_what_they_are_told_to() {
+    let gpu = Gpu::open().unwrap();
+    let descriptor = HeapDescriptor::new();
+    descriptor.set_size(1 << 20);
+    descriptor.set_storage_mode(StorageMode::Private);
+    descriptor.set_hazard_tracking(HazardTracking::Untracked);
+    descriptor.set_type(HeapType::Placement);
+    let heap = gpu.heap(&descriptor).unwrap();
+    let options = ResourceOptions::STORAGE_PRIVATE;
+    let (first, second) = (
+        heap.buffer_at(4096, options, 0).unwrap(),
+        heap.buffer_at(4096, options, 1 << 16).unwrap(),
+    );
+    assert_eq!(second.gpu_address() - first.gpu_address(), 1 << 16);
+    assert!(heap.buffer_at(4096, options, 1 << 20).is_err());
+    first.make_aliasable();
+
+    let automatic = HeapDescriptor::default();
+    automatic.set_size(1 << 20);
+    automatic.set_storage_mode(StorageMode::Private);
+    let heap = gpu.heap(&automatic).unwrap();
+    let pixels = TextureDescriptor::new_2d(PixelFormat::RGBA8Unorm, 64, 64);
+    pixels.set_storage_mode(StorageMode::Private);
+    let texture = heap.texture(&pixels).unwrap();
+    assert_eq!((texture.width(), texture.storage_mode()), (64, StorageMode::Private));
+    assert!(heap.used_size() >= 64 * 64 * 4);
+}
+
+#[test]
 fn residency_sets_know_what_is_in_them() {
     let rig = Rig::new();
     let descriptor = ResidencySetDescriptor::new();
@@ -170,6 +200,28 @@ fn residency_sets_know_what_is_in_them() {
     set.commit();
     assert!(!set.contains(&b));
     assert_eq!(set.label().as_deref(), Some("resident"));
+}
+
+#[test]
+fn a_capture_starts_or_says_why_not() {
+    let rig = Rig::new();
+    let capture = Capture::shared();
+    assert!(!capture.is_capturing());
+    let possible = capture.supports(CaptureDestination::GPUTraceDocument);
+    let file = std::env::temp_dir().join(format!("aruminium-{}.gputrace", std::process::id()));
+    for started in [capture.start_device(&rig.gpu, &file), capture.start_queue(&rig.queue, &file)] {
+        match started {
+            Ok(()) => {
+                assert!(possible && capture.is_capturing());
+                capture.stop();
+                std::fs::remove_dir_all(&file).unwrap();
+            }
+            // It takes a Mac, and a variable that allows it.
+            Err(GpuError::CaptureFailed(why)) => assert!(!possible && !why.is_empty(), "{why}"),
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert!(!capture.is_capturing());
 }
 
 #[test]

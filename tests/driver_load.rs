@@ -92,6 +92,37 @@ fn eight_threads_share_one_gpu() {
     });
 }
 
+/// Not compiling is how this fails.
+#[test]
+fn threads_may_share_what_the_pages_say() {
+    use aruminium::{
+        Copier, Encoder, Event, Fence, Heap, Sampler, Shader, ShaderLib, SharedEvent, Texture,
+    };
+    fn moves<T: Send>() -> usize {
+        size_of::<T>()
+    }
+    fn is_shared<T: Send + Sync>() -> usize {
+        moves::<T>()
+    }
+    let shared = [
+        is_shared::<Gpu>(),
+        is_shared::<Queue>(),
+        is_shared::<ShaderLib>(),
+        is_shared::<Shader>(),
+        is_shared::<Pipeline>(),
+        is_shared::<Buffer>(),
+        is_shared::<Texture>(),
+        is_shared::<Sampler>(),
+        is_shared::<Heap>(),
+        is_shared::<Fence>(),
+        is_shared::<Event>(),
+        is_shared::<SharedEvent>(),
+        is_shared::<Dispatch>(),
+    ];
+    let moved = [moves::<Commands>(), moves::<Encoder>(), moves::<Copier>(), moves::<GpuFuture>()];
+    assert!(shared.iter().chain(&moved).all(|&size| size >= size_of::<usize>()));
+}
+
 /// The resident memory of this process, in bytes.
 #[cfg(target_os = "linux")]
 fn resident() -> usize {

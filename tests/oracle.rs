@@ -235,7 +235,10 @@ fn every_class_of_the_driver_is_listed() {
         let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
         for line in text.lines().map(str::trim) {
             // `pub class Rust: ObjC, …;` and `trait Rust for Class;`
-            let Some((_, rest)) = line.split_once("class ").filter(|(vis, _)| vis.is_empty() || vis.starts_with("pub")) else {
+            let Some((_, rest)) = line
+                .split_once("class ")
+                .filter(|(vis, _)| vis.is_empty() || vis.starts_with("pub"))
+            else {
                 continue;
             };
             let Some((rust, rest)) = rest.split_once(": ") else { continue };

@@ -205,7 +205,11 @@ impl Gpu {
         deallocator: BlockPtr,
     ) -> Result<Buffer, GpuError> {
         let page = usize::try_from(link::getpagesize()).unwrap_or(4096);
-        if start.is_null() || bytes == 0 || !start.addr().is_multiple_of(page) || !bytes.is_multiple_of(page) {
+        if start.is_null()
+            || bytes == 0
+            || !start.addr().is_multiple_of(page)
+            || !bytes.is_multiple_of(page)
+        {
             return Err(GpuError::BufferCreationFailed(format!(
                 "{bytes} bytes at {start:p} are not whole pages of {page} bytes"
             )));
