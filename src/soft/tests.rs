@@ -377,6 +377,29 @@ fn function_constants() {
 }
 
 #[test]
+fn a_fault_names_its_line() {
+    let text =
+        "kernel void k(device int* out [[buffer(0)]]) {\n    int i = 7;\n    out[i] = 1;\n}\n";
+    let library = msl::compile(text, &Options::default()).unwrap();
+    let (module, _) = library.kernel("k", &ConstantValues::default()).unwrap();
+    let program = Program::new(&module).unwrap();
+    let mut word = 0u32;
+    let bindings = [Binding { index: 0, base: (&raw mut word).cast(), bytes: 4 }];
+    let launch = Launch {
+        grid: [1, 1, 1],
+        group: [1, 1, 1],
+        bindings: &bindings,
+        threadgroup_memory: &[],
+        watchdog: None,
+    };
+    // SAFETY: the binding is the word above, which outlives the launch and nobody else uses.
+    let fault = unsafe { program.launch(&launch, &Workers::new(1)) }.unwrap_err();
+    let place = library.place(fault.span).unwrap();
+    assert_eq!((place.0.as_str(), place.1), ("program_source", 3), "{fault:?}");
+    assert_eq!(word, 0);
+}
+
+#[test]
 fn templates_of_functions() {
     gives(
         "template <typename T> T twice(T x) { return x + x; } template <typename T, int N = 3> int count(T) { return N; } template <typename T> int which(T) { return 1; } int which(float) { return 2; } template <> int which<int>(int) { return 3; }",
@@ -434,11 +457,12 @@ fn instances_for_the_host() {
     let library = msl::compile(text, &Options::default()).unwrap_or_else(|error| panic!("{error}"));
     let names: Vec<&str> = library.entries.iter().map(|entry| entry.name.as_str()).collect();
     assert_eq!(names, ["scale_f", "scale_i", "scale_u"]);
-    for (name, factor) in [("scale_f", "2f32"), ("scale_i", "3i32"), ("scale_u", "4u32")] {
+    for (name, factor) in [("scale_f", "mul %7, 2"), ("scale_i", "3i32"), ("scale_u", "4u32")] {
         let (module, _) = library
             .kernel(name, &ConstantValues::default())
             .unwrap_or_else(|error| panic!("{error}"));
         super::ir::verify(&module).unwrap();
-        let _ = factor;
+        assert_eq!(module.name, name);
+        assert!(module.to_string().contains(factor), "{module}");
     }
 }

@@ -168,8 +168,13 @@ impl Declarator {
 
 #[derive(Clone, Debug)]
 pub(crate) enum DeclaratorPart {
-    Pointer { constant: bool, volatile: bool, space: Option<AddressSpace> },
-    Reference { rvalue: bool },
+    Pointer {
+        constant: bool,
+        volatile: bool,
+        space: Option<AddressSpace>,
+    },
+    /// `&`, and `&&`, which MSL's compute code uses alike.
+    Reference,
     Array(Option<Arc<Expr>>, Span),
     Function(Arc<Signature>),
 }
@@ -177,12 +182,10 @@ pub(crate) enum DeclaratorPart {
 #[derive(Debug)]
 pub(crate) struct Signature {
     pub(crate) parameters: Vec<Parameter>,
-    pub(crate) variadic: bool,
     /// The qualifiers of `this`.
     pub(crate) constant: bool,
     pub(crate) space: Option<AddressSpace>,
     pub(crate) trailing: Option<TypeName>,
-    pub(crate) span: Span,
 }
 
 #[derive(Debug)]
@@ -190,7 +193,6 @@ pub(crate) struct Parameter {
     pub(crate) specifiers: Specifiers,
     pub(crate) declarator: Declarator,
     pub(crate) default: Option<Arc<Expr>>,
-    pub(crate) span: Span,
 }
 
 /// `[[name(arguments)]]`, also in the GNU spelling.
@@ -198,7 +200,6 @@ pub(crate) struct Parameter {
 pub(crate) struct Attribute {
     pub(crate) name: Ident,
     pub(crate) arguments: Vec<Expr>,
-    pub(crate) span: Span,
 }
 
 #[derive(Debug)]
@@ -245,7 +246,7 @@ pub(crate) enum Decl {
         span: Span,
     },
     Access,
-    Pragma(Name, Span),
+    Pragma(Name),
 }
 
 /// specifiers declarator (= initializer)?, …;
@@ -288,7 +289,6 @@ pub(crate) struct Function {
 
 #[derive(Debug)]
 pub(crate) enum Body {
-    None,
     Block(Block),
     Default,
     Delete,
@@ -319,13 +319,11 @@ pub(crate) struct Enum {
     pub(crate) underlying: Option<TypeName>,
     /// `None` for a declaration without a body.
     pub(crate) items: Option<Vec<(Ident, Option<Expr>)>>,
-    pub(crate) span: Span,
 }
 
 #[derive(Debug)]
 pub(crate) struct Block {
     pub(crate) statements: Vec<Stmt>,
-    pub(crate) span: Span,
 }
 
 #[derive(Debug)]

@@ -205,9 +205,12 @@ impl Library {
             let get = |index: u32, name: &str, scalar| constants.get(index, name, scalar);
             let result = checker.specialised(&get, |checker| {
                 let reflection = checker.reflect(func);
-                lower::lower(checker, func, &reflection).map(|module| (module, reflection))
+                let mut module = lower::lower(checker, func, &reflection)?;
+                // An instance of a template goes by the name that the host knows.
+                module.name = name.to_string();
+                Ok((module, reflection))
             });
-            result.map_err(|said| CompileError(said.render(&checker.context.sources)))
+            result.map_err(|said: Diagnostics| CompileError(said.render(&checker.context.sources)))
         })
     }
 

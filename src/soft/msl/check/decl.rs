@@ -65,7 +65,7 @@ impl Checker {
             Decl::StaticAssert { condition, message, span } => {
                 self.static_assert(condition, *message, *span);
             }
-            Decl::Pragma(text, _) => self.pragma(*text),
+            Decl::Pragma(text) => self.pragma(*text),
         }
     }
 

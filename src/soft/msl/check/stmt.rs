@@ -567,8 +567,7 @@ impl Checker {
         if value.qual.ty == Types::UNKNOWN {
             return (unknown, Some(self.error_expr(span)));
         }
-        let reference =
-            matches!(one.declarator.parts.last(), Some(ast::DeclaratorPart::Reference { .. }));
+        let reference = matches!(one.declarator.parts.last(), Some(ast::DeclaratorPart::Reference));
         if reference {
             let referred = Qual {
                 constant: value.qual.constant || base.constant,

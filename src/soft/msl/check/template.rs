@@ -334,7 +334,7 @@ impl Checker {
         bindings: &mut Bindings,
     ) -> bool {
         match parts.split_last() {
-            Some((DeclaratorPart::Reference { .. }, rest)) => {
+            Some((DeclaratorPart::Reference, rest)) => {
                 return self.deduce(syntax, specifiers, rest, found, bindings);
             }
             Some((DeclaratorPart::Pointer { .. }, rest)) => {
@@ -523,7 +523,7 @@ impl Checker {
         }
         for (parameter, &(qual, place)) in signature.parameters.iter().zip(types) {
             let parts = &parameter.declarator.parts;
-            let by_reference = matches!(parts.last(), Some(DeclaratorPart::Reference { .. }));
+            let by_reference = matches!(parts.last(), Some(DeclaratorPart::Reference));
             // By value: arrays decay, and the outermost qualifiers go ([temp.deduct.call]/2).
             let found = match *self.types.get(qual.ty) {
                 Ty::Array(element, _) if !by_reference && place => {

@@ -194,7 +194,7 @@ impl Checker {
                     let ty = self.types.pointer(qual);
                     Qual { ty, constant: *constant, volatile: *volatile, space: *space }
                 }
-                DeclaratorPart::Reference { .. } => match self.types.get(qual.ty) {
+                DeclaratorPart::Reference => match self.types.get(qual.ty) {
                     // [dcl.ref]/6: a reference to a reference is a reference.
                     Ty::Reference(_) => qual,
                     _ => Qual::plain(self.types.intern(Ty::Reference(qual))),

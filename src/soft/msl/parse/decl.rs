@@ -84,7 +84,7 @@ impl Parser<'_> {
         let whole = match token.kind {
             Kind::Pragma => {
                 self.advance();
-                Decl::Pragma(token.name, token.span)
+                Decl::Pragma(token.name)
             }
             Kind::Punct(Punct::Semi) => {
                 self.advance();
@@ -854,7 +854,6 @@ impl Parser<'_> {
         } else {
             return self.fail(self.token().span, "expected identifier or '{'");
         }
-        let span = self.span_from(start.span);
-        Ok(BaseType::Enum(Arc::new(Enum { name, scoped, underlying, items, span })))
+        Ok(BaseType::Enum(Arc::new(Enum { name, scoped, underlying, items })))
     }
 }

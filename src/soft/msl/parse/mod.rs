@@ -489,7 +489,6 @@ impl<'a> Parser<'a> {
                 into.push(Attribute {
                     name: Ident { name: token.name, span: token.span },
                     arguments: vec![argument],
-                    span: self.span_from(token.span),
                 });
             } else {
                 return Ok(());
@@ -523,11 +522,7 @@ impl<'a> Parser<'a> {
                 })?;
                 self.expect(Punct::RParen)?;
             }
-            into.push(Attribute {
-                name: Ident { name: token.name, span: token.span },
-                arguments,
-                span: self.span_from(token.span),
-            });
+            into.push(Attribute { name: Ident { name: token.name, span: token.span }, arguments });
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 impl Parser<'_> {
     /// block: '{' statement* '}'
     pub(super) fn block(&mut self) -> Parse<Block> {
-        let open = self.expect(Punct::LBrace)?;
+        self.expect(Punct::LBrace)?;
         let outer_in = self.declare_in.take();
         let outer_name = self.class_name.take();
         let result = self.bracketed(|this| {
@@ -37,7 +37,7 @@ impl Parser<'_> {
         });
         self.declare_in = outer_in;
         self.class_name = outer_name;
-        Ok(Block { statements: result?, span: self.span_from(open.span) })
+        Ok(Block { statements: result? })
     }
 
     /// statement: one of the below, or a declaration, or an expression

@@ -422,9 +422,9 @@ impl Parser<'_> {
                 DeclaratorPart::Pointer { constant, volatile, space }
             } else if self.eat(Punct::Amp) {
                 self.eat_name(Name::RESTRICT);
-                DeclaratorPart::Reference { rvalue: false }
+                DeclaratorPart::Reference
             } else if self.eat(Punct::AndAnd) {
-                DeclaratorPart::Reference { rvalue: true }
+                DeclaratorPart::Reference
             } else {
                 return Ok(());
             };
@@ -535,9 +535,8 @@ impl Parser<'_> {
 
     /// signature: '(' parameters ')' this-qualifiers ('->' type)?
     fn signature(&mut self) -> Parse<Signature> {
-        let open = self.expect(Punct::LParen)?;
+        self.expect(Punct::LParen)?;
         let mut parameters = Vec::new();
-        let mut variadic = false;
         self.bracketed(|this| {
             this.scoped(|this| {
                 if this.is_name(Name::VOID) && this.peek(1).is(Punct::RParen) {
@@ -545,7 +544,6 @@ impl Parser<'_> {
                 }
                 while !this.is(Punct::RParen) {
                     if this.eat(Punct::Ellipsis) {
-                        variadic = true;
                         break;
                     }
                     let parameter = this.parameter()?;
@@ -561,14 +559,7 @@ impl Parser<'_> {
             })
         })?;
         self.expect(Punct::RParen)?;
-        let mut signature = Signature {
-            parameters,
-            variadic,
-            constant: false,
-            space: None,
-            trailing: None,
-            span: self.span_from(open.span),
-        };
+        let mut signature = Signature { parameters, constant: false, space: None, trailing: None };
         loop {
             let token = self.token();
             match token.name {
@@ -596,7 +587,6 @@ impl Parser<'_> {
 
     /// parameter: specifiers declarator ('=' expression)?
     fn parameter(&mut self) -> Parse<Parameter> {
-        let start = self.token().span;
         let mut attributes = Vec::new();
         self.attributes(&mut attributes)?;
         let mut specifiers = self.specifiers(Where::TypeName)?;
@@ -610,7 +600,7 @@ impl Parser<'_> {
             })),
             false => None,
         };
-        Ok(Parameter { specifiers, declarator, default, span: self.span_from(start) })
+        Ok(Parameter { specifiers, declarator, default })
     }
 
     /// Declares a function's parameters in the current scope, for its body.
