@@ -142,7 +142,8 @@ impl Checker {
         }
         if path.plain().is_some() {
             for id in self.functions_beside(name, &arguments) {
-                if !candidates.iter().any(|known| matches!(known, Candidate::Func(at) if *at == id)) {
+                if !candidates.iter().any(|known| matches!(known, Candidate::Func(at) if *at == id))
+                {
                     candidates.push(Candidate::Func(id));
                 }
             }

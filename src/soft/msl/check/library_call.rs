@@ -5,7 +5,7 @@ use super::builtins::{Accuracy, Builtin, Row, rows};
 use super::call::Candidate;
 use super::lookup::Found;
 use super::{Checker, Entity, FuncId, LIBRARY_SCOPE, ScopeKind};
-use crate::soft::ir::Scalar;
+use crate::soft::ir::{Op, Scalar};
 use crate::soft::msl::ast::{self, AddressSpace, Label, Path, TemplateArgument};
 use crate::soft::msl::hir::{Constant, Expr, ExprKind};
 use crate::soft::msl::names::Name;
@@ -173,6 +173,13 @@ impl Checker {
                 _ => self.letter_type(letter, scalar, width, first),
             };
             values.push(self.implicit(argument, ty, "initialize a parameter of type"));
+        }
+        // A fill without a modulo fills from the whole group.
+        if let (Builtin::Across(Op::SimdFillUp | Op::SimdFillDown, _), 3) =
+            (row.builtin, values.len())
+        {
+            let whole = ExprKind::Constant(Constant::Int(lanes.into()));
+            values.push(self.value(whole, Types::scalar(Scalar::U16), span));
         }
         let kind = match row.builtin {
             Builtin::Op(op) => ExprKind::Op(op, values),
