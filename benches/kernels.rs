@@ -132,10 +132,15 @@ fn beside<T: Send + Copy + Default + PartialEq + std::fmt::Debug>(
         title,
         None,
         &mut [
-            Way { name: "Rust, one core", repeat: &mut |times| (0..times).for_each(|_| work(0, &mut out)) },
+            Way {
+                name: "Rust, one core",
+                repeat: &mut |times| (0..times).for_each(|_| work(0, &mut out)),
+            },
             Way {
                 name: "Rust, all cores",
-                repeat: &mut |times| (0..times).for_each(|_| on_all_cores(&mut parallel, unit, &work)),
+                repeat: &mut |times| {
+                    (0..times).for_each(|_| on_all_cores(&mut parallel, unit, &work))
+                },
             },
             Way {
                 name: "aruminium",
@@ -151,9 +156,16 @@ fn main() -> Result<(), GpuError> {
     let library = gpu.compile(SOURCE)?;
     let queue = gpu.new_command_queue()?;
     let kernel = |name: &str, bind, grid, group| -> Result<Kernel<'_>, GpuError> {
-        Ok(Kernel { queue: &queue, pipeline: gpu.pipeline(&library.function(name)?)?, bind, grid, group })
+        Ok(Kernel {
+            queue: &queue,
+            pipeline: gpu.pipeline(&library.function(name)?)?,
+            bind,
+            grid,
+            group,
+        })
     };
-    let floats = |n: usize| -> Vec<f32> { (0..n).map(|i| ((i * 37) % 101) as f32 / 16.0).collect() };
+    let floats =
+        |n: usize| -> Vec<f32> { (0..n).map(|i| ((i * 37) % 101) as f32 / 16.0).collect() };
     let upload = |values: &[f32]| -> Result<Buffer, GpuError> {
         let buffer = gpu.buffer(values.len() * 4)?;
         buffer.write_f32(|to| to.copy_from_slice(values));
@@ -182,14 +194,16 @@ fn main() -> Result<(), GpuError> {
     );
 
     let (left, right) = (floats(SIDE * SIDE), floats(SIDE * SIDE));
-    let (a_buffer, b_buffer, c_buffer) = (upload(&left)?, upload(&right)?, gpu.buffer(SIDE * SIDE * 4)?);
+    let (a_buffer, b_buffer, c_buffer) =
+        (upload(&left)?, upload(&right)?, gpu.buffer(SIDE * SIDE * 4)?);
     let bind = |encoder: &Encoder| {
         for (index, buffer) in [&c_buffer, &a_buffer, &b_buffer].into_iter().enumerate() {
             encoder.bind_buffer(buffer, 0, index);
         }
         encoder.push(&(SIDE as u32).to_ne_bytes(), 3);
     };
-    for (title, name) in [("matmul 512³", "matmul"), ("matmul 512³, tiles of 16", "matmul_tiled")] {
+    for (title, name) in [("matmul 512³", "matmul"), ("matmul 512³, tiles of 16", "matmul_tiled")]
+    {
         beside(
             title,
             &kernel(name, &bind, (SIDE, SIDE, 1), (16, 16, 1))?,
@@ -222,7 +236,8 @@ fn main() -> Result<(), GpuError> {
         |at, out| {
             for (index, out) in out.iter_mut().enumerate() {
                 let part = |place: usize| place as f32 / PICTURE as f32 * 3.0;
-                let (cx, cy) = (part((at + index) % PICTURE) - 2.25, part((at + index) / PICTURE) - 1.5);
+                let (cx, cy) =
+                    (part((at + index) % PICTURE) - 2.25, part((at + index) / PICTURE) - 1.5);
                 let (mut x, mut y, mut k) = (0.0f32, 0.0f32, 0);
                 while k < 256 && x * x + y * y <= 4.0 {
                     (x, y) = (x.mul_add(x, (-y).mul_add(y, cx)), (2.0 * x).mul_add(y, cy));
