@@ -4,7 +4,7 @@
 //! is checked against plain Rust's before anything is measured.
 
 use aruminium::{Buffer, Commands, Encoder, Gpu, GpuError, Pipeline, Queue};
-use rounds::{Way, compare};
+use rounds::{compare, way};
 
 mod rounds;
 
@@ -132,20 +132,9 @@ fn beside<T: Send + Copy + Default + PartialEq + std::fmt::Debug>(
         title,
         None,
         &mut [
-            Way {
-                name: "Rust, one core",
-                repeat: &mut |times| (0..times).for_each(|_| work(0, &mut out)),
-            },
-            Way {
-                name: "Rust, all cores",
-                repeat: &mut |times| {
-                    (0..times).for_each(|_| on_all_cores(&mut parallel, unit, &work))
-                },
-            },
-            Way {
-                name: "aruminium",
-                repeat: &mut |times| (0..times).for_each(|_| kernel.run().expect("it ran before")),
-            },
+            way!("Rust, one core", work(0, &mut out)),
+            way!("Rust, all cores", on_all_cores(&mut parallel, unit, &work)),
+            way!("aruminium", kernel.run().expect("it ran before")),
         ],
     );
 }

@@ -20,6 +20,8 @@ mod driver;
 mod macros;
 #[cfg(not(target_vendor = "apple"))]
 mod soft;
+#[cfg(all(test, not(target_vendor = "apple")))]
+mod test_scale;
 
 pub use abi::{MTLOrigin, MTLRegion, MTLSize, NSRange};
 pub use driver::buffer::{Buffer, Plain};

@@ -128,6 +128,7 @@ impl FunctionBuilder {
     }
 
     /// A `float` constant.
+    #[cfg(test)]
     pub(crate) fn f32(&mut self, value: f32) -> Value {
         self.constant(Scalar::F32, u64::from(value.to_bits()))
     }

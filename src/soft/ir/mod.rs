@@ -41,6 +41,7 @@ macro_rules! id {
 
         impl $name {
             /// The position in its list.
+            #[allow(dead_code)] // Not everything that has a number is looked up by it.
             pub(crate) const fn index(self) -> usize {
                 self.0 as usize
             }

@@ -214,6 +214,7 @@ macro_rules! operations {
             }
 
             /// Every operation, in the table's order.
+            #[cfg(test)]
             pub(crate) const ALL: &'static [Self] = &[$(Self::$op,)*];
         }
     };

@@ -174,12 +174,14 @@ impl Type {
     /// `bool`
     pub(crate) const BOOL: Self = Self::Scalar(Scalar::Bool);
     /// `int`
+    #[cfg(test)]
     pub(crate) const I32: Self = Self::Scalar(Scalar::I32);
     /// `uint`
     pub(crate) const U32: Self = Self::Scalar(Scalar::U32);
     /// `ulong`
     pub(crate) const U64: Self = Self::Scalar(Scalar::U64);
     /// `float`
+    #[cfg(test)]
     pub(crate) const F32: Self = Self::Scalar(Scalar::F32);
 
     /// A scalar, or a vector of `width` of them when `width` is more than one.

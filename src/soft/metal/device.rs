@@ -280,7 +280,12 @@ fn library_from_source(
     options: Option<&Object<CompileOptions>>,
     error: ErrorOut,
 ) -> Option<Strong<Library>> {
-    told(Library::compile(&source.to_str(), options), error)
+    let library = Library::compile(&source.to_str(), options);
+    if let Some(warning) = library.as_ref().ok().and_then(|library| library.warning()) {
+        error.set(warning.failure());
+        return library.ok();
+    }
+    told(library, error)
 }
 
 fn library_later(

@@ -40,7 +40,7 @@ domains! {
     }
     /// Why a library or a function could not be made: `MTLLibraryError`.
     LibraryError = "MTLLibraryErrorDomain" {
-        Unsupported = 1, CompileFailure = 3, FunctionNotFound = 5, FileNotFound = 6,
+        Unsupported = 1, CompileFailure = 3, CompileWarning = 4, FunctionNotFound = 5, FileNotFound = 6,
     }
     /// Why a capture could not be started: `MTLCaptureError`.
     CaptureError = "MTLCaptureErrorDomain" {

@@ -126,6 +126,8 @@ pub(super) struct DeclaredConstant {
 pub(super) trait Source: Send + Sync {
     /// Functions that can be asked for, and what they are.
     fn functions(&self) -> Vec<(String, usize)>;
+    /// What the compiler warns of, as compilers say it; empty when there is nothing.
+    fn warnings(&self) -> &str;
     /// The function constants that a function depends on.
     fn constants(&self, function: &str) -> Vec<DeclaredConstant>;
     /// Whether a function can be made with these constants: what is wrong otherwise.
@@ -162,6 +164,10 @@ struct Compiled {
 }
 
 impl Source for Compiled {
+    fn warnings(&self) -> &str {
+        &self.library.warnings
+    }
+
     fn functions(&self) -> Vec<(String, usize)> {
         let kind = |stage| match stage {
             Stage::Vertex => 1,

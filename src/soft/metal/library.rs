@@ -66,6 +66,12 @@ impl Library {
         Strong::new(Self { source, install_name, label: Label::default() })
     }
 
+    /// What the compiler warns of: Metal leaves it as an error beside the library.
+    pub(super) fn warning(&self) -> Option<LibraryProblem> {
+        let warnings = self.source.warnings();
+        (!warnings.is_empty()).then(|| Problem::new(LibraryError::CompileWarning, warnings))
+    }
+
     fn function_names(&self) -> Strong<List> {
         let names = self.source.functions().into_iter();
         List::object(names.map(|(name, _)| Text::object(name).into_retained()))

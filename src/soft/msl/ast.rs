@@ -60,7 +60,10 @@ pub(crate) enum TemplateArgument {
     Type(TypeName),
     Value(Expr),
     /// `args...`
-    Expansion(Box<TemplateArgument>),
+    Expansion(
+        #[expect(dead_code, reason = "packs are parsed, and not expanded yet")]
+        Box<TemplateArgument>,
+    ),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -204,9 +207,23 @@ pub(crate) struct Attribute {
 
 #[derive(Debug)]
 pub(crate) enum TemplateParameter {
-    Type { name: Option<Ident>, default: Option<TypeName>, pack: bool },
-    Value { specifiers: Specifiers, declarator: Declarator, default: Option<Expr>, pack: bool },
-    Template { name: Option<Ident>, default: Option<TypeName>, pack: bool },
+    Type {
+        name: Option<Ident>,
+        default: Option<TypeName>,
+        pack: bool,
+    },
+    Value {
+        specifiers: Specifiers,
+        declarator: Declarator,
+        default: Option<Expr>,
+        pack: bool,
+    },
+    #[expect(dead_code, reason = "template template parameters are parsed, and not checked yet")]
+    Template {
+        name: Option<Ident>,
+        default: Option<TypeName>,
+        pack: bool,
+    },
 }
 
 #[derive(Debug)]
@@ -436,12 +453,16 @@ pub(crate) enum ExprKind {
     SizeofExpr(Box<Expr>),
     AlignofType(Box<TypeName>),
     /// `sizeof...(pack)`
-    SizeofPack(Ident),
+    SizeofPack(#[expect(dead_code, reason = "packs are parsed, and not expanded yet")] Ident),
     /// `{a, b}`, elements perhaps designated: `.x = a`
     InitList(Vec<(Option<Ident>, Expr)>),
     Expansion(Box<Expr>),
     /// `(left op ... op right)`, one side missing in the unary folds.
-    Fold(Punct, Option<Box<Expr>>, Option<Box<Expr>>),
+    Fold(
+        #[expect(dead_code, reason = "packs are parsed, and not expanded yet")] Punct,
+        Option<Box<Expr>>,
+        Option<Box<Expr>>,
+    ),
     /// `noexcept(e)`
     Noexcept,
 }

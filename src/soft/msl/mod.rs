@@ -222,6 +222,7 @@ impl Library {
     }
 
     /// What the host learns about a function's arguments.
+    #[cfg(test)]
     pub(crate) fn reflection(&self, name: &str) -> Result<Reflection, CompileError> {
         let func = self.find(name)?;
         Ok(stack::with_stack(|| self.state().reflect(func)))

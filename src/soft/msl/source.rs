@@ -90,6 +90,7 @@ impl SourceMap {
         after.checked_sub(1).filter(|_| offset < self.end)
     }
 
+    #[cfg(test)]
     pub(crate) fn text(&self, span: Span) -> &str {
         let Some(file) = self.file_of(span.lo).map(|index| &self.files[index]) else { return "" };
         let (lo, hi) =

@@ -1,6 +1,7 @@
 //! Whole files through all phases: the corpus, the diagnostics, and what no input may do.
 
 use super::*;
+use crate::test_scale::scaled;
 
 fn errors(text: &str) -> String {
     match compile(text, &Options::default()) {
@@ -123,11 +124,6 @@ fn diagnostics_read_as_recorded() {
 
 // ---- what no input may do ----------------------------------------------------------------
 
-/// How many times the normal number of inputs a run takes.
-fn scale() -> usize {
-    std::env::var("ARUMINIUM_TEST_SCALE").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
-}
-
 /// A small generator of numbers, the same in each run.
 struct Random(u64);
 
@@ -153,7 +149,7 @@ fn survives(text: &str, what: &str) {
 #[test]
 fn random_bytes_survive() {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
-    for _ in 0..200 * scale() {
+    for _ in 0..scaled(200) {
         let length = random.below(200);
         let bytes: Vec<u8> = (0..length).map(|_| random.below(256) as u8).collect();
         survives(&String::from_utf8_lossy(&bytes), "random bytes");
@@ -164,7 +160,7 @@ fn random_bytes_survive() {
 fn truncations_survive() {
     let mut random = Random(77);
     for (name, text) in corpus() {
-        for _ in 0..30 * scale() {
+        for _ in 0..scaled(30) {
             let mut end = random.below(text.len());
             while !text.is_char_boundary(end) {
                 end -= 1;
@@ -179,7 +175,7 @@ fn mutations_survive() {
     let corpus = corpus();
     let mut random = Random(4242);
     let words: Vec<Vec<&str>> = corpus.iter().map(|(_, text)| pieces(text)).collect();
-    for round in 0..600 * scale() {
+    for round in 0..scaled(600) {
         let which = random.below(words.len());
         let mut mutant = words[which].clone();
         for _ in 0..1 + random.below(3) {

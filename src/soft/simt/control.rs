@@ -135,15 +135,6 @@ handlers! {
         if wave.budget == 0 { poll(ip, wave, target(ip)) } else { target(ip) }
     }
 
-    /// Begins a loop's next pass elsewhere if the uniform condition `b` holds.
-    AgainIf |ip, ins, frame, wave| {
-        if get::<u32>(frame, ins.b) == 0 {
-            return ip.add(1);
-        }
-        wave.budget -= 1;
-        if wave.budget == 0 { poll(ip, wave, target(ip)) } else { target(ip) }
-    }
-
     /// Parks the lanes where `b` holds in `a`. Begins a loop's next pass elsewhere with the others.
     AgainParkIf |ip, ins, frame, wave| {
         let leaving = wave.exec & get::<u32>(frame, ins.b);

@@ -30,7 +30,9 @@ use std::sync::OnceLock;
 
 pub(crate) use fault::{Fault, FaultKind};
 pub(crate) use isa::IsaKind;
-pub(crate) use launch::{Binding, Launch, MAX_GROUP, MAX_THREADGROUP_MEMORY};
+#[cfg(test)]
+use launch::MAX_THREADGROUP_MEMORY;
+pub(crate) use launch::{Binding, Launch};
 pub(crate) use workers::Workers;
 
 use super::ir::{Allocation, Function, Invalid, LocalMemory, Module, Span, passes};

@@ -70,6 +70,7 @@ impl Workers {
     }
 
     /// A thread a core.
+    #[cfg(test)]
     pub(crate) fn for_this_machine() -> Self {
         Self::new(std::thread::available_parallelism().map_or(1, usize::from))
     }

@@ -14,15 +14,8 @@ mod textures;
 
 use crate::abi::*;
 use crate::soft::objc::entry::*;
+use crate::test_scale::scaled as scale;
 use std::ffi::{CStr, CString, c_char, c_void};
-
-/// A count for a loop: a fiftieth on emulated CPUs.
-fn scale(count: usize) -> usize {
-    match std::env::var_os("ARUMINIUM_TEST_SCALE").is_some_and(|scale| scale == "small") {
-        true => count / 50,
-        false => count,
-    }
-}
 
 fn sel(name: &str) -> Sel {
     let name = CString::new(name).unwrap();

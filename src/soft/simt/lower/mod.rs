@@ -35,8 +35,6 @@ pub(crate) struct Code {
     pub(crate) start: u32,
     /// The size of a frame.
     pub(crate) frame_bytes: u32,
-    /// For each local its start in thread memory.
-    pub(crate) local_starts: Vec<u32>,
     /// Bytes of thread memory a thread.
     pub(crate) thread_bytes: u32,
     /// Whether SIMD-groups wait for each other.
@@ -391,7 +389,6 @@ impl Lowering<'_> {
             hoisted: self.hoisted,
             start,
             frame_bytes,
-            local_starts: self.local_starts,
             thread_bytes,
             has_barrier: self.has_barrier,
         }

@@ -517,11 +517,9 @@ fn canonical(module: &Module, output: &[u8]) -> Vec<u8> {
 
 #[test]
 fn random_programs_agree_with_the_plain_interpreter() {
-    let scale: u64 =
-        std::env::var("ARUMINIUM_TEST_SCALE").ok().and_then(|s| s.parse().ok()).unwrap_or(1);
     let first: u64 =
         std::env::var("ARUMINIUM_TEST_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(0);
-    for seed in first..first + 400 * scale {
+    for seed in first..first + crate::test_scale::scaled(400) as u64 {
         check(seed);
     }
 }
