@@ -67,7 +67,7 @@ kernel void float_shuffles(device float* out [[buffer(0)]], device const float* 
 
 kernel void votes(device uint* out [[buffer(0)]], LANE) {
     simd_vote vote = simd_ballot(lane % 3 == 0);
-    ulong bits = simd_vote::vote_t(vote);
+    ulong bits = (simd_vote::vote_t)vote;
     out[4 * i] = uint(bits);
     out[4 * i + 1] = uint(bits >> 32);
     out[4 * i + 2] = simd_all(lane < 32) + 2 * simd_all(lane < 31) + 4 * simd_any(lane == 31) + 8 * simd_any(lane > 31);

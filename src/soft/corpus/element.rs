@@ -32,7 +32,10 @@ pub(super) fn check<E: Expected>(found: &[u8], expected: &[E]) -> Result<(), Str
         Some((at, (found, wanted))) => {
             let all = elements.filter(wrong).count();
             let found = E::show(found);
-            Err(format!("out[{at}] is {found}, not {wanted:?} ({all} of {} differ)", expected.len()))
+            Err(format!(
+                "out[{at}] is {found}, not {wanted:?} ({all} of {} differ)",
+                expected.len()
+            ))
         }
     }
 }

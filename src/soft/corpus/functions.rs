@@ -1,107 +1,9 @@
-//! Rows for statements, and for the library's functions of single threads.
+//! Rows for the library's functions of single threads: relations, geometry, mathematics, packing; and
+//! for what real kernels do with them.
 
 use super::File;
 use super::element::{Near, near, noise, ulps};
 use super::reference::HALF;
-
-#[test]
-fn control() {
-    let mut file = File::open("control.metal", include_str!("../../../tests/msl/control.metal"));
-    file.kernel("conditionals").each(64, |i| match i {
-        0..10 => 1,
-        10..20 => if i & 1 == 1 { 2 } else { 3 },
-        _ => i as i32 % 4 * 10,
-    });
-    file.kernel("loops").each(64, |i| {
-        let (mut sum, mut n) = ((0..5).map(|j| j * (10 - j)).sum::<i32>(), i as i32);
-        while n > 0 {
-            sum += n % 3;
-            n /= 2;
-        }
-        loop {
-            n += 1;
-            sum += n;
-            if n >= i as i32 % 5 {
-                break;
-            }
-        }
-        (sum + 6) / 7 * 7
-    });
-    file.kernel("nested_loops").each(100, |i| {
-        let mut sum = 0;
-        for a in 0..i % 7 {
-            for b in a..9 {
-                if (a + b + i) % 5 == 0 {
-                    continue;
-                }
-                if a * b > i {
-                    break;
-                }
-                let passes = (1..).map(|k| b + 3 * k).take_while(|&c| c <= 12);
-                sum += passes.filter(|c| c % 2 == 0).sum::<usize>() + 1000;
-            }
-            if sum > 20000 {
-                break;
-            }
-        }
-        sum as i32
-    });
-    file.kernel("early_returns").each(3000, |i| match i % 3 {
-        0 => -1,
-        _ => (0..50).find(|j| j * j > i as i32).unwrap_or(100),
-    });
-    let classify = |x: i32| match (2..x).find(|k| x % k == 0) {
-        _ if x < 0 => -1,
-        Some(k) if x / k > 10 => k * 100,
-        found => found.unwrap_or(0),
-    };
-    file.kernel("returns_from_calls").each(100, |i| {
-        let n = i as i32 - 5;
-        if i % 2 == 1 { classify(n) } else { classify(n * 3) + 10000 }
-    });
-    const POISON: i32 = i32::from_le_bytes([super::POISON; 4]);
-    file.kernel("switches").each(64, |i| {
-        let grown = |a: i32| if i > 20 { a + 10 } else { (a + 110) * 2 };
-        [6, 1, grown(99), grown(0), grown(0), 0, POISON, grown(99), -1, grown(99)][i % 10]
-    });
-    file.kernel("switches_in_loops").each(64, |i| {
-        let mut sum = 0;
-        for j in 0..12 {
-            sum += match (j + i as i32) % 4 {
-                0 => continue,
-                1 => 2,
-                2 => 1000 + if j & 1 == 1 { 10 } else { 100 },
-                _ => 1000,
-            };
-            if sum > 9000 {
-                break;
-            }
-            sum += 10000 / (j + 1) % 7;
-        }
-        sum
-    });
-    file.kernel("short_circuits").each(16, |i| {
-        let bit = |k: usize| i & k != 0;
-        let (a, b) = (bit(1) && bit(2), bit(4) || bit(8));
-        let (c, calls) = if a { (1, 1) } else if b { (5, 2) } else { (0, 0) };
-        let calls = calls + i32::from(bit(1)) + i32::from(!bit(4));
-        calls * 100 + i32::from(a) + 2 * i32::from(b) + 4 * c
-    });
-    let x: Vec<i32> = (0..40).map(|i| i % 5 - 1).collect();
-    file.kernel("bounds_are_guarded").input(&x).input(&[40u32]).each(64, |i| match x.get(i) {
-        Some(&x) if x > 0 => x,
-        _ => -1,
-    });
-    file.kernel("collatz").each(300, |i| {
-        let next = |n: &usize| (*n != 1).then(|| if n & 1 == 1 { 3 * n + 1 } else { n / 2 });
-        std::iter::successors(Some(i + 1), next).count() as i32 - 1
-    });
-    file.kernel("uniform_branches").input(&[2]).each(40, |i| 2 * (i as i32 + 15));
-    file.kernel("together_again").each(64, |i| i as i32 % 8 * 1000 + 32);
-    file.kernel("empty_statements").each(2, |i| 70 + if i == 0 { 8 } else { 7 });
-    file.kernel("never_ends").out(&[0; 64]).grid(64, 1, 1).faults("still runs when the watchdog's time is up");
-    file.finish();
-}
 
 /// Floats of every kind, over and over with others around them.
 const SPECIAL: [f32; 13] = [
@@ -126,7 +28,8 @@ fn flags(bits: &[bool]) -> u32 {
 
 #[test]
 fn relational() {
-    let mut file = File::open("relational.metal", include_str!("../../../tests/msl/relational.metal"));
+    let mut file =
+        File::open("relational.metal", include_str!("../../../tests/msl/relational.metal"));
     let kinds = |x: f32| {
         flags(&[x.is_nan(), x.is_infinite(), x.is_finite(), x.is_normal(), x.is_sign_negative()])
     };
@@ -135,16 +38,34 @@ fn relational() {
     let all: Vec<u16> = (0..=u16::MAX).collect();
     file.kernel("kinds_of_halves").input(&all).each(65536, |i| {
         let x = HALF.value(i as u16);
-        flags(&[x.is_nan(), x.is_infinite(), x.is_finite(), x.is_finite() && x.abs() >= 2f64.powi(-14), i >> 15 == 1])
+        flags(&[
+            x.is_nan(),
+            x.is_infinite(),
+            x.is_finite(),
+            x.is_finite() && x.abs() >= 2f64.powi(-14),
+            i >> 15 == 1,
+        ])
     });
-    let mut pairs: Vec<f32> = SPECIAL.iter().flat_map(|&a| SPECIAL.iter().flat_map(move |&b| [a, b])).collect();
+    let mut pairs: Vec<f32> =
+        SPECIAL.iter().flat_map(|&a| SPECIAL.iter().flat_map(move |&b| [a, b])).collect();
     pairs.push(0.0);
     file.kernel("order").input(&pairs).each(338, |i| {
         let (a, b) = (pairs[i], pairs[i + 1]);
         let unordered = a.is_nan() || b.is_nan();
-        flags(&[a < b, a <= b, a == b, a != b, a > b, a >= b, !unordered, unordered, unordered || a >= b])
+        flags(&[
+            a < b,
+            a <= b,
+            a == b,
+            a != b,
+            a > b,
+            a >= b,
+            !unordered,
+            unordered,
+            unordered || a >= b,
+        ])
     });
-    let vectors: Vec<[f32; 4]> = (0..52).map(|i| [0, 1, 3, 4].map(|k| SPECIAL[(i + k) % 13])).collect();
+    let vectors: Vec<[f32; 4]> =
+        (0..52).map(|i| [0, 1, 3, 4].map(|k| SPECIAL[(i + k) % 13])).collect();
     file.kernel("of_vectors").input(&vectors).each(52, |i| {
         let v = vectors[i];
         flags(&[
@@ -162,7 +83,12 @@ fn relational() {
             let a = vectors[i];
             let first = [0, 1, 2, 3].map(|k| if a[k] > 0.5 { k as f32 + 1.0 } else { a[k] });
             let pick = |condition: bool, yes: f32, no: f32| if condition { yes } else { no };
-            let second = [pick(a[0] > a[1], 2.0, 1.0), pick(a[2] < 0.0, 4.0, 3.0), pick(i & 1 == 1, 3.0, a[0]), 4.0];
+            let second = [
+                pick(a[0] > a[1], 2.0, 1.0),
+                pick(a[2] < 0.0, 4.0, 3.0),
+                pick(i & 1 == 1, 3.0, a[0]),
+                4.0,
+            ];
             [first, second]
         })
         .collect();
@@ -172,7 +98,11 @@ fn relational() {
         let x = x[i];
         let v = [if x > 0 { -1 } else { x }, if x & 1 == 1 { -2 } else { x }, x];
         let u = if x == 0 { 6 } else { 5 };
-        v[0] + v[1] * 1000 + v[2] * 7 + u + if x != 0 { 100_000 } else { 0 } + if x < -100 { 200_000 } else { 0 }
+        v[0] + v[1] * 1000
+            + v[2] * 7
+            + u
+            + if x != 0 { 100_000 } else { 0 }
+            + if x < -100 { 200_000 } else { 0 }
     });
     file.finish();
 }
@@ -190,10 +120,8 @@ fn common() {
     x[..6].copy_from_slice(&[0.0, -1.0, 2.0, 0.5, 1.0, 3.0]);
     let sign = |x: f32| if x == 0.0 { x } else { x.signum() };
     let step = |edge: f32, x: f32| if x < edge { 0.0 } else { 1.0f32 };
-    let expected: Vec<[f32; 4]> = x
-        .iter()
-        .map(|&x| [x.clamp(-1.0, 2.0), x.clamp(0.0, 1.0), sign(x), step(0.5, x)])
-        .collect();
+    let expected: Vec<[f32; 4]> =
+        x.iter().map(|&x| [x.clamp(-1.0, 2.0), x.clamp(0.0, 1.0), sign(x), step(0.5, x)]).collect();
     file.kernel("clamps").input(&x).grid(256, 1, 1).gives(&expected);
     let expected: Vec<[Near; 2]> = x
         .iter()
@@ -209,7 +137,10 @@ fn common() {
         .map(|v| {
             let mix = |k: usize, to: f32, by: f32| v[k] + (to - v[k]) * by;
             let c = |k: usize| {
-                v[k].clamp(0.0, 1.0) + sign(v[k]) + step(k as f32, v[k]) + (v[k] * 0.5).clamp(0.0, 1.0)
+                v[k].clamp(0.0, 1.0)
+                    + sign(v[k])
+                    + step(k as f32, v[k])
+                    + (v[k] * 0.5).clamp(0.0, 1.0)
             };
             let a: f32 = (0..3).map(|k| mix(k, k as f32 + 1.0, 0.25)).sum();
             let b: f32 = (0..3).map(|k| mix(k, 4.0, k as f32 * 0.5)).sum();
@@ -220,18 +151,24 @@ fn common() {
     file.kernel("of_halves").input(&x).each(256, |i| {
         let h = HALF.round(f64::from(x[i]));
         let mut sum = h.clamp(0.0, 1.0);
-        for term in [f64::from(sign(h as f32)) * 2.0, h.clamp(-1.0, 1.0) * 4.0, (-h).clamp(-1.0, 1.0) * 8.0] {
+        for term in
+            [f64::from(sign(h as f32)) * 2.0, h.clamp(-1.0, 1.0) * 4.0, (-h).clamp(-1.0, 1.0) * 8.0]
+        {
             sum = HALF.round(sum + term);
         }
         HALF.round(sum + f64::from(step(0.25, h as f32))) as f32
     });
 
-    let v: Vec<[f32; 3]> = between(-2.0, 2.0, 72).chunks_exact(3).map(|v| [v[0], v[1], v[2]]).collect();
+    let v: Vec<[f32; 3]> =
+        between(-2.0, 2.0, 72).chunks_exact(3).map(|v| [v[0], v[1], v[2]]).collect();
     let wide = |v: [f32; 3]| v.map(f64::from);
     let dot = |a: [f64; 3], b: [f64; 3]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
     let threads = v.len() as u32 - 1;
     let rows = |f: &dyn Fn([f64; 3], [f64; 3]) -> Vec<f64>| -> Vec<Near> {
-        v.windows(2).flat_map(|pair| f(wide(pair[0]), wide(pair[1]))).map(|x| near(4e-6, x)).collect()
+        v.windows(2)
+            .flat_map(|pair| f(wide(pair[0]), wide(pair[1])))
+            .map(|x| near(4e-6, x))
+            .collect()
     };
     let expected = rows(&|a, b| {
         let cross = |k: usize, l: usize| a[k] * b[l] - a[l] * b[k];
@@ -285,14 +222,33 @@ fn maths<R: super::element::Expected, const N: usize>(
 
 /// The next float after one, towards another.
 fn next_after(x: f32, to: f32) -> f32 {
-    if x < to { x.next_up() } else if x > to { x.next_down() } else { to }
+    if x < to {
+        x.next_up()
+    } else if x > to {
+        x.next_down()
+    } else {
+        to
+    }
 }
 
 #[test]
 fn math() {
     let mut file = File::open("math.metal", include_str!("../../../tests/msl/math.metal"));
     let mut x = between(-20.0, 20.0, 81);
-    x[..12].copy_from_slice(&[0.5, -0.5, 1.5, 2.5, -2.5, 8388609.0, -0.25, 1e9, 7.0, -1e-7, 0.499_999_97, 3.0]);
+    x[..12].copy_from_slice(&[
+        0.5,
+        -0.5,
+        1.5,
+        2.5,
+        -2.5,
+        8388609.0,
+        -0.25,
+        1e9,
+        7.0,
+        -1e-7,
+        0.499_999_97,
+        3.0,
+    ]);
     maths(&mut file, "roundings", &x, |x, _, _| {
         let fract = (x - x.floor()).min(1.0f32.next_down());
         [x.floor(), x.ceil(), x.trunc(), x.round(), x.round_ties_even(), fract]
@@ -303,7 +259,14 @@ fn math() {
             let mantissa = f64::from(x[i]) / (exponent + 1.0).exp2();
             let shifted = f64::from(x[i]) * ((i % 7) as f64 - 3.0).exp2();
             let fraction = (x[i] - x[i].trunc()).copysign(x[i]);
-            [mantissa as f32, exponent as f32 + 1.0, fraction, x[i].trunc(), exponent as f32, shifted as f32]
+            [
+                mantissa as f32,
+                exponent as f32 + 1.0,
+                fraction,
+                x[i].trunc(),
+                exponent as f32,
+                shifted as f32,
+            ]
         })
         .collect();
     file.kernel("pieces").input(&x).grid(256, 1, 1).gives(&expected);
@@ -311,7 +274,16 @@ fn math() {
         let mut sorted = [a, b, c];
         sorted.sort_by(f32::total_cmp);
         let [least, median, most] = sorted;
-        [a.min(b), a.max(b), (a - b).max(0.0), a.abs(), a.copysign(b), least + most, median, next_after(a, b)]
+        [
+            a.min(b),
+            a.max(b),
+            (a - b).max(0.0),
+            a.abs(),
+            a.copysign(b),
+            least + most,
+            median,
+            next_after(a, b),
+        ]
     });
     maths(&mut file, "fused", &x, |a, b, c| [a.mul_add(b, c), a / b]);
     maths(&mut file, "remainders", &x, |a, b, _| [a % b]);
@@ -325,7 +297,14 @@ fn math() {
         let x = f64::from(x);
         let fast = 3.0 + (2.0 * x).abs().floor();
         let (e, two) = (x.exp(), x.exp2());
-        [ulps(4.0, e), ulps(4.0, two), ulps(4.0, 10f64.powf(x)), ulps(fast, e), ulps(fast, two), ulps(fast, e)]
+        [
+            ulps(4.0, e),
+            ulps(4.0, two),
+            ulps(4.0, 10f64.powf(x)),
+            ulps(fast, e),
+            ulps(fast, two),
+            ulps(fast, e),
+        ]
     });
     maths(&mut file, "logarithms", &positive, |x, _, _| {
         let x = f64::from(x);
@@ -369,7 +348,12 @@ fn math() {
     let unit = between(-1.0, 1.0, 86);
     maths(&mut file, "inverse_circular", &unit, |x, y, _| {
         let (x, y) = (f64::from(x), f64::from(y));
-        [ulps(4.0, x.asin()), ulps(4.0, x.acos()), ulps(5.0, (x * 8.0).atan()), ulps(6.0, x.atan2(y))]
+        [
+            ulps(4.0, x.asin()),
+            ulps(4.0, x.acos()),
+            ulps(5.0, (x * 8.0).atan()),
+            ulps(6.0, x.atan2(y)),
+        ]
     });
     maths(&mut file, "hyperbolic", &moderate, |x, _, _| {
         let above = f64::from(x.abs() + 1.0);
@@ -383,13 +367,22 @@ fn math() {
             ulps(4.0, above.acosh()),
         ]
     });
-    maths(&mut file, "inverse_tangent_hyperbolic", &unit, |x, _, _| [ulps(5.0, f64::from(x * 0.99).atanh())]);
-    let vectors: Vec<[f32; 4]> = x[12..].chunks_exact(4).map(|v| [v[0], v[1], v[2], v[3]]).collect();
+    maths(&mut file, "inverse_tangent_hyperbolic", &unit, |x, _, _| {
+        [ulps(5.0, f64::from(x * 0.99).atanh())]
+    });
+    let vectors: Vec<[f32; 4]> =
+        x[12..].chunks_exact(4).map(|v| [v[0], v[1], v[2], v[3]]).collect();
     file.kernel("of_vectors").input(&vectors).each(vectors.len() as u32, |i| {
         let v = vectors[i];
         [0, 1, 2, 3].map(|k| {
             let exact = |x: f32| f64::from(x);
-            near(1e-5, exact(v[k].abs().sqrt()) + exact(v[k].floor()) * 2.0 + exact(v[k]) * 2.0 + exact(v[3 - k]))
+            near(
+                1e-5,
+                exact(v[k].abs().sqrt())
+                    + exact(v[k].floor()) * 2.0
+                    + exact(v[k]) * 2.0
+                    + exact(v[3 - k]),
+            )
         })
     });
     let halves: Vec<u16> = (0..=u16::MAX).filter(|&h| HALF.value(h).abs() < 200.0).collect();
@@ -400,16 +393,20 @@ fn math() {
     });
     maths(&mut file, "safe", &x, |a, b, _| [a / b, 1.0 / a, (a + 1e8) - 1e8]);
     let (inf, nan, pi) = (f32::INFINITY, f32::NAN, std::f32::consts::PI);
-    file.kernel("safe_specials").input(&[0.0f32]).gives(&[
-        inf, -inf, nan, nan, inf, -inf, 3.0, 2.0, 1.0, -0.0, pi, 1.0,
-    ]);
+    file.kernel("safe_specials")
+        .input(&[0.0f32])
+        .gives(&[inf, -inf, nan, nan, inf, -inf, 3.0, 2.0, 1.0, -0.0, pi, 1.0]);
     file.finish();
 }
 
 #[test]
 fn pack() {
     let mut file = File::open("pack.metal", include_str!("../../../tests/msl/pack.metal"));
-    let x: Vec<u32> = [0, u32::MAX, 0x8080_8080, 0x8000_7fff].into_iter().chain(noise(91).map(|bits| bits as u32)).take(200).collect();
+    let x: Vec<u32> = [0, u32::MAX, 0x8080_8080, 0x8000_7fff]
+        .into_iter()
+        .chain(noise(91).map(|bits| bits as u32))
+        .take(200)
+        .collect();
     let field = |x: u32, at: u32, bits: u32| x >> at & ((1 << bits) - 1);
     let unsigned = |x: u32, at: u32, bits: u32| {
         ulps(2.5, f64::from(field(x, at, bits)) / f64::from((1u32 << bits) - 1))
@@ -423,22 +420,33 @@ fn pack() {
         .map(|&x| {
             let bytes = [0, 8, 16, 24];
             let tens = [(0, 10), (10, 10), (20, 10), (30, 2)];
-            [bytes.map(|at| unsigned(x, at, 8)), bytes.map(|at| signed(x, at, 8)), tens.map(|(at, bits)| unsigned(x, at, bits))]
+            [
+                bytes.map(|at| unsigned(x, at, 8)),
+                bytes.map(|at| signed(x, at, 8)),
+                tens.map(|(at, bits)| unsigned(x, at, bits)),
+            ]
         })
         .collect();
     file.kernel("unpacked_bytes").input(&x).grid(200, 1, 1).gives(&expected);
-    let expected: Vec<[[Near; 2]; 2]> =
-        x.iter().map(|&x| [[0, 16].map(|at| unsigned(x, at, 16)), [0, 16].map(|at| signed(x, at, 16))]).collect();
+    let expected: Vec<[[Near; 2]; 2]> = x
+        .iter()
+        .map(|&x| [[0, 16].map(|at| unsigned(x, at, 16)), [0, 16].map(|at| signed(x, at, 16))])
+        .collect();
     file.kernel("unpacked_shorts").input(&x).grid(200, 1, 1).gives(&expected);
-    let floats: Vec<[f32; 4]> = between(-1.5, 1.5, 92).chunks_exact(4).map(|v| [v[0], v[1], v[2], v[3]]).collect();
+    let floats: Vec<[f32; 4]> =
+        between(-1.5, 1.5, 92).chunks_exact(4).map(|v| [v[0], v[1], v[2], v[3]]).collect();
     let expected: Vec<[u32; 5]> = floats
         .iter()
         .map(|v| {
-            let scaled = |k: usize, low: f32, most: f32| (v[k].clamp(low, 1.0) * most).round_ties_even() as i32 as u32;
+            let scaled = |k: usize, low: f32, most: f32| {
+                (v[k].clamp(low, 1.0) * most).round_ties_even() as i32 as u32
+            };
             let packed = |components: &[usize], low: f32, bits: u32| {
                 let most = if low < 0.0 { (1 << (bits - 1)) - 1 } else { (1 << bits) - 1 };
                 let mask = (1 << bits) - 1;
-                (0..).zip(components).fold(0, |all, (at, &k)| all | (scaled(k, low, most as f32) & mask) << (at * bits))
+                (0..).zip(components).fold(0, |all, (at, &k)| {
+                    all | (scaled(k, low, most as f32) & mask) << (at * bits)
+                })
             };
             [
                 packed(&[0, 1, 2, 3], 0.0, 8),
@@ -461,7 +469,11 @@ fn traps() {
     file.kernel("library::v2::nested").each(40, |i| (i * i) as f32);
     let scales: Vec<u16> = [0.1, -2.0, 0.007].map(|d| HALF.bits(d)).into();
     let quants: Vec<u8> = noise(93).map(|bits| bits as u8).take(48).collect();
-    let blocks: Vec<u8> = scales.iter().zip(quants.chunks(16)).flat_map(|(d, q)| [&d.to_le_bytes(), q].concat()).collect();
+    let blocks: Vec<u8> = scales
+        .iter()
+        .zip(quants.chunks(16))
+        .flat_map(|(d, q)| [&d.to_le_bytes(), q].concat())
+        .collect();
     file.kernel("dequantises").input(&blocks).each(96, |i| {
         let (block, j) = (i / 32, i % 32);
         let byte = quants[block * 16 + j % 16];
@@ -482,12 +494,19 @@ fn traps() {
             row.iter().map(move |&x| near(2e-6, f64::from(x).exp() / sum))
         })
         .collect();
-    file.kernel("softmax").input(logits).input(&[50i64]).threadgroup(128).grid(256, 1, 1).gives(&expected);
+    file.kernel("softmax")
+        .input(logits)
+        .input(&[50i64])
+        .threadgroup(128)
+        .grid(256, 1, 1)
+        .gives(&expected);
     let limbs: Vec<[u32; 4]> = noise(96)
         .map(|bits| [bits as u32, u32::MAX, (bits >> 32) as u32, u32::MAX - (bits % 3) as u32])
         .take(65)
         .collect();
-    let number = |limbs: [u32; 4]| limbs.iter().rev().fold(0, |all: u128, &limb| all << 32 | u128::from(limb));
+    let number = |limbs: [u32; 4]| {
+        limbs.iter().rev().fold(0, |all: u128, &limb| all << 32 | u128::from(limb))
+    };
     file.kernel("big_sums").input(&limbs).each(64, |i| {
         let sum = number(limbs[i]).wrapping_add(number(limbs[i + 1]));
         [0, 32, 64, 96].map(|at| (sum >> at) as u32)

@@ -6,7 +6,9 @@ use super::element::noise;
 /// What a function of a whole group of lanes gives each of them, over a grid of whole and partial groups.
 fn across<T: Copy, R>(values: &[T], width: usize, f: impl Fn(&[T], usize) -> R) -> Vec<R> {
     let groups = values.chunks(width);
-    groups.flat_map(|group| (0..group.len()).map(|lane| f(group, lane)).collect::<Vec<_>>()).collect()
+    groups
+        .flat_map(|group| (0..group.len()).map(|lane| f(group, lane)).collect::<Vec<_>>())
+        .collect()
 }
 
 fn ints(seed: u64, count: usize) -> Vec<i32> {
@@ -15,7 +17,8 @@ fn ints(seed: u64, count: usize) -> Vec<i32> {
 
 #[test]
 fn simdgroup() {
-    let mut file = File::open("simdgroup.metal", include_str!("../../../tests/msl/simdgroup.metal"));
+    let mut file =
+        File::open("simdgroup.metal", include_str!("../../../tests/msl/simdgroup.metal"));
     let x = ints(51, 128);
     let unsigned: Vec<u32> = noise(52).map(|bits| bits as u32).take(128).collect();
     let floats: Vec<f32> = x.iter().map(|&x| x as f32 * 0.25).collect();
@@ -29,8 +32,11 @@ fn simdgroup() {
     row!("sums", x, |group, _lane| group.iter().sum::<i32>());
     row!("float_sums", floats, |group, _lane| group.iter().sum::<f32>());
     file.kernel("half_sums").each(64, |_| 496.0f32 + 15.5);
-    row!("products", unsigned, |group, _lane| group.iter().fold(1, |all: u32, &x| all.wrapping_mul(x)));
-    row!("extremes", x, |group, _lane| [group.iter().copied().min(), group.iter().copied().max()].map(Option::unwrap_or_default));
+    row!("products", unsigned, |group, _lane| group
+        .iter()
+        .fold(1, |all: u32, &x| all.wrapping_mul(x)));
+    row!("extremes", x, |group, _lane| [group.iter().copied().min(), group.iter().copied().max()]
+        .map(Option::unwrap_or_default));
     row!("float_extremes", floats, |group, _lane| [
         group.iter().copied().fold(f32::INFINITY, f32::min),
         group.iter().copied().fold(f32::NEG_INFINITY, f32::max),
@@ -43,11 +49,21 @@ fn simdgroup() {
     file.kernel("vectors").each(64, |_| 496.0f32 + 32_000.0 + 640_000.0 + 31.0);
     // 496 does not fit a uchar.
     file.kernel("narrow").each(64, |_| 496 % 256 - 16_000 + 700_000);
-    row!("prefix_sums", x, |group, lane| [group[..=lane].iter().sum::<i32>(), group[..lane].iter().sum()]);
+    row!("prefix_sums", x, |group, lane| [
+        group[..=lane].iter().sum::<i32>(),
+        group[..lane].iter().sum()
+    ]);
     row!("prefix_products", unsigned, |group, lane| [lane + 1, lane]
         .map(|end| group[..end].iter().fold(1, |all: u32, &x| all.wrapping_mul(x))));
-    row!("shuffles", x, |group, lane| [(lane * 7 + 3) % 32, lane ^ 5, (lane + 29) % 32, (lane + 3) % 32].map(|at| group[at]));
-    row!("shifts", x, |group, lane| [lane.wrapping_sub(4), lane + 9].map(|at| group.get(at).copied().unwrap_or(0)));
+    row!("shuffles", x, |group, lane| [
+        (lane * 7 + 3) % 32,
+        lane ^ 5,
+        (lane + 29) % 32,
+        (lane + 3) % 32
+    ]
+    .map(|at| group[at]));
+    row!("shifts", x, |group, lane| [lane.wrapping_sub(4), lane + 9]
+        .map(|at| group.get(at).copied().unwrap_or(0)));
     // The filling data is read as if it stood before lane 0, or behind the last of the modulo's block.
     row!("fills", x, |group, lane| {
         let up = |delta: usize, modulo: usize| {
@@ -96,19 +112,29 @@ fn simdgroup() {
             let (sum, least) = (group.iter().sum::<i32>(), group.iter().copied().min());
             let product = group.iter().fold(1i32, |all, x| all.wrapping_mul(1 + x % 2));
             let size = group.len() as i32;
-            let same = sum + least.unwrap_or_default() * 1000 + 100_000 + size * 1_000_000 + (product & 0xff);
+            let same = sum
+                + least.unwrap_or_default() * 1000
+                + 100_000
+                + size * 1_000_000
+                + (product & 0xff);
             (1..=size).map(move |last| same + last * 7)
         })
         .collect();
     file.kernel("partial").input(&x).grid(40, 1, 1).gives(&partial);
     let sums: Vec<f32> = floats.chunks(72).map(|group| group.iter().sum()).collect();
-    file.kernel("in_functions_reduce").input(&floats).threadgroup(128).grid(128, 1, 1).group(72, 1, 1).gives(&sums);
+    file.kernel("in_functions_reduce")
+        .input(&floats)
+        .threadgroup(128)
+        .grid(128, 1, 1)
+        .group(72, 1, 1)
+        .gives(&sums);
     file.finish();
 }
 
 #[test]
 fn quadgroup() {
-    let mut file = File::open("quadgroup.metal", include_str!("../../../tests/msl/quadgroup.metal"));
+    let mut file =
+        File::open("quadgroup.metal", include_str!("../../../tests/msl/quadgroup.metal"));
     let x = ints(53, 64);
     macro_rules! row {
         ($name:literal, $input:expr, |$group:ident, $lane:ident| $value:expr) => {
@@ -119,15 +145,18 @@ fn quadgroup() {
     row!("reductions", x, |group, _lane| {
         let product: i32 = group.iter().map(|x| x % 5).product();
         let xor = group.iter().fold(0, |all, x| all ^ x);
-        let ends = [group.iter().copied().min(), group.iter().copied().max()].map(Option::unwrap_or_default);
+        let ends = [group.iter().copied().min(), group.iter().copied().max()]
+            .map(Option::unwrap_or_default);
         [group.iter().sum(), ends[0], ends[1], product + xor * 1000]
     });
     let unsigned: Vec<u32> = noise(54).map(|bits| bits as u32).take(64).collect();
     row!("logic", unsigned, |group, _lane| {
-        let (and, or) = (group.iter().fold(u32::MAX, |all, x| all & x), group.iter().fold(0, |all, x| all | x));
+        let (and, or) =
+            (group.iter().fold(u32::MAX, |all, x| all & x), group.iter().fold(0, |all, x| all | x));
         and ^ or.wrapping_mul(3)
     });
-    row!("prefixes", x, |group, lane| group[..=lane].iter().sum::<i32>() + 1000 * group[..lane].iter().sum::<i32>());
+    row!("prefixes", x, |group, lane| group[..=lane].iter().sum::<i32>()
+        + 1000 * group[..lane].iter().sum::<i32>());
     row!("shuffles", x, |group, lane| [
         group[3 - lane],
         group[lane ^ 2],
@@ -148,7 +177,8 @@ fn quadgroup() {
 fn atomics() {
     let mut file = File::open("atomics.metal", include_str!("../../../tests/msl/atomics.metal"));
     let bytes: Vec<u8> = noise(55).map(|bits| bits as u8).take(5000).collect();
-    let count = |list: &[u8], what: &dyn Fn(u8) -> bool| list.iter().filter(|&&x| what(x)).count() as u32;
+    let count =
+        |list: &[u8], what: &dyn Fn(u8) -> bool| list.iter().filter(|&&x| what(x)).count() as u32;
     let counts: Vec<u32> = (0..=255).map(|bin| count(&bytes, &|x| x == bin)).collect();
     file.kernel("counts").input(&bytes).out(&[0u32; 256]).grid(5000, 1, 1).gives(&counts);
     file.kernel("tickets").input(&[0u32]).each(1000, |_| 7u32);
@@ -211,16 +241,31 @@ fn atomics() {
         .chunks(256)
         .flat_map(|group| (0..16).map(|bin| count(group, &|x| x % 16 == bin)).collect::<Vec<_>>())
         .collect();
-    file.kernel("in_threadgroup_memory").input(&bytes).grid(1024, 1, 1).group(256, 1, 1).gives(&bins);
+    file.kernel("in_threadgroup_memory")
+        .input(&bytes)
+        .grid(1024, 1, 1)
+        .group(256, 1, 1)
+        .gives(&bins);
     let x = ints(58, 256);
     file.kernel("threadgroup_signed").input(&x).threadgroup(16).group(128, 1, 1).each(256, |i| {
         let group = &x[i / 128 * 128..][..128];
         let (least, most) = (group.iter().min(), group.iter().max());
         least.copied().unwrap_or_default() * 1000 + most.copied().unwrap_or_default()
     });
-    let queue: Vec<u32> = (0..65).map(|at| if at == 0 { 34 } else if at <= 34 { 5 } else { 0 }).collect();
+    let queue: Vec<u32> = (0..65)
+        .map(|at| {
+            if at == 0 {
+                34
+            } else if at <= 34 {
+                5
+            } else {
+                0
+            }
+        })
+        .collect();
     file.kernel("in_structs").out(&[0u32; 65]).grid(100, 1, 1).gives(&queue);
-    let total = (0..100).map(|i| i * (0..i % 4).filter(|j| (i + j) % 2 == 1).count() as i32).sum::<i32>();
+    let total =
+        (0..100).map(|i| i * (0..i % 4).filter(|j| (i + j) % 2 == 1).count() as i32).sum::<i32>();
     file.kernel("under_divergence").out(&[0]).grid(100, 1, 1).gives(&[total]);
     file.kernel("fences").out(&[0u32]).grid(100, 1, 1).gives(&[200u32]);
     file.finish();

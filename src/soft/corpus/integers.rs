@@ -137,7 +137,8 @@ fn integers() {
     pairs(&mut file, "ordered_unsigned", |x: u64, y: u64| {
         [x.min(y) ^ x.max(y).max(1 << 63), x.clamp(100, y | 100)]
     });
-    let x: Vec<[i32; 4]> = numbers::<i32>(63).chunks_exact(4).map(|v| [v[0], v[1], v[2], v[3]]).collect();
+    let x: Vec<[i32; 4]> =
+        numbers::<i32>(63).chunks_exact(4).map(|v| [v[0], v[1], v[2], v[3]]).collect();
     file.kernel("of_vectors").input(&x).each(x.len() as u32, |i| {
         let v = x[i];
         [0, 1, 2, 3].map(|k| {
@@ -148,11 +149,15 @@ fn integers() {
             counts.wrapping_add(ordered).wrapping_add(high).wrapping_add(x.wrapping_abs())
         })
     });
-    let x: Vec<[u8; 4]> = numbers::<u8>(64).chunks_exact(4).map(|v| [v[0], v[1], v[2], v[3]]).collect();
+    let x: Vec<[u8; 4]> =
+        numbers::<u8>(64).chunks_exact(4).map(|v| [v[0], v[1], v[2], v[3]]).collect();
     file.kernel("of_narrow_vectors").input(&x).each(x.len() as u32, |i| {
         [0, 1, 2, 3].map(|k| {
             let x = (x[i][k], x[i][3 - k], x[i][(k + 1) % 4]);
-            x.0.saturating_add(x.1) ^ x.0.abs_diff(x.2) ^ x.0.rotate_left(3) ^ ((u16::from(x.0) + 7) / 2) as u8
+            x.0.saturating_add(x.1)
+                ^ x.0.abs_diff(x.2)
+                ^ x.0.rotate_left(3)
+                ^ ((u16::from(x.0) + 7) / 2) as u8
         })
     });
     file.finish();
@@ -162,14 +167,17 @@ fn integers() {
 fn bits() {
     let mut file = File::open("bits.metal", include_str!("../../../tests/msl/bits.metal"));
     let words = numbers::<u32>(65);
-    let finite: Vec<u32> = words.iter().copied().filter(|&x| f32::from_bits(x).is_finite()).collect();
+    let finite: Vec<u32> =
+        words.iter().copied().filter(|&x| f32::from_bits(x).is_finite()).collect();
     let expected: Vec<[u32; 2]> = finite.iter().map(|&x| [x, x ^ 1 << 31]).collect();
     file.kernel("floats_and_ints").input(&finite).grid(finite.len() as u32, 1, 1).gives(&expected);
     let all: Vec<u16> = (0..=u16::MAX).collect();
-    let numbers_only = |fraction: u32| all.iter().copied().filter(move |x| {
-        let infinity = 0x7fff >> fraction << fraction;
-        x & infinity != infinity
-    });
+    let numbers_only = |fraction: u32| {
+        all.iter().copied().filter(move |x| {
+            let infinity = 0x7fff >> fraction << fraction;
+            x & infinity != infinity
+        })
+    };
     let halves: Vec<u16> = numbers_only(10).collect();
     file.kernel("halves").input(&halves).each(halves.len() as u32, |i| halves[i] ^ 0x8000);
     let bfloats: Vec<u16> = numbers_only(7).collect();
@@ -188,7 +196,8 @@ fn bits() {
         let turned = (0..4).fold(0, |all, k| all << 16 | (x >> (16 * k) & 0xffff));
         x.rotate_left(32).wrapping_add(turned).wrapping_add(x)
     });
-    let floats: Vec<[f32; 4]> = (0..40).map(|i| [1.0, -2.5, 1e-20, 1e30].map(|x| x * i as f32)).collect();
+    let floats: Vec<[f32; 4]> =
+        (0..40).map(|i| [1.0, -2.5, 1e-20, 1e30].map(|x| x * i as f32)).collect();
     file.kernel("vectors").input(&floats).each(40, |i| floats[i].map(|x| x.to_bits() >> 23 & 255));
     let bytes: Vec<u8> = (0..=255).collect();
     file.kernel("built_halves").input(&bytes).each(256, |i| i as f32);

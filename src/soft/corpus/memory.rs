@@ -44,12 +44,15 @@ fn pointers() {
     let bytes: Vec<u8> = (0..200u32).map(|i| (i * 89 % 251) as u8).collect();
     let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap_or_default());
     file.kernel("casts").input(&bytes).each(40, |i| {
-        (word(4 * i) % 1000 + (word(4 * i) >> 16) % 100 * 1000 + u32::from(bytes[1 + 3 * i + 2]) * 100_000) as i32
+        (word(4 * i) % 1000
+            + (word(4 * i) >> 16) % 100 * 1000
+            + u32::from(bytes[1 + 3 * i + 2]) * 100_000) as i32
     });
     file.kernel("casts_of_locals").each(40, |i| (-(i as f32)).to_bits().wrapping_add(0xbf));
-    file.kernel("in_the_constant_space").input(&[5, 6, 7, 8]).input(&[9]).each(40, |i| {
-        [5, 6, 7, 8][i % 4] * 100 + 5 + 9 + 9
-    });
+    file.kernel("in_the_constant_space")
+        .input(&[5, 6, 7, 8])
+        .input(&[9])
+        .each(40, |i| [5, 6, 7, 8][i % 4] * 100 + 5 + 9 + 9);
     file.kernel("in_threadgroup_memory").each(128, |i| {
         let group = i / 64 * 64;
         ((group + 63 - i % 64) * 3000 + (i ^ 1) * 3) as i32
@@ -59,13 +62,22 @@ fn pointers() {
         let i = i as i32;
         200 * i + 3 * i + 5 + 2 * i + 5
     });
-    file.kernel("reads_out_of_bounds").input(&[0; 40]).out(&[0; 40]).grid(40, 1, 1)
+    file.kernel("reads_out_of_bounds")
+        .input(&[0; 40])
+        .out(&[0; 40])
+        .grid(40, 1, 1)
         .faults("thread (39, 0, 0): read of 4 bytes at offset 160 of 'in', which has 160 bytes");
-    file.kernel("writes_out_of_bounds").out(&[0; 40]).grid(40, 1, 1)
+    file.kernel("writes_out_of_bounds")
+        .out(&[0; 40])
+        .grid(40, 1, 1)
         .faults("thread (0, 0, 0): write of 4 bytes at offset -12 of 'out', which has 160 bytes");
-    file.kernel("follows_null").out(&[0; 40]).grid(40, 1, 1)
+    file.kernel("follows_null")
+        .out(&[0; 40])
+        .grid(40, 1, 1)
         .faults("thread (7, 0, 0): write of 4 bytes at offset 28 of a null or stale pointer");
-    file.kernel("leaves_a_local_array").out(&[0; 40]).grid(40, 1, 1)
+    file.kernel("leaves_a_local_array")
+        .out(&[0; 40])
+        .grid(40, 1, 1)
         .faults("thread (4, 0, 0): write of 4 bytes at offset 16 of 'a', which has 16 bytes");
     file.finish();
 }
@@ -77,9 +89,8 @@ fn arrays() {
         let sum = [9, 7, 5, 3, 1].iter().fold(0, |sum, j| sum * 3 + j * i as i32);
         sum + (i % 10 * i) as i32
     });
-    file.kernel("initialised").each(40, |i| {
-        2 + [i as i32, 5, 6][i % 3] + i32::from(b'b') * 100 + 3 + 40000 + 12
-    });
+    file.kernel("initialised")
+        .each(40, |i| 2 + [i as i32, 5, 6][i % 3] + i32::from(b'b') * 100 + 3 + 40000 + 12);
     file.kernel("two_dimensions").each(40, |i| {
         let cell = |r: usize, c: usize| {
             (r * 10 + c + i) as i32 + if r == i % 4 && c == 2 { 1000 } else { 0 }
@@ -125,7 +136,8 @@ fn arrays() {
 
 #[test]
 fn threadgroup() {
-    let mut file = File::open("threadgroup.metal", include_str!("../../../tests/msl/threadgroup.metal"));
+    let mut file =
+        File::open("threadgroup.metal", include_str!("../../../tests/msl/threadgroup.metal"));
     // The last group is a partial one.
     file.kernel("reverses").group(128, 1, 1).each(300, |i| {
         let (start, size) = (i / 128 * 128, (300 - i / 128 * 128).min(128));
@@ -133,33 +145,48 @@ fn threadgroup() {
     });
     let x: Vec<u32> = (0..1024).map(|i| i * i % 101).collect();
     let sums: Vec<u32> = x.chunks(256).map(|chunk| chunk.iter().sum()).collect();
-    file.kernel("tree_sum").input(&x).threadgroup(1024).grid(1024, 1, 1).group(256, 1, 1).gives(&sums);
-    file.kernel("scan").input(&x).group(256, 1, 1).each(1024, |i| x[i / 256 * 256..=i].iter().sum::<u32>());
+    file.kernel("tree_sum")
+        .input(&x)
+        .threadgroup(1024)
+        .grid(1024, 1, 1)
+        .group(256, 1, 1)
+        .gives(&sums);
+    file.kernel("scan")
+        .input(&x)
+        .group(256, 1, 1)
+        .each(1024, |i| x[i / 256 * 256..=i].iter().sum::<u32>());
     let (width, height) = (40, 24);
     let tile: Vec<f32> = (0..width * height).map(|i| i as f32).collect();
-    let turned: Vec<f32> = (0..width * height).map(|at| tile[at % height * width + at / height]).collect();
+    let turned: Vec<f32> =
+        (0..width * height).map(|at| tile[at % height * width + at / height]).collect();
     file.kernel("transpose_tiles").input(&tile).grid(40, 24, 1).group(8, 8, 1).gives(&turned);
     file.kernel("two_arguments").threadgroup(64 * 8).threadgroup(64 * 8).each(128, |i| {
         let other = i ^ 3;
         let t = other % 64;
         other as f32 * 0.5 + (t * 1000) as u16 as f32 + t as f32 * 0.25 + 3.0
     });
-    file.kernel("scalars_and_structs").each(128, |i| ((i / 64 * 64 + 5) * 100 + i % 4 * 7 + 2) as i32);
+    file.kernel("scalars_and_structs")
+        .each(128, |i| ((i / 64 * 64 + 5) * 100 + i % 4 * 7 + 2) as i32);
     file.kernel("barriers_in_functions").each(128, |i| (i + 33) as i32 % 64 * 6);
-    file.kernel("through_device_memory").input(&[0; 128]).each(128, |i| {
-        ((i / 64 * 64 + (i % 64 + 40) % 64) * 2) as i32
-    });
+    file.kernel("through_device_memory")
+        .input(&[0; 128])
+        .each(128, |i| ((i / 64 * 64 + (i % 64 + 40) % 64) * 2) as i32);
     file.kernel("barriers_in_uniform_branches").input(&[5]).each(64, |i| (i as i32 + 5) % 64);
     file.kernel("simdgroup_barriers").each(128, |i| (i ^ 16) as i32);
-    file.kernel("barrier_not_reached").out(&[0; 64]).grid(64, 1, 1).faults("does not reach a barrier");
-    file.kernel("past_threadgroup_memory").threadgroup(128).out(&[0; 64]).grid(64, 1, 1)
-        .faults("thread (32, 0, 0): write of 4 bytes at offset 128 of 'shared', which has 128 bytes");
+    file.kernel("barrier_not_reached")
+        .out(&[0; 64])
+        .grid(64, 1, 1)
+        .faults("does not reach a barrier");
+    file.kernel("past_threadgroup_memory").threadgroup(128).out(&[0; 64]).grid(64, 1, 1).faults(
+        "thread (32, 0, 0): write of 4 bytes at offset 128 of 'shared', which has 128 bytes",
+    );
     file.finish();
 }
 
 #[test]
 fn attributes() {
-    let mut file = File::open("attributes.metal", include_str!("../../../tests/msl/attributes.metal"));
+    let mut file =
+        File::open("attributes.metal", include_str!("../../../tests/msl/attributes.metal"));
     let expected: Vec<u32> = (0..100u32)
         .flat_map(|g| {
             let size = if g < 96 { 48 } else { 4 };
@@ -207,7 +234,11 @@ fn attributes() {
 fn buffers() {
     let mut file = File::open("buffers.metal", include_str!("../../../tests/msl/buffers.metal"));
     let x: Vec<i32> = (0..100).map(|i| i * 7 % 23).collect();
-    file.kernel("indices_found").input(&x).input(&[5]).input(&[6, 7]).each(40, |i| x[i] + 500 + 7000);
+    file.kernel("indices_found")
+        .input(&x)
+        .input(&[5])
+        .input(&[6, 7])
+        .each(40, |i| x[i] + 500 + 7000);
     let y: Vec<i32> = (0..40).map(|i| i % 3).collect();
     file.kernel("indices_mixed").input(&x).input(&y).input(&x).each(40, |i| x[i] * 101 + y[i] * 10);
     file.kernel("indices_turned").input(&[3]).input(&[4]).each(40, |_| 34);
@@ -236,9 +267,9 @@ fn buffers() {
     let at: Vec<u16> = noisy.iter().map(|&x| (x >> 7) as u16 % 100).collect();
     file.kernel("gathers").input(&x).input(&at).each(100, |i| x[at[i] as usize]);
     let turned: Vec<u16> = (0..100).map(|i| i * 37 % 100).collect();
-    file.kernel("scatters").input(&turned).each(100, |at| {
-        turned.iter().position(|&to| to as usize == at).map_or(-1, |i| i as i32)
-    });
+    file.kernel("scatters")
+        .input(&turned)
+        .each(100, |at| turned.iter().position(|&to| to as usize == at).map_or(-1, |i| i as i32));
     file.kernel("in_place").out(&x).each(100, |i| if i & 1 == 1 { x[i] + 10 } else { x[i] * x[i] });
     let pairs: Vec<[f32; 2]> = (0..41).map(|i| [i as f32, i as f32 * 0.5]).collect();
     let triples: Vec<[u8; 4]> = (0..41).map(|i| [i, 2 * i, 3 * i, 77]).collect();

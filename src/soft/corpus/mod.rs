@@ -43,7 +43,7 @@ struct Setting {
     threadgroup_memory: Vec<(u32, u32)>,
 }
 
-/// Compiles nothing, launches once: the whole of what the corpus asks of soft Metal.
+/// Makes one kernel of a library ready for an instruction set and launches it once.
 fn run(
     library: &msl::Library,
     kernel: &str,
@@ -95,7 +95,11 @@ impl File {
 
     /// Begins a row.
     fn kernel(&mut self, kernel: &'static str) -> Case<'_> {
-        assert!(self.left.remove(kernel), "{}: no kernel '{kernel}', or two rows for it", self.name);
+        assert!(
+            self.left.remove(kernel),
+            "{}: no kernel '{kernel}', or two rows for it",
+            self.name
+        );
         Case {
             file: self,
             kernel,
@@ -195,7 +199,8 @@ impl Case<'_> {
                 verdicts.push(format!("{} ({}): {what}", self.kernel, isa.name()));
             }
         }
-        let this = |known: &&(&str, &str, &str)| known.0 == self.file.name && known.1 == self.kernel;
+        let this =
+            |known: &&(&str, &str, &str)| known.0 == self.file.name && known.1 == self.kernel;
         match KNOWN_FAILURES.iter().find(this) {
             None => self.file.failures.append(&mut verdicts),
             Some((_, _, why)) if verdicts.is_empty() => {

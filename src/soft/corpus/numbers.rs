@@ -31,8 +31,19 @@ fn longs(seed: u64, count: usize) -> Vec<i64> {
 #[test]
 fn scalars() {
     let mut file = File::open("scalars.metal", include_str!("../../../tests/msl/scalars.metal"));
-    file.kernel("sizes").gives(&[101, 101, 202, 404, 808, 202, 408, 1 + 2 + 4 + 8 + 8, 1 + 2 + 4 + 4 + 8]);
-    file.kernel("wraps_uchar").each(300, |i| (i as u8).wrapping_add(200).wrapping_mul(3).wrapping_sub(1));
+    file.kernel("sizes").gives(&[
+        101,
+        101,
+        202,
+        404,
+        808,
+        202,
+        408,
+        1 + 2 + 4 + 8 + 8,
+        1 + 2 + 4 + 4 + 8,
+    ]);
+    file.kernel("wraps_uchar")
+        .each(300, |i| (i as u8).wrapping_add(200).wrapping_mul(3).wrapping_sub(1));
     file.kernel("wraps_char").each(300, |i| {
         let a = (i as i8).wrapping_add(100);
         a.wrapping_mul(a).wrapping_add(1).wrapping_neg()
@@ -54,7 +65,7 @@ fn scalars() {
     });
     file.kernel("wraps_ulong").input(&x).each(100, |i| {
         let x = x[i] as u64;
-        x.wrapping_mul(6364136223846793005).wrapping_add(x >> 33 | x << 31)
+        x.wrapping_mul(6364136223846793005).wrapping_add(x.rotate_left(31))
     });
     file.kernel("promotion").each(40, |i| {
         let a = 250 + i as i32 % 6;
@@ -75,23 +86,29 @@ fn scalars() {
         let narrow = one.wrapping_shl(i) ^ one.wrapping_shr(i) ^ minus.wrapping_shr(i) as u32;
         narrow ^ (wide.wrapping_shr(i) >> 32) as u32 ^ wide.wrapping_shl(i) as u32
     });
-    file.kernel("narrow_shifts").each(64, |i| -12345i16 >> (i % 16) ^ (54321u16 << (i % 16)) as i16);
+    file.kernel("narrow_shifts")
+        .each(64, |i| -12345i16 >> (i % 16) ^ (54321u16 << (i % 16)) as i16);
 
-    let y: Vec<i64> = longs(2, 140).into_iter().rev().filter(|&y| y as i8 != 0 && y as i32 != 0).collect();
+    let y: Vec<i64> =
+        longs(2, 140).into_iter().rev().filter(|&y| y as i8 != 0 && y as i32 != 0).collect();
     let y = &y[..100];
     let (x32, y32): (Vec<i32>, Vec<i32>) = (ints, y.iter().map(|&y| y as i32).collect());
     let (x8, y8): (Vec<i8>, Vec<i8>) =
         (x.iter().map(|&x| x as i8).collect(), y.iter().map(|&y| y as i8).collect());
-    let pairs = |quotient: &dyn Fn(usize) -> [i64; 2]| (0..100).flat_map(quotient).collect::<Vec<i64>>();
-    let expected = pairs(&|i| [x32[i].wrapping_div(y32[i]), x32[i].wrapping_rem(y32[i])].map(i64::from));
+    let pairs =
+        |quotient: &dyn Fn(usize) -> [i64; 2]| (0..100).flat_map(quotient).collect::<Vec<i64>>();
+    let expected =
+        pairs(&|i| [x32[i].wrapping_div(y32[i]), x32[i].wrapping_rem(y32[i])].map(i64::from));
     let expected: Vec<i32> = expected.iter().map(|&x| x as i32).collect();
     file.kernel("divides_int").input(&x32).input(&y32).grid(100, 1, 1).gives(&expected);
-    let expected = pairs(&|i| [x32[i] as u32 / y32[i] as u32, x32[i] as u32 % y32[i] as u32].map(i64::from));
+    let expected =
+        pairs(&|i| [x32[i] as u32 / y32[i] as u32, x32[i] as u32 % y32[i] as u32].map(i64::from));
     let expected: Vec<u32> = expected.iter().map(|&x| x as u32).collect();
     file.kernel("divides_uint").input(&x32).input(&y32).grid(100, 1, 1).gives(&expected);
     let expected = pairs(&|i| [x[i].wrapping_div(y[i]), x[i].wrapping_rem(y[i])]);
     file.kernel("divides_long").input(&x).input(y).grid(100, 1, 1).gives(&expected);
-    let expected = pairs(&|i| [i64::from(x8[i]) / i64::from(y8[i]), i64::from(x8[i] as u8 % y8[i] as u8)]);
+    let expected =
+        pairs(&|i| [i64::from(x8[i]) / i64::from(y8[i]), i64::from(x8[i] as u8 % y8[i] as u8)]);
     let expected: Vec<i16> = expected.iter().map(|&x| x as i16).collect();
     file.kernel("divides_narrow").input(&x8).input(&y8).grid(100, 1, 1).gives(&expected);
     file.kernel("divides_by_zero").input(&[0i32; 100]).each(100, |i| 2 * i as u32);
@@ -127,7 +144,8 @@ fn scalars() {
         .collect();
     file.kernel("half_arithmetic").input(&x).input(&y).grid(1000, 1, 1).gives(&expected);
     let tenth = HALF.round(0.1);
-    file.kernel("half_steps").each(100, |i| (0..i).fold(0.0, |sum, _| HALF.round(sum + tenth)) as f32);
+    file.kernel("half_steps")
+        .each(100, |i| (0..i).fold(0.0, |sum, _| HALF.round(sum + tenth)) as f32);
     file.kernel("half_with_float").each(100, |i| {
         let h = HALF.round(i as f64 / 3.0) as f32;
         // A product and a sum may be contracted.
@@ -144,7 +162,16 @@ fn scalars() {
         ((a << 3 >> 1 | 0x100) & 0xfff ^ 0x5a5) + 242
     });
     file.kernel("comma_and_conditional").each(40, |i| {
-        let (mut a, mut b) = (i as i32 + 1, if i < 5 { 1 } else if i < 10 { 2 } else { 3 });
+        let (mut a, mut b) = (
+            i as i32 + 1,
+            if i < 5 {
+                1
+            } else if i < 10 {
+                2
+            } else {
+                3
+            },
+        );
         *if i & 1 != 0 { &mut a } else { &mut b } = 100;
         *if i & 2 != 0 { &mut a } else { &mut b } += 6;
         *if i != 0 { &mut a } else { &mut b } -= 1;
@@ -160,11 +187,18 @@ fn conversions() {
     // Everything that fits the target, with both signs, halves and just below whole numbers.
     let within = |low: f32, high: f32| {
         let noise = noise(5).map(|bits| f32::from_bits(bits as u32));
-        let edges = [0.0, -0.0, 0.5, -0.5, 0.999_999_94, 1.0, 1.5, 2.5, 100.99, -100.99, f32::NAN, 1e-40];
+        let edges =
+            [0.0, -0.0, 0.5, -0.5, 0.999_999_94, 1.0, 1.5, 2.5, 100.99, -100.99, f32::NAN, 1e-40];
         let fits = move |x: &f32| x.is_nan() || low < *x && *x < high;
         let small = (0..).map(|i| (i as f32 - 50.0) * 1.37);
-        edges.into_iter().filter(fits).chain([high - high * 1e-6]).chain(small.filter(fits).take(40))
-            .chain(noise.filter(fits)).take(128).collect::<Vec<f32>>()
+        edges
+            .into_iter()
+            .filter(fits)
+            .chain([high - high * 1e-6])
+            .chain(small.filter(fits).take(40))
+            .chain(noise.filter(fits))
+            .take(128)
+            .collect::<Vec<f32>>()
     };
     let x = within(-2_147_483_700.0, 2_147_483_600.0);
     file.kernel("float_to_int").input(&x).each(128, |i| x[i] as i32);
@@ -180,7 +214,9 @@ fn conversions() {
     file.kernel("float_to_bool").input(&x).each(8, |i| if x[i] != 0.0 { 7u8 } else { 8 });
 
     let mut x: Vec<f32> = noise(6).map(|bits| f32::from_bits(bits as u32)).take(1000).collect();
-    x.extend(noise(7).map(|bits| HALF.value(bits as u16) as f32 * (1.0 + 0.5 * f32::EPSILON)).take(1000));
+    x.extend(
+        noise(7).map(|bits| HALF.value(bits as u16) as f32 * (1.0 + 0.5 * f32::EPSILON)).take(1000),
+    );
     // Between two halves, and between the largest and infinity.
     x.extend((0..1000u16).map(|h| ((HALF.value(h * 30) + HALF.value(h * 30 + 1)) / 2.0) as f32));
     x.extend([65519.996, 65520.0, 65536.0, -65520.0, 2.98e-8, 2.981e-8, f32::INFINITY, 0.0, -0.0]);
@@ -191,10 +227,8 @@ fn conversions() {
     file.kernel("half_to_float").input(&all).each(65536, |i| HALF.value(i as u16) as f32);
     file.kernel("bfloat_to_float").input(&all).each(65536, |i| BFLOAT.value(i as u16) as f32);
     let positive: Vec<u16> = (0..=0x7bff).collect();
-    let expected: Vec<i32> = positive
-        .iter()
-        .flat_map(|&h| [HALF.value(h) as i32, HALF.value(h) as i32])
-        .collect();
+    let expected: Vec<i32> =
+        positive.iter().flat_map(|&h| [HALF.value(h) as i32, HALF.value(h) as i32]).collect();
     file.kernel("half_to_ints").input(&positive).grid(0x7c00, 1, 1).gives(&expected);
 
     let longs = longs(8, 500);
@@ -208,12 +242,15 @@ fn conversions() {
         .iter()
         .flat_map(|&x| {
             let narrow = [i64::from(x as i8), i64::from(x as u8), i64::from(x as i16)];
-            narrow.into_iter().chain([i64::from(x as u16), i64::from(x as i32), i64::from(x as u32)])
+            narrow.into_iter().chain([
+                i64::from(x as u16),
+                i64::from(x as i32),
+                i64::from(x as u32),
+            ])
         })
         .collect();
     file.kernel("between_integers").input(&longs).grid(500, 1, 1).gives(&expected);
-    file.kernel("implicit_in_calls").each(40, |i| {
-        i32::from((i * 100) as u8) * 1000 + (i as f32 * 0.75) as i32
-    });
+    file.kernel("implicit_in_calls")
+        .each(40, |i| i32::from((i * 100) as u8) * 1000 + (i as f32 * 0.75) as i32);
     file.finish();
 }

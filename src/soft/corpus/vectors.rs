@@ -54,12 +54,7 @@ fn vectors() {
         let all = |f: &dyn Fn(i32, i32) -> bool| [0, 1, 2, 3].map(|k| f(a[k], b[k]));
         let (less, same) = (all(&|a, b| a < b), all(&|a, b| a == b));
         let picked: i32 = (0..3).map(|k| a[k].min(b[k])).sum();
-        i32::from(less[0])
-            + 2 * i32::from(less[1])
-            + 4 * i32::from(same[2])
-            + 8
-            + 16
-            + 64 * picked
+        i32::from(less[0]) + 2 * i32::from(less[1]) + 4 * i32::from(same[2]) + 8 + 16 + 64 * picked
     });
     file.kernel("vector_shifts").each(16, |i| [0x81u8, 3, 255, 1].map(|v| v << (i % 8) ^ v >> 1));
     file.kernel("narrow_vectors_wrap").each(256, |i| {
@@ -89,14 +84,16 @@ fn vectors() {
         let z = z + 0.5;
         [z + x * 2.0, y + y * 2.0 - 1.0, x + z * 2.0]
     });
-    file.kernel("sizes_and_alignments").gives(&[
-        808, 1616, 808, 404, 3232, 404, 1204, 802, 301, 4816, 1608, 804,
-    ]);
-    let x: Vec<[u16; 4]> = (0..40).map(|i| [1.5, -2.25, 0.1, 7.0].map(|k| HALF.bits(k * i as f64))).collect();
-    let y: Vec<[u16; 4]> = (0..40).map(|i| [1.5, -2.25, 0.1, 7.0].map(|k| BFLOAT.bits(k * i as f64))).collect();
+    file.kernel("sizes_and_alignments")
+        .gives(&[808, 1616, 808, 404, 3232, 404, 1204, 802, 301, 4816, 1608, 804]);
+    let x: Vec<[u16; 4]> =
+        (0..40).map(|i| [1.5, -2.25, 0.1, 7.0].map(|k| HALF.bits(k * i as f64))).collect();
+    let y: Vec<[u16; 4]> =
+        (0..40).map(|i| [1.5, -2.25, 0.1, 7.0].map(|k| BFLOAT.bits(k * i as f64))).collect();
     file.kernel("half_and_bfloat_vectors").input(&x).input(&y).each(40, |i| {
         let h = x[i].map(|h| HALF.value(h));
-        let (p, q) = (HALF.round(HALF.round(h[0] * 2.0) + h[3]), HALF.round(HALF.round(h[1] * 2.0) + h[2]));
+        let (p, q) =
+            (HALF.round(HALF.round(h[0] * 2.0) + h[3]), HALF.round(HALF.round(h[1] * 2.0) + h[2]));
         (HALF.round(p + q) + BFLOAT.value(y[i][2]) * 2.0) as f32
     });
     file.kernel("vectors_of_longs").each(40, |i| {
@@ -132,7 +129,9 @@ fn matrices() {
     let small = |seed| noise(seed).map(|bits| (bits % 17) as f32 - 8.0);
     let columns: Vec<[[f32; 4]; 4]> = {
         let mut next = small(11);
-        (0..41).map(|_| [(); 4].map(|()| [(); 4].map(|()| next.next().unwrap_or_default()))).collect()
+        (0..41)
+            .map(|_| [(); 4].map(|()| [(); 4].map(|()| next.next().unwrap_or_default())))
+            .collect()
     };
     let v: Vec<[f32; 4]> = columns.iter().map(|m| m[0]).rev().collect();
     let times = |m: &[[f32; 4]; 4], v: [f32; 4]| -> [f32; 4] {
@@ -158,7 +157,8 @@ fn matrices() {
         let f = a.map(|column| column.iter().zip(e).map(|(x, y)| x * y).sum::<f32>());
         c(0, 0) + 10.0 * c(1, 1) + 100.0 * c(2, 2) + d(0, 1) + 7.0 * d(1, 0) + f[0] - f[1]
     });
-    file.kernel("matrix_constructors").each(40, |i| 2.0 * i as f32 + 60.0 + 700.0 + 3000.0 + 2.0 + 50.0 + 4.0);
+    file.kernel("matrix_constructors")
+        .each(40, |i| 2.0 * i as f32 + 60.0 + 700.0 + 3000.0 + 2.0 + 50.0 + 4.0);
     file.kernel("matrix_arithmetic").each(40, |i| {
         // a + b - a, then + a - b: a again; (0 1; 1 0) swaps the columns.
         let _ = i;

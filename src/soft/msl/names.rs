@@ -48,7 +48,7 @@ known_names! {
     DEFINE "define" UNDEF "undef" INCLUDE "include" IMPORT "import" IFDEF "ifdef" IFNDEF "ifndef"
     ELIF "elif" ENDIF "endif" ERROR "error" WARNING "warning" PRAGMA "pragma" ONCE "once"
     METAL "metal" METAL_PRAGMA "METAL" CLANG "clang" FP "fp" STD "std"
-    FAST "fast" PRECISE "precise" FINAL "final" OVERRIDE "override"
+    FAST "fast" PRECISE "precise" FINAL "final" OVERRIDE "override" VOTE_T "vote_t"
 }
 
 impl Name {

@@ -4,7 +4,10 @@ use crate::soft::msl::ast::{AddressSpace, BaseType, Decl, Function, Label};
 use crate::soft::msl::check::builtins::{Builtin, ROWS};
 use crate::soft::msl::diagnostics::Diagnostics;
 use crate::soft::msl::names::{Name, Names};
-use crate::soft::msl::parse::{self, scope::Known};
+use crate::soft::msl::parse::{
+    self,
+    scope::{Known, LIBRARY_MEMBERS},
+};
 use crate::soft::msl::preprocess::{self, Context, Macros};
 use crate::soft::msl::source::SourceMap;
 use crate::soft::msl::types::{OPAQUE_TEMPLATES, SCALAR_NAMES, library_type};
@@ -108,6 +111,7 @@ impl Library {
                             BaseType::Enum(row) if row.name.is_none_or(|n| n.name != name) => {
                                 Known::Value
                             }
+                            BaseType::Class(_) => Known::Type(Some(LIBRARY_MEMBERS)),
                             _ => Known::Type(None),
                         };
                         known.insert(name, known_as);

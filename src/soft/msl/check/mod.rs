@@ -15,6 +15,7 @@ pub(crate) mod entry;
 mod expr;
 mod init;
 pub(crate) mod library;
+mod library_call;
 mod lookup;
 mod operator;
 mod stmt;

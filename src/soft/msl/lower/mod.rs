@@ -1,5 +1,6 @@
 //! Lowering: the typed tree of one kernel and of all that it calls, to the IR.
 
+mod aggregate;
 mod data;
 mod expr;
 mod place;

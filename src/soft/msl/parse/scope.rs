@@ -35,12 +35,16 @@ pub(super) struct Scopes {
 
 pub(super) const LIBRARY: ScopeIndex = 0;
 pub(super) const GLOBAL: ScopeIndex = 1;
+/// The member types of the library's classes: `simd_vote::vote_t`, `quad_vote::vote_t`.
+pub(crate) const LIBRARY_MEMBERS: ScopeIndex = 2;
 
 impl Scopes {
     pub(super) fn new(library: &HashMap<Name, Known>) -> Scopes {
         let library = Scope { names: library.clone(), ..Scope::default() };
         let global = Scope { parent: Some(LIBRARY), ..Scope::default() };
-        Scopes { all: vec![library, global], current: GLOBAL }
+        let names = HashMap::from([(Name::VOTE_T, Known::Type(None))]);
+        let members = Scope { names, parent: Some(LIBRARY), ..Scope::default() };
+        Scopes { all: vec![library, global, members], current: GLOBAL }
     }
 
     /// Opens a new scope in the current one.
