@@ -155,7 +155,7 @@ fn a_binding_that_is_missing_is_named() {
         encoder.bind_buffer(&fill.buffer, 0, 0);
         encoder.launch((4, 1, 1), (4, 1, 1));
     });
-    tells(&why, &["fill", "value", "1"]);
+    tells(&why, &["fill", "value", "buffer(1)"]);
 }
 
 #[test]
