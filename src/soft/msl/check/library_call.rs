@@ -31,6 +31,11 @@ impl Checker {
             // An atomic's type decides everything, and says its address space.
             if letters.first() == Some(&'a') {
                 if let Ty::Pointer(pointee) = *self.types.get(arguments[0].qual.ty)
+                    // MSL 2.6: atomics live in memory that threads share.
+                    && matches!(
+                        pointee.space,
+                        Some(AddressSpace::Device | AddressSpace::Threadgroup)
+                    )
                     && let Ty::Atomic(scalar) = *self.types.get(pointee.ty)
                     && row.family.has(scalar, 1)
                 {
