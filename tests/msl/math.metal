@@ -110,6 +110,19 @@ kernel void safe(ARGUMENTS) {
     out[3 * i + 1] = 1.0f / x[i];
     out[3 * i + 2] = (x[i] + 1e8f) - 1e8f;
 }
+kernel void safe_functions(ARGUMENTS) {
+    float cosine;
+    out[5 * i] = sincos(x[i], cosine);
+    out[5 * i + 1] = cosine;
+    out[5 * i + 2] = exp(x[i]);
+    out[5 * i + 3] = tanh(x[i]);
+    out[5 * i + 4] = sqrt(fabs(x[i]));
+}
+kernel void precise_sincos(ARGUMENTS) {
+    float cosine;
+    out[2 * i] = precise::sincos(x[i], cosine);
+    out[2 * i + 1] = cosine;
+}
 kernel void safe_specials(device float* out [[buffer(0)]], constant float* zero [[buffer(1)]]) {
     float z = zero[0];
     out[0] = 1 / z;

@@ -392,6 +392,21 @@ fn math() {
         rounded.map(|exact| HALF.bits(exact))
     });
     maths(&mut file, "safe", &x, |a, b, _| [a / b, 1.0 / a, (a + 1e8) - 1e8]);
+    maths(&mut file, "safe_functions", &turn, |x, _, _| {
+        let x = f64::from(x);
+        let (sine, cosine) = x.sin_cos();
+        [
+            ulps(4.0, sine),
+            ulps(4.0, cosine),
+            ulps(4.0, x.exp()),
+            ulps(5.0, x.tanh()),
+            ulps(0.0, x.abs().sqrt()),
+        ]
+    });
+    maths(&mut file, "precise_sincos", &turn, |x, _, _| {
+        let (sine, cosine) = f64::from(x).sin_cos();
+        [ulps(4.0, sine), ulps(4.0, cosine)]
+    });
     let (inf, nan, pi) = (f32::INFINITY, f32::NAN, std::f32::consts::PI);
     file.kernel("safe_specials")
         .input(&[0.0f32])

@@ -25,4 +25,5 @@ kernel void k(device int* out, device const int* in) {
     out[0] = true ? s : 1;
     int b[2];
     b = out;
+    threadgroup int shared = 5;
 }

@@ -447,6 +447,14 @@ impl Checker {
             let shared =
                 matches!(qual.space, Some(AddressSpace::Threadgroup | AddressSpace::Constant))
                     || simple.specifiers.storage.statik && qual.constant;
+            // MSL 4.4: all threads of the group share it, and none comes first.
+            if qual.space == Some(AddressSpace::Threadgroup) && !matches!(one.init, ast::Init::None)
+            {
+                let text = self.text(name);
+                let message = format!("threadgroup variable '{text}' cannot have an initializer");
+                self.error(one.declarator.span, message);
+                continue;
+            }
             if shared {
                 self.global(simple, base, index);
                 continue;
