@@ -1,4 +1,4 @@
-//! Lexing: text to preprocessing tokens (C++14 [lex]), and the values of literals (MSL 2.1).
+//! Lexing: text to preprocessing tokens (C++14 lex), and the values of literals (MSL 2.1).
 
 use super::diagnostics::Diagnostics;
 use super::names::{Name, Names};
@@ -7,7 +7,7 @@ use super::source::Span;
 /// Declares the punctuators, and the search by spelling.
 macro_rules! punctuators {
     ($($id:ident $text:literal)*) => {
-        /// A punctuator of C++14 [lex.operators].
+        /// A punctuator of C++14 lex.operators.
         #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
         pub(crate) enum Punct { $($id),* }
         impl Punct {
@@ -60,7 +60,7 @@ pub(crate) struct Token {
 pub(crate) const LINE_START: u8 = 1;
 /// White space stands before it.
 pub(crate) const SPACE: u8 = 2;
-/// A macro's name that must not be expanded again (C++14 [cpp.rescan]/2).
+/// A macro's name that must not be expanded again (C++14 cpp.rescan/2).
 pub(crate) const PAINTED: u8 = 4;
 /// The first half of a `>>` that was split, so that templates can end at either half.
 pub(crate) const JOINED: u8 = 8;
@@ -203,7 +203,7 @@ impl Lexer<'_> {
         }
     }
 
-    /// pp-number (C++14 [lex.ppnumber]): also what no literal accepts, such as `1.2.3`.
+    /// pp-number (C++14 lex.ppnumber): also what no literal accepts, such as `1.2.3`.
     fn number(&mut self) -> Kind {
         loop {
             match (self.peek(0), self.peek(1)) {
@@ -255,7 +255,7 @@ impl Lexer<'_> {
     }
 }
 
-/// The scalar type that a literal's suffix gives it (MSL 2.1, C++14 [lex.icon]).
+/// The scalar type that a literal's suffix gives it (MSL 2.1, C++14 lex.icon).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum LiteralType {
     Int,
@@ -369,7 +369,7 @@ pub(crate) fn character(spelling: &str) -> Option<u64> {
     }
 }
 
-/// The bytes of a string literal, its escapes replaced (C++14 [lex.ccon]).
+/// The bytes of a string literal, its escapes replaced (C++14 lex.ccon).
 pub(crate) fn string(spelling: &str) -> Option<String> {
     let inner = spelling.strip_prefix('"')?.strip_suffix('"')?;
     unescape(inner).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())

@@ -99,7 +99,7 @@ impl Family {
     }
 }
 
-/// One function: result and parameters in letters, see [`Letter`].
+/// One function: result and parameters in letters, as its table of letters says.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) names: &'static str,

@@ -1,4 +1,4 @@
-//! Calls and overload resolution (C++14 [over.match]); the library's table takes part.
+//! Calls and overload resolution (C++14 over.match); the library's table takes part.
 
 use super::builtins::{Accuracy, Row, rows};
 use super::convert::{Rank, Source};
@@ -230,7 +230,7 @@ impl Checker {
 
     // ---- the choice ----------------------------------------------------------------------
 
-    /// [over.match.best]: a candidate is best when it is no worse in each argument than every
+    /// over.match.best: a candidate is best when it is no worse in each argument than every
     /// other, and better in one.
     fn choose(&mut self, candidates: &[Candidate], sources: &[Source]) -> Choice {
         let mut viable: Vec<Viable> = Vec::new();
@@ -492,7 +492,7 @@ impl Checker {
         self.call_function(id, Some(object), arguments, span)
     }
 
-    /// How well an object fits a member's `this` ([over.match.funcs]/4; MSL 4: the qualifier of a
+    /// How well an object fits a member's `this` (over.match.funcs/4; MSL 4: the qualifier of a
     /// member function may be an address space). A member that names no space takes any.
     fn rank_this(&self, object: Qual, this: (bool, Option<AddressSpace>)) -> Option<Rank> {
         let (constant, space) = this;

@@ -1,4 +1,4 @@
-//! Constant evaluation (C++14 [expr.const]): scalars, with calls of `constexpr`-like functions.
+//! Constant evaluation (C++14 expr.const): scalars, with calls of `constexpr`-like functions.
 
 use super::{Checker, State};
 use crate::soft::ir::{Op, Scalar};

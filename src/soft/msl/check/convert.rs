@@ -1,4 +1,4 @@
-//! Conversions and their ranks (C++14 [conv], [over.ics]; MSL 2.21, 2.22).
+//! Conversions and their ranks (C++14 conv, over.ics; MSL 2.21, 2.22).
 
 use super::{Checker, FuncId};
 use crate::soft::ir::Scalar;
@@ -7,7 +7,7 @@ use crate::soft::msl::hir::{Constant, Expr, ExprKind};
 use crate::soft::msl::source::Span;
 use crate::soft::msl::types::{Qual, Ty, TyId, Types};
 
-/// How good an implicit conversion is; less is better ([over.ics.rank]).
+/// How good an implicit conversion is; less is better (over.ics.rank).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Rank {
     Exact,
@@ -51,7 +51,7 @@ impl Checker {
         self.rank_value(from, to.ty)
     }
 
-    /// Binding a reference ([dcl.init.ref]): to a place of the same type and space, or, when it is
+    /// Binding a reference (dcl.init.ref): to a place of the same type and space, or, when it is
     /// const and the thread's, to a temporary.
     fn rank_reference(&self, from: Source, to: Qual) -> Option<Rank> {
         let same = from.place
@@ -134,7 +134,7 @@ impl Checker {
     }
 
     /// The constructor or conversion function that makes a `to`, if exactly one does
-    /// ([over.best.ics]/4: no second user conversion inside).
+    /// (over.best.ics/4: no second user conversion inside).
     pub(super) fn user_conversion(&self, from: Source, to: TyId) -> Option<(FuncId, bool)> {
         let mut found = None;
         let plain = |rank: Option<Rank>| rank.filter(|&rank| rank != Rank::User);
@@ -202,7 +202,7 @@ impl Checker {
         self.value(kind, Types::scalar(Scalar::I32), span)
     }
 
-    /// The value of a place; arrays become pointers to their first element ([conv.lval], [conv.array]).
+    /// The value of a place; arrays become pointers to their first element (conv.lval, conv.array).
     pub(super) fn rvalue(&mut self, expr: Expr) -> Expr {
         let span = expr.span;
         match *self.types.get(expr.qual.ty) {
@@ -356,7 +356,7 @@ impl Checker {
         }
     }
 
-    /// A condition: anything that becomes a `bool` ([conv]/4).
+    /// A condition: anything that becomes a `bool` (conv/4).
     pub(super) fn condition_value(&mut self, expr: Expr) -> Expr {
         let span = expr.span;
         if expr.qual.ty == Types::UNKNOWN {
@@ -376,7 +376,7 @@ impl Checker {
         self.implicit(expr, bool_ty, "initialize a variable of type")
     }
 
-    /// A cast: `(T)e`, `T(e)`, `static_cast` ([expr.cast], [expr.static.cast]; MSL 2.21).
+    /// A cast: `(T)e`, `T(e)`, `static_cast` (expr.cast, expr.static.cast; MSL 2.21).
     pub(super) fn explicit(&mut self, expr: Expr, to: Qual, reinterpret: bool) -> Expr {
         let span = expr.span;
         if expr.qual.ty == Types::UNKNOWN || to.ty == Types::UNKNOWN {
@@ -432,7 +432,7 @@ impl Checker {
     }
 }
 
-/// Integral promotion ([conv.prom]); floats are not promoted, as `half` is a type of its own.
+/// Integral promotion (conv.prom); floats are not promoted, as `half` is a type of its own.
 pub(super) fn promoted(scalar: Scalar) -> Scalar {
     match scalar {
         Scalar::Bool | Scalar::I8 | Scalar::U8 | Scalar::I16 | Scalar::U16 => Scalar::I32,

@@ -1,4 +1,4 @@
-//! Declarations at namespace and class scope (C++14 [dcl.dcl], [class]; MSL 4.2, 5).
+//! Declarations at namespace and class scope (C++14 dcl.dcl, class; MSL 4.2, 5).
 
 use super::lookup::Found;
 use super::{

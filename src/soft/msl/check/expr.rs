@@ -1,4 +1,4 @@
-//! Expressions (C++14 [expr]; MSL 2.2.1, 2.3.1, 3).
+//! Expressions (C++14 expr; MSL 2.2.1, 2.3.1, 3).
 
 use super::lookup::Found;
 use super::{Checker, Entity};

@@ -1,4 +1,4 @@
-//! Initialisation (C++14 [dcl.init]; MSL 2.2.2, 2.3.2): variables, lists, constructors.
+//! Initialisation (C++14 dcl.init; MSL 2.2.2, 2.3.2): variables, lists, constructors.
 
 use super::Checker;
 use crate::soft::ir::Scalar;
@@ -7,7 +7,7 @@ use crate::soft::msl::hir::{Expr, ExprKind};
 use crate::soft::msl::source::Span;
 use crate::soft::msl::types::{Qual, StructId, Ty, TyId, Types};
 
-/// The elements of a list, taken one by one: braces may be left out ([dcl.init.aggr]/12).
+/// The elements of a list, taken one by one: braces may be left out (dcl.init.aggr/12).
 struct Items<'a> {
     list: &'a [(Option<ast::Ident>, ast::Expr)],
     at: usize,
@@ -137,7 +137,7 @@ impl Checker {
         self.implicit(value, to, "initialize a member of type")
     }
 
-    /// Takes from the list what an aggregate needs ([dcl.init.aggr]).
+    /// Takes from the list what an aggregate needs (dcl.init.aggr).
     fn aggregate(&mut self, ty: TyId, items: &mut Items<'_>, span: Span) -> Expr {
         match *self.types.get(ty) {
             Ty::Array(element, count) => {

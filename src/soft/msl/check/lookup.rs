@@ -1,4 +1,4 @@
-//! Name lookup (C++14 [basic.lookup]), with the library behind everything.
+//! Name lookup (C++14 basic.lookup), with the library behind everything.
 
 use super::{Checker, Entity, FuncId, GLOBAL_SCOPE, LIBRARY_SCOPE, ScopeId, ScopeKind};
 use crate::soft::msl::ast::{Label, Path};
@@ -88,7 +88,7 @@ impl Checker {
         self.scopes[LIBRARY_SCOPE.0 as usize].names.get(&name).cloned().unwrap_or_default()
     }
 
-    /// A data member by name, through anonymous structs and unions ([class.union]/5).
+    /// A data member by name, through anonymous structs and unions (class.union/5).
     pub(super) fn field_path(&self, class: StructId, name: Name) -> Option<FieldPath> {
         let row = &self.types.structs[class.0 as usize];
         if let Some(at) = row.fields.iter().position(|field| field.name == Some(name)) {
@@ -140,7 +140,7 @@ impl Checker {
         }
     }
 
-    /// The functions of a name in the namespaces of the arguments' types ([basic.lookup.argdep]).
+    /// The functions of a name in the namespaces of the arguments' types (basic.lookup.argdep).
     pub(super) fn functions_beside(&mut self, name: Name, arguments: &[Expr]) -> Vec<FuncId> {
         let mut found = Vec::new();
         for argument in arguments {

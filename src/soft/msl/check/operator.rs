@@ -1,4 +1,4 @@
-//! Operators (C++14 [expr], [over.match.oper]; MSL 3).
+//! Operators (C++14 expr, over.match.oper; MSL 3).
 
 use super::convert::promoted;
 use super::lookup::Found;
@@ -32,7 +32,7 @@ pub(super) fn binary_operator(punct: Punct) -> Option<Binary> {
     })
 }
 
-/// The type in which two scalars are combined (the usual arithmetic conversions, [expr]/11, with
+/// The type in which two scalars are combined (the usual arithmetic conversions, expr/11, with
 /// MSL's floating types: the wider one, and `float` for `half` with `bfloat`).
 pub(super) fn common_scalar(a: Scalar, b: Scalar) -> Scalar {
     let (a, b) = (promoted(a), promoted(b));
@@ -256,7 +256,7 @@ impl Checker {
         self.value(ExprKind::Binary(operator, Box::new(left), Box::new(right)), result, span)
     }
 
-    /// A class operand without a fitting operator may convert to a number ([over.match.oper]/3).
+    /// A class operand without a fitting operator may convert to a number (over.match.oper/3).
     fn as_arithmetic(&mut self, expr: Expr, other: &Expr) -> Expr {
         let Some((class, _)) = self.types.structure(expr.qual.ty) else { return expr };
         let list = self.classes[class.0 as usize].conversions.clone();

@@ -1,4 +1,4 @@
-//! Statements and function bodies (C++14 [stmt.stmt], [class.base.init]).
+//! Statements and function bodies (C++14 stmt.stmt, class.base.init).
 
 use super::lookup::Found;
 use super::{Body, Checker, Entity, FuncId, ScopeKind};
@@ -97,7 +97,7 @@ impl Checker {
     }
 
     /// A constructor's members: its own initialisers, then the defaults of the class
-    /// ([class.base.init]/9), in the order of declaration.
+    /// (class.base.init/9), in the order of declaration.
     fn member_initializers(
         &mut self,
         class: StructId,
@@ -543,7 +543,7 @@ impl Checker {
         out.push(Stmt { kind: StmtKind::Let(local, value), span });
     }
 
-    /// `auto`, `auto*`, `const auto&` ([dcl.spec.auto]): the type of the initialiser, in the
+    /// `auto`, `auto*`, `const auto&` (dcl.spec.auto): the type of the initialiser, in the
     /// declarator's shape.
     fn auto_value(
         &mut self,
@@ -596,7 +596,7 @@ impl Checker {
         (qual, Some(value))
     }
 
-    /// `for (T x : array)` ([stmt.ranged]), over arrays.
+    /// `for (T x : array)` (stmt.ranged), over arrays.
     fn range_for(
         &mut self,
         variable: &Arc<ast::Simple>,

@@ -1,4 +1,4 @@
-//! Templates (C++14 [temp]; MSL 1.5.2, 5.1.10, 5.1.11): deduction, specialisations, instances.
+//! Templates (C++14 temp; MSL 1.5.2, 5.1.10, 5.1.11): deduction, specialisations, instances.
 //!
 //! A template is its syntax and the scope that it was declared in. An instance is the same syntax
 //! declared in a scope of its own that binds the parameters; it is made once for each list of
@@ -324,7 +324,7 @@ impl Checker {
     // ---- deduction -----------------------------------------------------------------------
 
     /// Deduces from one pair of a parameter's spelled type and an argument's type
-    /// ([temp.deduct.type]). False when they cannot meet; what names no parameter is not looked at.
+    /// (temp.deduct.type). False when they cannot meet; what names no parameter is not looked at.
     fn deduce(
         &mut self,
         syntax: &ast::Template,
@@ -483,7 +483,7 @@ impl Checker {
     // ---- instances -----------------------------------------------------------------------
 
     /// The instance of a function template that a call means; `None` when it is no candidate.
-    /// What goes wrong in the signature is no error ([temp.deduct]/8).
+    /// What goes wrong in the signature is no error (temp.deduct/8).
     pub(super) fn template_candidate(
         &mut self,
         id: TemplateId,
@@ -733,7 +733,7 @@ impl Checker {
     }
 
     /// The template that a name with arguments means: in a class, its own name is that of the
-    /// instance too ([temp.local]/1).
+    /// instance too (temp.local/1).
     pub(super) fn template_of(&self, entity: Entity) -> Option<TemplateId> {
         match entity {
             Entity::Template(id) => Some(id),

@@ -1,4 +1,4 @@
-//! From the spelling of a type to the type (C++14 [dcl.type], [dcl.meaning]; MSL 2, 4).
+//! From the spelling of a type to the type (C++14 dcl.type, dcl.meaning; MSL 2, 4).
 
 use super::lookup::Found;
 use super::{Checker, Entity};
@@ -237,7 +237,7 @@ impl Checker {
         element.with(self.types.intern(Ty::Array(element.ty, count)))
     }
 
-    /// A parameter's type: arrays and functions become pointers ([dcl.fct]/5).
+    /// A parameter's type: arrays and functions become pointers (dcl.fct/5).
     pub(super) fn parameter_type(&mut self, parameter: &Parameter) -> Qual {
         let base = self.specifiers(&parameter.specifiers);
         let qual = self.declared_type(base, &parameter.declarator);

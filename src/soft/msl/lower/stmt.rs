@@ -118,7 +118,7 @@ impl Body<'_, '_> {
     }
 
     /// Cases in order; a case that the one before falls into keeps a `running` flag. A `default`
-    /// is taken when no label matches, wherever it stands (C++14 [stmt.switch]).
+    /// is taken when no label matches, wherever it stands (C++14 stmt.switch).
     fn switch(&mut self, value: &Expr, body: &[Stmt]) {
         let scalar = self.ty(value.qual.ty).scalar().unwrap_or(Scalar::I32);
         let value = self.value(value);

@@ -1,4 +1,4 @@
-//! Declarations: namespaces, classes, enums, functions, variables, templates (C++14 [dcl.dcl]).
+//! Declarations: namespaces, classes, enums, functions, variables, templates (C++14 dcl.dcl).
 
 use super::scope::{Known, LIBRARY, ScopeIndex};
 use super::types::Where;
@@ -18,7 +18,7 @@ pub(super) struct Around {
     member: bool,
 }
 
-/// A member function whose body is read when the class is complete (C++14 [class.mem]/6).
+/// A member function whose body is read when the class is complete (C++14 class.mem/6).
 struct Delayed {
     slot: usize,
     templates: Vec<(Vec<TemplateParameter>, Span)>,

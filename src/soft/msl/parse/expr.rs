@@ -1,4 +1,4 @@
-//! Expressions (C++14 [expr]), by precedence climbing.
+//! Expressions (C++14 expr), by precedence climbing.
 
 use super::scope::Known;
 use super::{Failed, MAX_EXPR_DEPTH, Parse, Parser};
@@ -7,7 +7,7 @@ use crate::soft::msl::lex::{self, JOINED, Kind, Literal, LiteralType, Punct};
 use crate::soft::msl::names::Name;
 use crate::soft::msl::source::Span;
 
-/// The levels of binary operators, from `||` up to `* / %` ([expr.mul] to [expr.log.or]).
+/// The levels of binary operators, from `||` up to `* / %` (expr.mul to expr.log.or).
 fn precedence(punct: Punct) -> Option<u8> {
     use Punct::*;
     Some(match punct {

@@ -1,4 +1,4 @@
-//! Parsing: tokens to a syntax tree, by recursive descent (C++14 [gram], with MSL's attributes).
+//! Parsing: tokens to a syntax tree, by recursive descent (C++14 gram, with MSL's attributes).
 
 mod decl;
 mod expr;
@@ -433,7 +433,7 @@ impl<'a> Parser<'a> {
     }
 
     /// argument: (type-name | expression) '...'?     — a type where both are possible
-    /// (C++14 [temp.arg]/2).
+    /// (C++14 temp.arg/2).
     fn template_argument(&mut self) -> Parse<TemplateArgument> {
         let ends = |this: &Self| {
             this.is(Punct::Comma) || this.is(Punct::Greater) || this.is(Punct::Ellipsis)

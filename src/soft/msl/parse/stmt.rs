@@ -1,4 +1,4 @@
-//! Statements (C++14 [stmt.stmt]).
+//! Statements (C++14 stmt.stmt).
 
 use super::{Parse, Parser};
 use crate::soft::msl::ast::*;

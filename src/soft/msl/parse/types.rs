@@ -1,4 +1,4 @@
-//! Specifiers and declarators: how a declaration spells its type (C++14 [dcl.spec], [dcl.decl]).
+//! Specifiers and declarators: how a declaration spells its type (C++14 dcl.spec, dcl.decl).
 
 use super::scope::Known;
 use super::{Failed, Parse, Parser};
@@ -31,7 +31,7 @@ impl Words {
         self.signed || self.unsigned || self.short || self.long > 0 || self.base.is_some()
     }
 
-    /// The type that the words make together (C++14 [dcl.type.simple], table 10).
+    /// The type that the words make together (C++14 dcl.type.simple, table 10).
     fn fundamental(&self) -> Option<Fundamental> {
         use Fundamental::*;
         let sized = self.short || self.long > 0;
@@ -138,7 +138,7 @@ impl Parser<'_> {
         matches!(self.look(Self::path), Some((_, Some(Known::Type(_) | Known::ClassTemplate(_)))))
     }
 
-    /// Whether a declaration begins at this statement (C++14 [stmt.ambig]: if it can be one, it is).
+    /// Whether a declaration begins at this statement (C++14 stmt.ambig: if it can be one, it is).
     pub(super) fn is_declaration_start(&mut self) -> bool {
         let token = self.token();
         if token.kind == Kind::Ident && token.name.is_keyword() {

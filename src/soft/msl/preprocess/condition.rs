@@ -1,9 +1,9 @@
-//! `#if` expressions (C++14 [cpp.cond]): 64-bit integers, and names that are all 0.
+//! `#if` expressions (C++14 cpp.cond): 64-bit integers, and names that are all 0.
 
 use crate::soft::msl::lex::{self, Kind, Literal, LiteralType, Punct, Token};
 use crate::soft::msl::names::{Name, Names};
 
-/// A value; the flag says unsigned ([cpp.cond]/4: intmax_t or uintmax_t).
+/// A value; the flag says unsigned (cpp.cond/4: intmax_t or uintmax_t).
 #[derive(Clone, Copy)]
 struct Value(u64, bool);
 

@@ -1,4 +1,4 @@
-//! Macro expansion (C++14 [cpp.replace]): arguments, `#`, `##`, `__VA_OPT__`, rescanning.
+//! Macro expansion (C++14 cpp.replace): arguments, `#`, `##`, `__VA_OPT__`, rescanning.
 
 use super::{Frame, MAX_TOKENS, Macro, Origin, Preprocessor};
 use crate::soft::msl::diagnostics::Diagnostics;
@@ -9,7 +9,7 @@ use crate::soft::msl::source::{Place, Span};
 /// Macro calls in the arguments of macro calls.
 const MAX_DEPTH: u32 = 64;
 
-/// An argument: as written, and fully expanded ([cpp.subst]/1), the latter made when needed.
+/// An argument: as written, and fully expanded (cpp.subst/1), the latter made when needed.
 struct Argument {
     raw: Vec<Token>,
     expanded: Option<Vec<Token>>,
@@ -303,7 +303,7 @@ impl Preprocessor<'_> {
         argument.expanded.clone().unwrap_or_default()
     }
 
-    /// `#`: the spelling of an argument as a string literal ([cpp.stringize]).
+    /// `#`: the spelling of an argument as a string literal (cpp.stringize).
     fn stringify(&mut self, tokens: &[Token], hash: Token, at: Span) -> Token {
         let mut text = String::from("\"");
         for (index, token) in tokens.iter().enumerate() {
@@ -322,7 +322,7 @@ impl Preprocessor<'_> {
         Token { kind: Kind::Str, name, span: at, flags: hash.flags & SPACE }
     }
 
-    /// `##`: two tokens become one ([cpp.concat]).
+    /// `##`: two tokens become one (cpp.concat).
     fn paste(&mut self, left: Token, right: Token, at: Span) -> Token {
         let text = format!("{}{}", self.text(&left), self.text(&right));
         let mut quiet = Diagnostics::default();
@@ -360,7 +360,7 @@ impl Preprocessor<'_> {
         Token { kind, name, ..token }
     }
 
-    /// `_Pragma("text")` is `#pragma text` ([cpp.pragma.op]).
+    /// `_Pragma("text")` is `#pragma text` (cpp.pragma.op).
     fn pragma_operator(&mut self, at: Token) {
         // The string may come out of a macro, `_Pragma(TEXT(unroll(4)))`, as in Clang.
         let [open, text, close] = [self.next(), self.next(), self.next()];

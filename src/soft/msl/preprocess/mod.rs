@@ -1,4 +1,4 @@
-//! Preprocessing: directives, includes and macros (MSL 1.5.3, C++14 [cpp]); text to parser tokens.
+//! Preprocessing: directives, includes and macros (MSL 1.5.3, C++14 cpp); text to parser tokens.
 
 mod condition;
 mod expand;
@@ -44,7 +44,7 @@ enum Origin {
     File {
         conditionals: usize,
     },
-    /// The macro is not expanded again while this frame lasts ([cpp.rescan]/2).
+    /// The macro is not expanded again while this frame lasts (cpp.rescan/2).
     Macro(Name),
     List,
 }
