@@ -1,15 +1,30 @@
 //! A Metal compute driver: one line a method, no overhead in the hot loop, and it runs anywhere.
 //!
+//! ```
+//! use aruminium::{Dispatch, Gpu};
+//!
+//! let gpu = Gpu::open()?;
+//! let source = "kernel void double_it(device float *x, uint i [[thread_position_in_grid]]) { x[i] *= 2; }";
+//! let pipeline = gpu.pipeline(&gpu.compile(source)?.function("double_it")?)?;
+//! let buffer = gpu.buffer(256 * 4)?;
+//! buffer.write_f32(|x| x.fill(21.0));
+//!
+//! let dispatch = Dispatch::new(&gpu.new_command_queue()?);
+//! // SAFETY: the kernel stays within its buffer.
+//! unsafe { dispatch.dispatch(&pipeline, &[(&buffer, 0, 0)], (256, 1, 1), (64, 1, 1))? };
+//! assert!(buffer.read_f32(|x| x.iter().all(|&x| x == 42.0)));
+//! # Ok::<(), aruminium::GpuError>(())
+//! ```
+//!
+//! * [`Gpu`] makes everything else; [`Dispatch`] and [`Batch`] are for hot loops.
 //! * [`metal_class!`] declares a class, a method a line: a message, an entry of a table of
 //!   pre-resolved implementations, a direct method that calls through the table, and a row of
-//!   reflection data.
-//! * [`msg!`] sends any message to any object; [`imp_table!`] makes a table alone.
+//!   reflection data. [`msg!`] sends any message to any object; [`imp_table!`] makes a table alone.
 //! * [`objc`] is what they expand to, and [`objc::link`] is the one place that knows the system.
 //! * [`fp16`] converts between floats and the 16-bit formats, half and bfloat.
 //! * [`foundation`] wraps the few classes of Foundation that Metal's methods take and return.
 //!
-//! On hosts that have no Objective-C the crate brings its own: the same functions under the same
-//! names.
+//! On hosts that have no Metal the crate brings its own: the same functions under the same names.
 
 pub mod abi;
 pub mod fp16;

@@ -99,7 +99,7 @@ impl Family {
     }
 }
 
-/// One function: result and parameters in letters, as its table of letters says.
+/// One function: its result and its parameters, a letter each.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) names: &'static str,
