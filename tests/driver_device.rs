@@ -6,7 +6,8 @@ mod gpu;
 
 use aruminium::{
     Capture, CaptureDestination, Gpu, GpuError, GpuFamily, HazardTracking, HeapDescriptor,
-    HeapType, PixelFormat, ResidencySetDescriptor, ResourceOptions, StorageMode, TextureDescriptor,
+    HeapType, PixelFormat, PurgeableState, ResidencySetDescriptor, ResourceOptions, StorageMode,
+    TextureDescriptor,
 };
 use gpu::Rig;
 
@@ -125,6 +126,9 @@ fn heaps_hold_resources() {
     let buffer = heap.buffer(1 << 16, ResourceOptions::STORAGE_SHARED).unwrap();
     assert!(heap.used_size() >= 1 << 16 && heap.max_available_size(256) < room);
     assert!(heap.buffer(2 << 20, ResourceOptions::STORAGE_SHARED).is_err());
+    assert_eq!(heap.set_purgeable_state(PurgeableState::KeepCurrent), PurgeableState::NonVolatile);
+    assert_eq!(heap.set_purgeable_state(PurgeableState::Volatile), PurgeableState::NonVolatile);
+    assert_eq!(heap.set_purgeable_state(PurgeableState::NonVolatile), PurgeableState::Volatile);
     heap.set_label("weights");
     assert_eq!(heap.label().as_deref(), Some("weights"));
 

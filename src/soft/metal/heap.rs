@@ -7,7 +7,7 @@ use super::foundation::{
     Label, NSObject, Object, Strong, This, label, labelled, lock, set_label, soft_class,
 };
 use super::memory::{Memory, PAGE};
-use super::resource::Options;
+use super::resource::{Options, Purgeable};
 use super::texture::Texture;
 use crate::abi::MTLSizeAndAlign;
 use std::collections::BTreeMap;
@@ -23,6 +23,7 @@ pub(super) struct Heap {
     /// Where the parts in use begin, and how long they are. Empty for placement.
     used: Mutex<BTreeMap<usize, usize>>,
     label: Label,
+    purgeable: Purgeable,
 }
 
 labelled!(Heap);
@@ -46,7 +47,7 @@ soft_class! {
     [hazardTrackingMode] = |heap: &Heap| heap.options.hazard_tracking_mode();
     [resourceOptions] = |heap: &Heap| heap.options.0;
     [type] = |heap: &Heap| isize::from(heap.placement);
-    [setPurgeableState:] = |_: &Heap, state: usize| state.clamp(1, 2);
+    [setPurgeableState:] = |heap: &Heap, state: usize| heap.purgeable.set(state);
     [newBufferWithLength:options:] = |heap: This<'_, Heap>, length: usize, options: usize| {
         new_buffer(&heap, length, options, None)
     };
@@ -110,7 +111,14 @@ impl Heap {
         let memory =
             possible.then(|| Memory::pages(fields.size.checked_next_multiple_of(PAGE)?))??;
         let (used, label) = (Mutex::default(), Label::default());
-        Some(Strong::new(Self { memory, options, placement, used, label }))
+        Some(Strong::new(Self {
+            memory,
+            options,
+            placement,
+            used,
+            label,
+            purgeable: Purgeable::default(),
+        }))
     }
 
     /// What a resource of this length takes.

@@ -53,17 +53,34 @@ pub(super) struct Resource {
     pub(super) label: Label,
     /// Where the resource lies in a heap, if it does.
     pub(super) heap: Option<Region>,
-    purgeable: AtomicUsize,
+    purgeable: Purgeable,
 }
 
-/// `MTLPurgeableState`: asking for the state changes nothing.
-const KEEP_CURRENT: usize = 1;
+/// Whether contents may be thrown away: `MTLPurgeableState`. Nothing here ever throws them away.
+pub(super) struct Purgeable(AtomicUsize);
+
 const NON_VOLATILE: usize = 2;
 const EMPTY: usize = 4;
 
+impl Default for Purgeable {
+    fn default() -> Self {
+        Self(AtomicUsize::new(NON_VOLATILE))
+    }
+}
+
+impl Purgeable {
+    /// Sets the state, unless it is only asked for; answers the one before.
+    pub(super) fn set(&self, state: usize) -> usize {
+        match state {
+            NON_VOLATILE..=EMPTY => self.0.swap(state, Relaxed),
+            _ => self.0.load(Relaxed),
+        }
+    }
+}
+
 impl Resource {
     pub(super) fn new(options: Options, heap: Option<Region>) -> Self {
-        Self { options, label: Label::default(), heap, purgeable: AtomicUsize::new(NON_VOLATILE) }
+        Self { options, label: Label::default(), heap, purgeable: Purgeable::default() }
     }
 }
 
@@ -126,12 +143,7 @@ pub(super) fn is_aliasable<P: HasResource>(this: &P) -> bool {
 /// The state before. Nothing is ever purged, which every state but `Empty` allows; what was given up
 /// as empty may be found as it was.
 pub(super) fn set_purgeable_state<P: HasResource>(this: &P, state: usize) -> usize {
-    let purgeable = &this.resource().purgeable;
-    match state {
-        KEEP_CURRENT => purgeable.load(Relaxed),
-        NON_VOLATILE..=EMPTY => purgeable.swap(state, Relaxed),
-        _ => purgeable.load(Relaxed),
-    }
+    this.resource().purgeable.set(state)
 }
 
 /// Declares a class of resources: the rows that all of them have, and its own.
