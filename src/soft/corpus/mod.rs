@@ -65,6 +65,8 @@ fn run(
         grid: setting.grid,
         group: setting.group,
         bindings: &bindings,
+        textures: &[],
+        samplers: &[],
         threadgroup_memory: &setting.threadgroup_memory,
         watchdog: Some(Duration::from_millis(500)),
     };

@@ -279,7 +279,7 @@ fn data_type_of(name: &str) -> usize {
 }
 
 /// An argument that the host gives; none for where the thread is.
-fn reflected(argument: &Reflected, module: &Module, reached: &[bool]) -> Option<Argument> {
+fn reflected(argument: &Reflected, module: &Module, reached: &simt::Reached) -> Option<Argument> {
     let kind = match argument.kind {
         ReflectedKind::Buffer => ArgumentKind::Buffer,
         ReflectedKind::Threadgroup => ArgumentKind::Threadgroup,
@@ -297,7 +297,7 @@ fn reflected(argument: &Reflected, module: &Module, reached: &[bool]) -> Option<
         _ => false,
     };
     let used = match module.allocations.iter().position(here) {
-        Some(place) => reached[place],
+        Some(place) => reached.allocations[place],
         // Memory that the module does not know is not touched; other things it may not list.
         None => !matches!(kind, ArgumentKind::Buffer | ArgumentKind::Threadgroup),
     };
@@ -357,6 +357,8 @@ impl Execute for Ready {
             grid: launch.grid,
             group: launch.group,
             bindings: &buffers,
+            textures: &[],
+            samplers: &[],
             threadgroup_memory: &memory,
             watchdog: Settings::get().watchdog,
         };

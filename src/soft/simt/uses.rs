@@ -203,11 +203,12 @@ impl Find<'_> {
             let until = self.until(self.at[index], at);
             self.last[index] = self.last[index].max(until);
             let again = std::mem::replace(&mut self.uses.needed[index], true);
+            let stands = matches!(self.function.inst(value).op, Op::Extract | Op::Compose);
             if !again {
-                let here = self.at[index];
+                // What stands for its operands needs them as long as it is needed itself.
+                let here = if stands { at } else { self.at[index] };
                 stack.extend(self.inputs(value).into_iter().map(|input| (input, here)));
-            } else if matches!(self.function.inst(value).op, Op::Extract | Op::Compose) {
-                // Stands for its operands.
+            } else if stands {
                 stack.extend(self.inputs(value).into_iter().map(|input| (input, at)));
             }
         }

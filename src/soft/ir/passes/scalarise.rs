@@ -1,7 +1,7 @@
 //! Scalarisation: vector arithmetic becomes arithmetic on components, and copies become loads and stores.
 //!
-//! After it, the only vector values are loads and the operands of stores: those stay whole, so that one
-//! check covers them.
+//! After it, the only vector values are loads, the operands of stores, where one check covers them all, and
+//! what goes to and comes from textures.
 
 use crate::soft::ir::{
     Block, Function, FunctionBuilder, Inst, Op, Rule, Scalar, Stmt, Type, Value, VarId,
@@ -240,6 +240,11 @@ impl Scalarise<'_> {
                 let value = self.vector(args[1].get());
                 self.out.store(args[0].at(0), value);
                 Parts::NONE
+            }
+            Rule::Exactly(..) => {
+                let args: Vec<Value> = args.iter().map(|arg| self.vector(arg.get())).collect();
+                let value = self.out.emit(inst.op, inst.ty, &args, inst.imm);
+                self.split(value)
             }
             Rule::Copy => {
                 self.copy(args[0].at(0), args[1].at(0), inst.imm as u32);

@@ -102,7 +102,14 @@ pub(crate) fn lower(
         return Err(lowering.diagnostics);
     }
     let functions = lowering.functions.into_iter().flatten().collect();
-    Ok(ir::Module { name, allocations: lowering.allocations, functions, entry: ir::FuncId(0) })
+    Ok(ir::Module {
+        name,
+        allocations: lowering.allocations,
+        textures: Vec::new(),
+        samplers: Vec::new(),
+        functions,
+        entry: ir::FuncId(0),
+    })
 }
 
 const MAX_FUNCTIONS: usize = 10_000;

@@ -30,9 +30,9 @@ struct Address {
     imm: u64,
 }
 
-/// A component of what is stored.
+/// A component of what is stored, or given to a texture.
 #[derive(Clone, Copy)]
-enum Part {
+pub(super) enum Part {
     Value(Value),
     Loaded(Operand),
 }
@@ -194,8 +194,8 @@ impl Lowering<'_> {
         self.access(access, ty, &address, &registers);
     }
 
-    /// The components of what is stored.
-    fn components(&self, value: Value) -> Vec<Part> {
+    /// The components of what is stored, or given to a texture.
+    pub(super) fn components(&self, value: Value) -> Vec<Part> {
         let inst = self.function.inst(value);
         match self.vectors.get(&value) {
             Some(parts) => parts.iter().map(|&part| Part::Loaded(part)).collect(),

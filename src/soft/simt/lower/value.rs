@@ -41,6 +41,7 @@ impl Lowering<'_> {
             Rule::Atomic | Rule::AtomicCompare | Rule::AtomicLoad | Rule::AtomicStore => {
                 self.atomic(value, &inst);
             }
+            Rule::Exactly(..) => self.texture(value, &inst),
             Rule::Barrier => {
                 if inst.imm == Barrier::Threadgroup as u64 {
                     self.has_barrier = true;
