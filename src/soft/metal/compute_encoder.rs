@@ -188,15 +188,15 @@ fn sizes(size: MTLSize) -> [usize; 3] {
     [size.width, size.height, size.depth]
 }
 
-/// The place in the table that an argument of a kernel takes its value from.
-fn bound(table: &super::commands::Table, argument: &Argument) -> Slot {
+/// The place in the table that an element of a kernel's argument takes its value from.
+fn bound(table: &super::commands::Table, argument: &Argument, element: usize) -> Slot {
     let places: &[Slot] = match argument.kind {
         ArgumentKind::Buffer => &table.buffers,
         ArgumentKind::Threadgroup => &table.threadgroup,
         ArgumentKind::Texture => &table.textures,
         ArgumentKind::Sampler => &table.samplers,
     };
-    places.get(argument.index).copied().unwrap_or_default()
+    places.get(argument.index + element).copied().unwrap_or_default()
 }
 
 impl ComputeEncoder {
@@ -402,16 +402,25 @@ fn dispatch(recording: &mut Recording, grid: Grid, group: MTLSize) -> Result<(),
     let start = slots.len();
     let mut memory = kernel.static_threadgroup;
     for argument in &kernel.arguments {
-        let slot = bound(table, argument);
-        match slot {
-            Slot::Empty if argument.used => {
-                slots.truncate(start);
-                return Err(unbound(&kernel.name, argument));
+        for element in 0..argument.length {
+            let slot = bound(table, argument, element);
+            match slot {
+                // Of an array, elements may be left out (MSL 6.12.17 asks which).
+                Slot::Empty if argument.used && !argument.is_array => {
+                    slots.truncate(start);
+                    return Err(unbound(&kernel.name, argument));
+                }
+                Slot::Texture { place } if argument.used => {
+                    if let Err(why) = fits(argument, &kept[place as usize]) {
+                        slots.truncate(start);
+                        return Err(misfit(&kernel.name, argument, element, &why));
+                    }
+                }
+                Slot::Threadgroup { length } => memory += length,
+                _ => {}
             }
-            Slot::Threadgroup { length } => memory += length,
-            _ => {}
+            slots.push(slot);
         }
-        slots.push(slot);
     }
     if memory > GROUP_MEMORY {
         slots.truncate(start);
@@ -425,6 +434,22 @@ fn dispatch(recording: &mut Recording, grid: Grid, group: MTLSize) -> Result<(),
         commands.push(Command::Dispatch { pipeline: place, slots: start as u32, grid, group });
     }
     Ok(())
+}
+
+/// Whether a texture is what an argument takes.
+fn fits(argument: &Argument, texture: &Kept) -> Result<(), String> {
+    let image = match texture {
+        Kept::Texture(texture) => &texture.image,
+        Kept::Image(image) => image,
+        _ => return Ok(()),
+    };
+    argument.texture.map_or(Ok(()), |wanted| image.fits(wanted, argument.access))
+}
+
+#[cold]
+fn misfit(kernel: &str, argument: &Argument, element: usize, why: &str) -> String {
+    let (name, index) = (&argument.name, argument.index + element);
+    format!("kernel '{kernel}': argument '{name}', texture({index}): {why}")
 }
 
 #[cold]

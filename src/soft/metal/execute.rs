@@ -3,7 +3,7 @@
 use super::commands::{Command, Grid, Kept, PixelCopy, Pixels, Place, Recording, Rows, Slot};
 use super::errors::{Trouble, invalid};
 use super::event::Signal;
-use super::kernel::{Binding, Launch, internal};
+use super::kernel::{Argument, Binding, Launch, internal};
 use super::memory::Memory;
 use super::texture::{Image, copy_between};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -166,8 +166,9 @@ fn dispatch<'a>(
     bindings.clear();
     // Pushed bytes are read where they are; a kernel that may write gets a copy to write to.
     let mut copies: Vec<Box<[u128]>> = Vec::new();
-    let slots = &recording.slots[slots as usize..][..kernel.arguments.len()];
-    for (slot, argument) in slots.iter().zip(&kernel.arguments) {
+    let each = |argument: &'a Argument| std::iter::repeat_n(argument, argument.length);
+    let arguments = kernel.arguments.iter().flat_map(each);
+    for (slot, argument) in recording.slots[slots as usize..].iter().zip(arguments) {
         bindings.push(match *slot {
             Slot::Empty => Binding::Nothing,
             Slot::Buffer { place, offset } => {
@@ -179,7 +180,7 @@ fn dispatch<'a>(
                 let length = length as usize;
                 let bytes = &recording.bytes[start..start + length];
                 let mut base = bytes.as_ptr().cast_mut();
-                if argument.writable {
+                if argument.is_written() {
                     let mut copy =
                         vec![0u128; length.div_ceil(size_of::<u128>())].into_boxed_slice();
                     base = copy.as_mut_ptr().cast();
@@ -192,7 +193,7 @@ fn dispatch<'a>(
             Slot::Threadgroup { length } => Binding::Threadgroup(length),
             Slot::Texture { place } => Binding::Texture(image_at(recording, place)?),
             Slot::Sampler { place } => match &recording.kept[place as usize] {
-                Kept::Sampler(sampler) => Binding::Sampler(&sampler.choice),
+                Kept::Sampler(sampler) => Binding::Sampler(sampler.state),
                 _ => return Err(misplaced("sampler")),
             },
         });

@@ -5,7 +5,7 @@ use super::foundation::{
     ErrorOut, List, NSObject, Object, Retained, SoftClass, Strong, Text, soft_class,
 };
 use super::function::Function;
-use super::kernel::{Argument, ArgumentKind, Kernel};
+use super::kernel::{Access, Argument, ArgumentKind, Kernel};
 use super::sampler::next_id;
 use crate::abi::{Id, MTLResourceID, MTLSize};
 use std::sync::Arc;
@@ -120,8 +120,9 @@ soft_class! {
     [threadgroupMemoryAlignment] = |this: &Bound| this.0.of_kind(ArgumentKind::Threadgroup, this.0.align);
     [threadgroupMemoryDataSize] = |this: &Bound| this.0.of_kind(ArgumentKind::Threadgroup, this.0.size);
     [textureDataType] = |this: &Bound| this.0.of_kind(ArgumentKind::Texture, this.0.data_type);
-    [arrayLength] = |_: &Bound| 0usize;
-    [isDepthTexture] = |_: &Bound| false;
+    [textureType] = |this: &Bound| this.0.texture.map_or(0, |texture| texture.kind);
+    [arrayLength] = |this: &Bound| this.0.array_length();
+    [isDepthTexture] = |this: &Bound| this.0.texture.is_some_and(|texture| texture.depth);
 }
 
 soft_class! {
@@ -140,8 +141,10 @@ soft_class! {
     [threadgroupMemoryDataSize] =
         |this: &BoundArgument| this.0.of_kind(ArgumentKind::Threadgroup, this.0.size);
     [textureDataType] = |this: &BoundArgument| this.0.of_kind(ArgumentKind::Texture, this.0.data_type);
-    [arrayLength] = |_: &BoundArgument| 1usize;
-    [isDepthTexture] = |_: &BoundArgument| false;
+    [textureType] = |this: &BoundArgument| this.0.texture.map_or(0, |texture| texture.kind);
+    [arrayLength] = |this: &BoundArgument| this.0.array_length();
+    [isDepthTexture] =
+        |this: &BoundArgument| this.0.texture.is_some_and(|texture| texture.depth);
 }
 
 impl Argument {
@@ -157,7 +160,16 @@ impl Argument {
 
     /// Of `MTLBindingAccess`.
     fn access(&self) -> usize {
-        usize::from(self.writable)
+        match self.access {
+            Access::ReadOnly => 0,
+            Access::ReadWrite => 1,
+            Access::WriteOnly => 2,
+        }
+    }
+
+    /// 1 for what is no array.
+    fn array_length(&self) -> usize {
+        self.of_kind(ArgumentKind::Texture, self.length)
     }
 
     fn of_kind(&self, kind: ArgumentKind, value: usize) -> usize {

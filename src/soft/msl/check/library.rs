@@ -10,6 +10,7 @@ use crate::soft::msl::parse::{
 };
 use crate::soft::msl::preprocess::{self, Context, Macros};
 use crate::soft::msl::source::SourceMap;
+use crate::soft::msl::texture::KINDS;
 use crate::soft::msl::types::{OPAQUE_TEMPLATES, SCALAR_NAMES, library_type};
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -214,6 +215,9 @@ fn type_names(names: &mut Names) -> HashMap<Name, Known> {
     }
     for name in ["sampler", "command_buffer", "render_command", "compute_command"] {
         add(name, ty);
+    }
+    for kind in KINDS {
+        add(kind.name, Known::ClassTemplate(None));
     }
     for name in OPAQUE_TEMPLATES {
         add(name, Known::ClassTemplate(None));

@@ -20,6 +20,7 @@ mod lookup;
 mod operator;
 mod stmt;
 mod template;
+pub(crate) mod texture;
 mod type_name;
 
 use super::ast::{self, AddressSpace};
