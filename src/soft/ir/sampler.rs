@@ -79,6 +79,11 @@ const OPTIONS: &[(&str, &[&str], &[Bits])] = &[
     ("reduction", Reduction::NAMES, &[REDUCTION]),
 ];
 
+/// The names of the options.
+pub(crate) fn options() -> impl Iterator<Item = &'static str> {
+    OPTIONS.iter().map(|row| row.0)
+}
+
 /// A sampler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sampler(pub(crate) u64);

@@ -1,5 +1,6 @@
 //! The library as the checker sees it: names, macros and the prelude, read once for the process.
 
+use crate::soft::ir::sampler;
 use crate::soft::msl::ast::{AddressSpace, BaseType, Decl, Function, Label};
 use crate::soft::msl::check::builtins::{Builtin, ROWS};
 use crate::soft::msl::diagnostics::Diagnostics;
@@ -214,6 +215,10 @@ fn type_names(names: &mut Names) -> HashMap<Name, Known> {
         add(&format!("simdgroup_{scalar}8x8"), ty);
     }
     for name in ["sampler", "command_buffer", "render_command", "compute_command"] {
+        add(name, ty);
+    }
+    // MSL 2.10: what a sampler is made of is named as enumerators are.
+    for name in sampler::options() {
         add(name, ty);
     }
     for kind in KINDS {

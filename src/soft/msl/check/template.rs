@@ -400,6 +400,13 @@ impl Checker {
                 ]
             }
             Ty::Atomic(scalar) => vec![Argument::Type(Qual::plain(Types::scalar(scalar)))],
+            Ty::Texture(texture) => {
+                let access = self.library_type_named("access");
+                vec![
+                    Argument::Type(Qual::plain(Types::scalar(texture.scalar))),
+                    Argument::Value(access, false, texture.access as u64),
+                ]
+            }
             _ => match self.templates.origins.get(&found.ty) {
                 Some((_, list)) => list.clone(),
                 None => return false,
