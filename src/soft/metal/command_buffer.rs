@@ -15,6 +15,7 @@ use super::foundation::{
 use super::order;
 use super::queue::{Queue, Ticket};
 use super::residency_set::ResidencySet;
+use super::stall;
 use super::worker;
 use crate::abi::{Id, Imp};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
@@ -382,7 +383,10 @@ impl Strong<CommandBuffer> {
             order::put_in_order(&mut recording);
         }
         loop {
-            match execute::run(&recording, &mut next) {
+            let running = stall::Running::new();
+            let step = execute::run(&recording, &mut next);
+            drop(running);
+            match step {
                 execute::Step::Done(result) => {
                     self.queue.recycle(recording);
                     return Progress::Done(Finish(result));
@@ -395,7 +399,8 @@ impl Strong<CommandBuffer> {
                     // Everything is put down before the event may have another runner take it up.
                     (state.recording, state.next) = (Some(recording), next);
                     drop(state);
-                    match signal.when_reached(value, Waiter::Queue(queue.retain())) {
+                    let waiter = Waiter::Queue(queue.retain(), stall::watch(&signal));
+                    match signal.when_reached(value, waiter) {
                         None => return Progress::Waits,
                         Some(_) => return self.run(queue),
                     }

@@ -7,6 +7,7 @@ use super::device::{self, Device};
 use super::errors::invalid;
 use super::fence::Fence;
 use super::foundation::{Label, Object, SoftClass, Strong, Text};
+use super::settings::Settings;
 use std::cell::{Cell, UnsafeCell};
 
 /// The part of an encoder that is the same for both kinds.
@@ -69,8 +70,12 @@ impl Encoder {
         }
     }
 
+    /// With checks off the message is as good as never sent.
     #[cold]
     fn fault(&self, selector: &str, why: &str) {
+        if !Settings::get().checks {
+            return;
+        }
         let (protocol, label) = (self.protocol, self.label.after_noun());
         self.commands.note(invalid(format!("-[{protocol} {selector}]{label}: {why}")));
     }

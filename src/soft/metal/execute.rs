@@ -5,6 +5,7 @@ use super::errors::{Trouble, invalid};
 use super::event::Signal;
 use super::kernel::{Binding, Launch, internal};
 use super::memory::Memory;
+use super::settings::Settings;
 use super::texture::{Image, copy_between};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -93,6 +94,11 @@ fn released(what: &str) -> Trouble {
     ))
 }
 
+#[cold]
+fn checks() -> bool {
+    Settings::get().checks
+}
+
 fn misplaced(what: &str) -> Trouble {
     internal(format!("internal error: a recorded {what} is something else"))
 }
@@ -100,7 +106,7 @@ fn misplaced(what: &str) -> Trouble {
 fn memory_at(recording: &Recording, place: Place) -> Result<&Memory, Trouble> {
     match &recording.kept[place as usize] {
         Kept::Buffer(buffer) => Ok(&buffer.memory),
-        Kept::Memory(memory) if memory.is_released() => Err(released("buffer")),
+        Kept::Memory(memory) if memory.is_released() && checks() => Err(released("buffer")),
         Kept::Memory(memory) => Ok(memory),
         _ => Err(misplaced("buffer")),
     }
@@ -109,7 +115,7 @@ fn memory_at(recording: &Recording, place: Place) -> Result<&Memory, Trouble> {
 fn image_at(recording: &Recording, place: Place) -> Result<&Arc<Image>, Trouble> {
     match &recording.kept[place as usize] {
         Kept::Texture(texture) => Ok(&texture.image),
-        Kept::Image(image) if image.is_released() => Err(released("texture")),
+        Kept::Image(image) if image.is_released() && checks() => Err(released("texture")),
         Kept::Image(image) => Ok(image),
         _ => Err(misplaced("texture")),
     }

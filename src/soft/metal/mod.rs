@@ -32,6 +32,7 @@ mod residency_set;
 mod resource;
 mod sampler;
 mod settings;
+mod stall;
 mod texture;
 mod worker;
 

@@ -4,6 +4,7 @@ use super::command_buffer::{CommandBuffer, Progress};
 use super::commands::Recording;
 use super::descriptors::CommandBufferDescriptor;
 use super::device::{self, Device};
+use super::errors::{CommandBufferError, Problem};
 use super::foundation::{
     Label, NSObject, Object, Strong, This, label, labelled, lock, set_label, soft_class,
 };
@@ -119,6 +120,13 @@ impl Queue {
         let mut line = lock(&this.line);
         line.places.retain(|entry| !matches!(entry, Entry::Reserved(other) if *other == ticket));
         Self::start(this, line);
+    }
+
+    /// The first command buffer, which waits for an event, ends in an error instead.
+    pub(super) fn fail_first(&self, why: impl FnOnce() -> String) {
+        if let Some(Entry::Ready(buffer)) = lock(&self.line).places.front() {
+            buffer.note(Problem::new(CommandBufferError::Timeout, why()));
+        }
     }
 
     /// Has a runner go on with the queue, if there is something to run and nobody does.
