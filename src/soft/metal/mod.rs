@@ -34,6 +34,7 @@ mod sampler;
 mod settings;
 mod stall;
 mod texture;
+mod trace;
 mod worker;
 
 #[cfg(test)]

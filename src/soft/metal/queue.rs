@@ -17,7 +17,9 @@ use std::sync::atomic::{AtomicU64, Ordering::*};
 
 /// A queue.
 pub(super) struct Queue {
-    label: Label,
+    /// Tells it from others in captures.
+    pub(super) number: u64,
+    pub(super) label: Label,
     line: Mutex<Line>,
     /// Recordings with room in them, for command buffers to come.
     spare: Mutex<Vec<Box<Recording>>>,
@@ -74,7 +76,9 @@ const SPARE: usize = 16;
 
 impl Queue {
     pub(super) fn object() -> Strong<Self> {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
         Strong::new(Self {
+            number: NEXT.fetch_add(1, Relaxed),
             label: Label::default(),
             line: Mutex::default(),
             spare: Mutex::default(),
