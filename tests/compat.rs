@@ -361,10 +361,6 @@ fn paths() {
     use aruminium::dispatch::Batch as BatchOfDispatch;
     use aruminium::ffi;
     let same: fn(&BatchOfDispatch<'_>) = |batch: &aruminium::Batch<'_>| _ = batch.as_raw();
-    fn same(batch: &BatchOfDispatch<'_>) -> aruminium::abi::Id {
-        let batch: &aruminium::Batch<'_> = batch;
-        batch.as_raw()
-    }
     let _ = same;
     let size: ffi::MTLSize = MTLSize::from((1, 2, 3));
     let origin: ffi::MTLOrigin = MTLOrigin { x: 0, y: 0, z: 0 };
