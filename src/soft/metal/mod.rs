@@ -32,7 +32,9 @@ mod residency_set;
 mod resource;
 mod sampler;
 mod settings;
+mod stall;
 mod texture;
+mod trace;
 mod worker;
 
 #[cfg(test)]
