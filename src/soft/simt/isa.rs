@@ -119,6 +119,33 @@ pub(crate) trait Isa {
         // SAFETY: the caller's.
         unsafe { (0..N).fold(0, |apart, k| apart | (*from.add(k) ^ *from)) == 0 }
     }
+
+    /// Writes the lanes whose bit is set, side by side.
+    ///
+    /// # Safety
+    /// The lanes are there, and so is the memory of those that are written.
+    #[inline(always)]
+    unsafe fn store_where(to: *mut u32, lanes: &[u32; LANES], mask: u32) {
+        let mut left = mask;
+        while left != 0 {
+            let k = left.trailing_zeros() as usize;
+            left &= left - 1;
+            // SAFETY: the caller's.
+            unsafe { to.add(k).write_unaligned(lanes[k]) }
+        }
+    }
+}
+
+/// Asks for memory that will soon be read. Any address will do: nothing is accessed.
+#[inline(always)]
+pub(crate) fn prefetch(from: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: SSE is part of x86_64, and a prefetch does not fault.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(from.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = from;
 }
 
 /// [`IsaKind::Baseline`]
@@ -143,10 +170,10 @@ mod x86 {
 
     use std::arch::x86_64::{
         __m256i, __m512i, _mm256_add_epi32, _mm256_castsi256_ps, _mm256_loadu_si256,
-        _mm256_movemask_ps, _mm256_or_si256, _mm256_set1_epi32, _mm256_setr_epi32,
-        _mm256_setzero_si256, _mm256_testz_si256, _mm256_xor_si256, _mm512_add_epi32,
-        _mm512_cmpneq_epi32_mask, _mm512_loadu_si512, _mm512_movepi32_mask, _mm512_set1_epi32,
-        _mm512_setr_epi32, _mm512_setzero_si512,
+        _mm256_maskstore_epi32, _mm256_movemask_ps, _mm256_or_si256, _mm256_set1_epi32,
+        _mm256_setr_epi32, _mm256_setzero_si256, _mm256_testz_si256, _mm256_xor_si256,
+        _mm512_add_epi32, _mm512_cmpneq_epi32_mask, _mm512_loadu_si512, _mm512_mask_storeu_epi32,
+        _mm512_movepi32_mask, _mm512_set1_epi32, _mm512_setr_epi32, _mm512_setzero_si512,
     };
 
     use super::{Handler, Ins, Isa, LANES, Wave};
@@ -207,6 +234,20 @@ mod x86 {
             // SAFETY: only reached through `avx2` below; the caller has the numbers.
             unsafe { equal8::<N>(from, _mm256_set1_epi32(*from as i32), 0) }
         }
+
+        #[inline(always)]
+        unsafe fn store_where(to: *mut u32, lanes: &[u32; LANES], mask: u32) {
+            let whole = Self::spread(mask);
+            for k in (0..LANES).step_by(8) {
+                // SAFETY: only reached through `avx2` below; the caller has the memory of the lanes that
+                // are written, and the instruction touches no other.
+                unsafe {
+                    let chosen = _mm256_loadu_si256(whole.as_ptr().add(k).cast());
+                    let eight = _mm256_loadu_si256(lanes.as_ptr().add(k).cast());
+                    _mm256_maskstore_epi32(to.add(k).cast(), chosen, eight);
+                }
+            }
+        }
     }
 
     /// Whether N numbers are those of a vector, which goes up by `step` from eight to the next.
@@ -262,6 +303,18 @@ mod x86 {
         unsafe fn is_same<const N: usize>(from: *const u32) -> bool {
             // SAFETY: only reached through `avx512` below; the caller has the numbers.
             unsafe { equal16::<N>(from, _mm512_set1_epi32(*from as i32), 0) }
+        }
+
+        #[inline(always)]
+        unsafe fn store_where(to: *mut u32, lanes: &[u32; LANES], mask: u32) {
+            for k in (0..LANES).step_by(16) {
+                // SAFETY: only reached through `avx512` below; the caller has the memory of the lanes that
+                // are written, and the instruction touches no other.
+                unsafe {
+                    let sixteen = _mm512_loadu_si512(lanes.as_ptr().add(k).cast());
+                    _mm512_mask_storeu_epi32(to.add(k).cast(), (mask >> k) as u16, sixteen);
+                }
+            }
         }
     }
 
