@@ -72,6 +72,12 @@ impl IsaKind {
 
 /// Steps that the compiler does not find by itself.
 pub(crate) trait Isa {
+    /// Runs a handler in a function of its own: what a handler rarely does should not cost it registers.
+    ///
+    /// # Safety
+    /// As [`Run`].
+    unsafe fn apart<H: Handler>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins;
+
     /// A bit for each lane; lanes are all ones or all zeros.
     #[inline(always)]
     fn mask(lanes: &[u32; LANES]) -> u32 {
@@ -152,10 +158,17 @@ pub(crate) fn prefetch(from: *const u8) {
 #[derive(Debug)]
 pub(crate) struct Baseline;
 
-impl Isa for Baseline {}
+impl Isa for Baseline {
+    #[inline(always)]
+    unsafe fn apart<H: Handler>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+        // SAFETY: the caller keeps the contract of `Run`.
+        unsafe { baseline::<H>(ip, frame, wave) }
+    }
+}
 
 /// # Safety
 /// As [`Run`].
+#[inline(never)]
 unsafe fn baseline<H: Handler>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
     // SAFETY: the caller keeps the contract of `Run`.
     unsafe { H::run::<Baseline>(ip, frame, wave) }
@@ -196,6 +209,12 @@ mod x86 {
     pub(crate) struct Avx2;
 
     impl Isa for Avx2 {
+        #[inline(always)]
+        unsafe fn apart<H: Handler>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+            // SAFETY: the caller keeps the contract of `Run`, and is itself only reached through `avx2`.
+            unsafe { avx2::<H>(ip, frame, wave) }
+        }
+
         #[inline(always)]
         fn mask(lanes: &[u32; LANES]) -> u32 {
             let mut mask = 0;
@@ -274,6 +293,12 @@ mod x86 {
 
     impl Isa for Avx512 {
         #[inline(always)]
+        unsafe fn apart<H: Handler>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+            // SAFETY: the caller keeps the contract of `Run`, and is itself only reached through `avx512`.
+            unsafe { avx512::<H>(ip, frame, wave) }
+        }
+
+        #[inline(always)]
         fn mask(lanes: &[u32; LANES]) -> u32 {
             // SAFETY: only reached through `avx512` below; both halves are in bounds.
             unsafe {
@@ -338,6 +363,7 @@ mod x86 {
 
     /// # Safety
     /// As [`Run`](super::Run), on a machine with these features.
+    #[inline(never)]
     #[target_feature(enable = "avx2,fma,f16c,bmi1,bmi2,lzcnt,popcnt")]
     pub(crate) unsafe fn avx2<H: Handler>(
         ip: *const Ins,
@@ -350,6 +376,7 @@ mod x86 {
 
     /// # Safety
     /// As [`Run`](super::Run), on a machine with these features.
+    #[inline(never)]
     #[target_feature(
         enable = "avx2,fma,f16c,bmi1,bmi2,lzcnt,popcnt,avx512f,avx512bw,avx512dq,avx512vl"
     )]

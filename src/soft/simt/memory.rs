@@ -239,9 +239,9 @@ impl<E: Element, const W: usize, const WRITE: bool> Handler for Indexed<E, W, WR
             }
             if words {
                 // The common case is worth code for every instruction set.
-                return each_index::<I, E, W, WRITE>(ip, frame, wave, &at);
+                return I::apart::<EachIndex<E, W, WRITE>>(ip, frame, wave);
             }
-            each_index_anywhere::<E, W, WRITE>(ip, frame, wave)
+            Baseline::apart::<EachIndex<E, W, WRITE>>(ip, frame, wave)
         }
     }
 }
@@ -322,46 +322,27 @@ impl Index {
     }
 }
 
-/// [`each_index`] in code that all instruction sets share.
-///
-/// # Safety
-/// As [`Run`].
-#[inline(never)]
-unsafe fn each_index_anywhere<E: Element, const W: usize, const WRITE: bool>(
-    ip: *const Ins,
-    frame: *mut u8,
-    wave: &mut Wave,
-) -> *const Ins {
-    // SAFETY: the contract of `Run`.
-    unsafe {
-        let at = Index::of(&*ip, frame, wave, W * size_of::<E::Memory>(), WRITE);
-        each_index::<Baseline, E, W, WRITE>(ip, frame, wave, &at)
-    }
-}
-
 /// The general case of [`Indexed`].
-///
-/// # Safety
-/// As [`Run`].
-#[inline(always)]
-unsafe fn each_index<I: Isa, E: Element, const W: usize, const WRITE: bool>(
-    ip: *const Ins,
-    frame: *mut u8,
-    wave: &mut Wave,
-    at: &Index,
-) -> *const Ins {
-    // SAFETY: the contract of `Run`; every offset is checked before it is accessed.
-    unsafe {
-        let indices = *frame.add((*ip).b as usize).cast::<[u32; LANES]>();
-        // Lanes that are off read where the first active one does.
-        let first = indices[wave.first() as usize];
-        let mask = I::spread(wave.exec);
-        let mut offsets = [0; LANES];
-        for (k, offset) in offsets.iter_mut().enumerate() {
-            let index = indices[k] & mask[k] | first & !mask[k];
-            *offset = at.offset(index.wrapping_add(at.bias));
+#[derive(Debug)]
+struct EachIndex<E, const W: usize, const WRITE: bool>(PhantomData<E>);
+
+impl<E: Element, const W: usize, const WRITE: bool> Handler for EachIndex<E, W, WRITE> {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`; every offset is checked before it is accessed.
+        unsafe {
+            let at = Index::of(&*ip, frame, wave, W * size_of::<E::Memory>(), WRITE);
+            let indices = *frame.add((*ip).b as usize).cast::<[u32; LANES]>();
+            // Lanes that are off read where the first active one does.
+            let first = indices[wave.first() as usize];
+            let mask = I::spread(wave.exec);
+            let mut offsets = [0; LANES];
+            for (k, offset) in offsets.iter_mut().enumerate() {
+                let index = indices[k] & mask[k] | first & !mask[k];
+                *offset = at.offset(index.wrapping_add(at.bias));
+            }
+            checked::<I, E, W, WRITE>(ip, frame, wave, &at.target, &offsets)
         }
-        checked::<I, E, W, WRITE>(ip, frame, wave, &at.target, &offsets)
     }
 }
 
