@@ -89,3 +89,13 @@ kernel void limits(device int* out [[buffer(0)]]) {
     out[6] = numeric_limits<float>::lowest() == -FLT_MAX;
     out[7] = numeric_limits<float>::epsilon() == FLT_EPSILON;
 }
+
+// A constant that has no need of memory has a place all the same when something refers to it.
+constant constexpr const int nothing = 0;
+int through_reference(const constant int& x, const constant float4* v) { return x + int(v->z); }
+kernel void referred_to(device int* out [[buffer(0)]]) {
+    constant int* p = &answer;
+    out[0] = through_reference(nothing, &vectors[0]);
+    out[1] = through_reference(answer, vectors + 1) + *p;
+    out[2] = *&derived;
+}

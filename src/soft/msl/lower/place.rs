@@ -2,7 +2,7 @@
 
 use super::{Body, Slot};
 use crate::soft::ir::{Op, Scalar, Type, Value, VarId};
-use crate::soft::msl::hir::{Constant, Expr, ExprKind};
+use crate::soft::msl::hir::{Constant, Expr, ExprKind, GlobalIndex};
 use crate::soft::msl::types::{Ty, TyId};
 
 /// An lvalue on the machine.
@@ -42,11 +42,7 @@ impl Body<'_, '_> {
                 if let Some(value) = self.constant_global(*global, expr.qual.ty) {
                     return Place::Value(value);
                 }
-                let space = super::space(
-                    self.module.checker.globals[global.0 as usize].qual.space_or_thread(),
-                );
-                let id = self.module.global(*global);
-                Place::Memory(self.b.allocation(id, space))
+                Place::Memory(self.global_memory(*global))
             }
             ExprKind::Deref(pointer) => Place::Memory(self.value(pointer)),
             ExprKind::Field(base, index) => {
@@ -142,9 +138,11 @@ impl Body<'_, '_> {
 
     /// The address of what an expression stands for.
     pub(super) fn address(&mut self, expr: &Expr) -> Value {
-        match self.place_or_value(expr) {
-            Place::Memory(pointer) => pointer,
-            other => {
+        match (self.place_or_value(expr), &expr.kind) {
+            (Place::Memory(pointer), _) => pointer,
+            // A constant that is read without memory has its place there all the same.
+            (Place::Value(_), ExprKind::Global(global)) => self.global_memory(*global),
+            (other, _) => {
                 // A register that something points to after all: a copy, which only reads see.
                 let ty = self.ty(expr.qual.ty);
                 let value = self.load(&other, ty);
@@ -153,6 +151,13 @@ impl Body<'_, '_> {
                 pointer
             }
         }
+    }
+
+    /// Where a variable at program scope is.
+    fn global_memory(&mut self, global: GlobalIndex) -> Value {
+        let qual = self.module.checker.globals[global.0 as usize].qual;
+        let id = self.module.global(global);
+        self.b.allocation(id, super::space(qual.space_or_thread()))
     }
 
     pub(super) fn field_offset(&self, ty: TyId, index: u32) -> u32 {
