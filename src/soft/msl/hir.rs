@@ -68,6 +68,8 @@ pub(crate) enum ExprKind {
     Element(Box<Expr>, Box<Expr>),
     /// Components of a vector, place or value; one component gives a scalar.
     Swizzle(Box<Expr>, Vec<u8>),
+    /// The two elements of a `simdgroup_matrix` that a lane holds; also of a value.
+    ThreadElements(Box<Expr>),
     /// A value, put into memory so that something can refer to it.
     Temporary(Box<Expr>),
     /// Assigns, and is the left side again.

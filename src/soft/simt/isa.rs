@@ -5,6 +5,7 @@
 //! set is used is found out once; all give the same bits.
 
 use super::code::{Handler, Ins, Run, Wave};
+use super::eight::Eight;
 
 /// Lanes of a SIMD-group.
 pub(crate) const LANES: usize = 32;
@@ -72,6 +73,9 @@ impl IsaKind {
 
 /// Steps that the compiler does not find by itself.
 pub(crate) trait Isa {
+    /// Eight floats in its registers.
+    type Eight: Eight;
+
     /// A bit for each lane; lanes are all ones or all zeros.
     #[inline(always)]
     fn mask(lanes: &[u32; LANES]) -> u32 {
@@ -125,7 +129,12 @@ pub(crate) trait Isa {
 #[derive(Debug)]
 pub(crate) struct Baseline;
 
-impl Isa for Baseline {}
+impl Isa for Baseline {
+    #[cfg(target_arch = "aarch64")]
+    type Eight = [std::arch::aarch64::float32x4_t; 2];
+    #[cfg(not(target_arch = "aarch64"))]
+    type Eight = [f32; 8];
+}
 
 /// # Safety
 /// As [`Run`].
@@ -142,7 +151,7 @@ mod x86 {
     //! The x86_64 sets.
 
     use std::arch::x86_64::{
-        __m256i, __m512i, _mm256_add_epi32, _mm256_castsi256_ps, _mm256_loadu_si256,
+        __m256, __m256i, __m512i, _mm256_add_epi32, _mm256_castsi256_ps, _mm256_loadu_si256,
         _mm256_movemask_ps, _mm256_or_si256, _mm256_set1_epi32, _mm256_setr_epi32,
         _mm256_setzero_si256, _mm256_testz_si256, _mm256_xor_si256, _mm512_add_epi32,
         _mm512_cmpneq_epi32_mask, _mm512_loadu_si512, _mm512_movepi32_mask, _mm512_set1_epi32,
@@ -169,6 +178,8 @@ mod x86 {
     pub(crate) struct Avx2;
 
     impl Isa for Avx2 {
+        type Eight = __m256;
+
         #[inline(always)]
         fn mask(lanes: &[u32; LANES]) -> u32 {
             let mut mask = 0;
@@ -232,6 +243,8 @@ mod x86 {
     pub(crate) struct Avx512;
 
     impl Isa for Avx512 {
+        type Eight = __m256;
+
         #[inline(always)]
         fn mask(lanes: &[u32; LANES]) -> u32 {
             // SAFETY: only reached through `avx512` below; both halves are in bounds.

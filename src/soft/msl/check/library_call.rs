@@ -43,6 +43,16 @@ impl Checker {
                 }
                 continue;
             }
+            if letters.first() == Some(&'q') {
+                if let Ty::Pointer(pointee) = *self.types.get(arguments[0].qual.ty)
+                    && pointee.space_or_thread() != AddressSpace::Thread
+                    && let Ty::Scalar(scalar) = *self.types.get(pointee.ty)
+                    && row.family.has(scalar, 1)
+                {
+                    list.push(Candidate::Row(row, width, scalar, 1, arguments[0].qual.ty));
+                }
+                continue;
+            }
             // All arguments that are of the family's type agree: nothing else can be better.
             let mut exact = None;
             let mut agree = true;
@@ -118,7 +128,8 @@ impl Checker {
                 }
                 _ => Types::UNKNOWN,
             },
-            'M' => first,
+            'M' | 'q' => first,
+            'V' => self.types.vector(scalar, 2),
             'Y' => match *self.types.get(first) {
                 Ty::Matrix(scalar, columns, rows) => {
                     self.types.intern(Ty::Matrix(scalar, rows, columns))

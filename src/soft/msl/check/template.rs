@@ -399,6 +399,10 @@ impl Checker {
                     Argument::Value(int, false, u64::from(rows)),
                 ]
             }
+            Ty::SimdgroupMatrix(scalar) => {
+                let eight = Argument::Value(Types::scalar(Scalar::I32), false, 8);
+                vec![Argument::Type(Qual::plain(Types::scalar(scalar))), eight, eight]
+            }
             Ty::Atomic(scalar) => vec![Argument::Type(Qual::plain(Types::scalar(scalar)))],
             _ => match self.templates.origins.get(&found.ty) {
                 Some((_, list)) => list.clone(),

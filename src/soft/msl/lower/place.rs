@@ -70,6 +70,7 @@ impl Body<'_, '_> {
                     inner => Place::Components(Box::new(inner), picks.clone(), whole),
                 }
             }
+            ExprKind::ThreadElements(matrix) => self.place_or_value(matrix),
             ExprKind::Temporary(value) => {
                 let size = self.size(value.qual.ty).max(1);
                 let pointer = self.b.local("", size);
