@@ -89,3 +89,21 @@ kernel void limits(device int* out [[buffer(0)]]) {
     out[6] = numeric_limits<float>::lowest() == -FLT_MAX;
     out[7] = numeric_limits<float>::epsilon() == FLT_EPSILON;
 }
+
+// What a reference refers to has to be in constant memory, however well its value is known.
+constant constexpr const int known = 21;
+int twice(const constant int& value) { return value * 2; }
+int first(const constant int* values) { return *values; }
+kernel void referred(device int* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
+    out[i] = twice(known) + first(&known) * int(i);
+}
+
+// A program's own type, under the name that <metal_limits> specialises.
+template <typename T> struct ranked { uint rank; T value; };
+template <typename T> struct _numeric_limits_impl<ranked<T>> {
+    static constexpr METAL_FUNC ranked<T> lowest() { return ranked<T>{3, numeric_limits<T>::lowest()}; }
+};
+kernel void own_limits(device int* out [[buffer(0)]]) {
+    out[0] = numeric_limits<ranked<short>>::lowest().value;
+    out[1] = metal::numeric_limits<ranked<int>>::lowest().rank;
+}

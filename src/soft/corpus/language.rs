@@ -138,6 +138,8 @@ fn constants() {
     });
     file.kernel("deduced_results").each(40, |i| i as f32 * 0.75);
     file.kernel("limits").gives(&[i32::MAX, -32768, 255 - 128, 1, 1, 1, 1, 1]);
+    file.kernel("referred").each(40, |i| 42 + 21 * i as i32);
+    file.kernel("own_limits").gives(&[-32768, 3]);
     file.finish();
 }
 

@@ -454,8 +454,8 @@ pub(crate) enum ExprKind {
     AlignofType(Box<TypeName>),
     /// `sizeof...(pack)`
     SizeofPack(#[expect(dead_code, reason = "packs are parsed, and not expanded yet")] Ident),
-    /// `{a, b}`, elements perhaps designated: `.x = a`
-    InitList(Vec<(Option<Ident>, Expr)>),
+    /// `{a, b}`, elements perhaps designated.
+    InitList(Vec<(Option<Designator>, Expr)>),
     Expansion(Box<Expr>),
     /// `(left op ... op right)`, one side missing in the unary folds.
     Fold(
@@ -465,6 +465,15 @@ pub(crate) enum ExprKind {
     ),
     /// `noexcept(e)`
     Noexcept,
+}
+
+/// Which part of an aggregate an element of a list is for (C99 6.7.8, which clang has in C++ too).
+#[derive(Clone, Debug)]
+pub(crate) enum Designator {
+    /// `.x = a`
+    Member(Ident),
+    /// `[1] = a`, and for several elements `[0 ... 3] = a`
+    Elements(Box<Expr>, Option<Box<Expr>>),
 }
 
 impl Expr {

@@ -73,7 +73,7 @@ impl Checker {
         self.error_expr(span)
     }
 
-    fn call_path(&mut self, path: &Path, arguments: Vec<Expr>, span: Span) -> Expr {
+    pub(super) fn call_path(&mut self, path: &Path, arguments: Vec<Expr>, span: Span) -> Expr {
         if arguments.iter().any(|argument| argument.qual.ty == Types::UNKNOWN) {
             return self.error_expr(span);
         }
@@ -399,10 +399,19 @@ impl Checker {
             self.unsupported(span, format!("'{name}' is"));
             return self.error_expr(span);
         }
-        if let Ty::SimdgroupMatrix(scalar) = *self.types.get(object.qual.ty)
-            && arguments.is_empty()
-            && self.label_name(&member.last().name) == Name::THREAD_ELEMENTS
-        {
+        if let Ty::SimdgroupMatrix(scalar) = *self.types.get(object.qual.ty) {
+            let name = self.label_name(&member.last().name);
+            if name != Name::THREAD_ELEMENTS || !arguments.is_empty() {
+                let (text, ty) = (self.text(name), self.types.name(object.qual.ty));
+                self.error(
+                    member.span,
+                    format!(
+                        "no member function '{text}' with {} arguments in '{ty}'",
+                        arguments.len()
+                    ),
+                );
+                return self.error_expr(span);
+            }
             let qual = object.qual.with(self.types.vector(scalar, 2));
             let place = object.place;
             return Expr { kind: ExprKind::ThreadElements(Box::new(object)), qual, place, span };

@@ -2,18 +2,21 @@
 
 use super::Checker;
 use crate::soft::ir::Scalar;
-use crate::soft::msl::ast;
+use crate::soft::msl::ast::{self, Designator};
 use crate::soft::msl::hir::{Expr, ExprKind};
 use crate::soft::msl::source::Span;
 use crate::soft::msl::types::{Qual, StructId, Ty, TyId, Types};
 
 /// The elements of a list, taken one by one: braces may be left out (dcl.init.aggr/12).
 struct Items<'a> {
-    list: &'a [(Option<ast::Ident>, ast::Expr)],
+    list: &'a [(Option<Designator>, ast::Expr)],
     at: usize,
     /// The front item was checked already, to see whether it fits.
     checked: Option<Expr>,
 }
+
+/// Elements that designators may reach; the others of a larger array can only follow each other.
+const MOST_DESIGNATED: usize = 1 << 16;
 
 impl Checker {
     /// What a variable of type `qual` begins with; `None` leaves it as it is. The type of the
@@ -143,9 +146,35 @@ impl Checker {
             Ty::Array(element, count) => {
                 let limit = count.map_or(usize::MAX, |count| count as usize);
                 let mut parts = Vec::new();
-                while parts.len() < limit && items.at < items.list.len() {
+                let mut next = 0;
+                while items.at < items.list.len() {
+                    let (designator, item) = &items.list[items.at];
+                    let mut end = next + 1;
+                    if let Some(Designator::Elements(first, last)) = designator {
+                        match self.designated(first, last.as_deref(), limit) {
+                            Some((first, after)) => (next, end) = (first, after),
+                            None => {
+                                items.at = items.list.len();
+                                break;
+                            }
+                        }
+                    }
+                    if next >= limit {
+                        break;
+                    }
                     let before = items.at;
-                    parts.push(self.element(element, items));
+                    let value = self.element(element, items);
+                    if end > next + 1 && self.evaluate(&value).is_err() {
+                        // clang would compute it once.
+                        self.unsupported(
+                            item.span,
+                            "a value for several elements that is not constant is",
+                        );
+                    }
+                    let known = parts.len().max(end);
+                    parts.resize_with(known, || self.value(ExprKind::Zero, element, span));
+                    parts[next..end].fill(value);
+                    next = end;
                     if items.at == before {
                         break;
                     }
@@ -159,6 +188,31 @@ impl Checker {
             }
             Ty::Struct(class) => self.aggregate_struct(class, ty, items, span),
             _ => self.value(ExprKind::Zero, ty, span),
+        }
+    }
+
+    /// The elements that `[first ... last]` means, as a range.
+    fn designated(
+        &mut self,
+        first: &ast::Expr,
+        last: Option<&ast::Expr>,
+        limit: usize,
+    ) -> Option<(usize, usize)> {
+        let span = first.span;
+        let start = self.constant_int(first)?;
+        let end = match last {
+            Some(last) => self.constant_int(last)?,
+            None => start,
+        };
+        let range = usize::try_from(start).ok().zip(usize::try_from(end).ok());
+        match range {
+            Some((start, end)) if start <= end && end < limit.min(MOST_DESIGNATED) => {
+                Some((start, end + 1))
+            }
+            _ => {
+                self.error(span, "array designator is not an element of the array");
+                None
+            }
         }
     }
 
@@ -180,7 +234,10 @@ impl Checker {
                 return self.value(ExprKind::Zero, ty, span);
             };
             let index = match designator {
-                Some(name) => row.fields.iter().position(|field| field.name == Some(name.name)),
+                Some(Designator::Member(name)) => {
+                    row.fields.iter().position(|field| field.name == Some(name.name))
+                }
+                Some(Designator::Elements(..)) => None,
                 None => (!row.fields.is_empty()).then_some(0),
             };
             let Some(index) = index else {
@@ -194,7 +251,13 @@ impl Checker {
         let mut parts: Vec<Option<Expr>> = row.fields.iter().map(|_| None).collect();
         let mut next = 0;
         while let Some((designator, _)) = items.list.get(items.at) {
-            if let Some(name) = designator {
+            if let Some(Designator::Elements(first, _)) = designator {
+                let ty = row.name.clone();
+                self.error(first.span, format!("array designator in initializer for '{ty}'"));
+                items.at += 1;
+                continue;
+            }
+            if let Some(Designator::Member(name)) = designator {
                 match row.fields.iter().position(|field| field.name == Some(name.name)) {
                     Some(index) => next = index,
                     None => {

@@ -193,6 +193,9 @@ template <typename A> using make_unsigned_t = typename make_unsigned<A>::type;
 template <typename A> struct vec_elements { static constant constexpr size_t value = 1; };
 template <typename A, int M> struct vec_elements<vec<A, M>> { static constant constexpr size_t value = M; };
 
+// What a program specialises for numeric_limits of its own types.
+template <typename A> struct _numeric_limits_impl;
+
 // MSL 2.12.1
 template <typename A, size_t M> struct array {
     A elements[M];

@@ -49,8 +49,9 @@ pub(super) struct Declared {
     syntax: Arc<ast::Template>,
     scope: ScopeId,
     name: Name,
-    /// Specialisations of a class or function template, by their declarations.
-    specialisations: Vec<Arc<ast::Template>>,
+    /// Specialisations of a class or function template, by their declarations, and where their names are
+    /// looked up.
+    specialisations: Vec<(Arc<ast::Template>, ScopeId)>,
 }
 
 /// What an instance turned out to be.
@@ -170,7 +171,10 @@ impl Checker {
             })
             .collect();
         for id in &templates {
-            self.templates.all[id.0 as usize].specialisations.push(template.clone());
+            let declared = &mut self.templates.all[id.0 as usize];
+            // A name with `::` is looked up where the template is; one without, where it stands.
+            let scope = if path.parts.len() == 1 { self.scope } else { declared.scope };
+            declared.specialisations.push((template.clone(), scope));
         }
         !templates.is_empty()
     }
@@ -212,14 +216,13 @@ impl Checker {
         }
     }
 
-    /// A scope in which the parameters have their arguments: those given, then defaults.
+    /// A scope in `parent` in which the parameters have their arguments: those given, then defaults.
     fn bound_scope(
         &mut self,
-        id: TemplateId,
+        parent: ScopeId,
         syntax: &ast::Template,
         bindings: &Bindings,
     ) -> Option<(ScopeId, Vec<Argument>)> {
-        let parent = self.templates.all[id.0 as usize].scope;
         let kind = self.scopes[parent.0 as usize].kind;
         let outer = std::mem::replace(&mut self.scope, parent);
         let scope = self.push_scope(kind);
@@ -559,7 +562,8 @@ impl Checker {
 
     fn function_instance(&mut self, id: TemplateId, bindings: &Bindings) -> Option<FuncId> {
         let syntax = self.templates.all[id.0 as usize].syntax.clone();
-        let (scope, all) = self.bound_scope(id, &syntax, bindings)?;
+        let declared = self.templates.all[id.0 as usize].scope;
+        let (scope, all) = self.bound_scope(declared, &syntax, bindings)?;
         match self.instantiate(id, all, &syntax, scope)? {
             Made::Function(func) => Some(func),
             _ => None,
@@ -604,12 +608,11 @@ impl Checker {
     ) -> (Arc<ast::Template>, ScopeId) {
         let list = self.templates.all[id.0 as usize].specialisations.clone();
         let mut best: Option<(Arc<ast::Template>, ScopeId)> = None;
-        for special in list {
+        for (special, declared) in list {
             let pattern =
                 declared_path(&special.declaration).and_then(|p| p.last().arguments.clone());
             let Some(pattern) = pattern else { continue };
             let mut bindings = Bindings::new();
-            let declared = self.templates.all[id.0 as usize].scope;
             let met = self.outside(declared, |this| {
                 this.deduce_arguments(&special, &pattern, all, &mut bindings)
             });
@@ -619,7 +622,7 @@ impl Checker {
             let fewer = best
                 .as_ref()
                 .is_none_or(|(known, _)| special.parameters.len() < known.parameters.len());
-            if fewer && let Some((scope, _)) = self.bound_scope(id, &special, &bindings) {
+            if fewer && let Some((scope, _)) = self.bound_scope(declared, &special, &bindings) {
                 best = Some((special, scope));
             }
         }
@@ -705,7 +708,8 @@ impl Checker {
             );
             return None;
         };
-        let Some((scope, all)) = self.bound_scope(id, &syntax, &bindings) else {
+        let declared = self.templates.all[id.0 as usize].scope;
+        let Some((scope, all)) = self.bound_scope(declared, &syntax, &bindings) else {
             let text = self.path_text(path);
             self.error(path.span, format!("too few template arguments for '{text}'"));
             return None;

@@ -353,13 +353,9 @@ impl Parser<'_> {
         let items = self.bracketed(|this| {
             let mut items = Vec::new();
             while !this.is(Punct::RBrace) {
-                let mut designator = None;
-                if this.is(Punct::Dot) && this.is_ident(1) {
-                    this.advance();
-                    designator = Some(this.ident()?);
-                    if !this.is(Punct::LBrace) {
-                        this.expect(Punct::Assign)?;
-                    }
+                let designator = this.designator()?;
+                if designator.is_some() && !this.is(Punct::LBrace) {
+                    this.expect(Punct::Assign)?;
                 }
                 let item = match this.is(Punct::LBrace) {
                     true => this.init_list()?,
@@ -375,6 +371,29 @@ impl Parser<'_> {
         self.expect(Punct::RBrace)?;
         let span = self.span_from(open.span);
         self.node(ExprKind::InitList(items), span)
+    }
+
+    /// designator: '.' identifier | '[' constant-expression ('...' constant-expression)? ']'
+    fn designator(&mut self) -> Parse<Option<Designator>> {
+        if self.is(Punct::Dot) && self.is_ident(1) {
+            self.advance();
+            return Ok(Some(Designator::Member(self.ident()?)));
+        }
+        // No element of a list begins with a lambda: Metal has none.
+        if !self.is(Punct::LBracket) {
+            return Ok(None);
+        }
+        self.advance();
+        let designator = self.bracketed(|this| {
+            let first = this.assignment_expr()?;
+            let last = match this.eat(Punct::Ellipsis) {
+                true => Some(Box::new(this.assignment_expr()?)),
+                false => None,
+            };
+            Ok(Designator::Elements(Box::new(first), last))
+        })?;
+        self.expect(Punct::RBracket)?;
+        Ok(Some(designator))
     }
 
     /// primary: literal | 'this' | '(' expression ')' | cast | type '(' … ')' | type '{' … '}' | path
