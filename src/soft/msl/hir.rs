@@ -70,6 +70,8 @@ pub(crate) enum ExprKind {
     Swizzle(Box<Expr>, Vec<u8>),
     /// The two elements of a `simdgroup_matrix` that a lane holds; also of a value.
     ThreadElements(Box<Expr>),
+    /// `{…}` as an argument, until the parameter that it is for is known.
+    List(Box<super::ast::Expr>),
     /// A value, put into memory so that something can refer to it.
     Temporary(Box<Expr>),
     /// Assigns, and is the left side again.

@@ -69,11 +69,14 @@ pub(crate) enum Ty {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Field {
-    /// `None` for an anonymous struct or union, whose members are seen in the one around it.
+    /// `None` for a base, and for an anonymous struct or union, whose members are seen in the one
+    /// around it.
     pub(crate) name: Option<Name>,
     pub(crate) qual: Qual,
     pub(crate) offset: u32,
     pub(crate) span: Span,
+    /// The part of an object that is its class's base (C++14 class.derived).
+    pub(crate) base: bool,
 }
 
 #[derive(Clone, Debug)]

@@ -79,7 +79,7 @@ impl Checker {
             }));
             for entity in own {
                 if let Entity::Template(id) = entity {
-                    members.extend(self.template_candidate(id, None, &operands[1..]));
+                    members.extend(self.template_candidate(id, None, &operands[1..], span));
                 }
             }
         }
@@ -87,7 +87,7 @@ impl Checker {
         if let Found::Entities(list) = self.lookup(name) {
             for entity in &list {
                 if let Entity::Template(id) = entity {
-                    free.extend(self.template_candidate(*id, None, operands));
+                    free.extend(self.template_candidate(*id, None, operands, span));
                 }
             }
             free.extend(list.iter().filter_map(|entity| match entity {
@@ -104,7 +104,7 @@ impl Checker {
         for entity in self.lookup_in(LIBRARY_SCOPE, name) {
             let id = match entity {
                 Entity::Function(id) => Some(id),
-                Entity::Template(id) => self.template_candidate(id, None, operands),
+                Entity::Template(id) => self.template_candidate(id, None, operands, span).ok(),
                 _ => None,
             };
             free.extend(id.filter(|id| !free.contains(id)));
