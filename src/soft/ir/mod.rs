@@ -28,7 +28,7 @@ mod verify;
 pub(crate) use builder::FunctionBuilder;
 #[cfg(test)]
 pub(crate) use op::Class;
-pub(crate) use op::{Barrier, Effect, Imm, Input, Op, Rule, TextureSide, Uniform};
+pub(crate) use op::{Barrier, Effect, Imm, Input, MOST_THREADS, Op, Rule, TextureSide, Uniform};
 pub(crate) use rule::result;
 pub(crate) use sampler::Sampler;
 pub(crate) use types::{Scalar, Space, Type};

@@ -86,6 +86,16 @@ impl Argument {
     pub(super) fn is_written(&self) -> bool {
         self.access != Access::ReadOnly
     }
+
+    /// Whether a dispatch without it is refused. Memory that is missing is memory of no bytes, if the
+    /// program wants no checks; there is no such texture or sampler. Of an array, elements may be missing
+    /// (MSL 6.12.17 asks which).
+    pub(super) fn must_be_bound(&self) -> bool {
+        self.used
+            && !self.is_array
+            && (Settings::get().checks
+                || matches!(self.kind, ArgumentKind::Texture | ArgumentKind::Sampler))
+    }
 }
 
 /// What a dispatch gives an argument.
@@ -129,6 +139,13 @@ pub(super) struct Kernel {
     /// The most threads a threadgroup may have.
     pub(super) max_threads: usize,
     pub(super) program: Box<dyn Execute>,
+}
+
+impl Kernel {
+    /// The argument of each thing that is bound: that of an array as often as it has elements.
+    pub(super) fn bound(&self) -> impl Iterator<Item = &Argument> {
+        self.arguments.iter().flat_map(|argument| std::iter::repeat_n(argument, argument.length))
+    }
 }
 
 /// What a function of a library is, as `MTLFunctionType` numbers it.

@@ -1,5 +1,6 @@
 //! MTLComputePipelineState: a kernel ready to be launched, and what it takes.
 
+use super::commands::Entry;
 use super::device::{self, Device, WIDTH};
 use super::foundation::{
     ErrorOut, List, NSObject, Object, Retained, SoftClass, Strong, Text, soft_class,
@@ -15,8 +16,22 @@ pub(super) struct ComputePipelineState {
     pub(super) kernel: Arc<Kernel>,
     /// The most threads a threadgroup may have.
     pub(super) max_threads: usize,
+    /// Where the kernel's arguments take their values from, in their order; of an array, each element.
+    pub(super) takes: Box<[Take]>,
+    /// Whether one of them is threadgroup memory.
+    pub(super) takes_memory: bool,
+    /// Whether one of them is a texture.
+    pub(super) takes_textures: bool,
     label: Option<Strong<Text>>,
     id: u64,
+}
+
+/// Where an argument takes its value from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Take {
+    pub(super) entry: Entry,
+    /// Something must be bound.
+    pub(super) needed: bool,
 }
 
 soft_class! {
@@ -48,7 +63,24 @@ impl ComputePipelineState {
         let kernel = Arc::clone(&function.kernel);
         let most = kernel.max_threads;
         let max_threads = if max_threads == 0 { most } else { most.min(max_threads) };
-        Strong::new(Self { kernel, max_threads, label, id: next_id() })
+        let takes = |argument: &Argument| {
+            let (kind, needed) = (argument.kind, argument.must_be_bound());
+            let indices = argument.index..argument.index + argument.length;
+            indices.map(move |index| Take {
+                entry: Entry::of(kind, index).unwrap_or(Entry::NONE),
+                needed,
+            })
+        };
+        let any = |kind| kernel.arguments.iter().any(|argument| argument.kind == kind);
+        Strong::new(Self {
+            max_threads,
+            takes: kernel.arguments.iter().flat_map(takes).collect(),
+            takes_memory: any(ArgumentKind::Threadgroup),
+            takes_textures: any(ArgumentKind::Texture),
+            kernel,
+            label,
+            id: next_id(),
+        })
     }
 
     pub(super) fn reflection(&self) -> Strong<Reflection> {

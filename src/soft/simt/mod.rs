@@ -8,6 +8,7 @@ mod address;
 mod atomic;
 mod code;
 mod control;
+mod eight;
 mod fault;
 mod fetch;
 mod hoist;
@@ -15,12 +16,14 @@ mod isa;
 mod lanes;
 mod launch;
 mod lower;
+mod matrix;
 mod memory;
 mod pointer;
 mod reach;
 mod registers;
 mod sample;
 mod simd;
+mod tally;
 #[cfg(test)]
 mod tests;
 pub(crate) mod texture;
@@ -48,6 +51,8 @@ pub(crate) struct Program {
     textures: Vec<Bound>,
     samplers: Vec<Bound>,
     locals: Vec<LocalMemory>,
+    /// For each allocation, whether the kernel only counts in it.
+    tallies: Vec<bool>,
     code: lower::Code,
     /// The same with nothing moved to before the first thread, made when it is needed.
     plain: OnceLock<lower::Code>,
@@ -130,6 +135,7 @@ impl Program {
             textures: module.textures.clone(),
             samplers: module.samplers.clone(),
             locals: function.locals.clone(),
+            tallies: tally::find(&function, &module.allocations),
             code,
             plain: OnceLock::new(),
             source: Source { function, uniform, isa },

@@ -1,7 +1,7 @@
 //! Scalarisation: vector arithmetic becomes arithmetic on components, and copies become loads and stores.
 //!
-//! After it, the only vector values are loads, the operands of stores, where one check covers them all, and
-//! what goes to and comes from textures.
+//! After it, the only vector values are loads, the operands of stores, matrices, and what goes to and comes
+//! from textures: loads and stores stay whole, so that one check covers them.
 
 use crate::soft::ir::{
     Block, Function, FunctionBuilder, Inst, Op, Rule, Scalar, Stmt, Type, Value, VarId,
@@ -241,7 +241,18 @@ impl Scalarise<'_> {
                 self.out.store(args[0].at(0), value);
                 Parts::NONE
             }
-            Rule::Exactly(..) => {
+            Rule::MatrixLoad => {
+                let args: Vec<Value> = args.iter().map(|arg| arg.at(0)).collect();
+                let value = self.out.emit(inst.op, inst.ty, &args, 0);
+                self.split(value)
+            }
+            Rule::MatrixStore => {
+                let matrix = self.vector(args[3].get());
+                let args = [args[0].at(0), args[1].at(0), args[2].at(0), matrix];
+                self.out.op(inst.op, &args);
+                Parts::NONE
+            }
+            Rule::MatrixMultiplyAdd | Rule::Exactly(..) => {
                 let args: Vec<Value> = args.iter().map(|arg| self.vector(arg.get())).collect();
                 let value = self.out.emit(inst.op, inst.ty, &args, inst.imm);
                 self.split(value)
