@@ -227,6 +227,7 @@ impl Checker {
             }
             None => {
                 argument.kind = ArgumentKind::Sampler;
+                argument.type_name = self.types.name(of);
                 ("sampler", MAX_SAMPLERS)
             }
         };
