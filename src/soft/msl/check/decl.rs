@@ -213,7 +213,7 @@ impl Checker {
         let in_class = matches!(self.scopes[self.scope.0 as usize].kind, ScopeKind::Class(_));
         let fits = match qual.space {
             Some(AddressSpace::Constant) => true,
-            None => in_class || self.body.is_some(),
+            None => in_class || self.body.is_some() || *self.types.get(qual.ty) == Ty::Sampler,
             Some(AddressSpace::Threadgroup) => self.body.is_some(),
             Some(_) => false,
         };
@@ -248,7 +248,12 @@ impl Checker {
             self.error(span, format!("variable has incomplete type '{ty}'"));
         }
         let value = match &init {
-            Some(init) if self.types.as_scalar(qual.ty).is_some() => self.evaluate(init).ok(),
+            Some(init)
+                if self.types.as_scalar(qual.ty).is_some()
+                    || *self.types.get(qual.ty) == Ty::Sampler =>
+            {
+                self.evaluate(init).ok()
+            }
             _ => None,
         };
         let global = GlobalIndex(self.globals.len() as u32);

@@ -118,6 +118,9 @@ impl Checker {
             ExprKind::Construct { target, arguments, braces } => {
                 let target = self.type_name(target);
                 match &arguments[..] {
+                    options if *self.types.get(target.ty) == Ty::Sampler && !braces => {
+                        self.sampler_value(options, span)
+                    }
                     [list] if *braces => self.list_value(target, list),
                     [list] if matches!(list.kind, ExprKind::InitList(_)) => {
                         self.list_value(target, list)
