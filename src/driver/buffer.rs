@@ -88,7 +88,7 @@ unsafe impl Sync for Buffer {}
 
 /// A buffer's memory as the CPU sees it, read once, and who looks at it now.
 #[derive(Debug)]
-pub struct Memory {
+struct Memory {
     contents: *mut c_void,
     size: usize,
     /// How many read, or -1 while one writes.

@@ -130,7 +130,7 @@ unsafe impl Send for Encoder {}
 
 /// Whether an encoder is still to be ended.
 #[derive(Debug)]
-pub struct Open(Cell<bool>);
+struct Open(Cell<bool>);
 
 impl ClassState for Open {
     #[inline]
