@@ -30,6 +30,9 @@ pub mod abi;
 pub mod fp16;
 pub mod objc;
 
+#[cfg(all(test, not(target_vendor = "apple")))]
+#[path = "../tests/child/mod.rs"]
+mod child;
 mod driver;
 #[path = "../macros/mod.rs"]
 mod macros;

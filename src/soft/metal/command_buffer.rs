@@ -359,7 +359,7 @@ impl CommandBuffer {
                 return;
             }
         }
-        if worker::spin(&over) {
+        if worker::look(&over) {
             return;
         }
         let mut state = lock(&self.state);

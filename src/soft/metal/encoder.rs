@@ -9,6 +9,11 @@ use super::fence::Fence;
 use super::foundation::{Label, Object, SoftClass, Strong, Text};
 use super::settings::Settings;
 use std::cell::{Cell, UnsafeCell};
+use std::error::Error;
+
+/// Why a message is at fault. It is passed in two registers: an error of more words would cost every
+/// message that is right.
+pub(super) type Why = Box<dyn Error>;
 
 /// The part of an encoder that is the same for both kinds.
 pub(super) struct Encoder {
@@ -55,28 +60,26 @@ impl Encoder {
     pub(super) fn record(
         &self,
         selector: &str,
-        add: impl FnOnce(&mut Recording) -> Result<(), String>,
+        add: impl FnOnce(&mut Recording) -> Result<(), Why>,
     ) {
-        let result = if self.busy.replace(true) {
-            Err("sent while another message is being answered".to_owned())
-        } else {
-            // SAFETY: one thread at a time, and `busy` has seen that this one is not here already.
-            let recording = unsafe { &mut *self.recording.get() };
-            let result = match recording {
-                Some(recording) => add(recording),
-                None => Err("sent after endEncoding".to_owned()),
-            };
-            self.busy.set(false);
-            result
+        if self.busy.replace(true) {
+            return self.fault(selector, "sent while another message is being answered".into());
+        }
+        // SAFETY: one thread at a time, and `busy` has seen that this one is not here already.
+        let recording = unsafe { &mut *self.recording.get() };
+        let result = match recording {
+            Some(recording) => add(recording),
+            None => Err(after_the_end()),
         };
+        self.busy.set(false);
         if let Err(why) = result {
-            self.fault(selector, &why);
+            self.fault(selector, why);
         }
     }
 
     /// With checks off the message is as good as never sent.
     #[cold]
-    fn fault(&self, selector: &str, why: &str) {
+    fn fault(&self, selector: &str, why: Why) {
         if !Settings::get().checks {
             return;
         }
@@ -96,6 +99,11 @@ impl Drop for Encoder {
             self.commands.take_back(recording, false);
         }
     }
+}
+
+#[cold]
+fn after_the_end() -> Why {
+    "sent after endEncoding".into()
 }
 
 /// An encoder's payload.
@@ -123,7 +131,7 @@ pub(super) fn end_encoding<P: HasEncoder>(this: &P) {
             }
             encoder.commands.take_back(recording, true);
         }
-        None => encoder.fault("endEncoding", "sent after endEncoding"),
+        None => encoder.fault("endEncoding", after_the_end()),
     }
 }
 

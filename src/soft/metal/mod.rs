@@ -26,6 +26,7 @@ mod kernel;
 mod library;
 mod memory;
 mod order;
+mod pages;
 mod pipeline;
 mod queue;
 mod residency_set;

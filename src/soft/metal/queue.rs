@@ -71,8 +71,9 @@ fn described(
     CommandBuffer::object(this.retain(), fields.retained_references, fields.error_options)
 }
 
-/// How many recordings a queue keeps for later.
-const SPARE: usize = 16;
+/// How many recordings a queue keeps for later: one for each command buffer that may be under way
+/// on a queue of Metal's.
+const SPARE: usize = 64;
 
 impl Queue {
     pub(super) fn object() -> Strong<Self> {

@@ -1,19 +1,15 @@
 //! Environment variables, each in a process of its own.
 
 use super::*;
-use std::process::Command;
-
-const INSIDE: &str = "ARUMINIUM_TEST_INSIDE";
+use crate::child::{is_child, run_child};
 
 /// Runs `test` with variables set, in a process of its own: true in that process.
 fn inside(test: &str, variables: &[(&str, &str)]) -> bool {
-    if std::env::var_os(INSIDE).is_some_and(|name| name == test) {
+    if is_child() {
         return true;
     }
     let name = format!("{}::{test}", module_path!().split_once("::").unwrap().1);
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args([name.as_str(), "--exact", "--nocapture"]).env(INSIDE, test);
-    let output = command.envs(variables.iter().copied()).output().unwrap();
+    let output = run_child(&name, variables);
     let said = String::from_utf8_lossy(&output.stdout).into_owned()
         + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.contains("1 passed"), "{said}");
