@@ -84,6 +84,28 @@ pub(super) enum Command {
     Signal { event: Place, value: u64 },
     /// Goes on when an event has reached a value.
     Wait { event: Place, value: u64 },
+    /// Nothing to do: what this entry of [`Notes`] says begins, ends or is passed here.
+    Note(u32),
+}
+
+/// What only a capture wants to know of a command buffer.
+#[derive(Default)]
+pub(super) struct Notes {
+    pub(super) list: Vec<Note>,
+    /// The debug groups of the command buffer that are open.
+    pub(super) groups: Vec<String>,
+}
+
+/// One of them.
+pub(super) enum Note {
+    /// An encoder begins, in debug groups of the command buffer.
+    Encoder { protocol: &'static str, label: Option<String>, groups: Vec<String> },
+    /// A debug group of an encoder begins.
+    Push(String),
+    /// And ends.
+    Pop,
+    /// A place is marked.
+    Signpost(String),
 }
 
 /// Pixels in a texture: a slice, a level and where they begin.
@@ -149,6 +171,8 @@ pub(super) struct Recording {
     recent: [(*const (), Place); RECENT],
     /// The argument table of the encoder that is open.
     pub(super) table: Table,
+    /// There while the command buffer is captured.
+    pub(super) notes: Option<Box<Notes>>,
 }
 
 // SAFETY: the addresses in `recent` and `untracked` are compared only; everything else is.
@@ -238,6 +262,17 @@ impl Recording {
             untracked: Vec::new(),
             recent: [(std::ptr::null(), 0); RECENT],
             table: Table::EMPTY,
+            notes: None,
+        }
+    }
+
+    /// Notes something, if somebody wants to know.
+    #[inline]
+    pub(super) fn note(&mut self, note: impl FnOnce(&Notes) -> Note) {
+        if let Some(notes) = &mut self.notes {
+            self.commands.push(Command::Note(notes.list.len() as u32));
+            let note = note(notes);
+            notes.list.push(note);
         }
     }
 
@@ -252,6 +287,7 @@ impl Recording {
         self.segments.clear();
         self.fences.clear();
         self.untracked.clear();
+        self.notes = None;
         self.commands.shrink_to(ROOM);
         self.slots.shrink_to(ROOM);
         self.bytes.shrink_to(ROOM);

@@ -404,7 +404,7 @@ fn dispatch(recording: &mut Recording, grid: Grid, group: MTLSize) -> Result<(),
     let mut missing = false;
     slots.extend(pipeline.takes.iter().map(|take| {
         let slot = table.get(take.entry);
-        missing |= take.used && matches!(slot, Slot::Empty);
+        missing |= take.needed && matches!(slot, Slot::Empty);
         slot
     }));
     let memory = if pipeline.takes_memory { bound_memory(&slots[start..]) } else { 0 };
@@ -444,7 +444,8 @@ fn wrong_group(pipeline: &ComputePipelineState, [x, y, z]: [usize; 3], threads: 
 #[cold]
 fn refused(kernel: &Kernel, slots: &[Slot], memory: usize) -> Why {
     let name = &kernel.name;
-    let missing = |(argument, slot): &(&Argument, &Slot)| argument.used && **slot == Slot::Empty;
+    let missing =
+        |(argument, slot): &(&Argument, &Slot)| argument.must_be_bound() && **slot == Slot::Empty;
     match kernel.arguments.iter().zip(slots).find(missing) {
         Some((argument, _)) => unbound(name, argument).into(),
         None => format!(

@@ -53,6 +53,12 @@ pub(super) fn shared() -> Strong<Device> {
     DEVICE.clone()
 }
 
+impl Device {
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
 /// What an architecture is called.
 pub(super) struct Architecture;
 

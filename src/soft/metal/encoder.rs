@@ -2,11 +2,12 @@
 //! open, and give it back when they end.
 
 use super::command_buffer::CommandBuffer;
-use super::commands::{Recording, Segment};
+use super::commands::{Note, Recording, Segment};
 use super::device::{self, Device};
 use super::errors::invalid;
 use super::fence::Fence;
 use super::foundation::{Label, Object, SoftClass, Strong, Text};
+use super::settings::Settings;
 use std::cell::{Cell, UnsafeCell};
 use std::error::Error;
 
@@ -41,6 +42,10 @@ impl Encoder {
         let mut recording = commands.lend(selector, protocol)?;
         let start = recording.commands.len();
         recording.segments.push(Segment { start, end: start });
+        recording.note(|notes| {
+            let groups = notes.groups.clone();
+            Note::Encoder { protocol, label: None, groups }
+        });
         Some(Self {
             commands: commands.retain(),
             recording: UnsafeCell::new(Some(recording)),
@@ -72,8 +77,12 @@ impl Encoder {
         }
     }
 
+    /// With checks off the message is as good as never sent.
     #[cold]
     fn fault(&self, selector: &str, why: Why) {
+        if !Settings::get().checks {
+            return;
+        }
         let (protocol, label) = (self.protocol, self.label.after_noun());
         self.commands.note(invalid(format!("-[{protocol} {selector}]{label}: {why}")));
     }
@@ -113,6 +122,13 @@ pub(super) fn end_encoding<P: HasEncoder>(this: &P) {
             if let Some(segment) = recording.segments.last_mut() {
                 segment.end = end;
             }
+            if let Some(notes) = &mut recording.notes {
+                let begins = |note: &&mut Note| matches!(note, Note::Encoder { .. });
+                if let Some(Note::Encoder { label, .. }) = notes.list.iter_mut().rev().find(begins)
+                {
+                    *label = encoder.label.get().map(|text| text.to_str().into_owned());
+                }
+            }
             encoder.commands.take_back(recording, true);
         }
         None => encoder.fault("endEncoding", after_the_end()),
@@ -123,9 +139,31 @@ pub(super) fn device<P: HasEncoder>(_: &P) -> Strong<Device> {
     device::shared()
 }
 
-pub(super) fn take_note<P: HasEncoder>(_: &P, _: Option<&Object<Text>>) {}
+/// A text that a message passed; none for nil.
+type Name<'a> = Option<&'a Object<Text>>;
 
-pub(super) fn pop_debug_group<P: HasEncoder>(_: &P) {}
+pub(super) fn own(name: Name<'_>) -> String {
+    name.map_or_else(String::new, |name| name.to_str().into_owned())
+}
+
+fn take_note<P: HasEncoder>(this: &P, selector: &str, note: impl FnOnce() -> Note) {
+    this.encoder().record(selector, |recording| {
+        recording.note(|_| note());
+        Ok(())
+    });
+}
+
+pub(super) fn insert_signpost<P: HasEncoder>(this: &P, name: Name<'_>) {
+    take_note(this, "insertDebugSignpost:", || Note::Signpost(own(name)));
+}
+
+pub(super) fn push_debug_group<P: HasEncoder>(this: &P, name: Name<'_>) {
+    take_note(this, "pushDebugGroup:", || Note::Push(own(name)));
+}
+
+pub(super) fn pop_debug_group<P: HasEncoder>(this: &P) {
+    take_note(this, "popDebugGroup", || Note::Pop);
+}
 
 pub(super) fn barrier_between_stages<P: HasEncoder>(this: &P, _after: usize, _before: usize) {
     let selector = "barrierAfterQueueStages:beforeStages:";
@@ -171,8 +209,8 @@ macro_rules! encoder_class {
             [setLabel:] = $crate::soft::metal::foundation::set_label::<$payload>;
             [device] = $crate::soft::metal::encoder::device::<$payload>;
             [endEncoding] = $crate::soft::metal::encoder::end_encoding::<$payload>;
-            [insertDebugSignpost:] = $crate::soft::metal::encoder::take_note::<$payload>;
-            [pushDebugGroup:] = $crate::soft::metal::encoder::take_note::<$payload>;
+            [insertDebugSignpost:] = $crate::soft::metal::encoder::insert_signpost::<$payload>;
+            [pushDebugGroup:] = $crate::soft::metal::encoder::push_debug_group::<$payload>;
             [popDebugGroup] = $crate::soft::metal::encoder::pop_debug_group::<$payload>;
             [barrierAfterQueueStages:beforeStages:] =
                 $crate::soft::metal::encoder::barrier_between_stages::<$payload>;

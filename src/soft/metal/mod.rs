@@ -33,7 +33,9 @@ mod residency_set;
 mod resource;
 mod sampler;
 mod settings;
+mod stall;
 mod texture;
+mod trace;
 mod worker;
 
 #[cfg(test)]

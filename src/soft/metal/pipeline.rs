@@ -28,8 +28,8 @@ pub(super) struct ComputePipelineState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Take {
     pub(super) entry: Entry,
-    /// The kernel touches it: something must be bound.
-    pub(super) used: bool,
+    /// Something must be bound.
+    pub(super) needed: bool,
 }
 
 soft_class! {
@@ -63,7 +63,7 @@ impl ComputePipelineState {
         let max_threads = if max_threads == 0 { most } else { most.min(max_threads) };
         let take = |argument: &Argument| Take {
             entry: Entry::of(argument.kind, argument.index).unwrap_or(Entry::NONE),
-            used: argument.used,
+            needed: argument.must_be_bound(),
         };
         let memory = |argument: &Argument| argument.kind == ArgumentKind::Threadgroup;
         Strong::new(Self {

@@ -169,6 +169,11 @@ pub(super) fn schedule(queue: Strong<Queue>) {
     QUEUES.add(queue, most, "aruminium-queue", |queue| in_pool(|| queue.run()));
 }
 
+/// Whether queues wait for a runner.
+pub(super) fn queues_wait() -> bool {
+    QUEUES.waiting.load(Acquire) > 0
+}
+
 type Delivery = Box<dyn FnOnce() + Send>;
 static DELIVERIES: Jobs<Delivery> = Jobs::new();
 
