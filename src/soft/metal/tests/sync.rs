@@ -3,7 +3,7 @@
 use super::*;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::*};
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 fn fill(commands: Id, buffer: Id, value: u8) {
     let blit = blit(commands);
