@@ -90,12 +90,14 @@ kernel void limits(device int* out [[buffer(0)]]) {
     out[7] = numeric_limits<float>::epsilon() == FLT_EPSILON;
 }
 
-// What a reference refers to has to be in constant memory, however well its value is known.
-constant constexpr const int known = 21;
-int twice(const constant int& value) { return value * 2; }
-int first(const constant int* values) { return *values; }
-kernel void referred(device int* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
-    out[i] = twice(known) + first(&known) * int(i);
+// A constant that has no need of memory has a place all the same when something refers to it.
+constant constexpr const int nothing = 0;
+int through_reference(const constant int& x, const constant float4* v) { return x + int(v->z); }
+kernel void referred_to(device int* out [[buffer(0)]]) {
+    constant int* p = &answer;
+    out[0] = through_reference(nothing, &vectors[0]);
+    out[1] = through_reference(answer, vectors + 1) + *p;
+    out[2] = *&derived;
 }
 
 // A program's own type, under the name that <metal_limits> specialises.

@@ -21,6 +21,7 @@ mod pointer;
 mod reach;
 mod registers;
 mod simd;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod thread;
@@ -44,6 +45,8 @@ pub(crate) struct Program {
     name: String,
     allocations: Vec<Allocation>,
     locals: Vec<LocalMemory>,
+    /// For each allocation, whether the kernel only counts in it.
+    tallies: Vec<bool>,
     code: lower::Code,
     /// The same with nothing moved to before the first thread, made when it is needed.
     plain: OnceLock<lower::Code>,
@@ -124,6 +127,7 @@ impl Program {
             name: module.name.clone(),
             allocations: module.allocations.clone(),
             locals: function.locals.clone(),
+            tallies: tally::find(&function, &module.allocations),
             code,
             plain: OnceLock::new(),
             source: Source { function, uniform, isa },

@@ -91,6 +91,8 @@ impl Lowering<'_> {
             *field = operand.field;
         }
         self.emit_run(run, fields, 0);
+        self.code.last_mut().expect("just emitted").step =
+            inst.op == Op::Add && row == Scalar::U32 && shape == [true; 2];
         if needs_narrowing(inst.op, scalar) {
             self.step(Conversion::narrowing(scalar), to, to, self.is_uniform(value));
         }
