@@ -343,7 +343,12 @@ impl Checker {
     }
 
     pub(super) fn this_object(&mut self, span: Span) -> Option<Expr> {
-        let (_, qual) = self.body.as_ref()?.this?;
+        let body = self.body.as_mut()?;
+        if let Some((object, used)) = &mut body.initialised {
+            *used = true;
+            return Some(object.clone());
+        }
+        let (_, qual) = body.this?;
         let ty = self.types.pointer(qual);
         let local = Expr {
             kind: ExprKind::Local(crate::soft::msl::hir::LocalIndex(0)),
