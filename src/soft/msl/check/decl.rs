@@ -425,7 +425,7 @@ impl Checker {
                 self.context.names.intern(&text)
             }
             Label::Conversion(_) => self.context.names.intern("operator type"),
-            Label::Destructor(_) => self.context.names.intern("~"),
+            Label::Destructor(_) | Label::Decltype(_) => self.context.names.intern("~"),
         }
     }
 

@@ -504,6 +504,7 @@ impl Parser<'_> {
                 return self.node(ExprKind::Noexcept, span);
             }
             Name::OPERATOR => return self.path_expr(),
+            Name::DECLTYPE if self.decltype_scope_follows() => return self.path_expr(),
             // MSL 1.5.4.
             Name::NEW | Name::DELETE | Name::THROW => {
                 let word = self.text(token.name);

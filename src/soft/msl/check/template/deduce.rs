@@ -362,14 +362,13 @@ impl Checker {
         if types.len() > signature.parameters.len() && !rest {
             return Err(Ignored::TooMany(signature.parameters.len()));
         }
+        let given = deduction.clone();
         let mut types = types.iter().enumerate();
         for parameter in &signature.parameters {
             let Some(mentioned) = &parameter.expands else {
                 let Some((at, &source)) = types.next() else { break };
                 // A parameter whose type is given already takes conversions.
-                if !deduction.is_open(&parameter.specifiers)
-                    && !has_open_array(&deduction, parameter)
-                {
+                if !given.is_open(&parameter.specifiers) && !has_open_array(&given, parameter) {
                     continue;
                 }
                 if !self.deduce_parameter(&mut deduction, parameter, source) {
