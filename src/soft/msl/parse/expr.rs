@@ -463,7 +463,10 @@ impl Parser<'_> {
         }
         let first = self.expression()?;
         let Some((operator, length)) = self.operator() else { return Ok(first) };
-        if !self.peek(length).is(Punct::Ellipsis) {
+        let foldable = precedence(operator).is_some()
+            || assignment_operator(operator).is_some()
+            || operator == Punct::Comma;
+        if !foldable || !self.peek(length).is(Punct::Ellipsis) {
             return Ok(first);
         }
         // (pack op ...), and with a value at either side: the one that has no pack is the value.

@@ -488,6 +488,13 @@ impl<'a> Parser<'a> {
             });
         }
         let argument = match argument {
+            // The dots were read as those of a declarator without a name.
+            Some(TemplateArgument::Type(mut name)) if name.declarator.pack => {
+                name.declarator.pack = false;
+                let mentioned = self.packs_since(from);
+                let pattern = Box::new(TemplateArgument::Type(name));
+                return Ok(TemplateArgument::Expansion(pattern, mentioned));
+            }
             Some(argument) => argument,
             None => TemplateArgument::Value(self.conditional_expr()?),
         };
