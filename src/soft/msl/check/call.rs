@@ -21,20 +21,9 @@ pub(super) enum Candidate {
     Row(&'static Row, u8, Scalar, u32, TyId),
 }
 
-/// Functions that MSL has and this library has not yet (MSL 6.7, 6.10, 6.12).
-const UNSUPPORTED: &[&str] = &[
-    "simdgroup_load",
-    "simdgroup_store",
-    "simdgroup_multiply",
-    "simdgroup_multiply_accumulate",
-    "make_filled_simdgroup_matrix",
-    "make_diagonal_simdgroup_matrix",
-    "dfdx",
-    "dfdy",
-    "fwidth",
-    "discard_fragment",
-    "simdgroup_async_copy",
-];
+/// Functions that MSL has and this library has not yet (MSL 6.10, 6.12).
+const UNSUPPORTED: &[&str] =
+    &["dfdx", "dfdy", "fwidth", "discard_fragment", "simdgroup_async_copy"];
 
 impl Checker {
     pub(super) fn call(&mut self, callee: &ast::Expr, arguments: &[ast::Expr], span: Span) -> Expr {
@@ -90,7 +79,7 @@ impl Checker {
         self.error_expr(span)
     }
 
-    fn call_path(&mut self, path: &Path, arguments: Vec<Expr>, span: Span) -> Expr {
+    pub(super) fn call_path(&mut self, path: &Path, arguments: Vec<Expr>, span: Span) -> Expr {
         if arguments.iter().any(|argument| argument.qual.ty == Types::UNKNOWN) {
             return self.error_expr(span);
         }
@@ -271,6 +260,23 @@ impl Checker {
         self.wrap_result(ExprKind::Call(index, values), result, span)
     }
 
+    /// Calls the function of the prelude that a construct of the language stands for.
+    pub(super) fn call_library(&mut self, name: &str, arguments: Vec<Expr>, span: Span) -> Expr {
+        if arguments.iter().any(|argument| argument.qual.ty == Types::UNKNOWN) {
+            return self.error_expr(span);
+        }
+        let name = self.context.names.intern(name);
+        let found = self.library_entities(name);
+        let func = found.into_iter().find_map(|entity| match entity {
+            Entity::Template(id) => self.template_candidate(id, None, &arguments, span).ok(),
+            _ => None,
+        });
+        match func {
+            Some(id) => self.call_function(id, None, arguments, span),
+            None => self.error_expr(span),
+        }
+    }
+
     fn convert_arguments(&mut self, id: FuncId, arguments: Vec<Expr>) -> Vec<Expr> {
         let parameters = self.func(id).parameters.clone();
         let scope = self.func(id).scope;
@@ -347,9 +353,22 @@ impl Checker {
             self.unsupported(span, format!("'{name}' is"));
             return self.error_expr(span);
         }
-        if let Ty::SimdgroupMatrix(_) = self.types.get(object.qual.ty) {
-            self.unsupported(span, "'simdgroup_matrix' is");
-            return self.error_expr(span);
+        if let Ty::SimdgroupMatrix(scalar) = *self.types.get(object.qual.ty) {
+            let name = self.label_name(&member.last().name);
+            if name != Name::THREAD_ELEMENTS || !arguments.is_empty() {
+                let (text, ty) = (self.text(name), self.types.name(object.qual.ty));
+                self.error(
+                    member.span,
+                    format!(
+                        "no member function '{text}' with {} arguments in '{ty}'",
+                        arguments.len()
+                    ),
+                );
+                return self.error_expr(span);
+            }
+            let qual = object.qual.with(self.types.vector(scalar, 2));
+            let place = object.place;
+            return Expr { kind: ExprKind::ThreadElements(Box::new(object)), qual, place, span };
         }
         let object = self.part_named(object, member, span);
         if let (Some((class, _)), Label::Name(name)) =

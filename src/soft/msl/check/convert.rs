@@ -268,7 +268,10 @@ impl Checker {
                     row.in_memory = true;
                 }
             }
-            ExprKind::Field(base, _) | ExprKind::Element(base, _) | ExprKind::Swizzle(base, _) => {
+            ExprKind::Field(base, _)
+            | ExprKind::Element(base, _)
+            | ExprKind::Swizzle(base, _)
+            | ExprKind::ThreadElements(base) => {
                 self.take_address(base);
             }
             ExprKind::Assign(base, _) | ExprKind::Compound { left: base, .. } => {

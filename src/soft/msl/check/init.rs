@@ -353,7 +353,7 @@ impl Checker {
     // ---- constructors --------------------------------------------------------------------
 
     /// `T(a, b, …)`
-    pub(super) fn construct(&mut self, target: Qual, arguments: Vec<Expr>, span: Span) -> Expr {
+    pub(super) fn construct(&mut self, target: Qual, mut arguments: Vec<Expr>, span: Span) -> Expr {
         if target.ty == Types::UNKNOWN {
             // `auto x(1)`
             let mut arguments = arguments.into_iter();
@@ -373,9 +373,13 @@ impl Checker {
                 self.construct_matrix(target.ty, scalar, (columns, rows), arguments, span)
             }
             Ty::Struct(class) => self.construct_class(target.ty, class, arguments, span),
-            Ty::SimdgroupMatrix(_) => {
-                self.unsupported(span, "'simdgroup_matrix' is");
-                self.error_expr(span)
+            // MSL 2.4: a scalar makes a diagonal matrix.
+            Ty::SimdgroupMatrix(scalar)
+                if arguments.len() == 1 && self.types.as_scalar(arguments[0].qual.ty).is_some() =>
+            {
+                let to = Qual::plain(Types::scalar(scalar));
+                let value = self.implicit(arguments.remove(0), to, "initialize");
+                self.call_library("make_diagonal_simdgroup_matrix", vec![value], span)
             }
             _ => {
                 let mut arguments = arguments.into_iter();

@@ -522,10 +522,8 @@ impl Checker {
                 format!("declaration of reference variable '{text}' requires an initializer"),
             );
         }
-        match *self.types.get(qual.ty) {
-            Ty::Opaque(what) => self.unsupported(span, format!("'{what}' is")),
-            Ty::SimdgroupMatrix(_) => self.unsupported(span, "'simdgroup_matrix' is"),
-            _ => {}
+        if let Ty::Opaque(what) = *self.types.get(qual.ty) {
+            self.unsupported(span, format!("'{what}' is"));
         }
         self.redefinition(name, span);
         let text = self.text(name);

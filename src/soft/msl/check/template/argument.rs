@@ -201,7 +201,7 @@ impl Checker {
         all
     }
 
-    /// A scope in which the parameters have their arguments: those given, then defaults.
+    /// A scope in which a template's parameters have their arguments: those given, then defaults.
     pub(super) fn bound_scope(
         &mut self,
         id: TemplateId,
@@ -209,6 +209,16 @@ impl Checker {
         bindings: &[Option<Argument>],
     ) -> Result<(ScopeId, Vec<Argument>), Ignored> {
         let parent = self.templates.all[id.0 as usize].scope;
+        self.bound_scope_in(parent, syntax, bindings)
+    }
+
+    /// The same of a specialisation, which stands in `parent`.
+    pub(super) fn bound_scope_in(
+        &mut self,
+        parent: ScopeId,
+        syntax: &ast::Template,
+        bindings: &[Option<Argument>],
+    ) -> Result<(ScopeId, Vec<Argument>), Ignored> {
         let kind = self.scopes[parent.0 as usize].kind;
         let outer = std::mem::replace(&mut self.scope, parent);
         let scope = self.push_scope(kind);

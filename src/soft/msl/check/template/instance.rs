@@ -80,13 +80,14 @@ impl Checker {
         scope: ScopeId,
     ) -> (Arc<ast::Template>, ScopeId) {
         let declared = &self.templates.all[id.0 as usize];
-        if let Some(full) = declared.full.get(all) {
-            return (full.clone(), scope);
+        if let Some((full, parent)) = declared.full.get(all).cloned() {
+            let own = self.bound_scope_in(parent, &full, &[]);
+            return (full, own.map_or(scope, |(own, _)| own));
         }
         let list = declared.specialisations.clone();
         let mut best: Option<(Arc<ast::Template>, ScopeId)> = None;
-        for special in list {
-            let Some(scope) = self.match_specialisation(id, &special, all, syntax) else {
+        for (special, parent) in list {
+            let Some(scope) = self.match_specialisation(id, (&special, parent), all, syntax) else {
                 continue;
             };
             let better = match &best {
@@ -107,21 +108,20 @@ impl Checker {
     fn match_specialisation(
         &mut self,
         id: TemplateId,
-        special: &ast::Template,
+        (special, parent): (&ast::Template, ScopeId),
         all: &[Argument],
         syntax: &ast::Template,
     ) -> Option<ScopeId> {
         let pattern = pattern_of(special)?;
-        let declared = self.templates.all[id.0 as usize].scope;
         let (found, said) = self.silently(|this| {
             let mut deduction = Deduction::new(special);
             let found = this.flatten(all);
             let met = this
-                .outside(declared, |this| this.deduce_arguments(&mut deduction, &pattern, &found));
+                .outside(parent, |this| this.deduce_arguments(&mut deduction, &pattern, &found));
             if !met {
                 return None;
             }
-            let (scope, _) = this.bound_scope(id, special, &deduction.bindings).ok()?;
+            let (scope, _) = this.bound_scope_in(parent, special, &deduction.bindings).ok()?;
             // What was not deduced must come out the same too, or be no error at least.
             let spelled = this.outside(scope, |this| this.explicit_arguments(&pattern))?;
             let bindings = this.bind_explicit(syntax, &spelled)?.bindings;

@@ -40,10 +40,11 @@ struct Declared {
     name: Name,
     /// The declaration before the definition: its default arguments hold.
     prototype: Option<Arc<ast::Template>>,
-    /// Full specialisations, by their arguments.
-    full: HashMap<Vec<Argument>, Arc<ast::Template>>,
-    /// Partial specialisations.
-    specialisations: Vec<Arc<ast::Template>>,
+    /// Full specialisations, by their arguments. The library's templates are specialised elsewhere
+    /// than they stand: names in a specialisation are looked up from its own scope.
+    full: HashMap<Vec<Argument>, (Arc<ast::Template>, ScopeId)>,
+    /// Partial specialisations, with their scopes.
+    specialisations: Vec<(Arc<ast::Template>, ScopeId)>,
     /// Members of a class template that are defined outside of it.
     members: Vec<Arc<ast::Template>>,
 }
@@ -167,7 +168,9 @@ impl Checker {
             1 if full => self.specialise(&path, template),
             1 if path.last().arguments.is_some() => {
                 for id in self.templates_named(&path) {
-                    self.templates.all[id.0 as usize].specialisations.push(template.clone());
+                    self.templates.all[id.0 as usize]
+                        .specialisations
+                        .push((template.clone(), scope));
                 }
             }
             1 => {
@@ -245,7 +248,7 @@ impl Checker {
                 None => self.explicit_key(*id, spelled.as_deref()),
             };
             if let Some(key) = key {
-                self.templates.all[id.0 as usize].full.insert(key, template.clone());
+                self.templates.all[id.0 as usize].full.insert(key, (template.clone(), self.scope));
                 return;
             }
         }
