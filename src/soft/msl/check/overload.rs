@@ -240,7 +240,7 @@ impl Checker {
             _ if !source.place && self.wants_place(parameter) => {
                 format!("expects an lvalue for {nth} argument")
             }
-            _ if source.list => {
+            _ if source.list.is_some() => {
                 let to = self.types.name(parameter.ty);
                 format!("cannot convert initializer list argument to '{to}'")
             }
