@@ -139,6 +139,7 @@ fn constants() {
     file.kernel("deduced_results").each(40, |i| i as f32 * 0.75);
     file.kernel("referred_to").gives(&[3, 42 + 5 + 42, 82]);
     file.kernel("limits").gives(&[i32::MAX, -32768, 255 - 128, 1, 1, 1, 1, 1]);
+    file.kernel("own_limits").gives(&[-32768, 3]);
     file.finish();
 }
 

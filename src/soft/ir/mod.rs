@@ -27,7 +27,7 @@ mod verify;
 pub(crate) use builder::FunctionBuilder;
 #[cfg(test)]
 pub(crate) use op::Class;
-pub(crate) use op::{Barrier, Effect, Imm, Input, Op, Rule, Uniform};
+pub(crate) use op::{Barrier, Effect, Imm, Input, MOST_THREADS, Op, Rule, Uniform};
 pub(crate) use rule::result;
 pub(crate) use types::{Scalar, Space, Type};
 pub(crate) use verify::{Invalid, verify};

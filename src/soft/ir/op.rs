@@ -75,6 +75,12 @@ pub(crate) enum Rule {
     AtomicLoad,
     /// A pointer and one scalar; nothing.
     AtomicStore,
+    /// A pointer to shared memory and two integer steps; the stated vector of two floats.
+    MatrixLoad,
+    /// A pointer to shared memory, two integer steps and a vector of two floats; nothing.
+    MatrixStore,
+    /// Three vectors of two `f32`; another.
+    MatrixMultiplyAdd,
     /// Nothing in, nothing out.
     Barrier,
 }
@@ -491,6 +497,14 @@ operations! {
     /// Whether this is the first active lane.
     SimdIsFirst "simd_is_first" Given, Width, Lanes, Never;
 
+    // Matrices of 8 by 8, two elements a lane (MSL 2.4, 6.7); `specs/ir.md` says which.
+    /// Reads the element of row i and column j at `p + i * r + j * c`, the steps counted in elements.
+    MatrixLoad "matrix_load" Rule::MatrixLoad, None, Reads, Never;
+    /// Writes the elements there.
+    MatrixStore "matrix_store" Rule::MatrixStore, None, Writes, Never;
+    /// `a * b + c`, a chain of fused multiply-adds for each element.
+    MatrixMultiplyAdd "matrix_multiply_add" Rule::MatrixMultiplyAdd, None, Lanes, Never;
+
     // Atomics (MSL 6.15), all of relaxed order. Each gives the value before.
     /// Reads.
     AtomicLoad "atomic_load" Rule::AtomicLoad, None, Syncs, Never;
@@ -564,9 +578,13 @@ pub(crate) enum Barrier {
     Simdgroup = 1,
 }
 
-/// Declares [`Input`] and its table: variant, MSL attribute, whether it is uniform in a SIMD-group.
+/// Threads of a threadgroup, at most.
+pub(crate) const MOST_THREADS: u32 = 1024;
+
+/// Declares [`Input`] and its table: variant, MSL attribute, whether it is uniform in a SIMD-group, and the
+/// highest number that a component can be, where that is small.
 macro_rules! inputs {
-    ($($input:ident $name:literal $uniform:ident;)*) => {
+    ($($input:ident $name:literal $uniform:ident $(, $most:expr)?;)*) => {
         /// Attributes that say where a thread is in the launch (MSL 5.2.3.6).
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum Input {
@@ -586,6 +604,14 @@ macro_rules! inputs {
             pub(crate) const fn is_uniform(self) -> bool {
                 match self { $(Self::$input => inputs!(@ $uniform),)* }
             }
+
+            /// The highest number that a component can be, where the size of a threadgroup limits it.
+            pub(crate) const fn most(self) -> Option<u32> {
+                match self {
+                    $($(Self::$input => Some($most),)?)*
+                    _ => None,
+                }
+            }
         }
     };
     (@ uniform) => { true };
@@ -594,22 +620,22 @@ macro_rules! inputs {
 
 inputs! {
     ThreadPositionInGrid "thread_position_in_grid" varying;
-    ThreadPositionInThreadgroup "thread_position_in_threadgroup" varying;
-    ThreadIndexInThreadgroup "thread_index_in_threadgroup" varying;
-    ThreadIndexInSimdgroup "thread_index_in_simdgroup" varying;
-    ThreadIndexInQuadgroup "thread_index_in_quadgroup" varying;
-    QuadgroupIndexInThreadgroup "quadgroup_index_in_threadgroup" varying;
+    ThreadPositionInThreadgroup "thread_position_in_threadgroup" varying, MOST_THREADS - 1;
+    ThreadIndexInThreadgroup "thread_index_in_threadgroup" varying, MOST_THREADS - 1;
+    ThreadIndexInSimdgroup "thread_index_in_simdgroup" varying, 31;
+    ThreadIndexInQuadgroup "thread_index_in_quadgroup" varying, 3;
+    QuadgroupIndexInThreadgroup "quadgroup_index_in_threadgroup" varying, MOST_THREADS / 4 - 1;
     ThreadgroupPositionInGrid "threadgroup_position_in_grid" uniform;
     ThreadsPerGrid "threads_per_grid" uniform;
-    ThreadsPerThreadgroup "threads_per_threadgroup" uniform;
-    DispatchThreadsPerThreadgroup "dispatch_threads_per_threadgroup" uniform;
+    ThreadsPerThreadgroup "threads_per_threadgroup" uniform, MOST_THREADS;
+    DispatchThreadsPerThreadgroup "dispatch_threads_per_threadgroup" uniform, MOST_THREADS;
     ThreadgroupsPerGrid "threadgroups_per_grid" uniform;
-    SimdgroupIndexInThreadgroup "simdgroup_index_in_threadgroup" uniform;
-    SimdgroupsPerThreadgroup "simdgroups_per_threadgroup" uniform;
-    DispatchSimdgroupsPerThreadgroup "dispatch_simdgroups_per_threadgroup" uniform;
-    QuadgroupsPerThreadgroup "quadgroups_per_threadgroup" uniform;
-    DispatchQuadgroupsPerThreadgroup "dispatch_quadgroups_per_threadgroup" uniform;
-    ThreadsPerSimdgroup "threads_per_simdgroup" uniform;
+    SimdgroupIndexInThreadgroup "simdgroup_index_in_threadgroup" uniform, MOST_THREADS / 32 - 1;
+    SimdgroupsPerThreadgroup "simdgroups_per_threadgroup" uniform, MOST_THREADS / 32;
+    DispatchSimdgroupsPerThreadgroup "dispatch_simdgroups_per_threadgroup" uniform, MOST_THREADS / 32;
+    QuadgroupsPerThreadgroup "quadgroups_per_threadgroup" uniform, MOST_THREADS / 4;
+    DispatchQuadgroupsPerThreadgroup "dispatch_quadgroups_per_threadgroup" uniform, MOST_THREADS / 4;
+    ThreadsPerSimdgroup "threads_per_simdgroup" uniform, 32;
     GridOrigin "grid_origin" uniform;
     GridSize "grid_size" uniform;
 }

@@ -1,7 +1,8 @@
 //! Handlers of atomics (MSL 6.15): real ones, as threadgroups run on several cores.
 //!
 //! The operands of the address are those of any access; the next word's are the values. Lanes take their
-//! turn from the lowest up.
+//! turn from the lowest up. In memory that only this thread accesses, as threadgroup memory, nothing is
+//! locked.
 
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -29,6 +30,13 @@ trait Word: Copy + Default {
     /// # Safety
     /// As [`update`](Self::update).
     unsafe fn load(at: *mut u8) -> Self;
+    /// Sets the word.
+    ///
+    /// # Safety
+    /// As [`update`](Self::update).
+    unsafe fn store(at: *mut u8, word: Self);
+    /// The sum, wrapping.
+    fn plus(self, other: Self) -> Self;
     fn bits(self) -> u64;
     fn of(bits: u64) -> Self;
 }
@@ -56,6 +64,13 @@ macro_rules! words {
                 // SAFETY: the caller's.
                 unsafe { <$atomic>::from_ptr(at.cast()) }.load(Relaxed)
             }
+            #[inline(always)]
+            unsafe fn store(at: *mut u8, word: Self) {
+                // SAFETY: the caller's.
+                unsafe { <$atomic>::from_ptr(at.cast()) }.store(word, Relaxed);
+            }
+            #[inline(always)]
+            fn plus(self, other: Self) -> Self { self.wrapping_add(other) }
             fn bits(self) -> u64 { self.into() }
             fn of(bits: u64) -> Self { bits as Self }
         }
@@ -95,8 +110,9 @@ struct Exchange;
 struct CompareExchange;
 
 impl<W: Word> Change<W> for Add {
-    fn change(_: W, operands: [W; 2]) -> W {
-        operands[0]
+    #[inline(always)]
+    fn change(old: W, operands: [W; 2]) -> W {
+        old.plus(operands[0])
     }
     #[inline(always)]
     unsafe fn act(at: *mut u8, operands: [W; 2]) -> W {
@@ -148,10 +164,11 @@ impl<W: Word, C: Change<W>, const LANES_AS: u8, const GIVES: bool> Handler
         // threads to the same word that are not atomic are races of the kernel, on words it may touch.
         unsafe {
             let bytes = size_of::<W>() as u32;
-            let found = match pointers(ip, frame, wave, lanes_as(LANES_AS), bytes, C::WRITES) {
-                Ok(found) => found,
-                Err(stop) => return stop,
-            };
+            let (found, alone) =
+                match pointers(ip, frame, wave, lanes_as(LANES_AS), bytes, C::WRITES) {
+                    Ok(found) => found,
+                    Err(stop) => return stop,
+                };
             let (ins, values) = (&*ip, &*ip.add(1));
             let operand = |offset: u32, k: usize| *frame.add(offset as usize).cast::<W>().add(k);
             let mut before = [W::default(); LANES];
@@ -159,12 +176,15 @@ impl<W: Word, C: Change<W>, const LANES_AS: u8, const GIVES: bool> Handler
             while left != 0 {
                 let k = left.trailing_zeros() as usize;
                 left &= left - 1;
-                before[k] = if C::WRITES {
-                    let operands = [operand(values.a, k), operand(values.b, k)];
-                    C::act(found[k], operands)
+                let operands = || [operand(values.a, k), operand(values.b, k)];
+                before[k] = if C::WRITES && !alone {
+                    C::act(found[k], operands())
                 } else {
                     W::load(found[k])
                 };
+                if C::WRITES && alone {
+                    W::store(found[k], C::change(before[k], operands()));
+                }
             }
             if GIVES {
                 *frame.add(ins.a as usize).cast() = before;

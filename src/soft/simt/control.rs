@@ -4,8 +4,13 @@
 //! out of it or went on to the next pass, and they are taken up again where the ways join. Where no lane
 //! is left, the code jumps on to the next such place; so code never runs without active lanes.
 
-use super::code::{Handler, Ins, Stop, Wave, Wrong, get, put};
-use super::isa::Isa;
+use std::marker::PhantomData;
+
+use super::code::{Handler, Ins, Run, Stop, Wave, Wrong, get, put};
+use super::isa::{Isa, IsaKind};
+use super::lanes::Lane;
+use crate::soft::ir::semantics::{Binary, rows};
+use crate::soft::ir::{Op, Scalar};
 
 /// The instruction that a jump goes to.
 ///
@@ -155,6 +160,49 @@ handlers! {
         }
         wave.stop = Stop::Barrier(ip);
         std::ptr::null()
+    }
+}
+
+/// Begins a loop's next pass elsewhere unless the test `F` of `b` and `c` holds; what most loops end with.
+/// With `STEP`, `d` is added to the counter `a` first.
+#[derive(Debug)]
+struct Count<F, const STEP: bool>(PhantomData<F>);
+
+impl<F: Binary<A: Lane, B: Lane, R = bool>, const STEP: bool> Handler for Count<F, STEP> {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`.
+        unsafe {
+            let ins = &*ip;
+            if STEP {
+                let next = get::<u32>(frame, ins.a).wrapping_add(get(frame, ins.d));
+                put(frame, ins.a, next);
+            }
+            let a = F::A::read(frame.add(ins.b as usize), 0);
+            let b = F::B::read(frame.add(ins.c as usize), 0);
+            if F::lane(a, b) {
+                return ip.add(1);
+            }
+            wave.budget -= 1;
+            if wave.budget == 0 { poll(ip, wave, target(ip)) } else { target(ip) }
+        }
+    }
+}
+
+/// The handler of [`Count`] for a comparison of 32 bits.
+pub(crate) fn count(op: Op, scalar: Scalar, step: bool) -> Option<Run> {
+    fn stepped<F: Binary<A: Lane, B: Lane, R = bool>>(step: bool) -> Run {
+        const ISA: IsaKind = IsaKind::Baseline;
+        if step { ISA.run::<Count<F, true>>() } else { ISA.run::<Count<F, false>>() }
+    }
+    match (op, scalar) {
+        (Op::Eq, Scalar::I32 | Scalar::U32) => Some(stepped::<rows::EqU32>(step)),
+        (Op::Ne, Scalar::I32 | Scalar::U32) => Some(stepped::<rows::NeU32>(step)),
+        (Op::Lt, Scalar::U32) => Some(stepped::<rows::LtU32>(step)),
+        (Op::Lt, Scalar::I32) => Some(stepped::<rows::LtI32>(step)),
+        (Op::Le, Scalar::U32) => Some(stepped::<rows::LeU32>(step)),
+        (Op::Le, Scalar::I32) => Some(stepped::<rows::LeI32>(step)),
+        _ => None,
     }
 }
 

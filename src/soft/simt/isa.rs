@@ -5,6 +5,7 @@
 //! set is used is found out once; all give the same bits.
 
 use super::code::{Handler, Ins, Run, Wave};
+use super::eight::Eight;
 
 /// Lanes of a SIMD-group.
 pub(crate) const LANES: usize = 32;
@@ -72,6 +73,14 @@ impl IsaKind {
 
 /// Steps that the compiler does not find by itself.
 pub(crate) trait Isa {
+    /// Eight floats in its registers.
+    type Eight: Eight;
+    /// Runs a handler in a function of its own: what a handler rarely does should not cost it registers.
+    ///
+    /// # Safety
+    /// As [`Run`].
+    unsafe fn apart<H: Handler>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins;
+
     /// A bit for each lane; lanes are all ones or all zeros.
     #[inline(always)]
     fn mask(lanes: &[u32; LANES]) -> u32 {
@@ -119,16 +128,54 @@ pub(crate) trait Isa {
         // SAFETY: the caller's.
         unsafe { (0..N).fold(0, |apart, k| apart | (*from.add(k) ^ *from)) == 0 }
     }
+
+    /// Writes the lanes whose bit is set, side by side.
+    ///
+    /// # Safety
+    /// The lanes are there, and so is the memory of those that are written.
+    #[inline(always)]
+    unsafe fn store_where(to: *mut u32, lanes: &[u32; LANES], mask: u32) {
+        let mut left = mask;
+        while left != 0 {
+            let k = left.trailing_zeros() as usize;
+            left &= left - 1;
+            // SAFETY: the caller's.
+            unsafe { to.add(k).write_unaligned(lanes[k]) }
+        }
+    }
+}
+
+/// Asks for memory that will soon be read. Any address will do: nothing is accessed.
+#[inline(always)]
+pub(crate) fn prefetch(from: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: SSE is part of x86_64, and a prefetch does not fault.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(from.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = from;
 }
 
 /// [`IsaKind::Baseline`]
 #[derive(Debug)]
 pub(crate) struct Baseline;
 
-impl Isa for Baseline {}
+impl Isa for Baseline {
+    #[cfg(target_arch = "aarch64")]
+    type Eight = [std::arch::aarch64::float32x4_t; 2];
+    #[cfg(not(target_arch = "aarch64"))]
+    type Eight = [f32; 8];
+    #[inline(always)]
+    unsafe fn apart<H: Handler>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+        // SAFETY: the caller keeps the contract of `Run`.
+        unsafe { baseline::<H>(ip, frame, wave) }
+    }
+}
 
 /// # Safety
 /// As [`Run`].
+#[inline(never)]
 unsafe fn baseline<H: Handler>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
     // SAFETY: the caller keeps the contract of `Run`.
     unsafe { H::run::<Baseline>(ip, frame, wave) }
@@ -142,11 +189,11 @@ mod x86 {
     //! The x86_64 sets.
 
     use std::arch::x86_64::{
-        __m256i, __m512i, _mm256_add_epi32, _mm256_castsi256_ps, _mm256_loadu_si256,
-        _mm256_movemask_ps, _mm256_or_si256, _mm256_set1_epi32, _mm256_setr_epi32,
-        _mm256_setzero_si256, _mm256_testz_si256, _mm256_xor_si256, _mm512_add_epi32,
-        _mm512_cmpneq_epi32_mask, _mm512_loadu_si512, _mm512_movepi32_mask, _mm512_set1_epi32,
-        _mm512_setr_epi32, _mm512_setzero_si512,
+        __m256, __m256i, __m512i, _mm256_add_epi32, _mm256_castsi256_ps, _mm256_loadu_si256,
+        _mm256_maskstore_epi32, _mm256_movemask_ps, _mm256_or_si256, _mm256_set1_epi32,
+        _mm256_setr_epi32, _mm256_setzero_si256, _mm256_testz_si256, _mm256_xor_si256,
+        _mm512_add_epi32, _mm512_cmpneq_epi32_mask, _mm512_loadu_si512, _mm512_mask_storeu_epi32,
+        _mm512_movepi32_mask, _mm512_set1_epi32, _mm512_setr_epi32, _mm512_setzero_si512,
     };
 
     use super::{Handler, Ins, Isa, LANES, Wave};
@@ -169,6 +216,14 @@ mod x86 {
     pub(crate) struct Avx2;
 
     impl Isa for Avx2 {
+        type Eight = __m256;
+
+        #[inline(always)]
+        unsafe fn apart<H: Handler>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+            // SAFETY: the caller keeps the contract of `Run`, and is itself only reached through `avx2`.
+            unsafe { avx2::<H>(ip, frame, wave) }
+        }
+
         #[inline(always)]
         fn mask(lanes: &[u32; LANES]) -> u32 {
             let mut mask = 0;
@@ -207,6 +262,20 @@ mod x86 {
             // SAFETY: only reached through `avx2` below; the caller has the numbers.
             unsafe { equal8::<N>(from, _mm256_set1_epi32(*from as i32), 0) }
         }
+
+        #[inline(always)]
+        unsafe fn store_where(to: *mut u32, lanes: &[u32; LANES], mask: u32) {
+            let whole = Self::spread(mask);
+            for k in (0..LANES).step_by(8) {
+                // SAFETY: only reached through `avx2` below; the caller has the memory of the lanes that
+                // are written, and the instruction touches no other.
+                unsafe {
+                    let chosen = _mm256_loadu_si256(whole.as_ptr().add(k).cast());
+                    let eight = _mm256_loadu_si256(lanes.as_ptr().add(k).cast());
+                    _mm256_maskstore_epi32(to.add(k).cast(), chosen, eight);
+                }
+            }
+        }
     }
 
     /// Whether N numbers are those of a vector, which goes up by `step` from eight to the next.
@@ -232,6 +301,14 @@ mod x86 {
     pub(crate) struct Avx512;
 
     impl Isa for Avx512 {
+        type Eight = __m256;
+
+        #[inline(always)]
+        unsafe fn apart<H: Handler>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+            // SAFETY: the caller keeps the contract of `Run`, and is itself only reached through `avx512`.
+            unsafe { avx512::<H>(ip, frame, wave) }
+        }
+
         #[inline(always)]
         fn mask(lanes: &[u32; LANES]) -> u32 {
             // SAFETY: only reached through `avx512` below; both halves are in bounds.
@@ -263,6 +340,18 @@ mod x86 {
             // SAFETY: only reached through `avx512` below; the caller has the numbers.
             unsafe { equal16::<N>(from, _mm512_set1_epi32(*from as i32), 0) }
         }
+
+        #[inline(always)]
+        unsafe fn store_where(to: *mut u32, lanes: &[u32; LANES], mask: u32) {
+            for k in (0..LANES).step_by(16) {
+                // SAFETY: only reached through `avx512` below; the caller has the memory of the lanes that
+                // are written, and the instruction touches no other.
+                unsafe {
+                    let sixteen = _mm512_loadu_si512(lanes.as_ptr().add(k).cast());
+                    _mm512_mask_storeu_epi32(to.add(k).cast(), (mask >> k) as u16, sixteen);
+                }
+            }
+        }
     }
 
     /// Whether N numbers are those of a vector, which goes up by `step` from sixteen to the next.
@@ -285,6 +374,7 @@ mod x86 {
 
     /// # Safety
     /// As [`Run`](super::Run), on a machine with these features.
+    #[inline(never)]
     #[target_feature(enable = "avx2,fma,f16c,bmi1,bmi2,lzcnt,popcnt")]
     pub(crate) unsafe fn avx2<H: Handler>(
         ip: *const Ins,
@@ -297,6 +387,7 @@ mod x86 {
 
     /// # Safety
     /// As [`Run`](super::Run), on a machine with these features.
+    #[inline(never)]
     #[target_feature(
         enable = "avx2,fma,f16c,bmi1,bmi2,lzcnt,popcnt,avx512f,avx512bw,avx512dq,avx512vl"
     )]

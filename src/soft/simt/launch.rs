@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::Program;
 use super::code::{self, Handler, Ins, Run, Stop, Wave, Wrong, put};
 use super::control::BUDGET;
 use super::fault::{Fault, FaultKind};
@@ -13,7 +12,8 @@ use super::isa::{Isa, IsaKind, LANES};
 use super::lower::{Code, UNKNOWN_LOCAL};
 use super::memory::Region;
 use super::workers::Workers;
-use crate::soft::ir::{AllocationKind, Input};
+use super::{Program, tally};
+use crate::soft::ir::{AllocationKind, Input, MOST_THREADS};
 
 /// Memory bound to a buffer index.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +42,7 @@ pub(crate) struct Launch<'a> {
 }
 
 /// Threads of a threadgroup, at most.
-pub(crate) const MAX_GROUP: u64 = 1024;
+pub(crate) const MAX_GROUP: u64 = MOST_THREADS as u64;
 /// Bytes of threadgroup memory, at most.
 pub(crate) const MAX_THREADGROUP_MEMORY: u64 = 32 * 1024;
 /// Threadgroups a worker takes at once, at most: work that is left should be evenly left.
@@ -197,6 +197,8 @@ struct Shared<'a> {
     regions: Vec<Region>,
     threadgroup: Vec<(usize, u64, u64)>,
     threadgroup_bytes: u64,
+    /// Regions of which each worker has a copy.
+    tallies: Vec<usize>,
     groups: [u32; 3],
     total: u64,
     chunk: u64,
@@ -238,9 +240,11 @@ impl Program {
         }
         let mut threadgroup = Vec::new();
         let mut threadgroup_bytes = 0u64;
-        let mut regions = vec![Region { base: std::ptr::null_mut(), bytes: 0, writable: false }];
+        let mut regions =
+            vec![Region { base: std::ptr::null_mut(), bytes: 0, writable: false, alone: false }];
         for (number, allocation) in self.allocations.iter().enumerate() {
-            let mut region = Region { base: std::ptr::null_mut(), bytes: 0, writable: true };
+            let (base, alone) = (std::ptr::null_mut(), false);
+            let mut region = Region { base, bytes: 0, writable: true, alone };
             let own = match &allocation.kind {
                 AllocationKind::Buffer { index, writable, .. } => {
                     if let Some(binding) = launch.bindings.iter().find(|b| b.index == *index) {
@@ -274,12 +278,14 @@ impl Program {
         let groups: [u32; 3] = std::array::from_fn(|d| launch.grid[d].div_ceil(launch.group[d]));
         let total = product(groups);
         let helpers = if product(launch.grid) <= SMALL { 0 } else { workers.count() as u64 - 1 };
+        let tallies = tally::choose(&self.tallies, &regions, product(launch.grid));
         let shared = Shared {
             program: self,
             launch,
             regions,
             threadgroup,
             threadgroup_bytes,
+            tallies,
             groups,
             total,
             chunk: (total / (16 * (helpers + 1))).clamp(1, MAX_CHUNK),
@@ -297,9 +303,15 @@ impl Program {
                 SCRATCH.with_borrow_mut(|scratch| {
                     let plain = shared.plain.load(Ordering::Relaxed);
                     let code = if plain { self.plain() } else { &self.code };
-                    if !Worker::new(&shared, code, scratch).work() {
+                    let work = |code, scratch: &mut Scratch| {
+                        let mut worker = Worker::new(&shared, code, scratch);
+                        let done = worker.work();
+                        worker.settle();
+                        done
+                    };
+                    if !work(code, &mut *scratch) {
                         shared.plain.store(true, Ordering::Relaxed);
-                        Worker::new(&shared, self.plain(), scratch).work();
+                        work(self.plain(), &mut *scratch);
                     }
                 });
             }
@@ -329,7 +341,10 @@ impl<'a> Worker<'a> {
         let states = if code.has_barrier { waves } else { 1 };
         let (frame, own) =
             (lines(code.frame_bytes as usize), lines(code.thread_bytes as usize * LANES));
-        let needed = (frame + own) * states + lines(shared.threadgroup_bytes as usize);
+        let threadgroup = (frame + own) * states;
+        let tallies = threadgroup + lines(shared.threadgroup_bytes as usize);
+        let tally_lines = |number: &usize| lines(shared.regions[*number].bytes as usize);
+        let needed = tallies + shared.tallies.iter().map(tally_lines).sum::<usize>();
         if scratch.lines.len() < needed {
             scratch.lines.resize(needed, Line([0; 128]));
         }
@@ -345,10 +360,17 @@ impl<'a> Worker<'a> {
             }
         }
         let mut regions = shared.regions.clone();
-        let threadgroup = at((frame + own) * states);
         for &(number, offset, bytes) in &shared.threadgroup {
-            let base = threadgroup.wrapping_add(offset as usize);
-            regions[number] = Region { base, bytes, writable: true };
+            let base = at(threadgroup).wrapping_add(offset as usize);
+            regions[number] = Region { base, bytes, writable: true, alone: true };
+        }
+        let mut next = tallies;
+        for &number in &shared.tallies {
+            let region = &mut regions[number];
+            (region.base, region.alone) = (at(next), true);
+            // SAFETY: the copy's lines are there, and nothing is in them yet.
+            unsafe { region.base.write_bytes(0, region.bytes as usize) };
+            next += tally_lines(&number);
         }
         let place = GroupPlace {
             inputs: [[0; 3]; Input::ALL.len()],
@@ -375,7 +397,7 @@ impl<'a> Worker<'a> {
 
     /// Works until nothing is left. False if what is the same for all threads cannot be computed before
     /// them; then nothing was done.
-    fn work(mut self) -> bool {
+    fn work(&mut self) -> bool {
         let shared = self.shared;
         shared.running.fetch_add(1, Ordering::Relaxed);
         debug_assert_eq!(self.regions.len(), shared.regions.len());
@@ -388,8 +410,19 @@ impl<'a> Worker<'a> {
             if start >= shared.total {
                 break;
             }
+            let [gx, gy, _] = shared.groups.map(u64::from);
+            let mut position =
+                [start % gx, start / gx % gy, start / gx / gy].map(|part| part as u32);
             for number in start..shared.total.min(start + shared.chunk) {
-                if let Some(fault) = self.group(number) {
+                let fault = self.group(position);
+                position[0] += 1;
+                for d in 0..2 {
+                    if position[d] == shared.groups[d] {
+                        position[d] = 0;
+                        position[d + 1] += 1;
+                    }
+                }
+                if let Some(fault) = fault {
                     shared.abort.store(true, Ordering::Relaxed);
                     let mut first = shared.fault.lock().unwrap_or_else(PoisonError::into_inner);
                     if first.as_ref().is_none_or(|&(other, _)| number < other) {
@@ -400,6 +433,16 @@ impl<'a> Worker<'a> {
             }
         }
         true
+    }
+
+    /// Adds this worker's copies of buffers to the buffers.
+    fn settle(&self) {
+        for &number in &self.shared.tallies {
+            let (copy, buffer) = (&self.regions[number], &self.shared.regions[number]);
+            // SAFETY: the copy is this worker's and as long as the buffer; both are aligned, the buffer as
+            // `tally::choose` made sure.
+            unsafe { tally::settle(copy.base.cast(), buffer.base.cast(), buffer.bytes) };
+        }
     }
 
     /// Computes what is the same for all threads, for every frame.
@@ -447,10 +490,8 @@ impl<'a> Worker<'a> {
         set(Input::ThreadsPerSimdgroup, [LANES as u32, 1, 1]);
     }
 
-    /// Runs one threadgroup.
-    fn group(&mut self, number: u64) -> Option<Fault> {
-        let [gx, gy, _] = self.shared.groups.map(u64::from);
-        let position = [number % gx, number / gx % gy, number / gx / gy].map(|part| part as u32);
+    /// Runs the threadgroup at a position.
+    fn group(&mut self, position: [u32; 3]) -> Option<Fault> {
         let (grid, full) = (self.shared.launch.grid, self.shared.launch.group);
         let origin: [u32; 3] = std::array::from_fn(|d| position[d] * full[d]);
         let size: [u32; 3] = std::array::from_fn(|d| full[d].min(grid[d] - origin[d]));

@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
 use super::code::{Handler, Ins, Run, Wave, Wrong, get};
-use super::isa::{Baseline, Isa, IsaKind, LANES};
+use super::isa::{Baseline, Isa, IsaKind, LANES, prefetch};
 use super::lanes::Lane;
 use super::thread::Thread;
 use crate::soft::ir::half::{f16_bits, f16_value};
@@ -25,6 +25,8 @@ pub(crate) struct Region {
     pub(crate) bytes: u64,
     /// Whether it may be written.
     pub(crate) writable: bool,
+    /// Whether only the thread that runs the threadgroup accesses it: atomics then need no lock.
+    pub(crate) alone: bool,
 }
 
 /// How many bits of a pointer are its offset.
@@ -112,12 +114,17 @@ pub(crate) const fn length(width: usize) -> usize {
 
 /// Where an access goes: the region and what to add to every lane's scaled index.
 #[derive(Clone, Copy)]
-struct Target {
-    number: u32,
-    base: *mut u8,
+pub(crate) struct Target {
+    /// The region's number.
+    pub(crate) number: u32,
+    /// The region's start.
+    pub(crate) base: *mut u8,
     /// The last offset at which an access of the size may start; negative if there is none.
     last: i64,
-    offset: i64,
+    /// What is added to every lane's offset.
+    pub(crate) offset: i64,
+    /// As the region's.
+    alone: bool,
 }
 
 impl Target {
@@ -141,22 +148,32 @@ impl Target {
         }
     }
 
+    /// A region by its number, for accesses of so many bytes.
+    ///
     /// # Safety
     /// As [`Run`].
     #[inline(always)]
-    unsafe fn region(wave: &Wave, number: u32, offset: i64, bytes: usize, write: bool) -> Self {
+    pub(crate) unsafe fn region(
+        wave: &Wave,
+        number: u32,
+        offset: i64,
+        bytes: usize,
+        write: bool,
+    ) -> Self {
         if number >= wave.region_count {
-            return Self { number, base: std::ptr::null_mut(), last: -1, offset };
+            let (base, last) = (std::ptr::null_mut(), -1);
+            return Self { number, base, last, offset, alone: false };
         }
         // SAFETY: the number is in the table.
         let region = unsafe { &*wave.regions.add(number as usize) };
         let open = region.writable || !write;
         let last = if open { region.bytes as i64 - bytes as i64 } else { -1 };
-        Self { number, base: region.base, last, offset }
+        Self { number, base: region.base, last, offset, alone: region.alone }
     }
 
+    /// Whether an access may start there.
     #[inline(always)]
-    fn allows(&self, offset: i64) -> bool {
+    pub(crate) fn allows(&self, offset: i64) -> bool {
         0 <= offset && offset <= self.last
     }
 }
@@ -190,34 +207,53 @@ impl<E: Element, const W: usize, const WRITE: bool> Handler for Indexed<E, W, WR
             let ins = &*ip;
             let bytes = W * size_of::<E::Memory>();
             let indices = frame.add(ins.b as usize).cast::<u32>();
+            let at = Index::of(ins, frame, wave, bytes, WRITE);
+            let adjacent = at.scale == bytes as i64;
             // Lanes that are off may be read for, where that is in bounds; written they may not be.
-            if (!WRITE || wave.exec == u32::MAX) && ins.imm as u32 == bytes as u32 {
-                let at = Index::of(ins, frame, wave, bytes, WRITE);
-                if I::is_run::<LANES>(indices) {
-                    if let Some(low) = at.run(*indices, LANES as u32) {
-                        let memory = at.target.base.add(low).cast::<E::Memory>();
-                        contiguous::<I, E, W, WRITE>(memory, registers(ip, frame));
-                        return ip.add(length(W));
-                    }
-                } else if W == 1 && !WRITE && size_of::<E::Memory>() == 4 {
-                    // Rows of a two-dimensional threadgroup.
-                    if let (Some(low), Some(high)) =
-                        (at.half::<I>(indices), at.half::<I>(indices.add(HALF)))
-                    {
-                        let to = frame.add(ins.a as usize).cast::<[u32; HALF]>();
-                        for (number, (start, run)) in [low, high].into_iter().enumerate() {
-                            let from = at.target.base.add(start);
-                            *to.add(number) = if run {
-                                from.cast::<[u32; HALF]>().read_unaligned()
-                            } else {
-                                [from.cast::<u32>().read_unaligned(); HALF]
-                            };
+            let all = !WRITE || wave.exec == u32::MAX;
+            let words = W == 1 && size_of::<E::Memory>() == 4;
+            if adjacent && I::is_run::<LANES>(indices) {
+                if let Some(low) = at.run(*indices, LANES as u32)
+                    && (all || words)
+                {
+                    let memory = at.target.base.add(low);
+                    if all {
+                        if !WRITE {
+                            at.ahead(low, memory, LANES * bytes);
                         }
-                        return ip.add(1);
+                        contiguous::<I, E, W, WRITE>(memory.cast(), registers(ip, frame));
+                    } else {
+                        let from = &*frame.add(ins.a as usize).cast::<[u32; LANES]>();
+                        I::store_where(memory.cast(), from, wave.exec);
                     }
+                    return ip.add(length(W));
+                }
+            } else if words && all {
+                // Rows of a two-dimensional threadgroup.
+                if let (Some(low), Some(high)) =
+                    (at.half::<I>(indices, adjacent), at.half::<I>(indices.add(HALF), adjacent))
+                    && (!WRITE || low.1 && high.1)
+                {
+                    let lanes = frame.add(ins.a as usize).cast::<[u32; HALF]>();
+                    for (number, (start, run)) in [low, high].into_iter().enumerate() {
+                        let memory = at.target.base.add(start);
+                        let (lanes, row) = (lanes.add(number), memory.cast::<[u32; HALF]>());
+                        if WRITE {
+                            row.write_unaligned(*lanes);
+                        } else if run {
+                            *lanes = row.read_unaligned();
+                        } else {
+                            *lanes = [memory.cast::<u32>().read_unaligned(); HALF];
+                        }
+                    }
+                    return ip.add(1);
                 }
             }
-            each_index::<E, W, WRITE>(ip, frame, wave)
+            if words {
+                // The common case is worth code for every instruction set.
+                return I::apart::<EachIndex<E, W, WRITE>>(ip, frame, wave);
+            }
+            Baseline::apart::<EachIndex<E, W, WRITE>>(ip, frame, wave)
         }
     }
 }
@@ -264,18 +300,33 @@ impl Index {
         let high = self.offset(first.wrapping_add(count - 1));
         (low <= high && self.target.allows(low) && self.target.allows(high)).then_some(low as usize)
     }
+
+    /// Asks for what the SIMD-groups to come will read, if they go on where this one, at `from`, reads
+    /// so many bytes: code runs too long between two loads for the processor to see the next by itself.
+    #[inline(always)]
+    fn ahead(&self, low: usize, from: *const u8, bytes: usize) {
+        if low + AHEAD <= self.target.last as usize {
+            for line in (0..bytes).step_by(64) {
+                prefetch(from.wrapping_add(AHEAD + line));
+            }
+        }
+    }
 }
 
+/// How far ahead of a contiguous load memory is asked for: what takes about as long to work through as
+/// memory takes to answer.
+const AHEAD: usize = 2048;
+
 impl Index {
-    /// The offset of half of the lanes, if they are a run (then `true`) or all the same.
+    /// The offset of half of the lanes, if they are a run of adjacent elements (then `true`) or all the same.
     ///
     /// # Safety
     /// The indices are there.
     #[inline(always)]
-    unsafe fn half<I: Isa>(&self, indices: *const u32) -> Option<(usize, bool)> {
+    unsafe fn half<I: Isa>(&self, indices: *const u32, adjacent: bool) -> Option<(usize, bool)> {
         // SAFETY: the caller's.
         unsafe {
-            if I::is_run::<HALF>(indices) {
+            if adjacent && I::is_run::<HALF>(indices) {
                 return Some((self.run(*indices, HALF as u32)?, true));
             }
             if I::is_same::<HALF>(indices) { Some((self.run(*indices, 1)?, false)) } else { None }
@@ -284,29 +335,26 @@ impl Index {
 }
 
 /// The general case of [`Indexed`].
-///
-/// # Safety
-/// As [`Run`].
-#[inline(never)]
-unsafe fn each_index<E: Element, const W: usize, const WRITE: bool>(
-    ip: *const Ins,
-    frame: *mut u8,
-    wave: &mut Wave,
-) -> *const Ins {
-    // SAFETY: the contract of `Run`; every offset is checked before it is accessed.
-    unsafe {
-        let ins = &*ip;
-        let bytes = W * size_of::<E::Memory>();
-        let at = Index::of(ins, frame, wave, bytes, WRITE);
-        let indices = *frame.add(ins.b as usize).cast::<[u32; LANES]>();
-        // Lanes that are off read where the first active one does.
-        let first = indices[wave.first() as usize];
-        let mut offsets = [0; LANES];
-        for (k, offset) in offsets.iter_mut().enumerate() {
-            let index = if wave.exec & 1 << k != 0 { indices[k] } else { first };
-            *offset = at.offset(index.wrapping_add(at.bias));
+#[derive(Debug)]
+struct EachIndex<E, const W: usize, const WRITE: bool>(PhantomData<E>);
+
+impl<E: Element, const W: usize, const WRITE: bool> Handler for EachIndex<E, W, WRITE> {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`; every offset is checked before it is accessed.
+        unsafe {
+            let at = Index::of(&*ip, frame, wave, W * size_of::<E::Memory>(), WRITE);
+            let indices = *frame.add((*ip).b as usize).cast::<[u32; LANES]>();
+            // Lanes that are off read where the first active one does.
+            let first = indices[wave.first() as usize];
+            let mask = I::spread(wave.exec);
+            let mut offsets = [0; LANES];
+            for (k, offset) in offsets.iter_mut().enumerate() {
+                let index = indices[k] & mask[k] | first & !mask[k];
+                *offset = at.offset(index.wrapping_add(at.bias));
+            }
+            checked::<I, E, W, WRITE>(ip, frame, wave, &at.target, &offsets)
         }
-        checked::<E, W, WRITE>(ip, frame, wave, &at.target, &offsets)
     }
 }
 
@@ -315,7 +363,7 @@ unsafe fn each_index<E: Element, const W: usize, const WRITE: bool>(
 /// # Safety
 /// As [`Run`].
 #[inline(always)]
-unsafe fn checked<E: Element, const W: usize, const WRITE: bool>(
+unsafe fn checked<I: Isa, E: Element, const W: usize, const WRITE: bool>(
     ip: *const Ins,
     frame: *mut u8,
     wave: &mut Wave,
@@ -334,7 +382,7 @@ unsafe fn checked<E: Element, const W: usize, const WRITE: bool>(
     // SAFETY: the contract of `Run`, and all offsets lie between the lowest and the highest.
     unsafe {
         let pointer = |k: usize| target.base.add(offsets[k] as usize).cast();
-        each::<Baseline, E, W, WRITE>(pointer, wave.exec, registers(ip, frame));
+        each::<I, E, W, WRITE>(pointer, wave.exec, registers(ip, frame));
         ip.add(length(W))
     }
 }
@@ -368,7 +416,7 @@ impl<E: Element, const W: usize, const WRITE: bool> Handler for Offset<E, W, WRI
                 let start = if whole { split(lane).1 } else { lane as i64 };
                 *offset = start.wrapping_add(target.offset);
             }
-            checked::<E, W, WRITE>(ip, frame, wave, &target, &offsets)
+            checked::<I, E, W, WRITE>(ip, frame, wave, &target, &offsets)
         }
     }
 }
@@ -484,7 +532,8 @@ pub(crate) enum Lanes {
     Offset,
 }
 
-/// The addresses of an access in each active lane, all checked; or what the instruction ends with.
+/// The addresses of an access in each active lane, all checked, and whether they are this thread's
+/// [alone](Region::alone); or what the instruction ends with.
 ///
 /// # Safety
 /// As [`Run`].
@@ -496,8 +545,9 @@ pub(crate) unsafe fn pointers(
     lanes: Lanes,
     bytes: u32,
     write: bool,
-) -> Result<[*mut u8; LANES], *const Ins> {
+) -> Result<([*mut u8; LANES], bool), *const Ins> {
     let mut found = [std::ptr::null_mut(); LANES];
+    let mut alone = true;
     // SAFETY: the contract of `Run`; every offset is checked.
     unsafe {
         let ins = &*ip;
@@ -526,9 +576,10 @@ pub(crate) unsafe fn pointers(
                 return Err(wave.fault(ip, k as u32, wrong));
             }
             found[k] = pointer;
+            alone &= target.alone;
         }
     }
-    Ok(found)
+    Ok((found, alone))
 }
 
 /// Stops with the first active lane whose offset is out of bounds.

@@ -8,17 +8,20 @@ mod address;
 mod atomic;
 mod code;
 mod control;
+mod eight;
 mod fault;
 mod hoist;
 mod isa;
 mod lanes;
 mod launch;
 mod lower;
+mod matrix;
 mod memory;
 mod pointer;
 mod reach;
 mod registers;
 mod simd;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod thread;
@@ -42,6 +45,8 @@ pub(crate) struct Program {
     name: String,
     allocations: Vec<Allocation>,
     locals: Vec<LocalMemory>,
+    /// For each allocation, whether the kernel only counts in it.
+    tallies: Vec<bool>,
     code: lower::Code,
     /// The same with nothing moved to before the first thread, made when it is needed.
     plain: OnceLock<lower::Code>,
@@ -122,6 +127,7 @@ impl Program {
             name: module.name.clone(),
             allocations: module.allocations.clone(),
             locals: function.locals.clone(),
+            tallies: tally::find(&function, &module.allocations),
             code,
             plain: OnceLock::new(),
             source: Source { function, uniform, isa },

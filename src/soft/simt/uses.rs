@@ -12,6 +12,7 @@ pub(crate) struct Uses {
     needed: Vec<bool>,
     alias: Vec<bool>,
     forwarded: Vec<Option<VarId>>,
+    once: Vec<bool>,
     fused: Vec<Option<(Value, Value, Value)>>,
 }
 
@@ -32,6 +33,11 @@ impl Uses {
         self.forwarded[value.index()]
     }
 
+    /// Whether a value has a single use.
+    pub(crate) fn is_used_once(&self, value: Value) -> bool {
+        self.once[value.index()]
+    }
+
     /// `(a, b, c)` where the value is `a * b + c`, the product used nowhere else.
     pub(crate) fn fused(&self, value: Value) -> Option<(Value, Value, Value)> {
         self.fused[value.index()]
@@ -47,6 +53,7 @@ impl Uses {
                 needed: vec![false; count],
                 alias: vec![false; count],
                 forwarded: vec![None; count],
+                once: Vec::new(),
                 fused: vec![None; count],
             },
             count: vec![0; count],
@@ -64,6 +71,7 @@ impl Uses {
             find.need(value, at);
         }
         find.aliases();
+        find.uses.once = find.count.iter().map(|&count| count == 1).collect();
         find.uses
     }
 }
@@ -203,12 +211,12 @@ impl Find<'_> {
             let until = self.until(self.at[index], at);
             self.last[index] = self.last[index].max(until);
             let again = std::mem::replace(&mut self.uses.needed[index], true);
-            if !again {
+            // These stand for their operands, which last as long as they do.
+            if matches!(self.function.inst(value).op, Op::Extract | Op::Compose) {
+                stack.extend(self.inputs(value).into_iter().map(|input| (input, at)));
+            } else if !again {
                 let here = self.at[index];
                 stack.extend(self.inputs(value).into_iter().map(|input| (input, here)));
-            } else if matches!(self.function.inst(value).op, Op::Extract | Op::Compose) {
-                // Stands for its operands.
-                stack.extend(self.inputs(value).into_iter().map(|input| (input, at)));
             }
         }
     }

@@ -5,6 +5,7 @@ pub(crate) mod dead;
 pub(crate) mod flatten;
 pub(crate) mod fold;
 pub(crate) mod forward;
+pub(crate) mod index;
 pub(crate) mod inline;
 pub(crate) mod invariant;
 pub(crate) mod promote;
@@ -59,6 +60,7 @@ const BEFORE_PROMOTION: &[Pass] = &[
 const PASSES: &[Pass] = &[
     ("forward", forward::run),
     ("fold", fold::run),
+    ("index", index::run),
     ("common", common::run),
     ("flatten", flatten::run),
     ("forward again", forward::run),

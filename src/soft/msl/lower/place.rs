@@ -38,12 +38,10 @@ impl Body<'_, '_> {
                     }
                 }
             },
-            ExprKind::Global(global) => {
-                if let Some(value) = self.constant_global(*global, expr.qual.ty) {
-                    return Place::Value(value);
-                }
-                Place::Memory(self.global_memory(*global))
-            }
+            ExprKind::Global(global) => match self.constant_global(*global, expr.qual.ty) {
+                Some(value) => Place::Value(value),
+                None => Place::Memory(self.global_memory(*global)),
+            },
             ExprKind::Deref(pointer) => Place::Memory(self.value(pointer)),
             ExprKind::Field(base, index) => {
                 let pointer = self.address(base);
@@ -66,6 +64,7 @@ impl Body<'_, '_> {
                     inner => Place::Components(Box::new(inner), picks.clone(), whole),
                 }
             }
+            ExprKind::ThreadElements(matrix) => self.place_or_value(matrix),
             ExprKind::Temporary(value) => {
                 let size = self.size(value.qual.ty).max(1);
                 let pointer = self.b.local("", size);
@@ -138,11 +137,14 @@ impl Body<'_, '_> {
 
     /// The address of what an expression stands for.
     pub(super) fn address(&mut self, expr: &Expr) -> Value {
-        match (self.place_or_value(expr), &expr.kind) {
-            (Place::Memory(pointer), _) => pointer,
-            // A constant that is read without memory has its place there all the same.
-            (Place::Value(_), ExprKind::Global(global)) => self.global_memory(*global),
-            (other, _) => {
+        // What refers to a constant does not know its value.
+        if let ExprKind::Global(global) = expr.kind {
+            self.at(expr.span);
+            return self.global_memory(global);
+        }
+        match self.place_or_value(expr) {
+            Place::Memory(pointer) => pointer,
+            other => {
                 // A register that something points to after all: a copy, which only reads see.
                 let ty = self.ty(expr.qual.ty);
                 let value = self.load(&other, ty);
@@ -153,7 +155,6 @@ impl Body<'_, '_> {
         }
     }
 
-    /// Where a variable at program scope is.
     fn global_memory(&mut self, global: GlobalIndex) -> Value {
         let qual = self.module.checker.globals[global.0 as usize].qual;
         let id = self.module.global(global);

@@ -2,7 +2,7 @@
 
 use super::{Field, Label, Lowering, NONE};
 use crate::soft::ir::passes::uniform::Divergence;
-use crate::soft::ir::{Block, Effect, Op, Stmt, Value};
+use crate::soft::ir::{Block, Effect, Op, Scalar, Stmt, Value};
 use crate::soft::simt::control;
 use crate::soft::simt::registers::Register;
 
@@ -205,11 +205,14 @@ impl Lowering<'_> {
             Some(length) => {
                 // The loops of the test were counted the first time.
                 let begun = std::mem::replace(&mut self.begun, begun);
-                self.block(&body[..length]);
-                self.begun = begun;
                 let Stmt::If(condition, ..) = &body[length] else { unreachable!("the test") };
+                let count = if divergence.breaks { None } else { self.count(body, length) };
+                self.block(&body[..length - usize::from(count.is_some())]);
+                self.begun = begun;
                 let condition = self.operand(*condition);
-                if condition.uniform && !divergence.breaks {
+                if let Some((op, scalar, operands)) = count {
+                    self.count_again(op, scalar, operands, head);
+                } else if condition.uniform && !divergence.breaks {
                     self.emit_jump::<control::AgainUnless>(NONE, condition.field, head);
                 } else {
                     let broken = Field::Register(inside.broken);
@@ -229,6 +232,39 @@ impl Lowering<'_> {
             self.emit_jump::<control::JumpNone>(NONE, NONE, join);
         }
         self.extents.push((first, last));
+    }
+
+    /// If the test that a body begins with ends in a uniform comparison for nothing but the test: that.
+    fn count(&self, body: &Block, length: usize) -> Option<(Op, Scalar, [Value; 2])> {
+        let Stmt::If(condition, ..) = &body[length] else { return None };
+        let last = body[..length].last()?;
+        let inst = self.function.inst(*condition);
+        let scalar = self.function.ty(*inst.args.first()?).scalar()?;
+        let mine = *last == Stmt::Do(*condition)
+            && self.uses.is_used_once(*condition)
+            && self.is_uniform(*condition)
+            && !self.is_done(*condition);
+        let known = mine && control::count(inst.op, scalar, false).is_some();
+        known.then(|| (inst.op, scalar, [inst.args[0], inst.args[1]]))
+    }
+
+    /// The comparison and the jump to the next pass in one, with the counter's step if that comes before.
+    fn count_again(&mut self, op: Op, scalar: Scalar, operands: [Value; 2], head: Label) {
+        let [b, c] = operands.map(|value| self.field(value));
+        let here = self.code.len() as u32;
+        let step = self.code.last().filter(|last| last.step && !self.labels.contains(&here));
+        let step = step.and_then(|last| match last.fields {
+            [to, from, by, _] | [to, by, from, _] if to == from => Some((to, by)),
+            _ => None,
+        });
+        let (counter, by) = step.unwrap_or((NONE, NONE));
+        if step.is_some() {
+            self.code.pop();
+        }
+        if let Some(run) = control::count(op, scalar, step.is_some()) {
+            self.emit_run(run, [counter, b, c, by], 0);
+            self.code.last_mut().expect("just emitted").jump = Some(head);
+        }
     }
 
     /// If the body begins with a short computation and a conditional break: the length of the former.

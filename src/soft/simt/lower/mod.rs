@@ -2,6 +2,7 @@
 //! addressing folded into the accesses.
 
 mod flow;
+mod matrix;
 mod memory;
 mod value;
 
@@ -63,6 +64,8 @@ struct Draft {
     /// Bits that are added to the fourth operand.
     flags: u32,
     jump: Option<Label>,
+    /// A uniform sum of 32 bits: a counter's step, if it is the counter that it goes to.
+    step: bool,
     span: Span,
 }
 
@@ -204,7 +207,8 @@ impl Lowering<'_> {
                 self.registers.touch(register, at);
             }
         }
-        self.code.push(Draft { run, fields, imm, flags: 0, jump: None, span: self.span });
+        let span = self.span;
+        self.code.push(Draft { run, fields, imm, flags: 0, jump: None, step: false, span });
     }
 
     fn emit<H: Handler>(&mut self, fields: [Field; 4], imm: u64) {

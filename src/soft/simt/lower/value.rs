@@ -33,7 +33,7 @@ impl Lowering<'_> {
                 let component = self.vectors.get(&inst.args[0]).map(|all| all[inst.imm as usize]);
                 self.values[value.index()] = component;
             }
-            // The operand of a store, which takes the components.
+            // The operand of a store or a matrix, which takes the components.
             Rule::Compose => {}
             Rule::Across(_) | Rule::Shuffle | Rule::ShuffleFill | Rule::Vote | Rule::Given => {
                 self.across(value, &inst);
@@ -41,6 +41,9 @@ impl Lowering<'_> {
             Rule::Atomic | Rule::AtomicCompare | Rule::AtomicLoad | Rule::AtomicStore => {
                 self.atomic(value, &inst);
             }
+            Rule::MatrixLoad => self.matrix_load(value, &inst),
+            Rule::MatrixStore => self.matrix_store(&inst),
+            Rule::MatrixMultiplyAdd => self.matrix_multiply_add(value, &inst),
             Rule::Barrier => {
                 if inst.imm == Barrier::Threadgroup as u64 {
                     self.has_barrier = true;
@@ -88,6 +91,8 @@ impl Lowering<'_> {
             *field = operand.field;
         }
         self.emit_run(run, fields, 0);
+        self.code.last_mut().expect("just emitted").step =
+            inst.op == Op::Add && row == Scalar::U32 && shape == [true; 2];
         if needs_narrowing(inst.op, scalar) {
             self.step(Conversion::narrowing(scalar), to, to, self.is_uniform(value));
         }

@@ -1,0 +1,299 @@
+//! Indices: what is added to a pointer step by step is taken apart and put together again, in the form
+//! that accesses can use.
+//!
+//! Sums in 64 bits, as of `size_t`, become steps of 32 bits, so that their uniform part is computed once.
+//! Several indices that are known to be small become one: the rows and columns of a threadgroup's tile.
+//! Both are exact: addresses are computed modulo 2^64, and an index is extended by the sign of its type.
+
+use super::rewrite::Constants;
+use crate::soft::ir::{Args, Block, Function, Input, Inst, Op, Scalar, Stmt, Type, Value};
+
+/// Operations that are looked through, at most.
+const DEEPEST: u32 = 8;
+/// Indices of one address, at most.
+const MOST_TERMS: usize = 8;
+
+/// Rewrites the indices of a scalarised function.
+pub(crate) fn run(function: &mut Function) {
+    let body = std::mem::take(&mut function.body);
+    let constants = Constants::of(function);
+    let mut pass = Indices { function, constants };
+    let body = pass.block(body);
+    pass.function.body = body;
+}
+
+struct Indices<'a> {
+    function: &'a mut Function,
+    constants: Constants,
+}
+
+/// An address taken apart: `base + bytes + Σ index × scale`.
+struct Sum {
+    base: Value,
+    bytes: i64,
+    terms: Vec<(Value, i64)>,
+    /// Whether a sum or a product was taken apart.
+    changed: bool,
+}
+
+impl Indices<'_> {
+    fn block(&mut self, block: Block) -> Block {
+        let mut out = Block::with_capacity(block.len());
+        for stmt in block {
+            match stmt {
+                Stmt::Do(value) => {
+                    if self.function.inst(value).op == Op::Index {
+                        self.index(value, &mut out);
+                    }
+                    out.push(Stmt::Do(value));
+                }
+                Stmt::If(condition, then, otherwise) => {
+                    let (then, otherwise) = (self.block(then), self.block(otherwise));
+                    out.push(Stmt::If(condition, then, otherwise));
+                }
+                Stmt::Loop { body, next } => {
+                    let (body, next) = (self.block(body), self.block(next));
+                    out.push(Stmt::Loop { body, next });
+                }
+                other => out.push(other),
+            }
+        }
+        out
+    }
+
+    /// Makes a pointer anew where that is better; what it needs stands before it.
+    fn index(&mut self, value: Value, out: &mut Block) {
+        let Some(mut sum) = self.taken_apart(value) else { return };
+        let joined = self.join_small(&mut sum, out);
+        if !joined && !sum.changed {
+            return;
+        }
+        let ty = self.function.ty(value);
+        let mut pointer = sum.base;
+        let mut last = (Op::Field, Args::new(&[pointer]), sum.bytes as u64);
+        for (k, &(index, scale)) in sum.terms.iter().enumerate() {
+            if k > 0 || sum.bytes != 0 {
+                pointer = self.emit(last.0, ty, last.1, last.2, out);
+            }
+            last = (Op::Index, Args::new(&[pointer, index]), scale as u64);
+        }
+        let inst = &mut self.function.insts[value.index()];
+        (inst.op, inst.args, inst.imm) = last;
+    }
+
+    fn emit(&mut self, op: Op, ty: Type, args: Args, imm: u64, out: &mut Block) -> Value {
+        self.function.insts.push(Inst { op, ty, args, imm, span: Default::default() });
+        let value = Value(self.function.insts.len() as u32 - 1);
+        out.push(Stmt::Do(value));
+        value
+    }
+
+    fn taken_apart(&self, pointer: Value) -> Option<Sum> {
+        let mut sum = Sum { base: pointer, bytes: 0, terms: Vec::new(), changed: false };
+        loop {
+            let inst = self.function.inst(sum.base);
+            match inst.op {
+                Op::Field => sum.bytes = sum.bytes.wrapping_add(inst.imm as i64),
+                Op::Index => self.term(inst.args[1], inst.imm as i64, DEEPEST, &mut sum)?,
+                _ => return Some(sum),
+            }
+            sum.base = inst.args[0];
+        }
+    }
+
+    /// Adds `index × scale`, taking sums of 64 bits apart: none if there is too much of it.
+    fn term(&self, index: Value, scale: i64, depth: u32, sum: &mut Sum) -> Option<()> {
+        let inst = self.function.inst(index);
+        let from = inst.ty.scalar()?;
+        let constant = |k: usize| {
+            let of = self.function.inst(*inst.args.get(k)?);
+            (of.op == Op::Const).then_some(of.imm as i64)
+        };
+        if inst.op == Op::Const {
+            let number = match from {
+                _ if from.bytes() == 8 => inst.imm as i64,
+                _ if from.is_signed() => i64::from(inst.imm as u32 as i32),
+                _ => inst.imm as i64,
+            };
+            sum.bytes = sum.bytes.wrapping_add(number.wrapping_mul(scale));
+            return Some(());
+        }
+        if from.bytes() == 8 && depth > 0 {
+            match (inst.op, constant(1)) {
+                (Op::Convert, _) => {
+                    let narrow = self.function.ty(inst.args[0]).scalar()?;
+                    if narrow.is_int() && narrow.bytes() < 8 {
+                        sum.changed = true;
+                        return self.term(inst.args[0], scale, depth - 1, sum);
+                    }
+                }
+                (Op::Add, _) => {
+                    sum.changed = true;
+                    self.term(inst.args[0], scale, depth - 1, sum)?;
+                    return self.term(inst.args[1], scale, depth - 1, sum);
+                }
+                (Op::Mul, Some(by)) => {
+                    if let Some(scale) = scale.checked_mul(by).filter(|&scale| scale > 0) {
+                        sum.changed = true;
+                        return self.term(inst.args[0], scale, depth - 1, sum);
+                    }
+                }
+                (Op::Shl, Some(by @ 0..32)) => {
+                    if let Some(scale) = scale.checked_mul(1 << by).filter(|&scale| scale > 0) {
+                        sum.changed = true;
+                        return self.term(inst.args[0], scale, depth - 1, sum);
+                    }
+                }
+                _ => {}
+            }
+        }
+        sum.terms.push((index, scale));
+        (sum.terms.len() <= MOST_TERMS).then_some(())
+    }
+
+    /// Puts the terms with small indices together, if there are several: their sum cannot leave 31 bits.
+    fn join_small(&mut self, sum: &mut Sum, out: &mut Block) -> bool {
+        let mut small: Vec<(Value, i64, u64)> = Vec::new();
+        let mut rest = Vec::new();
+        for &(index, scale) in &sum.terms {
+            match most(self.function, index, DEEPEST) {
+                Some(most) if scale > 0 => small.push((index, scale, most)),
+                _ => rest.push((index, scale)),
+            }
+        }
+        let unit = small.iter().fold(0, |unit, &(_, scale, _)| common_divisor(unit, scale));
+        let highest = small.iter().try_fold(0u64, |sum, &(_, scale, most)| {
+            most.checked_mul((scale / unit) as u64)?.checked_add(sum)
+        });
+        if small.len() < 2 || highest.is_none_or(|highest| highest > i32::MAX as u64) {
+            return false;
+        }
+        let mut joined = None;
+        for (mut index, scale, _) in small {
+            if self.function.ty(index) != Type::U32 {
+                index = self.emit(Op::Convert, Type::U32, Args::new(&[index]), 0, out);
+            }
+            let factor = (scale / unit) as u64;
+            if factor != 1 {
+                let (op, by) = match factor.is_power_of_two() {
+                    true => (Op::Shl, factor.trailing_zeros().into()),
+                    false => (Op::Mul, factor),
+                };
+                let by = self.constants.get(self.function, Scalar::U32, by);
+                index = self.emit(op, Type::U32, Args::new(&[index, by]), 0, out);
+            }
+            joined = Some(match joined {
+                Some(before) => self.emit(Op::Add, Type::U32, Args::new(&[before, index]), 0, out),
+                None => index,
+            });
+        }
+        rest.extend(joined.map(|index| (index, unit)));
+        sum.terms = rest;
+        true
+    }
+}
+
+fn common_divisor(a: i64, b: i64) -> i64 {
+    if b == 0 { a } else { common_divisor(b, a % b) }
+}
+
+/// The highest number that an index can be, if it is never negative and that is known.
+fn most(function: &Function, value: Value, depth: u32) -> Option<u64> {
+    let inst = function.inst(value);
+    let scalar = inst.ty.scalar().filter(|scalar| scalar.is_int())?;
+    let of = |k: usize| most(function, *inst.args.get(k)?, depth.checked_sub(1)?);
+    let limit = u64::MAX >> (64 - 8 * scalar.bytes() + u32::from(scalar.is_signed()));
+    let constant = |k: usize| {
+        let of = function.inst(*inst.args.get(k)?);
+        (of.op == Op::Const).then_some(of.imm)
+    };
+    let known = match inst.op {
+        Op::Const => Some(inst.imm),
+        Op::Input => Input::from_imm(inst.imm).and_then(|(input, _)| input.most()).map(u64::from),
+        Op::Add => of(0).zip(of(1)).and_then(|(a, b)| a.checked_add(b)),
+        Op::Mul => of(0).zip(of(1)).and_then(|(a, b)| a.checked_mul(b)),
+        Op::Shl => of(0)
+            .zip(constant(1))
+            .and_then(|(a, by)| a.checked_mul(1u64.checked_shl(u32::try_from(by).ok()?)?)),
+        Op::Shr => {
+            let highest = of(0).or((!scalar.is_signed()).then_some(limit));
+            highest.zip(constant(1)).filter(|&(_, by)| by < 32).map(|(a, by)| a >> by)
+        }
+        // A mask that is not negative, whatever is masked.
+        Op::And => [of(0), of(1)].into_iter().flatten().min(),
+        Op::Min if !scalar.is_signed() => [of(0), of(1)].into_iter().flatten().min(),
+        // A remainder of zero's may be anything.
+        Op::Rem if !scalar.is_signed() => constant(1).and_then(|by| by.checked_sub(1)),
+        Op::Div if constant(1).is_some_and(|by| by != 0) && !scalar.is_signed() => of(0),
+        Op::Convert => of(0),
+        Op::Select => of(1).zip(of(2)).map(|(a, b)| a.max(b)),
+        _ => None,
+    };
+    let narrow = (!scalar.is_signed() && scalar.bytes() < 4).then_some(limit);
+    known.filter(|&known| known <= limit).or(narrow)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{dead, fold};
+    use super::*;
+    use crate::soft::ir::{AllocationId, FunctionBuilder, Space};
+
+    /// The text of a function that loads from `tile` at what `index` adds, after the pass.
+    fn after(index: impl FnOnce(&mut FunctionBuilder, Value) -> Value) -> String {
+        let mut b = FunctionBuilder::new("f", vec![], Type::Void);
+        let out = b.local("out", 4);
+        let tile = b.allocation(AllocationId(0), Space::Threadgroup);
+        let pointer = index(&mut b, tile);
+        let value = b.load(pointer, Type::F32);
+        b.store(out, value);
+        let mut f = b.finish();
+        run(&mut f);
+        fold::run(&mut f);
+        dead::run(&mut f);
+        f.to_string()
+    }
+
+    #[test]
+    fn rows_and_columns_of_a_tile_become_one_index() {
+        let text = after(|b, tile| {
+            let x = b.input(Input::ThreadPositionInThreadgroup, 0);
+            let y = b.input(Input::ThreadPositionInThreadgroup, 1);
+            let row = b.index(tile, y, 64);
+            let row = b.field(row, 256);
+            b.index(row, x, 4)
+        });
+        assert_eq!(text.matches(" index +").count(), 1, "{text}");
+        assert!(text.contains("shl thread_position_in_threadgroup.y, 4u32"), "{text}");
+        assert!(text.contains("field +256, @0"), "{text}");
+    }
+
+    #[test]
+    fn indices_that_may_wrap_stay_apart() {
+        let text = after(|b, tile| {
+            let x = b.input(Input::ThreadPositionInGrid, 0);
+            let y = b.input(Input::ThreadPositionInGrid, 1);
+            let row = b.index(tile, y, 64);
+            b.index(row, x, 4)
+        });
+        assert_eq!(text.matches(" index +").count(), 2, "{text}");
+        assert!(!text.contains("add"), "{text}");
+    }
+
+    #[test]
+    fn sums_in_64_bits_become_steps() {
+        let text = after(|b, tile| {
+            let wide = Type::Scalar(Scalar::U64);
+            let x = b.input(Input::ThreadPositionInGrid, 0);
+            let group = b.input(Input::ThreadgroupPositionInGrid, 0);
+            let (x, group) = (b.convert(x, wide), b.convert(group, wide));
+            let stride = b.int(Scalar::U64, 12);
+            let start = b.mul(group, stride);
+            let sum = b.add(start, x);
+            b.index(tile, sum, 4)
+        });
+        assert!(!text.contains("convert"), "{text}");
+        assert!(text.contains("index +48, @0, threadgroup_position_in_grid.x"), "{text}");
+        assert!(text.contains(", thread_position_in_grid.x\n"), "{text}");
+    }
+}
