@@ -248,10 +248,13 @@ impl<E: Element, const W: usize, const WRITE: bool> Handler for Indexed<E, W, WR
 
 /// [`Indexed`] as it mostly is: words of an argument, by unsigned indices, with no more to add than a bias.
 /// What makes it so is known when the code is made; whether the lanes are side by side is seen here.
+///
+/// With `GRID` the index is the thread's position in the grid, which is only computed if lanes are not
+/// side by side, or not all there.
 #[derive(Debug)]
-pub(crate) struct Row<const WRITE: bool>;
+pub(crate) struct Row<const WRITE: bool, const GRID: bool>;
 
-impl<const WRITE: bool> Handler for Row<WRITE> {
+impl<const WRITE: bool, const GRID: bool> Handler for Row<WRITE, GRID> {
     #[inline(always)]
     unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
         const BYTES: i64 = 4 * LANES as i64;
@@ -261,14 +264,23 @@ impl<const WRITE: bool> Handler for Row<WRITE> {
             let ins = &*ip;
             let indices = frame.add(ins.b as usize).cast::<u32>();
             let region = &*wave.regions.add(ins.d as usize);
-            let first = (*indices).wrapping_add(get(frame, ins.c));
+            let (start, is_run) = if GRID {
+                (*wave.place).row(wave.number)
+            } else {
+                (*indices, I::is_run::<LANES>(indices))
+            };
+            let first = start.wrapping_add(get(frame, ins.c));
             let low = 4 * i64::from(first) + i64::from((ins.imm >> 32) as i32);
             let inside = low >= 0 && low <= region.bytes as i64 - BYTES;
             // An index that wraps around is followed by 0.
-            let straight = first <= u32::MAX - LANES as u32;
+            let straight = is_run && first <= u32::MAX - LANES as u32;
             let open = !WRITE || region.writable && wave.exec == u32::MAX;
-            if !(inside && straight && open && I::is_run::<LANES>(indices)) {
-                return I::apart::<Indexed<Mem32, 1, WRITE>>(ip, frame, wave);
+            if !(inside && straight && open) {
+                return if GRID {
+                    I::apart::<RowInGrid<WRITE>>(ip, frame, wave)
+                } else {
+                    I::apart::<Indexed<Mem32, 1, WRITE>>(ip, frame, wave)
+                };
             }
             let memory = region.base.add(low as usize);
             let lanes = frame.add(ins.a as usize).cast::<[u32; LANES]>();
@@ -283,11 +295,20 @@ impl<const WRITE: bool> Handler for Row<WRITE> {
     }
 }
 
-/// Whether [`Row`] may stand for an indexed access: of a word, to a region that is known, with nothing to
-/// add but what the displacement says.
-pub(crate) fn is_row(ty: Type, flags: u32, imm: u64) -> bool {
-    let word = matches!(ty, Type::Scalar(Scalar::I32 | Scalar::U32 | Scalar::F32));
-    word && flags == 0 && imm as u32 == 4
+/// The general case of a [`Row`] by the position in the grid.
+#[derive(Debug)]
+struct RowInGrid<const WRITE: bool>;
+
+impl<const WRITE: bool> Handler for RowInGrid<WRITE> {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`; `b` is the register that was kept for the positions.
+        unsafe {
+            let to = frame.add((*ip).b as usize).cast::<[u32; LANES]>();
+            *to = (*wave.place).in_grid(wave.number, 0);
+            Indexed::<Mem32, 1, WRITE>::run::<I>(ip, frame, wave)
+        }
+    }
 }
 
 /// Half of the lanes.
@@ -700,8 +721,10 @@ impl<E: Element, const W: usize> Handler for StoreOnce<E, W> {
 /// Which of the handlers above an access needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// [`Indexed`], or [`Row`]
-    Indexed { write: bool, row: bool },
+    /// [`Indexed`]
+    Indexed { write: bool },
+    /// [`Row`]
+    Row { write: bool, grid: bool },
     /// [`Offset`]
     Offset { write: bool },
     /// [`Uniform`]
@@ -717,8 +740,13 @@ pub(crate) enum Access {
 impl Access {
     /// The handler for a value of type `ty`.
     pub(crate) fn handler(self, isa: IsaKind, ty: Type) -> Run {
-        if let Self::Indexed { write, row: true } = self {
-            return if write { isa.run::<Row<true>>() } else { isa.run::<Row<false>>() };
+        if let Self::Row { write, grid } = self {
+            return match (write, grid) {
+                (false, false) => isa.run::<Row<false, false>>(),
+                (false, true) => isa.run::<Row<false, true>>(),
+                (true, false) => isa.run::<Row<true, false>>(),
+                (true, true) => isa.run::<Row<true, true>>(),
+            };
         }
         let width = ty.width();
         match ty.scalar() {
@@ -747,8 +775,12 @@ impl Access {
         // Only what can be contiguous gains from wide vectors.
         let isa = if matches!(self, Self::Indexed { .. }) { isa } else { IsaKind::Baseline };
         match self {
-            Self::Indexed { write: false, .. } => isa.run::<Indexed<E, W, false>>(),
-            Self::Indexed { write: true, .. } => isa.run::<Indexed<E, W, true>>(),
+            Self::Indexed { write: false } | Self::Row { write: false, .. } => {
+                isa.run::<Indexed<E, W, false>>()
+            }
+            Self::Indexed { write: true } | Self::Row { write: true, .. } => {
+                isa.run::<Indexed<E, W, true>>()
+            }
             Self::Offset { write: false } => isa.run::<Offset<E, W, false>>(),
             Self::Offset { write: true } => isa.run::<Offset<E, W, true>>(),
             Self::Uniform => isa.run::<Uniform<E, W>>(),

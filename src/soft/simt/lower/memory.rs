@@ -5,7 +5,7 @@ use crate::soft::ir::{Inst, Op, Scalar, Space, Type, Value};
 use crate::soft::simt::address::{Base, Lanewise, Plan};
 use crate::soft::simt::code::Run;
 use crate::soft::simt::lanes::{self, Conversion};
-use crate::soft::simt::memory::{Access, Lanes, OFFSET_BITS, is_row, place};
+use crate::soft::simt::memory::{Access, Lanes, OFFSET_BITS, place};
 use crate::soft::simt::pointer::{Scaled, ScaledOnce};
 use crate::soft::simt::registers::Size;
 use crate::soft::simt::thread::thread_imm;
@@ -153,9 +153,7 @@ impl Lowering<'_> {
         };
         let access = match address.kind {
             Addressing::Uniform => Access::Uniform,
-            Addressing::Indexed => {
-                Access::Indexed { write: false, row: is_row(inst.ty, address.flags, address.imm) }
-            }
+            Addressing::Indexed => self.indexed(&plan, inst.ty, false),
             Addressing::Offset => Access::Offset { write: false },
             Addressing::Thread { lanewise } => Access::Thread { write: false, lanewise },
         };
@@ -174,9 +172,7 @@ impl Lowering<'_> {
         let access = match address.kind {
             Addressing::Uniform if uniform => Access::StoreOnce,
             Addressing::Uniform => Access::StoreLast,
-            Addressing::Indexed => {
-                Access::Indexed { write: true, row: is_row(ty, address.flags, address.imm) }
-            }
+            Addressing::Indexed => self.indexed(&plan, ty, true),
             Addressing::Offset => Access::Offset { write: true },
             Addressing::Thread { lanewise } => Access::Thread { write: true, lanewise },
         };
@@ -196,6 +192,14 @@ impl Lowering<'_> {
             })
             .collect();
         self.access(access, ty, &address, &registers);
+    }
+
+    /// The access by 32-bit indices of a value.
+    fn indexed(&self, plan: &Plan, ty: Type, write: bool) -> Access {
+        match plan.row(self.function, self.uniform, ty) {
+            Some(index) => Access::Row { write, grid: self.uses.is_row_only(index) },
+            None => Access::Indexed { write },
+        }
     }
 
     /// The components of what is stored.
