@@ -1,231 +1,197 @@
-//! What work costs on its way to the GPU: encoding one dispatch, a round trip, and many launches one
-//! by one, in batches, and in batches that overlap.
+//! What work costs on its way to the GPU and back: a round trip, and many launches, like with like.
+//!
+//! Waited for: one launch, and sixteen, each by itself or all in one batch. Overlapping: batches of
+//! sixteen, where the next one is encoded while the last one runs. The limit of each is what is done
+//! without any kernel: an empty command buffer that goes the same way.
 
-use aruminium::abi::{Id, Imp, MTLSize, Sel};
-use aruminium::encoder::EncoderImps;
-use aruminium::objc::link;
-use aruminium::{
-    Batch, Buffer, Dispatch, Encoder, Gpu, GpuError, GpuFuture, Pipeline, Queue, autorelease_pool,
-    msg,
-};
-use rounds::{Way, compare, way};
-use std::ffi::{CStr, c_void};
+use aruminium::{Batch, Commands, Dispatch, Encoder, GpuError, GpuFuture, autorelease_pool};
+use rounds::{compare, way};
+use tiny::{Tiny, one_dispatch};
 
+#[cfg(target_vendor = "apple")]
+#[path = "peer/mod.rs"]
+mod objects;
 mod rounds;
+mod tiny;
 
-const SOURCE: &str = "
-    struct Shape { uint a, b, c, d; };
-    kernel void tiny(device float *y [[buffer(0)]],
-                     device const float *x [[buffer(1)]],
-                     device const float *z [[buffer(2)]],
-                     constant Shape &shape [[buffer(3)]],
-                     uint i [[thread_position_in_grid]]) {
-        y[i] = x[i] + z[i] + float(shape.a);
-    }
-";
-
-/// How many dispatches go into one command buffer where encoding is measured.
-const CHUNK: usize = 1000;
-/// How many launches one unit of work has where ways of submitting are compared.
+/// How many launches one unit of work has where there are many.
 const LAUNCHES: usize = 16;
 
-const GRID: (usize, usize, usize) = (32, 1, 1);
-
-struct Bench {
-    gpu: Gpu,
-    queue: Queue,
-    pipeline: Pipeline,
-    buffers: [Buffer; 3],
+/// Submits what the closure records by messages.
+fn submit(tiny: &Tiny, record: impl FnOnce(&Encoder)) -> Result<Commands, GpuError> {
+    let commands = tiny.queue.commands()?;
+    let encoder = commands.encoder()?;
+    record(&encoder);
+    encoder.finish();
+    commands.submit();
+    Ok(commands)
 }
 
-/// What one dispatch is, spelt for an [`Encoder`] and for a [`Batch`].
-macro_rules! one_dispatch {
-    ($encoder:expr, $bench:expr) => {{
-        $encoder.bind(&$bench.pipeline);
-        $encoder.bind_buffer(&$bench.buffers[0], 0, 0);
-        $encoder.bind_buffer(&$bench.buffers[1], 0, 1);
-        $encoder.bind_buffer(&$bench.buffers[2], 0, 2);
-        $encoder.push(&[7; 16], 3);
-        $encoder.launch(GRID, GRID);
-    }};
+/// The same, and waits for it.
+fn run(tiny: &Tiny, record: impl FnOnce(&Encoder)) {
+    autorelease_pool(|| submit(tiny, record)?.finish()).expect("no fault");
 }
 
-impl Bench {
-    fn new() -> Result<Self, GpuError> {
-        let gpu = Gpu::open()?;
-        let pipeline = gpu.pipeline(&gpu.compile(SOURCE)?.function("tiny")?)?;
-        let queue = gpu.new_command_queue()?;
-        let buffers = [gpu.buffer(128)?, gpu.buffer(128)?, gpu.buffer(128)?];
-        Ok(Self { gpu, queue, pipeline, buffers })
-    }
+/// A command buffer with nothing in it.
+fn empty(tiny: &Tiny) -> Commands {
+    let commands = tiny.queue.commands().expect("a command buffer");
+    commands.submit();
+    commands
+}
 
-    /// Has something encoded so many times, into command buffers that are thrown away.
-    fn encode(&self, times: usize, mut record: impl FnMut(&Encoder, usize)) {
-        for first in (0..times).step_by(CHUNK) {
-            autorelease_pool(|| {
-                let commands = self.queue.commands().expect("a command buffer");
-                let encoder = commands.encoder().expect("an encoder");
-                record(&encoder, CHUNK.min(times - first));
-            });
+/// Submits one after the other, and waits for each when the next one is on its way.
+fn overlap<T>(times: usize, submit: impl Fn() -> T, wait: impl Fn(T) -> Result<(), GpuError>) {
+    let mut previous = None;
+    for _ in 0..times {
+        let next = autorelease_pool(&submit);
+        if let Some(previous) = previous.replace(next) {
+            wait(previous).expect("no fault");
         }
     }
-
-    fn by_batch(&self, times: usize) {
-        self.encode(times, |encoder, count| {
-            // SAFETY: the encoder is alive.
-            let imps = unsafe { EncoderImps::resolve(encoder.as_raw()) };
-            let batch = Batch::new(encoder, &imps).expect("the table is of this encoder's class");
-            (0..count).for_each(|_| one_dispatch!(batch, self));
-        });
-    }
-
-    fn by_encoder(&self, times: usize) {
-        self.encode(times, |encoder, count| (0..count).for_each(|_| one_dispatch!(encoder, self)));
-    }
-
-    fn by_messages(&self, times: usize) {
-        let size = MTLSize::from(GRID);
-        let bytes = [7u8; 16];
-        self.encode(times, |encoder, count| {
-            for _ in 0..count {
-                // SAFETY: the selectors are the encoder's, with these types; all objects are alive.
-                unsafe {
-                    msg!(encoder, [setComputePipelineState: &self.pipeline]);
-                    for (index, buffer) in self.buffers.iter().enumerate() {
-                        msg!(encoder, [setBuffer: buffer, offset: 0usize, atIndex: index]);
-                    }
-                    msg!(encoder, [setBytes: bytes.as_ptr().cast::<c_void>(), length: 16usize, atIndex: 3usize]);
-                    msg!(encoder, [dispatchThreads: size, threadsPerThreadgroup: size]);
-                }
-            }
-        });
-    }
-
-    /// As a program does that keeps neither selectors nor functions.
-    fn by_looked_up_selectors(&self, times: usize) {
-        type SetObject = unsafe extern "C" fn(Id, Sel, Id);
-        type SetBuffer = unsafe extern "C" fn(Id, Sel, Id, usize, usize);
-        type SetBytes = unsafe extern "C" fn(Id, Sel, *const c_void, usize, usize);
-        type Launch = unsafe extern "C" fn(Id, Sel, MTLSize, MTLSize);
-        const SET_PIPELINE: &CStr = c"setComputePipelineState:";
-        const SET_BUFFER: &CStr = c"setBuffer:offset:atIndex:";
-        const SET_BYTES: &CStr = c"setBytes:length:atIndex:";
-        const LAUNCH: &CStr = c"dispatchThreads:threadsPerThreadgroup:";
-        let size = MTLSize::from(GRID);
-        let bytes = [7u8; 16];
-        // SAFETY: the types are those of the methods whose selectors are sent.
-        let (set_object, set_buffer, set_bytes, launch) = unsafe {
-            (
-                std::mem::transmute::<Imp, SetObject>(link::objc_msgSend),
-                std::mem::transmute::<Imp, SetBuffer>(link::objc_msgSend),
-                std::mem::transmute::<Imp, SetBytes>(link::objc_msgSend),
-                std::mem::transmute::<Imp, Launch>(link::objc_msgSend),
-            )
-        };
-        self.encode(times, |encoder, count| {
-            let encoder = encoder.as_raw();
-            for _ in 0..count {
-                // SAFETY: the names are C strings; all objects are alive.
-                unsafe {
-                    let selector = |name: &CStr| link::sel_registerName(name.as_ptr());
-                    set_object(encoder, selector(SET_PIPELINE), self.pipeline.as_raw());
-                    for (index, buffer) in self.buffers.iter().enumerate() {
-                        set_buffer(encoder, selector(SET_BUFFER), buffer.as_raw(), 0, index);
-                    }
-                    set_bytes(encoder, selector(SET_BYTES), bytes.as_ptr().cast(), 16, 3);
-                    launch(encoder, selector(LAUNCH), size, size);
-                }
-            }
-        });
-    }
+    previous.map_or(Ok(()), wait).expect("no fault");
 }
 
-fn encoding(bench: &Bench) {
-    compare(
-        "encode one dispatch",
-        None,
-        &mut [
-            Way { name: "Batch", repeat: &mut |times| bench.by_batch(times) },
-            Way { name: "Encoder", repeat: &mut |times| bench.by_encoder(times) },
-            Way { name: "msg!", repeat: &mut |times| bench.by_messages(times) },
-            Way {
-                name: "selectors looked up",
-                repeat: &mut |times| bench.by_looked_up_selectors(times),
-            },
-        ],
-    );
-}
-
-fn round_trip(bench: &Bench) {
-    let dispatch = Dispatch::new(&bench.queue);
-    let empty = || {
-        autorelease_pool(|| {
-            let commands = bench.queue.commands().expect("a command buffer");
-            commands.submit();
-            commands.finish()
-        })
-    };
-    let encoder = || {
-        autorelease_pool(|| {
-            let commands = bench.queue.commands()?;
-            let encoder = commands.encoder()?;
-            one_dispatch!(encoder, bench);
-            encoder.finish();
-            commands.submit();
-            commands.finish()
-        })
-    };
+fn waited_for(tiny: &Tiny, dispatch: &Dispatch) {
+    #[cfg(target_vendor = "apple")]
+    let peer = peer::Peer::of(tiny);
+    let record = |batch: &Batch<'_>| one_dispatch!(batch, tiny);
     // SAFETY: the kernel stays within its buffers, which outlive the wait.
-    let batch = || unsafe { dispatch.batch(|batch| one_dispatch!(batch, bench)) };
+    let batch = || unsafe { dispatch.batch(record) }.expect("no fault");
+    let encoder = || run(tiny, |encoder| one_dispatch!(encoder, tiny));
+    let nothing = || autorelease_pool(|| empty(tiny).finish()).expect("no fault");
     compare(
-        "submit to wait",
+        "submit to wait, a tiny kernel",
         None,
         &mut [
-            way!("nothing", empty().expect("no fault")),
-            way!("a tiny kernel, Dispatch", batch().expect("no fault")),
-            way!("a tiny kernel, Encoder", encoder().expect("no fault")),
+            way!("nothing submitted", nothing()),
+            way!("Dispatch", batch()),
+            way!("Encoder", encoder()),
+            #[cfg(target_vendor = "apple")]
+            way!("objc2-metal", peer.run(1)),
+        ],
+    );
+
+    let all = |batch: &Batch<'_>| (0..LAUNCHES).for_each(|_| one_dispatch!(batch, tiny));
+    // SAFETY: as above.
+    let batched = || unsafe { dispatch.batch(all) }.expect("no fault");
+    let encoded = || run(tiny, |encoder| (0..LAUNCHES).for_each(|_| one_dispatch!(encoder, tiny)));
+    compare(
+        "16 tiny kernels, waited for",
+        None,
+        &mut [
+            way!("nothing submitted", nothing()),
+            way!("Dispatch, a batch", batched()),
+            way!("Encoder, a batch", encoded()),
+            way!("Dispatch, one by one", (0..LAUNCHES).for_each(|_| batch())),
+            way!("Encoder, one by one", (0..LAUNCHES).for_each(|_| encoder())),
+            #[cfg(target_vendor = "apple")]
+            way!("objc2-metal, a batch", peer.run(LAUNCHES)),
         ],
     );
 }
 
-fn submitting(bench: &Bench) {
-    let dispatch = Dispatch::new(&bench.queue);
-    let record = |batch: &Batch<'_>| (0..LAUNCHES).for_each(|_| one_dispatch!(batch, bench));
-    // SAFETY, for all three: the kernel stays within its buffers, which outlive every wait.
-    let one_by_one = || {
-        for _ in 0..LAUNCHES {
-            // SAFETY: as said above.
-            unsafe { dispatch.batch(|batch| one_dispatch!(batch, bench)) }.expect("no fault");
-        }
-    };
-    // SAFETY: as said above.
-    let batched = || unsafe { dispatch.batch(record) }.expect("no fault");
-    let mut pipelined = |times: usize| {
-        let mut previous: Option<GpuFuture> = None;
-        for _ in 0..times {
-            // SAFETY: as said above.
-            let next = unsafe { dispatch.batch_async(record) };
-            if let Some(previous) = previous.replace(next) {
-                previous.wait().expect("no fault");
-            }
-        }
+fn overlapping(tiny: &Tiny, dispatch: &Dispatch) {
+    #[cfg(target_vendor = "apple")]
+    let peer = peer::Peer::of(tiny);
+    let all = |batch: &Batch<'_>| (0..LAUNCHES).for_each(|_| one_dispatch!(batch, tiny));
+    // SAFETY: the kernel stays within its buffers, which outlive the wait.
+    let futures = || unsafe { dispatch.batch_async(all) };
+    let commands = || {
+        let record = |encoder: &Encoder| (0..LAUNCHES).for_each(|_| one_dispatch!(encoder, tiny));
+        submit(tiny, record).expect("a command buffer")
     };
     compare(
-        "16 tiny kernels",
+        "16 tiny kernels, overlapping",
         None,
         &mut [
-            way!("a batch", batched()),
-            Way { name: "a batch, pipelined", repeat: &mut pipelined },
-            way!("one by one", one_by_one()),
+            way!("nothing submitted", |times| overlap(
+                times,
+                || empty(tiny),
+                |commands| commands.finish()
+            )),
+            way!("Dispatch", |times| overlap(times, futures, GpuFuture::wait)),
+            way!("Encoder", |times| overlap(times, commands, |commands| commands.finish())),
+            #[cfg(target_vendor = "apple")]
+            way!("objc2-metal", |times| peer.overlap(times, LAUNCHES)),
         ],
     );
+}
+
+/// The same by `objc2-metal`.
+#[cfg(target_vendor = "apple")]
+mod peer {
+    use super::objects::theirs;
+    use super::tiny::{GRID, Tiny};
+    use objc2::rc::{Retained, autoreleasepool};
+    use objc2::runtime::ProtocolObject;
+    use objc2_metal::*;
+    use std::ptr::NonNull;
+
+    type Submitted = Retained<ProtocolObject<dyn MTLCommandBuffer>>;
+
+    pub(super) struct Peer {
+        queue: Retained<ProtocolObject<dyn MTLCommandQueue>>,
+        pipeline: Retained<ProtocolObject<dyn MTLComputePipelineState>>,
+        buffers: [Retained<ProtocolObject<dyn MTLBuffer>>; 3],
+    }
+
+    impl Peer {
+        pub(super) fn of(tiny: &Tiny) -> Self {
+            Self {
+                queue: theirs(&tiny.queue),
+                pipeline: theirs(&tiny.pipeline),
+                buffers: [0, 1, 2].map(|index| theirs(&tiny.buffers[index])),
+            }
+        }
+
+        fn submit(&self, launches: usize) -> Submitted {
+            let (width, height, depth) = GRID;
+            let size = MTLSize { width, height, depth };
+            let bytes = [7u8; 16];
+            let commands = self.queue.commandBuffer().expect("a command buffer");
+            let encoder = commands.computeCommandEncoder().expect("an encoder");
+            for _ in 0..launches {
+                encoder.setComputePipelineState(&self.pipeline);
+                for (index, buffer) in self.buffers.iter().enumerate() {
+                    // SAFETY: the offset is inside, the index one that there is.
+                    unsafe { encoder.setBuffer_offset_atIndex(Some(buffer), 0, index) };
+                }
+                // SAFETY: there are as many bytes.
+                unsafe { encoder.setBytes_length_atIndex(NonNull::from(&bytes).cast(), 16, 3) };
+                encoder.dispatchThreads_threadsPerThreadgroup(size, size);
+            }
+            encoder.endEncoding();
+            commands.commit();
+            commands
+        }
+
+        fn finish(commands: &Submitted) {
+            commands.waitUntilCompleted();
+            assert_eq!(commands.status(), MTLCommandBufferStatus::Completed);
+        }
+
+        pub(super) fn run(&self, launches: usize) {
+            autoreleasepool(|_| Self::finish(&self.submit(launches)));
+        }
+
+        pub(super) fn overlap(&self, times: usize, launches: usize) {
+            let mut previous: Option<Submitted> = None;
+            for _ in 0..times {
+                let next = autoreleasepool(|_| self.submit(launches));
+                if let Some(previous) = previous.replace(next) {
+                    Self::finish(&previous);
+                }
+            }
+            previous.iter().for_each(Self::finish);
+        }
+    }
 }
 
 fn main() -> Result<(), GpuError> {
-    let bench = Bench::new()?;
-    println!("{}", bench.gpu.name());
-    encoding(&bench);
-    round_trip(&bench);
-    submitting(&bench);
+    let tiny = Tiny::new()?;
+    println!("{}", tiny.gpu.name());
+    let dispatch = Dispatch::new(&tiny.queue);
+    waited_for(&tiny, &dispatch);
+    overlapping(&tiny, &dispatch);
     Ok(())
 }

@@ -103,11 +103,13 @@ macro_rules! __send_fn {
             // SAFETY: the declaration says that the class answers this selector with these types,
             // and that a method declared safe has no other demands.
             $crate::__answer!([$($how)*] [$($fail)*] unsafe {
-                $crate::objc::send::<_, $crate::__sent_type!([$($how)*] [$($ret)?] [$($fail)*]), _>(
-                    $receiver,
+                $crate::objc::Message::<_, $crate::__sent_type!([$($how)*] [$($ret)?] [$($fail)*])>::new(
                     $crate::__cached_selector!($($sel)+),
+                )
+                .send(
+                    $receiver,
                     $crate::__call!($Objc [$($how)*] [$($sel)+]),
-                    || ($($arg,)* <$crate::__trailing!([$($how)*] [$($ret)?] [$($fail)*] [$($sel)+])>::NEW,),
+                    ($($arg,)* <$crate::__trailing!([$($how)*] [$($ret)?] [$($fail)*] [$($sel)+])>::NEW,),
                 )
             })
         }

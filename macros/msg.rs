@@ -51,11 +51,11 @@ macro_rules! __msg {
         ))
     };
     (@send [$receiver:expr] [$ret:ty] [$($sel:tt)+] [$($arg:expr,)*] $catches:literal) => {{
+        let message = $crate::objc::Message::<_, $ret>::new($crate::__cached_selector!($($sel)+));
         // A `match` keeps what its subject borrows from alive to its end.
         match (&$receiver, ($($arg,)* $crate::objc::Trailing::<$catches>::NEW,)) {
-            (receiver, arguments) => $crate::objc::send::<_, $ret, _>(
+            (receiver, arguments) => message.send(
                 $crate::objc::Receiver::receiver(receiver),
-                $crate::__cached_selector!($($sel)+),
                 $crate::objc::Call {
                     method: concat!("[", $crate::__selector_text!($($sel)+), "]"),
                     ownership: const {
@@ -65,7 +65,7 @@ macro_rules! __msg {
                     consumes: const { $crate::objc::consumes($crate::__selector_text!($($sel)+)) }
                         && $crate::objc::keeps(receiver),
                 },
-                move || arguments,
+                arguments,
             ),
         }
     }};

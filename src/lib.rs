@@ -30,6 +30,9 @@ pub mod abi;
 pub mod fp16;
 pub mod objc;
 
+#[cfg(all(test, not(target_vendor = "apple")))]
+#[path = "../tests/child/mod.rs"]
+mod child;
 mod driver;
 #[path = "../macros/mod.rs"]
 mod macros;
@@ -57,7 +60,7 @@ pub use driver::shader::{Shader, ShaderLib};
 pub use driver::sync::{Event, EventObject, Fence, SharedEvent};
 pub use driver::texture::{Sampler, Texture};
 pub use driver::{
-    CLASSES, buffer, capture, command, descriptor, device, dispatch, encoder, enums, error,
+    CLASSES, buffer, capture, command, descriptor, device, dispatch, encoder, enums, error, ffi,
     foundation, heap, pipeline, shader, sync, texture,
 };
 pub use fp16::{

@@ -288,3 +288,91 @@ fn errors_are_matched() {
     assert!(matches!(io, GpuError::Io(_)));
     let _: &dyn std::error::Error = &io;
 }
+
+/// The raw layer, as a program used it for what the driver lacked.
+#[test]
+fn the_raw_layer() {
+    use aruminium::ffi::*;
+    let device: Gpu = Gpu::open().unwrap();
+    let queue = device.new_command_queue().unwrap();
+    let raw: ObjcId = device.as_raw();
+    assert!(!raw.is_null() && ObjcId::default().is_null());
+    unsafe {
+        let pool = objc_autoreleasePoolPush();
+        let name: ObjcId = msg0(raw, SEL_name());
+        assert_eq!(nsstring_to_rust(name), Some(device.name()));
+        assert_eq!(nsstring_to_rust(ObjcId::NIL), None);
+        assert_eq!(msg0_bool(raw, SEL_hasUnifiedMemory()), device.has_unified_memory());
+        assert_eq!(msg0_usize(raw, SEL_maxBufferLength()), device.max_buffer_length());
+        let size: MTLSize = msg0_mtlsize(raw, SEL_maxThreadsPerThreadgroup());
+        assert_eq!(size, device.max_threads_per_threadgroup());
+        let budget: u64 = msg0_u64(raw, SEL_recommendedMaxWorkingSetSize());
+        assert_eq!(budget, device.recommended_max_working_set_size());
+
+        let source = nsstring("kernel void nine(device int *x, constant int &y) { x[0] = y; }");
+        let mut error = ObjcId::NIL;
+        let options = ObjcId::NIL;
+        let sel: ObjcSel = SEL_newLibraryWithSource_options_error();
+        let library = msg3(raw, sel, source, options, &raw mut error);
+        assert!(!library.is_null() && nserror_string(error).is_none());
+        let wrong = nsstring("kernel void nine(");
+        assert!(msg3(raw, sel, wrong, options, &raw mut error).is_null());
+        assert!(nserror_string(error).unwrap().contains("error"));
+        let function_name = nsstring("nine");
+        let function = msg1(library, SEL_newFunctionWithName(), function_name);
+        let sel = SEL_newComputePipelineStateWithFunction_error();
+        let pipeline = msg2(raw, sel, function, &raw mut error);
+        let sel = SEL_newBufferWithLength_options();
+        let buffer = msg2(raw, sel, 16usize, MTLResourceStorageModeShared);
+
+        let commands = msg0_retained(queue.as_raw(), SEL_commandBuffer());
+        let encoder = msg0_retained(commands, SEL_computeCommandEncoder());
+        msg1_void(encoder, SEL_setComputePipelineState(), pipeline);
+        msg3_void(encoder, SEL_setBuffer_offset_atIndex(), buffer, 4, 0);
+        let nine = 9i32.to_ne_bytes();
+        msg_bytes_void(encoder, SEL_setBytes_length_atIndex(), nine.as_ptr().cast(), 4, 1);
+        let one = MTLSize { width: 1, height: 1, depth: 1 };
+        msg_dispatch_void(encoder, SEL_dispatchThreads(), one, one);
+        msg0_void(encoder, SEL_endEncoding());
+        msg0_void(commands, SEL_commit());
+        msg0_void(commands, SEL_waitUntilCompleted());
+        let status: NSUInteger = msg0_usize(commands, SEL_status());
+        assert_eq!(status as u64, Commands::STATUS_COMPLETED);
+        let contents: *mut c_void = msg0_ptr(buffer, SEL_contents());
+        assert_eq!(contents.cast::<i32>().add(1).read(), 9);
+
+        let class: ObjcClass = objc_getClass(c"NSObject".as_ptr());
+        assert_eq!(
+            object_getClass(class.as_id()),
+            object_getClass(object_getClass(class.as_id()).as_id())
+        );
+        assert!(class_getMethodImplementation(class, sel_registerName(c"hash".as_ptr())).is_some());
+        release(retain(buffer));
+        release_nonnull(retain_nonnull(buffer));
+        let owned = [source, wrong, function_name, library, function, pipeline, buffer];
+        owned.into_iter().chain([encoder, commands]).for_each(|object| objc_release(object));
+        objc_autoreleasePoolPop(pool);
+    }
+}
+
+/// Where things were.
+#[test]
+fn paths() {
+    use aruminium::dispatch::Batch as BatchOfDispatch;
+    use aruminium::ffi;
+    let same: fn(&BatchOfDispatch<'_>) = |batch: &aruminium::Batch<'_>| _ = batch.as_raw();
+    let _ = same;
+    let size: ffi::MTLSize = MTLSize::from((1, 2, 3));
+    let origin: ffi::MTLOrigin = MTLOrigin { x: 0, y: 0, z: 0 };
+    let region: MTLRegion = ffi::MTLRegion { origin, size };
+    assert_eq!(region.size.height, 2);
+    let formats = [
+        ffi::MTLPixelFormatRGBA8Unorm,
+        ffi::MTLPixelFormatBGRA8Unorm,
+        ffi::MTLPixelFormatR32Float,
+        ffi::MTLPixelFormatRGBA32Float,
+    ];
+    assert_eq!(formats, [70, 80, 55, 125]);
+    let modes = [ffi::MTLResourceStorageModeManaged, ffi::MTLResourceStorageModePrivate];
+    assert_eq!(modes, [0x10, 0x20]);
+}

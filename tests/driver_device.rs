@@ -213,12 +213,15 @@ fn a_capture_starts_or_says_why_not() {
     assert!(!capture.is_capturing());
     let possible = capture.supports(CaptureDestination::GPUTraceDocument);
     let file = std::env::temp_dir().join(format!("aruminium-{}.gputrace", std::process::id()));
-    for started in [capture.start_device(&rig.gpu, &file), capture.start_queue(&rig.queue, &file)] {
-        match started {
+    let starts: [&dyn Fn() -> Result<(), GpuError>; 2] =
+        [&|| capture.start_device(&rig.gpu, &file), &|| capture.start_queue(&rig.queue, &file)];
+    for start in starts {
+        match start() {
             Ok(()) => {
                 assert!(possible && capture.is_capturing());
                 capture.stop();
-                std::fs::remove_dir_all(&file).unwrap();
+                // Apple's is a folder.
+                std::fs::remove_file(&file).or_else(|_| std::fs::remove_dir_all(&file)).unwrap();
             }
             // It takes a Mac, and a variable that allows it.
             Err(GpuError::CaptureFailed(why)) => assert!(!possible && !why.is_empty(), "{why}"),

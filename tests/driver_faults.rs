@@ -136,6 +136,31 @@ fn a_kernel_that_never_ends_is_ended() {
     }
 }
 
+/// In a process of its own, that ends although there is work that nobody can finish any more.
+#[test]
+fn a_wait_that_never_ends_is_ended() {
+    let test = "a_wait_that_never_ends_is_ended";
+    let output = child::in_child(test, &[("ARUMINIUM_SOFT_WATCHDOG_MS", "200")], || {
+        let fill = Fill::new();
+        let event = fill.rig.gpu.event().unwrap();
+        event.set_label("the other queue's");
+        let commands = fill.rig.queue.commands().unwrap();
+        commands.wait_for(&event, 1);
+        commands.submit();
+        let Err(GpuError::CommandBufferError(why)) = commands.finish() else { panic!("it waited") };
+        tells(&why, &["the other queue's", "reach 1", "watchdog"]);
+        fill.still_works();
+        // And nobody waits for this one.
+        let commands = fill.rig.queue.commands().unwrap();
+        commands.wait_for(&event, 1);
+        commands.submit();
+    });
+    if let Some(output) = output {
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    }
+}
+
 #[test]
 fn a_launch_wants_a_pipeline() {
     let fill = Fill::new();

@@ -3,7 +3,16 @@
 //! The ways take turns, round by round, so that whatever else the machine does meets all of them.
 //! A way's time is the median over the rounds; its ratio is the median of its ratios to the first
 //! way within a round: the limit, that the others are held against.
+//!
+//! `cargo bench --bench NAME -- TEXT` measures the groups whose titles have the text in them.
+//! Without a text, what is measured is written down for the `summary`.
 
+pub(crate) mod results;
+
+use results::{Nanoseconds, Row};
+use std::fs;
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// How many rounds there are, and how long a turn takes at least.
@@ -16,8 +25,11 @@ pub(crate) struct Way<'a> {
     pub(crate) repeat: &'a mut dyn FnMut(usize),
 }
 
-/// Makes a way of an expression, repeated.
+/// Makes a way: of an expression, which is repeated, or of what repeats by itself so many times.
 macro_rules! way {
+    ($name:expr, |$times:ident| $repeat:expr) => {
+        $crate::rounds::Way { name: $name, repeat: &mut |$times| $repeat }
+    };
     ($name:expr, $work:expr) => {
         $crate::rounds::Way {
             name: $name,
@@ -34,6 +46,24 @@ pub(crate) use way;
 /// Measures all ways, the limit first, and prints a line for each: the time for once, and the speed
 /// where once is so many elements.
 pub(crate) fn compare(title: &str, elements: Option<usize>, ways: &mut [Way<'_>]) {
+    let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    if wanted.as_ref().is_some_and(|text| !title.contains(text)) {
+        return;
+    }
+    let rows = measure(title, elements, ways);
+    let unit = if elements.is_some() { "G/s" } else { "" };
+    println!("\n{title:<30}{:>10}{:>24}{unit:>8}{:>8}", "time", "10 % .. 90 %", "ratio");
+    for Row { way, time, low, high, ratio, speed, .. } in &rows {
+        let spread = format!("{low} .. {high}");
+        let speed = speed.map_or(String::new(), |speed| format!("{speed:.2}"));
+        println!("  {way:<28}{time:>10}{spread:>24}{speed:>8}{ratio:>8.2}");
+    }
+    if wanted.is_none() {
+        record(&rows).expect("results can be written under target/");
+    }
+}
+
+fn measure(title: &str, elements: Option<usize>, ways: &mut [Way<'_>]) -> Vec<Row> {
     // As often as fills a turn of the slowest way; the first runs also warm up.
     let mut times = 1;
     while ways.iter_mut().map(|way| turn(way, times)).max().unwrap_or(TURN) < TURN {
@@ -43,15 +73,33 @@ pub(crate) fn compare(title: &str, elements: Option<usize>, ways: &mut [Way<'_>]
     let rounds: Vec<Vec<f64>> =
         (0..ROUNDS).map(|_| ways.iter_mut().map(nanoseconds).collect()).collect();
 
-    let unit = if elements.is_some() { "G/s" } else { "" };
-    println!("\n{title:<30}{:>10}{:>24}{unit:>8}{:>8}", "time", "10 % .. 90 %", "ratio");
-    for (index, way) in ways.iter().enumerate() {
+    let row = |(index, way): (usize, &Way<'_>)| {
         let time = |part| quantile(rounds.iter().map(|round| round[index]), part);
-        let ratio = quantile(rounds.iter().map(|round| round[index] / round[0]), 0.5);
-        let spread = format!("{} .. {}", readable(time(0.1)), readable(time(0.9)));
-        let speed = elements.map_or(String::new(), |n| format!("{:.2}", n as f64 / time(0.5)));
-        println!("  {:<28}{:>10}{spread:>24}{speed:>8}{ratio:>8.2}", way.name, readable(time(0.5)));
-    }
+        Row {
+            group: title.to_owned(),
+            way: way.name.to_owned(),
+            time: Nanoseconds(time(0.5)),
+            low: Nanoseconds(time(0.1)),
+            high: Nanoseconds(time(0.9)),
+            ratio: quantile(rounds.iter().map(|round| round[index] / round[0]), 0.5),
+            speed: elements.map(|elements| elements as f64 / time(0.5)),
+        }
+    };
+    ways.iter().enumerate().map(row).collect()
+}
+
+/// Adds a group to the file of this benchmark, which the first group begins anew.
+fn record(rows: &[Row]) -> io::Result<()> {
+    static BEGUN: AtomicBool = AtomicBool::new(false);
+    let begun = BEGUN.swap(true, Ordering::Relaxed);
+    fs::create_dir_all(results::folder())?;
+    let mut file = fs::OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(!begun)
+        .append(begun)
+        .open(results::file(env!("CARGO_CRATE_NAME")))?;
+    rows.iter().try_for_each(|row| writeln!(file, "{row}"))
 }
 
 fn turn(way: &mut Way<'_>, times: usize) -> Duration {
@@ -64,13 +112,4 @@ fn quantile(values: impl Iterator<Item = f64>, part: f64) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values[((values.len() - 1) as f64 * part).round() as usize]
-}
-
-/// A time in the unit that suits it.
-fn readable(nanoseconds: f64) -> String {
-    match nanoseconds {
-        0.0..1e3 => format!("{nanoseconds:.2} ns"),
-        1e3..1e6 => format!("{:.2} µs", nanoseconds / 1e3),
-        _ => format!("{:.2} ms", nanoseconds / 1e6),
-    }
 }

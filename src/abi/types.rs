@@ -32,6 +32,12 @@ macro_rules! handle {
             pub const fn is_nil(self) -> bool {
                 self.0.is_null()
             }
+
+            /// [`is_nil`](Self::is_nil), as pointers spell it.
+            #[inline(always)]
+            pub const fn is_null(self) -> bool {
+                self.is_nil()
+            }
         }
 
         impl Default for $name {

@@ -9,7 +9,7 @@ use crate::abi::{Id, NSRange};
 use crate::metal_class;
 use crate::objc::{ClassState, Object};
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicIsize, Ordering};
+use std::sync::atomic::{AtomicIsize, AtomicPtr, Ordering};
 
 metal_class! {
     /// Memory that CPU and GPU share, or that the GPU has to itself.
@@ -55,10 +55,11 @@ unsafe impl Send for Buffer {}
 // SAFETY: as above.
 unsafe impl Sync for Buffer {}
 
-/// A buffer's memory as the CPU sees it, read once, and who looks at it now.
+/// A buffer's memory as the CPU sees it, and who looks at it now.
 #[derive(Debug)]
 pub struct Memory {
-    contents: *mut c_void,
+    /// Where it is; null until somebody wants to know.
+    contents: AtomicPtr<c_void>,
     size: usize,
     /// How many read, or -1 while one writes.
     borrows: AtomicIsize,
@@ -67,15 +68,9 @@ pub struct Memory {
 impl ClassState for Memory {
     #[inline]
     fn attach(object: &Object) -> Self {
-        // SAFETY: the object is a buffer. Its memory neither moves nor grows.
-        unsafe {
-            let contents = crate::msg!(object, [contents] -> *mut c_void);
-            Self {
-                contents,
-                size: crate::msg!(object, [length] -> usize),
-                borrows: AtomicIsize::new(0),
-            }
-        }
+        // SAFETY: the object is a buffer. It does not grow.
+        let size = unsafe { crate::msg!(object, [length] -> usize) };
+        Self { contents: AtomicPtr::default(), size, borrows: AtomicIsize::new(0) }
     }
 }
 
@@ -112,14 +107,25 @@ impl Buffer {
     /// Whether the CPU reaches the memory.
     #[inline]
     pub fn is_shared(&self) -> bool {
-        !self.state.contents.is_null()
+        !self.contents().is_null()
     }
 
     /// The start of the memory, null for a private buffer. It stays where it is while the buffer
     /// lives.
     #[inline]
     pub fn contents(&self) -> *mut c_void {
-        self.state.contents
+        let known = self.state.contents.load(Ordering::Relaxed);
+        if known.is_null() { self.find_contents() } else { known }
+    }
+
+    /// Asks for the memory. A buffer that only the GPU touches is never asked, so that Metal knows
+    /// that the CPU has left it as it was.
+    #[cold]
+    fn find_contents(&self) -> *mut c_void {
+        // SAFETY: the object is a buffer. Its memory does not move.
+        let contents = unsafe { crate::msg!(self, [contents] -> *mut c_void) };
+        self.state.contents.store(contents, Ordering::Relaxed);
+        contents
     }
 
     /// How many bytes there are.
@@ -160,7 +166,7 @@ impl Buffer {
         // SAFETY: the memory holds `len` plain values, starts at a page or at least at 16 bytes, and
         // nobody in Rust writes it while it is borrowed. What the GPU writes meanwhile gives some
         // value: every pattern of bytes is one.
-        Ok(read(unsafe { std::slice::from_raw_parts(self.state.contents.cast(), len) }))
+        Ok(read(unsafe { std::slice::from_raw_parts(self.contents().cast(), len) }))
     }
 
     /// Write the memory as values of a plain type.
@@ -175,7 +181,7 @@ impl Buffer {
         let _borrow = self.borrow(true)?;
         let len = self.state.size.checked_div(size_of::<T>()).unwrap_or(0);
         // SAFETY: as for reading, and nobody else in Rust looks at it.
-        Ok(write(unsafe { std::slice::from_raw_parts_mut(self.state.contents.cast(), len) }))
+        Ok(write(unsafe { std::slice::from_raw_parts_mut(self.contents().cast(), len) }))
     }
 
     /// Read the memory as values of a plain type.

@@ -1,4 +1,4 @@
-//! GPU captures: what a command buffer did, written to a file for Apple's tools.
+//! GPU captures: what command buffers did, written to a file.
 
 use super::command::Queue;
 use super::device::Gpu;
@@ -15,9 +15,16 @@ metal_class! {
     /// ```
     /// use aruminium::{Capture, Gpu};
     /// let gpu = Gpu::open()?;
-    /// // It takes a Mac, and `MTL_CAPTURE_ENABLED=1`; an error says so.
-    /// match Capture::shared().start_device(&gpu, "/tmp/decoder.gputrace") {
-    ///     Ok(()) => Capture::shared().stop(),
+    /// let file = std::env::temp_dir().join(format!("decoder-{}.gputrace", std::process::id()));
+    /// let capture = Capture::shared();
+    /// // A Mac wants `MTL_CAPTURE_ENABLED=1`; an error says so.
+    /// match capture.start_device(&gpu, &file) {
+    ///     Ok(()) => {
+    ///         assert!(capture.is_capturing());
+    ///         // What is submitted here is written to the file.
+    ///         capture.stop();
+    ///         # let _ = std::fs::remove_file(&file);
+    ///     }
     ///     Err(error) => println!("{error}"),
     /// }
     /// # Ok::<(), aruminium::GpuError>(())
@@ -47,12 +54,13 @@ metal_class! {
 }
 
 impl Capture {
-    /// Capture all that a GPU does from now on into a `.gputrace` file.
+    /// Capture all that a GPU does from now on, in command buffers that are made from now on. On a Mac
+    /// the file is for Xcode; the embedded Metal writes text, a line for each command.
     ///
     /// # Errors
     ///
-    /// [`GpuError::CaptureFailed`] where captures are not enabled (`MTL_CAPTURE_ENABLED=1`), not
-    /// supported, or running already.
+    /// [`GpuError::CaptureFailed`] where captures are not enabled (`MTL_CAPTURE_ENABLED=1` on a Mac),
+    /// one runs already, or the file is there already.
     pub fn start_device(&self, gpu: &Gpu, file: impl AsRef<Path>) -> Result<(), GpuError> {
         self.start_object(gpu.as_raw(), file.as_ref())
     }

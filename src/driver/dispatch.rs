@@ -2,11 +2,13 @@
 
 use super::buffer::Buffer;
 use super::command::{Commands, CommandsImps, Queue, QueueImps};
-use super::encoder::{Batch, Encoder, EncoderImps, Size};
+use super::encoder::{Encoder, EncoderImps, Size};
 use super::error::GpuError;
 use super::pipeline::Pipeline;
 use crate::objc::{ImpTables, autorelease_pool};
 use std::fmt;
+
+pub use super::encoder::Batch;
 
 /// Encodes and submits work without `objc_msgSend`: for loops that do it thousands of times a second.
 ///

@@ -9,6 +9,7 @@ pub mod dispatch;
 pub mod encoder;
 pub mod enums;
 pub mod error;
+pub mod ffi;
 pub mod foundation;
 pub mod heap;
 pub mod pipeline;

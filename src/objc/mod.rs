@@ -39,7 +39,7 @@ pub use object::keeps;
 #[doc(hidden)]
 pub use returned::{Ownership, Sent, Unchecked, consumes};
 #[doc(hidden)]
-pub use send::{Call, send};
+pub use send::{Call, Message};
 #[doc(hidden)]
 pub use table::{ImpEntry, ImpFn};
 pub use tables::{ImpTable, ImpTables};

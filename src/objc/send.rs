@@ -8,6 +8,7 @@ use super::selector::CachedSelector;
 use super::variant::messenger;
 use crate::abi::{Encode, Encoding, Id, MethodEncoding, Sel, colons};
 use std::ffi::{CStr, CString};
+use std::fmt;
 
 /// The answer of nil to a message that returns a struct in memory: nobody would write it.
 #[inline(always)]
@@ -59,43 +60,61 @@ pub(super) unsafe fn complete<A: Arguments, R: Return>(
     }
 }
 
-/// Sends a message; what the macros declare and send ends here. The closure gives the arguments.
+/// A message to be sent; what the macros declare and send ends here.
 ///
-/// In debug builds the types are held against the encoding of the method that will answer, once for
-/// each class that a place in the program sends to.
-///
-/// # Safety
-///
-/// The receiver is nil or answers the selector by a method of these types, and the method's own
-/// demands are met.
+/// It is made before its arguments are, so that a struct among them is copied once: to where the
+/// function takes it.
 #[doc(hidden)]
-#[inline(always)]
-pub unsafe fn send<A: Arguments, R: Return, F: FnOnce() -> A>(
-    receiver: Id,
+pub struct Message<A: Arguments, R: Return> {
+    function: <A::List as ArgList>::Fn<R::Raw>,
+    passed: Sel,
     selector: &'static CachedSelector,
-    call: Call,
-    arguments: F,
-) -> R {
-    if cfg!(debug_assertions) {
-        // SAFETY: the receiver is nil or an object.
-        unsafe { check::<A, R>(receiver, selector) }
+}
+
+impl<A: Arguments, R: Return> fmt::Debug for Message<A, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Message").field(self.selector).finish()
     }
-    // The selector comes first, and the arguments are a closure, so that a struct among them is
-    // copied once: to where the function takes it.
-    let (function, selector) = match selector.registered() {
-        // SAFETY: the messenger passes everything on to a method of the type that the caller promises.
-        Some(selector) => (unsafe { A::List::typed::<R::Raw>(messenger::<R::Raw>()) }, selector),
-        None => {
-            unlikely();
-            (A::List::first::<R::Raw>(), Sel::from_ptr(selector.address()))
+}
+
+impl<A: Arguments, R: Return> Message<A, R> {
+    /// The messenger and a selector, or on its first use what registers it.
+    #[inline(always)]
+    pub fn new(selector: &'static CachedSelector) -> Self {
+        let (function, passed) = match selector.registered() {
+            // SAFETY: the messenger passes everything on to a method of the type that the caller of
+            // `send` promises.
+            Some(passed) => (unsafe { A::List::typed::<R::Raw>(messenger::<R::Raw>()) }, passed),
+            None => {
+                unlikely();
+                (A::List::first::<R::Raw>(), Sel::from_ptr(selector.address()))
+            }
+        };
+        Self { function, passed, selector }
+    }
+
+    /// Sends it.
+    ///
+    /// In debug builds the types are held against the encoding of the method that will answer, once
+    /// for each class that a place in the program sends to.
+    ///
+    /// # Safety
+    ///
+    /// The receiver is nil or answers the selector by a method of these types, and the method's own
+    /// demands are met.
+    #[inline(always)]
+    pub unsafe fn send(self, receiver: Id, call: Call, arguments: A) -> R {
+        if cfg!(debug_assertions) {
+            // SAFETY: the receiver is nil or an object.
+            unsafe { check::<A, R>(receiver, self.selector) }
         }
-    };
-    // SAFETY: passed on to the caller.
-    unsafe {
-        complete(receiver, call, arguments(), |words| match nil_answer::<R::Raw>(receiver) {
-            Some(zero) => zero,
-            None => words.call(function, receiver, selector),
-        })
+        // SAFETY: passed on to the caller.
+        unsafe {
+            complete(receiver, call, arguments, |words| match nil_answer::<R::Raw>(receiver) {
+                Some(zero) => zero,
+                None => words.call(self.function, receiver, self.passed),
+            })
+        }
     }
 }
 

@@ -4,6 +4,29 @@ use std::process::{Command, Output};
 
 const CHILD: &str = "ARUMINIUM_TEST_CHILD";
 
+/// Whether this process is one that [`run_child`] started.
+pub(crate) fn is_child() -> bool {
+    std::env::var_os(CHILD).is_some()
+}
+
+/// Runs the test of this name in a child process with these variables.
+///
+/// An emulator does not follow a program that starts another: `ARUMINIUM_TEST_RUNNER` names the one
+/// that the child needs.
+pub(crate) fn run_child(test: &str, variables: &[(&str, &str)]) -> Output {
+    let program = std::env::current_exe().unwrap();
+    let mut command = match std::env::var_os("ARUMINIUM_TEST_RUNNER") {
+        None => Command::new(program),
+        Some(runner) => {
+            let mut command = Command::new(runner);
+            command.arg(program);
+            command
+        }
+    };
+    command.args([test, "--exact", "--nocapture"]).env(CHILD, "1");
+    command.envs(variables.iter().copied()).output().unwrap()
+}
+
 /// Runs the body of the test of this name in a child process with these variables, and answers what
 /// came of it. In the child, runs the body and answers nothing.
 pub(crate) fn in_child(
@@ -11,12 +34,9 @@ pub(crate) fn in_child(
     variables: &[(&str, &str)],
     body: impl FnOnce(),
 ) -> Option<Output> {
-    if std::env::var_os(CHILD).is_some() {
+    if is_child() {
         body();
         return None;
     }
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args([test, "--exact", "--nocapture"]).env(CHILD, "1");
-    command.envs(variables.iter().copied());
-    Some(command.output().unwrap())
+    Some(run_child(test, variables))
 }

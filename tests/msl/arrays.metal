@@ -82,3 +82,15 @@ kernel void large(device uint* out [[buffer(0)]], uint i [[thread_position_in_gr
     for (uint j = 0; j < 256; ++j) count += seen[j];
     out[i] = count * 1000 + x;
 }
+
+// clang's designators, as kernels fill their accumulators with.
+template <int N> struct Sizes { enum { last = N - 1 }; };
+kernel void designated(device int* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
+    float filled[6] = {[0 ... Sizes<6>::last] = -1.5h};
+    int some[5] = {[3] = 7, 8, [1] = int(i)};
+    int unsized[] = {1, [4 ... 5] = 9};
+    __extension__ int sum = 0;
+    for (int j = 0; j < 5; ++j) sum = sum * 10 + some[j];
+    for (int j = 0; j < 6; ++j) sum += int(filled[j] * 2) + unsized[j] * 100000;
+    out[i] = sum + sizeof(unsized);
+}

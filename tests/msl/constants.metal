@@ -89,3 +89,23 @@ kernel void limits(device int* out [[buffer(0)]]) {
     out[6] = numeric_limits<float>::lowest() == -FLT_MAX;
     out[7] = numeric_limits<float>::epsilon() == FLT_EPSILON;
 }
+
+// A constant that has no need of memory has a place all the same when something refers to it.
+constant constexpr const int nothing = 0;
+int through_reference(const constant int& x, const constant float4* v) { return x + int(v->z); }
+kernel void referred_to(device int* out [[buffer(0)]]) {
+    constant int* p = &answer;
+    out[0] = through_reference(nothing, &vectors[0]);
+    out[1] = through_reference(answer, vectors + 1) + *p;
+    out[2] = *&derived;
+}
+
+// A program's own type, under the name that <metal_limits> specialises.
+template <typename T> struct ranked { uint rank; T value; };
+template <typename T> struct _numeric_limits_impl<ranked<T>> {
+    static constexpr METAL_FUNC ranked<T> lowest() { return ranked<T>{3, numeric_limits<T>::lowest()}; }
+};
+kernel void own_limits(device int* out [[buffer(0)]]) {
+    out[0] = numeric_limits<ranked<short>>::lowest().value;
+    out[1] = metal::numeric_limits<ranked<int>>::lowest().rank;
+}

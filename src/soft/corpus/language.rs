@@ -137,7 +137,9 @@ fn constants() {
         (b + 1.0) as i32 + (b * 2.0) as i32 * 10 + 2000 + 300 * 10000 + i32::from(i > 0) + 2
     });
     file.kernel("deduced_results").each(40, |i| i as f32 * 0.75);
+    file.kernel("referred_to").gives(&[3, 42 + 5 + 42, 82]);
     file.kernel("limits").gives(&[i32::MAX, -32768, 255 - 128, 1, 1, 1, 1, 1]);
+    file.kernel("own_limits").gives(&[-32768, 3]);
     file.finish();
 }
 

@@ -131,6 +131,8 @@ fn arrays() {
         }
         (seen.len() * 1000 + x) as u32
     });
+    // 0, i, 0, 7, 8 as digits; six times -3; and 1, 0, 0, 0, 9, 9.
+    file.kernel("designated").each(9, |i| i as i32 * 1000 + 78 - 18 + 1_900_000 + 24);
     file.finish();
 }
 

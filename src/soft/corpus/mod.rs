@@ -18,6 +18,7 @@ mod language;
 mod memory;
 mod numbers;
 mod reference;
+mod simdgroup_matrices;
 mod vectors;
 
 use super::msl::ast::Stage;

@@ -75,6 +75,12 @@ pub(crate) enum Rule {
     AtomicLoad,
     /// A pointer and one scalar; nothing.
     AtomicStore,
+    /// A pointer to shared memory and two integer steps; the stated vector of two floats.
+    MatrixLoad,
+    /// A pointer to shared memory, two integer steps and a vector of two floats; nothing.
+    MatrixStore,
+    /// Three vectors of two `f32`; another.
+    MatrixMultiplyAdd,
     /// Nothing in, nothing out.
     Barrier,
 }
@@ -490,6 +496,14 @@ operations! {
     SimdAny "simd_any" Rule::Vote, Width, Lanes, IfWhole;
     /// Whether this is the first active lane.
     SimdIsFirst "simd_is_first" Given, Width, Lanes, Never;
+
+    // Matrices of 8 by 8, two elements a lane (MSL 2.4, 6.7); `specs/ir.md` says which.
+    /// Reads the element of row i and column j at `p + i * r + j * c`, the steps counted in elements.
+    MatrixLoad "matrix_load" Rule::MatrixLoad, None, Reads, Never;
+    /// Writes the elements there.
+    MatrixStore "matrix_store" Rule::MatrixStore, None, Writes, Never;
+    /// `a * b + c`, a chain of fused multiply-adds for each element.
+    MatrixMultiplyAdd "matrix_multiply_add" Rule::MatrixMultiplyAdd, None, Lanes, Never;
 
     // Atomics (MSL 6.15), all of relaxed order. Each gives the value before.
     /// Reads.

@@ -245,6 +245,22 @@ pub(crate) fn result(op: Op, stated: Type, operands: &[Type], imm: u64) -> Resul
             };
             if fits { Ok(stated) } else { Err(Misfit::Result) }
         }
+        Rule::MatrixLoad => {
+            count(3)?;
+            matrix_place(operands)?;
+            if is_matrix(stated) { Ok(stated) } else { Err(Misfit::Result) }
+        }
+        Rule::MatrixStore => {
+            count(4)?;
+            matrix_place(operands)?;
+            if is_matrix(operands[3]) { Ok(Type::Void) } else { Err(Misfit::Operand) }
+        }
+        Rule::MatrixMultiplyAdd => {
+            count(3)?;
+            let part = Type::of(Scalar::F32, 2);
+            operands.iter().try_for_each(|&ty| same(ty, part))?;
+            Ok(part)
+        }
         Rule::Atomic | Rule::AtomicStore => {
             count(2)?;
             shared(operands[0])?;
@@ -265,6 +281,19 @@ pub(crate) fn result(op: Op, stated: Type, operands: &[Type], imm: u64) -> Resul
             Ok(stated)
         }
     }
+}
+
+/// A lane's part of a matrix.
+fn is_matrix(ty: Type) -> bool {
+    matches!(ty, Type::Vector(scalar, 2) if scalar.is_float())
+}
+
+/// Where a matrix is: in memory that all lanes see, rows and columns so many elements apart.
+fn matrix_place(operands: &[Type]) -> Result<(), Misfit> {
+    let shared = matches!(operands[0].space(), Some(space) if space != Space::Thread);
+    let steps =
+        operands[1..3].iter().all(|ty| matches!(ty, Type::Scalar(Scalar::I64 | Scalar::U64)));
+    if shared && steps { Ok(()) } else { Err(Misfit::Operand) }
 }
 
 /// The types that atomics work on (MSL 2.6): of 32 and 64 bits.

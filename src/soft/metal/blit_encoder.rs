@@ -218,7 +218,7 @@ impl BlitEncoder {
         self.0.record("copyFromTexture:toTexture:", |recording| {
             let (from, to) = (given(from, "source texture")?, given(to, "destination texture")?);
             let (slices, levels) = (from.image.slices(), from.image.levels());
-            copy_slices(recording, from, (0, 0), to, (0, 0), slices, levels)
+            Ok(copy_slices(recording, from, (0, 0), to, (0, 0), slices, levels)?)
         });
     }
 
@@ -237,7 +237,7 @@ impl BlitEncoder {
         self.0.record("copyFromTexture:…sliceCount:levelCount:", |recording| {
             let (from, to) = (given(from, "source texture")?, given(to, "destination texture")?);
             let (first, second) = ((from_slice, from_level), (to_slice, to_level));
-            copy_slices(recording, from, first, to, second, slices, levels)
+            Ok(copy_slices(recording, from, first, to, second, slices, levels)?)
         });
     }
 
@@ -246,7 +246,7 @@ impl BlitEncoder {
             let texture = given(texture, "texture")?;
             if !texture.image.format().can_be_filtered() {
                 let name = texture.image.format().name;
-                return Err(format!("pixels of format {name} cannot be averaged"));
+                return Err(format!("pixels of format {name} cannot be averaged").into());
             }
             let texture = recording.texture(texture);
             recording.commands.push(Command::GenerateMipmaps(texture));

@@ -36,13 +36,13 @@ impl HasResource for Buffer {
     }
 
     fn allocated_size(&self) -> usize {
-        self.memory.length().next_multiple_of(super::memory::PAGE)
+        self.memory.length().next_multiple_of(super::pages::PAGE)
     }
 }
 
 /// The longest buffer: half of the machine's memory, as Apple's devices have it.
 pub(super) fn longest() -> usize {
-    super::memory::physical() / 2
+    super::pages::physical() / 2
 }
 
 impl Buffer {

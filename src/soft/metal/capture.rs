@@ -1,15 +1,18 @@
-//! MTLCaptureManager: there is no tool here that could read a capture, and that is what it says.
+//! MTLCaptureManager: begins and ends captures, which [`trace`](super::trace) writes.
 
 use super::descriptors::CaptureDescriptor;
 use super::device::{self, Device};
 use super::errors::{CaptureError, Problem};
 use super::foundation::{
-    ErrorOut, Label, NSObject, Object, Retained, Strong, label, labelled, lock, set_label,
+    ErrorOut, Label, NSObject, Object, Retained, Strong, This, label, labelled, lock, set_label,
     soft_class,
 };
 use super::queue::Queue;
+use super::trace::{Session, Trace};
 use crate::abi::{Class, Id};
-use std::sync::{LazyLock, Mutex};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::*};
+use std::sync::{Arc, LazyLock, Mutex};
 
 /// The one capture manager.
 #[derive(Default)]
@@ -18,16 +21,17 @@ pub(super) struct CaptureManager {
 }
 
 soft_class! {
-    /// The one capture manager.
+    /// The one capture manager. Without a descriptor a capture would go to developer tools, of which
+    /// there are none: then nothing begins.
     pub(super) class MTLCaptureManager(CaptureManager): NSObject;
     class [sharedCaptureManager] = shared;
-    [isCapturing] = |_: &CaptureManager| false;
-    [supportsDestination:] = |_: &CaptureManager, _: isize| false;
+    [isCapturing] = |_: &CaptureManager| lock(&CAPTURE).is_some();
+    [supportsDestination:] = |_: &CaptureManager, destination: isize| destination == DOCUMENT;
     [startCaptureWithDescriptor:error:] = start;
     [startCaptureWithDevice:] = |_: &CaptureManager, _: Id| ();
     [startCaptureWithCommandQueue:] = |_: &CaptureManager, _: Id| ();
     [startCaptureWithScope:] = |_: &CaptureManager, _: Id| ();
-    [stopCapture] = |_: &CaptureManager| ();
+    [stopCapture] = |_: &CaptureManager| stop(|_| true);
     [newCaptureScopeWithDevice:] = |_: &CaptureManager, _: Id| Scope::object(None);
     [newCaptureScopeWithCommandQueue:] =
         |_: &CaptureManager, queue: Option<Strong<Queue>>| Scope::object(queue);
@@ -37,10 +41,78 @@ soft_class! {
     };
 }
 
+/// `MTLCaptureDestinationGPUTraceDocument`.
+const DOCUMENT: isize = 2;
+
+/// The capture that runs.
+struct Capture {
+    session: Arc<Session>,
+    of: Subject,
+}
+
+/// What a capture is of.
+enum Subject {
+    Device,
+    Queue(Strong<Queue>),
+    /// A scope, and whether it has begun.
+    Scope(Strong<Scope>, bool),
+}
+
+static CAPTURE: Mutex<Option<Capture>> = Mutex::new(None);
+/// Whether there is one: what every new command buffer asks.
+static CAPTURING: AtomicBool = AtomicBool::new(false);
+
 fn shared(_: Class) -> Strong<CaptureManager> {
     static SHARED: LazyLock<Strong<CaptureManager>> =
         LazyLock::new(|| Strong::new(CaptureManager::default()));
     SHARED.clone()
+}
+
+impl Subject {
+    /// What an object stands for; none for one of another kind.
+    fn of(object: &Retained) -> Option<Self> {
+        // SAFETY: the object is retained.
+        unsafe {
+            let id = object.id();
+            let device = Object::<Device>::from_id(id).map(|_| Self::Device);
+            let queue = || Object::<Queue>::from_id(id).map(|queue| Self::Queue(queue.retain()));
+            let scope = || Object::<Scope>::from_id(id).map(|s| Self::Scope(s.retain(), false));
+            device.or_else(queue).or_else(scope)
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Device => "device",
+            Self::Queue(_) => "queue",
+            Self::Scope(..) => "scope",
+        }
+    }
+
+    fn has(&self, queue: &Object<Queue>) -> bool {
+        match self {
+            Self::Device => true,
+            Self::Queue(of) => of.id() == queue.id(),
+            Self::Scope(scope, begun) => {
+                *begun && scope.queue.as_ref().is_none_or(|of| of.id() == queue.id())
+            }
+        }
+    }
+
+    fn is_scope(&self, scope: &Object<Scope>) -> bool {
+        matches!(self, Self::Scope(of, _) if of.id() == scope.id())
+    }
+}
+
+/// What a new command buffer of a queue is traced with, if it is captured.
+#[inline]
+pub(super) fn trace(queue: &Object<Queue>) -> Option<Box<Trace>> {
+    if !CAPTURING.load(Relaxed) {
+        return None;
+    }
+    let capture = lock(&CAPTURE);
+    let capture = capture.as_ref().filter(|capture| capture.of.has(queue))?;
+    Some(Box::new(Trace::new(&capture.session)))
 }
 
 fn start(
@@ -48,22 +120,51 @@ fn start(
     descriptor: Option<&Object<CaptureDescriptor>>,
     error: ErrorOut,
 ) -> bool {
-    let fields = descriptor.map(|descriptor| descriptor.get());
-    let problem = match fields {
-        Some(fields) if fields.object.is_some() => Problem::new(
-            CaptureError::NotSupported,
-            "captures are read by Xcode, which has nothing to read here: there is no GPU to capture",
-        ),
-        _ => Problem::new(
-            CaptureError::InvalidDescriptor,
-            "the capture descriptor does not say what to capture",
-        ),
-    };
-    error.set(problem.failure());
-    false
+    let begun = begin(descriptor);
+    if let Err(problem) = &begun {
+        error.set(problem.failure());
+    }
+    begun.is_ok()
 }
 
-/// What a capture would begin and end with.
+fn begin(descriptor: Option<&Object<CaptureDescriptor>>) -> Result<(), Problem<CaptureError>> {
+    let wrong = |why: &str| Problem::new(CaptureError::InvalidDescriptor, why);
+    let fields = descriptor.ok_or_else(|| wrong("nil was passed for the descriptor"))?.get();
+    let mut capture = lock(&CAPTURE);
+    if capture.is_some() {
+        let why = "there is a capture already: stop it first";
+        return Err(Problem::new(CaptureError::AlreadyCapturing, why));
+    }
+    if fields.destination != DOCUMENT {
+        let why = "a capture goes to a file here, for destination GPUTraceDocument: there are no \
+                   developer tools to show it";
+        return Err(Problem::new(CaptureError::NotSupported, why));
+    }
+    let of = fields.object.as_ref().and_then(Subject::of).ok_or_else(|| {
+        wrong("the descriptor's object to capture is no device, command queue or capture scope")
+    })?;
+    let path = fields.output.as_ref().and_then(|url| url.path());
+    let path = path.ok_or_else(|| wrong("the descriptor's URL is not that of a file"))?;
+    let session = Session::create(Path::new(&path), device::shared().name(), of.name())
+        .map_err(|error| wrong(&format!("no file can be made at {path}: {error}")))?;
+    *capture = Some(Capture { session: Arc::new(session), of });
+    CAPTURING.store(true, Relaxed);
+    Ok(())
+}
+
+/// Ends the capture if it is one of these.
+fn stop(is: impl FnOnce(&Subject) -> bool) {
+    let mut capture = lock(&CAPTURE);
+    if capture.as_ref().is_some_and(|capture| is(&capture.of)) {
+        CAPTURING.store(false, Relaxed);
+        let ended = capture.take();
+        drop(capture);
+        // What it keeps is released without the lock.
+        drop(ended);
+    }
+}
+
+/// What a capture begins and ends with.
 pub(super) struct Scope {
     queue: Option<Strong<Queue>>,
     label: Label,
@@ -72,14 +173,22 @@ pub(super) struct Scope {
 labelled!(Scope);
 
 soft_class! {
-    /// What a capture would begin and end with.
+    /// What a capture begins and ends with.
     pub(super) class SoftMTLCaptureScope(Scope): NSObject, conforms [MTLCaptureScope];
     [label] = label::<Scope>;
     [setLabel:] = set_label::<Scope>;
     [device] = |_: &Scope| -> Strong<Device> { device::shared() };
     [commandQueue] = |scope: &Scope| scope.queue.clone();
-    [beginScope] = |_: &Scope| ();
-    [endScope] = |_: &Scope| ();
+    [beginScope] = begin_scope;
+    [endScope] = |this: This<'_, Scope>| {
+        stop(|of| of.is_scope(&this) && matches!(of, Subject::Scope(_, true)));
+    };
+}
+
+fn begin_scope(this: This<'_, Scope>) {
+    if let Some(Capture { of: Subject::Scope(scope, begun), .. }) = &mut *lock(&CAPTURE) {
+        *begun |= scope.id() == this.id();
+    }
 }
 
 impl Scope {

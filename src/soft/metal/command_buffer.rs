@@ -1,10 +1,12 @@
 //! MTLCommandBuffer: from its first encoder to its last completed handler.
 
 use super::blit_encoder::BlitEncoder;
+use super::capture;
 use super::commands::{Command, Recording};
 use super::compute_encoder::ComputeEncoder;
 use super::descriptors::{BlitPassDescriptor, ComputePassDescriptor};
 use super::device::{self, Device};
+use super::encoder;
 use super::errors::{Problem, Trouble, invalid};
 use super::event::{Waiter, signal_of};
 use super::execute;
@@ -15,6 +17,8 @@ use super::foundation::{
 use super::order;
 use super::queue::{Queue, Ticket};
 use super::residency_set::ResidencySet;
+use super::stall;
+use super::trace::Trace;
 use super::worker;
 use crate::abi::{Id, Imp};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
@@ -62,6 +66,18 @@ struct State {
     waiting: usize,
     kernel: (f64, f64),
     gpu: (f64, f64),
+    /// There while it is captured.
+    trace: Option<Box<Trace>>,
+}
+
+/// What a capture tells of a command buffer's end.
+pub(super) struct Ending<'a> {
+    pub(super) label: &'a Label,
+    pub(super) queue: &'a Queue,
+    pub(super) retained: bool,
+    pub(super) trouble: Option<&'a Trouble>,
+    pub(super) kernel: (f64, f64),
+    pub(super) gpu: (f64, f64),
 }
 
 soft_class! {
@@ -116,8 +132,10 @@ soft_class! {
     [waitUntilScheduled] = CommandBuffer::wait_until_scheduled;
     [waitUntilCompleted] = CommandBuffer::wait_until_completed;
 
-    [pushDebugGroup:] = |_: &CommandBuffer, _: Option<&Object<Text>>| ();
-    [popDebugGroup] = |_: &CommandBuffer| ();
+    [pushDebugGroup:] = |buffer: &CommandBuffer, name: Option<&Object<Text>>| {
+        buffer.note_groups(|groups| groups.push(encoder::own(name)));
+    };
+    [popDebugGroup] = |buffer: &CommandBuffer| buffer.note_groups(|groups| _ = groups.pop());
     [useResidencySet:] = |_: &CommandBuffer, _: Option<&Object<ResidencySet>>| ();
     [useResidencySets:count:] = |_: &CommandBuffer, _: *const Id, _: usize| ();
 }
@@ -148,7 +166,11 @@ pub(super) enum Progress {
 }
 
 /// The end of a command buffer that nobody knows of yet.
-pub(super) struct Finish(Result<(), Trouble>);
+pub(super) struct Finish {
+    result: Result<(), Trouble>,
+    /// What a capture writes of its commands.
+    trace: Option<(Box<Trace>, String)>,
+}
 
 /// Calls handlers of a command buffer.
 fn call_handlers(buffer: &Strong<CommandBuffer>, handlers: &[HeldBlock]) {
@@ -169,6 +191,8 @@ impl CommandBuffer {
     ) -> Strong<Self> {
         let mut recording = queue.recording();
         recording.retaining = retained;
+        let trace = capture::trace(&queue);
+        recording.notes = trace.as_ref().map(|_| Box::default());
         let state = State {
             recording: Some(recording),
             open: None,
@@ -181,6 +205,7 @@ impl CommandBuffer {
             waiting: 0,
             kernel: (0.0, 0.0),
             gpu: (0.0, 0.0),
+            trace,
         };
         Strong::new(Self {
             queue,
@@ -272,6 +297,14 @@ impl CommandBuffer {
         self.misuse(&mut state, selector, &why);
     }
 
+    fn note_groups(&self, change: impl FnOnce(&mut Vec<String>)) {
+        let mut state = lock(&self.state);
+        let recording = state.recording.as_mut();
+        if let Some(notes) = recording.and_then(|recording| recording.notes.as_mut()) {
+            change(&mut notes.groups);
+        }
+    }
+
     fn add_handler(
         &self,
         selector: &str,
@@ -326,7 +359,7 @@ impl CommandBuffer {
                 return;
             }
         }
-        if worker::spin(&over) {
+        if worker::look(&over) {
             return;
         }
         let mut state = lock(&self.state);
@@ -376,26 +409,41 @@ impl Strong<CommandBuffer> {
             None => state.recording.take(),
         };
         let mut next = state.next;
+        let mut trace = state.trace.take();
         drop(state);
-        let Some(mut recording) = recording else { return Progress::Done(Finish(Ok(()))) };
+        let Some(mut recording) = recording else {
+            let trace = trace.map(|trace| (trace, String::new()));
+            return Progress::Done(Finish { result: Ok(()), trace });
+        };
         if next == 0 {
             order::put_in_order(&mut recording);
         }
         loop {
-            match execute::run(&recording, &mut next) {
+            let running = stall::Running::new();
+            let step = execute::run(&recording, &mut next, trace.as_deref_mut());
+            drop(running);
+            match step {
                 execute::Step::Done(result) => {
+                    let trace = trace.map(|trace| {
+                        let commands = trace.commands(&recording);
+                        (trace, commands)
+                    });
                     self.queue.recycle(recording);
-                    return Progress::Done(Finish(result));
+                    return Progress::Done(Finish { result, trace });
                 }
                 execute::Step::Wait(signal, value) => {
                     let mut state = lock(&self.state);
                     if signal.value() >= value {
                         continue;
                     }
+                    if let Some(trace) = &mut trace {
+                        trace.wait();
+                    }
                     // Everything is put down before the event may have another runner take it up.
-                    (state.recording, state.next) = (Some(recording), next);
+                    (state.recording, state.next, state.trace) = (Some(recording), next, trace);
                     drop(state);
-                    match signal.when_reached(value, Waiter::Queue(queue.retain())) {
+                    let waiter = Waiter::Queue(queue.retain(), stall::watch(&signal));
+                    match signal.when_reached(value, waiter) {
                         None => return Progress::Waits,
                         Some(_) => return self.run(queue),
                     }
@@ -410,8 +458,19 @@ impl Finish {
     pub(super) fn tell(self, buffer: Strong<CommandBuffer>) {
         let mut state = lock(&buffer.state);
         state.gpu.1 = now();
-        if let Err(trouble) = self.0 {
+        if let Err(trouble) = self.result {
             buffer.note_in(&mut state, trouble);
+        }
+        if let Some((trace, commands)) = self.trace {
+            let ending = Ending {
+                label: &buffer.label,
+                queue: &buffer.queue,
+                retained: buffer.retained,
+                trouble: state.trouble.as_ref(),
+                kernel: state.kernel,
+                gpu: state.gpu,
+            };
+            trace.finish(&ending, &commands);
         }
         let end = if state.trouble.is_some() { status::ERROR } else { status::COMPLETED };
         buffer.status.store(end, Release);

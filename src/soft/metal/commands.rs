@@ -7,6 +7,7 @@ use super::buffer::Buffer;
 use super::event::Signal;
 use super::fence::Fence;
 use super::foundation::{Object, Strong};
+use super::kernel::ArgumentKind;
 use super::memory::Memory;
 use super::pipeline::ComputePipelineState;
 use super::resource::{UNTRACKED, hazard_tracking_mode};
@@ -83,6 +84,28 @@ pub(super) enum Command {
     Signal { event: Place, value: u64 },
     /// Goes on when an event has reached a value.
     Wait { event: Place, value: u64 },
+    /// Nothing to do: what this entry of [`Notes`] says begins, ends or is passed here.
+    Note(u32),
+}
+
+/// What only a capture wants to know of a command buffer.
+#[derive(Default)]
+pub(super) struct Notes {
+    pub(super) list: Vec<Note>,
+    /// The debug groups of the command buffer that are open.
+    pub(super) groups: Vec<String>,
+}
+
+/// One of them.
+pub(super) enum Note {
+    /// An encoder begins, in debug groups of the command buffer.
+    Encoder { protocol: &'static str, label: Option<String>, groups: Vec<String> },
+    /// A debug group of an encoder begins.
+    Push(String),
+    /// And ends.
+    Pop,
+    /// A place is marked.
+    Signpost(String),
 }
 
 /// Pixels in a texture: a slice, a level and where they begin.
@@ -148,6 +171,8 @@ pub(super) struct Recording {
     recent: [(*const (), Place); RECENT],
     /// The argument table of the encoder that is open.
     pub(super) table: Table,
+    /// There while the command buffer is captured.
+    pub(super) notes: Option<Box<Notes>>,
 }
 
 // SAFETY: the addresses in `recent` and `untracked` are compared only; everything else is.
@@ -156,36 +181,69 @@ unsafe impl Send for Recording {}
 /// The argument table of a compute encoder.
 pub(super) struct Table {
     pub(super) pipeline: Option<Place>,
-    pub(super) buffers: [Slot; BUFFERS],
-    pub(super) textures: [Slot; TEXTURES],
-    pub(super) samplers: [Slot; SAMPLERS],
-    pub(super) threadgroup: [Slot; BUFFERS],
+    /// What is bound: buffers, threadgroup memory, samplers, textures. There are as many as a byte
+    /// has values, so that an [`Entry`] is never out of bounds.
+    slots: [Slot; 1 << u8::BITS],
     /// Whether anything but buffers was bound.
-    pub(super) units: bool,
+    others: bool,
 }
+
+/// The number of a slot in a [`Table`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Entry(u8);
 
 /// The limits of Apple's GPUs.
 pub(super) const BUFFERS: usize = 31;
 pub(super) const TEXTURES: usize = 128;
 pub(super) const SAMPLERS: usize = 16;
 
+impl Entry {
+    /// A slot that nothing is ever bound to.
+    pub(super) const NONE: Self = Self(BUFFERS as u8);
+
+    /// The first slot of a kind, and how many there are.
+    const fn range(kind: ArgumentKind) -> (usize, usize) {
+        match kind {
+            ArgumentKind::Buffer => (0, BUFFERS),
+            ArgumentKind::Threadgroup => (32, BUFFERS),
+            ArgumentKind::Sampler => (64, SAMPLERS),
+            ArgumentKind::Texture => (128, TEXTURES),
+        }
+    }
+
+    /// The slot of an index; none if it is beyond the limit.
+    #[inline]
+    pub(super) fn of(kind: ArgumentKind, index: usize) -> Option<Self> {
+        let (first, count) = Self::range(kind);
+        (index < count).then(|| Self((first + index) as u8))
+    }
+}
+
 impl Table {
-    const EMPTY: Self = Self {
-        pipeline: None,
-        buffers: [Slot::Empty; BUFFERS],
-        textures: [Slot::Empty; TEXTURES],
-        samplers: [Slot::Empty; SAMPLERS],
-        threadgroup: [Slot::Empty; BUFFERS],
-        units: false,
-    };
+    const EMPTY: Self = Self { pipeline: None, slots: [Slot::Empty; 1 << u8::BITS], others: false };
+
+    /// What is bound.
+    #[inline]
+    pub(super) fn get(&self, entry: Entry) -> Slot {
+        self.slots[usize::from(entry.0)]
+    }
+
+    /// Binds something; none is bound if the index is beyond the limit.
+    #[inline]
+    pub(super) fn bind(&mut self, kind: ArgumentKind, index: usize, slot: Slot) -> Option<()> {
+        let entry = Entry::of(kind, index)?;
+        self.slots[usize::from(entry.0)] = slot;
+        self.others |= kind != ArgumentKind::Buffer;
+        Some(())
+    }
 
     /// Forgets everything, as a new encoder starts.
     pub(super) fn clear(&mut self) {
-        if self.units {
+        if self.others {
             *self = Self::EMPTY;
         } else {
             self.pipeline = None;
-            self.buffers = [Slot::Empty; BUFFERS];
+            self.slots[..BUFFERS].fill(Slot::Empty);
         }
     }
 }
@@ -204,6 +262,17 @@ impl Recording {
             untracked: Vec::new(),
             recent: [(std::ptr::null(), 0); RECENT],
             table: Table::EMPTY,
+            notes: None,
+        }
+    }
+
+    /// Notes something, if somebody wants to know.
+    #[inline]
+    pub(super) fn note(&mut self, note: impl FnOnce(&Notes) -> Note) {
+        if let Some(notes) = &mut self.notes {
+            self.commands.push(Command::Note(notes.list.len() as u32));
+            let note = note(notes);
+            notes.list.push(note);
         }
     }
 
@@ -218,6 +287,7 @@ impl Recording {
         self.segments.clear();
         self.fences.clear();
         self.untracked.clear();
+        self.notes = None;
         self.commands.shrink_to(ROOM);
         self.slots.shrink_to(ROOM);
         self.bytes.shrink_to(ROOM);
@@ -229,69 +299,80 @@ impl Recording {
     /// The place of what is at `address`, kept now if it was not of late. The address is that of
     /// something that `keep` keeps alive, so that it cannot be another's while it is remembered.
     #[inline]
-    fn place(&mut self, address: *const (), keep: impl FnOnce() -> Kept) -> Place {
-        let hash = (address.addr() >> 4) ^ (address.addr() >> 10);
-        let recent = &mut self.recent[hash % RECENT];
-        if recent.0 != address {
-            *recent = (address, self.kept.len() as Place);
-            self.kept.push(keep());
+    fn place(&mut self, address: *const (), keep: impl FnOnce(&mut Self) -> Kept) -> Place {
+        let hash = ((address.addr() >> 4) ^ (address.addr() >> 10)) % RECENT;
+        let (known, place) = self.recent[hash];
+        if known == address {
+            return place;
         }
-        recent.1
+        let place = self.kept.len() as Place;
+        let kept = keep(self);
+        self.kept.push(kept);
+        self.recent[hash] = (address, place);
+        place
     }
 
     #[inline]
     pub(super) fn buffer(&mut self, buffer: &Object<Buffer>) -> Place {
-        let (retaining, known) = (self.retaining, self.kept.len());
-        let place = self.place(Arc::as_ptr(&buffer.memory).cast(), || match retaining {
-            true => Kept::Buffer(buffer.retain()),
-            false => Kept::Memory(Arc::clone(&buffer.memory)),
-        });
-        if self.kept.len() > known && hazard_tracking_mode::<Buffer>(buffer) == UNTRACKED {
+        let memory = Arc::as_ptr(&buffer.memory);
+        self.place(memory.cast(), |recording| recording.keep_buffer(buffer))
+    }
+
+    #[cold]
+    fn keep_buffer(&mut self, buffer: &Object<Buffer>) -> Kept {
+        if hazard_tracking_mode::<Buffer>(buffer) == UNTRACKED {
             self.untracked.push(Arc::as_ptr(&buffer.memory));
         }
-        place
+        match self.retaining {
+            true => Kept::Buffer(buffer.retain()),
+            false => Kept::Memory(Arc::clone(&buffer.memory)),
+        }
     }
 
     pub(super) fn texture(&mut self, texture: &Object<Texture>) -> Place {
-        let (retaining, known) = (self.retaining, self.kept.len());
-        let place = self.place(Arc::as_ptr(&texture.image).cast(), || match retaining {
-            true => Kept::Texture(texture.retain()),
-            false => Kept::Image(Arc::clone(&texture.image)),
-        });
-        if self.kept.len() > known && hazard_tracking_mode::<Texture>(texture) == UNTRACKED {
-            self.untracked.push(texture.image.memory());
-        }
-        place
+        self.place(Arc::as_ptr(&texture.image).cast(), |recording| {
+            if hazard_tracking_mode::<Texture>(texture) == UNTRACKED {
+                recording.untracked.push(texture.image.memory());
+            }
+            match recording.retaining {
+                true => Kept::Texture(texture.retain()),
+                false => Kept::Image(Arc::clone(&texture.image)),
+            }
+        })
     }
 
     #[inline]
     pub(super) fn pipeline(&mut self, pipeline: &Object<ComputePipelineState>) -> Place {
-        self.place(pipeline.id().as_ptr().cast_const().cast(), || Kept::Pipeline(pipeline.retain()))
+        let address = pipeline.id().as_ptr().cast_const().cast();
+        self.place(address, |_| Kept::Pipeline(pipeline.retain()))
     }
 
     pub(super) fn sampler(&mut self, sampler: &Object<Sampler>) -> Place {
-        self.place(sampler.id().as_ptr().cast_const().cast(), || Kept::Sampler(sampler.retain()))
+        let address = sampler.id().as_ptr().cast_const().cast();
+        self.place(address, |_| Kept::Sampler(sampler.retain()))
     }
 
     /// The encoder that is open passes a fence.
     pub(super) fn fence(&mut self, fence: &Object<Fence>, waits: bool) {
         let address = fence.id().as_ptr().cast_const().cast();
-        let fence = self.place(address, || Kept::Fence(fence.retain()));
+        let fence = self.place(address, |_| Kept::Fence(fence.retain()));
         let segment = self.segments.len().saturating_sub(1);
         self.fences.push(FencePassed { segment, fence, waits });
     }
 
     pub(super) fn event(&mut self, event: &Arc<Signal>) -> Place {
-        self.place(Arc::as_ptr(event).cast(), || Kept::Event(Arc::clone(event)))
+        self.place(Arc::as_ptr(event).cast(), |_| Kept::Event(Arc::clone(event)))
     }
 
     /// Copies bytes into the recording, aligned for every type that a kernel has.
     #[inline]
     pub(super) fn push(&mut self, bytes: &[u8]) -> Slot {
         const ALIGN: usize = 16;
-        let start = self.bytes.len().next_multiple_of(ALIGN);
-        self.bytes.resize(start, 0);
+        let start = self.bytes.len();
         self.bytes.extend_from_slice(bytes);
+        if !bytes.len().is_multiple_of(ALIGN) {
+            self.bytes.resize(self.bytes.len().next_multiple_of(ALIGN), 0);
+        }
         Slot::Bytes { length: bytes.len() as u32, start }
     }
 

@@ -2,12 +2,12 @@
 
 use super::buffer::Buffer;
 use super::command_buffer::CommandBuffer;
-use super::commands::{BUFFERS, Command, Grid, Kept, Recording, SAMPLERS, Slot, TEXTURES};
+use super::commands::{BUFFERS, Command, Entry, Grid, Kept, Recording, SAMPLERS, Slot, TEXTURES};
 use super::device::{GROUP_MEMORY, GROUP_THREADS};
-use super::encoder::{Encoder, HasEncoder, encoder_class};
+use super::encoder::{Encoder, HasEncoder, Why, encoder_class};
 use super::foundation::{NSObject, Object, Strong};
 use super::heap::Heap;
-use super::kernel::{Argument, ArgumentKind};
+use super::kernel::{Argument, ArgumentKind, Kernel};
 use super::pipeline::ComputePipelineState;
 use super::sampler::Sampler;
 use super::texture::Texture;
@@ -82,13 +82,26 @@ impl HasEncoder for ComputeEncoder {
     }
 }
 
-/// An entry of an argument table, if the index is one.
-fn entry<'a, const N: usize>(
-    table: &'a mut [Slot; N],
-    what: &str,
+/// Binds something in the argument table.
+#[inline]
+fn bind(
+    recording: &mut Recording,
+    kind: ArgumentKind,
     index: usize,
-) -> Result<&'a mut Slot, String> {
-    table.get_mut(index).ok_or_else(|| format!("{what} index {index}: there are {N} places"))
+    slot: Slot,
+) -> Result<(), Why> {
+    recording.table.bind(kind, index, slot).ok_or_else(|| no_place(kind, index))
+}
+
+#[cold]
+fn no_place(kind: ArgumentKind, index: usize) -> Why {
+    let (what, count) = match kind {
+        ArgumentKind::Buffer => ("buffer", BUFFERS),
+        ArgumentKind::Threadgroup => ("threadgroup memory", BUFFERS),
+        ArgumentKind::Texture => ("texture", TEXTURES),
+        ArgumentKind::Sampler => ("sampler", SAMPLERS),
+    };
+    format!("{what} index {index}: there are {count} places").into()
 }
 
 /// The indices of a range, if all of them are below `count`.
@@ -127,12 +140,13 @@ fn object<'a, P: super::foundation::SoftClass>(
     }
 }
 
+#[inline]
 fn bind_buffer(
     recording: &mut Recording,
     buffer: Option<&Object<Buffer>>,
     offset: usize,
     index: usize,
-) -> Result<(), String> {
+) -> Result<(), Why> {
     let slot = match buffer {
         None => Slot::Empty,
         Some(buffer) => {
@@ -142,61 +156,57 @@ fn bind_buffer(
             Slot::Buffer { place: recording.buffer(buffer), offset }
         }
     };
-    *entry(&mut recording.table.buffers, "buffer", index)? = slot;
-    Ok(())
+    bind(recording, ArgumentKind::Buffer, index, slot)
 }
 
 #[cold]
-fn beyond(offset: usize, length: usize, index: usize) -> String {
+fn beyond(offset: usize, length: usize, index: usize) -> Why {
     format!("offset {offset} is beyond the end of the buffer at index {index}, of {length} bytes")
+        .into()
 }
 
 fn bind_texture(
     recording: &mut Recording,
     texture: Option<&Object<Texture>>,
     index: usize,
-) -> Result<(), String> {
+) -> Result<(), Why> {
     let slot =
         texture.map_or(Slot::Empty, |texture| Slot::Texture { place: recording.texture(texture) });
-    *entry(&mut recording.table.textures, "texture", index)? = slot;
-    recording.table.units = true;
-    Ok(())
+    bind(recording, ArgumentKind::Texture, index, slot)
 }
 
 fn bind_sampler(
     recording: &mut Recording,
     sampler: Option<&Object<Sampler>>,
     index: usize,
-) -> Result<(), String> {
+) -> Result<(), Why> {
     let slot =
         sampler.map_or(Slot::Empty, |sampler| Slot::Sampler { place: recording.sampler(sampler) });
-    *entry(&mut recording.table.samplers, "sampler", index)? = slot;
-    recording.table.units = true;
-    Ok(())
+    bind(recording, ArgumentKind::Sampler, index, slot)
+}
+
+#[cold]
+fn wrong_length(length: usize, index: usize) -> Why {
+    format!("{length} bytes at index {index}: from 1 to {BYTES} are taken").into()
 }
 
 /// Three numbers that kernels see as `uint`.
-fn narrow(sizes: [usize; 3], what: &str) -> Result<[u32; 3], String> {
+#[inline]
+fn narrow(sizes: [usize; 3], what: &str) -> Result<[u32; 3], Why> {
     let [x, y, z] = sizes;
-    match (u32::try_from(x), u32::try_from(y), u32::try_from(z)) {
-        (Ok(x), Ok(y), Ok(z)) => Ok([x, y, z]),
-        _ => Err(format!("{what} ({x}, {y}, {z}): a kernel counts to 2^32")),
+    match u32::try_from(x | y | z) {
+        Ok(_) => Ok([x as u32, y as u32, z as u32]),
+        Err(_) => Err(too_many(sizes, what)),
     }
+}
+
+#[cold]
+fn too_many([x, y, z]: [usize; 3], what: &str) -> Why {
+    format!("{what} ({x}, {y}, {z}): a kernel counts to 2^32").into()
 }
 
 fn sizes(size: MTLSize) -> [usize; 3] {
     [size.width, size.height, size.depth]
-}
-
-/// The place in the table that an argument of a kernel takes its value from.
-fn bound(table: &super::commands::Table, argument: &Argument) -> Slot {
-    let places: &[Slot] = match argument.kind {
-        ArgumentKind::Buffer => &table.buffers,
-        ArgumentKind::Threadgroup => &table.threadgroup,
-        ArgumentKind::Texture => &table.textures,
-        ArgumentKind::Sampler => &table.samplers,
-    };
-    places.get(argument.index).copied().unwrap_or_default()
 }
 
 impl ComputeEncoder {
@@ -231,12 +241,12 @@ impl ComputeEncoder {
 
     fn set_buffer_offset(&self, new: usize, index: usize) {
         self.encoder.record("setBufferOffset:atIndex:", |recording| {
-            let Slot::Buffer { place, offset } =
-                entry(&mut recording.table.buffers, "buffer", index)?
-            else {
-                return Err(format!("no buffer is bound at index {index}"));
+            let entry = Entry::of(ArgumentKind::Buffer, index)
+                .ok_or_else(|| no_place(ArgumentKind::Buffer, index))?;
+            let Slot::Buffer { place, .. } = recording.table.get(entry) else {
+                return Err(format!("no buffer is bound at index {index}").into());
             };
-            let length = match &recording.kept[*place as usize] {
+            let length = match &recording.kept[place as usize] {
                 Kept::Buffer(buffer) => buffer.memory.length(),
                 Kept::Memory(memory) => memory.length(),
                 _ => 0,
@@ -244,8 +254,7 @@ impl ComputeEncoder {
             if new > length {
                 return Err(beyond(new, length, index));
             }
-            *offset = new;
-            Ok(())
+            bind(recording, ArgumentKind::Buffer, index, Slot::Buffer { place, offset: new })
         });
     }
 
@@ -264,19 +273,16 @@ impl ComputeEncoder {
     fn set_bytes(&self, bytes: *const c_void, length: usize, index: usize) {
         self.encoder.record("setBytes:length:atIndex:", |recording| {
             if length == 0 || length > BYTES {
-                return Err(format!(
-                    "{length} bytes at index {index}: from 1 to {BYTES} are taken"
-                ));
+                return Err(wrong_length(length, index));
             }
-            let slot = entry(&mut recording.table.buffers, "buffer", index)?;
             if bytes.is_null() {
-                *slot = Slot::Empty;
-                return Err(format!("NULL was passed for the bytes at index {index}"));
+                bind(recording, ArgumentKind::Buffer, index, Slot::Empty)?;
+                return Err(format!("NULL was passed for the bytes at index {index}").into());
             }
             // SAFETY: the message passed that many bytes.
             let bytes = unsafe { std::slice::from_raw_parts(bytes.cast::<u8>(), length) };
-            recording.table.buffers[index] = recording.push(bytes);
-            Ok(())
+            let slot = recording.push(bytes);
+            bind(recording, ArgumentKind::Buffer, index, slot)
         });
     }
 
@@ -317,12 +323,11 @@ impl ComputeEncoder {
             if length > GROUP_MEMORY {
                 return Err(format!(
                     "{length} bytes at index {index}: a threadgroup has {GROUP_MEMORY}"
-                ));
+                )
+                .into());
             }
-            let slot = entry(&mut recording.table.threadgroup, "threadgroup memory", index)?;
-            *slot = Slot::Threadgroup { length: length.next_multiple_of(16) };
-            recording.table.units = true;
-            Ok(())
+            let slot = Slot::Threadgroup { length: length.next_multiple_of(16) };
+            bind(recording, ArgumentKind::Threadgroup, index, slot)
         });
     }
 
@@ -349,7 +354,8 @@ impl ComputeEncoder {
             let buffer = buffer.ok_or("nil was passed for the indirect buffer")?;
             if buffer.memory.range(offset, 12).is_none() || !offset.is_multiple_of(4) {
                 let length = buffer.memory.length();
-                return Err(format!("12 bytes at offset {offset} of a buffer of {length} bytes"));
+                let why = format!("12 bytes at offset {offset} of a buffer of {length} bytes");
+                return Err(why.into());
             }
             let place = recording.buffer(buffer);
             dispatch(recording, Grid::Indirect { place, offset }, group)
@@ -382,43 +388,31 @@ impl ComputeEncoder {
 
 /// Records a dispatch. A grid without threads is nothing to run and no error, so that a length that
 /// happens to be zero needs no special case; a group without threads is one.
-fn dispatch(recording: &mut Recording, grid: Grid, group: MTLSize) -> Result<(), String> {
+fn dispatch(recording: &mut Recording, grid: Grid, group: MTLSize) -> Result<(), Why> {
     let Recording { commands, slots, kept, table, .. } = recording;
     let place = table.pipeline.ok_or("no compute pipeline state is set")?;
     let Some(Kept::Pipeline(pipeline)) = kept.get(place as usize) else {
-        return Err("no compute pipeline state is set".to_owned());
+        return Err("no compute pipeline state is set".into());
     };
-    let kernel = &*pipeline.kernel;
+    let pipeline: &ComputePipelineState = pipeline;
     let [x, y, z] = sizes(group);
     let threads = x.saturating_mul(y).saturating_mul(z);
-    let most = pipeline.max_threads;
-    if threads == 0 || threads > most || x.max(y).max(z) > GROUP_THREADS {
-        return Err(format!(
-            "kernel '{}': a threadgroup of ({x}, {y}, {z}) is {threads} threads: from 1 to {most} \
-             are possible",
-            kernel.name
-        ));
+    if threads == 0 || threads > pipeline.max_threads || x.max(y).max(z) > GROUP_THREADS {
+        return Err(wrong_group(pipeline, [x, y, z], threads));
     }
     let start = slots.len();
-    let mut memory = kernel.static_threadgroup;
-    for argument in &kernel.arguments {
-        let slot = bound(table, argument);
-        match slot {
-            Slot::Empty if argument.used => {
-                slots.truncate(start);
-                return Err(unbound(&kernel.name, argument));
-            }
-            Slot::Threadgroup { length } => memory += length,
-            _ => {}
-        }
-        slots.push(slot);
-    }
-    if memory > GROUP_MEMORY {
+    let mut missing = false;
+    slots.extend(pipeline.takes.iter().map(|take| {
+        let slot = table.get(take.entry);
+        missing |= take.needed && matches!(slot, Slot::Empty);
+        slot
+    }));
+    let memory = if pipeline.takes_memory { bound_memory(&slots[start..]) } else { 0 };
+    let memory = memory + pipeline.kernel.static_threadgroup;
+    if missing || memory > GROUP_MEMORY {
+        let why = refused(&pipeline.kernel, &slots[start..], memory);
         slots.truncate(start);
-        return Err(format!(
-            "kernel '{}': {memory} bytes of threadgroup memory: there are {GROUP_MEMORY}",
-            kernel.name
-        ));
+        return Err(why);
     }
     if !matches!(grid, Grid::Threads([0, ..] | [_, 0, _] | [.., 0])) {
         let group = [x as u32, y as u32, z as u32];
@@ -427,7 +421,40 @@ fn dispatch(recording: &mut Recording, grid: Grid, group: MTLSize) -> Result<(),
     Ok(())
 }
 
+/// The threadgroup memory that is bound, in bytes.
+fn bound_memory(slots: &[Slot]) -> usize {
+    let length = |slot: &Slot| match *slot {
+        Slot::Threadgroup { length } => length,
+        _ => 0,
+    };
+    slots.iter().map(length).sum()
+}
+
 #[cold]
+fn wrong_group(pipeline: &ComputePipelineState, [x, y, z]: [usize; 3], threads: usize) -> Why {
+    let (name, most) = (&pipeline.kernel.name, pipeline.max_threads);
+    format!(
+        "kernel '{name}': a threadgroup of ({x}, {y}, {z}) is {threads} threads: from 1 to {most} \
+         are possible"
+    )
+    .into()
+}
+
+/// What is wrong with what is bound: something is missing, or else it is too much.
+#[cold]
+fn refused(kernel: &Kernel, slots: &[Slot], memory: usize) -> Why {
+    let name = &kernel.name;
+    let missing =
+        |(argument, slot): &(&Argument, &Slot)| argument.must_be_bound() && **slot == Slot::Empty;
+    match kernel.arguments.iter().zip(slots).find(missing) {
+        Some((argument, _)) => unbound(name, argument).into(),
+        None => format!(
+            "kernel '{name}': {memory} bytes of threadgroup memory: there are {GROUP_MEMORY}"
+        )
+        .into(),
+    }
+}
+
 fn unbound(kernel: &str, argument: &Argument) -> String {
     let Argument { name, kind, index, .. } = argument;
     let place = match kind {

@@ -16,6 +16,7 @@ use super::function::Function;
 use super::heap::Heap;
 use super::library::{Library, tell_later, told};
 use super::memory;
+use super::pages;
 use super::pipeline::{ComputePipelineState, PassedFunction, REFLECTION};
 use super::queue::Queue;
 use super::residency_set::ResidencySet;
@@ -50,6 +51,12 @@ pub(super) fn shared() -> Strong<Device> {
         Strong::new(Device { name, concurrent_compilation: AtomicBool::new(false) })
     });
     DEVICE.clone()
+}
+
+impl Device {
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
 }
 
 /// What an architecture is called.
@@ -88,7 +95,7 @@ soft_class! {
     [isLowPower] = |_: &Device| false;
     [isRemovable] = |_: &Device| false;
     [hasUnifiedMemory] = |_: &Device| true;
-    [recommendedMaxWorkingSetSize] = |_: &Device| (memory::physical() / 4 * 3) as u64;
+    [recommendedMaxWorkingSetSize] = |_: &Device| (pages::physical() / 4 * 3) as u64;
     [currentAllocatedSize] = |_: &Device| memory::allocated();
     [maxBufferLength] = |_: &Device| buffer::longest();
     [maxThreadgroupMemoryLength] = |_: &Device| GROUP_MEMORY;

@@ -2,12 +2,18 @@
 //! open, and give it back when they end.
 
 use super::command_buffer::CommandBuffer;
-use super::commands::{Recording, Segment};
+use super::commands::{Note, Recording, Segment};
 use super::device::{self, Device};
 use super::errors::invalid;
 use super::fence::Fence;
 use super::foundation::{Label, Object, SoftClass, Strong, Text};
+use super::settings::Settings;
 use std::cell::{Cell, UnsafeCell};
+use std::error::Error;
+
+/// Why a message is at fault. It is passed in two registers: an error of more words would cost every
+/// message that is right.
+pub(super) type Why = Box<dyn Error>;
 
 /// The part of an encoder that is the same for both kinds.
 pub(super) struct Encoder {
@@ -36,6 +42,10 @@ impl Encoder {
         let mut recording = commands.lend(selector, protocol)?;
         let start = recording.commands.len();
         recording.segments.push(Segment { start, end: start });
+        recording.note(|notes| {
+            let groups = notes.groups.clone();
+            Note::Encoder { protocol, label: None, groups }
+        });
         Some(Self {
             commands: commands.retain(),
             recording: UnsafeCell::new(Some(recording)),
@@ -50,27 +60,29 @@ impl Encoder {
     pub(super) fn record(
         &self,
         selector: &str,
-        add: impl FnOnce(&mut Recording) -> Result<(), String>,
+        add: impl FnOnce(&mut Recording) -> Result<(), Why>,
     ) {
-        let result = if self.busy.replace(true) {
-            Err("sent while another message is being answered".to_owned())
-        } else {
-            // SAFETY: one thread at a time, and `busy` has seen that this one is not here already.
-            let recording = unsafe { &mut *self.recording.get() };
-            let result = match recording {
-                Some(recording) => add(recording),
-                None => Err("sent after endEncoding".to_owned()),
-            };
-            self.busy.set(false);
-            result
+        if self.busy.replace(true) {
+            return self.fault(selector, "sent while another message is being answered".into());
+        }
+        // SAFETY: one thread at a time, and `busy` has seen that this one is not here already.
+        let recording = unsafe { &mut *self.recording.get() };
+        let result = match recording {
+            Some(recording) => add(recording),
+            None => Err(after_the_end()),
         };
+        self.busy.set(false);
         if let Err(why) = result {
-            self.fault(selector, &why);
+            self.fault(selector, why);
         }
     }
 
+    /// With checks off the message is as good as never sent.
     #[cold]
-    fn fault(&self, selector: &str, why: &str) {
+    fn fault(&self, selector: &str, why: Why) {
+        if !Settings::get().checks {
+            return;
+        }
         let (protocol, label) = (self.protocol, self.label.after_noun());
         self.commands.note(invalid(format!("-[{protocol} {selector}]{label}: {why}")));
     }
@@ -89,6 +101,11 @@ impl Drop for Encoder {
     }
 }
 
+#[cold]
+fn after_the_end() -> Why {
+    "sent after endEncoding".into()
+}
+
 /// An encoder's payload.
 pub(super) trait HasEncoder: SoftClass {
     fn encoder(&self) -> &Encoder;
@@ -105,9 +122,16 @@ pub(super) fn end_encoding<P: HasEncoder>(this: &P) {
             if let Some(segment) = recording.segments.last_mut() {
                 segment.end = end;
             }
+            if let Some(notes) = &mut recording.notes {
+                let begins = |note: &&mut Note| matches!(note, Note::Encoder { .. });
+                if let Some(Note::Encoder { label, .. }) = notes.list.iter_mut().rev().find(begins)
+                {
+                    *label = encoder.label.get().map(|text| text.to_str().into_owned());
+                }
+            }
             encoder.commands.take_back(recording, true);
         }
-        None => encoder.fault("endEncoding", "sent after endEncoding"),
+        None => encoder.fault("endEncoding", after_the_end()),
     }
 }
 
@@ -115,9 +139,31 @@ pub(super) fn device<P: HasEncoder>(_: &P) -> Strong<Device> {
     device::shared()
 }
 
-pub(super) fn take_note<P: HasEncoder>(_: &P, _: Option<&Object<Text>>) {}
+/// A text that a message passed; none for nil.
+type Name<'a> = Option<&'a Object<Text>>;
 
-pub(super) fn pop_debug_group<P: HasEncoder>(_: &P) {}
+pub(super) fn own(name: Name<'_>) -> String {
+    name.map_or_else(String::new, |name| name.to_str().into_owned())
+}
+
+fn take_note<P: HasEncoder>(this: &P, selector: &str, note: impl FnOnce() -> Note) {
+    this.encoder().record(selector, |recording| {
+        recording.note(|_| note());
+        Ok(())
+    });
+}
+
+pub(super) fn insert_signpost<P: HasEncoder>(this: &P, name: Name<'_>) {
+    take_note(this, "insertDebugSignpost:", || Note::Signpost(own(name)));
+}
+
+pub(super) fn push_debug_group<P: HasEncoder>(this: &P, name: Name<'_>) {
+    take_note(this, "pushDebugGroup:", || Note::Push(own(name)));
+}
+
+pub(super) fn pop_debug_group<P: HasEncoder>(this: &P) {
+    take_note(this, "popDebugGroup", || Note::Pop);
+}
 
 pub(super) fn barrier_between_stages<P: HasEncoder>(this: &P, _after: usize, _before: usize) {
     let selector = "barrierAfterQueueStages:beforeStages:";
@@ -163,8 +209,8 @@ macro_rules! encoder_class {
             [setLabel:] = $crate::soft::metal::foundation::set_label::<$payload>;
             [device] = $crate::soft::metal::encoder::device::<$payload>;
             [endEncoding] = $crate::soft::metal::encoder::end_encoding::<$payload>;
-            [insertDebugSignpost:] = $crate::soft::metal::encoder::take_note::<$payload>;
-            [pushDebugGroup:] = $crate::soft::metal::encoder::take_note::<$payload>;
+            [insertDebugSignpost:] = $crate::soft::metal::encoder::insert_signpost::<$payload>;
+            [pushDebugGroup:] = $crate::soft::metal::encoder::push_debug_group::<$payload>;
             [popDebugGroup] = $crate::soft::metal::encoder::pop_debug_group::<$payload>;
             [barrierAfterQueueStages:beforeStages:] =
                 $crate::soft::metal::encoder::barrier_between_stages::<$payload>;

@@ -44,7 +44,7 @@ domains! {
     }
     /// Why a capture could not be started: `MTLCaptureError`.
     CaptureError = "MTLCaptureErrorDomain" {
-        NotSupported = 1, InvalidDescriptor = 3,
+        NotSupported = 1, AlreadyCapturing = 2, InvalidDescriptor = 3,
     }
 }
 

@@ -2,10 +2,11 @@
 
 use super::device::{self, Device};
 use super::foundation::{
-    HeldBlock, Label, NSObject, Object, Ours, Retained, Strong, Text, This, label, labelled, lock,
+    HeldBlock, Label, Labelled, NSObject, Object, Ours, Retained, Strong, Text, This, label, lock,
     set_label, soft_class,
 };
 use super::queue::Queue;
+use super::stall::{self, Watched};
 use super::worker;
 use crate::abi::{Id, Imp};
 use std::sync::{Arc, Condvar, LazyLock, Mutex};
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 pub(super) struct Signal {
     state: Mutex<State>,
     changed: Condvar,
+    pub(super) label: Label,
 }
 
 #[derive(Default)]
@@ -27,7 +29,7 @@ struct State {
 /// Who is told when a value is reached.
 pub(super) enum Waiter {
     /// A queue that goes on.
-    Queue(Strong<Queue>),
+    Queue(Strong<Queue>, Watched),
     /// A block that is called.
     Notice(Notice),
 }
@@ -62,6 +64,7 @@ impl Signal {
 
     /// Changes the value and tells everybody who waited for it.
     fn change(&self, new: impl FnOnce(u64) -> u64) {
+        stall::sign_of_life();
         let mut state = lock(&self.state);
         let value = new(state.value);
         state.value = value;
@@ -71,7 +74,7 @@ impl Signal {
         self.changed.notify_all();
         for (_, waiter) in told {
             match waiter {
-                Waiter::Queue(queue) => worker::schedule(queue),
+                Waiter::Queue(queue, _) => worker::schedule(queue),
                 Waiter::Notice(notice) => worker::deliver(move || notice.call(value)),
             }
         }
@@ -86,6 +89,29 @@ impl Signal {
         }
         state.waiting.push((value, waiter));
         None
+    }
+
+    /// A queue has waited in vain: its command buffer ends in an error, and the queue goes on. Nothing
+    /// happens when the value was reached meanwhile.
+    pub(super) fn give_up(&self, watched: u64, silence: Duration) {
+        let mut state = lock(&self.state);
+        let of_queue =
+            |(_, waiter): &(u64, Waiter)| matches!(waiter, Waiter::Queue(_, w) if w.is(watched));
+        let Some(place) = state.waiting.iter().position(of_queue) else { return };
+        let (value, waiter) = state.waiting.swap_remove(place);
+        let now = state.value;
+        drop(state);
+        if let Waiter::Queue(queue, _) = waiter {
+            let name = self.label.after_noun();
+            queue.fail_first(|| {
+                format!(
+                    "the wait for event{name} to reach {value} was given up by the watchdog: it is at \
+                     {now}, and nothing has run for {} ms",
+                    silence.as_millis()
+                )
+            });
+            worker::schedule(queue);
+        }
     }
 
     /// Waits on this thread. Whether the value was reached in time.
@@ -113,19 +139,16 @@ impl Signal {
 /// An event of one device.
 pub(super) struct Event {
     signal: Arc<Signal>,
-    label: Label,
 }
 
 /// An event that the CPU sees.
 pub(super) struct SharedEvent {
     signal: Arc<Signal>,
-    label: Label,
 }
 
-/// A shared event on its way to another process, or to another place of this one.
+/// A shared event on its way to another place of this process.
 pub(super) struct SharedEventHandle {
     signal: Arc<Signal>,
-    label: Option<Strong<Text>>,
 }
 
 /// Where blocks of shared events are called. Here it is one and the same thread for all.
@@ -133,7 +156,17 @@ pub(super) struct SharedEventListener {
     queue: Option<Retained>,
 }
 
-labelled!(Event, SharedEvent);
+impl Labelled for Event {
+    fn label(&self) -> &Label {
+        &self.signal.label
+    }
+}
+
+impl Labelled for SharedEvent {
+    fn label(&self) -> &Label {
+        &self.signal.label
+    }
+}
 
 soft_class! {
     /// An event of one device.
@@ -161,7 +194,7 @@ soft_class! {
 soft_class! {
     /// What carries a shared event elsewhere.
     pub(super) class MTLSharedEventHandle(SharedEventHandle): NSObject, conforms [NSSecureCoding];
-    [label] = |handle: &SharedEventHandle| handle.label.clone();
+    [label] = |handle: &SharedEventHandle| -> Option<Strong<Text>> { handle.signal.label.get() };
 }
 
 soft_class! {
@@ -181,26 +214,22 @@ fn shared_listener(_: crate::abi::Class) -> Strong<SharedEventListener> {
 
 impl Event {
     pub(super) fn object() -> Strong<Self> {
-        Strong::new(Self { signal: Arc::default(), label: Label::default() })
+        Strong::new(Self { signal: Arc::default() })
     }
 }
 
 impl SharedEvent {
     pub(super) fn object() -> Strong<Self> {
-        Strong::new(Self { signal: Arc::default(), label: Label::default() })
+        Strong::new(Self { signal: Arc::default() })
     }
 
     /// The same event, out of its handle.
     pub(super) fn from_handle(handle: &SharedEventHandle) -> Strong<Self> {
-        let event =
-            Strong::new(Self { signal: Arc::clone(&handle.signal), label: Label::default() });
-        event.label.set(handle.label.clone());
-        event
+        Strong::new(Self { signal: Arc::clone(&handle.signal) })
     }
 
     fn handle(&self) -> Strong<SharedEventHandle> {
-        let signal = Arc::clone(&self.signal);
-        Strong::new(SharedEventHandle { signal, label: self.label.get() })
+        Strong::new(SharedEventHandle { signal: Arc::clone(&self.signal) })
     }
 }
 

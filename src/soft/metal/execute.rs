@@ -5,9 +5,12 @@ use super::errors::{Trouble, invalid};
 use super::event::Signal;
 use super::kernel::{Binding, Launch, internal};
 use super::memory::Memory;
+use super::settings::Settings;
 use super::texture::{Image, copy_between};
+use super::trace::Trace;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Where the execution of a recording stopped.
 pub(super) enum Step {
@@ -18,9 +21,9 @@ pub(super) enum Step {
 }
 
 /// Runs from the command at `next` on.
-pub(super) fn run(recording: &Recording, next: &mut usize) -> Step {
+pub(super) fn run(recording: &Recording, next: &mut usize, trace: Option<&mut Trace>) -> Step {
     // A fault of our own must not take the program along, nor everybody who waits for the queue.
-    let run = || run_commands(recording, next);
+    let run = || run_commands(recording, next, trace);
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<&str>().copied();
         let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
@@ -28,11 +31,18 @@ pub(super) fn run(recording: &Recording, next: &mut usize) -> Step {
     })
 }
 
-fn run_commands(recording: &Recording, next: &mut usize) -> Step {
+fn run_commands(recording: &Recording, next: &mut usize, mut trace: Option<&mut Trace>) -> Step {
     // In a concurrent encoder: dispatches since the last barrier. They may run in any order, and do so
     // last first: a barrier that is missing shows.
     let mut unordered: Option<Vec<usize>> = None;
     let mut bindings = Vec::new();
+    let mut carry_out = |index: usize| {
+        let Some(trace) = &mut trace else { return run_one(recording, index, &mut bindings) };
+        let since = Instant::now();
+        let result = run_one(recording, index, &mut bindings);
+        trace.ran(index, since);
+        result
+    };
     while let Some(command) = recording.commands.get(*next) {
         let result = match *command {
             Command::Dispatch { .. } => match &mut unordered {
@@ -40,7 +50,7 @@ fn run_commands(recording: &Recording, next: &mut usize) -> Step {
                     waiting.push(*next);
                     Ok(())
                 }
-                None => dispatch(recording, *next, &mut bindings),
+                None => carry_out(*next),
             },
             Command::Concurrent | Command::Barrier | Command::Serial => {
                 let waiting = unordered.take();
@@ -50,33 +60,16 @@ fn run_commands(recording: &Recording, next: &mut usize) -> Step {
                     _ => waiting.is_some(),
                 };
                 unordered = goes_on.then(Vec::new);
-                let mut last_first = waiting.into_iter().flatten().rev();
-                last_first.try_for_each(|index| dispatch(recording, index, &mut bindings))
-            }
-            Command::CopyBuffer { from, from_offset, to, to_offset, length } => {
-                copy_buffer(recording, (from, from_offset), (to, to_offset), length)
-            }
-            Command::FillBuffer { buffer, start, length, value } => {
-                memory_at(recording, buffer).and_then(|memory| {
-                    let at = range(memory, start, length)?;
-                    // SAFETY: the range is inside memory that the recording keeps.
-                    unsafe { at.write_bytes(value, length) };
-                    Ok(())
-                })
-            }
-            Command::CopyPixels(index) => copy_pixels(recording, &recording.pixels[index as usize]),
-            Command::GenerateMipmaps(texture) => {
-                image_at(recording, texture).map(|image| image.generate_mipmaps())
-            }
-            Command::Signal { event, value } => {
-                signal_at(recording, event).map(|signal| signal.raise(value))
+                waiting.into_iter().flatten().rev().try_for_each(&mut carry_out)
             }
             Command::Wait { event, value } => match signal_at(recording, event) {
                 Ok(signal) if signal.value() < value => {
                     return Step::Wait(Arc::clone(signal), value);
                 }
-                other => other.map(drop),
+                Ok(_) => carry_out(*next),
+                Err(trouble) => Err(trouble),
             },
+            _ => carry_out(*next),
         };
         if let Err(trouble) = result {
             return Step::Done(Err(trouble));
@@ -86,11 +79,48 @@ fn run_commands(recording: &Recording, next: &mut usize) -> Step {
     Step::Done(Ok(()))
 }
 
+/// Carries out one command. Waiting, and the order of dispatches, are the caller's.
+fn run_one<'a>(
+    recording: &'a Recording,
+    index: usize,
+    bindings: &mut Vec<Binding<'a>>,
+) -> Result<(), Trouble> {
+    match recording.commands[index] {
+        Command::Dispatch { .. } => dispatch(recording, index, bindings),
+        Command::CopyBuffer { from, from_offset, to, to_offset, length } => {
+            copy_buffer(recording, (from, from_offset), (to, to_offset), length)
+        }
+        Command::FillBuffer { buffer, start, length, value } => {
+            let at = range(memory_at(recording, buffer)?, start, length)?;
+            // SAFETY: the range is inside memory that the recording keeps.
+            unsafe { at.write_bytes(value, length) };
+            Ok(())
+        }
+        Command::CopyPixels(index) => copy_pixels(recording, &recording.pixels[index as usize]),
+        Command::GenerateMipmaps(texture) => {
+            image_at(recording, texture).map(|image| image.generate_mipmaps())
+        }
+        Command::Signal { event, value } => {
+            signal_at(recording, event).map(|signal| signal.raise(value))
+        }
+        Command::Concurrent
+        | Command::Barrier
+        | Command::Serial
+        | Command::Wait { .. }
+        | Command::Note(_) => Ok(()),
+    }
+}
+
 /// What an object is that was released too soon.
 fn released(what: &str) -> Trouble {
     invalid(format!(
         "a {what} was released before a command buffer with unretained references was done with it"
     ))
+}
+
+#[cold]
+fn checks() -> bool {
+    Settings::get().checks
 }
 
 fn misplaced(what: &str) -> Trouble {
@@ -100,7 +130,7 @@ fn misplaced(what: &str) -> Trouble {
 fn memory_at(recording: &Recording, place: Place) -> Result<&Memory, Trouble> {
     match &recording.kept[place as usize] {
         Kept::Buffer(buffer) => Ok(&buffer.memory),
-        Kept::Memory(memory) if memory.is_released() => Err(released("buffer")),
+        Kept::Memory(memory) if memory.is_released() && checks() => Err(released("buffer")),
         Kept::Memory(memory) => Ok(memory),
         _ => Err(misplaced("buffer")),
     }
@@ -109,7 +139,7 @@ fn memory_at(recording: &Recording, place: Place) -> Result<&Memory, Trouble> {
 fn image_at(recording: &Recording, place: Place) -> Result<&Arc<Image>, Trouble> {
     match &recording.kept[place as usize] {
         Kept::Texture(texture) => Ok(&texture.image),
-        Kept::Image(image) if image.is_released() => Err(released("texture")),
+        Kept::Image(image) if image.is_released() && checks() => Err(released("texture")),
         Kept::Image(image) => Ok(image),
         _ => Err(misplaced("texture")),
     }

@@ -6,7 +6,8 @@ use super::device::{self, Device};
 use super::foundation::{
     Label, NSObject, Object, Strong, This, label, labelled, lock, set_label, soft_class,
 };
-use super::memory::{Memory, PAGE};
+use super::memory::Memory;
+use super::pages::PAGE;
 use super::resource::{Options, Purgeable};
 use super::texture::Texture;
 use crate::abi::MTLSizeAndAlign;

@@ -67,6 +67,16 @@ pub(super) struct Argument {
     pub(super) data_type: usize,
 }
 
+impl Argument {
+    /// Whether a dispatch without it is refused. Memory that is missing is memory of no bytes, if the
+    /// program wants no checks; there is no such texture or sampler.
+    pub(super) fn must_be_bound(&self) -> bool {
+        self.used
+            && (Settings::get().checks
+                || matches!(self.kind, ArgumentKind::Texture | ArgumentKind::Sampler))
+    }
+}
+
 /// What a dispatch gives an argument.
 #[derive(Clone, Copy)]
 pub(super) enum Binding<'a> {

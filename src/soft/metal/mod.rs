@@ -26,13 +26,16 @@ mod kernel;
 mod library;
 mod memory;
 mod order;
+mod pages;
 mod pipeline;
 mod queue;
 mod residency_set;
 mod resource;
 mod sampler;
 mod settings;
+mod stall;
 mod texture;
+mod trace;
 mod worker;
 
 #[cfg(test)]

@@ -114,7 +114,8 @@ fn touched(recording: &Recording, commands: &[Command]) -> Vec<*const Memory> {
             | Command::Serial
             | Command::Barrier
             | Command::Signal { .. }
-            | Command::Wait { .. } => {}
+            | Command::Wait { .. }
+            | Command::Note(_) => {}
         }
     }
     let memory = places.into_iter().filter_map(|place| memory_at(recording, place));

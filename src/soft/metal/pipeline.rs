@@ -1,5 +1,6 @@
 //! MTLComputePipelineState: a kernel ready to be launched, and what it takes.
 
+use super::commands::Entry;
 use super::device::{self, Device, WIDTH};
 use super::foundation::{
     ErrorOut, List, NSObject, Object, Retained, SoftClass, Strong, Text, soft_class,
@@ -15,8 +16,20 @@ pub(super) struct ComputePipelineState {
     pub(super) kernel: Arc<Kernel>,
     /// The most threads a threadgroup may have.
     pub(super) max_threads: usize,
+    /// Where the kernel's arguments take their values from, in their order.
+    pub(super) takes: Box<[Take]>,
+    /// Whether one of them is threadgroup memory.
+    pub(super) takes_memory: bool,
     label: Option<Strong<Text>>,
     id: u64,
+}
+
+/// Where an argument takes its value from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Take {
+    pub(super) entry: Entry,
+    /// Something must be bound.
+    pub(super) needed: bool,
 }
 
 soft_class! {
@@ -48,7 +61,19 @@ impl ComputePipelineState {
         let kernel = Arc::clone(&function.kernel);
         let most = kernel.max_threads;
         let max_threads = if max_threads == 0 { most } else { most.min(max_threads) };
-        Strong::new(Self { kernel, max_threads, label, id: next_id() })
+        let take = |argument: &Argument| Take {
+            entry: Entry::of(argument.kind, argument.index).unwrap_or(Entry::NONE),
+            needed: argument.must_be_bound(),
+        };
+        let memory = |argument: &Argument| argument.kind == ArgumentKind::Threadgroup;
+        Strong::new(Self {
+            max_threads,
+            takes: kernel.arguments.iter().map(take).collect(),
+            takes_memory: kernel.arguments.iter().any(memory),
+            kernel,
+            label,
+            id: next_id(),
+        })
     }
 
     pub(super) fn reflection(&self) -> Strong<Reflection> {

@@ -4,6 +4,7 @@ use super::command_buffer::{CommandBuffer, Progress};
 use super::commands::Recording;
 use super::descriptors::CommandBufferDescriptor;
 use super::device::{self, Device};
+use super::errors::{CommandBufferError, Problem};
 use super::foundation::{
     Label, NSObject, Object, Strong, This, label, labelled, lock, set_label, soft_class,
 };
@@ -16,7 +17,9 @@ use std::sync::atomic::{AtomicU64, Ordering::*};
 
 /// A queue.
 pub(super) struct Queue {
-    label: Label,
+    /// Tells it from others in captures.
+    pub(super) number: u64,
+    pub(super) label: Label,
     line: Mutex<Line>,
     /// Recordings with room in them, for command buffers to come.
     spare: Mutex<Vec<Box<Recording>>>,
@@ -68,12 +71,15 @@ fn described(
     CommandBuffer::object(this.retain(), fields.retained_references, fields.error_options)
 }
 
-/// How many recordings a queue keeps for later.
-const SPARE: usize = 16;
+/// How many recordings a queue keeps for later: one for each command buffer that may be under way
+/// on a queue of Metal's.
+const SPARE: usize = 64;
 
 impl Queue {
     pub(super) fn object() -> Strong<Self> {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
         Strong::new(Self {
+            number: NEXT.fetch_add(1, Relaxed),
             label: Label::default(),
             line: Mutex::default(),
             spare: Mutex::default(),
@@ -119,6 +125,13 @@ impl Queue {
         let mut line = lock(&this.line);
         line.places.retain(|entry| !matches!(entry, Entry::Reserved(other) if *other == ticket));
         Self::start(this, line);
+    }
+
+    /// The first command buffer, which waits for an event, ends in an error instead.
+    pub(super) fn fail_first(&self, why: impl FnOnce() -> String) {
+        if let Some(Entry::Ready(buffer)) = lock(&self.line).places.front() {
+            buffer.note(Problem::new(CommandBufferError::Timeout, why()));
+        }
     }
 
     /// Has a runner go on with the queue, if there is something to run and nobody does.

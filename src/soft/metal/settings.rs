@@ -11,13 +11,16 @@ pub(super) struct Settings {
     pub(super) cores: usize,
     /// How many threads run kernels.
     pub(super) workers: usize,
-    /// How long a launch may take; none for ever.
+    /// How long a launch may take, or a wait while nothing runs; none for ever.
     pub(super) watchdog: Option<Duration>,
+    /// Whether wrong messages are errors. What keeps memory safe does not ask.
+    pub(super) checks: bool,
 }
 
 const DEVICE: &str = "ARUMINIUM_SOFT_DEVICE";
 const WORKERS: &str = "ARUMINIUM_SOFT_WORKERS";
 const WATCHDOG: &str = "ARUMINIUM_SOFT_WATCHDOG_MS";
+const CHECKS: &str = "ARUMINIUM_SOFT_CHECKS";
 
 /// A kernel that takes longer than this is taken for one that never ends, as on a GPU.
 const WATCHDOG_DEFAULT: Duration = Duration::from_secs(10);
@@ -43,6 +46,7 @@ impl Settings {
                 Some(milliseconds) => Some(Duration::from_millis(milliseconds as u64)),
                 None => Some(WATCHDOG_DEFAULT),
             },
+            checks: variable(CHECKS).is_none_or(|text| text.trim() != "off"),
         }
     }
 }
@@ -64,13 +68,13 @@ mod tests {
                 Some(pair.1.to_owned())
             })
         };
-        let set = read(&[(WORKERS, "3"), (WATCHDOG, "250")]);
+        let set = read(&[(WORKERS, "3"), (WATCHDOG, "250"), (CHECKS, "off")]);
         let watchdog = Some(Duration::from_millis(250));
-        assert_eq!(set, Settings { workers: 3, watchdog, cores: set.cores });
+        assert_eq!(set, Settings { workers: 3, watchdog, checks: false, cores: set.cores });
         assert_eq!(read(&[(WATCHDOG, "0")]).watchdog, None);
         let default = read(&[]);
-        assert_eq!(read(&[(WORKERS, "-1"), (WATCHDOG, "soon")]), default);
-        assert!(default.workers >= 1);
+        assert_eq!(read(&[(WORKERS, "-1"), (WATCHDOG, "soon"), (CHECKS, "perhaps")]), default);
+        assert!(default.workers >= 1 && default.checks);
         assert_eq!(read(&[(WORKERS, "100000")]).workers, MOST_WORKERS);
     }
 }

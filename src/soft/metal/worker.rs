@@ -11,15 +11,43 @@ use super::settings::Settings;
 use crate::soft::objc::entry::{objc_autoreleasePoolPop, objc_autoreleasePoolPush};
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering::*};
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering::*};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a thread looks for news before it sleeps: about as long as waking it takes.
 const PATIENCE: Duration = Duration::from_micros(40);
 
-/// Looks for something again and again, for a short while. Whether it was found.
-pub(super) fn spin(found: impl Fn() -> bool) -> bool {
+/// The core on which threads of one kind were lately.
+struct Core(AtomicI32);
+
+/// The core of the threads that wait for command buffers.
+static WAITER: Core = Core::unknown();
+
+impl Core {
+    const fn unknown() -> Self {
+        Self(AtomicI32::new(-1))
+    }
+
+    /// Notes the calling thread's; answers it.
+    fn note(&self) -> i32 {
+        unsafe extern "C" {
+            fn sched_getcpu() -> std::ffi::c_int;
+        }
+        // SAFETY: it has no demands. -1 is answered where nobody knows.
+        let core = unsafe { sched_getcpu() };
+        self.0.store(core, Relaxed);
+        core
+    }
+
+    fn is(&self, core: i32) -> bool {
+        core >= 0 && self.0.load(Relaxed) == core
+    }
+}
+
+/// Looks for something again and again, for a short while, unless whoever brings it was last seen on
+/// this very core: looking would only keep it from coming. Whether it was found.
+fn spin(found: impl Fn() -> bool, here: &Core, there: &Core) -> bool {
     if Settings::get().cores < 2 {
         return found();
     }
@@ -31,10 +59,15 @@ pub(super) fn spin(found: impl Fn() -> bool) -> bool {
             }
             std::hint::spin_loop();
         }
-        if start.elapsed() > PATIENCE {
+        if there.is(here.note()) || start.elapsed() > PATIENCE {
             return false;
         }
     }
+}
+
+/// Looks for a short while whether what a runner does is over.
+pub(super) fn look(over: impl Fn() -> bool) -> bool {
+    spin(over, &WAITER, &QUEUES.core)
 }
 
 /// Work that threads of one kind take in the order in which it came.
@@ -45,6 +78,8 @@ struct Jobs<T> {
     waiting: AtomicUsize,
     /// How many threads look for news before they sleep. One is enough.
     looking: AtomicUsize,
+    /// Where a thread looked, or took a job.
+    core: Core,
 }
 
 struct List<T> {
@@ -60,6 +95,7 @@ impl<T: Send> Jobs<T> {
             more: Condvar::new(),
             waiting: AtomicUsize::new(0),
             looking: AtomicUsize::new(0),
+            core: Core::unknown(),
         }
     }
 
@@ -97,7 +133,7 @@ impl<T: Send> Jobs<T> {
     fn next(&self) -> T {
         loop {
             if self.looking.compare_exchange(0, 1, Relaxed, Relaxed).is_ok() {
-                spin(|| self.waiting.load(Acquire) > 0);
+                spin(|| self.waiting.load(Acquire) > 0, &self.core, &WAITER);
                 self.looking.store(0, Relaxed);
             }
             let mut list = lock(&self.list);
@@ -109,6 +145,7 @@ impl<T: Send> Jobs<T> {
                     if more {
                         self.more.notify_one();
                     }
+                    self.core.note();
                     return job;
                 }
                 list.sleeping += 1;
@@ -130,6 +167,11 @@ pub(super) fn schedule(queue: Strong<Queue>) {
     // Two at least: one that is busy must not keep other queues waiting.
     let most = Settings::get().workers.max(2);
     QUEUES.add(queue, most, "aruminium-queue", |queue| in_pool(|| queue.run()));
+}
+
+/// Whether queues wait for a runner.
+pub(super) fn queues_wait() -> bool {
+    QUEUES.waiting.load(Acquire) > 0
 }
 
 type Delivery = Box<dyn FnOnce() + Send>;

@@ -60,11 +60,11 @@ pub(crate) enum TemplateArgument {
     Type(TypeName),
     Value(Expr),
     /// `args...`
-    Expansion(
-        #[expect(dead_code, reason = "packs are parsed, and not expanded yet")]
-        Box<TemplateArgument>,
-    ),
+    Expansion(Box<TemplateArgument>, Mentioned),
 }
+
+/// The names that the pattern of an expansion mentions; those of packs are what it expands.
+pub(crate) type Mentioned = Arc<[Name]>;
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub(crate) enum AddressSpace {
@@ -196,6 +196,8 @@ pub(crate) struct Parameter {
     pub(crate) specifiers: Specifiers,
     pub(crate) declarator: Declarator,
     pub(crate) default: Option<Arc<Expr>>,
+    /// `Ts... rest`: as many parameters as the packs in its type have elements.
+    pub(crate) expands: Option<Mentioned>,
 }
 
 /// `[[name(arguments)]]`, also in the GNU spelling.
@@ -205,25 +207,11 @@ pub(crate) struct Attribute {
     pub(crate) arguments: Vec<Expr>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum TemplateParameter {
-    Type {
-        name: Option<Ident>,
-        default: Option<TypeName>,
-        pack: bool,
-    },
-    Value {
-        specifiers: Specifiers,
-        declarator: Declarator,
-        default: Option<Expr>,
-        pack: bool,
-    },
-    #[expect(dead_code, reason = "template template parameters are parsed, and not checked yet")]
-    Template {
-        name: Option<Ident>,
-        default: Option<TypeName>,
-        pack: bool,
-    },
+    Type { name: Option<Ident>, default: Option<TypeName>, pack: bool },
+    Value { specifiers: Specifiers, declarator: Declarator, default: Option<Expr>, pack: bool },
+    Template { name: Option<Ident>, default: Option<TypeName> },
 }
 
 #[derive(Debug)]
@@ -453,18 +441,37 @@ pub(crate) enum ExprKind {
     SizeofExpr(Box<Expr>),
     AlignofType(Box<TypeName>),
     /// `sizeof...(pack)`
-    SizeofPack(#[expect(dead_code, reason = "packs are parsed, and not expanded yet")] Ident),
-    /// `{a, b}`, elements perhaps designated: `.x = a`
-    InitList(Vec<(Option<Ident>, Expr)>),
-    Expansion(Box<Expr>),
-    /// `(left op ... op right)`, one side missing in the unary folds.
-    Fold(
-        #[expect(dead_code, reason = "packs are parsed, and not expanded yet")] Punct,
-        Option<Box<Expr>>,
-        Option<Box<Expr>>,
-    ),
+    SizeofPack(Ident),
+    /// `{a, b}`, elements perhaps designated
+    InitList(Vec<(Option<Designator>, Expr)>),
+    /// `pattern...`
+    Expansion(Arc<Expr>, Mentioned),
+    /// One element of an expansion; the checker makes these.
+    Expanded(Arc<Expr>, Mentioned, usize),
+    Fold(Arc<Fold>),
     /// `noexcept(e)`
     Noexcept,
+}
+
+/// What an element of a list says it is for.
+#[derive(Clone, Debug)]
+pub(crate) enum Designator {
+    /// `.x =`
+    Field(Ident),
+    /// `[3] =`, and `[0 ... 7] =`, which is GNU's and in use.
+    Elements(Arc<Expr>, Option<Arc<Expr>>),
+}
+
+/// `(init op ... op pattern)` and the other three (C++17 expr.prim.fold).
+#[derive(Debug)]
+pub(crate) struct Fold {
+    pub(crate) operator: Punct,
+    pub(crate) pattern: Expr,
+    pub(crate) mentioned: Mentioned,
+    /// What stands at the other side of the dots.
+    pub(crate) init: Option<Expr>,
+    /// `(... op pack)`: from the left.
+    pub(crate) left: bool,
 }
 
 impl Expr {
@@ -479,14 +486,15 @@ impl ExprKind {
         use ExprKind::*;
         let most = |list: &[Expr]| list.iter().map(|e| e.depth).max().unwrap_or(0);
         match self {
-            Unary(_, a) | Postfix(_, a) | Cast(_, _, a) | SizeofExpr(a) | Expansion(a) => a.depth,
+            Unary(_, a) | Postfix(_, a) | Cast(_, _, a) | SizeofExpr(a) => a.depth,
+            Expansion(a, _) | Expanded(a, ..) => a.depth,
             Binary(_, a, b) | Assign(_, a, b) | Comma(a, b) | Index(a, b) => a.depth.max(b.depth),
             Conditional(a, b, c) => a.depth.max(b.depth).max(c.depth),
             Call(callee, arguments) => callee.depth.max(most(arguments)),
             Member { object, .. } => object.depth,
             Construct { arguments, .. } => most(arguments),
             InitList(items) => items.iter().map(|(_, e)| e.depth).max().unwrap_or(0),
-            Fold(_, a, b) => [a, b].into_iter().flatten().map(|e| e.depth).max().unwrap_or(0),
+            Fold(fold) => fold.pattern.depth.max(fold.init.as_ref().map_or(0, |e| e.depth)),
             _ => 0,
         }
     }

@@ -68,6 +68,10 @@ pub(crate) enum ExprKind {
     Element(Box<Expr>, Box<Expr>),
     /// Components of a vector, place or value; one component gives a scalar.
     Swizzle(Box<Expr>, Vec<u8>),
+    /// The two elements of a `simdgroup_matrix` that a lane holds; also of a value.
+    ThreadElements(Box<Expr>),
+    /// `{…}` as an argument, until the parameter that it is for is known.
+    List(Box<super::ast::Expr>),
     /// A value, put into memory so that something can refer to it.
     Temporary(Box<Expr>),
     /// Assigns, and is the left side again.

@@ -232,49 +232,6 @@ fn a_small_thread_is_enough() {
     assert_eq!(run.join().unwrap(), (true, true));
 }
 
-/// Kernels that others wrote, from wherever they are: one line a file, with the first error of each
-/// that fails. `ARUMINIUM_KERNELS=folder cargo test --lib real_kernels -- --ignored --nocapture`
-#[test]
-#[ignore = "reads the folder that ARUMINIUM_KERNELS names"]
-fn real_kernels() {
-    let folder = std::env::var("ARUMINIUM_KERNELS").expect("ARUMINIUM_KERNELS names a folder");
-    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
-    files.retain(|path| path.extension().is_some_and(|e| e == "metal"));
-    files.sort();
-    let (mut whole, mut lowered, mut asked) = (0, 0, 0);
-    let mut time = std::time::Duration::ZERO;
-    for path in &files {
-        let text = std::fs::read_to_string(path).unwrap();
-        let name = path.file_name().unwrap().to_string_lossy();
-        let start = std::time::Instant::now();
-        let library = compile(&text, &Options::default());
-        time += start.elapsed();
-        let library = match library {
-            Ok(library) => library,
-            Err(error) => {
-                println!("{name}: {}", error.0.lines().take(3).collect::<Vec<_>>().join("\n    "));
-                continue;
-            }
-        };
-        whole += 1;
-        for entry in library.entries.iter().filter(|entry| entry.stage == Stage::Kernel) {
-            asked += 1;
-            match library.kernel(&entry.name, &ConstantValues::default()) {
-                Ok((module, _)) => match ir::verify(&module) {
-                    Ok(()) => lowered += 1,
-                    Err(error) => println!("{name}: {}: invalid IR: {error:?}", entry.name),
-                },
-                Err(error) => println!(
-                    "{name}: {}: {}",
-                    entry.name,
-                    error.0.lines().take(3).collect::<Vec<_>>().join("\n    ")
-                ),
-            }
-        }
-    }
-    println!("{whole} of {} files, {lowered} of {asked} kernels, {time:?} to compile", files.len());
-}
-
 /// What a small kernel costs from text to IR, in a build with optimisation.
 /// `cargo test --release --lib compile_time -- --ignored --nocapture`
 #[test]

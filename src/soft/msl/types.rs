@@ -69,11 +69,14 @@ pub(crate) enum Ty {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Field {
-    /// `None` for an anonymous struct or union, whose members are seen in the one around it.
+    /// `None` for a base, and for an anonymous struct or union, whose members are seen in the one
+    /// around it.
     pub(crate) name: Option<Name>,
     pub(crate) qual: Qual,
     pub(crate) offset: u32,
     pub(crate) span: Span,
+    /// The part of an object that is its class's base (C++14 class.derived).
+    pub(crate) base: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -218,10 +221,7 @@ impl Types {
 
     /// Lives in memory, not in a register: the IR has no values of it.
     pub(crate) fn is_aggregate(&self, id: TyId) -> bool {
-        matches!(
-            self.get(id),
-            Ty::Struct(_) | Ty::Array(..) | Ty::Matrix(..) | Ty::Atomic(_) | Ty::SimdgroupMatrix(_)
-        )
+        matches!(self.get(id), Ty::Struct(_) | Ty::Array(..) | Ty::Matrix(..) | Ty::Atomic(_))
     }
 
     pub(crate) fn structure(&self, id: TyId) -> Option<(StructId, &Struct)> {
@@ -261,7 +261,7 @@ impl Types {
                 let bytes = self.enums[id.0 as usize].underlying.bytes();
                 (bytes, bytes)
             }
-            // A lane holds two of the 64 elements (MSL 2.4 leaves the layout open).
+            // A lane holds two of the 64 elements, as a vector (MSL 2.4 leaves the layout open).
             Ty::SimdgroupMatrix(scalar) => (2 * scalar.bytes(), 2 * scalar.bytes()),
             Ty::Unknown | Ty::Void | Ty::Array(_, None) | Ty::Function(..) => return None,
         })

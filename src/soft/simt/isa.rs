@@ -5,6 +5,7 @@
 //! set is used is found out once; all give the same bits.
 
 use super::code::{Handler, Ins, Run, Wave};
+use super::eight::Eight;
 
 /// Lanes of a SIMD-group.
 pub(crate) const LANES: usize = 32;
@@ -72,6 +73,8 @@ impl IsaKind {
 
 /// Steps that the compiler does not find by itself.
 pub(crate) trait Isa {
+    /// Eight floats in its registers.
+    type Eight: Eight;
     /// Runs a handler in a function of its own: what a handler rarely does should not cost it registers.
     ///
     /// # Safety
@@ -159,6 +162,10 @@ pub(crate) fn prefetch(from: *const u8) {
 pub(crate) struct Baseline;
 
 impl Isa for Baseline {
+    #[cfg(target_arch = "aarch64")]
+    type Eight = [std::arch::aarch64::float32x4_t; 2];
+    #[cfg(not(target_arch = "aarch64"))]
+    type Eight = [f32; 8];
     #[inline(always)]
     unsafe fn apart<H: Handler>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
         // SAFETY: the caller keeps the contract of `Run`.
@@ -182,7 +189,7 @@ mod x86 {
     //! The x86_64 sets.
 
     use std::arch::x86_64::{
-        __m256i, __m512i, _mm256_add_epi32, _mm256_castsi256_ps, _mm256_loadu_si256,
+        __m256, __m256i, __m512i, _mm256_add_epi32, _mm256_castsi256_ps, _mm256_loadu_si256,
         _mm256_maskstore_epi32, _mm256_movemask_ps, _mm256_or_si256, _mm256_set1_epi32,
         _mm256_setr_epi32, _mm256_setzero_si256, _mm256_testz_si256, _mm256_xor_si256,
         _mm512_add_epi32, _mm512_cmpneq_epi32_mask, _mm512_loadu_si512, _mm512_mask_storeu_epi32,
@@ -209,6 +216,8 @@ mod x86 {
     pub(crate) struct Avx2;
 
     impl Isa for Avx2 {
+        type Eight = __m256;
+
         #[inline(always)]
         unsafe fn apart<H: Handler>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
             // SAFETY: the caller keeps the contract of `Run`, and is itself only reached through `avx2`.
@@ -292,6 +301,8 @@ mod x86 {
     pub(crate) struct Avx512;
 
     impl Isa for Avx512 {
+        type Eight = __m256;
+
         #[inline(always)]
         unsafe fn apart<H: Handler>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
             // SAFETY: the caller keeps the contract of `Run`, and is itself only reached through `avx512`.

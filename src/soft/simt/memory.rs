@@ -114,12 +114,15 @@ pub(crate) const fn length(width: usize) -> usize {
 
 /// Where an access goes: the region and what to add to every lane's scaled index.
 #[derive(Clone, Copy)]
-struct Target {
-    number: u32,
-    base: *mut u8,
+pub(crate) struct Target {
+    /// The region's number.
+    pub(crate) number: u32,
+    /// The region's start.
+    pub(crate) base: *mut u8,
     /// The last offset at which an access of the size may start; negative if there is none.
     last: i64,
-    offset: i64,
+    /// What is added to every lane's offset.
+    pub(crate) offset: i64,
     /// As the region's.
     alone: bool,
 }
@@ -145,10 +148,18 @@ impl Target {
         }
     }
 
+    /// A region by its number, for accesses of so many bytes.
+    ///
     /// # Safety
     /// As [`Run`].
     #[inline(always)]
-    unsafe fn region(wave: &Wave, number: u32, offset: i64, bytes: usize, write: bool) -> Self {
+    pub(crate) unsafe fn region(
+        wave: &Wave,
+        number: u32,
+        offset: i64,
+        bytes: usize,
+        write: bool,
+    ) -> Self {
         if number >= wave.region_count {
             let (base, last) = (std::ptr::null_mut(), -1);
             return Self { number, base, last, offset, alone: false };
@@ -160,8 +171,9 @@ impl Target {
         Self { number, base: region.base, last, offset, alone: region.alone }
     }
 
+    /// Whether an access may start there.
     #[inline(always)]
-    fn allows(&self, offset: i64) -> bool {
+    pub(crate) fn allows(&self, offset: i64) -> bool {
         0 <= offset && offset <= self.last
     }
 }

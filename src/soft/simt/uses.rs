@@ -254,12 +254,12 @@ impl Find<'_> {
             let until = self.until(self.at[index], at);
             self.last[index] = self.last[index].max(until);
             let again = std::mem::replace(&mut self.uses.needed[index], true);
-            if !again {
+            // These stand for their operands, which last as long as they do.
+            if matches!(self.function.inst(value).op, Op::Extract | Op::Compose) {
+                stack.extend(self.inputs(value).into_iter().map(|input| (input, at)));
+            } else if !again {
                 let here = self.at[index];
                 stack.extend(self.inputs(value).into_iter().map(|input| (input, here)));
-            } else if matches!(self.function.inst(value).op, Op::Extract | Op::Compose) {
-                // Stands for its operands.
-                stack.extend(self.inputs(value).into_iter().map(|input| (input, at)));
             }
         }
     }

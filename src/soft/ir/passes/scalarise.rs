@@ -1,7 +1,7 @@
 //! Scalarisation: vector arithmetic becomes arithmetic on components, and copies become loads and stores.
 //!
-//! After it, the only vector values are loads and the operands of stores: those stay whole, so that one
-//! check covers them.
+//! After it, the only vector values are loads, the operands of stores, and matrices: loads and stores stay
+//! whole, so that one check covers them.
 
 use crate::soft::ir::{
     Block, Function, FunctionBuilder, Inst, Op, Rule, Scalar, Stmt, Type, Value, VarId,
@@ -240,6 +240,22 @@ impl Scalarise<'_> {
                 let value = self.vector(args[1].get());
                 self.out.store(args[0].at(0), value);
                 Parts::NONE
+            }
+            Rule::MatrixLoad => {
+                let args: Vec<Value> = args.iter().map(|arg| arg.at(0)).collect();
+                let value = self.out.emit(inst.op, inst.ty, &args, 0);
+                self.split(value)
+            }
+            Rule::MatrixStore => {
+                let matrix = self.vector(args[3].get());
+                let args = [args[0].at(0), args[1].at(0), args[2].at(0), matrix];
+                self.out.op(inst.op, &args);
+                Parts::NONE
+            }
+            Rule::MatrixMultiplyAdd => {
+                let args: Vec<Value> = args.iter().map(|arg| self.vector(arg.get())).collect();
+                let value = self.out.op(inst.op, &args);
+                self.split(value)
             }
             Rule::Copy => {
                 self.copy(args[0].at(0), args[1].at(0), inst.imm as u32);

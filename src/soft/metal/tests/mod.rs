@@ -195,6 +195,18 @@ fn wait(commands: Id) {
     send!(commands, "waitUntilCompleted"; ());
 }
 
+fn shared_event() -> Own {
+    Own::new(send!(*device(), "newSharedEvent"; Id))
+}
+
+fn signal(commands: Id, event: Id, value: u64) {
+    send!(commands, "encodeSignalEvent:value:", event => Id, value => u64; ());
+}
+
+fn wait_for(commands: Id, event: Id, value: u64) {
+    send!(commands, "encodeWaitForEvent:value:", event => Id, value => u64; ());
+}
+
 fn status(commands: Id) -> usize {
     send!(commands, "status"; usize)
 }

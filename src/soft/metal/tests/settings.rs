@@ -1,19 +1,15 @@
 //! Environment variables, each in a process of its own.
 
 use super::*;
-use std::process::Command;
-
-const INSIDE: &str = "ARUMINIUM_TEST_INSIDE";
+use crate::child::{is_child, run_child};
 
 /// Runs `test` with variables set, in a process of its own: true in that process.
 fn inside(test: &str, variables: &[(&str, &str)]) -> bool {
-    if std::env::var_os(INSIDE).is_some_and(|name| name == test) {
+    if is_child() {
         return true;
     }
     let name = format!("{}::{test}", module_path!().split_once("::").unwrap().1);
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args([name.as_str(), "--exact", "--nocapture"]).env(INSIDE, test);
-    let output = command.envs(variables.iter().copied()).output().unwrap();
+    let output = run_child(&name, variables);
     let said = String::from_utf8_lossy(&output.stdout).into_owned()
         + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.contains("1 passed"), "{said}");
@@ -81,4 +77,120 @@ fn a_kernel_that_never_ends_is_ended() {
     assert_eq!(pool(|| send!(send!(*commands, "error"; Id), "code"; isize)), 2, "timeout");
     let next = super::commands(*queue);
     assert_eq!(finish(*next), Ok(()));
+}
+
+/// Two queues wait. The first waits in vain; what is behind it there ends the other's wait.
+#[test]
+fn a_wait_in_vain_is_given_up() {
+    if !inside("a_wait_in_vain_is_given_up", &[("ARUMINIUM_SOFT_WATCHDOG_MS", "100")]) {
+        return;
+    }
+    let (never, later) = (shared_event(), shared_event());
+    send!(*never, "setLabel:", *string("never") => Id; ());
+    let (first, second) = (queue(), queue());
+    let (vain, waits) = (commands(*first), commands(*second));
+    wait_for(*vain, *never, 3);
+    commit(*vain);
+    wait_for(*waits, *later, 1);
+    commit(*waits);
+    let behind = commands(*first);
+    signal(*behind, *later, 1);
+    commit(*behind);
+    for commands in [&vain, &behind, &waits] {
+        wait(**commands);
+    }
+    let error = outcome(*vain).unwrap_err();
+    assert!(error.contains("event \"never\" to reach 3") && error.contains("watchdog"), "{error}");
+    assert_eq!(pool(|| send!(send!(*vain, "error"; Id), "code"; isize)), 2, "timeout");
+    assert_eq!((outcome(*behind), outcome(*waits)), (Ok(()), Ok(())));
+}
+
+/// Several times the watchdog's time, with a sign of life now and then.
+#[test]
+fn a_wait_lasts_as_long_as_other_work_does() {
+    let test = "a_wait_lasts_as_long_as_other_work_does";
+    if !inside(test, &[("ARUMINIUM_SOFT_WATCHDOG_MS", "400")]) {
+        return;
+    }
+    let (event, waiting, working) = (shared_event(), queue(), queue());
+    let waits = commands(*waiting);
+    wait_for(*waits, *event, 1);
+    commit(*waits);
+    let (pipeline, start) = (pipeline(SAXPY, "nothing"), std::time::Instant::now());
+    while start.elapsed() < std::time::Duration::from_millis(1200) {
+        let commands = commands(*working);
+        let encoder = encoder(*commands);
+        bind(*encoder, *pipeline);
+        launch(*encoder, 1, 1);
+        end(*encoder);
+        assert_eq!(finish(*commands), Ok(()));
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    send!(*event, "setSignaledValue:", 1 => u64; ());
+    wait(*waits);
+    assert_eq!(outcome(*waits), Ok(()));
+}
+
+/// What is refused with checks on is passed over, and the rest is done.
+#[test]
+fn checks_can_be_off() {
+    if !inside("checks_can_be_off", &[("ARUMINIUM_SOFT_CHECKS", "off")]) {
+        return;
+    }
+    let (count_up, saxpy) = (pipeline(SAXPY, "count_up"), pipeline(SAXPY, "saxpy"));
+    let counters = buffer(400);
+    let run = |record: &dyn Fn(Id)| {
+        let commands = commands(*queue());
+        let encoder = encoder(*commands);
+        record(*encoder);
+        end(*encoder);
+        (finish(*commands), commands)
+    };
+    let (result, _) = run(&|encoder| {
+        launch(encoder, 1, 1);
+        bind(encoder, *count_up);
+        bind_buffer(encoder, *counters, 0, 0);
+        bind_buffer(encoder, *counters, 401, 0);
+        bind_buffer(encoder, *counters, 0, 31);
+        bind(encoder, Id::NIL);
+        launch(encoder, 100, 1025);
+        launch(encoder, 100, 64);
+    });
+    assert_eq!(result, Ok(()));
+    assert_eq!(contents::<u32>(*counters), [1; 100]);
+
+    // What is not bound has no bytes: a kernel that touches it is stopped.
+    let (result, commands) = run(&|encoder| {
+        bind(encoder, *saxpy);
+        bind_buffer(encoder, *counters, 0, 0);
+        bind_buffer(encoder, *counters, 0, 1);
+        launch(encoder, 1, 1);
+    });
+    let error = result.unwrap_err();
+    assert!(
+        error.contains("saxpy") && error.contains("'a'") && error.contains("0 bytes"),
+        "{error}"
+    );
+    assert_eq!(pool(|| send!(send!(*commands, "error"; Id), "code"; isize)), 3, "page fault");
+
+    // Memory that was released too soon is there as long as it is needed.
+    let queue = queue();
+    let selector = "commandBufferWithUnretainedReferences";
+    let commands = pool(|| Own::retain(send!(*queue, selector; Id)));
+    let (scratch, copy) = (buffer_of(&[7u8; 16]), buffer(16));
+    let blit = blit(*commands);
+    for length in [17usize, 16] {
+        send!(
+            *blit, "copyFromBuffer:sourceOffset:toBuffer:destinationOffset:size:",
+            *scratch => Id, 0 => usize, *copy => Id, 0 => usize, length => usize; ()
+        );
+    }
+    end(*blit);
+    drop(scratch);
+    assert_eq!(finish(*commands), Ok(()));
+    assert_eq!(contents::<u8>(*copy), [7; 16]);
+
+    // The life of a command buffer is checked all the same.
+    commit(*commands);
+    assert!(outcome(*commands).unwrap_err().contains("committed already"));
 }

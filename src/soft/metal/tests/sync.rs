@@ -5,18 +5,6 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::*};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-fn shared_event() -> Own {
-    Own::new(send!(*device(), "newSharedEvent"; Id))
-}
-
-fn signal(commands: Id, event: Id, value: u64) {
-    send!(commands, "encodeSignalEvent:value:", event => Id, value => u64; ());
-}
-
-fn wait_for(commands: Id, event: Id, value: u64) {
-    send!(commands, "encodeWaitForEvent:value:", event => Id, value => u64; ());
-}
-
 fn fill(commands: Id, buffer: Id, value: u8) {
     let blit = blit(commands);
     let range = NSRange { location: 0, length: 16 };

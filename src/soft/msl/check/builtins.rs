@@ -27,6 +27,10 @@ pub(crate) enum Builtin {
     Fence,
     Transpose,
     Determinant,
+    /// An operation of the IR on a whole `simdgroup_matrix`.
+    SimdgroupMatrix(Op),
+    /// The thread's number in its SIMD-group.
+    LaneNumber,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -78,6 +82,8 @@ const ALL: Family = Family(INTS | FLOATS | BOOLS | ANY_SHAPE);
 const LOGIC: Family = Family(INTS | BOOLS | ANY_SHAPE);
 const ATOMIC: Family =
     Family(WORDS | scalars(&[Scalar::F32, Scalar::U64, Scalar::Bool]) | SCALAR_SHAPE);
+const FLOAT: Family = Family(scalars(&[Scalar::F32]) | SCALAR_SHAPE);
+const FLOATING: Family = Family(FLOATS | SCALAR_SHAPE);
 const MATRIX: Family = Family(FLOATS | MATRIX_SHAPE);
 /// Functions without a type to choose.
 const ONE: Family = Family(scalars(&[Scalar::I32]) | SCALAR_SHAPE);
@@ -141,7 +147,7 @@ const fn atomic(names: &'static str, signature: &'static str, op: Op) -> Row {
 /// `T` the type of the family · `S` its scalar · `B` `I` `U` bool, int, uint of its width ·
 /// `N` the unsigned type of its size · `i` `u` `h` `b` `l` int, uint, ushort, bool, ulong ·
 /// `t` `j` a reference to a thread's `T` or `I` · `a` a pointer to a device or threadgroup `atomic<T>` ·
-/// `p` a pointer to a thread's `T` · `m` mem_flags · `o` memory_order · `s` thread_scope · `v` void
+/// `q` a pointer to memory that threads share, as it is · `V` two of `S` · `p` a pointer to a thread's `T` · `m` mem_flags · `o` memory_order · `s` thread_scope · `v` void
 pub(crate) static ROWS: &[Row] = &[
     // MSL 6.2, common functions.
     prelude("clamp", "TTTT", A),
@@ -288,6 +294,11 @@ pub(crate) static ROWS: &[Row] = &[
     across("simd_prefix_exclusive_sum", "TT", A, Op::SimdExclusiveSum),
     across("simd_prefix_inclusive_product", "TT", A, Op::SimdInclusiveProduct),
     across("simd_prefix_exclusive_product", "TT", A, Op::SimdExclusiveProduct),
+    // What the prelude makes the functions of MSL 6.7 from.
+    row("__matrix_load", "Vqll", FLOATING, Builtin::SimdgroupMatrix(Op::MatrixLoad)),
+    row("__matrix_store", "vqllV", FLOATING, Builtin::SimdgroupMatrix(Op::MatrixStore)),
+    row("__matrix_multiply_add", "VVVV", FLOAT, Builtin::SimdgroupMatrix(Op::MatrixMultiplyAdd)),
+    row("__lane_number", "u", ONE, Builtin::LaneNumber),
     // MSL 6.15, atomics.
     atomic("atomic_store_explicit", "vaTo", Op::AtomicStore),
     atomic("atomic_load_explicit", "Tao", Op::AtomicLoad),
@@ -330,7 +341,7 @@ mod tests {
             for name in row.names.split(' ') {
                 assert!(rows(name).any(|(found, _)| std::ptr::eq(found, row)), "{name}");
             }
-            let known = |letter: char| "TSBIUNiuhbltjapmosvMY".contains(letter);
+            let known = |letter: char| "TSBIUNiuhbltjapqVmosvMY".contains(letter);
             assert!(row.signature.chars().all(known), "{}", row.names);
         }
         assert!(rows("quad_sum").any(|(_, width)| width == 4));

@@ -1,8 +1,9 @@
-//! Calls and overload resolution (C++14 over.match); the library's table takes part.
+//! Calls (C++14 expr.call): what may be meant, and the call of what is.
 
 use super::builtins::{Accuracy, Row, rows};
-use super::convert::{Rank, Source};
+use super::convert::Source;
 use super::lookup::Found;
+use super::overload::Choice;
 use super::{Checker, Entity, FuncId, State};
 use crate::soft::ir::Scalar;
 use crate::soft::msl::ast::{self, AddressSpace, Label, Path, TemplateArgument};
@@ -20,27 +21,9 @@ pub(super) enum Candidate {
     Row(&'static Row, u8, Scalar, u32, TyId),
 }
 
-/// Functions that MSL has and this library has not yet (MSL 6.7, 6.10, 6.12).
-const UNSUPPORTED: &[&str] = &[
-    "simdgroup_load",
-    "simdgroup_store",
-    "simdgroup_multiply",
-    "simdgroup_multiply_accumulate",
-    "make_filled_simdgroup_matrix",
-    "make_diagonal_simdgroup_matrix",
-    "dfdx",
-    "dfdy",
-    "fwidth",
-    "discard_fragment",
-    "simdgroup_async_copy",
-];
-
-/// What overload resolution found.
-enum Choice {
-    One(usize),
-    None,
-    Ambiguous(usize, usize),
-}
+/// Functions that MSL has and this library has not yet (MSL 6.10, 6.12).
+const UNSUPPORTED: &[&str] =
+    &["dfdx", "dfdy", "fwidth", "discard_fragment", "simdgroup_async_copy"];
 
 impl Checker {
     pub(super) fn call(&mut self, callee: &ast::Expr, arguments: &[ast::Expr], span: Span) -> Expr {
@@ -66,8 +49,20 @@ impl Checker {
         }
     }
 
-    fn arguments(&mut self, arguments: &[ast::Expr]) -> Vec<Expr> {
-        arguments.iter().map(|argument| self.expr(argument)).collect()
+    /// The arguments of a call. A list in braces waits for the parameter that it is for.
+    pub(super) fn arguments(&mut self, arguments: &[ast::Expr]) -> Vec<Expr> {
+        let argument = |this: &mut Self, argument: &ast::Expr| match &argument.kind {
+            ast::ExprKind::InitList(_) => {
+                let kind = ExprKind::List(Box::new(argument.clone()));
+                this.value(kind, Types::VOID, argument.span)
+            }
+            _ => this.expr(argument),
+        };
+        if arguments.iter().any(|one| matches!(one.kind, ast::ExprKind::Expansion(..))) {
+            let arguments = self.expanded(arguments);
+            return arguments.iter().map(|one| argument(self, one)).collect();
+        }
+        arguments.iter().map(|one| argument(self, one)).collect()
     }
 
     /// `object(…)` through its `operator()`.
@@ -84,7 +79,7 @@ impl Checker {
         self.error_expr(span)
     }
 
-    fn call_path(&mut self, path: &Path, arguments: Vec<Expr>, span: Span) -> Expr {
+    pub(super) fn call_path(&mut self, path: &Path, arguments: Vec<Expr>, span: Span) -> Expr {
         if arguments.iter().any(|argument| argument.qual.ty == Types::UNKNOWN) {
             return self.error_expr(span);
         }
@@ -94,16 +89,16 @@ impl Checker {
         };
         let found = self.lookup_path(path);
         let mut candidates = Vec::new();
+        let mut ignored = Vec::new();
         if let Found::Entities(list) = &found {
             for entity in list {
                 match entity {
                     Entity::Function(id) => candidates.push(Candidate::Func(*id)),
                     Entity::Template(id) => {
                         let explicit = path.last().arguments.clone();
-                        if let Some(func) =
-                            self.template_candidate(*id, explicit.as_deref(), &arguments)
-                        {
-                            candidates.push(Candidate::Func(func));
+                        match self.template_candidate(*id, explicit.as_deref(), &arguments, span) {
+                            Ok(func) => candidates.push(Candidate::Func(func)),
+                            Err(reason) => ignored.push((*id, reason)),
                         }
                     }
                     Entity::Local(_) | Entity::Global(_) => {
@@ -164,6 +159,7 @@ impl Checker {
                 self.error(path.span, format!("use of undeclared identifier '{shown}'"));
             } else {
                 self.no_match(&shown, path.span);
+                self.note_ignored(&ignored, arguments.len());
             }
             return self.error_expr(span);
         }
@@ -175,81 +171,17 @@ impl Checker {
                 for candidate in candidates {
                     self.note_candidate(candidate, &arguments);
                 }
+                self.note_ignored(&ignored, arguments.len());
                 self.error_expr(span)
             }
-            Choice::Ambiguous(a, b) => {
+            Choice::Ambiguous(several) => {
                 self.error(path.span, format!("call to '{text}' is ambiguous"));
-                self.note_candidate(candidates[a], &arguments);
-                self.note_candidate(candidates[b], &arguments);
+                for at in several {
+                    self.note_candidate(candidates[at], &arguments);
+                }
                 self.error_expr(span)
             }
         }
-    }
-
-    fn no_match(&mut self, name: &str, span: Span) {
-        self.error(span, format!("no matching function for call to '{name}'"));
-    }
-
-    /// A note at a user's function; the library's have no place to show.
-    fn note_candidate(&mut self, candidate: Candidate, arguments: &[Expr]) {
-        let Candidate::Func(id) = candidate else { return };
-        let func = self.func(id);
-        let (span, wanted) = (func.span, func.parameters.len());
-        if span.lo < self.library.end {
-            return;
-        }
-        let least = func.parameters.iter().filter(|p| p.default.is_none()).count();
-        let message = if arguments.len() < least || arguments.len() > wanted {
-            let s = if wanted == 1 { "" } else { "s" };
-            format!(
-                "candidate function not viable: requires {wanted} argument{s}, but {} were provided",
-                arguments.len()
-            )
-        } else {
-            "candidate function".into()
-        };
-        self.context.diagnostics.note(span, message);
-    }
-
-    fn parameters(&mut self, candidate: Candidate) -> (Vec<Qual>, usize) {
-        match candidate {
-            Candidate::Func(id) => {
-                let func = self.func(id);
-                let least = func.parameters.iter().take_while(|p| p.default.is_none()).count();
-                (func.parameters.iter().map(|p| p.qual).collect(), least)
-            }
-            Candidate::Row(row, _, scalar, width, first) => {
-                let letters = row.signature.chars().skip(1);
-                let list: Vec<Qual> =
-                    letters.map(|letter| self.letter_type(letter, scalar, width, first)).collect();
-                let count = list.len();
-                (list, count)
-            }
-        }
-    }
-
-    // ---- the choice ----------------------------------------------------------------------
-
-    /// over.match.best: a candidate is best when it is no worse in each argument than every
-    /// other, and better in one.
-    fn choose(&mut self, candidates: &[Candidate], sources: &[Source]) -> Choice {
-        let mut viable: Vec<Viable> = Vec::new();
-        for (index, candidate) in candidates.iter().enumerate() {
-            let (parameters, least) = self.parameters(*candidate);
-            if sources.len() > parameters.len() || sources.len() < least {
-                continue;
-            }
-            let ranks: Option<Vec<Rank>> = sources
-                .iter()
-                .zip(&parameters)
-                .map(|(source, parameter)| self.rank(*source, *parameter))
-                .collect();
-            if let Some(ranks) = ranks {
-                let template = matches!(candidate, Candidate::Func(id) if self.func(*id).template);
-                viable.push((index, ranks, template));
-            }
-        }
-        best(&viable)
     }
 
     fn finish_call(
@@ -280,11 +212,21 @@ impl Checker {
         let mut values = Vec::new();
         let mut space = None;
         if let Some(object) = this {
+            // A base's member works on that part of the object.
+            let owner = self.func(id).class.and_then(|class| {
+                let ty = self.types.intern(Ty::Struct(class));
+                self.base_path(object.qual.ty, ty)
+            });
+            let object = match owner {
+                Some(path) => self.field(object, &path, span),
+                None => object,
+            };
             space = Some(object.qual.space_or_thread());
             let object = self.in_memory(object);
             let address = self.address_of(object, span);
             values.push(address);
         }
+        self.request_member(id, span);
         if self.func(id).deleted {
             let name = self.func(id).name.clone();
             self.error(span, format!("call to deleted function '{name}'"));
@@ -315,6 +257,23 @@ impl Checker {
             }
         };
         self.wrap_result(ExprKind::Call(index, values), result, span)
+    }
+
+    /// Calls the function of the prelude that a construct of the language stands for.
+    pub(super) fn call_library(&mut self, name: &str, arguments: Vec<Expr>, span: Span) -> Expr {
+        if arguments.iter().any(|argument| argument.qual.ty == Types::UNKNOWN) {
+            return self.error_expr(span);
+        }
+        let name = self.context.names.intern(name);
+        let found = self.library_entities(name);
+        let func = found.into_iter().find_map(|entity| match entity {
+            Entity::Template(id) => self.template_candidate(id, None, &arguments, span).ok(),
+            _ => None,
+        });
+        match func {
+            Some(id) => self.call_function(id, None, arguments, span),
+            None => self.error_expr(span),
+        }
     }
 
     fn convert_arguments(&mut self, id: FuncId, arguments: Vec<Expr>) -> Vec<Expr> {
@@ -393,9 +352,22 @@ impl Checker {
             self.unsupported(span, format!("'{name}' is"));
             return self.error_expr(span);
         }
-        if let Ty::SimdgroupMatrix(_) = self.types.get(object.qual.ty) {
-            self.unsupported(span, "'simdgroup_matrix' is");
-            return self.error_expr(span);
+        if let Ty::SimdgroupMatrix(scalar) = *self.types.get(object.qual.ty) {
+            let name = self.label_name(&member.last().name);
+            if name != Name::THREAD_ELEMENTS || !arguments.is_empty() {
+                let (text, ty) = (self.text(name), self.types.name(object.qual.ty));
+                self.error(
+                    member.span,
+                    format!(
+                        "no member function '{text}' with {} arguments in '{ty}'",
+                        arguments.len()
+                    ),
+                );
+                return self.error_expr(span);
+            }
+            let qual = object.qual.with(self.types.vector(scalar, 2));
+            let place = object.place;
+            return Expr { kind: ExprKind::ThreadElements(Box::new(object)), qual, place, span };
         }
         if let (Some((class, _)), Label::Name(name)) =
             (self.types.structure(object.qual.ty), &member.last().name)
@@ -431,16 +403,20 @@ impl Checker {
         let scope = self.classes[class.0 as usize].scope;
         let own = self.lookup_in(scope, name);
         let mut members = Vec::new();
+        let mut ignored = Vec::new();
         for entity in &own {
             match entity {
                 Entity::Function(id) if explicit.is_none() => members.push(*id),
                 Entity::Template(id) => {
-                    members.extend(self.template_candidate(*id, explicit, &arguments));
+                    match self.template_candidate(*id, explicit, &arguments, span) {
+                        Ok(func) => members.push(func),
+                        Err(reason) => ignored.push((*id, reason)),
+                    }
                 }
                 _ => {}
             }
         }
-        if members.is_empty() {
+        if members.is_empty() && ignored.is_empty() {
             let (member, ty) = (self.text(name), self.types.name(object.qual.ty));
             self.error(span, format!("no member named '{member}' in '{ty}'"));
             return self.error_expr(span);
@@ -457,26 +433,18 @@ impl Checker {
                 self.call_function(id, this, all.collect(), span)
             }
             Choice::None => {
-                let one = members.len() == 1;
-                let object = &all[0].qual;
-                let qual = self.types.qual_name(*object);
-                if one {
-                    self.error(
-                        span,
-                        format!("no matching member function for call to '{text}' on '{qual}'"),
-                    );
-                } else {
-                    self.error(span, format!("no matching member function for call to '{text}'"));
-                }
+                self.error(span, format!("no matching member function for call to '{text}'"));
                 for id in members {
-                    self.note_candidate(Candidate::Func(id), &all[1..]);
+                    self.note_member(id, &all);
                 }
+                self.note_ignored(&ignored, all.len() - 1);
                 self.error_expr(span)
             }
-            Choice::Ambiguous(a, b) => {
+            Choice::Ambiguous(several) => {
                 self.error(span, format!("call to member function '{text}' is ambiguous"));
-                self.note_candidate(Candidate::Func(members[a]), &all[1..]);
-                self.note_candidate(Candidate::Func(members[b]), &all[1..]);
+                for at in several {
+                    self.note_member(members[at], &all);
+                }
                 self.error_expr(span)
             }
         }
@@ -490,51 +458,6 @@ impl Checker {
         span: Span,
     ) -> Expr {
         self.call_function(id, Some(object), arguments, span)
-    }
-
-    /// How well an object fits a member's `this` (over.match.funcs/4; MSL 4: the qualifier of a
-    /// member function may be an address space). A member that names no space takes any.
-    fn rank_this(&self, object: Qual, this: (bool, Option<AddressSpace>)) -> Option<Rank> {
-        let (constant, space) = this;
-        let object_constant = object.constant || object.space_or_thread() == AddressSpace::Constant;
-        if object_constant && !constant {
-            return None;
-        }
-        let qualified = if object_constant == constant { Rank::Exact } else { Rank::Qualified };
-        match space {
-            Some(space) if space != object.space_or_thread() => None,
-            Some(_) => Some(qualified),
-            None if object.space_or_thread() == AddressSpace::Thread => Some(qualified),
-            None => Some(Rank::Conversion),
-        }
-    }
-
-    /// Chooses among members (whose first operand is the object) and free functions.
-    fn choose_member(&mut self, members: &[FuncId], free: &[FuncId], all: &[Expr]) -> Choice {
-        let sources: Vec<Source> = all.iter().map(|expr| self.source(expr)).collect();
-        let mut viable = Vec::new();
-        for (index, &id) in members.iter().chain(free).enumerate() {
-            let (parameters, least) = self.parameters(Candidate::Func(id));
-            let member = index < members.len();
-            let (mut ranks, rest) = match (member, self.func(id).this) {
-                (true, Some(this)) => match self.rank_this(all[0].qual, this) {
-                    Some(rank) => (vec![rank], &sources[1..]),
-                    None => continue,
-                },
-                (true, None) => (vec![Rank::Exact], &sources[1..]),
-                (false, _) => (Vec::new(), &sources[..]),
-            };
-            if rest.len() > parameters.len() || rest.len() < least {
-                continue;
-            }
-            let others: Option<Vec<Rank>> =
-                rest.iter().zip(&parameters).map(|(s, p)| self.rank(*s, *p)).collect();
-            if let Some(others) = others {
-                ranks.extend(others);
-                viable.push((index, ranks, self.func(id).template));
-            }
-        }
-        best(&viable)
     }
 
     /// An overloaded operator; `None` when no overload fits, and the built-in one may.
@@ -553,8 +476,12 @@ impl Checker {
                 Some(self.call_function(id, this, operands.collect(), span))
             }
             Choice::None => None,
-            Choice::Ambiguous(..) => {
+            Choice::Ambiguous(several) => {
                 self.error(span, "use of overloaded operator is ambiguous");
+                let all: Vec<FuncId> = members.iter().chain(free).copied().collect();
+                for at in several {
+                    self.note_candidate(Candidate::Func(all[at]), &[]);
+                }
                 Some(self.error_expr(span))
             }
         }
@@ -571,7 +498,7 @@ impl Checker {
         match self.choose(&candidates, &sources) {
             Choice::One(index) => Some(list[index]),
             // Which of two is left open; the first that was declared is as good as the other.
-            Choice::Ambiguous(index, _) => Some(list[index]),
+            Choice::Ambiguous(several) => several.first().map(|&index| list[index]),
             Choice::None => None,
         }
     }
@@ -586,28 +513,5 @@ impl Checker {
         let values = self.convert_arguments(id, arguments);
         let index = self.instance(id, Some(AddressSpace::Thread));
         self.value(ExprKind::Construct(index, values), ty, span)
-    }
-}
-
-/// A candidate that takes the arguments: its number, the ranks, and whether it is a template's.
-type Viable = (usize, Vec<Rank>, bool);
-
-fn best(viable: &[Viable]) -> Choice {
-    // With equal conversions, what is no template's wins ([over.match.best]/1).
-    let better = |a: &Viable, b: &Viable| {
-        let worse = a.1.iter().zip(&b.1).any(|(x, y)| x > y);
-        let ahead = a.1.iter().zip(&b.1).any(|(x, y)| x < y);
-        !worse && (ahead || !a.2 && b.2)
-    };
-    let Some(mut champion) = viable.first() else { return Choice::None };
-    for candidate in &viable[1..] {
-        if better(candidate, champion) {
-            champion = candidate;
-        }
-    }
-    let rival = viable.iter().find(|other| other.0 != champion.0 && !better(champion, other));
-    match rival {
-        None => Choice::One(champion.0),
-        Some(rival) => Choice::Ambiguous(champion.0, rival.0),
     }
 }

@@ -34,7 +34,8 @@ pub(super) struct Source {
 impl Checker {
     pub(super) fn source(&self, expr: &Expr) -> Source {
         let zero = matches!(expr.kind, ExprKind::Constant(Constant::Int(0)));
-        Source { qual: expr.qual, place: expr.place, zero, list: false }
+        let list = matches!(expr.kind, ExprKind::List(_));
+        Source { qual: expr.qual, place: expr.place, zero, list }
     }
 
     /// Whether and how well a value of `from` becomes a `to`.
@@ -46,14 +47,29 @@ impl Checker {
             return self.rank_reference(from, referred);
         }
         if from.list {
-            return Some(Rank::Conversion);
+            return self.rank_list(to.ty);
         }
         self.rank_value(from, to.ty)
+    }
+
+    /// A list in braces (over.ics.list), whose elements are looked at when it is converted.
+    fn rank_list(&self, to: TyId) -> Option<Rank> {
+        match self.types.get(to) {
+            Ty::Struct(class) if !self.classes[class.0 as usize].constructors.is_empty() => {
+                Some(Rank::User)
+            }
+            Ty::Void | Ty::Function(..) | Ty::Opaque(_) => None,
+            _ => Some(Rank::Conversion),
+        }
     }
 
     /// Binding a reference (dcl.init.ref): to a place of the same type and space, or, when it is
     /// const and the thread's, to a temporary.
     fn rank_reference(&self, from: Source, to: Qual) -> Option<Rank> {
+        if from.qual.ty != to.ty && self.base_path(from.qual.ty, to.ty).is_some() {
+            let base = Source { qual: from.qual.with(to.ty), ..from };
+            return self.rank_reference(base, to).map(|rank| rank.max(Rank::Conversion));
+        }
         let same = from.place
             && from.qual.ty == to.ty
             && from.qual.space_or_thread() == to.space_or_thread();
@@ -69,7 +85,7 @@ impl Checker {
             return None;
         }
         if from.list {
-            return Some(Rank::Conversion);
+            return self.rank_list(to.ty);
         }
         self.rank_value(from, to.ty).map(|rank| rank.max(Rank::Qualified))
     }
@@ -96,6 +112,9 @@ impl Checker {
             (Ty::Pointer(_) | Ty::Array(..) | Ty::Nullptr, Ty::Scalar(Scalar::Bool)) => {
                 Some(Rank::Conversion)
             }
+            (Ty::Struct(_), Ty::Struct(_)) if self.base_path(source, to).is_some() => {
+                Some(Rank::Conversion)
+            }
             (Ty::Struct(_), _) | (_, Ty::Struct(_)) => {
                 self.user_conversion(from, to).map(|_| Rank::User)
             }
@@ -114,7 +133,8 @@ impl Checker {
             let same = from.constant == to.constant && from.volatile == to.volatile;
             return Some(if same { Rank::Exact } else { Rank::Qualified });
         }
-        (to.ty == Types::VOID).then_some(Rank::Conversion)
+        let converts = to.ty == Types::VOID || self.base_path(from.ty, to.ty).is_some();
+        converts.then_some(Rank::Conversion)
     }
 
     fn rank_arithmetic(&self, from: TyId, to: TyId) -> Option<Rank> {
@@ -240,7 +260,10 @@ impl Checker {
                     row.in_memory = true;
                 }
             }
-            ExprKind::Field(base, _) | ExprKind::Element(base, _) | ExprKind::Swizzle(base, _) => {
+            ExprKind::Field(base, _)
+            | ExprKind::Element(base, _)
+            | ExprKind::Swizzle(base, _)
+            | ExprKind::ThreadElements(base) => {
                 self.take_address(base);
             }
             ExprKind::Assign(base, _) | ExprKind::Compound { left: base, .. } => {
@@ -294,6 +317,10 @@ impl Checker {
         if expr.qual.ty == Types::UNKNOWN || to.ty == Types::UNKNOWN {
             return self.error_expr(span);
         }
+        if let ExprKind::List(list) = &expr.kind {
+            let list = list.clone();
+            return self.list_value(to, &list);
+        }
         let source = self.source(&expr);
         let Some(rank) = self.rank(source, to) else {
             let (from, target) = (self.types.name(expr.qual.ty), self.types.name(to.ty));
@@ -306,6 +333,7 @@ impl Checker {
             );
             return self.error_expr(span);
         };
+        let expr = self.as_base(expr, to);
         if let Ty::Reference(referred) = *self.types.get(to.ty) {
             return self.bind_reference(expr, referred, rank);
         }
@@ -316,13 +344,35 @@ impl Checker {
         self.convert_value(expr, to.ty)
     }
 
+    /// An object, or a pointer to one, as its base that the target is or points to (conv.ptr/3,
+    /// dcl.init.ref): a part of the object.
+    fn as_base(&mut self, expr: Expr, to: Qual) -> Expr {
+        let span = expr.span;
+        let wanted = match *self.types.get(to.ty) {
+            Ty::Reference(to) => to.ty,
+            _ => to.ty,
+        };
+        if let Some(path) = self.base_path(expr.qual.ty, wanted) {
+            return self.field(expr, &path, span);
+        }
+        let pointees = match (self.types.get(expr.qual.ty), self.types.get(wanted)) {
+            (Ty::Pointer(from), Ty::Pointer(to)) => Some((from.ty, to.ty)),
+            _ => None,
+        };
+        let path = pointees.and_then(|(from, to)| self.base_path(from, to));
+        let Some(path) = path else { return expr };
+        let object = self.deref(expr, span);
+        let base = self.field(object, &path, span);
+        self.address_of(base, span)
+    }
+
     fn bind_reference(&mut self, expr: Expr, referred: Qual, rank: Rank) -> Expr {
         let span = expr.span;
         let direct = expr.place
             && expr.qual.ty == referred.ty
             && expr.qual.space_or_thread() == referred.space_or_thread()
             && !matches!(expr.kind, ExprKind::Swizzle(..))
-            && rank <= Rank::Qualified;
+            && rank != Rank::User;
         let place = if direct {
             self.take_address(&expr);
             expr

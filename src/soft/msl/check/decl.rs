@@ -2,7 +2,8 @@
 
 use super::lookup::Found;
 use super::{
-    Checker, Class, Entity, Func, FuncId, GLOBAL_SCOPE, Global, LIBRARY_SCOPE, Parameter, ScopeKind,
+    Checker, Class, Entity, Func, FuncId, GLOBAL_SCOPE, Global, LIBRARY_SCOPE, Parameter,
+    ParameterPack, ScopeKind,
 };
 use crate::soft::ir::Scalar;
 use crate::soft::msl::ast::{self, *};
@@ -337,13 +338,22 @@ impl Checker {
             result = Some(Qual::plain(Types::VOID));
         }
         let mut parameters = Vec::new();
+        let mut packs = Vec::new();
         for parameter in &signature.parameters {
-            parameters.push(Parameter {
-                name: parameter.declarator.name.as_ref().and_then(Path::plain),
-                qual: self.parameter_type(parameter),
-                span: parameter.declarator.span,
-                default: parameter.default.clone(),
-            });
+            let name = parameter.declarator.name.as_ref().and_then(Path::plain);
+            let span = parameter.declarator.span;
+            let one = |qual| Parameter { name, qual, span, default: parameter.default.clone() };
+            let Some(mentioned) = &parameter.expands else {
+                parameters.push(one(self.parameter_type(parameter)));
+                continue;
+            };
+            let count = self.expansion_length(mentioned, span).unwrap_or(0);
+            let first = parameters.len() as u32;
+            packs.extend(name.map(|name| ParameterPack { name, first, count: count as u32 }));
+            for at in 0..count {
+                let qual = self.with_element(mentioned, at, |this| this.parameter_type(parameter));
+                parameters.push(Parameter { name: None, ..one(qual) });
+            }
         }
         self.scope = outer_scope;
         let display = match &label {
@@ -357,6 +367,7 @@ impl Checker {
         let func = Func {
             name: format!("{prefix}{display}"),
             parameters,
+            packs,
             result,
             scope,
             class: class.filter(|_| !specifiers.storage.friend),
@@ -371,6 +382,8 @@ impl Checker {
             precise: self.precise,
             // Members of a class template's instance too.
             template: self.templates.depth > 0,
+            made_from: None,
+            origin: self.origin,
         };
         if let Some(outer) = outer_said {
             self.context.diagnostics = outer;
@@ -444,6 +457,8 @@ impl Checker {
             if func.definition.is_some() {
                 known.definition = func.definition;
                 known.signature = func.signature;
+                known.packs = func.packs;
+                known.scope = func.scope;
                 known.span = func.span;
                 known.stage = func.stage.or(known.stage);
                 known.precise = func.precise;
@@ -504,12 +519,7 @@ impl Checker {
             let scope = self.push_scope(ScopeKind::Class(id));
             self.scopes[scope.0 as usize].prefix += &format!("{name}::");
             self.scope = outer;
-            self.classes.push(Class {
-                scope,
-                constructors: Vec::new(),
-                conversions: Vec::new(),
-                defaults: Vec::new(),
-            });
+            self.classes.push(Class::new(scope));
             if let Some(name) = plain {
                 let ty = self.types.intern(Ty::Struct(id));
                 self.bind(outer, name, Entity::Type(Qual::plain(ty)));
@@ -526,11 +536,11 @@ impl Checker {
                 self.error(class.span, format!("redefinition of '{}'", self.types.name(ty)));
                 return Qual::plain(ty);
             }
-            if let Some(base) = class.bases.first() {
-                self.unsupported(base.span, "inheritance is");
-            }
             let scope = self.classes[id.0 as usize].scope;
             let body = self.body.take();
+            for base in &class.bases {
+                self.derive(id, base);
+            }
             self.scope = scope;
             self.class_members(id, members);
             self.scope = outer;
@@ -538,6 +548,25 @@ impl Checker {
             self.align_class(id, &class.attributes);
         }
         Qual::plain(ty)
+    }
+
+    /// A base (class.derived): its data comes first, its names are seen behind the class's own.
+    fn derive(&mut self, id: StructId, path: &Path) {
+        let qual = self.named_type(path);
+        if qual.ty == Types::UNKNOWN {
+            return;
+        }
+        let Some((base, row)) = self.types.structure(qual.ty) else {
+            return self.error(path.span, "base specifier must name a class");
+        };
+        if row.union || !row.complete {
+            return self.error(path.span, "base class has incomplete type");
+        }
+        let scope = self.classes[base.0 as usize].scope;
+        let own = self.classes[id.0 as usize].scope;
+        self.scopes[own.0 as usize].bases.push(scope);
+        self.add_field(id, None, Qual::plain(qual.ty), path.span, true);
+        self.classes[id.0 as usize].defaults.push(None);
     }
 
     fn class_members(&mut self, id: StructId, members: &[Decl]) {
@@ -581,7 +610,7 @@ impl Checker {
                 (self.types.get(base.ty).clone(), &simple.specifiers.base)
                 && class.name.is_none()
             {
-                self.add_field(id, None, base, simple.span);
+                self.add_field(id, None, base, simple.span, false);
                 self.classes[at].defaults.push(None);
             }
             return;
@@ -612,22 +641,32 @@ impl Checker {
                 let text = self.text(name);
                 self.error(span, format!("duplicate member '{text}'"));
             }
-            self.add_field(id, name, qual, span);
+            self.add_field(id, name, qual, span, false);
             let default = !matches!(one.init, Init::None);
             self.classes[at].defaults.push(default.then(|| simple.clone()));
         }
     }
 
-    fn add_field(&mut self, id: StructId, name: Option<Name>, qual: Qual, span: Span) {
-        let Some((size, align)) = self.types.layout(qual.ty) else { return };
+    fn add_field(&mut self, id: StructId, name: Option<Name>, qual: Qual, span: Span, base: bool) {
+        let Some((mut size, align)) = self.types.layout(qual.ty) else { return };
+        // A base without data takes no room ([intro.object]/5).
+        if base && self.is_empty_class(qual.ty) {
+            size = 0;
+        }
         let row = &mut self.types.structs[id.0 as usize];
         let offset = if row.union { 0 } else { row.size_of_fields().next_multiple_of(align) };
         row.align = row.align.max(align);
         row.size = row.size_of_fields().max(offset.saturating_add(size));
-        row.fields.push(Field { name, qual, offset, span });
+        row.fields.push(Field { name, qual, offset, span, base });
         if u64::from(offset) + u64::from(size) > MAX_SIZE {
             self.error(span, "struct is too large");
         }
+    }
+
+    fn is_empty_class(&self, ty: TyId) -> bool {
+        self.types.structure(ty).is_some_and(|(_, row)| {
+            row.fields.iter().all(|field| field.base && self.is_empty_class(field.qual.ty))
+        })
     }
 
     /// `struct alignas(16) S`

@@ -7,6 +7,7 @@ use crate::soft::msl::ast::{self, CastKind, Label, Path};
 use crate::soft::msl::hir::{Constant, Expr, ExprKind};
 use crate::soft::msl::lex::{Literal, LiteralType, Punct};
 use crate::soft::msl::names::Name;
+use crate::soft::msl::parse::assignment_operator;
 use crate::soft::msl::source::Span;
 use crate::soft::msl::types::{Qual, Ty, Types};
 
@@ -97,9 +98,7 @@ impl Checker {
             ExprKind::Comma(left, right) => {
                 let left = self.expr(left);
                 let right = self.expr(right);
-                let (qual, place) = (right.qual, right.place);
-                let kind = self::ExprKind::Comma(Box::new(left), Box::new(right));
-                Expr { kind, qual, place, span }
+                self.comma(left, right, span)
             }
             ExprKind::Call(callee, arguments) => self.call(callee, arguments, span),
             ExprKind::Index(base, index) => {
@@ -124,7 +123,7 @@ impl Checker {
                         self.list_value(target, list)
                     }
                     _ => {
-                        let values = arguments.iter().map(|a| self.expr(a)).collect();
+                        let values = self.arguments(arguments);
                         self.construct(target, values, span)
                     }
                 }
@@ -152,15 +151,86 @@ impl Checker {
                 self.error(span, "initializer list cannot be used here");
                 self.error_expr(span)
             }
-            ExprKind::SizeofPack(_) | ExprKind::Expansion(_) | ExprKind::Fold(..) => {
-                self.unsupported(span, "parameter pack is");
+            ExprKind::SizeofPack(pack) => match self.pack_length(pack.name) {
+                Some(count) => {
+                    let kind = self::ExprKind::Constant(Constant::Int(count as u64));
+                    self.value(kind, Types::scalar(Scalar::U64), span)
+                }
+                None => {
+                    let text = self.text(pack.name);
+                    self.error(
+                        pack.span,
+                        format!("'{text}' does not refer to the name of a parameter pack"),
+                    );
+                    self.error_expr(span)
+                }
+            },
+            ExprKind::Expanded(pattern, mentioned, at) => {
+                self.with_element(mentioned, *at, |this| this.expr(pattern))
+            }
+            ExprKind::Expansion(..) => {
+                self.error(span, "pack expansion is not allowed here");
                 self.error_expr(span)
             }
+            ExprKind::Fold(fold) => self.fold(fold, span),
             ExprKind::Noexcept => {
                 let kind = self::ExprKind::Constant(Constant::Int(1));
                 self.value(kind, Types::scalar(Scalar::Bool), span)
             }
         }
+    }
+
+    /// C++17 expr.prim.fold: the elements joined by an operator, from the left or from the right.
+    fn fold(&mut self, fold: &ast::Fold, span: Span) -> Expr {
+        let Some(count) = self.expansion_length(&fold.mentioned, span) else {
+            return self.error_expr(span);
+        };
+        let mut operands: Vec<Expr> = (0..count)
+            .map(|at| self.with_element(&fold.mentioned, at, |this| this.expr(&fold.pattern)))
+            .collect();
+        if let Some(init) = &fold.init {
+            let init = self.expr(init);
+            operands.insert(if fold.left { 0 } else { operands.len() }, init);
+        }
+        if !fold.left {
+            operands.reverse();
+        }
+        let joined = operands.into_iter().reduce(|done, next| {
+            let (left, right) = if fold.left { (done, next) } else { (next, done) };
+            self.joined(fold.operator, left, right, span)
+        });
+        match (joined, fold.operator) {
+            (Some(value), _) => value,
+            // [temp.variadic]/9: what no elements make, where that means something.
+            (None, Punct::AndAnd | Punct::OrOr) => {
+                let all = u64::from(fold.operator == Punct::AndAnd);
+                let kind = ExprKind::Constant(Constant::Int(all));
+                self.value(kind, Types::scalar(Scalar::Bool), span)
+            }
+            (None, Punct::Comma) => self.value(ExprKind::Zero, Types::VOID, span),
+            (None, operator) => {
+                let text = operator.text();
+                self.error(
+                    span,
+                    format!("unary fold expression has empty expansion for operator '{text}' with no fallback value"),
+                );
+                self.error_expr(span)
+            }
+        }
+    }
+
+    fn joined(&mut self, operator: Punct, left: Expr, right: Expr, span: Span) -> Expr {
+        match assignment_operator(operator) {
+            _ if operator == Punct::Comma => self.comma(left, right, span),
+            Some(None) => self.assign(left, right, span),
+            Some(Some(punct)) => self.compound(punct, left, right, span),
+            None => self.binary(operator, left, right, span),
+        }
+    }
+
+    fn comma(&mut self, left: Expr, right: Expr, span: Span) -> Expr {
+        let (qual, place) = (right.qual, right.place);
+        Expr { kind: ExprKind::Comma(Box::new(left), Box::new(right)), qual, place, span }
     }
 
     fn size_of(&mut self, target: Qual, span: Span) -> Expr {
@@ -239,6 +309,14 @@ impl Checker {
                     self.error(
                         span,
                         format!("unexpected namespace name '{text}': expected expression"),
+                    );
+                    self.error_expr(span)
+                }
+                Some(Entity::Pack(_) | Entity::Locals(..)) => {
+                    let text = self.path_text(path);
+                    self.error(
+                        span,
+                        format!("expression contains unexpanded parameter pack '{text}'"),
                     );
                     self.error_expr(span)
                 }

@@ -2,14 +2,21 @@
 
 use super::Checker;
 use crate::soft::ir::Scalar;
-use crate::soft::msl::ast;
+use crate::soft::msl::ast::{self, Designator};
 use crate::soft::msl::hir::{Expr, ExprKind};
 use crate::soft::msl::source::Span;
 use crate::soft::msl::types::{Qual, StructId, Ty, TyId, Types};
 
+/// No list designates an element behind this one: each becomes an expression.
+const MAX_DESIGNATED: usize = 1 << 16;
+
+fn is_expansion(expr: &ast::Expr) -> bool {
+    matches!(expr.kind, ast::ExprKind::Expansion(..))
+}
+
 /// The elements of a list, taken one by one: braces may be left out (dcl.init.aggr/12).
 struct Items<'a> {
-    list: &'a [(Option<ast::Ident>, ast::Expr)],
+    list: &'a [(Option<Designator>, ast::Expr)],
     at: usize,
     /// The front item was checked already, to see whether it fits.
     checked: Option<Expr>,
@@ -35,7 +42,7 @@ impl Checker {
                 Some(self.implicit(value, qual, "initialize a variable of type"))
             }
             ast::Init::Direct(arguments) => {
-                let values = arguments.iter().map(|argument| self.expr(argument)).collect();
+                let values = self.arguments(arguments);
                 Some(self.construct(qual, values, span))
             }
         }
@@ -81,8 +88,18 @@ impl Checker {
         let constructors = class
             .map(|class| self.classes[class.0 as usize].constructors.clone())
             .unwrap_or_default();
+        let expanded;
+        let items = match items.iter().any(|(_, one)| is_expansion(one)) {
+            true => {
+                let exprs: Vec<ast::Expr> = items.iter().map(|(_, one)| one.clone()).collect();
+                expanded = self.expanded(&exprs).into_iter().map(|one| (None, one)).collect();
+                &expanded
+            }
+            false => items,
+        };
         if !constructors.is_empty() {
-            let values = items.iter().map(|(_, item)| self.expr(item)).collect();
+            let exprs: Vec<ast::Expr> = items.iter().map(|(_, one)| one.clone()).collect();
+            let values = self.arguments(&exprs);
             return self.construct(qual, values, list.span);
         }
         let mut items = Items { list: items, at: 0, checked: None };
@@ -111,7 +128,7 @@ impl Checker {
             Ty::Matrix(scalar, _, rows) if !items.list.is_empty() => {
                 // A list in the list is a column, `{{1, 2}, {3, 4}}`.
                 let column = Qual::plain(self.types.vector(scalar, u32::from(rows)));
-                let value = |(_, item): &(_, ast::Expr)| match item.kind {
+                let value = |(_, item): &(Option<Designator>, ast::Expr)| match item.kind {
                     ast::ExprKind::InitList(_) => self.list_value(column, item),
                     _ => self.expr(item),
                 };
@@ -142,14 +159,7 @@ impl Checker {
         match *self.types.get(ty) {
             Ty::Array(element, count) => {
                 let limit = count.map_or(usize::MAX, |count| count as usize);
-                let mut parts = Vec::new();
-                while parts.len() < limit && items.at < items.list.len() {
-                    let before = items.at;
-                    parts.push(self.element(element, items));
-                    if items.at == before {
-                        break;
-                    }
-                }
+                let parts = self.array_elements(element, limit, items);
                 // An array without a size has as many elements as the list gave.
                 let ty = match count {
                     Some(_) => ty,
@@ -159,6 +169,65 @@ impl Checker {
             }
             Ty::Struct(class) => self.aggregate_struct(class, ty, items, span),
             _ => self.value(ExprKind::Zero, ty, span),
+        }
+    }
+
+    /// The elements of an array, designated ones (C99 6.7.8, and GNU's ranges) where they say.
+    fn array_elements(&mut self, element: TyId, limit: usize, items: &mut Items<'_>) -> Vec<Expr> {
+        let mut parts: Vec<Expr> = Vec::new();
+        let mut next = 0;
+        while let Some((designator, item)) = items.list.get(items.at) {
+            let mut last = next;
+            match designator {
+                Some(Designator::Elements(first, end)) => {
+                    let Some(range) = self.designated(first, end.as_deref(), limit) else {
+                        items.at += 1;
+                        continue;
+                    };
+                    (next, last) = range;
+                }
+                Some(Designator::Field(name)) => {
+                    self.error(name.span, "field designator cannot initialize an array");
+                    items.at += 1;
+                    continue;
+                }
+                None if next >= limit => break,
+                None => {}
+            }
+            let before = items.at;
+            let value = self.element(element, items);
+            let zero = self.value(ExprKind::Zero, element, item.span);
+            parts.resize(parts.len().max(last + 1), zero);
+            parts[next..=last].fill(value);
+            next = last + 1;
+            if items.at == before {
+                break;
+            }
+        }
+        parts
+    }
+
+    /// The range of elements that `[first ... last]` means.
+    fn designated(
+        &mut self,
+        first: &ast::Expr,
+        last: Option<&ast::Expr>,
+        limit: usize,
+    ) -> Option<(usize, usize)> {
+        let from = self.constant_int(first)?;
+        let to = match last {
+            Some(last) => self.constant_int(last)?,
+            None => from,
+        };
+        let bounds = (usize::try_from(from).ok(), usize::try_from(to).ok());
+        match bounds {
+            (Some(from), Some(to)) if from <= to && to < limit.min(MAX_DESIGNATED) => {
+                Some((from, to))
+            }
+            _ => {
+                self.error(first.span, "array designator index exceeds the array bounds");
+                None
+            }
         }
     }
 
@@ -180,7 +249,10 @@ impl Checker {
                 return self.value(ExprKind::Zero, ty, span);
             };
             let index = match designator {
-                Some(name) => row.fields.iter().position(|field| field.name == Some(name.name)),
+                Some(Designator::Field(name)) => {
+                    row.fields.iter().position(|field| field.name == Some(name.name))
+                }
+                Some(Designator::Elements(..)) => None,
                 None => (!row.fields.is_empty()).then_some(0),
             };
             let Some(index) = index else {
@@ -194,7 +266,12 @@ impl Checker {
         let mut parts: Vec<Option<Expr>> = row.fields.iter().map(|_| None).collect();
         let mut next = 0;
         while let Some((designator, _)) = items.list.get(items.at) {
-            if let Some(name) = designator {
+            if let Some(Designator::Elements(first, _)) = designator {
+                self.error(first.span, "array designator cannot initialize a struct");
+                items.at += 1;
+                continue;
+            }
+            if let Some(Designator::Field(name)) = designator {
                 match row.fields.iter().position(|field| field.name == Some(name.name)) {
                     Some(index) => next = index,
                     None => {
@@ -276,7 +353,7 @@ impl Checker {
     // ---- constructors --------------------------------------------------------------------
 
     /// `T(a, b, …)`
-    pub(super) fn construct(&mut self, target: Qual, arguments: Vec<Expr>, span: Span) -> Expr {
+    pub(super) fn construct(&mut self, target: Qual, mut arguments: Vec<Expr>, span: Span) -> Expr {
         if target.ty == Types::UNKNOWN {
             // `auto x(1)`
             let mut arguments = arguments.into_iter();
@@ -296,9 +373,13 @@ impl Checker {
                 self.construct_matrix(target.ty, scalar, (columns, rows), arguments, span)
             }
             Ty::Struct(class) => self.construct_class(target.ty, class, arguments, span),
-            Ty::SimdgroupMatrix(_) => {
-                self.unsupported(span, "'simdgroup_matrix' is");
-                self.error_expr(span)
+            // MSL 2.4: a scalar makes a diagonal matrix.
+            Ty::SimdgroupMatrix(scalar)
+                if arguments.len() == 1 && self.types.as_scalar(arguments[0].qual.ty).is_some() =>
+            {
+                let to = Qual::plain(Types::scalar(scalar));
+                let value = self.implicit(arguments.remove(0), to, "initialize");
+                self.call_library("make_diagonal_simdgroup_matrix", vec![value], span)
             }
             _ => {
                 let mut arguments = arguments.into_iter();

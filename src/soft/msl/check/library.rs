@@ -1,6 +1,6 @@
 //! The library as the checker sees it: names, macros and the prelude, read once for the process.
 
-use crate::soft::msl::ast::{AddressSpace, BaseType, Decl, Function, Label};
+use crate::soft::msl::ast::{AddressSpace, BaseType, Decl, Function, Label, Path};
 use crate::soft::msl::check::builtins::{Builtin, ROWS};
 use crate::soft::msl::diagnostics::Diagnostics;
 use crate::soft::msl::names::{Name, Names};
@@ -138,6 +138,15 @@ impl Library {
                                 }
                             }
                         }
+                        Decl::Function(function) => {
+                            let label =
+                                function.declarator.name.as_ref().map(|path| &path.last().name);
+                            if let Some(Label::Operator(_)) = label {
+                                operators.push(declaration.clone());
+                            }
+                            let name = function.declarator.name.as_ref().and_then(Path::plain);
+                            (name, Known::ValueTemplate)
+                        }
                         _ => (None, Known::Value),
                     };
                     if let Some(name) = name {
@@ -221,8 +230,6 @@ fn type_names(names: &mut Names) -> HashMap<Name, Known> {
     for name in ["vec", "packed_vec", "matrix", "atomic", "simdgroup_matrix", "numeric_limits"] {
         add(name, Known::ClassTemplate(None));
     }
-    for name in ["as_type", "make_filled_simdgroup_matrix", "make_diagonal_simdgroup_matrix"] {
-        add(name, Known::ValueTemplate);
-    }
+    add("as_type", Known::ValueTemplate);
     known
 }

@@ -43,6 +43,16 @@ impl Checker {
                 }
                 continue;
             }
+            if letters.first() == Some(&'q') {
+                if let Ty::Pointer(pointee) = *self.types.get(arguments[0].qual.ty)
+                    && pointee.space_or_thread() != AddressSpace::Thread
+                    && let Ty::Scalar(scalar) = *self.types.get(pointee.ty)
+                    && row.family.has(scalar, 1)
+                {
+                    list.push(Candidate::Row(row, width, scalar, 1, arguments[0].qual.ty));
+                }
+                continue;
+            }
             // All arguments that are of the family's type agree: nothing else can be better.
             let mut exact = None;
             let mut agree = true;
@@ -118,7 +128,8 @@ impl Checker {
                 }
                 _ => Types::UNKNOWN,
             },
-            'M' => first,
+            'M' | 'q' => first,
+            'V' => self.types.vector(scalar, 2),
             'Y' => match *self.types.get(first) {
                 Ty::Matrix(scalar, columns, rows) => {
                     self.types.intern(Ty::Matrix(scalar, rows, columns))
@@ -236,6 +247,13 @@ impl Checker {
             && self.context.names.text(*owner) == "numeric_limits"
         {
             let list = list.clone();
+            if let [TemplateArgument::Type(of)] = &*list
+                && let of = self.type_name(of)
+                && self.types.structure(of.ty).is_some()
+            {
+                let name = self.context.names.intern("_numeric_limits_impl");
+                return Some(self.call_path(&limits_of(path, name), Vec::new(), span));
+            }
             return Some(self.numeric_limit(&text, &list, span));
         }
         let float = |value: f64| ExprKind::Constant(Constant::Float(value));
@@ -390,4 +408,14 @@ impl Checker {
             _ => Accuracy::Default,
         }
     }
+}
+
+/// `numeric_limits<T>::f` of a user's type: what the program specialised in its place, under the name that
+/// Metal's `<metal_limits>` has for it.
+fn limits_of(path: &Path, name: Name) -> Path {
+    let mut path = path.clone();
+    if let Some(at) = path.parts.len().checked_sub(2) {
+        path.parts[at].name = Label::Name(name);
+    }
+    path
 }

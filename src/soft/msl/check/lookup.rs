@@ -4,7 +4,7 @@ use super::{Checker, Entity, FuncId, GLOBAL_SCOPE, LIBRARY_SCOPE, ScopeId, Scope
 use crate::soft::msl::ast::{Label, Path};
 use crate::soft::msl::hir::Expr;
 use crate::soft::msl::names::Name;
-use crate::soft::msl::types::{self, Qual, StructId, Ty};
+use crate::soft::msl::types::{self, Qual, StructId, Ty, TyId};
 
 /// How a member is reached from an object: field numbers through anonymous structs.
 pub(super) type FieldPath = Vec<u32>;
@@ -67,6 +67,11 @@ impl Checker {
                     .collect::<Vec<_>>(),
             );
         }
+        if found.is_empty() {
+            // What a class declares hides what its bases do ([class.member.lookup]/4).
+            let bases = self.scopes[scope.0 as usize].bases.clone();
+            found = bases.into_iter().flat_map(|base| self.lookup_in(base, name)).collect();
+        }
         found
     }
 
@@ -104,6 +109,30 @@ impl Checker {
             }
         }
         None
+    }
+
+    /// The types of a class's bases, as declared.
+    pub(super) fn bases_of(&self, ty: TyId) -> Vec<TyId> {
+        match self.types.structure(ty) {
+            Some((_, row)) => {
+                let bases = row.fields.iter().filter(|field| field.base);
+                bases.map(|field| field.qual.ty).collect()
+            }
+            None => Vec::new(),
+        }
+    }
+
+    /// How a base is reached in an object of a class derived from it: field numbers.
+    pub(super) fn base_path(&self, derived: TyId, base: TyId) -> Option<FieldPath> {
+        let (_, row) = self.types.structure(derived)?;
+        row.fields.iter().enumerate().filter(|(_, field)| field.base).find_map(|(at, field)| {
+            if field.qual.ty == base {
+                return Some(vec![at as u32]);
+            }
+            let mut path = self.base_path(field.qual.ty, base)?;
+            path.insert(0, at as u32);
+            Some(path)
+        })
     }
 
     /// The entities that a qualified or unqualified path names, and whether it went through

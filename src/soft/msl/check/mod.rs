@@ -18,6 +18,7 @@ pub(crate) mod library;
 mod library_call;
 mod lookup;
 mod operator;
+mod overload;
 mod stmt;
 mod template;
 mod type_name;
@@ -50,6 +51,10 @@ enum Entity {
     /// An enumerator, or a template parameter that is a value.
     Value(TyId, hir::Constant),
     Template(template::TemplateId),
+    /// A template parameter pack.
+    Pack(template::PackId),
+    /// A function parameter pack: so many locals from this one on.
+    Locals(LocalIndex, u32),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,6 +70,8 @@ struct Scope {
     parent: Option<ScopeId>,
     names: HashMap<Name, Vec<Entity>>,
     opened: Vec<ScopeId>,
+    /// A class's bases, whose names it hides (class.member.lookup).
+    bases: Vec<ScopeId>,
     /// `ns::`, for the names that the host sees.
     prefix: String,
 }
@@ -77,11 +84,20 @@ pub(crate) struct Parameter {
     default: Option<Arc<ast::Expr>>,
 }
 
+/// `Ts... rest`: which of a function's parameters it became.
+#[derive(Clone, Copy, Debug)]
+struct ParameterPack {
+    name: Name,
+    first: u32,
+    count: u32,
+}
+
 /// A function that was declared, defined or not.
 #[derive(Debug)]
 pub(crate) struct Func {
     pub(crate) name: String,
     pub(crate) parameters: Vec<Parameter>,
+    packs: Vec<ParameterPack>,
     /// `None` until an `auto` is deduced.
     result: Option<Qual>,
     /// Where its body looks names up.
@@ -99,12 +115,20 @@ pub(crate) struct Func {
     deleted: bool,
     /// An instance of a template: what is wrong in it is told when it is needed.
     template: bool,
+    /// The template that it is an instance of itself.
+    made_from: Option<template::TemplateId>,
+    /// Where the instance was asked for that it is or is a member of.
+    origin: Option<template::OriginId>,
 }
 
 impl Func {
     /// The host sees it by its own name: an instance of a template has the name it was given.
     pub(crate) fn is_entry(&self) -> bool {
         self.is_defined() && !self.template
+    }
+
+    fn result(&self) -> Option<Qual> {
+        self.result
     }
 
     pub(crate) fn is_defined(&self) -> bool {
@@ -158,6 +182,12 @@ struct Class {
     defaults: Vec<Option<Arc<ast::Simple>>>,
 }
 
+impl Class {
+    fn new(scope: ScopeId) -> Class {
+        Class { scope, constructors: Vec::new(), conversions: Vec::new(), defaults: Vec::new() }
+    }
+}
+
 /// The function whose body is being checked.
 #[derive(Debug)]
 struct Body {
@@ -194,6 +224,8 @@ pub(crate) struct Checker {
     prelude_functions: HashMap<(usize, TyId), FuncId>,
     library: &'static library::Library,
     templates: template::Templates,
+    /// The instance of a template that is being checked.
+    origin: Option<template::OriginId>,
     /// Functions that explicit instantiation gives to the host, by name.
     pub(crate) exports: Vec<(String, FuncId)>,
     /// `using namespace metal;` was said.
@@ -220,6 +252,7 @@ impl Checker {
             parent,
             names: HashMap::new(),
             opened: Vec::new(),
+            bases: Vec::new(),
             prefix: String::new(),
         };
         let mut checker = Checker {
@@ -236,6 +269,7 @@ impl Checker {
             prelude_functions: HashMap::new(),
             library,
             templates: template::Templates::default(),
+            origin: None,
             exports: Vec::new(),
             uses_metal: false,
             scope: GLOBAL_SCOPE,
@@ -250,8 +284,13 @@ impl Checker {
         checker
     }
 
+    /// Says an error, and in an instance of a template how the checker came there.
     fn error(&mut self, span: Span, message: impl Into<String>) {
+        let before = self.context.diagnostics.len();
         self.context.diagnostics.error(span, message);
+        if self.context.diagnostics.len() > before {
+            self.note_origins();
+        }
     }
 
     fn unsupported(&mut self, span: Span, what: impl std::fmt::Display) {
@@ -273,6 +312,7 @@ impl Checker {
             parent: Some(self.scope),
             names: HashMap::new(),
             opened: Vec::new(),
+            bases: Vec::new(),
             prefix,
         });
         self.scope = ScopeId(self.scopes.len() as u32 - 1);
@@ -366,7 +406,10 @@ impl Checker {
         let space = self.instances[at].space;
         let outer = std::mem::take(&mut self.context.diagnostics);
         let (outer_scope, outer_body) = (self.scope, self.body.take());
+        let origin = self.func(func).origin;
+        let outer_origin = std::mem::replace(&mut self.origin, origin);
         let function = self.function_body(func, space);
+        self.origin = outer_origin;
         self.scope = outer_scope;
         self.body = outer_body;
         self.depth -= 1;

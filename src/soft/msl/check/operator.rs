@@ -56,7 +56,7 @@ pub(super) fn common_scalar(a: Scalar, b: Scalar) -> Scalar {
 
 impl Checker {
     fn is_class_like(&self, ty: TyId) -> bool {
-        matches!(self.types.get(ty), Ty::Struct(_) | Ty::Enum(_))
+        matches!(self.types.get(ty), Ty::Struct(_) | Ty::Enum(_) | Ty::SimdgroupMatrix(_))
     }
 
     /// An operator that a class or enum overloads; `None` when there is none that fits.
@@ -79,7 +79,7 @@ impl Checker {
             }));
             for entity in own {
                 if let Entity::Template(id) = entity {
-                    members.extend(self.template_candidate(id, None, &operands[1..]));
+                    members.extend(self.template_candidate(id, None, &operands[1..], span));
                 }
             }
         }
@@ -87,7 +87,7 @@ impl Checker {
         if let Found::Entities(list) = self.lookup(name) {
             for entity in &list {
                 if let Entity::Template(id) = entity {
-                    free.extend(self.template_candidate(*id, None, operands));
+                    free.extend(self.template_candidate(*id, None, operands, span));
                 }
             }
             free.extend(list.iter().filter_map(|entity| match entity {
@@ -102,11 +102,12 @@ impl Checker {
         }
         // The library's own are found by their operands' namespace ([basic.lookup.argdep]).
         for entity in self.lookup_in(LIBRARY_SCOPE, name) {
-            if let Entity::Function(id) = entity
-                && !free.contains(&id)
-            {
-                free.push(id);
-            }
+            let id = match entity {
+                Entity::Function(id) => Some(id),
+                Entity::Template(id) => self.template_candidate(id, None, operands, span).ok(),
+                _ => None,
+            };
+            free.extend(id.filter(|id| !free.contains(id)));
         }
         self.call_operator(&members, &free, operands, span)
     }

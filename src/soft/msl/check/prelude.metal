@@ -193,6 +193,9 @@ template <typename A> using make_unsigned_t = typename make_unsigned<A>::type;
 template <typename A> struct vec_elements { static constant constexpr size_t value = 1; };
 template <typename A, int M> struct vec_elements<vec<A, M>> { static constant constexpr size_t value = M; };
 
+// What a program specialises for numeric_limits of its own types.
+template <typename A> struct _numeric_limits_impl;
+
 // MSL 2.12.1
 template <typename A, size_t M> struct array {
     A elements[M];
@@ -204,3 +207,42 @@ template <typename A, size_t M> struct array {
     threadgroup A& operator[](size_t at) threadgroup { return elements[at]; }
     size_t size() const { return M; }
 };
+
+// MSL 6.7. Of a matrix each lane holds two elements, one after the other in a row.
+template <typename A, int M, int R = M> simdgroup_matrix<A, M, R> make_filled_simdgroup_matrix(A value) {
+    simdgroup_matrix<A, M, R> filled;
+    filled.thread_elements() = vec<A, 2>(value);
+    return filled;
+}
+template <typename A> simdgroup_matrix<A, 8, 8> make_diagonal_simdgroup_matrix(A value) {
+    const uint lane = __lane_number();
+    const uint row = lane / 16 * 4 + lane / 2 % 4;
+    const uint column = lane / 8 % 2 * 4 + lane % 2 * 2;
+    simdgroup_matrix<A, 8, 8> diagonal;
+    diagonal.thread_elements() = select(vec<A, 2>(0), vec<A, 2>(value), bool2(column == row, column + 1 == row));
+    return diagonal;
+}
+// The origin is a place in memory, whether or not the matrix is transposed on the way.
+#define MATRIX_ACCESS(space) \
+template <typename A> void simdgroup_load(thread simdgroup_matrix<A, 8, 8>& d, const space A* source, ulong elements_per_row = 8, ulong2 matrix_origin = 0, bool transpose_matrix = false) { \
+    source += matrix_origin.y * elements_per_row + matrix_origin.x; \
+    d.thread_elements() = __matrix_load(source, transpose_matrix ? 1 : elements_per_row, transpose_matrix ? elements_per_row : 1); \
+} \
+template <typename A> void simdgroup_store(simdgroup_matrix<A, 8, 8> a, space A* target, ulong elements_per_row = 8, ulong2 matrix_origin = 0, bool transpose_matrix = false) { \
+    target += matrix_origin.y * elements_per_row + matrix_origin.x; \
+    __matrix_store(target, transpose_matrix ? 1 : elements_per_row, transpose_matrix ? elements_per_row : 1, a.thread_elements()); \
+}
+MATRIX_ACCESS(device)
+MATRIX_ACCESS(threadgroup)
+#undef MATRIX_ACCESS
+template <typename A, typename L, typename R> void simdgroup_multiply(thread simdgroup_matrix<A, 8, 8>& d, simdgroup_matrix<L, 8, 8> a, simdgroup_matrix<R, 8, 8> b) {
+    d.thread_elements() = vec<A, 2>(__matrix_multiply_add(float2(a.thread_elements()), float2(b.thread_elements()), float2(0)));
+}
+template <typename A, typename L, typename R, typename C> void simdgroup_multiply_accumulate(thread simdgroup_matrix<A, 8, 8>& d, simdgroup_matrix<L, 8, 8> a, simdgroup_matrix<R, 8, 8> b, simdgroup_matrix<C, 8, 8> c) {
+    d.thread_elements() = vec<A, 2>(__matrix_multiply_add(float2(a.thread_elements()), float2(b.thread_elements()), float2(c.thread_elements())));
+}
+template <typename A> simdgroup_matrix<A, 8, 8> operator*(simdgroup_matrix<A, 8, 8> a, simdgroup_matrix<A, 8, 8> b) {
+    simdgroup_matrix<A, 8, 8> d;
+    simdgroup_multiply(d, a, b);
+    return d;
+}

@@ -4,10 +4,10 @@ use super::lookup::Found;
 use super::{Body, Checker, Entity, FuncId, ScopeKind};
 use crate::soft::ir::Scalar;
 use crate::soft::msl::ast::{self, AddressSpace, Condition, Decl, StmtKind as Ast};
-use crate::soft::msl::hir::{Constant, Expr, ExprKind, Function, Stmt, StmtKind};
+use crate::soft::msl::hir::{Constant, Expr, ExprKind, Function, LocalIndex, Stmt, StmtKind};
 use crate::soft::msl::names::Name;
 use crate::soft::msl::source::Span;
-use crate::soft::msl::types::{Qual, StructId, Ty, Types};
+use crate::soft::msl::types::{Qual, StructId, Ty, TyId, Types};
 use std::sync::Arc;
 
 impl Checker {
@@ -21,7 +21,7 @@ impl Checker {
         let (scope, precise, result, span) = (func.scope, func.precise, func.result, func.span);
         let (name, constructor, class, this) =
             (func.name.clone(), func.constructor, func.class, func.this);
-        let parameters = func.parameters.clone();
+        let (parameters, packs) = (func.parameters.clone(), func.packs.clone());
         let Some(definition) = func.definition.clone() else {
             self.error(span, format!("function '{name}' is used but not defined"));
             return None;
@@ -67,6 +67,12 @@ impl Checker {
             }
         }
         let count = self.body.as_ref().map_or(0, |body| body.locals.len()) as u32;
+        let before = count - parameters.len() as u32;
+        for pack in packs {
+            let locals = Entity::Locals(LocalIndex(before + pack.first), pack.count);
+            let scope = self.scope;
+            self.bind(scope, pack.name, locals);
+        }
         if entry {
             self.check_entry(id);
         }
@@ -117,8 +123,8 @@ impl Checker {
             return;
         }
         for (path, _) in &definition.initializers {
-            let known = path.plain().is_some_and(|name| self.field_path(class, name).is_some());
-            if !known {
+            let member = path.plain().is_some_and(|name| self.field_path(class, name).is_some());
+            if !member && self.base_named(class, path).is_none() {
                 let text = self.path_text(path);
                 self.error(
                     path.span,
@@ -129,10 +135,10 @@ impl Checker {
         let fields = self.types.structs[class.0 as usize].fields.clone();
         let union = self.types.structs[class.0 as usize].union;
         for (index, field) in fields.iter().enumerate() {
-            let given = definition
-                .initializers
-                .iter()
-                .find(|(path, _)| path.plain().is_some() && path.plain() == field.name);
+            let given = definition.initializers.iter().find(|(path, _)| match field.base {
+                true => self.base_named(class, path) == Some(field.qual.ty),
+                false => path.plain().is_some() && path.plain() == field.name,
+            });
             let qual = Qual::plain(field.qual.ty);
             let span = given.map_or(definition.span, |(path, _)| path.span);
             let value = match given {
@@ -156,6 +162,19 @@ impl Checker {
             };
             out.push(assignment(member, value));
         }
+    }
+
+    /// The base of a class that a constructor's initialiser names.
+    fn base_named(&mut self, class: StructId, path: &ast::Path) -> Option<TyId> {
+        let ty = self.types.intern(Ty::Struct(class));
+        let bases = self.bases_of(ty);
+        if bases.is_empty()
+            || path.plain().is_some_and(|name| self.field_path(class, name).is_some())
+        {
+            return None;
+        }
+        let qual = self.named_type(path);
+        bases.into_iter().find(|&base| base == qual.ty)
     }
 
     fn block(&mut self, block: &ast::Block) -> Vec<Stmt> {
@@ -503,10 +522,8 @@ impl Checker {
                 format!("declaration of reference variable '{text}' requires an initializer"),
             );
         }
-        match *self.types.get(qual.ty) {
-            Ty::Opaque(what) => self.unsupported(span, format!("'{what}' is")),
-            Ty::SimdgroupMatrix(_) => self.unsupported(span, "'simdgroup_matrix' is"),
-            _ => {}
+        if let Ty::Opaque(what) = *self.types.get(qual.ty) {
+            self.unsupported(span, format!("'{what}' is"));
         }
         self.redefinition(name, span);
         let text = self.text(name);

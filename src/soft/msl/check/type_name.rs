@@ -46,9 +46,9 @@ impl Checker {
             BaseType::Named(path) => self.named_type(path),
             BaseType::Class(class) => self.class(class),
             BaseType::Enum(row) => Qual::plain(self.enumeration(row)),
-            // `decltype(f<float>)`: how an instantiation spells a kernel's type; its name says all.
-            BaseType::Decltype(Some(expr)) if self.names_function_template(expr) => {
-                Qual::plain(Types::UNKNOWN)
+            // `decltype(f<float>)`: how an instantiation spells a kernel's type.
+            BaseType::Decltype(Some(expr)) if self.names_function(expr) => {
+                self.function_named(expr)
             }
             BaseType::Decltype(Some(expr)) => {
                 let checked = self.unevaluated(expr);
@@ -73,17 +73,34 @@ impl Checker {
         qual
     }
 
-    fn names_function_template(&mut self, expr: &Expr) -> bool {
+    fn names_function(&mut self, expr: &Expr) -> bool {
         let ExprKind::Path(path) = &expr.kind else { return false };
         match self.lookup_path(path) {
-            Found::Entities(list) => {
-                list.iter().any(|e| matches!(e, Entity::Template(_) | Entity::Function(_)))
-            }
+            Found::Entities(list) => list.iter().any(|entity| match entity {
+                Entity::Function(_) => true,
+                Entity::Template(id) => self.is_function_template(*id),
+                _ => false,
+            }),
             _ => false,
         }
     }
 
-    fn named_type(&mut self, path: &Path) -> Qual {
+    /// The type of the function that a path names; unknown when its arguments do not say all.
+    fn function_named(&mut self, expr: &Expr) -> Qual {
+        let unknown = Qual::plain(Types::UNKNOWN);
+        let ExprKind::Path(path) = &expr.kind else { return unknown };
+        let Found::Entities(list) = self.lookup_path(path) else { return unknown };
+        let explicit = path.last().arguments.clone();
+        let Some(id) = self.overload(&list, explicit.as_deref(), None) else { return unknown };
+        let func = self.func(id);
+        let parameters = func.parameters.iter().map(|parameter| parameter.qual).collect();
+        match func.result() {
+            Some(result) => Qual::plain(self.types.intern(Ty::Function(result, parameters))),
+            None => unknown,
+        }
+    }
+
+    pub(super) fn named_type(&mut self, path: &Path) -> Qual {
         let unknown = Qual::plain(Types::UNKNOWN);
         if path.last().arguments.is_some() {
             if let Found::Entities(list) = self.lookup_path(path)
@@ -101,6 +118,12 @@ impl Checker {
                     }
                 }
                 let name = self.path_text(path);
+                if list.iter().any(|entity| matches!(entity, Entity::Pack(_))) {
+                    let message =
+                        format!("declaration type contains unexpanded parameter pack '{name}'");
+                    self.error(path.span, message);
+                    return unknown;
+                }
                 self.error(path.span, format!("'{name}' does not name a type"));
             }
             _ => {
@@ -152,7 +175,10 @@ impl Checker {
                     Some(number) => numbers.push(number),
                     None => return Types::UNKNOWN,
                 },
-                TemplateArgument::Expansion(_) => {}
+                TemplateArgument::Expansion(..) => {
+                    self.unsupported(part.span, "pack expansion in a type of the library is");
+                    return Types::UNKNOWN;
+                }
             }
         }
         let small = |at: usize| {

@@ -216,7 +216,6 @@ impl Body<'_, '_> {
                 let zero = self.b.constant(scalar, 0);
                 self.b.store(pointer, zero);
             }
-            Ty::SimdgroupMatrix(_) => self.error("'simdgroup_matrix' is not supported"),
             _ => {
                 let zero = self.ty(ty);
                 let zero = self.zero(zero);

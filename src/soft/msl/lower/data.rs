@@ -10,7 +10,13 @@ impl Lowering<'_> {
     /// The bytes of a `constant` variable.
     pub(super) fn table(&mut self, global: &Global, size: u32) -> Vec<u8> {
         let mut bytes = vec![0; size as usize];
-        if let Some(init) = &global.init
+        let known = global.known_value().map(|value| Expr {
+            kind: ExprKind::Constant(value),
+            qual: global.qual,
+            place: false,
+            span: global.span,
+        });
+        if let Some(init) = known.as_ref().or(global.init.as_ref())
             && self.write(&mut bytes, 0, global.qual.ty, init).is_none()
         {
             let message =

@@ -184,15 +184,14 @@ impl Lowering<'_> {
         match *types.get(ty) {
             Ty::Scalar(scalar) => Type::Scalar(scalar),
             Ty::Vector(scalar, width) | Ty::Packed(scalar, width) => Type::Vector(scalar, width),
+            Ty::SimdgroupMatrix(scalar) => Type::Vector(scalar, 2),
             Ty::Enum(id) => Type::Scalar(types.enums[id.0 as usize].underlying),
             Ty::Pointer(to) | Ty::Reference(to) => Type::Pointer(space(to.space_or_thread())),
             Ty::Nullptr | Ty::Opaque(_) => Type::U64,
             Ty::Void | Ty::Unknown | Ty::Function(..) => Type::Void,
-            Ty::Struct(_)
-            | Ty::Array(..)
-            | Ty::Matrix(..)
-            | Ty::Atomic(_)
-            | Ty::SimdgroupMatrix(_) => Type::Pointer(Space::Thread),
+            Ty::Struct(_) | Ty::Array(..) | Ty::Matrix(..) | Ty::Atomic(_) => {
+                Type::Pointer(Space::Thread)
+            }
         }
     }
 

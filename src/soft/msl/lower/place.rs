@@ -2,7 +2,7 @@
 
 use super::{Body, Slot};
 use crate::soft::ir::{Op, Scalar, Type, Value, VarId};
-use crate::soft::msl::hir::{Constant, Expr, ExprKind};
+use crate::soft::msl::hir::{Constant, Expr, ExprKind, GlobalIndex};
 use crate::soft::msl::types::{Ty, TyId};
 
 /// An lvalue on the machine.
@@ -38,16 +38,10 @@ impl Body<'_, '_> {
                     }
                 }
             },
-            ExprKind::Global(global) => {
-                if let Some(value) = self.constant_global(*global, expr.qual.ty) {
-                    return Place::Value(value);
-                }
-                let space = super::space(
-                    self.module.checker.globals[global.0 as usize].qual.space_or_thread(),
-                );
-                let id = self.module.global(*global);
-                Place::Memory(self.b.allocation(id, space))
-            }
+            ExprKind::Global(global) => match self.constant_global(*global, expr.qual.ty) {
+                Some(value) => Place::Value(value),
+                None => Place::Memory(self.global_memory(*global)),
+            },
             ExprKind::Deref(pointer) => Place::Memory(self.value(pointer)),
             ExprKind::Field(base, index) => {
                 let pointer = self.address(base);
@@ -70,6 +64,7 @@ impl Body<'_, '_> {
                     inner => Place::Components(Box::new(inner), picks.clone(), whole),
                 }
             }
+            ExprKind::ThreadElements(matrix) => self.place_or_value(matrix),
             ExprKind::Temporary(value) => {
                 let size = self.size(value.qual.ty).max(1);
                 let pointer = self.b.local("", size);
@@ -142,6 +137,11 @@ impl Body<'_, '_> {
 
     /// The address of what an expression stands for.
     pub(super) fn address(&mut self, expr: &Expr) -> Value {
+        // What refers to a constant does not know its value.
+        if let ExprKind::Global(global) = expr.kind {
+            self.at(expr.span);
+            return self.global_memory(global);
+        }
         match self.place_or_value(expr) {
             Place::Memory(pointer) => pointer,
             other => {
@@ -153,6 +153,12 @@ impl Body<'_, '_> {
                 pointer
             }
         }
+    }
+
+    fn global_memory(&mut self, global: GlobalIndex) -> Value {
+        let qual = self.module.checker.globals[global.0 as usize].qual;
+        let id = self.module.global(global);
+        self.b.allocation(id, super::space(qual.space_or_thread()))
     }
 
     pub(super) fn field_offset(&self, ty: TyId, index: u32) -> u32 {

@@ -323,7 +323,7 @@ impl Parser<'_> {
     }
 
     /// parameter: ('typename' | 'class') '...'? name? ('=' type)?
-    ///          | 'template' '<' parameters '>' ('typename' | 'class') '...'? name? ('=' name)?
+    ///          | 'template' '<' parameters '>' ('typename' | 'class') name? ('=' name)?
     ///          | specifiers declarator ('=' expression)?
     fn template_parameter(&mut self) -> Parse<TemplateParameter> {
         if self.eat_name(Name::TEMPLATE) {
@@ -331,13 +331,12 @@ impl Parser<'_> {
             if !self.eat_name(Name::TYPENAME) && !self.eat_name(Name::CLASS) {
                 return self.fail(self.token().span, "expected 'class' or 'typename'");
             }
-            let pack = self.eat(Punct::Ellipsis);
             let name = if self.is_ident(0) { Some(self.ident()?) } else { None };
             let default = if self.eat(Punct::Assign) { Some(self.type_name()?) } else { None };
             if let Some(name) = name {
                 self.scopes.declare_here(name.name, Known::ClassTemplate(None));
             }
-            return Ok(TemplateParameter::Template { name, default, pack });
+            return Ok(TemplateParameter::Template { name, default });
         }
         let after = if self.peek(1).is(Punct::Ellipsis) { 2 } else { 1 };
         let ends = |token: super::Token| {
@@ -351,6 +350,9 @@ impl Parser<'_> {
             let name = if self.is_ident(0) { Some(self.ident()?) } else { None };
             if let Some(name) = name {
                 self.scopes.declare_here(name.name, Known::Type(None));
+                if pack {
+                    self.packs.insert(name.name);
+                }
             }
             let default = if self.eat(Punct::Assign) { Some(self.type_name()?) } else { None };
             return Ok(TemplateParameter::Type { name, default, pack });

@@ -6,6 +6,7 @@ use crate::soft::msl::ast::*;
 use crate::soft::msl::lex::{self, JOINED, Kind, Literal, LiteralType, Punct};
 use crate::soft::msl::names::Name;
 use crate::soft::msl::source::Span;
+use std::sync::Arc;
 
 /// The levels of binary operators, from `||` up to `* / %` (expr.mul to expr.log.or).
 fn precedence(punct: Punct) -> Option<u8> {
@@ -26,7 +27,7 @@ fn precedence(punct: Punct) -> Option<u8> {
 }
 
 /// The operator of a compound assignment, `Some(None)` for the plain one.
-fn assignment(punct: Punct) -> Option<Option<Punct>> {
+pub(crate) fn assignment_operator(punct: Punct) -> Option<Option<Punct>> {
     use Punct::*;
     Some(match punct {
         Assign => None,
@@ -79,7 +80,8 @@ impl Parser<'_> {
     /// expression: assignment (',' assignment)*
     pub(super) fn expression(&mut self) -> Parse<Expr> {
         let mut left = self.assignment_expr()?;
-        while self.eat(Punct::Comma) {
+        while self.is(Punct::Comma) && !self.peek(1).is(Punct::Ellipsis) {
+            self.advance();
             let right = self.assignment_expr()?;
             let span = left.span.to(right.span);
             left = self.node(ExprKind::Comma(Box::new(left), Box::new(right)), span)?;
@@ -92,8 +94,9 @@ impl Parser<'_> {
         self.nested(|this| {
             let left = this.conditional_expr()?;
             let Some((punct, length)) = this.operator() else { return Ok(left) };
-            let Some(operator) = assignment(punct) else { return Ok(left) };
-            if this.in_arguments && this.is(Punct::Greater) {
+            let Some(operator) = assignment_operator(punct) else { return Ok(left) };
+            let folds = this.peek(length).is(Punct::Ellipsis);
+            if folds || this.in_arguments && this.is(Punct::Greater) {
                 return Ok(left);
             }
             this.at += length;
@@ -324,11 +327,12 @@ impl Parser<'_> {
         let list = self.bracketed(|this| {
             let mut list = Vec::new();
             while !this.is(Punct::RParen) {
+                let from = this.at;
                 let argument = match this.is(Punct::LBrace) {
                     true => this.init_list()?,
                     false => this.assignment_expr()?,
                 };
-                list.push(this.expansion(argument)?);
+                list.push(this.expansion(argument, from)?);
                 if !this.eat(Punct::Comma) {
                     break;
                 }
@@ -339,33 +343,30 @@ impl Parser<'_> {
         Ok(list)
     }
 
-    fn expansion(&mut self, pattern: Expr) -> Parse<Expr> {
-        if !self.eat(Punct::Ellipsis) {
+    /// A pattern that began at `from`, expanded when dots follow.
+    fn expansion(&mut self, pattern: Expr, from: usize) -> Parse<Expr> {
+        if !self.is(Punct::Ellipsis) {
             return Ok(pattern);
         }
+        let mentioned = self.packs_since(from);
+        self.advance();
         let span = self.span_from(pattern.span);
-        self.node(ExprKind::Expansion(Box::new(pattern)), span)
+        self.node(ExprKind::Expansion(Arc::new(pattern), mentioned), span)
     }
 
-    /// init-list: '{' (('.' name '=')? (assignment | init-list) (',' …)* ','?)? '}'
+    /// init-list: '{' ((designator '=')? (assignment | init-list) (',' …)* ','?)? '}'
     pub(super) fn init_list(&mut self) -> Parse<Expr> {
         let open = self.expect(Punct::LBrace)?;
         let items = self.bracketed(|this| {
             let mut items = Vec::new();
             while !this.is(Punct::RBrace) {
-                let mut designator = None;
-                if this.is(Punct::Dot) && this.is_ident(1) {
-                    this.advance();
-                    designator = Some(this.ident()?);
-                    if !this.is(Punct::LBrace) {
-                        this.expect(Punct::Assign)?;
-                    }
-                }
+                let designator = this.designator()?;
+                let from = this.at;
                 let item = match this.is(Punct::LBrace) {
                     true => this.init_list()?,
                     false => this.assignment_expr()?,
                 };
-                items.push((designator, this.expansion(item)?));
+                items.push((designator, this.expansion(item, from)?));
                 if !this.eat(Punct::Comma) {
                     break;
                 }
@@ -375,6 +376,31 @@ impl Parser<'_> {
         self.expect(Punct::RBrace)?;
         let span = self.span_from(open.span);
         self.node(ExprKind::InitList(items), span)
+    }
+
+    /// designator: '.' name | '[' expression ('...' expression)? ']'
+    fn designator(&mut self) -> Parse<Option<Designator>> {
+        let designator = if self.is(Punct::Dot) && self.is_ident(1) {
+            self.advance();
+            Designator::Field(self.ident()?)
+        } else if self.eat(Punct::LBracket) {
+            let elements = self.bracketed(|this| {
+                let first = Arc::new(this.conditional_expr()?);
+                let last = match this.eat(Punct::Ellipsis) {
+                    true => Some(Arc::new(this.conditional_expr()?)),
+                    false => None,
+                };
+                Ok(Designator::Elements(first, last))
+            })?;
+            self.expect(Punct::RBracket)?;
+            elements
+        } else {
+            return Ok(None);
+        };
+        if !self.is(Punct::LBrace) {
+            self.expect(Punct::Assign)?;
+        }
+        Ok(Some(designator))
     }
 
     /// primary: literal | 'this' | '(' expression ')' | cast | type '(' … ')' | type '{' … '}' | path
@@ -423,33 +449,42 @@ impl Parser<'_> {
 
     /// paren-inner: expression | fold
     fn paren_inner(&mut self) -> Parse<Expr> {
-        let start = self.token().span;
+        let (start, from) = (self.token().span, self.at);
         // (... op pack)
         if self.eat(Punct::Ellipsis) {
-            let Some(punct) = self.operator_token() else {
+            let Some(operator) = self.operator_token() else {
                 return self.fail(self.token().span, "expected a foldable operator");
             };
-            let right = self.unary()?;
+            let pattern = self.unary()?;
+            let mentioned = self.packs_since(from);
+            let fold = Fold { operator, pattern, mentioned, init: None, left: true };
             let span = self.span_from(start);
-            return self.node(ExprKind::Fold(punct, None, Some(Box::new(right))), span);
+            return self.node(ExprKind::Fold(Arc::new(fold)), span);
         }
-        let left = self.expression()?;
-        let Some((punct, length)) = self.operator() else { return Ok(left) };
+        let first = self.expression()?;
+        let Some((operator, length)) = self.operator() else { return Ok(first) };
         if !self.peek(length).is(Punct::Ellipsis) {
-            return Ok(left);
+            return Ok(first);
         }
-        // (pack op ...) and (left op ... op right)
-        self.at += length;
-        self.advance();
-        let right = match self.is(Punct::RParen) {
-            true => None,
-            false => {
-                self.operator_token();
-                Some(Box::new(self.unary()?))
-            }
-        };
+        // (pack op ...), and with a value at either side: the one that has no pack is the value.
+        let before = self.packs_since(from);
+        self.at += length + 1;
+        if self.is(Punct::RParen) {
+            let fold =
+                Fold { operator, pattern: first, mentioned: before, init: None, left: false };
+            let span = self.span_from(start);
+            return self.node(ExprKind::Fold(Arc::new(fold)), span);
+        }
+        self.operator_token();
+        let middle = self.at;
+        let second = self.unary()?;
+        let after = self.packs_since(middle);
+        let left = !after.is_empty();
+        let (pattern, mentioned, init) =
+            if left { (second, after, first) } else { (first, before, second) };
+        let fold = Fold { operator, pattern, mentioned, init: Some(init), left };
         let span = self.span_from(start);
-        self.node(ExprKind::Fold(punct, Some(Box::new(left)), right), span)
+        self.node(ExprKind::Fold(Arc::new(fold)), span)
     }
 
     fn keyword_expr(&mut self) -> Parse<Expr> {

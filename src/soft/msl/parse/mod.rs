@@ -11,6 +11,7 @@ use super::diagnostics::{Diagnostic, Diagnostics};
 use super::lex::{Kind, Punct, Token};
 use super::names::{Name, Names};
 use super::source::Span;
+pub(super) use expr::assignment_operator;
 use scope::{GLOBAL, Known, LIBRARY, ScopeIndex, Scopes};
 use std::collections::{HashMap, HashSet};
 
@@ -28,6 +29,8 @@ struct Parser<'a> {
     scopes: Scopes,
     /// Member functions that are templates, by name only: the parser does not know types of objects.
     member_templates: HashSet<Name>,
+    /// The packs that were declared so far, by name only.
+    packs: HashSet<Name>,
     /// Inside a template argument list, where `>` ends the list.
     in_arguments: bool,
     /// The class whose body is read: its name followed by '(' is a constructor.
@@ -72,6 +75,7 @@ pub(crate) fn parse(
         diagnostics,
         scopes: Scopes::new(library),
         member_templates: HashSet::new(),
+        packs: HashSet::new(),
         in_arguments: false,
         class_name: None,
         declare_in: None,
@@ -435,6 +439,7 @@ impl<'a> Parser<'a> {
     /// argument: (type-name | expression) '...'?     — a type where both are possible
     /// (C++14 temp.arg/2).
     fn template_argument(&mut self) -> Parse<TemplateArgument> {
+        let from = self.at;
         let ends = |this: &Self| {
             this.is(Punct::Comma) || this.is(Punct::Greater) || this.is(Punct::Ellipsis)
         };
@@ -449,11 +454,23 @@ impl<'a> Parser<'a> {
             Some(argument) => argument,
             None => TemplateArgument::Value(self.conditional_expr()?),
         };
-        Ok(if self.eat(Punct::Ellipsis) {
-            TemplateArgument::Expansion(Box::new(argument))
-        } else {
-            argument
-        })
+        if !self.is(Punct::Ellipsis) {
+            return Ok(argument);
+        }
+        let mentioned = self.packs_since(from);
+        self.advance();
+        Ok(TemplateArgument::Expansion(Box::new(argument), mentioned))
+    }
+
+    /// The packs that the tokens since `from` mention: what their pattern expands.
+    fn packs_since(&self, from: usize) -> Mentioned {
+        let mut names: Vec<Name> = Vec::new();
+        for token in &self.tokens[from..self.at] {
+            if self.packs.contains(&token.name) && !names.contains(&token.name) {
+                names.push(token.name);
+            }
+        }
+        names.into()
     }
 
     // ---- attributes ----------------------------------------------------------------------

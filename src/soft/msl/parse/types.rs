@@ -451,6 +451,11 @@ impl Parser<'_> {
             } else {
                 self.path()?.0
             });
+            if let Some(name) = declarator.name.as_ref().and_then(Path::plain)
+                && declarator.pack
+            {
+                self.packs.insert(name);
+            }
             self.attributes(&mut declarator.attributes)?;
         } else if self.is(Punct::LParen) && self.nested_declarator_follows() {
             self.advance();
@@ -587,11 +592,13 @@ impl Parser<'_> {
 
     /// parameter: specifiers declarator ('=' expression)?
     fn parameter(&mut self) -> Parse<Parameter> {
+        let from = self.at;
         let mut attributes = Vec::new();
         self.attributes(&mut attributes)?;
         let mut specifiers = self.specifiers(Where::TypeName)?;
         specifiers.attributes.append(&mut attributes);
         let declarator = self.declarator()?;
+        let expands = declarator.pack.then(|| self.packs_since(from));
         let default = match self.eat(Punct::Assign) {
             true => Some(Arc::new(if self.is(Punct::LBrace) {
                 self.init_list()?
@@ -600,7 +607,7 @@ impl Parser<'_> {
             })),
             false => None,
         };
-        Ok(Parameter { specifiers, declarator, default })
+        Ok(Parameter { specifiers, declarator, default, expands })
     }
 
     /// Declares a function's parameters in the current scope, for its body.

@@ -11,6 +11,8 @@ pub(super) const PREDEFINED: &[(&str, &str)] = &[
     ("__APPLE__", "1"),
     ("__cplusplus", "201402L"),
     ("__STDC__", "1"),
+    // In front of a declaration or expression it only silences warnings.
+    ("__extension__", ""),
     ("TARGET_OS_OSX", "1"),
     ("TARGET_OS_MAC", "1"),
     ("TARGET_OS_IOS", "0"),

@@ -1,22 +1,13 @@
 //! Programs that break a rule end with a line that says so. Each is a child process: this test
-//! binary again, told by an environment variable to break the rule in earnest.
+//! binary again, to break the rule in earnest.
 
 use super::*;
+use crate::child::in_child;
 use std::os::unix::process::ExitStatusExt;
-use std::process::Command;
 
-/// Runs `test` in a child, where `BREAK` is set, and answers what it wrote before it aborted.
+/// Runs `end` in a child, and answers what it wrote before it aborted.
 fn end_of(test: &str, end: impl FnOnce()) -> Option<String> {
-    const BREAK: &str = "ARUMINIUM_TEST_BREAK";
-    if std::env::var_os(BREAK).is_some() {
-        end();
-        return None;
-    }
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args([&format!("soft::objc::tests::ends::{test}"), "--exact", "--nocapture"])
-        .env(BREAK, "1")
-        .output()
-        .unwrap();
+    let output = in_child(&format!("soft::objc::tests::ends::{test}"), &[], end)?;
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     const SIGABRT: i32 = 6;
     // An emulator may turn the signal into its exit code.

@@ -32,7 +32,7 @@ struct Address {
 
 /// A component of what is stored.
 #[derive(Clone, Copy)]
-enum Part {
+pub(super) enum Part {
     Value(Value),
     Loaded(Operand),
 }
@@ -182,13 +182,8 @@ impl Lowering<'_> {
             .iter()
             .map(|&part| match part {
                 Part::Value(value) if once => self.field(value),
-                Part::Value(value) => self.in_lanes(value),
-                Part::Loaded(operand) if once || !operand.uniform => operand.field,
-                Part::Loaded(operand) => {
-                    let to = self.temporary(size_of_type(scalar, false));
-                    self.copy(to, operand, scalar, false, false);
-                    to
-                }
+                Part::Loaded(operand) if once => operand.field,
+                part => self.part_in_lanes(part, scalar),
             })
             .collect();
         self.access(access, ty, &address, &registers);
@@ -202,8 +197,21 @@ impl Lowering<'_> {
         }
     }
 
+    /// A component in lanes, spread if it is uniform.
+    pub(super) fn part_in_lanes(&mut self, part: Part, scalar: Type) -> Field {
+        match part {
+            Part::Value(value) => self.in_lanes(value),
+            Part::Loaded(operand) if !operand.uniform => operand.field,
+            Part::Loaded(operand) => {
+                let to = self.temporary(size_of_type(scalar, false));
+                self.copy(to, operand, scalar, false, false);
+                to
+            }
+        }
+    }
+
     /// The components of what is stored.
-    fn components(&self, value: Value) -> Vec<Part> {
+    pub(super) fn components(&self, value: Value) -> Vec<Part> {
         let inst = self.function.inst(value);
         match self.vectors.get(&value) {
             Some(parts) => parts.iter().map(|&part| Part::Loaded(part)).collect(),

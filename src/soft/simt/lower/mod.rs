@@ -2,6 +2,7 @@
 //! addressing folded into the accesses.
 
 mod flow;
+mod matrix;
 mod memory;
 mod value;
 

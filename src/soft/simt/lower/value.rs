@@ -33,7 +33,7 @@ impl Lowering<'_> {
                 let component = self.vectors.get(&inst.args[0]).map(|all| all[inst.imm as usize]);
                 self.values[value.index()] = component;
             }
-            // The operand of a store, which takes the components.
+            // The operand of a store or a matrix, which takes the components.
             Rule::Compose => {}
             Rule::Across(_) | Rule::Shuffle | Rule::ShuffleFill | Rule::Vote | Rule::Given => {
                 self.across(value, &inst);
@@ -41,6 +41,9 @@ impl Lowering<'_> {
             Rule::Atomic | Rule::AtomicCompare | Rule::AtomicLoad | Rule::AtomicStore => {
                 self.atomic(value, &inst);
             }
+            Rule::MatrixLoad => self.matrix_load(value, &inst),
+            Rule::MatrixStore => self.matrix_store(&inst),
+            Rule::MatrixMultiplyAdd => self.matrix_multiply_add(value, &inst),
             Rule::Barrier => {
                 if inst.imm == Barrier::Threadgroup as u64 {
                     self.has_barrier = true;

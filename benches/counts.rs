@@ -1,0 +1,92 @@
+//! The hot paths, each in a function of its own, for `.ci/counts` to have their instructions counted.
+//!
+//! Run by itself it measures nothing, and takes no time.
+
+use aruminium::abi::Sel;
+use aruminium::encoder::EncoderImps;
+use aruminium::foundation::NSString;
+use aruminium::objc::link;
+use aruminium::{Batch, Dispatch, Encoder, GpuError, cast_f16_f32, cast_f32_f16, imp_table, msg};
+use std::hint::black_box;
+use tiny::{Tiny, one_dispatch};
+
+mod tiny;
+
+/// How often each is done.
+const TIMES: usize = 1000;
+/// How many elements a cast has.
+const CAST: usize = 4 << 10;
+
+imp_table! {
+    table StringImps: NSString;
+    fn length() -> usize = [length];
+}
+
+/// Declares functions that can be told apart in a profile, each with the same frame around it.
+macro_rules! counted {
+    ($(fn $name:ident($($argument:ident: $ty:ty),*) $body:block)+) => {$(
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        fn $name($($argument: $ty),*) {
+            for _ in 0..TIMES {
+                $body
+            }
+        }
+    )+};
+}
+
+counted! {
+    fn counted_message(text: &NSString) {
+        // SAFETY: the string answers it.
+        black_box(unsafe { msg!(text, [length] -> usize) });
+    }
+    fn counted_selector_lookup() {
+        // SAFETY: the name is a C string.
+        black_box::<Sel>(unsafe { link::sel_registerName(c"length".as_ptr()) });
+    }
+    fn counted_table_call(text: &NSString, imps: &StringImps) {
+        // SAFETY: the table was resolved from the string's class.
+        black_box(unsafe { imps.length(text.as_raw()) });
+    }
+    fn counted_encode_by_batch(batch: &Batch<'_>, tiny: &Tiny) {
+        one_dispatch!(batch, tiny);
+    }
+    fn counted_encode_by_encoder(encoder: &Encoder, tiny: &Tiny) {
+        one_dispatch!(encoder, tiny);
+    }
+    fn counted_half_to_float_4_ki(floats: &mut [f32], halves: &[u16]) {
+        cast_f16_f32(black_box(&mut *floats), black_box(halves));
+    }
+    fn counted_float_to_half_4_ki(halves: &mut [u16], floats: &[f32]) {
+        cast_f32_f16(black_box(&mut *halves), black_box(floats));
+    }
+}
+
+fn main() -> Result<(), GpuError> {
+    let text = NSString::from("metal");
+    // SAFETY: the string is alive.
+    let imps = unsafe { StringImps::resolve(text.as_raw()) };
+    // What happens once is not counted: tables and caches are filled first.
+    let (mut floats, mut halves) = (vec![1.0; CAST], vec![0; CAST]);
+    cast_f32_f16(&mut halves, &floats);
+    // SAFETY: the string answers it.
+    black_box(unsafe { msg!(text, [length] -> usize) });
+    counted_message(&text);
+    counted_table_call(&text, &imps);
+    counted_selector_lookup();
+    counted_half_to_float_4_ki(&mut floats, &halves);
+    counted_float_to_half_4_ki(&mut halves, &floats);
+
+    let tiny = Tiny::new()?;
+    // SAFETY: the kernel stays within its buffers, which outlive the wait.
+    unsafe { Dispatch::new(&tiny.queue).batch(|batch| counted_encode_by_batch(batch, &tiny)) }?;
+    let commands = tiny.queue.commands()?;
+    let encoder = commands.encoder()?;
+    // SAFETY: the encoder is alive.
+    let imps = unsafe { EncoderImps::resolve(encoder.as_raw()) };
+    // The recording that is used again has room for all: what is counted is encoding alone.
+    let batch = Batch::new(&encoder, &imps).expect("the table of the encoder's class");
+    counted_encode_by_batch(&batch, &tiny);
+    counted_encode_by_encoder(&encoder, &tiny);
+    Ok(())
+}

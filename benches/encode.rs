@@ -1,0 +1,209 @@
+//! What it costs to encode a dispatch: a pipeline, three buffers, sixteen bytes and a launch, six
+//! messages in all.
+//!
+//! Times are of one dispatch, with so many of them in a command buffer, which is thrown away. Through
+//! [`Batch`]'s table, through [`Encoder`]'s messages, through `msg!`, and through `objc_msgSend` with
+//! every selector looked up each time, as a program does that keeps neither. The limit: the words of
+//! the six messages written to memory.
+
+use aruminium::abi::{Id, Imp, MTLSize, Sel};
+use aruminium::encoder::EncoderImps;
+use aruminium::objc::link;
+use aruminium::{Batch, Encoder, GpuError, autorelease_pool, msg};
+use rounds::{compare, way};
+use std::ffi::{CStr, c_void};
+use std::hint::black_box;
+use tiny::{GRID, Tiny, one_dispatch};
+
+#[cfg(target_vendor = "apple")]
+#[path = "peer/mod.rs"]
+mod objects;
+mod rounds;
+mod tiny;
+
+/// Bytes that every dispatch pushes.
+const BYTES: [u8; 16] = [7; 16];
+
+struct Bench {
+    tiny: Tiny,
+    imps: EncoderImps,
+    /// How many dispatches a command buffer has.
+    each: usize,
+}
+
+impl Bench {
+    fn new() -> Result<Self, GpuError> {
+        let tiny = Tiny::new()?;
+        let commands = tiny.queue.commands()?;
+        // SAFETY: the encoder is alive while it is asked.
+        let imps = unsafe { EncoderImps::resolve(commands.encoder()?.as_raw()) };
+        Ok(Self { tiny, imps, each: 1 })
+    }
+
+    /// Has something encoded so many times, into command buffers that are thrown away.
+    fn encode(&self, times: usize, mut record: impl FnMut(&Encoder, usize)) {
+        for first in (0..times).step_by(self.each) {
+            autorelease_pool(|| {
+                let commands = self.tiny.queue.commands().expect("a command buffer");
+                let encoder = commands.encoder().expect("an encoder");
+                record(&encoder, self.each.min(times - first));
+            });
+        }
+    }
+
+    fn by_batch(&self, times: usize) {
+        self.encode(times, |encoder, count| {
+            let batch = Batch::new(encoder, &self.imps).expect("the table of the encoder's class");
+            (0..count).for_each(|_| one_dispatch!(batch, self.tiny));
+        });
+    }
+
+    fn by_encoder(&self, times: usize) {
+        self.encode(times, |encoder, count| {
+            (0..count).for_each(|_| one_dispatch!(encoder, self.tiny));
+        });
+    }
+
+    fn by_messages(&self, times: usize) {
+        let size = MTLSize::from(GRID);
+        self.encode(times, |encoder, count| {
+            for _ in 0..count {
+                // SAFETY: the selectors are the encoder's, with these types; all objects are alive.
+                unsafe {
+                    msg!(encoder, [setComputePipelineState: &self.tiny.pipeline]);
+                    for (index, buffer) in self.tiny.buffers.iter().enumerate() {
+                        msg!(encoder, [setBuffer: buffer, offset: 0usize, atIndex: index]);
+                    }
+                    msg!(encoder, [setBytes: BYTES.as_ptr().cast::<c_void>(), length: 16usize, atIndex: 3usize]);
+                    msg!(encoder, [dispatchThreads: size, threadsPerThreadgroup: size]);
+                }
+            }
+        });
+    }
+
+    fn by_looked_up_selectors(&self, times: usize) {
+        type SetObject = unsafe extern "C" fn(Id, Sel, Id);
+        type SetBuffer = unsafe extern "C" fn(Id, Sel, Id, usize, usize);
+        type SetBytes = unsafe extern "C" fn(Id, Sel, *const c_void, usize, usize);
+        type Launch = unsafe extern "C" fn(Id, Sel, MTLSize, MTLSize);
+        const SET_PIPELINE: &CStr = c"setComputePipelineState:";
+        const SET_BUFFER: &CStr = c"setBuffer:offset:atIndex:";
+        const SET_BYTES: &CStr = c"setBytes:length:atIndex:";
+        const LAUNCH: &CStr = c"dispatchThreads:threadsPerThreadgroup:";
+        let size = MTLSize::from(GRID);
+        // SAFETY: the types are those of the methods whose selectors are sent.
+        let (set_object, set_buffer, set_bytes, launch) = unsafe {
+            (
+                std::mem::transmute::<Imp, SetObject>(link::objc_msgSend),
+                std::mem::transmute::<Imp, SetBuffer>(link::objc_msgSend),
+                std::mem::transmute::<Imp, SetBytes>(link::objc_msgSend),
+                std::mem::transmute::<Imp, Launch>(link::objc_msgSend),
+            )
+        };
+        self.encode(times, |encoder, count| {
+            let encoder = encoder.as_raw();
+            for _ in 0..count {
+                // SAFETY: the names are C strings; all objects are alive.
+                unsafe {
+                    let selector = |name: &CStr| link::sel_registerName(name.as_ptr());
+                    set_object(encoder, selector(SET_PIPELINE), self.tiny.pipeline.as_raw());
+                    for (index, buffer) in self.tiny.buffers.iter().enumerate() {
+                        set_buffer(encoder, selector(SET_BUFFER), buffer.as_raw(), 0, index);
+                    }
+                    set_bytes(encoder, selector(SET_BYTES), BYTES.as_ptr().cast(), 16, 3);
+                    launch(encoder, selector(LAUNCH), size, size);
+                }
+            }
+        });
+    }
+
+    /// The limit.
+    fn by_hand(&self, times: usize) {
+        /// A pipeline; three times a buffer, an offset and an index; a length, an index and two words
+        /// of bytes; two sizes.
+        const WORDS: usize = 1 + 9 + 4 + 6;
+        let mut memory = vec![0; self.each * WORDS];
+        for _ in (0..times).step_by(self.each) {
+            for dispatch in memory.chunks_exact_mut(WORDS) {
+                dispatch.copy_from_slice(&black_box([7u64; WORDS]));
+            }
+            black_box(&mut memory);
+        }
+    }
+}
+
+/// The same by `objc2-metal`.
+#[cfg(target_vendor = "apple")]
+mod peer {
+    use super::{BYTES, Bench, objects::theirs};
+    use objc2::rc::{Retained, autoreleasepool};
+    use objc2::runtime::ProtocolObject;
+    use objc2_metal::*;
+    use std::ptr::NonNull;
+
+    pub(super) struct Peer {
+        queue: Retained<ProtocolObject<dyn MTLCommandQueue>>,
+        pipeline: Retained<ProtocolObject<dyn MTLComputePipelineState>>,
+        buffers: [Retained<ProtocolObject<dyn MTLBuffer>>; 3],
+        each: usize,
+    }
+
+    impl Peer {
+        pub(super) fn of(bench: &Bench) -> Self {
+            Self {
+                queue: theirs(&bench.tiny.queue),
+                pipeline: theirs(&bench.tiny.pipeline),
+                buffers: [0, 1, 2].map(|index| theirs(&bench.tiny.buffers[index])),
+                each: bench.each,
+            }
+        }
+
+        pub(super) fn encode(&self, times: usize) {
+            let (width, height, depth) = super::GRID;
+            let size = MTLSize { width, height, depth };
+            for first in (0..times).step_by(self.each) {
+                autoreleasepool(|_| {
+                    let commands = self.queue.commandBuffer().expect("a command buffer");
+                    let encoder = commands.computeCommandEncoder().expect("an encoder");
+                    for _ in 0..self.each.min(times - first) {
+                        encoder.setComputePipelineState(&self.pipeline);
+                        for (index, buffer) in self.buffers.iter().enumerate() {
+                            // SAFETY: the offset is inside, the index one that there is.
+                            unsafe { encoder.setBuffer_offset_atIndex(Some(buffer), 0, index) };
+                        }
+                        let bytes = NonNull::from(&BYTES).cast();
+                        // SAFETY: there are as many bytes.
+                        unsafe { encoder.setBytes_length_atIndex(bytes, BYTES.len(), 3) };
+                        encoder.dispatchThreads_threadsPerThreadgroup(size, size);
+                    }
+                    encoder.endEncoding();
+                });
+            }
+        }
+    }
+}
+
+fn main() -> Result<(), GpuError> {
+    let mut bench = Bench::new()?;
+    println!("{}", bench.tiny.gpu.name());
+    for each in [100, 1, 10, 1000] {
+        bench.each = each;
+        let bench = &bench;
+        #[cfg(target_vendor = "apple")]
+        let peer = peer::Peer::of(bench);
+        compare(
+            &format!("a dispatch, {each} to a command buffer"),
+            None,
+            &mut [
+                way!("words written", |times| bench.by_hand(times)),
+                way!("Batch", |times| bench.by_batch(times)),
+                way!("Encoder", |times| bench.by_encoder(times)),
+                way!("msg!", |times| bench.by_messages(times)),
+                way!("selectors looked up", |times| bench.by_looked_up_selectors(times)),
+                #[cfg(target_vendor = "apple")]
+                way!("objc2-metal", |times| peer.encode(times)),
+            ],
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,86 @@
+//! The results as a picture: a panel a group, a bar a way, for light and for dark pages.
+
+use crate::Group;
+use std::fmt::Write;
+
+/// Lengths are in pixels of a picture that is not scaled.
+const WIDTH: usize = 880;
+const GAP: usize = 16;
+const PANEL: usize = (WIDTH - GAP) / 2;
+const MARGIN: usize = 16;
+/// The head of a panel, and a row of it.
+const HEAD: usize = 34;
+const ROW: usize = 22;
+/// Where bars begin inside a panel, and the longest of them.
+const BAR: usize = 158;
+const LONGEST: usize = 142;
+/// The line with the machine, below everything.
+const FOOT: usize = 30;
+
+/// Colours are those of the page around: who looks at it says which.
+const STYLE: &str = "\
+text{font:12px system-ui,-apple-system,'Segoe UI',Helvetica,Arial,sans-serif;fill:#1f2328}\
+.title{font-weight:600;font-size:13px}.way{text-anchor:end}.faint{fill:#59636e}\
+.panel{fill:#f6f8fa;stroke:#d1d9e0}.limit{fill:#aab4bf}.bar{fill:#3b82f6}\
+@media (prefers-color-scheme:dark){text{fill:#e6edf3}.faint{fill:#9198a1}\
+.panel{fill:#151b23;stroke:#3d444d}.limit{fill:#656c76}.bar{fill:#4c8dff}}";
+
+/// Two columns of panels, each below the others of the shorter column.
+pub(crate) fn svg(machine: &str, groups: &[&Group]) -> String {
+    let mut panels = String::new();
+    let mut bottoms = [0; 2];
+    for group in groups {
+        let column = usize::from(bottoms[1] < bottoms[0]);
+        let height = HEAD + group.rows.len() * ROW + MARGIN / 2;
+        panel(&mut panels, group, (column * (PANEL + GAP), bottoms[column], height));
+        bottoms[column] += height + GAP;
+    }
+    let height = bottoms[0].max(bottoms[1]) + FOOT;
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" \
+         viewBox=\"0 0 {WIDTH} {height}\" role=\"img\">\n\
+         <title>What each way costs, beside the limit</title>\n<style>{STYLE}</style>\n{panels}\
+         <text class=\"faint\" x=\"0\" y=\"{}\">Grey is the limit that the others are held against. \
+         {}.</text>\n</svg>\n",
+        height - FOOT / 2,
+        escaped(machine),
+    )
+}
+
+fn panel(svg: &mut String, group: &Group, (x, y, height): (usize, usize, usize)) {
+    let _ = writeln!(svg, "<g transform=\"translate({x} {y})\">");
+    let (width, tall) = (PANEL - 1, height - 1);
+    let _ = writeln!(
+        svg,
+        "<rect class=\"panel\" x=\".5\" y=\".5\" width=\"{width}\" height=\"{tall}\" rx=\"6\"/>"
+    );
+    let (bench, title) = (group.bench, escaped(group.title()));
+    let _ = writeln!(
+        svg,
+        "<text class=\"title\" x=\"{MARGIN}\" y=\"22\">{title} \
+         <tspan class=\"faint\" font-weight=\"400\">{bench}</tspan></text>"
+    );
+    let slowest = group.rows.iter().map(|row| row.time.0).fold(f64::MIN_POSITIVE, f64::max);
+    for (index, row) in group.rows.iter().enumerate() {
+        let top = HEAD + index * ROW;
+        let class = if index == 0 { "limit" } else { "bar" };
+        let length = (row.time.0 / slowest * LONGEST as f64).max(1.0);
+        let text = top + 12;
+        let _ = writeln!(
+            svg,
+            "<text class=\"way\" x=\"{}\" y=\"{text}\">{}</text>\
+             <rect class=\"{class}\" x=\"{BAR}\" y=\"{top}\" width=\"{length:.1}\" height=\"16\" rx=\"2\"/>\
+             <text x=\"{:.1}\" y=\"{text}\">{} <tspan class=\"faint\">×{:.2}</tspan></text>",
+            BAR - 8,
+            escaped(&row.way),
+            BAR as f64 + length + 8.0,
+            row.time,
+            row.ratio,
+        );
+    }
+    svg.push_str("</g>\n");
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}

@@ -1,0 +1,231 @@
+//! The raw layer under the names that the 0.2 releases gave it, for programs written for them.
+//!
+//! New programs declare methods with [`metal_class!`](crate::metal_class) or send messages with
+//! [`msg!`](crate::msg), which know which sender a type needs and what a call owns.
+//!
+//! ```
+//! use aruminium::{Gpu, ffi::*};
+//! let gpu = Gpu::open()?;
+//! let raw: ObjcId = gpu.as_raw();
+//! assert!(!raw.is_null());
+//! // SAFETY: a device answers these with these types.
+//! unsafe {
+//!     assert_eq!(nsstring_to_rust(msg0(raw, SEL_name())), Some(gpu.name()));
+//!     assert!(msg0_mtlsize(raw, SEL_maxThreadsPerThreadgroup()).width >= 32);
+//!     release(retain(raw));
+//! }
+//! # Ok::<(), aruminium::GpuError>(())
+//! ```
+
+#![allow(non_camel_case_types, non_snake_case, non_upper_case_globals)] // The names are kept.
+
+use super::foundation::NSError;
+use crate::objc::{ObjcClass as _, Object, string};
+use std::ffi::c_void;
+
+pub use crate::abi::{Class as ObjcClass, Id as ObjcId, Sel as ObjcSel};
+pub use crate::abi::{MTLOrigin, MTLRegion, MTLSize};
+pub use crate::objc::link::{
+    MTLCopyAllDevices, MTLCreateSystemDefaultDevice, class_getMethodImplementation,
+    objc_autoreleasePoolPop, objc_autoreleasePoolPush, objc_getClass, objc_msgSend, objc_release,
+    objc_retain, objc_retainAutoreleasedReturnValue, object_getClass, sel_registerName,
+};
+
+/// An unsigned number as wide as a pointer.
+pub type NSUInteger = usize;
+
+/// Constants of Metal's headers.
+macro_rules! constants {
+    ($($name:ident = $value:literal;)+) => {$(
+        #[doc = concat!("Metal's `", stringify!($name), "`.")]
+        pub const $name: NSUInteger = $value;
+    )+};
+}
+
+constants! {
+    MTLResourceStorageModeShared = 0;
+    MTLResourceStorageModeManaged = 0x10;
+    MTLResourceStorageModePrivate = 0x20;
+    MTLPixelFormatRGBA8Unorm = 70;
+    MTLPixelFormatBGRA8Unorm = 80;
+    MTLPixelFormatR32Float = 55;
+    MTLPixelFormatRGBA32Float = 125;
+}
+
+/// A function for each selector.
+macro_rules! selectors {
+    ($($name:ident = [$($selector:tt)+];)+) => {$(
+        #[doc = concat!("The selector `", $crate::__selector_text!($($selector)+), "`.")]
+        #[inline(always)]
+        pub fn $name() -> ObjcSel {
+            $crate::selector!($($selector)+)
+        }
+    )+};
+}
+
+selectors! {
+    SEL_commandBuffer = [commandBuffer];
+    SEL_commandBufferWithUnretainedReferences = [commandBufferWithUnretainedReferences];
+    SEL_computeCommandEncoder = [computeCommandEncoder];
+    SEL_blitCommandEncoder = [blitCommandEncoder];
+    SEL_setComputePipelineState = [setComputePipelineState:];
+    SEL_setBuffer_offset_atIndex = [setBuffer:offset:atIndex:];
+    SEL_setBytes_length_atIndex = [setBytes:length:atIndex:];
+    SEL_dispatchThreads = [dispatchThreads:threadsPerThreadgroup:];
+    SEL_dispatchThreadgroups = [dispatchThreadgroups:threadsPerThreadgroup:];
+    SEL_endEncoding = [endEncoding];
+    SEL_copyFromBuffer = [copyFromBuffer:sourceOffset:toBuffer:destinationOffset:size:];
+    SEL_commit = [commit];
+    SEL_waitUntilCompleted = [waitUntilCompleted];
+    SEL_status = [status];
+    SEL_error = [error];
+    SEL_GPUStartTime = [GPUStartTime];
+    SEL_GPUEndTime = [GPUEndTime];
+    SEL_contents = [contents];
+    SEL_name = [name];
+    SEL_newCommandQueue = [newCommandQueue];
+    SEL_newBufferWithLength_options = [newBufferWithLength:options:];
+    SEL_newBufferWithBytes_length_options = [newBufferWithBytes:length:options:];
+    SEL_newBufferWithBytesNoCopy_length_options_deallocator =
+        [newBufferWithBytesNoCopy:length:options:deallocator:];
+    SEL_newLibraryWithSource_options_error = [newLibraryWithSource:options:error:];
+    SEL_newComputePipelineStateWithFunction_error = [newComputePipelineStateWithFunction:error:];
+    SEL_newTextureWithDescriptor = [newTextureWithDescriptor:];
+    SEL_newFence = [newFence];
+    SEL_newEvent = [newEvent];
+    SEL_newSharedEvent = [newSharedEvent];
+    SEL_newFunctionWithName = [newFunctionWithName:];
+    SEL_functionNames = [functionNames];
+    SEL_hasUnifiedMemory = [hasUnifiedMemory];
+    SEL_maxBufferLength = [maxBufferLength];
+    SEL_maxThreadsPerThreadgroup = [maxThreadsPerThreadgroup];
+    SEL_recommendedMaxWorkingSetSize = [recommendedMaxWorkingSetSize];
+    SEL_maxTotalThreadsPerThreadgroup = [maxTotalThreadsPerThreadgroup];
+    SEL_threadExecutionWidth = [threadExecutionWidth];
+    SEL_staticThreadgroupMemoryLength = [staticThreadgroupMemoryLength];
+    SEL_width = [width];
+    SEL_height = [height];
+    SEL_depth = [depth];
+    SEL_pixelFormat = [pixelFormat];
+    SEL_replaceRegion = [replaceRegion:mipmapLevel:withBytes:bytesPerRow:];
+    SEL_getBytes = [getBytes:bytesPerRow:fromRegion:mipmapLevel:];
+    SEL_signaledValue = [signaledValue];
+    SEL_count = [count];
+    SEL_objectAtIndex = [objectAtIndex:];
+    SEL_localizedDescription = [localizedDescription];
+    SEL_UTF8String = [UTF8String];
+}
+
+/// A sender for each shape of a message.
+macro_rules! senders {
+    ($($name:ident $(<$($generic:ident),+>)? ($($argument:ident: $ty:ty),*) $(-> $result:ty)? $(, $stret:ident)?;)+) => {$(
+        /// Sends a message of this shape.
+        ///
+        /// # Safety
+        ///
+        /// The receiver is nil or alive, and answers the selector with these types.
+        #[inline(always)]
+        pub unsafe fn $name $(<$($generic),+>)? (
+            target: ObjcId,
+            selector: ObjcSel,
+            $($argument: $ty),*
+        ) $(-> $result)? {
+            #[allow(unused_mut, unused_assignments)] // Most results come back in registers.
+            let mut send: unsafe extern "C" fn() = objc_msgSend;
+            $(
+                // The x86_64 ABI returns structs of more than 16 bytes through memory.
+                #[cfg(target_arch = "x86_64")]
+                {
+                    send = crate::objc::link::$stret;
+                }
+            )?
+            // SAFETY: the caller's.
+            unsafe {
+                let send = std::mem::transmute::<
+                    unsafe extern "C" fn(),
+                    unsafe extern "C" fn(ObjcId, ObjcSel $(, $ty)*) $(-> $result)?,
+                >(send);
+                send(target, selector $(, $argument)*)
+            }
+        }
+    )+};
+}
+
+senders! {
+    msg0() -> ObjcId;
+    msg0_void();
+    msg0_bool() -> bool;
+    msg0_usize() -> NSUInteger;
+    msg0_u64() -> u64;
+    msg0_ptr() -> *mut c_void;
+    msg0_mtlsize() -> MTLSize, objc_msgSend_stret;
+    msg1<A>(a: A) -> ObjcId;
+    msg2<A, B>(a: A, b: B) -> ObjcId;
+    msg3<A, B, C>(a: A, b: B, c: C) -> ObjcId;
+    msg4<A, B, C, D>(a: A, b: B, c: C, d: D) -> ObjcId;
+    msg1_void(a: ObjcId);
+    msg3_void(a: ObjcId, b: NSUInteger, c: NSUInteger);
+    msg_bytes_void(bytes: *const c_void, length: NSUInteger, index: NSUInteger);
+    msg_dispatch_void(grid: MTLSize, group: MTLSize);
+}
+
+/// [`msg0`], and takes over what the message returned.
+///
+/// # Safety
+///
+/// As for [`msg0`].
+#[inline(always)]
+pub unsafe fn msg0_retained(target: ObjcId, selector: ObjcSel) -> ObjcId {
+    // SAFETY: the caller's.
+    unsafe { objc_retainAutoreleasedReturnValue(msg0(target, selector)) }
+}
+
+/// Retains an object; nil stays nil.
+///
+/// # Safety
+///
+/// It is nil or alive.
+#[inline(always)]
+pub unsafe fn retain(object: ObjcId) -> ObjcId {
+    // SAFETY: the caller's. The runtime passes nil over.
+    unsafe { objc_retain(object) }
+}
+
+/// Releases an object.
+///
+/// # Safety
+///
+/// It is nil, or the caller owns one count of it.
+#[inline(always)]
+pub unsafe fn release(object: ObjcId) {
+    // SAFETY: the caller's. The runtime passes nil over.
+    unsafe { objc_release(object) }
+}
+
+pub use self::{release as release_nonnull, retain as retain_nonnull};
+
+/// The text of an `NSString`; none for nil.
+///
+/// # Safety
+///
+/// It is nil or an `NSString` that is alive.
+pub unsafe fn nsstring_to_rust(text: ObjcId) -> Option<String> {
+    // SAFETY: the caller's.
+    (!text.is_nil()).then(|| unsafe { string::read(text) })
+}
+
+/// An `NSString` of a text, which the caller owns.
+pub fn nsstring(text: &str) -> ObjcId {
+    string::new(text).into_raw()
+}
+
+/// What an `NSError` says; none for nil.
+///
+/// # Safety
+///
+/// It is nil or an `NSError` that is alive.
+pub unsafe fn nserror_string(error: ObjcId) -> Option<String> {
+    // SAFETY: the caller's, and the wrapper is gone before the error may be.
+    (!error.is_nil())
+        .then(|| unsafe { NSError::from_object(Object::borrowed(error)) }.description())
+}

@@ -1,0 +1,390 @@
+//! What a capture writes: a line for each command buffer, and one for each command that ran.
+//! `specs/soft-metal.md` has the fields.
+
+use super::command_buffer::Ending;
+use super::commands::{Command, Grid, Kept, Note, PixelCopy, Pixels, Place, Recording, Rows, Slot};
+use super::foundation::{Label, lock};
+use super::kernel::{Argument, ArgumentKind, Kernel};
+use super::memory::Memory;
+use super::resource::HasResource;
+use super::texture::Image;
+use crate::abi::{MTLOrigin, MTLSize};
+use std::fmt::{Display, Write as _};
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering::*};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// The file of a capture.
+pub(super) struct Session {
+    /// None once something could not be written.
+    file: Mutex<Option<File>>,
+    next: AtomicU64,
+}
+
+impl Session {
+    /// Begins a new file: one that is there already is not touched.
+    pub(super) fn create(path: &Path, device: &str, of: &str) -> io::Result<Self> {
+        let file = File::create_new(path)?;
+        let session = Self { file: Mutex::new(Some(file)), next: AtomicU64::new(1) };
+        let mut line = Line::new("capture");
+        line.field("version", 1).text("device", device).text("of", of);
+        session.write(&line.end());
+        Ok(session)
+    }
+
+    fn write(&self, text: &str) {
+        let mut file = lock(&self.file);
+        let written = file.as_mut().map(|file| file.write_all(text.as_bytes()));
+        if let Some(Err(error)) = written {
+            // Nobody is there to be answered: the capture was started long ago.
+            eprintln!("aruminium: a capture cannot be written on: {error}");
+            *file = None;
+        }
+    }
+}
+
+/// What is noted of a command buffer that is captured.
+pub(super) struct Trace {
+    session: Arc<Session>,
+    number: u64,
+    /// The commands that ran, in that order, and how long each took.
+    ran: Vec<(usize, Duration)>,
+    /// Since when it waits for an event.
+    waits: Option<Instant>,
+}
+
+impl Trace {
+    pub(super) fn new(session: &Arc<Session>) -> Self {
+        let number = session.next.fetch_add(1, Relaxed);
+        Self { session: Arc::clone(session), number, ran: Vec::new(), waits: None }
+    }
+
+    /// The next command waits for an event.
+    pub(super) fn wait(&mut self) {
+        self.waits.get_or_insert_with(Instant::now);
+    }
+
+    /// The command at an index has run since then.
+    pub(super) fn ran(&mut self, index: usize, since: Instant) {
+        let since = self.waits.take().unwrap_or(since);
+        self.ran.push((index, since.elapsed()));
+    }
+
+    /// Writes the command buffer, and the lines of its commands.
+    pub(super) fn finish(&self, ending: &Ending<'_>, commands: &str) {
+        let mut line = Line::new("commandBuffer");
+        line.field("id", self.number).label("label", ending.label);
+        line.field("queue", ending.queue.number).label("queueLabel", &ending.queue.label);
+        line.field("retained", ending.retained);
+        line.text("status", if ending.trouble.is_some() { "error" } else { "completed" });
+        line.field(
+            "error",
+            ending.trouble.map_or_else(
+                || "null".to_owned(),
+                |trouble| {
+                    let (code, text) = (trouble.code as isize, quoted(&trouble.text));
+                    format!("{{\"code\":{code},\"text\":{text}}}")
+                },
+            ),
+        );
+        let times = [ending.kernel.0, ending.kernel.1, ending.gpu.0, ending.gpu.1];
+        for (name, time) in ["kernelStart", "kernelEnd", "gpuStart", "gpuEnd"].iter().zip(times) {
+            line.field(name, format_args!("{time:.9}"));
+        }
+        self.session.write(&(line.end() + commands));
+    }
+
+    /// A line for each command that ran.
+    pub(super) fn commands(&self, recording: &Recording) -> String {
+        let surroundings = surroundings(recording);
+        let mut lines = String::new();
+        for (index, time) in &self.ran {
+            let Some(mut line) = command(recording, &recording.commands[*index]) else { continue };
+            line.field("commandBuffer", self.number).0.push_str(&surroundings[*index]);
+            line.field("seconds", format_args!("{:.9}", time.as_secs_f64()));
+            lines += &line.end();
+        }
+        lines
+    }
+}
+
+/// A JSON string.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            '\n' => quoted.push_str("\\n"),
+            c if c < ' ' => _ = write!(quoted, "\\u{:04x}", c as u32),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+fn list(items: impl IntoIterator<Item = impl Display>) -> String {
+    let items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
+    format!("[{}]", items.join(","))
+}
+
+/// A JSON object, field by field.
+struct Line(String);
+
+impl Line {
+    fn new(kind: &str) -> Self {
+        Self(format!("{{\"type\":\"{kind}\""))
+    }
+
+    /// A part of a line, which has no type.
+    fn part() -> Self {
+        Self(String::new())
+    }
+
+    /// A value that is JSON as it is.
+    fn field(&mut self, name: &str, value: impl Display) -> &mut Self {
+        let comma = if self.0.is_empty() { "{" } else { "," };
+        // Writing to a string does not fail.
+        let _ = write!(self.0, "{comma}\"{name}\":{value}");
+        self
+    }
+
+    fn text(&mut self, name: &str, text: &str) -> &mut Self {
+        self.field(name, quoted(text))
+    }
+
+    /// Nothing when it was not set.
+    fn label(&mut self, name: &str, label: &Label) -> &mut Self {
+        if let Some(text) = label.get() {
+            self.text(name, &text.to_str());
+        }
+        self
+    }
+
+    fn close(mut self) -> String {
+        self.0.push('}');
+        self.0
+    }
+
+    fn end(self) -> String {
+        self.close() + "\n"
+    }
+}
+
+/// For each command the fields of its encoder and of the debug groups around it.
+fn surroundings(recording: &Recording) -> Vec<String> {
+    let notes = recording.notes.as_deref();
+    let (mut encoder, mut groups) = (String::new(), Vec::new());
+    let fields = |encoder: &str, groups: &[&str]| match groups {
+        [] => encoder.to_owned(),
+        _ => format!("{encoder},\"groups\":{}", list(groups.iter().map(|name| quoted(name)))),
+    };
+    let around = recording.commands.iter().map(|command| {
+        let note = match command {
+            Command::Note(index) => notes.and_then(|notes| notes.list.get(*index as usize)),
+            Command::Signal { .. } | Command::Wait { .. } => {
+                // Between encoders.
+                (encoder, groups) = (String::new(), Vec::new());
+                None
+            }
+            _ => None,
+        };
+        match note {
+            Some(Note::Encoder { protocol, label, groups: outer }) => {
+                encoder = format!(",\"encoder\":\"{protocol}\"");
+                if let Some(label) = label {
+                    let _ = write!(encoder, ",\"encoderLabel\":{}", quoted(label));
+                }
+                groups = outer.iter().map(String::as_str).collect();
+            }
+            Some(Note::Push(name)) => groups.push(name),
+            Some(Note::Pop) => _ = groups.pop(),
+            Some(Note::Signpost(_)) | None => {}
+        }
+        fields(&encoder, &groups)
+    });
+    around.collect()
+}
+
+fn command(recording: &Recording, command: &Command) -> Option<Line> {
+    let event = |kind, place: Place, value: u64| {
+        let mut line = Line::new(kind);
+        if let Kept::Event(signal) = &recording.kept[place as usize] {
+            line.field("event", Arc::as_ptr(signal).addr()).label("label", &signal.label);
+        }
+        line.field("value", value);
+        line
+    };
+    Some(match *command {
+        Command::Dispatch { pipeline, slots, grid, group } => {
+            let kernel = &*recording.pipeline_at(pipeline)?.kernel;
+            let slots = &recording.slots[slots as usize..][..kernel.arguments.len()];
+            dispatch(recording, kernel, slots, grid, group)
+        }
+        Command::CopyBuffer { from, from_offset, to, to_offset, length } => {
+            let mut line = Line::new("copyBuffer");
+            line.field("from", buffer(recording, from, from_offset, length));
+            line.field("to", buffer(recording, to, to_offset, length));
+            line
+        }
+        Command::FillBuffer { buffer: to, start, length, value } => {
+            let mut line = Line::new("fillBuffer");
+            line.field("to", buffer(recording, to, start, length)).field("value", value);
+            line
+        }
+        Command::CopyPixels(index) => copy_pixels(recording, &recording.pixels[index as usize]),
+        Command::GenerateMipmaps(place) => {
+            let mut line = Line::new("generateMipmaps");
+            line.field("to", texture(recording, place));
+            line
+        }
+        Command::Signal { event: place, value } => event("signalEvent", place, value),
+        Command::Wait { event: place, value } => event("waitForEvent", place, value),
+        Command::Note(index) => match recording.notes.as_ref()?.list.get(index as usize)? {
+            Note::Signpost(name) => {
+                let mut line = Line::new("signpost");
+                line.text("name", name);
+                line
+            }
+            _ => return None,
+        },
+        Command::Concurrent | Command::Serial | Command::Barrier => return None,
+    })
+}
+
+fn dispatch(
+    recording: &Recording,
+    kernel: &Kernel,
+    slots: &[Slot],
+    grid: Grid,
+    group: [u32; 3],
+) -> Line {
+    let mut line = Line::new("dispatch");
+    line.text("kernel", &kernel.name);
+    match grid {
+        Grid::Threads(grid) => line.field("grid", list(grid)),
+        Grid::Indirect { place, offset } => line.field("indirect", rest(recording, place, offset)),
+    };
+    line.field("threadgroup", list(group));
+    let arguments = kernel.arguments.iter().zip(slots);
+    line.field("arguments", list(arguments.map(|(a, slot)| argument(recording, a, *slot))));
+    line
+}
+
+/// An argument of a kernel and what it is given.
+fn argument(recording: &Recording, argument: &Argument, slot: Slot) -> String {
+    /// As many of the pushed bytes are shown.
+    const SHOWN: usize = 64;
+    let mut part = Line::part();
+    part.text("name", &argument.name);
+    part.text(
+        "kind",
+        match argument.kind {
+            ArgumentKind::Buffer => "buffer",
+            ArgumentKind::Threadgroup => "threadgroup",
+            ArgumentKind::Texture => "texture",
+            ArgumentKind::Sampler => "sampler",
+        },
+    );
+    part.field("index", argument.index);
+    match slot {
+        Slot::Empty | Slot::Sampler { .. } => {}
+        Slot::Buffer { place, offset } => _ = part.field("buffer", rest(recording, place, offset)),
+        Slot::Bytes { length, start } => {
+            let bytes = &recording.bytes[start..start + length as usize];
+            let shown = bytes.iter().take(SHOWN).map(|byte| format!("{byte:02x}"));
+            part.field("length", length).text("bytes", &shown.collect::<String>());
+        }
+        Slot::Threadgroup { length } => _ = part.field("length", length),
+        Slot::Texture { place } => _ = part.field("texture", texture(recording, place)),
+    }
+    part.close()
+}
+
+fn memory(recording: &Recording, place: Place) -> Option<(&Memory, Option<&Label>)> {
+    match &recording.kept[place as usize] {
+        Kept::Buffer(buffer) => Some((&buffer.memory, Some(&buffer.resource().label))),
+        Kept::Memory(memory) => Some((memory, None)),
+        _ => None,
+    }
+}
+
+/// A buffer from an offset to its end.
+fn rest(recording: &Recording, place: Place, offset: usize) -> String {
+    let whole = memory(recording, place).map_or(0, |(memory, _)| memory.length());
+    buffer(recording, place, offset, whole.saturating_sub(offset))
+}
+
+fn buffer(recording: &Recording, place: Place, offset: usize, length: usize) -> String {
+    let mut part = Line::part();
+    if let Some((memory, label)) = memory(recording, place) {
+        part.field("address", memory.address());
+        if let Some(label) = label {
+            part.label("label", label);
+        }
+    }
+    part.field("offset", offset).field("length", length);
+    part.close()
+}
+
+fn texture(recording: &Recording, place: Place) -> String {
+    let describe = |image: &Image, label: Option<&Label>| {
+        let mut part = Line::part();
+        part.text("format", image.format().name).field("size", size(image.size(0)));
+        if let Some(label) = label {
+            part.label("label", label);
+        }
+        part.close()
+    };
+    match &recording.kept[place as usize] {
+        Kept::Texture(texture) => describe(&texture.image, Some(&texture.resource().label)),
+        Kept::Image(image) => describe(image, None),
+        _ => "null".to_owned(),
+    }
+}
+
+fn size(size: MTLSize) -> String {
+    list([size.width, size.height, size.depth])
+}
+
+fn copy_pixels(recording: &Recording, copy: &PixelCopy) -> Line {
+    let pixels = |pixels: &Pixels| {
+        let MTLOrigin { x, y, z } = pixels.origin;
+        let mut part = Line::part();
+        part.field("texture", texture(recording, pixels.texture)).field("slice", pixels.slice);
+        part.field("level", pixels.level).field("origin", list([x, y, z]));
+        part.close()
+    };
+    let rows = |rows: &Rows| {
+        let mut part = Line::part();
+        part.field("buffer", rest(recording, rows.buffer, rows.offset));
+        part.field("bytesPerRow", rows.bytes_per_row);
+        part.field("bytesPerImage", rows.bytes_per_image);
+        part.close()
+    };
+    let (from, to, copied) = match copy {
+        PixelCopy::ToTexture { from, to, size } => (rows(from), pixels(to), size),
+        PixelCopy::FromTexture { from, to, size } => (pixels(from), rows(to), size),
+        PixelCopy::Between { from, to, size } => (pixels(from), pixels(to), size),
+    };
+    let mut line = Line::new("copyPixels");
+    line.field("from", from).field("to", to).field("size", size(*copied));
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strings_are_json() {
+        assert_eq!(quoted("a \"b\" \\ \n\u{1} ü"), r#""a \"b\" \\ \n\u0001 ü""#);
+        let mut line = Line::new("x");
+        line.field("a", 1).text("b", "c").field("d", list(["1", "2"]));
+        assert_eq!(line.end(), "{\"type\":\"x\",\"a\":1,\"b\":\"c\",\"d\":[1,2]}\n");
+    }
+}

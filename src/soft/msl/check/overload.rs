@@ -1,0 +1,286 @@
+//! Overload resolution (C++14 over.match), and why a candidate was not the one.
+
+use super::call::Candidate;
+use super::convert::{Rank, Source};
+use super::template::{Ignored, TemplateId};
+use super::{Checker, FuncId};
+use crate::soft::msl::ast::AddressSpace;
+use crate::soft::msl::hir::Expr;
+use crate::soft::msl::source::Span;
+use crate::soft::msl::types::{Qual, Ty, space_name};
+
+/// What overload resolution found, by the numbers of candidates.
+pub(super) enum Choice {
+    One(usize),
+    None,
+    Ambiguous(Vec<usize>),
+}
+
+/// A candidate that takes the arguments.
+struct Viable {
+    index: usize,
+    ranks: Vec<Rank>,
+    func: Option<FuncId>,
+}
+
+/// Why a template is no candidate, with the words of the error that it led to.
+pub(super) type IgnoredTemplate = (TemplateId, (Ignored, Option<String>));
+
+impl Checker {
+    pub(super) fn parameters(&mut self, candidate: Candidate) -> (Vec<Qual>, usize) {
+        match candidate {
+            Candidate::Func(id) => {
+                let func = self.func(id);
+                let least = func.parameters.iter().take_while(|p| p.default.is_none()).count();
+                (func.parameters.iter().map(|p| p.qual).collect(), least)
+            }
+            Candidate::Row(row, _, scalar, width, first) => {
+                let letters = row.signature.chars().skip(1);
+                let list: Vec<Qual> =
+                    letters.map(|letter| self.letter_type(letter, scalar, width, first)).collect();
+                let count = list.len();
+                (list, count)
+            }
+        }
+    }
+
+    pub(super) fn choose(&mut self, candidates: &[Candidate], sources: &[Source]) -> Choice {
+        let mut viable: Vec<Viable> = Vec::new();
+        for (index, candidate) in candidates.iter().enumerate() {
+            let (parameters, least) = self.parameters(*candidate);
+            if sources.len() > parameters.len() || sources.len() < least {
+                continue;
+            }
+            let ranks: Option<Vec<Rank>> = sources
+                .iter()
+                .zip(&parameters)
+                .map(|(source, parameter)| self.rank(*source, *parameter))
+                .collect();
+            let func = match candidate {
+                Candidate::Func(id) => Some(*id),
+                Candidate::Row(..) => None,
+            };
+            viable.extend(ranks.map(|ranks| Viable { index, ranks, func }));
+        }
+        self.best(&viable)
+    }
+
+    /// Chooses among members (whose first operand is the object) and free functions.
+    pub(super) fn choose_member(
+        &mut self,
+        members: &[FuncId],
+        free: &[FuncId],
+        all: &[Expr],
+    ) -> Choice {
+        let sources: Vec<Source> = all.iter().map(|expr| self.source(expr)).collect();
+        let mut viable = Vec::new();
+        for (index, &id) in members.iter().chain(free).enumerate() {
+            let (parameters, least) = self.parameters(Candidate::Func(id));
+            let member = index < members.len();
+            let (mut ranks, rest) = match (member, self.func(id).this) {
+                (true, Some(this)) => match self.rank_this(all[0].qual, this) {
+                    Some(rank) => (vec![rank], &sources[1..]),
+                    None => continue,
+                },
+                (true, None) => (vec![Rank::Exact], &sources[1..]),
+                (false, _) => (Vec::new(), &sources[..]),
+            };
+            if rest.len() > parameters.len() || rest.len() < least {
+                continue;
+            }
+            let others: Option<Vec<Rank>> =
+                rest.iter().zip(&parameters).map(|(s, p)| self.rank(*s, *p)).collect();
+            if let Some(others) = others {
+                ranks.extend(others);
+                viable.push(Viable { index, ranks, func: Some(id) });
+            }
+        }
+        self.best(&viable)
+    }
+
+    /// How well an object fits a member's `this` (over.match.funcs/4; MSL 4: the qualifier of a
+    /// member function may be an address space). A member that names no space takes any.
+    fn rank_this(&self, object: Qual, this: (bool, Option<AddressSpace>)) -> Option<Rank> {
+        let (constant, space) = this;
+        let object_constant = object.constant || object.space_or_thread() == AddressSpace::Constant;
+        if object_constant && !constant {
+            return None;
+        }
+        let qualified = if object_constant == constant { Rank::Exact } else { Rank::Qualified };
+        match space {
+            Some(space) if space != object.space_or_thread() => None,
+            Some(_) => Some(qualified),
+            None if object.space_or_thread() == AddressSpace::Thread => Some(qualified),
+            None => Some(Rank::Conversion),
+        }
+    }
+
+    /// over.match.best: a candidate is best when it is no worse in each argument than every
+    /// other, and better in one.
+    fn best(&mut self, viable: &[Viable]) -> Choice {
+        let Some(mut champion) = viable.first() else { return Choice::None };
+        for candidate in &viable[1..] {
+            if self.better(candidate, champion) {
+                champion = candidate;
+            }
+        }
+        let rival = viable
+            .iter()
+            .any(|other| other.index != champion.index && !self.better(champion, other));
+        match rival {
+            false => Choice::One(champion.index),
+            true => Choice::Ambiguous(viable.iter().map(|one| one.index).collect()),
+        }
+    }
+
+    fn better(&mut self, a: &Viable, b: &Viable) -> bool {
+        if a.ranks.iter().zip(&b.ranks).any(|(x, y)| x > y) {
+            return false;
+        }
+        if a.ranks.iter().zip(&b.ranks).any(|(x, y)| x < y) {
+            return true;
+        }
+        // With equal conversions, what is no template's wins, then the more special template
+        // ([over.match.best]/1).
+        let template = |one: &Viable| one.func.is_some_and(|id| self.func(id).template);
+        let made_from = |one: &Viable| one.func.and_then(|id| self.func(id).made_from);
+        match (template(a), template(b), made_from(a), made_from(b)) {
+            (false, true, ..) => true,
+            (true, true, Some(first), Some(second)) => {
+                self.more_special_function(first, second, a.ranks.len())
+            }
+            _ => false,
+        }
+    }
+
+    // ---- notes ---------------------------------------------------------------------------
+
+    pub(super) fn no_match(&mut self, name: &str, span: Span) {
+        self.error(span, format!("no matching function for call to '{name}'"));
+    }
+
+    /// A note at a user's function; the library's have no place to show.
+    pub(super) fn note_candidate(&mut self, candidate: Candidate, arguments: &[Expr]) {
+        if let Candidate::Func(id) = candidate {
+            let sources: Vec<Source> = arguments.iter().map(|one| self.source(one)).collect();
+            self.note(id, None, &sources);
+        }
+    }
+
+    /// The same for a member, whose object is the first of `all`.
+    pub(super) fn note_member(&mut self, id: FuncId, all: &[Expr]) {
+        let sources: Vec<Source> = all[1..].iter().map(|one| self.source(one)).collect();
+        self.note(id, Some(all[0].qual), &sources);
+    }
+
+    fn note(&mut self, id: FuncId, object: Option<Qual>, sources: &[Source]) {
+        let span = self.func(id).span;
+        if span.lo < self.library.end {
+            return;
+        }
+        let with = match self.instance_arguments(id) {
+            Some(text) => format!(" [with {text}]"),
+            None => String::new(),
+        };
+        let message = match self.not_viable(id, object, sources) {
+            Some(reason) => format!("candidate function{with} not viable: {reason}"),
+            None => format!("candidate function{with}"),
+        };
+        self.context.diagnostics.note(span, message);
+    }
+
+    /// Why a function does not take these arguments, in clang's words.
+    fn not_viable(
+        &mut self,
+        id: FuncId,
+        object: Option<Qual>,
+        sources: &[Source],
+    ) -> Option<String> {
+        let (parameters, least) = self.parameters(Candidate::Func(id));
+        let (most, given) = (parameters.len(), sources.len());
+        if given < least || given > most {
+            let (bound, wanted) = match () {
+                () if least == most => ("", most),
+                () if given < least => ("at least ", least),
+                () => ("at most ", most),
+            };
+            let s = if wanted == 1 { "" } else { "s" };
+            let verb = if given == 1 { "was" } else { "were" };
+            return Some(format!(
+                "requires {bound}{wanted} argument{s}, but {given} {verb} provided"
+            ));
+        }
+        if let (Some(object), Some(this)) = (object, self.func(id).this)
+            && self.rank_this(object, this).is_none()
+        {
+            let name = self.types.qual_name(object);
+            return Some(format!(
+                "'this' argument has type '{name}', but the function does not take it"
+            ));
+        }
+        let at = sources
+            .iter()
+            .zip(&parameters)
+            .position(|(source, parameter)| self.rank(*source, *parameter).is_none())?;
+        let nth = ordinal(at + 1);
+        let (source, parameter) = (sources[at], parameters[at]);
+        Some(match self.pointees(source.qual, parameter) {
+            Some((from, to)) if from.space_or_thread() != to.space_or_thread() => format!(
+                "cannot pass pointer to address space '{}' as a pointer to address space '{}' in {nth} argument",
+                space_name(from.space_or_thread()),
+                space_name(to.space_or_thread())
+            ),
+            Some((from, to)) if from.ty == to.ty && from.constant && !to.constant => {
+                let name = self.types.qual_name(from);
+                format!("{nth} argument ('{name}') would lose const qualifier")
+            }
+            _ if !source.place && self.wants_place(parameter) => {
+                format!("expects an lvalue for {nth} argument")
+            }
+            _ if source.list => {
+                let to = self.types.name(parameter.ty);
+                format!("cannot convert initializer list argument to '{to}'")
+            }
+            _ => {
+                let (from, to) =
+                    (self.types.qual_name(source.qual), self.types.qual_name(parameter));
+                format!("no known conversion from '{from}' to '{to}' for {nth} argument")
+            }
+        })
+    }
+
+    /// What an argument points or refers to, and what its parameter wants there.
+    fn pointees(&self, from: Qual, to: Qual) -> Option<(Qual, Qual)> {
+        match (self.types.get(from.ty), self.types.get(to.ty)) {
+            (Ty::Pointer(from), Ty::Pointer(to)) => Some((*from, *to)),
+            (_, Ty::Reference(to)) if to.ty == from.ty => Some((from, *to)),
+            _ => None,
+        }
+    }
+
+    fn wants_place(&self, parameter: Qual) -> bool {
+        matches!(*self.types.get(parameter.ty), Ty::Reference(to) if !to.constant)
+    }
+
+    pub(super) fn note_ignored(&mut self, ignored: &[IgnoredTemplate], arguments: usize) {
+        for (id, (reason, said)) in ignored {
+            let span = self.template_span(*id);
+            if span.lo < self.library.end {
+                continue;
+            }
+            let text = self.ignored_text(*id, reason, said.as_deref(), arguments);
+            self.context.diagnostics.note(span, text);
+        }
+    }
+}
+
+/// `1st`, `2nd`, `3rd`, `4th`
+pub(super) fn ordinal(number: usize) -> String {
+    let ending = match (number % 10, number % 100) {
+        (1, last) if last != 11 => "st",
+        (2, last) if last != 12 => "nd",
+        (3, last) if last != 13 => "rd",
+        _ => "th",
+    };
+    format!("{number}{ending}")
+}

@@ -1,0 +1,507 @@
+//! Template arguments: from their spelling to what they are, and to the parameters they are for
+//! (C++14 temp.arg, temp.variadic).
+
+use super::super::lookup::Found;
+use super::super::{Checker, Entity, FuncId, ScopeId};
+use super::deduce::{Deduction, Ignored};
+use super::{TemplateId, parameter_name};
+use crate::soft::ir::Scalar;
+use crate::soft::msl::ast::{self, *};
+use crate::soft::msl::hir::{Constant, LocalIndex};
+use crate::soft::msl::source::Span;
+use crate::soft::msl::types::{Qual, Ty, TyId, Types};
+use std::sync::Arc;
+
+/// Elements of a pack, by their number in [`super::Templates`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(in super::super) struct PackId(pub(super) u32);
+
+/// A template argument, as a key: a float's bits stand for it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(in super::super) enum Argument {
+    Type(Qual),
+    Value(TyId, bool, u64),
+    Function(FuncId),
+    /// Functions of one name, by their number: the parameter's type picks one (over.over).
+    Overloads(u32),
+    Template(TemplateId),
+    Pack(PackId),
+}
+
+/// What an argument names, until the parameter is known.
+#[derive(Clone, Debug)]
+pub(super) struct Overloads {
+    list: Vec<Entity>,
+    explicit: Option<Arc<[TemplateArgument]>>,
+    scope: ScopeId,
+}
+
+impl Argument {
+    pub(super) fn constant(ty: TyId, constant: Constant) -> Argument {
+        match constant {
+            Constant::Int(value) => Argument::Value(ty, false, value),
+            Constant::Float(value) => Argument::Value(ty, true, value.to_bits()),
+        }
+    }
+
+    /// What a parameter's name stands for.
+    fn entity(self) -> Option<Entity> {
+        Some(match self {
+            Argument::Type(qual) => Entity::Type(qual),
+            Argument::Value(ty, true, bits) => {
+                Entity::Value(ty, Constant::Float(f64::from_bits(bits)))
+            }
+            Argument::Value(ty, false, bits) => Entity::Value(ty, Constant::Int(bits)),
+            Argument::Function(id) => Entity::Function(id),
+            Argument::Template(id) => Entity::Template(id),
+            Argument::Pack(id) => Entity::Pack(id),
+            Argument::Overloads(_) => return None,
+        })
+    }
+}
+
+impl Checker {
+    // ---- from the spelling ---------------------------------------------------------------
+
+    /// The explicit arguments of a path, in the scope where it stands.
+    pub(super) fn explicit_arguments(
+        &mut self,
+        list: &[TemplateArgument],
+    ) -> Option<Vec<Argument>> {
+        let mut all = Vec::new();
+        for argument in list {
+            let TemplateArgument::Expansion(pattern, mentioned) = argument else {
+                all.push(self.template_argument(argument)?);
+                continue;
+            };
+            let count = self.expansion_length(mentioned, template_argument_span(pattern))?;
+            for at in 0..count {
+                all.push(self.with_element(mentioned, at, |this| this.template_argument(pattern))?);
+            }
+        }
+        Some(all)
+    }
+
+    fn template_argument(&mut self, argument: &TemplateArgument) -> Option<Argument> {
+        match argument {
+            TemplateArgument::Type(name) => {
+                if let Some(id) = self.template_named(name) {
+                    return Some(Argument::Template(id));
+                }
+                let qual = self.type_name(name);
+                (qual.ty != Types::UNKNOWN).then_some(Argument::Type(qual))
+            }
+            TemplateArgument::Value(value) => self.value_argument(value),
+            TemplateArgument::Expansion(..) => None,
+        }
+    }
+
+    /// A name without arguments that is a class template's: what a template template parameter takes.
+    fn template_named(&mut self, name: &TypeName) -> Option<TemplateId> {
+        let BaseType::Named(path) = &name.specifiers.base else { return None };
+        if path.last().arguments.is_some() || !name.declarator.parts.is_empty() {
+            return None;
+        }
+        let Found::Entities(list) = self.lookup_path(path) else { return None };
+        list.iter().find_map(|entity| match entity {
+            Entity::Template(id) => Some(*id),
+            _ => None,
+        })
+    }
+
+    fn value_argument(&mut self, value: &ast::Expr) -> Option<Argument> {
+        if let Some(overloads) = self.overloads_of(value) {
+            self.templates.overloads.push(overloads);
+            return Some(Argument::Overloads(self.templates.overloads.len() as u32 - 1));
+        }
+        let checked = self.expr(value);
+        if checked.qual.ty == Types::UNKNOWN {
+            return None;
+        }
+        let checked = self.rvalue(checked);
+        match self.evaluate(&checked) {
+            Ok(constant) => Some(Argument::constant(checked.qual.ty, constant)),
+            Err(_) => {
+                let message = "non-type template argument is not a constant expression";
+                self.error(value.span, message);
+                None
+            }
+        }
+    }
+
+    /// The functions that an expression names, also by `&f`.
+    fn overloads_of(&mut self, value: &ast::Expr) -> Option<Overloads> {
+        let path = match &value.kind {
+            ExprKind::Path(path) => path,
+            ExprKind::Unary(crate::soft::msl::lex::Punct::Amp, inner) => match &inner.kind {
+                ExprKind::Path(path) => path,
+                _ => return None,
+            },
+            _ => return None,
+        };
+        let Found::Entities(mut list) = self.lookup_path(path) else { return None };
+        list.retain(|entity| match entity {
+            Entity::Function(_) => true,
+            Entity::Template(id) => self.is_function_template(*id),
+            _ => false,
+        });
+        let explicit = path.last().arguments.clone();
+        (!list.is_empty()).then_some(Overloads { list, explicit, scope: self.scope })
+    }
+
+    // ---- to the parameters ---------------------------------------------------------------
+
+    /// Gives explicit arguments to the first parameters; a pack takes all that are left.
+    pub(super) fn bind_explicit<'a>(
+        &mut self,
+        syntax: &'a ast::Template,
+        explicit: &[Argument],
+    ) -> Option<Deduction<'a>> {
+        let mut deduction = Deduction::new(syntax);
+        let mut rest = explicit;
+        for (index, parameter) in syntax.parameters.iter().enumerate() {
+            if parameter.is_pack() {
+                let fits = rest.iter().all(|&argument| parameter.takes(argument));
+                if !fits {
+                    return None;
+                }
+                if !rest.is_empty() {
+                    deduction.bindings[index] = Some(self.pack(rest));
+                }
+                rest = &[];
+            } else if let Some((&argument, others)) = rest.split_first() {
+                if !parameter.takes(argument) {
+                    return None;
+                }
+                deduction.bindings[index] = Some(argument);
+                rest = others;
+            }
+        }
+        rest.is_empty().then_some(deduction)
+    }
+
+    pub(super) fn pack(&mut self, elements: &[Argument]) -> Argument {
+        let known = self.templates.packs.iter().position(|pack| pack[..] == *elements);
+        let at = known.unwrap_or_else(|| {
+            self.templates.packs.push(elements.into());
+            self.templates.packs.len() - 1
+        });
+        Argument::Pack(PackId(at as u32))
+    }
+
+    /// The arguments with packs as their elements.
+    pub(super) fn flatten(&self, list: &[Argument]) -> Vec<Argument> {
+        let mut all = Vec::new();
+        for &argument in list {
+            match argument {
+                Argument::Pack(id) => all.extend_from_slice(&self.templates.packs[id.0 as usize]),
+                one => all.push(one),
+            }
+        }
+        all
+    }
+
+    /// A scope in which a template's parameters have their arguments: those given, then defaults.
+    pub(super) fn bound_scope(
+        &mut self,
+        id: TemplateId,
+        syntax: &ast::Template,
+        bindings: &[Option<Argument>],
+    ) -> Result<(ScopeId, Vec<Argument>), Ignored> {
+        let parent = self.templates.all[id.0 as usize].scope;
+        self.bound_scope_in(parent, syntax, bindings)
+    }
+
+    /// The same of a specialisation, which stands in `parent`.
+    pub(super) fn bound_scope_in(
+        &mut self,
+        parent: ScopeId,
+        syntax: &ast::Template,
+        bindings: &[Option<Argument>],
+    ) -> Result<(ScopeId, Vec<Argument>), Ignored> {
+        let kind = self.scopes[parent.0 as usize].kind;
+        let outer = std::mem::replace(&mut self.scope, parent);
+        let scope = self.push_scope(kind);
+        let mut all = Vec::new();
+        let mut result = Ok(());
+        for (parameter, &given) in syntax.parameters.iter().zip(bindings) {
+            let argument = match given {
+                Some(argument) => self.fitted(parameter, argument),
+                None if parameter.is_pack() => Some(self.pack(&[])),
+                None if !parameter.has_default() => {
+                    result = Err(Ignored::Undeduced(parameter_name(parameter)));
+                    break;
+                }
+                None => self.default_argument(parameter),
+            };
+            let Some(argument) = argument else {
+                result = Err(Ignored::Substitution);
+                break;
+            };
+            if let (Some(name), Some(entity)) = (parameter_name(parameter), argument.entity()) {
+                self.bind(scope, name, entity);
+            }
+            all.push(argument);
+        }
+        self.scope = outer;
+        result.map(|()| (scope, all))
+    }
+
+    fn default_argument(&mut self, parameter: &TemplateParameter) -> Option<Argument> {
+        match parameter {
+            TemplateParameter::Type { default, .. } => {
+                let qual = self.type_name(default.as_ref()?);
+                (qual.ty != Types::UNKNOWN).then_some(Argument::Type(qual))
+            }
+            TemplateParameter::Template { default, .. } => {
+                self.template_named(default.as_ref()?).map(Argument::Template)
+            }
+            TemplateParameter::Value { default, .. } => {
+                let argument = self.value_argument(default.as_ref()?)?;
+                self.fitted(parameter, argument)
+            }
+        }
+    }
+
+    /// The argument as the parameter's own type has it.
+    fn fitted(&mut self, parameter: &TemplateParameter, argument: Argument) -> Option<Argument> {
+        let TemplateParameter::Value { specifiers, declarator, .. } = parameter else {
+            return Some(argument);
+        };
+        let base = self.specifiers(specifiers);
+        let target = self.declared_type(base, declarator);
+        let Argument::Pack(id) = argument else { return self.fitted_value(target, argument) };
+        let elements = self.templates.packs[id.0 as usize].clone();
+        let fitted: Option<Vec<Argument>> =
+            elements.iter().map(|&element| self.fitted_value(target, element)).collect();
+        fitted.map(|list| self.pack(&list))
+    }
+
+    fn fitted_value(&mut self, target: Qual, argument: Argument) -> Option<Argument> {
+        match argument {
+            Argument::Value(ty, float, bits) => {
+                let constant = match float {
+                    true => Constant::Float(f64::from_bits(bits)),
+                    false => Constant::Int(bits),
+                };
+                match (self.scalar_under(ty), self.scalar_under(target.ty)) {
+                    (Some(from), Some(to)) => {
+                        let value = super::super::convert_constant(constant, from, to);
+                        Some(Argument::constant(target.ty, value))
+                    }
+                    // A function's type takes no number.
+                    _ => self.function_type(target.ty).is_none().then_some(argument),
+                }
+            }
+            Argument::Overloads(at) => {
+                let overloads = self.templates.overloads[at as usize].clone();
+                self.pick_overload(&overloads, target).map(Argument::Function)
+            }
+            other => Some(other),
+        }
+    }
+
+    fn scalar_under(&self, ty: TyId) -> Option<Scalar> {
+        match *self.types.get(ty) {
+            Ty::Enum(id) => Some(self.types.enums[id.0 as usize].underlying),
+            _ => self.types.as_scalar(ty),
+        }
+    }
+
+    /// A function's own type, or that of a pointer or reference to one.
+    fn function_type(&self, ty: TyId) -> Option<(Qual, Vec<Qual>)> {
+        match self.types.get(ty) {
+            Ty::Function(result, parameters) => Some((*result, parameters.clone())),
+            Ty::Pointer(to) | Ty::Reference(to) => match self.types.get(to.ty) {
+                Ty::Function(result, parameters) => Some((*result, parameters.clone())),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The function whose signature is that of the target ([over.over]/1 to 4); of a template, the
+    /// instance that has it. A target that is not known takes what there is only one of.
+    fn pick_overload(&mut self, overloads: &Overloads, target: Qual) -> Option<FuncId> {
+        let wanted = self.function_type(target.ty);
+        if wanted.is_none() && target.ty != Types::UNKNOWN {
+            return None;
+        }
+        let types = wanted.map(|(_, parameters)| parameters);
+        self.outside(overloads.scope, |this| {
+            this.overload(&overloads.list, overloads.explicit.as_deref(), types.as_deref())
+        })
+    }
+
+    /// The one of these functions that has these parameters, a function before an instance.
+    pub(in super::super) fn overload(
+        &mut self,
+        list: &[Entity],
+        explicit: Option<&[TemplateArgument]>,
+        types: Option<&[Qual]>,
+    ) -> Option<FuncId> {
+        let fits = |this: &Self, id: FuncId| match types {
+            Some(types) => {
+                let parameters = &this.func(id).parameters;
+                parameters.len() == types.len()
+                    && parameters.iter().zip(types).all(|(p, t)| p.qual.ty == t.ty)
+            }
+            None => true,
+        };
+        for entity in list {
+            if let Entity::Function(id) = entity
+                && explicit.is_none()
+                && fits(self, *id)
+            {
+                return Some(*id);
+            }
+        }
+        let sources: Vec<(Qual, bool)> = types
+            .unwrap_or_default()
+            .iter()
+            .map(|&qual| match *self.types.get(qual.ty) {
+                Ty::Reference(to) => (to, true),
+                _ => (qual, false),
+            })
+            .collect();
+        let mut found = None;
+        for entity in list {
+            let Entity::Template(id) = *entity else { continue };
+            let (made, said) = self
+                .silently(|this| this.deduced_candidate(id, explicit, &sources, Span::default()));
+            if let Ok(func) = made
+                && !said.has_errors()
+                && fits(self, func)
+            {
+                // Of two templates the more special one is meant ([over.over]/4).
+                let better = found
+                    .is_none_or(|(known, _)| self.more_special_function(id, known, sources.len()));
+                if better {
+                    found = Some((id, func));
+                }
+            }
+        }
+        found.map(|(_, func)| func)
+    }
+
+    // ---- packs ---------------------------------------------------------------------------
+
+    /// How many elements an expansion has; `None` after an error.
+    pub(in super::super) fn expansion_length(
+        &mut self,
+        mentioned: &Mentioned,
+        span: Span,
+    ) -> Option<usize> {
+        let mut length = None;
+        for &name in mentioned.iter() {
+            let Some(found) = self.pack_length(name) else { continue };
+            if length.is_some_and(|known| known != found) {
+                self.error(span, "pack expansion contains parameter packs of different lengths");
+                return None;
+            }
+            length = Some(found);
+        }
+        if length.is_none() {
+            self.error(span, "pack expansion does not contain any unexpanded parameter packs");
+        }
+        length
+    }
+
+    /// How many elements the pack of a name has.
+    pub(in super::super) fn pack_length(
+        &mut self,
+        name: crate::soft::msl::names::Name,
+    ) -> Option<usize> {
+        let Found::Entities(list) = self.lookup(name) else { return None };
+        match list.first()? {
+            Entity::Pack(id) => Some(self.templates.packs[id.0 as usize].len()),
+            Entity::Locals(_, count) => Some(*count as usize),
+            _ => None,
+        }
+    }
+
+    /// Checks a pattern with each pack standing for its element of this number.
+    pub(in super::super) fn with_element<T>(
+        &mut self,
+        mentioned: &Mentioned,
+        at: usize,
+        check: impl FnOnce(&mut Self) -> T,
+    ) -> T {
+        let outer = self.scope;
+        let kind = self.scopes[outer.0 as usize].kind;
+        let mut elements = Vec::new();
+        for &name in mentioned.iter() {
+            let Found::Entities(list) = self.lookup(name) else { continue };
+            let element = match list.first() {
+                Some(Entity::Pack(id)) => {
+                    self.templates.packs[id.0 as usize].get(at).and_then(|a| a.entity())
+                }
+                Some(Entity::Locals(first, count)) if at < *count as usize => {
+                    Some(Entity::Local(LocalIndex(first.0 + at as u32)))
+                }
+                _ => None,
+            };
+            elements.extend(element.map(|element| (name, element)));
+        }
+        let scope = self.push_scope(kind);
+        for (name, element) in elements {
+            self.bind(scope, name, element);
+        }
+        let result = check(self);
+        self.scope = outer;
+        result
+    }
+
+    /// The elements of a list, each expansion as the elements of its own.
+    pub(in super::super) fn expanded(&mut self, list: &[ast::Expr]) -> Vec<ast::Expr> {
+        let mut all = Vec::with_capacity(list.len());
+        for expr in list {
+            let ExprKind::Expansion(pattern, mentioned) = &expr.kind else {
+                all.push(expr.clone());
+                continue;
+            };
+            let Some(count) = self.expansion_length(mentioned, expr.span) else { continue };
+            all.extend((0..count).map(|at| {
+                let kind = ExprKind::Expanded(pattern.clone(), mentioned.clone(), at);
+                ast::Expr::new(kind, expr.span)
+            }));
+        }
+        all
+    }
+}
+
+fn template_argument_span(argument: &TemplateArgument) -> Span {
+    match argument {
+        TemplateArgument::Type(name) => name.span,
+        TemplateArgument::Value(value) => value.span,
+        TemplateArgument::Expansion(inner, _) => template_argument_span(inner),
+    }
+}
+
+impl TemplateParameter {
+    pub(super) fn is_pack(&self) -> bool {
+        match self {
+            TemplateParameter::Type { pack, .. } | TemplateParameter::Value { pack, .. } => *pack,
+            TemplateParameter::Template { .. } => false,
+        }
+    }
+
+    fn has_default(&self) -> bool {
+        match self {
+            TemplateParameter::Type { default, .. }
+            | TemplateParameter::Template { default, .. } => default.is_some(),
+            TemplateParameter::Value { default, .. } => default.is_some(),
+        }
+    }
+
+    /// A type may only meet a type, and so on (temp.arg/1).
+    fn takes(&self, argument: Argument) -> bool {
+        match self {
+            TemplateParameter::Type { .. } => matches!(argument, Argument::Type(_)),
+            TemplateParameter::Template { .. } => matches!(argument, Argument::Template(_)),
+            TemplateParameter::Value { .. } => {
+                !matches!(argument, Argument::Type(_) | Argument::Template(_))
+            }
+        }
+    }
+}

@@ -1,0 +1,529 @@
+//! Template argument deduction (C++14 temp.deduct).
+
+use super::super::lookup::Found;
+use super::super::{Checker, FuncId};
+use super::argument::Argument;
+use super::{TemplateId, parameter_name};
+use crate::soft::ir::Scalar;
+use crate::soft::msl::ast::{self, *};
+use crate::soft::msl::hir::Expr;
+use crate::soft::msl::names::Name;
+use crate::soft::msl::source::Span;
+use crate::soft::msl::types::{Qual, Ty, TyId, Types};
+
+/// Why a template is no candidate of a call.
+#[derive(Clone, PartialEq, Debug)]
+pub(in super::super) enum Ignored {
+    /// Nothing says what this parameter is.
+    Undeduced(Option<Name>),
+    /// The argument of this number has another shape than its parameter.
+    Mismatch(usize),
+    /// Two arguments say different things of a parameter.
+    Conflict(Name, Argument, Argument),
+    /// The explicit arguments do not fit the parameters.
+    Explicit,
+    /// More arguments than parameters.
+    TooMany(usize),
+    /// An error in the signature, which is none of the program (temp.deduct/8).
+    Substitution,
+    /// Not a template of functions.
+    NoFunction,
+}
+
+/// What is known of a template's parameters so far.
+#[derive(Clone, Debug)]
+pub(super) struct Deduction<'a> {
+    syntax: &'a ast::Template,
+    pub(super) bindings: Vec<Option<Argument>>,
+    conflict: Option<Ignored>,
+}
+
+impl<'a> Deduction<'a> {
+    pub(super) fn new(syntax: &'a ast::Template) -> Deduction<'a> {
+        let bindings = vec![None; syntax.parameters.len()];
+        Deduction { syntax, bindings, conflict: None }
+    }
+
+    fn parameter(&self, name: Name) -> Option<usize> {
+        self.syntax.parameters.iter().position(|p| parameter_name(p) == Some(name))
+    }
+
+    /// Whether a type's spelling holds a parameter that is not known yet.
+    fn is_open(&self, specifiers: &Specifiers) -> bool {
+        let BaseType::Named(path) = &specifiers.base else { return false };
+        self.is_open_path(path)
+    }
+
+    fn is_open_path(&self, path: &Path) -> bool {
+        path.parts.iter().any(|part| {
+            let named = match part.name {
+                Label::Name(name) => {
+                    self.parameter(name).is_some_and(|at| self.bindings[at].is_none())
+                }
+                _ => false,
+            };
+            named
+                || part.arguments.iter().flat_map(|list| list.iter()).any(|argument| match argument
+                {
+                    TemplateArgument::Type(name) => self.is_open(&name.specifiers),
+                    TemplateArgument::Value(value) => match &value.kind {
+                        ExprKind::Path(path) => self.is_open_path(path),
+                        _ => false,
+                    },
+                    TemplateArgument::Expansion(..) => true,
+                })
+        })
+    }
+
+    fn bind(&mut self, at: usize, argument: Argument) -> bool {
+        let known = self.bindings[at];
+        let same = match (known, argument) {
+            (None, _) => {
+                self.bindings[at] = Some(argument);
+                return true;
+            }
+            (Some(Argument::Type(known)), Argument::Type(found)) => known.ty == found.ty,
+            (Some(Argument::Value(_, _, known)), Argument::Value(_, _, found)) => known == found,
+            // What overloads mean is known when the parameter is.
+            (Some(Argument::Overloads(_)), Argument::Function(_)) => true,
+            (Some(known), found) => known == found,
+        };
+        if let (false, Some(known), Some(name)) =
+            (same, known, parameter_name(&self.syntax.parameters[at]))
+        {
+            self.conflict.get_or_insert(Ignored::Conflict(name, known, argument));
+        }
+        same
+    }
+}
+
+impl Checker {
+    /// Deduces from one pair of a parameter's spelled type and an argument's type
+    /// (temp.deduct.type). False when they cannot meet; what names no parameter is not looked at.
+    pub(super) fn deduce(
+        &mut self,
+        deduction: &mut Deduction<'_>,
+        specifiers: &Specifiers,
+        parts: &[DeclaratorPart],
+        found: Qual,
+    ) -> bool {
+        match parts.split_last() {
+            Some((DeclaratorPart::Reference, rest)) => {
+                let found = match *self.types.get(found.ty) {
+                    Ty::Reference(to) => to,
+                    _ => found,
+                };
+                return self.deduce(deduction, specifiers, rest, found);
+            }
+            Some((DeclaratorPart::Pointer { .. }, rest)) => {
+                let pointee = match *self.types.get(found.ty) {
+                    Ty::Pointer(to) => to,
+                    Ty::Array(element, _) => found.with(element),
+                    _ => return false,
+                };
+                return self.deduce(deduction, specifiers, rest, pointee);
+            }
+            Some((DeclaratorPart::Array(size, _), rest)) => {
+                // An array parameter is a pointer ([dcl.fct]/5), and its argument decayed to one.
+                if let Ty::Pointer(to) = *self.types.get(found.ty) {
+                    return self.deduce(deduction, specifiers, rest, to);
+                }
+                let Ty::Array(element, count) = *self.types.get(found.ty) else { return false };
+                if let (Some(size), Some(count)) = (size, count) {
+                    let count = u64::from(count);
+                    self.deduce_value(deduction, size, count, Types::scalar(Scalar::I32));
+                }
+                return self.deduce(deduction, specifiers, rest, found.with(element));
+            }
+            Some((DeclaratorPart::Function(_), _)) => return true,
+            None => {}
+        }
+        let BaseType::Named(path) = &specifiers.base else { return true };
+        if let Some(at) = path.plain().and_then(|name| deduction.parameter(name)) {
+            // What the pattern says itself is not part of what is deduced.
+            let qual = Qual {
+                ty: found.ty,
+                constant: found.constant
+                    && !specifiers.constant
+                    && specifiers.space != Some(AddressSpace::Constant),
+                volatile: found.volatile && !specifiers.volatile,
+                space: if specifiers.space.is_some() || parts.is_empty() {
+                    None
+                } else {
+                    found.space
+                },
+            };
+            return deduction.bind(at, Argument::Type(qual));
+        }
+        let Some(arguments) = path.last().arguments.clone() else { return true };
+        self.deduce_instance(deduction, path, &arguments, found.ty)
+    }
+
+    /// Deduces from `name<arguments>` and an instance of that template, or a class derived from one
+    /// ([temp.deduct.call]/4).
+    fn deduce_instance(
+        &mut self,
+        deduction: &mut Deduction<'_>,
+        path: &Path,
+        arguments: &[TemplateArgument],
+        found: TyId,
+    ) -> bool {
+        let int = Types::scalar(Scalar::I32);
+        let number = |n: u8| Argument::Value(int, false, u64::from(n));
+        let scalar_type = |scalar| Argument::Type(Qual::plain(Types::scalar(scalar)));
+        let parts = match *self.types.get(found) {
+            Ty::Vector(scalar, width) | Ty::Packed(scalar, width) => {
+                vec![scalar_type(scalar), number(width)]
+            }
+            Ty::Matrix(scalar, columns, rows) => {
+                vec![scalar_type(scalar), number(columns), number(rows)]
+            }
+            Ty::SimdgroupMatrix(scalar) => vec![scalar_type(scalar), number(8), number(8)],
+            Ty::Atomic(scalar) => vec![scalar_type(scalar)],
+            _ => Vec::new(),
+        };
+        let slot = path.plain_template().and_then(|name| deduction.parameter(name));
+        let template = match slot {
+            Some(_) => None,
+            None => match self.lookup_path(path) {
+                Found::Entities(list) => list.iter().find_map(|e| self.template_of(*e)),
+                _ => None,
+            },
+        };
+        // An alias is another spelling of its target; what it stands for is compared later.
+        if template.is_some_and(|id| self.is_alias_template(id)) {
+            return true;
+        }
+        if !parts.is_empty() {
+            return template.is_none() && self.deduce_arguments(deduction, arguments, &parts);
+        }
+        let mut queue = vec![found];
+        let mut next = 0;
+        while let Some(&ty) = queue.get(next) {
+            next += 1;
+            let origin = self.templates.origins.get(&ty).cloned();
+            if let Some((id, list)) = origin
+                && (slot.is_some() || template == Some(id))
+            {
+                if let Some(at) = slot
+                    && !deduction.bind(at, Argument::Template(id))
+                {
+                    return false;
+                }
+                let list = self.flatten(&list);
+                return self.deduce_arguments(deduction, arguments, &list);
+            }
+            queue.extend(self.bases_of(ty));
+        }
+        false
+    }
+
+    pub(super) fn deduce_arguments(
+        &mut self,
+        deduction: &mut Deduction<'_>,
+        pattern: &[TemplateArgument],
+        found: &[Argument],
+    ) -> bool {
+        let mut found = found;
+        for one in pattern {
+            if let TemplateArgument::Expansion(inner, mentioned) = one {
+                let met = found.iter().try_fold(Vec::new(), |mut packs, &argument| {
+                    let mut element = deduction.without(mentioned);
+                    let met = self.deduce_argument(&mut element, inner, argument);
+                    packs.push(element);
+                    met.then_some(packs)
+                });
+                let Some(elements) = met else { return false };
+                self.bind_packs(deduction, mentioned, &elements);
+                return true;
+            }
+            let Some((&argument, rest)) = found.split_first() else { return false };
+            if !self.deduce_argument(deduction, one, argument) {
+                return false;
+            }
+            found = rest;
+        }
+        true
+    }
+
+    fn deduce_argument(
+        &mut self,
+        deduction: &mut Deduction<'_>,
+        pattern: &TemplateArgument,
+        argument: Argument,
+    ) -> bool {
+        match (pattern, argument) {
+            (TemplateArgument::Type(name), Argument::Type(qual)) => {
+                let parts = &name.declarator.parts;
+                self.deduce(deduction, &name.specifiers, parts, qual)
+            }
+            (TemplateArgument::Type(name), Argument::Template(_)) => {
+                match name.specifiers.plain().and_then(|name| deduction.parameter(name)) {
+                    Some(at) => deduction.bind(at, argument),
+                    None => true,
+                }
+            }
+            (TemplateArgument::Value(value), Argument::Value(ty, _, bits)) => {
+                self.deduce_value(deduction, value, bits, ty)
+            }
+            (TemplateArgument::Value(value), Argument::Function(_)) => {
+                match value.plain().and_then(|name| deduction.parameter(name)) {
+                    Some(at) => deduction.bind(at, argument),
+                    None => true,
+                }
+            }
+            _ => false,
+        }
+    }
+
+    /// A number: a parameter takes it. What is computed from parameters is compared later.
+    fn deduce_value(
+        &mut self,
+        deduction: &mut Deduction<'_>,
+        pattern: &ast::Expr,
+        bits: u64,
+        ty: TyId,
+    ) -> bool {
+        match (pattern.plain().and_then(|name| deduction.parameter(name)), &pattern.kind) {
+            (Some(at), _) => deduction.bind(at, Argument::Value(ty, false, bits)),
+            (None, ExprKind::Number(_) | ExprKind::Bool(_)) => {
+                self.constant_int(pattern) == Some(bits as i64)
+            }
+            _ => true,
+        }
+    }
+
+    /// What each element of an expansion said of the packs in its pattern, as packs.
+    fn bind_packs(
+        &mut self,
+        deduction: &mut Deduction<'_>,
+        mentioned: &Mentioned,
+        elements: &[Deduction<'_>],
+    ) {
+        for at in mentioned.iter().filter_map(|&name| deduction.parameter(name)).collect::<Vec<_>>()
+        {
+            let list: Option<Vec<Argument>> = elements.iter().map(|e| e.bindings[at]).collect();
+            if let Some(list) = list {
+                let given = match deduction.bindings[at] {
+                    Some(Argument::Pack(id)) => self.templates.packs[id.0 as usize].len(),
+                    _ => 0,
+                };
+                // Elements that were given explicitly stay as they were given.
+                if list.len() >= given {
+                    let mut all = match deduction.bindings[at] {
+                        Some(known) => self.flatten(&[known]),
+                        None => Vec::new(),
+                    };
+                    all.extend_from_slice(&list[given..]);
+                    deduction.bindings[at] = Some(self.pack(&all));
+                }
+            }
+        }
+    }
+
+    // ---- calls ---------------------------------------------------------------------------
+
+    /// The instance of a function template that a call means. What goes wrong in the signature is
+    /// no error (temp.deduct/8), but the reason that it is no candidate; its words come with it.
+    pub(in super::super) fn template_candidate(
+        &mut self,
+        id: TemplateId,
+        explicit: Option<&[TemplateArgument]>,
+        arguments: &[Expr],
+        span: Span,
+    ) -> Result<FuncId, (Ignored, Option<String>)> {
+        let types: Vec<(Qual, bool)> = arguments.iter().map(|a| (a.qual, a.place)).collect();
+        let (found, said) =
+            self.silently(|this| this.deduced_candidate(id, explicit, &types, span));
+        match found {
+            Ok(func) => {
+                self.context.diagnostics.append(said);
+                Ok(func)
+            }
+            Err(reason) => Err((reason, said.iter().next().map(|first| first.message.clone()))),
+        }
+    }
+
+    pub(super) fn deduced_candidate(
+        &mut self,
+        id: TemplateId,
+        explicit: Option<&[TemplateArgument]>,
+        types: &[(Qual, bool)],
+        span: Span,
+    ) -> Result<FuncId, Ignored> {
+        let syntax = self.templates.all[id.0 as usize].syntax.clone();
+        let signature = signature_of(&syntax).ok_or(Ignored::NoFunction)?.clone();
+        let explicit = match explicit {
+            Some(list) => self.explicit_arguments(list).ok_or(Ignored::Explicit)?,
+            None => Vec::new(),
+        };
+        let mut deduction = self.bind_explicit(&syntax, &explicit).ok_or(Ignored::Explicit)?;
+        let rest = signature.parameters.last().is_some_and(|p| p.expands.is_some());
+        if types.len() > signature.parameters.len() && !rest {
+            return Err(Ignored::TooMany(signature.parameters.len()));
+        }
+        let mut types = types.iter().enumerate();
+        for parameter in &signature.parameters {
+            let Some(mentioned) = &parameter.expands else {
+                let Some((at, &source)) = types.next() else { break };
+                // A parameter whose type is given already takes conversions.
+                if !deduction.is_open(&parameter.specifiers)
+                    && !has_open_array(&deduction, parameter)
+                {
+                    continue;
+                }
+                if !self.deduce_parameter(&mut deduction, parameter, source) {
+                    return Err(deduction.conflict.unwrap_or(Ignored::Mismatch(at)));
+                }
+                continue;
+            };
+            let mut elements = Vec::new();
+            for (at, &source) in types.by_ref() {
+                let mut element = deduction.without(mentioned);
+                if !self.deduce_parameter(&mut element, parameter, source) {
+                    return Err(element.conflict.unwrap_or(Ignored::Mismatch(at)));
+                }
+                elements.push(element);
+            }
+            self.bind_packs(&mut deduction, mentioned, &elements);
+        }
+        let bindings = deduction.bindings;
+        self.function_instance(id, &bindings, span)
+    }
+
+    /// One parameter of a call: by value, arrays decay, and the outermost qualifiers go
+    /// ([temp.deduct.call]/2).
+    fn deduce_parameter(
+        &mut self,
+        deduction: &mut Deduction<'_>,
+        parameter: &ast::Parameter,
+        (qual, place): (Qual, bool),
+    ) -> bool {
+        let parts = &parameter.declarator.parts;
+        let by_reference = matches!(parts.last(), Some(DeclaratorPart::Reference));
+        let found = match *self.types.get(qual.ty) {
+            // A list in braces says nothing ([temp.deduct.call]/1).
+            Ty::Void => return true,
+            Ty::Array(element, _) if !by_reference && place => {
+                let pointee = Qual { space: Some(qual.space_or_thread()), ..qual.with(element) };
+                Qual::plain(self.types.pointer(pointee))
+            }
+            _ if by_reference => qual,
+            _ => Qual::plain(qual.ty),
+        };
+        let mut attempt = deduction.clone();
+        let met = self.deduce(&mut attempt, &parameter.specifiers, parts, found);
+        if met {
+            *deduction = attempt;
+        } else {
+            deduction.conflict = attempt.conflict;
+        }
+        met
+    }
+
+    /// Why a template is no candidate, in clang's words.
+    pub(in super::super) fn ignored_text(
+        &self,
+        id: TemplateId,
+        reason: &Ignored,
+        said: Option<&str>,
+        arguments: usize,
+    ) -> String {
+        let why = match reason {
+            Ignored::Undeduced(Some(name)) => {
+                format!("couldn't infer template argument '{}'", self.text(*name))
+            }
+            Ignored::Undeduced(None) => "couldn't infer template argument".into(),
+            Ignored::Mismatch(at) => {
+                let nth = super::super::overload::ordinal(at + 1);
+                format!("the {nth} argument does not match the type of its parameter")
+            }
+            Ignored::Conflict(name, first, second) => format!(
+                "deduced conflicting {} for parameter '{}' ('{}' vs. '{}')",
+                if matches!(first, Argument::Type(_)) { "types" } else { "values" },
+                self.text(*name),
+                self.argument_text(*first),
+                self.argument_text(*second)
+            ),
+            Ignored::Explicit => match said {
+                Some(said) => format!("invalid explicitly-specified argument: {said}"),
+                None => "explicitly-specified arguments do not fit its parameters".into(),
+            },
+            Ignored::Substitution => match said {
+                Some(said) => format!("substitution failure: {said}"),
+                None => "substitution failure".into(),
+            },
+            Ignored::TooMany(wanted) => {
+                let s = if *wanted == 1 { "" } else { "s" };
+                let verb = if arguments == 1 { "was" } else { "were" };
+                return format!(
+                    "candidate function template not viable: requires {wanted} argument{s}, but {arguments} {verb} provided"
+                );
+            }
+            Ignored::NoFunction => {
+                let name = self.text(self.templates.all[id.0 as usize].name);
+                format!("'{name}' is not a template of functions")
+            }
+        };
+        format!("candidate template ignored: {why}")
+    }
+}
+
+impl<'a> Deduction<'a> {
+    /// The same with these packs open, for one element of an expansion.
+    fn without(&self, mentioned: &Mentioned) -> Deduction<'a> {
+        let mut element = self.clone();
+        for at in mentioned.iter().filter_map(|&name| self.parameter(name)) {
+            element.bindings[at] = None;
+        }
+        element
+    }
+}
+
+/// `thread T (&x)[N]` with `N` to be found.
+fn has_open_array(deduction: &Deduction<'_>, parameter: &ast::Parameter) -> bool {
+    parameter.declarator.parts.iter().any(|part| match part {
+        DeclaratorPart::Array(Some(size), _) => size
+            .plain()
+            .and_then(|name| deduction.parameter(name))
+            .is_some_and(|at| deduction.bindings[at].is_none()),
+        _ => false,
+    })
+}
+
+/// The parameters of a template of functions.
+pub(super) fn signature_of(syntax: &ast::Template) -> Option<&std::sync::Arc<Signature>> {
+    match &syntax.declaration {
+        Decl::Function(function) => function.declarator.function(),
+        Decl::Simple(simple) => simple.declarators.first()?.declarator.function(),
+        _ => None,
+    }
+}
+
+impl Path {
+    /// The name of a path that is one identifier with template arguments.
+    fn plain_template(&self) -> Option<Name> {
+        match &self.parts[..] {
+            [PathPart { name: Label::Name(name), .. }] if !self.global => Some(*name),
+            _ => None,
+        }
+    }
+}
+
+impl Specifiers {
+    fn plain(&self) -> Option<Name> {
+        match &self.base {
+            BaseType::Named(path) => path.plain(),
+            _ => None,
+        }
+    }
+}
+
+impl ast::Expr {
+    fn plain(&self) -> Option<Name> {
+        match &self.kind {
+            ExprKind::Path(path) => path.plain(),
+            _ => None,
+        }
+    }
+}

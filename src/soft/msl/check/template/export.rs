@@ -1,0 +1,133 @@
+//! Explicit instantiation: `template [[host_name("a")]] [[kernel]] void f<float>(…);` and its other
+//! spellings (MSL 5.1.10). The host gets the instance under the name.
+
+use super::super::lookup::Found;
+use super::super::{Checker, Entity, FuncId};
+use crate::soft::msl::ast::*;
+use crate::soft::msl::types::{Qual, Ty};
+
+impl Checker {
+    pub(in super::super) fn explicit_instantiation(&mut self, simple: &Simple) {
+        let Some(first) = simple.declarators.first() else {
+            // `template struct S<float>;`
+            self.specifiers(&simple.specifiers);
+            return;
+        };
+        let Some(path) = first.declarator.name.clone() else { return };
+        let base = self.specifiers(&simple.specifiers);
+        let types = self.instantiated_types(base, &first.declarator);
+        let list = match self.lookup_path(&general(&path)) {
+            Found::Entities(list) => list,
+            _ => Vec::new(),
+        };
+        let explicit = path.last().arguments.clone();
+        let mut reasons = Vec::new();
+        let mut chosen: Option<FuncId> = None;
+        for entity in &list {
+            let Entity::Template(id) = *entity else { continue };
+            if !self.is_function_template(id) {
+                continue;
+            }
+            let (made, said) = self.silently(|this| {
+                this.deduced_candidate(id, explicit.as_deref(), &types, path.span)
+            });
+            match made {
+                Ok(func) => {
+                    self.context.diagnostics.append(said);
+                    chosen = Some(func);
+                    break;
+                }
+                Err(reason) => {
+                    let first = said.iter().next().map(|first| first.message.clone());
+                    let span = self.template_span(id);
+                    reasons.push((
+                        span,
+                        self.ignored_text(id, &reason, first.as_deref(), types.len()),
+                    ));
+                }
+            }
+        }
+        let Some(func) = chosen else {
+            if self.is_type_or_variable_instance(&list) {
+                return;
+            }
+            let text = self.path_text(&path);
+            self.error(
+                path.span,
+                format!("explicit instantiation of '{text}' does not refer to a function template"),
+            );
+            for (span, reason) in reasons {
+                self.context.diagnostics.note(span, reason);
+            }
+            return;
+        };
+        let name = self.host_name(simple, &first.declarator);
+        let name = name.unwrap_or_else(|| self.func(func).name.clone());
+        if self.func(func).stage.is_none() {
+            let stage = simple.specifiers.stage.or_else(|| self.stage_attribute(simple));
+            self.functions[func.0 as usize].stage = stage;
+        }
+        self.exports.push((name, func));
+    }
+
+    /// The types of the parameters as the instantiation spells them: in a list of its own, or as a
+    /// function's type. `decltype` of the template itself says no more than its arguments do.
+    fn instantiated_types(&mut self, base: Qual, declarator: &Declarator) -> Vec<(Qual, bool)> {
+        let spelled: Vec<Qual> = match declarator.function().cloned() {
+            Some(signature) => signature
+                .parameters
+                .iter()
+                .map(|parameter| self.parameter_type(parameter))
+                .collect(),
+            None => match self.types.get(base.ty) {
+                Ty::Function(_, parameters) => parameters.clone(),
+                _ => Vec::new(),
+            },
+        };
+        let source = |this: &Self, qual: Qual| match *this.types.get(qual.ty) {
+            Ty::Reference(to) => (to, true),
+            _ => (qual, true),
+        };
+        spelled.into_iter().map(|qual| source(self, qual)).collect()
+    }
+
+    fn is_type_or_variable_instance(&self, list: &[Entity]) -> bool {
+        list.iter().any(|entity| match entity {
+            Entity::Template(id) => !self.is_function_template(*id),
+            _ => false,
+        })
+    }
+
+    fn stage_attribute(&self, simple: &Simple) -> Option<Stage> {
+        let kernel = simple
+            .specifiers
+            .attributes
+            .iter()
+            .any(|attribute| self.context.names.text(attribute.name.name) == "kernel");
+        kernel.then_some(Stage::Kernel)
+    }
+
+    fn host_name(&self, simple: &Simple, declarator: &Declarator) -> Option<String> {
+        let attributes = simple.specifiers.attributes.iter().chain(&declarator.attributes);
+        let attribute =
+            attributes.into_iter().find(|a| self.context.names.text(a.name.name) == "host_name")?;
+        match &attribute.arguments.first()?.kind {
+            ExprKind::Str(pieces) => {
+                let piece = |name: &crate::soft::msl::names::Name| {
+                    crate::soft::msl::lex::string(self.context.names.text(*name))
+                };
+                pieces.iter().map(piece).collect()
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A path without the arguments of its last part.
+pub(super) fn general(path: &Path) -> Path {
+    let mut general = path.clone();
+    if let Some(last) = general.parts.last_mut() {
+        last.arguments = None;
+    }
+    general
+}

@@ -1,0 +1,340 @@
+//! Instances: a template's syntax, declared in a scope that binds its parameters, once for each list
+//! of arguments (C++14 temp.inst, temp.class.spec.match).
+
+use super::super::{Checker, Entity, FuncId, ScopeId};
+use super::argument::Argument;
+use super::deduce::{Deduction, Ignored};
+use super::{Key, MAX_DEPTH, MAX_INSTANCES, Made, Origin, TemplateId, pattern_of};
+use crate::soft::msl::ast::{self, *};
+use crate::soft::msl::hir::GlobalIndex;
+use crate::soft::msl::names::Name;
+use crate::soft::msl::source::Span;
+use crate::soft::msl::types::{Qual, TyId};
+use std::sync::Arc;
+
+impl Checker {
+    pub(super) fn function_instance(
+        &mut self,
+        id: TemplateId,
+        bindings: &[Option<Argument>],
+        span: Span,
+    ) -> Result<FuncId, Ignored> {
+        let syntax = self.syntax_of(id);
+        let (scope, all) = self.bound_scope(id, &syntax, bindings)?;
+        match self.instantiate(id, all, &syntax, scope, span) {
+            Some(Made::Function(func)) => Ok(func),
+            _ => Err(Ignored::Substitution),
+        }
+    }
+
+    /// Makes an instance once. What was wrong with one is said again to everyone who asks for it.
+    pub(super) fn instantiate(
+        &mut self,
+        id: TemplateId,
+        all: Vec<Argument>,
+        syntax: &Arc<ast::Template>,
+        scope: ScopeId,
+        span: Span,
+    ) -> Option<Made> {
+        let key = (id, all);
+        if let Some(made) = self.templates.made.get(&key) {
+            let made = made.clone();
+            return match made {
+                Ok(made) => Some(made),
+                Err(said) => {
+                    self.context.diagnostics.append(said);
+                    None
+                }
+            };
+        }
+        if self.templates.depth >= MAX_DEPTH || self.templates.made.len() >= MAX_INSTANCES {
+            self.error(syntax.span, "recursive template instantiation exceeded its maximum depth");
+            return None;
+        }
+        self.templates.depth += 1;
+        let (syntax, scope) = self.specialised_syntax(id, &key.1, syntax, scope);
+        let origin = Origin { key: key.clone(), member: None, span, from: self.origin };
+        let origin = self.templates.remember(origin);
+        let outer = self.origin.replace(origin);
+        let (made, said) =
+            self.silently(|this| this.outside(scope, |this| this.declare_instance(&syntax, &key)));
+        self.origin = outer;
+        self.templates.depth -= 1;
+        let made = made.filter(|_| !said.has_errors());
+        let kept = match made {
+            Some(made) => Ok(made),
+            None => Err(said.clone()),
+        };
+        self.templates.made.insert(key, kept);
+        self.context.diagnostics.append(said);
+        made
+    }
+
+    /// The specialisation that the arguments pick, in a scope that binds its own parameters: the
+    /// full one, or the most special of those that match (temp.class.spec.match).
+    fn specialised_syntax(
+        &mut self,
+        id: TemplateId,
+        all: &[Argument],
+        syntax: &Arc<ast::Template>,
+        scope: ScopeId,
+    ) -> (Arc<ast::Template>, ScopeId) {
+        let declared = &self.templates.all[id.0 as usize];
+        if let Some((full, parent)) = declared.full.get(all).cloned() {
+            let own = self.bound_scope_in(parent, &full, &[]);
+            return (full, own.map_or(scope, |(own, _)| own));
+        }
+        let list = declared.specialisations.clone();
+        let mut best: Option<(Arc<ast::Template>, ScopeId)> = None;
+        for (special, parent) in list {
+            let Some(scope) = self.match_specialisation(id, (&special, parent), all, syntax) else {
+                continue;
+            };
+            let better = match &best {
+                Some((known, _)) => {
+                    let known = known.clone();
+                    self.more_special_pattern(id, &special, &known)
+                }
+                None => true,
+            };
+            if better {
+                best = Some((special, scope));
+            }
+        }
+        best.unwrap_or((syntax.clone(), scope))
+    }
+
+    /// A scope that binds a specialisation's parameters so that its pattern is the arguments.
+    fn match_specialisation(
+        &mut self,
+        id: TemplateId,
+        (special, parent): (&ast::Template, ScopeId),
+        all: &[Argument],
+        syntax: &ast::Template,
+    ) -> Option<ScopeId> {
+        let pattern = pattern_of(special)?;
+        let (found, said) = self.silently(|this| {
+            let mut deduction = Deduction::new(special);
+            let found = this.flatten(all);
+            let met = this
+                .outside(parent, |this| this.deduce_arguments(&mut deduction, &pattern, &found));
+            if !met {
+                return None;
+            }
+            let (scope, _) = this.bound_scope_in(parent, special, &deduction.bindings).ok()?;
+            // What was not deduced must come out the same too, or be no error at least.
+            let spelled = this.outside(scope, |this| this.explicit_arguments(&pattern))?;
+            let bindings = this.bind_explicit(syntax, &spelled)?.bindings;
+            let (_, same) = this.bound_scope(id, syntax, &bindings).ok()?;
+            (same == all).then_some(scope)
+        });
+        found.filter(|_| !said.has_errors())
+    }
+
+    fn declare_instance(&mut self, syntax: &ast::Template, key: &Key) -> Option<Made> {
+        match &syntax.declaration {
+            Decl::Function(function) => {
+                let id = self.function_declaration(
+                    &function.specifiers,
+                    &function.declarator,
+                    Some(function.clone()),
+                )?;
+                self.made_from(id, key);
+                self.unbind(&function.declarator);
+                Some(Made::Function(id))
+            }
+            Decl::Alias { target, .. } => Some(Made::Type(self.type_name(target))),
+            Decl::Simple(simple) => match (&simple.specifiers.base, simple.declarators.first()) {
+                (BaseType::Class(class), None) => {
+                    let name = self.templates.all[key.0.0 as usize].name;
+                    let shown = self.instance_text(name, &key.1);
+                    let qual = self.class_named(class, Some(name), Some(shown), Some(key));
+                    let members = self.templates.all[key.0.0 as usize].members.clone();
+                    for member in members {
+                        self.define_member(&member, key);
+                    }
+                    Some(Made::Type(qual))
+                }
+                (_, Some(first)) if first.declarator.function().is_some() => {
+                    let id =
+                        self.function_declaration(&simple.specifiers, &first.declarator, None)?;
+                    self.made_from(id, key);
+                    self.unbind(&first.declarator);
+                    Some(Made::Function(id))
+                }
+                (_, Some(_)) => {
+                    let base = self.specifiers(&simple.specifiers);
+                    let before = self.globals.len();
+                    self.global(simple, base, 0);
+                    // The initialiser may have brought variables of its own before this one.
+                    let count = self.globals.len();
+                    (count > before).then(|| Made::Variable(GlobalIndex(count as u32 - 1)))
+                }
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    fn made_from(&mut self, id: FuncId, key: &Key) {
+        let func = &mut self.functions[id.0 as usize];
+        func.template = true;
+        func.made_from = Some(key.0);
+    }
+
+    /// Inside its own body a template's name is the template, not this instance.
+    fn unbind(&mut self, declarator: &Declarator) {
+        let Some(path) = &declarator.name else { return };
+        let name = self.label_name(&path.last().name);
+        self.scopes[self.scope.0 as usize].names.remove(&name);
+    }
+
+    pub(in super::super) fn remember_origin(&mut self, ty: TyId, key: &Key) {
+        self.templates.origins.insert(ty, key.clone());
+        // A class may name its own instance while it is being read.
+        self.templates.made.insert(key.clone(), Ok(Made::Type(Qual::plain(ty))));
+    }
+
+    /// Members that are defined outside of a class template, for one of its instances
+    /// (temp.mem.func): their own names for the parameters are bound to its arguments.
+    pub(super) fn define_member(&mut self, member: &Arc<ast::Template>, key: &Key) {
+        let bindings: Vec<Option<Argument>> = key.1.iter().copied().map(Some).collect();
+        if member.parameters.len() != bindings.len() {
+            return;
+        }
+        let Ok((scope, _)) = self.bound_scope(key.0, member, &bindings) else { return };
+        if let Decl::Template(inner) = &member.declaration {
+            return self.complete_member_template(inner, key);
+        }
+        self.templates.depth += 1;
+        self.outside(scope, |this| this.declare(&member.declaration));
+        self.templates.depth -= 1;
+    }
+
+    /// `template <typename T> template <typename U> void S<T>::f(U) { … }`
+    fn complete_member_template(&mut self, inner: &Arc<ast::Template>, key: &Key) {
+        let class = self.templates.origins.iter().find(|(_, origin)| *origin == key);
+        let class = class.map(|(ty, _)| Entity::Type(Qual::plain(*ty)));
+        let scope = class.and_then(|class| self.scope_of(class));
+        let (Some(scope), Some(path)) = (scope, super::declared_path(&inner.declaration)) else {
+            return;
+        };
+        let name = self.label_name(&path.last().name);
+        for entity in self.lookup_in(scope, name) {
+            if let Entity::Template(id) = entity
+                && super::is_open(&self.syntax_of(id))
+            {
+                self.templates.all[id.0 as usize].syntax = inner.clone();
+                return;
+            }
+        }
+        self.error(path.span, "the definition matches no member template of the class");
+    }
+
+    // ---- by name -------------------------------------------------------------------------
+
+    /// The class, alias or variable that a path with arguments names.
+    fn named_instance(&mut self, path: &Path, id: TemplateId) -> Option<Made> {
+        let list = path.last().arguments.clone().unwrap_or_else(|| Vec::new().into());
+        let explicit = self.explicit_arguments(&list)?;
+        let syntax = self.syntax_of(id);
+        let Some(deduction) = self.bind_explicit(&syntax, &explicit) else {
+            let text = self.path_text(path);
+            self.error(
+                path.span,
+                format!("template arguments do not fit the parameters of '{text}'"),
+            );
+            return None;
+        };
+        match self.bound_scope(id, &syntax, &deduction.bindings) {
+            Ok((scope, all)) => self.instantiate(id, all, &syntax, scope, path.span),
+            Err(reason) => {
+                let text = self.path_text(path);
+                let message = match reason {
+                    Ignored::Undeduced(_) => format!("too few template arguments for '{text}'"),
+                    _ => format!("template arguments do not fit the parameters of '{text}'"),
+                };
+                self.error(path.span, message);
+                None
+            }
+        }
+    }
+
+    pub(in super::super) fn type_instance(&mut self, path: &Path, id: TemplateId) -> Option<Qual> {
+        match self.named_instance(path, id)? {
+            Made::Type(qual) => Some(qual),
+            _ => None,
+        }
+    }
+
+    pub(in super::super) fn variable_instance(
+        &mut self,
+        path: &Path,
+        id: TemplateId,
+    ) -> Option<GlobalIndex> {
+        let is_variable = match &self.syntax_of(id).declaration {
+            Decl::Simple(simple) => {
+                simple.declarators.first().is_some_and(|d| d.declarator.function().is_none())
+            }
+            _ => false,
+        };
+        if !is_variable {
+            return None;
+        }
+        match self.named_instance(path, id)? {
+            Made::Variable(global) => Some(global),
+            _ => None,
+        }
+    }
+
+    /// The template that a name with arguments means: in a class, its own name is that of the
+    /// instance too (temp.local/1).
+    pub(in super::super) fn template_of(&self, entity: Entity) -> Option<TemplateId> {
+        match entity {
+            Entity::Template(id) => Some(id),
+            Entity::Type(qual) => self.templates.origins.get(&qual.ty).map(|origin| origin.0),
+            _ => None,
+        }
+    }
+
+    /// The entity of a path's part, its arguments applied if it is a template of types.
+    pub(in super::super) fn applied(&mut self, entity: Entity, part: &PathPart) -> Entity {
+        if part.arguments.is_none() {
+            return entity;
+        }
+        let Some(id) = self.template_of(entity) else { return entity };
+        let path = Path { global: false, parts: vec![part.clone()], span: part.span };
+        match self.type_instance(&path, id) {
+            Some(qual) => Entity::Type(qual),
+            None => entity,
+        }
+    }
+
+    // ---- how diagnostics show them -------------------------------------------------------
+
+    pub(super) fn instance_text(&self, name: Name, all: &[Argument]) -> String {
+        format!("{}<{}>", self.text(name), self.arguments_text(all))
+    }
+
+    fn arguments_text(&self, all: &[Argument]) -> String {
+        let shown: Vec<String> =
+            self.flatten(all).iter().map(|argument| self.argument_text(*argument)).collect();
+        shown.join(", ")
+    }
+
+    pub(super) fn argument_text(&self, argument: Argument) -> String {
+        match argument {
+            Argument::Type(qual) => self.types.qual_name(qual),
+            Argument::Value(ty, _, bits) if ty == super::bool_type() => (bits != 0).to_string(),
+            Argument::Value(_, true, bits) => f64::from_bits(bits).to_string(),
+            Argument::Value(_, false, bits) => (bits as i64).to_string(),
+            Argument::Function(id) => format!("&{}", self.func(id).name),
+            Argument::Template(id) => self.text(self.templates.all[id.0 as usize].name),
+            Argument::Overloads(_) => "<overloaded function>".into(),
+            Argument::Pack(id) => {
+                let elements = &self.templates.packs[id.0 as usize];
+                format!("<{}>", self.arguments_text(elements))
+            }
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! Templates (C++14 temp; MSL 1.5.2, 5.1.10, 5.1.11): what is declared.
+//!
+//! A template is its syntax and the scope that it was declared in. An instance is the same syntax
+//! declared in a scope of its own that binds the parameters; it is made once for each list of
+//! arguments, and its body is checked only when something needs it.
+
+mod argument;
+mod deduce;
+mod export;
+mod instance;
+mod order;
+mod origin;
+
+pub(super) use argument::PackId;
+pub(super) use deduce::Ignored;
+pub(super) use origin::OriginId;
+
+use super::lookup::Found;
+use super::{Checker, Entity, FuncId, ScopeId};
+use crate::soft::ir::Scalar;
+use crate::soft::msl::ast::{self, *};
+use crate::soft::msl::diagnostics::Diagnostics;
+use crate::soft::msl::hir::GlobalIndex;
+use crate::soft::msl::names::Name;
+use crate::soft::msl::types::{Qual, Ty, TyId, Types};
+use argument::{Argument, Overloads};
+use export::general;
+use origin::Origin;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct TemplateId(u32);
+
+/// A template as it was declared.
+#[derive(Clone, Debug)]
+struct Declared {
+    syntax: Arc<ast::Template>,
+    scope: ScopeId,
+    name: Name,
+    /// Full specialisations, by their arguments. The library's templates are specialised elsewhere than they
+    /// stand: names in a specialisation are looked up from its own scope.
+    full: HashMap<Vec<Argument>, (Arc<ast::Template>, ScopeId)>,
+    /// Partial specialisations, with their scopes.
+    specialisations: Vec<(Arc<ast::Template>, ScopeId)>,
+    /// Members of a class template that are defined outside of it.
+    members: Vec<Arc<ast::Template>>,
+}
+
+/// What an instance turned out to be.
+#[derive(Clone, Copy, Debug)]
+enum Made {
+    Function(FuncId),
+    Type(Qual),
+    Variable(GlobalIndex),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Templates {
+    all: Vec<Declared>,
+    /// Instances, or what was wrong with them.
+    made: HashMap<Key, Result<Made, Diagnostics>>,
+    /// The template and arguments that a class was made from, for deduction.
+    origins: HashMap<TyId, Key>,
+    packs: Vec<Arc<[Argument]>>,
+    overloads: Vec<Overloads>,
+    /// Types that stand for parameters when templates are compared.
+    placeholders: Vec<TyId>,
+    requests: Vec<Origin>,
+    /// How many instances are being declared, inside each other.
+    pub(super) depth: u32,
+}
+
+/// Instances inside instances (clang's own limit is 1024; recursion here is deeper a level).
+const MAX_DEPTH: u32 = 128;
+/// Instances of one library.
+const MAX_INSTANCES: usize = 50_000;
+
+/// An instance's template and arguments.
+pub(super) type Key = (TemplateId, Vec<Argument>);
+
+fn bool_type() -> TyId {
+    Types::scalar(Scalar::Bool)
+}
+
+fn parameter_name(parameter: &TemplateParameter) -> Option<Name> {
+    match parameter {
+        TemplateParameter::Type { name, .. } | TemplateParameter::Template { name, .. } => {
+            name.map(|ident| ident.name)
+        }
+        TemplateParameter::Value { declarator, .. } => {
+            declarator.name.as_ref().and_then(Path::plain)
+        }
+    }
+}
+
+/// The path that a template's declaration names.
+fn declared_path(declaration: &Decl) -> Option<Path> {
+    match declaration {
+        Decl::Function(function) => function.declarator.name.clone(),
+        Decl::Simple(simple) => match (&simple.specifiers.base, simple.declarators.first()) {
+            (_, Some(first)) => first.declarator.name.clone(),
+            (BaseType::Class(class), None) => class.name.clone(),
+            _ => None,
+        },
+        Decl::Template(inner) => declared_path(&inner.declaration),
+        _ => None,
+    }
+}
+
+/// The arguments that a specialisation is for.
+fn pattern_of(special: &ast::Template) -> Option<Arc<[TemplateArgument]>> {
+    declared_path(&special.declaration)?.last().arguments.clone()
+}
+
+fn is_class(syntax: &ast::Template) -> bool {
+    matches!(&syntax.declaration, Decl::Simple(simple)
+        if matches!(simple.specifiers.base, BaseType::Class(_)) && simple.declarators.is_empty())
+}
+
+/// A declaration that a later one of the same template may complete.
+fn is_open(syntax: &ast::Template) -> bool {
+    match &syntax.declaration {
+        Decl::Simple(simple) => match (&simple.specifiers.base, simple.declarators.first()) {
+            (BaseType::Class(class), None) => class.members.is_none(),
+            (_, first) => first.is_some_and(|one| one.declarator.function().is_some()),
+        },
+        _ => false,
+    }
+}
+
+impl Checker {
+    fn syntax_of(&self, id: TemplateId) -> Arc<ast::Template> {
+        self.templates.all[id.0 as usize].syntax.clone()
+    }
+
+    pub(super) fn template_span(&self, id: TemplateId) -> crate::soft::msl::source::Span {
+        let syntax = &self.templates.all[id.0 as usize].syntax;
+        declared_path(&syntax.declaration).map_or(syntax.span, |path| path.span)
+    }
+
+    pub(super) fn is_function_template(&self, id: TemplateId) -> bool {
+        deduce::signature_of(&self.templates.all[id.0 as usize].syntax).is_some()
+    }
+
+    fn is_alias_template(&self, id: TemplateId) -> bool {
+        matches!(self.templates.all[id.0 as usize].syntax.declaration, Decl::Alias { .. })
+    }
+
+    /// Runs a check and keeps apart what it says.
+    fn silently<T>(&mut self, check: impl FnOnce(&mut Self) -> T) -> (T, Diagnostics) {
+        let outer = std::mem::take(&mut self.context.diagnostics);
+        let result = check(self);
+        (result, std::mem::replace(&mut self.context.diagnostics, outer))
+    }
+
+    /// Declares a template, or adds a specialisation to one.
+    pub(super) fn declare_template(&mut self, template: &Arc<ast::Template>) {
+        let scope = self.scope;
+        if let Decl::Alias { name, .. } = &template.declaration {
+            return self.new_template(template, name.name, scope);
+        }
+        let Some(path) = declared_path(&template.declaration) else { return };
+        let full = template.parameters.is_empty();
+        match path.parts.len() {
+            1 if full => self.specialise(&path, template),
+            1 if path.last().arguments.is_some() => {
+                for id in self.templates_named(&path) {
+                    self.templates.all[id.0 as usize]
+                        .specialisations
+                        .push((template.clone(), scope));
+                }
+            }
+            1 => {
+                let name = self.label_name(&path.last().name);
+                self.new_template(template, name, scope);
+            }
+            // `template <> void S<int>::f()` is a member of one instance.
+            _ if full => self.declare(&template.declaration),
+            _ => self.outside_member(&path, template),
+        }
+    }
+
+    fn new_template(&mut self, template: &Arc<ast::Template>, name: Name, scope: ScopeId) {
+        // A declaration and its definition are one template.
+        let own = self.scopes[scope.0 as usize].names.get(&name).cloned().unwrap_or_default();
+        for entity in own {
+            let Entity::Template(id) = entity else { continue };
+            let known = self.syntax_of(id);
+            let same = match (is_class(template), is_class(&known)) {
+                (true, true) => true,
+                (false, false) => {
+                    is_open(template) != is_open(&known) && self.same_signature(id, template)
+                }
+                _ => false,
+            };
+            if same {
+                if !is_open(template) {
+                    self.templates.all[id.0 as usize].syntax = with_defaults(template, &known);
+                }
+                return;
+            }
+        }
+        let id = TemplateId(self.templates.all.len() as u32);
+        self.templates.all.push(Declared {
+            syntax: template.clone(),
+            scope,
+            name,
+            full: HashMap::new(),
+            specialisations: Vec::new(),
+            members: Vec::new(),
+        });
+        self.bind(scope, name, Entity::Template(id));
+    }
+
+    fn templates_named(&mut self, path: &Path) -> Vec<TemplateId> {
+        let Found::Entities(list) = self.lookup_path(&general(path)) else { return Vec::new() };
+        list.iter()
+            .filter_map(|entity| match entity {
+                Entity::Template(id) => Some(*id),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// `template <> …`: the arguments are written, or found by the function's parameters
+    /// (temp.expl.spec).
+    fn specialise(&mut self, path: &Path, template: &Arc<ast::Template>) {
+        let found = self.templates_named(path);
+        let spelled = path.last().arguments.clone();
+        let signature = deduce::signature_of(template).cloned();
+        let mut types = Vec::new();
+        for parameter in signature.iter().flat_map(|signature| &signature.parameters) {
+            let qual = self.parameter_type(parameter);
+            types.push(match *self.types.get(qual.ty) {
+                Ty::Reference(to) => (to, true),
+                _ => (qual, true),
+            });
+        }
+        for id in &found {
+            let key = match signature {
+                Some(_) => self.deduced_key(*id, spelled.as_deref(), &types),
+                None => self.explicit_key(*id, spelled.as_deref()),
+            };
+            if let Some(key) = key {
+                self.templates.all[id.0 as usize].full.insert(key, (template.clone(), self.scope));
+                return;
+            }
+        }
+        let text = self.path_text(path);
+        let message = match found.is_empty() {
+            true => format!("explicit specialization of undeclared template '{text}'"),
+            false => format!("no template matches the specialization '{text}'"),
+        };
+        self.error(path.span, message);
+    }
+
+    /// The arguments of a specialisation that writes them.
+    fn explicit_key(
+        &mut self,
+        id: TemplateId,
+        spelled: Option<&[TemplateArgument]>,
+    ) -> Option<Vec<Argument>> {
+        let explicit = self.explicit_arguments(spelled?)?;
+        let syntax = self.syntax_of(id);
+        let bindings = self.bind_explicit(&syntax, &explicit)?.bindings;
+        self.bound_scope(id, &syntax, &bindings).ok().map(|(_, all)| all)
+    }
+
+    /// The arguments of a function's specialisation: those of the instance that its types mean.
+    fn deduced_key(
+        &mut self,
+        id: TemplateId,
+        spelled: Option<&[TemplateArgument]>,
+        types: &[(Qual, bool)],
+    ) -> Option<Vec<Argument>> {
+        let (made, _) = self.silently(|this| {
+            this.deduced_candidate(id, spelled, types, crate::soft::msl::source::Span::default())
+        });
+        let func = made.ok()?;
+        // The instance was made of the general template to find it, and is made anew when needed.
+        let is_this =
+            |made: &Result<Made, _>| matches!(made, Ok(Made::Function(known)) if *known == func);
+        let key = self.templates.made.iter().find(|(_, made)| is_this(made))?.0.clone();
+        self.templates.made.remove(&key);
+        Some(key.1)
+    }
+
+    /// A member of a class template, defined outside of it.
+    fn outside_member(&mut self, path: &Path, template: &Arc<ast::Template>) {
+        let mut owner = path.clone();
+        owner.parts.pop();
+        let Some(&id) = self.templates_named(&owner).first() else {
+            let text = self.path_text(path);
+            return self.error(path.span, format!("'{text}' names no declared member"));
+        };
+        self.templates.all[id.0 as usize].members.push(template.clone());
+        let made: Vec<Key> =
+            self.templates.origins.values().filter(|k| k.0 == id).cloned().collect();
+        for key in made {
+            self.define_member(template, &key);
+        }
+    }
+
+    /// Whether two templates declare the same functions (temp.over.link): their types are the same
+    /// when the same placeholders stand for their parameters.
+    fn same_signature(&mut self, id: TemplateId, template: &ast::Template) -> bool {
+        let known = self.syntax_of(id);
+        let mut types = |syntax: &ast::Template| -> Option<Vec<Qual>> {
+            let signature = deduce::signature_of(syntax)?.clone();
+            let bindings = self.placeholders(syntax);
+            let (list, said) = self.silently(|this| {
+                let (scope, _) = this.bound_scope(id, syntax, &bindings).ok()?;
+                this.outside(scope, |this| {
+                    Some(signature.parameters.iter().map(|p| this.parameter_type(p)).collect())
+                })
+            });
+            list.filter(|_| !said.has_errors())
+        };
+        known.parameters.len() == template.parameters.len()
+            && matches!((types(&known), types(template)), (Some(a), Some(b)) if a == b)
+    }
+}
+
+/// A definition with the default arguments that its declaration gave ([temp.param]/10).
+fn with_defaults(definition: &Arc<ast::Template>, declared: &ast::Template) -> Arc<ast::Template> {
+    let gives = |parameter: &TemplateParameter| match parameter {
+        TemplateParameter::Type { default, .. } | TemplateParameter::Template { default, .. } => {
+            default.is_some()
+        }
+        TemplateParameter::Value { default, .. } => default.is_some(),
+    };
+    if !declared.parameters.iter().any(gives) {
+        return definition.clone();
+    }
+    let merge = |(own, other): (&TemplateParameter, &TemplateParameter)| match (own, other) {
+        (
+            TemplateParameter::Type { name, default: None, pack },
+            TemplateParameter::Type { default, .. },
+        ) => TemplateParameter::Type { name: *name, default: default.clone(), pack: *pack },
+        (
+            TemplateParameter::Value { specifiers, declarator, default: None, pack },
+            TemplateParameter::Value { default, .. },
+        ) => TemplateParameter::Value {
+            specifiers: specifiers.clone(),
+            declarator: declarator.clone(),
+            default: default.clone(),
+            pack: *pack,
+        },
+        (own, _) => own.clone(),
+    };
+    let parameters = definition.parameters.iter().zip(&declared.parameters).map(merge).collect();
+    let declaration = definition.declaration.clone();
+    Arc::new(ast::Template { parameters, declaration, span: definition.span })
+}

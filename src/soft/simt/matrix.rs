@@ -1,0 +1,217 @@
+//! Handlers of matrices of 8 by 8 that the lanes of a SIMD-group hold together (MSL 2.4, 6.7).
+//!
+//! Of a lane's number, bits 4, 2 and 1 are its row, and bits 3 and 0 the upper bits of its column, whose
+//! lowest bit is the register. Eight lanes from a multiple of 8 are a *block*: four rows, and in the
+//! two registers together four columns. Two blocks side by side are a half of the matrix.
+
+use std::marker::PhantomData;
+
+use super::code::{Handler, Ins, Run, Wave, Wrong, get};
+use super::eight::Eight;
+use super::isa::{Isa, IsaKind, LANES};
+use super::lanes::Lane;
+use super::memory::{Element, Mem32, MemBF16, MemF16, Target, split};
+use crate::soft::ir::Scalar;
+
+/// Rows and columns.
+const SIDE: usize = 8;
+
+/// The row of a lane's elements.
+const fn row_of(lane: usize) -> usize {
+    lane / 16 * 4 + lane / 2 % 4
+}
+
+/// The column of a lane's first element; that of its second is the next.
+const fn column_of(lane: usize) -> usize {
+    lane / 8 % 2 * 4 + lane % 2 * 2
+}
+
+/// The product of two matrices and a third: `a`, `b` the registers of the result, `c`, `d` those of the left
+/// side; in the word that follows, those of the right side and of what is added.
+#[derive(Debug)]
+pub(crate) struct MultiplyAdd;
+
+impl Handler for MultiplyAdd {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, _: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`; a register has 32 floats.
+        unsafe {
+            let (ins, more) = (&*ip, &*ip.add(1));
+            let register = |offset: u32| frame.add(offset as usize).cast::<f32>();
+            let left = [register(ins.c), register(ins.d)];
+            let right = [register(more.a), register(more.b)];
+            let added = [register(more.c), register(more.d)];
+            let mut sums: Sums<I> =
+                added.map(|from| [0, 1, 2, 3].map(|block| I::Eight::load(from.add(8 * block))));
+            // In this order, on every instruction set.
+            step::<I, 0>(left, right, &mut sums);
+            step::<I, 1>(left, right, &mut sums);
+            step::<I, 2>(left, right, &mut sums);
+            step::<I, 3>(left, right, &mut sums);
+            step::<I, 4>(left, right, &mut sums);
+            step::<I, 5>(left, right, &mut sums);
+            step::<I, 6>(left, right, &mut sums);
+            step::<I, 7>(left, right, &mut sums);
+            // Last, as the result may be one of the operands.
+            for (to, blocks) in [register(ins.a), register(ins.b)].into_iter().zip(sums) {
+                for (block, eight) in blocks.into_iter().enumerate() {
+                    eight.store(to.add(8 * block));
+                }
+            }
+            ip.add(2)
+        }
+    }
+}
+
+/// The elements so far, by register and block.
+type Sums<I> = [[<I as Isa>::Eight; 4]; 2];
+
+/// Adds column `K` of the left side times row `K` of the right one.
+///
+/// # Safety
+/// The registers are there.
+#[inline(always)]
+unsafe fn step<I: Isa, const K: usize>(
+    left: [*mut f32; 2],
+    right: [*mut f32; 2],
+    sums: &mut Sums<I>,
+) {
+    // SAFETY: the caller's; K is below 8.
+    unsafe {
+        for half in 0..2 {
+            let rows = I::Eight::load(left[K % 2].add(16 * half + 8 * (K / 4)));
+            let rows = if K / 2 % 2 == 0 { rows.even() } else { rows.odd() };
+            for side in 0..2 {
+                for (from, sums) in right.iter().zip(sums.iter_mut()) {
+                    let columns = I::Eight::pairs(from.add(16 * (K / 4) + 8 * side + 2 * (K % 4)));
+                    let sum = &mut sums[2 * half + side];
+                    *sum = rows.mul_add(columns, *sum);
+                }
+            }
+        }
+    }
+}
+
+/// A load or store: `a`, `b` the registers, `c` the slot of the pointer, `d` that of the elements from one row to
+/// the next; in the word that follows, `a` is that of the elements from one column to the next.
+#[derive(Debug)]
+struct Access<E, const WRITE: bool>(PhantomData<E>);
+
+impl<E: Element, const WRITE: bool> Handler for Access<E, WRITE> {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`; every element lies between the corners, which are checked.
+        unsafe {
+            let (ins, more) = (&*ip, &*ip.add(1));
+            let bytes = size_of::<E::Memory>();
+            let (number, start) = split(get(frame, ins.c));
+            let target = Target::region(wave, number, start, bytes, WRITE);
+            let (down, right) =
+                (step_bytes(get(frame, ins.d), bytes), step_bytes(get(frame, more.a), bytes));
+            let (bottom, edge) = (SIDE as i64 * down - down, SIDE as i64 * right - right);
+            let low = start + bottom.min(0) + edge.min(0);
+            let high = start + bottom.max(0) + edge.max(0);
+            if !(target.allows(low) && target.allows(high)) {
+                return out_of_bounds(ip, wave, &target, down, right, bytes as u32, WRITE);
+            }
+            let corner = target.base.offset(start as isize);
+            let at = |row: usize, column: usize| {
+                let offset = row as isize * down as isize + column as isize * right as isize;
+                corner.offset(offset).cast::<E::Memory>()
+            };
+            let registers = [frame.add(ins.a as usize), frame.add(ins.b as usize)];
+            if WRITE {
+                for lane in 0..LANES {
+                    let (row, column) = (row_of(lane), column_of(lane));
+                    for (second, register) in registers.into_iter().enumerate() {
+                        let value = E::store(E::Register::read(register, lane));
+                        at(row, column + second).write_unaligned(value);
+                    }
+                }
+                return ip.add(2);
+            }
+            let mut elements = [[std::mem::zeroed::<E::Memory>(); SIDE]; SIDE];
+            for (row, elements) in elements.iter_mut().enumerate() {
+                if right == bytes as i64 {
+                    *elements = at(row, 0).cast::<[E::Memory; SIDE]>().read_unaligned();
+                } else {
+                    for (column, element) in elements.iter_mut().enumerate() {
+                        *element = at(row, column).read_unaligned();
+                    }
+                }
+            }
+            for (second, register) in registers.into_iter().enumerate() {
+                let element = |lane| elements[row_of(lane)][column_of(lane) + second];
+                let cells = std::array::from_fn(|lane| {
+                    std::mem::MaybeUninit::new(E::load(element(lane)).cell())
+                });
+                E::Register::write::<I>(register, &cells);
+            }
+            ip.add(2)
+        }
+    }
+}
+
+/// A step in bytes, held to what is far out of any region's bounds: sums of a few do not overflow.
+#[inline(always)]
+fn step_bytes(elements: i64, bytes: usize) -> i64 {
+    const FAR: i64 = 1 << 48;
+    elements.clamp(-FAR, FAR) * bytes as i64
+}
+
+/// Stops with the first active lane that has an element out of bounds.
+#[cold]
+fn out_of_bounds(
+    ip: *const Ins,
+    wave: &mut Wave,
+    target: &Target,
+    down: i64,
+    right: i64,
+    bytes: u32,
+    write: bool,
+) -> *const Ins {
+    let offset = |lane: usize, second: usize| {
+        target.offset + row_of(lane) as i64 * down + (column_of(lane) + second) as i64 * right
+    };
+    let active = (0..LANES).filter(|lane| wave.exec & 1 << lane != 0);
+    let mut elements = active.flat_map(|lane| [(lane, offset(lane, 0)), (lane, offset(lane, 1))]);
+    let first = elements.find(|&(_, offset)| !target.allows(offset));
+    // Without one the elements belong to lanes that are off; they are touched all the same.
+    let (lane, offset) = first.unwrap_or((wave.first() as usize, target.offset));
+    let wrong = Wrong::Access { region: target.number, offset, bytes, write };
+    wave.fault(ip, lane as u32, wrong)
+}
+
+/// The handler of a load or store of a matrix of so narrow floats.
+pub(crate) fn handler(isa: IsaKind, scalar: Scalar, write: bool) -> Run {
+    match (scalar, write) {
+        (Scalar::F16, false) => isa.run::<Access<MemF16, false>>(),
+        (Scalar::F16, true) => isa.run::<Access<MemF16, true>>(),
+        (Scalar::BF16, false) => isa.run::<Access<MemBF16, false>>(),
+        (Scalar::BF16, true) => isa.run::<Access<MemBF16, true>>(),
+        (_, false) => isa.run::<Access<Mem32, false>>(),
+        (_, true) => isa.run::<Access<Mem32, true>>(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_element_is_one_lanes() {
+        let mut seen = [[false; SIDE]; SIDE];
+        for lane in 0..LANES {
+            for second in 0..2 {
+                let element = &mut seen[row_of(lane)][column_of(lane) + second];
+                assert!(!std::mem::replace(element, true), "lane {lane}");
+            }
+        }
+        // Design's formula: q = l / 4, row = (q & 4) + l / 2 % 4, column = (q & 2) * 2 + l % 2 * 2.
+        for lane in 0..LANES {
+            let quad = lane / 4;
+            assert_eq!(row_of(lane), (quad & 4) + lane / 2 % 4);
+            assert_eq!(column_of(lane), (quad & 2) * 2 + lane % 2 * 2);
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! `kernels FILE` writes the page of what compiles; `kernels --sources FOLDER` the sources, whole.
+
+use kernels::packages::{PACKAGES, Registry};
+use std::path::Path;
+use std::{env, fs, io};
+
+fn main() -> io::Result<()> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words[..] {
+        ["--sources", folder] => write_sources(Path::new(folder)),
+        [file] if !file.starts_with('-') => {
+            let gpu = aruminium::Gpu::open().map_err(io::Error::other)?;
+            fs::write(file, kernels::report(&gpu)?)
+        }
+        _ => Err(io::Error::other("usage: kernels FILE | kernels --sources FOLDER")),
+    }
+}
+
+/// Writes each source with what it includes in it, for tools that read files.
+fn write_sources(folder: &Path) -> io::Result<()> {
+    let registry = Registry::open()?;
+    for package in PACKAGES {
+        let (folder, macros) = (folder.join(package.name), package.macros);
+        fs::create_dir_all(&folder)?;
+        let defines: String =
+            macros.iter().map(|(name, value)| format!("#define {name} {value}\n")).collect();
+        for source in registry.sources(package)? {
+            let name = Path::new(&source.path).file_name().unwrap_or_default();
+            fs::write(folder.join(name), defines.clone() + &source.text)?;
+        }
+    }
+    Ok(())
+}

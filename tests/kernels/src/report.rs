@@ -1,0 +1,149 @@
+//! The page that says what compiles: `specs/coverage.md`.
+
+use crate::packages::{PACKAGES, Registry};
+use crate::survey::{LibraryFound, Reason, Surveyed, median, survey};
+use aruminium::Gpu;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::io;
+use std::time::Duration;
+
+/// Compiles all that the packages have, and writes down what became of it.
+pub fn report(gpu: &Gpu) -> io::Result<String> {
+    let registry = Registry::open()?;
+    let mut surveys = Vec::new();
+    for package in PACKAGES {
+        let (_, version) = registry.folder(package)?;
+        let title = format!("{} {version}", package.name);
+        let mut files = Vec::new();
+        for source in registry.sources(package)? {
+            eprintln!("{title}: {}", source.path);
+            files.push(survey(gpu, package, &source));
+        }
+        surveys.push((title, files));
+    }
+    Ok(page(&surveys))
+}
+
+const HEAD: &str = "# Kernels that others wrote
+
+Every Metal source of four packages, compiled whole through the driver, and a pipeline made of each of its
+kernels. Written by `cargo run --release --manifest-path tests/kernels/Cargo.toml specs/coverage.md`;
+`tests/kernels/README.md` says how. A library's time is the median of five; *slowest* is the slowest pipeline.
+";
+
+fn page(surveys: &[(String, Vec<Surveyed>)]) -> String {
+    let mut out = String::from(HEAD);
+    out += "\n| package | files | compile | kernels of these | compile | slowest library | median pipeline | slowest pipeline |\n\
+        | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n";
+    for (title, files) in surveys {
+        let libraries: Vec<&LibraryFound> =
+            files.iter().filter_map(|file| file.library.as_ref().ok()).collect();
+        let pipelines: usize = libraries.iter().map(|library| library.pipelines.len()).sum();
+        let failures: usize = libraries.iter().map(|library| library.failures.len()).sum();
+        let mut times: Vec<Duration> = libraries
+            .iter()
+            .flat_map(|library| library.pipelines.iter().map(|(_, time)| *time))
+            .collect();
+        let _ = writeln!(
+            out,
+            "| {title} | {} | {} | {} | {pipelines} | {} | {} | {} |",
+            files.len(),
+            libraries.len(),
+            pipelines + failures,
+            milliseconds(libraries.iter().map(|library| library.time).max()),
+            milliseconds(median(&mut times)),
+            milliseconds(times.last().copied()),
+        );
+    }
+    out += &reasons(surveys);
+    for (title, files) in surveys {
+        out += &table(title, files);
+    }
+    out
+}
+
+/// Why sources and kernels do not compile, the most frequent reason first.
+fn reasons(surveys: &[(String, Vec<Surveyed>)]) -> String {
+    let mut counts: BTreeMap<&str, (usize, usize, &str, &Reason)> = BTreeMap::new();
+    for file in surveys.iter().flat_map(|(_, files)| files) {
+        let (whole, failures) = match &file.library {
+            Err(why) => (Some(why), [].as_slice()),
+            Ok(library) => (None, library.failures.as_slice()),
+        };
+        for (why, files, kernels) in whole
+            .map(|why| (why, 1, 0))
+            .into_iter()
+            .chain(failures.iter().map(|(_, why)| (why, 0, 1)))
+        {
+            let count = counts.entry(&why.message).or_insert((0, 0, &file.path, why));
+            count.0 += files;
+            count.1 += kernels;
+        }
+    }
+    if counts.is_empty() {
+        return String::new();
+    }
+    let mut out = "\n## Why not\n\n| files | kernels | first error | for one |\n| ---: | ---: | --- | --- |\n".to_owned();
+    let mut rows: Vec<_> = counts.into_values().collect();
+    rows.sort_by_key(|(files, kernels, ..)| std::cmp::Reverse((*files, *kernels)));
+    for (files, kernels, path, why) in rows {
+        let _ = writeln!(
+            out,
+            "| {files} | {kernels} | {} | {}: {} |",
+            cell(&why.message),
+            base(path),
+            cell(&why.line)
+        );
+    }
+    out
+}
+
+fn table(title: &str, files: &[Surveyed]) -> String {
+    let mut out = format!(
+        "\n## {title}\n\n| file | kernels | compile | library | median pipeline | slowest |\n| --- | ---: | ---: | ---: | ---: | --- |\n"
+    );
+    for file in files {
+        let name = base(&file.path);
+        let _ = match &file.library {
+            Err(why) => writeln!(out, "| {name} | | none | | | {} |", cell(&why.message)),
+            Ok(library) => {
+                let times = library.pipeline_times();
+                writeln!(
+                    out,
+                    "| {name} | {} | {} | {} | {} | {} |",
+                    library.pipelines.len() + library.failures.len(),
+                    library.pipelines.len(),
+                    milliseconds(Some(library.time)),
+                    milliseconds(times.map(|(median, _)| median)),
+                    times.map_or(String::new(), |(_, (kernel, time))| {
+                        format!("{} `{kernel}`", milliseconds(Some(*time)))
+                    }),
+                )
+            }
+        };
+    }
+    out
+}
+
+fn base(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// The beginning of a text, so that it neither ends nor bursts a cell of a table.
+fn cell(text: &str) -> String {
+    const MOST: usize = 120;
+    let mut short: String = text.chars().take(MOST).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    if short.is_empty() {
+        short
+    } else {
+        format!("`{}`", short.replace('|', "\\|").replace('`', "'"))
+    }
+}
+
+fn milliseconds(time: Option<Duration>) -> String {
+    time.map_or(String::new(), |time| format!("{:.1} ms", time.as_secs_f64() * 1e3))
+}
