@@ -157,8 +157,9 @@ fn textures() {
     file.kernel("size_of_it").gives(&[8u32, 4, 1, 0, 8]);
     file.kernel("write_all").each(32, pixel);
     file.kernel("write_and_read_back").each(32, |i| 2.0 * i as f32 + 1.0);
-    file.kernel("divergent_reads")
-        .each(64, |i| (0..i % 5).filter(|k| (i + k) % 3 != 0).fold(0.0f32, |sum, k| sum + k as f32 + 1.0));
+    file.kernel("divergent_reads").each(64, |i| {
+        (0..i % 5).filter(|k| (i + k) % 3 != 0).fold(0.0f32, |sum, k| sum + k as f32 + 1.0)
+    });
     file.kernel("coordinates_change").each(8, |i| i as f32 + 30.0);
     file.kernel("passed_to_functions").each(8, |i| i as f32 * 10101.0);
     let kept = |i: usize| if (2..10).contains(&i) { [i as f32 - 2.0, 2.0] } else { [0.0; 2] };
