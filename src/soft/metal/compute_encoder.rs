@@ -448,10 +448,11 @@ fn wrong_group(pipeline: &ComputePipelineState, [x, y, z]: [usize; 3], threads: 
 #[cold]
 fn refused(kernel: &Kernel, slots: &[Slot], memory: usize) -> Why {
     let name = &kernel.name;
-    let missing =
-        |(argument, slot): &(&Argument, &Slot)| argument.must_be_bound() && **slot == Slot::Empty;
+    let missing = |((argument, _), slot): &((&Argument, usize), &Slot)| {
+        argument.must_be_bound() && **slot == Slot::Empty
+    };
     match kernel.bound().zip(slots).find(missing) {
-        Some((argument, _)) => unbound(name, argument).into(),
+        Some(((argument, _), _)) => unbound(name, argument).into(),
         None => format!(
             "kernel '{name}': {memory} bytes of threadgroup memory: there are {GROUP_MEMORY}"
         )
@@ -461,7 +462,7 @@ fn refused(kernel: &Kernel, slots: &[Slot], memory: usize) -> Why {
 
 /// Whether the textures are what the kernel takes.
 fn check_textures(kernel: &Kernel, slots: &[Slot], kept: &[Kept]) -> Result<(), Why> {
-    for (argument, slot) in kernel.bound().zip(slots) {
+    for ((argument, index), slot) in kernel.bound().zip(slots) {
         let (Some(wanted), Slot::Texture { place }) = (argument.texture, slot) else { continue };
         let image = match &kept[*place as usize] {
             Kept::Texture(texture) => &texture.image,
@@ -470,8 +471,8 @@ fn check_textures(kernel: &Kernel, slots: &[Slot], kept: &[Kept]) -> Result<(), 
         };
         if argument.used {
             let misfit = |why| {
-                let Argument { name, index, .. } = argument;
-                format!("kernel '{}': argument '{name}', texture({index}): {why}", kernel.name)
+                let (kernel, name) = (&kernel.name, &argument.name);
+                format!("kernel '{kernel}': argument '{name}', texture({index}): {why}")
             };
             image.fits(wanted, argument.access).map_err(misfit)?;
         }

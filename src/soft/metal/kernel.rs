@@ -142,9 +142,11 @@ pub(super) struct Kernel {
 }
 
 impl Kernel {
-    /// The argument of each thing that is bound: that of an array as often as it has elements.
-    pub(super) fn bound(&self) -> impl Iterator<Item = &Argument> {
-        self.arguments.iter().flat_map(|argument| std::iter::repeat_n(argument, argument.length))
+    /// Each thing that is bound, by its argument and its index: an array as often as it has elements.
+    pub(super) fn bound(&self) -> impl Iterator<Item = (&Argument, usize)> {
+        self.arguments.iter().flat_map(|argument| {
+            (argument.index..argument.index + argument.length).map(move |index| (argument, index))
+        })
     }
 }
 
