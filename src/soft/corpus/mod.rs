@@ -19,6 +19,7 @@ mod memory;
 mod numbers;
 mod reference;
 mod simdgroup_matrices;
+mod templates;
 mod textures;
 mod vectors;
 

@@ -1,6 +1,7 @@
 //! Whole files through all phases: the corpus, the diagnostics, and what no input may do.
 
 use super::*;
+use crate::test_random::Random;
 use crate::test_scale::scaled;
 
 fn errors(text: &str) -> String {
@@ -156,18 +157,6 @@ fn diagnostics_read_as_recorded() {
 
 // ---- what no input may do ----------------------------------------------------------------
 
-/// A small generator of numbers, the same in each run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % limit.max(1) as u64) as usize
-    }
-}
-
 /// Compiles and lowers; only a panic, a hang or an invalid IR is a failure.
 fn survives(text: &str, what: &str) {
     let result = std::panic::catch_unwind(|| whole(text).map(drop));
@@ -180,7 +169,7 @@ fn survives(text: &str, what: &str) {
 
 #[test]
 fn random_bytes_survive() {
-    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let mut random = Random::new(0x9e37_79b9_7f4a_7c15);
     for _ in 0..scaled(200) {
         let length = random.below(200);
         let bytes: Vec<u8> = (0..length).map(|_| random.below(256) as u8).collect();
@@ -190,7 +179,7 @@ fn random_bytes_survive() {
 
 #[test]
 fn truncations_survive() {
-    let mut random = Random(77);
+    let mut random = Random::new(77);
     for (name, text) in corpus() {
         for _ in 0..scaled(30) {
             let mut end = random.below(text.len());
@@ -205,7 +194,7 @@ fn truncations_survive() {
 #[test]
 fn mutations_survive() {
     let corpus = corpus();
-    let mut random = Random(4242);
+    let mut random = Random::new(4242);
     let words: Vec<Vec<&str>> = corpus.iter().map(|(_, text)| pieces(text)).collect();
     for round in 0..scaled(600) {
         let which = random.below(words.len());

@@ -67,11 +67,32 @@ pub(crate) struct GroupPlace {
     origin: [u32; 3],
     /// For each SIMD-group of the threadgroup.
     positions: *const Positions,
+    /// Whether the threads of each SIMD-group have positions side by side in the first dimension.
+    rows: bool,
     abort: *const AtomicBool,
     deadline: Option<Instant>,
 }
 
 impl GroupPlace {
+    /// The position in the grid of a SIMD-group's first thread, in the first dimension, and whether the
+    /// other threads' follow it.
+    #[inline(always)]
+    pub(crate) fn row(&self, wave: u32) -> (u32, bool) {
+        // SAFETY: there are positions for every SIMD-group of the threadgroup that runs.
+        let positions = unsafe { &*self.positions.add(wave as usize) };
+        (positions[0][0].wrapping_add(self.origin[0]), self.rows)
+    }
+
+    /// The positions in the grid of a SIMD-group's threads in one dimension.
+    #[inline(always)]
+    pub(crate) fn in_grid(&self, wave: u32, dimension: usize) -> [u32; LANES] {
+        // SAFETY: as above.
+        let positions = unsafe { &*self.positions.add(wave as usize) };
+        let mut lanes = positions[dimension];
+        lanes.iter_mut().for_each(|lane| *lane = lane.wrapping_add(self.origin[dimension]));
+        lanes
+    }
+
     /// Whether the launch is over, with a fault elsewhere.
     pub(crate) fn is_aborted(&self) -> bool {
         // SAFETY: the flag is the launch's, which outlives its groups.
@@ -391,6 +412,7 @@ impl<'a> Worker<'a> {
             inputs: [[0; 3]; Input::ALL.len()],
             origin: [0; 3],
             positions: std::ptr::null(),
+            rows: false,
             abort: &shared.abort,
             deadline: shared.deadline,
         };
@@ -521,6 +543,7 @@ impl<'a> Worker<'a> {
         });
         self.place.positions = self.shapes[shape].1.as_ptr();
         self.place.origin = origin;
+        self.place.rows = size[0].is_multiple_of(LANES as u32) || size[1..] == [1; 2];
         let inputs = &mut self.place.inputs;
         inputs[Input::ThreadgroupPositionInGrid as usize] = position;
         inputs[Input::ThreadsPerThreadgroup as usize] = size;

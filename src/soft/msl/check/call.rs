@@ -127,6 +127,7 @@ impl Checker {
         });
         if member {
             if let Some(this) = self.this_object(span) {
+                let this = self.part_named(this, path, span);
                 let name = self.label_name(&path.last().name);
                 let explicit = path.last().arguments.clone();
                 return self.call_named_member(this, name, explicit.as_deref(), arguments, span);
@@ -343,7 +344,12 @@ impl Checker {
     }
 
     pub(super) fn this_object(&mut self, span: Span) -> Option<Expr> {
-        let (_, qual) = self.body.as_ref()?.this?;
+        let body = self.body.as_mut()?;
+        if let Some((object, used)) = &mut body.initialised {
+            *used = true;
+            return Some(object.clone());
+        }
+        let (_, qual) = body.this?;
         let ty = self.types.pointer(qual);
         let local = Expr {
             kind: ExprKind::Local(crate::soft::msl::hir::LocalIndex(0)),
@@ -392,6 +398,7 @@ impl Checker {
             let place = object.place;
             return Expr { kind: ExprKind::ThreadElements(Box::new(object)), qual, place, span };
         }
+        let object = self.part_named(object, member, span);
         if let (Some((class, _)), Label::Name(name)) =
             (self.types.structure(object.qual.ty), &member.last().name)
             && let Some(path) = self.field_path(class, *name)
@@ -402,6 +409,26 @@ impl Checker {
         let name = self.label_name(&member.last().name);
         let explicit = member.last().arguments.clone();
         self.call_named_member(object, name, explicit.as_deref(), arguments, span)
+    }
+
+    /// The base of an object that a member's name is qualified with: `object.Base::member`.
+    pub(super) fn part_named(&mut self, object: Expr, member: &Path, span: Span) -> Expr {
+        let mut owner = member.clone();
+        owner.parts.pop();
+        if owner.parts.is_empty() {
+            return object;
+        }
+        let outer = owner.parts.last().cloned();
+        let Found::Entities(list) = self.lookup_path(&owner) else { return object };
+        for entity in list {
+            let applied = outer.as_ref().map_or(entity, |part| self.applied(entity, part));
+            if let Entity::Type(qual) = applied
+                && let Some(path) = self.base_path(object.qual.ty, qual.ty)
+            {
+                return self.field(object, &path, span);
+            }
+        }
+        object
     }
 
     pub(super) fn call_named_member(

@@ -363,6 +363,7 @@ impl Checker {
         if object.qual.ty == Types::UNKNOWN {
             return self.error_expr(span);
         }
+        let object = self.part_named(object, member, span);
         let Label::Name(name) = member.last().name else {
             self.error(span, "a member function must be called");
             return self.error_expr(span);

@@ -203,6 +203,12 @@ template <typename A> using make_unsigned_t = typename make_unsigned<A>::type;
 template <typename A> struct vec_elements { static constant constexpr size_t value = 1; };
 template <typename A, int M> struct vec_elements<vec<A, M>> { static constant constexpr size_t value = M; };
 
+// The types that <metal_simdgroup> takes: not bfloat, and none of 64 bits.
+template <typename A> struct __is_valid_simdgroup_type {
+    static constant constexpr bool value = is_arithmetic<A>::value && sizeof(A) <= 4 && !is_same<A, bool>::value && !is_same<A, bfloat>::value;
+};
+template <typename A, int M> struct __is_valid_simdgroup_type<vec<A, M>> : __is_valid_simdgroup_type<A> {};
+
 // What a program specialises for numeric_limits of its own types.
 template <typename A> struct _numeric_limits_impl;
 

@@ -118,6 +118,12 @@ impl Checker {
                         return *qual;
                     }
                 }
+                if list.is_empty()
+                    && let Some(message) = self.missing_member_type(path)
+                {
+                    self.error(path.span, message);
+                    return unknown;
+                }
                 let name = self.path_text(path);
                 if list.iter().any(|entity| matches!(entity, Entity::Pack(_))) {
                     let message =
@@ -128,11 +134,31 @@ impl Checker {
                 self.error(path.span, format!("'{name}' does not name a type"));
             }
             _ => {
-                let name = self.path_text(path);
-                self.error(path.span, format!("unknown type name '{name}'"));
+                let message = self.missing_member_type(path).unwrap_or_else(|| {
+                    let name = self.path_text(path);
+                    format!("unknown type name '{name}'")
+                });
+                self.error(path.span, message);
             }
         }
         unknown
+    }
+
+    /// What to say of a path that looks for a type in a type and finds none.
+    fn missing_member_type(&mut self, path: &Path) -> Option<String> {
+        let mut owner = path.clone();
+        let member = owner.parts.pop()?;
+        let Label::Name(member) = member.name else { return None };
+        let outer = owner.parts.last()?.clone();
+        let Found::Entities(list) = self.lookup_path(&owner) else { return None };
+        let Entity::Type(qual) = self.applied(*list.first()?, &outer) else { return None };
+        let (owner, member) = (self.types.name(qual.ty), self.text(member));
+        Some(match self.scope_of(Entity::Type(qual)) {
+            Some(_) => format!("no type named '{member}' in '{owner}'"),
+            None => {
+                format!("type '{owner}' cannot be used prior to '::' because it has no members")
+            }
+        })
     }
 
     pub(super) fn path_text(&self, path: &Path) -> String {
@@ -141,6 +167,7 @@ impl Checker {
             Label::Operator(punct) => format!("operator{}", punct.text()),
             Label::Conversion(_) => "operator type".into(),
             Label::Destructor(name) => format!("~{}", self.text(*name)),
+            Label::Decltype(_) => "decltype(…)".into(),
         };
         let parts: Vec<String> = path.parts.iter().map(part).collect();
         parts.join("::")

@@ -153,7 +153,7 @@ impl Lowering<'_> {
         };
         let access = match address.kind {
             Addressing::Uniform => Access::Uniform,
-            Addressing::Indexed => Access::Indexed { write: false },
+            Addressing::Indexed => self.indexed(&plan, inst.ty, false),
             Addressing::Offset => Access::Offset { write: false },
             Addressing::Thread { lanewise } => Access::Thread { write: false, lanewise },
         };
@@ -172,7 +172,7 @@ impl Lowering<'_> {
         let access = match address.kind {
             Addressing::Uniform if uniform => Access::StoreOnce,
             Addressing::Uniform => Access::StoreLast,
-            Addressing::Indexed => Access::Indexed { write: true },
+            Addressing::Indexed => self.indexed(&plan, ty, true),
             Addressing::Offset => Access::Offset { write: true },
             Addressing::Thread { lanewise } => Access::Thread { write: true, lanewise },
         };
@@ -187,6 +187,14 @@ impl Lowering<'_> {
             })
             .collect();
         self.access(access, ty, &address, &registers);
+    }
+
+    /// The access by 32-bit indices of a value.
+    fn indexed(&self, plan: &Plan, ty: Type, write: bool) -> Access {
+        match plan.row(self.function, self.uniform, ty) {
+            Some(index) => Access::Row { write, grid: self.uses.is_row_only(index) },
+            None => Access::Indexed { write },
+        }
     }
 
     /// A component in lanes, spread if it is uniform.

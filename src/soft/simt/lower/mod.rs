@@ -350,7 +350,13 @@ impl Lowering<'_> {
         for index in 0..self.function.insts.len() {
             let value = Value(index as u32);
             let input = matches!(self.function.inst(value).op, Op::Input | Op::Sampler);
-            if input && self.uses.is_needed(value) && !self.done[index] {
+            if !input || !self.uses.is_needed(value) || self.done[index] {
+                continue;
+            }
+            if self.uses.is_row_only(value) {
+                // The accesses compute it, if at all; it only needs a place.
+                self.destination(value);
+            } else {
                 self.input(value);
             }
         }

@@ -1,10 +1,12 @@
 //! Tests of the executor.
 
+mod bytecode;
 mod faults;
 mod kernels;
 mod lanes;
 mod random;
 mod reference;
+mod rows;
 mod speed;
 
 use super::{Binding, Fault, IsaKind, Launch, Program, Workers};
