@@ -41,8 +41,10 @@ encoder_class! {
     [setSamplerState:atIndex:] = ComputeEncoder::set_sampler;
     [setSamplerStates:withRange:] = ComputeEncoder::set_samplers;
     [setSamplerState:lodMinClamp:lodMaxClamp:atIndex:] =
-        |encoder: &ComputeEncoder, sampler: Option<&Object<Sampler>>, _: f32, _: f32, index: usize| {
-            encoder.set_sampler(sampler, index)
+        |encoder: &ComputeEncoder, sampler: Option<&Object<Sampler>>, least: f32, most: f32,
+         index: usize| {
+            let clamped = sampler.map(|sampler| sampler.clamped(least, most));
+            encoder.set_sampler(clamped.as_deref(), index)
         };
     [setThreadgroupMemoryLength:atIndex:] = ComputeEncoder::set_threadgroup_memory;
     [setImageblockWidth:height:] = |_: &ComputeEncoder, _: usize, _: usize| ();
