@@ -5,8 +5,9 @@
 mod gpu;
 
 use aruminium::{
-    AddressMode, BorderColor, Buffer, Filter, GpuError, MTLRegion, MTLSize, MipFilter, PixelFormat,
-    Sampler, SamplerDescriptor, Texture, TextureDescriptor, TextureType, TextureUsage,
+    AddressMode, BorderColor, Buffer, ConstantValues, Filter, GpuError, MTLRegion, MTLSize,
+    MipFilter, PixelFormat, Sampler, SamplerDescriptor, Texture, TextureDescriptor, TextureType,
+    TextureUsage,
 };
 use gpu::Rig;
 
@@ -506,6 +507,49 @@ fn a_texture_that_a_kernel_does_not_take_is_refused_by_name() {
         rig.gpu.texture_with(&TextureDescriptor::new_2d(PixelFormat::RGBA8Unorm, 4, 4)).unwrap();
     told(&[&read_only, &good], &[&sampler], &["'image'", "usage", "write"]);
     run(&rig, source, 1, &[&good, &read_only], &[&sampler], &out).unwrap();
+}
+
+/// An argument that a function constant leaves out need not be bound, and is no texture.
+#[test]
+fn a_texture_may_be_left_out() {
+    let rig = Rig::new();
+    let source = "#include <metal_stdlib>
+        using namespace metal;
+        constant bool tinted [[function_constant(0)]];
+        kernel void f(device float *out, texture2d<float> tint [[texture(3), function_constant(tinted)]],
+                      sampler look [[sampler(2), function_constant(tinted)]],
+                      uint i [[thread_position_in_grid]]) {
+            out[i] = 1;
+            if (tinted) out[i] = tint.sample(look, float2(0.5f)).x;
+        }";
+    let library = rig.gpu.compile(source).unwrap();
+    let texture = usable(&rig, &TextureDescriptor::new_2d(PixelFormat::R32Float, 1, 1));
+    fill(&texture, 0, 0, &[5.0]);
+    let sampler = rig.gpu.sampler(&SamplerDescriptor::new()).unwrap();
+    let out = rig.gpu.buffer(4).unwrap();
+    for (tinted, bound, want) in
+        [(false, false, Some(1.0)), (true, true, Some(5.0)), (true, false, None)]
+    {
+        let values = ConstantValues::new();
+        values.set(0, tinted);
+        let pipeline = rig.gpu.pipeline(&library.function_with("f", &values).unwrap()).unwrap();
+        let done = rig.run(|encoder| {
+            encoder.bind(&pipeline);
+            encoder.bind_buffer(&out, 0, 0);
+            if bound {
+                encoder.bind_texture(&texture, 3);
+                encoder.bind_sampler(&sampler, 2);
+            }
+            encoder.launch((1, 1, 1), (1, 1, 1));
+        });
+        match want {
+            Some(want) => {
+                done.unwrap();
+                assert_eq!(out.read_f32(|x| x[0]), want);
+            }
+            None => assert!(done.unwrap_err().to_string().contains("'tint', texture(3)")),
+        }
+    }
 }
 
 #[test]
