@@ -413,7 +413,9 @@ fn dispatch(recording: &mut Recording, grid: Grid, group: MTLSize) -> Result<(),
     let memory = memory + pipeline.kernel.static_threadgroup;
     let refused = match missing || memory > GROUP_MEMORY {
         true => Err(refused(&pipeline.kernel, &slots[start..], memory)),
-        false if pipeline.takes_textures => check_textures(&pipeline.kernel, &slots[start..], kept),
+        false if pipeline.checks_textures => {
+            check_textures(&pipeline.kernel, &slots[start..], kept)
+        }
         false => Ok(()),
     };
     if let Err(why) = refused {

@@ -87,14 +87,11 @@ impl Argument {
         self.access != Access::ReadOnly
     }
 
-    /// Whether a dispatch without it is refused. Memory that is missing is memory of no bytes, if the
-    /// program wants no checks; there is no such texture or sampler. Of an array, elements may be missing
+    /// Whether a dispatch without it is refused. If the program wants no checks, memory that is missing has
+    /// no bytes, a texture no pixels, and a sampler is MSL's default. Of an array, elements may be missing
     /// (MSL 6.12.17 asks which).
     pub(super) fn must_be_bound(&self) -> bool {
-        self.used
-            && !self.is_array
-            && (Settings::get().checks
-                || matches!(self.kind, ArgumentKind::Texture | ArgumentKind::Sampler))
+        self.used && !self.is_array && Settings::get().checks
     }
 }
 
