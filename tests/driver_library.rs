@@ -174,6 +174,20 @@ fn what_is_no_library_is_refused() {
     assert!(matches!(from_file, Err(GpuError::LibraryCompilationFailed(why)) if !why.is_empty()));
 }
 
+/// Apple's Metal loads what its own compiler made; the embedded one has none, and reads the text.
+#[test]
+#[cfg(not(target_vendor = "apple"))]
+fn a_file_may_hold_the_source() {
+    let rig = Rig::new();
+    let file = std::env::temp_dir().join(format!("aruminium-{}.metal", std::process::id()));
+    std::fs::write(&file, TWO).unwrap();
+    let library = rig.gpu.library_from_file(&file);
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(library.unwrap().function("first").unwrap().name(), "first");
+    let why = rig.gpu.library_from_data(TWO.as_bytes()).unwrap_err().to_string();
+    assert!(why.contains("data"), "{why}");
+}
+
 #[test]
 fn functions_have_labels() {
     let rig = Rig::new();
