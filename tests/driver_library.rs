@@ -85,6 +85,8 @@ fn pipelines_know_their_limits() {
 #[test]
 fn options_are_what_they_were_set_to() {
     let options = CompileOptions::new();
+    options.set_math_mode(MathMode::Relaxed);
+    assert_eq!(options.math_mode(), MathMode::Relaxed);
     options.set_math_mode(MathMode::Safe);
     options.set_math_functions(MathFunctions::Precise);
     options.set_language_version(LanguageVersion::Version3_0);

@@ -6,8 +6,8 @@
 mod gpu;
 
 use aruminium::{
-    BarrierScope, Buffer, Commands, DispatchType, EventObject, Gpu, Pipeline, Queue,
-    ResourceOptions,
+    BarrierScope, Buffer, Commands, DispatchType, EventObject, Gpu, HazardTracking, HeapDescriptor,
+    Pipeline, Queue, ResourceOptions, StorageMode,
 };
 use gpu::Rig;
 use std::sync::mpsc;
@@ -167,6 +167,43 @@ fn without_a_barrier_concurrent_launches_are_in_another_order() {
     assert_ne!(concurrent(&two, 4, |_| ()), STEPS_OF_FOUR);
 }
 
+/// Turns 128 numbers round through threadgroup memory, with something between the stores and the loads.
+fn turned(between: &str) -> Vec<u32> {
+    let rig = Rig::new();
+    let turn = rig.kernel(&format!(
+        "kernel void turn(device uint *x, uint i [[thread_position_in_threadgroup]]) {{
+            threadgroup uint held[128];
+            held[i] = x[i];
+            {between}
+            x[i] = held[127 - i];
+        }}"
+    ));
+    let buffer = rig.gpu.buffer(128 * 4).unwrap();
+    buffer.write_as(|x: &mut [u32]| x.iter_mut().zip(0..).for_each(|(x, i)| *x = i));
+    rig.run(|encoder| {
+        encoder.bind(&turn);
+        encoder.bind_buffer(&buffer, 0, 0);
+        encoder.launch((128, 1, 1), (128, 1, 1));
+    })
+    .unwrap();
+    buffer.read_as(|x: &[u32]| x.to_vec())
+}
+
+#[test]
+fn a_threadgroup_barrier_orders_simd_groups() {
+    let turned = turned("threadgroup_barrier(mem_flags::mem_threadgroup);");
+    assert!(turned.into_iter().eq((0..128).rev()));
+}
+
+/// As for launches: the embedded Metal runs one SIMD-group to its end, or to a barrier, before the next.
+#[test]
+#[cfg(not(target_vendor = "apple"))]
+fn without_a_threadgroup_barrier_simd_groups_are_in_another_order() {
+    for between in ["", "simdgroup_barrier(mem_flags::mem_threadgroup);"] {
+        assert!(!turned(between).into_iter().eq((0..128).rev()), "{between}");
+    }
+}
+
 /// Steps by 1 to 4 in four encoders of one command buffer, copies what comes of it in a fifth, and steps
 /// the copy by 5 in a sixth, each behind a fence of the one before or not.
 fn encoders(fenced: bool) -> (u32, u32) {
@@ -224,6 +261,29 @@ fn without_a_fence_encoders_of_untracked_memory_are_in_another_order() {
     let (result, copy) = encoders(false);
     assert_ne!(result, STEPS_OF_FOUR);
     assert_ne!(copy, STEPS_OF_FOUR * 2 + 5);
+}
+
+/// What lies in a heap is tracked as the heap is.
+#[test]
+#[cfg(not(target_vendor = "apple"))] // As above.
+fn a_tracked_heap_orders_encoders() {
+    let run = |tracking: HazardTracking| {
+        let mut two = Two::new();
+        let descriptor = HeapDescriptor::new();
+        descriptor.set_size(1 << 16);
+        descriptor.set_storage_mode(StorageMode::Shared);
+        descriptor.set_hazard_tracking(tracking);
+        let heap = two.rig.gpu.heap(&descriptor).unwrap();
+        two.buffer = heap.buffer(COUNT * 4, ResourceOptions::STORAGE_SHARED).unwrap();
+        let commands = two.rig.queue.commands().unwrap();
+        (1..=4).for_each(|by| two.encode(&commands, by));
+        commands.submit();
+        commands.finish().unwrap();
+        two.result()
+    };
+    assert_eq!(run(HazardTracking::Tracked), STEPS_OF_FOUR);
+    assert_ne!(run(HazardTracking::Untracked), STEPS_OF_FOUR);
+    assert_ne!(run(HazardTracking::Default), STEPS_OF_FOUR);
 }
 
 #[test]
