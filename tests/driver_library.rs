@@ -4,6 +4,7 @@ mod gpu;
 
 use aruminium::{
     CompileOptions, ConstantValues, GpuError, LanguageVersion, MathFunctions, MathMode, Pipeline,
+    PipelineDescriptor,
 };
 use gpu::Rig;
 
@@ -80,6 +81,22 @@ fn pipelines_know_their_limits() {
     assert!(most >= 64 && most.is_multiple_of(32), "{most}");
     let none = rig.kernel("kernel void none(device float *x) { x[0] = 1; }");
     assert_eq!(none.static_threadgroup_memory_length(), 0);
+}
+
+#[test]
+fn a_pipeline_may_have_a_name_and_a_limit() {
+    let rig = Rig::new();
+    let function = rig.gpu.compile(TWO).unwrap().function("first").unwrap();
+    let descriptor = PipelineDescriptor::new(&function);
+    let plain = rig.gpu.pipeline_with(&descriptor).unwrap();
+    assert_eq!(plain.label(), None);
+    descriptor.set_label("narrow");
+    descriptor.set_max_total_threads_per_threadgroup(64);
+    descriptor.set_whole_simd_groups(true);
+    let narrow = rig.gpu.pipeline_with(&descriptor).unwrap();
+    assert_eq!(narrow.label().as_deref(), Some("narrow"));
+    assert_eq!(narrow.max_total_threads_per_threadgroup(), 64);
+    assert!(plain.max_total_threads_per_threadgroup() > 64);
 }
 
 #[test]
