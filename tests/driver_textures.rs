@@ -155,7 +155,7 @@ fn slices_and_levels_are_apart() {
 }
 
 #[test]
-#[cfg_attr(not(target_vendor = "apple"), ignore = "the embedded compiler has no textures yet")]
+
 fn a_kernel_reads_and_writes_pixels() {
     let rig = Rig::new();
     let make = || for_kernels(TextureDescriptor::new_2d(PixelFormat::RGBA8Unorm, 20, 10));
@@ -228,7 +228,7 @@ fn sampled(rig: &Rig, descriptor: &SamplerDescriptor) -> Vec<f32> {
 }
 
 #[test]
-#[cfg_attr(not(target_vendor = "apple"), ignore = "the embedded compiler has no textures yet")]
+
 fn a_sampler_decides_what_is_outside() {
     let rig = Rig::new();
     let with = |mode: AddressMode| {
@@ -248,7 +248,7 @@ fn a_sampler_decides_what_is_outside() {
 }
 
 #[test]
-#[cfg_attr(not(target_vendor = "apple"), ignore = "the embedded compiler has no textures yet")]
+
 fn a_linear_filter_mixes_neighbours() {
     let rig = Rig::new();
     let descriptor = SamplerDescriptor::new();
