@@ -286,6 +286,32 @@ fn a_tracked_heap_orders_encoders() {
     assert_ne!(run(HazardTracking::Default), STEPS_OF_FOUR);
 }
 
+/// What encoders share keeps their order, also behind an argument that is an array.
+#[test]
+fn a_tracked_buffer_behind_an_array_of_textures_orders_encoders() {
+    let two = Two::new();
+    let step = two.rig.kernel(
+        "kernel void step(array<texture2d<float>, 3> images [[texture(0)]], device uint *x [[buffer(0)]],
+            constant uint &by [[buffer(1)]], uint i [[thread_position_in_grid]]) { x[i] = x[i] * 2 + by; }",
+    );
+    let tracked = two.rig.gpu.buffer(COUNT * 4).unwrap();
+    let commands = two.rig.queue.commands().unwrap();
+    for by in 1..=4u32 {
+        let encoder = commands.encoder().unwrap();
+        encoder.bind(&step);
+        encoder.bind_buffer(&tracked, 0, 0);
+        encoder.push(&by.to_ne_bytes(), 1);
+        encoder.launch((COUNT, 1, 1), (64, 1, 1));
+        encoder.finish();
+    }
+    let copier = commands.copier().unwrap();
+    copier.fill(&two.buffer, (0..4).into(), 1);
+    copier.finish();
+    commands.submit();
+    commands.finish().unwrap();
+    assert!(tracked.read_as(|x: &[u32]| x.iter().all(|&x| x == STEPS_OF_FOUR)));
+}
+
 #[test]
 fn a_fence_orders_command_buffers_of_a_queue() {
     let two = Two::new();

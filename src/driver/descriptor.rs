@@ -168,7 +168,7 @@ metal_class! {
     /// let descriptor = PipelineDescriptor::new(&function);
     /// descriptor.set_label("ones");
     /// descriptor.set_max_total_threads_per_threadgroup(64);
-    /// // A promise, which saves kernels a look at the last SIMD-group.
+    /// // A promise, which saves kernels a look at the last SIMD-group; launches are held to it.
     /// descriptor.set_whole_simd_groups(true);
     /// let pipeline = gpu.pipeline_with(&descriptor)?;
     /// assert_eq!(pipeline.label().as_deref(), Some("ones"));
