@@ -6,8 +6,8 @@
 mod gpu;
 
 use aruminium::{
-    BarrierScope, Buffer, Commands, DispatchType, EventObject, Gpu, HazardTracking, HeapDescriptor,
-    Pipeline, Queue, ResourceOptions, StorageMode,
+    BarrierScope, Buffer, Commands, DispatchType, EventObject, Gpu, Pipeline, Queue,
+    ResourceOptions,
 };
 use gpu::Rig;
 use std::sync::mpsc;
@@ -267,6 +267,7 @@ fn without_a_fence_encoders_of_untracked_memory_are_in_another_order() {
 #[test]
 #[cfg(not(target_vendor = "apple"))] // As above.
 fn a_tracked_heap_orders_encoders() {
+    use aruminium::{HazardTracking, HeapDescriptor, StorageMode};
     let run = |tracking: HazardTracking| {
         let mut two = Two::new();
         let descriptor = HeapDescriptor::new();
