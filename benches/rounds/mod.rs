@@ -12,12 +12,16 @@ pub(crate) mod results;
 use results::{Nanoseconds, Row};
 use std::fs;
 use std::io::{self, Write};
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// How many rounds there are, and how long a turn takes at least.
-const ROUNDS: usize = 31;
-const TURN: Duration = Duration::from_millis(3);
+/// How long a turn takes at least: less than the system lets a program run before it lets another, so
+/// that on a busy machine, too, most turns are not interrupted.
+const TURN: Duration = Duration::from_micros(500);
+/// How many rounds there are: as many as take so long, but not fewer and not more than these.
+const ROUNDS: RangeInclusive<usize> = 15..=101;
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// One way to do the work: its name, and a function that does it so many times.
 pub(crate) struct Way<'a> {
@@ -69,7 +73,13 @@ fn measure(title: &str, elements: Option<usize>, ways: &mut [Way<'_>]) -> Vec<Ro
         let turns = ways.iter_mut().zip(&times);
         turns.map(|(way, &times)| turn(way, times).as_secs_f64() * 1e9 / times as f64).collect()
     };
-    let rounds: Vec<Vec<f64>> = (0..ROUNDS).map(|_| round()).collect();
+    let start = Instant::now();
+    let mut rounds = Vec::new();
+    while rounds.len() < *ROUNDS.start()
+        || rounds.len() < *ROUNDS.end() && start.elapsed() < PATIENCE
+    {
+        rounds.push(round());
+    }
 
     let row = |(index, way): (usize, &Way<'_>)| {
         let time = |part| quantile(rounds.iter().map(|round| round[index]), part);
