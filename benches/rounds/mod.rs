@@ -9,7 +9,7 @@
 
 pub(crate) mod results;
 
-use results::{Nanoseconds, Row};
+use results::{Nanoseconds, Ratio, Row};
 use std::fs;
 use std::io::{self, Write};
 use std::ops::RangeInclusive;
@@ -60,7 +60,7 @@ pub(crate) fn compare(title: &str, elements: Option<usize>, ways: &mut [Way<'_>]
     for Row { way, time, low, high, ratio, speed, .. } in &rows {
         let spread = format!("{low} .. {high}");
         let speed = speed.map_or(String::new(), |speed| format!("{speed:.2}"));
-        println!("  {way:<28}{time:>10}{spread:>24}{speed:>8}{ratio:>8.2}");
+        println!("  {way:<28}{time:>10}{spread:>24}{speed:>8}{ratio:>8}");
     }
     if wanted.is_none() {
         record(&rows).expect("results can be written under target/");
@@ -89,7 +89,7 @@ fn measure(title: &str, elements: Option<usize>, ways: &mut [Way<'_>]) -> Vec<Ro
             time: Nanoseconds(time(0.5)),
             low: Nanoseconds(time(0.1)),
             high: Nanoseconds(time(0.9)),
-            ratio: quantile(rounds.iter().map(|round| round[index] / round[0]), 0.5),
+            ratio: Ratio(quantile(rounds.iter().map(|round| round[index] / round[0]), 0.5)),
             speed: elements.map(|elements| elements as f64 / time(0.5)),
         }
     };

@@ -66,21 +66,20 @@ fn panel(svg: &mut String, group: &Group, (x, y, height): (usize, usize, usize))
     for (index, row) in group.rows.iter().enumerate() {
         let top = HEAD + index * ROW;
         let class = if index == 0 { "limit" } else { "bar" };
-        let length = (row.ratio / scale).min(1.0) * LONGEST as f64;
+        let length = ((row.ratio.0 / scale).min(1.0) * LONGEST as f64).max(1.0);
         let text = top + 12;
         let _ = writeln!(
             svg,
             "<text class=\"way\" x=\"{}\" y=\"{text}\">{}</text>\
              <rect class=\"{class}\" x=\"{BAR}\" y=\"{top}\" width=\"{length:.1}\" height=\"16\" rx=\"2\"/>\
-             <text x=\"{:.1}\" y=\"{text}\">{} <tspan class=\"faint\">×{:.digits$}</tspan></text>",
+             <text x=\"{:.1}\" y=\"{text}\">{} <tspan class=\"faint\">×{}</tspan></text>",
             BAR - 8,
             escaped(&row.way),
             BAR as f64 + length + 8.0,
             row.time,
             row.ratio,
-            digits = if row.ratio < 100.0 { 2 } else { 0 },
         );
-        if row.ratio > scale {
+        if row.ratio.0 > scale {
             let (cut, bottom) = (BAR + LONGEST - 20, top + 16);
             let right = cut + 4;
             let _ = writeln!(
@@ -97,7 +96,7 @@ fn panel(svg: &mut String, group: &Group, (x, y, height): (usize, usize, usize))
 /// them: it is cut, and shows that it is.
 fn scale(group: &Group) -> f64 {
     const CUT: f64 = 5.0;
-    let mut ratios: Vec<f64> = group.rows.iter().map(|row| row.ratio).collect();
+    let mut ratios: Vec<f64> = group.rows.iter().map(|row| row.ratio.0).collect();
     ratios.sort_by(f64::total_cmp);
     match ratios[..] {
         [.., second, first] if first > CUT * second => CUT / 2.0 * second,
