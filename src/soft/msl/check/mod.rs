@@ -220,8 +220,8 @@ pub(crate) struct Checker {
     classes: Vec<Class>,
     enum_scopes: HashMap<EnumId, ScopeId>,
     enum_types: HashMap<Name, TyId>,
-    /// Functions of the prelude, by row and type.
-    prelude_functions: HashMap<(usize, TyId), FuncId>,
+    /// Functions of the prelude, by row, type and whether they are precise.
+    prelude_functions: HashMap<(usize, TyId, bool), FuncId>,
     library: &'static library::Library,
     templates: template::Templates,
     /// The instance of a template that is being checked.

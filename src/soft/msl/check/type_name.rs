@@ -239,7 +239,8 @@ impl Checker {
         let mut qual = base;
         for part in &declarator.parts {
             qual = match part {
-                DeclaratorPart::Pointer { constant, volatile, space } => {
+                DeclaratorPart::Pointer { constant, volatile, space, span } => {
+                    self.require_space(qual, *span, "pointer");
                     if matches!(self.types.get(qual.ty), Ty::Reference(_)) {
                         self.error(declarator.span, "pointer to a reference is not allowed");
                         return Qual::plain(Types::UNKNOWN);
@@ -250,7 +251,10 @@ impl Checker {
                 DeclaratorPart::Reference => match self.types.get(qual.ty) {
                     // [dcl.ref]/6: a reference to a reference is a reference.
                     Ty::Reference(_) => qual,
-                    _ => Qual::plain(self.types.intern(Ty::Reference(qual))),
+                    _ => {
+                        self.require_space(qual, declarator.span, "reference");
+                        Qual::plain(self.types.intern(Ty::Reference(qual)))
+                    }
                 },
                 DeclaratorPart::Array(size, span) => self.array_of(qual, size.as_deref(), *span),
                 DeclaratorPart::Function(signature) => {
@@ -261,6 +265,19 @@ impl Checker {
             };
         }
         qual
+    }
+
+    /// MSL 4: pointers and references say where what they point to is. In a template the argument may
+    /// say it.
+    fn require_space(&mut self, to: Qual, span: Span, what: &str) {
+        let said = to.space.is_some()
+            || self.templates.depth > 0
+            || span.lo < self.library.end
+            || matches!(self.types.get(to.ty), Ty::Unknown | Ty::Function(..) | Ty::Opaque(_));
+        if !said {
+            let message = format!("{what} type must have explicit address space qualifier");
+            self.error(span, message);
+        }
     }
 
     fn array_of(&mut self, element: Qual, size: Option<&Expr>, span: Span) -> Qual {
