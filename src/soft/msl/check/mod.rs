@@ -8,6 +8,7 @@ pub(crate) use constant::{convert as convert_constant, negate as negate_constant
 
 pub(crate) mod builtins;
 mod call;
+mod class;
 mod constant;
 mod convert;
 mod decl;
