@@ -327,7 +327,7 @@ impl Checker {
         let constructor = matches!((&label, &specifiers.base), (Label::Name(_), BaseType::Absent));
         let base = match &label {
             Label::Conversion(target) => self.type_name(target),
-            _ => self.specifiers(specifiers),
+            _ => self.result_specifiers(specifiers),
         };
         let auto = matches!(specifiers.base, BaseType::Auto) && signature.trailing.is_none();
         let mut result = match &signature.trailing {

@@ -322,6 +322,7 @@ impl Checker {
                 }
                 None => self.undeclared(path),
             },
+            Found::Member(fields) if self.building.is_some() => self.member_so_far(&fields, span),
             Found::Member(fields) => match self.this_object(span) {
                 Some(object) => self.field(object, &fields, span),
                 None => {
@@ -331,6 +332,19 @@ impl Checker {
                 }
             },
             Found::Nothing => self.undeclared(path),
+        }
+    }
+
+    /// A member of the aggregate that is being made, in the default initialiser of a later one:
+    /// what it is initialised with, once more.
+    fn member_so_far(&mut self, fields: &[u32], span: Span) -> Expr {
+        let known = self.building.as_ref().and_then(|parts| parts.get(fields[0] as usize)?.clone());
+        match known {
+            Some(value) if value.is_repeatable() => self.field(value, &fields[1..], span),
+            _ => {
+                self.unsupported(span, "this use of a member in a default member initializer is");
+                self.error_expr(span)
+            }
         }
     }
 

@@ -286,14 +286,15 @@ impl Checker {
             parts[next] = Some(self.element(field.qual.ty, items));
             next += 1;
         }
-        let parts = parts
-            .into_iter()
-            .enumerate()
-            .map(|(index, part)| match part {
-                Some(part) => part,
-                None => self.member_default(class, index, span),
-            })
-            .collect();
+        for index in 0..parts.len() {
+            if parts[index].is_none() {
+                // A default may name the members before it.
+                let outer = self.building.replace(parts.clone());
+                parts[index] = Some(self.member_default(class, index, span));
+                self.building = outer;
+            }
+        }
+        let parts = parts.into_iter().flatten().collect();
         self.value(ExprKind::Aggregate(parts), ty, span)
     }
 

@@ -5,6 +5,7 @@ use super::{Checker, Entity};
 use crate::soft::ir::Scalar;
 use crate::soft::msl::ast::*;
 use crate::soft::msl::hir::Constant;
+use crate::soft::msl::lex::Punct;
 use crate::soft::msl::source::Span;
 use crate::soft::msl::types::{MAX_SIZE, OPAQUE_TEMPLATES, Qual, Ty, TyId, Types};
 
@@ -34,6 +35,12 @@ impl Checker {
 
     /// The type that specifiers say; `auto` is [`Types::UNKNOWN`] without an error.
     pub(super) fn specifiers(&mut self, specifiers: &Specifiers) -> Qual {
+        let qual = self.result_specifiers(specifiers);
+        Qual { constant: qual.constant || specifiers.storage.constexpr, ..qual }
+    }
+
+    /// The same for a function, whose `constexpr` says nothing of its result (dcl.constexpr).
+    pub(super) fn result_specifiers(&mut self, specifiers: &Specifiers) -> Qual {
         let mut qual = match &specifiers.base {
             BaseType::Fundamental(Fundamental::Double) => {
                 // MSL 2.1: there is no double.
@@ -65,7 +72,7 @@ impl Checker {
                 Qual::plain(Types::UNKNOWN)
             }
         };
-        qual.constant |= specifiers.constant || specifiers.storage.constexpr;
+        qual.constant |= specifiers.constant;
         qual.volatile |= specifiers.volatile;
         if let Some(space) = specifiers.space {
             qual.space = Some(space);
@@ -91,7 +98,9 @@ impl Checker {
         let ExprKind::Path(path) = &expr.kind else { return unknown };
         let Found::Entities(list) = self.lookup_path(path) else { return unknown };
         let explicit = path.last().arguments.clone();
-        let Some(id) = self.overload(&list, explicit.as_deref(), None) else { return unknown };
+        let Some(id) = self.overload(&list, explicit.as_deref(), None, path.span) else {
+            return unknown;
+        };
         let func = self.func(id);
         let parameters = func.parameters.iter().map(|parameter| parameter.qual).collect();
         match func.result() {
@@ -117,10 +126,7 @@ impl Checker {
                         return *qual;
                     }
                 }
-                if list.is_empty()
-                    && let Some(message) = self.missing_member_type(path)
-                {
-                    self.error(path.span, message);
+                if list.is_empty() && self.missing_member_type(path) {
                     return unknown;
                 }
                 let name = self.path_text(path);
@@ -133,36 +139,47 @@ impl Checker {
                 self.error(path.span, format!("'{name}' does not name a type"));
             }
             _ => {
-                let message = self.missing_member_type(path).unwrap_or_else(|| {
+                if !self.missing_member_type(path) {
                     let name = self.path_text(path);
-                    format!("unknown type name '{name}'")
-                });
-                self.error(path.span, message);
+                    self.error(path.span, format!("unknown type name '{name}'"));
+                }
             }
         }
         unknown
     }
 
-    /// What to say of a path that looks for a type in a type and finds none.
-    fn missing_member_type(&mut self, path: &Path) -> Option<String> {
+    /// Says that a path looks for a type in a type that has none of the name; false when it looks
+    /// elsewhere.
+    fn missing_member_type(&mut self, path: &Path) -> bool {
         let mut owner = path.clone();
-        let member = owner.parts.pop()?;
-        let Label::Name(member) = member.name else { return None };
-        let outer = owner.parts.last()?.clone();
-        let Found::Entities(list) = self.lookup_path(&owner) else { return None };
-        let Entity::Type(qual) = self.applied(*list.first()?, &outer) else { return None };
+        let (Some(member), Some(outer)) = (owner.parts.pop(), owner.parts.last().cloned()) else {
+            return false;
+        };
+        let (Found::Entities(list), Label::Name(member)) = (self.lookup_path(&owner), member.name)
+        else {
+            return false;
+        };
+        let Some(&first) = list.first() else { return false };
+        let Entity::Type(qual) = self.applied(first, &outer) else { return false };
+        if qual.ty == Types::UNKNOWN {
+            return true;
+        }
         let (owner, member) = (self.types.name(qual.ty), self.text(member));
-        Some(match self.scope_of(Entity::Type(qual)) {
+        let message = match self.scope_of(Entity::Type(qual)) {
             Some(_) => format!("no type named '{member}' in '{owner}'"),
             None => {
                 format!("type '{owner}' cannot be used prior to '::' because it has no members")
             }
-        })
+        };
+        self.error(path.span, message);
+        true
     }
 
     pub(super) fn path_text(&self, path: &Path) -> String {
         let part = |part: &PathPart| match &part.name {
             Label::Name(name) => self.text(*name),
+            Label::Operator(Punct::LParen) => "operator()".into(),
+            Label::Operator(Punct::LBracket) => "operator[]".into(),
             Label::Operator(punct) => format!("operator{}", punct.text()),
             Label::Conversion(_) => "operator type".into(),
             Label::Destructor(name) => format!("~{}", self.text(*name)),
@@ -184,7 +201,11 @@ impl Checker {
             return self.types.intern(Ty::Opaque(known));
         }
         const KNOWN: &[&str] = &["vec", "packed_vec", "matrix", "atomic", "simdgroup_matrix"];
-        let user = !matches!(self.lookup_path(path), Found::Nothing);
+        let user = match self.lookup_path(path) {
+            Found::Nothing => false,
+            Found::Entities(list) => !list.is_empty(),
+            Found::Member(_) => true,
+        };
         if user || !KNOWN.contains(&name.as_str()) {
             self.unsupported(path.span, format!("template '{name}' is"));
             return Types::UNKNOWN;
@@ -213,6 +234,8 @@ impl Checker {
             u8::try_from(number).ok().filter(|number| (2..=4).contains(number))
         };
         let ty = match (name.as_str(), scalar) {
+            // A vector of one is as good as its component.
+            ("vec", Some(scalar)) if numbers == [1] => Some(Ty::Scalar(scalar)),
             ("vec", Some(scalar)) => small(0).map(|width| Ty::Vector(scalar, width)),
             ("packed_vec", Some(scalar)) => small(0).map(|width| Ty::Packed(scalar, width)),
             ("matrix", Some(scalar)) => small(0)
@@ -222,6 +245,10 @@ impl Checker {
             ("atomic", Some(scalar)) => Some(Ty::Atomic(scalar)),
             ("simdgroup_matrix", Some(scalar)) if numbers == [8, 8] && scalar.is_float() => {
                 Some(Ty::SimdgroupMatrix(scalar))
+            }
+            // A template may name what it never makes ([temp.inst]/1); every use of it is an error.
+            ("simdgroup_matrix", Some(_)) if numbers.len() == 2 => {
+                Some(Ty::Opaque("simdgroup_matrix"))
             }
             _ => None,
         };
