@@ -46,28 +46,6 @@ pub(crate) struct Expr {
     pub(crate) span: Span,
 }
 
-impl Expr {
-    /// Whether it may be computed twice: it changes nothing, and costs little.
-    pub(crate) fn is_repeatable(&self) -> bool {
-        match &self.kind {
-            ExprKind::Constant(_) | ExprKind::Local(_) | ExprKind::Global(_) | ExprKind::Zero => {
-                true
-            }
-            ExprKind::Deref(a)
-            | ExprKind::Field(a, _)
-            | ExprKind::Swizzle(a, _)
-            | ExprKind::Load(a)
-            | ExprKind::AddressOf(a)
-            | ExprKind::Convert(a)
-            | ExprKind::Splat(a) => a.is_repeatable(),
-            ExprKind::Element(a, b) | ExprKind::Offset(a, b) | ExprKind::Binary(_, a, b) => {
-                a.is_repeatable() && b.is_repeatable()
-            }
-            _ => false,
-        }
-    }
-}
-
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) enum Constant {
     /// Any integer type or `bool`; sign-extended to 64 bits for signed types.

@@ -4,6 +4,7 @@ use super::builtins::{Accuracy, Row, rows};
 use super::convert::Source;
 use super::lookup::Found;
 use super::overload::Choice;
+use super::texture::TextureCall;
 use super::{Checker, Entity, FuncId, State};
 use crate::soft::ir::Scalar;
 use crate::soft::msl::ast::{self, AddressSpace, Label, Path, TemplateArgument};
@@ -19,6 +20,8 @@ pub(super) enum Candidate {
     Func(FuncId),
     /// A row of the table, for one member of its family, on so many lanes.
     Row(&'static Row, u8, Scalar, u32, TyId),
+    /// A member function of this texture.
+    Texture(TextureCall, TyId),
 }
 
 /// Functions that MSL has and this library has not yet (MSL 6.10, 6.12).
@@ -120,7 +123,7 @@ impl Checker {
         // A member function, called from another: its object is `this`.
         let member = candidates.iter().any(|candidate| match candidate {
             Candidate::Func(id) => self.func(*id).this.is_some(),
-            Candidate::Row(..) => false,
+            Candidate::Row(..) | Candidate::Texture(..) => false,
         });
         if member {
             if let Some(this) = self.this_object(span) {
@@ -185,6 +188,19 @@ impl Checker {
         }
     }
 
+    /// The best of the candidates, if there is one.
+    pub(super) fn choose_candidate(
+        &mut self,
+        candidates: &[Candidate],
+        arguments: &[Expr],
+    ) -> Option<Candidate> {
+        let sources: Vec<Source> = arguments.iter().map(|a| self.source(a)).collect();
+        match self.choose(candidates, &sources) {
+            Choice::One(index) => candidates.get(index).copied(),
+            Choice::None | Choice::Ambiguous(..) => None,
+        }
+    }
+
     fn finish_call(
         &mut self,
         candidate: Candidate,
@@ -197,6 +213,7 @@ impl Checker {
             Candidate::Row(row, lanes, scalar, width, first) => {
                 self.call_row(row, lanes, (scalar, width, first), arguments, accuracy, span)
             }
+            Candidate::Texture(..) => self.error_expr(span),
         }
     }
 
@@ -327,7 +344,12 @@ impl Checker {
     }
 
     pub(super) fn this_object(&mut self, span: Span) -> Option<Expr> {
-        let (_, qual) = self.body.as_ref()?.this?;
+        let body = self.body.as_mut()?;
+        if let Some((object, used)) = &mut body.initialised {
+            *used = true;
+            return Some(object.clone());
+        }
+        let (_, qual) = body.this?;
         let ty = self.types.pointer(qual);
         let local = Expr {
             kind: ExprKind::Local(crate::soft::msl::hir::LocalIndex(0)),
@@ -348,6 +370,12 @@ impl Checker {
     ) -> Expr {
         if object.qual.ty == Types::UNKNOWN {
             return self.error_expr(span);
+        }
+        if let (Some(texture), Label::Name(name)) =
+            (self.texture(object.qual.ty), &member.last().name)
+        {
+            let name = self.text(*name);
+            return self.call_texture(object, texture, &name, arguments, span);
         }
         if let Ty::Opaque(name) = *self.types.get(object.qual.ty) {
             self.unsupported(span, format!("'{name}' is"));

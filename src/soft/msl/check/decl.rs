@@ -10,7 +10,7 @@ use crate::soft::msl::hir::{Constant, GlobalIndex};
 use crate::soft::msl::lex::Punct;
 use crate::soft::msl::names::Name;
 use crate::soft::msl::source::Span;
-use crate::soft::msl::types::{Qual, Types};
+use crate::soft::msl::types::{Qual, Ty, Types};
 use std::sync::Arc;
 
 impl Checker {
@@ -211,7 +211,7 @@ impl Checker {
         let in_class = matches!(self.scopes[self.scope.0 as usize].kind, ScopeKind::Class(_));
         let fits = match qual.space {
             Some(AddressSpace::Constant) => true,
-            None => in_class || self.body.is_some(),
+            None => in_class || self.body.is_some() || *self.types.get(qual.ty) == Ty::Sampler,
             Some(AddressSpace::Threadgroup) => self.body.is_some(),
             Some(_) => false,
         };
@@ -246,7 +246,12 @@ impl Checker {
             self.error(span, format!("variable has incomplete type '{ty}'"));
         }
         let value = match &init {
-            Some(init) if self.types.as_scalar(qual.ty).is_some() => self.evaluate(init).ok(),
+            Some(init)
+                if self.types.as_scalar(qual.ty).is_some()
+                    || *self.types.get(qual.ty) == Ty::Sampler =>
+            {
+                self.evaluate(init).ok()
+            }
             _ => None,
         };
         let global = GlobalIndex(self.globals.len() as u32);

@@ -118,6 +118,9 @@ impl Checker {
             ExprKind::Construct { target, arguments, braces } => {
                 let target = self.type_name(target);
                 match &arguments[..] {
+                    options if *self.types.get(target.ty) == Ty::Sampler && !braces => {
+                        self.sampler_value(options, span)
+                    }
                     [list] if *braces => self.list_value(target, list),
                     [list] if matches!(list.kind, ExprKind::InitList(_)) => {
                         self.list_value(target, list)
@@ -322,7 +325,6 @@ impl Checker {
                 }
                 None => self.undeclared(path),
             },
-            Found::Member(fields) if self.building.is_some() => self.member_so_far(&fields, span),
             Found::Member(fields) => match self.this_object(span) {
                 Some(object) => self.field(object, &fields, span),
                 None => {
@@ -332,19 +334,6 @@ impl Checker {
                 }
             },
             Found::Nothing => self.undeclared(path),
-        }
-    }
-
-    /// A member of the aggregate that is being made, in the default initialiser of a later one:
-    /// what it is initialised with, once more.
-    fn member_so_far(&mut self, fields: &[u32], span: Span) -> Expr {
-        let known = self.building.as_ref().and_then(|parts| parts.get(fields[0] as usize)?.clone());
-        match known {
-            Some(value) if value.is_repeatable() => self.field(value, &fields[1..], span),
-            _ => {
-                self.unsupported(span, "this use of a member in a default member initializer is");
-                self.error_expr(span)
-            }
         }
     }
 

@@ -22,6 +22,7 @@ mod operator;
 mod overload;
 mod stmt;
 mod template;
+pub(crate) mod texture;
 mod type_name;
 
 use super::ast::{self, AddressSpace};
@@ -197,6 +198,8 @@ struct Body {
     values: Vec<Option<hir::Constant>>,
     result: Option<Qual>,
     this: Option<(StructId, Qual)>,
+    /// The object whose default member initialisers are being checked, and whether one spoke of it.
+    initialised: Option<(hir::Expr, bool)>,
     breakable: u32,
     loops: u32,
     precise: bool,
@@ -233,8 +236,6 @@ pub(crate) struct Checker {
     uses_metal: bool,
     scope: ScopeId,
     body: Option<Body>,
-    /// The members so far of the aggregate whose default initialisers are being checked.
-    building: Option<Vec<Option<hir::Expr>>>,
     precise: bool,
     /// Function constants have the values of the kernel that is lowered (MSL 5.8).
     specialising: bool,
@@ -277,7 +278,6 @@ impl Checker {
             uses_metal: false,
             scope: GLOBAL_SCOPE,
             body: None,
-            building: None,
             precise: !mode.fast_math,
             specialising: false,
             depth: 0,
@@ -410,12 +410,10 @@ impl Checker {
         let space = self.instances[at].space;
         let outer = std::mem::take(&mut self.context.diagnostics);
         let (outer_scope, outer_body) = (self.scope, self.body.take());
-        let building = self.building.take();
         let origin = self.func(func).origin;
         let outer_origin = std::mem::replace(&mut self.origin, origin);
         let function = self.function_body(func, space);
         self.origin = outer_origin;
-        self.building = building;
         self.scope = outer_scope;
         self.body = outer_body;
         self.depth -= 1;

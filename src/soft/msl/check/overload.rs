@@ -1,6 +1,5 @@
 //! Overload resolution (C++14 over.match), and why a candidate was not the one.
 
-use super::builtins::Builtin;
 use super::call::Candidate;
 use super::convert::{Rank, Source};
 use super::template::{Ignored, TemplateId};
@@ -22,9 +21,6 @@ struct Viable {
     index: usize,
     ranks: Vec<Rank>,
     func: Option<FuncId>,
-    /// The library declares what works across lanes as templates (`<metal_simdgroup>`): a program's
-    /// own function for one type is preferred to them.
-    library: bool,
 }
 
 /// Why a template is no candidate, with the words of the error that it led to.
@@ -45,6 +41,7 @@ impl Checker {
                 let count = list.len();
                 (list, count)
             }
+            Candidate::Texture(call, ty) => self.texture_parameters(call, ty),
         }
     }
 
@@ -60,11 +57,11 @@ impl Checker {
                 .zip(&parameters)
                 .map(|(source, parameter)| self.rank(*source, *parameter))
                 .collect();
-            let (func, library) = match candidate {
-                Candidate::Func(id) => (Some(*id), false),
-                Candidate::Row(row, ..) => (None, matches!(row.builtin, Builtin::Across(..))),
+            let func = match candidate {
+                Candidate::Func(id) => Some(*id),
+                Candidate::Row(..) | Candidate::Texture(..) => None,
             };
-            viable.extend(ranks.map(|ranks| Viable { index, ranks, func, library }));
+            viable.extend(ranks.map(|ranks| Viable { index, ranks, func }));
         }
         self.best(&viable)
     }
@@ -96,7 +93,7 @@ impl Checker {
                 rest.iter().zip(&parameters).map(|(s, p)| self.rank(*s, *p)).collect();
             if let Some(others) = others {
                 ranks.extend(others);
-                viable.push(Viable { index, ranks, func: Some(id), library: false });
+                viable.push(Viable { index, ranks, func: Some(id) });
             }
         }
         self.best(&viable)
@@ -146,8 +143,9 @@ impl Checker {
         }
         // With equal conversions, what is no template's wins, then the more special template
         // ([over.match.best]/1).
-        let template =
-            |one: &Viable| one.func.map_or(one.library, |id| self.func(id).made_from.is_some());
+        // Functions of the library's table count as templates: what a program declares for the same types,
+        // as it may where Metal has a template that leaves them out, is its choice.
+        let template = |one: &Viable| one.func.is_none_or(|id| self.func(id).made_from.is_some());
         let made_from = |one: &Viable| one.func.and_then(|id| self.func(id).made_from);
         match (template(a), template(b), made_from(a), made_from(b)) {
             (false, true, ..) => true,

@@ -7,6 +7,7 @@ use crate::soft::msl::ast::*;
 use crate::soft::msl::hir::Constant;
 use crate::soft::msl::lex::Punct;
 use crate::soft::msl::source::Span;
+use crate::soft::msl::texture::{Access, KINDS, Texture};
 use crate::soft::msl::types::{MAX_SIZE, OPAQUE_TEMPLATES, Qual, Ty, TyId, Types};
 
 fn fundamental(fundamental: Fundamental) -> Option<Scalar> {
@@ -197,6 +198,9 @@ impl Checker {
         let arguments = part.arguments.clone().unwrap_or_else(|| Vec::new().into());
         let mut scalar = None;
         let mut numbers = Vec::new();
+        if KINDS.iter().any(|kind| kind.name == name) {
+            return self.texture_type(&name, &arguments, part.span);
+        }
         if let Some(known) = OPAQUE_TEMPLATES.iter().find(|known| **known == name) {
             return self.types.intern(Ty::Opaque(known));
         }
@@ -247,7 +251,7 @@ impl Checker {
                 Some(Ty::SimdgroupMatrix(scalar))
             }
             // A template may name what it never makes ([temp.inst]/1); every use of it is an error.
-            ("simdgroup_matrix", Some(_)) if numbers.len() == 2 => {
+            ("simdgroup_matrix", Some(_)) if numbers.len() == 2 && self.templates.depth > 0 => {
                 Some(Ty::Opaque("simdgroup_matrix"))
             }
             _ => None,
@@ -256,6 +260,36 @@ impl Checker {
             Some(ty) => self.types.intern(ty),
             None => {
                 self.error(part.span, format!("invalid template arguments for '{name}'"));
+                Types::UNKNOWN
+            }
+        }
+    }
+
+    /// `texture2d<float, access::read>`; how coherent it is (MSL 4.8) makes no difference here.
+    fn texture_type(&mut self, name: &str, arguments: &[TemplateArgument], span: Span) -> TyId {
+        let mut scalar = None;
+        let mut access = None;
+        for (at, argument) in arguments.iter().enumerate() {
+            match argument {
+                TemplateArgument::Type(ty) if at == 0 => {
+                    let qual = self.type_name(ty);
+                    if qual.ty == Types::UNKNOWN {
+                        return Types::UNKNOWN;
+                    }
+                    scalar = self.types.as_scalar(qual.ty);
+                }
+                TemplateArgument::Value(value) if at == 1 => {
+                    let Some(number) = self.constant_int(value) else { return Types::UNKNOWN };
+                    access = Access::ALL.get(number as usize).copied();
+                }
+                TemplateArgument::Value(_) if at == 2 => {}
+                _ => scalar = None,
+            }
+        }
+        match scalar.and_then(|scalar| Texture::new(name, scalar, access)) {
+            Some(texture) => self.types.intern(Ty::Texture(texture)),
+            None => {
+                self.error(span, format!("invalid template arguments for '{name}'"));
                 Types::UNKNOWN
             }
         }

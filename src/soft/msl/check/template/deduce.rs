@@ -196,6 +196,11 @@ impl Checker {
             }
             Ty::SimdgroupMatrix(scalar) => vec![scalar_type(scalar), number(8), number(8)],
             Ty::Atomic(scalar) => vec![scalar_type(scalar)],
+            Ty::Texture(texture) => {
+                let access = self.library_type_named("access");
+                let access = Argument::Value(access, false, texture.access as u64);
+                vec![scalar_type(texture.scalar), access]
+            }
             _ => Vec::new(),
         };
         let slot = path.plain_template().and_then(|name| deduction.parameter(name));
