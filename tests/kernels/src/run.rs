@@ -3,6 +3,15 @@
 use crate::packages::{PACKAGES, Registry};
 use aruminium::{Buffer, ConstantValues, Gpu, Queue, ShaderLib};
 use std::rc::Rc;
+use std::time::Duration;
+
+/// Threads or threadgroups along x, y and z.
+pub type Size = (usize, usize, usize);
+
+/// Threadgroups of 64 for so many threads.
+pub fn lined(threads: usize) -> (Size, Size) {
+    ((threads.div_ceil(64), 1, 1), (64, 1, 1))
+}
 
 /// One source of a package, compiled.
 #[derive(Debug)]
@@ -116,35 +125,48 @@ impl Launch<'_> {
     ///
     /// # Panics
     /// When the kernel does not compile, or its command buffer ends in an error.
-    pub fn groups(
+    pub fn groups(self, groups: Size, threads: Size, result: usize) -> Vec<u8> {
+        self.timed(groups, threads, result, 1).0
+    }
+
+    /// The same so many times; gives the shortest time on the GPU as well.
+    ///
+    /// # Panics
+    /// As [`groups`](Self::groups).
+    pub fn timed(
         self,
-        groups: (usize, usize, usize),
-        threads: (usize, usize, usize),
+        groups: Size,
+        threads: Size,
         result: usize,
-    ) -> Vec<u8> {
+        times: usize,
+    ) -> (Vec<u8>, Duration) {
         let place = format!("{}: {}", self.kernels.name, self.kernel);
         let function = self.kernels.library.function_with(&self.kernel, &self.constants);
         let function = function.unwrap_or_else(|error| panic!("{place}: {error}"));
         let pipeline = self.kernels.gpu.pipeline(&function);
         let pipeline = pipeline.unwrap_or_else(|error| panic!("{place}: {error}"));
-        let commands = self.kernels.queue.commands().unwrap_or_else(|error| panic!("{error}"));
-        let encoder = commands.encoder().unwrap_or_else(|error| panic!("{error}"));
-        encoder.bind(&pipeline);
-        for (buffer, index) in &self.buffers {
-            encoder.bind_buffer(buffer, 0, *index);
-        }
-        for &(index, bytes) in &self.memory {
-            encoder.threadgroup_memory(bytes, index);
-        }
-        encoder.launch_groups(groups, threads);
-        encoder.finish();
-        commands.submit();
-        commands.wait();
-        if let Some(error) = commands.error() {
-            panic!("{place}: {error}");
-        }
+        let once = |_| {
+            let commands = self.kernels.queue.commands().unwrap_or_else(|error| panic!("{error}"));
+            let encoder = commands.encoder().unwrap_or_else(|error| panic!("{error}"));
+            encoder.bind(&pipeline);
+            for (buffer, index) in &self.buffers {
+                encoder.bind_buffer(buffer, 0, *index);
+            }
+            for &(index, bytes) in &self.memory {
+                encoder.threadgroup_memory(bytes, index);
+            }
+            encoder.launch_groups(groups, threads);
+            encoder.finish();
+            commands.submit();
+            commands.wait();
+            if let Some(error) = commands.error() {
+                panic!("{place}: {error}");
+            }
+            Duration::from_secs_f64(commands.gpu_time().max(0.0))
+        };
+        let shortest = (0..times).map(once).min().unwrap_or_default();
         let written = self.buffers.iter().find(|(_, index)| *index == result);
         let (buffer, _) = written.unwrap_or_else(|| panic!("{place}: no buffer {result}"));
-        buffer.read(<[u8]>::to_vec)
+        (buffer.read(<[u8]>::to_vec), shortest)
     }
 }

@@ -41,3 +41,13 @@ impl Struct {
         self.bytes
     }
 }
+
+/// A `size_t`.
+pub fn size(value: usize) -> [u8; 8] {
+    (value as u64).to_le_bytes()
+}
+
+/// A `uint`.
+pub fn word(value: usize) -> [u8; 4] {
+    (value as u32).to_le_bytes()
+}

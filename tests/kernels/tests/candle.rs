@@ -4,24 +4,11 @@
 //! few units of `float`; sums add one for each doubling of what they add.
 
 use kernels::numbers::{Number, near};
-use kernels::run::Kernels;
-use kernels::structs::Struct;
+use kernels::run::{Kernels, Launch, lined};
+use kernels::structs::{Struct, size, word};
 
 const FLOATS: [(&str, Number); 3] =
     [("f32", Number::F32), ("f16", Number::F16), ("bf16", Number::BF16)];
-
-fn size(value: usize) -> [u8; 8] {
-    (value as u64).to_le_bytes()
-}
-
-fn word(value: usize) -> [u8; 4] {
-    (value as u32).to_le_bytes()
-}
-
-/// Threadgroups of 64 for so many threads.
-fn lined(threads: usize) -> ((usize, usize, usize), (usize, usize, usize)) {
-    ((threads.div_ceil(64), 1, 1), (64, 1, 1))
-}
 
 /// Lengths: less than a SIMD-group, a prime, and a few threadgroups.
 const LENGTHS: [usize; 3] = [5, 257, 4096];
@@ -122,6 +109,16 @@ fn unary() {
             // Narrow types compute in steps of their own width.
             near(kernel, &number.decode(&out), &expected, 2e-6 + 4.0 * number.epsilon());
         }
+        // A matrix of 5 columns and 7 rows, read by columns.
+        let input: Vec<f64> =
+            number.some(9, 35).iter().map(|x| number.rounded(x.abs() + 0.25)).collect();
+        let kernel = format!("{kernel}_strided");
+        let launch = kernels.launch(&kernel).bytes(&size(35)).bytes(&size(2));
+        let launch = launch.bytes(&[size(5), size(7)].concat()).bytes(&[size(1), size(5)].concat());
+        let launch = launch.bytes(&number.encode(&input)).room(35 * number.size());
+        let out = launch.groups((1, 1, 1), (64, 1, 1), 5);
+        let expected: Vec<f64> = (0..35).map(|at| reference(input[at % 7 * 5 + at / 7])).collect();
+        near(&kernel, &number.decode(&out), &expected, 2e-6 + 4.0 * number.epsilon());
     };
     for (name, number) in FLOATS {
         for (operation, reference, positive) in operations {
@@ -129,14 +126,6 @@ fn unary() {
         }
         run(&format!("gelu_{name}"), number, &gelu, false);
         run(&format!("gelu_erf_{name}"), number, &erf, false);
-        // A matrix read by columns.
-        let input = number.some(9, 35);
-        let launch = kernels.launch(&format!("neg_{name}_strided")).bytes(&size(35));
-        let launch = launch.bytes(&size(2)).bytes(&[size(5), size(7)].concat());
-        let launch = launch.bytes(&[size(1), size(5)].concat()).bytes(&number.encode(&input));
-        let out = launch.room(35 * number.size()).groups((1, 1, 1), (64, 1, 1), 5);
-        let expected: Vec<f64> = (0..35).map(|at| -input[at % 7 * 5 + at / 7]).collect();
-        near(&format!("neg_{name}_strided"), &number.decode(&out), &expected, 0.0);
     }
 }
 
@@ -331,23 +320,10 @@ fn gemm() {
                 let kernel = format!("gemm_{form}_{name}_{name}_{bm}_{bn}_{bk}_{wm}_{wn}");
                 for (m, n, k) in shapes {
                     let (a, b) = (number.some(21, m * k), number.some(22, k * n));
-                    let params = Struct::new().i32([m, n, k].map(|x| x as i32));
-                    let lda = if left_turned { m } else { k };
-                    let ldb = if right_turned { k } else { n };
-                    let tiled = [lda, ldb, n, n.div_ceil(bn), m.div_ceil(bm)];
-                    let strides = [m * k, k * n, m * n].map(|x| x as u64);
-                    let params = params.i32(tiled.map(|x| x as i32)).u64(strides);
-                    let params = params.i32([0, (k / bk) as i32, 1]);
-                    let mut launch = kernels.launch(&kernel);
-                    for index in [10, 100, 110, 300] {
-                        launch = launch.constant(index, false);
-                    }
-                    let aligned = [(200, m % bm), (201, n % bn), (202, k % bk)];
-                    for (index, rest) in aligned {
-                        launch = launch.constant(index, rest == 0);
-                    }
+                    let turned = (left_turned, right_turned);
+                    let launch = gemm_launch(&kernels, &kernel, (m, n, k), turned, (bm, bn, bk));
                     let launch = launch.bytes(&number.encode(&a)).bytes(&number.encode(&b)).at(3);
-                    let launch = launch.room(m * n * number.size()).bytes(&params.bytes());
+                    let launch = launch.room(m * n * number.size());
                     let groups = (n.div_ceil(bn), m.div_ceil(bm), 1);
                     let out = launch.groups(groups, (32, wn, wm), 3);
                     let left =
@@ -363,5 +339,45 @@ fn gemm() {
                 }
             }
         }
+    }
+}
+
+/// A launch of a gemm with its constants and its parameters, which are bound at 4.
+fn gemm_launch<'a>(
+    kernels: &'a Kernels,
+    kernel: &str,
+    (m, n, k): (usize, usize, usize),
+    (left_turned, right_turned): (bool, bool),
+    (bm, bn, bk): (usize, usize, usize),
+) -> Launch<'a> {
+    let lda = if left_turned { m } else { k };
+    let ldb = if right_turned { k } else { n };
+    let tiled = [lda, ldb, n, n.div_ceil(bn), m.div_ceil(bm)];
+    let strides = [m * k, k * n, m * n].map(|x| x as u64);
+    let params = Struct::new().i32([m, n, k].map(|x| x as i32)).i32(tiled.map(|x| x as i32));
+    let params = params.u64(strides).i32([0, (k / bk) as i32, 1]);
+    let mut launch = kernels.launch(kernel);
+    for index in [10, 100, 110, 300] {
+        launch = launch.constant(index, false);
+    }
+    for (index, rest) in [(200, m % bm), (201, n % bn), (202, k % bk)] {
+        launch = launch.constant(index, rest == 0);
+    }
+    launch.at(4).bytes(&params.bytes()).at(0)
+}
+
+/// `cargo test --release … gemm_speed -- --ignored --nocapture`
+#[test]
+#[ignore = "measures; says nothing in a build without optimisation"]
+fn gemm_speed() {
+    let kernels = Kernels::open("candle-metal-kernels", "mlx_gemm.metal");
+    for (name, number) in FLOATS {
+        let kernel = format!("gemm_nn_{name}_{name}_64_64_16_2_2");
+        let (a, b) = (number.some(1, 512 * 512), number.some(2, 512 * 512));
+        let launch = gemm_launch(&kernels, &kernel, (512, 512, 512), (false, false), (64, 64, 16));
+        let launch = launch.bytes(&number.encode(&a)).bytes(&number.encode(&b)).at(3);
+        let launch = launch.room(512 * 512 * number.size());
+        let (_, time) = launch.timed((8, 8, 1), (32, 2, 2), 3, 20);
+        println!("{kernel}, 512 by 512 by 512: {time:.1?}");
     }
 }

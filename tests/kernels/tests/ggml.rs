@@ -292,3 +292,24 @@ fn argsort() {
         }
     }
 }
+
+/// `cargo test --release … vector_speed -- --ignored --nocapture`
+#[test]
+#[ignore = "measures; says nothing in a build without optimisation"]
+fn vector_speed() {
+    const SIDE: usize = 4096;
+    for format in FORMATS {
+        let (rows_each, simdgroups) = if format.name == "q8_0" { (2, 4) } else { (4, 2) };
+        let rows_of_group = if format.name == "q8_0" { rows_each } else { rows_each * simdgroups };
+        let kernel = format!("kernel_mul_mv_{}_f32", format.name);
+        let row_bytes = SIDE / WEIGHTS * format.bytes();
+        let arguments = vector_arguments(SIDE, 1, SIDE, row_bytes, rows_each as i32);
+        let launch = kernels().launch(&kernel).constant(600, simdgroups as i16).bytes(&arguments);
+        let launch = launch.bytes(&format.some(1, SIDE * SIDE / WEIGHTS));
+        let launch = launch.bytes(&Number::F32.encode(&Number::F32.some(2, SIDE)));
+        let launch = launch.room(SIDE * 4).memory(0, 128 * rows_each);
+        let groups = (SIDE / rows_of_group, 1, 1);
+        let (_, time) = launch.timed(groups, (32, simdgroups, 1), 3, 20);
+        println!("{kernel}, {SIDE} by {SIDE}: {time:.1?}");
+    }
+}
