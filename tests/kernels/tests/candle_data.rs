@@ -111,7 +111,7 @@ fn by_index() {
 
 #[test]
 fn argsort() {
-    let kernels = Kernels::open("candle-metal-kernels", "sort.metal");
+    let kernels = Kernels::open("candle-metal-kernels", "/sort.metal");
     for name in TYPES {
         let number = number(name);
         for (order, sign) in [("asc", 1.0), ("desc", -1.0)] {
