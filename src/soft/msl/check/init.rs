@@ -26,6 +26,13 @@ impl Checker {
     /// What a variable of type `qual` begins with; `None` leaves it as it is. The type of the
     /// answer tells that of `auto` and of arrays without a size.
     pub(super) fn initializer(&mut self, qual: Qual, init: &ast::Init, span: Span) -> Option<Expr> {
+        if *self.types.get(qual.ty) == Ty::Sampler {
+            match init {
+                ast::Init::None => return Some(self.sampler_value([], span)),
+                ast::Init::Direct(options) => return Some(self.sampler_value(options, span)),
+                ast::Init::Copy(_) | ast::Init::List(_) => {}
+            }
+        }
         match init {
             ast::Init::None => self.default_value(qual, span),
             ast::Init::Copy(expr) | ast::Init::List(expr)
@@ -82,6 +89,9 @@ impl Checker {
         if let Ty::Reference(referred) = *self.types.get(qual.ty) {
             let value = self.list_value(Qual::plain(referred.ty), list);
             return self.implicit(value, qual, "initialize");
+        }
+        if *self.types.get(qual.ty) == Ty::Sampler {
+            return self.sampler_value(items.iter().map(|(_, option)| option), list.span);
         }
         // A list of one element of the same class copies it ([dcl.init.list]/3).
         let class = self.types.structure(qual.ty).map(|found| found.0);

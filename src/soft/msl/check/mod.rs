@@ -21,6 +21,7 @@ mod operator;
 mod overload;
 mod stmt;
 mod template;
+pub(crate) mod texture;
 mod type_name;
 
 use super::ast::{self, AddressSpace};

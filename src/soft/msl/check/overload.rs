@@ -41,6 +41,7 @@ impl Checker {
                 let count = list.len();
                 (list, count)
             }
+            Candidate::Texture(call, ty) => self.texture_parameters(call, ty),
         }
     }
 
@@ -58,7 +59,7 @@ impl Checker {
                 .collect();
             let func = match candidate {
                 Candidate::Func(id) => Some(*id),
-                Candidate::Row(..) => None,
+                Candidate::Row(..) | Candidate::Texture(..) => None,
             };
             viable.extend(ranks.map(|ranks| Viable { index, ranks, func }));
         }
@@ -239,7 +240,7 @@ impl Checker {
             _ if !source.place && self.wants_place(parameter) => {
                 format!("expects an lvalue for {nth} argument")
             }
-            _ if source.list => {
+            _ if source.list.is_some() => {
                 let to = self.types.name(parameter.ty);
                 format!("cannot convert initializer list argument to '{to}'")
             }

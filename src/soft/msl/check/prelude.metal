@@ -17,6 +17,16 @@ enum thread_scope {
     thread_scope_system = 3, thread_scope_simdgroup = 4
 };
 enum class access : uint { sample = 0, read = 1, write = 2, read_write = 3 };
+enum memory_coherence { memory_coherence_threadgroup = 0, memory_coherence_device = 1 };
+enum class component { x, y, z, w };
+
+// MSL 6.12: what may decide the level of detail of a sample.
+struct level { float value; explicit level(float v) : value(v) {} };
+struct bias { float value; explicit bias(float v) : value(v) {} };
+struct min_lod_clamp { float value; explicit min_lod_clamp(float v) : value(v) {} };
+struct gradient2d { float2 dx, dy; gradient2d(float2 x, float2 y) : dx(x), dy(y) {} };
+struct gradient3d { float3 dx, dy; gradient3d(float3 x, float3 y) : dx(x), dy(y) {} };
+struct gradientcube { float3 dx, dy; gradientcube(float3 x, float3 y) : dx(x), dy(y) {} };
 
 // MSL 6.2
 T clamp(T x, T low, T high) { return min(max(x, low), high); }
