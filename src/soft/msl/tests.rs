@@ -1,8 +1,6 @@
-//! Whole files through all phases: the corpus, the diagnostics, and what no input may do.
+//! Whole files through all phases: the corpus, the diagnostics, and what they cost.
 
 use super::*;
-use crate::test_random::Random;
-use crate::test_scale::scaled;
 
 fn errors(text: &str) -> String {
     match compile(text, &Options::default()) {
@@ -121,91 +119,6 @@ fn diagnostics_read_as_recorded() {
         assert_eq!(said, recorded, "{name}");
         assert!(said.contains("error:") || said.contains("warning:"), "{name} is no mistake");
     }
-}
-
-// ---- what no input may do ----------------------------------------------------------------
-
-/// Compiles and lowers; only a panic, a hang or an invalid IR is a failure.
-fn survives(text: &str, what: &str) {
-    let result = std::panic::catch_unwind(|| whole(text).map(drop));
-    match result {
-        Ok(Err(error)) if error.contains("Invalid") => panic!("{what}\n{error}\n{text}"),
-        Ok(_) => {}
-        Err(_) => panic!("{what}\n{text}"),
-    }
-}
-
-#[test]
-fn random_bytes_survive() {
-    let mut random = Random::new(0x9e37_79b9_7f4a_7c15);
-    for _ in 0..scaled(200) {
-        let length = random.below(200);
-        let bytes: Vec<u8> = (0..length).map(|_| random.below(256) as u8).collect();
-        survives(&String::from_utf8_lossy(&bytes), "random bytes");
-    }
-}
-
-#[test]
-fn truncations_survive() {
-    let mut random = Random::new(77);
-    for (name, text) in corpus() {
-        for _ in 0..scaled(30) {
-            let mut end = random.below(text.len());
-            while !text.is_char_boundary(end) {
-                end -= 1;
-            }
-            survives(&text[..end], &name);
-        }
-    }
-}
-
-#[test]
-fn mutations_survive() {
-    let corpus = corpus();
-    let mut random = Random::new(4242);
-    let words: Vec<Vec<&str>> = corpus.iter().map(|(_, text)| pieces(text)).collect();
-    for round in 0..scaled(600) {
-        let which = random.below(words.len());
-        let mut mutant = words[which].clone();
-        for _ in 0..1 + random.below(3) {
-            let at = random.below(mutant.len());
-            let donor = &words[random.below(words.len())];
-            match random.below(4) {
-                0 => drop(mutant.remove(at)),
-                1 => mutant[at] = donor[random.below(donor.len())],
-                2 => mutant.insert(at, donor[random.below(donor.len())]),
-                _ => {
-                    let other = random.below(mutant.len());
-                    mutant.swap(at, other);
-                }
-            }
-        }
-        survives(&mutant.concat(), &format!("mutant {round} of {}", corpus[which].0));
-    }
-}
-
-/// A text in words, numbers, spaces and single marks.
-fn pieces(text: &str) -> Vec<&str> {
-    let class = |c: char| {
-        if c.is_alphanumeric() || c == '_' {
-            1
-        } else if c.is_whitespace() {
-            2
-        } else {
-            0
-        }
-    };
-    let mut out = Vec::new();
-    let mut start = 0;
-    for (at, c) in text.char_indices().skip(1) {
-        let before = text[start..].chars().next().unwrap_or(' ');
-        if class(c) != class(before) || class(c) == 0 {
-            out.push(&text[start..at]);
-            start = at;
-        }
-    }
-    out.push(&text[start..]);
-    out
 }
 
 #[test]
