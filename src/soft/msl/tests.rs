@@ -103,7 +103,12 @@ fn entry_points_are_described() {
     assert!(library.reflection("nothing").is_err());
 }
 
-/// Each diagnostic has a file of its own, and beside it what is said. `ARUMINIUM_BLESS=1` writes it.
+/// Whether reports are written down instead of compared.
+fn blessing() -> bool {
+    std::env::var_os("ARUMINIUM_BLESS").is_some()
+}
+
+/// A file of sources with many mistakes has beside it what is said. `ARUMINIUM_BLESS=1` writes it.
 #[test]
 fn diagnostics_read_as_recorded() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/msl/errors");
@@ -112,13 +117,35 @@ fn diagnostics_read_as_recorded() {
     for (name, text) in files {
         let said = errors(&text);
         let path = folder.join(&name).with_extension("txt");
-        if std::env::var_os("ARUMINIUM_BLESS").is_some() {
+        if blessing() {
             std::fs::write(&path, &said).unwrap();
         }
         let recorded = std::fs::read_to_string(&path).unwrap_or_default();
         assert_eq!(said, recorded, "{name}");
         assert!(said.contains("error:") || said.contains("warning:"), "{name} is no mistake");
     }
+}
+
+/// One rule a case: `=== the rule`, a source that breaks it, `->`, what is said.
+#[test]
+fn each_rule_is_told() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/msl/diagnostics.txt");
+    let recorded = std::fs::read_to_string(path).unwrap();
+    let (mut written, mut silent) = (String::new(), Vec::new());
+    for case in recorded.split("=== ").skip(1) {
+        let (rule, rest) = case.split_once('\n').expect("a rule ends its line");
+        let (source, _) = rest.split_once("->\n").expect("a case has an arrow");
+        let said = errors(source);
+        if !said.contains("error:") && !said.contains("warning:") {
+            silent.push(rule);
+        }
+        written += &format!("=== {rule}\n{source}->\n{said}");
+    }
+    if blessing() {
+        std::fs::write(path, &written).unwrap();
+    }
+    assert_eq!(written, recorded);
+    assert!(silent.is_empty(), "nothing is said about {silent:?}");
 }
 
 #[test]
