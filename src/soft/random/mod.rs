@@ -90,6 +90,8 @@ fn launch(program: &Program, code: &Code) -> Result<Outcome, String> {
         grid: [program.threads as u32, 1, 1],
         group: [program.group as u32, 1, 1],
         bindings: &bindings,
+        textures: &[],
+        samplers: &[],
         threadgroup_memory: &[],
         watchdog: Some(Duration::from_secs(20)),
     };

@@ -219,7 +219,7 @@ impl<E: Element, const W: usize, const WRITE: bool> Handler for Indexed<E, W, WR
                     let memory = at.target.base.add(low);
                     if all {
                         if !WRITE {
-                            at.ahead(low, memory, LANES * bytes);
+                            ask_ahead(at.target.last, low, memory, LANES * bytes);
                         }
                         contiguous::<I, E, W, WRITE>(memory.cast(), registers(ip, frame));
                     } else {
@@ -254,6 +254,71 @@ impl<E: Element, const W: usize, const WRITE: bool> Handler for Indexed<E, W, WR
                 return I::apart::<EachIndex<E, W, WRITE>>(ip, frame, wave);
             }
             Baseline::apart::<EachIndex<E, W, WRITE>>(ip, frame, wave)
+        }
+    }
+}
+
+/// [`Indexed`] as it mostly is: words of an argument, by unsigned indices, with no more to add than a bias.
+/// What makes it so is known when the code is made; whether the lanes are side by side is seen here.
+///
+/// With `GRID` the index is the thread's position in the grid, which is only computed if lanes are not
+/// side by side, or not all there.
+#[derive(Debug)]
+pub(crate) struct Row<const WRITE: bool, const GRID: bool>;
+
+impl<const WRITE: bool, const GRID: bool> Handler for Row<WRITE, GRID> {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+        const BYTES: i64 = 4 * LANES as i64;
+        // SAFETY: the contract of `Run`; the number is that of an argument, and the row is checked before
+        // it is accessed.
+        unsafe {
+            let ins = &*ip;
+            let indices = frame.add(ins.b as usize).cast::<u32>();
+            let region = &*wave.regions.add(ins.d as usize);
+            let (start, is_run) = if GRID {
+                (*wave.place).row(wave.number)
+            } else {
+                (*indices, I::is_run::<LANES>(indices))
+            };
+            let first = start.wrapping_add(get(frame, ins.c));
+            let low = 4 * i64::from(first) + i64::from((ins.imm >> 32) as i32);
+            let inside = low >= 0 && low <= region.bytes as i64 - BYTES;
+            // An index that wraps around is followed by 0.
+            let straight = is_run && first <= u32::MAX - LANES as u32;
+            let open = !WRITE || region.writable && wave.exec == u32::MAX;
+            if !(inside && straight && open) {
+                return if GRID {
+                    I::apart::<RowInGrid<WRITE>>(ip, frame, wave)
+                } else {
+                    I::apart::<Indexed<Mem32, 1, WRITE>>(ip, frame, wave)
+                };
+            }
+            let memory = region.base.add(low as usize);
+            let lanes = frame.add(ins.a as usize).cast::<[u32; LANES]>();
+            if WRITE {
+                memory.cast::<[u32; LANES]>().write_unaligned(*lanes);
+            } else {
+                ask_ahead(region.bytes as i64 - BYTES, low as usize, memory, BYTES as usize);
+                *lanes = memory.cast::<[u32; LANES]>().read_unaligned();
+            }
+            ip.add(1)
+        }
+    }
+}
+
+/// The general case of a [`Row`] by the position in the grid.
+#[derive(Debug)]
+struct RowInGrid<const WRITE: bool>;
+
+impl<const WRITE: bool> Handler for RowInGrid<WRITE> {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`; `b` is the register that was kept for the positions.
+        unsafe {
+            let to = frame.add((*ip).b as usize).cast::<[u32; LANES]>();
+            *to = (*wave.place).in_grid(wave.number, 0);
+            Indexed::<Mem32, 1, WRITE>::run::<I>(ip, frame, wave)
         }
     }
 }
@@ -300,15 +365,16 @@ impl Index {
         let high = self.offset(first.wrapping_add(count - 1));
         (low <= high && self.target.allows(low) && self.target.allows(high)).then_some(low as usize)
     }
+}
 
-    /// Asks for what the SIMD-groups to come will read, if they go on where this one, at `from`, reads
-    /// so many bytes: code runs too long between two loads for the processor to see the next by itself.
-    #[inline(always)]
-    fn ahead(&self, low: usize, from: *const u8, bytes: usize) {
-        if low + AHEAD <= self.target.last as usize {
-            for line in (0..bytes).step_by(64) {
-                prefetch(from.wrapping_add(AHEAD + line));
-            }
+/// Asks for what the SIMD-groups to come will read, if they go on where this one reads so many bytes: code
+/// runs too long between two loads for the processor to see the next by itself. `last` is the last offset
+/// of such an access.
+#[inline(always)]
+fn ask_ahead(last: i64, low: usize, from: *const u8, bytes: usize) {
+    if (low + AHEAD) as i64 <= last {
+        for line in (0..bytes).step_by(64) {
+            prefetch(from.wrapping_add(AHEAD + line));
         }
     }
 }
@@ -669,6 +735,8 @@ impl<E: Element, const W: usize> Handler for StoreOnce<E, W> {
 pub(crate) enum Access {
     /// [`Indexed`]
     Indexed { write: bool },
+    /// [`Row`]
+    Row { write: bool, grid: bool },
     /// [`Offset`]
     Offset { write: bool },
     /// [`Uniform`]
@@ -684,6 +752,14 @@ pub(crate) enum Access {
 impl Access {
     /// The handler for a value of type `ty`.
     pub(crate) fn handler(self, isa: IsaKind, ty: Type) -> Run {
+        if let Self::Row { write, grid } = self {
+            return match (write, grid) {
+                (false, false) => isa.run::<Row<false, false>>(),
+                (false, true) => isa.run::<Row<false, true>>(),
+                (true, false) => isa.run::<Row<true, false>>(),
+                (true, true) => isa.run::<Row<true, true>>(),
+            };
+        }
         let width = ty.width();
         match ty.scalar() {
             Some(Scalar::Bool) => self.sized::<MemBool>(isa, width),
@@ -711,8 +787,12 @@ impl Access {
         // Only what can be contiguous gains from wide vectors.
         let isa = if matches!(self, Self::Indexed { .. }) { isa } else { IsaKind::Baseline };
         match self {
-            Self::Indexed { write: false } => isa.run::<Indexed<E, W, false>>(),
-            Self::Indexed { write: true } => isa.run::<Indexed<E, W, true>>(),
+            Self::Indexed { write: false } | Self::Row { write: false, .. } => {
+                isa.run::<Indexed<E, W, false>>()
+            }
+            Self::Indexed { write: true } | Self::Row { write: true, .. } => {
+                isa.run::<Indexed<E, W, true>>()
+            }
             Self::Offset { write: false } => isa.run::<Offset<E, W, false>>(),
             Self::Offset { write: true } => isa.run::<Offset<E, W, true>>(),
             Self::Uniform => isa.run::<Uniform<E, W>>(),

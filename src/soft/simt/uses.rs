@@ -2,7 +2,7 @@
 //! variables need no copy, which results can go to a variable directly, and which products into a sum.
 
 use crate::soft::ir::passes::uniform::Uniformity;
-use crate::soft::ir::{Block, Effect, Function, Op, Rule, Scalar, Stmt, Type, Value, VarId};
+use crate::soft::ir::{Block, Effect, Function, Input, Op, Rule, Scalar, Stmt, Type, Value, VarId};
 
 use super::address::Plan;
 
@@ -13,6 +13,7 @@ pub(crate) struct Uses {
     alias: Vec<bool>,
     forwarded: Vec<Option<VarId>>,
     once: Vec<bool>,
+    row_only: Vec<bool>,
     fused: Vec<Option<(Value, Value, Value)>>,
 }
 
@@ -38,6 +39,12 @@ impl Uses {
         self.once[value.index()]
     }
 
+    /// Whether an input is only the index of rows, each accessed once: it is then not computed where lanes
+    /// turn out to be side by side.
+    pub(crate) fn is_row_only(&self, value: Value) -> bool {
+        self.row_only[value.index()]
+    }
+
     /// `(a, b, c)` where the value is `a * b + c`, the product used nowhere else.
     pub(crate) fn fused(&self, value: Value) -> Option<(Value, Value, Value)> {
         self.fused[value.index()]
@@ -54,6 +61,7 @@ impl Uses {
                 alias: vec![false; count],
                 forwarded: vec![None; count],
                 once: Vec::new(),
+                row_only: Vec::new(),
                 fused: vec![None; count],
             },
             count: vec![0; count],
@@ -70,6 +78,7 @@ impl Uses {
         for (value, at) in std::mem::take(&mut find.roots) {
             find.need(value, at);
         }
+        find.rows();
         find.aliases();
         find.uses.once = find.count.iter().map(|&count| count == 1).collect();
         find.uses
@@ -201,6 +210,40 @@ impl Find<'_> {
             let factors = self.function.inst(product).args;
             self.uses.fused[index] = Some((factors[0], factors[1], other));
         }
+    }
+
+    /// Finds the positions in the grid that are only the index of rows outside of loops.
+    fn rows(&mut self) {
+        let of_grid = Input::ThreadPositionInGrid.imm(0);
+        let is_grid = |value: Value| {
+            let inst = self.function.inst(value);
+            inst.op == Op::Input && inst.imm == of_grid
+        };
+        let mut row_only: Vec<bool> =
+            (0..self.count.len()).map(|index| is_grid(Value(index as u32))).collect();
+        for index in 0..self.count.len() {
+            let (value, at) = (Value(index as u32), self.at[index]);
+            let inst = self.function.inst(value);
+            let writes = matches!(inst.op.row().effect, Effect::Writes | Effect::Syncs);
+            if at == 0 || !writes && !self.uses.needed[index] {
+                continue;
+            }
+            let looped = self.loops.iter().any(|&(start, end)| start < at && at < end);
+            let accessed = match inst.op {
+                Op::Load => Some(inst.ty),
+                Op::Store => Some(self.function.ty(inst.args[1])),
+                _ => None,
+            };
+            let row = accessed.filter(|_| !looped).and_then(|ty| {
+                let plan = Plan::of(self.function, self.uniform, inst.args[0]);
+                plan.row(self.function, self.uniform, ty)
+            });
+            let stored = if inst.op == Op::Store { inst.args.get(1) } else { None };
+            for input in self.inputs(value) {
+                row_only[input.index()] &= row == Some(input) && stored != Some(&input);
+            }
+        }
+        self.uses.row_only = row_only;
     }
 
     fn need(&mut self, value: Value, at: u32) {

@@ -30,7 +30,7 @@ struct Address {
     imm: u64,
 }
 
-/// A component of what is stored.
+/// A component of what is stored, or given to a texture.
 #[derive(Clone, Copy)]
 pub(super) enum Part {
     Value(Value),
@@ -153,7 +153,7 @@ impl Lowering<'_> {
         };
         let access = match address.kind {
             Addressing::Uniform => Access::Uniform,
-            Addressing::Indexed => Access::Indexed { write: false },
+            Addressing::Indexed => self.indexed(&plan, inst.ty, false),
             Addressing::Offset => Access::Offset { write: false },
             Addressing::Thread { lanewise } => Access::Thread { write: false, lanewise },
         };
@@ -172,7 +172,7 @@ impl Lowering<'_> {
         let access = match address.kind {
             Addressing::Uniform if uniform => Access::StoreOnce,
             Addressing::Uniform => Access::StoreLast,
-            Addressing::Indexed => Access::Indexed { write: true },
+            Addressing::Indexed => self.indexed(&plan, ty, true),
             Addressing::Offset => Access::Offset { write: true },
             Addressing::Thread { lanewise } => Access::Thread { write: true, lanewise },
         };
@@ -189,6 +189,14 @@ impl Lowering<'_> {
         self.access(access, ty, &address, &registers);
     }
 
+    /// The access by 32-bit indices of a value.
+    fn indexed(&self, plan: &Plan, ty: Type, write: bool) -> Access {
+        match plan.row(self.function, self.uniform, ty) {
+            Some(index) => Access::Row { write, grid: self.uses.is_row_only(index) },
+            None => Access::Indexed { write },
+        }
+    }
+
     /// A component in lanes, spread if it is uniform.
     pub(super) fn part_in_lanes(&mut self, part: Part, scalar: Type) -> Field {
         match part {
@@ -202,7 +210,7 @@ impl Lowering<'_> {
         }
     }
 
-    /// The components of what is stored.
+    /// The components of what is stored, or given to a texture.
     pub(super) fn components(&self, value: Value) -> Vec<Part> {
         let inst = self.function.inst(value);
         match self.vectors.get(&value) {

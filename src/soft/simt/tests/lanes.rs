@@ -281,6 +281,46 @@ fn barriers_let_simd_groups_exchange() {
 }
 
 #[test]
+fn what_was_counted_before_a_fault_is_there() {
+    let module = histogram();
+    for isa in IsaKind::available() {
+        let mut from: Vec<u8> = (0..1024).map(|i| (i / 256) as u8).collect();
+        let mut to = vec![5u32; 3];
+        let bindings = [bind(0, &mut from), bind(1, &mut to)];
+        let fault = run(&module, isa, &launch([1024, 1, 1], [64, 1, 1], &bindings)).unwrap_err();
+        assert_eq!(fault.position, Some([768, 0, 0]));
+        let text = "write of 4 bytes at offset 12 of 'to', which has 12 bytes";
+        assert!(fault.to_string().ends_with(text), "{fault}");
+        assert_eq!(to, [261; 3]);
+    }
+}
+
+#[test]
+fn arguments_that_share_memory_are_counted_in_together() {
+    let mut b = kernel("shared");
+    let (bins, same) = (device(&mut b, 0), device(&mut b, 1));
+    let one = b.u32(1);
+    b.op(Op::AtomicAdd, &[bins, one]);
+    let before = b.op(Op::AtomicAdd, &[same, one]);
+    // Each thread sees its own first step at least.
+    let missing = b.lt(before, one);
+    b.begin_if(missing);
+    let second = b.field(bins, 4);
+    b.op(Op::AtomicAdd, &[second, one]);
+    b.end_if();
+    let buffers = vec![buffer("bins", 0, Space::Device), buffer("same", 1, Space::Device)];
+    let module = module(buffers, b.finish());
+    for isa in IsaKind::available() {
+        let mut memory = vec![0u32; 8];
+        let (bins, mut same) = (bind(0, &mut memory), bind(1, &mut memory));
+        same.index = 1;
+        let bindings = [bins, same];
+        run(&module, isa, &launch([64, 1, 1], [32, 1, 1], &bindings)).unwrap();
+        assert_eq!(memory[..2], [128, 0]);
+    }
+}
+
+#[test]
 fn atomics_of_many_threads_lose_nothing() {
     let mut b = kernel("histogram");
     let (from, to, sums) = (device(&mut b, 0), device(&mut b, 1), device(&mut b, 2));

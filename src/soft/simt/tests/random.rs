@@ -432,7 +432,14 @@ fn program(seed: u64) -> Module {
     functions.push(first.b.finish());
     functions.push(callee.b.finish());
     let allocations = vec![buffer("in", 0, Space::Device), buffer("out", 1, Space::Device)];
-    Module { name: "random".into(), allocations, functions, entry: FuncId(0) }
+    Module {
+        name: "random".into(),
+        allocations,
+        textures: vec![],
+        samplers: vec![],
+        functions,
+        entry: FuncId(0),
+    }
 }
 
 /// The outputs of the plain interpreter and of each instruction set; NaNs are made one.
