@@ -208,17 +208,16 @@ impl Maker {
         let value = self.int(2);
         let value =
             Expr::Binary(Binary::And, Box::new(value), Box::new(Expr::Literal(Scalar::I32, 7)));
-        let mut labels: Vec<Option<i64>> = (0..5).map(|label| Some(label * 2 % 7)).collect();
-        labels.push(None);
+        let mut left: Vec<Option<i64>> = (0..5).map(|label| Some(label * 2 % 7)).collect();
+        left.push(None);
         let uniform = std::mem::replace(&mut self.routine.uniform, false);
         self.routine.switches += 1;
         let mut cases = Vec::new();
         for _ in 0..1 + self.random.below(3) {
             let count = 1 + self.random.below(2);
-            let mine: Vec<Option<i64>> =
-                (0..count).map(|_| labels.remove(self.random.below(labels.len()))).collect();
+            let labels = (0..count).map(|_| left.remove(self.random.below(left.len()))).collect();
             let body = self.block(2);
-            cases.push((mine, body, self.random.chance(60)));
+            cases.push(Case { labels, body, ends: self.random.chance(60) });
         }
         self.routine.switches -= 1;
         self.routine.uniform = uniform;
