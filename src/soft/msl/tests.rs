@@ -136,11 +136,11 @@ fn entry_points_are_described() {
 }
 
 /// Whether reports are written down instead of compared.
-fn blessing() -> bool {
-    std::env::var_os("ARUMINIUM_BLESS").is_some()
+fn updating() -> bool {
+    std::env::var_os("ARUMINIUM_UPDATE").is_some()
 }
 
-/// A file of sources with many mistakes has beside it what is said. `ARUMINIUM_BLESS=1` writes it.
+/// A file of sources with many mistakes has beside it what is said. `ARUMINIUM_UPDATE=1` writes it.
 #[test]
 fn diagnostics_read_as_recorded() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/msl/errors");
@@ -149,7 +149,7 @@ fn diagnostics_read_as_recorded() {
     for (name, text) in files {
         let said = errors(&text);
         let path = folder.join(&name).with_extension("txt");
-        if blessing() {
+        if updating() {
             std::fs::write(&path, &said).unwrap();
         }
         let recorded = std::fs::read_to_string(&path).unwrap_or_default();
@@ -173,7 +173,7 @@ fn each_rule_is_told() {
         }
         written += &format!("=== {rule}\n{source}->\n{said}");
     }
-    if blessing() {
+    if updating() {
         std::fs::write(path, &written).unwrap();
     }
     assert_eq!(written, recorded);
