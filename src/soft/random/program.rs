@@ -324,6 +324,8 @@ pub(super) struct Routine {
     pub(super) template: bool,
     /// A method that does not change its object.
     pub(super) constant: bool,
+    /// It has no functions of the SIMD-group, so that one thread alone may call it.
+    pub(super) alone: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -401,6 +403,7 @@ impl Scope<'_> {
             },
             Place::Element(base, ..) | Place::Below(base, _) => match self.place(base) {
                 Type::Array(element, _) => *element,
+                Type::ParameterArray => Type::Parameter,
                 Type::Vector(scalar, _) => Type::Scalar(scalar),
                 other => unreachable!("an element of {other:?}"),
             },

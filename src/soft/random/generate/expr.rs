@@ -214,6 +214,7 @@ impl Maker {
         let pure = |f: &Routine| {
             let by_value = |row: &Row| row.kind == Kind::Value;
             matches!(f.result, Some(Type::Scalar(_) | Type::Parameter))
+                && f.alone
                 && f.variables[..f.parameters].iter().all(by_value)
         };
         let pure: Vec<usize> =

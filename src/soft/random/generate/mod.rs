@@ -76,6 +76,8 @@ struct Making {
     alone: bool,
     loops: usize,
     switches: usize,
+    /// The innermost loop is walked by all threads alike: none leaves a pass early.
+    even: bool,
     /// All threads of the threadgroup are here.
     uniform: bool,
     budget: usize,
@@ -116,6 +118,7 @@ impl Maker {
             body,
             template: false,
             constant: false,
+            alone: made.alone,
         }
     }
 

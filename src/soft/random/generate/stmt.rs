@@ -189,6 +189,7 @@ impl Maker {
         let counter = self.variable(INT, Kind::Value);
         self.routine.frozen.push(counter);
         let uniform = std::mem::replace(&mut self.routine.uniform, even);
+        let outer_even = std::mem::replace(&mut self.routine.even, even);
         let switches = std::mem::replace(&mut self.routine.switches, 0);
         self.routine.loops += 1;
         self.routine.visible.push(vec![counter]);
@@ -196,6 +197,7 @@ impl Maker {
         self.routine.visible.pop();
         self.routine.loops -= 1;
         self.routine.switches = switches;
+        self.routine.even = outer_even;
         self.routine.uniform = uniform;
         match form {
             0 => Stmt::For(counter, limit, body),
@@ -227,10 +229,10 @@ impl Maker {
     /// A way out, under a condition.
     pub(super) fn jump(&mut self) -> Option<Stmt> {
         let kernel = self.routine.kernel;
-        let inside = self.routine.loops + self.routine.switches > 0 && !self.routine.uniform;
+        let leaves = self.routine.loops > 0 && !self.routine.even;
         let stmt = match self.random.below(3) {
-            0 if inside => Stmt::Break,
-            1 if self.routine.loops > 0 && !self.routine.uniform => Stmt::Continue,
+            0 if leaves || self.routine.switches > 0 => Stmt::Break,
+            1 if leaves => Stmt::Continue,
             // Barriers need all threads to the end, and what is read of others must be there.
             _ if kernel && !self.together => {
                 let mut body = self.stores();
