@@ -12,7 +12,6 @@ use std::hint::black_box;
 use std::sync::LazyLock;
 
 #[cfg(target_vendor = "apple")]
-#[path = "peer/mod.rs"]
 mod objects;
 mod rounds;
 

@@ -10,7 +10,6 @@ use std::fmt::Write;
 use std::hint::black_box;
 
 #[cfg(target_vendor = "apple")]
-#[path = "peer/mod.rs"]
 mod objects;
 mod rounds;
 

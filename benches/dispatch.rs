@@ -9,7 +9,6 @@ use rounds::{compare, way};
 use tiny::{Tiny, one_dispatch};
 
 #[cfg(target_vendor = "apple")]
-#[path = "peer/mod.rs"]
 mod objects;
 mod rounds;
 mod tiny;

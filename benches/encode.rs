@@ -16,7 +16,6 @@ use std::hint::black_box;
 use tiny::{GRID, Tiny, one_dispatch};
 
 #[cfg(target_vendor = "apple")]
-#[path = "peer/mod.rs"]
 mod objects;
 mod rounds;
 mod tiny;

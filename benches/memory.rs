@@ -9,7 +9,6 @@ use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::hint::black_box;
 
 #[cfg(target_vendor = "apple")]
-#[path = "peer/mod.rs"]
 mod objects;
 mod rounds;
 

@@ -2,7 +2,7 @@
 //!
 //! Five ways to the same method, for none, one and three integers and for two `MTLSize`s: the
 //! function pointer, the IMP table, the declared message, `msg!`, and a send that looks its selector up
-//! each time.
+//! each time. On Apple's targets the crate `objc2` sends it too.
 
 use aruminium::abi::{Class, Id, Imp, MTLSize, Sel};
 use aruminium::objc::{Object, link};
@@ -120,6 +120,44 @@ ways!(function_pointer_three hot_path_table_call_three message_three one_off_thr
 ways!(function_pointer_sizes hot_path_table_call_sizes message_sizes one_off_sizes looked_up_sizes:
     sizes(grid: MTLSize, group: MTLSize), Sizes, [sizes: grid, group: group], "sizes:group:");
 
+/// The same by the crate `objc2`.
+#[cfg(target_vendor = "apple")]
+mod peer {
+    use super::Target;
+    use aruminium::abi::MTLSize;
+    use objc2::{msg_send, runtime::AnyObject};
+
+    fn object(target: &Target) -> &AnyObject {
+        // SAFETY: a wrapped object is alive.
+        unsafe { &*target.as_raw().as_ptr().cast() }
+    }
+
+    fn size(MTLSize { width, height, depth }: MTLSize) -> objc2_metal::MTLSize {
+        objc2_metal::MTLSize { width, height, depth }
+    }
+
+    #[inline(never)]
+    pub(super) fn zero(target: &Target) -> usize {
+        // SAFETY: the class has the method, with this type; the same below.
+        unsafe { msg_send![object(target), zero] }
+    }
+    #[inline(never)]
+    pub(super) fn one(target: &Target, a: usize) -> usize {
+        // SAFETY: as above.
+        unsafe { msg_send![object(target), one: a] }
+    }
+    #[inline(never)]
+    pub(super) fn three(target: &Target, a: usize, b: usize, c: usize) -> usize {
+        // SAFETY: as above.
+        unsafe { msg_send![object(target), three: a, b: b, c: c] }
+    }
+    #[inline(never)]
+    pub(super) fn sizes(target: &Target, grid: MTLSize, group: MTLSize) {
+        // SAFETY: as above.
+        unsafe { msg_send![object(target), sizes: size(grid), group: size(group)] }
+    }
+}
+
 fn main() {
     let target = target();
     // SAFETY: the object is alive and of the class that the table is declared for.
@@ -144,6 +182,8 @@ fn main() {
                     way!("message", $message(&target, $(black_box($arg)),*)),
                     way!("msg!", $one_off(&target, $(black_box($arg)),*)),
                     way!("selector looked up", $looked_up(&target, $(black_box($arg)),*)),
+                    #[cfg(target_vendor = "apple")]
+                    way!("objc2", peer::$function(&target, $(black_box($arg)),*)),
                 ],
             );
         }};

@@ -39,6 +39,8 @@ mod macros;
 #[cfg(not(target_vendor = "apple"))]
 mod soft;
 #[cfg(all(test, not(target_vendor = "apple")))]
+mod test_random;
+#[cfg(all(test, not(target_vendor = "apple")))]
 mod test_scale;
 
 pub use abi::{MTLOrigin, MTLRegion, MTLSize, NSRange};

@@ -151,7 +151,7 @@ fn slices_and_levels_are_apart() {
 }
 
 #[test]
-#[cfg_attr(not(target_vendor = "apple"), ignore = "the embedded compiler has no textures yet")]
+
 fn a_kernel_reads_and_writes_pixels() {
     let rig = Rig::new();
     let make = || for_kernels(TextureDescriptor::new_2d(PixelFormat::RGBA8Unorm, 20, 10));
@@ -224,7 +224,7 @@ fn sampled(rig: &Rig, descriptor: &SamplerDescriptor) -> Vec<f32> {
 }
 
 #[test]
-#[cfg_attr(not(target_vendor = "apple"), ignore = "the embedded compiler has no textures yet")]
+
 fn a_sampler_decides_what_is_outside() {
     let rig = Rig::new();
     let with = |mode: AddressMode| {
@@ -244,7 +244,7 @@ fn a_sampler_decides_what_is_outside() {
 }
 
 #[test]
-#[cfg_attr(not(target_vendor = "apple"), ignore = "the embedded compiler has no textures yet")]
+
 fn a_linear_filter_mixes_neighbours() {
     let rig = Rig::new();
     let descriptor = SamplerDescriptor::new();
@@ -388,4 +388,92 @@ fn textures_that_cannot_be_are_refused() {
             Err(aruminium::GpuError::TextureCreationFailed(_))
         ));
     }
+}
+
+#[test]
+fn checked_writes_and_reads_reach_every_slice_and_level() {
+    let rig = Rig::new();
+    let descriptor = TextureDescriptor::new_2d_array(PixelFormat::R16Uint, 4, 2, 2);
+    descriptor.set_mip_levels(2);
+    let texture = rig.gpu.texture_with(&descriptor).unwrap();
+    let places =
+        [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(slice, level)| Subresource { slice, level });
+    for (value, place) in (1u16..).zip(places) {
+        let region = whole(&texture, place.level);
+        let pixels = vec![value; region.size.width * region.size.height];
+        texture.write(place, region, &pixels).unwrap();
+    }
+    texture.write(places[2], region((1, 1, 0), (2, 1, 1)), &[7u16, 8]).unwrap();
+    for (value, place) in (1u16..).zip(places) {
+        let mut pixel = [0u16];
+        texture.read(place, region((0, 0, 0), (1, 1, 1)), &mut pixel).unwrap();
+        assert_eq!(pixel, [value]);
+    }
+    let mut all = [0u16; 8];
+    texture.read(places[2], whole(&texture, 0), &mut all).unwrap();
+    assert_eq!(all, [3, 3, 3, 3, 3, 7, 8, 3]);
+
+    let volume =
+        rig.gpu.texture_with(&TextureDescriptor::new_3d(PixelFormat::RGBA8Unorm, 2, 2, 3)).unwrap();
+    let bytes: Vec<[u8; 4]> = (0..12).map(|i| [i; 4]).collect();
+    volume.write(Subresource::default(), whole(&volume, 0), &bytes).unwrap();
+    let mut one = [[0u8; 4]];
+    volume.read(Subresource::default(), region((1, 0, 2), (1, 1, 1)), &mut one).unwrap();
+    assert_eq!(one, [[9; 4]]);
+}
+
+#[test]
+fn what_is_outside_of_a_texture_is_an_error() {
+    let rig = Rig::new();
+    let descriptor = TextureDescriptor::new_2d(PixelFormat::R8Unorm, 4, 4);
+    descriptor.set_mip_levels(2);
+    let texture = rig.gpu.texture_with(&descriptor).unwrap();
+    let at = |slice, level| Subresource { slice, level };
+    let wrong = [
+        (at(0, 0), region((0, 0, 0), (5, 1, 1)), 5),
+        (at(0, 0), region((4, 0, 0), (1, 1, 1)), 1),
+        (at(0, 0), region((0, usize::MAX, 0), (1, 1, 1)), 1),
+        (at(0, 0), region((0, 0, 0), (1, 1, usize::MAX)), 1),
+        (at(0, 0), region((0, 0, 0), (0, 1, 1)), 0),
+        (at(0, 1), region((0, 0, 0), (3, 1, 1)), 3),
+        (at(0, 2), region((0, 0, 0), (1, 1, 1)), 1),
+        (at(1, 0), region((0, 0, 0), (1, 1, 1)), 1),
+        (at(0, 0), region((0, 0, 0), (4, 4, 1)), 15),
+        (at(0, 0), region((0, 0, 0), (4, 4, 1)), 17),
+    ];
+    for (place, region, bytes) in wrong {
+        let mut pixels = vec![1u8; bytes];
+        let written = texture.write(place, region, &pixels);
+        let read = texture.read(place, region, &mut pixels);
+        for result in [written, read] {
+            assert!(
+                matches!(result, Err(aruminium::GpuError::TextureAccess(_))),
+                "{place:?} {region:?} {bytes}: {result:?}"
+            );
+        }
+    }
+    assert!(read::<u8>(&texture, 0).iter().all(|&pixel| pixel == 0));
+
+    descriptor.set_storage_mode(StorageMode::Private);
+    let private = rig.gpu.texture_with(&descriptor).unwrap();
+    let why = private.write(at(0, 0), region((0, 0, 0), (1, 1, 1)), &[0u8]).unwrap_err();
+    assert!(why.to_string().contains("private"), "{why}");
+}
+
+/// 16 pixels take 16 times as much, for each format that has a size.
+#[test]
+#[cfg(not(target_vendor = "apple"))] // Apple's textures are laid out as Apple likes.
+fn sizes_of_pixels_are_right() {
+    let rig = Rig::new();
+    let formats = aruminium::enums::ENUMS.iter().find(|info| info.rust == "PixelFormat").unwrap();
+    let mut made = 0;
+    for &(name, value) in formats.values {
+        let format = PixelFormat(value as usize);
+        let texture = rig.gpu.texture_with(&TextureDescriptor::new_2d(format, 4, 4));
+        if let (Some(bytes), Ok(texture)) = (format.bytes_per_pixel(), &texture) {
+            assert_eq!(texture.allocated_size(), 16 * bytes, "{name}");
+            made += 1;
+        }
+    }
+    assert!(made > 40, "{made}");
 }

@@ -64,14 +64,12 @@ pub(crate) fn compare(title: &str, elements: Option<usize>, ways: &mut [Way<'_>]
 }
 
 fn measure(title: &str, elements: Option<usize>, ways: &mut [Way<'_>]) -> Vec<Row> {
-    // As often as fills a turn of the slowest way; the first runs also warm up.
-    let mut times = 1;
-    while ways.iter_mut().map(|way| turn(way, times)).max().unwrap_or(TURN) < TURN {
-        times *= 2;
-    }
-    let nanoseconds = |way: &mut Way<'_>| turn(way, times).as_secs_f64() * 1e9 / times as f64;
-    let rounds: Vec<Vec<f64>> =
-        (0..ROUNDS).map(|_| ways.iter_mut().map(nanoseconds).collect()).collect();
+    let times: Vec<usize> = ways.iter_mut().map(times_in_a_turn).collect();
+    let mut round = || -> Vec<f64> {
+        let turns = ways.iter_mut().zip(&times);
+        turns.map(|(way, &times)| turn(way, times).as_secs_f64() * 1e9 / times as f64).collect()
+    };
+    let rounds: Vec<Vec<f64>> = (0..ROUNDS).map(|_| round()).collect();
 
     let row = |(index, way): (usize, &Way<'_>)| {
         let time = |part| quantile(rounds.iter().map(|round| round[index]), part);
@@ -100,6 +98,15 @@ fn record(rows: &[Row]) -> io::Result<()> {
         .append(begun)
         .open(results::file(env!("CARGO_CRATE_NAME")))?;
     rows.iter().try_for_each(|row| writeln!(file, "{row}"))
+}
+
+/// How often fills a way's turn; finding it also warms up.
+fn times_in_a_turn(way: &mut Way<'_>) -> usize {
+    let mut times = 1;
+    while turn(way, times) < TURN {
+        times *= 2;
+    }
+    times
 }
 
 fn turn(way: &mut Way<'_>, times: usize) -> Duration {

@@ -13,6 +13,11 @@ use std::fmt;
 ///
 /// `ENCODING` describes exactly the C type that has the layout of `Self`, `Self` is passed to and
 /// returned from `extern "C"` functions as that type is, and all bytes zero are a value of it.
+///
+/// ```
+/// use aruminium::{MTLSize, abi::Encode};
+/// assert_eq!((f32::ENCODING, MTLSize::ENCODING), ("f", "{?=QQQ}"));
+/// ```
 pub unsafe trait Encode: Copy + 'static {
     /// The type in Objective-C's notation.
     const ENCODING: &'static str;
@@ -280,6 +285,13 @@ impl Encoding {
     }
 
     /// Size and alignment in bytes, where the encoding tells them.
+    ///
+    /// ```
+    /// use aruminium::abi::Encoding;
+    /// let encoding: Encoding = "{?=cdi}".parse()?;
+    /// assert_eq!(encoding.layout(), Some((24, 8)));
+    /// # Ok::<(), aruminium::abi::EncodingError>(())
+    /// ```
     pub fn layout(&self) -> Option<(usize, usize)> {
         match self {
             Self::Array(length, element) => {
@@ -323,6 +335,14 @@ enum Register {
 
 /// The encoding of a whole method, as `method_getTypeEncoding` answers it: the return type, the
 /// receiver, the selector, the arguments, each with its offset in a notional frame.
+///
+/// ```
+/// use aruminium::abi::MethodEncoding;
+/// let method: MethodEncoding = "@32@0:8Q16Q24".parse()?;
+/// let declared = MethodEncoding::new("@".parse()?, ["Q".parse()?, "q".parse()?]);
+/// assert!(method.same_abi(&declared));
+/// # Ok::<(), aruminium::abi::EncodingError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MethodEncoding {
     /// What the method returns.

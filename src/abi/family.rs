@@ -50,6 +50,12 @@ impl Family {
     }
 
     /// Whether the caller owns what the method returns.
+    ///
+    /// ```
+    /// use aruminium::abi::Family;
+    /// assert!(Family::New.returns_owned() && !Family::None.returns_owned());
+    /// assert_eq!(Family::MutableCopy.name(), "mutableCopy");
+    /// ```
     pub const fn returns_owned(self) -> bool {
         !matches!(self, Self::None)
     }
@@ -83,6 +89,10 @@ const fn starts_word(text: &[u8], start: usize, word: &[u8]) -> bool {
 }
 
 /// How many arguments a selector takes: its colons.
+///
+/// ```
+/// assert_eq!(aruminium::abi::colons("setBuffer:offset:atIndex:"), 3);
+/// ```
 pub const fn colons(selector: &str) -> usize {
     let text = selector.as_bytes();
     let (mut i, mut count) = (0, 0);
@@ -94,6 +104,11 @@ pub const fn colons(selector: &str) -> usize {
 }
 
 /// Whether a selector is one word without colons, or words that each end in one.
+///
+/// ```
+/// use aruminium::abi::is_selector;
+/// assert!(is_selector("commit") && is_selector("setLabel:") && !is_selector("setBuffer:offset"));
+/// ```
 pub const fn is_selector(selector: &str) -> bool {
     let text = selector.as_bytes();
     let mut i = 0;

@@ -16,6 +16,11 @@ pub struct MTLSize {
 }
 
 /// The first pixel of a texture region.
+///
+/// ```
+/// use aruminium::MTLOrigin;
+/// assert_eq!(MTLOrigin::from((1, 2, 0)), MTLOrigin { x: 1, y: 2, z: 0 });
+/// ```
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[allow(missing_docs)] // Coordinates.
@@ -26,6 +31,12 @@ pub struct MTLOrigin {
 }
 
 /// A box of pixels in a texture.
+///
+/// ```
+/// use aruminium::MTLRegion;
+/// let lower_half = MTLRegion { origin: (0, 32, 0).into(), size: (64, 32, 1).into() };
+/// assert_eq!(lower_half.origin.y, 32);
+/// ```
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct MTLRegion {
@@ -36,6 +47,11 @@ pub struct MTLRegion {
 }
 
 /// A run of indices.
+///
+/// ```
+/// use aruminium::NSRange;
+/// assert_eq!(NSRange::from(4..10), NSRange { location: 4, length: 6 });
+/// ```
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct NSRange {
@@ -46,6 +62,12 @@ pub struct NSRange {
 }
 
 /// How much room something takes in a heap, and at which multiples it may begin.
+///
+/// ```
+/// use aruminium::abi::MTLSizeAndAlign;
+/// let room = MTLSizeAndAlign { size: 1000, align: 256 };
+/// assert_eq!(room.size.next_multiple_of(room.align), 1024);
+/// ```
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[allow(missing_docs)] // The fields are what the name says.
@@ -55,6 +77,11 @@ pub struct MTLSizeAndAlign {
 }
 
 /// What names a resource in a kernel's memory.
+///
+/// ```
+/// use aruminium::abi::MTLResourceID;
+/// assert_eq!(MTLResourceID::default(), MTLResourceID { _impl: 0 });
+/// ```
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[allow(missing_docs)] // Metal's own name.
@@ -63,6 +90,12 @@ pub struct MTLResourceID {
 }
 
 /// Which of a pixel's components is read as which: values of `MTLTextureSwizzle`.
+///
+/// ```
+/// use aruminium::abi::MTLTextureSwizzleChannels;
+/// let red_everywhere = MTLTextureSwizzleChannels { red: 2, green: 2, blue: 2, alpha: 1 };
+/// assert_ne!(red_everywhere, MTLTextureSwizzleChannels::default());
+/// ```
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)] // Colors.

@@ -7,6 +7,13 @@ use std::fmt;
 macro_rules! handle {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
+        ///
+        /// ```
+        #[doc = concat!("use aruminium::abi::", stringify!($name), " as Handle;")]
+        /// assert!(Handle::NIL.is_nil() && Handle::default().is_null());
+        /// let pointer = Handle::NIL.as_ptr();
+        /// assert_eq!(Handle::from_ptr(pointer), Handle::NIL);
+        /// ```
         #[repr(transparent)]
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(*mut c_void);
@@ -83,6 +90,15 @@ handle! {
 
 impl Class {
     /// The class as a receiver of class methods.
+    ///
+    /// ```
+    /// use aruminium::{abi::Id, msg, objc::link};
+    /// // SAFETY: the name is a C string, and every class answers `hash`.
+    /// unsafe {
+    ///     let class: Id = link::objc_getClass(c"NSString".as_ptr()).as_id();
+    ///     assert_ne!(msg!(class, [hash] -> usize), 0);
+    /// }
+    /// ```
     #[inline(always)]
     pub const fn as_id(self) -> Id {
         Id(self.0)
@@ -91,6 +107,11 @@ impl Class {
 
 impl Protocol {
     /// The protocol as an object, to be passed as an argument.
+    ///
+    /// ```
+    /// use aruminium::abi::Protocol;
+    /// assert!(Protocol::NIL.as_id().is_nil());
+    /// ```
     #[inline(always)]
     pub const fn as_id(self) -> Id {
         Id(self.0)
@@ -98,9 +119,23 @@ impl Protocol {
 }
 
 /// The function that carries out a method. It is called only after a cast to the method's own type.
+///
+/// ```
+/// use aruminium::abi::{Id, Imp, Sel};
+/// unsafe extern "C" fn answer(_: Id, _: Sel) -> usize {
+///     42
+/// }
+/// // SAFETY: who calls it casts it back.
+/// let imp = unsafe { std::mem::transmute::<unsafe extern "C" fn(Id, Sel) -> usize, Imp>(answer) };
+/// ```
 pub type Imp = unsafe extern "C" fn();
 
 /// Objective-C's `BOOL`: one byte, of which the embedded runtime only ever makes 0 or 1.
+///
+/// ```
+/// use aruminium::abi::Bool;
+/// assert!(Bool::new(true).get() && !Bool::new(false).get());
+/// ```
 #[repr(transparent)]
 #[derive(Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub struct Bool(u8);

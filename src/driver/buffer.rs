@@ -16,8 +16,39 @@ metal_class! {
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
+    /// use aruminium::{PurgeableState, ResourceOptions, StorageMode};
     /// let buffer = gpu.buffer_with_data(&[1, 2, 3, 4])?;
+    /// buffer.set_label("input");
+    /// assert_eq!(buffer.label().as_deref(), Some("input"));
     /// assert_eq!(buffer.read(|bytes| bytes.iter().map(|&b| u32::from(b)).sum::<u32>()), 10);
+    /// assert_eq!(buffer.size(), 4);
+    /// assert!(buffer.allocated_size() >= 4 && buffer.gpu_address() != 0);
+    /// assert_eq!(buffer.storage_mode(), StorageMode::Shared);
+    /// assert!(buffer.resource_options().contains(ResourceOptions::STORAGE_SHARED));
+    /// buffer.add_debug_marker("header", (0..2).into());
+    /// buffer.remove_all_debug_markers();
+    /// // Who need not keep the contents says so; a volatile buffer may lose them.
+    /// let before = buffer.set_purgeable_state(PurgeableState::Volatile);
+    /// assert_eq!(before, PurgeableState::NonVolatile);
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    ///
+    /// Pixels in a buffer, and what managed memory and heaps want to be told:
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// use aruminium::{HeapDescriptor, PixelFormat, ResourceOptions, StorageMode, TextureDescriptor};
+    /// let buffer = gpu.buffer(256 * 4)?;
+    /// let texture = buffer.texture(&TextureDescriptor::new_2d(PixelFormat::R8Unorm, 16, 4), 0, 256)?;
+    /// assert_eq!((texture.width(), texture.height()), (16, 4));
+    /// if buffer.storage_mode() == StorageMode::Managed {
+    ///     buffer.did_modify((0..256).into());
+    /// }
+    /// let descriptor = HeapDescriptor::new();
+    /// descriptor.set_size(1 << 16);
+    /// let scratch = gpu.heap(&descriptor)?.buffer(4096, ResourceOptions::STORAGE_PRIVATE)?;
+    /// // From here on other resources of the heap may take its place.
+    /// scratch.make_aliasable();
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub class Buffer: MTLBuffer, state Memory;
@@ -57,7 +88,7 @@ unsafe impl Sync for Buffer {}
 
 /// A buffer's memory as the CPU sees it, and who looks at it now.
 #[derive(Debug)]
-pub struct Memory {
+struct Memory {
     /// Where it is; null until somebody wants to know.
     contents: AtomicPtr<c_void>,
     size: usize,
@@ -79,6 +110,20 @@ impl ClassState for Memory {
 /// # Safety
 ///
 /// Any bytes are a valid value, and the type has no padding and no pointers.
+///
+/// ```
+/// use aruminium::Plain;
+/// #[derive(Clone, Copy)]
+/// #[repr(C)]
+/// struct Particle { position: [f32; 3], charge: f32 }
+/// // SAFETY: four floats, one behind the other.
+/// unsafe impl Plain for Particle {}
+///
+/// let buffer = aruminium::Gpu::open()?.buffer(8 * size_of::<Particle>())?;
+/// buffer.write_as(|all: &mut [Particle]| all.iter_mut().for_each(|p| p.charge = 1.0));
+/// assert_eq!(buffer.read_as(|all: &[Particle]| all.iter().map(|p| p.charge).sum::<f32>()), 8.0);
+/// # Ok::<(), aruminium::GpuError>(())
+/// ```
 pub unsafe trait Plain: Copy + 'static {}
 
 /// Says of types that they are plain.
@@ -105,6 +150,12 @@ impl Drop for Borrow<'_> {
 
 impl Buffer {
     /// Whether the CPU reaches the memory.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// assert!(gpu.buffer(16)?.is_shared() && !gpu.buffer_private(16)?.is_shared());
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     #[inline]
     pub fn is_shared(&self) -> bool {
         !self.contents().is_null()
@@ -112,6 +163,14 @@ impl Buffer {
 
     /// The start of the memory, null for a private buffer. It stays where it is while the buffer
     /// lives.
+    ///
+    /// ```
+    /// # let buffer = aruminium::Gpu::open()?.buffer(16)?;
+    /// // SAFETY: nobody else uses the buffer now.
+    /// unsafe { buffer.contents().cast::<u32>().write(7) }
+    /// assert_eq!(buffer.read(|bytes| u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])), 7);
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     #[inline]
     pub fn contents(&self) -> *mut c_void {
         let known = self.state.contents.load(Ordering::Relaxed);
@@ -129,6 +188,12 @@ impl Buffer {
     }
 
     /// How many bytes there are.
+    ///
+    /// ```
+    /// # let buffer = aruminium::Gpu::open()?.buffer(16)?;
+    /// assert_eq!(buffer.size(), 16);
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     #[inline]
     pub fn size(&self) -> usize {
         self.state.size
@@ -160,6 +225,15 @@ impl Buffer {
     /// # Errors
     ///
     /// [`GpuError::BufferAccess`] if the buffer is private or being written.
+    ///
+    /// ```
+    /// # let buffer = aruminium::Gpu::open()?.buffer(16)?;
+    /// buffer.write(|_| {
+    ///     assert!(buffer.try_read_as(|_: &[u32]| ()).is_err(), "it is being written");
+    /// });
+    /// assert_eq!(buffer.try_read_as(|all: &[u32]| all.len())?, 4);
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub fn try_read_as<T: Plain, R>(&self, read: impl FnOnce(&[T]) -> R) -> Result<R, GpuError> {
         let _borrow = self.borrow(false)?;
         let len = self.state.size.checked_div(size_of::<T>()).unwrap_or(0);
@@ -174,6 +248,13 @@ impl Buffer {
     /// # Errors
     ///
     /// [`GpuError::BufferAccess`] if the buffer is private or being read or written.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// assert!(gpu.buffer_private(16)?.try_write_as(|_: &mut [u32]| ()).is_err());
+    /// gpu.buffer(16)?.try_write_as(|all: &mut [[f32; 4]]| all[0] = [0.0, 1.0, 2.0, 3.0])?;
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub fn try_write_as<T: Plain, R>(
         &self,
         write: impl FnOnce(&mut [T]) -> R,
@@ -189,6 +270,12 @@ impl Buffer {
     /// # Panics
     ///
     /// If the buffer is private or being written.
+    ///
+    /// ```
+    /// # let buffer = aruminium::Gpu::open()?.buffer(16)?;
+    /// assert_eq!(buffer.read_as(|all: &[u64]| all.to_vec()), [0, 0]);
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     #[track_caller]
     pub fn read_as<T: Plain, R>(&self, read: impl FnOnce(&[T]) -> R) -> R {
         self.try_read_as(read).unwrap_or_else(|error| panic!("{error}"))
@@ -199,40 +286,82 @@ impl Buffer {
     /// # Panics
     ///
     /// If the buffer is private or being read or written.
+    ///
+    /// ```
+    /// # let buffer = aruminium::Gpu::open()?.buffer(16)?;
+    /// buffer.write_as(|all: &mut [u16]| all.fill(3));
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     #[track_caller]
     pub fn write_as<T: Plain, R>(&self, write: impl FnOnce(&mut [T]) -> R) -> R {
         self.try_write_as(write).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Read the bytes, or say why not; see [`try_read_as`](Self::try_read_as).
+    ///
+    /// ```
+    /// # let buffer = aruminium::Gpu::open()?.buffer(16)?;
+    /// assert!(buffer.try_read(|bytes| bytes.iter().all(|&byte| byte == 0))?);
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub fn try_read<R>(&self, read: impl FnOnce(&[u8]) -> R) -> Result<R, GpuError> {
         self.try_read_as(read)
     }
 
     /// Write the bytes, or say why not; see [`try_write_as`](Self::try_write_as).
+    ///
+    /// ```
+    /// # let buffer = aruminium::Gpu::open()?.buffer(16)?;
+    /// buffer.try_write(|bytes| bytes.fill(255))?;
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub fn try_write<R>(&self, write: impl FnOnce(&mut [u8]) -> R) -> Result<R, GpuError> {
         self.try_write_as(write)
     }
 
     /// Read the bytes; panics as [`read_as`](Self::read_as) does.
+    ///
+    /// ```
+    /// # let buffer = aruminium::Gpu::open()?.buffer(16)?;
+    /// let copy = buffer.read(|bytes| bytes.to_vec());
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     #[track_caller]
     pub fn read<R>(&self, read: impl FnOnce(&[u8]) -> R) -> R {
         self.read_as(read)
     }
 
     /// Write the bytes; panics as [`write_as`](Self::write_as) does.
+    ///
+    /// ```
+    /// # let buffer = aruminium::Gpu::open()?.buffer(16)?;
+    /// buffer.write(|bytes| bytes.copy_from_slice(b"sixteen bytes ok"));
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     #[track_caller]
     pub fn write<R>(&self, write: impl FnOnce(&mut [u8]) -> R) -> R {
         self.write_as(write)
     }
 
     /// Read the memory as `f32`s; panics as [`read_as`](Self::read_as) does.
+    ///
+    /// ```
+    /// # let buffer = aruminium::Gpu::open()?.buffer(16)?;
+    /// assert_eq!(buffer.read_f32(|x| x.iter().sum::<f32>()), 0.0);
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     #[track_caller]
     pub fn read_f32<R>(&self, read: impl FnOnce(&[f32]) -> R) -> R {
         self.read_as(read)
     }
 
     /// Write the memory as `f32`s; panics as [`write_as`](Self::write_as) does.
+    ///
+    /// ```
+    /// # let buffer = aruminium::Gpu::open()?.buffer(16)?;
+    /// buffer.write_f32(|x| x.iter_mut().zip(0u8..).for_each(|(x, i)| *x = f32::from(i)));
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     #[track_caller]
     pub fn write_f32<R>(&self, write: impl FnOnce(&mut [f32]) -> R) -> R {
         self.write_as(write)

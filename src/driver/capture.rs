@@ -13,10 +13,11 @@ metal_class! {
     /// Starts and stops captures of what the GPU does.
     ///
     /// ```
-    /// use aruminium::{Capture, Gpu};
+    /// use aruminium::{Capture, CaptureDestination, Gpu};
     /// let gpu = Gpu::open()?;
     /// let file = std::env::temp_dir().join(format!("decoder-{}.gputrace", std::process::id()));
     /// let capture = Capture::shared();
+    /// println!("to files: {}", capture.supports(CaptureDestination::GPUTraceDocument));
     /// // A Mac wants `MTL_CAPTURE_ENABLED=1`; an error says so.
     /// match capture.start_device(&gpu, &file) {
     ///     Ok(()) => {
@@ -70,6 +71,15 @@ impl Capture {
     /// # Errors
     ///
     /// As for [`start_device`](Self::start_device).
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// let queue = gpu.new_command_queue()?;
+    /// let capture = aruminium::Capture::shared();
+    /// let nowhere = capture.start_queue(&queue, "/no such folder/decoder.gputrace");
+    /// assert!(nowhere.is_err());
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub fn start_queue(&self, queue: &Queue, file: impl AsRef<Path>) -> Result<(), GpuError> {
         self.start_object(queue.as_raw(), file.as_ref())
     }

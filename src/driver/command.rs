@@ -19,11 +19,41 @@ metal_class! {
     /// [`commands_autoreleased`](Self::commands_autoreleased).
     ///
     /// ```
-    /// let queue = aruminium::Gpu::open()?.new_command_queue()?;
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// use aruminium::autorelease_pool;
+    /// let queue = gpu.new_command_queue()?;
     /// queue.set_label("decoder");
+    /// assert_eq!(queue.label().as_deref(), Some("decoder"));
     /// let commands = queue.commands()?;
     /// commands.submit();
     /// commands.finish()?;
+    /// // SAFETY: nothing is encoded that would have to live, and the pool is drained after the waits.
+    /// autorelease_pool(|| unsafe {
+    ///     for commands in [
+    ///         queue.commands_unretained()?,
+    ///         queue.commands_fast()?,
+    ///         queue.commands_unchecked(),
+    ///         queue.commands_autoreleased(),
+    ///     ] {
+    ///         commands.submit();
+    ///         commands.finish()?;
+    ///     }
+    ///     Ok::<(), aruminium::GpuError>(())
+    /// })?;
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    ///
+    /// Memory that is resident for all that the queue runs:
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// # let queue = gpu.new_command_queue()?;
+    /// use aruminium::ResidencySetDescriptor;
+    /// // Systems before macOS 15 have none.
+    /// if let Ok(weights) = gpu.residency_set(&ResidencySetDescriptor::new()) {
+    ///     queue.add_residency_set(&weights);
+    ///     queue.remove_residency_set(&weights);
+    /// }
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub class Queue: MTLCommandQueue, table;
@@ -79,11 +109,46 @@ metal_class! {
     /// # let queue = aruminium::Gpu::open()?.new_command_queue()?;
     /// use aruminium::Commands;
     /// let commands = queue.commands()?;
+    /// commands.set_label("step 1");
+    /// commands.on_scheduled(|commands| assert!(commands.status() >= Commands::STATUS_SCHEDULED));
     /// commands.on_completed(|commands| println!("{:.1} µs on the GPU", commands.gpu_time() * 1e6));
+    /// assert_eq!(commands.status(), Commands::STATUS_NOT_ENQUEUED);
+    /// commands.enqueue();
+    /// assert_eq!(commands.status(), Commands::STATUS_ENQUEUED);
+    /// commands.push_debug_group("layer 0");
     /// commands.encoder()?.finish();
+    /// commands.copier()?.finish();
+    /// commands.pop_debug_group();
     /// commands.submit();
+    /// assert!(commands.status() >= Commands::STATUS_COMMITTED);
+    /// commands.wait_until_scheduled();
     /// commands.wait();
     /// assert_eq!((commands.status(), commands.error()), (Commands::STATUS_COMPLETED, None));
+    /// assert!(commands.gpu_end_time() >= commands.gpu_start_time());
+    /// assert!(commands.kernel_end_time() >= commands.kernel_start_time());
+    /// assert_eq!(commands.label().as_deref(), Some("step 1"));
+    /// assert!(commands.retains_references());
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    ///
+    /// The other ways to an encoder:
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// # let commands = gpu.new_command_queue()?.commands()?;
+    /// use aruminium::{DispatchType, ResidencySetDescriptor, autorelease_pool};
+    /// commands.encoder_with(DispatchType::Concurrent)?.finish();
+    /// // SAFETY: the encoders are not used after the pool, and a command buffer without an open encoder
+    /// // has another one to give.
+    /// autorelease_pool(|| unsafe {
+    ///     commands.encoder_unretained()?.finish();
+    ///     commands.encoder_unchecked().finish();
+    ///     commands.encoder_autoreleased().finish();
+    ///     Ok::<(), aruminium::GpuError>(())
+    /// })?;
+    /// if let Ok(weights) = gpu.residency_set(&ResidencySetDescriptor::new()) {
+    ///     commands.use_residency_set(&weights);
+    /// }
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub class Commands: MTLCommandBuffer, table;
@@ -162,6 +227,20 @@ unsafe impl Send for Commands {}
 
 impl Commands {
     /// Not in a queue yet.
+    ///
+    /// ```
+    /// use aruminium::Commands;
+    /// let name = |status| match status {
+    ///     Commands::STATUS_NOT_ENQUEUED => "not enqueued",
+    ///     Commands::STATUS_ENQUEUED => "enqueued",
+    ///     Commands::STATUS_COMMITTED => "committed",
+    ///     Commands::STATUS_SCHEDULED => "scheduled",
+    ///     Commands::STATUS_COMPLETED => "completed",
+    ///     Commands::STATUS_ERROR => "error",
+    ///     _ => "another",
+    /// };
+    /// assert_eq!(name(4), "completed");
+    /// ```
     pub const STATUS_NOT_ENQUEUED: u64 = 0;
     /// In a queue, not submitted.
     pub const STATUS_ENQUEUED: u64 = 1;
@@ -175,16 +254,42 @@ impl Commands {
     pub const STATUS_ERROR: u64 = 5;
 
     /// What went wrong, in words.
+    ///
+    /// ```
+    /// # let commands = aruminium::Gpu::open()?.new_command_queue()?.commands()?;
+    /// commands.submit();
+    /// commands.wait();
+    /// assert_eq!(commands.error(), None);
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub fn error(&self) -> Option<String> {
         Some(self.error_object()?.description())
     }
 
     /// What went wrong, with its domain and code.
+    ///
+    /// ```
+    /// # let commands = aruminium::Gpu::open()?.new_command_queue()?.commands()?;
+    /// commands.submit();
+    /// commands.wait();
+    /// if let Some(error) = commands.error_details() {
+    ///     println!("{} {}: {}", error.domain(), error.code(), error.description());
+    /// }
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub fn error_details(&self) -> Option<NSError> {
         self.error_object()
     }
 
     /// How long the GPU took, in seconds.
+    ///
+    /// ```
+    /// # let commands = aruminium::Gpu::open()?.new_command_queue()?.commands()?;
+    /// commands.submit();
+    /// commands.wait();
+    /// assert!(commands.gpu_time() >= 0.0);
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub fn gpu_time(&self) -> f64 {
         self.gpu_end_time() - self.gpu_start_time()
     }
@@ -194,6 +299,13 @@ impl Commands {
     /// # Errors
     ///
     /// [`GpuError::CommandBufferError`] with the error in words if it failed.
+    ///
+    /// ```
+    /// # let commands = aruminium::Gpu::open()?.new_command_queue()?.commands()?;
+    /// commands.submit();
+    /// commands.finish()?;
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub fn finish(&self) -> Result<(), GpuError> {
         self.wait();
         self.outcome()
@@ -210,22 +322,61 @@ impl Commands {
     }
 
     /// Call a closure when the work is done or has failed, on a thread of Metal's.
+    ///
+    /// ```
+    /// # let commands = aruminium::Gpu::open()?.new_command_queue()?.commands()?;
+    /// let (sender, receiver) = std::sync::mpsc::channel();
+    /// commands.on_completed(move |commands| _ = sender.send(commands.status()));
+    /// commands.submit();
+    /// assert_eq!(receiver.recv(), Ok(aruminium::Commands::STATUS_COMPLETED));
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub fn on_completed(&self, handler: impl Fn(&Commands) + Send + Sync + 'static) {
         self.add_completed(&handler_block(handler));
     }
 
     /// Call a closure when the work is handed to the GPU, on a thread of Metal's.
+    ///
+    /// ```
+    /// # let commands = aruminium::Gpu::open()?.new_command_queue()?.commands()?;
+    /// commands.on_scheduled(|commands| println!("{commands:?} is handed over"));
+    /// commands.submit();
+    /// commands.finish()?;
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub fn on_scheduled(&self, handler: impl Fn(&Commands) + Send + Sync + 'static) {
         self.add_scheduled(&handler_block(handler));
     }
 
     /// When the work before this is done, set the event to a value.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// # let commands = gpu.new_command_queue()?.commands()?;
+    /// let event = gpu.shared_event()?;
+    /// commands.signal(&event, 1);
+    /// commands.submit();
+    /// commands.finish()?;
+    /// assert_eq!(event.signaled_value(), 1);
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub fn signal(&self, event: &impl EventObject, value: u64) {
         // SAFETY: the event is alive, and the command buffer keeps it.
         unsafe { self.signal_event(event.event(), value) }
     }
 
     /// Begin the work behind this when the event has reached a value.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// # let commands = gpu.new_command_queue()?.commands()?;
+    /// let event = gpu.shared_event()?;
+    /// commands.wait_for(&event, 1);
+    /// commands.submit();
+    /// event.set_signaled_value(1);
+    /// commands.finish()?;
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub fn wait_for(&self, event: &impl EventObject, value: u64) {
         // SAFETY: as above.
         unsafe { self.wait_event(event.event(), value) }

@@ -13,12 +13,23 @@ metal_class! {
     /// How source text is compiled.
     ///
     /// ```
-    /// use aruminium::{CompileOptions, Gpu, MathMode};
+    /// use aruminium::{CompileOptions, Gpu, LanguageVersion, MathFunctions, MathMode};
     /// let options = CompileOptions::new();
     /// options.set_math_mode(MathMode::Safe);
+    /// options.set_math_functions(MathFunctions::Precise);
+    /// options.set_language_version(LanguageVersion::Version3_1);
+    /// options.set_preserve_invariance(true);
+    /// options.set_max_total_threads_per_threadgroup(256);
     /// options.set_macros(&[("TILE", "16")]);
+    /// assert_eq!((options.math_mode(), options.math_functions()), (MathMode::Safe, MathFunctions::Precise));
+    /// assert_eq!(options.language_version(), LanguageVersion::Version3_1);
     /// let source = "kernel void fill(device int *out, uint i [[thread_position_in_grid]]) { out[i] = TILE; }";
     /// Gpu::open()?.compile_with(source, Some(&options))?;
+    ///
+    /// // Before macOS 15 there is one switch.
+    /// let options = CompileOptions::new();
+    /// options.set_fast_math(false);
+    /// assert!(!options.fast_math());
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub class CompileOptions: MTLCompileOptions;
@@ -50,6 +61,11 @@ metal_class! {
 
 impl CompileOptions {
     /// Define preprocessor macros: names and what they stand for.
+    ///
+    /// ```
+    /// let options = aruminium::CompileOptions::new();
+    /// options.set_macros(&[("TILE", "16"), ("T", "half")]);
+    /// ```
     pub fn set_macros(&self, macros: &[(&str, &str)]) {
         let strings: Vec<(NSString, NSString)> = macros
             .iter()
@@ -65,10 +81,17 @@ metal_class! {
     /// Values for the function constants of a kernel.
     ///
     /// ```
-    /// use aruminium::ConstantValues;
+    /// use aruminium::{ConstantValues, Gpu};
+    /// let source = "constant uint columns [[function_constant(0)]];
+    ///     constant float scale [[function_constant(1)]];
+    ///     kernel void fill(device float *out, uint i [[thread_position_in_grid]]) { out[i] = (i % columns) * scale; }";
     /// let values = ConstantValues::new();
-    /// values.set(0, true);
+    /// values.set(0, 7u32);
+    /// values.reset();
+    /// values.set(0, 8u32);
     /// values.set_named("scale", 0.5f32);
+    /// Gpu::open()?.compile(source)?.function_with("fill", &values)?;
+    /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub class ConstantValues: MTLFunctionConstantValues;
 
@@ -85,6 +108,11 @@ metal_class! {
 /// # Safety
 ///
 /// `DATA_TYPE` names a type of Metal's with the size and the layout of `Self`.
+///
+/// ```
+/// use aruminium::{ConstantValue, DataType};
+/// assert_eq!(<[f32; 4]>::DATA_TYPE, DataType::Float4);
+/// ```
 pub unsafe trait ConstantValue: Copy {
     /// Metal's name of the type.
     const DATA_TYPE: DataType;
@@ -108,12 +136,20 @@ constant_values! {
 
 impl ConstantValues {
     /// Set the constant of an index.
+    ///
+    /// ```
+    /// aruminium::ConstantValues::new().set(3, [1u32, 2, 3, 4]);
+    /// ```
     pub fn set<T: ConstantValue>(&self, index: usize, value: T) {
         // SAFETY: the pointer is to a value of the type that is named; Metal copies it.
         unsafe { self.set_at((&raw const value).cast(), T::DATA_TYPE, index) }
     }
 
     /// Set the constant of a name.
+    ///
+    /// ```
+    /// aruminium::ConstantValues::new().set_named("use_bias", true);
+    /// ```
     pub fn set_named<T: ConstantValue>(&self, name: &str, value: T) {
         // SAFETY: as above.
         unsafe { self.set_by_name((&raw const value).cast(), T::DATA_TYPE, name) }
@@ -124,11 +160,33 @@ metal_class! {
     /// What a texture is to be like.
     ///
     /// ```
-    /// use aruminium::{Gpu, PixelFormat, TextureDescriptor, TextureUsage};
+    /// use aruminium::{CpuCacheMode, Gpu, HazardTracking, PixelFormat, StorageMode};
+    /// use aruminium::{TextureDescriptor, TextureType, TextureUsage};
     /// let descriptor = TextureDescriptor::new_2d(PixelFormat::RGBA8Unorm, 64, 32);
     /// descriptor.set_usage(TextureUsage::SHADER_READ | TextureUsage::SHADER_WRITE);
     /// let texture = Gpu::open()?.texture_with(&descriptor)?;
     /// assert_eq!((texture.width(), texture.height()), (64, 32));
+    ///
+    /// // The same, property by property, and then some.
+    /// let descriptor = TextureDescriptor::new();
+    /// descriptor.set_texture_type(TextureType::Type2DArray);
+    /// descriptor.set_pixel_format(PixelFormat::R16Float);
+    /// descriptor.set_width(64);
+    /// descriptor.set_height(32);
+    /// descriptor.set_depth(1);
+    /// descriptor.set_mip_levels(3);
+    /// descriptor.set_array_length(4);
+    /// descriptor.set_storage_mode(StorageMode::Private);
+    /// descriptor.set_cpu_cache_mode(CpuCacheMode::DefaultCache);
+    /// descriptor.set_hazard_tracking(HazardTracking::Tracked);
+    /// assert_eq!(descriptor.texture_type(), TextureType::Type2DArray);
+    /// assert_eq!(descriptor.pixel_format(), PixelFormat::R16Float);
+    /// assert_eq!((descriptor.width(), descriptor.height(), descriptor.depth()), (64, 32, 1));
+    /// assert_eq!((descriptor.mip_levels(), descriptor.array_length()), (3, 4));
+    /// assert_eq!(descriptor.storage_mode(), StorageMode::Private);
+    /// assert!(descriptor.usage().contains(TextureUsage::SHADER_READ));
+    /// // Storage, cache and tracking are one word, too.
+    /// descriptor.set_resource_options(aruminium::ResourceOptions::STORAGE_PRIVATE);
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub class TextureDescriptor: MTLTextureDescriptor;
@@ -191,21 +249,41 @@ impl TextureDescriptor {
     }
 
     /// A row of pixels.
+    ///
+    /// ```
+    /// use aruminium::{PixelFormat, TextureDescriptor};
+    /// assert_eq!(TextureDescriptor::new_1d(PixelFormat::R32Float, 256).width(), 256);
+    /// ```
     pub fn new_1d(format: PixelFormat, width: usize) -> Self {
         Self::shaped(TextureType::Type1D, format, (width, 1, 1))
     }
 
     /// An image.
+    ///
+    /// ```
+    /// use aruminium::{PixelFormat, TextureDescriptor};
+    /// assert_eq!(TextureDescriptor::new_2d(PixelFormat::R32Float, 256, 16).height(), 16);
+    /// ```
     pub fn new_2d(format: PixelFormat, width: usize, height: usize) -> Self {
         Self::shaped(TextureType::Type2D, format, (width, height, 1))
     }
 
     /// A box of pixels.
+    ///
+    /// ```
+    /// use aruminium::{PixelFormat, TextureDescriptor};
+    /// assert_eq!(TextureDescriptor::new_3d(PixelFormat::R32Float, 32, 32, 8).depth(), 8);
+    /// ```
     pub fn new_3d(format: PixelFormat, width: usize, height: usize, depth: usize) -> Self {
         Self::shaped(TextureType::Type3D, format, (width, height, depth))
     }
 
     /// Several images of one size.
+    ///
+    /// ```
+    /// use aruminium::{PixelFormat, TextureDescriptor};
+    /// assert_eq!(TextureDescriptor::new_2d_array(PixelFormat::R32Float, 32, 32, 8).array_length(), 8);
+    /// ```
     pub fn new_2d_array(format: PixelFormat, width: usize, height: usize, length: usize) -> Self {
         let descriptor = Self::shaped(TextureType::Type2DArray, format, (width, height, 1));
         descriptor.set_array_length(length);
@@ -217,9 +295,19 @@ metal_class! {
     /// How kernels sample textures.
     ///
     /// ```
-    /// use aruminium::{AddressMode, Gpu, SamplerDescriptor};
+    /// use aruminium::{AddressMode, BorderColor, Filter, Gpu, MipFilter, SamplerDescriptor};
     /// let descriptor = SamplerDescriptor::new();
-    /// descriptor.set_address_mode(AddressMode::Repeat);
+    /// descriptor.set_label("trilinear");
+    /// descriptor.set_min_filter(Filter::Linear);
+    /// descriptor.set_mag_filter(Filter::Linear);
+    /// descriptor.set_mip_filter(MipFilter::Linear);
+    /// descriptor.set_lod_min(0.0);
+    /// descriptor.set_lod_max(4.0);
+    /// descriptor.set_normalized_coordinates(true);
+    /// descriptor.set_address_x(AddressMode::Repeat);
+    /// descriptor.set_address_y(AddressMode::MirrorRepeat);
+    /// descriptor.set_address_z(AddressMode::ClampToBorderColor);
+    /// descriptor.set_border_color(BorderColor::OpaqueWhite);
     /// Gpu::open()?.sampler(&descriptor)?;
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
@@ -253,6 +341,11 @@ metal_class! {
 
 impl SamplerDescriptor {
     /// Set what is outside along all axes.
+    ///
+    /// ```
+    /// use aruminium::{AddressMode, SamplerDescriptor};
+    /// SamplerDescriptor::new().set_address_mode(AddressMode::Repeat);
+    /// ```
     pub fn set_address_mode(&self, mode: AddressMode) {
         self.set_address_x(mode);
         self.set_address_y(mode);
@@ -264,9 +357,15 @@ metal_class! {
     /// What a heap is to be like.
     ///
     /// ```
-    /// let descriptor = aruminium::HeapDescriptor::new();
+    /// use aruminium::{Gpu, HazardTracking, HeapDescriptor, HeapType, StorageMode};
+    /// let descriptor = HeapDescriptor::new();
     /// descriptor.set_size(1 << 20);
+    /// descriptor.set_type(HeapType::Placement);
+    /// descriptor.set_storage_mode(StorageMode::Private);
+    /// descriptor.set_hazard_tracking(HazardTracking::Tracked);
     /// assert_eq!(descriptor.size(), 1 << 20);
+    /// let heap = Gpu::open()?.heap(&descriptor)?;
+    /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub class HeapDescriptor: MTLHeapDescriptor;
 

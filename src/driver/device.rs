@@ -23,9 +23,40 @@ metal_class! {
     /// A Metal GPU: it owns all that is made from it.
     ///
     /// ```
-    /// use aruminium::Gpu;
+    /// use aruminium::{Gpu, GpuFamily};
     /// let gpu = Gpu::open()?;
-    /// println!("{}, {} GiB", gpu.name(), gpu.recommended_max_working_set_size() >> 30);
+    /// println!("{} ({})", gpu.name(), gpu.architecture());
+    /// println!("{} GiB to work with", gpu.recommended_max_working_set_size() >> 30);
+    /// println!("{} bytes in use", gpu.current_allocated_size());
+    /// println!("number {:x}, unified memory: {}", gpu.registry_id(), gpu.has_unified_memory());
+    /// println!("low power: {}", gpu.is_low_power());
+    /// println!("without a display: {}, can be unplugged: {}", gpu.is_headless(), gpu.is_removable());
+    /// assert!(gpu.supports_family(GpuFamily::Common1));
+    /// assert!(gpu.max_buffer_length() >= 256 << 20);
+    /// assert!(gpu.max_threads_per_threadgroup().width >= 256);
+    /// assert!(gpu.max_threadgroup_memory_length() >= 16 << 10);
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    ///
+    /// What it makes:
+    ///
+    /// ```
+    /// use aruminium::{CompileOptions, Gpu, HeapDescriptor, PixelFormat, ResidencySetDescriptor};
+    /// use aruminium::{SamplerDescriptor, TextureDescriptor};
+    /// let gpu = Gpu::open()?;
+    /// let source = "kernel void one(device int *x) { x[0] = 1; }";
+    /// let library = gpu.compile_with(source, Some(&CompileOptions::new()))?;
+    /// let pipeline = gpu.pipeline(&library.function("one")?)?;
+    /// let queue = gpu.new_command_queue()?;
+    /// let long_queue = gpu.new_command_queue_with_capacity(256)?;
+    /// let texture = gpu.texture_with(&TextureDescriptor::new_2d(PixelFormat::R32Float, 64, 64))?;
+    /// let sampler = gpu.sampler(&SamplerDescriptor::new())?;
+    /// let (fence, event, shared_event) = (gpu.fence()?, gpu.event()?, gpu.shared_event()?);
+    /// let descriptor = HeapDescriptor::new();
+    /// descriptor.set_size(1 << 20);
+    /// let heap = gpu.heap(&descriptor)?;
+    /// // An error where the system has none: before macOS 15.
+    /// let set = gpu.residency_set(&ResidencySetDescriptor::new());
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub class Gpu: MTLDevice;
@@ -103,6 +134,13 @@ unsafe impl Send for Gpu {}
 unsafe impl Sync for Gpu {}
 
 /// What a buffer calls with its start and length when its memory is no longer needed.
+///
+/// ```
+/// use aruminium::Deallocator;
+/// let deallocator = Deallocator::new(|start: *mut std::ffi::c_void, bytes: usize| {
+///     println!("{bytes} bytes at {start:p} are free again");
+/// });
+/// ```
 pub type Deallocator = Block<(*mut c_void, usize)>;
 
 impl Gpu {
@@ -111,6 +149,11 @@ impl Gpu {
     /// # Errors
     ///
     /// [`GpuError::DeviceNotFound`] if there is none.
+    ///
+    /// ```
+    /// let gpu = aruminium::Gpu::open()?;
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub fn open() -> Result<Self, GpuError> {
         // SAFETY: the function answers nil or a device that the caller owns.
         match unsafe { Self::from_raw(link::MTLCreateSystemDefaultDevice()) } {
@@ -124,6 +167,13 @@ impl Gpu {
     /// # Errors
     ///
     /// [`GpuError::DeviceNotFound`] if the system has no Metal at all.
+    ///
+    /// ```
+    /// for gpu in aruminium::Gpu::all()? {
+    ///     println!("{}", gpu.name());
+    /// }
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub fn all() -> Result<Vec<Self>, GpuError> {
         // SAFETY: the function answers nil or an array that the caller owns, of devices.
         unsafe {
@@ -134,6 +184,12 @@ impl Gpu {
     }
 
     /// The name of the GPU's architecture.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// assert!(!gpu.architecture().is_empty());
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub fn architecture(&self) -> String {
         let architecture = self.architecture_object();
         // SAFETY: `MTLArchitecture` has a name, a string.
@@ -153,11 +209,26 @@ impl Gpu {
     }
 
     /// Make a private buffer of so many bytes: only the GPU reaches it.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// let buffer = gpu.buffer_private(1 << 20)?;
+    /// assert!(!buffer.is_shared());
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub fn buffer_private(&self, bytes: usize) -> Result<Buffer, GpuError> {
         self.buffer_with_options(bytes, ResourceOptions::STORAGE_PRIVATE)
     }
 
     /// Make a buffer of so many bytes, stored, cached and tracked as told.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// use aruminium::ResourceOptions;
+    /// let options = ResourceOptions::STORAGE_SHARED | ResourceOptions::HAZARD_UNTRACKED;
+    /// let buffer = gpu.buffer_with_options(4096, options)?;
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub fn buffer_with_options(
         &self,
         bytes: usize,
@@ -167,6 +238,13 @@ impl Gpu {
     }
 
     /// Make a shared buffer with a copy of the data in it.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// let buffer = gpu.buffer_with_data(b"weights")?;
+    /// assert_eq!(buffer.size(), 7);
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub fn buffer_with_data(&self, data: &[u8]) -> Result<Buffer, GpuError> {
         self.buffer_of_bytes(data, ResourceOptions::STORAGE_SHARED)
             .ok_or_else(|| self.no_buffer(data.len()))
@@ -178,6 +256,24 @@ impl Gpu {
     ///
     /// `start` is the start of a page, `bytes` a whole number of pages, and the memory is valid, and
     /// used by nobody else while the GPU uses it, until the buffer is gone and all work with it done.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// use aruminium::objc::link::getpagesize;
+    /// use std::alloc::{Layout, alloc_zeroed, dealloc};
+    /// let page = getpagesize() as usize;
+    /// let layout = Layout::from_size_align(page, page).expect("a page");
+    /// // SAFETY: the page is there until the buffer is gone.
+    /// unsafe {
+    ///     let start = alloc_zeroed(layout);
+    ///     let buffer = gpu.buffer_wrap(start.cast(), page)?;
+    ///     buffer.write(|bytes| bytes[0] = 7);
+    ///     assert_eq!(*start, 7);
+    ///     drop(buffer);
+    ///     dealloc(start, layout);
+    /// }
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub unsafe fn buffer_wrap(&self, start: *mut c_void, bytes: usize) -> Result<Buffer, GpuError> {
         // SAFETY: passed on to the caller.
         unsafe { self.wrap_pages(start, bytes, BlockPtr::NIL) }
@@ -188,6 +284,21 @@ impl Gpu {
     /// # Safety
     ///
     /// As for [`buffer_wrap`](Self::buffer_wrap), until the block is called.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// use aruminium::{Deallocator, objc::link::getpagesize};
+    /// use std::alloc::{Layout, alloc_zeroed, dealloc};
+    /// let page = getpagesize() as usize;
+    /// let layout = Layout::from_size_align(page, page).expect("a page");
+    /// // SAFETY: the page is there until the block is called.
+    /// let buffer = unsafe {
+    ///     let free = Deallocator::new(move |start: *mut std::ffi::c_void, _: usize| dealloc(start.cast(), layout));
+    ///     gpu.buffer_wrap_with(alloc_zeroed(layout).cast(), page, &free)?
+    /// };
+    /// assert_eq!(buffer.size(), page);
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub unsafe fn buffer_wrap_with(
         &self,
         start: *mut c_void,
@@ -235,11 +346,26 @@ impl Gpu {
     /// # Errors
     ///
     /// [`GpuError::LibraryCompilationFailed`] with the compiler's diagnostics.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// let library = gpu.compile("kernel void one(device int *x) { x[0] = 1; }")?;
+    /// let error = gpu.compile("kernel void one(device int *x) { y[0] = 1; }").unwrap_err();
+    /// assert!(error.to_string().contains("use of undeclared identifier 'y'"));
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub fn compile(&self, source: &str) -> Result<ShaderLib, GpuError> {
         self.compile_with(source, None)
     }
 
     /// Load a compiled library from a file, where the system can.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// use aruminium::GpuError;
+    /// assert!(matches!(gpu.library_from_file("/nowhere/kernels.metallib"), Err(GpuError::Io(_))));
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub fn library_from_file(&self, path: impl AsRef<Path>) -> Result<ShaderLib, GpuError> {
         // A missing file is an I/O error on every system.
         std::fs::File::open(path.as_ref())?;
@@ -247,6 +373,14 @@ impl Gpu {
     }
 
     /// Load a compiled library from bytes, where the system can.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// use aruminium::GpuError;
+    /// let library = gpu.library_from_data(b"no library");
+    /// assert!(matches!(library, Err(GpuError::LibraryCompilationFailed(_))));
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub fn library_from_data(&self, data: &[u8]) -> Result<ShaderLib, GpuError> {
         // SAFETY: without a destructor the bytes are copied, into an object that the caller owns.
         let data = unsafe {
@@ -261,6 +395,16 @@ impl Gpu {
     /// # Safety
     ///
     /// `descriptor` is a live `MTLTextureDescriptor`.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// use aruminium::{PixelFormat, TextureDescriptor};
+    /// let descriptor = TextureDescriptor::new_1d(PixelFormat::R8Unorm, 256);
+    /// // SAFETY: the pointer is to a live descriptor.
+    /// let texture = unsafe { gpu.texture(descriptor.as_raw())? };
+    /// assert_eq!(texture.width(), 256);
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub unsafe fn texture(&self, descriptor: Id) -> Result<Texture, GpuError> {
         // SAFETY: passed on to the caller.
         unsafe { self.texture_of(descriptor) }

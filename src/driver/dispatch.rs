@@ -55,6 +55,12 @@ impl fmt::Debug for Dispatch {
 
 impl Dispatch {
     /// Finds all functions, on a command buffer that is thrown away.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// let dispatch = aruminium::Dispatch::new(&gpu.new_command_queue()?);
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub fn new(queue: &Queue) -> Self {
         // SAFETY: a wrapped queue is alive.
         let queue_imps = unsafe { QueueImps::resolve(queue.as_raw()) };
@@ -116,6 +122,20 @@ impl Dispatch {
     /// # Safety
     ///
     /// The kernel stays within its buffers.
+    ///
+    /// ```
+    /// # use aruminium::{Dispatch, Gpu, autorelease_pool};
+    /// # let gpu = Gpu::open()?;
+    /// # let source = "kernel void add(device float *x, constant float &a, uint i [[thread_position_in_grid]]) { x[i] += a; }";
+    /// # let pipeline = gpu.pipeline(&gpu.compile(source)?.function("add")?)?;
+    /// # let (queue, buffer) = (gpu.new_command_queue()?, gpu.buffer(64 * 4)?);
+    /// # let dispatch = Dispatch::new(&queue);
+    /// let one = gpu.buffer_with_data(&1f32.to_ne_bytes())?;
+    /// // SAFETY: the kernel stays within its buffers.
+    /// unsafe { dispatch.dispatch(&pipeline, &[(&buffer, 0, 0), (&one, 0, 1)], (64, 1, 1), (32, 1, 1))? }
+    /// assert_eq!(buffer.read_f32(|x| x[63]), 1.0);
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     #[inline]
     pub unsafe fn dispatch(
         &self,
@@ -137,6 +157,22 @@ impl Dispatch {
     /// # Safety
     ///
     /// As for [`dispatch`](Self::dispatch).
+    ///
+    /// ```
+    /// # use aruminium::{Dispatch, Gpu, autorelease_pool};
+    /// # let gpu = Gpu::open()?;
+    /// # let source = "kernel void add(device float *x, constant float &a, uint i [[thread_position_in_grid]]) { x[i] += a; }";
+    /// # let pipeline = gpu.pipeline(&gpu.compile(source)?.function("add")?)?;
+    /// # let (queue, buffer) = (gpu.new_command_queue()?, gpu.buffer(64 * 4)?);
+    /// # let dispatch = Dispatch::new(&queue);
+    /// let bytes = 2.5f32.to_ne_bytes();
+    /// // SAFETY: the kernel stays within its buffer.
+    /// unsafe {
+    ///     dispatch.dispatch_with_bytes(&pipeline, &[(&buffer, 0, 0)], &bytes, 1, (64, 1, 1), (32, 1, 1))?;
+    /// }
+    /// assert_eq!(buffer.read_f32(|x| x[63]), 2.5);
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     #[inline]
     pub unsafe fn dispatch_with_bytes(
         &self,
@@ -165,6 +201,27 @@ impl Dispatch {
     /// # Safety
     ///
     /// As for [`dispatch`](Self::dispatch); what is bound lives until the call returns.
+    ///
+    /// ```
+    /// # use aruminium::{Dispatch, Gpu, autorelease_pool};
+    /// # let gpu = Gpu::open()?;
+    /// # let source = "kernel void add(device float *x, constant float &a, uint i [[thread_position_in_grid]]) { x[i] += a; }";
+    /// # let pipeline = gpu.pipeline(&gpu.compile(source)?.function("add")?)?;
+    /// # let (queue, buffer) = (gpu.new_command_queue()?, gpu.buffer(64 * 4)?);
+    /// # let dispatch = Dispatch::new(&queue);
+    /// // SAFETY: what is bound lives until the call returns.
+    /// unsafe {
+    ///     dispatch.batch(|batch| {
+    ///         batch.bind(&pipeline);
+    ///         batch.bind_buffer(&buffer, 0, 0);
+    ///         batch.push(&1f32.to_ne_bytes(), 1);
+    ///         batch.launch((64, 1, 1), (32, 1, 1));
+    ///         batch.launch_groups((2, 1, 1), (32, 1, 1));
+    ///     })?;
+    /// }
+    /// assert_eq!(buffer.read_f32(|x| x[63]), 2.0);
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     #[inline]
     pub unsafe fn batch(&self, record: impl FnOnce(&Batch<'_>)) -> Result<(), GpuError> {
         // SAFETY: passed on to the caller.
@@ -180,6 +237,24 @@ impl Dispatch {
     /// # Safety
     ///
     /// As for [`batch`](Self::batch).
+    ///
+    /// ```
+    /// # use aruminium::{Dispatch, Gpu, autorelease_pool};
+    /// # let gpu = Gpu::open()?;
+    /// # let source = "kernel void add(device float *x, constant float &a, uint i [[thread_position_in_grid]]) { x[i] += a; }";
+    /// # let pipeline = gpu.pipeline(&gpu.compile(source)?.function("add")?)?;
+    /// # let (queue, buffer) = (gpu.new_command_queue()?, gpu.buffer(64 * 4)?);
+    /// # let dispatch = Dispatch::new(&queue);
+    /// // One pool for the whole loop.
+    /// autorelease_pool(|| {
+    ///     for _ in 0..10 {
+    ///         // SAFETY: nothing is bound.
+    ///         unsafe { dispatch.batch_raw(|_batch| { /* bind and launch */ })? }
+    ///     }
+    ///     Ok::<(), aruminium::GpuError>(())
+    /// })?;
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     #[inline]
     pub unsafe fn batch_raw(&self, record: impl FnOnce(&Batch<'_>)) -> Result<(), GpuError> {
         let commands = self.encode(record)?;
@@ -236,6 +311,15 @@ fn launch(
 }
 
 /// Submitted work that nobody has waited for yet. Dropping it waits.
+///
+/// ```
+/// use aruminium::{Dispatch, Gpu, GpuFuture};
+/// let dispatch = Dispatch::new(&Gpu::open()?.new_command_queue()?);
+/// // SAFETY: nothing is bound.
+/// let future: GpuFuture = unsafe { dispatch.batch_async(|_batch| { /* bind and launch */ }) };
+/// future.wait()?;
+/// # Ok::<(), aruminium::GpuError>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "dropping the future waits for the work, and loses its error"]
 pub struct GpuFuture(Option<Result<Commands, GpuError>>);
@@ -246,6 +330,15 @@ impl GpuFuture {
     /// # Errors
     ///
     /// [`GpuError::CommandBufferError`] if it failed, or why it could not be submitted.
+    ///
+    /// ```
+    /// # let dispatch = aruminium::Dispatch::new(&aruminium::Gpu::open()?.new_command_queue()?);
+    /// // SAFETY: nothing is bound.
+    /// let (first, second) = unsafe { (dispatch.batch_async(|_| ()), dispatch.batch_async(|_| ())) };
+    /// second.wait()?;
+    /// first.wait()?;
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub fn wait(mut self) -> Result<(), GpuError> {
         self.0.take().map_or(Ok(()), |commands| commands?.finish())
     }

@@ -12,6 +12,10 @@ use crate::objc::{ClassState, Object};
 use std::cell::Cell;
 
 /// Three sizes, along x, y and z.
+///
+/// ```
+/// let (grid, group): (aruminium::Size, aruminium::Size) = ((1920, 1080, 1), (16, 16, 1));
+/// ```
 pub type Size = (usize, usize, usize);
 
 metal_class! {
@@ -26,14 +30,52 @@ metal_class! {
     /// # let commands = gpu.new_command_queue()?.commands()?;
     /// let buffer = gpu.buffer(100 * 4)?;
     /// let encoder = commands.encoder()?;
+    /// encoder.set_label("adding");
+    /// assert_eq!(encoder.label().as_deref(), Some("adding"));
+    /// encoder.push_debug_group("first half");
     /// encoder.bind(&pipeline);
     /// encoder.bind_buffer(&buffer, 0, 0);
     /// encoder.push(&0.5f32.to_ne_bytes(), 1);
     /// encoder.launch((100, 1, 1), (32, 1, 1));
+    /// encoder.pop_debug_group();
+    /// encoder.signpost("half way");
+    /// // The second half once more, and as many groups as a buffer says.
+    /// encoder.bind_offset(50 * 4, 0);
+    /// encoder.launch_groups((5, 1, 1), (10, 1, 1));
+    /// let groups = gpu.buffer(12)?;
+    /// groups.write_as(|sizes: &mut [u32]| sizes.copy_from_slice(&[1, 1, 1]));
+    /// encoder.launch_indirect(&groups, 0, (10, 1, 1));
     /// encoder.finish();
     /// # commands.submit();
     /// # commands.finish()?;
-    /// # assert!(buffer.read_f32(|x| x.iter().all(|&x| x == 0.5)));
+    /// # assert_eq!(buffer.read_f32(|x| (x[0], x[50], x[99])), (0.5, 1.5, 1.0));
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    ///
+    /// Textures, threadgroup memory, and what orders work:
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// # let queue = gpu.new_command_queue()?;
+    /// # let commands = queue.commands()?;
+    /// use aruminium::{BarrierScope, DispatchType, HeapDescriptor, PixelFormat, SamplerDescriptor, TextureDescriptor};
+    /// let texture = gpu.texture_with(&TextureDescriptor::new_2d(PixelFormat::R32Float, 8, 8))?;
+    /// let sampler = gpu.sampler(&SamplerDescriptor::new())?;
+    /// let descriptor = HeapDescriptor::new();
+    /// descriptor.set_size(1 << 16);
+    /// let (heap, fence) = (gpu.heap(&descriptor)?, gpu.fence()?);
+    /// let encoder = commands.encoder_with(DispatchType::Concurrent)?;
+    /// encoder.wait_for_fence(&fence);
+    /// encoder.bind_texture(&texture, 0);
+    /// encoder.bind_sampler(&sampler, 0);
+    /// encoder.threadgroup_memory(1024, 0);
+    /// encoder.use_heap(&heap);
+    /// // What is launched here is done before what is launched behind it.
+    /// encoder.barrier(BarrierScope::BUFFERS);
+    /// encoder.update_fence(&fence);
+    /// encoder.finish();
+    /// # commands.submit();
+    /// # commands.finish()?;
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub class Encoder: MTLComputeCommandEncoder, table, direct Batch<'a>, state Open;
@@ -88,7 +130,7 @@ unsafe impl Send for Encoder {}
 
 /// Whether an encoder is still to be ended.
 #[derive(Debug)]
-pub struct Open(Cell<bool>);
+struct Open(Cell<bool>);
 
 impl ClassState for Open {
     #[inline]
@@ -109,6 +151,15 @@ impl ClassState for Open {
 macro_rules! more_methods {
     () => {
         /// Bind several buffers, with their offsets, to consecutive indices.
+        ///
+        /// ```
+        /// # let gpu = aruminium::Gpu::open()?;
+        /// # let commands = gpu.new_command_queue()?.commands()?;
+        /// let (x, y) = (gpu.buffer(64)?, gpu.buffer(64)?);
+        /// let encoder = commands.encoder()?;
+        /// encoder.bind_buffers(&[(&x, 0), (&y, 32)], 0);
+        /// # Ok::<(), aruminium::GpuError>(())
+        /// ```
         pub fn bind_buffers(&self, buffers: &[(&Buffer, usize)], first: usize) {
             let ids: Vec<Id> = buffers.iter().map(|(buffer, _)| buffer.as_raw()).collect();
             let offsets: Vec<usize> = buffers.iter().map(|&(_, offset)| offset).collect();
@@ -118,6 +169,15 @@ macro_rules! more_methods {
         }
 
         /// Let what was launched finish with these resources before the next launch.
+        ///
+        /// ```
+        /// # let gpu = aruminium::Gpu::open()?;
+        /// # let commands = gpu.new_command_queue()?.commands()?;
+        /// let (x, y) = (gpu.buffer(64)?, gpu.buffer(64)?);
+        /// let encoder = commands.encoder_with(aruminium::DispatchType::Concurrent)?;
+        /// encoder.barrier_for(&[&x, &y]);
+        /// # Ok::<(), aruminium::GpuError>(())
+        /// ```
         pub fn barrier_for(&self, resources: &[&dyn Allocation]) {
             let ids: Vec<Id> = resources.iter().map(|resource| resource.allocation()).collect();
             // SAFETY: the resources are alive.
@@ -125,6 +185,15 @@ macro_rules! more_methods {
         }
 
         /// Make a resource reachable for kernels that find it through another one.
+        ///
+        /// ```
+        /// # let gpu = aruminium::Gpu::open()?;
+        /// # let commands = gpu.new_command_queue()?.commands()?;
+        /// let table = gpu.buffer(64)?;
+        /// let encoder = commands.encoder()?;
+        /// encoder.use_resource(&table, aruminium::ResourceUsage::READ);
+        /// # Ok::<(), aruminium::GpuError>(())
+        /// ```
         pub fn use_resource(&self, resource: &dyn Allocation, usage: ResourceUsage) {
             // SAFETY: the resource is alive, and the command buffer keeps it if it keeps any.
             unsafe { self.use_id(resource.allocation(), usage) }
@@ -136,6 +205,15 @@ impl Encoder {
     more_methods!();
 
     /// End the encoder; the command buffer takes another one then, or is submitted.
+    ///
+    /// ```
+    /// # let commands = aruminium::Gpu::open()?.new_command_queue()?.commands()?;
+    /// let first = commands.encoder()?;
+    /// assert!(commands.encoder().is_err(), "one at a time");
+    /// first.finish();
+    /// let second = commands.encoder()?;
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     #[inline]
     pub fn finish(&self) {
         if self.state.0.replace(false) {
@@ -166,12 +244,37 @@ metal_class! {
     /// # let commands = gpu.new_command_queue()?.commands()?;
     /// let (from, to) = (gpu.buffer_with_data(b"metal")?, gpu.buffer(8)?);
     /// let copier = commands.copier()?;
+    /// copier.set_label("metal!!!");
+    /// assert_eq!(copier.label().as_deref(), Some("metal!!!"));
+    /// copier.push_debug_group("letters");
     /// copier.copy(&from, 0, &to, 0, 5);
+    /// copier.pop_debug_group();
     /// copier.fill(&to, (5..8).into(), b'!');
     /// copier.finish();
     /// commands.submit();
     /// commands.finish()?;
     /// assert_eq!(to.read(|bytes| bytes.to_vec()), b"metal!!!");
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    ///
+    /// Pixels, and what orders work:
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// # let commands = gpu.new_command_queue()?.commands()?;
+    /// use aruminium::{PixelFormat, TextureDescriptor};
+    /// let descriptor = TextureDescriptor::new_2d(PixelFormat::R8Unorm, 4, 4);
+    /// descriptor.set_mip_levels(3);
+    /// let (from, to) = (gpu.texture_with(&descriptor)?, gpu.texture_with(&descriptor)?);
+    /// let fence = gpu.fence()?;
+    /// let copier = commands.copier()?;
+    /// copier.wait_for_fence(&fence);
+    /// copier.generate_mipmaps(&from);
+    /// copier.copy_texture(&from, &to);
+    /// copier.update_fence(&fence);
+    /// copier.finish();
+    /// # commands.submit();
+    /// # commands.finish()?;
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub class Copier: MTLBlitCommandEncoder, state Open;
@@ -220,6 +323,10 @@ metal_class! {
 unsafe impl Send for Copier {}
 
 /// A place in a texture: the slice of an array, the mip level.
+///
+/// ```
+/// let second_of_the_largest = aruminium::Subresource { slice: 1, level: 0 };
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Subresource {
     /// Which texture of an array, or face of a cube.
@@ -229,6 +336,12 @@ pub struct Subresource {
 }
 
 /// How an image lies in a buffer.
+///
+/// ```
+/// // 64 pixels of four bytes in a row.
+/// let layout = aruminium::ImageLayout { bytes_per_row: 256, ..Default::default() };
+/// assert_eq!((layout.offset, layout.bytes_per_image), (0, 0));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ImageLayout {
     /// Where it begins, in bytes.
@@ -241,6 +354,22 @@ pub struct ImageLayout {
 
 impl Copier {
     /// Copy pixels from a buffer to a region of a texture.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// # let commands = gpu.new_command_queue()?.commands()?;
+    /// use aruminium::{ImageLayout, MTLRegion, PixelFormat, Subresource, TextureDescriptor};
+    /// let image = gpu.texture_with(&TextureDescriptor::new_2d(PixelFormat::R8Unorm, 4, 2))?;
+    /// let region = MTLRegion { origin: (0, 0, 0).into(), size: (4, 2, 1).into() };
+    /// let rows = gpu.buffer_with_data(&[1, 2, 3, 4, 5, 6, 7, 8])?;
+    /// let layout = ImageLayout { bytes_per_row: 4, ..Default::default() };
+    /// let copier = commands.copier()?;
+    /// copier.copy_to_texture(&rows, layout, &image, Subresource::default(), region);
+    /// copier.finish();
+    /// # commands.submit();
+    /// # commands.finish()?;
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub fn copy_to_texture(
         &self,
         source: &Buffer,
@@ -264,6 +393,22 @@ impl Copier {
     }
 
     /// Copy pixels from a region of a texture to a buffer.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// # let commands = gpu.new_command_queue()?.commands()?;
+    /// use aruminium::{ImageLayout, MTLRegion, PixelFormat, Subresource, TextureDescriptor};
+    /// let image = gpu.texture_with(&TextureDescriptor::new_2d(PixelFormat::R8Unorm, 4, 2))?;
+    /// let region = MTLRegion { origin: (0, 0, 0).into(), size: (4, 2, 1).into() };
+    /// let rows = gpu.buffer(8)?;
+    /// let layout = ImageLayout { bytes_per_row: 4, ..Default::default() };
+    /// let copier = commands.copier()?;
+    /// copier.copy_from_texture(&image, Subresource::default(), region, &rows, layout);
+    /// copier.finish();
+    /// # commands.submit();
+    /// # commands.finish()?;
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub fn copy_from_texture(
         &self,
         source: &Texture,
@@ -287,6 +432,22 @@ impl Copier {
     }
 
     /// Copy pixels from a region of a texture to a place in another.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// # let commands = gpu.new_command_queue()?.commands()?;
+    /// use aruminium::{MTLRegion, PixelFormat, Subresource, TextureDescriptor};
+    /// let image = gpu.texture_with(&TextureDescriptor::new_2d(PixelFormat::R8Unorm, 4, 2))?;
+    /// let region = MTLRegion { origin: (0, 0, 0).into(), size: (4, 2, 1).into() };
+    /// let larger = gpu.texture_with(&TextureDescriptor::new_2d(PixelFormat::R8Unorm, 8, 8))?;
+    /// let copier = commands.copier()?;
+    /// let place = Subresource::default();
+    /// copier.copy_region(&image, place, region, &larger, place, (4, 6, 0).into());
+    /// copier.finish();
+    /// # commands.submit();
+    /// # commands.finish()?;
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub fn copy_region(
         &self,
         source: &Texture,
@@ -310,12 +471,30 @@ impl Copier {
     }
 
     /// Let the CPU see what the GPU wrote to a managed resource.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// # let commands = gpu.new_command_queue()?.commands()?;
+    /// let buffer = gpu.buffer(64)?;
+    /// let copier = commands.copier()?;
+    /// if buffer.storage_mode() == aruminium::StorageMode::Managed {
+    ///     copier.synchronize(&buffer);
+    /// }
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub fn synchronize(&self, resource: &dyn Allocation) {
         // SAFETY: the resource is alive, and the command buffer keeps it if it keeps any.
         unsafe { self.synchronize_id(resource.allocation()) }
     }
 
     /// End the encoder; the command buffer takes another one then, or is submitted.
+    ///
+    /// ```
+    /// # let commands = aruminium::Gpu::open()?.new_command_queue()?.commands()?;
+    /// commands.copier()?.finish();
+    /// commands.submit();
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     #[inline]
     pub fn finish(&self) {
         if self.state.0.replace(false) {

@@ -6,6 +6,13 @@
 use crate::c_type;
 
 /// What the oracle test reads: an enumeration and its named values.
+///
+/// ```
+/// use aruminium::enums::{ENUMS, EnumInfo};
+/// let modes: &EnumInfo = ENUMS.iter().find(|info| info.rust == "StorageMode").unwrap();
+/// assert_eq!(modes.objc, "MTLStorageMode");
+/// assert!(modes.values.contains(&("Private", 2)));
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct EnumInfo {
@@ -19,11 +26,18 @@ pub struct EnumInfo {
 
 /// Declares enumerations: name, Metal's name, the integer that travels, the named values.
 macro_rules! enumerations {
-    ($($(#[$meta:meta])* $Name:ident: $Objc:ident($int:ty = $encoding:literal) { $($Value:ident = $value:expr,)+ })+) => {
+    ($($(#[$meta:meta])* $Name:ident: $Objc:ident($int:ty = $encoding:literal) {
+        $First:ident = $first:expr,
+        $($Value:ident = $value:expr,)+
+    })+) => {
         $(
             $(#[$meta])*
             #[doc = ""]
             #[doc = concat!("Metal's `", stringify!($Objc), "`.")]
+            #[doc = concat!("```\nuse aruminium::", stringify!($Name), " as Enum;")]
+            #[doc = concat!("assert_eq!(Enum::", stringify!($First), ", Enum(", stringify!($first), "));")]
+            #[doc = concat!("assert_eq!(format!(\"{:?}\", Enum::", stringify!($First), "), \"", stringify!($First), "\");")]
+            #[doc = "```"]
             #[repr(transparent)]
             #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
             pub struct $Name(pub $int);
@@ -32,6 +46,7 @@ macro_rules! enumerations {
 
             #[allow(non_upper_case_globals, missing_docs)] // Metal's own names.
             impl $Name {
+                pub const $First: Self = Self($first);
                 $(pub const $Value: Self = Self($value);)+
             }
 
@@ -40,6 +55,7 @@ macro_rules! enumerations {
                     // Several names may have one value; the first is told.
                     #[allow(unreachable_patterns)]
                     match *self {
+                        Self::$First => f.write_str(stringify!($First)),
                         $(Self::$Value => f.write_str(stringify!($Value)),)+
                         Self(other) => write!(f, concat!(stringify!($Name), "({})"), other),
                     }
@@ -63,7 +79,7 @@ macro_rules! enumerations {
         pub const ENUMS: &[EnumInfo] = &[$(EnumInfo {
             rust: stringify!($Name),
             objc: stringify!($Objc),
-            values: &[$((stringify!($Value), $Name::$Value.0 as i64)),+],
+            values: &[(stringify!($First), $Name::$First.0 as i64), $((stringify!($Value), $Name::$Value.0 as i64)),+],
         }),+];
     };
 }
@@ -467,6 +483,31 @@ enumerations! {
     }
 }
 
+impl PixelFormat {
+    /// How many bytes a pixel takes; none where it takes no whole bytes by itself, as in compressed
+    /// formats.
+    ///
+    /// ```
+    /// use aruminium::PixelFormat;
+    /// assert_eq!(PixelFormat::RGBA16Float.bytes_per_pixel(), Some(8));
+    /// assert_eq!(PixelFormat::ASTC_4x4_LDR.bytes_per_pixel(), None);
+    /// ```
+    pub const fn bytes_per_pixel(self) -> Option<usize> {
+        // Metal numbers color formats by their size: what 8, 16, 32, 64 and 128 bits take is together.
+        // Those of extended range came later.
+        Some(match self.0 {
+            1..=14 => 1,
+            20..=43 => 2,
+            53..=94 => 4,
+            103..=115 => 8,
+            123..=125 => 16,
+            552 | 553 => 8,
+            554 | 555 => 4,
+            _ => return None,
+        })
+    }
+}
+
 /// Declares sets of flags.
 macro_rules! flags {
     ($($(#[$meta:meta])* $Name:ident { $($(#[$about:meta])* $Value:ident = $value:expr,)+ })+) => {$(
@@ -481,6 +522,13 @@ macro_rules! flags {
             $($(#[$about])* pub const $Value: Self = Self($value);)+
 
             /// Whether all of these flags are set.
+            ///
+            /// ```
+            /// use aruminium::TextureUsage;
+            /// let both = TextureUsage::SHADER_READ | TextureUsage::SHADER_WRITE;
+            /// assert!(both.contains(TextureUsage::SHADER_READ));
+            /// assert!(!TextureUsage::SHADER_READ.contains(both));
+            /// ```
             pub const fn contains(self, other: Self) -> bool {
                 self.0 & other.0 == other.0
             }
@@ -497,6 +545,12 @@ macro_rules! flags {
 
 flags! {
     /// What a texture is for.
+    ///
+    /// ```
+    /// use aruminium::{PixelFormat, TextureDescriptor, TextureUsage};
+    /// let descriptor = TextureDescriptor::new_1d(PixelFormat::R8Unorm, 64);
+    /// descriptor.set_usage(TextureUsage::SHADER_READ | TextureUsage::SHADER_WRITE);
+    /// ```
     TextureUsage {
         /// Kernels read or sample it.
         SHADER_READ = 1,
@@ -508,6 +562,10 @@ flags! {
         PIXEL_FORMAT_VIEW = 16,
     }
     /// What a memory barrier holds back.
+    ///
+    /// ```
+    /// let both = aruminium::BarrierScope::BUFFERS | aruminium::BarrierScope::TEXTURES;
+    /// ```
     BarrierScope {
         /// Accesses to buffers.
         BUFFERS = 1,
@@ -515,6 +573,10 @@ flags! {
         TEXTURES = 2,
     }
     /// What a kernel does with a resource that it reaches through another one.
+    ///
+    /// ```
+    /// let both = aruminium::ResourceUsage::READ | aruminium::ResourceUsage::WRITE;
+    /// ```
     ResourceUsage {
         /// It reads.
         READ = 1,
@@ -522,6 +584,14 @@ flags! {
         WRITE = 2,
     }
     /// How a resource is stored, cached and tracked, in one word.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// use aruminium::ResourceOptions;
+    /// let options = ResourceOptions::STORAGE_SHARED | ResourceOptions::CPU_WRITE_COMBINED;
+    /// let written_once = gpu.buffer_with_options(64, options)?;
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     ResourceOptions {
         /// CPU and GPU reach the memory.
         STORAGE_SHARED = 0,

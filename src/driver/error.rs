@@ -37,6 +37,8 @@ pub enum GpuError {
     QueueCreationFailed,
     /// A texture could not be made.
     TextureCreationFailed(String),
+    /// A texture's pixels cannot be reached so: another region, another size, or it is private.
+    TextureAccess(String),
     /// A fence, an event, a heap, a sampler or a residency set could not be made.
     ObjectCreationFailed(String),
     /// A capture could not be started.
@@ -59,6 +61,7 @@ impl fmt::Display for GpuError {
             Self::PipelineCreationFailed(why) => ("no compute pipeline could be made", why),
             Self::CommandBufferError(why) => ("the command buffer failed", why),
             Self::TextureCreationFailed(why) => ("no texture could be made", why),
+            Self::TextureAccess(why) => ("the texture cannot be accessed", why),
             Self::ObjectCreationFailed(why) => ("no object could be made", why),
             Self::CaptureFailed(why) => ("no capture could be started", why),
         };

@@ -17,6 +17,7 @@ metal_class! {
     /// let name = NSString::from("Grüße");
     /// assert_eq!(name.len_utf16(), 5);
     /// assert_eq!(name.to_string(), "Grüße");
+    /// assert!(name.is_equal(&"Grüße".into()));
     /// ```
     pub class NSString: NSString;
 
@@ -50,9 +51,12 @@ metal_class! {
     /// What went wrong, as a domain, a code within it, and words.
     ///
     /// ```
-    /// use aruminium::foundation::NSError;
-    /// let error = NSError::new("MTLLibraryErrorDomain", 3, None);
+    /// use aruminium::foundation::{NSDictionary, NSError, NSString};
+    /// let words = (&NSString::from("NSLocalizedDescription"), &NSString::from("no kernel here"));
+    /// let error = NSError::new("MTLLibraryErrorDomain", 3, Some(&NSDictionary::new(&[words])));
     /// assert_eq!((error.domain().as_str(), error.code()), ("MTLLibraryErrorDomain", 3));
+    /// assert_eq!(error.description(), "no kernel here");
+    /// assert_eq!(error.user_info().len(), 1);
     /// ```
     pub class NSError: NSError;
 
@@ -83,7 +87,7 @@ metal_class! {
     /// ```
     /// use aruminium::foundation::{NSArray, NSString};
     /// let names = NSArray::new(&[&NSString::from("add"), &NSString::from("mul")]);
-    /// assert_eq!(names.len(), 2);
+    /// assert!(names.len() == 2 && !names.is_empty());
     /// // SAFETY: the elements are strings.
     /// let last: NSString = unsafe { names.get(1) }.unwrap();
     /// assert_eq!(last.to_string(), "mul");
@@ -128,6 +132,9 @@ metal_class! {
     /// ```
     /// use aruminium::foundation::NSNumber;
     /// assert_eq!(NSNumber::from_f64(0.5).as_f64(), 0.5);
+    /// assert_eq!(NSNumber::from_i64(-1).as_i64(), -1);
+    /// assert_eq!(NSNumber::from_u64(u64::MAX).as_u64(), u64::MAX);
+    /// assert!(NSNumber::from_bool(true).as_bool());
     /// ```
     pub class NSNumber: NSNumber;
 
@@ -158,6 +165,7 @@ metal_class! {
     /// // SAFETY: the object under this key is a number.
     /// let tile: NSNumber = unsafe { macros.get(&NSString::from("TILE")) }.unwrap();
     /// assert_eq!(tile.as_u64(), 16);
+    /// assert!(macros.len() == 1 && !macros.is_empty());
     /// ```
     pub class NSDictionary: NSDictionary;
 
@@ -213,7 +221,9 @@ metal_class! {
     ///
     /// ```
     /// use aruminium::foundation::NSData;
-    /// assert_eq!(NSData::new(&[1, 2, 3]).to_vec(), [1, 2, 3]);
+    /// let data = NSData::new(&[1, 2, 3]);
+    /// assert!(data.len() == 3 && !data.is_empty());
+    /// assert_eq!(data.to_vec(), [1, 2, 3]);
     /// ```
     pub class NSData: NSData;
 

@@ -9,6 +9,15 @@ use crate::abi::Id;
 use crate::metal_class;
 
 /// What takes memory: buffers, textures, heaps.
+///
+/// ```
+/// # let gpu = aruminium::Gpu::open()?;
+/// use aruminium::{Allocation, PixelFormat, TextureDescriptor};
+/// let texture = gpu.texture_with(&TextureDescriptor::new_1d(PixelFormat::R8Unorm, 64))?;
+/// let all: [&dyn Allocation; 2] = [&gpu.buffer(64)?, &texture];
+/// assert!(all.iter().all(|one| !one.allocation().is_nil()));
+/// # Ok::<(), aruminium::GpuError>(())
+/// ```
 pub trait Allocation {
     /// The pointer to the object.
     fn allocation(&self) -> Id;
@@ -19,13 +28,37 @@ metal_class! {
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
-    /// use aruminium::{HeapDescriptor, ResourceOptions, StorageMode};
+    /// use aruminium::{HeapDescriptor, PixelFormat, PurgeableState, ResourceOptions, StorageMode, TextureDescriptor};
     /// let descriptor = HeapDescriptor::new();
-    /// descriptor.set_size(1 << 16);
+    /// descriptor.set_size(1 << 17);
     /// descriptor.set_storage_mode(StorageMode::Private);
     /// let heap = gpu.heap(&descriptor)?;
+    /// heap.set_label("scratch");
+    /// assert_eq!(heap.label().as_deref(), Some("scratch"));
+    /// assert_eq!(heap.storage_mode(), StorageMode::Private);
+    /// assert!(heap.size() >= 1 << 17 && heap.current_allocated_size() >= heap.size());
+    /// assert!(heap.max_available_size(256) >= 4096);
     /// let buffer = heap.buffer(4096, ResourceOptions::STORAGE_PRIVATE)?;
+    /// let image = TextureDescriptor::new_2d(PixelFormat::R8Unorm, 64, 64);
+    /// image.set_storage_mode(StorageMode::Private);
+    /// let texture = heap.texture(&image)?;
     /// assert!(heap.used_size() >= buffer.size());
+    /// assert_eq!(heap.set_purgeable_state(PurgeableState::KeepCurrent), PurgeableState::NonVolatile);
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    ///
+    /// Placed by hand:
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// use aruminium::{HeapDescriptor, HeapType, ResourceOptions};
+    /// let descriptor = HeapDescriptor::new();
+    /// descriptor.set_size(1 << 17);
+    /// descriptor.set_type(HeapType::Placement);
+    /// let heap = gpu.heap(&descriptor)?;
+    /// // The same memory for both: they are not needed at the same time.
+    /// let first = heap.buffer_at(4096, ResourceOptions::STORAGE_PRIVATE, 0)?;
+    /// let second = heap.buffer_at(4096, ResourceOptions::STORAGE_PRIVATE, 0)?;
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub class Heap: MTLHeap;
@@ -73,13 +106,24 @@ metal_class! {
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
-    /// use aruminium::ResidencySetDescriptor;
+    /// use aruminium::{ResidencySet, ResidencySetDescriptor};
+    /// let descriptor = ResidencySetDescriptor::new();
+    /// descriptor.set_label("weights");
     /// // Systems before macOS 15 have none.
-    /// if let Ok(set) = gpu.residency_set(&ResidencySetDescriptor::new()) {
-    ///     let buffer = gpu.buffer(4096)?;
-    ///     set.add(&buffer);
+    /// if let Ok(set) = gpu.residency_set(&descriptor) {
+    ///     let (weights, bias) = (gpu.buffer(4096)?, gpu.buffer(64)?);
+    ///     set.add(&weights);
+    ///     set.add(&bias);
+    ///     set.remove(&bias);
     ///     set.commit();
-    ///     assert!(set.contains(&buffer));
+    ///     assert!(set.contains(&weights) && set.len() == 1);
+    ///     assert!(set.allocated_size() >= 4096);
+    ///     set.request_residency();
+    ///     set.end_residency();
+    ///     set.clear();
+    ///     set.commit();
+    ///     assert!(set.is_empty());
+    ///     assert_eq!(set.label().as_deref(), Some("weights"));
     /// }
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```

@@ -11,6 +11,8 @@ metal_class! {
     /// let pipeline = gpu.pipeline(&gpu.compile(source)?.function("one")?)?;
     /// let group = pipeline.max_total_threads_per_threadgroup().min(256);
     /// assert_eq!(group % pipeline.thread_execution_width(), 0);
+    /// assert_eq!(pipeline.static_threadgroup_memory_length(), 0);
+    /// println!("{:?}", pipeline.label());
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub class Pipeline: MTLComputePipelineState;

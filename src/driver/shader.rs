@@ -9,10 +9,17 @@ metal_class! {
     /// Compiled source text: a library of functions.
     ///
     /// ```
-    /// let source = "kernel void one(device int *x) { x[0] = 1; } kernel void two(device int *x) { x[0] = 2; }";
+    /// let source = "kernel void one(device int *x) { x[0] = 1; }
+    ///     constant int c [[function_constant(0)]];
+    ///     kernel void two(device int *x) { x[0] = c; }";
     /// let library = aruminium::Gpu::open()?.compile(source)?;
+    /// library.set_label("numbers");
+    /// assert_eq!(library.label().as_deref(), Some("numbers"));
     /// assert_eq!(library.function_names().len(), 2);
-    /// assert_eq!(library.function("two")?.name(), "two");
+    /// assert_eq!(library.function("one")?.name(), "one");
+    /// let constants = aruminium::ConstantValues::new();
+    /// constants.set(0, 2i32);
+    /// assert_eq!(library.function_with("two", &constants)?.name(), "two");
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub class ShaderLib: MTLLibrary;
@@ -61,6 +68,13 @@ impl ShaderLib {
     }
 
     /// The names of all functions.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// let library = gpu.compile("kernel void fill(device float *out) { out[0] = 1; }")?;
+    /// assert_eq!(library.function_names(), ["fill"]);
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub fn function_names(&self) -> Vec<String> {
         let names = self.names();
         // SAFETY: the elements are strings.
@@ -75,7 +89,8 @@ metal_class! {
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
     /// let function = gpu.compile("kernel void one(device int *x) { x[0] = 1; }")?.function("one")?;
-    /// assert_eq!(function.name(), "one");
+    /// function.set_label("the first");
+    /// assert_eq!((function.name().as_str(), function.label().as_deref()), ("one", Some("the first")));
     /// let pipeline = gpu.pipeline(&function)?;
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```

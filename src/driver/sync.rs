@@ -12,6 +12,8 @@ metal_class! {
     /// # let gpu = aruminium::Gpu::open()?;
     /// # let commands = gpu.new_command_queue()?.commands()?;
     /// let fence = gpu.fence()?;
+    /// fence.set_label("sum");
+    /// assert_eq!(fence.label().as_deref(), Some("sum"));
     /// let first = commands.encoder()?;
     /// first.update_fence(&fence);
     /// first.finish();
@@ -35,6 +37,8 @@ metal_class! {
     /// # let gpu = aruminium::Gpu::open()?;
     /// let (one, other) = (gpu.new_command_queue()?, gpu.new_command_queue()?);
     /// let event = gpu.event()?;
+    /// event.set_label("sum");
+    /// assert_eq!(event.label().as_deref(), Some("sum"));
     /// let (first, second) = (one.commands()?, other.commands()?);
     /// second.wait_for(&event, 1);
     /// second.submit();
@@ -57,7 +61,10 @@ metal_class! {
     /// ```
     /// use std::time::Duration;
     /// let event = aruminium::Gpu::open()?.shared_event()?;
+    /// event.set_label("steps");
+    /// assert_eq!(event.label().as_deref(), Some("steps"));
     /// event.set_signaled_value(3);
+    /// assert_eq!(event.signaled_value(), 3);
     /// assert!(event.wait(3, Duration::from_millis(1)));
     /// assert!(!event.wait(4, Duration::from_millis(1)));
     /// # Ok::<(), aruminium::GpuError>(())
@@ -98,11 +105,27 @@ thread_safe!(Fence, Event, SharedEvent);
 
 impl SharedEvent {
     /// Wait until the counter has reached a value; answers whether it did in time.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// let event = aruminium::Gpu::open()?.shared_event()?;
+    /// assert!(!event.wait(1, Duration::from_millis(1)), "nobody signals it");
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub fn wait(&self, value: u64, timeout: Duration) -> bool {
         self.wait_ms(value, timeout.as_millis().try_into().unwrap_or(u64::MAX))
     }
 
     /// Call a closure when the counter has reached a value, on a thread of Metal's.
+    ///
+    /// ```
+    /// let event = aruminium::Gpu::open()?.shared_event()?;
+    /// let (sender, receiver) = std::sync::mpsc::channel();
+    /// event.notify(2, move |_, value| _ = sender.send(value));
+    /// event.set_signaled_value(5);
+    /// assert_eq!(receiver.recv(), Ok(5));
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub fn notify(&self, value: u64, handler: impl Fn(&SharedEvent, u64) + Send + Sync + 'static) {
         let block = Block::new(move |event: Id, value: u64| {
             // SAFETY: Metal passes a shared event that lives during the call.
@@ -114,6 +137,19 @@ impl SharedEvent {
 }
 
 /// What command buffers signal and wait for.
+///
+/// ```
+/// # let gpu = aruminium::Gpu::open()?;
+/// use aruminium::EventObject;
+/// fn tell(commands: &aruminium::Commands, event: &impl EventObject) {
+///     assert!(!event.event().is_nil());
+///     commands.signal(event, 1);
+/// }
+/// let commands = gpu.new_command_queue()?.commands()?;
+/// tell(&commands, &gpu.event()?);
+/// tell(&commands, &gpu.shared_event()?);
+/// # Ok::<(), aruminium::GpuError>(())
+/// ```
 pub trait EventObject {
     /// The pointer to the object.
     fn event(&self) -> Id;

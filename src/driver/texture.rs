@@ -1,5 +1,7 @@
 //! Images, and how they are sampled.
 
+use super::buffer::Plain;
+use super::encoder::Subresource;
 use super::enums::{PixelFormat, StorageMode, TextureType, TextureUsage};
 use super::error::GpuError;
 use super::heap::Allocation;
@@ -11,16 +13,43 @@ metal_class! {
     /// An image that kernels read and write.
     ///
     /// ```
-    /// use aruminium::{Gpu, MTLOrigin, MTLRegion, MTLSize, PixelFormat, TextureDescriptor};
+    /// use aruminium::{Gpu, MTLRegion, PixelFormat, StorageMode, Subresource, TextureDescriptor, TextureType, TextureUsage};
     /// let texture = Gpu::open()?.texture_with(&TextureDescriptor::new_2d(PixelFormat::R8Unorm, 3, 2))?;
-    /// let all = MTLRegion { origin: MTLOrigin::default(), size: MTLSize::from((3, 2, 1)) };
-    /// let (pixels, mut back) = ([1u8, 2, 3, 4, 5, 6], [0u8; 6]);
-    /// // SAFETY: both arrays hold two rows of three bytes.
+    /// let all = MTLRegion { origin: (0, 0, 0).into(), size: (3, 2, 1).into() };
+    /// texture.write(Subresource::default(), all, &[1u8, 2, 3, 4, 5, 6])?;
+    /// let mut back = [0u8; 6];
+    /// texture.read(Subresource::default(), all, &mut back)?;
+    /// assert_eq!(back, [1, 2, 3, 4, 5, 6]);
+    ///
+    /// texture.set_label("six pixels");
+    /// assert_eq!(texture.label().as_deref(), Some("six pixels"));
+    /// assert_eq!((texture.width(), texture.height(), texture.depth()), (3, 2, 1));
+    /// assert_eq!((texture.mip_levels(), texture.array_length()), (1, 1));
+    /// assert_eq!(texture.texture_type(), TextureType::Type2D);
+    /// assert_eq!(texture.pixel_format(), PixelFormat::R8Unorm.0);
+    /// assert_eq!(texture.storage_mode(), StorageMode::Shared);
+    /// assert!(texture.usage().contains(TextureUsage::SHADER_READ) && texture.allocated_size() >= 6);
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    ///
+    /// The same memory seen otherwise, and Metal's own way in and out, which checks little:
+    ///
+    /// ```
+    /// use aruminium::{Gpu, MTLRegion, PixelFormat, TextureDescriptor, TextureType};
+    /// let descriptor = TextureDescriptor::new_2d_array(PixelFormat::R32Uint, 2, 2, 4);
+    /// let texture = Gpu::open()?.texture_with(&descriptor)?;
+    /// let all = MTLRegion { origin: (0, 0, 0).into(), size: (2, 2, 1).into() };
+    /// let (pixels, mut back) = ([1.0f32, 2.0, 3.0, 4.0], [0f32; 4]);
+    /// // SAFETY: the arrays hold two rows of eight bytes.
     /// unsafe {
-    ///     texture.replace_region(all, 0, pixels.as_ptr().cast(), 3);
-    ///     texture.get_bytes(back.as_mut_ptr().cast(), 3, all, 0);
+    ///     texture.replace_slice(all, 0, 3, pixels.as_ptr().cast(), 8, 16);
+    ///     let floats = texture.view_of(PixelFormat::R32Float, TextureType::Type2D, (0..1).into(), (3..4).into())?;
+    ///     floats.get_bytes(back.as_mut_ptr().cast(), 8, all, 0);
+    ///     assert_eq!(back, pixels);
+    ///     texture.replace_region(all, 0, [0u8; 16].as_ptr().cast(), 8);
+    ///     texture.view(PixelFormat::RGBA8Unorm)?.get_slice(back.as_mut_ptr().cast(), 8, 16, all, 0, 0);
+    ///     assert_eq!(back, [0.0; 4]);
     /// }
-    /// assert_eq!(back, pixels);
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub class Texture: MTLTexture;
@@ -92,6 +121,116 @@ unsafe impl Send for Texture {}
 // SAFETY: as above.
 unsafe impl Sync for Texture {}
 
+impl Texture {
+    /// Write the pixels of a region, row behind row and image behind image without gaps.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::TextureAccess`] if there is no such region, if it has another number of bytes,
+    /// or if the CPU does not reach the texture.
+    ///
+    /// ```
+    /// use aruminium::{Gpu, MTLRegion, PixelFormat, Subresource, TextureDescriptor};
+    /// let texture = Gpu::open()?.texture_with(&TextureDescriptor::new_2d(PixelFormat::RG32Float, 4, 4))?;
+    /// let row = MTLRegion { origin: (0, 3, 0).into(), size: (4, 1, 1).into() };
+    /// texture.write(Subresource::default(), row, &[[0.5f32, 1.0]; 4])?;
+    /// let below = MTLRegion { origin: (0, 4, 0).into(), size: (4, 1, 1).into() };
+    /// assert!(texture.write(Subresource::default(), below, &[[0.5f32, 1.0]; 4]).is_err());
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn write<T: Plain>(
+        &self,
+        place: Subresource,
+        region: MTLRegion,
+        pixels: &[T],
+    ) -> Result<(), GpuError> {
+        let (row, image) = self.strides(place, region, size_of_val(pixels))?;
+        let data = pixels.as_ptr().cast();
+        // SAFETY: the region is inside, and the slice is as long as its images are.
+        unsafe { self.replace_slice(region, place.level, place.slice, data, row, image) };
+        Ok(())
+    }
+
+    /// Read the pixels of a region, as [`write`](Self::write) writes them.
+    ///
+    /// # Errors
+    ///
+    /// As for [`write`](Self::write).
+    ///
+    /// ```
+    /// use aruminium::{Gpu, MTLRegion, PixelFormat, Subresource, TextureDescriptor};
+    /// let texture = Gpu::open()?.texture_with(&TextureDescriptor::new_1d(PixelFormat::R16Uint, 4))?;
+    /// let region = MTLRegion { origin: (2, 0, 0).into(), size: (2, 1, 1).into() };
+    /// let mut pixels = [1u16; 2];
+    /// texture.read(Subresource::default(), region, &mut pixels)?;
+    /// assert_eq!(pixels, [0, 0]);
+    /// assert!(texture.read(Subresource::default(), region, &mut [0u16; 3]).is_err());
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn read<T: Plain>(
+        &self,
+        place: Subresource,
+        region: MTLRegion,
+        pixels: &mut [T],
+    ) -> Result<(), GpuError> {
+        let (row, image) = self.strides(place, region, size_of_val(pixels))?;
+        let data = pixels.as_mut_ptr().cast();
+        // SAFETY: the region is inside, and the slice is as long as its images are; every pattern of
+        // bytes is a value of a plain type.
+        unsafe { self.get_slice(data, row, image, region, place.level, place.slice) };
+        Ok(())
+    }
+
+    /// The bytes from row to row and from image to image of a region that is inside, without gaps in
+    /// so many bytes.
+    fn strides(
+        &self,
+        place: Subresource,
+        region: MTLRegion,
+        bytes: usize,
+    ) -> Result<(usize, usize), GpuError> {
+        let wrong = |why: String| Err(GpuError::TextureAccess(why));
+        if matches!(self.storage_mode(), StorageMode::Private | StorageMode::Memoryless) {
+            return wrong("it is private: copy it to a shared buffer with a Copier".into());
+        }
+        let format = PixelFormat(self.pixel_format());
+        let Some(pixel) = format.bytes_per_pixel() else {
+            return wrong(format!("pixels of format {format:?} are not whole bytes each"));
+        };
+        let (ty, levels) = (self.texture_type(), self.mip_levels());
+        let faces =
+            if matches!(ty, TextureType::TypeCube | TextureType::TypeCubeArray) { 6 } else { 1 };
+        let slices = self.array_length() * faces;
+        let Subresource { slice, level } = place;
+        if level >= levels || slice >= slices {
+            return wrong(format!(
+                "level {level} of slice {slice}: there are {levels} levels and {slices} slices"
+            ));
+        }
+        let MTLRegion { origin, size } = region;
+        let axes = [
+            (origin.x, size.width, self.width()),
+            (origin.y, size.height, self.height()),
+            (origin.z, size.depth, self.depth()),
+        ];
+        for (start, length, side) in axes {
+            let side = (side >> level).max(1);
+            if length == 0 || start.checked_add(length).is_none_or(|end| end > side) {
+                return wrong(format!("{region:?} is not inside of level {level}"));
+            }
+        }
+        // No overflow: the texture is at least as large.
+        let (row, image) = (size.width * pixel, size.width * pixel * size.height);
+        match image * size.depth {
+            needed if needed == bytes => {
+                // Metal wants no distance of images where there is one image.
+                Ok((row, if ty == TextureType::Type3D { image } else { 0 }))
+            }
+            needed => wrong(format!("{bytes} bytes for a region of {needed}")),
+        }
+    }
+}
+
 impl Allocation for Texture {
     fn allocation(&self) -> Id {
         self.as_raw()
@@ -106,7 +245,9 @@ metal_class! {
     /// let descriptor = SamplerDescriptor::new();
     /// descriptor.set_min_filter(Filter::Linear);
     /// descriptor.set_mag_filter(Filter::Linear);
+    /// descriptor.set_label("smooth");
     /// let sampler = Gpu::open()?.sampler(&descriptor)?;
+    /// assert_eq!(sampler.label().as_deref(), Some("smooth"));
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub class Sampler: MTLSamplerState;

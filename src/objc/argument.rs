@@ -16,6 +16,17 @@ use std::cell::Cell;
 use std::ffi::c_void;
 
 /// A Rust type that a declared method can take.
+///
+/// ```
+/// use aruminium::{msg, foundation::NSString};
+/// let text = NSString::from("metal");
+/// // A `&str` becomes an `NSString`, a reference to a wrapper the pointer of its object.
+/// // SAFETY: these are `NSString`'s methods, with these types.
+/// unsafe {
+///     assert!(msg!(text, [hasSuffix: "tal"] -> bool));
+///     assert!(msg!(text, [isEqualToString: &text] -> bool));
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be passed in a message: it has no Objective-C encoding",
     label = "not an argument type",
@@ -160,6 +171,11 @@ arg_list!([A B C D E F G H I J K L] push []);
 /// # Safety
 ///
 /// As for [`Argument`].
+///
+/// ```
+/// use aruminium::objc::Arguments;
+/// assert_eq!(<(usize, &[u8], bool)>::ENCODINGS.concat().len(), 4);
+/// ```
 pub unsafe trait Arguments: Sized {
     /// What lives until the call has returned.
     type Held;

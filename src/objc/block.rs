@@ -9,6 +9,13 @@ use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A pointer to a block, as an argument of a message.
+///
+/// ```
+/// use aruminium::objc::{Block, BlockPtr};
+/// let block = Block::<(usize,)>::new(|_: usize| ());
+/// let pointer: BlockPtr = block.as_ptr();
+/// let none = BlockPtr::NIL;
+/// ```
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockPtr(*const c_void);
@@ -46,6 +53,15 @@ unsafe impl<Args, R> Sync for Block<Args, R> {}
 /// # Safety
 ///
 /// `INVOKE` takes a block with this closure in it, and these arguments.
+///
+/// ```
+/// use aruminium::objc::{Block, BlockFn};
+/// fn twice(closure: impl BlockFn<(i32,), i32>) -> i32 {
+///     let block = Block::<(i32,), i32>::new(closure);
+///     block.call((block.call((1,)),))
+/// }
+/// assert_eq!(twice(|x: i32| x * 10), 100);
+/// ```
 pub unsafe trait BlockFn<Args, R>: Send + Sync + 'static {
     /// The C function that runs a block with this closure in it.
     #[doc(hidden)]

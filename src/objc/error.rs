@@ -6,6 +6,24 @@ use crate::abi::Id;
 use std::fmt;
 
 /// The failure of a message that is declared to return a `Result`.
+///
+/// ```
+/// use aruminium::objc::MessageError;
+/// use aruminium::{Gpu, GpuError, ShaderLib, metal_class};
+/// metal_class! {
+///     /// A device, with errors as they come.
+///     pub class Device: MTLDevice;
+///     /// Compiles, and says who failed.
+///     pub fn compile(source: &str, options: Option<&aruminium::CompileOptions>) -> Result<ShaderLib, MessageError>
+///         = [newLibraryWithSource:options:error:];
+/// }
+/// // SAFETY: the pointer is a device, and is retained for the new wrapper.
+/// let device = unsafe { Device::from_raw(aruminium::ffi::retain(Gpu::open()?.as_raw())) }.unwrap();
+/// let error = device.compile("kernel", None).unwrap_err();
+/// assert_eq!(error.method(), "-[MTLDevice newLibraryWithSource:options:error:]");
+/// assert_eq!((error.domain(), error.code()), ("MTLLibraryErrorDomain", 3));
+/// # Ok::<(), GpuError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessageError {
     method: &'static str,

@@ -30,6 +30,12 @@ impl Object {
     /// # Safety
     ///
     /// `id` is nil or a live object, and the caller owns one count of it and gives it away.
+    ///
+    /// ```
+    /// use aruminium::{ffi::nsstring, objc::Object};
+    /// // SAFETY: the string is new, and its count is the caller's.
+    /// let text = unsafe { Object::owned(nsstring("metal")) };
+    /// ```
     #[inline(always)]
     pub const unsafe fn owned(id: Id) -> Self {
         Self { id, owned: true, not_send: PhantomData }
@@ -40,6 +46,14 @@ impl Object {
     /// # Safety
     ///
     /// `id` is nil or an object that outlives the value returned here.
+    ///
+    /// ```
+    /// use aruminium::{foundation::NSString, objc::Object};
+    /// let text = NSString::from("metal");
+    /// // SAFETY: the string lives longer.
+    /// let same = unsafe { Object::borrowed(text.as_raw()) };
+    /// assert_eq!(same.as_raw(), text.as_raw());
+    /// ```
     #[inline(always)]
     pub const unsafe fn borrowed(id: Id) -> Self {
         Self { id, owned: false, not_send: PhantomData }
@@ -52,12 +66,32 @@ impl Object {
     }
 
     /// Gives up the pointer together with its reference count, if there is one.
+    ///
+    /// ```
+    /// use aruminium::{ffi, objc::Object};
+    /// // SAFETY: one count goes in, and the same count out and back.
+    /// unsafe {
+    ///     let raw = Object::owned(ffi::nsstring("metal")).into_raw();
+    ///     ffi::release(raw);
+    /// }
+    /// ```
     #[inline(always)]
     pub fn into_raw(self) -> Id {
         std::mem::ManuallyDrop::new(self).id
     }
 
     /// The class of the object as it is now.
+    ///
+    /// ```
+    /// use aruminium::{Gpu, msg, objc::Object};
+    /// let gpu = Gpu::open()?;
+    /// // SAFETY: a device answers this with a queue, which the caller owns.
+    /// let (one, other) = unsafe {
+    ///     (msg!(gpu, [newCommandQueue] -> Object), msg!(gpu, [newCommandQueue] -> Object))
+    /// };
+    /// assert_eq!(one.class(), other.class());
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     #[inline(always)]
     pub fn class(&self) -> Class {
         // SAFETY: the constructors promise nil or a live object.
@@ -96,6 +130,11 @@ impl fmt::Debug for Object {
 /// # Safety
 ///
 /// `as_raw` answers the object that was wrapped, which lives as long as the value.
+///
+/// ```
+/// use aruminium::{Gpu, objc::ObjcClass};
+/// assert_eq!((Gpu::INFO.rust, Gpu::INFO.objc), ("Gpu", "MTLDevice"));
+/// ```
 pub unsafe trait ObjcClass: Sized {
     /// What was declared: the class or protocol, and its methods.
     const INFO: ClassInfo;
@@ -113,6 +152,37 @@ pub unsafe trait ObjcClass: Sized {
 }
 
 /// What a wrapper keeps beside its pointer: `metal_class!`'s `state`.
+///
+/// ```
+/// use aruminium::metal_class;
+/// use aruminium::objc::{ClassState, Object};
+///
+/// /// Counts what is asked.
+/// #[derive(Default)]
+/// struct Asked(std::cell::Cell<u32>);
+/// impl ClassState for Asked {
+///     fn attach(_: &Object) -> Self {
+///         Self::default()
+///     }
+/// }
+///
+/// metal_class! {
+///     /// A device that is asked things.
+///     pub class Device: MTLDevice, state Asked;
+///     fn name() -> String = [name];
+/// }
+/// impl Device {
+///     fn ask(&self) -> (String, u32) {
+///         self.state.0.set(self.state.0.get() + 1);
+///         (self.name(), self.state.0.get())
+///     }
+/// }
+/// // SAFETY: the pointer is a device, and is retained for the new wrapper.
+/// let device = unsafe { Device::from_raw(aruminium::ffi::retain(aruminium::Gpu::open()?.as_raw())) }.unwrap();
+/// device.ask();
+/// assert_eq!(device.ask().1, 2);
+/// # Ok::<(), aruminium::GpuError>(())
+/// ```
 pub trait ClassState {
     /// Made when an object is wrapped.
     fn attach(object: &Object) -> Self;
@@ -133,6 +203,16 @@ impl ClassState for () {
 /// # Safety
 ///
 /// `receiver` answers nil or a live object, as far as the caller of an `unsafe` message can tell.
+///
+/// ```
+/// use aruminium::{foundation::NSString, msg, objc::Receiver};
+/// fn length(string: &impl Receiver) -> usize {
+///     // SAFETY: whatever is passed here is a string.
+///     unsafe { msg!(string, [length] -> usize) }
+/// }
+/// assert_eq!(length(&NSString::from("metal")), 5);
+/// assert_eq!(length(&aruminium::abi::Id::NIL), 0);
+/// ```
 pub unsafe trait Receiver {
     /// Whether the value keeps a count of the object, also when the message takes one over.
     const KEEPS: bool = true;

@@ -9,6 +9,13 @@ use std::ffi::CStr;
 use std::fmt;
 
 /// Who receives a method: an object, or the class itself.
+///
+/// ```
+/// use aruminium::{Capture, objc::{Level, ObjcClass}};
+/// let levels = |level| Capture::INFO.methods.iter().filter(move |method| method.level == level).count();
+/// assert_eq!(levels(Level::Class), 1, "`shared`");
+/// assert!(levels(Level::Instance) > 1);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Level {
     /// `-[Class method]`.
@@ -18,6 +25,12 @@ pub enum Level {
 }
 
 /// Whether a method can answer nil.
+///
+/// ```
+/// use aruminium::{Gpu, objc::{Nullability, ObjcClass}};
+/// let compile = Gpu::INFO.methods.iter().find(|method| method.name == "compile_with").unwrap();
+/// assert_eq!(compile.nullability, Nullability::Error);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Nullability {
     /// It never does, or what it returns is no pointer.
@@ -29,6 +42,14 @@ pub enum Nullability {
 }
 
 /// One declared method.
+///
+/// ```
+/// use aruminium::{Encoder, abi::Family, objc::{MethodInfo, ObjcClass}};
+/// let bind: &MethodInfo = &Encoder::INFO.methods[0];
+/// assert_eq!((bind.name, bind.selector), ("bind", "setComputePipelineState:"));
+/// assert_eq!(bind.encoding().to_string(), "v24@0:8@16");
+/// assert_eq!(bind.family(), Family::None);
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct MethodInfo {
@@ -47,6 +68,12 @@ pub struct MethodInfo {
 }
 
 /// One declared class or protocol.
+///
+/// ```
+/// use aruminium::{CLASSES, objc::ClassInfo};
+/// let queue: &ClassInfo = CLASSES.iter().find(|class| class.rust == "Queue").unwrap();
+/// assert_eq!(queue.objc, "MTLCommandQueue");
+/// ```
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct ClassInfo {
@@ -148,6 +175,17 @@ impl MethodInfo {
     /// # Safety
     ///
     /// `class` is a class of the runtime; for a class method, the class itself.
+    ///
+    /// ```
+    /// use aruminium::{Gpu, objc::{ObjcClass, link}};
+    /// let gpu = Gpu::open()?;
+    /// for method in Gpu::INFO.methods {
+    ///     // SAFETY: a device has a class.
+    ///     let found = unsafe { method.found_in(link::object_getClass(gpu.as_raw())) };
+    ///     assert!(found.is_none_or(|(_, fits)| fits), "{}", method.selector);
+    /// }
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub unsafe fn found_in(&self, class: Class) -> Option<(String, bool)> {
         let selector = c_string(self.selector);
         // SAFETY: the class is the caller's promise; the rest is what the runtime answered.

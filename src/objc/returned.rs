@@ -21,6 +21,7 @@ pub enum Ownership {
 
 impl Ownership {
     /// What the selector's family says, unless the declaration leaves the object autoreleased.
+    #[doc(hidden)]
     pub const fn of(selector: &str, autoreleased: bool) -> Self {
         if Family::of(selector).returns_owned() {
             assert!(
@@ -109,6 +110,17 @@ unsafe fn own(id: Id, ownership: Ownership) -> Id {
 }
 
 /// A Rust type that a declared method can return.
+///
+/// ```
+/// use aruminium::{foundation::NSString, msg};
+/// let text = NSString::from("one,two");
+/// // SAFETY: these are `NSString`'s methods, with these types.
+/// unsafe {
+///     assert_eq!(msg!(text, [length] -> usize), 7);
+///     assert_eq!(msg!(text, [uppercaseString] -> String), "ONE,TWO");
+///     assert!(msg!(text, [copy] -> Option<NSString>).is_some());
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be returned by a message: it has no Objective-C encoding",
     label = "not a return type",
@@ -147,6 +159,16 @@ pub unsafe trait Return: Sized {
 }
 
 /// A Rust type that can stand in the `Ok` of a declared `Result`.
+///
+/// ```
+/// use aruminium::{Gpu, ShaderLib, metal_class, objc::MessageError};
+/// metal_class! {
+///     /// A device.
+///     pub class Device: MTLDevice;
+///     /// Nil is a failure where the declaration says `Result`.
+///     pub fn default_library() -> Result<ShaderLib, MessageError> = [newDefaultLibrary];
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "a message cannot fail to return `{Self}`",
     note = "`Option` and `Result` of a declared method hold a wrapped class, `String`, or `()` for \
@@ -180,6 +202,13 @@ pub unsafe trait Success: Sized {
 }
 
 /// The two types of a declared `Result`.
+///
+/// ```
+/// use aruminium::{GpuError, Queue, objc::Fallible};
+/// fn is_the_same(queue: Queue) -> <Result<Queue, GpuError> as Fallible>::Ok {
+///     queue
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`or` and `else` say what becomes of a failure, but `{Self}` cannot be one",
     label = "not a `Result`",

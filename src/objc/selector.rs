@@ -7,6 +7,13 @@ use std::fmt;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// A static selector; [`selector!`](crate::selector) makes one.
+///
+/// ```
+/// use aruminium::{objc::link, selector};
+/// let selector = selector!(setBuffer:offset:atIndex:);
+/// // SAFETY: the text is a C string.
+/// assert_eq!(selector, unsafe { link::sel_registerName(c"setBuffer:offset:atIndex:".as_ptr()) });
+/// ```
 pub struct CachedSelector {
     text: &'static str,
     registered: AtomicPtr<c_void>,
@@ -28,6 +35,7 @@ impl CachedSelector {
     ///
     /// The load is relaxed: a selector is an address that is compared and passed on. What stands
     /// behind it is the runtime's, and the runtime does its own synchronisation to read it.
+    #[doc(hidden)]
     #[inline(always)]
     pub fn get(&self) -> Sel {
         self.registered().unwrap_or_else(|| self.register())

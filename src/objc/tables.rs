@@ -10,6 +10,14 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 /// # Safety
 ///
 /// The functions are those of the class that `matches` compares with.
+///
+/// ```
+/// use aruminium::{encoder::EncoderImps, objc::ImpTable};
+/// fn words<T: ImpTable>() -> usize {
+///     size_of::<T>() / size_of::<usize>()
+/// }
+/// assert!(words::<EncoderImps>() > 20, "a function and a selector for each method");
+/// ```
 pub unsafe trait ImpTable: Copy {
     /// Finds the functions of the object's class.
     ///
@@ -31,6 +39,18 @@ pub unsafe trait ImpTable: Copy {
 /// Looking one up compares the object's class with that of the first table, which is all there is to
 /// do unless a debugging or capturing layer changes classes. Tables are added without a lock and
 /// live as long as the list.
+///
+/// ```
+/// use aruminium::{Gpu, command::QueueImps, objc::ImpTables};
+/// let queue = Gpu::open()?.new_command_queue()?;
+/// let tables = ImpTables::<QueueImps>::new();
+/// // SAFETY: the queue is alive, and the table is that of its class.
+/// unsafe {
+///     let commands = tables.of(queue.as_raw()).commands(queue.as_raw())?;
+///     commands.submit();
+/// }
+/// # Ok::<(), aruminium::GpuError>(())
+/// ```
 pub struct ImpTables<T> {
     first: AtomicPtr<Node<T>>,
 }

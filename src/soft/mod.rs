@@ -9,4 +9,6 @@ pub(crate) mod ir;
 pub(crate) mod metal;
 pub(crate) mod msl;
 pub(crate) mod objc;
+#[cfg(test)]
+mod random;
 pub(crate) mod simt;

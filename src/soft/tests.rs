@@ -29,6 +29,8 @@ fn run_with(text: &str, threads: u32, buffers: &mut [Vec<u32>]) -> Result<(), St
         grid: [threads, 1, 1],
         group: [threads.clamp(1, 64), 1, 1],
         bindings: &bindings,
+        textures: &[],
+        samplers: &[],
         threadgroup_memory: &[(0, 1024)],
         watchdog: Some(std::time::Duration::from_secs(20)),
     };
@@ -389,6 +391,8 @@ fn a_fault_names_its_line() {
         grid: [1, 1, 1],
         group: [1, 1, 1],
         bindings: &bindings,
+        textures: &[],
+        samplers: &[],
         threadgroup_memory: &[],
         watchdog: None,
     };

@@ -93,3 +93,19 @@ kernel void of_call_and_index(device int* out [[buffer(0)]], uint i [[thread_pos
     Overloaded o;
     out[i] = o(5) + o(2, 3) * 10 + o[i] * 100 + o[0.5f] * 10000;
 }
+
+// A program's own version of a function of the library wins.
+bfloat simd_shuffle_down(bfloat value, ushort delta) { return as_type<bfloat>(simd_shuffle_down(as_type<ushort>(value), delta)) + 1.0bf; }
+long simd_shuffle_down(long data, ushort delta) { return as_type<long>(simd_shuffle_down(as_type<uint2>(data), delta)) + 2; }
+template <typename> struct Least {
+    template <typename V> V operator()(V a, V b) { return a < b ? a : b; }
+    float operator()(float a, float b) { return 100; }
+    long operator()(long a, long b) { return min(a, b) + 5; }
+};
+template <typename T> T least(T a, T b) { Least<T> op; return op(a, b); }
+kernel void own_versions(device float* out [[buffer(0)]], uint lane [[thread_index_in_simdgroup]]) {
+    float down = float(simd_shuffle_down(bfloat(lane), 3)) + float(simd_shuffle_down(long(lane), 4));
+    float down_float = simd_shuffle_down(float(lane), 1);
+    bool valid = __is_valid_simdgroup_type<int>::value && !__is_valid_simdgroup_type<long>::value && __is_valid_simdgroup_type<half2>::value;
+    out[lane] = down + down_float + float(least<int64_t>(lane, 4)) * 1000 + least(1.0f, 2.0f) * 1000 + valid;
+}

@@ -164,3 +164,22 @@ kernel void functors(device float* out [[buffer(0)]], uint i [[thread_position_i
     for (uint j = 0; j < i % 10; ++j) add(j);
     out[i] = add.total * 1000 + log;
 }
+
+// A default that speaks of the members before it.
+template <ushort D> struct Strides {
+    constant const uint* dims;
+    constant const uint* strides;
+    Strides<D - 1> next {dims, strides};
+    uint at(uint index) const { return index % dims[D - 1] * strides[D - 1] + next.at(index / dims[D - 1]); }
+};
+template <> struct Strides<1> {
+    constant const uint* dims;
+    constant const uint* strides;
+    uint at(uint index) const { return index * strides[0]; }
+};
+struct Sides { int a; int b = a * 2; int sum = a + b; };
+kernel void defaults_of_members(device uint* out [[buffer(0)]], constant uint* shape [[buffer(1)]], uint i [[thread_position_in_grid]]) {
+    Strides<3> strides {shape, shape + 3};
+    Sides sides {int(i)}, others {1, 5};
+    out[i] = strides.at(i) + 1000 * sides.sum + 100000 * others.sum;
+}

@@ -43,6 +43,12 @@ fn structs() {
         .each(100, |i| 4 * i as i32 + (100 + 3) + (10 + 2) + (1 + 1) + (1000 + 4) - i as i32);
     file.kernel("functors")
         .each(40, |i| (0..i % 10).fold(0.0f32, |sum, j| sum + 1002.0 * j as f32));
+    let (dims, steps) = ([2u32, 3, 5], [7u32, 11, 13]);
+    file.kernel("defaults_of_members").input(&[dims, steps].concat()).each(40, |i| {
+        let i = i as u32;
+        let at = i % dims[2] * steps[2] + i / dims[2] % dims[1] * steps[1] + i / 15 * steps[0];
+        at + 1000 * 3 * i + 600_000
+    });
     file.finish();
 }
 
@@ -101,6 +107,11 @@ fn overloads() {
     file.kernel("by_user_conversion").gives(&[2.0f32, -5.0, 3.0]);
     file.kernel("declared_first").each(40, |i| 3 * i as i32 + 1);
     file.kernel("of_call_and_index").each(40, |i| 5 + 60 + 100 * (i as i32 + 1) + 50000);
+    file.kernel("own_versions").each(32, |lane| {
+        let down = |by: usize| if lane + by < 32 { lane + by } else { lane };
+        let sum = down(3) + 1 + down(4) + 2 + down(1) + (lane.min(4) + 5) * 1000 + 100_000 + 1;
+        sum as f32
+    });
     file.finish();
 }
 

@@ -19,6 +19,8 @@ mod memory;
 mod numbers;
 mod reference;
 mod simdgroup_matrices;
+mod templates;
+mod textures;
 mod vectors;
 
 use super::msl::ast::Stage;
@@ -27,6 +29,7 @@ use super::simt::{Binding, IsaKind, Launch, Program, Workers};
 use element::{Element, Expected};
 use std::collections::BTreeSet;
 use std::time::Duration;
+use textures::Image;
 
 /// What is wrong and not yet mended: file, kernel, and why. A row here that begins to pass is a failure.
 const KNOWN_FAILURES: &[(&str, &str, &str)] = &[];
@@ -40,6 +43,7 @@ struct Setting {
     group: [u32; 3],
     /// Buffers by index.
     buffers: Vec<Vec<u8>>,
+    images: Vec<Image>,
     /// Sizes of the arguments at `[[threadgroup(n)]]`.
     threadgroup_memory: Vec<(u32, u32)>,
 }
@@ -62,14 +66,17 @@ fn run(
             bytes: buffer.len() as u64,
         })
         .collect();
+    let textures: Vec<_> = setting.images.iter_mut().map(Image::texture).collect();
     let launch = Launch {
         grid: setting.grid,
         group: setting.group,
         bindings: &bindings,
+        textures: &textures,
+        samplers: &textures::samplers(),
         threadgroup_memory: &setting.threadgroup_memory,
         watchdog: Some(Duration::from_millis(500)),
     };
-    // SAFETY: the bindings are the setting's buffers, which outlive the launch and nobody else uses.
+    // SAFETY: the bindings are the setting's buffers and images, which outlive the launch and nobody else uses.
     unsafe { program.launch(&launch, &Workers::new(1)) }.map_err(|fault| fault.to_string())
 }
 
@@ -80,6 +87,8 @@ struct File {
     /// Kernels that no row has run.
     left: BTreeSet<String>,
     failures: Vec<String>,
+    /// Makes the textures that the kernels find.
+    images: fn() -> Vec<Image>,
 }
 
 impl File {
@@ -91,7 +100,7 @@ impl File {
         assert_eq!(library.warnings, "", "{name} has warnings");
         let kernels = library.entries.iter().filter(|entry| entry.stage == Stage::Kernel);
         let left = kernels.map(|entry| entry.name.clone()).collect();
-        Self { name, library, left, failures: Vec::new() }
+        Self { name, library, left, failures: Vec::new(), images: Vec::new }
     }
 
     /// Begins a row.
@@ -193,6 +202,7 @@ impl Case<'_> {
                 grid: self.grid,
                 group: self.group.unwrap_or([x.min(64), 1, 1]),
                 buffers: std::iter::once(out).chain(self.inputs.iter().cloned()).collect(),
+                images: (self.file.images)(),
                 threadgroup_memory: self.threadgroup_memory.clone(),
             };
             let ran = run(&self.file.library, self.kernel, isa, &mut setting);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{
     AllocationId, Args, Barrier, Block, FuncId, Function, Input, Inst, LocalId, LocalMemory, Op,
-    Scalar, Space, Span, Stmt, Type, Value, VarId, Variable, result,
+    Scalar, Space, Span, Stmt, TextureSide, Type, Value, VarId, Variable, result,
 };
 
 /// Builds one [`Function`].
@@ -312,6 +312,16 @@ impl FunctionBuilder {
     /// [`emit`](Self::emit): for votes only.
     pub(crate) fn simd(&mut self, op: Op, width: u32, stated: Type, args: &[Value]) -> Value {
         self.emit(op, stated, args, u64::from(width))
+    }
+
+    /// How large a texture is at a level.
+    pub(crate) fn texture_size(
+        &mut self,
+        side: TextureSide,
+        texture: Value,
+        level: Value,
+    ) -> Value {
+        self.emit(Op::TextureSize, Type::Void, &[texture, level], side as u64)
     }
 
     /// Waits for the other threads.

@@ -20,6 +20,7 @@ mod op;
 pub(crate) mod passes;
 mod print;
 mod rule;
+pub(crate) mod sampler;
 pub(crate) mod semantics;
 mod types;
 mod verify;
@@ -27,8 +28,9 @@ mod verify;
 pub(crate) use builder::FunctionBuilder;
 #[cfg(test)]
 pub(crate) use op::Class;
-pub(crate) use op::{Barrier, Effect, Imm, Input, MOST_THREADS, Op, Rule, Uniform};
+pub(crate) use op::{Barrier, Effect, Imm, Input, MOST_THREADS, Op, Rule, TextureSide, Uniform};
 pub(crate) use rule::result;
+pub(crate) use sampler::Sampler;
 pub(crate) use types::{Scalar, Space, Type};
 pub(crate) use verify::{Invalid, verify};
 
@@ -80,6 +82,10 @@ pub(crate) struct Module {
     pub(crate) name: String,
     /// The memory that outlives a thread. [`Op::Allocation`] names an entry by its number.
     pub(crate) allocations: Vec<Allocation>,
+    /// The textures that the host binds. [`Op::Texture`] names an entry by its number.
+    pub(crate) textures: Vec<Bound>,
+    /// The samplers that the host binds. [`Op::Sampler`] names an entry by its number.
+    pub(crate) samplers: Vec<Bound>,
     /// The kernel and every function that it reaches.
     pub(crate) functions: Vec<Function>,
     /// The kernel: a function without parameters and result. Its arguments are allocations and inputs.
@@ -93,6 +99,15 @@ pub(crate) struct Allocation {
     pub(crate) name: String,
     /// What it is.
     pub(crate) kind: AllocationKind,
+}
+
+/// A texture or sampler argument; an array of them is as many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Bound {
+    /// The argument's name.
+    pub(crate) name: String,
+    /// Where it is bound.
+    pub(crate) index: u32,
 }
 
 /// The kinds of [`Allocation`].
@@ -183,18 +198,18 @@ pub(crate) struct Inst {
     pub(crate) span: Span,
 }
 
-/// Up to four operands.
+/// Up to six operands.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Args {
-    list: [Value; 4],
+    list: [Value; 6],
     len: u8,
 }
 
 impl Args {
     /// No operands.
-    pub(crate) const NONE: Self = Self { list: [Value(u32::MAX); 4], len: 0 };
+    pub(crate) const NONE: Self = Self { list: [Value(u32::MAX); 6], len: 0 };
 
-    /// The operands in `args`; at most four.
+    /// The operands in `args`; at most six.
     pub(crate) fn new(args: &[Value]) -> Self {
         let mut list = Self::NONE.list;
         list[..args.len()].copy_from_slice(args);

@@ -1,6 +1,6 @@
 //! The table of operations: a row each, which the printer, the verifier, the passes and the executor read.
 
-use super::types::Scalar;
+use super::types::{Scalar, Type};
 
 /// Which operand types an operation takes and what it gives.
 ///
@@ -81,9 +81,19 @@ pub(crate) enum Rule {
     MatrixStore,
     /// Three vectors of two `f32`; another.
     MatrixMultiplyAdd,
+    /// Operands of exactly these types; the given result.
+    Exactly(&'static [Type], Type),
     /// Nothing in, nothing out.
     Barrier,
 }
+
+/// Pixels and places in textures: four words.
+const WORDS: Type = Type::Vector(Scalar::U32, 4);
+/// Coordinates, and in the fourth component the element of an array.
+const COORDINATES: Type = Type::Vector(Scalar::F32, 4);
+/// Offsets from a pixel.
+const OFFSETS: Type = Type::Vector(Scalar::I32, 3);
+const F32: Type = Type::Scalar(Scalar::F32);
 
 /// A family of scalar types, in rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,6 +174,10 @@ pub(crate) enum Imm {
     Param,
     /// The number of an allocation of the module.
     Allocation,
+    /// The number of a texture of the module.
+    Texture,
+    /// The number of a sampler of the module.
+    Sampler,
     /// The number of a local of the function.
     Local,
     /// The number of a variable of the function.
@@ -180,6 +194,8 @@ pub(crate) enum Imm {
     Precise,
     /// A [`Barrier`].
     Barrier,
+    /// A [`TextureSide`].
+    Side,
 }
 
 /// One row of the table.
@@ -227,7 +243,7 @@ macro_rules! operations {
 }
 
 use Class::{Any, Float, Int, Logic, Number};
-use Rule::{Across, Compare, Given, Same, Shuffle, Test, To};
+use Rule::{Across, Compare, Exactly, Given, Same, Shuffle, Test, To};
 
 operations! {
     // Without operands. They stand in no block and may be used everywhere in their function.
@@ -239,6 +255,10 @@ operations! {
     Param "param" Given, Param, Pure, Never;
     /// The start of a buffer, of a program-scope table, or of an array in threadgroup memory.
     Allocation "allocation" Given, Allocation, Pure, Always;
+    /// A texture that the host bound: a number, 0 where it bound none.
+    Texture "texture" Given, Texture, Pure, Always;
+    /// A sampler that the host bound: the bits of a [`Sampler`](super::Sampler).
+    Sampler "sampler" Given, Sampler, Pure, Always;
     /// The start of a local in thread memory.
     Local "local" Given, Local, Pure, Always;
 
@@ -529,6 +549,23 @@ operations! {
     /// Bitwise exclusive or.
     AtomicXor "atomic_xor" Rule::Atomic, None, Syncs, Never;
 
+    // Textures (MSL 6.12). None of these faults: what is outside reads as MSL 8.7 says, and is not written.
+    // A pixel is four words: integers, or the bits of `f32`s.
+    /// A pixel: the texture; x, y, z (of a cube, the face) and element; the level.
+    TextureRead "texture_read" Exactly(&[Type::U64, WORDS, Type::U32], WORDS), None, Reads, IfOperands;
+    /// Writes a pixel: as above, and the pixel.
+    TextureWrite "texture_write" Exactly(&[Type::U64, WORDS, Type::U32, WORDS], Type::Void), None, Writes, Never;
+    /// What a sampler finds: the texture, the sampler, coordinates and element, offsets, the level of detail.
+    TextureSample "texture_sample" Exactly(&[Type::U64, Type::U64, COORDINATES, OFFSETS, F32], WORDS), None, Reads, IfOperands;
+    /// How much of what a sampler finds compares with the last operand as the sampler says: as above.
+    TextureCompare "texture_compare" Exactly(&[Type::U64, Type::U64, COORDINATES, OFFSETS, F32, F32], F32), None, Reads, IfOperands;
+    /// A component of the four pixels that a linear filter mixes.
+    TextureGather "texture_gather" Exactly(&[Type::U64, Type::U64, COORDINATES, OFFSETS], WORDS), Component, Reads, IfOperands;
+    /// 1 for those of the four pixels that compare with the last operand as the sampler says, 0 for others.
+    TextureGatherCompare "texture_gather_compare" Exactly(&[Type::U64, Type::U64, COORDINATES, OFFSETS, F32], COORDINATES), None, Reads, IfOperands;
+    /// How large a texture is, at a level.
+    TextureSize "texture_size" Exactly(&[Type::U64, Type::U32], Type::U32), Side, Pure, IfOperands;
+
     /// Waits for the other threads of the threadgroup or SIMD-group.
     Barrier "barrier" Rule::Barrier, Barrier, Syncs, Never;
 }
@@ -536,7 +573,8 @@ operations! {
 impl Op {
     /// Whether instructions of this operation stand in no block: they have no operands and no effect.
     pub(crate) const fn is_free(self) -> bool {
-        matches!(self, Self::Const | Self::Input | Self::Param | Self::Allocation | Self::Local)
+        use Op::{Allocation, Const, Input, Local, Param, Sampler, Texture};
+        matches!(self, Const | Input | Param | Allocation | Texture | Sampler | Local)
     }
 
     /// Whether a value nobody uses may go.
@@ -576,6 +614,26 @@ pub(crate) enum Barrier {
     Threadgroup = 0,
     /// All threads of the SIMD-group.
     Simdgroup = 1,
+}
+
+/// What can be asked about a texture's size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TextureSide {
+    /// Pixels in a row.
+    Width = 0,
+    /// Rows in an image.
+    Height = 1,
+    /// Images.
+    Depth = 2,
+    /// Elements of an array.
+    Elements = 3,
+    /// Mip levels.
+    Levels = 4,
+}
+
+impl TextureSide {
+    /// The names in print, by number.
+    pub(crate) const NAMES: [&'static str; 5] = ["width", "height", "depth", "elements", "levels"];
 }
 
 /// Threads of a threadgroup, at most.

@@ -4,7 +4,7 @@ use std::fmt::{Display, Formatter, Result, Write};
 
 use super::{
     AllocationId, AllocationKind, Block, Function, Imm, Input, Inst, LocalId, Module, Op, Scalar,
-    Stmt, Type, Value, VarId,
+    Stmt, TextureSide, Type, Value, VarId,
 };
 
 impl Display for Module {
@@ -24,6 +24,11 @@ impl Display for Module {
                 AllocationKind::ThreadgroupArgument { index } => {
                     writeln!(out, "threadgroup({index})")?;
                 }
+            }
+        }
+        for (kind, list) in [("texture", &self.textures), ("sampler", &self.samplers)] {
+            for (number, bound) in list.iter().enumerate() {
+                writeln!(out, "  {kind}{number} {}: {kind}({})", bound.name, bound.index)?;
             }
         }
         for (number, function) in self.functions.iter().enumerate() {
@@ -107,7 +112,8 @@ fn instruction(function: &Function, value: Value, out: &mut Formatter<'_>) -> Re
     }
     out.write_str(inst.op.row().name)?;
     match inst.op.row().imm {
-        Imm::None | Imm::Bits | Imm::Param | Imm::Allocation | Imm::Local | Imm::Input => {}
+        Imm::None | Imm::Bits | Imm::Param | Imm::Input => {}
+        Imm::Allocation | Imm::Texture | Imm::Sampler | Imm::Local => {}
         Imm::Variable => write!(out, " {}", VarId(inst.imm as u32))?,
         Imm::Component => write!(out, ".{}", component(inst.imm))?,
         Imm::Pattern => {
@@ -120,6 +126,7 @@ fn instruction(function: &Function, value: Value, out: &mut Formatter<'_>) -> Re
         Imm::Width if inst.imm == 32 => {}
         Imm::Width => write!(out, ".{}", inst.imm)?,
         Imm::Precise => out.write_str(if inst.imm == 0 { "" } else { ".precise" })?,
+        Imm::Side => write!(out, ".{}", TextureSide::NAMES[inst.imm as usize % 5])?,
         Imm::Barrier => out.write_str(if inst.imm == 0 { ".threadgroup" } else { ".simdgroup" })?,
     }
     let told = matches!(inst.op.row().imm, Imm::Variable | Imm::Bytes) && !inst.args.is_empty();
@@ -154,6 +161,7 @@ impl Display for Operand<'_> {
             Op::Param if inst.imm == Function::CALL_RESULT => value.fmt(out),
             Op::Param => write!(out, "param{}", inst.imm),
             Op::Allocation => AllocationId(inst.imm as u32).fmt(out),
+            Op::Texture | Op::Sampler => write!(out, "{}{}", inst.op.row().name, inst.imm),
             Op::Local => LocalId(inst.imm as u32).fmt(out),
             _ => value.fmt(out),
         }
@@ -177,7 +185,7 @@ fn constant(inst: &Inst, out: &mut Formatter<'_>) -> Result {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::soft::ir::{Allocation, Barrier, FuncId, FunctionBuilder, Space, Span};
+    use crate::soft::ir::{Allocation, Barrier, Bound, FuncId, FunctionBuilder, Space, Span};
 
     /// One of everything that prints in its own way.
     fn module() -> Module {
@@ -224,10 +232,20 @@ mod tests {
         let sum = b.simd(Op::SimdSum, 4, Type::Void, &[sum]);
         let target = b.field(out, -8);
         b.store(target, sum);
-        let minus = b.i32(-3);
+        let (minus, level) = (b.i32(-3), b.u32(2));
         b.store(array, minus);
         b.copy(out, array, 64);
+        let texture = b.free(Op::Texture, Type::U64, 0);
+        let sampler = b.free(Op::Sampler, Type::U64, 0);
+        let wide = b.texture_size(TextureSide::Width, texture, level);
+        let at = b.splat(half, 4);
+        let (none, place) = (b.i32(0), b.splat(wide, 4));
+        let offset = b.splat(none, 3);
+        let pixel = b.op(Op::TextureSample, &[texture, sampler, at, offset, zero]);
+        b.op(Op::TextureWrite, &[texture, place, level, pixel]);
         let functions = vec![b.finish(), callee];
+        let bound = |name: &str, index| vec![Bound { name: name.into(), index }];
+        let (textures, samplers) = (bound("image", 3), bound("linear", 1));
         let buffer = |name: &str, index, writable, space| Allocation {
             name: name.into(),
             kind: AllocationKind::Buffer { index, writable, space },
@@ -240,7 +258,7 @@ mod tests {
             other("tile", AllocationKind::Threadgroup(128)),
             other("scratch", AllocationKind::ThreadgroupArgument { index: 1 }),
         ];
-        Module { name: "show".into(), allocations, functions, entry: FuncId(0) }
+        Module { name: "show".into(), allocations, textures, samplers, functions, entry: FuncId(0) }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Which types operations take and give, by the rules of the table.
 
-use super::op::{Class, Op, Rule};
+use super::op::{Class, Imm, Op, Rule};
 use super::types::{Scalar, Space, Type};
 
 /// What is wrong with the operands of an instruction.
@@ -48,11 +48,18 @@ pub(crate) fn result(op: Op, stated: Type, operands: &[Type], imm: u64) -> Resul
                 Op::Const => matches!(stated, Type::Scalar(_)),
                 Op::Input => stated == Type::U32,
                 Op::Allocation | Op::Local => stated.space().is_some(),
+                Op::Texture | Op::Sampler => stated == Type::U64,
                 Op::SimdIsFirst => stated == Type::BOOL,
                 Op::Barrier => stated == Type::Void,
                 _ => stated != Type::Void,
             };
             if fits { Ok(stated) } else { Err(Misfit::Result) }
+        }
+        Rule::Exactly(types, gives) => {
+            count(types.len())?;
+            types.iter().zip(operands).try_for_each(|(&want, &have)| same(want, have))?;
+            // A gather picks one of four components.
+            if row.imm == Imm::Component && imm > 3 { Err(Misfit::Imm) } else { Ok(gives) }
         }
         Rule::Same(n, of) => {
             count(n as usize)?;

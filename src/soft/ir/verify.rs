@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::{
-    AllocationKind, Block, FuncId, Function, Imm, Input, Module, Op, Scalar, Space, Stmt, Type,
-    Value, result,
+    AllocationKind, Block, FuncId, Function, Imm, Input, Module, Op, Scalar, Space, Stmt,
+    TextureSide, Type, Value, result,
 };
 
 /// What is wrong with a module, and where.
@@ -165,6 +165,9 @@ impl Check<'_> {
                 let kind = self.module.allocations.get(imm as usize).map(|a| &a.kind);
                 kind.map(AllocationKind::space) == inst.ty.space()
             }
+            Imm::Texture => count(self.module.textures.len()),
+            Imm::Sampler => count(self.module.samplers.len()),
+            Imm::Side => count(TextureSide::NAMES.len()),
             Imm::Local => {
                 count(self.function.locals.len()) && inst.ty.space() == Some(Space::Thread)
             }

@@ -6,7 +6,7 @@
 use super::buffer::Buffer;
 use super::event::Signal;
 use super::fence::Fence;
-use super::foundation::{Object, Strong};
+use super::foundation::{Object, SoftClass, Strong};
 use super::kernel::ArgumentKind;
 use super::memory::Memory;
 use super::pipeline::ComputePipelineState;
@@ -296,72 +296,92 @@ impl Recording {
         self.recent = [(std::ptr::null(), 0); RECENT];
     }
 
-    /// The place of what is at `address`, kept now if it was not of late. The address is that of
-    /// something that `keep` keeps alive, so that it cannot be another's while it is remembered.
+    /// Where an address is remembered.
+    fn hash(address: *const ()) -> usize {
+        ((address.addr() >> 4) ^ (address.addr() >> 10)) % RECENT
+    }
+
+    /// The place of what is at `address`, if it was kept of late.
     #[inline]
-    fn place(&mut self, address: *const (), keep: impl FnOnce(&mut Self) -> Kept) -> Place {
-        let hash = ((address.addr() >> 4) ^ (address.addr() >> 10)) % RECENT;
-        let (known, place) = self.recent[hash];
-        if known == address {
-            return place;
-        }
+    fn known(&self, address: *const ()) -> Option<Place> {
+        let (known, place) = self.recent[Self::hash(address)];
+        (known == address).then_some(place)
+    }
+
+    /// Keeps something and remembers its place by an address: that of a thing which is kept alive by
+    /// it, so that the address cannot be another's while it is remembered.
+    fn keep(&mut self, address: *const (), kept: Kept) -> Place {
         let place = self.kept.len() as Place;
-        let kept = keep(self);
         self.kept.push(kept);
-        self.recent[hash] = (address, place);
+        self.recent[Self::hash(address)] = (address, place);
         place
     }
 
     #[inline]
     pub(super) fn buffer(&mut self, buffer: &Object<Buffer>) -> Place {
-        let memory = Arc::as_ptr(&buffer.memory);
-        self.place(memory.cast(), |recording| recording.keep_buffer(buffer))
+        match self.known(Arc::as_ptr(&buffer.memory).cast()) {
+            Some(place) => place,
+            None => self.keep_buffer(buffer),
+        }
     }
 
     #[cold]
-    fn keep_buffer(&mut self, buffer: &Object<Buffer>) -> Kept {
+    fn keep_buffer(&mut self, buffer: &Object<Buffer>) -> Place {
+        let memory = Arc::as_ptr(&buffer.memory);
         if hazard_tracking_mode::<Buffer>(buffer) == UNTRACKED {
-            self.untracked.push(Arc::as_ptr(&buffer.memory));
+            self.untracked.push(memory);
         }
-        match self.retaining {
+        let kept = match self.retaining {
             true => Kept::Buffer(buffer.retain()),
             false => Kept::Memory(Arc::clone(&buffer.memory)),
-        }
+        };
+        self.keep(memory.cast(), kept)
     }
 
     pub(super) fn texture(&mut self, texture: &Object<Texture>) -> Place {
-        self.place(Arc::as_ptr(&texture.image).cast(), |recording| {
-            if hazard_tracking_mode::<Texture>(texture) == UNTRACKED {
-                recording.untracked.push(texture.image.memory());
-            }
-            match recording.retaining {
-                true => Kept::Texture(texture.retain()),
-                false => Kept::Image(Arc::clone(&texture.image)),
-            }
-        })
+        let image = Arc::as_ptr(&texture.image).cast();
+        if let Some(place) = self.known(image) {
+            return place;
+        }
+        if hazard_tracking_mode::<Texture>(texture) == UNTRACKED {
+            self.untracked.push(texture.image.memory());
+        }
+        let kept = match self.retaining {
+            true => Kept::Texture(texture.retain()),
+            false => Kept::Image(Arc::clone(&texture.image)),
+        };
+        self.keep(image, kept)
     }
 
     #[inline]
     pub(super) fn pipeline(&mut self, pipeline: &Object<ComputePipelineState>) -> Place {
-        let address = pipeline.id().as_ptr().cast_const().cast();
-        self.place(address, |_| Kept::Pipeline(pipeline.retain()))
+        self.object(pipeline, Kept::Pipeline)
     }
 
     pub(super) fn sampler(&mut self, sampler: &Object<Sampler>) -> Place {
-        let address = sampler.id().as_ptr().cast_const().cast();
-        self.place(address, |_| Kept::Sampler(sampler.retain()))
+        self.object(sampler, Kept::Sampler)
     }
 
     /// The encoder that is open passes a fence.
     pub(super) fn fence(&mut self, fence: &Object<Fence>, waits: bool) {
-        let address = fence.id().as_ptr().cast_const().cast();
-        let fence = self.place(address, |_| Kept::Fence(fence.retain()));
+        let fence = self.object(fence, Kept::Fence);
         let segment = self.segments.len().saturating_sub(1);
         self.fences.push(FencePassed { segment, fence, waits });
     }
 
     pub(super) fn event(&mut self, event: &Arc<Signal>) -> Place {
-        self.place(Arc::as_ptr(event).cast(), |_| Kept::Event(Arc::clone(event)))
+        let address = Arc::as_ptr(event).cast();
+        self.known(address).unwrap_or_else(|| self.keep(address, Kept::Event(Arc::clone(event))))
+    }
+
+    /// The place of an object that is retained whatever the command buffer does.
+    #[inline]
+    fn object<P: SoftClass>(&mut self, object: &Object<P>, kept: fn(Strong<P>) -> Kept) -> Place {
+        let address = object.id().as_ptr().cast_const().cast();
+        match self.known(address) {
+            Some(place) => place,
+            None => self.keep(address, kept(object.retain())),
+        }
     }
 
     /// Copies bytes into the recording, aligned for every type that a kernel has.

@@ -409,8 +409,12 @@ fn dispatch(recording: &mut Recording, grid: Grid, group: MTLSize) -> Result<(),
     }));
     let memory = if pipeline.takes_memory { bound_memory(&slots[start..]) } else { 0 };
     let memory = memory + pipeline.kernel.static_threadgroup;
-    if missing || memory > GROUP_MEMORY {
-        let why = refused(&pipeline.kernel, &slots[start..], memory);
+    let refused = match missing || memory > GROUP_MEMORY {
+        true => Err(refused(&pipeline.kernel, &slots[start..], memory)),
+        false if pipeline.takes_textures => check_textures(&pipeline.kernel, &slots[start..], kept),
+        false => Ok(()),
+    };
+    if let Err(why) = refused {
         slots.truncate(start);
         return Err(why);
     }
@@ -446,13 +450,33 @@ fn refused(kernel: &Kernel, slots: &[Slot], memory: usize) -> Why {
     let name = &kernel.name;
     let missing =
         |(argument, slot): &(&Argument, &Slot)| argument.must_be_bound() && **slot == Slot::Empty;
-    match kernel.arguments.iter().zip(slots).find(missing) {
+    match kernel.bound().zip(slots).find(missing) {
         Some((argument, _)) => unbound(name, argument).into(),
         None => format!(
             "kernel '{name}': {memory} bytes of threadgroup memory: there are {GROUP_MEMORY}"
         )
         .into(),
     }
+}
+
+/// Whether the textures are what the kernel takes.
+fn check_textures(kernel: &Kernel, slots: &[Slot], kept: &[Kept]) -> Result<(), Why> {
+    for (argument, slot) in kernel.bound().zip(slots) {
+        let (Some(wanted), Slot::Texture { place }) = (argument.texture, slot) else { continue };
+        let image = match &kept[*place as usize] {
+            Kept::Texture(texture) => &texture.image,
+            Kept::Image(image) => image,
+            _ => continue,
+        };
+        if argument.used {
+            let misfit = |why| {
+                let Argument { name, index, .. } = argument;
+                format!("kernel '{}': argument '{name}', texture({index}): {why}", kernel.name)
+            };
+            image.fits(wanted, argument.access).map_err(misfit)?;
+        }
+    }
+    Ok(())
 }
 
 fn unbound(kernel: &str, argument: &Argument) -> String {

@@ -196,8 +196,7 @@ fn dispatch<'a>(
     bindings.clear();
     // Pushed bytes are read where they are; a kernel that may write gets a copy to write to.
     let mut copies: Vec<Box<[u128]>> = Vec::new();
-    let slots = &recording.slots[slots as usize..][..kernel.arguments.len()];
-    for (slot, argument) in slots.iter().zip(&kernel.arguments) {
+    for (slot, argument) in recording.slots[slots as usize..].iter().zip(kernel.bound()) {
         bindings.push(match *slot {
             Slot::Empty => Binding::Nothing,
             Slot::Buffer { place, offset } => {
@@ -209,7 +208,7 @@ fn dispatch<'a>(
                 let length = length as usize;
                 let bytes = &recording.bytes[start..start + length];
                 let mut base = bytes.as_ptr().cast_mut();
-                if argument.writable {
+                if argument.is_written() {
                     let mut copy =
                         vec![0u128; length.div_ceil(size_of::<u128>())].into_boxed_slice();
                     base = copy.as_mut_ptr().cast();
@@ -222,7 +221,7 @@ fn dispatch<'a>(
             Slot::Threadgroup { length } => Binding::Threadgroup(length),
             Slot::Texture { place } => Binding::Texture(image_at(recording, place)?),
             Slot::Sampler { place } => match &recording.kept[place as usize] {
-                Kept::Sampler(sampler) => Binding::Sampler(&sampler.choice),
+                Kept::Sampler(sampler) => Binding::Sampler(sampler.state),
                 _ => return Err(misplaced("sampler")),
             },
         });

@@ -2,6 +2,7 @@
 
 use crate::abi::MTLSize;
 use crate::soft::ir::half::{f16_bits, f16_value};
+use crate::soft::simt::texture::{Pixel, PixelFormat};
 
 /// What the numbers of a format mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,18 +127,15 @@ formats! {
     Stencil8 253: 1 1 Uint Bytes;
 }
 
-/// Four numbers: red, green, blue, alpha. Those of integer formats are integers, those of all others
-/// the bits of an `f32`.
-pub(super) type Pixel = [u32; 4];
-
 impl Format {
     /// The format of this number; none for what cannot be the format of a texture here.
     pub(super) fn of(value: usize) -> Option<&'static Self> {
         FORMATS.binary_search_by_key(&value, |format| format.value).ok().map(|i| &FORMATS[i])
     }
 
-    pub(super) fn is_integer(&self) -> bool {
-        matches!(self.kind, Kind::Uint | Kind::Sint)
+    /// Whether its components are signed integers.
+    pub(super) fn is_signed_integer(&self) -> bool {
+        self.kind == Kind::Sint
     }
 
     /// Whether the mean of two pixels is one.
@@ -180,79 +178,6 @@ impl Format {
         }
         let images = bytes_per_image.checked_mul(depth - 1);
         images.and_then(|images| images.checked_add(image)).ok_or("the images are too large".into())
-    }
-
-    /// The numbers of a pixel. `bytes` are as many as the format's.
-    pub(super) fn decode(&self, bytes: &[u8]) -> Pixel {
-        let word = |at: usize, length: usize| {
-            let mut word = [0; 4];
-            word[..length].copy_from_slice(&bytes[at..at + length]);
-            u32::from_le_bytes(word)
-        };
-        let mut pixel = std::array::from_fn(|channel| self.default_of(channel));
-        match self.layout {
-            Layout::Bytes | Layout::BytesBgr | Layout::Alpha => {
-                let size = self.bytes / self.channels;
-                for place in 0..self.channels {
-                    let raw = word(place * size, size);
-                    pixel[self.channel_at(place)] = self.widen(raw, size as u32 * 8, place);
-                }
-            }
-            Layout::Bits(fields) => {
-                let all = word(0, self.bytes);
-                for (channel, (shift, bits)) in fields.into_iter().enumerate() {
-                    if bits > 0 {
-                        let raw = all >> shift & ((1 << bits) - 1);
-                        pixel[channel] = self.widen(raw, bits, channel);
-                    }
-                }
-            }
-            Layout::Float11 => {
-                let all = word(0, 4);
-                pixel[0] = small_float(all & 0x7ff, 6).to_bits();
-                pixel[1] = small_float(all >> 11 & 0x7ff, 6).to_bits();
-                pixel[2] = small_float(all >> 22, 5).to_bits();
-            }
-            Layout::Exponent => {
-                let all = word(0, 4);
-                // The shared exponent has a bias of 15, the fractions nine bits.
-                let scale = ((all >> 27) as f32 - 15.0 - 9.0).exp2();
-                for (channel, number) in pixel.iter_mut().take(3).enumerate() {
-                    *number = ((all >> (9 * channel) & 0x1ff) as f32 * scale).to_bits();
-                }
-            }
-        }
-        pixel
-    }
-
-    /// Writes a pixel. `bytes` are as many as the format's.
-    pub(super) fn encode(&self, pixel: Pixel, bytes: &mut [u8]) {
-        let mut put = |at: usize, length: usize, word: u32| {
-            bytes[at..at + length].copy_from_slice(&word.to_le_bytes()[..length]);
-        };
-        match self.layout {
-            Layout::Bytes | Layout::BytesBgr | Layout::Alpha => {
-                let size = self.bytes / self.channels;
-                for place in 0..self.channels {
-                    let number = pixel[self.channel_at(place)];
-                    put(place * size, size, self.narrow(number, size as u32 * 8, place));
-                }
-            }
-            Layout::Bits(fields) => {
-                let field = |(channel, (shift, bits)): (usize, (u32, u32))| match bits {
-                    0 => 0,
-                    _ => (self.narrow(pixel[channel], bits, channel) & ((1 << bits) - 1)) << shift,
-                };
-                let all = fields.into_iter().enumerate().map(field).fold(0, |all, bits| all | bits);
-                put(0, self.bytes, all);
-            }
-            Layout::Float11 => {
-                let part =
-                    |channel: usize, bits| to_small_float(f32::from_bits(pixel[channel]), bits);
-                put(0, 4, part(0, 6) | part(1, 6) << 11 | part(2, 5) << 22);
-            }
-            Layout::Exponent => put(0, 4, to_shared_exponent(&pixel)),
-        }
     }
 
     /// The channel that the nth component of a pixel is.
@@ -299,6 +224,91 @@ impl Format {
             Kind::Snorm => {
                 (float.clamp(-1.0, 1.0) * (most >> 1) as f32).round_ties_even() as i32 as u32
             }
+        }
+    }
+}
+
+impl PixelFormat for Format {
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn is_integer(&self) -> bool {
+        matches!(self.kind, Kind::Uint | Kind::Sint)
+    }
+
+    fn has_alpha(&self) -> bool {
+        self.channels == 4 || matches!(self.layout, Layout::Alpha)
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Pixel {
+        let word = |at: usize, length: usize| {
+            let mut word = [0; 4];
+            word[..length].copy_from_slice(&bytes[at..at + length]);
+            u32::from_le_bytes(word)
+        };
+        let mut pixel = std::array::from_fn(|channel| self.default_of(channel));
+        match self.layout {
+            Layout::Bytes | Layout::BytesBgr | Layout::Alpha => {
+                let size = self.bytes / self.channels;
+                for place in 0..self.channels {
+                    let raw = word(place * size, size);
+                    pixel[self.channel_at(place)] = self.widen(raw, size as u32 * 8, place);
+                }
+            }
+            Layout::Bits(fields) => {
+                let all = word(0, self.bytes);
+                for (channel, (shift, bits)) in fields.into_iter().enumerate() {
+                    if bits > 0 {
+                        let raw = all >> shift & ((1 << bits) - 1);
+                        pixel[channel] = self.widen(raw, bits, channel);
+                    }
+                }
+            }
+            Layout::Float11 => {
+                let all = word(0, 4);
+                pixel[0] = small_float(all & 0x7ff, 6).to_bits();
+                pixel[1] = small_float(all >> 11 & 0x7ff, 6).to_bits();
+                pixel[2] = small_float(all >> 22, 5).to_bits();
+            }
+            Layout::Exponent => {
+                let all = word(0, 4);
+                // The shared exponent has a bias of 15, the fractions nine bits.
+                let scale = ((all >> 27) as f32 - 15.0 - 9.0).exp2();
+                for (channel, number) in pixel.iter_mut().take(3).enumerate() {
+                    *number = ((all >> (9 * channel) & 0x1ff) as f32 * scale).to_bits();
+                }
+            }
+        }
+        pixel
+    }
+
+    fn encode(&self, pixel: Pixel, bytes: &mut [u8]) {
+        let mut put = |at: usize, length: usize, word: u32| {
+            bytes[at..at + length].copy_from_slice(&word.to_le_bytes()[..length]);
+        };
+        match self.layout {
+            Layout::Bytes | Layout::BytesBgr | Layout::Alpha => {
+                let size = self.bytes / self.channels;
+                for place in 0..self.channels {
+                    let number = pixel[self.channel_at(place)];
+                    put(place * size, size, self.narrow(number, size as u32 * 8, place));
+                }
+            }
+            Layout::Bits(fields) => {
+                let field = |(channel, (shift, bits)): (usize, (u32, u32))| match bits {
+                    0 => 0,
+                    _ => (self.narrow(pixel[channel], bits, channel) & ((1 << bits) - 1)) << shift,
+                };
+                let all = fields.into_iter().enumerate().map(field).fold(0, |all, bits| all | bits);
+                put(0, self.bytes, all);
+            }
+            Layout::Float11 => {
+                let part =
+                    |channel: usize, bits| to_small_float(f32::from_bits(pixel[channel]), bits);
+                put(0, 4, part(0, 6) | part(1, 6) << 11 | part(2, 5) << 22);
+            }
+            Layout::Exponent => put(0, 4, to_shared_exponent(&pixel)),
         }
     }
 }

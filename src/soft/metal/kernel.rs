@@ -4,12 +4,11 @@ use super::device::GROUP_THREADS;
 use super::errors::{CommandBufferError, Problem, Trouble};
 use super::settings::Settings;
 use super::texture::Image;
-use crate::soft::ir::{Allocation, AllocationKind, Module, Scalar};
+use crate::soft::ir::{Allocation, AllocationKind, Bound, Module, Sampler, Scalar};
 use crate::soft::msl;
 use crate::soft::msl::ast::Stage;
-use crate::soft::msl::check::entry::{
-    Access, Argument as Reflected, ArgumentKind as ReflectedKind,
-};
+pub(super) use crate::soft::msl::check::entry::Access;
+use crate::soft::msl::check::entry::{Argument as Reflected, ArgumentKind as ReflectedKind};
 use crate::soft::simt::{self, FaultKind};
 use std::sync::{Arc, LazyLock};
 
@@ -56,8 +55,13 @@ pub(super) struct Argument {
     pub(super) name: String,
     pub(super) kind: ArgumentKind,
     pub(super) index: usize,
-    /// Whether the kernel may write there.
-    pub(super) writable: bool,
+    /// What the kernel may do there.
+    pub(super) access: Access,
+    /// What a texture must be.
+    pub(super) texture: Option<TextureKind>,
+    /// How many textures or samplers an array has; 1 for all others, which are none.
+    pub(super) length: usize,
+    pub(super) is_array: bool,
     /// Whether the kernel touches it at all.
     pub(super) used: bool,
     /// The size of what a pointer points to, and its alignment; 0 for others.
@@ -67,11 +71,28 @@ pub(super) struct Argument {
     pub(super) data_type: usize,
 }
 
+/// What a texture argument takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TextureKind {
+    /// Of `MTLTextureType`.
+    pub(super) kind: usize,
+    pub(super) depth: bool,
+    /// What the components of its pixels become.
+    pub(super) scalar: Scalar,
+}
+
 impl Argument {
+    /// Whether the kernel may write there.
+    pub(super) fn is_written(&self) -> bool {
+        self.access != Access::ReadOnly
+    }
+
     /// Whether a dispatch without it is refused. Memory that is missing is memory of no bytes, if the
-    /// program wants no checks; there is no such texture or sampler.
+    /// program wants no checks; there is no such texture or sampler. Of an array, elements may be missing
+    /// (MSL 6.12.17 asks which).
     pub(super) fn must_be_bound(&self) -> bool {
         self.used
+            && !self.is_array
             && (Settings::get().checks
                 || matches!(self.kind, ArgumentKind::Texture | ArgumentKind::Sampler))
     }
@@ -88,7 +109,7 @@ pub(super) enum Binding<'a> {
     /// So many bytes of threadgroup memory.
     Threadgroup(usize),
     Texture(&'a Arc<Image>),
-    Sampler(&'a super::sampler::Choice),
+    Sampler(Sampler),
     /// Nothing; the kernel does not use it.
     Nothing,
 }
@@ -99,7 +120,7 @@ pub(super) struct Launch<'a> {
     pub(super) grid: [u32; 3],
     /// How many in a threadgroup.
     pub(super) group: [u32; 3],
-    /// What each argument of the kernel is given, in their order.
+    /// What each argument of the kernel is given, in their order; an array takes as many as it has elements.
     pub(super) bindings: &'a [Binding<'a>],
 }
 
@@ -118,6 +139,13 @@ pub(super) struct Kernel {
     /// The most threads a threadgroup may have.
     pub(super) max_threads: usize,
     pub(super) program: Box<dyn Execute>,
+}
+
+impl Kernel {
+    /// The argument of each thing that is bound: that of an array as often as it has elements.
+    pub(super) fn bound(&self) -> impl Iterator<Item = &Argument> {
+        self.arguments.iter().flat_map(|argument| std::iter::repeat_n(argument, argument.length))
+    }
 }
 
 /// What a function of a library is, as `MTLFunctionType` numbers it.
@@ -234,7 +262,7 @@ impl Source for Compiled {
             program: Box::new(Ready {
                 program,
                 library: Arc::clone(&self.library),
-                places: arguments.iter().map(|argument| argument.index as u32).collect(),
+                places: places(&arguments),
             }),
             arguments,
         })
@@ -289,7 +317,7 @@ fn data_type_of(name: &str) -> usize {
 }
 
 /// An argument that the host gives; none for where the thread is.
-fn reflected(argument: &Reflected, module: &Module, reached: &[bool]) -> Option<Argument> {
+fn reflected(argument: &Reflected, module: &Module, reached: &simt::Reached) -> Option<Argument> {
     let kind = match argument.kind {
         ReflectedKind::Buffer => ArgumentKind::Buffer,
         ReflectedKind::Threadgroup => ArgumentKind::Threadgroup,
@@ -306,21 +334,44 @@ fn reflected(argument: &Reflected, module: &Module, reached: &[bool]) -> Option<
         }
         _ => false,
     };
-    let used = match module.allocations.iter().position(here) {
-        Some(place) => reached[place],
-        // Memory that the module does not know is not touched; other things it may not list.
-        None => !matches!(kind, ArgumentKind::Buffer | ArgumentKind::Threadgroup),
+    let bound = |list: &[Bound], reached: &[bool]| {
+        let of = |bound: &Bound| {
+            bound.index >= argument.index
+                && bound.index < argument.index + argument.count.unwrap_or(1)
+        };
+        list.iter().zip(reached).any(|(bound, reached)| *reached && of(bound))
+    };
+    // What the module does not know is not touched.
+    let used = match kind {
+        ArgumentKind::Texture => bound(&module.textures, &reached.textures),
+        ArgumentKind::Sampler => bound(&module.samplers, &reached.samplers),
+        _ => {
+            module.allocations.iter().position(here).is_some_and(|place| reached.allocations[place])
+        }
     };
     Some(Argument {
         name: argument.name.clone(),
         kind,
         index: argument.index as usize,
-        writable: argument.access == Access::ReadWrite,
+        access: argument.access,
+        texture: argument.texture.map(|texture| TextureKind {
+            kind: usize::from(texture.kind().host),
+            depth: texture.kind().depth,
+            scalar: texture.scalar,
+        }),
+        length: argument.count.unwrap_or(1) as usize,
+        is_array: argument.count.is_some(),
         used,
         size: argument.size as usize,
         align: argument.align as usize,
         data_type: data_type_of(&argument.type_name),
     })
+}
+
+/// The index of each thing that is bound.
+fn places(arguments: &[Argument]) -> Vec<u32> {
+    let of = |argument: &Argument| argument.index..argument.index + argument.length;
+    arguments.iter().flat_map(of).map(|index| index as u32).collect()
 }
 
 /// The threadgroup memory that a kernel declares itself.
@@ -346,20 +397,15 @@ impl Execute for Ready {
         static WORKERS: LazyLock<simt::Workers> =
             LazyLock::new(|| simt::Workers::new(Settings::get().workers));
         let (mut buffers, mut memory) = (Vec::new(), Vec::new());
+        let (mut textures, mut samplers) = (Vec::new(), Vec::new());
         for (binding, index) in launch.bindings.iter().zip(&self.places) {
             match *binding {
                 Binding::Memory { base, length } => {
                     buffers.push(simt::Binding { index: *index, base, bytes: length as u64 });
                 }
                 Binding::Threadgroup(bytes) => memory.push((*index, bytes as u32)),
-                // The compiler lets no kernel have these yet.
-                Binding::Texture(image) => {
-                    let format = image.format().name;
-                    return Err(internal(format!("texture({index}), of {format}, cannot be used")));
-                }
-                Binding::Sampler(choice) => {
-                    return Err(internal(format!("sampler({index}), {choice:?}, cannot be used")));
-                }
+                Binding::Texture(image) => textures.push((*index, image.for_kernels())),
+                Binding::Sampler(sampler) => samplers.push((*index, sampler)),
                 Binding::Nothing => {}
             }
         }
@@ -367,6 +413,8 @@ impl Execute for Ready {
             grid: launch.grid,
             group: launch.group,
             bindings: &buffers,
+            textures: &textures,
+            samplers: &samplers,
             threadgroup_memory: &memory,
             watchdog: Settings::get().watchdog,
         };

@@ -6,7 +6,7 @@ use super::foundation::{
     ErrorOut, List, NSObject, Object, Retained, SoftClass, Strong, Text, soft_class,
 };
 use super::function::Function;
-use super::kernel::{Argument, ArgumentKind, Kernel};
+use super::kernel::{Access, Argument, ArgumentKind, Kernel};
 use super::sampler::next_id;
 use crate::abi::{Id, MTLResourceID, MTLSize};
 use std::sync::Arc;
@@ -16,10 +16,12 @@ pub(super) struct ComputePipelineState {
     pub(super) kernel: Arc<Kernel>,
     /// The most threads a threadgroup may have.
     pub(super) max_threads: usize,
-    /// Where the kernel's arguments take their values from, in their order.
+    /// Where the kernel's arguments take their values from, in their order; of an array, each element.
     pub(super) takes: Box<[Take]>,
     /// Whether one of them is threadgroup memory.
     pub(super) takes_memory: bool,
+    /// Whether one of them is a texture.
+    pub(super) takes_textures: bool,
     label: Option<Strong<Text>>,
     id: u64,
 }
@@ -61,15 +63,20 @@ impl ComputePipelineState {
         let kernel = Arc::clone(&function.kernel);
         let most = kernel.max_threads;
         let max_threads = if max_threads == 0 { most } else { most.min(max_threads) };
-        let take = |argument: &Argument| Take {
-            entry: Entry::of(argument.kind, argument.index).unwrap_or(Entry::NONE),
-            needed: argument.must_be_bound(),
+        let takes = |argument: &Argument| {
+            let (kind, needed) = (argument.kind, argument.must_be_bound());
+            let indices = argument.index..argument.index + argument.length;
+            indices.map(move |index| Take {
+                entry: Entry::of(kind, index).unwrap_or(Entry::NONE),
+                needed,
+            })
         };
-        let memory = |argument: &Argument| argument.kind == ArgumentKind::Threadgroup;
+        let any = |kind| kernel.arguments.iter().any(|argument| argument.kind == kind);
         Strong::new(Self {
             max_threads,
-            takes: kernel.arguments.iter().map(take).collect(),
-            takes_memory: kernel.arguments.iter().any(memory),
+            takes: kernel.arguments.iter().flat_map(takes).collect(),
+            takes_memory: any(ArgumentKind::Threadgroup),
+            takes_textures: any(ArgumentKind::Texture),
             kernel,
             label,
             id: next_id(),
@@ -145,8 +152,9 @@ soft_class! {
     [threadgroupMemoryAlignment] = |this: &Bound| this.0.of_kind(ArgumentKind::Threadgroup, this.0.align);
     [threadgroupMemoryDataSize] = |this: &Bound| this.0.of_kind(ArgumentKind::Threadgroup, this.0.size);
     [textureDataType] = |this: &Bound| this.0.of_kind(ArgumentKind::Texture, this.0.data_type);
-    [arrayLength] = |_: &Bound| 0usize;
-    [isDepthTexture] = |_: &Bound| false;
+    [textureType] = |this: &Bound| this.0.texture.map_or(0, |texture| texture.kind);
+    [arrayLength] = |this: &Bound| this.0.array_length();
+    [isDepthTexture] = |this: &Bound| this.0.texture.is_some_and(|texture| texture.depth);
 }
 
 soft_class! {
@@ -165,8 +173,10 @@ soft_class! {
     [threadgroupMemoryDataSize] =
         |this: &BoundArgument| this.0.of_kind(ArgumentKind::Threadgroup, this.0.size);
     [textureDataType] = |this: &BoundArgument| this.0.of_kind(ArgumentKind::Texture, this.0.data_type);
-    [arrayLength] = |_: &BoundArgument| 1usize;
-    [isDepthTexture] = |_: &BoundArgument| false;
+    [textureType] = |this: &BoundArgument| this.0.texture.map_or(0, |texture| texture.kind);
+    [arrayLength] = |this: &BoundArgument| this.0.array_length();
+    [isDepthTexture] =
+        |this: &BoundArgument| this.0.texture.is_some_and(|texture| texture.depth);
 }
 
 impl Argument {
@@ -182,7 +192,16 @@ impl Argument {
 
     /// Of `MTLBindingAccess`.
     fn access(&self) -> usize {
-        usize::from(self.writable)
+        match self.access {
+            Access::ReadOnly => 0,
+            Access::ReadWrite => 1,
+            Access::WriteOnly => 2,
+        }
+    }
+
+    /// 1 for what is no array.
+    fn array_length(&self) -> usize {
+        self.of_kind(ArgumentKind::Texture, self.length)
     }
 
     fn of_kind(&self, kind: ArgumentKind, value: usize) -> usize {

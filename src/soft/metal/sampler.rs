@@ -4,27 +4,12 @@ use super::descriptors::SamplerFields;
 use super::device::{self, Device};
 use super::foundation::{NSObject, Strong, Text, soft_class};
 use crate::abi::MTLResourceID;
+use crate::soft::ir::Sampler as State;
 use std::sync::atomic::{AtomicU64, Ordering::*};
-
-/// What a sampler does.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Choice {
-    /// Of `MTLSamplerMinMagFilter`.
-    pub(super) min_filter: usize,
-    pub(super) mag_filter: usize,
-    /// Of `MTLSamplerMipFilter`.
-    pub(super) mip_filter: usize,
-    /// Of `MTLSamplerAddressMode`.
-    pub(super) address: [usize; 3],
-    /// Of `MTLSamplerBorderColor`.
-    pub(super) border_color: usize,
-    pub(super) normalized: bool,
-    pub(super) lod: (f32, f32),
-}
 
 /// A sampler.
 pub(super) struct Sampler {
-    pub(super) choice: Choice,
+    pub(super) state: State,
     label: Option<Strong<Text>>,
     id: u64,
 }
@@ -46,27 +31,25 @@ pub(super) fn next_id() -> u64 {
 impl Sampler {
     /// None when a property has a value that there is not.
     pub(super) fn new(fields: SamplerFields) -> Option<Strong<Self>> {
-        let address = [fields.s_address, fields.t_address, fields.r_address];
-        let known = fields.min_filter <= 1
-            && fields.mag_filter <= 1
-            && fields.mip_filter <= 2
-            && fields.border_color <= 2
-            && address.iter().all(|mode| *mode <= 5)
-            && (1..=16).contains(&fields.max_anisotropy);
-        known.then(|| {
-            Strong::new(Self {
-                choice: Choice {
-                    min_filter: fields.min_filter,
-                    mag_filter: fields.mag_filter,
-                    mip_filter: fields.mip_filter,
-                    address,
-                    border_color: fields.border_color,
-                    normalized: fields.normalized,
-                    lod: (fields.lod_min, fields.lod_max),
-                },
-                label: fields.label,
-                id: next_id(),
-            })
-        })
+        let mut state = State::default();
+        let options = [
+            ("min_filter", fields.min_filter),
+            ("mag_filter", fields.mag_filter),
+            ("mip_filter", fields.mip_filter),
+            ("s_address", fields.s_address),
+            ("t_address", fields.t_address),
+            ("r_address", fields.r_address),
+            ("border_color", fields.border_color),
+            ("compare_func", fields.compare),
+            ("reduction", fields.reduction),
+            ("coord", usize::from(!fields.normalized)),
+        ];
+        for (option, number) in options {
+            state.set_number(option, number)?;
+        }
+        state.set_lod_clamp(fields.lod_min, fields.lod_max);
+        state.set_bias(fields.lod_bias);
+        let possible = (1..=16).contains(&fields.max_anisotropy);
+        possible.then(|| Strong::new(Self { state, label: fields.label, id: next_id() }))
     }
 }

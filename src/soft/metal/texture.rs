@@ -2,15 +2,17 @@
 
 use super::buffer::Buffer;
 use super::descriptors::{TextureDescriptor, TextureFields, full_levels};
-use super::format::{Format, Pixel};
+use super::format::Format;
 use super::foundation::{NSObject, Strong, This};
 use super::heap::Region;
+use super::kernel::{Access, TextureKind};
 use super::memory::Memory;
 use super::resource::{HasResource, Resource, resource_class};
 use super::sampler::next_id;
 use crate::abi::{
     Id, MTLOrigin, MTLRegion, MTLResourceID, MTLSize, MTLTextureSwizzleChannels, NSRange,
 };
+use crate::soft::simt::texture::{self as simt, Level, Pixel, PixelFormat};
 use std::ffi::c_void;
 use std::ops::Range;
 use std::sync::Arc;
@@ -37,14 +39,8 @@ const LONGEST_3D: usize = 2048;
 /// The most slices of an array.
 const MOST_SLICES: usize = 2048;
 
-/// One mip level of one slice: where it begins, and how far apart its rows and images are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Level {
-    offset: usize,
-    row: usize,
-    image: usize,
-    size: MTLSize,
-}
+/// `MTLTextureUsageShaderWrite`.
+const SHADER_WRITE: usize = 2;
 
 /// The pixels of a texture or of a view of one.
 pub(super) struct Image {
@@ -57,6 +53,7 @@ pub(super) struct Image {
     kind: usize,
     format: &'static Format,
     swizzle: MTLTextureSwizzleChannels,
+    usage: usize,
     released: AtomicBool,
 }
 
@@ -64,7 +61,6 @@ pub(super) struct Image {
 pub(super) struct Texture {
     pub(super) image: Arc<Image>,
     resource: Resource,
-    usage: usize,
     /// What it is a view of, and from which level and slice on.
     parent: Option<(Strong<Texture>, usize, usize)>,
     /// The buffer that has the pixels, from which offset on.
@@ -83,7 +79,7 @@ resource_class! {
     [mipmapLevelCount] = |texture: &Texture| texture.image.levels.len();
     [arrayLength] = |texture: &Texture| texture.image.array_length();
     [sampleCount] = |_: &Texture| 1usize;
-    [usage] = |texture: &Texture| texture.usage;
+    [usage] = |texture: &Texture| texture.image.usage;
     [swizzle] = |texture: &Texture| texture.image.swizzle;
     [isShareable] = |_: &Texture| false;
     [isFramebufferOnly] = |_: &Texture| false;
@@ -194,7 +190,9 @@ fn layout(fields: &TextureFields) -> Option<(Vec<Level>, usize, usize)> {
         let size = halved(size, level);
         let row = size.width.checked_mul(format.bytes)?;
         let image = row.checked_mul(size.height)?;
-        levels.push(Level { offset: stride, row, image, size });
+        // The longest side fits 32 bits, and then some.
+        let sides = [size.width as u32, size.height as u32, size.depth as u32];
+        levels.push(Level { offset: stride, row, image, size: sides });
         // Levels begin where every pixel may.
         stride =
             stride.checked_add(image.checked_mul(size.depth)?)?.checked_next_multiple_of(16)?;
@@ -203,8 +201,8 @@ fn layout(fields: &TextureFields) -> Option<(Vec<Level>, usize, usize)> {
 }
 
 impl Texture {
-    fn object(image: Image, resource: Resource, usage: usize) -> Self {
-        Self { image: Arc::new(image), resource, usage, parent: None, buffer: None, id: next_id() }
+    fn object(image: Image, resource: Resource) -> Self {
+        Self { image: Arc::new(image), resource, parent: None, buffer: None, id: next_id() }
     }
 
     /// How many bytes a texture takes; none for what cannot be one.
@@ -243,9 +241,10 @@ impl Texture {
             kind: fields.kind,
             format: Format::of(fields.format)?,
             swizzle: known(fields.swizzle)?,
+            usage: fields.usage,
             released: AtomicBool::new(false),
         };
-        Some(Self::object(image, Resource::new(fields.options(), region), fields.usage))
+        Some(Self::object(image, Resource::new(fields.options(), region)))
     }
 
     /// A texture whose pixels are a buffer's: one image without further levels.
@@ -258,7 +257,7 @@ impl Texture {
         let fields = descriptor.get();
         let (mut levels, _, slices) = layout(&fields)?;
         let format = Format::of(fields.format)?;
-        let size = levels[0].size;
+        let size = side_lengths(&levels[0]);
         let flat = matches!(fields.kind, kind::D1 | kind::D2 | kind::BUFFER);
         let aligned =
             offset.is_multiple_of(format.bytes) && bytes_per_row.is_multiple_of(format.bytes);
@@ -278,10 +277,11 @@ impl Texture {
             kind: fields.kind,
             format,
             swizzle: known(fields.swizzle)?,
+            usage: fields.usage,
             released: AtomicBool::new(false),
         };
         let options = buffer.resource().options;
-        let mut texture = Self::object(image, Resource::new(options, None), fields.usage);
+        let mut texture = Self::object(image, Resource::new(options, None));
         texture.buffer = Some((buffer, offset));
         Some(Strong::new(texture))
     }
@@ -343,15 +343,81 @@ fn view(
         kind,
         format,
         swizzle: known(swizzle.unwrap_or(image.swizzle))?,
+        usage: image.usage,
         released: AtomicBool::new(false),
     };
     let resource = Resource::new(this.resource.options, None);
-    let mut texture = Texture::object(seen, resource, this.usage);
+    let mut texture = Texture::object(seen, resource);
     texture.parent = Some((this.retain(), level, slice));
     Some(Strong::new(texture))
 }
 
+fn side_lengths(level: &Level) -> MTLSize {
+    let [width, height, depth] = level.size.map(|side| side as usize);
+    MTLSize { width, height, depth }
+}
+
+/// What kinds of textures are called, by `MTLTextureType`.
+const KIND_NAMES: [&str; 10] = [
+    "1D",
+    "1D array",
+    "2D",
+    "2D array",
+    "2D multisampled",
+    "cube",
+    "cube array",
+    "3D",
+    "2D multisampled array",
+    "texture buffer",
+];
+
 impl Image {
+    /// The pixels, as kernels see them.
+    pub(super) fn for_kernels(&self) -> simt::Texture<'_> {
+        let MTLTextureSwizzleChannels { red, green, blue, alpha } = self.swizzle;
+        let (sides, _, faces) = shape(self.kind).unwrap_or((3, false, 1));
+        simt::Texture {
+            base: self.memory.base().wrapping_add(self.start),
+            levels: &self.levels,
+            slices: self.slices as u32,
+            stride: self.stride,
+            sides,
+            cube: faces == 6,
+            format: self.format,
+            swizzle: [red, green, blue, alpha],
+        }
+    }
+
+    /// Whether a kernel's argument takes this texture: what is wrong otherwise.
+    pub(super) fn fits(&self, wanted: TextureKind, access: Access) -> Result<(), String> {
+        if wanted.kind != self.kind {
+            let name = |kind: usize| KIND_NAMES.get(kind).copied().unwrap_or("unknown");
+            return Err(format!(
+                "the texture is of kind {}, and the kernel takes {}",
+                name(self.kind),
+                name(wanted.kind)
+            ));
+        }
+        let (integer, signed) = (self.format.is_integer(), self.format.is_signed_integer());
+        if integer != wanted.scalar.is_int() || signed != wanted.scalar.is_signed() {
+            return Err(format!(
+                "the texture has the format {}, whose components do not become {}",
+                self.format.name, wanted.scalar
+            ));
+        }
+        // Usage 0 is unknown: everything.
+        let needed = match access {
+            Access::ReadOnly => SHADER_READ,
+            Access::WriteOnly => SHADER_WRITE,
+            Access::ReadWrite => SHADER_READ | SHADER_WRITE,
+        };
+        if self.usage != 0 && needed & !self.usage != 0 {
+            let verb = if needed & !self.usage & SHADER_WRITE != 0 { "write" } else { "read" };
+            return Err(format!("the texture's usage does not let kernels {verb} it"));
+        }
+        Ok(())
+    }
+
     pub(super) fn format(&self) -> &'static Format {
         self.format
     }
@@ -371,7 +437,7 @@ impl Image {
 
     /// The size of a level, which is there.
     pub(super) fn size(&self, level: usize) -> MTLSize {
-        self.levels[level].size
+        side_lengths(&self.levels[level])
     }
 
     pub(super) fn is_released(&self) -> bool {
@@ -399,7 +465,7 @@ impl Image {
         let ends = |start: usize, length: usize, most: usize| {
             start.checked_add(length).is_some_and(|end| end <= most)
         };
-        let whole = there.size;
+        let whole = side_lengths(there);
         if ends(origin.x, size.width, whole.width)
             && ends(origin.y, size.height, whole.height)
             && ends(origin.z, size.depth, whole.depth)

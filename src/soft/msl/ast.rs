@@ -53,6 +53,8 @@ pub(crate) enum Label {
     Conversion(Arc<TypeName>),
     /// `~T`
     Destructor(Name),
+    /// `decltype(e)` in front of `::`
+    Decltype(Arc<Expr>),
 }
 
 #[derive(Clone, Debug)]

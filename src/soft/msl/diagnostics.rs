@@ -75,9 +75,14 @@ impl Diagnostics {
         }
     }
 
+    /// Adds what was collected apart; what was said already is left out with its notes.
     pub(crate) fn append(&mut self, other: Diagnostics) {
+        let mut known = false;
         for diagnostic in other.list {
-            if diagnostic.severity == Severity::Note || !self.list.contains(&diagnostic) {
+            if diagnostic.severity != Severity::Note {
+                known = self.list.contains(&diagnostic);
+            }
+            if !known {
                 self.list.push(diagnostic);
             }
         }
@@ -123,7 +128,14 @@ impl Diagnostics {
     pub(crate) fn render(&self, sources: &SourceMap) -> String {
         let mut out = String::new();
         for diagnostic in &self.list {
-            render_one(&mut out, diagnostic, sources);
+            render_one(
+                &mut out,
+                diagnostic.severity,
+                &diagnostic.message,
+                diagnostic.span,
+                sources,
+            );
+            render_macros(&mut out, diagnostic.span, sources);
         }
         let counts: Vec<String> = [Severity::Warning, Severity::Error]
             .into_iter()
@@ -140,20 +152,41 @@ impl Diagnostics {
     }
 }
 
+/// Of more macros inside each other only the ends are told, as clang does.
+const MAX_MACROS: usize = 6;
+
+/// The macros that a place came out of, a note each.
+fn render_macros(out: &mut String, span: Span, sources: &SourceMap) {
+    let macros = sources.macros_of(span);
+    let skipped = macros.len().saturating_sub(MAX_MACROS);
+    for (at, (name, span)) in macros.into_iter().enumerate() {
+        if skipped > 0 && at == MAX_MACROS / 2 {
+            let message = format!("(skipping {skipped} expansions in backtrace)");
+            render_one(out, Severity::Note, &message, span, sources);
+        }
+        if skipped == 0 || !(MAX_MACROS / 2..MAX_MACROS / 2 + skipped).contains(&at) {
+            let message = format!("expanded from macro '{name}'");
+            render_one(out, Severity::Note, &message, span, sources);
+        }
+    }
+}
+
 /// A line longer than this is cut around the caret, so that a report stays readable.
 const MAX_SHOWN_LINE: usize = 200;
 
-fn render_one(out: &mut String, diagnostic: &Diagnostic, sources: &SourceMap) {
-    let word = diagnostic.severity.word();
-    let Some(place) = sources.place(diagnostic.span.lo) else {
-        let _ = writeln!(out, "<metal_stdlib>: {word}: {}", diagnostic.message);
+fn render_one(
+    out: &mut String,
+    severity: Severity,
+    message: &str,
+    span: Span,
+    sources: &SourceMap,
+) {
+    let (word, span) = (severity.word(), sources.in_file(span));
+    let Some(place) = sources.place(span.lo) else {
+        let _ = writeln!(out, "<metal_stdlib>: {word}: {message}");
         return;
     };
-    let _ = writeln!(
-        out,
-        "{}:{}:{}: {word}: {}",
-        place.file, place.line, place.column, diagnostic.message
-    );
+    let _ = writeln!(out, "{}:{}:{}: {word}: {message}", place.file, place.line, place.column);
     let caret = place.column as usize - 1;
     let mut from = caret.saturating_sub(MAX_SHOWN_LINE / 2);
     let mut to = (from + MAX_SHOWN_LINE).min(place.text.len());
@@ -171,9 +204,7 @@ fn render_one(out: &mut String, diagnostic: &Diagnostic, sources: &SourceMap) {
     let before = place.text.get(from..caret).unwrap_or(shown);
     // Tabs stay tabs, so that the caret stands under its character at any tab width.
     let indent: String = before.chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-    let width = (diagnostic.span.hi.saturating_sub(diagnostic.span.lo) as usize)
-        .min(to.saturating_sub(caret))
-        .max(1);
+    let width = (span.hi.saturating_sub(span.lo) as usize).min(to.saturating_sub(caret)).max(1);
     let _ = writeln!(out, "{indent}^{}", "~".repeat(width - 1));
 }
 

@@ -15,6 +15,7 @@ pub(crate) mod parse;
 pub(crate) mod preprocess;
 pub(crate) mod source;
 pub(crate) mod stack;
+pub(crate) mod texture;
 pub(crate) mod types;
 
 use crate::soft::ir;

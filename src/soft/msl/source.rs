@@ -43,20 +43,45 @@ pub(crate) struct Place<'a> {
     pub(crate) text: &'a str,
 }
 
-/// All files of a compilation, in the order in which they were opened.
+/// All files of a compilation, in the order in which they were opened, and the expansions of macros.
 #[derive(Debug, Default)]
 pub(crate) struct SourceMap {
     files: Vec<File>,
     end: u32,
+    expansions: Vec<Expansion>,
+}
+
+/// The body of a macro, where a call of it stands: the same bytes once more, on a part of the number
+/// line of their own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Expansion {
+    base: u32,
+    length: u32,
+    /// Where the body is written.
+    body: u32,
+    /// The name in the `#define`, and in the call.
+    name: Span,
+    call: Span,
+}
+
+impl Expansion {
+    /// A span of the body's text, where this call has it.
+    pub(crate) fn span(&self, spelled: Span) -> Span {
+        let place = |offset: u32| self.base + offset.saturating_sub(self.body).min(self.length);
+        Span::new(place(spelled.lo), place(spelled.hi))
+    }
 }
 
 /// The sum of all files may not pass this: spans are 32 bits, and memory is bounded.
 pub(crate) const MAX_SOURCE: usize = 64 << 20;
 
+/// Where expansions begin on the number line.
+const EXPANSIONS: u32 = 1 << 31;
+
 impl SourceMap {
     /// A map whose first byte is `base`: texts below it (the library's own) live in another map.
     pub(crate) fn starting_at(base: u32) -> SourceMap {
-        SourceMap { files: Vec::new(), end: base }
+        SourceMap { files: Vec::new(), end: base, expansions: Vec::new() }
     }
 
     /// Adds a file and answers its index; `None` when the map would grow past [`MAX_SOURCE`].
@@ -90,7 +115,6 @@ impl SourceMap {
         after.checked_sub(1).filter(|_| offset < self.end)
     }
 
-    #[cfg(test)]
     pub(crate) fn text(&self, span: Span) -> &str {
         let Some(file) = self.file_of(span.lo).map(|index| &self.files[index]) else { return "" };
         let (lo, hi) =
@@ -105,8 +129,54 @@ impl SourceMap {
         }
     }
 
+    /// Room for one expansion of a macro; `None` for a macro that no file of this map defines, and
+    /// when the number line is full.
+    pub(crate) fn expand(&mut self, name: Span, body: Span, call: Span) -> Option<Expansion> {
+        self.file_of(body.lo)?;
+        let base = self.expansions.last().map_or(EXPANSIONS, |last| last.base + last.length + 1);
+        let length = body.hi.saturating_sub(body.lo);
+        base.checked_add(length)?.checked_add(1)?;
+        let expansion = Expansion { base, length, body: body.lo, name, call };
+        self.expansions.push(expansion);
+        Some(expansion)
+    }
+
+    fn expansion_of(&self, offset: u32) -> Option<&Expansion> {
+        let after = self.expansions.partition_point(|one| one.base <= offset);
+        after.checked_sub(1).map(|at| &self.expansions[at])
+    }
+
+    /// The span in a file: what macros made has the place of the outermost call.
+    pub(crate) fn in_file(&self, span: Span) -> Span {
+        let Span { mut lo, mut hi } = span;
+        while let Some(expansion) = self.expansion_of(lo) {
+            lo = expansion.call.lo;
+        }
+        while let Some(expansion) = self.expansion_of(hi) {
+            hi = expansion.call.hi;
+        }
+        Span::new(lo, hi.max(lo))
+    }
+
+    /// The macros that a span came out of, the innermost first: the name of each, and where in its
+    /// body.
+    pub(crate) fn macros_of(&self, span: Span) -> Vec<(&str, Span)> {
+        let mut list = Vec::new();
+        let mut span = span;
+        while let Some(expansion) = self.expansion_of(span.lo) {
+            let spelled = |offset: u32| expansion.body + (offset - expansion.base);
+            let whole = self.expansion_of(span.hi).is_some_and(|end| end.base == expansion.base);
+            let lo = spelled(span.lo);
+            let hi = if whole { spelled(span.hi) } else { lo + 1 };
+            list.push((self.text(expansion.name), Span::new(lo, hi)));
+            span = expansion.call;
+        }
+        list
+    }
+
     /// The place of an offset; `None` for a text of another map.
     pub(crate) fn place(&self, offset: u32) -> Option<Place<'_>> {
+        let offset = self.in_file(Span::new(offset, offset)).lo;
         let file = &self.files[self.file_of(offset)?];
         let mut at = ((offset - file.base) as usize).min(file.text.len());
         while !file.text.is_char_boundary(at) {

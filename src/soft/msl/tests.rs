@@ -1,6 +1,7 @@
 //! Whole files through all phases: the corpus, the diagnostics, and what no input may do.
 
 use super::*;
+use crate::test_random::Random;
 use crate::test_scale::scaled;
 
 fn errors(text: &str) -> String {
@@ -70,12 +71,20 @@ fn the_corpus_compiles() {
         assert_eq!(library.warnings, "", "{name}");
         for entry in &library.entries {
             let kernel = library.kernel(&entry.name, &ConstantValues::default());
-            // What needs textures is known, and told when it is asked for.
-            let supported = entry.stage == Stage::Kernel && !entry.name.contains("texture");
+            // Of other stages it is known that they are not supported, and told when they are asked for.
+            let supported = entry.stage == Stage::Kernel;
             assert_eq!(kernel.is_ok(), supported, "{name}: {}: {:?}", entry.name, kernel.err());
         }
     }
 }
+
+const TEXTURES: &str = "
+    #include <metal_stdlib>
+    using namespace metal;
+    kernel void f(texture2d<half> a [[texture(2)]], texture2d<int, access::write> b,
+                  array<texture2d<float>, 4> c, texture3d<uint, access::read_write> d,
+                  sampler s [[sampler(0)]], array<sampler, 3> l) {}
+";
 
 #[test]
 fn entry_points_are_described() {
@@ -99,8 +108,32 @@ fn entry_points_are_described() {
         ]
     );
     assert_eq!(library.function_constants.len(), 2);
-    let texture = library.kernel("copy_texture", &ConstantValues::default()).unwrap_err();
-    assert!(texture.0.contains("'texture2d' is not supported"), "{texture}");
+    let stage = library.kernel("colour", &ConstantValues::default()).unwrap_err();
+    assert!(stage.0.contains("a stage other than kernel is not supported"), "{stage}");
+    let textures = compile(TEXTURES, &Options::default()).unwrap();
+    let told: Vec<_> = textures
+        .reflection("f")
+        .unwrap()
+        .arguments
+        .into_iter()
+        .map(|a| (a.name, a.kind, a.index, a.count, a.type_name, a.access))
+        .collect();
+    use check::entry::Access::WriteOnly;
+    use check::entry::ArgumentKind::{Sampler, Texture};
+    let argument = |name: &str, kind, index, count, ty: &str, access| {
+        (name.to_owned(), kind, index, count, ty.to_owned(), access)
+    };
+    assert_eq!(
+        told,
+        [
+            argument("a", Texture, 2, None, "half", ReadOnly),
+            argument("b", Texture, 0, None, "int", WriteOnly),
+            argument("c", Texture, 3, Some(4), "float", ReadOnly),
+            argument("d", Texture, 1, None, "uint", ReadWrite),
+            argument("s", Sampler, 0, None, "sampler", ReadOnly),
+            argument("l", Sampler, 1, Some(3), "sampler", ReadOnly),
+        ]
+    );
     assert!(library.reflection("nothing").is_err());
 }
 
@@ -124,18 +157,6 @@ fn diagnostics_read_as_recorded() {
 
 // ---- what no input may do ----------------------------------------------------------------
 
-/// A small generator of numbers, the same in each run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % limit.max(1) as u64) as usize
-    }
-}
-
 /// Compiles and lowers; only a panic, a hang or an invalid IR is a failure.
 fn survives(text: &str, what: &str) {
     let result = std::panic::catch_unwind(|| whole(text).map(drop));
@@ -148,7 +169,7 @@ fn survives(text: &str, what: &str) {
 
 #[test]
 fn random_bytes_survive() {
-    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let mut random = Random::new(0x9e37_79b9_7f4a_7c15);
     for _ in 0..scaled(200) {
         let length = random.below(200);
         let bytes: Vec<u8> = (0..length).map(|_| random.below(256) as u8).collect();
@@ -158,7 +179,7 @@ fn random_bytes_survive() {
 
 #[test]
 fn truncations_survive() {
-    let mut random = Random(77);
+    let mut random = Random::new(77);
     for (name, text) in corpus() {
         for _ in 0..scaled(30) {
             let mut end = random.below(text.len());
@@ -173,7 +194,7 @@ fn truncations_survive() {
 #[test]
 fn mutations_survive() {
     let corpus = corpus();
-    let mut random = Random(4242);
+    let mut random = Random::new(4242);
     let words: Vec<Vec<&str>> = corpus.iter().map(|(_, text)| pieces(text)).collect();
     for round in 0..scaled(600) {
         let which = random.below(words.len());

@@ -3,6 +3,7 @@
 use super::ast::AddressSpace;
 use super::names::Name;
 use super::source::Span;
+use super::texture::Texture;
 use crate::soft::ir::Scalar;
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -63,7 +64,9 @@ pub(crate) enum Ty {
     Function(Qual, Vec<Qual>),
     /// 8 by 8 (MSL 2.4)
     SimdgroupMatrix(Scalar),
-    /// Textures, samplers and other things that only graphics and newer stages use.
+    Texture(Texture),
+    Sampler,
+    /// Things that only graphics and newer stages use.
     Opaque(&'static str),
 }
 
@@ -245,7 +248,8 @@ impl Types {
                 let column = scalar.bytes() * if rows == 3 { 4 } else { u32::from(rows) };
                 (column * u32::from(columns), column)
             }
-            Ty::Pointer(_) | Ty::Reference(_) | Ty::Nullptr | Ty::Opaque(_) => (8, 8),
+            Ty::Pointer(_) | Ty::Reference(_) | Ty::Nullptr => (8, 8),
+            Ty::Texture(_) | Ty::Sampler | Ty::Opaque(_) => (8, 8),
             Ty::Array(element, Some(count)) => {
                 let (size, align) = self.layout(element)?;
                 (u32::try_from(u64::from(size) * u64::from(count)).ok()?, align)
@@ -306,6 +310,11 @@ impl Types {
             Ty::SimdgroupMatrix(scalar) => {
                 format!("simdgroup_matrix<{}, 8, 8>", scalar_name(*scalar))
             }
+            Ty::Texture(texture) => {
+                let (name, access) = (texture.kind().name, texture.access.name());
+                format!("{name}<{}, access::{access}>", scalar_name(texture.scalar))
+            }
+            Ty::Sampler => "sampler".into(),
             Ty::Opaque(name) => (*name).into(),
         }
     }
@@ -353,14 +362,12 @@ pub(crate) fn library_type(name: &str) -> Option<Ty> {
     if let Some((scalar, width)) = split_vector(name) {
         return Some(Ty::Vector(scalar, width));
     }
-    // MSL 2.9, 2.10 and newer stages: known, so that a file with them can be read.
-    const OPAQUE: &[&str] = &[
-        "sampler",
-        "command_buffer",
-        "render_command",
-        "compute_command",
-        "visible_function_table",
-    ];
+    if name == "sampler" {
+        return Some(Ty::Sampler);
+    }
+    // Newer stages: known, so that a file with them can be read.
+    const OPAQUE: &[&str] =
+        &["command_buffer", "render_command", "compute_command", "visible_function_table"];
     OPAQUE.iter().find(|&&known| known == name).map(|known| Ty::Opaque(known))
 }
 
@@ -391,20 +398,8 @@ fn split_vector(name: &str) -> Option<(Scalar, u8)> {
 
 /// Opaque class templates (MSL 2.9, 2.15, 2.17, 2.20): known by name, not supported.
 pub(crate) const OPAQUE_TEMPLATES: &[&str] = &[
-    "texture1d",
-    "texture1d_array",
-    "texture2d",
-    "texture2d_array",
-    "texture3d",
-    "texturecube",
-    "texturecube_array",
     "texture2d_ms",
     "texture2d_ms_array",
-    "texture_buffer",
-    "depth2d",
-    "depth2d_array",
-    "depthcube",
-    "depthcube_array",
     "depth2d_ms",
     "depth2d_ms_array",
     "imageblock",

@@ -3,6 +3,8 @@
 use super::isa::Isa;
 use super::launch::GroupPlace;
 use super::memory::Region;
+use super::texture::Texture;
+use crate::soft::ir::Sampler;
 
 /// A function that runs one instruction and gives the next, or null to stop.
 ///
@@ -76,6 +78,12 @@ pub(crate) struct Wave {
     pub(crate) regions: *const Region,
     /// The length of that table.
     pub(crate) region_count: u32,
+    /// The launch's textures, by number from 1 on; only good while the launch runs.
+    pub(crate) textures: *const Texture<'static>,
+    /// The length of that table.
+    pub(crate) texture_count: u32,
+    /// The launch's samplers, one for each of the module.
+    pub(crate) samplers: *const Sampler,
     /// Thread memory of the 32 lanes.
     pub(crate) thread_memory: *mut u8,
     /// Where the threadgroup is.

@@ -16,11 +16,11 @@ pub(crate) fn constant_in_launch(function: &Function, uses: &Uses) -> Vec<Value>
         let value = Value(index as u32);
         let inst = function.inst(value);
         find.same[index] = match inst.op {
-            Op::Const | Op::Allocation => true,
+            Op::Const | Op::Allocation | Op::Texture | Op::Sampler => true,
             Op::Input => Input::from_imm(inst.imm).is_some_and(|(input, _)| of_launch(input)),
             _ => false,
         };
-        if inst.op == Op::Input && find.same[index] && uses.is_needed(value) {
+        if matches!(inst.op, Op::Input | Op::Sampler) && find.same[index] && uses.is_needed(value) {
             find.found.push(value);
         }
     }

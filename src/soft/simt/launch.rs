@@ -11,9 +11,10 @@ use super::fault::{Fault, FaultKind};
 use super::isa::{Isa, IsaKind, LANES};
 use super::lower::{Code, UNKNOWN_LOCAL};
 use super::memory::Region;
+use super::texture::Texture;
 use super::workers::Workers;
 use super::{Program, tally};
-use crate::soft::ir::{AllocationKind, Input, MOST_THREADS};
+use crate::soft::ir::{AllocationKind, Bound, Input, MOST_THREADS, Sampler};
 
 /// Memory bound to a buffer index.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +28,7 @@ pub(crate) struct Binding {
 }
 
 /// What a launch is told.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Launch<'a> {
     /// Threads in each dimension; groups at the edges are smaller where the group does not divide it.
     pub(crate) grid: [u32; 3],
@@ -35,6 +36,10 @@ pub(crate) struct Launch<'a> {
     pub(crate) group: [u32; 3],
     /// The buffers. One that is missing is empty.
     pub(crate) bindings: &'a [Binding],
+    /// The textures, by the index of `[[texture(index)]]`. One that is missing is empty.
+    pub(crate) textures: &'a [(u32, Texture<'a>)],
+    /// The samplers, by the index of `[[sampler(index)]]`. One that is missing is MSL's default.
+    pub(crate) samplers: &'a [(u32, Sampler)],
     /// The sizes of the arguments at `[[threadgroup(index)]]`: index and bytes.
     pub(crate) threadgroup_memory: &'a [(u32, u32)],
     /// How long it may run.
@@ -216,6 +221,8 @@ struct Shared<'a> {
     launch: &'a Launch<'a>,
     /// Regions of everything but threadgroup memory, whose offsets in its own are told instead.
     regions: Vec<Region>,
+    textures: Vec<Texture<'a>>,
+    samplers: Vec<Sampler>,
     threadgroup: Vec<(usize, u64, u64)>,
     threadgroup_bytes: u64,
     /// Regions of which each worker has a copy.
@@ -241,11 +248,17 @@ fn product(size: [u32; 3]) -> u64 {
     size.iter().fold(1u64, |product, &part| product.saturating_mul(part.into()))
 }
 
+/// What is bound for each argument of a module.
+fn bound<T: Copy>(arguments: &[Bound], given: &[(u32, T)], missing: T) -> Vec<T> {
+    let find = |argument: &Bound| given.iter().find(|(index, _)| *index == argument.index);
+    arguments.iter().map(|argument| find(argument).map_or(missing, |found| found.1)).collect()
+}
+
 impl Program {
     /// Runs the kernel over a grid, and returns when all of it is done.
     ///
     /// # Safety
-    /// The bindings are memory that may be read, and written unless their argument is constant, while
+    /// The bindings and textures are memory that may be read, and written unless their argument is constant, while
     /// this runs. Other threads may access it at the same time only as the kernel's threads may.
     pub(crate) unsafe fn launch(
         &self,
@@ -304,6 +317,8 @@ impl Program {
             program: self,
             launch,
             regions,
+            textures: bound(&self.textures, launch.textures, Texture::NONE),
+            samplers: bound(&self.samplers, launch.samplers, Sampler::default()),
             threadgroup,
             threadgroup_bytes,
             tallies,
@@ -408,6 +423,9 @@ impl<'a> Worker<'a> {
                 budget: BUDGET,
                 regions: regions.as_ptr(),
                 region_count: regions.len() as u32,
+                textures: shared.textures.as_ptr().cast(),
+                texture_count: shared.textures.len() as u32,
+                samplers: shared.samplers.as_ptr(),
                 thread_memory: at(frame * states + own * state),
                 place: std::ptr::null(),
                 number: 0,

@@ -10,6 +10,7 @@ mod code;
 mod control;
 mod eight;
 mod fault;
+mod fetch;
 mod hoist;
 mod isa;
 mod lanes;
@@ -20,10 +21,12 @@ mod memory;
 mod pointer;
 mod reach;
 mod registers;
+mod sample;
 mod simd;
 mod tally;
 #[cfg(test)]
 mod tests;
+pub(crate) mod texture;
 mod thread;
 mod uses;
 mod workers;
@@ -36,14 +39,17 @@ pub(crate) use isa::IsaKind;
 #[cfg(test)]
 use launch::MAX_THREADGROUP_MEMORY;
 pub(crate) use launch::{Binding, Launch};
+pub(crate) use reach::Reached;
 pub(crate) use workers::Workers;
 
-use super::ir::{Allocation, Function, Invalid, LocalMemory, Module, Span, passes};
+use super::ir::{Allocation, Bound, Function, Invalid, LocalMemory, Module, Span, passes};
 
 /// A kernel that is ready to run.
 pub(crate) struct Program {
     name: String,
     allocations: Vec<Allocation>,
+    textures: Vec<Bound>,
+    samplers: Vec<Bound>,
     locals: Vec<LocalMemory>,
     /// For each allocation, whether the kernel only counts in it.
     tallies: Vec<bool>,
@@ -126,6 +132,8 @@ impl Program {
         Ok(Self {
             name: module.name.clone(),
             allocations: module.allocations.clone(),
+            textures: module.textures.clone(),
+            samplers: module.samplers.clone(),
             locals: function.locals.clone(),
             tallies: tally::find(&function, &module.allocations),
             code,
@@ -134,9 +142,10 @@ impl Program {
         })
     }
 
-    /// Which allocations of the module the code touches.
-    pub(crate) fn reached(&self) -> Vec<bool> {
-        reach::allocations(&self.source.function, self.allocations.len())
+    /// Which arguments of the module the code touches.
+    pub(crate) fn reached(&self) -> Reached {
+        let counts = [self.allocations.len(), self.textures.len(), self.samplers.len()];
+        reach::reached(&self.source.function, counts)
     }
 
     /// The code in which nothing was moved.

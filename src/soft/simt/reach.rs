@@ -2,8 +2,19 @@
 
 use crate::soft::ir::{Block, Function, Op, Stmt, Value};
 
-/// Which allocations the code of a function reaches, after the passes have left out what it does not need.
-pub(super) fn allocations(function: &Function, count: usize) -> Vec<bool> {
+/// Which of a module's arguments the code reaches, after the passes have left out what it does not need.
+#[derive(Clone, Debug)]
+pub(crate) struct Reached {
+    /// For each allocation.
+    pub(crate) allocations: Vec<bool>,
+    /// For each texture.
+    pub(crate) textures: Vec<bool>,
+    /// For each sampler.
+    pub(crate) samplers: Vec<bool>,
+}
+
+/// What a function reaches, of so many allocations, textures and samplers.
+pub(super) fn reached(function: &Function, counts: [usize; 3]) -> Reached {
     fn visit(block: &Block, needed: &mut Vec<Value>) {
         for statement in block {
             match statement {
@@ -24,7 +35,7 @@ pub(super) fn allocations(function: &Function, count: usize) -> Vec<bool> {
         }
     }
     let (mut needed, mut seen) = (Vec::new(), vec![false; function.insts.len()]);
-    let mut used = vec![false; count];
+    let [mut allocations, mut textures, mut samplers] = counts.map(|count| vec![false; count]);
     visit(&function.body, &mut needed);
     while let Some(value) = needed.pop() {
         if std::mem::replace(&mut seen[value.index()], true) {
@@ -32,9 +43,13 @@ pub(super) fn allocations(function: &Function, count: usize) -> Vec<bool> {
         }
         let inst = function.inst(value);
         needed.extend(inst.args.iter());
-        if inst.op == Op::Allocation {
-            used[inst.imm as usize] = true;
-        }
+        let of = match inst.op {
+            Op::Allocation => &mut allocations,
+            Op::Texture => &mut textures,
+            Op::Sampler => &mut samplers,
+            _ => continue,
+        };
+        of[inst.imm as usize] = true;
     }
-    used
+    Reached { allocations, textures, samplers }
 }

@@ -274,7 +274,14 @@ mod tests {
         let result = b.call(FuncId(1), &[x], Type::U32).expect("a result");
         b.store(local, result);
         let functions = vec![b.finish(), callee];
-        Module { name: "kernel".into(), allocations: vec![], functions, entry: FuncId(0) }
+        Module {
+            name: "kernel".into(),
+            allocations: vec![],
+            textures: vec![],
+            samplers: vec![],
+            functions,
+            entry: FuncId(0),
+        }
     }
 
     fn inlined(callee: Function) -> String {

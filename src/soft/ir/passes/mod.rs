@@ -78,6 +78,8 @@ fn check(module: &Module, function: &Function, pass: &str) {
         let module = Module {
             name: module.name.clone(),
             allocations: module.allocations.clone(),
+            textures: module.textures.clone(),
+            samplers: module.samplers.clone(),
             functions,
             entry,
         };

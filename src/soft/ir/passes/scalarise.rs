@@ -1,7 +1,7 @@
 //! Scalarisation: vector arithmetic becomes arithmetic on components, and copies become loads and stores.
 //!
-//! After it, the only vector values are loads, the operands of stores, and matrices: loads and stores stay
-//! whole, so that one check covers them.
+//! After it, the only vector values are loads, the operands of stores, matrices, and what goes to and comes
+//! from textures: loads and stores stay whole, so that one check covers them.
 
 use crate::soft::ir::{
     Block, Function, FunctionBuilder, Inst, Op, Rule, Scalar, Stmt, Type, Value, VarId,
@@ -252,9 +252,9 @@ impl Scalarise<'_> {
                 self.out.op(inst.op, &args);
                 Parts::NONE
             }
-            Rule::MatrixMultiplyAdd => {
+            Rule::MatrixMultiplyAdd | Rule::Exactly(..) => {
                 let args: Vec<Value> = args.iter().map(|arg| self.vector(arg.get())).collect();
-                let value = self.out.op(inst.op, &args);
+                let value = self.out.emit(inst.op, inst.ty, &args, inst.imm);
                 self.split(value)
             }
             Rule::Copy => {

@@ -3,7 +3,7 @@
 use super::*;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::*};
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 fn fill(commands: Id, buffer: Id, value: u8) {
     let blit = blit(commands);
@@ -185,6 +185,11 @@ fn events_keep_their_place_among_untracked_encoders() {
     wait_for(*commands, *event, 1);
     fill(*commands, *buffer, 2);
     commit(*commands);
+    // The first fill runs at some time, on another thread; the second must not.
+    let start = Instant::now();
+    while contents::<u8>(*buffer)[0] == 0 && start.elapsed() < Duration::from_secs(30) {
+        std::thread::yield_now();
+    }
     std::thread::sleep(Duration::from_millis(5));
     assert_eq!(contents::<u8>(*buffer)[0], 1);
     send!(*event, "setSignaledValue:", 1 => u64; ());

@@ -1,5 +1,6 @@
 //! The library's functions, in tables (MSL 6): names, signatures over families of types, meaning.
 
+use super::texture::TextureCall;
 use crate::soft::ir::{Op, Scalar};
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -31,6 +32,10 @@ pub(crate) enum Builtin {
     SimdgroupMatrix(Op),
     /// The thread's number in its SIMD-group.
     LaneNumber,
+    /// A member function of a texture: the texture, and the arguments that were given.
+    Texture(TextureCall),
+    /// `is_null_texture(t)`
+    IsNullTexture,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

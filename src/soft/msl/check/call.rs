@@ -4,6 +4,7 @@ use super::builtins::{Accuracy, Row, rows};
 use super::convert::Source;
 use super::lookup::Found;
 use super::overload::Choice;
+use super::texture::TextureCall;
 use super::{Checker, Entity, FuncId, State};
 use crate::soft::ir::Scalar;
 use crate::soft::msl::ast::{self, AddressSpace, Label, Path, TemplateArgument};
@@ -19,6 +20,8 @@ pub(super) enum Candidate {
     Func(FuncId),
     /// A row of the table, for one member of its family, on so many lanes.
     Row(&'static Row, u8, Scalar, u32, TyId),
+    /// A member function of this texture.
+    Texture(TextureCall, TyId),
 }
 
 /// Functions that MSL has and this library has not yet (MSL 6.10, 6.12).
@@ -120,10 +123,11 @@ impl Checker {
         // A member function, called from another: its object is `this`.
         let member = candidates.iter().any(|candidate| match candidate {
             Candidate::Func(id) => self.func(*id).this.is_some(),
-            Candidate::Row(..) => false,
+            Candidate::Row(..) | Candidate::Texture(..) => false,
         });
         if member {
             if let Some(this) = self.this_object(span) {
+                let this = self.part_named(this, path, span);
                 let name = self.label_name(&path.last().name);
                 let explicit = path.last().arguments.clone();
                 return self.call_named_member(this, name, explicit.as_deref(), arguments, span);
@@ -184,6 +188,19 @@ impl Checker {
         }
     }
 
+    /// The best of the candidates, if there is one.
+    pub(super) fn choose_candidate(
+        &mut self,
+        candidates: &[Candidate],
+        arguments: &[Expr],
+    ) -> Option<Candidate> {
+        let sources: Vec<Source> = arguments.iter().map(|a| self.source(a)).collect();
+        match self.choose(candidates, &sources) {
+            Choice::One(index) => candidates.get(index).copied(),
+            Choice::None | Choice::Ambiguous(..) => None,
+        }
+    }
+
     fn finish_call(
         &mut self,
         candidate: Candidate,
@@ -196,6 +213,7 @@ impl Checker {
             Candidate::Row(row, lanes, scalar, width, first) => {
                 self.call_row(row, lanes, (scalar, width, first), arguments, accuracy, span)
             }
+            Candidate::Texture(..) => self.error_expr(span),
         }
     }
 
@@ -326,7 +344,12 @@ impl Checker {
     }
 
     pub(super) fn this_object(&mut self, span: Span) -> Option<Expr> {
-        let (_, qual) = self.body.as_ref()?.this?;
+        let body = self.body.as_mut()?;
+        if let Some((object, used)) = &mut body.initialised {
+            *used = true;
+            return Some(object.clone());
+        }
+        let (_, qual) = body.this?;
         let ty = self.types.pointer(qual);
         let local = Expr {
             kind: ExprKind::Local(crate::soft::msl::hir::LocalIndex(0)),
@@ -347,6 +370,12 @@ impl Checker {
     ) -> Expr {
         if object.qual.ty == Types::UNKNOWN {
             return self.error_expr(span);
+        }
+        if let (Some(texture), Label::Name(name)) =
+            (self.texture(object.qual.ty), &member.last().name)
+        {
+            let name = self.text(*name);
+            return self.call_texture(object, texture, &name, arguments, span);
         }
         if let Ty::Opaque(name) = *self.types.get(object.qual.ty) {
             self.unsupported(span, format!("'{name}' is"));
@@ -369,6 +398,7 @@ impl Checker {
             let place = object.place;
             return Expr { kind: ExprKind::ThreadElements(Box::new(object)), qual, place, span };
         }
+        let object = self.part_named(object, member, span);
         if let (Some((class, _)), Label::Name(name)) =
             (self.types.structure(object.qual.ty), &member.last().name)
             && let Some(path) = self.field_path(class, *name)
@@ -379,6 +409,26 @@ impl Checker {
         let name = self.label_name(&member.last().name);
         let explicit = member.last().arguments.clone();
         self.call_named_member(object, name, explicit.as_deref(), arguments, span)
+    }
+
+    /// The base of an object that a member's name is qualified with: `object.Base::member`.
+    pub(super) fn part_named(&mut self, object: Expr, member: &Path, span: Span) -> Expr {
+        let mut owner = member.clone();
+        owner.parts.pop();
+        if owner.parts.is_empty() {
+            return object;
+        }
+        let outer = owner.parts.last().cloned();
+        let Found::Entities(list) = self.lookup_path(&owner) else { return object };
+        for entity in list {
+            let applied = outer.as_ref().map_or(entity, |part| self.applied(entity, part));
+            if let Entity::Type(qual) = applied
+                && let Some(path) = self.base_path(object.qual.ty, qual.ty)
+            {
+                return self.field(object, &path, span);
+            }
+        }
+        object
     }
 
     pub(super) fn call_named_member(

@@ -27,14 +27,20 @@ pub(super) struct Source {
     pub(super) place: bool,
     /// A constant 0, which may become a null pointer.
     pub(super) zero: bool,
-    /// `{…}`: its elements are not known here.
-    pub(super) list: bool,
+    /// `{…}`: how many elements it has; they are not known here.
+    pub(super) list: Option<usize>,
 }
 
 impl Checker {
     pub(super) fn source(&self, expr: &Expr) -> Source {
         let zero = matches!(expr.kind, ExprKind::Constant(Constant::Int(0)));
-        let list = matches!(expr.kind, ExprKind::List(_));
+        let list = match &expr.kind {
+            ExprKind::List(list) => match &list.kind {
+                crate::soft::msl::ast::ExprKind::InitList(items) => Some(items.len()),
+                _ => None,
+            },
+            _ => None,
+        };
         Source { qual: expr.qual, place: expr.place, zero, list }
     }
 
@@ -46,15 +52,17 @@ impl Checker {
         if let Ty::Reference(referred) = *self.types.get(to.ty) {
             return self.rank_reference(from, referred);
         }
-        if from.list {
-            return self.rank_list(to.ty);
+        if let Some(elements) = from.list {
+            return self.rank_list(elements, to.ty);
         }
         self.rank_value(from, to.ty)
     }
 
     /// A list in braces (over.ics.list), whose elements are looked at when it is converted.
-    fn rank_list(&self, to: TyId) -> Option<Rank> {
+    fn rank_list(&self, elements: usize, to: TyId) -> Option<Rank> {
         match self.types.get(to) {
+            Ty::Scalar(_) | Ty::Enum(_) | Ty::Pointer(_) if elements > 1 => None,
+            Ty::Vector(_, width) | Ty::Packed(_, width) if elements > usize::from(*width) => None,
             Ty::Struct(class) if !self.classes[class.0 as usize].constructors.is_empty() => {
                 Some(Rank::User)
             }
@@ -84,8 +92,8 @@ impl Checker {
         if same || !to.constant || to.space_or_thread() != AddressSpace::Thread {
             return None;
         }
-        if from.list {
-            return self.rank_list(to.ty);
+        if let Some(elements) = from.list {
+            return self.rank_list(elements, to.ty);
         }
         self.rank_value(from, to.ty).map(|rank| rank.max(Rank::Qualified))
     }
@@ -188,7 +196,7 @@ impl Checker {
         if let Some((class, _)) = self.types.structure(from.qual.ty) {
             for &id in &self.classes[class.0 as usize].conversions {
                 let Some(result) = self.func(id).result else { continue };
-                let source = Source { qual: result, place: false, zero: false, list: false };
+                let source = Source { qual: result, place: false, zero: false, list: None };
                 if let Some(rank) = plain(self.rank_value_no_user(source, to))
                     && found.is_none_or(|(_, _, best)| rank < best)
                 {

@@ -213,7 +213,7 @@ impl Checker {
         let in_class = matches!(self.scopes[self.scope.0 as usize].kind, ScopeKind::Class(_));
         let fits = match qual.space {
             Some(AddressSpace::Constant) => true,
-            None => in_class || self.body.is_some(),
+            None => in_class || self.body.is_some() || *self.types.get(qual.ty) == Ty::Sampler,
             Some(AddressSpace::Threadgroup) => self.body.is_some(),
             Some(_) => false,
         };
@@ -248,7 +248,12 @@ impl Checker {
             self.error(span, format!("variable has incomplete type '{ty}'"));
         }
         let value = match &init {
-            Some(init) if self.types.as_scalar(qual.ty).is_some() => self.evaluate(init).ok(),
+            Some(init)
+                if self.types.as_scalar(qual.ty).is_some()
+                    || *self.types.get(qual.ty) == Ty::Sampler =>
+            {
+                self.evaluate(init).ok()
+            }
             _ => None,
         };
         let global = GlobalIndex(self.globals.len() as u32);
@@ -299,9 +304,11 @@ impl Checker {
         if path.parts.len() > 1 {
             let mut owner = path.clone();
             owner.parts.pop();
-            let found = self.lookup_path(&owner);
-            let owner_scope = match found {
-                Found::Entities(list) => list.iter().find_map(|entity| self.scope_of(*entity)),
+            let owner_scope = match self.lookup_path(&owner) {
+                Found::Entities(list) => list.into_iter().find_map(|entity| {
+                    let entity = self.applied(entity, owner.last());
+                    self.scope_of(entity)
+                }),
                 _ => None,
             };
             match owner_scope {
@@ -317,7 +324,12 @@ impl Checker {
             ScopeKind::Class(class) => Some(class),
             _ => None,
         };
-        let outer_scope = std::mem::replace(&mut self.scope, scope);
+        // The parameters of a template that defines a member keep their names in it.
+        let body_scope = match path.parts.len() > 1 && self.templates.depth > 0 {
+            true => self.with_names_of_here(scope),
+            false => scope,
+        };
+        let outer_scope = std::mem::replace(&mut self.scope, body_scope);
         let label = path.last().name.clone();
         let constructor = matches!((&label, &specifiers.base), (Label::Name(_), BaseType::Absent));
         let base = match &label {
@@ -369,7 +381,7 @@ impl Checker {
             parameters,
             packs,
             result,
-            scope,
+            scope: body_scope,
             class: class.filter(|_| !specifiers.storage.friend),
             this,
             constructor,
@@ -389,11 +401,17 @@ impl Checker {
             self.context.diagnostics = outer;
         }
         // A friend belongs to the namespace around the class ([class.friend]).
+        let own = self.scopes[scope.0 as usize].names.get(&name).into_iter().flatten();
+        let of_template = own.into_iter().any(|entity| matches!(entity, Entity::Template(_)));
+        let outside = path.parts.len() > 1;
         let bind_scope = match specifiers.storage.friend {
             true => self.scopes[scope.0 as usize].parent.unwrap_or(scope),
+            // An instance of a member template is no overload of it.
+            false if outside && of_template => body_scope,
             false => scope,
         };
-        let id = self.add_function(func, bind_scope, name);
+        let outside = outside && !of_template;
+        let id = self.add_function(func, bind_scope, name, outside);
         match (class, &label) {
             (Some(class), Label::Name(_)) if constructor => {
                 let list = &mut self.classes[class.0 as usize].constructors;
@@ -412,6 +430,16 @@ impl Checker {
         Some(id)
     }
 
+    /// A scope in another one that has the names of the current scope too.
+    fn with_names_of_here(&mut self, around: super::ScopeId) -> super::ScopeId {
+        let names = self.scopes[self.scope.0 as usize].names.clone();
+        let outer = std::mem::replace(&mut self.scope, around);
+        let inner = self.push_scope(ScopeKind::Block);
+        self.scopes[inner.0 as usize].names = names;
+        self.scope = outer;
+        inner
+    }
+
     /// The name under which overloads of a label are found.
     pub(super) fn label_name(&mut self, label: &Label) -> Name {
         match label {
@@ -425,18 +453,25 @@ impl Checker {
                 self.context.names.intern(&text)
             }
             Label::Conversion(_) => self.context.names.intern("operator type"),
-            Label::Destructor(_) => self.context.names.intern("~"),
+            Label::Destructor(_) | Label::Decltype(_) => self.context.names.intern("~"),
         }
     }
 
     /// Adds a function, or completes the one that was declared with the same parameters.
-    fn add_function(&mut self, func: Func, scope: super::ScopeId, name: Name) -> FuncId {
+    fn add_function(
+        &mut self,
+        func: Func,
+        scope: super::ScopeId,
+        name: Name,
+        outside: bool,
+    ) -> FuncId {
         let own = self.scopes[scope.0 as usize].names.get(&name).cloned().unwrap_or_default();
         for entity in own {
             let Entity::Function(id) = entity else { continue };
             let known = &self.functions[id.0 as usize];
             let same = known.parameters.len() == func.parameters.len()
-                && known.this == func.this
+                // Outside of its class a static member does not say that it is one.
+                && (known.this == func.this || outside && known.this.is_none())
                 && known.constructor == func.constructor
                 && (name != self.context.names.intern("operator type")
                     || known.result == func.result)
@@ -469,6 +504,13 @@ impl Checker {
                 }
             }
             return id;
+        }
+        if outside && func.class.is_some() {
+            let text = self.text(name);
+            let message = format!(
+                "out-of-line definition of '{text}' does not match any declaration in its class"
+            );
+            self.error(func.span, message);
         }
         let id = FuncId(self.functions.len() as u32);
         self.functions.push(func);

@@ -3,7 +3,10 @@
 use super::{Checker, FuncId};
 use crate::soft::ir::{Input, Scalar};
 use crate::soft::msl::ast::{AddressSpace, Attribute, Stage};
-use crate::soft::msl::types::{Qual, Ty, TyId, Types};
+use crate::soft::msl::source::Span;
+use crate::soft::msl::texture::{Access as TextureAccess, Texture};
+use crate::soft::msl::types::{Qual, Ty, TyId, Types, scalar_name};
+use std::ops::Range;
 
 /// What an argument of an entry point is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,11 +21,12 @@ pub(crate) enum ArgumentKind {
     Unsupported,
 }
 
-/// How a buffer may be used.
+/// How an argument may be used.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Access {
     ReadOnly,
     ReadWrite,
+    WriteOnly,
 }
 
 /// One argument of an entry point.
@@ -35,8 +39,11 @@ pub(crate) struct Argument {
     pub(crate) explicit: bool,
     pub(crate) access: Access,
     pub(crate) space: AddressSpace,
-    /// What a buffer's elements are.
+    /// What a buffer's elements are, or a component of a texture's pixels.
     pub(crate) type_name: String,
+    pub(crate) texture: Option<Texture>,
+    /// How many textures or samplers an array of them has.
+    pub(crate) count: Option<u32>,
     pub(crate) size: u32,
     pub(crate) align: u32,
     /// A reference: one element, not an array of them.
@@ -53,8 +60,10 @@ pub(crate) struct Reflection {
     pub(crate) max_total_threads: Option<u32>,
 }
 
-/// The highest buffer index and one more (Metal's own limit).
+/// The highest indices and one more (Metal's own limits).
 const MAX_BUFFERS: u32 = 31;
+const MAX_TEXTURES: u32 = 128;
+const MAX_SAMPLERS: u32 = 16;
 
 impl Checker {
     fn attribute<'a>(&self, attributes: &[&'a Attribute], names: &[&str]) -> Option<&'a Attribute> {
@@ -95,7 +104,7 @@ impl Checker {
         name: String,
         qual: Qual,
         attributes: &[&Attribute],
-        span: crate::soft::msl::source::Span,
+        span: Span,
     ) -> Argument {
         let mut argument = Argument {
             name,
@@ -105,6 +114,8 @@ impl Checker {
             access: Access::ReadOnly,
             space: AddressSpace::Thread,
             type_name: self.types.name(qual.ty),
+            texture: None,
+            count: None,
             size: self.types.size(qual.ty),
             align: self.types.layout(qual.ty).map_or(1, |layout| layout.1),
             reference: false,
@@ -146,29 +157,12 @@ impl Checker {
             {
                 argument.explicit = true;
                 let limit = if space == AddressSpace::Threadgroup { 64 } else { MAX_BUFFERS };
-                if !(0..i64::from(limit)).contains(&number) {
-                    self.error(
-                        index.span,
-                        format!(
-                            "attribute parameter is out of bounds: must be between 0 and {}",
-                            limit - 1
-                        ),
-                    );
-                }
-                argument.index = number.clamp(0, i64::from(limit) - 1) as u32;
+                self.place_at(&mut argument, number, limit, index.span);
             }
             return argument;
         }
-        if let Ty::Opaque(what) = *self.types.get(qual.ty) {
-            argument.kind =
-                if what == "sampler" { ArgumentKind::Sampler } else { ArgumentKind::Texture };
-            let attribute = self.attribute(attributes, &["texture", "sampler", "buffer"]);
-            if let Some(index) = attribute.and_then(|a| a.arguments.first()).cloned()
-                && let Some(number) = self.constant_int(&index)
-            {
-                argument.index = number.clamp(0, 127) as u32;
-                argument.explicit = true;
-            }
+        if let Some((of, count)) = self.resource(qual.ty) {
+            self.bound(&mut argument, of, count, attributes, span);
             return argument;
         }
         for attribute in attributes {
@@ -194,6 +188,76 @@ impl Checker {
         argument
     }
 
+    /// A texture or sampler, or an array of them (MSL 2.12.1): the type of one, and how many.
+    fn resource(&self, ty: TyId) -> Option<(TyId, Option<u32>)> {
+        match *self.types.get(ty) {
+            Ty::Texture(_) | Ty::Sampler => return Some((ty, None)),
+            _ => {}
+        }
+        let (_, class) = self.types.structure(ty)?;
+        let [field] = &class.fields[..] else { return None };
+        match *self.types.get(field.qual.ty) {
+            Ty::Array(element, count @ Some(_)) => {
+                self.resource(element).filter(|one| one.1.is_none()).map(|one| (one.0, count))
+            }
+            _ => None,
+        }
+    }
+
+    fn bound(
+        &mut self,
+        argument: &mut Argument,
+        of: TyId,
+        count: Option<u32>,
+        attributes: &[&Attribute],
+        span: Span,
+    ) {
+        argument.texture = self.texture(of);
+        argument.count = count;
+        let (name, limit) = match argument.texture {
+            Some(texture) => {
+                argument.kind = ArgumentKind::Texture;
+                argument.type_name = scalar_name(texture.scalar).to_owned();
+                argument.access = match texture.access {
+                    TextureAccess::Sample | TextureAccess::Read => Access::ReadOnly,
+                    TextureAccess::Write => Access::WriteOnly,
+                    TextureAccess::ReadWrite => Access::ReadWrite,
+                };
+                ("texture", MAX_TEXTURES)
+            }
+            None => {
+                argument.kind = ArgumentKind::Sampler;
+                argument.type_name = self.types.name(of);
+                ("sampler", MAX_SAMPLERS)
+            }
+        };
+        if let Some(count) = count.filter(|count| *count > limit) {
+            let message = format!("array of {count} elements: there are {limit} of kind '{name}'");
+            self.error(span, message);
+            argument.count = Some(limit);
+        }
+        let attribute = self.attribute(attributes, &[name]);
+        if let Some(index) = attribute.and_then(|a| a.arguments.first()).cloned()
+            && let Some(number) = self.constant_int(&index)
+        {
+            argument.explicit = true;
+            self.place_at(argument, number, limit, index.span);
+        }
+    }
+
+    /// An index that was given, if there are that many.
+    fn place_at(&mut self, argument: &mut Argument, number: i64, limit: u32, span: Span) {
+        let places = i64::from(limit) - i64::from(argument.count.unwrap_or(1));
+        if !(0..=places).contains(&number) {
+            let most = places.max(0);
+            self.error(
+                span,
+                format!("attribute parameter is out of bounds: must be between 0 and {most}",),
+            );
+        }
+        argument.index = number.clamp(0, places.max(0)) as u32;
+    }
+
     /// A buffer without an index takes the first one that is free (MSL 5.2.1).
     fn implicit_indices(&mut self, arguments: &mut [Argument]) {
         for kind in [
@@ -202,21 +266,25 @@ impl Checker {
             ArgumentKind::Texture,
             ArgumentKind::Sampler,
         ] {
-            let mut taken: Vec<u32> = arguments
+            let places = |argument: &Argument| {
+                argument.index..argument.index.saturating_add(argument.count.unwrap_or(1))
+            };
+            let mut taken: Vec<Range<u32>> = arguments
                 .iter()
                 .filter(|argument| argument.kind == kind && argument.explicit)
-                .map(|argument| argument.index)
+                .map(places)
                 .collect();
             for argument in arguments.iter_mut() {
                 if argument.kind != kind || argument.explicit {
                     continue;
                 }
-                let mut index = 0;
-                while taken.contains(&index) {
-                    index += 1;
+                let mut here = Argument { index: 0, ..argument.clone() };
+                let overlaps = |a: &Range<u32>, b: &Range<u32>| a.start < b.end && b.start < a.end;
+                while let Some(other) = taken.iter().find(|other| overlaps(other, &places(&here))) {
+                    here.index = other.end;
                 }
-                argument.index = index;
-                taken.push(index);
+                argument.index = here.index;
+                taken.push(places(argument));
             }
         }
     }
@@ -236,8 +304,8 @@ impl Checker {
         let parameters = self.func(id).parameters.clone();
         for (argument, parameter) in reflection.arguments.iter().zip(&parameters) {
             match argument.kind {
-                ArgumentKind::Texture | ArgumentKind::Sampler => {
-                    self.unsupported(parameter.span, format!("'{}' is", argument.type_name));
+                ArgumentKind::Buffer if self.points_to_textures(parameter.qual.ty) => {
+                    self.unsupported(parameter.span, "buffer of textures or samplers is");
                 }
                 ArgumentKind::Unsupported if parameter.qual.ty != Types::UNKNOWN => {
                     self.bad_parameter(&argument.name, parameter.qual.ty, parameter.span);
@@ -252,11 +320,14 @@ impl Checker {
                     && argument.explicit
                     && other.condition.is_none()
                     && argument.condition.is_none()
-                    && matches!(argument.kind, ArgumentKind::Buffer | ArgumentKind::Threadgroup)
             });
             if clash.is_some() {
-                let what =
-                    if argument.kind == ArgumentKind::Buffer { "buffer" } else { "threadgroup" };
+                let what = match argument.kind {
+                    ArgumentKind::Buffer => "buffer",
+                    ArgumentKind::Texture => "texture",
+                    ArgumentKind::Sampler => "sampler",
+                    _ => "threadgroup",
+                };
                 self.error(
                     parameter.span,
                     format!(
@@ -268,7 +339,15 @@ impl Checker {
         }
     }
 
-    fn bad_parameter(&mut self, name: &str, ty: TyId, span: crate::soft::msl::source::Span) {
+    /// Whether a pointer or reference is to memory with textures in it: an argument buffer.
+    fn points_to_textures(&self, ty: TyId) -> bool {
+        match *self.types.get(ty) {
+            Ty::Pointer(to) | Ty::Reference(to) => self.holds_textures(to.ty),
+            _ => false,
+        }
+    }
+
+    fn bad_parameter(&mut self, name: &str, ty: TyId, span: Span) {
         let ty = self.types.name(ty);
         self.error(span, format!("invalid type '{ty}' for input declaration of parameter '{name}' in a kernel function"));
     }

@@ -118,6 +118,9 @@ impl Checker {
             ExprKind::Construct { target, arguments, braces } => {
                 let target = self.type_name(target);
                 match &arguments[..] {
+                    options if *self.types.get(target.ty) == Ty::Sampler && !braces => {
+                        self.sampler_value(options, span)
+                    }
                     [list] if *braces => self.list_value(target, list),
                     [list] if matches!(list.kind, ExprKind::InitList(_)) => {
                         self.list_value(target, list)
@@ -360,6 +363,7 @@ impl Checker {
         if object.qual.ty == Types::UNKNOWN {
             return self.error_expr(span);
         }
+        let object = self.part_named(object, member, span);
         let Label::Name(name) = member.last().name else {
             self.error(span, "a member function must be called");
             return self.error_expr(span);

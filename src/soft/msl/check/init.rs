@@ -26,6 +26,13 @@ impl Checker {
     /// What a variable of type `qual` begins with; `None` leaves it as it is. The type of the
     /// answer tells that of `auto` and of arrays without a size.
     pub(super) fn initializer(&mut self, qual: Qual, init: &ast::Init, span: Span) -> Option<Expr> {
+        if *self.types.get(qual.ty) == Ty::Sampler {
+            match init {
+                ast::Init::None => return Some(self.sampler_value([], span)),
+                ast::Init::Direct(options) => return Some(self.sampler_value(options, span)),
+                ast::Init::Copy(_) | ast::Init::List(_) => {}
+            }
+        }
         match init {
             ast::Init::None => self.default_value(qual, span),
             ast::Init::Copy(expr) | ast::Init::List(expr)
@@ -82,6 +89,9 @@ impl Checker {
         if let Ty::Reference(referred) = *self.types.get(qual.ty) {
             let value = self.list_value(Qual::plain(referred.ty), list);
             return self.implicit(value, qual, "initialize");
+        }
+        if *self.types.get(qual.ty) == Ty::Sampler {
+            return self.sampler_value(items.iter().map(|(_, option)| option), list.span);
         }
         // A list of one element of the same class copies it ([dcl.init.list]/3).
         let class = self.types.structure(qual.ty).map(|found| found.0);
@@ -286,7 +296,19 @@ impl Checker {
             parts[next] = Some(self.element(field.qual.ty, items));
             next += 1;
         }
-        let parts = parts
+        let defaults = &self.classes[class.0 as usize].defaults;
+        let missing = |(at, part): (usize, &Option<Expr>)| {
+            part.is_none() && defaults.get(at).is_some_and(Option::is_some)
+        };
+        let any_default = parts.iter().enumerate().any(missing);
+        // A default may speak of the members before it: then there has to be an object.
+        let object = (any_default && self.body.is_some()).then(|| {
+            let qual = Qual { space: Some(ast::AddressSpace::Thread), ..Qual::plain(ty) };
+            let local = ExprKind::Local(self.new_local(String::new(), qual));
+            Expr { kind: local, qual, place: true, span }
+        });
+        let outer = self.begin_initialising(object.clone().map(|object| (object, false)));
+        let parts: Vec<Expr> = parts
             .into_iter()
             .enumerate()
             .map(|(index, part)| match part {
@@ -294,7 +316,32 @@ impl Checker {
                 None => self.member_default(class, index, span),
             })
             .collect();
-        self.value(ExprKind::Aggregate(parts), ty, span)
+        let used = self.begin_initialising(outer).is_some_and(|(_, used)| used);
+        match object {
+            Some(object) if used => self.assigned_object(object, parts, span),
+            _ => self.value(ExprKind::Aggregate(parts), ty, span),
+        }
+    }
+
+    /// Makes an object the one that default member initialisers speak of, and gives the one before.
+    fn begin_initialising(&mut self, object: Option<(Expr, bool)>) -> Option<(Expr, bool)> {
+        let body = self.body.as_mut()?;
+        std::mem::replace(&mut body.initialised, object)
+    }
+
+    /// An object whose members are assigned one after the other (dcl.init.aggr/6): its value.
+    fn assigned_object(&mut self, object: Expr, parts: Vec<Expr>, span: Span) -> Expr {
+        let mut value = self.rvalue(object.clone());
+        for (index, part) in parts.into_iter().enumerate().rev() {
+            let mut member = self.field(object.clone(), &[index as u32], span);
+            member.qual.constant = false;
+            let qual = member.qual;
+            let kind = ExprKind::Assign(Box::new(member), Box::new(part));
+            let assigned = Expr { kind, qual, place: true, span };
+            let ty = value.qual.ty;
+            value = self.value(ExprKind::Comma(Box::new(assigned), Box::new(value)), ty, span);
+        }
+        value
     }
 
     /// A member without an initialiser in a list: its own default, or zero.

@@ -1,5 +1,6 @@
 //! The library as the checker sees it: names, macros and the prelude, read once for the process.
 
+use crate::soft::ir::sampler;
 use crate::soft::msl::ast::{AddressSpace, BaseType, Decl, Function, Label, Path};
 use crate::soft::msl::check::builtins::{Builtin, ROWS};
 use crate::soft::msl::diagnostics::Diagnostics;
@@ -10,6 +11,7 @@ use crate::soft::msl::parse::{
 };
 use crate::soft::msl::preprocess::{self, Context, Macros};
 use crate::soft::msl::source::SourceMap;
+use crate::soft::msl::texture::KINDS;
 use crate::soft::msl::types::{OPAQUE_TEMPLATES, SCALAR_NAMES, library_type};
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -223,6 +225,13 @@ fn type_names(names: &mut Names) -> HashMap<Name, Known> {
     }
     for name in ["sampler", "command_buffer", "render_command", "compute_command"] {
         add(name, ty);
+    }
+    // MSL 2.10: what a sampler is made of is named as enumerators are.
+    for name in sampler::options() {
+        add(name, ty);
+    }
+    for kind in KINDS {
+        add(kind.name, Known::ClassTemplate(None));
     }
     for name in OPAQUE_TEMPLATES {
         add(name, Known::ClassTemplate(None));

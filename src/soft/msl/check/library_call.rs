@@ -136,15 +136,15 @@ impl Checker {
                 }
                 _ => Types::UNKNOWN,
             },
-            'm' => self.library_enum("mem_flags"),
-            'o' => self.library_enum("memory_order"),
-            's' => self.library_enum("thread_scope"),
+            'm' => self.library_type_named("mem_flags"),
+            'o' => self.library_type_named("memory_order"),
+            's' => self.library_type_named("thread_scope"),
             _ => Types::VOID,
         };
         Qual::plain(ty)
     }
 
-    pub(super) fn library_enum(&mut self, name: &str) -> TyId {
+    pub(super) fn library_type_named(&mut self, name: &str) -> TyId {
         let name = self.context.names.intern(name);
         let list = self.library_entities(name);
         let found = list.iter().find_map(|entity| match entity {
@@ -274,6 +274,17 @@ impl Checker {
                 let value = self.expr(argument);
                 let value = self.rvalue(value);
                 Some(self.as_type(value, target, span))
+            }
+            // MSL 6.12.17
+            ("is_null_texture", [argument]) if self.library_is_meant(path) => {
+                let value = self.expr(argument);
+                let value = self.rvalue(value);
+                if self.texture(value.qual.ty).is_none() {
+                    self.error(argument.span, "argument must be a texture");
+                    return Some(self.error_expr(span));
+                }
+                let kind = ExprKind::Builtin(Builtin::IsNullTexture, vec![value]);
+                Some(self.value(kind, Types::scalar(Scalar::Bool), span))
             }
             ("is_function_constant_defined", [argument]) => {
                 let global = match self.expr(argument).kind {

@@ -144,6 +144,14 @@ impl Checker {
             None => return Found::Nothing,
         };
         for part in before {
+            if let Label::Decltype(expr) = &part.name {
+                let qual = self.unevaluated(expr).qual;
+                scope = self.scope_of(Entity::Type(qual));
+                if scope.is_none() {
+                    return Found::Nothing;
+                }
+                continue;
+            }
             let Label::Name(name) = part.name else { return Found::Nothing };
             let found = match scope {
                 None => self.lookup(name),

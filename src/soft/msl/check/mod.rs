@@ -21,6 +21,7 @@ mod operator;
 mod overload;
 mod stmt;
 mod template;
+pub(crate) mod texture;
 mod type_name;
 
 use super::ast::{self, AddressSpace};
@@ -196,6 +197,8 @@ struct Body {
     values: Vec<Option<hir::Constant>>,
     result: Option<Qual>,
     this: Option<(StructId, Qual)>,
+    /// The object whose default member initialisers are being checked, and whether one spoke of it.
+    initialised: Option<(hir::Expr, bool)>,
     breakable: u32,
     loops: u32,
     precise: bool,

@@ -41,6 +41,7 @@ impl Checker {
                 let count = list.len();
                 (list, count)
             }
+            Candidate::Texture(call, ty) => self.texture_parameters(call, ty),
         }
     }
 
@@ -58,7 +59,7 @@ impl Checker {
                 .collect();
             let func = match candidate {
                 Candidate::Func(id) => Some(*id),
-                Candidate::Row(..) => None,
+                Candidate::Row(..) | Candidate::Texture(..) => None,
             };
             viable.extend(ranks.map(|ranks| Viable { index, ranks, func }));
         }
@@ -142,7 +143,9 @@ impl Checker {
         }
         // With equal conversions, what is no template's wins, then the more special template
         // ([over.match.best]/1).
-        let template = |one: &Viable| one.func.is_some_and(|id| self.func(id).template);
+        // Functions of the library's table count as templates: what a program declares for the same types,
+        // as it may where Metal has a template that leaves them out, is its choice.
+        let template = |one: &Viable| one.func.is_none_or(|id| self.func(id).made_from.is_some());
         let made_from = |one: &Viable| one.func.and_then(|id| self.func(id).made_from);
         match (template(a), template(b), made_from(a), made_from(b)) {
             (false, true, ..) => true,
@@ -237,7 +240,7 @@ impl Checker {
             _ if !source.place && self.wants_place(parameter) => {
                 format!("expects an lvalue for {nth} argument")
             }
-            _ if source.list => {
+            _ if source.list.is_some() => {
                 let to = self.types.name(parameter.ty);
                 format!("cannot convert initializer list argument to '{to}'")
             }

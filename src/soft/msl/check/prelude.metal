@@ -17,6 +17,16 @@ enum thread_scope {
     thread_scope_system = 3, thread_scope_simdgroup = 4
 };
 enum class access : uint { sample = 0, read = 1, write = 2, read_write = 3 };
+enum memory_coherence { memory_coherence_threadgroup = 0, memory_coherence_device = 1 };
+enum class component { x, y, z, w };
+
+// MSL 6.12: what may decide the level of detail of a sample.
+struct level { float value; explicit level(float v) : value(v) {} };
+struct bias { float value; explicit bias(float v) : value(v) {} };
+struct min_lod_clamp { float value; explicit min_lod_clamp(float v) : value(v) {} };
+struct gradient2d { float2 dx, dy; gradient2d(float2 x, float2 y) : dx(x), dy(y) {} };
+struct gradient3d { float3 dx, dy; gradient3d(float3 x, float3 y) : dx(x), dy(y) {} };
+struct gradientcube { float3 dx, dy; gradientcube(float3 x, float3 y) : dx(x), dy(y) {} };
 
 // MSL 6.2
 T clamp(T x, T low, T high) { return min(max(x, low), high); }
@@ -192,6 +202,12 @@ template <> struct make_unsigned<long> { typedef ulong type; };
 template <typename A> using make_unsigned_t = typename make_unsigned<A>::type;
 template <typename A> struct vec_elements { static constant constexpr size_t value = 1; };
 template <typename A, int M> struct vec_elements<vec<A, M>> { static constant constexpr size_t value = M; };
+
+// The types that <metal_simdgroup> takes: not bfloat, and none of 64 bits.
+template <typename A> struct __is_valid_simdgroup_type {
+    static constant constexpr bool value = is_arithmetic<A>::value && sizeof(A) <= 4 && !is_same<A, bool>::value && !is_same<A, bfloat>::value;
+};
+template <typename A, int M> struct __is_valid_simdgroup_type<vec<A, M>> : __is_valid_simdgroup_type<A> {};
 
 // What a program specialises for numeric_limits of its own types.
 template <typename A> struct _numeric_limits_impl;

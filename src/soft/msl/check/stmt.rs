@@ -35,6 +35,7 @@ impl Checker {
             this: None,
             breakable: 0,
             loops: 0,
+            initialised: None,
             precise,
         };
         if let (Some((constant, _)), Some(class)) = (this, class) {

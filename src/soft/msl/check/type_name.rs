@@ -6,6 +6,7 @@ use crate::soft::ir::Scalar;
 use crate::soft::msl::ast::*;
 use crate::soft::msl::hir::Constant;
 use crate::soft::msl::source::Span;
+use crate::soft::msl::texture::{Access, KINDS, Texture};
 use crate::soft::msl::types::{MAX_SIZE, OPAQUE_TEMPLATES, Qual, Ty, TyId, Types};
 
 fn fundamental(fundamental: Fundamental) -> Option<Scalar> {
@@ -117,6 +118,12 @@ impl Checker {
                         return *qual;
                     }
                 }
+                if list.is_empty()
+                    && let Some(message) = self.missing_member_type(path)
+                {
+                    self.error(path.span, message);
+                    return unknown;
+                }
                 let name = self.path_text(path);
                 if list.iter().any(|entity| matches!(entity, Entity::Pack(_))) {
                     let message =
@@ -127,11 +134,31 @@ impl Checker {
                 self.error(path.span, format!("'{name}' does not name a type"));
             }
             _ => {
-                let name = self.path_text(path);
-                self.error(path.span, format!("unknown type name '{name}'"));
+                let message = self.missing_member_type(path).unwrap_or_else(|| {
+                    let name = self.path_text(path);
+                    format!("unknown type name '{name}'")
+                });
+                self.error(path.span, message);
             }
         }
         unknown
+    }
+
+    /// What to say of a path that looks for a type in a type and finds none.
+    fn missing_member_type(&mut self, path: &Path) -> Option<String> {
+        let mut owner = path.clone();
+        let member = owner.parts.pop()?;
+        let Label::Name(member) = member.name else { return None };
+        let outer = owner.parts.last()?.clone();
+        let Found::Entities(list) = self.lookup_path(&owner) else { return None };
+        let Entity::Type(qual) = self.applied(*list.first()?, &outer) else { return None };
+        let (owner, member) = (self.types.name(qual.ty), self.text(member));
+        Some(match self.scope_of(Entity::Type(qual)) {
+            Some(_) => format!("no type named '{member}' in '{owner}'"),
+            None => {
+                format!("type '{owner}' cannot be used prior to '::' because it has no members")
+            }
+        })
     }
 
     pub(super) fn path_text(&self, path: &Path) -> String {
@@ -140,6 +167,7 @@ impl Checker {
             Label::Operator(punct) => format!("operator{}", punct.text()),
             Label::Conversion(_) => "operator type".into(),
             Label::Destructor(name) => format!("~{}", self.text(*name)),
+            Label::Decltype(_) => "decltype(…)".into(),
         };
         let parts: Vec<String> = path.parts.iter().map(part).collect();
         parts.join("::")
@@ -153,6 +181,9 @@ impl Checker {
         let arguments = part.arguments.clone().unwrap_or_else(|| Vec::new().into());
         let mut scalar = None;
         let mut numbers = Vec::new();
+        if KINDS.iter().any(|kind| kind.name == name) {
+            return self.texture_type(&name, &arguments, part.span);
+        }
         if let Some(known) = OPAQUE_TEMPLATES.iter().find(|known| **known == name) {
             return self.types.intern(Ty::Opaque(known));
         }
@@ -202,6 +233,36 @@ impl Checker {
             Some(ty) => self.types.intern(ty),
             None => {
                 self.error(part.span, format!("invalid template arguments for '{name}'"));
+                Types::UNKNOWN
+            }
+        }
+    }
+
+    /// `texture2d<float, access::read>`; how coherent it is (MSL 4.8) makes no difference here.
+    fn texture_type(&mut self, name: &str, arguments: &[TemplateArgument], span: Span) -> TyId {
+        let mut scalar = None;
+        let mut access = None;
+        for (at, argument) in arguments.iter().enumerate() {
+            match argument {
+                TemplateArgument::Type(ty) if at == 0 => {
+                    let qual = self.type_name(ty);
+                    if qual.ty == Types::UNKNOWN {
+                        return Types::UNKNOWN;
+                    }
+                    scalar = self.types.as_scalar(qual.ty);
+                }
+                TemplateArgument::Value(value) if at == 1 => {
+                    let Some(number) = self.constant_int(value) else { return Types::UNKNOWN };
+                    access = Access::ALL.get(number as usize).copied();
+                }
+                TemplateArgument::Value(_) if at == 2 => {}
+                _ => scalar = None,
+            }
+        }
+        match scalar.and_then(|scalar| Texture::new(name, scalar, access)) {
+            Some(texture) => self.types.intern(Ty::Texture(texture)),
+            None => {
+                self.error(span, format!("invalid template arguments for '{name}'"));
                 Types::UNKNOWN
             }
         }

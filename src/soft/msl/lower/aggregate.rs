@@ -290,8 +290,12 @@ impl Body<'_, '_> {
         }
     }
 
-    pub(super) fn components(&mut self, vector: Value) -> Vec<Value> {
-        (0..self.b.ty(vector).width()).map(|at| self.b.extract(vector, at)).collect()
+    /// The components of a vector, or a scalar alone.
+    pub(super) fn components(&mut self, value: Value) -> Vec<Value> {
+        match self.b.ty(value).width() {
+            1 => vec![value],
+            width => (0..width).map(|at| self.b.extract(value, at)).collect(),
+        }
     }
 
     /// `M * v` is a combination of columns, `v * M` a dot product with each.

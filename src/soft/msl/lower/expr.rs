@@ -446,6 +446,8 @@ impl Body<'_, '_> {
 
     fn builtin(&mut self, builtin: Builtin, arguments: &[Expr], ty: Type) -> Value {
         let mut values: Vec<Value> = match builtin {
+            Builtin::Texture(call) => return self.texture(call, arguments),
+            Builtin::IsNullTexture => return self.is_null_texture(&arguments[0]),
             Builtin::Transpose | Builtin::Determinant => Vec::new(),
             _ => arguments.iter().map(|argument| self.value(argument)).collect(),
         };
@@ -485,7 +487,11 @@ impl Body<'_, '_> {
             Builtin::SimdgroupMatrix(op) => self.b.emit(op, ty, &values, 0),
             Builtin::LaneNumber => self.b.input(Input::ThreadIndexInSimdgroup, 0),
             Builtin::Determinant => self.determinant(&arguments[0]),
-            Builtin::Transpose | Builtin::Op(_) | Builtin::Prelude => {
+            Builtin::Transpose
+            | Builtin::Op(_)
+            | Builtin::Prelude
+            | Builtin::Texture(_)
+            | Builtin::IsNullTexture => {
                 self.error("this library function is not supported");
                 self.b.i32(0)
             }

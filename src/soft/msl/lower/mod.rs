@@ -5,6 +5,7 @@ mod data;
 mod expr;
 mod place;
 mod stmt;
+mod texture;
 
 use super::ast::AddressSpace;
 use super::check::entry::{Access, ArgumentKind, Reflection};
@@ -14,8 +15,8 @@ use super::hir::{self, GlobalIndex, InstanceIndex, LocalIndex};
 use super::source::Span;
 use super::types::{Qual, Ty, TyId};
 use crate::soft::ir::{
-    self, Allocation, AllocationId, AllocationKind, FunctionBuilder, Op, Scalar, Space, Type,
-    Value, VarId,
+    self, Allocation, AllocationId, AllocationKind, Bound, FunctionBuilder, Op, Scalar, Space,
+    Type, Value, VarId,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -34,6 +35,8 @@ struct Lowering<'a> {
     checker: &'a mut Checker,
     diagnostics: Diagnostics,
     allocations: Vec<Allocation>,
+    textures: Vec<Bound>,
+    samplers: Vec<Bound>,
     functions: Vec<Option<ir::Function>>,
     /// The IR function of each instance that was met, and those whose code is still to come.
     known: HashMap<InstanceIndex, ir::FuncId>,
@@ -81,6 +84,8 @@ pub(crate) fn lower(
         checker,
         diagnostics: Diagnostics::default(),
         allocations: Vec::new(),
+        textures: Vec::new(),
+        samplers: Vec::new(),
         functions: vec![None],
         known: HashMap::new(),
         waiting: Vec::new(),
@@ -102,7 +107,14 @@ pub(crate) fn lower(
         return Err(lowering.diagnostics);
     }
     let functions = lowering.functions.into_iter().flatten().collect();
-    Ok(ir::Module { name, allocations: lowering.allocations, functions, entry: ir::FuncId(0) })
+    Ok(ir::Module {
+        name,
+        allocations: lowering.allocations,
+        textures: lowering.textures,
+        samplers: lowering.samplers,
+        functions,
+        entry: ir::FuncId(0),
+    })
 }
 
 const MAX_FUNCTIONS: usize = 10_000;
@@ -187,7 +199,7 @@ impl Lowering<'_> {
             Ty::SimdgroupMatrix(scalar) => Type::Vector(scalar, 2),
             Ty::Enum(id) => Type::Scalar(types.enums[id.0 as usize].underlying),
             Ty::Pointer(to) | Ty::Reference(to) => Type::Pointer(space(to.space_or_thread())),
-            Ty::Nullptr | Ty::Opaque(_) => Type::U64,
+            Ty::Nullptr | Ty::Texture(_) | Ty::Sampler | Ty::Opaque(_) => Type::U64,
             Ty::Void | Ty::Unknown | Ty::Function(..) => Type::Void,
             Ty::Struct(_) | Ty::Array(..) | Ty::Matrix(..) | Ty::Atomic(_) => {
                 Type::Pointer(Space::Thread)
@@ -327,7 +339,7 @@ impl Body<'_, '_> {
         Slot::Register(self.b.variable(&row.name, ty))
     }
 
-    /// A kernel's arguments: buffers and threadgroup memory are allocations, the rest inputs.
+    /// A kernel's arguments: buffers and threadgroup memory are allocations, the rest values.
     fn kernel_arguments(&mut self, reflection: &Reflection) {
         for (at, argument) in reflection.arguments.iter().enumerate() {
             let local = LocalIndex(at as u32);
@@ -341,6 +353,10 @@ impl Body<'_, '_> {
             };
             let ty = self.ty(qual.ty);
             let value = match argument.kind {
+                ArgumentKind::Sampler if absent && argument.count.is_none() => {
+                    self.absent_sampler()
+                }
+                _ if absent && argument.count.is_some() => self.b.local("", argument.size),
                 _ if absent => self.zero(ty),
                 ArgumentKind::Buffer | ArgumentKind::Threadgroup => {
                     let space = space(argument.space);
@@ -357,9 +373,13 @@ impl Body<'_, '_> {
                     self.b.allocation(id, space)
                 }
                 ArgumentKind::Input(input) => self.input(input, qual),
-                ArgumentKind::Texture | ArgumentKind::Sampler | ArgumentKind::Unsupported => {
-                    self.zero(ty)
+                ArgumentKind::Texture => {
+                    self.bound(Op::Texture, &argument.name, argument.index, argument.count)
                 }
+                ArgumentKind::Sampler => {
+                    self.bound(Op::Sampler, &argument.name, argument.index, argument.count)
+                }
+                ArgumentKind::Unsupported => self.zero(ty),
             };
             self.bind_parameter(local, value);
         }

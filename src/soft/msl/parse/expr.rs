@@ -463,7 +463,10 @@ impl Parser<'_> {
         }
         let first = self.expression()?;
         let Some((operator, length)) = self.operator() else { return Ok(first) };
-        if !self.peek(length).is(Punct::Ellipsis) {
+        let foldable = precedence(operator).is_some()
+            || assignment_operator(operator).is_some()
+            || operator == Punct::Comma;
+        if !foldable || !self.peek(length).is(Punct::Ellipsis) {
             return Ok(first);
         }
         // (pack op ...), and with a value at either side: the one that has no pack is the value.
@@ -504,6 +507,7 @@ impl Parser<'_> {
                 return self.node(ExprKind::Noexcept, span);
             }
             Name::OPERATOR => return self.path_expr(),
+            Name::DECLTYPE if self.decltype_scope_follows() => return self.path_expr(),
             // MSL 1.5.4.
             Name::NEW | Name::DELETE | Name::THROW => {
                 let word = self.text(token.name);

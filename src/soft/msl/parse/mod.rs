@@ -14,6 +14,7 @@ use super::source::Span;
 pub(super) use expr::assignment_operator;
 use scope::{GLOBAL, Known, LIBRARY, ScopeIndex, Scopes};
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 /// A construct was not read; what is wrong has been said.
 #[derive(Debug)]
@@ -286,7 +287,36 @@ impl<'a> Parser<'a> {
 
     // ---- names ---------------------------------------------------------------------------
 
-    /// path: '::'? (part '::')* part; part: name ('<' arguments '>')?
+    /// `decltype(…)::` stands here.
+    fn decltype_scope_follows(&self) -> bool {
+        if !self.is_name(Name::DECLTYPE) {
+            return false;
+        }
+        let mut depth = 0u32;
+        for (at, token) in self.tokens.iter().enumerate().skip(self.at + 1) {
+            match token.kind {
+                Kind::Punct(Punct::LParen) => depth += 1,
+                Kind::Punct(Punct::RParen) if depth > 1 => depth -= 1,
+                Kind::Punct(Punct::RParen) => {
+                    return self.tokens.get(at + 1).is_some_and(|next| next.is(Punct::Scope));
+                }
+                Kind::Punct(Punct::Semi) | Kind::Eof => return false,
+                _ => {}
+            }
+        }
+        false
+    }
+
+    /// decltype: 'decltype' '(' expression ')'
+    fn decltype_operand(&mut self) -> Parse<Expr> {
+        self.advance();
+        self.expect(Punct::LParen)?;
+        let inner = self.bracketed(Self::expression)?;
+        self.expect(Punct::RParen)?;
+        Ok(inner)
+    }
+
+    /// path: '::'? (part '::')* part; part: name ('<' arguments '>')? | decltype
     /// Answers what the whole path stands for, as far as the parser knows.
     fn path(&mut self) -> Parse<(Path, Option<Known>)> {
         let key = (self.at, self.scopes.current);
@@ -324,6 +354,13 @@ impl<'a> Parser<'a> {
         let mut scope = global.then_some(GLOBAL);
         let mut qualified = global;
         let mut dependent = false;
+        if self.decltype_scope_follows() {
+            let expr = Arc::new(self.decltype_operand()?);
+            let span = self.span_from(start);
+            parts.push(PathPart { name: Label::Decltype(expr), span, arguments: None });
+            self.expect(Punct::Scope)?;
+            (qualified, dependent) = (true, true);
+        }
         loop {
             let forced = qualified && self.eat_name(Name::TEMPLATE);
             if self.is_name(Name::OPERATOR) || self.is(Punct::Tilde) && qualified {
@@ -451,6 +488,13 @@ impl<'a> Parser<'a> {
             });
         }
         let argument = match argument {
+            // The dots were read as those of a declarator without a name.
+            Some(TemplateArgument::Type(mut name)) if name.declarator.pack => {
+                name.declarator.pack = false;
+                let mentioned = self.packs_since(from);
+                let pattern = Box::new(TemplateArgument::Type(name));
+                return Ok(TemplateArgument::Expansion(pattern, mentioned));
+            }
             Some(argument) => argument,
             None => TemplateArgument::Value(self.conditional_expr()?),
         };

@@ -119,6 +119,10 @@ impl Parser<'_> {
     /// Whether a type-name can begin here.
     pub(super) fn is_type_start(&mut self) -> bool {
         let token = self.token();
+        if self.decltype_scope_follows() {
+            // Without `typename` it names a value (temp.res/2).
+            return false;
+        }
         if token.kind == Kind::Ident && token.name.is_keyword() {
             return is_type_word(token.name) || is_specifier_word(token.name);
         }
@@ -141,7 +145,8 @@ impl Parser<'_> {
     /// Whether a declaration begins at this statement (C++14 stmt.ambig: if it can be one, it is).
     pub(super) fn is_declaration_start(&mut self) -> bool {
         let token = self.token();
-        if token.kind == Kind::Ident && token.name.is_keyword() {
+        let names_member = self.decltype_scope_follows();
+        if token.kind == Kind::Ident && token.name.is_keyword() && !names_member {
             return match token.name {
                 name if is_type_word(name) => {
                     !matches!(self.peek(1).kind, Kind::Punct(Punct::LBrace | Punct::LParen))
@@ -335,6 +340,7 @@ impl Parser<'_> {
                 self.advance();
                 BaseType::Auto
             }
+            Name::DECLTYPE if self.decltype_scope_follows() => BaseType::Named(self.path()?.0),
             Name::DECLTYPE => {
                 self.advance();
                 self.expect(Punct::LParen)?;

@@ -4,10 +4,23 @@ use super::{Frame, MAX_TOKENS, Macro, Origin, Preprocessor};
 use crate::soft::msl::diagnostics::Diagnostics;
 use crate::soft::msl::lex::{self, Kind, LINE_START, PAINTED, Punct, SPACE, Token};
 use crate::soft::msl::names::Name;
-use crate::soft::msl::source::{Place, Span};
+use crate::soft::msl::source::{Expansion, Place, Span};
 
 /// Macro calls in the arguments of macro calls.
 const MAX_DEPTH: u32 = 64;
+
+/// Where an expansion is: its own places, or that of the call.
+#[derive(Clone, Copy)]
+struct At {
+    call: Span,
+    expansion: Option<Expansion>,
+}
+
+impl At {
+    fn of(&self, token: &Token) -> Span {
+        self.expansion.map_or(self.call, |expansion| expansion.span(token.span))
+    }
+}
 
 /// An argument: as written, and fully expanded (cpp.subst/1), the latter made when needed.
 struct Argument {
@@ -162,10 +175,16 @@ impl Preprocessor<'_> {
         Some(arguments.into_iter().map(|raw| Argument { raw, expanded: None }).collect())
     }
 
-    /// The body with its parameters replaced. Its tokens take the place of the call, so that
-    /// diagnostics point at what the user wrote there; arguments keep their own places.
+    /// The body with its parameters replaced. Its tokens get places of this expansion, so that
+    /// diagnostics can tell both the call and the macro; arguments keep their own places.
     fn substitute(&mut self, definition: &Macro, arguments: Vec<Argument>, at: Span) -> Vec<Token> {
         let mut arguments = arguments;
+        let body = match (definition.body.first(), definition.body.last()) {
+            (Some(first), Some(last)) => Span::new(first.span.lo, last.span.hi),
+            _ => return Vec::new(),
+        };
+        let expansion = self.context.sources.expand(definition.name, body, at);
+        let at = At { call: at, expansion };
         self.substitute_list(&definition.body, definition, &mut arguments, at)
     }
 
@@ -174,7 +193,7 @@ impl Preprocessor<'_> {
         body: &[Token],
         definition: &Macro,
         arguments: &mut [Argument],
-        at: Span,
+        at: At,
     ) -> Vec<Token> {
         let parameters = definition.parameters.as_deref().unwrap_or(&[]);
         let function_like = definition.parameters.is_some();
@@ -222,7 +241,7 @@ impl Preprocessor<'_> {
                     }
                     None => {
                         used = 1;
-                        vec![Token { span: at, ..next }]
+                        vec![Token { span: at.of(&next), ..next }]
                     }
                 };
                 index += used;
@@ -232,7 +251,7 @@ impl Preprocessor<'_> {
                     (true, Some(first)) => out.push(first),
                     (false, Some(first)) => {
                         let pasted = match out.pop() {
-                            Some(left) => self.paste(left, first, at),
+                            Some(left) => self.paste(left, first, at.of(&token)),
                             None => first,
                         };
                         out.push(pasted);
@@ -245,7 +264,7 @@ impl Preprocessor<'_> {
             if token.is(Punct::Hash) && function_like {
                 if let Some(number) = body.get(index).and_then(&parameter) {
                     index += 1;
-                    out.push(self.stringify(&arguments[number].raw, token, at));
+                    out.push(self.stringify(&arguments[number].raw, token, at.of(&token)));
                     left_is_empty = false;
                 } else {
                     self.error(token.span, "'#' is not followed by a macro parameter");
@@ -270,7 +289,7 @@ impl Preprocessor<'_> {
                     first.flags = first.flags & !SPACE | token.flags & SPACE;
                 }
             } else {
-                out.push(Token { span: at, ..token });
+                out.push(Token { span: at.of(&token), ..token });
             }
             left_is_empty = out.len() == before;
         }
@@ -283,7 +302,7 @@ impl Preprocessor<'_> {
         inner: &[Token],
         definition: &Macro,
         arguments: &mut [Argument],
-        at: Span,
+        at: At,
     ) -> Vec<Token> {
         let present = match arguments.last_mut() {
             Some(last) => !self.expanded(last).is_empty(),

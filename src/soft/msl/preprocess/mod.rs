@@ -27,6 +27,8 @@ pub(crate) struct Macro {
     /// The last parameter takes all remaining arguments.
     variadic: bool,
     body: Vec<Token>,
+    /// Where the name is in the `#define`.
+    name: Span,
 }
 
 /// The macros that are defined, by name.
@@ -93,7 +95,10 @@ pub(crate) fn predefined(names: &mut Names) -> Macros {
 pub(crate) fn define_text(macros: &mut Macros, names: &mut Names, name: &str, body: &str) {
     let body = lex::lex(body, 0, names, &mut Diagnostics::default());
     let name = names.intern(name);
-    macros.insert(name, Arc::new(Macro { parameters: None, variadic: false, body }));
+    macros.insert(
+        name,
+        Arc::new(Macro { parameters: None, variadic: false, body, name: Span::default() }),
+    );
 }
 
 /// Runs a file of the source map through the preprocessor.
@@ -425,7 +430,8 @@ impl Preprocessor<'_> {
         if edge(body.first()) || edge(body.last()) {
             return self.error(name.span, "'##' cannot appear at either end of a macro expansion");
         }
-        let definition = Arc::new(Macro { parameters, variadic, body: body.to_vec() });
+        let definition =
+            Arc::new(Macro { parameters, variadic, body: body.to_vec(), name: name.span });
         let previous = self.macros.insert(name.name, definition.clone());
         if previous.is_some_and(|previous| !same_macro(&previous, &definition)) {
             let text = self.text(&name).to_string();

@@ -30,7 +30,7 @@ struct Address {
     imm: u64,
 }
 
-/// A component of what is stored.
+/// A component of what is stored, or given to a texture.
 #[derive(Clone, Copy)]
 pub(super) enum Part {
     Value(Value),
@@ -210,7 +210,7 @@ impl Lowering<'_> {
         }
     }
 
-    /// The components of what is stored.
+    /// The components of what is stored, or given to a texture.
     pub(super) fn components(&self, value: Value) -> Vec<Part> {
         let inst = self.function.inst(value);
         match self.vectors.get(&value) {

@@ -4,6 +4,7 @@
 mod flow;
 mod matrix;
 mod memory;
+mod texture;
 mod value;
 
 use std::collections::HashMap;
@@ -11,6 +12,7 @@ use std::collections::HashMap;
 use self::flow::LoopCode;
 use super::code::{Handler, Ins, Run};
 use super::control;
+use super::fetch;
 use super::hoist::constant_in_launch;
 use super::isa::IsaKind;
 use super::lanes;
@@ -263,6 +265,7 @@ impl Lowering<'_> {
             Op::Const if inst.ty == Type::BOOL && inst.imm != 0 => u64::from(u32::MAX),
             Op::Const => inst.imm,
             Op::Allocation => (inst.imm + 1) << OFFSET_BITS,
+            Op::Texture => inst.imm + 1,
             Op::Local => THREAD_POINTER + u64::from(self.local_starts[inst.imm as usize]),
             // Only code that is never reached uses what was not computed.
             _ => 0,
@@ -329,7 +332,7 @@ impl Lowering<'_> {
         let list = constant_in_launch(self.function, &self.uses);
         self.hoisting = true;
         for &value in &list {
-            if self.function.inst(value).op == Op::Input {
+            if matches!(self.function.inst(value).op, Op::Input | Op::Sampler) {
                 self.input(value);
             } else {
                 self.instruction(value);
@@ -342,11 +345,11 @@ impl Lowering<'_> {
         }
     }
 
-    /// Inputs that are used, at the start.
+    /// Inputs and samplers that are used, at the start.
     fn inputs(&mut self) {
         for index in 0..self.function.insts.len() {
             let value = Value(index as u32);
-            let input = self.function.inst(value).op == Op::Input;
+            let input = matches!(self.function.inst(value).op, Op::Input | Op::Sampler);
             if !input || !self.uses.is_needed(value) || self.done[index] {
                 continue;
             }
@@ -361,6 +364,10 @@ impl Lowering<'_> {
 
     fn input(&mut self, value: Value) {
         let inst = self.function.inst(value);
+        if inst.op == Op::Sampler {
+            let to = self.destination(value);
+            return self.emit::<fetch::BoundSampler>([to, NONE, NONE, NONE], inst.imm);
+        }
         let Some((input, component)) = Input::from_imm(inst.imm) else { return };
         let to = self.destination(value);
         let run = launch::input(self.isa, input);

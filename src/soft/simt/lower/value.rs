@@ -44,6 +44,7 @@ impl Lowering<'_> {
             Rule::MatrixLoad => self.matrix_load(value, &inst),
             Rule::MatrixStore => self.matrix_store(&inst),
             Rule::MatrixMultiplyAdd => self.matrix_multiply_add(value, &inst),
+            Rule::Exactly(..) => self.texture(value, &inst),
             Rule::Barrier => {
                 if inst.imm == Barrier::Threadgroup as u64 {
                     self.has_barrier = true;

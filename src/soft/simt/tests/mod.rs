@@ -23,7 +23,14 @@ pub(crate) fn buffer(name: &str, index: u32, space: Space) -> Allocation {
 
 /// A module of one function.
 pub(crate) fn module(allocations: Vec<Allocation>, kernel: Function) -> Module {
-    Module { name: kernel.name.clone(), allocations, functions: vec![kernel], entry: FuncId(0) }
+    Module {
+        name: kernel.name.clone(),
+        allocations,
+        textures: vec![],
+        samplers: vec![],
+        functions: vec![kernel],
+        entry: FuncId(0),
+    }
 }
 
 /// Starts a kernel.
@@ -54,7 +61,15 @@ pub(crate) fn bind<T>(index: u32, data: &mut [T]) -> Binding {
 
 /// A launch over buffers, without more.
 pub(crate) fn launch(grid: [u32; 3], group: [u32; 3], bindings: &[Binding]) -> Launch<'_> {
-    Launch { grid, group, bindings, threadgroup_memory: &[], watchdog: None }
+    Launch {
+        grid,
+        group,
+        bindings,
+        textures: &[],
+        samplers: &[],
+        threadgroup_memory: &[],
+        watchdog: None,
+    }
 }
 
 /// Runs on one instruction set and one thread.

@@ -7,30 +7,7 @@
 use super::reference;
 use super::*;
 use crate::soft::ir::{Op, Rule, Scalar, VarId, verify};
-
-/// A small generator of numbers (xorshift).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() >> 32) as usize % limit
-    }
-
-    fn chance(&mut self, percent: usize) -> bool {
-        self.below(100) < percent
-    }
-
-    fn pick<T: Copy>(&mut self, list: &[T]) -> T {
-        list[self.below(list.len())]
-    }
-}
+use crate::test_random::Random;
 
 /// Threads of a run; not a multiple of the group, nor of 32.
 const THREADS: u32 = 77;
@@ -74,12 +51,8 @@ const SCALARS: &[Scalar] = &[
 
 impl Generator {
     fn new(seed: u64, b: FunctionBuilder) -> Self {
-        let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-        for _ in 0..4 {
-            random.next();
-        }
         Self {
-            random,
+            random: Random::new(seed),
             b,
             values: vec![Vec::new()],
             variables: Vec::new(),
@@ -459,14 +432,21 @@ fn program(seed: u64) -> Module {
     functions.push(first.b.finish());
     functions.push(callee.b.finish());
     let allocations = vec![buffer("in", 0, Space::Device), buffer("out", 1, Space::Device)];
-    Module { name: "random".into(), allocations, functions, entry: FuncId(0) }
+    Module {
+        name: "random".into(),
+        allocations,
+        textures: vec![],
+        samplers: vec![],
+        functions,
+        entry: FuncId(0),
+    }
 }
 
 /// The outputs of the plain interpreter and of each instruction set; NaNs are made one.
 fn check(seed: u64) {
     let module = program(seed);
     verify(&module).unwrap_or_else(|invalid| panic!("seed {seed}: {invalid}\n{module}"));
-    let mut random = Random(seed | 1);
+    let mut random = Random::new(seed);
     let words = (0..INPUTS).map(|k| if k % 4 == 1 { 0x3fc0_0000 } else { random.next() as u32 });
     let input: Vec<u8> = words.flat_map(u32::to_le_bytes).collect();
     let mut memory = vec![input.clone(), vec![0; (THREADS * OUTPUT) as usize]];

@@ -36,12 +36,26 @@ pub(super) struct Deduction<'a> {
     syntax: &'a ast::Template,
     pub(super) bindings: Vec<Option<Argument>>,
     conflict: Option<Ignored>,
+    /// Templates are compared: no qualifier may be added to what a pointer points to.
+    comparing: bool,
 }
 
 impl<'a> Deduction<'a> {
     pub(super) fn new(syntax: &'a ast::Template) -> Deduction<'a> {
         let bindings = vec![None; syntax.parameters.len()];
-        Deduction { syntax, bindings, conflict: None }
+        Deduction { syntax, bindings, conflict: None, comparing: false }
+    }
+
+    pub(super) fn comparing(syntax: &'a ast::Template) -> Deduction<'a> {
+        Deduction { comparing: true, ..Deduction::new(syntax) }
+    }
+
+    /// Whether what is pointed to has at least the qualifiers that are spelled.
+    fn is_qualified(&self, specifiers: &Specifiers, rest: &[DeclaratorPart], to: Qual) -> bool {
+        !self.comparing
+            || !rest.is_empty()
+            || (to.constant || !specifiers.constant)
+                && (specifiers.space.is_none() || to.space == specifiers.space)
     }
 
     fn parameter(&self, name: Name) -> Option<usize> {
@@ -113,7 +127,8 @@ impl Checker {
                     Ty::Reference(to) => to,
                     _ => found,
                 };
-                return self.deduce(deduction, specifiers, rest, found);
+                return deduction.is_qualified(specifiers, rest, found)
+                    && self.deduce(deduction, specifiers, rest, found);
             }
             Some((DeclaratorPart::Pointer { .. }, rest)) => {
                 let pointee = match *self.types.get(found.ty) {
@@ -121,7 +136,8 @@ impl Checker {
                     Ty::Array(element, _) => found.with(element),
                     _ => return false,
                 };
-                return self.deduce(deduction, specifiers, rest, pointee);
+                return deduction.is_qualified(specifiers, rest, pointee)
+                    && self.deduce(deduction, specifiers, rest, pointee);
             }
             Some((DeclaratorPart::Array(size, _), rest)) => {
                 // An array parameter is a pointer ([dcl.fct]/5), and its argument decayed to one.
@@ -180,6 +196,11 @@ impl Checker {
             }
             Ty::SimdgroupMatrix(scalar) => vec![scalar_type(scalar), number(8), number(8)],
             Ty::Atomic(scalar) => vec![scalar_type(scalar)],
+            Ty::Texture(texture) => {
+                let access = self.library_type_named("access");
+                let access = Argument::Value(access, false, texture.access as u64);
+                vec![scalar_type(texture.scalar), access]
+            }
             _ => Vec::new(),
         };
         let slot = path.plain_template().and_then(|name| deduction.parameter(name));
@@ -362,14 +383,13 @@ impl Checker {
         if types.len() > signature.parameters.len() && !rest {
             return Err(Ignored::TooMany(signature.parameters.len()));
         }
+        let given = deduction.clone();
         let mut types = types.iter().enumerate();
         for parameter in &signature.parameters {
             let Some(mentioned) = &parameter.expands else {
                 let Some((at, &source)) = types.next() else { break };
                 // A parameter whose type is given already takes conversions.
-                if !deduction.is_open(&parameter.specifiers)
-                    && !has_open_array(&deduction, parameter)
-                {
+                if !given.is_open(&parameter.specifiers) && !has_open_array(&given, parameter) {
                     continue;
                 }
                 if !self.deduce_parameter(&mut deduction, parameter, source) {

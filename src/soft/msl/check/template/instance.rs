@@ -177,9 +177,15 @@ impl Checker {
     }
 
     fn made_from(&mut self, id: FuncId, key: &Key) {
+        let prototype = self.templates.all[key.0.0 as usize].prototype.clone();
         let func = &mut self.functions[id.0 as usize];
         func.template = true;
         func.made_from = Some(key.0);
+        if let Some(signature) = prototype.as_deref().and_then(super::deduce::signature_of) {
+            for (own, declared) in func.parameters.iter_mut().zip(&signature.parameters) {
+                own.default = own.default.take().or(declared.default.clone());
+            }
+        }
     }
 
     /// Inside its own body a template's name is the template, not this instance.

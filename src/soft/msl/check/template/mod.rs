@@ -38,8 +38,10 @@ struct Declared {
     syntax: Arc<ast::Template>,
     scope: ScopeId,
     name: Name,
-    /// Full specialisations, by their arguments. The library's templates are specialised elsewhere than they
-    /// stand: names in a specialisation are looked up from its own scope.
+    /// The declaration before the definition: its default arguments hold.
+    prototype: Option<Arc<ast::Template>>,
+    /// Full specialisations, by their arguments. The library's templates are specialised elsewhere
+    /// than they stand: names in a specialisation are looked up from its own scope.
     full: HashMap<Vec<Argument>, (Arc<ast::Template>, ScopeId)>,
     /// Partial specialisations, with their scopes.
     specialisations: Vec<(Arc<ast::Template>, ScopeId)>,
@@ -196,7 +198,9 @@ impl Checker {
             };
             if same {
                 if !is_open(template) {
-                    self.templates.all[id.0 as usize].syntax = with_defaults(template, &known);
+                    let declared = &mut self.templates.all[id.0 as usize];
+                    declared.syntax = with_defaults(template, &known);
+                    declared.prototype = Some(known);
                 }
                 return;
             }
@@ -206,6 +210,7 @@ impl Checker {
             syntax: template.clone(),
             scope,
             name,
+            prototype: None,
             full: HashMap::new(),
             specialisations: Vec::new(),
             members: Vec::new(),
@@ -278,6 +283,17 @@ impl Checker {
             this.deduced_candidate(id, spelled, types, crate::soft::msl::source::Span::default())
         });
         let func = made.ok()?;
+        let parameters = &self.func(func).parameters;
+        let same = |(parameter, found): (&super::Parameter, &(Qual, bool))| {
+            let own = match *self.types.get(parameter.qual.ty) {
+                Ty::Reference(to) => to.ty,
+                _ => parameter.qual.ty,
+            };
+            own == found.0.ty
+        };
+        if parameters.len() != types.len() || !parameters.iter().zip(types).all(same) {
+            return None;
+        }
         // The instance was made of the general template to find it, and is made anew when needed.
         let is_this =
             |made: &Result<Made, _>| matches!(made, Ok(Made::Function(known)) if *known == func);
@@ -308,7 +324,7 @@ impl Checker {
         let known = self.syntax_of(id);
         let mut types = |syntax: &ast::Template| -> Option<Vec<Qual>> {
             let signature = deduce::signature_of(syntax)?.clone();
-            let bindings = self.placeholders(syntax);
+            let bindings = self.placeholders(syntax, false);
             let (list, said) = self.silently(|this| {
                 let (scope, _) = this.bound_scope(id, syntax, &bindings).ok()?;
                 this.outside(scope, |this| {

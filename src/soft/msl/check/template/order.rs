@@ -7,10 +7,14 @@ use super::deduce::{Deduction, signature_of};
 use super::{TemplateId, pattern_of};
 use crate::soft::ir::Scalar;
 use crate::soft::msl::ast::{self, *};
+use crate::soft::msl::diagnostics::Diagnostics;
 use crate::soft::msl::types::{self, Qual, StructId, Ty, TyId, Types};
 
 /// Values that no program writes by accident, one a parameter.
 const PLACEHOLDER_VALUE: u64 = 0x5eed_0000_0000;
+
+/// Stand-ins where only a scalar will do: floats, as some templates take no others.
+const RARE_SCALARS: [Scalar; 3] = [Scalar::BF16, Scalar::F16, Scalar::F32];
 
 impl Checker {
     /// [temp.func.order], for a call with so many arguments.
@@ -36,35 +40,56 @@ impl Checker {
             return false;
         };
         let (takes, gives) = (takes.clone(), gives.clone());
-        let bindings = self.placeholders(&giver_syntax);
-        let (answer, _) = self.silently(|this| {
-            let Ok((scope, _)) = this.bound_scope(giver, &giver_syntax, &bindings) else {
-                return false;
-            };
-            let mut deduction = Deduction::new(&taker);
-            let pairs = takes.parameters.iter().zip(&gives.parameters).take(arguments);
-            for (take, give) in pairs {
-                if give.expands.is_some() && take.expands.is_none() {
-                    return false;
-                }
-                if take.expands.is_some() {
-                    return true;
-                }
-                let qual = this.outside(scope, |this| this.parameter_type(give));
-                let qual = match *this.types.get(qual.ty) {
-                    Ty::Reference(to) => to,
-                    _ => qual,
-                };
-                let parts = &take.declarator.parts;
-                if qual.ty != Types::UNKNOWN
-                    && !this.deduce(&mut deduction, &take.specifiers, parts, qual)
-                {
-                    return false;
-                }
+        let mut answer = (false, Diagnostics::default());
+        // What the library's own templates take is scalars, and small numbers.
+        for scalars in [false, true] {
+            let bindings = self.placeholders(&giver_syntax, scalars);
+            answer = self.silently(|this| {
+                this.takes_types(
+                    &taker,
+                    &takes,
+                    (giver, &giver_syntax, &gives),
+                    &bindings,
+                    arguments,
+                )
+            });
+            if !answer.1.has_errors() {
+                break;
             }
-            true
-        });
-        answer
+        }
+        answer.0
+    }
+
+    fn takes_types(
+        &mut self,
+        taker: &ast::Template,
+        takes: &Signature,
+        (giver, giver_syntax, gives): (TemplateId, &ast::Template, &Signature),
+        bindings: &[Option<Argument>],
+        arguments: usize,
+    ) -> bool {
+        let Ok((scope, _)) = self.bound_scope(giver, giver_syntax, bindings) else { return false };
+        let mut deduction = Deduction::comparing(taker);
+        for (take, give) in takes.parameters.iter().zip(&gives.parameters).take(arguments) {
+            if give.expands.is_some() && take.expands.is_none() {
+                return false;
+            }
+            if take.expands.is_some() {
+                return true;
+            }
+            let qual = self.outside(scope, |this| this.parameter_type(give));
+            let qual = match *self.types.get(qual.ty) {
+                Ty::Reference(to) => to,
+                _ => qual,
+            };
+            let parts = &take.declarator.parts;
+            if qual.ty != Types::UNKNOWN
+                && !self.deduce(&mut deduction, &take.specifiers, parts, qual)
+            {
+                return false;
+            }
+        }
+        true
     }
 
     /// [temp.class.order], for two specialisations of a template.
@@ -77,7 +102,7 @@ impl Checker {
         let (Some(a_pattern), Some(b_pattern)) = (pattern_of(a), pattern_of(b)) else {
             return false;
         };
-        let bindings = self.placeholders(a);
+        let bindings = self.placeholders(a, false);
         let (answer, _) = self.silently(|this| {
             let Ok((scope, _)) = this.bound_scope(id, a, &bindings) else { return false };
             let given = this.outside(scope, |this| this.explicit_arguments(&a_pattern));
@@ -86,17 +111,28 @@ impl Checker {
                 return a_pattern.len() >= b_pattern.len();
             };
             let given = this.flatten(&given);
-            let mut deduction = Deduction::new(b);
+            let mut deduction = Deduction::comparing(b);
             this.deduce_arguments(&mut deduction, &b_pattern, &given)
         });
         answer
     }
 
     /// Arguments for a template's parameters that are like nothing else.
-    pub(super) fn placeholders(&mut self, syntax: &ast::Template) -> Vec<Option<Argument>> {
+    pub(super) fn placeholders(
+        &mut self,
+        syntax: &ast::Template,
+        scalars: bool,
+    ) -> Vec<Option<Argument>> {
         let mut list = Vec::new();
         for (at, parameter) in syntax.parameters.iter().enumerate() {
             let one = match parameter {
+                TemplateParameter::Type { .. } if scalars => {
+                    let scalar = RARE_SCALARS[at % RARE_SCALARS.len()];
+                    Argument::Type(Qual::plain(Types::scalar(scalar)))
+                }
+                TemplateParameter::Value { .. } if scalars => {
+                    Argument::Value(Types::scalar(Scalar::I32), false, 3)
+                }
                 TemplateParameter::Type { .. } => {
                     Argument::Type(Qual::plain(self.placeholder_type(at)))
                 }

@@ -86,7 +86,8 @@ impl Checker {
     fn origin_text(&self, id: OriginId) -> (Span, String) {
         let Origin { key, member, span, .. } = &self.templates.requests[id.0 as usize];
         let declared = &self.templates.all[key.0.0 as usize];
-        let name = self.instance_text(declared.name, &key.1);
+        let prefix = &self.scopes[declared.scope.0 as usize].prefix;
+        let name = format!("{prefix}{}", self.instance_text(declared.name, &key.1));
         let text = match (member, &declared.syntax.declaration) {
             (Some(member), _) => format!("member function '{}'", self.func(*member).name),
             (None, Decl::Function(_)) => format!("function template specialization '{name}'"),

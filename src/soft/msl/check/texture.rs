@@ -1,0 +1,329 @@
+//! Member functions of textures (MSL 6.12), in a table, and samplers in the source (MSL 2.10).
+
+use super::Checker;
+use super::builtins::Builtin;
+use super::call::Candidate;
+use crate::soft::ir::{Sampler, Scalar};
+use crate::soft::msl::ast::{self, BaseType, Label};
+use crate::soft::msl::hir::{Constant, Expr, ExprKind};
+use crate::soft::msl::source::Span;
+use crate::soft::msl::texture::{Access, Kind, Texture};
+use crate::soft::msl::types::{Qual, Ty, TyId, Types};
+
+/// What a member function does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Operation {
+    Sample,
+    SampleCompare,
+    Gather,
+    GatherCompare,
+    Read,
+    Write,
+    Width,
+    Height,
+    Depth,
+    Elements,
+    Levels,
+    Fence,
+}
+
+/// A member function: its name, its parameters, and which textures have it.
+///
+/// The letters: `s` sampler · `c` coordinates, and the element of an array · `p` a pixel, with face and
+/// element, `q` the same in `ushort` · `v` a pixel's value · `f` a value to compare · `?` one of
+/// [`OPTIONS`] · and what may be left out: `o` offsets · `k` a component · `l` a level.
+#[derive(Debug)]
+struct Method {
+    name: &'static str,
+    parameters: &'static str,
+    operation: Operation,
+    has: fn(&Kind) -> bool,
+}
+
+const fn method(
+    name: &'static str,
+    parameters: &'static str,
+    operation: Operation,
+    has: fn(&Kind) -> bool,
+) -> Method {
+    Method { name, parameters, operation, has }
+}
+
+fn any(_: &Kind) -> bool {
+    true
+}
+
+static METHODS: &[Method] = &[
+    method("sample", "sc?o", Operation::Sample, |kind| !kind.is_buffer()),
+    method("sample_compare", "scf?o", Operation::SampleCompare, |kind| kind.depth),
+    method("gather", "scok", Operation::Gather, |kind| kind.sides == 2),
+    method("gather_compare", "scfo", Operation::GatherCompare, |kind| kind.depth),
+    method("read", "pl", Operation::Read, any),
+    method("read", "ql", Operation::Read, any),
+    method("write", "vpl", Operation::Write, any),
+    method("write", "vql", Operation::Write, any),
+    method("get_width", "l", Operation::Width, any),
+    method("get_height", "l", Operation::Height, |kind| kind.sides >= 2),
+    method("get_depth", "l", Operation::Depth, |kind| kind.sides == 3),
+    method("get_array_size", "", Operation::Elements, |kind| kind.array),
+    method("get_num_mip_levels", "", Operation::Levels, |kind| !kind.is_buffer()),
+    method("fence", "", Operation::Fence, any),
+];
+
+/// What may decide the level of detail: `L` level, `B` bias, `G` gradients, `M` the least level.
+const OPTIONS: &[&str] = &["", "L", "B", "G", "M", "BM", "GM"];
+
+/// What a parameter is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Role {
+    Sampler,
+    Coordinates,
+    Pixel,
+    Face,
+    Element,
+    Value,
+    Compared,
+    Level,
+    Bias,
+    Gradient,
+    LeastLevel,
+    Offset,
+    Component,
+    /// A level that is read or asked about.
+    WholeLevel,
+}
+
+/// A member function with one of the options.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct TextureCall {
+    method: u8,
+    option: u8,
+}
+
+impl TextureCall {
+    pub(crate) fn operation(self) -> Operation {
+        self.method().operation
+    }
+
+    fn method(self) -> &'static Method {
+        &METHODS[usize::from(self.method)]
+    }
+
+    /// What the parameters are for, with the type of those that are integers, and how many of them an
+    /// argument must be given for.
+    pub(crate) fn roles(self, kind: &Kind) -> (Vec<(Role, Scalar)>, usize) {
+        let mut roles = Vec::new();
+        let mut least = 0;
+        let mut integer = Scalar::U32;
+        for letter in self.method().parameters.chars() {
+            let optional = matches!(letter, 'o' | 'k' | 'l');
+            match letter {
+                's' => roles.push(Role::Sampler),
+                'c' => {
+                    roles.push(Role::Coordinates);
+                    roles.extend(kind.array.then_some(Role::Element));
+                }
+                'p' | 'q' => {
+                    integer = if letter == 'q' { Scalar::U16 } else { integer };
+                    roles.push(Role::Pixel);
+                    roles.extend(kind.cube.then_some(Role::Face));
+                    roles.extend(kind.array.then_some(Role::Element));
+                }
+                'v' => roles.push(Role::Value),
+                'f' => roles.push(Role::Compared),
+                '?' => roles.extend(OPTIONS[usize::from(self.option)].chars().map(|o| match o {
+                    'L' => Role::Level,
+                    'B' => Role::Bias,
+                    'G' => Role::Gradient,
+                    _ => Role::LeastLevel,
+                })),
+                // MSL 6.12: offsets are for textures of two and three dimensions.
+                'o' => roles.extend((kind.sides >= 2 && !kind.cube).then_some(Role::Offset)),
+                'k' => roles.extend((!kind.depth).then_some(Role::Component)),
+                _ => roles.extend((!kind.is_buffer()).then_some(Role::WholeLevel)),
+            }
+            if !optional {
+                least = roles.len();
+            }
+        }
+        (roles.into_iter().map(|role| (role, integer)).collect(), least)
+    }
+}
+
+/// The member functions of a name that textures of a kind have.
+fn calls(name: &str, kind: &'static Kind) -> impl Iterator<Item = TextureCall> {
+    let named = METHODS.iter().enumerate().filter(move |(_, m)| m.name == name && (m.has)(kind));
+    named.flat_map(|(method, row)| {
+        // MSL 6.12.1: without levels there is no choice of one.
+        let choice = row.parameters.contains('?') && kind.sides > 1;
+        let count = if choice { OPTIONS.len() } else { 1 };
+        (0..count).map(move |option| TextureCall { method: method as u8, option: option as u8 })
+    })
+}
+
+impl Checker {
+    /// The texture type that a type is.
+    pub(super) fn texture(&self, ty: TyId) -> Option<Texture> {
+        match *self.types.get(ty) {
+            Ty::Texture(texture) => Some(texture),
+            _ => None,
+        }
+    }
+
+    /// `texture.sample(…)` and its like.
+    pub(super) fn call_texture(
+        &mut self,
+        object: Expr,
+        texture: Texture,
+        name: &str,
+        arguments: Vec<Expr>,
+        span: Span,
+    ) -> Expr {
+        if arguments.iter().any(|argument| argument.qual.ty == Types::UNKNOWN) {
+            return self.error_expr(span);
+        }
+        let ty = object.qual.ty;
+        let candidates: Vec<Candidate> =
+            calls(name, texture.kind()).map(|call| Candidate::Texture(call, ty)).collect();
+        let Some(&Candidate::Texture(first, _)) = candidates.first() else {
+            let ty = self.types.name(ty);
+            if name.starts_with("atomic_") || name.starts_with("sparse_") {
+                self.unsupported(span, format!("'{name}' of a texture is"));
+            } else {
+                self.error(span, format!("no member named '{name}' in '{ty}'"));
+            }
+            return self.error_expr(span);
+        };
+        // MSL 6.12: what may be done depends on the access.
+        use Operation::{Gather, GatherCompare, Read, Sample, SampleCompare, Write};
+        let allowed = match first.operation() {
+            Sample | SampleCompare | Gather | GatherCompare => texture.access == Access::Sample,
+            Read => texture.access.reads(),
+            Write => texture.access.writes(),
+            _ => true,
+        };
+        if !allowed {
+            let ty = self.types.name(ty);
+            self.error(span, format!("'{name}' cannot be called on '{ty}'"));
+            return self.error_expr(span);
+        }
+        let Some(Candidate::Texture(call, _)) = self.choose_candidate(&candidates, &arguments)
+        else {
+            self.error(span, format!("no matching member function for call to '{name}'"));
+            return self.error_expr(span);
+        };
+        let (parameters, _) = self.texture_parameters(call, ty);
+        let mut values = vec![self.rvalue(object)];
+        for (argument, parameter) in arguments.into_iter().zip(parameters) {
+            values.push(self.implicit(argument, parameter, "initialize a parameter of type"));
+        }
+        let result = match call.operation() {
+            Sample | Read if texture.kind().depth => Types::scalar(texture.scalar),
+            SampleCompare => Types::scalar(texture.scalar),
+            Sample | Read | Gather | GatherCompare => self.types.vector(texture.scalar, 4),
+            Write | Operation::Fence => Types::VOID,
+            _ => Types::scalar(Scalar::U32),
+        };
+        self.value(ExprKind::Builtin(Builtin::Texture(call), values), result, span)
+    }
+
+    /// The types of a member function's parameters, and how many need an argument.
+    pub(super) fn texture_parameters(&mut self, call: TextureCall, ty: TyId) -> (Vec<Qual>, usize) {
+        let Some(texture) = self.texture(ty) else { return (Vec::new(), 0) };
+        let kind = texture.kind();
+        let (roles, least) = call.roles(kind);
+        let mut list = Vec::new();
+        for (role, integer) in roles {
+            let ty = match role {
+                Role::Sampler => self.types.intern(Ty::Sampler),
+                Role::Coordinates => self.types.vector(Scalar::F32, kind.coordinates()),
+                Role::Pixel => self.types.vector(integer, kind.sides),
+                Role::Face | Role::Element | Role::WholeLevel => Types::scalar(integer),
+                Role::Value => self.types.vector(texture.scalar, 4),
+                Role::Compared => Types::scalar(Scalar::F32),
+                Role::Offset => self.types.vector(Scalar::I32, kind.sides),
+                Role::Level => self.library_type_named("level"),
+                Role::Bias => self.library_type_named("bias"),
+                Role::LeastLevel => self.library_type_named("min_lod_clamp"),
+                Role::Component => self.library_type_named("component"),
+                Role::Gradient if kind.cube => self.library_type_named("gradientcube"),
+                Role::Gradient if kind.sides == 3 => self.library_type_named("gradient3d"),
+                Role::Gradient => self.library_type_named("gradient2d"),
+            };
+            list.push(Qual::plain(ty));
+        }
+        (list, least)
+    }
+
+    /// Whether values of a type hold textures or samplers, which memory of the host cannot.
+    pub(super) fn holds_textures(&self, ty: TyId) -> bool {
+        match *self.types.get(ty) {
+            Ty::Texture(_) | Ty::Sampler => true,
+            Ty::Array(element, _) => self.holds_textures(element),
+            Ty::Struct(id) => {
+                let fields = &self.types.structs[id.0 as usize].fields;
+                fields.iter().any(|field| self.holds_textures(field.qual.ty))
+            }
+            _ => false,
+        }
+    }
+
+    // ---- samplers ------------------------------------------------------------------------
+
+    /// `sampler s(coord::pixel, filter::linear, lod_clamp(0, 4))`
+    pub(super) fn sampler_value<'a>(
+        &mut self,
+        options: impl IntoIterator<Item = &'a ast::Expr>,
+        span: Span,
+    ) -> Expr {
+        let mut sampler = Sampler::default();
+        for option in options {
+            if self.sampler_option(&mut sampler, option).is_none() {
+                self.error(option.span, "expected an option of a sampler");
+                return self.error_expr(span);
+            }
+        }
+        let ty = self.types.intern(Ty::Sampler);
+        self.value(ExprKind::Constant(Constant::Int(sampler.0)), ty, span)
+    }
+
+    fn sampler_option(&mut self, sampler: &mut Sampler, option: &ast::Expr) -> Option<()> {
+        let name = |checker: &Self, path: &ast::Path, back: usize| {
+            let part = &path.parts[path.parts.len().checked_sub(back)?];
+            let Label::Name(name) = part.name else { return None };
+            Some(checker.text(name))
+        };
+        let (path, arguments) = match &option.kind {
+            ast::ExprKind::Path(path) => {
+                let (option, choice) = (name(self, path, 2)?, name(self, path, 1)?);
+                return sampler.set(&option, &choice);
+            }
+            ast::ExprKind::Call(callee, arguments) => match &callee.kind {
+                ast::ExprKind::Path(path) => (path, arguments),
+                _ => return None,
+            },
+            ast::ExprKind::Construct { target, arguments, .. } => match &target.specifiers.base {
+                BaseType::Named(path) => (path, arguments),
+                _ => return None,
+            },
+            _ => return None,
+        };
+        let mut numbers = Vec::new();
+        for argument in arguments {
+            let value = self.expr(argument);
+            let value = self.implicit(value, Qual::plain(Types::scalar(Scalar::F32)), "initialize");
+            numbers.push(match self.evaluate(&value).ok()? {
+                Constant::Float(value) => value as f32,
+                Constant::Int(value) => value as i64 as f32,
+            });
+        }
+        match (name(self, path, 1)?.as_str(), &numbers[..]) {
+            ("lod_clamp", &[least, most]) => sampler.set_lod_clamp(least, most),
+            ("bias", &[bias]) => sampler.set_bias(bias),
+            // A kernel has no derivatives that could be anisotropic.
+            ("max_anisotropy", &[_]) => {}
+            _ => return None,
+        }
+        Some(())
+    }
+}

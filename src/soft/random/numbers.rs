@@ -1,0 +1,216 @@
+//! What operations on numbers mean, from the specification and nothing of the compiler's.
+//!
+//! An integer is kept as 64 bits, extended by its sign; a float of any format as the bits of an equal
+//! `f32`.
+
+use super::program::{Binary, Function, Unary};
+use crate::soft::ir::Scalar;
+
+pub(super) fn float(bits: u64) -> f32 {
+    f32::from_bits(bits as u32)
+}
+
+fn int(scalar: Scalar, bits: u64) -> i128 {
+    if signed(scalar) { i128::from(bits as i64) } else { i128::from(bits) }
+}
+
+pub(super) fn signed(scalar: Scalar) -> bool {
+    matches!(scalar, Scalar::I8 | Scalar::I16 | Scalar::I32 | Scalar::I64)
+}
+
+/// The number of value bits of an integer type.
+pub(super) fn width(scalar: Scalar) -> u32 {
+    scalar.bytes() * 8
+}
+
+/// An integer of any size in a type, modulo its width.
+pub(super) fn wrap(scalar: Scalar, value: i128) -> u64 {
+    match scalar {
+        Scalar::Bool => u64::from(value != 0),
+        Scalar::I8 => i64::from(value as i8) as u64,
+        Scalar::U8 => u64::from(value as u8),
+        Scalar::I16 => i64::from(value as i16) as u64,
+        Scalar::U16 => u64::from(value as u16),
+        Scalar::I32 => i64::from(value as i32) as u64,
+        Scalar::U32 => u64::from(value as u32),
+        Scalar::I64 => value as i64 as u64,
+        Scalar::U64 => value as u64,
+        Scalar::F16 | Scalar::BF16 | Scalar::F32 => unreachable!("an integer in a float"),
+    }
+}
+
+/// A number in a floating-point type, ties to even. For what two numbers of 16 bits give, `f32` is
+/// wide enough that rounding twice does no harm.
+pub(super) fn round(scalar: Scalar, value: f32) -> u64 {
+    let rounded = match scalar {
+        Scalar::F16 => half::f16::from_f32(value).to_f32(),
+        Scalar::BF16 => half::bf16::from_f32(value).to_f32(),
+        _ => value,
+    };
+    u64::from(rounded.to_bits())
+}
+
+/// C++14 4.5, 4.8, 4.9; from floats as MSL 8.6: held to the range, NaN is 0.
+pub(super) fn convert(from: Scalar, to: Scalar, bits: u64) -> u64 {
+    if from.is_float() {
+        let value = float(bits);
+        return match to {
+            _ if to.is_float() => round(to, value),
+            Scalar::Bool => u64::from(value != 0.0),
+            _ => {
+                let most = if signed(to) {
+                    (1i128 << (width(to) - 1)) - 1
+                } else {
+                    (1i128 << width(to)) - 1
+                };
+                let least = if signed(to) { -most - 1 } else { 0 };
+                wrap(to, (f64::from(value) as i128).clamp(least, most))
+            }
+        };
+    }
+    let value = int(from, bits);
+    match to {
+        Scalar::F32 => u64::from((value as f32).to_bits()),
+        // Beyond 2^53 a `f64` is rounded, far away from where halves end.
+        Scalar::F16 => u64::from(half::f16::from_f64(value as f64).to_f32().to_bits()),
+        Scalar::BF16 => u64::from(half::bf16::from_f64(value as f64).to_f32().to_bits()),
+        _ => wrap(to, value),
+    }
+}
+
+/// C++14 4.5: what is smaller than `int` becomes `int`.
+pub(super) fn promoted(scalar: Scalar) -> Scalar {
+    if !scalar.is_float() && scalar.bytes() < 4 { Scalar::I32 } else { scalar }
+}
+
+/// The type in which two operands meet (C++14 5/10, MSL 2.1: half and bfloat rank below float).
+pub(super) fn common(a: Scalar, b: Scalar) -> Scalar {
+    let (a, b) = (promoted(a), promoted(b));
+    match (a.is_float(), b.is_float()) {
+        (true, false) => a,
+        (false, true) => b,
+        (true, true) if a == b => a,
+        (true, true) => Scalar::F32,
+        _ if a.bytes() > b.bytes() => a,
+        _ if a.bytes() < b.bytes() => b,
+        _ if signed(a) => b,
+        _ => a,
+    }
+}
+
+/// An operation of the type; comparisons give 0 or 1. A shift's count is taken modulo the width.
+pub(super) fn binary(op: Binary, scalar: Scalar, a: u64, b: u64) -> u64 {
+    use Binary::*;
+    if scalar.is_float() {
+        let (x, y) = (float(a), float(b));
+        let truth = |value: bool| u64::from(value);
+        return match op {
+            Add => round(scalar, x + y),
+            Subtract => round(scalar, x - y),
+            Multiply => round(scalar, x * y),
+            Divide => round(scalar, x / y),
+            Equal => truth(x == y),
+            Unequal => truth(x != y),
+            Less => truth(x < y),
+            LessOrEqual => truth(x <= y),
+            Greater => truth(x > y),
+            GreaterOrEqual => truth(x >= y),
+            _ => unreachable!("no operation of floats"),
+        };
+    }
+    let (x, y) = (int(scalar, a), int(scalar, b));
+    let count = (y & i128::from(width(scalar) - 1)) as u32;
+    let value = match op {
+        Add => x + y,
+        Subtract => x - y,
+        // The product of two 64-bit numbers without a sign may not fit an i128; its low half is all.
+        Multiply => x.wrapping_mul(y),
+        // By zero some value: programs do not ask, what is left of one that is made smaller may.
+        Divide => x.checked_div(y).unwrap_or(0),
+        Remainder => x.checked_rem(y).unwrap_or(0),
+        And => x & y,
+        Or => x | y,
+        Xor => x ^ y,
+        ShiftLeft => x.wrapping_shl(count),
+        ShiftRight => x >> count,
+        Equal => (x == y).into(),
+        Unequal => (x != y).into(),
+        Less => (x < y).into(),
+        LessOrEqual => (x <= y).into(),
+        Greater => (x > y).into(),
+        GreaterOrEqual => (x >= y).into(),
+    };
+    if op.compares() { value as u64 } else { wrap(scalar, value) }
+}
+
+pub(super) fn unary(op: Unary, scalar: Scalar, bits: u64) -> u64 {
+    match op {
+        Unary::Negate if scalar.is_float() => u64::from((-float(bits)).to_bits()),
+        Unary::Negate => wrap(scalar, -int(scalar, bits)),
+        Unary::Complement => wrap(scalar, !int(scalar, bits)),
+        Unary::Not => u64::from(bits == 0),
+    }
+}
+
+/// The type that a library function gives for its arguments' type.
+pub(super) fn result(function: Function, scalar: Scalar) -> Scalar {
+    match scalar {
+        _ if function.name != "absdiff" => scalar,
+        Scalar::I8 => Scalar::U8,
+        Scalar::I16 => Scalar::U16,
+        Scalar::I32 => Scalar::U32,
+        Scalar::I64 => Scalar::U64,
+        _ => scalar,
+    }
+}
+
+/// A library function of one type (MSL 6.2 to 6.5).
+pub(super) fn library(function: Function, scalar: Scalar, arguments: &[u64]) -> u64 {
+    if scalar.is_float() {
+        let x = float(arguments[0]);
+        let value = match function.name {
+            "abs" => x.abs(),
+            "floor" => x.floor(),
+            "ceil" => x.ceil(),
+            "trunc" => x.trunc(),
+            "rint" => x.round_ties_even(),
+            "round" => x.round(),
+            "copysign" => x.copysign(float(arguments[1])),
+            name => unreachable!("{name} of floats"),
+        };
+        return round(scalar, value);
+    }
+    let of = |index: usize| int(scalar, arguments[index]);
+    let bits = width(scalar);
+    let mask = (1i128 << bits) - 1;
+    let (least, most) = if signed(scalar) { (-(mask >> 1) - 1, mask >> 1) } else { (0, mask) };
+    let x = of(0);
+    let value = match function.name {
+        "min" => x.min(of(1)),
+        "max" => x.max(of(1)),
+        "abs" => x.abs(),
+        "absdiff" => (x - of(1)).abs(),
+        "addsat" => (x + of(1)).clamp(least, most),
+        "subsat" => (x - of(1)).clamp(least, most),
+        // The high half of a product is that of its 128 bits, with or without a sign.
+        "mulhi" if signed(scalar) => (x * of(1)) >> bits,
+        "mulhi" => ((x as u128 * of(1) as u128) >> bits) as i128,
+        "hadd" => (x + of(1)) >> 1,
+        "rhadd" => (x + of(1) + 1) >> 1,
+        "rotate" => {
+            let (pattern, count) = (x & mask, (of(1) & i128::from(bits - 1)) as u32);
+            (pattern << count | pattern >> (bits - count)) & mask
+        }
+        "clz" => i128::from((x & mask).leading_zeros() - (128 - bits)),
+        "ctz" => i128::from((x & mask | 1 << bits).trailing_zeros()),
+        "popcount" => i128::from((x & mask).count_ones()),
+        "reverse_bits" => ((x & mask) as u128).reverse_bits().wrapping_shr(128 - bits) as i128,
+        "median3" => {
+            let mut all = [x, of(1), of(2)];
+            all.sort();
+            all[1]
+        }
+        name => unreachable!("{name} of integers"),
+    };
+    wrap(result(function, scalar), value)
+}

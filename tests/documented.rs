@@ -1,0 +1,121 @@
+//! Every public item is shown in an example: in its own documentation, or in that of another item of
+//! its file, as most methods are in the examples of their type.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+/// What is read of a file.
+#[derive(Default)]
+struct Source {
+    /// The public items: name, line, and whether the item's own documentation has an example.
+    items: Vec<(String, usize, bool)>,
+    /// The words of all examples.
+    shown: HashSet<String>,
+}
+
+fn words(code: &str) -> impl Iterator<Item = String> {
+    code.split(|c: char| !c.is_alphanumeric() && c != '_').map(str::to_owned)
+}
+
+/// The name of the public item that a line declares.
+fn public_item(line: &str) -> Option<&str> {
+    let mut rest = line.strip_prefix("pub ")?;
+    for modifier in ["const fn ", "const unsafe fn ", "unsafe fn ", "unsafe trait "] {
+        if let Some(name) = rest.strip_prefix(modifier) {
+            return name.split(|c: char| !c.is_alphanumeric() && c != '_').next();
+        }
+    }
+    let (kind, name) = rest.split_once(' ')?;
+    rest = name;
+    let kinds = ["fn", "struct", "enum", "trait", "type", "const", "class"];
+    let name = rest.split(|c: char| !c.is_alphanumeric() && c != '_').next()?;
+    // What a macro declares is shown where the macro is used, or by the macro.
+    (kinds.contains(&kind) && !name.is_empty()).then_some(name)
+}
+
+fn read(path: &Path) -> Source {
+    let text = std::fs::read_to_string(path).unwrap();
+    let mut source = Source::default();
+    let (mut in_code, mut example, mut hidden, mut in_attribute) = (false, false, false, false);
+    for (line, number) in text.lines().map(str::trim).zip(1..) {
+        if line.starts_with("#[cfg(test)]") {
+            break;
+        }
+        if let Some(doc) = line.strip_prefix("///").or_else(|| line.strip_prefix("//!")) {
+            let doc = doc.trim();
+            if doc.starts_with("```") {
+                in_code = !in_code;
+                example = true;
+            } else if in_code {
+                source.shown.extend(words(doc));
+            }
+            continue;
+        }
+        hidden |= line == "#[doc(hidden)]";
+        // A part of an example that a macro writes.
+        if line.starts_with("#[doc = concat!(") {
+            example |= line.contains("```");
+            continue;
+        }
+        in_attribute |= line.starts_with("#[");
+        if in_attribute {
+            in_attribute = !line.ends_with(']');
+            continue;
+        }
+        if let Some(name) = public_item(line).filter(|_| !hidden) {
+            source.items.push((name.to_owned(), number, example));
+        }
+        (example, hidden) = (false, false);
+    }
+    source
+}
+
+/// What `src/objc/mod.rs` exports for the macros alone.
+fn hidden_exports(root: &Path) -> HashSet<String> {
+    let text = std::fs::read_to_string(root.join("objc/mod.rs")).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let hidden = lines.windows(2).filter(|pair| pair[0] == "#[doc(hidden)]");
+    hidden.flat_map(|pair| words(pair[1])).collect()
+}
+
+#[test]
+fn public_items_have_examples() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let hidden = hidden_exports(&root);
+    let (mut items, mut missing) = (0, Vec::new());
+    for folder in ["driver", "objc", "abi", "fp16"] {
+        for file in std::fs::read_dir(root.join(folder)).unwrap() {
+            let path = file.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            // The names of C, and those of old, are tables.
+            if ["link.rs", "ffi.rs", "tests.rs"].contains(&name.as_str()) {
+                continue;
+            }
+            let source = read(&path);
+            items += source.items.len();
+            missing.extend(source.items.iter().filter_map(|(item, line, example)| {
+                let seen = *example || source.shown.contains(item) || hidden.contains(item);
+                (!seen).then(|| format!("src/{folder}/{name}:{line}: {item}"))
+            }));
+        }
+    }
+    assert!(items > 300, "{items}");
+    assert!(missing.is_empty(), "no example shows\n{}", missing.join("\n"));
+}
+
+#[test]
+fn items_are_told_from_other_lines() {
+    assert_eq!(public_item("pub fn wait(self) {"), Some("wait"));
+    assert_eq!(public_item("pub unsafe fn batch("), Some("batch"));
+    assert_eq!(public_item("pub class Gpu: MTLDevice;"), Some("Gpu"));
+    assert_eq!(public_item("pub const STATUS_ERROR: u64 = 5;"), Some("STATUS_ERROR"));
+    for line in [
+        "pub use x;",
+        "pub(crate) fn f();",
+        "pub const $Value: Self",
+        "fn f()",
+        "pub width: usize,",
+    ] {
+        assert_eq!(public_item(line), None, "{line}");
+    }
+}

@@ -1,0 +1,108 @@
+// Functions and templates as template arguments, and which of several templates is meant.
+#include <metal_stdlib>
+using namespace metal;
+
+void add_one(thread float& x, short n) { x += n; }
+void add_one(thread half& x, short n) { x += 10 * n; }
+template <typename T> void doubled(thread T& x, short n) { x *= 2 * n; }
+template <typename T, void (*change)(thread T&, short)> void twice(thread T& x) {
+    change(x, 1);
+    change(x, 2);
+}
+template <typename T, int N, void (*change)(thread T&, short)>
+kernel void changed(device T* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
+    T x = T(i);
+    for (int k = 0; k < N; ++k) twice<T, change>(x);
+    out[i] = x;
+}
+typedef decltype(changed<float, 1, add_one>) changed_t;
+template [[host_name("changed_float")]] kernel changed_t changed<float, 1, add_one>;
+template [[host_name("doubled_float")]] kernel changed_t changed<float, 2, doubled<float>>;
+template [[host_name("doubled_by_signature")]] kernel changed_t changed<float, 1, doubled>;
+template [[host_name("changed_half")]] [[kernel]] decltype(changed<half, 1, add_one>) changed<half, 1, add_one>;
+
+typedef void (*step_t)(device int*, int);
+void plain_step(device int* out, int x) { *out = x + 1; }
+template <int K> void scaled_step(device int* out, int x) { *out = x * K; }
+template <step_t step> void wrapped(device int* out, int x) { step(out, x + 100); }
+typedef decltype(wrapped<plain_step>) wrapped_t;
+template <wrapped_t wrapper> kernel void stepped(device int* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
+    wrapper(out + i, int(i));
+}
+template [[host_name("stepped_plain")]] kernel void stepped<wrapped<plain_step>>(device int*, uint);
+template [[host_name("stepped_scaled")]] kernel void stepped<wrapped<scaled_step<3>>>(device int*, uint);
+
+template <typename T> struct Plus { static T of(T a, T b) { return a + b; } };
+template <typename T> struct Times { static T of(T a, T b) { return a * b; } };
+template <template <typename> class Op, typename T> T reduced(T a, T b, T c) { return Op<T>::of(Op<T>::of(a, b), c); }
+template <typename T, template <typename> class Op = Plus> struct Folder { T operator()(T a, T b) const { return Op<T>::of(a, b); } };
+template <template <typename> class Op, typename T> int which(Folder<T, Op> folder) { return int(folder(T(3), T(4))); }
+kernel void templates_of_templates(device int* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
+    out[i] = reduced<Plus>(int(i), 2, 3) + 100 * reduced<Times, int>(2, 3, 4) + 10000 * which(Folder<int, Times>()) +
+             1000000 * which(Folder<float>());
+}
+
+template <typename T> int order(T) { return 1; }
+template <typename T> int order(device T*) { return 2; }
+template <typename T> int order(device const T*) { return 3; }
+template <typename T, int N> int order(vec<T, N>) { return 4; }
+template <typename T> int order(vec<T, 4>) { return 5; }
+int order(int) { return 6; }
+template <typename T> struct Rank { static constant constexpr int value = 1; };
+template <typename T> struct Rank<device T*> { static constant constexpr int value = 2; };
+template <typename T> struct Rank<device const T*> { static constant constexpr int value = 3; };
+template <typename A, typename B> struct Same { static constant constexpr int value = 1; };
+template <typename A> struct Same<A, A> { static constant constexpr int value = 2; };
+template <typename A, typename B> struct Same<Folder<A>, B> { static constant constexpr int value = 3; };
+template <typename A> struct Same<Folder<A>, Folder<A>> { static constant constexpr int value = 4; };
+template <typename T> int asked(T, enable_if_t<is_integral_v<T>, int> = 0) { return 1; }
+template <typename T> int asked(T, enable_if_t<is_floating_point_v<T>, int> = 0) { return 2; }
+template <typename T, typename = void> struct Asked { static constant constexpr int value = 1; };
+template <typename T> struct Asked<T, enable_if_t<(sizeof(T) > 2)>> { static constant constexpr int value = 2; };
+kernel void orders(device int* out [[buffer(0)]], device const float* in [[buffer(1)]]) {
+    out[0] = order(1.0f);
+    out[1] = order(out);
+    out[2] = order(in);
+    out[3] = order(float3(0));
+    out[4] = order(half4(0));
+    out[5] = order(1);
+    out[6] = Rank<device int*>::value;
+    out[7] = Rank<device const int*>::value;
+    out[8] = Same<int, int>::value;
+    out[9] = Same<Folder<int>, int>::value;
+    out[10] = Same<Folder<int>, Folder<int>>::value;
+    out[11] = asked(1) * 10 + asked(1.0f);
+    out[12] = Asked<half>::value * 10 + Asked<float>::value;
+}
+
+// Declared first, defined later and elsewhere.
+template <typename T> T later(T x, int by = 3);
+template <typename T> struct Outside {
+    T x;
+    T get(int by) const;
+    template <typename U> U as(U offset) const;
+    static constexpr int width();
+};
+template <typename T> T later(T x, int by) { return x + by; }
+template <> float later<float>(float x, int by) { return x * 100 + by; }
+template <> half later(half x, int by) { return x * 50 + by; }
+template <typename U> U Outside<U>::get(int by) const { return x * by; }
+template <typename T> template <typename U> U Outside<T>::as(U offset) const { return U(x) + offset; }
+template <typename T> constexpr int Outside<T>::width() { return sizeof(T); }
+kernel void definitions(device float* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
+    Outside<short> o = {short(i)};
+    out[i] = later(int(i)) + later(2.0f, 1) + later(half(1), 2) + o.get(2) + o.as(0.5f) + Outside<short>::width();
+}
+
+// Braces as arguments, types by their expressions, designated elements.
+struct Seeds { ulong a; uint b, c; };
+struct Window { int lo, hi; Window(int a, int b) : lo(a), hi(b) {} };
+int mixed(Seeds seeds, int x) { return int(seeds.a) * 100 + int(seeds.b) * 10 + int(seeds.c) + x; }
+int spread(thread const Window& window) { return window.hi - window.lo; }
+int spread(float) { return -1; }
+kernel void braces(device int* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
+    Outside<int> o = {int(i)};
+    int table[8] = {[0 ... 3] = 5, 6, [7] = 7};
+    constexpr int n = decltype(o)::width();
+    out[i] = mixed({i, 2, 3}, 4) + spread({3, 10}) + table[i % 8] * 10000 + n;
+}
