@@ -134,9 +134,9 @@ fn runnable(gpu: &Gpu, source: &Source) -> Result<Pipeline, GpuError> {
 fn on_all_cores<T: Send>(out: &mut [T], unit: usize, work: impl Fn(usize, &mut [T]) + Sync) {
     let part = part_of(out.len(), unit);
     std::thread::scope(|scope| {
-        for (index, part_of) in out.chunks_mut(part).enumerate() {
+        for (index, out) in out.chunks_mut(part).enumerate() {
             let work = &work;
-            scope.spawn(move || work(index * part, part_of));
+            scope.spawn(move || work(index * part, out));
         }
     });
 }
