@@ -221,9 +221,9 @@ fn command(recording: &Recording, command: &Command) -> Option<Line> {
     };
     Some(match *command {
         Command::Dispatch { pipeline, slots, grid, group } => {
-            let pipeline = recording.pipeline_at(pipeline)?;
-            let slots = &recording.slots[slots as usize..][..pipeline.takes.len()];
-            dispatch(recording, &pipeline.kernel, slots, grid, group)
+            let kernel = &*recording.pipeline_at(pipeline)?.kernel;
+            let slots = &recording.slots[slots as usize..][..kernel.bound().count()];
+            dispatch(recording, kernel, slots, grid, group)
         }
         Command::CopyBuffer { from, from_offset, to, to_offset, length } => {
             let mut line = Line::new("copyBuffer");
@@ -270,17 +270,13 @@ fn dispatch(
         Grid::Indirect { place, offset } => line.field("indirect", rest(recording, place, offset)),
     };
     line.field("threadgroup", list(group));
-    let elements = kernel.arguments.iter().flat_map(|argument| {
-        (argument.index..argument.index + argument.length).map(move |index| (argument, index))
-    });
-    let arguments = elements.zip(slots);
-    let arguments = arguments.map(|((one, index), slot)| argument(recording, one, index, *slot));
-    line.field("arguments", list(arguments));
+    let arguments = kernel.bound().zip(slots);
+    line.field("arguments", list(arguments.map(|(a, slot)| argument(recording, a, *slot))));
     line
 }
 
-/// An argument of a kernel, or an element of one, and what it is given.
-fn argument(recording: &Recording, argument: &Argument, index: usize, slot: Slot) -> String {
+/// An argument of a kernel and what it is given.
+fn argument(recording: &Recording, (argument, index): (&Argument, usize), slot: Slot) -> String {
     /// As many of the pushed bytes are shown.
     const SHOWN: usize = 64;
     let mut part = Line::part();
