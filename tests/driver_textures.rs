@@ -490,3 +490,34 @@ fn sizes_of_pixels_are_right() {
     }
     assert!(made > 40, "{made}");
 }
+
+/// The wrappers only write; what they wrote is read by messages.
+#[test]
+fn a_sampler_descriptor_is_what_it_was_set_to() {
+    let descriptor = SamplerDescriptor::new();
+    descriptor.set_min_filter(Filter::Linear);
+    descriptor.set_mag_filter(Filter::Linear);
+    descriptor.set_mip_filter(MipFilter::Linear);
+    descriptor.set_address_x(AddressMode::Repeat);
+    descriptor.set_address_y(AddressMode::MirrorRepeat);
+    descriptor.set_address_z(AddressMode::ClampToZero);
+    descriptor.set_border_color(BorderColor::OpaqueWhite);
+    descriptor.set_normalized_coordinates(false);
+    descriptor.set_lod_min(1.5);
+    descriptor.set_lod_max(2.5);
+    unsafe {
+        use aruminium::msg;
+        assert_eq!(msg!(descriptor, [minFilter] -> Filter), Filter::Linear);
+        assert_eq!(msg!(descriptor, [magFilter] -> Filter), Filter::Linear);
+        assert_eq!(msg!(descriptor, [mipFilter] -> MipFilter), MipFilter::Linear);
+        assert_eq!(msg!(descriptor, [sAddressMode] -> AddressMode), AddressMode::Repeat);
+        assert_eq!(msg!(descriptor, [tAddressMode] -> AddressMode), AddressMode::MirrorRepeat);
+        assert_eq!(msg!(descriptor, [rAddressMode] -> AddressMode), AddressMode::ClampToZero);
+        assert_eq!(msg!(descriptor, [borderColor] -> BorderColor), BorderColor::OpaqueWhite);
+        assert!(!msg!(descriptor, [normalizedCoordinates] -> bool));
+        assert_eq!(msg!(descriptor, [lodMinClamp] -> f32), 1.5);
+        assert_eq!(msg!(descriptor, [lodMaxClamp] -> f32), 2.5);
+        descriptor.set_address_mode(AddressMode::ClampToEdge);
+        assert_eq!(msg!(descriptor, [rAddressMode] -> AddressMode), AddressMode::ClampToEdge);
+    }
+}
