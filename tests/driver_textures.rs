@@ -396,11 +396,18 @@ fn textures_that_cannot_be_are_refused() {
         TextureDescriptor::new_3d(PixelFormat::RGBA8Unorm, 4, 4, 1 << 20),
     ];
     for descriptor in wrong {
-        assert!(matches!(
-            rig.gpu.texture_with(&descriptor),
-            Err(aruminium::GpuError::TextureCreationFailed(_))
-        ));
+        let Err(GpuError::TextureCreationFailed(why)) = rig.gpu.texture_with(&descriptor) else {
+            panic!("{descriptor:?}");
+        };
+        assert!(why.contains(&format!("{} ×", descriptor.width())), "{why}");
     }
+    // The faces of a cube are square.
+    let six = TextureDescriptor::new_2d_array(PixelFormat::R8Unorm, 8, 4, 6);
+    let six = rig.gpu.texture_with(&six).unwrap();
+    let cube = |levels: NSRange| {
+        six.view_of(PixelFormat::R8Unorm, TextureType::TypeCube, levels, (0..6).into())
+    };
+    assert!(cube((0..1).into()).is_err());
 }
 
 #[test]

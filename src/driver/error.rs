@@ -64,9 +64,9 @@ impl fmt::Display for GpuError {
             Self::FunctionCreationFailed(why) => ("the function cannot be made", why),
             Self::PipelineCreationFailed(why) => ("no compute pipeline could be made", why),
             Self::CommandBufferError(why) => ("the command buffer failed", why),
-            Self::TextureCreationFailed(why) => ("no texture could be made", why),
+            Self::TextureCreationFailed(why) => ("no such texture could be made", why),
             Self::TextureAccess(why) => ("the texture cannot be accessed", why),
-            Self::ObjectCreationFailed(why) => ("no object could be made", why),
+            Self::ObjectCreationFailed(why) => ("no such object could be made", why),
             Self::CaptureFailed(why) => ("no capture could be started", why),
         };
         write!(f, "{what}: {why}")
