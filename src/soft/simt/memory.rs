@@ -530,8 +530,10 @@ impl Access {
     }
 
     fn shaped<E: Element, const W: usize>(self, isa: IsaKind) -> Run {
-        // Only what can be contiguous gains from wide vectors.
-        let isa = if matches!(self, Self::Indexed { .. }) { isa } else { IsaKind::Baseline };
+        // What looks at the addresses of all lanes gains from wide vectors.
+        let lanewise =
+            matches!(self, Self::Indexed { .. } | Self::Row { .. } | Self::Offset { .. });
+        let isa = if lanewise { isa } else { IsaKind::Baseline };
         match self {
             Self::Indexed { write: false } | Self::Row { write: false, .. } => {
                 isa.run::<Indexed<E, W, false>>()
