@@ -163,6 +163,16 @@ template <typename A, A V> struct integral_constant {
 template <bool V> using bool_constant = integral_constant<bool, V>;
 typedef integral_constant<bool, true> true_type;
 typedef integral_constant<bool, false> false_type;
+template <typename A> struct __is_valid_simdgroup_type : false_type {};
+template <> struct __is_valid_simdgroup_type<char> : true_type {};
+template <> struct __is_valid_simdgroup_type<uchar> : true_type {};
+template <> struct __is_valid_simdgroup_type<short> : true_type {};
+template <> struct __is_valid_simdgroup_type<ushort> : true_type {};
+template <> struct __is_valid_simdgroup_type<int> : true_type {};
+template <> struct __is_valid_simdgroup_type<uint> : true_type {};
+template <> struct __is_valid_simdgroup_type<half> : true_type {};
+template <> struct __is_valid_simdgroup_type<float> : true_type {};
+template <typename A, int N> struct __is_valid_simdgroup_type<vec<A, N>> : __is_valid_simdgroup_type<A> {};
 template <bool V, typename A = void> struct enable_if {};
 template <typename A> struct enable_if<true, A> { typedef A type; };
 template <bool V, typename A = void> using enable_if_t = typename enable_if<V, A>::type;
@@ -213,8 +223,15 @@ template <typename A, int M> struct __is_valid_simdgroup_type<vec<A, M>> : __is_
 template <typename A> struct _numeric_limits_impl;
 
 // MSL 2.12.1
+template <typename A> struct array_ref {
+    const thread A* first;
+    size_t count;
+    const thread A& operator[](size_t at) const { return first[at]; }
+    size_t size() const { return count; }
+};
 template <typename A, size_t M> struct array {
     A elements[M];
+    operator array_ref<A>() const thread { return {elements, M}; }
     thread A& operator[](size_t at) thread { return elements[at]; }
     const thread A& operator[](size_t at) const thread { return elements[at]; }
     device A& operator[](size_t at) device { return elements[at]; }
