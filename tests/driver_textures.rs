@@ -5,9 +5,10 @@
 mod gpu;
 
 use aruminium::{
-    AddressMode, BorderColor, CpuCacheMode, Filter, HazardTracking, ImageLayout, MTLOrigin,
-    MTLRegion, MTLSize, MipFilter, NSRange, PixelFormat, Plain, ResourceOptions, SamplerDescriptor,
-    StorageMode, Subresource, Texture, TextureDescriptor, TextureType, TextureUsage,
+    AddressMode, BorderColor, CpuCacheMode, Filter, GpuError, HazardTracking, ImageLayout,
+    MTLOrigin, MTLRegion, MTLSize, MipFilter, NSRange, PixelFormat, Plain, ResourceOptions,
+    SamplerDescriptor, StorageMode, Subresource, Texture, TextureDescriptor, TextureType,
+    TextureUsage,
 };
 use gpu::Rig;
 
@@ -366,6 +367,14 @@ fn a_buffers_memory_can_be_a_texture() {
     let texture = buffer.texture(&descriptor, 0, 64).unwrap();
     buffer.write_as(|x: &mut [u32]| x.iter_mut().zip(0..).for_each(|(x, i)| *x = i));
     assert_eq!(read::<u32>(&texture, 0), (0..64).collect::<Vec<u32>>());
+
+    // Who looks at the buffer's bytes must not see them change.
+    let all = MTLRegion { origin: (0, 0, 0).into(), size: (16, 4, 1).into() };
+    for texture in [&texture, &texture.view(PixelFormat::R32Float).unwrap()] {
+        let written = texture.write(Subresource::default(), all, &[7u32; 64]);
+        assert!(matches!(written, Err(GpuError::TextureAccess(_))));
+    }
+    assert!(texture.read(Subresource::default(), all, &mut [0u32; 64]).is_err());
 }
 
 #[test]
