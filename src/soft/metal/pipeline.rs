@@ -8,6 +8,7 @@ use super::foundation::{
 use super::function::Function;
 use super::kernel::{Access, Argument, ArgumentKind, Kernel};
 use super::sampler::next_id;
+use super::settings::Settings;
 use crate::abi::{Id, MTLResourceID, MTLSize};
 use std::sync::Arc;
 
@@ -20,8 +21,8 @@ pub(super) struct ComputePipelineState {
     pub(super) takes: Box<[Take]>,
     /// Whether one of them is threadgroup memory.
     pub(super) takes_memory: bool,
-    /// Whether one of them is a texture.
-    pub(super) takes_textures: bool,
+    /// Whether one of them is a texture that has to be what the kernel takes.
+    pub(super) checks_textures: bool,
     label: Option<Strong<Text>>,
     id: u64,
 }
@@ -76,7 +77,7 @@ impl ComputePipelineState {
             max_threads,
             takes: kernel.arguments.iter().flat_map(takes).collect(),
             takes_memory: any(ArgumentKind::Threadgroup),
-            takes_textures: any(ArgumentKind::Texture),
+            checks_textures: any(ArgumentKind::Texture) && Settings::get().checks,
             kernel,
             label,
             id: next_id(),

@@ -194,3 +194,51 @@ fn checks_can_be_off() {
     commit(*commands);
     assert!(outcome(*commands).unwrap_err().contains("committed already"));
 }
+
+/// Without checks a texture that is missing has no pixels, and one of another kind is read as it is.
+#[test]
+fn textures_are_taken_as_they_are() {
+    if !inside("textures_are_taken_as_they_are", &[("ARUMINIUM_SOFT_CHECKS", "off")]) {
+        return;
+    }
+    let source = "
+        #include <metal_stdlib>
+        using namespace metal;
+        kernel void f(texture2d<float> none, texture3d<uint, access::read_write> other, sampler s,
+                      device float *out) {
+            out[0] = none.read(uint2(0)).w + none.sample(s, float2(0.5f)).w + none.get_width();
+            out[1] = as_type<float>(other.read(uint3(1, 0, 0)).x);
+            other.write(uint4(0), uint3(1, 0, 1));
+            other.write(uint4(0), uint3(0));
+        }";
+    let texture = pool(|| {
+        let wanted = send!(
+            class("MTLTextureDescriptor"),
+            "texture2DDescriptorWithPixelFormat:width:height:mipmapped:", 55usize => usize,
+            2usize => usize, 2usize => usize, Bool::new(false) => Bool; Id
+        );
+        Own::new(send!(*device(), "newTextureWithDescriptor:", wanted => Id; Id))
+    });
+    let region = MTLRegion { origin: MTLOrigin::default(), size: (2, 2, 1).into() };
+    let mut pixels = [1.0f32, 2.0, 3.0, 4.0];
+    send!(
+        *texture, "replaceRegion:mipmapLevel:withBytes:bytesPerRow:", region => MTLRegion,
+        0usize => usize, pixels.as_ptr().cast() => *const c_void, 8usize => usize; ()
+    );
+    let (pipeline, out) = (pipeline(source, "f"), buffer(8));
+    let commands = commands(*queue());
+    let encoder = encoder(*commands);
+    bind(*encoder, *pipeline);
+    bind_buffer(*encoder, *out, 0, 0);
+    send!(*encoder, "setTexture:atIndex:", *texture => Id, 1usize => usize; ());
+    launch(*encoder, 1, 1);
+    end(*encoder);
+    assert_eq!(finish(*commands), Ok(()));
+    assert_eq!(contents::<f32>(*out), [0.0, 2.0]);
+    send!(
+        *texture, "getBytes:bytesPerRow:fromRegion:mipmapLevel:",
+        pixels.as_mut_ptr().cast() => *mut c_void, 8usize => usize, region => MTLRegion,
+        0usize => usize; ()
+    );
+    assert_eq!(pixels, [0.0, 2.0, 3.0, 4.0]);
+}
