@@ -113,6 +113,7 @@ mod peer {
     use objc2_metal::*;
 
     type Made = Retained<ProtocolObject<dyn MTLCommandBuffer>>;
+    type Ended = Retained<ProtocolObject<dyn MTLComputeCommandEncoder>>;
 
     pub(super) fn queue(queue: &Queue) -> Retained<ProtocolObject<dyn MTLCommandQueue>> {
         theirs(queue)
@@ -122,9 +123,11 @@ mod peer {
         queue.commandBuffer().expect("a command buffer")
     }
 
-    pub(super) fn encoder(commands: &Commands) {
+    pub(super) fn encoder(commands: &Commands) -> Ended {
         let commands: Made = theirs(commands);
-        commands.computeCommandEncoder().expect("an encoder").endEncoding();
+        let encoder = commands.computeCommandEncoder().expect("an encoder");
+        encoder.endEncoding();
+        encoder
     }
 }
 

@@ -115,19 +115,19 @@ impl Bench {
             }
         });
     }
+}
 
-    /// The limit.
-    fn by_hand(&self, times: usize) {
-        /// A pipeline; three times a buffer, an offset and an index; a length, an index and two words
-        /// of bytes; two sizes.
-        const WORDS: usize = 1 + 9 + 4 + 6;
-        let mut memory = vec![0; self.each * WORDS];
-        for _ in (0..times).step_by(self.each) {
-            for dispatch in memory.chunks_exact_mut(WORDS) {
-                dispatch.copy_from_slice(&black_box([7u64; WORDS]));
-            }
-            black_box(&mut memory);
+/// The words of a dispatch: a pipeline; three times a buffer, an offset and an index; a length, an index
+/// and two words of bytes; two sizes.
+type Words = [u64; 1 + 9 + 4 + 6];
+
+/// The limit: the words of as many dispatches as a command buffer has, written again and again.
+fn by_hand(memory: &mut [Words], times: usize) {
+    for first in (0..times).step_by(memory.len()) {
+        for dispatch in memory.iter_mut().take(times - first) {
+            *dispatch = black_box(Words::default());
         }
+        black_box(&mut *memory);
     }
 }
 
@@ -188,13 +188,14 @@ fn main() -> Result<(), GpuError> {
     for each in [100, 1, 10, 1000] {
         bench.each = each;
         let bench = &bench;
+        let mut memory = vec![Words::default(); each];
         #[cfg(target_vendor = "apple")]
         let peer = peer::Peer::of(bench);
         compare(
             &format!("a dispatch, {each} to a command buffer"),
             None,
             &mut [
-                way!("words written", |times| bench.by_hand(times)),
+                way!("words written", |times| by_hand(&mut memory, times)),
                 way!("Batch", |times| bench.by_batch(times)),
                 way!("Encoder", |times| bench.by_encoder(times)),
                 way!("msg!", |times| bench.by_messages(times)),

@@ -188,12 +188,12 @@ fn main() {
             );
         }};
     }
-    group!("no arguments", function_pointer_zero hot_path_table_call_zero message_zero one_off_zero looked_up_zero,
+    group!("a message, no arguments", function_pointer_zero hot_path_table_call_zero message_zero one_off_zero looked_up_zero,
         zero as Zero, c"zero", ());
-    group!("1 integer", function_pointer_one hot_path_table_call_one message_one one_off_one looked_up_one,
+    group!("a message, 1 integer", function_pointer_one hot_path_table_call_one message_one one_off_one looked_up_one,
         one as One, c"one:", (1));
-    group!("3 integers", function_pointer_three hot_path_table_call_three message_three one_off_three looked_up_three,
+    group!("a message, 3 integers", function_pointer_three hot_path_table_call_three message_three one_off_three looked_up_three,
         three as Three, c"three:b:c:", (1, 2, 3));
-    group!("2 sizes", function_pointer_sizes hot_path_table_call_sizes message_sizes one_off_sizes looked_up_sizes,
+    group!("a message, 2 sizes", function_pointer_sizes hot_path_table_call_sizes message_sizes one_off_sizes looked_up_sizes,
         sizes as Sizes, c"sizes:group:", (size, size));
 }

@@ -1,4 +1,4 @@
-//! A Metal compute driver: one line a method, no overhead in the hot loop, and it runs anywhere.
+//! A Metal compute driver: one line a method, no overhead in the hot loop, on a Mac and on Linux.
 //!
 //! ```
 //! use aruminium::{Dispatch, Gpu};
@@ -48,8 +48,8 @@ pub use driver::buffer::{Buffer, Plain};
 pub use driver::capture::Capture;
 pub use driver::command::{Commands, Queue};
 pub use driver::descriptor::{
-    CompileOptions, ConstantValue, ConstantValues, HeapDescriptor, ResidencySetDescriptor,
-    SamplerDescriptor, TextureDescriptor,
+    CompileOptions, ConstantValue, ConstantValues, HeapDescriptor, PipelineDescriptor,
+    ResidencySetDescriptor, SamplerDescriptor, TextureDescriptor,
 };
 pub use driver::device::{Deallocator, Gpu};
 pub use driver::dispatch::{Dispatch, Dispatch as Dispatcher, GpuFuture};

@@ -90,6 +90,11 @@ fn what_kind_of_device_it_is() {
     assert!(!(gpu.is_removable() && gpu.has_unified_memory()));
     assert!(!(gpu.is_low_power() && gpu.is_removable()));
     assert!(!gpu.is_removable() || !gpu.is_headless() || Gpu::all().unwrap().len() > 1);
+    assert!(gpu.registry_id() != 0 && gpu.registry_id() == Gpu::open().unwrap().registry_id());
+    // No display hangs on the embedded one, and it is the only one.
+    if cfg!(not(target_vendor = "apple")) {
+        assert!(gpu.is_headless() && !gpu.is_low_power() && !gpu.is_removable());
+    }
 }
 
 #[test]
@@ -143,6 +148,14 @@ fn heaps_hold_resources() {
     })
     .unwrap();
     assert!(buffer.read_as(|x: &[u32]| x[..64].iter().copied().eq(0..64)));
+
+    let rest = heap.max_available_size(256);
+    let filler = heap.buffer(rest, ResourceOptions::STORAGE_SHARED).unwrap();
+    assert!(heap.buffer(rest, ResourceOptions::STORAGE_SHARED).is_err());
+    // SAFETY: nobody looks at it any more.
+    unsafe { filler.make_aliasable() };
+    let aliased = heap.buffer(rest, ResourceOptions::STORAGE_SHARED).unwrap();
+    assert_eq!(aliased.contents(), filler.contents());
 }
 
 #[test]
@@ -155,13 +168,15 @@ fn heaps_place_what_they_are_told_to() {
     descriptor.set_type(HeapType::Placement);
     let heap = gpu.heap(&descriptor).unwrap();
     let options = ResourceOptions::STORAGE_PRIVATE;
-    let (first, second) = (
-        heap.buffer_at(4096, options, 0).unwrap(),
-        heap.buffer_at(4096, options, 1 << 16).unwrap(),
-    );
+    // SAFETY: they share no bytes, and the CPU sees neither.
+    let (first, second) = unsafe {
+        (heap.buffer_at(4096, options, 0).unwrap(), heap.buffer_at(4096, options, 1 << 16).unwrap())
+    };
     assert_eq!(second.gpu_address() - first.gpu_address(), 1 << 16);
-    assert!(heap.buffer_at(4096, options, 1 << 20).is_err());
-    first.make_aliasable();
+    // SAFETY: there is none.
+    assert!(unsafe { heap.buffer_at(4096, options, 1 << 20) }.is_err());
+    // SAFETY: as above.
+    unsafe { first.make_aliasable() };
 
     let automatic = HeapDescriptor::default();
     automatic.set_size(1 << 20);

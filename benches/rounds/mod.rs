@@ -9,15 +9,19 @@
 
 pub(crate) mod results;
 
-use results::{Nanoseconds, Row};
+use results::{Nanoseconds, Ratio, Row};
 use std::fs;
 use std::io::{self, Write};
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// How many rounds there are, and how long a turn takes at least.
-const ROUNDS: usize = 31;
-const TURN: Duration = Duration::from_millis(3);
+/// How long a turn takes at least: less than the system lets a program run before it lets another, so
+/// that on a busy machine, too, most turns are not interrupted.
+const TURN: Duration = Duration::from_micros(500);
+/// How many rounds there are: as many as take so long, but not fewer and not more than these.
+const ROUNDS: RangeInclusive<usize> = 15..=101;
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// One way to do the work: its name, and a function that does it so many times.
 pub(crate) struct Way<'a> {
@@ -56,7 +60,7 @@ pub(crate) fn compare(title: &str, elements: Option<usize>, ways: &mut [Way<'_>]
     for Row { way, time, low, high, ratio, speed, .. } in &rows {
         let spread = format!("{low} .. {high}");
         let speed = speed.map_or(String::new(), |speed| format!("{speed:.2}"));
-        println!("  {way:<28}{time:>10}{spread:>24}{speed:>8}{ratio:>8.2}");
+        println!("  {way:<28}{time:>10}{spread:>24}{speed:>8}{ratio:>8}");
     }
     if wanted.is_none() {
         record(&rows).expect("results can be written under target/");
@@ -69,7 +73,13 @@ fn measure(title: &str, elements: Option<usize>, ways: &mut [Way<'_>]) -> Vec<Ro
         let turns = ways.iter_mut().zip(&times);
         turns.map(|(way, &times)| turn(way, times).as_secs_f64() * 1e9 / times as f64).collect()
     };
-    let rounds: Vec<Vec<f64>> = (0..ROUNDS).map(|_| round()).collect();
+    let start = Instant::now();
+    let mut rounds = Vec::new();
+    while rounds.len() < *ROUNDS.start()
+        || rounds.len() < *ROUNDS.end() && start.elapsed() < PATIENCE
+    {
+        rounds.push(round());
+    }
 
     let row = |(index, way): (usize, &Way<'_>)| {
         let time = |part| quantile(rounds.iter().map(|round| round[index]), part);
@@ -79,7 +89,7 @@ fn measure(title: &str, elements: Option<usize>, ways: &mut [Way<'_>]) -> Vec<Ro
             time: Nanoseconds(time(0.5)),
             low: Nanoseconds(time(0.1)),
             high: Nanoseconds(time(0.9)),
-            ratio: quantile(rounds.iter().map(|round| round[index] / round[0]), 0.5),
+            ratio: Ratio(quantile(rounds.iter().map(|round| round[index] / round[0]), 0.5)),
             speed: elements.map(|elements| elements as f64 / time(0.5)),
         }
     };

@@ -13,7 +13,7 @@ pub(crate) struct Row {
     pub(crate) low: Nanoseconds,
     pub(crate) high: Nanoseconds,
     /// The time over that of the group's first way.
-    pub(crate) ratio: f64,
+    pub(crate) ratio: Ratio,
     /// How much work it is, in thousands of millions of elements a second, where that is counted.
     pub(crate) speed: Option<f64>,
 }
@@ -21,7 +21,7 @@ pub(crate) struct Row {
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { group, way, time, low, high, ratio, speed } = self;
-        write!(f, "{group}\t{way}\t{}\t{}\t{}\t{ratio}\t", time.0, low.0, high.0)?;
+        write!(f, "{group}\t{way}\t{}\t{}\t{}\t{}\t", time.0, low.0, high.0, ratio.0)?;
         speed.map_or(Ok(()), |speed| write!(f, "{speed}"))
     }
 }
@@ -47,7 +47,7 @@ impl FromStr for Row {
             time: Nanoseconds(time),
             low: Nanoseconds(low),
             high: Nanoseconds(high),
-            ratio,
+            ratio: Ratio(ratio),
             speed: (!speed.is_empty()).then(|| number(speed)).transpose()?,
         })
     }
@@ -65,6 +65,21 @@ impl fmt::Display for Nanoseconds {
             time => format!("{:.2} ms", time / 1e6),
         };
         f.pad(&text)
+    }
+}
+
+/// A ratio, shown with as many digits as say something.
+#[derive(Clone, Copy)]
+pub(crate) struct Ratio(pub(crate) f64);
+
+impl fmt::Display for Ratio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = match self.0 {
+            0.0..0.1 => 3,
+            0.1..100.0 => 2,
+            _ => 0,
+        };
+        f.pad(&format!("{:.digits$}", self.0))
     }
 }
 

@@ -27,7 +27,7 @@ fn table(page: &mut String, group: &Group) {
         let (way, speed) = (cell(&row.way), row.speed.map(|speed| format!(" {speed:.2} |")));
         let _ = writeln!(
             page,
-            "| {way} | {} | {} .. {} |{} {:.2} |",
+            "| {way} | {} | {} .. {} |{} {} |",
             row.time,
             row.low,
             row.high,

@@ -57,8 +57,9 @@ metal_class! {
     /// descriptor.set_type(HeapType::Placement);
     /// let heap = gpu.heap(&descriptor)?;
     /// // The same memory for both: they are not needed at the same time.
-    /// let first = heap.buffer_at(4096, ResourceOptions::STORAGE_PRIVATE, 0)?;
-    /// let second = heap.buffer_at(4096, ResourceOptions::STORAGE_PRIVATE, 0)?;
+    /// // SAFETY: the CPU sees neither buffer.
+    /// let first = unsafe { heap.buffer_at(4096, ResourceOptions::STORAGE_PRIVATE, 0)? };
+    /// let second = unsafe { heap.buffer_at(4096, ResourceOptions::STORAGE_PRIVATE, 0)? };
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub class Heap: MTLHeap;
@@ -77,7 +78,11 @@ metal_class! {
     pub fn buffer(bytes: usize, options: ResourceOptions) -> Result<Buffer, GpuError>
         = [newBufferWithLength:options:] or GpuError::BufferCreationFailed;
     /// Make a buffer at a place in the heap.
-    pub fn buffer_at(bytes: usize, options: ResourceOptions, offset: usize) -> Result<Buffer, GpuError>
+    ///
+    /// # Safety
+    ///
+    /// While the CPU reads or writes the buffer, it does not write any other that shares bytes with it.
+    pub unsafe fn buffer_at(bytes: usize, options: ResourceOptions, offset: usize) -> Result<Buffer, GpuError>
         = [newBufferWithLength:options:offset:] or GpuError::BufferCreationFailed;
     /// Make a texture in the heap.
     pub fn texture(descriptor: &TextureDescriptor) -> Result<Texture, GpuError>

@@ -3,7 +3,7 @@
 use super::buffer::Buffer;
 use super::command_buffer::CommandBuffer;
 use super::commands::{BUFFERS, Command, Entry, Grid, Kept, Recording, SAMPLERS, Slot, TEXTURES};
-use super::device::{GROUP_MEMORY, GROUP_THREADS};
+use super::device::{GROUP_MEMORY, GROUP_THREADS, WIDTH};
 use super::encoder::{Encoder, HasEncoder, Why, encoder_class};
 use super::foundation::{NSObject, Object, Strong};
 use super::heap::Heap;
@@ -399,7 +399,11 @@ fn dispatch(recording: &mut Recording, grid: Grid, group: MTLSize) -> Result<(),
     let pipeline: &ComputePipelineState = pipeline;
     let [x, y, z] = sizes(group);
     let threads = x.saturating_mul(y).saturating_mul(z);
-    if threads == 0 || threads > pipeline.max_threads || x.max(y).max(z) > GROUP_THREADS {
+    if threads == 0
+        || threads > pipeline.max_threads
+        || x.max(y).max(z) > GROUP_THREADS
+        || pipeline.whole_simd_groups && !threads.is_multiple_of(WIDTH)
+    {
         return Err(wrong_group(pipeline, [x, y, z], threads));
     }
     let start = slots.len();
@@ -441,9 +445,10 @@ fn bound_memory(slots: &[Slot]) -> usize {
 #[cold]
 fn wrong_group(pipeline: &ComputePipelineState, [x, y, z]: [usize; 3], threads: usize) -> Why {
     let (name, most) = (&pipeline.kernel.name, pipeline.max_threads);
+    let whole = if pipeline.whole_simd_groups { ", in whole SIMD-groups of 32," } else { "" };
     format!(
-        "kernel '{name}': a threadgroup of ({x}, {y}, {z}) is {threads} threads: from 1 to {most} \
-         are possible"
+        "kernel '{name}': a threadgroup of ({x}, {y}, {z}) is {threads} threads: from 1 to \
+         {most}{whole} are possible"
     )
     .into()
 }
