@@ -1,11 +1,10 @@
-//! The Mandelbrot set, colored by a kernel, kept in a texture and saved as a picture.
+//! The Mandelbrot set, drawn by a kernel into a texture and saved as a picture.
 //!
 //! Run it with `cargo run --release --example mandelbrot [file]`; without a name the picture is
 //! `target/mandelbrot.png`.
 
 use aruminium::{
-    Gpu, GpuError, ImageLayout, MTLOrigin, MTLRegion, MTLSize, PixelFormat, Subresource,
-    TextureDescriptor,
+    Gpu, GpuError, MTLOrigin, MTLRegion, MTLSize, PixelFormat, TextureDescriptor, TextureUsage,
 };
 use std::path::PathBuf;
 
@@ -15,10 +14,9 @@ const SOURCE: &str = "
 
     constant constexpr int LIMIT = 256;
 
-    kernel void mandelbrot(device uchar4 *pixels [[buffer(0)]],
-                           constant uint2 &size [[buffer(1)]],
+    kernel void mandelbrot(texture2d<float, access::write> picture [[texture(0)]],
                            uint2 at [[thread_position_in_grid]]) {
-        if (at.x >= size.x || at.y >= size.y) return;
+        const uint2 size(picture.get_width(), picture.get_height());
         // The set lies between -2.5 and 1, and -1.25 and 1.25.
         float2 c = float2(at) / float2(size) * float2(3.5f, 2.5f) - float2(2.5f, 1.25f);
         float2 z = 0;
@@ -29,7 +27,7 @@ const SOURCE: &str = "
         }
         float glow = sqrt(float(steps) / float(LIMIT));
         float3 color = steps == LIMIT ? float3(0) : 0.5f + 0.5f * cos(6.28f * (3 * glow + float3(0.0f, 0.1f, 0.2f)));
-        pixels[at.y * size.x + at.x] = uchar4(uchar3(255.0f * color), 255);
+        picture.write(float4(color, 1), at);
     }
 ";
 
@@ -100,9 +98,9 @@ mod png {
 fn main() -> Result<(), GpuError> {
     let gpu = Gpu::open()?;
     let pipeline = gpu.pipeline(&gpu.compile(SOURCE)?.function("mandelbrot")?)?;
-    let pixels = gpu.buffer_private(WIDTH * HEIGHT * 4)?;
-    let texture =
-        gpu.texture_with(&TextureDescriptor::new_2d(PixelFormat::RGBA8Unorm, WIDTH, HEIGHT))?;
+    let descriptor = TextureDescriptor::new_2d(PixelFormat::RGBA8Unorm, WIDTH, HEIGHT);
+    descriptor.set_usage(TextureUsage::SHADER_WRITE);
+    let texture = gpu.texture_with(&descriptor)?;
     let region =
         MTLRegion { origin: MTLOrigin::default(), size: MTLSize::from((WIDTH, HEIGHT, 1)) };
 
@@ -110,14 +108,9 @@ fn main() -> Result<(), GpuError> {
     let commands = queue.commands()?;
     let encoder = commands.encoder()?;
     encoder.bind(&pipeline);
-    encoder.bind_buffer(&pixels, 0, 0);
-    encoder.push([WIDTH as u32, HEIGHT as u32].map(u32::to_ne_bytes).as_flattened(), 1);
+    encoder.bind_texture(&texture, 0);
     encoder.launch((WIDTH, HEIGHT, 1), (16, 16, 1));
     encoder.finish();
-    let copier = commands.copier()?;
-    let layout = ImageLayout { bytes_per_row: WIDTH * 4, ..ImageLayout::default() };
-    copier.copy_to_texture(&pixels, layout, &texture, Subresource::default(), region);
-    copier.finish();
     commands.submit();
     commands.finish()?;
     println!("{}: {WIDTH} by {HEIGHT} in {:.2} ms", gpu.name(), commands.gpu_time() * 1e3);

@@ -51,6 +51,9 @@
 ///   [`MessageError`](crate::objc::MessageError). A trailing `error:` is not declared as an
 ///   argument.
 ///
+/// Attributes are the method's; a method that only some systems have stands in a `trait … for …` of its
+/// own, under a `#[cfg]`.
+///
 /// The declaration is a promise: that the class answers the selector with these types, and that a
 /// method declared without `unsafe` cannot be misused. The type stays on its thread unless you say
 /// otherwise: write `unsafe impl Send` and `Sync` where Apple documents the class as thread-safe.

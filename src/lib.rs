@@ -48,8 +48,8 @@ pub use driver::buffer::{Buffer, Plain};
 pub use driver::capture::Capture;
 pub use driver::command::{Commands, Queue};
 pub use driver::descriptor::{
-    CompileOptions, ConstantValue, ConstantValues, HeapDescriptor, ResidencySetDescriptor,
-    SamplerDescriptor, TextureDescriptor,
+    CompileOptions, ConstantValue, ConstantValues, HeapDescriptor, PipelineDescriptor,
+    ResidencySetDescriptor, SamplerDescriptor, TextureDescriptor,
 };
 pub use driver::device::{Deallocator, Gpu};
 pub use driver::dispatch::{Dispatch, Dispatch as Dispatcher, GpuFuture};

@@ -33,11 +33,18 @@ fn public_item(line: &str) -> Option<&str> {
     (kinds.contains(&kind) && !name.is_empty()).then_some(name)
 }
 
-fn read(path: &Path) -> Source {
+fn read(path: &Path, hidden_types: &HashSet<String>) -> Source {
     let text = std::fs::read_to_string(path).unwrap();
     let mut source = Source::default();
     let (mut in_code, mut example, mut hidden, mut in_attribute) = (false, false, false, false);
-    for (line, number) in text.lines().map(str::trim).zip(1..) {
+    let mut of_hidden_type = false;
+    for (line, number) in text.lines().zip(1..) {
+        if line.starts_with("impl") {
+            of_hidden_type = words(line).any(|word| hidden_types.contains(&word));
+        } else if line.starts_with('}') {
+            of_hidden_type = false;
+        }
+        let line = line.trim();
         if line.starts_with("#[cfg(test)]") {
             break;
         }
@@ -62,7 +69,7 @@ fn read(path: &Path) -> Source {
             in_attribute = !line.ends_with(']');
             continue;
         }
-        if let Some(name) = public_item(line).filter(|_| !hidden) {
+        if let Some(name) = public_item(line).filter(|_| !hidden && !of_hidden_type) {
             source.items.push((name.to_owned(), number, example));
         }
         (example, hidden) = (false, false);
@@ -75,7 +82,7 @@ fn hidden_exports(root: &Path) -> HashSet<String> {
     let text = std::fs::read_to_string(root.join("objc/mod.rs")).unwrap();
     let lines: Vec<&str> = text.lines().collect();
     let hidden = lines.windows(2).filter(|pair| pair[0] == "#[doc(hidden)]");
-    hidden.flat_map(|pair| words(pair[1])).collect()
+    hidden.flat_map(|pair| words(pair[1].split("::").last().unwrap())).collect()
 }
 
 #[test]
@@ -91,7 +98,7 @@ fn public_items_have_examples() {
             if ["link.rs", "ffi.rs", "tests.rs"].contains(&name.as_str()) {
                 continue;
             }
-            let source = read(&path);
+            let source = read(&path, &hidden);
             items += source.items.len();
             missing.extend(source.items.iter().filter_map(|(item, line, example)| {
                 let seen = *example || source.shown.contains(item) || hidden.contains(item);

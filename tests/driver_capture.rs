@@ -182,7 +182,9 @@ fn a_capture_tells_what_ran() {
     encoder.finish();
     commands.pop_debug_group();
     let copier = commands.copier().unwrap();
+    copier.push_debug_group("zeroes");
     copier.fill(&out, (0..8).into(), 9);
+    copier.pop_debug_group();
     copier.copy(&out, 0, &out, 128, 32);
     copier.finish();
     let event = rig.gpu.event().unwrap();
@@ -228,7 +230,8 @@ fn a_capture_tells_what_ran() {
     assert_eq!(first.text("encoderLabel"), "filling");
     assert_eq!(first.list("groups"), ["layer 0", "inner"].map(|name| Json::Text(name.into())));
     assert_eq!(second.list("groups"), ["layer 0"].map(|name| Json::Text(name.into())));
-    assert_eq!(lines[5].get("groups"), None);
+    assert_eq!(lines[5].list("groups"), [Json::Text("zeroes".into())]);
+    assert_eq!(lines[6].get("groups"), None);
     let [target, value] = first.list("arguments") else { panic!("two arguments: {first:?}") };
     assert_eq!((target.text("name"), target.number("index")), ("out", 0.0));
     let bound = target.get("buffer").unwrap();

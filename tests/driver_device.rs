@@ -90,6 +90,11 @@ fn what_kind_of_device_it_is() {
     assert!(!(gpu.is_removable() && gpu.has_unified_memory()));
     assert!(!(gpu.is_low_power() && gpu.is_removable()));
     assert!(!gpu.is_removable() || !gpu.is_headless() || Gpu::all().unwrap().len() > 1);
+    assert!(gpu.registry_id() != 0 && gpu.registry_id() == Gpu::open().unwrap().registry_id());
+    // No display hangs on the embedded one, and it is the only one.
+    if cfg!(not(target_vendor = "apple")) {
+        assert!(gpu.is_headless() && !gpu.is_low_power() && !gpu.is_removable());
+    }
 }
 
 #[test]
@@ -143,6 +148,13 @@ fn heaps_hold_resources() {
     })
     .unwrap();
     assert!(buffer.read_as(|x: &[u32]| x[..64].iter().copied().eq(0..64)));
+
+    let rest = heap.max_available_size(256);
+    let filler = heap.buffer(rest, ResourceOptions::STORAGE_SHARED).unwrap();
+    assert!(heap.buffer(rest, ResourceOptions::STORAGE_SHARED).is_err());
+    filler.make_aliasable();
+    let aliased = heap.buffer(rest, ResourceOptions::STORAGE_SHARED).unwrap();
+    assert_eq!(aliased.contents(), filler.contents());
 }
 
 #[test]

@@ -8,7 +8,7 @@
 mod child;
 mod gpu;
 
-use aruminium::{Buffer, Commands, Encoder, GpuError, NSRange, Pipeline};
+use aruminium::{Buffer, Commands, Encoder, GpuError, NSRange, Pipeline, PipelineDescriptor};
 use gpu::Rig;
 use std::time::{Duration, Instant};
 
@@ -204,6 +204,24 @@ fn a_group_can_be_too_large_or_empty() {
         encoder.launch((usize::MAX, usize::MAX, 1), (32, 1, 1));
     });
     fill.still_works();
+}
+
+#[test]
+fn a_promise_of_whole_simd_groups_is_kept() {
+    let fill = Fill::new();
+    let library = fill.rig.gpu.compile(FILL).unwrap();
+    let descriptor = PipelineDescriptor::new(&library.function("fill").unwrap());
+    descriptor.set_whole_simd_groups(true);
+    let pipeline = fill.rig.gpu.pipeline_with(&descriptor).unwrap();
+    let run = |group: usize| {
+        fill.rig.run(|encoder| {
+            fill.bind(encoder);
+            encoder.bind(&pipeline);
+            encoder.launch((64, 1, 1), (group, 1, 1));
+        })
+    };
+    tells(&run(48).unwrap_err().to_string(), &["fill", "48 threads", "SIMD-groups"]);
+    run(64).unwrap();
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod gpu;
 
 use aruminium::{
     CompileOptions, ConstantValues, GpuError, LanguageVersion, MathFunctions, MathMode, Pipeline,
+    PipelineDescriptor,
 };
 use gpu::Rig;
 
@@ -83,8 +84,26 @@ fn pipelines_know_their_limits() {
 }
 
 #[test]
+fn a_pipeline_may_have_a_name_and_a_limit() {
+    let rig = Rig::new();
+    let function = rig.gpu.compile(TWO).unwrap().function("first").unwrap();
+    let descriptor = PipelineDescriptor::new(&function);
+    let plain = rig.gpu.pipeline_with(&descriptor).unwrap();
+    assert_eq!(plain.label(), None);
+    descriptor.set_label("narrow");
+    descriptor.set_max_total_threads_per_threadgroup(64);
+    descriptor.set_whole_simd_groups(true);
+    let narrow = rig.gpu.pipeline_with(&descriptor).unwrap();
+    assert_eq!(narrow.label().as_deref(), Some("narrow"));
+    assert_eq!(narrow.max_total_threads_per_threadgroup(), 64);
+    assert!(plain.max_total_threads_per_threadgroup() > 64);
+}
+
+#[test]
 fn options_are_what_they_were_set_to() {
     let options = CompileOptions::new();
+    options.set_math_mode(MathMode::Relaxed);
+    assert_eq!(options.math_mode(), MathMode::Relaxed);
     options.set_math_mode(MathMode::Safe);
     options.set_math_functions(MathFunctions::Precise);
     options.set_language_version(LanguageVersion::Version3_0);
@@ -172,6 +191,20 @@ fn what_is_no_library_is_refused() {
     let from_file = rig.gpu.library_from_file(&file);
     std::fs::remove_file(&file).unwrap();
     assert!(matches!(from_file, Err(GpuError::LibraryCompilationFailed(why)) if !why.is_empty()));
+}
+
+/// Apple's Metal loads what its own compiler made; the embedded one has none, and reads the text.
+#[test]
+#[cfg(not(target_vendor = "apple"))]
+fn a_file_may_hold_the_source() {
+    let rig = Rig::new();
+    let file = std::env::temp_dir().join(format!("aruminium-{}.metal", std::process::id()));
+    std::fs::write(&file, TWO).unwrap();
+    let library = rig.gpu.library_from_file(&file);
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(library.unwrap().function("first").unwrap().name(), "first");
+    let why = rig.gpu.library_from_data(TWO.as_bytes()).unwrap_err().to_string();
+    assert!(why.contains("data"), "{why}");
 }
 
 #[test]

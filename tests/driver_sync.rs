@@ -167,8 +167,45 @@ fn without_a_barrier_concurrent_launches_are_in_another_order() {
     assert_ne!(concurrent(&two, 4, |_| ()), STEPS_OF_FOUR);
 }
 
-/// Steps by 1 to 4 in four encoders of one command buffer, and copies what comes of it in a fifth, each
-/// behind a fence of the one before or not.
+/// Turns 128 numbers round through threadgroup memory, with something between the stores and the loads.
+fn turned(between: &str) -> Vec<u32> {
+    let rig = Rig::new();
+    let turn = rig.kernel(&format!(
+        "kernel void turn(device uint *x, uint i [[thread_position_in_threadgroup]]) {{
+            threadgroup uint held[128];
+            held[i] = x[i];
+            {between}
+            x[i] = held[127 - i];
+        }}"
+    ));
+    let buffer = rig.gpu.buffer(128 * 4).unwrap();
+    buffer.write_as(|x: &mut [u32]| x.iter_mut().zip(0..).for_each(|(x, i)| *x = i));
+    rig.run(|encoder| {
+        encoder.bind(&turn);
+        encoder.bind_buffer(&buffer, 0, 0);
+        encoder.launch((128, 1, 1), (128, 1, 1));
+    })
+    .unwrap();
+    buffer.read_as(|x: &[u32]| x.to_vec())
+}
+
+#[test]
+fn a_threadgroup_barrier_orders_simd_groups() {
+    let turned = turned("threadgroup_barrier(mem_flags::mem_threadgroup);");
+    assert!(turned.into_iter().eq((0..128).rev()));
+}
+
+/// As for launches: the embedded Metal runs one SIMD-group to its end, or to a barrier, before the next.
+#[test]
+#[cfg(not(target_vendor = "apple"))]
+fn without_a_threadgroup_barrier_simd_groups_are_in_another_order() {
+    for between in ["", "simdgroup_barrier(mem_flags::mem_threadgroup);"] {
+        assert!(!turned(between).into_iter().eq((0..128).rev()), "{between}");
+    }
+}
+
+/// Steps by 1 to 4 in four encoders of one command buffer, copies what comes of it in a fifth, and steps
+/// the copy by 5 in a sixth, each behind a fence of the one before or not.
 fn encoders(fenced: bool) -> (u32, u32) {
     let two = Two::new();
     let fence = two.rig.gpu.fence().unwrap();
@@ -198,6 +235,15 @@ fn encoders(fenced: bool) -> (u32, u32) {
         copier.update_fence(&fence);
     }
     copier.finish();
+    let encoder = commands.encoder().unwrap();
+    if fenced {
+        encoder.wait_for_fence(&fence);
+    }
+    encoder.bind(&two.step);
+    encoder.bind_buffer(&copy, 0, 0);
+    encoder.push(&5u32.to_ne_bytes(), 1);
+    encoder.launch((COUNT, 1, 1), (64, 1, 1));
+    encoder.finish();
     commands.submit();
     commands.finish().unwrap();
     (two.result(), copy.read_as(|x: &[u32]| x[0]))
@@ -205,7 +251,7 @@ fn encoders(fenced: bool) -> (u32, u32) {
 
 #[test]
 fn a_fence_orders_encoders() {
-    assert_eq!(encoders(true), (STEPS_OF_FOUR, STEPS_OF_FOUR));
+    assert_eq!(encoders(true), (STEPS_OF_FOUR, STEPS_OF_FOUR * 2 + 5));
 }
 
 /// As for barriers: on hardware it is a matter of luck.
@@ -214,7 +260,57 @@ fn a_fence_orders_encoders() {
 fn without_a_fence_encoders_of_untracked_memory_are_in_another_order() {
     let (result, copy) = encoders(false);
     assert_ne!(result, STEPS_OF_FOUR);
-    assert_ne!(copy, STEPS_OF_FOUR);
+    assert_ne!(copy, STEPS_OF_FOUR * 2 + 5);
+}
+
+/// What lies in a heap is tracked as the heap is.
+#[test]
+#[cfg(not(target_vendor = "apple"))] // As above.
+fn a_tracked_heap_orders_encoders() {
+    use aruminium::{HazardTracking, HeapDescriptor, StorageMode};
+    let run = |tracking: HazardTracking| {
+        let mut two = Two::new();
+        let descriptor = HeapDescriptor::new();
+        descriptor.set_size(1 << 16);
+        descriptor.set_storage_mode(StorageMode::Shared);
+        descriptor.set_hazard_tracking(tracking);
+        let heap = two.rig.gpu.heap(&descriptor).unwrap();
+        two.buffer = heap.buffer(COUNT * 4, ResourceOptions::STORAGE_SHARED).unwrap();
+        let commands = two.rig.queue.commands().unwrap();
+        (1..=4).for_each(|by| two.encode(&commands, by));
+        commands.submit();
+        commands.finish().unwrap();
+        two.result()
+    };
+    assert_eq!(run(HazardTracking::Tracked), STEPS_OF_FOUR);
+    assert_ne!(run(HazardTracking::Untracked), STEPS_OF_FOUR);
+    assert_ne!(run(HazardTracking::Default), STEPS_OF_FOUR);
+}
+
+/// What encoders share keeps their order, also behind an argument that is an array.
+#[test]
+fn a_tracked_buffer_behind_an_array_of_textures_orders_encoders() {
+    let two = Two::new();
+    let step = two.rig.kernel(
+        "kernel void step(array<texture2d<float>, 3> images [[texture(0)]], device uint *x [[buffer(0)]],
+            constant uint &by [[buffer(1)]], uint i [[thread_position_in_grid]]) { x[i] = x[i] * 2 + by; }",
+    );
+    let tracked = two.rig.gpu.buffer(COUNT * 4).unwrap();
+    let commands = two.rig.queue.commands().unwrap();
+    for by in 1..=4u32 {
+        let encoder = commands.encoder().unwrap();
+        encoder.bind(&step);
+        encoder.bind_buffer(&tracked, 0, 0);
+        encoder.push(&by.to_ne_bytes(), 1);
+        encoder.launch((COUNT, 1, 1), (64, 1, 1));
+        encoder.finish();
+    }
+    let copier = commands.copier().unwrap();
+    copier.fill(&two.buffer, (0..4).into(), 1);
+    copier.finish();
+    commands.submit();
+    commands.finish().unwrap();
+    assert!(tracked.read_as(|x: &[u32]| x.iter().all(|&x| x == STEPS_OF_FOUR)));
 }
 
 #[test]

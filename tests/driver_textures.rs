@@ -80,26 +80,30 @@ fn a_descriptor_is_what_it_was_set_to() {
     descriptor.set_depth(1);
     descriptor.set_mip_levels(3);
     descriptor.set_array_length(2);
-    descriptor.set_usage(TextureUsage::SHADER_READ);
+    let usage = TextureUsage::SHADER_READ | TextureUsage::SHADER_WRITE;
+    descriptor.set_usage(usage);
     descriptor.set_storage_mode(StorageMode::Private);
-    descriptor.set_cpu_cache_mode(CpuCacheMode::DefaultCache);
+    descriptor.set_cpu_cache_mode(CpuCacheMode::WriteCombined);
     descriptor.set_hazard_tracking(HazardTracking::Tracked);
     assert_eq!(descriptor.texture_type(), TextureType::Type2DArray);
     assert_eq!(descriptor.pixel_format(), PixelFormat::RG16Float);
     assert_eq!((descriptor.width(), descriptor.height(), descriptor.depth()), (64, 32, 1));
     assert_eq!((descriptor.mip_levels(), descriptor.array_length()), (3, 2));
-    assert_eq!(
-        (descriptor.usage(), descriptor.storage_mode()),
-        (TextureUsage::SHADER_READ, StorageMode::Private)
-    );
+    assert_eq!((descriptor.usage(), descriptor.storage_mode()), (usage, StorageMode::Private));
     let texture = Rig::new().gpu.texture_with(&descriptor).unwrap();
     assert_eq!((texture.mip_levels(), texture.array_length()), (3, 2));
-    assert_eq!(
-        (texture.usage(), texture.storage_mode()),
-        (TextureUsage::SHADER_READ, StorageMode::Private)
+    assert_eq!((texture.usage(), texture.storage_mode()), (usage, StorageMode::Private));
+    // The three of them in one word, which no wrapper reads.
+    // SAFETY: the method is of this type.
+    let options =
+        || ResourceOptions(unsafe { aruminium::msg!(descriptor, [resourceOptions] -> usize) });
+    assert!(
+        options().contains(ResourceOptions::STORAGE_PRIVATE | ResourceOptions::CPU_WRITE_COMBINED)
     );
+    assert!(options().contains(ResourceOptions::HAZARD_TRACKED));
     descriptor.set_resource_options(ResourceOptions::STORAGE_SHARED);
     assert_eq!(descriptor.storage_mode(), StorageMode::Shared);
+    assert!(!options().contains(ResourceOptions::CPU_WRITE_COMBINED));
 }
 
 #[test]

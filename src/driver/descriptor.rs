@@ -6,6 +6,7 @@ use super::enums::{
     TextureType, TextureUsage,
 };
 use super::foundation::{NSDictionary, NSString};
+use super::shader::Shader;
 use crate::metal_class;
 use std::ffi::c_void;
 
@@ -153,6 +154,52 @@ impl ConstantValues {
     pub fn set_named<T: ConstantValue>(&self, name: &str, value: T) {
         // SAFETY: as above.
         unsafe { self.set_by_name((&raw const value).cast(), T::DATA_TYPE, name) }
+    }
+}
+
+metal_class! {
+    /// What a compute pipeline is to be like, where a kernel alone does not say it.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// use aruminium::PipelineDescriptor;
+    /// let source = "kernel void one(device int *x, uint i [[thread_position_in_grid]]) { x[i] = 1; }";
+    /// let function = gpu.compile(source)?.function("one")?;
+    /// let descriptor = PipelineDescriptor::new(&function);
+    /// descriptor.set_label("ones");
+    /// descriptor.set_max_total_threads_per_threadgroup(64);
+    /// // A promise, which saves kernels a look at the last SIMD-group; launches are held to it.
+    /// descriptor.set_whole_simd_groups(true);
+    /// let pipeline = gpu.pipeline_with(&descriptor)?;
+    /// assert_eq!(pipeline.label().as_deref(), Some("ones"));
+    /// assert_eq!(pipeline.max_total_threads_per_threadgroup(), 64);
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub class PipelineDescriptor: MTLComputePipelineDescriptor;
+
+    fn without_kernel() -> PipelineDescriptor = class [new];
+    fn set_function(function: &Shader) = [setComputeFunction:];
+    /// Name the pipeline, for tools and errors.
+    pub fn set_label(label: &str) = [setLabel:];
+    /// Set the largest threadgroup that it is launched with.
+    pub fn set_max_total_threads_per_threadgroup(threads: usize) = [setMaxTotalThreadsPerThreadgroup:];
+    /// Promise that threadgroups are whole SIMD-groups.
+    pub fn set_whole_simd_groups(whole: bool) = [setThreadGroupSizeIsMultipleOfThreadExecutionWidth:];
+}
+
+impl PipelineDescriptor {
+    /// A pipeline of a kernel, with the default limits.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// let function = gpu.compile("kernel void one(device int *x) { x[0] = 1; }")?.function("one")?;
+    /// let pipeline = gpu.pipeline_with(&aruminium::PipelineDescriptor::new(&function))?;
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn new(function: &Shader) -> Self {
+        let descriptor = Self::without_kernel();
+        descriptor.set_function(function);
+        descriptor
     }
 }
 

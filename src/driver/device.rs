@@ -3,7 +3,8 @@
 use super::buffer::Buffer;
 use super::command::Queue;
 use super::descriptor::{
-    CompileOptions, HeapDescriptor, ResidencySetDescriptor, SamplerDescriptor, TextureDescriptor,
+    CompileOptions, HeapDescriptor, PipelineDescriptor, ResidencySetDescriptor, SamplerDescriptor,
+    TextureDescriptor,
 };
 use super::enums::{GpuFamily, ResourceOptions};
 use super::error::GpuError;
@@ -119,6 +120,9 @@ metal_class! {
     pub fn residency_set(descriptor: &ResidencySetDescriptor) -> Result<ResidencySet, GpuError>
         = [newResidencySetWithDescriptor:error:] or GpuError::ObjectCreationFailed;
 
+    unsafe fn pipeline_described(descriptor: &PipelineDescriptor, options: usize, reflection: *mut Id)
+        -> Result<Pipeline, GpuError>
+        = [newComputePipelineStateWithDescriptor:options:reflection:error:] or GpuError::PipelineCreationFailed;
     fn architecture_object() -> Object = [architecture];
     fn buffer_of_length(length: usize, options: ResourceOptions) -> Option<Buffer> = [newBufferWithLength:options:];
     fn buffer_of_bytes(bytes: &[u8], options: ResourceOptions) -> Option<Buffer> = [newBufferWithBytes:length:options:];
@@ -356,6 +360,22 @@ impl Gpu {
     /// ```
     pub fn compile(&self, source: &str) -> Result<ShaderLib, GpuError> {
         self.compile_with(source, None)
+    }
+
+    /// Make a compute pipeline with a name, and with limits of its own.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// # let function = gpu.compile("kernel void one(device int *x) { x[0] = 1; }")?.function("one")?;
+    /// let descriptor = aruminium::PipelineDescriptor::new(&function);
+    /// descriptor.set_label("ones");
+    /// assert_eq!(gpu.pipeline_with(&descriptor)?.label().as_deref(), Some("ones"));
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn pipeline_with(&self, descriptor: &PipelineDescriptor) -> Result<Pipeline, GpuError> {
+        const NO_OPTIONS: usize = 0;
+        // SAFETY: without the option for it no reflection is left anywhere.
+        unsafe { self.pipeline_described(descriptor, NO_OPTIONS, std::ptr::null_mut()) }
     }
 
     /// Load a compiled library from a file, where the system can.

@@ -47,7 +47,7 @@ classes! {
     texture::{Texture, Sampler}
     sync::{Fence, Event, SharedEvent, EventListener}
     heap::{Heap, ResidencySet}
-    descriptor::{CompileOptions, ConstantValues, TextureDescriptor, SamplerDescriptor, HeapDescriptor, ResidencySetDescriptor}
+    descriptor::{CompileOptions, ConstantValues, PipelineDescriptor, TextureDescriptor, SamplerDescriptor, HeapDescriptor, ResidencySetDescriptor}
     capture::{Capture, CaptureDescriptor}
     foundation::{NSString, NSError, NSArray, NSNumber, NSDictionary, NSURL, NSData}
 }

@@ -27,7 +27,6 @@ impl CachedClass {
     ///
     /// When the system has no class of this name: it is older than the class, or the name is that
     /// of a protocol.
-    #[doc(hidden)]
     #[inline(always)]
     pub fn get(&self) -> Class {
         let found = self.found.load(Ordering::Relaxed);

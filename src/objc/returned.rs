@@ -21,7 +21,6 @@ pub enum Ownership {
 
 impl Ownership {
     /// What the selector's family says, unless the declaration leaves the object autoreleased.
-    #[doc(hidden)]
     pub const fn of(selector: &str, autoreleased: bool) -> Self {
         if Family::of(selector).returns_owned() {
             assert!(

@@ -165,7 +165,7 @@ pub(super) fn encoding_of(result: &str, arguments: &[&[&str]]) -> MethodEncoding
 ///
 /// # Safety
 ///
-/// As for [`send`](Message::send); if the receiver is nil, `R` fits in registers.
+/// As for [`Message::send`]; if the receiver is nil, `R` fits in registers.
 pub(super) unsafe fn bare<L: ArgList, R: Encode>(receiver: Id, selector: &CStr, words: L) -> R {
     // SAFETY: passed on to the caller.
     unsafe {

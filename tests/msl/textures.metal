@@ -160,6 +160,17 @@ kernel void arrays_of_textures(device float* out, array<texture2d<float>, 3> lis
     if (is_null_texture(list[i % 3])) out[i] = -1;
 }
 
+static float sum_of(array_ref<texture2d<float>> list, uint x) {
+    float sum = 0;
+    for (size_t k = 0; k < list.size(); ++k) sum += list[k].read(uint2(x, 0)).x;
+    return sum;
+}
+
+kernel void passed_as_array_ref(device float* out, const array<texture2d<float>, 2> list [[texture(5)]],
+                                uint i [[thread_position_in_grid]]) {
+    out[i] = sum_of(list, i);
+}
+
 kernel void one_dimension(device float* out, texture1d<float, access::read_write> line [[texture(8)]],
                           texture1d_array<float> lines [[texture(9)]], uint i [[thread_position_in_grid]]) {
     constexpr sampler s(coord::pixel, filter::linear);

@@ -10,6 +10,7 @@
 //! Everything a file's rows find is told at once by [`File::finish`], which also fails for kernels that
 //! no row runs. [`run`] is the only part that knows how a kernel is compiled and launched.
 
+mod accuracy;
 mod element;
 mod functions;
 mod groups;
@@ -38,6 +39,7 @@ const KNOWN_FAILURES: &[(&str, &str, &str)] = &[];
 const POISON: u8 = 0xa5;
 
 /// What a kernel is launched with.
+#[derive(Default)]
 struct Setting {
     grid: [u32; 3],
     group: [u32; 3],

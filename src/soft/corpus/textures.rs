@@ -207,6 +207,7 @@ fn textures() {
         0 => i as f32,
         _ => 10.0 * i as f32,
     });
+    file.kernel("passed_as_array_ref").each(4, |i| 11.0 * i as f32);
     let line = |i: usize| {
         let mixed = (i as f32 - 0.5).max(0.0) + 1000.0;
         [2.0 * i as f32 + 400.0, mixed + 100.0 * i as f32, 20.0]

@@ -94,6 +94,10 @@ const COORDINATES: Type = Type::Vector(Scalar::F32, 4);
 /// Offsets from a pixel.
 const OFFSETS: Type = Type::Vector(Scalar::I32, 3);
 const F32: Type = Type::Scalar(Scalar::F32);
+/// A texture, a place and a level; for a write, also a pixel.
+const PIXEL: &[Type] = &[Type::U64, WORDS, Type::U32, WORDS];
+/// A texture, a sampler, coordinates and offsets, a level or a number to compare with, and such a number.
+const SAMPLED: &[Type] = &[Type::U64, Type::U64, COORDINATES, OFFSETS, F32, F32];
 
 /// A family of scalar types, in rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -552,17 +556,17 @@ operations! {
     // Textures (MSL 6.12). None of these faults: what is outside reads as MSL 8.7 says, and is not written.
     // A pixel is four words: integers, or the bits of `f32`s.
     /// A pixel: the texture; x, y, z (of a cube, the face) and element; the level.
-    TextureRead "texture_read" Exactly(&[Type::U64, WORDS, Type::U32], WORDS), None, Reads, IfOperands;
+    TextureRead "texture_read" Exactly(PIXEL.split_at(3).0, WORDS), None, Reads, IfOperands;
     /// Writes a pixel: as above, and the pixel.
-    TextureWrite "texture_write" Exactly(&[Type::U64, WORDS, Type::U32, WORDS], Type::Void), None, Writes, Never;
+    TextureWrite "texture_write" Exactly(PIXEL, Type::Void), None, Writes, Never;
     /// What a sampler finds: the texture, the sampler, coordinates and element, offsets, the level of detail.
-    TextureSample "texture_sample" Exactly(&[Type::U64, Type::U64, COORDINATES, OFFSETS, F32], WORDS), None, Reads, IfOperands;
+    TextureSample "texture_sample" Exactly(SAMPLED.split_at(5).0, WORDS), None, Reads, IfOperands;
     /// How much of what a sampler finds compares with the last operand as the sampler says: as above.
-    TextureCompare "texture_compare" Exactly(&[Type::U64, Type::U64, COORDINATES, OFFSETS, F32, F32], F32), None, Reads, IfOperands;
+    TextureCompare "texture_compare" Exactly(SAMPLED, F32), None, Reads, IfOperands;
     /// A component of the four pixels that a linear filter mixes.
-    TextureGather "texture_gather" Exactly(&[Type::U64, Type::U64, COORDINATES, OFFSETS], WORDS), Component, Reads, IfOperands;
+    TextureGather "texture_gather" Exactly(SAMPLED.split_at(4).0, WORDS), Component, Reads, IfOperands;
     /// 1 for those of the four pixels that compare with the last operand as the sampler says, 0 for others.
-    TextureGatherCompare "texture_gather_compare" Exactly(&[Type::U64, Type::U64, COORDINATES, OFFSETS, F32], COORDINATES), None, Reads, IfOperands;
+    TextureGatherCompare "texture_gather_compare" Exactly(SAMPLED.split_at(5).0, COORDINATES), None, Reads, IfOperands;
     /// How large a texture is, at a level.
     TextureSize "texture_size" Exactly(&[Type::U64, Type::U32], Type::U32), Side, Pure, IfOperands;
 

@@ -132,8 +132,8 @@ macro_rules! semantics {
             Trunc F32 |a: f32| -> f32 { a.trunc() }
             Rint F32 |a: f32| -> f32 { a.round_ties_even() }
             Round F32 |a: f32| -> f32 { math::round(a) }
-            Fract F16 |a: f32| -> f32 { math::fract(a, 1.0 - 1.0 / 2048.0) }
-            Fract BF16 |a: f32| -> f32 { math::fract(a, 1.0 - 1.0 / 256.0) }
+            Fract F16 |a: f32| -> f32 { round_f16(math::fract(a, 1.0 - 1.0 / 2048.0)) }
+            Fract BF16 |a: f32| -> f32 { round_bf16(math::fract(a, 1.0 - 1.0 / 256.0)) }
             Fract F32 |a: f32| -> f32 { math::fract(a, 1.0 - f32::EPSILON / 2.0) }
             Mantissa F32 |a: f32| -> f32 { math::mantissa(a) }
             Exponent F32 |a: f32| -> i32 { math::exponent(a) }
@@ -286,7 +286,9 @@ pub(crate) use semantics;
 
 /// A type for each row, named operation and scalar: `AddU32`, `SqrtF32`.
 pub(crate) mod rows {
-    use super::{Binary, Ternary, Unary, math, round_f64_to_bf16, round_f64_to_f16};
+    use super::{
+        Binary, Ternary, Unary, math, round_bf16, round_f16, round_f64_to_bf16, round_f64_to_f16,
+    };
 
     macro_rules! define {
         (unary { $($op:ident $scalar:ident |$a:ident: $A:ty| -> $R:ty $body:block $(=> { $when:expr => $other:expr })?)* }

@@ -3,7 +3,7 @@
 use super::buffer::Buffer;
 use super::command_buffer::CommandBuffer;
 use super::commands::{BUFFERS, Command, Entry, Grid, Kept, Recording, SAMPLERS, Slot, TEXTURES};
-use super::device::{GROUP_MEMORY, GROUP_THREADS};
+use super::device::{GROUP_MEMORY, GROUP_THREADS, WIDTH};
 use super::encoder::{Encoder, HasEncoder, Why, encoder_class};
 use super::foundation::{NSObject, Object, Strong};
 use super::heap::Heap;
@@ -41,8 +41,10 @@ encoder_class! {
     [setSamplerState:atIndex:] = ComputeEncoder::set_sampler;
     [setSamplerStates:withRange:] = ComputeEncoder::set_samplers;
     [setSamplerState:lodMinClamp:lodMaxClamp:atIndex:] =
-        |encoder: &ComputeEncoder, sampler: Option<&Object<Sampler>>, _: f32, _: f32, index: usize| {
-            encoder.set_sampler(sampler, index)
+        |encoder: &ComputeEncoder, sampler: Option<&Object<Sampler>>, least: f32, most: f32,
+         index: usize| {
+            let clamped = sampler.map(|sampler| sampler.clamped(least, most));
+            encoder.set_sampler(clamped.as_deref(), index)
         };
     [setThreadgroupMemoryLength:atIndex:] = ComputeEncoder::set_threadgroup_memory;
     [setImageblockWidth:height:] = |_: &ComputeEncoder, _: usize, _: usize| ();
@@ -397,7 +399,11 @@ fn dispatch(recording: &mut Recording, grid: Grid, group: MTLSize) -> Result<(),
     let pipeline: &ComputePipelineState = pipeline;
     let [x, y, z] = sizes(group);
     let threads = x.saturating_mul(y).saturating_mul(z);
-    if threads == 0 || threads > pipeline.max_threads || x.max(y).max(z) > GROUP_THREADS {
+    if threads == 0
+        || threads > pipeline.max_threads
+        || x.max(y).max(z) > GROUP_THREADS
+        || pipeline.whole_simd_groups && !threads.is_multiple_of(WIDTH)
+    {
         return Err(wrong_group(pipeline, [x, y, z], threads));
     }
     let start = slots.len();
@@ -411,7 +417,9 @@ fn dispatch(recording: &mut Recording, grid: Grid, group: MTLSize) -> Result<(),
     let memory = memory + pipeline.kernel.static_threadgroup;
     let refused = match missing || memory > GROUP_MEMORY {
         true => Err(refused(&pipeline.kernel, &slots[start..], memory)),
-        false if pipeline.takes_textures => check_textures(&pipeline.kernel, &slots[start..], kept),
+        false if pipeline.checks_textures => {
+            check_textures(&pipeline.kernel, &slots[start..], kept)
+        }
         false => Ok(()),
     };
     if let Err(why) = refused {
@@ -437,9 +445,10 @@ fn bound_memory(slots: &[Slot]) -> usize {
 #[cold]
 fn wrong_group(pipeline: &ComputePipelineState, [x, y, z]: [usize; 3], threads: usize) -> Why {
     let (name, most) = (&pipeline.kernel.name, pipeline.max_threads);
+    let whole = if pipeline.whole_simd_groups { ", in whole SIMD-groups of 32," } else { "" };
     format!(
-        "kernel '{name}': a threadgroup of ({x}, {y}, {z}) is {threads} threads: from 1 to {most} \
-         are possible"
+        "kernel '{name}': a threadgroup of ({x}, {y}, {z}) is {threads} threads: from 1 to \
+         {most}{whole} are possible"
     )
     .into()
 }
@@ -448,10 +457,11 @@ fn wrong_group(pipeline: &ComputePipelineState, [x, y, z]: [usize; 3], threads: 
 #[cold]
 fn refused(kernel: &Kernel, slots: &[Slot], memory: usize) -> Why {
     let name = &kernel.name;
-    let missing =
-        |(argument, slot): &(&Argument, &Slot)| argument.must_be_bound() && **slot == Slot::Empty;
+    let missing = |((argument, _), slot): &((&Argument, usize), &Slot)| {
+        argument.must_be_bound() && **slot == Slot::Empty
+    };
     match kernel.bound().zip(slots).find(missing) {
-        Some((argument, _)) => unbound(name, argument).into(),
+        Some(((argument, _), _)) => unbound(name, argument).into(),
         None => format!(
             "kernel '{name}': {memory} bytes of threadgroup memory: there are {GROUP_MEMORY}"
         )
@@ -461,7 +471,7 @@ fn refused(kernel: &Kernel, slots: &[Slot], memory: usize) -> Why {
 
 /// Whether the textures are what the kernel takes.
 fn check_textures(kernel: &Kernel, slots: &[Slot], kept: &[Kept]) -> Result<(), Why> {
-    for (argument, slot) in kernel.bound().zip(slots) {
+    for ((argument, index), slot) in kernel.bound().zip(slots) {
         let (Some(wanted), Slot::Texture { place }) = (argument.texture, slot) else { continue };
         let image = match &kept[*place as usize] {
             Kept::Texture(texture) => &texture.image,
@@ -470,8 +480,8 @@ fn check_textures(kernel: &Kernel, slots: &[Slot], kept: &[Kept]) -> Result<(), 
         };
         if argument.used {
             let misfit = |why| {
-                let Argument { name, index, .. } = argument;
-                format!("kernel '{}': argument '{name}', texture({index}): {why}", kernel.name)
+                let (kernel, name) = (&kernel.name, &argument.name);
+                format!("kernel '{kernel}': argument '{name}', texture({index}): {why}")
             };
             image.fits(wanted, argument.access).map_err(misfit)?;
         }

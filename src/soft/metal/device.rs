@@ -17,7 +17,7 @@ use super::heap::Heap;
 use super::library::{Library, tell_later, told};
 use super::memory;
 use super::pages;
-use super::pipeline::{ComputePipelineState, PassedFunction, REFLECTION};
+use super::pipeline::{ComputePipelineState, Limits, PassedFunction, REFLECTION};
 use super::queue::Queue;
 use super::residency_set::ResidencySet;
 use super::sampler::Sampler;
@@ -201,22 +201,22 @@ soft_class! {
 
     [newComputePipelineStateWithFunction:error:] =
         |_: &Device, function: PassedFunction<'_>, error: ErrorOut| {
-            told(pipeline(function, 0, None), error)
+            told(pipeline(function, Limits::default(), None), error)
         };
     [newComputePipelineStateWithFunction:options:reflection:error:] = |
         _: &Device, function: PassedFunction<'_>, options: usize, reflection: ErrorOut, error: ErrorOut,
-    | with_reflection(told(pipeline(function, 0, None), error), options, reflection);
+    | with_reflection(told(pipeline(function, Limits::default(), None), error), options, reflection);
     [newComputePipelineStateWithDescriptor:options:reflection:error:] = |
         _: &Device, descriptor: Option<&Object<ComputePipelineDescriptor>>, options: usize,
         reflection: ErrorOut, error: ErrorOut,
     | with_reflection(told(described_pipeline(descriptor), error), options, reflection);
     [newComputePipelineStateWithFunction:completionHandler:] =
         |_: &Device, function: Option<Strong<Function>>, block: Option<HeldBlock>| {
-            tell_later(block, move || pipeline(function.as_deref(), 0, None));
+            tell_later(block, move || pipeline(function.as_deref(), Limits::default(), None));
         };
     [newComputePipelineStateWithFunction:options:completionHandler:] =
         |_: &Device, function: Option<Strong<Function>>, _: usize, block: Option<HeldBlock>| {
-            pipeline_later(block, move || pipeline(function.as_deref(), 0, None));
+            pipeline_later(block, move || pipeline(function.as_deref(), Limits::default(), None));
         };
     [newComputePipelineStateWithDescriptor:options:completionHandler:] = |
         _: &Device, descriptor: Option<Strong<ComputePipelineDescriptor>>, _: usize,
@@ -231,13 +231,9 @@ fn texture_alignment(_: &Device, format: usize) -> usize {
 
 type Pipeline = Result<Strong<ComputePipelineState>, Problem<LibraryError>>;
 
-fn pipeline(
-    function: PassedFunction<'_>,
-    max_threads: usize,
-    label: Option<Strong<Text>>,
-) -> Pipeline {
+fn pipeline(function: PassedFunction<'_>, limits: Limits, label: Option<Strong<Text>>) -> Pipeline {
     match function {
-        Some(function) => Ok(ComputePipelineState::new(function, max_threads, label)),
+        Some(function) => Ok(ComputePipelineState::new(function, limits, label)),
         None => Err(Problem::new(
             LibraryError::FunctionNotFound,
             "a compute pipeline state needs a function: nil was passed",
@@ -247,7 +243,9 @@ fn pipeline(
 
 fn described_pipeline(descriptor: Option<&Object<ComputePipelineDescriptor>>) -> Pipeline {
     let fields = descriptor.map(|descriptor| descriptor.get()).unwrap_or_default();
-    pipeline(fields.function.as_deref(), fields.max_threads, fields.label)
+    let limits =
+        Limits { max_threads: fields.max_threads, whole_simd_groups: fields.multiple_of_width };
+    pipeline(fields.function.as_deref(), limits, fields.label)
 }
 
 fn with_reflection(

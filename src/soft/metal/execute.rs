@@ -196,7 +196,7 @@ fn dispatch<'a>(
     bindings.clear();
     // Pushed bytes are read where they are; a kernel that may write gets a copy to write to.
     let mut copies: Vec<Box<[u128]>> = Vec::new();
-    for (slot, argument) in recording.slots[slots as usize..].iter().zip(kernel.bound()) {
+    for (slot, (argument, _)) in recording.slots[slots as usize..].iter().zip(kernel.bound()) {
         bindings.push(match *slot {
             Slot::Empty => Binding::Nothing,
             Slot::Buffer { place, offset } => {

@@ -8,7 +8,7 @@ use super::foundation::{
 };
 use super::memory::Memory;
 use super::pages::PAGE;
-use super::resource::{Options, Purgeable};
+use super::resource::{Options, Purgeable, TRACKED};
 use super::texture::Texture;
 use crate::abi::MTLSizeAndAlign;
 use std::collections::BTreeMap;
@@ -100,6 +100,11 @@ impl Drop for Region {
 }
 
 impl Heap {
+    /// Whether Metal orders accesses to what lies in it.
+    pub(super) fn is_tracked(&self) -> bool {
+        self.options.hazard_tracking_mode() == TRACKED
+    }
+
     /// None for sizes and kinds that cannot be.
     pub(super) fn new(fields: &HeapFields) -> Option<Strong<Self>> {
         let placement = match fields.kind {

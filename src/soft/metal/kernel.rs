@@ -87,14 +87,11 @@ impl Argument {
         self.access != Access::ReadOnly
     }
 
-    /// Whether a dispatch without it is refused. Memory that is missing is memory of no bytes, if the
-    /// program wants no checks; there is no such texture or sampler. Of an array, elements may be missing
+    /// Whether a dispatch without it is refused. If the program wants no checks, memory that is missing has
+    /// no bytes, a texture no pixels, and a sampler is MSL's default. Of an array, elements may be missing
     /// (MSL 6.12.17 asks which).
     pub(super) fn must_be_bound(&self) -> bool {
-        self.used
-            && !self.is_array
-            && (Settings::get().checks
-                || matches!(self.kind, ArgumentKind::Texture | ArgumentKind::Sampler))
+        self.used && !self.is_array && Settings::get().checks
     }
 }
 
@@ -142,9 +139,11 @@ pub(super) struct Kernel {
 }
 
 impl Kernel {
-    /// The argument of each thing that is bound: that of an array as often as it has elements.
-    pub(super) fn bound(&self) -> impl Iterator<Item = &Argument> {
-        self.arguments.iter().flat_map(|argument| std::iter::repeat_n(argument, argument.length))
+    /// Each thing that is bound, by its argument and its index: an array as often as it has elements.
+    pub(super) fn bound(&self) -> impl Iterator<Item = (&Argument, usize)> {
+        self.arguments.iter().flat_map(|argument| {
+            (argument.index..argument.index + argument.length).map(move |index| (argument, index))
+        })
     }
 }
 

@@ -93,9 +93,8 @@ fn touched(recording: &Recording, commands: &[Command]) -> Vec<*const Memory> {
                 if let Grid::Indirect { place, .. } = grid {
                     places.push(place);
                 }
-                let count = recording
-                    .pipeline_at(pipeline)
-                    .map_or(0, |pipeline| pipeline.kernel.arguments.len());
+                let count =
+                    recording.pipeline_at(pipeline).map_or(0, |pipeline| pipeline.takes.len());
                 for slot in &recording.slots[slots as usize..][..count] {
                     if let Slot::Buffer { place, .. } | Slot::Texture { place } = slot {
                         places.push(*place);

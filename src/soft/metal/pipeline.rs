@@ -8,6 +8,7 @@ use super::foundation::{
 use super::function::Function;
 use super::kernel::{Access, Argument, ArgumentKind, Kernel};
 use super::sampler::next_id;
+use super::settings::Settings;
 use crate::abi::{Id, MTLResourceID, MTLSize};
 use std::sync::Arc;
 
@@ -16,14 +17,25 @@ pub(super) struct ComputePipelineState {
     pub(super) kernel: Arc<Kernel>,
     /// The most threads a threadgroup may have.
     pub(super) max_threads: usize,
+    /// Whether threadgroups are to be whole SIMD-groups.
+    pub(super) whole_simd_groups: bool,
     /// Where the kernel's arguments take their values from, in their order; of an array, each element.
     pub(super) takes: Box<[Take]>,
     /// Whether one of them is threadgroup memory.
     pub(super) takes_memory: bool,
-    /// Whether one of them is a texture.
-    pub(super) takes_textures: bool,
+    /// Whether one of them is a texture that has to be what the kernel takes.
+    pub(super) checks_textures: bool,
     label: Option<Strong<Text>>,
     id: u64,
+}
+
+/// What a descriptor says of a pipeline's threadgroups.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Limits {
+    /// The most threads; 0 when nothing was said.
+    pub(super) max_threads: usize,
+    /// Whether they are whole SIMD-groups.
+    pub(super) whole_simd_groups: bool,
 }
 
 /// Where an argument takes its value from.
@@ -57,12 +69,15 @@ impl ComputePipelineState {
     /// The state of a function's kernel, with the smaller of the limits that were set.
     pub(super) fn new(
         function: &Function,
-        max_threads: usize,
+        limits: Limits,
         label: Option<Strong<Text>>,
     ) -> Strong<Self> {
         let kernel = Arc::clone(&function.kernel);
         let most = kernel.max_threads;
-        let max_threads = if max_threads == 0 { most } else { most.min(max_threads) };
+        let max_threads = match limits.max_threads {
+            0 => most,
+            threads => most.min(threads),
+        };
         let takes = |argument: &Argument| {
             let (kind, needed) = (argument.kind, argument.must_be_bound());
             let indices = argument.index..argument.index + argument.length;
@@ -74,9 +89,10 @@ impl ComputePipelineState {
         let any = |kind| kernel.arguments.iter().any(|argument| argument.kind == kind);
         Strong::new(Self {
             max_threads,
+            whole_simd_groups: limits.whole_simd_groups,
             takes: kernel.arguments.iter().flat_map(takes).collect(),
             takes_memory: any(ArgumentKind::Threadgroup),
-            takes_textures: any(ArgumentKind::Texture),
+            checks_textures: any(ArgumentKind::Texture) && Settings::get().checks,
             kernel,
             label,
             id: next_id(),

@@ -103,10 +103,11 @@ pub(super) fn storage_mode<P: HasResource>(this: &P) -> usize {
     this.resource().options.storage_mode()
 }
 
-/// The default is tracked, but in heaps.
+/// The default is tracked; in heaps it is the heap's, which is untracked unless it was told otherwise.
 pub(super) fn hazard_tracking_mode<P: HasResource>(this: &P) -> usize {
     match (this.resource().options.hazard_tracking_mode(), &this.resource().heap) {
         (0, None) => TRACKED,
+        (0, Some(region)) if region.heap().is_tracked() => TRACKED,
         (0, Some(_)) => UNTRACKED,
         (mode, _) => mode,
     }

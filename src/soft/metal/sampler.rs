@@ -29,6 +29,13 @@ pub(super) fn next_id() -> u64 {
 }
 
 impl Sampler {
+    /// The same with another range of levels.
+    pub(super) fn clamped(&self, least: f32, most: f32) -> Strong<Self> {
+        let mut state = self.state;
+        state.set_lod_clamp(least, most);
+        Strong::new(Self { state, label: self.label.clone(), id: self.id })
+    }
+
     /// None when a property has a value that there is not.
     pub(super) fn new(fields: SamplerFields) -> Option<Strong<Self>> {
         let mut state = State::default();

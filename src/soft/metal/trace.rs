@@ -222,7 +222,7 @@ fn command(recording: &Recording, command: &Command) -> Option<Line> {
     Some(match *command {
         Command::Dispatch { pipeline, slots, grid, group } => {
             let kernel = &*recording.pipeline_at(pipeline)?.kernel;
-            let slots = &recording.slots[slots as usize..][..kernel.arguments.len()];
+            let slots = &recording.slots[slots as usize..][..kernel.bound().count()];
             dispatch(recording, kernel, slots, grid, group)
         }
         Command::CopyBuffer { from, from_offset, to, to_offset, length } => {
@@ -270,13 +270,13 @@ fn dispatch(
         Grid::Indirect { place, offset } => line.field("indirect", rest(recording, place, offset)),
     };
     line.field("threadgroup", list(group));
-    let arguments = kernel.arguments.iter().zip(slots);
+    let arguments = kernel.bound().zip(slots);
     line.field("arguments", list(arguments.map(|(a, slot)| argument(recording, a, *slot))));
     line
 }
 
 /// An argument of a kernel and what it is given.
-fn argument(recording: &Recording, argument: &Argument, slot: Slot) -> String {
+fn argument(recording: &Recording, (argument, index): (&Argument, usize), slot: Slot) -> String {
     /// As many of the pushed bytes are shown.
     const SHOWN: usize = 64;
     let mut part = Line::part();
@@ -290,7 +290,7 @@ fn argument(recording: &Recording, argument: &Argument, slot: Slot) -> String {
             ArgumentKind::Sampler => "sampler",
         },
     );
-    part.field("index", argument.index);
+    part.field("index", index);
     match slot {
         Slot::Empty | Slot::Sampler { .. } => {}
         Slot::Buffer { place, offset } => _ = part.field("buffer", rest(recording, place, offset)),

@@ -137,7 +137,7 @@ fn entry_points_are_described() {
     assert!(library.reflection("nothing").is_err());
 }
 
-/// Each diagnostic has a file of its own, and beside it what is said. `ARUMINIUM_BLESS=1` writes it.
+/// Each diagnostic has a file of its own, and beside it what is said. `ARUMINIUM_UPDATE=1` writes it.
 #[test]
 fn diagnostics_read_as_recorded() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/msl/errors");
@@ -146,7 +146,7 @@ fn diagnostics_read_as_recorded() {
     for (name, text) in files {
         let said = errors(&text);
         let path = folder.join(&name).with_extension("txt");
-        if std::env::var_os("ARUMINIUM_BLESS").is_some() {
+        if std::env::var_os("ARUMINIUM_UPDATE").is_some() {
             std::fs::write(&path, &said).unwrap();
         }
         let recorded = std::fs::read_to_string(&path).unwrap_or_default();

@@ -310,3 +310,130 @@ fn across_edge(number: usize, column: i64, row: i64, size: i64) -> (u32, u32, u3
     };
     (number as u32, back(s), back(t))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::texture::{Level, NO_SWIZZLE, PixelFormat};
+    use super::*;
+
+    /// Four floats.
+    struct Floats;
+
+    impl PixelFormat for Floats {
+        fn bytes(&self) -> usize {
+            16
+        }
+
+        fn is_integer(&self) -> bool {
+            false
+        }
+
+        fn has_alpha(&self) -> bool {
+            true
+        }
+
+        fn decode(&self, bytes: &[u8]) -> Pixel {
+            let word = |at: usize| [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]];
+            [0, 4, 8, 12].map(|at| u32::from_le_bytes(word(at)))
+        }
+
+        fn encode(&self, pixel: Pixel, bytes: &mut [u8]) {
+            bytes.copy_from_slice(pixel.map(u32::to_le_bytes).as_flattened());
+        }
+    }
+
+    fn texture<'a>(pixels: &'a mut [[f32; 4]], levels: &'a [Level], cube: bool) -> Texture<'a> {
+        let (base, slices) = (pixels.as_mut_ptr().cast(), if cube { 6 } else { 1 });
+        let stride = pixels.len() * 16 / slices as usize;
+        let swizzle = NO_SWIZZLE;
+        Texture { base, levels, slices, stride, sides: 2, cube, format: &Floats, swizzle }
+    }
+
+    fn square(side: u32) -> [Level; 1] {
+        let row = side as usize * 16;
+        [Level { offset: 0, row, image: row * side as usize, size: [side, side, 1] }]
+    }
+
+    #[test]
+    fn no_coordinate_leads_outside() {
+        let (mut pixels, levels) = (vec![[1.0; 4]; 6 * 9], square(3));
+        let numbers = [0.0, -0.0, 0.5, 1.0, -1.0, 1e9, -1e30, f32::INFINITY, f32::NAN, f32::MAX];
+        for (cube, filter) in
+            [(false, "nearest"), (false, "linear"), (true, "nearest"), (true, "linear")]
+        {
+            let texture = texture(&mut pixels, &levels, cube);
+            for mode in 0..6 {
+                let mut sampler = Sampler::default();
+                for option in ["s_address", "t_address", "r_address"] {
+                    sampler.set_number(option, mode).expect("a mode");
+                }
+                sampler.set("filter", filter).expect("a filter");
+                sampler.set("mip_filter", "linear").expect("a filter");
+                for (x, y) in numbers.iter().flat_map(|x| numbers.map(|y| (*x, y))) {
+                    for offset in [0, i32::MIN, i32::MAX] {
+                        let place = Place { at: [x, y, 1.0, y], offset: [offset; 3] };
+                        for texture in [&texture, &Texture::NONE] {
+                            let found = sample(texture, sampler, place, x).map(f32::from_bits);
+                            let possible = |&value: &f32| (-0.001..=1.001).contains(&value);
+                            assert!(found.iter().all(possible), "{place:?}: {found:?}");
+                            gather(texture, sampler, place);
+                            compare(texture, sampler, place, y, x);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Going over an edge of a cube and back again comes to the same pixel.
+    #[test]
+    fn every_edge_of_a_cube_has_two_sides() {
+        let size = 4;
+        for face in 0..6usize {
+            for along in 0..size {
+                for (column, row) in [(-1, along), (size, along), (along, -1), (along, size)] {
+                    let (other, x, y) = across_edge(face, column, row, size);
+                    assert_ne!(other as usize, face);
+                    let inside = (column.clamp(0, size - 1), row.clamp(0, size - 1));
+                    let steps = [(-1, 0), (1, 0), (0, -1), (0, 1)];
+                    let back = steps.iter().any(|(dx, dy)| {
+                        let (x, y) = (i64::from(x) + dx, i64::from(y) + dy);
+                        let (number, x, y) = across_edge(other as usize, x, y, size);
+                        (number as usize, i64::from(x), i64::from(y)) == (face, inside.0, inside.1)
+                    });
+                    assert!(back, "face {face}, ({column}, {row}): face {other}, ({x}, {y})");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_pixel_without_a_share_does_not_count() {
+        let mut pixels = vec![[2.0, 0.0, 0.0, 1.0]; 9];
+        pixels[1] = [f32::INFINITY; 4];
+        let levels = square(3);
+        let texture = texture(&mut pixels, &levels, false);
+        let mut sampler = Sampler::default();
+        sampler.set("filter", "linear").expect("a filter");
+        let place = Place { at: [0.5 / 3.0, 0.5 / 3.0, 0.0, 0.0], offset: [0; 3] };
+        assert_eq!(f32::from_bits(sample(&texture, sampler, place, 0.0)[0]), 2.0);
+        for (reduction, x, want) in [("minimum", 0.6, 2.0), ("maximum", 0.4, f32::INFINITY)] {
+            sampler.set("reduction", reduction).expect("a reduction");
+            let place = Place { at: [x, 0.5 / 3.0, 0.0, 0.0], offset: [0; 3] };
+            assert_eq!(f32::from_bits(sample(&texture, sampler, place, 0.0)[0]), want);
+        }
+    }
+
+    #[test]
+    fn a_swizzle_is_seen_and_not_written() {
+        let mut pixels = vec![[0.25, 0.5, 0.75, 1.0]; 1];
+        let levels = square(1);
+        let mut texture = texture(&mut pixels, &levels, false);
+        texture.swizzle = [5, 1, 0, 2];
+        let seen = texture.read([0; 4], 0).map(f32::from_bits);
+        assert_eq!(seen, [1.0, 1.0, 0.0, 0.25]);
+        texture.write([0; 4], 0, [3.0f32; 4].map(f32::to_bits));
+        texture.swizzle = NO_SWIZZLE;
+        assert_eq!(texture.read([0; 4], 0).map(f32::from_bits), [3.0; 4]);
+    }
+}

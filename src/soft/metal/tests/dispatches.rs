@@ -194,6 +194,52 @@ fn reflection_tells_the_arguments() {
 }
 
 #[test]
+fn reflection_tells_of_textures_and_samplers() {
+    let source = "
+        #include <metal_stdlib>
+        using namespace metal;
+        kernel void f(texture2d<half, access::write> a [[texture(4)]], depth2d<float> b [[texture(0)]],
+                      array<texture3d<int, access::read_write>, 3> c [[texture(1)]],
+                      texturecube<float> unused [[texture(9)]], sampler s [[sampler(2)]]) {
+            a.write(half4(b.sample(s, float2(0))), uint2(0));
+            c[1].write(c[0].read(uint3(0)), uint3(0));
+        }";
+    let function = function(*library(source), "f");
+    let (mut reflection, mut error) = (Id::NIL, Id::NIL);
+    pool(|| {
+        let _pipeline = Own::new(send!(
+            *device(), "newComputePipelineStateWithFunction:options:reflection:error:",
+            *function => Id, 3 => usize, &raw mut reflection => *mut Id, &raw mut error => *mut Id; Id
+        ));
+        let bindings = send!(reflection, "bindings"; Id);
+        let told: Vec<_> = (0..send!(bindings, "count"; usize))
+            .map(|nth| {
+                let binding = send!(bindings, "objectAtIndex:", nth => usize; Id);
+                let selectors =
+                    ["index", "type", "access", "textureType", "textureDataType", "arrayLength"];
+                (
+                    text(send!(binding, "name"; Id)),
+                    selectors.map(|selector| send!(binding, selector; usize)),
+                    send!(binding, "isDepthTexture"; Bool).get(),
+                    send!(binding, "isUsed"; Bool).get(),
+                )
+            })
+            .collect();
+        let binding = |name: &str, numbers, depth, used| (name.to_owned(), numbers, depth, used);
+        assert_eq!(
+            told,
+            [
+                binding("a", [4, 2, 2, 2, 16, 1], false, true),
+                binding("b", [0, 2, 0, 2, 3, 1], true, true),
+                binding("c", [1, 2, 1, 7, 29, 3], false, true),
+                binding("unused", [9, 2, 0, 5, 3, 1], false, false),
+                binding("s", [2, 3, 0, 0, 0, 0], false, true),
+            ]
+        );
+    });
+}
+
+#[test]
 fn compile_options_reach_the_compiler() {
     let source = "kernel void f(device uint *out) { out[0] = VALUE; }";
     let options = new("MTLCompileOptions");

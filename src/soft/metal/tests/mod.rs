@@ -28,7 +28,7 @@ macro_rules! send {
     ($receiver:expr, $selector:expr $(, $argument:expr => $ty:ty)* ; $result:ty) => {{
         let send: Imp = crate::soft::objc::entry::objc_msgSend;
         // SAFETY: the test names the method's own type.
-        #[allow(unused_unsafe)] // The receiver may be what another message answers.
+        #[allow(unused_unsafe, reason = "the receiver may be what another message answers")]
         unsafe {
             std::mem::transmute::<Imp, unsafe extern "C" fn(Id, Sel $(, $ty)*) -> $result>(send)(
                 $receiver, $crate::soft::metal::tests::sel($selector) $(, $argument)*

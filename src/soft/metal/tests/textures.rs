@@ -241,3 +241,51 @@ fn wrong_regions_of_the_cpu_are_refused() {
     replace(*private, region(0, 0, 1, 1), 0, &[9u32], 4);
     assert_eq!(get::<u32>(*private, region(0, 0, 1, 1), 0, 4), [0]);
 }
+
+/// A sampler bound with a range of levels of its own, a view with a swizzle, and arrays of textures
+/// with a hole.
+#[test]
+fn what_is_bound_is_what_kernels_see() {
+    let source = "
+        #include <metal_stdlib>
+        using namespace metal;
+        kernel void f(array<texture2d<float>, 3> list [[texture(2)]], sampler s [[sampler(1)]],
+                      device float *out) {
+            out[0] = list[0].sample(s, float2(0.5f), level(0)).x;
+            out[1] = list[2].read(uint2(0)).x;
+            out[2] = is_null_texture(list[1]) && !is_null_texture(list[2]);
+        }";
+    let texture = try_texture(*descriptor(R32F, 2, 2, true)).unwrap();
+    replace(*texture, region(0, 0, 2, 2), 0, &[1.0f32, 2.0, 3.0, 4.0], 8);
+    replace(*texture, region(0, 0, 1, 1), 1, &[5.0f32], 4);
+    // Red shows alpha, which is 1 where the format has none.
+    let swizzle = MTLTextureSwizzleChannels { red: 5, green: 3, blue: 4, alpha: 2 };
+    let view = Own::new(send!(
+        *texture, "newTextureViewWithPixelFormat:textureType:levels:slices:swizzle:",
+        R32F => usize, 2 => usize, NSRange { location: 1, length: 1 } => NSRange,
+        NSRange { location: 0, length: 1 } => NSRange, swizzle => MTLTextureSwizzleChannels; Id
+    ));
+    let wanted = new("MTLSamplerDescriptor");
+    send!(*wanted, "setMipFilter:", 1 => usize; ());
+    let sampler = Own::new(send!(*device(), "newSamplerStateWithDescriptor:", *wanted => Id; Id));
+    let (pipeline, out) = (pipeline(source, "f"), buffer(12));
+    let run = |least: f32| {
+        let commands = commands(*queue());
+        let encoder = encoder(*commands);
+        bind(*encoder, *pipeline);
+        bind_buffer(*encoder, *out, 0, 0);
+        for (texture, index) in [(*texture, 2usize), (*view, 4)] {
+            send!(*encoder, "setTexture:atIndex:", texture => Id, index => usize; ());
+        }
+        send!(
+            *encoder, "setSamplerState:lodMinClamp:lodMaxClamp:atIndex:", *sampler => Id,
+            least => f32, 8.0f32 => f32, 1 => usize; ()
+        );
+        launch(*encoder, 1, 1);
+        end(*encoder);
+        assert_eq!(finish(*commands), Ok(()));
+        contents::<f32>(*out)
+    };
+    assert_eq!(run(0.0), [4.0, 1.0, 1.0]);
+    assert_eq!(run(1.0), [5.0, 1.0, 1.0]);
+}

@@ -336,6 +336,13 @@ pub(crate) fn rows(name: &str) -> impl Iterator<Item = (&'static Row, u8)> {
     list.into_iter().flatten().map(move |&row| (row, width))
 }
 
+/// The mathematical functions, whose accuracy the specification states.
+#[cfg(test)]
+pub(crate) fn math_names() -> impl Iterator<Item = &'static str> {
+    let math = |row: &&Row| matches!(row.builtin, Builtin::Math(..));
+    ROWS.iter().filter(math).flat_map(|row| row.names.split(' '))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -308,6 +308,10 @@ impl Checker {
                     self.unsupported(parameter.span, "buffer of textures or samplers is");
                 }
                 ArgumentKind::Unsupported if parameter.qual.ty != Types::UNKNOWN => {
+                    if let Ty::Opaque(what) = *self.types.get(parameter.qual.ty) {
+                        self.unsupported(parameter.span, format!("'{what}' is"));
+                        continue;
+                    }
                     self.bad_parameter(&argument.name, parameter.qual.ty, parameter.span);
                 }
                 _ => {}

@@ -19,6 +19,7 @@ mod library_call;
 mod lookup;
 mod operator;
 mod overload;
+mod sampler;
 mod stmt;
 mod template;
 pub(crate) mod texture;

@@ -213,8 +213,15 @@ template <typename A, int M> struct __is_valid_simdgroup_type<vec<A, M>> : __is_
 template <typename A> struct _numeric_limits_impl;
 
 // MSL 2.12.1
+template <typename A> struct array_ref {
+    const thread A* first;
+    size_t count;
+    const thread A& operator[](size_t at) const { return first[at]; }
+    size_t size() const { return count; }
+};
 template <typename A, size_t M> struct array {
     A elements[M];
+    operator array_ref<A>() const thread { return {elements, M}; }
     thread A& operator[](size_t at) thread { return elements[at]; }
     const thread A& operator[](size_t at) const thread { return elements[at]; }
     device A& operator[](size_t at) device { return elements[at]; }

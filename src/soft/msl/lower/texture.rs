@@ -60,12 +60,12 @@ impl Body<'_, '_> {
             Operation::Read => {
                 let at = self.pixel_place(&given, kind);
                 let pixel = self.b.op(Op::TextureRead, &[texture, at, level]);
-                self.from_words(pixel, ty)
+                self.pixel_value(pixel, ty)
             }
             Operation::Write => {
                 let at = self.pixel_place(&given, kind);
                 let Some(value) = given.value else { return zero };
-                let pixel = self.to_words(value);
+                let pixel = self.words(value);
                 self.b.op(Op::TextureWrite, &[texture, at, level, pixel]);
                 zero
             }
@@ -172,7 +172,7 @@ impl Body<'_, '_> {
             Operation::Gather => {
                 let args = [texture, sampler, at, offset];
                 let found = self.b.emit(Op::TextureGather, Type::Void, &args, given.component);
-                self.from_words_whole(found, ty)
+                self.whole_pixel(found, ty)
             }
             Operation::GatherCompare => {
                 let args = [texture, sampler, at, offset, compared];
@@ -191,7 +191,7 @@ impl Body<'_, '_> {
                     return self.b.op(Op::TextureCompare, &args);
                 }
                 let found = self.b.op(Op::TextureSample, &[texture, sampler, at, offset, lod]);
-                self.from_words(found, ty)
+                self.pixel_value(found, ty)
             }
         }
     }
@@ -237,13 +237,13 @@ impl Body<'_, '_> {
     }
 
     /// What a member function gives of a pixel's words: a depth is the first of them.
-    fn from_words(&mut self, words: Value, ty: Texture) -> Value {
-        let pixel = self.from_words_whole(words, ty);
+    fn pixel_value(&mut self, words: Value, ty: Texture) -> Value {
+        let pixel = self.whole_pixel(words, ty);
         if ty.kind().depth { self.b.extract(pixel, 0) } else { pixel }
     }
 
     /// A pixel's words as a vector of the texture's type; integers are held to it (MSL 8.7.6).
-    fn from_words_whole(&mut self, words: Value, ty: Texture) -> Value {
+    fn whole_pixel(&mut self, words: Value, ty: Texture) -> Value {
         let wide = Type::Vector(ty.scalar.widened(), 4);
         let mut pixel = self.b.bitcast(words, wide);
         let ends: &[(Op, i64)] = match ty.scalar {
@@ -259,7 +259,7 @@ impl Body<'_, '_> {
     }
 
     /// A pixel's words.
-    fn to_words(&mut self, value: Value) -> Value {
+    fn words(&mut self, value: Value) -> Value {
         let ty = self.b.ty(value);
         let wide = ty.scalar().map_or(Scalar::U32, Scalar::widened);
         let value = self.b.convert(value, ty.with_scalar(wide));
