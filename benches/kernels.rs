@@ -2,8 +2,7 @@
 //!
 //! A kernel's time is from submitting its command buffer to the end of waiting for it. Each result
 //! is checked against plain Rust's before anything is measured. `ARUMINIUM_BENCH_OPENCL=1` puts the same
-//! kernels in OpenCL beside them, where a driver is installed. An argument measures only the groups whose
-//! title holds it.
+//! kernels in OpenCL beside them, where a driver is installed.
 
 use aruminium::{Buffer, Commands, Encoder, Gpu, GpuError, Pipeline, Queue};
 use opencl::{Argument, Memory, OpenCl};
@@ -102,9 +101,6 @@ impl<'a> Place<'a> {
         alone: impl Fn(&mut [T]),
         together: impl Fn(&mut [T]),
     ) {
-        if !is_asked_for(title) {
-            return;
-        }
         kernel.run().expect("the kernel runs");
         let found = output();
         let mut out = vec![T::default(); found.len()];
@@ -129,12 +125,6 @@ impl<'a> Place<'a> {
     }
 }
 
-/// Whether a group is to be measured: all are, unless an argument tells which.
-fn is_asked_for(title: &str) -> bool {
-    let asked = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
-    asked.is_none_or(|part| title.contains(&part))
-}
-
 /// From the text of a kernel to what can be launched.
 fn runnable(gpu: &Gpu, source: &Source) -> Result<Pipeline, GpuError> {
     gpu.pipeline(&gpu.compile(source.metal)?.function(source.name)?)
@@ -144,9 +134,9 @@ fn runnable(gpu: &Gpu, source: &Source) -> Result<Pipeline, GpuError> {
 fn on_all_cores<T: Send>(out: &mut [T], unit: usize, work: impl Fn(usize, &mut [T]) + Sync) {
     let part = part_of(out.len(), unit);
     std::thread::scope(|scope| {
-        for (index, part_of) in out.chunks_mut(part).enumerate() {
+        for (index, out) in out.chunks_mut(part).enumerate() {
             let work = &work;
-            scope.spawn(move || work(index * part, part_of));
+            scope.spawn(move || work(index * part, out));
         }
     });
 }
@@ -334,10 +324,6 @@ fn main() -> Result<(), GpuError> {
         },
     );
 
-    let title = "from source to runnable";
-    if !is_asked_for(title) {
-        return Ok(());
-    }
     let mut compiled = ALL.map(|source| {
         let gpu = &gpu;
         let repeat = move |times: usize| {
@@ -348,6 +334,6 @@ fn main() -> Result<(), GpuError> {
         (source.name, repeat)
     });
     let mut ways = compiled.each_mut().map(|(name, repeat)| Way { name, repeat });
-    compare(title, None, &mut ways);
+    compare("from source to runnable", None, &mut ways);
     Ok(())
 }

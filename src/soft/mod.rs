@@ -5,6 +5,8 @@ compile_error!("aruminium runs on Apple's systems and on Linux (x86_64, aarch64)
 
 #[cfg(test)]
 mod corpus;
+#[cfg(test)]
+mod fuzz;
 pub(crate) mod ir;
 pub(crate) mod metal;
 pub(crate) mod msl;

@@ -50,3 +50,20 @@ kernel void whole_vectors(device float4* out [[buffer(0)]], device const float2*
 }
 kernel void qualified(const device int* a [[buffer(1)]], device int* __restrict out [[buffer(0)]], int device const* const b [[buffer(2)]], uint i [[thread_position_in_grid]]) { out[i] = a[i] - b[i]; }
 kernel void volatiles(volatile device int* out [[buffer(0)]], uint i [[thread_position_in_grid]]) { out[i] = i; out[i] = out[i] + 1; }
+
+// An argument that is not there: what is read from it and never used is not read.
+constant bool wanted [[function_constant(0)]];
+constant bool present = is_function_constant_defined(wanted) && wanted;
+struct Weights { float alpha, beta; };
+struct Blend {
+    const float alpha;
+    const float beta;
+    Blend(const float a, const float b) : alpha(a), beta(b) {}
+    float apply(float x, float y) const { return x * alpha + y * beta; }
+};
+kernel void absent(device float* out [[buffer(0)]], const constant Weights* weights [[buffer(1), function_constant(present)]],
+    uint i [[thread_position_in_grid]]) {
+    const Blend blend(weights->alpha, weights->beta);
+    out[i] = i;
+    if (present) out[i] = blend.apply(i, 1);
+}

@@ -182,3 +182,14 @@ kernel void empty_statements(device int* out [[buffer(0)]], uint i [[thread_posi
 kernel void never_ends(device int* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
     while (out[0] != 1) out[i] = 2;
 }
+
+// What was read before a variable changes is what it was, through a conversion that changes no bits too.
+kernel void read_before_a_step(device int* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
+    uchar v = i;
+    int held[4] = {}, before = 0, n = 0;
+    do {
+        held[i & 3] = v;
+        before = v--;
+    } while (++n < int(1 + (i & 1)));
+    out[i] = before * 1000 + held[i & 3];
+}

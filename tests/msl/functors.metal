@@ -106,3 +106,38 @@ kernel void braces(device int* out [[buffer(0)]], uint i [[thread_position_in_gr
     constexpr int n = decltype(o)::width();
     out[i] = mixed({i, 2, 3}, 4) + spread({3, 10}) + table[i % 8] * 10000 + n;
 }
+
+// What real kernels do: defaults that name earlier members, a function of one's own beside the library's template,
+// traits behind conditions, a template of the library by its full name.
+template <ushort D> struct Strided {
+    device const int* dims;
+    device const int* strides;
+    Strided<D - 1> next {dims, strides};
+    int operator()(int i) const { return (i % dims[D - 1]) * strides[D - 1] + next(i / dims[D - 1]); }
+};
+template <> struct Strided<1> {
+    device const int* dims;
+    device const int* strides;
+    int operator()(int i) const { return i * strides[0]; }
+};
+bfloat simd_shuffle_down(bfloat x, ushort by) { return as_type<bfloat>(simd_shuffle_down(as_type<ushort>(x), by)); }
+template <typename T> struct Tile {
+    typedef metal::vec<T, 2> pair_t;
+    typedef metal::vec<T, 1> one_t;
+    pair_t pairs[2];
+    constexpr thread pair_t& at(short i) thread { return pairs[i]; }
+    constexpr const thread pair_t& at(short i) const thread { return pairs[i]; }
+    T operator()(Tile<T> other) { return at(0).x + other.at(1).y; }
+    template <typename U> T operator()(U other) { return T(other); }
+};
+template <typename T, typename = void> struct Chosen { static int of() { return 1; } };
+template <typename T> struct Chosen<T, metal::enable_if_t<__is_valid_simdgroup_type<T>::value>> { static int of() { return 2; } };
+kernel void found_elsewhere(device int* out [[buffer(0)]], device const int* in [[buffer(1)]], uint i [[thread_position_in_grid]]) {
+    Strided<3> strided {in, in + 3};
+    Tile<int> tile = {};
+    tile.at(1)[1] = int(i);
+    tile.at(0).x = 5;
+    bfloat next = simd_shuffle_down(bfloat(i % 32), 1);
+    out[i] = strided(int(i)) + 100 * (tile(tile) + tile(2.5f)) + 10000 * int(next) +
+             1000000 * (Chosen<float>::of() + 3 * Chosen<long>::of());
+}

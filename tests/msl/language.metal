@@ -41,6 +41,7 @@ kernel void classes(device float* out [[buffer(0)]], constant float& c [[buffer(
     Bits bits = {1.0f};
     out[2] = bits.high;
     threadgroup float t[2];
+    t[0] = 7;
     float local = 4;
     out[3] = access(out) + access(&c) + access(t) + access(&local);
     out[4] = add(1, mul(2, sub(5, 3)));

@@ -54,6 +54,8 @@ kernel void softmax_rows(device const float* in, device float* out, constant int
 
 kernel void histogram(device const uchar* in, device atomic_uint* bins, uint i [[thread_position_in_grid]]) {
     threadgroup atomic_uint local[16];
+    if (i < 16) atomic_store_explicit(&local[i], 0, memory_order_relaxed);
+    threadgroup_barrier(mem_flags::mem_threadgroup);
     atomic_fetch_add_explicit(&local[in[i] >> 4], 1u, memory_order_relaxed);
     threadgroup_barrier(mem_flags::mem_threadgroup);
     if (i < 16) atomic_fetch_add_explicit(bins + i, atomic_load_explicit(&local[i], memory_order_relaxed), memory_order_relaxed);

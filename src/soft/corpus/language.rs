@@ -261,6 +261,10 @@ fn control() {
     file.kernel("uniform_branches").input(&[2]).each(40, |i| 2 * (i as i32 + 15));
     file.kernel("together_again").each(64, |i| i as i32 % 8 * 1000 + 32);
     file.kernel("empty_statements").each(2, |i| 70 + if i == 0 { 8 } else { 7 });
+    file.kernel("read_before_a_step").each(64, |i| {
+        let before = (i as u8).wrapping_sub(i as u8 & 1);
+        i32::from(before) * 1001
+    });
     file.kernel("never_ends")
         .out(&[0; 64])
         .grid(64, 1, 1)

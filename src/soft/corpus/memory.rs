@@ -282,5 +282,6 @@ fn buffers() {
     });
     file.kernel("qualified").input(&x).input(&y).each(40, |i| x[i] - y[i]);
     file.kernel("volatiles").each(40, |i| i as i32 + 1);
+    file.kernel("absent").each(40, |i| i as f32);
     file.finish();
 }

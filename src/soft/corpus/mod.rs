@@ -1,7 +1,7 @@
 //! The corpus: the kernels of `tests/msl`, each run on every instruction set and held against Rust.
 //!
-//! A kernel writes what it finds to `out`, the buffer at index 0; its other buffers are inputs, in the
-//! order of [`Case::input`]. A row names the kernel, says what it gets and computes what it must give:
+//! A kernel writes what it finds to `out`, the buffer at index 0 or [`Case::at`]; its other buffers are
+//! inputs, in the order of [`Case::input`]. A row names the kernel, says what it gets and computes what it must give:
 //!
 //! ```ignore
 //! file.kernel("doubled").input(&values).each(64, |i| values[i] * 2);
@@ -23,6 +23,7 @@ mod simdgroup_matrices;
 mod templates;
 mod textures;
 mod vectors;
+mod whole;
 
 use super::msl::ast::Stage;
 use super::msl::{self, ConstantValues, Options};
@@ -117,6 +118,7 @@ impl File {
             kernel,
             grid: [1; 3],
             group: None,
+            at: 0,
             out: None,
             inputs: Vec::new(),
             threadgroup_memory: Vec::new(),
@@ -137,6 +139,8 @@ struct Case<'a> {
     kernel: &'static str,
     grid: [u32; 3],
     group: Option<[u32; 3]>,
+    /// The index of `out`.
+    at: usize,
     out: Option<Vec<u8>>,
     inputs: Vec<Vec<u8>>,
     threadgroup_memory: Vec<(u32, u32)>,
@@ -155,7 +159,13 @@ impl Case<'_> {
         self
     }
 
-    /// The next buffer after `out`.
+    /// The index of `out`, when it is not 0.
+    fn at(mut self, index: usize) -> Self {
+        self.at = index;
+        self
+    }
+
+    /// The next buffer besides `out`.
     fn input<T: Element>(mut self, values: &[T]) -> Self {
         self.inputs.push(element::bytes(values));
         self
@@ -200,15 +210,17 @@ impl Case<'_> {
         let mut verdicts = Vec::new();
         for isa in IsaKind::available() {
             let out = self.out.clone().unwrap_or_else(|| vec![POISON; bytes]);
+            let mut buffers = self.inputs.clone();
+            buffers.insert(self.at, out);
             let mut setting = Setting {
                 grid: self.grid,
                 group: self.group.unwrap_or([x.min(64), 1, 1]),
-                buffers: std::iter::once(out).chain(self.inputs.iter().cloned()).collect(),
+                buffers,
                 images: (self.file.images)(),
                 threadgroup_memory: self.threadgroup_memory.clone(),
             };
             let ran = run(&self.file.library, self.kernel, isa, &mut setting);
-            if let Err(what) = verdict(ran.map(|()| setting.buffers[0].as_slice())) {
+            if let Err(what) = verdict(ran.map(|()| setting.buffers[self.at].as_slice())) {
                 verdicts.push(format!("{} ({}): {what}", self.kernel, isa.name()));
             }
         }

@@ -53,5 +53,12 @@ fn functors() {
         let table = [5, 5, 5, 5, 6, 0, 0, 7][i % 8];
         i as i32 * 100 + 20 + 3 + 4 + 7 + table * 10_000 + 4
     });
+    let (dims, strides) = ([4, 3, 5], [1, 10, 7]);
+    file.kernel("found_elsewhere").input(&[dims, strides].concat()).each(64, |i| {
+        let n = i as i32;
+        let strided = n % 5 * 7 + n / 5 % 3 * 10 + n / 15;
+        let next = if n % 32 == 31 { 31 } else { n % 32 + 1 };
+        strided + 100 * (5 + n + 2) + 10_000 * next + 5_000_000
+    });
     file.finish();
 }

@@ -456,8 +456,10 @@ operations! {
     Index "index" Rule::Index, Bytes, Pure, IfOperands;
     /// `p` plus a constant.
     Field "field" Rule::Field, Bytes, Pure, IfOperands;
-    /// The pointer's bits, for comparisons, differences and null checks. The null pointer is 0.
+    /// The pointer's bits. The null pointer is 0.
     PointerToInt "pointer_to_int" Rule::PointerToInt, None, Pure, IfOperands;
+    /// Where a pointer points to in all of memory, for comparisons: what two arguments are bound to may be one.
+    Address "address" Rule::PointerToInt, None, Pure, IfOperands;
     /// A pointer out of bits that came from one.
     IntToPointer "int_to_pointer" Rule::IntToPointer, None, Pure, IfOperands;
 

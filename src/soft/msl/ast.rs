@@ -177,6 +177,7 @@ pub(crate) enum DeclaratorPart {
         constant: bool,
         volatile: bool,
         space: Option<AddressSpace>,
+        span: Span,
     },
     /// `&`, and `&&`, which MSL's compute code uses alike.
     Reference,

@@ -49,6 +49,8 @@ pub(crate) struct SourceMap {
     files: Vec<File>,
     end: u32,
     expansions: Vec<Expansion>,
+    /// The library's own map keeps none: its places would be taken for those of a program.
+    keeps_expansions: bool,
 }
 
 /// The body of a macro, where a call of it stands: the same bytes once more, on a part of the number
@@ -81,7 +83,7 @@ const EXPANSIONS: u32 = 1 << 31;
 impl SourceMap {
     /// A map whose first byte is `base`: texts below it (the library's own) live in another map.
     pub(crate) fn starting_at(base: u32) -> SourceMap {
-        SourceMap { files: Vec::new(), end: base, expansions: Vec::new() }
+        SourceMap { end: base, keeps_expansions: true, ..SourceMap::default() }
     }
 
     /// Adds a file and answers its index; `None` when the map would grow past [`MAX_SOURCE`].
@@ -132,7 +134,7 @@ impl SourceMap {
     /// Room for one expansion of a macro; `None` for a macro that no file of this map defines, and
     /// when the number line is full.
     pub(crate) fn expand(&mut self, name: Span, body: Span, call: Span) -> Option<Expansion> {
-        self.file_of(body.lo)?;
+        self.file_of(body.lo).filter(|_| self.keeps_expansions)?;
         let base = self.expansions.last().map_or(EXPANSIONS, |last| last.base + last.length + 1);
         let length = body.hi.saturating_sub(body.lo);
         base.checked_add(length)?.checked_add(1)?;

@@ -1,8 +1,6 @@
-//! Whole files through all phases: the corpus, the diagnostics, and what no input may do.
+//! Whole files through all phases: the corpus, the diagnostics, and what they cost.
 
 use super::*;
-use crate::test_random::Random;
-use crate::test_scale::scaled;
 
 fn errors(text: &str) -> String {
     match compile(text, &Options::default()) {
@@ -137,7 +135,12 @@ fn entry_points_are_described() {
     assert!(library.reflection("nothing").is_err());
 }
 
-/// Each diagnostic has a file of its own, and beside it what is said. `ARUMINIUM_UPDATE=1` writes it.
+/// Whether reports are written down instead of compared.
+fn updating() -> bool {
+    std::env::var_os("ARUMINIUM_UPDATE").is_some()
+}
+
+/// A file of sources with many mistakes has beside it what is said. `ARUMINIUM_UPDATE=1` writes it.
 #[test]
 fn diagnostics_read_as_recorded() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/msl/errors");
@@ -146,7 +149,7 @@ fn diagnostics_read_as_recorded() {
     for (name, text) in files {
         let said = errors(&text);
         let path = folder.join(&name).with_extension("txt");
-        if std::env::var_os("ARUMINIUM_UPDATE").is_some() {
+        if updating() {
             std::fs::write(&path, &said).unwrap();
         }
         let recorded = std::fs::read_to_string(&path).unwrap_or_default();
@@ -155,89 +158,26 @@ fn diagnostics_read_as_recorded() {
     }
 }
 
-// ---- what no input may do ----------------------------------------------------------------
-
-/// Compiles and lowers; only a panic, a hang or an invalid IR is a failure.
-fn survives(text: &str, what: &str) {
-    let result = std::panic::catch_unwind(|| whole(text).map(drop));
-    match result {
-        Ok(Err(error)) if error.contains("Invalid") => panic!("{what}\n{error}\n{text}"),
-        Ok(_) => {}
-        Err(_) => panic!("{what}\n{text}"),
-    }
-}
-
+/// One rule a case: `=== the rule`, a source that breaks it, `->`, what is said.
 #[test]
-fn random_bytes_survive() {
-    let mut random = Random::new(0x9e37_79b9_7f4a_7c15);
-    for _ in 0..scaled(200) {
-        let length = random.below(200);
-        let bytes: Vec<u8> = (0..length).map(|_| random.below(256) as u8).collect();
-        survives(&String::from_utf8_lossy(&bytes), "random bytes");
-    }
-}
-
-#[test]
-fn truncations_survive() {
-    let mut random = Random::new(77);
-    for (name, text) in corpus() {
-        for _ in 0..scaled(30) {
-            let mut end = random.below(text.len());
-            while !text.is_char_boundary(end) {
-                end -= 1;
-            }
-            survives(&text[..end], &name);
+fn each_rule_is_told() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/msl/diagnostics.txt");
+    let recorded = std::fs::read_to_string(path).unwrap();
+    let (mut written, mut silent) = (String::new(), Vec::new());
+    for case in recorded.split("=== ").skip(1) {
+        let (rule, rest) = case.split_once('\n').expect("a rule ends its line");
+        let (source, _) = rest.split_once("->\n").expect("a case has an arrow");
+        let said = errors(source);
+        if !said.contains("error:") && !said.contains("warning:") {
+            silent.push(rule);
         }
+        written += &format!("=== {rule}\n{source}->\n{said}");
     }
-}
-
-#[test]
-fn mutations_survive() {
-    let corpus = corpus();
-    let mut random = Random::new(4242);
-    let words: Vec<Vec<&str>> = corpus.iter().map(|(_, text)| pieces(text)).collect();
-    for round in 0..scaled(600) {
-        let which = random.below(words.len());
-        let mut mutant = words[which].clone();
-        for _ in 0..1 + random.below(3) {
-            let at = random.below(mutant.len());
-            let donor = &words[random.below(words.len())];
-            match random.below(4) {
-                0 => drop(mutant.remove(at)),
-                1 => mutant[at] = donor[random.below(donor.len())],
-                2 => mutant.insert(at, donor[random.below(donor.len())]),
-                _ => {
-                    let other = random.below(mutant.len());
-                    mutant.swap(at, other);
-                }
-            }
-        }
-        survives(&mutant.concat(), &format!("mutant {round} of {}", corpus[which].0));
+    if updating() {
+        std::fs::write(path, &written).unwrap();
     }
-}
-
-/// A text in words, numbers, spaces and single marks.
-fn pieces(text: &str) -> Vec<&str> {
-    let class = |c: char| {
-        if c.is_alphanumeric() || c == '_' {
-            1
-        } else if c.is_whitespace() {
-            2
-        } else {
-            0
-        }
-    };
-    let mut out = Vec::new();
-    let mut start = 0;
-    for (at, c) in text.char_indices().skip(1) {
-        let before = text[start..].chars().next().unwrap_or(' ');
-        if class(c) != class(before) || class(c) == 0 {
-            out.push(&text[start..at]);
-            start = at;
-        }
-    }
-    out.push(&text[start..]);
-    out
+    assert_eq!(written, recorded);
+    assert!(silent.is_empty(), "nothing is said about {silent:?}");
 }
 
 #[test]

@@ -476,7 +476,7 @@ impl<'a> Machine<'a> {
         &mut self,
         frame: &mut Frame<'a>,
         value: &'a Expr,
-        cases: &'a [(Vec<Option<i64>>, Vec<Stmt>, bool)],
+        cases: &'a [Case],
         active: Lanes,
     ) -> Lanes {
         let values: Vec<Option<i64>> = (0..self.lanes)
@@ -484,10 +484,10 @@ impl<'a> Machine<'a> {
                 (active >> lane & 1 != 0).then(|| self.expr(frame, value, lane).cells[0] as i64)
             })
             .collect();
-        let named: Vec<Option<i64>> = cases.iter().flat_map(|case| &case.0).copied().collect();
+        let named: Vec<Option<i64>> = cases.iter().flat_map(|case| &case.labels).copied().collect();
         frame.jumps.push(Jump { repeats: false, broke: 0, continued: 0 });
         let (mut running, mut entered) = (0, 0);
-        for (labels, body, ends) in cases {
+        for Case { labels, body, ends } in cases {
             for lane in each(active) {
                 let meant = if named.contains(&values[lane]) { values[lane] } else { None };
                 if labels.contains(&meant) {

@@ -133,6 +133,7 @@ fn differ(found: &Outcome, expected: &Outcome) -> String {
 fn try_seed(seed: u64) {
     let program = generate::generate(seed);
     let Err(first) = check_calmly(&program) else { return };
+    println!("seed {seed} {}: {}", first.kind, first.words);
     let same = |candidate: &Program| check_calmly(candidate).is_err_and(|it| it.is_like(&first));
     let small = shrink::shrink(program, same);
     let found = check_calmly(&small).err().unwrap_or(first);

@@ -235,7 +235,7 @@ impl Printer<'_> {
             }
             Stmt::Switch(value, cases) => {
                 self.line(&format!("switch ({}) {{", self.expr(value)));
-                for (labels, body, ends) in cases {
+                for Case { labels, body, ends } in cases {
                     for label in labels {
                         let text = label.map_or("default".into(), |label| format!("case {label}"));
                         self.line(&format!("{text}:"));

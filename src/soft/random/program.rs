@@ -264,8 +264,7 @@ pub(super) enum Stmt {
     /// The same with the counter declared before, and counted at the start of the body.
     While(Variable, Expr, Vec<Stmt>),
     Do(Variable, Expr, Vec<Stmt>),
-    /// Labels, `None` for `default`; a body; whether a `break` ends it.
-    Switch(Expr, Vec<(Vec<Option<i64>>, Vec<Stmt>, bool)>),
+    Switch(Expr, Vec<Case>),
     Break,
     Continue,
     Return(Option<Expr>),
@@ -280,6 +279,16 @@ pub(super) enum Stmt {
     Atomic(&'static str, usize, Expr),
     /// Writes a scalar to the output.
     Store(usize, Expr),
+}
+
+/// What a switch does for some values.
+#[derive(Clone, Debug)]
+pub(super) struct Case {
+    /// `None` is `default`.
+    pub(super) labels: Vec<Option<i64>>,
+    pub(super) body: Vec<Stmt>,
+    /// A `break` stands at its end.
+    pub(super) ends: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -315,6 +324,8 @@ pub(super) struct Routine {
     pub(super) template: bool,
     /// A method that does not change its object.
     pub(super) constant: bool,
+    /// It has no functions of the SIMD-group, so that one thread alone may call it.
+    pub(super) alone: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -392,6 +403,7 @@ impl Scope<'_> {
             },
             Place::Element(base, ..) | Place::Below(base, _) => match self.place(base) {
                 Type::Array(element, _) => *element,
+                Type::ParameterArray => Type::Parameter,
                 Type::Vector(scalar, _) => Type::Scalar(scalar),
                 other => unreachable!("an element of {other:?}"),
             },

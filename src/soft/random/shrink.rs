@@ -133,7 +133,7 @@ fn blocks(stmt: &mut Stmt) -> Vec<&mut Vec<Stmt>> {
     match stmt {
         Stmt::If(_, yes, no) => vec![yes, no],
         Stmt::For(.., body) | Stmt::While(.., body) | Stmt::Do(.., body) => vec![body],
-        Stmt::Switch(_, cases) => cases.iter_mut().map(|case| &mut case.1).collect(),
+        Stmt::Switch(_, cases) => cases.iter_mut().map(|case| &mut case.body).collect(),
         _ => Vec::new(),
     }
 }

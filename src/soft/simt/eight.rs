@@ -98,8 +98,7 @@ mod x86 {
 
         #[inline(always)]
         unsafe fn pairs(from: *const f32) -> Self {
-            // SAFETY: the caller's; the instruction takes any alignment, and the reference is never
-            // read as such.
+            // SAFETY: the caller's; what is read is a copy, of any alignment.
             unsafe { _mm256_castpd_ps(_mm256_broadcast_sd(&from.cast::<f64>().read_unaligned())) }
         }
 

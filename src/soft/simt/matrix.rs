@@ -80,7 +80,7 @@ unsafe fn step<I: Isa, const K: usize>(
     unsafe {
         for half in 0..2 {
             let rows = I::Eight::load(left[K % 2].add(16 * half + 8 * (K / 4)));
-            let rows = if K / 2 % 2 == 0 { rows.even() } else { rows.odd() };
+            let rows = if K & 2 == 0 { rows.even() } else { rows.odd() };
             for side in 0..2 {
                 for (from, sums) in right.iter().zip(sums.iter_mut()) {
                     let columns = I::Eight::pairs(from.add(16 * (K / 4) + 8 * side + 2 * (K % 4)));
@@ -207,7 +207,7 @@ mod tests {
                 assert!(!std::mem::replace(element, true), "lane {lane}");
             }
         }
-        // Design's formula: q = l / 4, row = (q & 4) + l / 2 % 4, column = (q & 2) * 2 + l % 2 * 2.
+        // The same by groups of four lanes, as Apple's GPUs have it.
         for lane in 0..LANES {
             let quad = lane / 4;
             assert_eq!(row_of(lane), (quad & 4) + lane / 2 % 4);

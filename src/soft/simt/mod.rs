@@ -12,6 +12,7 @@ mod eight;
 mod fault;
 mod fetch;
 mod hoist;
+mod indexed;
 mod isa;
 mod lanes;
 mod launch;

@@ -3,6 +3,7 @@
 use super::code::{Handler, Ins, Wave, get, put};
 use super::isa::{Isa, LANES};
 use super::lanes::Lane;
+use super::memory::split;
 
 /// Adds a uniform part, a scaled register of indices and a register of 64-bit lanes: `a = c + b * imm`,
 /// in lanes of 64 bits. `d` is 1 if the indices are signed.
@@ -55,4 +56,41 @@ impl Handler for ScaledOnce {
             ip.add(1)
         }
     }
+}
+
+/// Where pointers point to in the machine's memory, so that pointers into one buffer that is bound twice
+/// compare as they should: `a` the result, `b` the pointer, in slots or in lanes.
+#[derive(Debug)]
+pub(crate) struct Address<const UNIFORM: bool>;
+
+impl<const UNIFORM: bool> Handler for Address<UNIFORM> {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`.
+        unsafe {
+            let ins = &*ip;
+            if UNIFORM {
+                put(frame, ins.a, address(wave, get(frame, ins.b)));
+            } else {
+                let pointers = *frame.add(ins.b as usize).cast::<[u64; LANES]>();
+                *frame.add(ins.a as usize).cast() = pointers.map(|one| address(wave, one));
+            }
+            ip.add(1)
+        }
+    }
+}
+
+/// The address of one pointer; one into no region of the launch stays as it is.
+///
+/// # Safety
+/// The regions are those of `wave`.
+#[inline(always)]
+unsafe fn address(wave: &Wave, pointer: u64) -> u64 {
+    let (number, offset) = split(pointer);
+    if number == 0 || number >= wave.region_count {
+        return pointer;
+    }
+    // SAFETY: the number is in the table.
+    let base = unsafe { (*wave.regions.add(number as usize)).base };
+    (base as u64).wrapping_add(offset as u64)
 }

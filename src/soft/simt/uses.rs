@@ -5,6 +5,7 @@ use crate::soft::ir::passes::uniform::Uniformity;
 use crate::soft::ir::{Block, Effect, Function, Input, Op, Rule, Scalar, Stmt, Type, Value, VarId};
 
 use super::address::Plan;
+use super::lanes::Conversion;
 
 /// The answers.
 #[derive(Debug)]
@@ -254,13 +255,31 @@ impl Find<'_> {
             let until = self.until(self.at[index], at);
             self.last[index] = self.last[index].max(until);
             let again = std::mem::replace(&mut self.uses.needed[index], true);
-            // These stand for their operands, which last as long as they do.
-            if matches!(self.function.inst(value).op, Op::Extract | Op::Compose) {
+            if self.stands_for_operands(value) {
                 stack.extend(self.inputs(value).into_iter().map(|input| (input, at)));
             } else if !again {
                 let here = self.at[index];
                 stack.extend(self.inputs(value).into_iter().map(|input| (input, here)));
             }
+        }
+    }
+
+    /// Whether a value may be where its operands are, which then last as long as it does.
+    fn stands_for_operands(&self, value: Value) -> bool {
+        let inst = self.function.inst(value);
+        match inst.op.row().rule {
+            // A conversion that changes nothing but the type.
+            Rule::Convert => {
+                let scalar = |ty: Type| ty.scalar().unwrap_or(Scalar::U64);
+                let from = scalar(self.function.ty(inst.args[0]));
+                from != Scalar::Bool && Conversion::steps(from, scalar(inst.ty)).is_empty()
+            }
+            Rule::Extract
+            | Rule::Compose
+            | Rule::Bitcast
+            | Rule::PointerToInt
+            | Rule::IntToPointer => true,
+            _ => false,
         }
     }
 

@@ -281,6 +281,33 @@ mod tests {
     }
 
     #[test]
+    fn what_is_small_is_known_only_where_nothing_wraps() {
+        let mut b = FunctionBuilder::new("f", vec![], Type::Void);
+        let grid = b.input(Input::ThreadPositionInGrid, 0);
+        let x = b.input(Input::ThreadPositionInThreadgroup, 0);
+        let by = [0, 7, 16, 22, 23].map(|n| b.u32(n));
+        let cases = [
+            (x, Some(1023)),
+            (grid, None),
+            (b.convert(x, Type::Scalar(Scalar::U8)), Some(255)),
+            (b.convert(x, Type::Scalar(Scalar::I8)), None),
+            (b.convert(grid, Type::Scalar(Scalar::U16)), Some(0xffff)),
+            (b.op(Op::And, &[grid, by[1]]), Some(7)),
+            (b.op(Op::Rem, &[grid, by[2]]), Some(15)),
+            (b.op(Op::Rem, &[x, by[0]]), None),
+            (b.op(Op::Div, &[x, by[0]]), None),
+            (b.op(Op::Shl, &[x, by[3]]), Some(1023 << 22)),
+            (b.op(Op::Shl, &[x, by[4]]), None),
+            (b.op(Op::Shr, &[grid, by[3]]), Some(1023)),
+            (b.sub(x, by[1]), None),
+        ];
+        let f = b.finish();
+        for (value, want) in cases {
+            assert_eq!(most(&f, value, DEEPEST), want, "{value} of {f}");
+        }
+    }
+
+    #[test]
     fn sums_in_64_bits_become_steps() {
         let text = after(|b, tile| {
             let wide = Type::Scalar(Scalar::U64);

@@ -54,6 +54,8 @@ const BEFORE_PROMOTION: &[Pass] = &[
     ("unroll", unroll::run),
     ("forward unrolled", forward::run),
     ("fold unrolled", fold::run),
+    // Parameters that pointed to a local, and are read no more.
+    ("dead first", dead::run),
 ];
 
 /// What is done to the scalarised function, in order.

@@ -168,7 +168,8 @@ impl Checker {
         let result = self.letter_type(result, scalar, width, first).ty;
         if row.builtin == Builtin::Prelude {
             let name = row.names;
-            return match self.prelude_function(row, scalar, width) {
+            let precise = self.is_precise(accuracy);
+            return match self.prelude_function(row, scalar, width, precise) {
                 Some(id) => self.call_function(id, None, arguments, span),
                 None => {
                     self.unsupported(span, format!("'{name}' is"));
@@ -201,15 +202,26 @@ impl Checker {
         self.value(kind, result, span)
     }
 
-    /// A prelude function for one type: its body, in a scope that binds the letters.
+    /// Whether a call means the precise variant, where it stands (MSL 8.4).
+    fn is_precise(&self, accuracy: Accuracy) -> bool {
+        match accuracy {
+            Accuracy::Default => self.body.as_ref().map_or(self.precise, |body| body.precise),
+            Accuracy::Fast => false,
+            Accuracy::Precise => true,
+        }
+    }
+
+    /// A prelude function for one type: its body, in a scope that binds the letters, with the
+    /// mathematical functions in it as accurate as the call asks for.
     pub(super) fn prelude_function(
         &mut self,
         row: &'static Row,
         scalar: Scalar,
         width: u32,
+        precise: bool,
     ) -> Option<FuncId> {
         let ty = self.types.vector(scalar, width);
-        let key = (std::ptr::from_ref(row) as usize, ty);
+        let key = (std::ptr::from_ref(row) as usize, ty, precise);
         if let Some(&id) = self.prelude_functions.get(&key) {
             return Some(id);
         }
@@ -221,9 +233,9 @@ impl Checker {
             let bound = self.letter_type(letter, scalar, width, Types::VOID);
             self.bind(scope, name, Entity::Type(bound));
         }
-        let precise = std::mem::replace(&mut self.precise, false);
+        let outer_precise = std::mem::replace(&mut self.precise, precise);
         let id = self.function_declaration(&body.specifiers, &body.declarator, Some(body.clone()));
-        self.precise = precise;
+        self.precise = outer_precise;
         self.scope = outer;
         self.body = outer_body;
         let id = id?;

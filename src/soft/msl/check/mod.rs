@@ -8,6 +8,7 @@ pub(crate) use constant::{convert as convert_constant, negate as negate_constant
 
 pub(crate) mod builtins;
 mod call;
+mod class;
 mod constant;
 mod convert;
 mod decl;
@@ -224,8 +225,8 @@ pub(crate) struct Checker {
     classes: Vec<Class>,
     enum_scopes: HashMap<EnumId, ScopeId>,
     enum_types: HashMap<Name, TyId>,
-    /// Functions of the prelude, by row and type.
-    prelude_functions: HashMap<(usize, TyId), FuncId>,
+    /// Functions of the prelude, by row, type and whether they are precise.
+    prelude_functions: HashMap<(usize, TyId, bool), FuncId>,
     library: &'static library::Library,
     templates: template::Templates,
     /// The instance of a template that is being checked.

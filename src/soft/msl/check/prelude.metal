@@ -163,6 +163,16 @@ template <typename A, A V> struct integral_constant {
 template <bool V> using bool_constant = integral_constant<bool, V>;
 typedef integral_constant<bool, true> true_type;
 typedef integral_constant<bool, false> false_type;
+template <typename A> struct __is_valid_simdgroup_type : false_type {};
+template <> struct __is_valid_simdgroup_type<char> : true_type {};
+template <> struct __is_valid_simdgroup_type<uchar> : true_type {};
+template <> struct __is_valid_simdgroup_type<short> : true_type {};
+template <> struct __is_valid_simdgroup_type<ushort> : true_type {};
+template <> struct __is_valid_simdgroup_type<int> : true_type {};
+template <> struct __is_valid_simdgroup_type<uint> : true_type {};
+template <> struct __is_valid_simdgroup_type<half> : true_type {};
+template <> struct __is_valid_simdgroup_type<float> : true_type {};
+template <typename A, int N> struct __is_valid_simdgroup_type<vec<A, N>> : __is_valid_simdgroup_type<A> {};
 template <bool V, typename A = void> struct enable_if {};
 template <typename A> struct enable_if<true, A> { typedef A type; };
 template <bool V, typename A = void> using enable_if_t = typename enable_if<V, A>::type;

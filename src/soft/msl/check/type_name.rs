@@ -5,6 +5,7 @@ use super::{Checker, Entity};
 use crate::soft::ir::Scalar;
 use crate::soft::msl::ast::*;
 use crate::soft::msl::hir::Constant;
+use crate::soft::msl::lex::Punct;
 use crate::soft::msl::source::Span;
 use crate::soft::msl::texture::{Access, KINDS, Texture};
 use crate::soft::msl::types::{MAX_SIZE, OPAQUE_TEMPLATES, Qual, Ty, TyId, Types};
@@ -35,6 +36,12 @@ impl Checker {
 
     /// The type that specifiers say; `auto` is [`Types::UNKNOWN`] without an error.
     pub(super) fn specifiers(&mut self, specifiers: &Specifiers) -> Qual {
+        let qual = self.result_specifiers(specifiers);
+        Qual { constant: qual.constant || specifiers.storage.constexpr, ..qual }
+    }
+
+    /// The same for a function, whose `constexpr` says nothing of its result (dcl.constexpr).
+    pub(super) fn result_specifiers(&mut self, specifiers: &Specifiers) -> Qual {
         let mut qual = match &specifiers.base {
             BaseType::Fundamental(Fundamental::Double) => {
                 // MSL 2.1: there is no double.
@@ -66,7 +73,7 @@ impl Checker {
                 Qual::plain(Types::UNKNOWN)
             }
         };
-        qual.constant |= specifiers.constant || specifiers.storage.constexpr;
+        qual.constant |= specifiers.constant;
         qual.volatile |= specifiers.volatile;
         if let Some(space) = specifiers.space {
             qual.space = Some(space);
@@ -92,7 +99,9 @@ impl Checker {
         let ExprKind::Path(path) = &expr.kind else { return unknown };
         let Found::Entities(list) = self.lookup_path(path) else { return unknown };
         let explicit = path.last().arguments.clone();
-        let Some(id) = self.overload(&list, explicit.as_deref(), None) else { return unknown };
+        let Some(id) = self.overload(&list, explicit.as_deref(), None, path.span) else {
+            return unknown;
+        };
         let func = self.func(id);
         let parameters = func.parameters.iter().map(|parameter| parameter.qual).collect();
         match func.result() {
@@ -118,10 +127,7 @@ impl Checker {
                         return *qual;
                     }
                 }
-                if list.is_empty()
-                    && let Some(message) = self.missing_member_type(path)
-                {
-                    self.error(path.span, message);
+                if list.is_empty() && self.missing_member_type(path) {
                     return unknown;
                 }
                 let name = self.path_text(path);
@@ -134,36 +140,47 @@ impl Checker {
                 self.error(path.span, format!("'{name}' does not name a type"));
             }
             _ => {
-                let message = self.missing_member_type(path).unwrap_or_else(|| {
+                if !self.missing_member_type(path) {
                     let name = self.path_text(path);
-                    format!("unknown type name '{name}'")
-                });
-                self.error(path.span, message);
+                    self.error(path.span, format!("unknown type name '{name}'"));
+                }
             }
         }
         unknown
     }
 
-    /// What to say of a path that looks for a type in a type and finds none.
-    fn missing_member_type(&mut self, path: &Path) -> Option<String> {
+    /// Says that a path looks for a type in a type that has none of the name; false when it looks
+    /// elsewhere.
+    fn missing_member_type(&mut self, path: &Path) -> bool {
         let mut owner = path.clone();
-        let member = owner.parts.pop()?;
-        let Label::Name(member) = member.name else { return None };
-        let outer = owner.parts.last()?.clone();
-        let Found::Entities(list) = self.lookup_path(&owner) else { return None };
-        let Entity::Type(qual) = self.applied(*list.first()?, &outer) else { return None };
+        let (Some(member), Some(outer)) = (owner.parts.pop(), owner.parts.last().cloned()) else {
+            return false;
+        };
+        let (Found::Entities(list), Label::Name(member)) = (self.lookup_path(&owner), member.name)
+        else {
+            return false;
+        };
+        let Some(&first) = list.first() else { return false };
+        let Entity::Type(qual) = self.applied(first, &outer) else { return false };
+        if qual.ty == Types::UNKNOWN {
+            return true;
+        }
         let (owner, member) = (self.types.name(qual.ty), self.text(member));
-        Some(match self.scope_of(Entity::Type(qual)) {
+        let message = match self.scope_of(Entity::Type(qual)) {
             Some(_) => format!("no type named '{member}' in '{owner}'"),
             None => {
                 format!("type '{owner}' cannot be used prior to '::' because it has no members")
             }
-        })
+        };
+        self.error(path.span, message);
+        true
     }
 
     pub(super) fn path_text(&self, path: &Path) -> String {
         let part = |part: &PathPart| match &part.name {
             Label::Name(name) => self.text(*name),
+            Label::Operator(Punct::LParen) => "operator()".into(),
+            Label::Operator(Punct::LBracket) => "operator[]".into(),
             Label::Operator(punct) => format!("operator{}", punct.text()),
             Label::Conversion(_) => "operator type".into(),
             Label::Destructor(name) => format!("~{}", self.text(*name)),
@@ -188,7 +205,11 @@ impl Checker {
             return self.types.intern(Ty::Opaque(known));
         }
         const KNOWN: &[&str] = &["vec", "packed_vec", "matrix", "atomic", "simdgroup_matrix"];
-        let user = !matches!(self.lookup_path(path), Found::Nothing);
+        let user = match self.lookup_path(path) {
+            Found::Nothing => false,
+            Found::Entities(list) => !list.is_empty(),
+            Found::Member(_) => true,
+        };
         if user || !KNOWN.contains(&name.as_str()) {
             self.unsupported(path.span, format!("template '{name}' is"));
             return Types::UNKNOWN;
@@ -217,6 +238,8 @@ impl Checker {
             u8::try_from(number).ok().filter(|number| (2..=4).contains(number))
         };
         let ty = match (name.as_str(), scalar) {
+            // A vector of one is as good as its component.
+            ("vec", Some(scalar)) if numbers == [1] => Some(Ty::Scalar(scalar)),
             ("vec", Some(scalar)) => small(0).map(|width| Ty::Vector(scalar, width)),
             ("packed_vec", Some(scalar)) => small(0).map(|width| Ty::Packed(scalar, width)),
             ("matrix", Some(scalar)) => small(0)
@@ -226,6 +249,10 @@ impl Checker {
             ("atomic", Some(scalar)) => Some(Ty::Atomic(scalar)),
             ("simdgroup_matrix", Some(scalar)) if numbers == [8, 8] && scalar.is_float() => {
                 Some(Ty::SimdgroupMatrix(scalar))
+            }
+            // A template may name what it never makes ([temp.inst]/1); every use of it is an error.
+            ("simdgroup_matrix", Some(_)) if numbers.len() == 2 && self.templates.depth > 0 => {
+                Some(Ty::Opaque("simdgroup_matrix"))
             }
             _ => None,
         };
@@ -273,7 +300,8 @@ impl Checker {
         let mut qual = base;
         for part in &declarator.parts {
             qual = match part {
-                DeclaratorPart::Pointer { constant, volatile, space } => {
+                DeclaratorPart::Pointer { constant, volatile, space, span } => {
+                    self.require_space(qual, *span, "pointer");
                     if matches!(self.types.get(qual.ty), Ty::Reference(_)) {
                         self.error(declarator.span, "pointer to a reference is not allowed");
                         return Qual::plain(Types::UNKNOWN);
@@ -284,7 +312,10 @@ impl Checker {
                 DeclaratorPart::Reference => match self.types.get(qual.ty) {
                     // [dcl.ref]/6: a reference to a reference is a reference.
                     Ty::Reference(_) => qual,
-                    _ => Qual::plain(self.types.intern(Ty::Reference(qual))),
+                    _ => {
+                        self.require_space(qual, declarator.span, "reference");
+                        Qual::plain(self.types.intern(Ty::Reference(qual)))
+                    }
                 },
                 DeclaratorPart::Array(size, span) => self.array_of(qual, size.as_deref(), *span),
                 DeclaratorPart::Function(signature) => {
@@ -295,6 +326,19 @@ impl Checker {
             };
         }
         qual
+    }
+
+    /// MSL 4: pointers and references say where what they point to is. In a template the argument may
+    /// say it.
+    fn require_space(&mut self, to: Qual, span: Span, what: &str) {
+        let said = to.space.is_some()
+            || self.templates.depth > 0
+            || span.lo < self.library.end
+            || matches!(self.types.get(to.ty), Ty::Unknown | Ty::Function(..) | Ty::Opaque(_));
+        if !said {
+            let message = format!("{what} type must have explicit address space qualifier");
+            self.error(span, message);
+        }
     }
 
     fn array_of(&mut self, element: Qual, size: Option<&Expr>, span: Span) -> Qual {

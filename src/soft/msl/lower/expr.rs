@@ -161,8 +161,8 @@ impl Body<'_, '_> {
             ExprKind::Distance(left, right) => {
                 let size = self.pointee_size(left.qual.ty).max(1);
                 let (left, right) = (self.value(left), self.value(right));
-                let left = self.b.emit(Op::PointerToInt, Type::U64, &[left], 0);
-                let right = self.b.emit(Op::PointerToInt, Type::U64, &[right], 0);
+                let left = self.b.emit(Op::Address, Type::U64, &[left], 0);
+                let right = self.b.emit(Op::Address, Type::U64, &[right], 0);
                 let bytes = self.b.sub(left, right);
                 let bytes = self.b.convert(bytes, Type::Scalar(Scalar::I64));
                 let size = self.b.int(Scalar::I64, i64::from(size));
@@ -238,11 +238,12 @@ impl Body<'_, '_> {
                 self.b.emit(Op::IntToPointer, ty, &[bits], 0)
             }
             (Type::Pointer(_), Type::Scalar(scalar)) => {
-                let bits = self.b.emit(Op::PointerToInt, Type::U64, &[value], 0);
                 if scalar == Scalar::Bool {
+                    let address = self.b.emit(Op::Address, Type::U64, &[value], 0);
                     let null = self.b.constant(Scalar::U64, 0);
-                    return self.b.op(Op::Ne, &[bits, null]);
+                    return self.b.op(Op::Ne, &[address, null]);
                 }
+                let bits = self.b.emit(Op::PointerToInt, Type::U64, &[value], 0);
                 self.b.convert(bits, ty)
             }
             (Type::Scalar(_), Type::Pointer(_)) => {
@@ -265,8 +266,8 @@ impl Body<'_, '_> {
     pub(super) fn combine(&mut self, op: Binary, left: Value, right: Value) -> Value {
         let (mut left, mut right) = (left, right);
         if self.b.ty(left).space().is_some() {
-            left = self.b.emit(Op::PointerToInt, Type::U64, &[left], 0);
-            right = self.b.emit(Op::PointerToInt, Type::U64, &[right], 0);
+            left = self.b.emit(Op::Address, Type::U64, &[left], 0);
+            right = self.b.emit(Op::Address, Type::U64, &[right], 0);
         }
         if matches!(op, Binary::Gt | Binary::Ge) {
             std::mem::swap(&mut left, &mut right);

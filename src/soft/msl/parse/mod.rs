@@ -1,5 +1,6 @@
 //! Parsing: tokens to a syntax tree, by recursive descent (C++14 gram, with MSL's attributes).
 
+mod class;
 mod decl;
 mod expr;
 pub(crate) mod scope;

@@ -410,6 +410,7 @@ impl Parser<'_> {
     /// pointer-operators: ('*' qualifiers | '&' | '&&')*
     pub(super) fn pointer_operators(&mut self, declarator: &mut Declarator) -> Parse<()> {
         loop {
+            let span = self.token().span;
             let part = if self.eat(Punct::Star) {
                 let (mut constant, mut volatile, mut space) = (false, false, None);
                 loop {
@@ -425,7 +426,7 @@ impl Parser<'_> {
                     }
                     self.advance();
                 }
-                DeclaratorPart::Pointer { constant, volatile, space }
+                DeclaratorPart::Pointer { constant, volatile, space, span }
             } else if self.eat(Punct::Amp) {
                 self.eat_name(Name::RESTRICT);
                 DeclaratorPart::Reference

@@ -113,6 +113,13 @@ pub(super) const PREDEFINED: &[(&str, &str)] = &[
     ("FLT_EPSILON", "0x1.0p-23f"),
     ("FP_ILOGB0", "(-2147483647-1)"),
     ("FP_ILOGBNAN", "2147483647"),
+    // The compiler's own spellings of limits, which `<metal_types>` is written with.
+    ("__FLT_MAX__", "0x1.fffffep127f"),
+    ("__FLT_MIN__", "0x1.0p-126f"),
+    ("__FLT_EPSILON__", "0x1.0p-23f"),
+    ("__HALF_MAX__", "0x1.ffcp15h"),
+    ("__HALF_MIN__", "0x1.0p-14h"),
+    ("__HALF_EPSILON__", "0x1.0p-10h"),
     ("HALF_DIG", "3"),
     ("HALF_MANT_DIG", "11"),
     ("HALF_MAX", "0x1.ffcp15h"),

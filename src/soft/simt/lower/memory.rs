@@ -6,7 +6,7 @@ use crate::soft::simt::address::{Base, Lanewise, Plan};
 use crate::soft::simt::code::Run;
 use crate::soft::simt::lanes::{self, Conversion};
 use crate::soft::simt::memory::{Access, Lanes, OFFSET_BITS, place};
-use crate::soft::simt::pointer::{Scaled, ScaledOnce};
+use crate::soft::simt::pointer::{self, Scaled, ScaledOnce};
 use crate::soft::simt::registers::Size;
 use crate::soft::simt::thread::thread_imm;
 use crate::soft::simt::{atomic, control};
@@ -70,6 +70,22 @@ impl Lowering<'_> {
         let to = self.destination(value);
         let run = lanes::move_to_lanes(self.isa, 8, false, false);
         self.emit_run(run, [to, sum, NONE, NONE], 0);
+    }
+
+    /// Where a pointer points to in the machine's memory.
+    pub(super) fn pointer_address(&mut self, value: Value, inst: &Inst) {
+        let from = self.operand(inst.args[0]);
+        if self.space(inst.args[0]) == Space::Thread {
+            self.values[value.index()] = Some(from);
+            return;
+        }
+        let to = self.destination(value);
+        let fields = [to, from.field, NONE, NONE];
+        if self.is_uniform(value) {
+            self.emit::<pointer::Address<true>>(fields, 0);
+        } else {
+            self.emit::<pointer::Address<false>>(fields, 0);
+        }
     }
 
     /// `start` plus the uniform terms and the displacement, in a slot.

@@ -24,6 +24,7 @@ impl Lowering<'_> {
             Rule::Given if inst.op == Op::Get => self.read(value, VarId(inst.imm as u32)),
             Rule::Set => self.assign(VarId(inst.imm as u32), inst.args[0]),
             Rule::Index | Rule::Field => self.pointer(value),
+            Rule::PointerToInt if inst.op == Op::Address => self.pointer_address(value, &inst),
             Rule::PointerToInt | Rule::IntToPointer => {
                 self.values[value.index()] = Some(self.operand(inst.args[0]));
             }

@@ -346,3 +346,41 @@ fn widen(ty: Scalar, bits: u16) -> u64 {
         _ => bits.into(),
     }
 }
+
+#[test]
+fn one_buffer_at_two_arguments_has_one_address() {
+    let mut b = kernel("compare");
+    let (x, y, out) = (device(&mut b, 0), device(&mut b, 1), device(&mut b, 2));
+    let i = position(&mut b, 0);
+    let (here, there) = (b.index(x, i, 4), b.index(y, i, 4));
+    // The second argument begins 8 bytes behind the first.
+    let behind = b.field(here, 8);
+    let mut place = 0;
+    let mut tell = |b: &mut FunctionBuilder, left: Value, right: Value| {
+        let (left, right) = (b.op(Op::Address, &[left]), b.op(Op::Address, &[right]));
+        let same = b.op(Op::Eq, &[left, right]);
+        let same = b.convert(same, Type::U32);
+        let to = b.field(out, place);
+        b.store(to, same);
+        place += 4;
+    };
+    tell(&mut b, x, y);
+    tell(&mut b, behind, there);
+    tell(&mut b, here, there);
+    let buffers = ["x", "y", "out"].into_iter().zip(0..);
+    let buffers = buffers.map(|(name, index)| buffer(name, index, Space::Device)).collect();
+    let module = module(buffers, b.finish());
+    let mut memory = [0u32; 64];
+    let mut out = [7u32; 3];
+    let base: *mut u8 = memory.as_mut_ptr().cast();
+    for isa in IsaKind::available() {
+        let second = base.wrapping_add(8);
+        let bindings = [
+            Binding { index: 0, base, bytes: 128 },
+            Binding { index: 1, base: second, bytes: 128 },
+            bind(2, &mut out),
+        ];
+        run(&module, isa, &launch([8, 1, 1], [8, 1, 1], &bindings)).unwrap();
+        assert_eq!(out, [0, 1, 0], "{}", isa.name());
+    }
+}

@@ -34,6 +34,7 @@ pub(super) struct Overloads {
     list: Vec<Entity>,
     explicit: Option<Arc<[TemplateArgument]>>,
     scope: ScopeId,
+    span: Span,
 }
 
 impl Argument {
@@ -146,7 +147,8 @@ impl Checker {
             _ => false,
         });
         let explicit = path.last().arguments.clone();
-        (!list.is_empty()).then_some(Overloads { list, explicit, scope: self.scope })
+        let scope = self.scope;
+        (!list.is_empty()).then_some(Overloads { list, explicit, scope, span: path.span })
     }
 
     // ---- to the parameters ---------------------------------------------------------------
@@ -329,7 +331,8 @@ impl Checker {
         }
         let types = wanted.map(|(_, parameters)| parameters);
         self.outside(overloads.scope, |this| {
-            this.overload(&overloads.list, overloads.explicit.as_deref(), types.as_deref())
+            let explicit = overloads.explicit.as_deref();
+            this.overload(&overloads.list, explicit, types.as_deref(), overloads.span)
         })
     }
 
@@ -339,6 +342,7 @@ impl Checker {
         list: &[Entity],
         explicit: Option<&[TemplateArgument]>,
         types: Option<&[Qual]>,
+        span: Span,
     ) -> Option<FuncId> {
         let fits = |this: &Self, id: FuncId| match types {
             Some(types) => {
@@ -367,8 +371,8 @@ impl Checker {
         let mut found = None;
         for entity in list {
             let Entity::Template(id) = *entity else { continue };
-            let (made, said) = self
-                .silently(|this| this.deduced_candidate(id, explicit, &sources, Span::default()));
+            let (made, said) =
+                self.silently(|this| this.deduced_candidate(id, explicit, &sources, span));
             if let Ok(func) = made
                 && !said.has_errors()
                 && fits(self, func)

@@ -1,0 +1,336 @@
+//! Classes, their members and bases, and enums (C++14 class, dcl.enum; MSL 2.2 to 2.5 for layouts).
+
+use super::{Checker, Class, Entity, ScopeKind};
+use crate::soft::ir::Scalar;
+use crate::soft::msl::ast::{self, *};
+use crate::soft::msl::hir::Constant;
+use crate::soft::msl::names::Name;
+use crate::soft::msl::source::Span;
+use crate::soft::msl::types::{self, EnumId, Field, MAX_SIZE, Qual, StructId, Ty, TyId, Types};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+impl Checker {
+    pub(super) fn class(&mut self, class: &ast::Class) -> Qual {
+        let plain = class.name.as_ref().and_then(Path::plain);
+        if class.name.is_some() && plain.is_none() {
+            self.unsupported(class.span, "definition of a nested class outside of its class is");
+            return Qual::plain(Types::UNKNOWN);
+        }
+        self.class_named(class, plain, None, None)
+    }
+
+    /// A class under a name; an instance of a template also has a name to show, and its origin.
+    pub(super) fn class_named(
+        &mut self,
+        class: &ast::Class,
+        plain: Option<Name>,
+        shown: Option<String>,
+        origin: Option<&super::template::Key>,
+    ) -> Qual {
+        let outer = self.scope;
+        let existing = plain.and_then(|name| {
+            let own = self.scopes[outer.0 as usize].names.get(&name)?;
+            own.iter().find_map(|entity| match entity {
+                Entity::Type(qual) => self.types.structure(qual.ty).map(|found| found.0),
+                _ => None,
+            })
+        });
+        let id = existing.unwrap_or_else(|| {
+            let id = StructId(self.types.structs.len() as u32);
+            let name = shown
+                .or_else(|| plain.map(|name| self.text(name)))
+                .unwrap_or_else(|| "(anonymous struct)".into());
+            self.types.structs.push(types::Struct {
+                name: name.clone(),
+                fields: Vec::new(),
+                size: 1,
+                align: 1,
+                union: class.kind == ClassKind::Union,
+                complete: false,
+            });
+            let scope = self.push_scope(ScopeKind::Class(id));
+            self.scopes[scope.0 as usize].prefix += &format!("{name}::");
+            self.scope = outer;
+            self.classes.push(Class::new(scope));
+            if let Some(name) = plain {
+                let ty = self.types.intern(Ty::Struct(id));
+                self.bind(outer, name, Entity::Type(Qual::plain(ty)));
+                self.bind(scope, name, Entity::Type(Qual::plain(ty)));
+            }
+            id
+        });
+        let ty = self.types.intern(Ty::Struct(id));
+        if let Some(key) = origin {
+            self.remember_origin(ty, key);
+        }
+        if let Some(members) = &class.members {
+            if self.types.structs[id.0 as usize].complete {
+                self.error(class.span, format!("redefinition of '{}'", self.types.name(ty)));
+                return Qual::plain(ty);
+            }
+            let scope = self.classes[id.0 as usize].scope;
+            let body = self.body.take();
+            for base in &class.bases {
+                self.derive(id, base);
+            }
+            self.scope = scope;
+            self.class_members(id, members);
+            self.scope = outer;
+            self.body = body;
+            self.align_class(id, &class.attributes);
+        }
+        Qual::plain(ty)
+    }
+
+    /// A base (class.derived): its data comes first, its names are seen behind the class's own.
+    fn derive(&mut self, id: StructId, path: &Path) {
+        let qual = self.named_type(path);
+        if qual.ty == Types::UNKNOWN {
+            return;
+        }
+        let Some((base, row)) = self.types.structure(qual.ty) else {
+            return self.error(path.span, "base specifier must name a class");
+        };
+        if row.union || !row.complete {
+            return self.error(path.span, "base class has incomplete type");
+        }
+        let scope = self.classes[base.0 as usize].scope;
+        let own = self.classes[id.0 as usize].scope;
+        self.scopes[own.0 as usize].bases.push(scope);
+        self.add_field(id, None, Qual::plain(qual.ty), path.span, true);
+        self.classes[id.0 as usize].defaults.push(None);
+    }
+
+    fn class_members(&mut self, id: StructId, members: &[Decl]) {
+        let at = id.0 as usize;
+        // Data first: member functions may use what is declared behind them.
+        let mut functions = Vec::new();
+        for member in members {
+            match member {
+                Decl::Simple(simple) if !simple.specifiers.storage.typedef => {
+                    let is_function = simple
+                        .declarators
+                        .first()
+                        .is_some_and(|d| d.declarator.function().is_some());
+                    if is_function {
+                        functions.push(member);
+                    } else {
+                        self.fields(id, simple);
+                    }
+                }
+                Decl::Function(_) | Decl::Template(_) => functions.push(member),
+                other => self.declare(other),
+            }
+        }
+        let row = &mut self.types.structs[at];
+        row.complete = true;
+        let align = row.align.max(1);
+        let end = row.size_of_fields();
+        let size = end.next_multiple_of(align).max(align);
+        row.size = size;
+        for member in functions {
+            self.declare(member);
+        }
+    }
+
+    fn fields(&mut self, id: StructId, simple: &Arc<Simple>) {
+        let at = id.0 as usize;
+        let base = self.specifiers(&simple.specifiers);
+        if simple.declarators.is_empty() {
+            // An anonymous struct or union is a member without a name.
+            if let (Ty::Struct(_), BaseType::Class(class)) =
+                (self.types.get(base.ty).clone(), &simple.specifiers.base)
+                && class.name.is_none()
+            {
+                self.add_field(id, None, base, simple.span, false);
+                self.classes[at].defaults.push(None);
+            }
+            return;
+        }
+        for (index, one) in simple.declarators.iter().enumerate() {
+            if simple.specifiers.storage.statik {
+                self.global(simple, base, index);
+                continue;
+            }
+            if let Some(width) = &one.width {
+                self.unsupported(width.span, "bit-field is");
+                continue;
+            }
+            let mut qual = self.declared_type(base, &one.declarator);
+            let name = one.declarator.name.as_ref().and_then(Path::plain);
+            let span = one.declarator.span;
+            qual.constant &= !simple.specifiers.storage.constexpr;
+            if self.types.layout(qual.ty).is_none() {
+                if qual.ty != Types::UNKNOWN {
+                    let ty = self.types.name(qual.ty);
+                    self.error(span, format!("field has incomplete type '{ty}'"));
+                }
+                qual.ty = Types::UNKNOWN;
+                continue;
+            }
+            let known = self.types.structs[at].fields.iter().any(|field| field.name == name);
+            if known && let Some(name) = name {
+                let text = self.text(name);
+                self.error(span, format!("duplicate member '{text}'"));
+            }
+            self.add_field(id, name, qual, span, false);
+            let default = !matches!(one.init, Init::None);
+            self.classes[at].defaults.push(default.then(|| simple.clone()));
+        }
+    }
+
+    fn add_field(&mut self, id: StructId, name: Option<Name>, qual: Qual, span: Span, base: bool) {
+        let Some((mut size, align)) = self.types.layout(qual.ty) else { return };
+        // A base without data takes no room ([intro.object]/5).
+        if base && self.is_empty_class(qual.ty) {
+            size = 0;
+        }
+        let row = &mut self.types.structs[id.0 as usize];
+        let offset = if row.union { 0 } else { row.size_of_fields().next_multiple_of(align) };
+        row.align = row.align.max(align);
+        row.size = row.size_of_fields().max(offset.saturating_add(size));
+        row.fields.push(Field { name, qual, offset, span, base });
+        if u64::from(offset) + u64::from(size) > MAX_SIZE {
+            self.error(span, "struct is too large");
+        }
+    }
+
+    fn is_empty_class(&self, ty: TyId) -> bool {
+        self.types.structure(ty).is_some_and(|(_, row)| {
+            row.fields.iter().all(|field| field.base && self.is_empty_class(field.qual.ty))
+        })
+    }
+
+    /// `struct alignas(16) S`
+    fn align_class(&mut self, id: StructId, attributes: &[Attribute]) {
+        for attribute in attributes {
+            let name = self.context.names.text(attribute.name.name);
+            let packed = matches!(name, "packed" | "__packed__");
+            if packed {
+                self.pack_class(id);
+                continue;
+            }
+            if !matches!(name, "alignas" | "aligned") {
+                continue;
+            }
+            let Some(argument) = attribute.arguments.first() else { continue };
+            let Some(align) = self.constant_int(argument) else { continue };
+            if !(1..=4096).contains(&align) || align & (align - 1) != 0 {
+                self.error(argument.span, "requested alignment is not a power of 2");
+                continue;
+            }
+            let row = &mut self.types.structs[id.0 as usize];
+            row.align = row.align.max(align as u32);
+            row.size = row.size.next_multiple_of(row.align);
+        }
+    }
+
+    fn pack_class(&mut self, id: StructId) {
+        let mut offset = 0;
+        let count = self.types.structs[id.0 as usize].fields.len();
+        for at in 0..count {
+            let ty = self.types.structs[id.0 as usize].fields[at].qual.ty;
+            let size = self.types.size(ty);
+            self.types.structs[id.0 as usize].fields[at].offset = offset;
+            offset += size;
+        }
+        let row = &mut self.types.structs[id.0 as usize];
+        row.align = 1;
+        row.size = offset.max(1);
+    }
+
+    pub(super) fn enumeration(&mut self, row: &ast::Enum) -> TyId {
+        let outer = self.scope;
+        let underlying = match &row.underlying {
+            Some(name) => {
+                let qual = self.type_name(name);
+                self.types.as_scalar(qual.ty)
+            }
+            None => None,
+        };
+        let known = row.name.and_then(|name| {
+            let own = self.scopes[outer.0 as usize].names.get(&name.name)?;
+            own.iter().find_map(|entity| match entity {
+                Entity::Type(qual) => match self.types.get(qual.ty) {
+                    Ty::Enum(id) => Some(*id),
+                    _ => None,
+                },
+                _ => None,
+            })
+        });
+        let id = known.unwrap_or_else(|| {
+            let id = EnumId(self.types.enums.len() as u32);
+            let name = row.name.map_or("(anonymous enum)".into(), |name| self.text(name.name));
+            self.types.enums.push(types::Enum {
+                name,
+                underlying: underlying.unwrap_or(Scalar::I32),
+                scoped: row.scoped,
+            });
+            let scope = self.push_scope(ScopeKind::Namespace);
+            self.scope = outer;
+            self.enum_scopes.insert(id, scope);
+            let ty = self.types.intern(Ty::Enum(id));
+            if let Some(name) = row.name {
+                self.bind(outer, name.name, Entity::Type(Qual::plain(ty)));
+                self.enum_types.insert(name.name, ty);
+            }
+            id
+        });
+        let ty = self.types.intern(Ty::Enum(id));
+        let Some(items) = &row.items else { return ty };
+        let scope = self.enum_scopes[&id];
+        let mut next = 0i64;
+        let (mut least, mut most) = (0i64, 0i64);
+        let mut seen: HashSet<Name> = HashSet::new();
+        for (ident, value) in items {
+            if let Some(value) = value {
+                // The enumerators before are known in it, of a scoped enum too ([basic.scope.enum]).
+                self.scope = scope;
+                next = self.constant_int(value).unwrap_or(next);
+                self.scope = outer;
+            }
+            if !seen.insert(ident.name) {
+                let text = self.text(ident.name);
+                self.error(ident.span, format!("redefinition of enumerator '{text}'"));
+            }
+            let value = Constant::Int(next as u64);
+            if row.scoped {
+                // Inside of the list they are numbers still ([dcl.enum]/5).
+                let number = Types::scalar(self.types.enums[id.0 as usize].underlying);
+                self.bind(scope, ident.name, Entity::Value(number, value));
+            } else {
+                self.bind(scope, ident.name, Entity::Value(ty, value));
+                self.bind(outer, ident.name, Entity::Value(ty, value));
+            }
+            (least, most) = (least.min(next), most.max(next));
+            next = next.wrapping_add(1);
+        }
+        if row.scoped {
+            for entity in self.scopes[scope.0 as usize].names.values_mut().flatten() {
+                if let Entity::Value(number, _) = entity {
+                    *number = ty;
+                }
+            }
+        }
+        // [dcl.enum]/7: an unfixed enum is as wide as its values need.
+        if underlying.is_none() && !row.scoped {
+            self.types.enums[id.0 as usize].underlying = match (least, most) {
+                (i64::MIN..0, _) if least >= i64::from(i32::MIN) && most <= i64::from(i32::MAX) => {
+                    Scalar::I32
+                }
+                (i64::MIN..0, _) => Scalar::I64,
+                (_, _) if most <= i64::from(u32::MAX) => Scalar::U32,
+                _ => Scalar::U64,
+            };
+        }
+        ty
+    }
+}
+
+impl types::Struct {
+    /// The first byte behind the fields that are there.
+    fn size_of_fields(&self) -> u32 {
+        if self.fields.is_empty() { 0 } else { self.size }
+    }
+}

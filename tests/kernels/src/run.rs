@@ -1,0 +1,172 @@
+//! Running a kernel of a package: its source, its arguments in order, and what it wrote.
+
+use crate::packages::{PACKAGES, Registry};
+use aruminium::{Buffer, ConstantValues, Gpu, Queue, ShaderLib};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Threads or threadgroups along x, y and z.
+pub type Size = (usize, usize, usize);
+
+/// Threadgroups of 64 for so many threads.
+pub fn lined(threads: usize) -> (Size, Size) {
+    ((threads.div_ceil(64), 1, 1), (64, 1, 1))
+}
+
+/// One source of a package, compiled.
+#[derive(Debug)]
+pub struct Kernels {
+    gpu: Gpu,
+    queue: Queue,
+    library: ShaderLib,
+    name: String,
+}
+
+impl Kernels {
+    /// Compiles the source of a package whose path ends with `file`.
+    ///
+    /// # Panics
+    /// When there is none, or it does not compile.
+    pub fn open(package: &str, file: &str) -> Self {
+        let named = PACKAGES.iter().find(|known| known.name == package);
+        let package = named.unwrap_or_else(|| panic!("no package {package}"));
+        let registry = Registry::open().unwrap_or_else(|error| panic!("{error}"));
+        let sources = registry.sources(package).unwrap_or_else(|error| panic!("{error}"));
+        let found = sources.into_iter().find(|source| source.path.ends_with(file));
+        let source = found.unwrap_or_else(|| panic!("{}: no {file}", package.name));
+        let defines = package.macros.iter();
+        let defines: String = defines.map(|(k, v)| format!("#define {k} {v}\n")).collect();
+        let gpu = Gpu::open().unwrap_or_else(|error| panic!("{error}"));
+        let queue = gpu.new_command_queue().unwrap_or_else(|error| panic!("{error}"));
+        let library = gpu.compile(&(defines + &source.text));
+        let library = library.unwrap_or_else(|error| panic!("{file}: {error}"));
+        Self { gpu, queue, library, name: file.to_owned() }
+    }
+
+    /// The names of all kernels.
+    pub fn names(&self) -> Vec<String> {
+        self.library.function_names()
+    }
+
+    /// Begins a launch of a kernel with values for its function constants.
+    pub fn launch(&self, kernel: &str) -> Launch<'_> {
+        Launch {
+            kernels: self,
+            kernel: kernel.to_owned(),
+            constants: ConstantValues::new(),
+            buffers: Vec::new(),
+            next: 0,
+            memory: Vec::new(),
+        }
+    }
+}
+
+/// A launch that is being put together. Arguments without an index take the next one.
+#[derive(Debug)]
+pub struct Launch<'a> {
+    kernels: &'a Kernels,
+    kernel: String,
+    constants: ConstantValues,
+    buffers: Vec<(Rc<Buffer>, usize)>,
+    next: usize,
+    memory: Vec<(usize, usize)>,
+}
+
+/// Bytes that no reference expects, so that what a kernel did not write shows.
+const POISON: u8 = 0xa5;
+
+impl Launch<'_> {
+    /// The value of a function constant.
+    pub fn constant<T: aruminium::ConstantValue>(self, index: usize, value: T) -> Self {
+        self.constants.set(index, value);
+        self
+    }
+
+    /// The next buffer's bytes.
+    pub fn bytes(mut self, bytes: &[u8]) -> Self {
+        let data: &[u8] = if bytes.is_empty() { &[0] } else { bytes };
+        let buffer = self.kernels.gpu.buffer_with_data(data);
+        let buffer = buffer.unwrap_or_else(|error| panic!("{error}"));
+        self.buffers.push((Rc::new(buffer), self.next));
+        self.next += 1;
+        self
+    }
+
+    /// A buffer to write so many bytes to.
+    pub fn room(self, bytes: usize) -> Self {
+        self.bytes(&vec![POISON; bytes])
+    }
+
+    /// An earlier buffer once more, as the next one.
+    ///
+    /// # Panics
+    /// When there is no buffer at that index.
+    pub fn again(mut self, index: usize) -> Self {
+        let known = self.buffers.iter().find(|(_, at)| *at == index);
+        let (buffer, _) = known.unwrap_or_else(|| panic!("no buffer {index}"));
+        self.buffers.push((buffer.clone(), self.next));
+        self.next += 1;
+        self
+    }
+
+    /// The index of the next buffer.
+    pub fn at(mut self, index: usize) -> Self {
+        self.next = index;
+        self
+    }
+
+    /// Bytes of threadgroup memory at an index.
+    pub fn memory(mut self, index: usize, bytes: usize) -> Self {
+        self.memory.push((index, bytes));
+        self
+    }
+
+    /// Runs so many threadgroups of so many threads, and gives the bytes of the buffer at `result`.
+    ///
+    /// # Panics
+    /// When the kernel does not compile, or its command buffer ends in an error.
+    pub fn groups(self, groups: Size, threads: Size, result: usize) -> Vec<u8> {
+        self.timed(groups, threads, result, 1).0
+    }
+
+    /// The same so many times; gives the shortest time on the GPU as well.
+    ///
+    /// # Panics
+    /// As [`groups`](Self::groups).
+    pub fn timed(
+        self,
+        groups: Size,
+        threads: Size,
+        result: usize,
+        times: usize,
+    ) -> (Vec<u8>, Duration) {
+        let place = format!("{}: {}", self.kernels.name, self.kernel);
+        let function = self.kernels.library.function_with(&self.kernel, &self.constants);
+        let function = function.unwrap_or_else(|error| panic!("{place}: {error}"));
+        let pipeline = self.kernels.gpu.pipeline(&function);
+        let pipeline = pipeline.unwrap_or_else(|error| panic!("{place}: {error}"));
+        let once = |_| {
+            let commands = self.kernels.queue.commands().unwrap_or_else(|error| panic!("{error}"));
+            let encoder = commands.encoder().unwrap_or_else(|error| panic!("{error}"));
+            encoder.bind(&pipeline);
+            for (buffer, index) in &self.buffers {
+                encoder.bind_buffer(buffer, 0, *index);
+            }
+            for &(index, bytes) in &self.memory {
+                encoder.threadgroup_memory(bytes, index);
+            }
+            encoder.launch_groups(groups, threads);
+            encoder.finish();
+            commands.submit();
+            commands.wait();
+            if let Some(error) = commands.error() {
+                panic!("{place}: {error}");
+            }
+            Duration::from_secs_f64(commands.gpu_time().max(0.0))
+        };
+        let shortest = (0..times).map(once).min().unwrap_or_default();
+        let written = self.buffers.iter().find(|(_, index)| *index == result);
+        let (buffer, _) = written.unwrap_or_else(|| panic!("{place}: no buffer {result}"));
+        (buffer.read(<[u8]>::to_vec), shortest)
+    }
+}
