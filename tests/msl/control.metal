@@ -204,3 +204,14 @@ kernel void breaks_after_continues(device int* out [[buffer(0)]], uint i [[threa
     }
     out[i] = found;
 }
+
+// What a thread assigns before it returns is nobody else's.
+kernel void assigns_and_returns(device int* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
+    int value = 1;
+    if (i % 3 == 0) {
+        value = 2;
+        out[i] = value;
+        return;
+    }
+    out[i] = value;
+}

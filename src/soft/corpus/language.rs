@@ -168,6 +168,7 @@ fn control() {
         }
         _ => i as i32 % 4 * 10,
     });
+    file.kernel("assigns_and_returns").each(64, |i| if i % 3 == 0 { 2 } else { 1 });
     file.kernel("breaks_after_continues")
         .each(64, |i| (0..4).find(|j| i % (j + 2) != 0).map_or(0, |j| j as i32 + 1));
     file.kernel("loops").each(64, |i| {

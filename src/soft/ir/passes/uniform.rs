@@ -2,8 +2,8 @@
 //! kept once for the SIMD-group.
 //!
 //! The analysis follows the tree with, at each point, the set of variables that may differ between the
-//! lanes active there. Assigning in a branch that only some lanes take makes a variable differ after it;
-//! so does assigning in a loop that lanes leave at different passes, after that loop, but not in it.
+//! lanes active there. Assigning in a branch that only some lanes take makes a variable differ after it,
+//! and in the other branch, which comes after it; so does assigning in a loop that lanes leave at different passes, after that loop, but not in it.
 //! Results only ever turn from uniform to varying, and the walk is repeated until none does.
 
 use crate::soft::ir::{Block, Function, Input, Op, Space, Stmt, Uniform, Value};
@@ -251,13 +251,19 @@ impl Walk<'_> {
         };
         part(self, 1);
         let after_then = self.block(then, Some(state.clone()));
-        let after_else = self.block(otherwise, Some(state));
+        let mut before_else = state;
+        if parts {
+            assigned(self.function, then, &mut before_else);
+        }
+        let after_else = self.block(otherwise, Some(before_else));
         part(self, -1);
-        let both = after_then.is_some() && after_else.is_some();
+        let (then_goes_on, else_goes_on) = (after_then.is_some(), after_else.is_some());
         let mut after = join(after_then, after_else)?;
-        if parts && both {
-            assigned(self.function, then, &mut after);
+        if parts && then_goes_on {
             assigned(self.function, otherwise, &mut after);
+            if else_goes_on {
+                assigned(self.function, then, &mut after);
+            }
         }
         Some(after)
     }
@@ -382,6 +388,37 @@ mod tests {
             b.end_loop();
             let parts = Divergence { breaks: continues, continues };
             assert_eq!(analyse(&b.finish()).loops, [parts]);
+        }
+    }
+
+    #[test]
+    fn what_other_lanes_assigned_before_they_left_differs() {
+        // Of two branches one assigns and ends there; the other, or what comes after, reads.
+        for (assigns_first, reads_inside) in [(true, true), (true, false), (false, false)] {
+            let mut b = FunctionBuilder::new("f", vec![], Type::Void);
+            let v = b.variable("v", Type::U32);
+            let (zero, one) = (b.u32(0), b.u32(1));
+            b.set(v, zero);
+            let x = lane(&mut b);
+            let some = b.lt(x, one);
+            b.begin_if(some);
+            if assigns_first {
+                b.set(v, one);
+                b.return_(None);
+            }
+            b.begin_else();
+            if reads_inside {
+                b.get(v);
+            }
+            if !assigns_first {
+                b.set(v, one);
+                b.return_(None);
+            }
+            b.end_if();
+            if !reads_inside {
+                b.get(v);
+            }
+            assert!(!analyse(&b.finish()).variables[v.index()]);
         }
     }
 
