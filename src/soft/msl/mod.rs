@@ -144,6 +144,7 @@ fn compile_here(source: &str, options: &Options) -> Result<Library, CompileError
     let mut checker = Checker::new(context, library, Mode { fast_math: options.fast_math });
     checker.declare_all(&declarations);
     checker.check_all_bodies();
+    checker.check_entry_names();
     let report = checker.context.diagnostics.render(&checker.context.sources);
     if checker.context.diagnostics.has_hard_errors() {
         return Err(CompileError(report));

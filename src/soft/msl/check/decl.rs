@@ -2,8 +2,8 @@
 
 use super::lookup::Found;
 use super::{
-    Checker, Entity, Func, FuncId, GLOBAL_SCOPE, Global, LIBRARY_SCOPE, Parameter, ParameterPack,
-    ScopeKind,
+    Checker, Entity, Func, FuncId, GLOBAL_SCOPE, Global, LIBRARY_SCOPE, MAX_CONSTANT_BYTES, Parameter,
+    ParameterPack, ScopeKind,
 };
 use crate::soft::msl::ast::{self, *};
 use crate::soft::msl::hir::{Constant, GlobalIndex};
@@ -245,6 +245,15 @@ impl Checker {
             let ty = self.types.name(qual.ty);
             self.error(span, format!("variable has incomplete type '{ty}'"));
         }
+        if qual.space == Some(AddressSpace::Constant) {
+            self.constant_bytes += u64::from(self.types.size(qual.ty));
+            if self.constant_bytes > MAX_CONSTANT_BYTES {
+                let limit = MAX_CONSTANT_BYTES >> 20;
+                let message =
+                    format!("the library's constant variables are larger than {limit} MiB");
+                return self.error(span, message);
+            }
+        }
         let value = match &init {
             Some(init)
                 if self.types.as_scalar(qual.ty).is_some()
@@ -282,6 +291,10 @@ impl Checker {
     ) -> Option<FuncId> {
         let signature = declarator.function()?.clone();
         let path = declarator.name.as_ref()?;
+        if specifiers.storage.virtual_ {
+            // MSL 1.5.4: bound by its name alone, it would be the wrong function.
+            self.error(specifiers.span, "virtual functions are not supported in Metal");
+        }
         let attributes: Vec<Attribute> =
             specifiers.attributes.iter().chain(&declarator.attributes).cloned().collect();
         let stage = specifiers.stage.or_else(|| {

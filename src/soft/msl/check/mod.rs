@@ -34,7 +34,7 @@ use super::preprocess::Context;
 use super::source::Span;
 use super::types::{EnumId, Qual, StructId, TyId, Types};
 use crate::soft::ir::Scalar;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -201,8 +201,12 @@ struct Body {
     this: Option<(StructId, Qual)>,
     /// The object whose default member initialisers are being checked, and whether one spoke of it.
     initialised: Option<(hir::Expr, bool)>,
+    /// Of a kernel or of another entry point.
+    entry: bool,
     breakable: u32,
     loops: u32,
+    /// The labels of the switches that are open, innermost last.
+    labels: Vec<HashSet<Option<i64>>>,
     precise: bool,
 }
 
@@ -238,6 +242,8 @@ pub(crate) struct Checker {
     scope: ScopeId,
     body: Option<Body>,
     precise: bool,
+    /// What `constant` variables take together.
+    constant_bytes: u64,
     /// Function constants have the values of the kernel that is lowered (MSL 5.8).
     specialising: bool,
     /// Calls of constant evaluation and instantiation inside each other.
@@ -246,6 +252,9 @@ pub(crate) struct Checker {
 
 const LIBRARY_SCOPE: ScopeId = ScopeId(0);
 const GLOBAL_SCOPE: ScopeId = ScopeId(1);
+
+/// The most that the `constant` variables of a library take together.
+const MAX_CONSTANT_BYTES: u64 = 64 << 20;
 
 /// Functions whose checking needs other functions to be checked (`auto` results, constants).
 const MAX_DEPTH: u32 = 64;
@@ -280,10 +289,11 @@ impl Checker {
             scope: GLOBAL_SCOPE,
             body: None,
             precise: !mode.fast_math,
+            constant_bytes: 0,
             specialising: false,
             depth: 0,
         };
-        for name in [Name::METAL, Name::FAST, Name::PRECISE, Name::STD] {
+        for name in [Name::METAL, Name::FAST, Name::PRECISE, Name::STD, Name::SIMD] {
             checker.bind(LIBRARY_SCOPE, name, Entity::Namespace(LIBRARY_SCOPE));
         }
         checker

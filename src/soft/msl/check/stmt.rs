@@ -5,9 +5,11 @@ use super::{Body, Checker, Entity, FuncId, ScopeKind};
 use crate::soft::ir::Scalar;
 use crate::soft::msl::ast::{self, AddressSpace, Condition, Decl, StmtKind as Ast};
 use crate::soft::msl::hir::{Constant, Expr, ExprKind, Function, LocalIndex, Stmt, StmtKind};
+use crate::soft::msl::lex::Punct;
 use crate::soft::msl::names::Name;
 use crate::soft::msl::source::Span;
 use crate::soft::msl::types::{Qual, StructId, Ty, TyId, Types};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 impl Checker {
@@ -22,6 +24,7 @@ impl Checker {
         let (name, constructor, class, this) =
             (func.name.clone(), func.constructor, func.class, func.this);
         let (parameters, packs) = (func.parameters.clone(), func.packs.clone());
+        let entry = func.stage.is_some();
         let Some(definition) = func.definition.clone() else {
             self.error(span, format!("function '{name}' is used but not defined"));
             return None;
@@ -35,7 +38,9 @@ impl Checker {
             this: None,
             breakable: 0,
             loops: 0,
+            labels: Vec::new(),
             initialised: None,
+            entry,
             precise,
         };
         if let (Some((constant, _)), Some(class)) = (this, class) {
@@ -51,7 +56,6 @@ impl Checker {
             let ty = self.types.pointer(qual);
             self.new_local("this".into(), Qual::plain(ty));
         }
-        let entry = self.func(id).stage.is_some();
         for parameter in &parameters {
             let text = parameter.name.map(|name| self.text(name)).unwrap_or_default();
             let local = self.new_local(text, parameter.qual);
@@ -289,10 +293,12 @@ impl Checker {
                     let value = this.switch_value(condition, &mut out);
                     if let Some(body) = this.this_body() {
                         body.breakable += 1;
+                        body.labels.push(HashSet::new());
                     }
                     let inner = this.branch(body);
                     if let Some(body) = this.this_body() {
                         body.breakable -= 1;
+                        body.labels.pop();
                     }
                     out.push(Stmt { kind: StmtKind::Switch(value, inner), span });
                     out
@@ -302,12 +308,12 @@ impl Checker {
             Ast::Case(value) => {
                 if let Some(value) = self.constant_int(value) {
                     push(StmtKind::Case(Some(value as u64)));
+                    self.label(Some(value), span);
                 }
-                self.label_outside_switch(span, "case");
             }
             Ast::Default => {
                 push(StmtKind::Case(None));
-                self.label_outside_switch(span, "default");
+                self.label(None, span);
             }
             Ast::Break => {
                 if self.body.as_ref().is_some_and(|body| body.breakable == 0) {
@@ -328,10 +334,17 @@ impl Checker {
         }
     }
 
-    fn label_outside_switch(&mut self, span: Span, word: &str) {
-        if self.body.as_ref().is_some_and(|body| body.breakable == 0) {
-            self.error(span, format!("'{word}' statement not in switch statement"));
-        }
+    /// A `case`, or a `default` without a value, in the switch around it (stmt.switch).
+    fn label(&mut self, value: Option<i64>, span: Span) {
+        let Some(body) = self.this_body() else { return };
+        let message = match (body.labels.last_mut().map(|labels| labels.insert(value)), value) {
+            (Some(true), _) => return,
+            (Some(false), Some(value)) => format!("duplicate case value '{value}'"),
+            (Some(false), None) => "multiple default labels in one switch".into(),
+            (None, Some(_)) => "'case' statement not in switch statement".into(),
+            (None, None) => "'default' statement not in switch statement".into(),
+        };
+        self.error(span, message);
     }
 
     fn loop_body(&mut self, body: &ast::Stmt) -> Vec<Stmt> {
@@ -475,8 +488,27 @@ impl Checker {
                 self.error(one.declarator.span, message);
                 continue;
             }
+            if qual.space == Some(AddressSpace::Threadgroup)
+                && self.body.as_ref().is_some_and(|body| !body.entry)
+            {
+                // MSL 4.4: it lives as long as the threadgroup that runs the entry point.
+                let text = self.text(name);
+                let message = format!(
+                    "threadgroup variable '{text}' must be declared in a kernel function"
+                );
+                self.error(one.declarator.span, message);
+                continue;
+            }
             if shared {
                 self.global(simple, base, index);
+                continue;
+            }
+            if simple.specifiers.storage.statik {
+                // MSL 5.3: nothing outlasts a thread but what is constant.
+                let text = self.text(name);
+                let message =
+                    format!("static variable '{text}' must reside in constant address space");
+                self.error(one.declarator.span, message);
                 continue;
             }
             if qual.space == Some(AddressSpace::Device) {
@@ -525,6 +557,13 @@ impl Checker {
         }
         if let Ty::Opaque(what) = *self.types.get(qual.ty) {
             self.unsupported(span, format!("'{what}' is"));
+        }
+        let says_nothing = value.is_none() && matches!(one.init, ast::Init::None);
+        if qual.constant && says_nothing && qual.ty != Types::UNKNOWN {
+            // [dcl.init]/7
+            let ty = self.types.name(qual.ty);
+            let message = format!("default initialization of an object of const type '{ty}'");
+            self.error(span, message);
         }
         self.redefinition(name, span);
         let text = self.text(name);
@@ -614,7 +653,7 @@ impl Checker {
         (qual, Some(value))
     }
 
-    /// `for (T x : array)` (stmt.ranged), over arrays.
+    /// `for (T x : range)` (stmt.ranged), over an array or what has `begin` and `end`.
     fn range_for(
         &mut self,
         variable: &Arc<ast::Simple>,
@@ -623,11 +662,11 @@ impl Checker {
         span: Span,
     ) -> Vec<Stmt> {
         let range = self.expr(range);
-        let Ty::Array(element, Some(count)) = *self.types.get(range.qual.ty) else {
-            if range.qual.ty != Types::UNKNOWN {
-                self.unsupported(range.span, "range-based for over anything but an array is");
-            }
+        if range.qual.ty == Types::UNKNOWN {
             return Vec::new();
+        }
+        let Ty::Array(element, Some(count)) = *self.types.get(range.qual.ty) else {
+            return self.iterate(variable, range, body);
         };
         let int = Types::scalar(Scalar::I32);
         let index = self.new_local("__index".into(), Qual::plain(int));
@@ -665,6 +704,70 @@ impl Checker {
             span,
         });
         out
+    }
+
+    /// The loop between `begin` and `end`, which are members or free functions ([stmt.ranged]/1).
+    fn iterate(
+        &mut self,
+        variable: &Arc<ast::Simple>,
+        range: Expr,
+        body: &ast::Stmt,
+    ) -> Vec<Stmt> {
+        let span = range.span;
+        let mut out = Vec::new();
+        // The range is computed once: what it refers to, or its value.
+        let range = match range.place {
+            true => {
+                let pointer = self.address_of(range, span);
+                let pointer = self.hidden_local("__range", pointer, &mut out);
+                self.deref(pointer, span)
+            }
+            false => self.hidden_local("__range", range, &mut out),
+        };
+        let class = self.types.structure(range.qual.ty).map(|found| found.0);
+        let scope = class.map(|class| self.classes[class.0 as usize].scope);
+        let member = scope.is_some_and(|scope| !self.lookup_in(scope, Name::BEGIN).is_empty());
+        let mut end_of = |name, out: &mut Vec<Stmt>| {
+            let value = match member {
+                true => self.call_named_member(range.clone(), name, None, Vec::new(), span),
+                false => {
+                    let part =
+                        ast::PathPart { name: ast::Label::Name(name), span, arguments: None };
+                    let path = ast::Path { global: false, parts: vec![part], span };
+                    self.call_path(&path, vec![range.clone()], span)
+                }
+            };
+            self.hidden_local(if name == Name::BEGIN { "__begin" } else { "__end" }, value, out)
+        };
+        let at = end_of(Name::BEGIN, &mut out);
+        let end = end_of(Name::END, &mut out);
+        let differ = self.binary(Punct::NotEq, at.clone(), end, span);
+        let condition = Some(self.condition_value(differ));
+        let step = Some(self.unary_operator(Punct::Inc, at.clone(), span));
+        let item = self.unary_operator(Punct::Star, at, span);
+        let body = self.scoped(|this| {
+            let mut inner = Vec::new();
+            this.range_variable(variable, item, &mut inner);
+            let rest = this.loop_body(body);
+            inner.push(Stmt { kind: StmtKind::Block(rest), span });
+            inner
+        });
+        let kind = StmtKind::Loop { condition, after: false, before: Vec::new(), step, body };
+        out.push(Stmt { kind, span });
+        out
+    }
+
+    /// A local that the program does not name, with a value of its own.
+    fn hidden_local(&mut self, name: &str, value: Expr, out: &mut Vec<Stmt>) -> Expr {
+        let span = value.span;
+        if value.qual.ty == Types::UNKNOWN {
+            return self.error_expr(span);
+        }
+        let value = self.rvalue(value);
+        let qual = Qual { space: Some(AddressSpace::Thread), ..Qual::plain(value.qual.ty) };
+        let local = self.new_local(name.into(), qual);
+        out.push(Stmt { kind: StmtKind::Let(local, Some(value)), span });
+        Expr { kind: ExprKind::Local(local), qual, place: true, span }
     }
 
     fn range_variable(&mut self, variable: &Arc<ast::Simple>, item: Expr, out: &mut Vec<Stmt>) {
