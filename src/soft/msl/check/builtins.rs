@@ -148,12 +148,7 @@ const fn across(names: &'static str, signature: &'static str, family: Family, op
     row(names, signature, family, Builtin::Across(op, 32))
 }
 
-const fn atomic(
-    names: &'static str,
-    signature: &'static str,
-    family: Family,
-    op: Op,
-) -> Row {
+const fn atomic(names: &'static str, signature: &'static str, family: Family, op: Op) -> Row {
     row(names, signature, family, Builtin::Atomic(op))
 }
 

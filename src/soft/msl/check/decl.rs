@@ -2,8 +2,8 @@
 
 use super::lookup::Found;
 use super::{
-    Checker, Entity, Func, FuncId, GLOBAL_SCOPE, Global, LIBRARY_SCOPE, MAX_CONSTANT_BYTES, Parameter,
-    ParameterPack, ScopeKind,
+    Checker, Entity, Func, FuncId, GLOBAL_SCOPE, Global, LIBRARY_SCOPE, MAX_CONSTANT_BYTES,
+    Parameter, ParameterPack, ScopeKind,
 };
 use crate::soft::msl::ast::{self, *};
 use crate::soft::msl::hir::{Constant, GlobalIndex};
@@ -223,6 +223,9 @@ impl Checker {
             qual.space = Some(AddressSpace::Constant);
         }
         qual.constant |= qual.space == Some(AddressSpace::Constant);
+        if let Some(index) = function_constant {
+            self.check_function_constant(index, qual, &text, span);
+        }
         let mut init = None;
         if qual.space == Some(AddressSpace::Constant) && function_constant.is_none() {
             // Its own name is in scope, but has no value yet; what it needs is checked outside of
@@ -268,6 +271,22 @@ impl Checker {
         let scope = self.scope;
         self.redefinition(name, span);
         self.bind(scope, name, Entity::Global(global));
+    }
+
+    /// MSL 5.8.1: a scalar or a vector, under an index of its own.
+    fn check_function_constant(&mut self, index: u32, qual: Qual, text: &str, span: Span) {
+        if qual.ty != Types::UNKNOWN && self.types.arithmetic(qual.ty).is_none() {
+            let ty = self.types.name(qual.ty);
+            let message =
+                format!("function constant '{text}' of type '{ty}': must be a scalar or a vector");
+            self.error(span, message);
+        }
+        let known = self.globals.iter().find(|global| global.function_constant == Some(index));
+        if let Some(known) = known {
+            let message =
+                format!("function constants '{}' and '{text}' have the same index", known.name);
+            self.error(span, message);
+        }
     }
 
     pub(super) fn redefinition(&mut self, name: Name, span: Span) {

@@ -308,9 +308,11 @@ impl Checker {
 
     /// Entry points are not overloaded (MSL 1.5.1): by a name the host finds one of them.
     pub(crate) fn check_entry_names(&mut self) {
-        let own = self.functions.iter().enumerate().filter(|(_, func)| {
-            func.stage.is_some() && func.is_entry()
-        });
+        let own = self
+            .functions
+            .iter()
+            .enumerate()
+            .filter(|(_, func)| func.stage.is_some() && func.is_entry());
         let own = own.map(|(at, func)| (func.name.clone(), FuncId(at as u32)));
         let all: Vec<_> = own.chain(self.exports.iter().cloned()).collect();
         let mut known: HashMap<String, FuncId> = HashMap::new();

@@ -78,6 +78,18 @@ impl Checker {
         }
     }
 
+    /// Whether an object without an initialiser has a value (dcl.init/7, as CWG 253 has it).
+    pub(super) fn has_default(&self, ty: TyId) -> bool {
+        if ty == Types::UNKNOWN {
+            return true;
+        }
+        let Some((class, row)) = self.types.structure(ty) else { return false };
+        let known = &self.classes[class.0 as usize];
+        let mut fields = row.fields.iter().zip(&known.defaults);
+        !known.constructors.is_empty()
+            || fields.all(|(field, default)| default.is_some() || self.has_default(field.qual.ty))
+    }
+
     /// `T{…}`, `T x = {…}`
     pub(super) fn list_value(&mut self, qual: Qual, list: &ast::Expr) -> Expr {
         let ast::ExprKind::InitList(items) = &list.kind else {

@@ -173,6 +173,11 @@ impl Global {
     pub(crate) fn known_value(&self) -> Option<hir::Constant> {
         self.value
     }
+
+    /// Whether this is a function constant that the host gave no value.
+    pub(crate) fn lacks_value(&self) -> bool {
+        self.function_constant.is_some() && self.value.is_none() && self.init.is_none()
+    }
 }
 
 /// What the checker knows of a struct besides its layout.
@@ -358,35 +363,51 @@ impl Checker {
     }
 
     pub(crate) fn function_constants(&self) -> Vec<super::FunctionConstant> {
-        let constant = |global: &Global| {
-            let index = global.function_constant?;
-            let scalar = self.types.as_scalar(global.qual.ty)?;
-            Some(super::FunctionConstant { name: global.name.clone(), index, scalar })
-        };
-        self.globals.iter().filter_map(constant).collect()
+        self.globals.iter().filter_map(|global| self.function_constant(global)).collect()
+    }
+
+    /// What the host must know of a variable that it gives a value.
+    fn function_constant(&self, global: &Global) -> Option<super::FunctionConstant> {
+        let index = global.function_constant?;
+        let (scalar, width) = self.types.arithmetic(global.qual.ty)?;
+        Some(super::FunctionConstant { name: global.name.clone(), index, scalar, width })
     }
 
     /// Gives function constants their values, and takes them back after `work`.
     pub(crate) fn specialised<T>(
         &mut self,
-        values: &dyn Fn(u32, &str, Scalar) -> Option<hir::Constant>,
+        values: &dyn Fn(&super::FunctionConstant) -> Option<Vec<hir::Constant>>,
         work: impl FnOnce(&mut Self) -> T,
     ) -> T {
         for at in 0..self.globals.len() {
-            let Some(number) = self.globals[at].function_constant else { continue };
-            let scalar = self.types.as_scalar(self.globals[at].qual.ty);
-            self.globals[at].value =
-                scalar.and_then(|scalar| values(number, &self.globals[at].name, scalar));
+            let Some(constant) = self.function_constant(&self.globals[at]) else { continue };
+            match values(&constant).as_deref() {
+                Some(&[value]) => self.globals[at].value = Some(value),
+                Some(components) => {
+                    self.globals[at].init = Some(self.vector_of(components, constant.scalar, at));
+                }
+                None => {}
+            }
         }
         self.specialising = true;
         let result = work(self);
         self.specialising = false;
         for global in &mut self.globals {
             if global.function_constant.is_some() {
-                global.value = None;
+                (global.value, global.init) = (None, None);
             }
         }
         result
+    }
+
+    /// A vector of constants, as an initialiser of a variable at program scope.
+    fn vector_of(&self, components: &[hir::Constant], scalar: Scalar, at: usize) -> hir::Expr {
+        let Global { qual, span, .. } = self.globals[at];
+        let component = |value: &hir::Constant| {
+            self.value(hir::ExprKind::Constant(*value), Types::scalar(scalar), span)
+        };
+        let parts = components.iter().map(component).collect();
+        self.value(hir::ExprKind::Compose(parts), qual.ty, span)
     }
 
     /// The instance of a function for an address space of `this`.

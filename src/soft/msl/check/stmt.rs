@@ -493,11 +493,9 @@ impl Checker {
             {
                 // MSL 4.4: it lives as long as the threadgroup that runs the entry point.
                 let text = self.text(name);
-                let message = format!(
-                    "threadgroup variable '{text}' must be declared in a kernel function"
-                );
+                let message =
+                    format!("threadgroup variable '{text}' must be declared in a kernel function");
                 self.error(one.declarator.span, message);
-                continue;
             }
             if shared {
                 self.global(simple, base, index);
@@ -509,7 +507,6 @@ impl Checker {
                 let message =
                     format!("static variable '{text}' must reside in constant address space");
                 self.error(one.declarator.span, message);
-                continue;
             }
             if qual.space == Some(AddressSpace::Device) {
                 self.error(
@@ -559,7 +556,7 @@ impl Checker {
             self.unsupported(span, format!("'{what}' is"));
         }
         let says_nothing = value.is_none() && matches!(one.init, ast::Init::None);
-        if qual.constant && says_nothing && qual.ty != Types::UNKNOWN {
+        if qual.constant && says_nothing && !self.has_default(qual.ty) {
             // [dcl.init]/7
             let ty = self.types.name(qual.ty);
             let message = format!("default initialization of an object of const type '{ty}'");
@@ -707,12 +704,7 @@ impl Checker {
     }
 
     /// The loop between `begin` and `end`, which are members or free functions ([stmt.ranged]/1).
-    fn iterate(
-        &mut self,
-        variable: &Arc<ast::Simple>,
-        range: Expr,
-        body: &ast::Stmt,
-    ) -> Vec<Stmt> {
+    fn iterate(&mut self, variable: &Arc<ast::Simple>, range: Expr, body: &ast::Stmt) -> Vec<Stmt> {
         let span = range.span;
         let mut out = Vec::new();
         // The range is computed once: what it refers to, or its value.
@@ -727,6 +719,16 @@ impl Checker {
         let class = self.types.structure(range.qual.ty).map(|found| found.0);
         let scope = class.map(|class| self.classes[class.0 as usize].scope);
         let member = scope.is_some_and(|scope| !self.lookup_in(scope, Name::BEGIN).is_empty());
+        if !member
+            && matches!(self.lookup(Name::BEGIN), Found::Nothing)
+            && self.functions_beside(Name::BEGIN, std::slice::from_ref(&range)).is_empty()
+        {
+            let ty = self.types.name(range.qual.ty);
+            let message =
+                format!("invalid range expression of type '{ty}'; no viable 'begin' function");
+            self.error(span, message);
+            return Vec::new();
+        }
         let mut end_of = |name, out: &mut Vec<Stmt>| {
             let value = match member {
                 true => self.call_named_member(range.clone(), name, None, Vec::new(), span),
