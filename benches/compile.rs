@@ -68,7 +68,7 @@ impl Source {
     fn fresh(&self) -> String {
         self.times.set(self.times.get() + 1);
         let mut text = self.text.clone();
-        write!(text, "// {}\n", self.times.get()).expect("a String takes all");
+        writeln!(text, "// {}", self.times.get()).expect("a String takes all");
         text
     }
 }

@@ -4,7 +4,8 @@ mod gpu;
 
 use aruminium::device::Deallocator;
 use aruminium::{
-    Buffer, Gpu, GpuError, NSRange, PurgeableState, ResourceOptions, StorageMode, objc,
+    Buffer, Gpu, GpuError, HeapDescriptor, NSRange, PurgeableState, ResourceOptions, StorageMode,
+    objc,
 };
 use gpu::Rig;
 use std::alloc::Layout;
@@ -249,4 +250,26 @@ fn only_whole_pages_are_wrapped() {
         };
         assert!(why.contains("pages"), "{why}");
     }
+}
+
+#[test]
+fn values_are_as_aligned_as_their_type() {
+    #[derive(Clone, Copy)]
+    #[repr(C, align(8192))]
+    struct Pages([u8; 8192]);
+    // SAFETY: bytes, and as many as its alignment.
+    unsafe impl aruminium::Plain for Pages {}
+
+    let gpu = Gpu::open().unwrap();
+    let descriptor = HeapDescriptor::new();
+    descriptor.set_size(1 << 20);
+    descriptor.set_storage_mode(StorageMode::Shared);
+    let heap = gpu.heap(&descriptor).unwrap();
+    let options = ResourceOptions::STORAGE_SHARED;
+    // Of two neighbours of 4 KiB, one begins between two multiples of 8 KiB.
+    let buffers = [heap.buffer(4096, options).unwrap(), heap.buffer(4096, options).unwrap()];
+    let aligned = |buffer: &&Buffer| buffer.contents().addr().is_multiple_of(8192);
+    let readable = |buffer: &&Buffer| buffer.try_read_as(|all: &[Pages]| all.len()).is_ok();
+    assert_eq!(buffers.iter().filter(aligned).count(), buffers.iter().filter(readable).count());
+    assert!(!buffers.iter().all(|buffer| readable(&buffer)));
 }

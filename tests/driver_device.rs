@@ -152,7 +152,8 @@ fn heaps_hold_resources() {
     let rest = heap.max_available_size(256);
     let filler = heap.buffer(rest, ResourceOptions::STORAGE_SHARED).unwrap();
     assert!(heap.buffer(rest, ResourceOptions::STORAGE_SHARED).is_err());
-    filler.make_aliasable();
+    // SAFETY: nobody looks at it any more.
+    unsafe { filler.make_aliasable() };
     let aliased = heap.buffer(rest, ResourceOptions::STORAGE_SHARED).unwrap();
     assert_eq!(aliased.contents(), filler.contents());
 }
@@ -167,13 +168,15 @@ fn heaps_place_what_they_are_told_to() {
     descriptor.set_type(HeapType::Placement);
     let heap = gpu.heap(&descriptor).unwrap();
     let options = ResourceOptions::STORAGE_PRIVATE;
-    let (first, second) = (
-        heap.buffer_at(4096, options, 0).unwrap(),
-        heap.buffer_at(4096, options, 1 << 16).unwrap(),
-    );
+    // SAFETY: they share no bytes, and the CPU sees neither.
+    let (first, second) = unsafe {
+        (heap.buffer_at(4096, options, 0).unwrap(), heap.buffer_at(4096, options, 1 << 16).unwrap())
+    };
     assert_eq!(second.gpu_address() - first.gpu_address(), 1 << 16);
-    assert!(heap.buffer_at(4096, options, 1 << 20).is_err());
-    first.make_aliasable();
+    // SAFETY: there is none.
+    assert!(unsafe { heap.buffer_at(4096, options, 1 << 20) }.is_err());
+    // SAFETY: as above.
+    unsafe { first.make_aliasable() };
 
     let automatic = HeapDescriptor::default();
     automatic.set_size(1 << 20);

@@ -118,6 +118,37 @@ fn options_are_what_they_were_set_to() {
 }
 
 #[test]
+fn the_language_version_is_a_macro_of_the_source() {
+    let rig = Rig::new();
+    let source = "kernel void fill(device float *x, uint i [[thread_position_in_grid]]) {
+        x[i] = __METAL_VERSION__;
+    }";
+    let options = CompileOptions::new();
+    for (version, number) in
+        [(LanguageVersion::Version2_4, 240.0), (LanguageVersion::Version3_1, 310.0)]
+    {
+        options.set_language_version(version);
+        let library = rig.gpu.compile_with(source, Some(&options)).unwrap();
+        let pipeline = rig.gpu.pipeline(&library.function("fill").unwrap()).unwrap();
+        assert_eq!(output(&rig, &pipeline), [number; 4]);
+    }
+}
+
+#[test]
+fn a_function_that_cannot_be_made_is_not_called_missing() {
+    let rig = Rig::new();
+    let source = "constant float scale [[function_constant(0)]];
+        kernel void scaled(device float *x) { x[0] = scale; }";
+    let library = rig.gpu.compile(source).unwrap();
+    let Err(GpuError::FunctionCreationFailed(why)) = library.function("scaled") else {
+        panic!("a constant without a value");
+    };
+    assert!(why.contains("scale"), "{why}");
+    let missing = library.function_with("scalded", &ConstantValues::new());
+    assert!(matches!(missing, Err(GpuError::FunctionNotFound(_))));
+}
+
+#[test]
 fn macros_reach_the_source() {
     let rig = Rig::new();
     let options = CompileOptions::new();

@@ -5,9 +5,10 @@
 mod gpu;
 
 use aruminium::{
-    AddressMode, BorderColor, CpuCacheMode, Filter, HazardTracking, ImageLayout, MTLOrigin,
-    MTLRegion, MTLSize, MipFilter, NSRange, PixelFormat, Plain, ResourceOptions, SamplerDescriptor,
-    StorageMode, Subresource, Texture, TextureDescriptor, TextureType, TextureUsage,
+    AddressMode, BorderColor, CpuCacheMode, Filter, GpuError, HazardTracking, ImageLayout,
+    MTLOrigin, MTLRegion, MTLSize, MipFilter, NSRange, PixelFormat, Plain, ResourceOptions,
+    SamplerDescriptor, StorageMode, Subresource, Texture, TextureDescriptor, TextureType,
+    TextureUsage,
 };
 use gpu::Rig;
 
@@ -366,6 +367,14 @@ fn a_buffers_memory_can_be_a_texture() {
     let texture = buffer.texture(&descriptor, 0, 64).unwrap();
     buffer.write_as(|x: &mut [u32]| x.iter_mut().zip(0..).for_each(|(x, i)| *x = i));
     assert_eq!(read::<u32>(&texture, 0), (0..64).collect::<Vec<u32>>());
+
+    // Who looks at the buffer's bytes must not see them change.
+    let all = MTLRegion { origin: (0, 0, 0).into(), size: (16, 4, 1).into() };
+    for texture in [&texture, &texture.view(PixelFormat::R32Float).unwrap()] {
+        let written = texture.write(Subresource::default(), all, &[7u32; 64]);
+        assert!(matches!(written, Err(GpuError::TextureAccess(_))));
+    }
+    assert!(texture.read(Subresource::default(), all, &mut [0u32; 64]).is_err());
 }
 
 #[test]
@@ -387,11 +396,18 @@ fn textures_that_cannot_be_are_refused() {
         TextureDescriptor::new_3d(PixelFormat::RGBA8Unorm, 4, 4, 1 << 20),
     ];
     for descriptor in wrong {
-        assert!(matches!(
-            rig.gpu.texture_with(&descriptor),
-            Err(aruminium::GpuError::TextureCreationFailed(_))
-        ));
+        let Err(GpuError::TextureCreationFailed(why)) = rig.gpu.texture_with(&descriptor) else {
+            panic!("{descriptor:?}");
+        };
+        assert!(why.contains(&format!("{} ×", descriptor.width())), "{why}");
     }
+    // The faces of a cube are square.
+    let six = TextureDescriptor::new_2d_array(PixelFormat::R8Unorm, 8, 4, 6);
+    let six = rig.gpu.texture_with(&six).unwrap();
+    let cube = |levels: NSRange| {
+        six.view_of(PixelFormat::R8Unorm, TextureType::TypeCube, levels, (0..6).into())
+    };
+    assert!(cube((0..1).into()).is_err());
 }
 
 #[test]
@@ -480,4 +496,35 @@ fn sizes_of_pixels_are_right() {
         }
     }
     assert!(made > 40, "{made}");
+}
+
+/// The wrappers only write; what they wrote is read by messages.
+#[test]
+fn a_sampler_descriptor_is_what_it_was_set_to() {
+    let descriptor = SamplerDescriptor::new();
+    descriptor.set_min_filter(Filter::Linear);
+    descriptor.set_mag_filter(Filter::Linear);
+    descriptor.set_mip_filter(MipFilter::Linear);
+    descriptor.set_address_x(AddressMode::Repeat);
+    descriptor.set_address_y(AddressMode::MirrorRepeat);
+    descriptor.set_address_z(AddressMode::ClampToZero);
+    descriptor.set_border_color(BorderColor::OpaqueWhite);
+    descriptor.set_normalized_coordinates(false);
+    descriptor.set_lod_min(1.5);
+    descriptor.set_lod_max(2.5);
+    unsafe {
+        use aruminium::msg;
+        assert_eq!(msg!(descriptor, [minFilter] -> Filter), Filter::Linear);
+        assert_eq!(msg!(descriptor, [magFilter] -> Filter), Filter::Linear);
+        assert_eq!(msg!(descriptor, [mipFilter] -> MipFilter), MipFilter::Linear);
+        assert_eq!(msg!(descriptor, [sAddressMode] -> AddressMode), AddressMode::Repeat);
+        assert_eq!(msg!(descriptor, [tAddressMode] -> AddressMode), AddressMode::MirrorRepeat);
+        assert_eq!(msg!(descriptor, [rAddressMode] -> AddressMode), AddressMode::ClampToZero);
+        assert_eq!(msg!(descriptor, [borderColor] -> BorderColor), BorderColor::OpaqueWhite);
+        assert!(!msg!(descriptor, [normalizedCoordinates] -> bool));
+        assert_eq!(msg!(descriptor, [lodMinClamp] -> f32), 1.5);
+        assert_eq!(msg!(descriptor, [lodMaxClamp] -> f32), 2.5);
+        descriptor.set_address_mode(AddressMode::ClampToEdge);
+        assert_eq!(msg!(descriptor, [rAddressMode] -> AddressMode), AddressMode::ClampToEdge);
+    }
 }

@@ -95,7 +95,7 @@ fn panel(svg: &mut String, group: &Group, (x, y, height): (usize, usize, usize))
 /// The ratio of the longest bar. One that is many times as long as all others would leave nothing of
 /// them: it is cut, and shows that it is.
 fn scale(group: &Group) -> f64 {
-    const CUT: f64 = 5.0;
+    const CUT: f64 = 4.0;
     let mut ratios: Vec<f64> = group.rows.iter().map(|row| row.ratio.0).collect();
     ratios.sort_by(f64::total_cmp);
     match ratios[..] {

@@ -48,7 +48,8 @@ metal_class! {
     /// descriptor.set_size(1 << 16);
     /// let scratch = gpu.heap(&descriptor)?.buffer(4096, ResourceOptions::STORAGE_PRIVATE)?;
     /// // From here on other resources of the heap may take its place.
-    /// scratch.make_aliasable();
+    /// // SAFETY: the CPU does not see it.
+    /// unsafe { scratch.make_aliasable() };
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub class Buffer: MTLBuffer, state Memory;
@@ -68,7 +69,11 @@ metal_class! {
     /// Say whether the contents may be thrown away; answers what was so before.
     pub fn set_purgeable_state(state: PurgeableState) -> PurgeableState = [setPurgeableState:];
     /// Let other resources of the heap take the buffer's place.
-    pub fn make_aliasable() = [makeAliasable];
+    ///
+    /// # Safety
+    ///
+    /// While the CPU reads or writes the buffer, it does not write any that has taken its place.
+    pub unsafe fn make_aliasable() = [makeAliasable];
     /// Tell the GPU what the CPU changed in a managed buffer.
     pub fn did_modify(range: NSRange) = [didModifyRange:];
     /// Tools show the name where the range is shown.
@@ -199,6 +204,16 @@ impl Buffer {
         self.state.size
     }
 
+    /// The memory as values of a type, and how many.
+    fn values<T: Plain>(&self) -> Result<(*mut T, usize), GpuError> {
+        let values = self.contents().cast::<T>();
+        if !values.is_aligned() {
+            let align = align_of::<T>();
+            return Err(GpuError::BufferAccess(format!("it is not aligned to {align} bytes")));
+        }
+        Ok((values, self.state.size.checked_div(size_of::<T>()).unwrap_or(0)))
+    }
+
     fn borrow(&self, writes: bool) -> Result<Borrow<'_>, GpuError> {
         if !self.is_shared() {
             return Err(GpuError::BufferAccess(
@@ -236,11 +251,11 @@ impl Buffer {
     /// ```
     pub fn try_read_as<T: Plain, R>(&self, read: impl FnOnce(&[T]) -> R) -> Result<R, GpuError> {
         let _borrow = self.borrow(false)?;
-        let len = self.state.size.checked_div(size_of::<T>()).unwrap_or(0);
-        // SAFETY: the memory holds `len` plain values, starts at a page or at least at 16 bytes, and
-        // nobody in Rust writes it while it is borrowed. What the GPU writes meanwhile gives some
-        // value: every pattern of bytes is one.
-        Ok(read(unsafe { std::slice::from_raw_parts(self.contents().cast(), len) }))
+        let (values, len) = self.values::<T>()?;
+        // SAFETY: the memory holds `len` plain values and is aligned for them, and nobody in Rust
+        // writes it while it is borrowed. What the GPU writes meanwhile gives some value: every
+        // pattern of bytes is one.
+        Ok(read(unsafe { std::slice::from_raw_parts(values, len) }))
     }
 
     /// Write the memory as values of a plain type.
@@ -260,9 +275,9 @@ impl Buffer {
         write: impl FnOnce(&mut [T]) -> R,
     ) -> Result<R, GpuError> {
         let _borrow = self.borrow(true)?;
-        let len = self.state.size.checked_div(size_of::<T>()).unwrap_or(0);
+        let (values, len) = self.values::<T>()?;
         // SAFETY: as for reading, and nobody else in Rust looks at it.
-        Ok(write(unsafe { std::slice::from_raw_parts_mut(self.contents().cast(), len) }))
+        Ok(write(unsafe { std::slice::from_raw_parts_mut(values, len) }))
     }
 
     /// Read the memory as values of a plain type.

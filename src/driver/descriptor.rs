@@ -5,6 +5,7 @@ use super::enums::{
     LanguageVersion, MathFunctions, MathMode, MipFilter, PixelFormat, ResourceOptions, StorageMode,
     TextureType, TextureUsage,
 };
+use super::error::GpuError;
 use super::foundation::{NSDictionary, NSString};
 use super::shader::Shader;
 use crate::metal_class;
@@ -285,6 +286,21 @@ metal_class! {
 }
 
 impl TextureDescriptor {
+    /// That no texture is made of it.
+    #[cold]
+    pub(super) fn cannot_be(&self) -> GpuError {
+        GpuError::TextureCreationFailed(format!(
+            "{:?} of {} × {} × {} pixels in {:?}, {} mip levels, an array of {}",
+            self.texture_type(),
+            self.width(),
+            self.height(),
+            self.depth(),
+            self.pixel_format(),
+            self.mip_levels(),
+            self.array_length(),
+        ))
+    }
+
     fn shaped(ty: TextureType, format: PixelFormat, size: (usize, usize, usize)) -> Self {
         let descriptor = Self::new();
         descriptor.set_texture_type(ty);

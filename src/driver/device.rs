@@ -101,9 +101,6 @@ metal_class! {
     /// Make a compute pipeline of a kernel.
     pub fn pipeline(function: &Shader) -> Result<Pipeline, GpuError>
         = [newComputePipelineStateWithFunction:error:] or GpuError::PipelineCreationFailed;
-    /// Make a texture.
-    pub fn texture_with(descriptor: &TextureDescriptor) -> Result<Texture, GpuError>
-        = [newTextureWithDescriptor:] or GpuError::TextureCreationFailed;
     /// Make a sampler.
     pub fn sampler(descriptor: &SamplerDescriptor) -> Result<Sampler, GpuError>
         = [newSamplerStateWithDescriptor:] or GpuError::ObjectCreationFailed;
@@ -113,9 +110,6 @@ metal_class! {
     pub fn event() -> Result<Event, GpuError> = [newEvent] or GpuError::ObjectCreationFailed;
     /// Make a shared event: it orders command buffers and the CPU.
     pub fn shared_event() -> Result<SharedEvent, GpuError> = [newSharedEvent] or GpuError::ObjectCreationFailed;
-    /// Make a heap, to place resources in.
-    pub fn heap(descriptor: &HeapDescriptor) -> Result<Heap, GpuError>
-        = [newHeapWithDescriptor:] or GpuError::ObjectCreationFailed;
     /// Make a set of allocations to keep resident; systems before macOS 15 have none.
     pub fn residency_set(descriptor: &ResidencySetDescriptor) -> Result<ResidencySet, GpuError>
         = [newResidencySetWithDescriptor:error:] or GpuError::ObjectCreationFailed;
@@ -124,6 +118,8 @@ metal_class! {
         -> Result<Pipeline, GpuError>
         = [newComputePipelineStateWithDescriptor:options:reflection:error:] or GpuError::PipelineCreationFailed;
     fn architecture_object() -> Object = [architecture];
+    fn new_texture(descriptor: &TextureDescriptor) -> Option<Texture> = [newTextureWithDescriptor:];
+    fn new_heap(descriptor: &HeapDescriptor) -> Option<Heap> = [newHeapWithDescriptor:];
     fn buffer_of_length(length: usize, options: ResourceOptions) -> Option<Buffer> = [newBufferWithLength:options:];
     fn buffer_of_bytes(bytes: &[u8], options: ResourceOptions) -> Option<Buffer> = [newBufferWithBytes:length:options:];
     unsafe fn buffer_no_copy(start: *const c_void, length: usize, options: ResourceOptions, deallocator: BlockPtr)
@@ -334,6 +330,43 @@ impl Gpu {
             .ok_or_else(|| self.no_buffer(bytes))
     }
 
+    /// Make a texture.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::TextureCreationFailed`] with what was asked for.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// use aruminium::{PixelFormat, TextureDescriptor};
+    /// let texture = gpu.texture_with(&TextureDescriptor::new_2d(PixelFormat::R8Unorm, 4, 4))?;
+    /// assert_eq!(texture.width(), 4);
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn texture_with(&self, descriptor: &TextureDescriptor) -> Result<Texture, GpuError> {
+        self.new_texture(descriptor).ok_or_else(|| descriptor.cannot_be())
+    }
+
+    /// Make a heap, to place resources in.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::ObjectCreationFailed`] with what was asked for.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// let descriptor = aruminium::HeapDescriptor::new();
+    /// assert!(gpu.heap(&descriptor).is_err(), "it has no size");
+    /// descriptor.set_size(1 << 16);
+    /// assert!(gpu.heap(&descriptor)?.size() >= 1 << 16);
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn heap(&self, descriptor: &HeapDescriptor) -> Result<Heap, GpuError> {
+        self.new_heap(descriptor).ok_or_else(|| {
+            GpuError::ObjectCreationFailed(format!("a heap of {} bytes", descriptor.size()))
+        })
+    }
+
     #[cold]
     fn no_buffer(&self, bytes: usize) -> GpuError {
         GpuError::BufferCreationFailed(match bytes {
@@ -389,7 +422,11 @@ impl Gpu {
     pub fn library_from_file(&self, path: impl AsRef<Path>) -> Result<ShaderLib, GpuError> {
         // A missing file is an I/O error on every system.
         std::fs::File::open(path.as_ref())?;
-        self.library_from_url(&NSURL::file(&path.as_ref().to_string_lossy()))
+        let Some(path) = path.as_ref().to_str() else {
+            let why = "a URL's path is text";
+            return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, why).into());
+        };
+        self.library_from_url(&NSURL::file(path))
     }
 
     /// Load a compiled library from bytes, where the system can.

@@ -52,8 +52,7 @@ macro_rules! enumerations {
 
             impl std::fmt::Debug for $Name {
                 fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                    // Several names may have one value; the first is told.
-                    #[allow(unreachable_patterns)]
+                    #[allow(unreachable_patterns)] // Several names may have one value; the first is told.
                     match *self {
                         Self::$First => f.write_str(stringify!($First)),
                         $(Self::$Value => f.write_str(stringify!($Value)),)+

@@ -27,6 +27,9 @@ pub enum GpuError {
     LibraryCompilationFailed(String),
     /// The library has no such function.
     FunctionNotFound(String),
+    /// The library has such a function, which cannot be made: of what it does something is not supported,
+    /// or a function constant has no value.
+    FunctionCreationFailed(String),
     /// A compute pipeline could not be made.
     PipelineCreationFailed(String),
     /// A command buffer failed while it ran; the command buffer's error in words.
@@ -58,11 +61,12 @@ impl fmt::Display for GpuError {
             Self::BufferAccess(why) => ("the buffer cannot be accessed", why),
             Self::LibraryCompilationFailed(why) => ("the source does not compile", why),
             Self::FunctionNotFound(why) => ("function not found", why),
+            Self::FunctionCreationFailed(why) => ("the function cannot be made", why),
             Self::PipelineCreationFailed(why) => ("no compute pipeline could be made", why),
             Self::CommandBufferError(why) => ("the command buffer failed", why),
-            Self::TextureCreationFailed(why) => ("no texture could be made", why),
+            Self::TextureCreationFailed(why) => ("no such texture could be made", why),
             Self::TextureAccess(why) => ("the texture cannot be accessed", why),
-            Self::ObjectCreationFailed(why) => ("no object could be made", why),
+            Self::ObjectCreationFailed(why) => ("no such object could be made", why),
             Self::CaptureFailed(why) => ("no capture could be started", why),
         };
         write!(f, "{what}: {why}")

@@ -57,8 +57,9 @@ metal_class! {
     /// descriptor.set_type(HeapType::Placement);
     /// let heap = gpu.heap(&descriptor)?;
     /// // The same memory for both: they are not needed at the same time.
-    /// let first = heap.buffer_at(4096, ResourceOptions::STORAGE_PRIVATE, 0)?;
-    /// let second = heap.buffer_at(4096, ResourceOptions::STORAGE_PRIVATE, 0)?;
+    /// // SAFETY: the CPU sees neither buffer.
+    /// let first = unsafe { heap.buffer_at(4096, ResourceOptions::STORAGE_PRIVATE, 0)? };
+    /// let second = unsafe { heap.buffer_at(4096, ResourceOptions::STORAGE_PRIVATE, 0)? };
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub class Heap: MTLHeap;
@@ -77,11 +78,13 @@ metal_class! {
     pub fn buffer(bytes: usize, options: ResourceOptions) -> Result<Buffer, GpuError>
         = [newBufferWithLength:options:] or GpuError::BufferCreationFailed;
     /// Make a buffer at a place in the heap.
-    pub fn buffer_at(bytes: usize, options: ResourceOptions, offset: usize) -> Result<Buffer, GpuError>
+    ///
+    /// # Safety
+    ///
+    /// While the CPU reads or writes the buffer, it does not write any other that shares bytes with it.
+    pub unsafe fn buffer_at(bytes: usize, options: ResourceOptions, offset: usize) -> Result<Buffer, GpuError>
         = [newBufferWithLength:options:offset:] or GpuError::BufferCreationFailed;
-    /// Make a texture in the heap.
-    pub fn texture(descriptor: &TextureDescriptor) -> Result<Texture, GpuError>
-        = [newTextureWithDescriptor:] or GpuError::TextureCreationFailed;
+    fn new_texture(descriptor: &TextureDescriptor) -> Option<Texture> = [newTextureWithDescriptor:];
     /// Say whether the contents may be thrown away; answers what was so before.
     pub fn set_purgeable_state(state: PurgeableState) -> PurgeableState = [setPurgeableState:];
     /// What tools and errors call it.
@@ -94,6 +97,28 @@ metal_class! {
 unsafe impl Send for Heap {}
 // SAFETY: as above.
 unsafe impl Sync for Heap {}
+
+impl Heap {
+    /// Make a texture in the heap.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::TextureCreationFailed`] with what was asked for.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// use aruminium::{HeapDescriptor, PixelFormat, StorageMode, TextureDescriptor};
+    /// let descriptor = HeapDescriptor::new();
+    /// descriptor.set_size(1 << 16);
+    /// let pixels = TextureDescriptor::new_2d(PixelFormat::R8Unorm, 16, 16);
+    /// pixels.set_storage_mode(StorageMode::Private);
+    /// assert_eq!(gpu.heap(&descriptor)?.texture(&pixels)?.width(), 16);
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn texture(&self, descriptor: &TextureDescriptor) -> Result<Texture, GpuError> {
+        self.new_texture(descriptor).ok_or_else(|| descriptor.cannot_be())
+    }
+}
 
 impl Allocation for Heap {
     fn allocation(&self) -> Id {

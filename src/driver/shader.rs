@@ -28,9 +28,8 @@ metal_class! {
     pub fn label() -> Option<String> = [label];
     /// Name it, for tools and errors.
     pub fn set_label(label: &str) = [setLabel:];
-    /// A function with values for its function constants.
-    pub fn function_with(name: &str, constants: &ConstantValues) -> Result<Shader, GpuError>
-        = [newFunctionWithName:constantValues:error:] or GpuError::FunctionNotFound;
+    fn specialized(name: &str, constants: &ConstantValues) -> Result<Shader, GpuError>
+        = [newFunctionWithName:constantValues:error:] or GpuError::FunctionCreationFailed;
     fn names() -> NSArray = [functionNames];
     fn find(name: &str) -> Option<Shader> = [newFunctionWithName:];
 }
@@ -45,7 +44,8 @@ impl ShaderLib {
     ///
     /// # Errors
     ///
-    /// [`GpuError::FunctionNotFound`] with the name, and the names that there are.
+    /// [`GpuError::FunctionNotFound`] with the name, and the names that there are;
+    /// [`GpuError::FunctionCreationFailed`] if it is there and cannot be made.
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
@@ -55,16 +55,38 @@ impl ShaderLib {
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub fn function(&self, name: &str) -> Result<Shader, GpuError> {
-        if let Some(function) = self.find(name) {
-            return Ok(function);
-        }
-        let names = self.function_names();
-        if names.iter().any(|known| known == name) {
-            // It is there and cannot be made, for want of function constants perhaps: only this
-            // message says why.
-            return self.function_with(name, &ConstantValues::new());
-        }
-        Err(GpuError::FunctionNotFound(format!("`{name}`; the library has {}", names.join(", "))))
+        // Only the message with constants says why a function that is there cannot be made.
+        self.find(name).map_or_else(|| self.function_with(name, &ConstantValues::new()), Ok)
+    }
+
+    /// The function of a name, with values for its function constants.
+    ///
+    /// # Errors
+    ///
+    /// As for [`function`](Self::function).
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// let library = gpu.compile("constant int c [[function_constant(0)]];
+    ///     kernel void fill(device int *out) { out[0] = c; }")?;
+    /// let constants = aruminium::ConstantValues::new();
+    /// assert!(library.function_with("fill", &constants).is_err(), "c has no value");
+    /// constants.set(0, 2i32);
+    /// assert_eq!(library.function_with("fill", &constants)?.name(), "fill");
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn function_with(
+        &self,
+        name: &str,
+        constants: &ConstantValues,
+    ) -> Result<Shader, GpuError> {
+        self.specialized(name, constants).map_err(|error| {
+            let names = self.function_names();
+            if names.iter().any(|known| known == name) {
+                return error;
+            }
+            GpuError::FunctionNotFound(format!("`{name}`; the library has {}", names.join(", ")))
+        })
     }
 
     /// The names of all functions.

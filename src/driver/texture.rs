@@ -1,6 +1,6 @@
 //! Images, and how they are sampled.
 
-use super::buffer::Plain;
+use super::buffer::{Buffer, Plain};
 use super::encoder::Subresource;
 use super::enums::{PixelFormat, StorageMode, TextureType, TextureUsage};
 use super::error::GpuError;
@@ -114,6 +114,8 @@ metal_class! {
     pub fn label() -> Option<String> = [label];
     /// Name it, for tools and errors.
     pub fn set_label(label: &str) = [setLabel:];
+    fn buffer() -> Option<Buffer> = [buffer];
+    fn parent() -> Option<Texture> = [parentTexture];
 }
 
 // SAFETY: Apple documents resources as safe to use from any thread.
@@ -181,6 +183,11 @@ impl Texture {
         Ok(())
     }
 
+    /// Whether somebody may be reading the same bytes through a buffer.
+    fn lies_in_a_buffer(&self) -> bool {
+        self.buffer().is_some() || self.parent().is_some_and(|parent| parent.lies_in_a_buffer())
+    }
+
     /// The bytes from row to row and from image to image of a region that is inside, without gaps in
     /// so many bytes.
     fn strides(
@@ -192,6 +199,9 @@ impl Texture {
         let wrong = |why: String| Err(GpuError::TextureAccess(why));
         if matches!(self.storage_mode(), StorageMode::Private | StorageMode::Memoryless) {
             return wrong("it is private: copy it to a shared buffer with a Copier".into());
+        }
+        if self.lies_in_a_buffer() {
+            return wrong("its pixels are a buffer's: read and write that".into());
         }
         let format = PixelFormat(self.pixel_format());
         let Some(pixel) = format.bytes_per_pixel() else {

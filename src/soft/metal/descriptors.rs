@@ -93,6 +93,11 @@ impl CompileFields {
     pub(super) fn is_safe(&self) -> bool {
         !self.fast_math || self.math_mode == MATH_SAFE
     }
+
+    /// `__METAL_VERSION__`: an `MTLLanguageVersion` has the major version in its upper half.
+    pub(super) fn version_macro(&self) -> String {
+        (100 * (self.language_version >> 16) + 10 * (self.language_version & 0xffff)).to_string()
+    }
 }
 
 properties! {

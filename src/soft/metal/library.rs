@@ -50,8 +50,10 @@ impl Library {
         options: Option<&Object<CompileOptions>>,
     ) -> Result<Strong<Self>, LibraryProblem> {
         let fields = options.map(|options| options.get()).unwrap_or_default();
+        let version = ("__METAL_VERSION__".to_owned(), fields.version_macro());
+        let macros = fields.macros.iter().flat_map(|macros| macros.texts());
         let how = Options {
-            macros: fields.macros.iter().flat_map(|macros| macros.texts()).collect(),
+            macros: std::iter::once(version).chain(macros).collect(),
             safe_math: fields.is_safe(),
             max_threads: fields.max_threads,
         };

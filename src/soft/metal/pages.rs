@@ -5,7 +5,7 @@
 //! when they are taken again, unless nobody ever knew where they were.
 
 use super::foundation::lock;
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::ffi::{c_int, c_void};
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
@@ -101,7 +101,8 @@ pub(super) struct Pages {
 impl Pages {
     /// So many bytes, a whole number of pages; none when there are not as many.
     pub(super) fn new(bytes: usize) -> Option<Self> {
-        let (mapping, told) = match KEPT.take(bytes) {
+        let kept = lock(&KEPT).take(bytes);
+        let (mapping, told) = match kept {
             Some(kept) => kept,
             None => (Mapping::new(bytes)?, false),
         };
@@ -132,39 +133,41 @@ impl Drop for Pages {
         // SAFETY: the mapping is taken once, here.
         let mapping = unsafe { ManuallyDrop::take(&mut self.mapping) };
         if !cfg!(debug_assertions) {
-            KEPT.give(mapping, *self.told.get_mut());
+            lock(&KEPT).give(mapping, *self.told.get_mut());
         }
     }
 }
 
-/// Mappings that were given back, the latest last, and whether somebody had been told of them.
-struct Kept(Mutex<VecDeque<(Mapping, bool)>>);
+/// Mappings that were given back, by length, and whether somebody had been told of them.
+#[derive(Default)]
+struct Kept {
+    lists: BTreeMap<usize, Vec<(Mapping, bool)>>,
+    /// Of all of them.
+    bytes: usize,
+}
 
-static KEPT: Kept = Kept(Mutex::new(VecDeque::new()));
+static KEPT: Mutex<Kept> = Mutex::new(Kept { lists: BTreeMap::new(), bytes: 0 });
 
 impl Kept {
     /// The latest one of this length.
-    fn take(&self, bytes: usize) -> Option<(Mapping, bool)> {
-        if bytes > LONGEST {
-            return None;
-        }
-        let mut kept = lock(&self.0);
-        let at = kept.iter().rposition(|(mapping, _)| mapping.bytes == bytes)?;
-        kept.remove(at)
+    fn take(&mut self, bytes: usize) -> Option<(Mapping, bool)> {
+        let kept = self.lists.get_mut(&bytes)?.pop()?;
+        self.bytes -= bytes;
+        Some(kept)
     }
 
-    /// Keeps one, in place of the earliest if there are too many.
-    fn give(&self, mapping: Mapping, told: bool) {
-        if mapping.bytes > LONGEST {
+    /// Keeps one. When they are too many, all others go: a mapping is given back to the system no
+    /// more often than it is made, and nobody looks for the earliest.
+    fn give(&mut self, mapping: Mapping, told: bool) {
+        let bytes = mapping.bytes;
+        if bytes > LONGEST {
             return;
         }
-        let mut kept = lock(&self.0);
-        kept.push_back((mapping, told));
-        let mut bytes: usize = kept.iter().map(|(mapping, _)| mapping.bytes).sum();
-        while bytes > MOST {
-            let Some((first, _)) = kept.pop_front() else { break };
-            bytes -= first.bytes;
+        if self.bytes + bytes > MOST {
+            *self = Self::default();
         }
+        self.bytes += bytes;
+        self.lists.entry(bytes).or_default().push((mapping, told));
     }
 }
 
@@ -178,7 +181,7 @@ mod tests {
 
     #[test]
     fn what_is_given_back_is_taken_again_by_its_length() {
-        let kept = Kept(Mutex::default());
+        let mut kept = Kept::default();
         let (small, large) = (mapping(1), mapping(2));
         let addresses = (small.base, large.base);
         kept.give(small, false);
@@ -193,13 +196,14 @@ mod tests {
 
     #[test]
     fn no_more_is_kept_than_is_said() {
-        let kept = Kept(Mutex::default());
-        for _ in 0..2 * MOST / LONGEST {
+        let mut kept = Kept::default();
+        for number in 0..2 * MOST / LONGEST {
             kept.give(mapping(LONGEST / PAGE), false);
+            assert_eq!(kept.bytes, (number % (MOST / LONGEST) + 1) * LONGEST);
+            assert_eq!(kept.bytes, kept.lists[&LONGEST].len() * LONGEST);
         }
-        assert_eq!(lock(&kept.0).len(), MOST / LONGEST);
         kept.give(mapping(LONGEST / PAGE + 1), false);
-        assert_eq!(lock(&kept.0).len(), MOST / LONGEST);
+        assert_eq!((kept.bytes, kept.lists.len()), (MOST, 1));
     }
 
     #[test]
@@ -209,7 +213,7 @@ mod tests {
         let give_back = |mut pages: Pages| {
             let told = *pages.told.get_mut();
             // SAFETY: `pages` is not dropped.
-            KEPT.give(unsafe { ManuallyDrop::take(&mut pages.mapping) }, told);
+            lock(&KEPT).give(unsafe { ManuallyDrop::take(&mut pages.mapping) }, told);
             std::mem::forget(pages);
         };
         for _ in 0..3 {

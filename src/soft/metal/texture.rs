@@ -329,6 +329,7 @@ fn view(
     let fits = sides == shape(image.kind)?.0
         && (kind == kind::BUFFER) == (image.kind == kind::BUFFER)
         && slices.len().is_multiple_of(faces)
+        && (faces == 1 || image.levels.iter().all(|level| level.size[0] == level.size[1]))
         && (array || slices.len() == faces);
     if !inside || !fits {
         return None;

@@ -19,3 +19,7 @@ kernel void k(device int* out) {
     out = S;
     out = this->x;
 }
+struct Members { int f(); };
+int Members::g() { return 1; }
+void nothing(void x, int y);
+kernel void constants(device int* out) { constexpr int y; const int z; out[0] = y + z; }

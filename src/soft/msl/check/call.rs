@@ -530,7 +530,10 @@ impl Checker {
                 self.error(span, "use of overloaded operator is ambiguous");
                 let all: Vec<FuncId> = members.iter().chain(free).copied().collect();
                 for at in several {
-                    self.note_candidate(Candidate::Func(all[at]), &[]);
+                    match at < members.len() {
+                        true => self.note_member(all[at], operands),
+                        false => self.note_candidate(Candidate::Func(all[at]), operands),
+                    }
                 }
                 Some(self.error_expr(span))
             }

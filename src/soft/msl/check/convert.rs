@@ -2,7 +2,7 @@
 
 use super::{Checker, FuncId};
 use crate::soft::ir::Scalar;
-use crate::soft::msl::ast::AddressSpace;
+use crate::soft::msl::ast::{self, AddressSpace};
 use crate::soft::msl::hir::{Constant, Expr, ExprKind};
 use crate::soft::msl::source::Span;
 use crate::soft::msl::types::{Qual, Ty, TyId, Types};
@@ -36,7 +36,7 @@ impl Checker {
         let zero = matches!(expr.kind, ExprKind::Constant(Constant::Int(0)));
         let list = match &expr.kind {
             ExprKind::List(list) => match &list.kind {
-                crate::soft::msl::ast::ExprKind::InitList(items) => Some(items.len()),
+                ast::ExprKind::InitList(items) => Some(items.len()),
                 _ => None,
             },
             _ => None,

@@ -386,7 +386,11 @@ impl Checker {
             let span = parameter.declarator.span;
             let one = |qual| Parameter { name, qual, span, default: parameter.default.clone() };
             let Some(mentioned) = &parameter.expands else {
-                parameters.push(one(self.parameter_type(parameter)));
+                let qual = self.parameter_type(parameter);
+                if qual.ty == Types::VOID {
+                    self.error(span, "argument may not have 'void' type");
+                }
+                parameters.push(one(qual));
                 continue;
             };
             let count = self.expansion_length(mentioned, span).unwrap_or(0);

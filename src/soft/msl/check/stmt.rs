@@ -563,6 +563,16 @@ impl Checker {
             self.error(span, message);
         }
         self.redefinition(name, span);
+        // [dcl.init]/7: nothing could give it a value later.
+        let constexpr = simple.specifiers.storage.constexpr;
+        if value.is_none()
+            && (qual.constant || constexpr)
+            && self.types.as_scalar(qual.ty).is_some()
+        {
+            let ty = self.types.name(qual.ty);
+            let message = format!("default initialization of an object of const type 'const {ty}'");
+            self.error(span, message);
+        }
         let text = self.text(name);
         let constant = match &value {
             Some(value) if qual.constant && self.types.as_scalar(qual.ty).is_some() => {
@@ -570,7 +580,8 @@ impl Checker {
             }
             _ => None,
         };
-        if simple.specifiers.storage.constexpr
+        if constexpr
+            && value.is_some()
             && constant.is_none()
             && self.types.as_scalar(qual.ty).is_some()
             && !self.context.diagnostics.has_errors()

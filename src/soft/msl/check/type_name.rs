@@ -301,11 +301,11 @@ impl Checker {
         for part in &declarator.parts {
             qual = match part {
                 DeclaratorPart::Pointer { constant, volatile, space, span } => {
-                    self.require_space(qual, *span, "pointer");
                     if matches!(self.types.get(qual.ty), Ty::Reference(_)) {
                         self.error(declarator.span, "pointer to a reference is not allowed");
                         return Qual::plain(Types::UNKNOWN);
                     }
+                    self.require_space(qual, *span, "pointer");
                     let ty = self.types.pointer(qual);
                     Qual { ty, constant: *constant, volatile: *volatile, space: *space }
                 }

@@ -2,12 +2,14 @@
 //! (C++14 temp.arg, temp.variadic).
 
 use super::super::lookup::Found;
-use super::super::{Checker, Entity, FuncId, ScopeId};
+use super::super::{Checker, Entity, FuncId, ScopeId, convert_constant};
 use super::deduce::{Deduction, Ignored};
 use super::{TemplateId, parameter_name};
 use crate::soft::ir::Scalar;
 use crate::soft::msl::ast::{self, *};
 use crate::soft::msl::hir::{Constant, LocalIndex};
+use crate::soft::msl::lex::Punct;
+use crate::soft::msl::names::Name;
 use crate::soft::msl::source::Span;
 use crate::soft::msl::types::{Qual, Ty, TyId, Types};
 use std::sync::Arc;
@@ -134,7 +136,7 @@ impl Checker {
     fn overloads_of(&mut self, value: &ast::Expr) -> Option<Overloads> {
         let path = match &value.kind {
             ExprKind::Path(path) => path,
-            ExprKind::Unary(crate::soft::msl::lex::Punct::Amp, inner) => match &inner.kind {
+            ExprKind::Unary(Punct::Amp, inner) => match &inner.kind {
                 ExprKind::Path(path) => path,
                 _ => return None,
             },
@@ -288,7 +290,7 @@ impl Checker {
                 };
                 match (self.scalar_under(ty), self.scalar_under(target.ty)) {
                     (Some(from), Some(to)) => {
-                        let value = super::super::convert_constant(constant, from, to);
+                        let value = convert_constant(constant, from, to);
                         Some(Argument::constant(target.ty, value))
                     }
                     // A function's type takes no number.
@@ -412,10 +414,7 @@ impl Checker {
     }
 
     /// How many elements the pack of a name has.
-    pub(in super::super) fn pack_length(
-        &mut self,
-        name: crate::soft::msl::names::Name,
-    ) -> Option<usize> {
+    pub(in super::super) fn pack_length(&mut self, name: Name) -> Option<usize> {
         let Found::Entities(list) = self.lookup(name) else { return None };
         match list.first()? {
             Entity::Pack(id) => Some(self.templates.packs[id.0 as usize].len()),

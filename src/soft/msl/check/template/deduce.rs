@@ -1,6 +1,7 @@
 //! Template argument deduction (C++14 temp.deduct).
 
 use super::super::lookup::Found;
+use super::super::overload::ordinal;
 use super::super::{Checker, FuncId};
 use super::argument::Argument;
 use super::{TemplateId, parameter_name};
@@ -10,6 +11,7 @@ use crate::soft::msl::hir::Expr;
 use crate::soft::msl::names::Name;
 use crate::soft::msl::source::Span;
 use crate::soft::msl::types::{Qual, Ty, TyId, Types};
+use std::sync::Arc;
 
 /// Why a template is no candidate of a call.
 #[derive(Clone, PartialEq, Debug)]
@@ -455,7 +457,7 @@ impl Checker {
             }
             Ignored::Undeduced(None) => "couldn't infer template argument".into(),
             Ignored::Mismatch(at) => {
-                let nth = super::super::overload::ordinal(at + 1);
+                let nth = ordinal(at + 1);
                 format!("the {nth} argument does not match the type of its parameter")
             }
             Ignored::Conflict(name, first, second) => format!(
@@ -512,7 +514,7 @@ fn has_open_array(deduction: &Deduction<'_>, parameter: &ast::Parameter) -> bool
 }
 
 /// The parameters of a template of functions.
-pub(super) fn signature_of(syntax: &ast::Template) -> Option<&std::sync::Arc<Signature>> {
+pub(super) fn signature_of(syntax: &ast::Template) -> Option<&Arc<Signature>> {
     match &syntax.declaration {
         Decl::Function(function) => function.declarator.function(),
         Decl::Simple(simple) => simple.declarators.first()?.declarator.function(),

@@ -4,6 +4,8 @@
 use super::super::lookup::Found;
 use super::super::{Checker, Entity, FuncId};
 use crate::soft::msl::ast::*;
+use crate::soft::msl::lex;
+use crate::soft::msl::names::Name;
 use crate::soft::msl::types::{Qual, Ty};
 
 impl Checker {
@@ -113,9 +115,7 @@ impl Checker {
             attributes.into_iter().find(|a| self.context.names.text(a.name.name) == "host_name")?;
         match &attribute.arguments.first()?.kind {
             ExprKind::Str(pieces) => {
-                let piece = |name: &crate::soft::msl::names::Name| {
-                    crate::soft::msl::lex::string(self.context.names.text(*name))
-                };
+                let piece = |name: &Name| lex::string(self.context.names.text(*name));
                 pieces.iter().map(piece).collect()
             }
             _ => None,

@@ -22,6 +22,7 @@ use crate::soft::msl::ast::{self, *};
 use crate::soft::msl::diagnostics::Diagnostics;
 use crate::soft::msl::hir::GlobalIndex;
 use crate::soft::msl::names::Name;
+use crate::soft::msl::source::Span;
 use crate::soft::msl::types::{Qual, Ty, TyId, Types};
 use argument::{Argument, Overloads};
 use export::general;
@@ -136,7 +137,7 @@ impl Checker {
         self.templates.all[id.0 as usize].syntax.clone()
     }
 
-    pub(super) fn template_span(&self, id: TemplateId) -> crate::soft::msl::source::Span {
+    pub(super) fn template_span(&self, id: TemplateId) -> Span {
         let syntax = &self.templates.all[id.0 as usize].syntax;
         declared_path(&syntax.declaration).map_or(syntax.span, |path| path.span)
     }
@@ -279,9 +280,8 @@ impl Checker {
         spelled: Option<&[TemplateArgument]>,
         types: &[(Qual, bool)],
     ) -> Option<Vec<Argument>> {
-        let (made, _) = self.silently(|this| {
-            this.deduced_candidate(id, spelled, types, crate::soft::msl::source::Span::default())
-        });
+        let (made, _) =
+            self.silently(|this| this.deduced_candidate(id, spelled, types, Span::default()));
         let func = made.ok()?;
         let parameters = &self.func(func).parameters;
         let same = |(parameter, found): (&super::Parameter, &(Qual, bool))| {
