@@ -20,6 +20,7 @@ mod library_call;
 mod lookup;
 mod operator;
 mod overload;
+mod range;
 mod sampler;
 mod stmt;
 mod template;
