@@ -254,7 +254,8 @@ impl Checker {
                 let limit = MAX_CONSTANT_BYTES >> 20;
                 let message =
                     format!("the library's constant variables are larger than {limit} MiB");
-                return self.error(span, message);
+                self.error(span, message);
+                init = None;
             }
         }
         let value = match &init {
