@@ -193,3 +193,14 @@ kernel void read_before_a_step(device int* out [[buffer(0)]], uint i [[thread_po
     } while (++n < int(1 + (i & 1)));
     out[i] = before * 1000 + held[i & 3];
 }
+
+// Lanes leave a loop while others are on their way to its next pass.
+kernel void breaks_after_continues(device int* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
+    int found = 0;
+    for (uint j = 0; j < 4; ++j) {
+        if (i % (j + 2) == 0) continue;
+        found = j + 1;
+        break;
+    }
+    out[i] = found;
+}

@@ -174,6 +174,8 @@ fn control() {
         }
         _ => i as i32 % 4 * 10,
     });
+    file.kernel("breaks_after_continues")
+        .each(64, |i| (0..4).find(|j| i % (j + 2) != 0).map_or(0, |j| j as i32 + 1));
     file.kernel("loops").each(64, |i| {
         let (mut sum, mut n) = ((0..5).map(|j| j * (10 - j)).sum::<i32>(), i as i32);
         while n > 0 {

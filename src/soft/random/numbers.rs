@@ -71,11 +71,23 @@ pub(super) fn convert(from: Scalar, to: Scalar, bits: u64) -> u64 {
     let value = int(from, bits);
     match to {
         Scalar::F32 => u64::from((value as f32).to_bits()),
-        // Beyond 2^53 a `f64` is rounded, far away from where halves end.
-        Scalar::F16 => u64::from(half::f16::from_f64(value as f64).to_f32().to_bits()),
-        Scalar::BF16 => u64::from(half::bf16::from_f64(value as f64).to_f32().to_bits()),
+        Scalar::F16 => u64::from(half::f16::from_f64(few_bits(value)).to_f32().to_bits()),
+        Scalar::BF16 => u64::from(half::bf16::from_f64(few_bits(value)).to_f32().to_bits()),
         _ => wrap(to, value),
     }
+}
+
+/// A `f64` that rounds to few bits as the integer does: of its lowest bits, which a `f64` does not hold
+/// when it is large, only whether there are any is kept.
+fn few_bits(value: i128) -> f64 {
+    const LOW: u128 = (1 << 16) - 1;
+    let magnitude = value.unsigned_abs();
+    let kept = if magnitude >> 53 == 0 {
+        magnitude
+    } else {
+        magnitude & !LOW | (magnitude & LOW).min(1) << 16
+    };
+    (kept as f64).copysign(value as f64)
 }
 
 /// C++14 4.5: what is smaller than `int` becomes `int`.

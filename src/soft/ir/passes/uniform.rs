@@ -23,7 +23,7 @@ pub(crate) struct Uniformity {
 /// How the lanes in a loop may part.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Divergence {
-    /// Some break while others stay.
+    /// Some break while others stay, or are at the end of the pass already.
     pub(crate) breaks: bool,
     /// Some continue while others do not.
     pub(crate) continues: bool,
@@ -58,6 +58,8 @@ struct LoopState {
     number: usize,
     /// Divergent ifs between the loop and the point.
     parted: u32,
+    /// Some lanes have gone on to the end of the pass, where the others find them again.
+    gone: bool,
     /// What differs where lanes break, and where they continue; none if no lane does.
     broken: Option<Set>,
     continued: Option<Set>,
@@ -179,10 +181,12 @@ impl Walk<'_> {
                 } else {
                     (&mut parts.continues, &mut inside.continued)
                 };
-                if inside.parted > 0 && !*flag {
+                let alone = *stmt == Stmt::Break && inside.gone;
+                if (inside.parted > 0 || alone) && !*flag {
                     *flag = true;
                     self.changed = true;
                 }
+                inside.gone |= *stmt == Stmt::Continue && inside.parted > 0;
                 *ways = join(ways.take(), Some(state));
                 None
             }
@@ -261,10 +265,17 @@ impl Walk<'_> {
     fn repeat(&mut self, body: &Block, next: &Block, state: Set) -> Option<Set> {
         let number = self.begun;
         self.begun += 1;
-        self.loops.push(LoopState { number, parted: 0, broken: None, continued: None });
+        self.loops.push(LoopState {
+            number,
+            parted: 0,
+            gone: false,
+            broken: None,
+            continued: None,
+        });
         let start = join(Some(state), self.again[number].clone());
         let end = self.block(body, start);
         let inside = self.loops.last_mut().expect("the loop is open");
+        inside.gone = false;
         let mut at_next = join(end, inside.continued.take());
         if self.result.loops[number].continues
             && let Some(at_next) = &mut at_next
@@ -351,6 +362,27 @@ mod tests {
         assert!(!result.values[after.index()]);
         // One copy is not enough, so it is varying inside, too.
         assert!(!result.values[inside.index()] && !result.variables[v.index()]);
+    }
+
+    #[test]
+    fn who_breaks_after_others_continued_is_not_all() {
+        for continues in [false, true] {
+            let mut b = FunctionBuilder::new("f", vec![], Type::Void);
+            let one = b.u32(1);
+            let x = lane(&mut b);
+            let some = b.lt(x, one);
+            b.begin_loop();
+            b.begin_if(some);
+            if continues {
+                b.continue_();
+            }
+            b.end_if();
+            b.break_();
+            b.begin_next();
+            b.end_loop();
+            let parts = Divergence { breaks: continues, continues };
+            assert_eq!(analyse(&b.finish()).loops, [parts]);
+        }
     }
 
     #[test]
