@@ -201,6 +201,31 @@ fn function_constants_are_set_by_index_and_by_name() {
 }
 
 #[test]
+fn function_constants_are_vectors_too() {
+    let rig = Rig::new();
+    let source = "
+        constant float4 scale [[function_constant(0)]];
+        constant bool2 negate [[function_constant(1)]];
+        constant int2 offset [[function_constant(2)]];
+        kernel void fill(device float *x, uint i [[thread_position_in_grid]]) {
+            x[i] = (negate[i & 1] ? -scale[i] : scale[i]) + offset.y;
+        }
+    ";
+    let library = rig.gpu.compile(source).unwrap();
+    let values = ConstantValues::new();
+    values.set(0, [1f32, 2.0, 3.0, 4.0]);
+    values.set(1, [true, false]);
+    values.set_named("offset", [7i32, 10]);
+    let function = library.function_with("fill", &values).unwrap();
+    let pipeline = rig.gpu.pipeline(&function).unwrap();
+    assert_eq!(output(&rig, &pipeline), [9.0, 12.0, 7.0, 14.0]);
+
+    // A value of another type is none for this constant.
+    values.set(0, 1f32);
+    assert!(library.function_with("fill", &values).is_err());
+}
+
+#[test]
 fn a_file_that_is_missing_is_an_io_error() {
     let rig = Rig::new();
     let missing = rig.gpu.library_from_file("/nonexistent/kernels.metallib");

@@ -133,7 +133,8 @@ macro_rules! constant_values {
 constant_values! {
     bool = Bool, u8 = UChar, i8 = Char, u16 = UShort, i16 = Short, u32 = UInt, i32 = Int, u64 = ULong, i64 = Long,
     f32 = Float, [f32; 2] = Float2, [f32; 4] = Float4, [u32; 2] = UInt2, [u32; 4] = UInt4,
-    [i32; 2] = Int2, [i32; 4] = Int4,
+    [i32; 2] = Int2, [i32; 4] = Int4, [bool; 2] = Bool2, [bool; 4] = Bool4, [u8; 2] = UChar2, [u8; 4] = UChar4,
+    [i8; 2] = Char2, [i8; 4] = Char4, [u16; 2] = UShort2, [u16; 4] = UShort4, [i16; 2] = Short2, [i16; 4] = Short4,
 }
 
 impl ConstantValues {

@@ -94,3 +94,32 @@ kernel void designated(device int* out [[buffer(0)]], uint i [[thread_position_i
     for (int j = 0; j < 6; ++j) sum += int(filled[j] * 2) + unsized[j] * 100000;
     out[i] = sum + sizeof(unsized);
 }
+
+// Range-for over what has begin and end, members or not (C++14 [stmt.ranged]; MSL 2.12).
+struct Countdown {
+    int from;
+    struct At {
+        int value;
+        int operator*() const thread { return value; }
+        thread At& operator++() thread { --value; return *this; }
+        bool operator!=(thread const At& other) const thread { return value != other.value; }
+    };
+    At begin() const { return {from}; }
+    At end() const { return {0}; }
+};
+struct Pair { int items[2]; };
+thread int* begin(thread Pair& pair) { return pair.items; }
+thread int* end(thread Pair& pair) { return pair.items + 2; }
+kernel void ranges_of_classes(device int* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
+    array<int, 3> a = {1, 2, int(i)};
+    for (thread int& x : a) x *= 3;
+    int sum = 0;
+    for (auto x : a) sum = sum * 7 + x;
+    for (const auto x : Countdown{int(i % 4)}) {
+        if (x == 2) continue;
+        sum += x * 1000;
+    }
+    Pair pair = {int(i), 5};
+    for (int x : pair) sum += x * 100000;
+    out[i] = sum;
+}

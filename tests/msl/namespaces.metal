@@ -55,3 +55,16 @@ kernel void using_declarations(device int* out [[buffer(0)]], uint i [[thread_po
     using metal::min;
     out[i] = held(int(i) - 5) + min(int(i), 3);
 }
+
+// Names of <simd/simd.h>, which host and kernels share, and the words that are operators.
+#include <simd/simd.h>
+struct Shared { simd_float4x4 m; vector_uint3 v; simd::float2 w; matrix_float2x2 n; simd_packed_float2 p; };
+static_assert(sizeof(Shared) == 64 + 16 + 8 + 16 + 8, "as in host memory");
+kernel void alternative_tokens(device uint* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
+    simd_uint2 x = {i, i * 5};
+    uint y = (x.x bitand 6) bitor (x.y xor 3);
+    y and_eq 0xff;
+    y or_eq 0x100;
+    y xor_eq compl 0u;
+    out[i] = y + (i > 3 and not (i > 9) or i == 1 ? 7 : 0) + (i not_eq 2);
+}

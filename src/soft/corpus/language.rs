@@ -92,6 +92,12 @@ fn namespaces() {
     file.kernel("outer::in_a_namespace").each(40, |i| 1 + 2 * i as i32);
     file.kernel("lookup").gives(&[50, 12, 101 + 3 + 9, 43, 5, 7]);
     file.kernel("shadowing").each(40, |i| 1 + 100 + 2000 + 10000 * i as i32 + 10 + 2);
+    file.kernel("alternative_tokens").each(40, |i| {
+        let i = i as u32;
+        let y = !((((i & 6) | ((5 * i) ^ 3)) & 0xff) | 0x100);
+        let seven = if i > 3 && i <= 9 || i == 1 { 7 } else { 0 };
+        y.wrapping_add(seven).wrapping_add(u32::from(i != 2))
+    });
     file.kernel("using_declarations").each(40, |i| (i as i32 - 5).clamp(-2, 2) + (i as i32).min(3));
     file.finish();
 }

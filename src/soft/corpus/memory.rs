@@ -121,6 +121,12 @@ fn arrays() {
         let i = i as i32;
         [2, 4, 6, 2 * i].iter().fold(6 + i, |sum, x| sum * 2 + x)
     });
+    file.kernel("ranges_of_classes").each(40, |i| {
+        let i = i as i32;
+        let sum = [3, 6, 3 * i].iter().fold(0, |sum, x| sum * 7 + x);
+        let down: i32 = (1..=i % 4).filter(|x| *x != 2).sum();
+        sum + down * 1000 + (i + 5) * 100_000
+    });
     file.kernel("large").each(256, |i| {
         let (mut seen, mut x) = (std::collections::HashSet::new(), i);
         while seen.insert(x) {

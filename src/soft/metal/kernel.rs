@@ -200,6 +200,25 @@ struct Compiled {
     max_threads: usize,
 }
 
+impl Compiled {
+    /// A value of another type than the constant's is refused: its bytes would mean something else.
+    fn check_type(&self, constant: &Constant) -> Result<(), String> {
+        let declared = self.library.function_constants.iter().find(|one| match &constant.key {
+            ConstantKey::Index(index) => one.index as usize == *index,
+            ConstantKey::Name(name) => one.name == *name,
+        });
+        match declared {
+            Some(one) if declared_type(one) != constant.data_type => Err(format!(
+                "error: function constant '{}' is of type '{}', its value of type '{}'",
+                one.name,
+                name_of_data_type(declared_type(one)),
+                name_of_data_type(constant.data_type)
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Source for Compiled {
     fn warnings(&self) -> &str {
         &self.library.warnings
@@ -222,7 +241,7 @@ impl Source for Compiled {
             .map(|constant| DeclaredConstant {
                 name: constant.name.clone(),
                 index: constant.index as usize,
-                data_type: data_type(constant.scalar),
+                data_type: declared_type(constant),
                 required: true,
             })
             .collect()
@@ -231,6 +250,7 @@ impl Source for Compiled {
     fn kernel(&self, function: &str, constants: &[Constant]) -> Result<Kernel, String> {
         let mut values = msl::ConstantValues::default();
         for constant in constants {
+            self.check_type(constant)?;
             let bytes = constant.bytes.to_vec();
             match &constant.key {
                 ConstantKey::Index(index) => {
@@ -286,24 +306,44 @@ fn data_type(scalar: Scalar) -> usize {
     }
 }
 
+/// The `MTLDataType` of a function constant.
+fn declared_type(constant: &msl::FunctionConstant) -> usize {
+    data_type(constant.scalar) + constant.width as usize - 1
+}
+
+/// What the language calls an `MTLDataType` of a scalar or vector.
+fn name_of_data_type(number: usize) -> String {
+    let found = SCALARS.iter().find_map(|(name, scalar)| {
+        let beyond = number.checked_sub(data_type(*scalar)).filter(|beyond| *beyond < 4)?;
+        Some((name, beyond + 1))
+    });
+    match found {
+        Some((name, 1)) => (*name).to_owned(),
+        Some((name, width)) => format!("{name}{width}"),
+        None => format!("MTLDataType {number}"),
+    }
+}
+
+/// The scalars of the language by name.
+const SCALARS: [(&str, Scalar); 12] = [
+    ("bool", Scalar::Bool),
+    ("char", Scalar::I8),
+    ("uchar", Scalar::U8),
+    ("short", Scalar::I16),
+    ("ushort", Scalar::U16),
+    ("int", Scalar::I32),
+    ("uint", Scalar::U32),
+    ("long", Scalar::I64),
+    ("ulong", Scalar::U64),
+    ("half", Scalar::F16),
+    ("bfloat", Scalar::BF16),
+    ("float", Scalar::F32),
+];
+
 /// The `MTLDataType` of a type by its name; a struct when it is none of the language's own.
 fn data_type_of(name: &str) -> usize {
     const NONE: usize = 0;
     const STRUCT: usize = 1;
-    const SCALARS: [(&str, Scalar); 12] = [
-        ("bool", Scalar::Bool),
-        ("char", Scalar::I8),
-        ("uchar", Scalar::U8),
-        ("short", Scalar::I16),
-        ("ushort", Scalar::U16),
-        ("int", Scalar::I32),
-        ("uint", Scalar::U32),
-        ("long", Scalar::I64),
-        ("ulong", Scalar::U64),
-        ("half", Scalar::F16),
-        ("bfloat", Scalar::BF16),
-        ("float", Scalar::F32),
-    ];
     if name.is_empty() || name == "void" {
         return NONE;
     }

@@ -94,6 +94,21 @@ struct Lexer<'a> {
     diagnostics: &'a mut Diagnostics,
 }
 
+/// Words that are operators (C++14 [lex.digraph], table 2).
+const ALTERNATIVES: [(&str, Punct); 11] = [
+    ("and", Punct::AndAnd),
+    ("and_eq", Punct::AmpEq),
+    ("bitand", Punct::Amp),
+    ("bitor", Punct::Pipe),
+    ("compl", Punct::Tilde),
+    ("not", Punct::Not),
+    ("not_eq", Punct::NotEq),
+    ("or", Punct::OrOr),
+    ("or_eq", Punct::PipeEq),
+    ("xor", Punct::Caret),
+    ("xor_eq", Punct::CaretEq),
+];
+
 /// All tokens of a text that begins at offset `base`; no end-of-file token.
 pub(crate) fn lex(
     text: &str,
@@ -110,9 +125,14 @@ pub(crate) fn lex(
             return tokens;
         }
         let start = lexer.at;
-        let kind = lexer.token();
+        let mut kind = lexer.token();
         let span = Span::new(base + start as u32, base + lexer.at as u32);
         let spelling = &text[start..lexer.at];
+        if kind == Kind::Ident
+            && let Some((_, punct)) = ALTERNATIVES.iter().find(|(word, _)| *word == spelling)
+        {
+            kind = Kind::Punct(*punct);
+        }
         let name = match kind {
             Kind::Punct(_) => Name::EMPTY,
             // A spliced name is one name (C++14 [lex.phases]/2).

@@ -65,6 +65,8 @@ pub(crate) struct FunctionConstant {
     pub(crate) name: String,
     pub(crate) index: u32,
     pub(crate) scalar: ir::Scalar,
+    /// How many components a vector has; 1 for a scalar.
+    pub(crate) width: u32,
 }
 
 /// Values for function constants, by index or by name, as bytes of the constant's own type.
@@ -75,18 +77,26 @@ pub(crate) struct ConstantValues {
 }
 
 impl ConstantValues {
-    fn get(&self, index: u32, name: &str, scalar: ir::Scalar) -> Option<Constant> {
-        let bytes = self.by_index.get(&index).or_else(|| self.by_name.get(name))?;
-        let mut raw = [0; 8];
-        let size = scalar.bytes() as usize;
-        raw[..size].copy_from_slice(bytes.get(..size)?);
-        let bits = u64::from_le_bytes(raw);
-        Some(match scalar {
-            ir::Scalar::F32 => Constant::Float(f64::from(f32::from_bits(bits as u32))),
-            ir::Scalar::F16 => Constant::Float(f64::from(ir::half::f16_value(bits as u16))),
-            ir::Scalar::BF16 => Constant::Float(f64::from(f32::from_bits((bits as u32) << 16))),
-            _ => check::convert_constant(Constant::Int(bits), ir::Scalar::U64, scalar),
-        })
+    /// The components of a constant's value.
+    fn get(&self, constant: &FunctionConstant) -> Option<Vec<Constant>> {
+        let by_index = self.by_index.get(&constant.index);
+        let bytes = by_index.or_else(|| self.by_name.get(&constant.name))?;
+        let size = constant.scalar.bytes() as usize;
+        let components = bytes.get(..size * constant.width as usize)?.chunks_exact(size);
+        Some(components.map(|bytes| component(bytes, constant.scalar)).collect())
+    }
+}
+
+/// A scalar from its bytes, of which it has as many as it needs.
+fn component(bytes: &[u8], scalar: ir::Scalar) -> Constant {
+    let mut raw = [0; 8];
+    raw[..bytes.len()].copy_from_slice(bytes);
+    let bits = u64::from_le_bytes(raw);
+    match scalar {
+        ir::Scalar::F32 => Constant::Float(f64::from(f32::from_bits(bits as u32))),
+        ir::Scalar::F16 => Constant::Float(f64::from(ir::half::f16_value(bits as u16))),
+        ir::Scalar::BF16 => Constant::Float(f64::from(f32::from_bits((bits as u32) << 16))),
+        _ => check::convert_constant(Constant::Int(bits), ir::Scalar::U64, scalar),
     }
 }
 
@@ -144,6 +154,7 @@ fn compile_here(source: &str, options: &Options) -> Result<Library, CompileError
     let mut checker = Checker::new(context, library, Mode { fast_math: options.fast_math });
     checker.declare_all(&declarations);
     checker.check_all_bodies();
+    checker.check_entry_names();
     let report = checker.context.diagnostics.render(&checker.context.sources);
     if checker.context.diagnostics.has_hard_errors() {
         return Err(CompileError(report));
@@ -203,8 +214,7 @@ impl Library {
         let func = self.find(name)?;
         stack::with_stack(|| {
             let mut checker = self.state();
-            let get = |index: u32, name: &str, scalar| constants.get(index, name, scalar);
-            let result = checker.specialised(&get, |checker| {
+            let result = checker.specialised(&|one| constants.get(one), |checker| {
                 let reflection = checker.reflect(func);
                 let mut module = lower::lower(checker, func, &reflection)?;
                 // An instance of a template goes by the name that the host knows.

@@ -341,6 +341,9 @@ pub(crate) fn library_type(name: &str) -> Option<Ty> {
     if let Some(row) = SCALAR_NAMES.iter().find(|row| row.0 == name) {
         return Some(Ty::Scalar(row.1));
     }
+    if let Some(shared) = shared_name(name) {
+        return library_type(&shared);
+    }
     if let Some(rest) = name.strip_prefix("packed_") {
         return split_vector(rest).map(|(scalar, width)| Ty::Packed(scalar, width));
     }
@@ -369,6 +372,17 @@ pub(crate) fn library_type(name: &str) -> Option<Ty> {
     const OPAQUE: &[&str] =
         &["command_buffer", "render_command", "compute_command", "visible_function_table"];
     OPAQUE.iter().find(|&&known| known == name).map(|known| Ty::Opaque(known))
+}
+
+/// What `<simd/simd.h>` calls a type, in headers that the host's code shares, by its name in MSL.
+fn shared_name(name: &str) -> Option<String> {
+    const PREFIXES: [(&str, &str); 4] =
+        [("simd_packed_", "packed_"), ("simd_", ""), ("vector_", ""), ("matrix_", "")];
+    let (ours, rest) =
+        PREFIXES.iter().find_map(|(theirs, ours)| Some((ours, name.strip_prefix(theirs)?)))?;
+    let vector = split_vector(rest).is_some() && !name.starts_with("matrix_");
+    let matrix = rest.contains('x') && ours.is_empty() && !name.starts_with("vector_");
+    (vector || matrix).then(|| format!("{ours}{rest}"))
 }
 
 fn float_named(name: &str) -> Option<Scalar> {
@@ -434,6 +448,17 @@ mod tests {
         assert_eq!(library_type("size_t"), Some(Ty::Scalar(Scalar::U64)));
         assert_eq!(library_type("bfloat4"), Some(Ty::Vector(Scalar::BF16, 4)));
         assert_eq!(library_type("simdgroup_half8x8"), Some(Ty::SimdgroupMatrix(Scalar::F16)));
+        for (shared, own) in [
+            ("simd_float4x4", "float4x4"),
+            ("matrix_float2x3", "float2x3"),
+            ("vector_uint3", "uint3"),
+            ("simd_packed_float4", "packed_float4"),
+        ] {
+            assert_eq!(library_type(shared), library_type(own), "{shared}");
+        }
+        for no in ["simd_sum", "vector_float2x2", "matrix_float3", "simd_packed_float2x2"] {
+            assert_eq!(library_type(no), None, "{no}");
+        }
         for no in ["float5", "int2x2", "floatx", "x", "2", "", "float1", "size_t4", "packed_float"]
         {
             assert_eq!(library_type(no), None, "{no}");

@@ -313,6 +313,60 @@ fn function_constants_specialise() {
 }
 
 #[test]
+fn function_constants_are_vectors_too_and_keep_their_types() {
+    let source = "
+        constant float4 SCALE [[function_constant(0)]];
+        constant bool2 KEEP [[function_constant(1)]];
+        constant int3 OFFSET [[function_constant(2)]];
+        constant int3 SHIFT = is_function_constant_defined(OFFSET) ? OFFSET : int3(7);
+        kernel void f(device float *out) {
+            out[0] = SCALE.x + SCALE.w * 10 + (KEEP.y ? 100 : 0) + (KEEP.x ? 1000 : 0);
+            out[1] = SHIFT.z;
+        }";
+    let library = library(source);
+    let (scale, keep) = ([2f32, 0.0, 0.0, 3.0], [false, true]);
+    const FLOAT: usize = 3;
+    const FLOAT4: usize = 6;
+    const BOOL2: usize = 54;
+    for (data_type, expected) in [(FLOAT4, None), (FLOAT, Some("'SCALE' is of type 'float4'"))] {
+        let constants = new("MTLFunctionConstantValues");
+        for (index, value, data_type) in
+            [(0usize, scale.as_ptr().cast::<c_void>(), data_type), (1, keep.as_ptr().cast(), BOOL2)]
+        {
+            send!(
+                *constants, "setConstantValue:type:atIndex:", value => *const c_void,
+                data_type => usize, index => usize; ()
+            );
+        }
+        let mut error = Id::NIL;
+        let function = send!(
+            *library, "newFunctionWithName:constantValues:error:", *string("f") => Id,
+            *constants => Id, &raw mut error => *mut Id; Id
+        );
+        if let Some(expected) = expected {
+            assert!(function.is_nil());
+            let said = error_text(error);
+            assert!(said.contains(expected) && said.contains("type 'float'"), "{said}");
+            continue;
+        }
+        assert!(!function.is_nil(), "{}", error_text(error));
+        let function = Own::new(function);
+        let pipeline = Own::new(send!(
+            *device(), "newComputePipelineStateWithFunction:error:", *function => Id,
+            &raw mut error => *mut Id; Id
+        ));
+        let (buffer, commands) = (buffer(8), commands(*queue()));
+        let encoder = encoder(*commands);
+        bind(*encoder, *pipeline);
+        bind_buffer(*encoder, *buffer, 0, 0);
+        launch(*encoder, 1, 1);
+        end(*encoder);
+        assert_eq!(finish(*commands), Ok(()));
+        assert_eq!(contents::<f32>(*buffer), [132.0, 7.0]);
+    }
+}
+
+#[test]
 fn libraries_and_pipelines_can_be_made_in_the_background() {
     let (tell, told) = std::sync::mpsc::channel();
     let block = block(move |library, error| {

@@ -85,8 +85,12 @@ const A: Family = Family(INTS | FLOATS | ANY_SHAPE);
 const B: Family = Family(BOOLS | ANY_SHAPE);
 const ALL: Family = Family(INTS | FLOATS | BOOLS | ANY_SHAPE);
 const LOGIC: Family = Family(INTS | BOOLS | ANY_SHAPE);
-const ATOMIC: Family =
-    Family(WORDS | scalars(&[Scalar::F32, Scalar::U64, Scalar::Bool]) | SCALAR_SHAPE);
+/// What an atomic operation takes (MSL 6.15.4, tables 6.25 and 6.26): anything atomic but 64 bits,
+/// which only have a least and a greatest; numbers; integers.
+const ATOMIC: Family = Family(WORDS | scalars(&[Scalar::F32, Scalar::Bool]) | SCALAR_SHAPE);
+const ATOMIC_NUMBER: Family = Family(WORDS | scalars(&[Scalar::F32]) | SCALAR_SHAPE);
+const ATOMIC_INTEGER: Family = Family(WORDS | SCALAR_SHAPE);
+const ATOMIC_LONG: Family = Family(scalars(&[Scalar::U64]) | SCALAR_SHAPE);
 const FLOAT: Family = Family(scalars(&[Scalar::F32]) | SCALAR_SHAPE);
 const FLOATING: Family = Family(FLOATS | SCALAR_SHAPE);
 const MATRIX: Family = Family(FLOATS | MATRIX_SHAPE);
@@ -144,8 +148,8 @@ const fn across(names: &'static str, signature: &'static str, family: Family, op
     row(names, signature, family, Builtin::Across(op, 32))
 }
 
-const fn atomic(names: &'static str, signature: &'static str, op: Op) -> Row {
-    row(names, signature, ATOMIC, Builtin::Atomic(op))
+const fn atomic(names: &'static str, signature: &'static str, family: Family, op: Op) -> Row {
+    row(names, signature, family, Builtin::Atomic(op))
 }
 
 /// The letters of a signature, the result's first:
@@ -195,7 +199,6 @@ pub(crate) static ROWS: &[Row] = &[
     op("isnormal", "BT", F, Op::IsNormal),
     prelude("isordered", "BTT", F),
     prelude("isunordered", "BTT", F),
-    op("not", "BB", B, Op::Not),
     row("select", "TTTB", ALL, Builtin::Select),
     op("signbit", "BT", F, Op::SignBit),
     // MSL 6.5, math functions.
@@ -305,17 +308,19 @@ pub(crate) static ROWS: &[Row] = &[
     row("__matrix_multiply_add", "VVVV", FLOAT, Builtin::SimdgroupMatrix(Op::MatrixMultiplyAdd)),
     row("__lane_number", "u", ONE, Builtin::LaneNumber),
     // MSL 6.15, atomics.
-    atomic("atomic_store_explicit", "vaTo", Op::AtomicStore),
-    atomic("atomic_load_explicit", "Tao", Op::AtomicLoad),
-    atomic("atomic_exchange_explicit", "TaTo", Op::AtomicExchange),
+    atomic("atomic_store_explicit", "vaTo", ATOMIC, Op::AtomicStore),
+    atomic("atomic_load_explicit", "Tao", ATOMIC, Op::AtomicLoad),
+    atomic("atomic_exchange_explicit", "TaTo", ATOMIC, Op::AtomicExchange),
     row("atomic_compare_exchange_weak_explicit", "bapToo", ATOMIC, Builtin::CompareExchange),
-    atomic("atomic_fetch_add_explicit", "TaTo", Op::AtomicAdd),
-    atomic("atomic_fetch_sub_explicit", "TaTo", Op::AtomicSub),
-    atomic("atomic_fetch_and_explicit", "TaTo", Op::AtomicAnd),
-    atomic("atomic_fetch_or_explicit", "TaTo", Op::AtomicOr),
-    atomic("atomic_fetch_xor_explicit", "TaTo", Op::AtomicXor),
-    atomic("atomic_fetch_max_explicit atomic_max_explicit", "TaTo", Op::AtomicMax),
-    atomic("atomic_fetch_min_explicit atomic_min_explicit", "TaTo", Op::AtomicMin),
+    atomic("atomic_fetch_add_explicit", "TaTo", ATOMIC_NUMBER, Op::AtomicAdd),
+    atomic("atomic_fetch_sub_explicit", "TaTo", ATOMIC_NUMBER, Op::AtomicSub),
+    atomic("atomic_fetch_and_explicit", "TaTo", ATOMIC_INTEGER, Op::AtomicAnd),
+    atomic("atomic_fetch_or_explicit", "TaTo", ATOMIC_INTEGER, Op::AtomicOr),
+    atomic("atomic_fetch_xor_explicit", "TaTo", ATOMIC_INTEGER, Op::AtomicXor),
+    atomic("atomic_fetch_max_explicit", "TaTo", ATOMIC_INTEGER, Op::AtomicMax),
+    atomic("atomic_max_explicit", "vaTo", ATOMIC_LONG, Op::AtomicMax),
+    atomic("atomic_fetch_min_explicit", "TaTo", ATOMIC_INTEGER, Op::AtomicMin),
+    atomic("atomic_min_explicit", "vaTo", ATOMIC_LONG, Op::AtomicMin),
 ];
 
 /// The functions of a name. A `quad_` function is the `simd_` function on four lanes (MSL 6.9.3).

@@ -71,6 +71,19 @@ pub(crate) fn convert(constant: Constant, from: Scalar, to: Scalar) -> Constant 
     }
 }
 
+/// Whether a conversion narrows nothing ([dcl.init.list]/7): an integer keeps its value, a floating
+/// number stays one that is finite.
+pub(super) fn fits(constant: Constant, from: Scalar, to: Scalar) -> bool {
+    match (constant, convert(constant, from, to)) {
+        (Constant::Int(a), Constant::Int(b)) => {
+            a == b && (from.is_signed() == to.is_signed() || a as i64 >= 0)
+        }
+        (Constant::Int(_), back @ Constant::Float(_)) => convert(back, to, from) == constant,
+        (Constant::Float(_), Constant::Int(_)) => false,
+        (Constant::Float(a), Constant::Float(b)) => b.is_finite() || !a.is_finite(),
+    }
+}
+
 pub(crate) fn negate(constant: Constant, scalar: Scalar) -> Constant {
     match constant {
         Constant::Int(value) => Constant::Int(wrap(value.wrapping_neg(), scalar)),
@@ -473,5 +486,18 @@ mod tests {
         assert_eq!(convert(Constant::Float(-1.9), Scalar::F32, Scalar::I32), int(-1));
         assert_eq!(convert(Constant::Float(f64::NAN), Scalar::F32, Scalar::I32), int(0));
         assert_eq!(convert(int(-3), Scalar::I32, Scalar::F32), Constant::Float(-3.0));
+        for (value, from, to, kept) in [
+            (int(255), Scalar::I32, Scalar::U8, true),
+            (int(256), Scalar::I32, Scalar::U8, false),
+            (int(-1), Scalar::I32, Scalar::U64, false),
+            (int(-1), Scalar::U64, Scalar::I64, false),
+            (int(1 << 24), Scalar::I32, Scalar::F32, true),
+            (int((1 << 24) + 1), Scalar::I32, Scalar::F32, false),
+            (Constant::Float(1.0), Scalar::F32, Scalar::I32, false),
+            (Constant::Float(0.1), Scalar::F32, Scalar::F16, true),
+            (Constant::Float(1e6), Scalar::F32, Scalar::F16, false),
+        ] {
+            assert_eq!(fits(value, from, to), kept, "{value:?} {from:?} {to:?}");
+        }
     }
 }

@@ -154,8 +154,17 @@ impl Checker {
         let (to_scalar, to_width) = self.types.arithmetic(to)?;
         match (from_width, to_width) {
             (1, 1) => {}
-            (1, _) if !matches!(self.types.get(to), Ty::Packed(..)) => return Some(Rank::Splat),
+            (1, _) if !matches!(self.types.get(to), Ty::Packed(..)) => {}
             _ => return None,
+        }
+        // MSL 2.22: `bfloat` becomes `float` and nothing else of the floating types, and none of them
+        // becomes `bfloat`.
+        match (from_scalar, to_scalar) {
+            (Scalar::BF16, Scalar::F16) | (Scalar::F16 | Scalar::F32, Scalar::BF16) => return None,
+            _ => {}
+        }
+        if to_width > 1 {
+            return Some(Rank::Splat);
         }
         let promotes = from_scalar == to_scalar || to_scalar == promoted(from_scalar);
         Some(if promotes { Rank::Promotion } else { Rank::Conversion })

@@ -2,8 +2,8 @@
 
 use super::lookup::Found;
 use super::{
-    Checker, Entity, Func, FuncId, GLOBAL_SCOPE, Global, LIBRARY_SCOPE, Parameter, ParameterPack,
-    ScopeKind,
+    Checker, Entity, Func, FuncId, GLOBAL_SCOPE, Global, LIBRARY_SCOPE, MAX_CONSTANT_BYTES,
+    Parameter, ParameterPack, ScopeKind,
 };
 use crate::soft::msl::ast::{self, *};
 use crate::soft::msl::hir::{Constant, GlobalIndex};
@@ -223,6 +223,9 @@ impl Checker {
             qual.space = Some(AddressSpace::Constant);
         }
         qual.constant |= qual.space == Some(AddressSpace::Constant);
+        if let Some(index) = function_constant {
+            self.check_function_constant(index, qual, &text, span);
+        }
         let mut init = None;
         if qual.space == Some(AddressSpace::Constant) && function_constant.is_none() {
             // Its own name is in scope, but has no value yet; what it needs is checked outside of
@@ -245,6 +248,16 @@ impl Checker {
             let ty = self.types.name(qual.ty);
             self.error(span, format!("variable has incomplete type '{ty}'"));
         }
+        if qual.space == Some(AddressSpace::Constant) {
+            self.constant_bytes += u64::from(self.types.size(qual.ty));
+            if self.constant_bytes > MAX_CONSTANT_BYTES {
+                let limit = MAX_CONSTANT_BYTES >> 20;
+                let message =
+                    format!("the library's constant variables are larger than {limit} MiB");
+                self.error(span, message);
+                init = None;
+            }
+        }
         let value = match &init {
             Some(init)
                 if self.types.as_scalar(qual.ty).is_some()
@@ -259,6 +272,22 @@ impl Checker {
         let scope = self.scope;
         self.redefinition(name, span);
         self.bind(scope, name, Entity::Global(global));
+    }
+
+    /// MSL 5.8.1: a scalar or a vector, under an index of its own.
+    fn check_function_constant(&mut self, index: u32, qual: Qual, text: &str, span: Span) {
+        if qual.ty != Types::UNKNOWN && self.types.arithmetic(qual.ty).is_none() {
+            let ty = self.types.name(qual.ty);
+            let message =
+                format!("function constant '{text}' of type '{ty}': must be a scalar or a vector");
+            self.error(span, message);
+        }
+        let known = self.globals.iter().find(|global| global.function_constant == Some(index));
+        if let Some(known) = known {
+            let message =
+                format!("function constants '{}' and '{text}' have the same index", known.name);
+            self.error(span, message);
+        }
     }
 
     pub(super) fn redefinition(&mut self, name: Name, span: Span) {
@@ -282,6 +311,10 @@ impl Checker {
     ) -> Option<FuncId> {
         let signature = declarator.function()?.clone();
         let path = declarator.name.as_ref()?;
+        if specifiers.storage.virtual_ {
+            // MSL 1.5.4: bound by its name alone, it would be the wrong function.
+            self.error(specifiers.span, "virtual functions are not supported in Metal");
+        }
         let attributes: Vec<Attribute> =
             specifiers.attributes.iter().chain(&declarator.attributes).cloned().collect();
         let stage = specifiers.stage.or_else(|| {

@@ -6,6 +6,7 @@ use crate::soft::msl::ast::{AddressSpace, Attribute, Stage};
 use crate::soft::msl::source::Span;
 use crate::soft::msl::texture::{Access as TextureAccess, Texture};
 use crate::soft::msl::types::{Qual, Ty, TyId, Types, scalar_name};
+use std::collections::HashMap;
 use std::ops::Range;
 
 /// What an argument of an entry point is.
@@ -64,6 +65,22 @@ pub(crate) struct Reflection {
 const MAX_BUFFERS: u32 = 31;
 const MAX_TEXTURES: u32 = 128;
 const MAX_SAMPLERS: u32 = 16;
+
+/// How many numbers an input has at most (MSL table 5.8): one for each axis of the grid, or one.
+fn components(input: Input) -> u32 {
+    match input {
+        Input::ThreadPositionInGrid
+        | Input::ThreadPositionInThreadgroup
+        | Input::ThreadgroupPositionInGrid
+        | Input::ThreadsPerGrid
+        | Input::ThreadsPerThreadgroup
+        | Input::DispatchThreadsPerThreadgroup
+        | Input::ThreadgroupsPerGrid
+        | Input::GridOrigin
+        | Input::GridSize => 3,
+        _ => 1,
+    }
+}
 
 impl Checker {
     fn attribute<'a>(&self, attributes: &[&'a Attribute], names: &[&str]) -> Option<&'a Attribute> {
@@ -156,8 +173,8 @@ impl Checker {
                 && let Some(number) = self.constant_int(&index)
             {
                 argument.explicit = true;
-                let limit = if space == AddressSpace::Threadgroup { 64 } else { MAX_BUFFERS };
-                self.place_at(&mut argument, number, limit, index.span);
+                // As many places as for buffers: what an encoder can set.
+                self.place_at(&mut argument, number, MAX_BUFFERS, index.span);
             }
             return argument;
         }
@@ -174,7 +191,7 @@ impl Checker {
             if let Some(&input) = Input::ALL.iter().find(|input| input.name() == text) {
                 argument.kind = ArgumentKind::Input(input);
                 let fits = self.types.arithmetic(qual.ty).is_some_and(|(scalar, width)| {
-                    width <= 3 && matches!(scalar, Scalar::U16 | Scalar::U32)
+                    width <= components(input) && matches!(scalar, Scalar::U16 | Scalar::U32)
                 });
                 if !fits && qual.ty != Types::UNKNOWN {
                     let ty = self.types.name(qual.ty);
@@ -285,6 +302,25 @@ impl Checker {
                 }
                 argument.index = here.index;
                 taken.push(places(argument));
+            }
+        }
+    }
+
+    /// Entry points are not overloaded (MSL 1.5.1): by a name the host finds one of them.
+    pub(crate) fn check_entry_names(&mut self) {
+        let own = self
+            .functions
+            .iter()
+            .enumerate()
+            .filter(|(_, func)| func.stage.is_some() && func.is_entry());
+        let own = own.map(|(at, func)| (func.name.clone(), FuncId(at as u32)));
+        let all: Vec<_> = own.chain(self.exports.iter().cloned()).collect();
+        let mut known: HashMap<String, FuncId> = HashMap::new();
+        for (name, id) in all {
+            let first = *known.entry(name.clone()).or_insert(id);
+            if first != id {
+                let span = self.func(id).span;
+                self.error(span, format!("redefinition of entry point '{name}'"));
             }
         }
     }

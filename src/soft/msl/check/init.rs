@@ -1,6 +1,7 @@
 //! Initialisation (C++14 dcl.init; MSL 2.2.2, 2.3.2): variables, lists, constructors.
 
 use super::Checker;
+use super::constant::fits;
 use crate::soft::ir::Scalar;
 use crate::soft::msl::ast::{self, Designator};
 use crate::soft::msl::hir::{Expr, ExprKind};
@@ -75,6 +76,18 @@ impl Checker {
                 None
             }
         }
+    }
+
+    /// Whether an object without an initialiser has a value (dcl.init/7, as CWG 253 has it).
+    pub(super) fn has_default(&self, ty: TyId) -> bool {
+        if ty == Types::UNKNOWN {
+            return true;
+        }
+        let Some((class, row)) = self.types.structure(ty) else { return false };
+        let known = &self.classes[class.0 as usize];
+        let mut fields = row.fields.iter().zip(&known.defaults);
+        !known.constructors.is_empty()
+            || fields.all(|(field, default)| default.is_some() || self.has_default(field.qual.ty))
     }
 
     /// `T{…}`, `T x = {…}`
@@ -161,7 +174,24 @@ impl Checker {
             return self.list_value(to, item);
         }
         let value = self.expr(item);
+        self.refuse_narrowing(&value, to.ty);
         self.implicit(value, to, "initialize a member of type")
+    }
+
+    /// A constant in braces must be a value of the type ([dcl.init.list]/7).
+    fn refuse_narrowing(&mut self, value: &Expr, to: TyId) {
+        let scalars = self.types.as_scalar(value.qual.ty).zip(self.types.as_scalar(to));
+        let Some((from, target)) = scalars.filter(|(from, target)| from != target) else { return };
+        let read = self.rvalue(value.clone());
+        let Ok(constant) = self.evaluate(&read) else { return };
+        if fits(constant, from, target) {
+            return;
+        }
+        let (from, target) = (self.types.name(value.qual.ty), self.types.name(to));
+        self.error(
+            value.span,
+            format!("constant of type '{from}' cannot be narrowed to '{target}' in a list"),
+        );
     }
 
     /// Takes from the list what an aggregate needs (dcl.init.aggr).
@@ -394,6 +424,7 @@ impl Checker {
             return self.aggregate(ty, items, span);
         }
         items.at += 1;
+        self.refuse_narrowing(&value, ty);
         self.implicit(value, to, "initialize a member of type")
     }
 

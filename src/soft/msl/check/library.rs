@@ -214,10 +214,15 @@ fn type_names(names: &mut Names) -> HashMap<Name, Known> {
         for width in 2..=4 {
             add(&format!("{scalar}{width}"), ty);
             add(&format!("packed_{scalar}{width}"), ty);
+            for prefix in ["simd_", "simd_packed_", "vector_"] {
+                add(&format!("{prefix}{scalar}{width}"), ty);
+            }
             for rows in 2..=4 {
                 let matrix = format!("{scalar}{width}x{rows}");
                 if library_type(&matrix).is_some() {
                     add(&matrix, ty);
+                    add(&format!("simd_{matrix}"), ty);
+                    add(&format!("matrix_{matrix}"), ty);
                 }
             }
         }

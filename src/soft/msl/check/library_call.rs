@@ -300,7 +300,11 @@ impl Checker {
             }
             ("is_function_constant_defined", [argument]) => {
                 let global = match self.expr(argument).kind {
-                    ExprKind::Global(global) => global,
+                    ExprKind::Global(global)
+                        if self.globals[global.0 as usize].function_constant.is_some() =>
+                    {
+                        global
+                    }
                     _ => {
                         self.error(argument.span, "argument must be a function constant");
                         return Some(self.error_expr(span));

@@ -20,6 +20,7 @@ mod library_call;
 mod lookup;
 mod operator;
 mod overload;
+mod range;
 mod sampler;
 mod stmt;
 mod template;
@@ -34,7 +35,7 @@ use super::preprocess::Context;
 use super::source::Span;
 use super::types::{EnumId, Qual, StructId, TyId, Types};
 use crate::soft::ir::Scalar;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -173,6 +174,11 @@ impl Global {
     pub(crate) fn known_value(&self) -> Option<hir::Constant> {
         self.value
     }
+
+    /// Whether this is a function constant that the host gave no value.
+    pub(crate) fn lacks_value(&self) -> bool {
+        self.function_constant.is_some() && self.value.is_none() && self.init.is_none()
+    }
 }
 
 /// What the checker knows of a struct besides its layout.
@@ -201,8 +207,12 @@ struct Body {
     this: Option<(StructId, Qual)>,
     /// The object whose default member initialisers are being checked, and whether one spoke of it.
     initialised: Option<(hir::Expr, bool)>,
+    /// Of a kernel or of another entry point.
+    entry: bool,
     breakable: u32,
     loops: u32,
+    /// The labels of the switches that are open, innermost last.
+    labels: Vec<HashSet<Option<i64>>>,
     precise: bool,
 }
 
@@ -238,6 +248,8 @@ pub(crate) struct Checker {
     scope: ScopeId,
     body: Option<Body>,
     precise: bool,
+    /// What `constant` variables take together.
+    constant_bytes: u64,
     /// Function constants have the values of the kernel that is lowered (MSL 5.8).
     specialising: bool,
     /// Calls of constant evaluation and instantiation inside each other.
@@ -246,6 +258,9 @@ pub(crate) struct Checker {
 
 const LIBRARY_SCOPE: ScopeId = ScopeId(0);
 const GLOBAL_SCOPE: ScopeId = ScopeId(1);
+
+/// The most that the `constant` variables of a library take together.
+const MAX_CONSTANT_BYTES: u64 = 64 << 20;
 
 /// Functions whose checking needs other functions to be checked (`auto` results, constants).
 const MAX_DEPTH: u32 = 64;
@@ -280,10 +295,11 @@ impl Checker {
             scope: GLOBAL_SCOPE,
             body: None,
             precise: !mode.fast_math,
+            constant_bytes: 0,
             specialising: false,
             depth: 0,
         };
-        for name in [Name::METAL, Name::FAST, Name::PRECISE, Name::STD] {
+        for name in [Name::METAL, Name::FAST, Name::PRECISE, Name::STD, Name::SIMD] {
             checker.bind(LIBRARY_SCOPE, name, Entity::Namespace(LIBRARY_SCOPE));
         }
         checker
@@ -348,35 +364,51 @@ impl Checker {
     }
 
     pub(crate) fn function_constants(&self) -> Vec<super::FunctionConstant> {
-        let constant = |global: &Global| {
-            let index = global.function_constant?;
-            let scalar = self.types.as_scalar(global.qual.ty)?;
-            Some(super::FunctionConstant { name: global.name.clone(), index, scalar })
-        };
-        self.globals.iter().filter_map(constant).collect()
+        self.globals.iter().filter_map(|global| self.function_constant(global)).collect()
+    }
+
+    /// What the host must know of a variable that it gives a value.
+    fn function_constant(&self, global: &Global) -> Option<super::FunctionConstant> {
+        let index = global.function_constant?;
+        let (scalar, width) = self.types.arithmetic(global.qual.ty)?;
+        Some(super::FunctionConstant { name: global.name.clone(), index, scalar, width })
     }
 
     /// Gives function constants their values, and takes them back after `work`.
     pub(crate) fn specialised<T>(
         &mut self,
-        values: &dyn Fn(u32, &str, Scalar) -> Option<hir::Constant>,
+        values: &dyn Fn(&super::FunctionConstant) -> Option<Vec<hir::Constant>>,
         work: impl FnOnce(&mut Self) -> T,
     ) -> T {
         for at in 0..self.globals.len() {
-            let Some(number) = self.globals[at].function_constant else { continue };
-            let scalar = self.types.as_scalar(self.globals[at].qual.ty);
-            self.globals[at].value =
-                scalar.and_then(|scalar| values(number, &self.globals[at].name, scalar));
+            let Some(constant) = self.function_constant(&self.globals[at]) else { continue };
+            match values(&constant).as_deref() {
+                Some(&[value]) => self.globals[at].value = Some(value),
+                Some(components) => {
+                    self.globals[at].init = Some(self.vector_of(components, constant.scalar, at));
+                }
+                None => {}
+            }
         }
         self.specialising = true;
         let result = work(self);
         self.specialising = false;
         for global in &mut self.globals {
             if global.function_constant.is_some() {
-                global.value = None;
+                (global.value, global.init) = (None, None);
             }
         }
         result
+    }
+
+    /// A vector of constants, as an initialiser of a variable at program scope.
+    fn vector_of(&self, components: &[hir::Constant], scalar: Scalar, at: usize) -> hir::Expr {
+        let Global { qual, span, .. } = self.globals[at];
+        let component = |value: &hir::Constant| {
+            self.value(hir::ExprKind::Constant(*value), Types::scalar(scalar), span)
+        };
+        let parts = components.iter().map(component).collect();
+        self.value(hir::ExprKind::Compose(parts), qual.ty, span)
     }
 
     /// The instance of a function for an address space of `this`.

@@ -33,7 +33,7 @@ pub(super) fn binary_operator(punct: Punct) -> Option<Binary> {
 }
 
 /// The type in which two scalars are combined (the usual arithmetic conversions, expr/11, with
-/// MSL's floating types: the wider one, and `float` for `half` with `bfloat`).
+/// MSL's floating types: the wider one).
 pub(super) fn common_scalar(a: Scalar, b: Scalar) -> Scalar {
     let (a, b) = (promoted(a), promoted(b));
     if a == b {
@@ -119,6 +119,10 @@ impl Checker {
 
     pub(super) fn unary(&mut self, punct: Punct, operand: &ast::Expr, span: Span) -> Expr {
         let operand = self.expr(operand);
+        self.unary_operator(punct, operand, span)
+    }
+
+    pub(super) fn unary_operator(&mut self, punct: Punct, operand: Expr, span: Span) -> Expr {
         if operand.qual.ty == Types::UNKNOWN {
             return self.error_expr(span);
         }
@@ -299,6 +303,10 @@ impl Checker {
             _ if wa == wb && (sa == sb || shift) => (sa, wa),
             _ => return None,
         };
+        // MSL 2.22: neither converts to the other.
+        if matches!((sa, sb), (Scalar::F16, Scalar::BF16) | (Scalar::BF16, Scalar::F16)) {
+            return None;
+        }
         let bits =
             shift || matches!(operator, Binary::And | Binary::Or | Binary::Xor | Binary::Rem);
         let floats = sa.is_float() || sb.is_float();
@@ -378,6 +386,20 @@ impl Checker {
                 };
                 let ty = match (a, b) {
                     (Some(a), Some(b)) if a.space_or_thread() == b.space_or_thread() => {
+                        let related = a.ty == b.ty
+                            || a.ty == Types::VOID
+                            || b.ty == Types::VOID
+                            || self.base_path(a.ty, b.ty).is_some()
+                            || self.base_path(b.ty, a.ty).is_some();
+                        if !related {
+                            // [expr.rel]/3
+                            let (a, b) =
+                                (self.types.name(left.qual.ty), self.types.name(right.qual.ty));
+                            let message =
+                                format!("comparison of distinct pointer types ('{a}' and '{b}')");
+                            self.error(span, message);
+                            return Some(self.error_expr(span));
+                        }
                         left.qual.ty
                     }
                     (Some(_), None) if null(self, right) => left.qual.ty,

@@ -227,19 +227,26 @@ template <typename A> struct array_ref {
     const thread A* first;
     size_t count;
     const thread A& operator[](size_t at) const { return first[at]; }
+    const thread A* begin() const { return first; }
+    const thread A* end() const { return first + count; }
     size_t size() const { return count; }
 };
+#define ARRAY_ACCESS(element, object) \
+    element& operator[](size_t at) object { return elements[at]; } \
+    element* begin() object { return elements; } \
+    element* end() object { return elements + M; }
 template <typename A, size_t M> struct array {
     A elements[M];
     operator array_ref<A>() const thread { return {elements, M}; }
-    thread A& operator[](size_t at) thread { return elements[at]; }
-    const thread A& operator[](size_t at) const thread { return elements[at]; }
-    device A& operator[](size_t at) device { return elements[at]; }
-    const device A& operator[](size_t at) const device { return elements[at]; }
-    constant A& operator[](size_t at) const constant { return elements[at]; }
-    threadgroup A& operator[](size_t at) threadgroup { return elements[at]; }
+    ARRAY_ACCESS(thread A, thread)
+    ARRAY_ACCESS(const thread A, const thread)
+    ARRAY_ACCESS(device A, device)
+    ARRAY_ACCESS(const device A, const device)
+    ARRAY_ACCESS(constant A, const constant)
+    ARRAY_ACCESS(threadgroup A, threadgroup)
     size_t size() const { return M; }
 };
+#undef ARRAY_ACCESS
 
 // MSL 6.7. Of a matrix each lane holds two elements, one after the other in a row.
 template <typename A, int M, int R = M> simdgroup_matrix<A, M, R> make_filled_simdgroup_matrix(A value) {

@@ -2,12 +2,12 @@
 
 use super::lookup::Found;
 use super::{Body, Checker, Entity, FuncId, ScopeKind};
-use crate::soft::ir::Scalar;
 use crate::soft::msl::ast::{self, AddressSpace, Condition, Decl, StmtKind as Ast};
 use crate::soft::msl::hir::{Constant, Expr, ExprKind, Function, LocalIndex, Stmt, StmtKind};
 use crate::soft::msl::names::Name;
 use crate::soft::msl::source::Span;
 use crate::soft::msl::types::{Qual, StructId, Ty, TyId, Types};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 impl Checker {
@@ -22,6 +22,7 @@ impl Checker {
         let (name, constructor, class, this) =
             (func.name.clone(), func.constructor, func.class, func.this);
         let (parameters, packs) = (func.parameters.clone(), func.packs.clone());
+        let entry = func.stage.is_some();
         let Some(definition) = func.definition.clone() else {
             self.error(span, format!("function '{name}' is used but not defined"));
             return None;
@@ -35,7 +36,9 @@ impl Checker {
             this: None,
             breakable: 0,
             loops: 0,
+            labels: Vec::new(),
             initialised: None,
+            entry,
             precise,
         };
         if let (Some((constant, _)), Some(class)) = (this, class) {
@@ -51,7 +54,6 @@ impl Checker {
             let ty = self.types.pointer(qual);
             self.new_local("this".into(), Qual::plain(ty));
         }
-        let entry = self.func(id).stage.is_some();
         for parameter in &parameters {
             let text = parameter.name.map(|name| self.text(name)).unwrap_or_default();
             let local = self.new_local(text, parameter.qual);
@@ -289,10 +291,12 @@ impl Checker {
                     let value = this.switch_value(condition, &mut out);
                     if let Some(body) = this.this_body() {
                         body.breakable += 1;
+                        body.labels.push(HashSet::new());
                     }
                     let inner = this.branch(body);
                     if let Some(body) = this.this_body() {
                         body.breakable -= 1;
+                        body.labels.pop();
                     }
                     out.push(Stmt { kind: StmtKind::Switch(value, inner), span });
                     out
@@ -302,12 +306,12 @@ impl Checker {
             Ast::Case(value) => {
                 if let Some(value) = self.constant_int(value) {
                     push(StmtKind::Case(Some(value as u64)));
+                    self.label(Some(value), span);
                 }
-                self.label_outside_switch(span, "case");
             }
             Ast::Default => {
                 push(StmtKind::Case(None));
-                self.label_outside_switch(span, "default");
+                self.label(None, span);
             }
             Ast::Break => {
                 if self.body.as_ref().is_some_and(|body| body.breakable == 0) {
@@ -328,13 +332,20 @@ impl Checker {
         }
     }
 
-    fn label_outside_switch(&mut self, span: Span, word: &str) {
-        if self.body.as_ref().is_some_and(|body| body.breakable == 0) {
-            self.error(span, format!("'{word}' statement not in switch statement"));
-        }
+    /// A `case`, or a `default` without a value, in the switch around it (stmt.switch).
+    fn label(&mut self, value: Option<i64>, span: Span) {
+        let Some(body) = self.this_body() else { return };
+        let message = match (body.labels.last_mut().map(|labels| labels.insert(value)), value) {
+            (Some(true), _) => return,
+            (Some(false), Some(value)) => format!("duplicate case value '{value}'"),
+            (Some(false), None) => "multiple default labels in one switch".into(),
+            (None, Some(_)) => "'case' statement not in switch statement".into(),
+            (None, None) => "'default' statement not in switch statement".into(),
+        };
+        self.error(span, message);
     }
 
-    fn loop_body(&mut self, body: &ast::Stmt) -> Vec<Stmt> {
+    pub(super) fn loop_body(&mut self, body: &ast::Stmt) -> Vec<Stmt> {
         if let Some(body) = self.this_body() {
             body.loops += 1;
             body.breakable += 1;
@@ -475,9 +486,25 @@ impl Checker {
                 self.error(one.declarator.span, message);
                 continue;
             }
+            if qual.space == Some(AddressSpace::Threadgroup)
+                && self.body.as_ref().is_some_and(|body| !body.entry)
+            {
+                // MSL 4.4: it lives as long as the threadgroup that runs the entry point.
+                let text = self.text(name);
+                let message =
+                    format!("threadgroup variable '{text}' must be declared in a kernel function");
+                self.error(one.declarator.span, message);
+            }
             if shared {
                 self.global(simple, base, index);
                 continue;
+            }
+            if simple.specifiers.storage.statik {
+                // MSL 5.3: nothing outlasts a thread but what is constant.
+                let text = self.text(name);
+                let message =
+                    format!("static variable '{text}' must reside in constant address space");
+                self.error(one.declarator.span, message);
             }
             if qual.space == Some(AddressSpace::Device) {
                 self.error(
@@ -528,11 +555,8 @@ impl Checker {
         }
         self.redefinition(name, span);
         // [dcl.init]/7: nothing could give it a value later.
-        let constexpr = simple.specifiers.storage.constexpr;
-        if value.is_none()
-            && (qual.constant || constexpr)
-            && self.types.as_scalar(qual.ty).is_some()
-        {
+        let says_nothing = value.is_none() && matches!(one.init, ast::Init::None);
+        if qual.constant && says_nothing && !self.has_default(qual.ty) {
             let ty = self.types.name(qual.ty);
             let message = format!("default initialization of an object of const type 'const {ty}'");
             self.error(span, message);
@@ -544,7 +568,7 @@ impl Checker {
             }
             _ => None,
         };
-        if constexpr
+        if simple.specifiers.storage.constexpr
             && value.is_some()
             && constant.is_none()
             && self.types.as_scalar(qual.ty).is_some()
@@ -623,83 +647,6 @@ impl Checker {
         let constant = base.constant && one.declarator.parts.is_empty();
         let qual = Qual { constant, ..Qual::plain(value.qual.ty) };
         (qual, Some(value))
-    }
-
-    /// `for (T x : array)` (stmt.ranged), over arrays.
-    fn range_for(
-        &mut self,
-        variable: &Arc<ast::Simple>,
-        range: &ast::Expr,
-        body: &ast::Stmt,
-        span: Span,
-    ) -> Vec<Stmt> {
-        let range = self.expr(range);
-        let Ty::Array(element, Some(count)) = *self.types.get(range.qual.ty) else {
-            if range.qual.ty != Types::UNKNOWN {
-                self.unsupported(range.span, "range-based for over anything but an array is");
-            }
-            return Vec::new();
-        };
-        let int = Types::scalar(Scalar::I32);
-        let index = self.new_local("__index".into(), Qual::plain(int));
-        let place =
-            |this: &Self| Expr { place: true, ..this.value(ExprKind::Local(index), int, span) };
-        let mut out = Vec::new();
-        let zero = self.int_value(0, span);
-        out.push(Stmt { kind: StmtKind::Let(index, Some(zero)), span });
-        let at = place(self);
-        let at = self.rvalue(at);
-        let end = self.int_value(i64::from(count), span);
-        let less = ExprKind::Binary(
-            crate::soft::msl::hir::Binary::Lt,
-            Box::new(at.clone()),
-            Box::new(end),
-        );
-        let condition = Some(self.value(less, Types::scalar(Scalar::Bool), span));
-        let counter = place(self);
-        let step = Some(self.value(ExprKind::Postfix(Box::new(counter), 1), int, span));
-        let item = Expr {
-            kind: ExprKind::Element(Box::new(range.clone()), Box::new(at)),
-            qual: range.qual.with(element),
-            place: range.place,
-            span,
-        };
-        let body = self.scoped(|this| {
-            let mut inner = Vec::new();
-            this.range_variable(variable, item, &mut inner);
-            let rest = this.loop_body(body);
-            inner.push(Stmt { kind: StmtKind::Block(rest), span });
-            inner
-        });
-        out.push(Stmt {
-            kind: StmtKind::Loop { condition, after: false, before: Vec::new(), step, body },
-            span,
-        });
-        out
-    }
-
-    fn range_variable(&mut self, variable: &Arc<ast::Simple>, item: Expr, out: &mut Vec<Stmt>) {
-        let Some(one) = variable.declarators.first() else { return };
-        let base = self.specifiers(&variable.specifiers);
-        let auto = matches!(variable.specifiers.base, ast::BaseType::Auto);
-        let base = if auto {
-            Qual {
-                constant: base.constant,
-                space: base.space.or(item.qual.space),
-                ..Qual::plain(item.qual.ty)
-            }
-        } else {
-            base
-        };
-        let qual = self.declared_type(base, &one.declarator);
-        let span = item.span;
-        let value = self.implicit(item, qual, "initialize a variable of type");
-        let Some(name) = one.declarator.name.as_ref().and_then(ast::Path::plain) else { return };
-        let text = self.text(name);
-        let local = self.new_local(text, Qual { space: Some(AddressSpace::Thread), ..qual });
-        let scope = self.scope;
-        self.bind(scope, name, Entity::Local(local));
-        out.push(Stmt { kind: StmtKind::Let(local, Some(value)), span });
     }
 }
 

@@ -377,6 +377,10 @@ impl Checker {
                 let ty = self.types.pointer(qual.with(element));
                 Qual::plain(ty)
             }
+            Ty::Void => {
+                self.error(parameter.declarator.span, "argument may not have 'void' type");
+                Qual::plain(Types::UNKNOWN)
+            }
             _ => qual,
         }
     }

@@ -113,6 +113,10 @@ impl Lowering<'_> {
                 let init = self.checker.globals[global.0 as usize].init.clone()?;
                 self.components(&init)
             }
+            ExprKind::Conditional(condition, yes, no) => {
+                let taken = self.checker.evaluate_specialised(condition)? != Constant::Int(0);
+                self.components(if taken { yes } else { no })
+            }
             ExprKind::Negate(inner) => {
                 let values = self.components(inner)?;
                 Some(values.into_iter().map(|v| negate_constant(v, scalar)).collect())

@@ -46,20 +46,15 @@ impl Body<'_, '_> {
 
     /// A scalar at program scope whose value is known needs no memory.
     pub(super) fn constant_global(&mut self, global: GlobalIndex, ty: TyId) -> Option<Value> {
-        let (value, constant) = {
-            let row = &self.module.checker.globals[global.0 as usize];
-            (row.known_value(), row.function_constant)
-        };
         let ty = self.ty(ty);
-        if let Some(value) = value {
+        let row = self.module.checker.globals[global.0 as usize].clone();
+        if let Some(value) = row.known_value() {
             return Some(self.constant(value, ty));
         }
-        if constant.is_some() {
-            let name = self.module.checker.globals[global.0 as usize].name.clone();
-            self.error(&format!("function constant '{name}' is needed and has no value"));
+        if row.lacks_value() {
+            self.error(&format!("function constant '{}' is needed and has no value", row.name));
             return Some(self.zero(ty));
         }
-        let row = self.module.checker.globals[global.0 as usize].clone();
         let init = row.init.filter(|_| ty.scalar().is_some())?;
         let constant = self.known(&init);
         constant.map(|constant| self.constant(constant, ty))
@@ -194,7 +189,7 @@ impl Body<'_, '_> {
                 }
             }
             ExprKind::IsDefined(global) => {
-                let known = self.module.checker.globals[global.0 as usize].known_value().is_some();
+                let known = !self.module.checker.globals[global.0 as usize].lacks_value();
                 self.b.bool(known)
             }
             ExprKind::Error => {

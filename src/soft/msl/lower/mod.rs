@@ -258,6 +258,10 @@ impl Lowering<'_> {
             return id;
         }
         let global = self.checker.globals[index.0 as usize].clone();
+        if global.lacks_value() {
+            let message = format!("function constant '{}' is needed and has no value", global.name);
+            self.diagnostics.error(global.span, message);
+        }
         let size = self.checker.types.size(global.qual.ty);
         let kind = if global.qual.space == Some(AddressSpace::Threadgroup) {
             AllocationKind::Threadgroup(size)

@@ -87,6 +87,8 @@ pub(crate) fn parse(
     };
     parser.scopes.declare(GLOBAL, Name::METAL, Known::Namespace(LIBRARY));
     parser.scopes.declare(LIBRARY, Name::METAL, Known::Namespace(LIBRARY));
+    // What `<simd/simd.h>` declares is the library's anyway.
+    parser.scopes.declare(GLOBAL, Name::SIMD, Known::Namespace(LIBRARY));
     // The library's functions exist under these namespaces too (MSL 6.1).
     for name in [Name::FAST, Name::PRECISE, Name::STD] {
         parser.scopes.declare(LIBRARY, name, Known::Namespace(LIBRARY));

@@ -275,7 +275,10 @@ impl Maker {
         let Type::Scalar(to) = *ty else { return self.typed(ty, depth) };
         let expr = self.number(depth);
         match (self.scalar(&expr), to) {
-            (Scalar::F16, Scalar::BF16) | (Scalar::BF16, Scalar::F16) => self.cast(to, expr),
+            // MSL 2.22: no other floating type becomes a bfloat by itself, and it no half.
+            (Scalar::F16 | Scalar::F32, Scalar::BF16) | (Scalar::BF16, Scalar::F16) => {
+                self.cast(to, expr)
+            }
             _ => expr,
         }
     }
