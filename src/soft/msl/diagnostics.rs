@@ -119,6 +119,11 @@ impl Diagnostics {
         self.list.iter().any(|d| d.severity == Severity::Error && !d.unsupported)
     }
 
+    /// Whether the first error is about a missing feature: what follows is often its consequence.
+    pub(crate) fn begins_with_unsupported(&self) -> bool {
+        self.list.iter().find(|d| d.severity == Severity::Error).is_some_and(|d| d.unsupported)
+    }
+
     /// So many errors that to go on would only repeat them.
     pub(crate) fn is_full(&self) -> bool {
         self.count(Severity::Error) >= MAX_ERRORS

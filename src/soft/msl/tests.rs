@@ -76,6 +76,17 @@ fn the_corpus_compiles() {
     }
 }
 
+#[test]
+fn a_missing_feature_fails_the_kernel_that_needs_it() {
+    let text = "int twice(int x) { return 2 * x; }
+        kernel void good(device int* out) { out[0] = twice(1); }
+        kernel void bad(device int* out) { int (*f)(int) = twice; out[0] = f(1); }";
+    let library = whole(text).unwrap_or_else(|error| panic!("{error}"));
+    assert!(library.kernel("good", &ConstantValues::default()).is_ok());
+    let Err(error) = library.kernel("bad", &ConstantValues::default()) else { panic!("it runs") };
+    assert!(error.0.contains("not supported"), "{error:?}");
+}
+
 const TEXTURES: &str = "
     #include <metal_stdlib>
     using namespace metal;

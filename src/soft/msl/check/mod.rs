@@ -454,6 +454,7 @@ impl Checker {
         // Graphics stages hold back everything: a file's kernels must not fail for them. So does
         // what is only declared: whether it is missing is known when it is asked for.
         let held_back = !said.has_hard_errors()
+            || said.begins_with_unsupported()
             || !self.func(func).is_defined()
             || self.func(func).template
             || matches!(self.func(func).stage, Some(stage) if stage != ast::Stage::Kernel);
