@@ -154,8 +154,8 @@ impl Checker {
                 continue;
             }
             if let Some(width) = &one.width {
-                self.unsupported(width.span, "bit-field is");
-                continue;
+                // Not held back: whoever uses another member would find it at a wrong offset.
+                self.error(width.span, "bit-field is not supported");
             }
             let mut qual = self.declared_type(base, &one.declarator);
             let name = one.declarator.name.as_ref().and_then(Path::plain);
