@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 /// How many runners run commands.
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
-/// Counts what happened: commands that ran, events that changed.
+/// Counts what happened: queues that runners took up, commands that ran, events that changed.
 static HAPPENED: AtomicUsize = AtomicUsize::new(0);
 
 /// Something happened that a wait may have been for.
@@ -106,8 +106,10 @@ fn give_up_in_vain(limit: Duration) -> ! {
         std::thread::sleep(pause);
         pause = look;
         let now = Instant::now();
+        // Asked first: what is over by now has been counted.
+        let busy = worker::queues_wait() || RUNNING.load(Acquire) > 0;
         let latest = HAPPENED.load(Acquire);
-        if latest != happened || RUNNING.load(Acquire) > 0 || worker::queues_wait() {
+        if latest != happened || busy {
             (happened, silent_since) = (latest, now);
             continue;
         }

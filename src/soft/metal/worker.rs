@@ -8,6 +8,7 @@
 use super::foundation::{Strong, lock};
 use super::queue::Queue;
 use super::settings::Settings;
+use super::stall;
 use crate::soft::objc::entry::{objc_autoreleasePoolPop, objc_autoreleasePoolPush};
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -139,6 +140,8 @@ impl<T: Send> Jobs<T> {
             let mut list = lock(&self.list);
             loop {
                 if let Some(job) = list.jobs.pop_front() {
+                    // Said before it waits no more: in between it would look as if nothing happened.
+                    stall::sign_of_life();
                     self.waiting.store(list.jobs.len(), Release);
                     let more = !list.jobs.is_empty() && list.sleeping > 0;
                     drop(list);
