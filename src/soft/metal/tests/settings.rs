@@ -85,12 +85,16 @@ fn a_wait_in_vain_is_given_up() {
     if !inside("a_wait_in_vain_is_given_up", &[("ARUMINIUM_SOFT_WATCHDOG_MS", "100")]) {
         return;
     }
-    let (never, later) = (shared_event(), shared_event());
+    let (never, later, begun) = (shared_event(), shared_event(), shared_event());
     send!(*never, "setLabel:", *string("never") => Id; ());
     let (first, second) = (queue(), queue());
     let (vain, waits) = (commands(*first), commands(*second));
+    signal(*vain, *begun, 1);
     wait_for(*vain, *never, 3);
     commit(*vain);
+    // The wait that began first is given up first.
+    send!(*begun, "waitUntilSignaledValue:timeoutMS:", 1 => u64, 10_000 => u64; Bool);
+    std::thread::sleep(std::time::Duration::from_millis(20));
     wait_for(*waits, *later, 1);
     commit(*waits);
     let behind = commands(*first);
