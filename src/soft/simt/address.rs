@@ -34,7 +34,7 @@ pub(crate) enum Lanewise {
     None,
     /// One 32-bit index, plus, in 32 bits, a uniform one.
     Index { index: Value, bias: Option<Value>, scale: u32 },
-    /// A 64-bit sum.
+    /// A 64-bit sum, or a pointer.
     Sum,
 }
 
@@ -85,12 +85,13 @@ impl Plan {
 
     /// How the lanes' part is computed. A sum of a varying and a uniform index is left to the access.
     pub(crate) fn lanewise(&self, function: &Function, uniform: &Uniformity) -> Lanewise {
-        let &[(index, scale)] = &self.lanes[..] else {
-            return if self.lanes.is_empty() { Lanewise::None } else { Lanewise::Sum };
-        };
-        let wide = function.ty(index).scalar().is_none_or(|scalar| scalar.bytes() == 8);
         let varying_base =
             matches!(self.base, Base::Pointer(base) if !uniform.values[base.index()]);
+        let &[(index, scale)] = &self.lanes[..] else {
+            let fixed = self.lanes.is_empty() && !varying_base;
+            return if fixed { Lanewise::None } else { Lanewise::Sum };
+        };
+        let wide = function.ty(index).scalar().is_none_or(|scalar| scalar.bytes() == 8);
         let Ok(scale @ 1..=0x7fff_ffff) = u32::try_from(scale) else { return Lanewise::Sum };
         if wide || varying_base || matches!(self.base, Base::Local(_)) {
             return Lanewise::Sum;

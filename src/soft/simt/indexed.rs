@@ -252,7 +252,7 @@ impl<E: Element, const W: usize, const WRITE: bool> Handler for EachIndex<E, W, 
 /// # Safety
 /// The memory and the register are there.
 #[inline(always)]
-unsafe fn contiguous<I: Isa, E: Element, const W: usize, const WRITE: bool>(
+pub(crate) unsafe fn contiguous<I: Isa, E: Element, const W: usize, const WRITE: bool>(
     memory: *mut E::Memory,
     registers: [*mut u8; W],
 ) {

@@ -13,6 +13,7 @@ use super::code::{Handler, Ins, Run, Wave, Wrong, get};
 use super::indexed::{Index, Indexed, Row};
 use super::isa::{Isa, IsaKind, LANES};
 use super::lanes::Lane;
+use super::prepared::{Found, Prepared};
 use super::thread::Thread;
 use crate::soft::ir::half::{f16_bits, f16_value};
 use crate::soft::ir::{Scalar, Type};
@@ -187,10 +188,6 @@ impl Target {
     }
 }
 
-/// An access of 32 lanes by 64-bit offsets or pointers: `b` the register of them, the rest as in [`Indexed`].
-#[derive(Debug)]
-pub(crate) struct Offset<E, const W: usize, const WRITE: bool>(PhantomData<E>);
-
 /// An access at one address.
 #[derive(Debug)]
 pub(crate) struct Uniform<E, const W: usize>(PhantomData<E>);
@@ -232,79 +229,12 @@ pub(crate) unsafe fn checked<I: Isa, E: Element, const W: usize, const WRITE: bo
     }
 }
 
-impl<E: Element, const W: usize, const WRITE: bool> Handler for Offset<E, W, WRITE> {
-    #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
-        // SAFETY: the contract of `Run`; every offset is checked before it is accessed.
-        unsafe {
-            let ins = &*ip;
-            let bytes = W * size_of::<E::Memory>();
-            let lanes = &*frame.add(ins.b as usize).cast::<[u64; LANES]>();
-            let mut target = Target::of(ins, frame, wave, bytes, WRITE);
-            let first = lanes[wave.first() as usize];
-            let mut apart = false;
-            let number = split(first).0;
-            let whole = ins.d & place::LANE_POINTERS != 0;
-            if whole {
-                // Usually all lanes point into the same region.
-                for (k, &lane) in lanes.iter().enumerate() {
-                    apart |= wave.exec & 1 << k != 0 && split(lane).0 != number;
-                }
-                target = Target::region(wave, number, target.offset, bytes, WRITE);
-            }
-            if apart {
-                return scattered::<I, E, W, WRITE>(ip, frame, wave);
-            }
-            let mut offsets = [0i64; LANES];
-            for (k, offset) in offsets.iter_mut().enumerate() {
-                let lane = if wave.exec & 1 << k != 0 { lanes[k] } else { first };
-                let start = if whole { split(lane).1 } else { lane as i64 };
-                *offset = start.wrapping_add(target.offset);
-            }
-            checked::<I, E, W, WRITE>(ip, frame, wave, &target, &offsets)
-        }
-    }
-}
-
-/// An access whose lanes point into several regions: each is checked and done alone.
-///
-/// # Safety
-/// As [`Run`].
-unsafe fn scattered<I: Isa, E: Element, const W: usize, const WRITE: bool>(
-    ip: *const Ins,
-    frame: *mut u8,
-    wave: &mut Wave,
-) -> *const Ins {
-    // SAFETY: the contract of `Run`; every lane is checked before it is accessed.
-    unsafe {
-        let ins = &*ip;
-        let bytes = W * size_of::<E::Memory>();
-        let lanes = &*frame.add(ins.b as usize).cast::<[u64; LANES]>();
-        let start = Target::of(ins, frame, wave, bytes, WRITE).offset;
-        let mut pointers = [std::ptr::null_mut::<E::Memory>(); LANES];
-        for (k, pointer) in pointers.iter_mut().enumerate() {
-            let lane = if wave.exec & 1 << k != 0 { k } else { wave.first() as usize };
-            let (number, offset) = split(lanes[lane]);
-            let offset = offset.wrapping_add(start);
-            let target = Target::region(wave, number, offset, bytes, WRITE);
-            if !target.allows(offset) {
-                let bytes = bytes as u32;
-                let wrong = Wrong::Access { region: number, offset, bytes, write: WRITE };
-                return wave.fault(ip, lane as u32, wrong);
-            }
-            *pointer = target.base.add(offset as usize).cast();
-        }
-        each::<I, E, W, WRITE>(|k| pointers[k], wave.exec, registers(ip, frame));
-        ip.add(length(W))
-    }
-}
-
 /// Each lane at its own address; stores in the active lanes, the lowest first.
 ///
 /// # Safety
 /// The memory of each lane that `exec` has is there, for loads that of every lane; and the register.
 #[inline(always)]
-unsafe fn each<I: Isa, E: Element, const W: usize, const WRITE: bool>(
+pub(crate) unsafe fn each<I: Isa, E: Element, const W: usize, const WRITE: bool>(
     pointer: impl Fn(usize) -> *mut E::Memory,
     exec: u32,
     registers: [*mut u8; W],
@@ -340,8 +270,8 @@ pub(crate) enum Lanes {
     Uniform,
     /// 32-bit indices.
     Indexed,
-    /// 64-bit offsets or pointers.
-    Offset,
+    /// What was found of 64-bit offsets or pointers.
+    Prepared,
 }
 
 /// The addresses of an access in each active lane, all checked, and whether they are this thread's
@@ -374,12 +304,12 @@ pub(crate) unsafe fn pointers(
             let offset = match lanes {
                 Lanes::Uniform => target.offset,
                 Lanes::Indexed => at.offset(u32::read(from, k).wrapping_add(at.bias)),
-                Lanes::Offset => {
-                    let (number, start) = split(u64::read(from, k));
+                Lanes::Prepared => {
+                    let (number, start) = (*from.cast::<Found>()).lane(k, whole);
                     if whole {
                         target = Target::region(wave, number, target.offset, bytes as usize, write);
                     }
-                    target.offset.wrapping_add(if whole { start } else { i64::read(from, k) })
+                    target.offset.wrapping_add(start)
                 }
             };
             let pointer = target.base.wrapping_offset(offset as isize);
@@ -483,8 +413,8 @@ pub(crate) enum Access {
     Indexed { write: bool },
     /// [`Row`]
     Row { write: bool, grid: bool },
-    /// [`Offset`]
-    Offset { write: bool },
+    /// [`Prepared`]
+    Prepared { write: bool },
     /// [`Uniform`]
     Uniform,
     /// [`StoreLast`]
@@ -532,7 +462,7 @@ impl Access {
     fn shaped<E: Element, const W: usize>(self, isa: IsaKind) -> Run {
         // What looks at the addresses of all lanes gains from wide vectors.
         let lanewise =
-            matches!(self, Self::Indexed { .. } | Self::Row { .. } | Self::Offset { .. });
+            matches!(self, Self::Indexed { .. } | Self::Row { .. } | Self::Prepared { .. });
         let isa = if lanewise { isa } else { IsaKind::Baseline };
         match self {
             Self::Indexed { write: false } | Self::Row { write: false, .. } => {
@@ -541,8 +471,8 @@ impl Access {
             Self::Indexed { write: true } | Self::Row { write: true, .. } => {
                 isa.run::<Indexed<E, W, true>>()
             }
-            Self::Offset { write: false } => isa.run::<Offset<E, W, false>>(),
-            Self::Offset { write: true } => isa.run::<Offset<E, W, true>>(),
+            Self::Prepared { write: false } => isa.run::<Prepared<E, W, false>>(),
+            Self::Prepared { write: true } => isa.run::<Prepared<E, W, true>>(),
             Self::Uniform => isa.run::<Uniform<E, W>>(),
             Self::StoreLast => isa.run::<StoreLast<E, W>>(),
             Self::StoreOnce => isa.run::<StoreOnce<E, W>>(),

@@ -81,6 +81,9 @@ pub(crate) struct Operand {
     pub(crate) uniform: bool,
 }
 
+/// What of an address differs from lane to lane: the pointer that it starts from, and indices with their scales.
+type Moves = (Option<Value>, Vec<(Value, i64)>);
+
 pub(crate) struct Lowering<'a> {
     function: &'a Function,
     uniform: &'a Uniformity,
@@ -90,6 +93,9 @@ pub(crate) struct Lowering<'a> {
     labels: Vec<u32>,
     registers: Registers,
     values: Vec<Option<Operand>>,
+    /// Where lanes point, found in the blocks around this point, and the latest of these.
+    prepared: HashMap<Moves, Field>,
+    prepared_here: Vec<Moves>,
     /// The components of vectors that were loaded.
     vectors: HashMap<Value, Vec<Operand>>,
     variables: Vec<Operand>,
@@ -144,6 +150,8 @@ pub(crate) fn lower(function: &Function, uniform: &Uniformity, isa: IsaKind, hoi
         labels: Vec::new(),
         registers,
         values: vec![None; function.insts.len()],
+        prepared: HashMap::new(),
+        prepared_here: Vec::new(),
         vectors: HashMap::new(),
         variables,
         constants: HashMap::new(),
