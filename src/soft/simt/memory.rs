@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
 use super::code::{Handler, Ins, Run, Wave, Wrong, get};
-use super::indexed::{Index, Indexed, Row};
+use super::indexed::{Index, Indexed, Row, contiguous};
 use super::isa::{Isa, IsaKind, LANES};
 use super::lanes::Lane;
 use super::prepared::{Found, Prepared};
@@ -54,6 +54,13 @@ pub(crate) mod place {
     pub(crate) const OFFSET: u32 = 1 << 29;
     /// The 64-bit lane values are whole pointers.
     pub(crate) const LANE_POINTERS: u32 = 1 << 28;
+    /// A vector is made of scalars that the kernel reads one by one: their size, of which this is the exponent and one.
+    pub(crate) const PART: u32 = 3 << 24;
+
+    /// The bits for scalars of so many bytes.
+    pub(crate) const fn part(bytes: u32) -> u32 {
+        (bytes.trailing_zeros() + 1) << PART.trailing_zeros()
+    }
 }
 
 /// A type in memory, and in a register.
@@ -181,6 +188,17 @@ impl Target {
         Self { number, base: region.base, last, offset, alone: region.alone }
     }
 
+    /// An access that is out of bounds, or the scalar of it that is.
+    pub(crate) fn wrong(&self, ins: &Ins, offset: i64, bytes: u32, write: bool) -> Wrong {
+        let part = (ins.d & place::PART) >> place::PART.trailing_zeros();
+        let size = if part == 0 { bytes } else { 1 << (part - 1) };
+        let last = self.last.saturating_add(i64::from(bytes - size));
+        let starts = (0..bytes / size).map(|k| offset.wrapping_add(i64::from(k * size)));
+        let outside = starts.into_iter().find(|start| !(0..=last).contains(start));
+        let offset = outside.unwrap_or(offset);
+        Wrong::Access { region: self.number, offset, bytes: size, write }
+    }
+
     /// Whether an access may start there.
     #[inline(always)]
     pub(crate) fn allows(&self, offset: i64) -> bool {
@@ -252,13 +270,12 @@ pub(crate) unsafe fn each<I: Isa, E: Element, const W: usize, const WRITE: bool>
                 }
             }
         } else {
-            for (w, register) in registers.into_iter().enumerate() {
-                let mut cells = [const { MaybeUninit::uninit() }; LANES];
-                for (k, cell) in cells.iter_mut().enumerate() {
-                    cell.write(E::load(pointer(k).add(w).read_unaligned()).cell());
-                }
-                E::Register::write::<I>(register, &cells);
+            // First all are read, and then widened, which is done for many at a time.
+            let mut elements = [const { [const { MaybeUninit::<E::Memory>::uninit() }; W] }; LANES];
+            for (k, element) in elements.iter_mut().enumerate() {
+                *element = pointer(k).cast::<[MaybeUninit<E::Memory>; W]>().read_unaligned();
             }
+            contiguous::<I, E, W, false>(elements.as_mut_ptr().cast(), registers);
         }
     }
 }
@@ -337,8 +354,9 @@ fn out_of_bounds(
     let outside = |k: &usize| wave.exec & 1 << k != 0 && !target.allows(offsets[*k]);
     // Without one the offsets wrapped around 2^64 in between; the first lane will do.
     let lane = (0..LANES).find(outside).unwrap_or(wave.first() as usize);
-    let wrong = Wrong::Access { region: target.number, offset: offsets[lane], bytes, write };
-    wave.fault(ip, lane as u32, wrong)
+    // SAFETY: the caller has the instruction from the contract of `Run`.
+    let ins = unsafe { &*ip };
+    wave.fault(ip, lane as u32, target.wrong(ins, offsets[lane], bytes, write))
 }
 
 impl<E: Element, const W: usize> Handler for Uniform<E, W> {

@@ -3,7 +3,7 @@
 
 use std::marker::PhantomData;
 
-use super::code::{Handler, Ins, Wave, Wrong};
+use super::code::{Handler, Ins, Wave};
 use super::indexed::contiguous;
 use super::isa::{Baseline, Isa, LANES};
 use super::memory::{Element, Target, checked, each, length, place, registers, split};
@@ -190,8 +190,7 @@ impl<E: Element, const W: usize, const WRITE: bool> Handler for Apart<E, W, WRIT
                 };
                 let offset = start.wrapping_add(target.offset);
                 if !target.allows(offset) {
-                    let region = target.number;
-                    let wrong = Wrong::Access { region, offset, bytes: bytes as u32, write: WRITE };
+                    let wrong = target.wrong(ins, offset, bytes as u32, WRITE);
                     return wave.fault(ip, lane as u32, wrong);
                 }
                 *pointer = target.base.add(offset as usize).cast();

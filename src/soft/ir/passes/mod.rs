@@ -1,5 +1,6 @@
 //! Passes over the IR, a file each.
 
+pub(crate) mod adjacent;
 pub(crate) mod common;
 pub(crate) mod dead;
 pub(crate) mod flatten;
@@ -68,6 +69,7 @@ const PASSES: &[Pass] = &[
     ("forward again", forward::run),
     ("fold again", fold::run),
     ("common again", common::run),
+    ("adjacent", adjacent::run),
     ("invariant", invariant::run),
     ("dead", dead::run),
 ];

@@ -3,6 +3,8 @@
 //! It is worth it for what it makes possible: indices become constants, so that local arrays can become
 //! variables, and a counter that is uniform anyway is not counted at all.
 
+use std::collections::HashMap;
+
 use crate::soft::ir::semantics::{convert, eval};
 use crate::soft::ir::{
     Args, Block, Effect, Function, Inst, Op, Rule, Span, Stmt, Type, Value, VarId,
@@ -14,6 +16,8 @@ use super::rewrite::Constants;
 const MOST_PASSES: usize = 32;
 /// Instructions that one loop becomes, at most.
 const MOST_CODE: usize = 1024;
+/// The same where the counter is an index of an array in thread memory: unrolled, that can become variables.
+const MOST_CODE_FOR_ARRAYS: usize = 8192;
 /// Instructions of the function after which no loop is unrolled any more.
 const MOST_IN_ALL: usize = 1 << 16;
 /// Operations between the counter and the test, at most.
@@ -107,19 +111,59 @@ impl Unroll<'_> {
         let function = &*self.function;
         let mut now = self.initial(before, counter)?;
         let size = count(body) + count(next);
+        let most = match self.indexes_local(body, counter) || self.indexes_local(next, counter) {
+            true => MOST_CODE_FOR_ARRAYS,
+            false => MOST_CODE,
+        };
         let mut values = vec![now];
         while self.value(condition, counter, now, DEEPEST)? == 0 {
             now = self.value(step, counter, now, DEEPEST)?;
             values.push(now);
             let passes = values.len() - 1;
             if passes > MOST_PASSES
-                || passes * size > MOST_CODE
+                || passes * size > most
                 || function.insts.len() + passes * size > MOST_IN_ALL
             {
                 return None;
             }
         }
         Some(Counted { counter, values, test })
+    }
+
+    /// Whether a block has a place in thread memory whose index depends on a variable.
+    fn indexes_local(&self, block: &Block, counter: VarId) -> bool {
+        block.iter().any(|stmt| match stmt {
+            Stmt::Do(value) => {
+                let inst = self.function.inst(*value);
+                inst.op == Op::Index
+                    && self.is_in_local(inst.args[0])
+                    && self.depends(inst.args[1], counter, DEEPEST)
+            }
+            Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b } => {
+                self.indexes_local(a, counter) || self.indexes_local(b, counter)
+            }
+            _ => false,
+        })
+    }
+
+    /// Whether a pointer is to a part of a local.
+    fn is_in_local(&self, pointer: Value) -> bool {
+        let inst = self.function.inst(pointer);
+        match inst.op {
+            Op::Local => true,
+            Op::Index | Op::Field => self.is_in_local(inst.args[0]),
+            _ => false,
+        }
+    }
+
+    /// Whether a value depends on a variable by a short chain of operations.
+    fn depends(&self, value: Value, variable: VarId, depth: u32) -> bool {
+        let inst = self.function.inst(value);
+        match inst.op {
+            Op::Get => inst.imm == u64::from(variable.0),
+            _ if depth == 0 || inst.op.row().effect != Effect::Pure => false,
+            _ => inst.args.iter().any(|&arg| self.depends(arg, variable, depth - 1)),
+        }
     }
 
     /// The constant that a variable holds after the statements of a block.
@@ -179,7 +223,7 @@ impl Unroll<'_> {
                 function: self.function,
                 counter: counted.counter,
                 constant,
-                map: Vec::new(),
+                map: HashMap::new(),
             };
             out.extend(copy.block(&body[..counted.test]));
             out.extend(copy.block(&body[counted.test + 1..]));
@@ -250,14 +294,12 @@ struct Copy<'a> {
     function: &'a mut Function,
     counter: VarId,
     constant: Value,
-    map: Vec<(Value, Value)>,
+    map: HashMap<Value, Value>,
 }
 
 impl Copy<'_> {
     fn value(&self, value: Value) -> Value {
-        // Few values are used far from where they are made: the search from the end is short.
-        let found = self.map.iter().rev().find(|&&(old, _)| old == value);
-        found.map_or(value, |&(_, new)| new)
+        self.map.get(&value).copied().unwrap_or(value)
     }
 
     fn block(&mut self, block: &[Stmt]) -> Block {
@@ -268,7 +310,7 @@ impl Copy<'_> {
                     let mut inst = *self.function.inst(*value);
                     let counter = inst.imm == u64::from(self.counter.0);
                     if inst.op == Op::Get && counter {
-                        self.map.push((*value, self.constant));
+                        self.map.insert(*value, self.constant);
                         continue;
                     }
                     if inst.op == Op::Set && counter {
@@ -279,7 +321,7 @@ impl Copy<'_> {
                     inst.args = args;
                     self.function.insts.push(inst);
                     let new = Value(self.function.insts.len() as u32 - 1);
-                    self.map.push((*value, new));
+                    self.map.insert(*value, new);
                     out.push(Stmt::Do(new));
                 }
                 Stmt::If(condition, then, otherwise) => {
@@ -343,5 +385,34 @@ mod tests {
         let mut f = counting(1000);
         run(&mut f);
         assert!(f.to_string().contains("loop"));
+    }
+
+    #[test]
+    fn more_code_is_worth_it_where_an_array_is_indexed() {
+        for indexed in [true, false] {
+            let mut b = FunctionBuilder::new("f", vec![], Type::Void);
+            let array = b.local("array", 256);
+            let (i, x) = (b.variable("i", Type::U32), b.variable("x", Type::U32));
+            let (zero, one, most) = (b.u32(0), b.u32(1), b.u32(4));
+            b.set(i, zero);
+            b.begin_loop();
+            let now = b.get(i);
+            let done = b.op(Op::Le, &[most, now]);
+            b.break_if(done);
+            let at = b.index(array, if indexed { now } else { one }, 4);
+            for _ in 0..MOST_CODE / 8 {
+                let (read, old) = (b.load(at, Type::U32), b.get(x));
+                let sum = b.add(read, old);
+                b.set(x, sum);
+            }
+            b.begin_next();
+            let now = b.get(i);
+            let more = b.add(now, one);
+            b.set(i, more);
+            b.end_loop();
+            let mut f = b.finish();
+            run(&mut f);
+            assert_eq!(!f.to_string().contains("loop"), indexed);
+        }
     }
 }

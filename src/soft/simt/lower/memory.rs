@@ -150,7 +150,10 @@ impl Lowering<'_> {
     pub(super) fn load(&mut self, value: Value, inst: &Inst) {
         let plan = Plan::of(self.function, self.uniform, inst.args[0]);
         let uniform = self.is_uniform(value);
-        let address = self.address(&plan, self.space(inst.args[0]));
+        let mut address = self.address(&plan, self.space(inst.args[0]));
+        if inst.imm != 0 {
+            address.flags |= place::part(self.scalar(value).bytes());
+        }
         let registers = if inst.ty.width() == 1 {
             vec![self.destination(value)]
         } else {
