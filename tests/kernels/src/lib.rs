@@ -10,4 +10,7 @@ pub mod survey;
 
 mod report;
 
+/// The manifest that names the packages.
+pub const MANIFEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+
 pub use report::report;

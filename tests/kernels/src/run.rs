@@ -30,7 +30,7 @@ impl Kernels {
     pub fn open(package: &str, file: &str) -> Self {
         let named = PACKAGES.iter().find(|known| known.name == package);
         let package = named.unwrap_or_else(|| panic!("no package {package}"));
-        let registry = Registry::open().unwrap_or_else(|error| panic!("{error}"));
+        let registry = Registry::open(crate::MANIFEST).unwrap_or_else(|error| panic!("{error}"));
         let sources = registry.sources(package).unwrap_or_else(|error| panic!("{error}"));
         let found = sources.into_iter().find(|source| source.path.ends_with(file));
         let source = found.unwrap_or_else(|| panic!("{}: no {file}", package.name));
