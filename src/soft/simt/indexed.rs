@@ -64,8 +64,8 @@ impl<E: Element, const W: usize, const WRITE: bool> Handler for Indexed<E, W, WR
                     return ip.add(1);
                 }
             }
-            if words {
-                // The common case is worth code for every instruction set.
+            if words || !WRITE {
+                // The common cases are worth code for every instruction set.
                 return I::apart::<EachIndex<E, W, WRITE>>(ip, frame, wave);
             }
             Baseline::apart::<EachIndex<E, W, WRITE>>(ip, frame, wave)

@@ -1,5 +1,7 @@
 //! Unrolling: a loop over a counter with a few passes, known in advance, becomes its passes.
 //!
+//! A test that asks for more than the counter stays in each pass.
+//!
 //! It is worth it for what it makes possible: indices become constants, so that local arrays can become
 //! variables, and a counter that is uniform anyway is not counted at all.
 
@@ -7,7 +9,7 @@ use std::collections::HashMap;
 
 use crate::soft::ir::semantics::{convert, eval};
 use crate::soft::ir::{
-    Args, Block, Effect, Function, Inst, Op, Rule, Span, Stmt, Type, Value, VarId,
+    Args, Block, Effect, Function, Inst, Op, Rule, Scalar, Span, Stmt, Type, Value, VarId,
 };
 
 use super::rewrite::Constants;
@@ -44,6 +46,8 @@ struct Counted {
     values: Vec<u64>,
     /// Statements before the test.
     test: usize,
+    /// Whether it may end before the last pass: its test asks for more than the counter.
+    may_leave: bool,
 }
 
 impl Unroll<'_> {
@@ -111,12 +115,17 @@ impl Unroll<'_> {
         let function = &*self.function;
         let mut now = self.initial(before, counter)?;
         let size = count(body) + count(next);
-        let most = match self.indexes_local(body, counter) || self.indexes_local(next, counter) {
-            true => MOST_CODE_FOR_ARRAYS,
-            false => MOST_CODE,
-        };
+        let arrays = self.indexes_local(body, counter) || self.indexes_local(next, counter);
+        let most = if arrays { MOST_CODE_FOR_ARRAYS } else { MOST_CODE };
         let mut values = vec![now];
-        while self.value(condition, counter, now, DEEPEST)? == 0 {
+        let mut may_leave = false;
+        loop {
+            match self.value(condition, counter, now, DEEPEST) {
+                Some(0) => {}
+                Some(_) => break,
+                None if arrays => may_leave = true,
+                None => return None,
+            }
             now = self.value(step, counter, now, DEEPEST)?;
             values.push(now);
             let passes = values.len() - 1;
@@ -127,7 +136,7 @@ impl Unroll<'_> {
                 return None;
             }
         }
-        Some(Counted { counter, values, test })
+        Some(Counted { counter, values, test, may_leave })
     }
 
     /// Whether a block has a place in thread memory whose index depends on a variable.
@@ -198,6 +207,16 @@ impl Unroll<'_> {
             _ => {}
         }
         let Type::Scalar(to) = inst.ty else { return None };
+        if let (Op::And | Op::Or, Scalar::Bool) = (inst.op, to) {
+            // One side may be enough.
+            let sides = [0, 1].map(|k| self.value(inst.args[k], counter, now, depth - 1));
+            let decides = u64::from(inst.op == Op::Or);
+            return match sides {
+                [Some(a), _] | [_, Some(a)] if (a != 0) == (decides != 0) => Some(decides),
+                [Some(_), Some(_)] => Some(1 - decides),
+                _ => None,
+            };
+        }
         let from = self.function.ty(*inst.args.first()?).scalar()?;
         let bits: Vec<u64> = inst
             .args
@@ -217,22 +236,36 @@ impl Unroll<'_> {
         let Some((&last, passes)) = counted.values.split_last() else { return };
         let ty = self.function.variables[counted.counter.index()].ty;
         let Type::Scalar(scalar) = ty else { return };
+        let mut straight = Block::new();
         for &now in passes {
             let constant = self.constants.get(self.function, scalar, now);
+            if counted.may_leave {
+                self.assign(counted.counter, constant, &mut straight);
+            }
             let mut copy = Copy {
                 function: self.function,
                 counter: counted.counter,
                 constant,
                 map: HashMap::new(),
             };
-            out.extend(copy.block(&body[..counted.test]));
-            out.extend(copy.block(&body[counted.test + 1..]));
-            out.extend(copy.block(next));
+            let test = counted.test + usize::from(counted.may_leave);
+            straight.extend(copy.block(&body[..test]));
+            straight.extend(copy.block(&body[counted.test + 1..]));
+            straight.extend(copy.block(next));
         }
         let constant = self.constants.get(self.function, scalar, last);
-        let imm = counted.counter.0.into();
-        let args = Args::new(&[constant]);
-        let span = Span::default();
+        self.assign(counted.counter, constant, &mut straight);
+        if counted.may_leave {
+            // A loop of one pass: who leaves one of the passes leaves them all.
+            straight.push(Stmt::Break);
+            out.push(Stmt::Loop { body: straight, next: Block::new() });
+        } else {
+            out.extend(straight);
+        }
+    }
+
+    fn assign(&mut self, variable: VarId, value: Value, out: &mut Block) {
+        let (imm, args, span) = (variable.0.into(), Args::new(&[value]), Span::default());
         self.function.insts.push(Inst { op: Op::Set, ty: Type::Void, args, imm, span });
         out.push(Stmt::Do(Value(self.function.insts.len() as u32 - 1)));
     }
@@ -385,6 +418,35 @@ mod tests {
         let mut f = counting(1000);
         run(&mut f);
         assert!(f.to_string().contains("loop"));
+    }
+
+    #[test]
+    fn a_test_of_more_than_the_counter_leaves_the_passes() {
+        // `for (i = 0; i < 3 && i < n; i++) array[i] = i`
+        let mut b = FunctionBuilder::new("f", vec![], Type::Void);
+        let array = b.local("array", 256);
+        let (i, n) = (b.variable("i", Type::U32), b.variable("n", Type::U32));
+        let (zero, one, most) = (b.u32(0), b.u32(1), b.u32(3));
+        b.set(i, zero);
+        b.begin_loop();
+        let (now, end) = (b.get(i), b.get(n));
+        let (less, inside) = (b.lt(now, most), b.lt(now, end));
+        let goes_on = b.op(Op::And, &[less, inside]);
+        let done = b.op(Op::Not, &[goes_on]);
+        b.break_if(done);
+        let at = b.index(array, now, 4);
+        b.store(at, now);
+        b.begin_next();
+        let now = b.get(i);
+        let more = b.add(now, one);
+        b.set(i, more);
+        b.end_loop();
+        let mut f = b.finish();
+        run(&mut f);
+        let text = f.to_string();
+        assert_eq!(text.matches("store").count(), 3, "{text}");
+        assert_eq!(text.matches("break").count(), 4, "{text}");
+        assert!(text.contains("index +4, local0, 2u32"), "{text}");
     }
 
     #[test]
