@@ -133,7 +133,7 @@ pub(crate) struct Target {
     /// What is added to every lane's offset.
     pub(crate) offset: i64,
     /// As the region's.
-    alone: bool,
+    pub(crate) alone: bool,
 }
 
 impl Target {

@@ -4,7 +4,7 @@
 use std::marker::PhantomData;
 
 use super::code::{Handler, Ins, Wave};
-use super::indexed::contiguous;
+use super::indexed::{AHEAD, ask_ahead, contiguous};
 use super::isa::{Baseline, Isa, LANES};
 use super::memory::{Element, Target, checked, each, length, place, registers, split};
 
@@ -150,6 +150,9 @@ impl<E: Element, const W: usize, const WRITE: bool> Handler for Prepared<E, W, W
             if found.step == bytes as u32 && (!WRITE || wave.exec == u32::MAX) {
                 contiguous::<I, E, W, WRITE>(memory.cast(), registers(ip, frame));
                 return ip.add(length(W));
+            }
+            if !WRITE && !target.alone && found.span < AHEAD as i64 {
+                ask_ahead(target.last, low as usize, memory, found.span as usize);
             }
             let up = &found.lanes.up;
             let pointer = |k: usize| memory.add(up[k] as usize).cast();

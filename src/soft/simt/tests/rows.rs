@@ -3,7 +3,7 @@
 
 use super::super::FaultKind;
 use super::*;
-use crate::soft::ir::Op;
+use crate::soft::ir::{Op, Scalar};
 
 /// Words of the memory that is accessed, and words around it.
 const WORDS: usize = 64;
@@ -28,6 +28,8 @@ struct Form {
     bias: u32,
     displacement: i64,
     write: bool,
+    /// How many words are read, side by side.
+    width: u32,
 }
 
 impl Form {
@@ -85,7 +87,16 @@ impl Form {
             let value = b.add(i, one);
             b.store(place, value);
         } else {
-            let value = b.load(place, Type::U32);
+            let words = b.load(place, Type::of(Scalar::U32, self.width));
+            let mut value = words;
+            if self.width > 1 {
+                value = b.u32(0);
+                for k in 0..self.width {
+                    let (word, times) = (b.extract(words, k), b.u32(2 * k + 1));
+                    let part = b.mul(word, times);
+                    value = b.add(value, part);
+                }
+            }
             let target = b.index(out, i, 4);
             b.store(target, value);
         }
@@ -123,12 +134,20 @@ fn indices() -> Vec<[u32; 32]> {
 #[test]
 fn all_ways_to_access_a_row_agree() {
     let mut forms = Vec::new();
-    for (scale, bias, displacement) in
-        [(4, 0, 0), (4, 5, 0), (4, 0, -16), (4, 5, 12), (64, 0, 0), (64, 1, 8), (2, 0, 0)]
-    {
+    for (scale, bias, displacement) in [
+        (4, 0, 0),
+        (4, 5, 0),
+        (4, 0, -16),
+        (4, 5, 12),
+        (64, 0, 0),
+        (64, 1, 8),
+        (2, 0, 0),
+        (8, 0, 4),
+    ] {
         for moves in [Moves::Index, Moves::Indices, Moves::Pointer] {
-            let form = Form { moves, scale, bias, displacement, write: false };
+            let form = Form { moves, scale, bias, displacement, write: false, width: 1 };
             forms.extend([form, Form { write: true, ..form }]);
+            forms.extend([2, 4].map(|width| Form { width, ..form }));
         }
     }
     let masks =
@@ -176,7 +195,8 @@ fn reference(
     out: &mut [u32; 32],
 ) -> Option<(Option<[u32; 3]>, i64)> {
     let on = || (0..32usize).filter(|k| mask >> k & 1 == 1);
-    let inside = |offset: i64| 0 <= offset && offset <= 4 * WORDS as i64 - 4;
+    let bytes_each = 4 * i64::from(form.width);
+    let inside = |offset: i64| 0 <= offset && offset <= 4 * WORDS as i64 - bytes_each;
     if let Some(k) = on().find(|&k| !inside(form.offset(index[k]))) {
         return Some((Some([k as u32, 0, 0]), form.offset(index[k])));
     }
@@ -186,7 +206,12 @@ fn reference(
         if form.write {
             bytes[at..at + 4].copy_from_slice(&(k as u32 + 1).to_ne_bytes());
         } else {
-            out[k] = u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+            let words = bytes[at..].chunks(4).take(form.width as usize).enumerate();
+            let part = |(k, word): (usize, &[u8])| {
+                let word = u32::from_ne_bytes([word[0], word[1], word[2], word[3]]);
+                word.wrapping_mul(2 * k as u32 + 1)
+            };
+            out[k] = words.map(part).fold(0, u32::wrapping_add);
         }
     }
     for (word, bytes) in memory.iter_mut().zip(bytes.chunks(4)) {
