@@ -259,21 +259,21 @@ pub(crate) unsafe fn each<I: Isa, E: Element, const W: usize, const WRITE: bool>
 ) {
     // SAFETY: the caller's.
     unsafe {
+        let mut elements = [const { [const { MaybeUninit::<E::Memory>::uninit() }; W] }; LANES];
+        let place = |k: usize| pointer(k).cast::<[MaybeUninit<E::Memory>; W]>();
         if WRITE {
+            // Narrowed all together, and then written one by one.
+            contiguous::<I, E, W, true>(elements.as_mut_ptr().cast(), registers);
             let mut left = exec;
             while left != 0 {
                 let k = left.trailing_zeros() as usize;
                 left &= left - 1;
-                for (w, register) in registers.into_iter().enumerate() {
-                    let value = E::store(E::Register::read(register, k));
-                    pointer(k).add(w).write_unaligned(value);
-                }
+                place(k).write_unaligned(elements[k]);
             }
         } else {
             // First all are read, and then widened, which is done for many at a time.
-            let mut elements = [const { [const { MaybeUninit::<E::Memory>::uninit() }; W] }; LANES];
             for (k, element) in elements.iter_mut().enumerate() {
-                *element = pointer(k).cast::<[MaybeUninit<E::Memory>; W]>().read_unaligned();
+                *element = place(k).read_unaligned();
             }
             contiguous::<I, E, W, false>(elements.as_mut_ptr().cast(), registers);
         }
