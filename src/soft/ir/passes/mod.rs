@@ -12,6 +12,7 @@ pub(crate) mod invariant;
 pub(crate) mod promote;
 pub(crate) mod rewrite;
 pub(crate) mod scalarise;
+pub(crate) mod step;
 pub(crate) mod uniform;
 pub(crate) mod unroll;
 
@@ -66,6 +67,7 @@ const PASSES: &[Pass] = &[
     ("index", index::run),
     ("common", common::run),
     ("flatten", flatten::run),
+    ("step", step::run),
     ("forward again", forward::run),
     ("fold again", fold::run),
     ("common again", common::run),

@@ -23,11 +23,9 @@ impl Lowering<'_> {
     pub(super) fn block(&mut self, block: &[Stmt]) {
         let ends = |stmt: &&Stmt| matches!(stmt, Stmt::Break | Stmt::Continue | Stmt::Return(_));
         let reached = block.iter().position(|stmt| ends(&stmt)).map_or(block.len(), |end| end + 1);
-        let prepared = self.prepared_here.len();
+        let parts = self.parts_here.len();
         block[..reached].iter().for_each(|stmt| self.stmt(stmt));
-        for moves in self.prepared_here.drain(prepared..) {
-            self.prepared.remove(&moves);
-        }
+        self.forget_parts(parts);
         // What follows is never reached; its loops count all the same.
         block[reached..].iter().for_each(|stmt| self.skip(stmt));
     }

@@ -1,6 +1,8 @@
 //! Accesses to memory, with their addresses folded in; pointers; atomics.
 
-use super::{Field, Lowering, Moves, NONE, Operand, THREAD_POINTER, UNKNOWN_LOCAL, size_of_type};
+use super::{
+    AddressPart, Field, Lowering, NONE, Operand, THREAD_POINTER, UNKNOWN_LOCAL, size_of_type,
+};
 use crate::soft::ir::{Block, Inst, Op, Scalar, Space, Stmt, Type, Value};
 use crate::soft::simt::address::{Base, Lanewise, Plan};
 use crate::soft::simt::code::Run;
@@ -294,8 +296,12 @@ impl Lowering<'_> {
                 address.index = self.prepared(plan);
             }
         }
-        if plan.uniform.is_empty() && i32::try_from(plan.displacement).is_ok() {
+        if i32::try_from(plan.displacement).is_ok() {
             address.imm |= (plan.displacement as u32 as u64) << 32;
+            if !plan.uniform.is_empty() {
+                address.offset = self.common_sum(plan);
+                flags |= place::OFFSET;
+            }
         } else {
             address.offset = self.uniform_sum(zero, plan);
             flags |= place::OFFSET;
@@ -306,8 +312,8 @@ impl Lowering<'_> {
     /// Where the lanes of an address point, found here unless it was before.
     fn prepared(&mut self, plan: &Plan) -> Field {
         let pointer = self.lane_pointer(plan);
-        let lanes: Moves = (pointer, plan.lanes.clone());
-        if let Some(&found) = self.prepared.get(&lanes) {
+        let part = AddressPart::Lanes(pointer, plan.lanes.clone());
+        if let Some(&found) = self.parts.get(&part) {
             return found;
         }
         let base = pointer.map(|pointer| self.operand(pointer));
@@ -318,9 +324,37 @@ impl Lowering<'_> {
             Some(_) => self.emit::<Prepare<true>>(fields, 0),
             None => self.emit::<Prepare<false>>(fields, 0),
         }
-        self.prepared.insert(lanes.clone(), to);
-        self.prepared_here.push(lanes);
-        to
+        self.keep_part(part, to)
+    }
+
+    /// The slot of an address's uniform terms, added up here unless they were before.
+    fn common_sum(&mut self, plan: &Plan) -> Field {
+        if let [(index, 1)] = plan.uniform[..]
+            && index_kind(self.scalar(index)) == 2
+        {
+            return self.field(index);
+        }
+        let part = AddressPart::Sum(plan.uniform.clone());
+        if let Some(&made) = self.parts.get(&part) {
+            return made;
+        }
+        let zero = self.constant(0);
+        let sum = self.uniform_sum(zero, &Plan { displacement: 0, ..plan.clone() });
+        self.keep_part(part, sum)
+    }
+
+    /// Keeps a part until the end of the block.
+    fn keep_part(&mut self, part: AddressPart, made: Field) -> Field {
+        self.parts.insert(part.clone(), made);
+        self.parts_here.push(part);
+        made
+    }
+
+    /// Forgets all parts but the first ones.
+    pub(super) fn forget_parts(&mut self, first: usize) {
+        for part in self.parts_here.drain(first..) {
+            self.parts.remove(&part);
+        }
     }
 
     /// The pointer that an address starts from, if that varies.

@@ -81,8 +81,17 @@ pub(crate) struct Operand {
     pub(crate) uniform: bool,
 }
 
-/// What of an address differs from lane to lane: the pointer that it starts from, and indices with their scales.
-type Moves = (Option<Value>, Vec<(Value, i64)>);
+/// Indices and what each is multiplied by.
+type Terms = Vec<(Value, i64)>;
+
+/// What accesses to different addresses may have in common.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum AddressPart {
+    /// What differs from lane to lane, with the pointer that it starts from, if that does.
+    Lanes(Option<Value>, Terms),
+    /// What does not.
+    Sum(Terms),
+}
 
 pub(crate) struct Lowering<'a> {
     function: &'a Function,
@@ -93,9 +102,9 @@ pub(crate) struct Lowering<'a> {
     labels: Vec<u32>,
     registers: Registers,
     values: Vec<Option<Operand>>,
-    /// Where lanes point, found in the blocks around this point, and the latest of these.
-    prepared: HashMap<Moves, Field>,
-    prepared_here: Vec<Moves>,
+    /// Parts of addresses that were made in the blocks around this point, and their names, the latest last.
+    parts: HashMap<AddressPart, Field>,
+    parts_here: Vec<AddressPart>,
     /// The components of vectors that were loaded.
     vectors: HashMap<Value, Vec<Operand>>,
     variables: Vec<Operand>,
@@ -150,8 +159,8 @@ pub(crate) fn lower(function: &Function, uniform: &Uniformity, isa: IsaKind, hoi
         labels: Vec::new(),
         registers,
         values: vec![None; function.insts.len()],
-        prepared: HashMap::new(),
-        prepared_here: Vec::new(),
+        parts: HashMap::new(),
+        parts_here: Vec::new(),
         vectors: HashMap::new(),
         variables,
         constants: HashMap::new(),
@@ -348,6 +357,8 @@ impl Lowering<'_> {
             self.done[value.index()] = true;
         }
         self.hoisting = false;
+        // What was made on the way does not last until the first thread.
+        self.forget_parts(0);
         if !self.code.is_empty() {
             self.emit::<control::End>([NONE; 4], 0);
         }
