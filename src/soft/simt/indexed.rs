@@ -303,11 +303,11 @@ pub(crate) unsafe fn contiguous<I: Isa, E: Element, const W: usize, const WRITE:
             from.copy_to_nonoverlapping(memory.cast(), size_of_val(&elements));
         } else {
             for (w, register) in registers.into_iter().enumerate() {
-                let mut cells = [const { MaybeUninit::uninit() }; LANES];
-                for (k, cell) in cells.iter_mut().enumerate() {
-                    cell.write(E::load(memory.add(k * W + w).read_unaligned()).cell());
+                let mut elements = [const { MaybeUninit::uninit() }; LANES];
+                for (k, element) in elements.iter_mut().enumerate() {
+                    element.write(memory.add(k * W + w).read_unaligned());
                 }
-                E::Register::write::<I>(register, &cells);
+                E::load_all::<I>(register, &elements);
             }
         }
     }

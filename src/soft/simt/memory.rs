@@ -73,6 +73,20 @@ pub(crate) trait Element: Copy {
     fn load(bits: Self::Memory) -> Self::Register;
     /// Narrows.
     fn store(value: Self::Register) -> Self::Memory;
+    /// Widens 32 into a register.
+    ///
+    /// # Safety
+    /// The elements are initialised, and the register is there.
+    #[inline(always)]
+    unsafe fn load_all<I: Isa>(register: *mut u8, elements: &[MaybeUninit<Self::Memory>; LANES]) {
+        let mut cells = [const { MaybeUninit::uninit() }; LANES];
+        for (cell, element) in cells.iter_mut().zip(elements) {
+            // SAFETY: the caller's.
+            cell.write(Self::load(unsafe { element.assume_init_read() }).cell());
+        }
+        // SAFETY: the caller's.
+        unsafe { Self::Register::write::<I>(register, &cells) }
+    }
 }
 
 macro_rules! elements {
@@ -98,8 +112,28 @@ elements! {
     MemU16 u16, u32, u32::from, |value| value as u16;
     Mem32 u32, u32, |bits| bits, |value| value;
     Mem64 u64, u64, |bits| bits, |value| value;
-    MemF16 u16, f32, f16_value, f16_bits;
     MemBF16 u16, u32, |bits| (bits as u32) << 16, |value| (value >> 16) as u16;
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MemF16;
+
+impl Element for MemF16 {
+    type Memory = u16;
+    type Register = f32;
+    #[inline(always)]
+    fn load(bits: u16) -> f32 {
+        f16_value(bits)
+    }
+    #[inline(always)]
+    fn store(value: f32) -> u16 {
+        f16_bits(value)
+    }
+    #[inline(always)]
+    unsafe fn load_all<I: Isa>(register: *mut u8, elements: &[MaybeUninit<u16>; LANES]) {
+        // SAFETY: the caller's.
+        unsafe { I::widen_halves(elements.as_ptr().cast(), register.cast()) }
+    }
 }
 
 /// The registers of the components: `a`, or for vectors the four operands of the word that follows.
