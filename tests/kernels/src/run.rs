@@ -20,6 +20,7 @@ pub struct Kernels {
     queue: Queue,
     library: ShaderLib,
     name: String,
+    text: String,
 }
 
 impl Kernels {
@@ -40,12 +41,22 @@ impl Kernels {
         let queue = gpu.new_command_queue().unwrap_or_else(|error| panic!("{error}"));
         let library = gpu.compile(&(defines + &source.text));
         let library = library.unwrap_or_else(|error| panic!("{file}: {error}"));
-        Self { gpu, queue, library, name: file.to_owned() }
+        Self { gpu, queue, library, name: file.to_owned(), text: source.text }
     }
 
     /// The names of all kernels.
     pub fn names(&self) -> Vec<String> {
         self.library.function_names()
+    }
+
+    /// The number that the source defines a macro as.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn defined(&self, name: &str) -> usize {
+        let lines = self.text.lines().filter_map(|line| line.trim().strip_prefix("#define "));
+        let value = |line: &str| line.trim().strip_prefix(name)?.trim().parse().ok();
+        lines.filter_map(value).next().unwrap_or_else(|| panic!("{}: no number {name}", self.name))
     }
 
     /// Begins a launch of a kernel with values for its function constants.
