@@ -4,6 +4,7 @@ pub mod blocks;
 pub mod constants;
 pub mod numbers;
 pub mod packages;
+pub mod products;
 pub mod run;
 pub mod structs;
 pub mod survey;

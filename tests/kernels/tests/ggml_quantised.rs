@@ -7,6 +7,7 @@
 
 use kernels::blocks::{FORMATS, Format};
 use kernels::numbers::{Number, near};
+use kernels::products::{Rows, narrowed, near_products, products};
 use kernels::run::{Kernels, Launch};
 use kernels::structs::Struct;
 use std::sync::OnceLock;
@@ -19,49 +20,6 @@ fn kernels() -> &'static Kernels {
 
 /// Rows of the matrix, columns of the other side, elements of a sum.
 const SHAPES: [(usize, usize, usize); 3] = [(64, 1, 256), (37, 3, 768), (130, 33, 1024)];
-
-/// Quantised rows: their bytes and what they mean.
-struct Rows {
-    bytes: Vec<u8>,
-    weights: Vec<f64>,
-    /// Bytes of one.
-    row: usize,
-}
-
-impl Rows {
-    fn some(format: &Format, seed: u64, rows: usize, elements: usize) -> Self {
-        let bytes = format.some(seed, rows * elements / format.weights);
-        let weights = format.weights(&bytes);
-        Self { bytes, weights, row: elements / format.weights * format.bytes }
-    }
-
-    fn plain(number: Number, seed: u64, rows: usize, elements: usize) -> Self {
-        let weights = number.some(seed, rows * elements);
-        Self { bytes: number.encode(&weights), weights, row: elements * number.size() }
-    }
-}
-
-/// Rows times columns in `f64`, first by column, as ggml stores the result.
-fn products(weights: &[f64], inputs: &[f64], elements: usize) -> Vec<f64> {
-    let dot = |row: &[f64], column: &[f64]| row.iter().zip(column).map(|(a, b)| a * b).sum();
-    let columns = inputs.chunks(elements);
-    columns.flat_map(|column| weights.chunks(elements).map(move |row| dot(row, column))).collect()
-}
-
-/// Checks products against the sizes of what they add.
-fn near_products(
-    what: &str,
-    found: &[f64],
-    (weights, inputs): (&[f64], &[f64]),
-    elements: usize,
-    tolerance: f64,
-) {
-    let sizes = |values: &[f64]| -> Vec<f64> { values.iter().map(|value| value.abs()).collect() };
-    let sizes = products(&sizes(weights), &sizes(inputs), elements);
-    let in_units =
-        |values: &[f64]| -> Vec<f64> { values.iter().zip(&sizes).map(|(v, s)| v / s).collect() };
-    near(what, &in_units(found), &in_units(&products(weights, inputs, elements)), tolerance);
-}
 
 /// How many rows a SIMD-group takes, how many SIMD-groups a threadgroup has, and how many rows that takes.
 fn vector_shape(format: &Format) -> (usize, usize, usize) {
@@ -118,10 +76,6 @@ fn matrices(rows: usize, elements: usize) -> Vec<(&'static str, Rows)> {
     let plain = [("f32", Number::F32), ("f16", Number::F16), ("bf16", Number::BF16)];
     let plain = plain.map(|(name, number)| (name, Rows::plain(number, 42, rows, elements)));
     quantised.chain(plain).collect()
-}
-
-fn narrowed(number: Number, values: &[f64]) -> Vec<f64> {
-    values.iter().map(|&value| number.rounded(value)).collect()
 }
 
 #[test]
