@@ -33,6 +33,7 @@ fn run_with(text: &str, threads: u32, buffers: &mut [Vec<u32>]) -> Result<(), St
         samplers: &[],
         threadgroup_memory: &[(0, 1024)],
         watchdog: Some(std::time::Duration::from_secs(20)),
+        strict: false,
     };
     let workers = Workers::new(1);
     // SAFETY: the bindings are the vectors above, which outlive the launch and nobody else uses.
@@ -395,6 +396,7 @@ fn a_fault_names_its_line() {
         samplers: &[],
         threadgroup_memory: &[],
         watchdog: None,
+        strict: false,
     };
     // SAFETY: the binding is the word above, which outlives the launch and nobody else uses.
     let fault = unsafe { program.launch(&launch, &Workers::new(1)) }.unwrap_err();

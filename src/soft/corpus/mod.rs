@@ -78,6 +78,7 @@ fn run(
         samplers: &textures::samplers(),
         threadgroup_memory: &setting.threadgroup_memory,
         watchdog: Some(Duration::from_millis(500)),
+        strict: false,
     };
     // SAFETY: the bindings are the setting's buffers and images, which outlive the launch and nobody else uses.
     unsafe { program.launch(&launch, &Workers::new(1)) }.map_err(|fault| fault.to_string())

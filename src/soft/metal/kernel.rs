@@ -456,6 +456,7 @@ impl Execute for Ready {
             samplers: &samplers,
             threadgroup_memory: &memory,
             watchdog: Settings::get().watchdog,
+            strict: Settings::get().strict,
         };
         // SAFETY: the recording keeps what is bound, and the lengths are what there is. Who else has
         // access at the same time does so by the program's own order of work.

@@ -15,12 +15,15 @@ pub(super) struct Settings {
     pub(super) watchdog: Option<Duration>,
     /// Whether wrong messages are errors. What keeps memory safe does not ask.
     pub(super) checks: bool,
+    /// Whether what a GPU takes from kernels against the rules of the language is an error.
+    pub(super) strict: bool,
 }
 
 const DEVICE: &str = "ARUMINIUM_SOFT_DEVICE";
 const WORKERS: &str = "ARUMINIUM_SOFT_WORKERS";
 const WATCHDOG: &str = "ARUMINIUM_SOFT_WATCHDOG_MS";
 const CHECKS: &str = "ARUMINIUM_SOFT_CHECKS";
+const STRICT: &str = "ARUMINIUM_SOFT_STRICT";
 
 /// A kernel that takes longer than this is taken for one that never ends, as on a GPU.
 const WATCHDOG_DEFAULT: Duration = Duration::from_secs(10);
@@ -47,6 +50,7 @@ impl Settings {
                 None => Some(WATCHDOG_DEFAULT),
             },
             checks: variable(CHECKS).is_none_or(|text| text.trim() != "off"),
+            strict: variable(STRICT).is_some_and(|text| text.trim() == "on"),
         }
     }
 }
@@ -68,13 +72,15 @@ mod tests {
                 Some(pair.1.to_owned())
             })
         };
-        let set = read(&[(WORKERS, "3"), (WATCHDOG, "250"), (CHECKS, "off")]);
+        let given = &[(WORKERS, "3"), (WATCHDOG, "250"), (CHECKS, "off"), (STRICT, "on")];
+        let set = read(given);
         let watchdog = Some(Duration::from_millis(250));
-        assert_eq!(set, Settings { workers: 3, watchdog, checks: false, cores: set.cores });
+        let (checks, strict, cores) = (false, true, set.cores);
+        assert_eq!(set, Settings { workers: 3, watchdog, checks, strict, cores });
         assert_eq!(read(&[(WATCHDOG, "0")]).watchdog, None);
         let default = read(&[]);
         assert_eq!(read(&[(WORKERS, "-1"), (WATCHDOG, "soon"), (CHECKS, "perhaps")]), default);
-        assert!(default.workers >= 1 && default.checks);
+        assert!(default.workers >= 1 && default.checks && !default.strict);
         assert_eq!(read(&[(WORKERS, "100000")]).workers, MOST_WORKERS);
     }
 }

@@ -97,6 +97,7 @@ fn launch(program: &Program, code: &Code) -> Result<Outcome, String> {
         samplers: &[],
         threadgroup_memory: &[],
         watchdog: Some(Duration::from_secs(20)),
+        strict: false,
     };
     // SAFETY: the bindings are the vectors above, which outlive the launch and nobody else uses.
     unsafe { code.launch(&launch, &Workers::new(1)) }.map_err(|fault| fault.to_string())?;

@@ -59,7 +59,7 @@ pub(crate) enum Wrong {
     Access { region: u32, offset: i64, bytes: u32, write: bool },
     /// The same in thread memory.
     ThreadAccess { local: u32, offset: i64, bytes: u32, write: bool },
-    /// A barrier was reached by some lanes of the SIMD-group only.
+    /// Not all came to the barrier that some wait at.
     Barrier,
     /// The watchdog's time is up.
     Watchdog,
@@ -70,8 +70,6 @@ pub(crate) enum Wrong {
 pub(crate) struct Wave {
     /// The active lanes. Code never runs with none.
     pub(crate) exec: u32,
-    /// The lanes that exist.
-    pub(crate) born: u32,
     /// Loops may take so many passes before the clock is asked.
     pub(crate) budget: u32,
     /// The launch's memory, by number; 0 is null.

@@ -152,12 +152,8 @@ handlers! {
         if wave.budget == 0 { poll(ip, wave, target(ip)) } else { target(ip) }
     }
 
-    /// Waits for the threadgroup.
+    /// Waits for the threadgroup, with all lanes or some: SIMD-groups meet, as they do on a GPU.
     Barrier |ip, ins, frame, wave| {
-        if wave.exec != wave.born {
-            let missing = (wave.born & !wave.exec).trailing_zeros();
-            return wave.fault(ip, missing, Wrong::Barrier);
-        }
         wave.stop = Stop::Barrier(ip);
         std::ptr::null()
     }

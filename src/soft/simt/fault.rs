@@ -35,7 +35,7 @@ pub(crate) enum FaultKind {
         /// Whether the argument may only be read.
         constant: bool,
     },
-    /// A barrier that not all threads of the threadgroup reach.
+    /// A barrier that not all threads of the threadgroup reach, or another than the one that some wait at.
     Barrier,
     /// The kernel ran longer than it may.
     Watchdog,

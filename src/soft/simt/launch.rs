@@ -44,6 +44,9 @@ pub(crate) struct Launch<'a> {
     pub(crate) threadgroup_memory: &'a [(u32, u32)],
     /// How long it may run.
     pub(crate) watchdog: Option<Duration>,
+    /// Whether what GPUs take from kernels against the rules is a fault: a barrier that not all threads reach, and
+    /// a read just behind the end of threadgroup memory.
+    pub(crate) strict: bool,
 }
 
 /// Threads of a threadgroup, at most.
@@ -274,11 +277,16 @@ impl Program {
         }
         let mut threadgroup = Vec::new();
         let mut threadgroup_bytes = 0u64;
-        let mut regions =
-            vec![Region { base: std::ptr::null_mut(), bytes: 0, writable: false, alone: false }];
+        let mut regions = vec![Region {
+            base: std::ptr::null_mut(),
+            bytes: 0,
+            slack: 0,
+            writable: false,
+            alone: false,
+        }];
         for (number, allocation) in self.allocations.iter().enumerate() {
             let (base, alone) = (std::ptr::null_mut(), false);
-            let mut region = Region { base, bytes: 0, writable: true, alone };
+            let mut region = Region { base, bytes: 0, slack: 0, writable: true, alone };
             let own = match &allocation.kind {
                 AllocationKind::Buffer { index, writable, .. } => {
                     if let Some(binding) = launch.bindings.iter().find(|b| b.index == *index) {
@@ -369,6 +377,10 @@ struct Worker<'a> {
     shapes: Vec<([u32; 3], Vec<Positions>)>,
 }
 
+/// Bytes behind threadgroup memory that may be read: published kernels read the element after the last before they
+/// ask whether it is there. On a GPU that is other threadgroup memory.
+const SLACK: u32 = 16;
+
 impl<'a> Worker<'a> {
     fn new(shared: &'a Shared<'a>, code: &'a Code, scratch: &mut Scratch) -> Self {
         let waves = product(shared.launch.group).div_ceil(LANES as u64) as usize;
@@ -378,7 +390,7 @@ impl<'a> Worker<'a> {
         let (frame, own) =
             (lines(code.frame_bytes as usize), lines(code.thread_bytes as usize * LANES));
         let threadgroup = (frame + own) * states;
-        let tallies = threadgroup + lines(shared.threadgroup_bytes as usize);
+        let tallies = threadgroup + lines(shared.threadgroup_bytes as usize + SLACK as usize);
         let tally_lines = |number: &usize| lines(shared.regions[*number].bytes as usize);
         let needed = tallies + shared.tallies.iter().map(tally_lines).sum::<usize>();
         if scratch.lines.len() < needed {
@@ -396,9 +408,10 @@ impl<'a> Worker<'a> {
             }
         }
         let mut regions = shared.regions.clone();
+        let slack = if shared.launch.strict { 0 } else { SLACK };
         for &(number, offset, bytes) in &shared.threadgroup {
             let base = at(threadgroup).wrapping_add(offset as usize);
-            regions[number] = Region { base, bytes, writable: true, alone: true };
+            regions[number] = Region { base, bytes, slack, writable: true, alone: true };
         }
         let mut next = tallies;
         for &number in &shared.tallies {
@@ -419,7 +432,6 @@ impl<'a> Worker<'a> {
         let waves = (0..states)
             .map(|state| Wave {
                 exec: 0,
-                born: 0,
                 budget: BUDGET,
                 regions: regions.as_ptr(),
                 region_count: regions.len() as u32,
@@ -493,7 +505,7 @@ impl<'a> Worker<'a> {
         }
         let wave = &mut self.waves[0];
         wave.place = &raw const self.place;
-        (wave.born, wave.exec) = (1, 1);
+        wave.exec = 1;
         // SAFETY: the frame is as large as the program says, and this thread's own.
         unsafe { code::run(code.code.as_ptr(), self.frames, wave) };
         if wave.stop != Stop::End {
@@ -563,8 +575,7 @@ impl<'a> Worker<'a> {
             let wave = &mut self.waves[0];
             wave.place = &raw const self.place;
             wave.number = number;
-            wave.born = born(number);
-            wave.exec = wave.born;
+            wave.exec = born(number);
             // SAFETY: the frame is as large as the program says, and this thread's own.
             unsafe { code::run(start, self.frames, wave) };
             match wave.stop {
@@ -583,34 +594,47 @@ impl<'a> Worker<'a> {
             let wave = &mut self.waves[number as usize];
             wave.place = &raw const self.place;
             wave.number = number;
-            wave.born = born(number);
-            wave.exec = wave.born;
+            wave.exec = born(number);
         }
+        let strict = self.shared.launch.strict;
         let mut from = self.start();
+        // The SIMD-groups that have not ended, a bit each.
+        let mut going = u32::MAX >> (32 - waves);
         loop {
             let mut waiting = None;
             let mut ended = None;
-            for number in 0..waves as usize {
+            let mut left = going;
+            while left != 0 {
+                let number = left.trailing_zeros() as usize;
+                left &= left - 1;
                 let wave = &mut self.waves[number];
                 // SAFETY: each SIMD-group has its own frame.
                 unsafe { code::run(from, self.frames.add(frame * number), wave) };
                 match wave.stop {
-                    Stop::End => ended = ended.or(Some(number)),
-                    Stop::Barrier(ip) => match waiting {
+                    Stop::End => {
+                        going &= !(1 << number);
+                        ended = ended.or(Some(number));
+                    }
+                    Stop::Barrier(ip) => {
+                        let missing = born(number as u32) & !wave.exec;
+                        if strict && missing != 0 {
+                            let lane = missing.trailing_zeros();
+                            return Some(self.report(number, ip, lane, Wrong::Barrier));
+                        }
                         // All have to wait at the same barrier.
-                        Some((_, other)) if other != ip => {
+                        if waiting.is_some_and(|other| other != ip) {
                             return Some(self.report(number, ip, 0, Wrong::Barrier));
                         }
-                        _ => waiting = Some((number, ip)),
-                    },
+                        waiting = Some(ip);
+                    }
                     Stop::Fault(ip, lane, wrong) => {
                         return Some(self.report(number, ip, lane, wrong));
                     }
                     Stop::Aborted => return None,
                 }
             }
-            let (_, ip) = waiting?;
-            if let Some(number) = ended {
+            let ip = waiting?;
+            if strict && let Some(number) = ended {
                 // Its first thread is one that the others wait for.
                 return Some(self.report(number, ip, 0, Wrong::Barrier));
             }

@@ -25,6 +25,8 @@ pub(crate) struct Region {
     pub(crate) base: *mut u8,
     /// Its length, below 2^47.
     pub(crate) bytes: u64,
+    /// Bytes behind it that may be read.
+    pub(crate) slack: u32,
     /// Whether it may be written.
     pub(crate) writable: bool,
     /// Whether only the thread that runs the threadgroup accesses it: atomics then need no lock.
@@ -218,7 +220,8 @@ impl Target {
         // SAFETY: the number is in the table.
         let region = unsafe { &*wave.regions.add(number as usize) };
         let open = region.writable || !write;
-        let last = if open { region.bytes as i64 - bytes as i64 } else { -1 };
+        let readable = if write { 0 } else { i64::from(region.slack) };
+        let last = if open { region.bytes as i64 + readable - bytes as i64 } else { -1 };
         Self { number, base: region.base, last, offset, alone: region.alone }
     }
 

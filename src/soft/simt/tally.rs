@@ -162,6 +162,7 @@ mod tests {
         let region = |at: usize, bytes| Region {
             base: base.wrapping_add(at),
             bytes,
+            slack: 0,
             writable: true,
             alone: false,
         };

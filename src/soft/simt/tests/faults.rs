@@ -205,7 +205,7 @@ fn the_watchdog_stops_endless_loops() {
 
 #[test]
 fn barriers_that_not_all_threads_reach() {
-    // By lane, by SIMD-group, by an early return.
+    // By lane, by SIMD-group, by an early return: as on a GPU, who has ended is not waited for, unless asked.
     for limit in [5, 32, 40] {
         for early in [false, true] {
             let mut b = kernel("barrier");
@@ -223,10 +223,70 @@ fn barriers_that_not_all_threads_reach() {
             }
             let module = module(vec![], b.finish());
             for isa in IsaKind::available() {
-                let found = fault(&module, isa, &launch([64, 1, 1], [64, 1, 1], &[]));
-                assert_eq!(found.kind, FaultKind::Barrier);
+                for strict in [false, true] {
+                    let grid = launch([64, 1, 1], [64, 1, 1], &[]);
+                    let found = run(&module, isa, &Launch { strict, ..grid });
+                    let wanted = strict.then_some(FaultKind::Barrier);
+                    assert_eq!(found.err().map(|fault| fault.kind), wanted, "{limit} {early}");
+                }
             }
         }
+    }
+}
+
+#[test]
+fn threadgroup_memory_may_be_read_just_behind_its_end() {
+    // Words of 64 bytes: which is accessed, whether it is written, and whether that is a fault, strictly or not.
+    for (word, write, faults) in [
+        (15, false, [false, false]),
+        (16, false, [false, true]),
+        (19, false, [false, true]),
+        (20, false, [true, true]),
+        (16, true, [true, true]),
+    ] {
+        let mut b = kernel("behind");
+        let memory = b.allocation(AllocationId(0), Space::Threadgroup);
+        let out = b.allocation(AllocationId(1), Space::Device);
+        let (i, at) = (position(&mut b, 0), b.u32(word));
+        let at = b.add(at, i);
+        let place = b.index(memory, at, 4);
+        let target = b.index(out, i, 4);
+        if write {
+            b.store(place, i);
+        } else {
+            let value = b.load(place, Type::U32);
+            b.store(target, value);
+        }
+        let kind = AllocationKind::Threadgroup(64);
+        let memory = Allocation { name: "memory".to_owned(), kind };
+        let module = module(vec![memory, buffer("out", 0, Space::Device)], b.finish());
+        for isa in IsaKind::available() {
+            for (strict, faults) in [false, true].into_iter().zip(faults) {
+                let mut out = [0u32];
+                let bindings = [bind(0, &mut out)];
+                let grid = launch([1, 1, 1], [1, 1, 1], &bindings);
+                let found = run(&module, isa, &Launch { strict, ..grid });
+                assert_eq!(found.is_err(), faults, "{word} {write} {strict}");
+            }
+        }
+    }
+}
+
+#[test]
+fn simd_groups_that_wait_at_different_barriers() {
+    let mut b = kernel("barrier");
+    let i = position(&mut b, 0);
+    let limit = b.u32(32);
+    let below = b.lt(i, limit);
+    b.begin_if(below);
+    b.barrier(Barrier::Threadgroup);
+    b.begin_else();
+    b.barrier(Barrier::Threadgroup);
+    b.end_if();
+    let module = module(vec![], b.finish());
+    for isa in IsaKind::available() {
+        let found = fault(&module, isa, &launch([64, 1, 1], [64, 1, 1], &[]));
+        assert_eq!(found.kind, FaultKind::Barrier);
     }
 }
 

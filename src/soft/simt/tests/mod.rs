@@ -69,6 +69,7 @@ pub(crate) fn launch(grid: [u32; 3], group: [u32; 3], bindings: &[Binding]) -> L
         samplers: &[],
         threadgroup_memory: &[],
         watchdog: None,
+        strict: false,
     }
 }
 
