@@ -137,7 +137,7 @@ fn copies() {
         // 9 rows of 11 elements, out of rows of 13 and into rows of 17.
         let (kernel, bytes) = (format!("copy2d_{name}"), number.size());
         let (rows, row, from, to) = (9usize, 11usize, 13usize, 17usize);
-        // Signalling NaNs, which any bits would have among them, need not come through.
+        // No bits of any kind: a NaN of `half` comes through as some NaN, not as the same.
         let input = number.encode(&number.some(6, rows * from));
         let before = number.encode(&number.some(7, rows * to));
         let launch = [rows, row, from, to]
