@@ -4,6 +4,7 @@ pub mod blocks;
 pub mod constants;
 pub mod numbers;
 pub mod packages;
+pub mod references;
 pub mod run;
 pub mod structs;
 pub mod survey;
