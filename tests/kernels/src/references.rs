@@ -81,3 +81,20 @@ pub fn different(seed: u64, count: usize) -> Vec<f64> {
 pub fn narrowed(number: Number, values: &[f64]) -> Vec<f64> {
     values.iter().map(|&value| number.rounded(value)).collect()
 }
+
+/// What a query gets of values: they are weighted by the softmax of the scores. `mask` of the number of a key
+/// is added to its score; minus infinity hides the key.
+pub fn attention(
+    query: &[f64],
+    keys: &[f64],
+    values: &[f64],
+    scale: f64,
+    mask: impl Fn(usize) -> f64,
+) -> Vec<f64> {
+    let each = keys.chunks(query.len()).enumerate();
+    let scores: Vec<f64> = each.map(|(at, key)| dot(query, key) * scale + mask(at)).collect();
+    let weights = softmax(&scores);
+    let width = values.len() / scores.len();
+    let part = |at: usize| weights.iter().zip(values.chunks(width)).map(|(w, v)| w * v[at]).sum();
+    (0..width).map(part).collect()
+}
