@@ -41,13 +41,14 @@ pub(crate) fn f16_bits(x: f32) -> u16 {
     (sign | pick(bits < INFINITY, finite, special)) as u16
 }
 
-/// The value of an `f16`'s bits.
+/// The value of an `f16`'s bits; a NaN becomes a quiet one, as it does in hardware.
 #[inline(always)]
 pub(crate) fn f16_value(bits: u16) -> f32 {
     let bits = u32::from(bits);
     // Shifted into place the exponent is 112 too small; the product normalises denormals, too.
     let finite = f32::from_bits((bits & 0x7fff) << 13) * f32::from_bits((127 + 112) << 23);
-    let special = INFINITY | (bits & 0x3ff) << 13;
+    let fraction = (bits & 0x3ff) << 13;
+    let special = INFINITY | fraction | pick(fraction != 0, QUIET_NAN, 0);
     let magnitude = pick(bits & 0x7c00 == 0x7c00, special, finite.to_bits());
     f32::from_bits(magnitude | (bits & 0x8000) << 16)
 }

@@ -13,6 +13,7 @@
 //! * **Memory** is bytes behind pointers: buffers, tables, threadgroup memory ([`Allocation`]), and the
 //!   thread's own [`LocalMemory`]. Layout is the front end's: the IR knows byte offsets only.
 
+mod address;
 mod builder;
 pub(crate) mod half;
 mod math;
@@ -25,6 +26,7 @@ pub(crate) mod semantics;
 mod types;
 mod verify;
 
+pub(crate) use address::Address;
 pub(crate) use builder::FunctionBuilder;
 #[cfg(test)]
 pub(crate) use op::Class;

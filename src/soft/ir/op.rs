@@ -196,6 +196,8 @@ pub(crate) enum Imm {
     Width,
     /// 1 asks for MSL's precise variant, 0 for the fast one.
     Precise,
+    /// 1 for a vector that is made of loads of scalars: what is wrong is told of one of them.
+    Joined,
     /// A [`Barrier`].
     Barrier,
     /// A [`TextureSide`].
@@ -465,7 +467,7 @@ operations! {
 
     // Memory. Components of vectors lie side by side; any alignment is allowed.
     /// Reads a scalar, a vector or a pointer.
-    Load "load" Rule::Load, None, Reads, ByMemory;
+    Load "load" Rule::Load, Joined, Reads, ByMemory;
     /// Writes a scalar, a vector or a pointer.
     Store "store" Rule::Store, None, Writes, Never;
     /// Copies bytes from the second pointer to the first; the ranges are the same or apart.

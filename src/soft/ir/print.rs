@@ -125,6 +125,7 @@ fn instruction(function: &Function, value: Value, out: &mut Formatter<'_>) -> Re
         Imm::Bytes => write!(out, " {:+}", inst.imm as i64)?,
         Imm::Width if inst.imm == 32 => {}
         Imm::Width => write!(out, ".{}", inst.imm)?,
+        Imm::Joined => out.write_str(if inst.imm == 0 { "" } else { ".joined" })?,
         Imm::Precise => out.write_str(if inst.imm == 0 { "" } else { ".precise" })?,
         Imm::Side => write!(out, ".{}", TextureSide::NAMES[inst.imm as usize % 5])?,
         Imm::Barrier => out.write_str(if inst.imm == 0 { ".threadgroup" } else { ".simdgroup" })?,

@@ -176,7 +176,7 @@ impl Check<'_> {
             }),
             Imm::Component | Imm::Pattern | Imm::Bytes => true,
             Imm::Width => imm == 32 || imm == 4,
-            Imm::Precise | Imm::Barrier => imm <= 1,
+            Imm::Precise | Imm::Joined | Imm::Barrier => imm <= 1,
         };
         if fits { Ok(()) } else { Err(format!("{value}: {name} has the immediate {imm:#x}")) }
     }

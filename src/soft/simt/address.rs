@@ -2,7 +2,7 @@
 //! displacement. Pointer arithmetic that only serves accesses is then never computed by itself.
 
 use crate::soft::ir::passes::uniform::Uniformity;
-use crate::soft::ir::{Function, Op, Scalar, Type, Value};
+use crate::soft::ir::{Address, Function, Op, Scalar, Type, Value};
 
 /// Where an address starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,63 +34,34 @@ pub(crate) enum Lanewise {
     None,
     /// One 32-bit index, plus, in 32 bits, a uniform one.
     Index { index: Value, bias: Option<Value>, scale: u32 },
-    /// A 64-bit sum.
+    /// A 64-bit sum, or a pointer.
     Sum,
 }
 
 impl Plan {
     /// Takes a pointer apart.
     pub(crate) fn of(function: &Function, uniform: &Uniformity, pointer: Value) -> Self {
-        let mut plan =
-            Self { base: Base::Pointer(pointer), lanes: vec![], uniform: vec![], displacement: 0 };
-        let mut at = pointer;
-        loop {
-            let inst = function.inst(at);
-            match inst.op {
-                Op::Field => {
-                    plan.displacement = plan.displacement.wrapping_add(inst.imm as i64);
-                    at = inst.args[0];
-                }
-                Op::Index => {
-                    let (index, scale) = (inst.args[1], inst.imm as i64);
-                    let of = function.inst(index);
-                    if of.op == Op::Const {
-                        let bits = of.imm;
-                        let signed = of.ty.scalar().is_some_and(|s| s.is_signed() && s.bytes() < 8);
-                        let number = if signed { bits as u32 as i32 as i64 } else { bits as i64 };
-                        plan.displacement =
-                            plan.displacement.wrapping_add(number.wrapping_mul(scale));
-                    } else if uniform.values[index.index()] {
-                        plan.uniform.push((index, scale));
-                    } else {
-                        plan.lanes.push((index, scale));
-                    }
-                    at = inst.args[0];
-                }
-                Op::Allocation => {
-                    plan.base = Base::Region(inst.imm as u32);
-                    return plan;
-                }
-                Op::Local => {
-                    plan.base = Base::Local(inst.imm as u32);
-                    return plan;
-                }
-                _ => {
-                    plan.base = Base::Pointer(at);
-                    return plan;
-                }
-            }
-        }
+        let address = Address::of(function, pointer);
+        let start = function.inst(address.base);
+        let base = match start.op {
+            Op::Allocation => Base::Region(start.imm as u32),
+            Op::Local => Base::Local(start.imm as u32),
+            _ => Base::Pointer(address.base),
+        };
+        let is_uniform = |&(index, _): &(Value, i64)| uniform.values[index.index()];
+        let (uniform, lanes) = address.terms.into_iter().partition(is_uniform);
+        Self { base, lanes, uniform, displacement: address.bytes }
     }
 
     /// How the lanes' part is computed. A sum of a varying and a uniform index is left to the access.
     pub(crate) fn lanewise(&self, function: &Function, uniform: &Uniformity) -> Lanewise {
-        let &[(index, scale)] = &self.lanes[..] else {
-            return if self.lanes.is_empty() { Lanewise::None } else { Lanewise::Sum };
-        };
-        let wide = function.ty(index).scalar().is_none_or(|scalar| scalar.bytes() == 8);
         let varying_base =
             matches!(self.base, Base::Pointer(base) if !uniform.values[base.index()]);
+        let &[(index, scale)] = &self.lanes[..] else {
+            let fixed = self.lanes.is_empty() && !varying_base;
+            return if fixed { Lanewise::None } else { Lanewise::Sum };
+        };
+        let wide = function.ty(index).scalar().is_none_or(|scalar| scalar.bytes() == 8);
         let Ok(scale @ 1..=0x7fff_ffff) = u32::try_from(scale) else { return Lanewise::Sum };
         if wide || varying_base || matches!(self.base, Base::Local(_)) {
             return Lanewise::Sum;

@@ -151,7 +151,7 @@ const fn lanes_as(kind: u8) -> Lanes {
     match kind {
         0 => Lanes::Uniform,
         1 => Lanes::Indexed,
-        _ => Lanes::Offset,
+        _ => Lanes::Prepared,
     }
 }
 
@@ -201,8 +201,8 @@ fn shaped<W: Word, C: Change<W>>(lanes: Lanes, gives: bool) -> Run {
         (Lanes::Uniform, false) => ISA.run::<Atomic<W, C, 0, false>>(),
         (Lanes::Indexed, true) => ISA.run::<Atomic<W, C, 1, true>>(),
         (Lanes::Indexed, false) => ISA.run::<Atomic<W, C, 1, false>>(),
-        (Lanes::Offset, true) => ISA.run::<Atomic<W, C, 2, true>>(),
-        (Lanes::Offset, false) => ISA.run::<Atomic<W, C, 2, false>>(),
+        (Lanes::Prepared, true) => ISA.run::<Atomic<W, C, 2, true>>(),
+        (Lanes::Prepared, false) => ISA.run::<Atomic<W, C, 2, false>>(),
     }
 }
 

@@ -64,8 +64,17 @@ impl<E: Element, const W: usize, const WRITE: bool> Handler for Indexed<E, W, WR
                     return ip.add(1);
                 }
             }
-            if words {
-                // The common case is worth code for every instruction set.
+            if !WRITE
+                && let (Some((low, false)), Some((high, false))) =
+                    (at.half::<I>(indices, false), at.half::<I>(indices.add(HALF), false))
+            {
+                // Each row of a two-dimensional threadgroup reads one place.
+                let [low, high] = [low, high].map(|start| at.target.base.add(start).cast());
+                halves::<I, E, W>(low, high, registers(ip, frame));
+                return ip.add(length(W));
+            }
+            if words || !WRITE {
+                // The common cases are worth code for every instruction set.
                 return I::apart::<EachIndex<E, W, WRITE>>(ip, frame, wave);
             }
             Baseline::apart::<EachIndex<E, W, WRITE>>(ip, frame, wave)
@@ -211,7 +220,7 @@ impl Index {
 /// runs too long between two loads for the processor to see the next by itself. `last` is the last offset
 /// of such an access.
 #[inline(always)]
-fn ask_ahead(last: i64, low: usize, from: *const u8, bytes: usize) {
+pub(crate) fn ask_ahead(last: i64, low: usize, from: *const u8, bytes: usize) {
     if (low + AHEAD) as i64 <= last {
         for line in (0..bytes).step_by(64) {
             prefetch(from.wrapping_add(AHEAD + line));
@@ -221,7 +230,7 @@ fn ask_ahead(last: i64, low: usize, from: *const u8, bytes: usize) {
 
 /// How far ahead of a contiguous load memory is asked for: what takes about as long to work through as
 /// memory takes to answer.
-const AHEAD: usize = 2048;
+pub(crate) const AHEAD: usize = 2048;
 
 /// The general case of [`Indexed`].
 #[derive(Debug)]
@@ -247,12 +256,36 @@ impl<E: Element, const W: usize, const WRITE: bool> Handler for EachIndex<E, W, 
     }
 }
 
+/// What is at one place for the lower lanes, and at another for the upper ones.
+///
+/// # Safety
+/// Both are there, and the registers.
+#[inline(always)]
+unsafe fn halves<I: Isa, E: Element, const W: usize>(
+    low: *const E::Memory,
+    high: *const E::Memory,
+    registers: [*mut u8; W],
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        for (w, register) in registers.into_iter().enumerate() {
+            let read = |from: *const E::Memory| E::load(from.add(w).read_unaligned()).cell();
+            let (low, high) = (read(low), read(high));
+            let mut cells = [const { MaybeUninit::uninit() }; LANES];
+            for (k, cell) in cells.iter_mut().enumerate() {
+                cell.write(if k < HALF { low } else { high });
+            }
+            E::Register::write::<I>(register, &cells);
+        }
+    }
+}
+
 /// All 32 lanes side by side in memory.
 ///
 /// # Safety
 /// The memory and the register are there.
 #[inline(always)]
-unsafe fn contiguous<I: Isa, E: Element, const W: usize, const WRITE: bool>(
+pub(crate) unsafe fn contiguous<I: Isa, E: Element, const W: usize, const WRITE: bool>(
     memory: *mut E::Memory,
     registers: [*mut u8; W],
 ) {
@@ -270,11 +303,11 @@ unsafe fn contiguous<I: Isa, E: Element, const W: usize, const WRITE: bool>(
             from.copy_to_nonoverlapping(memory.cast(), size_of_val(&elements));
         } else {
             for (w, register) in registers.into_iter().enumerate() {
-                let mut cells = [const { MaybeUninit::uninit() }; LANES];
-                for (k, cell) in cells.iter_mut().enumerate() {
-                    cell.write(E::load(memory.add(k * W + w).read_unaligned()).cell());
+                let mut elements = [const { MaybeUninit::uninit() }; LANES];
+                for (k, element) in elements.iter_mut().enumerate() {
+                    element.write(memory.add(k * W + w).read_unaligned());
                 }
-                E::Register::write::<I>(register, &cells);
+                E::load_all::<I>(register, &elements);
             }
         }
     }

@@ -6,6 +6,7 @@
 
 use super::code::{Handler, Ins, Run, Wave};
 use super::eight::Eight;
+use crate::soft::ir::half::f16_value;
 
 /// Lanes of a SIMD-group.
 pub(crate) const LANES: usize = 32;
@@ -129,6 +130,18 @@ pub(crate) trait Isa {
         unsafe { (0..N).fold(0, |apart, k| apart | (*from.add(k) ^ *from)) == 0 }
     }
 
+    /// Writes the values of 32 halves.
+    ///
+    /// # Safety
+    /// The halves and the memory for the values are there.
+    #[inline(always)]
+    unsafe fn widen_halves(from: *const u16, to: *mut f32) {
+        for k in 0..LANES {
+            // SAFETY: the caller's.
+            unsafe { *to.add(k) = f16_value(*from.add(k)) }
+        }
+    }
+
     /// Writes the lanes whose bit is set, side by side.
     ///
     /// # Safety
@@ -189,11 +202,13 @@ mod x86 {
     //! The x86_64 sets.
 
     use std::arch::x86_64::{
-        __m256, __m256i, __m512i, _mm256_add_epi32, _mm256_castsi256_ps, _mm256_loadu_si256,
-        _mm256_maskstore_epi32, _mm256_movemask_ps, _mm256_or_si256, _mm256_set1_epi32,
-        _mm256_setr_epi32, _mm256_setzero_si256, _mm256_testz_si256, _mm256_xor_si256,
-        _mm512_add_epi32, _mm512_cmpneq_epi32_mask, _mm512_loadu_si512, _mm512_mask_storeu_epi32,
+        __m128i, __m256, __m256i, __m512i, _mm_loadu_si128, _mm256_add_epi32, _mm256_castsi256_ps,
+        _mm256_cvtph_ps, _mm256_loadu_si256, _mm256_maskstore_epi32, _mm256_movemask_ps,
+        _mm256_or_si256, _mm256_set1_epi32, _mm256_setr_epi32, _mm256_setzero_si256,
+        _mm256_storeu_ps, _mm256_testz_si256, _mm256_xor_si256, _mm512_add_epi32,
+        _mm512_cmpneq_epi32_mask, _mm512_cvtph_ps, _mm512_loadu_si512, _mm512_mask_storeu_epi32,
         _mm512_movepi32_mask, _mm512_set1_epi32, _mm512_setr_epi32, _mm512_setzero_si512,
+        _mm512_storeu_ps,
     };
 
     use super::{Handler, Ins, Isa, LANES, Wave};
@@ -261,6 +276,17 @@ mod x86 {
         unsafe fn is_same<const N: usize>(from: *const u32) -> bool {
             // SAFETY: only reached through `avx2` below; the caller has the numbers.
             unsafe { equal8::<N>(from, _mm256_set1_epi32(*from as i32), 0) }
+        }
+
+        #[inline(always)]
+        unsafe fn widen_halves(from: *const u16, to: *mut f32) {
+            for k in (0..LANES).step_by(8) {
+                // SAFETY: only reached through `avx2` below; the caller has halves and values.
+                unsafe {
+                    let halves = _mm_loadu_si128(from.add(k).cast::<__m128i>());
+                    _mm256_storeu_ps(to.add(k), _mm256_cvtph_ps(halves));
+                }
+            }
         }
 
         #[inline(always)]
@@ -339,6 +365,17 @@ mod x86 {
         unsafe fn is_same<const N: usize>(from: *const u32) -> bool {
             // SAFETY: only reached through `avx512` below; the caller has the numbers.
             unsafe { equal16::<N>(from, _mm512_set1_epi32(*from as i32), 0) }
+        }
+
+        #[inline(always)]
+        unsafe fn widen_halves(from: *const u16, to: *mut f32) {
+            for k in (0..LANES).step_by(16) {
+                // SAFETY: only reached through `avx512` below; the caller has halves and values.
+                unsafe {
+                    let halves = _mm256_loadu_si256(from.add(k).cast::<__m256i>());
+                    _mm512_storeu_ps(to.add(k), _mm512_cvtph_ps(halves));
+                }
+            }
         }
 
         #[inline(always)]

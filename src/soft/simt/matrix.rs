@@ -41,8 +41,7 @@ impl Handler for MultiplyAdd {
             let left = [register(ins.c), register(ins.d)];
             let right = [register(more.a), register(more.b)];
             let added = [register(more.c), register(more.d)];
-            let mut sums: Sums<I> =
-                added.map(|from| [0, 1, 2, 3].map(|block| I::Eight::load(from.add(8 * block))));
+            let mut sums: Sums<I> = [four::<I>(added[0]), four::<I>(added[1])];
             // In this order, on every instruction set.
             step::<I, 0>(left, right, &mut sums);
             step::<I, 1>(left, right, &mut sums);
@@ -65,6 +64,19 @@ impl Handler for MultiplyAdd {
 
 /// The elements so far, by register and block.
 type Sums<I> = [[<I as Isa>::Eight; 4]; 2];
+
+/// The blocks of a register. (What `map` is given may become a function of its own, without the set's features.)
+///
+/// # Safety
+/// It is there.
+#[inline(always)]
+unsafe fn four<I: Isa>(from: *const f32) -> [I::Eight; 4] {
+    // SAFETY: the caller's.
+    unsafe {
+        let load = |block: usize| I::Eight::load(from.add(8 * block));
+        [load(0), load(1), load(2), load(3)]
+    }
+}
 
 /// Adds column `K` of the left side times row `K` of the right one.
 ///

@@ -10,9 +10,10 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
 use super::code::{Handler, Ins, Run, Wave, Wrong, get};
-use super::indexed::{Index, Indexed, Row};
+use super::indexed::{Index, Indexed, Row, contiguous};
 use super::isa::{Isa, IsaKind, LANES};
 use super::lanes::Lane;
+use super::prepared::{Found, Prepared};
 use super::thread::Thread;
 use crate::soft::ir::half::{f16_bits, f16_value};
 use crate::soft::ir::{Scalar, Type};
@@ -53,6 +54,13 @@ pub(crate) mod place {
     pub(crate) const OFFSET: u32 = 1 << 29;
     /// The 64-bit lane values are whole pointers.
     pub(crate) const LANE_POINTERS: u32 = 1 << 28;
+    /// A vector is made of scalars that the kernel reads one by one: their size, of which this is the exponent and one.
+    pub(crate) const PART: u32 = 3 << 24;
+
+    /// The bits for scalars of so many bytes.
+    pub(crate) const fn part(bytes: u32) -> u32 {
+        (bytes.trailing_zeros() + 1) << PART.trailing_zeros()
+    }
 }
 
 /// A type in memory, and in a register.
@@ -65,6 +73,20 @@ pub(crate) trait Element: Copy {
     fn load(bits: Self::Memory) -> Self::Register;
     /// Narrows.
     fn store(value: Self::Register) -> Self::Memory;
+    /// Widens 32 into a register.
+    ///
+    /// # Safety
+    /// The elements are initialised, and the register is there.
+    #[inline(always)]
+    unsafe fn load_all<I: Isa>(register: *mut u8, elements: &[MaybeUninit<Self::Memory>; LANES]) {
+        let mut cells = [const { MaybeUninit::uninit() }; LANES];
+        for (cell, element) in cells.iter_mut().zip(elements) {
+            // SAFETY: the caller's.
+            cell.write(Self::load(unsafe { element.assume_init_read() }).cell());
+        }
+        // SAFETY: the caller's.
+        unsafe { Self::Register::write::<I>(register, &cells) }
+    }
 }
 
 macro_rules! elements {
@@ -90,8 +112,28 @@ elements! {
     MemU16 u16, u32, u32::from, |value| value as u16;
     Mem32 u32, u32, |bits| bits, |value| value;
     Mem64 u64, u64, |bits| bits, |value| value;
-    MemF16 u16, f32, f16_value, f16_bits;
     MemBF16 u16, u32, |bits| (bits as u32) << 16, |value| (value >> 16) as u16;
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MemF16;
+
+impl Element for MemF16 {
+    type Memory = u16;
+    type Register = f32;
+    #[inline(always)]
+    fn load(bits: u16) -> f32 {
+        f16_value(bits)
+    }
+    #[inline(always)]
+    fn store(value: f32) -> u16 {
+        f16_bits(value)
+    }
+    #[inline(always)]
+    unsafe fn load_all<I: Isa>(register: *mut u8, elements: &[MaybeUninit<u16>; LANES]) {
+        // SAFETY: the caller's.
+        unsafe { I::widen_halves(elements.as_ptr().cast(), register.cast()) }
+    }
 }
 
 /// The registers of the components: `a`, or for vectors the four operands of the word that follows.
@@ -125,7 +167,7 @@ pub(crate) struct Target {
     /// What is added to every lane's offset.
     pub(crate) offset: i64,
     /// As the region's.
-    alone: bool,
+    pub(crate) alone: bool,
 }
 
 impl Target {
@@ -180,16 +222,23 @@ impl Target {
         Self { number, base: region.base, last, offset, alone: region.alone }
     }
 
+    /// An access that is out of bounds, or the scalar of it that is.
+    pub(crate) fn wrong(&self, ins: &Ins, offset: i64, bytes: u32, write: bool) -> Wrong {
+        let part = (ins.d & place::PART) >> place::PART.trailing_zeros();
+        let size = if part == 0 { bytes } else { 1 << (part - 1) };
+        let last = self.last.saturating_add(i64::from(bytes - size));
+        let starts = (0..bytes / size).map(|k| offset.wrapping_add(i64::from(k * size)));
+        let outside = starts.into_iter().find(|start| !(0..=last).contains(start));
+        let offset = outside.unwrap_or(offset);
+        Wrong::Access { region: self.number, offset, bytes: size, write }
+    }
+
     /// Whether an access may start there.
     #[inline(always)]
     pub(crate) fn allows(&self, offset: i64) -> bool {
         0 <= offset && offset <= self.last
     }
 }
-
-/// An access of 32 lanes by 64-bit offsets or pointers: `b` the register of them, the rest as in [`Indexed`].
-#[derive(Debug)]
-pub(crate) struct Offset<E, const W: usize, const WRITE: bool>(PhantomData<E>);
 
 /// An access at one address.
 #[derive(Debug)]
@@ -232,103 +281,35 @@ pub(crate) unsafe fn checked<I: Isa, E: Element, const W: usize, const WRITE: bo
     }
 }
 
-impl<E: Element, const W: usize, const WRITE: bool> Handler for Offset<E, W, WRITE> {
-    #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
-        // SAFETY: the contract of `Run`; every offset is checked before it is accessed.
-        unsafe {
-            let ins = &*ip;
-            let bytes = W * size_of::<E::Memory>();
-            let lanes = &*frame.add(ins.b as usize).cast::<[u64; LANES]>();
-            let mut target = Target::of(ins, frame, wave, bytes, WRITE);
-            let first = lanes[wave.first() as usize];
-            let mut apart = false;
-            let number = split(first).0;
-            let whole = ins.d & place::LANE_POINTERS != 0;
-            if whole {
-                // Usually all lanes point into the same region.
-                for (k, &lane) in lanes.iter().enumerate() {
-                    apart |= wave.exec & 1 << k != 0 && split(lane).0 != number;
-                }
-                target = Target::region(wave, number, target.offset, bytes, WRITE);
-            }
-            if apart {
-                return scattered::<I, E, W, WRITE>(ip, frame, wave);
-            }
-            let mut offsets = [0i64; LANES];
-            for (k, offset) in offsets.iter_mut().enumerate() {
-                let lane = if wave.exec & 1 << k != 0 { lanes[k] } else { first };
-                let start = if whole { split(lane).1 } else { lane as i64 };
-                *offset = start.wrapping_add(target.offset);
-            }
-            checked::<I, E, W, WRITE>(ip, frame, wave, &target, &offsets)
-        }
-    }
-}
-
-/// An access whose lanes point into several regions: each is checked and done alone.
-///
-/// # Safety
-/// As [`Run`].
-unsafe fn scattered<I: Isa, E: Element, const W: usize, const WRITE: bool>(
-    ip: *const Ins,
-    frame: *mut u8,
-    wave: &mut Wave,
-) -> *const Ins {
-    // SAFETY: the contract of `Run`; every lane is checked before it is accessed.
-    unsafe {
-        let ins = &*ip;
-        let bytes = W * size_of::<E::Memory>();
-        let lanes = &*frame.add(ins.b as usize).cast::<[u64; LANES]>();
-        let start = Target::of(ins, frame, wave, bytes, WRITE).offset;
-        let mut pointers = [std::ptr::null_mut::<E::Memory>(); LANES];
-        for (k, pointer) in pointers.iter_mut().enumerate() {
-            let lane = if wave.exec & 1 << k != 0 { k } else { wave.first() as usize };
-            let (number, offset) = split(lanes[lane]);
-            let offset = offset.wrapping_add(start);
-            let target = Target::region(wave, number, offset, bytes, WRITE);
-            if !target.allows(offset) {
-                let bytes = bytes as u32;
-                let wrong = Wrong::Access { region: number, offset, bytes, write: WRITE };
-                return wave.fault(ip, lane as u32, wrong);
-            }
-            *pointer = target.base.add(offset as usize).cast();
-        }
-        each::<I, E, W, WRITE>(|k| pointers[k], wave.exec, registers(ip, frame));
-        ip.add(length(W))
-    }
-}
-
 /// Each lane at its own address; stores in the active lanes, the lowest first.
 ///
 /// # Safety
 /// The memory of each lane that `exec` has is there, for loads that of every lane; and the register.
 #[inline(always)]
-unsafe fn each<I: Isa, E: Element, const W: usize, const WRITE: bool>(
+pub(crate) unsafe fn each<I: Isa, E: Element, const W: usize, const WRITE: bool>(
     pointer: impl Fn(usize) -> *mut E::Memory,
     exec: u32,
     registers: [*mut u8; W],
 ) {
     // SAFETY: the caller's.
     unsafe {
+        let mut elements = [const { [const { MaybeUninit::<E::Memory>::uninit() }; W] }; LANES];
+        let place = |k: usize| pointer(k).cast::<[MaybeUninit<E::Memory>; W]>();
         if WRITE {
+            // Narrowed all together, and then written one by one.
+            contiguous::<I, E, W, true>(elements.as_mut_ptr().cast(), registers);
             let mut left = exec;
             while left != 0 {
                 let k = left.trailing_zeros() as usize;
                 left &= left - 1;
-                for (w, register) in registers.into_iter().enumerate() {
-                    let value = E::store(E::Register::read(register, k));
-                    pointer(k).add(w).write_unaligned(value);
-                }
+                place(k).write_unaligned(elements[k]);
             }
         } else {
-            for (w, register) in registers.into_iter().enumerate() {
-                let mut cells = [const { MaybeUninit::uninit() }; LANES];
-                for (k, cell) in cells.iter_mut().enumerate() {
-                    cell.write(E::load(pointer(k).add(w).read_unaligned()).cell());
-                }
-                E::Register::write::<I>(register, &cells);
+            // First all are read, and then widened, which is done for many at a time.
+            for (k, element) in elements.iter_mut().enumerate() {
+                *element = place(k).read_unaligned();
             }
+            contiguous::<I, E, W, false>(elements.as_mut_ptr().cast(), registers);
         }
     }
 }
@@ -340,8 +321,8 @@ pub(crate) enum Lanes {
     Uniform,
     /// 32-bit indices.
     Indexed,
-    /// 64-bit offsets or pointers.
-    Offset,
+    /// What was found of 64-bit offsets or pointers.
+    Prepared,
 }
 
 /// The addresses of an access in each active lane, all checked, and whether they are this thread's
@@ -374,12 +355,12 @@ pub(crate) unsafe fn pointers(
             let offset = match lanes {
                 Lanes::Uniform => target.offset,
                 Lanes::Indexed => at.offset(u32::read(from, k).wrapping_add(at.bias)),
-                Lanes::Offset => {
-                    let (number, start) = split(u64::read(from, k));
+                Lanes::Prepared => {
+                    let (number, start) = (*from.cast::<Found>()).lane(k, whole);
                     if whole {
                         target = Target::region(wave, number, target.offset, bytes as usize, write);
                     }
-                    target.offset.wrapping_add(if whole { start } else { i64::read(from, k) })
+                    target.offset.wrapping_add(start)
                 }
             };
             let pointer = target.base.wrapping_offset(offset as isize);
@@ -407,8 +388,9 @@ fn out_of_bounds(
     let outside = |k: &usize| wave.exec & 1 << k != 0 && !target.allows(offsets[*k]);
     // Without one the offsets wrapped around 2^64 in between; the first lane will do.
     let lane = (0..LANES).find(outside).unwrap_or(wave.first() as usize);
-    let wrong = Wrong::Access { region: target.number, offset: offsets[lane], bytes, write };
-    wave.fault(ip, lane as u32, wrong)
+    // SAFETY: the caller has the instruction from the contract of `Run`.
+    let ins = unsafe { &*ip };
+    wave.fault(ip, lane as u32, target.wrong(ins, offsets[lane], bytes, write))
 }
 
 impl<E: Element, const W: usize> Handler for Uniform<E, W> {
@@ -483,8 +465,8 @@ pub(crate) enum Access {
     Indexed { write: bool },
     /// [`Row`]
     Row { write: bool, grid: bool },
-    /// [`Offset`]
-    Offset { write: bool },
+    /// [`Prepared`]
+    Prepared { write: bool },
     /// [`Uniform`]
     Uniform,
     /// [`StoreLast`]
@@ -532,7 +514,7 @@ impl Access {
     fn shaped<E: Element, const W: usize>(self, isa: IsaKind) -> Run {
         // What looks at the addresses of all lanes gains from wide vectors.
         let lanewise =
-            matches!(self, Self::Indexed { .. } | Self::Row { .. } | Self::Offset { .. });
+            matches!(self, Self::Indexed { .. } | Self::Row { .. } | Self::Prepared { .. });
         let isa = if lanewise { isa } else { IsaKind::Baseline };
         match self {
             Self::Indexed { write: false } | Self::Row { write: false, .. } => {
@@ -541,8 +523,8 @@ impl Access {
             Self::Indexed { write: true } | Self::Row { write: true, .. } => {
                 isa.run::<Indexed<E, W, true>>()
             }
-            Self::Offset { write: false } => isa.run::<Offset<E, W, false>>(),
-            Self::Offset { write: true } => isa.run::<Offset<E, W, true>>(),
+            Self::Prepared { write: false } => isa.run::<Prepared<E, W, false>>(),
+            Self::Prepared { write: true } => isa.run::<Prepared<E, W, true>>(),
             Self::Uniform => isa.run::<Uniform<E, W>>(),
             Self::StoreLast => isa.run::<StoreLast<E, W>>(),
             Self::StoreOnce => isa.run::<StoreOnce<E, W>>(),

@@ -20,6 +20,7 @@ mod lower;
 mod matrix;
 mod memory;
 mod pointer;
+mod prepared;
 mod reach;
 mod registers;
 mod sample;

@@ -4,6 +4,8 @@
 //! stretched to the end of every loop that it is carried into. Places are handed out in the order in which
 //! lives begin, the lowest free one first: frames stay small and in the cache.
 
+use super::prepared::Found;
+
 /// A register before it has a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Register(pub(crate) u32);
@@ -17,6 +19,8 @@ pub(crate) enum Size {
     Lanes4,
     /// 32 lanes of 8 bytes.
     Lanes8,
+    /// What [`Prepare`](super::prepared::Prepare) finds of 32 addresses.
+    Prepared,
 }
 
 /// Collects what is known of each register while code is made.
@@ -85,6 +89,7 @@ impl Registers {
                 Size::Slot => claim(&mut slots, 1, life),
                 Size::Lanes4 => claim(&mut lanes, 1, life),
                 Size::Lanes8 => claim(&mut lanes, 2, life),
+                Size::Prepared => claim(&mut lanes, PREPARED_UNITS, life),
             };
         }
         let first_lanes = (reserved + slots.len() as u32 * 8).next_multiple_of(LANES4);
@@ -101,6 +106,8 @@ impl Registers {
 
 /// Bytes of [`Size::Lanes4`].
 const LANES4: u32 = 128;
+/// As many of them are a [`Size::Prepared`].
+const PREPARED_UNITS: usize = size_of::<Found>().div_ceil(LANES4 as usize);
 
 /// Takes the first run of `count` units that are free when the life begins. A unit holds the end of the
 /// last life in it; a life may begin with the instruction that ends another, as operands are read before

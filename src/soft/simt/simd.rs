@@ -54,11 +54,23 @@ impl<F: Monoid> Handler for Reduce<F> {
         // SAFETY: the contract of `Run`.
         unsafe {
             let ins = &*ip;
-            let mut lanes = [F::NEUTRAL; LANES];
-            for (k, lane) in lanes.iter_mut().enumerate() {
-                if wave.exec & 1 << k != 0 {
-                    *lane = F::T::read(frame.add(ins.b as usize), k);
+            let mut lanes = *frame.add(ins.b as usize).cast::<[F::T; LANES]>();
+            if wave.exec != u32::MAX {
+                for (k, lane) in lanes.iter_mut().enumerate() {
+                    if wave.exec & 1 << k == 0 {
+                        *lane = F::NEUTRAL;
+                    }
                 }
+            }
+            if ins.imm as usize == LANES {
+                // The same sums as below, each computed once.
+                for half in [16, 8, 4, 2, 1] {
+                    for k in 0..half {
+                        lanes[k] = F::combine(lanes[k], lanes[k + half]);
+                    }
+                }
+                *frame.add(ins.a as usize).cast() = [lanes[0]; LANES];
+                return ip.add(1);
             }
             let mut half = ins.imm as usize / 2;
             while half > 0 {

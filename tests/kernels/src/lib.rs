@@ -4,11 +4,15 @@ pub mod blocks;
 pub mod constants;
 pub mod numbers;
 pub mod packages;
+pub mod products;
 pub mod references;
 pub mod run;
 pub mod structs;
 pub mod survey;
 
 mod report;
+
+/// The manifest that names the packages.
+pub const MANIFEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
 
 pub use report::report;

@@ -19,7 +19,7 @@ fn main() -> io::Result<()> {
 
 /// Writes each source with what it includes in it, for tools that read files.
 fn write_sources(folder: &Path) -> io::Result<()> {
-    let registry = Registry::open()?;
+    let registry = Registry::open(kernels::MANIFEST)?;
     for package in PACKAGES {
         let (folder, macros) = (folder.join(package.name), package.macros);
         fs::create_dir_all(&folder)?;

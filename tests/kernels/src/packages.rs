@@ -39,9 +39,8 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Fetches the packages, and asks cargo where they are.
-    pub fn open() -> io::Result<Self> {
-        let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    /// Fetches the packages that a manifest names, and asks cargo where they are.
+    pub fn open(manifest: &str) -> io::Result<Self> {
         cargo(&["fetch", "--locked", "--manifest-path", manifest])?;
         let answer =
             cargo(&["metadata", "--locked", "--format-version=1", "--manifest-path", manifest])?;

@@ -1,6 +1,6 @@
 //! What kernels of neural networks compute, as formulas in `f64`.
 
-use crate::numbers::Number;
+use crate::products::products;
 
 /// 1 / (1 + e^-x)
 pub fn sigmoid(x: f64) -> f64 {
@@ -45,8 +45,7 @@ pub fn dot(left: &[f64], right: &[f64]) -> f64 {
 
 /// Each row of `left` times each row of `right`: the product with the transpose, by rows.
 pub fn product(left: &[f64], right: &[f64], elements: usize) -> Vec<f64> {
-    let rows = left.chunks(elements);
-    rows.flat_map(|row| right.chunks(elements).map(|column| dot(row, column))).collect()
+    products(right, left, elements)
 }
 
 /// A matrix of so many columns by columns.
@@ -75,11 +74,6 @@ pub fn different(seed: u64, count: usize) -> Vec<f64> {
     let mut places: Vec<usize> = (0..count).collect();
     places.sort_by_key(|&at| (order[at], at));
     places.into_iter().map(|at| at as f64 / count as f64 * 8.0 - 4.0).collect()
-}
-
-/// The same numbers as a type has them.
-pub fn narrowed(number: Number, values: &[f64]) -> Vec<f64> {
-    values.iter().map(|&value| number.rounded(value)).collect()
 }
 
 /// What a query gets of values: they are weighted by the softmax of the scores. `mask` of the number of a key

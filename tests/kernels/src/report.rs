@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// Compiles all that the packages have, and writes down what became of it.
 pub fn report(gpu: &Gpu) -> io::Result<String> {
-    let registry = Registry::open()?;
+    let registry = Registry::open(crate::MANIFEST)?;
     let mut surveys = Vec::new();
     for package in PACKAGES {
         let (_, version) = registry.folder(package)?;

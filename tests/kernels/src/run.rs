@@ -26,6 +26,7 @@ pub struct Kernels {
     queue: Queue,
     library: ShaderLib,
     name: String,
+    text: String,
 }
 
 impl Kernels {
@@ -39,7 +40,8 @@ impl Kernels {
         let mut known = SOURCES.lock().unwrap_or_else(PoisonError::into_inner);
         let known = known.get_or_insert_default();
         let sources = known.entry(package.name).or_insert_with(|| {
-            let registry = Registry::open().unwrap_or_else(|error| panic!("{error}"));
+            let registry =
+                Registry::open(crate::MANIFEST).unwrap_or_else(|error| panic!("{error}"));
             registry.sources(package).unwrap_or_else(|error| panic!("{error}"))
         });
         let ends = |source: &&Source| source.path.ends_with(file);
@@ -52,12 +54,22 @@ impl Kernels {
         let queue = gpu.new_command_queue().unwrap_or_else(|error| panic!("{error}"));
         let library = gpu.compile(&(defines + &source.text));
         let library = library.unwrap_or_else(|error| panic!("{file}: {error}"));
-        Self { gpu, queue, library, name: file.to_owned() }
+        Self { gpu, queue, library, name: file.to_owned(), text: source.text.clone() }
     }
 
     /// The names of all kernels.
     pub fn names(&self) -> Vec<String> {
         self.library.function_names()
+    }
+
+    /// The number that the source defines a macro as.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn defined(&self, name: &str) -> usize {
+        let lines = self.text.lines().filter_map(|line| line.trim().strip_prefix("#define "));
+        let value = |line: &str| line.trim().strip_prefix(name)?.trim().parse().ok();
+        lines.filter_map(value).next().unwrap_or_else(|| panic!("{}: no number {name}", self.name))
     }
 
     /// Begins a launch of a kernel with values for its function constants.

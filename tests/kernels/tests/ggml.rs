@@ -1,10 +1,8 @@
 //! ggml's kernels, run and held against what the formats and formulas mean.
 //!
-//! Tolerances: sums of products in `float` differ by the order of addition, about one part in 10⁶ for each
-//! doubling of what they add; kernels on matrices of halves round weights and inputs to `half` first, as the
-//! references do.
+//! Tolerances: sums in `float` differ by the order of addition, about one part in 10⁶ for each doubling of what they
+//! add.
 
-use kernels::blocks::{FORMATS, Format, WEIGHTS};
 use kernels::numbers::{Number, near};
 use kernels::run::Kernels;
 use kernels::structs::Struct;
@@ -14,136 +12,6 @@ use std::sync::OnceLock;
 fn kernels() -> &'static Kernels {
     static KERNELS: OnceLock<Kernels> = OnceLock::new();
     KERNELS.get_or_init(|| Kernels::open("whisper-rs-sys", "ggml-metal.metal"))
-}
-
-/// Rows of the matrix, columns of the other side, elements of a sum.
-const SHAPES: [(usize, usize, usize); 3] = [(64, 1, 256), (37, 3, 128), (130, 33, 1024)];
-
-/// Rows times columns, in `f64`: element (column, row) first by column, as ggml stores it.
-fn products(weights: &[f64], inputs: &[f64], elements: usize) -> Vec<f64> {
-    let dot = |row: &[f64], column: &[f64]| row.iter().zip(column).map(|(a, b)| a * b).sum();
-    let columns = inputs.chunks(elements);
-    columns.flat_map(|column| weights.chunks(elements).map(move |row| dot(row, column))).collect()
-}
-
-/// The arguments of `mul_mv`, for a matrix of `rows` and as many columns on the other side.
-fn vector_arguments(
-    rows: usize,
-    columns: usize,
-    elements: usize,
-    row: usize,
-    rows_each: i32,
-) -> Vec<u8> {
-    let (k, m, n) = (elements as i32, rows as i32, columns as i32);
-    let (row, all) = (row as u64, (row * rows) as u64);
-    let column = 4 * elements as u64;
-    let whole = column * columns as u64;
-    let first = Struct::new().i32([k, m, 1]).u64([2, row, all, all]);
-    let second = first.i32([k, n, 1]).u64([4, column, whole, whole]);
-    second.i32([m, n, rows_each]).i16([1, 1]).bytes()
-}
-
-#[test]
-fn matrix_times_vector() {
-    for format in FORMATS {
-        for (rows, columns, elements) in SHAPES {
-            let row_bytes = elements / WEIGHTS * format.bytes();
-            let blocks = format.some(31, rows * elements / WEIGHTS);
-            let inputs = Number::F32.some(32, columns * elements);
-            // How many rows a SIMD-group takes, and how many SIMD-groups a threadgroup has.
-            let (rows_each, simdgroups) = if format.name == "q8_0" { (2, 4) } else { (4, 2) };
-            // The SIMD-groups of q8_0 share rows, those of the others do not.
-            let rows_of_group =
-                if format.name == "q8_0" { rows_each } else { rows_each * simdgroups };
-            let kernel = format!("kernel_mul_mv_{}_f32", format.name);
-            let arguments = vector_arguments(rows, columns, elements, row_bytes, rows_each as i32);
-            // Rows past the last one are read, and not written: there has to be something.
-            let padding = vec![0; row_bytes * 8];
-            let launch = kernels().launch(&kernel).constant(600, simdgroups as i16);
-            let launch = launch.bytes(&arguments).bytes(&[blocks.as_slice(), &padding].concat());
-            let launch = launch.bytes(&Number::F32.encode(&inputs));
-            let launch = launch.room(rows * columns * 4).memory(0, 128 * rows_each);
-            let groups = (rows.div_ceil(rows_of_group), columns, 1);
-            let out = launch.groups(groups, (32, simdgroups, 1), 3);
-            let expected = products(&format.weights(&blocks), &inputs, elements);
-            near(&kernel, &Number::F32.decode(&out), &expected, 1e-4);
-        }
-    }
-}
-
-/// Kernel, weights' bytes and their values: the quantised formats and plain numbers.
-fn matrices(rows: usize, elements: usize) -> Vec<(String, usize, Vec<u8>, Vec<f64>)> {
-    let count = rows * elements;
-    let quantised = |format: &Format| {
-        let blocks = format.some(41, count / WEIGHTS);
-        let weights = format.weights(&blocks);
-        (format.name.to_owned(), elements / WEIGHTS * format.bytes(), blocks, weights)
-    };
-    let plain = |(name, number): (&str, Number)| {
-        let weights = number.some(42, count);
-        (name.to_owned(), elements * number.size(), number.encode(&weights), weights)
-    };
-    let numbers = [("f32", Number::F32), ("f16", Number::F16), ("bf16", Number::BF16)];
-    FORMATS.iter().map(quantised).chain(numbers.into_iter().map(plain)).collect()
-}
-
-#[test]
-fn matrix_times_matrix() {
-    for (rows, columns, elements) in SHAPES {
-        for (name, row_bytes, bytes, weights) in matrices(rows, elements) {
-            for (input, number) in [("f32", Number::F32), ("f16", Number::F16)] {
-                if name == "bf16" && input == "f16" {
-                    continue;
-                }
-                let kernel = format!("kernel_mul_mm_{name}_{input}");
-                let inputs = number.some(43, columns * elements);
-                let (row, all) = (row_bytes as u64, (row_bytes * rows) as u64);
-                let column = (number.size() * elements) as u64;
-                let whole = column * columns as u64;
-                let arguments = Struct::new().i32([elements as i32, 1]).u64([row, all, all]);
-                let arguments =
-                    arguments.i32([1]).u64([number.size() as u64, column, whole, whole]);
-                let arguments = arguments.i32([rows as i32, columns as i32]).i16([1, 1]);
-                let launch = kernels().launch(&kernel).constant(700, elements % 32 != 0);
-                let launch = launch.constant(701, rows % 64 != 0 || columns % 32 != 0);
-                let launch = launch.bytes(&arguments.bytes()).bytes(&bytes);
-                let launch = launch.bytes(&number.encode(&inputs)).room(rows * columns * 4);
-                let groups = (columns.div_ceil(32), rows.div_ceil(64), 1);
-                let out = launch.memory(0, 8192).groups(groups, (128, 1, 1), 3);
-                let part = if name == "bf16" { Number::BF16 } else { Number::F16 };
-                let narrow = |values: &[f64]| -> Vec<f64> {
-                    values.iter().map(|&value| part.rounded(value)).collect()
-                };
-                let expected = products(&narrow(&weights), &narrow(&inputs), elements);
-                // Weights made in halves are rounded on the way, a few units in 2^11.
-                near(&kernel, &Number::F32.decode(&out), &expected, 4e-3);
-            }
-        }
-    }
-}
-
-#[test]
-fn rows_by_number() {
-    let (rows, elements) = (40, 256);
-    for format in FORMATS {
-        let kernel = format!("kernel_get_rows_{}", format.name);
-        let blocks = format.some(51, rows * elements / WEIGHTS);
-        let picks = [3u32, 39, 0, 17, 3];
-        let row_bytes = (elements / WEIGHTS * format.bytes()) as u64;
-        let (out_row, all) = (4 * elements as u64, row_bytes * rows as u64);
-        let tall = out_row * picks.len() as u64;
-        let arguments = Struct::new().i32([elements as i32 / 16, elements as i32]);
-        let arguments = arguments.u64([row_bytes, all, all]).i32([picks.len() as i32]);
-        let arguments = arguments.u64([4, 20, 20, out_row, tall, tall]);
-        let numbers: Vec<u8> = picks.iter().flat_map(|pick| pick.to_le_bytes()).collect();
-        let launch = kernels().launch(&kernel).bytes(&arguments.bytes()).bytes(&blocks);
-        let launch = launch.bytes(&numbers).room(picks.len() * elements * 4);
-        let out = launch.groups((picks.len(), 1, 1), (elements / 16, 1, 1), 3);
-        let weights = format.weights(&blocks);
-        let row = |&pick: &u32| weights[pick as usize * elements..][..elements].to_vec();
-        let expected: Vec<f64> = picks.iter().flat_map(row).collect();
-        near(&kernel, &Number::F32.decode(&out), &expected, 1e-3);
-    }
 }
 
 #[test]
@@ -290,26 +158,5 @@ fn argsort() {
                 .collect();
             near(&kernel, &Number::U32.decode(&out), &expected, 0.0);
         }
-    }
-}
-
-/// `cargo test --release … vector_speed -- --ignored --nocapture`
-#[test]
-#[ignore = "measures; says nothing in a build without optimisation"]
-fn vector_speed() {
-    const SIDE: usize = 4096;
-    for format in FORMATS {
-        let (rows_each, simdgroups) = if format.name == "q8_0" { (2, 4) } else { (4, 2) };
-        let rows_of_group = if format.name == "q8_0" { rows_each } else { rows_each * simdgroups };
-        let kernel = format!("kernel_mul_mv_{}_f32", format.name);
-        let row_bytes = SIDE / WEIGHTS * format.bytes();
-        let arguments = vector_arguments(SIDE, 1, SIDE, row_bytes, rows_each as i32);
-        let launch = kernels().launch(&kernel).constant(600, simdgroups as i16).bytes(&arguments);
-        let launch = launch.bytes(&format.some(1, SIDE * SIDE / WEIGHTS));
-        let launch = launch.bytes(&Number::F32.encode(&Number::F32.some(2, SIDE)));
-        let launch = launch.room(SIDE * 4).memory(0, 128 * rows_each);
-        let groups = (SIDE / rows_of_group, 1, 1);
-        let (_, time) = launch.timed(groups, (32, simdgroups, 1), 3, 20);
-        println!("{kernel}, {SIDE} by {SIDE}: {time:.1?}");
     }
 }

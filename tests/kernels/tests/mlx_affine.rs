@@ -7,7 +7,8 @@
 
 use Number::{BF16, F16, F32, U8, U32};
 use kernels::numbers::{Number, near, noise};
-use kernels::references::{different, largest, narrowed, product};
+use kernels::products::narrowed;
+use kernels::references::{different, largest, product};
 use kernels::run::{Kernels, Size, lined};
 use kernels::structs::word;
 

@@ -6,7 +6,8 @@
 
 use Number::{BF16, F16, F32, U32};
 use kernels::numbers::{Number, near};
-use kernels::references::{attention, different, dot, largest, narrowed};
+use kernels::products::narrowed;
+use kernels::references::{attention, different, dot, largest};
 use kernels::run::{Kernels, Launch, lined};
 use kernels::structs::Struct;
 

@@ -4,7 +4,8 @@
 
 use Number::{BF16, F16, F32, U8};
 use kernels::numbers::{Number, near, noise};
-use kernels::references::narrowed;
+use kernels::products::narrowed;
+
 use kernels::run::{Kernels, Launch, Size, lined};
 
 /// Groups of 16 by 2 by 2 threads.

@@ -4,7 +4,8 @@
 
 use Number::{BF16, F16, F32, U32};
 use kernels::numbers::{Number, near, noise};
-use kernels::references::{narrowed, transposed};
+use kernels::products::narrowed;
+use kernels::references::transposed;
 use kernels::run::{Kernels, Size, lined};
 use kernels::structs::Struct;
 

@@ -109,12 +109,7 @@ impl Indices<'_> {
             let of = self.function.inst(*inst.args.get(k)?);
             (of.op == Op::Const).then_some(of.imm as i64)
         };
-        if inst.op == Op::Const {
-            let number = match from {
-                _ if from.bytes() == 8 => inst.imm as i64,
-                _ if from.is_signed() => i64::from(inst.imm as u32 as i32),
-                _ => inst.imm as i64,
-            };
+        if let Some(number) = self.function.constant_index(index) {
             sum.bytes = sum.bytes.wrapping_add(number.wrapping_mul(scale));
             return Some(());
         }

@@ -1,5 +1,6 @@
 //! Passes over the IR, a file each.
 
+pub(crate) mod adjacent;
 pub(crate) mod common;
 pub(crate) mod dead;
 pub(crate) mod flatten;
@@ -11,6 +12,7 @@ pub(crate) mod invariant;
 pub(crate) mod promote;
 pub(crate) mod rewrite;
 pub(crate) mod scalarise;
+pub(crate) mod step;
 pub(crate) mod uniform;
 pub(crate) mod unroll;
 
@@ -65,9 +67,11 @@ const PASSES: &[Pass] = &[
     ("index", index::run),
     ("common", common::run),
     ("flatten", flatten::run),
+    ("step", step::run),
     ("forward again", forward::run),
     ("fold again", fold::run),
     ("common again", common::run),
+    ("adjacent", adjacent::run),
     ("invariant", invariant::run),
     ("dead", dead::run),
 ];

@@ -341,18 +341,21 @@ impl Scalarise<'_> {
             self.out.set(i, next);
             self.out.end_loop();
         } else {
-            for word in 0..words {
-                self.move_one(to, from, i64::from(word) * 4, Scalar::U32);
+            // Four words at a time: each access has its price.
+            let mut word = 0;
+            while let Some(width) = [4, 2, 1].into_iter().find(|&width| word + width <= words) {
+                self.move_one(to, from, i64::from(word) * 4, Type::of(Scalar::U32, width));
+                word += width;
             }
         }
         for byte in words * 4..bytes {
-            self.move_one(to, from, byte.into(), Scalar::U8);
+            self.move_one(to, from, byte.into(), Type::Scalar(Scalar::U8));
         }
     }
 
-    fn move_one(&mut self, to: Value, from: Value, at: i64, scalar: Scalar) {
+    fn move_one(&mut self, to: Value, from: Value, at: i64, ty: Type) {
         let (source, target) = (self.out.field(from, at), self.out.field(to, at));
-        let value = self.out.load(source, Type::Scalar(scalar));
+        let value = self.out.load(source, ty);
         self.out.store(target, value);
     }
 }

@@ -1,11 +1,15 @@
 //! Unrolling: a loop over a counter with a few passes, known in advance, becomes its passes.
 //!
+//! A test that asks for more than the counter stays in each pass.
+//!
 //! It is worth it for what it makes possible: indices become constants, so that local arrays can become
 //! variables, and a counter that is uniform anyway is not counted at all.
 
+use std::collections::HashMap;
+
 use crate::soft::ir::semantics::{convert, eval};
 use crate::soft::ir::{
-    Args, Block, Effect, Function, Inst, Op, Rule, Span, Stmt, Type, Value, VarId,
+    Args, Block, Effect, Function, Inst, Op, Rule, Scalar, Span, Stmt, Type, Value, VarId,
 };
 
 use super::rewrite::Constants;
@@ -14,6 +18,8 @@ use super::rewrite::Constants;
 const MOST_PASSES: usize = 32;
 /// Instructions that one loop becomes, at most.
 const MOST_CODE: usize = 1024;
+/// The same where the counter is an index of an array in thread memory: unrolled, that can become variables.
+const MOST_CODE_FOR_ARRAYS: usize = 8192;
 /// Instructions of the function after which no loop is unrolled any more.
 const MOST_IN_ALL: usize = 1 << 16;
 /// Operations between the counter and the test, at most.
@@ -40,6 +46,8 @@ struct Counted {
     values: Vec<u64>,
     /// Statements before the test.
     test: usize,
+    /// Whether it may end before the last pass: its test asks for more than the counter.
+    may_leave: bool,
 }
 
 impl Unroll<'_> {
@@ -107,19 +115,64 @@ impl Unroll<'_> {
         let function = &*self.function;
         let mut now = self.initial(before, counter)?;
         let size = count(body) + count(next);
+        let arrays = self.indexes_local(body, counter) || self.indexes_local(next, counter);
+        let most = if arrays { MOST_CODE_FOR_ARRAYS } else { MOST_CODE };
         let mut values = vec![now];
-        while self.value(condition, counter, now, DEEPEST)? == 0 {
+        let mut may_leave = false;
+        loop {
+            match self.value(condition, counter, now, DEEPEST) {
+                Some(0) => {}
+                Some(_) => break,
+                None if arrays => may_leave = true,
+                None => return None,
+            }
             now = self.value(step, counter, now, DEEPEST)?;
             values.push(now);
             let passes = values.len() - 1;
             if passes > MOST_PASSES
-                || passes * size > MOST_CODE
+                || passes * size > most
                 || function.insts.len() + passes * size > MOST_IN_ALL
             {
                 return None;
             }
         }
-        Some(Counted { counter, values, test })
+        Some(Counted { counter, values, test, may_leave })
+    }
+
+    /// Whether a block has a place in thread memory whose index depends on a variable.
+    fn indexes_local(&self, block: &Block, counter: VarId) -> bool {
+        block.iter().any(|stmt| match stmt {
+            Stmt::Do(value) => {
+                let inst = self.function.inst(*value);
+                inst.op == Op::Index
+                    && self.is_in_local(inst.args[0])
+                    && self.depends(inst.args[1], counter, DEEPEST)
+            }
+            Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b } => {
+                self.indexes_local(a, counter) || self.indexes_local(b, counter)
+            }
+            _ => false,
+        })
+    }
+
+    /// Whether a pointer is to a part of a local.
+    fn is_in_local(&self, pointer: Value) -> bool {
+        let inst = self.function.inst(pointer);
+        match inst.op {
+            Op::Local => true,
+            Op::Index | Op::Field => self.is_in_local(inst.args[0]),
+            _ => false,
+        }
+    }
+
+    /// Whether a value depends on a variable by a short chain of operations.
+    fn depends(&self, value: Value, variable: VarId, depth: u32) -> bool {
+        let inst = self.function.inst(value);
+        match inst.op {
+            Op::Get => inst.imm == u64::from(variable.0),
+            _ if depth == 0 || inst.op.row().effect != Effect::Pure => false,
+            _ => inst.args.iter().any(|&arg| self.depends(arg, variable, depth - 1)),
+        }
     }
 
     /// The constant that a variable holds after the statements of a block.
@@ -154,6 +207,16 @@ impl Unroll<'_> {
             _ => {}
         }
         let Type::Scalar(to) = inst.ty else { return None };
+        if let (Op::And | Op::Or, Scalar::Bool) = (inst.op, to) {
+            // One side may be enough.
+            let sides = [0, 1].map(|k| self.value(inst.args[k], counter, now, depth - 1));
+            let decides = u64::from(inst.op == Op::Or);
+            return match sides {
+                [Some(a), _] | [_, Some(a)] if (a != 0) == (decides != 0) => Some(decides),
+                [Some(_), Some(_)] => Some(1 - decides),
+                _ => None,
+            };
+        }
         let from = self.function.ty(*inst.args.first()?).scalar()?;
         let bits: Vec<u64> = inst
             .args
@@ -173,22 +236,36 @@ impl Unroll<'_> {
         let Some((&last, passes)) = counted.values.split_last() else { return };
         let ty = self.function.variables[counted.counter.index()].ty;
         let Type::Scalar(scalar) = ty else { return };
+        let mut straight = Block::new();
         for &now in passes {
             let constant = self.constants.get(self.function, scalar, now);
+            if counted.may_leave {
+                self.assign(counted.counter, constant, &mut straight);
+            }
             let mut copy = Copy {
                 function: self.function,
                 counter: counted.counter,
                 constant,
-                map: Vec::new(),
+                map: HashMap::new(),
             };
-            out.extend(copy.block(&body[..counted.test]));
-            out.extend(copy.block(&body[counted.test + 1..]));
-            out.extend(copy.block(next));
+            let test = counted.test + usize::from(counted.may_leave);
+            straight.extend(copy.block(&body[..test]));
+            straight.extend(copy.block(&body[counted.test + 1..]));
+            straight.extend(copy.block(next));
         }
         let constant = self.constants.get(self.function, scalar, last);
-        let imm = counted.counter.0.into();
-        let args = Args::new(&[constant]);
-        let span = Span::default();
+        self.assign(counted.counter, constant, &mut straight);
+        if counted.may_leave {
+            // A loop of one pass: who leaves one of the passes leaves them all.
+            straight.push(Stmt::Break);
+            out.push(Stmt::Loop { body: straight, next: Block::new() });
+        } else {
+            out.extend(straight);
+        }
+    }
+
+    fn assign(&mut self, variable: VarId, value: Value, out: &mut Block) {
+        let (imm, args, span) = (variable.0.into(), Args::new(&[value]), Span::default());
         self.function.insts.push(Inst { op: Op::Set, ty: Type::Void, args, imm, span });
         out.push(Stmt::Do(Value(self.function.insts.len() as u32 - 1)));
     }
@@ -250,14 +327,12 @@ struct Copy<'a> {
     function: &'a mut Function,
     counter: VarId,
     constant: Value,
-    map: Vec<(Value, Value)>,
+    map: HashMap<Value, Value>,
 }
 
 impl Copy<'_> {
     fn value(&self, value: Value) -> Value {
-        // Few values are used far from where they are made: the search from the end is short.
-        let found = self.map.iter().rev().find(|&&(old, _)| old == value);
-        found.map_or(value, |&(_, new)| new)
+        self.map.get(&value).copied().unwrap_or(value)
     }
 
     fn block(&mut self, block: &[Stmt]) -> Block {
@@ -268,7 +343,7 @@ impl Copy<'_> {
                     let mut inst = *self.function.inst(*value);
                     let counter = inst.imm == u64::from(self.counter.0);
                     if inst.op == Op::Get && counter {
-                        self.map.push((*value, self.constant));
+                        self.map.insert(*value, self.constant);
                         continue;
                     }
                     if inst.op == Op::Set && counter {
@@ -279,7 +354,7 @@ impl Copy<'_> {
                     inst.args = args;
                     self.function.insts.push(inst);
                     let new = Value(self.function.insts.len() as u32 - 1);
-                    self.map.push((*value, new));
+                    self.map.insert(*value, new);
                     out.push(Stmt::Do(new));
                 }
                 Stmt::If(condition, then, otherwise) => {
@@ -343,5 +418,63 @@ mod tests {
         let mut f = counting(1000);
         run(&mut f);
         assert!(f.to_string().contains("loop"));
+    }
+
+    #[test]
+    fn a_test_of_more_than_the_counter_leaves_the_passes() {
+        // `for (i = 0; i < 3 && i < n; i++) array[i] = i`
+        let mut b = FunctionBuilder::new("f", vec![], Type::Void);
+        let array = b.local("array", 256);
+        let (i, n) = (b.variable("i", Type::U32), b.variable("n", Type::U32));
+        let (zero, one, most) = (b.u32(0), b.u32(1), b.u32(3));
+        b.set(i, zero);
+        b.begin_loop();
+        let (now, end) = (b.get(i), b.get(n));
+        let (less, inside) = (b.lt(now, most), b.lt(now, end));
+        let goes_on = b.op(Op::And, &[less, inside]);
+        let done = b.op(Op::Not, &[goes_on]);
+        b.break_if(done);
+        let at = b.index(array, now, 4);
+        b.store(at, now);
+        b.begin_next();
+        let now = b.get(i);
+        let more = b.add(now, one);
+        b.set(i, more);
+        b.end_loop();
+        let mut f = b.finish();
+        run(&mut f);
+        let text = f.to_string();
+        assert_eq!(text.matches("store").count(), 3, "{text}");
+        assert_eq!(text.matches("break").count(), 4, "{text}");
+        assert!(text.contains("index +4, local0, 2u32"), "{text}");
+    }
+
+    #[test]
+    fn more_code_is_worth_it_where_an_array_is_indexed() {
+        for indexed in [true, false] {
+            let mut b = FunctionBuilder::new("f", vec![], Type::Void);
+            let array = b.local("array", 256);
+            let (i, x) = (b.variable("i", Type::U32), b.variable("x", Type::U32));
+            let (zero, one, most) = (b.u32(0), b.u32(1), b.u32(4));
+            b.set(i, zero);
+            b.begin_loop();
+            let now = b.get(i);
+            let done = b.op(Op::Le, &[most, now]);
+            b.break_if(done);
+            let at = b.index(array, if indexed { now } else { one }, 4);
+            for _ in 0..MOST_CODE / 8 {
+                let (read, old) = (b.load(at, Type::U32), b.get(x));
+                let sum = b.add(read, old);
+                b.set(x, sum);
+            }
+            b.begin_next();
+            let now = b.get(i);
+            let more = b.add(now, one);
+            b.set(i, more);
+            b.end_loop();
+            let mut f = b.finish();
+            run(&mut f);
+            assert_eq!(!f.to_string().contains("loop"), indexed);
+        }
     }
 }

@@ -23,7 +23,9 @@ impl Lowering<'_> {
     pub(super) fn block(&mut self, block: &[Stmt]) {
         let ends = |stmt: &&Stmt| matches!(stmt, Stmt::Break | Stmt::Continue | Stmt::Return(_));
         let reached = block.iter().position(|stmt| ends(&stmt)).map_or(block.len(), |end| end + 1);
+        let parts = self.parts_here.len();
         block[..reached].iter().for_each(|stmt| self.stmt(stmt));
+        self.forget_parts(parts);
         // What follows is never reached; its loops count all the same.
         block[reached..].iter().for_each(|stmt| self.skip(stmt));
     }
@@ -156,6 +158,8 @@ impl Lowering<'_> {
     fn repeat(&mut self, body: &Block, next: &Block) {
         let divergence = self.uniform.loops[self.begun];
         self.begun += 1;
+        self.prepare_for(body);
+        self.prepare_for(next);
         let inside = LoopCode {
             divergence,
             broken: self.slot(),

@@ -1,12 +1,15 @@
 //! Accesses to memory, with their addresses folded in; pointers; atomics.
 
-use super::{Field, Lowering, NONE, Operand, THREAD_POINTER, UNKNOWN_LOCAL, size_of_type};
-use crate::soft::ir::{Inst, Op, Scalar, Space, Type, Value};
+use super::{
+    AddressPart, Field, Lowering, NONE, Operand, THREAD_POINTER, UNKNOWN_LOCAL, size_of_type,
+};
+use crate::soft::ir::{Block, Inst, Op, Scalar, Space, Stmt, Type, Value};
 use crate::soft::simt::address::{Base, Lanewise, Plan};
 use crate::soft::simt::code::Run;
 use crate::soft::simt::lanes::{self, Conversion};
 use crate::soft::simt::memory::{Access, Lanes, OFFSET_BITS, place};
 use crate::soft::simt::pointer::{self, Scaled, ScaledOnce};
+use crate::soft::simt::prepared::Prepare;
 use crate::soft::simt::registers::Size;
 use crate::soft::simt::thread::thread_imm;
 use crate::soft::simt::{atomic, control};
@@ -16,7 +19,7 @@ use crate::soft::simt::{atomic, control};
 enum Addressing {
     Uniform,
     Indexed,
-    Offset,
+    Prepared,
     Thread { lanewise: bool },
 }
 
@@ -149,7 +152,10 @@ impl Lowering<'_> {
     pub(super) fn load(&mut self, value: Value, inst: &Inst) {
         let plan = Plan::of(self.function, self.uniform, inst.args[0]);
         let uniform = self.is_uniform(value);
-        let address = self.address(&plan, self.space(inst.args[0]));
+        let mut address = self.address(&plan, self.space(inst.args[0]));
+        if inst.imm != 0 {
+            address.flags |= place::part(self.scalar(value).bytes());
+        }
         let registers = if inst.ty.width() == 1 {
             vec![self.destination(value)]
         } else {
@@ -170,7 +176,7 @@ impl Lowering<'_> {
         let access = match address.kind {
             Addressing::Uniform => Access::Uniform,
             Addressing::Indexed => self.indexed(&plan, inst.ty, false),
-            Addressing::Offset => Access::Offset { write: false },
+            Addressing::Prepared => Access::Prepared { write: false },
             Addressing::Thread { lanewise } => Access::Thread { write: false, lanewise },
         };
         self.access(access, inst.ty, &address, &registers);
@@ -189,7 +195,7 @@ impl Lowering<'_> {
             Addressing::Uniform if uniform => Access::StoreOnce,
             Addressing::Uniform => Access::StoreLast,
             Addressing::Indexed => self.indexed(&plan, ty, true),
-            Addressing::Offset => Access::Offset { write: true },
+            Addressing::Prepared => Access::Prepared { write: true },
             Addressing::Thread { lanewise } => Access::Thread { write: true, lanewise },
         };
         let once = access == Access::StoreOnce;
@@ -263,16 +269,8 @@ impl Lowering<'_> {
         let zero = self.constant(0);
         let (place, mut flags) = match plan.base {
             Base::Region(number) | Base::Local(number) => (Field::Raw(number + 1), 0),
-            Base::Pointer(pointer) => {
-                let base = self.operand(pointer);
-                if !base.uniform {
-                    let index = self.lane_sum(Some(base), plan, true);
-                    let flags = place::LANE_POINTERS;
-                    let kind = Addressing::Offset;
-                    return Address { kind, index, offset: zero, place: NONE, flags, imm: 0 };
-                }
-                (base.field, place::POINTER)
-            }
+            Base::Pointer(_) if self.lane_pointer(plan).is_some() => (NONE, place::LANE_POINTERS),
+            Base::Pointer(pointer) => (self.field(pointer), place::POINTER),
         };
         let mut address = Address {
             kind: Addressing::Uniform,
@@ -294,17 +292,105 @@ impl Lowering<'_> {
                 flags |= if self.scalar(index).is_signed() { place::SIGNED } else { 0 };
             }
             Lanewise::Sum => {
-                address.kind = Addressing::Offset;
-                address.index = self.lane_sum(None, plan, false);
+                address.kind = Addressing::Prepared;
+                address.index = self.prepared(plan);
             }
         }
-        if plan.uniform.is_empty() && i32::try_from(plan.displacement).is_ok() {
+        if i32::try_from(plan.displacement).is_ok() {
             address.imm |= (plan.displacement as u32 as u64) << 32;
+            if !plan.uniform.is_empty() {
+                address.offset = self.common_sum(plan);
+                flags |= place::OFFSET;
+            }
         } else {
             address.offset = self.uniform_sum(zero, plan);
             flags |= place::OFFSET;
         }
         Address { flags, ..address }
+    }
+
+    /// Where the lanes of an address point, found here unless it was before.
+    fn prepared(&mut self, plan: &Plan) -> Field {
+        let pointer = self.lane_pointer(plan);
+        let part = AddressPart::Lanes(pointer, plan.lanes.clone());
+        if let Some(&found) = self.parts.get(&part) {
+            return found;
+        }
+        let base = pointer.map(|pointer| self.operand(pointer));
+        let from = self.lane_sum(base, plan, false);
+        let to = self.temporary(Size::Prepared);
+        let fields = [to, from, NONE, NONE];
+        match pointer {
+            Some(_) => self.emit::<Prepare<true>>(fields, 0),
+            None => self.emit::<Prepare<false>>(fields, 0),
+        }
+        self.keep_part(part, to)
+    }
+
+    /// The slot of an address's uniform terms, added up here unless they were before.
+    fn common_sum(&mut self, plan: &Plan) -> Field {
+        if let [(index, 1)] = plan.uniform[..]
+            && index_kind(self.scalar(index)) == 2
+        {
+            return self.field(index);
+        }
+        let part = AddressPart::Sum(plan.uniform.clone());
+        if let Some(&made) = self.parts.get(&part) {
+            return made;
+        }
+        let zero = self.constant(0);
+        let sum = self.uniform_sum(zero, &Plan { displacement: 0, ..plan.clone() });
+        self.keep_part(part, sum)
+    }
+
+    /// Keeps a part until the end of the block.
+    fn keep_part(&mut self, part: AddressPart, made: Field) -> Field {
+        self.parts.insert(part.clone(), made);
+        self.parts_here.push(part);
+        made
+    }
+
+    /// Forgets all parts but the first ones.
+    pub(super) fn forget_parts(&mut self, first: usize) {
+        for part in self.parts_here.drain(first..) {
+            self.parts.remove(&part);
+        }
+    }
+
+    /// The pointer that an address starts from, if that varies.
+    fn lane_pointer(&self, plan: &Plan) -> Option<Value> {
+        match plan.base {
+            Base::Pointer(pointer) if !self.is_uniform(pointer) => Some(pointer),
+            _ => None,
+        }
+    }
+
+    /// Finds before a loop where the lanes point that do not move in it.
+    pub(super) fn prepare_for(&mut self, block: &Block) {
+        for stmt in block {
+            match stmt {
+                Stmt::Do(value) => self.prepare_early(self.function.inst(*value)),
+                Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b } => {
+                    self.prepare_for(a);
+                    self.prepare_for(b);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn prepare_early(&mut self, access: &Inst) {
+        if !matches!(access.op, Op::Load | Op::Store) || self.space(access.args[0]) == Space::Thread
+        {
+            return;
+        }
+        let plan = Plan::of(self.function, self.uniform, access.args[0]);
+        let moves = plan.lanewise(self.function, self.uniform) == Lanewise::Sum;
+        let known = |value: Value| self.values[value.index()].is_some();
+        let leaves = plan.lanes.iter().map(|&(index, _)| index).chain(self.lane_pointer(&plan));
+        if moves && leaves.into_iter().all(known) {
+            self.prepared(&plan);
+        }
     }
 
     fn thread_address(&mut self, plan: &Plan) -> Address {
@@ -397,7 +483,7 @@ impl Lowering<'_> {
         let lanes = match address.kind {
             Addressing::Uniform => Lanes::Uniform,
             Addressing::Indexed => Lanes::Indexed,
-            Addressing::Offset => Lanes::Offset,
+            Addressing::Prepared => Lanes::Prepared,
             Addressing::Thread { .. } => unreachable!("atomics are in shared memory"),
         };
         let run = atomic::handler(inst.op, scalar, lanes, gives);

@@ -81,6 +81,18 @@ pub(crate) struct Operand {
     pub(crate) uniform: bool,
 }
 
+/// Indices and what each is multiplied by.
+type Terms = Vec<(Value, i64)>;
+
+/// What accesses to different addresses may have in common.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum AddressPart {
+    /// What differs from lane to lane, with the pointer that it starts from, if that does.
+    Lanes(Option<Value>, Terms),
+    /// What does not.
+    Sum(Terms),
+}
+
 pub(crate) struct Lowering<'a> {
     function: &'a Function,
     uniform: &'a Uniformity,
@@ -90,6 +102,9 @@ pub(crate) struct Lowering<'a> {
     labels: Vec<u32>,
     registers: Registers,
     values: Vec<Option<Operand>>,
+    /// Parts of addresses that were made in the blocks around this point, and their names, the latest last.
+    parts: HashMap<AddressPart, Field>,
+    parts_here: Vec<AddressPart>,
     /// The components of vectors that were loaded.
     vectors: HashMap<Value, Vec<Operand>>,
     variables: Vec<Operand>,
@@ -144,6 +159,8 @@ pub(crate) fn lower(function: &Function, uniform: &Uniformity, isa: IsaKind, hoi
         labels: Vec::new(),
         registers,
         values: vec![None; function.insts.len()],
+        parts: HashMap::new(),
+        parts_here: Vec::new(),
         vectors: HashMap::new(),
         variables,
         constants: HashMap::new(),
@@ -340,6 +357,8 @@ impl Lowering<'_> {
             self.done[value.index()] = true;
         }
         self.hoisting = false;
+        // What was made on the way does not last until the first thread.
+        self.forget_parts(0);
         if !self.code.is_empty() {
             self.emit::<control::End>([NONE; 4], 0);
         }

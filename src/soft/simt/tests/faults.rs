@@ -44,6 +44,32 @@ fn reads_past_the_end_name_the_first_thread() {
 }
 
 #[test]
+fn loads_that_were_joined_are_told_apart() {
+    let mut b = kernel("row");
+    let (from, to, i) = (device(&mut b, 0), device(&mut b, 1), position(&mut b, 0));
+    let row = b.index(from, i, 16);
+    let mut sum = b.u32(0);
+    for k in 0..4 {
+        let place = b.field(row, 4 * k);
+        let value = b.load(place, Type::U32);
+        sum = b.add(sum, value);
+    }
+    let target = b.index(to, i, 4);
+    b.store(target, sum);
+    let buffers = vec![buffer("from", 0, Space::Device), buffer("to", 1, Space::Device)];
+    let module = module(buffers, b.finish());
+    for isa in IsaKind::available() {
+        let (mut from, mut to) = ((0..130).collect::<Vec<u32>>(), vec![0u32; 33]);
+        let bindings = [bind(0, &mut from), bind(1, &mut to)];
+        let found = fault(&module, isa, &launch([33, 1, 1], [33, 1, 1], &bindings));
+        let text = "kernel 'row', thread (32, 0, 0): read of 4 bytes at offset 520 of 'from', \
+                    which has 520 bytes";
+        assert_eq!(found.to_string(), text);
+        assert_eq!(to[..2], [1 + 2 + 3, 4 + 5 + 6 + 7]);
+    }
+}
+
+#[test]
 fn writes_are_held_to_their_buffer() {
     for isa in IsaKind::available() {
         // Between two guards: scattered, far away, and below the start.

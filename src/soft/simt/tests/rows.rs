@@ -3,31 +3,74 @@
 
 use super::super::FaultKind;
 use super::*;
-use crate::soft::ir::Op;
+use crate::soft::ir::{Op, Scalar};
 
 /// Words of the memory that is accessed, and words around it.
 const WORDS: usize = 64;
 const GUARD: usize = 96;
 
+/// What differs from lane to lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Moves {
+    /// One index, to which the bias is added in 32 bits.
+    Index,
+    /// Two indices, the second of them the bias.
+    Indices,
+    /// A pointer, for odd lanes into the same memory bound once more.
+    Pointer,
+}
+
 /// How an address is made: `displacement + (index + bias) * scale`.
 #[derive(Clone, Copy, Debug)]
 struct Form {
+    moves: Moves,
     scale: i64,
     bias: u32,
     displacement: i64,
     write: bool,
+    /// How many words are read, side by side.
+    width: u32,
 }
 
 impl Form {
     fn offset(self, index: u32) -> i64 {
-        i64::from(index.wrapping_add(self.bias)) * self.scale + self.displacement
+        let sum = match self.moves {
+            Moves::Index => index.wrapping_add(self.bias).into(),
+            _ => i64::from(index) + i64::from(self.bias),
+        };
+        sum * self.scale + self.displacement
+    }
+
+    /// The place of the access without the displacement.
+    fn place(self, b: &mut FunctionBuilder, data: [Value; 2], at: Value, lane: Value) -> Value {
+        let bias = b.u32(self.bias);
+        if self.moves == Moves::Index {
+            let at = b.add(at, bias);
+            return b.index(data[0], at, self.scale);
+        }
+        // A number that is 0 and that no pass knows.
+        let (seven, high) = (b.u32(7), b.u32(1 << 31));
+        let zero = b.op(Op::Shr, &[lane, seven]);
+        let zero = b.op(Op::And, &[zero, high]);
+        let bias = b.add(bias, zero);
+        let places = data.map(|data| {
+            let place = b.index(data, at, self.scale);
+            b.index(place, bias, self.scale)
+        });
+        if self.moves == Moves::Indices {
+            return places[0];
+        }
+        let one = b.u32(1);
+        let bit = b.op(Op::And, &[lane, one]);
+        let even = b.op(Op::Eq, &[bit, zero]);
+        b.op(Op::Select, &[even, places[0], places[1]])
     }
 
     /// In the lanes that a mask has: `out[i] = data[index[i]]`, or `data[index[i]] = i + 1`.
     fn kernel(self) -> Module {
         let mut b = kernel("rows");
         let (data, index, out) = (device(&mut b, 0), device(&mut b, 1), device(&mut b, 2));
-        let mask = constant(&mut b, 3);
+        let (mask, again) = (constant(&mut b, 3), device(&mut b, 4));
         let (i, one) = (position(&mut b, 0), b.u32(1));
         let mask = b.load(mask, Type::U32);
         let bit = b.op(Op::Shr, &[mask, i]);
@@ -35,25 +78,37 @@ impl Form {
         let on = b.op(Op::Eq, &[bit, one]);
         let source = b.index(index, i, 4);
         let at = b.load(source, Type::U32);
+        let place = self.place(&mut b, [data, again], at, i);
+        // Lanes that are off may be prepared before the loop with the others.
+        b.begin_loop();
         b.begin_if(on);
-        let bias = b.u32(self.bias);
-        let at = b.add(at, bias);
-        let place = b.index(data, at, self.scale);
         let place = b.field(place, self.displacement);
         if self.write {
             let value = b.add(i, one);
             b.store(place, value);
         } else {
-            let value = b.load(place, Type::U32);
+            let words = b.load(place, Type::of(Scalar::U32, self.width));
+            let mut value = words;
+            if self.width > 1 {
+                value = b.u32(0);
+                for k in 0..self.width {
+                    let (word, times) = (b.extract(words, k), b.u32(2 * k + 1));
+                    let part = b.mul(word, times);
+                    value = b.add(value, part);
+                }
+            }
             let target = b.index(out, i, 4);
             b.store(target, value);
         }
         b.end_if();
+        b.break_();
+        b.end_loop();
         let buffers = vec![
             buffer("data", 0, Space::Device),
             buffer("index", 1, Space::Device),
             buffer("out", 2, Space::Device),
             buffer("mask", 3, Space::Constant),
+            buffer("again", 4, Space::Device),
         ];
         module(buffers, b.finish())
     }
@@ -79,11 +134,21 @@ fn indices() -> Vec<[u32; 32]> {
 #[test]
 fn all_ways_to_access_a_row_agree() {
     let mut forms = Vec::new();
-    for (scale, bias, displacement) in
-        [(4, 0, 0), (4, 5, 0), (4, 0, -16), (4, 5, 12), (64, 0, 0), (64, 1, 8), (2, 0, 0)]
-    {
-        let form = Form { scale, bias, displacement, write: false };
-        forms.extend([form, Form { write: true, ..form }]);
+    for (scale, bias, displacement) in [
+        (4, 0, 0),
+        (4, 5, 0),
+        (4, 0, -16),
+        (4, 5, 12),
+        (64, 0, 0),
+        (64, 1, 8),
+        (2, 0, 0),
+        (8, 0, 4),
+    ] {
+        for moves in [Moves::Index, Moves::Indices, Moves::Pointer] {
+            let form = Form { moves, scale, bias, displacement, write: false, width: 1 };
+            forms.extend([form, Form { write: true, ..form }]);
+            forms.extend([2, 4].map(|width| Form { width, ..form }));
+        }
     }
     let masks =
         [u32::MAX, 1, 1 << 31, 0xffff, 0xffff_0000, 0b1011_1111_1101_1111_0111_0110, 0x7fff_fffe];
@@ -98,8 +163,14 @@ fn all_ways_to_access_a_row_agree() {
                 let (mut want_memory, mut want_out) = (memory.clone(), out);
                 let want = reference(*form, &index, mask[0], &mut want_memory, &mut want_out);
                 let data = &mut memory[GUARD..GUARD + WORDS];
-                let bindings =
-                    [bind(0, data), bind(1, &mut index), bind(2, &mut out), bind(3, &mut mask)];
+                let again = Binding { index: 4, ..bind(0, data) };
+                let bindings = [
+                    bind(0, data),
+                    bind(1, &mut index),
+                    bind(2, &mut out),
+                    bind(3, &mut mask),
+                    again,
+                ];
                 let grid = launch([32, 1, 1], [32, 1, 1], &bindings);
                 // SAFETY: the bindings outlive the launch.
                 let got = unsafe { program.launch(&grid, &workers) };
@@ -124,7 +195,8 @@ fn reference(
     out: &mut [u32; 32],
 ) -> Option<(Option<[u32; 3]>, i64)> {
     let on = || (0..32usize).filter(|k| mask >> k & 1 == 1);
-    let inside = |offset: i64| 0 <= offset && offset <= 4 * WORDS as i64 - 4;
+    let bytes_each = 4 * i64::from(form.width);
+    let inside = |offset: i64| 0 <= offset && offset <= 4 * WORDS as i64 - bytes_each;
     if let Some(k) = on().find(|&k| !inside(form.offset(index[k]))) {
         return Some((Some([k as u32, 0, 0]), form.offset(index[k])));
     }
@@ -134,7 +206,12 @@ fn reference(
         if form.write {
             bytes[at..at + 4].copy_from_slice(&(k as u32 + 1).to_ne_bytes());
         } else {
-            out[k] = u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+            let words = bytes[at..].chunks(4).take(form.width as usize).enumerate();
+            let part = |(k, word): (usize, &[u8])| {
+                let word = u32::from_ne_bytes([word[0], word[1], word[2], word[3]]);
+                word.wrapping_mul(2 * k as u32 + 1)
+            };
+            out[k] = words.map(part).fold(0, u32::wrapping_add);
         }
     }
     for (word, bytes) in memory.iter_mut().zip(bytes.chunks(4)) {

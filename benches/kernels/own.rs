@@ -1,15 +1,10 @@
-//! What kernels cost, beside plain Rust on one core and on all cores, and what it costs to compile them.
-//!
-//! A kernel's time is from submitting its command buffer to the end of waiting for it. Each result
-//! is checked against plain Rust's before anything is measured. `ARUMINIUM_BENCH_OPENCL=1` puts the same
-//! kernels in OpenCL beside them, where a driver is installed.
+//! The kernels of this folder, the same in Metal's language and in OpenCL's.
 
-use aruminium::{Buffer, Commands, Encoder, Gpu, GpuError, Pipeline, Queue};
-use opencl::{Argument, Memory, OpenCl};
-use rounds::{Way, compare, way};
+use aruminium::{Encoder, Gpu, GpuError, Pipeline};
 
-mod opencl;
-mod rounds;
+use crate::opencl::{Argument, OpenCl};
+use crate::place::{Kernel, Place, Size, floats, multiply, on_all_cores, part_of};
+use crate::rounds::{Way, compare};
 
 /// A kernel in both languages.
 struct Source {
@@ -22,8 +17,8 @@ macro_rules! source {
     ($name:literal) => {
         Source {
             name: $name,
-            metal: include_str!(concat!("kernels/", $name, ".metal")),
-            opencl: include_str!(concat!("kernels/", $name, ".cl")),
+            metal: include_str!(concat!($name, ".metal")),
+            opencl: include_str!(concat!($name, ".cl")),
         }
     };
 }
@@ -40,111 +35,22 @@ const ELEMENTS: usize = 16 << 20;
 const SIDE: usize = 512;
 const PICTURE: usize = 1024;
 
-/// One kernel with all that is bound to it, and the threads that it runs.
-struct Kernel<'a> {
-    queue: &'a Queue,
-    pipeline: Pipeline,
-    bind: &'a dyn Fn(&Encoder),
-    grid: (usize, usize, usize),
-    group: (usize, usize, usize),
-    /// The same in OpenCL, with the memory of its result.
-    peer: Option<(opencl::Kernel<'a>, Memory)>,
-}
-
-impl Kernel<'_> {
-    fn run(&self) -> Result<(), GpuError> {
-        let commands: Commands = self.queue.commands()?;
-        let encoder = commands.encoder()?;
-        encoder.bind(&self.pipeline);
-        (self.bind)(&encoder);
-        encoder.launch(self.grid, self.group);
-        encoder.finish();
-        commands.submit();
-        commands.finish()
-    }
-}
-
-/// Where kernels are made.
-struct Place<'a> {
-    gpu: &'a Gpu,
-    queue: &'a Queue,
-    cl: Option<&'a OpenCl>,
-}
-
-impl<'a> Place<'a> {
-    /// A kernel and its peer; `arguments` makes those of the peer, the first of them its result.
-    fn kernel(
-        &self,
-        source: &Source,
-        bind: &'a dyn Fn(&Encoder),
-        arguments: impl FnOnce(&OpenCl) -> Vec<Argument<'a>>,
-        grid: (usize, usize, usize),
-        group: (usize, usize, usize),
-    ) -> Result<Kernel<'a>, GpuError> {
-        let pipeline = runnable(self.gpu, source)?;
-        let peer = self.cl.map(|cl| {
-            let arguments = arguments(cl);
-            let Some(Argument::Memory(result)) = arguments.first() else {
-                panic!("the first argument of {} is its result", source.name)
-            };
-            (cl.kernel(source.opencl, source.name, &arguments, grid, group), *result)
-        });
-        Ok(Kernel { queue: self.queue, pipeline, bind, grid, group, peer })
-    }
-
-    /// Measures a kernel beside the same work in Rust on one core and on all of them, which fill slices.
-    fn beside<T: Copy + Default + PartialEq + std::fmt::Debug>(
-        &self,
-        title: &str,
-        kernel: &Kernel<'_>,
-        output: impl Fn() -> Vec<T>,
-        alone: impl Fn(&mut [T]),
-        together: impl Fn(&mut [T]),
-    ) {
-        kernel.run().expect("the kernel runs");
-        let found = output();
-        let mut out = vec![T::default(); found.len()];
-        alone(&mut out);
-        assert!(found == out, "{title}: the kernel and Rust differ");
-        let mut parallel = vec![T::default(); found.len()];
-        together(&mut parallel);
-        assert!(parallel == out, "{title}: Rust differs on all cores");
-        if let (Some(cl), Some((peer, result))) = (self.cl, &kernel.peer) {
-            peer.run();
-            assert!(cl.read::<T>(*result) == out, "{title}: OpenCL and Rust differ");
-        }
-        let peer = || kernel.peer.iter().for_each(|(peer, _)| peer.run());
-        let ways: &mut [Way<'_>] = &mut [
-            way!("Rust, one core", alone(&mut out)),
-            way!("Rust, all cores", together(&mut parallel)),
-            way!("aruminium", kernel.run().expect("it ran before")),
-            way!("OpenCL", peer()),
-        ];
-        let count = if kernel.peer.is_some() { 4 } else { 3 };
-        compare(title, None, &mut ways[..count]);
-    }
-}
-
 /// From the text of a kernel to what can be launched.
 fn runnable(gpu: &Gpu, source: &Source) -> Result<Pipeline, GpuError> {
     gpu.pipeline(&gpu.compile(source.metal)?.function(source.name)?)
 }
 
-/// Splits the output over all cores; each part knows where it begins.
-fn on_all_cores<T: Send>(out: &mut [T], unit: usize, work: impl Fn(usize, &mut [T]) + Sync) {
-    let part = part_of(out.len(), unit);
-    std::thread::scope(|scope| {
-        for (index, out) in out.chunks_mut(part).enumerate() {
-            let work = &work;
-            scope.spawn(move || work(index * part, out));
-        }
-    });
-}
-
-/// How much of so many elements each core gets, in whole units.
-fn part_of(elements: usize, unit: usize) -> usize {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    elements.div_ceil(cores).next_multiple_of(unit)
+/// A kernel with its peer, both over the same threads.
+fn kernel<'a>(
+    place: &Place<'a>,
+    source: &Source,
+    bind: &'a dyn Fn(&Encoder),
+    arguments: impl FnOnce(&OpenCl) -> Vec<Argument<'a>>,
+    (grid, group): (Size, Size),
+) -> Result<Kernel<'a>, GpuError> {
+    let pipeline = runnable(place.gpu, source)?;
+    let peer = (source.name, source.opencl);
+    Ok(place.kernel((pipeline, grid, group), (peer, grid, group), bind, arguments))
 }
 
 /// Counts words by their highest byte.
@@ -153,24 +59,11 @@ fn count(words: &[u32], bins: &mut [u32]) {
     words.iter().for_each(|word| bins[(word >> 24) as usize] += 1);
 }
 
-fn main() -> Result<(), GpuError> {
-    let gpu = Gpu::open()?;
-    let cl = OpenCl::open();
-    println!("{}", gpu.name());
-    cl.iter().for_each(|cl| println!("OpenCL: {}", cl.name()));
-    let queue = gpu.new_command_queue()?;
-    let place = Place { gpu: &gpu, queue: &queue, cl: cl.as_ref() };
-    let floats =
-        |n: usize| -> Vec<f32> { (0..n).map(|i| ((i * 37) % 101) as f32 / 16.0).collect() };
-    let upload = |values: &[f32]| -> Result<Buffer, GpuError> {
-        let buffer = gpu.buffer(values.len() * 4)?;
-        buffer.write_f32(|to| to.copy_from_slice(values));
-        Ok(buffer)
-    };
-
+/// Measures all of them.
+pub(crate) fn measure(place: &Place<'_>) -> Result<(), GpuError> {
     // y += 0·x keeps y the same however often it runs.
     let (x, y) = (floats(ELEMENTS), floats(ELEMENTS));
-    let (x_buffer, y_buffer) = (upload(&x)?, upload(&y)?);
+    let (x_buffer, y_buffer) = (place.upload(&x)?, place.upload(&y)?);
     let bind = |encoder: &Encoder| {
         encoder.bind_buffer(&y_buffer, 0, 0);
         encoder.bind_buffer(&x_buffer, 0, 1);
@@ -191,7 +84,7 @@ fn main() -> Result<(), GpuError> {
     };
     place.beside(
         "saxpy, 16 Mi",
-        &place.kernel(&SAXPY, &bind, arguments, (ELEMENTS, 1, 1), (256, 1, 1))?,
+        &kernel(place, &SAXPY, &bind, arguments, ((ELEMENTS, 1, 1), (256, 1, 1)))?,
         || y_buffer.read_f32(<[f32]>::to_vec),
         |out| saxpy(0, out),
         |out| on_all_cores(out, 1, saxpy),
@@ -199,7 +92,7 @@ fn main() -> Result<(), GpuError> {
 
     let (left, right) = (floats(SIDE * SIDE), floats(SIDE * SIDE));
     let (a_buffer, b_buffer, c_buffer) =
-        (upload(&left)?, upload(&right)?, gpu.buffer(SIDE * SIDE * 4)?);
+        (place.upload(&left)?, place.upload(&right)?, place.gpu.buffer(SIDE * SIDE * 4)?);
     let side = (SIDE as u32).to_ne_bytes();
     let bind = |encoder: &Encoder| {
         for (index, buffer) in [&c_buffer, &a_buffer, &b_buffer].into_iter().enumerate() {
@@ -207,18 +100,7 @@ fn main() -> Result<(), GpuError> {
         }
         encoder.push(&side, 3);
     };
-    // Sums of these numbers are exact, so that it does not matter whether products are rounded.
-    let matmul = |at: usize, out: &mut [f32]| {
-        for (row, out) in out.chunks_mut(SIDE).enumerate() {
-            out.fill(0.0);
-            let row = &left[at + row * SIDE..][..SIDE];
-            for (&a, right) in row.iter().zip(right.chunks(SIDE)) {
-                for (out, &b) in out.iter_mut().zip(right) {
-                    *out += a * b;
-                }
-            }
-        }
-    };
+    let matmul = |at: usize, out: &mut [f32]| multiply(&left, &right, SIDE, at, out);
     for (title, source) in [("matmul 512³", &MATMUL), ("matmul 512³, tiles of 16", &MATMUL_TILED)]
     {
         let arguments = |cl: &OpenCl| {
@@ -231,14 +113,14 @@ fn main() -> Result<(), GpuError> {
         };
         place.beside(
             title,
-            &place.kernel(source, &bind, arguments, (SIDE, SIDE, 1), (16, 16, 1))?,
+            &kernel(place, source, &bind, arguments, ((SIDE, SIDE, 1), (16, 16, 1)))?,
             || c_buffer.read_f32(<[f32]>::to_vec),
             |out| matmul(0, out),
             |out| on_all_cores(out, SIDE, matmul),
         );
     }
 
-    let picture = gpu.buffer(PICTURE * PICTURE * 4)?;
+    let picture = place.gpu.buffer(PICTURE * PICTURE * 4)?;
     let side = (PICTURE as u32).to_ne_bytes();
     let bind = |encoder: &Encoder| {
         encoder.bind_buffer(&picture, 0, 0);
@@ -263,16 +145,16 @@ fn main() -> Result<(), GpuError> {
     };
     place.beside(
         "mandelbrot 1024², 256 turns",
-        &place.kernel(&MANDELBROT, &bind, arguments, (PICTURE, PICTURE, 1), (16, 16, 1))?,
+        &kernel(place, &MANDELBROT, &bind, arguments, ((PICTURE, PICTURE, 1), (16, 16, 1)))?,
         || picture.read_as(<[u32]>::to_vec),
         |out| mandelbrot(0, out),
         |out| on_all_cores(out, 1, mandelbrot),
     );
 
     let words: Vec<u32> = (0..ELEMENTS as u32).map(|i| i.wrapping_mul(2_654_435_761)).collect();
-    let words_buffer = gpu.buffer(ELEMENTS * 4)?;
+    let words_buffer = place.gpu.buffer(ELEMENTS * 4)?;
     words_buffer.write_as(|to: &mut [u32]| to.copy_from_slice(&words));
-    let partial = gpu.buffer(ELEMENTS / 256 * 4)?;
+    let partial = place.gpu.buffer(ELEMENTS / 256 * 4)?;
     let bind = |encoder: &Encoder| {
         encoder.bind_buffer(&partial, 0, 0);
         encoder.bind_buffer(&words_buffer, 0, 1);
@@ -288,14 +170,14 @@ fn main() -> Result<(), GpuError> {
     };
     place.beside(
         "sums of 256, 16 Mi",
-        &place.kernel(&SUM, &bind, arguments, (ELEMENTS, 1, 1), (256, 1, 1))?,
+        &kernel(place, &SUM, &bind, arguments, ((ELEMENTS, 1, 1), (256, 1, 1)))?,
         || partial.read_as(<[u32]>::to_vec),
         |out| sum(0, out),
         |out| on_all_cores(out, 1, sum),
     );
 
     // Counts go on from run to run, so the check is of the first only.
-    let bins = gpu.buffer(256 * 4)?;
+    let bins = place.gpu.buffer(256 * 4)?;
     let bind = |encoder: &Encoder| {
         encoder.bind_buffer(&bins, 0, 0);
         encoder.bind_buffer(&words_buffer, 0, 1);
@@ -305,7 +187,7 @@ fn main() -> Result<(), GpuError> {
     };
     place.beside(
         "histogram, 16 Mi in 256 bins",
-        &place.kernel(&HISTOGRAM, &bind, arguments, (ELEMENTS, 1, 1), (256, 1, 1))?,
+        &kernel(place, &HISTOGRAM, &bind, arguments, ((ELEMENTS, 1, 1), (256, 1, 1)))?,
         || bins.read_as(<[u32]>::to_vec),
         |out| count(&words, out),
         |out| {
@@ -325,7 +207,7 @@ fn main() -> Result<(), GpuError> {
     );
 
     let mut compiled = ALL.map(|source| {
-        let gpu = &gpu;
+        let gpu = place.gpu;
         let repeat = move |times: usize| {
             for _ in 0..times {
                 std::hint::black_box(runnable(gpu, source).expect("it compiled before"));

@@ -1,0 +1,139 @@
+//! Where kernels are made and measured: a kernel with what is bound to it, its peer in OpenCL, and the same in Rust.
+
+use aruminium::{Buffer, Commands, Encoder, Gpu, GpuError, Pipeline, Plain, Queue};
+
+use crate::opencl::{self, Argument, Memory, OpenCl};
+use crate::rounds::{Way, compare, way};
+
+/// Threads along x, y and z.
+pub(crate) type Size = (usize, usize, usize);
+
+/// One kernel with all that is bound to it, and the threads that it runs.
+pub(crate) struct Kernel<'a> {
+    queue: &'a Queue,
+    pipeline: Pipeline,
+    bind: &'a dyn Fn(&Encoder),
+    grid: Size,
+    group: Size,
+    /// The same in OpenCL, with the memory of its result.
+    peer: Option<(opencl::Kernel<'a>, Memory)>,
+}
+
+impl Kernel<'_> {
+    fn run(&self) -> Result<(), GpuError> {
+        let commands: Commands = self.queue.commands()?;
+        let encoder = commands.encoder()?;
+        encoder.bind(&self.pipeline);
+        (self.bind)(&encoder);
+        encoder.launch(self.grid, self.group);
+        encoder.finish();
+        commands.submit();
+        commands.finish()
+    }
+}
+
+/// Where kernels are made.
+pub(crate) struct Place<'a> {
+    pub(crate) gpu: &'a Gpu,
+    pub(crate) queue: &'a Queue,
+    pub(crate) cl: Option<&'a OpenCl>,
+}
+
+impl<'a> Place<'a> {
+    /// A kernel and its peer, of which name and source are given, with their grids and threadgroups; `arguments`
+    /// makes those of the peer, the first of them its result.
+    pub(crate) fn kernel(
+        &self,
+        (pipeline, grid, group): (Pipeline, Size, Size),
+        ((name, opencl), peers_grid, peers_group): ((&str, &str), Size, Size),
+        bind: &'a dyn Fn(&Encoder),
+        arguments: impl FnOnce(&OpenCl) -> Vec<Argument<'a>>,
+    ) -> Kernel<'a> {
+        let peer = self.cl.map(|cl| {
+            let arguments = arguments(cl);
+            let Some(Argument::Memory(result)) = arguments.first() else {
+                panic!("the first argument of {name} is its result")
+            };
+            (cl.kernel(opencl, name, &arguments, peers_grid, peers_group), *result)
+        });
+        Kernel { queue: self.queue, pipeline, bind, grid, group, peer }
+    }
+
+    /// A buffer of numbers.
+    pub(crate) fn upload<T: Plain>(&self, values: &[T]) -> Result<Buffer, GpuError> {
+        let buffer = self.gpu.buffer(size_of_val(values))?;
+        buffer.write_as(|to: &mut [T]| to.copy_from_slice(values));
+        Ok(buffer)
+    }
+
+    /// Measures a kernel beside the same work in Rust on one core and on all of them, which fill slices.
+    pub(crate) fn beside<T: Copy + Default + PartialEq + std::fmt::Debug>(
+        &self,
+        title: &str,
+        kernel: &Kernel<'_>,
+        output: impl Fn() -> Vec<T>,
+        alone: impl Fn(&mut [T]),
+        together: impl Fn(&mut [T]),
+    ) {
+        kernel.run().expect("the kernel runs");
+        let found = output();
+        let mut out = vec![T::default(); found.len()];
+        alone(&mut out);
+        assert!(found == out, "{title}: the kernel and Rust differ");
+        let mut parallel = vec![T::default(); found.len()];
+        together(&mut parallel);
+        assert!(parallel == out, "{title}: Rust differs on all cores");
+        if let (Some(cl), Some((peer, result))) = (self.cl, &kernel.peer) {
+            peer.run();
+            assert!(cl.read::<T>(*result) == out, "{title}: OpenCL and Rust differ");
+        }
+        let peer = || kernel.peer.iter().for_each(|(peer, _)| peer.run());
+        let ways: &mut [Way<'_>] = &mut [
+            way!("Rust, one core", alone(&mut out)),
+            way!("Rust, all cores", together(&mut parallel)),
+            way!("aruminium", kernel.run().expect("it ran before")),
+            way!("OpenCL", peer()),
+        ];
+        let count = if kernel.peer.is_some() { 4 } else { 3 };
+        compare(title, None, &mut ways[..count]);
+    }
+}
+
+/// Numbers of which sums of products are exact, so that it does not matter how they are added up.
+pub(crate) fn floats(count: usize) -> Vec<f32> {
+    (0..count).map(|i| ((i * 37) % 101) as f32 / 16.0).collect()
+}
+
+/// A square matrix's rows from `at` on, times a matrix of as many columns.
+pub(crate) fn multiply(left: &[f32], right: &[f32], side: usize, at: usize, out: &mut [f32]) {
+    for (row, out) in out.chunks_mut(side).enumerate() {
+        out.fill(0.0);
+        let row = &left[at + row * side..][..side];
+        for (&a, right) in row.iter().zip(right.chunks(side)) {
+            for (out, &b) in out.iter_mut().zip(right) {
+                *out += a * b;
+            }
+        }
+    }
+}
+
+/// Splits the output over all cores; each part knows where it begins.
+pub(crate) fn on_all_cores<T: Send>(
+    out: &mut [T],
+    unit: usize,
+    work: impl Fn(usize, &mut [T]) + Sync,
+) {
+    let part = part_of(out.len(), unit);
+    std::thread::scope(|scope| {
+        for (index, out) in out.chunks_mut(part).enumerate() {
+            let work = &work;
+            scope.spawn(move || work(index * part, out));
+        }
+    });
+}
+
+/// How much of so many elements each core gets, in whole units.
+pub(crate) fn part_of(elements: usize, unit: usize) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    elements.div_ceil(cores).next_multiple_of(unit)
+}

@@ -1,0 +1,227 @@
+//! Adjacent loads: scalars side by side that lanes read from places of their own become one load of a vector.
+//! Lanes read neighbours of their own where each goes through a row or a block of numbers.
+//!
+//! Only where no memory is written in between, and all lanes that read one read the others. Lanes that are
+//! themselves side by side are left alone: those loads are whole rows already.
+
+use std::collections::HashMap;
+
+use super::uniform;
+use crate::soft::ir::{
+    Address, Args, Block, Effect, Function, Inst, Op, Scalar, Space, Stmt, Type, Value,
+};
+
+/// Joins the loads of a function.
+pub(crate) fn run(function: &mut Function) {
+    let varying = uniform::analyse(function).values.into_iter().map(|uniform| !uniform).collect();
+    let body = std::mem::take(&mut function.body);
+    let body = Adjacent { function, varying }.block(body);
+    function.body = body;
+}
+
+struct Adjacent<'a> {
+    function: &'a mut Function,
+    varying: Vec<bool>,
+}
+
+/// One load: its distance from where its group starts, its place among the statements, and its value.
+type Member = (i64, usize, Value);
+
+/// What loads that may be joined have in common.
+type Group = (Value, Vec<(Value, i64)>, Scalar);
+
+impl Adjacent<'_> {
+    fn block(&mut self, block: Block) -> Block {
+        let mut out = Block::with_capacity(block.len());
+        // Statements in a row that write no memory.
+        let mut open = Vec::new();
+        for stmt in block {
+            match stmt {
+                Stmt::Do(value) if !self.separates(value) => open.push(value),
+                Stmt::Do(_) => {
+                    self.close(&mut open, &mut out);
+                    out.push(stmt);
+                }
+                Stmt::If(condition, then, otherwise) => {
+                    self.close(&mut open, &mut out);
+                    let (then, otherwise) = (self.block(then), self.block(otherwise));
+                    out.push(Stmt::If(condition, then, otherwise));
+                }
+                Stmt::Loop { body, next } => {
+                    self.close(&mut open, &mut out);
+                    let (body, next) = (self.block(body), self.block(next));
+                    out.push(Stmt::Loop { body, next });
+                }
+                other => {
+                    self.close(&mut open, &mut out);
+                    out.push(other);
+                }
+            }
+        }
+        self.close(&mut open, &mut out);
+        out
+    }
+
+    /// Whether loads may not move from one side of an instruction to the other.
+    fn separates(&self, value: Value) -> bool {
+        let inst = self.function.inst(value);
+        match inst.op.row().effect {
+            Effect::Writes => inst.op != Op::Set,
+            Effect::Syncs => true,
+            _ => false,
+        }
+    }
+
+    /// Joins what can be joined of statements in a row, and puts them out.
+    fn close(&mut self, open: &mut Vec<Value>, out: &mut Block) {
+        let mut groups: HashMap<Group, Vec<Member>> = HashMap::new();
+        for (at, &value) in open.iter().enumerate() {
+            if let Some((group, distance)) = self.group(value) {
+                groups.entry(group).or_default().push((distance, at, value));
+            }
+        }
+        // By the statement that a vector is to be loaded before.
+        let mut wide: HashMap<usize, Vec<Vec<Member>>> = HashMap::new();
+        for ((_, terms, scalar), mut members) in groups {
+            members.sort_unstable();
+            members.dedup_by_key(|&mut (distance, ..)| distance);
+            for run in members.chunk_by(|a, b| b.0 - a.0 == i64::from(scalar.bytes())) {
+                let mut rest = run;
+                while let Some(width) = [4, 2].into_iter().find(|&width| width <= rest.len()) {
+                    let (joined, after) = rest.split_at(width);
+                    rest = after;
+                    let bytes = width as i64 * i64::from(scalar.bytes());
+                    if self.pays(&terms, joined[0].2, bytes)
+                        && let Some(first) = joined.iter().map(|&(_, at, _)| at).min()
+                    {
+                        wide.entry(first).or_default().push(joined.to_vec());
+                    }
+                }
+            }
+        }
+        for (at, value) in std::mem::take(open).into_iter().enumerate() {
+            let mut loads = wide.remove(&at).unwrap_or_default();
+            // Their order is that of a table of hashes.
+            loads.sort_unstable();
+            for members in loads {
+                self.join(value, &members, out);
+            }
+            out.push(Stmt::Do(value));
+        }
+    }
+
+    /// What a load has in common with those that it may be joined with, and its distance.
+    fn group(&self, value: Value) -> Option<(Group, i64)> {
+        let inst = self.function.inst(value);
+        let Type::Scalar(scalar) = inst.ty else { return None };
+        let pointer = *inst.args.first()?;
+        let elsewhere = self.function.ty(pointer) == Type::Pointer(Space::Thread);
+        let small = scalar != Scalar::Bool && scalar.bytes() <= 4;
+        if inst.op != Op::Load || elsewhere || !small || !self.varying[value.index()] {
+            return None;
+        }
+        let address = Address::of(self.function, pointer);
+        Some(((address.base, address.terms, scalar), address.bytes))
+    }
+
+    /// Whether lanes may be expected to be so far apart, at least, that each reads places of its own.
+    fn pays(&self, terms: &[(Value, i64)], load: Value, bytes: i64) -> bool {
+        let pointer = self.function.inst(load).args[0];
+        let base = Address::of(self.function, pointer).base;
+        let mut moving = terms.iter().filter(|(index, _)| self.varying[index.index()]);
+        match (self.varying[base.index()], moving.next(), moving.next()) {
+            (true, ..) | (_, Some(_), Some(_)) => true,
+            (false, Some(&(index, scale)), None) => {
+                let wide = self.function.ty(index).scalar().is_some_and(|ty| ty.bytes() == 8);
+                wide || scale.unsigned_abs() >= bytes.unsigned_abs()
+            }
+            (false, None, _) => false,
+        }
+    }
+
+    /// Loads a vector, and makes the loads its components. `first` is the load that comes first.
+    fn join(&mut self, first: Value, members: &[Member], out: &mut Block) {
+        let inst = *self.function.inst(first);
+        let distance = |value| members.iter().find(|&&(.., member)| member == value);
+        let (Some(here), Some(start), Some(scalar)) =
+            (distance(first), members.first(), inst.ty.scalar())
+        else {
+            return;
+        };
+        let mut pointer = inst.args[0];
+        if start.0 != here.0 {
+            let ty = self.function.ty(pointer);
+            let imm = (start.0 - here.0) as u64;
+            let args = Args::new(&[pointer]);
+            pointer = self.emit(Inst { op: Op::Field, ty, args, imm, ..inst }, out);
+        }
+        let ty = Type::of(scalar, members.len() as u32);
+        let vector = self.emit(Inst { ty, args: Args::new(&[pointer]), imm: 1, ..inst }, out);
+        for (component, &(.., value)) in members.iter().enumerate() {
+            let inst = &mut self.function.insts[value.index()];
+            (inst.op, inst.args, inst.imm) = (Op::Extract, Args::new(&[vector]), component as u64);
+        }
+    }
+
+    fn emit(&mut self, inst: Inst, out: &mut Block) -> Value {
+        self.function.insts.push(inst);
+        let value = Value(self.function.insts.len() as u32 - 1);
+        out.push(Stmt::Do(value));
+        value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::soft::ir::{AllocationId, FunctionBuilder, Input};
+
+    /// Loads at so many distances, by lanes that are `scale` bytes apart, with a store before the last.
+    fn loads(distances: &[i64], scale: i64, store: bool) -> String {
+        let mut b = FunctionBuilder::new("f", vec![], Type::Void);
+        let (from, to) = (AllocationId(0), AllocationId(1));
+        let from = b.allocation(from, Space::Device);
+        let to = b.allocation(to, Space::Device);
+        let lane = b.input(Input::ThreadPositionInGrid, 0);
+        let start = b.index(from, lane, scale);
+        let target = b.index(to, lane, 64);
+        let mut values = Vec::new();
+        for (k, &distance) in distances.iter().enumerate() {
+            if store && k + 1 == distances.len() {
+                b.store(target, lane);
+            }
+            let place = b.field(start, distance);
+            values.push(b.load(place, Type::F32));
+        }
+        for (k, value) in values.into_iter().enumerate() {
+            let place = b.field(target, 4 * k as i64);
+            b.store(place, value);
+        }
+        let mut f = b.finish();
+        run(&mut f);
+        f.to_string()
+    }
+
+    #[test]
+    fn neighbours_are_one_load() {
+        let text = loads(&[8, 0, 4, 12, 20, 16], 64, false);
+        assert!(
+            text.contains("f32x4 = load.joined") && text.contains("f32x2 = load.joined"),
+            "{text}"
+        );
+        assert!(!text.contains("f32 = load"), "{text}");
+    }
+
+    #[test]
+    fn what_is_no_neighbour_stays() {
+        for (distances, scale, store) in [
+            // Apart; lanes side by side; another write in between.
+            (&[0, 8][..], 64, false),
+            (&[0, 4], 4, false),
+            (&[0, 4], 64, true),
+        ] {
+            let text = loads(distances, scale, store);
+            assert!(!text.contains("f32x2"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Pointers that step: a pointer variable that varies, starts somewhere and is only ever moved by uniform
+//! distances, becomes the pointer where it starts, and a uniform distance.
+//!
+//! The start is then the same in all passes of a loop, and what accesses need to know of 32 pointers is
+//! found once; the distance is one number.
+
+use std::collections::HashMap;
+
+use super::rewrite::Constants;
+use super::uniform::{self, Uniformity};
+use crate::soft::ir::{
+    Address, Args, Block, Function, Inst, Op, Scalar, Space, Stmt, Type, Value, VarId, Variable,
+};
+
+/// Splits the pointer variables of a function.
+pub(crate) fn run(function: &mut Function) {
+    let before = uniform::analyse(function);
+    let mut chosen = candidates(function, &before);
+    // A distance that turns out to vary is no gain: those variables stay as they are.
+    while !chosen.is_empty() {
+        let mut split = function.clone();
+        let distances = Step::over(&mut split, &chosen);
+        let after = uniform::analyse(&split);
+        let varies = |distance: &VarId| !after.variables[distance.index()];
+        if !distances.iter().any(varies) {
+            *function = split;
+            return;
+        }
+        let kept = chosen.iter().zip(&distances).filter(|(_, distance)| !varies(distance));
+        chosen = kept.map(|(&pointer, _)| pointer).collect();
+    }
+}
+
+/// The variables that vary, start in one place, and are moved by what is uniform.
+fn candidates(function: &Function, uniform: &Uniformity) -> Vec<VarId> {
+    let variables = vec![Moves::default(); function.variables.len()];
+    let mut survey = Survey { function, uniform, variables, reads: HashMap::new(), now: 0 };
+    survey.block(&function.body);
+    let steps = |variable: &usize| {
+        let in_memory = matches!(
+            function.variables[*variable].ty,
+            Type::Pointer(Space::Device | Space::Constant | Space::Threadgroup)
+        );
+        let Moves { starts, moves, otherwise, .. } = survey.variables[*variable];
+        in_memory && starts == 1 && moves > 0 && !otherwise && !uniform.variables[*variable]
+    };
+    (0..function.variables.len()).filter(steps).map(|variable| VarId(variable as u32)).collect()
+}
+
+/// How a variable is assigned.
+#[derive(Clone, Copy, Debug, Default)]
+struct Moves {
+    /// Assignments of something else.
+    starts: u32,
+    /// Where the last of them is, in the order of the tree.
+    last_start: u32,
+    /// Assignments of what it was, moved by uniform distances.
+    moves: u32,
+    /// Whether it is moved in some other way.
+    otherwise: bool,
+}
+
+struct Survey<'a> {
+    function: &'a Function,
+    uniform: &'a Uniformity,
+    variables: Vec<Moves>,
+    /// Of each read of a variable, the number of its block and its place in the order of the tree.
+    reads: HashMap<Value, (u32, u32)>,
+    now: u32,
+}
+
+impl Survey<'_> {
+    fn block(&mut self, block: &Block) {
+        self.now += 1;
+        let number = self.now;
+        for stmt in block {
+            match stmt {
+                Stmt::Do(value) => self.instruction(*value, number),
+                Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b } => {
+                    self.block(a);
+                    self.block(b);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn instruction(&mut self, value: Value, block: u32) {
+        self.now += 1;
+        let inst = self.function.inst(value);
+        match inst.op {
+            Op::Get => {
+                self.reads.insert(value, (block, self.now));
+            }
+            Op::Set => self.assignment(inst, block),
+            _ => {}
+        }
+    }
+
+    fn assignment(&mut self, set: &Inst, block: u32) {
+        let address = Address::of(self.function, set.args[0]);
+        let base = self.function.inst(address.base);
+        let variable = &mut self.variables[set.imm as usize];
+        if base.op != Op::Get || base.imm != set.imm {
+            variable.starts += 1;
+            variable.last_start = self.now;
+            return;
+        }
+        variable.moves += 1;
+        let fixed = address.terms.iter().all(|(index, _)| self.uniform.values[index.index()]);
+        // Between reading and assigning it may not have started anew, in another pass of a loop neither.
+        let near = self
+            .reads
+            .get(&address.base)
+            .is_some_and(|&(read_in, read_at)| read_in == block && variable.last_start < read_at);
+        variable.otherwise |= !(fixed && near);
+    }
+}
+
+struct Step<'a> {
+    function: &'a mut Function,
+    /// The distance that goes with each pointer variable.
+    distance: Vec<Option<VarId>>,
+    constants: Constants,
+}
+
+impl Step<'_> {
+    /// Splits variables, and gives their distances.
+    fn over(function: &mut Function, chosen: &[VarId]) -> Vec<VarId> {
+        let mut distance = vec![None; function.variables.len()];
+        let mut made = Vec::new();
+        for &pointer in chosen {
+            let name = function.variables[pointer.index()].name.clone();
+            let ty = Type::Scalar(Scalar::I64);
+            made.push(VarId(function.variables.len() as u32));
+            function.variables.push(Variable { name, ty });
+            distance[pointer.index()] = made.last().copied();
+        }
+        let body = std::mem::take(&mut function.body);
+        let body = Step { constants: Constants::of(function), function, distance }.block(body);
+        function.body = body;
+        made
+    }
+
+    fn block(&mut self, block: Block) -> Block {
+        let mut out = Block::with_capacity(block.len());
+        for stmt in block {
+            match stmt {
+                Stmt::Do(value) => self.instruction(value, &mut out),
+                Stmt::If(condition, then, otherwise) => {
+                    let (then, otherwise) = (self.block(then), self.block(otherwise));
+                    out.push(Stmt::If(condition, then, otherwise));
+                }
+                Stmt::Loop { body, next } => {
+                    let (body, next) = (self.block(body), self.block(next));
+                    out.push(Stmt::Loop { body, next });
+                }
+                other => out.push(other),
+            }
+        }
+        out
+    }
+
+    fn instruction(&mut self, value: Value, out: &mut Block) {
+        let inst = *self.function.inst(value);
+        let split = match inst.op {
+            Op::Get | Op::Set => self.distance.get(inst.imm as usize).copied().flatten(),
+            _ => None,
+        };
+        let Some(distance) = split else { return out.push(Stmt::Do(value)) };
+        let number = Type::Scalar(Scalar::I64);
+        let emit = |step: &mut Self, op, ty, args: &[Value], imm, out: &mut Block| {
+            step.emit(Inst { op, ty, args: Args::new(args), imm, ..inst }, out)
+        };
+        if inst.op == Op::Get {
+            // The value is the pointer as it was: where it starts, and the distance.
+            let start = self.emit(inst, out);
+            let by = emit(self, Op::Get, number, &[], distance.0.into(), out);
+            let whole = &mut self.function.insts[value.index()];
+            (whole.op, whole.args, whole.imm) = (Op::Index, Args::new(&[start, by]), 1);
+            return out.push(Stmt::Do(value));
+        }
+        // A read that it is moved from is already a start and a distance, so all terms are from the start.
+        let address = Address::of(self.function, inst.args[0]);
+        let base = self.function.inst(address.base);
+        let moves = base.op == Op::Get && base.imm == inst.imm;
+        let mut by = self.constants.get(self.function, Scalar::I64, 0);
+        if moves {
+            by = self.constants.get(self.function, Scalar::I64, address.bytes as u64);
+            for (index, scale) in address.terms {
+                let mut part = index;
+                if self.function.ty(index) != number {
+                    part = emit(self, Op::Convert, number, &[index], 0, out);
+                }
+                if scale != 1 {
+                    let scale = self.constants.get(self.function, Scalar::I64, scale as u64);
+                    part = emit(self, Op::Mul, number, &[part, scale], 0, out);
+                }
+                by = emit(self, Op::Add, number, &[by, part], 0, out);
+            }
+        } else {
+            out.push(Stmt::Do(value));
+        }
+        emit(self, Op::Set, Type::Void, &[by], distance.0.into(), out);
+    }
+
+    fn emit(&mut self, inst: Inst, out: &mut Block) -> Value {
+        self.function.insts.push(inst);
+        let value = Value(self.function.insts.len() as u32 - 1);
+        out.push(Stmt::Do(value));
+        value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::soft::ir::{AllocationId, FunctionBuilder, Input};
+
+    /// A pointer that starts at the lane's place and moves in a loop; by 4 bytes, or by a number of the lane's.
+    fn walk(by_lane: bool, anew: bool) -> Function {
+        let mut b = FunctionBuilder::new("f", vec![], Type::Void);
+        let from = b.allocation(AllocationId(0), Space::Device);
+        let lane = b.input(Input::ThreadPositionInGrid, 0);
+        let p = b.variable("p", Type::Pointer(Space::Device));
+        let (i, last) = (b.variable("i", Type::U32), b.u32(9));
+        let start = b.index(from, lane, 64);
+        b.set(p, start);
+        b.begin_loop();
+        let (now, one) = (b.get(i), b.u32(1));
+        let done = b.lt(last, now);
+        b.break_if(done);
+        let here = b.get(p);
+        let value = b.load(here, Type::F32);
+        b.store(here, value);
+        if anew {
+            b.set(p, start);
+        }
+        let next = if by_lane { b.index(here, lane, 4) } else { b.field(here, 4) };
+        b.set(p, next);
+        b.begin_next();
+        let more = b.add(now, one);
+        b.set(i, more);
+        b.end_loop();
+        b.finish()
+    }
+
+    #[test]
+    fn a_uniform_step_is_a_distance() {
+        let mut f = walk(false, false);
+        run(&mut f);
+        let uniform = uniform::analyse(&f);
+        let distance = f.variables.len() - 1;
+        assert_eq!(f.variables[distance].ty, Type::Scalar(Scalar::I64));
+        assert!(uniform.variables[distance], "{f}");
+        let text = f.to_string();
+        assert_eq!(text.matches("set $0").count(), 1, "{text}");
+        assert_eq!(text.matches(&format!("set ${distance}")).count(), 2, "{text}");
+    }
+
+    #[test]
+    fn others_stay() {
+        for (by_lane, anew) in [(true, false), (false, true)] {
+            let mut f = walk(by_lane, anew);
+            let before = f.to_string();
+            run(&mut f);
+            assert_eq!(f.to_string(), before);
+        }
+    }
+}

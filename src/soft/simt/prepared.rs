@@ -1,0 +1,205 @@
+//! Handlers of access by lanes that point anywhere: where they point is found once, for all accesses that
+//! start there.
+
+use std::marker::PhantomData;
+
+use super::code::{Handler, Ins, Wave};
+use super::indexed::{AHEAD, ask_ahead, contiguous};
+use super::isa::{Baseline, Isa, LANES};
+use super::memory::{Element, Target, checked, each, length, place, registers, split};
+
+/// What is found of 32 addresses. Lanes that were off count as if they pointed where the first active one did:
+/// those that are active at an access were active before it, too.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+pub(crate) struct Found {
+    /// The lowest offset.
+    low: i64,
+    /// How far up from there the highest is; [`APART`] if one number for all does not do.
+    span: i64,
+    /// The region, if the lanes are whole pointers.
+    number: u32,
+    /// From each lane to the next, if that is the same for all and the first is the lowest; else [`UNEVEN`].
+    step: u32,
+    lanes: FoundLanes,
+}
+
+#[derive(Clone, Copy)]
+#[repr(C)]
+union FoundLanes {
+    /// How far up from the lowest each lane is.
+    up: [u32; LANES],
+    /// The lanes as they were, where they are apart.
+    whole: [u64; LANES],
+}
+
+impl Found {
+    /// A lane's region, if the lanes are whole pointers, and its offset.
+    #[inline(always)]
+    pub(crate) fn lane(&self, k: usize, whole: bool) -> (u32, i64) {
+        // SAFETY: which of the two was written the span says, and all bits are numbers.
+        let (up, as_they_were) = unsafe { (self.lanes.up[k], self.lanes.whole[k]) };
+        match (self.span == APART, whole) {
+            (false, _) => (self.number, self.low.wrapping_add(up.into())),
+            (true, true) => split(as_they_were),
+            (true, false) => (0, as_they_were as i64),
+        }
+    }
+}
+
+/// The span of lanes that are 2 GiB apart or more.
+const APART: i64 = -1;
+/// The step of lanes that are not evenly apart.
+const UNEVEN: u32 = u32::MAX;
+
+/// Finds where the lanes point: `a` the place for what is found, `b` the register of 64-bit offsets, or `WHOLE`
+/// pointers.
+#[derive(Debug)]
+pub(crate) struct Prepare<const WHOLE: bool>;
+
+impl<const WHOLE: bool> Handler for Prepare<WHOLE> {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`; `a` has room for what is found.
+        unsafe {
+            let ins = &*ip;
+            let lanes = &*frame.add(ins.b as usize).cast::<[u64; LANES]>();
+            let found = &mut *frame.add(ins.a as usize).cast::<Found>();
+            let first = lanes[wave.first() as usize];
+            // From the first lane: a distance of less than 2^31 either way keeps to 32 bits. Two lanes so near are
+            // in one region, or so far beyond its end that every access is out of bounds.
+            let mut far = 0;
+            let mut from_first = [0i32; LANES];
+            let mask = I::spread(wave.exec);
+            for (k, distance) in from_first.iter_mut().enumerate() {
+                let exact = lanes[k].wrapping_sub(first) & (mask[k] as i32 as i64 as u64);
+                far |= exact.wrapping_add(1 << 31) >> 32;
+                *distance = exact as i32;
+            }
+            let (number, start) = if WHOLE { split(first) } else { (0, first as i64) };
+            found.number = number;
+            if far != 0 {
+                found.span = APART;
+                found.lanes.whole = *lanes;
+                return ip.add(1);
+            }
+            let (mut lowest, mut highest) = (0, 0);
+            for distance in from_first {
+                lowest = lowest.min(distance);
+                highest = highest.max(distance);
+            }
+            let step = from_first[1].wrapping_sub(lowest) as u32;
+            let mut uneven = 0;
+            let mut up = [0; LANES];
+            for (k, up) in up.iter_mut().enumerate() {
+                *up = from_first[k].wrapping_sub(lowest) as u32;
+                uneven |= *up ^ step.wrapping_mul(k as u32);
+            }
+            found.low = start.wrapping_add(lowest.into());
+            found.span = i64::from(highest) - i64::from(lowest);
+            found.step = if uneven == 0 { step } else { UNEVEN };
+            found.lanes.up = up;
+            ip.add(1)
+        }
+    }
+}
+
+/// An access by prepared lanes: `b` what was found, `c` the slot of the uniform part, `d` the place, and in the upper
+/// half of `imm` the displacement.
+#[derive(Debug)]
+pub(crate) struct Prepared<E, const W: usize, const WRITE: bool>(PhantomData<E>);
+
+/// Where an access by prepared lanes goes.
+///
+/// # Safety
+/// As [`Run`](super::code::Run).
+#[inline(always)]
+unsafe fn target_of(
+    ins: &Ins,
+    frame: *const u8,
+    wave: &Wave,
+    found: &Found,
+    bytes: usize,
+    write: bool,
+) -> Target {
+    // SAFETY: the caller's.
+    unsafe {
+        let target = Target::of(ins, frame, wave, bytes, write);
+        if ins.d & place::LANE_POINTERS == 0 {
+            return target;
+        }
+        Target::region(wave, found.number, target.offset, bytes, write)
+    }
+}
+
+impl<E: Element, const W: usize, const WRITE: bool> Handler for Prepared<E, W, WRITE> {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`; all lanes lie between the lowest and the highest, which are checked.
+        unsafe {
+            let ins = &*ip;
+            let bytes = W * size_of::<E::Memory>();
+            let found = &*frame.add(ins.b as usize).cast::<Found>();
+            let target = target_of(ins, frame, wave, found, bytes, WRITE);
+            let low = target.offset.wrapping_add(found.low);
+            // Here what is out of bounds may be a lane that went elsewhere since.
+            if found.span == APART || !(0 <= low && low <= target.last - found.span) {
+                return Baseline::apart::<Apart<E, W, WRITE>>(ip, frame, wave);
+            }
+            let memory = target.base.add(low as usize);
+            if found.step == bytes as u32 && (!WRITE || wave.exec == u32::MAX) {
+                contiguous::<I, E, W, WRITE>(memory.cast(), registers(ip, frame));
+                return ip.add(length(W));
+            }
+            if !WRITE && !target.alone && found.span < AHEAD as i64 {
+                ask_ahead(target.last, low as usize, memory, found.span as usize);
+            }
+            let up = &found.lanes.up;
+            let pointer = |k: usize| memory.add(up[k] as usize).cast();
+            each::<I, E, W, WRITE>(pointer, wave.exec, registers(ip, frame));
+            ip.add(length(W))
+        }
+    }
+}
+
+/// The general case of [`Prepared`]: each lane by itself.
+#[derive(Debug)]
+struct Apart<E, const W: usize, const WRITE: bool>(PhantomData<E>);
+
+impl<E: Element, const W: usize, const WRITE: bool> Handler for Apart<E, W, WRITE> {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`; every lane is checked before it is accessed.
+        unsafe {
+            let ins = &*ip;
+            let bytes = W * size_of::<E::Memory>();
+            let found = &*frame.add(ins.b as usize).cast::<Found>();
+            let target = target_of(ins, frame, wave, found, bytes, WRITE);
+            // Lanes that are off read where the first active one does.
+            let lane = |k: usize| if wave.exec & 1 << k != 0 { k } else { wave.first() as usize };
+            if found.span != APART {
+                let offset = |k| target.offset.wrapping_add(found.lane(lane(k), false).1);
+                let offsets = std::array::from_fn(offset);
+                return checked::<I, E, W, WRITE>(ip, frame, wave, &target, &offsets);
+            }
+            let mut pointers = [std::ptr::null_mut::<E::Memory>(); LANES];
+            for (k, pointer) in pointers.iter_mut().enumerate() {
+                let lane = lane(k);
+                let whole = ins.d & place::LANE_POINTERS != 0;
+                let (number, start) = found.lane(lane, whole);
+                let target = match whole {
+                    true => Target::region(wave, number, target.offset, bytes, WRITE),
+                    false => target,
+                };
+                let offset = start.wrapping_add(target.offset);
+                if !target.allows(offset) {
+                    let wrong = target.wrong(ins, offset, bytes as u32, WRITE);
+                    return wave.fault(ip, lane as u32, wrong);
+                }
+                *pointer = target.base.add(offset as usize).cast();
+            }
+            each::<I, E, W, WRITE>(|k| pointers[k], wave.exec, registers(ip, frame));
+            ip.add(length(W))
+        }
+    }
+}
