@@ -297,12 +297,13 @@ fn blocks_there_and_back() {
         let number = |x: f64| if step == 0.0 { 0.0 } else { (x / step).round() };
         block.iter().map(|&x| number(x) * F16.rounded(step)).collect()
     };
-    let rows: [(&str, &dyn Fn(&[f64]) -> Vec<f64>); 2] =
-        [("qdq_q4_0_f32", &four), ("qdq_q8_0_f32", &eight)];
-    for (kernel, function) in rows {
+    let expected = [
+        ("qdq_q4_0_f32", input.chunks(32).flat_map(four).collect::<Vec<f64>>()),
+        ("qdq_q8_0_f32", input.chunks(32).flat_map(eight).collect()),
+    ];
+    for (kernel, expected) in expected {
         let launch = kernels.launch(kernel).numbers(F32, &input).room(input.len() * 4);
         let out = launch.memory(0, 256).groups((blocks, 1, 1), (32, 1, 1), 1);
-        let expected: Vec<f64> = input.chunks(32).flat_map(function).collect();
         near(kernel, &F32.decode(&out), &expected, 0.0);
     }
 }
