@@ -92,3 +92,10 @@ pub fn attention(
     let part = |at: usize| weights.iter().zip(values.chunks(width)).map(|(w, v)| w * v[at]).sum();
     (0..width).map(part).collect()
 }
+
+/// The Hadamard transform: element k is the sum of x_j (-1)^(bits that k and j share), over the root of the length.
+pub fn hadamard(row: &[f64]) -> Vec<f64> {
+    let sign = |bits: usize| if bits.count_ones().is_multiple_of(2) { 1.0 } else { -1.0 };
+    let sum = |k: usize| row.iter().enumerate().map(|(j, x)| x * sign(j & k)).sum::<f64>();
+    (0..row.len()).map(|k| sum(k) / (row.len() as f64).sqrt()).collect()
+}

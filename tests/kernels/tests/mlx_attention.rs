@@ -388,3 +388,35 @@ fn dots_for_slopes() {
         near("flash_attn_train_bwd_compute_d_bf16", &F32.decode(&out), &expected, 2e-5);
     }
 }
+
+#[test]
+fn rows_of_halves() {
+    let one = open("flash_attn_vec_peer_port_f16.metal");
+    let parts = open("flash_attn_vec_peer_port_f16_nwg32.metal");
+    let reduce = open("flash_attn_vec_peer_port_f16_reduce.metal");
+    for [heads, groups, keys, room] in [[2, 1, 32, 32], [8, 2, 70, 96], [4, 4, 1100, 1120]] {
+        let sizes = sizes([heads, groups, 256, 1, keys, room]);
+        let inputs = inputs(F16, &sizes, 1);
+        let scale = 1.0 / 16.0;
+        // Everything up to the query's place is seen, which is the last.
+        let parameters = Struct::new().u32([heads, groups, 256, keys, room].map(|x| x as u32));
+        let parameters = parameters.f32([scale as f32]).u32([1, 0, 0]).bytes();
+        let expected = outputs(&inputs, &sizes, scale, |_, _| 0.0);
+        let launched = |launch: Launch<'_>, parts: usize| {
+            let launch = launch.bytes(&parameters).numbers(F32, &inputs[0]);
+            let launch = launch.numbers(F16, &inputs[1]).numbers(F16, &inputs[2]);
+            let launch = launch.room(heads * parts * (256 + 2) * 4);
+            let launch = launch.memory(0, (256 + 128 + 2 * 256) * 2);
+            launch.groups((1, heads, parts), (32, 1, 1), 4)
+        };
+        let kernel = "flash_attn_vec_peer_port_f16_dk256_dv256";
+        let out = launched(one.launch(kernel), 1);
+        near(kernel, &F32.decode(&out[..heads * 1024]), &expected, 2e-5);
+        let kernel = "flash_attn_vec_peer_port_f16_nwg32_dk256_dv256";
+        let out = launched(parts.launch(kernel), 32);
+        let kernel = "flash_attn_vec_peer_port_f16_reduce_dv256_nwg32";
+        let launch = reduce.launch(kernel).words([heads]).bytes(&out).room(heads * 1024);
+        let out = launch.groups((heads, 1, 1), (1024, 1, 1), 2);
+        near(kernel, &F32.decode(&out), &expected, 2e-5);
+    }
+}

@@ -5,7 +5,7 @@
 
 use Number::{BF16, F16, F32, U32};
 use kernels::numbers::{Number, near};
-use kernels::references::{different, dot, largest, softmax};
+use kernels::references::{different, dot, hadamard, largest, softmax};
 use kernels::run::{Kernels, Size};
 use kernels::structs::Struct;
 
@@ -266,13 +266,6 @@ fn samplers() {
         found.sort_unstable();
         assert_eq!(found, expected);
     }
-}
-
-/// Element k of the transform of a row is the sum of x_j (-1)^(bits that k and j share), over the root of the length.
-fn hadamard(row: &[f64]) -> Vec<f64> {
-    let sign = |bits: usize| if bits.count_ones().is_multiple_of(2) { 1.0 } else { -1.0 };
-    let sum = |k: usize| row.iter().enumerate().map(|(j, x)| x * sign(j & k)).sum::<f64>();
-    (0..row.len()).map(|k| sum(k) / (row.len() as f64).sqrt()).collect()
 }
 
 #[test]
