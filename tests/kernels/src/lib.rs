@@ -5,6 +5,7 @@ pub mod constants;
 pub mod numbers;
 pub mod packages;
 pub mod products;
+pub mod references;
 pub mod run;
 pub mod structs;
 pub mod survey;

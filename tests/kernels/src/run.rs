@@ -1,8 +1,11 @@
 //! Running a kernel of a package: its source, its arguments in order, and what it wrote.
 
-use crate::packages::{PACKAGES, Registry};
-use aruminium::{Buffer, ConstantValues, Gpu, Queue, ShaderLib};
+use crate::numbers::Number;
+use crate::packages::{PACKAGES, Registry, Source};
+use aruminium::{Buffer, ConstantValues, Encoder, Gpu, Queue, ShaderLib};
+use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// Threads or threadgroups along x, y and z.
@@ -12,6 +15,9 @@ pub type Size = (usize, usize, usize);
 pub fn lined(threads: usize) -> (Size, Size) {
     ((threads.div_ceil(64), 1, 1), (64, 1, 1))
 }
+
+/// The sources of packages that were asked for: asking Cargo and reading them takes a while.
+static SOURCES: Mutex<Option<HashMap<&str, Vec<Source>>>> = Mutex::new(None);
 
 /// One source of a package, compiled.
 #[derive(Debug)]
@@ -24,16 +30,23 @@ pub struct Kernels {
 }
 
 impl Kernels {
-    /// Compiles the source of a package whose path ends with `file`.
+    /// Compiles the source of a package that has this path, or whose path ends with `file`.
     ///
     /// # Panics
     /// When there is none, or it does not compile.
     pub fn open(package: &str, file: &str) -> Self {
         let named = PACKAGES.iter().find(|known| known.name == package);
         let package = named.unwrap_or_else(|| panic!("no package {package}"));
-        let registry = Registry::open(crate::MANIFEST).unwrap_or_else(|error| panic!("{error}"));
-        let sources = registry.sources(package).unwrap_or_else(|error| panic!("{error}"));
-        let found = sources.into_iter().find(|source| source.path.ends_with(file));
+        let mut known = SOURCES.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = known.get_or_insert_default();
+        let sources = known.entry(package.name).or_insert_with(|| {
+            let registry =
+                Registry::open(crate::MANIFEST).unwrap_or_else(|error| panic!("{error}"));
+            registry.sources(package).unwrap_or_else(|error| panic!("{error}"))
+        });
+        let ends = |source: &&Source| source.path.ends_with(file);
+        let is = |source: &&Source| source.path.rsplit('/').next() == Some(file);
+        let found = sources.iter().find(is).or_else(|| sources.iter().find(ends));
         let source = found.unwrap_or_else(|| panic!("{}: no {file}", package.name));
         let defines = package.macros.iter();
         let defines: String = defines.map(|(k, v)| format!("#define {k} {v}\n")).collect();
@@ -41,7 +54,7 @@ impl Kernels {
         let queue = gpu.new_command_queue().unwrap_or_else(|error| panic!("{error}"));
         let library = gpu.compile(&(defines + &source.text));
         let library = library.unwrap_or_else(|error| panic!("{file}: {error}"));
-        Self { gpu, queue, library, name: file.to_owned(), text: source.text }
+        Self { gpu, queue, library, name: file.to_owned(), text: source.text.clone() }
     }
 
     /// The names of all kernels.
@@ -103,6 +116,21 @@ impl Launch<'_> {
         self
     }
 
+    /// The next buffer's elements.
+    pub fn numbers(self, number: Number, values: &[f64]) -> Self {
+        self.bytes(&number.encode(values))
+    }
+
+    /// The next buffer's `uint`s.
+    pub fn words<const N: usize>(self, values: [usize; N]) -> Self {
+        self.bytes(&values.map(|value| (value as u32).to_le_bytes()).concat())
+    }
+
+    /// The next buffer's `float`s.
+    pub fn floats<const N: usize>(self, values: [f32; N]) -> Self {
+        self.bytes(&values.map(f32::to_le_bytes).concat())
+    }
+
     /// A buffer to write so many bytes to.
     pub fn room(self, bytes: usize) -> Self {
         self.bytes(&vec![POISON; bytes])
@@ -140,7 +168,30 @@ impl Launch<'_> {
         self.timed(groups, threads, result, 1).0
     }
 
-    /// The same so many times; gives the shortest time on the GPU as well.
+    /// The same for the bytes of several buffers.
+    ///
+    /// # Panics
+    /// As [`groups`](Self::groups).
+    pub fn results<const N: usize>(
+        self,
+        groups: Size,
+        threads: Size,
+        all: [usize; N],
+    ) -> [Vec<u8>; N] {
+        self.run(1, |encoder| encoder.launch_groups(groups, threads));
+        all.map(|index| self.written(index))
+    }
+
+    /// Runs so many threads in groups of that size or less, and gives the bytes of some buffers.
+    ///
+    /// # Panics
+    /// As [`groups`](Self::groups).
+    pub fn grid<const N: usize>(self, threads: Size, group: Size, all: [usize; N]) -> [Vec<u8>; N] {
+        self.run(1, |encoder| encoder.launch(threads, group));
+        all.map(|index| self.written(index))
+    }
+
+    /// The same as [`groups`](Self::groups) so many times; gives the shortest time on the GPU as well.
     ///
     /// # Panics
     /// As [`groups`](Self::groups).
@@ -151,7 +202,12 @@ impl Launch<'_> {
         result: usize,
         times: usize,
     ) -> (Vec<u8>, Duration) {
-        let place = format!("{}: {}", self.kernels.name, self.kernel);
+        let shortest = self.run(times, |encoder| encoder.launch_groups(groups, threads));
+        (self.written(result), shortest)
+    }
+
+    fn run(&self, times: usize, launch: impl Fn(&Encoder)) -> Duration {
+        let place = self.place();
         let function = self.kernels.library.function_with(&self.kernel, &self.constants);
         let function = function.unwrap_or_else(|error| panic!("{place}: {error}"));
         let pipeline = self.kernels.gpu.pipeline(&function);
@@ -166,7 +222,7 @@ impl Launch<'_> {
             for &(index, bytes) in &self.memory {
                 encoder.threadgroup_memory(bytes, index);
             }
-            encoder.launch_groups(groups, threads);
+            launch(&encoder);
             encoder.finish();
             commands.submit();
             commands.wait();
@@ -175,9 +231,16 @@ impl Launch<'_> {
             }
             Duration::from_secs_f64(commands.gpu_time().max(0.0))
         };
-        let shortest = (0..times).map(once).min().unwrap_or_default();
-        let written = self.buffers.iter().find(|(_, index)| *index == result);
-        let (buffer, _) = written.unwrap_or_else(|| panic!("{place}: no buffer {result}"));
-        (buffer.read(<[u8]>::to_vec), shortest)
+        (0..times).map(once).min().unwrap_or_default()
+    }
+
+    fn place(&self) -> String {
+        format!("{}: {}", self.kernels.name, self.kernel)
+    }
+
+    fn written(&self, index: usize) -> Vec<u8> {
+        let written = self.buffers.iter().find(|(_, at)| *at == index);
+        let (buffer, _) = written.unwrap_or_else(|| panic!("{}: no buffer {index}", self.place()));
+        buffer.read(<[u8]>::to_vec)
     }
 }
