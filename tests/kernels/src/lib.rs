@@ -10,6 +10,7 @@ pub mod run;
 pub mod structs;
 pub mod survey;
 
+mod ran;
 mod report;
 
 /// The manifest that names the packages.

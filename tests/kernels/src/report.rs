@@ -1,6 +1,7 @@
 //! The page that says what compiles: `specs/coverage.md`.
 
 use crate::packages::{PACKAGES, Registry};
+use crate::ran;
 use crate::survey::{LibraryFound, Reason, Surveyed, median, survey};
 use aruminium::Gpu;
 use std::collections::BTreeMap;
@@ -12,13 +13,17 @@ use std::time::Duration;
 pub fn report(gpu: &Gpu) -> io::Result<String> {
     let registry = Registry::open(crate::MANIFEST)?;
     let mut surveys = Vec::new();
+    let ran = ran::noted();
     for package in PACKAGES {
         let (_, version) = registry.folder(package)?;
         let title = format!("{} {version}", package.name);
         let mut files = Vec::new();
         for source in registry.sources(package)? {
             eprintln!("{title}: {}", source.path);
-            files.push(survey(gpu, package, &source));
+            let found = survey(gpu, package, &source);
+            let path = format!("{}/{}", package.name, source.path);
+            let of_source = ran.iter().filter(|(noted, _)| *noted == path).count();
+            files.push((found, of_source));
         }
         surveys.push((title, files));
     }
@@ -29,16 +34,20 @@ const HEAD: &str = "# Kernels that others wrote
 
 Every Metal source of four packages, compiled whole through the driver, and a pipeline made of each of its
 kernels. Written by `cargo run --release --manifest-path tests/kernels/Cargo.toml specs/coverage.md`;
-`tests/kernels/README.md` says how. A library's time is the median of five; *slowest* is the slowest pipeline.
+`tests/kernels/README.md` says how. A library's time is the median of five; *slowest* is the slowest pipeline; *run* counts
+the kernels whose results the tests hold against references.
 ";
 
-fn page(surveys: &[(String, Vec<Surveyed>)]) -> String {
+/// A source, and how many of its kernels ran.
+type File = (Surveyed, usize);
+
+fn page(surveys: &[(String, Vec<File>)]) -> String {
     let mut out = String::from(HEAD);
-    out += "\n| package | files | compile | kernels of these | compile | slowest library | median pipeline | slowest pipeline |\n\
-        | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n";
+    out += "\n| package | files | compile | kernels of these | compile | run | slowest library | median pipeline | slowest pipeline |\n\
+        | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n";
     for (title, files) in surveys {
         let libraries: Vec<&LibraryFound> =
-            files.iter().filter_map(|file| file.library.as_ref().ok()).collect();
+            files.iter().filter_map(|(file, _)| file.library.as_ref().ok()).collect();
         let pipelines: usize = libraries.iter().map(|library| library.pipelines.len()).sum();
         let failures: usize = libraries.iter().map(|library| library.failures.len()).sum();
         let mut times: Vec<Duration> = libraries
@@ -47,10 +56,11 @@ fn page(surveys: &[(String, Vec<Surveyed>)]) -> String {
             .collect();
         let _ = writeln!(
             out,
-            "| {title} | {} | {} | {} | {pipelines} | {} | {} | {} |",
+            "| {title} | {} | {} | {} | {pipelines} | {} | {} | {} | {} |",
             files.len(),
             libraries.len(),
             pipelines + failures,
+            files.iter().map(|(_, ran)| ran).sum::<usize>(),
             milliseconds(libraries.iter().map(|library| library.time).max()),
             milliseconds(median(&mut times)),
             milliseconds(times.last().copied()),
@@ -64,9 +74,9 @@ fn page(surveys: &[(String, Vec<Surveyed>)]) -> String {
 }
 
 /// Why sources and kernels do not compile, the most frequent reason first.
-fn reasons(surveys: &[(String, Vec<Surveyed>)]) -> String {
+fn reasons(surveys: &[(String, Vec<File>)]) -> String {
     let mut counts: BTreeMap<&str, (usize, usize, &str, &Reason)> = BTreeMap::new();
-    for file in surveys.iter().flat_map(|(_, files)| files) {
+    for (file, _) in surveys.iter().flat_map(|(_, files)| files) {
         let (whole, failures) = match &file.library {
             Err(why) => (Some(why), [].as_slice()),
             Ok(library) => (None, library.failures.as_slice()),
@@ -99,19 +109,19 @@ fn reasons(surveys: &[(String, Vec<Surveyed>)]) -> String {
     out
 }
 
-fn table(title: &str, files: &[Surveyed]) -> String {
+fn table(title: &str, files: &[File]) -> String {
     let mut out = format!(
-        "\n## {title}\n\n| file | kernels | compile | library | median pipeline | slowest |\n| --- | ---: | ---: | ---: | ---: | --- |\n"
+        "\n## {title}\n\n| file | kernels | compile | run | library | median pipeline | slowest |\n| --- | ---: | ---: | ---: | ---: | ---: | --- |\n"
     );
-    for file in files {
+    for (file, ran) in files {
         let name = base(&file.path);
         let _ = match &file.library {
-            Err(why) => writeln!(out, "| {name} | | none | | | {} |", cell(&why.message)),
+            Err(why) => writeln!(out, "| {name} | | none | | | | {} |", cell(&why.message)),
             Ok(library) => {
                 let times = library.pipeline_times();
                 writeln!(
                     out,
-                    "| {name} | {} | {} | {} | {} | {} |",
+                    "| {name} | {} | {} | {ran} | {} | {} | {} |",
                     library.pipelines.len() + library.failures.len(),
                     library.pipelines.len(),
                     milliseconds(Some(library.time)),

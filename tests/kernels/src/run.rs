@@ -2,11 +2,11 @@
 
 use crate::numbers::Number;
 use crate::packages::{PACKAGES, Registry, Source};
+use crate::ran;
 use aruminium::{Buffer, ConstantValues, Encoder, Gpu, Queue, ShaderLib};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 /// Threads or threadgroups along x, y and z.
 pub type Size = (usize, usize, usize);
@@ -26,6 +26,8 @@ pub struct Kernels {
     queue: Queue,
     library: ShaderLib,
     name: String,
+    /// The package and the source's path in it.
+    path: String,
     text: String,
 }
 
@@ -54,7 +56,8 @@ impl Kernels {
         let queue = gpu.new_command_queue().unwrap_or_else(|error| panic!("{error}"));
         let library = gpu.compile(&(defines + &source.text));
         let library = library.unwrap_or_else(|error| panic!("{file}: {error}"));
-        Self { gpu, queue, library, name: file.to_owned(), text: source.text.clone() }
+        let (name, path) = (file.to_owned(), format!("{}/{}", package.name, source.path));
+        Self { gpu, queue, library, name, path, text: source.text.clone() }
     }
 
     /// The names of all kernels.
@@ -165,7 +168,8 @@ impl Launch<'_> {
     /// # Panics
     /// When the kernel does not compile, or its command buffer ends in an error.
     pub fn groups(self, groups: Size, threads: Size, result: usize) -> Vec<u8> {
-        self.timed(groups, threads, result, 1).0
+        let [written] = self.results(groups, threads, [result]);
+        written
     }
 
     /// The same for the bytes of several buffers.
@@ -178,7 +182,7 @@ impl Launch<'_> {
         threads: Size,
         all: [usize; N],
     ) -> [Vec<u8>; N] {
-        self.run(1, |encoder| encoder.launch_groups(groups, threads));
+        self.run(|encoder| encoder.launch_groups(groups, threads));
         all.map(|index| self.written(index))
     }
 
@@ -187,51 +191,33 @@ impl Launch<'_> {
     /// # Panics
     /// As [`groups`](Self::groups).
     pub fn grid<const N: usize>(self, threads: Size, group: Size, all: [usize; N]) -> [Vec<u8>; N] {
-        self.run(1, |encoder| encoder.launch(threads, group));
+        self.run(|encoder| encoder.launch(threads, group));
         all.map(|index| self.written(index))
     }
 
-    /// The same as [`groups`](Self::groups) so many times; gives the shortest time on the GPU as well.
-    ///
-    /// # Panics
-    /// As [`groups`](Self::groups).
-    pub fn timed(
-        self,
-        groups: Size,
-        threads: Size,
-        result: usize,
-        times: usize,
-    ) -> (Vec<u8>, Duration) {
-        let shortest = self.run(times, |encoder| encoder.launch_groups(groups, threads));
-        (self.written(result), shortest)
-    }
-
-    fn run(&self, times: usize, launch: impl Fn(&Encoder)) -> Duration {
+    fn run(&self, launch: impl Fn(&Encoder)) {
         let place = self.place();
         let function = self.kernels.library.function_with(&self.kernel, &self.constants);
         let function = function.unwrap_or_else(|error| panic!("{place}: {error}"));
         let pipeline = self.kernels.gpu.pipeline(&function);
         let pipeline = pipeline.unwrap_or_else(|error| panic!("{place}: {error}"));
-        let once = |_| {
-            let commands = self.kernels.queue.commands().unwrap_or_else(|error| panic!("{error}"));
-            let encoder = commands.encoder().unwrap_or_else(|error| panic!("{error}"));
-            encoder.bind(&pipeline);
-            for (buffer, index) in &self.buffers {
-                encoder.bind_buffer(buffer, 0, *index);
-            }
-            for &(index, bytes) in &self.memory {
-                encoder.threadgroup_memory(bytes, index);
-            }
-            launch(&encoder);
-            encoder.finish();
-            commands.submit();
-            commands.wait();
-            if let Some(error) = commands.error() {
-                panic!("{place}: {error}");
-            }
-            Duration::from_secs_f64(commands.gpu_time().max(0.0))
-        };
-        (0..times).map(once).min().unwrap_or_default()
+        let commands = self.kernels.queue.commands().unwrap_or_else(|error| panic!("{error}"));
+        let encoder = commands.encoder().unwrap_or_else(|error| panic!("{error}"));
+        encoder.bind(&pipeline);
+        for (buffer, index) in &self.buffers {
+            encoder.bind_buffer(buffer, 0, *index);
+        }
+        for &(index, bytes) in &self.memory {
+            encoder.threadgroup_memory(bytes, index);
+        }
+        launch(&encoder);
+        encoder.finish();
+        commands.submit();
+        commands.wait();
+        if let Some(error) = commands.error() {
+            panic!("{place}: {error}");
+        }
+        ran::note(&self.kernels.path, &self.kernel);
     }
 
     fn place(&self) -> String {

@@ -365,19 +365,3 @@ fn gemm_launch<'a>(
     }
     launch.at(4).bytes(&params.bytes()).at(0)
 }
-
-/// `cargo test --release … gemm_speed -- --ignored --nocapture`
-#[test]
-#[ignore = "measures; says nothing in a build without optimisation"]
-fn gemm_speed() {
-    let kernels = Kernels::open("candle-metal-kernels", "mlx_gemm.metal");
-    for (name, number) in FLOATS {
-        let kernel = format!("gemm_nn_{name}_{name}_64_64_16_2_2");
-        let (a, b) = (number.some(1, 512 * 512), number.some(2, 512 * 512));
-        let launch = gemm_launch(&kernels, &kernel, (512, 512, 512), (false, false), (64, 64, 16));
-        let launch = launch.bytes(&number.encode(&a)).bytes(&number.encode(&b)).at(3);
-        let launch = launch.room(512 * 512 * number.size());
-        let (_, time) = launch.timed((8, 8, 1), (32, 2, 2), 3, 20);
-        println!("{kernel}, 512 by 512 by 512: {time:.1?}");
-    }
-}
