@@ -62,3 +62,15 @@ fn functors() {
     });
     file.finish();
 }
+
+#[test]
+fn aliases() {
+    let mut file = File::open("aliases.metal", include_str!("../../../tests/msl/aliases.metal"));
+    file.kernel("alias_members").each(20, |i| {
+        let x = i as f32;
+        (10.0 * x + 103.0) + (10.0 * x + 204.0) * 1000.0 + (x + 5.0) + (2000.0 + x)
+    });
+    let input = [3f32, 29.0];
+    file.kernel("alias_forms").input(&input).gives(&[2, 11, 71, 7, 29, 4, 16, 2, 13, 5, 2, 1]);
+    file.finish();
+}

@@ -489,7 +489,20 @@ impl TemplateParameter {
         }
     }
 
-    fn has_default(&self) -> bool {
+    /// The default, as an argument that is spelled.
+    pub(super) fn default_argument(&self) -> Option<TemplateArgument> {
+        match self {
+            TemplateParameter::Type { default, .. }
+            | TemplateParameter::Template { default, .. } => {
+                default.clone().map(TemplateArgument::Type)
+            }
+            TemplateParameter::Value { default, .. } => {
+                default.clone().map(TemplateArgument::Value)
+            }
+        }
+    }
+
+    pub(super) fn has_default(&self) -> bool {
         match self {
             TemplateParameter::Type { default, .. }
             | TemplateParameter::Template { default, .. } => default.is_some(),

@@ -35,11 +35,11 @@ pub(in super::super) enum Ignored {
 /// What is known of a template's parameters so far.
 #[derive(Clone, Debug)]
 pub(super) struct Deduction<'a> {
-    syntax: &'a ast::Template,
+    pub(super) syntax: &'a ast::Template,
     pub(super) bindings: Vec<Option<Argument>>,
     conflict: Option<Ignored>,
     /// Templates are compared: no qualifier may be added to what a pointer points to.
-    comparing: bool,
+    pub(super) comparing: bool,
 }
 
 impl<'a> Deduction<'a> {
@@ -71,24 +71,30 @@ impl<'a> Deduction<'a> {
     }
 
     fn is_open_path(&self, path: &Path) -> bool {
-        path.parts.iter().any(|part| {
-            let named = match part.name {
-                Label::Name(name) => {
-                    self.parameter(name).is_some_and(|at| self.bindings[at].is_none())
-                }
-                _ => false,
-            };
-            named
-                || part.arguments.iter().flat_map(|list| list.iter()).any(|argument| match argument
-                {
-                    TemplateArgument::Type(name) => self.is_open(&name.specifiers),
-                    TemplateArgument::Value(value) => match &value.kind {
-                        ExprKind::Path(path) => self.is_open_path(path),
-                        _ => false,
-                    },
-                    TemplateArgument::Expansion(..) => true,
-                })
-        })
+        path.parts.iter().any(|part| self.is_open_part(part, false))
+    }
+
+    /// Whether a part of a path holds a parameter: one that is not known, or any.
+    fn is_open_part(&self, part: &PathPart, any: bool) -> bool {
+        let open = |at: usize| any || self.bindings[at].is_none();
+        let is_open_path = |path: &Path| path.parts.iter().any(|p| self.is_open_part(p, any));
+        let named = match part.name {
+            Label::Name(name) => self.parameter(name).is_some_and(open),
+            Label::Decltype(_) => any,
+            _ => false,
+        };
+        named
+            || part.arguments.iter().flat_map(|list| list.iter()).any(|argument| match argument {
+                TemplateArgument::Type(name) => match &name.specifiers.base {
+                    BaseType::Named(path) => is_open_path(path),
+                    _ => false,
+                },
+                TemplateArgument::Value(value) => match &value.kind {
+                    ExprKind::Path(path) => is_open_path(path),
+                    _ => any && !matches!(value.kind, ExprKind::Number(_) | ExprKind::Bool(_)),
+                },
+                TemplateArgument::Expansion(..) => true,
+            })
     }
 
     fn bind(&mut self, at: usize, argument: Argument) -> bool {
@@ -157,24 +163,25 @@ impl Checker {
             None => {}
         }
         let BaseType::Named(path) = &specifiers.base else { return true };
+        // What the pattern says itself is not part of what is deduced.
+        let qual = Qual {
+            ty: found.ty,
+            constant: found.constant
+                && !specifiers.constant
+                && specifiers.space != Some(AddressSpace::Constant),
+            volatile: found.volatile && !specifiers.volatile,
+            space: None,
+        };
         if let Some(at) = path.plain().and_then(|name| deduction.parameter(name)) {
-            // What the pattern says itself is not part of what is deduced.
-            let qual = Qual {
-                ty: found.ty,
-                constant: found.constant
-                    && !specifiers.constant
-                    && specifiers.space != Some(AddressSpace::Constant),
-                volatile: found.volatile && !specifiers.volatile,
-                space: if specifiers.space.is_some() || parts.is_empty() {
-                    None
-                } else {
-                    found.space
-                },
-            };
             return deduction.bind(at, Argument::Type(qual));
         }
         let Some(arguments) = path.last().arguments.clone() else { return true };
-        self.deduce_instance(deduction, path, &arguments, found.ty)
+        // A member of what is to be found is not looked for ([temp.deduct.type]/5).
+        let before = &path.parts[..path.parts.len() - 1];
+        if before.iter().any(|part| deduction.is_open_part(part, true)) {
+            return true;
+        }
+        self.deduce_instance(deduction, path, &arguments, qual)
     }
 
     /// Deduces from `name<arguments>` and an instance of that template, or a class derived from one
@@ -184,8 +191,9 @@ impl Checker {
         deduction: &mut Deduction<'_>,
         path: &Path,
         arguments: &[TemplateArgument],
-        found: TyId,
+        qual: Qual,
     ) -> bool {
+        let found = qual.ty;
         let int = Types::scalar(Scalar::I32);
         let number = |n: u8| Argument::Value(int, false, u64::from(n));
         let scalar_type = |scalar| Argument::Type(Qual::plain(Types::scalar(scalar)));
@@ -213,12 +221,13 @@ impl Checker {
                 _ => None,
             },
         };
-        // An alias is another spelling of its target; what it stands for is compared later.
-        if template.is_some_and(|id| self.is_alias_template(id)) {
-            return true;
+        if let Some(id) = template.filter(|&id| self.is_alias_template(id)) {
+            return self.deduce_alias(deduction, id, arguments, qual);
         }
         if !parts.is_empty() {
-            return template.is_none() && self.deduce_arguments(deduction, arguments, &parts);
+            return template.is_none()
+                && self.is_library_template(path, found)
+                && self.deduce_arguments(deduction, arguments, &parts);
         }
         let mut queue = vec![found];
         let mut next = 0;
@@ -269,7 +278,22 @@ impl Checker {
         true
     }
 
-    fn deduce_argument(
+    /// Whether a type is made of the library's template of this name.
+    fn is_library_template(&self, path: &Path, ty: TyId) -> bool {
+        let Label::Name(name) = path.last().name else { return false };
+        self.text(name)
+            == match self.types.get(ty) {
+                Ty::Vector(..) => "vec",
+                Ty::Packed(..) => "packed_vec",
+                Ty::Matrix(..) => "matrix",
+                Ty::SimdgroupMatrix(_) => "simdgroup_matrix",
+                Ty::Atomic(_) => "atomic",
+                Ty::Texture(texture) => texture.kind().name,
+                _ => return false,
+            }
+    }
+
+    pub(super) fn deduce_argument(
         &mut self,
         deduction: &mut Deduction<'_>,
         pattern: &TemplateArgument,
@@ -385,6 +409,19 @@ impl Checker {
         if types.len() > signature.parameters.len() && !rest {
             return Err(Ignored::TooMany(signature.parameters.len()));
         }
+        let scope = self.templates.all[id.0 as usize].scope;
+        self.outside(scope, |this| this.deduce_call(&mut deduction, &signature, types))?;
+        let bindings = deduction.bindings;
+        self.function_instance(id, &bindings, span)
+    }
+
+    /// Deduces from all arguments of a call, in the scope that the template stands in.
+    fn deduce_call(
+        &mut self,
+        deduction: &mut Deduction<'_>,
+        signature: &Signature,
+        types: &[(Qual, bool)],
+    ) -> Result<(), Ignored> {
         let given = deduction.clone();
         let mut types = types.iter().enumerate();
         for parameter in &signature.parameters {
@@ -394,8 +431,8 @@ impl Checker {
                 if !given.is_open(&parameter.specifiers) && !has_open_array(&given, parameter) {
                     continue;
                 }
-                if !self.deduce_parameter(&mut deduction, parameter, source) {
-                    return Err(deduction.conflict.unwrap_or(Ignored::Mismatch(at)));
+                if !self.deduce_parameter(deduction, parameter, source) {
+                    return Err(deduction.conflict.take().unwrap_or(Ignored::Mismatch(at)));
                 }
                 continue;
             };
@@ -407,10 +444,9 @@ impl Checker {
                 }
                 elements.push(element);
             }
-            self.bind_packs(&mut deduction, mentioned, &elements);
+            self.bind_packs(deduction, mentioned, &elements);
         }
-        let bindings = deduction.bindings;
-        self.function_instance(id, &bindings, span)
+        Ok(())
     }
 
     /// One parameter of a call: by value, arrays decay, and the outermost qualifiers go

@@ -85,23 +85,24 @@ impl Checker {
             return (full, own.map_or(scope, |(own, _)| own));
         }
         let list = declared.specialisations.clone();
-        let mut best: Option<(Arc<ast::Template>, ScopeId)> = None;
+        // The best so far with the scope that it stands in, and the one that binds its parameters.
+        let mut best: Option<((Arc<ast::Template>, ScopeId), ScopeId)> = None;
         for (special, parent) in list {
             let Some(scope) = self.match_specialisation(id, (&special, parent), all, syntax) else {
                 continue;
             };
             let better = match &best {
                 Some((known, _)) => {
-                    let known = known.clone();
-                    self.more_special_pattern(id, &special, &known)
+                    let (known, from) = known.clone();
+                    self.more_special_pattern((&special, parent), (&known, from))
                 }
                 None => true,
             };
             if better {
-                best = Some((special, scope));
+                best = Some(((special, parent), scope));
             }
         }
-        best.unwrap_or((syntax.clone(), scope))
+        best.map_or((syntax.clone(), scope), |((special, _), own)| (special, own))
     }
 
     /// A scope that binds a specialisation's parameters so that its pattern is the arguments.

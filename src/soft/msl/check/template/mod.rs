@@ -4,6 +4,7 @@
 //! declared in a scope of its own that binds the parameters; it is made once for each list of
 //! arguments, and its body is checked only when something needs it.
 
+mod alias;
 mod argument;
 mod deduce;
 mod export;
@@ -340,13 +341,7 @@ impl Checker {
 
 /// A definition with the default arguments that its declaration gave ([temp.param]/10).
 fn with_defaults(definition: &Arc<ast::Template>, declared: &ast::Template) -> Arc<ast::Template> {
-    let gives = |parameter: &TemplateParameter| match parameter {
-        TemplateParameter::Type { default, .. } | TemplateParameter::Template { default, .. } => {
-            default.is_some()
-        }
-        TemplateParameter::Value { default, .. } => default.is_some(),
-    };
-    if !declared.parameters.iter().any(gives) {
+    if !declared.parameters.iter().any(TemplateParameter::has_default) {
         return definition.clone();
     }
     let merge = |(own, other): (&TemplateParameter, &TemplateParameter)| match (own, other) {

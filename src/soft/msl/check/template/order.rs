@@ -1,7 +1,7 @@
 //! Which of two templates is the more special one (C++14 temp.func.order, temp.class.order): the one
 //! whose types, made of placeholders that nothing else is, the other can take.
 
-use super::super::{Checker, Class, ScopeKind};
+use super::super::{Checker, Class, ScopeId, ScopeKind};
 use super::argument::Argument;
 use super::deduce::{Deduction, signature_of};
 use super::{TemplateId, pattern_of};
@@ -35,20 +35,19 @@ impl Checker {
 
     /// Whether the parameters of `taker` can be deduced from the types of `giver`'s.
     fn takes_types_of(&mut self, taker: TemplateId, giver: TemplateId, arguments: usize) -> bool {
-        let (taker, giver_syntax) = (self.syntax_of(taker), self.syntax_of(giver));
-        let (Some(takes), Some(gives)) = (signature_of(&taker), signature_of(&giver_syntax)) else {
+        let (taker_syntax, giver_syntax) = (self.syntax_of(taker), self.syntax_of(giver));
+        let (Some(takes), Some(gives)) = (signature_of(&taker_syntax), signature_of(&giver_syntax))
+        else {
             return false;
         };
-        let (takes, gives) = (takes.clone(), gives.clone());
         let mut answer = (false, Diagnostics::default());
         // What the library's own templates take is scalars, and small numbers.
         for scalars in [false, true] {
             let bindings = self.placeholders(&giver_syntax, scalars);
             answer = self.silently(|this| {
                 this.takes_types(
-                    &taker,
-                    &takes,
-                    (giver, &giver_syntax, &gives),
+                    (taker, &taker_syntax, takes),
+                    (giver, &giver_syntax, gives),
                     &bindings,
                     arguments,
                 )
@@ -62,14 +61,14 @@ impl Checker {
 
     fn takes_types(
         &mut self,
-        taker: &ast::Template,
-        takes: &Signature,
+        (taker, taker_syntax, takes): (TemplateId, &ast::Template, &Signature),
         (giver, giver_syntax, gives): (TemplateId, &ast::Template, &Signature),
         bindings: &[Option<Argument>],
         arguments: usize,
     ) -> bool {
         let Ok((scope, _)) = self.bound_scope(giver, giver_syntax, bindings) else { return false };
-        let mut deduction = Deduction::comparing(taker);
+        let taker_scope = self.templates.all[taker.0 as usize].scope;
+        let mut deduction = Deduction::comparing(taker_syntax);
         for (take, give) in takes.parameters.iter().zip(&gives.parameters).take(arguments) {
             if give.expands.is_some() && take.expands.is_none() {
                 return false;
@@ -83,9 +82,11 @@ impl Checker {
                 _ => qual,
             };
             let parts = &take.declarator.parts;
-            if qual.ty != Types::UNKNOWN
-                && !self.deduce(&mut deduction, &take.specifiers, parts, qual)
-            {
+            let met = qual.ty == Types::UNKNOWN
+                || self.outside(taker_scope, |this| {
+                    this.deduce(&mut deduction, &take.specifiers, parts, qual)
+                });
+            if !met {
                 return false;
             }
         }
@@ -95,16 +96,15 @@ impl Checker {
     /// [temp.class.order], for two specialisations of a template.
     pub(super) fn more_special_pattern(
         &mut self,
-        id: TemplateId,
-        a: &ast::Template,
-        b: &ast::Template,
+        (a, a_scope): (&ast::Template, ScopeId),
+        (b, b_scope): (&ast::Template, ScopeId),
     ) -> bool {
         let (Some(a_pattern), Some(b_pattern)) = (pattern_of(a), pattern_of(b)) else {
             return false;
         };
         let bindings = self.placeholders(a, false);
         let (answer, _) = self.silently(|this| {
-            let Ok((scope, _)) = this.bound_scope(id, a, &bindings) else { return false };
+            let Ok((scope, _)) = this.bound_scope_in(a_scope, a, &bindings) else { return false };
             let given = this.outside(scope, |this| this.explicit_arguments(&a_pattern));
             let Some(given) = given else {
                 // What asks a question of its parameters (`enable_if`) asks more than the other.
@@ -112,7 +112,7 @@ impl Checker {
             };
             let given = this.flatten(&given);
             let mut deduction = Deduction::comparing(b);
-            this.deduce_arguments(&mut deduction, &b_pattern, &given)
+            this.outside(b_scope, |this| this.deduce_arguments(&mut deduction, &b_pattern, &given))
         });
         answer
     }
