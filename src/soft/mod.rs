@@ -14,3 +14,5 @@ pub(crate) mod objc;
 #[cfg(test)]
 mod random;
 pub(crate) mod simt;
+#[cfg(test)]
+mod tests;

@@ -274,6 +274,10 @@ impl Checker {
         };
         let base = self.specifiers(specifiers);
         let target = self.declared_type(base, declarator);
+        // A parameter whose type cannot be made takes nothing (temp.deduct/8).
+        if target.ty == Types::UNKNOWN {
+            return None;
+        }
         let Argument::Pack(id) = argument else { return self.fitted_value(target, argument) };
         let elements = self.templates.packs[id.0 as usize].clone();
         let fitted: Option<Vec<Argument>> =
