@@ -2,6 +2,7 @@
 
 mod gpu;
 
+use aruminium::fp16::{Bfloat, Half};
 use aruminium::{
     CompileOptions, ConstantValues, GpuError, LanguageVersion, MathFunctions, MathMode, Pipeline,
     PipelineDescriptor,
@@ -222,6 +223,31 @@ fn function_constants_are_vectors_too() {
 
     // A value of another type is none for this constant.
     values.set(0, 1f32);
+    assert!(library.function_with("fill", &values).is_err());
+}
+
+#[test]
+fn function_constants_are_halves_too() {
+    let rig = Rig::new();
+    let source = "
+        constant half scale [[function_constant(0)]];
+        constant half4 offset [[function_constant(1)]];
+        constant bfloat times [[function_constant(2)]];
+        kernel void fill(device float *x, uint i [[thread_position_in_grid]]) {
+            x[i] = (float(i) * float(scale) + float(offset[i])) * float(times);
+        }
+    ";
+    let library = rig.gpu.compile(source).unwrap();
+    let values = ConstantValues::new();
+    values.set(0, Half::from(0.5));
+    values.set(1, [1.0f32, 2.0, 3.0, 4.0].map(Half::from));
+    values.set_named("times", Bfloat::from(2.0));
+    let function = library.function_with("fill", &values).unwrap();
+    let pipeline = rig.gpu.pipeline(&function).unwrap();
+    assert_eq!(output(&rig, &pipeline), [2.0, 5.0, 8.0, 11.0]);
+
+    // Two bytes of another kind are none.
+    values.set(0, 1u16);
     assert!(library.function_with("fill", &values).is_err());
 }
 

@@ -6,6 +6,7 @@ use super::error::GpuError;
 use super::heap::Allocation;
 use super::texture::Texture;
 use crate::abi::{Id, NSRange};
+use crate::fp16::{Bfloat, Half};
 use crate::metal_class;
 use crate::objc::{ClassState, Object};
 use std::ffi::c_void;
@@ -139,7 +140,7 @@ macro_rules! plain {
     )+};
 }
 
-plain!(u8, i8, u16, i16, u32, i32, u64, i64, usize, isize, u128, i128, f32, f64);
+plain!(u8, i8, u16, i16, u32, i32, u64, i64, usize, isize, u128, i128, f32, f64, Half, Bfloat);
 
 // SAFETY: an array has no padding of its own.
 unsafe impl<T: Plain, const N: usize> Plain for [T; N] {}

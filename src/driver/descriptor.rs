@@ -8,6 +8,7 @@ use super::enums::{
 use super::error::GpuError;
 use super::foundation::{NSDictionary, NSString};
 use super::shader::Shader;
+use crate::fp16::{Bfloat, Half};
 use crate::metal_class;
 use std::ffi::c_void;
 
@@ -114,6 +115,7 @@ metal_class! {
 /// ```
 /// use aruminium::{ConstantValue, DataType};
 /// assert_eq!(<[f32; 4]>::DATA_TYPE, DataType::Float4);
+/// assert_eq!(aruminium::fp16::Half::DATA_TYPE, DataType::Half);
 /// ```
 pub unsafe trait ConstantValue: Copy {
     /// Metal's name of the type.
@@ -134,6 +136,7 @@ constant_values! {
     bool = Bool, u8 = UChar, i8 = Char, u16 = UShort, i16 = Short, u32 = UInt, i32 = Int, u64 = ULong, i64 = Long,
     f32 = Float, [f32; 2] = Float2, [f32; 4] = Float4, [u32; 2] = UInt2, [u32; 4] = UInt4,
     [i32; 2] = Int2, [i32; 4] = Int4, [bool; 2] = Bool2, [bool; 4] = Bool4, [u8; 2] = UChar2, [u8; 4] = UChar4,
+    Half = Half, [Half; 2] = Half2, [Half; 4] = Half4, Bfloat = BFloat, [Bfloat; 2] = BFloat2, [Bfloat; 4] = BFloat4,
     [i8; 2] = Char2, [i8; 4] = Char4, [u16; 2] = UShort2, [u16; 4] = UShort4, [i16; 2] = Short2, [i16; 4] = Short4,
 }
 

@@ -87,6 +87,47 @@ pub fn f32_to_bf16(float: f32) -> u16 {
     one::float_to_bfloat(float)
 }
 
+/// Declares a type that holds the bits of a narrow float.
+macro_rules! narrow {
+    ($($(#[$doc:meta])* $name:ident, $narrow:ident, $widen:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+        #[repr(transparent)]
+        pub struct $name(pub u16);
+
+        impl From<f32> for $name {
+            fn from(float: f32) -> Self {
+                Self($narrow(float))
+            }
+        }
+
+        impl From<$name> for f32 {
+            fn from(narrow: $name) -> Self {
+                $widen(narrow.0)
+            }
+        }
+    )*};
+}
+
+narrow! {
+    /// A `half` by its bits: for values of function constants, and in buffers. Two are equal if their bits are.
+    ///
+    /// ```
+    /// use aruminium::fp16::Half;
+    /// assert_eq!(Half::from(1.0), Half(0x3c00));
+    /// assert_eq!(f32::from(Half(0x3800)), 0.5);
+    /// ```
+    Half, f32_to_fp16, fp16_to_f32;
+    /// A `bfloat` by its bits, as [`Half`].
+    ///
+    /// ```
+    /// use aruminium::fp16::Bfloat;
+    /// assert_eq!(Bfloat::from(1.0), Bfloat(0x3f80));
+    /// assert_eq!(f32::from(Bfloat(0x3f00)), 0.5);
+    /// ```
+    Bfloat, f32_to_bf16, bf16_to_f32;
+}
+
 macro_rules! casts {
     ($($(#[$doc:meta])* $name:ident: $from:ty => $to:ty, $path:ident;)*) => {$(
         $(#[$doc])*
