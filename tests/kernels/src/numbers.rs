@@ -122,7 +122,9 @@ pub fn near(what: &str, found: &[f64], expected: &[f64], tolerance: f64) {
     assert_eq!(found.len(), expected.len(), "{what}: the number of elements");
     let wrong = |(_, (found, expected)): &(usize, (&f64, &f64))| {
         let same = found == expected || found.is_nan() && expected.is_nan();
-        !same && !((**found - **expected).abs() <= tolerance * expected.abs().max(1.0))
+        // Of a NaN nothing is near.
+        let distance = (**found - **expected).abs();
+        !same && (distance.is_nan() || distance > tolerance * expected.abs().max(1.0))
     };
     let all = found.iter().zip(expected).enumerate();
     if let Some((at, (found, expected))) = all.clone().find(wrong) {

@@ -243,7 +243,7 @@ fn options(at: usize, queries: usize) -> Options {
     Options {
         queries,
         keys: [128, 64, 77, 130][at % 4],
-        mask: at % 3 > 0,
+        mask: !at.is_multiple_of(3),
         sinks: at % 5 == 1,
         bias: if at % 6 == 2 { 8.0 } else { 0.0 },
         cap: if at % 4 == 3 { 1.5 } else { 0.0 },

@@ -4,6 +4,7 @@
 //! by the order of addition, and where a kernel takes scales out of a sum, by less than one part in 10⁵. Kernels on
 //! matrices make `half`s of weights (`bfloat`s where the weights are that) and round the inputs to them, which
 //! is one part in 2¹¹ (2⁸) for each product, and for weights that are a product themselves one more.
+//! Products of a few columns take weights from the functions that make `half`s, but as `float`s: one part in 10³.
 
 use kernels::blocks::{FORMATS, Format};
 use kernels::numbers::{Number, near};
@@ -291,5 +292,5 @@ fn small_products() {
             ran += 1;
         }
     }
-    assert!(ran >= 40, "only {ran} kernels for small products");
+    assert_eq!(ran, 40, "kernels for small products");
 }
