@@ -85,7 +85,8 @@ impl Adjacent<'_> {
         for ((_, terms, scalar), mut members) in groups {
             members.sort_unstable();
             members.dedup_by_key(|&mut (distance, ..)| distance);
-            for run in members.chunk_by(|a, b| b.0 - a.0 == i64::from(scalar.bytes())) {
+            let next_to = |a: &Member, b: &Member| b.0.wrapping_sub(a.0) == scalar.bytes().into();
+            for run in members.chunk_by(next_to) {
                 let mut rest = run;
                 while let Some(width) = [4, 2].into_iter().find(|&width| width <= rest.len()) {
                     let (joined, after) = rest.split_at(width);
@@ -153,21 +154,15 @@ impl Adjacent<'_> {
             let ty = self.function.ty(pointer);
             let imm = (start.0 - here.0) as u64;
             let args = Args::new(&[pointer]);
-            pointer = self.emit(Inst { op: Op::Field, ty, args, imm, ..inst }, out);
+            pointer = self.function.put(Inst { op: Op::Field, ty, args, imm, ..inst }, out);
         }
         let ty = Type::of(scalar, members.len() as u32);
-        let vector = self.emit(Inst { ty, args: Args::new(&[pointer]), imm: 1, ..inst }, out);
+        let vector =
+            self.function.put(Inst { ty, args: Args::new(&[pointer]), imm: 1, ..inst }, out);
         for (component, &(.., value)) in members.iter().enumerate() {
             let inst = &mut self.function.insts[value.index()];
             (inst.op, inst.args, inst.imm) = (Op::Extract, Args::new(&[vector]), component as u64);
         }
-    }
-
-    fn emit(&mut self, inst: Inst, out: &mut Block) -> Value {
-        self.function.insts.push(inst);
-        let value = Value(self.function.insts.len() as u32 - 1);
-        out.push(Stmt::Do(value));
-        value
     }
 }
 
@@ -210,6 +205,12 @@ mod tests {
             "{text}"
         );
         assert!(!text.contains("f32 = load"), "{text}");
+    }
+
+    #[test]
+    fn neighbours_across_the_end_of_all_numbers() {
+        let text = loads(&[i64::MIN, i64::MAX - 3, 0], 64, false);
+        assert!(!text.contains("f32x"), "{text}");
     }
 
     #[test]

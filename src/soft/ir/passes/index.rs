@@ -82,10 +82,7 @@ impl Indices<'_> {
     }
 
     fn emit(&mut self, op: Op, ty: Type, args: Args, imm: u64, out: &mut Block) -> Value {
-        self.function.insts.push(Inst { op, ty, args, imm, span: Default::default() });
-        let value = Value(self.function.insts.len() as u32 - 1);
-        out.push(Stmt::Do(value));
-        value
+        self.function.put(Inst { op, ty, args, imm, span: Default::default() }, out)
     }
 
     fn taken_apart(&self, pointer: Value) -> Option<Sum> {

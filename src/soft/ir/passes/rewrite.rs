@@ -2,6 +2,16 @@
 
 use crate::soft::ir::{Args, Block, Function, Inst, Op, Scalar, Stmt, Type, Value};
 
+impl Function {
+    /// Adds an instruction at the end of a block.
+    pub(crate) fn put(&mut self, inst: Inst, out: &mut Block) -> Value {
+        self.insts.push(inst);
+        let value = Value(self.insts.len() as u32 - 1);
+        out.push(Stmt::Do(value));
+        value
+    }
+}
+
 /// What becomes of an instruction.
 pub(crate) enum Change {
     /// It stays.

@@ -170,11 +170,11 @@ impl Step<'_> {
         let Some(distance) = split else { return out.push(Stmt::Do(value)) };
         let number = Type::Scalar(Scalar::I64);
         let emit = |step: &mut Self, op, ty, args: &[Value], imm, out: &mut Block| {
-            step.emit(Inst { op, ty, args: Args::new(args), imm, ..inst }, out)
+            step.function.put(Inst { op, ty, args: Args::new(args), imm, ..inst }, out)
         };
         if inst.op == Op::Get {
             // The value is the pointer as it was: where it starts, and the distance.
-            let start = self.emit(inst, out);
+            let start = self.function.put(inst, out);
             let by = emit(self, Op::Get, number, &[], distance.0.into(), out);
             let whole = &mut self.function.insts[value.index()];
             (whole.op, whole.args, whole.imm) = (Op::Index, Args::new(&[start, by]), 1);
@@ -202,13 +202,6 @@ impl Step<'_> {
             out.push(Stmt::Do(value));
         }
         emit(self, Op::Set, Type::Void, &[by], distance.0.into(), out);
-    }
-
-    fn emit(&mut self, inst: Inst, out: &mut Block) -> Value {
-        self.function.insts.push(inst);
-        let value = Value(self.function.insts.len() as u32 - 1);
-        out.push(Stmt::Do(value));
-        value
     }
 }
 

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use crate::soft::ir::semantics::{convert, eval};
 use crate::soft::ir::{
-    Args, Block, Effect, Function, Inst, Op, Rule, Scalar, Span, Stmt, Type, Value, VarId,
+    Address, Args, Block, Effect, Function, Inst, Op, Rule, Scalar, Span, Stmt, Type, Value, VarId,
 };
 
 use super::rewrite::Constants;
@@ -157,12 +157,7 @@ impl Unroll<'_> {
 
     /// Whether a pointer is to a part of a local.
     fn is_in_local(&self, pointer: Value) -> bool {
-        let inst = self.function.inst(pointer);
-        match inst.op {
-            Op::Local => true,
-            Op::Index | Op::Field => self.is_in_local(inst.args[0]),
-            _ => false,
-        }
+        self.function.inst(Address::of(self.function, pointer).base).op == Op::Local
     }
 
     /// Whether a value depends on a variable by a short chain of operations.
@@ -266,8 +261,7 @@ impl Unroll<'_> {
 
     fn assign(&mut self, variable: VarId, value: Value, out: &mut Block) {
         let (imm, args, span) = (variable.0.into(), Args::new(&[value]), Span::default());
-        self.function.insts.push(Inst { op: Op::Set, ty: Type::Void, args, imm, span });
-        out.push(Stmt::Do(Value(self.function.insts.len() as u32 - 1)));
+        self.function.put(Inst { op: Op::Set, ty: Type::Void, args, imm, span }, out);
     }
 }
 
