@@ -47,7 +47,7 @@ macro_rules! door {
 door! {
     #[link(name = "objc")]
     #[link(name = "Foundation", kind = "framework")]
-    else objc from crate::soft::objc::entry;
+    else objc from crate::soft::runtime::entry;
 
     // Messages. These two are called only after a cast to the method's own type.
     fn objc_msgSend();
@@ -97,7 +97,7 @@ door! {
 
 door! {
     #[link(name = "System", kind = "dylib")]
-    else dispatch from crate::soft::objc::entry;
+    else dispatch from crate::soft::foundation::entry;
 
     fn dispatch_data_create(
         bytes: *const c_void,
@@ -122,7 +122,7 @@ unsafe extern "C" {
 }
 
 #[cfg(not(target_vendor = "apple"))]
-pub use crate::soft::objc::entry::_NSConcreteStackBlock;
+pub use crate::soft::runtime::entry::_NSConcreteStackBlock;
 
 unsafe extern "C" {
     /// The size of a page of memory, from every system's C library.
@@ -137,4 +137,4 @@ unsafe extern "C" {
 pub(super) fn leave_in_pool(_object: Id) {}
 
 #[cfg(not(target_vendor = "apple"))]
-pub(super) use crate::soft::objc::entry::leave_in_pool;
+pub(super) use crate::soft::runtime::entry::leave_in_pool;

@@ -3,16 +3,12 @@
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
 compile_error!("aruminium runs on Apple's systems and on Linux (x86_64, aarch64)");
 
-#[cfg(test)]
-mod corpus;
-#[cfg(test)]
-mod fuzz;
+pub(crate) mod cpu;
+pub(crate) mod foundation;
 pub(crate) mod ir;
+pub(crate) mod kernel;
 pub(crate) mod metal;
 pub(crate) mod msl;
-pub(crate) mod objc;
-#[cfg(test)]
-mod random;
-pub(crate) mod simt;
+pub(crate) mod runtime;
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,7 @@
 
 mod address;
 mod builder;
+pub(crate) mod facts;
 pub(crate) mod half;
 mod math;
 mod op;

@@ -2,7 +2,7 @@
 
 use crate::abi::MTLSize;
 use crate::soft::ir::half::{f16_bits, f16_value};
-use crate::soft::simt::texture::{Pixel, PixelFormat};
+use crate::soft::kernel::texture::{Pixel, PixelFormat};
 
 /// What the numbers of a format mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,9 +1,9 @@
 //! What the classes here use of the runtime, in one place, and a label as most of them have one.
 
-pub(super) use crate::soft::objc::block::HeldBlock;
-pub(super) use crate::soft::objc::declare::{ErrorOut, Ours, This, soft_class};
-pub(super) use crate::soft::objc::foundation::{Address, Failure, List, NSObject, Pairs, Text};
-pub(super) use crate::soft::objc::object::{Object, Retained, SoftClass, Strong};
+pub(super) use crate::soft::foundation::{Address, Failure, List, NSObject, Pairs, Text};
+pub(super) use crate::soft::runtime::block::HeldBlock;
+pub(super) use crate::soft::runtime::declare::{ErrorOut, Ours, This, soft_class};
+pub(super) use crate::soft::runtime::object::{Object, Retained, SoftClass, Strong};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Locks what no panic can leave half done.

@@ -4,12 +4,13 @@ use super::device::GROUP_THREADS;
 use super::errors::{CommandBufferError, Problem, Trouble};
 use super::settings::Settings;
 use super::texture::Image;
+use crate::soft::cpu;
 use crate::soft::ir::{Allocation, AllocationKind, Bound, Module, Sampler, Scalar};
+use crate::soft::kernel::FaultKind;
 use crate::soft::msl;
 use crate::soft::msl::ast::Stage;
 pub(super) use crate::soft::msl::check::entry::Access;
 use crate::soft::msl::check::entry::{Argument as Reflected, ArgumentKind as ReflectedKind};
-use crate::soft::simt::{self, FaultKind};
 use std::sync::{Arc, LazyLock};
 
 /// How to compile.
@@ -185,7 +186,7 @@ pub(super) fn compile(source: &str, options: &Options) -> Result<Arc<dyn Source>
 
 /// The name of the instruction set that kernels run with.
 pub(super) fn instruction_set() -> &'static str {
-    simt::IsaKind::chosen().name()
+    cpu::IsaKind::chosen().name()
 }
 
 /// A fault that has no more precise name.
@@ -264,7 +265,7 @@ impl Source for Compiled {
         }
         let (module, reflection) =
             self.library.kernel(function, &values).map_err(|error| error.0)?;
-        let program = simt::Program::new(&module)
+        let program = cpu::Program::new(&module)
             .map_err(|error| format!("error: kernel '{function}' cannot be run: {error}"))?;
         let declared = reflection.max_total_threads.map(|threads| threads as usize);
         let limits = [declared, Some(self.max_threads).filter(|threads| *threads > 0)];
@@ -356,7 +357,7 @@ fn data_type_of(name: &str) -> usize {
 }
 
 /// An argument that the host gives; none for where the thread is.
-fn reflected(argument: &Reflected, module: &Module, reached: &simt::Reached) -> Option<Argument> {
+fn reflected(argument: &Reflected, module: &Module, reached: &cpu::Reached) -> Option<Argument> {
     let kind = match argument.kind {
         ReflectedKind::Buffer => ArgumentKind::Buffer,
         ReflectedKind::Threadgroup => ArgumentKind::Threadgroup,
@@ -424,7 +425,7 @@ fn static_threadgroup(module: &Module) -> usize {
 
 /// A kernel of the executor.
 struct Ready {
-    program: simt::Program,
+    program: cpu::Program,
     /// Knows where in the source a fault is.
     library: Arc<msl::Library>,
     /// The index of each argument.
@@ -433,14 +434,14 @@ struct Ready {
 
 impl Execute for Ready {
     fn launch(&self, launch: &Launch<'_>) -> Result<(), Trouble> {
-        static WORKERS: LazyLock<simt::Workers> =
-            LazyLock::new(|| simt::Workers::new(Settings::get().workers));
+        static WORKERS: LazyLock<cpu::Workers> =
+            LazyLock::new(|| cpu::Workers::new(Settings::get().workers));
         let (mut buffers, mut memory) = (Vec::new(), Vec::new());
         let (mut textures, mut samplers) = (Vec::new(), Vec::new());
         for (binding, index) in launch.bindings.iter().zip(&self.places) {
             match *binding {
                 Binding::Memory { base, length } => {
-                    buffers.push(simt::Binding { index: *index, base, bytes: length as u64 });
+                    buffers.push(cpu::Binding { index: *index, base, bytes: length as u64 });
                 }
                 Binding::Threadgroup(bytes) => memory.push((*index, bytes as u32)),
                 Binding::Texture(image) => textures.push((*index, image.for_kernels())),
@@ -448,7 +449,7 @@ impl Execute for Ready {
                 Binding::Nothing => {}
             }
         }
-        let launch = simt::Launch {
+        let launch = cpu::Launch {
             grid: launch.grid,
             group: launch.group,
             bindings: &buffers,
@@ -465,7 +466,7 @@ impl Execute for Ready {
 }
 
 impl Ready {
-    fn trouble(&self, fault: &simt::Fault) -> Trouble {
+    fn trouble(&self, fault: &crate::soft::kernel::Fault) -> Trouble {
         let code = match fault.kind {
             FaultKind::Access { .. } => CommandBufferError::PageFault,
             FaultKind::Watchdog => CommandBufferError::Timeout,

@@ -4,7 +4,7 @@ use super::descriptors::ResidencySetFields;
 use super::device::{self, Device};
 use super::foundation::{List, NSObject, Retained, Strong, Text, lock, soft_class};
 use crate::abi::{Id, Sel};
-use crate::soft::objc::send::send;
+use crate::soft::runtime::send::send;
 use std::sync::Mutex;
 
 /// A residency set: what is in it, and what will be after the next commit.
@@ -84,7 +84,7 @@ impl ResidencySet {
         let members = lock(&self.members).now.clone();
         // SAFETY: a C string.
         let selector: Sel =
-            unsafe { crate::soft::objc::entry::sel_registerName(c"allocatedSize".as_ptr()) };
+            unsafe { crate::soft::runtime::entry::sel_registerName(c"allocatedSize".as_ptr()) };
         // SAFETY: allocations answer this message with a number.
         members.iter().map(|member| unsafe { send::<usize>(member.id(), selector) }).sum()
     }

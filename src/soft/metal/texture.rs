@@ -12,7 +12,7 @@ use super::sampler::next_id;
 use crate::abi::{
     Id, MTLOrigin, MTLRegion, MTLResourceID, MTLSize, MTLTextureSwizzleChannels, NSRange,
 };
-use crate::soft::simt::texture::{self as simt, Level, Pixel, PixelFormat};
+use crate::soft::kernel::texture::{Level, Pixel, PixelFormat, Texture as BoundTexture};
 use std::ffi::c_void;
 use std::ops::Range;
 use std::sync::Arc;
@@ -374,10 +374,10 @@ const KIND_NAMES: [&str; 10] = [
 
 impl Image {
     /// The pixels, as kernels see them.
-    pub(super) fn for_kernels(&self) -> simt::Texture<'_> {
+    pub(super) fn for_kernels(&self) -> BoundTexture<'_> {
         let MTLTextureSwizzleChannels { red, green, blue, alpha } = self.swizzle;
         let (sides, _, faces) = shape(self.kind).unwrap_or((3, false, 1));
-        simt::Texture {
+        BoundTexture {
             base: self.memory.base().wrapping_add(self.start),
             levels: &self.levels,
             slices: self.slices as u32,

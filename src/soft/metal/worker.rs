@@ -9,7 +9,7 @@ use super::foundation::{Strong, lock};
 use super::queue::Queue;
 use super::settings::Settings;
 use super::stall;
-use crate::soft::objc::entry::{objc_autoreleasePoolPop, objc_autoreleasePoolPush};
+use crate::soft::runtime::entry::{objc_autoreleasePoolPop, objc_autoreleasePoolPush};
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering::*};

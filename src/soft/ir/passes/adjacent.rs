@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use super::uniform;
+use crate::soft::ir::facts::uniform;
 use crate::soft::ir::{
     Address, Args, Block, Effect, Function, Inst, Op, Scalar, Space, Stmt, Type, Value,
 };

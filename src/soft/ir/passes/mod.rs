@@ -13,7 +13,6 @@ pub(crate) mod promote;
 pub(crate) mod rewrite;
 pub(crate) mod scalarise;
 pub(crate) mod step;
-pub(crate) mod uniform;
 pub(crate) mod unroll;
 
 use super::{Function, Invalid, Module, verify};

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use super::rewrite::Constants;
-use super::uniform::{self, Uniformity};
+use crate::soft::ir::facts::uniform::{self, Uniformity};
 use crate::soft::ir::{
     Address, Args, Block, Function, Inst, Op, Scalar, Space, Stmt, Type, Value, VarId, Variable,
 };

@@ -1,6 +1,6 @@
 //! Every method of every class here is as Apple declares it.
 
-use crate::soft::objc::class::{ClassData, listed};
+use crate::soft::runtime::class::{ClassData, listed};
 use std::collections::{HashMap, HashSet};
 
 /// Methods whose name is a keyword of Rust are missing from the table, which was made by way of

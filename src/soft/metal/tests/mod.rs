@@ -13,7 +13,7 @@ mod sync;
 mod textures;
 
 use crate::abi::*;
-use crate::soft::objc::entry::*;
+use crate::soft::runtime::entry::*;
 use crate::test_scale::scaled as scale;
 use std::ffi::{CStr, CString, c_char, c_void};
 
@@ -26,7 +26,7 @@ fn sel(name: &str) -> Sel {
 /// Sends a message: the receiver, the selector, the arguments with their types, the result's type.
 macro_rules! send {
     ($receiver:expr, $selector:expr $(, $argument:expr => $ty:ty)* ; $result:ty) => {{
-        let send: Imp = crate::soft::objc::entry::objc_msgSend;
+        let send: Imp = crate::soft::runtime::entry::objc_msgSend;
         // SAFETY: the test names the method's own type.
         #[allow(unused_unsafe, reason = "the receiver may be what another message answers")]
         unsafe {

@@ -1,0 +1,139 @@
+//! Bytecode: what an instruction is, and the state of the SIMD-group that runs it.
+
+use super::isa::Isa;
+use super::memory::Region;
+use crate::soft::cpu::launch::GroupPlace;
+use crate::soft::ir::Sampler;
+use crate::soft::kernel::texture::Texture;
+
+/// A function that runs one instruction and gives the next, or null to stop.
+///
+/// # Safety
+/// * `ip` points to an instruction of a [`Program`](super::Program)'s code, whose `run` this is.
+/// * `frame` points to a frame as large and as aligned as that program says, used by no one else.
+/// * `wave` describes the SIMD-group of that frame, and its regions are the launch's memory.
+pub(crate) type Run = unsafe fn(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins;
+
+/// One instruction. Operands are byte offsets into the frame unless the handler says otherwise.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub(crate) struct Ins {
+    /// What runs it.
+    pub(crate) run: Run,
+    /// Mostly the result.
+    pub(crate) a: u32,
+    /// Mostly the first operand.
+    pub(crate) b: u32,
+    /// Mostly the second operand.
+    pub(crate) c: u32,
+    /// Whatever else is needed.
+    pub(crate) d: u32,
+    /// Constants; the distance of a jump in instructions.
+    pub(crate) imm: u64,
+}
+
+/// What runs an instruction, generic over the instruction set.
+pub(crate) trait Handler {
+    /// # Safety
+    /// As [`Run`].
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins;
+}
+
+/// Why a SIMD-group stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// It is at its end.
+    End,
+    /// It waits at the threadgroup barrier that this instruction is; it goes on after it.
+    Barrier(*const Ins),
+    /// This instruction found something wrong, in this lane, with these particulars.
+    Fault(*const Ins, u32, Wrong),
+    /// Another threadgroup found something wrong, or the time is up.
+    Aborted,
+}
+
+/// What can be found wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wrong {
+    /// An access of so many bytes at an offset of a region (0 is null) of the launch.
+    Access { region: u32, offset: i64, bytes: u32, write: bool },
+    /// The same in thread memory.
+    ThreadAccess { local: u32, offset: i64, bytes: u32, write: bool },
+    /// Not all came to the barrier that some wait at.
+    Barrier,
+    /// The watchdog's time is up.
+    Watchdog,
+}
+
+/// The state of one SIMD-group, next to its frame.
+#[derive(Debug)]
+pub(crate) struct Wave {
+    /// The active lanes. Code never runs with none.
+    pub(crate) exec: u32,
+    /// Loops may take so many passes before the clock is asked.
+    pub(crate) budget: u32,
+    /// The launch's memory, by number; 0 is null.
+    pub(crate) regions: *const Region,
+    /// The length of that table.
+    pub(crate) region_count: u32,
+    /// The launch's textures, by number from 1 on; only good while the launch runs.
+    pub(crate) textures: *const Texture<'static>,
+    /// The length of that table.
+    pub(crate) texture_count: u32,
+    /// The launch's samplers, one for each of the module.
+    pub(crate) samplers: *const Sampler,
+    /// Thread memory of the 32 lanes.
+    pub(crate) thread_memory: *mut u8,
+    /// Where the threadgroup is.
+    pub(crate) place: *const GroupPlace,
+    /// The SIMD-group's number in its threadgroup.
+    pub(crate) number: u32,
+    /// Why it stopped, set when a handler gives null.
+    pub(crate) stop: Stop,
+}
+
+impl Wave {
+    /// The lowest active lane.
+    #[inline(always)]
+    pub(crate) fn first(&self) -> u32 {
+        self.exec.trailing_zeros()
+    }
+
+    /// Stops with a fault.
+    #[cold]
+    pub(crate) fn fault(&mut self, ip: *const Ins, lane: u32, wrong: Wrong) -> *const Ins {
+        self.stop = Stop::Fault(ip, lane, wrong);
+        std::ptr::null()
+    }
+}
+
+/// Runs from `ip` until something stops the SIMD-group; why is in `wave.stop`.
+///
+/// # Safety
+/// As [`Run`].
+pub(crate) unsafe fn run(mut ip: *const Ins, frame: *mut u8, wave: &mut Wave) {
+    while !ip.is_null() {
+        // SAFETY: the caller's contract; handlers give instructions of the same program.
+        ip = unsafe { ((*ip).run)(ip, frame, wave) };
+    }
+}
+
+/// Reads an operand that is one value.
+///
+/// # Safety
+/// `frame` and `offset` as in [`Run`].
+#[inline(always)]
+pub(crate) unsafe fn get<T: Copy>(frame: *const u8, offset: u32) -> T {
+    // SAFETY: offsets of a program are inside its frame, and slots are aligned to 8 bytes.
+    unsafe { *frame.add(offset as usize).cast::<T>() }
+}
+
+/// Writes a result that is one value.
+///
+/// # Safety
+/// `frame` and `offset` as in [`Run`].
+#[inline(always)]
+pub(crate) unsafe fn put<T: Copy>(frame: *mut u8, offset: u32, value: T) {
+    // SAFETY: offsets of a program are inside its frame, and slots are aligned to 8 bytes.
+    unsafe { *frame.add(offset as usize).cast::<T>() = value }
+}

@@ -1,0 +1,294 @@
+//! Control flow: the tree becomes jumps and masks.
+
+use super::{Field, Label, Lowering, NONE};
+use crate::soft::cpu::interp::control;
+use crate::soft::cpu::interp::registers::Register;
+use crate::soft::ir::facts::uniform::Divergence;
+use crate::soft::ir::{Block, Effect, Op, Scalar, Stmt, Value};
+
+/// A loop around the point of lowering.
+#[derive(Clone, Copy)]
+pub(super) struct LoopCode {
+    divergence: Divergence,
+    broken: Register,
+    continued: Register,
+    next: Label,
+    exit: Label,
+    /// Divergent ifs between the loop and this point.
+    parted: u32,
+}
+
+impl Lowering<'_> {
+    /// A block, or a part of one: values stay known after it.
+    pub(super) fn block(&mut self, block: &[Stmt]) {
+        let ends = |stmt: &&Stmt| matches!(stmt, Stmt::Break | Stmt::Continue | Stmt::Return(_));
+        let reached = block.iter().position(|stmt| ends(&stmt)).map_or(block.len(), |end| end + 1);
+        let parts = self.parts_here.len();
+        block[..reached].iter().for_each(|stmt| self.stmt(stmt));
+        self.forget_parts(parts);
+        // What follows is never reached; its loops count all the same.
+        block[reached..].iter().for_each(|stmt| self.skip(stmt));
+    }
+
+    /// Counts the loops of what is never reached.
+    fn skip(&mut self, stmt: &Stmt) {
+        match stmt {
+            Stmt::If(_, a, b) => a.iter().chain(b).for_each(|stmt| self.skip(stmt)),
+            Stmt::Loop { body, next } => {
+                self.begun += 1;
+                body.iter().chain(next).for_each(|stmt| self.skip(stmt));
+            }
+            _ => {}
+        }
+    }
+
+    fn stmt(&mut self, stmt: &Stmt) {
+        match stmt {
+            Stmt::Do(value) => self.instruction(*value),
+            Stmt::If(condition, then, otherwise) => self.branch(*condition, then, otherwise),
+            Stmt::Loop { body, next } => self.repeat(body, next),
+            Stmt::Break => self.leave_loop(None),
+            Stmt::Continue => self.end_pass(None),
+            Stmt::Return(_) => self.leave(None),
+            Stmt::Call { .. } => unreachable!("calls were inlined"),
+        }
+    }
+
+    pub(super) fn join(&self) -> Label {
+        *self.joins.last().expect("the end is always there")
+    }
+
+    /// Return, in all active lanes or where the condition holds.
+    fn leave(&mut self, condition: Option<Field>) {
+        let join = self.join();
+        match condition {
+            None => self.emit_jump::<control::Leave>(NONE, NONE, join),
+            Some(condition) => self.emit_jump::<control::LeaveIf>(NONE, condition, join),
+        }
+    }
+
+    /// Break, in all active lanes or where the condition holds.
+    fn leave_loop(&mut self, condition: Option<Field>) {
+        let inside = *self.loops.last().expect("break is in a loop");
+        let join = self.join();
+        let broken = Field::Register(inside.broken);
+        match condition {
+            None if !inside.divergence.breaks => {
+                self.emit_jump::<control::Jump>(NONE, NONE, inside.exit);
+            }
+            None => self.emit_jump::<control::Park>(broken, NONE, join),
+            Some(condition) => self.emit_jump::<control::ParkIf>(broken, condition, join),
+        }
+    }
+
+    /// Continue, in all active lanes or where the condition holds.
+    fn end_pass(&mut self, condition: Option<Field>) {
+        let inside = *self.loops.last().expect("continue is in a loop");
+        let join = self.join();
+        let continued = Field::Register(inside.continued);
+        match condition {
+            None if inside.parted == 0 => {
+                self.emit_jump::<control::Jump>(NONE, NONE, inside.next);
+            }
+            None => self.emit_jump::<control::Park>(continued, NONE, join),
+            Some(condition) => self.emit_jump::<control::ParkIf>(continued, condition, join),
+        }
+    }
+
+    fn branch(&mut self, condition: Value, then: &Block, otherwise: &Block) {
+        let test = self.operand(condition);
+        if test.uniform {
+            return self.uniform_branch(test.field, then, otherwise);
+        }
+        if otherwise.is_empty()
+            && let [only] = &then[..]
+        {
+            match only {
+                Stmt::Break => return self.leave_loop(Some(test.field)),
+                Stmt::Continue => return self.end_pass(Some(test.field)),
+                Stmt::Return(_) => return self.leave(Some(test.field)),
+                _ => {}
+            }
+        }
+        let parked = Field::Register(self.slot());
+        let (middle, end) = (self.label(), self.label());
+        let simple = otherwise.is_empty();
+        self.masked += 1;
+        if let Some(inside) = self.loops.last_mut() {
+            inside.parted += 1;
+        }
+        self.emit_jump::<control::If>(parked, test.field, if simple { end } else { middle });
+        self.joins.push(if simple { end } else { middle });
+        self.block(then);
+        self.joins.pop();
+        if !simple {
+            self.bind(middle);
+            self.emit_jump::<control::Else>(parked, NONE, end);
+            self.joins.push(end);
+            self.block(otherwise);
+            self.joins.pop();
+        }
+        self.bind(end);
+        self.masked -= 1;
+        if let Some(inside) = self.loops.last_mut() {
+            inside.parted -= 1;
+        }
+        let join = self.join();
+        self.emit_jump::<control::Join>(parked, NONE, join);
+    }
+
+    fn uniform_branch(&mut self, test: Field, then: &Block, otherwise: &Block) {
+        let inside = self.loops.last().copied();
+        if let (Some(inside), [Stmt::Break], []) = (inside, &then[..], &otherwise[..])
+            && !inside.divergence.breaks
+        {
+            return self.emit_jump::<control::JumpIf>(NONE, test, inside.exit);
+        }
+        let (middle, end) = (self.label(), self.label());
+        self.emit_jump::<control::JumpUnless>(NONE, test, middle);
+        self.block(then);
+        if !otherwise.is_empty() {
+            self.emit_jump::<control::Jump>(NONE, NONE, end);
+        }
+        self.bind(middle);
+        self.block(otherwise);
+        self.bind(end);
+    }
+
+    fn repeat(&mut self, body: &Block, next: &Block) {
+        let divergence = self.uniform.loops[self.begun];
+        self.begun += 1;
+        self.prepare_for(body);
+        self.prepare_for(next);
+        let inside = LoopCode {
+            divergence,
+            broken: self.slot(),
+            continued: self.slot(),
+            next: self.label(),
+            exit: self.label(),
+            parted: 0,
+        };
+        let masked = divergence.breaks || divergence.continues;
+        for (register, used) in
+            [(inside.broken, divergence.breaks), (inside.continued, divergence.continues)]
+        {
+            if used {
+                self.emit::<control::Clear>([Field::Register(register), NONE, NONE, NONE], 0);
+            }
+        }
+        // Lanes that leave one by one find the others at the end of the pass; where all go together,
+        // only lanes that returned are missing, and if all did, there is nothing to go on with here.
+        let join = self.join();
+        let (body_join, next_join) = if masked { (inside.next, inside.exit) } else { (join, join) };
+        self.masked += u32::from(masked);
+        self.loops.push(inside);
+        let head = self.label();
+        let begun = self.begun;
+
+        // A test at the top is made once before the loop, and again at the end of each pass.
+        self.joins.push(body_join);
+        let test = self.top_test(body);
+        let test_length = test.map_or(0, |length| length + 1);
+        self.block(&body[..test_length]);
+        self.bind(head);
+        // What the test computes is carried into each pass, like what was there before.
+        let first = self.code.len() as u32;
+        self.block(&body[test_length..]);
+        self.joins.pop();
+
+        self.bind(inside.next);
+        if divergence.continues {
+            let continued = Field::Register(inside.continued);
+            self.emit_jump::<control::Join>(continued, NONE, inside.exit);
+        } else if masked {
+            self.emit_jump::<control::JumpNone>(NONE, NONE, inside.exit);
+        }
+        self.joins.push(next_join);
+        self.block(next);
+        match test {
+            Some(length) => {
+                // The loops of the test were counted the first time.
+                let begun = std::mem::replace(&mut self.begun, begun);
+                let Stmt::If(condition, ..) = &body[length] else { unreachable!("the test") };
+                let count = if divergence.breaks { None } else { self.count(body, length) };
+                self.block(&body[..length - usize::from(count.is_some())]);
+                self.begun = begun;
+                let condition = self.operand(*condition);
+                if let Some((op, scalar, operands)) = count {
+                    self.count_again(op, scalar, operands, head);
+                } else if condition.uniform && !divergence.breaks {
+                    self.emit_jump::<control::AgainUnless>(NONE, condition.field, head);
+                } else {
+                    let broken = Field::Register(inside.broken);
+                    self.emit_jump::<control::AgainParkIf>(broken, condition.field, head);
+                }
+            }
+            None => self.emit_jump::<control::Again>(NONE, NONE, head),
+        }
+        self.joins.pop();
+        self.loops.pop();
+        self.masked -= u32::from(masked);
+        self.bind(inside.exit);
+        let last = self.code.len() as u32;
+        if divergence.breaks {
+            self.emit_jump::<control::Join>(Field::Register(inside.broken), NONE, join);
+        } else if masked {
+            self.emit_jump::<control::JumpNone>(NONE, NONE, join);
+        }
+        self.extents.push((first, last));
+    }
+
+    /// If the test that a body begins with ends in a uniform comparison for nothing but the test: that.
+    fn count(&self, body: &Block, length: usize) -> Option<(Op, Scalar, [Value; 2])> {
+        let Stmt::If(condition, ..) = &body[length] else { return None };
+        let last = body[..length].last()?;
+        let inst = self.function.inst(*condition);
+        let scalar = self.function.ty(*inst.args.first()?).scalar()?;
+        let mine = *last == Stmt::Do(*condition)
+            && self.uses.is_used_once(*condition)
+            && self.is_uniform(*condition)
+            && !self.is_done(*condition);
+        let known = mine && control::count(inst.op, scalar, false).is_some();
+        known.then(|| (inst.op, scalar, [inst.args[0], inst.args[1]]))
+    }
+
+    /// The comparison and the jump to the next pass in one, with the counter's step if that comes before.
+    fn count_again(&mut self, op: Op, scalar: Scalar, operands: [Value; 2], head: Label) {
+        let [b, c] = operands.map(|value| self.field(value));
+        let here = self.code.len() as u32;
+        let step = self.code.last().filter(|last| last.step && !self.labels.contains(&here));
+        let step = step.and_then(|last| match last.fields {
+            [to, from, by, _] | [to, by, from, _] if to == from => Some((to, by)),
+            _ => None,
+        });
+        let (counter, by) = step.unwrap_or((NONE, NONE));
+        if step.is_some() {
+            self.code.pop();
+        }
+        if let Some(run) = control::count(op, scalar, step.is_some()) {
+            self.emit_run(run, [counter, b, c, by], 0);
+            self.code.last_mut().expect("just emitted").jump = Some(head);
+        }
+    }
+
+    /// If the body begins with a short computation and a conditional break: the length of the former.
+    fn top_test(&self, body: &Block) -> Option<usize> {
+        const LONGEST: usize = 8;
+        let length = body.iter().take_while(|stmt| matches!(stmt, Stmt::Do(_))).count();
+        let pure = body[..length].iter().all(|stmt| match stmt {
+            Stmt::Do(value) => {
+                let inst = self.function.inst(*value);
+                let known = self.is_done(*value);
+                known || inst.op.row().effect == Effect::Pure || inst.op == Op::Get
+            }
+            _ => false,
+        });
+        match body.get(length)? {
+            Stmt::If(_, then, otherwise) => {
+                (length <= LONGEST && pure && then[..] == [Stmt::Break] && otherwise.is_empty())
+                    .then_some(length)
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,495 @@
+//! Accesses to memory, with their addresses folded in; pointers; atomics.
+
+use super::{
+    AddressPart, Field, Lowering, NONE, Operand, THREAD_POINTER, UNKNOWN_LOCAL, size_of_type,
+};
+use crate::soft::cpu::interp::code::Run;
+use crate::soft::cpu::interp::lanes::{self, Conversion};
+use crate::soft::cpu::interp::memory::{Access, Lanes, OFFSET_BITS, place};
+use crate::soft::cpu::interp::pointer::{self, Scaled, ScaledOnce};
+use crate::soft::cpu::interp::prepared::Prepare;
+use crate::soft::cpu::interp::registers::Size;
+use crate::soft::cpu::interp::thread::thread_imm;
+use crate::soft::cpu::interp::{atomic, control};
+use crate::soft::ir::facts::address::{Base, Lanewise, Plan};
+use crate::soft::ir::{Block, Inst, Op, Scalar, Space, Stmt, Type, Value};
+
+/// How an access finds its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Addressing {
+    Uniform,
+    Indexed,
+    Prepared,
+    Thread { lanewise: bool },
+}
+
+/// The operands of an access besides its data.
+struct Address {
+    kind: Addressing,
+    index: Field,
+    offset: Field,
+    place: Field,
+    flags: u32,
+    imm: u64,
+}
+
+/// A component of what is stored, or given to a texture.
+#[derive(Clone, Copy)]
+pub(super) enum Part {
+    Value(Value),
+    Loaded(Operand),
+}
+
+/// How [`ScaledOnce`] and [`Scaled`] extend an index.
+const fn index_kind(scalar: Scalar) -> u32 {
+    match scalar {
+        Scalar::I64 | Scalar::U64 => 2,
+        other if other.is_signed() => 1,
+        _ => 0,
+    }
+}
+
+impl Lowering<'_> {
+    /// A pointer that is more than an address: computed whole, in 64 bits.
+    pub(super) fn pointer(&mut self, value: Value) {
+        let plan = Plan::of(self.function, self.uniform, value);
+        let base = match plan.base {
+            Base::Region(number) => {
+                let start = self.constant((u64::from(number) + 1) << OFFSET_BITS);
+                Operand { field: start, uniform: true }
+            }
+            Base::Local(number) => {
+                let start = u64::from(self.local_starts[number as usize]);
+                Operand { field: self.constant(THREAD_POINTER + start), uniform: true }
+            }
+            Base::Pointer(pointer) => self.operand(pointer),
+        };
+        if self.is_uniform(value) {
+            let sum = self.uniform_sum(base.field, &plan);
+            let to = self.destination(value);
+            return self.emit::<lanes::MoveSlot<false>>([to, sum, NONE, NONE], 0);
+        }
+        let sum = self.lane_sum(Some(base), &plan, true);
+        let to = self.destination(value);
+        let run = lanes::move_to_lanes(self.isa, 8, false, false);
+        self.emit_run(run, [to, sum, NONE, NONE], 0);
+    }
+
+    /// Where a pointer points to in the machine's memory.
+    pub(super) fn pointer_address(&mut self, value: Value, inst: &Inst) {
+        let from = self.operand(inst.args[0]);
+        if self.space(inst.args[0]) == Space::Thread {
+            self.values[value.index()] = Some(from);
+            return;
+        }
+        let to = self.destination(value);
+        let fields = [to, from.field, NONE, NONE];
+        if self.is_uniform(value) {
+            self.emit::<pointer::Address<true>>(fields, 0);
+        } else {
+            self.emit::<pointer::Address<false>>(fields, 0);
+        }
+    }
+
+    /// `start` plus the uniform terms and the displacement, in a slot.
+    fn uniform_sum(&mut self, start: Field, plan: &Plan) -> Field {
+        let mut sum = start;
+        for &(index, scale) in &plan.uniform {
+            let to = self.temporary(Size::Slot);
+            let index_field = self.field(index);
+            let kind = Field::Raw(index_kind(self.scalar(index)));
+            self.emit::<ScaledOnce>([to, index_field, sum, kind], scale as u64);
+            sum = to;
+        }
+        if plan.displacement != 0 {
+            let to = self.temporary(Size::Slot);
+            let displacement = self.constant(plan.displacement as u64);
+            self.emit::<ScaledOnce>([to, displacement, sum, Field::Raw(2)], 1);
+            sum = to;
+        }
+        sum
+    }
+
+    /// The lane terms in a register of 64-bit lanes, with the base if it is given, and with the uniform
+    /// terms if `whole`.
+    fn lane_sum(&mut self, base: Option<Operand>, plan: &Plan, whole: bool) -> Field {
+        let start = match base {
+            Some(base) if !base.uniform => base.field,
+            _ => {
+                let zero = self.constant(0);
+                let start = base.map_or(zero, |base| base.field);
+                let to = self.temporary(Size::Lanes8);
+                let run = lanes::move_to_lanes(self.isa, 8, true, false);
+                self.emit_run(run, [to, start, NONE, NONE], 0);
+                to
+            }
+        };
+        let mut sum = start;
+        for &(index, scale) in &plan.lanes {
+            let to = self.temporary(Size::Lanes8);
+            let (from, kind) = (self.field(index), index_kind(self.scalar(index)));
+            let fields = [to, from, sum, Field::Raw(kind)];
+            if kind == 2 {
+                self.emit::<Scaled<true>>(fields, scale as u64);
+            } else {
+                self.emit::<Scaled<false>>(fields, scale as u64);
+            }
+            sum = to;
+        }
+        if whole && (plan.displacement != 0 || !plan.uniform.is_empty()) {
+            let zero = self.constant(0);
+            let offset = self.uniform_sum(zero, plan);
+            let spread = self.temporary(Size::Lanes8);
+            let run = lanes::move_to_lanes(self.isa, 8, true, false);
+            self.emit_run(run, [spread, offset, NONE, NONE], 0);
+            let to = self.temporary(Size::Lanes8);
+            self.emit::<Scaled<true>>([to, spread, sum, Field::Raw(2)], 1);
+            sum = to;
+        }
+        sum
+    }
+
+    pub(super) fn load(&mut self, value: Value, inst: &Inst) {
+        let plan = Plan::of(self.function, self.uniform, inst.args[0]);
+        let uniform = self.is_uniform(value);
+        let mut address = self.address(&plan, self.space(inst.args[0]));
+        if inst.imm != 0 {
+            address.flags |= place::part(self.scalar(value).bytes());
+        }
+        let registers = if inst.ty.width() == 1 {
+            vec![self.destination(value)]
+        } else {
+            let ty = self.scalar(value);
+            let component = |lowering: &mut Self| {
+                let field = if lowering.hoisting {
+                    lowering.hoisted_slot()
+                } else {
+                    lowering.temporary(size_of_type(Type::Scalar(ty), uniform))
+                };
+                Operand { field, uniform }
+            };
+            let parts: Vec<Operand> = (0..inst.ty.width()).map(|_| component(self)).collect();
+            let fields = parts.iter().map(|part| part.field).collect();
+            self.vectors.insert(value, parts);
+            fields
+        };
+        let access = match address.kind {
+            Addressing::Uniform => Access::Uniform,
+            Addressing::Indexed => self.indexed(&plan, inst.ty, false),
+            Addressing::Prepared => Access::Prepared { write: false },
+            Addressing::Thread { lanewise } => Access::Thread { write: false, lanewise },
+        };
+        self.access(access, inst.ty, &address, &registers);
+    }
+
+    pub(super) fn store(&mut self, inst: &Inst) {
+        let ty = self.function.ty(inst.args[1]);
+        let plan = Plan::of(self.function, self.uniform, inst.args[0]);
+        let parts = self.components(inst.args[1]);
+        let uniform = parts.iter().all(|&part| match part {
+            Part::Value(value) => self.operand(value).uniform,
+            Part::Loaded(operand) => operand.uniform,
+        });
+        let address = self.address(&plan, self.space(inst.args[0]));
+        let access = match address.kind {
+            Addressing::Uniform if uniform => Access::StoreOnce,
+            Addressing::Uniform => Access::StoreLast,
+            Addressing::Indexed => self.indexed(&plan, ty, true),
+            Addressing::Prepared => Access::Prepared { write: true },
+            Addressing::Thread { lanewise } => Access::Thread { write: true, lanewise },
+        };
+        let once = access == Access::StoreOnce;
+        let scalar = Type::Scalar(ty.scalar().unwrap_or(Scalar::U64));
+        let registers: Vec<Field> = parts
+            .iter()
+            .map(|&part| match part {
+                Part::Value(value) if once => self.field(value),
+                Part::Loaded(operand) if once => operand.field,
+                part => self.part_in_lanes(part, scalar),
+            })
+            .collect();
+        self.access(access, ty, &address, &registers);
+    }
+
+    /// The access by 32-bit indices of a value.
+    fn indexed(&self, plan: &Plan, ty: Type, write: bool) -> Access {
+        match plan.row(self.function, self.uniform, ty) {
+            Some(index) => Access::Row { write, grid: self.uses.is_row_only(index) },
+            None => Access::Indexed { write },
+        }
+    }
+
+    /// A component in lanes, spread if it is uniform.
+    pub(super) fn part_in_lanes(&mut self, part: Part, scalar: Type) -> Field {
+        match part {
+            Part::Value(value) => self.in_lanes(value),
+            Part::Loaded(operand) if !operand.uniform => operand.field,
+            Part::Loaded(operand) => {
+                let to = self.temporary(size_of_type(scalar, false));
+                self.copy(to, operand, scalar, false, false);
+                to
+            }
+        }
+    }
+
+    /// The components of what is stored, or given to a texture.
+    pub(super) fn components(&self, value: Value) -> Vec<Part> {
+        let inst = self.function.inst(value);
+        match self.vectors.get(&value) {
+            Some(parts) => parts.iter().map(|&part| Part::Loaded(part)).collect(),
+            None if inst.op == Op::Compose => {
+                inst.args.iter().map(|&arg| Part::Value(arg)).collect()
+            }
+            None => vec![Part::Value(value)],
+        }
+    }
+
+    fn emit_access(&mut self, run: Run, data: Field, address: &Address) {
+        self.emit_run(run, [data, address.index, address.offset, address.place], address.imm);
+        self.code.last_mut().expect("just emitted").flags = address.flags;
+    }
+
+    fn access(&mut self, access: Access, ty: Type, address: &Address, registers: &[Field]) {
+        let run = access.handler(self.isa, ty);
+        let first = if registers.len() == 1 { registers[0] } else { NONE };
+        self.emit_access(run, first, address);
+        if registers.len() > 1 {
+            // The components' registers are in a word of their own.
+            let mut fields = [NONE; 4];
+            fields[..registers.len()].copy_from_slice(registers);
+            self.emit::<control::End>(fields, 0);
+        }
+    }
+
+    /// Makes the operands of an access out of its plan.
+    fn address(&mut self, plan: &Plan, space: Space) -> Address {
+        if space == Space::Thread {
+            return self.thread_address(plan);
+        }
+        let zero = self.constant(0);
+        let (place, mut flags) = match plan.base {
+            Base::Region(number) | Base::Local(number) => (Field::Raw(number + 1), 0),
+            Base::Pointer(_) if self.lane_pointer(plan).is_some() => (NONE, place::LANE_POINTERS),
+            Base::Pointer(pointer) => (self.field(pointer), place::POINTER),
+        };
+        let mut address = Address {
+            kind: Addressing::Uniform,
+            index: zero,
+            offset: zero,
+            place,
+            flags: 0,
+            imm: 0,
+        };
+        match plan.lanewise(self.function, self.uniform) {
+            Lanewise::None => {}
+            Lanewise::Index { index, bias, scale } => {
+                address.kind = Addressing::Indexed;
+                address.index = self.field(index);
+                address.imm = scale.into();
+                if let Some(bias) = bias {
+                    address.offset = self.field(bias);
+                }
+                flags |= if self.scalar(index).is_signed() { place::SIGNED } else { 0 };
+            }
+            Lanewise::Sum => {
+                address.kind = Addressing::Prepared;
+                address.index = self.prepared(plan);
+            }
+        }
+        if i32::try_from(plan.displacement).is_ok() {
+            address.imm |= (plan.displacement as u32 as u64) << 32;
+            if !plan.uniform.is_empty() {
+                address.offset = self.common_sum(plan);
+                flags |= place::OFFSET;
+            }
+        } else {
+            address.offset = self.uniform_sum(zero, plan);
+            flags |= place::OFFSET;
+        }
+        Address { flags, ..address }
+    }
+
+    /// Where the lanes of an address point, found here unless it was before.
+    fn prepared(&mut self, plan: &Plan) -> Field {
+        let pointer = self.lane_pointer(plan);
+        let part = AddressPart::Lanes(pointer, plan.lanes.clone());
+        if let Some(&found) = self.parts.get(&part) {
+            return found;
+        }
+        let base = pointer.map(|pointer| self.operand(pointer));
+        let from = self.lane_sum(base, plan, false);
+        let to = self.temporary(Size::Prepared);
+        let fields = [to, from, NONE, NONE];
+        match pointer {
+            Some(_) => self.emit::<Prepare<true>>(fields, 0),
+            None => self.emit::<Prepare<false>>(fields, 0),
+        }
+        self.keep_part(part, to)
+    }
+
+    /// The slot of an address's uniform terms, added up here unless they were before.
+    fn common_sum(&mut self, plan: &Plan) -> Field {
+        if let [(index, 1)] = plan.uniform[..]
+            && index_kind(self.scalar(index)) == 2
+        {
+            return self.field(index);
+        }
+        let part = AddressPart::Sum(plan.uniform.clone());
+        if let Some(&made) = self.parts.get(&part) {
+            return made;
+        }
+        let zero = self.constant(0);
+        let sum = self.uniform_sum(zero, &Plan { displacement: 0, ..plan.clone() });
+        self.keep_part(part, sum)
+    }
+
+    /// Keeps a part until the end of the block.
+    fn keep_part(&mut self, part: AddressPart, made: Field) -> Field {
+        self.parts.insert(part.clone(), made);
+        self.parts_here.push(part);
+        made
+    }
+
+    /// Forgets all parts but the first ones.
+    pub(super) fn forget_parts(&mut self, first: usize) {
+        for part in self.parts_here.drain(first..) {
+            self.parts.remove(&part);
+        }
+    }
+
+    /// The pointer that an address starts from, if that varies.
+    fn lane_pointer(&self, plan: &Plan) -> Option<Value> {
+        match plan.base {
+            Base::Pointer(pointer) if !self.is_uniform(pointer) => Some(pointer),
+            _ => None,
+        }
+    }
+
+    /// Finds before a loop where the lanes point that do not move in it.
+    pub(super) fn prepare_for(&mut self, block: &Block) {
+        for stmt in block {
+            match stmt {
+                Stmt::Do(value) => self.prepare_early(self.function.inst(*value)),
+                Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b } => {
+                    self.prepare_for(a);
+                    self.prepare_for(b);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn prepare_early(&mut self, access: &Inst) {
+        if !matches!(access.op, Op::Load | Op::Store) || self.space(access.args[0]) == Space::Thread
+        {
+            return;
+        }
+        let plan = Plan::of(self.function, self.uniform, access.args[0]);
+        let moves = plan.lanewise(self.function, self.uniform) == Lanewise::Sum;
+        let known = |value: Value| self.values[value.index()].is_some();
+        let leaves = plan.lanes.iter().map(|&(index, _)| index).chain(self.lane_pointer(&plan));
+        if moves && leaves.into_iter().all(known) {
+            self.prepared(&plan);
+        }
+    }
+
+    fn thread_address(&mut self, plan: &Plan) -> Address {
+        let zero = self.constant(0);
+        // Offsets in thread memory are small: what is far out of bounds is so in 31 bits as well.
+        let displacement = plan.displacement.clamp(-(1 << 29), 1 << 29) as i32;
+        let (bytes, number, start, base) = match plan.base {
+            Base::Local(number) => {
+                let bytes = self.function.locals[number as usize].bytes;
+                (bytes, number, self.local_starts[number as usize], None)
+            }
+            Base::Region(_) => (0, UNKNOWN_LOCAL, 0, None),
+            Base::Pointer(pointer) => {
+                let all = self.function.locals.iter().map(|l| l.bytes.next_multiple_of(4)).sum();
+                (all, UNKNOWN_LOCAL, 0, Some(self.operand(pointer)))
+            }
+        };
+        let only = Plan { displacement: 0, ..plan.clone() };
+        let start_of_all = self.constant(THREAD_POINTER.wrapping_neg());
+        let (uniform_base, lane_base) = match base {
+            Some(base) if base.uniform => (Some(base.field), None),
+            other => (None, other),
+        };
+        let mut offset = zero;
+        if let Some(base) = uniform_base {
+            // From the start of thread memory; null is far below it.
+            let to = self.temporary(Size::Slot);
+            self.emit::<ScaledOnce>([to, base, start_of_all, Field::Raw(2)], 1);
+            offset = to;
+        }
+        if !plan.uniform.is_empty() || uniform_base.is_some() {
+            let sum = self.uniform_sum(offset, &only);
+            offset = self.saturated(sum, true);
+        }
+        let lanewise = !plan.lanes.is_empty() || lane_base.is_some();
+        let mut index = zero;
+        if lanewise {
+            let start = lane_base.map(|base| {
+                let spread = self.temporary(Size::Lanes8);
+                let run = lanes::move_to_lanes(self.isa, 8, true, false);
+                self.emit_run(run, [spread, start_of_all, NONE, NONE], 0);
+                let to = self.temporary(Size::Lanes8);
+                self.emit::<Scaled<true>>([to, base.field, spread, Field::Raw(2)], 1);
+                Operand { field: to, uniform: false }
+            });
+            let sum = self.lane_sum(start, &only, false);
+            index = self.saturated(sum, false);
+        }
+        Address {
+            kind: Addressing::Thread { lanewise },
+            index,
+            offset,
+            place: Field::Raw(start),
+            flags: 0,
+            imm: thread_imm(bytes, number.min(UNKNOWN_LOCAL), displacement),
+        }
+    }
+
+    /// A 64-bit offset held to 29 bits, as 32-bit lanes.
+    fn saturated(&mut self, sum: Field, uniform: bool) -> Field {
+        let size = |bytes| match (uniform, bytes) {
+            (true, _) => Size::Slot,
+            (false, 8) => Size::Lanes8,
+            (false, _) => Size::Lanes4,
+        };
+        let (low, high) = (self.constant((-(1i64 << 29)) as u64), self.constant(1 << 29));
+        let mut from = sum;
+        for (op, limit) in [(Op::Max, low), (Op::Min, high)] {
+            let to = self.temporary(size(8));
+            if let Some(run) = lanes::handler(self.isa, op, Scalar::I64, &[uniform, true]) {
+                self.emit_run(run, [to, from, limit, NONE], 0);
+            }
+            from = to;
+        }
+        let to = self.temporary(size(4));
+        self.step(Some(Conversion::Truncate), to, from, uniform);
+        to
+    }
+
+    pub(super) fn atomic(&mut self, value: Value, inst: &Inst) {
+        let plan = Plan::of(self.function, self.uniform, inst.args[0]);
+        let address = self.address(&plan, self.space(inst.args[0]));
+        let scalar = match inst.args.get(1) {
+            Some(&arg) => self.scalar(arg),
+            None => self.scalar(value),
+        };
+        let operands: Vec<Field> = inst.args[1..].iter().map(|&arg| self.in_lanes(arg)).collect();
+        let gives = self.uses.is_needed(value);
+        let to = if gives { self.destination(value) } else { NONE };
+        let lanes = match address.kind {
+            Addressing::Uniform => Lanes::Uniform,
+            Addressing::Indexed => Lanes::Indexed,
+            Addressing::Prepared => Lanes::Prepared,
+            Addressing::Thread { .. } => unreachable!("atomics are in shared memory"),
+        };
+        let run = atomic::handler(inst.op, scalar, lanes, gives);
+        self.emit_access(run, to, &address);
+        let mut fields = [NONE; 4];
+        fields[..operands.len()].copy_from_slice(&operands);
+        self.emit::<control::End>(fields, 0);
+    }
+}

@@ -1,0 +1,432 @@
+//! Lowers a kernel's tree to bytecode: registers for values and variables, masks for divergence, and
+//! addressing folded into the accesses.
+
+mod flow;
+mod matrix;
+mod memory;
+mod texture;
+mod value;
+
+use std::collections::HashMap;
+
+use self::flow::LoopCode;
+use super::code::{Handler, Ins, Run};
+use super::control;
+use super::fetch;
+use super::hoist::constant_in_launch;
+use super::isa::IsaKind;
+use super::lanes;
+use super::memory::OFFSET_BITS;
+use super::registers::{Extent, Register, Registers, Size};
+use super::uses::Uses;
+use crate::soft::cpu::launch;
+use crate::soft::ir::facts::uniform::Uniformity;
+use crate::soft::ir::{Function, Input, Op, Scalar, Span, Type, Value};
+
+/// What lowering gives.
+#[derive(Debug)]
+pub(crate) struct Code {
+    /// The instructions.
+    pub(crate) code: Vec<Ins>,
+    /// Where each came from.
+    pub(crate) spans: Vec<Span>,
+    /// The values that the frame starts with.
+    pub(crate) constants: Vec<u64>,
+    /// Slots after them for what is computed once a launch.
+    pub(crate) hoisted: u32,
+    /// The first instruction of a thread; before it is what is computed once, if anything is.
+    pub(crate) start: u32,
+    /// The size of a frame.
+    pub(crate) frame_bytes: u32,
+    /// Bytes of thread memory a thread.
+    pub(crate) thread_bytes: u32,
+    /// Whether SIMD-groups wait for each other.
+    pub(crate) has_barrier: bool,
+}
+
+/// An operand before registers have places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Field {
+    /// A number that is no place.
+    Raw(u32),
+    /// A register.
+    Register(Register),
+    /// A constant's slot.
+    Constant(u32),
+    /// A slot for what is computed once a launch.
+    Hoisted(u32),
+}
+
+/// An instruction before registers have places and labels have positions.
+#[derive(Clone, Copy, Debug)]
+struct Draft {
+    run: Run,
+    fields: [Field; 4],
+    imm: u64,
+    /// Bits that are added to the fourth operand.
+    flags: u32,
+    jump: Option<Label>,
+    /// A uniform sum of 32 bits: a counter's step, if it is the counter that it goes to.
+    step: bool,
+    span: Span,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Label(u32);
+
+/// Where a value is: the field, and whether it is a slot with one value for all lanes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Operand {
+    pub(crate) field: Field,
+    pub(crate) uniform: bool,
+}
+
+/// Indices and what each is multiplied by.
+type Terms = Vec<(Value, i64)>;
+
+/// What accesses to different addresses may have in common.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum AddressPart {
+    /// What differs from lane to lane, with the pointer that it starts from, if that does.
+    Lanes(Option<Value>, Terms),
+    /// What does not.
+    Sum(Terms),
+}
+
+pub(crate) struct Lowering<'a> {
+    function: &'a Function,
+    uniform: &'a Uniformity,
+    uses: Uses,
+    isa: IsaKind,
+    code: Vec<Draft>,
+    labels: Vec<u32>,
+    registers: Registers,
+    values: Vec<Option<Operand>>,
+    /// Parts of addresses that were made in the blocks around this point, and their names, the latest last.
+    parts: HashMap<AddressPart, Field>,
+    parts_here: Vec<AddressPart>,
+    /// The components of vectors that were loaded.
+    vectors: HashMap<Value, Vec<Operand>>,
+    variables: Vec<Operand>,
+    constants: HashMap<u64, u32>,
+    constant_list: Vec<u64>,
+    extents: Vec<Extent>,
+    begun: usize,
+    loops: Vec<LoopCode>,
+    /// Where lanes that have nowhere to go let the others go on, innermost last.
+    joins: Vec<Label>,
+    /// Constructs around this point that some lanes may be outside of for a while.
+    masked: u32,
+    span: Span,
+    local_starts: Vec<u32>,
+    has_barrier: bool,
+    /// What is lowered now is computed once a launch.
+    hoisting: bool,
+    hoisted: u32,
+    /// For each value whether it was computed before the first thread.
+    done: Vec<bool>,
+}
+
+/// Lowers a function that is a kernel, inlined and scalarised; with `hoist`, what is the same for all
+/// threads is computed before them.
+pub(crate) fn lower(function: &Function, uniform: &Uniformity, isa: IsaKind, hoist: bool) -> Code {
+    let mut registers = Registers::default();
+    let variables = function
+        .variables
+        .iter()
+        .zip(&uniform.variables)
+        .map(|(variable, &uniform)| Operand {
+            field: Field::Register(registers.add(size_of_type(variable.ty, uniform), true)),
+            uniform,
+        })
+        .collect();
+    let mut thread_bytes = 0;
+    let local_starts = function
+        .locals
+        .iter()
+        .map(|local| {
+            let start = thread_bytes;
+            thread_bytes += local.bytes.next_multiple_of(4);
+            start
+        })
+        .collect();
+    let mut lowering = Lowering {
+        function,
+        uniform,
+        uses: Uses::find(function, uniform),
+        isa,
+        code: Vec::new(),
+        labels: Vec::new(),
+        registers,
+        values: vec![None; function.insts.len()],
+        parts: HashMap::new(),
+        parts_here: Vec::new(),
+        vectors: HashMap::new(),
+        variables,
+        constants: HashMap::new(),
+        constant_list: Vec::new(),
+        extents: Vec::new(),
+        begun: 0,
+        loops: Vec::new(),
+        joins: Vec::new(),
+        masked: 0,
+        span: Span::default(),
+        local_starts,
+        has_barrier: false,
+        hoisting: false,
+        hoisted: 0,
+        done: vec![false; function.insts.len()],
+    };
+    // The slot of zero comes first: an address without a uniform part adds it.
+    lowering.constant(0);
+    if hoist {
+        lowering.hoist();
+    }
+    let start = lowering.code.len() as u32;
+    lowering.inputs();
+    let end = lowering.label();
+    lowering.joins.push(end);
+    lowering.block(&function.body);
+    lowering.bind(end);
+    lowering.emit::<control::End>([Field::Raw(0); 4], 0);
+    lowering.finish(thread_bytes, start)
+}
+
+fn size_of_type(ty: Type, uniform: bool) -> Size {
+    match ty {
+        Type::Scalar(Scalar::Bool) => Size::Slot,
+        _ if uniform => Size::Slot,
+        Type::Scalar(Scalar::I64 | Scalar::U64) | Type::Pointer(_) => Size::Lanes8,
+        _ => Size::Lanes4,
+    }
+}
+
+const fn lane_bytes(ty: Type) -> u32 {
+    match ty {
+        Type::Scalar(Scalar::I64 | Scalar::U64) | Type::Pointer(_) => 8,
+        _ => 4,
+    }
+}
+
+const NONE: Field = Field::Raw(0);
+
+/// Pointers into thread memory have this region's number, and offsets from the start of all of it.
+const THREAD_POINTER: u64 = 1 << OFFSET_BITS;
+
+/// The number of a local in reports that is not known, or too large to be told.
+pub(crate) const UNKNOWN_LOCAL: u32 = 255;
+
+impl Lowering<'_> {
+    // --- Making instructions -------------------------------------------------------------------
+
+    fn emit_run(&mut self, run: Run, fields: [Field; 4], imm: u64) {
+        let at = self.code.len() as u32;
+        for field in fields {
+            if let Field::Register(register) = field {
+                self.registers.touch(register, at);
+            }
+        }
+        let span = self.span;
+        self.code.push(Draft { run, fields, imm, flags: 0, jump: None, step: false, span });
+    }
+
+    fn emit<H: Handler>(&mut self, fields: [Field; 4], imm: u64) {
+        let run = self.isa.run::<H>();
+        self.emit_run(run, fields, imm);
+    }
+
+    fn emit_jump<H: Handler>(&mut self, a: Field, b: Field, to: Label) {
+        self.emit::<H>([a, b, NONE, NONE], 0);
+        self.code.last_mut().expect("just emitted").jump = Some(to);
+    }
+
+    fn label(&mut self) -> Label {
+        self.labels.push(u32::MAX);
+        Label(self.labels.len() as u32 - 1)
+    }
+
+    fn bind(&mut self, label: Label) {
+        self.labels[label.0 as usize] = self.code.len() as u32;
+    }
+
+    pub(crate) fn constant(&mut self, bits: u64) -> Field {
+        let next = self.constant_list.len() as u32;
+        let slot = *self.constants.entry(bits).or_insert(next);
+        if slot == next {
+            self.constant_list.push(bits);
+        }
+        Field::Constant(slot)
+    }
+
+    fn slot(&mut self) -> Register {
+        self.registers.add(Size::Slot, false)
+    }
+
+    fn temporary(&mut self, size: Size) -> Field {
+        Field::Register(self.registers.add(size, false))
+    }
+
+    // --- Values --------------------------------------------------------------------------------
+
+    fn is_uniform(&self, value: Value) -> bool {
+        self.uniform.values[value.index()]
+    }
+
+    /// Where a value that was computed is; constants and the starts of memory are made here.
+    fn operand(&mut self, value: Value) -> Operand {
+        if let Some(operand) = self.values[value.index()] {
+            return operand;
+        }
+        let inst = self.function.inst(value);
+        let bits = match inst.op {
+            Op::Const if inst.ty == Type::BOOL && inst.imm != 0 => u64::from(u32::MAX),
+            Op::Const => inst.imm,
+            Op::Allocation => (inst.imm + 1) << OFFSET_BITS,
+            Op::Texture => inst.imm + 1,
+            Op::Local => THREAD_POINTER + u64::from(self.local_starts[inst.imm as usize]),
+            // Only code that is never reached uses what was not computed.
+            _ => 0,
+        };
+        Operand { field: self.constant(bits), uniform: true }
+    }
+
+    fn field(&mut self, value: Value) -> Field {
+        self.operand(value).field
+    }
+
+    /// The operand in lanes, spread if it is uniform.
+    fn in_lanes(&mut self, value: Value) -> Field {
+        let operand = self.operand(value);
+        let ty = self.function.ty(value);
+        if !operand.uniform || ty == Type::BOOL {
+            return operand.field;
+        }
+        let to = self.temporary(size_of_type(ty, false));
+        let run = lanes::move_to_lanes(self.isa, lane_bytes(ty), true, false);
+        self.emit_run(run, [to, operand.field, NONE, NONE], 0);
+        to
+    }
+
+    /// Where the result of an instruction goes: its own register, or that of the variable which the next
+    /// statement assigns it to.
+    fn destination(&mut self, value: Value) -> Field {
+        if let Some(again) = self.values[value.index()] {
+            // The test of a loop is made in two places.
+            return again.field;
+        }
+        let uniform = self.is_uniform(value);
+        if self.hoisting {
+            let field = self.hoisted_slot();
+            self.values[value.index()] = Some(Operand { field, uniform: true });
+            return field;
+        }
+        if let Some(variable) = self.uses.forwarded(value)
+            && (self.masked == 0 || uniform)
+            && self.variables[variable.index()].uniform == uniform
+        {
+            let operand = self.variables[variable.index()];
+            self.values[value.index()] = Some(operand);
+            return operand.field;
+        }
+        let size = size_of_type(self.function.ty(value), uniform);
+        let field = self.temporary(size);
+        self.values[value.index()] = Some(Operand { field, uniform });
+        field
+    }
+
+    /// Whether a value was computed before the first thread.
+    fn is_done(&self, value: Value) -> bool {
+        self.done[value.index()]
+    }
+
+    fn hoisted_slot(&mut self) -> Field {
+        self.hoisted += 1;
+        Field::Hoisted(self.hoisted - 1)
+    }
+
+    /// What is computed once a launch.
+    fn hoist(&mut self) {
+        let list = constant_in_launch(self.function, &self.uses);
+        self.hoisting = true;
+        for &value in &list {
+            if matches!(self.function.inst(value).op, Op::Input | Op::Sampler) {
+                self.input(value);
+            } else {
+                self.instruction(value);
+            }
+            self.done[value.index()] = true;
+        }
+        self.hoisting = false;
+        // What was made on the way does not last until the first thread.
+        self.forget_parts(0);
+        if !self.code.is_empty() {
+            self.emit::<control::End>([NONE; 4], 0);
+        }
+    }
+
+    /// Inputs and samplers that are used, at the start.
+    fn inputs(&mut self) {
+        for index in 0..self.function.insts.len() {
+            let value = Value(index as u32);
+            let input = matches!(self.function.inst(value).op, Op::Input | Op::Sampler);
+            if !input || !self.uses.is_needed(value) || self.done[index] {
+                continue;
+            }
+            if self.uses.is_row_only(value) {
+                // The accesses compute it, if at all; it only needs a place.
+                self.destination(value);
+            } else {
+                self.input(value);
+            }
+        }
+    }
+
+    fn input(&mut self, value: Value) {
+        let inst = self.function.inst(value);
+        if inst.op == Op::Sampler {
+            let to = self.destination(value);
+            return self.emit::<fetch::BoundSampler>([to, NONE, NONE, NONE], inst.imm);
+        }
+        let Some((input, component)) = Input::from_imm(inst.imm) else { return };
+        let to = self.destination(value);
+        let run = launch::input(self.isa, input);
+        self.emit_run(run, [to, Field::Raw(component), NONE, NONE], input as u64);
+    }
+
+    // --- The end -------------------------------------------------------------------------------
+
+    fn finish(mut self, thread_bytes: u32, start: u32) -> Code {
+        let constants = self.constant_list.len() as u32;
+        let reserved = (constants + self.hoisted) * 8;
+        let (offsets, frame_bytes) = self.registers.place(&self.extents, reserved);
+        let resolve = |field: Field| match field {
+            Field::Raw(number) => number,
+            Field::Constant(slot) => slot * 8,
+            Field::Hoisted(slot) => (constants + slot) * 8,
+            Field::Register(register) => offsets[register.0 as usize],
+        };
+        let code = self
+            .code
+            .iter()
+            .enumerate()
+            .map(|(at, draft)| {
+                let [a, b, c, d] = draft.fields.map(resolve);
+                let imm = match draft.jump {
+                    Some(label) => (i64::from(self.labels[label.0 as usize]) - at as i64) as u64,
+                    None => draft.imm,
+                };
+                Ins { run: draft.run, a, b, c, d: d | draft.flags, imm }
+            })
+            .collect();
+        Code {
+            code,
+            spans: self.code.iter().map(|draft| draft.span).collect(),
+            constants: self.constant_list,
+            hoisted: self.hoisted,
+            start,
+            frame_bytes,
+            thread_bytes,
+            has_barrier: self.has_barrier,
+        }
+    }
+}

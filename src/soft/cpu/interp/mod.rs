@@ -1,0 +1,21 @@
+//! The interpreter: bytecode, and a handler for each instruction, 32 lanes at a time.
+
+mod atomic;
+pub(super) mod code;
+pub(super) mod control;
+mod eight;
+mod fetch;
+mod hoist;
+mod indexed;
+pub(super) mod isa;
+mod lanes;
+pub(super) mod lower;
+mod matrix;
+pub(super) mod memory;
+mod pointer;
+mod prepared;
+mod registers;
+mod sample;
+mod simd;
+mod thread;
+mod uses;

@@ -1,0 +1,704 @@
+//! Running a program over a grid: threadgroups over the workers, SIMD-groups in turn, barriers between them.
+
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::interp::code::{self, Handler, Ins, Run, Stop, Wave, Wrong, put};
+use super::interp::control::BUDGET;
+use super::interp::isa::{Isa, IsaKind, LANES};
+use super::interp::lower::{Code, UNKNOWN_LOCAL};
+use super::interp::memory::Region;
+use super::workers::Workers;
+use super::{Program, tally};
+use crate::soft::ir::{AllocationKind, Bound, Input, MOST_THREADS, Sampler};
+use crate::soft::kernel::texture::Texture;
+use crate::soft::kernel::{Fault, FaultKind};
+
+/// Memory bound to a buffer index.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Binding {
+    /// The index, as in `[[buffer(index)]]`.
+    pub(crate) index: u32,
+    /// Where it starts.
+    pub(crate) base: *mut u8,
+    /// Its length.
+    pub(crate) bytes: u64,
+}
+
+/// What a launch is told.
+#[derive(Clone)]
+pub(crate) struct Launch<'a> {
+    /// Threads in each dimension; groups at the edges are smaller where the group does not divide it.
+    pub(crate) grid: [u32; 3],
+    /// Threads of a threadgroup in each dimension.
+    pub(crate) group: [u32; 3],
+    /// The buffers. One that is missing is empty.
+    pub(crate) bindings: &'a [Binding],
+    /// The textures, by the index of `[[texture(index)]]`. One that is missing is empty.
+    pub(crate) textures: &'a [(u32, Texture<'a>)],
+    /// The samplers, by the index of `[[sampler(index)]]`. One that is missing is MSL's default.
+    pub(crate) samplers: &'a [(u32, Sampler)],
+    /// The sizes of the arguments at `[[threadgroup(index)]]`: index and bytes.
+    pub(crate) threadgroup_memory: &'a [(u32, u32)],
+    /// How long it may run.
+    pub(crate) watchdog: Option<Duration>,
+    /// Whether what GPUs take from kernels against the rules is a fault: a barrier that not all threads reach, and
+    /// a read just behind the end of threadgroup memory.
+    pub(crate) strict: bool,
+}
+
+/// Threads of a threadgroup, at most.
+pub(crate) const MAX_GROUP: u64 = MOST_THREADS as u64;
+/// Bytes of threadgroup memory, at most.
+pub(crate) const MAX_THREADGROUP_MEMORY: u64 = 32 * 1024;
+/// Threadgroups a worker takes at once, at most: work that is left should be evenly left.
+const MAX_CHUNK: u64 = 64;
+/// Threads that are run without asking for help: waking a thread costs more.
+const SMALL: u64 = 4096;
+
+/// The positions in the threadgroup of the lanes of one SIMD-group.
+type Positions = [[u32; LANES]; 3];
+
+/// Where a threadgroup is, for the handlers of inputs, and whether it should stop.
+#[derive(Debug)]
+pub(crate) struct GroupPlace {
+    /// Uniform inputs by their number.
+    inputs: [[u32; 3]; Input::ALL.len()],
+    /// The position of the group's first thread.
+    origin: [u32; 3],
+    /// For each SIMD-group of the threadgroup.
+    positions: *const Positions,
+    /// Whether the threads of each SIMD-group have positions side by side in the first dimension.
+    rows: bool,
+    abort: *const AtomicBool,
+    deadline: Option<Instant>,
+}
+
+impl GroupPlace {
+    /// The position in the grid of a SIMD-group's first thread, in the first dimension, and whether the
+    /// other threads' follow it.
+    #[inline(always)]
+    pub(crate) fn row(&self, wave: u32) -> (u32, bool) {
+        // SAFETY: there are positions for every SIMD-group of the threadgroup that runs.
+        let positions = unsafe { &*self.positions.add(wave as usize) };
+        (positions[0][0].wrapping_add(self.origin[0]), self.rows)
+    }
+
+    /// The positions in the grid of a SIMD-group's threads in one dimension.
+    #[inline(always)]
+    pub(crate) fn in_grid(&self, wave: u32, dimension: usize) -> [u32; LANES] {
+        // SAFETY: as above.
+        let positions = unsafe { &*self.positions.add(wave as usize) };
+        let mut lanes = positions[dimension];
+        lanes.iter_mut().for_each(|lane| *lane = lane.wrapping_add(self.origin[dimension]));
+        lanes
+    }
+
+    /// Whether the launch is over, with a fault elsewhere.
+    pub(crate) fn is_aborted(&self) -> bool {
+        // SAFETY: the flag is the launch's, which outlives its groups.
+        unsafe { &*self.abort }.load(Ordering::Relaxed)
+    }
+
+    /// Whether the watchdog's time is up.
+    pub(crate) fn is_late(&self) -> bool {
+        self.deadline.is_some_and(|deadline| Instant::now() > deadline)
+    }
+}
+
+/// Uniform inputs.
+#[derive(Debug)]
+struct UniformInput;
+
+impl Handler for UniformInput {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`; the place is the group's.
+        unsafe {
+            let ins = &*ip;
+            let value = (&(*wave.place).inputs)[ins.imm as usize][ins.b as usize];
+            put(frame, ins.a, u64::from(value));
+            ip.add(1)
+        }
+    }
+}
+
+/// The number of the SIMD-group.
+#[derive(Debug)]
+struct SimdgroupIndex;
+
+impl Handler for SimdgroupIndex {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`.
+        unsafe {
+            put(frame, (*ip).a, u64::from(wave.number));
+            ip.add(1)
+        }
+    }
+}
+
+/// Inputs that differ from lane to lane.
+macro_rules! lane_inputs {
+    ($($name:ident |$ins:ident, $wave:ident| $start:expr, |$k:ident, $from:ident| $body:expr;)*) => {$(
+        #[derive(Debug)]
+        struct $name;
+        impl Handler for $name {
+            #[inline(always)]
+            unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+                // SAFETY: the contract of `Run`; the place and its positions are the group's.
+                unsafe {
+                    let ins = &*ip;
+                    let ($ins, $wave) = (ins, wave);
+                    let $from = $start;
+                    let mut lanes = [0u32; LANES];
+                    for ($k, lane) in lanes.iter_mut().enumerate() {
+                        *lane = $body;
+                    }
+                    *frame.add(ins.a as usize).cast() = lanes;
+                    ip.add(1)
+                }
+            }
+        }
+    )*};
+}
+
+lane_inputs! {
+    InThreadgroup |ins, wave| place_of(wave, ins.b).0, |k, from| (&*from)[k];
+    InGrid |ins, wave| place_of(wave, ins.b), |k, from| (&*from.0)[k] + from.1;
+    IndexInThreadgroup |_ins, wave| wave.number * LANES as u32, |k, from| from + k as u32;
+    IndexInSimdgroup |_ins, _wave| (), |k, _from| k as u32;
+    IndexInQuadgroup |_ins, _wave| (), |k, _from| k as u32 % 4;
+    QuadgroupIndex |_ins, wave| wave.number * LANES as u32, |k, from| (from + k as u32) / 4;
+}
+
+/// The positions in the threadgroup of a SIMD-group's lanes in one dimension, and the group's origin.
+///
+/// # Safety
+/// The SIMD-group's place is that of its threadgroup.
+#[inline(always)]
+unsafe fn place_of(wave: &Wave, dimension: u32) -> (*const [u32; LANES], u32) {
+    let dimension = dimension as usize % 3;
+    // SAFETY: the caller's; the place has positions for every SIMD-group.
+    unsafe {
+        let place = &*wave.place;
+        let positions = &*place.positions.add(wave.number as usize);
+        (&raw const positions[dimension], place.origin[dimension])
+    }
+}
+
+/// The handler of an input: `b` is the component, `imm` the input's number.
+pub(crate) fn input(isa: IsaKind, input: Input) -> Run {
+    match input {
+        Input::ThreadPositionInGrid => isa.run::<InGrid>(),
+        Input::ThreadPositionInThreadgroup => isa.run::<InThreadgroup>(),
+        Input::ThreadIndexInThreadgroup => isa.run::<IndexInThreadgroup>(),
+        Input::ThreadIndexInSimdgroup => isa.run::<IndexInSimdgroup>(),
+        Input::ThreadIndexInQuadgroup => isa.run::<IndexInQuadgroup>(),
+        Input::QuadgroupIndexInThreadgroup => isa.run::<QuadgroupIndex>(),
+        Input::SimdgroupIndexInThreadgroup => isa.run::<SimdgroupIndex>(),
+        _ => isa.run::<UniformInput>(),
+    }
+}
+
+/// Memory on vector boundaries.
+#[derive(Clone, Copy)]
+#[repr(C, align(128))]
+struct Line([u8; 128]);
+
+/// What a thread keeps from one launch to the next.
+#[derive(Default)]
+struct Scratch {
+    lines: Vec<Line>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// The parts of a launch that its workers share.
+struct Shared<'a> {
+    program: &'a Program,
+    launch: &'a Launch<'a>,
+    /// Regions of everything but threadgroup memory, whose offsets in its own are told instead.
+    regions: Vec<Region>,
+    textures: Vec<Texture<'a>>,
+    samplers: Vec<Sampler>,
+    threadgroup: Vec<(usize, u64, u64)>,
+    threadgroup_bytes: u64,
+    /// Regions of which each worker has a copy.
+    tallies: Vec<usize>,
+    groups: [u32; 3],
+    total: u64,
+    chunk: u64,
+    next: AtomicU64,
+    running: AtomicU32,
+    abort: AtomicBool,
+    /// The fault of the first threadgroup that had one.
+    fault: Mutex<Option<(u64, Fault)>>,
+    deadline: Option<Instant>,
+    /// Whether what is the same for all threads could not be computed before them.
+    plain: AtomicBool,
+}
+
+// SAFETY: the pointers are to the launch's memory, which kernels may access from all threads at once:
+// what races there is the kernel's own doing, and is accessed as raw memory.
+unsafe impl Sync for Shared<'_> {}
+
+fn product(size: [u32; 3]) -> u64 {
+    size.iter().fold(1u64, |product, &part| product.saturating_mul(part.into()))
+}
+
+/// What is bound for each argument of a module.
+fn bound<T: Copy>(arguments: &[Bound], given: &[(u32, T)], missing: T) -> Vec<T> {
+    let find = |argument: &Bound| given.iter().find(|(index, _)| *index == argument.index);
+    arguments.iter().map(|argument| find(argument).map_or(missing, |found| found.1)).collect()
+}
+
+impl Program {
+    /// Runs the kernel over a grid, and returns when all of it is done.
+    ///
+    /// # Safety
+    /// The bindings and textures are memory that may be read, and written unless their argument is constant, while
+    /// this runs. Other threads may access it at the same time only as the kernel's threads may.
+    pub(crate) unsafe fn launch(
+        &self,
+        launch: &Launch<'_>,
+        workers: &Workers,
+    ) -> Result<(), Fault> {
+        let threads = product(launch.group);
+        if threads == 0 || threads > MAX_GROUP {
+            return Err(self.fault(FaultKind::GroupSize { threads }));
+        }
+        if product(launch.grid) == 0 {
+            return Ok(());
+        }
+        let mut threadgroup = Vec::new();
+        let mut threadgroup_bytes = 0u64;
+        let mut regions = vec![Region {
+            base: std::ptr::null_mut(),
+            bytes: 0,
+            slack: 0,
+            writable: false,
+            alone: false,
+        }];
+        for (number, allocation) in self.allocations.iter().enumerate() {
+            let (base, alone) = (std::ptr::null_mut(), false);
+            let mut region = Region { base, bytes: 0, slack: 0, writable: true, alone };
+            let own = match &allocation.kind {
+                AllocationKind::Buffer { index, writable, .. } => {
+                    if let Some(binding) = launch.bindings.iter().find(|b| b.index == *index) {
+                        region.base = binding.base;
+                        region.bytes = binding.bytes.min(1 << 46);
+                    }
+                    region.writable = *writable;
+                    None
+                }
+                AllocationKind::Table(bytes) => {
+                    region.base = bytes.as_ptr().cast_mut();
+                    region.bytes = bytes.len() as u64;
+                    region.writable = false;
+                    None
+                }
+                AllocationKind::Threadgroup(bytes) => Some(u64::from(*bytes)),
+                AllocationKind::ThreadgroupArgument { index } => {
+                    let told = launch.threadgroup_memory.iter().find(|(at, _)| at == index);
+                    Some(told.map_or(0, |&(_, bytes)| bytes.into()))
+                }
+            };
+            if let Some(bytes) = own {
+                threadgroup.push((number + 1, threadgroup_bytes, bytes));
+                threadgroup_bytes += bytes.next_multiple_of(16);
+            }
+            regions.push(region);
+        }
+        if threadgroup_bytes > MAX_THREADGROUP_MEMORY {
+            return Err(self.fault(FaultKind::ThreadgroupMemory { bytes: threadgroup_bytes }));
+        }
+        let groups: [u32; 3] = std::array::from_fn(|d| launch.grid[d].div_ceil(launch.group[d]));
+        let total = product(groups);
+        let helpers = if product(launch.grid) <= SMALL { 0 } else { workers.count() as u64 - 1 };
+        let tallies = tally::choose(&self.tallies, &regions, product(launch.grid));
+        let shared = Shared {
+            program: self,
+            launch,
+            regions,
+            textures: bound(&self.textures, launch.textures, Texture::NONE),
+            samplers: bound(&self.samplers, launch.samplers, Sampler::default()),
+            threadgroup,
+            threadgroup_bytes,
+            tallies,
+            groups,
+            total,
+            chunk: (total / (16 * (helpers + 1))).clamp(1, MAX_CHUNK),
+            next: AtomicU64::new(0),
+            running: AtomicU32::new(0),
+            abort: AtomicBool::new(false),
+            fault: Mutex::new(None),
+            deadline: launch.watchdog.and_then(|time| Instant::now().checked_add(time)),
+            plain: AtomicBool::new(false),
+        };
+        let helpers = helpers.min(total.saturating_sub(1)) as usize;
+        workers.run(helpers, &|| {
+            // A worker that comes too late has nothing to set up for.
+            if shared.next.load(Ordering::Relaxed) < shared.total {
+                SCRATCH.with_borrow_mut(|scratch| {
+                    let plain = shared.plain.load(Ordering::Relaxed);
+                    let code = if plain { self.plain() } else { &self.code };
+                    let work = |code, scratch: &mut Scratch| {
+                        let mut worker = Worker::new(&shared, code, scratch);
+                        let done = worker.work();
+                        worker.settle();
+                        done
+                    };
+                    if !work(code, &mut *scratch) {
+                        shared.plain.store(true, Ordering::Relaxed);
+                        work(self.plain(), &mut *scratch);
+                    }
+                });
+            }
+        });
+        let fault = shared.fault.into_inner().unwrap_or_else(PoisonError::into_inner);
+        fault.map_or(Ok(()), |(_, fault)| Err(fault))
+    }
+}
+
+/// One thread's part in a launch.
+struct Worker<'a> {
+    shared: &'a Shared<'a>,
+    code: &'a Code,
+    regions: Vec<Region>,
+    place: GroupPlace,
+    waves: Vec<Wave>,
+    frames: *mut u8,
+    /// Positions by the size of the group; there are few, as only those at the edges differ.
+    shapes: Vec<([u32; 3], Vec<Positions>)>,
+}
+
+/// Bytes behind threadgroup memory that may be read: published kernels read the element after the last before they
+/// ask whether it is there. On a GPU that is other threadgroup memory.
+const SLACK: u32 = 16;
+
+impl<'a> Worker<'a> {
+    fn new(shared: &'a Shared<'a>, code: &'a Code, scratch: &mut Scratch) -> Self {
+        let waves = product(shared.launch.group).div_ceil(LANES as u64) as usize;
+        let lines = |bytes: usize| bytes.div_ceil(size_of::<Line>());
+        // Without barriers SIMD-groups run one after the other, in the same frame.
+        let states = if code.has_barrier { waves } else { 1 };
+        let (frame, own) =
+            (lines(code.frame_bytes as usize), lines(code.thread_bytes as usize * LANES));
+        let threadgroup = (frame + own) * states;
+        let tallies = threadgroup + lines(shared.threadgroup_bytes as usize + SLACK as usize);
+        let tally_lines = |number: &usize| lines(shared.regions[*number].bytes as usize);
+        let needed = tallies + shared.tallies.iter().map(tally_lines).sum::<usize>();
+        if scratch.lines.len() < needed {
+            scratch.lines.resize(needed, Line([0; 128]));
+        }
+        let line = scratch.lines.as_mut_ptr();
+        // SAFETY (of all the pointers below): they are into the lines that were just made sure of.
+        let at = |line_number: usize| line.wrapping_add(line_number).cast::<u8>();
+        for state in 0..states {
+            let constants = at(frame * state).cast::<u64>();
+            // SAFETY: a frame begins with its constants.
+            unsafe {
+                let from = code.constants.as_ptr();
+                from.copy_to_nonoverlapping(constants, code.constants.len());
+            }
+        }
+        let mut regions = shared.regions.clone();
+        let slack = if shared.launch.strict { 0 } else { SLACK };
+        for &(number, offset, bytes) in &shared.threadgroup {
+            let base = at(threadgroup).wrapping_add(offset as usize);
+            regions[number] = Region { base, bytes, slack, writable: true, alone: true };
+        }
+        let mut next = tallies;
+        for &number in &shared.tallies {
+            let region = &mut regions[number];
+            (region.base, region.alone) = (at(next), true);
+            // SAFETY: the copy's lines are there, and nothing is in them yet.
+            unsafe { region.base.write_bytes(0, region.bytes as usize) };
+            next += tally_lines(&number);
+        }
+        let place = GroupPlace {
+            inputs: [[0; 3]; Input::ALL.len()],
+            origin: [0; 3],
+            positions: std::ptr::null(),
+            rows: false,
+            abort: &shared.abort,
+            deadline: shared.deadline,
+        };
+        let waves = (0..states)
+            .map(|state| Wave {
+                exec: 0,
+                budget: BUDGET,
+                regions: regions.as_ptr(),
+                region_count: regions.len() as u32,
+                textures: shared.textures.as_ptr().cast(),
+                texture_count: shared.textures.len() as u32,
+                samplers: shared.samplers.as_ptr(),
+                thread_memory: at(frame * states + own * state),
+                place: std::ptr::null(),
+                number: 0,
+                stop: Stop::End,
+            })
+            .collect();
+        Self { shared, code, regions, place, waves, frames: at(0), shapes: Vec::new() }
+    }
+
+    /// Works until nothing is left. False if what is the same for all threads cannot be computed before
+    /// them; then nothing was done.
+    fn work(&mut self) -> bool {
+        let shared = self.shared;
+        shared.running.fetch_add(1, Ordering::Relaxed);
+        debug_assert_eq!(self.regions.len(), shared.regions.len());
+        self.set_up();
+        if !self.once() {
+            return false;
+        }
+        while !shared.abort.load(Ordering::Relaxed) {
+            let start = shared.next.fetch_add(shared.chunk, Ordering::Relaxed);
+            if start >= shared.total {
+                break;
+            }
+            let [gx, gy, _] = shared.groups.map(u64::from);
+            let mut position =
+                [start % gx, start / gx % gy, start / gx / gy].map(|part| part as u32);
+            for number in start..shared.total.min(start + shared.chunk) {
+                let fault = self.group(position);
+                position[0] += 1;
+                for d in 0..2 {
+                    if position[d] == shared.groups[d] {
+                        position[d] = 0;
+                        position[d + 1] += 1;
+                    }
+                }
+                if let Some(fault) = fault {
+                    shared.abort.store(true, Ordering::Relaxed);
+                    let mut first = shared.fault.lock().unwrap_or_else(PoisonError::into_inner);
+                    if first.as_ref().is_none_or(|&(other, _)| number < other) {
+                        *first = Some((number, fault));
+                    }
+                    return true;
+                }
+            }
+        }
+        true
+    }
+
+    /// Adds this worker's copies of buffers to the buffers.
+    fn settle(&self) {
+        for &number in &self.shared.tallies {
+            let (copy, buffer) = (&self.regions[number], &self.shared.regions[number]);
+            // SAFETY: the copy is this worker's and as long as the buffer; both are aligned, the buffer as
+            // `tally::choose` made sure.
+            unsafe { tally::settle(copy.base.cast(), buffer.base.cast(), buffer.bytes) };
+        }
+    }
+
+    /// Computes what is the same for all threads, for every frame.
+    fn once(&mut self) -> bool {
+        let code = self.code;
+        if code.start == 0 {
+            return true;
+        }
+        let wave = &mut self.waves[0];
+        wave.place = &raw const self.place;
+        wave.exec = 1;
+        // SAFETY: the frame is as large as the program says, and this thread's own.
+        unsafe { code::run(code.code.as_ptr(), self.frames, wave) };
+        if wave.stop != Stop::End {
+            return false;
+        }
+        let frame = (code.frame_bytes as usize).next_multiple_of(size_of::<Line>());
+        let bytes = (code.constants.len() + code.hoisted as usize) * 8;
+        for other in 1..self.waves.len() {
+            // SAFETY: frames follow each other, and begin with these bytes.
+            unsafe {
+                self.frames.copy_to_nonoverlapping(self.frames.add(frame * other), bytes);
+            }
+        }
+        true
+    }
+
+    /// The first instruction of a thread.
+    fn start(&self) -> *const Ins {
+        &raw const self.code.code[self.code.start as usize]
+    }
+
+    /// What is the same for all groups.
+    fn set_up(&mut self) {
+        let (grid, group) = (self.shared.launch.grid, self.shared.launch.group);
+        let threads = product(group) as u32;
+        let inputs = &mut self.place.inputs;
+        let mut set = |input: Input, value: [u32; 3]| inputs[input as usize] = value;
+        set(Input::ThreadsPerGrid, grid);
+        set(Input::GridSize, grid);
+        set(Input::DispatchThreadsPerThreadgroup, group);
+        set(Input::ThreadgroupsPerGrid, self.shared.groups);
+        set(Input::DispatchSimdgroupsPerThreadgroup, [threads.div_ceil(LANES as u32), 1, 1]);
+        set(Input::DispatchQuadgroupsPerThreadgroup, [threads.div_ceil(4), 1, 1]);
+        set(Input::ThreadsPerSimdgroup, [LANES as u32, 1, 1]);
+    }
+
+    /// Runs the threadgroup at a position.
+    fn group(&mut self, position: [u32; 3]) -> Option<Fault> {
+        let (grid, full) = (self.shared.launch.grid, self.shared.launch.group);
+        let origin: [u32; 3] = std::array::from_fn(|d| position[d] * full[d]);
+        let size: [u32; 3] = std::array::from_fn(|d| full[d].min(grid[d] - origin[d]));
+        let threads = product(size) as u32;
+        let waves = threads.div_ceil(LANES as u32);
+        let shape = self.shapes.iter().position(|&(of, _)| of == size).unwrap_or_else(|| {
+            self.shapes.push((size, positions(size)));
+            self.shapes.len() - 1
+        });
+        self.place.positions = self.shapes[shape].1.as_ptr();
+        self.place.origin = origin;
+        self.place.rows = size[0].is_multiple_of(LANES as u32) || size[1..] == [1; 2];
+        let inputs = &mut self.place.inputs;
+        inputs[Input::ThreadgroupPositionInGrid as usize] = position;
+        inputs[Input::ThreadsPerThreadgroup as usize] = size;
+        inputs[Input::SimdgroupsPerThreadgroup as usize] = [waves, 1, 1];
+        inputs[Input::QuadgroupsPerThreadgroup as usize] = [threads.div_ceil(4), 1, 1];
+        let born = |wave: u32| match threads - wave * LANES as u32 {
+            left @ 0..32 => (1 << left) - 1,
+            _ => u32::MAX,
+        };
+        if self.code.has_barrier { self.meeting(waves, born) } else { self.one_by_one(waves, born) }
+    }
+
+    /// SIMD-groups that do not wait for each other.
+    fn one_by_one(&mut self, waves: u32, born: impl Fn(u32) -> u32) -> Option<Fault> {
+        let start = self.start();
+        for number in 0..waves {
+            let wave = &mut self.waves[0];
+            wave.place = &raw const self.place;
+            wave.number = number;
+            wave.exec = born(number);
+            // SAFETY: the frame is as large as the program says, and this thread's own.
+            unsafe { code::run(start, self.frames, wave) };
+            match wave.stop {
+                Stop::End | Stop::Barrier(_) => {}
+                Stop::Fault(ip, lane, wrong) => return Some(self.report(0, ip, lane, wrong)),
+                Stop::Aborted => return None,
+            }
+        }
+        None
+    }
+
+    /// SIMD-groups that meet at barriers: each runs until it waits or ends, in rounds.
+    fn meeting(&mut self, waves: u32, born: impl Fn(u32) -> u32) -> Option<Fault> {
+        let frame = (self.code.frame_bytes as usize).next_multiple_of(size_of::<Line>());
+        for number in 0..waves {
+            let wave = &mut self.waves[number as usize];
+            wave.place = &raw const self.place;
+            wave.number = number;
+            wave.exec = born(number);
+        }
+        let strict = self.shared.launch.strict;
+        let mut from = self.start();
+        // The SIMD-groups that have not ended, a bit each.
+        let mut going = u32::MAX >> (32 - waves);
+        loop {
+            let mut waiting = None;
+            let mut ended = None;
+            let mut left = going;
+            while left != 0 {
+                let number = left.trailing_zeros() as usize;
+                left &= left - 1;
+                let wave = &mut self.waves[number];
+                // SAFETY: each SIMD-group has its own frame.
+                unsafe { code::run(from, self.frames.add(frame * number), wave) };
+                match wave.stop {
+                    Stop::End => {
+                        going &= !(1 << number);
+                        ended = ended.or(Some(number));
+                    }
+                    Stop::Barrier(ip) => {
+                        let missing = born(number as u32) & !wave.exec;
+                        if strict && missing != 0 {
+                            let lane = missing.trailing_zeros();
+                            return Some(self.report(number, ip, lane, Wrong::Barrier));
+                        }
+                        // All have to wait at the same barrier.
+                        if waiting.is_some_and(|other| other != ip) {
+                            return Some(self.report(number, ip, 0, Wrong::Barrier));
+                        }
+                        waiting = Some(ip);
+                    }
+                    Stop::Fault(ip, lane, wrong) => {
+                        return Some(self.report(number, ip, lane, wrong));
+                    }
+                    Stop::Aborted => return None,
+                }
+            }
+            let ip = waiting?;
+            if strict && let Some(number) = ended {
+                // Its first thread is one that the others wait for.
+                return Some(self.report(number, ip, 0, Wrong::Barrier));
+            }
+            // SAFETY: a barrier is never a program's last instruction.
+            from = unsafe { ip.add(1) };
+        }
+    }
+
+    /// The fault in words' parts.
+    #[cold]
+    fn report(&self, wave: usize, ip: *const Ins, lane: u32, wrong: Wrong) -> Fault {
+        let program = self.shared.program;
+        let number = self.waves[wave].number as usize;
+        // SAFETY: the positions are those of the group that just ran.
+        let positions = unsafe { &*self.place.positions.add(number) };
+        let lane = (lane as usize).min(LANES - 1);
+        let position = std::array::from_fn(|d| positions[d][lane] + self.place.origin[d]);
+        let name = |region: u32| {
+            let allocation = program.allocations.get((region as usize).wrapping_sub(1));
+            allocation.map(|allocation| allocation.name.clone())
+        };
+        let kind = match wrong {
+            Wrong::Access { region, offset, bytes, write } => FaultKind::Access {
+                argument: name(region),
+                offset,
+                bytes,
+                write,
+                size: self.regions.get(region as usize).map_or(0, |region| region.bytes),
+                constant: self.regions.get(region as usize).is_some_and(|region| !region.writable),
+            },
+            Wrong::ThreadAccess { local, offset, bytes, write } => {
+                let local = program.locals.get(local as usize).filter(|_| local != UNKNOWN_LOCAL);
+                FaultKind::Access {
+                    argument: Some(
+                        local.map_or("thread memory".into(), |local| local.name.clone()),
+                    ),
+                    offset,
+                    bytes,
+                    write,
+                    size: local.map_or(self.code.thread_bytes, |local| local.bytes).into(),
+                    constant: false,
+                }
+            }
+            Wrong::Barrier => FaultKind::Barrier,
+            Wrong::Watchdog => FaultKind::Watchdog,
+        };
+        // SAFETY: handlers stop at instructions of the program's code.
+        let at = unsafe { ip.offset_from(self.code.code.as_ptr()) } as usize;
+        let span = self.code.spans.get(at).copied().unwrap_or_default();
+        Fault { kernel: program.name.clone(), kind, span, position: Some(position) }
+    }
+}
+
+/// The positions of all threads of a group, 32 by 32; those past the end are the last one's.
+fn positions(size: [u32; 3]) -> Vec<Positions> {
+    let threads = product(size) as u32;
+    (0..threads.div_ceil(LANES as u32))
+        .map(|wave| {
+            let index = |lane: usize| (wave * LANES as u32 + lane as u32).min(threads - 1);
+            [
+                std::array::from_fn(|lane| index(lane) % size[0]),
+                std::array::from_fn(|lane| index(lane) / size[0] % size[1]),
+                std::array::from_fn(|lane| index(lane) / size[0] / size[1]),
+            ]
+        })
+        .collect()
+}

@@ -1,0 +1,176 @@
+//! Tallies: buffers that a kernel does nothing with but add to.
+//!
+//! Each worker adds to a copy of its own, which takes no locks and moves no cache lines between cores, and
+//! adds the copy to the buffer when it is done. Relaxed atomics (MSL 6.15) promise no more: no thread of
+//! the launch looks at the buffer, and sums of integers do not depend on the order.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::interp::memory::Region;
+use crate::soft::ir::{Allocation, AllocationKind, Block, Function, Op, Stmt, Type, Value};
+
+/// The bytes of a buffer that is worth a copy, at most.
+const MOST_BYTES: u64 = 64 * 1024;
+
+/// Which allocations a kernel only adds words of 32 bits to, without looking at the sums.
+pub(super) fn find(function: &Function, allocations: &[Allocation]) -> Vec<bool> {
+    let mut find = Find {
+        function,
+        only_added: allocations
+            .iter()
+            .map(|allocation| {
+                matches!(allocation.kind, AllocationKind::Buffer { writable: true, .. })
+            })
+            .collect(),
+        start: function
+            .insts
+            .iter()
+            .map(|inst| (inst.op == Op::Allocation).then_some(inst.imm as usize))
+            .collect(),
+        added: vec![false; allocations.len()],
+        sums: vec![None; function.insts.len()],
+    };
+    find.block(&function.body);
+    find.only_added.iter().zip(&find.added).map(|(only, added)| *only && *added).collect()
+}
+
+struct Find<'a> {
+    function: &'a Function,
+    only_added: Vec<bool>,
+    added: Vec<bool>,
+    /// The allocation that a pointer starts from.
+    start: Vec<Option<usize>>,
+    /// The allocation whose sum an atomic gives.
+    sums: Vec<Option<usize>>,
+}
+
+impl Find<'_> {
+    fn block(&mut self, block: &Block) {
+        for stmt in block {
+            match stmt {
+                Stmt::Do(value) => self.instruction(*value),
+                Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b } => {
+                    self.block(a);
+                    self.block(b);
+                }
+                Stmt::Break | Stmt::Continue | Stmt::Return(_) => {}
+                Stmt::Call { .. } => unreachable!("calls were inlined"),
+            }
+        }
+    }
+
+    fn instruction(&mut self, value: Value) {
+        let inst = self.function.inst(value);
+        let words = matches!(inst.ty, Type::Scalar(ty) if ty.is_int() && ty.bytes() == 4);
+        let adds = matches!(inst.op, Op::AtomicAdd | Op::AtomicSub) && words;
+        for (k, arg) in inst.args.iter().enumerate() {
+            let Some(allocation) = self.start[arg.index()].or(self.sums[arg.index()]) else {
+                continue;
+            };
+            let steps = matches!(inst.op, Op::Index | Op::Field);
+            let pointer = k == 0 && self.sums[arg.index()].is_none();
+            match () {
+                () if pointer && steps => self.start[value.index()] = Some(allocation),
+                () if pointer && adds => {
+                    self.sums[value.index()] = Some(allocation);
+                    self.added[allocation] = true;
+                }
+                () => self.only_added[allocation] = false,
+            }
+        }
+    }
+}
+
+/// The regions to copy in a launch of so many threads: those that are tallies, are small beside the work,
+/// and share no memory with another argument.
+pub(super) fn choose(tallies: &[bool], regions: &[Region], threads: u64) -> Vec<usize> {
+    let end = |region: &Region| (region.base as u64).wrapping_add(region.bytes);
+    let apart = |a: &Region, b: &Region| end(a) <= b.base as u64 || end(b) <= a.base as u64;
+    (1..regions.len())
+        .filter(|&number| {
+            let region = &regions[number];
+            tallies[number - 1]
+                && (4..=MOST_BYTES.min(threads)).contains(&region.bytes)
+                && region.base.cast::<u32>().is_aligned()
+                && regions.iter().enumerate().all(|(other, memory)| {
+                    other == number || memory.bytes == 0 || apart(region, memory)
+                })
+        })
+        .collect()
+}
+
+/// Adds a copy to its buffer.
+///
+/// # Safety
+/// Both have so many bytes and are aligned, and the copy is this thread's own.
+pub(super) unsafe fn settle(copy: *const u32, buffer: *mut u32, bytes: u64) {
+    for word in 0..bytes as usize / 4 {
+        // SAFETY: the caller's.
+        unsafe {
+            match *copy.add(word) {
+                0 => {}
+                sum => _ = AtomicU32::from_ptr(buffer.add(word)).fetch_add(sum, Ordering::Relaxed),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::soft::ir::{AllocationId, FunctionBuilder, Input, Space};
+
+    /// Whether a buffer is a tally of a kernel that does so with it.
+    fn is_tally(make: impl FnOnce(&mut FunctionBuilder, Value)) -> bool {
+        let mut b = FunctionBuilder::new("f", vec![], Type::Void);
+        let bins = b.allocation(AllocationId(0), Space::Device);
+        make(&mut b, bins);
+        let kind = AllocationKind::Buffer { index: 0, writable: true, space: Space::Device };
+        find(&b.finish(), &[Allocation { name: "bins".into(), kind }])[0]
+    }
+
+    #[test]
+    fn a_buffer_that_is_only_added_to_is_a_tally() {
+        let add = |b: &mut FunctionBuilder, bins| {
+            let (i, one) = (b.input(Input::ThreadPositionInGrid, 0), b.u32(1));
+            let bin = b.index(bins, i, 4);
+            b.op(Op::AtomicAdd, &[bin, one])
+        };
+        assert!(is_tally(|b, bins| _ = add(b, bins)));
+        assert!(!is_tally(|_, _| {}), "never added to");
+        assert!(!is_tally(|b, bins| {
+            let ticket = add(b, bins);
+            let place = b.allocation(AllocationId(0), Space::Device);
+            b.store(place, ticket);
+        }));
+        assert!(!is_tally(|b, bins| {
+            add(b, bins);
+            let first = b.load(bins, Type::U32);
+            let local = b.local("first", 4);
+            b.store(local, first);
+        }));
+        assert!(!is_tally(|b, bins| {
+            let half = b.f32(0.5);
+            b.op(Op::AtomicAdd, &[bins, half]);
+        }));
+    }
+
+    #[test]
+    fn what_shares_memory_or_is_too_large_is_not_copied() {
+        let mut memory = [0u32; 64];
+        let base = memory.as_mut_ptr().cast::<u8>();
+        let region = |at: usize, bytes| Region {
+            base: base.wrapping_add(at),
+            bytes,
+            slack: 0,
+            writable: true,
+            alone: false,
+        };
+        let none = Region { base: std::ptr::null_mut(), ..region(0, 0) };
+        let choose = |a, b, threads| choose(&[true, false], &[none, a, b], threads);
+        assert_eq!(choose(region(0, 64), region(64, 64), 1000), [1]);
+        assert_eq!(choose(region(0, 64), region(60, 64), 1000), [0; 0]);
+        assert_eq!(choose(region(0, 64), region(64, 64), 60), [0; 0]);
+        assert_eq!(choose(region(2, 64), region(128, 64), 1000), [0; 0]);
+    }
+}

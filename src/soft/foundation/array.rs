@@ -1,0 +1,151 @@
+//! NSArray: objects in a row.
+
+use super::enumeration::{StatePtr, enumerate};
+use super::string::slice;
+use super::{NSObject, Text};
+use crate::abi::{Bool, Id, Imp};
+use crate::soft::runtime::block::BlockRef;
+use crate::soft::runtime::declare::{Ours, This, soft_class};
+use crate::soft::runtime::object::{Object, Retained, Strong};
+use crate::soft::runtime::selector::known;
+use crate::soft::runtime::send::{send, send_with};
+use std::ffi::c_void;
+
+/// The objects of an array.
+#[derive(Default)]
+pub(crate) struct List(Box<[Retained]>);
+
+soft_class! {
+    /// An immutable array.
+    pub(crate) class NSArray(List): NSObject, conforms [NSCopying, NSFastEnumeration, NSSecureCoding];
+    make [array] = List::default;
+    init [init] = List::default;
+    make [arrayWithObject:] = |object: Id| List::from_ids(&raw const object, 1);
+    make [arrayWithObjects:count:] = List::from_ids;
+    init [initWithObjects:count:] = List::from_ids;
+    make [arrayWithArray:] = List::from_list;
+    init [initWithArray:] = List::from_list;
+    [copy] = itself;
+    [copyWithZone:] = |this, _: *mut c_void| itself(this);
+
+    [count] = List::count;
+    [objectAtIndex:] = object_at;
+    [objectAtIndexedSubscript:] = object_at;
+    [firstObject] = List::first;
+    [lastObject] = List::last;
+    [containsObject:] = |list: &List, object: Id| list.position(object).is_some();
+    [indexOfObject:] = index_of;
+    [countByEnumeratingWithState:objects:count:] =
+        |list: &List, state: StatePtr, _: *mut Id, _: usize| enumerate(&list.0, state);
+    [enumerateObjectsUsingBlock:] = List::each;
+    [isEqual:] = |list: &List, other: Ours<List>| list.is_equal(other.0);
+    [isEqualToArray:] = List::is_equal;
+    [hash] = List::count;
+    [description] = List::describe;
+}
+
+impl List {
+    /// An NSArray of these objects.
+    pub(crate) fn object(objects: impl IntoIterator<Item = Retained>) -> Strong<Self> {
+        Strong::new(Self(objects.into_iter().collect()))
+    }
+
+    /// The objects.
+    pub(crate) fn objects(&self) -> &[Retained] {
+        &self.0
+    }
+
+    /// None when an address or an object is missing.
+    fn from_ids(objects: *const Id, count: usize) -> Option<Self> {
+        // SAFETY: the caller passed that many objects.
+        let objects = unsafe { slice(objects, count) }?;
+        // SAFETY: as above.
+        objects
+            .iter()
+            .map(|object| unsafe { Retained::retain(*object) })
+            .collect::<Option<_>>()
+            .map(Self)
+    }
+
+    fn from_list(other: Option<&Object<Self>>) -> Self {
+        Self(other.map_or_else(Box::default, |other| other.0.clone()))
+    }
+
+    fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    fn first(&self) -> Option<Retained> {
+        self.0.first().cloned()
+    }
+
+    fn last(&self) -> Option<Retained> {
+        self.0.last().cloned()
+    }
+
+    fn position(&self, object: Id) -> Option<usize> {
+        self.0.iter().position(|own| are_equal(own.id(), object))
+    }
+
+    fn each(&self, block: BlockRef) {
+        let Some(invoke) = block.invoke() else { return };
+        // SAFETY: the block was passed as one that takes these arguments.
+        let invoke = unsafe {
+            std::mem::transmute::<Imp, unsafe extern "C" fn(BlockRef, Id, usize, *mut Bool)>(invoke)
+        };
+        let mut stop = Bool::new(false);
+        for (index, object) in self.0.iter().enumerate() {
+            // SAFETY: as above.
+            unsafe { invoke(block, object.id(), index, &raw mut stop) };
+            if stop.get() {
+                break;
+            }
+        }
+    }
+
+    fn is_equal(&self, other: Option<&Object<Self>>) -> bool {
+        other.is_some_and(|other| {
+            self.0.len() == other.0.len()
+                && self.0.iter().zip(&other.0).all(|(a, b)| are_equal(a.id(), b.id()))
+        })
+    }
+
+    fn describe(&self) -> Strong<Text> {
+        let lines: String =
+            self.0.iter().map(|object| format!("    {},\n", text_of(object))).collect();
+        Text::object(format!("(\n{lines})"))
+    }
+}
+
+fn itself(this: This<'_, List>) -> Strong<List> {
+    this.retain()
+}
+
+fn object_at(this: This<'_, List>, index: usize) -> Retained {
+    this.0.get(index).cloned().unwrap_or_else(|| {
+        this.fault(format_args!("index {index} beyond bounds of an array of {}", this.0.len()))
+    })
+}
+
+/// `NSNotFound` when the object is not there.
+fn index_of(list: &List, object: Id) -> usize {
+    list.position(object).unwrap_or(isize::MAX as usize)
+}
+
+/// Whether an object says that it equals another.
+pub(super) fn are_equal(object: Id, other: Id) -> bool {
+    // SAFETY: both are objects, and every object answers `isEqual:`.
+    object == other || unsafe { send_with::<_, Bool>(object, known::is_equal(), other) }.get()
+}
+
+/// An object's description.
+pub(super) fn text_of(object: &Retained) -> String {
+    // SAFETY: every object answers `description` with a string.
+    unsafe {
+        let text: Id = send(object.id(), known::description());
+        if text.is_nil() {
+            return String::new();
+        }
+        Object::<Text>::from_id(text).map_or_else(String::new, |text| text.to_str().into_owned())
+    }
+}

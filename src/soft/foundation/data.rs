@@ -1,0 +1,109 @@
+//! NSData: bytes.
+
+use super::string::slice;
+use super::{NSObject, Text};
+use crate::abi::Id;
+use crate::soft::runtime::declare::{Ours, This, soft_class};
+use crate::soft::runtime::object::{Object, Strong};
+use std::ffi::c_void;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// Bytes of our own, or of somebody else who keeps them as they are while the object lives.
+pub(crate) enum Bytes {
+    Owned(Box<[u8]>),
+    /// An address and a length, and whether they are to be freed in the end.
+    Lent(*mut c_void, usize, bool),
+}
+
+// SAFETY: the bytes are not written to while the object lives, whoever owns them.
+unsafe impl Send for Bytes {}
+// SAFETY: as above.
+unsafe impl Sync for Bytes {}
+
+soft_class! {
+    /// Immutable bytes.
+    pub(crate) class NSData(Bytes): NSObject, conforms [NSCopying, NSSecureCoding];
+    make [data] = Bytes::default;
+    init [init] = Bytes::default;
+    make [dataWithBytes:length:] = Bytes::copied;
+    init [initWithBytes:length:] = Bytes::copied;
+    make [dataWithBytesNoCopy:length:] = |bytes, length| Bytes::lent(bytes, length, true);
+    make [dataWithBytesNoCopy:length:freeWhenDone:] = Bytes::lent;
+    init [initWithBytesNoCopy:length:freeWhenDone:] = Bytes::lent;
+    [copy] = itself;
+    [copyWithZone:] = |this, _: *mut c_void| itself(this);
+
+    [bytes] = |data: &Bytes| data.as_slice().as_ptr().cast::<c_void>();
+    [length] = |data: &Bytes| data.as_slice().len();
+    [isEqual:] = |data: &Bytes, other: Ours<Bytes>| data.is_equal(other.0);
+    [isEqualToData:] = Bytes::is_equal;
+    [hash] = Bytes::hash_value;
+    [description] = Bytes::describe;
+}
+
+/// A new object with a copy of the bytes, owned by the caller; nil for null.
+///
+/// # Safety
+///
+/// There are that many bytes.
+pub(super) unsafe fn copy_of(bytes: *const c_void, length: usize) -> Id {
+    Bytes::copied(bytes, length)
+        .map_or(Id::NIL, |bytes| Strong::new(bytes).into_retained().into_owned())
+}
+
+impl Default for Bytes {
+    fn default() -> Self {
+        Self::Owned(Box::default())
+    }
+}
+
+impl Bytes {
+    fn copied(bytes: *const c_void, length: usize) -> Option<Self> {
+        // SAFETY: the caller passed that many bytes.
+        unsafe { slice(bytes.cast::<u8>(), length) }.map(|bytes| Self::Owned(bytes.into()))
+    }
+
+    fn lent(bytes: *mut c_void, length: usize, free_when_done: bool) -> Option<Self> {
+        (length == 0 || !bytes.is_null()).then_some(Self::Lent(bytes, length, free_when_done))
+    }
+
+    fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Owned(bytes) => bytes,
+            Self::Lent(bytes, length, _) => {
+                // SAFETY: who lent them keeps them there; `lent` has seen that they are there.
+                unsafe { slice(bytes.cast::<u8>().cast_const(), *length) }.unwrap_or(&[])
+            }
+        }
+    }
+
+    fn is_equal(&self, other: Option<&Object<Self>>) -> bool {
+        other.is_some_and(|other| self.as_slice() == other.as_slice())
+    }
+
+    fn hash_value(&self) -> usize {
+        let mut hasher = DefaultHasher::new();
+        self.as_slice().hash(&mut hasher);
+        hasher.finish() as usize
+    }
+
+    fn describe(&self) -> Strong<Text> {
+        Text::object(format!("{{length = {}}}", self.as_slice().len()))
+    }
+}
+
+impl Drop for Bytes {
+    fn drop(&mut self) {
+        unsafe extern "C" {
+            fn free(memory: *mut c_void);
+        }
+        if let Self::Lent(bytes, _, true) = *self {
+            // SAFETY: the caller gave away what `malloc` had given it.
+            unsafe { free(bytes) }
+        }
+    }
+}
+
+fn itself(this: This<'_, Bytes>) -> Strong<Bytes> {
+    this.retain()
+}

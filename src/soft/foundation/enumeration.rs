@@ -1,0 +1,40 @@
+//! Fast enumeration: what `for (x in y)` sends to a collection.
+
+use crate::abi::{Encode, Id};
+use crate::soft::runtime::declare::values;
+use crate::soft::runtime::object::Retained;
+
+/// `NSFastEnumerationState`: where the loop is, and where it finds objects.
+#[repr(C)]
+pub(super) struct State {
+    state: usize,
+    items: *const Id,
+    mutations: *const usize,
+    extra: [usize; 5],
+}
+
+/// The address of a loop's state.
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+pub(super) struct StatePtr(*mut State);
+
+// SAFETY: a pointer to the struct that the encoding spells.
+unsafe impl Encode for StatePtr {
+    const ENCODING: &'static str = "^{?=Q^@^Q[5Q]}";
+}
+
+values!(StatePtr);
+
+/// Answers the whole of an immutable collection at once.
+pub(super) fn enumerate(objects: &[Retained], state: StatePtr) -> usize {
+    // SAFETY: the caller passed its state, which it has set to zero before the first message.
+    let Some(state) = (unsafe { state.0.as_mut() }) else { return 0 };
+    if state.state != 0 {
+        return 0;
+    }
+    state.state = 1;
+    state.items = objects.as_ptr().cast();
+    // A word that never changes: the collection cannot be mutated.
+    state.mutations = &raw const state.extra[0];
+    objects.len()
+}

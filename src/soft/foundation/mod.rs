@@ -1,0 +1,19 @@
+//! Foundation, as far as Metal needs it: one class a file.
+
+pub(crate) mod array;
+mod data;
+mod dictionary;
+#[allow(non_snake_case)] // C's names.
+pub(crate) mod entry;
+mod enumeration;
+mod error;
+mod number;
+mod string;
+mod url;
+
+pub(crate) use crate::soft::runtime::nsobject::NSObject;
+pub(crate) use array::List;
+pub(crate) use dictionary::Pairs;
+pub(crate) use error::Failure;
+pub(crate) use string::Text;
+pub(crate) use url::Address;

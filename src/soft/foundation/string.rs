@@ -1,0 +1,372 @@
+//! NSString: text in UTF-8, in and out as UTF-16 too.
+
+use super::{Failure, NSObject};
+use crate::abi::NSRange;
+use crate::soft::runtime::declare::{ErrorOut, Ours, This, soft_class};
+use crate::soft::runtime::object::{Object, Strong};
+use std::borrow::Cow;
+use std::ffi::{CStr, c_char, c_void};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::ErrorKind;
+use std::sync::OnceLock;
+
+/// An immutable string.
+///
+/// Objective-C counts strings in UTF-16 units and allows lone surrogates, which UTF-8 cannot say. A
+/// string that UTF-8 can say is kept so, and only so, until somebody asks for a unit beyond ASCII.
+pub(crate) struct Text {
+    /// The text and a NUL. None for a string with a lone surrogate, whose units are there instead.
+    utf8: Option<Box<str>>,
+    ascii: bool,
+    units: OnceLock<Box<[u16]>>,
+}
+
+/// `NSStringEncoding`, as far as it is Unicode or a part of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum TextEncoding {
+    Ascii,
+    Utf8,
+    Utf16 { big_endian: bool },
+}
+
+impl TextEncoding {
+    fn of(code: usize) -> Option<Self> {
+        match code {
+            1 => Some(Self::Ascii),
+            4 => Some(Self::Utf8),
+            10 => Some(Self::Utf16 { big_endian: cfg!(target_endian = "big") }),
+            0x9000_0100 => Some(Self::Utf16 { big_endian: true }),
+            0x9400_0100 => Some(Self::Utf16 { big_endian: false }),
+            _ => None,
+        }
+    }
+}
+
+soft_class! {
+    /// A string.
+    pub(crate) class NSString(Text): NSObject, conforms [NSCopying, NSSecureCoding, NSMutableCopying];
+    make [string] = Text::default;
+    init [init] = Text::default;
+    make [stringWithUTF8String:] = Text::from_c;
+    init [initWithUTF8String:] = Text::from_c;
+    init [initWithBytes:length:encoding:] = Text::from_bytes;
+    make [stringWithCharacters:length:] = Text::from_characters;
+    init [initWithCharacters:length:] = Text::from_characters;
+    make [stringWithString:] = Text::from_string;
+    init [initWithString:] = Text::from_string;
+    make [stringWithContentsOfFile:encoding:error:] = from_file;
+    [copy] = itself;
+    [copyWithZone:] = |this, _: *mut c_void| itself(this);
+
+    [UTF8String] = Text::utf8_string;
+    [length] = Text::length;
+    [characterAtIndex:] = character_at_index;
+    [getCharacters:range:] = get_characters;
+    [lengthOfBytesUsingEncoding:] = Text::length_in;
+    [maximumLengthOfBytesUsingEncoding:] = Text::maximum_length_in;
+    [intValue] = Text::int_value;
+    [integerValue] = Text::integer_value;
+    [longLongValue] = Text::integer_value;
+    [doubleValue] = Text::double_value;
+    [floatValue] = Text::float_value;
+    [boolValue] = Text::bool_value;
+
+    [isEqual:] = |this: &Text, other: Ours<Text>| this.is_equal_to(other.0);
+    [isEqualToString:] = Text::is_equal_to;
+    [compare:] = Text::compare;
+    [hash] = Text::hash_value;
+    [hasPrefix:] = Text::has_prefix;
+    [hasSuffix:] = Text::has_suffix;
+    [containsString:] = Text::contains;
+    [description] = itself;
+    [uppercaseString] = Text::uppercase;
+    [lowercaseString] = Text::lowercase;
+    [stringByAppendingString:] = Text::appending;
+    [substringFromIndex:] = substring_from;
+    [substringToIndex:] = substring_to;
+}
+
+impl Default for Text {
+    fn default() -> Self {
+        Self::new(String::new())
+    }
+}
+
+impl Text {
+    /// A text.
+    pub(crate) fn new(mut text: String) -> Self {
+        let ascii = text.is_ascii();
+        text.push('\0');
+        Self { utf8: Some(text.into()), ascii, units: OnceLock::new() }
+    }
+
+    /// An NSString.
+    pub(crate) fn object(text: impl Into<String>) -> Strong<Self> {
+        Strong::new(Self::new(text.into()))
+    }
+
+    fn from_units(units: &[u16]) -> Self {
+        String::from_utf16(units).map_or_else(
+            |_| Self { utf8: None, ascii: false, units: OnceLock::from(Box::from(units)) },
+            Self::new,
+        )
+    }
+
+    /// The text; a lone surrogate, which Rust cannot say, is replaced.
+    pub(crate) fn to_str(&self) -> Cow<'_, str> {
+        match &self.utf8 {
+            Some(text) => Cow::Borrowed(&text[..text.len() - 1]),
+            None => Cow::Owned(String::from_utf16_lossy(self.units())),
+        }
+    }
+
+    fn units(&self) -> &[u16] {
+        self.units.get_or_init(|| self.to_str().encode_utf16().collect())
+    }
+
+    fn from_c(text: *const c_char) -> Option<Self> {
+        if text.is_null() {
+            return None;
+        }
+        // SAFETY: the caller passed a C string.
+        let text = unsafe { CStr::from_ptr(text) };
+        Some(Self::new(text.to_str().ok()?.to_owned()))
+    }
+
+    fn from_bytes(bytes: *const c_void, length: usize, encoding: usize) -> Option<Self> {
+        // SAFETY: the caller passed that many bytes.
+        let bytes: &[u8] = unsafe { slice(bytes.cast(), length) }?;
+        match TextEncoding::of(encoding)? {
+            TextEncoding::Ascii if !bytes.is_ascii() => None,
+            TextEncoding::Ascii | TextEncoding::Utf8 => {
+                Some(Self::new(std::str::from_utf8(bytes).ok()?.to_owned()))
+            }
+            TextEncoding::Utf16 { big_endian } => {
+                let (pairs, []) = bytes.as_chunks::<2>() else { return None };
+                let unit = |pair: &[u8; 2]| match big_endian {
+                    true => u16::from_be_bytes(*pair),
+                    false => u16::from_le_bytes(*pair),
+                };
+                Some(Self::from_units(&pairs.iter().map(unit).collect::<Vec<_>>()))
+            }
+        }
+    }
+
+    fn from_characters(units: *const u16, length: usize) -> Option<Self> {
+        // SAFETY: the caller passed that many units.
+        unsafe { slice(units, length) }.map(Self::from_units)
+    }
+
+    fn from_string(other: &Object<Self>) -> Self {
+        Self { utf8: other.utf8.clone(), ascii: other.ascii, units: other.units.clone() }
+    }
+
+    /// Lives as long as the string, and is null where UTF-8 has no words for it.
+    fn utf8_string(&self) -> *const c_char {
+        self.utf8.as_ref().map_or(std::ptr::null(), |text| text.as_ptr().cast())
+    }
+
+    fn length(&self) -> usize {
+        if self.ascii { self.to_str().len() } else { self.units().len() }
+    }
+
+    fn length_in(&self, encoding: usize) -> usize {
+        match TextEncoding::of(encoding) {
+            Some(TextEncoding::Ascii) if self.ascii => self.length(),
+            Some(TextEncoding::Utf8) => self.utf8.as_ref().map_or(0, |text| text.len() - 1),
+            Some(TextEncoding::Utf16 { .. }) => self.length() * 2,
+            _ => 0,
+        }
+    }
+
+    fn maximum_length_in(&self, encoding: usize) -> usize {
+        match TextEncoding::of(encoding) {
+            Some(TextEncoding::Ascii) => self.length(),
+            // A unit takes up to three bytes; what takes four is two units.
+            Some(TextEncoding::Utf8) => self.length() * 3,
+            Some(TextEncoding::Utf16 { .. }) => self.length() * 2,
+            None => 0,
+        }
+    }
+
+    fn number_prefix(&self, belongs: impl Fn(char) -> bool) -> String {
+        self.to_str().trim_start().chars().take_while(|c| belongs(*c)).collect()
+    }
+
+    /// The integer that the text begins with, kept within range; 0 without one.
+    fn integer_value(&self) -> i64 {
+        let text = self.number_prefix(|c| c.is_ascii_digit() || c == '-' || c == '+');
+        let negative = text.starts_with('-');
+        let digits: String = text
+            .strip_prefix(['-', '+'])
+            .unwrap_or(&text)
+            .chars()
+            .take_while(char::is_ascii_digit)
+            .collect();
+        let value = digits.bytes().try_fold(0i64, |value, digit| {
+            let digit = i64::from(digit - b'0');
+            let value = value.checked_mul(10)?;
+            if negative { value.checked_sub(digit) } else { value.checked_add(digit) }
+        });
+        value.unwrap_or(if negative { i64::MIN } else { i64::MAX })
+    }
+
+    fn int_value(&self) -> i32 {
+        self.integer_value().clamp(i32::MIN.into(), i32::MAX.into()) as i32
+    }
+
+    /// The longest prefix that is a number; 0 without one.
+    fn double_value(&self) -> f64 {
+        let text = self.number_prefix(|c| c.is_ascii_digit() || "+-.eE".contains(c));
+        // Long texts are not numbers, and trying each prefix is quadratic.
+        let longest = text.len().min(400);
+        (1..=longest).rev().find_map(|end| text[..end].parse().ok()).unwrap_or(0.0)
+    }
+
+    fn float_value(&self) -> f32 {
+        self.double_value() as f32
+    }
+
+    /// Yes for a text that begins with Y, y, T, t or a digit other than 0, after zeros and a sign.
+    fn bool_value(&self) -> bool {
+        let text = self.to_str();
+        let text = text.trim_start().trim_start_matches(['-', '+']).trim_start_matches('0');
+        text.starts_with(['Y', 'y', 'T', 't', '1', '2', '3', '4', '5', '6', '7', '8', '9'])
+    }
+
+    fn is_equal_to(&self, other: Option<&Object<Self>>) -> bool {
+        other.is_some_and(|other| self == &**other)
+    }
+
+    /// -1, 0 or 1 by UTF-16 units, as `NSLiteralSearch` has it.
+    fn compare(&self, other: &Object<Self>) -> isize {
+        self.units().cmp(other.units()) as isize
+    }
+
+    fn hash_value(&self) -> usize {
+        let mut hasher = DefaultHasher::new();
+        match &self.utf8 {
+            Some(text) => text.hash(&mut hasher),
+            None => self.units().hash(&mut hasher),
+        }
+        hasher.finish() as usize
+    }
+
+    fn has_prefix(&self, other: &Object<Self>) -> bool {
+        !other.units().is_empty() && self.units().starts_with(other.units())
+    }
+
+    fn has_suffix(&self, other: &Object<Self>) -> bool {
+        !other.units().is_empty() && self.units().ends_with(other.units())
+    }
+
+    fn contains(&self, other: &Object<Self>) -> bool {
+        !other.units().is_empty() && self.to_str().contains(&*other.to_str())
+    }
+
+    fn uppercase(&self) -> Strong<Self> {
+        Self::object(self.to_str().to_uppercase())
+    }
+
+    fn lowercase(&self) -> Strong<Self> {
+        Self::object(self.to_str().to_lowercase())
+    }
+
+    fn appending(&self, other: &Object<Self>) -> Strong<Self> {
+        match (&self.utf8, &other.utf8) {
+            (Some(_), Some(_)) => Self::object(self.to_str() + &*other.to_str()),
+            // Two lone surrogates may make a pair.
+            _ => Strong::new(Self::from_units(&[self.units(), other.units()].concat())),
+        }
+    }
+}
+
+/// The domain and the number of what Foundation says of files that cannot be read.
+const COCOA: &str = "NSCocoaErrorDomain";
+const FILE_READ_NO_SUCH_FILE: isize = 260;
+const FILE_READ_UNKNOWN: isize = 256;
+const FILE_READ_INAPPLICABLE_ENCODING: isize = 261;
+
+fn from_file(path: &Object<Text>, encoding: usize, error: ErrorOut) -> Option<Text> {
+    let (code, why) = match std::fs::read(&*path.to_str()) {
+        Ok(bytes) => match Text::from_bytes(bytes.as_ptr().cast(), bytes.len(), encoding) {
+            Some(text) => return Some(text),
+            None => (FILE_READ_INAPPLICABLE_ENCODING, "not text in this encoding".to_owned()),
+        },
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            (FILE_READ_NO_SUCH_FILE, error.to_string())
+        }
+        Err(error) => (FILE_READ_UNKNOWN, error.to_string()),
+    };
+    let info = ("NSFilePath", path.retain().into_retained());
+    error.set(Failure::object(COCOA, code, &format!("{}: {why}", path.to_str()), [info]));
+    None
+}
+
+fn itself(this: This<'_, Text>) -> Strong<Text> {
+    this.retain()
+}
+
+/// The units of a range that must be inside the string.
+fn units_in<'a>(this: &'a This<'_, Text>, range: NSRange) -> &'a [u16] {
+    let end = range.location.checked_add(range.length);
+    end.and_then(|end| this.units().get(range.location..end)).unwrap_or_else(|| {
+        this.fault(format_args!(
+            "range {{{}, {}}} out of bounds; string length {}",
+            range.location,
+            range.length,
+            this.length()
+        ))
+    })
+}
+
+fn character_at_index(this: This<'_, Text>, index: usize) -> u16 {
+    let ascii = this.utf8.as_ref().filter(|_| this.ascii);
+    let unit = match ascii {
+        Some(text) => text[..text.len() - 1].as_bytes().get(index).map(|byte| u16::from(*byte)),
+        None => this.units().get(index).copied(),
+    };
+    unit.unwrap_or_else(|| {
+        this.fault(format_args!("index {index} out of bounds; string length {}", this.length()))
+    })
+}
+
+fn get_characters(this: This<'_, Text>, buffer: *mut u16, range: NSRange) {
+    let units = units_in(&this, range);
+    // SAFETY: the caller passed a buffer that holds the range.
+    unsafe { std::ptr::copy(units.as_ptr(), buffer, units.len()) }
+}
+
+fn substring_from(this: This<'_, Text>, index: usize) -> Strong<Text> {
+    let length = this.length().saturating_sub(index);
+    Strong::new(Text::from_units(units_in(&this, NSRange { location: index, length })))
+}
+
+fn substring_to(this: This<'_, Text>, index: usize) -> Strong<Text> {
+    Strong::new(Text::from_units(units_in(&this, NSRange { location: 0, length: index })))
+}
+
+/// A canonical form of the same text: UTF-8 where there is one, else the units.
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.utf8, &other.utf8) {
+            (Some(a), Some(b)) => a == b,
+            (None, None) => self.units() == other.units(),
+            _ => false,
+        }
+    }
+}
+
+/// What a caller passed as an address and a length; nothing when only the address is missing.
+///
+/// # Safety
+///
+/// An address that is not null has that many items behind it.
+pub(super) unsafe fn slice<'a, T>(items: *const T, length: usize) -> Option<&'a [T]> {
+    match (length, items.is_null()) {
+        (0, _) => Some(&[]),
+        (_, true) => None,
+        // SAFETY: the caller's.
+        (_, false) => Some(unsafe { std::slice::from_raw_parts(items, length) }),
+    }
+}

@@ -1,0 +1,186 @@
+//! Blocks: copied from the stack to the heap, counted there, freed with what they captured.
+//!
+//! The layout and the flags are those of the Blocks ABI that clang documents
+//! ("Block Implementation Specification").
+
+use super::class::ClassData;
+use super::declare::soft_class;
+use super::fatal::fatal;
+use super::nsobject::NSObject;
+use super::object::{self, Retained, bury};
+use crate::abi::{Encode, Id, Imp};
+use std::alloc::{Layout, alloc, handle_alloc_error};
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicI32, Ordering::*};
+
+/// A block. What it captured follows.
+#[repr(C)]
+pub(crate) struct Block {
+    isa: *const ClassData,
+    flags: AtomicI32,
+    reserved: i32,
+    invoke: unsafe extern "C" fn(),
+    descriptor: *const Descriptor,
+}
+
+/// What the compiler knows of a block. The helpers are there when the flags say so.
+#[repr(C)]
+struct Descriptor {
+    reserved: usize,
+    size: usize,
+    copy: unsafe extern "C" fn(*mut c_void, *const c_void),
+    dispose: unsafe extern "C" fn(*const c_void),
+}
+
+/// The number of owners, twice; the lowest bit is not ours. When all bits are set they stay so.
+const COUNT: i32 = 0xfffe;
+const ONE: i32 = 2;
+/// The block is on the heap.
+const NEEDS_FREE: i32 = 1 << 24;
+const HAS_COPY_DISPOSE: i32 = 1 << 25;
+/// The block captures nothing and lives for ever.
+const IS_GLOBAL: i32 = 1 << 28;
+
+soft_class! {
+    /// What blocks have in common.
+    pub(super) class NSBlock: NSObject, kind Block;
+    [copy] = copy_object;
+    [copyWithZone:] = copy_with_zone;
+}
+
+fn copy_object(block: Id) -> Id {
+    // SAFETY: the receiver is a block. Retaining a block is copying it.
+    unsafe { object::retain(block) }
+}
+
+fn copy_with_zone(block: Id, _zone: *mut c_void) -> Id {
+    copy_object(block)
+}
+
+soft_class! {
+    /// Blocks that stand where they were written.
+    pub class _NSConcreteStackBlock: NSBlock, kind Block, named "__NSStackBlock__";
+}
+
+soft_class! {
+    /// Blocks that were copied.
+    pub(super) class _NSConcreteMallocBlock: NSBlock, kind Block, named "__NSMallocBlock__";
+}
+
+soft_class! {
+    /// Blocks that capture nothing.
+    pub(super) class _NSConcreteGlobalBlock: NSBlock, kind Block, named "__NSGlobalBlock__";
+}
+
+impl Descriptor {
+    fn layout(&self) -> Layout {
+        Layout::from_size_align(self.size.max(size_of::<Block>()), 16)
+            .unwrap_or_else(|_| fatal(format_args!("_Block_copy: a block of {} bytes", self.size)))
+    }
+}
+
+/// Copies a block to the heap, or becomes an owner of one that is there.
+///
+/// # Safety
+///
+/// `block` is null or a block.
+pub(super) unsafe fn copy(block: *const Block) -> *mut c_void {
+    // SAFETY: the caller's.
+    let Some(this) = (unsafe { block.as_ref() }) else { return std::ptr::null_mut() };
+    let flags = this.flags.load(Relaxed);
+    if flags & NEEDS_FREE != 0 {
+        let more = |flags| (flags & COUNT != COUNT).then_some(flags + ONE);
+        // Who is not counted any more is never freed.
+        let _ = this.flags.fetch_update(Relaxed, Relaxed, more);
+        return block.cast_mut().cast();
+    }
+    if flags & IS_GLOBAL != 0 {
+        return block.cast_mut().cast();
+    }
+    // SAFETY: a block has a descriptor, whose size covers what it captured; the helper, which is
+    // there, is given the new block and the old.
+    unsafe {
+        let descriptor = &*this.descriptor;
+        let layout = descriptor.layout();
+        let memory = alloc(layout);
+        if memory.is_null() {
+            handle_alloc_error(layout);
+        }
+        std::ptr::copy_nonoverlapping(block.cast::<u8>(), memory, descriptor.size);
+        let new = memory.cast::<Block>();
+        (*new).isa = &raw const _NSConcreteMallocBlock.class;
+        (*new).flags = AtomicI32::new(flags & !(COUNT | 1) | NEEDS_FREE | ONE);
+        if flags & HAS_COPY_DISPOSE != 0 {
+            (descriptor.copy)(memory.cast(), block.cast());
+        }
+        memory.cast()
+    }
+}
+
+/// Takes an owner of a copied block away. The last one's going disposes of what it captured.
+///
+/// # Safety
+///
+/// `block` is null or a block that the caller owns.
+pub(super) unsafe fn release(block: *const Block) {
+    // SAFETY: the caller's.
+    let Some(this) = (unsafe { block.as_ref() }) else { return };
+    if this.flags.load(Relaxed) & NEEDS_FREE == 0 {
+        return;
+    }
+    let less = |flags| (flags & COUNT != COUNT).then_some(flags - ONE);
+    let Ok(flags) = this.flags.fetch_update(AcqRel, Relaxed, less) else { return };
+    match flags & COUNT {
+        0 => fatal(format_args!("_Block_release: {block:p} was released more often than copied")),
+        // SAFETY: the last owner is gone; `copy` took the memory with this layout.
+        ONE => unsafe {
+            let descriptor = &*this.descriptor;
+            if flags & HAS_COPY_DISPOSE != 0 {
+                (descriptor.dispose)(block.cast());
+            }
+            bury(Id::from_ptr(block.cast_mut().cast()), descriptor.layout());
+        },
+        _ => {}
+    }
+}
+
+/// A block that a method takes as an argument.
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+pub(crate) struct BlockRef(Id);
+
+// SAFETY: a block is passed as a pointer; `@?` is its encoding.
+unsafe impl Encode for BlockRef {
+    const ENCODING: &'static str = "@?";
+}
+
+impl BlockRef {
+    /// The function of a block and what it is called with first; none for nil. It is called only
+    /// after a cast to the block's own type.
+    pub(crate) fn invoke(self) -> Option<Imp> {
+        // SAFETY: the argument is nil or a block.
+        unsafe { self.0.as_ptr().cast::<Block>().as_ref() }.map(|block| block.invoke)
+    }
+
+    /// Becomes an owner of the block, copied to the heap if need be; none for nil.
+    pub(crate) fn hold(self) -> Option<HeldBlock> {
+        // SAFETY: the argument is nil or a block.
+        unsafe { Retained::retain(self.0) }.map(HeldBlock)
+    }
+}
+
+/// A block that is kept to be called later.
+pub(crate) struct HeldBlock(Retained);
+
+impl HeldBlock {
+    /// The block, as its own function takes it first.
+    pub(crate) fn id(&self) -> Id {
+        self.0.id()
+    }
+
+    /// The block's function. It is called only after a cast to the block's own type.
+    pub(crate) fn invoke(&self) -> Imp {
+        // SAFETY: it was made from a block.
+        unsafe { (*self.0.id().as_ptr().cast::<Block>()).invoke }
+    }
+}

@@ -1,0 +1,450 @@
+//! Classes: what a class is, how it comes to be, and which method answers a selector.
+//!
+//! A class and its metaclass stand side by side in a [`ClassPair`]. Pairs live for ever: those of the
+//! embedded frameworks are statics, those made at run time are leaked, as Objective-C's are.
+
+use super::cache::Cache;
+use super::lock::{Guarded, Lock};
+use super::nsobject::NSObject;
+use super::object::Payload;
+use super::protocol::{self, ProtocolData};
+use super::selector;
+use crate::abi::{Class, Imp, Method, MethodEncoding, Sel};
+use std::collections::HashMap;
+use std::ffi::{CStr, CString, c_void};
+use std::fmt;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicPtr, Ordering::*};
+
+/// How objects of a class live and die.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Counted by the word after `isa`.
+    Counted,
+    /// Never counted and never freed: classes, protocols.
+    Immortal,
+    /// Counted in a block's own flags.
+    Block,
+    /// Freed. Every message to one is a fault of the program.
+    Zombie,
+}
+
+/// A class or a metaclass. The first two fields are read by `objc_msgSend`.
+#[repr(C)]
+pub(crate) struct ClassData {
+    // Addresses, not references: a class and its metaclass are made pointing at each other.
+    isa: AtomicPtr<ClassData>,
+    pub(super) cache: Cache,
+    superclass: AtomicPtr<ClassData>,
+    pub(super) kind: Kind,
+    meta: bool,
+    name: &'static CStr,
+    declaration: Option<&'static Declaration>,
+    links: Guarded<Option<Links>>,
+}
+
+/// What changes in a class: made when the class is first looked into.
+#[derive(Default)]
+struct Links {
+    methods: HashMap<Sel, &'static MethodData>,
+    protocols: Vec<&'static ProtocolData>,
+    subclasses: Vec<&'static ClassData>,
+}
+
+/// A class and its metaclass. The address of the pair is that of the class.
+#[repr(C)]
+pub struct ClassPair {
+    pub(crate) class: ClassData,
+    pub(super) meta: ClassData,
+}
+
+/// What source code says of a class, as `soft_class!` writes it down.
+pub(crate) struct Declaration {
+    pub(crate) payload: Option<Payload>,
+    pub(crate) protocols: &'static [&'static CStr],
+    pub(crate) methods: &'static [Row],
+}
+
+/// A method in a declaration.
+pub(crate) struct Row {
+    pub(crate) of_class: bool,
+    pub(crate) selector: &'static CStr,
+    pub(crate) imp: Imp,
+    pub(crate) types: fn() -> MethodEncoding,
+}
+
+/// A method of a class. Methods live for ever.
+pub(super) struct MethodData {
+    imp: AtomicPtr<c_void>,
+    types: Types,
+}
+
+enum Types {
+    Given(CString),
+    Derived(fn() -> MethodEncoding, OnceLock<CString>),
+}
+
+/// An implementation as a pointer, to be kept in an atomic.
+pub(super) fn imp_to_ptr(imp: Imp) -> *mut c_void {
+    imp as *mut c_void
+}
+
+/// # Safety
+///
+/// The pointer comes from [`imp_to_ptr`].
+pub(super) unsafe fn imp_from_ptr(pointer: *mut c_void) -> Imp {
+    // SAFETY: the caller's; a function's address survives the round trip.
+    unsafe { std::mem::transmute::<*mut c_void, Imp>(pointer) }
+}
+
+impl MethodData {
+    fn new(imp: Imp, types: Types) -> &'static Self {
+        Box::leak(Box::new(Self { imp: AtomicPtr::new(imp_to_ptr(imp)), types }))
+    }
+
+    pub(super) fn imp(&self) -> Imp {
+        // SAFETY: only implementations are stored here.
+        unsafe { imp_from_ptr(self.imp.load(Acquire)) }
+    }
+
+    pub(super) fn types(&self) -> &CStr {
+        match &self.types {
+            Types::Given(text) => text,
+            Types::Derived(encoding, text) => text.get_or_init(|| {
+                CString::new(encoding().to_string()).expect("an encoding has no NUL")
+            }),
+        }
+    }
+
+    pub(super) fn handle(&'static self) -> Method {
+        Method::from_ptr(std::ptr::from_ref(self).cast_mut().cast())
+    }
+
+    /// # Safety
+    ///
+    /// The handle is nil or came from [`MethodData::handle`].
+    pub(super) unsafe fn from_handle(method: Method) -> Option<&'static Self> {
+        // SAFETY: the caller's; methods live for ever.
+        unsafe { method.as_ptr().cast::<Self>().as_ref() }
+    }
+}
+
+impl ClassPair {
+    /// A class that source code declares, as the initial value of the static `this`.
+    pub(crate) const fn declared(
+        this: &'static Self,
+        name: &'static CStr,
+        superclass: Option<&'static Self>,
+        kind: Kind,
+        declaration: &'static Declaration,
+    ) -> Self {
+        let declaration = Some(declaration);
+        let (above, above_meta) = match superclass {
+            Some(pair) => (&raw const pair.class, &raw const pair.meta),
+            None => (std::ptr::null(), &raw const this.class),
+        };
+        let root = &raw const NSObject.meta;
+        Self {
+            class: ClassData::new(&raw const this.meta, above, kind, name, declaration),
+            meta: ClassData::new(root, above_meta, Kind::Immortal, name, declaration).of_classes(),
+        }
+    }
+
+    /// A class made at run time. Without a superclass it is the root of a tree of its own.
+    fn made(name: &CStr, superclass: Option<&'static ClassData>) -> &'static Self {
+        let place: *mut Self = Box::into_raw(Box::<Self>::new_uninit()).cast();
+        // SAFETY: only addresses within the place are taken.
+        let (class, meta) = unsafe { (&raw const (*place).class, &raw const (*place).meta) };
+        let name: &'static CStr = Box::leak(name.into());
+        let kind = superclass.map_or(Kind::Counted, |superclass| superclass.kind);
+        let above = superclass.map_or(std::ptr::null(), std::ptr::from_ref);
+        let above_meta = superclass.map_or(class, |superclass| superclass.isa());
+        let root = superclass.map_or(meta, |superclass| superclass.isa().isa());
+        // SAFETY: the place has the layout of a pair, is written before anyone sees it, and lives
+        // for ever.
+        unsafe {
+            place.write(Self {
+                class: ClassData::new(meta, above, kind, name, None),
+                meta: ClassData::new(root, above_meta, Kind::Immortal, name, None).of_classes(),
+            });
+            &*place
+        }
+    }
+}
+
+impl ClassData {
+    const fn new(
+        isa: *const Self,
+        superclass: *const Self,
+        kind: Kind,
+        name: &'static CStr,
+        declaration: Option<&'static Declaration>,
+    ) -> Self {
+        Self {
+            isa: AtomicPtr::new(isa.cast_mut()),
+            cache: Cache::empty(),
+            superclass: AtomicPtr::new(superclass.cast_mut()),
+            kind,
+            meta: false,
+            name,
+            declaration,
+            links: Guarded::new(None),
+        }
+    }
+
+    /// The same as a metaclass.
+    const fn of_classes(mut self) -> Self {
+        self.meta = true;
+        self
+    }
+
+    /// The class as Objective-C passes it.
+    pub(crate) fn handle(&'static self) -> Class {
+        Class::from_ptr(std::ptr::from_ref(self).cast_mut().cast())
+    }
+
+    /// # Safety
+    ///
+    /// The handle is nil or a class of this runtime.
+    pub(crate) unsafe fn from_handle(class: Class) -> Option<&'static Self> {
+        // SAFETY: the caller's; classes live for ever.
+        unsafe { class.as_ptr().cast::<Self>().as_ref() }
+    }
+
+    pub(super) fn isa(&self) -> &'static Self {
+        // SAFETY: set when the class was made, to one that lives for ever.
+        unsafe { &*self.isa.load(Relaxed) }
+    }
+
+    pub(crate) fn superclass(&self) -> Option<&'static Self> {
+        // SAFETY: as for `isa`, or null.
+        unsafe { self.superclass.load(Relaxed).as_ref() }
+    }
+
+    pub(crate) fn name(&self) -> &'static CStr {
+        self.name
+    }
+
+    pub(crate) fn is_meta(&self) -> bool {
+        self.meta
+    }
+
+    /// The class and its superclasses, nearest first.
+    pub(crate) fn ancestry(&'static self) -> impl Iterator<Item = &'static Self> {
+        std::iter::successors(Some(self), |class| class.superclass())
+    }
+
+    /// Whether this is `other` or a subclass of it.
+    pub(crate) fn is_kind_of(&'static self, other: &Self) -> bool {
+        self.ancestry().any(|class| std::ptr::eq(class, other))
+    }
+
+    /// The class whose payload objects of this class carry, and the payload's description.
+    pub(super) fn payload(&'static self) -> Option<(&'static Self, &'static Payload)> {
+        self.ancestry().find_map(|class| Some((class, class.declaration?.payload.as_ref()?)))
+    }
+
+    /// What source code says of the class, if it does.
+    #[cfg(test)]
+    pub(crate) fn declaration(&self) -> Option<&'static Declaration> {
+        self.declaration
+    }
+
+    /// Makes the links of a class, and of its superclasses before it.
+    fn links(&'static self, lock: &mut Lock) -> &'static Guarded<Option<Links>> {
+        if self.links.get(lock).is_some() {
+            return &self.links;
+        }
+        // Classes made at run time have links from the start, so this goes as deep as source code
+        // nests its classes.
+        if let Some(superclass) = self.superclass() {
+            superclass.change(lock, |links| links.subclasses.push(self));
+        }
+        let mut links = Links::default();
+        if let Some(declaration) = self.declaration {
+            for row in declaration.methods.iter().filter(|row| row.of_class == self.meta) {
+                let selector = selector::intern(row.selector, lock);
+                let types = Types::Derived(row.types, OnceLock::new());
+                links.methods.insert(selector, MethodData::new(row.imp, types));
+            }
+            if !self.meta {
+                links.protocols =
+                    declaration.protocols.iter().map(|name| protocol::intern(name, lock)).collect();
+            }
+        }
+        *self.links.get_mut(lock) = Some(links);
+        &self.links
+    }
+
+    fn change<R>(&'static self, lock: &mut Lock, change: impl FnOnce(&mut Links) -> R) -> R {
+        change(self.links(lock).get_mut(lock).as_mut().expect("links were made"))
+    }
+
+    /// The class's own method for a selector.
+    fn own_method(&'static self, selector: Sel, lock: &mut Lock) -> Option<&'static MethodData> {
+        self.change(lock, |links| links.methods.get(&selector).copied())
+    }
+
+    /// The method that answers a selector: the class's own or the nearest inherited one.
+    pub(super) fn method(
+        &'static self,
+        selector: Sel,
+        lock: &mut Lock,
+    ) -> Option<&'static MethodData> {
+        self.ancestry().find_map(|class| class.own_method(selector, lock))
+    }
+
+    /// The implementation that answers a selector, kept in the cache from now on.
+    pub(super) fn cached_imp(&'static self, selector: Sel) -> Option<Imp> {
+        let mut lock = Lock::take();
+        if let Some(imp) = self.cache.get(selector, &lock) {
+            return Some(imp);
+        }
+        let imp = self.method(selector, &mut lock)?.imp();
+        self.cache.insert(selector, imp, &mut lock);
+        Some(imp)
+    }
+
+    /// Adds a method, or replaces it where `replace` says so. Answers the implementation that the
+    /// class itself had before.
+    pub(super) fn set_method(
+        &'static self,
+        selector: Sel,
+        imp: Imp,
+        types: &CStr,
+        replace: bool,
+    ) -> Option<Imp> {
+        let mut lock = Lock::take();
+        let old = self.own_method(selector, &mut lock);
+        let answer = old.map(MethodData::imp);
+        match old {
+            Some(_) if !replace => return answer,
+            Some(method) => method.imp.store(imp_to_ptr(imp), Release),
+            None => {
+                let method = MethodData::new(imp, Types::Given(types.to_owned()));
+                self.change(&mut lock, |links| links.methods.insert(selector, method));
+            }
+        }
+        // Every cache that holds what the class answered until now learns the new answer in place.
+        // A subclass that has a method of its own shields everything below it.
+        let mut stale = vec![self];
+        while let Some(class) = stale.pop() {
+            class.cache.replace(selector, imp, &mut lock);
+            for subclass in class.change(&mut lock, |links| links.subclasses.clone()) {
+                if subclass.own_method(selector, &mut lock).is_none() {
+                    stale.push(subclass);
+                }
+            }
+        }
+        answer
+    }
+
+    /// The selectors of the class's own methods.
+    #[cfg(test)]
+    pub(super) fn own_selectors(class: Class) -> Vec<Sel> {
+        // SAFETY: tests pass classes.
+        let class = unsafe { Self::from_handle(class) }.expect("a class");
+        class.change(&mut Lock::take(), |links| links.methods.keys().copied().collect())
+    }
+
+    /// Adopts a protocol. Answers whether it is new to the class.
+    pub(super) fn adopt(&'static self, protocol: &'static ProtocolData) -> bool {
+        let lock = &mut Lock::take();
+        if self.adopts(protocol, lock) {
+            return false;
+        }
+        self.change(lock, |links| links.protocols.push(protocol));
+        true
+    }
+
+    /// Whether the class itself, not a superclass, adopts a protocol.
+    fn adopts(&'static self, protocol: &'static ProtocolData, lock: &mut Lock) -> bool {
+        self.change(lock, |links| links.protocols.iter().any(|own| std::ptr::eq(*own, protocol)))
+    }
+
+    /// Whether the class or a superclass adopts a protocol.
+    pub(super) fn conforms_to(&'static self, protocol: &'static ProtocolData) -> bool {
+        let lock = &mut Lock::take();
+        self.ancestry().any(|class| class.adopts(protocol, lock))
+    }
+}
+
+impl fmt::Display for ClassData {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name.to_string_lossy())
+    }
+}
+
+impl fmt::Debug for ClassData {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}({self})", if self.meta { "metaclass" } else { "class" })
+    }
+}
+
+impl fmt::Debug for ClassPair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.class.fmt(f)
+    }
+}
+
+/// The registered classes.
+#[derive(Default)]
+pub(super) struct Classes(HashMap<&'static CStr, &'static ClassData>);
+
+/// The classes that `soft_class!` declared anywhere in the program: each puts its address into a
+/// linker section, as the classes of Apple's binaries do, and the linker gives the section's ends.
+fn declared() -> impl Iterator<Item = &'static ClassPair> {
+    unsafe extern "C" {
+        #[link_name = "__start_aruminium_classes"]
+        static FIRST: usize;
+        #[link_name = "__stop_aruminium_classes"]
+        static END: usize;
+    }
+    let first = (&raw const FIRST).cast::<&'static ClassPair>();
+    let end = (&raw const END).cast();
+    let entries = std::iter::successors(Some(first), |entry| Some(entry.wrapping_add(1)));
+    // SAFETY: the section holds nothing but references to pairs, one after the other.
+    entries.take_while(move |entry| *entry < end).map(|entry| unsafe { *entry })
+}
+
+/// The classes that source code declares.
+#[cfg(test)]
+pub(crate) fn listed() -> impl Iterator<Item = &'static ClassData> {
+    declared().map(|pair| &pair.class)
+}
+
+/// Registers the classes that source code declares.
+pub(super) fn list_declared(lock: &mut Lock) {
+    for pair in declared() {
+        lock.classes.0.insert(pair.class.name, &pair.class);
+        // A protocol is known from the start, whether its classes have been used or not.
+        for name in pair.class.declaration.map_or(&[][..], |declaration| declaration.protocols) {
+            protocol::intern(name, lock);
+        }
+    }
+}
+
+/// The registered class of a name.
+pub(super) fn named(name: &CStr) -> Option<&'static ClassData> {
+    Lock::take().classes.0.get(name).copied()
+}
+
+/// Makes a class that is not yet registered; none when the name is taken.
+pub(super) fn allocate_pair(
+    name: &CStr,
+    superclass: Option<&'static ClassData>,
+) -> Option<&'static ClassData> {
+    let lock = &mut Lock::take();
+    if lock.classes.0.contains_key(name) {
+        return None;
+    }
+    let pair = ClassPair::made(name, superclass);
+    pair.class.links(lock);
+    pair.meta.links(lock);
+    Some(&pair.class)
+}
+
+/// Makes a class that [`allocate_pair`] made known by its name.
+pub(super) fn register_pair(class: &'static ClassData) {
+    Lock::take().classes.0.entry(class.name).or_insert(class);
+}

@@ -1,0 +1,615 @@
+//! `soft_class!`: a class in a few lines, and a method a line.
+//!
+//! A class is a Rust struct, its payload, with ordinary methods; the declaration maps selectors to
+//! them. The C function of a method, its conversions and its type encoding follow from the Rust
+//! signature, and who owns a returned object from the selector's family.
+//!
+//! ```text
+//! soft_class! {
+//!     /// A string.
+//!     pub(crate) class NSString(Text): NSObject, conforms [NSCopying];
+//!     [length] = Text::length;                         // fn(&Text) -> usize
+//!     [isEqualToString:] = Text::is_equal;             // fn(&Text, Option<&Object<Text>>) -> bool
+//!     [uppercaseString] = Text::uppercase;             // fn(&Text) -> Strong<Text>
+//!     class [availableStringEncodings] = encodings;    // fn(Class) -> *const usize
+//!     make [stringWithUTF8String:] = Text::from_c;     // fn(*const c_char) -> Option<Text>
+//!     init [initWithUTF8String:] = Text::from_c;       // the same, into what `alloc` made
+//! }
+//! ```
+//!
+//! The first parameter is the receiver: `&Payload`, [`This`] for the object around the payload, or
+//! `Id` or `Class` as they come. `make` and `init` take no receiver and answer the payload.
+
+use super::block::{BlockRef, HeldBlock};
+use super::class::{ClassData, Row};
+use super::fatal::{MethodName, fatal};
+use super::object::{self, Object, Retained, SoftClass, Strong};
+use super::pool;
+use crate::abi::{
+    Bool, Class, Encode, Encoding, Id, Imp, MTLOrigin, MTLRegion, MTLResourceID, MTLSize,
+    MTLSizeAndAlign, MTLTextureSwizzleChannels, MethodEncoding, NSRange, Protocol, Sel, colons,
+};
+use std::ffi::{CStr, c_char, c_void};
+use std::ops::Deref;
+
+/// The message that is being answered, for the texts of faults.
+#[derive(Clone, Copy)]
+pub(crate) struct Call {
+    receiver: Id,
+    selector: Sel,
+}
+
+impl Call {
+    /// Ends the program because the message is at fault.
+    pub(crate) fn fault(self, why: std::fmt::Arguments<'_>) -> ! {
+        // SAFETY: a message's receiver is an object.
+        fatal(format_args!("{}: {why}", unsafe { MethodName::of(self.receiver, self.selector) }))
+    }
+}
+
+/// What a method may have as its first parameter.
+pub(crate) trait Receiver {
+    /// # Safety
+    ///
+    /// The receiver of the call is an object that lives until the call is over. `Self` is not used
+    /// after that: a method never asks for a `'static` reference.
+    unsafe fn receive(call: Call) -> Self;
+}
+
+/// An object of ours as the receiver of a message, where the payload alone would not do.
+pub(crate) struct This<'a, P> {
+    object: &'a Object<P>,
+    call: Call,
+}
+
+impl<P> Clone for This<'_, P> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<P> Copy for This<'_, P> {}
+
+impl<P> Deref for This<'_, P> {
+    type Target = Object<P>;
+
+    fn deref(&self) -> &Object<P> {
+        self.object
+    }
+}
+
+impl<P> This<'_, P> {
+    /// Ends the program because the message is at fault.
+    pub(crate) fn fault(&self, why: std::fmt::Arguments<'_>) -> ! {
+        self.call.fault(why)
+    }
+}
+
+impl<P: SoftClass> Receiver for This<'_, P> {
+    unsafe fn receive(call: Call) -> Self {
+        // SAFETY: the caller's.
+        match unsafe { Object::from_id(call.receiver) } {
+            Some(object) => This { object, call },
+            None => call.fault(format_args!("sent to an object that is no {}", P::class())),
+        }
+    }
+}
+
+impl<'a, P: SoftClass> Receiver for &'a P {
+    unsafe fn receive(call: Call) -> Self {
+        // SAFETY: the caller's.
+        let this: This<'a, P> = unsafe { This::receive(call) };
+        this.object
+    }
+}
+
+impl Receiver for Id {
+    unsafe fn receive(call: Call) -> Self {
+        call.receiver
+    }
+}
+
+impl Receiver for Class {
+    unsafe fn receive(call: Call) -> Self {
+        Class::from_ptr(call.receiver.as_ptr())
+    }
+}
+
+/// What a method may have as a further parameter.
+pub(crate) trait Argument {
+    /// What is passed.
+    type Raw: Encode;
+    /// # Safety
+    ///
+    /// An object that is passed lives until the call is over. `Self` is not used after that.
+    unsafe fn take(raw: Self::Raw, call: Call) -> Self;
+}
+
+/// What a method may return.
+pub(crate) trait Returned {
+    /// What is passed.
+    type Raw: Encode;
+    /// Becomes what is passed; an object is owned by the caller, or by nobody in particular.
+    fn give(self, owned: bool) -> Self::Raw;
+}
+
+/// Types that are passed as they are.
+macro_rules! values {
+    ($($ty:ty),+ $(,)?) => {$(
+        impl $crate::soft::runtime::declare::Argument for $ty {
+            type Raw = $ty;
+            unsafe fn take(raw: $ty, _: $crate::soft::runtime::declare::Call) -> $ty {
+                raw
+            }
+        }
+        impl $crate::soft::runtime::declare::Returned for $ty {
+            type Raw = $ty;
+            fn give(self, _: bool) -> $ty {
+                self
+            }
+        }
+    )+};
+}
+
+values! {
+    (), i8, i16, i32, i64, isize, u8, u16, u32, u64, usize, f32, f64,
+    MTLSize, MTLOrigin, MTLRegion, MTLSizeAndAlign, MTLResourceID, MTLTextureSwizzleChannels, NSRange, Id, Class, Sel, Protocol,
+    *const c_void, *mut c_void, *const c_char, *mut c_char, *const Id, *mut Id,
+    *const usize, *mut usize, *const u16, *mut u16, *const f32, *mut f32,
+    BlockRef,
+}
+
+impl Argument for bool {
+    type Raw = Bool;
+    unsafe fn take(raw: Bool, _: Call) -> bool {
+        raw.get()
+    }
+}
+
+impl Returned for bool {
+    type Raw = Bool;
+    fn give(self, _: bool) -> Bool {
+        Bool::new(self)
+    }
+}
+
+/// An object of ours, or nil.
+impl<P: SoftClass> Argument for Option<&Object<P>> {
+    type Raw = Id;
+    unsafe fn take(raw: Id, call: Call) -> Self {
+        if raw.is_nil() {
+            return None;
+        }
+        // SAFETY: the caller's.
+        match unsafe { Object::from_id(raw) } {
+            Some(object) => Some(object),
+            None => {
+                // SAFETY: it is an object.
+                let class = unsafe { object::class_of(raw) };
+                call.fault(format_args!("{class} was passed where {} is needed", P::class()))
+            }
+        }
+    }
+}
+
+/// An object of ours that the method cannot do without.
+impl<P: SoftClass> Argument for &Object<P> {
+    type Raw = Id;
+    unsafe fn take(raw: Id, call: Call) -> Self {
+        // SAFETY: the caller's.
+        unsafe { <Option<Self> as Argument>::take(raw, call) }.unwrap_or_else(|| {
+            call.fault(format_args!("nil was passed where {} is needed", P::class()))
+        })
+    }
+}
+
+/// Any object, as one of ours if it is.
+pub(crate) struct Ours<'a, P>(pub(crate) Option<&'a Object<P>>);
+
+impl<P: SoftClass> Argument for Ours<'_, P> {
+    type Raw = Id;
+    unsafe fn take(raw: Id, _: Call) -> Self {
+        // SAFETY: the caller's.
+        Self((!raw.is_nil()).then(|| unsafe { Object::from_id(raw) }).flatten())
+    }
+}
+
+/// An object of any class that the method keeps, or nil.
+impl Argument for Option<Retained> {
+    type Raw = Id;
+    unsafe fn take(raw: Id, _: Call) -> Self {
+        // SAFETY: the caller's.
+        unsafe { Retained::retain(raw) }
+    }
+}
+
+/// An object of ours that the method keeps, or nil.
+impl<P: SoftClass> Argument for Option<Strong<P>> {
+    type Raw = Id;
+    unsafe fn take(raw: Id, call: Call) -> Self {
+        // SAFETY: the caller's.
+        unsafe { <Option<&Object<P>> as Argument>::take(raw, call) }.map(Object::retain)
+    }
+}
+
+/// A block that the method keeps, or nil.
+impl Argument for Option<HeldBlock> {
+    type Raw = BlockRef;
+    unsafe fn take(raw: BlockRef, _: Call) -> Self {
+        raw.hold()
+    }
+}
+
+/// Where a method leaves an error, if its caller wants to know.
+pub(crate) struct ErrorOut(*mut Id);
+
+impl Argument for ErrorOut {
+    type Raw = *mut Id;
+    unsafe fn take(raw: *mut Id, _: Call) -> Self {
+        Self(raw)
+    }
+}
+
+impl ErrorOut {
+    /// Leaves an object that the caller does not own.
+    pub(crate) fn set<P: SoftClass>(self, error: Strong<P>) {
+        if !self.0.is_null() {
+            // SAFETY: the caller passed the address of a variable. The error is given to the pool.
+            unsafe { *self.0 = pool::autorelease(error.into_retained().into_owned()) }
+        }
+    }
+}
+
+impl Returned for Option<Retained> {
+    type Raw = Id;
+    fn give(self, owned: bool) -> Id {
+        let object = self.map_or(Id::NIL, Retained::into_owned);
+        // SAFETY: the object was owned here.
+        if owned { object } else { unsafe { pool::autorelease_return_value(object) } }
+    }
+}
+
+impl Returned for Retained {
+    type Raw = Id;
+    fn give(self, owned: bool) -> Id {
+        Some(self).give(owned)
+    }
+}
+
+impl<P: SoftClass> Returned for Option<Strong<P>> {
+    type Raw = Id;
+    fn give(self, owned: bool) -> Id {
+        self.map(Strong::into_retained).give(owned)
+    }
+}
+
+impl<P: SoftClass> Returned for Strong<P> {
+    type Raw = Id;
+    fn give(self, owned: bool) -> Id {
+        Some(self).give(owned)
+    }
+}
+
+/// What makes a payload: the payload itself, or nothing when it cannot be made.
+pub(crate) trait Made<P> {
+    fn made(self) -> Option<P>;
+}
+
+impl<P: SoftClass> Made<P> for P {
+    fn made(self) -> Option<P> {
+        Some(self)
+    }
+}
+
+impl<P: SoftClass> Made<P> for Option<P> {
+    fn made(self) -> Option<P> {
+        self
+    }
+}
+
+/// A Rust function that can be a method. `Signature` is the function's type as a pointer.
+pub(crate) trait Method<const OWNED: bool, Signature>: Copy {
+    /// How many arguments the selector takes.
+    const ARGUMENTS: usize;
+    /// The C function.
+    const IMP: Imp;
+    /// The type encoding.
+    fn types() -> MethodEncoding;
+}
+
+/// A Rust function that makes the payload `P` of a new object.
+pub(crate) trait Maker<const OWNED: bool, P, Signature>: Copy {
+    /// How many arguments the selector takes.
+    const ARGUMENTS: usize;
+    /// The C function of a class method that answers a new object.
+    const MAKE: Imp;
+    /// The C function of an instance method that fills the receiver.
+    const INIT: Imp;
+    /// The type encoding.
+    fn types() -> MethodEncoding;
+}
+
+/// The parsed encoding of a type.
+fn encoding<T: Encode>() -> Encoding {
+    T::ENCODING.parse().expect("an `Encode` type has a well-formed encoding")
+}
+
+/// A value of a function's own type, which has no other.
+fn conjure<F: Copy>() -> F {
+    const { assert!(size_of::<F>() == 0, "a method is a function or a closure that captures nothing") };
+    // SAFETY: the type has no bytes, and a row was made from a value of it.
+    unsafe { std::ptr::NonNull::<F>::dangling().read() }
+}
+
+macro_rules! arities {
+    ($([$($argument:ident $raw:ident),*])+) => {$(
+        impl<const OWNED: bool, F, T, R, $($argument),*> Method<OWNED, fn(T, $($argument),*) -> R> for F
+        where
+            F: Fn(T, $($argument),*) -> R + Copy,
+            T: Receiver,
+            R: Returned,
+            $($argument: Argument,)*
+        {
+            const ARGUMENTS: usize = <[&str]>::len(&[$(stringify!($argument)),*]);
+            const IMP: Imp = {
+                unsafe extern "C" fn imp<const OWNED: bool, F, T, R, $($argument),*>(
+                    receiver: Id,
+                    selector: Sel,
+                    $($raw: $argument::Raw),*
+                ) -> R::Raw
+                where
+                    F: Fn(T, $($argument),*) -> R + Copy,
+                    T: Receiver,
+                    R: Returned,
+                    $($argument: Argument,)*
+                {
+                    let call = Call { receiver, selector };
+                    // SAFETY: a sender passes what the method's type encoding says.
+                    conjure::<F>()(unsafe { T::receive(call) }, $(unsafe { $argument::take($raw, call) }),*)
+                        .give(OWNED)
+                }
+                let imp: unsafe extern "C" fn(Id, Sel, $($argument::Raw),*) -> R::Raw =
+                    imp::<OWNED, F, T, R, $($argument),*>;
+                // SAFETY: an `Imp` is called only after a cast to the method's own type.
+                unsafe { std::mem::transmute(imp) }
+            };
+            fn types() -> MethodEncoding {
+                MethodEncoding::new(encoding::<R::Raw>(), [$(encoding::<$argument::Raw>()),*])
+            }
+        }
+
+        impl<const OWNED: bool, P, F, R, $($argument),*> Maker<OWNED, P, fn($($argument),*) -> R> for F
+        where
+            P: SoftClass,
+            F: Fn($($argument),*) -> R + Copy,
+            R: Made<P>,
+            $($argument: Argument,)*
+        {
+            const ARGUMENTS: usize = <[&str]>::len(&[$(stringify!($argument)),*]);
+            const MAKE: Imp = {
+                unsafe extern "C" fn imp<const OWNED: bool, P, F, R, $($argument),*>(
+                    receiver: Id,
+                    selector: Sel,
+                    $($raw: $argument::Raw),*
+                ) -> Id
+                where
+                    P: SoftClass,
+                    F: Fn($($argument),*) -> R + Copy,
+                    R: Made<P>,
+                    $($argument: Argument,)*
+                {
+                    let _call = Call { receiver, selector };
+                    // SAFETY: a sender passes what the method's type encoding says.
+                    let made = conjure::<F>()($(unsafe { $argument::take($raw, _call) }),*).made();
+                    // SAFETY: the receiver of a class method is a class.
+                    unsafe { make_object::<P>(receiver, made) }.give(OWNED)
+                }
+                let imp: unsafe extern "C" fn(Id, Sel, $($argument::Raw),*) -> Id =
+                    imp::<OWNED, P, F, R, $($argument),*>;
+                // SAFETY: an `Imp` is called only after a cast to the method's own type.
+                unsafe { std::mem::transmute(imp) }
+            };
+            const INIT: Imp = {
+                unsafe extern "C" fn imp<P, F, R, $($argument),*>(
+                    receiver: Id,
+                    selector: Sel,
+                    $($raw: $argument::Raw),*
+                ) -> Id
+                where
+                    P: SoftClass,
+                    F: Fn($($argument),*) -> R + Copy,
+                    R: Made<P>,
+                    $($argument: Argument,)*
+                {
+                    let call = Call { receiver, selector };
+                    // SAFETY: a sender passes what the method's type encoding says.
+                    let made = conjure::<F>()($(unsafe { $argument::take($raw, call) }),*).made();
+                    // SAFETY: as above; `init` takes the receiver over.
+                    unsafe { fill_object::<P>(call, made) }
+                }
+                let imp: unsafe extern "C" fn(Id, Sel, $($argument::Raw),*) -> Id =
+                    imp::<P, F, R, $($argument),*>;
+                // SAFETY: an `Imp` is called only after a cast to the method's own type.
+                unsafe { std::mem::transmute(imp) }
+            };
+            fn types() -> MethodEncoding {
+                MethodEncoding::new(encoding::<Id>(), [$(encoding::<$argument::Raw>()),*])
+            }
+        }
+    )+};
+}
+
+arities! {
+    []
+    [A a]
+    [A a, B b]
+    [A a, B b, C c]
+    [A a, B b, C c, D d]
+    [A a, B b, C c, D d, E e]
+    [A a, B b, C c, D d, E e, G g]
+    [A a, B b, C c, D d, E e, G g, H h]
+    [A a, B b, C c, D d, E e, G g, H h, I i]
+    [A a, B b, C c, D d, E e, G g, H h, I i, J j]
+    [A a, B b, C c, D d, E e, G g, H h, I i, J j, K k]
+    [A a, B b, C c, D d, E e, G g, H h, I i, J j, K k, L l]
+    [A a, B b, C c, D d, E e, G g, H h, I i, J j, K k, L l, M m]
+}
+
+/// A new object of the receiver, which may be a subclass of the class that declares the payload.
+///
+/// # Safety
+///
+/// `receiver` is a class.
+unsafe fn make_object<P: SoftClass>(receiver: Id, payload: Option<P>) -> Option<Retained> {
+    let payload = payload?;
+    // SAFETY: the caller's.
+    let class = unsafe { ClassData::from_handle(Class::from_ptr(receiver.as_ptr())) }?;
+    let object = object::allocate(class);
+    // SAFETY: it is new, and owned here.
+    unsafe {
+        match Object::<P>::from_id(object) {
+            Some(object) => _ = object.fill(payload),
+            None => fatal(format_args!("{class} has another payload than {}", P::class())),
+        }
+        Retained::from_owned(object)
+    }
+}
+
+/// Fills what `alloc` made, or gives it up.
+///
+/// # Safety
+///
+/// The receiver of the call is an object that the caller owns and gives away.
+unsafe fn fill_object<P: SoftClass>(call: Call, payload: Option<P>) -> Id {
+    let Some(payload) = payload else {
+        // SAFETY: the caller's.
+        unsafe { object::release(call.receiver) };
+        return Id::NIL;
+    };
+    // SAFETY: the caller's.
+    let this: This<'_, P> = unsafe { This::receive(call) };
+    if !this.fill(payload) {
+        call.fault(format_args!("sent to an object that is initialised already"));
+    }
+    call.receiver
+}
+
+/// The text of a name whose last character is NUL.
+pub(crate) const fn c_name(text: &'static str) -> &'static CStr {
+    match CStr::from_bytes_with_nul(text.as_bytes()) {
+        Ok(name) => name,
+        Err(_) => panic!("a NUL inside a name"),
+    }
+}
+
+/// The row of a method. `selector` ends in NUL.
+pub(crate) const fn method<const OWNED: bool, M: Method<OWNED, Signature>, Signature>(
+    of_class: bool,
+    selector: &'static str,
+    _: M,
+) -> Row {
+    assert!(
+        colons(selector) == M::ARGUMENTS,
+        "the selector's colons and the method's arguments differ"
+    );
+    Row { of_class, selector: c_name(selector), imp: M::IMP, types: M::types }
+}
+
+/// The row of a class method that answers a new object with this payload.
+pub(crate) const fn make<const OWNED: bool, P, M: Maker<OWNED, P, Signature>, Signature>(
+    selector: &'static str,
+    _: M,
+) -> Row {
+    assert!(
+        colons(selector) == M::ARGUMENTS,
+        "the selector's colons and the method's arguments differ"
+    );
+    Row { of_class: true, selector: c_name(selector), imp: M::MAKE, types: M::types }
+}
+
+/// The row of an instance method that fills its receiver with this payload.
+pub(crate) const fn init<P, M: Maker<true, P, Signature>, Signature>(
+    selector: &'static str,
+    _: M,
+) -> Row {
+    assert!(
+        colons(selector) == M::ARGUMENTS,
+        "the selector's colons and the method's arguments differ"
+    );
+    Row { of_class: false, selector: c_name(selector), imp: M::INIT, types: M::types }
+}
+
+/// Declares a class. See the head of this file.
+macro_rules! soft_class {
+    (
+        $(#[$doc:meta])*
+        $vis:vis class $name:ident $(($payload:ty))? $(: $superclass:ident)?
+        $(, kind $kind:ident)? $(, named $text:literal)? $(, conforms [$($protocol:ident),+ $(,)?])?;
+        $($($place:ident)? [$($selector:tt)+] = $function:expr;)*
+    ) => {
+        $(#[$doc])*
+        #[allow(non_upper_case_globals)] // The class's own name.
+        $vis static $name: $crate::soft::runtime::class::ClassPair = {
+            use $crate::soft::runtime::class::{ClassPair, Declaration, Kind, Row};
+            use $crate::soft::runtime::declare::c_name;
+            $(
+                // Named by the rows that make objects. Not every class has one.
+                type Instance = $payload;
+                const _: usize = size_of::<Instance>();
+            )?
+            static METHODS: &[Row] = &[
+                $($crate::soft::runtime::declare::soft_class!(@row $($place)? concat!($(stringify!($selector),)+ "\0"), $function)),*
+            ];
+            static DECLARATION: Declaration = Declaration {
+                payload: $crate::soft::runtime::declare::soft_class!(@payload $($payload)?),
+                protocols: &[$($(c_name(concat!(stringify!($protocol), "\0"))),+)?],
+                methods: METHODS,
+            };
+            ClassPair::declared(
+                &$name,
+                c_name($crate::soft::runtime::declare::soft_class!(@first $(concat!($text, "\0"),)? concat!(stringify!($name), "\0"))),
+                $crate::soft::runtime::declare::soft_class!(@superclass $($superclass)?),
+                $crate::soft::runtime::declare::soft_class!(@first $(Kind::$kind,)? Kind::Counted),
+                &DECLARATION,
+            )
+        };
+        const _: () = {
+            #[used]
+            #[unsafe(link_section = "aruminium_classes")]
+            static LISTED: &$crate::soft::runtime::class::ClassPair = &$name;
+        };
+        $(
+            // SAFETY: this is the class that declares the payload.
+            unsafe impl $crate::soft::runtime::object::SoftClass for $payload {
+                fn class() -> &'static $crate::soft::runtime::class::ClassData {
+                    &$name.class
+                }
+            }
+        )?
+    };
+    (@row $selector:expr, $function:expr) => {
+        $crate::soft::runtime::declare::method::<{ $crate::soft::runtime::declare::soft_class!(@owned $selector) }, _, _>(
+            false, $selector, $function,
+        )
+    };
+    (@row class $selector:expr, $function:expr) => {
+        $crate::soft::runtime::declare::method::<{ $crate::soft::runtime::declare::soft_class!(@owned $selector) }, _, _>(
+            true, $selector, $function,
+        )
+    };
+    (@row make $selector:expr, $function:expr) => {
+        $crate::soft::runtime::declare::make::<{ $crate::soft::runtime::declare::soft_class!(@owned $selector) }, Instance, _, _>(
+            $selector, $function,
+        )
+    };
+    (@row init $selector:expr, $function:expr) => {
+        $crate::soft::runtime::declare::init::<Instance, _, _>($selector, $function)
+    };
+    (@owned $selector:expr) => { $crate::abi::Family::of($selector).returns_owned() };
+    (@payload) => { None };
+    (@payload $payload:ty) => { Some($crate::soft::runtime::object::Payload::of::<$payload>()) };
+    (@superclass) => { None };
+    (@superclass $superclass:ident) => { Some(&$superclass) };
+    (@first $first:expr $(, $rest:expr)*) => { $first };
+}
+pub(crate) use {soft_class, values};

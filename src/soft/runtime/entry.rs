@@ -1,0 +1,243 @@
+//! The C functions of the Objective-C runtime, under their own names.
+//!
+//! Each is a line over the part of the runtime that does the work. All that take pointers require
+//! what Objective-C requires: nil, or a living thing of the right sort that this runtime made.
+
+#![allow(non_snake_case, non_upper_case_globals)] // C's names.
+#![allow(clippy::missing_safety_doc)] // Said once, above.
+
+use super::block::{self, Block};
+use super::class::{self, ClassData, MethodData};
+use super::protocol::{self, ProtocolData};
+use super::send::FORWARDER;
+#[cfg(target_arch = "x86_64")]
+use super::send::FORWARDER_STRET;
+use super::{lock::Lock, object, pool, selector};
+use crate::abi::{Bool, Class, Id, Imp, Method, Protocol, Sel};
+use std::ffi::{CStr, c_char, c_void};
+use std::ptr::null;
+
+pub use super::block::_NSConcreteStackBlock;
+pub use super::send_arch::objc_msgSend;
+#[cfg(target_arch = "x86_64")]
+pub use super::send_arch::objc_msgSend_stret;
+
+/// A C string; none for null.
+unsafe fn text<'a>(text: *const c_char) -> Option<&'a CStr> {
+    // SAFETY: the caller's.
+    (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) })
+}
+
+/// Writes the C functions: their arguments come in as Rust's views of them, which are optional.
+macro_rules! entries {
+    ($(
+        $(#[$attribute:meta])*
+        fn $name:ident($($argument:ident: $ty:ty $(= $view:path)?),*) $(-> $result:ty)? $body:block
+    )+) => {$(
+        $(#[$attribute])*
+        pub unsafe extern "C" fn $name($($argument: $ty),*) $(-> $result)? {
+            // SAFETY: as Objective-C requires of every caller, see the head of this file.
+            $($(let $argument = unsafe { $view($argument) };)?)*
+            $body
+        }
+    )+};
+}
+
+/// The handle of what may not be there.
+fn class_or_nil(class: Option<&'static ClassData>) -> Class {
+    class.map_or(Class::NIL, ClassData::handle)
+}
+
+entries! {
+    /// The selector of a name, registered on first use. nil for null.
+    fn sel_registerName(name: *const c_char = text) -> Sel {
+        name.map_or(Sel::NIL, |name| selector::intern(name, &mut Lock::take()))
+    }
+
+    /// The name of a selector. Null for nil.
+    fn sel_getName(selector: Sel) -> *const c_char {
+        selector::name(selector).map_or(null(), CStr::as_ptr)
+    }
+
+    /// The class of a name. nil when there is none.
+    fn objc_getClass(name: *const c_char = text) -> Class {
+        class_or_nil(name.and_then(class::named))
+    }
+
+    /// Makes a class, not known by its name before it is registered. nil when the name is taken.
+    /// `_extra` bytes in the class object are not offered: nothing here could read them.
+    fn objc_allocateClassPair(
+        superclass: Class = ClassData::from_handle,
+        name: *const c_char = text,
+        _extra: usize
+    ) -> Class {
+        class_or_nil(name.and_then(|name| class::allocate_pair(name, superclass)))
+    }
+
+    /// Makes a class known by its name.
+    fn objc_registerClassPair(class: Class = ClassData::from_handle) {
+        if let Some(class) = class.filter(|class| !class.is_meta()) {
+            class::register_pair(class);
+        }
+    }
+
+    /// The class of an object, the metaclass of a class. nil for nil.
+    fn object_getClass(object: Id) -> Class {
+        if object.is_nil() {
+            return Class::NIL;
+        }
+        // SAFETY: the caller's.
+        unsafe { object::class_of(object) }.handle()
+    }
+
+    /// The name of a class. `nil` for nil, as Objective-C has it.
+    fn class_getName(class: Class = ClassData::from_handle) -> *const c_char {
+        class.map_or(c"nil", ClassData::name).as_ptr()
+    }
+
+    /// The superclass. nil for a root class.
+    fn class_getSuperclass(class: Class = ClassData::from_handle) -> Class {
+        class_or_nil(class.and_then(ClassData::superclass))
+    }
+
+    /// Adds a method to a class that has none of its own for the selector. Whether it did.
+    fn class_addMethod(
+        class: Class = ClassData::from_handle,
+        selector: Sel,
+        imp: Imp,
+        types: *const c_char = text
+    ) -> Bool {
+        let (Some(class), false) = (class, selector.is_nil()) else { return Bool::new(false) };
+        Bool::new(class.set_method(selector, imp, types.unwrap_or(c""), false).is_none())
+    }
+
+    /// Gives a class a method, in place of its own one if there is one. Answers that one.
+    fn class_replaceMethod(
+        class: Class = ClassData::from_handle,
+        selector: Sel,
+        imp: Imp,
+        types: *const c_char = text
+    ) -> Option<Imp> {
+        let (Some(class), false) = (class, selector.is_nil()) else { return None };
+        class.set_method(selector, imp, types.unwrap_or(c""), true)
+    }
+
+    /// Whether objects of the class answer a selector.
+    fn class_respondsToSelector(class: Class = ClassData::from_handle, selector: Sel) -> Bool {
+        Bool::new(class.is_some_and(|class| class.method(selector, &mut Lock::take()).is_some()))
+    }
+
+    /// The method that answers a selector. nil when there is none.
+    fn class_getInstanceMethod(class: Class = ClassData::from_handle, selector: Sel) -> Method {
+        class
+            .and_then(|class| class.method(selector, &mut Lock::take()))
+            .map_or(Method::NIL, MethodData::handle)
+    }
+
+    /// The method that answers a selector that is sent to the class. nil when there is none.
+    fn class_getClassMethod(class: Class = ClassData::from_handle, selector: Sel) -> Method {
+        class
+            .and_then(|class| class.isa().method(selector, &mut Lock::take()))
+            .map_or(Method::NIL, MethodData::handle)
+    }
+
+    /// The function that answers a selector, or one that says that there is none. Null only for a
+    /// nil class or selector.
+    fn class_getMethodImplementation(
+        class: Class = ClassData::from_handle,
+        selector: Sel
+    ) -> Option<Imp> {
+        Some(class.filter(|_| !selector.is_nil())?.cached_imp(selector).unwrap_or(FORWARDER))
+    }
+
+    /// The same for a method that returns a struct in memory.
+    #[cfg(target_arch = "x86_64")]
+    fn class_getMethodImplementation_stret(
+        class: Class = ClassData::from_handle,
+        selector: Sel
+    ) -> Option<Imp> {
+        Some(class.filter(|_| !selector.is_nil())?.cached_imp(selector).unwrap_or(FORWARDER_STRET))
+    }
+
+    /// The type encoding of a method. Null for nil.
+    fn method_getTypeEncoding(method: Method = MethodData::from_handle) -> *const c_char {
+        method.map_or(null(), |method| method.types().as_ptr())
+    }
+
+    /// The function of a method. Null for nil.
+    fn method_getImplementation(method: Method = MethodData::from_handle) -> Option<Imp> {
+        method.map(MethodData::imp)
+    }
+
+    /// The protocol of a name. nil when no class adopts it.
+    fn objc_getProtocol(name: *const c_char = text) -> Protocol {
+        name.and_then(protocol::named).map_or(Protocol::NIL, ProtocolData::handle)
+    }
+
+    /// Adopts a protocol. Whether it is new to the class.
+    fn class_addProtocol(
+        class: Class = ClassData::from_handle,
+        protocol: Protocol = ProtocolData::from_handle
+    ) -> Bool {
+        Bool::new(class.zip(protocol).is_some_and(|(class, protocol)| class.adopt(protocol)))
+    }
+
+    /// Whether the class or a superclass adopts a protocol.
+    fn class_conformsToProtocol(
+        class: Class = ClassData::from_handle,
+        protocol: Protocol = ProtocolData::from_handle
+    ) -> Bool {
+        Bool::new(class.zip(protocol).is_some_and(|(class, protocol)| class.conforms_to(protocol)))
+    }
+
+    /// Adds an owner.
+    fn objc_retain(object: Id = object::retain) -> Id {
+        object
+    }
+
+    /// Takes an owner away.
+    fn objc_release(_object: Id = object::release) {}
+
+    /// Gives an owned object to the innermost pool.
+    fn objc_autorelease(object: Id = pool::autorelease) -> Id {
+        object
+    }
+
+    /// Gives an owned object to the innermost pool, to be taken out by whom it is returned to.
+    fn objc_autoreleaseReturnValue(object: Id = pool::autorelease_return_value) -> Id {
+        object
+    }
+
+    /// Becomes an owner of what the last message returned.
+    fn objc_retainAutoreleasedReturnValue(object: Id = pool::retain_autoreleased_return_value) -> Id {
+        object
+    }
+
+    /// Begins a pool.
+    fn objc_autoreleasePoolPush() -> *mut c_void {
+        pool::push_pool()
+    }
+
+    /// Ends a pool, and those that began in it.
+    fn objc_autoreleasePoolPop(token: *mut c_void) {
+        pool::pop_pool(token)
+    }
+
+    /// Copies a block to the heap, or becomes an owner of one that is there.
+    fn _Block_copy(block: *const c_void) -> *mut c_void {
+        // SAFETY: the caller's.
+        unsafe { block::copy(block.cast::<Block>()) }
+    }
+
+    /// Takes an owner of a copied block away.
+    fn _Block_release(block: *const c_void) {
+        // SAFETY: the caller's.
+        unsafe { block::release(block.cast::<Block>()) }
+    }
+}
+
+/// Says that what the last message returned stays in its pool. Not one of Objective-C's functions:
+/// Apple's runtime reads it from the caller's code.
+pub(crate) fn leave_in_pool(object: Id) {
+    pool::leave(object);
+}

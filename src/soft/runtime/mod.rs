@@ -1,0 +1,21 @@
+//! The embedded Objective-C runtime. `specs/runtime.md` says what it promises.
+
+pub(crate) mod block;
+mod cache;
+pub(crate) mod class;
+pub(crate) mod declare;
+pub(crate) mod entry;
+mod fatal;
+mod lock;
+pub(crate) mod nsobject;
+pub(crate) mod object;
+mod pool;
+mod protocol;
+pub(crate) mod selector;
+pub(crate) mod send;
+#[cfg_attr(target_arch = "x86_64", path = "send_x86_64.rs")]
+#[cfg_attr(target_arch = "aarch64", path = "send_aarch64.rs")]
+mod send_arch;
+
+#[cfg(test)]
+mod tests;

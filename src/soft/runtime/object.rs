@@ -1,0 +1,429 @@
+//! Objects: allocation, counts, payloads, and what is left of an object that was freed.
+
+use super::class::{ClassData, Kind};
+use super::declare::soft_class;
+use super::fatal::{MethodName, fatal};
+use super::nsobject::NSObject;
+use super::selector::known;
+use super::{block, send};
+use crate::abi::{Id, Sel};
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::collections::VecDeque;
+use std::fmt;
+use std::marker::PhantomData;
+use std::mem::{ManuallyDrop, offset_of};
+use std::ops::Deref;
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::*, fence};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+/// What every object begins with.
+#[repr(C)]
+pub(super) struct Header {
+    isa: AtomicPtr<ClassData>,
+    /// How many owners an object has. Blocks and immortal objects use the word for themselves.
+    count: AtomicUsize,
+}
+
+/// A count from which nobody can have come by retaining: an object that is being deallocated has
+/// this one, so that its payload may retain and release it without freeing it again.
+const DEALLOCATING: usize = 1 << 62;
+
+/// An object of a class with a Rust payload. The payload is empty between `alloc` and `init`.
+#[repr(C)]
+pub(crate) struct Object<P> {
+    header: Header,
+    payload: OnceLock<P>,
+}
+
+/// The payload of a class, as its declaration describes it.
+pub(crate) struct Payload {
+    layout: Layout,
+    empty: unsafe fn(*mut u8),
+    drop: unsafe fn(*mut u8),
+}
+
+impl Payload {
+    /// The description of `P`.
+    pub(crate) const fn of<P: SoftClass>() -> Self {
+        const {
+            assert!(
+                offset_of!(Object<P>, payload) == size_of::<Header>(),
+                "the payload's alignment"
+            )
+        };
+        Self {
+            layout: Layout::new::<OnceLock<P>>(),
+            // SAFETY: called with the payload's place in fresh memory.
+            empty: |place| unsafe { place.cast::<OnceLock<P>>().write(OnceLock::new()) },
+            // SAFETY: called once, with the payload's place, when nobody else has the object.
+            drop: |place| unsafe { place.cast::<OnceLock<P>>().drop_in_place() },
+        }
+    }
+}
+
+/// A Rust type that is the payload of a class.
+///
+/// # Safety
+///
+/// `class` is the class that declares `Self` as its payload.
+pub(crate) unsafe trait SoftClass: Send + Sync + Sized + 'static {
+    /// The class.
+    fn class() -> &'static ClassData;
+}
+
+/// # Safety
+///
+/// `object` is an object, and lives for `'a`.
+unsafe fn header<'a>(object: Id) -> &'a Header {
+    // SAFETY: the caller's; every object begins with a header.
+    unsafe { &*object.as_ptr().cast() }
+}
+
+/// The class of an object.
+///
+/// # Safety
+///
+/// `object` is an object.
+pub(crate) unsafe fn class_of(object: Id) -> &'static ClassData {
+    // SAFETY: the caller's. An isa is a class, and classes live for ever.
+    unsafe { &*header(object).isa.load(Relaxed) }
+}
+
+/// The memory of an object of `class`, and the payload in it.
+fn layout(class: &'static ClassData) -> (Layout, Option<&'static Payload>) {
+    let payload = class.payload().map(|(_, payload)| payload);
+    let header = Layout::new::<Header>();
+    let layout = payload.map_or(Ok(header), |payload| Ok(header.extend(payload.layout)?.0));
+    (
+        layout.unwrap_or_else(|_: std::alloc::LayoutError| unreachable!("payloads are Rust types")),
+        payload,
+    )
+}
+
+/// Makes an object with one owner and an empty payload.
+pub(super) fn allocate(class: &'static ClassData) -> Id {
+    if class.kind != Kind::Counted {
+        fatal(format_args!("+[{class} alloc]: objects of this class are not allocated"));
+    }
+    let (layout, payload) = layout(class);
+    // SAFETY: the layout holds a header at least; the payload's place follows it.
+    unsafe {
+        let memory = alloc(layout);
+        if memory.is_null() {
+            handle_alloc_error(layout);
+        }
+        memory.cast::<Header>().write(Header {
+            isa: AtomicPtr::new(std::ptr::from_ref(class).cast_mut()),
+            count: AtomicUsize::new(1),
+        });
+        if let Some(payload) = payload {
+            (payload.empty)(memory.add(size_of::<Header>()));
+        }
+        Id::from_ptr(memory.cast())
+    }
+}
+
+/// Drops an object's payload and frees its memory: what NSObject does for `dealloc`.
+///
+/// # Safety
+///
+/// `object` is a counted object, and nobody uses it any more.
+pub(super) unsafe fn deallocate(object: Id) {
+    // SAFETY: the caller's.
+    let class = unsafe { class_of(object) };
+    let (layout, payload) = layout(class);
+    if let Some(payload) = payload {
+        // SAFETY: `allocate` made an object of this class with this payload.
+        unsafe { (payload.drop)(object.as_ptr().cast::<u8>().add(size_of::<Header>())) };
+    }
+    // SAFETY: `allocate` took the memory with this layout.
+    unsafe { bury(object, layout) }
+}
+
+/// Adds an owner. Answers what is then owned: a block that is still on the stack is copied.
+///
+/// # Safety
+///
+/// `object` is nil or an object.
+pub(super) unsafe fn retain(object: Id) -> Id {
+    if object.is_nil() {
+        return object;
+    }
+    // SAFETY: the caller's.
+    let (header, class) = unsafe { (header(object), class_of(object)) };
+    match class.kind {
+        Kind::Counted => {
+            if header.count.fetch_add(1, Relaxed) > isize::MAX as usize {
+                fatal(format_args!("-[{class} retain]: too many owners of {:p}", object.as_ptr()));
+            }
+            object
+        }
+        Kind::Immortal => object,
+        // SAFETY: the object is a block.
+        Kind::Block => Id::from_ptr(unsafe { block::copy(object.as_ptr().cast()) }),
+        // SAFETY: the object is a zombie.
+        Kind::Zombie => unsafe { sent_to_zombie(object, known::retain()) },
+    }
+}
+
+/// Takes an owner away. The last one's going deallocates the object.
+///
+/// # Safety
+///
+/// `object` is nil or an object that the caller owns.
+pub(super) unsafe fn release(object: Id) {
+    if object.is_nil() {
+        return;
+    }
+    // SAFETY: the caller's.
+    let (header, class) = unsafe { (header(object), class_of(object)) };
+    match class.kind {
+        Kind::Counted => match header.count.fetch_sub(1, Release) {
+            0 => fatal(format_args!(
+                "-[{class} release]: {:p} was released more often than retained",
+                object.as_ptr()
+            )),
+            1 => {
+                // What other threads did with the object happened before it goes.
+                fence(Acquire);
+                header.count.store(DEALLOCATING, Relaxed);
+                // SAFETY: NSObject answers `dealloc`; the last owner is gone.
+                unsafe { send::send::<()>(object, known::dealloc()) }
+            }
+            _ => {}
+        },
+        Kind::Immortal => {}
+        // SAFETY: the object is a block.
+        Kind::Block => unsafe { block::release(object.as_ptr().cast()) },
+        // SAFETY: the object is a zombie.
+        Kind::Zombie => unsafe { sent_to_zombie(object, known::release()) },
+    }
+}
+
+/// The number of owners. Of use in messages and tests only.
+///
+/// # Safety
+///
+/// `object` is an object.
+pub(super) unsafe fn retain_count(object: Id) -> usize {
+    // SAFETY: the caller's.
+    match unsafe { class_of(object) }.kind {
+        // SAFETY: as above.
+        Kind::Counted => unsafe { header(object) }.count.load(Relaxed),
+        _ => 1,
+    }
+}
+
+soft_class! {
+    /// The class of what was freed. Its cache stays empty: every message misses, and is told there.
+    pub(super) class Zombie: NSObject, kind Zombie;
+}
+
+/// How many freed objects, and how many bytes of them, are kept to be recognised.
+const ZOMBIES: usize = 4096;
+const ZOMBIE_BYTES: usize = 1 << 20;
+
+#[derive(Default)]
+struct Graveyard {
+    bytes: usize,
+    graves: VecDeque<(Id, Layout)>,
+}
+
+static GRAVEYARD: Mutex<Graveyard> = Mutex::new(Graveyard { bytes: 0, graves: VecDeque::new() });
+
+/// Frees an object's memory: at once in release builds, after some thousand others in debug builds,
+/// so that a message to it finds a zombie.
+///
+/// # Safety
+///
+/// `object` was allocated with this layout, is at least as large as a header, and is not used again.
+pub(super) unsafe fn bury(object: Id, layout: Layout) {
+    if !cfg!(debug_assertions) {
+        // SAFETY: the caller's.
+        return unsafe { dealloc(object.as_ptr().cast(), layout) };
+    }
+    // SAFETY: the memory is still there and is ours alone.
+    let (header, class) = unsafe { (header(object), class_of(object)) };
+    header.count.store(std::ptr::from_ref(class).expose_provenance(), Relaxed);
+    header.isa.store((&raw const Zombie.class).cast_mut(), Release);
+    let mut graveyard = GRAVEYARD.lock().unwrap_or_else(PoisonError::into_inner);
+    graveyard.bytes += layout.size();
+    graveyard.graves.push_back((object, layout));
+    while graveyard.graves.len() > ZOMBIES || graveyard.bytes > ZOMBIE_BYTES {
+        let Some((object, layout)) = graveyard.graves.pop_front() else { break };
+        graveyard.bytes -= layout.size();
+        // SAFETY: it was buried with this layout, once.
+        unsafe { dealloc(object.as_ptr().cast(), layout) };
+    }
+}
+
+/// The end of a program that uses an object after it was freed.
+///
+/// # Safety
+///
+/// `object` is of the zombies' class.
+pub(super) unsafe fn sent_to_zombie(object: Id, selector: Sel) -> ! {
+    // SAFETY: the caller's; `bury` has put the class where the count was.
+    let class: &'static ClassData =
+        unsafe { &*std::ptr::with_exposed_provenance(header(object).count.load(Relaxed)) };
+    let method = MethodName::new(class, selector);
+    fatal(format_args!("{method}: message sent to deallocated instance {:p}", object.as_ptr()))
+}
+
+impl<P: SoftClass> Object<P> {
+    /// The object as one of ours, if it is: of the class that declares `P`, or of a subclass that
+    /// has no payload of its own.
+    ///
+    /// # Safety
+    ///
+    /// `object` is an object, and lives for `'a`.
+    pub(crate) unsafe fn from_id<'a>(object: Id) -> Option<&'a Self> {
+        // SAFETY: the caller's.
+        let class = unsafe { class_of(object) };
+        let ours = std::ptr::eq(class, P::class())
+            || class.payload().is_some_and(|(class, _)| std::ptr::eq(class, P::class()));
+        // SAFETY: objects of this class were allocated with `P` as their payload.
+        ours.then(|| unsafe { &*object.as_ptr().cast() })
+    }
+
+    pub(crate) fn id(&self) -> Id {
+        Id::from_ptr(std::ptr::from_ref(self).cast_mut().cast())
+    }
+
+    /// The payload, unless the object has been allocated only.
+    pub(super) fn payload(&self) -> Option<&P> {
+        self.payload.get()
+    }
+
+    /// Fills the payload. False when it was full.
+    pub(super) fn fill(&self, payload: P) -> bool {
+        self.payload.set(payload).is_ok()
+    }
+
+    /// Another owner.
+    pub(crate) fn retain(&self) -> Strong<P> {
+        // SAFETY: a reference to an object keeps it alive.
+        let object = unsafe { Retained::retain(self.id()) }.expect("not nil");
+        Strong { object, class: PhantomData }
+    }
+}
+
+impl<P: SoftClass> Deref for Object<P> {
+    type Target = P;
+
+    fn deref(&self) -> &P {
+        self.payload().unwrap_or_else(|| {
+            fatal(format_args!(
+                "an object of class {} was used before it was initialised: {:p}",
+                P::class(),
+                self.id().as_ptr()
+            ))
+        })
+    }
+}
+
+/// An owned object of any class, passed as its address.
+#[repr(transparent)]
+pub(crate) struct Retained(Id);
+
+// SAFETY: counts are atomic, and the payloads of our classes are Send and Sync. What objects of other
+// classes allow is for those who hand them to several threads to know, as in Objective-C.
+unsafe impl Send for Retained {}
+// SAFETY: as above.
+unsafe impl Sync for Retained {}
+
+impl Retained {
+    /// Takes over an owned object; none for nil.
+    ///
+    /// # Safety
+    ///
+    /// `object` is nil or an object that the caller owns and gives away.
+    pub(crate) unsafe fn from_owned(object: Id) -> Option<Self> {
+        (!object.is_nil()).then_some(Self(object))
+    }
+
+    /// Becomes an owner; none for nil.
+    ///
+    /// # Safety
+    ///
+    /// `object` is nil or an object.
+    pub(crate) unsafe fn retain(object: Id) -> Option<Self> {
+        // SAFETY: the caller's.
+        unsafe { Self::from_owned(retain(object)) }
+    }
+
+    pub(crate) fn id(&self) -> Id {
+        self.0
+    }
+
+    /// Gives the ownership to the caller.
+    pub(crate) fn into_owned(self) -> Id {
+        ManuallyDrop::new(self).0
+    }
+}
+
+impl Clone for Retained {
+    fn clone(&self) -> Self {
+        // SAFETY: an owned object is alive.
+        Self(unsafe { retain(self.0) })
+    }
+}
+
+impl Drop for Retained {
+    fn drop(&mut self) {
+        // SAFETY: the object is owned, and is not used by this owner again.
+        unsafe { release(self.0) }
+    }
+}
+
+impl fmt::Debug for Retained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // SAFETY: an owned object is alive.
+        write!(f, "<{}: {:p}>", unsafe { class_of(self.0) }, self.0.as_ptr())
+    }
+}
+
+/// An owned object of the class whose payload is `P`.
+pub(crate) struct Strong<P> {
+    object: Retained,
+    class: PhantomData<P>,
+}
+
+impl<P: SoftClass> Strong<P> {
+    /// A new object.
+    pub(crate) fn new(payload: P) -> Self {
+        let id = allocate(P::class());
+        // SAFETY: it is new, of the class of `P`, and owned here.
+        let (object, strong) = unsafe {
+            (&*id.as_ptr().cast::<Object<P>>(), Retained::from_owned(id).expect("not nil"))
+        };
+        object.fill(payload);
+        Self { object: strong, class: PhantomData }
+    }
+
+    /// Gives up knowing the class.
+    pub(crate) fn into_retained(self) -> Retained {
+        self.object
+    }
+}
+
+impl<P> Clone for Strong<P> {
+    fn clone(&self) -> Self {
+        Self { object: self.object.clone(), class: PhantomData }
+    }
+}
+
+impl<P: SoftClass> Deref for Strong<P> {
+    type Target = Object<P>;
+
+    fn deref(&self) -> &Object<P> {
+        // SAFETY: the object is owned, and of the class of `P`.
+        unsafe { &*self.object.0.as_ptr().cast() }
+    }
+}
+
+impl<P> fmt::Debug for Strong<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.object.fmt(f)
+    }
+}

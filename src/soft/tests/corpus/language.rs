@@ -1,0 +1,282 @@
+//! Rows for the language above its numbers: types that users make, names, which function is meant,
+//! constants, statements.
+
+use super::File;
+use super::element::noise;
+
+#[test]
+fn structs() {
+    let mut file = File::open("structs.metal", include_str!("../../../../tests/msl/structs.metal"));
+    file.kernel("methods").each(40, |i| {
+        let i = i as i32;
+        let (x, y) = ((i + 3) * 10, 4 - 3);
+        (x + y) * 100 + 2 * y + if i > 5 { y * (i - 5) } else { x }
+    });
+    file.kernel("operators").each(40, |i| {
+        // (i + 2j) * 3 - (1 - j) * j, then one more: 3i + 0 + (6 - 1)j before the increments.
+        let (re, im) = (3.0 * i as f32 - 1.0, 5.0);
+        let (e, d) = (re + 1.0, re + 2.0);
+        d * 1000.0 + im + e + 10.0 * im + (100.0 * d + 10000.0 * im) + 2.0
+    });
+    file.kernel("initialisation")
+        .each(40, |i| i as i32 + 50 + (200 + 100 - 256) + 900 + 3000 + i as i32 + 1 + 3);
+    file.kernel("nested_by_value").each(40, |i| {
+        let cell = |r: usize, c: usize| (r * 10 + c + i) as i32;
+        let mut first = [0, 1, 2, 3].map(|c| cell(0, c));
+        first[i % 4] = -1;
+        (0..4).map(|c| 2 * cell(i % 3, c) - cell(2, c) + first[c]).sum::<i32>()
+    });
+    let particle = |position: [f32; 3], mass: f32, id: u32, alive: u8| {
+        let floats = [position[0], position[1], position[2], mass].map(f32::to_bits);
+        [floats[0], floats[1], floats[2], floats[3], id, u32::from(alive)]
+    };
+    let mass = |i: usize| i as f32 * 0.5;
+    let given: Vec<[u32; 6]> =
+        (0..40).map(|i| particle([i as f32; 3], mass(i), 7, (i % 2) as u8)).collect();
+    file.kernel("structs_in_buffers").out(&given).input(&given).each(40, |i| {
+        let position = [1.0, 2.0, 3.0].map(|k| i as f32 + k * mass(i));
+        particle(position, mass(i), 7 + i as u32, (1 - i % 2) as u8)
+    });
+    file.kernel("layout").input(&[0u8; 96]).gives(&[4, 8, 16, 32, 40 + 16 + 8, 80, 16, 80]);
+    file.kernel("alignments").gives(&[16, 1, 32]);
+    file.kernel("this_in_address_spaces")
+        .each(100, |i| 4 * i as i32 + (100 + 3) + (10 + 2) + (1 + 1) + (1000 + 4) - i as i32);
+    file.kernel("functors")
+        .each(40, |i| (0..i % 10).fold(0.0f32, |sum, j| sum + 1002.0 * j as f32));
+    let (dims, steps) = ([2u32, 3, 5], [7u32, 11, 13]);
+    file.kernel("defaults_of_members").input(&[dims, steps].concat()).each(40, |i| {
+        let i = i as u32;
+        let at = i % dims[2] * steps[2] + i / dims[2] % dims[1] * steps[1] + i / 15 * steps[0];
+        at + 1000 * 3 * i + 600_000
+    });
+    file.finish();
+}
+
+#[test]
+fn unions() {
+    let mut file = File::open("unions.metal", include_str!("../../../../tests/msl/unions.metal"));
+    let x: Vec<f32> = noise(21).map(|bits| f32::from_bits(bits as u32)).take(64).collect();
+    file.kernel("punning").input(&x).each(64, |i| (x[i].to_bits() ^ 0xff).wrapping_add(1 << 16));
+    let expected: Vec<i32> = (0..40)
+        .flat_map(|i| {
+            let whole = [i, (i as f32).to_bits() as i32, i | -1 << 16];
+            [i % 3, whole[i as usize % 3]]
+        })
+        .collect();
+    file.kernel("anonymous").grid(40, 1, 1).gives(&expected);
+    file.kernel("in_buffers").each(40, |i| {
+        let mut words = [i as u32, 1, 2, 3];
+        words[i % 4] = 77;
+        words[3] += 1;
+        words
+    });
+    file.kernel("enumerations").each(16, |i| {
+        let switched = match i {
+            1 => 1000,
+            2 => 2000,
+            11 => 13000,
+            i if i > 2 => 10000,
+            _ => 0,
+        };
+        let p = if i & 1 == 1 { 6 } else { 1 };
+        p * 10 + 6 - 1 + 1 + 250 + switched + 11
+    });
+    file.kernel("aliases").each(40, |i| i as i32 + 45 + 5 + 15 + 400 + 3);
+    file.finish();
+}
+
+#[test]
+fn namespaces() {
+    let mut file =
+        File::open("namespaces.metal", include_str!("../../../../tests/msl/namespaces.metal"));
+    file.kernel("outer::in_a_namespace").each(40, |i| 1 + 2 * i as i32);
+    file.kernel("lookup").gives(&[50, 12, 101 + 3 + 9, 43, 5, 7]);
+    file.kernel("shadowing").each(40, |i| 1 + 100 + 2000 + 10000 * i as i32 + 10 + 2);
+    file.kernel("alternative_tokens").each(40, |i| {
+        let i = i as u32;
+        let y = !((((i & 6) | ((5 * i) ^ 3)) & 0xff) | 0x100);
+        let seven = if i > 3 && i <= 9 || i == 1 { 7 } else { 0 };
+        y.wrapping_add(seven).wrapping_add(u32::from(i != 2))
+    });
+    file.kernel("using_declarations").each(40, |i| (i as i32 - 5).clamp(-2, 2) + (i as i32).min(3));
+    file.finish();
+}
+
+#[test]
+fn overloads() {
+    let mut file =
+        File::open("overloads.metal", include_str!("../../../../tests/msl/overloads.metal"));
+    file.kernel("by_rank").gives(&[1, 2, 3, 4, 5, 6, 11, 78, 32, 3]);
+    file.kernel("by_address_space").input(&[0; 4]).gives(&[1234, 21, 5]);
+    file.kernel("by_reference").input(&[0]).gives(&[2, 1, 1, 3, 4]);
+    file.kernel("by_number").gives(&[0, 321, 303, 6, 6]);
+    file.kernel("by_user_conversion").gives(&[2.0f32, -5.0, 3.0]);
+    file.kernel("declared_first").each(40, |i| 3 * i as i32 + 1);
+    file.kernel("of_call_and_index").each(40, |i| 5 + 60 + 100 * (i as i32 + 1) + 50000);
+    file.kernel("own_versions").each(32, |lane| {
+        let down = |by: usize| if lane + by < 32 { lane + by } else { lane };
+        let sum = down(3) + 1 + down(4) + 2 + down(1) + (lane.min(4) + 5) * 1000 + 100_000 + 1;
+        sum as f32
+    });
+    file.finish();
+}
+
+#[test]
+fn constants() {
+    let mut file =
+        File::open("constants.metal", include_str!("../../../../tests/msl/constants.metal"));
+    file.kernel("tables").each(60, |i| {
+        let table = [1.5, -2.0, 3e2, 0.125, 0.0][i % 5]
+            + ([[1, 2, 3], [4, 5, 6]][i % 2][i % 3] * 10) as f32;
+        let bytes = [100.0, 200.0, 25000.0, 25500.0][i % 4] + [0.5, 2.0][i & 1];
+        let (key, weight, tag) = [(1.0, 2.0, 2.0), (2.0, 6.0, 0.0), (3.0, 0.0, 0.0)][i % 3];
+        table + bytes + [4.0, 5.0][i & 1] + (20 * 2 + 42) as f32 + key + weight + tag + 1.0
+    });
+    let hash = |x: u32| ((x ^ 61) * 9) >> 4;
+    file.kernel("constant_expressions").each(40, |i| {
+        let sizes = 4 * (8 + 8 - 10) + 2000 + 8 + 4 * 32;
+        sizes + 10000 * (i as i32 % 3).pow(3) + (hash(12345) + hash(i as u32)) as i32
+    });
+    file.kernel("constant_floats").gives(&[
+        2.5,
+        std::f32::consts::PI,
+        1.0 / 3.0,
+        13.5,
+        f32::MAX,
+        f32::EPSILON,
+        f32::INFINITY,
+        f32::NEG_INFINITY,
+        f32::MAX,
+        65504.0,
+    ]);
+    file.kernel("deduced").each(40, |i| {
+        let b = 1.5 * i as f32;
+        (b + 1.0) as i32 + (b * 2.0) as i32 * 10 + 2000 + 300 * 10000 + i32::from(i > 0) + 2
+    });
+    file.kernel("deduced_results").each(40, |i| i as f32 * 0.75);
+    file.kernel("referred_to").gives(&[3, 42 + 5 + 42, 82]);
+    file.kernel("limits").gives(&[i32::MAX, -32768, 255 - 128, 1, 1, 1, 1, 1]);
+    file.kernel("own_limits").gives(&[-32768, 3]);
+    file.finish();
+}
+
+#[test]
+fn control() {
+    let mut file = File::open("control.metal", include_str!("../../../../tests/msl/control.metal"));
+    file.kernel("conditionals").each(64, |i| match i {
+        0..10 => 1,
+        10..20 => {
+            if i & 1 == 1 {
+                2
+            } else {
+                3
+            }
+        }
+        _ => i as i32 % 4 * 10,
+    });
+    file.kernel("assigns_and_returns").each(64, |i| if i % 3 == 0 { 2 } else { 1 });
+    file.kernel("breaks_after_continues")
+        .each(64, |i| (0..4).find(|j| i % (j + 2) != 0).map_or(0, |j| j as i32 + 1));
+    file.kernel("loops").each(64, |i| {
+        let (mut sum, mut n) = ((0..5).map(|j| j * (10 - j)).sum::<i32>(), i as i32);
+        while n > 0 {
+            sum += n % 3;
+            n /= 2;
+        }
+        loop {
+            n += 1;
+            sum += n;
+            if n >= i as i32 % 5 {
+                break;
+            }
+        }
+        (sum + 6) / 7 * 7
+    });
+    file.kernel("nested_loops").each(100, |i| {
+        let mut sum = 0;
+        for a in 0..i % 7 {
+            for b in a..9 {
+                if (a + b + i) % 5 == 0 {
+                    continue;
+                }
+                if a * b > i {
+                    break;
+                }
+                let passes = (1..).map(|k| b + 3 * k).take_while(|&c| c <= 12);
+                sum += passes.filter(|c| c % 2 == 0).sum::<usize>() + 1000;
+            }
+            if sum > 20000 {
+                break;
+            }
+        }
+        sum as i32
+    });
+    file.kernel("early_returns").each(3000, |i| match i % 3 {
+        0 => -1,
+        _ => (0..50).find(|j| j * j > i as i32).unwrap_or(100),
+    });
+    let classify = |x: i32| match (2..x).find(|k| x % k == 0) {
+        _ if x < 0 => -1,
+        Some(k) if x / k > 10 => k * 100,
+        found => found.unwrap_or(0),
+    };
+    file.kernel("returns_from_calls").each(100, |i| {
+        let n = i as i32 - 5;
+        if i % 2 == 1 { classify(n) } else { classify(n * 3) + 10000 }
+    });
+    const POISON: i32 = i32::from_le_bytes([super::POISON; 4]);
+    file.kernel("switches").each(64, |i| {
+        let grown = |a: i32| if i > 20 { a + 10 } else { (a + 110) * 2 };
+        [6, 1, grown(99), grown(0), grown(0), 0, POISON, grown(99), -1, grown(99)][i % 10]
+    });
+    file.kernel("switches_in_loops").each(64, |i| {
+        let mut sum = 0;
+        for j in 0..12 {
+            sum += match (j + i as i32) % 4 {
+                0 => continue,
+                1 => 2,
+                2 => 1000 + if j & 1 == 1 { 10 } else { 100 },
+                _ => 1000,
+            };
+            if sum > 9000 {
+                break;
+            }
+            sum += 10000 / (j + 1) % 7;
+        }
+        sum
+    });
+    file.kernel("short_circuits").each(16, |i| {
+        let bit = |k: usize| i & k != 0;
+        let (a, b) = (bit(1) && bit(2), bit(4) || bit(8));
+        let (c, calls) = if a {
+            (1, 1)
+        } else if b {
+            (5, 2)
+        } else {
+            (0, 0)
+        };
+        let calls = calls + i32::from(bit(1)) + i32::from(!bit(4));
+        calls * 100 + i32::from(a) + 2 * i32::from(b) + 4 * c
+    });
+    let x: Vec<i32> = (0..40).map(|i| i % 5 - 1).collect();
+    file.kernel("bounds_are_guarded").input(&x).input(&[40u32]).each(64, |i| match x.get(i) {
+        Some(&x) if x > 0 => x,
+        _ => -1,
+    });
+    file.kernel("collatz").each(300, |i| {
+        let next = |n: &usize| (*n != 1).then(|| if n & 1 == 1 { 3 * n + 1 } else { n / 2 });
+        std::iter::successors(Some(i + 1), next).count() as i32 - 1
+    });
+    file.kernel("uniform_branches").input(&[2]).each(40, |i| 2 * (i as i32 + 15));
+    file.kernel("together_again").each(64, |i| i as i32 % 8 * 1000 + 32);
+    file.kernel("empty_statements").each(2, |i| 70 + if i == 0 { 8 } else { 7 });
+    file.kernel("read_before_a_step").each(64, |i| {
+        let before = (i as u8).wrapping_sub(i as u8 & 1);
+        i32::from(before) * 1001
+    });
+    file.kernel("never_ends")
+        .out(&[0; 64])
+        .grid(64, 1, 1)
+        .faults("still runs when the watchdog's time is up");
+    file.finish();
+}

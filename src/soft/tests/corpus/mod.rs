@@ -1,0 +1,248 @@
+//! The corpus: the kernels of `tests/msl`, each run on every instruction set and held against Rust.
+//!
+//! A kernel writes what it finds to `out`, the buffer at index 0 or [`Case::at`]; its other buffers are
+//! inputs, in the order of [`Case::input`]. A row names the kernel, says what it gets and computes what it must give:
+//!
+//! ```ignore
+//! file.kernel("doubled").input(&values).each(64, |i| values[i] * 2);
+//! ```
+//!
+//! Everything a file's rows find is told at once by [`File::finish`], which also fails for kernels that
+//! no row runs. [`run`] is the only part that knows how a kernel is compiled and launched.
+
+mod accuracy;
+mod element;
+mod functions;
+mod groups;
+mod integers;
+mod language;
+mod memory;
+mod numbers;
+mod reference;
+mod simdgroup_matrices;
+mod templates;
+mod textures;
+mod vectors;
+mod whole;
+
+use crate::soft::cpu::{Binding, IsaKind, Launch, Program, Workers};
+use crate::soft::msl::ast::Stage;
+use crate::soft::msl::{self, ConstantValues, Options};
+use element::{Element, Expected};
+use std::collections::BTreeSet;
+use std::time::Duration;
+use textures::Image;
+
+/// What is wrong and not yet mended: file, kernel, and why. A row here that begins to pass is a failure.
+const KNOWN_FAILURES: &[(&str, &str, &str)] = &[];
+
+/// Bytes that no test expects, so that what a kernel did not write shows.
+const POISON: u8 = 0xa5;
+
+/// What a kernel is launched with.
+#[derive(Default)]
+struct Setting {
+    grid: [u32; 3],
+    group: [u32; 3],
+    /// Buffers by index.
+    buffers: Vec<Vec<u8>>,
+    images: Vec<Image>,
+    /// Sizes of the arguments at `[[threadgroup(n)]]`.
+    threadgroup_memory: Vec<(u32, u32)>,
+}
+
+/// Makes one kernel of a library ready for an instruction set and launches it once.
+fn run(
+    library: &msl::Library,
+    kernel: &str,
+    isa: IsaKind,
+    setting: &mut Setting,
+) -> Result<(), String> {
+    let (module, _) =
+        library.kernel(kernel, &ConstantValues::default()).map_err(|error| error.0)?;
+    let program = Program::with_isa(&module, isa).map_err(|error| error.to_string())?;
+    let bindings: Vec<Binding> = (0..)
+        .zip(&mut setting.buffers)
+        .map(|(index, buffer)| Binding {
+            index,
+            base: buffer.as_mut_ptr(),
+            bytes: buffer.len() as u64,
+        })
+        .collect();
+    let textures: Vec<_> = setting.images.iter_mut().map(Image::texture).collect();
+    let launch = Launch {
+        grid: setting.grid,
+        group: setting.group,
+        bindings: &bindings,
+        textures: &textures,
+        samplers: &textures::samplers(),
+        threadgroup_memory: &setting.threadgroup_memory,
+        watchdog: Some(Duration::from_millis(500)),
+        strict: false,
+    };
+    // SAFETY: the bindings are the setting's buffers and images, which outlive the launch and nobody else uses.
+    unsafe { program.launch(&launch, &Workers::new(1)) }.map_err(|fault| fault.to_string())
+}
+
+/// One file of the corpus and what its rows have found so far.
+struct File {
+    name: &'static str,
+    library: msl::Library,
+    /// Kernels that no row has run.
+    left: BTreeSet<String>,
+    failures: Vec<String>,
+    /// Makes the textures that the kernels find.
+    images: fn() -> Vec<Image>,
+}
+
+impl File {
+    /// Compiles a file under `tests/msl`.
+    #[track_caller]
+    fn open(name: &'static str, text: &str) -> Self {
+        let options = Options { file_name: name.into(), ..Options::default() };
+        let library = msl::compile(text, &options).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(library.warnings, "", "{name} has warnings");
+        let kernels = library.entries.iter().filter(|entry| entry.stage == Stage::Kernel);
+        let left = kernels.map(|entry| entry.name.clone()).collect();
+        Self { name, library, left, failures: Vec::new(), images: Vec::new }
+    }
+
+    /// Begins a row.
+    fn kernel(&mut self, kernel: &'static str) -> Case<'_> {
+        assert!(
+            self.left.remove(kernel),
+            "{}: no kernel '{kernel}', or two rows for it",
+            self.name
+        );
+        Case {
+            file: self,
+            kernel,
+            grid: [1; 3],
+            group: None,
+            at: 0,
+            out: None,
+            inputs: Vec::new(),
+            threadgroup_memory: Vec::new(),
+        }
+    }
+
+    /// Tells what is wrong.
+    #[track_caller]
+    fn finish(self) {
+        assert!(self.left.is_empty(), "{}: no row runs {:?}", self.name, self.left);
+        assert!(self.failures.is_empty(), "{}:\n{}", self.name, self.failures.join("\n"));
+    }
+}
+
+/// A row: a kernel with what it gets.
+struct Case<'a> {
+    file: &'a mut File,
+    kernel: &'static str,
+    grid: [u32; 3],
+    group: Option<[u32; 3]>,
+    /// The index of `out`.
+    at: usize,
+    out: Option<Vec<u8>>,
+    inputs: Vec<Vec<u8>>,
+    threadgroup_memory: Vec<(u32, u32)>,
+}
+
+impl Case<'_> {
+    /// The threads, when they are not one or one an element.
+    fn grid(mut self, x: u32, y: u32, z: u32) -> Self {
+        self.grid = [x, y, z];
+        self
+    }
+
+    /// The threads of a threadgroup; 64 in a row, or fewer, when not said.
+    fn group(mut self, x: u32, y: u32, z: u32) -> Self {
+        self.group = Some([x, y, z]);
+        self
+    }
+
+    /// The index of `out`, when it is not 0.
+    fn at(mut self, index: usize) -> Self {
+        self.at = index;
+        self
+    }
+
+    /// The next buffer besides `out`.
+    fn input<T: Element>(mut self, values: &[T]) -> Self {
+        self.inputs.push(element::bytes(values));
+        self
+    }
+
+    /// What `out` holds before.
+    fn out<T: Element>(mut self, values: &[T]) -> Self {
+        self.out = Some(element::bytes(values));
+        self
+    }
+
+    /// The size of the next threadgroup argument.
+    fn threadgroup(mut self, bytes: u32) -> Self {
+        self.threadgroup_memory.push((self.threadgroup_memory.len() as u32, bytes));
+        self
+    }
+
+    /// So many threads, and element `i` of `out` after them.
+    fn each<E: Expected>(self, threads: u32, expected: impl Fn(usize) -> E) {
+        let values: Vec<E> = (0..threads as usize).map(expected).collect();
+        let case = Case { grid: [threads, 1, 1], ..self };
+        case.gives(&values);
+    }
+
+    /// The elements of `out` after the launch, on every instruction set.
+    fn gives<E: Expected>(self, expected: &[E]) {
+        let expect = |found: Result<&[u8], String>| element::check(found?, expected);
+        self.judge(expected.len() * E::BYTES, expect);
+    }
+
+    /// The launch ends with a fault that says this.
+    fn faults(self, words: &str) {
+        self.judge(64, |found| match found {
+            Err(fault) if fault.contains(words) => Ok(()),
+            Err(fault) => Err(format!("faults with: {fault}")),
+            Ok(_) => Err("does not fault".to_string()),
+        });
+    }
+
+    fn judge(self, bytes: usize, verdict: impl Fn(Result<&[u8], String>) -> Result<(), String>) {
+        let [x, ..] = self.grid;
+        let mut verdicts = Vec::new();
+        for isa in IsaKind::available() {
+            let out = self.out.clone().unwrap_or_else(|| vec![POISON; bytes]);
+            let mut buffers = self.inputs.clone();
+            buffers.insert(self.at, out);
+            let mut setting = Setting {
+                grid: self.grid,
+                group: self.group.unwrap_or([x.min(64), 1, 1]),
+                buffers,
+                images: (self.file.images)(),
+                threadgroup_memory: self.threadgroup_memory.clone(),
+            };
+            let ran = run(&self.file.library, self.kernel, isa, &mut setting);
+            if let Err(what) = verdict(ran.map(|()| setting.buffers[self.at].as_slice())) {
+                verdicts.push(format!("{} ({}): {what}", self.kernel, isa.name()));
+            }
+        }
+        let this =
+            |known: &&(&str, &str, &str)| known.0 == self.file.name && known.1 == self.kernel;
+        match KNOWN_FAILURES.iter().find(this) {
+            None => self.file.failures.append(&mut verdicts),
+            Some((_, _, why)) if verdicts.is_empty() => {
+                let failure = format!("{} passes; it was known to fail: {why}", self.kernel);
+                self.file.failures.push(failure);
+            }
+            Some((file, kernel, why)) => println!("known failure: {file}: {kernel}: {why}"),
+        }
+    }
+}
+
+#[test]
+fn known_failures_name_files_of_the_corpus() {
+    for (file, kernel, why) in KNOWN_FAILURES {
+        let path = format!("{}/tests/msl/{file}", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        assert!(text.contains(kernel) && !why.is_empty(), "{file}: {kernel}");
+    }
+}

@@ -1,0 +1,207 @@
+//! What no input may do to the compiler: panic, hang, eat memory, or end in IR that is not valid.
+//!
+//! Inputs are random bytes, and the corpus cut off, changed by bytes and by words, spliced and blown up.
+//! `ARUMINIUM_TEST_SCALE=full` makes a hundred times as many, `ARUMINIUM_FUZZ_CORPUS=folder` adds the
+//! `.metal` files below a folder, such as those that `tests/kernels` writes, and
+//! `ARUMINIUM_TEST_SEED` begins elsewhere.
+
+use crate::soft::cpu::Program;
+use crate::soft::ir;
+use crate::soft::msl::{self, ConstantValues, Options};
+use crate::test_random::Random;
+use crate::test_scale::scaled;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+/// How long an input may take: far more than any does, on a busy or an emulated machine too.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// How far the process may grow over one input, other tests beside it included.
+const GROWTH: usize = 2 << 30;
+/// Kernels of a library that are made ready to run, so that one with hundreds takes no minutes.
+const KERNELS: usize = 6;
+
+/// The files that inputs are made of.
+fn corpus() -> &'static [String] {
+    static CORPUS: std::sync::OnceLock<Vec<String>> = std::sync::OnceLock::new();
+    CORPUS.get_or_init(|| {
+        let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/msl");
+        let added = std::env::var_os("ARUMINIUM_FUZZ_CORPUS").map(PathBuf::from);
+        let mut paths = Vec::new();
+        for folder in std::iter::once(own).chain(added) {
+            find(&folder, &mut paths);
+        }
+        paths.sort();
+        paths.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect()
+    })
+}
+
+fn find(folder: &Path, out: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display())) {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            find(&path, out);
+        } else if path.extension().is_some_and(|found| found == "metal") {
+            out.push(path);
+        }
+    }
+}
+
+/// All that the compiler does with a text. A report is no failure; invalid IR is.
+fn compile(text: &str) -> Result<(), String> {
+    let Ok(library) = msl::compile(text, &Options::default()) else { return Ok(()) };
+    for entry in library.entries.iter().take(KERNELS) {
+        let Ok((module, _)) = library.kernel(&entry.name, &ConstantValues::default()) else {
+            continue;
+        };
+        ir::verify(&module).map_err(|invalid| format!("{}: {invalid}\n{module}", entry.name))?;
+        // Too much memory, too many instructions: these are limits, and said.
+        let _ = Program::new(&module);
+    }
+    Ok(())
+}
+
+/// Fails, with the input, when it does what none may do.
+#[track_caller]
+fn survives(text: String) {
+    let before = peak_memory();
+    let (sender, receiver) = channel();
+    let input = text.clone();
+    let thread = std::thread::spawn(move || {
+        let _ = sender.send(compile(&input));
+    });
+    match receiver.recv_timeout(PATIENCE) {
+        Ok(Ok(())) => {}
+        Ok(Err(invalid)) => panic!("invalid IR of {invalid}\n{text}"),
+        Err(RecvTimeoutError::Timeout) => panic!("no end of\n{text}"),
+        // The sender went without a word.
+        Err(RecvTimeoutError::Disconnected) => panic!("a panic over\n{text}"),
+    }
+    thread.join().unwrap();
+    // The kernel counts in steps, and may count less than before.
+    let grown = peak_memory().saturating_sub(before);
+    assert!(grown < GROWTH, "{grown} bytes more for\n{text}");
+}
+
+/// The most memory that this process ever had, in bytes.
+fn peak_memory() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<usize>().ok());
+    kilobytes.unwrap_or(0) * 1024
+}
+
+/// Tries so many inputs.
+#[track_caller]
+fn try_inputs(name: u64, count: usize, make: impl Fn(&mut Random) -> String) {
+    let seed = std::env::var("ARUMINIUM_TEST_SEED").ok().and_then(|s| s.parse().ok());
+    let mut random = Random::new(seed.unwrap_or(0) ^ name);
+    for _ in 0..scaled(count) {
+        survives(make(&mut random));
+    }
+}
+
+fn any(random: &mut Random) -> &'static str {
+    let corpus = corpus();
+    &corpus[random.below(corpus.len())]
+}
+
+/// A text in words, numbers, spaces and single marks.
+fn pieces(text: &str) -> Vec<&str> {
+    let class = |c: char| {
+        if c.is_alphanumeric() || c == '_' {
+            1
+        } else if c.is_whitespace() {
+            2
+        } else {
+            0
+        }
+    };
+    let mut out = Vec::new();
+    let mut start = 0;
+    for (at, c) in text.char_indices().skip(1) {
+        let before = text[start..].chars().next().unwrap_or(' ');
+        if class(c) != class(before) || class(c) == 0 {
+            out.push(&text[start..at]);
+            start = at;
+        }
+    }
+    out.push(&text[start..]);
+    out
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn random_bytes_survive() {
+    try_inputs(1, 200, |random| {
+        let bytes: Vec<u8> = (0..random.below(200)).map(|_| random.below(256) as u8).collect();
+        text(&bytes)
+    });
+}
+
+#[test]
+fn truncations_survive() {
+    try_inputs(2, 400, |random| {
+        let whole = any(random).as_bytes();
+        text(&whole[..random.below(whole.len())])
+    });
+}
+
+#[test]
+fn changed_bytes_survive() {
+    try_inputs(3, 400, |random| {
+        let mut bytes = any(random).as_bytes().to_vec();
+        for _ in 0..1 + random.below(4) {
+            let at = random.below(bytes.len());
+            match random.below(4) {
+                0 => drop(bytes.remove(at)),
+                1 => bytes[at] ^= 1 << random.below(8),
+                2 => bytes.insert(at, random.below(256) as u8),
+                _ => bytes[at] = random.pick(b"(){}[]<>;,:\"'#\\/*\n0.eE&|+-=~!?@_"),
+            }
+        }
+        text(&bytes)
+    });
+}
+
+#[test]
+fn changed_words_survive() {
+    try_inputs(4, 600, |random| {
+        let mut words = pieces(any(random));
+        for _ in 0..1 + random.below(3) {
+            let donor = pieces(any(random));
+            let (at, other) = (random.below(words.len()), random.below(words.len()));
+            let word = random.pick(&donor);
+            match random.below(4) {
+                0 => drop(words.remove(at)),
+                1 => words[at] = word,
+                2 => words.insert(at, word),
+                _ => words.swap(at, other),
+            }
+        }
+        words.concat()
+    });
+}
+
+#[test]
+fn splices_survive() {
+    try_inputs(5, 300, |random| {
+        let (first, second) = (pieces(any(random)), pieces(any(random)));
+        let (end, start) = (random.below(first.len()), random.below(second.len()));
+        first[..end].concat() + &second[start..].concat()
+    });
+}
+
+#[test]
+fn repetitions_survive() {
+    try_inputs(6, 100, |random| {
+        let words = pieces(any(random));
+        let at = random.below(words.len());
+        let end = (at + 1 + random.below(6)).min(words.len());
+        let times = random.pick(&[2, 40, 300, 2000]);
+        words[..at].concat() + &words[at..end].concat().repeat(times) + &words[end..].concat()
+    });
+}

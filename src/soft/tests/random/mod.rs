@@ -1,0 +1,169 @@
+//! Random MSL programs, from text to numbers on every instruction set, against an evaluation of the
+//! generator's own tree.
+//!
+//! `ARUMINIUM_TEST_SCALE=full` makes the run a hundred times as long, `ARUMINIUM_TEST_SEED` begins
+//! elsewhere. A program that fails is made small before it is printed; its seed goes into [`FAILED`].
+
+mod evaluate;
+mod generate;
+mod numbers;
+mod print;
+mod program;
+mod shrink;
+
+use crate::soft::cpu::{Binding, IsaKind, Launch, Program as Code, Workers};
+use crate::soft::ir::Scalar;
+use crate::soft::msl::{self, ConstantValues, Options};
+use crate::test_scale::scaled;
+use evaluate::{COUNTER_START, Outcome, evaluate};
+use program::{COUNTERS, Program, WORDS};
+use std::time::Duration;
+
+/// Seeds of programs that failed once.
+const FAILED: &[u64] = &[
+    // A conversion that changes no bits was taken for the variable that it was of.
+    1907, 2470,
+];
+
+/// What is wrong with a program.
+#[derive(Debug)]
+struct Failure {
+    kind: &'static str,
+    words: String,
+}
+
+impl Failure {
+    fn new(kind: &'static str, words: impl ToString) -> Self {
+        Self { kind, words: words.to_string() }
+    }
+
+    /// Whether it is the same fault of another program: for reports, with the same first message.
+    fn is_like(&self, other: &Failure) -> bool {
+        fn reason(report: &str) -> &str {
+            let line = report.lines().next().unwrap_or_default();
+            line.split_once("error: ").map_or(line, |(_, message)| message)
+        }
+        self.kind == other.kind
+            && (self.kind != "does not compile" || reason(&self.words) == reason(&other.words))
+    }
+}
+
+/// Compiles a program and holds what it does, on each instruction set, against the evaluation.
+fn check(program: &Program) -> Result<(), Failure> {
+    let refused = |error: &dyn std::fmt::Display| Failure::new("does not compile", error);
+    let text = print::print(program);
+    let library = msl::compile(&text, &Options::default()).map_err(|error| refused(&error))?;
+    let (module, _) =
+        library.kernel("k", &ConstantValues::default()).map_err(|error| refused(&error))?;
+    let expected = evaluate(program);
+    for isa in IsaKind::available() {
+        let code = Code::with_isa(&module, isa).map_err(|error| refused(&error))?;
+        let found = launch(program, &code)
+            .map_err(|fault| Failure::new("faults", format!("{}: {fault}", isa.name())))?;
+        if found != expected {
+            let words = format!("{}: {}", isa.name(), differ(&found, &expected));
+            return Err(Failure::new("gives something else", words));
+        }
+    }
+    Ok(())
+}
+
+/// The same, where a panic is a fault like another: of the compiler, or, for what is left of a program
+/// that is made smaller, of the evaluation.
+fn check_calmly(program: &Program) -> Result<(), Failure> {
+    std::panic::catch_unwind(|| check(program))
+        .unwrap_or_else(|_| Err(Failure::new("panics", "see above")))
+}
+
+fn launch(program: &Program, code: &Code) -> Result<Outcome, String> {
+    let mut out = vec![0u64; program.threads * WORDS];
+    let mut counters = vec![COUNTER_START; COUNTERS];
+    let mut inputs: Vec<Vec<u8>> =
+        program.buffers.iter().map(|(scalar, values)| memory(*scalar, values)).collect();
+    let mut bindings = vec![
+        Binding { index: 0, base: out.as_mut_ptr().cast(), bytes: out.len() as u64 * 8 },
+        Binding { index: 1, base: counters.as_mut_ptr().cast(), bytes: COUNTERS as u64 * 4 },
+    ];
+    bindings.extend((2..).zip(&mut inputs).map(|(index, input)| Binding {
+        index,
+        base: input.as_mut_ptr(),
+        bytes: input.len() as u64,
+    }));
+    let launch = Launch {
+        grid: [program.threads as u32, 1, 1],
+        group: [program.group as u32, 1, 1],
+        bindings: &bindings,
+        textures: &[],
+        samplers: &[],
+        threadgroup_memory: &[],
+        watchdog: Some(Duration::from_secs(20)),
+        strict: false,
+    };
+    // SAFETY: the bindings are the vectors above, which outlive the launch and nobody else uses.
+    unsafe { code.launch(&launch, &Workers::new(1)) }.map_err(|fault| fault.to_string())?;
+    Ok(Outcome { out, counters })
+}
+
+/// Values as a buffer holds them.
+fn memory(scalar: Scalar, values: &[u64]) -> Vec<u8> {
+    let bytes = |&bits: &u64| {
+        let value = f32::from_bits(bits as u32);
+        let raw = match scalar {
+            Scalar::F16 => half::f16::from_f32(value).to_bits().into(),
+            Scalar::BF16 => half::bf16::from_f32(value).to_bits().into(),
+            _ => bits,
+        };
+        raw.to_le_bytes()[..scalar.bytes() as usize].to_vec()
+    };
+    values.iter().flat_map(bytes).collect()
+}
+
+fn differ(found: &Outcome, expected: &Outcome) -> String {
+    let words = found.out.iter().zip(&expected.out).position(|(a, b)| a != b);
+    match words {
+        Some(at) => format!(
+            "thread {}, word {}: {:#x} instead of {:#x}",
+            at / WORDS,
+            at % WORDS,
+            found.out[at],
+            expected.out[at]
+        ),
+        None => format!("counters {:x?} instead of {:x?}", found.counters, expected.counters),
+    }
+}
+
+/// Fails with the smallest program that still has the fault.
+#[track_caller]
+fn try_seed(seed: u64) {
+    let program = generate::generate(seed);
+    let Err(first) = check_calmly(&program) else { return };
+    println!("seed {seed} {}: {}", first.kind, first.words);
+    let same = |candidate: &Program| check_calmly(candidate).is_err_and(|it| it.is_like(&first));
+    let small = shrink::shrink(program, same);
+    let found = check_calmly(&small).err().unwrap_or(first);
+    panic!("seed {seed} {}: {}\n{}", found.kind, found.words, print::print(&small));
+}
+
+/// So many programs, of every second seed: two tests share the work, and the processors.
+fn run(remainder: u64) {
+    let first: u64 =
+        std::env::var("ARUMINIUM_TEST_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(0);
+    for seed in first..first + scaled(100) as u64 {
+        try_seed(2 * seed + remainder);
+    }
+}
+
+#[test]
+fn programs_of_even_seeds_do_as_they_say() {
+    run(0);
+}
+
+#[test]
+fn programs_of_odd_seeds_do_as_they_say() {
+    run(1);
+}
+
+#[test]
+fn programs_that_failed_do_as_they_say() {
+    FAILED.iter().for_each(|&seed| try_seed(seed));
+}
