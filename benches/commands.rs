@@ -11,7 +11,7 @@ use rounds::{compare, way};
 use std::hint::black_box;
 use std::sync::LazyLock;
 
-#[cfg(target_vendor = "apple")]
+#[cfg(all(target_vendor = "apple", feature = "peers"))]
 mod objects;
 mod rounds;
 
@@ -48,7 +48,7 @@ fn command_buffers(queue: &Queue, title: &str, each: usize) {
     const SOME: &str = "a command buffer";
     // SAFETY: the queue is alive.
     let imps = unsafe { QueueImps::resolve(queue.as_raw()) };
-    #[cfg(target_vendor = "apple")]
+    #[cfg(all(target_vendor = "apple", feature = "peers"))]
     let peer = peer::queue(queue);
     let repeat = |times, make: &dyn Fn(&Queue)| pooled(times, each, || make(queue));
     // What is made is dropped at once, before the pool is drained, and nothing is encoded.
@@ -65,7 +65,7 @@ fn command_buffers(queue: &Queue, title: &str, each: usize) {
         "commands_autoreleased" = unsafe { queue.commands_autoreleased() };
         // SAFETY: the table was resolved from the queue's class.
         "commands_fast, IMP table" = unsafe { imps.commands_fast(queue.as_raw()) }.expect(SOME);
-        #[cfg(target_vendor = "apple")]
+        #[cfg(all(target_vendor = "apple", feature = "peers"))]
         "objc2-metal" = { _ = queue; peer::commands(&peer) };
     };
     compare(title, None, ways);
@@ -97,14 +97,14 @@ fn encoders(queue: &Queue) {
         "encoder_autoreleased" = unsafe { commands.encoder_autoreleased() };
         // SAFETY: the table was resolved from the class of the queue's command buffers.
         "encoder, IMP table" = unsafe { imps.encoder(commands.as_raw()) }.expect(SOME);
-        #[cfg(target_vendor = "apple")]
+        #[cfg(all(target_vendor = "apple", feature = "peers"))]
         "objc2-metal" = peer::encoder(commands);
     };
     compare("an encoder, ended", None, ways);
 }
 
 /// The same by `objc2-metal`.
-#[cfg(target_vendor = "apple")]
+#[cfg(all(target_vendor = "apple", feature = "peers"))]
 mod peer {
     use super::objects::theirs;
     use aruminium::{Commands, Queue};

@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::fmt::Write;
 use std::hint::black_box;
 
-#[cfg(target_vendor = "apple")]
+#[cfg(all(target_vendor = "apple", feature = "peers"))]
 mod objects;
 mod rounds;
 
@@ -79,7 +79,7 @@ fn compiling(gpu: &Gpu, title: &str, source: &Source) {
         let kernel = library.function(source.kernel).expect("a kernel of the source");
         gpu.pipeline(&kernel).expect("a pipeline")
     };
-    #[cfg(target_vendor = "apple")]
+    #[cfg(all(target_vendor = "apple", feature = "peers"))]
     let peer = peer::device(gpu);
     compare(
         title,
@@ -92,14 +92,14 @@ fn compiling(gpu: &Gpu, title: &str, source: &Source) {
             way!("to a library", gpu.compile(&source.fresh()).expect("a library")),
             way!("and to a pipeline", pipeline(&gpu.compile(&source.fresh()).expect("a library"))),
             way!("library to pipeline", pipeline(&library)),
-            #[cfg(target_vendor = "apple")]
+            #[cfg(all(target_vendor = "apple", feature = "peers"))]
             way!("objc2-metal, to a library", peer::library(&peer, &source.fresh())),
         ],
     );
 }
 
 /// The same by `objc2-metal`.
-#[cfg(target_vendor = "apple")]
+#[cfg(all(target_vendor = "apple", feature = "peers"))]
 mod peer {
     use super::objects::theirs;
     use aruminium::Gpu;

@@ -8,7 +8,7 @@ use aruminium::{Batch, Commands, Dispatch, Encoder, GpuError, GpuFuture, autorel
 use rounds::{compare, way};
 use tiny::{Tiny, one_dispatch};
 
-#[cfg(target_vendor = "apple")]
+#[cfg(all(target_vendor = "apple", feature = "peers"))]
 mod objects;
 mod rounds;
 mod tiny;
@@ -51,7 +51,7 @@ fn overlap<T>(times: usize, submit: impl Fn() -> T, wait: impl Fn(T) -> Result<(
 }
 
 fn waited_for(tiny: &Tiny, dispatch: &Dispatch) {
-    #[cfg(target_vendor = "apple")]
+    #[cfg(all(target_vendor = "apple", feature = "peers"))]
     let peer = peer::Peer::of(tiny);
     let record = |batch: &Batch<'_>| one_dispatch!(batch, tiny);
     // SAFETY: the kernel stays within its buffers, which outlive the wait.
@@ -65,7 +65,7 @@ fn waited_for(tiny: &Tiny, dispatch: &Dispatch) {
             way!("nothing submitted", nothing()),
             way!("Dispatch", batch()),
             way!("Encoder", encoder()),
-            #[cfg(target_vendor = "apple")]
+            #[cfg(all(target_vendor = "apple", feature = "peers"))]
             way!("objc2-metal", peer.run(1)),
         ],
     );
@@ -83,14 +83,14 @@ fn waited_for(tiny: &Tiny, dispatch: &Dispatch) {
             way!("Encoder, a batch", encoded()),
             way!("Dispatch, one by one", (0..LAUNCHES).for_each(|_| batch())),
             way!("Encoder, one by one", (0..LAUNCHES).for_each(|_| encoder())),
-            #[cfg(target_vendor = "apple")]
+            #[cfg(all(target_vendor = "apple", feature = "peers"))]
             way!("objc2-metal, a batch", peer.run(LAUNCHES)),
         ],
     );
 }
 
 fn overlapping(tiny: &Tiny, dispatch: &Dispatch) {
-    #[cfg(target_vendor = "apple")]
+    #[cfg(all(target_vendor = "apple", feature = "peers"))]
     let peer = peer::Peer::of(tiny);
     let all = |batch: &Batch<'_>| (0..LAUNCHES).for_each(|_| one_dispatch!(batch, tiny));
     // SAFETY: the kernel stays within its buffers, which outlive the wait.
@@ -110,14 +110,14 @@ fn overlapping(tiny: &Tiny, dispatch: &Dispatch) {
             )),
             way!("Dispatch", |times| overlap(times, futures, GpuFuture::wait)),
             way!("Encoder", |times| overlap(times, commands, |commands| commands.finish())),
-            #[cfg(target_vendor = "apple")]
+            #[cfg(all(target_vendor = "apple", feature = "peers"))]
             way!("objc2-metal", |times| peer.overlap(times, LAUNCHES)),
         ],
     );
 }
 
 /// The same by `objc2-metal`.
-#[cfg(target_vendor = "apple")]
+#[cfg(all(target_vendor = "apple", feature = "peers"))]
 mod peer {
     use super::objects::theirs;
     use super::tiny::{GRID, Tiny};

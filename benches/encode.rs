@@ -15,7 +15,7 @@ use std::ffi::{CStr, c_void};
 use std::hint::black_box;
 use tiny::{GRID, Tiny, one_dispatch};
 
-#[cfg(target_vendor = "apple")]
+#[cfg(all(target_vendor = "apple", feature = "peers"))]
 mod objects;
 mod rounds;
 mod tiny;
@@ -132,7 +132,7 @@ fn by_hand(memory: &mut [Words], times: usize) {
 }
 
 /// The same by `objc2-metal`.
-#[cfg(target_vendor = "apple")]
+#[cfg(all(target_vendor = "apple", feature = "peers"))]
 mod peer {
     use super::{BYTES, Bench, objects::theirs};
     use objc2::rc::{Retained, autoreleasepool};
@@ -189,7 +189,7 @@ fn main() -> Result<(), GpuError> {
         bench.each = each;
         let bench = &bench;
         let mut memory = vec![Words::default(); each];
-        #[cfg(target_vendor = "apple")]
+        #[cfg(all(target_vendor = "apple", feature = "peers"))]
         let peer = peer::Peer::of(bench);
         compare(
             &format!("a dispatch, {each} to a command buffer"),
@@ -200,7 +200,7 @@ fn main() -> Result<(), GpuError> {
                 way!("Encoder", |times| bench.by_encoder(times)),
                 way!("msg!", |times| bench.by_messages(times)),
                 way!("selectors looked up", |times| bench.by_looked_up_selectors(times)),
-                #[cfg(target_vendor = "apple")]
+                #[cfg(all(target_vendor = "apple", feature = "peers"))]
                 way!("objc2-metal", |times| peer.encode(times)),
             ],
         );

@@ -8,7 +8,7 @@ use rounds::{compare, way};
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::hint::black_box;
 
-#[cfg(target_vendor = "apple")]
+#[cfg(all(target_vendor = "apple", feature = "peers"))]
 mod objects;
 mod rounds;
 
@@ -38,7 +38,7 @@ impl Drop for Pages {
 fn untouched(gpu: &Gpu, size: &str, bytes: usize) {
     let pages = Pages::new(bytes);
     let data = vec![1u8; bytes];
-    #[cfg(target_vendor = "apple")]
+    #[cfg(all(target_vendor = "apple", feature = "peers"))]
     let peer = peer::device(gpu);
     compare(
         &format!("a buffer of {size}"),
@@ -50,7 +50,7 @@ fn untouched(gpu: &Gpu, size: &str, bytes: usize) {
             // SAFETY: the pages outlive the buffer, which nothing is done with.
             way!("wrapped", unsafe { gpu.buffer_wrap(pages.0.cast(), bytes) }.expect("a buffer")),
             way!("with data", gpu.buffer_with_data(&data).expect("a buffer")),
-            #[cfg(target_vendor = "apple")]
+            #[cfg(all(target_vendor = "apple", feature = "peers"))]
             way!("objc2-metal, shared", peer::buffer(&peer, bytes)),
         ],
     );
@@ -81,7 +81,7 @@ fn filled(gpu: &Gpu, size: &str, bytes: usize) {
 }
 
 /// The same by `objc2-metal`.
-#[cfg(target_vendor = "apple")]
+#[cfg(all(target_vendor = "apple", feature = "peers"))]
 mod peer {
     use super::objects::theirs;
     use aruminium::Gpu;

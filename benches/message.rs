@@ -121,7 +121,7 @@ ways!(function_pointer_sizes hot_path_table_call_sizes message_sizes one_off_siz
     sizes(grid: MTLSize, group: MTLSize), Sizes, [sizes: grid, group: group], "sizes:group:");
 
 /// The same by the crate `objc2`.
-#[cfg(target_vendor = "apple")]
+#[cfg(all(target_vendor = "apple", feature = "peers"))]
 mod peer {
     use super::Target;
     use aruminium::abi::MTLSize;
@@ -182,7 +182,7 @@ fn main() {
                     way!("message", $message(&target, $(black_box($arg)),*)),
                     way!("msg!", $one_off(&target, $(black_box($arg)),*)),
                     way!("selector looked up", $looked_up(&target, $(black_box($arg)),*)),
-                    #[cfg(target_vendor = "apple")]
+                    #[cfg(all(target_vendor = "apple", feature = "peers"))]
                     way!("objc2", peer::$function(&target, $(black_box($arg)),*)),
                 ],
             );

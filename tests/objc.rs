@@ -8,7 +8,6 @@ use aruminium::abi::{Bool, Class, Id, Imp, Protocol, Sel};
 use aruminium::foundation::{NSArray, NSData, NSDictionary, NSError, NSNumber, NSString, NSURL};
 use aruminium::objc::{Block, BlockPtr, Object, link};
 use aruminium::{autorelease_pool, msg, selector};
-use proptest::prelude::*;
 use std::ffi::CStr;
 use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -362,29 +361,5 @@ fn subclasses_inherit_and_override() {
         assert_eq!(msg!(new_probe(), [answer] -> usize), 42);
         assert!(msg!(child, [isKindOfClass: probe_class()] -> bool));
         assert!(!msg!(child, [isMemberOfClass: probe_class()] -> bool));
-    }
-}
-
-proptest! {
-    // A failure prints its seed; seeds worth keeping become tests of their own.
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
-    /// Every Rust string survives the way into an `NSString` and back.
-    #[test]
-    fn strings_come_back(text in any::<String>()) {
-        let string = NSString::from(text.as_str());
-        prop_assert_eq!(string.to_string(), text.clone());
-        prop_assert_eq!(string.len_utf16(), text.encode_utf16().count());
-        prop_assert!(string == NSString::from(text.as_str()));
-    }
-
-    /// So do errors' words, through a dictionary.
-    #[test]
-    fn errors_come_back(domain in "[A-Za-z]{1,20}", code in any::<i32>(), words in "\\PC{1,40}") {
-        let info = NSDictionary::new(&[(&NSString::from(NSLOCALIZED_DESCRIPTION), &NSString::from(words.as_str()))]);
-        let error = NSError::new(&domain, code as isize, Some(&info));
-        prop_assert_eq!(error.domain(), domain);
-        prop_assert_eq!(error.code(), code as isize);
-        prop_assert_eq!(error.description(), words);
     }
 }

@@ -109,8 +109,7 @@ fn memory(scalar: Scalar, values: &[u64]) -> Vec<u8> {
     let bytes = |&bits: &u64| {
         let value = f32::from_bits(bits as u32);
         let raw = match scalar {
-            Scalar::F16 => half::f16::from_f32(value).to_bits().into(),
-            Scalar::BF16 => half::bf16::from_f32(value).to_bits().into(),
+            Scalar::F16 | Scalar::BF16 => numbers::narrow_bits(scalar, value).into(),
             _ => bits,
         };
         raw.to_le_bytes()[..scalar.bytes() as usize].to_vec()

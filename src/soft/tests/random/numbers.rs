@@ -39,12 +39,66 @@ pub(super) fn wrap(scalar: Scalar, value: i128) -> u64 {
     }
 }
 
+/// A binary floating-point format narrower than `f32` (IEEE 754, 3.3).
+#[derive(Clone, Copy)]
+struct Format {
+    /// Significant bits, the leading one included.
+    precision: i32,
+    /// The exponent of the smallest normal number.
+    least_exponent: i32,
+    largest: f64,
+}
+
+const F16: Format = Format { precision: 11, least_exponent: -14, largest: 65504.0 };
+const BF16: Format =
+    Format { precision: 8, least_exponent: -126, largest: 255.0 * (1u128 << 120) as f64 };
+
+/// The distance between a number and the next larger one in a format.
+fn step(format: Format, value: f64) -> f64 {
+    let exponent = (value.to_bits() >> 52 & 0x7ff) as i32 - 1023;
+    2f64.powi(exponent.max(format.least_exponent) - (format.precision - 1))
+}
+
+/// A number rounded to a format by the definition of rounding to nearest, ties to even: deliberately not
+/// the bit manipulation of the code under test.
+fn nearest(format: Format, value: f64) -> f32 {
+    if !value.is_finite() {
+        return value as f32;
+    }
+    let step = step(format, value);
+    let rounded = (value / step).round_ties_even() * step;
+    if rounded.abs() > format.largest {
+        f32::INFINITY.copysign(value as f32)
+    } else {
+        rounded as f32
+    }
+}
+
+/// The 16 bits of a number that is a value of the type.
+pub(super) fn narrow_bits(scalar: Scalar, value: f32) -> u16 {
+    if scalar == Scalar::BF16 {
+        return (value.to_bits() >> 16) as u16;
+    }
+    let sign = u16::from(value.is_sign_negative()) << 15;
+    let magnitude = f64::from(value.abs());
+    sign | match magnitude {
+        _ if magnitude.is_nan() => 0x7e00,
+        f64::INFINITY => 0x7c00,
+        _ => {
+            let step = step(F16, magnitude);
+            // A normal number's leading bit adds one to the exponent field.
+            let binade = (step / 2f64.powi(-24)).log2() as u16;
+            (binade << 10) + (magnitude / step) as u16
+        }
+    }
+}
+
 /// A number in a floating-point type, ties to even. For what two numbers of 16 bits give, `f32` is
 /// wide enough that rounding twice does no harm.
 pub(super) fn round(scalar: Scalar, value: f32) -> u64 {
     let rounded = match scalar {
-        Scalar::F16 => half::f16::from_f32(value).to_f32(),
-        Scalar::BF16 => half::bf16::from_f32(value).to_f32(),
+        Scalar::F16 => nearest(F16, value.into()),
+        Scalar::BF16 => nearest(BF16, value.into()),
         _ => value,
     };
     u64::from(rounded.to_bits())
@@ -71,8 +125,8 @@ pub(super) fn convert(from: Scalar, to: Scalar, bits: u64) -> u64 {
     let value = int(from, bits);
     match to {
         Scalar::F32 => u64::from((value as f32).to_bits()),
-        Scalar::F16 => u64::from(half::f16::from_f64(few_bits(value)).to_f32().to_bits()),
-        Scalar::BF16 => u64::from(half::bf16::from_f64(few_bits(value)).to_f32().to_bits()),
+        Scalar::F16 => u64::from(nearest(F16, few_bits(value)).to_bits()),
+        Scalar::BF16 => u64::from(nearest(BF16, few_bits(value)).to_bits()),
         _ => wrap(to, value),
     }
 }
