@@ -349,15 +349,8 @@ impl CommandBuffer {
         if over() {
             return;
         }
-        if self.status.load(Acquire) < status::COMMITTED {
-            let mut state = lock(&self.state);
-            if self.status.load(Relaxed) < status::COMMITTED {
-                let why = "the command buffer was never committed, and would never be done";
-                self.misuse(&mut state, selector, why);
-                self.status.store(status::ERROR, Release);
-                self.done.store(true, Release);
-                return;
-            }
+        if self.status.load(Acquire) < status::COMMITTED && self.fail_uncommitted(selector) {
+            return;
         }
         if worker::look(&over) {
             return;
@@ -368,6 +361,29 @@ impl CommandBuffer {
             state = self.news.wait(state).unwrap_or_else(PoisonError::into_inner);
             state.waiting -= 1;
         }
+    }
+}
+
+impl CommandBuffer {
+    /// Ends a command buffer in an error because a thread waits for it before it was committed. Its
+    /// place in the queue is free again, so that those after it run. Returns whether it was
+    /// uncommitted.
+    fn fail_uncommitted(&self, selector: &str) -> bool {
+        let mut state = lock(&self.state);
+        if self.status.load(Relaxed) >= status::COMMITTED {
+            return false;
+        }
+        let why = "the command buffer was never committed, so that it would never complete: \
+                   send commit before waiting";
+        self.misuse(&mut state, selector, why);
+        self.status.store(status::ERROR, Release);
+        self.done.store(true, Release);
+        let ticket = state.ticket.take();
+        drop(state);
+        if let Some(ticket) = ticket {
+            Queue::give_up(&self.queue, ticket);
+        }
+        true
     }
 }
 
@@ -442,7 +458,7 @@ impl Strong<CommandBuffer> {
                     // Everything is put down before the event may have another runner take it up.
                     (state.recording, state.next, state.trace) = (Some(recording), next, trace);
                     drop(state);
-                    let waiter = Waiter::Queue(queue.retain(), stall::watch(&signal));
+                    let waiter = Waiter::Queue(queue.retain(), signal.watch());
                     match signal.when_reached(value, waiter) {
                         None => return Progress::Waits,
                         Some(_) => return self.run(queue),

@@ -91,9 +91,19 @@ impl Signal {
         None
     }
 
-    /// A queue has waited in vain: its command buffer ends in an error, and the queue goes on. Nothing
-    /// happens when the value was reached meanwhile.
-    pub(super) fn give_up(&self, watched: u64, silence: Duration) {
+    /// Watches a queue's wait for this event.
+    pub(super) fn watch(self: &Arc<Self>) -> Watched {
+        let signal = Arc::downgrade(self);
+        stall::watch(move |number, silence| {
+            if let Some(signal) = signal.upgrade() {
+                signal.give_up(number, silence);
+            }
+        })
+    }
+
+    /// Ends a queue's wait: its command buffer ends in an error, and the queue goes on. Does nothing
+    /// if the value was reached meanwhile.
+    fn give_up(&self, watched: u64, silence: Duration) {
         let mut state = lock(&self.state);
         let of_queue =
             |(_, waiter): &(u64, Waiter)| matches!(waiter, Waiter::Queue(_, w) if w.is(watched));

@@ -9,10 +9,12 @@ use super::foundation::{
     Label, NSObject, Object, Strong, This, label, labelled, lock, set_label, soft_class,
 };
 use super::residency_set::ResidencySet;
+use super::stall::{self, Watched};
 use super::worker;
 use crate::abi::Id;
 use std::collections::VecDeque;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 use std::sync::atomic::{AtomicU64, Ordering::*};
 
 /// A queue.
@@ -33,6 +35,8 @@ struct Line {
     places: VecDeque<Entry>,
     /// A runner has the queue, or an event will give it to one.
     running: bool,
+    /// Watches the first place while it is reserved and keeps others waiting.
+    watch: Option<(Ticket, Watched)>,
 }
 
 enum Entry {
@@ -115,7 +119,14 @@ impl Queue {
             |entry: &Entry| matches!((entry, at), (Entry::Reserved(a), Some(b)) if *a == b);
         match line.places.iter().position(reserved) {
             Some(index) => line.places[index] = Entry::Ready(buffer),
-            None => line.places.push_back(Entry::Ready(buffer)),
+            None => {
+                if at.is_some() {
+                    let why = "the watchdog gave away the place in the queue that enqueue had taken, \
+                               because commit was not sent in time";
+                    buffer.note(Problem::new(CommandBufferError::Timeout, why.to_owned()));
+                }
+                line.places.push_back(Entry::Ready(buffer));
+            }
         }
         Self::start(this, line);
     }
@@ -134,8 +145,51 @@ impl Queue {
         }
     }
 
-    /// Has a runner go on with the queue, if there is something to run and nobody does.
-    fn start(this: &Strong<Self>, mut line: std::sync::MutexGuard<'_, Line>) {
+    /// The watchdog's answer to a first place that stays reserved: it is given up, and the command
+    /// buffer after it, which may depend on what is missing, ends in an error. Those after that run.
+    fn give_up_first(this: &Strong<Self>, ticket: Ticket, silence: Duration) {
+        let mut line = lock(&this.line);
+        if !matches!(line.places.front(), Some(Entry::Reserved(first)) if *first == ticket) {
+            return;
+        }
+        line.places.pop_front();
+        let next = line.places.iter().find_map(|entry| match entry {
+            Entry::Ready(buffer) => Some(buffer.clone()),
+            Entry::Reserved(_) => None,
+        });
+        if let Some(next) = &next {
+            let why = format!(
+                "the watchdog ended the wait for a command buffer that was enqueued earlier and not \
+                 committed: nothing has run for {} ms",
+                silence.as_millis()
+            );
+            next.note(Problem::new(CommandBufferError::Timeout, why));
+        }
+        Self::start(this, line);
+    }
+
+    /// Begins or ends the watch over the first place.
+    fn watch_first(this: &Strong<Self>, line: &mut Line) {
+        let keeps_waiting = match line.places.front() {
+            Some(Entry::Reserved(ticket)) => line
+                .places
+                .iter()
+                .any(|entry| matches!(entry, Entry::Ready(_)))
+                .then_some(*ticket),
+            _ => None,
+        };
+        if line.watch.as_ref().map(|(ticket, _)| *ticket) != keeps_waiting {
+            line.watch = keeps_waiting.map(|ticket| {
+                let queue = this.clone();
+                let give_up = move |_, silence| Self::give_up_first(&queue, ticket, silence);
+                (ticket, stall::watch(give_up))
+            });
+        }
+    }
+
+    /// Has a runner continue with the queue if its first command buffer is ready and no runner has it.
+    fn start(this: &Strong<Self>, mut line: MutexGuard<'_, Line>) {
+        Self::watch_first(this, &mut line);
         let ready = matches!(line.places.front(), Some(Entry::Ready(_)));
         if ready && !std::mem::replace(&mut line.running, true) {
             drop(line);
@@ -151,6 +205,7 @@ impl Object<Queue> {
             let mut line = lock(&self.line);
             let Some(Entry::Ready(buffer)) = line.places.front() else {
                 line.running = false;
+                Queue::watch_first(&self.retain(), &mut line);
                 return;
             };
             let buffer = buffer.clone();

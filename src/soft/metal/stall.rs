@@ -1,16 +1,15 @@
-//! Waits for events that never come: the watch gives them up when the device has been silent for the
-//! watchdog's time.
+//! Waits for events that are never signalled, and for command buffers that are enqueued and never
+//! committed: the watch ends them when nothing has run on the device for the watchdog's time.
 //!
 //! A wait may well be long: another queue computes, or the program does. It is in vain when nothing
 //! runs that could end it, so the time counts from the last sign of life of the whole device.
 
-use super::event::Signal;
 use super::foundation::lock;
 use super::settings::Settings;
 use super::worker;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering::*};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How many runners run commands.
@@ -40,9 +39,12 @@ impl Drop for Running {
     }
 }
 
-/// The waits there are, by number: the first is the oldest.
+/// Ends a wait in an error. It is passed the number of the wait and how long nothing has run.
+type GiveUp = Box<dyn FnOnce(u64, Duration) + Send>;
+
+/// The current waits, by number: the first is the oldest.
 struct Waits {
-    list: BTreeMap<u64, (Instant, Weak<Signal>)>,
+    list: BTreeMap<u64, (Instant, GiveUp)>,
     next: u64,
     watched: bool,
 }
@@ -65,18 +67,19 @@ impl Watched {
 impl Drop for Watched {
     fn drop(&mut self) {
         if self.0 != NOT_WATCHED {
-            lock(&WAITS).list.remove(&self.0);
+            // Dropped after the lock is released: what it owns may end other waits.
+            let _removed = lock(&WAITS).list.remove(&self.0);
         }
     }
 }
 
-/// Watches the wait for an event that begins now, unless waits may last for ever.
-pub(super) fn watch(signal: &Arc<Signal>) -> Watched {
+/// Watches a wait that begins now, unless waits may last for ever.
+pub(super) fn watch(give_up: impl FnOnce(u64, Duration) + Send + 'static) -> Watched {
     let Some(limit) = Settings::get().watchdog else { return Watched(NOT_WATCHED) };
     let mut waits = lock(&WAITS);
     let number = waits.next;
     waits.next += 1;
-    waits.list.insert(number, (Instant::now(), Arc::downgrade(signal)));
+    waits.list.insert(number, (Instant::now(), Box::new(give_up)));
     if !waits.watched {
         let watch = move || give_up_in_vain(limit);
         let started = std::thread::Builder::new().name("aruminium-watch".to_owned()).spawn(watch);
@@ -117,11 +120,9 @@ fn give_up_in_vain(limit: Duration) -> ! {
         let mut waits = lock(&WAITS);
         let since = |start: Instant| now.duration_since(start.max(silent_since));
         if let Some(oldest) = waits.list.first_entry().filter(|wait| since(wait.get().0) >= limit) {
-            let (number, (start, signal)) = oldest.remove_entry();
+            let (number, (start, give_up)) = oldest.remove_entry();
             drop(waits);
-            if let Some(signal) = signal.upgrade() {
-                signal.give_up(number, since(start));
-            }
+            give_up(number, since(start));
             pause = look.min(CHANCE);
         }
     }

@@ -109,6 +109,52 @@ fn a_wait_in_vain_is_given_up() {
     assert_eq!((outcome(*behind), outcome(*waits)), (Ok(()), Ok(())));
 }
 
+/// The watchdog frees the place of a command buffer that was enqueued and is not committed. The next
+/// one fails, since it may depend on the missing one; those after it run.
+#[test]
+fn a_place_that_stays_reserved_is_given_away() {
+    let test = "a_place_that_stays_reserved_is_given_away";
+    if !inside(test, &[("ARUMINIUM_SOFT_WATCHDOG_MS", "100")]) {
+        return;
+    }
+    let queue = queue();
+    let all: Vec<_> = (0..5).map(|_| commands(*queue)).collect();
+    let [first, missing, next, missing_too, last] = &all[..] else { unreachable!() };
+    all.iter().for_each(|commands| send!(**commands, "enqueue"; ()));
+    [first, next, last].map(|commands| commit(**commands));
+    [first, next, last].map(|commands| wait(**commands));
+    assert_eq!(outcome(**first), Ok(()));
+    for commands in [next, last] {
+        let error = outcome(**commands).unwrap_err();
+        assert!(error.contains("enqueued earlier and not committed"), "{error}");
+        assert_eq!(pool(|| send!(send!(**commands, "error"; Id), "code"; isize)), 2, "timeout");
+    }
+    for commands in [missing, missing_too] {
+        let error = finish(**commands).unwrap_err();
+        assert!(error.contains("gave away the place in the queue"), "{error}");
+    }
+    assert_eq!(finish(*commands(*queue)), Ok(()));
+}
+
+/// The watch over a reserved place ends when it is committed.
+#[test]
+fn a_place_that_is_committed_in_time_is_kept() {
+    let test = "a_place_that_is_committed_in_time_is_kept";
+    if !inside(test, &[("ARUMINIUM_SOFT_WATCHDOG_MS", "1000")]) {
+        return;
+    }
+    let queue = queue();
+    let (first, second) = (commands(*queue), commands(*queue));
+    send!(*first, "enqueue"; ());
+    commit(*second);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    commit(*first);
+    wait(*second);
+    assert_eq!((outcome(*first), outcome(*second)), (Ok(()), Ok(())));
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    assert_eq!((outcome(*first), outcome(*second)), (Ok(()), Ok(())));
+}
+
 /// Several times the watchdog's time, with a sign of life now and then.
 #[test]
 fn a_wait_lasts_as_long_as_other_work_does() {

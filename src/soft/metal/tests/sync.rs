@@ -257,6 +257,27 @@ fn a_queue_keeps_the_order_of_enqueue() {
     assert_eq!(contents::<u8>(*buffer), [2; 16]);
 }
 
+/// The wait fails the command buffer at once, and its place no longer keeps others waiting.
+#[test]
+fn a_wait_without_commit_frees_the_place_that_enqueue_took() {
+    for selector in ["waitUntilCompleted", "waitUntilScheduled"] {
+        let queue = queue();
+        let (first, second) = (commands(*queue), commands(*queue));
+        send!(*first, "enqueue"; ());
+        commit(*second);
+        std::thread::sleep(Duration::from_millis(5));
+        assert!(status(*second) < 3, "the first has its place");
+        send!(*first, selector; ());
+        let error = outcome(*first).unwrap_err();
+        assert!(error.contains(selector) && error.contains("never committed"), "{error}");
+        wait(*second);
+        assert_eq!(outcome(*second), Ok(()));
+        assert_eq!(finish(*commands(*queue)), Ok(()));
+        commit(*first);
+        assert!(outcome(*first).is_err(), "it stays failed");
+    }
+}
+
 #[test]
 fn handlers_are_called_before_waiters_go_on() {
     for _ in 0..scale(300) {
