@@ -13,9 +13,9 @@ use super::stall::{self, Watched};
 use super::worker;
 use crate::abi::Id;
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering::*};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
-use std::sync::atomic::{AtomicU64, Ordering::*};
 
 /// A queue.
 pub(super) struct Queue {
@@ -171,11 +171,9 @@ impl Queue {
     /// Begins or ends the watch over the first place.
     fn watch_first(this: &Strong<Self>, line: &mut Line) {
         let keeps_waiting = match line.places.front() {
-            Some(Entry::Reserved(ticket)) => line
-                .places
-                .iter()
-                .any(|entry| matches!(entry, Entry::Ready(_)))
-                .then_some(*ticket),
+            Some(Entry::Reserved(ticket)) => {
+                line.places.iter().any(|entry| matches!(entry, Entry::Ready(_))).then_some(*ticket)
+            }
             _ => None,
         };
         if line.watch.as_ref().map(|(ticket, _)| *ticket) != keeps_waiting {
