@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::interp::code::{self, Handler, Ins, Run, Stop, Wave, Wrong, put};
 use super::interp::control::BUDGET;
@@ -12,47 +12,10 @@ use super::interp::lower::{Code, UNKNOWN_LOCAL};
 use super::interp::memory::Region;
 use super::workers::Workers;
 use super::{Program, tally};
-use crate::soft::ir::{AllocationKind, Bound, Input, MOST_THREADS, Sampler};
+use crate::soft::ir::{AllocationKind, Input, Sampler};
 use crate::soft::kernel::texture::Texture;
-use crate::soft::kernel::{Fault, FaultKind};
+use crate::soft::kernel::{Binding, Fault, FaultKind, Launch, limits};
 
-/// Memory bound to a buffer index.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Binding {
-    /// The index, as in `[[buffer(index)]]`.
-    pub(crate) index: u32,
-    /// Where it starts.
-    pub(crate) base: *mut u8,
-    /// Its length.
-    pub(crate) bytes: u64,
-}
-
-/// What a launch is told.
-#[derive(Clone)]
-pub(crate) struct Launch<'a> {
-    /// Threads in each dimension; groups at the edges are smaller where the group does not divide it.
-    pub(crate) grid: [u32; 3],
-    /// Threads of a threadgroup in each dimension.
-    pub(crate) group: [u32; 3],
-    /// The buffers. One that is missing is empty.
-    pub(crate) bindings: &'a [Binding],
-    /// The textures, by the index of `[[texture(index)]]`. One that is missing is empty.
-    pub(crate) textures: &'a [(u32, Texture<'a>)],
-    /// The samplers, by the index of `[[sampler(index)]]`. One that is missing is MSL's default.
-    pub(crate) samplers: &'a [(u32, Sampler)],
-    /// The sizes of the arguments at `[[threadgroup(index)]]`: index and bytes.
-    pub(crate) threadgroup_memory: &'a [(u32, u32)],
-    /// How long it may run.
-    pub(crate) watchdog: Option<Duration>,
-    /// Whether what GPUs take from kernels against the rules is a fault: a barrier that not all threads reach, and
-    /// a read just behind the end of threadgroup memory.
-    pub(crate) strict: bool,
-}
-
-/// Threads of a threadgroup, at most.
-pub(crate) const MAX_GROUP: u64 = MOST_THREADS as u64;
-/// Bytes of threadgroup memory, at most.
-pub(crate) const MAX_THREADGROUP_MEMORY: u64 = 32 * 1024;
 /// Threadgroups a worker takes at once, at most: work that is left should be evenly left.
 const MAX_CHUNK: u64 = 64;
 /// Threads that are run without asking for help: waking a thread costs more.
@@ -251,25 +214,19 @@ fn product(size: [u32; 3]) -> u64 {
     size.iter().fold(1u64, |product, &part| product.saturating_mul(part.into()))
 }
 
-/// What is bound for each argument of a module.
-fn bound<T: Copy>(arguments: &[Bound], given: &[(u32, T)], missing: T) -> Vec<T> {
-    let find = |argument: &Bound| given.iter().find(|(index, _)| *index == argument.index);
-    arguments.iter().map(|argument| find(argument).map_or(missing, |found| found.1)).collect()
-}
-
 impl Program {
     /// Runs the kernel over a grid, and returns when all of it is done.
     ///
     /// # Safety
     /// The bindings and textures are memory that may be read, and written unless their argument is constant, while
     /// this runs. Other threads may access it at the same time only as the kernel's threads may.
-    pub(crate) unsafe fn launch(
+    pub(crate) unsafe fn launch<'a>(
         &self,
-        launch: &Launch<'_>,
+        launch: &Launch<'a>,
         workers: &Workers,
     ) -> Result<(), Fault> {
         let threads = product(launch.group);
-        if threads == 0 || threads > MAX_GROUP {
+        if threads == 0 || threads > limits::THREADS.into() {
             return Err(self.fault(FaultKind::GroupSize { threads }));
         }
         if product(launch.grid) == 0 {
@@ -284,14 +241,16 @@ impl Program {
             writable: false,
             alone: false,
         }];
+        // The bindings are in the order of the parameters: allocations, textures, samplers.
+        let mut bindings = launch.bindings.iter();
         for (number, allocation) in self.allocations.iter().enumerate() {
             let (base, alone) = (std::ptr::null_mut(), false);
             let mut region = Region { base, bytes: 0, slack: 0, writable: true, alone };
             let own = match &allocation.kind {
-                AllocationKind::Buffer { index, writable, .. } => {
-                    if let Some(binding) = launch.bindings.iter().find(|b| b.index == *index) {
-                        region.base = binding.base;
-                        region.bytes = binding.bytes.min(1 << 46);
+                AllocationKind::Buffer { writable, .. } => {
+                    if let Some(Binding::Memory { base, bytes }) = bindings.next() {
+                        region.base = *base;
+                        region.bytes = (*bytes).min(1 << 46);
                     }
                     region.writable = *writable;
                     None
@@ -303,10 +262,10 @@ impl Program {
                     None
                 }
                 AllocationKind::Threadgroup(bytes) => Some(u64::from(*bytes)),
-                AllocationKind::ThreadgroupArgument { index } => {
-                    let told = launch.threadgroup_memory.iter().find(|(at, _)| at == index);
-                    Some(told.map_or(0, |&(_, bytes)| bytes.into()))
-                }
+                AllocationKind::ThreadgroupArgument { .. } => match bindings.next() {
+                    Some(Binding::Threadgroup(bytes)) => Some((*bytes).into()),
+                    _ => Some(0),
+                },
             };
             if let Some(bytes) = own {
                 threadgroup.push((number + 1, threadgroup_bytes, bytes));
@@ -314,9 +273,19 @@ impl Program {
             }
             regions.push(region);
         }
-        if threadgroup_bytes > MAX_THREADGROUP_MEMORY {
+        if threadgroup_bytes > limits::THREADGROUP_MEMORY.into() {
             return Err(self.fault(FaultKind::ThreadgroupMemory { bytes: threadgroup_bytes }));
         }
+        let texture = |binding: Option<&Binding<'a>>| match binding {
+            Some(Binding::Texture(texture)) => *texture,
+            _ => Texture::NONE,
+        };
+        let textures = (0..self.textures).map(|_| texture(bindings.next())).collect();
+        let sampler = |binding: Option<&Binding<'a>>| match binding {
+            Some(Binding::Sampler(sampler)) => *sampler,
+            _ => Sampler::default(),
+        };
+        let samplers = (0..self.samplers).map(|_| sampler(bindings.next())).collect();
         let groups: [u32; 3] = std::array::from_fn(|d| launch.grid[d].div_ceil(launch.group[d]));
         let total = product(groups);
         let helpers = if product(launch.grid) <= SMALL { 0 } else { workers.count() as u64 - 1 };
@@ -325,8 +294,8 @@ impl Program {
             program: self,
             launch,
             regions,
-            textures: bound(&self.textures, launch.textures, Texture::NONE),
-            samplers: bound(&self.samplers, launch.samplers, Sampler::default()),
+            textures,
+            samplers,
             threadgroup,
             threadgroup_bytes,
             tallies,
@@ -684,7 +653,7 @@ impl<'a> Worker<'a> {
         // SAFETY: handlers stop at instructions of the program's code.
         let at = unsafe { ip.offset_from(self.code.code.as_ptr()) } as usize;
         let span = self.code.spans.get(at).copied().unwrap_or_default();
-        Fault { kernel: program.name.clone(), kind, span, position: Some(position) }
+        Fault { kernel: program.name.clone(), kind, span, source: None, position: Some(position) }
     }
 }
 

@@ -12,26 +12,78 @@ mod tests;
 mod workers;
 
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-pub(crate) use super::ir::facts::reach::Reached;
 pub(crate) use interp::isa::IsaKind;
 use interp::lower;
 #[cfg(test)]
-use launch::MAX_THREADGROUP_MEMORY;
-pub(crate) use launch::{Binding, Launch};
+pub(crate) use tests::by_index;
 pub(crate) use workers::Workers;
 
 use super::ir::facts::{self, reach};
-use super::ir::{Allocation, Bound, Function, Invalid, LocalMemory, Module, Span, passes};
-use super::kernel::{Fault, FaultKind};
+use super::ir::{Allocation, Function, LocalMemory, Module, Span, passes};
+use super::kernel::{
+    Backend, CompileError, CompileOptions, Executable, Fault, FaultKind, Launch, Parameter,
+};
+
+/// The back end that runs kernels on the CPU.
+pub(crate) struct Cpu {
+    isa: IsaKind,
+    threads: usize,
+    /// Started by the first launch.
+    workers: Arc<OnceLock<Workers>>,
+}
+
+impl Cpu {
+    /// A back end of `threads` threads, for this machine's best instruction set.
+    pub(crate) fn new(threads: usize) -> Self {
+        Self { isa: IsaKind::chosen(), threads, workers: Arc::default() }
+    }
+}
+
+impl Backend for Cpu {
+    fn device_name(&self) -> String {
+        self.isa.name().to_owned()
+    }
+
+    fn compile(
+        &self,
+        module: &Module,
+        _options: &CompileOptions,
+    ) -> Result<Box<dyn Executable>, CompileError> {
+        let program = Program::with_isa(module, self.isa)?;
+        Ok(Box::new(Ready { program, threads: self.threads, workers: Arc::clone(&self.workers) }))
+    }
+}
+
+/// A program and the threads that run it.
+struct Ready {
+    program: Program,
+    threads: usize,
+    workers: Arc<OnceLock<Workers>>,
+}
+
+impl Executable for Ready {
+    fn parameters(&self) -> &[Parameter] {
+        &self.program.parameters
+    }
+
+    unsafe fn launch(&self, launch: &Launch<'_>) -> Result<(), Fault> {
+        let workers = self.workers.get_or_init(|| Workers::new(self.threads));
+        // SAFETY: the caller's.
+        unsafe { self.program.launch(launch, workers) }
+    }
+}
 
 /// A kernel that is ready to run.
 pub(crate) struct Program {
     name: String,
     allocations: Vec<Allocation>,
-    textures: Vec<Bound>,
-    samplers: Vec<Bound>,
+    /// What a launch passes, in the order of the module.
+    parameters: Box<[Parameter]>,
+    /// How many of the parameters at the end are textures and samplers.
+    textures: usize,
+    samplers: usize,
     locals: Vec<LocalMemory>,
     /// For each allocation, whether the kernel only counts in it.
     tallies: Vec<bool>,
@@ -54,80 +106,54 @@ unsafe impl Send for Program {}
 // SAFETY: as above, and nothing in it changes.
 unsafe impl Sync for Program {}
 
-/// Why a kernel cannot be made ready.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum ProgramError {
-    /// The module breaks a rule of the IR.
-    Invalid(Invalid),
-    /// Locals take more memory a thread than there is.
-    ThreadMemory {
-        /// How much.
-        bytes: u64,
-    },
-    /// The code or its registers are too large.
-    Size,
-}
-
-impl fmt::Display for ProgramError {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Invalid(invalid) => invalid.fmt(out),
-            Self::ThreadMemory { bytes } => {
-                write!(out, "locals of {bytes} bytes a thread; {MAX_THREAD_MEMORY} are possible")
-            }
-            Self::Size => out.write_str("the kernel is too large"),
-        }
-    }
-}
-
-impl std::error::Error for ProgramError {}
-
 /// Bytes of locals a thread, at most.
 const MAX_THREAD_MEMORY: u64 = 64 * 1024;
 /// Instructions of a kernel, and bytes of its frame, at most.
 const MAX_SIZE: usize = 1 << 23;
 
+/// The parameters of a module, and whether the function that it became uses them.
+fn parameters(module: &Module, function: &Function) -> Box<[Parameter]> {
+    let counts = [module.allocations.len(), module.textures.len(), module.samplers.len()];
+    let reached = reach::reached(function, counts);
+    Parameter::of_module(module, [&reached.allocations, &reached.textures, &reached.samplers])
+}
+
 impl Program {
     /// Makes a kernel ready for this machine's best instruction set.
-    pub(crate) fn new(module: &Module) -> Result<Self, ProgramError> {
+    pub(crate) fn new(module: &Module) -> Result<Self, CompileError> {
         Self::with_isa(module, IsaKind::chosen())
     }
 
     /// Makes a kernel ready for one instruction set.
-    pub(crate) fn with_isa(module: &Module, isa: IsaKind) -> Result<Self, ProgramError> {
+    pub(crate) fn with_isa(module: &Module, isa: IsaKind) -> Result<Self, CompileError> {
         let function = passes::run(module).map_err(|refused| match refused {
-            passes::Refused::Invalid(invalid) => ProgramError::Invalid(invalid),
-            passes::Refused::TooLarge => ProgramError::Size,
+            passes::Refused::Invalid(invalid) => CompileError::Invalid(invalid),
+            passes::Refused::TooLarge => CompileError::TooLarge,
         })?;
         let bytes = function.locals.iter().map(|local| u64::from(local.bytes)).sum();
         if bytes > MAX_THREAD_MEMORY {
-            return Err(ProgramError::ThreadMemory { bytes });
+            return Err(CompileError::ThreadMemory { bytes, limit: MAX_THREAD_MEMORY });
         }
         if function.insts.len() > MAX_SIZE {
-            return Err(ProgramError::Size);
+            return Err(CompileError::TooLarge);
         }
         let uniform = facts::uniform::analyse(&function);
         let code = lower::lower(&function, &uniform, isa, true);
         if code.frame_bytes as usize > MAX_SIZE || code.code.len() > MAX_SIZE {
-            return Err(ProgramError::Size);
+            return Err(CompileError::TooLarge);
         }
         Ok(Self {
             name: module.name.clone(),
             allocations: module.allocations.clone(),
-            textures: module.textures.clone(),
-            samplers: module.samplers.clone(),
+            parameters: parameters(module, &function),
+            textures: module.textures.len(),
+            samplers: module.samplers.len(),
             locals: function.locals.clone(),
             tallies: tally::find(&function, &module.allocations),
             code,
             plain: OnceLock::new(),
             source: Source { function, uniform, isa },
         })
-    }
-
-    /// Which arguments of the module the code touches.
-    pub(crate) fn reached(&self) -> Reached {
-        let counts = [self.allocations.len(), self.textures.len(), self.samplers.len()];
-        reach::reached(&self.source.function, counts)
     }
 
     /// The code in which nothing was moved.
@@ -138,7 +164,8 @@ impl Program {
 
     /// A fault before any thread ran.
     fn fault(&self, kind: FaultKind) -> Fault {
-        Fault { kernel: self.name.clone(), kind, span: Span::default(), position: None }
+        let (kernel, span) = (self.name.clone(), Span::default());
+        Fault { kernel, kind, span, source: None, position: None }
     }
 }
 

@@ -17,6 +17,7 @@ mod address;
 mod builder;
 pub(crate) mod facts;
 pub(crate) mod half;
+pub(crate) mod limits;
 mod math;
 mod op;
 pub(crate) mod passes;
@@ -31,7 +32,7 @@ pub(crate) use address::Address;
 pub(crate) use builder::FunctionBuilder;
 #[cfg(test)]
 pub(crate) use op::Class;
-pub(crate) use op::{Barrier, Effect, Imm, Input, MOST_THREADS, Op, Rule, TextureSide, Uniform};
+pub(crate) use op::{Barrier, Effect, Imm, Input, Op, Rule, TextureSide, Uniform};
 pub(crate) use rule::result;
 pub(crate) use sampler::Sampler;
 pub(crate) use types::{Scalar, Space, Type};

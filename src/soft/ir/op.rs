@@ -1,5 +1,6 @@
 //! The table of operations: a row each, which the printer, the verifier, the passes and the executor read.
 
+use super::limits::{SIMD_WIDTH, THREADS};
 use super::types::{Scalar, Type};
 
 /// Which operand types an operation takes and what it gives.
@@ -644,9 +645,6 @@ impl TextureSide {
     pub(crate) const NAMES: [&'static str; 5] = ["width", "height", "depth", "elements", "levels"];
 }
 
-/// Threads of a threadgroup, at most.
-pub(crate) const MOST_THREADS: u32 = 1024;
-
 /// Declares [`Input`] and its table: variant, MSL attribute, whether it is uniform in a SIMD-group, and the
 /// highest number that a component can be, where that is small.
 macro_rules! inputs {
@@ -686,21 +684,21 @@ macro_rules! inputs {
 
 inputs! {
     ThreadPositionInGrid "thread_position_in_grid" varying;
-    ThreadPositionInThreadgroup "thread_position_in_threadgroup" varying, MOST_THREADS - 1;
-    ThreadIndexInThreadgroup "thread_index_in_threadgroup" varying, MOST_THREADS - 1;
-    ThreadIndexInSimdgroup "thread_index_in_simdgroup" varying, 31;
+    ThreadPositionInThreadgroup "thread_position_in_threadgroup" varying, THREADS - 1;
+    ThreadIndexInThreadgroup "thread_index_in_threadgroup" varying, THREADS - 1;
+    ThreadIndexInSimdgroup "thread_index_in_simdgroup" varying, SIMD_WIDTH - 1;
     ThreadIndexInQuadgroup "thread_index_in_quadgroup" varying, 3;
-    QuadgroupIndexInThreadgroup "quadgroup_index_in_threadgroup" varying, MOST_THREADS / 4 - 1;
+    QuadgroupIndexInThreadgroup "quadgroup_index_in_threadgroup" varying, THREADS / 4 - 1;
     ThreadgroupPositionInGrid "threadgroup_position_in_grid" uniform;
     ThreadsPerGrid "threads_per_grid" uniform;
-    ThreadsPerThreadgroup "threads_per_threadgroup" uniform, MOST_THREADS;
-    DispatchThreadsPerThreadgroup "dispatch_threads_per_threadgroup" uniform, MOST_THREADS;
+    ThreadsPerThreadgroup "threads_per_threadgroup" uniform, THREADS;
+    DispatchThreadsPerThreadgroup "dispatch_threads_per_threadgroup" uniform, THREADS;
     ThreadgroupsPerGrid "threadgroups_per_grid" uniform;
-    SimdgroupIndexInThreadgroup "simdgroup_index_in_threadgroup" uniform, MOST_THREADS / 32 - 1;
-    SimdgroupsPerThreadgroup "simdgroups_per_threadgroup" uniform, MOST_THREADS / 32;
-    DispatchSimdgroupsPerThreadgroup "dispatch_simdgroups_per_threadgroup" uniform, MOST_THREADS / 32;
-    QuadgroupsPerThreadgroup "quadgroups_per_threadgroup" uniform, MOST_THREADS / 4;
-    DispatchQuadgroupsPerThreadgroup "dispatch_quadgroups_per_threadgroup" uniform, MOST_THREADS / 4;
+    SimdgroupIndexInThreadgroup "simdgroup_index_in_threadgroup" uniform, THREADS / SIMD_WIDTH - 1;
+    SimdgroupsPerThreadgroup "simdgroups_per_threadgroup" uniform, THREADS / SIMD_WIDTH;
+    DispatchSimdgroupsPerThreadgroup "dispatch_simdgroups_per_threadgroup" uniform, THREADS / SIMD_WIDTH;
+    QuadgroupsPerThreadgroup "quadgroups_per_threadgroup" uniform, THREADS / 4;
+    DispatchQuadgroupsPerThreadgroup "dispatch_quadgroups_per_threadgroup" uniform, THREADS / 4;
     ThreadsPerSimdgroup "threads_per_simdgroup" uniform, 32;
     GridOrigin "grid_origin" uniform;
     GridSize "grid_size" uniform;

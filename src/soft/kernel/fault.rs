@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::soft::ir::Span;
+use crate::soft::ir::{Span, limits};
 
 /// Why a launch was stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,10 +11,29 @@ pub(crate) struct Fault {
     pub(crate) kernel: String,
     /// What happened.
     pub(crate) kind: FaultKind,
-    /// Where in the source.
+    /// The instruction's span in the source.
     pub(crate) span: Span,
+    /// The same as file, line and column, once the kernel that knows its source has found it.
+    pub(crate) source: Option<SourcePosition>,
     /// The position in the grid of the first thread it happened to, if it was in a thread.
     pub(crate) position: Option<[u32; 3]>,
+}
+
+/// A position in source text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SourcePosition {
+    /// The file.
+    pub(crate) file: String,
+    /// The line, from 1 on.
+    pub(crate) line: u32,
+    /// The column, from 1 on.
+    pub(crate) column: u32,
+}
+
+impl fmt::Display for SourcePosition {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}:{}:{}", self.file, self.line, self.column)
+    }
 }
 
 /// What happened.
@@ -73,11 +92,17 @@ impl fmt::Display for Fault {
             ),
             FaultKind::Watchdog => out.write_str("still runs when the watchdog's time is up"),
             FaultKind::GroupSize { threads } => {
-                write!(out, "a threadgroup of {threads} threads; 1 to 1024 are possible")
+                let limit = limits::THREADS;
+                write!(out, "a threadgroup of {threads} threads; 1 to {limit} are possible")
             }
             FaultKind::ThreadgroupMemory { bytes } => {
-                write!(out, "{bytes} bytes of threadgroup memory; 32768 are possible")
+                let limit = limits::THREADGROUP_MEMORY;
+                write!(out, "{bytes} bytes of threadgroup memory; {limit} are possible")
             }
+        }?;
+        match &self.source {
+            Some(source) => write!(out, " ({source})"),
+            None => Ok(()),
         }
     }
 }

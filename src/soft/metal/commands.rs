@@ -7,13 +7,13 @@ use super::buffer::Buffer;
 use super::event::Signal;
 use super::fence::Fence;
 use super::foundation::{Object, SoftClass, Strong};
-use super::kernel::ArgumentKind;
 use super::memory::Memory;
 use super::pipeline::ComputePipelineState;
 use super::resource::{UNTRACKED, hazard_tracking_mode};
 use super::sampler::Sampler;
 use super::texture::{Image, Texture};
 use crate::abi::{MTLOrigin, MTLSize};
+use crate::soft::kernel::{ArgumentKind, limits};
 use std::sync::Arc;
 
 /// An object of a recording, or as much of it as an unretained reference needs to be safe.
@@ -192,10 +192,10 @@ pub(super) struct Table {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry(u8);
 
-/// The limits of Apple's GPUs.
-pub(super) const BUFFERS: usize = 31;
-pub(super) const TEXTURES: usize = 128;
-pub(super) const SAMPLERS: usize = 16;
+/// The sizes of the tables.
+pub(super) const BUFFERS: usize = limits::BUFFERS as usize;
+pub(super) const TEXTURES: usize = limits::TEXTURES as usize;
+pub(super) const SAMPLERS: usize = limits::SAMPLERS as usize;
 
 impl Entry {
     /// A slot that nothing is ever bound to.

@@ -3,15 +3,14 @@
 use super::buffer::Buffer;
 use super::command_buffer::CommandBuffer;
 use super::commands::{BUFFERS, Command, Entry, Grid, Kept, Recording, SAMPLERS, Slot, TEXTURES};
-use super::device::{GROUP_MEMORY, GROUP_THREADS, WIDTH};
 use super::encoder::{Encoder, HasEncoder, Why, encoder_class};
 use super::foundation::{NSObject, Object, Strong};
 use super::heap::Heap;
-use super::kernel::{Argument, ArgumentKind, Kernel};
-use super::pipeline::ComputePipelineState;
+use super::pipeline::{ComputePipelineState, must_be_bound};
 use super::sampler::Sampler;
 use super::texture::Texture;
 use crate::abi::{Id, MTLRegion, MTLSize, NSRange};
+use crate::soft::kernel::{Argument, ArgumentKind, Kernel, Parameter, limits};
 use std::ffi::c_void;
 
 /// A compute encoder.
@@ -23,8 +22,10 @@ pub(super) struct ComputeEncoder {
 /// `MTLDispatchTypeConcurrent`.
 const CONCURRENT: usize = 1;
 
-/// The most bytes that `setBytes:length:atIndex:` takes.
-const BYTES: usize = 4096;
+/// The most bytes that `setBytes:length:atIndex:` copies.
+const BYTES: usize = limits::INLINE_BYTES as usize;
+/// The most bytes of threadgroup memory.
+const GROUP_MEMORY: usize = limits::THREADGROUP_MEMORY as usize;
 
 encoder_class! {
     /// A compute encoder.
@@ -401,8 +402,8 @@ fn dispatch(recording: &mut Recording, grid: Grid, group: MTLSize) -> Result<(),
     let threads = x.saturating_mul(y).saturating_mul(z);
     if threads == 0
         || threads > pipeline.max_threads
-        || x.max(y).max(z) > GROUP_THREADS
-        || pipeline.whole_simd_groups && !threads.is_multiple_of(WIDTH)
+        || x.max(y).max(z) > limits::THREADS as usize
+        || pipeline.whole_simd_groups && !threads.is_multiple_of(limits::SIMD_WIDTH as usize)
     {
         return Err(wrong_group(pipeline, [x, y, z], threads));
     }
@@ -414,7 +415,7 @@ fn dispatch(recording: &mut Recording, grid: Grid, group: MTLSize) -> Result<(),
         slot
     }));
     let memory = if pipeline.takes_memory { bound_memory(&slots[start..]) } else { 0 };
-    let memory = memory + pipeline.kernel.static_threadgroup;
+    let memory = memory + pipeline.kernel.static_threadgroup() as usize;
     let refused = match missing || memory > GROUP_MEMORY {
         true => Err(refused(&pipeline.kernel, &slots[start..], memory)),
         false if pipeline.checks_textures => {
@@ -444,7 +445,7 @@ fn bound_memory(slots: &[Slot]) -> usize {
 
 #[cold]
 fn wrong_group(pipeline: &ComputePipelineState, [x, y, z]: [usize; 3], threads: usize) -> Why {
-    let (name, most) = (&pipeline.kernel.name, pipeline.max_threads);
+    let (name, most) = (pipeline.kernel.name(), pipeline.max_threads);
     let whole = if pipeline.whole_simd_groups { ", in whole SIMD-groups of 32," } else { "" };
     format!(
         "kernel '{name}': a threadgroup of ({x}, {y}, {z}) is {threads} threads: from 1 to \
@@ -456,12 +457,12 @@ fn wrong_group(pipeline: &ComputePipelineState, [x, y, z]: [usize; 3], threads: 
 /// What is wrong with what is bound: something is missing, or else it is too much.
 #[cold]
 fn refused(kernel: &Kernel, slots: &[Slot], memory: usize) -> Why {
-    let name = &kernel.name;
-    let missing = |((argument, _), slot): &((&Argument, usize), &Slot)| {
-        argument.must_be_bound() && **slot == Slot::Empty
+    let name = kernel.name();
+    let missing = |((_, argument), slot): &((Parameter, &Argument), &Slot)| {
+        must_be_bound(argument) && **slot == Slot::Empty
     };
-    match kernel.bound().zip(slots).find(missing) {
-        Some(((argument, _), _)) => unbound(name, argument).into(),
+    match kernel.parameters().zip(slots).find(missing) {
+        Some(((_, argument), _)) => unbound(name, argument).into(),
         None => format!(
             "kernel '{name}': {memory} bytes of threadgroup memory: there are {GROUP_MEMORY}"
         )
@@ -471,7 +472,7 @@ fn refused(kernel: &Kernel, slots: &[Slot], memory: usize) -> Why {
 
 /// Whether the textures are what the kernel takes.
 fn check_textures(kernel: &Kernel, slots: &[Slot], kept: &[Kept]) -> Result<(), Why> {
-    for ((argument, index), slot) in kernel.bound().zip(slots) {
+    for ((parameter, argument), slot) in kernel.parameters().zip(slots) {
         let (Some(wanted), Slot::Texture { place }) = (argument.texture, slot) else { continue };
         let image = match &kept[*place as usize] {
             Kept::Texture(texture) => &texture.image,
@@ -480,7 +481,8 @@ fn check_textures(kernel: &Kernel, slots: &[Slot], kept: &[Kept]) -> Result<(), 
         };
         if argument.used {
             let misfit = |why| {
-                let (kernel, name) = (&kernel.name, &argument.name);
+                let (kernel, name) = (kernel.name(), &argument.name);
+                let index = parameter.index;
                 format!("kernel '{kernel}': argument '{name}', texture({index}): {why}")
             };
             image.fits(wanted, argument.access).map_err(misfit)?;
@@ -491,11 +493,6 @@ fn check_textures(kernel: &Kernel, slots: &[Slot], kept: &[Kept]) -> Result<(), 
 
 fn unbound(kernel: &str, argument: &Argument) -> String {
     let Argument { name, kind, index, .. } = argument;
-    let place = match kind {
-        ArgumentKind::Buffer => "buffer",
-        ArgumentKind::Threadgroup => "threadgroup",
-        ArgumentKind::Texture => "texture",
-        ArgumentKind::Sampler => "sampler",
-    };
+    let place = kind.name();
     format!("kernel '{kernel}': nothing is bound for argument '{name}', {place}({index})")
 }

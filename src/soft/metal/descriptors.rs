@@ -1,10 +1,10 @@
 //! Descriptors: objects that are nothing but properties, a line each.
 
+use super::compiler::{Constant, ConstantKey};
 use super::foundation::{
     List, NSObject, Object, Pairs, Retained, Strong, Text, This, lock, soft_class,
 };
 use super::function::Function;
-use super::kernel::{Constant, ConstantKey};
 use crate::abi::{Class, MTLSize, MTLTextureSwizzleChannels, NSRange};
 use std::ffi::c_void;
 use std::sync::Mutex;

@@ -24,15 +24,9 @@ use super::sampler::Sampler;
 use super::settings::Settings;
 use super::texture::Texture;
 use crate::abi::{Id, Imp, MTLSize, MTLSizeAndAlign};
+use crate::soft::kernel::limits;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering::*};
-
-/// The lanes of a SIMD-group.
-pub(super) const WIDTH: usize = 32;
-/// The most threads of a threadgroup, in all and along each axis.
-pub(super) const GROUP_THREADS: usize = 1024;
-/// The bytes of threadgroup memory.
-pub(super) const GROUP_MEMORY: usize = 32768;
 
 /// The device.
 pub(super) struct Device {
@@ -46,7 +40,7 @@ pub(super) fn shared() -> Strong<Device> {
     static DEVICE: LazyLock<Strong<Device>> = LazyLock::new(|| {
         let workers = Settings::get().workers;
         let plural = if workers == 1 { "" } else { "s" };
-        let isa = super::kernel::instruction_set();
+        let isa = super::compiler::device_name();
         let name = format!("soft Metal ({workers} worker{plural}, {isa})");
         Strong::new(Device { name, concurrent_compilation: AtomicBool::new(false) })
     });
@@ -98,9 +92,12 @@ soft_class! {
     [recommendedMaxWorkingSetSize] = |_: &Device| (pages::physical() / 4 * 3) as u64;
     [currentAllocatedSize] = |_: &Device| memory::allocated();
     [maxBufferLength] = |_: &Device| buffer::longest();
-    [maxThreadgroupMemoryLength] = |_: &Device| GROUP_MEMORY;
+    [maxThreadgroupMemoryLength] = |_: &Device| limits::THREADGROUP_MEMORY as usize;
     [maxThreadsPerThreadgroup] =
-        |_: &Device| MTLSize { width: GROUP_THREADS, height: GROUP_THREADS, depth: GROUP_THREADS };
+        |_: &Device| {
+            let threads = limits::THREADS as usize;
+            MTLSize { width: threads, height: threads, depth: threads }
+        };
     [maxArgumentBufferSamplerCount] = |_: &Device| 0usize;
     [argumentBuffersSupport] = |_: &Device| 0usize;
     [readWriteTextureSupport] = |_: &Device| 2usize;

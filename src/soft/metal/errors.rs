@@ -78,6 +78,11 @@ impl<D: Domain> Problem<D> {
 /// What stops a command buffer.
 pub(super) type Trouble = Problem<CommandBufferError>;
 
+/// An error of the implementation.
+pub(super) fn internal(text: impl Into<String>) -> Trouble {
+    Problem::new(CommandBufferError::Internal, text)
+}
+
 /// A command that cannot be carried out as it was recorded.
 pub(super) fn invalid(text: impl Into<String>) -> Trouble {
     Problem::new(CommandBufferError::InvalidResource, text)

@@ -1,13 +1,13 @@
 //! Carries out recorded commands.
 
 use super::commands::{Command, Grid, Kept, PixelCopy, Pixels, Place, Recording, Rows, Slot};
-use super::errors::{Trouble, invalid};
+use super::errors::{CommandBufferError, Problem, Trouble, internal, invalid};
 use super::event::Signal;
-use super::kernel::{Binding, Launch, internal};
 use super::memory::Memory;
 use super::settings::Settings;
 use super::texture::{Image, copy_between};
 use super::trace::Trace;
+use crate::soft::kernel::{Binding, Fault, FaultKind, Launch};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
@@ -187,7 +187,7 @@ fn dispatch<'a>(
     let grid = match grid {
         Grid::Threads(grid) => grid,
         Grid::Indirect { place, offset } => {
-            indirect(memory_at(recording, place)?, offset, group, &kernel.name)?
+            indirect(memory_at(recording, place)?, offset, group, kernel.name())?
         }
     };
     if grid.contains(&0) {
@@ -196,19 +196,20 @@ fn dispatch<'a>(
     bindings.clear();
     // Pushed bytes are read where they are; a kernel that may write gets a copy to write to.
     let mut copies: Vec<Box<[u128]>> = Vec::new();
-    for (slot, (argument, _)) in recording.slots[slots as usize..].iter().zip(kernel.bound()) {
+    for (slot, (parameter, _)) in recording.slots[slots as usize..].iter().zip(kernel.parameters())
+    {
         bindings.push(match *slot {
-            Slot::Empty => Binding::Nothing,
+            Slot::Empty => Binding::None,
             Slot::Buffer { place, offset } => {
                 let memory = memory_at(recording, place)?;
                 let length = memory.length() - offset;
-                Binding::Memory { base: range(memory, offset, length)?, length }
+                Binding::Memory { base: range(memory, offset, length)?, bytes: length as u64 }
             }
             Slot::Bytes { length, start } => {
                 let length = length as usize;
                 let bytes = &recording.bytes[start..start + length];
                 let mut base = bytes.as_ptr().cast_mut();
-                if argument.is_written() {
+                if parameter.writable {
                     let mut copy =
                         vec![0u128; length.div_ceil(size_of::<u128>())].into_boxed_slice();
                     base = copy.as_mut_ptr().cast();
@@ -216,17 +217,35 @@ fn dispatch<'a>(
                     unsafe { base.copy_from_nonoverlapping(bytes.as_ptr(), length) };
                     copies.push(copy);
                 }
-                Binding::Memory { base, length }
+                Binding::Memory { base, bytes: length as u64 }
             }
-            Slot::Threadgroup { length } => Binding::Threadgroup(length),
-            Slot::Texture { place } => Binding::Texture(image_at(recording, place)?),
+            Slot::Threadgroup { length } => Binding::Threadgroup(length as u32),
+            Slot::Texture { place } => Binding::Texture(image_at(recording, place)?.for_kernels()),
             Slot::Sampler { place } => match &recording.kept[place as usize] {
                 Kept::Sampler(sampler) => Binding::Sampler(sampler.state),
                 _ => return Err(misplaced("sampler")),
             },
         });
     }
-    kernel.program.launch(&Launch { grid, group, bindings })
+    let settings = Settings::get();
+    let launch =
+        Launch { grid, group, bindings, watchdog: settings.watchdog, strict: settings.strict };
+    // SAFETY: the recording keeps alive what is bound, and the lengths are those of the memory. Other threads access
+    // it meanwhile in the order that the program itself makes sure of.
+    unsafe { kernel.launch(&launch) }.map_err(|fault| failed(&fault))
+}
+
+/// The error of a command buffer whose kernel had a fault.
+fn failed(fault: &Fault) -> Trouble {
+    let code = match fault.kind {
+        FaultKind::Access { .. } => CommandBufferError::PageFault,
+        FaultKind::Watchdog => CommandBufferError::Timeout,
+        FaultKind::Barrier => CommandBufferError::Internal,
+        FaultKind::GroupSize { .. } | FaultKind::ThreadgroupMemory { .. } => {
+            CommandBufferError::InvalidResource
+        }
+    };
+    Problem::new(code, fault.to_string())
 }
 
 /// The grid that a buffer says.

@@ -1,10 +1,11 @@
 //! MTLFunction: a kernel of a library, its function constants set.
 
+use super::compiler::{DeclaredConstant, FUNCTION_KERNEL};
 use super::device::{self, Device};
 use super::foundation::{
     Label, NSObject, Pairs, Strong, Text, label, labelled, set_label, soft_class,
 };
-use super::kernel::{DeclaredConstant, FUNCTION_KERNEL, Kernel};
+use crate::soft::kernel::Kernel;
 use std::sync::Arc;
 
 /// A function.

@@ -1,5 +1,6 @@
 //! MTLLibrary: a compiled source text, and the functions in it.
 
+use super::compiler::{self, Constant, FUNCTION_KERNEL, Options, Source};
 use super::descriptors::{CompileOptions, FunctionConstantValues, FunctionDescriptor};
 use super::device::{self, Device};
 use super::errors::{LibraryError, Problem};
@@ -8,14 +9,13 @@ use super::foundation::{
     labelled, set_label, soft_class,
 };
 use super::function::Function;
-use super::kernel::{self, Constant, FUNCTION_KERNEL, Options, Source};
 use super::worker;
 use crate::abi::{Id, Imp};
 use std::sync::Arc;
 
 /// A library.
 pub(super) struct Library {
-    source: Arc<dyn Source>,
+    source: Arc<Source>,
     install_name: Option<Strong<Text>>,
     label: Label,
 }
@@ -57,14 +57,14 @@ impl Library {
             safe_math: fields.is_safe(),
             max_threads: fields.max_threads,
         };
-        match kernel::compile(source, &how) {
-            Ok(source) => Ok(Self::of(source, fields.install_name)),
+        match compiler::compile(source, &how) {
+            Ok(source) => Ok(Self::of(Arc::new(source), fields.install_name)),
             Err(text) => Err(Problem::new(LibraryError::CompileFailure, text)),
         }
     }
 
     /// A library of compiled functions.
-    pub(super) fn of(source: Arc<dyn Source>, install_name: Option<Strong<Text>>) -> Strong<Self> {
+    pub(super) fn of(source: Arc<Source>, install_name: Option<Strong<Text>>) -> Strong<Self> {
         Strong::new(Self { source, install_name, label: Label::default() })
     }
 
@@ -100,7 +100,7 @@ impl Library {
             .source
             .kernel(name, constants)
             .map_err(|text| Problem::new(LibraryError::CompileFailure, text))?;
-        let declared = self.source.constants(name);
+        let declared = self.source.constants();
         Ok(Function::object(kernel, other.unwrap_or_else(|| name.to_owned()), declared))
     }
 

@@ -1,13 +1,14 @@
 //! Metal's classes: `specs/soft-metal.md` says what they promise.
 //!
 //! A file a class, and these beside them: [`commands`] is what encoders record, [`execute`] carries it
-//! out, [`worker`] has the threads, [`kernel`] is the seam to the compiler and the executor.
+//! out, [`worker`] has the threads, [`compiler`] is the seam to the compiler and the back ends.
 
 mod blit_encoder;
 mod buffer;
 mod capture;
 mod command_buffer;
 mod commands;
+mod compiler;
 mod compute_encoder;
 mod descriptors;
 mod device;
@@ -22,7 +23,6 @@ mod format;
 mod foundation;
 mod function;
 mod heap;
-mod kernel;
 mod library;
 mod memory;
 mod order;

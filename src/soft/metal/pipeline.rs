@@ -1,15 +1,16 @@
 //! MTLComputePipelineState: a kernel ready to be launched, and what it takes.
 
 use super::commands::Entry;
-use super::device::{self, Device, WIDTH};
+use super::compiler::data_type_of;
+use super::device::{self, Device};
 use super::foundation::{
     ErrorOut, List, NSObject, Object, Retained, SoftClass, Strong, Text, soft_class,
 };
 use super::function::Function;
-use super::kernel::{Access, Argument, ArgumentKind, Kernel};
 use super::sampler::next_id;
 use super::settings::Settings;
 use crate::abi::{Id, MTLResourceID, MTLSize};
+use crate::soft::kernel::{Access, Argument, ArgumentKind, Kernel, Parameter, limits};
 use std::sync::Arc;
 
 /// A compute pipeline state.
@@ -19,7 +20,7 @@ pub(super) struct ComputePipelineState {
     pub(super) max_threads: usize,
     /// Whether threadgroups are to be whole SIMD-groups.
     pub(super) whole_simd_groups: bool,
-    /// Where the kernel's arguments take their values from, in their order; of an array, each element.
+    /// Where the kernel's parameters take their values from, in their order.
     pub(super) takes: Box<[Take]>,
     /// Whether one of them is threadgroup memory.
     pub(super) takes_memory: bool,
@@ -38,7 +39,7 @@ pub(super) struct Limits {
     pub(super) whole_simd_groups: bool,
 }
 
-/// Where an argument takes its value from.
+/// Where a parameter takes its value from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Take {
     pub(super) entry: Entry,
@@ -53,9 +54,9 @@ soft_class! {
     [label] = |pipeline: &ComputePipelineState| pipeline.label.clone();
     [device] = |_: &ComputePipelineState| -> Strong<Device> { device::shared() };
     [maxTotalThreadsPerThreadgroup] = |pipeline: &ComputePipelineState| pipeline.max_threads;
-    [threadExecutionWidth] = |_: &ComputePipelineState| WIDTH;
+    [threadExecutionWidth] = |_: &ComputePipelineState| limits::SIMD_WIDTH as usize;
     [staticThreadgroupMemoryLength] =
-        |pipeline: &ComputePipelineState| pipeline.kernel.static_threadgroup;
+        |pipeline: &ComputePipelineState| pipeline.kernel.static_threadgroup() as usize;
     [imageblockMemoryLengthForDimensions:] = |_: &ComputePipelineState, _: MTLSize| 0usize;
     [supportIndirectCommandBuffers] = |_: &ComputePipelineState| false;
     [shaderValidation] = |_: &ComputePipelineState| 0isize;
@@ -73,24 +74,20 @@ impl ComputePipelineState {
         label: Option<Strong<Text>>,
     ) -> Strong<Self> {
         let kernel = Arc::clone(&function.kernel);
-        let most = kernel.max_threads;
+        let most = kernel.max_threads() as usize;
         let max_threads = match limits.max_threads {
             0 => most,
             threads => most.min(threads),
         };
-        let takes = |argument: &Argument| {
-            let (kind, needed) = (argument.kind, argument.must_be_bound());
-            let indices = argument.index..argument.index + argument.length;
-            indices.map(move |index| Take {
-                entry: Entry::of(kind, index).unwrap_or(Entry::NONE),
-                needed,
-            })
+        let takes = |(parameter, argument): (Parameter, &Argument)| Take {
+            entry: Entry::of(parameter.kind, parameter.index as usize).unwrap_or(Entry::NONE),
+            needed: must_be_bound(argument),
         };
-        let any = |kind| kernel.arguments.iter().any(|argument| argument.kind == kind);
+        let any = |kind| kernel.parameters().any(|(parameter, _)| parameter.kind == kind);
         Strong::new(Self {
             max_threads,
             whole_simd_groups: limits.whole_simd_groups,
-            takes: kernel.arguments.iter().flat_map(takes).collect(),
+            takes: kernel.parameters().map(takes).collect(),
             takes_memory: any(ArgumentKind::Threadgroup),
             checks_textures: any(ArgumentKind::Texture) && Settings::get().checks,
             kernel,
@@ -146,7 +143,7 @@ impl Reflection {
         let object = |argument: &Argument| -> Retained {
             Strong::new(P::of(argument.clone())).into_retained()
         };
-        List::object(self.0.arguments.iter().map(object))
+        List::object(self.0.arguments().iter().map(object))
     }
 }
 
@@ -155,21 +152,21 @@ soft_class! {
     pub(super) class SoftMTLBinding(Bound): NSObject,
         conforms [MTLBufferBinding, MTLThreadgroupBinding, MTLTextureBinding, MTLBinding];
     [name] = |this: &Bound| Text::object(this.0.name.as_str());
-    [type] = |this: &Bound| this.0.binding_type() as isize;
-    [access] = |this: &Bound| this.0.access();
-    [index] = |this: &Bound| this.0.index;
+    [type] = |this: &Bound| binding_type(&this.0) as isize;
+    [access] = |this: &Bound| access(&this.0);
+    [index] = |this: &Bound| this.0.index as usize;
     [isUsed] = |this: &Bound| this.0.used;
     [isArgument] = |_: &Bound| true;
-    [bufferAlignment] = |this: &Bound| this.0.of_kind(ArgumentKind::Buffer, this.0.align);
-    [bufferDataSize] = |this: &Bound| this.0.of_kind(ArgumentKind::Buffer, this.0.size);
-    [bufferDataType] = |this: &Bound| this.0.of_kind(ArgumentKind::Buffer, this.0.data_type);
+    [bufferAlignment] = |this: &Bound| of_kind(&this.0, ArgumentKind::Buffer, this.0.align as usize);
+    [bufferDataSize] = |this: &Bound| of_kind(&this.0, ArgumentKind::Buffer, this.0.size as usize);
+    [bufferDataType] = |this: &Bound| of_kind(&this.0, ArgumentKind::Buffer, data_type_of(&this.0.type_name));
     [bufferStructType] = |_: &Bound| Id::NIL;
     [bufferPointerType] = |_: &Bound| Id::NIL;
-    [threadgroupMemoryAlignment] = |this: &Bound| this.0.of_kind(ArgumentKind::Threadgroup, this.0.align);
-    [threadgroupMemoryDataSize] = |this: &Bound| this.0.of_kind(ArgumentKind::Threadgroup, this.0.size);
-    [textureDataType] = |this: &Bound| this.0.of_kind(ArgumentKind::Texture, this.0.data_type);
+    [threadgroupMemoryAlignment] = |this: &Bound| of_kind(&this.0, ArgumentKind::Threadgroup, this.0.align as usize);
+    [threadgroupMemoryDataSize] = |this: &Bound| of_kind(&this.0, ArgumentKind::Threadgroup, this.0.size as usize);
+    [textureDataType] = |this: &Bound| of_kind(&this.0, ArgumentKind::Texture, data_type_of(&this.0.type_name));
     [textureType] = |this: &Bound| this.0.texture.map_or(0, |texture| texture.kind);
-    [arrayLength] = |this: &Bound| this.0.array_length();
+    [arrayLength] = |this: &Bound| array_length(&this.0);
     [isDepthTexture] = |this: &Bound| this.0.texture.is_some_and(|texture| texture.depth);
 }
 
@@ -177,52 +174,58 @@ soft_class! {
     /// One argument of a kernel, under older names.
     pub(super) class MTLArgument(BoundArgument): NSObject;
     [name] = |this: &BoundArgument| Text::object(this.0.name.as_str());
-    [type] = |this: &BoundArgument| this.0.binding_type();
-    [access] = |this: &BoundArgument| this.0.access();
-    [index] = |this: &BoundArgument| this.0.index;
+    [type] = |this: &BoundArgument| binding_type(&this.0);
+    [access] = |this: &BoundArgument| access(&this.0);
+    [index] = |this: &BoundArgument| this.0.index as usize;
     [isActive] = |this: &BoundArgument| this.0.used;
-    [bufferAlignment] = |this: &BoundArgument| this.0.of_kind(ArgumentKind::Buffer, this.0.align);
-    [bufferDataSize] = |this: &BoundArgument| this.0.of_kind(ArgumentKind::Buffer, this.0.size);
-    [bufferDataType] = |this: &BoundArgument| this.0.of_kind(ArgumentKind::Buffer, this.0.data_type);
+    [bufferAlignment] = |this: &BoundArgument| of_kind(&this.0, ArgumentKind::Buffer, this.0.align as usize);
+    [bufferDataSize] = |this: &BoundArgument| of_kind(&this.0, ArgumentKind::Buffer, this.0.size as usize);
+    [bufferDataType] = |this: &BoundArgument| of_kind(&this.0, ArgumentKind::Buffer, data_type_of(&this.0.type_name));
     [threadgroupMemoryAlignment] =
-        |this: &BoundArgument| this.0.of_kind(ArgumentKind::Threadgroup, this.0.align);
+        |this: &BoundArgument| of_kind(&this.0, ArgumentKind::Threadgroup, this.0.align as usize);
     [threadgroupMemoryDataSize] =
-        |this: &BoundArgument| this.0.of_kind(ArgumentKind::Threadgroup, this.0.size);
-    [textureDataType] = |this: &BoundArgument| this.0.of_kind(ArgumentKind::Texture, this.0.data_type);
+        |this: &BoundArgument| of_kind(&this.0, ArgumentKind::Threadgroup, this.0.size as usize);
+    [textureDataType] = |this: &BoundArgument| of_kind(&this.0, ArgumentKind::Texture, data_type_of(&this.0.type_name));
     [textureType] = |this: &BoundArgument| this.0.texture.map_or(0, |texture| texture.kind);
-    [arrayLength] = |this: &BoundArgument| this.0.array_length();
+    [arrayLength] = |this: &BoundArgument| array_length(&this.0);
     [isDepthTexture] =
         |this: &BoundArgument| this.0.texture.is_some_and(|texture| texture.depth);
 }
 
-impl Argument {
-    /// Of `MTLBindingType`, which begins as `MTLArgumentType` does.
-    fn binding_type(&self) -> usize {
-        match self.kind {
-            ArgumentKind::Buffer => 0,
-            ArgumentKind::Threadgroup => 1,
-            ArgumentKind::Texture => 2,
-            ArgumentKind::Sampler => 3,
-        }
-    }
+/// Whether a dispatch is refused when nothing is bound for an argument. With checks off it is not: missing memory has no
+/// bytes, a missing texture no pixels, and a missing sampler is MSL's default. Elements of arrays may always be missing
+/// (`is_null_texture`, MSL 6.12.17).
+pub(super) fn must_be_bound(argument: &Argument) -> bool {
+    argument.used && !argument.is_array && Settings::get().checks
+}
 
-    /// Of `MTLBindingAccess`.
-    fn access(&self) -> usize {
-        match self.access {
-            Access::ReadOnly => 0,
-            Access::ReadWrite => 1,
-            Access::WriteOnly => 2,
-        }
+/// A number of `MTLBindingType`, which `MTLArgumentType` shares.
+fn binding_type(argument: &Argument) -> usize {
+    match argument.kind {
+        ArgumentKind::Buffer => 0,
+        ArgumentKind::Threadgroup => 1,
+        ArgumentKind::Texture => 2,
+        ArgumentKind::Sampler => 3,
     }
+}
 
-    /// 1 for what is no array.
-    fn array_length(&self) -> usize {
-        self.of_kind(ArgumentKind::Texture, self.length)
+/// A number of `MTLBindingAccess`.
+fn access(argument: &Argument) -> usize {
+    match argument.access {
+        Access::ReadOnly => 0,
+        Access::ReadWrite => 1,
+        Access::WriteOnly => 2,
     }
+}
 
-    fn of_kind(&self, kind: ArgumentKind, value: usize) -> usize {
-        if self.kind == kind { value } else { 0 }
-    }
+/// The length of an array of textures; 1 for a single one.
+fn array_length(argument: &Argument) -> usize {
+    of_kind(argument, ArgumentKind::Texture, argument.length as usize)
+}
+
+/// A property that only arguments of one kind have; 0 for others.
+fn of_kind(argument: &Argument, kind: ArgumentKind, value: usize) -> usize {
+    if argument.kind == kind { value } else { 0 }
 }
 
 /// Of `MTLPipelineOption`: what asks for reflection, in its newer and older names.

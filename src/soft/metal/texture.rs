@@ -5,7 +5,6 @@ use super::descriptors::{TextureDescriptor, TextureFields, full_levels};
 use super::format::Format;
 use super::foundation::{NSObject, Strong, This};
 use super::heap::Region;
-use super::kernel::{Access, TextureKind};
 use super::memory::Memory;
 use super::resource::{HasResource, Resource, resource_class};
 use super::sampler::next_id;
@@ -13,6 +12,7 @@ use crate::abi::{
     Id, MTLOrigin, MTLRegion, MTLResourceID, MTLSize, MTLTextureSwizzleChannels, NSRange,
 };
 use crate::soft::kernel::texture::{Level, Pixel, PixelFormat, Texture as BoundTexture};
+use crate::soft::kernel::{Access, TextureKind};
 use std::ffi::c_void;
 use std::ops::Range;
 use std::sync::Arc;

@@ -4,11 +4,11 @@
 use super::command_buffer::Ending;
 use super::commands::{Command, Grid, Kept, Note, PixelCopy, Pixels, Place, Recording, Rows, Slot};
 use super::foundation::{Label, lock};
-use super::kernel::{Argument, ArgumentKind, Kernel};
 use super::memory::Memory;
 use super::resource::HasResource;
 use super::texture::Image;
 use crate::abi::{MTLOrigin, MTLSize};
+use crate::soft::kernel::{Argument, Kernel, Parameter};
 use std::fmt::{Display, Write as _};
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -222,7 +222,7 @@ fn command(recording: &Recording, command: &Command) -> Option<Line> {
     Some(match *command {
         Command::Dispatch { pipeline, slots, grid, group } => {
             let kernel = &*recording.pipeline_at(pipeline)?.kernel;
-            let slots = &recording.slots[slots as usize..][..kernel.bound().count()];
+            let slots = &recording.slots[slots as usize..][..kernel.parameters().count()];
             dispatch(recording, kernel, slots, grid, group)
         }
         Command::CopyBuffer { from, from_offset, to, to_offset, length } => {
@@ -264,33 +264,29 @@ fn dispatch(
     group: [u32; 3],
 ) -> Line {
     let mut line = Line::new("dispatch");
-    line.text("kernel", &kernel.name);
+    line.text("kernel", kernel.name());
     match grid {
         Grid::Threads(grid) => line.field("grid", list(grid)),
         Grid::Indirect { place, offset } => line.field("indirect", rest(recording, place, offset)),
     };
     line.field("threadgroup", list(group));
-    let arguments = kernel.bound().zip(slots);
+    let arguments = kernel.parameters().zip(slots);
     line.field("arguments", list(arguments.map(|(a, slot)| argument(recording, a, *slot))));
     line
 }
 
 /// An argument of a kernel and what it is given.
-fn argument(recording: &Recording, (argument, index): (&Argument, usize), slot: Slot) -> String {
+fn argument(
+    recording: &Recording,
+    (parameter, argument): (Parameter, &Argument),
+    slot: Slot,
+) -> String {
     /// As many of the pushed bytes are shown.
     const SHOWN: usize = 64;
     let mut part = Line::part();
     part.text("name", &argument.name);
-    part.text(
-        "kind",
-        match argument.kind {
-            ArgumentKind::Buffer => "buffer",
-            ArgumentKind::Threadgroup => "threadgroup",
-            ArgumentKind::Texture => "texture",
-            ArgumentKind::Sampler => "sampler",
-        },
-    );
-    part.field("index", index);
+    part.text("kind", argument.kind.name());
+    part.field("index", parameter.index);
     match slot {
         Slot::Empty | Slot::Sampler { .. } => {}
         Slot::Buffer { place, offset } => _ = part.field("buffer", rest(recording, place, offset)),

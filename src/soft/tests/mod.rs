@@ -4,7 +4,8 @@ mod corpus;
 mod fuzz;
 mod random;
 
-use crate::soft::cpu::{Binding, Launch, Program, Workers};
+use crate::soft::cpu::by_index::{Binding, Launch};
+use crate::soft::cpu::{Program, Workers};
 use crate::soft::msl::{self, ConstantValues, Options};
 
 /// Runs kernel `k` over so many threads in groups of 32; buffer 0 is `out`, the others follow.
@@ -41,7 +42,7 @@ fn run_with(text: &str, threads: u32, buffers: &mut [Vec<u32>]) -> Result<(), St
     };
     let workers = Workers::new(1);
     // SAFETY: the bindings are the vectors above, which outlive the launch and nobody else uses.
-    unsafe { program.launch(&launch, &workers) }.map_err(|fault| format!("{fault:?}"))
+    unsafe { program.launch_by_index(&launch, &workers) }.map_err(|fault| format!("{fault:?}"))
 }
 
 /// The first words that a kernel body writes to `out`, on one thread.
@@ -403,7 +404,7 @@ fn a_fault_names_its_line() {
         strict: false,
     };
     // SAFETY: the binding is the word above, which outlives the launch and nobody else uses.
-    let fault = unsafe { program.launch(&launch, &Workers::new(1)) }.unwrap_err();
+    let fault = unsafe { program.launch_by_index(&launch, &Workers::new(1)) }.unwrap_err();
     let place = library.place(fault.span).unwrap();
     assert_eq!((place.0.as_str(), place.1), ("program_source", 3), "{fault:?}");
     assert_eq!(word, 0);

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::super::{FaultKind, MAX_THREADGROUP_MEMORY};
+use super::super::FaultKind;
 use super::*;
 use crate::soft::ir::{Barrier, Op, Span};
+use crate::soft::kernel::limits::THREADGROUP_MEMORY;
 
 /// `out[index(i)] = in[i]` with an index that is made by the closure.
 fn copy(index: impl Fn(&mut FunctionBuilder, Value) -> Value) -> Module {
@@ -175,9 +176,12 @@ fn local_arrays_and_threadgroup_memory_have_ends() {
         let found = fault(&in_shared, isa, &grid);
         assert_eq!(found.position, Some([5, 0, 0]));
         assert!(found.to_string().ends_with("'tile', which has 20 bytes"), "{found}");
-        grid.threadgroup_memory = &[(3, MAX_THREADGROUP_MEMORY as u32 + 16)];
+        grid.threadgroup_memory = &[(3, THREADGROUP_MEMORY + 16)];
         let found = fault(&in_shared, isa, &grid);
-        assert_eq!(found.kind, FaultKind::ThreadgroupMemory { bytes: MAX_THREADGROUP_MEMORY + 16 });
+        assert_eq!(
+            found.kind,
+            FaultKind::ThreadgroupMemory { bytes: u64::from(THREADGROUP_MEMORY) + 16 }
+        );
     }
 }
 
@@ -309,7 +313,7 @@ fn other_threadgroups_stop_and_the_first_fault_is_told() {
         let bindings = [bind(0, &mut from), bind(1, &mut to)];
         let grid = launch([1 << 17, 1, 1], [64, 1, 1], &bindings);
         // SAFETY: the bindings outlive the launch.
-        let found = unsafe { program.launch(&grid, &workers) }.expect_err("a fault");
+        let found = unsafe { program.launch_by_index(&grid, &workers) }.expect_err("a fault");
         let [x, ..] = found.position.unwrap();
         assert!(x >= 1 << 16 && x % 32 == 0, "{x}");
     }

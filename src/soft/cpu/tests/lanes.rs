@@ -357,7 +357,7 @@ fn atomics_of_many_threads_lose_nothing() {
         let program = Program::with_isa(&module, isa).unwrap();
         let grid = launch([n as u32, 1, 1], [128, 1, 1], &bindings);
         // SAFETY: the bindings outlive the launch.
-        unsafe { program.launch(&grid, &workers) }.unwrap();
+        unsafe { program.launch_by_index(&grid, &workers) }.unwrap();
         assert_eq!(to, want);
         assert_eq!(f32::from_bits(sums[0]), n as f32 / 2.0);
         assert_eq!(sums[1..3], [n as u32 - 1, n as u32]);

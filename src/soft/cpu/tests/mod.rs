@@ -1,5 +1,6 @@
 //! Tests of the executor.
 
+pub(crate) mod by_index;
 mod bytecode;
 mod faults;
 mod kernels;
@@ -9,11 +10,12 @@ mod reference;
 mod rows;
 mod speed;
 
-use super::{Binding, Fault, IsaKind, Launch, Program, Workers};
+use super::{Fault, IsaKind, Program, Workers};
 use crate::soft::ir::{
     Allocation, AllocationId, AllocationKind, FuncId, Function, FunctionBuilder, Input, Module,
     Space, Type, Value,
 };
+use by_index::{Binding, Launch};
 
 /// A buffer argument of a kernel under test.
 pub(crate) fn buffer(name: &str, index: u32, space: Space) -> Allocation {
@@ -77,5 +79,5 @@ pub(crate) fn launch(grid: [u32; 3], group: [u32; 3], bindings: &[Binding]) -> L
 pub(crate) fn run(module: &Module, isa: IsaKind, launch: &Launch<'_>) -> Result<(), Fault> {
     let program = Program::with_isa(module, isa).expect("a valid module");
     // SAFETY: the bindings of tests are slices that outlive the launch.
-    unsafe { program.launch(launch, &Workers::new(1)) }
+    unsafe { program.launch_by_index(launch, &Workers::new(1)) }
 }

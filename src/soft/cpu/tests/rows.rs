@@ -173,7 +173,7 @@ fn all_ways_to_access_a_row_agree() {
                 ];
                 let grid = launch([32, 1, 1], [32, 1, 1], &bindings);
                 // SAFETY: the bindings outlive the launch.
-                let got = unsafe { program.launch(&grid, &workers) };
+                let got = unsafe { program.launch_by_index(&grid, &workers) };
                 let got = got.err().map(|fault| match fault.kind {
                     FaultKind::Access { offset, .. } => (fault.position, offset),
                     other => panic!("{other:?}"),

@@ -34,14 +34,14 @@ fn time(name: &str, module: &Module, launch: &Launch<'_>) {
         for _ in 0..5 {
             let start = Instant::now();
             // SAFETY: the bindings outlive the launch.
-            unsafe { program.launch(launch, &workers) }.unwrap();
+            unsafe { program.launch_by_index(launch, &workers) }.unwrap();
             best = best.min(start.elapsed().as_secs_f64() * 1e3);
         }
         let mut core = f64::INFINITY;
         for _ in 0..3 {
             let start = on_core();
             // SAFETY: the bindings outlive the launch.
-            unsafe { program.launch(launch, &alone) }.unwrap();
+            unsafe { program.launch_by_index(launch, &alone) }.unwrap();
             core = core.min((on_core() - start) / 1e6);
         }
         let isa = isa.name();
@@ -131,7 +131,7 @@ fn speed_in_cache() {
     let start = on_core();
     for _ in 0..TIMES {
         // SAFETY: the bindings outlive the launch.
-        unsafe { program.launch(&grid, &alone) }.unwrap();
+        unsafe { program.launch_by_index(&grid, &alone) }.unwrap();
     }
     let nanoseconds = (on_core() - start) / (TIMES * n / 32) as f64;
     println!("saxpy in cache, one core: {nanoseconds:.1} ns a SIMD-group");

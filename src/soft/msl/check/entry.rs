@@ -1,7 +1,7 @@
 //! Entry points (MSL 5.1.3, 5.2): their signatures, and what the host is told of their arguments.
 
 use super::{Checker, FuncId};
-use crate::soft::ir::{Input, Scalar};
+use crate::soft::ir::{Input, Scalar, limits};
 use crate::soft::msl::ast::{AddressSpace, Attribute, Stage};
 use crate::soft::msl::source::Span;
 use crate::soft::msl::texture::{Access as TextureAccess, Texture};
@@ -61,11 +61,6 @@ pub(crate) struct Reflection {
     pub(crate) max_total_threads: Option<u32>,
 }
 
-/// The highest indices and one more (Metal's own limits).
-const MAX_BUFFERS: u32 = 31;
-const MAX_TEXTURES: u32 = 128;
-const MAX_SAMPLERS: u32 = 16;
-
 /// How many numbers an input has at most (MSL table 5.8): one for each axis of the grid, or one.
 fn components(input: Input) -> u32 {
     match input {
@@ -111,8 +106,9 @@ impl Checker {
             .attribute(&all, &["max_total_threads_per_threadgroup"])
             .and_then(|attribute| attribute.arguments.first())
             .cloned();
-        let max_total_threads =
-            limit.and_then(|n| self.constant_int(&n)).map(|n| n.clamp(1, 1024) as u32);
+        let max_total_threads = limit
+            .and_then(|n| self.constant_int(&n))
+            .map(|n| n.clamp(1, limits::THREADS.into()) as u32);
         Reflection { arguments, max_total_threads }
     }
 
@@ -174,7 +170,7 @@ impl Checker {
             {
                 argument.explicit = true;
                 // As many places as for buffers: what an encoder can set.
-                self.place_at(&mut argument, number, MAX_BUFFERS, index.span);
+                self.place_at(&mut argument, number, limits::BUFFERS, index.span);
             }
             return argument;
         }
@@ -240,12 +236,12 @@ impl Checker {
                     TextureAccess::Write => Access::WriteOnly,
                     TextureAccess::ReadWrite => Access::ReadWrite,
                 };
-                ("texture", MAX_TEXTURES)
+                ("texture", limits::TEXTURES)
             }
             None => {
                 argument.kind = ArgumentKind::Sampler;
                 argument.type_name = self.types.name(of);
-                ("sampler", MAX_SAMPLERS)
+                ("sampler", limits::SAMPLERS)
             }
         };
         if let Some(count) = count.filter(|count| *count > limit) {

@@ -25,7 +25,8 @@ mod textures;
 mod vectors;
 mod whole;
 
-use crate::soft::cpu::{Binding, IsaKind, Launch, Program, Workers};
+use crate::soft::cpu::by_index::{Binding, Launch};
+use crate::soft::cpu::{IsaKind, Program, Workers};
 use crate::soft::msl::ast::Stage;
 use crate::soft::msl::{self, ConstantValues, Options};
 use element::{Element, Expected};
@@ -81,7 +82,7 @@ fn run(
         strict: false,
     };
     // SAFETY: the bindings are the setting's buffers and images, which outlive the launch and nobody else uses.
-    unsafe { program.launch(&launch, &Workers::new(1)) }.map_err(|fault| fault.to_string())
+    unsafe { program.launch_by_index(&launch, &Workers::new(1)) }.map_err(|fault| fault.to_string())
 }
 
 /// One file of the corpus and what its rows have found so far.

@@ -11,7 +11,8 @@ mod print;
 mod program;
 mod shrink;
 
-use crate::soft::cpu::{Binding, IsaKind, Launch, Program as Code, Workers};
+use crate::soft::cpu::by_index::{Binding, Launch};
+use crate::soft::cpu::{IsaKind, Program as Code, Workers};
 use crate::soft::ir::Scalar;
 use crate::soft::msl::{self, ConstantValues, Options};
 use crate::test_scale::scaled;
@@ -100,7 +101,8 @@ fn launch(program: &Program, code: &Code) -> Result<Outcome, String> {
         strict: false,
     };
     // SAFETY: the bindings are the vectors above, which outlive the launch and nobody else uses.
-    unsafe { code.launch(&launch, &Workers::new(1)) }.map_err(|fault| fault.to_string())?;
+    unsafe { code.launch_by_index(&launch, &Workers::new(1)) }
+        .map_err(|fault| fault.to_string())?;
     Ok(Outcome { out, counters })
 }
 

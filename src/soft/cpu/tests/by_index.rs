@@ -1,0 +1,80 @@
+//! Launches as tests write them: with what is bound at which index of which table.
+
+use std::time::Duration;
+
+use super::super::{Program, Workers};
+use crate::soft::ir::Sampler;
+use crate::soft::kernel::texture::Texture;
+use crate::soft::kernel::{self, ArgumentKind, Fault};
+
+/// Memory bound to a buffer index.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Binding {
+    /// The index, as in `[[buffer(index)]]`.
+    pub(crate) index: u32,
+    /// Where it starts.
+    pub(crate) base: *mut u8,
+    /// Its length.
+    pub(crate) bytes: u64,
+}
+
+/// A launch whose arguments are found by their indices.
+#[derive(Clone)]
+pub(crate) struct Launch<'a> {
+    /// Threads in each dimension.
+    pub(crate) grid: [u32; 3],
+    /// Threads of a threadgroup in each dimension.
+    pub(crate) group: [u32; 3],
+    /// The buffers. One that is missing is empty.
+    pub(crate) bindings: &'a [Binding],
+    /// The textures, by the index of `[[texture(index)]]`. One that is missing is empty.
+    pub(crate) textures: &'a [(u32, Texture<'a>)],
+    /// The samplers, by the index of `[[sampler(index)]]`. One that is missing is MSL's default.
+    pub(crate) samplers: &'a [(u32, Sampler)],
+    /// The sizes of the arguments at `[[threadgroup(index)]]`: index and bytes.
+    pub(crate) threadgroup_memory: &'a [(u32, u32)],
+    /// How long it may run.
+    pub(crate) watchdog: Option<Duration>,
+    /// See [`kernel::Launch::strict`].
+    pub(crate) strict: bool,
+}
+
+impl Program {
+    /// Launches with arguments by index.
+    ///
+    /// # Safety
+    /// As for [`Program::launch`].
+    pub(crate) unsafe fn launch_by_index(
+        &self,
+        by_index: &Launch<'_>,
+        workers: &Workers,
+    ) -> Result<(), Fault> {
+        fn find<T: Copy>(list: &[(u32, T)], index: u32) -> Option<T> {
+            list.iter().find(|(at, _)| *at == index).map(|(_, found)| *found)
+        }
+        let binding = |parameter: &kernel::Parameter| {
+            let index = parameter.index;
+            let found = match parameter.kind {
+                ArgumentKind::Buffer => {
+                    let buffer = by_index.bindings.iter().find(|buffer| buffer.index == index);
+                    buffer.map(|b| kernel::Binding::Memory { base: b.base, bytes: b.bytes })
+                }
+                ArgumentKind::Threadgroup => {
+                    find(by_index.threadgroup_memory, index).map(kernel::Binding::Threadgroup)
+                }
+                ArgumentKind::Texture => {
+                    find(by_index.textures, index).map(kernel::Binding::Texture)
+                }
+                ArgumentKind::Sampler => {
+                    find(by_index.samplers, index).map(kernel::Binding::Sampler)
+                }
+            };
+            found.unwrap_or_default()
+        };
+        let bindings: Vec<_> = self.parameters.iter().map(binding).collect();
+        let Launch { grid, group, watchdog, strict, .. } = *by_index;
+        let launch = kernel::Launch { grid, group, bindings: &bindings, watchdog, strict };
+        // SAFETY: the caller's.
+        unsafe { self.launch(&launch, workers) }
+    }
+}

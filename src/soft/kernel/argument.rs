@@ -1,0 +1,84 @@
+//! The arguments of a kernel as its source declares them. Metal's reflection shows these.
+
+use crate::soft::ir::Scalar;
+
+/// Which of Metal's argument tables an argument is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ArgumentKind {
+    /// `[[buffer(n)]]`
+    Buffer,
+    /// `[[threadgroup(n)]]`
+    Threadgroup,
+    /// `[[texture(n)]]`
+    Texture,
+    /// `[[sampler(n)]]`
+    Sampler,
+}
+
+impl ArgumentKind {
+    /// The name of its attribute.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Buffer => "buffer",
+            Self::Threadgroup => "threadgroup",
+            Self::Texture => "texture",
+            Self::Sampler => "sampler",
+        }
+    }
+}
+
+/// What a kernel may do with an argument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Read.
+    ReadOnly,
+    /// Read and write.
+    ReadWrite,
+    /// Write.
+    WriteOnly,
+}
+
+/// An argument.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Argument {
+    /// Its name in the source.
+    pub(crate) name: String,
+    /// The table it is in.
+    pub(crate) kind: ArgumentKind,
+    /// Its index there; of an array, the first.
+    pub(crate) index: u32,
+    /// How many indices it has: the length of an array of textures or samplers, else 1.
+    pub(crate) length: u32,
+    /// Whether it is an array.
+    pub(crate) is_array: bool,
+    /// What the kernel may do with it.
+    pub(crate) access: Access,
+    /// The texture that it accepts, if it is one.
+    pub(crate) texture: Option<TextureKind>,
+    /// Whether the compiled kernel uses it.
+    pub(crate) used: bool,
+    /// The size of the type that a pointer points to; 0 for others.
+    pub(crate) size: u32,
+    /// The alignment of that type; 0 for others.
+    pub(crate) align: u32,
+    /// The name of that type, or of a texture's components.
+    pub(crate) type_name: String,
+}
+
+impl Argument {
+    /// Whether an index of its table is its own.
+    pub(crate) fn has(&self, kind: ArgumentKind, index: u32) -> bool {
+        self.kind == kind && index.checked_sub(self.index).is_some_and(|nth| nth < self.length)
+    }
+}
+
+/// The texture that an argument accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TextureKind {
+    /// A number of `MTLTextureType`.
+    pub(crate) kind: usize,
+    /// Whether its pixels are depths.
+    pub(crate) depth: bool,
+    /// The type that the components of its pixels are converted to.
+    pub(crate) scalar: Scalar,
+}

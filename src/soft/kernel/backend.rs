@@ -1,0 +1,232 @@
+//! Back ends, and the kernels that they compile.
+
+use std::fmt;
+
+use super::{Argument, ArgumentKind, Fault, Launch, SourcePosition, limits};
+use crate::soft::ir::{AllocationKind, Bound, Invalid, Module, Span};
+
+/// Compiles modules of the IR for one device.
+pub(crate) trait Backend: Send + Sync {
+    /// What the device calls itself, for people: the instruction set of a CPU, or the model of a GPU.
+    fn device_name(&self) -> String;
+
+    /// Compiles a module, with a pass pipeline of the back end's choice.
+    fn compile(
+        &self,
+        module: &Module,
+        options: &CompileOptions,
+    ) -> Result<Box<dyn Executable>, CompileError>;
+}
+
+/// How to compile a module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CompileOptions {
+    /// No launch has threadgroups of more threads, so that a back end may give each thread more registers.
+    pub(crate) max_threads: u32,
+}
+
+impl Default for CompileOptions {
+    fn default() -> Self {
+        Self { max_threads: limits::THREADS }
+    }
+}
+
+/// A module that a back end has compiled. It can be launched from several threads at once.
+pub(crate) trait Executable: Send + Sync {
+    /// What a launch has to pass, in order.
+    fn parameters(&self) -> &[Parameter];
+
+    /// Runs the kernel over a grid. Returns when all of it is done, or at the first fault.
+    ///
+    /// # Safety
+    /// Memory and textures among the bindings can be read, and written unless the kernel declares them constant, until
+    /// this returns. Other threads access them meanwhile only as the kernel's own threads may.
+    unsafe fn launch(&self, launch: &Launch<'_>) -> Result<(), Fault>;
+}
+
+/// One thing that a launch passes: an argument, or an element of an array of textures or samplers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Parameter {
+    /// Which table it is in.
+    pub(crate) kind: ArgumentKind,
+    /// Its index there.
+    pub(crate) index: u32,
+    /// Whether the compiled code uses it.
+    pub(crate) used: bool,
+    /// Whether the kernel may write there.
+    pub(crate) writable: bool,
+}
+
+impl Parameter {
+    /// The parameters of a module in its own order: its allocations that a launch passes, its textures, its samplers.
+    /// `used` says for each allocation, texture and sampler whether the code uses it.
+    pub(crate) fn of_module(module: &Module, used: [&[bool]; 3]) -> Box<[Self]> {
+        let memory = module.allocations.iter().zip(used[0]).filter_map(|(allocation, &used)| {
+            let (kind, index, writable) = match allocation.kind {
+                AllocationKind::Buffer { index, writable, .. } => {
+                    (ArgumentKind::Buffer, index, writable)
+                }
+                AllocationKind::ThreadgroupArgument { index } => {
+                    (ArgumentKind::Threadgroup, index, true)
+                }
+                AllocationKind::Table(_) | AllocationKind::Threadgroup(_) => return None,
+            };
+            Some(Self { kind, index, used, writable })
+        });
+        let bound = |kind, list: &[Bound], used: &[bool]| -> Vec<Self> {
+            let parameter = |(bound, &used): (&Bound, &bool)| Self {
+                kind,
+                index: bound.index,
+                used,
+                writable: false,
+            };
+            list.iter().zip(used).map(parameter).collect()
+        };
+        memory
+            .chain(bound(ArgumentKind::Texture, &module.textures, used[1]))
+            .chain(bound(ArgumentKind::Sampler, &module.samplers, used[2]))
+            .collect()
+    }
+}
+
+/// Why a back end cannot compile a kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum CompileError {
+    /// The module breaks a rule of the IR.
+    Invalid(Invalid),
+    /// Local variables take more memory per thread than there is.
+    ThreadMemory {
+        /// How much they take.
+        bytes: u64,
+        /// How much there is.
+        limit: u64,
+    },
+    /// The code or its registers are too large.
+    TooLarge,
+    /// The module has a parameter that the source does not declare: an error of the compiler.
+    Undeclared {
+        /// Its table.
+        kind: ArgumentKind,
+        /// Its index there.
+        index: u32,
+    },
+}
+
+impl fmt::Display for CompileError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid(invalid) => invalid.fmt(out),
+            Self::ThreadMemory { bytes, limit } => {
+                write!(
+                    out,
+                    "its local variables take {bytes} bytes per thread; the limit is {limit}"
+                )
+            }
+            Self::TooLarge => out.write_str("the kernel is too large"),
+            Self::Undeclared { kind, index } => {
+                write!(
+                    out,
+                    "internal compiler error: undeclared parameter {}({index})",
+                    kind.name()
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for CompileError {}
+
+/// Finds the source position of an instruction.
+type Locate = Box<dyn Fn(Span) -> Option<SourcePosition> + Send + Sync>;
+
+/// A kernel that can be launched, and what the host knows about it.
+pub(crate) struct Kernel {
+    name: String,
+    arguments: Vec<Argument>,
+    executable: Box<dyn Executable>,
+    /// For each parameter the argument that it belongs to.
+    owners: Box<[usize]>,
+    static_threadgroup: u32,
+    max_threads: u32,
+    locate: Locate,
+}
+
+impl Kernel {
+    /// Compiles a module. `arguments` is what its source declares.
+    pub(crate) fn compile(
+        backend: &dyn Backend,
+        module: &Module,
+        options: &CompileOptions,
+        mut arguments: Vec<Argument>,
+        locate: impl Fn(Span) -> Option<SourcePosition> + Send + Sync + 'static,
+    ) -> Result<Self, CompileError> {
+        let executable = backend.compile(module, options)?;
+        let mut owners = Vec::new();
+        for parameter in executable.parameters() {
+            let (kind, index) = (parameter.kind, parameter.index);
+            let owner = arguments.iter().position(|argument| argument.has(kind, index));
+            let owner = owner.ok_or(CompileError::Undeclared { kind, index })?;
+            arguments[owner].used |= parameter.used;
+            owners.push(owner);
+        }
+        let declared = module.allocations.iter().map(|allocation| match allocation.kind {
+            AllocationKind::Threadgroup(bytes) => bytes.next_multiple_of(16),
+            _ => 0,
+        });
+        Ok(Self {
+            name: module.name.clone(),
+            arguments,
+            owners: owners.into(),
+            static_threadgroup: declared.sum(),
+            max_threads: options.max_threads,
+            executable,
+            locate: Box::new(locate),
+        })
+    }
+
+    /// Its name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What its source declares, in that order.
+    pub(crate) fn arguments(&self) -> &[Argument] {
+        &self.arguments
+    }
+
+    /// What a launch passes, and the argument that it is, or is an element of.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = (Parameter, &Argument)> {
+        let parameters = self.executable.parameters().iter().copied();
+        parameters.zip(self.owners.iter().map(|owner| &self.arguments[*owner]))
+    }
+
+    /// The threadgroup memory of its own variables, in bytes.
+    pub(crate) fn static_threadgroup(&self) -> u32 {
+        self.static_threadgroup
+    }
+
+    /// The most threads that its threadgroups may have.
+    pub(crate) fn max_threads(&self) -> u32 {
+        self.max_threads
+    }
+
+    /// Launches it; see [`Executable::launch`]. A fault has its position in the source.
+    ///
+    /// # Safety
+    /// As for [`Executable::launch`].
+    pub(crate) unsafe fn launch(&self, launch: &Launch<'_>) -> Result<(), Fault> {
+        // SAFETY: the caller's.
+        unsafe { self.executable.launch(launch) }.map_err(|mut fault| {
+            if fault.position.is_some() {
+                fault.source = (self.locate)(fault.span);
+            }
+            fault
+        })
+    }
+}
+
+impl fmt::Debug for Kernel {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Kernel").field("name", &self.name).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,261 @@
+//! The compiler and the back end that Metal's classes use. No other file here names either.
+
+use super::settings::Settings;
+use crate::soft::cpu::Cpu;
+use crate::soft::ir::Scalar;
+use crate::soft::kernel::{
+    self, Access, Argument, ArgumentKind, Backend, CompileOptions, Kernel, SourcePosition, limits,
+};
+use crate::soft::msl;
+use crate::soft::msl::ast::Stage;
+use crate::soft::msl::check::entry;
+use std::sync::{Arc, LazyLock};
+
+/// The back end of the one device there is.
+fn backend() -> &'static dyn Backend {
+    static CPU: LazyLock<Cpu> = LazyLock::new(|| Cpu::new(Settings::get().workers));
+    &*CPU
+}
+
+/// What the back end's device calls itself.
+pub(super) fn device_name() -> String {
+    backend().device_name()
+}
+
+/// How to compile.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Options {
+    /// Macros that the source sees, as `-D` would define them.
+    pub(super) macros: Vec<(String, String)>,
+    /// Whether every operation is exact, as `MTLMathModeSafe` has it.
+    pub(super) safe_math: bool,
+    /// The most threads that a threadgroup may have; 0 when nothing was said.
+    pub(super) max_threads: usize,
+}
+
+/// A value for a function constant.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Constant {
+    /// By which it is found.
+    pub(super) key: ConstantKey,
+    /// The type, of `MTLDataType`.
+    pub(super) data_type: usize,
+    pub(super) bytes: Box<[u8]>,
+}
+
+/// What names a function constant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum ConstantKey {
+    Index(usize),
+    Name(String),
+}
+
+/// What a function of a library is, as `MTLFunctionType` numbers it.
+pub(super) const FUNCTION_KERNEL: usize = 3;
+
+/// A function constant that a library declares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct DeclaredConstant {
+    pub(super) name: String,
+    pub(super) index: usize,
+    pub(super) data_type: usize,
+    pub(super) required: bool,
+}
+
+/// A compiled source text.
+pub(super) struct Source {
+    library: Arc<msl::Library>,
+    /// The most threads that a threadgroup may have; 0 when nothing was said.
+    max_threads: usize,
+}
+
+/// Compiles a source text: the functions in it, or the compiler's error messages.
+pub(super) fn compile(source: &str, options: &Options) -> Result<Source, String> {
+    let options_of_compiler = msl::Options {
+        macros: options.macros.clone(),
+        fast_math: !options.safe_math,
+        ..msl::Options::default()
+    };
+    let library = msl::compile(source, &options_of_compiler).map_err(|error| error.0)?;
+    Ok(Source { library: Arc::new(library), max_threads: options.max_threads })
+}
+
+impl Source {
+    /// A value of another type than the constant's is refused: its bytes would mean something else.
+    fn check_type(&self, constant: &Constant) -> Result<(), String> {
+        let declared = self.library.function_constants.iter().find(|one| match &constant.key {
+            ConstantKey::Index(index) => one.index as usize == *index,
+            ConstantKey::Name(name) => one.name == *name,
+        });
+        match declared {
+            Some(one) if declared_type(one) != constant.data_type => Err(format!(
+                "error: function constant '{}' is of type '{}', its value of type '{}'",
+                one.name,
+                name_of_data_type(declared_type(one)),
+                name_of_data_type(constant.data_type)
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The compiler's warnings; empty when there are none.
+    pub(super) fn warnings(&self) -> &str {
+        &self.library.warnings
+    }
+
+    /// The functions of the library: their names, and their kinds as `MTLFunctionType` numbers them.
+    pub(super) fn functions(&self) -> Vec<(String, usize)> {
+        let kind = |stage| match stage {
+            Stage::Vertex => 1,
+            Stage::Fragment => 2,
+            Stage::Kernel => FUNCTION_KERNEL,
+            Stage::Other => 0,
+        };
+        let entries = self.library.entries.iter();
+        entries.map(|entry| (entry.name.clone(), kind(entry.stage))).collect()
+    }
+
+    /// The function constants that the library declares.
+    pub(super) fn constants(&self) -> Vec<DeclaredConstant> {
+        let declared = self.library.function_constants.iter();
+        declared
+            .map(|constant| DeclaredConstant {
+                name: constant.name.clone(),
+                index: constant.index as usize,
+                data_type: declared_type(constant),
+                required: true,
+            })
+            .collect()
+    }
+
+    /// Compiles a kernel with these values of function constants.
+    pub(super) fn kernel(&self, function: &str, constants: &[Constant]) -> Result<Kernel, String> {
+        let mut values = msl::ConstantValues::default();
+        for constant in constants {
+            self.check_type(constant)?;
+            let bytes = constant.bytes.to_vec();
+            match &constant.key {
+                ConstantKey::Index(index) => {
+                    let index = u32::try_from(*index).map_err(|_| {
+                        format!("error: there is no function constant of index {index}")
+                    })?;
+                    values.by_index.insert(index, bytes);
+                }
+                ConstantKey::Name(name) => _ = values.by_name.insert(name.clone(), bytes),
+            }
+        }
+        let (module, reflection) =
+            self.library.kernel(function, &values).map_err(|error| error.0)?;
+        let declared = reflection.max_total_threads;
+        let set = u32::try_from(self.max_threads).ok().filter(|threads| *threads > 0);
+        let max_threads = [declared, set].into_iter().flatten().fold(limits::THREADS, u32::min);
+        let arguments = reflection.arguments.iter().filter_map(reflected).collect();
+        let options = CompileOptions { max_threads };
+        let library = Arc::clone(&self.library);
+        let locate = move |span| {
+            let (file, line, column) = library.place(span)?;
+            Some(SourcePosition { file, line, column })
+        };
+        Kernel::compile(backend(), &module, &options, arguments, locate)
+            .map_err(|error| format!("error: kernel '{function}' cannot be run: {error}"))
+    }
+}
+
+/// The `MTLDataType` of a scalar.
+fn data_type(scalar: Scalar) -> usize {
+    match scalar {
+        Scalar::Bool => 53,
+        Scalar::I8 => 45,
+        Scalar::U8 => 49,
+        Scalar::I16 => 37,
+        Scalar::U16 => 41,
+        Scalar::I32 => 29,
+        Scalar::U32 => 33,
+        Scalar::I64 => 81,
+        Scalar::U64 => 85,
+        Scalar::F16 => 16,
+        Scalar::BF16 => 121,
+        Scalar::F32 => 3,
+    }
+}
+
+/// The `MTLDataType` of a function constant.
+fn declared_type(constant: &msl::FunctionConstant) -> usize {
+    data_type(constant.scalar) + constant.width as usize - 1
+}
+
+/// What the language calls an `MTLDataType` of a scalar or vector.
+fn name_of_data_type(number: usize) -> String {
+    let found = SCALARS.iter().find_map(|(name, scalar)| {
+        let beyond = number.checked_sub(data_type(*scalar)).filter(|beyond| *beyond < 4)?;
+        Some((name, beyond + 1))
+    });
+    match found {
+        Some((name, 1)) => (*name).to_owned(),
+        Some((name, width)) => format!("{name}{width}"),
+        None => format!("MTLDataType {number}"),
+    }
+}
+
+/// The scalars of the language by name.
+const SCALARS: [(&str, Scalar); 12] = [
+    ("bool", Scalar::Bool),
+    ("char", Scalar::I8),
+    ("uchar", Scalar::U8),
+    ("short", Scalar::I16),
+    ("ushort", Scalar::U16),
+    ("int", Scalar::I32),
+    ("uint", Scalar::U32),
+    ("long", Scalar::I64),
+    ("ulong", Scalar::U64),
+    ("half", Scalar::F16),
+    ("bfloat", Scalar::BF16),
+    ("float", Scalar::F32),
+];
+
+/// The `MTLDataType` of a type by its name; a struct when it is none of the language's own.
+pub(super) fn data_type_of(name: &str) -> usize {
+    const NONE: usize = 0;
+    const STRUCT: usize = 1;
+    if name.is_empty() || name == "void" {
+        return NONE;
+    }
+    let (stem, components) = match name.as_bytes().last() {
+        Some(digit @ b'2'..=b'4') => (&name[..name.len() - 1], usize::from(digit - b'1')),
+        _ => (name, 0),
+    };
+    let scalar = SCALARS.iter().find(|(known, _)| *known == stem);
+    scalar.map_or(STRUCT, |(_, scalar)| data_type(*scalar) + components)
+}
+
+/// An argument as the host sees it; `None` for one that the host does not bind.
+fn reflected(argument: &entry::Argument) -> Option<Argument> {
+    let kind = match argument.kind {
+        entry::ArgumentKind::Buffer => ArgumentKind::Buffer,
+        entry::ArgumentKind::Threadgroup => ArgumentKind::Threadgroup,
+        entry::ArgumentKind::Texture => ArgumentKind::Texture,
+        entry::ArgumentKind::Sampler => ArgumentKind::Sampler,
+        entry::ArgumentKind::Input(_) | entry::ArgumentKind::Unsupported => return None,
+    };
+    Some(Argument {
+        name: argument.name.clone(),
+        kind,
+        index: argument.index,
+        length: argument.count.unwrap_or(1),
+        is_array: argument.count.is_some(),
+        access: match argument.access {
+            entry::Access::ReadOnly => Access::ReadOnly,
+            entry::Access::ReadWrite => Access::ReadWrite,
+            entry::Access::WriteOnly => Access::WriteOnly,
+        },
+        texture: argument.texture.map(|texture| kernel::TextureKind {
+            kind: usize::from(texture.kind().host),
+            depth: texture.kind().depth,
+            scalar: texture.scalar,
+        }),
+        used: false,
+        size: argument.size as u32,
+        align: argument.align as u32,
+        type_name: argument.type_name.clone(),
+    })
+}
