@@ -8,8 +8,8 @@ use std::time::Instant;
 use super::interp::code::{self, Handler, Ins, Run, Stop, Wave, Wrong, put};
 use super::interp::control::BUDGET;
 use super::interp::isa::{Isa, IsaKind, LANES};
-use super::interp::lower::{Code, UNKNOWN_LOCAL};
-use super::interp::memory::Region;
+use super::interp::lower::{Code, THREAD_POINTER, UNKNOWN_LOCAL};
+use super::interp::memory::{self, Region};
 use super::workers::Workers;
 use super::{Program, tally};
 use crate::soft::ir::{AllocationKind, Input, Sampler};
@@ -634,18 +634,25 @@ impl<'a> Worker<'a> {
                 size: self.regions.get(region as usize).map_or(0, |region| region.bytes),
                 constant: self.regions.get(region as usize).is_some_and(|region| !region.writable),
             },
+            Wrong::Misaligned { region, offset, bytes, write } => {
+                FaultKind::Misaligned { argument: name(region), offset, bytes, write }
+            }
             Wrong::ThreadAccess { local, offset, bytes, write } => {
-                let local = program.locals.get(local as usize).filter(|_| local != UNKNOWN_LOCAL);
-                FaultKind::Access {
-                    argument: Some(
-                        local.map_or("thread memory".into(), |local| local.name.clone()),
-                    ),
-                    offset,
-                    bytes,
-                    write,
-                    size: local.map_or(self.code.thread_bytes, |local| local.bytes).into(),
-                    constant: false,
-                }
+                let (argument, offset, size) = match program.locals.get(local as usize) {
+                    Some(own) if local != UNKNOWN_LOCAL => {
+                        (Some(own.name.clone()), offset, own.bytes)
+                    }
+                    _ => {
+                        // The access went through a pointer, which may be null.
+                        let (number, start) =
+                            memory::split(THREAD_POINTER.wrapping_add(offset as u64));
+                        let own = number == memory::split(THREAD_POINTER).0;
+                        let size = if own { self.code.thread_bytes } else { 0 };
+                        (own.then(|| "thread memory".to_owned()), start, size)
+                    }
+                };
+                let size = size.into();
+                FaultKind::Access { argument, offset, bytes, write, size, constant: false }
             }
             Wrong::Barrier => FaultKind::Barrier,
             Wrong::Watchdog => FaultKind::Watchdog,

@@ -28,7 +28,8 @@ pub(crate) fn round_f16(x: f32) -> f32 {
     f32::from_bits(sign | pick(bits < 0x477f_f000, finite, infinite))
 }
 
-/// The bits of an `f32` that is an `f16`'s value.
+/// The bits of an `f32` that is an `f16`'s value. All bits of a NaN that [`f16_value`] made are preserved; any other
+/// NaN keeps its sign and stays a NaN.
 #[inline(always)]
 pub(crate) fn f16_bits(x: f32) -> u16 {
     let sign = x.to_bits() >> 16 & 0x8000;
@@ -37,18 +38,19 @@ pub(crate) fn f16_bits(x: f32) -> u16 {
     // Adding 0.5 puts the multiples of 2^-24 into the low bits.
     let denormal = (f32::from_bits(bits) + 0.5).to_bits() & 0x3ff;
     let finite = pick(bits < 0x3880_0000, denormal, normal);
-    let special = pick(bits > INFINITY, 0x7e00, 0x7c00);
+    let payload = bits >> 13 & 0x3ff;
+    let special = 0x7c00 | payload | pick(bits > INFINITY && payload == 0, 0x200, 0);
     (sign | pick(bits < INFINITY, finite, special)) as u16
 }
 
-/// The value of an `f16`'s bits; a NaN becomes a quiet one, as it does in hardware.
+/// The value of an `f16`'s bits. A NaN keeps its payload, even a signalling one, which the instructions of most
+/// processors would make quiet: a load followed by a store preserves every bit.
 #[inline(always)]
 pub(crate) fn f16_value(bits: u16) -> f32 {
     let bits = u32::from(bits);
     // Shifted into place the exponent is 112 too small; the product normalises denormals, too.
     let finite = f32::from_bits((bits & 0x7fff) << 13) * f32::from_bits((127 + 112) << 23);
-    let fraction = (bits & 0x3ff) << 13;
-    let special = INFINITY | fraction | pick(fraction != 0, QUIET_NAN, 0);
+    let special = INFINITY | (bits & 0x3ff) << 13;
     let magnitude = pick(bits & 0x7c00 == 0x7c00, special, finite.to_bits());
     f32::from_bits(magnitude | (bits & 0x8000) << 16)
 }
@@ -109,7 +111,7 @@ mod tests {
             let want = by_definition(bits);
             if want.is_nan() {
                 assert!(value.is_nan() && round_f16(value).is_nan());
-                assert_eq!(f16_bits(value) & 0x7fff, 0x7e00);
+                assert_eq!(f16_bits(value), bits);
                 continue;
             }
             assert_eq!(f64::from(value), want);
@@ -141,5 +143,6 @@ mod tests {
         assert_eq!(round_bf16(f32::from_bits(0x3f80_8000)).to_bits(), 0x3f80_0000);
         assert_eq!(round_bf16(f32::from_bits(0x3f81_8000)).to_bits(), 0x3f82_0000);
         assert!(round_bf16(f32::from_bits(0x7f80_0001)).is_nan());
+        assert_eq!(f16_bits(f32::from_bits(0xff80_0001)), 0xfe00, "a payload that does not fit");
     }
 }

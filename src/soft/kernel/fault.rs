@@ -54,6 +54,17 @@ pub(crate) enum FaultKind {
         /// Whether the argument may only be read.
         constant: bool,
     },
+    /// An atomic access at an address that is not a multiple of its size.
+    Misaligned {
+        /// The name of the argument.
+        argument: Option<String>,
+        /// The offset from its start.
+        offset: i64,
+        /// The bytes that were to be accessed.
+        bytes: u32,
+        /// Whether it was a write.
+        write: bool,
+    },
     /// A barrier that not all threads of the threadgroup reach, or another than the one that some wait at.
     Barrier,
     /// The kernel ran longer than it may.
@@ -86,6 +97,15 @@ impl fmt::Display for Fault {
                     Some(name) if *constant && *write => write!(out, "'{name}', which is constant"),
                     Some(name) => write!(out, "'{name}', which has {size} bytes"),
                 }
+            }
+            FaultKind::Misaligned { argument, offset, bytes, write } => {
+                let verb = if *write { "write" } else { "read" };
+                let name = argument.as_deref().unwrap_or("memory");
+                write!(
+                    out,
+                    "atomic {verb} of {bytes} bytes at offset {offset} of '{name}' is misaligned: \
+                     its address must be a multiple of {bytes}"
+                )
             }
             FaultKind::Barrier => out.write_str(
                 "does not reach a barrier that other threads of the threadgroup wait at",

@@ -238,7 +238,7 @@ fn dispatch<'a>(
 /// The error of a command buffer whose kernel had a fault.
 fn failed(fault: &Fault) -> Trouble {
     let code = match fault.kind {
-        FaultKind::Access { .. } => CommandBufferError::PageFault,
+        FaultKind::Access { .. } | FaultKind::Misaligned { .. } => CommandBufferError::PageFault,
         FaultKind::Watchdog => CommandBufferError::Timeout,
         FaultKind::Barrier => CommandBufferError::Internal,
         FaultKind::GroupSize { .. } | FaultKind::ThreadgroupMemory { .. } => {

@@ -59,6 +59,8 @@ pub(crate) enum Wrong {
     Access { region: u32, offset: i64, bytes: u32, write: bool },
     /// The same in thread memory.
     ThreadAccess { local: u32, offset: i64, bytes: u32, write: bool },
+    /// An atomic access that is in bounds but at an address that is not a multiple of its size.
+    Misaligned { region: u32, offset: i64, bytes: u32, write: bool },
     /// Not all came to the barrier that some wait at.
     Barrier,
     /// The watchdog's time is up.

@@ -136,10 +136,8 @@ pub(crate) trait Isa {
     /// The halves and the memory for the values are there.
     #[inline(always)]
     unsafe fn widen_halves(from: *const u16, to: *mut f32) {
-        for k in 0..LANES {
-            // SAFETY: the caller's.
-            unsafe { *to.add(k) = f16_value(*from.add(k)) }
-        }
+        // SAFETY: the caller's.
+        unsafe { widen_exactly(from, to) }
     }
 
     /// Writes the lanes whose bit is set, side by side.
@@ -156,6 +154,29 @@ pub(crate) trait Isa {
             unsafe { to.add(k).write_unaligned(lanes[k]) }
         }
     }
+}
+
+/// Widens 32 halves and preserves every bit of NaNs.
+///
+/// # Safety
+/// The halves and the memory for the values are there.
+#[inline(always)]
+unsafe fn widen_exactly(from: *const u16, to: *mut f32) {
+    for k in 0..LANES {
+        // SAFETY: the caller's.
+        unsafe { *to.add(k) = f16_value(*from.add(k)) }
+    }
+}
+
+/// The same where an instruction was tried and found NaNs.
+///
+/// # Safety
+/// As [`widen_exactly`].
+#[cfg(target_arch = "x86_64")]
+#[cold]
+unsafe fn widen_nans(from: *const u16, to: *mut f32) {
+    // SAFETY: the caller's.
+    unsafe { widen_exactly(from, to) }
 }
 
 /// Asks for memory that will soon be read. Any address will do: nothing is accessed.
@@ -202,16 +223,17 @@ mod x86 {
     //! The x86_64 sets.
 
     use std::arch::x86_64::{
-        __m128i, __m256, __m256i, __m512i, _mm_loadu_si128, _mm256_add_epi32, _mm256_castsi256_ps,
-        _mm256_cvtph_ps, _mm256_loadu_si256, _mm256_maskstore_epi32, _mm256_movemask_ps,
-        _mm256_or_si256, _mm256_set1_epi32, _mm256_setr_epi32, _mm256_setzero_si256,
+        __m128i, __m256, __m256i, __m512i, _CMP_UNORD_Q, _mm_loadu_si128, _mm256_add_epi32,
+        _mm256_castsi256_ps, _mm256_cmp_ps, _mm256_cvtph_ps, _mm256_loadu_si256,
+        _mm256_maskstore_epi32, _mm256_movemask_ps, _mm256_or_ps, _mm256_or_si256,
+        _mm256_set1_epi32, _mm256_setr_epi32, _mm256_setzero_ps, _mm256_setzero_si256,
         _mm256_storeu_ps, _mm256_testz_si256, _mm256_xor_si256, _mm512_add_epi32,
-        _mm512_cmpneq_epi32_mask, _mm512_cvtph_ps, _mm512_loadu_si512, _mm512_mask_storeu_epi32,
-        _mm512_movepi32_mask, _mm512_set1_epi32, _mm512_setr_epi32, _mm512_setzero_si512,
-        _mm512_storeu_ps,
+        _mm512_cmp_ps_mask, _mm512_cmpneq_epi32_mask, _mm512_cvtph_ps, _mm512_loadu_si512,
+        _mm512_mask_storeu_epi32, _mm512_movepi32_mask, _mm512_set1_epi32, _mm512_setr_epi32,
+        _mm512_setzero_si512, _mm512_storeu_ps,
     };
 
-    use super::{Handler, Ins, Isa, LANES, Wave};
+    use super::{Handler, Ins, Isa, LANES, Wave, widen_nans};
 
     /// Whether the machine has what `avx2` enables.
     pub(crate) fn has_avx2() -> bool {
@@ -280,11 +302,18 @@ mod x86 {
 
         #[inline(always)]
         unsafe fn widen_halves(from: *const u16, to: *mut f32) {
-            for k in (0..LANES).step_by(8) {
-                // SAFETY: only reached through `avx2` below; the caller has halves and values.
-                unsafe {
+            // SAFETY: only reached through `avx2` below; the caller has halves and values.
+            unsafe {
+                let mut nans = _mm256_setzero_ps();
+                for k in (0..LANES).step_by(8) {
                     let halves = _mm_loadu_si128(from.add(k).cast::<__m128i>());
-                    _mm256_storeu_ps(to.add(k), _mm256_cvtph_ps(halves));
+                    let values = _mm256_cvtph_ps(halves);
+                    nans = _mm256_or_ps(nans, _mm256_cmp_ps::<_CMP_UNORD_Q>(values, values));
+                    _mm256_storeu_ps(to.add(k), values);
+                }
+                if _mm256_movemask_ps(nans) != 0 {
+                    // The instruction makes signalling NaNs quiet.
+                    widen_nans(from, to);
                 }
             }
         }
@@ -369,11 +398,18 @@ mod x86 {
 
         #[inline(always)]
         unsafe fn widen_halves(from: *const u16, to: *mut f32) {
-            for k in (0..LANES).step_by(16) {
-                // SAFETY: only reached through `avx512` below; the caller has halves and values.
-                unsafe {
+            // SAFETY: only reached through `avx512` below; the caller has halves and values.
+            unsafe {
+                let mut nans = 0;
+                for k in (0..LANES).step_by(16) {
                     let halves = _mm256_loadu_si256(from.add(k).cast::<__m256i>());
-                    _mm512_storeu_ps(to.add(k), _mm512_cvtph_ps(halves));
+                    let values = _mm512_cvtph_ps(halves);
+                    nans |= _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(values, values);
+                    _mm512_storeu_ps(to.add(k), values);
+                }
+                if nans != 0 {
+                    // As above.
+                    widen_nans(from, to);
                 }
             }
         }

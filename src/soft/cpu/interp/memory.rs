@@ -367,8 +367,13 @@ pub(crate) unsafe fn pointers(
                 }
             };
             let pointer = target.base.wrapping_offset(offset as isize);
-            if !target.allows(offset) || !(pointer as usize).is_multiple_of(bytes as usize) {
-                let wrong = Wrong::Access { region: target.number, offset, bytes, write };
+            let region = target.number;
+            if !target.allows(offset) {
+                let wrong = Wrong::Access { region, offset, bytes, write };
+                return Err(wave.fault(ip, k as u32, wrong));
+            }
+            if !(pointer as usize).is_multiple_of(bytes as usize) {
+                let wrong = Wrong::Misaligned { region, offset, bytes, write };
                 return Err(wave.fault(ip, k as u32, wrong));
             }
             found[k] = pointer;

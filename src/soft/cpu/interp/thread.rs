@@ -8,8 +8,8 @@ use super::isa::{Isa, LANES};
 use super::lanes::Lane;
 use super::memory::{Element, length, registers};
 
-/// An access to thread memory: `b` the register of 32-bit byte offsets (for `LANEWISE`), `c` the slot of a
-/// uniform 32-bit offset, `d` the local's start in thread memory, `imm` its size, number, and the
+/// An access to thread memory: `b` the register of 64-bit byte offsets (for `LANEWISE`), `c` the slot of a
+/// uniform 64-bit offset, `d` the local's start in thread memory, `imm` its size, number, and the
 /// displacement: 24, 8 and 32 bits.
 ///
 /// Thread memory is interleaved: word `i` of lane `k` is word `32 i + k`, so that lanes that access the
@@ -45,8 +45,9 @@ impl<E: Element, const W: usize, const WRITE: bool, const LANEWISE: bool> Handle
             let (local_bytes, displacement) =
                 (i64::from(ins.imm as u32 & 0xff_ffff), i64::from((ins.imm >> 32) as i32));
             let registers = registers::<W>(ip, frame);
-            let base = displacement + i64::from(get::<i32>(frame, ins.c));
-            let allows = |offset: i64| 0 <= offset && offset + bytes <= local_bytes;
+            let base = get::<i64>(frame, ins.c).wrapping_add(displacement);
+            let last = local_bytes - bytes;
+            let allows = |offset: i64| 0 <= offset && offset <= last;
             let fault = |wave: &mut Wave, lane: u32, offset| {
                 let local = (ins.imm as u32) >> 24;
                 let wrong =
@@ -82,12 +83,9 @@ impl<E: Element, const W: usize, const WRITE: bool, const LANEWISE: bool> Handle
             while left != 0 {
                 let k = left.trailing_zeros() as usize;
                 left &= left - 1;
-                let lane = if LANEWISE {
-                    i64::from(*frame.add(ins.b as usize).cast::<i32>().add(k))
-                } else {
-                    0
-                };
-                let offset = base + lane;
+                let lane =
+                    if LANEWISE { *frame.add(ins.b as usize).cast::<i64>().add(k) } else { 0 };
+                let offset = base.wrapping_add(lane);
                 if !allows(offset) {
                     return fault(wave, k as u32, offset);
                 }

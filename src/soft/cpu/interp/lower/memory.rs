@@ -4,7 +4,7 @@ use super::{
     AddressPart, Field, Lowering, NONE, Operand, THREAD_POINTER, UNKNOWN_LOCAL, size_of_type,
 };
 use crate::soft::cpu::interp::code::Run;
-use crate::soft::cpu::interp::lanes::{self, Conversion};
+use crate::soft::cpu::interp::lanes;
 use crate::soft::cpu::interp::memory::{Access, Lanes, OFFSET_BITS, place};
 use crate::soft::cpu::interp::pointer::{self, Scaled, ScaledOnce};
 use crate::soft::cpu::interp::prepared::Prepare;
@@ -393,10 +393,10 @@ impl Lowering<'_> {
         }
     }
 
+    /// The operands of an access to thread memory. Everything that is added is 64 bits wide, as elsewhere, so that
+    /// parts which are far out of bounds by themselves may cancel out.
     fn thread_address(&mut self, plan: &Plan) -> Address {
         let zero = self.constant(0);
-        // Offsets in thread memory are small: what is far out of bounds is so in 31 bits as well.
-        let displacement = plan.displacement.clamp(-(1 << 29), 1 << 29) as i32;
         let (bytes, number, start, base) = match plan.base {
             Base::Local(number) => {
                 let bytes = self.function.locals[number as usize].bytes;
@@ -408,66 +408,31 @@ impl Lowering<'_> {
                 (all, UNKNOWN_LOCAL, 0, Some(self.operand(pointer)))
             }
         };
-        let only = Plan { displacement: 0, ..plan.clone() };
-        let start_of_all = self.constant(THREAD_POINTER.wrapping_neg());
-        let (uniform_base, lane_base) = match base {
-            Some(base) if base.uniform => (Some(base.field), None),
-            other => (None, other),
+        // A pointer becomes an offset from the start of thread memory; null is far below it.
+        let from_start = self.constant(THREAD_POINTER.wrapping_neg());
+        let near = i32::try_from(plan.displacement).ok();
+        let rest = Plan { displacement: near.map_or(plan.displacement, |_| 0), ..plan.clone() };
+        let mut offset = match base {
+            Some(base) if base.uniform => {
+                let to = self.temporary(Size::Slot);
+                self.emit::<ScaledOnce>([to, base.field, from_start, Field::Raw(2)], 1);
+                to
+            }
+            Some(_) => from_start,
+            None => zero,
         };
-        let mut offset = zero;
-        if let Some(base) = uniform_base {
-            // From the start of thread memory; null is far below it.
-            let to = self.temporary(Size::Slot);
-            self.emit::<ScaledOnce>([to, base, start_of_all, Field::Raw(2)], 1);
-            offset = to;
-        }
-        if !plan.uniform.is_empty() || uniform_base.is_some() {
-            let sum = self.uniform_sum(offset, &only);
-            offset = self.saturated(sum, true);
-        }
+        offset = self.uniform_sum(offset, &rest);
+        let lane_base = base.filter(|base| !base.uniform);
         let lanewise = !plan.lanes.is_empty() || lane_base.is_some();
-        let mut index = zero;
-        if lanewise {
-            let start = lane_base.map(|base| {
-                let spread = self.temporary(Size::Lanes8);
-                let run = lanes::move_to_lanes(self.isa, 8, true, false);
-                self.emit_run(run, [spread, start_of_all, NONE, NONE], 0);
-                let to = self.temporary(Size::Lanes8);
-                self.emit::<Scaled<true>>([to, base.field, spread, Field::Raw(2)], 1);
-                Operand { field: to, uniform: false }
-            });
-            let sum = self.lane_sum(start, &only, false);
-            index = self.saturated(sum, false);
-        }
+        let index = if lanewise { self.lane_sum(lane_base, &rest, false) } else { zero };
         Address {
             kind: Addressing::Thread { lanewise },
             index,
             offset,
             place: Field::Raw(start),
             flags: 0,
-            imm: thread_imm(bytes, number.min(UNKNOWN_LOCAL), displacement),
+            imm: thread_imm(bytes, number.min(UNKNOWN_LOCAL), near.unwrap_or(0)),
         }
-    }
-
-    /// A 64-bit offset held to 29 bits, as 32-bit lanes.
-    fn saturated(&mut self, sum: Field, uniform: bool) -> Field {
-        let size = |bytes| match (uniform, bytes) {
-            (true, _) => Size::Slot,
-            (false, 8) => Size::Lanes8,
-            (false, _) => Size::Lanes4,
-        };
-        let (low, high) = (self.constant((-(1i64 << 29)) as u64), self.constant(1 << 29));
-        let mut from = sum;
-        for (op, limit) in [(Op::Max, low), (Op::Min, high)] {
-            let to = self.temporary(size(8));
-            if let Some(run) = lanes::handler(self.isa, op, Scalar::I64, &[uniform, true]) {
-                self.emit_run(run, [to, from, limit, NONE], 0);
-            }
-            from = to;
-        }
-        let to = self.temporary(size(4));
-        self.step(Some(Conversion::Truncate), to, from, uniform);
-        to
     }
 
     pub(super) fn atomic(&mut self, value: Value, inst: &Inst) {

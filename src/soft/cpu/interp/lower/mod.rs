@@ -211,7 +211,7 @@ const fn lane_bytes(ty: Type) -> u32 {
 const NONE: Field = Field::Raw(0);
 
 /// Pointers into thread memory have this region's number, and offsets from the start of all of it.
-const THREAD_POINTER: u64 = 1 << OFFSET_BITS;
+pub(crate) const THREAD_POINTER: u64 = 1 << OFFSET_BITS;
 
 /// The number of a local in reports that is not known, or too large to be told.
 pub(crate) const UNKNOWN_LOCAL: u32 = 255;
