@@ -4,14 +4,14 @@ use std::collections::HashMap;
 
 use super::{
     AllocationId, Args, Barrier, Block, FuncId, Function, Input, Inst, LocalId, LocalMemory, Op,
-    Scalar, Space, Span, Stmt, TextureSide, Type, Value, VarId, Variable, result,
+    Scalar, Space, Span, Stmt, TextureSide, Type, Value, VarId, Variable, internal_error, result,
 };
 
 /// Builds one [`Function`].
 ///
 /// Statements are appended at an insertion point; `begin_…` and `end_…` open and close blocks, so a
-/// front end can follow its own tree. Building something ill-typed is a bug of the caller and panics
-/// with the operation's name: a front end checks types before it lowers.
+/// front end can follow its own tree. Building something ill-typed is a defect of the caller, which
+/// checks types before it lowers, and an [`internal_error`] with the operation's name.
 #[derive(Debug)]
 pub(crate) struct FunctionBuilder {
     function: Function,
@@ -55,11 +55,12 @@ impl FunctionBuilder {
 
     /// Ends the function.
     ///
-    /// # Panics
-    /// When a block is still open.
+    /// Ends with an [`internal_error`] when a block is still open.
     pub(crate) fn finish(mut self) -> Function {
-        let body = self.open.pop().expect("the body is open");
-        assert!(matches!(body.frame, Frame::Body), "{}: a block is open", self.function.name);
+        let body = self.pop();
+        if !matches!(body.frame, Frame::Body) {
+            internal_error(format!("end of {} after {:?}", self.function.name, body.frame));
+        }
         self.function.body = body.block;
         self.function
     }
@@ -177,19 +178,23 @@ impl FunctionBuilder {
     }
 
     fn push(&mut self, stmt: Stmt) {
-        self.open.last_mut().expect("the body is open").block.push(stmt);
+        match self.open.last_mut() {
+            Some(open) => open.block.push(stmt),
+            None => internal_error("no block is open"),
+        }
     }
 
     /// Appends any instruction. `stated` is the result type where the operands do not decide it, see
     /// [`Rule`](super::Rule); elsewhere it is ignored.
     ///
-    /// # Panics
-    /// When the operands do not fit the operation.
+    /// Ends with an [`internal_error`] when the operands do not fit the operation.
     pub(crate) fn emit(&mut self, op: Op, stated: Type, args: &[Value], imm: u64) -> Value {
         let types: Vec<Type> = args.iter().map(|&arg| self.ty(arg)).collect();
         let ty = match result(op, stated, &types, imm) {
             Ok(ty) => ty,
-            Err(misfit) => panic!("{}{types:?} -> {stated}: {misfit:?}", op.row().name),
+            Err(misfit) => {
+                internal_error(format!("{}{types:?} -> {stated}: {misfit:?}", op.row().name))
+            }
         };
         let value = self.define(Inst { op, ty, args: Args::new(args), imm, span: self.span });
         self.push(Stmt::Do(value));
@@ -241,7 +246,7 @@ impl FunctionBuilder {
         match (self.ty(scalar), width) {
             (_, 1) => scalar,
             (Type::Scalar(of), _) => self.emit(Op::Splat, Type::of(of, width), &[scalar], 0),
-            (ty, _) => panic!("splat of {ty}"),
+            (ty, _) => internal_error(format!("splat of {ty}")),
         }
     }
 
@@ -257,7 +262,7 @@ impl FunctionBuilder {
 
     /// The picked components of a vector; one pick gives a scalar.
     pub(crate) fn swizzle(&mut self, vector: Value, picks: &[u32]) -> Value {
-        let Type::Vector(of, _) = self.ty(vector) else { panic!("swizzle of a scalar") };
+        let Type::Vector(of, _) = self.ty(vector) else { internal_error("swizzle of a scalar") };
         if let &[component] = picks {
             return self.extract(vector, component);
         }
@@ -301,10 +306,12 @@ impl FunctionBuilder {
 
     /// Assigns a variable.
     ///
-    /// # Panics
-    /// When the value has another type than the variable.
+    /// Ends with an [`internal_error`] when the value has another type than the variable.
     pub(crate) fn set(&mut self, variable: VarId, value: Value) {
-        assert_eq!(self.function.variables[variable.index()].ty, self.ty(value), "{variable}");
+        let (ty, given) = (self.function.variables[variable.index()].ty, self.ty(value));
+        if ty != given {
+            internal_error(format!("{variable} of type {ty} is set to a value of type {given}"));
+        }
         self.emit(Op::Set, Type::Void, &[value], u64::from(variable.0));
     }
 
@@ -344,14 +351,23 @@ impl FunctionBuilder {
         self.open.push(Open { frame, block: Block::new() });
     }
 
+    fn pop(&mut self) -> Open {
+        self.open.pop().unwrap_or_else(|| internal_error("no block is open"))
+    }
+
     fn end(&mut self) -> Open {
-        assert!(self.open.len() > 1, "{}: no block is open", self.function.name);
-        self.open.pop().expect("a block is open")
+        match self.pop() {
+            Open { frame: Frame::Body, .. } => internal_error("end of a block that is not open"),
+            open => open,
+        }
     }
 
     /// Opens the first block of an `if`.
     pub(crate) fn begin_if(&mut self, condition: Value) {
-        assert_eq!(self.ty(condition), Type::BOOL, "condition");
+        let ty = self.ty(condition);
+        if ty != Type::BOOL {
+            internal_error(format!("condition of type {ty}"));
+        }
         self.begin(Frame::Then { condition });
     }
 
@@ -361,7 +377,7 @@ impl FunctionBuilder {
             Open { frame: Frame::Then { condition }, block } => {
                 self.begin(Frame::Else { condition, then: block });
             }
-            open => panic!("else after {:?}", open.frame),
+            open => internal_error(format!("else after {:?}", open.frame)),
         }
     }
 
@@ -374,7 +390,7 @@ impl FunctionBuilder {
             Open { frame: Frame::Else { condition, then }, block } => {
                 Stmt::If(condition, then, block)
             }
-            open => panic!("end of if after {:?}", open.frame),
+            open => internal_error(format!("end of if after {:?}", open.frame)),
         };
         self.push(stmt);
     }
@@ -388,7 +404,7 @@ impl FunctionBuilder {
     pub(crate) fn begin_next(&mut self) {
         match self.end() {
             Open { frame: Frame::LoopBody, block } => self.begin(Frame::LoopNext { body: block }),
-            open => panic!("next after {:?}", open.frame),
+            open => internal_error(format!("next after {:?}", open.frame)),
         }
     }
 
@@ -399,7 +415,7 @@ impl FunctionBuilder {
                 Stmt::Loop { body: block, next: Block::new() }
             }
             Open { frame: Frame::LoopNext { body }, block } => Stmt::Loop { body, next: block },
-            open => panic!("end of loop after {:?}", open.frame),
+            open => internal_error(format!("end of loop after {:?}", open.frame)),
         };
         self.push(stmt);
     }

@@ -17,6 +17,7 @@ mod address;
 mod builder;
 pub(crate) mod facts;
 pub(crate) mod half;
+mod internal_error;
 pub(crate) mod limits;
 mod math;
 mod op;
@@ -30,6 +31,9 @@ mod verify;
 
 pub(crate) use address::Address;
 pub(crate) use builder::FunctionBuilder;
+#[cfg(test)]
+pub(crate) use internal_error::inject_internal_error;
+pub(crate) use internal_error::{InternalError, catch_internal_error, compiling, internal_error};
 #[cfg(test)]
 pub(crate) use op::Class;
 pub(crate) use op::{Barrier, Effect, Imm, Input, Op, Rule, TextureSide, Uniform};

@@ -2,13 +2,14 @@
 
 use super::settings::Settings;
 use crate::soft::cpu::Cpu;
-use crate::soft::ir::Scalar;
+use crate::soft::ir::{Scalar, catch_internal_error};
 use crate::soft::kernel::{
     self, Access, Argument, ArgumentKind, Backend, CompileOptions, Kernel, SourcePosition, limits,
 };
 use crate::soft::msl;
 use crate::soft::msl::ast::Stage;
 use crate::soft::msl::check::entry;
+use std::fmt::Display;
 use std::sync::{Arc, LazyLock};
 
 /// The back end of the one device there is.
@@ -156,8 +157,12 @@ impl Source {
             let (file, line, column) = library.place(span)?;
             Some(SourcePosition { file, line, column })
         };
-        Kernel::compile(backend(), &module, &options, arguments, locate)
-            .map_err(|error| format!("error: kernel '{function}' cannot be run: {error}"))
+        let cannot_run =
+            |error: &dyn Display| format!("error: kernel '{function}' cannot be run: {error}");
+        let compile = || Kernel::compile(backend(), &module, &options, arguments, locate);
+        catch_internal_error(compile)
+            .map_err(|error| cannot_run(&error))?
+            .map_err(|error| cannot_run(&error))
     }
 }
 

@@ -7,8 +7,8 @@ use super::memory::Memory;
 use super::settings::Settings;
 use super::texture::{Image, copy_between};
 use super::trace::Trace;
+use crate::soft::ir::catch_internal_error;
 use crate::soft::kernel::{Binding, Fault, FaultKind, Launch};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -22,12 +22,9 @@ pub(super) enum Step {
 
 /// Runs from the command at `next` on.
 pub(super) fn run(recording: &Recording, next: &mut usize, trace: Option<&mut Trace>) -> Step {
-    // A fault of our own must not take the program along, nor everybody who waits for the queue.
-    let run = || run_commands(recording, next, trace);
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<&str>().copied();
-        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        Step::Done(Err(internal(format!("internal error: {}", text.unwrap_or("no words")))))
+    // A defect of our own ends this command buffer, not the process or the queue.
+    catch_internal_error(|| run_commands(recording, next, trace)).unwrap_or_else(|error| {
+        Step::Done(Err(internal(format!("internal error: {}", error.message))))
     })
 }
 

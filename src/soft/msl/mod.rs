@@ -18,7 +18,7 @@ pub(crate) mod stack;
 pub(crate) mod texture;
 pub(crate) mod types;
 
-use crate::soft::ir;
+use crate::soft::ir::{self, InternalError};
 use ast::Stage;
 use check::entry::Reflection;
 use check::library;
@@ -27,7 +27,7 @@ use diagnostics::Diagnostics;
 use hir::Constant;
 use names::Names;
 use preprocess::Context;
-use source::SourceMap;
+use source::{SourceMap, Span};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -138,6 +138,7 @@ fn compile_here(source: &str, options: &Options) -> Result<Library, CompileError
     let Some(file) = context.sources.add(&options.file_name, source) else {
         return Err(CompileError(format!("{}: error: file is too large\n", options.file_name)));
     };
+    ir::compiling(ir::Span(context.sources.file(file).base));
     let mut macros = library.macros.clone();
     if options.fast_math {
         preprocess::define_text(&mut macros, &mut context.names, "__FAST_MATH__", "1");
@@ -145,16 +146,21 @@ fn compile_here(source: &str, options: &Options) -> Result<Library, CompileError
     for (name, body) in &options.macros {
         preprocess::define_text(&mut macros, &mut context.names, name, body);
     }
-    let tokens = preprocess::preprocess(&mut context, macros, &options.headers, file);
-    let declarations =
-        parse::parse(&tokens, &context.names, &library.known, &mut context.diagnostics);
+    let declarations = ir::catch_internal_error(|| {
+        let tokens = preprocess::preprocess(&mut context, macros, &options.headers, file);
+        parse::parse(&tokens, &context.names, &library.known, &mut context.diagnostics)
+    });
+    let declarations = declarations.map_err(|error| context.broken(&error))?;
     if context.diagnostics.has_errors() {
         return Err(CompileError(context.diagnostics.render(&context.sources)));
     }
     let mut checker = Checker::new(context, library, Mode { fast_math: options.fast_math });
-    checker.declare_all(&declarations);
-    checker.check_all_bodies();
-    checker.check_entry_names();
+    let checked = ir::catch_internal_error(|| {
+        checker.declare_all(&declarations);
+        checker.check_all_bodies();
+        checker.check_entry_names();
+    });
+    checked.map_err(|error| checker.context.broken(&error))?;
     let report = checker.context.diagnostics.render(&checker.context.sources);
     if checker.context.diagnostics.has_hard_errors() {
         return Err(CompileError(report));
@@ -190,9 +196,18 @@ fn compile_here(source: &str, options: &Options) -> Result<Library, CompileError
     })
 }
 
+impl Context {
+    /// The report after an internal error.
+    fn broken(&mut self, error: &InternalError) -> CompileError {
+        let span = Span::new(error.span.0, error.span.0);
+        self.diagnostics.error(span, error.to_string());
+        CompileError(self.diagnostics.render(&self.sources))
+    }
+}
+
 impl Library {
     fn state(&self) -> MutexGuard<'_, Checker> {
-        // A panic elsewhere leaves a checker that is still whole: every change of it is an addition.
+        // After a panic under the lock, `Checker::recover` has run or the panic was outside of the compiler.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -214,13 +229,24 @@ impl Library {
         let func = self.find(name)?;
         stack::with_stack(|| {
             let mut checker = self.state();
-            let result = checker.specialised(&|one| constants.get(one), |checker| {
-                let reflection = checker.reflect(func);
-                let mut module = lower::lower(checker, func, &reflection)?;
-                // An instance of a template goes by the name that the host knows.
-                module.name = name.to_string();
-                Ok((module, reflection))
+            let result = ir::catch_internal_error(|| {
+                checker.specialised(&|one| constants.get(one), |checker| {
+                    let reflection = checker.reflect(func);
+                    let mut module = lower::lower(checker, func, &reflection)?;
+                    // An instance of a template goes by the name that the host knows.
+                    module.name = name.to_string();
+                    Ok((module, reflection))
+                })
             });
+            let result = match result {
+                Ok(result) => result,
+                Err(error) => {
+                    checker.recover();
+                    let report = checker.context.broken(&error);
+                    checker.context.diagnostics = Diagnostics::default();
+                    return Err(report);
+                }
+            };
             result.map_err(|said: Diagnostics| CompileError(said.render(&checker.context.sources)))
         })
     }

@@ -7,7 +7,7 @@
 
 use crate::soft::cpu::Program;
 use crate::soft::ir;
-use crate::soft::msl::{self, ConstantValues, Options};
+use crate::soft::msl::{self, CompileError, ConstantValues, Options};
 use crate::test_random::Random;
 use crate::test_scale::scaled;
 use std::path::{Path, PathBuf};
@@ -47,18 +47,35 @@ fn find(folder: &Path, out: &mut Vec<PathBuf>) {
     }
 }
 
-/// All that the compiler does with a text. A report is no failure; invalid IR is.
+/// All that the compiler does with a text. An error is no failure; an internal error and invalid IR are.
 fn compile(text: &str) -> Result<(), String> {
-    let Ok(library) = msl::compile(text, &Options::default()) else { return Ok(()) };
+    let library = match msl::compile(text, &Options::default()) {
+        Ok(library) => library,
+        Err(error) => return expected(error),
+    };
     for entry in library.entries.iter().take(KERNELS) {
-        let Ok((module, _)) = library.kernel(&entry.name, &ConstantValues::default()) else {
-            continue;
+        let module = match library.kernel(&entry.name, &ConstantValues::default()) {
+            Ok((module, _)) => module,
+            Err(error) => {
+                expected(error)?;
+                continue;
+            }
         };
-        ir::verify(&module).map_err(|invalid| format!("{}: {invalid}\n{module}", entry.name))?;
-        // Too much memory, too many instructions: these are limits, and said.
-        let _ = Program::new(&module);
+        let invalid = |invalid| format!("invalid IR of {}: {invalid}\n{module}", entry.name);
+        ir::verify(&module).map_err(invalid)?;
+        // An error here is a limit: too much memory, too many instructions.
+        let program = ir::catch_internal_error(|| Program::new(&module));
+        program.map_err(|error| error.to_string()).map(drop)?;
     }
     Ok(())
+}
+
+/// An error that a program may cause.
+fn expected(error: CompileError) -> Result<(), String> {
+    match error.0.contains("internal compiler error") {
+        true => Err(error.0),
+        false => Ok(()),
+    }
 }
 
 /// Fails, with the input, when it does what none may do.
@@ -72,7 +89,7 @@ fn survives(text: String) {
     });
     match receiver.recv_timeout(PATIENCE) {
         Ok(Ok(())) => {}
-        Ok(Err(invalid)) => panic!("invalid IR of {invalid}\n{text}"),
+        Ok(Err(error)) => panic!("{error}\n{text}"),
         Err(RecvTimeoutError::Timeout) => panic!("no end of\n{text}"),
         // The sender went without a word.
         Err(RecvTimeoutError::Disconnected) => panic!("a panic over\n{text}"),

@@ -301,6 +301,34 @@ fn functions_and_references() {
 }
 
 #[test]
+fn bools_and_enums_count() {
+    gives(
+        "enum E { A, B, C }; enum F : short { X = -1, Y = 1 };",
+        "bool b = false; out[0] = b++; out[1] = b; out[2] = b++ + ++b; out[3] = b; bool2 v = false; v++; out[4] = v.x + v.y; E e = C; out[5] = -e + ~e;",
+        &[0, 1, 2, 1, 2, -5],
+    );
+    gives(
+        "enum E { A, B, C }; enum F : short { X = -1, Y = 1 };",
+        "bool b = true; E e = C; F f = X; device int* p = out + b; *p = 1; p = e + out; *p = 2; p += b; *p = 3; p -= b; p = p + e + b + f; *p = 4; p[b] = 5; out[0] = *(p - e); (b + p)[f] += 10;",
+        &[2, 1, 2, 3, 14, 5],
+    );
+}
+
+#[test]
+fn local_classes() {
+    gives(
+        "template <typename T> struct Twice { T of; int get() { return 2 * of.get(); } };",
+        "constexpr int n = 3; const int k = 4; int x = 5; struct S { int a[n]; decltype(x) b = sizeof(x) + k; int get() { return n + k + b; } int of(int x) { return x; } }; S s; out[0] = s.get(); out[1] = sizeof(S); out[2] = s.of(x); Twice<S> t; out[3] = t.get();",
+        &[15, 16, 5, 30],
+    );
+    gives(
+        "constant auto N = 4; constexpr constant auto M = 2.5f;",
+        "int f(int); out[0] = f(1); auto x = N + M; out[1] = int(2 * x); } int f(int x) { return x + 1;",
+        &[2, 13],
+    );
+}
+
+#[test]
 fn structs() {
     gives(
         "struct P { int x; float y; int sum() const { return x + int(y); } void add(int d) { x += d; } }; struct Q { P p[2]; int n = 7; };",
@@ -321,6 +349,11 @@ fn structs() {
         "struct B { int v; int get() const device { return v; } int get() const thread { return v + 1000; } int any() const { return v + 1; } };",
         "device B* b = (device B*)out; b->v = 5; int x = b->get(); int y = b->any(); B l = *b; out[1] = l.get(); out[2] = x; out[3] = y; b[4].v = 8; out[0] = b[4].any();",
         &[9, 1005, 5, 6, 8],
+    );
+    gives(
+        "struct A { int a = 8; }; struct B : A { A in; int c; }; struct C { C() : d(4) {} int d; }; struct D { C c; B b; }; template <typename T> struct E { T of; };",
+        "D d; out[0] = d.c.d; out[1] = d.b.a; out[2] = d.b.in.a; E<D> e; out[3] = e.of.c.d + e.of.b.in.a; union U { float f; int i = 6; }; U u; out[4] = u.i;",
+        &[4, 8, 8, 12, 6],
     );
     gives(
         "struct Big { int a[20]; }; Big make(int k) { Big b; for (int i = 0; i < 20; i++) b.a[i] = i * k; return b; } int total(Big b) { int s = 0; for (int i = 0; i < 20; i++) { s += b.a[i]; b.a[i] = 0; } return s; }",

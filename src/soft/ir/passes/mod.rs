@@ -89,7 +89,7 @@ fn check(module: &Module, function: &Function, pass: &str) {
             entry,
         };
         if let Err(invalid) = verify(&module) {
-            panic!("after {pass}: {invalid}\n{module}");
+            super::internal_error(format!("after {pass}: {invalid}\n{module}"));
         }
     }
 }

@@ -260,3 +260,39 @@ fn functions_and_libraries_that_are_not_there_are_errors() {
     assert_eq!(number, 5);
     assert_says(&words, &["needs a function"]);
 }
+
+/// A defect of the compiler is an error of the source or of the function, and the process goes on.
+#[test]
+fn an_internal_error_of_the_compiler_is_reported() {
+    let parts = ["internal compiler error: a test asked for it", "please report it"];
+    for cause in ["fails_in_check", "panics_in_check"] {
+        let mut error = Id::NIL;
+        let source = string(&format!("kernel void f(device int *out) {{\n  int {cause} = 1;\n}}"));
+        let library = send!(
+            *device(), "newLibraryWithSource:options:error:", *source => Id, Id::NIL => Id,
+            &raw mut error => *mut Id; Id
+        );
+        assert!(library.is_nil());
+        let error = error_text(error);
+        assert_says(&error, &parts);
+        assert_says(&error, &["program_source:2:"]);
+    }
+    for cause in ["fails_in_lower", "panics_in_lower"] {
+        let library = library(&format!(
+            "constant int c [[function_constant(0)]];
+            kernel void good(device int *out) {{ out[0] = 7; }}
+            kernel void bad(device int *out) {{ out[0] = 7;\n  int {cause} = 1;\n}}"
+        ));
+        let mut error = Id::NIL;
+        let bad = send!(
+            *library, "newFunctionWithName:constantValues:error:", *string("bad") => Id,
+            *new("MTLFunctionConstantValues") => Id, &raw mut error => *mut Id; Id
+        );
+        assert!(bad.is_nil());
+        let error = error_text(error);
+        assert_says(&error, &parts);
+        assert_says(&error, &["program_source:4:"]);
+        // The library's other kernels compile.
+        assert!(!function(*library, "good").is_nil());
+    }
+}

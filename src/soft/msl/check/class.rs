@@ -157,6 +157,7 @@ impl Checker {
                 // Not held back: whoever uses another member would find it at a wrong offset.
                 self.error(width.span, "bit-field is not supported");
             }
+            self.refuse_auto(&simple.specifiers, "in non-static struct member");
             let mut qual = self.declared_type(base, &one.declarator);
             let name = one.declarator.name.as_ref().and_then(Path::plain);
             let span = one.declarator.span;

@@ -171,9 +171,11 @@ impl Checker {
 
     /// Variables, typedefs and prototypes.
     fn simple(&mut self, simple: &Simple) {
+        self.at(simple.span);
         let base = self.specifiers(&simple.specifiers);
         for (index, one) in simple.declarators.iter().enumerate() {
             if simple.specifiers.storage.typedef {
+                self.refuse_auto(&simple.specifiers, "in typedef");
                 let qual = self.declared_type(base, &one.declarator);
                 if let Some(name) = one.declarator.name.as_ref().and_then(Path::plain) {
                     let scope = self.scope;
@@ -226,11 +228,17 @@ impl Checker {
         if let Some(index) = function_constant {
             self.check_function_constant(index, qual, &text, span);
         }
+        let mut deduced = None;
+        if let BaseType::Auto = simple.specifiers.base {
+            let (of_value, value) = self.auto_value(base, one, span);
+            qual = Qual { constant: qual.constant, space: qual.space, ..of_value };
+            deduced = value;
+        }
         let mut init = None;
         if qual.space == Some(AddressSpace::Constant) && function_constant.is_none() {
             // Its own name is in scope, but has no value yet; what it needs is checked outside of
             // any function, so that no local can be used.
-            let checked = self.initializer(qual, &one.init, span);
+            let checked = deduced.or_else(|| self.initializer(qual, &one.init, span));
             qual.ty = checked.as_ref().map_or(qual.ty, |init| init.qual.ty);
             if checked.is_none() && qual.ty != Types::UNKNOWN && !simple.specifiers.storage.external
             {
@@ -309,6 +317,7 @@ impl Checker {
         declarator: &Declarator,
         definition: Option<Arc<ast::Function>>,
     ) -> Option<FuncId> {
+        self.at(declarator.span);
         let signature = declarator.function()?.clone();
         let path = declarator.name.as_ref()?;
         if specifiers.storage.virtual_ {

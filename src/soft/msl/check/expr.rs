@@ -1,7 +1,7 @@
 //! Expressions (C++14 expr; MSL 2.2.1, 2.3.1, 3).
 
 use super::lookup::Found;
-use super::{Checker, Entity};
+use super::{Checker, Entity, Owner, Variable, VariableId};
 use crate::soft::ir::Scalar;
 use crate::soft::msl::ast::{self, CastKind, Label, Path};
 use crate::soft::msl::hir::{Constant, Expr, ExprKind};
@@ -26,12 +26,16 @@ fn literal_scalar(ty: LiteralType) -> Scalar {
 impl Checker {
     /// Checks an operand that is only looked at (`sizeof`, `decltype`, constants).
     pub(super) fn unevaluated(&mut self, expr: &ast::Expr) -> Expr {
-        self.expr(expr)
+        self.unevaluated += 1;
+        let checked = self.expr(expr);
+        self.unevaluated -= 1;
+        checked
     }
 
     pub(super) fn expr(&mut self, expr: &ast::Expr) -> Expr {
         use ast::ExprKind;
         let span = expr.span;
+        self.at(span);
         match &expr.kind {
             ExprKind::Number(Literal::Int(value, ty)) => {
                 let kind = self::ExprKind::Constant(Constant::Int(*value));
@@ -269,13 +273,7 @@ impl Checker {
         let span = path.span;
         match self.lookup_path(path) {
             Found::Entities(list) => match list.first() {
-                Some(Entity::Local(local)) => {
-                    let local = *local;
-                    let Some(body) = &self.body else { return self.error_expr(span) };
-                    let qual = body.locals[local.0 as usize].qual;
-                    let place = Expr { kind: ExprKind::Local(local), qual, place: true, span };
-                    self.through_reference(place)
-                }
+                Some(&Entity::Local(variable)) => self.local(variable, path),
                 Some(Entity::Global(global)) => {
                     let global = *global;
                     let qual = self.globals[global.0 as usize].qual;
@@ -335,6 +333,37 @@ impl Checker {
             },
             Found::Nothing => self.undeclared(path),
         }
+    }
+
+    /// A local by its name. From a local class, and from the signature of its own function, it has no
+    /// object: only its type and its constant value are there ([class.local]/1, [basic.def.odr]/3).
+    fn local(&mut self, variable: VariableId, path: &Path) -> Expr {
+        let span = path.span;
+        let Variable { owner, local, mut qual, value, span: declared } =
+            self.variables[variable.0 as usize];
+        let body = self.body.as_ref().filter(|body| body.initialised.is_none());
+        let kind = match (body, value) {
+            (Some(body), _) if body.owner == owner => {
+                qual = body.locals[local.0 as usize].qual;
+                ExprKind::Local(local)
+            }
+            (_, Some(value)) => return self.value(ExprKind::Constant(value), qual.ty, span),
+            _ if self.unevaluated > 0 => ExprKind::Error,
+            _ => {
+                let name = self.path_text(path);
+                let message = match owner {
+                    Owner::Body(_, func) => {
+                        let func = self.func(func).name.clone();
+                        format!("reference to local variable '{name}' declared in enclosing function '{func}'")
+                    }
+                    Owner::Signature => format!("use of parameter '{name}' outside of function body"),
+                };
+                self.error(span, message);
+                self.context.diagnostics.note(declared, format!("'{name}' declared here"));
+                return self.error_expr(span);
+            }
+        };
+        self.through_reference(Expr { kind, qual, place: true, span })
     }
 
     fn undeclared(&mut self, path: &Path) -> Expr {
@@ -463,19 +492,12 @@ impl Checker {
             return self.call_named_member(base, name, None, vec![index], span);
         }
         let index = self.rvalue(index);
-        let index_scalar = self.types.as_scalar(index.qual.ty).filter(|s| !s.is_float());
-        let Some(index_scalar) = index_scalar else {
+        if self.index_scalar(&index).is_none() {
             // `2[array]` is C++, and nobody writes it.
             self.error(index.span, "array subscript is not an integer");
             return self.error_expr(span);
-        };
-        let index = match index_scalar {
-            Scalar::Bool => self.convert_scalar(index, Scalar::I32),
-            _ if matches!(self.types.get(index.qual.ty), Ty::Enum(_)) => {
-                self.convert_scalar(index, index_scalar)
-            }
-            _ => index,
-        };
+        }
+        let index = self.as_index(index);
         let element = match *self.types.get(base.qual.ty) {
             Ty::Array(element, count) => {
                 self.check_bound(&index, count, span);

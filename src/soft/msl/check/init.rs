@@ -61,7 +61,7 @@ impl Checker {
         let (class, _) = self.types.structure(qual.ty)?;
         let row = &self.classes[class.0 as usize];
         if row.constructors.is_empty() {
-            if row.defaults.iter().all(Option::is_none) {
+            if !self.initialises_members(qual.ty) {
                 return None;
             }
             let list = ast::Expr::new(ast::ExprKind::InitList(Vec::new()), span);
@@ -76,6 +76,17 @@ impl Checker {
                 None
             }
         }
+    }
+
+    /// Whether default initialisation does anything: a constructor or a default member initialiser,
+    /// of the class or of one of its members and bases (class.ctor/6).
+    fn initialises_members(&self, ty: TyId) -> bool {
+        let Some((class, row)) = self.types.structure(ty) else { return false };
+        let known = &self.classes[class.0 as usize];
+        !known.constructors.is_empty()
+            || known.defaults.iter().any(Option::is_some)
+            || !row.union
+                && row.fields.iter().any(|field| self.initialises_members(field.qual.ty))
     }
 
     /// Whether an object without an initialiser has a value (dcl.init/7, as CWG 253 has it).
@@ -286,7 +297,12 @@ impl Checker {
         }
         if row.union {
             let Some((designator, _)) = items.list.get(items.at) else {
-                return self.value(ExprKind::Zero, ty, span);
+                let defaults = &self.classes[class.0 as usize].defaults;
+                let Some(index) = defaults.iter().position(Option::is_some) else {
+                    return self.value(ExprKind::Zero, ty, span);
+                };
+                let value = self.member_default(class, index, span);
+                return self.value(ExprKind::UnionValue(index as u32, Box::new(value)), ty, span);
             };
             let index = match designator {
                 Some(Designator::Field(name)) => {

@@ -204,7 +204,7 @@ impl Checker {
     }
 
     /// The namespace that a class or enum is declared in.
-    fn namespace_around(&self, scope: ScopeId) -> Option<ScopeId> {
+    pub(super) fn namespace_around(&self, scope: ScopeId) -> Option<ScopeId> {
         let mut around = self.scopes[scope.0 as usize].parent;
         while let Some(at) = around {
             let row = &self.scopes[at.0 as usize];

@@ -34,7 +34,7 @@ use super::names::Name;
 use super::preprocess::Context;
 use super::source::Span;
 use super::types::{EnumId, Qual, StructId, TyId, Types};
-use crate::soft::ir::Scalar;
+use crate::soft::ir::{self, Scalar};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -49,7 +49,7 @@ pub(crate) struct FuncId(pub(crate) u32);
 enum Entity {
     Type(Qual),
     Namespace(ScopeId),
-    Local(LocalIndex),
+    Local(VariableId),
     Global(GlobalIndex),
     Function(FuncId),
     /// An enumerator, or a template parameter that is a value.
@@ -57,8 +57,32 @@ enum Entity {
     Template(template::TemplateId),
     /// A template parameter pack.
     Pack(template::PackId),
-    /// A function parameter pack: so many locals from this one on.
-    Locals(LocalIndex, u32),
+    /// A function parameter pack: the first of its variables, and their number.
+    Locals(VariableId, u32),
+}
+
+/// A named local, in [`Checker::variables`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct VariableId(u32);
+
+/// The body that a [`Variable`] belongs to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Owner {
+    /// Bodies are numbered, as a function has one for each address space of `this`.
+    Body(u32, FuncId),
+    /// A parameter while its function's signature is checked, when there is no body.
+    Signature,
+}
+
+/// What a name says of a local wherever the name is in scope: in its own function, and in the members
+/// of a local class, which may ask for its type and its constant value only ([class.local]/1).
+#[derive(Clone, Copy, Debug)]
+struct Variable {
+    owner: Owner,
+    local: LocalIndex,
+    qual: Qual,
+    value: Option<hir::Constant>,
+    span: Span,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -200,6 +224,7 @@ impl Class {
 /// The function whose body is being checked.
 #[derive(Debug)]
 struct Body {
+    owner: Owner,
     locals: Vec<hir::Local>,
     /// The values of constant locals that are known.
     values: Vec<Option<hir::Constant>>,
@@ -228,6 +253,11 @@ pub(crate) struct Checker {
     pub(crate) context: Context,
     pub(crate) types: Types,
     scopes: Vec<Scope>,
+    variables: Vec<Variable>,
+    /// How many bodies were begun, for [`Owner::Body`].
+    bodies: u32,
+    /// Unevaluated operands (`sizeof`, `decltype`) inside each other.
+    unevaluated: u32,
     pub(crate) functions: Vec<Func>,
     pub(crate) instances: Vec<Instance>,
     instance_map: HashMap<(FuncId, Option<AddressSpace>), InstanceIndex>,
@@ -279,6 +309,9 @@ impl Checker {
             context,
             types: Types::new(),
             scopes: vec![scope(None), scope(Some(LIBRARY_SCOPE))],
+            variables: Vec::new(),
+            bodies: 0,
+            unevaluated: 0,
             functions: Vec::new(),
             instances: Vec::new(),
             instance_map: HashMap::new(),
@@ -392,13 +425,38 @@ impl Checker {
         }
         self.specialising = true;
         let result = work(self);
+        self.end_specialisation();
+        result
+    }
+
+    fn end_specialisation(&mut self) {
         self.specialising = false;
         for global in &mut self.globals {
             if global.function_constant.is_some() {
                 (global.value, global.init) = (None, None);
             }
         }
-        result
+    }
+
+    /// Drops the state of work that an internal error broke off, so that other kernels compile.
+    pub(crate) fn recover(&mut self) {
+        self.end_specialisation();
+        (self.scope, self.body, self.origin) = (GLOBAL_SCOPE, None, None);
+        (self.depth, self.templates.depth, self.unevaluated) = (0, 0, 0);
+        self.context.diagnostics = Diagnostics::default();
+        for instance in &mut self.instances {
+            if matches!(instance.state, State::Checking) {
+                instance.state = State::Unchecked;
+            }
+        }
+    }
+
+    /// Records the position that is being checked, for the report of an internal error: the last one
+    /// in the program's own text.
+    pub(crate) fn at(&self, span: Span) {
+        if span.lo >= self.library.end {
+            ir::compiling(ir::Span(span.lo));
+        }
     }
 
     /// A vector of constants, as an initialiser of a variable at program scope.
@@ -443,12 +501,14 @@ impl Checker {
         let space = self.instances[at].space;
         let outer = std::mem::take(&mut self.context.diagnostics);
         let (outer_scope, outer_body) = (self.scope, self.body.take());
+        let outer_unevaluated = std::mem::take(&mut self.unevaluated);
         let origin = self.func(func).origin;
         let outer_origin = std::mem::replace(&mut self.origin, origin);
         let function = self.function_body(func, space);
         self.origin = outer_origin;
         self.scope = outer_scope;
         self.body = outer_body;
+        self.unevaluated = outer_unevaluated;
         self.depth -= 1;
         let said = std::mem::replace(&mut self.context.diagnostics, outer);
         // Graphics stages hold back everything: a file's kernels must not fail for them. So does
@@ -492,9 +552,34 @@ impl Checker {
     }
 
     fn new_local(&mut self, name: String, qual: Qual) -> LocalIndex {
-        let Some(body) = &mut self.body else { return LocalIndex(0) };
+        #[cfg(test)]
+        ir::inject_internal_error("check", &name);
+        let Some(body) = &mut self.body else {
+            ir::internal_error(format!("local '{name}' is declared outside of a function's body"))
+        };
         body.locals.push(hir::Local { name, qual, in_memory: false });
         body.values.push(None);
         LocalIndex(body.locals.len() as u32 - 1)
+    }
+
+    /// Binds the name of a local of the body that is being checked, in the current scope.
+    fn bind_local(&mut self, name: Name, local: LocalIndex, span: Span) {
+        let variable = self.variable(local, span);
+        self.bind(self.scope, name, Entity::Local(variable));
+    }
+
+    /// What names say of a local of the body that is being checked.
+    fn variable(&mut self, local: LocalIndex, span: Span) -> VariableId {
+        let Some(body) = &self.body else {
+            ir::internal_error("a local is named outside of a function's body")
+        };
+        let at = local.0 as usize;
+        let (owner, qual, value) = (body.owner, body.locals[at].qual, body.values[at]);
+        self.add_variable(Variable { owner, local, qual, value, span })
+    }
+
+    fn add_variable(&mut self, variable: Variable) -> VariableId {
+        self.variables.push(variable);
+        VariableId(self.variables.len() as u32 - 1)
     }
 }

@@ -133,6 +133,9 @@ impl Checker {
             Punct::Amp => self.address_of(operand, span),
             Punct::Star => self.deref(operand, span),
             Punct::Inc | Punct::Dec => {
+                if !self.steps(punct, &operand, span) {
+                    return self.error_expr(span);
+                }
                 let one = self.int_value(1, span);
                 let operator = if punct == Punct::Inc { Punct::Plus } else { Punct::Minus };
                 self.compound(operator, operand, one, span)
@@ -354,19 +357,22 @@ impl Checker {
             Ty::Pointer(pointee) => Some(*pointee),
             _ => None,
         };
-        let integer = |this: &Self, expr: &Expr| {
-            this.types.as_scalar(expr.qual.ty).is_some_and(|s| !s.is_float())
-        };
+        let integer = |this: &Self, expr: &Expr| this.index_scalar(expr).is_some();
         let (a, b) = (pointee(self, left), pointee(self, right));
         let boxed = |expr: &Expr| Box::new(expr.clone());
+        if let (Binary::Add | Binary::Sub, Some(pointee)) = (operator, a.or(b))
+            && !self.has_elements(pointee.ty, span)
+        {
+            return Some(self.error_expr(span));
+        }
         match (a, b, operator) {
             (Some(_), None, Binary::Add) if integer(self, right) => {
-                let kind = ExprKind::Offset(boxed(left), boxed(right));
-                Some(self.value(kind, left.qual.ty, span))
+                let by = Box::new(self.as_index(right.clone()));
+                Some(self.value(ExprKind::Offset(boxed(left), by), left.qual.ty, span))
             }
             (None, Some(_), Binary::Add) if integer(self, left) => {
-                let kind = ExprKind::Offset(boxed(right), boxed(left));
-                Some(self.value(kind, right.qual.ty, span))
+                let by = Box::new(self.as_index(left.clone()));
+                Some(self.value(ExprKind::Offset(boxed(right), by), right.qual.ty, span))
             }
             (Some(_), None, Binary::Sub) if integer(self, right) => {
                 // Widened before it is negated: minus one of a `uint` is not four billion.
@@ -554,6 +560,12 @@ impl Checker {
             return Expr { kind, qual, place: true, span };
         }
         let right = self.as_arithmetic(right, &left);
+        if let Ty::Enum(_) = self.types.get(qual.ty) {
+            // Only a value of the enum itself can be assigned to it ([expr.ass]/3).
+            let (to, from) = (self.types.name(qual.ty), self.types.name(right.qual.ty));
+            self.error(span, format!("assigning to '{to}' from incompatible type '{from}'"));
+            return self.error_expr(span);
+        }
         let common = self.common_type(operator, qual.ty, right.qual.ty);
         let own = self.types.arithmetic(qual.ty);
         let Some(((scalar, width), (_, own_width))) = common.zip(own) else {
@@ -566,6 +578,50 @@ impl Checker {
         let right = Box::new(self.convert_value(right, common));
         let kind = ExprKind::Compound { op: operator, left: Box::new(left), right, common };
         Expr { kind, qual, place: true, span }
+    }
+
+    /// Whether `++` or `--` may change an operand of this type; reports why not. A `bool` may be
+    /// incremented, which sets it, and not decremented (expr.pre.incr/1, expr.post.incr/1).
+    fn steps(&mut self, punct: Punct, operand: &Expr, span: Span) -> bool {
+        let verb = if punct == Punct::Inc { "increment" } else { "decrement" };
+        let name = self.types.name(operand.qual.ty);
+        match *self.types.get(operand.qual.ty) {
+            Ty::Scalar(Scalar::Bool) if punct == Punct::Dec => {
+                self.error(span, "cannot decrement expression of type bool");
+            }
+            Ty::Enum(_) => {
+                self.error(span, format!("cannot {verb} expression of enum type '{name}'"));
+            }
+            _ => return true,
+        }
+        false
+    }
+
+    /// Reports arithmetic on a pointer whose elements have no size (expr.add/1).
+    pub(super) fn has_elements(&mut self, pointee: TyId, span: Span) -> bool {
+        if self.types.layout(pointee).is_some() {
+            return true;
+        }
+        let what = match pointee {
+            Types::VOID => "void".to_owned(),
+            _ => format!("incomplete type '{}'", self.types.name(pointee)),
+        };
+        self.error(span, format!("arithmetic on a pointer to {what}"));
+        false
+    }
+
+    /// The scalar type of an operand that counts elements: an integer, a `bool` or an unscoped enum.
+    pub(super) fn index_scalar(&self, expr: &Expr) -> Option<Scalar> {
+        self.types.as_scalar(expr.qual.ty).filter(|scalar| !scalar.is_float())
+    }
+
+    /// A number of elements as an integer of the IR (conv.prom): a `bool` is 0 or 1.
+    pub(super) fn as_index(&mut self, expr: Expr) -> Expr {
+        match self.index_scalar(&expr) {
+            Some(Scalar::Bool) => self.convert_scalar(expr, Scalar::I32),
+            Some(scalar) => self.convert_scalar(expr, scalar),
+            None => expr,
+        }
     }
 
     pub(super) fn postfix(&mut self, punct: Punct, operand: &ast::Expr, span: Span) -> Expr {
@@ -583,7 +639,12 @@ impl Checker {
         if !counts {
             return self.bad_unary(&operand, span);
         }
-        if !self.assignable(&operand, span) {
+        if !self.steps(punct, &operand, span) || !self.assignable(&operand, span) {
+            return self.error_expr(span);
+        }
+        if let Ty::Pointer(to) = *self.types.get(operand.qual.ty)
+            && !self.has_elements(to.ty, span)
+        {
             return self.error_expr(span);
         }
         let ty = operand.qual.ty;

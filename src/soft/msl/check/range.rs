@@ -1,7 +1,7 @@
 //! `for (T x : range)`: over arrays, and over what has `begin` and `end` (C++14 stmt.ranged).
 
 use super::lookup::Found;
-use super::{Checker, Entity};
+use super::Checker;
 use crate::soft::ir::Scalar;
 use crate::soft::msl::ast::{self, AddressSpace};
 use crate::soft::msl::hir::{Binary, Expr, ExprKind, Stmt, StmtKind};
@@ -149,8 +149,7 @@ impl Checker {
         let Some(name) = one.declarator.name.as_ref().and_then(ast::Path::plain) else { return };
         let text = self.text(name);
         let local = self.new_local(text, Qual { space: Some(AddressSpace::Thread), ..qual });
-        let scope = self.scope;
-        self.bind(scope, name, Entity::Local(local));
+        self.bind_local(name, local, one.declarator.span);
         out.push(Stmt { kind: StmtKind::Let(local, Some(value)), span });
     }
 }

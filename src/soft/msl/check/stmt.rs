@@ -1,7 +1,7 @@
 //! Statements and function bodies (C++14 stmt.stmt, class.base.init).
 
 use super::lookup::Found;
-use super::{Body, Checker, Entity, FuncId, ScopeKind};
+use super::{Body, Checker, Entity, FuncId, Owner, ScopeKind, VariableId};
 use crate::soft::msl::ast::{self, AddressSpace, Condition, Decl, StmtKind as Ast};
 use crate::soft::msl::hir::{Constant, Expr, ExprKind, Function, LocalIndex, Stmt, StmtKind};
 use crate::soft::msl::names::Name;
@@ -29,7 +29,9 @@ impl Checker {
         };
         self.scope = scope;
         self.push_scope(ScopeKind::Block);
+        self.bodies += 1;
         let mut body = Body {
+            owner: Owner::Body(self.bodies, id),
             locals: Vec::new(),
             values: Vec::new(),
             result,
@@ -59,8 +61,7 @@ impl Checker {
             let local = self.new_local(text, parameter.qual);
             if let Some(name) = parameter.name {
                 self.redefinition(name, parameter.span);
-                let scope = self.scope;
-                self.bind(scope, name, Entity::Local(local));
+                self.bind_local(name, local, parameter.span);
             }
             if entry {
                 continue;
@@ -72,9 +73,11 @@ impl Checker {
         let count = self.body.as_ref().map_or(0, |body| body.locals.len()) as u32;
         let before = count - parameters.len() as u32;
         for pack in packs {
-            let locals = Entity::Locals(LocalIndex(before + pack.first), pack.count);
-            let scope = self.scope;
-            self.bind(scope, pack.name, locals);
+            let first = VariableId(self.variables.len() as u32);
+            for at in pack.first..pack.first + pack.count {
+                self.variable(LocalIndex(before + at), parameters[at as usize].span);
+            }
+            self.bind(self.scope, pack.name, Entity::Locals(first, pack.count));
         }
         if entry {
             self.check_entry(id);
@@ -210,6 +213,7 @@ impl Checker {
             return;
         }
         let span = statement.span;
+        self.at(span);
         let mut push = |kind| out.push(Stmt { kind, span });
         match &statement.kind {
             Ast::Empty => {}
@@ -461,6 +465,31 @@ impl Checker {
             {
                 self.local_variables(simple, out);
             }
+            Decl::Function(function) => {
+                let span = function.declarator.span;
+                self.error(span, "function definition is not allowed here");
+            }
+            // A function's declaration in a block is one of the namespace around it, and its name is
+            // known in the block only ([basic.link]/6).
+            Decl::Simple(simple) if !simple.specifiers.storage.typedef => {
+                if simple.declarators.iter().any(|one| one.declarator.function().is_none()) {
+                    let what = "declaration of functions and variables together is";
+                    return self.unsupported(simple.span, what);
+                }
+                let here = self.scope;
+                let Some(around) = self.namespace_around(here) else { return };
+                self.scope = around;
+                self.declare(declaration);
+                for one in &simple.declarators {
+                    let Some(name) = one.declarator.name.as_ref().and_then(ast::Path::plain) else {
+                        continue;
+                    };
+                    for entity in self.lookup_in(around, name) {
+                        self.bind(here, name, entity);
+                    }
+                }
+                self.scope = here;
+            }
             other => self.declare(other),
         }
     }
@@ -591,14 +620,13 @@ impl Checker {
         if let Some(body) = &mut self.body {
             body.values[local.0 as usize] = constant;
         }
-        let scope = self.scope;
-        self.bind(scope, name, Entity::Local(local));
+        self.bind_local(name, local, span);
         out.push(Stmt { kind: StmtKind::Let(local, value), span });
     }
 
     /// `auto`, `auto*`, `const auto&` (dcl.spec.auto): the type of the initialiser, in the
     /// declarator's shape.
-    fn auto_value(
+    pub(super) fn auto_value(
         &mut self,
         base: Qual,
         one: &ast::InitDeclarator,

@@ -30,8 +30,16 @@ fn fundamental(fundamental: Fundamental) -> Option<Scalar> {
 
 impl Checker {
     pub(super) fn type_name(&mut self, name: &TypeName) -> Qual {
+        self.refuse_auto(&name.specifiers, "here");
         let base = self.specifiers(&name.specifiers);
         self.declared_type(base, &name.declarator)
+    }
+
+    /// Reports `auto` where nothing deduces it (dcl.spec.auto/5).
+    pub(super) fn refuse_auto(&mut self, specifiers: &Specifiers, place: &str) {
+        if let BaseType::Auto = specifiers.base {
+            self.error(specifiers.span, format!("'auto' not allowed {place}"));
+        }
     }
 
     /// The type that specifiers say; `auto` is [`Types::UNKNOWN`] without an error.
@@ -69,9 +77,11 @@ impl Checker {
                     checked.qual
                 }
             }
-            BaseType::Auto | BaseType::Decltype(None) | BaseType::Absent => {
+            BaseType::Decltype(None) => {
+                self.unsupported(specifiers.span, "'decltype(auto)' is");
                 Qual::plain(Types::UNKNOWN)
             }
+            BaseType::Auto | BaseType::Absent => Qual::plain(Types::UNKNOWN),
         };
         qual.constant |= specifiers.constant;
         qual.volatile |= specifiers.volatile;
@@ -370,6 +380,7 @@ impl Checker {
 
     /// A parameter's type: arrays and functions become pointers (dcl.fct/5).
     pub(super) fn parameter_type(&mut self, parameter: &Parameter) -> Qual {
+        self.refuse_auto(&parameter.specifiers, "in function prototype");
         let base = self.specifiers(&parameter.specifiers);
         let qual = self.declared_type(base, &parameter.declarator);
         match *self.types.get(qual.ty) {

@@ -2,7 +2,7 @@
 
 use super::Body;
 use super::place::Place;
-use crate::soft::ir::{Barrier, Input, Op, Scalar, Type, Value};
+use crate::soft::ir::{Barrier, Input, Op, Scalar, Type, Value, internal_error};
 use crate::soft::msl::check::builtins::{Accuracy, Builtin};
 use crate::soft::msl::hir::{Binary, Constant, Expr, ExprKind, GlobalIndex, InstanceIndex};
 use crate::soft::msl::types::{Ty, TyId, Types};
@@ -142,7 +142,7 @@ impl Body<'_, '_> {
                     }
                     _ => {
                         let one = self.constant(Constant::Int(1), ty);
-                        self.b.op(if *step > 0 { Op::Add } else { Op::Sub }, &[old, one])
+                        self.combine(if *step > 0 { Binary::Add } else { Binary::Sub }, old, one)
                     }
                 };
                 self.store(&target, new);
@@ -192,10 +192,7 @@ impl Body<'_, '_> {
                 let known = !self.module.checker.globals[global.0 as usize].lacks_value();
                 self.b.bool(known)
             }
-            ExprKind::Error => {
-                self.error("this expression was not understood");
-                self.zero(ty)
-            }
+            ExprKind::Error => internal_error("an expression has no type, and no error says why"),
             // Places are read by loads; what comes here is a component or member of a value.
             _ => {
                 let place = self.place(expr);

@@ -13,7 +13,7 @@ use super::check::{Checker, FuncId, State};
 use super::diagnostics::Diagnostics;
 use super::hir::{self, GlobalIndex, InstanceIndex, LocalIndex};
 use super::source::Span;
-use super::types::{Qual, Ty, TyId};
+use super::types::{Qual, Ty, TyId, Types};
 use crate::soft::ir::{
     self, Allocation, AllocationId, AllocationKind, Bound, FunctionBuilder, Op, Scalar, Space,
     Type, Value, VarId,
@@ -141,6 +141,10 @@ impl Lowering<'_> {
 
     fn instance(&mut self, index: InstanceIndex, id: ir::FuncId, kernel: Option<&Reflection>) {
         let Some(function) = self.checked(index) else { return };
+        if let Some(local) = function.locals.iter().find(|local| local.qual.ty == Types::UNKNOWN) {
+            let name = &local.name;
+            ir::internal_error(format!("'{name}' has no type, and no error says why"));
+        }
         let result_ty = self.type_of(function.result);
         let by_pointer = self.checker.types.is_aggregate(function.result);
         let mut parameters = Vec::new();
@@ -283,6 +287,7 @@ impl Body<'_, '_> {
     fn at(&mut self, span: Span) {
         self.span = span;
         self.b.at(ir::Span(span.lo));
+        self.module.checker.at(span);
     }
 
     fn error(&mut self, message: &str) {

@@ -21,6 +21,8 @@ impl Body<'_, '_> {
             StmtKind::Expr(expr) => self.effect(expr),
             StmtKind::Let(local, init) => {
                 let row = self.function.locals[local.0 as usize].clone();
+                #[cfg(test)]
+                crate::soft::ir::inject_internal_error("lower", &row.name);
                 let slot = self.new_slot(&row);
                 self.slots[local.0 as usize] = slot;
                 let Some(init) = init else { return };

@@ -3,6 +3,7 @@
 use super::scope::{Known, LIBRARY, ScopeIndex};
 use super::types::Where;
 use super::{Parse, Parser};
+use crate::soft::ir::{Span as Position, compiling};
 use crate::soft::msl::ast::*;
 use crate::soft::msl::lex::{Kind, Punct};
 use crate::soft::msl::names::Name;
@@ -81,6 +82,7 @@ impl Parser<'_> {
 
     pub(super) fn any_declaration(&mut self, around: Around) -> Parse<Read> {
         let token = self.token();
+        compiling(Position(token.span.lo));
         let whole = match token.kind {
             Kind::Pragma => {
                 self.advance();

@@ -1,6 +1,7 @@
 //! Statements (C++14 stmt.stmt).
 
 use super::{Parse, Parser};
+use crate::soft::ir::{Span as Position, compiling};
 use crate::soft::msl::ast::*;
 use crate::soft::msl::lex::{Kind, Punct};
 use crate::soft::msl::names::Name;
@@ -44,6 +45,7 @@ impl Parser<'_> {
     fn statement(&mut self) -> Parse<Stmt> {
         self.nested(|this| {
             let start = this.token().span;
+            compiling(Position(start.lo));
             let kind = this.statement_kind()?;
             Ok(Stmt { kind, span: this.span_from(start) })
         })

@@ -2,12 +2,12 @@
 //! (C++14 temp.arg, temp.variadic).
 
 use super::super::lookup::Found;
-use super::super::{Checker, Entity, FuncId, ScopeId, convert_constant};
+use super::super::{Checker, Entity, FuncId, ScopeId, VariableId, convert_constant};
 use super::deduce::{Deduction, Ignored};
 use super::{TemplateId, parameter_name};
 use crate::soft::ir::Scalar;
 use crate::soft::msl::ast::{self, *};
-use crate::soft::msl::hir::{Constant, LocalIndex};
+use crate::soft::msl::hir::Constant;
 use crate::soft::msl::lex::Punct;
 use crate::soft::msl::names::Name;
 use crate::soft::msl::source::Span;
@@ -444,7 +444,7 @@ impl Checker {
                     self.templates.packs[id.0 as usize].get(at).and_then(|a| a.entity())
                 }
                 Some(Entity::Locals(first, count)) if at < *count as usize => {
-                    Some(Entity::Local(LocalIndex(first.0 + at as u32)))
+                    Some(Entity::Local(VariableId(first.0 + at as u32)))
                 }
                 _ => None,
             };

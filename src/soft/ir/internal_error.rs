@@ -1,0 +1,95 @@
+//! Internal errors: a broken invariant ends the compilation with a report, never the process.
+
+use super::Span;
+use std::any::Any;
+use std::cell::Cell;
+use std::fmt::Display;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+
+thread_local! {
+    /// The source position that this thread is compiling.
+    static POSITION: Cell<Span> = const { Cell::new(Span(0)) };
+}
+
+/// A defect of the compiler, caught by [`catch_internal_error`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct InternalError {
+    /// What was wrong, and where in the compiler if that is known.
+    pub(crate) message: String,
+    /// The source position that was being compiled.
+    pub(crate) span: Span,
+}
+
+impl Display for InternalError {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            out,
+            "internal compiler error: {}; this is a defect of aruminium, not of the program: please \
+             report it together with the source text",
+            self.message
+        )
+    }
+}
+
+/// Records the source position that is compiled from here on.
+pub(crate) fn compiling(span: Span) {
+    POSITION.set(span);
+}
+
+/// Ends the compilation because an invariant of the compiler does not hold.
+///
+/// The unwinding bypasses the panic hook, which belongs to the program: it prints nothing, and the
+/// message reaches the caller of [`catch_internal_error`].
+#[track_caller]
+pub(crate) fn internal_error(message: impl Display) -> ! {
+    let at = Location::caller();
+    let message = format!("{message} ({}:{})", at.file(), at.line());
+    if cfg!(panic = "unwind") {
+        resume_unwind(Box::new(message));
+    }
+    // Nothing catches this panic; the hook at least says what happened.
+    panic!("internal compiler error: {message}");
+}
+
+/// Runs a part of the compiler; its internal error, or any other panic in it, becomes an error.
+/// What `work` changed may be left half done.
+pub(crate) fn catch_internal_error<T>(work: impl FnOnce() -> T) -> Result<T, InternalError> {
+    compiling(Span(0));
+    catch_unwind(AssertUnwindSafe(work))
+        .map_err(|panic| InternalError { message: message_of(&*panic), span: POSITION.get() })
+}
+
+/// Breaks the phase of a compiler that meets a variable of a certain name: `fails_in_PHASE`, or
+/// `panics_in_PHASE`.
+#[cfg(test)]
+pub(crate) fn inject_internal_error(phase: &str, variable: &str) {
+    match variable.strip_suffix(phase) {
+        Some("fails_in_") => internal_error("a test asked for it"),
+        Some("panics_in_") => panic!("a test asked for it"),
+        _ => {}
+    }
+}
+
+/// The message of a panic.
+fn message_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("a panic without a message").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_internal_error_has_message_and_position() {
+        let caught = catch_internal_error(|| {
+            compiling(Span(7));
+            internal_error("one and one is three");
+        });
+        let Err::<(), _>(error) = caught else { panic!("no error") };
+        assert!(error.message.starts_with("one and one is three (src/soft/ir/internal_error.rs:"));
+        assert_eq!(error.span, Span(7));
+        assert_eq!(catch_internal_error(|| 3), Ok(3));
+    }
+}
