@@ -354,9 +354,13 @@ impl Checker {
                 let message = match owner {
                     Owner::Body(_, func) => {
                         let func = self.func(func).name.clone();
-                        format!("reference to local variable '{name}' declared in enclosing function '{func}'")
+                        format!(
+                            "reference to local variable '{name}' declared in enclosing function '{func}'"
+                        )
                     }
-                    Owner::Signature => format!("use of parameter '{name}' outside of function body"),
+                    Owner::Signature => {
+                        format!("use of parameter '{name}' outside of function body")
+                    }
                 };
                 self.error(span, message);
                 self.context.diagnostics.note(declared, format!("'{name}' declared here"));

@@ -85,8 +85,7 @@ impl Checker {
         let known = &self.classes[class.0 as usize];
         !known.constructors.is_empty()
             || known.defaults.iter().any(Option::is_some)
-            || !row.union
-                && row.fields.iter().any(|field| self.initialises_members(field.qual.ty))
+            || !row.union && row.fields.iter().any(|field| self.initialises_members(field.qual.ty))
     }
 
     /// Whether an object without an initialiser has a value (dcl.init/7, as CWG 253 has it).

@@ -1,7 +1,7 @@
 //! `for (T x : range)`: over arrays, and over what has `begin` and `end` (C++14 stmt.ranged).
 
-use super::lookup::Found;
 use super::Checker;
+use super::lookup::Found;
 use crate::soft::ir::Scalar;
 use crate::soft::msl::ast::{self, AddressSpace};
 use crate::soft::msl::hir::{Binary, Expr, ExprKind, Stmt, StmtKind};
