@@ -36,6 +36,8 @@ mod child;
 mod driver;
 #[path = "../macros/mod.rs"]
 mod macros;
+#[cfg(feature = "memory")]
+pub mod memory;
 #[cfg(not(target_vendor = "apple"))]
 mod soft;
 #[cfg(all(test, not(target_vendor = "apple")))]

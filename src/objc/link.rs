@@ -115,6 +115,57 @@ door! {
     fn MTLCopyAllDevices() -> Id;
 }
 
+/// A reference to an IOSurface.
+#[cfg(all(feature = "memory", target_vendor = "apple"))]
+pub type IOSurfaceRef = *mut c_void;
+
+// Memory that every unit of the chip can use. Other systems have files for it, which `memory` opens itself.
+#[cfg(all(feature = "memory", target_vendor = "apple"))]
+#[link(name = "IOSurface", kind = "framework")]
+#[allow(missing_docs)] // Apple's documentation has them.
+unsafe extern "C" {
+    pub static kIOSurfaceWidth: Id;
+    pub static kIOSurfaceHeight: Id;
+    pub static kIOSurfaceBytesPerElement: Id;
+    pub static kIOSurfacePixelFormat: Id;
+    pub static kIOSurfaceAllocSize: Id;
+    pub static kIOSurfaceIsGlobal: Id;
+    pub fn IOSurfaceCreate(properties: Id) -> IOSurfaceRef;
+    pub fn IOSurfaceLookup(id: u32) -> IOSurfaceRef;
+    pub fn IOSurfaceLock(surface: IOSurfaceRef, options: u32, seed: *mut u32) -> i32;
+    pub fn IOSurfaceUnlock(surface: IOSurfaceRef, options: u32, seed: *mut u32) -> i32;
+    pub fn IOSurfaceGetBaseAddress(surface: IOSurfaceRef) -> *mut c_void;
+    pub fn IOSurfaceGetAllocSize(surface: IOSurfaceRef) -> usize;
+    pub fn IOSurfaceGetID(surface: IOSurfaceRef) -> u32;
+}
+
+#[cfg(all(feature = "memory", target_vendor = "apple"))]
+#[allow(missing_docs)] // The C library's.
+mod pages {
+    use std::ffi::{c_int, c_void};
+
+    pub const PROT_READ: c_int = 1;
+    pub const PROT_WRITE: c_int = 2;
+    pub const MAP_PRIVATE: c_int = 2;
+
+    unsafe extern "C" {
+        pub fn mmap(
+            start: *mut c_void,
+            bytes: usize,
+            access: c_int,
+            flags: c_int,
+            file: c_int,
+            offset: i64,
+        ) -> *mut c_void;
+        pub fn munmap(start: *mut c_void, bytes: usize) -> c_int;
+        pub fn mlock(start: *const c_void, bytes: usize) -> c_int;
+        pub fn munlock(start: *const c_void, bytes: usize) -> c_int;
+    }
+}
+
+#[cfg(all(feature = "memory", target_vendor = "apple"))]
+pub use pages::*;
+
 #[cfg(target_vendor = "apple")]
 unsafe extern "C" {
     /// The class of a block that still stands where it was written. Only its address is used.

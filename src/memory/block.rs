@@ -1,0 +1,466 @@
+//! Whole pages of memory at one address.
+
+use super::error::MemError;
+use super::record::{Record, Use};
+use super::sys::{self, Handle, Pages};
+use super::view::{View, ViewMut};
+use crate::Plain;
+use std::fs::File;
+use std::ops::RangeBounds;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Whole pages of memory, at one address for as long as they live. A clone is another handle to the
+/// same memory.
+///
+/// On Apple's systems it is an IOSurface, which every unit of the chip can use; on Linux a memfd.
+///
+/// ```
+/// use aruminium::memory::Block;
+/// let block = Block::open(1000)?;
+/// assert!(block.size() >= 1000 && block.requested() == 1000);
+/// let same = block.clone();
+/// block.as_bytes_mut()[..5].copy_from_slice(b"hello");
+/// assert_eq!(&same.as_bytes()[..5], b"hello");
+/// assert_eq!(block.address(), same.address());
+/// # Ok::<(), aruminium::memory::MemError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Block(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    pages: Pages,
+    requested: usize,
+    read_only: bool,
+    record: Record,
+    /// How many `Pinned` live.
+    pins: Mutex<usize>,
+}
+
+/// Keeps a block's pages in RAM until it is dropped.
+///
+/// ```
+/// let block = aruminium::memory::Block::open(4096)?;
+/// // How much may be pinned is limited.
+/// if let Ok(pinned) = block.pin() {
+///     println!("{pinned:?} is in RAM");
+/// }
+/// # Ok::<(), aruminium::memory::MemError>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "the pages may leave RAM when this is dropped"]
+pub struct Pinned<'a>(&'a Block);
+
+impl Block {
+    /// New memory, zeroed: at least this many bytes, as whole pages.
+    ///
+    /// # Errors
+    ///
+    /// [`MemError::ZeroSize`], or the system's reason.
+    ///
+    /// ```
+    /// use aruminium::memory::{Block, MemError};
+    /// assert!(Block::open(1)?.as_bytes().iter().all(|&byte| byte == 0));
+    /// assert!(matches!(Block::open(0), Err(MemError::ZeroSize)));
+    /// # Ok::<(), MemError>(())
+    /// ```
+    pub fn open(bytes: usize) -> Result<Self, MemError> {
+        Ok(Self::new(Pages::open(bytes)?, bytes, false))
+    }
+
+    fn new(pages: Pages, requested: usize, read_only: bool) -> Self {
+        let (record, pins) = (Record::default(), Mutex::new(0));
+        Self(Arc::new(Inner { pages, requested, read_only, record, pins }))
+    }
+
+    /// A part of a file, read-only and without a copy: for weights. The range begins at a multiple of
+    /// the size of a page; past its end the last page is filled up with the file, or zeros.
+    ///
+    /// A kernel that writes to it writes to this mapping's own copy of the page, never to the file.
+    ///
+    /// # Safety
+    ///
+    /// While the block lives nobody writes or shortens the file.
+    ///
+    /// # Errors
+    ///
+    /// If the range is empty, ends past the file's end or begins within a page, or the system's reason.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use aruminium::memory::Block;
+    /// # let path = std::env::temp_dir().join(format!("aruminium-map-{}", std::process::id()));
+    /// std::fs::write(&path, 1.5f32.to_ne_bytes())?;
+    /// let file = std::fs::File::open(&path)?;
+    /// // SAFETY: nobody else knows the file.
+    /// let weights = unsafe { Block::map(&file, ..)? };
+    /// assert_eq!(weights.as_f32()[0], 1.5);
+    /// assert!(weights.try_view_mut::<f32>().is_err(), "it can only be read");
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub unsafe fn map(file: &File, range: impl RangeBounds<u64>) -> Result<Self, MemError> {
+        let (start, bytes) = sys::file_range(range, length(file)?)?;
+        Ok(Self::new(Pages::map_file(file, start, bytes)?, bytes, true))
+    }
+
+    /// New memory with a copy of a part of a file.
+    ///
+    /// # Errors
+    ///
+    /// If the range is empty or ends past the file's end, or the system's reason.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use aruminium::memory::Block;
+    /// # let path = std::env::temp_dir().join(format!("aruminium-read-{}", std::process::id()));
+    /// std::fs::write(&path, b"header and weights")?;
+    /// let weights = Block::read(&std::fs::File::open(&path)?, 11..)?;
+    /// assert_eq!(&weights.as_bytes()[..weights.requested()], b"weights");
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn read(file: &File, range: impl RangeBounds<u64>) -> Result<Self, MemError> {
+        use std::os::unix::fs::FileExt;
+        let (start, bytes) = sys::file_range(range, length(file)?)?;
+        let block = Self::open(bytes)?;
+        file.read_exact_at(&mut block.as_bytes_mut()[..bytes], start)
+            .map_err(|error| MemError::system("reading a file", bytes, error))?;
+        Ok(block)
+    }
+
+    /// The start of the memory: the same address for as long as it lives.
+    ///
+    /// ```
+    /// let block = aruminium::memory::Block::open(4096)?;
+    /// // SAFETY: nobody else uses the block now.
+    /// unsafe { block.address().write(7) };
+    /// assert_eq!(block.as_bytes()[0], 7);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    #[inline]
+    pub fn address(&self) -> *mut u8 {
+        self.0.pages.base().as_ptr()
+    }
+
+    /// How many bytes there are: whole pages.
+    ///
+    /// ```
+    /// let block = aruminium::memory::Block::open(1)?;
+    /// assert!(block.size() >= 4096);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    #[inline]
+    pub fn size(&self) -> usize {
+        self.0.pages.bytes()
+    }
+
+    /// How many bytes were requested.
+    ///
+    /// ```
+    /// assert_eq!(aruminium::memory::Block::open(1000)?.requested(), 1000);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn requested(&self) -> usize {
+        self.0.requested
+    }
+
+    /// Whether the memory can only be read.
+    ///
+    /// ```
+    /// assert!(!aruminium::memory::Block::open(1)?.is_read_only());
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn is_read_only(&self) -> bool {
+        self.0.read_only
+    }
+
+    /// A number that no other live block of this process has. On Apple's systems it is the surface's id,
+    /// and 0 for a mapped file.
+    ///
+    /// ```
+    /// use aruminium::memory::Block;
+    /// assert_ne!(Block::open(1)?.id(), Block::open(1)?.id());
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn id(&self) -> u32 {
+        self.0.pages.id()
+    }
+
+    /// What the system names the memory by, while the block lives. On Apple's systems it is an
+    /// `IOSurfaceRef`, null for a mapped file, which drivers of other units take; elsewhere a file
+    /// descriptor, or -1.
+    ///
+    /// Whatever is done with it is `unsafe` code's: a view must not be written by way of the handle.
+    ///
+    /// ```
+    /// let block = aruminium::memory::Block::open(1)?;
+    /// println!("{:?}", block.handle());
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn handle(&self) -> Handle {
+        self.0.pages.handle()
+    }
+
+    /// All of the memory, as values that the CPU reads; bytes that do not make a whole one are left out.
+    ///
+    /// # Panics
+    ///
+    /// If a mutable view lives, or a tape or a grid hands out parts of the memory.
+    ///
+    /// ```
+    /// let block = aruminium::memory::Block::open(4096)?;
+    /// assert_eq!(block.view::<[f32; 4]>()[0], [0.0; 4]);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    #[track_caller]
+    pub fn view<T: Plain>(&self) -> View<'_, T> {
+        self.try_view().unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// All of the memory, as values that the CPU writes.
+    ///
+    /// # Panics
+    ///
+    /// If any view lives, if a tape or a grid hands out parts of the memory, or if it can only be read.
+    ///
+    /// ```
+    /// let block = aruminium::memory::Block::open(4096)?;
+    /// block.view_mut::<u64>().fill(u64::MAX);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    #[track_caller]
+    pub fn view_mut<T: Plain>(&self) -> ViewMut<'_, T> {
+        self.try_view_mut().unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// [`view`](Self::view), or why not.
+    ///
+    /// # Errors
+    ///
+    /// [`MemError::Busy`] where `view` panics.
+    ///
+    /// ```
+    /// let block = aruminium::memory::Block::open(4096)?;
+    /// let (one, another) = (block.try_view::<u8>()?, block.try_view::<u8>()?);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn try_view<T: Plain>(&self) -> Result<View<'_, T>, MemError> {
+        let (start, len) = self.values()?;
+        let guard = self.0.record.guard(Use::Read)?;
+        // SAFETY: the block holds `len` plain values and is aligned for them, and the record keeps
+        // writers away.
+        Ok(unsafe { View::new(start, len, Some(guard)) })
+    }
+
+    /// [`view_mut`](Self::view_mut), or why not.
+    ///
+    /// # Errors
+    ///
+    /// [`MemError::Busy`] or [`MemError::ReadOnly`] where `view_mut` panics.
+    ///
+    /// ```
+    /// let block = aruminium::memory::Block::open(4096)?;
+    /// let first = block.try_view_mut::<u8>()?;
+    /// let second = block.try_view_mut::<u8>().unwrap_err();
+    /// assert!(second.to_string().contains("a mutable view of it lives"));
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn try_view_mut<T: Plain>(&self) -> Result<ViewMut<'_, T>, MemError> {
+        if self.0.read_only {
+            return Err(MemError::ReadOnly);
+        }
+        let (start, len) = self.values()?;
+        let guard = self.0.record.guard(Use::Write)?;
+        // SAFETY: as for `try_view`, and the record keeps all others away.
+        Ok(unsafe { ViewMut::new(start, len, Some(guard)) })
+    }
+
+    fn values<T: Plain>(&self) -> Result<(*mut T, usize), MemError> {
+        let start = self.address().cast::<T>();
+        if !start.is_aligned() {
+            let (value, multiple) = (start.addr() as u64, align_of::<T>() as u64);
+            return Err(MemError::Unaligned { what: "the block's address", value, multiple });
+        }
+        Ok((start, self.size().checked_div(size_of::<T>()).unwrap_or(0)))
+    }
+
+    /// Makes every page present now, so that no first touch is slow. Contents stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// The system's reason.
+    ///
+    /// ```
+    /// let block = aruminium::memory::Block::open(1 << 16)?;
+    /// block.as_bytes_mut()[0] = 7;
+    /// block.prefault()?;
+    /// assert_eq!(block.as_bytes()[0], 7);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn prefault(&self) -> Result<(), MemError> {
+        // Held, so that what prefaulting locks and unlocks is not unpinned by it.
+        let pins = self.0.pins.lock().unwrap_or_else(PoisonError::into_inner);
+        // What is pinned is present.
+        if *pins == 0 { self.0.pages.prefault() } else { Ok(()) }
+    }
+
+    /// Keeps the pages in RAM while the guard lives. How much a program may pin is limited.
+    ///
+    /// # Errors
+    ///
+    /// The system's reason.
+    ///
+    /// ```
+    /// let block = aruminium::memory::Block::open(4096)?;
+    /// match block.pin() {
+    ///     Ok(_pinned) => { /* use it */ }
+    ///     Err(error) => assert!(error.to_string().contains("mlock")),
+    /// }
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn pin(&self) -> Result<Pinned<'_>, MemError> {
+        let mut pins = self.0.pins.lock().unwrap_or_else(PoisonError::into_inner);
+        if *pins == 0 {
+            self.0.pages.pin()?;
+        }
+        *pins += 1;
+        Ok(Pinned(self))
+    }
+
+    pub(super) fn record(&self) -> &Record {
+        &self.0.record
+    }
+}
+
+impl Drop for Pinned<'_> {
+    fn drop(&mut self) {
+        let mut pins = self.0.0.pins.lock().unwrap_or_else(PoisonError::into_inner);
+        *pins -= 1;
+        if *pins == 0 {
+            self.0.0.pages.unpin();
+        }
+    }
+}
+
+fn length(file: &File) -> Result<u64, MemError> {
+    let metadata = file.metadata().map_err(|error| MemError::system("fstat", 0, error))?;
+    Ok(metadata.len())
+}
+
+#[cfg(not(target_vendor = "apple"))]
+mod processes {
+    use super::{Block, MemError, Pages};
+    use std::os::fd::OwnedFd;
+    use std::sync::Arc;
+
+    /// Constant memory between processes. On Apple's systems, whose surfaces cannot be made constant,
+    /// memory of other processes is [`Shared`](crate::memory::Shared).
+    impl Block {
+        /// Constant memory of another process, by a descriptor that is sealed against shrinking and
+        /// writing. Memory that is not sealed against writing is [`Shared`](crate::memory::Shared).
+        ///
+        /// # Errors
+        ///
+        /// [`MemError::Unsealed`] if a seal is missing, or the system's reason.
+        ///
+        /// ```
+        /// use aruminium::memory::Block;
+        /// let block = Block::open(4096)?;
+        /// block.as_bytes_mut()[0] = 7;
+        /// let sent = block.freeze()?.export()?;
+        /// // In the other process:
+        /// let received = Block::import(sent)?;
+        /// assert_eq!(received.as_bytes()[0], 7);
+        /// # Ok::<(), aruminium::memory::MemError>(())
+        /// ```
+        pub fn import(descriptor: OwnedFd) -> Result<Self, MemError> {
+            let pages = Pages::import(descriptor, true)?;
+            let bytes = pages.bytes();
+            Ok(Self::new(pages, bytes, true))
+        }
+
+        /// A descriptor of the memory for other processes. They can only read: this process alone
+        /// writes, until it freezes the block.
+        ///
+        /// # Errors
+        ///
+        /// [`MemError::ReadOnly`] for a mapped file, which has a descriptor of its own, or the system's reason.
+        ///
+        /// ```
+        /// use aruminium::memory::{Block, Shared};
+        /// let block = Block::open(4096)?;
+        /// // In the other process:
+        /// let received = Shared::import(block.export()?)?;
+        /// block.as_bytes_mut()[0] = 7;
+        /// let mut byte = [0u8];
+        /// received.read(0, &mut byte)?;
+        /// assert_eq!(byte, [7]);
+        /// # Ok::<(), aruminium::memory::MemError>(())
+        /// ```
+        pub fn export(&self) -> Result<OwnedFd, MemError> {
+            self.0.pages.export()
+        }
+
+        /// Makes the memory constant for ever, in every process. The address may change.
+        ///
+        /// # Errors
+        ///
+        /// [`MemError::Busy`] if another clone of the block lives, or the system's reason.
+        ///
+        /// ```
+        /// use aruminium::memory::Block;
+        /// let block = Block::open(4096)?.freeze()?;
+        /// assert!(block.is_read_only());
+        /// # Ok::<(), aruminium::memory::MemError>(())
+        /// ```
+        pub fn freeze(self) -> Result<Self, MemError> {
+            let inner = Arc::try_unwrap(self.0).map_err(|_| {
+                MemError::Busy("another clone of the block, or a buffer or a tape over it, lives")
+            })?;
+            if inner.read_only {
+                return Ok(Self::new(inner.pages, inner.requested, true));
+            }
+            Ok(Self::new(inner.pages.freeze()?, inner.requested, true))
+        }
+    }
+}
+
+/// The views that unimem has, by its names.
+macro_rules! named_views {
+    ($($name:ident, $name_mut:ident: $ty:ty;)+) => {
+        impl Block {$(
+            #[doc = concat!("[`view::<", stringify!($ty), ">`](Self::view).")]
+            ///
+            /// ```
+            /// let block = aruminium::memory::Block::open(4096)?;
+            #[doc = concat!("assert_eq!(block.", stringify!($name), "().len(), block.size() / size_of::<", stringify!($ty), ">());")]
+            /// # Ok::<(), aruminium::memory::MemError>(())
+            /// ```
+            #[track_caller]
+            pub fn $name(&self) -> View<'_, $ty> {
+                self.view()
+            }
+
+            #[doc = concat!("[`view_mut::<", stringify!($ty), ">`](Self::view_mut).")]
+            ///
+            /// ```
+            /// let block = aruminium::memory::Block::open(4096)?;
+            #[doc = concat!("block.", stringify!($name_mut), "()[1] = Default::default();")]
+            /// # Ok::<(), aruminium::memory::MemError>(())
+            /// ```
+            #[track_caller]
+            pub fn $name_mut(&self) -> ViewMut<'_, $ty> {
+                self.view_mut()
+            }
+        )+}
+    };
+}
+
+named_views! {
+    as_bytes, as_bytes_mut: u8;
+    as_f32, as_f32_mut: f32;
+    as_u16, as_u16_mut: u16;
+}

@@ -1,0 +1,106 @@
+//! The state of a tape: one word with the offset of the next free byte and the number of live spans.
+
+use super::atomic::{AtomicU64, Ordering};
+
+/// The low bits are the offset, the bits above count spans. Both change in one step, so that no span
+/// begins between the look whether any lives and the clearing.
+#[derive(Debug)]
+pub(super) struct Bump(AtomicU64);
+
+const OFFSET_BITS: u32 = 40;
+/// One live span.
+const SPAN: u64 = 1 << OFFSET_BITS;
+const OFFSETS: u64 = SPAN - 1;
+/// The most bytes that an offset can count.
+pub(super) const LIMIT: usize = OFFSETS as usize;
+/// The most spans that can live.
+const SPANS: u64 = u64::MAX >> OFFSET_BITS;
+
+/// The start of `size` bytes in memory at `base` of which `used` are used, and the end; none if the
+/// memory ends at `total` before them. `align` is a power of two and holds for the address.
+#[inline(always)]
+pub(super) fn fit(
+    base: usize,
+    used: usize,
+    total: usize,
+    size: usize,
+    align: usize,
+) -> Option<(usize, usize)> {
+    let gap = base.wrapping_add(used).wrapping_neg() & (align - 1);
+    let start = used.checked_add(gap)?;
+    let end = start.checked_add(size)?;
+    (end <= total).then_some((start, end))
+}
+
+impl Bump {
+    pub(super) fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    /// Takes bytes, and counts a span if it is one. A call that takes nothing changes nothing.
+    #[inline(always)]
+    pub(super) fn take(
+        &self,
+        base: usize,
+        total: usize,
+        size: usize,
+        align: usize,
+        span: bool,
+    ) -> Option<usize> {
+        let mut now = self.0.load(Ordering::Relaxed);
+        loop {
+            let (start, end) = fit(base, (now & OFFSETS) as usize, total, size, align)?;
+            let mut then = (now & !OFFSETS) | end as u64;
+            if span {
+                if now >> OFFSET_BITS == SPANS {
+                    return None;
+                }
+                then += SPAN;
+            }
+            // Acquire: the bytes were another's until the last `clear`, which released them.
+            match self.0.compare_exchange_weak(now, then, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => return Some(start),
+                Err(changed) => now = changed,
+            }
+        }
+    }
+
+    /// A span ends. Release: what was done with its bytes is done before they are cleared.
+    #[inline(always)]
+    pub(super) fn end_span(&self) {
+        self.0.fetch_sub(SPAN, Ordering::Release);
+    }
+
+    /// Sets the offset to zero, unless spans live; how many do.
+    #[inline(always)]
+    pub(super) fn clear(&self) -> Result<(), u64> {
+        let mut now = self.0.load(Ordering::Relaxed);
+        loop {
+            if now > OFFSETS {
+                return Err(now >> OFFSET_BITS);
+            }
+            match self.0.compare_exchange_weak(now, 0, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => return Ok(()),
+                Err(changed) => now = changed,
+            }
+        }
+    }
+
+    /// Sets the offset, for the only user.
+    #[inline(always)]
+    pub(super) fn set(&mut self, offset: usize) {
+        self.0.store(offset as u64, Ordering::Relaxed);
+    }
+
+    /// The offset of the next free byte.
+    #[inline]
+    pub(super) fn used(&self) -> usize {
+        (self.0.load(Ordering::Relaxed) & OFFSETS) as usize
+    }
+
+    /// How many spans live.
+    #[inline]
+    pub(super) fn spans(&self) -> u64 {
+        self.0.load(Ordering::Relaxed) >> OFFSET_BITS
+    }
+}

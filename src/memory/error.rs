@@ -1,0 +1,103 @@
+//! What can go wrong with memory.
+
+use std::fmt;
+use std::io;
+
+/// Why there is no such memory, or why it cannot be used now.
+///
+/// ```
+/// use aruminium::memory::{Block, MemError};
+/// assert!(matches!(Block::open(0), Err(MemError::ZeroSize)));
+/// let error = Block::open(usize::MAX).unwrap_err();
+/// assert!(error.to_string().contains("18446744073709551615 bytes"), "{error}");
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum MemError {
+    /// Memory of zero bytes was requested.
+    ZeroSize,
+    /// `IOSurfaceCreate` returned no surface; it reports no reason.
+    BlockCreateFailed,
+    /// `IOSurfaceLock` failed, with this code.
+    BlockLockFailed(i32),
+    /// A system call failed.
+    System {
+        /// What was attempted.
+        what: &'static str,
+        /// For how many bytes.
+        bytes: usize,
+        /// The system's reason.
+        error: io::Error,
+    },
+    /// More was requested than there can be.
+    TooLarge {
+        /// What was requested, with its unit.
+        what: &'static str,
+        /// How much was requested.
+        requested: u64,
+        /// How much there can be.
+        limit: u64,
+    },
+    /// The memory is in use in a way that excludes this one.
+    Busy(&'static str),
+    /// The memory can only be read.
+    ReadOnly,
+    /// An offset or an alignment does not fit.
+    Unaligned {
+        /// What does not fit.
+        what: &'static str,
+        /// Its value.
+        value: u64,
+        /// What it must be a multiple of.
+        multiple: u64,
+    },
+    /// A descriptor of another process is not sealed as it must be; which seal is missing.
+    Unsealed(&'static str),
+}
+
+impl MemError {
+    /// The error of a failed system call.
+    pub(super) fn system(what: &'static str, bytes: usize, error: impl Into<io::Error>) -> Self {
+        Self::System { what, bytes, error: error.into() }
+    }
+
+    /// More bytes than an address space has.
+    pub(super) fn too_many_bytes(requested: usize) -> Self {
+        Self::TooLarge { what: "bytes", requested: requested as u64, limit: isize::MAX as u64 }
+    }
+}
+
+impl fmt::Display for MemError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ZeroSize => f.write_str("memory of zero bytes was requested"),
+            Self::BlockCreateFailed => f.write_str("IOSurfaceCreate returned no surface"),
+            Self::BlockLockFailed(code) => write!(f, "IOSurfaceLock failed with code {code:#x}"),
+            Self::System { what, bytes, error } => write!(f, "{what} ({bytes} bytes): {error}"),
+            Self::TooLarge { what, requested, limit } => {
+                write!(f, "{requested} {what} were requested; the limit is {limit}")
+            }
+            Self::Busy(why) => write!(f, "the memory cannot be used so now: {why}"),
+            Self::ReadOnly => f.write_str(
+                "the memory can only be read: it maps a file, or another process's constant memory; \
+                 copy it into a block of its own to change it",
+            ),
+            Self::Unaligned { what, value, multiple } => {
+                write!(f, "{what} is {value}, which is not a multiple of {multiple}")
+            }
+            Self::Unsealed(missing) => write!(
+                f,
+                "the descriptor is not sealed against {missing}: another process could change it"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for MemError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::System { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,419 @@
+//! Cells of one size, taken and returned in any order.
+
+use super::block::Block;
+use super::error::MemError;
+use super::record::Use;
+use super::stack::{self, Stack};
+use super::view::{View, ViewMut};
+use crate::Plain;
+use std::fmt;
+use std::ops::Deref;
+use std::ptr::NonNull;
+
+/// Cells whose size and number are known when the program runs. [`Grid`] has them in its type.
+///
+/// Any number of threads may take and return cells; the cell that was returned last is taken first.
+///
+/// ```
+/// use aruminium::memory::Slab;
+/// let slab = Slab::new(4096, 16)?;
+/// let cell = slab.take().expect("there is a free cell");
+/// assert_eq!((slab.free(), slab.total(), slab.cell_size()), (15, 16, 4096));
+/// drop(cell);
+/// assert_eq!(slab.free(), 16);
+/// # Ok::<(), aruminium::memory::MemError>(())
+/// ```
+#[derive(Debug)]
+pub struct Slab {
+    base: NonNull<u8>,
+    cell: usize,
+    cells: Stack,
+    block: Block,
+}
+
+// SAFETY: the block's memory is handed out in cells that do not overlap, by atomic operations.
+unsafe impl Send for Slab {}
+// SAFETY: as above.
+unsafe impl Sync for Slab {}
+
+/// What the size of a cell is a multiple of: a cache line.
+const LINE: usize = 64;
+
+impl Slab {
+    /// Cells of `cell` bytes, a multiple of 64.
+    ///
+    /// # Errors
+    ///
+    /// If there are none, if their size is no such multiple, past 16,777,215 cells, or the system's reason.
+    ///
+    /// ```
+    /// use aruminium::memory::Slab;
+    /// assert!(Slab::new(100, 4).unwrap_err().to_string().contains("not a multiple of 64"));
+    /// assert!(Slab::new(64, 0).is_err());
+    /// ```
+    pub fn new(cell: usize, cells: usize) -> Result<Self, MemError> {
+        if cell == 0 || cells == 0 {
+            return Err(MemError::ZeroSize);
+        }
+        if !cell.is_multiple_of(LINE) {
+            let (value, multiple) = (cell as u64, LINE as u64);
+            return Err(MemError::Unaligned { what: "the size of a cell", value, multiple });
+        }
+        if cells > stack::LIMIT {
+            let (requested, limit) = (cells as u64, stack::LIMIT as u64);
+            return Err(MemError::TooLarge { what: "cells", requested, limit });
+        }
+        let bytes = cell.checked_mul(cells).ok_or(MemError::too_many_bytes(usize::MAX))?;
+        let block = Block::open(bytes)?;
+        block.record().begin(Use::Divide)?;
+        let base = NonNull::new(block.address()).expect("a block has an address");
+        Ok(Self { base, cell, cells: Stack::full(cells), block })
+    }
+
+    /// Takes a cell; none if all are taken.
+    ///
+    /// ```
+    /// let slab = aruminium::memory::Slab::new(64, 1)?;
+    /// let cell = slab.take();
+    /// assert!(cell.is_some() && slab.take().is_none());
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    #[inline]
+    pub fn take(&self) -> Option<Cell<'_>> {
+        self.cells.pop().map(|index| Cell { slab: self, index })
+    }
+
+    /// Returns a cell, as dropping it does.
+    ///
+    /// # Panics
+    ///
+    /// If the cell is of another grid; it returns to that one.
+    ///
+    /// ```
+    /// let slab = aruminium::memory::Slab::new(64, 1)?;
+    /// slab.give(slab.take().expect("there is a free cell"));
+    /// assert_eq!(slab.free(), 1);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    #[track_caller]
+    pub fn give(&self, cell: Cell<'_>) {
+        assert!(
+            std::ptr::eq(self, cell.slab),
+            "cell {} is of another grid, which it was returned to",
+            cell.index
+        );
+    }
+
+    /// How many cells are free.
+    ///
+    /// ```
+    /// assert_eq!(aruminium::memory::Slab::new(64, 3)?.free(), 3);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn free(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// How many cells there are.
+    ///
+    /// ```
+    /// assert_eq!(aruminium::memory::Slab::new(64, 3)?.total(), 3);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn total(&self) -> usize {
+        self.cells.total()
+    }
+
+    /// How many bytes a cell has.
+    ///
+    /// ```
+    /// assert_eq!(aruminium::memory::Slab::new(128, 3)?.cell_size(), 128);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn cell_size(&self) -> usize {
+        self.cell
+    }
+
+    /// The memory under the cells, to look at.
+    ///
+    /// ```
+    /// let slab = aruminium::memory::Slab::new(64, 4)?;
+    /// let cell = slab.take().expect("there is a free cell");
+    /// assert!(slab.tape().owns(cell.address()) && slab.tape().total() >= 256);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn tape(&self) -> Divided<'_> {
+        Divided(self)
+    }
+}
+
+impl Drop for Slab {
+    fn drop(&mut self) {
+        self.block.record().end(Use::Divide);
+    }
+}
+
+/// The memory that a grid divides into cells. It can only be looked at.
+///
+/// ```
+/// let slab = aruminium::memory::Slab::new(64, 4)?;
+/// let memory: aruminium::memory::Divided<'_> = slab.tape();
+/// assert_eq!((memory.used(), memory.free()), (256, memory.total() - 256));
+/// # Ok::<(), aruminium::memory::MemError>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Divided<'a>(&'a Slab);
+
+impl<'a> Divided<'a> {
+    /// The block.
+    ///
+    /// ```
+    /// let slab = aruminium::memory::Slab::new(64, 4)?;
+    /// assert!(slab.tape().block().try_view::<u8>().is_err(), "the grid hands out its parts");
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn block(&self) -> &'a Block {
+        &self.0.block
+    }
+
+    /// How many bytes the block has.
+    ///
+    /// ```
+    /// assert!(aruminium::memory::Slab::new(64, 4)?.tape().total() >= 256);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn total(&self) -> usize {
+        self.0.block.size()
+    }
+
+    /// How many bytes are cells, free or not.
+    ///
+    /// ```
+    /// assert_eq!(aruminium::memory::Slab::new(64, 4)?.tape().used(), 256);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn used(&self) -> usize {
+        self.0.cell * self.0.total()
+    }
+
+    /// How many bytes are left over past the last cell.
+    ///
+    /// ```
+    /// let slab = aruminium::memory::Slab::new(64, 4)?;
+    /// assert_eq!(slab.tape().free(), slab.tape().total() - 256);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn free(&self) -> usize {
+        self.total() - self.used()
+    }
+
+    /// Whether an address is in the block.
+    ///
+    /// ```
+    /// let slab = aruminium::memory::Slab::new(64, 4)?;
+    /// assert!(slab.tape().owns(slab.tape().block().address()));
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn owns(&self, pointer: *const u8) -> bool {
+        pointer.addr().checked_sub(self.0.base.addr().get()).is_some_and(|at| at < self.total())
+    }
+}
+
+/// A cell of a grid, which nobody else has. Dropping it returns it.
+///
+/// ```
+/// let slab = aruminium::memory::Slab::new(64, 4)?;
+/// let mut cell = slab.take().expect("there is a free cell");
+/// // It may move to another thread.
+/// std::thread::scope(|scope| {
+///     scope.spawn(move || cell.view_mut::<u32>().fill(7));
+/// });
+/// assert_eq!(slab.free(), 4);
+/// # Ok::<(), aruminium::memory::MemError>(())
+/// ```
+pub struct Cell<'a> {
+    slab: &'a Slab,
+    index: usize,
+}
+
+impl<'a> Cell<'a> {
+    /// The start of the cell.
+    ///
+    /// ```
+    /// let slab = aruminium::memory::Slab::new(64, 4)?;
+    /// assert_eq!(slab.take().expect("there is a free cell").address().addr() % 64, 0);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    #[inline]
+    pub fn address(&self) -> *mut u8 {
+        // SAFETY: the index is that of a cell, all of which are within the block.
+        unsafe { self.slab.base.add(self.offset()) }.as_ptr()
+    }
+
+    /// Which cell of the grid it is.
+    ///
+    /// ```
+    /// let slab = aruminium::memory::Slab::new(64, 4)?;
+    /// assert!(slab.take().expect("there is a free cell").id() < 4);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn id(&self) -> usize {
+        self.index
+    }
+
+    /// Where it begins in the grid's block, in bytes.
+    ///
+    /// ```
+    /// let slab = aruminium::memory::Slab::new(64, 4)?;
+    /// let cell = slab.take().expect("there is a free cell");
+    /// assert_eq!(cell.offset(), 64 * cell.id());
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn offset(&self) -> usize {
+        self.index * self.slab.cell
+    }
+
+    /// The first bytes of the cell.
+    ///
+    /// # Panics
+    ///
+    /// If the cell has fewer.
+    ///
+    /// # Safety
+    ///
+    /// Neither a kernel nor a raw pointer uses the cell while the bytes are borrowed.
+    /// [`view_mut`](Self::view_mut) checks it.
+    ///
+    /// ```
+    /// let slab = aruminium::memory::Slab::new(64, 4)?;
+    /// let mut cell = slab.take().expect("there is a free cell");
+    /// // SAFETY: no kernel knows the cell.
+    /// unsafe { cell.bytes(5) }.copy_from_slice(b"hello");
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    #[track_caller]
+    pub unsafe fn bytes(&mut self, len: usize) -> &mut [u8] {
+        let cell = self.slab.cell;
+        assert!(len <= cell, "{len} bytes of a cell that has {cell}");
+        // SAFETY: the cell has them, and that nobody else uses them the caller says.
+        unsafe { std::slice::from_raw_parts_mut(self.address(), len) }
+    }
+
+    /// The cell as values, to read.
+    ///
+    /// # Panics
+    ///
+    /// If the values' alignment is more than the cell's.
+    ///
+    /// ```
+    /// let slab = aruminium::memory::Slab::new(64, 4)?;
+    /// assert_eq!(slab.take().expect("there is a free cell").view::<f32>().len(), 16);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    #[track_caller]
+    pub fn view<T: Plain>(&self) -> View<'_, T> {
+        let (start, len) = self.values();
+        // SAFETY: the grid handed the cell out once, and this borrow keeps its writers away.
+        unsafe { View::new(start, len, None) }
+    }
+
+    /// The cell as values, to write.
+    ///
+    /// # Panics
+    ///
+    /// As for [`view`](Self::view).
+    ///
+    /// ```
+    /// let slab = aruminium::memory::Slab::new(64, 4)?;
+    /// slab.take().expect("there is a free cell").view_mut::<f32>()[15] = 1.0;
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    #[track_caller]
+    pub fn view_mut<T: Plain>(&mut self) -> ViewMut<'_, T> {
+        let (start, len) = self.values();
+        // SAFETY: the grid handed the cell out once, and this borrow keeps all others away.
+        unsafe { ViewMut::new(start, len, None) }
+    }
+
+    #[track_caller]
+    fn values<T: Plain>(&self) -> (*mut T, usize) {
+        let start = self.address().cast::<T>();
+        let align = align_of::<T>();
+        assert!(start.is_aligned(), "the cell at {start:p} is not aligned to {align} bytes");
+        (start, self.slab.cell.checked_div(size_of::<T>()).unwrap_or(0))
+    }
+}
+
+impl fmt::Debug for Cell<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cell").field("id", &self.index).field("address", &self.address()).finish()
+    }
+}
+
+impl Drop for Cell<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.slab.cells.push(self.index);
+    }
+}
+
+/// `CELLS` cells of `CELL` bytes, a multiple of 64. It derefs to a [`Slab`].
+///
+/// ```
+/// use aruminium::memory::Grid;
+/// let grid: Grid<256, 4> = Grid::new()?;
+/// let cell = grid.take().expect("there is a free cell");
+/// assert_eq!((grid.free(), grid.total()), (3, 4));
+/// grid.give(cell);
+/// # Ok::<(), aruminium::memory::MemError>(())
+/// ```
+///
+/// A size that is no such multiple does not compile:
+///
+/// ```compile_fail
+/// aruminium::memory::Grid::<100, 4>::new().unwrap();
+/// ```
+#[derive(Debug)]
+pub struct Grid<const CELL: usize, const CELLS: usize>(Slab);
+
+impl<const CELL: usize, const CELLS: usize> Grid<CELL, CELLS> {
+    /// All cells, free.
+    ///
+    /// # Errors
+    ///
+    /// The system's reason.
+    ///
+    /// ```
+    /// assert_eq!(aruminium::memory::Grid::<64, 2>::new()?.free(), 2);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn new() -> Result<Self, MemError> {
+        const {
+            assert!(
+                CELL > 0 && CELL.is_multiple_of(LINE),
+                "the size of a cell is a multiple of 64"
+            );
+            assert!(CELLS > 0 && CELLS <= stack::LIMIT, "a grid has 1 to 16,777,215 cells");
+        }
+        Slab::new(CELL, CELLS).map(Self)
+    }
+
+    /// How many cells there are.
+    ///
+    /// ```
+    /// assert_eq!(aruminium::memory::Grid::<64, 2>::new()?.total(), 2);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub const fn total(&self) -> usize {
+        CELLS
+    }
+}
+
+impl<const CELL: usize, const CELLS: usize> Deref for Grid<CELL, CELLS> {
+    type Target = Slab;
+
+    #[inline]
+    fn deref(&self) -> &Slab {
+        &self.0
+    }
+}

@@ -1,0 +1,172 @@
+//! Three tapes, as inference uses memory.
+
+use super::error::MemError;
+use super::tape::Tape;
+use std::fmt;
+
+/// Weights that stay, scratch memory for one pass, and history for one conversation: a tape each.
+///
+/// ```
+/// use aruminium::memory::Layout;
+/// let layout = Layout::new(1 << 20, 1 << 16, 1 << 16)?;
+/// layout.weights().take(1000, 64);
+/// layout.scratch().take(100, 64);
+/// layout.clear_pass();
+/// assert_eq!((layout.weights().used(), layout.scratch().used()), (1000, 0));
+/// println!("{}", layout.stat());
+/// # Ok::<(), aruminium::memory::MemError>(())
+/// ```
+#[derive(Debug)]
+pub struct Layout {
+    weights: Tape,
+    scratch: Tape,
+    history: Tape,
+}
+
+/// How much of a [`Layout`] is used, in bytes. Displayed in whole MiB.
+///
+/// ```
+/// let stat = aruminium::memory::Layout::new(1 << 20, 1 << 20, 2 << 20)?.stat();
+/// assert_eq!(stat.to_string(), "weights: 0/1 MB | scratch: 0/1 MB | history: 0/2 MB");
+/// # Ok::<(), aruminium::memory::MemError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// Bytes taken of the weights' tape.
+    pub weights_used: usize,
+    /// Bytes of the weights' tape.
+    pub weights_total: usize,
+    /// Bytes taken of the scratch tape.
+    pub scratch_used: usize,
+    /// Bytes of the scratch tape.
+    pub scratch_total: usize,
+    /// Bytes taken of the history's tape.
+    pub history_used: usize,
+    /// Bytes of the history's tape.
+    pub history_total: usize,
+}
+
+impl Layout {
+    /// Three tapes of at least these many bytes; the pages of the weights are present.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Tape::start_warm`].
+    ///
+    /// ```
+    /// let layout = aruminium::memory::Layout::new(4096, 4096, 4096)?;
+    /// assert!(layout.total() >= 3 * 4096);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn new(weights: usize, scratch: usize, history: usize) -> Result<Self, MemError> {
+        Ok(Self {
+            weights: Tape::start_warm(weights)?,
+            scratch: Tape::start(scratch)?,
+            history: Tape::start(history)?,
+        })
+    }
+
+    /// Returns what one pass took: the scratch memory.
+    ///
+    /// # Panics
+    ///
+    /// If spans of it live.
+    ///
+    /// ```
+    /// let layout = aruminium::memory::Layout::new(4096, 4096, 4096)?;
+    /// layout.clear_pass();
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    #[track_caller]
+    pub fn clear_pass(&self) {
+        self.scratch.clear();
+    }
+
+    /// Returns what one conversation took: history and scratch memory.
+    ///
+    /// # Panics
+    ///
+    /// If spans of them live.
+    ///
+    /// ```
+    /// let layout = aruminium::memory::Layout::new(4096, 4096, 4096)?;
+    /// layout.history().take(100, 1);
+    /// layout.clear_talk();
+    /// assert_eq!(layout.history().used(), 0);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    #[track_caller]
+    pub fn clear_talk(&self) {
+        self.history.clear();
+        self.scratch.clear();
+    }
+
+    /// How many bytes the three have.
+    ///
+    /// ```
+    /// let layout = aruminium::memory::Layout::new(4096, 4096, 4096)?;
+    /// assert_eq!(layout.total() % 3, 0);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn total(&self) -> usize {
+        self.weights.total() + self.scratch.total() + self.history.total()
+    }
+
+    /// How much is used.
+    ///
+    /// ```
+    /// let layout = aruminium::memory::Layout::new(4096, 4096, 4096)?;
+    /// layout.scratch().take(100, 1);
+    /// assert_eq!(layout.stat().scratch_used, 100);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn stat(&self) -> Stat {
+        Stat {
+            weights_used: self.weights.used(),
+            weights_total: self.weights.total(),
+            scratch_used: self.scratch.used(),
+            scratch_total: self.scratch.total(),
+            history_used: self.history.used(),
+            history_total: self.history.total(),
+        }
+    }
+}
+
+/// The accessors of the three tapes.
+macro_rules! tapes {
+    ($($name:ident: $what:literal;)+) => {
+        impl Layout {$(
+            #[doc = $what]
+            ///
+            /// ```
+            /// let layout = aruminium::memory::Layout::new(4096, 4096, 4096)?;
+            #[doc = concat!("assert!(layout.", stringify!($name), "().take(64, 64).is_some());")]
+            /// # Ok::<(), aruminium::memory::MemError>(())
+            /// ```
+            pub fn $name(&self) -> &Tape {
+                &self.$name
+            }
+        )+}
+    };
+}
+
+tapes! {
+    weights: "The tape of what stays as long as the model.";
+    scratch: "The tape of what one pass needs.";
+    history: "The tape of what one conversation needs.";
+}
+
+impl fmt::Display for Stat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tapes = [
+            ("weights", self.weights_used, self.weights_total),
+            ("scratch", self.scratch_used, self.scratch_total),
+            ("history", self.history_used, self.history_total),
+        ];
+        for (index, (name, used, total)) in tapes.into_iter().enumerate() {
+            let separator = if index == 0 { "" } else { " | " };
+            write!(f, "{separator}{name}: {}/{} MB", used >> 20, total >> 20)?;
+        }
+        Ok(())
+    }
+}

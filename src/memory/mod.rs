@@ -1,0 +1,52 @@
+//! Blocks, arenas and pools that know who still uses them.
+//!
+//! One idea: **memory knows who still uses it.** The CPU uses memory through guards, the GPU through
+//! command buffers, and nothing is unmapped, recycled or handed out again before both have left.
+//!
+//! ```
+//! use aruminium::memory::{Block, Tape};
+//!
+//! let block = Block::open(1 << 16)?;
+//! block.view_mut::<f32>()[..4].copy_from_slice(&[1.0, 2.0, 3.0, 4.0]);
+//! assert_eq!(block.view::<f32>()[..4].iter().sum::<f32>(), 10.0);
+//!
+//! let mut tape = Tape::over(block)?;
+//! let mut span = tape.slice::<f32>(256).expect("the tape has room");
+//! span.view_mut().fill(1.0);
+//! drop(span);
+//! tape.reset();
+//! # Ok::<(), aruminium::memory::MemError>(())
+//! ```
+//!
+//! * [`Block`] is whole pages at one address; [`Gpu::wrap`](crate::Gpu::wrap) makes a buffer of it without a copy.
+//! * [`Tape`] is bump allocation over a block; [`Frames`] are tapes in rotation, for loops that stay ahead of the GPU.
+//! * [`Grid`] and [`Slab`] are cells of one size. [`Layout`] is three tapes, as inference uses them.
+//! * [`Pool`] lends buffers by size class.
+//! * [`Shared`] is memory that another process may write.
+//!
+//! `specs/memory.md` has the promises, and the memory orderings they rest on.
+
+mod atomic;
+mod block;
+mod bump;
+mod error;
+mod grid;
+mod layout;
+mod record;
+mod shared;
+mod stack;
+mod sys;
+mod tape;
+mod view;
+
+pub use block::{Block, Pinned};
+pub use error::MemError;
+pub use grid::{Cell, Divided, Grid, Slab};
+pub use layout::{Layout, Stat};
+pub use shared::Shared;
+pub use sys::Handle;
+pub use tape::{Local, Mark, Span, Tape};
+pub use view::{View, ViewMut};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,213 @@
+//! Apple's systems: IOSurfaces, which CPU, GPU and Neural Engine can all use, and mapped files.
+
+use super::super::error::MemError;
+use crate::foundation::{NSDictionary, NSNumber, NSString};
+use crate::objc::link::{self, IOSurfaceRef};
+use crate::objc::{ObjcClass, Object, autorelease_pool};
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::ptr::{self, NonNull};
+
+/// The size of a page.
+pub(in super::super) fn page() -> usize {
+    usize::try_from(link::getpagesize()).unwrap_or(16 << 10)
+}
+
+/// Mapped pages, and what they belong to.
+#[derive(Debug)]
+pub(in super::super) struct Pages {
+    base: NonNull<u8>,
+    bytes: usize,
+    /// Null for a mapped file.
+    surface: IOSurfaceRef,
+}
+
+// SAFETY: the surface stays locked, and the file mapped, until this value is dropped, whatever thread
+// that is on.
+unsafe impl Send for Pages {}
+// SAFETY: as above; what is in the memory is not accessed here.
+unsafe impl Sync for Pages {}
+
+/// Locked for reading and writing.
+const READ_WRITE: u32 = 0;
+
+impl Pages {
+    /// New zeroed pages.
+    pub(in super::super) fn open(bytes: usize) -> Result<Self, MemError> {
+        Self::surface(bytes, false)
+    }
+
+    /// New zeroed pages, which other processes find by the surface's id.
+    pub(in super::super) fn open_global(bytes: usize) -> Result<Self, MemError> {
+        Self::surface(bytes, true)
+    }
+
+    fn surface(bytes: usize, global: bool) -> Result<Self, MemError> {
+        let bytes = super::whole_pages(bytes)? as u64;
+        let surface = autorelease_pool(|| {
+            // SAFETY: the framework's keys are constant strings.
+            let key = |key| unsafe { NSString::from_object(Object::borrowed(key)) };
+            let number = NSNumber::from_u64;
+            // SAFETY: the framework defines these before any code runs.
+            let entries = unsafe {
+                [
+                    (key(link::kIOSurfaceWidth), number(bytes)),
+                    (key(link::kIOSurfaceHeight), number(1)),
+                    (key(link::kIOSurfaceBytesPerElement), number(1)),
+                    (key(link::kIOSurfacePixelFormat), number(0)),
+                    (key(link::kIOSurfaceAllocSize), number(bytes)),
+                    (key(link::kIOSurfaceIsGlobal), NSNumber::from_bool(global)),
+                ]
+            };
+            let properties =
+                NSDictionary::new(&entries.each_ref().map(|(key, value)| (key, value)));
+            // SAFETY: an NSDictionary is a CFDictionary.
+            unsafe { link::IOSurfaceCreate(properties.as_raw()) }
+        });
+        // SAFETY: the surface is new, and this process's.
+        unsafe { Self::lock(surface) }
+    }
+
+    /// The surface that another process made for all to find.
+    pub(in super::super) fn lookup(id: u32) -> Result<Self, MemError> {
+        // SAFETY: any number may be looked up; the answer is owned, or null.
+        unsafe { Self::lock(link::IOSurfaceLookup(id)) }
+    }
+
+    /// Another owner of a surface.
+    ///
+    /// # Safety
+    ///
+    /// The surface is alive.
+    pub(in super::super) unsafe fn import(surface: IOSurfaceRef) -> Result<Self, MemError> {
+        // SAFETY: a surface is an object.
+        unsafe {
+            link::objc_retain(crate::abi::Id::from_ptr(surface.cast()));
+            Self::lock(surface)
+        }
+    }
+
+    /// Takes over a count of a surface, or null.
+    unsafe fn lock(surface: IOSurfaceRef) -> Result<Self, MemError> {
+        if surface.is_null() {
+            return Err(MemError::BlockCreateFailed);
+        }
+        // SAFETY: the surface is alive.
+        let code = unsafe { link::IOSurfaceLock(surface, READ_WRITE, ptr::null_mut()) };
+        // SAFETY: as above, and it is locked.
+        let (base, bytes) = unsafe {
+            (link::IOSurfaceGetBaseAddress(surface), link::IOSurfaceGetAllocSize(surface))
+        };
+        let base = NonNull::new(base.cast()).filter(|_| code == 0);
+        let Some(base) = base else {
+            // SAFETY: the count is this function's.
+            unsafe { link::objc_release(crate::abi::Id::from_ptr(surface.cast())) };
+            return Err(MemError::BlockLockFailed(code));
+        };
+        Ok(Self { base, bytes, surface })
+    }
+
+    /// The pages of a part of a file, private and copy-on-write.
+    pub(in super::super) fn map_file(
+        file: &File,
+        start: u64,
+        bytes: usize,
+    ) -> Result<Self, MemError> {
+        let multiple = page() as u64;
+        if !start.is_multiple_of(multiple) {
+            return Err(MemError::Unaligned {
+                what: "the start of the range",
+                value: start,
+                multiple,
+            });
+        }
+        let bytes = super::whole_pages(bytes)?;
+        let past = MemError::TooLarge {
+            what: "bytes of a file",
+            requested: start,
+            limit: i64::MAX as u64,
+        };
+        let start = i64::try_from(start).map_err(|_| past)?;
+        let access = link::PROT_READ | link::PROT_WRITE;
+        // SAFETY: a new mapping at an address that the system chooses replaces no other.
+        let base = unsafe {
+            link::mmap(ptr::null_mut(), bytes, access, link::MAP_PRIVATE, file.as_raw_fd(), start)
+        };
+        let base = NonNull::new(base.cast()).filter(|base| base.addr().get() != usize::MAX);
+        let base =
+            base.ok_or_else(|| MemError::system("mmap", bytes, io::Error::last_os_error()))?;
+        Ok(Self { base, bytes, surface: ptr::null_mut() })
+    }
+
+    pub(in super::super) fn base(&self) -> NonNull<u8> {
+        self.base
+    }
+
+    pub(in super::super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(in super::super) fn id(&self) -> u32 {
+        if self.surface.is_null() {
+            return 0;
+        }
+        // SAFETY: the surface is alive.
+        unsafe { link::IOSurfaceGetID(self.surface) }
+    }
+
+    pub(in super::super) fn handle(&self) -> super::Handle {
+        self.surface
+    }
+
+    /// Whether only another process writes the memory: a surface can be written by all who have it.
+    pub(in super::super) fn is_read_only(&self) -> bool {
+        false
+    }
+
+    /// Makes every page present, with its contents.
+    pub(in super::super) fn prefault(&self) -> Result<(), MemError> {
+        // Locked, a page is present: one at a time, because how much may be locked is limited.
+        for offset in (0..self.bytes).step_by(page()) {
+            let bytes = page().min(self.bytes - offset);
+            // SAFETY: the page is this mapping's.
+            let failed = unsafe {
+                let start = self.base.as_ptr().add(offset).cast();
+                link::mlock(start, bytes) != 0 || link::munlock(start, bytes) != 0
+            };
+            if failed {
+                return Err(MemError::system("mlock of a page", bytes, io::Error::last_os_error()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps the pages in RAM.
+    pub(in super::super) fn pin(&self) -> Result<(), MemError> {
+        // SAFETY: the range is this mapping's.
+        match unsafe { link::mlock(self.base.as_ptr().cast(), self.bytes) } {
+            0 => Ok(()),
+            _ => Err(MemError::system("mlock", self.bytes, io::Error::last_os_error())),
+        }
+    }
+
+    /// Ends what `pin` began.
+    pub(in super::super) fn unpin(&self) {
+        // SAFETY: the range is this mapping's. It fails only for a range that is not mapped.
+        let _ = unsafe { link::munlock(self.base.as_ptr().cast(), self.bytes) };
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        // SAFETY: nobody uses the memory any more; the lock, the count and the mapping are this value's.
+        unsafe {
+            if self.surface.is_null() {
+                link::munmap(self.base.as_ptr().cast(), self.bytes);
+            } else {
+                link::IOSurfaceUnlock(self.surface, READ_WRITE, ptr::null_mut());
+                link::objc_release(crate::abi::Id::from_ptr(self.surface.cast()));
+            }
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Linux, and other systems with `memfd_create`: anonymous files, sealed and mapped.
+
+use super::super::error::MemError;
+use rustix::fs::{
+    MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, ftruncate, memfd_create,
+};
+use rustix::io::Errno;
+use rustix::mm::{MapFlags, ProtFlags, mlock, mmap, munlock, munmap};
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The size of a page.
+pub(in super::super) fn page() -> usize {
+    rustix::param::page_size()
+}
+
+/// Mapped pages, and the file that they belong to.
+#[derive(Debug)]
+pub(in super::super) struct Pages {
+    base: NonNull<u8>,
+    bytes: usize,
+    id: u32,
+    /// None for a mapped file: it is the program's.
+    file: Option<OwnedFd>,
+    access: Access,
+}
+
+// SAFETY: the mapping belongs to this value and stays until it is dropped, whatever thread that is on.
+unsafe impl Send for Pages {}
+// SAFETY: as above; what is in the memory is not accessed here.
+unsafe impl Sync for Pages {}
+
+/// Nobody can change the file's length.
+const FIXED: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW);
+
+/// How memory is mapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Access {
+    /// What is written, all see.
+    Shared,
+    /// Another process writes.
+    SharedReadOnly,
+    /// What is written is a copy.
+    Private,
+}
+
+impl Pages {
+    /// New zeroed pages.
+    pub(in super::super) fn open(bytes: usize) -> Result<Self, MemError> {
+        let bytes = super::whole_pages(bytes)?;
+        let failed = |what| move |error: Errno| MemError::system(what, bytes, error);
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        let file = memfd_create("aruminium", flags).map_err(failed("memfd_create"))?;
+        ftruncate(&file, bytes as u64).map_err(failed("ftruncate of a memfd"))?;
+        fcntl_add_seals(&file, FIXED).map_err(failed("sealing a memfd"))?;
+        Self::map(file.as_fd(), 0, bytes, Access::Shared)?.with(file)
+    }
+
+    /// The pages of a part of a file, private and copy-on-write.
+    pub(in super::super) fn map_file(
+        file: &File,
+        start: u64,
+        bytes: usize,
+    ) -> Result<Self, MemError> {
+        if !start.is_multiple_of(page() as u64) {
+            let multiple = page() as u64;
+            return Err(MemError::Unaligned {
+                what: "the start of the range",
+                value: start,
+                multiple,
+            });
+        }
+        Self::map(file.as_fd(), start, super::whole_pages(bytes)?, Access::Private)
+    }
+
+    /// The memory that another process, or this one, shares by a descriptor. It must be sealed against
+    /// shrinking; `constant` memory against writing, too.
+    pub(in super::super) fn import(file: OwnedFd, constant: bool) -> Result<Self, MemError> {
+        let failed = |what| move |error: Errno| MemError::system(what, 0, error);
+        // A file that is not a memfd has no seals.
+        let seals = fcntl_get_seals(&file).unwrap_or(SealFlags::empty());
+        if !seals.contains(SealFlags::SHRINK) {
+            return Err(MemError::Unsealed("shrinking"));
+        }
+        if constant && !seals.contains(SealFlags::WRITE) {
+            return Err(MemError::Unsealed("writing"));
+        }
+        let length = fstat(&file).map_err(failed("fstat of an imported descriptor"))?.st_size;
+        let length = usize::try_from(length).unwrap_or(0);
+        let bytes = super::whole_pages(length)?;
+        if bytes != length {
+            let (value, multiple) = (length as u64, page() as u64);
+            return Err(MemError::Unaligned { what: "the imported length", value, multiple });
+        }
+        let access = if constant {
+            Access::Private
+        } else if seals.intersects(SealFlags::WRITE | SealFlags::FUTURE_WRITE) {
+            Access::SharedReadOnly
+        } else {
+            Access::Shared
+        };
+        Self::map(file.as_fd(), 0, bytes, access)?.with(file)
+    }
+
+    /// Makes the memory constant for ever, for every process.
+    pub(in super::super) fn freeze(mut self) -> Result<Self, MemError> {
+        let bytes = self.bytes;
+        let file = self.file.take().ok_or(MemError::ReadOnly)?;
+        // The seal is refused while the memory is mapped for writing.
+        drop(self);
+        fcntl_add_seals(&file, SealFlags::WRITE)
+            .map_err(|error| MemError::system("sealing against writing", bytes, error))?;
+        Self::map(file.as_fd(), 0, bytes, Access::Private)?.with(file)
+    }
+
+    /// A descriptor for other processes, which none of them can write by; what is mapped for writing
+    /// now stays so.
+    pub(in super::super) fn export(&self) -> Result<OwnedFd, MemError> {
+        let file = self.file.as_ref().ok_or(MemError::ReadOnly)?;
+        fcntl_add_seals(file, SealFlags::FUTURE_WRITE).map_err(|error| {
+            MemError::system("sealing against future writing", self.bytes, error)
+        })?;
+        file.try_clone().map_err(|error| MemError::system("dup", self.bytes, error))
+    }
+
+    fn map(
+        file: BorrowedFd<'_>,
+        start: u64,
+        bytes: usize,
+        access: Access,
+    ) -> Result<Self, MemError> {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let write = ProtFlags::READ | ProtFlags::WRITE;
+        let (protection, flags) = match access {
+            Access::Shared => (write, MapFlags::SHARED),
+            Access::SharedReadOnly => (ProtFlags::READ, MapFlags::SHARED),
+            // Pages that only kernels could write, by copy, need no memory set aside.
+            Access::Private => (write, MapFlags::PRIVATE | MapFlags::NORESERVE),
+        };
+        // SAFETY: a new mapping at an address that the system chooses replaces no other.
+        let base = unsafe { mmap(std::ptr::null_mut(), bytes, protection, flags, file, start) }
+            .map_err(|error| MemError::system("mmap", bytes, error))?;
+        let base = NonNull::new(base.cast()).expect("the system maps nothing at address zero");
+        let id = NEXT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |id| {
+            Some(id.checked_add(1).unwrap_or(1))
+        });
+        Ok(Self { base, bytes, id: id.unwrap_or(1), file: None, access })
+    }
+
+    fn with(mut self, file: OwnedFd) -> Result<Self, MemError> {
+        self.file = Some(file);
+        Ok(self)
+    }
+
+    pub(in super::super) fn base(&self) -> NonNull<u8> {
+        self.base
+    }
+
+    pub(in super::super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(in super::super) fn id(&self) -> u32 {
+        self.id
+    }
+
+    pub(in super::super) fn handle(&self) -> super::Handle {
+        self.file.as_ref().map_or(-1, AsRawFd::as_raw_fd)
+    }
+
+    /// Whether only another process writes the memory.
+    pub(in super::super) fn is_read_only(&self) -> bool {
+        self.access == Access::SharedReadOnly
+    }
+
+    /// The descriptor, which a mapped file has not.
+    pub(in super::super) fn file(&self) -> Option<BorrowedFd<'_>> {
+        self.file.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Makes every page present, with its contents.
+    pub(in super::super) fn prefault(&self) -> Result<(), MemError> {
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::mm::{Advice, madvise};
+            // SAFETY: populating changes no contents, and the range is this mapping's.
+            match unsafe {
+                madvise(self.base.as_ptr().cast(), self.bytes, Advice::LinuxPopulateWrite)
+            } {
+                // Before Linux 5.14.
+                Err(Errno::INVAL) => {}
+                other => {
+                    return other.map_err(|error| {
+                        MemError::system("MADV_POPULATE_WRITE", self.bytes, error)
+                    });
+                }
+            }
+        }
+        // Locked, a page is present: one at a time, because how much may be locked is limited.
+        for offset in (0..self.bytes).step_by(page()) {
+            // SAFETY: the page is this mapping's.
+            let page_start = unsafe { self.base.as_ptr().add(offset) }.cast();
+            // SAFETY: as above.
+            unsafe { mlock(page_start, page()).and_then(|()| munlock(page_start, page())) }
+                .map_err(|error| MemError::system("mlock of a page", self.bytes, error))?;
+        }
+        Ok(())
+    }
+
+    /// Keeps the pages in RAM.
+    pub(in super::super) fn pin(&self) -> Result<(), MemError> {
+        // SAFETY: the range is this mapping's.
+        unsafe { mlock(self.base.as_ptr().cast(), self.bytes) }
+            .map_err(|error| MemError::system("mlock (see `ulimit -l`)", self.bytes, error))
+    }
+
+    /// Ends what `pin` began.
+    pub(in super::super) fn unpin(&self) {
+        // SAFETY: the range is this mapping's. It fails only for a range that is not mapped.
+        let _ = unsafe { munlock(self.base.as_ptr().cast(), self.bytes) };
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is this value's, and nobody uses it any more.
+        let unmapped = unsafe { munmap(self.base.as_ptr().cast(), self.bytes) };
+        debug_assert!(unmapped.is_ok(), "{unmapped:?}");
+    }
+}

@@ -1,0 +1,664 @@
+//! Bump allocation over a block.
+
+use super::block::Block;
+use super::bump::{self, Bump};
+use super::error::MemError;
+use super::record::Use;
+use super::view::{View, ViewMut};
+use crate::Plain;
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+
+/// A block from which memory is taken from the start to the end, and returned all at once.
+///
+/// Any number of threads may take. What [`slice`](Self::slice) returns is checked by the compiler and
+/// counted; what [`take`](Self::take) returns is a raw pointer.
+///
+/// ```
+/// use aruminium::memory::Tape;
+/// let mut tape = Tape::start(1 << 16)?;
+/// let mut activations = tape.slice::<f32>(1024).expect("there is room");
+/// activations.view_mut()[0] = 1.0;
+/// assert_eq!(tape.used(), 4096);
+/// drop(activations);
+/// tape.reset();
+/// assert_eq!(tape.used(), 0);
+/// # Ok::<(), aruminium::memory::MemError>(())
+/// ```
+#[derive(Debug)]
+pub struct Tape {
+    base: NonNull<u8>,
+    total: usize,
+    bump: Bump,
+    block: Block,
+}
+
+// SAFETY: the block's memory is handed out in parts that do not overlap, by atomic operations.
+unsafe impl Send for Tape {}
+// SAFETY: as above.
+unsafe impl Sync for Tape {}
+
+impl Tape {
+    /// A tape over a new block of at least this many bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Block::open`].
+    ///
+    /// ```
+    /// let tape = aruminium::memory::Tape::start(1000)?;
+    /// assert!(tape.total() >= 1000 && tape.free() == tape.total());
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn start(bytes: usize) -> Result<Self, MemError> {
+        Self::over(Block::open(bytes)?)
+    }
+
+    /// The same, with all pages present.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Block::open`] and [`Block::prefault`].
+    ///
+    /// ```
+    /// let tape = aruminium::memory::Tape::start_warm(1 << 16)?;
+    /// assert!(tape.take(1024, 64).is_some());
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn start_warm(bytes: usize) -> Result<Self, MemError> {
+        let block = Block::open(bytes)?;
+        block.prefault()?;
+        Self::over(block)
+    }
+
+    /// A tape over a block, which has no views while the tape lives.
+    ///
+    /// # Errors
+    ///
+    /// [`MemError::Busy`] if the block is in use, [`MemError::ReadOnly`] if it can only be read,
+    /// [`MemError::TooLarge`] past 1 TiB.
+    ///
+    /// ```
+    /// use aruminium::memory::{Block, Tape};
+    /// let block = Block::open(4096)?;
+    /// let tape = Tape::over(block.clone())?;
+    /// assert!(block.try_view::<u8>().is_err(), "the tape hands out its parts");
+    /// drop(tape);
+    /// assert!(block.try_view::<u8>().is_ok());
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn over(block: Block) -> Result<Self, MemError> {
+        let total = block.size();
+        if block.is_read_only() {
+            return Err(MemError::ReadOnly);
+        }
+        if total > bump::LIMIT {
+            let (requested, limit) = (total as u64, bump::LIMIT as u64);
+            return Err(MemError::TooLarge { what: "bytes for a tape", requested, limit });
+        }
+        block.record().begin(Use::Divide)?;
+        let base = NonNull::new(block.address()).expect("a block has an address");
+        Ok(Self { base, total, bump: Bump::new(), block })
+    }
+
+    /// Makes every page present; contents stay as they are. Where the system refuses, pages are made on
+    /// first touch as before.
+    ///
+    /// ```
+    /// let tape = aruminium::memory::Tape::start(1 << 16)?;
+    /// tape.warm();
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn warm(&self) {
+        // Nothing but speed is lost; `block().prefault()` returns the reason.
+        let _ = self.block.prefault();
+    }
+
+    /// Takes bytes whose address is a multiple of `align`; none if there is no room, or for zero bytes.
+    ///
+    /// Nothing tracks the pointer: it is good until the tape is cleared, reset or dropped.
+    ///
+    /// # Panics
+    ///
+    /// If `align` is not a power of two.
+    ///
+    /// ```
+    /// let tape = aruminium::memory::Tape::start(1 << 16)?;
+    /// let matrix = tape.take(256, 64).expect("there is room");
+    /// assert_eq!(matrix.addr() % 64, 0);
+    /// assert!(tape.take(0, 1).is_none() && tape.take(usize::MAX, 1).is_none());
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    #[inline]
+    #[track_caller]
+    pub fn take(&self, size: usize, align: usize) -> Option<*mut u8> {
+        check_alignment(align);
+        if size == 0 {
+            return None;
+        }
+        let start = self.bump.take(self.base.addr().get(), self.total, size, align, false)?;
+        Some(self.at(start).as_ptr())
+    }
+
+    /// Takes room for one value; none if there is no room, or for a type of no size.
+    ///
+    /// ```
+    /// let tape = aruminium::memory::Tape::start(4096)?;
+    /// let counter: *mut u64 = tape.take_one().expect("there is room");
+    /// // SAFETY: the room is for a `u64`, and nobody else's.
+    /// unsafe { counter.write(1) };
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    #[inline]
+    pub fn take_one<T>(&self) -> Option<*mut T> {
+        self.take(size_of::<T>(), align_of::<T>()).map(<*mut u8>::cast)
+    }
+
+    /// Takes room for values; none if there is no room (or 16,777,215 spans live), or for zero bytes.
+    /// What is in it is what was there before: zeros the first time.
+    ///
+    /// ```
+    /// let tape = aruminium::memory::Tape::start(4096)?;
+    /// let mut span = tape.slice::<u16>(8).expect("there is room");
+    /// span.view_mut().copy_from_slice(&[1, 2, 3, 4, 5, 6, 7, 8]);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    #[inline]
+    pub fn slice<T: Plain>(&self, len: usize) -> Option<Span<'_, T>> {
+        let size = size_of::<T>().checked_mul(len).filter(|&size| size > 0)?;
+        let base = self.base.addr().get();
+        let start = self.bump.take(base, self.total, size, align_of::<T>(), true)?;
+        Some(Span {
+            tape: self,
+            start: self.at(start).cast(),
+            len,
+            counted: true,
+            values: PhantomData,
+        })
+    }
+
+    /// Takes a part for one thread to take from without atomic operations; none if there is no room, or
+    /// for zero bytes. It counts as one span.
+    ///
+    /// ```
+    /// let tape = aruminium::memory::Tape::start(1 << 20)?;
+    /// std::thread::scope(|scope| {
+    ///     for _ in 0..4 {
+    ///         scope.spawn(|| {
+    ///             let local = tape.local(1 << 16).expect("there is room");
+    ///             while let Some(mut span) = local.slice::<u32>(16) {
+    ///                 span.view_mut().fill(1);
+    ///             }
+    ///         });
+    ///     }
+    /// });
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn local(&self, bytes: usize) -> Option<Local<'_>> {
+        // Threads that share a cache line would slow each other down.
+        const LINE: usize = 128;
+        let base = self.base.addr().get();
+        let bytes = Some(bytes).filter(|&bytes| bytes > 0)?;
+        let start = self.bump.take(base, self.total, bytes, LINE.min(self.total), true)?;
+        Some(Local { tape: self, base: self.at(start), total: bytes, used: Cell::new(0) })
+    }
+
+    /// Where the tape is now, to rewind to.
+    ///
+    /// ```
+    /// let mut tape = aruminium::memory::Tape::start(4096)?;
+    /// tape.take(100, 1);
+    /// let mark = tape.mark();
+    /// tape.take(200, 1);
+    /// tape.rewind(mark);
+    /// assert_eq!(tape.used(), 100);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn mark(&self) -> Mark {
+        Mark { base: self.base.addr().get(), id: self.block.id(), used: self.bump.used() }
+    }
+
+    /// Returns what was taken since the mark. No span can live: the compiler checks it.
+    ///
+    /// # Panics
+    ///
+    /// If the mark is of another tape, or the tape was rewound or cleared past it.
+    ///
+    /// ```should_panic
+    /// # use aruminium::memory::Tape;
+    /// let (mut one, other) = (Tape::start(4096).unwrap(), Tape::start(4096).unwrap());
+    /// one.rewind(other.mark()); // panics
+    /// ```
+    #[track_caller]
+    pub fn rewind(&mut self, mark: Mark) {
+        let own = (mark.base, mark.id) == (self.base.addr().get(), self.block.id());
+        assert!(own, "the mark is of another tape");
+        let used = self.bump.used();
+        assert!(mark.used <= used, "the mark is at byte {}, past the tape's {used}", mark.used);
+        self.bump.set(mark.used);
+    }
+
+    /// Returns everything. No span can live: the compiler checks it.
+    ///
+    /// ```
+    /// let mut tape = aruminium::memory::Tape::start(4096)?;
+    /// tape.take(100, 1);
+    /// tape.reset();
+    /// assert_eq!(tape.used(), 0);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    #[inline]
+    pub fn reset(&mut self) {
+        self.bump.set(0);
+    }
+
+    /// Returns everything, through a shared reference. Raw pointers from [`take`](Self::take) are no
+    /// longer good.
+    ///
+    /// # Panics
+    ///
+    /// If spans live.
+    ///
+    /// ```should_panic
+    /// # let tape = aruminium::memory::Tape::start(4096).unwrap();
+    /// let span = tape.slice::<u8>(16);
+    /// tape.clear(); // panics
+    /// # drop(span);
+    /// ```
+    #[inline]
+    #[track_caller]
+    pub fn clear(&self) {
+        if let Err(spans) = self.bump.clear() {
+            panic!("the tape cannot be cleared: {spans} of its spans live");
+        }
+    }
+
+    /// [`clear`](Self::clear), unless spans live; whether it was cleared.
+    ///
+    /// ```
+    /// let tape = aruminium::memory::Tape::start(4096)?;
+    /// let span = tape.slice::<u8>(16);
+    /// assert!(!tape.try_clear());
+    /// drop(span);
+    /// assert!(tape.try_clear());
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    #[inline]
+    pub fn try_clear(&self) -> bool {
+        self.bump.clear().is_ok()
+    }
+
+    /// How many bytes are taken, gaps for alignment included.
+    ///
+    /// ```
+    /// let tape = aruminium::memory::Tape::start(4096)?;
+    /// tape.take(1, 1);
+    /// tape.take(8, 8);
+    /// assert_eq!(tape.used(), 16);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn used(&self) -> usize {
+        self.bump.used()
+    }
+
+    /// How many bytes are left.
+    ///
+    /// ```
+    /// let tape = aruminium::memory::Tape::start(4096)?;
+    /// assert_eq!(tape.free(), tape.total());
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn free(&self) -> usize {
+        self.total - self.used()
+    }
+
+    /// How many bytes there are.
+    ///
+    /// ```
+    /// let tape = aruminium::memory::Tape::start(4096)?;
+    /// assert_eq!(tape.total(), tape.block().size());
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn total(&self) -> usize {
+        self.total
+    }
+
+    /// How many spans live.
+    ///
+    /// ```
+    /// let tape = aruminium::memory::Tape::start(4096)?;
+    /// let span = tape.slice::<u8>(16);
+    /// assert_eq!(tape.spans(), 1);
+    /// # drop(span);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn spans(&self) -> usize {
+        self.bump.spans() as usize
+    }
+
+    /// Whether an address is in the tape's memory.
+    ///
+    /// ```
+    /// let tape = aruminium::memory::Tape::start(4096)?;
+    /// let start = tape.block().address();
+    /// assert!(tape.owns(start) && !tape.owns(start.wrapping_add(tape.total())));
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn owns(&self, pointer: *const u8) -> bool {
+        pointer.addr().checked_sub(self.base.addr().get()).is_some_and(|at| at < self.total)
+    }
+
+    /// The block under the tape.
+    ///
+    /// ```
+    /// let tape = aruminium::memory::Tape::start(4096)?;
+    /// assert_eq!(tape.block().requested(), 4096);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn block(&self) -> &Block {
+        &self.block
+    }
+
+    #[inline(always)]
+    fn at(&self, offset: usize) -> NonNull<u8> {
+        // SAFETY: `bump` hands out offsets within the block.
+        unsafe { self.base.add(offset) }
+    }
+}
+
+impl Drop for Tape {
+    fn drop(&mut self) {
+        self.block.record().end(Use::Divide);
+    }
+}
+
+#[inline(always)]
+#[track_caller]
+fn check_alignment(align: usize) {
+    assert!(align.is_power_of_two(), "an alignment is a power of two, not {align}");
+}
+
+/// A place on a tape; see [`Tape::mark`].
+///
+/// ```
+/// let tape = aruminium::memory::Tape::start(4096)?;
+/// let mark: aruminium::memory::Mark = tape.mark();
+/// assert_eq!(mark, tape.mark());
+/// # Ok::<(), aruminium::memory::MemError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    base: usize,
+    id: u32,
+    used: usize,
+}
+
+/// Values on a tape, which nobody else has.
+///
+/// ```
+/// let tape = aruminium::memory::Tape::start(4096)?;
+/// tape.take(3, 1);
+/// let mut span = tape.slice::<f32>(4).expect("there is room");
+/// span.view_mut().copy_from_slice(&[1.0, 2.0, 3.0, 4.0]);
+/// assert_eq!(span.view().iter().sum::<f32>(), 10.0);
+/// // Where a kernel finds it in the tape's block:
+/// assert_eq!((span.offset(), span.len(), span.bytes()), (4, 4, 16));
+/// # Ok::<(), aruminium::memory::MemError>(())
+/// ```
+#[derive(Debug)]
+pub struct Span<'a, T> {
+    tape: &'a Tape,
+    start: NonNull<T>,
+    len: usize,
+    /// Whether the tape counts it: it does not count those of a `Local`, which it counts itself.
+    counted: bool,
+    values: PhantomData<&'a mut [T]>,
+}
+
+// SAFETY: it is a `&mut [T]` and a reference to a tape, which is `Sync`.
+unsafe impl<T: Send> Send for Span<'_, T> {}
+// SAFETY: as above.
+unsafe impl<T: Sync> Sync for Span<'_, T> {}
+
+impl<'a, T: Plain> Span<'a, T> {
+    /// The values, to read.
+    ///
+    /// ```
+    /// let tape = aruminium::memory::Tape::start(4096)?;
+    /// assert_eq!(*tape.slice::<u64>(2).expect("there is room").view(), [0, 0]);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    #[inline]
+    #[track_caller]
+    pub fn view(&self) -> View<'_, T> {
+        // SAFETY: the tape handed the bytes out once, and this borrow keeps writers of the span away.
+        unsafe { View::new(self.start.as_ptr(), self.len, None) }
+    }
+
+    /// The values, to write.
+    ///
+    /// ```
+    /// let tape = aruminium::memory::Tape::start(4096)?;
+    /// tape.slice::<u64>(2).expect("there is room").view_mut().fill(7);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    #[inline]
+    #[track_caller]
+    pub fn view_mut(&mut self) -> ViewMut<'_, T> {
+        // SAFETY: the tape handed the bytes out once, and this borrow keeps all others away.
+        unsafe { ViewMut::new(self.start.as_ptr(), self.len, None) }
+    }
+
+    /// The address of the first value, for what takes pointers.
+    ///
+    /// ```
+    /// let tape = aruminium::memory::Tape::start(4096)?;
+    /// assert!(tape.owns(tape.slice::<u64>(2).expect("there is room").address().cast()));
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn address(&self) -> *mut T {
+        self.start.as_ptr()
+    }
+
+    /// How many values there are.
+    ///
+    /// ```
+    /// let tape = aruminium::memory::Tape::start(4096)?;
+    /// let span = tape.slice::<u64>(2).expect("there is room");
+    /// assert!(span.len() == 2 && !span.is_empty());
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none: never.
+    ///
+    /// ```
+    /// let tape = aruminium::memory::Tape::start(4096)?;
+    /// assert!(tape.slice::<u64>(0).is_none() && !tape.slice::<u64>(1).unwrap().is_empty());
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// How many bytes there are.
+    ///
+    /// ```
+    /// let tape = aruminium::memory::Tape::start(4096)?;
+    /// assert_eq!(tape.slice::<u64>(2).expect("there is room").bytes(), 16);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn bytes(&self) -> usize {
+        self.len * size_of::<T>()
+    }
+
+    /// Where it begins in the tape's block, in bytes.
+    ///
+    /// ```
+    /// let tape = aruminium::memory::Tape::start(4096)?;
+    /// tape.take(64, 64);
+    /// assert_eq!(tape.slice::<u64>(2).expect("there is room").offset(), 64);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn offset(&self) -> usize {
+        self.start.addr().get() - self.tape.base.addr().get()
+    }
+
+    /// The tape that it is on.
+    ///
+    /// ```
+    /// let tape = aruminium::memory::Tape::start(4096)?;
+    /// let span = tape.slice::<u64>(2).expect("there is room");
+    /// assert_eq!(span.tape().used(), 16);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn tape(&self) -> &'a Tape {
+        self.tape
+    }
+}
+
+impl<T> Drop for Span<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.counted {
+            self.tape.bump.end_span();
+        }
+    }
+}
+
+/// A part of a tape that one thread takes from, without atomic operations.
+///
+/// ```
+/// let tape = aruminium::memory::Tape::start(1 << 16)?;
+/// let mut local = tape.local(4096).expect("there is room");
+/// let span = local.slice::<f32>(16).expect("there is room");
+/// assert_eq!(local.used(), 64);
+/// drop(span);
+/// local.reset();
+/// # Ok::<(), aruminium::memory::MemError>(())
+/// ```
+#[derive(Debug)]
+pub struct Local<'a> {
+    tape: &'a Tape,
+    base: NonNull<u8>,
+    total: usize,
+    used: Cell<usize>,
+}
+
+// SAFETY: it is a part of the tape that nobody else has; it may move to another thread, and is not `Sync`.
+unsafe impl Send for Local<'_> {}
+
+impl Local<'_> {
+    #[inline(always)]
+    fn bump(&self, size: usize, align: usize) -> Option<NonNull<u8>> {
+        let (start, end) =
+            bump::fit(self.base.addr().get(), self.used.get(), self.total, size, align)?;
+        self.used.set(end);
+        // SAFETY: `fit` stays within the part.
+        Some(unsafe { self.base.add(start) })
+    }
+
+    /// As [`Tape::take`].
+    ///
+    /// # Panics
+    ///
+    /// If `align` is not a power of two.
+    ///
+    /// ```
+    /// let tape = aruminium::memory::Tape::start(1 << 16)?;
+    /// let local = tape.local(4096).expect("there is room");
+    /// assert!(local.take(4096, 1).is_some() && local.take(1, 1).is_none());
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    #[inline]
+    #[track_caller]
+    pub fn take(&self, size: usize, align: usize) -> Option<*mut u8> {
+        check_alignment(align);
+        if size == 0 { None } else { self.bump(size, align).map(NonNull::as_ptr) }
+    }
+
+    /// As [`Tape::take_one`].
+    ///
+    /// ```
+    /// let tape = aruminium::memory::Tape::start(1 << 16)?;
+    /// let local = tape.local(8).expect("there is room");
+    /// assert!(local.take_one::<u64>().is_some() && local.take_one::<u64>().is_none());
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    #[inline]
+    pub fn take_one<T>(&self) -> Option<*mut T> {
+        self.take(size_of::<T>(), align_of::<T>()).map(<*mut u8>::cast)
+    }
+
+    /// As [`Tape::slice`].
+    ///
+    /// ```
+    /// let tape = aruminium::memory::Tape::start(1 << 16)?;
+    /// let local = tape.local(4096).expect("there is room");
+    /// local.slice::<f32>(8).expect("there is room").view_mut().fill(1.0);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    #[inline]
+    pub fn slice<T: Plain>(&self, len: usize) -> Option<Span<'_, T>> {
+        let size = size_of::<T>().checked_mul(len).filter(|&size| size > 0)?;
+        let start = self.bump(size, align_of::<T>())?.cast();
+        Some(Span { tape: self.tape, start, len, counted: false, values: PhantomData })
+    }
+
+    /// Returns everything that was taken. No span can live: the compiler checks it.
+    ///
+    /// ```
+    /// let tape = aruminium::memory::Tape::start(1 << 16)?;
+    /// let mut local = tape.local(4096).expect("there is room");
+    /// local.take(100, 1);
+    /// local.reset();
+    /// assert_eq!((local.used(), local.free(), local.total()), (0, 4096, 4096));
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    #[inline]
+    pub fn reset(&mut self) {
+        self.used.set(0);
+    }
+
+    /// How many bytes are taken, gaps for alignment included.
+    ///
+    /// ```
+    /// let tape = aruminium::memory::Tape::start(1 << 16)?;
+    /// assert_eq!(tape.local(4096).expect("there is room").used(), 0);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn used(&self) -> usize {
+        self.used.get()
+    }
+
+    /// How many bytes are left.
+    ///
+    /// ```
+    /// let tape = aruminium::memory::Tape::start(1 << 16)?;
+    /// assert_eq!(tape.local(4096).expect("there is room").free(), 4096);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn free(&self) -> usize {
+        self.total - self.used()
+    }
+
+    /// How many bytes there are.
+    ///
+    /// ```
+    /// let tape = aruminium::memory::Tape::start(1 << 16)?;
+    /// assert_eq!(tape.local(4096).expect("there is room").total(), 4096);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn total(&self) -> usize {
+        self.total
+    }
+}
+
+impl Drop for Local<'_> {
+    fn drop(&mut self) {
+        self.tape.bump.end_span();
+    }
+}

@@ -1,0 +1,379 @@
+//! What the parts promise, from inside.
+
+use super::{Block, Grid, MemError, Shared, Slab, Tape};
+use crate::test_scale::scaled;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+/// The message of the panic that the closure ends in.
+fn panic_of(work: impl FnOnce()) -> String {
+    let payload = catch_unwind(AssertUnwindSafe(work)).expect_err("it panics");
+    match payload.downcast::<String>() {
+        Ok(text) => *text,
+        Err(payload) => (*payload.downcast::<&str>().expect("a message")).to_owned(),
+    }
+}
+
+#[test]
+fn two_mutable_views_panic() {
+    let block = Block::open(4096).unwrap();
+    let same = block.clone();
+    let view = block.view_mut::<u32>();
+    assert!(panic_of(|| drop(same.view_mut::<u8>())).contains("a mutable view of it lives"));
+    assert!(panic_of(|| drop(same.view::<u8>())).contains("a mutable view of it lives"));
+    drop(view);
+    let views = (same.view::<u8>(), block.view::<u16>());
+    assert!(panic_of(|| drop(same.view_mut::<u8>())).contains("a view of it lives"));
+    drop(views);
+    drop(same.view_mut::<u8>());
+}
+
+#[test]
+fn a_divided_block_has_no_views() {
+    let block = Block::open(4096).unwrap();
+    let tape = Tape::over(block.clone()).unwrap();
+    assert!(panic_of(|| drop(block.view::<u8>())).contains("hands out parts"));
+    assert!(matches!(Tape::over(block.clone()), Err(MemError::Busy(_))));
+    drop(tape);
+    let view = block.view::<u8>();
+    assert!(matches!(Tape::over(block.clone()), Err(MemError::Busy(_))));
+    drop(view);
+    Tape::over(block).unwrap();
+}
+
+#[test]
+fn wrong_alignments_panic() {
+    let tape = Tape::start(4096).unwrap();
+    for align in [0, 3, 48] {
+        assert!(panic_of(|| drop(tape.take(1, align))).contains("power of two"), "{align}");
+        let local = tape.local(64).unwrap();
+        assert!(panic_of(|| drop(local.take(1, align))).contains("power of two"), "{align}");
+    }
+    assert_eq!(tape.spans(), 0);
+}
+
+#[test]
+fn foreign_cells_return_to_their_grid() {
+    let (one, other) = (Slab::new(64, 2).unwrap(), Slab::new(64, 2).unwrap());
+    let cell = one.take().unwrap();
+    let text = panic_of(|| other.give(cell));
+    assert!(text.contains("of another grid"), "{text}");
+    assert_eq!((one.free(), other.free()), (2, 2));
+}
+
+#[test]
+fn alignment_is_of_the_address_up_to_the_whole_tape() {
+    let tape = Tape::start(1 << 22).unwrap();
+    for shift in 0..22 {
+        tape.clear();
+        tape.take(1, 1).unwrap();
+        if let Some(start) = tape.take(1, 1 << shift) {
+            assert_eq!(start.addr() % (1 << shift), 0);
+            assert!(tape.owns(start));
+        }
+    }
+    tape.clear();
+    assert_eq!(tape.take(1, 1 << 63), None);
+    assert_eq!(tape.take(usize::MAX, 1), None);
+    assert_eq!(tape.used(), 0, "what is refused changes nothing");
+}
+
+#[test]
+fn live_spans_hold_off_clearing() {
+    let tape = Tape::start(4096).unwrap();
+    let (one, other) = (tape.slice::<u8>(10).unwrap(), tape.slice::<u32>(10).unwrap());
+    assert_eq!((one.offset(), other.offset(), tape.used()), (0, 12, 52));
+    assert!(panic_of(|| tape.clear()).contains("2 of its spans live"));
+    drop(one);
+    assert!(!tape.try_clear());
+    drop(other);
+    let local = tape.local(100).unwrap();
+    let span = local.slice::<u64>(2).unwrap();
+    assert_eq!(span.offset() % 128, 0);
+    drop(span);
+    assert!(!tape.try_clear(), "a local part is a span");
+    drop(local);
+    tape.clear();
+    assert_eq!((tape.used(), tape.spans()), (0, 0));
+}
+
+#[test]
+fn marks_belong_to_their_tape() {
+    let (mut one, other) = (Tape::start(4096).unwrap(), Tape::start(4096).unwrap());
+    one.take(10, 1);
+    let mark = one.mark();
+    one.take(10, 1);
+    one.rewind(mark);
+    one.rewind(mark);
+    assert_eq!(one.used(), 10);
+    assert!(panic_of(|| one.rewind(other.mark())).contains("another tape"));
+    one.reset();
+    assert!(panic_of(|| one.rewind(mark)).contains("past the tape's 0"));
+}
+
+#[test]
+fn takes_of_many_threads_are_disjoint() {
+    const THREADS: usize = 8;
+    const SIZES: [usize; 4] = [8, 24, 40, 64];
+    // Each thread marks what it takes and looks whether the marks are still there before the tape is
+    // cleared for the next round.
+    let takes = scaled(20_000);
+    let tape = Tape::start(takes.min(100_000) * 64 * THREADS).unwrap();
+    let mut left = takes;
+    while left > 0 {
+        let round = left.min(100_000);
+        left -= round;
+        thread::scope(|scope| {
+            for thread in 0..THREADS {
+                let tape = &tape;
+                scope.spawn(move || {
+                    let mut taken: Vec<(*mut u64, usize)> = Vec::with_capacity(round);
+                    for index in 0..round {
+                        let words = SIZES[index % SIZES.len()] / 8;
+                        let start = tape.take(words * 8, 8).unwrap().cast::<u64>();
+                        // SAFETY: the words are this thread's, if the tape keeps its promise.
+                        unsafe { std::slice::from_raw_parts_mut(start, words) }.fill(thread as u64);
+                        taken.push((start, words));
+                    }
+                    for (start, words) in taken {
+                        // SAFETY: as above.
+                        let values = unsafe { std::slice::from_raw_parts(start, words) };
+                        assert!(values.iter().all(|&value| value == thread as u64));
+                    }
+                });
+            }
+        });
+        let bytes: usize = (0..round).map(|index| SIZES[index % SIZES.len()]).sum();
+        assert_eq!(tape.used(), bytes * THREADS);
+        tape.clear();
+    }
+}
+
+#[test]
+fn spans_survive_who_clears_meanwhile() {
+    let tape = Tape::start(1 << 16).unwrap();
+    let done = AtomicBool::new(false);
+    let rounds = scaled(50_000);
+    let cleared = thread::scope(|scope| {
+        let clearer = scope.spawn(|| {
+            let mut cleared = 0;
+            while !done.load(Ordering::Relaxed) {
+                cleared += usize::from(tape.try_clear() && tape.used() < 1 << 16);
+                thread::yield_now();
+            }
+            cleared
+        });
+        let users: Vec<_> = (1..4u64)
+            .map(|thread| {
+                let tape = &tape;
+                scope.spawn(move || {
+                    for round in 0..rounds as u64 {
+                        let Some(mut span) = tape.slice::<u64>(3) else { continue };
+                        span.view_mut().fill(thread << 32 | round);
+                        if round % 64 == 0 {
+                            thread::yield_now();
+                        }
+                        assert!(span.view().iter().all(|&value| value == thread << 32 | round));
+                    }
+                })
+            })
+            .collect();
+        for user in users {
+            user.join().unwrap();
+        }
+        done.store(true, Ordering::Relaxed);
+        clearer.join().unwrap()
+    });
+    assert!(cleared > 0);
+}
+
+#[test]
+fn cells_of_many_threads_are_disjoint() {
+    let grid: Grid<64, 6> = Grid::new().unwrap();
+    let rounds = scaled(20_000);
+    thread::scope(|scope| {
+        for thread in 1..5u64 {
+            let grid = &grid;
+            scope.spawn(move || {
+                for round in 0..rounds as u64 {
+                    let cells: [_; 2] = std::array::from_fn(|_| grid.take());
+                    for mut cell in cells.into_iter().flatten() {
+                        cell.view_mut::<u64>().fill(thread << 32 | round);
+                        if round % 64 == 0 {
+                            thread::yield_now();
+                        }
+                        assert!(cell.view::<u64>().iter().all(|&x| x == thread << 32 | round));
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(grid.free(), 6);
+    let cells: Vec<_> = std::iter::from_fn(|| grid.take()).collect();
+    let mut ids: Vec<_> = cells.iter().map(|cell| cell.id()).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, [0, 1, 2, 3, 4, 5]);
+    assert_eq!(grid.free(), 0);
+}
+
+#[test]
+fn the_last_cell_returned_is_taken_first() {
+    let slab = Slab::new(64, 3).unwrap();
+    let (one, two) = (slab.take().unwrap(), slab.take().unwrap());
+    let (first, second) = (one.id(), two.id());
+    drop(one);
+    drop(two);
+    assert_eq!(slab.take().map(|cell| cell.id()), Some(second));
+    let two = slab.take().unwrap();
+    assert_eq!((two.id(), slab.take().map(|cell| cell.id())), (second, Some(first)));
+}
+
+#[test]
+fn opening_leaks_nothing() {
+    let figures = || {
+        let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+        let pages: usize = statm.split(' ').nth(1).unwrap().parse().unwrap();
+        (std::fs::read_dir("/proc/self/fd").unwrap().count(), pages)
+    };
+    let rounds = |count| {
+        for _ in 0..count {
+            let block = Block::open(1 << 14).unwrap();
+            block.as_bytes_mut()[0] = 1;
+            drop(block);
+        }
+    };
+    rounds(100);
+    let (descriptors, pages) = figures();
+    rounds(scaled(10_000));
+    let (descriptors_after, pages_after) = figures();
+    // Other tests run beside this one, and open and map what they need.
+    assert!(descriptors_after < descriptors + 100, "{descriptors} {descriptors_after}");
+    assert!(pages_after < pages + (256 << 20) / super::sys::page(), "{pages} {pages_after}");
+}
+
+#[test]
+fn prefault_keeps_contents_and_makes_pages() {
+    let block = Block::open(1 << 20).unwrap();
+    for (index, byte) in block.as_bytes_mut().iter_mut().enumerate().step_by(4096) {
+        *byte = index as u8 | 1;
+    }
+    block.prefault().unwrap();
+    assert!(block.as_bytes().iter().enumerate().step_by(4096).all(|(i, &b)| b == i as u8 | 1));
+    let tape = Tape::over(block.clone()).unwrap();
+    tape.warm();
+    drop(tape);
+    assert!(block.as_bytes().iter().enumerate().step_by(4096).all(|(i, &b)| b == i as u8 | 1));
+}
+
+#[test]
+fn pins_are_counted() {
+    let block = Block::open(1 << 14).unwrap();
+    let Ok(one) = block.pin() else { return };
+    let two = block.pin().unwrap();
+    drop(one);
+    // Prefaulting does not unpin what is pinned.
+    block.prefault().unwrap();
+    drop(two);
+}
+
+#[cfg(not(target_vendor = "apple"))]
+mod processes {
+    use super::*;
+    use std::fs::File;
+    use std::os::fd::AsFd;
+    use std::os::unix::fs::FileExt;
+
+    #[test]
+    fn seals_decide_what_can_be_imported() {
+        let block = Block::open(4096).unwrap();
+        let sent = block.export().unwrap();
+        assert!(matches!(
+            Block::import(sent.try_clone().unwrap()),
+            Err(MemError::Unsealed("writing"))
+        ));
+        // Nobody but this process writes: neither by a write nor by a mapping.
+        assert!(File::from(sent.try_clone().unwrap()).write_at(b"x", 0).is_err());
+        let received = Shared::import(sent).unwrap();
+        assert!(matches!(received.write(0, b"x"), Err(MemError::ReadOnly)));
+        assert!(matches!(received.atomic_u32(0), Err(MemError::ReadOnly)));
+        block.as_bytes_mut()[..5].copy_from_slice(b"hello");
+        let mut text = [0; 5];
+        received.read(0, &mut text).unwrap();
+        assert_eq!(&text, b"hello");
+        // A file has no seals, and a memfd has none unless somebody sealed it.
+        let file = File::open(std::env::current_exe().unwrap()).unwrap();
+        assert!(matches!(Shared::import(file.into()), Err(MemError::Unsealed("shrinking"))));
+    }
+
+    #[test]
+    fn frozen_memory_is_constant() {
+        let block = Block::open(4096).unwrap();
+        block.as_bytes_mut()[..5].copy_from_slice(b"hello");
+        let clone = block.clone();
+        assert!(matches!(block.freeze(), Err(MemError::Busy(_))));
+        let block = clone.freeze().unwrap();
+        assert!(matches!(block.try_view_mut::<u8>(), Err(MemError::ReadOnly)));
+        assert!(matches!(Tape::over(block.clone()), Err(MemError::ReadOnly)));
+        let sent = block.export().unwrap();
+        assert!(File::from(sent.try_clone().unwrap()).write_at(b"x", 0).is_err());
+        let received = Block::import(sent).unwrap();
+        drop(block);
+        assert_eq!(&received.as_bytes()[..5], b"hello");
+    }
+
+    #[test]
+    fn shared_memory_is_copied_at_any_offset() {
+        let shared = Shared::open(4096).unwrap();
+        let there = Shared::import(shared.as_fd().try_clone_to_owned().unwrap()).unwrap();
+        assert_ne!(shared.address(), there.address());
+        let bytes: Vec<u8> = (1..=40).collect();
+        for start in 0..9 {
+            for len in 0..bytes.len() {
+                shared.write(0, &[0xffu8; 64]).unwrap();
+                there.write(start, &bytes[..len]).unwrap();
+                let mut all = [0; 64];
+                shared.read(0, &mut all).unwrap();
+                let mut expected = [0xff; 64];
+                expected[start..start + len].copy_from_slice(&bytes[..len]);
+                assert_eq!(all, expected, "{len} bytes at {start}");
+                let mut part = vec![0; len];
+                shared.read(start, &mut part).unwrap();
+                assert_eq!(part, bytes[..len]);
+            }
+        }
+        let end = shared.size();
+        assert!(shared.write(end - 3, b"four").is_err() && shared.write(usize::MAX, b"x").is_err());
+        assert!(shared.atomic_u32(end).is_err() && shared.atomic_u32(end - 4).is_ok());
+        shared.write(end, b"").unwrap();
+    }
+
+    #[test]
+    fn ranges_of_files() {
+        let path = std::env::temp_dir().join(format!("aruminium-ranges-{}", std::process::id()));
+        let page = crate::memory::sys::page() as u64;
+        let contents: Vec<u8> = (0..page * 2 + 100).map(|index| (index / page) as u8 + 1).collect();
+        std::fs::write(&path, &contents).unwrap();
+        let file = File::open(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let map = |range: (std::ops::Bound<u64>, std::ops::Bound<u64>)| {
+            // SAFETY: nobody else has the file.
+            unsafe { Block::map(&file, range) }
+        };
+        use std::ops::Bound::{Excluded, Included, Unbounded};
+        let block = map((Included(page), Unbounded)).unwrap();
+        assert_eq!((block.requested(), block.as_bytes()[0]), (page as usize + 100, 2));
+        assert_eq!(block.as_bytes()[block.requested()], 0, "the last page is filled up");
+        assert!(matches!(map((Included(1), Unbounded)), Err(MemError::Unaligned { value: 1, .. })));
+        assert!(matches!(
+            map((Unbounded, Excluded(page * 2 + 101))),
+            Err(MemError::TooLarge { .. })
+        ));
+        assert!(matches!(map((Unbounded, Included(u64::MAX))), Err(MemError::TooLarge { .. })));
+        assert!(matches!(map((Included(page), Excluded(page))), Err(MemError::ZeroSize)));
+        assert!(matches!(map((Excluded(u64::MAX), Unbounded)), Err(MemError::TooLarge { .. })));
+        let copy = Block::read(&file, page * 2 - 1..page * 2 + 1).unwrap();
+        assert_eq!(copy.as_bytes()[..3], [2, 3, 0]);
+        assert!(Block::read(&file, page * 9..).is_err());
+    }
+}
