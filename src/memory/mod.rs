@@ -18,10 +18,9 @@
 //! # Ok::<(), aruminium::memory::MemError>(())
 //! ```
 //!
-//! * [`Block`] is whole pages at one address; [`Gpu::wrap`](crate::Gpu::wrap) makes a buffer of it without a copy.
-//! * [`Tape`] is bump allocation over a block; [`Frames`] are tapes in rotation, for loops that stay ahead of the GPU.
+//! * [`Block`] is whole pages at one address.
+//! * [`Tape`] is bump allocation over a block.
 //! * [`Grid`] and [`Slab`] are cells of one size. [`Layout`] is three tapes, as inference uses them.
-//! * [`Pool`] lends buffers by size class.
 //! * [`Shared`] is memory that another process may write.
 //!
 //! `specs/memory.md` has the promises, and the memory orderings they rest on.
