@@ -4,11 +4,14 @@ use super::buffer::Buffer;
 use super::descriptor::TextureDescriptor;
 use super::enums::{PurgeableState, ResourceOptions, StorageMode};
 use super::error::GpuError;
+use super::sealed::Sealed;
 use super::texture::Texture;
 use crate::abi::Id;
 use crate::metal_class;
 
 /// What takes memory: buffers, textures, heaps.
+///
+/// The trait is sealed: Metal dereferences the pointer, so only this crate's wrappers may supply it.
 ///
 /// ```
 /// # let gpu = aruminium::Gpu::open()?;
@@ -18,7 +21,7 @@ use crate::metal_class;
 /// assert!(all.iter().all(|one| !one.allocation().is_nil()));
 /// # Ok::<(), aruminium::GpuError>(())
 /// ```
-pub trait Allocation {
+pub trait Allocation: Sealed {
     /// The pointer to the object.
     fn allocation(&self) -> Id;
 }

@@ -19,6 +19,21 @@ pub mod texture;
 
 use crate::objc::{ClassInfo, ObjcClass};
 
+/// Keeps traits whose implementations vouch for a pointer within this crate.
+mod sealed {
+    /// Implemented only for wrappers of this crate.
+    pub trait Sealed {}
+
+    /// Implements [`Sealed`] for classes.
+    macro_rules! sealed {
+        ($($room:ident::$class:ident),+) => {
+            $(impl Sealed for super::$room::$class {})+
+        };
+    }
+
+    sealed!(buffer::Buffer, texture::Texture, heap::Heap, sync::Event, sync::SharedEvent);
+}
+
 /// Lists classes by their types.
 macro_rules! classes {
     ($($room:ident::{$($class:ident),+})+) => {

@@ -1,5 +1,6 @@
 //! Fences, events and shared events: what orders work.
 
+use super::sealed::Sealed;
 use crate::abi::Id;
 use crate::metal_class;
 use crate::objc::{Block, ObjcClass, Object};
@@ -136,7 +137,9 @@ impl SharedEvent {
     }
 }
 
-/// What command buffers signal and wait for.
+/// What command buffers signal and wait for: [`Event`] and [`SharedEvent`].
+///
+/// The trait is sealed: Metal dereferences the pointer, so only this crate's wrappers may supply it.
 ///
 /// ```
 /// # let gpu = aruminium::Gpu::open()?;
@@ -150,7 +153,7 @@ impl SharedEvent {
 /// tell(&commands, &gpu.shared_event()?);
 /// # Ok::<(), aruminium::GpuError>(())
 /// ```
-pub trait EventObject {
+pub trait EventObject: Sealed {
     /// The pointer to the object.
     fn event(&self) -> Id;
 }
