@@ -86,7 +86,8 @@ fn main() -> Result<(), GpuError> {
     let encoder = commands.encoder()?;
     // SAFETY: the encoder is alive.
     let imps = unsafe { EncoderImps::resolve(encoder.as_raw()) };
-    let batch = Batch::new(&encoder, &imps).expect("the table of the encoder's class");
+    // SAFETY: what is encoded here is thrown away.
+    let batch = unsafe { Batch::new(&encoder, &imps) }.expect("the table of the encoder's class");
     one_dispatch!(batch, tiny);
     one_dispatch!(encoder, tiny);
     counted_encode_by_batch(&batch, &tiny);

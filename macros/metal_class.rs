@@ -110,6 +110,26 @@ macro_rules! metal_class {
             fn as_raw(&self) -> $crate::abi::Id {
                 self.object.as_raw()
             }
+
+            #[inline(always)]
+            fn pass_to(&self, to: &mut $crate::objc::Passed<'_>) {
+                $crate::objc::ClassState::pass_to(&self.state, &self.object, to);
+            }
+
+            #[inline(always)]
+            fn sending<A: $crate::objc::Arguments>(&self, moment: $crate::objc::Moment, arguments: &A) {
+                $crate::objc::ClassState::sending(&self.state, &self.object, moment, |to| arguments.pass(to));
+            }
+
+            #[inline(always)]
+            fn tracker(&self) -> ::std::option::Option<&::std::sync::Arc<$crate::objc::Tracker>> {
+                $crate::objc::ClassState::tracker(&self.state)
+            }
+
+            #[inline(always)]
+            fn begin<P: $crate::objc::ObjcClass>(&self, parent: &P) {
+                $crate::objc::ClassState::begin(&self.state, || parent.tracker());
+            }
         }
 
         // An associated constant is only checked where it is used.
@@ -294,8 +314,14 @@ macro_rules! __class_twin {
 
         impl<$a> $Twin<$a> {
             /// Joins an object and a table; `None` if the table was resolved from another class.
+            ///
+            /// # Safety
+            ///
+            #[doc = concat!("What is called here is not seen by [`", stringify!($Class), "`]'s state: the")]
+            /// caller does what the state would do. For an encoder: memory that the work uses is not
+            /// viewed from the CPU until the work is done.
             #[inline]
-            $vis fn new(object: &$a $Class, imps: &$a $Table) -> ::std::option::Option<Self> {
+            $vis unsafe fn new(object: &$a $Class, imps: &$a $Table) -> ::std::option::Option<Self> {
                 let object = object.as_raw();
                 // SAFETY: a wrapped object is alive.
                 unsafe { imps.matches(object) }.then_some(Self { object, imps, of: ::std::marker::PhantomData })

@@ -94,24 +94,28 @@ macro_rules! __trailing {
 #[macro_export]
 macro_rules! __send_fn {
     (
-        $Objc:ident ($receiver:expr) [$($self:tt)*] [$($head:tt)*] $name:ident
+        $Objc:ident ($receiver:expr) [$(&$me:ident,)?] [$($head:tt)*] $name:ident
         ($($arg:ident: $ty:ty),* $(,)?) [$($ret:ty)?] [$($how:ident)*] [$($sel:tt)+] [$($fail:tt)*]
     ) => {
         #[inline]
         #[allow(clippy::too_many_arguments)] // As many as the method has.
-        $($head)* fn $name($($self)* $($arg: $ty),*) $(-> $ret)? {
-            // SAFETY: the declaration says that the class answers this selector with these types,
-            // and that a method declared safe has no other demands.
-            $crate::__answer!([$($how)*] [$($fail)*] unsafe {
+        $($head)* fn $name($(&$me,)? $($arg: $ty),*) $(-> $ret)? {
+            let message =
                 $crate::objc::Message::<_, $crate::__sent_type!([$($how)*] [$($ret)?] [$($fail)*])>::new(
                     $crate::__cached_selector!($($sel)+),
-                )
-                .send(
-                    $receiver,
-                    $crate::__call!($Objc [$($how)*] [$($sel)+]),
-                    ($($arg,)* <$crate::__trailing!([$($how)*] [$($ret)?] [$($fail)*] [$($sel)+])>::NEW,),
-                )
-            })
+                );
+            let arguments =
+                ($($arg,)* <$crate::__trailing!([$($how)*] [$($ret)?] [$($fail)*] [$($sel)+])>::NEW,);
+            #[allow(dead_code)] // A class method has no wrapper to ask.
+            const MOMENT: $crate::objc::Moment = $crate::objc::Moment::of($crate::__selector_text!($($sel)+));
+            $($crate::objc::ObjcClass::sending($me, MOMENT, &arguments);)?
+            // SAFETY: the declaration says that the class answers this selector with these types,
+            // and that a method declared safe has no other demands.
+            let answer = unsafe {
+                message.send($receiver, $crate::__call!($Objc [$($how)*] [$($sel)+]), arguments)
+            };
+            $($crate::objc::Return::begin(&answer, $me);)?
+            $crate::__answer!([$($how)*] [$($fail)*] answer)
         }
     };
 }

@@ -91,4 +91,6 @@ mod pages {
     mod specs_fp16 {}
     #[doc = include_str!("../specs/macros.md")]
     mod specs_macros {}
+    #[doc = include_str!("../specs/tracking.md")]
+    mod specs_tracking {}
 }

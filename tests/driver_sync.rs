@@ -401,8 +401,16 @@ fn cpu_and_gpu_hand_work_to_each_other() {
         two.encode(&commands, 1);
         commands.signal(&event, 2 * turn + 2);
         commands.submit();
-        // The CPU's step is between the GPU's.
-        two.buffer.write_as(|x: &mut [u32]| x.iter_mut().for_each(|x| *x = x.wrapping_sub(1)));
+        // The CPU's step comes between the GPU's: the command buffer is in flight, so that only the
+        // event says whose turn it is.
+        assert!(two.buffer.try_write(|_| ()).is_err());
+        let values = two.buffer.contents().cast::<u32>();
+        for index in 0..two.buffer.size() / 4 {
+            unsafe {
+                let value = values.add(index);
+                value.write(value.read().wrapping_sub(1));
+            }
+        }
         event.set_signaled_value(2 * turn + 1);
         assert!(event.wait(2 * turn + 2, LONG));
     }

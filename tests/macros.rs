@@ -95,7 +95,7 @@ fn deaths(body: impl FnOnce()) -> usize {
 fn arguments_and_answers_arrive_by_message_and_by_table() {
     let (_one, probe) = probe();
     let imps = unsafe { ProbeImps::resolve(probe.as_raw()) };
-    let fast = FastProbe::new(&probe, &imps).unwrap();
+    let fast = unsafe { FastProbe::new(&probe, &imps) }.unwrap();
     let block = Block::<(usize,), usize>::new(|value: usize| value + 1);
     macro_rules! both {
         ($($method:ident($($argument:expr),*) == $expected:expr;)+) => {$(
@@ -130,7 +130,7 @@ fn arguments_and_answers_arrive_by_message_and_by_table() {
 fn failures_become_the_declared_error() {
     let (_one, probe) = probe();
     let imps = unsafe { ProbeImps::resolve(probe.as_raw()) };
-    let fast = FastProbe::new(&probe, &imps).unwrap();
+    let fast = unsafe { FastProbe::new(&probe, &imps) }.unwrap();
 
     for error in [probe.probe_or_fail(true).unwrap_err(), fast.probe_or_fail(true).unwrap_err()] {
         assert_eq!(error.to_string(), "no probe today");
@@ -165,7 +165,7 @@ fn nil_where_none_was_declared_panics_with_the_method() {
 fn every_object_dies_once() {
     let (_one, probe) = probe();
     let imps = unsafe { ProbeImps::resolve(probe.as_raw()) };
-    let fast = FastProbe::new(&probe, &imps).unwrap();
+    let fast = unsafe { FastProbe::new(&probe, &imps) }.unwrap();
     assert_eq!(deaths(|| drop(probe.new_probe())), 1);
     assert_eq!(deaths(|| drop(fast.new_probe())), 1);
     assert_eq!(deaths(|| drop(ProbeClass::probe())), 1);

@@ -3,14 +3,15 @@
 use super::descriptor::TextureDescriptor;
 use super::enums::{PurgeableState, ResourceOptions, StorageMode};
 use super::error::GpuError;
-use super::heap::Allocation;
+use super::footprint::{InBuffer, Located, view};
 use super::texture::Texture;
-use crate::abi::{Id, NSRange};
+use crate::abi::NSRange;
 use crate::fp16::{Bfloat, Half};
 use crate::metal_class;
+use crate::objc::tracking::{Footprint, Passed, ViewGuard};
 use crate::objc::{ClassState, Object};
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicIsize, AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 metal_class! {
     /// Memory that CPU and GPU share, or that the GPU has to itself.
@@ -92,14 +93,13 @@ unsafe impl Send for Buffer {}
 // SAFETY: as above.
 unsafe impl Sync for Buffer {}
 
-/// A buffer's memory as the CPU sees it, and who looks at it now.
+/// A buffer's memory as the CPU sees it.
 #[derive(Debug)]
 struct Memory {
-    /// Where it is; null until somebody wants to know.
+    /// Where it starts; null until that is asked for.
     contents: AtomicPtr<c_void>,
     size: usize,
-    /// How many read, or -1 while one writes.
-    borrows: AtomicIsize,
+    located: Located<InBuffer>,
 }
 
 impl ClassState for Memory {
@@ -107,7 +107,12 @@ impl ClassState for Memory {
     fn attach(object: &Object) -> Self {
         // SAFETY: the object is a buffer. It does not grow.
         let size = unsafe { crate::msg!(object, [length] -> usize) };
-        Self { contents: AtomicPtr::default(), size, borrows: AtomicIsize::new(0) }
+        Self { contents: AtomicPtr::default(), size, located: ClassState::attach(object) }
+    }
+
+    #[inline]
+    fn pass_to(&self, object: &Object, to: &mut Passed<'_>) {
+        self.located.pass_to(object, to);
     }
 }
 
@@ -144,15 +149,6 @@ plain!(u8, i8, u16, i16, u32, i32, u64, i64, usize, isize, u128, i128, f32, f64,
 
 // SAFETY: an array has no padding of its own.
 unsafe impl<T: Plain, const N: usize> Plain for [T; N] {}
-
-/// A look at a buffer's memory, given back on drop.
-struct Borrow<'a>(&'a AtomicIsize, isize);
-
-impl Drop for Borrow<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(self.1, Ordering::Release);
-    }
-}
 
 impl Buffer {
     /// Whether the CPU reaches the memory.
@@ -215,32 +211,53 @@ impl Buffer {
         Ok((values, self.state.size.checked_div(size_of::<T>()).unwrap_or(0)))
     }
 
-    fn borrow(&self, writes: bool) -> Result<Borrow<'_>, GpuError> {
-        if !self.is_shared() {
+    /// The records of the memory, if the CPU can reach it.
+    pub(super) fn footprint(&self) -> Option<&Footprint> {
+        self.state.located.footprint(&self.object)
+    }
+
+    /// Opens a view of all of the memory.
+    fn view(&self, writes: bool, waits: bool) -> Result<ViewGuard<'_>, GpuError> {
+        let Some(footprint) = self.footprint() else {
             return Err(GpuError::BufferAccess(
                 "it is private: copy it to a shared one with a Copier".into(),
             ));
-        }
-        let borrows = &self.state.borrows;
-        let change = if writes { -1 } else { 1 };
-        let taken = borrows.fetch_update(Ordering::Acquire, Ordering::Relaxed, |now| {
-            let free = if writes { now == 0 } else { now >= 0 };
-            free.then(|| now + change)
-        });
-        match taken {
-            Ok(_) => Ok(Borrow(borrows, change)),
-            Err(now) => Err(GpuError::BufferAccess(format!(
-                "it is {} already",
-                if now < 0 { "being written" } else { "being read" }
-            ))),
-        }
+        };
+        let start = self.contents().addr();
+        view(footprint, start..start + self.size(), writes, waits)
+            .map_err(|busy| GpuError::BufferAccess(busy.to_string()))
+    }
+
+    fn reading<T: Plain, R>(
+        &self,
+        waits: bool,
+        read: impl FnOnce(&[T]) -> R,
+    ) -> Result<R, GpuError> {
+        let _view = self.view(false, waits)?;
+        let (values, len) = self.values::<T>()?;
+        // SAFETY: the memory holds `len` plain values and is aligned for them. While the view is open,
+        // no other view of it writes, and no command buffer that may write it is in flight; those that
+        // are not tracked are encoded by methods whose callers promise the same.
+        Ok(read(unsafe { std::slice::from_raw_parts(values, len) }))
+    }
+
+    fn writing<T: Plain, R>(
+        &self,
+        waits: bool,
+        write: impl FnOnce(&mut [T]) -> R,
+    ) -> Result<R, GpuError> {
+        let _view = self.view(true, waits)?;
+        let (values, len) = self.values::<T>()?;
+        // SAFETY: as for reading, and neither another view nor a command buffer in flight reads it.
+        Ok(write(unsafe { std::slice::from_raw_parts_mut(values, len) }))
     }
 
     /// Read the memory as values of a plain type; bytes that do not make a whole one are left out.
     ///
     /// # Errors
     ///
-    /// [`GpuError::BufferAccess`] if the buffer is private or being written.
+    /// [`GpuError::BufferAccess`] if the buffer is private, if it is being written by another view, or if
+    /// a command buffer that may write it was submitted and has not completed.
     ///
     /// ```
     /// # let buffer = aruminium::Gpu::open()?.buffer(16)?;
@@ -251,19 +268,15 @@ impl Buffer {
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub fn try_read_as<T: Plain, R>(&self, read: impl FnOnce(&[T]) -> R) -> Result<R, GpuError> {
-        let _borrow = self.borrow(false)?;
-        let (values, len) = self.values::<T>()?;
-        // SAFETY: the memory holds `len` plain values and is aligned for them, and nobody in Rust
-        // writes it while it is borrowed. What the GPU writes meanwhile gives some value: every
-        // pattern of bytes is one.
-        Ok(read(unsafe { std::slice::from_raw_parts(values, len) }))
+        self.reading(false, read)
     }
 
     /// Write the memory as values of a plain type.
     ///
     /// # Errors
     ///
-    /// [`GpuError::BufferAccess`] if the buffer is private or being read or written.
+    /// [`GpuError::BufferAccess`] if the buffer is private, if another view of it is open, or if a command
+    /// buffer that uses it was submitted and has not completed.
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
@@ -275,17 +288,16 @@ impl Buffer {
         &self,
         write: impl FnOnce(&mut [T]) -> R,
     ) -> Result<R, GpuError> {
-        let _borrow = self.borrow(true)?;
-        let (values, len) = self.values::<T>()?;
-        // SAFETY: as for reading, and nobody else in Rust looks at it.
-        Ok(write(unsafe { std::slice::from_raw_parts_mut(values, len) }))
+        self.writing(false, write)
     }
 
     /// Read the memory as values of a plain type.
     ///
     /// # Panics
     ///
-    /// If the buffer is private or being written.
+    /// If the buffer is private, if it is being written by another view, or if a command buffer that may
+    /// write it was submitted and has not completed. Wait for the command buffer, or use
+    /// [`read_completed_as`](Self::read_completed_as).
     ///
     /// ```
     /// # let buffer = aruminium::Gpu::open()?.buffer(16)?;
@@ -301,7 +313,9 @@ impl Buffer {
     ///
     /// # Panics
     ///
-    /// If the buffer is private or being read or written.
+    /// If the buffer is private, if another view of it is open, or if a command buffer that uses it was
+    /// submitted and has not completed. Wait for the command buffer, or use
+    /// [`write_completed_as`](Self::write_completed_as).
     ///
     /// ```
     /// # let buffer = aruminium::Gpu::open()?.buffer(16)?;
@@ -311,6 +325,80 @@ impl Buffer {
     #[track_caller]
     pub fn write_as<T: Plain, R>(&self, write: impl FnOnce(&mut [T]) -> R) -> R {
         self.try_write_as(write).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Read the memory as values of a plain type, after the command buffers that may write it have
+    /// completed.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::BufferAccess`] if the buffer is private or being written by another view.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// # let commands = gpu.new_command_queue()?.commands()?;
+    /// let buffer = gpu.buffer(16)?;
+    /// let copier = commands.copier()?;
+    /// copier.fill(&buffer, (0..16).into(), 1);
+    /// copier.finish();
+    /// commands.submit();
+    /// assert_eq!(buffer.read_completed_as(|all: &[u8]| all[15])?, 1);
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn read_completed_as<T: Plain, R>(
+        &self,
+        read: impl FnOnce(&[T]) -> R,
+    ) -> Result<R, GpuError> {
+        self.reading(true, read)
+    }
+
+    /// Write the memory as values of a plain type, after the command buffers that use it have completed.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::BufferAccess`] if the buffer is private or if another view of it is open.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// # let commands = gpu.new_command_queue()?.commands()?;
+    /// let buffer = gpu.buffer(16)?;
+    /// let copier = commands.copier()?;
+    /// copier.fill(&buffer, (0..16).into(), 1);
+    /// copier.finish();
+    /// commands.submit();
+    /// buffer.write_completed_as(|all: &mut [u8]| all[0] += 1)?;
+    /// assert_eq!(buffer.read(|all| (all[0], all[1])), (2, 1));
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn write_completed_as<T: Plain, R>(
+        &self,
+        write: impl FnOnce(&mut [T]) -> R,
+    ) -> Result<R, GpuError> {
+        self.writing(true, write)
+    }
+
+    /// Read the bytes after the command buffers that may write them have completed; see
+    /// [`read_completed_as`](Self::read_completed_as).
+    ///
+    /// ```
+    /// # let buffer = aruminium::Gpu::open()?.buffer(16)?;
+    /// assert_eq!(buffer.read_completed(|bytes| bytes.len())?, 16);
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn read_completed<R>(&self, read: impl FnOnce(&[u8]) -> R) -> Result<R, GpuError> {
+        self.reading(true, read)
+    }
+
+    /// Write the bytes after the command buffers that use them have completed; see
+    /// [`write_completed_as`](Self::write_completed_as).
+    ///
+    /// ```
+    /// # let buffer = aruminium::Gpu::open()?.buffer(16)?;
+    /// buffer.write_completed(|bytes| bytes.fill(1))?;
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn write_completed<R>(&self, write: impl FnOnce(&mut [u8]) -> R) -> Result<R, GpuError> {
+        self.writing(true, write)
     }
 
     /// Read the bytes, or say why not; see [`try_read_as`](Self::try_read_as).
@@ -381,11 +469,5 @@ impl Buffer {
     #[track_caller]
     pub fn write_f32<R>(&self, write: impl FnOnce(&mut [f32]) -> R) -> R {
         self.write_as(write)
-    }
-}
-
-impl Allocation for Buffer {
-    fn allocation(&self) -> Id {
-        self.as_raw()
     }
 }

@@ -8,7 +8,10 @@ use super::heap::ResidencySet;
 use super::sync::EventObject;
 use crate::abi::Id;
 use crate::metal_class;
-use crate::objc::{Block, Object};
+use crate::objc::tracking::{Moment, Passed, Tracker, keep_for_queue};
+use crate::objc::{Block, ClassState, Object};
+use std::cell::OnceCell;
+use std::sync::Arc;
 
 metal_class! {
     /// The way to the GPU: command buffers run in the order in which they are submitted.
@@ -56,7 +59,7 @@ metal_class! {
     /// }
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
-    pub class Queue: MTLCommandQueue, table;
+    pub class Queue: MTLCommandQueue, table, state Resident;
 
     /// A command buffer that keeps alive what it uses.
     pub fn commands() -> Result<Commands, GpuError>
@@ -95,6 +98,30 @@ metal_class! {
     pub fn add_residency_set(set: &ResidencySet) = [addResidencySet:];
     /// No longer keep it resident.
     pub fn remove_residency_set(set: &ResidencySet) = [removeResidencySet:];
+}
+
+impl Clone for Queue {
+    /// Retains the queue.
+    fn clone(&self) -> Self {
+        Self { state: Resident, object: self.object.clone() }
+    }
+}
+
+/// Notes what the queue's residency sets hold, for all wrappers of the queue.
+#[derive(Debug)]
+struct Resident;
+
+impl ClassState for Resident {
+    fn attach(_: &Object) -> Self {
+        Self
+    }
+
+    #[inline(always)]
+    fn sending(&self, queue: &Object, moment: Moment, arguments: impl FnOnce(&mut Passed<'_>)) {
+        if moment == Moment::Keep {
+            keep_for_queue(queue, arguments);
+        }
+    }
 }
 
 // SAFETY: Apple documents command queues as safe to use from any thread.
@@ -151,7 +178,7 @@ metal_class! {
     /// }
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
-    pub class Commands: MTLCommandBuffer, table;
+    pub class Commands: MTLCommandBuffer, table, state Submission;
 
     /// An encoder for compute work.
     pub fn encoder() -> Result<Encoder, GpuError> = [computeCommandEncoder] else GpuError::EncoderCreationFailed;
@@ -182,6 +209,11 @@ metal_class! {
     /// Take a place in the queue before the work is submitted.
     pub fn enqueue() = [enqueue];
     /// Submit the work.
+    ///
+    /// # Panics
+    ///
+    /// If the CPU is reading or writing memory that the work uses, in a closure passed to
+    /// [`Buffer::write`](crate::Buffer::write) or the like; see [`try_submit`](Self::try_submit).
     pub fn submit() = [commit];
     /// Wait until the work is done, or has failed.
     pub fn wait() = [waitUntilCompleted];
@@ -224,6 +256,63 @@ metal_class! {
 
 // SAFETY: a command buffer may be encoded on one thread and submitted on another, one at a time.
 unsafe impl Send for Commands {}
+
+impl Clone for Commands {
+    /// Retains the command buffer: both values are the same one.
+    fn clone(&self) -> Self {
+        let tracker = OnceCell::from(Arc::clone(self.state.tracker()));
+        Self { state: Submission(tracker), object: self.object.clone() }
+    }
+}
+
+/// What notes the memory that the command buffer uses; made with the first encoder.
+#[derive(Debug)]
+struct Submission(OnceCell<Arc<Tracker>>);
+
+impl Submission {
+    fn tracker(&self) -> &Arc<Tracker> {
+        self.0.get_or_init(Arc::default)
+    }
+}
+
+impl ClassState for Submission {
+    #[inline(always)]
+    fn attach(_: &Object) -> Self {
+        Self(OnceCell::new())
+    }
+
+    #[inline(always)]
+    fn tracker(&self) -> Option<&Arc<Tracker>> {
+        Some(self.tracker())
+    }
+
+    #[inline(always)]
+    #[track_caller]
+    fn sending(&self, object: &Object, moment: Moment, arguments: impl FnOnce(&mut Passed<'_>)) {
+        match moment {
+            Moment::Commit => {
+                if let Err(error) = self.submit(object) {
+                    panic!("{error}");
+                }
+            }
+            Moment::Keep => self.tracker().keep(arguments),
+            _ => {}
+        }
+    }
+}
+
+impl Submission {
+    /// The command buffer is about to be committed.
+    #[inline]
+    fn submit(&self, commands: &Object) -> Result<(), GpuError> {
+        match self.0.get() {
+            Some(tracker) if !commands.as_raw().is_nil() => tracker.submit(commands).map_err(|busy| {
+                GpuError::BufferAccess(format!("a command buffer cannot be submitted that uses it: {busy}"))
+            }),
+            _ => Ok(()),
+        }
+    }
+}
 
 impl Commands {
     /// Not in a queue yet.
@@ -279,6 +368,32 @@ impl Commands {
     /// ```
     pub fn error_details(&self) -> Option<NSError> {
         self.error_object()
+    }
+
+    /// Submit the work, unless the CPU is reading or writing memory that it uses.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::BufferAccess`] if a view is open that conflicts with the work. Nothing was submitted;
+    /// it may be later.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// # let commands = gpu.new_command_queue()?.commands()?;
+    /// let buffer = gpu.buffer(16)?;
+    /// let copier = commands.copier()?;
+    /// copier.fill(&buffer, (0..16).into(), 1);
+    /// copier.finish();
+    /// buffer.read(|_| assert!(commands.try_submit().is_err(), "the fill would write what is read"));
+    /// commands.try_submit()?;
+    /// commands.finish()?;
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn try_submit(&self) -> Result<(), GpuError> {
+        self.state.submit(&self.object)?;
+        // SAFETY: a command buffer answers this, and what it uses is in flight.
+        unsafe { crate::msg!(self, [commit]) };
+        Ok(())
     }
 
     /// How long the GPU took, in seconds.

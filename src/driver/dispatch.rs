@@ -85,6 +85,7 @@ impl Dispatch {
             let commands = self.queue_imps.commands_fast(self.queue.as_raw())?;
             let encoder: Encoder =
                 self.commands_imps.of(commands.as_raw()).encoder(commands.as_raw())?;
+            // The caller promises what tracking would see to.
             let batch = Batch::new(&encoder, self.encoder_imps.of(encoder.as_raw()))
                 .expect("the table was chosen by the encoder's class");
             record(&batch);
@@ -121,7 +122,8 @@ impl Dispatch {
     ///
     /// # Safety
     ///
-    /// The kernel stays within its buffers.
+    /// The kernel stays within its buffers. Nothing records what the work uses: until it is done, the
+    /// caller neither views that memory from the CPU nor lets others do so.
     ///
     /// ```
     /// # use aruminium::{Dispatch, Gpu, autorelease_pool};
@@ -282,7 +284,8 @@ impl Dispatch {
     ///
     /// # Safety
     ///
-    /// As for [`dispatch`](Self::dispatch); what is bound lives until the future has waited.
+    /// As for [`dispatch`](Self::dispatch); what is bound lives, and is not viewed from the CPU, until
+    /// the future has waited.
     #[inline]
     pub unsafe fn batch_async(&self, record: impl FnOnce(&Batch<'_>)) -> GpuFuture {
         autorelease_pool(|| {

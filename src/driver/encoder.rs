@@ -8,8 +8,10 @@ use super::sync::Fence;
 use super::texture::{Sampler, Texture};
 use crate::abi::{Id, MTLOrigin, MTLRegion, MTLSize, NSRange};
 use crate::metal_class;
+use crate::objc::tracking::{EncoderUses, Moment, Passed, Tracker};
 use crate::objc::{ClassState, Object};
 use std::cell::Cell;
+use std::sync::Arc;
 
 /// Three sizes, along x, y and z.
 ///
@@ -70,8 +72,10 @@ metal_class! {
     /// encoder.bind_sampler(&sampler, 0);
     /// encoder.threadgroup_memory(1024, 0);
     /// encoder.use_heap(&heap);
+    /// encoder.use_resource(&texture, aruminium::ResourceUsage::READ);
     /// // What is launched here is done before what is launched behind it.
     /// encoder.barrier(BarrierScope::BUFFERS);
+    /// encoder.barrier_for(&[&texture]);
     /// encoder.update_fence(&fence);
     /// encoder.finish();
     /// # commands.submit();
@@ -103,10 +107,14 @@ metal_class! {
         = [dispatchThreadgroupsWithIndirectBuffer:indirectBufferOffset:threadsPerThreadgroup:];
     /// Let what was launched finish with these kinds of memory before the next launch.
     pub fn barrier(scope: BarrierScope) = [memoryBarrierWithScope:];
+    /// Let what was launched finish with these resources before the next launch.
+    pub fn barrier_for(resources: &[&dyn Allocation]) = [memoryBarrierWithResources:count:];
     /// Signal a fence when the work before this is done.
     pub fn update_fence(fence: &Fence) = [updateFence:];
-    /// Begin the work behind this when a fence is signalled.
+    /// Begin the work after this when a fence is signalled.
     pub fn wait_for_fence(fence: &Fence) = [waitForFence:];
+    /// Make a resource reachable for kernels that find it through another one.
+    pub fn use_resource(resource: &dyn Allocation, usage: ResourceUsage) = [useResource:usage:];
     /// Make a heap's resources reachable for kernels.
     pub fn use_heap(heap: &Heap) = [useHeap:];
     /// What tools and errors call it.
@@ -121,88 +129,74 @@ metal_class! {
     pub fn signpost(name: &str) = [insertDebugSignpost:];
     fn end_encoding() = [endEncoding];
     unsafe fn set_buffers(buffers: *const Id, offsets: *const usize, range: NSRange) = [setBuffers:offsets:withRange:];
-    unsafe fn barrier_for_ids(resources: &[Id]) = [memoryBarrierWithResources:count:];
-    unsafe fn use_id(resource: Id, usage: ResourceUsage) = [useResource:usage:];
 }
 
 // SAFETY: an encoder may move to another thread; Apple forbids only two threads at a time.
 unsafe impl Send for Encoder {}
 
-/// Whether an encoder is still to be ended.
+/// Whether an encoder is still to be ended, and what its commands use.
 #[derive(Debug)]
-struct Open(Cell<bool>);
+struct Open {
+    open: Cell<bool>,
+    uses: EncoderUses,
+}
 
 impl ClassState for Open {
     #[inline]
     fn attach(_: &Object) -> Self {
-        Self(Cell::new(true))
+        Self { open: Cell::new(true), uses: EncoderUses::default() }
+    }
+
+    #[inline(always)]
+    fn begin<'a>(&self, tracker: impl FnOnce() -> Option<&'a Arc<Tracker>>) {
+        if let Some(tracker) = tracker() {
+            self.uses.begin(tracker);
+        }
+    }
+
+    #[inline(always)]
+    fn sending(&self, _: &Object, moment: Moment, arguments: impl FnOnce(&mut Passed<'_>)) {
+        if moment == Moment::End {
+            self.open.set(false);
+        }
+        self.uses.sending(moment, arguments);
     }
 
     #[inline]
     fn detach(&mut self, object: &Object) {
-        if self.0.replace(false) && !object.as_raw().is_nil() {
+        if self.open.replace(false) && !object.as_raw().is_nil() {
             // SAFETY: every encoder answers this, and it was not ended yet.
             unsafe { crate::msg!(object, [endEncoding]) }
         }
+        self.uses.end();
     }
 }
 
-/// Methods that one line cannot say, the same for [`Encoder`] and [`Batch`].
-macro_rules! more_methods {
-    () => {
-        /// Bind several buffers, with their offsets, to consecutive indices.
-        ///
-        /// ```
-        /// # let gpu = aruminium::Gpu::open()?;
-        /// # let commands = gpu.new_command_queue()?.commands()?;
-        /// let (x, y) = (gpu.buffer(64)?, gpu.buffer(64)?);
-        /// let encoder = commands.encoder()?;
-        /// encoder.bind_buffers(&[(&x, 0), (&y, 32)], 0);
-        /// # Ok::<(), aruminium::GpuError>(())
-        /// ```
-        pub fn bind_buffers(&self, buffers: &[(&Buffer, usize)], first: usize) {
-            let ids: Vec<Id> = buffers.iter().map(|(buffer, _)| buffer.as_raw()).collect();
-            let offsets: Vec<usize> = buffers.iter().map(|&(_, offset)| offset).collect();
-            let range = NSRange { location: first, length: buffers.len() };
-            // SAFETY: both arrays are as long as the range.
-            unsafe { self.set_buffers(ids.as_ptr(), offsets.as_ptr(), range) }
-        }
-
-        /// Let what was launched finish with these resources before the next launch.
-        ///
-        /// ```
-        /// # let gpu = aruminium::Gpu::open()?;
-        /// # let commands = gpu.new_command_queue()?.commands()?;
-        /// let (x, y) = (gpu.buffer(64)?, gpu.buffer(64)?);
-        /// let encoder = commands.encoder_with(aruminium::DispatchType::Concurrent)?;
-        /// encoder.barrier_for(&[&x, &y]);
-        /// # Ok::<(), aruminium::GpuError>(())
-        /// ```
-        pub fn barrier_for(&self, resources: &[&dyn Allocation]) {
-            let ids: Vec<Id> = resources.iter().map(|resource| resource.allocation()).collect();
-            // SAFETY: the resources are alive.
-            unsafe { self.barrier_for_ids(&ids) }
-        }
-
-        /// Make a resource reachable for kernels that find it through another one.
-        ///
-        /// ```
-        /// # let gpu = aruminium::Gpu::open()?;
-        /// # let commands = gpu.new_command_queue()?.commands()?;
-        /// let table = gpu.buffer(64)?;
-        /// let encoder = commands.encoder()?;
-        /// encoder.use_resource(&table, aruminium::ResourceUsage::READ);
-        /// # Ok::<(), aruminium::GpuError>(())
-        /// ```
-        pub fn use_resource(&self, resource: &dyn Allocation, usage: ResourceUsage) {
-            // SAFETY: the resource is alive, and the command buffer keeps it if it keeps any.
-            unsafe { self.use_id(resource.allocation(), usage) }
-        }
-    };
+/// Arrays of what several buffers are bound with.
+fn arrays(buffers: &[(&Buffer, usize)], first: usize) -> (Vec<Id>, Vec<usize>, NSRange) {
+    let (ids, offsets) = buffers.iter().map(|&(buffer, offset)| (buffer.as_raw(), offset)).unzip();
+    (ids, offsets, NSRange { location: first, length: buffers.len() })
 }
 
 impl Encoder {
-    more_methods!();
+    /// Bind several buffers, with their offsets, to consecutive indices.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// # let commands = gpu.new_command_queue()?.commands()?;
+    /// let (x, y) = (gpu.buffer(64)?, gpu.buffer(64)?);
+    /// let encoder = commands.encoder()?;
+    /// encoder.bind_buffers(&[(&x, 0), (&y, 32)], 0);
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn bind_buffers(&self, buffers: &[(&Buffer, usize)], first: usize) {
+        for (index, (buffer, _)) in (first..).zip(buffers) {
+            self.state.uses.bind(buffer.footprint(), index);
+        }
+        let (ids, offsets, range) = arrays(buffers, first);
+        // SAFETY: both arrays are as long as the range.
+        unsafe { self.set_buffers(ids.as_ptr(), offsets.as_ptr(), range) }
+    }
 
     /// End the encoder; the command buffer takes another one then, or is submitted.
     ///
@@ -216,21 +210,35 @@ impl Encoder {
     /// ```
     #[inline]
     pub fn finish(&self) {
-        if self.state.0.replace(false) {
+        if self.state.open.replace(false) {
             self.end_encoding();
         }
     }
 }
 
 impl Batch<'_> {
-    more_methods!();
+    /// Bind several buffers, with their offsets, to consecutive indices.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// # let dispatch = aruminium::Dispatch::new(&gpu.new_command_queue()?);
+    /// let (x, y) = (gpu.buffer(64)?, gpu.buffer(64)?);
+    /// // SAFETY: the buffers outlive the call, which waits.
+    /// unsafe { dispatch.batch(|batch| batch.bind_buffers(&[(&x, 0), (&y, 32)], 0))? }
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn bind_buffers(&self, buffers: &[(&Buffer, usize)], first: usize) {
+        let (ids, offsets, range) = arrays(buffers, first);
+        // SAFETY: both arrays are as long as the range.
+        unsafe { self.set_buffers(ids.as_ptr(), offsets.as_ptr(), range) }
+    }
 }
 
 impl Encoder {
     /// [`finish`](Self::finish), called through the table.
     #[inline]
     pub(super) fn finish_by(&self, batch: &Batch<'_>) {
-        if self.state.0.replace(false) {
+        if self.state.open.replace(false) {
             batch.end_encoding();
         }
     }
@@ -271,6 +279,9 @@ metal_class! {
     /// copier.wait_for_fence(&fence);
     /// copier.generate_mipmaps(&from);
     /// copier.copy_texture(&from, &to);
+    /// if to.storage_mode() == aruminium::StorageMode::Managed {
+    ///     copier.synchronize(&to);
+    /// }
     /// copier.update_fence(&fence);
     /// copier.finish();
     /// # commands.submit();
@@ -286,6 +297,8 @@ metal_class! {
     pub fn fill(buffer: &Buffer, range: NSRange, value: u8) = [fillBuffer:range:value:];
     /// Copy a whole texture to another of the same size and format.
     pub fn copy_texture(source: &Texture, target: &Texture) = [copyFromTexture:toTexture:];
+    /// Let the CPU see what the GPU wrote to a managed resource.
+    pub fn synchronize(resource: &dyn Allocation) = [synchronizeResource:];
     /// Make all mip levels from the first.
     pub fn generate_mipmaps(texture: &Texture) = [generateMipmapsForTexture:];
     /// Signal a fence when the work before this is done.
@@ -301,7 +314,6 @@ metal_class! {
     /// End the group that began last.
     pub fn pop_debug_group() = [popDebugGroup];
     fn end_encoding() = [endEncoding];
-    unsafe fn synchronize_id(resource: Id) = [synchronizeResource:];
     #[allow(clippy::too_many_arguments)] // Metal's own.
     fn buffer_to_texture(
         source: &Buffer, offset: usize, bytes_per_row: usize, bytes_per_image: usize, size: MTLSize,
@@ -470,23 +482,6 @@ impl Copier {
         );
     }
 
-    /// Let the CPU see what the GPU wrote to a managed resource.
-    ///
-    /// ```
-    /// # let gpu = aruminium::Gpu::open()?;
-    /// # let commands = gpu.new_command_queue()?.commands()?;
-    /// let buffer = gpu.buffer(64)?;
-    /// let copier = commands.copier()?;
-    /// if buffer.storage_mode() == aruminium::StorageMode::Managed {
-    ///     copier.synchronize(&buffer);
-    /// }
-    /// # Ok::<(), aruminium::GpuError>(())
-    /// ```
-    pub fn synchronize(&self, resource: &dyn Allocation) {
-        // SAFETY: the resource is alive, and the command buffer keeps it if it keeps any.
-        unsafe { self.synchronize_id(resource.allocation()) }
-    }
-
     /// End the encoder; the command buffer takes another one then, or is submitted.
     ///
     /// ```
@@ -497,7 +492,7 @@ impl Copier {
     /// ```
     #[inline]
     pub fn finish(&self) {
-        if self.state.0.replace(false) {
+        if self.state.open.replace(false) {
             self.end_encoding();
         }
     }

@@ -4,10 +4,14 @@ use super::buffer::Buffer;
 use super::descriptor::TextureDescriptor;
 use super::enums::{PurgeableState, ResourceOptions, StorageMode};
 use super::error::GpuError;
+use super::footprint::{InHeap, Located};
 use super::sealed::Sealed;
 use super::texture::Texture;
-use crate::abi::Id;
+use crate::abi::{Encode, Id};
 use crate::metal_class;
+use crate::objc::tracking::{Moment, Passed, Tracker};
+use crate::objc::{ArgList, Argument, ClassState, ObjcClass, Object};
+use std::sync::Arc;
 
 /// What takes memory: buffers, textures, heaps.
 ///
@@ -24,6 +28,66 @@ use crate::metal_class;
 pub trait Allocation: Sealed {
     /// The pointer to the object.
     fn allocation(&self) -> Id;
+
+    /// Shows the memory to the encoder or command buffer that it is passed to.
+    #[doc(hidden)]
+    fn pass_to(&self, to: &mut Passed<'_>);
+}
+
+/// Implements [`Allocation`] for wrappers.
+macro_rules! allocations {
+    ($($class:ty),+) => {$(
+        impl Allocation for $class {
+            fn allocation(&self) -> Id {
+                self.as_raw()
+            }
+
+            fn pass_to(&self, to: &mut Passed<'_>) {
+                ObjcClass::pass_to(self, to);
+            }
+        }
+    )+};
+}
+
+allocations!(Buffer, Texture, Heap);
+
+// SAFETY: the word is the pointer to the allocation, which outlives the call.
+unsafe impl Argument for &dyn Allocation {
+    type Held = Id;
+    type Onto<List: ArgList> = List::Push<Id>;
+    const ENCODINGS: &'static [&'static str] = &[<Id as Encode>::ENCODING];
+
+    fn pass(&self, to: &mut Passed<'_>) {
+        self.pass_to(to);
+    }
+
+    fn hold(self) -> Id {
+        self.allocation()
+    }
+
+    fn place<List: ArgList>(held: &Id, list: List) -> Self::Onto<List> {
+        list.push(*held)
+    }
+}
+
+// SAFETY: the words are the start and the length of what `Held` holds.
+unsafe impl Argument for &[&dyn Allocation] {
+    type Held = Vec<Id>;
+    type Onto<List: ArgList> = <List::Push<*const Id> as ArgList>::Push<usize>;
+    const ENCODINGS: &'static [&'static str] =
+        &[<*const Id as Encode>::ENCODING, <usize as Encode>::ENCODING];
+
+    fn pass(&self, to: &mut Passed<'_>) {
+        self.iter().for_each(|allocation| allocation.pass_to(to));
+    }
+
+    fn hold(self) -> Vec<Id> {
+        self.iter().map(|allocation| allocation.allocation()).collect()
+    }
+
+    fn place<List: ArgList>(held: &Vec<Id>, list: List) -> Self::Onto<List> {
+        list.push(held.as_ptr()).push(held.len())
+    }
 }
 
 metal_class! {
@@ -65,7 +129,7 @@ metal_class! {
     /// let second = unsafe { heap.buffer_at(4096, ResourceOptions::STORAGE_PRIVATE, 0)? };
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
-    pub class Heap: MTLHeap;
+    pub class Heap: MTLHeap, state Located<InHeap>;
 
     /// How many bytes it has.
     pub fn size() -> usize = [size];
@@ -101,6 +165,14 @@ unsafe impl Send for Heap {}
 // SAFETY: as above.
 unsafe impl Sync for Heap {}
 
+impl Clone for Heap {
+    /// Retains the heap.
+    fn clone(&self) -> Self {
+        // SAFETY: the object is a heap.
+        unsafe { Self::from_object(self.object.clone()) }
+    }
+}
+
 impl Heap {
     /// Make a texture in the heap.
     ///
@@ -120,12 +192,6 @@ impl Heap {
     /// ```
     pub fn texture(&self, descriptor: &TextureDescriptor) -> Result<Texture, GpuError> {
         self.new_texture(descriptor).ok_or_else(|| descriptor.cannot_be())
-    }
-}
-
-impl Allocation for Heap {
-    fn allocation(&self) -> Id {
-        self.as_raw()
     }
 }
 
@@ -155,7 +221,7 @@ metal_class! {
     /// }
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
-    pub class ResidencySet: MTLResidencySet;
+    pub class ResidencySet: MTLResidencySet, state Members;
 
     /// How many allocations are in it.
     pub fn len() -> usize = [allocationCount];
@@ -171,30 +237,42 @@ metal_class! {
     pub fn end_residency() = [endResidency];
     /// What tools and errors call it.
     pub fn label() -> Option<String> = [label];
-    unsafe fn add_id(allocation: Id) = [addAllocation:];
-    unsafe fn remove_id(allocation: Id) = [removeAllocation:];
-    unsafe fn contains_id(allocation: Id) -> bool = [containsAllocation:];
+    /// Add an allocation, with the next commit.
+    pub fn add(allocation: &dyn Allocation) = [addAllocation:];
+    /// Remove an allocation, with the next commit.
+    pub fn remove(allocation: &dyn Allocation) = [removeAllocation:];
+    /// Whether an allocation is in the set.
+    pub fn contains(allocation: &dyn Allocation) -> bool = [containsAllocation:];
+}
+
+impl Clone for ResidencySet {
+    /// Retains the set.
+    fn clone(&self) -> Self {
+        Self { state: Members(Arc::clone(&self.state.0)), object: self.object.clone() }
+    }
+}
+
+/// The memory of all that was ever added: a command buffer that uses the set may write any of it.
+#[derive(Debug)]
+struct Members(Arc<Tracker>);
+
+impl ClassState for Members {
+    fn attach(_: &Object) -> Self {
+        Self(Arc::default())
+    }
+
+    fn pass_to(&self, _: &Object, to: &mut Passed<'_>) {
+        to.set(&self.0);
+    }
+
+    fn sending(&self, _: &Object, moment: Moment, arguments: impl FnOnce(&mut Passed<'_>)) {
+        if moment == Moment::Keep {
+            self.0.keep(arguments);
+        }
+    }
 }
 
 impl ResidencySet {
-    /// Add an allocation, with the next commit.
-    pub fn add(&self, allocation: &dyn Allocation) {
-        // SAFETY: the allocation is alive, and the set retains it.
-        unsafe { self.add_id(allocation.allocation()) }
-    }
-
-    /// Remove an allocation, with the next commit.
-    pub fn remove(&self, allocation: &dyn Allocation) {
-        // SAFETY: the allocation is alive.
-        unsafe { self.remove_id(allocation.allocation()) }
-    }
-
-    /// Whether an allocation is in the set.
-    pub fn contains(&self, allocation: &dyn Allocation) -> bool {
-        // SAFETY: the allocation is alive.
-        unsafe { self.contains_id(allocation.allocation()) }
-    }
-
     /// Whether nothing is in the set.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

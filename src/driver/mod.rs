@@ -10,6 +10,7 @@ pub mod encoder;
 pub mod enums;
 pub mod error;
 pub mod ffi;
+mod footprint;
 pub mod foundation;
 pub mod heap;
 pub mod pipeline;
@@ -22,6 +23,7 @@ use crate::objc::{ClassInfo, ObjcClass};
 /// Keeps traits whose implementations vouch for a pointer within this crate.
 mod sealed {
     /// Implemented only for wrappers of this crate.
+    #[doc(hidden)]
     pub trait Sealed {}
 
     /// Implements [`Sealed`] for classes.
@@ -56,7 +58,7 @@ classes! {
     device::{Gpu}
     buffer::{Buffer}
     shader::{ShaderLib, Shader}
-    pipeline::{Pipeline}
+    pipeline::{Pipeline, Binding}
     command::{Queue, Commands}
     encoder::{Encoder, Copier}
     texture::{Texture, Sampler}

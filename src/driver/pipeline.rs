@@ -1,6 +1,11 @@
 //! Kernels made ready to run.
 
-use crate::metal_class;
+use super::foundation::NSArray;
+use crate::abi::Id;
+use crate::objc::tracking::Passed;
+use crate::objc::{ClassState, Object, link};
+use crate::{metal_class, msg, selector};
+use std::sync::{Arc, OnceLock};
 
 metal_class! {
     /// A kernel, compiled for the device.
@@ -15,7 +20,7 @@ metal_class! {
     /// println!("{:?}", pipeline.label());
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
-    pub class Pipeline: MTLComputePipelineState;
+    pub class Pipeline: MTLComputePipelineState, state Written;
 
     /// How large a threadgroup of this kernel can be.
     pub fn max_total_threads_per_threadgroup() -> usize = [maxTotalThreadsPerThreadgroup];
@@ -31,3 +36,62 @@ metal_class! {
 unsafe impl Send for Pipeline {}
 // SAFETY: as above.
 unsafe impl Sync for Pipeline {}
+
+impl Clone for Pipeline {
+    /// Retains the pipeline.
+    fn clone(&self) -> Self {
+        Self { state: Written(Arc::clone(&self.state.0)), object: self.object.clone() }
+    }
+}
+
+/// The indices of buffers that the kernel may write, a bit each; found when it is first bound.
+#[derive(Debug)]
+struct Written(Arc<OnceLock<u32>>);
+
+impl ClassState for Written {
+    #[inline]
+    fn attach(_: &Object) -> Self {
+        Self(Arc::default())
+    }
+
+    #[inline]
+    fn pass_to(&self, object: &Object, to: &mut Passed<'_>) {
+        to.pipeline(*self.0.get_or_init(|| written(object.as_raw())));
+    }
+}
+
+/// Asks the pipeline's reflection. Systems that keep none, as before macOS 26, do not say: then any
+/// buffer may be written.
+#[cold]
+fn written(pipeline: Id) -> u32 {
+    const BUFFER: isize = 0;
+    const READ_ONLY: usize = 0;
+    // SAFETY: the object is a pipeline state. Its reflection lists bindings, which have these properties.
+    unsafe {
+        let class = link::object_getClass(pipeline);
+        if !link::class_respondsToSelector(class, selector!(reflection)).get() {
+            return u32::MAX;
+        }
+        let Some(reflection) = msg!(pipeline, [reflection] -> Option<Object>) else {
+            return u32::MAX;
+        };
+        let bindings = msg!(reflection, [bindings] -> NSArray);
+        let mut written = 0;
+        for index in 0..bindings.len() {
+            let Some(binding) = bindings.get::<Binding>(index) else { return u32::MAX };
+            if binding.kind() == BUFFER && binding.access() != READ_ONLY {
+                written |= 1u32.checked_shl(binding.index() as u32).unwrap_or(0);
+            }
+        }
+        written
+    }
+}
+
+metal_class! {
+    /// One argument of a kernel.
+    pub(super) class Binding: MTLBinding;
+
+    fn kind() -> isize = [type];
+    fn access() -> usize = [access];
+    fn index() -> usize = [index];
+}

@@ -4,9 +4,11 @@ use super::buffer::{Buffer, Plain};
 use super::encoder::Subresource;
 use super::enums::{PixelFormat, StorageMode, TextureType, TextureUsage};
 use super::error::GpuError;
-use super::heap::Allocation;
-use crate::abi::{Id, MTLRegion, NSRange};
+use super::footprint::{InTexture, Located, view};
+use crate::abi::{MTLRegion, NSRange};
 use crate::metal_class;
+use crate::objc::ObjcClass;
+use crate::objc::tracking::ViewGuard;
 use std::ffi::c_void;
 
 metal_class! {
@@ -52,7 +54,7 @@ metal_class! {
     /// }
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
-    pub class Texture: MTLTexture;
+    pub class Texture: MTLTexture, state Located<InTexture>;
 
     /// The width in pixels.
     pub fn width() -> usize = [width];
@@ -123,13 +125,22 @@ unsafe impl Send for Texture {}
 // SAFETY: as above.
 unsafe impl Sync for Texture {}
 
+impl Clone for Texture {
+    /// Retains the texture.
+    fn clone(&self) -> Self {
+        // SAFETY: the object is a texture.
+        unsafe { Self::from_object(self.object.clone()) }
+    }
+}
+
 impl Texture {
     /// Write the pixels of a region, row behind row and image behind image without gaps.
     ///
     /// # Errors
     ///
     /// [`GpuError::TextureAccess`] if there is no such region, if it has another number of bytes,
-    /// or if the CPU does not reach the texture.
+    /// if the CPU does not reach the texture, or if a command buffer that uses it was submitted and has
+    /// not completed.
     ///
     /// ```
     /// use aruminium::{Gpu, MTLRegion, PixelFormat, Subresource, TextureDescriptor};
@@ -147,6 +158,7 @@ impl Texture {
         pixels: &[T],
     ) -> Result<(), GpuError> {
         let (row, image) = self.strides(place, region, size_of_val(pixels))?;
+        let _view = self.viewed(true)?;
         let data = pixels.as_ptr().cast();
         // SAFETY: the region is inside, and the slice is as long as its images are.
         unsafe { self.replace_slice(region, place.level, place.slice, data, row, image) };
@@ -157,7 +169,7 @@ impl Texture {
     ///
     /// # Errors
     ///
-    /// As for [`write`](Self::write).
+    /// As for [`write`](Self::write); command buffers that only read the texture do not matter.
     ///
     /// ```
     /// use aruminium::{Gpu, MTLRegion, PixelFormat, Subresource, TextureDescriptor};
@@ -176,11 +188,22 @@ impl Texture {
         pixels: &mut [T],
     ) -> Result<(), GpuError> {
         let (row, image) = self.strides(place, region, size_of_val(pixels))?;
+        let _view = self.viewed(false)?;
         let data = pixels.as_mut_ptr().cast();
         // SAFETY: the region is inside, and the slice is as long as its images are; every pattern of
         // bytes is a value of a plain type.
         unsafe { self.get_slice(data, row, image, region, place.level, place.slice) };
         Ok(())
+    }
+
+    /// Opens a view of the texture, for the time of a copy.
+    fn viewed(&self, writes: bool) -> Result<Option<ViewGuard<'_>>, GpuError> {
+        let Some(footprint) = self.state.footprint(&self.object) else { return Ok(None) };
+        // Copies of textures that lie in one heap do not conflict with each other.
+        let key = self.as_raw().as_ptr().addr();
+        view(footprint, key..key + 1, writes, false)
+            .map(Some)
+            .map_err(|busy| GpuError::TextureAccess(busy.to_string()))
     }
 
     /// Whether somebody may be reading the same bytes through a buffer.
@@ -238,12 +261,6 @@ impl Texture {
             }
             needed => wrong(format!("{bytes} bytes for a region of {needed}")),
         }
-    }
-}
-
-impl Allocation for Texture {
-    fn allocation(&self) -> Id {
-        self.as_raw()
     }
 }
 

@@ -10,6 +10,7 @@ use super::object::{ObjcClass, Object};
 use super::returned::Return;
 use super::selector::CachedSelector;
 use super::string;
+use super::tracking::Passed;
 use super::variant::messenger;
 use crate::abi::{Bool, Encode, Id, Imp, MTLOrigin, MTLSize, Sel};
 use std::cell::Cell;
@@ -51,6 +52,12 @@ pub unsafe trait Argument: Sized {
     fn hold(self) -> Self::Held;
     /// Appends the argument's words.
     fn place<List: ArgList>(held: &Self::Held, list: List) -> Self::Onto<List>;
+    /// Shows the argument to the encoder or command buffer that it is passed to.
+    #[doc(hidden)]
+    #[inline(always)]
+    fn pass(&self, to: &mut Passed<'_>) {
+        let _ = to;
+    }
     /// Whether this is the slot of an `error:`.
     const CATCHES: bool = false;
 
@@ -188,6 +195,9 @@ pub unsafe trait Arguments: Sized {
     /// Whether the last one catches an error.
     const CATCHES: bool;
 
+    /// Shows the arguments to the encoder or command buffer that they are passed to.
+    #[doc(hidden)]
+    fn pass(&self, to: &mut Passed<'_>);
     /// Turns the arguments into what the call keeps alive.
     fn hold(self) -> Self::Held;
     /// The words.
@@ -209,6 +219,14 @@ macro_rules! arguments {
 
             #[inline(always)]
             #[allow(non_snake_case)] // One body for every length.
+            fn pass(&self, to: &mut Passed<'_>) {
+                let ($($name,)* $last,) = self;
+                $($name.pass(to);)*
+                $last.pass(to);
+            }
+
+            #[inline(always)]
+            #[allow(non_snake_case)] // As above.
             fn hold(self) -> Self::Held {
                 let ($($name,)* $last,) = self;
                 ($($name.hold(),)* $last.hold(),)
@@ -253,13 +271,24 @@ arguments!(A B C D E F G H I J K L ; Z);
 
 /// Implements [`Argument`] for a type that becomes one word.
 macro_rules! one_word {
-    ($([$($generics:tt)*] $ty:ty as $word:ty $(, raw $raw:literal)? = |$value:ident| $convert:expr;)+) => {$(
+    ($(
+        [$($generics:tt)*] $ty:ty as $word:ty $(, raw $raw:literal)? = |$value:ident| $convert:expr
+            $(, pass |$passed:ident, $to:ident| $pass:expr)?;
+    )+) => {$(
         // SAFETY: the row says which word it is, and a reference outlives the call.
         unsafe impl<$($generics)*> Argument for $ty {
             $(const RAW: bool = $raw;)?
             type Held = $word;
             type Onto<List: ArgList> = List::Push<$word>;
             const ENCODINGS: &'static [&'static str] = &[<$word as Encode>::ENCODING];
+
+            $(
+                #[inline(always)]
+                fn pass(&self, $to: &mut Passed<'_>) {
+                    let $passed = self;
+                    $pass
+                }
+            )?
 
             #[inline(always)]
             fn hold(self) -> $word {
@@ -278,15 +307,19 @@ macro_rules! one_word {
 one_word! {
     [] bool as Bool = |value| Bool::new(value);
     [] (usize, usize, usize) as MTLSize = |value| MTLSize::from(value);
-    ['a, T: ObjcClass] &'a T as Id = |value| value.as_raw();
-    ['a, T: ObjcClass] Option<&'a T> as Id = |value| value.map_or(Id::NIL, T::as_raw);
+    ['a, T: ObjcClass] &'a T as Id = |value| value.as_raw(), pass |value, to| value.pass_to(to);
+    ['a, T: ObjcClass] Option<&'a T> as Id = |value| value.map_or(Id::NIL, T::as_raw),
+        pass |value, to| value.iter().for_each(|value| value.pass_to(to));
     ['a] &'a Object as Id = |value| value.as_raw();
     ['a, A, R] &'a Block<A, R> as BlockPtr = |value| value.as_ptr();
 }
 
 /// Implements [`Argument`] for a type that becomes a pointer and a count.
 macro_rules! pointer_and_count {
-    ($([$($generics:tt)*] $ty:ty as $held:ty, $pointer:ty $(, raw $raw:literal)? = |$value:ident| $convert:expr;)+) => {$(
+    ($(
+        [$($generics:tt)*] $ty:ty as $held:ty, $pointer:ty $(, raw $raw:literal)? = |$value:ident| $convert:expr
+            $(, pass |$passed:ident, $to:ident| $pass:expr)?;
+    )+) => {$(
         // SAFETY: the words are the start and the length of what `Held` holds.
         unsafe impl<$($generics)*> Argument for $ty {
             $(const RAW: bool = $raw;)?
@@ -294,6 +327,14 @@ macro_rules! pointer_and_count {
             type Onto<List: ArgList> = <List::Push<$pointer> as ArgList>::Push<usize>;
             const ENCODINGS: &'static [&'static str] =
                 &[<$pointer as Encode>::ENCODING, <usize as Encode>::ENCODING];
+
+            $(
+                #[inline(always)]
+                fn pass(&self, $to: &mut Passed<'_>) {
+                    let $passed = self;
+                    $pass
+                }
+            )?
 
             #[inline(always)]
             fn hold(self) -> $held {
@@ -313,7 +354,8 @@ pointer_and_count! {
     ['a] &'a [u8] as &'a [u8], *const c_void = |value| value;
     ['a] &'a [Id] as &'a [Id], *const Id, raw true = |value| value;
     ['a, 'b, T: ObjcClass] &'a [&'b T] as Vec<Id>, *const Id =
-        |value| value.iter().map(|object| object.as_raw()).collect();
+        |value| value.iter().map(|object| object.as_raw()).collect(),
+        pass |value, to| value.iter().for_each(|value| value.pass_to(to));
 }
 
 /// Implements [`Argument`] for a text, which becomes an `NSString` for the time of the call.
@@ -415,13 +457,14 @@ macro_rules! plain {
     ($($ty:ty),+ $(,)?; raw $($raw:ty),+ $(,)?) => {
         one_word! {
             $([] $ty as $ty = |value| value;)+
+            [] usize as usize = |value| value, pass |value, to| to.number(*value);
             $([] $raw as $raw, raw true = |value| value;)+
         }
     };
 }
 
 plain! {
-    i8, i16, i32, i64, isize, u8, u16, u32, u64, usize, f32, f64,
+    i8, i16, i32, i64, isize, u8, u16, u32, u64, f32, f64,
     crate::abi::Class, Sel, crate::abi::Protocol,
     MTLSize, MTLOrigin, crate::abi::MTLRegion, crate::abi::NSRange;
     raw Id, BlockPtr, *const c_void, *mut c_void, *const std::ffi::c_char, *const Id, *mut Id,

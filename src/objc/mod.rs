@@ -18,6 +18,7 @@ mod send;
 pub(crate) mod string;
 mod table;
 mod tables;
+pub(crate) mod tracking;
 mod variant;
 
 pub use argument::{Argument, Arguments};
@@ -42,4 +43,6 @@ pub use returned::{Ownership, Sent, Unchecked, consumes};
 pub use send::{Call, Message};
 #[doc(hidden)]
 pub use table::{ImpEntry, ImpFn};
+#[doc(hidden)]
+pub use tracking::{Moment, Passed, Tracker};
 pub use tables::{ImpTable, ImpTables};

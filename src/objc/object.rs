@@ -1,10 +1,13 @@
 //! Object pointers that know whether they own, and the types that wrap them.
 
+use super::argument::Arguments;
 use super::link;
 use super::reflect::ClassInfo;
+use super::tracking::{Moment, Passed, Tracker};
 use crate::abi::{Class, Id};
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 /// A pointer to an object, released on drop if it is owned.
 ///
@@ -149,6 +152,32 @@ pub unsafe trait ObjcClass: Sized {
 
     /// The pointer to the object.
     fn as_raw(&self) -> Id;
+
+    // The hooks of `ClassState`, which `metal_class!` forwards to the state.
+
+    #[doc(hidden)]
+    #[inline(always)]
+    fn pass_to(&self, to: &mut Passed<'_>) {
+        let _ = to;
+    }
+
+    #[doc(hidden)]
+    #[inline(always)]
+    fn sending<A: Arguments>(&self, moment: Moment, arguments: &A) {
+        let _ = (moment, arguments);
+    }
+
+    #[doc(hidden)]
+    #[inline(always)]
+    fn tracker(&self) -> Option<&Arc<Tracker>> {
+        None
+    }
+
+    #[doc(hidden)]
+    #[inline(always)]
+    fn begin<P: ObjcClass>(&self, parent: &P) {
+        let _ = parent;
+    }
 }
 
 /// What a wrapper keeps beside its pointer: `metal_class!`'s `state`.
@@ -190,6 +219,34 @@ pub trait ClassState {
     /// Called when the wrapper is dropped, before the object is released.
     fn detach(&mut self, object: &Object) {
         let _ = object;
+    }
+
+    /// Called when the wrapper is an argument of a message to an encoder or a command buffer.
+    #[doc(hidden)]
+    #[inline(always)]
+    fn pass_to(&self, object: &Object, to: &mut Passed<'_>) {
+        let _ = (object, to);
+    }
+
+    /// Called when a message is about to be sent; `arguments` shows what is passed in it.
+    #[doc(hidden)]
+    #[inline(always)]
+    fn sending(&self, object: &Object, moment: Moment, arguments: impl FnOnce(&mut Passed<'_>)) {
+        let _ = (object, moment, arguments);
+    }
+
+    /// What notes the uses of a command buffer.
+    #[doc(hidden)]
+    #[inline(always)]
+    fn tracker(&self) -> Option<&Arc<Tracker>> {
+        None
+    }
+
+    /// Called when a method has returned the wrapper, with the tracker of the method's object.
+    #[doc(hidden)]
+    #[inline(always)]
+    fn begin<'a>(&self, tracker: impl FnOnce() -> Option<&'a Arc<Tracker>>) {
+        let _ = tracker;
     }
 }
 

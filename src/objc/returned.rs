@@ -153,8 +153,15 @@ pub unsafe trait Return: Sized {
     ///
     /// # Safety
     ///
-    /// `raw` was returned by the call that `sent` tells of.
+    /// `raw` was returned by the call that `sent` describes.
     unsafe fn from_raw(raw: Self::Raw, sent: Sent) -> Self;
+
+    /// Called with the wrapper whose method returned the value.
+    #[doc(hidden)]
+    #[inline(always)]
+    fn begin<P: ObjcClass>(&self, parent: &P) {
+        let _ = parent;
+    }
 }
 
 /// A Rust type that can stand in the `Ok` of a declared `Result`.
@@ -198,6 +205,13 @@ pub unsafe trait Success: Sized {
     ///
     /// As for [`Return::from_raw`].
     unsafe fn success(raw: Self::Raw, sent: &Sent) -> Option<Self>;
+
+    /// As [`Return::begin`].
+    #[doc(hidden)]
+    #[inline(always)]
+    fn begin<P: ObjcClass>(&self, parent: &P) {
+        let _ = parent;
+    }
 }
 
 /// The two types of a declared `Result`.
@@ -239,6 +253,11 @@ unsafe impl<T: ObjcClass> Success for T {
     unsafe fn success(raw: Id, sent: &Sent) -> Option<Self> {
         // SAFETY: passed on to the caller; the object is of the class that the declaration names.
         (!raw.is_nil()).then(|| unsafe { T::from_object(sent.object(raw)) })
+    }
+
+    #[inline(always)]
+    fn begin<P: ObjcClass>(&self, parent: &P) {
+        <T as ObjcClass>::begin(self, parent);
     }
 }
 
@@ -301,6 +320,11 @@ unsafe impl<T: ObjcClass> Return for T {
         // SAFETY: passed on to the caller.
         unsafe { T::success(raw, &sent) }.unwrap_or_else(|| sent.nil())
     }
+
+    #[inline(always)]
+    fn begin<P: ObjcClass>(&self, parent: &P) {
+        <T as ObjcClass>::begin(self, parent);
+    }
 }
 
 // SAFETY: as for what it holds.
@@ -318,6 +342,11 @@ unsafe impl<T: Success> Return for Option<T> {
     unsafe fn from_raw(raw: T::Raw, sent: Sent) -> Self {
         // SAFETY: passed on to the caller.
         unsafe { T::success(raw, &sent) }
+    }
+
+    #[inline(always)]
+    fn begin<P: ObjcClass>(&self, parent: &P) {
+        self.iter().for_each(|value| value.begin(parent));
     }
 }
 
@@ -337,6 +366,11 @@ unsafe impl<T: Success, E: From<MessageError>> Return for Result<T, E> {
     unsafe fn from_raw(raw: T::Raw, sent: Sent) -> Self {
         // SAFETY: passed on to the caller; a method that failed has left an `NSError` or nothing.
         unsafe { T::success(raw, &sent).ok_or_else(|| MessageError::of(&sent).into()) }
+    }
+
+    #[inline(always)]
+    fn begin<P: ObjcClass>(&self, parent: &P) {
+        self.iter().for_each(|value| value.begin(parent));
     }
 }
 
@@ -360,6 +394,11 @@ unsafe impl<T: ObjcClass> Return for Unchecked<T> {
     unsafe fn from_raw(raw: Id, sent: Sent) -> Self {
         // SAFETY: passed on to the caller, who asked for an unchecked method.
         Self(unsafe { T::from_object(sent.object(raw)) })
+    }
+
+    #[inline(always)]
+    fn begin<P: ObjcClass>(&self, parent: &P) {
+        self.0.begin(parent);
     }
 }
 

@@ -1,0 +1,556 @@
+//! Views from the CPU and command buffers in flight exclude each other: `specs/tracking.md`, rule by rule.
+
+mod gpu;
+
+use aruminium::objc::link::getpagesize;
+use aruminium::{
+    Buffer, Commands, Copier, DispatchType, Encoder, GpuError, Heap, HeapDescriptor, MTLRegion,
+    NSRange, Pipeline, PixelFormat, Queue, ResidencySetDescriptor, ResourceOptions, ResourceUsage,
+    SharedEvent, StorageMode, Subresource, Texture, TextureDescriptor, TextureUsage, metal_class,
+};
+use gpu::Rig;
+use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+const COPY: &str = "kernel void copy(device uint *to [[buffer(0)]],
+        device const uint *from [[buffer(1)]], uint i [[thread_position_in_grid]]) {
+    to[i] = from[i];
+}";
+
+const FILL: &str = "kernel void fill(device uint *to [[buffer(1)]], uint i [[thread_position_in_grid]]) {
+    to[i] = 7;
+}";
+
+// Methods as a user declares them who needs more than the crate has.
+metal_class! {
+    trait MoreEncoder for Encoder;
+    fn my_pipeline(pipeline: &Pipeline) = [setComputePipelineState:];
+    fn my_buffer(buffer: Option<&Buffer>, offset: usize, index: usize) = [setBuffer:offset:atIndex:];
+    fn my_launch(groups: (usize, usize, usize), threads: (usize, usize, usize))
+        = [dispatchThreadgroups:threadsPerThreadgroup:];
+    fn my_end() = [endEncoding];
+    fn my_use(buffers: &[&Buffer], usage: ResourceUsage) = [useResources:count:usage:];
+}
+
+metal_class! {
+    trait MoreCopier for Copier;
+    fn my_fill(buffer: &Buffer, range: NSRange, value: u8) = [fillBuffer:range:value:];
+}
+
+metal_class! {
+    trait MoreCommands for Commands;
+    fn my_encoder(kind: DispatchType) -> Option<Encoder> = [computeCommandEncoderWithDispatchType:];
+    fn my_submit() = [commit];
+}
+
+/// A command buffer that stays in flight until it is let go.
+struct Held {
+    commands: Commands,
+    gate: SharedEvent,
+}
+
+impl Held {
+    fn new(queue: &Queue, gate: SharedEvent) -> Self {
+        let commands = queue.commands().unwrap();
+        commands.wait_for(&gate, 1);
+        Self { commands, gate }
+    }
+
+    fn of(rig: &Rig) -> Self {
+        Self::new(&rig.queue, rig.gpu.shared_event().unwrap())
+    }
+
+    fn encode(rig: &Rig, record: impl FnOnce(&Encoder)) -> Self {
+        let held = Self::of(rig);
+        let encoder = held.commands.encoder().unwrap();
+        record(&encoder);
+        encoder.finish();
+        held
+    }
+
+    fn submitted(rig: &Rig, record: impl FnOnce(&Encoder)) -> Self {
+        let held = Self::encode(rig, record);
+        held.commands.submit();
+        held
+    }
+
+    fn finish(&self) {
+        self.gate.set_signaled_value(1);
+        self.commands.finish().unwrap();
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.gate.set_signaled_value(1);
+    }
+}
+
+/// Whether the CPU may read and write a buffer now.
+fn may(buffer: &Buffer) -> (bool, bool) {
+    (buffer.try_read(|_| ()).is_ok(), buffer.try_write(|_| ()).is_ok())
+}
+
+const ALL: (bool, bool) = (true, true);
+const READ_ONLY: (bool, bool) = (true, false);
+const NOTHING: (bool, bool) = (false, false);
+
+struct Copying {
+    rig: Rig,
+    pipeline: Pipeline,
+    from: Buffer,
+    to: Buffer,
+}
+
+impl Copying {
+    fn new() -> Self {
+        let rig = Rig::new();
+        let pipeline = rig.kernel(COPY);
+        let (from, to) = (rig.gpu.buffer(64).unwrap(), rig.gpu.buffer(64).unwrap());
+        from.write_as(|x: &mut [u32]| x.fill(3));
+        Self { rig, pipeline, from, to }
+    }
+
+    fn record(&self, encoder: &Encoder) {
+        encoder.bind(&self.pipeline);
+        encoder.bind_buffer(&self.to, 0, 0);
+        encoder.bind_buffer(&self.from, 0, 1);
+        encoder.launch((16, 1, 1), (16, 1, 1));
+    }
+}
+
+#[test]
+fn use_begins_with_submit_and_ends_with_completion() {
+    let copying = Copying::new();
+    let held = Held::encode(&copying.rig, |encoder| copying.record(encoder));
+    assert_eq!((may(&copying.from), may(&copying.to)), (ALL, ALL), "only encoded");
+    held.commands.enqueue();
+    assert_eq!((may(&copying.from), may(&copying.to)), (ALL, ALL), "only enqueued");
+    held.commands.submit();
+    #[cfg(not(target_vendor = "apple"))] // Before macOS 26 pipelines do not say what they read.
+    assert_eq!(may(&copying.from), READ_ONLY);
+    assert_eq!(may(&copying.to), NOTHING);
+    held.finish();
+    assert_eq!((may(&copying.from), may(&copying.to)), (ALL, ALL));
+    assert!(copying.to.read_as(|x: &[u32]| x.iter().all(|&x| x == 3)));
+}
+
+#[test]
+fn a_view_that_is_refused_says_why() {
+    let copying = Copying::new();
+    let held = Held::submitted(&copying.rig, |encoder| copying.record(encoder));
+    let Err(GpuError::BufferAccess(why)) = copying.to.try_read(|_| ()) else { panic!("no error") };
+    assert!(why.contains("submitted and has not completed"), "{why}");
+    let panic = catch_unwind(AssertUnwindSafe(|| copying.to.read(|_| ()))).unwrap_err();
+    let text = panic.downcast_ref::<String>().unwrap();
+    assert!(text.contains("submitted and has not completed"), "{text}");
+    assert!(catch_unwind(AssertUnwindSafe(|| copying.to.write(|_| ()))).is_err());
+    held.finish();
+    assert_eq!(may(&copying.to), ALL);
+}
+
+#[test]
+fn a_view_can_wait() {
+    let copying = Copying::new();
+    let held = Held::submitted(&copying.rig, |encoder| copying.record(encoder));
+    let begun = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            begun.store(true, Ordering::SeqCst);
+            copying.to.read_completed_as(|x: &[u32]| x.to_vec()).unwrap()
+        });
+        while !begun.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        held.gate.set_signaled_value(1);
+        assert_eq!(reader.join().unwrap(), [3; 16]);
+    });
+    copying.from.write_completed(|bytes| bytes.fill(0)).unwrap();
+}
+
+#[test]
+fn what_a_failed_command_buffer_used_is_free_again() {
+    let copying = Copying::new();
+    let held = Held::of(&copying.rig);
+    let encoder = held.commands.encoder().unwrap();
+    encoder.bind(&copying.pipeline);
+    encoder.bind_buffer(&copying.to, 0, 0);
+    // The kernel reads past the end of 64 bytes.
+    encoder.bind_buffer(&copying.from, 0, 1);
+    encoder.launch((64, 1, 1), (64, 1, 1));
+    encoder.finish();
+    held.commands.submit();
+    assert_eq!(may(&copying.to), NOTHING);
+    held.gate.set_signaled_value(1);
+    held.commands.wait();
+    assert_eq!(may(&copying.to), ALL);
+}
+
+/// What a pipeline does with its arguments counts where it is launched, not where they are bound.
+#[cfg(not(target_vendor = "apple"))] // Before macOS 26 pipelines do not say what they read.
+#[test]
+fn the_pipeline_of_a_launch_decides_what_is_written() {
+    let copying = Copying::new();
+    let fill = copying.rig.kernel(FILL);
+    let held = Held::submitted(&copying.rig, |encoder| {
+        encoder.bind_buffer(&copying.from, 0, 1);
+        encoder.bind_buffer(&copying.to, 0, 0);
+        encoder.bind(&copying.pipeline);
+        encoder.launch((16, 1, 1), (16, 1, 1));
+    });
+    assert_eq!(may(&copying.from), READ_ONLY, "buffers bound before the pipeline");
+    held.finish();
+    let held = Held::submitted(&copying.rig, |encoder| {
+        copying.record(encoder);
+        encoder.bind(&fill); // It writes what the first pipeline reads.
+        encoder.launch((16, 1, 1), (16, 1, 1));
+    });
+    assert_eq!(may(&copying.from), NOTHING, "the second pipeline writes it");
+    held.finish();
+    let held = Held::submitted(&copying.rig, |encoder| {
+        copying.record(encoder);
+        encoder.bind(&fill);
+        encoder.bind_buffer(&copying.to, 0, 1);
+        encoder.launch((16, 1, 1), (16, 1, 1));
+    });
+    assert_eq!(may(&copying.from), READ_ONLY, "another buffer took its index");
+    held.finish();
+    let held = Held::submitted(&copying.rig, |encoder| {
+        copying.record(encoder);
+        encoder.bind_buffers(&[(&copying.from, 0)], 0);
+        encoder.launch((16, 1, 1), (16, 1, 1));
+    });
+    assert_eq!(may(&copying.from), NOTHING, "bound as an element of an array of buffers");
+    held.finish();
+}
+
+#[test]
+fn uses_of_all_encoders_of_a_command_buffer_count() {
+    let copying = Copying::new();
+    let other = copying.rig.gpu.buffer(64).unwrap();
+    let held = Held::encode(&copying.rig, |encoder| copying.record(encoder));
+    let copier = held.commands.copier().unwrap();
+    copier.copy(&copying.to, 0, &other, 0, 64);
+    drop(copier); // It ends here.
+    let encoder = held.commands.encoder().unwrap();
+    copying.record(&encoder);
+    encoder.finish();
+    held.commands.clone().submit();
+    assert_eq!((may(&copying.to), may(&other)), (NOTHING, NOTHING));
+    held.finish();
+    assert_eq!((may(&copying.to), may(&other)), (ALL, ALL));
+}
+
+#[test]
+fn the_source_of_a_copy_is_only_read() {
+    let rig = Rig::new();
+    let [from, to, filled] = [(); 3].map(|()| rig.gpu.buffer(64).unwrap());
+    let held = Held::of(&rig);
+    let copier = held.commands.copier().unwrap();
+    copier.copy(&from, 0, &to, 0, 64);
+    copier.fill(&filled, (0..64).into(), 1);
+    copier.finish();
+    held.commands.submit();
+    assert_eq!((may(&from), may(&to), may(&filled)), (READ_ONLY, NOTHING, NOTHING));
+    held.finish();
+}
+
+#[test]
+fn methods_that_users_declare_are_tracked() {
+    let copying = Copying::new();
+    let [filled, used] = [(); 2].map(|()| copying.rig.gpu.buffer(64).unwrap());
+    let held = Held::of(&copying.rig);
+    let encoder = held.commands.my_encoder(DispatchType::Serial).unwrap();
+    encoder.my_pipeline(&copying.pipeline);
+    encoder.my_buffer(Some(&copying.to), 0, 0);
+    encoder.my_buffer(Some(&used), 0, 1);
+    encoder.my_buffer(None, 0, 1);
+    encoder.my_buffer(Some(&copying.from), 0, 1);
+    encoder.my_use(&[&used], ResourceUsage::READ);
+    encoder.my_launch((1, 1, 1), (16, 1, 1));
+    encoder.my_end();
+    let copier = held.commands.copier().unwrap();
+    copier.my_fill(&filled, (0..64).into(), 1);
+    copier.finish();
+    held.commands.my_submit();
+    #[cfg(not(target_vendor = "apple"))] // Before macOS 26 pipelines do not say what they read.
+    assert_eq!(may(&copying.from), READ_ONLY);
+    assert_eq!((may(&copying.to), may(&filled), may(&used)), (NOTHING, NOTHING, NOTHING));
+    held.finish();
+    assert_eq!((may(&copying.to), may(&filled), may(&used)), (ALL, ALL, ALL));
+}
+
+#[test]
+fn a_texture_in_a_buffer_shares_its_record() {
+    let rig = Rig::new();
+    let descriptor = TextureDescriptor::new_2d(PixelFormat::R32Uint, 16, 4);
+    descriptor.set_usage(TextureUsage::SHADER_READ | TextureUsage::SHADER_WRITE);
+    let buffer = rig.gpu.buffer(256 * 4).unwrap();
+    let texture = buffer.texture(&descriptor, 0, 256).unwrap();
+    let view = texture.view(PixelFormat::R32Sint).unwrap();
+    for texture in [texture, view] {
+        let held = Held::submitted(&rig, |encoder| encoder.bind_texture(&texture, 0));
+        assert_eq!(may(&buffer), NOTHING);
+        held.finish();
+        assert_eq!(may(&buffer), ALL);
+    }
+    // Kernels cannot write a texture whose usage does not allow it.
+    descriptor.set_usage(TextureUsage::SHADER_READ);
+    let texture = buffer.texture(&descriptor, 0, 256).unwrap();
+    let held = Held::submitted(&rig, |encoder| encoder.bind_texture(&texture, 0));
+    assert_eq!(may(&buffer), READ_ONLY);
+    held.finish();
+}
+
+#[test]
+fn textures_are_not_copied_while_they_are_written() {
+    let rig = Rig::new();
+    let descriptor = TextureDescriptor::new_2d(PixelFormat::R8Unorm, 4, 4);
+    descriptor.set_usage(TextureUsage::SHADER_READ | TextureUsage::SHADER_WRITE);
+    let [from, to] = [(); 2].map(|()| rig.gpu.texture_with(&descriptor).unwrap());
+    let all = MTLRegion { origin: (0, 0, 0).into(), size: (4, 4, 1).into() };
+    let may = |texture: &Texture| {
+        let mut pixels = [0u8; 16];
+        let read = texture.read(Subresource::default(), all, &mut pixels).is_ok();
+        (read, texture.write(Subresource::default(), all, &pixels).is_ok())
+    };
+    let held = Held::of(&rig);
+    let copier = held.commands.copier().unwrap();
+    copier.copy_texture(&from, &to.clone());
+    copier.finish();
+    held.commands.submit();
+    assert_eq!((may(&from), may(&to)), (READ_ONLY, NOTHING));
+    held.finish();
+    assert_eq!((may(&from), may(&to)), (ALL, ALL));
+}
+
+fn shared_heap(rig: &Rig) -> Heap {
+    let descriptor = HeapDescriptor::new();
+    descriptor.set_size(1 << 16);
+    descriptor.set_storage_mode(StorageMode::Shared);
+    rig.gpu.heap(&descriptor).unwrap()
+}
+
+#[test]
+fn resources_of_a_heap_share_a_record() {
+    let rig = Rig::new();
+    let heap = shared_heap(&rig);
+    let make = || heap.buffer(256, ResourceOptions::STORAGE_SHARED).unwrap();
+    let (one, other) = (make(), make());
+    let held = Held::of(&rig);
+    let copier = held.commands.copier().unwrap();
+    copier.fill(&one, (0..16).into(), 1);
+    copier.finish();
+    held.commands.submit();
+    assert_eq!((may(&one), may(&other)), (NOTHING, NOTHING));
+    held.finish();
+    // Two views from the CPU conflict only where they overlap.
+    one.read(|one| other.write(|other| other.copy_from_slice(one)));
+    assert!(other.read(|bytes| bytes[..16] == [1; 16]));
+    for heap in [&heap, &heap.clone()] {
+        let held = Held::submitted(&rig, |encoder| encoder.use_heap(heap));
+        assert_eq!(may(&other), NOTHING);
+        held.finish();
+    }
+}
+
+/// Pages of memory, freed on drop.
+struct Pages(*mut u8, Layout);
+
+impl Pages {
+    fn new(count: usize) -> Self {
+        let page = getpagesize() as usize;
+        let layout = Layout::from_size_align(count * page, page).unwrap();
+        // SAFETY: the layout has a size.
+        Self(unsafe { alloc_zeroed(layout) }, layout)
+    }
+
+    fn wrap(&self, rig: &Rig, first: usize, count: usize) -> Buffer {
+        let page = self.1.align();
+        // SAFETY: the pages are there until all buffers and their work are gone, and they are only
+        // used through the buffers.
+        unsafe { rig.gpu.buffer_wrap(self.0.add(first * page).cast(), count * page) }.unwrap()
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        // SAFETY: allocated with this layout.
+        unsafe { dealloc(self.0, self.1) }
+    }
+}
+
+fn fill(rig: &Rig, buffer: &Buffer) -> Held {
+    let held = Held::of(rig);
+    let copier = held.commands.copier().unwrap();
+    copier.fill(buffer, (0..16).into(), 1);
+    copier.finish();
+    held.commands.submit();
+    held
+}
+
+#[test]
+fn buffers_over_the_same_memory_share_a_record() {
+    let (rig, pages) = (Rig::new(), Pages::new(4));
+    let (first, second, last) =
+        (pages.wrap(&rig, 0, 1), pages.wrap(&rig, 1, 1), pages.wrap(&rig, 3, 1));
+    let held = fill(&rig, &first);
+    assert_eq!((may(&first), may(&second), may(&last)), (NOTHING, ALL, ALL));
+    // One that spans memory in flight, made while it is.
+    let both = pages.wrap(&rig, 0, 2);
+    assert_eq!(may(&both), NOTHING);
+    held.finish();
+    assert_eq!(may(&both), ALL);
+    for (used, others) in [(&both, [&first, &second]), (&first, [&both, &both]), (&second, [&both, &both])] {
+        let held = fill(&rig, used);
+        assert_eq!(others.map(may), [NOTHING; 2]);
+        assert_eq!(may(&last), ALL);
+        held.finish();
+    }
+    both.write(|_| assert_eq!((may(&first), may(&second), may(&last)), (NOTHING, NOTHING, ALL)));
+    first.read(|_| assert_eq!((may(&both), may(&second)), (READ_ONLY, ALL)));
+}
+
+#[test]
+fn another_wrapper_of_the_same_buffer_shares_the_record() {
+    let rig = Rig::new();
+    let buffer = rig.gpu.buffer(64).unwrap();
+    // SAFETY: the pointer is a buffer, retained for the second wrapper.
+    let other = unsafe { Buffer::from_raw(aruminium::ffi::retain(buffer.as_raw())) }.unwrap();
+    let held = fill(&rig, &buffer);
+    assert_eq!(may(&other), NOTHING);
+    drop(buffer);
+    assert_eq!(may(&other), NOTHING, "the first wrapper is gone");
+    held.finish();
+    assert_eq!(may(&other), ALL);
+}
+
+#[test]
+fn what_is_dropped_in_flight_is_remembered() {
+    let (rig, pages) = (Rig::new(), Pages::new(1));
+    let held = fill(&rig, &pages.wrap(&rig, 0, 1));
+    let again = pages.wrap(&rig, 0, 1);
+    assert_eq!(may(&again), NOTHING);
+    held.finish();
+    assert_eq!(may(&again), ALL);
+    let held = fill(&rig, &again);
+    drop(again);
+    held.finish();
+    assert_eq!(may(&pages.wrap(&rig, 0, 1)), ALL);
+}
+
+#[test]
+fn indirect_uses_count_as_written() {
+    let rig = Rig::new();
+    let buffer = rig.gpu.buffer(64).unwrap();
+    let held = Held::submitted(&rig, |encoder| encoder.use_resource(&buffer, ResourceUsage::READ));
+    assert_eq!(may(&buffer), NOTHING);
+    held.finish();
+    let Ok(set) = rig.gpu.residency_set(&ResidencySetDescriptor::new()) else { return };
+    set.add(&buffer);
+    set.commit();
+    assert_eq!(may(&buffer), ALL);
+    let held = Held::encode(&rig, |_| ());
+    held.commands.use_residency_set(&set);
+    held.commands.submit();
+    assert_eq!(may(&buffer), NOTHING);
+    held.finish();
+    // What is added later counts too.
+    let later = rig.gpu.buffer(64).unwrap();
+    rig.queue.add_residency_set(&set.clone());
+    set.add(&later);
+    set.commit();
+    let held = Held::submitted(&rig, |_| ());
+    assert_eq!((may(&buffer), may(&later)), (NOTHING, NOTHING));
+    held.finish();
+    assert_eq!((may(&buffer), may(&later)), (ALL, ALL));
+}
+
+#[test]
+fn nothing_is_submitted_that_conflicts_with_an_open_view() {
+    let copying = Copying::new();
+    let held = Held::encode(&copying.rig, |encoder| copying.record(encoder));
+    copying.to.read(|_| {
+        let Err(GpuError::BufferAccess(why)) = held.commands.try_submit() else { panic!("submitted") };
+        assert!(why.contains("being read"), "{why}");
+        assert!(catch_unwind(AssertUnwindSafe(|| held.commands.submit())).is_err());
+    });
+    copying.from.write(|_| assert!(held.commands.try_submit().is_err()));
+    let (open, close) = (AtomicBool::new(false), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let (open, close, to) = (&open, &close, &copying.to);
+        scope.spawn(move || {
+            to.write(|_| {
+                open.store(true, Ordering::SeqCst);
+                while !close.load(Ordering::SeqCst) {
+                    std::thread::yield_now();
+                }
+            });
+        });
+        while !open.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        assert!(held.commands.try_submit().is_err(), "a view on another thread");
+        close.store(true, Ordering::SeqCst);
+    });
+    assert_eq!(held.commands.status(), Commands::STATUS_NOT_ENQUEUED);
+    assert_eq!((may(&copying.from), may(&copying.to)), (ALL, ALL), "what was refused is not in flight");
+    // A view that reads does not hinder a kernel that reads.
+    #[cfg(not(target_vendor = "apple"))] // Before macOS 26 pipelines do not say what they read.
+    copying.from.read(|_| held.commands.try_submit()).unwrap();
+    #[cfg(target_vendor = "apple")]
+    held.commands.submit();
+    assert_eq!(may(&copying.to), NOTHING, "the same uses as the first time");
+    held.finish();
+    assert!(copying.to.read_as(|x: &[u32]| x.iter().all(|&x| x == 3)));
+}
+
+#[test]
+fn completion_handlers_may_look() {
+    let copying = Copying::new();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let held = Held::encode(&copying.rig, |encoder| copying.record(encoder));
+    let Copying { to, from, .. } = copying;
+    held.commands.on_completed(move |_| _ = sender.send((may(&to), may(&from))));
+    held.commands.submit();
+    held.finish();
+    assert_eq!(receiver.recv(), Ok((ALL, ALL)));
+}
+
+/// One thread launches while another looks: it never sees a launch half done.
+#[test]
+fn no_view_sees_half_of_a_command_buffer() {
+    const FILL: &str = "kernel void fill(device uint *to [[buffer(0)]], constant uint &value [[buffer(1)]],
+        uint i [[thread_position_in_grid]]) { to[i] = value; }";
+    let rig = Rig::new();
+    let pipeline = rig.kernel(FILL);
+    let buffer = rig.gpu.buffer(4096 * 4).unwrap();
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let looker = scope.spawn(|| {
+            let mut looks = 0;
+            while !over.load(Ordering::SeqCst) {
+                buffer.read_completed_as(|x: &[u32]| assert!(x.iter().all(|&x| x == 0))).unwrap();
+                looks += 1;
+            }
+            looks
+        });
+        for _ in 0..200 {
+            let commands = rig.queue.commands().unwrap();
+            let encoder = commands.encoder().unwrap();
+            encoder.bind(&pipeline);
+            encoder.bind_buffer(&buffer, 0, 0);
+            for value in [1u32, 0] {
+                encoder.push(&value.to_ne_bytes(), 1);
+                encoder.launch((4096, 1, 1), (256, 1, 1));
+            }
+            encoder.finish();
+            while commands.try_submit().is_err() {
+                std::thread::yield_now();
+            }
+        }
+        over.store(true, Ordering::SeqCst);
+        assert!(looker.join().unwrap() > 0);
+    });
+}
