@@ -58,7 +58,7 @@ classes! {
     device::{Gpu}
     buffer::{Buffer}
     shader::{ShaderLib, Shader}
-    pipeline::{Pipeline, Binding}
+    pipeline::{Pipeline}
     command::{Queue, Commands}
     encoder::{Encoder, Copier}
     texture::{Texture, Sampler}

@@ -78,20 +78,14 @@ fn written(pipeline: Id) -> u32 {
         let bindings = msg!(reflection, [bindings] -> NSArray);
         let mut written = 0;
         for index in 0..bindings.len() {
-            let Some(binding) = bindings.get::<Binding>(index) else { return u32::MAX };
-            if binding.kind() == BUFFER && binding.access() != READ_ONLY {
-                written |= 1u32.checked_shl(binding.index() as u32).unwrap_or(0);
+            let binding = msg!(bindings, [objectAtIndex: index] -> Id);
+            let (kind, access) =
+                (msg!(binding, [type] -> isize), msg!(binding, [access] -> usize));
+            if kind == BUFFER && access != READ_ONLY {
+                let index = msg!(binding, [index] -> usize);
+                written |= u32::try_from(index).ok().and_then(|i| 1u32.checked_shl(i)).unwrap_or(0);
             }
         }
         written
     }
-}
-
-metal_class! {
-    /// One argument of a kernel.
-    pub(super) class Binding: MTLBinding;
-
-    fn kind() -> isize = [type];
-    fn access() -> usize = [access];
-    fn index() -> usize = [index];
 }
