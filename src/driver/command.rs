@@ -213,7 +213,8 @@ metal_class! {
     /// # Panics
     ///
     /// If the CPU is reading or writing memory that the work uses, in a closure passed to
-    /// [`Buffer::write`](crate::Buffer::write) or the like; see [`try_submit`](Self::try_submit).
+    /// [`Buffer::write`](crate::Buffer::write) or the like; see
+    /// [`try_submit`](crate::Commands::try_submit).
     pub fn submit() = [commit];
     /// Wait until the work is done, or has failed.
     pub fn wait() = [waitUntilCompleted];
