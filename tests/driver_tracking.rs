@@ -18,7 +18,8 @@ const COPY: &str = "kernel void copy(device uint *to [[buffer(0)]],
     to[i] = from[i];
 }";
 
-const FILL: &str = "kernel void fill(device uint *to [[buffer(1)]], uint i [[thread_position_in_grid]]) {
+const FILL: &str =
+    "kernel void fill(device uint *to [[buffer(1)]], uint i [[thread_position_in_grid]]) {
     to[i] = 7;
 }";
 
@@ -402,7 +403,9 @@ fn buffers_over_the_same_memory_share_a_record() {
     assert_eq!(may(&both), NOTHING);
     held.finish();
     assert_eq!(may(&both), ALL);
-    for (used, others) in [(&both, [&first, &second]), (&first, [&both, &both]), (&second, [&both, &both])] {
+    for (used, others) in
+        [(&both, [&first, &second]), (&first, [&both, &both]), (&second, [&both, &both])]
+    {
         let held = fill(&rig, used);
         assert_eq!(others.map(may), [NOTHING; 2]);
         assert_eq!(may(&last), ALL);
@@ -472,7 +475,9 @@ fn nothing_is_submitted_that_conflicts_with_an_open_view() {
     let copying = Copying::new();
     let held = Held::encode(&copying.rig, |encoder| copying.record(encoder));
     copying.to.read(|_| {
-        let Err(GpuError::BufferAccess(why)) = held.commands.try_submit() else { panic!("submitted") };
+        let Err(GpuError::BufferAccess(why)) = held.commands.try_submit() else {
+            panic!("submitted")
+        };
         assert!(why.contains("being read"), "{why}");
         assert!(catch_unwind(AssertUnwindSafe(|| held.commands.submit())).is_err());
     });
@@ -495,7 +500,11 @@ fn nothing_is_submitted_that_conflicts_with_an_open_view() {
         close.store(true, Ordering::SeqCst);
     });
     assert_eq!(held.commands.status(), Commands::STATUS_NOT_ENQUEUED);
-    assert_eq!((may(&copying.from), may(&copying.to)), (ALL, ALL), "what was refused is not in flight");
+    assert_eq!(
+        (may(&copying.from), may(&copying.to)),
+        (ALL, ALL),
+        "what was refused is not in flight"
+    );
     // A view that reads does not hinder a kernel that reads.
     #[cfg(not(target_vendor = "apple"))] // Before macOS 26 pipelines do not say what they read.
     copying.from.read(|_| held.commands.try_submit()).unwrap();
@@ -521,7 +530,8 @@ fn completion_handlers_may_look() {
 /// One thread launches while another looks: it never sees a launch half done.
 #[test]
 fn no_view_sees_half_of_a_command_buffer() {
-    const FILL: &str = "kernel void fill(device uint *to [[buffer(0)]], constant uint &value [[buffer(1)]],
+    const FILL: &str =
+        "kernel void fill(device uint *to [[buffer(0)]], constant uint &value [[buffer(1)]],
         uint i [[thread_position_in_grid]]) { to[i] = value; }";
     let rig = Rig::new();
     let pipeline = rig.kernel(FILL);

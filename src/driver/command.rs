@@ -307,9 +307,13 @@ impl Submission {
     #[inline]
     fn submit(&self, commands: &Object) -> Result<(), GpuError> {
         match self.0.get() {
-            Some(tracker) if !commands.as_raw().is_nil() => tracker.submit(commands).map_err(|busy| {
-                GpuError::BufferAccess(format!("a command buffer cannot be submitted that uses it: {busy}"))
-            }),
+            Some(tracker) if !commands.as_raw().is_nil() => {
+                tracker.submit(commands).map_err(|busy| {
+                    GpuError::BufferAccess(format!(
+                        "a command buffer cannot be submitted that uses it: {busy}"
+                    ))
+                })
+            }
             _ => Ok(()),
         }
     }

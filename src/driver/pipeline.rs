@@ -79,8 +79,7 @@ fn written(pipeline: Id) -> u32 {
         let mut written = 0;
         for index in 0..bindings.len() {
             let binding = msg!(bindings, [objectAtIndex: index] -> Id);
-            let (kind, access) =
-                (msg!(binding, [type] -> isize), msg!(binding, [access] -> usize));
+            let (kind, access) = (msg!(binding, [type] -> isize), msg!(binding, [access] -> usize));
             if kind == BUFFER && access != READ_ONLY {
                 let index = msg!(binding, [index] -> usize);
                 written |= u32::try_from(index).ok().and_then(|i| 1u32.checked_shl(i)).unwrap_or(0);

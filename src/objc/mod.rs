@@ -43,6 +43,6 @@ pub use returned::{Ownership, Sent, Unchecked, consumes};
 pub use send::{Call, Message};
 #[doc(hidden)]
 pub use table::{ImpEntry, ImpFn};
+pub use tables::{ImpTable, ImpTables};
 #[doc(hidden)]
 pub use tracking::{Moment, Passed, Tracker};
-pub use tables::{ImpTable, ImpTables};
