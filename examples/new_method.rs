@@ -61,7 +61,8 @@ fn main() {
     // SAFETY: the object is alive, and its class has these methods.
     let imps = unsafe { NumberImps::resolve(number.as_raw()) };
     // SAFETY: a number's wrapper keeps no state that the calls below pass by.
-    let fast = unsafe { FastNumber::new(&number, &imps) }.expect("the table is of this object's class");
+    let fast =
+        unsafe { FastNumber::new(&number, &imps) }.expect("the table is of this object's class");
     let sum: f64 = (0..1_000_000).map(|_| fast.value()).sum();
     println!("a million calls through the table: {sum}");
     assert_eq!(sum, 2_500_000.0);
