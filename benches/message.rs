@@ -163,7 +163,8 @@ fn main() {
     // SAFETY: the object is alive and of the class that the table is declared for.
     let imps = unsafe { TargetImps::resolve(target.as_raw()) };
     // SAFETY: the wrapper keeps no state that the calls pass by.
-    let fast = unsafe { FastTarget::new(&target, &imps) }.expect("the table was resolved from this object");
+    let fast = unsafe { FastTarget::new(&target, &imps) }
+        .expect("the table was resolved from this object");
     let size = MTLSize { width: 64, height: 2, depth: 1 };
 
     macro_rules! group {
