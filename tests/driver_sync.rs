@@ -438,3 +438,31 @@ fn what_orders_work_has_a_label() {
     let hashes = pointers.map(|pointer| unsafe { aruminium::msg!(pointer, [hash] -> usize) });
     assert!(hashes[0] != hashes[1] && hashes[1] != hashes[2]);
 }
+
+/// A handler that was not called goes with its event; one that was called, after the call.
+#[test]
+fn handlers_of_shared_events_are_dropped() {
+    use std::sync::Arc;
+    let gpu = Gpu::open().unwrap();
+    let held = Arc::new(());
+    let event = gpu.shared_event().unwrap();
+    let (tell, told) = mpsc::channel();
+    for value in [1, 1000] {
+        let (held, tell) = (Arc::clone(&held), tell.clone());
+        event.notify(value, move |_, _| tell.send(Arc::strong_count(&held)).unwrap());
+    }
+    assert_eq!(Arc::strong_count(&held), 3);
+    event.set_signaled_value(1);
+    assert_eq!(told.recv_timeout(LONG), Ok(3));
+    let start = Instant::now();
+    while Arc::strong_count(&held) > 2 {
+        assert!(start.elapsed() < LONG, "the handler that was called is not dropped");
+        std::thread::yield_now();
+    }
+    // The thread that called the handler may release the event a moment later.
+    drop(event);
+    while Arc::strong_count(&held) > 1 {
+        assert!(start.elapsed() < LONG, "the handler that was not called is not dropped");
+        std::thread::yield_now();
+    }
+}

@@ -9,10 +9,12 @@ use super::queue::Queue;
 use super::stall::{self, Watched};
 use super::worker;
 use crate::abi::{Id, Imp};
-use std::sync::{Arc, Condvar, LazyLock, Mutex};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-/// A counter, and who waits for it.
+/// A counter, and what waits for it. A signal owns its waiters, so a waiter that does not end by
+/// itself must own neither the signal nor an event: a notification that is never called would keep
+/// the event alive for ever.
 #[derive(Default)]
 pub(super) struct Signal {
     state: Mutex<State>,
@@ -26,29 +28,46 @@ struct State {
     waiting: Vec<(u64, Waiter)>,
 }
 
-/// Who is told when a value is reached.
+/// What happens when a value is reached.
 pub(super) enum Waiter {
-    /// A queue that goes on.
+    /// A queue continues.
     Queue(Strong<Queue>, Watched),
-    /// A block that is called.
+    /// A block is called.
     Notice(Notice),
 }
 
-/// A block of `notifyListener:atValue:block:`, with the event that it is called with.
+/// A block of `notifyListener:atValue:block:`, with the event that received the message.
 pub(super) struct Notice {
-    event: Retained,
+    event: Arc<WeakEvent>,
     block: HeldBlock,
 }
 
 impl Notice {
-    /// Calls the block.
-    pub(super) fn call(self, value: u64) {
-        // SAFETY: it was passed as a block that takes an event and a value.
-        unsafe {
-            let call =
-                std::mem::transmute::<Imp, unsafe extern "C" fn(Id, Id, u64)>(self.block.invoke());
-            call(self.block.id(), self.event.id(), value);
-        }
+    /// Has the block called. If the event has been deallocated meanwhile (its counter may live on in a
+    /// handle or a command buffer), the block is passed another event with the same counter.
+    fn deliver(self, signal: &Arc<Signal>, value: u64) {
+        let event = self.event.upgrade();
+        let event = event.unwrap_or_else(|| SharedEvent::of(signal).into_retained());
+        worker::deliver(move || {
+            // SAFETY: it was passed as a block that takes an event and a value.
+            unsafe {
+                let call = std::mem::transmute::<Imp, unsafe extern "C" fn(Id, Id, u64)>(
+                    self.block.invoke(),
+                );
+                call(self.block.id(), event.id(), value);
+            }
+        });
+    }
+}
+
+/// A reference to a shared event that does not keep it alive; nil once the event is deallocated.
+struct WeakEvent(Mutex<Id>);
+
+impl WeakEvent {
+    fn upgrade(&self) -> Option<Retained> {
+        let event = lock(&self.0);
+        // SAFETY: the event's drop sets this to nil, under this lock, before its memory is freed.
+        unsafe { Retained::retain_alive(*event) }
     }
 }
 
@@ -58,24 +77,24 @@ impl Signal {
     }
 
     /// A queue's signal: the counter never goes back.
-    pub(super) fn raise(&self, value: u64) {
+    pub(super) fn raise(self: &Arc<Self>, value: u64) {
         self.change(|old| old.max(value));
     }
 
-    /// Changes the value and tells everybody who waited for it.
-    fn change(&self, new: impl FnOnce(u64) -> u64) {
+    /// Changes the value and wakes what waits for it.
+    fn change(self: &Arc<Self>, new: impl FnOnce(u64) -> u64) {
         stall::sign_of_life();
         let mut state = lock(&self.state);
         let value = new(state.value);
         state.value = value;
         let reached = |waiter: &mut (u64, Waiter)| waiter.0 <= value;
-        let told: Vec<_> = state.waiting.extract_if(.., reached).collect();
+        let woken: Vec<_> = state.waiting.extract_if(.., reached).collect();
         drop(state);
         self.changed.notify_all();
-        for (_, waiter) in told {
+        for (_, waiter) in woken {
             match waiter {
                 Waiter::Queue(queue, _) => worker::schedule(queue),
-                Waiter::Notice(notice) => worker::deliver(move || notice.call(value)),
+                Waiter::Notice(notice) => notice.deliver(self, value),
             }
         }
     }
@@ -154,6 +173,16 @@ pub(super) struct Event {
 /// An event that the CPU sees.
 pub(super) struct SharedEvent {
     signal: Arc<Signal>,
+    /// What notifications refer to the event by.
+    weak: OnceLock<Arc<WeakEvent>>,
+}
+
+impl Drop for SharedEvent {
+    fn drop(&mut self) {
+        if let Some(weak) = self.weak.get() {
+            *lock(&weak.0) = Id::NIL;
+        }
+    }
 }
 
 /// A shared event on its way to another place of this process.
@@ -230,12 +259,17 @@ impl Event {
 
 impl SharedEvent {
     pub(super) fn object() -> Strong<Self> {
-        Strong::new(Self { signal: Arc::default() })
+        Self::of(&Arc::default())
+    }
+
+    /// An event with this counter.
+    fn of(signal: &Arc<Signal>) -> Strong<Self> {
+        Strong::new(Self { signal: Arc::clone(signal), weak: OnceLock::new() })
     }
 
     /// The same event, out of its handle.
     pub(super) fn from_handle(handle: &SharedEventHandle) -> Strong<Self> {
-        Strong::new(Self { signal: Arc::clone(&handle.signal) })
+        Self::of(&handle.signal)
     }
 
     fn handle(&self) -> Strong<SharedEventHandle> {
@@ -263,9 +297,9 @@ fn notify(
     block: Option<HeldBlock>,
 ) {
     let Some(block) = block else { return };
-    let notice = Notice { event: this.retain().into_retained(), block };
-    let waiter = Waiter::Notice(notice);
+    let event = this.weak.get_or_init(|| Arc::new(WeakEvent(Mutex::new(this.id()))));
+    let waiter = Waiter::Notice(Notice { event: Arc::clone(event), block });
     if let Some((value, Waiter::Notice(notice))) = this.signal.when_reached(value, waiter) {
-        worker::deliver(move || notice.call(value));
+        notice.deliver(&this.signal, value);
     }
 }

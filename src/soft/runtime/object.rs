@@ -166,6 +166,17 @@ pub(super) unsafe fn retain(object: Id) -> Id {
     }
 }
 
+/// Adds an owner, unless the object has none left and is being deallocated. Returns whether it did.
+///
+/// # Safety
+///
+/// `object` is a counted object whose memory has not been freed.
+unsafe fn retain_alive(object: Id) -> bool {
+    let more = |count| (1..DEALLOCATING / 2).contains(&count).then_some(count + 1);
+    // SAFETY: the caller's.
+    unsafe { header(object) }.count.fetch_update(Acquire, Relaxed, more).is_ok()
+}
+
 /// Takes an owner away. The last one's going deallocates the object.
 ///
 /// # Safety
@@ -350,6 +361,16 @@ impl Retained {
     pub(crate) unsafe fn retain(object: Id) -> Option<Self> {
         // SAFETY: the caller's.
         unsafe { Self::from_owned(retain(object)) }
+    }
+
+    /// Becomes an owner of an object that may be about to be deallocated; none if it is, and for nil.
+    ///
+    /// # Safety
+    ///
+    /// `object` is nil or a counted object whose memory has not been freed.
+    pub(crate) unsafe fn retain_alive(object: Id) -> Option<Self> {
+        // SAFETY: the caller's.
+        (!object.is_nil() && unsafe { retain_alive(object) }).then_some(Self(object))
     }
 
     pub(crate) fn id(&self) -> Id {

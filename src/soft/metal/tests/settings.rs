@@ -121,8 +121,8 @@ fn a_place_that_stays_reserved_is_given_away() {
     let all: Vec<_> = (0..5).map(|_| commands(*queue)).collect();
     let [first, missing, next, missing_too, last] = &all[..] else { unreachable!() };
     all.iter().for_each(|commands| send!(**commands, "enqueue"; ()));
-    [first, next, last].map(|commands| commit(**commands));
-    [first, next, last].map(|commands| wait(**commands));
+    [first, next, last].iter().for_each(|commands| commit(***commands));
+    [first, next, last].iter().for_each(|commands| wait(***commands));
     assert_eq!(outcome(**first), Ok(()));
     for commands in [next, last] {
         let error = outcome(**commands).unwrap_err();

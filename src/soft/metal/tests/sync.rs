@@ -110,6 +110,45 @@ fn listeners_are_told_once_and_at_their_value() {
     assert!(told.recv_timeout(Duration::from_millis(20)).is_err());
 }
 
+/// An event is released with its notifications that were not called; one whose counter lives on in a
+/// handle is passed to the block as another event.
+#[test]
+fn a_notification_does_not_keep_its_event_alive() {
+    use crate::soft::metal::event::signal_of;
+    let listener = new("MTLSharedEventListener");
+    let (tell, told) = mpsc::channel();
+    let notify = |event: Id, value: u64| {
+        let tell = tell.clone();
+        let block = block(move |event, at| {
+            let value = send!(Id::from_ptr(event), "signaledValue"; u64);
+            tell.send((event.addr(), value, at.addr() as u64)).unwrap();
+        });
+        send!(event, "notifyListener:atValue:block:", *listener => Id, value => u64, block => Id; ());
+    };
+    let event = shared_event();
+    let signal = Arc::downgrade(&signal_of(*event).unwrap());
+    notify(*event, 1);
+    notify(*event, 2);
+    drop(event);
+    assert!(signal.upgrade().is_none(), "the notifications keep the counter alive");
+
+    let event = shared_event();
+    let before = send!(*event, "retainCount"; usize);
+    notify(*event, 3);
+    notify(*event, 7);
+    assert_eq!(send!(*event, "retainCount"; usize), before);
+    send!(*event, "setSignaledValue:", 4 => u64; ());
+    let long = Duration::from_secs(10);
+    assert_eq!(told.recv_timeout(long), Ok((event.as_ptr().addr(), 4, 4)), "the same event");
+    let handle = Own::new(send!(*event, "newSharedEventHandle"; Id));
+    drop(event);
+    let other = Own::new(send!(*device(), "newSharedEventWithHandle:", *handle => Id; Id));
+    send!(*other, "setSignaledValue:", 8 => u64; ());
+    let (passed, value, at) = told.recv_timeout(long).unwrap();
+    assert_eq!((value, at), (8, 8));
+    assert_ne!(passed, other.as_ptr().addr());
+}
+
 /// In a concurrent encoder the order of dispatches is nobody's promise, and the opposite one here:
 /// without the barrier the result is the wrong one.
 #[test]
