@@ -11,8 +11,8 @@ use super::errors::{Problem, Trouble, invalid};
 use super::event::{Waiter, signal_of};
 use super::execute;
 use super::foundation::{
-    Failure, HeldBlock, Label, List, NSObject, Object, Strong, Text, This, label, labelled, lock,
-    set_label, soft_class,
+    AFTER_FORK, Failure, HeldBlock, Label, List, NSObject, Object, Strong, Text, This, is_forked, label, labelled,
+    lock, set_label, soft_class,
 };
 use super::order;
 use super::queue::{Queue, Ticket};
@@ -352,6 +352,14 @@ impl CommandBuffer {
         if self.status.load(Acquire) < status::COMMITTED && self.fail_uncommitted(selector) {
             return;
         }
+        if is_forked() {
+            // What the parent committed completes in the parent.
+            let mut state = lock(&self.state);
+            self.misuse(&mut state, selector, AFTER_FORK);
+            self.status.store(status::ERROR, Release);
+            self.done.store(true, Release);
+            return;
+        }
         if worker::look(&over) {
             return;
         }
@@ -399,6 +407,16 @@ fn commit(this: This<'_, CommandBuffer>) {
     state.kernel.0 = now();
     this.status.store(status::COMMITTED, Release);
     let ticket = state.ticket.take();
+    if is_forked() {
+        this.misuse(&mut state, "commit", AFTER_FORK);
+        drop(state);
+        let buffer = this.retain();
+        // It has an error, so that nothing runs.
+        if let Progress::Done(finish) = buffer.run(&this.queue) {
+            finish.tell(buffer);
+        }
+        return;
+    }
     drop(state);
     Queue::submit(&this.queue, this.retain(), ticket);
 }
@@ -406,6 +424,7 @@ fn commit(this: This<'_, CommandBuffer>) {
 impl Strong<CommandBuffer> {
     /// Runs commands, from where it stopped to the end or to an event that is to be waited for.
     pub(super) fn run(&self, queue: &Object<Queue>) -> Progress {
+        let mut scheduled = Vec::new();
         let mut state = lock(&self.state);
         if self.status.load(Relaxed) == status::COMMITTED {
             state.gpu.0 = now();
@@ -414,11 +433,7 @@ impl Strong<CommandBuffer> {
             if state.waiting > 0 {
                 self.news.notify_all();
             }
-            let handlers = std::mem::take(&mut state.scheduled);
-            if !handlers.is_empty() {
-                let buffer = self.clone();
-                worker::deliver(move || call_handlers(&buffer, &handlers));
-            }
+            scheduled = std::mem::take(&mut state.scheduled);
         }
         let recording = match &state.trouble {
             Some(_) => None,
@@ -427,6 +442,10 @@ impl Strong<CommandBuffer> {
         let mut next = state.next;
         let mut trace = state.trace.take();
         drop(state);
+        if !scheduled.is_empty() {
+            let buffer = self.clone();
+            worker::deliver(move || call_handlers(&buffer, &scheduled));
+        }
         let Some(mut recording) = recording else {
             let trace = trace.map(|trace| (trace, String::new()));
             return Progress::Done(Finish { result: Ok(()), trace });

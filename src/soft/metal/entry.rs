@@ -1,20 +1,28 @@
 //! Metal's C functions.
 
-use super::device;
-use super::foundation::{List, Retained, Strong};
+use super::device::{self, Device};
+use super::foundation::{AFTER_FORK, List, Retained, Strong, is_forked};
 use super::settings;
 use crate::abi::Id;
+use std::sync::Once;
 
-/// The device, owned by the caller; nil when it is hidden.
+/// The device, owned by the caller; nil when it is hidden, and in a forked process.
 ///
 /// # Safety
 ///
 /// There is nothing to keep to.
 pub unsafe extern "C" fn MTLCreateSystemDefaultDevice() -> Id {
-    match settings::device_is_hidden() {
-        true => Id::NIL,
-        false => device::shared().into_retained().into_owned(),
+    device_if_usable().map_or(Id::NIL, |device| device.into_retained().into_owned())
+}
+
+/// The device, unless the environment hides it, or it cannot work because this process was forked.
+fn device_if_usable() -> Option<Strong<Device>> {
+    static REPORT: Once = Once::new();
+    if is_forked() {
+        REPORT.call_once(|| eprintln!("aruminium: no Metal device: {AFTER_FORK}"));
+        return None;
     }
+    (!settings::device_is_hidden()).then(device::shared)
 }
 
 /// All devices in an array that the caller owns.
@@ -23,7 +31,6 @@ pub unsafe extern "C" fn MTLCreateSystemDefaultDevice() -> Id {
 ///
 /// There is nothing to keep to.
 pub unsafe extern "C" fn MTLCopyAllDevices() -> Id {
-    let device = (!settings::device_is_hidden()).then(device::shared);
-    let devices: Option<Retained> = device.map(Strong::into_retained);
+    let devices: Option<Retained> = device_if_usable().map(Strong::into_retained);
     List::object(devices).into_retained().into_owned()
 }

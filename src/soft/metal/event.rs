@@ -2,8 +2,8 @@
 
 use super::device::{self, Device};
 use super::foundation::{
-    HeldBlock, Label, Labelled, NSObject, Object, Ours, Retained, Strong, Text, This, label, lock,
-    set_label, soft_class,
+    HeldBlock, Label, Labelled, NSObject, Object, Ours, Retained, Strong, Text, This, is_forked, label,
+    lock, set_label, soft_class,
 };
 use super::queue::Queue;
 use super::stall::{self, Watched};
@@ -143,8 +143,10 @@ impl Signal {
         }
     }
 
-    /// Waits on this thread. Whether the value was reached in time.
+    /// Waits on this thread. Returns whether the value was reached in time. A forked process does not
+    /// wait: no queue runs there.
     fn wait(&self, value: u64, timeout: Duration) -> bool {
+        let timeout = if is_forked() { Duration::ZERO } else { timeout };
         let end = Instant::now().checked_add(timeout);
         let mut state = lock(&self.state);
         while state.value < value {

@@ -3,13 +3,9 @@
 pub(super) use crate::soft::foundation::{Address, Failure, List, NSObject, Pairs, Text};
 pub(super) use crate::soft::runtime::block::HeldBlock;
 pub(super) use crate::soft::runtime::declare::{ErrorOut, Ours, This, soft_class};
+pub(super) use crate::soft::runtime::fork::{AFTER_FORK, is_forked, lock};
 pub(super) use crate::soft::runtime::object::{Object, Retained, SoftClass, Strong};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// Locks what no panic can leave half done.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
+use std::sync::Mutex;
 
 /// The name that a user gives an object.
 #[derive(Default)]

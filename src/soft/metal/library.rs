@@ -5,7 +5,7 @@ use super::descriptors::{CompileOptions, FunctionConstantValues, FunctionDescrip
 use super::device::{self, Device};
 use super::errors::{LibraryError, Problem};
 use super::foundation::{
-    ErrorOut, Failure, HeldBlock, Label, List, NSObject, Object, Strong, Text, This, label,
+    AFTER_FORK, ErrorOut, Failure, HeldBlock, Label, List, NSObject, Object, Strong, Text, This, is_forked, label,
     labelled, set_label, soft_class,
 };
 use super::function::Function;
@@ -43,12 +43,21 @@ soft_class! {
 /// What is wrong with a library or a function.
 type LibraryProblem = Problem<LibraryError>;
 
+/// An error in a forked process, where the compiler may be locked by a thread that does not exist.
+fn refuse_after_fork() -> Result<(), LibraryProblem> {
+    match is_forked() {
+        true => Err(Problem::new(LibraryError::Unsupported, format!("no compiler: {AFTER_FORK}"))),
+        false => Ok(()),
+    }
+}
+
 impl Library {
     /// Compiles a source text.
     pub(super) fn compile(
         source: &str,
         options: Option<&Object<CompileOptions>>,
     ) -> Result<Strong<Self>, LibraryProblem> {
+        refuse_after_fork()?;
         let fields = options.map(|options| options.get()).unwrap_or_default();
         let version = ("__METAL_VERSION__".to_owned(), fields.version_macro());
         let macros = fields.macros.iter().flat_map(|macros| macros.texts());
@@ -86,6 +95,7 @@ impl Library {
         other: Option<String>,
         constants: &[Constant],
     ) -> Result<Strong<Function>, LibraryProblem> {
+        refuse_after_fork()?;
         let label = self.label.after_noun();
         let functions = self.source.functions();
         let Some((_, kind)) = functions.iter().find(|(known, _)| known == name) else {

@@ -5,7 +5,7 @@
 //! there are none, or until one waits for an event. Then the queue leaves the runner, and the event
 //! schedules it again: a runner never waits for anything but work.
 
-use super::foundation::{Strong, lock};
+use super::foundation::{Strong, is_forked, lock};
 use super::queue::Queue;
 use super::settings::Settings;
 use super::stall;
@@ -100,8 +100,12 @@ impl<T: Send> Jobs<T> {
         }
     }
 
-    /// Adds a job. A thread is started when all are at work and there are fewer than `most`.
+    /// Adds a job. A thread is started when all are at work and there are fewer than `most`. A forked
+    /// process, which has none of the threads, does the job at once.
     fn add(&'static self, job: T, most: usize, name: &str, run: fn(T)) {
+        if is_forked() {
+            return run(job);
+        }
         let mut list = lock(&self.list);
         list.jobs.push_back(job);
         self.waiting.store(list.jobs.len(), Release);
@@ -165,8 +169,12 @@ impl<T: Send> Jobs<T> {
 
 static QUEUES: Jobs<Strong<Queue>> = Jobs::new();
 
-/// Has a runner run the queue.
+/// Has a runner run the queue. In a forked process queues stand still: what they hold is run by the
+/// parent.
 pub(super) fn schedule(queue: Strong<Queue>) {
+    if is_forked() {
+        return;
+    }
     // Two at least: one that is busy must not keep other queues waiting.
     let most = Settings::get().workers.max(2);
     QUEUES.add(queue, most, "aruminium-queue", |queue| in_pool(|| queue.run()));

@@ -4,10 +4,11 @@
 //! misses a cache, runs under this one. No code of a class is ever called with the lock held.
 
 use super::class::Classes;
+use super::fork;
 use super::protocol::Protocols;
 use super::selector::Selectors;
 use std::cell::UnsafeCell;
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard, Once};
 
 /// What the runtime knows by name.
 pub(super) struct Tables {
@@ -30,9 +31,11 @@ pub(super) struct Lock(MutexGuard<'static, Tables>);
 impl Lock {
     /// Waits for the lock.
     pub(super) fn take() -> Self {
-        static FILLED: std::sync::Once = std::sync::Once::new();
+        static FORKS: Once = Once::new();
+        static FILLED: Once = Once::new();
+        FORKS.call_once(fork::watch_forks);
         // A panic under the lock leaves whole entries: each table changes by one insertion.
-        let mut lock = Self(TABLES.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut lock = Self(fork::lock(&TABLES));
         FILLED.call_once(|| {
             super::selector::intern_known(&mut lock);
             super::class::list_declared(&mut lock);

@@ -5,7 +5,7 @@ use super::declare::soft_class;
 use super::fatal::{MethodName, fatal};
 use super::nsobject::NSObject;
 use super::selector::known;
-use super::{block, send};
+use super::{block, fork, send};
 use crate::abi::{Id, Sel};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::collections::VecDeque;
@@ -14,7 +14,7 @@ use std::marker::PhantomData;
 use std::mem::{ManuallyDrop, offset_of};
 use std::ops::Deref;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::*, fence};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock};
 
 /// What every object begins with.
 #[repr(C)]
@@ -235,12 +235,17 @@ const ZOMBIES: usize = 4096;
 const ZOMBIE_BYTES: usize = 1 << 20;
 
 #[derive(Default)]
-struct Graveyard {
+pub(super) struct Graveyard {
     bytes: usize,
     graves: VecDeque<(Id, Layout)>,
 }
 
 static GRAVEYARD: Mutex<Graveyard> = Mutex::new(Graveyard { bytes: 0, graves: VecDeque::new() });
+
+/// The graveyard, locked.
+pub(super) fn graveyard() -> MutexGuard<'static, Graveyard> {
+    fork::lock(&GRAVEYARD)
+}
 
 /// Frees an object's memory: at once in release builds, after some thousand others in debug builds,
 /// so that a message to it finds a zombie.
@@ -257,7 +262,7 @@ pub(super) unsafe fn bury(object: Id, layout: Layout) {
     let (header, class) = unsafe { (header(object), class_of(object)) };
     header.count.store(std::ptr::from_ref(class).expose_provenance(), Relaxed);
     header.isa.store((&raw const Zombie.class).cast_mut(), Release);
-    let mut graveyard = GRAVEYARD.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut graveyard = graveyard();
     graveyard.bytes += layout.size();
     graveyard.graves.push_back((object, layout));
     while graveyard.graves.len() > ZOMBIES || graveyard.bytes > ZOMBIE_BYTES {

@@ -6,6 +6,7 @@ mod blits;
 mod buffers;
 mod declared;
 mod dispatches;
+mod fork;
 mod life;
 mod misuse;
 mod settings;
@@ -209,6 +210,13 @@ fn wait_for(commands: Id, event: Id, value: u64) {
 
 fn status(commands: Id) -> usize {
     send!(commands, "status"; usize)
+}
+
+fn fill(commands: Id, buffer: Id, value: u8) {
+    let blit = blit(commands);
+    let range = NSRange { location: 0, length: 16 };
+    send!(*blit, "fillBuffer:range:value:", buffer => Id, range => NSRange, value => u8; ());
+    end(*blit);
 }
 
 /// Commits, waits, and answers what went wrong.

@@ -3,12 +3,17 @@
 use super::*;
 use crate::child::{is_child, run_child};
 
-/// Runs `test` with variables set, in a process of its own: true in that process.
+/// Runs a test of this module with variables set, in a process of its own: true in that process.
 fn inside(test: &str, variables: &[(&str, &str)]) -> bool {
+    inside_of(module_path!(), test, variables)
+}
+
+/// The same for a test of any module.
+pub(super) fn inside_of(module: &str, test: &str, variables: &[(&str, &str)]) -> bool {
     if is_child() {
         return true;
     }
-    let name = format!("{}::{test}", module_path!().split_once("::").unwrap().1);
+    let name = format!("{}::{test}", module.split_once("::").unwrap().1);
     let output = run_child(&name, variables);
     let said = String::from_utf8_lossy(&output.stdout).into_owned()
         + &String::from_utf8_lossy(&output.stderr);

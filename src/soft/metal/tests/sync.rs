@@ -5,13 +5,6 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::*};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-fn fill(commands: Id, buffer: Id, value: u8) {
-    let blit = blit(commands);
-    let range = NSRange { location: 0, length: 16 };
-    send!(*blit, "fillBuffer:range:value:", buffer => Id, range => NSRange, value => u8; ());
-    end(*blit);
-}
-
 /// The last of two fills wins, and the event decides which that is.
 #[test]
 fn an_event_orders_two_queues() {
