@@ -11,8 +11,8 @@ use super::errors::{Problem, Trouble, invalid};
 use super::event::{Waiter, signal_of};
 use super::execute;
 use super::foundation::{
-    AFTER_FORK, Failure, HeldBlock, Label, List, NSObject, Object, Strong, Text, This, is_forked, label, labelled,
-    lock, set_label, soft_class,
+    AFTER_FORK, Failure, HeldBlock, Label, List, NSObject, Object, Strong, Text, This, is_forked,
+    label, labelled, lock, set_label, soft_class,
 };
 use super::order;
 use super::queue::{Queue, Ticket};

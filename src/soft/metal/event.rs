@@ -2,8 +2,8 @@
 
 use super::device::{self, Device};
 use super::foundation::{
-    HeldBlock, Label, Labelled, NSObject, Object, Ours, Retained, Strong, Text, This, is_forked, label,
-    lock, set_label, soft_class,
+    HeldBlock, Label, Labelled, NSObject, Object, Ours, Retained, Strong, Text, This, is_forked,
+    label, lock, set_label, soft_class,
 };
 use super::queue::Queue;
 use super::stall::{self, Watched};

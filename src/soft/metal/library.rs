@@ -5,8 +5,8 @@ use super::descriptors::{CompileOptions, FunctionConstantValues, FunctionDescrip
 use super::device::{self, Device};
 use super::errors::{LibraryError, Problem};
 use super::foundation::{
-    AFTER_FORK, ErrorOut, Failure, HeldBlock, Label, List, NSObject, Object, Strong, Text, This, is_forked, label,
-    labelled, set_label, soft_class,
+    AFTER_FORK, ErrorOut, Failure, HeldBlock, Label, List, NSObject, Object, Strong, Text, This,
+    is_forked, label, labelled, set_label, soft_class,
 };
 use super::function::Function;
 use super::worker;
