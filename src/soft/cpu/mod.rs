@@ -111,6 +111,14 @@ const MAX_THREAD_MEMORY: u64 = 64 * 1024;
 /// Instructions of a kernel, and bytes of its frame, at most.
 const MAX_SIZE: usize = 1 << 23;
 
+fn within_limit(what: &'static str, number: usize) -> Result<(), CompileError> {
+    if number <= MAX_SIZE {
+        return Ok(());
+    }
+    let (number, limit) = (number as u64, MAX_SIZE as u64);
+    Err(CompileError::TooLarge(passes::TooLarge { what, number, limit, largest: None }))
+}
+
 /// The parameters of a module, and whether the function that it became uses them.
 fn parameters(module: &Module, function: &Function) -> Box<[Parameter]> {
     let counts = [module.allocations.len(), module.textures.len(), module.samplers.len()];
@@ -128,20 +136,17 @@ impl Program {
     pub(crate) fn with_isa(module: &Module, isa: IsaKind) -> Result<Self, CompileError> {
         let function = passes::run(module).map_err(|refused| match refused {
             passes::Refused::Invalid(invalid) => CompileError::Invalid(invalid),
-            passes::Refused::TooLarge => CompileError::TooLarge,
+            passes::Refused::TooLarge(large) => CompileError::TooLarge(large),
         })?;
         let bytes = function.locals.iter().map(|local| u64::from(local.bytes)).sum();
         if bytes > MAX_THREAD_MEMORY {
             return Err(CompileError::ThreadMemory { bytes, limit: MAX_THREAD_MEMORY });
         }
-        if function.insts.len() > MAX_SIZE {
-            return Err(CompileError::TooLarge);
-        }
+        within_limit("instructions after the passes of the compiler", function.insts.len())?;
         let uniform = facts::uniform::analyse(&function);
         let code = lower::lower(&function, &uniform, isa, true);
-        if code.frame_bytes as usize > MAX_SIZE || code.code.len() > MAX_SIZE {
-            return Err(CompileError::TooLarge);
-        }
+        within_limit("bytes of registers", code.frame_bytes as usize)?;
+        within_limit("instructions of bytecode", code.code.len())?;
         Ok(Self {
             name: module.name.clone(),
             allocations: module.allocations.clone(),

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{Argument, ArgumentKind, Fault, Launch, SourcePosition, limits};
+use crate::soft::ir::passes::TooLarge;
 use crate::soft::ir::{AllocationKind, Bound, Invalid, Module, Span};
 
 /// Compiles modules of the IR for one device.
@@ -102,7 +103,7 @@ pub(crate) enum CompileError {
         limit: u64,
     },
     /// The code or its registers are too large.
-    TooLarge,
+    TooLarge(TooLarge),
     /// The module has a parameter that the source does not declare: an error of the compiler.
     Undeclared {
         /// Its table.
@@ -122,7 +123,7 @@ impl fmt::Display for CompileError {
                     "its local variables take {bytes} bytes per thread; the limit is {limit}"
                 )
             }
-            Self::TooLarge => out.write_str("the kernel is too large"),
+            Self::TooLarge(large) => large.fmt(out),
             Self::Undeclared { kind, index } => {
                 write!(
                     out,

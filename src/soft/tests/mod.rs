@@ -301,6 +301,108 @@ fn functions_and_references() {
 }
 
 #[test]
+fn a_kernel_that_is_too_large_is_told_why() {
+    let mut text = String::from("int f0(int x) { return x * x + 1; }\n");
+    for level in 1..=20 {
+        let before = level - 1;
+        text += &format!("int f{level}(int x) {{ return f{before}(f{before}(x)); }}\n");
+    }
+    let kernel = "kernel void k(device int* out) { out[0] = f20(f3(1)); }";
+    let error = run_with(&(text + kernel), 1, &mut [vec![0]]).unwrap_err();
+    let parts = [
+        "instructions after its calls are inlined; the limit is 1048576",
+        "calls of 'f20' contribute",
+        "split it into several kernels",
+    ];
+    for part in parts {
+        assert!(error.starts_with("it has ") && error.contains(part), "{error:.300}");
+    }
+    let mut text = String::from("template <int n> int f(int x) { return x + n; }\n");
+    text += "kernel void k(device int* out) { int x = 0;\n";
+    (0..10_002).for_each(|n| text += &format!("x += f<{n}>(x);\n"));
+    let error = run_with(&(text + "out[0] = x; }"), 1, &mut [vec![0]]).unwrap_err();
+    let wanted = "program_source:4:13: error: kernel 'k' calls 10003 functions or more; the limit is 10000";
+    assert!(error.starts_with(wanted), "{error:.300}");
+}
+
+#[test]
+fn switches_with_labels_in_nested_statements() {
+    let duff = "int i = 0; int n = 11; switch (n % 4) { case 0: do { out[i++] = n; case 3: out[i++] = n - 1; case 2: out[i++] = n - 2; case 1: out[i++] = n - 3; } while (i < n); }";
+    gives("", duff, &[10, 9, 8, 11, 10, 9, 8, 11, 10, 9, 8, 0xdead_beef_u32 as i32]);
+    let branches = "int f(int x, bool c) { int r = 0; switch (x) { case 5: r += 1; if (c) { r += 10; case 0: r += 100; if (x == 5) break; } else { r += 1000; default: r += 10000; } r += 100000; { case 7: r += 1000000; } } return r; }";
+    gives(
+        branches,
+        "out[0] = f(5, true); out[1] = f(5, false); out[2] = f(0, false); out[3] = f(9, true); out[4] = f(7, true);",
+        &[111, 1111001, 1100100, 1110000, 1000000],
+    );
+    each_gives(
+        "int r = 0; for (int k = 0; k < 3; k++) { switch (int(i) % 4) { case 0: for (r += 1; r < 10; r += 2) { r += 100; case 1: r += 3; if (i > 20) continue; case 3: r += 5; switch (k) { case 1: break; default: r += 7; } } } if (r > 1000) break; } out[i] = r;",
+        40,
+        |i| {
+            let (mut r, i) = (0, i as i32);
+            for k in 0..3 {
+                // Where the walk through the loop begins: before it, at `case 1` or at `case 3`.
+                let mut at = match i % 4 {
+                    2 => break,
+                    label => label,
+                };
+                if at == 0 {
+                    r += 1;
+                }
+                loop {
+                    if at == 0 {
+                        if r >= 10 {
+                            break;
+                        }
+                        r += 100;
+                    }
+                    let skips = at != 3 && {
+                        r += 3;
+                        i > 20
+                    };
+                    if !skips {
+                        r += 5;
+                        r += if k == 1 { 0 } else { 7 };
+                    }
+                    at = 0;
+                    r += 2;
+                }
+                if r > 1000 {
+                    break;
+                }
+            }
+            r
+        },
+    );
+}
+
+#[test]
+fn trailing_results_of_parameters() {
+    gives(
+        "template <typename A, typename B> auto add(A a, B b) -> decltype(a + b) { return a + b; }
+         template <typename T> auto size(thread const T& t) -> decltype(t.size()) { return t.size(); }
+         template <typename T> auto size(T t) -> decltype(t + 1) { return 100; }
+         template <typename T> auto of(T t) -> decltype(t.x) { return t.x; }
+         template <typename T> auto of(T t) -> decltype(t.y) { return t.y + 0.5f; }
+         template <typename... T> auto sum(T... t) -> decltype((t + ...)) { return (t + ...); }
+         struct X { int x; }; struct V { int y; int size() const { return 7; } auto m(int a) -> decltype(a * 1.5f) { return a * 1.5f; } };
+         auto g(int a, float b) -> decltype(add(a, b)) { return sizeof(a) + b; }
+         auto array(thread int* a) -> thread int (&)[sizeof(a[0])];",
+        "out[0] = add(1, 2.5f) * 2; V v = {3}; out[1] = size(v); out[2] = size(3); out[3] = of(v) * 2; X x = {9}; out[4] = of(x); out[5] = sum(1, 2, 0.5f) * 2; out[6] = v.m(3) * 2; out[7] = g(1, 0.5f) * 2;",
+        &[7, 7, 100, 6, 9, 7, 9, 9],
+    );
+}
+
+#[test]
+fn alignments() {
+    gives(
+        "struct A { alignas(16) int x; int y; alignas(8) int z; }; struct B { int a; alignas(16) alignas(8) int x; int y __attribute__((aligned(32))); }; struct alignas(float4) C { char x; }; struct alignas(8192) D { char x; }; struct E { struct alignas(4) { char a; }; alignas(0) char b; };",
+        "out[0] = sizeof(A); out[1] = alignof(A); out[2] = sizeof(B); out[3] = alignof(B); out[4] = sizeof(C); out[5] = sizeof(D); out[6] = sizeof(E); alignas(32) int l = 3; out[7] = l; A a; a.z = 5; out[8] = ((thread int*)&a)[2]; out[9] = int((thread char*)&a.z - (thread char*)&a);",
+        &[16, 16, 64, 32, 16, 8192, 8, 3, 5, 8],
+    );
+}
+
+#[test]
 fn bools_and_enums_count() {
     gives(
         "enum E { A, B, C }; enum F : short { X = -1, Y = 1 };",

@@ -4,13 +4,11 @@
 //! have been turned into branches around the rest. One that returns from the middle becomes a loop of one
 //! pass, and its returns become breaks; out of inner loops with the help of a flag.
 
+use super::TooLarge;
 use crate::soft::ir::{
     Block, FuncId, Function, FunctionBuilder, Inst, Module, Op, Scalar, Stmt, Type, Value, VarId,
 };
-
-/// The code grew beyond any use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TooLarge;
+use std::collections::HashMap;
 
 /// Instructions after inlining, at most.
 const MOST: usize = 1 << 20;
@@ -20,10 +18,62 @@ const DEEPEST: usize = 32;
 /// The module's kernel with all calls inlined.
 pub(crate) fn run(module: &Module) -> Result<Function, TooLarge> {
     let entry = module.function(module.entry);
+    measure(module)?;
     let mut pass = Inline { module, out: FunctionBuilder::new(&entry.name, vec![], Type::Void) };
     let mut frame = pass.frame(module.entry, Vec::new(), Returns::Keep);
     pass.block(&entry.body, &mut frame)?;
     Ok(pass.out.finish())
+}
+
+fn too_large(number: u64, largest: Option<(String, u64)>) -> TooLarge {
+    let what = "instructions after its calls are inlined";
+    TooLarge { what, number, limit: MOST as u64, largest }
+}
+
+/// Refuses a kernel whose calls would become too much code, before any is inlined.
+fn measure(module: &Module) -> Result<(), TooLarge> {
+    // Callees first, so that each function is measured once. The IR has no recursion.
+    let mut sizes: Vec<Option<u64>> = vec![None; module.functions.len()];
+    let mut waiting = vec![module.entry];
+    while let Some(&id) = waiting.last() {
+        let (own, calls) = count(&module.function(id).body);
+        let unknown = calls.keys().copied().filter(|callee| sizes[callee.index()].is_none());
+        let before = waiting.len();
+        waiting.extend(unknown);
+        if waiting.len() > before {
+            continue;
+        }
+        waiting.pop();
+        let inlined = |(callee, count): (&FuncId, &u64)| {
+            sizes[callee.index()].unwrap_or(0).saturating_mul(*count)
+        };
+        let size = calls.iter().map(inlined).fold(own, u64::saturating_add);
+        if size > MOST as u64 && id == module.entry {
+            let largest = calls.iter().max_by_key(|&call| (inlined(call), call.0));
+            let name = |callee: &FuncId| module.function(*callee).name.clone();
+            return Err(too_large(size, largest.map(|call| (name(call.0), inlined(call)))));
+        }
+        sizes[id.index()] = Some(size);
+    }
+    Ok(())
+}
+
+/// How many instructions a block has, and how often it calls each function.
+fn count(block: &Block) -> (u64, HashMap<FuncId, u64>) {
+    let (mut own, mut calls) = (0, HashMap::new());
+    let mut blocks = vec![block];
+    while let Some(block) = blocks.pop() {
+        for stmt in block {
+            match stmt {
+                Stmt::Call { func, .. } => *calls.entry(*func).or_insert(0) += 1,
+                Stmt::If(_, then, otherwise) => blocks.extend([then, otherwise]),
+                Stmt::Loop { body, next } => blocks.extend([body, next]),
+                Stmt::Do(_) => own += 1,
+                _ => {}
+            }
+        }
+    }
+    (own, calls)
 }
 
 /// What a return becomes.
@@ -95,7 +145,7 @@ impl<'a> Inline<'a> {
         match stmt {
             Stmt::Do(value) => {
                 if self.out.len() > MOST {
-                    return Err(TooLarge);
+                    return Err(too_large(self.out.len() as u64, None));
                 }
                 let inst = *frame.function.inst(*value);
                 let new = self.instruction(&inst, frame);

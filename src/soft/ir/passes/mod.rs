@@ -23,13 +23,35 @@ pub(crate) enum Refused {
     /// The module breaks a rule of the IR.
     Invalid(Invalid),
     /// There is too much code.
-    TooLarge,
+    TooLarge(TooLarge),
+}
+
+/// More code than there may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TooLarge {
+    /// What is counted.
+    pub(crate) what: &'static str,
+    pub(crate) number: u64,
+    pub(crate) limit: u64,
+    /// The function that contributes most, and how much, where calls are inlined.
+    pub(crate) largest: Option<(String, u64)>,
+}
+
+impl std::fmt::Display for TooLarge {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let TooLarge { what, number, limit, largest } = self;
+        write!(out, "it has {number} {what}; the limit is {limit}")?;
+        if let Some((name, number)) = largest {
+            write!(out, "; calls of '{name}' contribute {number} of them")?;
+        }
+        out.write_str("; split it into several kernels, or replace repeated calls by loops")
+    }
 }
 
 /// All passes: a module becomes one function, without calls, and with scalar arithmetic only.
 pub(crate) fn run(module: &Module) -> Result<Function, Refused> {
     verify(module).map_err(Refused::Invalid)?;
-    let mut function = inline::run(module).map_err(|inline::TooLarge| Refused::TooLarge)?;
+    let mut function = inline::run(module).map_err(Refused::TooLarge)?;
     check(module, &function, "inline");
     for (name, pass) in BEFORE_PROMOTION {
         pass(&mut function);

@@ -10,6 +10,9 @@ use crate::soft::msl::types::{self, EnumId, Field, MAX_SIZE, Qual, StructId, Ty,
 use std::collections::HashSet;
 use std::sync::Arc;
 
+/// The strictest alignment that a program may ask for, as clang has it.
+const MAX_ALIGNMENT: u64 = 1 << 28;
+
 impl Checker {
     pub(super) fn class(&mut self, class: &ast::Class) -> Qual {
         let plain = class.name.as_ref().and_then(Path::plain);
@@ -98,7 +101,8 @@ impl Checker {
         let scope = self.classes[base.0 as usize].scope;
         let own = self.classes[id.0 as usize].scope;
         self.scopes[own.0 as usize].bases.push(scope);
-        self.add_field(id, None, Qual::plain(qual.ty), path.span, true);
+        let align = self.types.layout(qual.ty).map_or(1, |layout| layout.1);
+        self.add_field(id, None, Qual::plain(qual.ty), align, path.span, true);
         self.classes[id.0 as usize].defaults.push(None);
     }
 
@@ -143,7 +147,8 @@ impl Checker {
                 (self.types.get(base.ty).clone(), &simple.specifiers.base)
                 && class.name.is_none()
             {
-                self.add_field(id, None, base, simple.span, false);
+                let align = self.alignment(base.ty, &simple.specifiers.attributes);
+                self.add_field(id, None, base, align, simple.span, false);
                 self.classes[at].defaults.push(None);
             }
             return;
@@ -175,25 +180,43 @@ impl Checker {
                 let text = self.text(name);
                 self.error(span, format!("duplicate member '{text}'"));
             }
-            self.add_field(id, name, qual, span, false);
+            let attributes = simple.specifiers.attributes.iter().chain(&one.declarator.attributes);
+            let align = self.alignment(qual.ty, attributes);
+            self.add_field(id, name, qual, align, span, false);
             let default = !matches!(one.init, Init::None);
             self.classes[at].defaults.push(default.then(|| simple.clone()));
         }
     }
 
-    fn add_field(&mut self, id: StructId, name: Option<Name>, qual: Qual, span: Span, base: bool) {
-        let Some((mut size, align)) = self.types.layout(qual.ty) else { return };
+    fn add_field(
+        &mut self,
+        id: StructId,
+        name: Option<Name>,
+        qual: Qual,
+        align: u32,
+        span: Span,
+        base: bool,
+    ) {
+        let Some((mut size, _)) = self.types.layout(qual.ty) else { return };
         // A base without data takes no room ([intro.object]/5).
         if base && self.is_empty_class(qual.ty) {
             size = 0;
         }
         let row = &mut self.types.structs[id.0 as usize];
-        let offset = if row.union { 0 } else { row.size_of_fields().next_multiple_of(align) };
+        let end = row.size_of_fields();
+        let mut offset = if row.union { 0 } else { end.next_multiple_of(align) };
+        let needed = u64::from(offset) + u64::from(size);
+        if needed > MAX_SIZE {
+            // The field is kept, so that what names it is no error too.
+            (offset, size) = (0, 0);
+        }
         row.align = row.align.max(align);
-        row.size = row.size_of_fields().max(offset.saturating_add(size));
+        row.size = end.max(offset + size);
         row.fields.push(Field { name, qual, offset, span, base });
-        if u64::from(offset) + u64::from(size) > MAX_SIZE {
-            self.error(span, "struct is too large");
+        if needed > MAX_SIZE {
+            let name = self.types.structs[id.0 as usize].name.clone();
+            let message = format!("struct '{name}' is too large ({needed} bytes; at most {MAX_SIZE})");
+            self.error(span, message);
         }
     }
 
@@ -205,26 +228,62 @@ impl Checker {
 
     /// `struct alignas(16) S`
     fn align_class(&mut self, id: StructId, attributes: &[Attribute]) {
+        let packed = |attribute: &Attribute| {
+            matches!(self.context.names.text(attribute.name.name), "packed" | "__packed__")
+        };
+        if attributes.iter().any(packed) {
+            self.pack_class(id);
+        }
+        let ty = self.types.intern(Ty::Struct(id));
+        let align = self.alignment(ty, attributes);
+        let row = &mut self.types.structs[id.0 as usize];
+        row.align = row.align.max(align);
+        row.size = row.size.next_multiple_of(row.align);
+    }
+
+    /// The alignment of a type with what `alignas` and `__attribute__((aligned))` ask for
+    /// (dcl.align): the strictest; reports what cannot be.
+    pub(super) fn alignment<'a>(
+        &mut self,
+        ty: TyId,
+        attributes: impl IntoIterator<Item = &'a Attribute>,
+    ) -> u32 {
+        let natural = self.types.layout(ty).map_or(1, |layout| layout.1);
+        let (mut strictest, mut weaker) = (0, None);
         for attribute in attributes {
             let name = self.context.names.text(attribute.name.name);
-            let packed = matches!(name, "packed" | "__packed__");
-            if packed {
-                self.pack_class(id);
-                continue;
-            }
-            if !matches!(name, "alignas" | "aligned") {
+            let standard = name == "alignas";
+            if !standard && !matches!(name, "aligned" | "__aligned__") {
                 continue;
             }
             let Some(argument) = attribute.arguments.first() else { continue };
             let Some(align) = self.constant_int(argument) else { continue };
-            if !(1..=4096).contains(&align) || align & (align - 1) != 0 {
-                self.error(argument.span, "requested alignment is not a power of 2");
-                continue;
+            match u64::try_from(align) {
+                // No effect ([dcl.align]/2).
+                Ok(0) => {}
+                Ok(align) if !align.is_power_of_two() => {
+                    self.error(argument.span, "requested alignment is not a power of 2");
+                }
+                Ok(align) if align > MAX_ALIGNMENT => {
+                    let message =
+                        format!("requested alignment must be {MAX_ALIGNMENT} bytes or smaller");
+                    self.error(argument.span, message);
+                }
+                Ok(align) => {
+                    strictest = strictest.max(align as u32);
+                    weaker = weaker.or(standard.then_some(argument.span));
+                }
+                Err(_) => self.error(argument.span, "requested alignment is negative"),
             }
-            let row = &mut self.types.structs[id.0 as usize];
-            row.align = row.align.max(align as u32);
-            row.size = row.size.next_multiple_of(row.align);
         }
+        if let Some(span) = weaker.filter(|_| strictest < natural) {
+            let name = self.types.name(ty);
+            self.error(
+                span,
+                format!("requested alignment is less than minimum alignment of {natural} for type '{name}'"),
+            );
+        }
+        natural.max(strictest)
     }
 
     fn pack_class(&mut self, id: StructId) {

@@ -2,11 +2,11 @@
 
 use super::lookup::Found;
 use super::{
-    Checker, Entity, Func, FuncId, GLOBAL_SCOPE, Global, LIBRARY_SCOPE, MAX_CONSTANT_BYTES,
-    Parameter, ParameterPack, ScopeKind,
+    Checker, Entity, Func, FuncId, GLOBAL_SCOPE, Global, LIBRARY_SCOPE, MAX_CONSTANT_BYTES, Owner,
+    Parameter, ParameterPack, ScopeKind, Variable, VariableId,
 };
 use crate::soft::msl::ast::{self, *};
-use crate::soft::msl::hir::{Constant, GlobalIndex};
+use crate::soft::msl::hir::{Constant, GlobalIndex, LocalIndex};
 use crate::soft::msl::lex::Punct;
 use crate::soft::msl::names::Name;
 use crate::soft::msl::source::Span;
@@ -275,6 +275,8 @@ impl Checker {
             }
             _ => None,
         };
+        let attributes = simple.specifiers.attributes.iter().chain(&one.declarator.attributes);
+        self.alignment(qual.ty, attributes);
         let global = GlobalIndex(self.globals.len() as u32);
         self.globals.push(Global { name: text, qual, span, init, function_constant, value });
         let scope = self.scope;
@@ -376,18 +378,21 @@ impl Checker {
             Label::Conversion(target) => self.type_name(target),
             _ => self.result_specifiers(specifiers),
         };
-        let auto = matches!(specifiers.base, BaseType::Auto) && signature.trailing.is_none();
-        let mut result = match &signature.trailing {
-            Some(trailing) => Some(self.type_name(trailing)),
-            None => {
+        let mut result = match specifiers.base {
+            _ if constructor || matches!(label, Label::Destructor(_)) => {
+                Some(Qual::plain(Types::VOID))
+            }
+            _ if signature.trailing.is_some() => None,
+            BaseType::Auto => None,
+            _ => {
                 let parts = declarator.parts[..declarator.parts.len() - 1].to_vec();
                 let inner = Declarator { parts, span: declarator.span, ..Declarator::default() };
-                let qual = self.declared_type(base, &inner);
-                (!auto).then_some(qual)
+                Some(self.declared_type(base, &inner))
             }
         };
-        if constructor || matches!(label, Label::Destructor(_)) {
-            result = Some(Qual::plain(Types::VOID));
+        if signature.trailing.is_some() {
+            // It may name the parameters ([basic.scope.proto]).
+            self.push_scope(ScopeKind::Block);
         }
         let mut parameters = Vec::new();
         let mut packs = Vec::new();
@@ -400,6 +405,10 @@ impl Checker {
                 if qual.ty == Types::VOID {
                     self.error(span, "argument may not have 'void' type");
                 }
+                if signature.trailing.is_some() {
+                    let variable = self.parameter_of_signature(qual, span);
+                    name.into_iter().for_each(|name| self.bind_variable(name, variable));
+                }
                 parameters.push(one(qual));
                 continue;
             };
@@ -410,6 +419,18 @@ impl Checker {
                 let qual = self.with_element(mentioned, at, |this| this.parameter_type(parameter));
                 parameters.push(Parameter { name: None, ..one(qual) });
             }
+            if let (Some(name), true) = (name, signature.trailing.is_some()) {
+                let elements = &parameters[first as usize..];
+                let variables: Vec<_> =
+                    elements.iter().map(|one| self.parameter_of_signature(one.qual, span)).collect();
+                let pack = variables.first().map_or(Entity::Locals(VariableId(0), 0), |&first| {
+                    Entity::Locals(first, variables.len() as u32)
+                });
+                self.bind(self.scope, name, pack);
+            }
+        }
+        if let Some(trailing) = &signature.trailing {
+            result = Some(self.type_name(trailing));
         }
         self.scope = outer_scope;
         let display = match &label {
@@ -472,6 +493,12 @@ impl Checker {
             _ => {}
         }
         Some(id)
+    }
+
+    /// A parameter while there is only the signature: it has a type and no object.
+    fn parameter_of_signature(&mut self, qual: Qual, span: Span) -> VariableId {
+        let owner = Owner::Signature;
+        self.add_variable(Variable { owner, local: LocalIndex(0), qual, value: None, span })
     }
 
     /// A scope in another one that has the names of the current scope too.

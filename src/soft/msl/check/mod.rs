@@ -565,6 +565,10 @@ impl Checker {
     /// Binds the name of a local of the body that is being checked, in the current scope.
     fn bind_local(&mut self, name: Name, local: LocalIndex, span: Span) {
         let variable = self.variable(local, span);
+        self.bind_variable(name, variable);
+    }
+
+    fn bind_variable(&mut self, name: Name, variable: VariableId) {
         self.bind(self.scope, name, Entity::Local(variable));
     }
 

@@ -583,6 +583,8 @@ impl Checker {
             self.unsupported(span, format!("'{what}' is"));
         }
         self.redefinition(name, span);
+        let attributes = simple.specifiers.attributes.iter().chain(&one.declarator.attributes);
+        self.alignment(qual.ty, attributes);
         // [dcl.init]/7: nothing could give it a value later.
         let says_nothing = value.is_none() && matches!(one.init, ast::Init::None);
         if qual.constant && says_nothing && !self.has_default(qual.ty) {

@@ -98,7 +98,12 @@ pub(crate) fn lower(
         let id = lowering.known[&next];
         lowering.instance(next, id, None);
         if lowering.functions.len() > MAX_FUNCTIONS {
-            lowering.diagnostics.error(Span::default(), "the kernel calls too many functions");
+            let (number, span) = (lowering.functions.len(), lowering.checker.func(kernel).span);
+            let message = format!(
+                "kernel '{name}' calls {number} functions or more; the limit is {MAX_FUNCTIONS}: split it \
+                 into several kernels, or instantiate fewer templates"
+            );
+            lowering.diagnostics.error(span, message);
             break;
         }
     }

@@ -1,7 +1,7 @@
 //! Statements: structured control flow stays as it is; `switch` becomes a loop that runs once.
 
 use super::{Body, Slot};
-use crate::soft::ir::{Op, Scalar, Type, Value};
+use crate::soft::ir::{Op, Scalar, Type, Value, VarId, internal_error};
 use crate::soft::msl::hir::{Constant, Expr, Stmt, StmtKind};
 use crate::soft::msl::types::Types;
 
@@ -69,9 +69,8 @@ impl Body<'_, '_> {
                 self.b.end_loop();
             }
             StmtKind::Switch(value, body) => self.switch(value, body),
-            StmtKind::Case(_) => {
-                self.error("a case label inside a nested statement is not supported");
-            }
+            // `switch` lowers its own labels.
+            StmtKind::Case(_) => internal_error("a label outside of a switch"),
             StmtKind::Break => self.b.break_(),
             StmtKind::Continue => self.continue_(),
             StmtKind::Return(value) => self.return_(value.as_ref()),
@@ -124,22 +123,40 @@ impl Body<'_, '_> {
     fn switch(&mut self, value: &Expr, body: &[Stmt]) {
         let scalar = self.ty(value.qual.ty).scalar().unwrap_or(Scalar::I32);
         let value = self.value(value);
-        let labels: Vec<u64> = body
-            .iter()
-            .filter_map(|statement| match statement.kind {
-                StmtKind::Case(Some(label)) => Some(label),
-                _ => None,
-            })
-            .collect();
         let flag = self.b.variable("", Type::BOOL);
         let no = self.b.bool(false);
         let continues = contains_continue(body);
         if continues {
             self.b.set(flag, no);
         }
-        let running = self.b.variable("", Type::BOOL);
         self.b.begin_loop();
         self.open.push(Some(flag));
+        let nested = |statement: &Stmt| {
+            !matches!(statement.kind, StmtKind::Case(_)) && labels_in(statement) > 0
+        };
+        if body.iter().any(nested) {
+            self.jump(value, scalar, body);
+        } else {
+            self.cases(value, scalar, body);
+        }
+        self.open.pop();
+        if !self.b.is_closed() {
+            self.b.break_();
+        }
+        self.b.begin_next();
+        self.b.end_loop();
+        if continues {
+            let passed = self.b.get(flag);
+            self.b.begin_if(passed);
+            self.continue_();
+            self.b.end_if();
+        }
+    }
+
+    /// The body of a `switch` whose labels all stand in its outermost block.
+    fn cases(&mut self, value: Value, scalar: Scalar, body: &[Stmt]) {
+        let labels = own_labels(body);
+        let running = self.b.variable("", Type::BOOL);
         // What stands before the first label is never reached.
         let mut at =
             body.iter().position(|s| matches!(s.kind, StmtKind::Case(_))).unwrap_or(body.len());
@@ -167,18 +184,120 @@ impl Body<'_, '_> {
             self.block(code);
             self.b.end_if();
         }
-        self.open.pop();
-        if !self.b.is_closed() {
-            self.b.break_();
+    }
+
+    /// The body of a `switch` with labels inside of nested statements, such as Duff's device.
+    ///
+    /// A variable holds the number of the label that control is on its way to, counted from 1 in the
+    /// order of the text; 0 means that it has arrived. Statements before the label are skipped, and
+    /// the statements around it are entered without a look at their conditions.
+    fn jump(&mut self, value: Value, scalar: Scalar, body: &[Stmt]) {
+        let mut labels = Vec::new();
+        body.iter().for_each(|statement| collect_labels(statement, &mut labels));
+        let target = self.b.variable("", Type::U32);
+        let default = labels.iter().position(Option::is_none).map_or(u32::MAX, |at| at as u32 + 1);
+        let mut chosen = self.b.u32(default);
+        for (at, label) in labels.iter().enumerate() {
+            let Some(label) = *label else { continue };
+            let label = self.b.int(scalar, label as i64);
+            let equal = self.b.op(Op::Eq, &[value, label]);
+            let number = self.b.u32(at as u32 + 1);
+            chosen = self.b.op(Op::Select, &[equal, number, chosen]);
         }
-        self.b.begin_next();
-        self.b.end_loop();
-        if continues {
-            let passed = self.b.get(flag);
-            self.b.begin_if(passed);
-            self.continue_();
-            self.b.end_if();
+        self.b.set(target, chosen);
+        self.resume(body, &mut Jump { target, passed: 0 });
+    }
+
+    fn resume(&mut self, block: &[Stmt], jump: &mut Jump) {
+        let mut at = 0;
+        while let Some(statement) = block.get(at) {
+            let plain = block[at..].iter().take_while(|next| labels_in(next) == 0).count();
+            if plain > 0 {
+                let arrived = self.arrived(jump);
+                self.b.begin_if(arrived);
+                self.block(&block[at..at + plain]);
+                self.b.end_if();
+                at += plain;
+                continue;
+            }
+            self.resume_at_label(statement, jump);
+            at += 1;
         }
+    }
+
+    /// A statement that is a label or has some.
+    fn resume_at_label(&mut self, statement: &Stmt, jump: &mut Jump) {
+        self.at(statement.span);
+        match &statement.kind {
+            StmtKind::Case(_) => {
+                let here = self.is_ahead(jump, 1);
+                jump.passed += 1;
+                self.b.begin_if(here);
+                let zero = self.b.u32(0);
+                self.b.set(jump.target, zero);
+                self.b.end_if();
+            }
+            StmtKind::Block(block) => self.resume(block, jump),
+            StmtKind::If(condition, yes, no) => {
+                let taken = self.b.variable("", Type::BOOL);
+                let ahead = self.is_ahead(jump, yes.iter().map(labels_in).sum());
+                self.b.set(taken, ahead);
+                let arrived = self.arrived(jump);
+                self.b.begin_if(arrived);
+                let condition = self.value(condition);
+                self.b.set(taken, condition);
+                self.b.end_if();
+                let taken = self.b.get(taken);
+                self.b.begin_if(taken);
+                self.resume(yes, jump);
+                self.b.begin_else();
+                self.resume(no, jump);
+                self.b.end_if();
+            }
+            StmtKind::Loop { condition, after, before, step, body } => {
+                let arrived = self.arrived(jump);
+                let ahead = self.is_ahead(jump, body.iter().map(labels_in).sum());
+                let entered = self.b.op(Op::Or, &[arrived, ahead]);
+                self.b.begin_if(entered);
+                self.b.begin_loop();
+                self.open.push(None);
+                let arrived = self.arrived(jump);
+                self.b.begin_if(arrived);
+                self.block(before);
+                if !after {
+                    self.leave_unless(condition.as_ref());
+                }
+                self.b.end_if();
+                self.resume(body, jump);
+                self.open.pop();
+                self.b.begin_next();
+                if let Some(step) = step {
+                    self.effect(step);
+                }
+                if *after {
+                    self.leave_unless(condition.as_ref());
+                }
+                self.b.end_loop();
+                self.b.end_if();
+            }
+            _ => internal_error("a label in a statement that has none"),
+        }
+    }
+
+    /// Whether control has arrived at its label.
+    fn arrived(&mut self, jump: &Jump) -> Value {
+        let target = self.b.get(jump.target);
+        let zero = self.b.u32(0);
+        self.b.op(Op::Eq, &[target, zero])
+    }
+
+    /// Whether control is on its way to one of the next labels.
+    fn is_ahead(&mut self, jump: &Jump, count: u32) -> Value {
+        let target = self.b.get(jump.target);
+        let first = self.b.u32(jump.passed + 1);
+        let from_first = self.b.sub(target, first);
+        let count = self.b.u32(count);
+        self.b.lt(from_first, count)
     }
 
     fn matches(&mut self, group: &[Stmt], labels: &[u64], value: Value, scalar: Scalar) -> Value {
@@ -213,6 +332,32 @@ impl Body<'_, '_> {
             None => self.b.bool(false),
         }
     }
+}
+
+/// How far the lowering of [`Body::jump`] is.
+struct Jump {
+    /// The number of the label that control is on its way to.
+    target: VarId,
+    /// How many labels were met.
+    passed: u32,
+}
+
+/// The labels of a `switch` in one of its statements, in the order of the text.
+fn collect_labels(statement: &Stmt, out: &mut Vec<Option<u64>>) {
+    match &statement.kind {
+        StmtKind::Case(label) => out.push(*label),
+        StmtKind::Block(block) | StmtKind::Loop { body: block, .. } => {
+            block.iter().for_each(|inner| collect_labels(inner, out));
+        }
+        StmtKind::If(_, yes, no) => yes.iter().chain(no).for_each(|s| collect_labels(s, out)),
+        _ => {}
+    }
+}
+
+fn labels_in(statement: &Stmt) -> u32 {
+    let mut labels = Vec::new();
+    collect_labels(statement, &mut labels);
+    labels.len() as u32
 }
 
 fn own_labels(group: &[Stmt]) -> Vec<u64> {
