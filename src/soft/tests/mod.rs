@@ -321,7 +321,8 @@ fn a_kernel_that_is_too_large_is_told_why() {
     text += "kernel void k(device int* out) { int x = 0;\n";
     (0..10_002).for_each(|n| text += &format!("x += f<{n}>(x);\n"));
     let error = run_with(&(text + "out[0] = x; }"), 1, &mut [vec![0]]).unwrap_err();
-    let wanted = "program_source:4:13: error: kernel 'k' calls 10003 functions or more; the limit is 10000";
+    let wanted =
+        "program_source:4:13: error: kernel 'k' calls 10003 functions or more; the limit is 10000";
     assert!(error.starts_with(wanted), "{error:.300}");
 }
 

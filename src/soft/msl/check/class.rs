@@ -215,7 +215,8 @@ impl Checker {
         row.fields.push(Field { name, qual, offset, span, base });
         if needed > MAX_SIZE {
             let name = self.types.structs[id.0 as usize].name.clone();
-            let message = format!("struct '{name}' is too large ({needed} bytes; at most {MAX_SIZE})");
+            let message =
+                format!("struct '{name}' is too large ({needed} bytes; at most {MAX_SIZE})");
             self.error(span, message);
         }
     }

@@ -421,8 +421,10 @@ impl Checker {
             }
             if let (Some(name), true) = (name, signature.trailing.is_some()) {
                 let elements = &parameters[first as usize..];
-                let variables: Vec<_> =
-                    elements.iter().map(|one| self.parameter_of_signature(one.qual, span)).collect();
+                let variables: Vec<_> = elements
+                    .iter()
+                    .map(|one| self.parameter_of_signature(one.qual, span))
+                    .collect();
                 let pack = variables.first().map_or(Entity::Locals(VariableId(0), 0), |&first| {
                     Entity::Locals(first, variables.len() as u32)
                 });
