@@ -66,7 +66,7 @@ macro_rules! __wrong_line {
 #[macro_export]
 macro_rules! __wrong {
     ($rule:ident $token:tt) => {
-        const _: fn() = || $crate::__check!(@$token: $rule);
+const _: fn() = || $crate::__check!(@$token: $rule);
     };
 }
 

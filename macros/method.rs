@@ -5,10 +5,18 @@
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __how {
-    (class [class $($how:ident)*]) => { true };
-    (unchecked [$(class $($class:literal)?)? unchecked $($how:ident)*]) => { true };
-    (autoreleased [$(class $($class:literal)?)? $(unchecked $($unchecked:literal)?)? autoreleased]) => { true };
-    ($word:ident $how:tt) => { false };
+    (class [class $($how:ident)*]) => {
+        true
+    };
+    (unchecked [$(class $($class:literal)?)? unchecked $($how:ident)*]) => {
+        true
+    };
+    (autoreleased [$(class $($class:literal)?)? $(unchecked $($unchecked:literal)?)? autoreleased]) => {
+        true
+    };
+    ($word:ident $how:tt) => {
+        false
+    };
 }
 
 /// The type that the message is sent for: the declared one, or a stand-in until the line's own conversion.

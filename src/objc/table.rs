@@ -41,7 +41,12 @@ impl ImpEntry {
     /// requirements are met.
     #[doc(hidden)]
     #[inline(always)]
-    pub unsafe fn call<A: Arguments, R: Return>(&self, receiver: Id, call: Call, arguments: A) -> R {
+    pub unsafe fn call<A: Arguments, R: Return>(
+        &self,
+        receiver: Id,
+        call: Call,
+        arguments: A,
+    ) -> R {
         // SAFETY: passed on to the caller.
         unsafe {
             complete(receiver, call, arguments, |words| {
