@@ -22,8 +22,12 @@ metal_class! {
     /// assert_eq!(library.function_with("two", &constants)?.name(), "two");
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
-    pub class ShaderLib: MTLLibrary, labelled;
+    pub class ShaderLib: MTLLibrary;
 
+    /// What tools and errors call it.
+    pub fn label() -> Option<String> = [label];
+    /// Name it, for tools and errors.
+    pub fn set_label(label: &str) = [setLabel:];
     fn specialized(name: &str, constants: &ConstantValues) -> Result<Shader, GpuError>
         = [newFunctionWithName:constantValues:error:] or GpuError::FunctionCreationFailed;
     fn names() -> NSArray = [functionNames];
@@ -112,10 +116,14 @@ metal_class! {
     /// let pipeline = gpu.pipeline(&function)?;
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
-    pub class Shader: MTLFunction, labelled;
+    pub class Shader: MTLFunction;
 
     /// Its name.
     pub fn name() -> String = [name];
+    /// What tools and errors call it.
+    pub fn label() -> Option<String> = [label];
+    /// Name it, for tools and errors.
+    pub fn set_label(label: &str) = [setLabel:];
 }
 
 // SAFETY: as for libraries.

@@ -23,7 +23,12 @@ metal_class! {
     /// second.finish();
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
-    pub class Fence: MTLFence, labelled;
+    pub class Fence: MTLFence;
+
+    /// What tools and errors call it.
+    pub fn label() -> Option<String> = [label];
+    /// Name it, for tools and errors.
+    pub fn set_label(label: &str) = [setLabel:];
 }
 
 metal_class! {
@@ -43,7 +48,12 @@ metal_class! {
     /// second.finish()?;
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
-    pub class Event: MTLEvent, labelled;
+    pub class Event: MTLEvent;
+
+    /// What tools and errors call it.
+    pub fn label() -> Option<String> = [label];
+    /// Name it, for tools and errors.
+    pub fn set_label(label: &str) = [setLabel:];
 }
 
 metal_class! {
@@ -60,12 +70,16 @@ metal_class! {
     /// assert!(!event.wait(4, Duration::from_millis(1)));
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
-    pub class SharedEvent: MTLSharedEvent, labelled;
+    pub class SharedEvent: MTLSharedEvent;
 
     /// The counter's value.
     pub fn signaled_value() -> u64 = [signaledValue];
     /// Set the counter from the CPU.
     pub fn set_signaled_value(value: u64) = [setSignaledValue:];
+    /// What tools and errors call it.
+    pub fn label() -> Option<String> = [label];
+    /// Name it, for tools and errors.
+    pub fn set_label(label: &str) = [setLabel:];
     fn wait_ms(value: u64, milliseconds: u64) -> bool = [waitUntilSignaledValue:timeoutMS:];
     fn notify_listener(listener: &EventListener, value: u64, block: &Block<(Id, u64)>)
         = [notifyListener:atValue:block:];

@@ -2,7 +2,9 @@
 
 aruminium::imp_table! {
     pub table EncoderImps: MTLComputeCommandEncoder;
-    pub fn push(bytes: &[u8], length: usize, index: usize) = [setBytes:length:atIndex:]; //~ ERROR: this method passes 4 arguments, but its selector takes 3: a slice is two arguments
+    pub fn push(bytes: &[u8], length: usize, index: usize) = [setBytes:length:atIndex:];
 }
+
+//~ ERROR: EncoderImps::push passes 4 arguments, but [setBytes:length:atIndex:] takes 3
 
 fn main() {}

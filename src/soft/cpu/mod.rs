@@ -128,6 +128,7 @@ fn parameters(module: &Module, function: &Function) -> Box<[Parameter]> {
 
 impl Program {
     /// Makes a kernel ready for this machine's best instruction set.
+    #[cfg(test)]
     pub(crate) fn new(module: &Module) -> Result<Self, CompileError> {
         Self::with_isa(module, IsaKind::chosen())
     }

@@ -1,12 +1,15 @@
 //! MTLBlitCommandEncoder: copies and fills, checked when they are encoded.
 
 use super::buffer::Buffer;
-use super::command_buffer::CommandBuffer;
-use super::commands::{Command, PixelCopy, Pixels, Recording, Rows};
 use super::encoder::{Encoder, HasEncoder, encoder_class};
 use super::foundation::{NSObject, Object, Strong};
-use super::texture::{Image, Texture};
+use super::resource::is_untracked;
+use super::texture::Texture;
 use crate::abi::{Id, MTLOrigin, MTLSize, NSRange};
+use crate::soft::stream::image::Image;
+use crate::soft::stream::recording::{Command, ObjectIndex, PixelCopy, Pixels, Recording, Rows};
+use crate::soft::stream::submission::Submission;
+use std::sync::Arc;
 
 /// A blit encoder.
 pub(super) struct BlitEncoder(Encoder);
@@ -57,7 +60,7 @@ fn inside(buffer: &Buffer, offset: usize, length: usize, what: &str) -> Result<(
     }
 }
 
-/// What a place in a texture is called with: slice, level, origin.
+/// A position in a texture: slice, level, origin.
 type Corner = (usize, usize, MTLOrigin);
 
 fn pixels(
@@ -68,7 +71,7 @@ fn pixels(
     what: &str,
 ) -> Result<Pixels, String> {
     texture.image.check(level, slice, origin, size).map_err(|why| format!("{what}: {why}"))?;
-    Ok(Pixels { texture: recording.texture(texture), slice, level, origin })
+    Ok(Pixels { texture: image(recording, texture), slice, level, origin })
 }
 
 /// Rows of a buffer that hold a region. Zero bytes a row or an image are for regions of one.
@@ -85,7 +88,7 @@ fn rows(
         .bytes_of(size, bytes_per_row, bytes_per_image)
         .map_err(|why| format!("{what}: {why}"))?;
     inside(buffer, offset, length, what)?;
-    Ok(Rows { buffer: recording.buffer(buffer), offset, bytes_per_row, bytes_per_image })
+    Ok(Rows { buffer: memory(recording, buffer), offset, bytes_per_row, bytes_per_image })
 }
 
 fn same_format(from: &Image, to: &Image) -> Result<(), String> {
@@ -99,15 +102,16 @@ fn same_format(from: &Image, to: &Image) -> Result<(), String> {
     }
 }
 
-impl Recording {
-    fn copy_pixels(&mut self, copy: PixelCopy) {
-        self.commands.push(Command::CopyPixels(self.pixels.len() as u32));
-        self.pixels.push(copy);
-    }
+fn memory(recording: &mut Recording, buffer: &Object<Buffer>) -> ObjectIndex {
+    recording.memory(&buffer.memory, || is_untracked::<Buffer>(buffer))
+}
+
+fn image(recording: &mut Recording, texture: &Object<Texture>) -> ObjectIndex {
+    recording.image(&texture.image, || is_untracked::<Texture>(texture))
 }
 
 impl BlitEncoder {
-    pub(super) fn open(commands: &Object<CommandBuffer>) -> Option<Strong<Self>> {
+    pub(super) fn open(commands: &Arc<Submission>) -> Option<Strong<Self>> {
         let encoder = Encoder::open(commands, "blitCommandEncoder", "MTLBlitCommandEncoder")?;
         Some(Strong::new(Self(encoder)))
     }
@@ -125,7 +129,7 @@ impl BlitEncoder {
             let (from, to) = (given(from, "source buffer")?, given(to, "destination buffer")?);
             inside(from, from_offset, length, "source")?;
             inside(to, to_offset, length, "destination")?;
-            let (from, to) = (recording.buffer(from), recording.buffer(to));
+            let (from, to) = (memory(recording, from), memory(recording, to));
             let copy = Command::CopyBuffer { from, from_offset, to, to_offset, length };
             recording.commands.push(copy);
             Ok(())
@@ -136,7 +140,7 @@ impl BlitEncoder {
         self.0.record("fillBuffer:range:value:", |recording| {
             let buffer = given(buffer, "buffer")?;
             inside(buffer, range.location, range.length, "range")?;
-            let buffer = recording.buffer(buffer);
+            let buffer = memory(recording, buffer);
             let NSRange { location: start, length } = range;
             recording.commands.push(Command::FillBuffer { buffer, start, length, value });
             Ok(())
@@ -248,7 +252,7 @@ impl BlitEncoder {
                 let name = texture.image.format().name;
                 return Err(format!("pixels of format {name} cannot be averaged").into());
             }
-            let texture = recording.texture(texture);
+            let texture = image(recording, texture);
             recording.commands.push(Command::GenerateMipmaps(texture));
             Ok(())
         });

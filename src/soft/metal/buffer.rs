@@ -1,12 +1,13 @@
 //! MTLBuffer: memory that kernels, blits and, unless it is private, the CPU read and write.
 
 use super::descriptors::TextureDescriptor;
-use super::foundation::{HeldBlock, NSObject, Object, Strong, This};
-use super::heap::Region;
-use super::memory::Memory;
-use super::resource::{HasResource, Options, Resource, resource_class};
+use super::foundation::{HeldBlock, NSObject, Object, Strong, This, in_pool};
+use super::resource::{HasResource, HeapRegion, Options, Resource, resource_class};
 use super::texture::Texture;
-use crate::abi::{Id, NSRange};
+use crate::abi::{Id, Imp, NSRange};
+use crate::soft::stream::label::Label;
+use crate::soft::stream::memory::{Deallocator, Memory};
+use crate::soft::stream::pages;
 use std::ffi::c_void;
 use std::sync::Arc;
 
@@ -35,18 +36,37 @@ impl HasResource for Buffer {
         &self.resource
     }
 
+    fn label(&self) -> &Label {
+        &self.memory.label
+    }
+
     fn allocated_size(&self) -> usize {
-        self.memory.length().next_multiple_of(super::pages::PAGE)
+        self.memory.length().next_multiple_of(pages::PAGE)
     }
 }
 
 /// The longest buffer: half of the machine's memory, as Apple's devices have it.
 pub(super) fn longest() -> usize {
-    super::pages::physical() / 2
+    pages::physical() / 2
+}
+
+/// A block of `newBufferWithBytesNoCopy:length:options:deallocator:`.
+fn deallocator_of_block(block: HeldBlock) -> Deallocator {
+    Box::new(move |base, length| {
+        in_pool(|| {
+            // SAFETY: a deallocator is a block that takes the address and the length.
+            unsafe {
+                let call = std::mem::transmute::<Imp, unsafe extern "C" fn(Id, *mut c_void, usize)>(
+                    block.invoke(),
+                );
+                call(block.id(), base, length);
+            }
+        });
+    })
 }
 
 impl Buffer {
-    fn object(memory: Arc<Memory>, options: Options, heap: Option<Region>) -> Strong<Self> {
+    fn object(memory: Arc<Memory>, options: Options, heap: Option<HeapRegion>) -> Strong<Self> {
         Strong::new(Self { memory, resource: Resource::new(options, heap) })
     }
 
@@ -82,12 +102,17 @@ impl Buffer {
     ) -> Option<Strong<Self>> {
         let options = Options(options);
         let possible = options.are_known() && !options.is_private() && length <= longest();
+        let deallocator = deallocator.map(deallocator_of_block);
         let memory = possible.then(|| Memory::lent(bytes, length, deallocator))??;
         Some(Self::object(memory, options, None))
     }
 
     /// A buffer in a heap.
-    pub(super) fn in_heap(memory: Arc<Memory>, options: Options, region: Region) -> Strong<Self> {
+    pub(super) fn in_heap(
+        memory: Arc<Memory>,
+        options: Options,
+        region: HeapRegion,
+    ) -> Strong<Self> {
         Self::object(memory, options, Some(region))
     }
 
@@ -111,5 +136,7 @@ fn texture(
     offset: usize,
     bytes_per_row: usize,
 ) -> Option<Strong<Texture>> {
-    Texture::in_buffer(this.retain(), descriptor?, offset, bytes_per_row)
+    let options = this.resource.options;
+    let buffer = this.retain().into_retained();
+    Texture::in_buffer(buffer, &this.memory, options, descriptor?, offset, bytes_per_row)
 }

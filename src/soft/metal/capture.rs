@@ -1,17 +1,16 @@
-//! MTLCaptureManager: begins and ends captures, which [`trace`](super::trace) writes.
+//! MTLCaptureManager: begins and ends captures, which `stream::trace` writes.
 
 use super::descriptors::CaptureDescriptor;
-use super::device::{self, Device};
-use super::errors::{CaptureError, Problem};
+use super::device::{Device, shared as shared_device};
+use super::errors::{CaptureError, Error};
 use super::foundation::{
-    ErrorOut, Label, NSObject, Object, Retained, Strong, This, label, labelled, lock, set_label,
-    soft_class,
+    ErrorOut, Label, NSObject, Object, Retained, Strong, This, device, label, labelled, lock,
+    set_label, soft_class,
 };
 use super::queue::Queue;
-use super::trace::{Session, Trace};
 use crate::abi::{Class, Id};
+use crate::soft::stream::trace::{self, Session};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering::*};
 use std::sync::{Arc, LazyLock, Mutex};
 
 /// The one capture manager.
@@ -44,13 +43,13 @@ soft_class! {
 /// `MTLCaptureDestinationGPUTraceDocument`.
 const DOCUMENT: isize = 2;
 
-/// The capture that runs.
+/// The current capture.
 struct Capture {
     session: Arc<Session>,
     of: Subject,
 }
 
-/// What a capture is of.
+/// What is captured.
 enum Subject {
     Device,
     Queue(Strong<Queue>),
@@ -59,8 +58,6 @@ enum Subject {
 }
 
 static CAPTURE: Mutex<Option<Capture>> = Mutex::new(None);
-/// Whether there is one: what every new command buffer asks.
-static CAPTURING: AtomicBool = AtomicBool::new(false);
 
 fn shared(_: Class) -> Strong<CaptureManager> {
     static SHARED: LazyLock<Strong<CaptureManager>> =
@@ -69,7 +66,7 @@ fn shared(_: Class) -> Strong<CaptureManager> {
 }
 
 impl Subject {
-    /// What an object stands for; none for one of another kind.
+    /// The subject that an object stands for; `None` for objects of other kinds.
     fn of(object: &Retained) -> Option<Self> {
         // SAFETY: the object is retained.
         unsafe {
@@ -89,14 +86,14 @@ impl Subject {
         }
     }
 
-    fn has(&self, queue: &Object<Queue>) -> bool {
-        match self {
-            Self::Device => true,
-            Self::Queue(of) => of.id() == queue.id(),
-            Self::Scope(scope, begun) => {
-                *begun && scope.queue.as_ref().is_none_or(|of| of.id() == queue.id())
-            }
-        }
+    /// The number of the only queue that is captured; `None` if all are.
+    fn queue(&self) -> Option<u64> {
+        let queue = match self {
+            Self::Device => None,
+            Self::Queue(queue) => Some(queue),
+            Self::Scope(scope, _) => scope.queue.as_ref(),
+        };
+        queue.map(|queue| queue.queue.number)
     }
 
     fn is_scope(&self, scope: &Object<Scope>) -> bool {
@@ -104,15 +101,12 @@ impl Subject {
     }
 }
 
-/// What a new command buffer of a queue is traced with, if it is captured.
-#[inline]
-pub(super) fn trace(queue: &Object<Queue>) -> Option<Box<Trace>> {
-    if !CAPTURING.load(Relaxed) {
-        return None;
+impl Capture {
+    /// Has new command buffers captured, or not while a scope has not begun.
+    fn apply(&self) {
+        let begun = !matches!(self.of, Subject::Scope(_, false));
+        trace::capture(begun.then(|| (Arc::clone(&self.session), self.of.queue())));
     }
-    let capture = lock(&CAPTURE);
-    let capture = capture.as_ref().filter(|capture| capture.of.has(queue))?;
-    Some(Box::new(Trace::new(&capture.session)))
 }
 
 fn start(
@@ -121,45 +115,46 @@ fn start(
     error: ErrorOut,
 ) -> bool {
     let begun = begin(descriptor);
-    if let Err(problem) = &begun {
-        error.set(problem.failure());
+    if let Err(failure) = &begun {
+        error.set(failure.ns_error());
     }
     begun.is_ok()
 }
 
-fn begin(descriptor: Option<&Object<CaptureDescriptor>>) -> Result<(), Problem<CaptureError>> {
-    let wrong = |why: &str| Problem::new(CaptureError::InvalidDescriptor, why);
+fn begin(descriptor: Option<&Object<CaptureDescriptor>>) -> Result<(), Error<CaptureError>> {
+    let wrong = |why: &str| Error::new(CaptureError::InvalidDescriptor, why);
     let fields = descriptor.ok_or_else(|| wrong("nil was passed for the descriptor"))?.get();
     let mut capture = lock(&CAPTURE);
     if capture.is_some() {
         let why = "there is a capture already: stop it first";
-        return Err(Problem::new(CaptureError::AlreadyCapturing, why));
+        return Err(Error::new(CaptureError::AlreadyCapturing, why));
     }
     if fields.destination != DOCUMENT {
         let why = "a capture goes to a file here, for destination GPUTraceDocument: there are no \
                    developer tools to show it";
-        return Err(Problem::new(CaptureError::NotSupported, why));
+        return Err(Error::new(CaptureError::NotSupported, why));
     }
     let of = fields.object.as_ref().and_then(Subject::of).ok_or_else(|| {
         wrong("the descriptor's object to capture is no device, command queue or capture scope")
     })?;
     let path = fields.output.as_ref().and_then(|url| url.path());
     let path = path.ok_or_else(|| wrong("the descriptor's URL is not that of a file"))?;
-    let session = Session::create(Path::new(&path), device::shared().name(), of.name())
+    let session = Session::create(Path::new(&path), shared_device().name(), of.name())
         .map_err(|error| wrong(&format!("no file can be made at {path}: {error}")))?;
-    *capture = Some(Capture { session: Arc::new(session), of });
-    CAPTURING.store(true, Relaxed);
+    let begun = Capture { session: Arc::new(session), of };
+    begun.apply();
+    *capture = Some(begun);
     Ok(())
 }
 
-/// Ends the capture if it is one of these.
+/// Ends the capture if its subject satisfies the condition.
 fn stop(is: impl FnOnce(&Subject) -> bool) {
     let mut capture = lock(&CAPTURE);
     if capture.as_ref().is_some_and(|capture| is(&capture.of)) {
-        CAPTURING.store(false, Relaxed);
+        trace::capture(None);
         let ended = capture.take();
         drop(capture);
-        // What it keeps is released without the lock.
+        // Its objects are released after the lock.
         drop(ended);
     }
 }
@@ -177,7 +172,7 @@ soft_class! {
     pub(super) class SoftMTLCaptureScope(Scope): NSObject, conforms [MTLCaptureScope];
     [label] = label::<Scope>;
     [setLabel:] = set_label::<Scope>;
-    [device] = |_: &Scope| -> Strong<Device> { device::shared() };
+    [device] = device::<Scope>;
     [commandQueue] = |scope: &Scope| scope.queue.clone();
     [beginScope] = begin_scope;
     [endScope] = |this: This<'_, Scope>| {
@@ -186,8 +181,11 @@ soft_class! {
 }
 
 fn begin_scope(this: This<'_, Scope>) {
-    if let Some(Capture { of: Subject::Scope(scope, begun), .. }) = &mut *lock(&CAPTURE) {
-        *begun |= scope.id() == this.id();
+    if let Some(capture) = &mut *lock(&CAPTURE) {
+        if let Subject::Scope(scope, begun) = &mut capture.of {
+            *begun |= scope.id() == this.id();
+        }
+        capture.apply();
     }
 }
 

@@ -1,6 +1,5 @@
 //! The compiler and the back end that Metal's classes use. No other file here names either.
 
-use super::settings::Settings;
 use crate::soft::cpu::Cpu;
 use crate::soft::ir::{Scalar, catch_internal_error};
 use crate::soft::kernel::{
@@ -9,6 +8,7 @@ use crate::soft::kernel::{
 use crate::soft::msl;
 use crate::soft::msl::ast::Stage;
 use crate::soft::msl::check::entry;
+use crate::soft::stream::settings::Settings;
 use std::fmt::Display;
 use std::sync::{Arc, LazyLock};
 

@@ -1,17 +1,22 @@
 //! MTLComputeCommandEncoder: an argument table, and dispatches that take a snapshot of it.
 
 use super::buffer::Buffer;
-use super::command_buffer::CommandBuffer;
-use super::commands::{BUFFERS, Command, Entry, Grid, Kept, Recording, SAMPLERS, Slot, TEXTURES};
 use super::encoder::{Encoder, HasEncoder, Why, encoder_class};
 use super::foundation::{NSObject, Object, Strong};
 use super::heap::Heap;
-use super::pipeline::{ComputePipelineState, must_be_bound};
+use super::pipeline::ComputePipelineState;
+use super::resource::is_untracked;
 use super::sampler::Sampler;
 use super::texture::Texture;
 use crate::abi::{Id, MTLRegion, MTLSize, NSRange};
 use crate::soft::kernel::{Argument, ArgumentKind, Kernel, Parameter, limits};
+use crate::soft::stream::pipeline::{Pipeline, must_be_bound};
+use crate::soft::stream::recording::{
+    BUFFERS, Command, Entry, Grid, Object as Recorded, Recording, SAMPLERS, Slot, TEXTURES,
+};
+use crate::soft::stream::submission::Submission;
 use std::ffi::c_void;
+use std::sync::Arc;
 
 /// A compute encoder.
 pub(super) struct ComputeEncoder {
@@ -156,7 +161,8 @@ fn bind_buffer(
             if offset > buffer.memory.length() {
                 return Err(beyond(offset, buffer.memory.length(), index));
             }
-            Slot::Buffer { place: recording.buffer(buffer), offset }
+            let object = recording.memory(&buffer.memory, || is_untracked::<Buffer>(buffer));
+            Slot::Buffer { object, offset }
         }
     };
     bind(recording, ArgumentKind::Buffer, index, slot)
@@ -173,8 +179,10 @@ fn bind_texture(
     texture: Option<&Object<Texture>>,
     index: usize,
 ) -> Result<(), Why> {
-    let slot =
-        texture.map_or(Slot::Empty, |texture| Slot::Texture { place: recording.texture(texture) });
+    let slot = texture.map_or(Slot::Empty, |texture| {
+        let untracked = || is_untracked::<Texture>(texture);
+        Slot::Texture { object: recording.image(&texture.image, untracked) }
+    });
     bind(recording, ArgumentKind::Texture, index, slot)
 }
 
@@ -183,8 +191,7 @@ fn bind_sampler(
     sampler: Option<&Object<Sampler>>,
     index: usize,
 ) -> Result<(), Why> {
-    let slot =
-        sampler.map_or(Slot::Empty, |sampler| Slot::Sampler { place: recording.sampler(sampler) });
+    let slot = sampler.map_or(Slot::Empty, |sampler| Slot::Sampler(sampler.state));
     bind(recording, ArgumentKind::Sampler, index, slot)
 }
 
@@ -213,10 +220,7 @@ fn sizes(size: MTLSize) -> [usize; 3] {
 }
 
 impl ComputeEncoder {
-    pub(super) fn open(
-        commands: &Object<CommandBuffer>,
-        dispatch_type: usize,
-    ) -> Option<Strong<Self>> {
+    pub(super) fn open(commands: &Arc<Submission>, dispatch_type: usize) -> Option<Strong<Self>> {
         let encoder = Encoder::open(commands, "computeCommandEncoder", "MTLComputeCommandEncoder")?;
         encoder.record("computeCommandEncoder", |recording| {
             recording.table.clear();
@@ -231,7 +235,7 @@ impl ComputeEncoder {
     fn set_pipeline(&self, pipeline: Option<&Object<ComputePipelineState>>) {
         self.encoder.record("setComputePipelineState:", |recording| {
             let pipeline = pipeline.ok_or("nil was passed for the pipeline state")?;
-            recording.table.pipeline = Some(recording.pipeline(pipeline));
+            recording.table.pipeline = Some(recording.pipeline(&pipeline.pipeline));
             Ok(())
         });
     }
@@ -246,18 +250,14 @@ impl ComputeEncoder {
         self.encoder.record("setBufferOffset:atIndex:", |recording| {
             let entry = Entry::of(ArgumentKind::Buffer, index)
                 .ok_or_else(|| no_place(ArgumentKind::Buffer, index))?;
-            let Slot::Buffer { place, .. } = recording.table.get(entry) else {
+            let Slot::Buffer { object, .. } = recording.table.get(entry) else {
                 return Err(format!("no buffer is bound at index {index}").into());
             };
-            let length = match &recording.kept[place as usize] {
-                Kept::Buffer(buffer) => buffer.memory.length(),
-                Kept::Memory(memory) => memory.length(),
-                _ => 0,
-            };
+            let length = recording.length_at(object);
             if new > length {
                 return Err(beyond(new, length, index));
             }
-            bind(recording, ArgumentKind::Buffer, index, Slot::Buffer { place, offset: new })
+            bind(recording, ArgumentKind::Buffer, index, Slot::Buffer { object, offset: new })
         });
     }
 
@@ -360,8 +360,8 @@ impl ComputeEncoder {
                 let why = format!("12 bytes at offset {offset} of a buffer of {length} bytes");
                 return Err(why.into());
             }
-            let place = recording.buffer(buffer);
-            dispatch(recording, Grid::Indirect { place, offset }, group)
+            let object = recording.memory(&buffer.memory, || is_untracked::<Buffer>(buffer));
+            dispatch(recording, Grid::Indirect { object, offset }, group)
         });
     }
 
@@ -379,9 +379,9 @@ impl ComputeEncoder {
         self.encoder.record(selector, |recording| {
             for resource in items(resources, count, "resources")? {
                 if let Ok(Some(buffer)) = object::<Buffer>(*resource, "buffer") {
-                    recording.buffer(buffer);
+                    recording.memory(&buffer.memory, || is_untracked::<Buffer>(buffer));
                 } else if let Some(texture) = object::<Texture>(*resource, "buffer or texture")? {
-                    recording.texture(texture);
+                    recording.image(&texture.image, || is_untracked::<Texture>(texture));
                 }
             }
             Ok(())
@@ -392,12 +392,11 @@ impl ComputeEncoder {
 /// Records a dispatch. A grid without threads is nothing to run and no error, so that a length that
 /// happens to be zero needs no special case; a group without threads is one.
 fn dispatch(recording: &mut Recording, grid: Grid, group: MTLSize) -> Result<(), Why> {
-    let Recording { commands, slots, kept, table, .. } = recording;
-    let place = table.pipeline.ok_or("no compute pipeline state is set")?;
-    let Some(Kept::Pipeline(pipeline)) = kept.get(place as usize) else {
+    let Recording { commands, slots, objects, table, .. } = recording;
+    let index = table.pipeline.ok_or("no compute pipeline state is set")?;
+    let Some(Recorded::Pipeline(pipeline)) = objects.get(index as usize) else {
         return Err("no compute pipeline state is set".into());
     };
-    let pipeline: &ComputePipelineState = pipeline;
     let [x, y, z] = sizes(group);
     let threads = x.saturating_mul(y).saturating_mul(z);
     if threads == 0
@@ -419,7 +418,7 @@ fn dispatch(recording: &mut Recording, grid: Grid, group: MTLSize) -> Result<(),
     let refused = match missing || memory > GROUP_MEMORY {
         true => Err(refused(&pipeline.kernel, &slots[start..], memory)),
         false if pipeline.checks_textures => {
-            check_textures(&pipeline.kernel, &slots[start..], kept)
+            check_textures(&pipeline.kernel, &slots[start..], objects)
         }
         false => Ok(()),
     };
@@ -429,7 +428,7 @@ fn dispatch(recording: &mut Recording, grid: Grid, group: MTLSize) -> Result<(),
     }
     if !matches!(grid, Grid::Threads([0, ..] | [_, 0, _] | [.., 0])) {
         let group = [x as u32, y as u32, z as u32];
-        commands.push(Command::Dispatch { pipeline: place, slots: start as u32, grid, group });
+        commands.push(Command::Dispatch { pipeline: index, slots: start as u32, grid, group });
     }
     Ok(())
 }
@@ -444,7 +443,7 @@ fn bound_memory(slots: &[Slot]) -> usize {
 }
 
 #[cold]
-fn wrong_group(pipeline: &ComputePipelineState, [x, y, z]: [usize; 3], threads: usize) -> Why {
+fn wrong_group(pipeline: &Pipeline, [x, y, z]: [usize; 3], threads: usize) -> Why {
     let (name, most) = (pipeline.kernel.name(), pipeline.max_threads);
     let whole = if pipeline.whole_simd_groups { ", in whole SIMD-groups of 32," } else { "" };
     format!(
@@ -471,14 +470,10 @@ fn refused(kernel: &Kernel, slots: &[Slot], memory: usize) -> Why {
 }
 
 /// Whether the textures are what the kernel takes.
-fn check_textures(kernel: &Kernel, slots: &[Slot], kept: &[Kept]) -> Result<(), Why> {
+fn check_textures(kernel: &Kernel, slots: &[Slot], objects: &[Recorded]) -> Result<(), Why> {
     for ((parameter, argument), slot) in kernel.parameters().zip(slots) {
-        let (Some(wanted), Slot::Texture { place }) = (argument.texture, slot) else { continue };
-        let image = match &kept[*place as usize] {
-            Kept::Texture(texture) => &texture.image,
-            Kept::Image(image) => image,
-            _ => continue,
-        };
+        let (Some(wanted), Slot::Texture { object }) = (argument.texture, slot) else { continue };
+        let Recorded::Image(image) = &objects[*object as usize] else { continue };
         if argument.used {
             let misfit = |why| {
                 let (kernel, name) = (kernel.name(), &argument.name);

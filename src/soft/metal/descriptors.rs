@@ -238,7 +238,7 @@ properties! {
 properties! {
     /// What kind of texture is wanted.
     class MTLTextureDescriptor(TextureDescriptor, TextureFields);
-    [textureType, setTextureType:] kind: usize = super::texture::kind::D2;
+    [textureType, setTextureType:] kind: usize = crate::soft::stream::image::kind::D2;
     [pixelFormat, setPixelFormat:] format: usize = 70;
     [width, setWidth:] width: usize = 1;
     [height, setHeight:] height: usize = 1;
@@ -249,7 +249,7 @@ properties! {
     [cpuCacheMode, setCpuCacheMode:] cache: usize = 0;
     [storageMode, setStorageMode:] storage: usize = 0;
     [hazardTrackingMode, setHazardTrackingMode:] hazard: usize = 0;
-    [usage, setUsage:] usage: usize = super::texture::SHADER_READ;
+    [usage, setUsage:] usage: usize = crate::soft::stream::image::SHADER_READ;
     [allowGPUOptimizedContents, setAllowGPUOptimizedContents:] optimized: bool = true;
     [compressionType, setCompressionType:] compression: isize = 0;
     [placementSparsePageSize, setPlacementSparsePageSize:] page_size: isize = 0;
@@ -304,7 +304,7 @@ fn texture_cube(
     mipmapped: bool,
 ) -> Strong<TextureDescriptor> {
     let levels = if mipmapped { full_levels(size) } else { 1 };
-    let (width, height, kind) = (size, size, super::texture::kind::CUBE);
+    let (width, height, kind) = (size, size, crate::soft::stream::image::kind::CUBE);
     TextureFields { kind, format, width, height, levels, ..TextureFields::default() }.object()
 }
 
@@ -315,7 +315,7 @@ fn texture_buffer(
     options: usize,
     usage: usize,
 ) -> Strong<TextureDescriptor> {
-    let kind = super::texture::kind::BUFFER;
+    let kind = crate::soft::stream::image::kind::BUFFER;
     let mut fields = TextureFields { kind, format, width, usage, ..TextureFields::default() };
     fields.set_options(super::resource::Options(options));
     fields.object()

@@ -1,30 +1,31 @@
-//! MTLDevice: the one device of this machine, its cores, and what everything else is made from.
+//! MTLDevice: the one device of this machine, from which everything else is made.
 
 use super::buffer::{self, Buffer};
 use super::descriptors::{
     CommandQueueDescriptor, CompileOptions, ComputePipelineDescriptor, HeapDescriptor,
     ResidencySetDescriptor, SamplerDescriptor, TextureDescriptor,
 };
-use super::errors::{LibraryError, Problem};
+use super::errors::{Error, LibraryError};
 use super::event::{Event, SharedEvent, SharedEventHandle};
 use super::fence::Fence;
-use super::format::Format;
 use super::foundation::{
-    Address, ErrorOut, HeldBlock, List, NSObject, Object, Strong, Text, soft_class,
+    Address, ErrorOut, HeldBlock, List, NSObject, Object, Strong, Text, compile_aside, set_device,
+    soft_class,
 };
 use super::function::Function;
 use super::heap::Heap;
 use super::library::{Library, tell_later, told};
-use super::memory;
-use super::pages;
-use super::pipeline::{ComputePipelineState, Limits, PassedFunction, REFLECTION};
+use super::pipeline::{ComputePipelineState, PassedFunction, REFLECTION};
 use super::queue::Queue;
 use super::residency_set::ResidencySet;
 use super::sampler::Sampler;
-use super::settings::Settings;
 use super::texture::Texture;
 use crate::abi::{Id, Imp, MTLSize, MTLSizeAndAlign};
 use crate::soft::kernel::limits;
+use crate::soft::stream::format::Format;
+use crate::soft::stream::pipeline::Limits;
+use crate::soft::stream::settings::Settings;
+use crate::soft::stream::{memory, pages};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering::*};
 
@@ -42,7 +43,9 @@ pub(super) fn shared() -> Strong<Device> {
         let plural = if workers == 1 { "" } else { "s" };
         let isa = super::compiler::device_name();
         let name = format!("soft Metal ({workers} worker{plural}, {isa})");
-        Strong::new(Device { name, concurrent_compilation: AtomicBool::new(false) })
+        let device = Strong::new(Device { name, concurrent_compilation: AtomicBool::new(false) });
+        set_device(device.clone().into_retained());
+        device
     });
     DEVICE.clone()
 }
@@ -173,7 +176,7 @@ soft_class! {
         |_: &Device, descriptor: Option<&Object<ResidencySetDescriptor>>, _: ErrorOut| {
             ResidencySet::object(descriptor.map(|descriptor| descriptor.get()).unwrap_or_default())
         };
-    [newFence] = |_: &Device| Strong::new(Fence::default());
+    [newFence] = |_: &Device| Fence::object();
     [newEvent] = |_: &Device| Event::object();
     [newSharedEvent] = |_: &Device| SharedEvent::object();
     [newSharedEventWithHandle:] = |_: &Device, handle: Option<&Object<SharedEventHandle>>| {
@@ -226,12 +229,12 @@ fn texture_alignment(_: &Device, format: usize) -> usize {
     Format::of(format).map_or(0, |_| 16)
 }
 
-type Pipeline = Result<Strong<ComputePipelineState>, Problem<LibraryError>>;
+type Pipeline = Result<Strong<ComputePipelineState>, Error<LibraryError>>;
 
 fn pipeline(function: PassedFunction<'_>, limits: Limits, label: Option<Strong<Text>>) -> Pipeline {
     match function {
         Some(function) => Ok(ComputePipelineState::new(function, limits, label)),
-        None => Err(Problem::new(
+        None => Err(Error::new(
             LibraryError::FunctionNotFound,
             "a compute pipeline state needs a function: nil was passed",
         )),
@@ -259,8 +262,8 @@ fn with_reflection(
 /// Calls a block with a pipeline state, its reflection, and an error.
 fn pipeline_later(block: Option<HeldBlock>, make: impl FnOnce() -> Pipeline + Send + 'static) {
     let Some(block) = block else { return };
-    super::worker::compile_aside(move || {
-        let made = make().map_err(|problem| problem.failure());
+    compile_aside(move || {
+        let made = make().map_err(|error| error.ns_error());
         let reflection = made.as_ref().ok().map(|pipeline| pipeline.reflection());
         // SAFETY: the message passed a block that takes these objects.
         unsafe {
@@ -284,7 +287,7 @@ fn library_from_source(
 ) -> Option<Strong<Library>> {
     let library = Library::compile(&source.to_str(), options);
     if let Some(warning) = library.as_ref().ok().and_then(|library| library.warning()) {
-        error.set(warning.failure());
+        error.set(warning.ns_error());
         return library.ok();
     }
     told(library, error)
@@ -303,15 +306,15 @@ fn library_later(
 /// A file with source text is compiled; what Apple's tools have compiled cannot be read here.
 fn library_from_file(path: Option<String>, error: ErrorOut) -> Option<Strong<Library>> {
     let Some(path) = path else {
-        let problem = Problem::new(LibraryError::FileNotFound, "there is no path to a file");
-        error.set(problem.failure());
+        let failure = Error::new(LibraryError::FileNotFound, "there is no path to a file");
+        error.set(failure.ns_error());
         return None;
     };
     let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes,
         Err(why) => {
-            let problem = Problem::new(LibraryError::FileNotFound, format!("{path}: {why}"));
-            error.set(problem.failure());
+            let failure = Error::new(LibraryError::FileNotFound, format!("{path}: {why}"));
+            error.set(failure.ns_error());
             return None;
         }
     };
@@ -326,6 +329,6 @@ fn unreadable(what: &str, error: ErrorOut) -> Option<Strong<Library>> {
         "{what}: libraries are made from source text here; what Apple's tools have compiled is for \
          Apple's GPUs"
     );
-    error.set(Problem::new(LibraryError::Unsupported, text).failure());
+    error.set(Error::new(LibraryError::Unsupported, text).ns_error());
     None
 }

@@ -1,45 +1,48 @@
-//! What the encoders have in common: they have the recording of their command buffer while they are
-//! open, and give it back when they end.
+//! What encoders have in common: they own the recording of their command buffer while they are open, and return it
+//! when they end.
 
-use super::command_buffer::CommandBuffer;
-use super::commands::{Note, Recording, Segment};
-use super::device::{self, Device};
-use super::errors::invalid;
 use super::fence::Fence;
-use super::foundation::{Label, Object, SoftClass, Strong, Text};
-use super::settings::Settings;
+use super::foundation::{Label, Object, SoftClass, Text};
+use crate::soft::stream::error::CommandError;
+use crate::soft::stream::recording::{Command, Note, Recording, Segment};
+use crate::soft::stream::settings::Settings;
+use crate::soft::stream::submission::Submission;
 use std::cell::{Cell, UnsafeCell};
 use std::error::Error;
+use std::sync::Arc;
 
-/// Why a message is at fault. It is passed in two registers: an error of more words would cost every
-/// message that is right.
+/// What is wrong with a message. It is passed in two registers: a larger error would slow down every correct message.
 pub(super) type Why = Box<dyn Error>;
 
 /// The part of an encoder that is the same for both kinds.
 pub(super) struct Encoder {
-    commands: Strong<CommandBuffer>,
+    commands: Arc<Submission>,
     recording: UnsafeCell<Option<Box<Recording>>>,
-    /// Somebody is at the recording.
+    /// A message is recording.
     busy: Cell<bool>,
     pub(super) label: Label,
-    /// The protocol, for texts.
+    /// The protocol, for messages.
     protocol: &'static str,
 }
 
-// SAFETY: the command buffer and the label are Sync. The rest is used by one thread at a time: that
-// is Metal's contract for messages to an encoder, and who sends them has promised to keep it.
+// SAFETY: the submission and the label are Sync. The rest is used by one thread at a time: that is Metal's contract for
+// messages to an encoder, which senders promise to keep.
 unsafe impl Sync for Encoder {}
 // SAFETY: all parts are Send.
 unsafe impl Send for Encoder {}
 
 impl Encoder {
-    /// An encoder that has the recording; none when the command buffer has a reason not to give it.
+    /// An encoder that has the recording; `None`, and an error of the command buffer, if it cannot be had.
     pub(super) fn open(
-        commands: &Object<CommandBuffer>,
+        commands: &Arc<Submission>,
         selector: &str,
         protocol: &'static str,
     ) -> Option<Self> {
-        let mut recording = commands.lend(selector, protocol)?;
+        let misuse = |why: &str| {
+            let name = commands.label.after_noun();
+            CommandError::invalid(format!("-[MTLCommandBuffer {selector}]{name}: {why}"))
+        };
+        let mut recording = commands.lend(protocol, misuse)?;
         let start = recording.commands.len();
         recording.segments.push(Segment { start, end: start });
         recording.note(|notes| {
@@ -47,7 +50,7 @@ impl Encoder {
             Note::Encoder { protocol, label: None, groups }
         });
         Some(Self {
-            commands: commands.retain(),
+            commands: Arc::clone(commands),
             recording: UnsafeCell::new(Some(recording)),
             busy: Cell::new(false),
             label: Label::default(),
@@ -55,7 +58,7 @@ impl Encoder {
         })
     }
 
-    /// Records with `add`. What is wrong becomes the command buffer's error.
+    /// Records with `add`. Its error becomes that of the command buffer.
     #[inline]
     pub(super) fn record(
         &self,
@@ -65,7 +68,7 @@ impl Encoder {
         if self.busy.replace(true) {
             return self.fault(selector, "sent while another message is being answered".into());
         }
-        // SAFETY: one thread at a time, and `busy` has seen that this one is not here already.
+        // SAFETY: one thread at a time, and `busy` says that this one is not recording already.
         let recording = unsafe { &mut *self.recording.get() };
         let result = match recording {
             Some(recording) => add(recording),
@@ -77,14 +80,15 @@ impl Encoder {
         }
     }
 
-    /// With checks off the message is as good as never sent.
+    /// Notes what is wrong with a message. With checks off the message has no effect at all.
     #[cold]
     fn fault(&self, selector: &str, why: Why) {
         if !Settings::get().checks {
             return;
         }
         let (protocol, label) = (self.protocol, self.label.after_noun());
-        self.commands.note(invalid(format!("-[{protocol} {selector}]{label}: {why}")));
+        let message = format!("-[{protocol} {selector}]{label}: {why}");
+        self.commands.fail(CommandError::invalid(message));
     }
 
     fn take(&self) -> Option<Box<Recording>> {
@@ -126,17 +130,13 @@ pub(super) fn end_encoding<P: HasEncoder>(this: &P) {
                 let begins = |note: &&mut Note| matches!(note, Note::Encoder { .. });
                 if let Some(Note::Encoder { label, .. }) = notes.list.iter_mut().rev().find(begins)
                 {
-                    *label = encoder.label.get().map(|text| text.to_str().into_owned());
+                    *label = encoder.label.get().map(|text| text.to_string());
                 }
             }
             encoder.commands.take_back(recording, true);
         }
         None => encoder.fault("endEncoding", after_the_end()),
     }
-}
-
-pub(super) fn device<P: HasEncoder>(_: &P) -> Strong<Device> {
-    device::shared()
 }
 
 /// A text that a message passed; none for nil.
@@ -168,7 +168,7 @@ pub(super) fn pop_debug_group<P: HasEncoder>(this: &P) {
 pub(super) fn barrier_between_stages<P: HasEncoder>(this: &P, _after: usize, _before: usize) {
     let selector = "barrierAfterQueueStages:beforeStages:";
     this.encoder().record(selector, |recording| {
-        recording.commands.push(super::commands::Command::Barrier);
+        recording.commands.push(Command::Barrier);
         Ok(())
     });
 }
@@ -184,7 +184,7 @@ pub(super) fn wait_for_fence<P: HasEncoder>(this: &P, fence: Option<&Object<Fenc
 fn pass_fence<P: HasEncoder>(this: &P, selector: &str, fence: Option<&Object<Fence>>, waits: bool) {
     this.encoder().record(selector, |recording| {
         let fence = fence.ok_or("nil was passed for the fence")?;
-        recording.fence(fence, waits);
+        recording.fence(fence.number, waits);
         Ok(())
     });
 }
@@ -207,7 +207,7 @@ macro_rules! encoder_class {
             pub(super) class $name($payload): NSObject, conforms [$protocol];
             [label] = $crate::soft::metal::foundation::label::<$payload>;
             [setLabel:] = $crate::soft::metal::foundation::set_label::<$payload>;
-            [device] = $crate::soft::metal::encoder::device::<$payload>;
+            [device] = $crate::soft::metal::foundation::device::<$payload>;
             [endEncoding] = $crate::soft::metal::encoder::end_encoding::<$payload>;
             [insertDebugSignpost:] = $crate::soft::metal::encoder::insert_signpost::<$payload>;
             [pushDebugGroup:] = $crate::soft::metal::encoder::push_debug_group::<$payload>;

@@ -2,8 +2,8 @@
 
 use super::device::{self, Device};
 use super::foundation::{AFTER_FORK, List, Retained, Strong, is_forked};
-use super::settings;
 use crate::abi::Id;
+use crate::soft::stream::settings;
 use std::sync::Once;
 
 /// The device, owned by the caller; nil when it is hidden, and in a forked process.

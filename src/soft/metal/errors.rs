@@ -1,6 +1,7 @@
-//! What goes wrong, as Metal numbers it, and as an NSError.
+//! Errors: Metal's domains and codes, and NSErrors.
 
-use super::foundation::{Failure, Retained, Strong};
+use super::foundation::{Failure, Strong};
+use crate::soft::stream::error::{CommandError, ErrorCode};
 
 /// Declares a domain of errors: its NSError domain, and a name and a number for each error.
 macro_rules! domains {
@@ -34,10 +35,6 @@ pub(super) trait Domain: Copy {
 }
 
 domains! {
-    /// Why a command buffer failed: `MTLCommandBufferError`.
-    CommandBufferError = "MTLCommandBufferErrorDomain" {
-        Internal = 1, Timeout = 2, PageFault = 3, InvalidResource = 9,
-    }
     /// Why a library or a function could not be made: `MTLLibraryError`.
     LibraryError = "MTLLibraryErrorDomain" {
         Unsupported = 1, CompileFailure = 3, CompileWarning = 4, FunctionNotFound = 5, FileNotFound = 6,
@@ -48,44 +45,33 @@ domains! {
     }
 }
 
-/// An error before it is an NSError: most are never looked at as one.
+impl Domain for ErrorCode {
+    const NAME: &'static str = "MTLCommandBufferErrorDomain";
+    fn code(self) -> isize {
+        self as isize
+    }
+}
+
+/// An error before it becomes an NSError: most are never looked at as one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Problem<D> {
-    pub(super) code: D,
-    pub(super) text: String,
+pub(super) struct Error<D> {
+    code: D,
+    message: String,
 }
 
-impl<D: Domain> Problem<D> {
-    /// An error in words.
-    pub(super) fn new(code: D, text: impl Into<String>) -> Self {
-        Self { code, text: text.into() }
+impl<D: Domain> Error<D> {
+    pub(super) fn new(code: D, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
     }
 
-    /// The NSError.
-    pub(super) fn failure(&self) -> Strong<Failure> {
-        self.failure_with([])
-    }
-
-    /// The NSError with further user information.
-    pub(super) fn failure_with(
-        &self,
-        info: impl IntoIterator<Item = (&'static str, Retained)>,
-    ) -> Strong<Failure> {
-        Failure::object(D::NAME, self.code.code(), &self.text, info)
+    pub(super) fn ns_error(&self) -> Strong<Failure> {
+        Failure::object(D::NAME, self.code.code(), &self.message, [])
     }
 }
 
-/// What stops a command buffer.
-pub(super) type Trouble = Problem<CommandBufferError>;
-
-/// An error of the implementation.
-pub(super) fn internal(text: impl Into<String>) -> Trouble {
-    Problem::new(CommandBufferError::Internal, text)
-}
-
-/// A command that cannot be carried out as it was recorded.
-pub(super) fn invalid(text: impl Into<String>) -> Trouble {
-    Problem::new(CommandBufferError::InvalidResource, text)
+/// The NSError of a command buffer.
+pub(super) fn ns_error_of_command(error: &CommandError) -> Strong<Failure> {
+    Failure::object(ErrorCode::NAME, error.code.code(), &error.message, [])
 }
 
 #[cfg(test)]
@@ -101,7 +87,9 @@ mod tests {
                 assert!(facts.lines().any(|line| line == row), "{row}");
             }
         };
-        check("MTLCommandBufferError", CommandBufferError::TABLE);
+        let codes: Vec<_> =
+            ErrorCode::TABLE.iter().map(|(name, code)| (*name, code.code())).collect();
+        check("MTLCommandBufferError", &codes);
         check("MTLLibraryError", LibraryError::TABLE);
         check("MTLCaptureError", CaptureError::TABLE);
     }

@@ -1,171 +1,13 @@
-//! MTLEvent and MTLSharedEvent: counters that queues, and the CPU, wait for.
+//! MTLEvent and MTLSharedEvent: counters that queues and the CPU wait for.
 
-use super::device::{self, Device};
 use super::foundation::{
-    HeldBlock, Label, Labelled, NSObject, Object, Ours, Retained, Strong, Text, This, is_forked,
-    label, lock, set_label, soft_class,
+    HeldBlock, Label, Labelled, NSObject, Object, Ours, Retained, Strong, Text, This, call_back,
+    device, label, lock, set_label, soft_class,
 };
-use super::queue::Queue;
-use super::stall::{self, Watched};
-use super::worker;
 use crate::abi::{Id, Imp};
-use std::sync::{Arc, Condvar, LazyLock, Mutex, OnceLock};
-use std::time::{Duration, Instant};
-
-/// A counter, and what waits for it. A signal owns its waiters, so a waiter that does not end by
-/// itself must own neither the signal nor an event: a notification that is never called would keep
-/// the event alive for ever.
-#[derive(Default)]
-pub(super) struct Signal {
-    state: Mutex<State>,
-    changed: Condvar,
-    pub(super) label: Label,
-}
-
-#[derive(Default)]
-struct State {
-    value: u64,
-    waiting: Vec<(u64, Waiter)>,
-}
-
-/// What happens when a value is reached.
-pub(super) enum Waiter {
-    /// A queue continues.
-    Queue(Strong<Queue>, Watched),
-    /// A block is called.
-    Notice(Notice),
-}
-
-/// A block of `notifyListener:atValue:block:`, with the event that received the message.
-pub(super) struct Notice {
-    event: Arc<WeakEvent>,
-    block: HeldBlock,
-}
-
-impl Notice {
-    /// Has the block called. If the event has been deallocated meanwhile (its counter may live on in a
-    /// handle or a command buffer), the block is passed another event with the same counter.
-    fn deliver(self, signal: &Arc<Signal>, value: u64) {
-        let event = self.event.upgrade();
-        let event = event.unwrap_or_else(|| SharedEvent::of(signal).into_retained());
-        worker::deliver(move || {
-            // SAFETY: it was passed as a block that takes an event and a value.
-            unsafe {
-                let call = std::mem::transmute::<Imp, unsafe extern "C" fn(Id, Id, u64)>(
-                    self.block.invoke(),
-                );
-                call(self.block.id(), event.id(), value);
-            }
-        });
-    }
-}
-
-/// A reference to a shared event that does not keep it alive; nil once the event is deallocated.
-struct WeakEvent(Mutex<Id>);
-
-impl WeakEvent {
-    fn upgrade(&self) -> Option<Retained> {
-        let event = lock(&self.0);
-        // SAFETY: the event's drop sets this to nil, under this lock, before its memory is freed.
-        unsafe { Retained::retain_alive(*event) }
-    }
-}
-
-impl Signal {
-    pub(super) fn value(&self) -> u64 {
-        lock(&self.state).value
-    }
-
-    /// A queue's signal: the counter never goes back.
-    pub(super) fn raise(self: &Arc<Self>, value: u64) {
-        self.change(|old| old.max(value));
-    }
-
-    /// Changes the value and wakes what waits for it.
-    fn change(self: &Arc<Self>, new: impl FnOnce(u64) -> u64) {
-        stall::sign_of_life();
-        let mut state = lock(&self.state);
-        let value = new(state.value);
-        state.value = value;
-        let reached = |waiter: &mut (u64, Waiter)| waiter.0 <= value;
-        let woken: Vec<_> = state.waiting.extract_if(.., reached).collect();
-        drop(state);
-        self.changed.notify_all();
-        for (_, waiter) in woken {
-            match waiter {
-                Waiter::Queue(queue, _) => worker::schedule(queue),
-                Waiter::Notice(notice) => notice.deliver(self, value),
-            }
-        }
-    }
-
-    /// Leaves a waiter to be told, unless the value is reached: then the waiter comes back, with
-    /// the value that there is.
-    pub(super) fn when_reached(&self, value: u64, waiter: Waiter) -> Option<(u64, Waiter)> {
-        let mut state = lock(&self.state);
-        if state.value >= value {
-            return Some((state.value, waiter));
-        }
-        state.waiting.push((value, waiter));
-        None
-    }
-
-    /// Watches a queue's wait for this event.
-    pub(super) fn watch(self: &Arc<Self>) -> Watched {
-        let signal = Arc::downgrade(self);
-        stall::watch(move |number, silence| {
-            if let Some(signal) = signal.upgrade() {
-                signal.give_up(number, silence);
-            }
-        })
-    }
-
-    /// Ends a queue's wait: its command buffer ends in an error, and the queue goes on. Does nothing
-    /// if the value was reached meanwhile.
-    fn give_up(&self, watched: u64, silence: Duration) {
-        let mut state = lock(&self.state);
-        let of_queue =
-            |(_, waiter): &(u64, Waiter)| matches!(waiter, Waiter::Queue(_, w) if w.is(watched));
-        let Some(place) = state.waiting.iter().position(of_queue) else { return };
-        let (value, waiter) = state.waiting.swap_remove(place);
-        let now = state.value;
-        drop(state);
-        if let Waiter::Queue(queue, _) = waiter {
-            let name = self.label.after_noun();
-            queue.fail_first(|| {
-                format!(
-                    "the wait for event{name} to reach {value} was given up by the watchdog: it is at \
-                     {now}, and nothing has run for {} ms",
-                    silence.as_millis()
-                )
-            });
-            worker::schedule(queue);
-        }
-    }
-
-    /// Waits on this thread. Returns whether the value was reached in time. A forked process does not
-    /// wait: no queue runs there.
-    fn wait(&self, value: u64, timeout: Duration) -> bool {
-        let timeout = if is_forked() { Duration::ZERO } else { timeout };
-        let end = Instant::now().checked_add(timeout);
-        let mut state = lock(&self.state);
-        while state.value < value {
-            let left = match end {
-                Some(end) => end.saturating_duration_since(Instant::now()),
-                // Longer than clocks run.
-                None => Duration::from_secs(3600),
-            };
-            if left.is_zero() {
-                return false;
-            }
-            state = match self.changed.wait_timeout(state, left) {
-                Ok((state, _)) => state,
-                Err(poisoned) => poisoned.into_inner().0,
-            };
-        }
-        true
-    }
-}
+use crate::soft::stream::event::{Signal, Wake};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, Weak};
+use std::time::Duration;
 
 /// An event of one device.
 pub(super) struct Event {
@@ -187,12 +29,12 @@ impl Drop for SharedEvent {
     }
 }
 
-/// A shared event on its way to another place of this process.
+/// A shared event, to be passed to another part of this process.
 pub(super) struct SharedEventHandle {
     signal: Arc<Signal>,
 }
 
-/// Where blocks of shared events are called. Here it is one and the same thread for all.
+/// Where blocks of shared events are called. Here it is the same thread for all.
 pub(super) struct SharedEventListener {
     queue: Option<Retained>,
 }
@@ -214,7 +56,7 @@ soft_class! {
     pub(super) class SoftMTLEvent(Event): NSObject, conforms [MTLEvent];
     [label] = label::<Event>;
     [setLabel:] = set_label::<Event>;
-    [device] = |_: &Event| -> Strong<Device> { device::shared() };
+    [device] = device::<Event>;
 }
 
 soft_class! {
@@ -222,7 +64,7 @@ soft_class! {
     pub(super) class SoftMTLSharedEvent(SharedEvent): NSObject, conforms [MTLSharedEvent];
     [label] = label::<SharedEvent>;
     [setLabel:] = set_label::<SharedEvent>;
-    [device] = |_: &SharedEvent| -> Strong<Device> { device::shared() };
+    [device] = device::<SharedEvent>;
     [signaledValue] = |event: &SharedEvent| event.signal.value();
     [setSignaledValue:] = |event: &SharedEvent, value: u64| event.signal.change(|_| value);
     [waitUntilSignaledValue:timeoutMS:] = |event: &SharedEvent, value: u64, milliseconds: u64| {
@@ -235,7 +77,7 @@ soft_class! {
 soft_class! {
     /// What carries a shared event elsewhere.
     pub(super) class MTLSharedEventHandle(SharedEventHandle): NSObject, conforms [NSSecureCoding];
-    [label] = |handle: &SharedEventHandle| -> Option<Strong<Text>> { handle.signal.label.get() };
+    [label] = |handle: &SharedEventHandle| -> Option<Strong<Text>> { handle.signal.label.get().map(|text| Text::object(&*text)) };
 }
 
 soft_class! {
@@ -279,7 +121,7 @@ impl SharedEvent {
     }
 }
 
-/// The counter of an event of either kind; none for nil and for what is no event.
+/// The counter of an event of either kind; `None` for nil and for other objects.
 pub(super) fn signal_of(event: Id) -> Option<Arc<Signal>> {
     if event.is_nil() {
         return None;
@@ -300,8 +142,59 @@ fn notify(
 ) {
     let Some(block) = block else { return };
     let event = this.weak.get_or_init(|| Arc::new(WeakEvent(Mutex::new(this.id()))));
-    let waiter = Waiter::Notice(Notice { event: Arc::clone(event), block });
-    if let Some((value, Waiter::Notice(notice))) = this.signal.when_reached(value, waiter) {
-        notice.deliver(&this.signal, value);
+    let notification = Notification {
+        event: Arc::clone(event),
+        signal: Arc::downgrade(&this.signal),
+        block: Arc::new(block),
+    };
+    let waits = notification.clone();
+    let wake = move |wake| {
+        if let Wake::Reached(value) = wake {
+            waits.deliver(value);
+        }
+    };
+    if let Some(value) = this.signal.when_reached(value, wake) {
+        notification.deliver(value);
+    }
+}
+
+/// A block of `notifyListener:atValue:block:`, and the event that received the message. It owns neither the event nor
+/// its counter: a notification that is never delivered would keep them alive for ever.
+#[derive(Clone)]
+struct Notification {
+    event: Arc<WeakEvent>,
+    signal: Weak<Signal>,
+    block: Arc<HeldBlock>,
+}
+
+impl Notification {
+    /// Has the block called. If the event has been deallocated meanwhile (its counter may live on in a handle or a
+    /// command buffer), the block is passed another event with the same counter.
+    fn deliver(self, value: u64) {
+        let event = self
+            .event
+            .upgrade()
+            .or_else(|| Some(SharedEvent::of(&self.signal.upgrade()?).into_retained()));
+        let Some(event) = event else { return };
+        call_back(move || {
+            // SAFETY: it was passed as a block that takes an event and a value.
+            unsafe {
+                let call = std::mem::transmute::<Imp, unsafe extern "C" fn(Id, Id, u64)>(
+                    self.block.invoke(),
+                );
+                call(self.block.id(), event.id(), value);
+            }
+        });
+    }
+}
+
+/// A reference to a shared event that does not keep it alive; nil once the event is deallocated.
+struct WeakEvent(Mutex<Id>);
+
+impl WeakEvent {
+    fn upgrade(&self) -> Option<Retained> {
+        let event = lock(&self.0);
+        // SAFETY: the event's drop sets this to nil, under this lock, before its memory is freed.
+        unsafe { Retained::retain_alive(*event) }
     }
 }

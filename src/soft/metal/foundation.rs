@@ -1,49 +1,65 @@
-//! What the classes here use of the runtime, in one place, and a label as most of them have one.
+//! What the classes here use of the runtime, in one place, and what most of them have: a label and a device.
 
+pub(super) use crate::soft::fork::{AFTER_FORK, is_forked, lock};
 pub(super) use crate::soft::foundation::{Address, Failure, List, NSObject, Pairs, Text};
 pub(super) use crate::soft::runtime::block::HeldBlock;
 pub(super) use crate::soft::runtime::declare::{ErrorOut, Ours, This, soft_class};
-pub(super) use crate::soft::runtime::fork::{AFTER_FORK, is_forked, lock};
+use crate::soft::runtime::entry::{objc_autoreleasePoolPop, objc_autoreleasePoolPush};
 pub(super) use crate::soft::runtime::object::{Object, Retained, SoftClass, Strong};
-use std::sync::Mutex;
+pub(super) use crate::soft::stream::label::Label;
+use crate::soft::stream::threads;
+use std::sync::OnceLock;
 
-/// The name that a user gives an object.
-#[derive(Default)]
-pub(super) struct Label(Mutex<Option<Strong<Text>>>);
+/// The device, for the classes that it makes objects of.
+static DEVICE: OnceLock<Retained> = OnceLock::new();
 
-impl Label {
-    pub(super) fn get(&self) -> Option<Strong<Text>> {
-        lock(&self.0).clone()
-    }
+/// Sets the device, once.
+pub(super) fn set_device(device: Retained) {
+    _ = DEVICE.set(device);
+}
 
-    /// The old label is released after the lock.
-    pub(super) fn set(&self, text: Option<Strong<Text>>) {
-        let _old = std::mem::replace(&mut *lock(&self.0), text);
-    }
+/// `device` of every object that a device makes.
+pub(super) fn device<P>(_: &P) -> Option<Retained> {
+    DEVICE.get().cloned()
+}
 
-    /// The label in quotation marks after a space, or nothing: to follow a noun.
-    pub(super) fn after_noun(&self) -> String {
-        self.get().map_or_else(String::new, |text| format!(" \"{}\"", text.to_str()))
+/// Calls into the program on the thread for its blocks.
+pub(super) fn call_back(call: impl FnOnce() + Send + 'static) {
+    threads::call_back(move || in_pool(call));
+}
+
+/// Compiles on a thread of its own.
+pub(super) fn compile_aside(work: impl FnOnce() + Send + 'static) {
+    threads::compile_aside(move || in_pool(work));
+}
+
+/// Runs with an autorelease pool.
+pub(super) fn in_pool(run: impl FnOnce()) {
+    // SAFETY: the pool is popped on the thread that pushed it, after all pools pushed in it.
+    unsafe {
+        let pool = objc_autoreleasePoolPush();
+        run();
+        objc_autoreleasePoolPop(pool);
     }
 }
 
 /// An object that has a label.
 pub(super) trait Labelled: SoftClass {
-    /// Where it is.
+    /// Its label.
     fn label(&self) -> &Label;
 }
 
 /// `label`.
 pub(super) fn label<P: Labelled>(this: &P) -> Option<Strong<Text>> {
-    this.label().get()
+    this.label().get().map(|text| Text::object(&*text))
 }
 
 /// `setLabel:`.
-pub(super) fn set_label<P: Labelled>(this: &P, text: Option<Strong<Text>>) {
-    this.label().set(text);
+pub(super) fn set_label<P: Labelled>(this: &P, text: Option<&Object<Text>>) {
+    this.label().set(text.map(|text| text.to_str()).as_deref());
 }
 
-/// Says where the label of a class is.
+/// Implements [`Labelled`] with the field `label`.
 macro_rules! labelled {
     ($($ty:ty),+ $(,)?) => {$(
         impl $crate::soft::metal::foundation::Labelled for $ty {

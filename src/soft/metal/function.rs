@@ -1,9 +1,8 @@
 //! MTLFunction: a kernel of a library, its function constants set.
 
 use super::compiler::{DeclaredConstant, FUNCTION_KERNEL};
-use super::device::{self, Device};
 use super::foundation::{
-    Label, NSObject, Pairs, Strong, Text, label, labelled, set_label, soft_class,
+    Label, NSObject, Pairs, Strong, Text, device, label, labelled, set_label, soft_class,
 };
 use crate::soft::kernel::Kernel;
 use std::sync::Arc;
@@ -24,7 +23,7 @@ soft_class! {
     pub(super) class SoftMTLFunction(Function): NSObject, conforms [MTLFunction];
     [label] = label::<Function>;
     [setLabel:] = set_label::<Function>;
-    [device] = |_: &Function| -> Strong<Device> { device::shared() };
+    [device] = device::<Function>;
     [name] = |function: &Function| Text::object(function.name.as_str());
     [functionType] = |_: &Function| FUNCTION_KERNEL;
     [functionConstantsDictionary] = Function::constants;

@@ -2,14 +2,12 @@
 
 use super::compiler::{self, Constant, FUNCTION_KERNEL, Options, Source};
 use super::descriptors::{CompileOptions, FunctionConstantValues, FunctionDescriptor};
-use super::device::{self, Device};
-use super::errors::{LibraryError, Problem};
+use super::errors::{Error, LibraryError};
 use super::foundation::{
     AFTER_FORK, ErrorOut, Failure, HeldBlock, Label, List, NSObject, Object, Strong, Text, This,
-    is_forked, label, labelled, set_label, soft_class,
+    compile_aside, device, is_forked, label, labelled, set_label, soft_class,
 };
 use super::function::Function;
-use super::worker;
 use crate::abi::{Id, Imp};
 use std::sync::Arc;
 
@@ -27,7 +25,7 @@ soft_class! {
     pub(super) class SoftMTLLibrary(Library): NSObject, conforms [MTLLibrary];
     [label] = label::<Library>;
     [setLabel:] = set_label::<Library>;
-    [device] = |_: &Library| -> Strong<Device> { device::shared() };
+    [device] = device::<Library>;
     [functionNames] = Library::function_names;
     [type] = |_: &Library| 0isize;
     [installName] = |library: &Library| library.install_name.clone();
@@ -40,13 +38,13 @@ soft_class! {
     [newFunctionWithDescriptor:completionHandler:] = described_later;
 }
 
-/// What is wrong with a library or a function.
-type LibraryProblem = Problem<LibraryError>;
+/// Why a library or a function could not be made.
+type LibraryFailure = Error<LibraryError>;
 
 /// An error in a forked process, where the compiler may be locked by a thread that does not exist.
-fn refuse_after_fork() -> Result<(), LibraryProblem> {
+fn refuse_after_fork() -> Result<(), LibraryFailure> {
     match is_forked() {
-        true => Err(Problem::new(LibraryError::Unsupported, format!("no compiler: {AFTER_FORK}"))),
+        true => Err(Error::new(LibraryError::Unsupported, format!("no compiler: {AFTER_FORK}"))),
         false => Ok(()),
     }
 }
@@ -56,7 +54,7 @@ impl Library {
     pub(super) fn compile(
         source: &str,
         options: Option<&Object<CompileOptions>>,
-    ) -> Result<Strong<Self>, LibraryProblem> {
+    ) -> Result<Strong<Self>, LibraryFailure> {
         refuse_after_fork()?;
         let fields = options.map(|options| options.get()).unwrap_or_default();
         let version = ("__METAL_VERSION__".to_owned(), fields.version_macro());
@@ -68,7 +66,7 @@ impl Library {
         };
         match compiler::compile(source, &how) {
             Ok(source) => Ok(Self::of(Arc::new(source), fields.install_name)),
-            Err(text) => Err(Problem::new(LibraryError::CompileFailure, text)),
+            Err(text) => Err(Error::new(LibraryError::CompileFailure, text)),
         }
     }
 
@@ -78,9 +76,9 @@ impl Library {
     }
 
     /// What the compiler warns of: Metal leaves it as an error beside the library.
-    pub(super) fn warning(&self) -> Option<LibraryProblem> {
+    pub(super) fn warning(&self) -> Option<LibraryFailure> {
         let warnings = self.source.warnings();
-        (!warnings.is_empty()).then(|| Problem::new(LibraryError::CompileWarning, warnings))
+        (!warnings.is_empty()).then(|| Error::new(LibraryError::CompileWarning, warnings))
     }
 
     fn function_names(&self) -> Strong<List> {
@@ -94,22 +92,22 @@ impl Library {
         name: &str,
         other: Option<String>,
         constants: &[Constant],
-    ) -> Result<Strong<Function>, LibraryProblem> {
+    ) -> Result<Strong<Function>, LibraryFailure> {
         refuse_after_fork()?;
         let label = self.label.after_noun();
         let functions = self.source.functions();
         let Some((_, kind)) = functions.iter().find(|(known, _)| known == name) else {
             let text = format!("library{label} has no function named '{name}'");
-            return Err(Problem::new(LibraryError::FunctionNotFound, text));
+            return Err(Error::new(LibraryError::FunctionNotFound, text));
         };
         if *kind != FUNCTION_KERNEL {
             let text = format!("function '{name}' is no kernel: there is nothing that draws here");
-            return Err(Problem::new(LibraryError::Unsupported, text));
+            return Err(Error::new(LibraryError::Unsupported, text));
         }
         let kernel = self
             .source
             .kernel(name, constants)
-            .map_err(|text| Problem::new(LibraryError::CompileFailure, text))?;
+            .map_err(|text| Error::new(LibraryError::CompileFailure, text))?;
         let declared = self.source.constants();
         Ok(Function::object(kernel, other.unwrap_or_else(|| name.to_owned()), declared))
     }
@@ -135,10 +133,10 @@ impl Library {
     fn of_descriptor(
         &self,
         descriptor: &FunctionDescriptor,
-    ) -> Result<Strong<Function>, LibraryProblem> {
+    ) -> Result<Strong<Function>, LibraryFailure> {
         let fields = descriptor.get();
         let name = fields.name.ok_or_else(|| {
-            Problem::new(LibraryError::FunctionNotFound, "the function descriptor has no name")
+            Error::new(LibraryError::FunctionNotFound, "the function descriptor has no name")
         })?;
         let other = fields.specialized_name.map(|name| name.to_str().into_owned());
         let constants = fields.constants.map(|constants| constants.get()).unwrap_or_default();
@@ -148,10 +146,10 @@ impl Library {
 
 /// The object, or an error where the message wants it.
 pub(super) fn told<P, D: super::errors::Domain>(
-    result: Result<Strong<P>, Problem<D>>,
+    result: Result<Strong<P>, Error<D>>,
     error: ErrorOut,
 ) -> Option<Strong<P>> {
-    result.map_err(|problem| error.set(problem.failure())).ok()
+    result.map_err(|failure| error.set(failure.ns_error())).ok()
 }
 
 /// Calls a block with an object and an error, one of which is nil, on the thread that makes it.
@@ -160,11 +158,11 @@ pub(super) fn tell_later<
     D: super::errors::Domain + Send + 'static,
 >(
     block: Option<HeldBlock>,
-    make: impl FnOnce() -> Result<Strong<P>, Problem<D>> + Send + 'static,
+    make: impl FnOnce() -> Result<Strong<P>, Error<D>> + Send + 'static,
 ) {
     let Some(block) = block else { return };
-    worker::compile_aside(move || {
-        let result = make().map_err(|problem| problem.failure());
+    compile_aside(move || {
+        let result = make().map_err(|error| error.ns_error());
         let object = result.as_ref().map_or(Id::NIL, |object| object.id());
         let error = result.as_ref().err().map_or(Id::NIL, |error: &Strong<Failure>| error.id());
         // SAFETY: the message passed a block that takes an object and an error.

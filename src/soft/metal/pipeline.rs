@@ -1,50 +1,21 @@
 //! MTLComputePipelineState: a kernel ready to be launched, and what it takes.
 
-use super::commands::Entry;
 use super::compiler::data_type_of;
-use super::device::{self, Device};
 use super::foundation::{
-    ErrorOut, List, NSObject, Object, Retained, SoftClass, Strong, Text, soft_class,
+    ErrorOut, List, NSObject, Object, Retained, SoftClass, Strong, Text, device, soft_class,
 };
 use super::function::Function;
 use super::sampler::next_id;
-use super::settings::Settings;
 use crate::abi::{Id, MTLResourceID, MTLSize};
-use crate::soft::kernel::{Access, Argument, ArgumentKind, Kernel, Parameter, limits};
+use crate::soft::kernel::{Access, Argument, ArgumentKind, Kernel, limits};
+use crate::soft::stream::pipeline::{Limits, Pipeline};
 use std::sync::Arc;
 
 /// A compute pipeline state.
 pub(super) struct ComputePipelineState {
-    pub(super) kernel: Arc<Kernel>,
-    /// The most threads a threadgroup may have.
-    pub(super) max_threads: usize,
-    /// Whether threadgroups are to be whole SIMD-groups.
-    pub(super) whole_simd_groups: bool,
-    /// Where the kernel's parameters take their values from, in their order.
-    pub(super) takes: Box<[Take]>,
-    /// Whether one of them is threadgroup memory.
-    pub(super) takes_memory: bool,
-    /// Whether one of them is a texture that has to be what the kernel takes.
-    pub(super) checks_textures: bool,
+    pub(super) pipeline: Arc<Pipeline>,
     label: Option<Strong<Text>>,
     id: u64,
-}
-
-/// What a descriptor says of a pipeline's threadgroups.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Limits {
-    /// The most threads; 0 when nothing was said.
-    pub(super) max_threads: usize,
-    /// Whether they are whole SIMD-groups.
-    pub(super) whole_simd_groups: bool,
-}
-
-/// Where a parameter takes its value from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Take {
-    pub(super) entry: Entry,
-    /// Something must be bound.
-    pub(super) needed: bool,
 }
 
 soft_class! {
@@ -52,11 +23,11 @@ soft_class! {
     pub(super) class SoftMTLComputePipelineState(ComputePipelineState): NSObject,
         conforms [MTLComputePipelineState];
     [label] = |pipeline: &ComputePipelineState| pipeline.label.clone();
-    [device] = |_: &ComputePipelineState| -> Strong<Device> { device::shared() };
-    [maxTotalThreadsPerThreadgroup] = |pipeline: &ComputePipelineState| pipeline.max_threads;
+    [device] = device::<ComputePipelineState>;
+    [maxTotalThreadsPerThreadgroup] = |pipeline: &ComputePipelineState| pipeline.pipeline.max_threads;
     [threadExecutionWidth] = |_: &ComputePipelineState| limits::SIMD_WIDTH as usize;
     [staticThreadgroupMemoryLength] =
-        |pipeline: &ComputePipelineState| pipeline.kernel.static_threadgroup() as usize;
+        |pipeline: &ComputePipelineState| pipeline.pipeline.kernel.static_threadgroup() as usize;
     [imageblockMemoryLengthForDimensions:] = |_: &ComputePipelineState, _: MTLSize| 0usize;
     [supportIndirectCommandBuffers] = |_: &ComputePipelineState| false;
     [shaderValidation] = |_: &ComputePipelineState| 0isize;
@@ -73,31 +44,12 @@ impl ComputePipelineState {
         limits: Limits,
         label: Option<Strong<Text>>,
     ) -> Strong<Self> {
-        let kernel = Arc::clone(&function.kernel);
-        let most = kernel.max_threads() as usize;
-        let max_threads = match limits.max_threads {
-            0 => most,
-            threads => most.min(threads),
-        };
-        let takes = |(parameter, argument): (Parameter, &Argument)| Take {
-            entry: Entry::of(parameter.kind, parameter.index as usize).unwrap_or(Entry::NONE),
-            needed: must_be_bound(argument),
-        };
-        let any = |kind| kernel.parameters().any(|(parameter, _)| parameter.kind == kind);
-        Strong::new(Self {
-            max_threads,
-            whole_simd_groups: limits.whole_simd_groups,
-            takes: kernel.parameters().map(takes).collect(),
-            takes_memory: any(ArgumentKind::Threadgroup),
-            checks_textures: any(ArgumentKind::Texture) && Settings::get().checks,
-            kernel,
-            label,
-            id: next_id(),
-        })
+        let pipeline = Pipeline::new(Arc::clone(&function.kernel), limits);
+        Strong::new(Self { pipeline, label, id: next_id() })
     }
 
     pub(super) fn reflection(&self) -> Strong<Reflection> {
-        Strong::new(Reflection(Arc::clone(&self.kernel)))
+        Strong::new(Reflection(Arc::clone(&self.pipeline.kernel)))
     }
 
     /// Leaves the reflection where a message asked for it.
@@ -190,13 +142,6 @@ soft_class! {
     [arrayLength] = |this: &BoundArgument| array_length(&this.0);
     [isDepthTexture] =
         |this: &BoundArgument| this.0.texture.is_some_and(|texture| texture.depth);
-}
-
-/// Whether a dispatch is refused when nothing is bound for an argument. With checks off it is not: missing memory has no
-/// bytes, a missing texture no pixels, and a missing sampler is MSL's default. Elements of arrays may always be missing
-/// (`is_null_texture`, MSL 6.12.17).
-pub(super) fn must_be_bound(argument: &Argument) -> bool {
-    argument.used && !argument.is_array && Settings::get().checks
 }
 
 /// A number of `MTLBindingType`, which `MTLArgumentType` shares.

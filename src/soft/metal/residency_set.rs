@@ -1,8 +1,7 @@
 //! MTLResidencySet: which resources are to stay in memory. Here all of them always do.
 
 use super::descriptors::ResidencySetFields;
-use super::device::{self, Device};
-use super::foundation::{List, NSObject, Retained, Strong, Text, lock, soft_class};
+use super::foundation::{List, NSObject, Retained, Strong, Text, device, lock, soft_class};
 use crate::abi::{Id, Sel};
 use crate::soft::runtime::send::send;
 use std::sync::Mutex;
@@ -23,7 +22,7 @@ soft_class! {
     /// A residency set.
     pub(super) class SoftMTLResidencySet(ResidencySet): NSObject, conforms [MTLResidencySet];
     [label] = |set: &ResidencySet| set.label.clone();
-    [device] = |_: &ResidencySet| -> Strong<Device> { device::shared() };
+    [device] = device::<ResidencySet>;
     [addAllocation:] = |set: &ResidencySet, object: Id| set.add(&raw const object, 1);
     [addAllocations:count:] = ResidencySet::add;
     [removeAllocation:] = |set: &ResidencySet, object: Id| set.remove(&raw const object, 1);

@@ -1,8 +1,8 @@
 //! What buffers and textures have in common: `MTLResource`, and their options.
 
-use super::device::{self, Device};
-use super::foundation::{Label, SoftClass, Strong};
-use super::heap::{Heap, Region};
+use super::foundation::{Label, Retained, SoftClass};
+use crate::soft::stream::heap::Region;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::*};
 
 /// `MTLResourceOptions`: cache mode, storage mode and hazard tracking, four bits each.
@@ -50,10 +50,17 @@ impl Options {
 /// The part of a resource that is the same for all.
 pub(super) struct Resource {
     pub(super) options: Options,
-    pub(super) label: Label,
-    /// Where the resource lies in a heap, if it does.
-    pub(super) heap: Option<Region>,
+    /// The part of a heap that the resource takes, if it is in one.
+    pub(super) heap: Option<HeapRegion>,
     purgeable: Purgeable,
+}
+
+/// A part of a heap.
+pub(super) struct HeapRegion {
+    pub(super) heap: Retained,
+    /// Whether Metal tracks the hazards of the heap.
+    pub(super) is_tracked: bool,
+    pub(super) region: Arc<Region>,
 }
 
 /// Whether contents may be thrown away: `MTLPurgeableState`. Nothing here ever throws them away.
@@ -79,20 +86,17 @@ impl Purgeable {
 }
 
 impl Resource {
-    pub(super) fn new(options: Options, heap: Option<Region>) -> Self {
-        Self { options, label: Label::default(), heap, purgeable: Purgeable::default() }
+    pub(super) fn new(options: Options, heap: Option<HeapRegion>) -> Self {
+        Self { options, heap, purgeable: Purgeable::default() }
     }
 }
 
 /// A resource's payload.
 pub(super) trait HasResource: SoftClass {
     fn resource(&self) -> &Resource;
+    fn label(&self) -> &Label;
     /// How many bytes it takes.
     fn allocated_size(&self) -> usize;
-}
-
-pub(super) fn device<P: HasResource>(_: &P) -> Strong<Device> {
-    device::shared()
 }
 
 pub(super) fn cpu_cache_mode<P: HasResource>(this: &P) -> usize {
@@ -107,7 +111,7 @@ pub(super) fn storage_mode<P: HasResource>(this: &P) -> usize {
 pub(super) fn hazard_tracking_mode<P: HasResource>(this: &P) -> usize {
     match (this.resource().options.hazard_tracking_mode(), &this.resource().heap) {
         (0, None) => TRACKED,
-        (0, Some(region)) if region.heap().is_tracked() => TRACKED,
+        (0, Some(heap)) if heap.is_tracked => TRACKED,
         (0, Some(_)) => UNTRACKED,
         (mode, _) => mode,
     }
@@ -123,22 +127,27 @@ pub(super) fn allocated_size<P: HasResource>(this: &P) -> usize {
     this.allocated_size()
 }
 
-pub(super) fn heap<P: HasResource>(this: &P) -> Option<Strong<Heap>> {
-    this.resource().heap.as_ref().map(|region| region.heap().clone())
+/// Whether the program tracks the hazards itself.
+pub(super) fn is_untracked<P: HasResource>(this: &P) -> bool {
+    hazard_tracking_mode(this) == UNTRACKED
+}
+
+pub(super) fn heap<P: HasResource>(this: &P) -> Option<Retained> {
+    this.resource().heap.as_ref().map(|heap| heap.heap.clone())
 }
 
 pub(super) fn heap_offset<P: HasResource>(this: &P) -> usize {
-    this.resource().heap.as_ref().map_or(0, Region::offset)
+    this.resource().heap.as_ref().map_or(0, |heap| heap.region.offset())
 }
 
 pub(super) fn make_aliasable<P: HasResource>(this: &P) {
-    if let Some(region) = &this.resource().heap {
-        region.make_aliasable();
+    if let Some(heap) = &this.resource().heap {
+        heap.region.make_aliasable();
     }
 }
 
 pub(super) fn is_aliasable<P: HasResource>(this: &P) -> bool {
-    this.resource().heap.as_ref().is_some_and(Region::is_aliasable)
+    this.resource().heap.as_ref().is_some_and(|heap| heap.region.is_aliasable())
 }
 
 /// The state before. Nothing is ever purged, which every state but `Empty` allows; what was given up
@@ -156,7 +165,7 @@ macro_rules! resource_class {
     ) => {
         impl $crate::soft::metal::foundation::Labelled for $payload {
             fn label(&self) -> &$crate::soft::metal::foundation::Label {
-                &$crate::soft::metal::resource::HasResource::resource(self).label
+                $crate::soft::metal::resource::HasResource::label(self)
             }
         }
 
@@ -165,7 +174,7 @@ macro_rules! resource_class {
             pub(super) class $name($payload): NSObject, conforms [$protocol];
             [label] = $crate::soft::metal::foundation::label::<$payload>;
             [setLabel:] = $crate::soft::metal::foundation::set_label::<$payload>;
-            [device] = $crate::soft::metal::resource::device::<$payload>;
+            [device] = $crate::soft::metal::foundation::device::<$payload>;
             [cpuCacheMode] = $crate::soft::metal::resource::cpu_cache_mode::<$payload>;
             [storageMode] = $crate::soft::metal::resource::storage_mode::<$payload>;
             [hazardTrackingMode] = $crate::soft::metal::resource::hazard_tracking_mode::<$payload>;

@@ -1,8 +1,7 @@
 //! MTLSamplerState: how a kernel reads between pixels and beyond edges.
 
 use super::descriptors::SamplerFields;
-use super::device::{self, Device};
-use super::foundation::{NSObject, Strong, Text, soft_class};
+use super::foundation::{NSObject, Strong, Text, device, soft_class};
 use crate::abi::MTLResourceID;
 use crate::soft::ir::Sampler as State;
 use std::sync::atomic::{AtomicU64, Ordering::*};
@@ -18,7 +17,7 @@ soft_class! {
     /// A sampler.
     pub(super) class SoftMTLSamplerState(Sampler): NSObject, conforms [MTLSamplerState];
     [label] = |sampler: &Sampler| sampler.label.clone();
-    [device] = |_: &Sampler| -> Strong<Device> { device::shared() };
+    [device] = device::<Sampler>;
     [gpuResourceID] = |sampler: &Sampler| MTLResourceID { _impl: sampler.id };
 }
 

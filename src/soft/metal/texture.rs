@@ -1,61 +1,25 @@
 //! MTLTexture: pixels in slices and mip levels, one after the other in plain memory.
 
-use super::buffer::Buffer;
 use super::descriptors::{TextureDescriptor, TextureFields, full_levels};
-use super::format::Format;
-use super::foundation::{NSObject, Strong, This};
-use super::heap::Region;
-use super::memory::Memory;
-use super::resource::{HasResource, Resource, resource_class};
+use super::foundation::{NSObject, Retained, Strong, This};
+use super::resource::{HasResource, HeapRegion, Options, Resource, resource_class};
 use super::sampler::next_id;
-use crate::abi::{
-    Id, MTLOrigin, MTLRegion, MTLResourceID, MTLSize, MTLTextureSwizzleChannels, NSRange,
-};
-use crate::soft::kernel::texture::{Level, Pixel, PixelFormat, Texture as BoundTexture};
-use crate::soft::kernel::{Access, TextureKind};
+use crate::abi::{Id, MTLRegion, MTLResourceID, MTLSize, MTLTextureSwizzleChannels, NSRange};
+use crate::soft::kernel::texture::Level;
+use crate::soft::stream::format::Format;
+use crate::soft::stream::image::{Image, kind, shape, side_lengths};
+use crate::soft::stream::label::Label;
+use crate::soft::stream::memory::Memory;
 use std::ffi::c_void;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::*};
-
-/// `MTLTextureType`.
-pub(super) mod kind {
-    pub(in super::super) const D1: usize = 0;
-    pub(in super::super) const D1_ARRAY: usize = 1;
-    pub(in super::super) const D2: usize = 2;
-    pub(in super::super) const D2_ARRAY: usize = 3;
-    pub(in super::super) const CUBE: usize = 5;
-    pub(in super::super) const CUBE_ARRAY: usize = 6;
-    pub(in super::super) const D3: usize = 7;
-    pub(in super::super) const BUFFER: usize = 9;
-}
-
-/// `MTLTextureUsageShaderRead`.
-pub(super) const SHADER_READ: usize = 1;
 
 /// The longest side of a texture, and the longest of one with three, as on Apple's GPUs.
 const LONGEST: usize = 16384;
 const LONGEST_3D: usize = 2048;
 /// The most slices of an array.
 const MOST_SLICES: usize = 2048;
-
-/// `MTLTextureUsageShaderWrite`.
-const SHADER_WRITE: usize = 2;
-
-/// The pixels of a texture or of a view of one.
-pub(super) struct Image {
-    memory: Arc<Memory>,
-    /// Where slice 0 begins, and how far apart slices are.
-    start: usize,
-    stride: usize,
-    levels: Vec<Level>,
-    slices: usize,
-    kind: usize,
-    format: &'static Format,
-    swizzle: MTLTextureSwizzleChannels,
-    usage: usize,
-    released: AtomicBool,
-}
 
 /// A texture.
 pub(super) struct Texture {
@@ -64,7 +28,7 @@ pub(super) struct Texture {
     /// What it is a view of, and from which level and slice on.
     parent: Option<(Strong<Texture>, usize, usize)>,
     /// The buffer that has the pixels, from which offset on.
-    buffer: Option<(Strong<Buffer>, usize)>,
+    buffer: Option<(Retained, usize)>,
     id: u64,
 }
 
@@ -131,6 +95,10 @@ impl HasResource for Texture {
         &self.resource
     }
 
+    fn label(&self) -> &Label {
+        &self.image.label
+    }
+
     fn allocated_size(&self) -> usize {
         self.image.stride.saturating_mul(self.image.slices)
     }
@@ -138,20 +106,6 @@ impl HasResource for Texture {
 
 fn indices(range: NSRange) -> Option<Range<usize>> {
     Some(range.location..range.location.checked_add(range.length)?)
-}
-
-/// Which sides a kind of texture has, and how many slices each element of its array.
-fn shape(kind: usize) -> Option<(usize, bool, usize)> {
-    Some(match kind {
-        kind::D1 | kind::BUFFER => (1, false, 1),
-        kind::D1_ARRAY => (1, true, 1),
-        kind::D2 => (2, false, 1),
-        kind::D2_ARRAY => (2, true, 1),
-        kind::CUBE => (2, false, 6),
-        kind::CUBE_ARRAY => (2, true, 6),
-        kind::D3 => (3, false, 1),
-        _ => return None,
-    })
 }
 
 /// Half a side for each level, one pixel at least.
@@ -221,7 +175,7 @@ impl Texture {
     pub(super) fn in_heap(
         fields: &TextureFields,
         memory: Arc<Memory>,
-        region: Region,
+        region: HeapRegion,
     ) -> Option<Strong<Self>> {
         Some(Strong::new(Self::in_memory(fields, memory, Some(region))?))
     }
@@ -229,7 +183,7 @@ impl Texture {
     fn in_memory(
         fields: &TextureFields,
         memory: Arc<Memory>,
-        region: Option<Region>,
+        region: Option<HeapRegion>,
     ) -> Option<Self> {
         let (levels, stride, slices) = layout(fields)?;
         let image = Image {
@@ -243,13 +197,16 @@ impl Texture {
             swizzle: known(fields.swizzle)?,
             usage: fields.usage,
             released: AtomicBool::new(false),
+            label: Label::default(),
         };
         Some(Self::object(image, Resource::new(fields.options(), region)))
     }
 
     /// A texture whose pixels are a buffer's: one image without further levels.
     pub(super) fn in_buffer(
-        buffer: Strong<Buffer>,
+        buffer: Retained,
+        memory: &Arc<Memory>,
+        options: Options,
         descriptor: &TextureDescriptor,
         offset: usize,
         bytes_per_row: usize,
@@ -265,11 +222,11 @@ impl Texture {
             return None;
         }
         let length = format.bytes_of(size, bytes_per_row, 0).ok()?;
-        buffer.memory.range(offset, length)?;
+        memory.range(offset, length)?;
         let row = if size.height > 1 { bytes_per_row } else { size.width * format.bytes };
         levels[0].row = row;
         let image = Image {
-            memory: Arc::clone(&buffer.memory),
+            memory: Arc::clone(memory),
             start: offset,
             stride: length,
             levels,
@@ -279,8 +236,8 @@ impl Texture {
             swizzle: known(fields.swizzle)?,
             usage: fields.usage,
             released: AtomicBool::new(false),
+            label: Label::default(),
         };
-        let options = buffer.resource().options;
         let mut texture = Self::object(image, Resource::new(options, None));
         texture.buffer = Some((buffer, offset));
         Some(Strong::new(texture))
@@ -346,292 +303,12 @@ fn view(
         swizzle: known(swizzle.unwrap_or(image.swizzle))?,
         usage: image.usage,
         released: AtomicBool::new(false),
+        label: Label::default(),
     };
     let resource = Resource::new(this.resource.options, None);
     let mut texture = Texture::object(seen, resource);
     texture.parent = Some((this.retain(), level, slice));
     Some(Strong::new(texture))
-}
-
-fn side_lengths(level: &Level) -> MTLSize {
-    let [width, height, depth] = level.size.map(|side| side as usize);
-    MTLSize { width, height, depth }
-}
-
-/// What kinds of textures are called, by `MTLTextureType`.
-const KIND_NAMES: [&str; 10] = [
-    "1D",
-    "1D array",
-    "2D",
-    "2D array",
-    "2D multisampled",
-    "cube",
-    "cube array",
-    "3D",
-    "2D multisampled array",
-    "texture buffer",
-];
-
-impl Image {
-    /// The pixels, as kernels see them.
-    pub(super) fn for_kernels(&self) -> BoundTexture<'_> {
-        let MTLTextureSwizzleChannels { red, green, blue, alpha } = self.swizzle;
-        let (sides, _, faces) = shape(self.kind).unwrap_or((3, false, 1));
-        BoundTexture {
-            base: self.memory.base().wrapping_add(self.start),
-            levels: &self.levels,
-            slices: self.slices as u32,
-            stride: self.stride,
-            sides,
-            cube: faces == 6,
-            format: self.format,
-            swizzle: [red, green, blue, alpha],
-        }
-    }
-
-    /// Whether a kernel's argument takes this texture: what is wrong otherwise.
-    pub(super) fn fits(&self, wanted: TextureKind, access: Access) -> Result<(), String> {
-        if wanted.kind != self.kind {
-            let name = |kind: usize| KIND_NAMES.get(kind).copied().unwrap_or("unknown");
-            return Err(format!(
-                "the texture is of kind {}, and the kernel takes {}",
-                name(self.kind),
-                name(wanted.kind)
-            ));
-        }
-        let (integer, signed) = (self.format.is_integer(), self.format.is_signed_integer());
-        if integer != wanted.scalar.is_int() || signed != wanted.scalar.is_signed() {
-            return Err(format!(
-                "the texture has the format {}, whose components do not become {}",
-                self.format.name, wanted.scalar
-            ));
-        }
-        // Usage 0 is unknown: everything.
-        let needed = match access {
-            Access::ReadOnly => SHADER_READ,
-            Access::WriteOnly => SHADER_WRITE,
-            Access::ReadWrite => SHADER_READ | SHADER_WRITE,
-        };
-        if self.usage != 0 && needed & !self.usage != 0 {
-            let verb = if needed & !self.usage & SHADER_WRITE != 0 { "write" } else { "read" };
-            return Err(format!("the texture's usage does not let kernels {verb} it"));
-        }
-        Ok(())
-    }
-
-    pub(super) fn format(&self) -> &'static Format {
-        self.format
-    }
-
-    /// The address of the memory that has the pixels.
-    pub(super) fn memory(&self) -> *const Memory {
-        Arc::as_ptr(&self.memory)
-    }
-
-    pub(super) fn slices(&self) -> usize {
-        self.slices
-    }
-
-    pub(super) fn levels(&self) -> usize {
-        self.levels.len()
-    }
-
-    /// The size of a level, which is there.
-    pub(super) fn size(&self, level: usize) -> MTLSize {
-        side_lengths(&self.levels[level])
-    }
-
-    pub(super) fn is_released(&self) -> bool {
-        self.released.load(Acquire) || self.memory.is_released()
-    }
-
-    fn array_length(&self) -> usize {
-        self.slices / shape(self.kind).map_or(1, |(_, _, faces)| faces)
-    }
-
-    /// Whether a region is inside: what is wrong otherwise.
-    pub(super) fn check(
-        &self,
-        level: usize,
-        slice: usize,
-        origin: MTLOrigin,
-        size: MTLSize,
-    ) -> Result<(), String> {
-        let Some(there) = self.levels.get(level) else {
-            return Err(format!("mip level {level} of a texture that has {}", self.levels.len()));
-        };
-        if slice >= self.slices {
-            return Err(format!("slice {slice} of a texture that has {}", self.slices));
-        }
-        let ends = |start: usize, length: usize, most: usize| {
-            start.checked_add(length).is_some_and(|end| end <= most)
-        };
-        let whole = side_lengths(there);
-        if ends(origin.x, size.width, whole.width)
-            && ends(origin.y, size.height, whole.height)
-            && ends(origin.z, size.depth, whole.depth)
-        {
-            return Ok(());
-        }
-        Err(format!(
-            "a region at ({}, {}, {}) of ({}, {}, {}) pixels: mip level {level} has ({}, {}, {})",
-            origin.x,
-            origin.y,
-            origin.z,
-            size.width,
-            size.height,
-            size.depth,
-            whole.width,
-            whole.height,
-            whole.depth
-        ))
-    }
-
-    /// The address of the row at a place that is inside.
-    fn row(&self, level: usize, slice: usize, origin: MTLOrigin, y: usize, z: usize) -> *mut u8 {
-        let there = &self.levels[level];
-        let offset = self.start
-            + slice * self.stride
-            + there.offset
-            + (origin.z + z) * there.image
-            + (origin.y + y) * there.row
-            + origin.x * self.format.bytes;
-        self.memory.base().wrapping_add(offset)
-    }
-
-    /// Writes rows of pixels into a region.
-    ///
-    /// # Safety
-    ///
-    /// The region is inside, and `from` has as many bytes as the format says for these distances.
-    #[allow(clippy::too_many_arguments)] // A place, a size, and how they lie.
-    pub(super) unsafe fn write(
-        &self,
-        level: usize,
-        slice: usize,
-        origin: MTLOrigin,
-        size: MTLSize,
-        from: *const u8,
-        bytes_per_row: usize,
-        bytes_per_image: usize,
-    ) {
-        for z in 0..size.depth {
-            for y in 0..size.height {
-                let source = from.wrapping_add(z * bytes_per_image + y * bytes_per_row);
-                let target = self.row(level, slice, origin, y, z);
-                // SAFETY: the caller's. The program's bytes may be this very memory.
-                unsafe { std::ptr::copy(source, target, size.width * self.format.bytes) };
-            }
-        }
-    }
-
-    /// Reads rows of pixels out of a region.
-    ///
-    /// # Safety
-    ///
-    /// As for [`write`](Self::write).
-    #[allow(clippy::too_many_arguments)] // As above.
-    pub(super) unsafe fn read(
-        &self,
-        level: usize,
-        slice: usize,
-        origin: MTLOrigin,
-        size: MTLSize,
-        to: *mut u8,
-        bytes_per_row: usize,
-        bytes_per_image: usize,
-    ) {
-        for z in 0..size.depth {
-            for y in 0..size.height {
-                let source = self.row(level, slice, origin, y, z);
-                let target = to.wrapping_add(z * bytes_per_image + y * bytes_per_row);
-                // SAFETY: the caller's. The program's bytes may be this very memory.
-                unsafe { std::ptr::copy(source, target, size.width * self.format.bytes) };
-            }
-        }
-    }
-
-    /// The pixel at a place that is inside, without the swizzle.
-    fn pixel(&self, level: usize, slice: usize, x: usize, y: usize, z: usize) -> Pixel {
-        let row = self.row(level, slice, MTLOrigin { x, y: 0, z: 0 }, y, z);
-        // SAFETY: the place is inside.
-        self.format.decode(unsafe { std::slice::from_raw_parts(row, self.format.bytes) })
-    }
-
-    fn set_pixel(&self, level: usize, slice: usize, place: [usize; 3], pixel: Pixel) {
-        let [x, y, z] = place;
-        let mut bytes = [0; 16];
-        let bytes = &mut bytes[..self.format.bytes];
-        self.format.encode(pixel, bytes);
-        let row = self.row(level, slice, MTLOrigin { x, y: 0, z: 0 }, y, z);
-        // SAFETY: the place is inside.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), row, bytes.len()) };
-    }
-
-    /// Makes each level from the one before it: a pixel is the mean of those that it stands for.
-    pub(super) fn generate_mipmaps(&self) {
-        for level in 1..self.levels.len() {
-            let (small, large) = (self.size(level), self.size(level - 1));
-            // Two for each side that was halved, one where it was a single pixel.
-            let wide = |small: usize, large: usize| if large > small { 2 } else { 1 };
-            let box_size = [
-                wide(small.width, large.width),
-                wide(small.height, large.height),
-                wide(small.depth, large.depth),
-            ];
-            for slice in 0..self.slices {
-                for z in 0..small.depth {
-                    for y in 0..small.height {
-                        for x in 0..small.width {
-                            let mean = self.mean(level - 1, slice, [x, y, z], box_size);
-                            self.set_pixel(level, slice, [x, y, z], mean);
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    fn mean(&self, level: usize, slice: usize, at: [usize; 3], box_size: [usize; 3]) -> Pixel {
-        let mut sum = [0.0f32; 4];
-        for dz in 0..box_size[2] {
-            for dy in 0..box_size[1] {
-                for dx in 0..box_size[0] {
-                    let place = [
-                        at[0] * box_size[0] + dx,
-                        at[1] * box_size[1] + dy,
-                        at[2] * box_size[2] + dz,
-                    ];
-                    let pixel = self.pixel(level, slice, place[0], place[1], place[2]);
-                    for (sum, number) in sum.iter_mut().zip(pixel) {
-                        *sum += f32::from_bits(number);
-                    }
-                }
-            }
-        }
-        let count = (box_size[0] * box_size[1] * box_size[2]) as f32;
-        sum.map(|sum| (sum / count).to_bits())
-    }
-}
-
-/// Copies a region from one texture to another, of pixels of the same size. Places are a level, a
-/// slice and an origin, and are inside.
-pub(super) fn copy_between(
-    from: &Image,
-    (from_level, from_slice, from_origin): (usize, usize, MTLOrigin),
-    to: &Image,
-    (to_level, to_slice, to_origin): (usize, usize, MTLOrigin),
-    size: MTLSize,
-) {
-    let length = size.width * from.format.bytes;
-    for z in 0..size.depth {
-        for y in 0..size.height {
-            let source = from.row(from_level, from_slice, from_origin, y, z);
-            let target = to.row(to_level, to_slice, to_origin, y, z);
-            // SAFETY: the encoder has seen that both regions are inside. They may be of one texture.
-            unsafe { std::ptr::copy(source, target, length) };
-        }
-    }
 }
 
 /// Whether a CPU access is possible. It has no command buffer to tell: what is wrong is said on standard
@@ -654,7 +331,7 @@ fn admits(
         () => Ok(()),
     });
     if let Err(why) = &checked {
-        let label = texture.resource.label.after_noun();
+        let label = texture.image.label.after_noun();
         eprintln!("aruminium: -[MTLTexture {selector}]{label}: {why}");
     }
     checked.is_ok()

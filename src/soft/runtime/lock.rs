@@ -4,9 +4,9 @@
 //! misses a cache, runs under this one. No code of a class is ever called with the lock held.
 
 use super::class::Classes;
-use super::fork;
 use super::protocol::Protocols;
 use super::selector::Selectors;
+use crate::soft::fork;
 use std::cell::UnsafeCell;
 use std::sync::{LazyLock, Mutex, MutexGuard, Once};
 
@@ -33,7 +33,7 @@ impl Lock {
     pub(super) fn take() -> Self {
         static FORKS: Once = Once::new();
         static FILLED: Once = Once::new();
-        FORKS.call_once(fork::watch_forks);
+        FORKS.call_once(super::fork::watch_forks);
         // A panic under the lock leaves whole entries: each table changes by one insertion.
         let mut lock = Self(fork::lock(&TABLES));
         FILLED.call_once(|| {

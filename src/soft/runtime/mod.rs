@@ -6,7 +6,7 @@ pub(crate) mod class;
 pub(crate) mod declare;
 pub(crate) mod entry;
 mod fatal;
-pub(crate) mod fork;
+mod fork;
 mod lock;
 pub(crate) mod nsobject;
 pub(crate) mod object;

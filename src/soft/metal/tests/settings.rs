@@ -136,7 +136,7 @@ fn a_place_that_stays_reserved_is_given_away() {
     }
     for commands in [missing, missing_too] {
         let error = finish(**commands).unwrap_err();
-        assert!(error.contains("gave away the place in the queue"), "{error}");
+        assert!(error.contains("gave away the position in the queue"), "{error}");
     }
     assert_eq!(finish(*commands(*queue)), Ok(()));
 }

@@ -6,17 +6,17 @@ use std::time::Duration;
 
 /// The choices of a process, read once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Settings {
+pub(crate) struct Settings {
     /// How many threads can run at a time.
-    pub(super) cores: usize,
+    pub(crate) cores: usize,
     /// How many threads run kernels.
-    pub(super) workers: usize,
+    pub(crate) workers: usize,
     /// How long a launch may take, or a wait while nothing runs; none for ever.
-    pub(super) watchdog: Option<Duration>,
+    pub(crate) watchdog: Option<Duration>,
     /// Whether wrong messages are errors. What keeps memory safe does not ask.
-    pub(super) checks: bool,
+    pub(crate) checks: bool,
     /// Whether what a GPU takes from kernels against the rules of the language is an error.
-    pub(super) strict: bool,
+    pub(crate) strict: bool,
 }
 
 const DEVICE: &str = "ARUMINIUM_SOFT_DEVICE";
@@ -32,7 +32,7 @@ const MOST_WORKERS: usize = 256;
 
 impl Settings {
     /// The settings of this process.
-    pub(super) fn get() -> &'static Self {
+    pub(crate) fn get() -> &'static Self {
         static SETTINGS: OnceLock<Settings> = OnceLock::new();
         SETTINGS.get_or_init(|| Self::read(|name| std::env::var(name).ok()))
     }
@@ -56,7 +56,7 @@ impl Settings {
 }
 
 /// Whether the device is hidden. Read each time, so that a program can test itself both ways.
-pub(super) fn device_is_hidden() -> bool {
+pub(crate) fn device_is_hidden() -> bool {
     std::env::var_os(DEVICE).is_some_and(|value| value == "none")
 }
 

@@ -1,20 +1,19 @@
 //! The order of the encoders of a command buffer.
 //!
-//! Metal keeps the order of encoders that share a resource, unless the program has said that it tracks
-//! the hazards of that resource itself: then only a fence does. A GPU may run such encoders side by side;
-//! here the later one runs first, so that a fence that is missing shows.
+//! Metal keeps the order of encoders that share a resource, unless the program tracks the hazards of that resource
+//! itself: then only a fence does. A GPU may run such encoders side by side; here the later one runs first, so that a
+//! missing fence has a visible effect.
 
-use super::commands::{
-    Command, FencePassed, Grid, Kept, PixelCopy, Place, Recording, Segment, Slot,
-};
 use super::memory::Memory;
-use crate::abi::Id;
+use super::recording::{
+    Command, FenceUse, Grid, Object, ObjectIndex, PixelCopy, Recording, Segment, Slot,
+};
 use std::sync::Arc;
 
-/// A stretch of commands that stay together.
+/// Consecutive commands that stay together.
 struct Item {
     commands: Segment,
-    /// The encoder that recorded them; none for events, which everything waits for.
+    /// The encoder that recorded them; `None` for commands between encoders (events), which everything waits for.
     encoder: Option<usize>,
     /// The tracked memory that they touch.
     memory: Vec<*const Memory>,
@@ -23,9 +22,9 @@ struct Item {
 /// More encoders than these keep their order: finding another takes the cube of their number.
 const MOST: usize = 32;
 
-/// Puts commands in the order in which they are run. As long as nothing is untracked, that is the order
-/// in which they were recorded.
-pub(super) fn put_in_order(recording: &mut Recording) {
+/// Puts commands into the order in which they run. If nothing is untracked, that is the order in which they were
+/// recorded.
+pub(crate) fn put_in_order(recording: &mut Recording) {
     if recording.untracked.is_empty() || !(2..=MOST).contains(&recording.segments.len()) {
         return;
     }
@@ -33,7 +32,7 @@ pub(super) fn put_in_order(recording: &mut Recording) {
     let mut commands = Vec::with_capacity(recording.commands.len());
     let mut left: Vec<usize> = (0..items.len()).collect();
     while !left.is_empty() {
-        // The last that waits for none of those before it. The first always does.
+        // The last one that need not wait for any of those before it. The first never has to.
         let free = (0..left.len()).rev().find(|nth| {
             left[..*nth]
                 .iter()
@@ -45,7 +44,7 @@ pub(super) fn put_in_order(recording: &mut Recording) {
     recording.commands = commands;
 }
 
-/// The encoders' commands, and the stretches between them.
+/// The commands of each encoder, and those between encoders.
 fn items(recording: &Recording) -> Vec<Item> {
     let between = |start: usize, end: usize| {
         let commands = Segment { start, end };
@@ -63,52 +62,42 @@ fn items(recording: &Recording) -> Vec<Item> {
     items
 }
 
-/// Whether the second of two stretches may not begin before the first has ended.
+/// Whether the second of two items may not begin before the first has ended.
 fn must_wait(recording: &Recording, first: &Item, second: &Item) -> bool {
     let (Some(from), Some(to)) = (first.encoder, second.encoder) else { return true };
     let passed = |encoder: usize, waits: bool| {
-        let of_encoder =
-            move |fence: &&FencePassed| fence.segment == encoder && fence.waits == waits;
+        let of_encoder = move |fence: &&FenceUse| fence.segment == encoder && fence.waits == waits;
         recording.fences.iter().filter(of_encoder).map(|fence| fence.fence)
     };
-    passed(from, false).any(|updated| {
-        passed(to, true).any(|waited| fence_at(recording, updated) == fence_at(recording, waited))
-    }) || first.memory.iter().any(|memory| second.memory.contains(memory))
-}
-
-/// A fence by its address: it may have been kept more than once.
-fn fence_at(recording: &Recording, place: Place) -> Option<Id> {
-    match recording.kept.get(place as usize) {
-        Some(Kept::Fence(fence)) => Some(fence.id()),
-        _ => None,
-    }
+    passed(from, false).any(|updated| passed(to, true).any(|waited| updated == waited))
+        || first.memory.iter().any(|memory| second.memory.contains(memory))
 }
 
 /// The tracked memory that commands touch.
 fn touched(recording: &Recording, commands: &[Command]) -> Vec<*const Memory> {
-    let mut places = Vec::new();
+    let mut objects = Vec::new();
     for command in commands {
         match *command {
             Command::Dispatch { pipeline, slots, grid, .. } => {
-                if let Grid::Indirect { place, .. } = grid {
-                    places.push(place);
+                if let Grid::Indirect { object, .. } = grid {
+                    objects.push(object);
                 }
                 let count =
                     recording.pipeline_at(pipeline).map_or(0, |pipeline| pipeline.takes.len());
                 for slot in &recording.slots[slots as usize..][..count] {
-                    if let Slot::Buffer { place, .. } | Slot::Texture { place } = slot {
-                        places.push(*place);
+                    if let Slot::Buffer { object, .. } | Slot::Texture { object } = slot {
+                        objects.push(*object);
                     }
                 }
             }
-            Command::CopyBuffer { from, to, .. } => places.extend([from, to]),
-            Command::FillBuffer { buffer, .. } => places.push(buffer),
-            Command::CopyPixels(index) => places.extend(match recording.pixels[index as usize] {
+            Command::CopyBuffer { from, to, .. } => objects.extend([from, to]),
+            Command::FillBuffer { buffer, .. } => objects.push(buffer),
+            Command::CopyPixels(index) => objects.extend(match recording.pixels[index as usize] {
                 PixelCopy::ToTexture { from, to, .. } => [from.buffer, to.texture],
                 PixelCopy::FromTexture { from, to, .. } => [from.texture, to.buffer],
                 PixelCopy::Between { from, to, .. } => [from.texture, to.texture],
             }),
-            Command::GenerateMipmaps(texture) => places.push(texture),
+            Command::GenerateMipmaps(texture) => objects.push(texture),
             Command::Concurrent
             | Command::Serial
             | Command::Barrier
@@ -117,16 +106,14 @@ fn touched(recording: &Recording, commands: &[Command]) -> Vec<*const Memory> {
             | Command::Note(_) => {}
         }
     }
-    let memory = places.into_iter().filter_map(|place| memory_at(recording, place));
+    let memory = objects.into_iter().filter_map(|object| memory_at(recording, object));
     memory.filter(|memory| !recording.untracked.contains(memory)).collect()
 }
 
-fn memory_at(recording: &Recording, place: Place) -> Option<*const Memory> {
-    match recording.kept.get(place as usize)? {
-        Kept::Buffer(buffer) => Some(Arc::as_ptr(&buffer.memory)),
-        Kept::Memory(memory) => Some(Arc::as_ptr(memory)),
-        Kept::Texture(texture) => Some(texture.image.memory()),
-        Kept::Image(image) => Some(image.memory()),
-        Kept::Pipeline(_) | Kept::Sampler(_) | Kept::Event(_) | Kept::Fence(_) => None,
+fn memory_at(recording: &Recording, index: ObjectIndex) -> Option<*const Memory> {
+    match recording.objects.get(index as usize)? {
+        Object::Memory(memory) => Some(Arc::as_ptr(memory)),
+        Object::Image(image) => Some(image.memory()),
+        Object::Pipeline(_) | Object::Event(_) => None,
     }
 }

@@ -6,7 +6,7 @@ use crate::soft::kernel::texture::{Pixel, PixelFormat};
 
 /// What the numbers of a format mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// Integers that stand for 0 to 1.
     Unorm,
     /// The same, with colors on sRGB's curve.
@@ -37,13 +37,13 @@ enum Layout {
 
 /// A pixel format.
 #[derive(Debug)]
-pub(super) struct Format {
-    pub(super) name: &'static str,
-    pub(super) value: usize,
+pub(crate) struct Format {
+    pub(crate) name: &'static str,
+    pub(crate) value: usize,
     /// The size of a pixel.
-    pub(super) bytes: usize,
+    pub(crate) bytes: usize,
     channels: usize,
-    pub(super) kind: Kind,
+    pub(crate) kind: Kind,
     layout: Layout,
 }
 
@@ -129,17 +129,17 @@ formats! {
 
 impl Format {
     /// The format of this number; none for what cannot be the format of a texture here.
-    pub(super) fn of(value: usize) -> Option<&'static Self> {
+    pub(crate) fn of(value: usize) -> Option<&'static Self> {
         FORMATS.binary_search_by_key(&value, |format| format.value).ok().map(|i| &FORMATS[i])
     }
 
     /// Whether its components are signed integers.
-    pub(super) fn is_signed_integer(&self) -> bool {
+    pub(crate) fn is_signed_integer(&self) -> bool {
         self.kind == Kind::Sint
     }
 
     /// Whether the mean of two pixels is one.
-    pub(super) fn can_be_filtered(&self) -> bool {
+    pub(crate) fn can_be_filtered(&self) -> bool {
         !self.is_integer()
     }
 
@@ -154,7 +154,7 @@ impl Format {
 
     /// How many bytes of a buffer hold so many pixels in rows. Bytes per row and per image do not
     /// matter where there is one.
-    pub(super) fn bytes_of(
+    pub(crate) fn bytes_of(
         &self,
         size: MTLSize,
         bytes_per_row: usize,

@@ -4,7 +4,7 @@
 //! as long as zeroing it. So pages of short buffers are kept when they are given back, and zeroed
 //! when they are taken again, unless nobody ever knew where they were.
 
-use super::foundation::lock;
+use crate::soft::fork::lock;
 use std::collections::BTreeMap;
 use std::ffi::{c_int, c_void};
 use std::mem::ManuallyDrop;
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering::*};
 use std::sync::{LazyLock, Mutex};
 
 /// What a page is here; memory that is wrapped begins and ends at one.
-pub(super) const PAGE: usize = 4096;
+pub(crate) const PAGE: usize = 4096;
 
 /// The longest that are kept, and how many bytes of them at most.
 const LONGEST: usize = 4 << 20;
@@ -45,7 +45,7 @@ const SC_PAGESIZE: c_int = 30;
 const SC_PHYS_PAGES: c_int = 85;
 
 /// How much memory the machine has: asked once, since the answer takes longer than making a buffer.
-pub(super) fn physical() -> usize {
+pub(crate) fn physical() -> usize {
     static PHYSICAL: LazyLock<usize> = LazyLock::new(|| {
         // SAFETY: these names are known on Linux; -1 is answered for others.
         let (pages, size) = unsafe { (sysconf(SC_PHYS_PAGES), sysconf(SC_PAGESIZE)) };
@@ -92,7 +92,7 @@ impl Drop for Mapping {
 }
 
 /// Zeroed pages, given back when this goes.
-pub(super) struct Pages {
+pub(crate) struct Pages {
     mapping: ManuallyDrop<Mapping>,
     /// Somebody was told where they are, and may have written there.
     told: AtomicBool,
@@ -100,7 +100,7 @@ pub(super) struct Pages {
 
 impl Pages {
     /// So many bytes, a whole number of pages; none when there are not as many.
-    pub(super) fn new(bytes: usize) -> Option<Self> {
+    pub(crate) fn new(bytes: usize) -> Option<Self> {
         let kept = lock(&KEPT).take(bytes);
         let (mapping, told) = match kept {
             Some(kept) => kept,
@@ -115,14 +115,14 @@ impl Pages {
 
     /// Where they are.
     #[inline]
-    pub(super) fn base(&self) -> NonNull<u8> {
+    pub(crate) fn base(&self) -> NonNull<u8> {
         if !self.told.load(Relaxed) {
             self.told.store(true, Relaxed);
         }
         self.mapping.base
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.mapping.bytes
     }
 }

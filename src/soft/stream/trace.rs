@@ -1,32 +1,33 @@
 //! What a capture writes: a line for each command buffer, and one for each command that ran.
 //! `specs/soft-metal.md` has the fields.
 
-use super::command_buffer::Ending;
-use super::commands::{Command, Grid, Kept, Note, PixelCopy, Pixels, Place, Recording, Rows, Slot};
-use super::foundation::{Label, lock};
+use super::error::CommandError;
+use super::label::Label;
 use super::memory::Memory;
-use super::resource::HasResource;
-use super::texture::Image;
+use super::recording::{
+    Command, Grid, Note, Object, ObjectIndex, PixelCopy, Pixels, Recording, Rows, Slot,
+};
 use crate::abi::{MTLOrigin, MTLSize};
+use crate::soft::fork::lock;
 use crate::soft::kernel::{Argument, Kernel, Parameter};
 use std::fmt::{Display, Write as _};
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// The file of a capture.
-pub(super) struct Session {
-    /// None once something could not be written.
+pub(crate) struct Session {
+    /// `None` once something could not be written.
     file: Mutex<Option<File>>,
     next: AtomicU64,
 }
 
 impl Session {
-    /// Begins a new file: one that is there already is not touched.
-    pub(super) fn create(path: &Path, device: &str, of: &str) -> io::Result<Self> {
+    /// Creates a new file; an existing one is not touched.
+    pub(crate) fn create(path: &Path, device: &str, of: &str) -> io::Result<Self> {
         let file = File::create_new(path)?;
         let session = Self { file: Mutex::new(Some(file)), next: AtomicU64::new(1) };
         let mut line = Line::new("capture");
@@ -39,58 +40,98 @@ impl Session {
         let mut file = lock(&self.file);
         let written = file.as_mut().map(|file| file.write_all(text.as_bytes()));
         if let Some(Err(error)) = written {
-            // Nobody is there to be answered: the capture was started long ago.
-            eprintln!("aruminium: a capture cannot be written on: {error}");
+            // No message is being answered that could report it: the capture was started long ago.
+            eprintln!("aruminium: a capture ends early, its file cannot be written: {error}");
             *file = None;
         }
     }
 }
 
-/// What is noted of a command buffer that is captured.
-pub(super) struct Trace {
+/// The capture that new command buffers belong to: its file, and the number of the only queue it captures, if it is not
+/// all of them.
+static CAPTURE: Mutex<Option<(Arc<Session>, Option<u64>)>> = Mutex::new(None);
+/// Whether there is one, readable without the lock.
+static CAPTURING: AtomicBool = AtomicBool::new(false);
+
+/// Begins capturing new command buffers of one queue or of all, or ends it.
+pub(crate) fn capture(capture: Option<(Arc<Session>, Option<u64>)>) {
+    CAPTURING.store(capture.is_some(), Relaxed);
+    let _old = std::mem::replace(&mut *lock(&CAPTURE), capture);
+}
+
+/// What is recorded about the execution of a captured command buffer.
+pub(crate) struct Trace {
     session: Arc<Session>,
     number: u64,
-    /// The commands that ran, in that order, and how long each took.
+    /// The commands that ran, in order, and how long each took.
     ran: Vec<(usize, Duration)>,
-    /// Since when it waits for an event.
+    /// When it began to wait for an event.
     waits: Option<Instant>,
 }
 
+/// When a command buffer was committed, scheduled, begun and ended, in seconds since the machine started.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Times {
+    pub(crate) kernel: (f64, f64),
+    pub(crate) gpu: (f64, f64),
+}
+
+/// What is known at the end of a command buffer.
+pub(crate) struct Ending<'a> {
+    pub(crate) label: &'a Label,
+    pub(crate) queue: u64,
+    pub(crate) queue_label: &'a Label,
+    pub(crate) retained: bool,
+    pub(crate) error: Option<&'a CommandError>,
+    pub(crate) times: Times,
+}
+
 impl Trace {
-    pub(super) fn new(session: &Arc<Session>) -> Self {
+    /// The trace of a new command buffer of a queue, if it is captured.
+    #[inline]
+    pub(crate) fn new(queue: u64) -> Option<Box<Self>> {
+        if !CAPTURING.load(Relaxed) {
+            return None;
+        }
+        let capture = lock(&CAPTURE);
+        let (session, of) = capture.as_ref()?;
+        if of.is_some_and(|of| of != queue) {
+            return None;
+        }
         let number = session.next.fetch_add(1, Relaxed);
-        Self { session: Arc::clone(session), number, ran: Vec::new(), waits: None }
+        Some(Box::new(Self { session: Arc::clone(session), number, ran: Vec::new(), waits: None }))
     }
 
     /// The next command waits for an event.
-    pub(super) fn wait(&mut self) {
+    pub(crate) fn wait(&mut self) {
         self.waits.get_or_insert_with(Instant::now);
     }
 
     /// The command at an index has run since then.
-    pub(super) fn ran(&mut self, index: usize, since: Instant) {
+    pub(crate) fn ran(&mut self, index: usize, since: Instant) {
         let since = self.waits.take().unwrap_or(since);
         self.ran.push((index, since.elapsed()));
     }
 
     /// Writes the command buffer, and the lines of its commands.
-    pub(super) fn finish(&self, ending: &Ending<'_>, commands: &str) {
+    pub(crate) fn finish(&self, ending: &Ending<'_>, commands: &str) {
         let mut line = Line::new("commandBuffer");
         line.field("id", self.number).label("label", ending.label);
-        line.field("queue", ending.queue.number).label("queueLabel", &ending.queue.label);
+        line.field("queue", ending.queue).label("queueLabel", ending.queue_label);
         line.field("retained", ending.retained);
-        line.text("status", if ending.trouble.is_some() { "error" } else { "completed" });
+        line.text("status", if ending.error.is_some() { "error" } else { "completed" });
         line.field(
             "error",
-            ending.trouble.map_or_else(
+            ending.error.map_or_else(
                 || "null".to_owned(),
-                |trouble| {
-                    let (code, text) = (trouble.code as isize, quoted(&trouble.text));
+                |error| {
+                    let (code, text) = (error.code as isize, quoted(&error.message));
                     format!("{{\"code\":{code},\"text\":{text}}}")
                 },
             ),
         );
-        let times = [ending.kernel.0, ending.kernel.1, ending.gpu.0, ending.gpu.1];
+        let Times { kernel, gpu } = ending.times;
+        let times = [kernel.0, kernel.1, gpu.0, gpu.1];
         for (name, time) in ["kernelStart", "kernelEnd", "gpuStart", "gpuEnd"].iter().zip(times) {
             line.field(name, format_args!("{time:.9}"));
         }
@@ -98,7 +139,7 @@ impl Trace {
     }
 
     /// A line for each command that ran.
-    pub(super) fn commands(&self, recording: &Recording) -> String {
+    pub(crate) fn commands(&self, recording: &Recording) -> String {
         let surroundings = surroundings(recording);
         let mut lines = String::new();
         for (index, time) in &self.ran {
@@ -160,7 +201,7 @@ impl Line {
     /// Nothing when it was not set.
     fn label(&mut self, name: &str, label: &Label) -> &mut Self {
         if let Some(text) = label.get() {
-            self.text(name, &text.to_str());
+            self.text(name, &text);
         }
         self
     }
@@ -211,9 +252,9 @@ fn surroundings(recording: &Recording) -> Vec<String> {
 }
 
 fn command(recording: &Recording, command: &Command) -> Option<Line> {
-    let event = |kind, place: Place, value: u64| {
+    let event = |kind, object: ObjectIndex, value: u64| {
         let mut line = Line::new(kind);
-        if let Kept::Event(signal) = &recording.kept[place as usize] {
+        if let Object::Event(signal) = &recording.objects[object as usize] {
             line.field("event", Arc::as_ptr(signal).addr()).label("label", &signal.label);
         }
         line.field("value", value);
@@ -237,13 +278,13 @@ fn command(recording: &Recording, command: &Command) -> Option<Line> {
             line
         }
         Command::CopyPixels(index) => copy_pixels(recording, &recording.pixels[index as usize]),
-        Command::GenerateMipmaps(place) => {
+        Command::GenerateMipmaps(object) => {
             let mut line = Line::new("generateMipmaps");
-            line.field("to", texture(recording, place));
+            line.field("to", texture(recording, object));
             line
         }
-        Command::Signal { event: place, value } => event("signalEvent", place, value),
-        Command::Wait { event: place, value } => event("waitForEvent", place, value),
+        Command::Signal { event: object, value } => event("signalEvent", object, value),
+        Command::Wait { event: object, value } => event("waitForEvent", object, value),
         Command::Note(index) => match recording.notes.as_ref()?.list.get(index as usize)? {
             Note::Signpost(name) => {
                 let mut line = Line::new("signpost");
@@ -267,7 +308,9 @@ fn dispatch(
     line.text("kernel", kernel.name());
     match grid {
         Grid::Threads(grid) => line.field("grid", list(grid)),
-        Grid::Indirect { place, offset } => line.field("indirect", rest(recording, place, offset)),
+        Grid::Indirect { object, offset } => {
+            line.field("indirect", rest(recording, object, offset))
+        }
     };
     line.field("threadgroup", list(group));
     let arguments = kernel.parameters().zip(slots);
@@ -275,72 +318,64 @@ fn dispatch(
     line
 }
 
-/// An argument of a kernel and what it is given.
+/// A parameter of a kernel and what is bound.
 fn argument(
     recording: &Recording,
     (parameter, argument): (Parameter, &Argument),
     slot: Slot,
 ) -> String {
-    /// As many of the pushed bytes are shown.
+    /// How many of the pushed bytes are shown.
     const SHOWN: usize = 64;
     let mut part = Line::part();
     part.text("name", &argument.name);
     part.text("kind", argument.kind.name());
     part.field("index", parameter.index);
     match slot {
-        Slot::Empty | Slot::Sampler { .. } => {}
-        Slot::Buffer { place, offset } => _ = part.field("buffer", rest(recording, place, offset)),
+        Slot::Empty | Slot::Sampler(_) => {}
+        Slot::Buffer { object, offset } => {
+            _ = part.field("buffer", rest(recording, object, offset));
+        }
         Slot::Bytes { length, start } => {
             let bytes = &recording.bytes[start..start + length as usize];
             let shown = bytes.iter().take(SHOWN).map(|byte| format!("{byte:02x}"));
             part.field("length", length).text("bytes", &shown.collect::<String>());
         }
         Slot::Threadgroup { length } => _ = part.field("length", length),
-        Slot::Texture { place } => _ = part.field("texture", texture(recording, place)),
+        Slot::Texture { object } => _ = part.field("texture", texture(recording, object)),
     }
     part.close()
 }
 
-fn memory(recording: &Recording, place: Place) -> Option<(&Memory, Option<&Label>)> {
-    match &recording.kept[place as usize] {
-        Kept::Buffer(buffer) => Some((&buffer.memory, Some(&buffer.resource().label))),
-        Kept::Memory(memory) => Some((memory, None)),
+fn memory(recording: &Recording, index: ObjectIndex) -> Option<&Memory> {
+    match &recording.objects[index as usize] {
+        Object::Memory(memory) => Some(memory),
         _ => None,
     }
 }
 
 /// A buffer from an offset to its end.
-fn rest(recording: &Recording, place: Place, offset: usize) -> String {
-    let whole = memory(recording, place).map_or(0, |(memory, _)| memory.length());
-    buffer(recording, place, offset, whole.saturating_sub(offset))
+fn rest(recording: &Recording, index: ObjectIndex, offset: usize) -> String {
+    let whole = recording.length_at(index);
+    buffer(recording, index, offset, whole.saturating_sub(offset))
 }
 
-fn buffer(recording: &Recording, place: Place, offset: usize, length: usize) -> String {
+fn buffer(recording: &Recording, index: ObjectIndex, offset: usize, length: usize) -> String {
     let mut part = Line::part();
-    if let Some((memory, label)) = memory(recording, place) {
-        part.field("address", memory.address());
-        if let Some(label) = label {
-            part.label("label", label);
-        }
+    if let Some(memory) = memory(recording, index) {
+        part.field("address", memory.address()).label("label", &memory.label);
     }
     part.field("offset", offset).field("length", length);
     part.close()
 }
 
-fn texture(recording: &Recording, place: Place) -> String {
-    let describe = |image: &Image, label: Option<&Label>| {
-        let mut part = Line::part();
-        part.text("format", image.format().name).field("size", size(image.size(0)));
-        if let Some(label) = label {
-            part.label("label", label);
-        }
-        part.close()
+fn texture(recording: &Recording, index: ObjectIndex) -> String {
+    let Object::Image(image) = &recording.objects[index as usize] else {
+        return "null".to_owned();
     };
-    match &recording.kept[place as usize] {
-        Kept::Texture(texture) => describe(&texture.image, Some(&texture.resource().label)),
-        Kept::Image(image) => describe(image, None),
-        _ => "null".to_owned(),
-    }
+    let mut part = Line::part();
+    part.text("format", image.format().name).field("size", size(image.size(0)));
+    part.label("label", &image.label);
+    part.close()
 }
 
 fn size(size: MTLSize) -> String {

@@ -1,39 +1,40 @@
-//! Carries out recorded commands.
+//! Executes recorded commands.
 
-use super::commands::{Command, Grid, Kept, PixelCopy, Pixels, Place, Recording, Rows, Slot};
-use super::errors::{CommandBufferError, Problem, Trouble, internal, invalid};
+use super::error::CommandError;
 use super::event::Signal;
+use super::image::{Image, copy_between};
 use super::memory::Memory;
+use super::recording::{
+    Command, Grid, Object, ObjectIndex, PixelCopy, Pixels, Recording, Rows, Slot,
+};
 use super::settings::Settings;
-use super::texture::{Image, copy_between};
 use super::trace::Trace;
 use crate::soft::ir::catch_internal_error;
-use crate::soft::kernel::{Binding, Fault, FaultKind, Launch};
+use crate::soft::kernel::{Binding, Launch};
 use std::sync::Arc;
 use std::time::Instant;
 
 /// Where the execution of a recording stopped.
-pub(super) enum Step {
-    /// At the end, or at the first trouble.
-    Done(Result<(), Trouble>),
+pub(crate) enum Step {
+    /// At the end, or at the first error.
+    Done(Result<(), CommandError>),
     /// At an event that has not reached the value.
     Wait(Arc<Signal>, u64),
 }
 
 /// Runs from the command at `next` on.
-pub(super) fn run(recording: &Recording, next: &mut usize, trace: Option<&mut Trace>) -> Step {
+pub(crate) fn run(recording: &Recording, next: &mut usize, trace: Option<&mut Trace>) -> Step {
     // A defect of our own ends this command buffer, not the process or the queue.
-    catch_internal_error(|| run_commands(recording, next, trace)).unwrap_or_else(|error| {
-        Step::Done(Err(internal(format!("internal error: {}", error.message))))
-    })
+    catch_internal_error(|| run_commands(recording, next, trace))
+        .unwrap_or_else(|error| Step::Done(Err(CommandError::internal(error.message))))
 }
 
 fn run_commands(recording: &Recording, next: &mut usize, mut trace: Option<&mut Trace>) -> Step {
-    // In a concurrent encoder: dispatches since the last barrier. They may run in any order, and do so
-    // last first: a barrier that is missing shows.
+    // In a concurrent encoder: the dispatches since the last barrier. They may run in any order; here the last runs
+    // first, so that a missing barrier has a visible effect.
     let mut unordered: Option<Vec<usize>> = None;
     let mut bindings = Vec::new();
-    let mut carry_out = |index: usize| {
+    let mut execute = |index: usize| {
         let Some(trace) = &mut trace else { return run_one(recording, index, &mut bindings) };
         let since = Instant::now();
         let result = run_one(recording, index, &mut bindings);
@@ -47,7 +48,7 @@ fn run_commands(recording: &Recording, next: &mut usize, mut trace: Option<&mut 
                     waiting.push(*next);
                     Ok(())
                 }
-                None => carry_out(*next),
+                None => execute(*next),
             },
             Command::Concurrent | Command::Barrier | Command::Serial => {
                 let waiting = unordered.take();
@@ -57,31 +58,31 @@ fn run_commands(recording: &Recording, next: &mut usize, mut trace: Option<&mut 
                     _ => waiting.is_some(),
                 };
                 unordered = goes_on.then(Vec::new);
-                waiting.into_iter().flatten().rev().try_for_each(&mut carry_out)
+                waiting.into_iter().flatten().rev().try_for_each(&mut execute)
             }
             Command::Wait { event, value } => match signal_at(recording, event) {
                 Ok(signal) if signal.value() < value => {
                     return Step::Wait(Arc::clone(signal), value);
                 }
-                Ok(_) => carry_out(*next),
-                Err(trouble) => Err(trouble),
+                Ok(_) => execute(*next),
+                Err(error) => Err(error),
             },
-            _ => carry_out(*next),
+            _ => execute(*next),
         };
-        if let Err(trouble) = result {
-            return Step::Done(Err(trouble));
+        if let Err(error) = result {
+            return Step::Done(Err(error));
         }
         *next += 1;
     }
     Step::Done(Ok(()))
 }
 
-/// Carries out one command. Waiting, and the order of dispatches, are the caller's.
+/// Executes one command. The caller waits, and orders dispatches.
 fn run_one<'a>(
     recording: &'a Recording,
     index: usize,
     bindings: &mut Vec<Binding<'a>>,
-) -> Result<(), Trouble> {
+) -> Result<(), CommandError> {
     match recording.commands[index] {
         Command::Dispatch { .. } => dispatch(recording, index, bindings),
         Command::CopyBuffer { from, from_offset, to, to_offset, length } => {
@@ -89,7 +90,7 @@ fn run_one<'a>(
         }
         Command::FillBuffer { buffer, start, length, value } => {
             let at = range(memory_at(recording, buffer)?, start, length)?;
-            // SAFETY: the range is inside memory that the recording keeps.
+            // SAFETY: the range is inside memory that the recording keeps alive.
             unsafe { at.write_bytes(value, length) };
             Ok(())
         }
@@ -108,50 +109,53 @@ fn run_one<'a>(
     }
 }
 
-/// What an object is that was released too soon.
-fn released(what: &str) -> Trouble {
-    invalid(format!(
+/// The error for a resource that was released too early.
+fn released(what: &str) -> CommandError {
+    CommandError::invalid(format!(
         "a {what} was released before a command buffer with unretained references was done with it"
     ))
 }
 
 #[cold]
-fn checks() -> bool {
-    Settings::get().checks
+fn misplaced(what: &str) -> CommandError {
+    CommandError::internal(format!("a recorded {what} is another kind of object"))
 }
 
-fn misplaced(what: &str) -> Trouble {
-    internal(format!("internal error: a recorded {what} is something else"))
+/// Whether a resource that was released may not be used any more.
+fn checks_released(recording: &Recording) -> bool {
+    !recording.retaining && Settings::get().checks
 }
 
-fn memory_at(recording: &Recording, place: Place) -> Result<&Memory, Trouble> {
-    match &recording.kept[place as usize] {
-        Kept::Buffer(buffer) => Ok(&buffer.memory),
-        Kept::Memory(memory) if memory.is_released() && checks() => Err(released("buffer")),
-        Kept::Memory(memory) => Ok(memory),
+fn memory_at(recording: &Recording, index: ObjectIndex) -> Result<&Memory, CommandError> {
+    match &recording.objects[index as usize] {
+        Object::Memory(memory) if memory.is_released() && checks_released(recording) => {
+            Err(released("buffer"))
+        }
+        Object::Memory(memory) => Ok(memory),
         _ => Err(misplaced("buffer")),
     }
 }
 
-fn image_at(recording: &Recording, place: Place) -> Result<&Arc<Image>, Trouble> {
-    match &recording.kept[place as usize] {
-        Kept::Texture(texture) => Ok(&texture.image),
-        Kept::Image(image) if image.is_released() && checks() => Err(released("texture")),
-        Kept::Image(image) => Ok(image),
+fn image_at(recording: &Recording, index: ObjectIndex) -> Result<&Arc<Image>, CommandError> {
+    match &recording.objects[index as usize] {
+        Object::Image(image) if image.is_released() && checks_released(recording) => {
+            Err(released("texture"))
+        }
+        Object::Image(image) => Ok(image),
         _ => Err(misplaced("texture")),
     }
 }
 
-fn signal_at(recording: &Recording, place: Place) -> Result<&Arc<Signal>, Trouble> {
-    match &recording.kept[place as usize] {
-        Kept::Event(signal) => Ok(signal),
+fn signal_at(recording: &Recording, index: ObjectIndex) -> Result<&Arc<Signal>, CommandError> {
+    match &recording.objects[index as usize] {
+        Object::Event(signal) => Ok(signal),
         _ => Err(misplaced("event")),
     }
 }
 
-fn range(memory: &Memory, offset: usize, length: usize) -> Result<*mut u8, Trouble> {
+fn range(memory: &Memory, offset: usize, length: usize) -> Result<*mut u8, CommandError> {
     memory.range(offset, length).ok_or_else(|| {
-        invalid(format!(
+        CommandError::invalid(format!(
             "{length} bytes at offset {offset} of a buffer of {} bytes",
             memory.length()
         ))
@@ -160,13 +164,13 @@ fn range(memory: &Memory, offset: usize, length: usize) -> Result<*mut u8, Troub
 
 fn copy_buffer(
     recording: &Recording,
-    from: (Place, usize),
-    to: (Place, usize),
+    from: (ObjectIndex, usize),
+    to: (ObjectIndex, usize),
     length: usize,
-) -> Result<(), Trouble> {
+) -> Result<(), CommandError> {
     let source = range(memory_at(recording, from.0)?, from.1, length)?;
     let target = range(memory_at(recording, to.0)?, to.1, length)?;
-    // SAFETY: both ranges are inside memory that the recording keeps. They may overlap.
+    // SAFETY: both ranges are inside memory that the recording keeps alive. They may overlap.
     unsafe { std::ptr::copy(source, target, length) };
     Ok(())
 }
@@ -175,7 +179,7 @@ fn dispatch<'a>(
     recording: &'a Recording,
     index: usize,
     bindings: &mut Vec<Binding<'a>>,
-) -> Result<(), Trouble> {
+) -> Result<(), CommandError> {
     let Command::Dispatch { pipeline, slots, grid, group } = recording.commands[index] else {
         return Err(misplaced("dispatch"));
     };
@@ -183,8 +187,8 @@ fn dispatch<'a>(
     let kernel = &pipeline.kernel;
     let grid = match grid {
         Grid::Threads(grid) => grid,
-        Grid::Indirect { place, offset } => {
-            indirect(memory_at(recording, place)?, offset, group, kernel.name())?
+        Grid::Indirect { object, offset } => {
+            indirect(memory_at(recording, object)?, offset, group, kernel.name())?
         }
     };
     if grid.contains(&0) {
@@ -197,8 +201,8 @@ fn dispatch<'a>(
     {
         bindings.push(match *slot {
             Slot::Empty => Binding::None,
-            Slot::Buffer { place, offset } => {
-                let memory = memory_at(recording, place)?;
+            Slot::Buffer { object, offset } => {
+                let memory = memory_at(recording, object)?;
                 let length = memory.length() - offset;
                 Binding::Memory { base: range(memory, offset, length)?, bytes: length as u64 }
             }
@@ -217,11 +221,10 @@ fn dispatch<'a>(
                 Binding::Memory { base, bytes: length as u64 }
             }
             Slot::Threadgroup { length } => Binding::Threadgroup(length as u32),
-            Slot::Texture { place } => Binding::Texture(image_at(recording, place)?.for_kernels()),
-            Slot::Sampler { place } => match &recording.kept[place as usize] {
-                Kept::Sampler(sampler) => Binding::Sampler(sampler.state),
-                _ => return Err(misplaced("sampler")),
-            },
+            Slot::Texture { object } => {
+                Binding::Texture(image_at(recording, object)?.for_kernels())
+            }
+            Slot::Sampler(sampler) => Binding::Sampler(sampler),
         });
     }
     let settings = Settings::get();
@@ -229,42 +232,31 @@ fn dispatch<'a>(
         Launch { grid, group, bindings, watchdog: settings.watchdog, strict: settings.strict };
     // SAFETY: the recording keeps alive what is bound, and the lengths are those of the memory. Other threads access
     // it meanwhile in the order that the program itself makes sure of.
-    unsafe { kernel.launch(&launch) }.map_err(|fault| failed(&fault))
+    unsafe { kernel.launch(&launch) }.map_err(CommandError::from)
 }
 
-/// The error of a command buffer whose kernel had a fault.
-fn failed(fault: &Fault) -> Trouble {
-    let code = match fault.kind {
-        FaultKind::Access { .. } | FaultKind::Misaligned { .. } => CommandBufferError::PageFault,
-        FaultKind::Watchdog => CommandBufferError::Timeout,
-        FaultKind::Barrier => CommandBufferError::Internal,
-        FaultKind::GroupSize { .. } | FaultKind::ThreadgroupMemory { .. } => {
-            CommandBufferError::InvalidResource
-        }
-    };
-    Problem::new(code, fault.to_string())
-}
-
-/// The grid that a buffer says.
+/// The grid of an indirect dispatch.
 fn indirect(
     memory: &Memory,
     offset: usize,
     group: [u32; 3],
     kernel: &str,
-) -> Result<[u32; 3], Trouble> {
-    // SAFETY: the range is inside memory that the recording keeps.
+) -> Result<[u32; 3], CommandError> {
+    // SAFETY: the range is inside memory that the recording keeps alive.
     let groups = unsafe { range(memory, offset, 12)?.cast::<[u32; 3]>().read_unaligned() };
     let mut grid = [0; 3];
     for axis in 0..3 {
         grid[axis] = groups[axis].checked_mul(group[axis]).ok_or_else(|| {
-            invalid(format!("kernel '{kernel}': an indirect dispatch of {groups:?} threadgroups"))
+            CommandError::invalid(format!(
+                "kernel '{kernel}': an indirect dispatch of {groups:?} threadgroups"
+            ))
         })?;
     }
     Ok(grid)
 }
 
-fn copy_pixels(recording: &Recording, copy: &PixelCopy) -> Result<(), Trouble> {
-    let rows = |rows: &Rows| -> Result<(*mut u8, usize, usize), Trouble> {
+fn copy_pixels(recording: &Recording, copy: &PixelCopy) -> Result<(), CommandError> {
+    let rows = |rows: &Rows| -> Result<(*mut u8, usize, usize), CommandError> {
         let memory = memory_at(recording, rows.buffer)?;
         let start = range(memory, rows.offset, 0)?;
         Ok((start, rows.bytes_per_row, rows.bytes_per_image))
@@ -273,7 +265,7 @@ fn copy_pixels(recording: &Recording, copy: &PixelCopy) -> Result<(), Trouble> {
     match copy {
         PixelCopy::ToTexture { from, to, size } => {
             let (start, row, layer) = rows(from)?;
-            // SAFETY: the encoder has seen that rows and region are inside.
+            // SAFETY: the encoder checked that rows and region are inside.
             unsafe { image(to)?.write(to.level, to.slice, to.origin, *size, start, row, layer) };
         }
         PixelCopy::FromTexture { from, to, size } => {
@@ -285,8 +277,8 @@ fn copy_pixels(recording: &Recording, copy: &PixelCopy) -> Result<(), Trouble> {
         }
         PixelCopy::Between { from, to, size } => {
             let (source, target) = (image(from)?, image(to)?);
-            let place = |pixels: &Pixels| (pixels.level, pixels.slice, pixels.origin);
-            copy_between(source, place(from), target, place(to), *size);
+            let corner = |pixels: &Pixels| (pixels.level, pixels.slice, pixels.origin);
+            copy_between(source, corner(from), target, corner(to), *size);
         }
     }
     Ok(())

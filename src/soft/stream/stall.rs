@@ -1,41 +1,41 @@
 //! Waits for events that are never signalled, and for command buffers that are enqueued and never
 //! committed: the watch ends them when nothing has run on the device for the watchdog's time.
 //!
-//! A wait may well be long: another queue computes, or the program does. It is in vain when nothing
-//! runs that could end it, so the time counts from the last sign of life of the whole device.
+//! A wait may well be long, while another queue computes or the program does. It cannot succeed when nothing runs that
+//! could end it, so the time counts from the last activity of the whole device.
 
-use super::foundation::lock;
 use super::settings::Settings;
-use super::worker;
+use crate::soft::fork::lock;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering::*};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How many runners run commands.
-static RUNNING: AtomicUsize = AtomicUsize::new(0);
-/// Counts what happened: queues that runners took up, commands that ran, events that changed.
-static HAPPENED: AtomicUsize = AtomicUsize::new(0);
+/// How many [`Busy`] there are.
+static BUSY: AtomicUsize = AtomicUsize::new(0);
+/// Counts activity: queues that threads took up, commands that ran, events that changed.
+static ACTIVITY: AtomicUsize = AtomicUsize::new(0);
 
-/// Something happened that a wait may have been for.
-pub(super) fn sign_of_life() {
-    HAPPENED.fetch_add(1, Release);
+/// Notes that something happened which a wait may depend on.
+pub(crate) fn note_activity() {
+    ACTIVITY.fetch_add(1, Release);
 }
 
-/// Commands run while it lives.
-pub(super) struct Running(());
+/// While one exists, commands run or a queue waits for a thread, and no wait is ended.
+pub(crate) struct Busy(());
 
-impl Running {
-    pub(super) fn new() -> Self {
-        RUNNING.fetch_add(1, AcqRel);
+impl Busy {
+    pub(crate) fn new() -> Self {
+        BUSY.fetch_add(1, AcqRel);
         Self(())
     }
 }
 
-impl Drop for Running {
+impl Drop for Busy {
     fn drop(&mut self) {
-        sign_of_life();
-        RUNNING.fetch_sub(1, AcqRel);
+        // In this order, so that the device never looks idle in between.
+        note_activity();
+        BUSY.fetch_sub(1, AcqRel);
     }
 }
 
@@ -53,13 +53,13 @@ static WAITS: Mutex<Waits> = Mutex::new(Waits { list: BTreeMap::new(), next: 1, 
 static MORE: Condvar = Condvar::new();
 
 /// A wait that is watched as long as this lives.
-pub(super) struct Watched(u64);
+pub(crate) struct Watched(u64);
 
 /// The number of waits that nobody watches.
 const NOT_WATCHED: u64 = 0;
 
 impl Watched {
-    pub(super) fn is(&self, number: u64) -> bool {
+    pub(crate) fn is(&self, number: u64) -> bool {
         self.0 == number
     }
 }
@@ -74,7 +74,7 @@ impl Drop for Watched {
 }
 
 /// Watches a wait that begins now, unless waits may last for ever.
-pub(super) fn watch(give_up: impl FnOnce(u64, Duration) + Send + 'static) -> Watched {
+pub(crate) fn watch(give_up: impl FnOnce(u64, Duration) + Send + 'static) -> Watched {
     let Some(limit) = Settings::get().watchdog else { return Watched(NOT_WATCHED) };
     let mut waits = lock(&WAITS);
     let number = waits.next;
@@ -98,7 +98,7 @@ fn give_up_in_vain(limit: Duration) -> ! {
     /// What a queue has, after another was given up, to do something about it.
     const CHANCE: Duration = Duration::from_millis(10);
     let look = (limit / PARTS).min(LONGEST);
-    let (mut happened, mut silent_since) = (HAPPENED.load(Acquire), Instant::now());
+    let (mut happened, mut silent_since) = (ACTIVITY.load(Acquire), Instant::now());
     let mut pause = look;
     loop {
         let mut waits = lock(&WAITS);
@@ -110,8 +110,8 @@ fn give_up_in_vain(limit: Duration) -> ! {
         pause = look;
         let now = Instant::now();
         // Asked first: what is over by now has been counted.
-        let busy = worker::queues_wait() || RUNNING.load(Acquire) > 0;
-        let latest = HAPPENED.load(Acquire);
+        let busy = BUSY.load(Acquire) > 0;
+        let latest = ACTIVITY.load(Acquire);
         if latest != happened || busy {
             (happened, silent_since) = (latest, now);
             continue;

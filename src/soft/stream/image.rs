@@ -1,0 +1,340 @@
+//! The pixels of textures, and of views of textures, in slices and mip levels.
+
+use super::format::Format;
+use super::label::Label;
+use super::memory::Memory;
+use crate::abi::{MTLOrigin, MTLSize, MTLTextureSwizzleChannels};
+use crate::soft::kernel::texture::{Level, Pixel, PixelFormat, Texture};
+use crate::soft::kernel::{Access, TextureKind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::*};
+
+/// `MTLTextureType`.
+pub(crate) mod kind {
+    pub(crate) const D1: usize = 0;
+    pub(crate) const D1_ARRAY: usize = 1;
+    pub(crate) const D2: usize = 2;
+    pub(crate) const D2_ARRAY: usize = 3;
+    pub(crate) const CUBE: usize = 5;
+    pub(crate) const CUBE_ARRAY: usize = 6;
+    pub(crate) const D3: usize = 7;
+    pub(crate) const BUFFER: usize = 9;
+}
+
+/// `MTLTextureUsageShaderRead`.
+pub(crate) const SHADER_READ: usize = 1;
+
+/// `MTLTextureUsageShaderWrite`.
+const SHADER_WRITE: usize = 2;
+
+/// The pixels of a texture or of a view of one.
+pub(crate) struct Image {
+    pub(crate) memory: Arc<Memory>,
+    /// Where slice 0 begins, and how far apart slices are.
+    pub(crate) start: usize,
+    pub(crate) stride: usize,
+    pub(crate) levels: Vec<Level>,
+    pub(crate) slices: usize,
+    pub(crate) kind: usize,
+    pub(crate) format: &'static Format,
+    pub(crate) swizzle: MTLTextureSwizzleChannels,
+    pub(crate) usage: usize,
+    pub(crate) released: AtomicBool,
+    /// The label of its texture.
+    pub(crate) label: Label,
+}
+
+/// Which sides a kind of texture has, and how many slices each element of its array.
+pub(crate) fn shape(kind: usize) -> Option<(usize, bool, usize)> {
+    Some(match kind {
+        kind::D1 | kind::BUFFER => (1, false, 1),
+        kind::D1_ARRAY => (1, true, 1),
+        kind::D2 => (2, false, 1),
+        kind::D2_ARRAY => (2, true, 1),
+        kind::CUBE => (2, false, 6),
+        kind::CUBE_ARRAY => (2, true, 6),
+        kind::D3 => (3, false, 1),
+        _ => return None,
+    })
+}
+
+pub(crate) fn side_lengths(level: &Level) -> MTLSize {
+    let [width, height, depth] = level.size.map(|side| side as usize);
+    MTLSize { width, height, depth }
+}
+
+/// What kinds of textures are called, by `MTLTextureType`.
+const KIND_NAMES: [&str; 10] = [
+    "1D",
+    "1D array",
+    "2D",
+    "2D array",
+    "2D multisampled",
+    "cube",
+    "cube array",
+    "3D",
+    "2D multisampled array",
+    "texture buffer",
+];
+
+impl Image {
+    /// The pixels, as kernels see them.
+    pub(crate) fn for_kernels(&self) -> Texture<'_> {
+        let MTLTextureSwizzleChannels { red, green, blue, alpha } = self.swizzle;
+        let (sides, _, faces) = shape(self.kind).unwrap_or((3, false, 1));
+        Texture {
+            base: self.memory.base().wrapping_add(self.start),
+            levels: &self.levels,
+            slices: self.slices as u32,
+            stride: self.stride,
+            sides,
+            cube: faces == 6,
+            format: self.format,
+            swizzle: [red, green, blue, alpha],
+        }
+    }
+
+    /// Whether a kernel's argument takes this texture: what is wrong otherwise.
+    pub(crate) fn fits(&self, wanted: TextureKind, access: Access) -> Result<(), String> {
+        if wanted.kind != self.kind {
+            let name = |kind: usize| KIND_NAMES.get(kind).copied().unwrap_or("unknown");
+            return Err(format!(
+                "the texture is of kind {}, and the kernel takes {}",
+                name(self.kind),
+                name(wanted.kind)
+            ));
+        }
+        let (integer, signed) = (self.format.is_integer(), self.format.is_signed_integer());
+        if integer != wanted.scalar.is_int() || signed != wanted.scalar.is_signed() {
+            return Err(format!(
+                "the texture has the format {}, whose components do not become {}",
+                self.format.name, wanted.scalar
+            ));
+        }
+        // Usage 0 is unknown: everything.
+        let needed = match access {
+            Access::ReadOnly => SHADER_READ,
+            Access::WriteOnly => SHADER_WRITE,
+            Access::ReadWrite => SHADER_READ | SHADER_WRITE,
+        };
+        if self.usage != 0 && needed & !self.usage != 0 {
+            let verb = if needed & !self.usage & SHADER_WRITE != 0 { "write" } else { "read" };
+            return Err(format!("the texture's usage does not let kernels {verb} it"));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn format(&self) -> &'static Format {
+        self.format
+    }
+
+    /// The address of the memory that has the pixels.
+    pub(crate) fn memory(&self) -> *const Memory {
+        Arc::as_ptr(&self.memory)
+    }
+
+    pub(crate) fn slices(&self) -> usize {
+        self.slices
+    }
+
+    pub(crate) fn levels(&self) -> usize {
+        self.levels.len()
+    }
+
+    /// The size of a level, which is there.
+    pub(crate) fn size(&self, level: usize) -> MTLSize {
+        side_lengths(&self.levels[level])
+    }
+
+    pub(crate) fn is_released(&self) -> bool {
+        self.released.load(Acquire) || self.memory.is_released()
+    }
+
+    pub(crate) fn array_length(&self) -> usize {
+        self.slices / shape(self.kind).map_or(1, |(_, _, faces)| faces)
+    }
+
+    /// Whether a region is inside: what is wrong otherwise.
+    pub(crate) fn check(
+        &self,
+        level: usize,
+        slice: usize,
+        origin: MTLOrigin,
+        size: MTLSize,
+    ) -> Result<(), String> {
+        let Some(there) = self.levels.get(level) else {
+            return Err(format!("mip level {level} of a texture that has {}", self.levels.len()));
+        };
+        if slice >= self.slices {
+            return Err(format!("slice {slice} of a texture that has {}", self.slices));
+        }
+        let ends = |start: usize, length: usize, most: usize| {
+            start.checked_add(length).is_some_and(|end| end <= most)
+        };
+        let whole = side_lengths(there);
+        if ends(origin.x, size.width, whole.width)
+            && ends(origin.y, size.height, whole.height)
+            && ends(origin.z, size.depth, whole.depth)
+        {
+            return Ok(());
+        }
+        Err(format!(
+            "a region at ({}, {}, {}) of ({}, {}, {}) pixels: mip level {level} has ({}, {}, {})",
+            origin.x,
+            origin.y,
+            origin.z,
+            size.width,
+            size.height,
+            size.depth,
+            whole.width,
+            whole.height,
+            whole.depth
+        ))
+    }
+
+    /// The address of the row at a place that is inside.
+    fn row(&self, level: usize, slice: usize, origin: MTLOrigin, y: usize, z: usize) -> *mut u8 {
+        let there = &self.levels[level];
+        let offset = self.start
+            + slice * self.stride
+            + there.offset
+            + (origin.z + z) * there.image
+            + (origin.y + y) * there.row
+            + origin.x * self.format.bytes;
+        self.memory.base().wrapping_add(offset)
+    }
+
+    /// Writes rows of pixels into a region.
+    ///
+    /// # Safety
+    ///
+    /// The region is inside, and `from` has as many bytes as the format says for these distances.
+    #[allow(clippy::too_many_arguments)] // A place, a size, and how they lie.
+    pub(crate) unsafe fn write(
+        &self,
+        level: usize,
+        slice: usize,
+        origin: MTLOrigin,
+        size: MTLSize,
+        from: *const u8,
+        bytes_per_row: usize,
+        bytes_per_image: usize,
+    ) {
+        for z in 0..size.depth {
+            for y in 0..size.height {
+                let source = from.wrapping_add(z * bytes_per_image + y * bytes_per_row);
+                let target = self.row(level, slice, origin, y, z);
+                // SAFETY: the caller's. The program's bytes may be this very memory.
+                unsafe { std::ptr::copy(source, target, size.width * self.format.bytes) };
+            }
+        }
+    }
+
+    /// Reads rows of pixels out of a region.
+    ///
+    /// # Safety
+    ///
+    /// As for [`write`](Self::write).
+    #[allow(clippy::too_many_arguments)] // As above.
+    pub(crate) unsafe fn read(
+        &self,
+        level: usize,
+        slice: usize,
+        origin: MTLOrigin,
+        size: MTLSize,
+        to: *mut u8,
+        bytes_per_row: usize,
+        bytes_per_image: usize,
+    ) {
+        for z in 0..size.depth {
+            for y in 0..size.height {
+                let source = self.row(level, slice, origin, y, z);
+                let target = to.wrapping_add(z * bytes_per_image + y * bytes_per_row);
+                // SAFETY: the caller's. The program's bytes may be this very memory.
+                unsafe { std::ptr::copy(source, target, size.width * self.format.bytes) };
+            }
+        }
+    }
+
+    /// The pixel at a place that is inside, without the swizzle.
+    fn pixel(&self, level: usize, slice: usize, x: usize, y: usize, z: usize) -> Pixel {
+        let row = self.row(level, slice, MTLOrigin { x, y: 0, z: 0 }, y, z);
+        // SAFETY: the place is inside.
+        self.format.decode(unsafe { std::slice::from_raw_parts(row, self.format.bytes) })
+    }
+
+    fn set_pixel(&self, level: usize, slice: usize, place: [usize; 3], pixel: Pixel) {
+        let [x, y, z] = place;
+        let mut bytes = [0; 16];
+        let bytes = &mut bytes[..self.format.bytes];
+        self.format.encode(pixel, bytes);
+        let row = self.row(level, slice, MTLOrigin { x, y: 0, z: 0 }, y, z);
+        // SAFETY: the place is inside.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), row, bytes.len()) };
+    }
+
+    /// Makes each level from the one before it: a pixel is the mean of those that it stands for.
+    pub(crate) fn generate_mipmaps(&self) {
+        for level in 1..self.levels.len() {
+            let (small, large) = (self.size(level), self.size(level - 1));
+            // Two for each side that was halved, one where it was a single pixel.
+            let wide = |small: usize, large: usize| if large > small { 2 } else { 1 };
+            let box_size = [
+                wide(small.width, large.width),
+                wide(small.height, large.height),
+                wide(small.depth, large.depth),
+            ];
+            for slice in 0..self.slices {
+                for z in 0..small.depth {
+                    for y in 0..small.height {
+                        for x in 0..small.width {
+                            let mean = self.mean(level - 1, slice, [x, y, z], box_size);
+                            self.set_pixel(level, slice, [x, y, z], mean);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn mean(&self, level: usize, slice: usize, at: [usize; 3], box_size: [usize; 3]) -> Pixel {
+        let mut sum = [0.0f32; 4];
+        for dz in 0..box_size[2] {
+            for dy in 0..box_size[1] {
+                for dx in 0..box_size[0] {
+                    let place = [
+                        at[0] * box_size[0] + dx,
+                        at[1] * box_size[1] + dy,
+                        at[2] * box_size[2] + dz,
+                    ];
+                    let pixel = self.pixel(level, slice, place[0], place[1], place[2]);
+                    for (sum, number) in sum.iter_mut().zip(pixel) {
+                        *sum += f32::from_bits(number);
+                    }
+                }
+            }
+        }
+        let count = (box_size[0] * box_size[1] * box_size[2]) as f32;
+        sum.map(|sum| (sum / count).to_bits())
+    }
+}
+
+/// Copies a region from one texture to another, of pixels of the same size. Places are a level, a
+/// slice and an origin, and are inside.
+pub(crate) fn copy_between(
+    from: &Image,
+    (from_level, from_slice, from_origin): (usize, usize, MTLOrigin),
+    to: &Image,
+    (to_level, to_slice, to_origin): (usize, usize, MTLOrigin),
+    size: MTLSize,
+) {
+    let length = size.width * from.format.bytes;
+    for z in 0..size.depth {
+        for y in 0..size.height {
+            let source = from.row(from_level, from_slice, from_origin, y, z);
+            let target = to.row(to_level, to_slice, to_origin, y, z);
+            // SAFETY: the encoder has seen that both regions are inside. They may be of one texture.
+            unsafe { std::ptr::copy(source, target, length) };
+        }
+    }
+}

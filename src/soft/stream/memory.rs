@@ -1,0 +1,159 @@
+//! The memory of resources: zeroed pages, memory of the program, or parts of other memory.
+
+use super::label::Label;
+use super::pages::{PAGE, Pages, physical};
+use std::any::Any;
+use std::ffi::c_void;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*};
+
+/// Bytes that kernels, blits and the CPU read and write. As on a GPU, only the program's own order of work prevents
+/// data races.
+pub(crate) struct Memory {
+    length: usize,
+    /// Its address for kernels.
+    address: u64,
+    owner: Owner,
+    /// Whether its resource was released. Command buffers that do not retain references keep the memory alive, but may
+    /// not use it any more.
+    released: AtomicBool,
+    /// The label of its resource.
+    pub(crate) label: Label,
+}
+
+/// Called when memory of the program is not used any more, with its address and length.
+pub(crate) type Deallocator = Box<dyn FnOnce(*mut c_void, usize) + Send>;
+
+enum Owner {
+    Pages(Pages),
+    /// The program.
+    Program(NonNull<u8>, Option<Deallocator>),
+    /// Other memory that it is a part of.
+    Part {
+        whole: Arc<Memory>,
+        offset: usize,
+        /// The reservation of its bytes, which ends with it.
+        _reservation: Arc<dyn Any + Send + Sync>,
+    },
+}
+
+// SAFETY: the memory is accessed through raw pointers only, and lives as long as this does. The deallocator is called
+// once, by the thread that drops this.
+unsafe impl Send for Memory {}
+// SAFETY: as above.
+unsafe impl Sync for Memory {}
+
+/// How many bytes of pages all resources have.
+static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
+
+/// How many bytes of pages all resources have.
+pub(crate) fn allocated() -> usize {
+    ALLOCATED.load(Relaxed)
+}
+
+/// Addresses that no other resource has: resources lie a page apart at least.
+fn next_address(length: usize) -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0x1_0000_0000);
+    let room = (length as u64).next_multiple_of(PAGE as u64) + PAGE as u64;
+    NEXT.fetch_add(room, Relaxed)
+}
+
+impl Memory {
+    fn with(length: usize, owner: Owner) -> Arc<Self> {
+        let address = match &owner {
+            Owner::Part { whole, offset, .. } => whole.address + *offset as u64,
+            Owner::Pages(_) | Owner::Program(..) => next_address(length),
+        };
+        let released = AtomicBool::new(false);
+        Arc::new(Self { length, address, owner, released, label: Label::default() })
+    }
+
+    /// Zeroed pages; `None` if the system has not that many.
+    pub(crate) fn pages(length: usize) -> Option<Arc<Self>> {
+        let bytes = length.checked_next_multiple_of(PAGE).filter(|_| length > 0)?;
+        let before = ALLOCATED.fetch_add(bytes, Relaxed);
+        let fits = before.checked_add(bytes).is_some_and(|all| all <= physical());
+        match fits.then(|| Pages::new(bytes)).flatten() {
+            Some(pages) => Some(Self::with(length, Owner::Pages(pages))),
+            None => {
+                ALLOCATED.fetch_sub(bytes, Relaxed);
+                None
+            }
+        }
+    }
+
+    /// The program's own memory; `None` unless it begins and ends at a page boundary.
+    pub(crate) fn lent(
+        base: *mut c_void,
+        length: usize,
+        deallocator: Option<Deallocator>,
+    ) -> Option<Arc<Self>> {
+        let aligned = base.addr().is_multiple_of(PAGE) && length.is_multiple_of(PAGE) && length > 0;
+        let base = NonNull::new(base.cast()).filter(|_| aligned)?;
+        Some(Self::with(length, Owner::Program(base, deallocator)))
+    }
+
+    /// A part of other memory; `None` past its end. `reservation` is dropped with it.
+    pub(crate) fn part(
+        whole: &Arc<Self>,
+        offset: usize,
+        length: usize,
+        reservation: Arc<dyn Any + Send + Sync>,
+    ) -> Option<Arc<Self>> {
+        let end = offset.checked_add(length)?;
+        (end <= whole.length && length > 0).then(|| {
+            let whole = Arc::clone(whole);
+            Self::with(length, Owner::Part { whole, offset, _reservation: reservation })
+        })
+    }
+
+    /// Its first byte. The caller may write there.
+    #[inline]
+    pub(crate) fn base(&self) -> *mut u8 {
+        match &self.owner {
+            Owner::Pages(pages) => pages.base().as_ptr(),
+            Owner::Program(base, _) => base.as_ptr(),
+            // SAFETY: the offset is inside.
+            Owner::Part { whole, offset, .. } => unsafe { whole.base().add(*offset) },
+        }
+    }
+
+    pub(crate) fn length(&self) -> usize {
+        self.length
+    }
+
+    pub(crate) fn address(&self) -> u64 {
+        self.address
+    }
+
+    /// The address of a range; `None` unless all of it is inside.
+    pub(crate) fn range(&self, offset: usize, length: usize) -> Option<*mut u8> {
+        let inside = offset.checked_add(length).is_some_and(|end| end <= self.length);
+        // SAFETY: the offset is inside.
+        inside.then(|| unsafe { self.base().add(offset) })
+    }
+
+    /// Notes that the resource was released.
+    pub(crate) fn release(&self) {
+        self.released.store(true, Release);
+    }
+
+    pub(crate) fn is_released(&self) -> bool {
+        self.released.load(Acquire)
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        match &mut self.owner {
+            Owner::Pages(pages) => _ = ALLOCATED.fetch_sub(pages.bytes(), Relaxed),
+            Owner::Program(base, deallocator) => {
+                if let Some(deallocate) = deallocator.take() {
+                    deallocate(base.as_ptr().cast(), self.length);
+                }
+            }
+            Owner::Part { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! A kernel ready to be dispatched: where its parameters take their values from, and what dispatches have to fulfil.
+
+use super::recording::Entry;
+use super::settings::Settings;
+use crate::soft::kernel::{Argument, ArgumentKind, Kernel, Parameter};
+use std::sync::Arc;
+
+/// What dispatches of a kernel need to know.
+pub(crate) struct Pipeline {
+    pub(crate) kernel: Arc<Kernel>,
+    /// The most threads that a threadgroup may have.
+    pub(crate) max_threads: usize,
+    /// Whether threadgroups must be whole SIMD-groups.
+    pub(crate) whole_simd_groups: bool,
+    /// Where the kernel's parameters take their values from, in their order.
+    pub(crate) takes: Box<[Take]>,
+    /// Whether one of them is threadgroup memory.
+    pub(crate) takes_memory: bool,
+    /// Whether one of them is a texture, which has to be of the kind that the kernel declares.
+    pub(crate) checks_textures: bool,
+}
+
+/// Limits that a pipeline's descriptor sets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// The most threads of a threadgroup; 0 if not set.
+    pub(crate) max_threads: usize,
+    /// Whether threadgroups are whole SIMD-groups.
+    pub(crate) whole_simd_groups: bool,
+}
+
+/// Where a parameter takes its value from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Take {
+    pub(crate) entry: Entry,
+    /// Whether something must be bound.
+    pub(crate) needed: bool,
+}
+
+impl Pipeline {
+    pub(crate) fn new(kernel: Arc<Kernel>, limits: Limits) -> Arc<Self> {
+        let most = kernel.max_threads() as usize;
+        let max_threads = match limits.max_threads {
+            0 => most,
+            threads => most.min(threads),
+        };
+        let takes = |(parameter, argument): (Parameter, &Argument)| Take {
+            entry: Entry::of(parameter.kind, parameter.index as usize).unwrap_or(Entry::NONE),
+            needed: must_be_bound(argument),
+        };
+        let any = |kind| kernel.parameters().any(|(parameter, _)| parameter.kind == kind);
+        Arc::new(Self {
+            max_threads,
+            whole_simd_groups: limits.whole_simd_groups,
+            takes: kernel.parameters().map(takes).collect(),
+            takes_memory: any(ArgumentKind::Threadgroup),
+            checks_textures: any(ArgumentKind::Texture) && Settings::get().checks,
+            kernel,
+        })
+    }
+}
+
+/// Whether a dispatch is refused when nothing is bound for an argument. With checks off it is not: missing memory has no
+/// bytes, a missing texture no pixels, and a missing sampler is MSL's default. Elements of arrays may always be missing
+/// (`is_null_texture`, MSL 6.12.17).
+pub(crate) fn must_be_bound(argument: &Argument) -> bool {
+    argument.used && !argument.is_array && Settings::get().checks
+}

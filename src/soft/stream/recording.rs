@@ -1,0 +1,428 @@
+//! What encoders record: plain data, in vectors that later command buffers use again.
+//!
+//! A command names objects by their index in [`Recording::objects`], which keeps them alive. A dispatch has a snapshot
+//! of the arguments of its kernel, in the order of the kernel's parameters.
+
+use super::event::Signal;
+use super::image::Image;
+use super::memory::Memory;
+use super::pipeline::Pipeline;
+use crate::abi::{MTLOrigin, MTLSize};
+use crate::soft::fork::lock;
+use crate::soft::ir::Sampler;
+use crate::soft::kernel::{ArgumentKind, limits};
+use std::sync::{Arc, Mutex};
+
+/// What a recording keeps alive.
+#[derive(Clone)]
+pub(crate) enum Object {
+    Memory(Arc<Memory>),
+    Image(Arc<Image>),
+    Pipeline(Arc<Pipeline>),
+    Event(Arc<Signal>),
+}
+
+/// An index into [`Recording::objects`].
+pub(crate) type ObjectIndex = u32;
+
+/// One argument of a dispatch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Slot {
+    /// Nothing is bound.
+    #[default]
+    Empty,
+    /// A buffer from an offset on.
+    Buffer { object: ObjectIndex, offset: usize },
+    /// Bytes in [`Recording::bytes`].
+    Bytes { length: u32, start: usize },
+    /// Threadgroup memory of this many bytes.
+    Threadgroup { length: usize },
+    /// A texture.
+    Texture { object: ObjectIndex },
+    /// A sampler.
+    Sampler(Sampler),
+}
+
+/// How many threads a dispatch runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Grid {
+    /// This many threads.
+    Threads([u32; 3]),
+    /// As many threadgroups as three words at this offset of a buffer say.
+    Indirect { object: ObjectIndex, offset: usize },
+}
+
+/// One command.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Command {
+    /// A kernel with its arguments, which begin at `slots`.
+    Dispatch { pipeline: ObjectIndex, slots: u32, grid: Grid, group: [u32; 3] },
+    /// Dispatches from here to the next `Serial` may run in any order, but for barriers.
+    Concurrent,
+    /// Dispatches run in order again.
+    Serial,
+    /// Commands before it complete before commands after it begin.
+    Barrier,
+    /// Copies bytes from buffer to buffer.
+    CopyBuffer {
+        from: ObjectIndex,
+        from_offset: usize,
+        to: ObjectIndex,
+        to_offset: usize,
+        length: usize,
+    },
+    /// Fills a range of a buffer.
+    FillBuffer { buffer: ObjectIndex, start: usize, length: usize, value: u8 },
+    /// Copies pixels: an index into [`Recording::pixels`].
+    CopyPixels(u32),
+    /// Makes the smaller mip levels of a texture from the larger.
+    GenerateMipmaps(ObjectIndex),
+    /// Raises an event to a value.
+    Signal { event: ObjectIndex, value: u64 },
+    /// Continues when an event has reached a value.
+    Wait { event: ObjectIndex, value: u64 },
+    /// Nothing to execute: marks where the entry of [`Notes`] at this index applies.
+    Note(u32),
+}
+
+/// Encoders, debug groups and signposts, recorded for captures only.
+#[derive(Default)]
+pub(crate) struct Notes {
+    pub(crate) list: Vec<Note>,
+    /// The open debug groups of the command buffer.
+    pub(crate) groups: Vec<String>,
+}
+
+/// An entry of [`Notes`].
+pub(crate) enum Note {
+    /// An encoder begins, in debug groups of the command buffer.
+    Encoder { protocol: &'static str, label: Option<String>, groups: Vec<String> },
+    /// A debug group of an encoder begins.
+    Push(String),
+    /// A debug group of an encoder ends.
+    Pop,
+    /// A signpost.
+    Signpost(String),
+}
+
+/// Pixels in a texture: a slice, a level and an origin.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Pixels {
+    pub(crate) texture: ObjectIndex,
+    pub(crate) slice: usize,
+    pub(crate) level: usize,
+    pub(crate) origin: MTLOrigin,
+}
+
+/// Pixels in a buffer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Rows {
+    pub(crate) buffer: ObjectIndex,
+    pub(crate) offset: usize,
+    pub(crate) bytes_per_row: usize,
+    pub(crate) bytes_per_image: usize,
+}
+
+/// A copy with a texture on one side at least.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum PixelCopy {
+    ToTexture { from: Rows, to: Pixels, size: MTLSize },
+    FromTexture { from: Pixels, to: Rows, size: MTLSize },
+    Between { from: Pixels, to: Pixels, size: MTLSize },
+}
+
+/// The commands that an encoder recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Segment {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
+
+/// A fence that an encoder waits for or updates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FenceUse {
+    pub(crate) segment: usize,
+    /// Identifies the fence.
+    pub(crate) fence: u64,
+    pub(crate) waits: bool,
+}
+
+/// How many recently bound objects are recognised when they are bound again.
+const RECENT: usize = 64;
+
+/// The commands of a command buffer.
+pub(crate) struct Recording {
+    /// Whether resources may be released before the commands have run.
+    pub(crate) retaining: bool,
+    pub(crate) commands: Vec<Command>,
+    pub(crate) slots: Vec<Slot>,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) pixels: Vec<PixelCopy>,
+    pub(crate) objects: Vec<Object>,
+    /// The commands of each encoder, in order.
+    pub(crate) segments: Vec<Segment>,
+    /// The fences that encoders wait for or update.
+    pub(crate) fences: Vec<FenceUse>,
+    /// Memory whose hazards the program tracks itself, by address.
+    pub(crate) untracked: Vec<*const Memory>,
+    /// Addresses and indices of recently bound objects, so that binding one again costs no reference count.
+    recent: [(*const (), ObjectIndex); RECENT],
+    /// The argument table of the open encoder.
+    pub(crate) table: Table,
+    /// Present while the command buffer is captured.
+    pub(crate) notes: Option<Box<Notes>>,
+}
+
+// SAFETY: the addresses in `recent` and `untracked` are only compared; all other fields are Send.
+unsafe impl Send for Recording {}
+
+/// The argument table of a compute encoder.
+pub(crate) struct Table {
+    pub(crate) pipeline: Option<ObjectIndex>,
+    /// What is bound: buffers, threadgroup memory, samplers, textures. There are 256 slots, so that an [`Entry`] is
+    /// never out of bounds.
+    slots: [Slot; 1 << u8::BITS],
+    /// Whether anything other than buffers was bound.
+    others: bool,
+}
+
+/// The number of a slot in a [`Table`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Entry(u8);
+
+/// The sizes of the tables.
+pub(crate) const BUFFERS: usize = limits::BUFFERS as usize;
+pub(crate) const TEXTURES: usize = limits::TEXTURES as usize;
+pub(crate) const SAMPLERS: usize = limits::SAMPLERS as usize;
+
+impl Entry {
+    /// A slot that is always empty.
+    pub(crate) const NONE: Self = Self(BUFFERS as u8);
+
+    /// The first slot of a kind, and how many there are.
+    const fn range(kind: ArgumentKind) -> (usize, usize) {
+        match kind {
+            ArgumentKind::Buffer => (0, BUFFERS),
+            ArgumentKind::Threadgroup => (32, BUFFERS),
+            ArgumentKind::Sampler => (64, SAMPLERS),
+            ArgumentKind::Texture => (128, TEXTURES),
+        }
+    }
+
+    /// The slot of an index; `None` if it is past the limit.
+    #[inline]
+    pub(crate) fn of(kind: ArgumentKind, index: usize) -> Option<Self> {
+        let (first, count) = Self::range(kind);
+        (index < count).then(|| Self((first + index) as u8))
+    }
+}
+
+impl Table {
+    const EMPTY: Self = Self { pipeline: None, slots: [Slot::Empty; 1 << u8::BITS], others: false };
+
+    /// What is bound.
+    #[inline]
+    pub(crate) fn get(&self, entry: Entry) -> Slot {
+        self.slots[usize::from(entry.0)]
+    }
+
+    /// Binds something; `None` if the index is past the limit.
+    #[inline]
+    pub(crate) fn bind(&mut self, kind: ArgumentKind, index: usize, slot: Slot) -> Option<()> {
+        let entry = Entry::of(kind, index)?;
+        self.slots[usize::from(entry.0)] = slot;
+        self.others |= kind != ArgumentKind::Buffer;
+        Some(())
+    }
+
+    /// Clears the table for a new encoder.
+    pub(crate) fn clear(&mut self) {
+        if self.others {
+            *self = Self::EMPTY;
+        } else {
+            self.pipeline = None;
+            self.slots[..BUFFERS].fill(Slot::Empty);
+        }
+    }
+}
+
+impl Recording {
+    pub(crate) fn new() -> Self {
+        Self {
+            retaining: true,
+            commands: Vec::new(),
+            slots: Vec::new(),
+            bytes: Vec::new(),
+            pixels: Vec::new(),
+            objects: Vec::new(),
+            segments: Vec::new(),
+            fences: Vec::new(),
+            untracked: Vec::new(),
+            recent: [(std::ptr::null(), 0); RECENT],
+            table: Table::EMPTY,
+            notes: None,
+        }
+    }
+
+    /// Records a note if the command buffer is captured.
+    #[inline]
+    pub(crate) fn note(&mut self, note: impl FnOnce(&Notes) -> Note) {
+        if let Some(notes) = &mut self.notes {
+            self.commands.push(Command::Note(notes.list.len() as u32));
+            let note = note(notes);
+            notes.list.push(note);
+        }
+    }
+
+    /// Clears everything but keeps the allocations, unless they are very large.
+    pub(crate) fn clear(&mut self) {
+        const ROOM: usize = 1 << 16;
+        self.commands.clear();
+        self.slots.clear();
+        self.bytes.clear();
+        self.pixels.clear();
+        self.objects.clear();
+        self.segments.clear();
+        self.fences.clear();
+        self.untracked.clear();
+        self.notes = None;
+        self.commands.shrink_to(ROOM);
+        self.slots.shrink_to(ROOM);
+        self.bytes.shrink_to(ROOM);
+        self.pixels.shrink_to(ROOM);
+        self.objects.shrink_to(ROOM);
+        self.recent = [(std::ptr::null(), 0); RECENT];
+    }
+
+    /// The index of an address in `recent`.
+    fn hash(address: *const ()) -> usize {
+        ((address.addr() >> 4) ^ (address.addr() >> 10)) % RECENT
+    }
+
+    /// The index of the object at `address`, if it was added recently.
+    #[inline]
+    fn known(&self, address: *const ()) -> Option<ObjectIndex> {
+        let (known, index) = self.recent[Self::hash(address)];
+        (known == address).then_some(index)
+    }
+
+    /// Adds an object and remembers its index by its address, which is unique while the object is kept alive.
+    #[cold]
+    fn add(&mut self, address: *const (), object: Object) -> ObjectIndex {
+        let index = self.objects.len() as ObjectIndex;
+        self.objects.push(object);
+        self.recent[Self::hash(address)] = (address, index);
+        index
+    }
+
+    /// The index of memory. `untracked` is asked once: whether the program tracks its hazards itself.
+    #[inline]
+    pub(crate) fn memory(
+        &mut self,
+        memory: &Arc<Memory>,
+        untracked: impl FnOnce() -> bool,
+    ) -> ObjectIndex {
+        let address = Arc::as_ptr(memory).cast();
+        if let Some(index) = self.known(address) {
+            return index;
+        }
+        if untracked() {
+            self.untracked.push(Arc::as_ptr(memory));
+        }
+        self.add(address, Object::Memory(Arc::clone(memory)))
+    }
+
+    /// The index of an image; `untracked` is that of its memory.
+    pub(crate) fn image(
+        &mut self,
+        image: &Arc<Image>,
+        untracked: impl FnOnce() -> bool,
+    ) -> ObjectIndex {
+        let address = Arc::as_ptr(image).cast();
+        if let Some(index) = self.known(address) {
+            return index;
+        }
+        if untracked() {
+            self.untracked.push(image.memory());
+        }
+        self.add(address, Object::Image(Arc::clone(image)))
+    }
+
+    #[inline]
+    pub(crate) fn pipeline(&mut self, pipeline: &Arc<Pipeline>) -> ObjectIndex {
+        let address = Arc::as_ptr(pipeline).cast();
+        match self.known(address) {
+            Some(index) => index,
+            None => self.add(address, Object::Pipeline(Arc::clone(pipeline))),
+        }
+    }
+
+    pub(crate) fn event(&mut self, event: &Arc<Signal>) -> ObjectIndex {
+        let address = Arc::as_ptr(event).cast();
+        match self.known(address) {
+            Some(index) => index,
+            None => self.add(address, Object::Event(Arc::clone(event))),
+        }
+    }
+
+    /// The open encoder waits for a fence or updates it.
+    pub(crate) fn fence(&mut self, fence: u64, waits: bool) {
+        let segment = self.segments.len().saturating_sub(1);
+        self.fences.push(FenceUse { segment, fence, waits });
+    }
+
+    /// Copies bytes into the recording, aligned for every type that a kernel has.
+    #[inline]
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Slot {
+        const ALIGN: usize = 16;
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        if !bytes.len().is_multiple_of(ALIGN) {
+            self.bytes.resize(self.bytes.len().next_multiple_of(ALIGN), 0);
+        }
+        Slot::Bytes { length: bytes.len() as u32, start }
+    }
+
+    /// The pipeline at an index.
+    pub(crate) fn pipeline_at(&self, index: ObjectIndex) -> Option<&Arc<Pipeline>> {
+        match self.objects.get(index as usize) {
+            Some(Object::Pipeline(pipeline)) => Some(pipeline),
+            _ => None,
+        }
+    }
+
+    /// The length of the memory at an index; 0 for other objects.
+    pub(crate) fn length_at(&self, index: ObjectIndex) -> usize {
+        match self.objects.get(index as usize) {
+            Some(Object::Memory(memory)) => memory.length(),
+            _ => 0,
+        }
+    }
+
+    pub(crate) fn copy_pixels(&mut self, copy: PixelCopy) {
+        self.commands.push(Command::CopyPixels(self.pixels.len() as u32));
+        self.pixels.push(copy);
+    }
+}
+
+/// Empty recordings with allocations, for command buffers to come.
+#[derive(Default)]
+pub(crate) struct RecordingPool(Mutex<Vec<Box<Recording>>>);
+
+impl RecordingPool {
+    /// How many recordings are kept: as many as one of Metal's queues has command buffers in flight.
+    const MOST: usize = 64;
+
+    pub(crate) fn take(&self) -> Box<Recording> {
+        lock(&self.0).pop().unwrap_or_else(|| Box::new(Recording::new()))
+    }
+
+    /// Takes a recording back. What it kept alive is released here.
+    pub(crate) fn recycle(&self, mut recording: Box<Recording>) {
+        recording.clear();
+        let mut pool = lock(&self.0);
+        if pool.len() < Self::MOST {
+            pool.push(recording);
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! The execution side of a command buffer, from its first encoder to its end.
+
+use super::error::CommandError;
+use super::label::Label;
+use super::recording::{Recording, RecordingPool};
+use super::threads;
+use super::trace::{Times, Trace};
+use crate::soft::fork::lock;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+/// `MTLCommandBufferStatus`.
+pub(crate) mod status {
+    pub(crate) const NOT_ENQUEUED: usize = 0;
+    pub(crate) const ENQUEUED: usize = 1;
+    pub(crate) const COMMITTED: usize = 2;
+    pub(crate) const SCHEDULED: usize = 3;
+    pub(crate) const COMPLETED: usize = 4;
+    pub(crate) const ERROR: usize = 5;
+}
+
+/// What threads wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Scheduled,
+    Completed,
+}
+
+/// Called once, on the thread for the program's blocks.
+pub(crate) type Handler = Box<dyn FnOnce() + Send>;
+
+/// Identifies a reserved position in a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ticket(pub(super) u64);
+
+/// A command buffer as its queue sees it.
+pub(crate) struct Submission {
+    pub(crate) label: Label,
+    pub(crate) retained: bool,
+    recordings: Arc<RecordingPool>,
+    state: Mutex<State>,
+    /// A constant of [`status`]; written while the state is locked.
+    status: AtomicUsize,
+    /// Whether the completed handlers have returned, so that threads that wait may continue.
+    done: AtomicBool,
+    changed: Condvar,
+}
+
+/// What changes while a command buffer is encoded and executed.
+pub(super) struct State {
+    /// Present unless an encoder has it, or it is running or has run.
+    pub(super) recording: Option<Box<Recording>>,
+    /// The name of the encoder that has it.
+    open: Option<&'static str>,
+    pub(super) ticket: Option<Ticket>,
+    /// The next command to run.
+    pub(super) next: usize,
+    pub(super) error: Option<CommandError>,
+    pub(super) on_scheduled: Option<Handler>,
+    pub(super) on_completed: Option<Handler>,
+    /// How many threads wait for `changed`.
+    waiting: usize,
+    pub(super) times: Times,
+    /// Present while the command buffer is captured.
+    pub(super) trace: Option<Box<Trace>>,
+}
+
+impl Submission {
+    pub(crate) fn new(
+        recordings: &Arc<RecordingPool>,
+        retained: bool,
+        trace: Option<Box<Trace>>,
+    ) -> Arc<Self> {
+        let mut recording = recordings.take();
+        recording.retaining = retained;
+        recording.notes = trace.as_ref().map(|_| Box::default());
+        let state = State {
+            recording: Some(recording),
+            open: None,
+            ticket: None,
+            next: 0,
+            error: None,
+            on_scheduled: None,
+            on_completed: None,
+            waiting: 0,
+            times: Times::default(),
+            trace,
+        };
+        Arc::new(Self {
+            label: Label::default(),
+            retained,
+            recordings: Arc::clone(recordings),
+            state: Mutex::new(state),
+            status: AtomicUsize::new(status::NOT_ENQUEUED),
+            done: AtomicBool::new(false),
+            changed: Condvar::new(),
+        })
+    }
+
+    /// A constant of [`status`].
+    pub(crate) fn status(&self) -> usize {
+        self.status.load(Acquire)
+    }
+
+    pub(super) fn set_status(&self, _: &mut State, status: usize) {
+        self.status.store(status, Release);
+    }
+
+    pub(crate) fn is_committed(&self) -> bool {
+        self.status() >= status::COMMITTED
+    }
+
+    pub(crate) fn times(&self) -> Times {
+        lock(&self.state).times
+    }
+
+    /// The error that it ended with.
+    pub(crate) fn error(&self) -> Option<CommandError> {
+        let state = lock(&self.state);
+        (self.status() == status::ERROR).then(|| state.error.clone())?
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// Notes an error. The first one is reported. A command buffer that has completed already fails at once.
+    pub(crate) fn fail(&self, error: CommandError) {
+        self.fail_locked(&mut self.lock(), error);
+    }
+
+    pub(super) fn fail_locked(&self, state: &mut State, error: CommandError) {
+        if state.error.is_none() {
+            state.error = Some(error);
+        }
+        if self.status() == status::COMPLETED {
+            self.set_status(state, status::ERROR);
+        }
+    }
+
+    /// Why nothing can be recorded now; `None` if it can.
+    fn refusal(&self, state: &State, what: &str) -> Option<String> {
+        match state.open {
+            _ if self.is_committed() => Some("the command buffer is committed already".to_owned()),
+            Some(open) => Some(format!("the {open}{what} has not ended")),
+            None => None,
+        }
+    }
+
+    /// Hands the recording to an encoder. If it cannot be had, `misuse` makes an error of the reason.
+    pub(crate) fn lend(
+        &self,
+        encoder: &'static str,
+        misuse: impl FnOnce(&str) -> CommandError,
+    ) -> Option<Box<Recording>> {
+        let mut state = self.lock();
+        if let Some(why) = self.refusal(&state, " before this one") {
+            self.fail_locked(&mut state, misuse(&why));
+            return None;
+        }
+        state.open = Some(encoder);
+        state.recording.take()
+    }
+
+    /// Takes the recording back from the encoder that had it. An encoder that is dropped without having ended leaves
+    /// the command buffer open: its commands may be half of what was meant.
+    pub(crate) fn take_back(&self, recording: Box<Recording>, ended: bool) {
+        let mut state = self.lock();
+        if self.is_committed() {
+            drop(state);
+            return self.recycle(recording);
+        }
+        state.recording = Some(recording);
+        if ended {
+            state.open = None;
+        }
+    }
+
+    /// Records between encoders. If that cannot be now, `misuse` makes an error of the reason.
+    pub(crate) fn record(
+        &self,
+        add: impl FnOnce(&mut Recording),
+        misuse: impl FnOnce(&str) -> CommandError,
+    ) {
+        let mut state = self.lock();
+        if let Some(why) = self.refusal(&state, "") {
+            return self.fail_locked(&mut state, misuse(&why));
+        }
+        if let Some(recording) = &mut state.recording {
+            add(recording);
+        }
+    }
+
+    /// Changes the open debug groups, if the command buffer is captured.
+    pub(crate) fn change_debug_groups(&self, change: impl FnOnce(&mut Vec<String>)) {
+        let mut state = self.lock();
+        let recording = state.recording.as_mut();
+        if let Some(notes) = recording.and_then(|recording| recording.notes.as_mut()) {
+            change(&mut notes.groups);
+        }
+    }
+
+    pub(super) fn recycle(&self, recording: Box<Recording>) {
+        self.recordings.recycle(recording);
+    }
+
+    /// The encoder that has not ended.
+    pub(super) fn open_encoder(state: &State) -> Option<&'static str> {
+        state.open
+    }
+
+    /// Wakes the threads that wait for a change of the status.
+    pub(super) fn notify(&self, state: &State) {
+        if state.waiting > 0 {
+            self.changed.notify_all();
+        }
+    }
+
+    /// Marks that the completed handlers have returned.
+    pub(super) fn set_done(&self, state: &State) {
+        self.done.store(true, Release);
+        self.notify(state);
+    }
+
+    /// Ends it in an error, although nothing ran.
+    pub(super) fn end(&self, state: &mut State, error: CommandError) {
+        self.fail_locked(state, error);
+        self.set_status(state, status::ERROR);
+        self.set_done(state);
+    }
+
+    /// Whether a thread that waits for a stage may continue. It is completed when its completed handlers have
+    /// returned; but in one of the program's blocks they do not count: they may be called after that block, on the same
+    /// thread.
+    pub(super) fn is_at(&self, stage: Stage) -> bool {
+        match stage {
+            Stage::Scheduled => self.status() >= status::SCHEDULED,
+            Stage::Completed => {
+                self.done.load(Acquire)
+                    || self.status() >= status::COMPLETED && threads::is_in_callback()
+            }
+        }
+    }
+
+    /// Waits until it is over.
+    pub(super) fn wait(&self, over: impl Fn() -> bool) {
+        if threads::spin_for_runner(&over) {
+            return;
+        }
+        let mut state = self.lock();
+        while !over() {
+            state.waiting += 1;
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.waiting -= 1;
+        }
+    }
+}
+
+impl Drop for Submission {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(recording) = state.recording.take() {
+            self.recordings.recycle(recording);
+        }
+    }
+}
