@@ -21,7 +21,7 @@ pub(crate) use tests::by_index;
 pub(crate) use workers::Workers;
 
 use super::ir::facts::{self, reach};
-use super::ir::{Allocation, Function, LocalMemory, Module, Span, passes};
+use super::ir::{Allocation, Function, LocalMemory, Module, Span, passes, with_stack};
 use super::kernel::{
     Backend, CompileError, CompileOptions, Executable, Fault, FaultKind, Launch, Parameter,
 };
@@ -135,6 +135,11 @@ impl Program {
 
     /// Makes a kernel ready for one instruction set.
     pub(crate) fn with_isa(module: &Module, isa: IsaKind) -> Result<Self, CompileError> {
+        // The passes recurse as deep as calls and blocks are inside each other.
+        with_stack(|| Self::compile(module, isa))
+    }
+
+    fn compile(module: &Module, isa: IsaKind) -> Result<Self, CompileError> {
         let function = passes::run(module).map_err(|refused| match refused {
             passes::Refused::Invalid(invalid) => CompileError::Invalid(invalid),
             passes::Refused::TooLarge(large) => CompileError::TooLarge(large),

@@ -7,6 +7,7 @@ mod dictionary;
 pub(crate) mod entry;
 mod enumeration;
 mod error;
+pub(crate) mod file;
 mod number;
 mod string;
 mod url;

@@ -1,6 +1,6 @@
 //! NSString: text in UTF-8, in and out as UTF-16 too.
 
-use super::{Failure, NSObject};
+use super::{Failure, NSObject, file};
 use crate::abi::NSRange;
 use crate::soft::runtime::declare::{ErrorOut, Ours, This, soft_class};
 use crate::soft::runtime::object::{Object, Strong};
@@ -287,8 +287,11 @@ const FILE_READ_NO_SUCH_FILE: isize = 260;
 const FILE_READ_UNKNOWN: isize = 256;
 const FILE_READ_INAPPLICABLE_ENCODING: isize = 261;
 
+/// The longest file that becomes a string.
+const MAX_FILE: u64 = 1 << 30;
+
 fn from_file(path: &Object<Text>, encoding: usize, error: ErrorOut) -> Option<Text> {
-    let (code, why) = match std::fs::read(&*path.to_str()) {
+    let (code, why) = match file::read(&path.to_str(), MAX_FILE) {
         Ok(bytes) => match Text::from_bytes(bytes.as_ptr().cast(), bytes.len(), encoding) {
             Some(text) => return Some(text),
             None => (FILE_READ_INAPPLICABLE_ENCODING, "not text in this encoding".to_owned()),

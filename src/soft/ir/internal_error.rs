@@ -36,6 +36,11 @@ pub(crate) fn compiling(span: Span) {
     POSITION.set(span);
 }
 
+/// The source position that was recorded last.
+pub(super) fn position() -> Span {
+    POSITION.get()
+}
+
 /// Ends the compilation because an invariant of the compiler does not hold.
 ///
 /// The unwinding bypasses the panic hook, which belongs to the program: it prints nothing, and the

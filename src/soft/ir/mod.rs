@@ -26,6 +26,7 @@ mod print;
 mod rule;
 pub(crate) mod sampler;
 pub(crate) mod semantics;
+mod stack;
 mod types;
 mod verify;
 
@@ -39,6 +40,7 @@ pub(crate) use op::Class;
 pub(crate) use op::{Barrier, Effect, Imm, Input, Op, Rule, TextureSide, Uniform};
 pub(crate) use rule::result;
 pub(crate) use sampler::Sampler;
+pub(crate) use stack::with_stack;
 pub(crate) use types::{Scalar, Space, Type};
 pub(crate) use verify::{Invalid, verify};
 

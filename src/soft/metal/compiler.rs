@@ -1,13 +1,14 @@
 //! The compiler and the back end that Metal's classes use. No other file here names either.
 
 use crate::soft::cpu::Cpu;
-use crate::soft::ir::{Scalar, catch_internal_error};
+use crate::soft::ir::{Scalar, catch_internal_error, with_stack};
 use crate::soft::kernel::{
     self, Access, Argument, ArgumentKind, Backend, CompileOptions, Kernel, SourcePosition, limits,
 };
 use crate::soft::msl;
 use crate::soft::msl::ast::Stage;
 use crate::soft::msl::check::entry;
+pub(super) use crate::soft::msl::source::MAX_SOURCE;
 use crate::soft::stream::settings::Settings;
 use std::fmt::Display;
 use std::sync::{Arc, LazyLock};
@@ -131,6 +132,10 @@ impl Source {
 
     /// Compiles a kernel with these values of function constants.
     pub(super) fn kernel(&self, function: &str, constants: &[Constant]) -> Result<Kernel, String> {
+        with_stack(|| self.compile(function, constants))
+    }
+
+    fn compile(&self, function: &str, constants: &[Constant]) -> Result<Kernel, String> {
         let mut values = msl::ConstantValues::default();
         for constant in constants {
             self.check_type(constant)?;

@@ -1,6 +1,7 @@
 //! MTLDevice: the one device of this machine, from which everything else is made.
 
 use super::buffer::{self, Buffer};
+use super::compiler::MAX_SOURCE;
 use super::descriptors::{
     CommandQueueDescriptor, CompileOptions, ComputePipelineDescriptor, HeapDescriptor,
     ResidencySetDescriptor, SamplerDescriptor, TextureDescriptor,
@@ -21,6 +22,7 @@ use super::residency_set::ResidencySet;
 use super::sampler::Sampler;
 use super::texture::Texture;
 use crate::abi::{Id, Imp, MTLSize, MTLSizeAndAlign};
+use crate::soft::foundation::file;
 use crate::soft::kernel::limits;
 use crate::soft::stream::format::Format;
 use crate::soft::stream::pipeline::Limits;
@@ -310,7 +312,7 @@ fn library_from_file(path: Option<String>, error: ErrorOut) -> Option<Strong<Lib
         error.set(failure.ns_error());
         return None;
     };
-    let bytes = match std::fs::read(&path) {
+    let bytes = match file::read(&path, MAX_SOURCE as u64) {
         Ok(bytes) => bytes,
         Err(why) => {
             let failure = Error::new(LibraryError::FileNotFound, format!("{path}: {why}"));

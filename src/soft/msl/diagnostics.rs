@@ -1,6 +1,7 @@
 //! Diagnostics: collected in order, printed in the shape of Metal's own compiler.
 
 use super::source::{SourceMap, Span};
+use std::collections::HashMap;
 use std::fmt::Write;
 
 /// How bad it is, in the compiler's own words.
@@ -37,21 +38,52 @@ pub(crate) struct Diagnostic {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Diagnostics {
     list: Vec<Diagnostic>,
+    /// Indices of the errors and warnings in the list, by position: a message is reported once.
+    by_span: HashMap<Span, Vec<u32>>,
+    errors: usize,
+    warnings: usize,
+    /// The last error or warning was left out, and its notes with it.
+    leaving_out: bool,
 }
 
-/// Errors behind this many are counted as one "too many errors", as clang does at 20.
+/// After as many errors a phase stops, as clang does: later ones mostly repeat them.
 const MAX_ERRORS: usize = 20;
+/// The most errors and the most warnings that are kept: what is in progress when a phase stops may
+/// report more.
+const MAX_KEPT: usize = 1000;
 
 impl Diagnostics {
-    pub(crate) fn push(&mut self, severity: Severity, span: Span, message: impl Into<String>) {
+    fn push(&mut self, severity: Severity, span: Span, message: impl Into<String>) {
         let message = message.into();
-        // A macro used twice may say the same thing at the same place twice.
-        if severity != Severity::Note
-            && self.list.iter().any(|d| d.span == span && d.message == message)
-        {
+        // A macro used twice may report the same error at the same position twice.
+        if severity != Severity::Note && self.find(span, |known| known.message == message) {
             return;
         }
-        self.list.push(Diagnostic { severity, message, span, unsupported: false });
+        self.add(Diagnostic { severity, message, span, unsupported: false });
+    }
+
+    /// Whether there is an error or warning at a position that `same` accepts.
+    fn find(&self, span: Span, same: impl Fn(&Diagnostic) -> bool) -> bool {
+        let indices = self.by_span.get(&span).into_iter().flatten();
+        indices.map(|&index| &self.list[index as usize]).any(same)
+    }
+
+    fn add(&mut self, diagnostic: Diagnostic) {
+        self.leaving_out = match diagnostic.severity {
+            Severity::Error => self.errors >= MAX_KEPT,
+            Severity::Warning => self.warnings >= MAX_KEPT,
+            Severity::Note => self.leaving_out,
+        };
+        if self.leaving_out {
+            return;
+        }
+        match diagnostic.severity {
+            Severity::Error => self.errors += 1,
+            Severity::Warning => self.warnings += 1,
+            Severity::Note => return self.list.push(diagnostic),
+        }
+        self.by_span.entry(diagnostic.span).or_default().push(self.list.len() as u32);
+        self.list.push(diagnostic);
     }
 
     pub(crate) fn error(&mut self, span: Span, message: impl Into<String>) {
@@ -75,15 +107,16 @@ impl Diagnostics {
         }
     }
 
-    /// Adds what was collected apart; what was said already is left out with its notes.
+    /// Adds what was collected apart. An error that is known already is left out with its notes.
     pub(crate) fn append(&mut self, other: Diagnostics) {
         let mut known = false;
         for diagnostic in other.list {
             if diagnostic.severity != Severity::Note {
-                known = self.list.contains(&diagnostic);
+                known = self.find(diagnostic.span, |one| *one == diagnostic);
             }
             if !known {
-                self.list.push(diagnostic);
+                // Every error has its notes, also after one that was left out before.
+                self.add(diagnostic);
             }
         }
     }
@@ -96,27 +129,40 @@ impl Diagnostics {
         self.list.len()
     }
 
-    /// Says again what was taken back.
+    /// Adds a diagnostic that was removed before.
     pub(crate) fn restore(&mut self, diagnostic: Diagnostic) {
-        self.list.push(diagnostic);
+        self.add(diagnostic);
     }
 
-    /// Takes back what was said since `len` was asked.
+    /// Removes what was reported since there were `len` diagnostics.
     pub(crate) fn truncate(&mut self, len: usize) {
-        self.list.truncate(len);
+        for removed in self.list.drain(len..) {
+            match removed.severity {
+                Severity::Error => self.errors -= 1,
+                Severity::Warning => self.warnings -= 1,
+                Severity::Note => continue,
+            }
+            if let Some(indices) = self.by_span.get_mut(&removed.span) {
+                indices.retain(|&index| (index as usize) < len);
+            }
+        }
     }
 
     pub(crate) fn count(&self, severity: Severity) -> usize {
-        self.list.iter().filter(|d| d.severity == severity).count()
+        match severity {
+            Severity::Error => self.errors,
+            Severity::Warning => self.warnings,
+            Severity::Note => self.list.len() - self.errors - self.warnings,
+        }
     }
 
     pub(crate) fn has_errors(&self) -> bool {
-        self.list.iter().any(|d| d.severity == Severity::Error)
+        self.errors > 0
     }
 
     /// Errors that are not about a missing feature.
     pub(crate) fn has_hard_errors(&self) -> bool {
-        self.list.iter().any(|d| d.severity == Severity::Error && !d.unsupported)
+        self.errors > 0 && self.list.iter().any(|d| d.severity == Severity::Error && !d.unsupported)
     }
 
     /// Whether the first error is about a missing feature: what follows is often its consequence.

@@ -46,11 +46,36 @@ pub(crate) struct Expr {
     pub(crate) span: Span,
 }
 
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Constant {
     /// Any integer type or `bool`; sign-extended to 64 bits for signed types.
     Int(u64),
     Float(f64),
+}
+
+/// Numbers are equal when their bits are, so that constants can be keys: unlike in a program, zero is
+/// not equal to minus zero, and a NaN is equal to itself.
+impl PartialEq for Constant {
+    fn eq(&self, other: &Constant) -> bool {
+        self.bits() == other.bits()
+    }
+}
+
+impl Eq for Constant {}
+
+impl std::hash::Hash for Constant {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.bits().hash(state);
+    }
+}
+
+impl Constant {
+    fn bits(self) -> (bool, u64) {
+        match self {
+            Constant::Int(value) => (false, value),
+            Constant::Float(value) => (true, value.to_bits()),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]

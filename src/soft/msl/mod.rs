@@ -14,7 +14,6 @@ pub(crate) mod names;
 pub(crate) mod parse;
 pub(crate) mod preprocess;
 pub(crate) mod source;
-pub(crate) mod stack;
 pub(crate) mod texture;
 pub(crate) mod types;
 
@@ -27,7 +26,7 @@ use diagnostics::Diagnostics;
 use hir::Constant;
 use names::Names;
 use preprocess::Context;
-use source::{SourceMap, Span};
+use source::{MAX_SOURCE, SourceMap, Span};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -125,7 +124,7 @@ impl std::fmt::Display for CompileError {
 
 /// Compiles a library's text: everything but the kernels' code for the executor.
 pub(crate) fn compile(source: &str, options: &Options) -> Result<Library, CompileError> {
-    stack::with_stack(|| compile_here(source, options))
+    ir::with_stack(|| compile_here(source, options))
 }
 
 fn compile_here(source: &str, options: &Options) -> Result<Library, CompileError> {
@@ -136,7 +135,12 @@ fn compile_here(source: &str, options: &Options) -> Result<Library, CompileError
         diagnostics: Diagnostics::default(),
     };
     let Some(file) = context.sources.add(&options.file_name, source) else {
-        return Err(CompileError(format!("{}: error: file is too large\n", options.file_name)));
+        return Err(CompileError(format!(
+            "{}: error: the source has {} bytes, and the limit is {MAX_SOURCE}; compile it as \
+             several libraries\n",
+            options.file_name,
+            source.len()
+        )));
     };
     ir::compiling(ir::Span(context.sources.file(file).base));
     let mut macros = library.macros.clone();
@@ -227,7 +231,7 @@ impl Library {
         constants: &ConstantValues,
     ) -> Result<(ir::Module, Reflection), CompileError> {
         let func = self.find(name)?;
-        stack::with_stack(|| {
+        ir::with_stack(|| {
             let mut checker = self.state();
             let result = ir::catch_internal_error(|| {
                 checker.specialised(&|one| constants.get(one), |checker| {
@@ -262,7 +266,7 @@ impl Library {
     #[cfg(test)]
     pub(crate) fn reflection(&self, name: &str) -> Result<Reflection, CompileError> {
         let func = self.find(name)?;
-        Ok(stack::with_stack(|| self.state().reflect(func)))
+        Ok(ir::with_stack(|| self.state().reflect(func)))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Source text: the files of one compilation, and spans into the map of them.
 
+use std::sync::{Arc, OnceLock};
+
 /// A half-open byte range in a [`SourceMap`]: one number line holds every file.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub(crate) struct Span {
@@ -30,8 +32,34 @@ pub(crate) struct File {
     pub(crate) text: String,
     /// Where this file begins on the number line.
     pub(crate) base: u32,
-    /// `#line`: (offset of the line it governs, that line's number, the name it gives).
-    renumbered: Vec<(u32, u32, Option<String>)>,
+    /// Offsets in `text` of the first byte of every line, found when the first place is asked for.
+    lines: OnceLock<Vec<u32>>,
+    /// `#line`, in the order of offsets.
+    renumbered: Vec<Renumbered>,
+}
+
+/// A `#line` directive.
+#[derive(Debug)]
+struct Renumbered {
+    /// Offset in the map of the first line that it governs.
+    from: u32,
+    /// The number of that line.
+    number: u32,
+    /// The name of the file from here on, if this or an earlier directive changed it.
+    name: Option<Arc<str>>,
+}
+
+impl File {
+    /// The line that an offset in the text is on: its index, counted from 0, its start and its end.
+    fn line_of(&self, at: usize) -> (u32, usize, usize) {
+        let lines = self.lines.get_or_init(|| {
+            let ends = self.text.bytes().enumerate().filter(|&(_, byte)| byte == b'\n');
+            std::iter::once(0).chain(ends.map(|(at, _)| at as u32 + 1)).collect()
+        });
+        let index = lines.partition_point(|&start| start as usize <= at) - 1;
+        let end = lines.get(index + 1).map_or(self.text.len(), |&next| next as usize - 1);
+        (index as u32, lines[index] as usize, end)
+    }
 }
 
 /// A place for people: one-based line and column, and the text of the line.
@@ -74,8 +102,9 @@ impl Expansion {
     }
 }
 
-/// The sum of all files may not pass this: spans are 32 bits, and memory is bounded.
-pub(crate) const MAX_SOURCE: usize = 64 << 20;
+/// The most bytes that the files of a compilation have together, those that are included several
+/// times counted each time. It bounds the compiler's memory: a token takes up to thirty times its text.
+pub(crate) const MAX_SOURCE: usize = 16 << 20;
 
 /// Where expansions begin on the number line.
 const EXPANSIONS: u32 = 1 << 31;
@@ -98,6 +127,7 @@ impl SourceMap {
             name: name.into(),
             text: text.into(),
             base,
+            lines: OnceLock::new(),
             renumbered: Vec::new(),
         });
         Some(self.files.len() - 1)
@@ -127,7 +157,10 @@ impl SourceMap {
     /// `#line number "name"`: the line that begins at `offset` is `number` from now on.
     pub(crate) fn renumber(&mut self, offset: u32, number: u32, name: Option<String>) {
         if let Some(index) = self.file_of(offset) {
-            self.files[index].renumbered.push((offset, number, name));
+            let list = &mut self.files[index].renumbered;
+            let inherited = || list.last().and_then(|last| last.name.clone());
+            let name = name.map(Arc::from).or_else(inherited);
+            list.push(Renumbered { from: offset, number, name });
         }
     }
 
@@ -184,14 +217,13 @@ impl SourceMap {
         while !file.text.is_char_boundary(at) {
             at -= 1;
         }
-        let start = file.text[..at].rfind('\n').map_or(0, |newline| newline + 1);
-        let end = file.text[at..].find('\n').map_or(file.text.len(), |newline| at + newline);
-        let physical = 1 + count_lines(&file.text[..start]);
-        let (mut line, mut name) = (physical, file.name.as_str());
-        for (from, number, given) in file.renumbered.iter().filter(|r| r.0 <= offset) {
-            let governed = 1 + count_lines(&file.text[..(from - file.base) as usize]);
-            line = number.wrapping_add(physical.saturating_sub(governed));
-            name = given.as_deref().unwrap_or(name);
+        let (index, start, end) = file.line_of(at);
+        let (mut line, mut name) = (index + 1, file.name.as_str());
+        let after = file.renumbered.partition_point(|directive| directive.from <= offset);
+        if let Some(directive) = after.checked_sub(1).map(|last| &file.renumbered[last]) {
+            let (governed, ..) = file.line_of((directive.from - file.base) as usize);
+            line = directive.number.wrapping_add(index.saturating_sub(governed));
+            name = directive.name.as_deref().unwrap_or(name);
         }
         Some(Place {
             file: name,
@@ -200,10 +232,6 @@ impl SourceMap {
             text: file.text[start..end].trim_end_matches('\r'),
         })
     }
-}
-
-fn count_lines(text: &str) -> u32 {
-    text.bytes().filter(|&byte| byte == b'\n').count() as u32
 }
 
 #[cfg(test)]

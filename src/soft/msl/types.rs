@@ -6,7 +6,8 @@ use super::source::Span;
 use super::texture::Texture;
 use crate::soft::ir::Scalar;
 use std::collections::HashMap;
-use std::fmt::Write;
+use std::fmt::{self, Write};
+use std::sync::Arc;
 
 /// An interned type.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -84,12 +85,88 @@ pub(crate) struct Field {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Struct {
-    pub(crate) name: String,
-    pub(crate) fields: Vec<Field>,
+    pub(crate) name: StructName,
+    fields: Vec<Field>,
+    /// The fields that have names, by name.
+    by_name: HashMap<Name, u32>,
+    /// Anonymous structs and unions, and bases, which come first.
+    unnamed: Vec<u32>,
     pub(crate) size: u32,
     pub(crate) align: u32,
     pub(crate) union: bool,
     pub(crate) complete: bool,
+}
+
+/// The name of a struct. What an instance of a template is called follows from its arguments and is
+/// written when it is needed: written out, the name of `P<T, T>` is twice as long as that of `T`.
+#[derive(Clone, Debug)]
+pub(crate) struct StructName {
+    pub(crate) text: Arc<str>,
+    pub(crate) arguments: Option<Arc<[NameArgument]>>,
+}
+
+/// A template argument in a name.
+#[derive(Clone, Debug)]
+pub(crate) enum NameArgument {
+    Type(Qual),
+    Text(Arc<str>),
+}
+
+impl StructName {
+    pub(crate) fn plain(text: impl Into<Arc<str>>) -> StructName {
+        StructName { text: text.into(), arguments: None }
+    }
+}
+
+impl Struct {
+    /// A struct that is declared and not yet defined.
+    pub(crate) fn new(name: StructName, union: bool) -> Struct {
+        Struct {
+            name,
+            fields: Vec::new(),
+            by_name: HashMap::new(),
+            unnamed: Vec::new(),
+            size: 1,
+            align: 1,
+            union,
+            complete: false,
+        }
+    }
+
+    pub(crate) fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    /// The index of the field of a name.
+    pub(crate) fn field_named(&self, name: Name) -> Option<usize> {
+        self.by_name.get(&name).map(|&at| at as usize)
+    }
+
+    /// The fields without names, bases among them, with their indices.
+    pub(crate) fn unnamed(&self) -> impl Iterator<Item = (usize, &Field)> {
+        self.unnamed.iter().map(|&at| (at as usize, &self.fields[at as usize]))
+    }
+
+    /// The bases with their indices.
+    pub(crate) fn bases(&self) -> impl Iterator<Item = (usize, &Field)> {
+        self.unnamed().filter(|(_, field)| field.base)
+    }
+
+    pub(crate) fn push(&mut self, field: Field) {
+        let at = self.fields.len() as u32;
+        match field.name {
+            Some(name) => {
+                self.by_name.entry(name).or_insert(at);
+            }
+            None => self.unnamed.push(at),
+        }
+        self.fields.push(field);
+    }
+
+    /// Moves a field to another offset.
+    pub(crate) fn set_offset(&mut self, at: usize, offset: u32) {
+        self.fields[at].offset = offset;
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -102,12 +179,21 @@ pub(crate) struct Enum {
 /// No object is larger, arrays and structs included.
 pub(crate) const MAX_SIZE: u64 = 1 << 30;
 
-#[derive(Debug)]
+/// The longest name of a type that is shown, in bytes; what is left out of a longer one is `…`.
+const MAX_NAME: usize = 400;
+
+/// The types of a library. A clone shares the tables with the original until one of them adds a type.
+#[derive(Clone, Debug)]
 pub(crate) struct Types {
+    tables: Arc<Tables>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Tables {
     list: Vec<Ty>,
     map: HashMap<Ty, TyId>,
-    pub(crate) structs: Vec<Struct>,
-    pub(crate) enums: Vec<Enum>,
+    structs: Vec<Arc<Struct>>,
+    enums: Vec<Enum>,
 }
 
 /// MSL's names of scalars (MSL 2.1, table 2.1): several names may mean one type.
@@ -158,8 +244,7 @@ impl Types {
     pub(crate) const NULLPTR: TyId = TyId(2);
 
     pub(crate) fn new() -> Types {
-        let mut types =
-            Types { list: Vec::new(), map: HashMap::new(), structs: Vec::new(), enums: Vec::new() };
+        let mut types = Types { tables: Arc::default() };
         types.intern(Ty::Unknown);
         types.intern(Ty::Void);
         types.intern(Ty::Nullptr);
@@ -175,17 +260,50 @@ impl Types {
     }
 
     pub(crate) fn intern(&mut self, ty: Ty) -> TyId {
-        if let Some(&id) = self.map.get(&ty) {
+        if let Some(&id) = self.tables.map.get(&ty) {
             return id;
         }
-        let id = TyId(self.list.len() as u32);
-        self.list.push(ty.clone());
-        self.map.insert(ty, id);
+        // The columns of a matrix have a type, whoever asks for it.
+        if let Ty::Matrix(scalar, _, rows) = ty {
+            self.intern(Ty::Vector(scalar, rows));
+        }
+        let tables = Arc::make_mut(&mut self.tables);
+        let id = TyId(tables.list.len() as u32);
+        tables.list.push(ty.clone());
+        tables.map.insert(ty, id);
         id
     }
 
     pub(crate) fn get(&self, id: TyId) -> &Ty {
-        &self.list[id.0 as usize]
+        &self.tables.list[id.0 as usize]
+    }
+
+    pub(crate) fn class(&self, id: StructId) -> &Arc<Struct> {
+        &self.tables.structs[id.0 as usize]
+    }
+
+    pub(crate) fn class_mut(&mut self, id: StructId) -> &mut Struct {
+        Arc::make_mut(&mut Arc::make_mut(&mut self.tables).structs[id.0 as usize])
+    }
+
+    pub(crate) fn add_class(&mut self, class: Struct) -> StructId {
+        let structs = &mut Arc::make_mut(&mut self.tables).structs;
+        structs.push(Arc::new(class));
+        StructId(structs.len() as u32 - 1)
+    }
+
+    pub(crate) fn enumeration(&self, id: EnumId) -> &Enum {
+        &self.tables.enums[id.0 as usize]
+    }
+
+    pub(crate) fn enumeration_mut(&mut self, id: EnumId) -> &mut Enum {
+        &mut Arc::make_mut(&mut self.tables).enums[id.0 as usize]
+    }
+
+    pub(crate) fn add_enumeration(&mut self, row: Enum) -> EnumId {
+        let enums = &mut Arc::make_mut(&mut self.tables).enums;
+        enums.push(row);
+        EnumId(enums.len() as u32 - 1)
     }
 
     /// A scalar or a vector of it.
@@ -194,6 +312,12 @@ impl Types {
             0 | 1 => Types::scalar(scalar),
             _ => self.intern(Ty::Vector(scalar, width as u8)),
         }
+    }
+
+    /// The type of the columns of a matrix.
+    pub(crate) fn column(&self, matrix: TyId) -> TyId {
+        let Ty::Matrix(scalar, _, rows) = *self.get(matrix) else { return Types::UNKNOWN };
+        self.tables.map.get(&Ty::Vector(scalar, rows)).copied().unwrap_or(Types::UNKNOWN)
     }
 
     pub(crate) fn pointer(&mut self, to: Qual) -> TyId {
@@ -208,7 +332,7 @@ impl Types {
                 Some((scalar, u32::from(width)))
             }
             Ty::Enum(id) => {
-                let row = &self.enums[id.0 as usize];
+                let row = self.enumeration(id);
                 if row.scoped { None } else { Some((row.underlying, 1)) }
             }
             _ => None,
@@ -229,7 +353,7 @@ impl Types {
 
     pub(crate) fn structure(&self, id: TyId) -> Option<(StructId, &Struct)> {
         match *self.get(id) {
-            Ty::Struct(id) => Some((id, &self.structs[id.0 as usize])),
+            Ty::Struct(id) => Some((id, self.class(id).as_ref())),
             _ => None,
         }
     }
@@ -255,14 +379,14 @@ impl Types {
                 (u32::try_from(u64::from(size) * u64::from(count)).ok()?, align)
             }
             Ty::Struct(id) => {
-                let row = &self.structs[id.0 as usize];
+                let row = self.class(id);
                 if !row.complete {
                     return None;
                 }
                 (row.size, row.align)
             }
             Ty::Enum(id) => {
-                let bytes = self.enums[id.0 as usize].underlying.bytes();
+                let bytes = self.enumeration(id).underlying.bytes();
                 (bytes, bytes)
             }
             // A lane holds two of the 64 elements, as a vector (MSL 2.4 leaves the layout open).
@@ -275,63 +399,158 @@ impl Types {
         self.layout(id).map_or(0, |layout| layout.0)
     }
 
-    /// How diagnostics spell a type.
+    /// How diagnostics spell a type, cut off after [`MAX_NAME`] bytes.
     pub(crate) fn name(&self, id: TyId) -> String {
-        match self.get(id) {
-            Ty::Unknown => "<unknown>".into(),
-            Ty::Void => "void".into(),
-            Ty::Nullptr => "nullptr_t".into(),
-            Ty::Scalar(scalar) => scalar_name(*scalar).into(),
-            Ty::Vector(scalar, width) => format!("{}{width}", scalar_name(*scalar)),
-            Ty::Packed(scalar, width) => format!("packed_{}{width}", scalar_name(*scalar)),
-            Ty::Matrix(scalar, columns, rows) => {
-                format!("{}{columns}x{rows}", scalar_name(*scalar))
-            }
-            Ty::Atomic(scalar) => format!("atomic<{}>", scalar_name(*scalar)),
-            Ty::Pointer(to) => format!("{} *", self.qual_name(*to)),
-            Ty::Reference(to) => format!("{} &", self.qual_name(*to)),
-            Ty::Array(..) => {
-                let (mut element, mut sizes) = (id, String::new());
-                while let Ty::Array(inner, count) = *self.get(element) {
-                    let _ = match count {
-                        Some(count) => write!(sizes, "[{count}]"),
-                        None => write!(sizes, "[]"),
-                    };
-                    element = inner;
-                }
-                format!("{}{sizes}", self.name(element))
-            }
-            Ty::Struct(id) => self.structs[id.0 as usize].name.clone(),
-            Ty::Enum(id) => self.enums[id.0 as usize].name.clone(),
-            Ty::Function(result, parameters) => {
-                let list: Vec<String> = parameters.iter().map(|&q| self.qual_name(q)).collect();
-                format!("{} ({})", self.qual_name(*result), list.join(", "))
-            }
-            Ty::SimdgroupMatrix(scalar) => {
-                format!("simdgroup_matrix<{}, 8, 8>", scalar_name(*scalar))
-            }
-            Ty::Texture(texture) => {
-                let (name, access) = (texture.kind().name, texture.access.name());
-                format!("{name}<{}, access::{access}>", scalar_name(texture.scalar))
-            }
-            Ty::Sampler => "sampler".into(),
-            Ty::Opaque(name) => (*name).into(),
-        }
+        self.qual_name(Qual::plain(id))
     }
 
     pub(crate) fn qual_name(&self, qual: Qual) -> String {
-        let mut text = String::new();
+        let mut out = Text::default();
+        // Writing fails when the name is long enough.
+        let _ = self.write_qual(&mut out, qual);
+        out.0
+    }
+
+    /// A name with template arguments: `vec<T, 4>`.
+    pub(crate) fn instance_name(&self, text: &str, arguments: &[NameArgument]) -> String {
+        let mut out = Text::default();
+        let _ = self.write_instance(&mut out, text, arguments);
+        out.0
+    }
+
+    /// Template arguments with commas between them.
+    pub(crate) fn arguments_name(&self, arguments: &[NameArgument]) -> String {
+        let mut out = Text::default();
+        let _ = self.write_arguments(&mut out, arguments);
+        out.0
+    }
+
+    /// The name of a struct, cut off after [`MAX_NAME`] bytes.
+    pub(crate) fn class_name(&self, class: &StructName) -> String {
+        match &class.arguments {
+            Some(arguments) => self.instance_name(&class.text, arguments),
+            None => class.text.to_string(),
+        }
+    }
+
+    fn write_instance(
+        &self,
+        out: &mut Text,
+        text: &str,
+        arguments: &[NameArgument],
+    ) -> fmt::Result {
+        write!(out, "{text}<")?;
+        self.write_arguments(out, arguments)?;
+        out.write_char('>')
+    }
+
+    fn write_arguments(&self, out: &mut Text, arguments: &[NameArgument]) -> fmt::Result {
+        for (at, argument) in arguments.iter().enumerate() {
+            if at > 0 {
+                out.write_str(", ")?;
+            }
+            match argument {
+                NameArgument::Type(qual) => self.write_qual(out, *qual)?,
+                NameArgument::Text(text) => out.write_str(text)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn write_qual(&self, out: &mut Text, qual: Qual) -> fmt::Result {
         if qual.constant {
-            text.push_str("const ");
+            out.write_str("const ")?;
         }
         if qual.volatile {
-            text.push_str("volatile ");
+            out.write_str("volatile ")?;
         }
         if let Some(space) = qual.space {
-            text.push_str(space_name(space));
-            text.push(' ');
+            write!(out, "{} ", space_name(space))?;
         }
-        text + &self.name(qual.ty)
+        self.write_type(out, qual.ty)
+    }
+
+    fn write_type(&self, out: &mut Text, id: TyId) -> fmt::Result {
+        match self.get(id) {
+            Ty::Unknown => out.write_str("<unknown>"),
+            Ty::Void => out.write_str("void"),
+            Ty::Nullptr => out.write_str("nullptr_t"),
+            Ty::Scalar(scalar) => out.write_str(scalar_name(*scalar)),
+            Ty::Vector(scalar, width) => write!(out, "{}{width}", scalar_name(*scalar)),
+            Ty::Packed(scalar, width) => write!(out, "packed_{}{width}", scalar_name(*scalar)),
+            Ty::Matrix(scalar, columns, rows) => {
+                write!(out, "{}{columns}x{rows}", scalar_name(*scalar))
+            }
+            Ty::Atomic(scalar) => write!(out, "atomic<{}>", scalar_name(*scalar)),
+            Ty::Pointer(to) => {
+                self.write_qual(out, *to)?;
+                out.write_str(" *")
+            }
+            Ty::Reference(to) => {
+                self.write_qual(out, *to)?;
+                out.write_str(" &")
+            }
+            Ty::Array(..) => {
+                let (mut element, mut sizes) = (id, String::new());
+                while let Ty::Array(inner, count) = *self.get(element) {
+                    match count {
+                        Some(count) => write!(sizes, "[{count}]")?,
+                        None => sizes.push_str("[]"),
+                    }
+                    element = inner;
+                }
+                self.write_type(out, element)?;
+                out.write_str(&sizes)
+            }
+            Ty::Struct(id) => {
+                let name = &self.class(*id).name;
+                match &name.arguments {
+                    Some(arguments) => self.write_instance(out, &name.text, arguments),
+                    None => out.write_str(&name.text),
+                }
+            }
+            Ty::Enum(id) => out.write_str(&self.enumeration(*id).name),
+            Ty::Function(result, parameters) => {
+                self.write_qual(out, *result)?;
+                out.write_str(" (")?;
+                for (at, parameter) in parameters.iter().enumerate() {
+                    if at > 0 {
+                        out.write_str(", ")?;
+                    }
+                    self.write_qual(out, *parameter)?;
+                }
+                out.write_char(')')
+            }
+            Ty::SimdgroupMatrix(scalar) => {
+                write!(out, "simdgroup_matrix<{}, 8, 8>", scalar_name(*scalar))
+            }
+            Ty::Texture(texture) => {
+                let (name, access) = (texture.kind().name, texture.access.name());
+                write!(out, "{name}<{}, access::{access}>", scalar_name(texture.scalar))
+            }
+            Ty::Sampler => out.write_str("sampler"),
+            Ty::Opaque(name) => out.write_str(name),
+        }
+    }
+}
+
+/// A text that takes no more after [`MAX_NAME`] bytes.
+#[derive(Default)]
+struct Text(String);
+
+impl fmt::Write for Text {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if self.0.len() + text.len() <= MAX_NAME {
+            self.0.push_str(text);
+            return Ok(());
+        }
+        let mut end = MAX_NAME.saturating_sub(self.0.len());
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        self.0.push_str(&text[..end]);
+        self.0.push('…');
+        Err(fmt::Error)
     }
 }
 

@@ -3,6 +3,7 @@
 mod corpus;
 mod fuzz;
 mod random;
+mod scaling;
 
 use crate::soft::cpu::by_index::{Binding, Launch};
 use crate::soft::cpu::{Program, Workers};

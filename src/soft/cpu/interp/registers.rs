@@ -5,6 +5,8 @@
 //! lives begin, the lowest free one first: frames stay small and in the cache.
 
 use super::prepared::Found;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
 /// A register before it has a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -63,36 +65,26 @@ impl Registers {
     /// The offset of every register in the frame, whose first `reserved` bytes are taken, and the frame's
     /// size.
     pub(crate) fn place(&mut self, loops: &[Extent], reserved: u32) -> (Vec<u32>, u32) {
+        let tree = LoopTree::new(loops);
         for life in &mut self.lives {
-            // Outer loops end later, so after a longer life has been found, inner ones cannot add to it.
-            for &(start, end) in loops {
-                let enters = life.from < start && start <= life.to && life.to < end;
-                let carries = life.carried && life.from <= end && start <= life.to;
-                if enters || carries {
-                    life.to = life.to.max(end);
-                }
-                if carries {
-                    life.from = life.from.min(start);
-                }
-            }
+            tree.stretch(life);
         }
         let mut order: Vec<u32> = (0..self.lives.len() as u32).collect();
         order.retain(|&index| self.lives[index as usize].from != u32::MAX);
         order.sort_by_key(|&index| self.lives[index as usize].from);
         let mut offsets = vec![0; self.lives.len()];
         // Slots first, then lanes on vector boundaries.
-        let mut slots = Vec::new();
-        let mut lanes = Vec::new();
+        let (mut slots, mut lanes) = (Units::default(), Units::default());
         for &index in &order {
             let life = self.lives[index as usize];
             offsets[index as usize] = match life.size {
-                Size::Slot => claim(&mut slots, 1, life),
-                Size::Lanes4 => claim(&mut lanes, 1, life),
-                Size::Lanes8 => claim(&mut lanes, 2, life),
-                Size::Prepared => claim(&mut lanes, PREPARED_UNITS, life),
+                Size::Slot => slots.claim(1, life),
+                Size::Lanes4 => lanes.claim(1, life),
+                Size::Lanes8 => lanes.claim(2, life),
+                Size::Prepared => lanes.claim(PREPARED_UNITS, life),
             };
         }
-        let first_lanes = (reserved + slots.len() as u32 * 8).next_multiple_of(LANES4);
+        let first_lanes = (reserved + slots.count as u32 * 8).next_multiple_of(LANES4);
         for &index in &order {
             let offset = &mut offsets[index as usize];
             *offset = match self.lives[index as usize].size {
@@ -100,7 +92,7 @@ impl Registers {
                 _ => first_lanes + *offset * LANES4,
             };
         }
-        (offsets, first_lanes + lanes.len() as u32 * LANES4)
+        (offsets, first_lanes + lanes.count as u32 * LANES4)
     }
 }
 
@@ -109,18 +101,119 @@ const LANES4: u32 = 128;
 /// As many of them are a [`Size::Prepared`].
 const PREPARED_UNITS: usize = size_of::<Found>().div_ceil(LANES4 as usize);
 
-/// Takes the first run of `count` units that are free when the life begins. A unit holds the end of the
-/// last life in it; a life may begin with the instruction that ends another, as operands are read before
-/// results are written, but lives of two units may not overlap by half.
-fn claim(units: &mut Vec<u32>, count: usize, life: Life) -> u32 {
-    let free =
-        |units: &[u32], start: usize| units[start..].iter().take(count).all(|&end| end < life.from);
-    let start = (0..units.len()).find(|&start| free(units, start)).unwrap_or(units.len());
-    if units.len() < start + count {
-        units.resize(start + count, 0);
+/// The loops of a function by where they are. They are inside each other or apart.
+struct LoopTree<'a> {
+    loops: &'a [Extent],
+    /// Indices of the loops, ordered by their starts, outer before inner.
+    order: Vec<u32>,
+    /// The loop around each, by its position in `order`.
+    parents: Vec<Option<u32>>,
+}
+
+impl LoopTree<'_> {
+    fn new(loops: &[Extent]) -> LoopTree<'_> {
+        let mut order: Vec<u32> = (0..loops.len() as u32).collect();
+        order.sort_by_key(|&index| {
+            let (start, end) = loops[index as usize];
+            (start, std::cmp::Reverse(end))
+        });
+        let mut parents = Vec::with_capacity(order.len());
+        let mut open: Vec<u32> = Vec::new();
+        for (at, &index) in order.iter().enumerate() {
+            let (start, _) = loops[index as usize];
+            while let Some(&last) = open.last() {
+                if loops[order[last as usize] as usize].1 >= start {
+                    break;
+                }
+                open.pop();
+            }
+            parents.push(open.last().copied());
+            open.push(at as u32);
+        }
+        LoopTree { loops, order, parents }
     }
-    units[start..start + count].fill(life.to);
-    start as u32
+
+    /// The loops that hold an instruction, innermost first.
+    fn around(&self, at: u32) -> impl Iterator<Item = Extent> {
+        let extent = |index: u32| self.loops[self.order[index as usize] as usize];
+        let begun = self.order.partition_point(|&index| self.loops[index as usize].0 <= at);
+        let last = begun.checked_sub(1).map(|last| last as u32);
+        let chain = std::iter::successors(last, |&index| self.parents[index as usize]);
+        chain.map(extent).filter(move |&(_, end)| at <= end)
+    }
+
+    /// A life reaches to the end of the loops that it is carried into, and covers those around a variable
+    /// that keeps its value from one iteration to the next.
+    fn stretch(&self, life: &mut Life) {
+        if life.from == u32::MAX {
+            return;
+        }
+        if life.carried {
+            let (from, to) = (life.from, life.to);
+            for (start, end) in self.around(from).chain(self.around(to)) {
+                life.from = life.from.min(start);
+                life.to = life.to.max(end);
+            }
+            return;
+        }
+        let entered = self.around(life.to).filter(|&(start, _)| life.from < start);
+        life.to = entered.map(|(_, end)| end).max().unwrap_or(life.to);
+    }
+}
+
+/// Units of a frame that are handed out, the first free ones first.
+#[derive(Default)]
+struct Units {
+    count: usize,
+    /// A bit for each unit: it is free.
+    free: Vec<u64>,
+    /// No unit before this word of `free` is free.
+    first: usize,
+    /// The units in use by the end of their lives.
+    used: BinaryHeap<Reverse<(u32, u32)>>,
+}
+
+impl Units {
+    /// Takes the first run of `count` units that are free when the life begins. A life may begin with the
+    /// instruction after the one that ends another.
+    fn claim(&mut self, count: usize, life: Life) -> u32 {
+        while let Some(&Reverse((end, unit))) = self.used.peek()
+            && end < life.from
+        {
+            self.used.pop();
+            self.free[unit as usize / 64] |= 1 << (unit % 64);
+            self.first = self.first.min(unit as usize / 64);
+        }
+        while self.free.get(self.first) == Some(&0) {
+            self.first += 1;
+        }
+        let start = self.first_run(count);
+        self.count = self.count.max(start + count);
+        self.free.resize(self.count.div_ceil(64), 0);
+        for unit in start..start + count {
+            self.free[unit / 64] &= !(1 << (unit % 64));
+            self.used.push(Reverse((life.to, unit as u32)));
+        }
+        start as u32
+    }
+
+    /// The start of the first run of free units, which may reach past the last unit.
+    fn first_run(&self, count: usize) -> usize {
+        let mut run = 0;
+        for word in self.first..self.free.len() {
+            if self.free[word] == 0 {
+                run = 0;
+                continue;
+            }
+            for unit in word * 64..(word * 64 + 64).min(self.count) {
+                run = if self.free[word] >> (unit % 64) & 1 != 0 { run + 1 } else { 0 };
+                if run == count {
+                    return unit + 1 - count;
+                }
+            }
+        }
+        self.count - run
+    }
 }
 
 #[cfg(test)]
@@ -144,6 +237,71 @@ mod tests {
         let at = |register: Register| places[register.0 as usize];
         assert_eq!((at(a), at(b), at(c), at(d)), (128, 256, 128, 16));
         assert_eq!(bytes, 384);
+    }
+
+    #[test]
+    fn many_lives_and_loops_are_placed_in_time_and_apart() {
+        let mut all = Registers::default();
+        let mut state = 12345u32;
+        let mut random = |below: u32| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) % below
+        };
+        // Loops of ten instructions, two by two in a loop of thirty.
+        let loops: Vec<Extent> = (0..3000)
+            .flat_map(|at| [(at * 30 + 1, at * 30 + 10), (at * 30 + 12, at * 30 + 20)])
+            .zip(0..)
+            .flat_map(|(inner, at)| match at % 2 {
+                0 => vec![inner],
+                _ => vec![inner, (inner.0 - 12, inner.1 + 5)],
+            })
+            .collect();
+        let sizes = [Size::Slot, Size::Lanes4, Size::Lanes8, Size::Prepared];
+        for _ in 0..20_000 {
+            let from = random(90_000);
+            let length = if random(10) == 0 { 5000 } else { 8 };
+            let register = all.add(sizes[random(4) as usize], random(5) == 0);
+            all.touch(register, from);
+            all.touch(register, from + random(length));
+        }
+        // The definition: any number of rounds through all loops until nothing changes.
+        let mut expected = all.lives.clone();
+        for life in expected.iter_mut().step_by(97) {
+            loop {
+                let before = (life.from, life.to);
+                for &(start, end) in &loops {
+                    let enters = life.from < start && start <= life.to && life.to < end;
+                    let carries = life.carried && life.from <= end && start <= life.to;
+                    if enters || carries {
+                        life.to = life.to.max(end);
+                    }
+                    if carries {
+                        life.from = life.from.min(start);
+                    }
+                }
+                if before == (life.from, life.to) {
+                    break;
+                }
+            }
+        }
+        let (offsets, bytes) = all.place(&loops, 0);
+        for (at, (life, expected)) in all.lives.iter().zip(&expected).enumerate().step_by(97) {
+            assert_eq!((life.from, life.to), (expected.from, expected.to), "life {at}: {life:?}");
+        }
+        let width = |life: &Life| match life.size {
+            Size::Slot => 8,
+            Size::Lanes4 => LANES4,
+            Size::Lanes8 => 2 * LANES4,
+            Size::Prepared => PREPARED_UNITS as u32 * LANES4,
+        };
+        for (at, life) in all.lives.iter().enumerate().step_by(97) {
+            assert!(offsets[at] + width(life) <= bytes);
+            for (other, rival) in all.lives.iter().enumerate().filter(|&(other, _)| other != at) {
+                let together = life.from <= rival.to && rival.from <= life.to;
+                let (a, b) = (offsets[at], offsets[other]);
+                assert!(!together || a + width(life) <= b || b + width(rival) <= a);
+            }
+        }
     }
 
     #[test]

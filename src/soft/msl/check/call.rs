@@ -5,7 +5,7 @@ use super::convert::Source;
 use super::lookup::Found;
 use super::overload::Choice;
 use super::texture::TextureCall;
-use super::{Checker, Entity, FuncId, State};
+use super::{Checker, Entity, FuncId, FuncSet, State};
 use crate::soft::ir::Scalar;
 use crate::soft::msl::ast::{self, AddressSpace, Label, Path, TemplateArgument};
 use crate::soft::msl::hir::{Expr, ExprKind};
@@ -140,12 +140,14 @@ impl Checker {
             return self.error_expr(span);
         }
         if path.plain().is_some() {
-            for id in self.functions_beside(name, &arguments) {
-                if !candidates.iter().any(|known| matches!(known, Candidate::Func(at) if *at == id))
-                {
-                    candidates.push(Candidate::Func(id));
-                }
-            }
+            let function = |candidate: &Candidate| match candidate {
+                Candidate::Func(id) => Some(*id),
+                Candidate::Row(..) | Candidate::Texture(..) => None,
+            };
+            let mut known = FuncSet::of(candidates.iter().filter_map(function));
+            let beside = self.functions_beside(name, &arguments);
+            let new = beside.into_iter().filter(|&id| known.insert(id));
+            candidates.extend(new.map(Candidate::Func));
         }
         let text = self.text(name);
         let accuracy = self.accuracy(path);

@@ -6,7 +6,7 @@ use crate::soft::msl::ast::{self, *};
 use crate::soft::msl::hir::Constant;
 use crate::soft::msl::names::Name;
 use crate::soft::msl::source::Span;
-use crate::soft::msl::types::{self, EnumId, Field, MAX_SIZE, Qual, StructId, Ty, TyId, Types};
+use crate::soft::msl::types::{self, Field, MAX_SIZE, Qual, StructId, StructName, Ty, TyId, Types};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -20,15 +20,14 @@ impl Checker {
             self.unsupported(class.span, "definition of a nested class outside of its class is");
             return Qual::plain(Types::UNKNOWN);
         }
-        self.class_named(class, plain, None, None)
+        self.class_named(class, plain, None)
     }
 
-    /// A class under a name; an instance of a template also has a name to show, and its origin.
+    /// A class under a name; an instance of a template has its template and arguments too.
     pub(super) fn class_named(
         &mut self,
         class: &ast::Class,
         plain: Option<Name>,
-        shown: Option<String>,
         origin: Option<&super::template::Key>,
     ) -> Qual {
         let outer = self.scope;
@@ -40,20 +39,14 @@ impl Checker {
             })
         });
         let id = existing.unwrap_or_else(|| {
-            let id = StructId(self.types.structs.len() as u32);
-            let name = shown
-                .or_else(|| plain.map(|name| self.text(name)))
-                .unwrap_or_else(|| "(anonymous struct)".into());
-            self.types.structs.push(types::Struct {
-                name: name.clone(),
-                fields: Vec::new(),
-                size: 1,
-                align: 1,
-                union: class.kind == ClassKind::Union,
-                complete: false,
-            });
+            let text = plain.map_or("(anonymous struct)".into(), |name| Arc::from(self.text(name)));
+            let arguments = origin.map(|key| self.name_arguments(&key.1));
+            let name = StructName { text, arguments };
+            let prefix = self.types.class_name(&name);
+            let union = class.kind == ClassKind::Union;
+            let id = self.types.add_class(types::Struct::new(name, union));
             let scope = self.push_scope(ScopeKind::Class(id));
-            self.scopes[scope.0 as usize].prefix += &format!("{name}::");
+            self.extend_prefix(scope, &prefix);
             self.scope = outer;
             self.classes.push(Class::new(scope));
             if let Some(name) = plain {
@@ -68,7 +61,7 @@ impl Checker {
             self.remember_origin(ty, key);
         }
         if let Some(members) = &class.members {
-            if self.types.structs[id.0 as usize].complete {
+            if self.types.class(id).complete {
                 self.error(class.span, format!("redefinition of '{}'", self.types.name(ty)));
                 return Qual::plain(ty);
             }
@@ -107,7 +100,6 @@ impl Checker {
     }
 
     fn class_members(&mut self, id: StructId, members: &[Decl]) {
-        let at = id.0 as usize;
         // Data first: member functions may use what is declared behind them.
         let mut functions = Vec::new();
         for member in members {
@@ -127,7 +119,7 @@ impl Checker {
                 other => self.declare(other),
             }
         }
-        let row = &mut self.types.structs[at];
+        let row = self.types.class_mut(id);
         row.complete = true;
         let align = row.align.max(1);
         let end = row.size_of_fields();
@@ -175,8 +167,9 @@ impl Checker {
                 qual.ty = Types::UNKNOWN;
                 continue;
             }
-            let known = self.types.structs[at].fields.iter().any(|field| field.name == name);
-            if known && let Some(name) = name {
+            if let Some(name) = name
+                && self.types.class(id).field_named(name).is_some()
+            {
                 let text = self.text(name);
                 self.error(span, format!("duplicate member '{text}'"));
             }
@@ -202,7 +195,7 @@ impl Checker {
         if base && self.is_empty_class(qual.ty) {
             size = 0;
         }
-        let row = &mut self.types.structs[id.0 as usize];
+        let row = self.types.class_mut(id);
         let end = row.size_of_fields();
         let mut offset = if row.union { 0 } else { end.next_multiple_of(align) };
         let needed = u64::from(offset) + u64::from(size);
@@ -212,9 +205,9 @@ impl Checker {
         }
         row.align = row.align.max(align);
         row.size = end.max(offset + size);
-        row.fields.push(Field { name, qual, offset, span, base });
+        row.push(Field { name, qual, offset, span, base });
         if needed > MAX_SIZE {
-            let name = self.types.structs[id.0 as usize].name.clone();
+            let name = self.types.class_name(&self.types.class(id).name);
             let message =
                 format!("struct '{name}' is too large ({needed} bytes; at most {MAX_SIZE})");
             self.error(span, message);
@@ -223,7 +216,7 @@ impl Checker {
 
     fn is_empty_class(&self, ty: TyId) -> bool {
         self.types.structure(ty).is_some_and(|(_, row)| {
-            row.fields.iter().all(|field| field.base && self.is_empty_class(field.qual.ty))
+            row.fields().iter().all(|field| field.base && self.is_empty_class(field.qual.ty))
         })
     }
 
@@ -237,7 +230,7 @@ impl Checker {
         }
         let ty = self.types.intern(Ty::Struct(id));
         let align = self.alignment(ty, attributes);
-        let row = &mut self.types.structs[id.0 as usize];
+        let row = self.types.class_mut(id);
         row.align = row.align.max(align);
         row.size = row.size.next_multiple_of(row.align);
     }
@@ -289,14 +282,12 @@ impl Checker {
 
     fn pack_class(&mut self, id: StructId) {
         let mut offset = 0;
-        let count = self.types.structs[id.0 as usize].fields.len();
-        for at in 0..count {
-            let ty = self.types.structs[id.0 as usize].fields[at].qual.ty;
-            let size = self.types.size(ty);
-            self.types.structs[id.0 as usize].fields[at].offset = offset;
-            offset += size;
+        let row = self.types.class(id).clone();
+        for (at, field) in row.fields().iter().enumerate() {
+            self.types.class_mut(id).set_offset(at, offset);
+            offset += self.types.size(field.qual.ty);
         }
-        let row = &mut self.types.structs[id.0 as usize];
+        let row = self.types.class_mut(id);
         row.align = 1;
         row.size = offset.max(1);
     }
@@ -321,9 +312,8 @@ impl Checker {
             })
         });
         let id = known.unwrap_or_else(|| {
-            let id = EnumId(self.types.enums.len() as u32);
             let name = row.name.map_or("(anonymous enum)".into(), |name| self.text(name.name));
-            self.types.enums.push(types::Enum {
+            let id = self.types.add_enumeration(types::Enum {
                 name,
                 underlying: underlying.unwrap_or(Scalar::I32),
                 scoped: row.scoped,
@@ -358,7 +348,7 @@ impl Checker {
             let value = Constant::Int(next as u64);
             if row.scoped {
                 // Inside of the list they are numbers still ([dcl.enum]/5).
-                let number = Types::scalar(self.types.enums[id.0 as usize].underlying);
+                let number = Types::scalar(self.types.enumeration(id).underlying);
                 self.bind(scope, ident.name, Entity::Value(number, value));
             } else {
                 self.bind(scope, ident.name, Entity::Value(ty, value));
@@ -376,7 +366,7 @@ impl Checker {
         }
         // [dcl.enum]/7: an unfixed enum is as wide as its values need.
         if underlying.is_none() && !row.scoped {
-            self.types.enums[id.0 as usize].underlying = match (least, most) {
+            self.types.enumeration_mut(id).underlying = match (least, most) {
                 (i64::MIN..0, _) if least >= i64::from(i32::MIN) && most <= i64::from(i32::MAX) => {
                     Scalar::I32
                 }
@@ -392,6 +382,6 @@ impl Checker {
 impl types::Struct {
     /// The first byte behind the fields that are there.
     fn size_of_fields(&self) -> u32 {
-        if self.fields.is_empty() { 0 } else { self.size }
+        if self.fields().is_empty() { 0 } else { self.size }
     }
 }

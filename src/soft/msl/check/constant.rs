@@ -186,9 +186,7 @@ impl Checker {
     fn scalar_of(&self, expr: &Expr) -> Evaluated<Scalar> {
         self.types.as_scalar(expr.qual.ty).ok_or(NotConstant).or_else(|error| {
             match self.types.get(expr.qual.ty) {
-                crate::soft::msl::types::Ty::Enum(id) => {
-                    Ok(self.types.enums[id.0 as usize].underlying)
-                }
+                crate::soft::msl::types::Ty::Enum(id) => Ok(self.types.enumeration(*id).underlying),
                 _ => Err(error),
             }
         })

@@ -10,7 +10,8 @@ use crate::soft::msl::hir::{Constant, GlobalIndex, LocalIndex};
 use crate::soft::msl::lex::Punct;
 use crate::soft::msl::names::Name;
 use crate::soft::msl::source::Span;
-use crate::soft::msl::types::{Qual, Ty, Types};
+use crate::soft::msl::types::{Qual, Ty, TyId, Types};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 impl Checker {
@@ -104,7 +105,10 @@ impl Checker {
         let scope = self.scope;
         match self.lookup_path(path) {
             Found::Entities(list) if !list.is_empty() => {
-                list.into_iter().for_each(|entity| self.bind(scope, name, entity));
+                let own = self.scopes[scope.0 as usize].names.get(&name);
+                let known: HashSet<Entity> = own.into_iter().flatten().copied().collect();
+                let new = list.into_iter().filter(|entity| !known.contains(entity));
+                new.for_each(|entity| self.bind(scope, name, entity));
             }
             // A function of the table, which is found without being declared.
             _ if super::builtins::rows(&self.text(name)).next().is_some() => self.uses_metal = true,
@@ -133,7 +137,7 @@ impl Checker {
                 let scope = self.push_scope(ScopeKind::Namespace);
                 if let Some(name) = name {
                     let text = self.text(name.name);
-                    self.scopes[scope.0 as usize].prefix += &format!("{text}::");
+                    self.extend_prefix(scope, &text);
                     self.bind(outer, name.name, Entity::Namespace(scope));
                 }
                 if inline || name.is_none() {
@@ -226,7 +230,8 @@ impl Checker {
         }
         qual.constant |= qual.space == Some(AddressSpace::Constant);
         if let Some(index) = function_constant {
-            self.check_function_constant(index, qual, &text, span);
+            let global = GlobalIndex(self.globals.len() as u32);
+            self.check_function_constant(index, global, qual, &text, span);
         }
         let mut deduced = None;
         if let BaseType::Auto = simple.specifiers.base {
@@ -278,6 +283,7 @@ impl Checker {
         let attributes = simple.specifiers.attributes.iter().chain(&one.declarator.attributes);
         self.alignment(qual.ty, attributes);
         let global = GlobalIndex(self.globals.len() as u32);
+        let init = init.map(Arc::new);
         self.globals.push(Global { name: text, qual, span, init, function_constant, value });
         let scope = self.scope;
         self.redefinition(name, span);
@@ -285,17 +291,23 @@ impl Checker {
     }
 
     /// MSL 5.8.1: a scalar or a vector, under an index of its own.
-    fn check_function_constant(&mut self, index: u32, qual: Qual, text: &str, span: Span) {
+    fn check_function_constant(
+        &mut self,
+        index: u32,
+        global: GlobalIndex,
+        qual: Qual,
+        text: &str,
+        span: Span,
+    ) {
         if qual.ty != Types::UNKNOWN && self.types.arithmetic(qual.ty).is_none() {
             let ty = self.types.name(qual.ty);
             let message =
                 format!("function constant '{text}' of type '{ty}': must be a scalar or a vector");
             self.error(span, message);
         }
-        let known = self.globals.iter().find(|global| global.function_constant == Some(index));
-        if let Some(known) = known {
-            let message =
-                format!("function constants '{}' and '{text}' have the same index", known.name);
+        if let Some(known) = self.function_constant_indices.insert(index, global) {
+            let known = &self.globals[known.0 as usize].name;
+            let message = format!("function constants '{known}' and '{text}' have the same index");
             self.error(span, message);
         }
     }
@@ -538,21 +550,14 @@ impl Checker {
         name: Name,
         outside: bool,
     ) -> FuncId {
-        let own = self.scopes[scope.0 as usize].names.get(&name).cloned().unwrap_or_default();
-        for entity in own {
-            let Entity::Function(id) = entity else { continue };
+        let key = (scope, name, parameter_types(&func));
+        let conversion = name == self.context.names.intern("operator type");
+        for id in self.signatures.get(&key).cloned().unwrap_or_default() {
             let known = &self.functions[id.0 as usize];
-            let same = known.parameters.len() == func.parameters.len()
-                // Outside of its class a static member does not say that it is one.
-                && (known.this == func.this || outside && known.this.is_none())
+            // Outside of its class a static member does not say that it is one.
+            let same = (known.this == func.this || outside && known.this.is_none())
                 && known.constructor == func.constructor
-                && (name != self.context.names.intern("operator type")
-                    || known.result == func.result)
-                && self.functions[id.0 as usize]
-                    .parameters
-                    .iter()
-                    .zip(&func.parameters)
-                    .all(|(a, b)| a.qual.ty == b.qual.ty);
+                && (!conversion || known.result == func.result);
             if !same {
                 continue;
             }
@@ -590,4 +595,9 @@ impl Checker {
         self.bind(scope, name, Entity::Function(id));
         id
     }
+}
+
+/// The types of a function's parameters, by which a declaration is found again.
+pub(super) fn parameter_types(func: &Func) -> Box<[TyId]> {
+    func.parameters.iter().map(|parameter| parameter.qual.ty).collect()
 }

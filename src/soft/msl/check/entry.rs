@@ -208,7 +208,7 @@ impl Checker {
             _ => {}
         }
         let (_, class) = self.types.structure(ty)?;
-        let [field] = &class.fields[..] else { return None };
+        let [field] = class.fields() else { return None };
         match *self.types.get(field.qual.ty) {
             Ty::Array(element, count @ Some(_)) => {
                 self.resource(element).filter(|one| one.1.is_none()).map(|one| (one.0, count))

@@ -453,7 +453,7 @@ impl Checker {
             let Some((_, row)) = self.types.structure(object.qual.ty) else {
                 return self.error_expr(span);
             };
-            let field = &row.fields[index as usize];
+            let field = &row.fields()[index as usize];
             let qual = Qual {
                 constant: field.qual.constant || object.qual.constant,
                 volatile: field.qual.volatile || object.qual.volatile,

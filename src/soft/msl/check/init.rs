@@ -85,7 +85,8 @@ impl Checker {
         let known = &self.classes[class.0 as usize];
         !known.constructors.is_empty()
             || known.defaults.iter().any(Option::is_some)
-            || !row.union && row.fields.iter().any(|field| self.initialises_members(field.qual.ty))
+            || !row.union
+                && row.fields().iter().any(|field| self.initialises_members(field.qual.ty))
     }
 
     /// Whether an object without an initialiser has a value (dcl.init/7, as CWG 253 has it).
@@ -95,7 +96,7 @@ impl Checker {
         }
         let Some((class, row)) = self.types.structure(ty) else { return false };
         let known = &self.classes[class.0 as usize];
-        let mut fields = row.fields.iter().zip(&known.defaults);
+        let mut fields = row.fields().iter().zip(&known.defaults);
         !known.constructors.is_empty()
             || fields.all(|(field, default)| default.is_some() || self.has_default(field.qual.ty))
     }
@@ -288,9 +289,9 @@ impl Checker {
         items: &mut Items<'_>,
         span: Span,
     ) -> Expr {
-        let row = self.types.structs[class.0 as usize].clone();
+        let row = self.types.class(class).clone();
         if !row.complete {
-            let name = row.name;
+            let name = self.types.name(ty);
             self.error(span, format!("initialization of incomplete type '{name}'"));
             return self.error_expr(span);
         }
@@ -304,21 +305,19 @@ impl Checker {
                 return self.value(ExprKind::UnionValue(index as u32, Box::new(value)), ty, span);
             };
             let index = match designator {
-                Some(Designator::Field(name)) => {
-                    row.fields.iter().position(|field| field.name == Some(name.name))
-                }
+                Some(Designator::Field(name)) => row.field_named(name.name),
                 Some(Designator::Elements(..)) => None,
-                None => (!row.fields.is_empty()).then_some(0),
+                None => (!row.fields().is_empty()).then_some(0),
             };
             let Some(index) = index else {
                 self.error(span, "no such member in the union");
                 items.at = items.list.len();
                 return self.error_expr(span);
             };
-            let value = self.element(row.fields[index].qual.ty, items);
+            let value = self.element(row.fields()[index].qual.ty, items);
             return self.value(ExprKind::UnionValue(index as u32, Box::new(value)), ty, span);
         }
-        let mut parts: Vec<Option<Expr>> = row.fields.iter().map(|_| None).collect();
+        let mut parts: Vec<Option<Expr>> = row.fields().iter().map(|_| None).collect();
         let mut next = 0;
         while let Some((designator, _)) = items.list.get(items.at) {
             if let Some(Designator::Elements(first, _)) = designator {
@@ -327,17 +326,17 @@ impl Checker {
                 continue;
             }
             if let Some(Designator::Field(name)) = designator {
-                match row.fields.iter().position(|field| field.name == Some(name.name)) {
+                match row.field_named(name.name) {
                     Some(index) => next = index,
                     None => {
-                        let (text, ty) = (self.text(name.name), row.name.clone());
+                        let (text, ty) = (self.text(name.name), self.types.name(ty));
                         self.error(name.span, format!("field designator '{text}' does not refer to any field in type '{ty}'"));
                         items.at += 1;
                         continue;
                     }
                 }
             }
-            let Some(field) = row.fields.get(next) else { break };
+            let Some(field) = row.fields().get(next) else { break };
             parts[next] = Some(self.element(field.qual.ty, items));
             next += 1;
         }
@@ -391,7 +390,7 @@ impl Checker {
 
     /// A member without an initialiser in a list: its own default, or zero.
     pub(super) fn member_default(&mut self, class: StructId, index: usize, span: Span) -> Expr {
-        let field = self.types.structs[class.0 as usize].fields[index].clone();
+        let field = self.types.class(class).fields()[index].clone();
         let default = self.classes[class.0 as usize].defaults.get(index).cloned().flatten();
         if let Some(simple) = default {
             let scope = self.classes[class.0 as usize].scope;

@@ -1,10 +1,11 @@
 //! Name lookup (C++14 basic.lookup), with the library behind everything.
 
-use super::{Checker, Entity, FuncId, GLOBAL_SCOPE, LIBRARY_SCOPE, ScopeId, ScopeKind};
+use super::{Checker, Entity, FuncId, FuncSet, GLOBAL_SCOPE, LIBRARY_SCOPE, ScopeId, ScopeKind};
 use crate::soft::msl::ast::{Label, Path};
 use crate::soft::msl::hir::Expr;
 use crate::soft::msl::names::Name;
 use crate::soft::msl::types::{self, Qual, StructId, Ty, TyId};
+use std::collections::HashSet;
 
 /// How a member is reached from an object: field numbers through anonymous structs.
 pub(super) type FieldPath = Vec<u32>;
@@ -47,25 +48,10 @@ impl Checker {
                 return list;
             }
         }
-        let mut seen = vec![scope];
-        let mut next = 0;
-        let mut found: Vec<Entity> = Vec::new();
-        while let Some(&at) = seen.get(next) {
-            next += 1;
-            let scope = &self.scopes[at.0 as usize];
-            for &entity in scope.names.get(&name).into_iter().flatten() {
-                if !found.contains(&entity) {
-                    found.push(entity);
-                }
-            }
-            seen.extend(
-                scope
-                    .opened
-                    .iter()
-                    .filter(|opened| !seen.contains(opened))
-                    .copied()
-                    .collect::<Vec<_>>(),
-            );
+        let own = &self.scopes[scope.0 as usize];
+        let mut found = own.names.get(&name).cloned().unwrap_or_default();
+        if !own.opened.is_empty() {
+            self.lookup_opened(scope, name, &mut found);
         }
         if found.is_empty() {
             // What a class declares hides what its bases do ([class.member.lookup]/4).
@@ -73,6 +59,28 @@ impl Checker {
             found = bases.into_iter().flat_map(|base| self.lookup_in(base, name)).collect();
         }
         found
+    }
+
+    /// Adds what the namespaces that a scope opens have by this name, each entity once.
+    fn lookup_opened(&self, scope: ScopeId, name: Name, found: &mut Vec<Entity>) {
+        // A name that no namespace inside another one declares is in none that is opened.
+        if !self.inner_names.contains(&name) {
+            return;
+        }
+        let mut known: HashSet<Entity> = found.iter().copied().collect();
+        let mut seen = HashSet::from([scope]);
+        let mut waiting = vec![scope];
+        let mut next = 0;
+        while let Some(&at) = waiting.get(next) {
+            next += 1;
+            for &opened in &self.scopes[at.0 as usize].opened {
+                if seen.insert(opened) {
+                    waiting.push(opened);
+                    let list = self.scopes[opened.0 as usize].names.get(&name);
+                    found.extend(list.into_iter().flatten().filter(|&&one| known.insert(one)));
+                }
+            }
+        }
     }
 
     /// What the library calls by this name: types, and what the prelude declares, on demand.
@@ -95,13 +103,12 @@ impl Checker {
 
     /// A data member by name, through anonymous structs and unions (class.union/5).
     pub(super) fn field_path(&self, class: StructId, name: Name) -> Option<FieldPath> {
-        let row = &self.types.structs[class.0 as usize];
-        if let Some(at) = row.fields.iter().position(|field| field.name == Some(name)) {
+        let row = self.types.class(class);
+        if let Some(at) = row.field_named(name) {
             return Some(vec![at as u32]);
         }
-        for (at, field) in row.fields.iter().enumerate() {
-            if field.name.is_none()
-                && let Ty::Struct(inner) = *self.types.get(field.qual.ty)
+        for (at, field) in row.unnamed() {
+            if let Ty::Struct(inner) = *self.types.get(field.qual.ty)
                 && let Some(mut path) = self.field_path(inner, name)
             {
                 path.insert(0, at as u32);
@@ -114,10 +121,7 @@ impl Checker {
     /// The types of a class's bases, as declared.
     pub(super) fn bases_of(&self, ty: TyId) -> Vec<TyId> {
         match self.types.structure(ty) {
-            Some((_, row)) => {
-                let bases = row.fields.iter().filter(|field| field.base);
-                bases.map(|field| field.qual.ty).collect()
-            }
+            Some((_, row)) => row.bases().map(|(_, field)| field.qual.ty).collect(),
             None => Vec::new(),
         }
     }
@@ -125,7 +129,7 @@ impl Checker {
     /// How a base is reached in an object of a class derived from it: field numbers.
     pub(super) fn base_path(&self, derived: TyId, base: TyId) -> Option<FieldPath> {
         let (_, row) = self.types.structure(derived)?;
-        row.fields.iter().enumerate().filter(|(_, field)| field.base).find_map(|(at, field)| {
+        row.bases().find_map(|(at, field)| {
             if field.qual.ty == base {
                 return Some(vec![at as u32]);
             }
@@ -180,6 +184,8 @@ impl Checker {
     /// The functions of a name in the namespaces of the arguments' types (basic.lookup.argdep).
     pub(super) fn functions_beside(&mut self, name: Name, arguments: &[Expr]) -> Vec<FuncId> {
         let mut found = Vec::new();
+        let mut known = FuncSet::default();
+        let mut searched = Vec::new();
         for argument in arguments {
             let mut ty = argument.qual.ty;
             loop {
@@ -192,9 +198,13 @@ impl Checker {
             let own = self.scope_of(Entity::Type(Qual::plain(ty)));
             let around = own.and_then(|scope| self.namespace_around(scope));
             let Some(scope) = around.filter(|&scope| scope != LIBRARY_SCOPE) else { continue };
+            if searched.contains(&scope) {
+                continue;
+            }
+            searched.push(scope);
             for entity in self.lookup_in(scope, name) {
                 if let Entity::Function(id) = entity
-                    && !found.contains(&id)
+                    && known.insert(id)
                 {
                     found.push(id);
                 }

@@ -44,8 +44,35 @@ pub(crate) struct ScopeId(u32);
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct FuncId(pub(crate) u32);
 
+/// A set of functions.
+#[derive(Debug, Default)]
+struct FuncSet {
+    bits: Vec<u64>,
+}
+
+impl FuncSet {
+    fn of(list: impl IntoIterator<Item = FuncId>) -> FuncSet {
+        let mut set = FuncSet::default();
+        list.into_iter().for_each(|id| {
+            set.insert(id);
+        });
+        set
+    }
+
+    /// Adds a function; false when the set had it.
+    fn insert(&mut self, id: FuncId) -> bool {
+        let (word, bit) = (id.0 as usize / 64, 1 << (id.0 % 64));
+        if self.bits.len() <= word {
+            self.bits.resize(word + 1, 0);
+        }
+        let new = self.bits[word] & bit == 0;
+        self.bits[word] |= bit;
+        new
+    }
+}
+
 /// What a name stands for.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Entity {
     Type(Qual),
     Namespace(ScopeId),
@@ -101,7 +128,7 @@ struct Scope {
     /// A class's bases, whose names it hides (class.member.lookup).
     bases: Vec<ScopeId>,
     /// `ns::`, for the names that the host sees.
-    prefix: String,
+    prefix: Arc<str>,
 }
 
 #[derive(Clone, Debug)]
@@ -187,7 +214,7 @@ pub(crate) struct Global {
     pub(crate) name: String,
     pub(crate) qual: Qual,
     pub(crate) span: Span,
-    pub(crate) init: Option<hir::Expr>,
+    pub(crate) init: Option<Arc<hir::Expr>>,
     /// `[[function_constant(n)]]`
     pub(crate) function_constant: Option<u32>,
     value: Option<hir::Constant>,
@@ -259,10 +286,16 @@ pub(crate) struct Checker {
     /// Unevaluated operands (`sizeof`, `decltype`) inside each other.
     unevaluated: u32,
     pub(crate) functions: Vec<Func>,
+    /// The functions of a scope by name and parameter types, for declarations of the same function.
+    signatures: HashMap<(ScopeId, Name, Box<[TyId]>), Vec<FuncId>>,
     pub(crate) instances: Vec<Instance>,
     instance_map: HashMap<(FuncId, Option<AddressSpace>), InstanceIndex>,
     pub(crate) globals: Vec<Global>,
+    /// The function constants, by index.
+    function_constant_indices: HashMap<u32, GlobalIndex>,
     classes: Vec<Class>,
+    /// The names that namespaces inside of others declare.
+    inner_names: HashSet<Name>,
     enum_scopes: HashMap<EnumId, ScopeId>,
     enum_types: HashMap<Name, TyId>,
     /// Functions of the prelude, by row, type and whether they are precise.
@@ -303,7 +336,7 @@ impl Checker {
             names: HashMap::new(),
             opened: Vec::new(),
             bases: Vec::new(),
-            prefix: String::new(),
+            prefix: "".into(),
         };
         let mut checker = Checker {
             context,
@@ -313,10 +346,13 @@ impl Checker {
             bodies: 0,
             unevaluated: 0,
             functions: Vec::new(),
+            signatures: HashMap::new(),
             instances: Vec::new(),
             instance_map: HashMap::new(),
             globals: Vec::new(),
+            function_constant_indices: HashMap::new(),
             classes: Vec::new(),
+            inner_names: HashSet::new(),
             enum_scopes: HashMap::new(),
             enum_types: HashMap::new(),
             prelude_functions: HashMap::new(),
@@ -356,7 +392,15 @@ impl Checker {
     }
 
     fn bind(&mut self, scope: ScopeId, name: Name, entity: Entity) {
-        self.scopes[scope.0 as usize].names.entry(name).or_default().push(entity);
+        if let Entity::Function(id) = entity {
+            let types = decl::parameter_types(self.func(id));
+            self.signatures.entry((scope, name, types)).or_default().push(id);
+        }
+        let row = &mut self.scopes[scope.0 as usize];
+        row.names.entry(name).or_default().push(entity);
+        if row.kind == ScopeKind::Namespace && scope != GLOBAL_SCOPE && scope != LIBRARY_SCOPE {
+            self.inner_names.insert(name);
+        }
     }
 
     fn push_scope(&mut self, kind: ScopeKind) -> ScopeId {
@@ -371,6 +415,12 @@ impl Checker {
         });
         self.scope = ScopeId(self.scopes.len() as u32 - 1);
         self.scope
+    }
+
+    /// Adds a name to what stands before the names of a scope's members.
+    fn extend_prefix(&mut self, scope: ScopeId, name: &str) {
+        let prefix = &mut self.scopes[scope.0 as usize].prefix;
+        *prefix = format!("{prefix}{name}::").into();
     }
 
     /// Checks in a new block scope.
@@ -418,7 +468,8 @@ impl Checker {
             match values(&constant).as_deref() {
                 Some(&[value]) => self.globals[at].value = Some(value),
                 Some(components) => {
-                    self.globals[at].init = Some(self.vector_of(components, constant.scalar, at));
+                    let value = self.vector_of(components, constant.scalar, at);
+                    self.globals[at].init = Some(Arc::new(value));
                 }
                 None => {}
             }

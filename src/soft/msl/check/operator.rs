@@ -2,7 +2,7 @@
 
 use super::convert::promoted;
 use super::lookup::Found;
-use super::{Checker, Entity, LIBRARY_SCOPE};
+use super::{Checker, Entity, FuncSet, LIBRARY_SCOPE};
 use crate::soft::ir::Scalar;
 use crate::soft::msl::ast;
 use crate::soft::msl::hir::{Binary, Expr, ExprKind};
@@ -30,6 +30,23 @@ pub(super) fn binary_operator(punct: Punct) -> Option<Binary> {
         Punct::GreaterEq => Binary::Ge,
         _ => return None,
     })
+}
+
+/// What an operator does with a pointer.
+#[derive(Clone, Copy)]
+enum PointerOperation {
+    /// `p + n`
+    Forward,
+    /// `n + p`
+    ForwardSwapped,
+    /// `p - n`
+    Backward,
+    /// `p - q`
+    Distance,
+    /// `p == q`, both converted to this type.
+    Compare(TyId),
+    /// `p == q` of types that have nothing to do with each other: an error.
+    CompareUnrelated,
 }
 
 /// The type in which two scalars are combined (the usual arithmetic conversions, expr/11, with
@@ -95,11 +112,9 @@ impl Checker {
                 _ => None,
             }));
         }
-        for id in self.functions_beside(name, operands) {
-            if !free.contains(&id) {
-                free.push(id);
-            }
-        }
+        let mut known = FuncSet::of(free.iter().copied());
+        let beside = self.functions_beside(name, operands);
+        free.extend(beside.into_iter().filter(|&id| known.insert(id)));
         // The library's own are found by their operands' namespace ([basic.lookup.argdep]).
         for entity in self.lookup_in(LIBRARY_SCOPE, name) {
             let id = match entity {
@@ -107,7 +122,7 @@ impl Checker {
                 Entity::Template(id) => self.template_candidate(id, None, operands, span).ok(),
                 _ => None,
             };
-            free.extend(id.filter(|id| !free.contains(id)));
+            free.extend(id.filter(|&id| known.insert(id)));
         }
         self.call_operator(&members, &free, operands, span)
     }
@@ -246,11 +261,18 @@ impl Checker {
         let (left, right) = (self.rvalue(left), self.rvalue(right));
         let (left, right) = (self.as_arithmetic(left, &right), right);
         let right = self.as_arithmetic(right, &left);
-        if let Some(result) = self.pointer_arithmetic(operator, &left, &right, span) {
-            return result;
+        if let Some(operation) = self.pointer_operation(operator, &left, &right) {
+            return self.pointer_arithmetic(operation, operator, (left, right), span);
         }
-        if let Some(result) = self.matrix_arithmetic(operator, &left, &right, span) {
-            return result;
+        if let Some((ty, scalar)) = self.matrix_type(operator, left.qual.ty, right.qual.ty) {
+            let mut operand = |expr: Expr| match scalar {
+                Some(scalar) if !matches!(self.types.get(expr.qual.ty), Ty::Matrix(..)) => {
+                    self.convert_value(expr, Types::scalar(scalar))
+                }
+                _ => expr,
+            };
+            let (left, right) = (Box::new(operand(left)), Box::new(operand(right)));
+            return self.value(ExprKind::Binary(operator, left, right), ty, span);
         }
         let Some((common, width)) = self.common_type(operator, left.qual.ty, right.qual.ty) else {
             return self.bad_binary(&left, &right, span);
@@ -293,7 +315,7 @@ impl Checker {
         let same_enum =
             a == b && operator.is_comparison() && matches!(self.types.get(a), Ty::Enum(_));
         if same_enum && let Ty::Enum(id) = self.types.get(a) {
-            return Some((self.types.enums[id.0 as usize].underlying, 1));
+            return Some((self.types.enumeration(*id).underlying, 1));
         }
         let (sa, wa) = self.types.arithmetic(a)?;
         let (sb, wb) = self.types.arithmetic(b)?;
@@ -346,121 +368,131 @@ impl Checker {
         self.value(ExprKind::Logical(and, Box::new(left), Box::new(right)), bool_ty, span)
     }
 
-    fn pointer_arithmetic(
-        &mut self,
+    /// What an operator does with these operand types when one of them is a pointer, if it does anything.
+    fn pointer_operation(
+        &self,
         operator: Binary,
         left: &Expr,
         right: &Expr,
-        span: Span,
-    ) -> Option<Expr> {
-        let pointee = |this: &Self, expr: &Expr| match this.types.get(expr.qual.ty) {
+    ) -> Option<PointerOperation> {
+        let pointee = |expr: &Expr| match self.types.get(expr.qual.ty) {
             Ty::Pointer(pointee) => Some(*pointee),
             _ => None,
         };
-        let integer = |this: &Self, expr: &Expr| this.index_scalar(expr).is_some();
-        let (a, b) = (pointee(self, left), pointee(self, right));
-        let boxed = |expr: &Expr| Box::new(expr.clone());
-        if let (Binary::Add | Binary::Sub, Some(pointee)) = (operator, a.or(b))
-            && !self.has_elements(pointee.ty, span)
-        {
-            return Some(self.error_expr(span));
-        }
-        match (a, b, operator) {
-            (Some(_), None, Binary::Add) if integer(self, right) => {
-                let by = Box::new(self.as_index(right.clone()));
-                Some(self.value(ExprKind::Offset(boxed(left), by), left.qual.ty, span))
+        let integer = |expr: &Expr| self.index_scalar(expr).is_some();
+        let null = |expr: &Expr| self.source(expr).zero || expr.qual.ty == Types::NULLPTR;
+        Some(match (pointee(left), pointee(right), operator) {
+            (Some(_), None, Binary::Add) if integer(right) => PointerOperation::Forward,
+            (None, Some(_), Binary::Add) if integer(left) => PointerOperation::ForwardSwapped,
+            (Some(_), None, Binary::Sub) if integer(right) => PointerOperation::Backward,
+            (Some(a), Some(b), Binary::Sub) if a.ty == b.ty => PointerOperation::Distance,
+            (Some(a), Some(b), _)
+                if operator.is_comparison() && a.space_or_thread() == b.space_or_thread() =>
+            {
+                let related = a.ty == b.ty
+                    || a.ty == Types::VOID
+                    || b.ty == Types::VOID
+                    || self.base_path(a.ty, b.ty).is_some()
+                    || self.base_path(b.ty, a.ty).is_some();
+                match related {
+                    true => PointerOperation::Compare(left.qual.ty),
+                    false => PointerOperation::CompareUnrelated,
+                }
             }
-            (None, Some(_), Binary::Add) if integer(self, left) => {
-                let by = Box::new(self.as_index(left.clone()));
-                Some(self.value(ExprKind::Offset(boxed(right), by), right.qual.ty, span))
+            (Some(_), None, _) if operator.is_comparison() && null(right) => {
+                PointerOperation::Compare(left.qual.ty)
             }
-            (Some(_), None, Binary::Sub) if integer(self, right) => {
-                // Widened before it is negated: minus one of a `uint` is not four billion.
-                let wide = self.convert_value(right.clone(), Types::scalar(Scalar::I64));
-                let ty = wide.qual.ty;
-                let minus = self.value(ExprKind::Negate(Box::new(wide)), ty, span);
-                let kind = ExprKind::Offset(boxed(left), Box::new(minus));
-                Some(self.value(kind, left.qual.ty, span))
+            (None, Some(_), _) if operator.is_comparison() && null(left) => {
+                PointerOperation::Compare(right.qual.ty)
             }
-            (Some(a), Some(b), Binary::Sub) if a.ty == b.ty => {
-                let kind = ExprKind::Distance(boxed(left), boxed(right));
-                Some(self.value(kind, Types::scalar(Scalar::I64), span))
-            }
-            _ if operator.is_comparison() && (a.is_some() || b.is_some()) => {
-                let null = |this: &Self, expr: &Expr| {
-                    this.source(expr).zero || expr.qual.ty == Types::NULLPTR
-                };
-                let ty = match (a, b) {
-                    (Some(a), Some(b)) if a.space_or_thread() == b.space_or_thread() => {
-                        let related = a.ty == b.ty
-                            || a.ty == Types::VOID
-                            || b.ty == Types::VOID
-                            || self.base_path(a.ty, b.ty).is_some()
-                            || self.base_path(b.ty, a.ty).is_some();
-                        if !related {
-                            // [expr.rel]/3
-                            let (a, b) =
-                                (self.types.name(left.qual.ty), self.types.name(right.qual.ty));
-                            let message =
-                                format!("comparison of distinct pointer types ('{a}' and '{b}')");
-                            self.error(span, message);
-                            return Some(self.error_expr(span));
-                        }
-                        left.qual.ty
-                    }
-                    (Some(_), None) if null(self, right) => left.qual.ty,
-                    (None, Some(_)) if null(self, left) => right.qual.ty,
-                    _ => return None,
-                };
-                let left = self.convert_value(left.clone(), ty);
-                let right = self.convert_value(right.clone(), ty);
-                let kind = ExprKind::Binary(operator, Box::new(left), Box::new(right));
-                Some(self.value(kind, Types::scalar(Scalar::Bool), span))
-            }
-            _ => None,
-        }
+            _ => return None,
+        })
     }
 
-    /// MSL 3.2: matrices add and multiply with each other, with vectors and with scalars.
-    fn matrix_arithmetic(
+    fn pointer_arithmetic(
+        &mut self,
+        operation: PointerOperation,
+        operator: Binary,
+        (left, right): (Expr, Expr),
+        span: Span,
+    ) -> Expr {
+        let pointees = [&left, &right].map(|expr| match self.types.get(expr.qual.ty) {
+            Ty::Pointer(pointee) => Some(pointee.ty),
+            _ => None,
+        });
+        if let (Binary::Add | Binary::Sub, [a, b]) = (operator, pointees)
+            && let Some(pointee) = a.or(b)
+            && !self.has_elements(pointee, span)
+        {
+            return self.error_expr(span);
+        }
+        let (pointer, count) = match operation {
+            PointerOperation::Forward => (left, self.as_index(right)),
+            PointerOperation::ForwardSwapped => (right, self.as_index(left)),
+            PointerOperation::Backward => {
+                // Widened before it is negated: minus one of a `uint` is not four billion.
+                let wide = self.convert_value(right, Types::scalar(Scalar::I64));
+                let ty = wide.qual.ty;
+                (left, self.value(ExprKind::Negate(Box::new(wide)), ty, span))
+            }
+            PointerOperation::Distance => {
+                let kind = ExprKind::Distance(Box::new(left), Box::new(right));
+                return self.value(kind, Types::scalar(Scalar::I64), span);
+            }
+            PointerOperation::Compare(ty) => {
+                let left = self.convert_value(left, ty);
+                let right = self.convert_value(right, ty);
+                let kind = ExprKind::Binary(operator, Box::new(left), Box::new(right));
+                return self.value(kind, Types::scalar(Scalar::Bool), span);
+            }
+            PointerOperation::CompareUnrelated => {
+                // [expr.rel]/3
+                let (a, b) = (self.types.name(left.qual.ty), self.types.name(right.qual.ty));
+                let message = format!("comparison of distinct pointer types ('{a}' and '{b}')");
+                self.error(span, message);
+                return self.error_expr(span);
+            }
+        };
+        let ty = pointer.qual.ty;
+        self.value(ExprKind::Offset(Box::new(pointer), Box::new(count)), ty, span)
+    }
+
+    /// MSL 3.2: matrices add and multiply with each other, with vectors and with scalars. The type
+    /// of the result, and the scalar that an operand which is no matrix is converted to.
+    fn matrix_type(
         &mut self,
         operator: Binary,
-        left: &Expr,
-        right: &Expr,
-        span: Span,
-    ) -> Option<Expr> {
-        let (a, b) = (self.types.get(left.qual.ty).clone(), self.types.get(right.qual.ty).clone());
-        let (mut left, mut right) = (left.clone(), right.clone());
-        let ty = match (operator, &a, &b) {
-            (Binary::Add | Binary::Sub, Ty::Matrix(..), Ty::Matrix(..)) if a == b => left.qual.ty,
+        left: TyId,
+        right: TyId,
+    ) -> Option<(TyId, Option<Scalar>)> {
+        let (a, b) = (self.types.get(left), self.types.get(right));
+        Some(match (operator, a, b) {
+            (Binary::Add | Binary::Sub, Ty::Matrix(..), Ty::Matrix(..)) if a == b => (left, None),
             (Binary::Mul, &Ty::Matrix(s, inner, rows), &Ty::Matrix(t, columns, inner2))
                 if s == t && inner == inner2 =>
             {
-                self.types.intern(Ty::Matrix(s, columns, rows))
+                (self.types.intern(Ty::Matrix(s, columns, rows)), None)
             }
             (Binary::Mul, &Ty::Matrix(s, columns, rows), &Ty::Vector(t, width))
                 if s == t && columns == width =>
             {
-                self.types.intern(Ty::Vector(s, rows))
+                (self.types.vector(s, u32::from(rows)), None)
             }
             (Binary::Mul, &Ty::Vector(t, width), &Ty::Matrix(s, columns, rows))
                 if s == t && rows == width =>
             {
-                self.types.intern(Ty::Vector(s, columns))
+                (self.types.vector(s, u32::from(columns)), None)
             }
             (Binary::Mul | Binary::Div, &Ty::Matrix(s, ..), _) => {
-                self.types.as_scalar(right.qual.ty)?;
-                right = self.convert_value(right, Types::scalar(s));
-                left.qual.ty
+                self.types.as_scalar(right)?;
+                (left, Some(s))
             }
             (Binary::Mul, _, &Ty::Matrix(s, ..)) => {
-                self.types.as_scalar(left.qual.ty)?;
-                left = self.convert_value(left, Types::scalar(s));
-                right.qual.ty
+                self.types.as_scalar(left)?;
+                (right, Some(s))
             }
             _ => return None,
-        };
-        Some(self.value(ExprKind::Binary(operator, Box::new(left), Box::new(right)), ty, span))
+        })
     }
 
     // ---- assignment ----------------------------------------------------------------------
@@ -691,8 +723,9 @@ impl Checker {
             return Expr { kind, qual, place: true, span };
         }
         let (yes, no) = (self.rvalue(yes), self.rvalue(no));
-        let (a, b) = (self.types.name(yes.qual.ty), self.types.name(no.qual.ty));
+        let types = (yes.qual.ty, no.qual.ty);
         let Some((yes, no)) = self.unify(yes, no) else {
+            let (a, b) = (self.types.name(types.0), self.types.name(types.1));
             self.error(span, format!("incompatible operand types ('{a}' and '{b}')"));
             return self.error_expr(span);
         };

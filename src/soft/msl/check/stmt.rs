@@ -138,9 +138,8 @@ impl Checker {
                 );
             }
         }
-        let fields = self.types.structs[class.0 as usize].fields.clone();
-        let union = self.types.structs[class.0 as usize].union;
-        for (index, field) in fields.iter().enumerate() {
+        let row = self.types.class(class).clone();
+        for (index, field) in row.fields().iter().enumerate() {
             let given = definition.initializers.iter().find(|(path, _)| match field.base {
                 true => self.base_named(class, path) == Some(field.qual.ty),
                 false => path.plain().is_some() && path.plain() == field.name,
@@ -152,7 +151,7 @@ impl Checker {
                     Some(self.value(ExprKind::Zero, qual.ty, span))
                 }
                 Some((_, init)) => self.initializer(qual, init, span),
-                None if union => None,
+                None if row.union => None,
                 None => {
                     let value = self.member_default(class, index, span);
                     // Without a default of its own a member keeps what memory holds.
@@ -390,7 +389,7 @@ impl Checker {
         }
         let value = self.rvalue(value);
         let scalar = match self.types.get(value.qual.ty) {
-            Ty::Enum(id) => Some(self.types.enums[id.0 as usize].underlying),
+            Ty::Enum(id) => Some(self.types.enumeration(*id).underlying),
             _ => self.types.as_scalar(value.qual.ty).filter(|scalar| !scalar.is_float()),
         };
         match scalar {

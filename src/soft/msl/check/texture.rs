@@ -260,7 +260,7 @@ impl Checker {
             Ty::Texture(_) | Ty::Sampler => true,
             Ty::Array(element, _) => self.holds_textures(element),
             Ty::Struct(id) => {
-                let fields = &self.types.structs[id.0 as usize].fields;
+                let fields = &self.types.class(id).fields();
                 fields.iter().any(|field| self.holds_textures(field.qual.ty))
             }
             _ => false,

@@ -193,13 +193,13 @@ impl Body<'_, '_> {
                 self.clear_elements(pointer, element, 0, count.unwrap_or(0))
             }
             Ty::Struct(id) => {
-                let row = self.module.checker.types.structs[id.0 as usize].clone();
+                let row = self.module.checker.types.class(id).clone();
                 if row.union {
                     // Every byte: which member is read first is not known.
-                    let byte = self.module.checker.types.intern(Ty::Scalar(Scalar::U8));
+                    let byte = Types::scalar(Scalar::U8);
                     return self.clear_elements(pointer, byte, 0, row.size);
                 }
-                for field in row.fields {
+                for field in row.fields() {
                     let at = self.b.field(pointer, i64::from(field.offset));
                     self.clear(at, field.qual.ty);
                 }

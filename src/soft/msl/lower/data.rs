@@ -16,7 +16,7 @@ impl Lowering<'_> {
             place: false,
             span: global.span,
         });
-        if let Some(init) = known.as_ref().or(global.init.as_ref())
+        if let Some(init) = known.as_ref().or(global.init.as_deref())
             && self.write(&mut bytes, 0, global.qual.ty, init).is_none()
         {
             let message =
@@ -37,18 +37,17 @@ impl Lowering<'_> {
                 })
             }
             (Ty::Struct(id), ExprKind::Aggregate(parts)) => {
-                let fields = self.checker.types.structs[id.0 as usize].fields.clone();
-                parts.iter().zip(fields).try_for_each(|(part, field)| {
+                let class = self.checker.types.class(id).clone();
+                parts.iter().zip(class.fields()).try_for_each(|(part, field)| {
                     self.write(bytes, at + field.offset, field.qual.ty, part)
                 })
             }
             (Ty::Struct(id), ExprKind::UnionValue(index, value)) => {
-                let field =
-                    self.checker.types.structs[id.0 as usize].fields[*index as usize].clone();
+                let field = self.checker.types.class(id).fields()[*index as usize].clone();
                 self.write(bytes, at, field.qual.ty, value)
             }
-            (Ty::Matrix(scalar, columns, rows), ExprKind::Aggregate(parts)) => {
-                let column = self.checker.types.intern(Ty::Vector(scalar, rows));
+            (Ty::Matrix(_, columns, _), ExprKind::Aggregate(parts)) => {
+                let column = self.checker.types.column(ty);
                 let stride = self.checker.types.size(ty) / u32::from(columns);
                 parts.iter().enumerate().try_for_each(|(index, part)| {
                     self.write(bytes, at + index as u32 * stride, column, part)
@@ -63,9 +62,7 @@ impl Lowering<'_> {
             _ => {
                 let (scalar, _) = self.checker.types.arithmetic(ty).or_else(|| {
                     match self.checker.types.get(ty) {
-                        Ty::Enum(id) => {
-                            Some((self.checker.types.enums[id.0 as usize].underlying, 1))
-                        }
+                        Ty::Enum(id) => Some((self.checker.types.enumeration(*id).underlying, 1)),
                         Ty::Atomic(scalar) => Some((*scalar, 1)),
                         _ => None,
                     }

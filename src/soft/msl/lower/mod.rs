@@ -206,7 +206,7 @@ impl Lowering<'_> {
             Ty::Scalar(scalar) => Type::Scalar(scalar),
             Ty::Vector(scalar, width) | Ty::Packed(scalar, width) => Type::Vector(scalar, width),
             Ty::SimdgroupMatrix(scalar) => Type::Vector(scalar, 2),
-            Ty::Enum(id) => Type::Scalar(types.enums[id.0 as usize].underlying),
+            Ty::Enum(id) => Type::Scalar(types.enumeration(id).underlying),
             Ty::Pointer(to) | Ty::Reference(to) => Type::Pointer(space(to.space_or_thread())),
             Ty::Nullptr | Ty::Texture(_) | Ty::Sampler | Ty::Opaque(_) => Type::U64,
             Ty::Void | Ty::Unknown | Ty::Function(..) => Type::Void,

@@ -163,7 +163,7 @@ impl Body<'_, '_> {
 
     pub(super) fn field_offset(&self, ty: TyId, index: u32) -> u32 {
         let types = &self.module.checker.types;
-        types.structure(ty).map_or(0, |(_, row)| row.fields[index as usize].offset)
+        types.structure(ty).map_or(0, |(_, row)| row.fields()[index as usize].offset)
     }
 
     fn element(&mut self, base: &Expr, index: &Expr) -> Place {

@@ -171,7 +171,7 @@ fn mistakes() {
 
 #[test]
 fn depth_is_bounded() {
-    crate::soft::msl::stack::with_stack(depth_cases);
+    crate::soft::ir::with_stack(depth_cases);
 }
 
 fn depth_cases() {

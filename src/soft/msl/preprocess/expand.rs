@@ -9,6 +9,9 @@ use crate::soft::msl::source::{Expansion, Place, Span};
 /// Macro calls in the arguments of macro calls.
 const MAX_DEPTH: u32 = 64;
 
+/// As much text of a token that a macro makes counts as one token.
+const TEXT_OF_TOKEN: usize = 64;
+
 /// Where an expansion is: its own places, or that of the call.
 #[derive(Clone, Copy)]
 struct At {
@@ -35,17 +38,24 @@ impl Preprocessor<'_> {
 
     /// Counts tokens made by macros; past the limit everything ends, with one error.
     fn charge(&mut self, span: Span, count: usize) -> bool {
-        let before = self.produced;
         self.produced += count + 1;
         if self.produced <= MAX_TOKENS {
             return true;
         }
-        if before <= MAX_TOKENS {
-            self.error(span, "macro expansion makes too many tokens");
+        if !self.stopped {
+            let message = format!(
+                "macro expansion makes too many tokens: the limit is {MAX_TOKENS} in a compilation; \
+                 look for a macro that repeats its argument or another macro"
+            );
+            self.error(span, message);
         }
-        self.frames.clear();
-        self.conditionals.clear();
+        self.stop();
         false
+    }
+
+    /// Counts the text of a token that `#` or `##` makes, as a token for each piece of it.
+    fn charge_text(&mut self, span: Span, length: usize) -> bool {
+        self.charge(span, length / TEXT_OF_TOKEN)
     }
 
     /// The next token after macro expansion.
@@ -94,7 +104,8 @@ impl Preprocessor<'_> {
         }
         self.expand_depth += 1;
         if self.expand_depth > MAX_DEPTH {
-            self.error(tokens[0].span, "macro expansion is nested too deeply");
+            let message = format!("macro expansion is nested too deeply: the limit is {MAX_DEPTH}");
+            self.error(tokens[0].span, message);
             self.expand_depth -= 1;
             return Vec::new();
         }
@@ -108,8 +119,7 @@ impl Preprocessor<'_> {
             }
             out.push(token);
         }
-        // `charge` may have ended everything; then there is nothing to go back to.
-        if self.produced <= MAX_TOKENS {
+        if !self.stopped {
             self.frames = outer;
         }
         self.expand_depth -= 1;
@@ -206,6 +216,10 @@ impl Preprocessor<'_> {
         let mut left_is_empty = true;
         let mut index = 0;
         while let Some(&token) = body.get(index) {
+            // The caller counts the whole list, which must not fill the memory before it does.
+            if self.stopped || out.len() > MAX_TOKENS {
+                break;
+            }
             index += 1;
             if token.is(Punct::HashHash) && index > 1 {
                 let Some(&next) = body.get(index) else { break };
@@ -324,6 +338,10 @@ impl Preprocessor<'_> {
 
     /// `#`: the spelling of an argument as a string literal (cpp.stringize).
     fn stringify(&mut self, tokens: &[Token], hash: Token, at: Span) -> Token {
+        let length = tokens.iter().map(|token| 1 + self.text(token).len()).sum();
+        if !self.charge_text(at, length) {
+            return hash;
+        }
         let mut text = String::from("\"");
         for (index, token) in tokens.iter().enumerate() {
             if index > 0 && token.has(SPACE | LINE_START) {
@@ -343,6 +361,9 @@ impl Preprocessor<'_> {
 
     /// `##`: two tokens become one (cpp.concat).
     fn paste(&mut self, left: Token, right: Token, at: Span) -> Token {
+        if !self.charge_text(at, self.text(&left).len() + self.text(&right).len()) {
+            return left;
+        }
         let text = format!("{}{}", self.text(&left), self.text(&right));
         let mut quiet = Diagnostics::default();
         let tokens = lex::lex(&text, 0, &mut self.context.names, &mut quiet);

@@ -7,7 +7,7 @@ mod predefined;
 use super::diagnostics::Diagnostics;
 use super::lex::{self, JOINED, Kind, LINE_START, Punct, SPACE, Token};
 use super::names::{Name, Names};
-use super::source::{SourceMap, Span};
+use super::source::{MAX_SOURCE, SourceMap, Span};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -73,14 +73,15 @@ pub(crate) struct Preprocessor<'a> {
     include_depth: u32,
     expand_depth: u32,
     counter: u32,
-    /// How many tokens expansions have made so far, held against [`MAX_TOKENS`].
+    /// How many tokens expansions have made so far; at most [`MAX_TOKENS`].
     produced: usize,
+    /// An error ended everything: no more tokens come.
+    stopped: bool,
 }
 
 /// Tokens that macro expansion may make in one compilation.
 const MAX_TOKENS: usize = 1 << 20;
 const MAX_INCLUDE_DEPTH: u32 = 64;
-const MAX_CONDITIONALS: usize = 256;
 
 /// The macros that exist before the first line.
 pub(crate) fn predefined(names: &mut Names) -> Macros {
@@ -120,6 +121,7 @@ pub(crate) fn preprocess(
         expand_depth: 0,
         counter: 0,
         produced: 0,
+        stopped: false,
     };
     preprocessor.enter_file(file);
     let mut out = Vec::new();
@@ -154,6 +156,16 @@ fn split(token: Token, out: &mut Vec<Token>) {
 impl Preprocessor<'_> {
     fn error(&mut self, span: Span, message: impl Into<String>) {
         self.context.diagnostics.error(span, message);
+        if self.context.diagnostics.is_full() {
+            self.stop();
+        }
+    }
+
+    /// Leaves the rest of all files unread.
+    fn stop(&mut self) {
+        self.frames.clear();
+        self.conditionals.clear();
+        self.stopped = true;
     }
 
     fn text(&self, token: &Token) -> &str {
@@ -267,9 +279,6 @@ impl Preprocessor<'_> {
     }
 
     fn begin_group(&mut self, head: Token, rest: &[Token], live: bool) {
-        if self.conditionals.len() >= MAX_CONDITIONALS {
-            return self.error(head.span, "conditional directives are nested too deeply");
-        }
         let holds = live
             && match head.name {
                 Name::IF => self.condition(head.span, rest),
@@ -472,10 +481,17 @@ impl Preprocessor<'_> {
                 return;
             }
             if self.include_depth >= MAX_INCLUDE_DEPTH {
-                return self.error(head.span, "#include nested too deeply");
+                let message =
+                    format!("#include nested too deeply: the limit is {MAX_INCLUDE_DEPTH}");
+                return self.error(head.span, message);
             }
             let Some(file) = self.context.sources.add(&name, text) else {
-                return self.error(head.span, "the included files are too large");
+                let message = format!(
+                    "with '{name}' the source files have more than {MAX_SOURCE} bytes together, \
+                     each counted as often as it is included; guard headers with '#pragma once'"
+                );
+                self.error(head.span, message);
+                return self.stop();
             };
             self.include_depth += 1;
             self.enter_file(file);

@@ -116,6 +116,14 @@ fn expansion_is_bounded() {
         text += &format!("#define a{level} a{p} a{p} a{p} a{p} a{p} a{p} a{p} a{p}\n");
     }
     fails(&(text + "a29"), "macro expansion makes too many tokens");
+    // Arguments in every token of a long body, and texts that double.
+    let body = "x ".repeat(20_000);
+    fails(&format!("#define f(x) {body}\nf({body})"), "macro expansion makes too many tokens");
+    let wrapped = |name: &str| format!("{}a{}", format!("{name}(").repeat(40), ")".repeat(40));
+    let paste = "#define CAT(x, y) x##y\n#define TWICE(x) CAT(x, x)\n";
+    fails(&format!("{paste}{}", wrapped("TWICE")), "macro expansion makes too many tokens");
+    let quote = "#define TEXT(x) #x\n#define QUOTE(x) TEXT(x)\n";
+    fails(&format!("{quote}{}", wrapped("QUOTE")), "macro expansion makes too many tokens");
     let deep = "f(".repeat(5000) + &")".repeat(5000);
     fails(&format!("#define f(a) a\n{deep}"), "nested too deeply");
     let parens = "(".repeat(100_000);

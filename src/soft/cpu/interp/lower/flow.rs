@@ -256,7 +256,7 @@ impl Lowering<'_> {
     fn count_again(&mut self, op: Op, scalar: Scalar, operands: [Value; 2], head: Label) {
         let [b, c] = operands.map(|value| self.field(value));
         let here = self.code.len() as u32;
-        let step = self.code.last().filter(|last| last.step && !self.labels.contains(&here));
+        let step = self.code.last().filter(|last| last.step && self.bound_at != here);
         let step = step.and_then(|last| match last.fields {
             [to, from, by, _] | [to, by, from, _] if to == from => Some((to, by)),
             _ => None,

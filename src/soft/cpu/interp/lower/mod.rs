@@ -100,6 +100,8 @@ pub(crate) struct Lowering<'a> {
     isa: IsaKind,
     code: Vec<Draft>,
     labels: Vec<u32>,
+    /// The position of the label that was bound last.
+    bound_at: u32,
     registers: Registers,
     values: Vec<Option<Operand>>,
     /// Parts of addresses that were made in the blocks around this point, and their names, the latest last.
@@ -157,6 +159,7 @@ pub(crate) fn lower(function: &Function, uniform: &Uniformity, isa: IsaKind, hoi
         isa,
         code: Vec::new(),
         labels: Vec::new(),
+        bound_at: u32::MAX,
         registers,
         values: vec![None; function.insts.len()],
         parts: HashMap::new(),
@@ -246,7 +249,8 @@ impl Lowering<'_> {
     }
 
     fn bind(&mut self, label: Label) {
-        self.labels[label.0 as usize] = self.code.len() as u32;
+        self.bound_at = self.code.len() as u32;
+        self.labels[label.0 as usize] = self.bound_at;
     }
 
     pub(crate) fn constant(&mut self, bits: u64) -> Field {

@@ -185,12 +185,14 @@ impl Checker {
     }
 
     pub(super) fn pack(&mut self, elements: &[Argument]) -> Argument {
-        let known = self.templates.packs.iter().position(|pack| pack[..] == *elements);
-        let at = known.unwrap_or_else(|| {
-            self.templates.packs.push(elements.into());
-            self.templates.packs.len() - 1
-        });
-        Argument::Pack(PackId(at as u32))
+        if let Some(&known) = self.templates.pack_ids.get(elements) {
+            return Argument::Pack(known);
+        }
+        let id = PackId(self.templates.packs.len() as u32);
+        let elements: Arc<[Argument]> = elements.into();
+        self.templates.packs.push(elements.clone());
+        self.templates.pack_ids.insert(elements, id);
+        Argument::Pack(id)
     }
 
     /// The arguments with packs as their elements.
@@ -311,7 +313,7 @@ impl Checker {
 
     fn scalar_under(&self, ty: TyId) -> Option<Scalar> {
         match *self.types.get(ty) {
-            Ty::Enum(id) => Some(self.types.enums[id.0 as usize].underlying),
+            Ty::Enum(id) => Some(self.types.enumeration(id).underlying),
             _ => self.types.as_scalar(ty),
         }
     }

@@ -9,7 +9,7 @@ use crate::soft::msl::ast::{self, *};
 use crate::soft::msl::hir::GlobalIndex;
 use crate::soft::msl::names::Name;
 use crate::soft::msl::source::Span;
-use crate::soft::msl::types::{Qual, TyId};
+use crate::soft::msl::types::{NameArgument, Qual, TyId};
 use std::sync::Arc;
 
 impl Checker {
@@ -148,8 +148,7 @@ impl Checker {
             Decl::Simple(simple) => match (&simple.specifiers.base, simple.declarators.first()) {
                 (BaseType::Class(class), None) => {
                     let name = self.templates.all[key.0.0 as usize].name;
-                    let shown = self.instance_text(name, &key.1);
-                    let qual = self.class_named(class, Some(name), Some(shown), Some(key));
+                    let qual = self.class_named(class, Some(name), Some(key));
                     let members = self.templates.all[key.0.0 as usize].members.clone();
                     for member in members {
                         self.define_member(&member, key);
@@ -320,28 +319,38 @@ impl Checker {
     // ---- how diagnostics show them -------------------------------------------------------
 
     pub(super) fn instance_text(&self, name: Name, all: &[Argument]) -> String {
-        format!("{}<{}>", self.text(name), self.arguments_text(all))
+        self.types.instance_name(self.context.names.text(name), &self.name_arguments(all))
     }
 
-    fn arguments_text(&self, all: &[Argument]) -> String {
-        let shown: Vec<String> =
-            self.flatten(all).iter().map(|argument| self.argument_text(*argument)).collect();
-        shown.join(", ")
+    /// The arguments of an instance, as names show them: with the elements of packs.
+    pub(in super::super) fn name_arguments(&self, all: &[Argument]) -> Arc<[NameArgument]> {
+        self.flatten(all).iter().map(|&argument| self.name_argument(argument)).collect()
+    }
+
+    fn name_argument(&self, argument: Argument) -> NameArgument {
+        NameArgument::Text(match argument {
+            Argument::Type(qual) => return NameArgument::Type(qual),
+            Argument::Value(ty, _, bits) if ty == super::bool_type() => match bits {
+                0 => "false".into(),
+                _ => "true".into(),
+            },
+            Argument::Value(_, true, bits) => f64::from_bits(bits).to_string().into(),
+            Argument::Value(_, false, bits) => (bits as i64).to_string().into(),
+            Argument::Function(id) => format!("&{}", self.func(id).name).into(),
+            Argument::Template(id) => {
+                self.context.names.text(self.templates.all[id.0 as usize].name).into()
+            }
+            Argument::Overloads(_) => "<overloaded function>".into(),
+            Argument::Pack(_) => self.argument_text(argument).into(),
+        })
     }
 
     pub(super) fn argument_text(&self, argument: Argument) -> String {
         match argument {
-            Argument::Type(qual) => self.types.qual_name(qual),
-            Argument::Value(ty, _, bits) if ty == super::bool_type() => (bits != 0).to_string(),
-            Argument::Value(_, true, bits) => f64::from_bits(bits).to_string(),
-            Argument::Value(_, false, bits) => (bits as i64).to_string(),
-            Argument::Function(id) => format!("&{}", self.func(id).name),
-            Argument::Template(id) => self.text(self.templates.all[id.0 as usize].name),
-            Argument::Overloads(_) => "<overloaded function>".into(),
-            Argument::Pack(id) => {
-                let elements = &self.templates.packs[id.0 as usize];
-                format!("<{}>", self.arguments_text(elements))
+            Argument::Pack(_) => {
+                format!("<{}>", self.types.arguments_name(&self.name_arguments(&[argument])))
             }
+            one => self.types.arguments_name(&[self.name_argument(one)]),
         }
     }
 }

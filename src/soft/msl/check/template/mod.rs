@@ -67,6 +67,8 @@ pub(super) struct Templates {
     /// The template and arguments that a class was made from, for deduction.
     origins: HashMap<TyId, Key>,
     packs: Vec<Arc<[Argument]>>,
+    /// The same by their elements: equal packs are one pack.
+    pack_ids: HashMap<Arc<[Argument]>, PackId>,
     overloads: Vec<Overloads>,
     /// Types that stand for parameters when templates are compared.
     placeholders: Vec<TyId>,

@@ -8,7 +8,7 @@ use super::{TemplateId, pattern_of};
 use crate::soft::ir::Scalar;
 use crate::soft::msl::ast::{self, *};
 use crate::soft::msl::diagnostics::Diagnostics;
-use crate::soft::msl::types::{self, Qual, StructId, Ty, TyId, Types};
+use crate::soft::msl::types::{self, Qual, StructName, Ty, TyId, Types};
 
 /// Values that no program writes by accident, one a parameter.
 const PLACEHOLDER_VALUE: u64 = 0x5eed_0000_0000;
@@ -152,15 +152,10 @@ impl Checker {
 
     fn placeholder_type(&mut self, at: usize) -> TyId {
         while self.templates.placeholders.len() <= at {
-            let id = StructId(self.types.structs.len() as u32);
-            self.types.structs.push(types::Struct {
-                name: format!("type-parameter-{}", self.templates.placeholders.len()),
-                fields: Vec::new(),
-                size: 1,
-                align: 1,
-                union: false,
-                complete: true,
-            });
+            let name = format!("type-parameter-{}", self.templates.placeholders.len());
+            let mut class = types::Struct::new(StructName::plain(name), false);
+            class.complete = true;
+            let id = self.types.add_class(class);
             let outer = self.scope;
             let scope = self.push_scope(ScopeKind::Class(id));
             self.scope = outer;
