@@ -222,6 +222,107 @@ fn foundation_keeps_what_it_is_given() {
     assert_eq!(NSURL::file("/a b/ü").path().unwrap(), "/a b/ü");
 }
 
+/// A dictionary copies its keys. A key that cannot be copied is an error, not the end of the program.
+#[test]
+fn keys_that_cannot_be_copied_are_errors() {
+    let _alone = alone();
+    let gpu = aruminium::Gpu::open().unwrap();
+    let (name, before) = (NSString::from("gpu"), unsafe { msg!(gpu, [retainCount] -> usize) });
+    let error = NSDictionary::try_new(&[(&gpu, &name)]).unwrap_err().to_string();
+    assert!(error.contains("key 0, of class Gpu, cannot be copied"), "{error}");
+    let payload = std::panic::catch_unwind(|| NSDictionary::new(&[(&gpu, &name)])).unwrap_err();
+    let panic = payload.downcast::<String>().unwrap();
+    assert!(panic.contains("NSDictionary::new") && panic.contains("Gpu"), "{panic}");
+    assert_eq!(unsafe { msg!(gpu, [retainCount] -> usize) }, before);
+    // The runtime itself answers nil (Apple's throws).
+    #[cfg(not(target_vendor = "apple"))]
+    {
+        let class = unsafe { link::objc_getClass(c"NSDictionary".as_ptr()) };
+        let made = unsafe { msg!(class, [dictionaryWithObject: &name, forKey: &gpu] -> Option<Object>) };
+        assert!(made.is_none());
+    }
+}
+
+/// Panics when it is dropped.
+struct Bomb(&'static str);
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            panic!("the drop of {}", self.0);
+        }
+    }
+}
+
+/// What a block runs for a C caller may panic, and so may the drops of what it carries and of what it
+/// panics with: the process goes on.
+#[test]
+fn panics_end_at_the_block() {
+    let _alone = alone();
+    let bomb = Bomb("a closure");
+    let block = Block::<(usize,), usize>::new(move |x: usize| {
+        let _ = &bomb;
+        match x {
+            0 => panic!("a text"),
+            1 => std::panic::panic_any(Bomb("a payload")),
+            x => x + 1,
+        }
+    });
+    assert_eq!([0, 1, 2].map(|x| block.call((x,))), [0, 0, 3]);
+    let again = block.clone();
+    drop(block);
+    assert_eq!(again.call((3,)), 4);
+    drop(again);
+}
+
+/// The same on Metal's own threads.
+#[test]
+fn panics_end_at_the_handler() {
+    let _alone = alone();
+    let queue = aruminium::Gpu::open().unwrap().new_command_queue().unwrap();
+    for nth in 0..3 {
+        let commands = queue.commands().unwrap();
+        let bomb = Bomb("a handler");
+        commands.on_completed(move |_| {
+            let _ = &bomb;
+            std::panic::panic_any(Bomb("a handler's payload"));
+        });
+        let (sender, receiver) = std::sync::mpsc::channel();
+        commands.on_completed(move |_| _ = sender.send(nth));
+        commands.submit();
+        commands.finish().unwrap();
+        drop(commands);
+        assert_eq!(receiver.recv(), Ok(nth), "handlers are still called");
+    }
+}
+
+/// What owns the next, and that the next, goes on a small stack.
+#[test]
+fn long_chains_of_owners_go() {
+    let _alone = alone();
+    let small = std::env::var("ARUMINIUM_TEST_SCALE").is_ok_and(|scale| scale == "small");
+    let count = if small { 20_000 } else { 200_000 };
+    let run = move || {
+        let held = Arc::new(());
+        let first = NSArray::new::<NSString>(&[]);
+        let nest = |inner: NSArray, _| NSArray::new(&[&inner]);
+        drop((0..count).fold(first, nest));
+
+        let gpu = aruminium::Gpu::open().unwrap();
+        let format = aruminium::PixelFormat::R32Float;
+        let descriptor = aruminium::TextureDescriptor::new_2d(format, 1, 1);
+        let texture = gpu.texture_with(&descriptor).unwrap();
+        drop((0..count).fold(texture, |inner, _| inner.view(format).unwrap()));
+
+        let inner = Arc::clone(&held);
+        let first = Block::<(), ()>::new(move || _ = &inner);
+        let nest = |inner: Block<(), ()>, _| Block::<(), ()>::new(move || _ = &inner);
+        drop((0..count).fold(first, nest));
+        assert_eq!(Arc::strong_count(&held), 1);
+    };
+    std::thread::Builder::new().stack_size(1 << 20).spawn(run).unwrap().join().unwrap();
+}
+
 const NSLOCALIZED_DESCRIPTION: &str = "NSLocalizedDescription";
 
 /// An object that any thread may use: the probe's methods are pure.

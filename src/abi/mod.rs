@@ -1,13 +1,15 @@
 //! What both sides of a message speak: object pointers, selectors, C structs, type encodings.
 //!
-//! This is the ground floor of the crate. Nothing here calls anything: the driver above and the
-//! embedded runtime below meet on these types.
+//! This is the ground floor of the crate: the driver above and the embedded runtime below meet on these
+//! types.
 
+mod boundary;
 mod encoding;
 mod family;
 mod structs;
 mod types;
 
+pub(crate) use boundary::contain_panic;
 pub use encoding::{Encode, Encoding, EncodingError, MethodEncoding};
 pub use family::{Family, colons, is_selector};
 pub use structs::{

@@ -3,8 +3,9 @@
 //! Most methods of this crate take `&str` and return `String`; these types are for methods that a
 //! user declares, and for what has no counterpart in Rust.
 
+use super::error::GpuError;
 use crate::abi::Id;
-use crate::metal_class;
+use crate::{metal_class, msg, selector};
 use crate::objc::{ObjcClass, Object, string};
 use std::ffi::c_void;
 use std::fmt;
@@ -169,20 +170,61 @@ metal_class! {
     /// ```
     pub class NSDictionary: NSDictionary;
 
-    unsafe fn with_objects(objects: *const Id, keys: *const Id, count: usize) -> NSDictionary
+    unsafe fn with_objects(objects: *const Id, keys: *const Id, count: usize) -> Option<NSDictionary>
         = class [dictionaryWithObjects:forKeys:count:];
     /// How many entries there are.
     pub fn len() -> usize = [count];
     unsafe fn object_for(key: Id) -> Option<Object> = [objectForKey:];
 }
 
+/// The error for a dictionary's key that cannot be one.
+fn no_key(index: usize, class: &str) -> GpuError {
+    GpuError::ObjectCreationFailed(format!(
+        "a dictionary copies its keys, and key {index}, of class {class}, cannot be copied"
+    ))
+}
+
 impl NSDictionary {
     /// A dictionary of keys and objects.
+    ///
+    /// # Panics
+    ///
+    /// If a key cannot be copied; see [`try_new`](Self::try_new).
     pub fn new<K: ObjcClass, T: ObjcClass>(entries: &[(&K, &T)]) -> Self {
+        Self::try_new(entries).unwrap_or_else(|error| panic!("NSDictionary::new: {error}"))
+    }
+
+    /// A dictionary of keys and objects. It owns copies of the keys.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::ObjectCreationFailed`] if a key is of a class whose objects cannot be copied, as
+    /// Metal's cannot. Strings, numbers, URLs, data, arrays and dictionaries can.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// use aruminium::foundation::{NSDictionary, NSString};
+    /// let name = NSString::from("gpu");
+    /// assert!(NSDictionary::try_new(&[(&name, &gpu)]).is_ok());
+    /// let error = NSDictionary::try_new(&[(&gpu, &name)]).unwrap_err();
+    /// assert!(error.to_string().contains("cannot be copied"));
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn try_new<K: ObjcClass, T: ObjcClass>(entries: &[(&K, &T)]) -> Result<Self, GpuError> {
         let keys: Vec<Id> = entries.iter().map(|(key, _)| key.as_raw()).collect();
         let objects: Vec<Id> = entries.iter().map(|(_, object)| object.as_raw()).collect();
+        let copy = selector!(copyWithZone:);
+        for (nth, key) in keys.iter().enumerate() {
+            // SAFETY: every object answers this. Apple's dictionaries throw where the answer is no.
+            if !unsafe { msg!(*key, [respondsToSelector: copy] -> bool) } {
+                return Err(no_key(nth, K::INFO.rust));
+            }
+        }
         // SAFETY: both arrays hold `len` wrapped objects, which the dictionary copies or retains.
         unsafe { Self::with_objects(objects.as_ptr(), keys.as_ptr(), entries.len()) }
+            .ok_or_else(|| {
+                GpuError::ObjectCreationFailed(format!("a copy of a key of class {} is nil", K::INFO.rust))
+            })
     }
 
     /// Whether there are no entries.

@@ -208,7 +208,8 @@ impl Texture {
 
     /// Whether somebody may be reading the same bytes through a buffer.
     fn lies_in_a_buffer(&self) -> bool {
-        self.buffer().is_some() || self.parent().is_some_and(|parent| parent.lies_in_a_buffer())
+        let mut parents = std::iter::successors(self.parent(), Self::parent);
+        self.buffer().is_some() || parents.any(|parent| parent.buffer().is_some())
     }
 
     /// The bytes from row to row and from image to image of a region that is inside, without gaps in

@@ -1,12 +1,11 @@
 //! Rust closures as Objective-C blocks, for handlers that Metal calls back.
 
 use super::link;
-use crate::abi::{Encode, Imp};
+use crate::abi::{Encode, Imp, contain_panic};
 use std::ffi::c_void;
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A pointer to a block, as an argument of a message.
 ///
@@ -106,15 +105,18 @@ impl<F> Literal<F> {
 
     unsafe extern "C" fn dispose(block: *mut c_void) {
         // SAFETY: the runtime calls this once, for the heap block that `new` made.
-        unsafe { ManuallyDrop::drop(&mut (*block.cast::<Self>()).closure) }
+        let closure = unsafe { &mut (*block.cast::<Self>()).closure };
+        // SAFETY: as above: nobody uses the closure after this.
+        contain_panic(|| unsafe { ManuallyDrop::drop(closure) });
     }
 }
 
 impl<Args, R> Block<Args, R> {
     /// Moves a closure into a block.
     ///
-    /// Metal calls handlers on threads of its own. A panic of the closure is reported by the panic
-    /// hook and ends there: it cannot pass through Objective-C.
+    /// Metal calls handlers on threads of its own. A panic of the closure, or of a `drop` when the
+    /// closure goes, is reported by the panic hook and ends there: it cannot pass through Objective-C.
+    /// The block then returns zero.
     pub fn new<F: BlockFn<Args, R>>(closure: F) -> Self {
         let literal = Literal {
             isa: (&raw const link::_NSConcreteStackBlock).cast(),
@@ -172,9 +174,9 @@ macro_rules! block_fn {
                 ) -> Ret {
                     // SAFETY: a block is called with itself first, and this one holds a `Fun`.
                     let closure = unsafe { &(*block).closure };
-                    catch_unwind(AssertUnwindSafe(|| closure($($argument),*)))
+                    contain_panic(|| closure($($argument),*))
                         // SAFETY: `Encode` promises that zero is a value.
-                        .unwrap_or_else(|_| unsafe { std::mem::zeroed() })
+                        .unwrap_or_else(|| unsafe { std::mem::zeroed() })
                 }
                 // SAFETY: a function pointer, called again only with its own type.
                 unsafe {

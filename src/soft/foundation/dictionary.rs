@@ -9,7 +9,7 @@ use crate::soft::runtime::block::BlockRef;
 use crate::soft::runtime::declare::{Ours, This, soft_class};
 use crate::soft::runtime::object::{Object, Retained, Strong};
 use crate::soft::runtime::selector::known;
-use crate::soft::runtime::send::send;
+use crate::soft::runtime::send::{send, send_with};
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::hash::{Hash, Hasher};
@@ -88,14 +88,20 @@ impl Pairs {
         }
     }
 
-    /// None when an address or an object is missing. Keys are copied, so that they cannot change.
+    /// None when an address or an object is missing, or a key cannot be copied. Keys are copied, so that
+    /// they cannot change.
     fn from_ids(values: *const Id, keys: *const Id, count: usize) -> Option<Self> {
         // SAFETY: the caller passed that many of each.
         let (values, keys) = unsafe { (slice(values, count)?, slice(keys, count)?) };
         let mut all = Self::default();
         for (key, value) in keys.iter().zip(values) {
-            // SAFETY: as above; keys answer `copyWithZone:` with an object that is owned here.
+            // SAFETY: as above; every object answers `respondsToSelector:`, and `copyWithZone:` with an
+            // object that is owned here.
             unsafe {
+                let (responds, copy) = (known::responds_to_selector(), known::copy_with_zone());
+                if !send_with::<_, Bool>(*key, responds, copy).get() {
+                    return None;
+                }
                 let key = send(*key, known::copy());
                 all.insert(Retained::from_owned(key)?, Retained::retain(*value)?);
             }

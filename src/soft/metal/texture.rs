@@ -256,16 +256,13 @@ fn known(swizzle: MTLTextureSwizzleChannels) -> Option<MTLTextureSwizzleChannels
     [red, green, blue, alpha].iter().all(|value| *value <= 5).then_some(swizzle)
 }
 
-/// The texture that a view is of in the end, or what else has the pixels.
-fn root(texture: &Texture) -> Id {
-    match (&texture.parent, &texture.buffer) {
-        (Some((parent, ..)), _) => match root(parent) {
-            Id::NIL => parent.id(),
-            root => root,
-        },
-        (None, Some((buffer, _))) => buffer.id(),
-        (None, None) => Id::NIL,
+/// The texture at the end of a chain of views, or the buffer that has its pixels.
+fn root(mut texture: &Texture) -> Id {
+    let mut root = Id::NIL;
+    while let Some((parent, ..)) = &texture.parent {
+        (root, texture) = (parent.id(), parent);
     }
+    texture.buffer.as_ref().map_or(root, |(buffer, _)| buffer.id())
 }
 
 fn view(

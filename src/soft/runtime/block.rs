@@ -4,6 +4,7 @@
 //! ("Block Implementation Specification").
 
 use super::class::ClassData;
+use super::deallocate;
 use super::declare::soft_class;
 use super::fatal::fatal;
 use super::nsobject::NSObject;
@@ -32,7 +33,10 @@ struct Descriptor {
     dispose: unsafe extern "C" fn(*const c_void),
 }
 
-/// The number of owners, twice; the lowest bit is not ours. When all bits are set they stay so.
+/// The last owner has released the block. What disposes of it may retain and release it again without
+/// disposing of it twice.
+const DEALLOCATING: i32 = 1;
+/// Twice the number of owners. When all bits are set they stay so.
 const COUNT: i32 = 0xfffe;
 const ONE: i32 = 2;
 /// The block is on the heap.
@@ -109,7 +113,7 @@ pub(super) unsafe fn copy(block: *const Block) -> *mut c_void {
         std::ptr::copy_nonoverlapping(block.cast::<u8>(), memory, descriptor.size);
         let new = memory.cast::<Block>();
         (*new).isa = &raw const _NSConcreteMallocBlock.class;
-        (*new).flags = AtomicI32::new(flags & !(COUNT | 1) | NEEDS_FREE | ONE);
+        (*new).flags = AtomicI32::new(flags & !(COUNT | DEALLOCATING) | NEEDS_FREE | ONE);
         if flags & HAS_COPY_DISPOSE != 0 {
             (descriptor.copy)(memory.cast(), block.cast());
         }
@@ -128,19 +132,34 @@ pub(super) unsafe fn release(block: *const Block) {
     if this.flags.load(Relaxed) & NEEDS_FREE == 0 {
         return;
     }
-    let less = |flags| (flags & COUNT != COUNT).then_some(flags - ONE);
+    let less = |flags| match flags & (COUNT | DEALLOCATING) {
+        ONE => Some(flags - ONE + DEALLOCATING),
+        _ => (flags & COUNT != COUNT).then_some(flags - ONE),
+    };
     let Ok(flags) = this.flags.fetch_update(AcqRel, Relaxed, less) else { return };
-    match flags & COUNT {
-        0 => fatal(format_args!("_Block_release: {block:p} was released more often than copied")),
-        // SAFETY: the last owner is gone; `copy` took the memory with this layout.
-        ONE => unsafe {
-            let descriptor = &*this.descriptor;
-            if flags & HAS_COPY_DISPOSE != 0 {
-                (descriptor.dispose)(block.cast());
-            }
-            bury(Id::from_ptr(block.cast_mut().cast()), descriptor.layout());
-        },
+    match flags & (COUNT | DEALLOCATING) {
+        0 | DEALLOCATING => fatal(format_args!("_Block_release: {block:p} was released more often than copied")),
+        // SAFETY: the last owner is gone.
+        ONE => unsafe { deallocate::deallocate(Id::from_ptr(block.cast_mut().cast())) },
         _ => {}
+    }
+}
+
+/// Disposes of what a copied block captured, and frees it.
+///
+/// # Safety
+///
+/// `block` is a copied block without owners.
+pub(super) unsafe fn dispose(block: *const Block) {
+    // SAFETY: the caller's. The descriptor is not read after the helper has run: it may be part of what
+    // the block captured. `copy` took the memory with this layout.
+    unsafe {
+        let descriptor = &*(*block).descriptor;
+        let layout = descriptor.layout();
+        if (*block).flags.load(Relaxed) & HAS_COPY_DISPOSE != 0 {
+            (descriptor.dispose)(block.cast());
+        }
+        bury(Id::from_ptr(block.cast_mut().cast()), layout);
     }
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod block;
 mod cache;
 pub(crate) mod class;
+mod deallocate;
 pub(crate) mod declare;
 pub(crate) mod entry;
 mod fatal;

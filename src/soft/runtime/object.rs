@@ -5,7 +5,7 @@ use super::declare::soft_class;
 use super::fatal::{MethodName, fatal};
 use super::nsobject::NSObject;
 use super::selector::known;
-use super::{block, send};
+use super::{block, deallocate};
 use crate::abi::{Id, Sel};
 use crate::soft::fork;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
@@ -199,8 +199,8 @@ pub(super) unsafe fn release(object: Id) {
                 // What other threads did with the object happened before it goes.
                 fence(Acquire);
                 header.count.store(DEALLOCATING, Relaxed);
-                // SAFETY: NSObject answers `dealloc`; the last owner is gone.
-                unsafe { send::send::<()>(object, known::dealloc()) }
+                // SAFETY: the last owner is gone.
+                unsafe { deallocate::deallocate(object) }
             }
             _ => {}
         },

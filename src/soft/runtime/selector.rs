@@ -61,6 +61,7 @@ known! {
     init = c"init",
     is_equal = c"isEqual:",
     release = c"release",
+    responds_to_selector = c"respondsToSelector:",
     retain = c"retain",
     string_with_utf8_string = c"stringWithUTF8String:",
 }

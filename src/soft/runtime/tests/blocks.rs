@@ -123,3 +123,47 @@ fn collections_call_blocks() {
     send!(list, "enumerateObjectsUsingBlock:", (&raw const block) => *const Literal; ());
     assert_eq!(calls.load(Relaxed), 2, "the block stops at the second object");
 }
+
+/// A block whose descriptor was made at run time may own it.
+#[test]
+fn the_descriptor_may_go_with_what_a_block_captured() {
+    unsafe extern "C" fn copy(_: *mut c_void, _: *const c_void) {}
+    unsafe extern "C" fn dispose(block: *const c_void) {
+        // SAFETY: the descriptor was made for this block alone.
+        unsafe {
+            let descriptor = (*block.cast::<Literal>()).descriptor.cast_mut();
+            // What others might write to memory that is free.
+            (*descriptor).size = usize::MAX;
+            drop(Box::from_raw(descriptor));
+        }
+    }
+    let calls = AtomicUsize::new(0);
+    let size = size_of::<Literal>();
+    let descriptor = Box::into_raw(Box::new(Descriptor { reserved: 0, size, copy, dispose }));
+    let block = Literal { descriptor, ..literal(HAS_COPY_DISPOSE, Id::NIL, &calls) };
+    // SAFETY: a block.
+    unsafe { _Block_release(_Block_copy((&raw const block).cast())) }
+}
+
+/// What a block captured may retain and release the block while it is disposed of.
+#[test]
+fn a_block_is_disposed_of_once() {
+    static DISPOSED: AtomicUsize = AtomicUsize::new(0);
+    unsafe extern "C" fn copy(_: *mut c_void, _: *const c_void) {}
+    unsafe extern "C" fn dispose(block: *const c_void) {
+        // SAFETY: the block is still there.
+        unsafe { _Block_release(_Block_copy(block)) }
+        DISPOSED.fetch_add(1, Relaxed);
+    }
+    static ONCE: Descriptor = Descriptor { reserved: 0, size: size_of::<Literal>(), copy, dispose };
+    let calls = AtomicUsize::new(0);
+    let block = Literal { descriptor: &raw const ONCE, ..literal(HAS_COPY_DISPOSE, Id::NIL, &calls) };
+    // SAFETY: a block.
+    unsafe {
+        let copied = _Block_copy((&raw const block).cast());
+        _Block_release(_Block_copy(copied));
+        assert_eq!(DISPOSED.load(Relaxed), 0);
+        _Block_release(copied);
+    }
+    assert_eq!(DISPOSED.load(Relaxed), 1);
+}

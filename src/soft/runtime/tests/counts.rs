@@ -7,6 +7,12 @@ static DEALLOCATED: AtomicUsize = AtomicUsize::new(0);
 
 unsafe extern "C" fn counting_dealloc(object: Id, selector: Sel) {
     DEALLOCATED.fetch_add(1, Relaxed);
+    // SAFETY: passed on.
+    unsafe { super_dealloc(object, selector) }
+}
+
+/// What NSObject does for `dealloc`.
+unsafe fn super_dealloc(object: Id, selector: Sel) {
     type Dealloc = unsafe extern "C" fn(Id, Sel);
     // SAFETY: NSObject's own `dealloc`, as a subclass calls it on `super`.
     unsafe {
@@ -85,4 +91,62 @@ fn classes_are_not_counted() {
         assert_eq!(objc_retain(Id::NIL), Id::NIL);
     }
     assert_eq!(send!(name, "retainCount"; usize), 1);
+}
+
+/// An array with one object, which it takes over.
+fn array_of(object: Id) -> Id {
+    let array = send!(class("NSArray").as_id(), "alloc"; Id);
+    let array = send!(
+        array, "initWithObjects:count:", (&raw const object) => *const Id, 1 => usize; Id
+    );
+    // SAFETY: the array has retained it.
+    unsafe { objc_release(object) };
+    array
+}
+
+/// Each owns the next. Whatever the stack, they go.
+#[test]
+fn a_long_chain_of_owners_needs_little_stack() {
+    let run = || {
+        let last = string("the last");
+        // SAFETY: the object is there.
+        unsafe { objc_retain(last) };
+        let first = (0..scale(200_000, 20_000)).fold(last, |inner, _| array_of(inner));
+        assert_eq!(send!(last, "retainCount"; usize), 2);
+        // SAFETY: they are owned here.
+        unsafe {
+            objc_release(first);
+            assert_eq!(send!(last, "retainCount"; usize), 1, "all are gone");
+            objc_release(last);
+        }
+        assert_eq!(crate::soft::runtime::deallocate::extent(), (0, 0));
+    };
+    std::thread::Builder::new().stack_size(1 << 19).spawn(run).unwrap().join().unwrap();
+}
+
+/// Within the first levels an object has gone when the release that was its last returns.
+#[test]
+fn owners_go_inside_out_near_the_top() {
+    static ORDER: std::sync::Mutex<Vec<&str>> = std::sync::Mutex::new(Vec::new());
+    unsafe extern "C" fn inner_dealloc(object: Id, selector: Sel) {
+        ORDER.lock().unwrap().push("inner");
+        // SAFETY: passed on.
+        unsafe { super_dealloc(object, selector) }
+    }
+    unsafe extern "C" fn outer_dealloc(object: Id, selector: Sel) {
+        ORDER.lock().unwrap().push("begin");
+        // SAFETY: an object of the other class, owned by this one alone.
+        unsafe { objc_release(new(class("GoesFirst"))) };
+        ORDER.lock().unwrap().push("end");
+        // SAFETY: passed on.
+        unsafe { super_dealloc(object, selector) }
+    }
+    type Dealloc = unsafe extern "C" fn(Id, Sel);
+    let inner = subclass(class("NSObject"), "GoesFirst");
+    let outer = subclass(class("NSObject"), "GoesLast");
+    assert!(add(inner, "dealloc", imp!(inner_dealloc as Dealloc), c"v@:"));
+    assert!(add(outer, "dealloc", imp!(outer_dealloc as Dealloc), c"v@:"));
+    // SAFETY: owned here.
+    unsafe { objc_release(new(outer)) };
+    assert_eq!(*ORDER.lock().unwrap(), ["begin", "inner", "end"]);
 }
