@@ -238,7 +238,8 @@ fn keys_that_cannot_be_copied_are_errors() {
     #[cfg(not(target_vendor = "apple"))]
     {
         let class = unsafe { link::objc_getClass(c"NSDictionary".as_ptr()) };
-        let made = unsafe { msg!(class, [dictionaryWithObject: &name, forKey: &gpu] -> Option<Object>) };
+        let made =
+            unsafe { msg!(class, [dictionaryWithObject: &name, forKey: &gpu] -> Option<Object>) };
         assert!(made.is_none());
     }
 }

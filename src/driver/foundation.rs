@@ -5,8 +5,8 @@
 
 use super::error::GpuError;
 use crate::abi::Id;
-use crate::{metal_class, msg, selector};
 use crate::objc::{ObjcClass, Object, string};
+use crate::{metal_class, msg, selector};
 use std::ffi::c_void;
 use std::fmt;
 
@@ -221,10 +221,14 @@ impl NSDictionary {
             }
         }
         // SAFETY: both arrays hold `len` wrapped objects, which the dictionary copies or retains.
-        unsafe { Self::with_objects(objects.as_ptr(), keys.as_ptr(), entries.len()) }
-            .ok_or_else(|| {
-                GpuError::ObjectCreationFailed(format!("a copy of a key of class {} is nil", K::INFO.rust))
-            })
+        unsafe { Self::with_objects(objects.as_ptr(), keys.as_ptr(), entries.len()) }.ok_or_else(
+            || {
+                GpuError::ObjectCreationFailed(format!(
+                    "a copy of a key of class {} is nil",
+                    K::INFO.rust
+                ))
+            },
+        )
     }
 
     /// Whether there are no entries.

@@ -138,7 +138,9 @@ pub(super) unsafe fn release(block: *const Block) {
     };
     let Ok(flags) = this.flags.fetch_update(AcqRel, Relaxed, less) else { return };
     match flags & (COUNT | DEALLOCATING) {
-        0 | DEALLOCATING => fatal(format_args!("_Block_release: {block:p} was released more often than copied")),
+        0 | DEALLOCATING => {
+            fatal(format_args!("_Block_release: {block:p} was released more often than copied"))
+        }
         // SAFETY: the last owner is gone.
         ONE => unsafe { deallocate::deallocate(Id::from_ptr(block.cast_mut().cast())) },
         _ => {}

@@ -157,7 +157,8 @@ fn a_block_is_disposed_of_once() {
     }
     static ONCE: Descriptor = Descriptor { reserved: 0, size: size_of::<Literal>(), copy, dispose };
     let calls = AtomicUsize::new(0);
-    let block = Literal { descriptor: &raw const ONCE, ..literal(HAS_COPY_DISPOSE, Id::NIL, &calls) };
+    let block =
+        Literal { descriptor: &raw const ONCE, ..literal(HAS_COPY_DISPOSE, Id::NIL, &calls) };
     // SAFETY: a block.
     unsafe {
         let copied = _Block_copy((&raw const block).cast());
