@@ -14,3 +14,4 @@ pub(crate) mod runtime;
 pub(crate) mod stream;
 #[cfg(test)]
 mod tests;
+pub(crate) mod variables;

@@ -7,6 +7,7 @@
 use super::code::{Handler, Ins, Run, Wave};
 use super::eight::Eight;
 use crate::soft::ir::half::f16_value;
+use crate::soft::variables;
 
 /// Lanes of a SIMD-group.
 pub(crate) const LANES: usize = 32;
@@ -54,9 +55,15 @@ impl IsaKind {
         static CHOSEN: std::sync::OnceLock<IsaKind> = std::sync::OnceLock::new();
         *CHOSEN.get_or_init(|| {
             let available = Self::available();
-            let wanted = std::env::var("ARUMINIUM_ISA").unwrap_or_default();
-            let named = available.iter().find(|isa| isa.name() == wanted).copied();
-            named.or(available.last().copied()).unwrap_or(Self::Baseline)
+            let best = available.last().copied().unwrap_or(Self::Baseline);
+            let Some(wanted) = variables::ISA.given() else { return best };
+            available.iter().find(|isa| isa.name() == wanted).copied().unwrap_or_else(|| {
+                let best_name = best.name();
+                variables::report(&format!(
+                    "ARUMINIUM_ISA={wanted} is ignored: this processor does not have it; {best_name} is used"
+                ));
+                best
+            })
         })
     }
 

@@ -1,0 +1,314 @@
+//! The environment variables, in one table: their names, values, defaults and meaning.
+//!
+//! The first read of any of them checks all: an unknown `ARUMINIUM_…` and a value that is not in the table are
+//! reported on standard error, once, and ignored. The table for users in `specs/soft-metal.md` is written from this one.
+
+use std::env;
+use std::sync::Once;
+
+/// The values that a variable may have.
+#[derive(Clone, Copy)]
+pub(crate) enum Values {
+    Words(&'static [&'static str]),
+    /// A whole number, not less than the first and not more than the second.
+    Number(usize, usize),
+    Any,
+}
+
+/// One environment variable.
+pub(crate) struct Variable {
+    name: &'static str,
+    values: Values,
+    /// The value that stands for an absent one, or a description of the default.
+    default: &'static str,
+    meaning: &'static str,
+}
+
+macro_rules! variables {
+    ($($(#[$attribute:meta])* $id:ident: $name:literal, $values:expr, $default:literal, $meaning:literal;)+) => {
+        $(
+            $(#[$attribute])*
+            pub(crate) static $id: Variable =
+                Variable { name: $name, values: $values, default: $default, meaning: $meaning };
+        )+
+        static VARIABLES: &[&Variable] = &[$(&$id),+];
+    };
+}
+
+use Values::{Any, Number, Words};
+
+variables! {
+    DEVICE: "ARUMINIUM_SOFT_DEVICE", Words(&["none"]), "there is a device",
+        "`none` hides the device; read at each call";
+    WORKERS: "ARUMINIUM_SOFT_WORKERS", Number(1, 256), "one thread per core",
+        "how many threads run kernels";
+    WATCHDOG: "ARUMINIUM_SOFT_WATCHDOG_MS", Number(0, usize::MAX), "10000",
+        "milliseconds that a launch may take, and that a wait for an event may last while nothing runs; 0 is no limit";
+    CHECKS: "ARUMINIUM_SOFT_CHECKS", Words(&["on", "off"]), "on",
+        "`off` ignores messages that are wrong, as Metal without its validation layer does";
+    STRICT: "ARUMINIUM_SOFT_STRICT", Words(&["on", "off"]), "off",
+        "`on` makes errors of two things that published kernels do against the language's rules and GPUs allow: a \
+         `threadgroup_barrier` that not all threads reach (otherwise the SIMD-groups that do reach it meet, and threads \
+         that have ended are not waited for), and a read of up to 16 bytes past the end of threadgroup memory (otherwise \
+         the value is unspecified)";
+    ISA: "ARUMINIUM_ISA", Words(&["baseline", "avx2", "avx512"]), "the best that the processor has",
+        "the instruction set that runs kernels; `avx2` and `avx512` on x86_64 only";
+    #[allow(dead_code)] // Read by tests, here and below.
+    TEST_SCALE: "ARUMINIUM_TEST_SCALE", Words(&["small", "many", "full"]), "unset",
+        "for this repository's tests: `small` makes long loops short, `many` and `full` make random tests longer";
+    #[allow(dead_code)]
+    TEST_SEED: "ARUMINIUM_TEST_SEED", Number(0, usize::MAX), "0",
+        "for this repository's tests: where random tests begin";
+    #[allow(dead_code)]
+    TEST_RUNNER: "ARUMINIUM_TEST_RUNNER", Any, "unset",
+        "for this repository's tests: the emulator that starts their child processes";
+    #[allow(dead_code)]
+    TEST_CHILD: "ARUMINIUM_TEST_CHILD", Any, "unset",
+        "for this repository's tests: set by a test that starts its own program again";
+    #[allow(dead_code)]
+    FUZZ_CORPUS: "ARUMINIUM_FUZZ_CORPUS", Any, "unset",
+        "for this repository's tests: a folder of sources for the fuzzers to change";
+    #[allow(dead_code)]
+    UPDATE: "ARUMINIUM_UPDATE", Any, "unset",
+        "for this repository's tests: write the recorded texts anew instead of comparing";
+    #[allow(dead_code)]
+    BENCH_OPENCL: "ARUMINIUM_BENCH_OPENCL", Any, "unset",
+        "for this repository's benchmarks: measure OpenCL beside `kernels`";
+}
+
+impl Variable {
+    /// The value, if there is one that the variable may have.
+    pub(crate) fn given(&self) -> Option<String> {
+        static CHECKED: Once = Once::new();
+        CHECKED.call_once(|| {
+            for line in complaints(env::vars_os().map(|(name, value)| {
+                (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
+            })) {
+                report(&line);
+            }
+        });
+        self.accept(&env::var(self.name).ok()?)
+    }
+
+    /// The value without surrounding space, if the variable may have it.
+    fn accept(&self, value: &str) -> Option<String> {
+        let value = value.trim();
+        let valid = match self.values {
+            Words(words) => words.contains(&value),
+            Number(least, most) => {
+                value.parse().is_ok_and(|number| (least..=most).contains(&number))
+            }
+            Any => true,
+        };
+        valid.then(|| value.to_owned())
+    }
+
+    /// The value or the default.
+    pub(crate) fn word(&self) -> String {
+        self.given().unwrap_or_else(|| self.default.to_owned())
+    }
+
+    /// The number or the default, `None` if the default is not a number.
+    pub(crate) fn number(&self) -> Option<usize> {
+        self.word().parse().ok()
+    }
+
+    /// The values, in words.
+    fn expected(&self) -> String {
+        match self.values {
+            Words(words) => words.join(" or "),
+            Number(least, usize::MAX) => format!("a whole number from {least}"),
+            Number(least, most) => format!("a whole number from {least} to {most}"),
+            Any => "anything".to_owned(),
+        }
+    }
+}
+
+/// Writes a line to standard error.
+pub(crate) fn report(line: &str) {
+    eprintln!("aruminium: {line}");
+}
+
+/// A line for each variable of the environment that is misspelt or has a wrong value.
+fn complaints(environment: impl Iterator<Item = (String, String)>) -> Vec<String> {
+    let ours = environment.filter(|(name, _)| name.starts_with("ARUMINIUM_"));
+    let mut lines: Vec<String> = ours
+        .filter_map(|(name, value)| match VARIABLES.iter().find(|variable| variable.name == name) {
+            Some(variable) if variable.accept(&value).is_some() => None,
+            Some(variable) => {
+                let (expected, default) = (variable.expected(), variable.default);
+                Some(format!(
+                    "{name}={value} is ignored: the value is {expected} (default: {default})"
+                ))
+            }
+            None => {
+                let nearest =
+                    VARIABLES.iter().min_by_key(|variable| distance(variable.name, &name));
+                let near = nearest.filter(|variable| distance(variable.name, &name) <= 4);
+                let advice = near.map_or_else(
+                    || "specs/soft-metal.md lists the variables".to_owned(),
+                    |variable| format!("did you mean {}?", variable.name),
+                );
+                Some(format!("the environment variable {name} is unknown and ignored: {advice}"))
+            }
+        })
+        .collect();
+    // The order of the environment is arbitrary.
+    lines.sort();
+    lines
+}
+
+/// How many characters must be inserted, removed or replaced to make one text of the other (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.bytes().enumerate() {
+            let replaced = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::child::{is_child, run_child};
+    use std::path::Path;
+
+    #[test]
+    fn values_are_checked() {
+        assert_eq!(WORKERS.accept(" 3 ").as_deref(), Some("3"));
+        for wrong in ["0", "257", "-1", "many", ""] {
+            assert_eq!(WORKERS.accept(wrong), None, "{wrong}");
+        }
+        assert_eq!(WATCHDOG.accept("0").as_deref(), Some("0"));
+        assert_eq!(CHECKS.accept("off").as_deref(), Some("off"));
+        assert_eq!(CHECKS.accept("OFF"), None);
+    }
+
+    #[test]
+    fn complaints_name_the_mistake_and_the_remedy() {
+        let environment = [
+            ("ARUMINIUM_SOFT_WORKER", "3"),
+            ("ARUMINIUM_SOFT_WORKERS", "many"),
+            ("ARUMINIUM_SOFT_CHECKS", "no"),
+            ("ARUMINIUM_SOFT_STRICT", "on"),
+            ("ARUMINIUM_TELEPORT", "1"),
+            ("PATH", "/bin"),
+        ];
+        let lines =
+            complaints(environment.map(|(name, value)| (name.into(), value.into())).into_iter());
+        assert_eq!(
+            lines,
+            [
+                "ARUMINIUM_SOFT_CHECKS=no is ignored: the value is on or off (default: on)",
+                "ARUMINIUM_SOFT_WORKERS=many is ignored: the value is a whole number from 1 to 256 (default: one \
+                 thread per core)",
+                "the environment variable ARUMINIUM_SOFT_WORKER is unknown and ignored: did you mean \
+                 ARUMINIUM_SOFT_WORKERS?",
+                "the environment variable ARUMINIUM_TELEPORT is unknown and ignored: specs/soft-metal.md lists the \
+                 variables",
+            ]
+        );
+    }
+
+    /// In a process of its own, which reads several variables several times.
+    #[test]
+    fn mistakes_are_reported_once() {
+        if is_child() {
+            for _ in 0..3 {
+                assert_eq!(CHECKS.word(), "on");
+                assert_eq!(WORKERS.number(), Some(3));
+                assert_eq!(STRICT.word(), "off");
+            }
+            return;
+        }
+        let name =
+            format!("{}::mistakes_are_reported_once", module_path!().split_once("::").unwrap().1);
+        let variables = [
+            ("ARUMINIUM_SOFT_CHECKS", "perhaps"),
+            ("ARUMINIUM_SOFT_WORKERS", "3"),
+            ("ARUMINIUM_SOFT_STRCT", "on"),
+        ];
+        let output = run_child(&name, &variables);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{text}");
+        let lines: Vec<&str> =
+            text.lines().filter(|line| line.starts_with("aruminium: ")).collect();
+        assert_eq!(lines.len(), 2, "{text}");
+        assert!(lines[0].contains("ARUMINIUM_SOFT_CHECKS=perhaps is ignored"), "{text}");
+        assert!(lines[1].contains("did you mean ARUMINIUM_SOFT_STRICT?"), "{text}");
+    }
+
+    /// The table of the page, between its two marks, is written from this one.
+    #[test]
+    fn the_page_has_the_table() {
+        const BEGIN: &str = "<!-- variables: begin -->\n";
+        const END: &str = "<!-- variables: end -->";
+        let mut table = String::from(
+            "\n| variable | values | default | meaning |\n| --- | --- | --- | --- |\n",
+        );
+        for variable in VARIABLES {
+            let Variable { name, default, meaning, .. } = variable;
+            let values = match variable.values {
+                Words(words) => format!("`{}`", words.join("`, `")),
+                _ => variable.expected(),
+            };
+            table += &format!("| `{name}` | {values} | {default} | {meaning} |\n");
+        }
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("specs/soft-metal.md");
+        let page = std::fs::read_to_string(&path).unwrap();
+        let (before, rest) = page.split_once(BEGIN).unwrap();
+        let (found, after) = rest.split_once(END).unwrap();
+        if found != format!("{table}\n") {
+            assert!(
+                env::var_os("CI").is_none(),
+                "run `cargo test the_page_has_the_table` and commit specs/soft-metal.md"
+            );
+            std::fs::write(&path, format!("{before}{BEGIN}{table}\n{END}{after}")).unwrap();
+        }
+    }
+
+    /// No source reads a variable that the table does not have.
+    #[test]
+    fn every_variable_of_the_sources_is_in_the_table() {
+        fn read(folder: &Path, names: &mut Vec<String>) {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() && path.file_name().is_some_and(|name| name != "target") {
+                    read(&path, names);
+                } else if path.extension().is_some_and(|extension| extension == "rs") {
+                    let text = std::fs::read_to_string(&path).unwrap();
+                    let quoted = text.split('"').filter(|text| text.starts_with("ARUMINIUM_"));
+                    let is_name =
+                        |text: &&str| text.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+                    names.extend(quoted.filter(is_name).map(str::to_owned));
+                }
+            }
+        }
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut names = Vec::new();
+        for folder in ["src", "tests", "benches", "examples"] {
+            read(&root.join(folder), &mut names);
+        }
+        assert!(names.len() > VARIABLES.len());
+        for name in names {
+            // The tests above misspell some.
+            let misspelt = [
+                "ARUMINIUM_SOFT_WORKER",
+                "ARUMINIUM_SOFT_STRCT",
+                "ARUMINIUM_TELEPORT",
+                "ARUMINIUM_",
+            ];
+            let known = VARIABLES.iter().any(|variable| variable.name == name);
+            assert!(
+                known || misspelt.contains(&name.as_str()),
+                "{name} is not in the table of src/soft/variables.rs"
+            );
+        }
+    }
+}
