@@ -7,8 +7,9 @@ use super::resource::is_untracked;
 use super::texture::Texture;
 use crate::abi::{Id, MTLOrigin, MTLSize, NSRange};
 use crate::soft::stream::image::Image;
-use crate::soft::stream::recording::{Command, ObjectIndex, PixelCopy, Pixels, Recording, Rows};
+use crate::soft::stream::recording::{Command, PixelCopy, Pixels, Recording, Rows};
 use crate::soft::stream::submission::Submission;
+use crate::soft::stream::table::ObjectIndex;
 use std::sync::Arc;
 
 /// A blit encoder.

@@ -7,7 +7,7 @@ use super::texture::Texture;
 use crate::abi::{Id, Imp, NSRange};
 use crate::soft::stream::label::Label;
 use crate::soft::stream::memory::{Deallocator, Memory};
-use crate::soft::stream::pages;
+use crate::soft::stream::pages::{self, longest_buffer};
 use std::ffi::c_void;
 use std::sync::Arc;
 
@@ -45,11 +45,6 @@ impl HasResource for Buffer {
     }
 }
 
-/// The longest buffer: half of the machine's memory, as Apple's devices have it.
-pub(super) fn longest() -> usize {
-    pages::physical() / 2
-}
-
 /// A block of `newBufferWithBytesNoCopy:length:options:deallocator:`.
 fn deallocator_of_block(block: HeldBlock) -> Deallocator {
     Box::new(move |base, length| {
@@ -73,7 +68,7 @@ impl Buffer {
     /// A zeroed buffer; none of a length or with options that cannot be.
     pub(super) fn new(length: usize, options: usize) -> Option<Strong<Self>> {
         let options = Options(options);
-        let possible = options.are_known() && length <= longest();
+        let possible = options.are_known() && length <= longest_buffer();
         let memory = possible.then(|| Memory::pages(length))??;
         Some(Self::object(memory, options, None))
     }
@@ -101,7 +96,7 @@ impl Buffer {
         deallocator: Option<HeldBlock>,
     ) -> Option<Strong<Self>> {
         let options = Options(options);
-        let possible = options.are_known() && !options.is_private() && length <= longest();
+        let possible = options.are_known() && !options.is_private() && length <= longest_buffer();
         let deallocator = deallocator.map(deallocator_of_block);
         let memory = possible.then(|| Memory::lent(bytes, length, deallocator))??;
         Some(Self::object(memory, options, None))

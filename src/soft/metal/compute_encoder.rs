@@ -1,4 +1,4 @@
-//! MTLComputeCommandEncoder: an argument table, and dispatches that take a snapshot of it.
+//! MTLComputeCommandEncoder: checks arguments, binds them in a table, and records dispatches with a snapshot of it.
 
 use super::buffer::Buffer;
 use super::encoder::{Encoder, HasEncoder, Why, encoder_class};
@@ -11,10 +11,9 @@ use super::texture::Texture;
 use crate::abi::{Id, MTLRegion, MTLSize, NSRange};
 use crate::soft::kernel::{Argument, ArgumentKind, Kernel, Parameter, limits};
 use crate::soft::stream::pipeline::{Pipeline, must_be_bound};
-use crate::soft::stream::recording::{
-    BUFFERS, Command, Entry, Grid, Object as Recorded, Recording, SAMPLERS, Slot, TEXTURES,
-};
+use crate::soft::stream::recording::{Command, Grid, Object as Recorded, Recording};
 use crate::soft::stream::submission::Submission;
+use crate::soft::stream::table::{BUFFERS, Entry, SAMPLERS, Slot, TEXTURES};
 use std::ffi::c_void;
 use std::sync::Arc;
 
@@ -98,18 +97,18 @@ fn bind(
     index: usize,
     slot: Slot,
 ) -> Result<(), Why> {
-    recording.table.bind(kind, index, slot).ok_or_else(|| no_place(kind, index))
+    recording.table.bind(kind, index, slot).ok_or_else(|| no_such_index(kind, index))
 }
 
 #[cold]
-fn no_place(kind: ArgumentKind, index: usize) -> Why {
+fn no_such_index(kind: ArgumentKind, index: usize) -> Why {
     let (what, count) = match kind {
         ArgumentKind::Buffer => ("buffer", BUFFERS),
         ArgumentKind::Threadgroup => ("threadgroup memory", BUFFERS),
         ArgumentKind::Texture => ("texture", TEXTURES),
         ArgumentKind::Sampler => ("sampler", SAMPLERS),
     };
-    format!("{what} index {index}: there are {count} places").into()
+    format!("{what} index {index}: the highest is {}", count - 1).into()
 }
 
 /// The indices of a range, if all of them are below `count`.
@@ -117,13 +116,15 @@ fn indices(range: NSRange, what: &str, count: usize) -> Result<std::ops::Range<u
     match range.location.checked_add(range.length) {
         Some(end) if end <= count => Ok(range.location..end),
         _ => Err(format!(
-            "{what} range {{{}, {}}}: there are {count} places",
-            range.location, range.length
+            "{what} range {{{}, {}}}: the highest index is {}",
+            range.location,
+            range.length,
+            count - 1
         )),
     }
 }
 
-/// The items behind an address that a message passed with a count.
+/// The items at an address that a message passed with a count.
 fn items<'a, T>(address: *const T, count: usize, what: &str) -> Result<&'a [T], String> {
     match (count, address.is_null()) {
         (0, _) => Ok(&[]),
@@ -133,7 +134,7 @@ fn items<'a, T>(address: *const T, count: usize, what: &str) -> Result<&'a [T], 
     }
 }
 
-/// An object out of a list of a message: none for nil.
+/// An object in a list that a message passed; `None` for nil.
 fn object<'a, P: super::foundation::SoftClass>(
     id: Id,
     what: &str,
@@ -144,7 +145,7 @@ fn object<'a, P: super::foundation::SoftClass>(
     // SAFETY: the message passed objects, which live until it is answered.
     match unsafe { Object::<P>::from_id(id) } {
         Some(object) => Ok(Some(object)),
-        None => Err(format!("an object that is no {what} is in the list")),
+        None => Err(format!("the list contains an object that is not a {what}")),
     }
 }
 
@@ -170,8 +171,10 @@ fn bind_buffer(
 
 #[cold]
 fn beyond(offset: usize, length: usize, index: usize) -> Why {
-    format!("offset {offset} is beyond the end of the buffer at index {index}, of {length} bytes")
-        .into()
+    format!(
+        "offset {offset} is past the end of the buffer at index {index}, which has {length} bytes"
+    )
+    .into()
 }
 
 fn bind_texture(
@@ -197,7 +200,7 @@ fn bind_sampler(
 
 #[cold]
 fn wrong_length(length: usize, index: usize) -> Why {
-    format!("{length} bytes at index {index}: from 1 to {BYTES} are taken").into()
+    format!("{length} bytes at index {index}: the limit is {BYTES}").into()
 }
 
 /// Three numbers that kernels see as `uint`.
@@ -212,7 +215,7 @@ fn narrow(sizes: [usize; 3], what: &str) -> Result<[u32; 3], Why> {
 
 #[cold]
 fn too_many([x, y, z]: [usize; 3], what: &str) -> Why {
-    format!("{what} ({x}, {y}, {z}): a kernel counts to 2^32").into()
+    format!("{what} ({x}, {y}, {z}): a kernel counts with 32 bits").into()
 }
 
 fn sizes(size: MTLSize) -> [usize; 3] {
@@ -249,7 +252,7 @@ impl ComputeEncoder {
     fn set_buffer_offset(&self, new: usize, index: usize) {
         self.encoder.record("setBufferOffset:atIndex:", |recording| {
             let entry = Entry::of(ArgumentKind::Buffer, index)
-                .ok_or_else(|| no_place(ArgumentKind::Buffer, index))?;
+                .ok_or_else(|| no_such_index(ArgumentKind::Buffer, index))?;
             let Slot::Buffer { object, .. } = recording.table.get(entry) else {
                 return Err(format!("no buffer is bound at index {index}").into());
             };
@@ -263,10 +266,10 @@ impl ComputeEncoder {
 
     fn set_buffers(&self, buffers: *const Id, offsets: *const usize, range: NSRange) {
         self.encoder.record("setBuffers:offsets:withRange:", |recording| {
-            let places = indices(range, "buffer", BUFFERS)?;
+            let indices = indices(range, "buffer", BUFFERS)?;
             let buffers = items(buffers, range.length, "buffers")?;
             let offsets = items(offsets, range.length, "offsets")?;
-            for ((index, buffer), offset) in places.zip(buffers).zip(offsets) {
+            for ((index, buffer), offset) in indices.zip(buffers).zip(offsets) {
                 bind_buffer(recording, object(*buffer, "buffer")?, *offset, index)?;
             }
             Ok(())
@@ -275,15 +278,19 @@ impl ComputeEncoder {
 
     fn set_bytes(&self, bytes: *const c_void, length: usize, index: usize) {
         self.encoder.record("setBytes:length:atIndex:", |recording| {
-            if length == 0 || length > BYTES {
+            if length > BYTES {
                 return Err(wrong_length(length, index));
             }
-            if bytes.is_null() {
+            if bytes.is_null() && length > 0 {
                 bind(recording, ArgumentKind::Buffer, index, Slot::Empty)?;
                 return Err(format!("NULL was passed for the bytes at index {index}").into());
             }
-            // SAFETY: the message passed that many bytes.
-            let bytes = unsafe { std::slice::from_raw_parts(bytes.cast::<u8>(), length) };
+            // Nothing to copy is fine, as on Apple's Metal; a kernel that reads it has a fault.
+            let bytes = match length {
+                0 => &[],
+                // SAFETY: the message passed that many bytes.
+                _ => unsafe { std::slice::from_raw_parts(bytes.cast::<u8>(), length) },
+            };
             let slot = recording.push(bytes);
             bind(recording, ArgumentKind::Buffer, index, slot)
         });
@@ -296,8 +303,8 @@ impl ComputeEncoder {
 
     fn set_textures(&self, textures: *const Id, range: NSRange) {
         self.encoder.record("setTextures:withRange:", |recording| {
-            let places = indices(range, "texture", TEXTURES)?;
-            for (index, texture) in places.zip(items(textures, range.length, "textures")?) {
+            let indices = indices(range, "texture", TEXTURES)?;
+            for (index, texture) in indices.zip(items(textures, range.length, "textures")?) {
                 bind_texture(recording, object(*texture, "texture")?, index)?;
             }
             Ok(())
@@ -312,15 +319,15 @@ impl ComputeEncoder {
 
     fn set_samplers(&self, samplers: *const Id, range: NSRange) {
         self.encoder.record("setSamplerStates:withRange:", |recording| {
-            let places = indices(range, "sampler", SAMPLERS)?;
-            for (index, sampler) in places.zip(items(samplers, range.length, "samplers")?) {
+            let indices = indices(range, "sampler", SAMPLERS)?;
+            for (index, sampler) in indices.zip(items(samplers, range.length, "samplers")?) {
                 bind_sampler(recording, object(*sampler, "sampler state")?, index)?;
             }
             Ok(())
         });
     }
 
-    /// Metal wants multiples of 16 bytes; what is not one is rounded up.
+    /// Metal requires multiples of 16 bytes; other lengths are rounded up.
     fn set_threadgroup_memory(&self, length: usize, index: usize) {
         self.encoder.record("setThreadgroupMemoryLength:atIndex:", |recording| {
             if length > GROUP_MEMORY {
@@ -337,7 +344,7 @@ impl ComputeEncoder {
     fn dispatch_threads(&self, threads: MTLSize, group: MTLSize) {
         self.encoder.record("dispatchThreads:threadsPerThreadgroup:", |recording| {
             let grid = Grid::Threads(narrow(sizes(threads), "threads")?);
-            dispatch(recording, grid, group)
+            dispatch(recording, grid, sizes(threads).contains(&0), group)
         });
     }
 
@@ -346,7 +353,7 @@ impl ComputeEncoder {
             let (groups, sizes) = (sizes(groups), sizes(group));
             let product = |i: usize| groups[i].saturating_mul(sizes[i]);
             let threads = narrow([product(0), product(1), product(2)], "threads in all groups")?;
-            dispatch(recording, Grid::Threads(threads), group)
+            dispatch(recording, Grid::Threads(threads), groups.contains(&0), group)
         });
     }
 
@@ -361,11 +368,11 @@ impl ComputeEncoder {
                 return Err(why.into());
             }
             let object = recording.memory(&buffer.memory, || is_untracked::<Buffer>(buffer));
-            dispatch(recording, Grid::Indirect { object, offset }, group)
+            dispatch(recording, Grid::Indirect { object, offset }, false, group)
         });
     }
 
-    /// Serial dispatches are in order as it is.
+    /// Without effect in a serial encoder, whose dispatches are in order anyway.
     fn barrier(&self, selector: &str) {
         self.encoder.record(selector, |recording| {
             if self.dispatch_type == CONCURRENT {
@@ -389,9 +396,14 @@ impl ComputeEncoder {
     }
 }
 
-/// Records a dispatch. A grid without threads is nothing to run and no error, so that a length that
-/// happens to be zero needs no special case; a group without threads is one.
-fn dispatch(recording: &mut Recording, grid: Grid, group: MTLSize) -> Result<(), Why> {
+/// Records a dispatch. An empty grid, of no threads or threadgroups, is nothing to run and no error, so that a length that
+/// happens to be zero needs no special case: not even a threadgroup without threads is an error then.
+fn dispatch(
+    recording: &mut Recording,
+    grid: Grid,
+    is_empty: bool,
+    group: MTLSize,
+) -> Result<(), Why> {
     let Recording { commands, slots, objects, table, .. } = recording;
     let index = table.pipeline.ok_or("no compute pipeline state is set")?;
     let Some(Recorded::Pipeline(pipeline)) = objects.get(index as usize) else {
@@ -399,7 +411,7 @@ fn dispatch(recording: &mut Recording, grid: Grid, group: MTLSize) -> Result<(),
     };
     let [x, y, z] = sizes(group);
     let threads = x.saturating_mul(y).saturating_mul(z);
-    if threads == 0
+    if threads == 0 && !is_empty
         || threads > pipeline.max_threads
         || x.max(y).max(z) > limits::THREADS as usize
         || pipeline.whole_simd_groups && !threads.is_multiple_of(limits::SIMD_WIDTH as usize)
@@ -426,7 +438,7 @@ fn dispatch(recording: &mut Recording, grid: Grid, group: MTLSize) -> Result<(),
         slots.truncate(start);
         return Err(why);
     }
-    if !matches!(grid, Grid::Threads([0, ..] | [_, 0, _] | [.., 0])) {
+    if !is_empty {
         let group = [x as u32, y as u32, z as u32];
         commands.push(Command::Dispatch { pipeline: index, slots: start as u32, grid, group });
     }
@@ -453,7 +465,7 @@ fn wrong_group(pipeline: &Pipeline, [x, y, z]: [usize; 3], threads: usize) -> Wh
     .into()
 }
 
-/// What is wrong with what is bound: something is missing, or else it is too much.
+/// What is wrong with the arguments: one is missing, or there is too much threadgroup memory.
 #[cold]
 fn refused(kernel: &Kernel, slots: &[Slot], memory: usize) -> Why {
     let name = kernel.name();
@@ -469,7 +481,7 @@ fn refused(kernel: &Kernel, slots: &[Slot], memory: usize) -> Why {
     }
 }
 
-/// Whether the textures are what the kernel takes.
+/// Checks that the textures are of the kinds that the kernel declares.
 fn check_textures(kernel: &Kernel, slots: &[Slot], objects: &[Recorded]) -> Result<(), Why> {
     for ((parameter, argument), slot) in kernel.parameters().zip(slots) {
         let (Some(wanted), Slot::Texture { object }) = (argument.texture, slot) else { continue };
@@ -488,6 +500,5 @@ fn check_textures(kernel: &Kernel, slots: &[Slot], objects: &[Recorded]) -> Resu
 
 fn unbound(kernel: &str, argument: &Argument) -> String {
     let Argument { name, kind, index, .. } = argument;
-    let place = kind.name();
-    format!("kernel '{kernel}': nothing is bound for argument '{name}', {place}({index})")
+    format!("kernel '{kernel}': nothing is bound for argument '{name}', {}({index})", kind.name())
 }

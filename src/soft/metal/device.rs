@@ -1,6 +1,6 @@
 //! MTLDevice: the one device of this machine, from which everything else is made.
 
-use super::buffer::{self, Buffer};
+use super::buffer::Buffer;
 use super::compiler::MAX_SOURCE;
 use super::descriptors::{
     CommandQueueDescriptor, CompileOptions, ComputePipelineDescriptor, HeapDescriptor,
@@ -96,7 +96,7 @@ soft_class! {
     [hasUnifiedMemory] = |_: &Device| true;
     [recommendedMaxWorkingSetSize] = |_: &Device| (pages::physical() / 4 * 3) as u64;
     [currentAllocatedSize] = |_: &Device| memory::allocated();
-    [maxBufferLength] = |_: &Device| buffer::longest();
+    [maxBufferLength] = |_: &Device| pages::longest_buffer();
     [maxThreadgroupMemoryLength] = |_: &Device| limits::THREADGROUP_MEMORY as usize;
     [maxThreadsPerThreadgroup] =
         |_: &Device| {

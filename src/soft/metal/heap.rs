@@ -10,7 +10,7 @@ use super::texture::Texture;
 use crate::abi::MTLSizeAndAlign;
 use crate::soft::stream::heap::{ALIGN, HeapMemory};
 use crate::soft::stream::memory::Memory;
-use crate::soft::stream::pages::PAGE;
+use crate::soft::stream::pages::{PAGE, longest_buffer};
 use std::sync::Arc;
 
 /// A heap.
@@ -66,7 +66,7 @@ impl Heap {
             _ => return None,
         };
         let options = fields.options();
-        let possible = options.are_known() && fields.size <= super::buffer::longest();
+        let possible = options.are_known() && fields.size <= longest_buffer();
         let memory =
             possible.then(|| Memory::pages(fields.size.checked_next_multiple_of(PAGE)?))??;
         Some(Strong::new(Self {

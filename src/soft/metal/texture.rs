@@ -10,6 +10,7 @@ use crate::soft::stream::format::Format;
 use crate::soft::stream::image::{Image, kind, shape, side_lengths};
 use crate::soft::stream::label::Label;
 use crate::soft::stream::memory::Memory;
+use crate::soft::stream::pages::longest_buffer;
 use std::ffi::c_void;
 use std::ops::Range;
 use std::sync::Arc;
@@ -162,7 +163,7 @@ impl Texture {
     /// How many bytes a texture takes; none for what cannot be one.
     pub(super) fn length(fields: &TextureFields) -> Option<usize> {
         let (_, stride, slices) = layout(fields)?;
-        stride.checked_mul(slices).filter(|length| *length <= super::buffer::longest())
+        stride.checked_mul(slices).filter(|length| *length <= longest_buffer())
     }
 
     /// A texture of zeroes; none for what cannot be one.

@@ -4,10 +4,9 @@ use super::error::CommandError;
 use super::event::Signal;
 use super::image::{Image, copy_between};
 use super::memory::Memory;
-use super::recording::{
-    Command, Grid, Object, ObjectIndex, PixelCopy, Pixels, Recording, Rows, Slot,
-};
+use super::recording::{Command, Grid, Object, PixelCopy, Pixels, Recording, Rows};
 use super::settings::Settings;
+use super::table::{ObjectIndex, Slot};
 use super::trace::Trace;
 use crate::soft::ir::catch_internal_error;
 use crate::soft::kernel::{Binding, Launch};

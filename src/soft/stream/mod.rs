@@ -1,8 +1,8 @@
 //! What happens between encoding and a back end: recordings of commands, and the queues that execute them.
 //!
 //! Metal's classes check arguments and record; everything here is plain data and threads, and names no class. From the
-//! ground up: [`pages`], [`memory`], [`heap`] and [`image`] hold what kernels access; [`event`] counts; [`recording`]
-//! holds commands, [`order`] orders its encoders, [`execute`] runs it and [`trace`] writes it down; [`submission`] is a
+//! ground up: [`pages`], [`memory`], [`heap`] and [`image`] hold what kernels access; [`event`] counts; [`table`] is what
+//! is bound and [`recording`] what was recorded, [`order`] orders its encoders, [`execute`] runs it and [`trace`] writes it down; [`submission`] is a
 //! command buffer from its first encoder to its end, and [`queue`] runs submissions in order on [`threads`] while
 //! [`stall`] ends waits that cannot succeed.
 
@@ -22,5 +22,6 @@ pub(crate) mod recording;
 pub(crate) mod settings;
 mod stall;
 pub(crate) mod submission;
+pub(crate) mod table;
 pub(crate) mod threads;
 pub(crate) mod trace;

@@ -5,9 +5,8 @@
 //! missing fence has a visible effect.
 
 use super::memory::Memory;
-use super::recording::{
-    Command, FenceUse, Grid, Object, ObjectIndex, PixelCopy, Recording, Segment, Slot,
-};
+use super::recording::{Command, FenceUse, Grid, Object, PixelCopy, Recording, Segment};
+use super::table::{ObjectIndex, Slot};
 use std::sync::Arc;
 
 /// Consecutive commands that stay together.

@@ -57,7 +57,12 @@ pub(crate) fn physical() -> usize {
     *PHYSICAL
 }
 
-/// Pages that are the system's again when this goes.
+/// The longest buffer: half of the machine's memory, as on Apple's devices.
+pub(crate) fn longest_buffer() -> usize {
+    physical() / 2
+}
+
+/// Pages that are unmapped when this is dropped.
 struct Mapping {
     base: NonNull<u8>,
     bytes: usize,

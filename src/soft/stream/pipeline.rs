@@ -1,7 +1,7 @@
 //! A kernel ready to be dispatched: where its parameters take their values from, and what dispatches have to fulfil.
 
-use super::recording::Entry;
 use super::settings::Settings;
+use super::table::Entry;
 use crate::soft::kernel::{Argument, ArgumentKind, Kernel, Parameter};
 use std::sync::Arc;
 

@@ -7,10 +7,9 @@ use super::event::Signal;
 use super::image::Image;
 use super::memory::Memory;
 use super::pipeline::Pipeline;
+use super::table::{ObjectIndex, Slot, Table};
 use crate::abi::{MTLOrigin, MTLSize};
 use crate::soft::fork::lock;
-use crate::soft::ir::Sampler;
-use crate::soft::kernel::{ArgumentKind, limits};
 use std::sync::{Arc, Mutex};
 
 /// What a recording keeps alive.
@@ -20,27 +19,6 @@ pub(crate) enum Object {
     Image(Arc<Image>),
     Pipeline(Arc<Pipeline>),
     Event(Arc<Signal>),
-}
-
-/// An index into [`Recording::objects`].
-pub(crate) type ObjectIndex = u32;
-
-/// One argument of a dispatch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Slot {
-    /// Nothing is bound.
-    #[default]
-    Empty,
-    /// A buffer from an offset on.
-    Buffer { object: ObjectIndex, offset: usize },
-    /// Bytes in [`Recording::bytes`].
-    Bytes { length: u32, start: usize },
-    /// Threadgroup memory of this many bytes.
-    Threadgroup { length: usize },
-    /// A texture.
-    Texture { object: ObjectIndex },
-    /// A sampler.
-    Sampler(Sampler),
 }
 
 /// How many threads a dispatch runs.
@@ -175,76 +153,6 @@ pub(crate) struct Recording {
 
 // SAFETY: the addresses in `recent` and `untracked` are only compared; all other fields are Send.
 unsafe impl Send for Recording {}
-
-/// The argument table of a compute encoder.
-pub(crate) struct Table {
-    pub(crate) pipeline: Option<ObjectIndex>,
-    /// What is bound: buffers, threadgroup memory, samplers, textures. There are 256 slots, so that an [`Entry`] is
-    /// never out of bounds.
-    slots: [Slot; 1 << u8::BITS],
-    /// Whether anything other than buffers was bound.
-    others: bool,
-}
-
-/// The number of a slot in a [`Table`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Entry(u8);
-
-/// The sizes of the tables.
-pub(crate) const BUFFERS: usize = limits::BUFFERS as usize;
-pub(crate) const TEXTURES: usize = limits::TEXTURES as usize;
-pub(crate) const SAMPLERS: usize = limits::SAMPLERS as usize;
-
-impl Entry {
-    /// A slot that is always empty.
-    pub(crate) const NONE: Self = Self(BUFFERS as u8);
-
-    /// The first slot of a kind, and how many there are.
-    const fn range(kind: ArgumentKind) -> (usize, usize) {
-        match kind {
-            ArgumentKind::Buffer => (0, BUFFERS),
-            ArgumentKind::Threadgroup => (32, BUFFERS),
-            ArgumentKind::Sampler => (64, SAMPLERS),
-            ArgumentKind::Texture => (128, TEXTURES),
-        }
-    }
-
-    /// The slot of an index; `None` if it is past the limit.
-    #[inline]
-    pub(crate) fn of(kind: ArgumentKind, index: usize) -> Option<Self> {
-        let (first, count) = Self::range(kind);
-        (index < count).then(|| Self((first + index) as u8))
-    }
-}
-
-impl Table {
-    const EMPTY: Self = Self { pipeline: None, slots: [Slot::Empty; 1 << u8::BITS], others: false };
-
-    /// What is bound.
-    #[inline]
-    pub(crate) fn get(&self, entry: Entry) -> Slot {
-        self.slots[usize::from(entry.0)]
-    }
-
-    /// Binds something; `None` if the index is past the limit.
-    #[inline]
-    pub(crate) fn bind(&mut self, kind: ArgumentKind, index: usize, slot: Slot) -> Option<()> {
-        let entry = Entry::of(kind, index)?;
-        self.slots[usize::from(entry.0)] = slot;
-        self.others |= kind != ArgumentKind::Buffer;
-        Some(())
-    }
-
-    /// Clears the table for a new encoder.
-    pub(crate) fn clear(&mut self) {
-        if self.others {
-            *self = Self::EMPTY;
-        } else {
-            self.pipeline = None;
-            self.slots[..BUFFERS].fill(Slot::Empty);
-        }
-    }
-}
 
 impl Recording {
     pub(crate) fn new() -> Self {

@@ -4,9 +4,8 @@
 use super::error::CommandError;
 use super::label::Label;
 use super::memory::Memory;
-use super::recording::{
-    Command, Grid, Note, Object, ObjectIndex, PixelCopy, Pixels, Recording, Rows, Slot,
-};
+use super::recording::{Command, Grid, Note, Object, PixelCopy, Pixels, Recording, Rows};
+use super::table::{ObjectIndex, Slot};
 use crate::abi::{MTLOrigin, MTLSize};
 use crate::soft::fork::lock;
 use crate::soft::kernel::{Argument, Kernel, Parameter};

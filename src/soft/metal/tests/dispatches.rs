@@ -107,6 +107,47 @@ fn a_grid_can_come_from_a_buffer() {
     assert!(run([1, 1, 1], 2).unwrap_err().contains("offset 2"));
 }
 
+/// As on Apple's Metal: a program need not treat a length of zero specially.
+#[test]
+fn empty_dispatches_and_no_bytes_are_accepted() {
+    let source = "
+        kernel void count(device uint *out [[buffer(0)]], constant uint *counts [[buffer(1)]],
+                          constant uint &n [[buffer(2)]]) {
+            out[0] += 1;
+            for (uint i = 0; i < n; i++) { out[0] += counts[i]; }
+        }";
+    let (pipeline, out) = (pipeline(source, "count"), buffer(4));
+    let run = |n: u32, threads: usize, group: usize, bytes: *const c_void| {
+        let commands = commands(*queue());
+        let encoder = encoder(*commands);
+        bind(*encoder, *pipeline);
+        bind_buffer(*encoder, *out, 0, 0);
+        send!(
+            *encoder, "setBytes:length:atIndex:", bytes => *const c_void, 0 => usize, 1 => usize; ()
+        );
+        push(*encoder, &n, 2);
+        launch(*encoder, threads, group);
+        let (empty, group) = (MTLSize::from((0, 1, 1)), MTLSize::from((group, 1, 1)));
+        send!(
+            *encoder, "dispatchThreadgroups:threadsPerThreadgroup:", empty => MTLSize,
+            group => MTLSize; ()
+        );
+        end(*encoder);
+        finish(*commands)
+    };
+    let somewhere = (&raw const *out).cast();
+    for bytes in [std::ptr::null(), somewhere] {
+        assert_eq!(run(0, 0, 0, bytes), Ok(()), "no threads in no threadgroup");
+        assert_eq!(run(0, 0, 32, bytes), Ok(()), "no threads");
+    }
+    assert_eq!(contents::<u32>(*out), [0]);
+    assert_eq!(run(0, 1, 1, somewhere), Ok(()));
+    assert_eq!(contents::<u32>(*out), [1]);
+    let error = run(1, 1, 1, somewhere).unwrap_err();
+    assert!(error.contains("'counts', which has 0 bytes"), "{error}");
+    assert!(run(0, 1, 0, somewhere).unwrap_err().contains("0 threads"));
+}
+
 #[test]
 fn threadgroup_memory_is_given_by_length() {
     let source = "
