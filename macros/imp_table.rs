@@ -1,17 +1,16 @@
-//! `imp_table!`: the functions of a class, found once.
+//! `imp_table!`: the implementations of a class's methods, looked up once.
 
 /// Declares a table of pre-resolved method implementations for a class that has no wrapper type.
 ///
-/// The table is resolved from the class of a live object. Each line becomes a typed function
-/// pointer and a method that calls through it: no look-up, no `objc_msgSend`. A debugging or
-/// capturing layer may give a later object another class; `matches` tells, and `refresh` resolves
-/// the table again.
+/// The table is resolved from the class of a live object. Each line becomes an entry, the implementation with its
+/// selector, and a method that calls it: no look-up, no `objc_msgSend`. A debugging or capturing layer may give a
+/// later object another class; `matches` says so, and `refresh` resolves the table again.
 ///
 /// ```
 /// use aruminium::{imp_table, foundation::NSString};
 ///
 /// imp_table! {
-///     /// What is asked of strings in a hot loop.
+///     /// The methods of strings that a hot loop calls.
 ///     pub table StringImps: NSString;
 ///     /// How many UTF-16 units the text has.
 ///     pub fn length() -> usize = [length];
@@ -30,47 +29,55 @@
 /// ```
 #[macro_export]
 macro_rules! imp_table {
+    ($(#[$meta:meta])* $vis:vis table $Table:ident: $Objc:ident; $($lines:tt)*) => {
+        $crate::__lines! { __checked_table [[$(#[$meta])*] [$vis] $Table $Objc] $($lines)* }
+    };
+}
+
+/// A table whose lines nothing else has checked.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __checked_table {
+    ($header:tt $($line:tt)*) => {
+        $crate::__table! { $header $($line)* }
+
+        const _: () = {
+            _ = || $crate::__check_all! { [NotOfTheClass] $($line)* };
+        };
+    };
+}
+
+/// The type of a table.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __table {
     (
-        $(#[$meta:meta])*
-        $vis:vis table $Table:ident: $Objc:ident;
-        $(
-            $(#[$about:meta])*
-            $fn_vis:vis $(unsafe $($unsafe:literal)?)? fn $name:ident ($($args:tt)*) $(-> $ret:ty)?
-                = $($how:ident)* [$($sel:tt)+] $($on:ident $fail:expr)?;
-        )*
+        [[$($meta:tt)*] [$($vis:tt)*] $Table:ident $Objc:ident]
+        $(($about:tt $fn_vis:tt $unsafe:tt $name:tt $args:tt $ret:tt $how:tt [$($sel:tt)+] $fail:tt))*
     ) => {
-        $(#[$meta])*
+        $($meta)*
         #[derive(Clone, Copy, Debug)]
-        $vis struct $Table {
+        $($vis)* struct $Table {
             __class: $crate::abi::Class,
-            $($name: $crate::objc::ImpEntry<$crate::objc::ImpFn<
-                $crate::__static_arguments!(
-                    [$crate::__trailing!([$($how)*] [$($ret)?] [$($on $fail)?] [$($sel)+])]
-                    $($args)*
-                ),
-                $crate::__sent_type!([$($how)*] [$($ret)?] [$($on $fail)?]),
-            >>,)*
+            $($name: $crate::objc::ImpEntry,)*
         }
 
         impl $Table {
-            /// Finds the functions of the object's class.
+            /// Finds the implementations that the object's class has.
             ///
             /// # Safety
             ///
             /// `object` is a live object that answers the table's selectors with the declared types.
-            $vis unsafe fn resolve(object: $crate::abi::Id) -> Self {
+            $($vis)* unsafe fn resolve(object: $crate::abi::Id) -> Self {
                 // SAFETY: a live object has a class, and its methods are of the declared types.
                 unsafe {
                     let class = $crate::objc::link::object_getClass(object);
                     Self {
                         __class: class,
-                        $($name: $crate::objc::ImpEntry::resolve::<
-                            $crate::__static_arguments!(
-                                [$crate::__trailing!([$($how)*] [$($ret)?] [$($on $fail)?] [$($sel)+])]
-                                $($args)*
-                            ),
-                            $crate::__sent_type!([$($how)*] [$($ret)?] [$($on $fail)?]),
-                        >(class, $crate::selector!($($sel)+)),)*
+                        $($name: $crate::objc::ImpEntry::resolve::<$crate::__sent_type!($how $ret $fail)>(
+                            class,
+                            $crate::__cached_selector!($($sel)+).get(),
+                        ),)*
                     }
                 }
             }
@@ -81,17 +88,17 @@ macro_rules! imp_table {
             ///
             /// `object` is nil or a live object.
             #[inline(always)]
-            $vis unsafe fn matches(&self, object: $crate::abi::Id) -> bool {
+            $($vis)* unsafe fn matches(&self, object: $crate::abi::Id) -> bool {
                 // SAFETY: passed on to the caller.
                 self.__class == unsafe { $crate::objc::link::object_getClass(object) }
             }
 
-            /// Resolves the table again if the object is of another class; answers whether it was.
+            /// Resolves the table again if the object is of another class; returns whether it was.
             ///
             /// # Safety
             ///
             /// As for `resolve`.
-            $vis unsafe fn refresh(&mut self, object: $crate::abi::Id) -> bool {
+            $($vis)* unsafe fn refresh(&mut self, object: $crate::abi::Id) -> bool {
                 // SAFETY: passed on to the caller.
                 unsafe {
                     let stale = !self.matches(object);
@@ -102,21 +109,12 @@ macro_rules! imp_table {
                 }
             }
 
-            $($crate::__imp_fn! {
-                $Objc [
-                    $(#[$about])*
-                    ///
-                    /// # Safety
-                    ///
-                    /// `receiver` is a live object that the table [`matches`](Self::matches), and
-                    /// the method's own demands are met.
-                    $fn_vis
-                ]
-                $name ($($args)*) [$($ret)?] [$($how)*] [$($sel)+] [$($on $fail)?]
+            $($crate::__table_fn! {
+                $Objc ($about $fn_vis $unsafe $name $args $ret $how [$($sel)+] $fail)
             })*
         }
 
-        // SAFETY: the table's own functions do what the trait asks for.
+        // SAFETY: the table's own functions do what the trait requires.
         unsafe impl $crate::objc::ImpTable for $Table {
             unsafe fn resolve(object: $crate::abi::Id) -> Self {
                 // SAFETY: passed on to the caller.
@@ -129,14 +127,5 @@ macro_rules! imp_table {
                 unsafe { $Table::matches(self, object) }
             }
         }
-
-        $($crate::__require_unsafe!($name [$(unsafe $($unsafe)?)?] [$($how)*]);)*
-        $($crate::__require_instance!($name [$($how)*]);)*
-
-        const _: () = {
-            $(_ = $crate::__method_info!(
-                $Table [unsafe] $name ($($args)*) [$($ret)?] [$($how)*] [$($sel)+] [$($on $fail)?]
-            );)*
-        };
     };
 }

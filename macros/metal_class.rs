@@ -32,9 +32,10 @@
 ///
 /// `pub class Rust: ObjectiveC`, followed by any of these, in this order:
 ///
+/// * `labelled`: the methods `label` and `set_label`, which most of Metal's objects have.
 /// * `table`: also make `RustImps`, the [`imp_table!`](crate::imp_table) of the same methods.
-/// * `direct Twin<'a>`: also make `Twin`, which has the same methods, called through the table.
-/// * `state Type`: keep a `Type` beside the pointer; see [`ClassState`](crate::objc::ClassState).
+/// * `direct Name<'a>`: also make `Name`, which has the same methods, called through the table.
+/// * `state Type`: hold a `Type` beside the pointer; see [`ClassState`](crate::objc::ClassState).
 ///
 /// `pub trait Rust for Class` instead adds methods to a class of another crate.
 ///
@@ -42,11 +43,10 @@
 ///
 /// `pub fn name(argument: Type, …) -> Type = [selector:parts:];`, with these additions:
 ///
-/// * `unsafe fn` for a method with demands of its own.
-/// * Before the selector: `class` for a method of the class itself; `autoreleased` leaves the
-///   returned object to the pool instead of retaining it; `unchecked` does not look whether it is
-///   nil.
-/// * Behind it, where a `Result` is returned: `or Function` makes the error from the text of the
+/// * `unsafe fn` for a method with requirements of its own.
+/// * Before the selector, in this order: `class` for a method of the class itself; `unchecked` omits the check
+///   for nil; `autoreleased` leaves the returned object to the pool instead of retaining it.
+/// * After the selector, where a `Result` is returned: `or Function` makes the error from the text of the
 ///   failure; `else value` is the error. Without either, the error type is made from a
 ///   [`MessageError`](crate::objc::MessageError). A trailing `error:` is not declared as an
 ///   argument.
@@ -59,47 +59,84 @@
 /// otherwise: write `unsafe impl Send` and `Sync` where Apple documents the class as thread-safe.
 #[macro_export]
 macro_rules! metal_class {
-    // A twin calls through a table, so it needs one.
     (
-        $(#[$meta:meta])* $vis:vis class $Class:ident: $Objc:ident, direct $Twin:ident $($rest:tt)*
+        $(#[$meta:meta])* $vis:vis class $Class:ident: $Objc:ident $(, labelled)?, direct $Direct:tt $($rest:tt)*
     ) => {
-        compile_error!(concat!(
-            "`direct ", stringify!($Twin), "` calls through an IMP table, and `", stringify!($Class),
-            "` has none: write `class ", stringify!($Class), ": ", stringify!($Objc),
-            ", table, direct ", stringify!($Twin), "<'a>`",
-        ));
+        $crate::__wrong! { DirectNeedsTable $Direct }
     };
-    (
-        $(#[$meta:meta])* $vis:vis trait $Trait:ident for $Class:ident, $option:ident $($rest:tt)*
-    ) => {
-        compile_error!(concat!(
-            "methods added to `", stringify!($Class), "` have no room in its IMP table: `",
-            stringify!($option), "` belongs to a class; declare a table of their own with `imp_table!`",
-        ));
-    };
-
-    // A class.
     (
         $(#[$meta:meta])*
         $vis:vis class $Class:ident: $Objc:ident
-            $(, table $($table:literal)?)? $(, direct $Twin:ident <$a:lifetime>)? $(, state $State:ty)?;
-        $(
-            $(#[$about:meta])*
-            $fn_vis:vis $(unsafe $($unsafe:literal)?)? fn $name:ident ($($args:tt)*) $(-> $ret:ty)?
-                = $($how:ident)* [$($sel:tt)+] $($on:ident $fail:expr)?;
-        )*
+            $(, labelled $($labelled:literal)?)? $(, table $($table:literal)?)? $(, direct $Direct:ident <$a:lifetime>)?
+            $(, state $State:ty)?;
+        $($lines:tt)*
     ) => {
-        $crate::__class_type! { $(#[$meta])* $vis $Class: $Objc [$($State)?] }
+        $crate::__lines! {
+            __class
+            [[$(#[$meta])*] [$vis] $Class $Objc [$(table $($table)?)?] [$($Direct $a)?] [$($State)?]]
+            $($lines)*
+            $(
+                /// The label, if one was set.
+                $vis fn label() -> ::std::option::Option<::std::string::String> = [label];
+                /// Set the label, which tools and error messages show.
+                $vis fn set_label(label: &str) = [setLabel:] $($labelled)?;
+            )?
+        }
+    };
+    ($(#[$meta:meta])* $vis:vis trait $Trait:ident for $Class:ident; $($lines:tt)*) => {
+        $crate::__lines! { __trait [[$(#[$meta])*] [$vis] $Trait $Class] $($lines)* }
+    };
+
+    // What is wrong with a header.
+    (
+        $(#[$meta:meta])* $vis:vis class $Class:ident: $Objc:ident, $($rest:tt)*
+    ) => {
+        $crate::__wrong_option! { $($rest)* }
+    };
+    ($(#[$meta:meta])* $vis:vis trait $Trait:ident for $Class:ident, $option:tt $($rest:tt)*) => {
+        $crate::__wrong! { NoOptionOfATrait $option }
+    };
+}
+
+/// Finds the option of a header that is unknown or out of order.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __wrong_option {
+    (labelled, $($rest:tt)*) => { $crate::__wrong_option! { @labelled $($rest)* } };
+    (table, $($rest:tt)*) => { $crate::__wrong_option! { @table $($rest)* } };
+    (@labelled table, $($rest:tt)*) => { $crate::__wrong_option! { @table $($rest)* } };
+    (@table direct $Direct:ident <$a:lifetime>, $($rest:tt)*) => { $crate::__wrong_option! { @direct $($rest)* } };
+    (@table direct $Direct:tt $($rest:tt)*) => { $crate::__wrong! { DirectNeedsALifetime $Direct } };
+    (@$after:ident $option:tt $($rest:tt)*) => { $crate::__wrong! { NoOptionHere $option } };
+    ($option:tt $($rest:tt)*) => { $crate::__wrong! { NoOptionHere $option } };
+}
+
+/// A class, from its parsed lines.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __class {
+    ([$meta:tt $vis:tt $Class:ident $Objc:ident [] $($rest:tt)*] $($line:tt)*) => {
+        $crate::__class! { @[] [$meta $vis $Class $Objc [] $($rest)*] $($line)* }
+    };
+    ([$meta:tt $vis:tt $Class:ident $Objc:ident [table] $($rest:tt)*] $($line:tt)*) => {
+        $crate::__class! { @[NotOfTheClass] [$meta $vis $Class $Objc [table] $($rest)*] $($line)* }
+    };
+    (
+        @$rule:tt [$meta:tt $vis:tt $Class:ident $Objc:ident $table:tt $direct:tt [$($State:ty)?]]
+        $($line:tt)*
+    ) => {
+        $crate::__class_type! { $meta $vis $Class: $Objc [$($State)?] }
 
         // SAFETY: the object is the one that was wrapped, and lives as long as the wrapper.
         unsafe impl $crate::objc::ObjcClass for $Class {
-            const INFO: $crate::objc::ClassInfo = $crate::objc::ClassInfo::new(
-                stringify!($Class),
-                stringify!($Objc),
-                &[$($crate::__method_info!(
-                    $Class [$(unsafe $($unsafe)?)?] $name ($($args)*) [$($ret)?] [$($how)*] [$($sel)+] [$($on $fail)?]
-                )),*],
-            );
+            const INFO: $crate::objc::ClassInfo = {
+                _ = || $crate::__check_all! { $rule $($line)* };
+                $crate::objc::ClassInfo::new(
+                    stringify!($Class),
+                    stringify!($Objc),
+                    &[$($crate::__method_info! { $line }),*],
+                )
+            };
 
             #[inline(always)]
             unsafe fn from_object(object: $crate::objc::Object) -> Self {
@@ -132,65 +169,47 @@ macro_rules! metal_class {
             }
         }
 
-        // An associated constant is only checked where it is used.
-        const _: $crate::objc::ClassInfo = <$Class as $crate::objc::ObjcClass>::INFO;
-
         impl $Class {
-            $($crate::__class_fn! {
-                $Objc [$(#[$about])* $fn_vis $(unsafe $($unsafe)?)?]
-                $name ($($args)*) [$($ret)?] [$($how)*] [$($sel)+] [$($on $fail)?]
-            })*
+            $($crate::__send_fn! { class $Objc $line })*
         }
 
-        $($crate::__require_unsafe!($name [$(unsafe $($unsafe)?)?] [$($how)*]);)*
-
-        $crate::__class_table! {
-            [$(table $($table)?)?] [$($Twin <$a>)?] $vis $Class: $Objc;
-            $(
-                $(#[$about])*
-                $fn_vis $(unsafe $($unsafe)?)? fn $name ($($args)*) $(-> $ret)?
-                    = $($how)* [$($sel)+] $($on $fail)?;
-            )*
-        }
+        $crate::__class_table! { $table $direct $vis $Class $Objc $($line)* }
     };
+}
 
-    // Methods for a class of another crate.
-    (
-        $(#[$meta:meta])*
-        $vis:vis trait $Trait:ident for $Class:ident;
-        $(
-            $(#[$about:meta])*
-            $(unsafe $($unsafe:literal)?)? fn $name:ident ($($args:tt)*) $(-> $ret:ty)?
-                = $($how:ident)* [$($sel:tt)+] $($on:ident $fail:expr)?;
-        )*
-    ) => {
-        $(#[$meta])*
-        $vis trait $Trait {
+/// Methods for a class of another crate, from their parsed lines.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __trait {
+    ([[$($meta:tt)*] [$($vis:tt)*] $Trait:ident $Class:ident] $($line:tt)*) => {
+        $($meta)*
+        $($vis)* trait $Trait {
             /// The methods that this trait adds.
             const ADDED: &'static [$crate::objc::MethodInfo];
 
-            $(
-                $(#[$about])*
-                $(unsafe $($unsafe)?)? fn $name(&self, $($args)*) $(-> $ret)?;
-            )*
+            $($crate::__trait_fn! { $line })*
         }
 
         impl $Trait for $Class {
-            const ADDED: &'static [$crate::objc::MethodInfo] = &[$($crate::__method_info!(
-                $Class [$(unsafe $($unsafe)?)?] $name ($($args)*) [$($ret)?] [$($how)*] [$($sel)+] [$($on $fail)?]
-            )),*];
+            const ADDED: &'static [$crate::objc::MethodInfo] = {
+                _ = || $crate::__check_all! { [NotOfTheClass] $($line)* };
+                &[$($crate::__method_info! { $line }),*]
+            };
 
-            $($crate::__send_fn! {
-                $Class ($crate::objc::ObjcClass::as_raw(self)) [&self,] [$(unsafe $($unsafe)?)?]
-                $name ($($args)*) [$($ret)?] [$($how)*] [$($sel)+] [$($on $fail)?]
-            })*
+            $($crate::__send_fn! { trait $Class $line })*
         }
+    };
+}
 
-        const _: &[$crate::objc::MethodInfo] = <$Class as $Trait>::ADDED;
-
-        $($crate::__require_no_class!($name [$($how)*]);)*
-
-        $($crate::__require_unsafe!($name [$(unsafe $($unsafe)?)?] [$($how)*]);)*
+/// The declaration of a trait's method.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __trait_fn {
+    (
+        ([$($about:tt)*] $vis:tt [$($unsafe:tt)?] $name:tt ($($arg:ident: $ty:ty),*) [$($ret:ty)?] $($rest:tt)*)
+    ) => {
+        $($about)*
+        $($unsafe)? fn $name(&self, $($arg: $ty),*) $(-> $ret)?;
     };
 }
 
@@ -198,15 +217,15 @@ macro_rules! metal_class {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __class_type {
-    ($(#[$meta:meta])* $vis:vis $Class:ident: $Objc:ident []) => {
-        $crate::__class_type! { @$(#[$meta])* #[derive(Clone)] $vis $Class: $Objc [()] }
+    ([$($meta:tt)*] $vis:tt $Class:ident: $Objc:ident []) => {
+        $crate::__class_type! { @[$($meta)* #[derive(Clone)]] $vis $Class: $Objc [()] }
     };
-    ($(#[$meta:meta])* $vis:vis $Class:ident: $Objc:ident [$State:ty]) => {
-        $crate::__class_type! { @$(#[$meta])* $vis $Class: $Objc [$State] }
+    ([$($meta:tt)*] $vis:tt $Class:ident: $Objc:ident [$State:ty]) => {
+        $crate::__class_type! { @[$($meta)*] $vis $Class: $Objc [$State] }
     };
-    (@$(#[$meta:meta])* $vis:vis $Class:ident: $Objc:ident [$State:ty]) => {
-        $(#[$meta])*
-        $vis struct $Class {
+    (@[$($meta:tt)*] [$($vis:tt)*] $Class:ident: $Objc:ident [$State:ty]) => {
+        $($meta)*
+        $($vis)* struct $Class {
             state: $State,
             object: $crate::objc::Object,
         }
@@ -218,21 +237,21 @@ macro_rules! __class_type {
             }
         }
 
-        #[allow(dead_code)] // Every class has these two, also a private one that needs neither.
+        #[allow(dead_code)] // A private class may use neither.
         impl $Class {
-            /// The pointer to the object, which stays this value's to release.
+            /// The pointer to the object. This value still releases it.
             #[inline(always)]
-            $vis fn as_raw(&self) -> $crate::abi::Id {
+            $($vis)* fn as_raw(&self) -> $crate::abi::Id {
                 self.object.as_raw()
             }
 
-            /// Takes over an object, or answers `None` for nil.
+            /// Takes over an object; `None` if it is nil.
             ///
             /// # Safety
             ///
-            #[doc = concat!("`object` is nil or a live `", stringify!($Objc), "`, and the caller owns one")]
-            /// reference count of it and gives it away.
-            $vis unsafe fn from_raw(object: $crate::abi::Id) -> ::std::option::Option<Self> {
+            #[doc = concat!("`object` is nil or a live `", stringify!($Objc), "`, and the caller passes on a")]
+            /// reference count that it owns.
+            $($vis)* unsafe fn from_raw(object: $crate::abi::Id) -> ::std::option::Option<Self> {
                 // SAFETY: passed on to the caller.
                 (!object.is_nil()).then(|| unsafe {
                     $crate::objc::ObjcClass::from_object($crate::objc::Object::owned(object))
@@ -256,72 +275,49 @@ macro_rules! __class_type {
     };
 }
 
-/// The wrapper of one line: sent to the object, or to the class.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __class_fn {
-    ($Objc:ident [$($head:tt)*] $name:ident ($($args:tt)*) [$($ret:ty)?] [class] $($rest:tt)*) => {
-        $crate::__send_fn! {
-            $Objc ({
-                static CLASS: $crate::objc::CachedClass =
-                    $crate::objc::CachedClass::new(concat!(stringify!($Objc), "\0"));
-                CLASS.get().as_id()
-            }) [] [$($head)*] $name ($($args)*) [$($ret)?] [class] $($rest)*
-        }
-    };
-    ($Objc:ident [$($head:tt)*] $name:ident ($($args:tt)*) $($rest:tt)*) => {
-        $crate::__send_fn! { $Objc (self.object.as_raw()) [&self,] [$($head)*] $name ($($args)*) $($rest)* }
-    };
-}
-
-/// The table of a class, and its twin.
+/// The table of a class, and its direct type.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __class_table {
-    ([] [] $($lines:tt)*) => {};
-    ([table] [$($twin:tt)*] $vis:vis $Class:ident: $Objc:ident; $($lines:tt)*) => {
+    ([] $($rest:tt)*) => {};
+    ([table] $direct:tt $vis:tt $Class:ident $Objc:ident $($line:tt)*) => {
         $crate::__paste! {
-            $crate::imp_table! {
-                #[doc = concat!("The functions of [`", stringify!($Class), "`]'s methods, found once.")]
-                $vis table [<$Class Imps>]: $Objc;
-                $($lines)*
+            $crate::__table! {
+                [
+                    [#[doc = concat!("The implementations of [`", stringify!($Class), "`]'s methods, looked up once.")]]
+                    $vis [<$Class Imps>] $Objc
+                ]
+                $($line)*
             }
-            $crate::__class_twin! { [$($twin)*] $vis $Class [<$Class Imps>]; $($lines)* }
+            $crate::__direct! { $direct $vis $Class [<$Class Imps>] $($line)* }
         }
     };
 }
 
-/// The twin of a class.
+/// The type of an object joined with the table of its class.
 #[doc(hidden)]
 #[macro_export]
-macro_rules! __class_twin {
+macro_rules! __direct {
     ([] $($rest:tt)*) => {};
-    (
-        [$Twin:ident <$a:lifetime>] $vis:vis $Class:ident $Table:ident;
-        $(
-            $(#[$about:meta])*
-            $fn_vis:vis $(unsafe $($unsafe:literal)?)? fn $name:ident ($($args:tt)*) $(-> $ret:ty)?
-                = $($how:ident)* [$($sel:tt)+] $($on:ident $fail:expr)?;
-        )*
-    ) => {
+    ([$Direct:ident $a:lifetime] [$($vis:tt)*] $Class:ident $Table:ident $($line:tt)*) => {
         #[doc = concat!("[`", stringify!($Class), "`]'s methods, called without `objc_msgSend`.")]
         #[derive(Debug)]
-        $vis struct $Twin<$a> {
+        $($vis)* struct $Direct<$a> {
             object: $crate::abi::Id,
             imps: &$a $Table,
             of: ::std::marker::PhantomData<&$a $Class>,
         }
 
-        impl<$a> $Twin<$a> {
+        impl<$a> $Direct<$a> {
             /// Joins an object and a table; `None` if the table was resolved from another class.
             ///
             /// # Safety
             ///
-            #[doc = concat!("What is called here is not seen by [`", stringify!($Class), "`]'s state: the")]
-            /// caller does what the state would do. For an encoder: memory that the work uses is not
-            /// viewed from the CPU until the work is done.
+            #[doc = concat!("Calls made here bypass the state of [`", stringify!($Class), "`]: the caller does what the")]
+            /// state would do. For an encoder: memory that the work uses is not viewed from the CPU until the work
+            /// is done.
             #[inline]
-            $vis unsafe fn new(object: &$a $Class, imps: &$a $Table) -> ::std::option::Option<Self> {
+            $($vis)* unsafe fn new(object: &$a $Class, imps: &$a $Table) -> ::std::option::Option<Self> {
                 let object = object.as_raw();
                 // SAFETY: a wrapped object is alive.
                 unsafe { imps.matches(object) }.then_some(Self { object, imps, of: ::std::marker::PhantomData })
@@ -329,13 +325,11 @@ macro_rules! __class_twin {
 
             /// The pointer to the object.
             #[inline(always)]
-            $vis fn as_raw(&self) -> $crate::abi::Id {
+            $($vis)* fn as_raw(&self) -> $crate::abi::Id {
                 self.object
             }
 
-            $($crate::__direct_fn! {
-                [$(#[$about])* $fn_vis $(unsafe $($unsafe)?)?] $name ($($args)*) [$($ret)?]
-            })*
+            $($crate::__direct_fn! { $line })*
         }
     };
 }

@@ -1,256 +1,186 @@
-//! What one declared line becomes: the parts that `metal_class!` and `imp_table!` share.
-//!
-//! A line is handed round in brackets: `[how]` the words before the selector, `[ret]` the declared
-//! return type, `[fail]` what becomes of a failure, `[sel]` the selector's tokens.
+//! What a parsed line becomes: a message, a call through a table, a method of the direct type, a row of
+//! reflection data. `line.rs` says how a line is passed around.
 
-/// The type that is sent for: the declared one, or what stands for it until the line's own
-/// conversion.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __sent_type {
-    ([$($how:ident)*] [] []) => { () };
-    ([unchecked $($how:ident)*] [$ret:ty] []) => { $crate::objc::Unchecked<$ret> };
-    ([$($how:ident)*] [$ret:ty] []) => { $ret };
-    ([$($how:ident)*] [$ret:ty] [$on:ident $fail:expr]) => {
-        ::std::result::Result<<$ret as $crate::objc::Fallible>::Ok, $crate::objc::MessageError>
-    };
-}
-
-/// The line's own conversion of what was sent for.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __answer {
-    ([unchecked $($how:ident)*] [] $answer:expr) => {
-        $answer.0
-    };
-    ([$($how:ident)*] [] $answer:expr) => {
-        $answer
-    };
-    ([$($how:ident)*] [or $fail:expr] $answer:expr) => {
-        $answer.map_err(|error| $fail(::std::string::String::from(error)))
-    };
-    ([$($how:ident)*] [else $fail:expr] $answer:expr) => {
-        $answer.map_err(|_| $fail)
-    };
-}
-
-/// The words that may stand before a selector: `class`, `autoreleased`, `unchecked`.
+/// Which of the words `class`, `unchecked` and `autoreleased` stand before a selector.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __how {
-    (autoreleased []) => { false };
-    (autoreleased [class]) => { false };
-    (autoreleased [unchecked]) => { false };
-    (autoreleased [autoreleased]) => { true };
-    (autoreleased [unchecked autoreleased]) => { true };
-    (level [class]) => { $crate::objc::Level::Class };
-    (level [$($how:ident)*]) => { $crate::objc::Level::Instance };
-    (sign [class]) => { "+" };
-    (sign [$($how:ident)*]) => { "-" };
-    ($what:ident [$($how:ident)*]) => {
-        compile_error!(concat!(
-            "before a selector stand `class`, `autoreleased`, `unchecked` or `unchecked autoreleased`, not `",
-            stringify!($($how)*), "`",
-        ))
+    (class [class $($how:ident)*]) => {
+        true
+    };
+    (unchecked [$(class $($class:literal)?)? unchecked $($how:ident)*]) => {
+        true
+    };
+    (autoreleased [$(class $($class:literal)?)? $(unchecked $($unchecked:literal)?)? autoreleased]) => {
+        true
+    };
+    ($word:ident $how:tt) => {
+        false
     };
 }
 
-/// What is known of a call before it is made.
+/// The type that the message is sent for: the declared one, or a stand-in until the line's own conversion.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __sent_type {
+    ([class $($how:ident)*] $ret:tt $fail:tt) => { $crate::__sent_type!([$($how)*] $ret $fail) };
+    ($how:tt [] []) => { () };
+    ([unchecked $($how:ident)*] [$ret:ty] []) => { $crate::objc::Unchecked<$ret> };
+    ($how:tt [$ret:ty] []) => { $ret };
+    ($how:tt [$ret:ty] [$on:ident $fail:expr]) => {
+        ::std::result::Result<<$ret as $crate::objc::Fallible>::Ok, $crate::objc::MessageError>
+    };
+    ($how:tt [] [$on:ident $fail:expr]) => { () };
+}
+
+/// The line's own conversion of the value that came back.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __answer {
+    ([class $($how:ident)*] $fail:tt $answer:expr) => { $crate::__answer!([$($how)*] $fail $answer) };
+    ([unchecked $($how:ident)*] [] $answer:expr) => { $answer.0 };
+    ($how:tt [or $fail:expr] $answer:expr) => {
+        $answer.map_err(|error| $fail(::std::string::String::from(error)))
+    };
+    ($how:tt [else $fail:expr] $answer:expr) => { $answer.map_err(|_| $fail) };
+    // A word that `__check!` reports.
+    ($how:tt [$on:ident $fail:expr] $answer:expr) => { $answer.map_err(|_| ::std::unreachable!()) };
+    ($how:tt [] $answer:expr) => { $answer };
+}
+
+/// The constants of a call.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __call {
-    ($Objc:ident [$($how:ident)*] [$($sel:tt)+]) => {
+    ([class $($how:ident)*] $Objc:ident $sel:tt) => { $crate::__call!(@"+" [$($how)*] $Objc $sel) };
+    ($how:tt $Objc:ident $sel:tt) => { $crate::__call!(@"-" $how $Objc $sel) };
+    (@$sign:literal $how:tt $Objc:ident $sel:tt) => {
         $crate::objc::Call {
-            method: concat!(
-                $crate::__how!(sign [$($how)*]), "[", stringify!($Objc), " ",
-                $crate::__selector_text!($($sel)+), "]",
-            ),
+            method: concat!($sign, "[", stringify!($Objc), " ", $crate::__selector_text!($sel), "]"),
             ownership: const {
                 $crate::objc::Ownership::of(
-                    $crate::__selector_text!($($sel)+),
-                    $crate::__how!(autoreleased [$($how)*]),
+                    $crate::__selector_text!($sel),
+                    $crate::__how!(autoreleased $how),
                 )
             },
-            consumes: const { $crate::objc::consumes($crate::__selector_text!($($sel)+)) },
+            consumes: const { $crate::objc::consumes($crate::__selector_text!($sel)) },
         }
     };
 }
 
-/// What stands behind a call's own arguments: the slot of an `error:` that the line catches.
+/// The argument after the declared ones: the slot of an `error:` that the line catches, or nothing.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __trailing {
-    ([$($how:ident)*] [$($ret:ty)?] [$($fail:tt)*] [$($sel:tt)+]) => {
+    ($how:tt $ret:tt $fail:tt $sel:tt) => {
         $crate::objc::Trailing<{
-            $crate::objc::catches::<$crate::__sent_type!([$($how)*] [$($ret)?] [$($fail)*])>(
-                $crate::__selector_text!($($sel)+),
-            )
+            $crate::objc::catches::<$crate::__sent_type!($how $ret $fail)>($crate::__selector_text!($sel))
         }>
     };
 }
 
-/// A function that sends the message.
+/// A method that sends the message: to the class itself, to the object of a wrapper, or to that of any receiver.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __send_fn {
+    (class $Objc:ident ($about:tt $vis:tt $unsafe:tt $name:tt $args:tt $ret:tt [class $($how:ident)*] $($rest:tt)*)) => {
+        $crate::__send_fn! {
+            @$Objc ({
+                static CLASS: $crate::objc::CachedClass =
+                    $crate::objc::CachedClass::new(concat!(stringify!($Objc), "\0"));
+                CLASS.get().as_id()
+            }) [] $about $vis $unsafe $name $args $ret [class $($how)*] $($rest)*
+        }
+    };
+    (class $Objc:ident ($($line:tt)*)) => {
+        $crate::__send_fn! { @$Objc (self.object.as_raw()) [&self,] $($line)* }
+    };
+    (trait $Objc:ident ($about:tt $vis:tt $($line:tt)*)) => {
+        $crate::__send_fn! { @$Objc ($crate::objc::ObjcClass::as_raw(self)) [&self,] [] [] $($line)* }
+    };
     (
-        $Objc:ident ($receiver:expr) [$(&$me:ident,)?] [$($head:tt)*] $name:ident
-        ($($arg:ident: $ty:ty),* $(,)?) [$($ret:ty)?] [$($how:ident)*] [$($sel:tt)+] [$($fail:tt)*]
+        @$Objc:ident ($receiver:expr) [$(&$me:ident,)?] [$($about:tt)*] [$($vis:tt)*] [$($unsafe:tt)?] $name:tt
+        ($($arg:ident: $ty:ty),*) [$($ret:ty)?] $how:tt [$($sel:tt)+] $fail:tt
     ) => {
+        $($about)*
         #[inline]
         #[allow(clippy::too_many_arguments)] // As many as the method has.
-        $($head)* fn $name($(&$me,)? $($arg: $ty),*) $(-> $ret)? {
-            let message =
-                $crate::objc::Message::<_, $crate::__sent_type!([$($how)*] [$($ret)?] [$($fail)*])>::new(
-                    $crate::__cached_selector!($($sel)+),
-                );
-            let arguments =
-                ($($arg,)* <$crate::__trailing!([$($how)*] [$($ret)?] [$($fail)*] [$($sel)+])>::NEW,);
-            #[allow(dead_code)] // A class method has no wrapper to ask.
-            const MOMENT: $crate::objc::Moment = $crate::objc::Moment::of($crate::__selector_text!($($sel)+));
+        $($vis)* $($unsafe)? fn $name($(&$me,)? $($arg: $ty),*) $(-> $ret)? {
+            let message = $crate::objc::Message::<_, $crate::__sent_type!($how [$($ret)?] $fail)>::new(
+                $crate::__cached_selector!($($sel)+),
+            );
+            let arguments = ($($arg,)* <$crate::__trailing!($how [$($ret)?] $fail [$($sel)+])>::NEW,);
+            #[allow(dead_code)] // A class method has no wrapper to report to.
+            const MOMENT: $crate::objc::Moment = $crate::objc::Moment::of($crate::__selector_text!([$($sel)+]));
             $($crate::objc::ObjcClass::sending($me, MOMENT, &arguments);)?
-            // SAFETY: the declaration says that the class answers this selector with these types,
-            // and that a method declared safe has no other demands.
+            // SAFETY: the declaration says that the class answers this selector with these types, and that a
+            // method declared safe has no other requirements.
             let answer = unsafe {
-                message.send($receiver, $crate::__call!($Objc [$($how)*] [$($sel)+]), arguments)
+                message.send($receiver, $crate::__call!($how $Objc [$($sel)+]), arguments)
             };
             $($crate::objc::Return::begin(&answer, $me);)?
-            $crate::__answer!([$($how)*] [$($fail)*] answer)
+            $crate::__answer!($how $fail answer)
         }
     };
 }
 
-/// The row of reflection data; the number of arguments is checked here.
+/// A method of a table: it calls the entry.
 #[doc(hidden)]
 #[macro_export]
-macro_rules! __method_info {
+macro_rules! __table_fn {
     (
-        $Class:ident [$($unsafe:tt)*] $name:ident ($($arg:ident: $ty:ty),* $(,)?)
-        [$($ret:ty)?] [$($how:ident)*] [$($sel:tt)+] [$($fail:tt)*]
+        $Objc:ident
+        ([$($about:tt)*] [$($vis:tt)*] $unsafe:tt $name:tt ($($arg:ident: $ty:ty),*) [$($ret:ty)?] $how:tt $sel:tt $fail:tt)
     ) => {
-        $crate::objc::MethodInfo::new::<
-            ($($ty,)* $crate::__trailing!([$($how)*] [$($ret)?] [$($fail)*] [$($sel)+]),),
-            $crate::__sent_type!([$($how)*] [$($ret)?] [$($fail)*]),
-        >(
-            stringify!($Class),
-            stringify!($name),
-            $crate::__selector_text!($($sel)+),
-            $crate::__how!(level [$($how)*]),
-            $crate::__how!(autoreleased [$($how)*]),
-            stringify!($($unsafe)*).is_empty(),
-        )
-    };
-}
-
-/// The tuple of a line's argument types and its trailing slot, with every lifetime made `'static`:
-/// what a struct's field needs, where Rust does not let lifetimes be left out.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __static_arguments {
-    ([$trailing:ty] $name:ident : $($rest:tt)+) => {
-        $crate::__static_arguments!(@[$trailing] [] $($rest)+)
-    };
-    ([$trailing:ty]) => { ($trailing,) };
-    (@[$trailing:ty] [$($done:tt)*] , $name:ident : $($rest:tt)+) => {
-        $crate::__static_arguments!(@[$trailing] [$($done)* ,] $($rest)+)
-    };
-    (@[$trailing:ty] [$($done:tt)*] $(,)?) => { ($($done)*, $trailing) };
-    (@[$trailing:ty] [$($done:tt)*] & $lifetime:lifetime $($rest:tt)+) => {
-        $crate::__static_arguments!(@[$trailing] [$($done)* &'static] $($rest)+)
-    };
-    (@[$trailing:ty] [$($done:tt)*] & $($rest:tt)+) => {
-        $crate::__static_arguments!(@[$trailing] [$($done)* &'static] $($rest)+)
-    };
-    (@[$trailing:ty] [$($done:tt)*] $lifetime:lifetime $($rest:tt)+) => {
-        $crate::__static_arguments!(@[$trailing] [$($done)* 'static] $($rest)+)
-    };
-    (@[$trailing:ty] [$($done:tt)*] [& $($element:tt)+] $($rest:tt)*) => {
-        $crate::__static_arguments!(@[$trailing] [$($done)* [&'static $($element)+]] $($rest)*)
-    };
-    (@[$trailing:ty] [$($done:tt)*] $token:tt $($rest:tt)*) => {
-        $crate::__static_arguments!(@[$trailing] [$($done)* $token] $($rest)*)
-    };
-}
-
-/// A function that calls a table's entry.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __imp_fn {
-    (
-        $Objc:ident [$($head:tt)*] $name:ident ($($arg:ident: $ty:ty),* $(,)?)
-        [$($ret:ty)?] [$($how:ident)*] [$($sel:tt)+] [$($fail:tt)*]
-    ) => {
+        $($about)*
+        ///
+        /// # Safety
+        ///
+        /// `receiver` is a live object that the table [`matches`](Self::matches), and the method's own
+        /// requirements are met.
         #[inline(always)]
         #[allow(clippy::too_many_arguments)] // As many as the method has.
-        $($head)* unsafe fn $name(&self, receiver: $crate::abi::Id, $($arg: $ty),*) $(-> $ret)? {
+        $($vis)* unsafe fn $name(&self, receiver: $crate::abi::Id, $($arg: $ty),*) $(-> $ret)? {
             // SAFETY: passed on to the caller.
-            $crate::__answer!([$($how)*] [$($fail)*] unsafe {
-                self.$name.call::<_, $crate::__sent_type!([$($how)*] [$($ret)?] [$($fail)*])>(
+            $crate::__answer!($how $fail unsafe {
+                self.$name.call::<_, $crate::__sent_type!($how [$($ret)?] $fail)>(
                     receiver,
-                    $crate::__call!($Objc [$($how)*] [$($sel)+]),
-                    ($($arg,)* <$crate::__trailing!([$($how)*] [$($ret)?] [$($fail)*] [$($sel)+])>::NEW,),
+                    $crate::__call!($how $Objc $sel),
+                    ($($arg,)* <$crate::__trailing!($how [$($ret)?] $fail $sel)>::NEW,),
                 )
             })
         }
     };
 }
 
-/// A method of the twin: the table's, on the twin's object.
+/// A method of the direct type: that of the table, on the object that the type holds.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __direct_fn {
-    ([$($head:tt)*] $name:ident ($($arg:ident: $ty:ty),* $(,)?) [$($ret:ty)?]) => {
+    (
+        ([$($about:tt)*] [$($vis:tt)*] [$($unsafe:tt)?] $name:tt ($($arg:ident: $ty:ty),*) [$($ret:ty)?] $($rest:tt)*)
+    ) => {
+        $($about)*
         #[inline(always)]
         #[allow(clippy::too_many_arguments)] // As many as the method has.
-        $($head)* fn $name(&self, $($arg: $ty),*) $(-> $ret)? {
-            // SAFETY: `new` has compared the object's class with the table's, and the declaration
-            // says that a method declared safe has no other demands.
+        $($vis)* $($unsafe)? fn $name(&self, $($arg: $ty),*) $(-> $ret)? {
+            // SAFETY: `new` has compared the object's class with the table's, and the declaration says that a
+            // method declared safe has no other requirements.
             unsafe { self.imps.$name(self.object, $($arg),*) }
         }
     };
 }
 
-/// Refuses a method that could hand out a bad object without being `unsafe`.
+/// The row of reflection data.
 #[doc(hidden)]
 #[macro_export]
-macro_rules! __require_unsafe {
-    ($name:ident [] [autoreleased]) => { $crate::__require_unsafe!(@$name "autoreleased"); };
-    ($name:ident [] [unchecked $($how:ident)*]) => { $crate::__require_unsafe!(@$name "unchecked"); };
-    ($name:ident [$($unsafe:tt)*] [$($how:ident)*]) => {};
-    (@$name:ident $word:literal) => {
-        compile_error!(concat!(
-            "`", stringify!($name), "` is `", $word, "`, so what it returns is only as good as its ",
-            "caller is careful: declare it `unsafe fn`",
-        ));
+macro_rules! __method_info {
+    (
+        ($about:tt $vis:tt $unsafe:tt $name:tt ($($arg:ident: $ty:ty),*) $ret:tt $how:tt $sel:tt $fail:tt)
+    ) => {
+        $crate::objc::MethodInfo::new::<
+            ($($ty,)* $crate::__trailing!($how $ret $fail $sel),),
+            $crate::__sent_type!($how $ret $fail),
+        >(stringify!($name), $crate::__selector_text!($sel), $crate::__how!(class $how))
     };
-}
-
-/// Refuses a class method in a table of objects' methods.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __require_instance {
-    ($name:ident [class]) => {
-        compile_error!(concat!(
-            "`",
-            stringify!($name),
-            "` is a method of the class, which an IMP table of its objects ",
-            "cannot hold",
-        ));
-    };
-    ($name:ident [$($how:ident)*]) => {};
-}
-
-/// Refuses a class method where only a method of the object can be.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __require_no_class {
-    ($name:ident [class]) => {
-        compile_error!(concat!(
-            "`",
-            stringify!($name),
-            "` is a method of the class, and a trait adds methods to its ",
-            "objects: declare a class of your own for it",
-        ));
-    };
-    ($name:ident [$($how:ident)*]) => {};
 }

@@ -6,6 +6,7 @@
 
 mod c_type;
 mod imp_table;
+mod line;
 mod metal_class;
 mod method;
 mod msg;

@@ -1,10 +1,10 @@
-//! `msg!`: any message to any object, for one-off calls.
+//! `msg!`: any message to any object, without a declaration.
 
 /// Sends a message.
 ///
-/// `msg!(receiver, [selector: argument, …] -> Type)`, in an `unsafe` block: nothing but the
-/// caller's word says that the receiver answers the selector with these types. Literals need their
-/// type, as in `3usize`. In debug builds the types are held against the encoding of the method that
+/// `msg!(receiver, [selector: argument, …] -> Type)`, in an `unsafe` block: the caller promises that
+/// the receiver answers the selector with these types. Literals need their
+/// type, as in `3usize`. In debug builds the types are compared with the encoding of the method that
 /// answers, and a call that would misplace a value panics.
 ///
 /// A trailing `error: _` catches the error of a message that returns a `Result`.
@@ -28,7 +28,7 @@ macro_rules! msg {
     };
 }
 
-/// Takes a message apart: one word, or words with their arguments.
+/// Parses a message: one word, or words with their arguments.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __msg {
@@ -57,12 +57,12 @@ macro_rules! __msg {
             (receiver, arguments) => message.send(
                 $crate::objc::Receiver::receiver(receiver),
                 $crate::objc::Call {
-                    method: concat!("[", $crate::__selector_text!($($sel)+), "]"),
+                    method: concat!("[", $crate::__selector_text!([$($sel)+]), "]"),
                     ownership: const {
-                        $crate::objc::Ownership::of($crate::__selector_text!($($sel)+), false)
+                        $crate::objc::Ownership::of($crate::__selector_text!([$($sel)+]), false)
                     },
-                    // A wrapper keeps its count; a bare pointer has none to keep.
-                    consumes: const { $crate::objc::consumes($crate::__selector_text!($($sel)+)) }
+                    // A wrapper keeps its reference count; a bare pointer has none to keep.
+                    consumes: const { $crate::objc::consumes($crate::__selector_text!([$($sel)+])) }
                         && $crate::objc::keeps(receiver),
                 },
                 arguments,

@@ -12,31 +12,33 @@
 /// ```
 #[macro_export]
 macro_rules! selector {
-    ($($text:tt)+) => { $crate::__cached_selector!($($text)+).get() };
-}
-
-/// A reference to the selector's static.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __cached_selector {
-    ($($text:tt)+) => {{
-        static SELECTOR: $crate::objc::CachedSelector = $crate::objc::CachedSelector::new(
-            concat!($crate::__selector_text!($($text)+), "\0"),
-        );
-        &SELECTOR
-    }};
-}
-
-/// The text of a selector, or an error that says how to write one.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __selector_text {
-    ($word:ident) => { stringify!($word) };
-    ($($word:ident :)+) => { concat!($(stringify!($word), ":"),+) };
+    ($word:ident) => { $crate::__cached_selector!($word).get() };
+    ($($word:ident :)+) => { $crate::__cached_selector!($($word:)+).get() };
     ($($other:tt)*) => {
         compile_error!(concat!(
             "`", stringify!($($other)*), "` is not a selector: write one word, or words that each ",
             "end in a colon, as in `setBuffer:offset:atIndex:`",
         ))
     };
+}
+
+/// A reference to the selector's static.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __cached_selector {
+    ($($sel:tt)+) => {{
+        static SELECTOR: $crate::objc::CachedSelector = $crate::objc::CachedSelector::new(
+            concat!($crate::__selector_text!([$($sel)+]), "\0"),
+        );
+        &SELECTOR
+    }};
+}
+
+/// The text of a selector. Tokens that are no selector are reported by `__check!`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __selector_text {
+    ([$word:ident]) => { stringify!($word) };
+    ([$($word:ident :)+]) => { concat!($(stringify!($word), ":"),+) };
+    ([$($other:tt)*]) => { stringify!($($other)*) };
 }

@@ -1,9 +1,9 @@
-//! What a user sees when a declaration is wrong.
+//! The errors that a user sees when a declaration is wrong.
 //!
-//! Each file in `tests/ui` is a program that must not compile. A comment `//~ ERROR: text` says
-//! what one of its errors must tell: the one of the line it stands on, or any when it stands on a
-//! line of its own. Whole messages are not compared, so that the test holds for every version of the
-//! compiler.
+//! Each file in `tests/ui` is a program that must not compile. A comment `//~ ERROR: text` is part of an error
+//! that the compiler reports on that line: on the line with the mistake, not on the macro around it. Whole messages
+//! are not compared, so that the test passes with every version of the compiler. An error on a line without such a
+//! comment fails the test too, unless the file says `//~ MORE ERRORS`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,17 +22,20 @@ fn wrong_declarations_are_explained() {
     for case in &cases {
         let stem = case.file_stem().unwrap().to_str().unwrap();
         let found = errors.get(stem).map_or(&[][..], Vec::as_slice);
-        for (number, line) in fs::read_to_string(case).unwrap().lines().enumerate() {
-            let Some((code, expected)) = line.split_once("//~ ERROR: ") else { continue };
-            let anywhere = code.trim().is_empty();
-            if !found
-                .iter()
-                .any(|(at, text)| (anywhere || *at == number + 1) && text.contains(expected))
-            {
-                failures.push(format!(
-                    "{stem}.rs:{}: expected {expected:?}, found {found:#?}",
-                    number + 1
-                ));
+        let text = fs::read_to_string(case).unwrap();
+        let expected: Vec<(usize, &str)> = (1..)
+            .zip(text.lines())
+            .filter_map(|(number, line)| Some((number, line.split_once("//~ ERROR: ")?.1)))
+            .collect();
+        let more = text.contains("//~ MORE ERRORS");
+        for (number, text) in &expected {
+            if !found.iter().any(|(line, error)| line == number && error.contains(text)) {
+                failures.push(format!("{stem}.rs:{number}: expected {text:?}, found {found:#?}"));
+            }
+        }
+        for (line, error) in found {
+            if !more && !expected.iter().any(|(number, _)| line == number) {
+                failures.push(format!("{stem}.rs:{line}: not expected: {error}"));
             }
         }
         if found.is_empty() {
@@ -86,12 +89,12 @@ fn check(root: &Path, cases: &[PathBuf]) -> Errors {
         .unwrap();
     let text = String::from_utf8_lossy(&output.stderr);
     let mut errors = Errors::new();
-    // A line is `path/case.rs:line:column: error[code]: text`, and a text may go on below it.
+    // A line is `path/case.rs:line:column: error[code]: text`; the text may continue on the next lines.
     let mut stem = None;
     for line in text.lines() {
-        if let Some((place, message)) = line.split_once(": error") {
-            let mut place = place.rsplitn(3, ':');
-            let (_, number, path) = (place.next(), place.next(), place.next());
+        if let Some((position, message)) = line.split_once(": error") {
+            let mut position = position.rsplitn(3, ':');
+            let (_, number, path) = (position.next(), position.next(), position.next());
             stem = path.and_then(|path| Path::new(path).file_stem()?.to_str().map(String::from));
             if let (Some(stem), Some(Ok(number))) = (&stem, number.map(str::parse)) {
                 errors.entry(stem.clone()).or_default().push((number, message.to_owned()));

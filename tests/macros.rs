@@ -66,6 +66,7 @@ metal_class! {
     class ProbeClass: AruminiumProbe;
     fn probe() -> Probe = class [probe];
     fn new() -> Probe = class [new];
+    unsafe fn probe_unchecked() -> Probe = class unchecked [probe];
 }
 
 metal_class! {
@@ -169,6 +170,7 @@ fn every_object_dies_once() {
     assert_eq!(deaths(|| drop(probe.new_probe())), 1);
     assert_eq!(deaths(|| drop(fast.new_probe())), 1);
     assert_eq!(deaths(|| drop(ProbeClass::probe())), 1);
+    assert_eq!(deaths(|| drop(unsafe { ProbeClass::probe_unchecked() })), 1);
     assert_eq!(deaths(|| drop(probe.probe_or_fail(false).unwrap())), 1);
     assert_eq!(deaths(|| drop((probe.itself(), fast.itself(), probe.maybe_itself()))), 0);
     assert_eq!(deaths(|| unsafe { drop(probe.itself_autoreleased()) }), 0);

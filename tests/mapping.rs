@@ -1,19 +1,20 @@
-//! `specs/mapping.md` is what the reflection lists say: `ARUMINIUM_UPDATE=1` writes it anew.
+//! Writes `specs/mapping.md` from the reflection data, and `src/driver/classes.rs` from the declarations.
 
 use aruminium::CLASSES;
 use aruminium::objc::{Level, Nullability};
+use std::collections::HashMap;
 use std::fmt::Write;
+use std::fs;
 use std::path::Path;
 
 const HEAD: &str = "# What each method sends
 
-One table a class: the method in Rust, the message it is, and the types that travel, in Objective-C's encoding: the
-result, then the arguments. `+` is a message to the class itself. A nullable answer is an `Option` in Rust or an
-error; `error:` is a trailing `NSError **`, which becomes the `Err` of a `Result`. Methods that are no message, or more
-than one, are in [api.md](api.md).
+One table per class: the method in Rust, the message that it sends, and the types in Objective-C's encoding: the
+result, then the arguments. `+` is a message to the class itself. A nullable result is an `Option` in Rust or an
+error; `error:` is a trailing `NSError **`, which becomes the `Err` of a `Result`. Methods that send no message, or
+several, are in [api.md](api.md).
 
-This page is generated from `aruminium::CLASSES` by `ARUMINIUM_UPDATE=1 cargo test --test mapping`, and the same test
-holds it against them.
+This page is generated from `aruminium::CLASSES` by `cargo test --test mapping`.
 ";
 
 fn page() -> String {
@@ -54,21 +55,93 @@ fn page() -> String {
     page
 }
 
+/// Writes a generated file if it is not as it should be, and returns whether it was. In CI, where nobody commits
+/// the file, that is an error.
+fn write(file: &str, text: &str) -> bool {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    let found = fs::read_to_string(&path).unwrap_or_default();
+    let differs = found.lines().zip(text.lines()).find(|(found, text)| found != text);
+    if found == text {
+        return true;
+    }
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "{file} is out of date: run `cargo test --test mapping` and commit it. First difference: {differs:#?}"
+    );
+    fs::write(&path, text).unwrap();
+    println!("{file} was out of date and is written anew: commit it.");
+    false
+}
+
 #[test]
 fn the_page_is_what_the_lists_say() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("specs/mapping.md");
-    let page = page();
-    if std::env::var_os("ARUMINIUM_UPDATE").is_some() {
-        std::fs::write(&file, page).unwrap();
-        return;
+    write("specs/mapping.md", &page());
+}
+
+const CLASSES_HEAD: &str = r#"//! Every class that the driver declares. Written by `cargo test --test mapping` from the declarations.
+
+use super::*;
+use crate::objc::{ClassInfo, ObjcClass};
+
+/// Every class that this crate declares, with its methods and the messages that they send.
+///
+/// ```
+/// use aruminium::CLASSES;
+/// let string = CLASSES.iter().find(|class| class.objc == "NSString").unwrap();
+/// let length = string.methods.iter().find(|method| method.selector == "length").unwrap();
+/// assert_eq!(length.name, "len_utf16");
+/// ```
+pub const CLASSES: &[ClassInfo] = &[
+"#;
+
+/// The source of `CLASSES`, from the headers of the declarations in `src/driver`.
+fn classes() -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/driver");
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut modules: Vec<(String, String)> = files
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .map(|path| {
+            let text = fs::read_to_string(&path).unwrap();
+            (path.file_stem().unwrap().to_str().unwrap().to_owned(), text)
+        })
+        .collect();
+    modules.sort();
+    let mut source = CLASSES_HEAD.to_owned();
+    let mut protocols = HashMap::new();
+    let headers = modules.iter().flat_map(|(module, text)| {
+        let lines = text.lines().skip_while(|line| !line.starts_with("metal_class!"));
+        lines.map(move |line| (module, line.trim().split([' ', ':', ',', ';']).collect::<Vec<_>>()))
+    });
+    for (module, words) in headers {
+        // `pub class Rust: ObjC …` or `pub(super) trait Rust for Class;`
+        let words = match &words[..] {
+            [visibility, rest @ ..] if visibility.starts_with("pub") => rest,
+            words => words,
+        };
+        match words {
+            ["class", rust, "", objc, ..] => {
+                protocols.insert((*rust).to_owned(), (*objc).to_owned());
+                writeln!(source, "    {module}::{rust}::INFO,").unwrap();
+            }
+            ["trait", name, "for", class, ..] if protocols.contains_key(*class) => {
+                let objc = &protocols[*class];
+                let methods = format!("<{module}::{class} as {module}::{name}>::ADDED");
+                writeln!(source, "    ClassInfo::new(\"{class}\", \"{objc}\", {methods}),")
+                    .unwrap();
+            }
+            _ => {}
+        }
     }
-    let found = std::fs::read_to_string(&file).unwrap_or_default();
-    let differs = found.lines().zip(page.lines()).find(|(found, page)| found != page);
+    source + "];\n"
+}
+
+#[test]
+fn every_class_is_listed() {
     assert!(
-        found == page,
-        "specs/mapping.md is not what is declared: run `ARUMINIUM_UPDATE=1 cargo test --test mapping`.\nFirst \
-         difference: {differs:#?}"
+        write("src/driver/classes.rs", &classes()),
+        "src/driver/classes.rs was out of date and is written anew: run the tests again"
     );
+    assert!(CLASSES.len() >= 25, "{}", CLASSES.len());
 }
 
 #[test]

@@ -227,32 +227,6 @@ fn differences(class: &ClassInfo, found: Class) -> (Vec<String>, usize) {
     (wrong, class.methods.len())
 }
 
-/// A class that the driver declares and does not list would never be held against anything.
-#[test]
-fn every_class_of_the_driver_is_listed() {
-    let mut seen = 0;
-    for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/driver")).unwrap() {
-        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
-        for line in text.lines().map(str::trim) {
-            // `pub class Rust: ObjC, …;` and `trait Rust for Class;`
-            let Some((_, rest)) = line
-                .split_once("class ")
-                .filter(|(vis, _)| vis.is_empty() || vis.starts_with("pub"))
-            else {
-                continue;
-            };
-            let Some((rust, rest)) = rest.split_once(": ") else { continue };
-            let objc = rest.split([',', ';']).next().unwrap();
-            seen += 1;
-            assert!(
-                aruminium::CLASSES.iter().any(|class| (class.rust, class.objc) == (rust, objc)),
-                "{rust}: {objc} is not in CLASSES"
-            );
-        }
-    }
-    assert!(seen >= 25, "{seen}");
-}
-
 /// The methods behind the declarations, as the runtime tells them: of classes that have a name, and of
 /// the classes of live objects, whose names are Metal's own affair.
 #[test]

@@ -54,7 +54,7 @@ metal_class! {
     /// unsafe { scratch.make_aliasable() };
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
-    pub class Buffer: MTLBuffer, state Memory;
+    pub class Buffer: MTLBuffer, labelled, state Memory;
 
     /// The address by which kernels know the buffer.
     pub fn gpu_address() -> u64 = [gpuAddress];
@@ -64,10 +64,6 @@ metal_class! {
     pub fn resource_options() -> ResourceOptions = [resourceOptions];
     /// How many bytes it takes, alignment included.
     pub fn allocated_size() -> usize = [allocatedSize];
-    /// What tools and errors call it.
-    pub fn label() -> Option<String> = [label];
-    /// Name it, for tools and errors.
-    pub fn set_label(label: &str) = [setLabel:];
     /// Say whether the contents may be thrown away; answers what was so before.
     pub fn set_purgeable_state(state: PurgeableState) -> PurgeableState = [setPurgeableState:];
     /// Let other resources of the heap take the buffer's place.

@@ -59,7 +59,7 @@ metal_class! {
     /// }
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
-    pub class Queue: MTLCommandQueue, table, state Resident;
+    pub class Queue: MTLCommandQueue, labelled, table, state Resident;
 
     /// A command buffer that keeps alive what it uses.
     pub fn commands() -> Result<Commands, GpuError>
@@ -90,10 +90,6 @@ metal_class! {
     ///
     /// As for `commands_fast`, and it is not used after the pool around this call is drained.
     pub unsafe fn commands_autoreleased() -> Commands = unchecked autoreleased [commandBufferWithUnretainedReferences];
-    /// What tools and errors call it.
-    pub fn label() -> Option<String> = [label];
-    /// Name it, for tools and errors.
-    pub fn set_label(label: &str) = [setLabel:];
     /// Keep a set of allocations resident for all command buffers of the queue.
     pub fn add_residency_set(set: &ResidencySet) = [addResidencySet:];
     /// No longer keep it resident.
@@ -178,7 +174,7 @@ metal_class! {
     /// }
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
-    pub class Commands: MTLCommandBuffer, table, state Submission;
+    pub class Commands: MTLCommandBuffer, labelled, table, state Submission;
 
     /// An encoder for compute work.
     pub fn encoder() -> Result<Encoder, GpuError> = [computeCommandEncoder] else GpuError::EncoderCreationFailed;
@@ -232,10 +228,6 @@ metal_class! {
     pub fn kernel_end_time() -> f64 = [kernelEndTime];
     /// Whether the command buffer keeps alive what it uses.
     pub fn retains_references() -> bool = [retainedReferences];
-    /// What tools and errors call it.
-    pub fn label() -> Option<String> = [label];
-    /// Name it, for tools and errors.
-    pub fn set_label(label: &str) = [setLabel:];
     /// Begin a group of commands, for tools.
     pub fn push_debug_group(name: &str) = [pushDebugGroup:];
     /// End the group that began last.

@@ -82,7 +82,7 @@ metal_class! {
     /// # commands.finish()?;
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
-    pub class Encoder: MTLComputeCommandEncoder, table, direct Batch<'a>, state Open;
+    pub class Encoder: MTLComputeCommandEncoder, labelled, table, direct Batch<'a>, state Open;
 
     /// Bind the pipeline that the next launches run.
     pub fn bind(pipeline: &Pipeline) = [setComputePipelineState:];
@@ -117,10 +117,6 @@ metal_class! {
     pub fn use_resource(resource: &dyn Allocation, usage: ResourceUsage) = [useResource:usage:];
     /// Make a heap's resources reachable for kernels.
     pub fn use_heap(heap: &Heap) = [useHeap:];
-    /// What tools and errors call it.
-    pub fn label() -> Option<String> = [label];
-    /// Name it, for tools and errors.
-    pub fn set_label(label: &str) = [setLabel:];
     /// Begin a group of commands, for tools.
     pub fn push_debug_group(name: &str) = [pushDebugGroup:];
     /// End the group that began last.
@@ -288,7 +284,7 @@ metal_class! {
     /// # commands.finish()?;
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
-    pub class Copier: MTLBlitCommandEncoder, state Open;
+    pub class Copier: MTLBlitCommandEncoder, labelled, state Open;
 
     /// Copy bytes from buffer to buffer.
     pub fn copy(source: &Buffer, source_offset: usize, target: &Buffer, target_offset: usize, size: usize)
@@ -305,10 +301,6 @@ metal_class! {
     pub fn update_fence(fence: &Fence) = [updateFence:];
     /// Begin the work behind this when a fence is signalled.
     pub fn wait_for_fence(fence: &Fence) = [waitForFence:];
-    /// What tools and errors call it.
-    pub fn label() -> Option<String> = [label];
-    /// Name it, for tools and errors.
-    pub fn set_label(label: &str) = [setLabel:];
     /// Begin a group of commands, for tools.
     pub fn push_debug_group(name: &str) = [pushDebugGroup:];
     /// End the group that began last.

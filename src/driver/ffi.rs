@@ -55,7 +55,7 @@ constants! {
 /// A function for each selector.
 macro_rules! selectors {
     ($($name:ident = [$($selector:tt)+];)+) => {$(
-        #[doc = concat!("The selector `", $crate::__selector_text!($($selector)+), "`.")]
+        #[doc = concat!("The selector `", $crate::__selector_text!([$($selector)+]), "`.")]
         #[inline(always)]
         pub fn $name() -> ObjcSel {
             $crate::selector!($($selector)+)

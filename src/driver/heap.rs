@@ -129,7 +129,7 @@ metal_class! {
     /// let second = unsafe { heap.buffer_at(4096, ResourceOptions::STORAGE_PRIVATE, 0)? };
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
-    pub class Heap: MTLHeap, state Located<InHeap>;
+    pub class Heap: MTLHeap, labelled, state Located<InHeap>;
 
     /// How many bytes it has.
     pub fn size() -> usize = [size];
@@ -154,10 +154,6 @@ metal_class! {
     fn new_texture(descriptor: &TextureDescriptor) -> Option<Texture> = [newTextureWithDescriptor:];
     /// Say whether the contents may be thrown away; answers what was so before.
     pub fn set_purgeable_state(state: PurgeableState) -> PurgeableState = [setPurgeableState:];
-    /// What tools and errors call it.
-    pub fn label() -> Option<String> = [label];
-    /// Name it, for tools and errors.
-    pub fn set_label(label: &str) = [setLabel:];
 }
 
 // SAFETY: Apple documents heaps as safe to use from any thread.

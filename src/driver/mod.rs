@@ -2,6 +2,7 @@
 
 pub mod buffer;
 pub mod capture;
+mod classes;
 pub mod command;
 pub mod descriptor;
 pub mod device;
@@ -18,7 +19,7 @@ pub mod shader;
 pub mod sync;
 pub mod texture;
 
-use crate::objc::{ClassInfo, ObjcClass};
+pub use classes::CLASSES;
 
 /// Keeps traits whose implementations vouch for a pointer within this crate.
 mod sealed {
@@ -34,37 +35,4 @@ mod sealed {
     }
 
     sealed!(buffer::Buffer, texture::Texture, heap::Heap, sync::Event, sync::SharedEvent);
-}
-
-/// Lists classes by their types.
-macro_rules! classes {
-    ($($room:ident::{$($class:ident),+})+) => {
-        /// Every class that this crate declares, with its methods: what a Rust name sends.
-        ///
-        /// ```
-        /// use aruminium::CLASSES;
-        /// let string = CLASSES.iter().find(|class| class.objc == "NSString").unwrap();
-        /// let length = string.methods.iter().find(|method| method.selector == "length").unwrap();
-        /// assert_eq!(length.name, "len_utf16");
-        /// ```
-        pub const CLASSES: &[ClassInfo] = &[
-            $($($room::$class::INFO,)+)+
-            ClassInfo::new("Commands", "MTLCommandBuffer", <command::Commands as command::Parts>::ADDED),
-        ];
-    };
-}
-
-classes! {
-    device::{Gpu}
-    buffer::{Buffer}
-    shader::{ShaderLib, Shader}
-    pipeline::{Pipeline}
-    command::{Queue, Commands}
-    encoder::{Encoder, Copier}
-    texture::{Texture, Sampler}
-    sync::{Fence, Event, SharedEvent, EventListener}
-    heap::{Heap, ResidencySet}
-    descriptor::{CompileOptions, ConstantValues, PipelineDescriptor, TextureDescriptor, SamplerDescriptor, HeapDescriptor, ResidencySetDescriptor}
-    capture::{Capture, CaptureDescriptor}
-    foundation::{NSString, NSError, NSArray, NSNumber, NSDictionary, NSURL, NSData}
 }

@@ -22,12 +22,8 @@ metal_class! {
     /// assert_eq!(library.function_with("two", &constants)?.name(), "two");
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
-    pub class ShaderLib: MTLLibrary;
+    pub class ShaderLib: MTLLibrary, labelled;
 
-    /// What tools and errors call it.
-    pub fn label() -> Option<String> = [label];
-    /// Name it, for tools and errors.
-    pub fn set_label(label: &str) = [setLabel:];
     fn specialized(name: &str, constants: &ConstantValues) -> Result<Shader, GpuError>
         = [newFunctionWithName:constantValues:error:] or GpuError::FunctionCreationFailed;
     fn names() -> NSArray = [functionNames];
@@ -116,14 +112,10 @@ metal_class! {
     /// let pipeline = gpu.pipeline(&function)?;
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
-    pub class Shader: MTLFunction;
+    pub class Shader: MTLFunction, labelled;
 
     /// Its name.
     pub fn name() -> String = [name];
-    /// What tools and errors call it.
-    pub fn label() -> Option<String> = [label];
-    /// Name it, for tools and errors.
-    pub fn set_label(label: &str) = [setLabel:];
 }
 
 // SAFETY: as for libraries.

@@ -23,12 +23,7 @@ metal_class! {
     /// second.finish();
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
-    pub class Fence: MTLFence;
-
-    /// What tools and errors call it.
-    pub fn label() -> Option<String> = [label];
-    /// Name it, for tools and errors.
-    pub fn set_label(label: &str) = [setLabel:];
+    pub class Fence: MTLFence, labelled;
 }
 
 metal_class! {
@@ -48,12 +43,7 @@ metal_class! {
     /// second.finish()?;
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
-    pub class Event: MTLEvent;
-
-    /// What tools and errors call it.
-    pub fn label() -> Option<String> = [label];
-    /// Name it, for tools and errors.
-    pub fn set_label(label: &str) = [setLabel:];
+    pub class Event: MTLEvent, labelled;
 }
 
 metal_class! {
@@ -70,16 +60,12 @@ metal_class! {
     /// assert!(!event.wait(4, Duration::from_millis(1)));
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
-    pub class SharedEvent: MTLSharedEvent;
+    pub class SharedEvent: MTLSharedEvent, labelled;
 
     /// The counter's value.
     pub fn signaled_value() -> u64 = [signaledValue];
     /// Set the counter from the CPU.
     pub fn set_signaled_value(value: u64) = [setSignaledValue:];
-    /// What tools and errors call it.
-    pub fn label() -> Option<String> = [label];
-    /// Name it, for tools and errors.
-    pub fn set_label(label: &str) = [setLabel:];
     fn wait_ms(value: u64, milliseconds: u64) -> bool = [waitUntilSignaledValue:timeoutMS:];
     fn notify_listener(listener: &EventListener, value: u64, block: &Block<(Id, u64)>)
         = [notifyListener:atValue:block:];

@@ -54,7 +54,7 @@ metal_class! {
     /// }
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
-    pub class Texture: MTLTexture, state Located<InTexture>;
+    pub class Texture: MTLTexture, labelled, state Located<InTexture>;
 
     /// The width in pixels.
     pub fn width() -> usize = [width];
@@ -112,10 +112,6 @@ metal_class! {
     /// Some levels and slices, in another format and shape.
     pub fn view_of(format: PixelFormat, ty: TextureType, levels: NSRange, slices: NSRange) -> Result<Texture, GpuError>
         = [newTextureViewWithPixelFormat:textureType:levels:slices:] or GpuError::TextureCreationFailed;
-    /// What tools and errors call it.
-    pub fn label() -> Option<String> = [label];
-    /// Name it, for tools and errors.
-    pub fn set_label(label: &str) = [setLabel:];
     fn buffer() -> Option<Buffer> = [buffer];
     fn parent() -> Option<Texture> = [parentTexture];
 }

@@ -21,6 +21,9 @@ mod tables;
 pub(crate) mod tracking;
 mod variant;
 
+#[doc(hidden)]
+pub mod rules;
+
 pub use argument::{Argument, Arguments};
 pub use block::{Block, BlockFn, BlockPtr};
 pub use error::MessageError;
@@ -42,7 +45,7 @@ pub use returned::{Ownership, Sent, Unchecked, consumes};
 #[doc(hidden)]
 pub use send::{Call, Message};
 #[doc(hidden)]
-pub use table::{ImpEntry, ImpFn};
+pub use table::ImpEntry;
 pub use tables::{ImpTable, ImpTables};
 #[doc(hidden)]
 pub use tracking::{Moment, Passed, Tracker};

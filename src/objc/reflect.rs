@@ -4,7 +4,7 @@ use super::argument::{Arguments, catches};
 use super::link;
 use super::returned::Return;
 use super::send::{c_string, encoding_of};
-use crate::abi::{Class, Encode, Family, MethodEncoding, colons};
+use crate::abi::{Class, Encode, Family, MethodEncoding};
 use std::ffi::CStr;
 use std::fmt;
 
@@ -103,56 +103,20 @@ impl fmt::Debug for ClassInfo {
 }
 
 impl MethodInfo {
-    /// The row of a method that takes `A` and returns `R`; checked while compiling.
+    /// The row of a method that takes `A` and returns `R`.
     #[doc(hidden)]
     pub const fn new<A: Arguments, R: Return>(
-        class: &'static str,
         name: &'static str,
         selector: &'static str,
-        level: Level,
-        autoreleased: bool,
-        safe: bool,
+        of_the_class: bool,
     ) -> Self {
-        let words = count(A::ENCODINGS);
-        if words != colons(selector) {
-            const_panic(&[
-                class,
-                "::",
-                name,
-                " passes ",
-                digit(words),
-                " arguments, but [",
-                selector,
-                "] takes ",
-                digit(colons(selector)),
-            ]);
-        }
-        if safe && A::RAW {
-            const_panic(&[
-                class,
-                "::",
-                name,
-                " takes a pointer that only its caller can vouch for: declare it `unsafe fn`",
-            ]);
-        }
-        if autoreleased && Family::of(selector).returns_owned() {
-            const_panic(&[
-                class,
-                "::",
-                name,
-                " cannot be `autoreleased`: [",
-                selector,
-                "] gives its object to the caller",
-            ]);
-        }
-        let nullability = if catches::<R>(selector) { Nullability::Error } else { R::NULLABILITY };
         Self {
             name,
             selector,
-            level,
+            level: if of_the_class { Level::Class } else { Level::Instance },
             result: R::Raw::ENCODING,
             arguments: A::ENCODINGS,
-            nullability,
+            nullability: if catches::<R>(selector) { Nullability::Error } else { R::NULLABILITY },
         }
     }
 
@@ -207,40 +171,5 @@ impl MethodInfo {
                 text.parse::<MethodEncoding>().is_ok_and(|found| found.same_abi(&self.encoding()));
             Some((text, same))
         }
-    }
-}
-
-const fn count(encodings: &[&[&str]]) -> usize {
-    let (mut i, mut words) = (0, 0);
-    while i < encodings.len() {
-        words += encodings[i].len();
-        i += 1;
-    }
-    words
-}
-
-const fn digit(number: usize) -> &'static str {
-    const DIGITS: [&str; 14] =
-        ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "more than 12"];
-    DIGITS[if number < DIGITS.len() { number } else { DIGITS.len() - 1 }]
-}
-
-/// Panics while compiling, with a text in pieces.
-const fn const_panic(pieces: &[&str]) -> ! {
-    let mut text = [0u8; 512];
-    let (mut piece, mut end) = (0, 0);
-    while piece < pieces.len() {
-        let bytes = pieces[piece].as_bytes();
-        let mut i = 0;
-        while i < bytes.len() && end < text.len() {
-            text[end] = bytes[i];
-            i += 1;
-            end += 1;
-        }
-        piece += 1;
-    }
-    match std::str::from_utf8(text.split_at(end).0) {
-        Ok(text) => panic!("{}", text),
-        Err(_) => panic!("a declared method passes the wrong number of arguments"),
     }
 }

@@ -1,66 +1,62 @@
-//! Entries of IMP tables: a method's function, found once and called without a look-up.
+//! Entries of IMP tables: a method's implementation, looked up once and called directly from then on.
 
 use super::argument::{ArgList, Arguments};
 use super::returned::Return;
 use super::send::{Call, complete};
 use super::variant::implementation;
-use crate::abi::{Class, Id, Sel};
+use crate::abi::{Class, Id, Imp, Sel};
 use std::fmt;
 
-/// The C function of a method that takes arguments `A` and returns an `R`.
-pub type ImpFn<A, R> = <<A as Arguments>::List as ArgList>::Fn<<R as Return>::Raw>;
-
-/// A method's function and the selector that it expects to be called with.
+/// A method's implementation and the selector that it expects to be called with.
+///
+/// The entry does not know the method's type: the method of the table that calls it does.
 #[derive(Clone, Copy)]
-pub struct ImpEntry<F> {
-    imp: F,
+pub struct ImpEntry {
+    imp: Imp,
     selector: Sel,
 }
 
-impl<F: Copy> ImpEntry<F> {
-    /// Finds the method of a class.
+impl ImpEntry {
+    /// Finds the method of a class, which returns an `R`.
     ///
-    /// A class without the method gets an entry too: one that ends the process with the name of
+    /// A class without the method gets an entry too: one that ends the process with the names of
     /// class and selector when it is called, as sending the message would.
     ///
     /// # Safety
     ///
-    /// `class` is a class of the runtime, and its method, if it has one, is of these types.
+    /// `class` is a class of the runtime, and its method, if it has one, returns an `R`.
     #[doc(hidden)]
-    pub unsafe fn resolve<A: Arguments, R: Return>(class: Class, selector: Sel) -> Self
-    where
-        A::List: ArgList<Fn<R::Raw> = F>,
-    {
+    pub unsafe fn resolve<R: Return>(class: Class, selector: Sel) -> Self {
         // SAFETY: passed on to the caller.
-        unsafe {
-            let imp = implementation::<R::Raw>(class, selector)
-                .expect("an IMP table is resolved from the class of a live object, not from nil");
-            Self { imp: <A::List as ArgList>::typed::<R::Raw>(imp), selector }
-        }
+        let imp = unsafe { implementation::<R::Raw>(class, selector) }
+            .expect("an IMP table is resolved from the class of a live object, not from nil");
+        Self { imp, selector }
     }
 
     /// Calls the method.
     ///
     /// # Safety
     ///
-    /// The receiver is of the class that the entry was resolved from, and the method's own demands
-    /// are met.
+    /// The receiver is of the class that the entry was resolved from, the method is of these types, and its own
+    /// requirements are met.
     #[doc(hidden)]
     #[inline(always)]
-    pub unsafe fn call<A: Arguments, R: Return>(&self, receiver: Id, call: Call, arguments: A) -> R
-    where
-        A::List: ArgList<Fn<R::Raw> = F>,
-    {
+    pub unsafe fn call<A: Arguments, R: Return>(
+        &self,
+        receiver: Id,
+        call: Call,
+        arguments: A,
+    ) -> R {
         // SAFETY: passed on to the caller.
         unsafe {
             complete(receiver, call, arguments, |words| {
-                words.call(self.imp, receiver, self.selector)
+                words.call(A::List::typed::<R::Raw>(self.imp), receiver, self.selector)
             })
         }
     }
 }
 
-impl<F> fmt::Debug for ImpEntry<F> {
+impl fmt::Debug for ImpEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ImpEntry({:?})", self.selector)
     }

@@ -1,11 +1,10 @@
 //! Selectors that do not parse.
 
 aruminium::metal_class! {
-    pub class Encoder: MTLComputeCommandEncoder;
-    pub fn bind_buffer(buffer: usize, offset: usize) = [setBuffer:offset];
+    pub class Encoder: MTLComputeCommandEncoder, table;
+    pub fn bind_buffer(buffer: usize, offset: usize) = [setBuffer:offset]; //~ ERROR: this method's selector is neither one word nor words that each end in a colon
+    pub fn finish() = [endEncoding];
 }
-
-//~ ERROR: `setBuffer:offset` is not a selector: write one word, or words that each end in a colon
 
 fn main() {
     let _ = aruminium::selector!(set Buffer:); //~ ERROR: is not a selector

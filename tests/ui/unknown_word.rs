@@ -1,10 +1,19 @@
-//! A word before the selector that means nothing.
+//! Words before and after the selector that mean nothing.
 
 aruminium::metal_class! {
     pub class Queue: MTLCommandQueue;
-    pub fn commands() -> Queue = retained [commandBuffer];
+    pub fn device() -> Queue = [device];
+    pub fn commands() -> Queue = retained [commandBuffer]; //~ ERROR: `class`, `unchecked` and `autoreleased` can stand before a selector, in this order: not one of these, or not in this order
 }
 
-//~ ERROR: before a selector stand `class`, `autoreleased`, `unchecked` or `unchecked autoreleased`, not `retained`
+aruminium::metal_class! {
+    pub class Device: MTLDevice;
+    pub unsafe fn queue() -> Queue = autoreleased unchecked [queue]; //~ ERROR: `class`, `unchecked` and `autoreleased` can stand before a selector, in this order
+}
+
+aruminium::metal_class! {
+    pub class Library: MTLLibrary;
+    pub fn function() -> Result<Library, String> = [function] otherwise String::from; //~ ERROR: this method's selector is followed by a word that is neither `or` nor `else`
+}
 
 fn main() {}

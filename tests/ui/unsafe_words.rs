@@ -1,12 +1,9 @@
-//! What may be dangling or nil is for callers who promise to take care.
+//! Objects that may be nil or gone are for callers who promise to take care.
 
 aruminium::metal_class! {
     pub class Queue: MTLCommandQueue;
-    pub fn commands() -> Queue = autoreleased [commandBuffer];
-    pub fn commands_unchecked() -> Queue = unchecked [commandBuffer];
+    pub fn commands() -> Queue = autoreleased [commandBuffer]; //~ ERROR: what an `autoreleased` method returns is gone when the pool is drained: declare it `unsafe fn`
+    pub fn commands_unchecked() -> Queue = unchecked [commandBuffer]; //~ ERROR: what an `unchecked` method returns may be nil: declare it `unsafe fn`
 }
-
-//~ ERROR: `commands` is `autoreleased`, so what it returns is only as good as its caller is careful: declare it `unsafe fn`
-//~ ERROR: `commands_unchecked` is `unchecked`
 
 fn main() {}

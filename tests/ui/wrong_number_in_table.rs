@@ -2,9 +2,7 @@
 
 aruminium::imp_table! {
     pub table EncoderImps: MTLComputeCommandEncoder;
-    pub fn push(bytes: &[u8], length: usize, index: usize) = [setBytes:length:atIndex:];
+    pub fn push(bytes: &[u8], length: usize, index: usize) = [setBytes:length:atIndex:]; //~ ERROR: this method passes 4 arguments, but its selector takes 3: a slice is two arguments
 }
-
-//~ ERROR: EncoderImps::push passes 4 arguments, but [setBytes:length:atIndex:] takes 3
 
 fn main() {}

@@ -2,9 +2,7 @@
 
 aruminium::metal_class! {
     pub class Encoder: MTLComputeCommandEncoder;
-    pub fn bind_buffer(buffer: &aruminium::foundation::NSData, index: usize) = [setBuffer:offset:atIndex:];
+    pub fn bind_buffer(buffer: &aruminium::foundation::NSData, index: usize) = [setBuffer:offset:atIndex:]; //~ ERROR: this method passes 2 arguments, but its selector takes 3
 }
-
-//~ ERROR: Encoder::bind_buffer passes 2 arguments, but [setBuffer:offset:atIndex:] takes 3
 
 fn main() {}
