@@ -8,10 +8,12 @@ use crate::soft::kernel::{
 use crate::soft::msl;
 use crate::soft::msl::ast::Stage;
 use crate::soft::msl::check::entry;
-pub(super) use crate::soft::msl::source::MAX_SOURCE;
 use crate::soft::stream::settings::Settings;
 use std::fmt::Display;
 use std::sync::{Arc, LazyLock};
+
+/// The most bytes that a source may have.
+pub(super) const MAX_SOURCE: usize = crate::soft::msl::source::MAX_SOURCE;
 
 /// The back end of the one device there is.
 fn backend() -> &'static dyn Backend {
