@@ -21,6 +21,7 @@ pub(crate) struct Variable {
     values: Values,
     /// The value that stands for an absent one, or a description of the default.
     default: &'static str,
+    #[cfg_attr(not(test), allow(dead_code))] // For the page.
     meaning: &'static str,
 }
 
