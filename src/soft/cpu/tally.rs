@@ -49,7 +49,7 @@ impl Find<'_> {
         for stmt in block {
             match stmt {
                 Stmt::Do(value) => self.instruction(*value),
-                Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b } => {
+                Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b, .. } => {
                     self.block(a);
                     self.block(b);
                 }

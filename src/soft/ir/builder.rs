@@ -33,8 +33,8 @@ enum Frame {
     Body,
     Then { condition: Value },
     Else { condition: Value, then: Block },
-    LoopBody,
-    LoopNext { body: Block },
+    LoopBody { span: Span },
+    LoopNext { span: Span, body: Block },
 }
 
 impl FunctionBuilder {
@@ -397,13 +397,15 @@ impl FunctionBuilder {
 
     /// Opens the body of a loop.
     pub(crate) fn begin_loop(&mut self) {
-        self.begin(Frame::LoopBody);
+        self.begin(Frame::LoopBody { span: self.span });
     }
 
     /// Closes the body of a loop, and opens what ends each pass.
     pub(crate) fn begin_next(&mut self) {
         match self.end() {
-            Open { frame: Frame::LoopBody, block } => self.begin(Frame::LoopNext { body: block }),
+            Open { frame: Frame::LoopBody { span }, block } => {
+                self.begin(Frame::LoopNext { span, body: block });
+            }
             open => internal_error(format!("next after {:?}", open.frame)),
         }
     }
@@ -411,10 +413,12 @@ impl FunctionBuilder {
     /// Closes a loop.
     pub(crate) fn end_loop(&mut self) {
         let stmt = match self.end() {
-            Open { frame: Frame::LoopBody, block } => {
-                Stmt::Loop { body: block, next: Block::new() }
+            Open { frame: Frame::LoopBody { span }, block } => {
+                Stmt::Loop { body: block, next: Block::new(), span }
             }
-            Open { frame: Frame::LoopNext { body }, block } => Stmt::Loop { body, next: block },
+            Open { frame: Frame::LoopNext { span, body }, block } => {
+                Stmt::Loop { body, next: block, span }
+            }
             open => internal_error(format!("end of loop after {:?}", open.frame)),
         };
         self.push(stmt);

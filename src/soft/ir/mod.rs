@@ -80,8 +80,8 @@ id! {
     FuncId "f";
 }
 
-/// A place in the source text: whatever number the front end understands. It is carried to the report of
-/// a fault, and never looked into.
+/// A position in the source text, as a number of the front end's choice, for reports of faults. The default
+/// says nothing: an instruction of a library function, which is at the position of its call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Span(pub(crate) u32);
 
@@ -267,6 +267,8 @@ pub(crate) enum Stmt {
         body: Block,
         /// What ends each pass.
         next: Block,
+        /// The statement in the source.
+        span: Span,
     },
     /// Leaves the innermost loop.
     Break,

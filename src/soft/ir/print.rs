@@ -72,7 +72,7 @@ fn block(function: &Function, stmts: &Block, depth: usize, out: &mut Formatter<'
                 }
                 writeln!(out, "{:indent$}}}", "")?;
             }
-            Stmt::Loop { body, next } => {
+            Stmt::Loop { body, next, .. } => {
                 writeln!(out, "loop {{")?;
                 block(function, body, depth + 1, out)?;
                 if !next.is_empty() {

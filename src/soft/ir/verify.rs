@@ -74,7 +74,7 @@ fn calls(block: &Block, found: &mut Vec<FuncId>) {
     for stmt in block {
         match stmt {
             Stmt::Call { func, .. } => found.push(*func),
-            Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b } => {
+            Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b, .. } => {
                 calls(a, found);
                 calls(b, found);
             }
@@ -211,7 +211,7 @@ impl Check<'_> {
                 self.block(then, inside)?;
                 self.block(otherwise, inside)
             }
-            Stmt::Loop { body, next } => {
+            Stmt::Loop { body, next, .. } => {
                 // What the body defines, `next` may not use: a `continue` may have gone past it.
                 self.block(body, Inside { body: true, next: false })?;
                 self.block(next, Inside { body: false, next: true })

@@ -523,28 +523,44 @@ fn function_constants() {
 
 #[test]
 fn a_fault_names_its_line() {
-    let text =
-        "kernel void k(device int* out [[buffer(0)]]) {\n    int i = 7;\n    out[i] = 1;\n}\n";
-    let library = msl::compile(text, &Options::default()).unwrap();
-    let (module, _) = library.kernel("k", &ConstantValues::default()).unwrap();
-    let program = Program::new(&module).unwrap();
-    let mut word = 0u32;
-    let bindings = [Binding { index: 0, base: (&raw mut word).cast(), bytes: 4 }];
-    let launch = Launch {
-        grid: [1, 1, 1],
-        group: [1, 1, 1],
-        bindings: &bindings,
-        textures: &[],
-        samplers: &[],
-        threadgroup_memory: &[],
-        watchdog: None,
-        strict: false,
+    let kernel = |body: &str| {
+        format!(
+            "#include <metal_stdlib>\nusing namespace metal;\nint at(device int* p, int i) {{\n    return p[i];\n}}\n\
+             kernel void k(device int* out [[buffer(0)]]) {{\n    int i = 7;\n    simdgroup_float8x8 m(1);\n\
+             {body}\n}}\n"
+        )
     };
-    // SAFETY: the binding is the word above, which outlives the launch and nobody else uses.
-    let fault = unsafe { program.launch_by_index(&launch, &Workers::new(1)) }.unwrap_err();
-    let place = library.place(fault.span).unwrap();
-    assert_eq!((place.0.as_str(), place.1), ("program_source", 3), "{fault:?}");
-    assert_eq!(word, 0);
+    for (body, line) in [
+        ("\nout[i] = 1;", 10),
+        ("\n\nout[0] = at(out, i);", 4),
+        ("\nsimdgroup_load(m, (device float*)out, 8);\nsimdgroup_store(m, (device float*)out, 8);", 10),
+        ("\n\nsimdgroup_store(m, (device float*)out, 8);", 11),
+        ("\nout[0] = atomic_fetch_add_explicit((device atomic_int*)out + i, 1, memory_order_relaxed);", 10),
+        ("\nwhile (true) ;", 10),
+        ("\n\nfor (;;) {}", 11),
+        ("\ndo {} while (i);", 10),
+        ("\nfor (int k = 0; k < 8; k &= 3)\n    ;", 10),
+    ] {
+        let library = msl::compile(&kernel(body), &Options::default()).unwrap();
+        let (module, _) = library.kernel("k", &ConstantValues::default()).unwrap();
+        let program = Program::new(&module).unwrap();
+        let mut word = 0u32;
+        let bindings = [Binding { index: 0, base: (&raw mut word).cast(), bytes: 4 }];
+        let launch = Launch {
+            grid: [32, 1, 1],
+            group: [32, 1, 1],
+            bindings: &bindings,
+            textures: &[],
+            samplers: &[],
+            threadgroup_memory: &[],
+            watchdog: Some(std::time::Duration::from_millis(20)),
+            strict: false,
+        };
+        // SAFETY: the binding is the word above, which outlives the launch and nobody else uses.
+        let fault = unsafe { program.launch_by_index(&launch, &Workers::new(1)) }.unwrap_err();
+        let place = library.place(fault.span).unwrap_or_default();
+        assert_eq!((place.0.as_str(), place.1), ("program_source", line), "{body}: {fault:?}");
+    }
 }
 
 #[test]

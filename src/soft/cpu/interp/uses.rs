@@ -118,7 +118,7 @@ impl Find<'_> {
                     self.number(then);
                     self.number(otherwise);
                 }
-                Stmt::Loop { body, next } => {
+                Stmt::Loop { body, next, .. } => {
                     let index = self.loops.len();
                     self.loops.push((self.now, u32::MAX));
                     self.open.push(index);

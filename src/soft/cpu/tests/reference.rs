@@ -86,7 +86,7 @@ impl Thread<'_> {
                         flow => return flow,
                     }
                 }
-                Stmt::Loop { body, next } => loop {
+                Stmt::Loop { body, next, .. } => loop {
                     match self.block(body, frame) {
                         Flow::On | Flow::Continue => {}
                         Flow::Break => break,

@@ -24,7 +24,7 @@ pub(crate) fn reached(function: &Function, counts: [usize; 3]) -> Reached {
                     visit(then, needed);
                     visit(otherwise, needed);
                 }
-                Stmt::Loop { body, next } => {
+                Stmt::Loop { body, next, .. } => {
                     visit(body, needed);
                     visit(next, needed);
                 }

@@ -108,7 +108,7 @@ pub(crate) fn analyse(function: &Function) -> Uniformity {
 fn count_loops(block: &Block) -> usize {
     let inner = |stmt: &Stmt| match stmt {
         Stmt::If(_, a, b) => count_loops(a) + count_loops(b),
-        Stmt::Loop { body, next } => 1 + count_loops(body) + count_loops(next),
+        Stmt::Loop { body, next, .. } => 1 + count_loops(body) + count_loops(next),
         _ => 0,
     };
     block.iter().map(inner).sum()
@@ -124,7 +124,7 @@ fn assigned(function: &Function, block: &Block, set: &mut Set) {
                     set.put(inst.imm as usize, true);
                 }
             }
-            Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b } => {
+            Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b, .. } => {
                 assigned(function, a, set);
                 assigned(function, b, set);
             }
@@ -172,7 +172,7 @@ impl Walk<'_> {
                 Some(state)
             }
             Stmt::If(condition, then, otherwise) => self.branch(*condition, then, otherwise, state),
-            Stmt::Loop { body, next } => self.repeat(body, next, state),
+            Stmt::Loop { body, next, .. } => self.repeat(body, next, state),
             Stmt::Break | Stmt::Continue => {
                 let inside = self.loops.last_mut()?;
                 let parts = &mut self.result.loops[inside.number];

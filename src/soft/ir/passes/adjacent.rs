@@ -47,10 +47,10 @@ impl Adjacent<'_> {
                     let (then, otherwise) = (self.block(then), self.block(otherwise));
                     out.push(Stmt::If(condition, then, otherwise));
                 }
-                Stmt::Loop { body, next } => {
+                Stmt::Loop { body, next, span } => {
                     self.close(&mut open, &mut out);
                     let (body, next) = (self.block(body), self.block(next));
-                    out.push(Stmt::Loop { body, next });
+                    out.push(Stmt::Loop { body, next, span });
                 }
                 other => {
                     self.close(&mut open, &mut out);

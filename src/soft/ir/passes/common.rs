@@ -27,7 +27,7 @@ struct Common {
 fn writes(function: &Function, block: &Block) -> bool {
     block.iter().any(|stmt| match stmt {
         Stmt::Do(value) => changes_memory(function.inst(*value)),
-        Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b } => {
+        Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b, .. } => {
             writes(function, a) || writes(function, b)
         }
         Stmt::Call { .. } => true,

@@ -37,7 +37,7 @@ impl Dead {
                         self.read[inst.imm as usize] = true;
                     }
                 }
-                Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b } => {
+                Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b, .. } => {
                     self.reads(function, a);
                     self.reads(function, b);
                 }
@@ -74,7 +74,7 @@ impl Dead {
                     }
                     keep
                 }
-                Stmt::Loop { body, next } => {
+                Stmt::Loop { body, next, .. } => {
                     self.block(function, next);
                     self.block(function, body);
                     // An endless loop is one that the watchdog stops: it stays.

@@ -38,7 +38,7 @@ fn assigned(function: &Function, blocks: [&Block; 2], found: &mut Vec<u32>) {
                     found.push(inst.imm as u32);
                 }
             }
-            Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b } => {
+            Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b, .. } => {
                 assigned(function, [a, b], found)
             }
             _ => {}
@@ -111,7 +111,7 @@ impl Rewrite for Forward {
                     (a, b) => a.or(b).unwrap_or_default(),
                 };
             }
-            Stmt::Loop { body, next } => self.forget(function, [body, next]),
+            Stmt::Loop { body, next, .. } => self.forget(function, [body, next]),
             _ => {}
         }
     }

@@ -51,9 +51,9 @@ impl Indices<'_> {
                     let (then, otherwise) = (self.block(then), self.block(otherwise));
                     out.push(Stmt::If(condition, then, otherwise));
                 }
-                Stmt::Loop { body, next } => {
+                Stmt::Loop { body, next, span } => {
                     let (body, next) = (self.block(body), self.block(next));
-                    out.push(Stmt::Loop { body, next });
+                    out.push(Stmt::Loop { body, next, span });
                 }
                 other => out.push(other),
             }

@@ -6,7 +6,7 @@
 
 use super::TooLarge;
 use crate::soft::ir::{
-    Block, FuncId, Function, FunctionBuilder, Inst, Module, Op, Scalar, Stmt, Type, Value, VarId,
+    Block, FuncId, Function, FunctionBuilder, Inst, Module, Op, Scalar, Span, Stmt, Type, Value, VarId,
 };
 use std::collections::HashMap;
 
@@ -20,7 +20,7 @@ pub(crate) fn run(module: &Module) -> Result<Function, TooLarge> {
     let entry = module.function(module.entry);
     measure(module)?;
     let mut pass = Inline { module, out: FunctionBuilder::new(&entry.name, vec![], Type::Void) };
-    let mut frame = pass.frame(module.entry, Vec::new(), Returns::Keep);
+    let mut frame = pass.frame(module.entry, Vec::new(), Span::default(), Returns::Keep);
     pass.block(&entry.body, &mut frame)?;
     Ok(pass.out.finish())
 }
@@ -67,7 +67,7 @@ fn count(block: &Block) -> (u64, HashMap<FuncId, u64>) {
             match stmt {
                 Stmt::Call { func, .. } => *calls.entry(*func).or_insert(0) += 1,
                 Stmt::If(_, then, otherwise) => blocks.extend([then, otherwise]),
-                Stmt::Loop { body, next } => blocks.extend([body, next]),
+                Stmt::Loop { body, next, .. } => blocks.extend([body, next]),
                 Stmt::Do(_) => own += 1,
                 _ => {}
             }
@@ -91,6 +91,8 @@ enum Returns {
 struct Frame<'a> {
     function: &'a Function,
     args: Vec<Value>,
+    /// Where it is called.
+    span: Span,
     values: Vec<Option<Value>>,
     variables: Vec<VarId>,
     locals: Vec<Value>,
@@ -107,13 +109,20 @@ struct Inline<'a> {
 type Done = Result<(), TooLarge>;
 
 impl<'a> Inline<'a> {
-    fn frame(&mut self, id: FuncId, args: Vec<Value>, returns: Returns) -> Frame<'a> {
+    fn frame(
+        &mut self,
+        id: FuncId,
+        args: Vec<Value>,
+        span: Span,
+        returns: Returns,
+    ) -> Frame<'a> {
         let function = self.module.function(id);
         let variables = &function.variables;
         let locals = &function.locals;
         Frame {
             function,
             args,
+            span,
             values: vec![None; function.insts.len()],
             variables: variables.iter().map(|v| self.out.variable(&v.name, v.ty)).collect(),
             locals: locals.iter().map(|l| self.out.local(&l.name, l.bytes)).collect(),
@@ -161,8 +170,9 @@ impl<'a> Inline<'a> {
                 }
                 self.out.end_if();
             }
-            Stmt::Loop { body, next } => {
+            Stmt::Loop { body, next, span } => {
                 frame.depth += 1;
+                self.at(*span, frame);
                 self.out.begin_loop();
                 self.block(body, frame)?;
                 self.out.begin_next();
@@ -183,9 +193,9 @@ impl<'a> Inline<'a> {
                 self.leave(value, frame);
             }
             Stmt::Call { func, args, result, span } => {
-                self.out.at(*span);
+                let span = self.at(*span, frame);
                 let args = args.iter().map(|&arg| self.value(arg, frame)).collect();
-                let given = self.call(*func, args)?;
+                let given = self.call(*func, args, span)?;
                 if let (Some(result), Some(given)) = (result, given) {
                     frame.values[result.index()] = Some(given);
                 }
@@ -194,8 +204,15 @@ impl<'a> Inline<'a> {
         Ok(())
     }
 
+    /// Sets the position of what follows: that of the call where the callee's code has none.
+    fn at(&mut self, span: Span, frame: &Frame<'_>) -> Span {
+        let span = if span == Span::default() { frame.span } else { span };
+        self.out.at(span);
+        span
+    }
+
     fn instruction(&mut self, inst: &Inst, frame: &Frame<'_>) -> Value {
-        self.out.at(inst.span);
+        self.at(inst.span, frame);
         let args: Vec<Value> = inst.args.iter().map(|&arg| self.value(arg, frame)).collect();
         let imm = match inst.op {
             Op::Get | Op::Set => frame.variables[inst.imm as usize].0.into(),
@@ -221,20 +238,25 @@ impl<'a> Inline<'a> {
     }
 
     /// Puts a callee in place, and gives its result.
-    fn call(&mut self, func: FuncId, args: Vec<Value>) -> Result<Option<Value>, TooLarge> {
+    fn call(
+        &mut self,
+        func: FuncId,
+        args: Vec<Value>,
+        span: Span,
+    ) -> Result<Option<Value>, TooLarge> {
         let callee = self.module.function(func);
         let result = match callee.result {
             Type::Void => None,
             ty => Some(self.out.variable(&callee.name, ty)),
         };
         if ends_only(&callee.body, DEEPEST) {
-            let mut frame = self.frame(func, args, Returns::Assign(result));
+            let mut frame = self.frame(func, args, span, Returns::Assign(result));
             self.tail(&callee.body.iter().collect::<Vec<_>>(), &mut frame)?;
         } else {
             let flag = self.out.variable("", Type::Scalar(Scalar::Bool));
             let no = self.out.bool(false);
             self.out.set(flag, no);
-            let mut frame = self.frame(func, args, Returns::Break { result, flag });
+            let mut frame = self.frame(func, args, span, Returns::Break { result, flag });
             self.out.begin_loop();
             self.block(&callee.body, &mut frame)?;
             self.out.break_();
@@ -277,7 +299,7 @@ impl<'a> Inline<'a> {
 fn returns(block: &Block) -> bool {
     block.iter().any(|stmt| match stmt {
         Stmt::Return(_) => true,
-        Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b } => returns(a) || returns(b),
+        Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b, .. } => returns(a) || returns(b),
         _ => false,
     })
 }
@@ -296,7 +318,7 @@ fn ends_only(block: &[Stmt], depth: usize) -> bool {
     for (index, stmt) in block.iter().enumerate() {
         match stmt {
             Stmt::Return(_) => return true,
-            Stmt::Loop { body, next } if returns(body) || returns(next) => return false,
+            Stmt::Loop { body, next, .. } if returns(body) || returns(next) => return false,
             Stmt::If(_, then, otherwise) if returns(then) || returns(otherwise) => {
                 let rest = &block[index + 1..];
                 let both = always_returns(then) || always_returns(otherwise) || rest.is_empty();

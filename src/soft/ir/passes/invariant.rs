@@ -26,7 +26,7 @@ impl Invariant<'_> {
                     let (then, otherwise) = (self.block(then), self.block(otherwise));
                     out.push(Stmt::If(condition, then, otherwise));
                 }
-                Stmt::Loop { body, next } => {
+                Stmt::Loop { body, next, span } => {
                     // Inner loops first: what leaves them may leave this one.
                     let (mut body, mut next) = (self.block(body), self.block(next));
                     self.mark(&body, true);
@@ -35,7 +35,7 @@ impl Invariant<'_> {
                     self.extract(&mut next, &mut out);
                     self.mark(&body, false);
                     self.mark(&next, false);
-                    out.push(Stmt::Loop { body, next });
+                    out.push(Stmt::Loop { body, next, span });
                 }
                 other => out.push(other),
             }
@@ -48,7 +48,7 @@ impl Invariant<'_> {
         for stmt in block {
             match stmt {
                 Stmt::Do(value) => self.inside[value.index()] = inside,
-                Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b } => {
+                Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b, .. } => {
                     self.mark(a, inside);
                     self.mark(b, inside);
                 }
@@ -71,7 +71,7 @@ impl Invariant<'_> {
                 out.push(Stmt::Do(*value));
                 false
             }
-            Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b } => {
+            Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b, .. } => {
                 self.extract(a, out);
                 self.extract(b, out);
                 true

@@ -159,7 +159,7 @@ impl Find<'_> {
         for stmt in block {
             match stmt {
                 Stmt::Do(value) => self.instruction(*value),
-                Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b } => {
+                Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b, .. } => {
                     self.block(a);
                     self.block(b);
                 }
@@ -302,7 +302,8 @@ impl Promote<'_> {
                     }
                     self.out.end_if();
                 }
-                Stmt::Loop { body, next } => {
+                Stmt::Loop { body, next, span } => {
+                    self.out.at(*span);
                     self.out.begin_loop();
                     self.block(body);
                     self.out.begin_next();

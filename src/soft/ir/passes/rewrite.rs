@@ -124,14 +124,14 @@ impl<R: Rewrite> Walk<'_, R> {
                     Err(other) => out.push(other),
                 }
             }
-            Stmt::Loop { body, next } => {
+            Stmt::Loop { body, next, span } => {
                 let (new_body, new_next);
                 {
                     let (old_body, old_next) = (body.clone(), next.clone());
                     new_body = self.inner(body, Around::Body(&old_body, &old_next));
                     new_next = self.inner(next, Around::Next(&old_body, &old_next));
                 }
-                let stmt = Stmt::Loop { body: new_body, next: new_next };
+                let stmt = Stmt::Loop { body: new_body, next: new_next, span };
                 self.pass.after(self.function, &stmt);
                 out.push(stmt);
             }

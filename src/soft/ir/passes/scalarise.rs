@@ -86,7 +86,8 @@ impl Scalarise<'_> {
                     }
                     self.out.end_if();
                 }
-                Stmt::Loop { body, next } => {
+                Stmt::Loop { body, next, span } => {
+                    self.out.at(*span);
                     self.out.begin_loop();
                     self.block(body);
                     self.out.begin_next();

@@ -76,7 +76,7 @@ impl Survey<'_> {
         for stmt in block {
             match stmt {
                 Stmt::Do(value) => self.instruction(*value, number),
-                Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b } => {
+                Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b, .. } => {
                     self.block(a);
                     self.block(b);
                 }
@@ -151,9 +151,9 @@ impl Step<'_> {
                     let (then, otherwise) = (self.block(then), self.block(otherwise));
                     out.push(Stmt::If(condition, then, otherwise));
                 }
-                Stmt::Loop { body, next } => {
+                Stmt::Loop { body, next, span } => {
                     let (body, next) = (self.block(body), self.block(next));
-                    out.push(Stmt::Loop { body, next });
+                    out.push(Stmt::Loop { body, next, span });
                 }
                 other => out.push(other),
             }

@@ -60,12 +60,12 @@ impl Unroll<'_> {
                     let otherwise = self.block(otherwise);
                     out.push(Stmt::If(condition, then, otherwise));
                 }
-                Stmt::Loop { body, next } => {
+                Stmt::Loop { body, next, span } => {
                     let body = self.block(body);
                     let next = self.block(next);
                     match self.counted(&out, &body, &next) {
-                        Some(counted) => self.expand(&counted, &body, &next, &mut out),
-                        None => out.push(Stmt::Loop { body, next }),
+                        Some(counted) => self.expand(&counted, &body, &next, span, &mut out),
+                        None => out.push(Stmt::Loop { body, next, span }),
                     }
                 }
                 other => out.push(other),
@@ -148,7 +148,7 @@ impl Unroll<'_> {
                     && self.is_in_local(inst.args[0])
                     && self.depends(inst.args[1], counter, DEEPEST)
             }
-            Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b } => {
+            Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b, .. } => {
                 self.indexes_local(a, counter) || self.indexes_local(b, counter)
             }
             _ => false,
@@ -181,7 +181,7 @@ impl Unroll<'_> {
                         return (from.op == Op::Const).then_some(from.imm);
                     }
                 }
-                Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b } => {
+                Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b, .. } => {
                     if assigns(self.function, a, counter) || assigns(self.function, b, counter) {
                         return None;
                     }
@@ -227,7 +227,14 @@ impl Unroll<'_> {
         }
     }
 
-    fn expand(&mut self, counted: &Counted, body: &Block, next: &Block, out: &mut Block) {
+    fn expand(
+        &mut self,
+        counted: &Counted,
+        body: &Block,
+        next: &Block,
+        span: Span,
+        out: &mut Block,
+    ) {
         let Some((&last, passes)) = counted.values.split_last() else { return };
         let ty = self.function.variables[counted.counter.index()].ty;
         let Type::Scalar(scalar) = ty else { return };
@@ -253,7 +260,7 @@ impl Unroll<'_> {
         if counted.may_leave {
             // A loop of one pass: who leaves one of the passes leaves them all.
             straight.push(Stmt::Break);
-            out.push(Stmt::Loop { body: straight, next: Block::new() });
+            out.push(Stmt::Loop { body: straight, next: Block::new(), span });
         } else {
             out.extend(straight);
         }
@@ -281,7 +288,7 @@ fn assignments(function: &Function, block: &Block, variable: VarId) -> usize {
             let inst = function.inst(*value);
             usize::from(inst.op == Op::Set && inst.imm == u64::from(variable.0))
         }
-        Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b } => {
+        Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b, .. } => {
             assignments(function, a, variable) + assignments(function, b, variable)
         }
         _ => 0,
@@ -296,7 +303,7 @@ fn reads(function: &Function, block: &[Stmt], variable: VarId) -> bool {
             let inst = function.inst(*value);
             inst.op == Op::Get && inst.imm == u64::from(variable.0)
         }
-        Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b } => {
+        Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b, .. } => {
             reads(function, a, variable) || reads(function, b, variable)
         }
         _ => false,
@@ -310,7 +317,7 @@ fn assigns(function: &Function, block: &Block, variable: VarId) -> bool {
 /// Statements in a block.
 fn count(block: &Block) -> usize {
     let of = |stmt: &Stmt| match stmt {
-        Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b } => 1 + count(a) + count(b),
+        Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b, .. } => 1 + count(a) + count(b),
         _ => 1,
     };
     block.iter().map(of).sum()
@@ -356,9 +363,9 @@ impl Copy<'_> {
                     let (then, otherwise) = (self.block(then), self.block(otherwise));
                     out.push(Stmt::If(condition, then, otherwise));
                 }
-                Stmt::Loop { body, next } => {
+                Stmt::Loop { body, next, span } => {
                     let (body, next) = (self.block(body), self.block(next));
-                    out.push(Stmt::Loop { body, next });
+                    out.push(Stmt::Loop { body, next, span: *span });
                 }
                 Stmt::Return(value) => out.push(Stmt::Return(value.map(|v| self.value(v)))),
                 Stmt::Break => out.push(Stmt::Break),

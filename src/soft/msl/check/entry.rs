@@ -336,8 +336,22 @@ impl Checker {
         let parameters = self.func(id).parameters.clone();
         for (argument, parameter) in reflection.arguments.iter().zip(&parameters) {
             match argument.kind {
-                ArgumentKind::Buffer if self.points_to_textures(parameter.qual.ty) => {
+                ArgumentKind::Buffer
+                    if self.points_to(parameter.qual.ty, |ty| {
+                        matches!(ty, Ty::Texture(_) | Ty::Sampler)
+                    }) =>
+                {
                     self.unsupported(parameter.span, "buffer of textures or samplers is");
+                }
+                // A kernel may store pointers in memory that it writes, and load them again.
+                ArgumentKind::Buffer
+                    if argument.access == Access::ReadOnly
+                        && self.points_to(parameter.qual.ty, |ty| {
+                            matches!(ty, Ty::Pointer(_) | Ty::Reference(_))
+                        }) =>
+                {
+                    let what = "pointer in a buffer that only the host writes is";
+                    self.unsupported(parameter.span, what);
                 }
                 ArgumentKind::Unsupported if parameter.qual.ty != Types::UNKNOWN => {
                     if let Ty::Opaque(what) = *self.types.get(parameter.qual.ty) {
@@ -375,10 +389,10 @@ impl Checker {
         }
     }
 
-    /// Whether a pointer or reference is to memory with textures in it: an argument buffer.
-    fn points_to_textures(&self, ty: TyId) -> bool {
+    /// Whether a pointer or reference is to memory that holds something `wanted`.
+    fn points_to(&self, ty: TyId, wanted: fn(&Ty) -> bool) -> bool {
         match *self.types.get(ty) {
-            Ty::Pointer(to) | Ty::Reference(to) => self.holds_textures(to.ty),
+            Ty::Pointer(to) | Ty::Reference(to) => self.holds(to.ty, wanted),
             _ => false,
         }
     }

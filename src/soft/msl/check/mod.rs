@@ -505,9 +505,14 @@ impl Checker {
     /// Records the position that is being checked, for the report of an internal error: the last one
     /// in the program's own text.
     pub(crate) fn at(&self, span: Span) {
-        if span.lo >= self.library.end {
+        if self.is_of_program(span) {
             ir::compiling(ir::Span(span.lo));
         }
+    }
+
+    /// Whether a span is in the program's own text, not in the library's.
+    pub(crate) fn is_of_program(&self, span: Span) -> bool {
+        span.lo >= self.library.end
     }
 
     /// A vector of constants, as an initialiser of a variable at program scope.

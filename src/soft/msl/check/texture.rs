@@ -254,16 +254,21 @@ impl Checker {
         (list, least)
     }
 
-    /// Whether values of a type hold textures or samplers, which memory of the host cannot.
-    pub(super) fn holds_textures(&self, ty: TyId) -> bool {
-        match *self.types.get(ty) {
-            Ty::Texture(_) | Ty::Sampler => true,
-            Ty::Array(element, _) => self.holds_textures(element),
+    /// Whether values of a type hold something that is `wanted`.
+    pub(super) fn holds(&self, ty: TyId, wanted: fn(&Ty) -> bool) -> bool {
+        match self.types.get(ty) {
+            ty if wanted(ty) => true,
+            Ty::Array(element, _) => self.holds(*element, wanted),
             Ty::Struct(id) => {
-                let fields = &self.types.class(id).fields();
-                fields.iter().any(|field| self.holds_textures(field.qual.ty))
+                let fields = &self.types.class(*id).fields();
+                fields.iter().any(|field| self.holds(field.qual.ty, wanted))
             }
             _ => false,
         }
+    }
+
+    /// Whether values of a type hold textures or samplers, which memory of the host cannot.
+    pub(super) fn holds_textures(&self, ty: TyId) -> bool {
+        self.holds(ty, |ty| matches!(ty, Ty::Texture(_) | Ty::Sampler))
     }
 }

@@ -291,7 +291,9 @@ impl Body<'_, '_> {
 
     fn at(&mut self, span: Span) {
         self.span = span;
-        self.b.at(ir::Span(span.lo));
+        // The library's own functions are at the position of their calls.
+        let own = self.module.checker.is_of_program(span);
+        self.b.at(if own { ir::Span(span.lo) } else { ir::Span::default() });
         self.module.checker.at(span);
     }
 

@@ -4,7 +4,7 @@ use super::{Field, Label, Lowering, NONE};
 use crate::soft::cpu::interp::control;
 use crate::soft::cpu::interp::registers::Register;
 use crate::soft::ir::facts::uniform::Divergence;
-use crate::soft::ir::{Block, Effect, Op, Scalar, Stmt, Value};
+use crate::soft::ir::{Block, Effect, Op, Scalar, Span, Stmt, Value};
 
 /// A loop around the point of lowering.
 #[derive(Clone, Copy)]
@@ -34,7 +34,7 @@ impl Lowering<'_> {
     fn skip(&mut self, stmt: &Stmt) {
         match stmt {
             Stmt::If(_, a, b) => a.iter().chain(b).for_each(|stmt| self.skip(stmt)),
-            Stmt::Loop { body, next } => {
+            Stmt::Loop { body, next, .. } => {
                 self.begun += 1;
                 body.iter().chain(next).for_each(|stmt| self.skip(stmt));
             }
@@ -46,7 +46,7 @@ impl Lowering<'_> {
         match stmt {
             Stmt::Do(value) => self.instruction(*value),
             Stmt::If(condition, then, otherwise) => self.branch(*condition, then, otherwise),
-            Stmt::Loop { body, next } => self.repeat(body, next),
+            Stmt::Loop { body, next, span } => self.repeat(body, next, *span),
             Stmt::Break => self.leave_loop(None),
             Stmt::Continue => self.end_pass(None),
             Stmt::Return(_) => self.leave(None),
@@ -155,7 +155,7 @@ impl Lowering<'_> {
         self.bind(end);
     }
 
-    fn repeat(&mut self, body: &Block, next: &Block) {
+    fn repeat(&mut self, body: &Block, next: &Block, span: Span) {
         let divergence = self.uniform.loops[self.begun];
         self.begun += 1;
         self.prepare_for(body);
@@ -214,6 +214,7 @@ impl Lowering<'_> {
                 self.block(&body[..length - usize::from(count.is_some())]);
                 self.begun = begun;
                 let condition = self.operand(*condition);
+                self.span = span;
                 if let Some((op, scalar, operands)) = count {
                     self.count_again(op, scalar, operands, head);
                 } else if condition.uniform && !divergence.breaks {
@@ -223,7 +224,10 @@ impl Lowering<'_> {
                     self.emit_jump::<control::AgainParkIf>(broken, condition.field, head);
                 }
             }
-            None => self.emit_jump::<control::Again>(NONE, NONE, head),
+            None => {
+                self.span = span;
+                self.emit_jump::<control::Again>(NONE, NONE, head);
+            }
         }
         self.joins.pop();
         self.loops.pop();

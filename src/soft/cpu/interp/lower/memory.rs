@@ -370,7 +370,7 @@ impl Lowering<'_> {
         for stmt in block {
             match stmt {
                 Stmt::Do(value) => self.prepare_early(self.function.inst(*value)),
-                Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b } => {
+                Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b, .. } => {
                     self.prepare_for(a);
                     self.prepare_for(b);
                 }
