@@ -39,10 +39,6 @@ impl Checker {
             ast::Init::Copy(expr) | ast::Init::List(expr)
                 if matches!(expr.kind, ast::ExprKind::InitList(_)) =>
             {
-                if qual.ty == Types::UNKNOWN {
-                    self.error(expr.span, "cannot deduce the type of 'auto' from a list");
-                    return Some(self.error_expr(span));
-                }
                 Some(self.list_value(qual, expr))
             }
             ast::Init::Copy(expr) | ast::Init::List(expr) => {

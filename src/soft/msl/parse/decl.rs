@@ -202,14 +202,17 @@ impl Parser<'_> {
             let name = self.ident()?;
             self.skip_attributes()?;
             self.expect(Punct::Assign)?;
-            let target = Arc::new(self.type_name()?);
-            self.expect(Punct::Semi)?;
-            let members = self.members_of(&target.specifiers.base);
+            let target = self.type_name();
+            // The name is a type even if the target is wrong, so that its uses are no errors too.
+            let members = target.as_ref().ok().map(|target| &target.specifiers.base);
+            let members = members.and_then(|base| self.members_of(base));
             let known = match around.template {
                 true => Known::ClassTemplate(members),
                 false => Known::Type(members),
             };
             self.scopes.declare(around.scope, name.name, known);
+            let target = Arc::new(target?);
+            self.expect(Punct::Semi)?;
             return Ok(Decl::Alias { name, target });
         }
         self.eat_name(Name::TYPENAME);
