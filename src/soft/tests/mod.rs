@@ -533,9 +533,15 @@ fn a_fault_names_its_line() {
     for (body, line) in [
         ("\nout[i] = 1;", 10),
         ("\n\nout[0] = at(out, i);", 4),
-        ("\nsimdgroup_load(m, (device float*)out, 8);\nsimdgroup_store(m, (device float*)out, 8);", 10),
+        (
+            "\nsimdgroup_load(m, (device float*)out, 8);\nsimdgroup_store(m, (device float*)out, 8);",
+            10,
+        ),
         ("\n\nsimdgroup_store(m, (device float*)out, 8);", 11),
-        ("\nout[0] = atomic_fetch_add_explicit((device atomic_int*)out + i, 1, memory_order_relaxed);", 10),
+        (
+            "\nout[0] = atomic_fetch_add_explicit((device atomic_int*)out + i, 1, memory_order_relaxed);",
+            10,
+        ),
         ("\nwhile (true) ;", 10),
         ("\n\nfor (;;) {}", 11),
         ("\ndo {} while (i);", 10),

@@ -6,7 +6,8 @@
 
 use super::TooLarge;
 use crate::soft::ir::{
-    Block, FuncId, Function, FunctionBuilder, Inst, Module, Op, Scalar, Span, Stmt, Type, Value, VarId,
+    Block, FuncId, Function, FunctionBuilder, Inst, Module, Op, Scalar, Span, Stmt, Type, Value,
+    VarId,
 };
 use std::collections::HashMap;
 
@@ -109,13 +110,7 @@ struct Inline<'a> {
 type Done = Result<(), TooLarge>;
 
 impl<'a> Inline<'a> {
-    fn frame(
-        &mut self,
-        id: FuncId,
-        args: Vec<Value>,
-        span: Span,
-        returns: Returns,
-    ) -> Frame<'a> {
+    fn frame(&mut self, id: FuncId, args: Vec<Value>, span: Span, returns: Returns) -> Frame<'a> {
         let function = self.module.function(id);
         let variables = &function.variables;
         let locals = &function.locals;
