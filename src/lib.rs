@@ -65,7 +65,7 @@ pub use driver::sync::{Event, EventObject, Fence, SharedEvent};
 pub use driver::texture::{Sampler, Texture};
 pub use driver::{
     CLASSES, buffer, capture, command, descriptor, device, dispatch, encoder, enums, error, ffi,
-    foundation, heap, pipeline, shader, sync, texture,
+    foundation, heap, pipeline, shader, sync, texture, usage,
 };
 pub use fp16::{
     bf16_to_f32, cast_bf16_f32, cast_f16_f32, cast_f32_bf16, cast_f32_f16, f32_to_bf16,

@@ -328,6 +328,19 @@ fn launch(
 pub struct GpuFuture(Option<Result<Commands, GpuError>>);
 
 impl GpuFuture {
+    /// The command buffer, unless it could not be submitted.
+    ///
+    /// ```
+    /// # let dispatch = aruminium::Dispatch::new(&aruminium::Gpu::open()?.new_command_queue()?);
+    /// // SAFETY: nothing is bound.
+    /// let future = unsafe { dispatch.batch_async(|_| ()) };
+    /// assert!(future.commands().is_some_and(|commands| commands.status() >= aruminium::Commands::STATUS_COMMITTED));
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn commands(&self) -> Option<&Commands> {
+        self.0.as_ref()?.as_ref().ok()
+    }
+
     /// Wait until the work is done.
     ///
     /// # Errors

@@ -268,6 +268,9 @@ impl ClassState for Members {
     }
 }
 
+// SAFETY: a set may be used on any thread, by one at a time.
+unsafe impl Send for ResidencySet {}
+
 impl ResidencySet {
     /// Whether nothing is in the set.
     pub fn is_empty(&self) -> bool {

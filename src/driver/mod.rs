@@ -18,6 +18,7 @@ pub mod pipeline;
 pub mod shader;
 pub mod sync;
 pub mod texture;
+pub mod usage;
 
 pub use classes::CLASSES;
 

@@ -107,7 +107,13 @@ pub(crate) struct Record {
     /// An address that the registry knows it by.
     key: usize,
     state: Mutex<State>,
+    /// How many footprints and residency sets have it, in the low half; in the high half how often that
+    /// changed. The other references are those of command buffers that were encoded and not submitted.
+    footprints: AtomicU64,
 }
+
+/// A change of [`Record::footprints`].
+const CHANGE: u64 = 1 << 32;
 
 #[derive(Debug, Default)]
 struct State {
@@ -294,10 +300,22 @@ impl Registry {
 
 /// The records of the memory that a resource lies in. There are several if it overlaps memory that
 /// was known as separate pieces before.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Footprint {
     first: Arc<Record>,
     rest: Box<[Arc<Record>]>,
+}
+
+impl Clone for Footprint {
+    fn clone(&self) -> Self {
+        Self { first: Arc::clone(&self.first), rest: self.rest.clone() }.counted()
+    }
+}
+
+impl Drop for Footprint {
+    fn drop(&mut self) {
+        self.records().for_each(|record| _ = record.footprints.fetch_add(CHANGE - 1, AcqRel));
+    }
 }
 
 impl Footprint {
@@ -324,7 +342,8 @@ impl Footprint {
         if records.is_empty() {
             let state = Mutex::default();
             let key = range.start;
-            records.push(Arc::new(Record { stamp: AtomicU64::new(0), key, state }));
+            let (stamp, footprints) = (AtomicU64::new(0), AtomicU64::new(0));
+            records.push(Arc::new(Record { stamp, key, state, footprints }));
         }
         lock(&records[0].state).flights.append(&mut late);
         let weak = records.iter().map(Arc::downgrade).collect();
@@ -332,7 +351,56 @@ impl Footprint {
         drop(registry);
         drop(over);
         let first = records.swap_remove(0);
-        Self { first, rest: records.into() }
+        Self { first, rest: records.into() }.counted()
+    }
+
+    /// Counts this footprint in its records. It has its references already, so that no reference of a
+    /// command buffer is ever taken for one of a footprint.
+    fn counted(self) -> Self {
+        self.records().for_each(|record| _ = record.footprints.fetch_add(CHANGE + 1, AcqRel));
+        self
+    }
+
+    /// Whether a command buffer that was submitted and has not completed uses the memory.
+    pub(crate) fn is_in_flight(&self) -> bool {
+        self.records().any(|record| {
+            let mut state = lock(&record.state);
+            let over = state.prune();
+            let busy = !state.flights.is_empty();
+            drop(state);
+            drop(over);
+            busy
+        })
+    }
+
+    /// Whether a command buffer that was not submitted was encoded with the memory; at times also while
+    /// another thread makes or drops a footprint.
+    pub(crate) fn is_encoded(&self) -> bool {
+        self.records().any(|record| {
+            loop {
+                let footprints = record.footprints.load(Acquire);
+                let references = Arc::strong_count(record) as u64;
+                std::sync::atomic::fence(Acquire);
+                if record.footprints.load(Acquire) == footprints {
+                    return references > footprints % CHANGE;
+                }
+            }
+        })
+    }
+
+    /// Waits until no command buffer that was submitted uses the memory.
+    pub(crate) fn wait(&self) {
+        for record in self.records() {
+            loop {
+                let mut state = lock(&record.state);
+                let over = state.prune();
+                let next = state.flights.first().map(|one| Arc::clone(&one.flight));
+                drop(state);
+                drop(over);
+                let Some(flight) = next else { break };
+                flight.wait();
+            }
+        }
     }
 
     fn records(&self) -> impl Iterator<Item = &Arc<Record>> {
@@ -454,6 +522,16 @@ pub(crate) struct Uses {
 struct Use {
     record: Arc<Record>,
     writes: bool,
+    /// It is a residency set's, not a command buffer's: counted with the footprints.
+    kept: bool,
+}
+
+impl Drop for Use {
+    fn drop(&mut self) {
+        if self.kept {
+            self.record.footprints.fetch_add(CHANGE - 1, AcqRel);
+        }
+    }
 }
 
 /// A stamp is a serial and a position of this many bits.
@@ -486,7 +564,7 @@ impl Uses {
             return position;
         }
         let position = self.list.len();
-        self.list.push(Use { record: Arc::clone(record), writes });
+        self.list.push(Use { record: Arc::clone(record), writes, kept: false });
         if position as u64 <= POSITIONS {
             record.stamp.store(self.serial | position as u64, Relaxed);
         }
@@ -687,9 +765,14 @@ impl Tracker {
     /// Notes that what a message passes may be written by means that no encoder sees.
     pub(crate) fn keep(&self, arguments: impl FnOnce(&mut Passed<'_>)) {
         let mut uses = self.take();
+        let known = uses.list.len();
         let mut passed = Passed::new(&mut uses, Moment::Keep);
         arguments(&mut passed);
         let sets = passed.sets;
+        for one in &mut uses.list[known..] {
+            one.kept = true;
+            one.record.footprints.fetch_add(CHANGE + 1, AcqRel);
+        }
         self.give_back(uses);
         lock(&self.sets).extend(sets);
     }

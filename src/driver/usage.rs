@@ -1,0 +1,229 @@
+//! Memory of the program's own whose use by the GPU is tracked, for layers that wrap it in buffers.
+
+use super::buffer::Buffer;
+use super::error::GpuError;
+use super::footprint;
+use crate::objc::tracking::{Footprint, ViewGuard};
+use std::ops::Range;
+
+/// The record of who uses a piece of memory: views from the CPU, and command buffers in flight. It is the
+/// same record that [`Buffer::read`] and [`Buffer::write`] consult, for every buffer that wraps the memory.
+///
+/// It holds no memory, and knows it by its addresses only.
+///
+/// ```
+/// # let gpu = aruminium::Gpu::open()?;
+/// use aruminium::usage::Usage;
+/// let buffer = gpu.buffer(64)?;
+/// let usage = Usage::of(buffer.contents().cast(), 64);
+/// let view = usage.view(0..16, true)?;
+/// assert!(buffer.try_read(|_| ()).is_err(), "a part of it is being written");
+/// drop(view);
+/// assert!(buffer.try_read(|_| ()).is_ok() && !usage.is_in_flight());
+/// # Ok::<(), aruminium::GpuError>(())
+/// ```
+#[derive(Debug)]
+pub struct Usage {
+    footprint: Footprint,
+    start: usize,
+    bytes: usize,
+}
+
+/// A view of memory from the CPU that is open until this is dropped; see [`Usage::view`].
+///
+/// ```
+/// # let buffer = aruminium::Gpu::open()?.buffer(64)?;
+/// use aruminium::usage::{OpenView, Usage};
+/// let usage = Usage::of(buffer.contents().cast(), 64);
+/// let view: OpenView<'_> = usage.view(0..64, false)?;
+/// # drop(view);
+/// # Ok::<(), aruminium::GpuError>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "the view is open until this is dropped"]
+pub struct OpenView<'a>(#[allow(dead_code)] ViewGuard<'a>); // Dropped, not read.
+
+impl Usage {
+    /// The record of memory at an address.
+    ///
+    /// ```
+    /// # let buffer = aruminium::Gpu::open()?.buffer(64)?;
+    /// let usage = aruminium::usage::Usage::of(buffer.contents().cast(), 64);
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn of(start: *const u8, bytes: usize) -> Self {
+        let start = start.addr();
+        let footprint = Footprint::of(start..start.saturating_add(bytes.max(1)));
+        Self { footprint, start, bytes }
+    }
+
+    /// Opens a view of a range of bytes, counted from the start of the memory. While it is open, no view of
+    /// the same bytes opens that conflicts with it, and no command buffer is submitted that does.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::BufferAccess`] if another view or a command buffer in flight conflicts with it, or if the
+    /// range ends past the memory.
+    ///
+    /// ```
+    /// # let buffer = aruminium::Gpu::open()?.buffer(64)?;
+    /// let usage = aruminium::usage::Usage::of(buffer.contents().cast(), 64);
+    /// let (one, other) = (usage.view(0..32, true)?, usage.view(32..64, true)?);
+    /// assert!(usage.view(31..33, false).is_err() && usage.view(64..65, false).is_err());
+    /// # drop((one, other));
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    #[inline]
+    pub fn view(&self, range: Range<usize>, writes: bool) -> Result<OpenView<'_>, GpuError> {
+        self.open(range, writes, false)
+    }
+
+    /// The same, after the command buffers that conflict with it have completed.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::BufferAccess`] if another view conflicts with it, or if the range ends past the memory.
+    ///
+    /// ```
+    /// # let buffer = aruminium::Gpu::open()?.buffer(64)?;
+    /// let usage = aruminium::usage::Usage::of(buffer.contents().cast(), 64);
+    /// let view = usage.view_completed(0..64, true)?;
+    /// # drop(view);
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn view_completed(
+        &self,
+        range: Range<usize>,
+        writes: bool,
+    ) -> Result<OpenView<'_>, GpuError> {
+        self.open(range, writes, true)
+    }
+
+    #[inline]
+    fn open(
+        &self,
+        range: Range<usize>,
+        writes: bool,
+        waits: bool,
+    ) -> Result<OpenView<'_>, GpuError> {
+        if range.end > self.bytes {
+            let (end, bytes) = (range.end, self.bytes);
+            return Err(GpuError::BufferAccess(format!(
+                "it has {bytes} bytes, and byte {end} is past them"
+            )));
+        }
+        footprint::view(
+            &self.footprint,
+            self.start + range.start..self.start + range.end,
+            writes,
+            waits,
+        )
+        .map(OpenView)
+        .map_err(|busy| GpuError::BufferAccess(busy.to_string()))
+    }
+
+    /// Whether a command buffer that uses the memory was submitted and has not completed.
+    ///
+    /// ```
+    /// # let buffer = aruminium::Gpu::open()?.buffer(64)?;
+    /// assert!(!aruminium::usage::Usage::of(buffer.contents().cast(), 64).is_in_flight());
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn is_in_flight(&self) -> bool {
+        self.footprint.is_in_flight()
+    }
+
+    /// Whether a command buffer, not submitted yet, was encoded with the memory.
+    ///
+    /// It may return `true` although there is none, while another thread makes or drops a wrapper of a
+    /// buffer over the memory.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// # let commands = gpu.new_command_queue()?.commands()?;
+    /// let buffer = gpu.buffer(64)?;
+    /// let usage = aruminium::usage::Usage::of(buffer.contents().cast(), 64);
+    /// let copier = commands.copier()?;
+    /// copier.fill(&buffer, (0..64).into(), 1);
+    /// copier.finish();
+    /// assert!(usage.is_encoded() && !usage.is_in_flight());
+    /// commands.submit();
+    /// usage.wait();
+    /// assert!(!usage.is_encoded() && !usage.is_in_flight());
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn is_encoded(&self) -> bool {
+        self.footprint.is_encoded()
+    }
+
+    /// Waits until no command buffer that was submitted uses the memory.
+    ///
+    /// ```
+    /// # let buffer = aruminium::Gpu::open()?.buffer(64)?;
+    /// aruminium::usage::Usage::of(buffer.contents().cast(), 64).wait();
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn wait(&self) {
+        self.footprint.wait();
+    }
+}
+
+impl Buffer {
+    /// Whether a command buffer that uses the buffer's memory was submitted and has not completed. Private
+    /// memory is not tracked: always `false`.
+    ///
+    /// ```
+    /// assert!(!aruminium::Gpu::open()?.buffer(64)?.is_in_flight());
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn is_in_flight(&self) -> bool {
+        self.footprint().is_some_and(Footprint::is_in_flight)
+    }
+
+    /// Whether a command buffer, not submitted yet, was encoded with the buffer's memory; see
+    /// [`Usage::is_encoded`]. Private memory is not tracked: always `false`.
+    ///
+    /// ```
+    /// assert!(!aruminium::Gpu::open()?.buffer(64)?.is_encoded());
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn is_encoded(&self) -> bool {
+        self.footprint().is_some_and(Footprint::is_encoded)
+    }
+
+    /// Waits until no command buffer that was submitted uses the buffer's memory. Private memory is not
+    /// tracked.
+    ///
+    /// ```
+    /// aruminium::Gpu::open()?.buffer(64)?.wait_until_unused();
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn wait_until_unused(&self) {
+        if let Some(footprint) = self.footprint() {
+            footprint.wait();
+        }
+    }
+
+    /// How many references to the buffer there are: this one, other wrappers, textures of it, the residency
+    /// sets that it is in, and the command buffers that keep references, were encoded with it and have not
+    /// completed. The system may have more of its own.
+    ///
+    /// A buffer of which only this reference is left cannot get others, while it is not used: a layer that
+    /// lends buffers knows by it that a buffer is no longer used.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// # let commands = gpu.new_command_queue()?.commands()?;
+    /// let buffer = gpu.buffer(64)?;
+    /// let alone = buffer.references();
+    /// let copier = commands.copier()?;
+    /// copier.fill(&buffer, (0..64).into(), 1);
+    /// copier.finish();
+    /// assert!(buffer.references() > alone);
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn references(&self) -> usize {
+        // SAFETY: every object answers this.
+        unsafe { crate::msg!(self, [retainCount] -> usize) }
+    }
+}
