@@ -1,7 +1,7 @@
 //! Whole pages of memory at one address.
 
 use super::error::MemError;
-use super::record::{Record, Use};
+use super::record::Record;
 use super::sys::{self, Handle, Pages};
 use super::view::{View, ViewMut};
 use crate::Plain;
@@ -69,7 +69,8 @@ impl Block {
     }
 
     fn new(pages: Pages, requested: usize, read_only: bool) -> Self {
-        let (record, pins) = (Record::default(), Mutex::new(0));
+        let record = Record::new(pages.base().as_ptr(), pages.bytes());
+        let pins = Mutex::new(0);
         Self(Arc::new(Inner { pages, requested, read_only, record, pins }))
     }
 
@@ -208,7 +209,8 @@ impl Block {
     ///
     /// # Panics
     ///
-    /// If a mutable view lives, or a tape or a grid hands out parts of the memory.
+    /// If a mutable view lives, a tape or a grid hands out parts of the memory, or a command buffer that may
+    /// write it was submitted and has not completed: see [`view_completed`](Self::view_completed).
     ///
     /// ```
     /// let block = aruminium::memory::Block::open(4096)?;
@@ -224,7 +226,8 @@ impl Block {
     ///
     /// # Panics
     ///
-    /// If any view lives, if a tape or a grid hands out parts of the memory, or if it can only be read.
+    /// If any view lives, a tape or a grid hands out parts of the memory, it can only be read, or a command
+    /// buffer that uses it was submitted and has not completed.
     ///
     /// ```
     /// let block = aruminium::memory::Block::open(4096)?;
@@ -248,11 +251,7 @@ impl Block {
     /// # Ok::<(), aruminium::memory::MemError>(())
     /// ```
     pub fn try_view<T: Plain>(&self) -> Result<View<'_, T>, MemError> {
-        let (start, len) = self.values()?;
-        let guard = self.0.record.guard(Use::Read)?;
-        // SAFETY: the block holds `len` plain values and is aligned for them, and the record keeps
-        // writers away.
-        Ok(unsafe { View::new(start, len, Some(guard)) })
+        self.reading(false)
     }
 
     /// [`view_mut`](Self::view_mut), or why not.
@@ -265,17 +264,67 @@ impl Block {
     /// let block = aruminium::memory::Block::open(4096)?;
     /// let first = block.try_view_mut::<u8>()?;
     /// let second = block.try_view_mut::<u8>().unwrap_err();
-    /// assert!(second.to_string().contains("a mutable view of it lives"));
+    /// assert!(second.to_string().contains("being written"));
     /// # Ok::<(), aruminium::memory::MemError>(())
     /// ```
     pub fn try_view_mut<T: Plain>(&self) -> Result<ViewMut<'_, T>, MemError> {
+        self.writing(false)
+    }
+
+    /// [`try_view`](Self::try_view), after the command buffers that may write the memory have completed.
+    ///
+    /// # Errors
+    ///
+    /// As for `try_view`, but for command buffers.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// # let commands = gpu.new_command_queue()?.commands()?;
+    /// let block = aruminium::memory::Block::open(4096)?;
+    /// let copier = commands.copier()?;
+    /// copier.fill(&gpu.wrap(&block)?, (0..4096).into(), 7);
+    /// copier.finish();
+    /// commands.submit();
+    /// assert_eq!(block.view_completed::<u8>()?[4095], 7);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn view_completed<T: Plain>(&self) -> Result<View<'_, T>, MemError> {
+        self.reading(true)
+    }
+
+    /// [`try_view_mut`](Self::try_view_mut), after the command buffers that use the memory have completed.
+    ///
+    /// # Errors
+    ///
+    /// As for `try_view_mut`, but for command buffers.
+    ///
+    /// ```
+    /// let block = aruminium::memory::Block::open(4096)?;
+    /// block.view_mut_completed::<u8>()?.fill(7);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn view_mut_completed<T: Plain>(&self) -> Result<ViewMut<'_, T>, MemError> {
+        self.writing(true)
+    }
+
+    fn reading<T: Plain>(&self, waits: bool) -> Result<View<'_, T>, MemError> {
+        let (start, len) = self.values()?;
+        let open = self.0.record.view_all(false, waits)?;
+        // SAFETY: the block holds `len` plain values and is aligned for them. While the view is open
+        // nobody writes them.
+        Ok(unsafe { View::new(start, len, open) })
+    }
+
+    fn writing<T: Plain>(&self, waits: bool) -> Result<ViewMut<'_, T>, MemError> {
         if self.0.read_only {
             return Err(MemError::ReadOnly);
         }
         let (start, len) = self.values()?;
-        let guard = self.0.record.guard(Use::Write)?;
-        // SAFETY: as for `try_view`, and the record keeps all others away.
-        Ok(unsafe { ViewMut::new(start, len, Some(guard)) })
+        let open = self.0.record.view_all(true, waits)?;
+        // SAFETY: as for reading, and while the view is open nobody reads them.
+        Ok(unsafe { ViewMut::new(start, len, open) })
     }
 
     fn values<T: Plain>(&self) -> Result<(*mut T, usize), MemError> {
@@ -418,7 +467,9 @@ mod processes {
         /// ```
         pub fn freeze(self) -> Result<Self, MemError> {
             let inner = Arc::try_unwrap(self.0).map_err(|_| {
-                MemError::Busy("another clone of the block, or a buffer or a tape over it, lives")
+                MemError::Busy(
+                    "another clone of the block, or a buffer or a tape over it, lives".into(),
+                )
             })?;
             if inner.read_only {
                 return Ok(Self::new(inner.pages, inner.requested, true));

@@ -1,5 +1,6 @@
 //! What can go wrong with memory.
 
+use crate::GpuError;
 use std::fmt;
 use std::io;
 
@@ -38,8 +39,8 @@ pub enum MemError {
         /// How much there can be.
         limit: u64,
     },
-    /// The memory is in use in a way that excludes this one.
-    Busy(&'static str),
+    /// The memory is in use in a way that excludes this one; what uses it.
+    Busy(String),
     /// The memory can only be read.
     ReadOnly,
     /// An offset or an alignment does not fit.
@@ -89,6 +90,15 @@ impl fmt::Display for MemError {
                 f,
                 "the descriptor is not sealed against {missing}: another process could change it"
             ),
+        }
+    }
+}
+
+impl From<MemError> for GpuError {
+    fn from(error: MemError) -> Self {
+        match error {
+            MemError::Busy(why) => Self::BufferAccess(why),
+            other => Self::BufferCreationFailed(other.to_string()),
         }
     }
 }

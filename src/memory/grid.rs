@@ -2,7 +2,6 @@
 
 use super::block::Block;
 use super::error::MemError;
-use super::record::Use;
 use super::stack::{self, Stack};
 use super::view::{View, ViewMut};
 use crate::Plain;
@@ -65,7 +64,7 @@ impl Slab {
         }
         let bytes = cell.checked_mul(cells).ok_or(MemError::too_many_bytes(usize::MAX))?;
         let block = Block::open(bytes)?;
-        block.record().begin(Use::Divide)?;
+        block.record().divide()?;
         let base = NonNull::new(block.address()).expect("a block has an address");
         Ok(Self { base, cell, cells: Stack::full(cells), block })
     }
@@ -149,7 +148,7 @@ impl Slab {
 
 impl Drop for Slab {
     fn drop(&mut self) {
-        self.block.record().end(Use::Divide);
+        self.block.record().unite();
     }
 }
 
@@ -303,7 +302,8 @@ impl<'a> Cell<'a> {
     ///
     /// # Panics
     ///
-    /// If the values' alignment is more than the cell's.
+    /// If the values' alignment is more than the cell's, or if a command buffer that may write the grid's
+    /// memory was submitted and has not completed.
     ///
     /// ```
     /// let slab = aruminium::memory::Slab::new(64, 4)?;
@@ -312,9 +312,7 @@ impl<'a> Cell<'a> {
     /// ```
     #[track_caller]
     pub fn view<T: Plain>(&self) -> View<'_, T> {
-        let (start, len) = self.values();
-        // SAFETY: the grid handed the cell out once, and this borrow keeps its writers away.
-        unsafe { View::new(start, len, None) }
+        self.try_view().unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// The cell as values, to write.
@@ -330,17 +328,56 @@ impl<'a> Cell<'a> {
     /// ```
     #[track_caller]
     pub fn view_mut<T: Plain>(&mut self) -> ViewMut<'_, T> {
-        let (start, len) = self.values();
-        // SAFETY: the grid handed the cell out once, and this borrow keeps all others away.
-        unsafe { ViewMut::new(start, len, None) }
+        self.try_view_mut().unwrap_or_else(|error| panic!("{error}"))
     }
 
-    #[track_caller]
-    fn values<T: Plain>(&self) -> (*mut T, usize) {
+    /// [`view`](Self::view), or why not.
+    ///
+    /// # Errors
+    ///
+    /// [`MemError::Busy`] or [`MemError::Unaligned`] where `view` panics.
+    ///
+    /// ```
+    /// let slab = aruminium::memory::Slab::new(64, 4)?;
+    /// assert_eq!(slab.take().expect("there is a free cell").try_view::<u64>()?.len(), 8);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn try_view<T: Plain>(&self) -> Result<View<'_, T>, MemError> {
+        let (start, len) = self.values()?;
+        let open = self.slab.block.record().view(self.range(), false, false)?;
+        // SAFETY: the grid handed the cell out once; while the view is open nobody writes it.
+        Ok(unsafe { View::new(start, len, open) })
+    }
+
+    /// [`view_mut`](Self::view_mut), or why not.
+    ///
+    /// # Errors
+    ///
+    /// [`MemError::Busy`] or [`MemError::Unaligned`] where `view_mut` panics.
+    ///
+    /// ```
+    /// let slab = aruminium::memory::Slab::new(64, 4)?;
+    /// slab.take().expect("there is a free cell").try_view_mut::<u64>()?[0] = 1;
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn try_view_mut<T: Plain>(&mut self) -> Result<ViewMut<'_, T>, MemError> {
+        let (start, len) = self.values()?;
+        let open = self.slab.block.record().view(self.range(), true, false)?;
+        // SAFETY: as for `try_view`, and while the view is open nobody reads it.
+        Ok(unsafe { ViewMut::new(start, len, open) })
+    }
+
+    fn range(&self) -> std::ops::Range<usize> {
+        self.offset()..self.offset() + self.slab.cell
+    }
+
+    fn values<T: Plain>(&self) -> Result<(*mut T, usize), MemError> {
         let start = self.address().cast::<T>();
-        let align = align_of::<T>();
-        assert!(start.is_aligned(), "the cell at {start:p} is not aligned to {align} bytes");
-        (start, self.slab.cell.checked_div(size_of::<T>()).unwrap_or(0))
+        if !start.is_aligned() {
+            let (value, multiple) = (start.addr() as u64, align_of::<T>() as u64);
+            return Err(MemError::Unaligned { what: "the cell's address", value, multiple });
+        }
+        Ok((start, self.slab.cell.checked_div(size_of::<T>()).unwrap_or(0)))
     }
 }
 

@@ -18,9 +18,10 @@
 //! # Ok::<(), aruminium::memory::MemError>(())
 //! ```
 //!
-//! * [`Block`] is whole pages at one address.
-//! * [`Tape`] is bump allocation over a block.
+//! * [`Block`] is whole pages at one address; [`Gpu::wrap`](crate::Gpu::wrap) makes a buffer of it without a copy.
+//! * [`Tape`] is bump allocation over a block; [`Frames`] are tapes in rotation, for loops that stay ahead of the GPU.
 //! * [`Grid`] and [`Slab`] are cells of one size. [`Layout`] is three tapes, as inference uses them.
+//! * [`Pool`] lends buffers by size class. Pools and blocks share a [`Residency`].
 //! * [`Shared`] is memory that another process may write.
 //!
 //! `specs/memory.md` has the promises, and the memory orderings they rest on.
@@ -29,23 +30,33 @@ mod atomic;
 mod block;
 mod bump;
 mod error;
+mod frames;
 mod grid;
 mod layout;
+mod pool;
 mod record;
+mod residency;
 mod shared;
+mod shelf;
 mod stack;
 mod sys;
 mod tape;
 mod view;
+mod work;
+mod wrap;
 
 pub use block::{Block, Pinned};
 pub use error::MemError;
+pub use frames::{Frame, Frames};
 pub use grid::{Cell, Divided, Grid, Slab};
 pub use layout::{Layout, Stat};
+pub use pool::{Lease, Pool, PoolLimits, PoolStat};
+pub use residency::Residency;
 pub use shared::Shared;
 pub use sys::Handle;
 pub use tape::{Local, Mark, Span, Tape};
 pub use view::{View, ViewMut};
+pub use work::Work;
 
 #[cfg(test)]
 mod tests;

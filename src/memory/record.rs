@@ -1,68 +1,71 @@
-//! Who in this process uses a block's memory.
+//! Who uses a block's memory.
 
 use super::error::MemError;
-use std::sync::atomic::{AtomicIsize, Ordering};
+use crate::GpuError;
+use crate::usage::{OpenView, Usage};
+use std::ops::Range;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-/// One per block: the number of readers, [`WRITTEN`], or [`DIVIDED`].
-#[derive(Debug, Default)]
-pub(super) struct Record {
-    host: AtomicIsize,
-}
-
-const WRITTEN: isize = -1;
-/// A tape or a grid hands out parts of the memory.
-const DIVIDED: isize = -2;
-
-/// How memory is used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Use {
-    Read,
-    Write,
-    Divide,
-}
-
-/// A use that ends on drop.
+/// The driver's record of a block's views and command buffers, which all buffers over the block share; and
+/// whether a tape or a grid hands out parts of the block.
 #[derive(Debug)]
-pub(super) struct Guard<'a> {
-    record: &'a Record,
-    kind: Use,
+pub(super) struct Record {
+    start: usize,
+    bytes: usize,
+    usage: OnceLock<Usage>,
+    divided: AtomicBool,
 }
 
 impl Record {
-    /// Begins a use that does not end by itself.
-    pub(super) fn begin(&self, kind: Use) -> Result<(), MemError> {
-        let begun =
-            self.host.fetch_update(Ordering::Acquire, Ordering::Relaxed, |now| match kind {
-                Use::Read => (now >= 0).then(|| now + 1),
-                Use::Write => (now == 0).then_some(WRITTEN),
-                Use::Divide => (now == 0).then_some(DIVIDED),
-            });
-        begun.map(|_| ()).map_err(|now| {
-            MemError::Busy(match now {
-                WRITTEN => "a mutable view of it lives",
-                DIVIDED => "a tape or a grid hands out parts of it",
-                _ => "a view of it lives",
-            })
+    pub(super) fn new(start: *const u8, bytes: usize) -> Self {
+        let (usage, divided) = (OnceLock::new(), AtomicBool::new(false));
+        Self { start: start.addr(), bytes, usage, divided }
+    }
+
+    /// The driver's record, found at the first use: blocks that nobody views cost nothing.
+    #[inline]
+    pub(super) fn usage(&self) -> &Usage {
+        self.usage.get_or_init(|| Usage::of(std::ptr::without_provenance(self.start), self.bytes))
+    }
+
+    /// Opens a view of all of the memory.
+    pub(super) fn view_all(&self, writes: bool, waits: bool) -> Result<OpenView<'_>, MemError> {
+        if self.divided.load(Ordering::Acquire) {
+            return Err(MemError::Busy("a tape or a grid hands out parts of it".into()));
+        }
+        self.view(0..self.bytes, writes, waits)
+    }
+
+    /// Opens a view of a range of bytes, counted from the start.
+    #[inline]
+    pub(super) fn view(
+        &self,
+        range: Range<usize>,
+        writes: bool,
+        waits: bool,
+    ) -> Result<OpenView<'_>, MemError> {
+        let usage = self.usage();
+        let view =
+            if waits { usage.view_completed(range, writes) } else { usage.view(range, writes) };
+        view.map_err(|error| match error {
+            GpuError::BufferAccess(why) => MemError::Busy(why),
+            other => MemError::Busy(other.to_string()),
         })
     }
 
-    /// Ends a use that began.
-    pub(super) fn end(&self, kind: Use) {
-        match kind {
-            Use::Read => self.host.fetch_sub(1, Ordering::Release),
-            Use::Write | Use::Divide => self.host.swap(0, Ordering::Release),
-        };
+    /// From now on a tape or a grid hands out parts of the memory, and there are no views of all of it.
+    pub(super) fn divide(&self) -> Result<(), MemError> {
+        if self.divided.swap(true, Ordering::AcqRel) {
+            return Err(MemError::Busy("another tape or grid hands out parts of it".into()));
+        }
+        // No view may live now, and one that begins from here on is refused. (One that began at this very
+        // moment conflicts with those of the parts, as any two views do.)
+        self.view(0..self.bytes, true, true).map(drop).inspect_err(|_| self.unite())
     }
 
-    /// Begins a use.
-    pub(super) fn guard(&self, kind: Use) -> Result<Guard<'_>, MemError> {
-        self.begin(kind)?;
-        Ok(Guard { record: self, kind })
-    }
-}
-
-impl Drop for Guard<'_> {
-    fn drop(&mut self) {
-        self.record.end(self.kind);
+    /// Ends what `divide` began.
+    pub(super) fn unite(&self) {
+        self.divided.store(false, Ordering::Release);
     }
 }

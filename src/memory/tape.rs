@@ -3,9 +3,8 @@
 use super::block::Block;
 use super::bump::{self, Bump};
 use super::error::MemError;
-use super::record::Use;
 use super::view::{View, ViewMut};
-use crate::Plain;
+use crate::{Buffer, Encoder, Gpu, GpuError, Plain};
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
@@ -32,6 +31,7 @@ pub struct Tape {
     total: usize,
     bump: Bump,
     block: Block,
+    buffer: Option<Buffer>,
 }
 
 // SAFETY: the block's memory is handed out in parts that do not overlap, by atomic operations.
@@ -97,9 +97,39 @@ impl Tape {
             let (requested, limit) = (total as u64, bump::LIMIT as u64);
             return Err(MemError::TooLarge { what: "bytes for a tape", requested, limit });
         }
-        block.record().begin(Use::Divide)?;
+        block.record().divide()?;
         let base = NonNull::new(block.address()).expect("a block has an address");
-        Ok(Self { base, total, bump: Bump::new(), block })
+        Ok(Self { base, total, bump: Bump::new(), block, buffer: None })
+    }
+
+    /// The same tape with a buffer over its block, so that kernels can use its spans.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Gpu::wrap`].
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// let tape = aruminium::memory::Tape::start(4096)?.on(&gpu)?;
+    /// let span = tape.slice::<f32>(16).expect("there is room");
+    /// assert_eq!(span.buffer().size(), tape.total());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn on(mut self, gpu: &Gpu) -> Result<Self, GpuError> {
+        self.buffer = Some(gpu.wrap(&self.block)?);
+        Ok(self)
+    }
+
+    /// The buffer over the tape's block, if it is [`on`](Self::on) a GPU.
+    ///
+    /// ```
+    /// assert!(aruminium::memory::Tape::start(4096)?.buffer().is_none());
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn buffer(&self) -> Option<&Buffer> {
+        self.buffer.as_ref()
     }
 
     /// Makes every page present; contents stay as they are. Where the system refuses, pages are made on
@@ -369,7 +399,7 @@ impl Tape {
 
 impl Drop for Tape {
     fn drop(&mut self) {
-        self.block.record().end(Use::Divide);
+        self.block.record().unite();
     }
 }
 
@@ -424,6 +454,11 @@ unsafe impl<T: Sync> Sync for Span<'_, T> {}
 impl<'a, T: Plain> Span<'a, T> {
     /// The values, to read.
     ///
+    /// # Panics
+    ///
+    /// If a command buffer that may write the tape was submitted and has not completed: see
+    /// [`view_completed`](Self::view_completed). If a buffer over the tape is being written.
+    ///
     /// ```
     /// let tape = aruminium::memory::Tape::start(4096)?;
     /// assert_eq!(*tape.slice::<u64>(2).expect("there is room").view(), [0, 0]);
@@ -432,11 +467,15 @@ impl<'a, T: Plain> Span<'a, T> {
     #[inline]
     #[track_caller]
     pub fn view(&self) -> View<'_, T> {
-        // SAFETY: the tape handed the bytes out once, and this borrow keeps writers of the span away.
-        unsafe { View::new(self.start.as_ptr(), self.len, None) }
+        self.try_view().unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// The values, to write.
+    ///
+    /// # Panics
+    ///
+    /// If a command buffer that uses the tape was submitted and has not completed: see
+    /// [`view_mut_completed`](Self::view_mut_completed). If a buffer over the tape is being viewed.
     ///
     /// ```
     /// let tape = aruminium::memory::Tape::start(4096)?;
@@ -446,8 +485,84 @@ impl<'a, T: Plain> Span<'a, T> {
     #[inline]
     #[track_caller]
     pub fn view_mut(&mut self) -> ViewMut<'_, T> {
-        // SAFETY: the tape handed the bytes out once, and this borrow keeps all others away.
-        unsafe { ViewMut::new(self.start.as_ptr(), self.len, None) }
+        self.try_view_mut().unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// [`view`](Self::view), or why not.
+    ///
+    /// # Errors
+    ///
+    /// [`MemError::Busy`] where `view` panics.
+    ///
+    /// ```
+    /// let tape = aruminium::memory::Tape::start(4096)?;
+    /// let span = tape.slice::<u64>(2).expect("there is room");
+    /// assert_eq!(span.try_view()?.len(), 2);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn try_view(&self) -> Result<View<'_, T>, MemError> {
+        self.reading(false)
+    }
+
+    /// [`view_mut`](Self::view_mut), or why not.
+    ///
+    /// # Errors
+    ///
+    /// [`MemError::Busy`] where `view_mut` panics.
+    ///
+    /// ```
+    /// let tape = aruminium::memory::Tape::start(4096)?;
+    /// let mut span = tape.slice::<u64>(2).expect("there is room");
+    /// span.try_view_mut()?[0] = 1;
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn try_view_mut(&mut self) -> Result<ViewMut<'_, T>, MemError> {
+        self.writing(false)
+    }
+
+    /// [`try_view`](Self::try_view), after the command buffers that may write the tape have completed.
+    ///
+    /// # Errors
+    ///
+    /// [`MemError::Busy`] if another view writes the values: one of a buffer over the tape.
+    ///
+    /// ```
+    /// let tape = aruminium::memory::Tape::start(4096)?;
+    /// let span = tape.slice::<u64>(2).expect("there is room");
+    /// assert_eq!(*span.view_completed()?, [0, 0]);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn view_completed(&self) -> Result<View<'_, T>, MemError> {
+        self.reading(true)
+    }
+
+    /// [`try_view_mut`](Self::try_view_mut), after the command buffers that use the tape have completed.
+    ///
+    /// # Errors
+    ///
+    /// [`MemError::Busy`] if another view uses the values: one of a buffer over the tape.
+    ///
+    /// ```
+    /// let tape = aruminium::memory::Tape::start(4096)?;
+    /// tape.slice::<u64>(2).expect("there is room").view_mut_completed()?.fill(7);
+    /// # Ok::<(), aruminium::memory::MemError>(())
+    /// ```
+    pub fn view_mut_completed(&mut self) -> Result<ViewMut<'_, T>, MemError> {
+        self.writing(true)
+    }
+
+    fn reading(&self, waits: bool) -> Result<View<'_, T>, MemError> {
+        let range = self.offset()..self.offset() + self.bytes();
+        let open = self.tape.block.record().view(range, false, waits)?;
+        // SAFETY: the tape handed the bytes out once; while the view is open nobody writes them.
+        Ok(unsafe { View::new(self.start.as_ptr(), self.len, open) })
+    }
+
+    fn writing(&mut self, waits: bool) -> Result<ViewMut<'_, T>, MemError> {
+        let range = self.offset()..self.offset() + self.bytes();
+        let open = self.tape.block.record().view(range, true, waits)?;
+        // SAFETY: as for reading, and while the view is open nobody reads them.
+        Ok(unsafe { ViewMut::new(self.start.as_ptr(), self.len, open) })
     }
 
     /// The address of the first value, for what takes pointers.
@@ -505,6 +620,51 @@ impl<'a, T: Plain> Span<'a, T> {
     /// ```
     pub fn offset(&self) -> usize {
         self.start.addr().get() - self.tape.base.addr().get()
+    }
+
+    /// The buffer over the tape, in which the span begins at [`offset`](Self::offset).
+    ///
+    /// # Panics
+    ///
+    /// If the tape is not [`on`](Tape::on) a GPU.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// let tape = aruminium::memory::Tape::start(4096)?.on(&gpu)?;
+    /// let span = tape.slice::<u64>(2).expect("there is room");
+    /// let (buffer, offset) = (span.buffer(), span.offset());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn buffer(&self) -> &'a Buffer {
+        let buffer = self.tape.buffer();
+        buffer.expect("the span's tape has no buffer: make it with `Tape::on` or `Frames`")
+    }
+
+    /// Binds the span to an index of a kernel's buffers.
+    ///
+    /// # Panics
+    ///
+    /// As for [`buffer`](Self::buffer).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// # let commands = gpu.new_command_queue()?.commands()?;
+    /// let tape = aruminium::memory::Tape::start(4096)?.on(&gpu)?;
+    /// let span = tape.slice::<u64>(2).expect("there is room");
+    /// let encoder = commands.encoder()?;
+    /// span.bind(&encoder, 0);
+    /// encoder.finish();
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[inline]
+    #[track_caller]
+    pub fn bind(&self, encoder: &Encoder, index: usize) {
+        encoder.bind_buffer(self.buffer(), self.offset(), index);
     }
 
     /// The tape that it is on.

@@ -1,6 +1,6 @@
 //! Guards through which the CPU uses memory.
 
-use super::record::Guard;
+use crate::usage::OpenView;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
@@ -16,7 +16,7 @@ use std::ops::{Deref, DerefMut};
 /// ```
 pub struct View<'a, T> {
     slice: &'a [T],
-    _guard: Option<Guard<'a>>,
+    _guard: OpenView<'a>,
 }
 
 /// Memory that the CPU writes, as a mutable slice. While it lives nobody else uses the memory.
@@ -31,7 +31,7 @@ pub struct View<'a, T> {
 pub struct ViewMut<'a, T> {
     start: *mut T,
     len: usize,
-    _guard: Option<Guard<'a>>,
+    _guard: OpenView<'a>,
     _slice: PhantomData<&'a mut [T]>,
 }
 
@@ -44,7 +44,7 @@ impl<'a, T> View<'a, T> {
     /// # Safety
     ///
     /// The memory holds `len` values, which nobody writes while the guard lives.
-    pub(super) unsafe fn new(start: *const T, len: usize, guard: Option<Guard<'a>>) -> Self {
+    pub(super) unsafe fn new(start: *const T, len: usize, guard: OpenView<'a>) -> Self {
         // SAFETY: passed on to the caller.
         Self { slice: unsafe { std::slice::from_raw_parts(start, len) }, _guard: guard }
     }
@@ -54,7 +54,7 @@ impl<'a, T> ViewMut<'a, T> {
     /// # Safety
     ///
     /// The memory holds `len` values, which nobody else uses while the guard lives.
-    pub(super) unsafe fn new(start: *mut T, len: usize, guard: Option<Guard<'a>>) -> Self {
+    pub(super) unsafe fn new(start: *mut T, len: usize, guard: OpenView<'a>) -> Self {
         Self { start, len, _guard: guard, _slice: PhantomData }
     }
 }

@@ -1,0 +1,448 @@
+//! Buffers that are lent and come back.
+
+use super::residency::Residency;
+use super::shelf::Shelf;
+use super::work::{Declared, Work};
+use crate::{Buffer, Gpu, GpuError};
+use std::fmt;
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Shared buffers by size class, which are lent and used again. A clone is another handle to the same pool.
+///
+/// There are four classes for each doubling of the size, so that at most a fifth of a buffer is not used, from
+/// 256 bytes on. A buffer that comes back is lent again when the last command buffer that uses it is done.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let gpu = aruminium::Gpu::open()?;
+/// use aruminium::memory::{Pool, PoolLimits};
+/// let pool = Pool::new(&gpu, PoolLimits::default());
+/// let lease = pool.take(1000)?;
+/// lease.write_f32(|x| x.fill(1.0)); // It derefs to a buffer.
+/// let address = lease.gpu_address();
+/// drop(lease);
+/// assert_eq!(pool.take_zeroed(900)?.gpu_address(), address);
+/// println!("{:?}", pool.stat());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Pool(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    gpu: Gpu,
+    limits: PoolLimits,
+    residency: Option<Residency>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    shelf: Shelf<Entry>,
+    /// Bytes in all buffers, lent or not.
+    total: usize,
+    /// Its `free` and `pending` are found when it is asked for.
+    stat: PoolStat,
+}
+
+/// A buffer of the pool.
+struct Entry {
+    buffer: Buffer,
+    /// How many references to the buffer there were when only the pool had it, and how many commits of the
+    /// residency set there had been.
+    references: usize,
+    commits: u64,
+    /// Work that was declared for the lease that ended last.
+    declared: Declared,
+}
+
+/// How much a [`Pool`] may have.
+///
+/// ```
+/// use aruminium::memory::PoolLimits;
+/// let limits = PoolLimits { total: 1 << 30, free: 1 << 28 };
+/// assert_eq!(PoolLimits::default().total, usize::MAX);
+/// # let _ = limits;
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolLimits {
+    /// The most bytes in all of its buffers, lent or not. Past it `take` fails.
+    pub total: usize,
+    /// The most bytes in buffers that are not lent. What comes back past it is released.
+    pub free: usize,
+}
+
+impl Default for PoolLimits {
+    fn default() -> Self {
+        Self { total: usize::MAX, free: usize::MAX }
+    }
+}
+
+/// What a [`Pool`] has and has done. Sizes are those of whole buffers.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let gpu = aruminium::Gpu::open()?;
+/// let pool = aruminium::memory::Pool::new(&gpu, Default::default());
+/// drop(pool.take(1000)?);
+/// drop(pool.take(1000)?);
+/// let stat = pool.stat();
+/// assert_eq!((stat.takes, stat.made, stat.lent, stat.free), (2, 1, 0, 1024));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PoolStat {
+    /// Leases so far.
+    pub takes: u64,
+    /// Buffers that had to be made for them.
+    pub made: u64,
+    /// Bytes in buffers that are lent.
+    pub lent: usize,
+    /// Bytes that were requested of those.
+    pub requested: usize,
+    /// Bytes in buffers that can be lent.
+    pub free: usize,
+    /// Bytes in buffers that came back while the GPU still used them.
+    pub pending: usize,
+}
+
+/// The smallest buffer.
+const SMALLEST: usize = 256;
+const CLASSES: usize = 4 * usize::BITS as usize;
+
+/// The class of a size, and the size of its buffers: the next of 4, 5, 6 and 7 times a power of two.
+fn class(bytes: usize) -> Option<(usize, usize)> {
+    let bytes = bytes.max(SMALLEST);
+    let step = 1usize << (bytes.ilog2() - 2);
+    let size = bytes.checked_next_multiple_of(step)?;
+    let doubling = size.ilog2();
+    Some((4 * doubling as usize + (size >> (doubling - 2)) % 4, size))
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.buffer.fmt(f)
+    }
+}
+
+impl Pool {
+    /// An empty pool.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// use aruminium::memory::{Pool, PoolLimits};
+    /// let pool = Pool::new(&gpu, PoolLimits { total: 4096, free: 4096 });
+    /// let _all = pool.take(4096)?;
+    /// assert!(pool.take(1).unwrap_err().to_string().contains("limit"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn new(gpu: &Gpu, limits: PoolLimits) -> Self {
+        Self::with(gpu, limits, None)
+    }
+
+    /// An empty pool whose buffers are all in a residency set.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// use aruminium::memory::{Pool, Residency};
+    /// // Systems before macOS 15 have none.
+    /// if let Ok(residency) = Residency::new(&gpu, "step") {
+    ///     let pool = Pool::resident(&gpu, Default::default(), &residency);
+    ///     let leases = [pool.take(1000)?, pool.take(5000)?];
+    ///     assert!(residency.commit(), "once for all of them");
+    ///     # drop(leases);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn resident(gpu: &Gpu, limits: PoolLimits, residency: &Residency) -> Self {
+        Self::with(gpu, limits, Some(residency.clone()))
+    }
+
+    fn with(gpu: &Gpu, limits: PoolLimits, residency: Option<Residency>) -> Self {
+        let state = State { shelf: Shelf::new(CLASSES), total: 0, stat: PoolStat::default() };
+        Self(Arc::new(Inner { gpu: gpu.clone(), limits, residency, state: Mutex::new(state) }))
+    }
+
+    /// Lends a buffer of at least so many bytes. What is in it is what was there before.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::BufferCreationFailed`] for no bytes, past the pool's limit, or past the device's.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// let pool = aruminium::memory::Pool::new(&gpu, Default::default());
+    /// let lease = pool.take(1000)?;
+    /// assert_eq!((lease.requested(), lease.size()), (1000, 1024));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn take(&self, bytes: usize) -> Result<Lease, GpuError> {
+        self.lend(bytes).map(|(lease, _)| lease)
+    }
+
+    /// The same, with zeros in it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`take`](Self::take).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// let pool = aruminium::memory::Pool::new(&gpu, Default::default());
+    /// pool.take(1000)?.write(|bytes| bytes.fill(7));
+    /// assert!(pool.take_zeroed(1000)?.read(|bytes| bytes.iter().all(|&byte| byte == 0)));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn take_zeroed(&self, bytes: usize) -> Result<Lease, GpuError> {
+        let (lease, new) = self.lend(bytes)?;
+        if !new {
+            lease.try_write(|bytes| bytes.fill(0))?;
+        }
+        Ok(lease)
+    }
+
+    /// A lease, and whether its buffer is new.
+    fn lend(&self, bytes: usize) -> Result<(Lease, bool), GpuError> {
+        let (class, size) = Some(bytes)
+            .filter(|&bytes| bytes > 0)
+            .and_then(class)
+            .ok_or_else(|| GpuError::BufferCreationFailed(format!("a lease of {bytes} bytes")))?;
+        let mut state = self.0.lock();
+        let found = state.shelf.take(class, |entry| self.0.is_idle(entry));
+        let new = found.is_none();
+        let entry = match found {
+            Some(entry) => entry,
+            None => self.0.make(&mut state, size)?,
+        };
+        state.stat.takes += 1;
+        state.stat.made += u64::from(new);
+        state.stat.lent += size;
+        state.stat.requested += bytes;
+        drop(state);
+        let pool = Arc::clone(&self.0);
+        Ok((Lease { entry: ManuallyDrop::new(entry), class, requested: bytes, pool }, new))
+    }
+
+    /// Releases buffers that are not lent, the largest first, until at most so many bytes of them are left.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// let pool = aruminium::memory::Pool::new(&gpu, Default::default());
+    /// drop(pool.take(1000)?);
+    /// pool.trim(0);
+    /// assert_eq!(pool.stat().free, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn trim(&self, keep: usize) {
+        let mut state = self.0.lock();
+        state.shelf.settle(|entry| self.0.is_idle(entry));
+        self.0.trim(&mut state, keep);
+    }
+
+    /// What the pool has and has done.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// let pool = aruminium::memory::Pool::new(&gpu, Default::default());
+    /// let lease = pool.take(1000)?;
+    /// assert_eq!((pool.stat().lent, pool.stat().requested), (1024, 1000));
+    /// # drop(lease);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn stat(&self) -> PoolStat {
+        let mut state = self.0.lock();
+        state.shelf.settle(|entry| self.0.is_idle(entry));
+        let size = |entry: &Entry| entry.buffer.size();
+        let (free, pending) =
+            (state.shelf.free().map(size).sum(), state.shelf.pending().map(size).sum());
+        PoolStat { free, pending, ..state.stat }
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No panic leaves the state half changed.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether nobody but the pool uses the buffer, and nothing that was encoded can.
+    fn is_idle(&self, entry: &Entry) -> bool {
+        let set = self.residency.as_ref().map_or(0, |set| set.references(entry.commits));
+        entry.buffer.references() <= entry.references + set
+            && entry.declared.is_done()
+            && !entry.buffer.is_in_flight()
+            && !entry.buffer.is_encoded()
+    }
+
+    fn make(&self, state: &mut State, size: usize) -> Result<Entry, GpuError> {
+        let over = |state: &State| state.total.saturating_add(size) > self.limits.total;
+        if over(state) {
+            state.shelf.settle(|entry| self.is_idle(entry));
+            self.trim_while(state, over);
+        }
+        if over(state) {
+            return Err(GpuError::BufferCreationFailed(format!(
+                "{size} bytes beside the {} that are in use are past the pool's limit of {}",
+                state.total, self.limits.total
+            )));
+        }
+        let buffer = self.gpu.buffer(size)?;
+        let references = buffer.references();
+        let mut commits = 0;
+        if let Some(residency) = &self.residency {
+            // In this order a commit of another thread in between makes the buffer look used, not idle.
+            residency.add(&buffer);
+            commits = residency.commits();
+        }
+        state.total += size;
+        Ok(Entry { buffer, references, commits, declared: Declared::default() })
+    }
+
+    fn trim(&self, state: &mut State, keep: usize) {
+        self.trim_while(state, |state| state.total - state.stat.lent > keep);
+    }
+
+    fn trim_while(&self, state: &mut State, more: impl Fn(&State) -> bool) {
+        while more(state)
+            && let Some(entry) = state.shelf.remove_largest()
+        {
+            state.total -= entry.buffer.size();
+            self.release(entry);
+        }
+    }
+
+    fn release(&self, entry: Entry) {
+        if let Some(residency) = &self.residency {
+            residency.remove(&entry.buffer);
+        }
+    }
+
+    fn take_back(&self, class: usize, requested: usize, entry: Entry) {
+        let idle = self.is_idle(&entry);
+        let mut state = self.lock();
+        state.stat.lent -= entry.buffer.size();
+        state.stat.requested -= requested;
+        state.shelf.put(class, entry, idle);
+        if state.total - state.stat.lent > self.limits.free {
+            state.shelf.settle(|entry| self.is_idle(entry));
+            self.trim(&mut state, self.limits.free);
+        }
+    }
+}
+
+impl Drop for Inner {
+    /// What unsafe code encoded does not keep its buffers: it is waited for.
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for entry in state.shelf.pending() {
+            entry.declared.wait();
+            entry.buffer.wait_until_unused();
+        }
+        if let Some(residency) = &self.residency {
+            state
+                .shelf
+                .free()
+                .chain(state.shelf.pending())
+                .for_each(|entry| residency.remove(&entry.buffer));
+        }
+    }
+}
+
+/// A buffer that a [`Pool`] lends; it derefs to the [`Buffer`]. When this is dropped and the GPU is done with
+/// the buffer, it can be lent again.
+///
+/// A texture of the buffer, or a command buffer that was encoded with it, keeps it from being lent again.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let gpu = aruminium::Gpu::open()?;
+/// # let commands = gpu.new_command_queue()?.commands()?;
+/// let pool = aruminium::memory::Pool::new(&gpu, Default::default());
+/// let lease = pool.take(1000)?;
+/// let copier = commands.copier()?;
+/// copier.fill(&lease, (0..1000).into(), 7);
+/// copier.finish();
+/// drop(lease);
+/// assert_eq!(pool.stat().free, 0, "the command buffer can still be submitted");
+/// commands.submit();
+/// commands.finish()?;
+/// drop(commands);
+/// assert_eq!(pool.stat().free, 1024);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Lease {
+    entry: ManuallyDrop<Entry>,
+    class: usize,
+    requested: usize,
+    pool: Arc<Inner>,
+}
+
+impl Lease {
+    /// How many bytes were requested; the buffer has as many or more.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// let pool = aruminium::memory::Pool::new(&gpu, Default::default());
+    /// assert_eq!(pool.take(1000)?.requested(), 1000);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn requested(&self) -> usize {
+        self.requested
+    }
+
+    /// Declares work that uses the buffer by means that are not tracked: the buffer is not lent again before
+    /// it is done. What safe methods of encoders bind needs no declaration.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// # let dispatch = aruminium::Dispatch::new(&gpu.new_command_queue()?);
+    /// let pool = aruminium::memory::Pool::new(&gpu, Default::default());
+    /// let lease = pool.take(1000)?;
+    /// // SAFETY: the lease keeps the buffer until the work is done, and nobody views it before.
+    /// let future = unsafe { dispatch.batch_async(|batch| batch.bind_buffer(&lease, 0, 0)) };
+    /// lease.until(&future);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn until(&self, work: &impl Work) {
+        self.entry.declared.add(work);
+    }
+}
+
+impl Deref for Lease {
+    type Target = Buffer;
+
+    #[inline]
+    fn deref(&self) -> &Buffer {
+        &self.entry.buffer
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // SAFETY: the entry is not used after this.
+        let entry = unsafe { ManuallyDrop::take(&mut self.entry) };
+        self.pool.take_back(self.class, self.requested, entry);
+    }
+}

@@ -1,0 +1,149 @@
+//! A residency set that pools and buffers over blocks share.
+
+use crate::{Allocation, Commands, Gpu, GpuError, ResidencySet, ResidencySetDescriptor};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Allocations that are kept resident together. What is added and removed takes effect at the next commit, of
+/// which one before a command buffer is submitted is enough, however much changed. A clone is another handle
+/// to the same set.
+///
+/// What is in the set counts as written by every command buffer that the set is used for: views of it are
+/// refused until those have completed.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let gpu = aruminium::Gpu::open()?;
+/// # let commands = gpu.new_command_queue()?.commands()?;
+/// use aruminium::memory::{Block, Residency};
+/// // Systems before macOS 15 have none.
+/// if let Ok(residency) = Residency::new(&gpu, "weights") {
+///     let buffer = gpu.wrap(&Block::open(4096)?)?;
+///     residency.add(&buffer);
+///     residency.use_in(&commands); // commits
+///     assert!(!residency.commit(), "nothing changed since");
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Residency(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    set: ResidencySet,
+    changed: bool,
+    commits: u64,
+    /// How many references a set of this system takes to an allocation when it is added, and when that is
+    /// committed.
+    taken: [usize; 2],
+}
+
+impl Residency {
+    /// An empty set with a name.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::ObjectCreationFailed`] where the system has none.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// if let Err(error) = aruminium::memory::Residency::new(&gpu, "weights") {
+    ///     println!("{error}");
+    /// }
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn new(gpu: &Gpu, label: &str) -> Result<Self, GpuError> {
+        let descriptor = ResidencySetDescriptor::new();
+        descriptor.set_label(label);
+        let set = gpu.residency_set(&descriptor)?;
+        // Measured, since nothing documents it.
+        let probe = gpu.buffer(1)?;
+        let alone = probe.references();
+        set.add(&probe);
+        let added = probe.references();
+        set.commit();
+        let taken = [added.saturating_sub(alone), probe.references().saturating_sub(added)];
+        set.remove(&probe);
+        set.commit();
+        Ok(Self(Arc::new(Mutex::new(State { set, changed: false, commits: 0, taken }))))
+    }
+
+    /// How many commits there were.
+    pub(super) fn commits(&self) -> u64 {
+        self.lock().commits
+    }
+
+    /// How many references the set has to what was added when there were this many commits.
+    pub(super) fn references(&self, commits: u64) -> usize {
+        let state = self.lock();
+        let [added, committed] = state.taken;
+        if state.commits > commits { added + committed } else { added }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds an allocation.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// # let residency = aruminium::memory::Residency::new(&gpu, "weights")?;
+    /// residency.add(&gpu.buffer(4096)?);
+    /// assert!(residency.commit());
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn add(&self, allocation: &dyn Allocation) {
+        let mut state = self.lock();
+        state.set.add(allocation);
+        state.changed = true;
+    }
+
+    /// Removes an allocation.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// # let residency = aruminium::memory::Residency::new(&gpu, "weights")?;
+    /// let buffer = gpu.buffer(4096)?;
+    /// residency.add(&buffer);
+    /// residency.remove(&buffer);
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn remove(&self, allocation: &dyn Allocation) {
+        let mut state = self.lock();
+        state.set.remove(allocation);
+        state.changed = true;
+    }
+
+    /// Commits what changed; whether anything had.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// # let residency = aruminium::memory::Residency::new(&gpu, "weights")?;
+    /// assert!(!residency.commit());
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn commit(&self) -> bool {
+        let mut state = self.lock();
+        let changed = std::mem::take(&mut state.changed);
+        if changed {
+            state.set.commit();
+            state.commits += 1;
+        }
+        changed
+    }
+
+    /// Commits what changed, and keeps the set resident while the command buffer runs.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// # let commands = gpu.new_command_queue()?.commands()?;
+    /// # let residency = aruminium::memory::Residency::new(&gpu, "weights")?;
+    /// residency.use_in(&commands);
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn use_in(&self, commands: &Commands) {
+        self.commit();
+        commands.use_residency_set(&self.lock().set);
+    }
+}

@@ -1,0 +1,57 @@
+//! What a pool keeps: items by class that can be handed out, and items that are still in use.
+
+/// Items of a number of classes.
+#[derive(Debug)]
+pub(super) struct Shelf<T> {
+    /// By class, the one that was put there last at the end.
+    free: Vec<Vec<T>>,
+    /// Returned, but still in use by the GPU; with their classes.
+    pending: Vec<(usize, T)>,
+}
+
+impl<T> Shelf<T> {
+    pub(super) fn new(classes: usize) -> Self {
+        Self { free: (0..classes).map(|_| Vec::new()).collect(), pending: Vec::new() }
+    }
+
+    /// An item comes back, idle or still in use.
+    pub(super) fn put(&mut self, class: usize, item: T, idle: bool) {
+        if idle { self.free[class].push(item) } else { self.pending.push((class, item)) }
+    }
+
+    /// Takes an item that is idle. Pending items are looked at if there is no other.
+    pub(super) fn take(&mut self, class: usize, idle: impl FnMut(&T) -> bool) -> Option<T> {
+        if self.free[class].is_empty() && !self.pending.is_empty() {
+            self.settle(idle);
+        }
+        self.free[class].pop()
+    }
+
+    /// Frees the pending items that are idle now.
+    pub(super) fn settle(&mut self, mut idle: impl FnMut(&T) -> bool) {
+        let mut index = 0;
+        while let Some((_, item)) = self.pending.get(index) {
+            if idle(item) {
+                let (class, item) = self.pending.swap_remove(index);
+                self.free[class].push(item);
+            } else {
+                index += 1;
+            }
+        }
+    }
+
+    /// Removes a free item of the largest class that has any.
+    pub(super) fn remove_largest(&mut self) -> Option<T> {
+        self.free.iter_mut().rev().find_map(Vec::pop)
+    }
+
+    /// The items that are free.
+    pub(super) fn free(&self) -> impl Iterator<Item = &T> {
+        self.free.iter().flatten()
+    }
+
+    /// The items that are pending.
+    pub(super) fn pending(&self) -> impl Iterator<Item = &T> {
+        self.pending.iter().map(|(_, item)| item)
+    }
+}

@@ -1,0 +1,81 @@
+//! Buffers over blocks, without a copy.
+
+use super::block::Block;
+use super::shared::Shared;
+use crate::{Buffer, Deallocator, Gpu, GpuError};
+use std::ffi::c_void;
+
+/// Buffers over memory of [`memory`](crate::memory), without a copy. The buffer holds the memory: it may be
+/// dropped before the buffer is, and before the GPU is done.
+impl Gpu {
+    /// A shared buffer that is a block.
+    ///
+    /// A kernel that writes to a block that can only be read writes to a copy of its page, which this block
+    /// shows and the file does not.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::BufferCreationFailed`] if the device allows no such large buffers.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let gpu = aruminium::Gpu::open()?;
+    /// let block = aruminium::memory::Block::open(4096)?;
+    /// let buffer = gpu.wrap(&block)?;
+    /// buffer.write_f32(|x| x[0] = 1.5);
+    /// assert_eq!(block.as_f32()[0], 1.5);
+    /// drop(block);
+    /// assert_eq!(buffer.read_f32(|x| x[0]), 1.5);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn wrap(&self, block: &Block) -> Result<Buffer, GpuError> {
+        // SAFETY: the clone keeps the pages where they are until the buffer needs them no more. Views of
+        // the block and of the buffer are entered in the same record, that of the memory.
+        unsafe { wrap(self, block.address(), block.size(), block.clone()) }
+    }
+
+    /// A shared buffer that is memory which another process may write.
+    ///
+    /// # Safety
+    ///
+    /// While the buffer is read or written by its methods, and while a kernel uses it, no other process
+    /// writes the memory, or reads what is being written. If it can only be read, no kernel writes it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`wrap`](Self::wrap).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let gpu = aruminium::Gpu::open()?;
+    /// let shared = aruminium::memory::Shared::open(4096)?;
+    /// // SAFETY: no other process has the memory yet.
+    /// let buffer = unsafe { gpu.wrap_shared(&shared)? };
+    /// buffer.write(|bytes| bytes[0] = 7);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub unsafe fn wrap_shared(&self, shared: &Shared) -> Result<Buffer, GpuError> {
+        // SAFETY: as for `wrap`; the caller answers for other processes.
+        unsafe { wrap(self, shared.address(), shared.size(), shared.clone()) }
+    }
+}
+
+/// # Safety
+///
+/// The memory stays where it is while `owner` lives.
+unsafe fn wrap(
+    gpu: &Gpu,
+    start: *mut u8,
+    bytes: usize,
+    owner: impl Send + Sync + 'static,
+) -> Result<Buffer, GpuError> {
+    let bytes = bytes / super::sys::page() * super::sys::page();
+    let release = Deallocator::new(move |_: *mut c_void, _: usize| {
+        // Dropped with the closure, once the buffer is gone.
+        let _ = &owner;
+    });
+    // SAFETY: the pages are valid until the deallocator is dropped, which the buffer holds.
+    unsafe { gpu.buffer_wrap_with(start.cast(), bytes, &release) }
+}
