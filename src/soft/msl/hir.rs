@@ -4,17 +4,18 @@ use super::check::builtins::Builtin;
 use super::source::Span;
 use super::types::{Qual, TyId};
 use crate::soft::ir::Op;
+use std::collections::BTreeSet;
 
 /// A local variable, parameter or `this` of a function.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct LocalIndex(pub(crate) u32);
 
 /// A variable at program scope, or static in a function.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) struct GlobalIndex(pub(crate) u32);
 
 /// A function with its template arguments and the address space of its `this`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) struct InstanceIndex(pub(crate) u32);
 
 #[derive(Clone, Debug)]
@@ -35,6 +36,104 @@ pub(crate) struct Function {
     pub(crate) body: Vec<Stmt>,
     /// `#pragma METAL fp math_mode(safe)` or the option: library functions default to precise.
     pub(crate) precise: bool,
+    /// What the body names outside of itself.
+    pub(crate) uses: Uses,
+}
+
+/// The functions and variables at program scope that expressions name.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Uses {
+    pub(crate) functions: BTreeSet<InstanceIndex>,
+    pub(crate) globals: BTreeSet<GlobalIndex>,
+    /// How many expressions and statements there are.
+    pub(crate) size: usize,
+}
+
+impl Uses {
+    pub(crate) fn of_block(block: &[Stmt]) -> Uses {
+        let mut uses = Uses::default();
+        uses.block(block);
+        uses
+    }
+
+    pub(crate) fn of_expr(expr: &Expr) -> Uses {
+        let mut uses = Uses::default();
+        uses.expr(expr);
+        uses
+    }
+
+    fn block(&mut self, block: &[Stmt]) {
+        for statement in block {
+            self.size += 1;
+            match &statement.kind {
+                StmtKind::Expr(expr) | StmtKind::Let(_, Some(expr)) => self.expr(expr),
+                StmtKind::Return(expr) => expr.iter().for_each(|expr| self.expr(expr)),
+                StmtKind::Block(block) => self.block(block),
+                StmtKind::If(condition, yes, no) => {
+                    self.expr(condition);
+                    self.block(yes);
+                    self.block(no);
+                }
+                StmtKind::Loop { condition, before, step, body, .. } => {
+                    condition.iter().chain(step).for_each(|expr| self.expr(expr));
+                    self.block(before);
+                    self.block(body);
+                }
+                StmtKind::Switch(value, body) => {
+                    self.expr(value);
+                    self.block(body);
+                }
+                StmtKind::Let(_, None)
+                | StmtKind::Case(_)
+                | StmtKind::Break
+                | StmtKind::Continue => {}
+            }
+        }
+    }
+
+    fn expr(&mut self, expr: &Expr) {
+        use ExprKind::*;
+        self.size += 1;
+        match &expr.kind {
+            Error | Constant(_) | Local(_) | List(_) | Zero => {}
+            Global(global) | IsDefined(global) => {
+                self.globals.insert(*global);
+            }
+            Deref(a)
+            | Field(a, _)
+            | Swizzle(a, _)
+            | ThreadElements(a)
+            | Temporary(a)
+            | Load(a)
+            | AddressOf(a)
+            | Convert(a)
+            | Bitcast(a)
+            | Splat(a)
+            | Negate(a)
+            | Not(a)
+            | Postfix(a, _)
+            | UnionValue(_, a) => self.expr(a),
+            Element(a, b)
+            | Assign(a, b)
+            | Compound { left: a, right: b, .. }
+            | Binary(_, a, b)
+            | Logical(_, a, b)
+            | Comma(a, b)
+            | Offset(a, b)
+            | Distance(a, b) => {
+                self.expr(a);
+                self.expr(b);
+            }
+            Conditional(a, b, c) => [a, b, c].into_iter().for_each(|one| self.expr(one)),
+            Compose(list) | Aggregate(list) | Builtin(_, list) | Op(_, list) => {
+                list.iter().for_each(|one| self.expr(one));
+            }
+            Call(function, list) | Construct(function, list) => {
+                self.functions.insert(*function);
+                list.iter().for_each(|one| self.expr(one));
+            }
+        }
+    }
 }
 
 #[derive(Clone, Debug)]

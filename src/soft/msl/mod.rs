@@ -21,6 +21,7 @@ use crate::soft::ir::{self, InternalError};
 use ast::Stage;
 use check::entry::Reflection;
 use check::library;
+use check::program::{Program, Specialisation};
 use check::{Checker, FuncId, Mode};
 use diagnostics::Diagnostics;
 use hir::Constant;
@@ -28,7 +29,7 @@ use names::Names;
 use preprocess::Context;
 use source::{MAX_SOURCE, SourceMap, Span};
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 /// How a library is compiled: what `MTLCompileOptions` says, and files to include.
 #[derive(Clone, Debug)]
@@ -108,7 +109,10 @@ pub(crate) struct Library {
     pub(crate) warnings: String,
     /// Errors about features that are missing, told when a function is asked for that is not there.
     held_back: String,
-    state: Mutex<Checker>,
+    /// The texts, for reports: complete, and free to read while kernels are compiled.
+    sources: SourceMap,
+    /// Checks the bodies of templates' instances when a kernel needs them.
+    checker: Mutex<Checker>,
     functions: Vec<FuncId>,
 }
 
@@ -154,18 +158,22 @@ fn compile_here(source: &str, options: &Options) -> Result<Library, CompileError
         let tokens = preprocess::preprocess(&mut context, macros, &options.headers, file);
         parse::parse(&tokens, &context.names, &library.known, &mut context.diagnostics)
     });
-    let declarations = declarations.map_err(|error| context.broken(&error))?;
+    let declarations = declarations.map_err(|error| {
+        broken(&error, std::mem::take(&mut context.diagnostics), &context.sources)
+    })?;
     if context.diagnostics.has_errors() {
         return Err(CompileError(context.diagnostics.render(&context.sources)));
     }
+    let Context { sources, names, diagnostics } = context;
+    let context = check::Context { names, diagnostics };
     let mut checker = Checker::new(context, library, Mode { fast_math: options.fast_math });
     let checked = ir::catch_internal_error(|| {
         checker.declare_all(&declarations);
         checker.check_all_bodies();
         checker.check_entry_names();
     });
-    checked.map_err(|error| checker.context.broken(&error))?;
-    let report = checker.context.diagnostics.render(&checker.context.sources);
+    checked.map_err(|error| broken(&error, checker.recover(), &sources))?;
+    let report = checker.context.diagnostics.render(&sources);
     if checker.context.diagnostics.has_hard_errors() {
         return Err(CompileError(report));
     }
@@ -195,26 +203,21 @@ fn compile_here(source: &str, options: &Options) -> Result<Library, CompileError
         function_constants,
         warnings,
         held_back,
-        state: Mutex::new(checker),
+        sources,
+        checker: Mutex::new(checker),
         functions,
     })
 }
 
-impl Context {
-    /// The report after an internal error.
-    fn broken(&mut self, error: &InternalError) -> CompileError {
-        let span = Span::new(error.span.0, error.span.0);
-        self.diagnostics.error(span, error.to_string());
-        CompileError(self.diagnostics.render(&self.sources))
-    }
+/// The report after an internal error.
+fn broken(error: &InternalError, diagnostics: Diagnostics, sources: &SourceMap) -> CompileError {
+    let mut diagnostics = diagnostics;
+    let span = Span::new(error.span.0, error.span.0);
+    diagnostics.error(span, error.to_string());
+    CompileError(diagnostics.render(sources))
 }
 
 impl Library {
-    fn state(&self) -> MutexGuard<'_, Checker> {
-        // After a panic under the lock, `Checker::recover` has run or the panic was outside of the compiler.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn find(&self, name: &str) -> Result<FuncId, CompileError> {
         let at = self.entries.iter().position(|entry| entry.name == name);
         at.map(|at| self.functions[at]).ok_or_else(|| {
@@ -223,42 +226,53 @@ impl Library {
         })
     }
 
-    /// Lowers a kernel. What the file says in this function and in those it calls that is not
-    /// supported is said here.
+    /// Checks what a kernel needs. Only this part of making a kernel takes turns with others.
+    fn program(&self, func: FuncId) -> Result<Program, CompileError> {
+        // A panic elsewhere leaves a checker that `recover` has made whole.
+        let mut checker = self.checker.lock().unwrap_or_else(PoisonError::into_inner);
+        ir::catch_internal_error(|| checker.program(func)).map_err(|error| {
+            let diagnostics = checker.recover();
+            broken(&error, diagnostics, &self.sources)
+        })
+    }
+
+    /// Lowers a kernel. Errors about missing features in this function and in those it calls are
+    /// reported here.
     pub(crate) fn kernel(
         &self,
         name: &str,
         constants: &ConstantValues,
     ) -> Result<(ir::Module, Reflection), CompileError> {
+        self.kernel_with(name, &|constant| constants.get(constant))
+    }
+
+    /// The same with the components of function constants' values.
+    fn kernel_with(
+        &self,
+        name: &str,
+        values: &(dyn Fn(&FunctionConstant) -> Option<Vec<Constant>> + Sync),
+    ) -> Result<(ir::Module, Reflection), CompileError> {
         let func = self.find(name)?;
         ir::with_stack(|| {
-            let mut checker = self.state();
-            let result = ir::catch_internal_error(|| {
-                checker.specialised(&|one| constants.get(one), |checker| {
-                    let reflection = checker.reflect(func);
-                    let mut module = lower::lower(checker, func, &reflection)?;
-                    // An instance of a template goes by the name that the host knows.
-                    module.name = name.to_string();
-                    Ok((module, reflection))
-                })
+            let program = self.program(func)?;
+            let lowered = ir::catch_internal_error(|| {
+                let special = Specialisation::new(&program, values);
+                lower::lower(&special)
             });
-            let result = match result {
-                Ok(result) => result,
-                Err(error) => {
-                    checker.recover();
-                    let report = checker.context.broken(&error);
-                    checker.context.diagnostics = Diagnostics::default();
-                    return Err(report);
-                }
-            };
-            result.map_err(|said: Diagnostics| CompileError(said.render(&checker.context.sources)))
+            let lowered =
+                lowered.map_err(|error| broken(&error, Diagnostics::default(), &self.sources))?;
+            let mut module =
+                lowered.map_err(|errors| CompileError(errors.render(&self.sources)))?;
+            // An instance of a template has the name that the host asks for.
+            module.name = name.to_string();
+            Ok((module, program.reflection))
         })
     }
 
-    /// The file, line and column of a span that an IR instruction carries, for reports of faults.
+    /// The file, line and column of a span that an IR instruction carries, for reports of faults. It
+    /// waits for no compilation.
     pub(crate) fn place(&self, span: ir::Span) -> Option<(String, u32, u32)> {
-        let checker = self.state();
-        let place = checker.context.sources.place(span.0)?;
+        let place = self.sources.place(span.0)?;
         Some((place.file.to_string(), place.line, place.column))
     }
 
@@ -266,7 +280,7 @@ impl Library {
     #[cfg(test)]
     pub(crate) fn reflection(&self, name: &str) -> Result<Reflection, CompileError> {
         let func = self.find(name)?;
-        Ok(ir::with_stack(|| self.state().reflect(func)))
+        ir::with_stack(|| Ok(self.program(func)?.reflection))
     }
 }
 

@@ -228,3 +228,54 @@ fn compile_time() {
         println!("{name}: {} lines in {:?}", text.lines().count(), start.elapsed());
     }
 }
+
+const SHARED: &str = "
+constant int c [[function_constant(0)]];
+template <int N> int f(int x) { return x * N + c; }
+kernel void one(device int* out) { out[0] = f<1>(out[1]); }
+kernel void two(device int* out) { out[0] = f<2>(out[1]); }
+";
+
+#[test]
+fn kernels_of_one_library_are_lowered_at_the_same_time() {
+    let library = compile(SHARED, &Options::default()).unwrap();
+    // Each waits, while it is made, until the other is being made too.
+    let both = std::sync::Barrier::new(2);
+    let make = |name: &str, value: u64| {
+        let values = |_: &FunctionConstant| {
+            both.wait();
+            Some(vec![Constant::Int(value)])
+        };
+        library.kernel_with(name, &values).unwrap().0.to_string()
+    };
+    std::thread::scope(|scope| {
+        let one = scope.spawn(|| make("one", 11));
+        let two = scope.spawn(|| make("two", 22));
+        let (one, two) = (one.join().unwrap(), two.join().unwrap());
+        // And neither has the other's value.
+        assert!(one.contains("11") && !one.contains("22"), "{one}");
+        assert!(two.contains("22") && !two.contains("11"), "{two}");
+    });
+}
+
+#[test]
+fn a_fault_report_waits_for_no_compilation() {
+    let library = compile(SHARED, &Options::default()).unwrap();
+    let (module, _) = library.kernel_with("one", &|_| Some(vec![Constant::Int(1)])).unwrap();
+    let spans = &module.functions[0].insts;
+    let span = spans
+        .iter()
+        .rev()
+        .map(|inst| inst.span)
+        .find(|span| library.place(*span).is_some())
+        .unwrap();
+    // As long as this is locked, the bodies of a kernel are being checked.
+    let compilation = library.checker.lock().unwrap();
+    let (send, receive) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(|| send.send(library.place(span)).unwrap());
+        let place = receive.recv_timeout(std::time::Duration::from_secs(60));
+        drop(compilation);
+        assert_eq!(place.unwrap().unwrap().1, 4, "the line of the kernel");
+    });
+}

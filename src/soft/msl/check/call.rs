@@ -305,12 +305,7 @@ impl Checker {
             let argument = match arguments.next() {
                 Some(argument) => argument,
                 None => match &parameter.default {
-                    Some(default) => {
-                        let outer = std::mem::replace(&mut self.scope, scope);
-                        let checked = self.expr(default);
-                        self.scope = outer;
-                        checked
-                    }
+                    Some(default) => self.in_scope(scope).expr(default),
                     None => break,
                 },
             };

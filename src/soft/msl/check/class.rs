@@ -45,9 +45,8 @@ impl Checker {
             let prefix = self.types.class_name(&name);
             let union = class.kind == ClassKind::Union;
             let id = self.types.add_class(types::Struct::new(name, union));
-            let scope = self.push_scope(ScopeKind::Class(id));
+            let scope = self.new_scope(ScopeKind::Class(id), outer);
             self.extend_prefix(scope, &prefix);
-            self.scope = outer;
             self.classes.push(Class::new(scope));
             if let Some(name) = plain {
                 let ty = self.types.intern(Ty::Struct(id));
@@ -66,14 +65,12 @@ impl Checker {
                 return Qual::plain(ty);
             }
             let scope = self.classes[id.0 as usize].scope;
-            let body = self.body.take();
+            let mut there = self.outside_of_body(outer);
             for base in &class.bases {
-                self.derive(id, base);
+                there.derive(id, base);
             }
-            self.scope = scope;
-            self.class_members(id, members);
-            self.scope = outer;
-            self.body = body;
+            there.in_scope(scope).class_members(id, members);
+            drop(there);
             self.align_class(id, &class.attributes);
         }
         Qual::plain(ty)
@@ -318,8 +315,7 @@ impl Checker {
                 underlying: underlying.unwrap_or(Scalar::I32),
                 scoped: row.scoped,
             });
-            let scope = self.push_scope(ScopeKind::Namespace);
-            self.scope = outer;
+            let scope = self.new_scope(ScopeKind::Namespace, outer);
             self.enum_scopes.insert(id, scope);
             let ty = self.types.intern(Ty::Enum(id));
             if let Some(name) = row.name {
@@ -337,9 +333,7 @@ impl Checker {
         for (ident, value) in items {
             if let Some(value) = value {
                 // The enumerators before are known in it, of a scoped enum too ([basic.scope.enum]).
-                self.scope = scope;
-                next = self.constant_int(value).unwrap_or(next);
-                self.scope = outer;
+                next = self.in_scope(scope).constant_int(value).unwrap_or(next);
             }
             if !seen.insert(ident.name) {
                 let text = self.text(ident.name);

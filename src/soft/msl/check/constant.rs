@@ -1,12 +1,14 @@
 //! Constant evaluation (C++14 expr.const): scalars, with calls of `constexpr`-like functions.
 
-use super::{Checker, State};
+use super::{Checker, Global, State};
 use crate::soft::ir::{Op, Scalar};
 use crate::soft::msl::hir::{
-    Binary, Constant, Expr, ExprKind, Function, GlobalIndex, LocalIndex, Stmt, StmtKind,
+    Binary, Constant, Expr, ExprKind, Function, GlobalIndex, InstanceIndex, LocalIndex, Stmt,
+    StmtKind,
 };
 use crate::soft::msl::types::Types;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// The value is not known before the kernel runs.
 #[derive(Debug)]
@@ -144,10 +146,28 @@ fn binary(op: Binary, a: Constant, b: Constant, scalar: Scalar) -> Evaluated<Con
 const MAX_STEPS: u32 = 1 << 20;
 const MAX_CALLS: u32 = 64;
 
-/// The locals of the functions that run, innermost last.
-#[derive(Default)]
-struct Machine {
+/// What the evaluation of a constant reads of a program: of one that is being checked, or of one that
+/// is checked and has values for its function constants.
+pub(crate) trait Facts {
+    fn types(&self) -> &Types;
+    fn global(&self, global: GlobalIndex) -> &Global;
+    /// The value of a constant local of the body that is being checked.
+    fn local(&self, local: LocalIndex) -> Option<Constant>;
+    fn function(&mut self, index: InstanceIndex) -> Option<Arc<Function>>;
+    /// Whether function constants have their values.
+    fn specialised(&self) -> bool;
+}
+
+/// The value of a scalar expression, if it is known.
+pub(crate) fn evaluate(facts: &mut impl Facts, expr: &Expr) -> Evaluated<Constant> {
+    Machine { facts, steps: 0, frames: Vec::new() }.run(expr)
+}
+
+/// Runs constant expressions.
+struct Machine<'a, F> {
+    facts: &'a mut F,
     steps: u32,
+    /// The locals of the functions that run, innermost last.
     frames: Vec<HashMap<LocalIndex, Constant>>,
 }
 
@@ -159,42 +179,53 @@ enum Flow {
     Return(Option<Constant>),
 }
 
-impl Checker {
-    /// The value of a scalar expression, if it is known now.
-    pub(super) fn evaluate(&mut self, expr: &Expr) -> Evaluated<Constant> {
-        self.run(expr, &mut Machine::default())
+impl Facts for Checker {
+    fn types(&self) -> &Types {
+        &self.types
     }
 
-    /// As [`Checker::evaluate`], outside of any function: no local has a value.
-    pub(crate) fn evaluate_specialised(&mut self, expr: &Expr) -> Option<Constant> {
-        self.evaluate(expr).ok()
+    fn global(&self, global: GlobalIndex) -> &Global {
+        &self.globals[global.0 as usize]
     }
 
-    /// The value of a scalar at program scope, function constants taken into account.
-    pub(crate) fn global_value(&mut self, global: GlobalIndex) -> Option<Constant> {
-        let row = &self.globals[global.0 as usize];
-        match (row.value, &row.init) {
-            (Some(value), _) => Some(value),
-            (None, Some(init)) => {
-                let init = init.clone();
-                self.evaluate_specialised(&init)
-            }
-            (None, None) => None,
+    fn local(&self, local: LocalIndex) -> Option<Constant> {
+        self.body.as_ref()?.values.get(local.0 as usize).copied().flatten()
+    }
+
+    fn function(&mut self, index: InstanceIndex) -> Option<Arc<Function>> {
+        match self.check_instance(index) {
+            State::Checked(function) => Some(function),
+            _ => None,
         }
     }
 
+    fn specialised(&self) -> bool {
+        false
+    }
+}
+
+impl Checker {
+    /// The value of a scalar expression, if it is known now.
+    pub(super) fn evaluate(&mut self, expr: &Expr) -> Evaluated<Constant> {
+        evaluate(self, expr)
+    }
+}
+
+impl<F: Facts> Machine<'_, F> {
     fn scalar_of(&self, expr: &Expr) -> Evaluated<Scalar> {
-        self.types.as_scalar(expr.qual.ty).ok_or(NotConstant).or_else(|error| {
-            match self.types.get(expr.qual.ty) {
-                crate::soft::msl::types::Ty::Enum(id) => Ok(self.types.enumeration(*id).underlying),
+        self.facts.types().as_scalar(expr.qual.ty).ok_or(NotConstant).or_else(|error| {
+            match self.facts.types().get(expr.qual.ty) {
+                crate::soft::msl::types::Ty::Enum(id) => {
+                    Ok(self.facts.types().enumeration(*id).underlying)
+                }
                 _ => Err(error),
             }
         })
     }
 
-    fn run(&mut self, expr: &Expr, machine: &mut Machine) -> Evaluated<Constant> {
-        machine.steps += 1;
-        if machine.steps > MAX_STEPS {
+    fn run(&mut self, expr: &Expr) -> Evaluated<Constant> {
+        self.steps += 1;
+        if self.steps > MAX_STEPS {
             return Err(NotConstant);
         }
         match &expr.kind {
@@ -203,43 +234,43 @@ impl Checker {
                 let float = self.scalar_of(expr)?.is_float();
                 Ok(if float { Constant::Float(0.0) } else { Constant::Int(0) })
             }
-            ExprKind::Load(place) => self.run_load(place, machine),
+            ExprKind::Load(place) => self.run_load(place),
             ExprKind::Convert(inner) => {
-                let value = self.run(inner, machine)?;
+                let value = self.run(inner)?;
                 let (from, to) = (self.scalar_of(inner)?, self.scalar_of(expr)?);
                 Ok(convert(value, from, to))
             }
             ExprKind::Negate(inner) => {
-                let value = self.run(inner, machine)?;
+                let value = self.run(inner)?;
                 Ok(negate(value, self.scalar_of(expr)?))
             }
-            ExprKind::Not(inner) => match (self.run(inner, machine)?, self.scalar_of(expr)?) {
+            ExprKind::Not(inner) => match (self.run(inner)?, self.scalar_of(expr)?) {
                 (Constant::Int(value), Scalar::Bool) => Ok(Constant::Int(u64::from(value == 0))),
                 (Constant::Int(value), scalar) => Ok(Constant::Int(wrap(!value, scalar))),
                 _ => Err(NotConstant),
             },
             ExprKind::Binary(op, left, right) => {
                 let scalar = self.scalar_of(left)?;
-                let left = self.run(left, machine)?;
-                let right = self.run(right, machine)?;
+                let left = self.run(left)?;
+                let right = self.run(right)?;
                 binary(*op, left, right, scalar)
             }
-            ExprKind::Logical(and, left, right) => match self.run(left, machine)? {
-                Constant::Int(value) if (value != 0) == *and => self.run(right, machine),
+            ExprKind::Logical(and, left, right) => match self.run(left)? {
+                Constant::Int(value) if (value != 0) == *and => self.run(right),
                 value => Ok(value),
             },
-            ExprKind::Conditional(condition, yes, no) => match self.run(condition, machine)? {
-                Constant::Int(0) => self.run(no, machine),
-                _ => self.run(yes, machine),
+            ExprKind::Conditional(condition, yes, no) => match self.run(condition)? {
+                Constant::Int(0) => self.run(no),
+                _ => self.run(yes),
             },
             ExprKind::Comma(left, right) => {
-                self.run(left, machine)?;
-                self.run(right, machine)
+                self.run(left)?;
+                self.run(right)
             }
             ExprKind::Op(op, arguments) => {
                 let mut values = Vec::new();
                 for argument in arguments {
-                    values.push(self.run(argument, machine)?);
+                    values.push(self.run(argument)?);
                 }
                 let scalar = self.scalar_of(arguments.first().ok_or(NotConstant)?)?;
                 match (op, &values[..]) {
@@ -256,7 +287,7 @@ impl Checker {
                 }
             }
             ExprKind::Bitcast(inner) => {
-                match (self.run(inner, machine)?, self.scalar_of(inner)?, self.scalar_of(expr)?) {
+                match (self.run(inner)?, self.scalar_of(inner)?, self.scalar_of(expr)?) {
                     (Constant::Int(bits), _, Scalar::F32) => {
                         Ok(Constant::Float(f64::from(f32::from_bits(bits as u32))))
                     }
@@ -271,7 +302,7 @@ impl Checker {
             }
             ExprKind::Postfix(place, step) => {
                 let local = local_of(place)?;
-                let old = self.run_load(place, machine)?;
+                let old = self.run_load(place)?;
                 let scalar = self.scalar_of(place)?;
                 let one = if scalar.is_float() {
                     Constant::Float(f64::from(*step))
@@ -279,91 +310,81 @@ impl Checker {
                     Constant::Int(*step as u64)
                 };
                 let new = binary(Binary::Add, old, one, scalar)?;
-                store(machine, local, new)?;
+                self.store(local, new)?;
                 Ok(old)
             }
-            ExprKind::Assign(..) | ExprKind::Compound { .. } => self.run_load(expr, machine),
-            ExprKind::IsDefined(global) if self.specialising => {
-                let known = self.globals[global.0 as usize].value.is_some();
+            ExprKind::Assign(..) | ExprKind::Compound { .. } => self.run_load(expr),
+            ExprKind::IsDefined(global) if self.facts.specialised() => {
+                let known = self.facts.global(*global).value.is_some();
                 Ok(Constant::Int(u64::from(known)))
             }
             ExprKind::Call(index, arguments) => {
                 let mut values = Vec::new();
                 for argument in arguments {
-                    values.push(self.run(argument, machine)?);
+                    values.push(self.run(argument)?);
                 }
-                if machine.frames.len() as u32 >= MAX_CALLS {
+                if self.frames.len() as u32 >= MAX_CALLS {
                     return Err(NotConstant);
                 }
-                let State::Checked(function) = self.check_instance(*index) else {
-                    return Err(NotConstant);
-                };
-                self.run_call(&function, values, machine)
+                let function = self.facts.function(*index).ok_or(NotConstant)?;
+                self.run_call(&function, values)
             }
             _ => Err(NotConstant),
         }
     }
 
     /// The value of a place: a local of the machine, a constant variable, or what an assignment left.
-    fn run_load(&mut self, place: &Expr, machine: &mut Machine) -> Evaluated<Constant> {
+    fn run_load(&mut self, place: &Expr) -> Evaluated<Constant> {
         match &place.kind {
-            ExprKind::Local(local) => match machine.frames.last() {
+            ExprKind::Local(local) => match self.frames.last() {
                 Some(frame) => frame.get(local).copied().ok_or(NotConstant),
-                None => {
-                    let body = self.body.as_ref().ok_or(NotConstant)?;
-                    body.values.get(local.0 as usize).copied().flatten().ok_or(NotConstant)
-                }
+                None => self.facts.local(*local).ok_or(NotConstant),
             },
             ExprKind::Global(global) => {
-                let row = &self.globals[global.0 as usize];
+                let row = self.facts.global(*global);
                 match (row.value, &row.init) {
                     (Some(value), _) => Ok(value),
                     // It may depend on function constants, whose values are known by now.
-                    (None, Some(init)) if self.specialising => {
+                    (None, Some(init)) if self.facts.specialised() => {
                         let init = init.clone();
-                        self.run(&init, machine)
+                        self.run(&init)
                     }
                     _ => Err(NotConstant),
                 }
             }
             ExprKind::Element(base, index) => {
                 // `constant int table[] = {1, 2}; table[1]`
-                let Constant::Int(at) = self.run(index, machine)? else { return Err(NotConstant) };
+                let Constant::Int(at) = self.run(index)? else { return Err(NotConstant) };
                 let ExprKind::Global(global) = base.kind else { return Err(NotConstant) };
-                let init = self.globals[global.0 as usize].init.clone().ok_or(NotConstant)?;
+                let init = self.facts.global(global).init.clone().ok_or(NotConstant)?;
                 let ExprKind::Aggregate(parts) = &init.kind else { return Err(NotConstant) };
                 let part = parts.get(at as usize).ok_or(NotConstant)?;
-                self.run(part, machine)
+                self.run(part)
             }
             ExprKind::Assign(left, right) => {
-                let value = self.run(right, machine)?;
-                store(machine, local_of(left)?, value)?;
+                let value = self.run(right)?;
+                self.store(local_of(left)?, value)?;
                 Ok(value)
             }
             ExprKind::Compound { op, left, right, common } => {
-                let old = self.run_load(left, machine)?;
-                let right = self.run(right, machine)?;
+                let old = self.run_load(left)?;
+                let right = self.run(right)?;
                 let own = self.scalar_of(left)?;
-                let common = self.types.as_scalar(*common).ok_or(NotConstant)?;
+                let common = self.facts.types().as_scalar(*common).ok_or(NotConstant)?;
                 let sum = binary(*op, convert(old, own, common), right, common)?;
                 let value = convert(sum, common, own);
-                store(machine, local_of(left)?, value)?;
+                self.store(local_of(left)?, value)?;
                 Ok(value)
             }
             _ => Err(NotConstant),
         }
     }
 
-    fn run_call(
-        &mut self,
-        function: &Function,
-        values: Vec<Constant>,
-        machine: &mut Machine,
-    ) -> Evaluated<Constant> {
+    fn run_call(&mut self, function: &Function, values: Vec<Constant>) -> Evaluated<Constant> {
         let locals = (0..function.parameters).map(LocalIndex);
-        machine.frames.push(locals.zip(values).collect());
-        let flow = self.run_block(&function.body, machine);
-        machine.frames.pop();
+        self.frames.push(locals.zip(values).collect());
+        let flow = self.run_block(&function.body);
+        self.frames.pop();
         match flow? {
             Flow::Return(Some(value)) => Ok(value),
             _ if function.result == Types::VOID => Ok(Constant::Int(0)),
@@ -371,9 +392,9 @@ impl Checker {
         }
     }
 
-    fn run_block(&mut self, block: &[Stmt], machine: &mut Machine) -> Evaluated<Flow> {
+    fn run_block(&mut self, block: &[Stmt]) -> Evaluated<Flow> {
         for statement in block {
-            let flow = self.run_statement(statement, machine)?;
+            let flow = self.run_statement(statement)?;
             if !matches!(flow, Flow::Next) {
                 return Ok(flow);
             }
@@ -381,58 +402,58 @@ impl Checker {
         Ok(Flow::Next)
     }
 
-    fn truth(&mut self, expr: &Expr, machine: &mut Machine) -> Evaluated<bool> {
-        Ok(self.run(expr, machine)? != Constant::Int(0))
+    fn truth(&mut self, expr: &Expr) -> Evaluated<bool> {
+        Ok(self.run(expr)? != Constant::Int(0))
     }
 
-    fn run_statement(&mut self, statement: &Stmt, machine: &mut Machine) -> Evaluated<Flow> {
-        machine.steps += 1;
-        if machine.steps > MAX_STEPS {
+    fn run_statement(&mut self, statement: &Stmt) -> Evaluated<Flow> {
+        self.steps += 1;
+        if self.steps > MAX_STEPS {
             return Err(NotConstant);
         }
         match &statement.kind {
             StmtKind::Expr(expr) => {
-                self.run(expr, machine)?;
+                self.run(expr)?;
             }
             StmtKind::Let(local, init) => {
                 if let Some(init) = init {
-                    let value = self.run(init, machine)?;
-                    store(machine, *local, value)?;
+                    let value = self.run(init)?;
+                    self.store(*local, value)?;
                 }
             }
-            StmtKind::Block(block) => return self.run_block(block, machine),
+            StmtKind::Block(block) => return self.run_block(block),
             StmtKind::If(condition, yes, no) => {
-                let branch = if self.truth(condition, machine)? { yes } else { no };
-                return self.run_block(branch, machine);
+                let branch = if self.truth(condition)? { yes } else { no };
+                return self.run_block(branch);
             }
             StmtKind::Loop { condition, after, before, step, body } => {
                 let mut first = true;
                 loop {
-                    self.run_block(before, machine)?;
+                    self.run_block(before)?;
                     if let Some(condition) = condition
                         && !(first && *after)
-                        && !self.truth(condition, machine)?
+                        && !self.truth(condition)?
                     {
                         break;
                     }
                     first = false;
-                    match self.run_block(body, machine)? {
+                    match self.run_block(body)? {
                         Flow::Break => break,
                         Flow::Return(value) => return Ok(Flow::Return(value)),
                         Flow::Next | Flow::Continue => {}
                     }
                     if let Some(step) = step {
-                        self.run(step, machine)?;
+                        self.run(step)?;
                     }
-                    machine.steps += 1;
-                    if machine.steps > MAX_STEPS {
+                    self.steps += 1;
+                    if self.steps > MAX_STEPS {
                         return Err(NotConstant);
                     }
                 }
             }
             StmtKind::Return(value) => {
                 return Ok(Flow::Return(match value {
-                    Some(value) => Some(self.run(value, machine)?),
+                    Some(value) => Some(self.run(value)?),
                     None => None,
                 }));
             }
@@ -441,6 +462,12 @@ impl Checker {
             StmtKind::Switch(..) | StmtKind::Case(_) => return Err(NotConstant),
         }
         Ok(Flow::Next)
+    }
+
+    fn store(&mut self, local: LocalIndex, value: Constant) -> Evaluated<()> {
+        let frame = self.frames.last_mut().ok_or(NotConstant)?;
+        frame.insert(local, value);
+        Ok(())
     }
 }
 
@@ -453,12 +480,6 @@ fn local_of(place: &Expr) -> Evaluated<LocalIndex> {
         ExprKind::Local(local) => Ok(local),
         _ => Err(NotConstant),
     }
-}
-
-fn store(machine: &mut Machine, local: LocalIndex, value: Constant) -> Evaluated<()> {
-    let frame = machine.frames.last_mut().ok_or(NotConstant)?;
-    frame.insert(local, value);
-    Ok(())
 }
 
 #[cfg(test)]

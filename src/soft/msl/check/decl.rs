@@ -128,13 +128,13 @@ impl Checker {
                 _ => None,
             })
         });
-        match (existing, name) {
-            (Some(scope), _) => self.scope = scope,
+        let scope = match (existing, name) {
+            (Some(scope), _) => scope,
             (None, Some(name)) if name.name == Name::METAL && outer == GLOBAL_SCOPE => {
-                self.scope = LIBRARY_SCOPE;
+                LIBRARY_SCOPE
             }
             (None, name) => {
-                let scope = self.push_scope(ScopeKind::Namespace);
+                let scope = self.new_scope(ScopeKind::Namespace, outer);
                 if let Some(name) = name {
                     let text = self.text(name.name);
                     self.extend_prefix(scope, &text);
@@ -143,10 +143,10 @@ impl Checker {
                 if inline || name.is_none() {
                     self.scopes[outer.0 as usize].opened.push(scope);
                 }
+                scope
             }
-        }
-        self.declare_all(body);
-        self.scope = outer;
+        };
+        self.in_scope(scope).declare_all(body);
     }
 
     fn static_assert(&mut self, condition: &Expr, message: Option<Name>, span: Span) {
@@ -284,7 +284,8 @@ impl Checker {
         self.alignment(qual.ty, attributes);
         let global = GlobalIndex(self.globals.len() as u32);
         let init = init.map(Arc::new);
-        self.globals.push(Global { name: text, qual, span, init, function_constant, value });
+        let row = Global { name: text, qual, span, init, function_constant, value };
+        Arc::make_mut(&mut self.globals).push(Arc::new(row));
         let scope = self.scope;
         self.redefinition(name, span);
         self.bind(scope, name, Entity::Global(global));
@@ -383,12 +384,12 @@ impl Checker {
             true => self.with_names_of_here(scope),
             false => scope,
         };
-        let outer_scope = std::mem::replace(&mut self.scope, body_scope);
+        let mut there = self.in_scope(body_scope);
         let label = path.last().name.clone();
         let constructor = matches!((&label, &specifiers.base), (Label::Name(_), BaseType::Absent));
         let base = match &label {
-            Label::Conversion(target) => self.type_name(target),
-            _ => self.result_specifiers(specifiers),
+            Label::Conversion(target) => there.type_name(target),
+            _ => there.result_specifiers(specifiers),
         };
         let mut result = match specifiers.base {
             _ if constructor || matches!(label, Label::Destructor(_)) => {
@@ -399,12 +400,13 @@ impl Checker {
             _ => {
                 let parts = declarator.parts[..declarator.parts.len() - 1].to_vec();
                 let inner = Declarator { parts, span: declarator.span, ..Declarator::default() };
-                Some(self.declared_type(base, &inner))
+                Some(there.declared_type(base, &inner))
             }
         };
         if signature.trailing.is_some() {
             // It may name the parameters ([basic.scope.proto]).
-            self.push_scope(ScopeKind::Block);
+            let around = there.scope;
+            there.scope = there.new_scope(ScopeKind::Block, around);
         }
         let mut parameters = Vec::new();
         let mut packs = Vec::new();
@@ -413,40 +415,41 @@ impl Checker {
             let span = parameter.declarator.span;
             let one = |qual| Parameter { name, qual, span, default: parameter.default.clone() };
             let Some(mentioned) = &parameter.expands else {
-                let qual = self.parameter_type(parameter);
+                let qual = there.parameter_type(parameter);
                 if qual.ty == Types::VOID {
-                    self.error(span, "argument may not have 'void' type");
+                    there.error(span, "argument may not have 'void' type");
                 }
                 if signature.trailing.is_some() {
-                    let variable = self.parameter_of_signature(qual, span);
-                    name.into_iter().for_each(|name| self.bind_variable(name, variable));
+                    let variable = there.parameter_of_signature(qual, span);
+                    name.into_iter().for_each(|name| there.bind_variable(name, variable));
                 }
                 parameters.push(one(qual));
                 continue;
             };
-            let count = self.expansion_length(mentioned, span).unwrap_or(0);
+            let count = there.expansion_length(mentioned, span).unwrap_or(0);
             let first = parameters.len() as u32;
             packs.extend(name.map(|name| ParameterPack { name, first, count: count as u32 }));
             for at in 0..count {
-                let qual = self.with_element(mentioned, at, |this| this.parameter_type(parameter));
+                let qual = there.with_element(mentioned, at, |this| this.parameter_type(parameter));
                 parameters.push(Parameter { name: None, ..one(qual) });
             }
             if let (Some(name), true) = (name, signature.trailing.is_some()) {
                 let elements = &parameters[first as usize..];
                 let variables: Vec<_> = elements
                     .iter()
-                    .map(|one| self.parameter_of_signature(one.qual, span))
+                    .map(|one| there.parameter_of_signature(one.qual, span))
                     .collect();
                 let pack = variables.first().map_or(Entity::Locals(VariableId(0), 0), |&first| {
                     Entity::Locals(first, variables.len() as u32)
                 });
-                self.bind(self.scope, name, pack);
+                let here = there.scope;
+                there.bind(here, name, pack);
             }
         }
         if let Some(trailing) = &signature.trailing {
-            result = Some(self.type_name(trailing));
+            result = Some(there.type_name(trailing));
         }
-        self.scope = outer_scope;
+        drop(there);
         let display = match &label {
             Label::Name(name) => self.text(*name),
             _ => self.path_text(path),
@@ -518,10 +521,8 @@ impl Checker {
     /// A scope in another one that has the names of the current scope too.
     fn with_names_of_here(&mut self, around: super::ScopeId) -> super::ScopeId {
         let names = self.scopes[self.scope.0 as usize].names.clone();
-        let outer = std::mem::replace(&mut self.scope, around);
-        let inner = self.push_scope(ScopeKind::Block);
+        let inner = self.new_scope(ScopeKind::Block, around);
         self.scopes[inner.0 as usize].names = names;
-        self.scope = outer;
         inner
     }
 

@@ -395,9 +395,8 @@ impl Checker {
                 .iter()
                 .find(|one| one.declarator.name.as_ref().and_then(ast::Path::plain) == field.name);
             if let Some(one) = one {
-                let outer = std::mem::replace(&mut self.scope, scope);
-                let value = self.initializer(Qual::plain(field.qual.ty), &one.init, field.span);
-                self.scope = outer;
+                let qual = Qual::plain(field.qual.ty);
+                let value = self.in_scope(scope).initializer(qual, &one.init, field.span);
                 if let Some(value) = value {
                     return value;
                 }

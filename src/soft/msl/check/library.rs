@@ -10,7 +10,7 @@ use crate::soft::msl::parse::{
     scope::{Known, LIBRARY_MEMBERS},
 };
 use crate::soft::msl::preprocess::{self, Context, Macros};
-use crate::soft::msl::source::SourceMap;
+use crate::soft::msl::source::{SourceMap, Span};
 use crate::soft::msl::texture::KINDS;
 use crate::soft::msl::types::{OPAQUE_TEMPLATES, SCALAR_NAMES, library_type};
 use std::collections::HashMap;
@@ -168,6 +168,11 @@ impl Library {
         let end = context.sources.end();
         let names = Arc::new(context.names);
         Library { names, macros, known, end, ordinary, operators, generic, letters }
+    }
+
+    /// Whether a span is in the program's own text, not in the library's.
+    pub(crate) fn is_of_program(&self, span: Span) -> bool {
+        span.lo >= self.end
     }
 
     pub(crate) fn declarations(&self, name: Name) -> Vec<Decl> {

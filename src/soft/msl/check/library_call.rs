@@ -226,18 +226,16 @@ impl Checker {
             return Some(id);
         }
         let body = self.library.body(row.names, row.signature)?;
-        let (outer, outer_body) = (self.scope, self.body.take());
-        self.scope = LIBRARY_SCOPE;
-        let scope = self.push_scope(ScopeKind::Namespace);
+        let scope = self.new_scope(ScopeKind::Namespace, LIBRARY_SCOPE);
         for (letter, name) in self.library.letters {
             let bound = self.letter_type(letter, scalar, width, Types::VOID);
             self.bind(scope, name, Entity::Type(bound));
         }
         let outer_precise = std::mem::replace(&mut self.precise, precise);
-        let id = self.function_declaration(&body.specifiers, &body.declarator, Some(body.clone()));
+        let id = self.outside(scope, |this| {
+            this.function_declaration(&body.specifiers, &body.declarator, Some(body.clone()))
+        });
         self.precise = outer_precise;
-        self.scope = outer;
-        self.body = outer_body;
         let id = id?;
         self.prelude_functions.insert(key, id);
         Some(id)

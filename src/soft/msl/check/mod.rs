@@ -20,6 +20,8 @@ mod library_call;
 mod lookup;
 mod operator;
 mod overload;
+mod position;
+pub(crate) mod program;
 mod range;
 mod sampler;
 mod stmt;
@@ -30,13 +32,13 @@ mod type_name;
 use super::ast::{self, AddressSpace};
 use super::diagnostics::Diagnostics;
 use super::hir::{self, GlobalIndex, InstanceIndex, LocalIndex};
-use super::names::Name;
-use super::preprocess::Context;
+use super::names::{Name, Names};
 use super::source::Span;
 use super::types::{EnumId, Qual, StructId, TyId, Types};
-use crate::soft::ir::{self, Scalar};
+use crate::soft::ir;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use template::OriginId;
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct ScopeId(u32);
@@ -193,10 +195,10 @@ impl Func {
 
 /// A function's body in one address space of `this`.
 #[derive(Debug)]
-pub(crate) struct Instance {
-    pub(crate) func: FuncId,
+struct Instance {
+    func: FuncId,
     space: Option<AddressSpace>,
-    pub(crate) state: State,
+    state: State,
 }
 
 #[derive(Clone, Debug)]
@@ -204,8 +206,8 @@ pub(crate) enum State {
     Unchecked,
     Checking,
     Checked(Arc<hir::Function>),
-    /// What was said; it has been reported already unless it is about a missing feature.
-    Failed(Diagnostics),
+    /// What was wrong with the function of this name and position. No diagnostics: they were reported.
+    Failed(Diagnostics, Arc<str>, Span),
 }
 
 /// A variable that is no thread's own.
@@ -224,6 +226,13 @@ impl Global {
     /// The value of a scalar: from its initialiser, or a function constant's from the host.
     pub(crate) fn known_value(&self) -> Option<hir::Constant> {
         self.value
+    }
+
+    /// What the host must know of a variable that it gives a value.
+    fn as_function_constant(&self, types: &Types) -> Option<super::FunctionConstant> {
+        let index = self.function_constant?;
+        let (scalar, width) = types.arithmetic(self.qual.ty)?;
+        Some(super::FunctionConstant { name: self.name.clone(), index, scalar, width })
     }
 
     /// Whether this is a function constant that the host gave no value.
@@ -275,6 +284,13 @@ pub(crate) struct Mode {
     pub(crate) fast_math: bool,
 }
 
+/// What checking goes on with of the phases before it.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) names: Names,
+    pub(crate) diagnostics: Diagnostics,
+}
+
 #[derive(Debug)]
 pub(crate) struct Checker {
     pub(crate) context: Context,
@@ -288,9 +304,9 @@ pub(crate) struct Checker {
     pub(crate) functions: Vec<Func>,
     /// The functions of a scope by name and parameter types, for declarations of the same function.
     signatures: HashMap<(ScopeId, Name, Box<[TyId]>), Vec<FuncId>>,
-    pub(crate) instances: Vec<Instance>,
+    instances: Vec<Instance>,
     instance_map: HashMap<(FuncId, Option<AddressSpace>), InstanceIndex>,
-    pub(crate) globals: Vec<Global>,
+    globals: Arc<Vec<Arc<Global>>>,
     /// The function constants, by index.
     function_constant_indices: HashMap<u32, GlobalIndex>,
     classes: Vec<Class>,
@@ -313,8 +329,6 @@ pub(crate) struct Checker {
     precise: bool,
     /// What `constant` variables take together.
     constant_bytes: u64,
-    /// Function constants have the values of the kernel that is lowered (MSL 5.8).
-    specialising: bool,
     /// Calls of constant evaluation and instantiation inside each other.
     depth: u32,
 }
@@ -349,7 +363,7 @@ impl Checker {
             signatures: HashMap::new(),
             instances: Vec::new(),
             instance_map: HashMap::new(),
-            globals: Vec::new(),
+            globals: Arc::default(),
             function_constant_indices: HashMap::new(),
             classes: Vec::new(),
             inner_names: HashSet::new(),
@@ -365,7 +379,6 @@ impl Checker {
             body: None,
             precise: !mode.fast_math,
             constant_bytes: 0,
-            specialising: false,
             depth: 0,
         };
         for name in [Name::METAL, Name::FAST, Name::PRECISE, Name::STD, Name::SIMD] {
@@ -403,18 +416,18 @@ impl Checker {
         }
     }
 
-    fn push_scope(&mut self, kind: ScopeKind) -> ScopeId {
-        let prefix = self.scopes[self.scope.0 as usize].prefix.clone();
+    /// A new scope inside another one.
+    fn new_scope(&mut self, kind: ScopeKind, parent: ScopeId) -> ScopeId {
+        let prefix = self.scopes[parent.0 as usize].prefix.clone();
         self.scopes.push(Scope {
             kind,
-            parent: Some(self.scope),
+            parent: Some(parent),
             names: HashMap::new(),
             opened: Vec::new(),
             bases: Vec::new(),
             prefix,
         });
-        self.scope = ScopeId(self.scopes.len() as u32 - 1);
-        self.scope
+        ScopeId(self.scopes.len() as u32 - 1)
     }
 
     /// Adds a name to what stands before the names of a scope's members.
@@ -425,21 +438,12 @@ impl Checker {
 
     /// Checks in a new block scope.
     fn scoped<T>(&mut self, check: impl FnOnce(&mut Self) -> T) -> T {
-        let outer = self.scope;
-        self.push_scope(ScopeKind::Block);
-        let result = check(self);
-        self.scope = outer;
-        result
+        check(&mut self.in_new_scope(ScopeKind::Block))
     }
 
     /// Checks in another scope, outside of any function.
     fn outside<T>(&mut self, scope: ScopeId, check: impl FnOnce(&mut Self) -> T) -> T {
-        let outer = std::mem::replace(&mut self.scope, scope);
-        let body = self.body.take();
-        let result = check(self);
-        self.scope = outer;
-        self.body = body;
-        result
+        check(&mut self.outside_of_body(scope))
     }
 
     pub(crate) fn func(&self, id: FuncId) -> &Func {
@@ -447,82 +451,29 @@ impl Checker {
     }
 
     pub(crate) fn function_constants(&self) -> Vec<super::FunctionConstant> {
-        self.globals.iter().filter_map(|global| self.function_constant(global)).collect()
-    }
-
-    /// What the host must know of a variable that it gives a value.
-    fn function_constant(&self, global: &Global) -> Option<super::FunctionConstant> {
-        let index = global.function_constant?;
-        let (scalar, width) = self.types.arithmetic(global.qual.ty)?;
-        Some(super::FunctionConstant { name: global.name.clone(), index, scalar, width })
-    }
-
-    /// Gives function constants their values, and takes them back after `work`.
-    pub(crate) fn specialised<T>(
-        &mut self,
-        values: &dyn Fn(&super::FunctionConstant) -> Option<Vec<hir::Constant>>,
-        work: impl FnOnce(&mut Self) -> T,
-    ) -> T {
-        for at in 0..self.globals.len() {
-            let Some(constant) = self.function_constant(&self.globals[at]) else { continue };
-            match values(&constant).as_deref() {
-                Some(&[value]) => self.globals[at].value = Some(value),
-                Some(components) => {
-                    let value = self.vector_of(components, constant.scalar, at);
-                    self.globals[at].init = Some(Arc::new(value));
-                }
-                None => {}
-            }
-        }
-        self.specialising = true;
-        let result = work(self);
-        self.end_specialisation();
-        result
-    }
-
-    fn end_specialisation(&mut self) {
-        self.specialising = false;
-        for global in &mut self.globals {
-            if global.function_constant.is_some() {
-                (global.value, global.init) = (None, None);
-            }
-        }
+        let globals = self.globals.iter();
+        globals.filter_map(|global| global.as_function_constant(&self.types)).collect()
     }
 
     /// Drops the state of work that an internal error broke off, so that other kernels compile.
-    pub(crate) fn recover(&mut self) {
-        self.end_specialisation();
+    /// Answers what was reported before.
+    pub(crate) fn recover(&mut self) -> Diagnostics {
         (self.scope, self.body, self.origin) = (GLOBAL_SCOPE, None, None);
         (self.depth, self.templates.depth, self.unevaluated) = (0, 0, 0);
-        self.context.diagnostics = Diagnostics::default();
         for instance in &mut self.instances {
             if matches!(instance.state, State::Checking) {
                 instance.state = State::Unchecked;
             }
         }
+        std::mem::take(&mut self.context.diagnostics)
     }
 
     /// Records the position that is being checked, for the report of an internal error: the last one
     /// in the program's own text.
     pub(crate) fn at(&self, span: Span) {
-        if self.is_of_program(span) {
+        if self.library.is_of_program(span) {
             ir::compiling(ir::Span(span.lo));
         }
-    }
-
-    /// Whether a span is in the program's own text, not in the library's.
-    pub(crate) fn is_of_program(&self, span: Span) -> bool {
-        span.lo >= self.library.end
-    }
-
-    /// A vector of constants, as an initialiser of a variable at program scope.
-    fn vector_of(&self, components: &[hir::Constant], scalar: Scalar, at: usize) -> hir::Expr {
-        let Global { qual, span, .. } = self.globals[at];
-        let component = |value: &hir::Constant| {
-            self.value(hir::ExprKind::Constant(*value), Types::scalar(scalar), span)
-        };
-        let parts = components.iter().map(component).collect();
-        self.value(hir::ExprKind::Compose(parts), qual.ty, span)
     }
 
     /// The instance of a function for an address space of `this`.
@@ -550,21 +501,20 @@ impl Checker {
         let span = self.func(func).span;
         if self.depth >= MAX_DEPTH {
             self.error(span, "functions need each other too deeply to be checked");
-            return State::Failed(Diagnostics::default());
+            return State::Failed(
+                Diagnostics::default(),
+                self.func(func).name.as_str().into(),
+                span,
+            );
         }
         self.depth += 1;
         self.instances[at].state = State::Checking;
         let space = self.instances[at].space;
         let outer = std::mem::take(&mut self.context.diagnostics);
-        let (outer_scope, outer_body) = (self.scope, self.body.take());
-        let outer_unevaluated = std::mem::take(&mut self.unevaluated);
-        let origin = self.func(func).origin;
-        let outer_origin = std::mem::replace(&mut self.origin, origin);
-        let function = self.function_body(func, space);
-        self.origin = outer_origin;
-        self.scope = outer_scope;
-        self.body = outer_body;
-        self.unevaluated = outer_unevaluated;
+        let mut there = self.outside_of_body(self.func(func).scope);
+        there.origin = there.func(func).origin;
+        let function = there.function_body(func, space);
+        drop(there);
         self.depth -= 1;
         let said = std::mem::replace(&mut self.context.diagnostics, outer);
         // Graphics stages hold back everything: a file's kernels must not fail for them. So does
@@ -576,7 +526,10 @@ impl Checker {
             || matches!(self.func(func).stage, Some(stage) if stage != ast::Stage::Kernel);
         let state = match function {
             Some(function) if !said.has_errors() => State::Checked(Arc::new(function)),
-            _ => State::Failed(if held_back { said.clone() } else { Diagnostics::default() }),
+            _ => {
+                let said = if held_back { said.clone() } else { Diagnostics::default() };
+                State::Failed(said, self.func(func).name.as_str().into(), span)
+            }
         };
         if !said.has_errors() || !held_back {
             self.context.diagnostics.append(said);

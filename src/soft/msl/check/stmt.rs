@@ -3,7 +3,7 @@
 use super::lookup::Found;
 use super::{Body, Checker, Entity, FuncId, Owner, ScopeKind, VariableId};
 use crate::soft::msl::ast::{self, AddressSpace, Condition, Decl, StmtKind as Ast};
-use crate::soft::msl::hir::{Constant, Expr, ExprKind, Function, LocalIndex, Stmt, StmtKind};
+use crate::soft::msl::hir::{Constant, Expr, ExprKind, Function, LocalIndex, Stmt, StmtKind, Uses};
 use crate::soft::msl::names::Name;
 use crate::soft::msl::source::Span;
 use crate::soft::msl::types::{Qual, StructId, Ty, TyId, Types};
@@ -27,8 +27,7 @@ impl Checker {
             self.error(span, format!("function '{name}' is used but not defined"));
             return None;
         };
-        self.scope = scope;
-        self.push_scope(ScopeKind::Block);
+        self.scope = self.new_scope(ScopeKind::Block, scope);
         self.bodies += 1;
         let mut body = Body {
             owner: Owner::Body(self.bodies, id),
@@ -98,7 +97,9 @@ impl Checker {
             None => Qual::plain(Types::VOID),
         };
         self.functions[id.0 as usize].result = Some(result);
+        let uses = Uses::of_block(&statements);
         Some(Function {
+            uses,
             name,
             locals: body.locals,
             parameters: count,
@@ -477,8 +478,7 @@ impl Checker {
                 }
                 let here = self.scope;
                 let Some(around) = self.namespace_around(here) else { return };
-                self.scope = around;
-                self.declare(declaration);
+                self.in_scope(around).declare(declaration);
                 for one in &simple.declarators {
                     let Some(name) = one.declarator.name.as_ref().and_then(ast::Path::plain) else {
                         continue;
@@ -487,7 +487,6 @@ impl Checker {
                         self.bind(here, name, entity);
                     }
                 }
-                self.scope = here;
             }
             other => self.declare(other),
         }

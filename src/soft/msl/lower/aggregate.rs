@@ -44,7 +44,7 @@ impl Body<'_, '_> {
             ExprKind::Zero => self.clear(pointer, ty),
             ExprKind::Constant(_) => {
                 // `atomic_int x = {0}`
-                if let Ty::Atomic(scalar) = *self.module.checker.types.get(ty) {
+                if let Ty::Atomic(scalar) = *self.module.types.get(ty) {
                     let inner =
                         Expr { qual: expr.qual.with(Types::scalar(scalar)), ..expr.clone() };
                     let value = self.value(&inner);
@@ -159,7 +159,7 @@ impl Body<'_, '_> {
     }
 
     pub(super) fn parts(&mut self, pointer: Value, ty: TyId, parts: &[Expr]) {
-        match self.module.checker.types.get(ty).clone() {
+        match self.module.types.get(ty).clone() {
             Ty::Array(element, count) => {
                 let (size, count) = (self.size(element), count.unwrap_or(parts.len() as u32));
                 for (at, part) in parts.iter().enumerate() {
@@ -188,12 +188,12 @@ impl Body<'_, '_> {
 
     /// Zeroes an object.
     pub(super) fn clear(&mut self, pointer: Value, ty: TyId) {
-        match self.module.checker.types.get(ty).clone() {
+        match self.module.types.get(ty).clone() {
             Ty::Array(element, count) => {
                 self.clear_elements(pointer, element, 0, count.unwrap_or(0))
             }
             Ty::Struct(id) => {
-                let row = self.module.checker.types.class(id).clone();
+                let row = self.module.types.class(id).clone();
                 if row.union {
                     // Every byte: which member is read first is not known.
                     let byte = Types::scalar(Scalar::U8);
@@ -254,7 +254,7 @@ impl Body<'_, '_> {
 
     /// A matrix's column type, the bytes from one to the next, and how many there are.
     pub(super) fn column_shape(&self, ty: TyId) -> (Type, u32, u32) {
-        match *self.module.checker.types.get(ty) {
+        match *self.module.types.get(ty) {
             Ty::Matrix(scalar, columns, rows) => {
                 let stride = scalar.bytes() * if rows == 3 { 4 } else { u32::from(rows) };
                 (Type::Vector(scalar, rows), stride, u32::from(columns))

@@ -28,45 +28,44 @@ impl Lowering<'_> {
 
     /// Writes a value at an offset; `None` when it is not constant.
     fn write(&mut self, bytes: &mut [u8], at: u32, ty: TyId, expr: &Expr) -> Option<()> {
-        match (self.checker.types.get(ty).clone(), &expr.kind) {
+        match (self.types.get(ty).clone(), &expr.kind) {
             (_, ExprKind::Zero) => Some(()),
             (Ty::Array(element, _), ExprKind::Aggregate(parts)) => {
-                let size = self.checker.types.size(element);
+                let size = self.types.size(element);
                 parts.iter().enumerate().try_for_each(|(index, part)| {
                     self.write(bytes, at + index as u32 * size, element, part)
                 })
             }
             (Ty::Struct(id), ExprKind::Aggregate(parts)) => {
-                let class = self.checker.types.class(id).clone();
+                let class = self.types.class(id).clone();
                 parts.iter().zip(class.fields()).try_for_each(|(part, field)| {
                     self.write(bytes, at + field.offset, field.qual.ty, part)
                 })
             }
             (Ty::Struct(id), ExprKind::UnionValue(index, value)) => {
-                let field = self.checker.types.class(id).fields()[*index as usize].clone();
+                let field = self.types.class(id).fields()[*index as usize].clone();
                 self.write(bytes, at, field.qual.ty, value)
             }
             (Ty::Matrix(_, columns, _), ExprKind::Aggregate(parts)) => {
-                let column = self.checker.types.column(ty);
-                let stride = self.checker.types.size(ty) / u32::from(columns);
+                let column = self.types.column(ty);
+                let stride = self.types.size(ty) / u32::from(columns);
                 parts.iter().enumerate().try_for_each(|(index, part)| {
                     self.write(bytes, at + index as u32 * stride, column, part)
                 })
             }
             // Another table, or a part of one.
-            (_, ExprKind::Load(place)) if self.checker.types.is_aggregate(ty) => {
+            (_, ExprKind::Load(place)) if self.types.is_aggregate(ty) => {
                 let ExprKind::Global(global) = place.kind else { return None };
-                let init = self.checker.globals[global.0 as usize].init.clone()?;
+                let init = self.special.global(global).init.clone()?;
                 self.write(bytes, at, ty, &init)
             }
             _ => {
-                let (scalar, _) = self.checker.types.arithmetic(ty).or_else(|| {
-                    match self.checker.types.get(ty) {
-                        Ty::Enum(id) => Some((self.checker.types.enumeration(*id).underlying, 1)),
+                let (scalar, _) =
+                    self.types.arithmetic(ty).or_else(|| match self.types.get(ty) {
+                        Ty::Enum(id) => Some((self.types.enumeration(*id).underlying, 1)),
                         Ty::Atomic(scalar) => Some((*scalar, 1)),
                         _ => None,
-                    }
-                })?;
+                    })?;
                 let values = self.components(expr)?;
                 for (index, value) in values.into_iter().enumerate() {
                     let offset = (at + index as u32 * scalar.bytes()) as usize;
@@ -81,10 +80,9 @@ impl Lowering<'_> {
 
     /// The components of a scalar or vector value.
     fn components(&mut self, expr: &Expr) -> Option<Vec<Constant>> {
-        let (scalar, width) =
-            self.checker.types.arithmetic(expr.qual.ty).unwrap_or((Scalar::I32, 1));
+        let (scalar, width) = self.types.arithmetic(expr.qual.ty).unwrap_or((Scalar::I32, 1));
         match &expr.kind {
-            _ if width == 1 => self.checker.evaluate_specialised(expr).map(|value| vec![value]),
+            _ if width == 1 => self.special.evaluate(expr).map(|value| vec![value]),
             ExprKind::Zero => {
                 let zero = if scalar.is_float() { Constant::Float(0.0) } else { Constant::Int(0) };
                 Some(vec![zero; width as usize])
@@ -101,17 +99,17 @@ impl Lowering<'_> {
                 Some(all)
             }
             ExprKind::Convert(inner) => {
-                let (from, _) = self.checker.types.arithmetic(inner.qual.ty)?;
+                let (from, _) = self.types.arithmetic(inner.qual.ty)?;
                 let values = self.components(inner)?;
                 Some(values.into_iter().map(|v| convert_constant(v, from, scalar)).collect())
             }
             ExprKind::Load(place) => {
                 let ExprKind::Global(global) = place.kind else { return None };
-                let init = self.checker.globals[global.0 as usize].init.clone()?;
+                let init = self.special.global(global).init.clone()?;
                 self.components(&init)
             }
             ExprKind::Conditional(condition, yes, no) => {
-                let taken = self.checker.evaluate_specialised(condition)? != Constant::Int(0);
+                let taken = self.special.evaluate(condition)? != Constant::Int(0);
                 self.components(if taken { yes } else { no })
             }
             ExprKind::Negate(inner) => {

@@ -29,7 +29,7 @@ fn operation(op: Binary) -> Op {
 impl Body<'_, '_> {
     /// The value of a condition that is known now, function constants included.
     pub(super) fn known(&mut self, expr: &Expr) -> Option<Constant> {
-        self.module.checker.evaluate_specialised(expr)
+        self.module.special.evaluate(expr)
     }
 
     pub(super) fn constant(&mut self, constant: Constant, ty: Type) -> Value {
@@ -47,7 +47,7 @@ impl Body<'_, '_> {
     /// A scalar at program scope whose value is known needs no memory.
     pub(super) fn constant_global(&mut self, global: GlobalIndex, ty: TyId) -> Option<Value> {
         let ty = self.ty(ty);
-        let row = self.module.checker.globals[global.0 as usize].clone();
+        let row = self.module.special.global(global).clone();
         if let Some(value) = row.known_value() {
             return Some(self.constant(value, ty));
         }
@@ -135,7 +135,7 @@ impl Body<'_, '_> {
             ExprKind::Postfix(place, step) => {
                 let target = self.place(place);
                 let old = self.load(&target, ty);
-                let new = match *self.module.checker.types.get(place.qual.ty) {
+                let new = match *self.module.types.get(place.qual.ty) {
                     Ty::Pointer(to) => {
                         let size = self.size(to.ty);
                         self.b.field(old, i64::from(*step) * i64::from(size))
@@ -189,7 +189,7 @@ impl Body<'_, '_> {
                 }
             }
             ExprKind::IsDefined(global) => {
-                let known = !self.module.checker.globals[global.0 as usize].lacks_value();
+                let known = !self.module.special.global(*global).lacks_value();
                 self.b.bool(known)
             }
             ExprKind::Error => internal_error("an expression has no type, and no error says why"),
@@ -202,7 +202,7 @@ impl Body<'_, '_> {
     }
 
     fn pointee_size(&self, ty: TyId) -> u32 {
-        match *self.module.checker.types.get(ty) {
+        match *self.module.types.get(ty) {
             Ty::Pointer(to) => self.size(to.ty),
             _ => 1,
         }
@@ -288,7 +288,7 @@ impl Body<'_, '_> {
     ) -> Value {
         let own = self.ty(ty);
         let old = self.load(place, own);
-        if let Ty::Pointer(to) = *self.module.checker.types.get(ty) {
+        if let Ty::Pointer(to) = *self.module.types.get(ty) {
             let size = self.size(to.ty);
             return match self.b.constant_bits(right) {
                 _ if self.b.ty(right).scalar().is_none() => old,
@@ -333,9 +333,7 @@ impl Body<'_, '_> {
                 !self.function.locals[local.0 as usize].in_memory
                     && !self.is_aggregate(place.qual.ty)
             }
-            ExprKind::Global(global) => {
-                self.module.checker.globals[global.0 as usize].known_value().is_some()
-            }
+            ExprKind::Global(global) => self.module.special.global(*global).known_value().is_some(),
             ExprKind::Swizzle(inner, _) => self.is_harmless_place(inner),
             _ => false,
         }

@@ -8,8 +8,10 @@ mod stmt;
 mod texture;
 
 use super::ast::AddressSpace;
+use super::check::State;
 use super::check::entry::{Access, ArgumentKind, Reflection};
-use super::check::{Checker, FuncId, State};
+use super::check::library::Library;
+use super::check::program::Specialisation;
 use super::diagnostics::Diagnostics;
 use super::hir::{self, GlobalIndex, InstanceIndex, LocalIndex};
 use super::source::Span;
@@ -32,7 +34,8 @@ pub(crate) fn space(space: AddressSpace) -> Space {
 
 /// One kernel on its way.
 struct Lowering<'a> {
-    checker: &'a mut Checker,
+    special: &'a Specialisation<'a>,
+    types: &'a Types,
     diagnostics: Diagnostics,
     allocations: Vec<Allocation>,
     textures: Vec<Bound>,
@@ -72,16 +75,12 @@ struct Body<'a, 'b> {
     span: Span,
 }
 
-/// Lowers a kernel. Values of function constants are in the checker's globals already.
-pub(crate) fn lower(
-    checker: &mut Checker,
-    kernel: FuncId,
-    reflection: &Reflection,
-) -> Result<ir::Module, Diagnostics> {
-    let instance = checker.instance(kernel, None);
-    let name = checker.func(kernel).name.clone();
+/// Lowers a kernel with the values of its function constants.
+pub(crate) fn lower(special: &Specialisation<'_>) -> Result<ir::Module, Diagnostics> {
+    let instance = special.program.kernel;
     let mut lowering = Lowering {
-        checker,
+        special,
+        types: &special.program.types,
         diagnostics: Diagnostics::default(),
         allocations: Vec::new(),
         textures: Vec::new(),
@@ -93,12 +92,13 @@ pub(crate) fn lower(
         globals: HashMap::new(),
     };
     lowering.known.insert(instance, ir::FuncId(0));
-    lowering.instance(instance, ir::FuncId(0), Some(reflection));
+    lowering.instance(instance, ir::FuncId(0), Some(&special.program.reflection));
     while let Some(next) = lowering.waiting.pop() {
         let id = lowering.known[&next];
         lowering.instance(next, id, None);
         if lowering.functions.len() > MAX_FUNCTIONS {
-            let (number, span) = (lowering.functions.len(), lowering.checker.func(kernel).span);
+            let (number, span) = (lowering.functions.len(), special.program.span);
+            let name = &special.program.name;
             let message = format!(
                 "kernel '{name}' calls {number} functions or more; the limit is {MAX_FUNCTIONS}: split it \
                  into several kernels, or instantiate fewer templates"
@@ -113,7 +113,7 @@ pub(crate) fn lower(
     }
     let functions = lowering.functions.into_iter().flatten().collect();
     Ok(ir::Module {
-        name,
+        name: special.program.name.clone(),
         allocations: lowering.allocations,
         textures: lowering.textures,
         samplers: lowering.samplers,
@@ -127,21 +127,17 @@ const MAX_FUNCTIONS: usize = 10_000;
 impl Lowering<'_> {
     /// The checked body of an instance; what is wrong with it is said.
     fn checked(&mut self, index: InstanceIndex) -> Option<Arc<hir::Function>> {
-        match self.checker.check_instance(index) {
-            State::Checked(function) => Some(function),
-            State::Failed(said) => {
-                let func = self.checker.instances[index.0 as usize].func;
-                if said.has_errors() {
-                    self.diagnostics.append(said);
-                } else {
-                    let func = self.checker.func(func);
-                    let message = format!("function '{}' has errors", func.name);
-                    self.diagnostics.error(func.span, message);
-                }
-                None
+        match self.special.body(index) {
+            State::Checked(function) => return Some(function.clone()),
+            State::Failed(said, ..) if said.has_errors() => self.diagnostics.append(said.clone()),
+            State::Failed(_, name, span) => {
+                self.diagnostics.error(*span, format!("function '{name}' has errors"));
             }
-            State::Unchecked | State::Checking => None,
+            State::Unchecked | State::Checking => {
+                ir::internal_error("a kernel calls a function whose body was not checked")
+            }
         }
+        None
     }
 
     fn instance(&mut self, index: InstanceIndex, id: ir::FuncId, kernel: Option<&Reflection>) {
@@ -151,7 +147,7 @@ impl Lowering<'_> {
             ir::internal_error(format!("'{name}' has no type, and no error says why"));
         }
         let result_ty = self.type_of(function.result);
-        let by_pointer = self.checker.types.is_aggregate(function.result);
+        let by_pointer = self.types.is_aggregate(function.result);
         let mut parameters = Vec::new();
         if kernel.is_none() {
             if by_pointer {
@@ -201,7 +197,7 @@ impl Lowering<'_> {
 
     /// The IR type of a value; of an aggregate, a pointer to it in thread memory.
     fn type_of(&self, ty: TyId) -> Type {
-        let types = &self.checker.types;
+        let types = self.types;
         match *types.get(ty) {
             Ty::Scalar(scalar) => Type::Scalar(scalar),
             Ty::Vector(scalar, width) | Ty::Packed(scalar, width) => Type::Vector(scalar, width),
@@ -266,12 +262,12 @@ impl Lowering<'_> {
         if let Some(&id) = self.globals.get(&index) {
             return id;
         }
-        let global = self.checker.globals[index.0 as usize].clone();
+        let global = self.special.global(index).clone();
         if global.lacks_value() {
             let message = format!("function constant '{}' is needed and has no value", global.name);
             self.diagnostics.error(global.span, message);
         }
-        let size = self.checker.types.size(global.qual.ty);
+        let size = self.types.size(global.qual.ty);
         let kind = if global.qual.space == Some(AddressSpace::Threadgroup) {
             AllocationKind::Threadgroup(size)
         } else {
@@ -292,9 +288,11 @@ impl Body<'_, '_> {
     fn at(&mut self, span: Span) {
         self.span = span;
         // The library's own functions are at the position of their calls.
-        let own = self.module.checker.is_of_program(span);
+        let own = Library::get().is_of_program(span);
         self.b.at(if own { ir::Span(span.lo) } else { ir::Span::default() });
-        self.module.checker.at(span);
+        if own {
+            ir::compiling(ir::Span(span.lo));
+        }
     }
 
     fn error(&mut self, message: &str) {
@@ -302,11 +300,11 @@ impl Body<'_, '_> {
     }
 
     fn is_aggregate(&self, ty: TyId) -> bool {
-        self.module.checker.types.is_aggregate(ty)
+        self.module.types.is_aggregate(ty)
     }
 
     fn size(&self, ty: TyId) -> u32 {
-        self.module.checker.types.size(ty)
+        self.module.types.size(ty)
     }
 
     /// A zero of a register type.
@@ -329,7 +327,7 @@ impl Body<'_, '_> {
         let row = self.function.locals[local.0 as usize].clone();
         let slot = if self.is_aggregate(row.qual.ty) {
             Slot::Memory(value)
-        } else if matches!(self.module.checker.types.get(row.qual.ty), Ty::Reference(_)) {
+        } else if matches!(self.module.types.get(row.qual.ty), Ty::Reference(_)) {
             Slot::Fixed(value)
         } else {
             let slot = self.new_slot(&row);
@@ -362,7 +360,7 @@ impl Body<'_, '_> {
             let qual = self.function.locals[at].qual;
             let absent = match argument.condition {
                 Some(global) => {
-                    let value = self.module.checker.global_value(global);
+                    let value = self.module.special.global_value(global);
                     !matches!(value, Some(hir::Constant::Int(value)) if value != 0)
                 }
                 None => false,

@@ -156,18 +156,18 @@ impl Body<'_, '_> {
     }
 
     fn global_memory(&mut self, global: GlobalIndex) -> Value {
-        let qual = self.module.checker.globals[global.0 as usize].qual;
+        let qual = self.module.special.global(global).qual;
         let id = self.module.global(global);
         self.b.allocation(id, super::space(qual.space_or_thread()))
     }
 
     pub(super) fn field_offset(&self, ty: TyId, index: u32) -> u32 {
-        let types = &self.module.checker.types;
+        let types = self.module.types;
         types.structure(ty).map_or(0, |(_, row)| row.fields()[index as usize].offset)
     }
 
     fn element(&mut self, base: &Expr, index: &Expr) -> Place {
-        let types = &self.module.checker.types;
+        let types = self.module.types;
         let (element, vector) = match *types.get(base.qual.ty) {
             Ty::Array(element, _) => (types.size(element), false),
             Ty::Matrix(scalar, _, rows) => {

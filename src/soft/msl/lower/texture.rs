@@ -44,7 +44,7 @@ impl Body<'_, '_> {
     /// A call of a member function, whose first argument is the texture.
     pub(super) fn texture(&mut self, call: TextureCall, arguments: &[Expr]) -> Value {
         let Some((object, arguments)) = arguments.split_first() else { return self.b.i32(0) };
-        let Ty::Texture(ty) = *self.module.checker.types.get(object.qual.ty) else {
+        let Ty::Texture(ty) = *self.module.types.get(object.qual.ty) else {
             return self.b.i32(0);
         };
         let kind = ty.kind();

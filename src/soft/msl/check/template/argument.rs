@@ -226,30 +226,29 @@ impl Checker {
         bindings: &[Option<Argument>],
     ) -> Result<(ScopeId, Vec<Argument>), Ignored> {
         let kind = self.scopes[parent.0 as usize].kind;
-        let outer = std::mem::replace(&mut self.scope, parent);
-        let scope = self.push_scope(kind);
+        let scope = self.new_scope(kind, parent);
+        let mut this = self.in_scope(scope);
         let mut all = Vec::new();
         let mut result = Ok(());
         for (parameter, &given) in syntax.parameters.iter().zip(bindings) {
             let argument = match given {
-                Some(argument) => self.fitted(parameter, argument),
-                None if parameter.is_pack() => Some(self.pack(&[])),
+                Some(argument) => this.fitted(parameter, argument),
+                None if parameter.is_pack() => Some(this.pack(&[])),
                 None if !parameter.has_default() => {
                     result = Err(Ignored::Undeduced(parameter_name(parameter)));
                     break;
                 }
-                None => self.default_argument(parameter),
+                None => this.default_argument(parameter),
             };
             let Some(argument) = argument else {
                 result = Err(Ignored::Substitution);
                 break;
             };
             if let (Some(name), Some(entity)) = (parameter_name(parameter), argument.entity()) {
-                self.bind(scope, name, entity);
+                this.bind(scope, name, entity);
             }
             all.push(argument);
         }
-        self.scope = outer;
         result.map(|()| (scope, all))
     }
 
@@ -436,8 +435,7 @@ impl Checker {
         at: usize,
         check: impl FnOnce(&mut Self) -> T,
     ) -> T {
-        let outer = self.scope;
-        let kind = self.scopes[outer.0 as usize].kind;
+        let kind = self.scopes[self.scope.0 as usize].kind;
         let mut elements = Vec::new();
         for &name in mentioned.iter() {
             let Found::Entities(list) = self.lookup(name) else { continue };
@@ -452,13 +450,12 @@ impl Checker {
             };
             elements.extend(element.map(|element| (name, element)));
         }
-        let scope = self.push_scope(kind);
+        let mut there = self.in_new_scope(kind);
+        let scope = there.scope;
         for (name, element) in elements {
-            self.bind(scope, name, element);
+            there.bind(scope, name, element);
         }
-        let result = check(self);
-        self.scope = outer;
-        result
+        check(&mut there)
     }
 
     /// The elements of a list, each expansion as the elements of its own.

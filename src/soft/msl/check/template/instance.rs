@@ -55,10 +55,11 @@ impl Checker {
         let (syntax, scope) = self.specialised_syntax(id, &key.1, syntax, scope);
         let origin = Origin { key: key.clone(), member: None, span, from: self.origin };
         let origin = self.templates.remember(origin);
-        let outer = self.origin.replace(origin);
-        let (made, said) =
-            self.silently(|this| this.outside(scope, |this| this.declare_instance(&syntax, &key)));
-        self.origin = outer;
+        let (made, said) = self.silently(|this| {
+            let mut there = this.outside_of_body(scope);
+            there.origin = Some(origin);
+            there.declare_instance(&syntax, &key)
+        });
         self.templates.depth -= 1;
         let made = made.filter(|_| !said.has_errors());
         let kept = match made {

@@ -156,9 +156,7 @@ impl Checker {
             let mut class = types::Struct::new(StructName::plain(name), false);
             class.complete = true;
             let id = self.types.add_class(class);
-            let outer = self.scope;
-            let scope = self.push_scope(ScopeKind::Class(id));
-            self.scope = outer;
+            let scope = self.new_scope(ScopeKind::Class(id), self.scope);
             self.classes.push(Class::new(scope));
             let ty = self.types.intern(Ty::Struct(id));
             self.templates.placeholders.push(ty);

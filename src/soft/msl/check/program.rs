@@ -1,0 +1,154 @@
+//! What checking leaves of a kernel, for lowering: an immutable program, and the program with the values
+//! of function constants.
+//!
+//! Bodies of templates' instances are checked when a kernel needs them ([`Checker::program`]): that
+//! changes the checker, so kernels of one library take turns. The result shares the tables of the checker
+//! and never changes; kernels are lowered from it at the same time as others are checked.
+
+use super::constant::{Facts, evaluate};
+use super::entry::Reflection;
+use super::{Checker, FuncId, Global, State};
+use crate::soft::msl::FunctionConstant;
+use crate::soft::msl::hir::{
+    Constant, Expr, ExprKind, Function, GlobalIndex, InstanceIndex, LocalIndex, Uses,
+};
+use crate::soft::msl::source::Span;
+use crate::soft::msl::types::{Qual, Types};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// A kernel with all that it reaches. Nothing in it changes.
+#[derive(Debug)]
+pub(crate) struct Program {
+    pub(crate) types: Types,
+    globals: Arc<Vec<Arc<Global>>>,
+    /// The bodies that the kernel may reach, or what is wrong with them.
+    bodies: HashMap<InstanceIndex, State>,
+    pub(crate) kernel: InstanceIndex,
+    pub(crate) name: String,
+    pub(crate) span: Span,
+    pub(crate) reflection: Reflection,
+}
+
+impl Checker {
+    /// Checks what a kernel may reach and has not been checked.
+    pub(crate) fn program(&mut self, func: FuncId) -> Program {
+        let reflection = self.reflect(func);
+        let kernel = self.instance(func, None);
+        let mut bodies = HashMap::new();
+        let mut seen_globals = vec![false; self.globals.len()];
+        let mut waiting = vec![kernel];
+        while let Some(index) = waiting.pop() {
+            if bodies.contains_key(&index) {
+                continue;
+            }
+            let state = self.check_instance(index);
+            if let State::Checked(function) = &state {
+                let mut globals: Vec<GlobalIndex> = function.uses.globals.iter().copied().collect();
+                waiting.extend(&function.uses.functions);
+                // Initialisers call functions and name other variables.
+                seen_globals.resize(self.globals.len(), false);
+                while let Some(global) = globals.pop() {
+                    let seen = &mut seen_globals[global.0 as usize];
+                    if !std::mem::replace(seen, true)
+                        && let Some(init) = &self.globals[global.0 as usize].init
+                    {
+                        let uses = Uses::of_expr(init);
+                        waiting.extend(&uses.functions);
+                        globals.extend(&uses.globals);
+                    }
+                }
+            }
+            bodies.insert(index, state);
+        }
+        Program {
+            types: self.types.clone(),
+            globals: self.globals.clone(),
+            bodies,
+            kernel,
+            name: self.func(func).name.clone(),
+            span: self.func(func).span,
+            reflection,
+        }
+    }
+}
+
+/// A program whose function constants have the values of one kernel (MSL 5.8).
+#[derive(Debug)]
+pub(crate) struct Specialisation<'a> {
+    pub(crate) program: &'a Program,
+    /// The function constants that have values.
+    given: HashMap<GlobalIndex, Global>,
+}
+
+impl<'a> Specialisation<'a> {
+    pub(crate) fn new(
+        program: &'a Program,
+        values: &dyn Fn(&FunctionConstant) -> Option<Vec<Constant>>,
+    ) -> Specialisation<'a> {
+        let mut given = HashMap::new();
+        for (at, global) in program.globals.iter().enumerate() {
+            let Some(constant) = global.as_function_constant(&program.types) else { continue };
+            let Some(components) = values(&constant) else { continue };
+            let mut global = Global::clone(global);
+            match components[..] {
+                [value] => global.value = Some(value),
+                _ => global.init = Some(Arc::new(vector(&global, &components, &constant))),
+            }
+            given.insert(GlobalIndex(at as u32), global);
+        }
+        Specialisation { program, given }
+    }
+
+    pub(crate) fn body(&self, index: InstanceIndex) -> &State {
+        self.program.bodies.get(&index).unwrap_or(&State::Unchecked)
+    }
+
+    /// The value of a scalar expression outside of any function.
+    pub(crate) fn evaluate(&self, expr: &Expr) -> Option<Constant> {
+        evaluate(&mut &*self, expr).ok()
+    }
+
+    /// The value of a scalar at program scope.
+    pub(crate) fn global_value(&self, global: GlobalIndex) -> Option<Constant> {
+        let row = self.global(global);
+        row.value.or_else(|| self.evaluate(row.init.as_ref()?))
+    }
+
+    pub(crate) fn global(&self, global: GlobalIndex) -> &Global {
+        self.given.get(&global).unwrap_or_else(|| &self.program.globals[global.0 as usize])
+    }
+}
+
+impl Facts for &Specialisation<'_> {
+    fn types(&self) -> &Types {
+        &self.program.types
+    }
+
+    fn global(&self, global: GlobalIndex) -> &Global {
+        Specialisation::global(self, global)
+    }
+
+    fn local(&self, _: LocalIndex) -> Option<Constant> {
+        None
+    }
+
+    fn function(&mut self, index: InstanceIndex) -> Option<Arc<Function>> {
+        match self.body(index) {
+            State::Checked(function) => Some(function.clone()),
+            _ => None,
+        }
+    }
+
+    fn specialised(&self) -> bool {
+        true
+    }
+}
+
+/// A vector of constants, as the initialiser of a variable at program scope.
+fn vector(global: &Global, components: &[Constant], constant: &FunctionConstant) -> Expr {
+    let value = |kind, qual| Expr { kind, qual, place: false, span: global.span };
+    let scalar = Qual::plain(Types::scalar(constant.scalar));
+    let parts = components.iter().map(|one| value(ExprKind::Constant(*one), scalar)).collect();
+    value(ExprKind::Compose(parts), Qual::plain(global.qual.ty))
+}
