@@ -23,7 +23,7 @@ need() {
     "${apt[@]}" install -y --no-install-recommends "${missing[@]}" >/dev/null
 }
 
-# need_zig: sets ZIG to a compiler that knows Apple's formats. It comes as a Python package, which is
+# need_zig: sets ZIG to a compiler that supports Apple's formats. It comes as a Python package, which is
 # put into a folder of its own.
 need_zig() {
     local version=0.17.0
@@ -44,7 +44,7 @@ debian_cargo() {
     need rustc-web cargo-web
     export RUSTC=/usr/bin/rustc RUSTDOC=/usr/bin/rustdoc CARGO_TARGET_DIR=$PWD/$1
     unset RUSTUP_TOOLCHAIN CARGO
-    # Debug information nobody reads is most of what the linker would write.
+    # Unused debug information would be most of the linker's output.
     export CARGO_PROFILE_DEV_DEBUG=0 CARGO_PROFILE_DEV_STRIP=none
     cargo() { /usr/bin/cargo "$@"; }
 }

@@ -18,7 +18,7 @@ mod rounds;
 /// How many share a pool where many do. Metal's queues have 64 command buffers at most.
 const MANY: usize = 32;
 
-/// Does something so many times, with a pool around so many of them.
+/// Repeats something, with a pool around each `n` of the repetitions.
 fn pooled(times: usize, each: usize, mut work: impl FnMut()) {
     for first in (0..times).step_by(each) {
         autorelease_pool(|| (first..times.min(first + each)).for_each(|_| work()));
@@ -30,7 +30,7 @@ fn object() -> Object {
     static CLASS: LazyLock<Class> =
         // SAFETY: the name is a C string.
         LazyLock::new(|| unsafe { link::objc_getClass(c"NSObject".as_ptr()) });
-    // SAFETY: NSObject answers `new`.
+    // SAFETY: NSObject has the method `new`.
     unsafe { msg!(*CLASS, [new] -> Object) }
 }
 
@@ -71,7 +71,7 @@ fn command_buffers(queue: &Queue, title: &str, each: usize) {
     compare(title, None, ways);
 }
 
-/// Encoders of a command buffer that has so many of them.
+/// `n` encoders of one command buffer.
 fn encoders(queue: &Queue) {
     const SOME: &str = "an encoder";
     let commands = queue.commands().expect("a command buffer");

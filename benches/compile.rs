@@ -1,7 +1,7 @@
 //! What it costs to get from source to a library, and from there to a pipeline.
 //!
 //! One small kernel, and a source of many. Every source is one that was never seen before, so that no
-//! cache of the system's answers. The limit: each byte of the source looked at once.
+//! cache of the system's answers. The limit: reading each byte of the source once.
 
 use aruminium::{Gpu, GpuError};
 use rounds::{compare, way};

@@ -22,7 +22,7 @@ imp_table! {
     fn length() -> usize = [length];
 }
 
-/// Declares functions that can be told apart in a profile, each with the same frame around it.
+/// Declares functions that a profile can distinguish, each with the same frame around it.
 macro_rules! counted {
     ($(fn $name:ident($($argument:ident: $ty:ty),*) $body:block)+) => {$(
         #[unsafe(no_mangle)]
@@ -37,7 +37,7 @@ macro_rules! counted {
 
 counted! {
     fn counted_message(text: &NSString) {
-        // SAFETY: the string answers it.
+        // SAFETY: strings have the method.
         black_box(unsafe { msg!(text, [length] -> usize) });
     }
     fn counted_selector_lookup() {
@@ -69,7 +69,7 @@ fn main() -> Result<(), GpuError> {
     // What happens once is not counted: tables and caches are filled first.
     let (mut floats, mut halves) = (vec![1.0; CAST], vec![0; CAST]);
     cast_f32_f16(&mut halves, &floats);
-    // SAFETY: the string answers it.
+    // SAFETY: strings have the method.
     black_box(unsafe { msg!(text, [length] -> usize) });
     counted_message(&text);
     counted_table_call(&text, &imps);

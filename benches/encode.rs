@@ -1,7 +1,7 @@
 //! What it costs to encode a dispatch: a pipeline, three buffers, sixteen bytes and a launch, six
 //! messages in all.
 //!
-//! Times are of one dispatch, with so many of them in a command buffer, which is thrown away. Through
+//! Times are of one dispatch, with `n` of them in a command buffer, which is thrown away. Through
 //! [`Batch`]'s table, through [`Encoder`]'s messages, through `msg!`, and through `objc_msgSend` with
 //! every selector looked up each time, as a program does that keeps neither. The limit: the words of
 //! the six messages written to memory.
@@ -39,7 +39,7 @@ impl Bench {
         Ok(Self { tiny, imps, each: 1 })
     }
 
-    /// Has something encoded so many times, into command buffers that are thrown away.
+    /// Encodes something `n` times, into command buffers that are thrown away.
     fn encode(&self, times: usize, mut record: impl FnMut(&Encoder, usize)) {
         for first in (0..times).step_by(self.each) {
             autorelease_pool(|| {
@@ -123,7 +123,7 @@ impl Bench {
 /// and two words of bytes; two sizes.
 type Words = [u64; 1 + 9 + 4 + 6];
 
-/// The limit: the words of as many dispatches as a command buffer has, written again and again.
+/// The limit: writing the words of a command buffer's dispatches, again and again.
 fn by_hand(memory: &mut [Words], times: usize) {
     for first in (0..times).step_by(memory.len()) {
         for dispatch in memory.iter_mut().take(times - first) {

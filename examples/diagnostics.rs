@@ -43,7 +43,7 @@ fn main() -> Result<(), GpuError> {
     println!("{error}");
     assert!(error.to_string().contains("shift"), "the error does not tell what there is");
 
-    println!("--- a thread that reads behind the end");
+    println!("--- a thread that reads past the end");
     let pipeline = gpu.pipeline(&library.function("shift")?)?;
     let values = gpu.buffer(1000 * size_of::<f32>())?;
     values.set_label("samples");

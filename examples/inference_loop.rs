@@ -130,7 +130,7 @@ struct Model {
     change: Buffer,
 }
 
-/// One launch: buffers with their offsets, at consecutive indices, and a few words behind them.
+/// One launch: buffers with their offsets, at consecutive indices, and a few words after them.
 struct Launch<'a> {
     pipeline: &'a Pipeline,
     buffers: Vec<(&'a Buffer, usize)>,

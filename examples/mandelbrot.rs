@@ -116,7 +116,7 @@ fn main() -> Result<(), GpuError> {
     println!("{}: {WIDTH} by {HEIGHT} in {:.2} ms", gpu.name(), commands.gpu_time() * 1e3);
 
     let mut image = vec![[0u8; 4]; WIDTH * HEIGHT];
-    // SAFETY: the image is as large as the region, and its rows lie behind each other.
+    // SAFETY: the image is as large as the region, and its rows are contiguous.
     unsafe { texture.get_bytes(image.as_mut_ptr().cast(), WIDTH * 4, region, 0) }
 
     // 0 is in the set; the corners are far outside; the picture mirrors itself at the real axis.

@@ -14,7 +14,7 @@ metal_class! {
     fn uppercase() -> String = [uppercaseString];
     /// Whether the text begins with another.
     fn has_prefix(prefix: &str) -> bool = [hasPrefix:];
-    /// This text and another behind it.
+    /// This text followed by another.
     fn appending(other: &NSString) -> NSString = [stringByAppendingString:];
 }
 

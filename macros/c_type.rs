@@ -5,7 +5,7 @@
 /// ```
 /// use aruminium::c_type;
 ///
-/// /// Where in a pixel a sample is taken.
+/// /// The position of a sample inside a pixel.
 /// #[repr(C)]
 /// #[derive(Clone, Copy, Debug, PartialEq)]
 /// pub struct SamplePosition {
@@ -17,8 +17,8 @@
 /// c_type! { unsafe SamplePosition = "{?=ff}"; }
 /// ```
 ///
-/// The encoding is Objective-C's. `unsafe` stands for what
-/// [`Encode`](crate::abi::Encode) demands: that it describes the type truly.
+/// The encoding is Objective-C's. `unsafe` promises what
+/// [`Encode`](crate::abi::Encode) requires: that it describes the type correctly.
 #[macro_export]
 macro_rules! c_type {
     ($(unsafe $ty:ty = $encoding:expr;)+) => {$(

@@ -1,10 +1,10 @@
-//! Every public item is shown in an example: in its own documentation, or in that of another item of
+//! Every public item is used in an example: in its own documentation, or in that of another item of
 //! its file, as most methods are in the examples of their type.
 
 use std::collections::HashSet;
 use std::path::Path;
 
-/// What is read of a file.
+/// The contents of a file that matter here.
 #[derive(Default)]
 struct Source {
     /// The public items: name, line, and whether the item's own documentation has an example.

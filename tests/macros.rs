@@ -1,12 +1,12 @@
-//! What a line of `metal_class!` does: every kind of argument, every kind of answer, through the
-//! message, through the table and through the twin.
+//! Every kind of argument and result of a line of `metal_class!`, through the
+//! message, through the table and through the direct type.
 
 #![allow(clippy::undocumented_unsafe_blocks)] // The class in `support` is as declared here.
 
 mod support;
 
-/// An alias of the kind that many crates have.
-#[allow(dead_code)] // It is here to be in the macros' way.
+/// An alias that many crates have.
+#[allow(dead_code)] // The macros must not pick it up.
 type Result<T> = std::result::Result<T, ()>;
 
 use aruminium::objc::{Block, ClassState, Level, MessageError, Nullability, ObjcClass, Object};
@@ -93,7 +93,7 @@ fn deaths(body: impl FnOnce()) -> usize {
 }
 
 #[test]
-fn arguments_and_answers_arrive_by_message_and_by_table() {
+fn arguments_and_results_arrive_by_message_and_by_table() {
     let (_one, probe) = probe();
     let imps = unsafe { ProbeImps::resolve(probe.as_raw()) };
     let fast = unsafe { FastProbe::new(&probe, &imps) }.unwrap();
@@ -145,7 +145,7 @@ fn failures_become_the_declared_error() {
     assert!(probe.try_or_fail(false).is_ok() && fast.try_or_fail(false).is_ok());
     assert_eq!(probe.probe_or_fail(false).unwrap().answer(), 42);
 
-    let nil = ProbeError::Words("-[AruminiumProbe nothing] answered nil".into());
+    let nil = ProbeError::Words("-[AruminiumProbe nothing] returned nil".into());
     assert_eq!(probe.nothing_or_words().unwrap_err(), nil);
     assert_eq!(probe.nothing_or_else().unwrap_err(), ProbeError::Nothing);
     assert!(probe.nothing().is_none() && fast.nothing().is_none());
@@ -156,8 +156,11 @@ fn nil_where_none_was_declared_panics_with_the_method() {
     let (_one, probe) = probe();
     let panic = catch_unwind(|| probe.never_nothing()).unwrap_err();
     let text = panic.downcast_ref::<String>().unwrap();
-    assert_eq!(text, "-[AruminiumProbe nothing] answered nil, which its declaration rules out");
-    // Unchecked, it is an object that answers zero.
+    assert_eq!(
+        text,
+        "-[AruminiumProbe nothing] returned nil, but it is declared to return an object: declare an `Option` or a `Result`"
+    );
+    // Unchecked, nil is an object whose methods return zero.
     let nothing = unsafe { probe.nothing_unchecked() };
     assert_eq!((nothing.answer(), nothing.grow((1, 1, 1), 1)), (0, (0, 0, 0)));
 }
@@ -272,7 +275,7 @@ fn messages_of_one_off_calls() {
         assert_eq!(msg!(probe_class(), [class] -> aruminium::abi::Class), probe_class());
         msg!(probe, [answer]); // An answer may be left where it is.
 
-        // What the receiver and the arguments borrow from lives until the message is answered.
+        // What the receiver and the arguments borrow from lives until the message returns.
         let new = || msg!(probe_class(), [new] -> Probe);
         assert!(!msg!(new(), [same: new().as_raw(), as: new().as_raw()] -> bool));
         assert_eq!(
@@ -336,7 +339,7 @@ fn tables_know_the_class_of_their_object() {
         assert!(imps.refresh(other.as_raw()));
         assert_eq!(imps.answer(other.as_raw()), 43);
 
-        // A twin is never joined to a table of another class.
+        // A direct type is never made with a table of another class.
         let table = ProbeImps::resolve(probe.as_raw());
         assert!(FastProbe::new(&other, &table).is_none());
         assert!(format!("{imps:?}").starts_with("LooseImps"));

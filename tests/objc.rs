@@ -1,4 +1,4 @@
-//! What stands under the macros: the door, pools, blocks, strings.
+//! The layer under the macros: the door, pools, blocks, strings.
 
 #![allow(clippy::undocumented_unsafe_blocks)] // The class in `support` is as declared here.
 
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use support::{DEALLOCATED, make_class, method, probe_class};
 
-/// The tests count deaths, so only one at a time may have probes.
+/// The tests count deallocations, so only one at a time may have probes.
 fn alone() -> MutexGuard<'static, ()> {
     static ONE: Mutex<()> = Mutex::new(());
     ONE.lock().unwrap_or_else(|poison| poison.into_inner())
@@ -189,7 +189,7 @@ fn objects_know_whether_they_own() {
     assert_eq!(deaths() - before, 0);
     drop(retained);
     assert_eq!(deaths() - before, 1);
-    // nil is an object that nobody owns.
+    // nil has no owner.
     drop(unsafe { Object::owned(Id::NIL) }.clone());
 }
 
@@ -234,7 +234,7 @@ fn keys_that_cannot_be_copied_are_errors() {
     let panic = payload.downcast::<String>().unwrap();
     assert!(panic.contains("NSDictionary::new") && panic.contains("Gpu"), "{panic}");
     assert_eq!(unsafe { msg!(gpu, [retainCount] -> usize) }, before);
-    // The runtime itself answers nil (Apple's throws).
+    // The runtime returns nil (Apple's throws).
     #[cfg(not(target_vendor = "apple"))]
     {
         let class = unsafe { link::objc_getClass(c"NSDictionary".as_ptr()) };
@@ -372,7 +372,7 @@ fn resident_kib() -> usize {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// Failures leave nothing behind, also where no pool is drained.
+/// Failures leak nothing, also where no pool is drained.
 #[test]
 #[cfg(target_os = "linux")]
 fn failures_without_a_pool_stay_flat() {

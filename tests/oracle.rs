@@ -1,4 +1,4 @@
-//! Every declaration of the crate against the facts in `tests/data`.
+//! Every declaration of the crate is compared with the facts in `tests/data`.
 
 use aruminium::abi::{
     Bool, Class, Encode, Encoding, Id, MTLOrigin, MTLRegion, MTLSize, MethodEncoding, NSRange, Sel,
@@ -9,7 +9,7 @@ use std::collections::HashMap;
 const TABLES: [&str; 2] =
     [include_str!("data/metal-methods.tsv"), include_str!("data/foundation-methods.tsv")];
 
-/// What a table says of one method.
+/// One method of a table.
 #[derive(Debug)]
 struct Fact {
     result: &'static str,
@@ -227,8 +227,8 @@ fn differences(class: &ClassInfo, found: Class) -> (Vec<String>, usize) {
     (wrong, class.methods.len())
 }
 
-/// The methods behind the declarations, as the runtime tells them: of classes that have a name, and of
-/// the classes of live objects, whose names are Metal's own affair.
+/// The declared methods as the runtime has them: of classes that have a name, and of the classes of live
+/// objects, whose names are private to Metal.
 #[test]
 fn every_declared_method_is_found_at_run_time() -> Result<(), aruminium::GpuError> {
     use aruminium::{

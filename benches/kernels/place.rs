@@ -132,7 +132,7 @@ pub(crate) fn on_all_cores<T: Send>(
     });
 }
 
-/// How much of so many elements each core gets, in whole units.
+/// How many of the elements each core gets, in whole units.
 pub(crate) fn part_of(elements: usize, unit: usize) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     elements.div_ceil(cores).next_multiple_of(unit)

@@ -1,4 +1,4 @@
-//! OpenCL, the peer of the kernels: loaded at run time, where `ARUMINIUM_BENCH_OPENCL` asks for it and
+//! OpenCL, the peer of the kernels: loaded at run time, if `ARUMINIUM_BENCH_OPENCL` is set and
 //! a driver is installed.
 //!
 //! `libOpenCL` is opened by name, so that nothing has to be there to build the benches.
@@ -84,7 +84,7 @@ pub(crate) struct OpenCl {
     queue: Object,
 }
 
-/// Memory of the device, of so many bytes.
+/// Memory of the device.
 #[derive(Clone, Copy)]
 pub(crate) struct Memory {
     object: Object,
@@ -110,12 +110,12 @@ fn checked(status: Status, what: &str) {
 }
 
 impl OpenCl {
-    /// The first device there is, if it is asked for.
+    /// The first device, if `ARUMINIUM_BENCH_OPENCL` is set.
     pub(crate) fn open() -> Option<Self> {
         std::env::var_os("ARUMINIUM_BENCH_OPENCL")?;
         let api = Api::load()?;
         let (mut platform, mut device, mut status) = (null_mut(), null_mut(), 0);
-        // SAFETY: each call writes one object to where it is told, and is told of one device.
+        // SAFETY: each call writes one object through its pointer, and is passed one device.
         let (context, queue) = unsafe {
             if (api.clGetPlatformIDs)(1, &mut platform, null_mut()) != 0
                 || (api.clGetDeviceIDs)(platform, ALL_DEVICES, 1, &mut device, null_mut()) != 0

@@ -1,11 +1,11 @@
 //! Comparing ways to do the same work, on machines that do other work too.
 //!
-//! The ways take turns, round by round, so that whatever else the machine does meets all of them.
+//! The ways take turns, round by round, so that other load on the machine affects all of them.
 //! A way's time is the median over the rounds; its ratio is the median of its ratios to the first
-//! way within a round: the limit, that the others are held against.
+//! way within a round: the limit, that the others are compared with.
 //!
 //! `cargo bench --bench NAME -- TEXT` measures the groups whose titles have the text in them.
-//! Without a text, what is measured is written down for the `summary`.
+//! Without a text, the results are recorded for the `summary`.
 
 pub(crate) mod results;
 
@@ -16,20 +16,20 @@ use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long a turn takes at least: less than the system lets a program run before it lets another, so
-/// that on a busy machine, too, most turns are not interrupted.
+/// How long a turn takes at least: less than the scheduler's time slice, so that most turns are not
+/// interrupted on a busy machine either.
 const TURN: Duration = Duration::from_micros(500);
-/// How many rounds there are: as many as take so long, but not fewer and not more than these.
+/// The number of rounds: until `PATIENCE` is over, but within these bounds.
 const ROUNDS: RangeInclusive<usize> = 15..=101;
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// One way to do the work: its name, and a function that does it so many times.
+/// One way to do the work: its name, and a function that does it `n` times.
 pub(crate) struct Way<'a> {
     pub(crate) name: &'a str,
     pub(crate) repeat: &'a mut dyn FnMut(usize),
 }
 
-/// Makes a way: of an expression, which is repeated, or of what repeats by itself so many times.
+/// Makes a way: of an expression, which is repeated, or of code that repeats the work `n` times itself.
 macro_rules! way {
     ($name:expr, |$times:ident| $repeat:expr) => {
         $crate::rounds::Way { name: $name, repeat: &mut |$times| $repeat }
@@ -48,7 +48,7 @@ macro_rules! way {
 pub(crate) use way;
 
 /// Measures all ways, the limit first, and prints a line for each: the time for once, and the speed
-/// where once is so many elements.
+/// if one repetition handles a number of elements.
 pub(crate) fn compare(title: &str, elements: Option<usize>, ways: &mut [Way<'_>]) {
     let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
     if wanted.as_ref().is_some_and(|text| !title.contains(text)) {
@@ -96,7 +96,7 @@ fn measure(title: &str, elements: Option<usize>, ways: &mut [Way<'_>]) -> Vec<Ro
     ways.iter().enumerate().map(row).collect()
 }
 
-/// Adds a group to the file of this benchmark, which the first group begins anew.
+/// Adds a group to the file of this benchmark. The first group replaces the file.
 fn record(rows: &[Row]) -> io::Result<()> {
     static BEGUN: AtomicBool = AtomicBool::new(false);
     let begun = BEGUN.swap(true, Ordering::Relaxed);
@@ -110,7 +110,7 @@ fn record(rows: &[Row]) -> io::Result<()> {
     rows.iter().try_for_each(|row| writeln!(file, "{row}"))
 }
 
-/// How often fills a way's turn; finding it also warms up.
+/// How many repetitions fill a way's turn; finding the number also warms up.
 fn times_in_a_turn(way: &mut Way<'_>) -> usize {
     let mut times = 1;
     while turn(way, times) < TURN {

@@ -1,10 +1,10 @@
-//! What the benchmarks measured last, under `target/benchmarks`: a file each, a line a way.
+//! The latest results of the benchmarks, under `target/benchmarks`: one file per benchmark, one line per way.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// What was measured of one way to do the work of a group.
+/// The measurements of one way to do the work of a group.
 pub(crate) struct Row {
     pub(crate) group: String,
     pub(crate) way: String,
@@ -53,7 +53,7 @@ impl FromStr for Row {
     }
 }
 
-/// A time, shown in the unit that suits it.
+/// A time, shown in a suitable unit.
 #[derive(Clone, Copy)]
 pub(crate) struct Nanoseconds(pub(crate) f64);
 
@@ -68,7 +68,7 @@ impl fmt::Display for Nanoseconds {
     }
 }
 
-/// A ratio, shown with as many digits as say something.
+/// A ratio, shown with its significant digits.
 #[derive(Clone, Copy)]
 pub(crate) struct Ratio(pub(crate) f64);
 

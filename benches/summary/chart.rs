@@ -1,4 +1,4 @@
-//! The results as a picture: a panel a group, a bar a way, for light and for dark pages.
+//! The results as a chart: one panel per group, one bar per way, for light and for dark pages.
 //!
 //! Bars are as long as the ratios to the limit, which hold on a busy machine, too.
 
@@ -19,7 +19,7 @@ const LONGEST: usize = 128;
 /// The line with the machine, below everything.
 const FOOT: usize = 30;
 
-/// Colours are those of the page around: who looks at it says which.
+/// Light or dark colours, as the reader's system prefers.
 const STYLE: &str = "\
 text{font:12px system-ui,-apple-system,'Segoe UI',Helvetica,Arial,sans-serif;fill:#1f2328}\
 .title{font-weight:600;font-size:13px}.way{text-anchor:end}.faint{fill:#59636e}\
@@ -42,7 +42,7 @@ pub(crate) fn svg(machine: &str, groups: &[&Group]) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" \
          viewBox=\"0 0 {WIDTH} {height}\" role=\"img\">\n\
          <title>What each way costs, beside the limit</title>\n<style>{STYLE}</style>\n{panels}\
-         <text class=\"faint\" x=\"0\" y=\"{}\">Grey is the limit that the others are held against. \
+         <text class=\"faint\" x=\"0\" y=\"{}\">Grey is the limit that the others are compared with. \
          {}.</text>\n</svg>\n",
         height - FOOT / 2,
         escaped(machine),
@@ -92,8 +92,8 @@ fn panel(svg: &mut String, group: &Group, (x, y, height): (usize, usize, usize))
     svg.push_str("</g>\n");
 }
 
-/// The ratio of the longest bar. One that is many times as long as all others would leave nothing of
-/// them: it is cut, and shows that it is.
+/// The ratio of the longest bar. A bar that is many times as long as all others would make those invisible:
+/// it is cut, and marked as cut.
 fn scale(group: &Group) -> f64 {
     const CUT: f64 = 4.0;
     let mut ratios: Vec<f64> = group.rows.iter().map(|row| row.ratio.0).collect();

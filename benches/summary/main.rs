@@ -1,4 +1,4 @@
-//! All results at a glance: tables in Markdown and two charts, from what each benchmark measured last.
+//! All results at a glance: tables in Markdown and two charts, from the latest results of each benchmark.
 //!
 //! `cargo bench` runs its targets in the order of their names, which has this one last. They are under
 //! `target/benchmarks`; `cargo bench --bench summary -- --publish` writes them into `specs/` too.
@@ -17,7 +17,7 @@ use std::fs;
 const BENCHES: [&str; 8] =
     ["message", "encode", "commands", "dispatch", "memory", "compile", "fp16", "kernels"];
 
-/// The ways of one group, which are held against its first one.
+/// The ways of one group, which are compared with its first one.
 struct Group {
     bench: &'static str,
     rows: Vec<Row>,
@@ -46,7 +46,7 @@ fn groups(bench: &'static str) -> Result<Vec<Group>, Box<dyn Error>> {
     Ok(groups)
 }
 
-/// Writes the tables into a page, between two lines that mark their place.
+/// Writes the tables into a page, between two lines that mark the position.
 fn publish(page: &str, tables: &str) -> Result<String, Box<dyn Error>> {
     const BEGIN: &str = "<!-- measured: begin -->\n";
     const END: &str = "<!-- measured: end -->\n";
@@ -57,7 +57,7 @@ fn publish(page: &str, tables: &str) -> Result<String, Box<dyn Error>> {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut all = Vec::new();
-    // The first group of a benchmark stands for it where there is little room.
+    // The first group of each benchmark, for the small chart.
     let mut first = Vec::new();
     for bench in BENCHES {
         let groups = groups(bench)?;

@@ -26,7 +26,7 @@ pub unsafe trait Encode: Copy + 'static {
 /// Implements [`Encode`] for a table of types.
 macro_rules! encodings {
     ($($ty:ty = $encoding:expr),+ $(,)?) => {$(
-        // SAFETY: the row names the C type of the same size, alignment and passing rules.
+        // SAFETY: the entry names the C type of the same size, alignment and passing rules.
         unsafe impl Encode for $ty {
             const ENCODING: &'static str = $encoding;
         }
@@ -77,7 +77,7 @@ pub enum Encoding {
     Struct(String, Vec<Encoding>),
     /// A union, its name and its members.
     Union(String, Vec<Encoding>),
-    /// A bit field of so many bits.
+    /// A bit field of `n` bits.
     Bits(usize),
 }
 
@@ -284,7 +284,7 @@ impl Encoding {
         }
     }
 
-    /// Size and alignment in bytes, where the encoding tells them.
+    /// Size and alignment in bytes, where the encoding determines them.
     ///
     /// ```
     /// use aruminium::abi::Encoding;
@@ -333,7 +333,7 @@ enum Register {
     Other,
 }
 
-/// The encoding of a whole method, as `method_getTypeEncoding` answers it: the return type, the
+/// The encoding of a whole method, as `method_getTypeEncoding` returns it: the return type, the
 /// receiver, the selector, the arguments, each with its offset in a notional frame.
 ///
 /// ```
@@ -358,7 +358,7 @@ impl MethodEncoding {
         Self { result, arguments: implicit.into_iter().chain(arguments).collect() }
     }
 
-    /// Whether a call made as one method reaches the other with every value in place.
+    /// Whether a call made with one encoding passes every value where the other expects it.
     pub fn same_abi(&self, other: &Self) -> bool {
         self.result.same_abi(&other.result)
             && self.arguments.len() == other.arguments.len()

@@ -1,4 +1,4 @@
-//! Selector text, read in `const`: how many arguments it takes, and who owns what it returns.
+//! Selector text, read in `const`: how many arguments it takes, and who owns the object that it returns.
 
 /// What a selector's name says about the ownership of the object that it returns.
 ///
@@ -10,7 +10,7 @@ pub enum Family {
     Alloc,
     /// `copy…`: returns +1.
     Copy,
-    /// `init…`: takes over a count of the receiver and returns +1.
+    /// `init…`: consumes a reference count of the receiver and returns +1.
     Init,
     /// `mutableCopy…`: returns +1.
     MutableCopy,
@@ -60,7 +60,7 @@ impl Family {
         !matches!(self, Self::None)
     }
 
-    /// The family's name as it stands in tables: `alloc`, `copy`, `init`, `mutableCopy`, `new`, `none`.
+    /// The family's name as in `tests/data`: `alloc`, `copy`, `init`, `mutableCopy`, `new`, `none`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Alloc => "alloc",

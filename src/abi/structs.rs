@@ -8,7 +8,7 @@
 /// ```
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[allow(missing_docs)] // The fields are the three words above.
+#[allow(missing_docs)] // The fields are the three dimensions.
 pub struct MTLSize {
     pub width: usize,
     pub height: usize,

@@ -59,7 +59,7 @@ macro_rules! handle {
             }
         }
 
-        // SAFETY: a handle is an address; what may be done with the object behind it, and on which
+        // SAFETY: a handle is an address; what may be done with the object, and on which
         // thread, is the contract of the `unsafe` functions that take it.
         unsafe impl Send for $name {}
         // SAFETY: as above; the handle itself is never written through.
@@ -80,11 +80,11 @@ handle! {
     Class
 }
 handle! {
-    /// A method of a class, as `class_getInstanceMethod` answers it.
+    /// A method of a class, as `class_getInstanceMethod` returns it.
     Method
 }
 handle! {
-    /// A protocol, as `objc_getProtocol` answers it.
+    /// A protocol, as `objc_getProtocol` returns it.
     Protocol
 }
 
@@ -125,7 +125,7 @@ impl Protocol {
 /// unsafe extern "C" fn answer(_: Id, _: Sel) -> usize {
 ///     42
 /// }
-/// // SAFETY: who calls it casts it back.
+/// // SAFETY: the caller casts it back before calling it.
 /// let imp = unsafe { std::mem::transmute::<unsafe extern "C" fn(Id, Sel) -> usize, Imp>(answer) };
 /// ```
 pub type Imp = unsafe extern "C" fn();

@@ -1,4 +1,4 @@
-//! What an x86_64 processor tells of its caches, and what it is told.
+//! Cache sizes and prefetch hints on x86_64.
 
 use std::arch::asm;
 
@@ -28,7 +28,7 @@ pub(super) fn will_write(address: *const u8) {
 /// The size in bytes of the highest data cache, if it can be known.
 pub(super) fn last_level() -> Option<usize> {
     // "Deterministic cache parameters": leaf 4 (Intel SDM, CPUID), on AMD with the same layout at
-    // 0x8000_001d (AMD APM volume 3, E.4.16). A processor without one answers no caches there.
+    // 0x8000_001d (AMD APM volume 3, E.4.16). A processor without this leaf reports no caches.
     [(0, 4), (0x8000_0000, 0x8000_001d)]
         .into_iter()
         .filter(|&(first, leaf)| cpuid(first, 0)[0] >= leaf)
@@ -45,7 +45,7 @@ pub(super) fn last_level() -> Option<usize> {
 const DATA: u32 = 1;
 const UNIFIED: u32 = 3;
 
-/// Subleaves that are asked for; those past the last cache answer type 0.
+/// How many subleaves are read; those past the last cache have type 0.
 const MOST_CACHES: u32 = 8;
 
 /// `eax`, `ebx` and `ecx` of a leaf. (The function in `core::arch` is unsafe in some of the

@@ -1,4 +1,4 @@
-//! One element at a time, in plain Rust: the definition that every other path is held against.
+//! One element at a time, in plain Rust: the definition that every other path is compared with.
 //!
 //! Every case is computed and one of them selected, so that the compiler can make vectors of a loop.
 //! The two float operations, for subnormal halves, take and give normal numbers or zero where they

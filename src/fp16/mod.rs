@@ -3,7 +3,7 @@
 //! A half is IEEE 754's binary16, a bfloat the upper 16 bits of a binary32; both travel as their
 //! bits, in a `u16`. Widening is exact. Narrowing rounds to nearest, ties to even. Subnormals and
 //! infinities are kept, what is too large becomes an infinity, and a NaN stays a NaN: quiet, with
-//! its sign and the top bits of its payload. Every path gives the same bits.
+//! its sign and the top bits of its payload. Every path yields the same bits.
 //!
 //! ```
 //! use aruminium::{cast_f16_f32, cast_f32_f16};
@@ -42,7 +42,7 @@ use element as one;
 #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
 use neon as one;
 
-/// The float that a half stands for, exactly.
+/// The value of a half, exactly.
 ///
 /// ```
 /// assert_eq!(aruminium::fp16_to_f32(0x3c00), 1.0);
@@ -66,7 +66,7 @@ pub fn f32_to_fp16(float: f32) -> u16 {
     one::float_to_half(float)
 }
 
-/// The float that a bfloat stands for, exactly.
+/// The value of a bfloat, exactly.
 ///
 /// ```
 /// assert_eq!(aruminium::bf16_to_f32(0x3f80), 1.0);
@@ -145,7 +145,7 @@ macro_rules! casts {
                 from_len,
             );
             let stream = size_of_val(to) + size_of_val(from) >= path::stream_threshold();
-            // SAFETY: the lengths are equal, and `chosen` answers a path that is available.
+            // SAFETY: the lengths are equal, and `chosen` returns a path that is available.
             unsafe { (path::chosen().$path)(to, from, stream) }
         }
     )*};

@@ -64,7 +64,7 @@ pub(super) fn chosen() -> &'static Path {
     CHOSEN.get_or_init(|| available().next().unwrap_or(&portable::PATH))
 }
 
-/// From how many bytes on, read and written together, a path that can stream its stores does.
+/// The number of bytes, read and written together, from which a path uses streaming stores if it has them.
 #[inline]
 pub(super) fn stream_threshold() -> usize {
     static THRESHOLD: OnceLock<usize> = OnceLock::new();
@@ -78,5 +78,5 @@ pub(super) fn stream_threshold() -> usize {
 }
 
 /// Where ordinary stores begin to lose on a large server, whatever the size of its last-level
-/// cache: a virtual machine is told of the whole cache and gets a share (`specs/fp16.md`).
+/// cache: a virtual machine reports the whole cache and has a share of it (`specs/fp16.md`).
 const LARGEST: usize = 64 << 20;

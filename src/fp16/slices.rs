@@ -6,11 +6,11 @@ const UNROLL: usize = 4;
 /// Bytes in a cache line.
 const LINE: usize = 64;
 
-/// How far ahead, in bytes, the loop tells the processor what comes. A store that finds its line in
+/// How far ahead, in bytes, the loop prefetches. A store that finds its line in
 /// the nearest cache does not wait for it, and hardware prefetches for loads above all.
 const AHEAD: usize = 2048;
 
-/// Targets of up to so many bytes are not told of: they tend to be in the nearest cache already.
+/// Targets of up to this many bytes are not prefetched: they tend to be in the nearest cache already.
 const NEAR: usize = 32 << 10;
 
 /// What an instruction set brings: each conversion of [`LANES`](Isa::LANES) elements in registers.
@@ -94,7 +94,7 @@ conversions! {
     FloatToBfloat: f32 => u16, float_to_bfloat;
 }
 
-/// Converts `from` into `to`: iterations of [`UNROLL`] steps, then steps, all at aligned places of
+/// Converts `from` into `to`: iterations of [`UNROLL`] steps, then steps, all at aligned addresses of
 /// the target. What they leave at both ends is done by a step that overlaps its neighbour and
 /// writes the same values once more; what is shorter than a step goes one by one.
 ///
@@ -139,7 +139,7 @@ pub(super) unsafe fn convert<C: Conversion, I: Isa>(
     }
 }
 
-/// Runs as many whole iterations as fit after the first `done` elements; answers the new `done`.
+/// Runs as many whole iterations as fit after the first `done` elements; returns the new `done`.
 ///
 /// # Safety
 ///

@@ -67,7 +67,7 @@ pub unsafe trait BlockFn<Args, R>: Send + Sync + 'static {
     const INVOKE: Imp;
 }
 
-/// What a block's memory begins with, and the closure behind it. The layout is the Blocks ABI's.
+/// The header of a block, followed by the closure. The layout is the Blocks ABI's.
 #[repr(C)]
 struct Literal<F> {
     isa: *const c_void,
@@ -106,7 +106,7 @@ impl<F> Literal<F> {
     unsafe extern "C" fn dispose(block: *mut c_void) {
         // SAFETY: the runtime calls this once, for the heap block that `new` made.
         let closure = unsafe { &mut (*block.cast::<Self>()).closure };
-        // SAFETY: as above: nobody uses the closure after this.
+        // SAFETY: as above: the closure is not used after this.
         contain_panic(|| unsafe { ManuallyDrop::drop(closure) });
     }
 }
@@ -149,7 +149,7 @@ impl<Args, R> Drop for Block<Args, R> {
 
 impl<Args, R> Clone for Block<Args, R> {
     fn clone(&self) -> Self {
-        // SAFETY: copying a heap block counts it once more and answers the same pointer.
+        // SAFETY: copying a heap block increments its reference count and returns the same pointer.
         Self { block: unsafe { link::_Block_copy(self.block) }, call: PhantomData }
     }
 }

@@ -1,4 +1,4 @@
-//! A class that a program names in its text: looked up on first use, one relaxed load after.
+//! A class in the source of a program: looked up on first use, one relaxed load after that.
 
 use super::link;
 use crate::abi::Class;

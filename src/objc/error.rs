@@ -1,4 +1,4 @@
-//! Why a message failed: what an `NSError` said, or that the answer was nil.
+//! Why a message failed: the contents of an `NSError`, or that the result was nil.
 
 use super::returned::Sent;
 use super::string;
@@ -13,7 +13,7 @@ use std::fmt;
 /// metal_class! {
 ///     /// A device, with errors as they come.
 ///     pub class Device: MTLDevice;
-///     /// Compiles, and says who failed.
+///     /// Compiles; an error names the method that failed.
 ///     pub fn compile(source: &str, options: Option<&aruminium::CompileOptions>) -> Result<ShaderLib, MessageError>
 ///         = [newLibraryWithSource:options:error:];
 /// }
@@ -30,7 +30,7 @@ pub struct MessageError {
     report: Option<Report>,
 }
 
-/// What the `NSError` held.
+/// The contents of the `NSError`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Report {
     domain: String,
@@ -39,7 +39,7 @@ struct Report {
 }
 
 impl MessageError {
-    /// Reads the error that a call left behind, nil if it left none.
+    /// Reads the error of a call that failed.
     ///
     /// # Safety
     ///
@@ -87,7 +87,7 @@ impl fmt::Display for MessageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.report {
             Some(report) => f.write_str(&report.description),
-            None => write!(f, "{} answered nil", self.method),
+            None => write!(f, "{} returned nil", self.method),
         }
     }
 }

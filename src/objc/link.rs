@@ -1,8 +1,8 @@
-//! The door: the one place that decides where Objective-C's C functions come from.
+//! The door: the one file that decides where Objective-C's C functions come from.
 //!
 //! On Apple's systems they are the system's own. Everywhere else they are those of the embedded
-//! runtime, under the same names and with the same signatures: the list below is read once for
-//! either side, and a signature that differs does not compile. Everything above this file is the
+//! runtime, under the same names and with the same signatures: the list below serves both sides, and
+//! a signature that differs does not compile. Everything above this file is the
 //! same code on every target.
 
 #![allow(non_upper_case_globals)] // C's names.
@@ -168,7 +168,7 @@ pub use pages::*;
 
 #[cfg(target_vendor = "apple")]
 unsafe extern "C" {
-    /// The class of a block that still stands where it was written. Only its address is used.
+    /// The class of a block that was not copied to the heap. Only its address is used.
     pub static _NSConcreteStackBlock: [*const c_void; 32];
 }
 
@@ -180,9 +180,9 @@ unsafe extern "C" {
     pub safe fn getpagesize() -> std::ffi::c_int;
 }
 
-/// Tells the runtime that nobody will take the object, just returned, out of its pool: a later
-/// [`objc_retainAutoreleasedReturnValue`] of the same object is of another message. Apple's runtime
-/// knows by itself.
+/// Informs the runtime that the object that was just returned stays in its pool: a later
+/// [`objc_retainAutoreleasedReturnValue`] of the same object belongs to another message. Apple's runtime
+/// finds out by itself.
 #[cfg(target_vendor = "apple")]
 #[inline(always)]
 pub(super) fn leave_in_pool(_object: Id) {}

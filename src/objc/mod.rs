@@ -1,7 +1,7 @@
 //! Objective-C from Rust: messages, ownership, pools, blocks.
 //!
-//! The macros of this crate expand to what stands here. [`link`] decides where the C functions
-//! come from; nothing else in this module, or above it, knows which system it runs on.
+//! The macros of this crate expand to code that uses this module. [`link`] decides where the C functions
+//! come from; nothing else in this module, or above it, depends on the system.
 
 pub mod link;
 

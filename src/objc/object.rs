@@ -32,7 +32,7 @@ impl Object {
     ///
     /// # Safety
     ///
-    /// `id` is nil or a live object, and the caller owns one count of it and gives it away.
+    /// `id` is nil or a live object, and the caller passes on a reference count that it owns.
     ///
     /// ```
     /// use aruminium::{ffi::nsstring, objc::Object};
@@ -88,7 +88,7 @@ impl Object {
     /// ```
     /// use aruminium::{Gpu, msg, objc::Object};
     /// let gpu = Gpu::open()?;
-    /// // SAFETY: a device answers this with a queue, which the caller owns.
+    /// // SAFETY: the method of a device that returns a queue, which the caller owns.
     /// let (one, other) = unsafe {
     ///     (msg!(gpu, [newCommandQueue] -> Object), msg!(gpu, [newCommandQueue] -> Object))
     /// };
@@ -132,7 +132,7 @@ impl fmt::Debug for Object {
 ///
 /// # Safety
 ///
-/// `as_raw` answers the object that was wrapped, which lives as long as the value.
+/// `as_raw` returns the object that was wrapped, which lives as long as the value.
 ///
 /// ```
 /// use aruminium::{Gpu, objc::ObjcClass};
@@ -147,7 +147,7 @@ pub unsafe trait ObjcClass: Sized {
     /// # Safety
     ///
     /// The object is of the class, or of one that conforms to the protocol, and is not nil unless
-    /// the caller asked for an unchecked method.
+    /// the method was declared `unchecked`.
     unsafe fn from_object(object: Object) -> Self;
 
     /// The pointer to the object.
@@ -259,7 +259,7 @@ impl ClassState for () {
 ///
 /// # Safety
 ///
-/// `receiver` answers nil or a live object, as far as the caller of an `unsafe` message can tell.
+/// `receiver` returns nil or a live object, as far as the caller of an `unsafe` message can know.
 ///
 /// ```
 /// use aruminium::{foundation::NSString, msg, objc::Receiver};

@@ -10,7 +10,7 @@ impl Pool {
     /// Begins a pool inside the one that is the innermost now.
     #[inline]
     pub(super) fn begin() -> Self {
-        // SAFETY: pushing has no demands.
+        // SAFETY: pushing has no requirements.
         Self(unsafe { link::objc_autoreleasePoolPush() })
     }
 }

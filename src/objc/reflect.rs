@@ -1,4 +1,4 @@
-//! What was declared, as data: each class lists its methods.
+//! Reflection data: each class lists its declared methods.
 
 use super::argument::{Arguments, catches};
 use super::link;
@@ -24,7 +24,7 @@ pub enum Level {
     Class,
 }
 
-/// Whether a method can answer nil.
+/// Whether a method can return nil.
 ///
 /// ```
 /// use aruminium::{Gpu, objc::{Nullability, ObjcClass}};
@@ -33,7 +33,7 @@ pub enum Level {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Nullability {
-    /// It never does, or what it returns is no pointer.
+    /// It never does, or does not return a pointer.
     NonNull,
     /// It may, without saying why.
     Nullable,
@@ -63,7 +63,7 @@ pub struct MethodInfo {
     pub result: &'static str,
     /// The encodings of what each declared argument becomes.
     pub arguments: &'static [&'static [&'static str]],
-    /// Whether it can answer nil, as it was declared.
+    /// Whether it can return nil, as it was declared.
     pub nullability: Nullability,
 }
 
@@ -133,8 +133,8 @@ impl MethodInfo {
         encoding_of(self.result, self.arguments)
     }
 
-    /// Holds the declaration against the method that a class really has: `None` if it has none,
-    /// otherwise its encoding and whether a call as declared reaches it with every value in place.
+    /// Compares the declaration with the method that a class really has: `None` if it has none,
+    /// otherwise its encoding and whether a call as declared passes every value where the method expects it.
     ///
     /// # Safety
     ///
@@ -152,7 +152,7 @@ impl MethodInfo {
     /// ```
     pub unsafe fn found_in(&self, class: Class) -> Option<(String, bool)> {
         let selector = c_string(self.selector);
-        // SAFETY: the class is the caller's promise; the rest is what the runtime answered.
+        // SAFETY: the caller promises that the class is one; the rest came from the runtime.
         unsafe {
             let selector = link::sel_registerName(selector.as_ptr());
             let method = match self.level {

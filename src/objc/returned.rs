@@ -1,4 +1,4 @@
-//! From what a C function returns to the Rust type a method is declared with.
+//! From a C function's return value to the Rust type that a method is declared with.
 
 use super::error::MessageError;
 use super::link;
@@ -8,14 +8,14 @@ use super::send::Call;
 use super::string;
 use crate::abi::{Bool, Encode, Family, Id, MTLSize};
 
-/// Who owns an object that a method returns, and what the caller does about it.
+/// Who owns an object that a method returns, and how the caller handles it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ownership {
     /// The caller owns it: the method is of a family that returns +1.
     Owned,
-    /// Somebody else does; the caller retains it.
+    /// Another owner has it; the caller retains it.
     Retained,
-    /// Somebody else does, and the caller leaves it at that.
+    /// Another owner has it, and the caller does not retain it.
     Autoreleased,
 }
 
@@ -36,19 +36,19 @@ impl Ownership {
     }
 }
 
-/// Whether a method takes over a count of its receiver.
+/// Whether a method consumes a reference count of its receiver.
 #[doc(hidden)]
 pub const fn consumes(selector: &str) -> bool {
     matches!(Family::of(selector), Family::Init)
 }
 
-/// What is known of a call after it was made.
+/// The facts about a call that was made.
 #[derive(Debug)]
 pub struct Sent {
     /// The method, as in `-[MTLDevice newCommandQueue]`.
     pub(super) method: &'static str,
     ownership: Ownership,
-    /// The error that the call left behind.
+    /// The error that the call stored.
     pub(super) error: Id,
 }
 
@@ -58,7 +58,7 @@ impl Sent {
         Self { method: call.method, ownership: call.ownership, error }
     }
 
-    /// The returned object, which [`own`] has seen already.
+    /// The returned object, which [`own`] has handled already.
     #[inline(always)]
     unsafe fn object(&self, id: Id) -> Object {
         // SAFETY: the object is nil or alive. Unless it was left to a pool, a count of it is the
@@ -74,14 +74,16 @@ impl Sent {
     #[cold]
     #[inline(never)]
     fn nil(&self) -> ! {
-        panic!("{} answered nil, which its declaration rules out", self.method)
+        panic!(
+            "{} returned nil, but it is declared to return an object: declare an `Option` or a `Result`",
+            self.method
+        )
     }
 }
 
-/// Makes an object that a call has just returned the caller's, where the caller is to have it.
+/// Makes the caller an owner of an object that a call has just returned, unless the object stays in a pool.
 ///
-/// This comes directly behind the call: a callee that sees it coming hands the object over, and it
-/// never enters a pool.
+/// This comes directly after the call: a callee that detects it hands the object over without a pool.
 #[inline(always)]
 unsafe fn own(id: Id, ownership: Ownership) -> Id {
     match ownership {
@@ -89,7 +91,7 @@ unsafe fn own(id: Id, ownership: Ownership) -> Id {
         Ownership::Retained => {
             #[cfg(all(target_vendor = "apple", target_arch = "aarch64"))]
             let mut pointer = id.as_ptr();
-            // This no-op behind the call is how arm64 callees recognise such a caller. It takes the
+            // This no-op after the call is how arm64 callees recognise such a caller. It takes the
             // returned pointer through its register, so that nothing comes in between.
             #[cfg(all(target_vendor = "apple", target_arch = "aarch64"))]
             // SAFETY: it moves a register to itself.
@@ -131,14 +133,14 @@ unsafe fn own(id: Id, ownership: Ownership) -> Id {
 ///
 /// `Raw` is what the C function returns, and `from_raw` makes a value of it that is sound to use.
 pub unsafe trait Return: Sized {
-    /// What the C function returns.
+    /// The C function's return type.
     type Raw: Encode;
     /// Whether a trailing `error:` of the selector is caught rather than declared.
     const CATCHES: bool = false;
-    /// Whether nil is among the answers that the declaration allows for.
+    /// Whether the declaration allows nil.
     const NULLABILITY: Nullability = Nullability::NonNull;
 
-    /// Takes over what was returned, directly behind the call.
+    /// Handles the ownership of the returned value, directly after the call.
     ///
     /// # Safety
     ///
@@ -149,7 +151,7 @@ pub unsafe trait Return: Sized {
         raw
     }
 
-    /// Converts what was returned and taken over.
+    /// Converts the returned value, after [`take`](Self::take).
     ///
     /// # Safety
     ///
@@ -185,7 +187,7 @@ pub unsafe trait Return: Sized {
 ///
 /// As for [`Return`].
 pub unsafe trait Success: Sized {
-    /// What the C function returns.
+    /// The C function's return type.
     type Raw: Encode;
 
     /// As [`Return::take`].
@@ -223,7 +225,7 @@ pub unsafe trait Success: Sized {
 /// }
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`or` and `else` say what becomes of a failure, but `{Self}` cannot be one",
+    message = "`or` and `else` say which error a failure becomes, but `{Self}` has no error",
     label = "not a `Result`",
     note = "declare the method to return `Result<…, …>`"
 )]
@@ -374,7 +376,7 @@ unsafe impl<T: Success, E: From<MessageError>> Return for Result<T, E> {
     }
 }
 
-/// An object that is wrapped without a look whether it is nil; messages to nil answer zero.
+/// An object that is wrapped without a check for nil; messages to nil return zero.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Unchecked<T>(pub T);
@@ -392,7 +394,7 @@ unsafe impl<T: ObjcClass> Return for Unchecked<T> {
 
     #[inline(always)]
     unsafe fn from_raw(raw: Id, sent: Sent) -> Self {
-        // SAFETY: passed on to the caller, who asked for an unchecked method.
+        // SAFETY: passed on to the caller; the method was declared `unchecked`.
         Self(unsafe { T::from_object(sent.object(raw)) })
     }
 
@@ -405,7 +407,7 @@ unsafe impl<T: ObjcClass> Return for Unchecked<T> {
 /// Implements [`Return`] for types made from one C value.
 macro_rules! returned {
     ($($ty:ty as $raw:ty = |$value:ident| $convert:expr;)+) => {$(
-        // SAFETY: the value is made from the C value that the row names.
+        // SAFETY: the value is made from the C value that the entry names.
         unsafe impl Return for $ty {
             type Raw = $raw;
 
@@ -456,7 +458,7 @@ macro_rules! never_nil {
 
 never_nil!(Object, String);
 
-// SAFETY: the pointer as it is; who owns the object is the caller's to know.
+// SAFETY: the pointer as it is; the caller manages the object's ownership.
 unsafe impl Return for Id {
     type Raw = Id;
 

@@ -1,4 +1,4 @@
-//! A selector that a program names in its text: registered on first use, one relaxed load after.
+//! A selector in the source of a program: registered on first use, one relaxed load after that.
 
 use super::link;
 use crate::abi::{Class, Sel};
@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 pub struct CachedSelector {
     text: &'static str,
     registered: AtomicPtr<c_void>,
-    /// The class whose method was last held against this call's types, in debug builds.
+    /// The class whose method was last compared with this call's types, in debug builds.
     checked: AtomicPtr<c_void>,
 }
 
@@ -33,8 +33,8 @@ impl CachedSelector {
 
     /// The registered selector.
     ///
-    /// The load is relaxed: a selector is an address that is compared and passed on. What stands
-    /// behind it is the runtime's, and the runtime does its own synchronisation to read it.
+    /// The load is relaxed: a selector is an address that is compared and passed on. Only the runtime
+    /// reads the memory at the address, with its own synchronisation.
     #[doc(hidden)]
     #[inline(always)]
     pub fn get(&self) -> Sel {
@@ -48,7 +48,7 @@ impl CachedSelector {
         (!registered.is_null()).then(|| Sel::from_ptr(registered))
     }
 
-    /// Whether the last check was not of this class; from now on it was.
+    /// Whether the last check was of another class; records this one.
     pub(super) fn not_checked_for(&self, class: Class) -> bool {
         self.checked.swap(class.as_ptr(), Ordering::Relaxed) != class.as_ptr()
     }

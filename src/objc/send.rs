@@ -10,30 +10,30 @@ use crate::abi::{Encode, Encoding, Id, MethodEncoding, Sel, colons};
 use std::ffi::{CStr, CString};
 use std::fmt;
 
-/// The answer of nil to a message that returns a struct in memory: nobody would write it.
+/// The result of a message to nil that returns a struct in memory, which the messenger would not write.
 #[inline(always)]
-fn nil_answer<R: Encode>(receiver: Id) -> Option<R> {
+fn nil_result<R: Encode>(receiver: Id) -> Option<R> {
     // SAFETY: `Encode` promises that zero is a value.
     (size_of::<R>() > 16 && receiver.is_nil()).then(|| unsafe { std::mem::zeroed() })
 }
 
-/// Marks a way that is taken once.
+/// Marks a branch that is taken once.
 #[cold]
 #[inline(always)]
 fn unlikely() {}
 
-/// What is known of a call before it is made.
+/// The constants of a call.
 #[derive(Clone, Copy, Debug)]
 pub struct Call {
     /// The method, as in `-[MTLDevice newCommandQueue]`.
     pub method: &'static str,
-    /// Who owns what it returns.
+    /// Who owns the object that it returns.
     pub ownership: Ownership,
-    /// Whether it takes over a count of its receiver, which the caller of the wrapper keeps.
+    /// Whether it consumes a reference count of its receiver, which the wrapper must not lose.
     pub consumes: bool,
 }
 
-/// Makes a call whose first part is done: keeps what must be kept, takes over what comes back.
+/// Makes a call: keeps the arguments alive during it, and handles the ownership of the result.
 ///
 /// # Safety
 ///
@@ -49,18 +49,18 @@ pub(super) unsafe fn complete<A: Arguments, R: Return>(
     let catches = A::CATCHES && R::CATCHES && !matches!(call.ownership, Ownership::Autoreleased);
     let _pool = catches.then(Pool::begin);
     if call.consumes {
-        // SAFETY: the receiver is nil or alive; the method gives this count back.
+        // SAFETY: the receiver is nil or alive; the method consumes this count.
         unsafe { link::objc_retain(receiver) };
     }
     let held = arguments.hold();
-    // SAFETY: passed on to the caller; `held` keeps what the words point to until the end.
+    // SAFETY: passed on to the caller; `held` keeps the memory that the words point to alive until the end.
     unsafe {
         let raw = R::take(function(A::list(&held)), call.ownership);
         R::from_raw(raw, Sent::new(call, A::caught(&held)))
     }
 }
 
-/// A message to be sent; what the macros declare and send ends here.
+/// A message to be sent: every message of the macros is one.
 ///
 /// It is made before its arguments are, so that a struct among them is copied once: to where the
 /// function takes it.
@@ -95,13 +95,13 @@ impl<A: Arguments, R: Return> Message<A, R> {
 
     /// Sends it.
     ///
-    /// In debug builds the types are held against the encoding of the method that will answer, once
-    /// for each class that a place in the program sends to.
+    /// In debug builds the types are compared with the encoding of the method that will answer, once
+    /// for each class that this line of the program sends to.
     ///
     /// # Safety
     ///
     /// The receiver is nil or answers the selector by a method of these types, and the method's own
-    /// demands are met.
+    /// requirements are met.
     #[inline(always)]
     pub unsafe fn send(self, receiver: Id, call: Call, arguments: A) -> R {
         if cfg!(debug_assertions) {
@@ -110,7 +110,7 @@ impl<A: Arguments, R: Return> Message<A, R> {
         }
         // SAFETY: passed on to the caller.
         unsafe {
-            complete(receiver, call, arguments, |words| match nil_answer::<R::Raw>(receiver) {
+            complete(receiver, call, arguments, |words| match nil_result::<R::Raw>(receiver) {
                 Some(zero) => zero,
                 None => words.call(self.function, receiver, self.passed),
             })
@@ -127,13 +127,13 @@ unsafe fn check<A: Arguments, R: Return>(receiver: Id, selector: &CachedSelector
          length",
         selector.text()
     );
-    // SAFETY: all of these take a class, a method or a selector as the runtime gave it, and answer
+    // SAFETY: all of these take a class, a method or a selector as the runtime returned it, and return
     // nil for nil; encodings and names are C strings that live as long as the class.
     unsafe {
         let class = link::object_getClass(receiver);
         let method = link::class_getInstanceMethod(class, selector.get());
         if !selector.not_checked_for(class) || method.is_nil() {
-            return; // The send itself will tell of a missing method.
+            return; // The send itself reports a missing method.
         }
         let encoding = link::method_getTypeEncoding(method);
         if encoding.is_null() {

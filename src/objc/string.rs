@@ -43,11 +43,11 @@ pub(crate) unsafe fn read(string: Id) -> String {
     }
 }
 
-/// Sends a message that answers an `NSString`, and reads it.
+/// Sends a message that returns an `NSString`, and reads it.
 ///
 /// # Safety
 ///
-/// The object answers the selector with an `NSString` or nil, which it keeps.
+/// The object's method returns an `NSString` that the object keeps alive, or nil.
 pub(super) unsafe fn get(object: Id, selector: &CStr) -> String {
     // SAFETY: passed on to the caller; the string is claimed as every returned object is.
     unsafe {

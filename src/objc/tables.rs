@@ -1,4 +1,4 @@
-//! IMP tables by class, for objects whose class may change from one to the next.
+//! IMP tables by class, for objects of one kind that may have different classes.
 
 use crate::abi::Id;
 use std::fmt;
@@ -34,7 +34,7 @@ pub unsafe trait ImpTable: Copy {
     unsafe fn matches(&self, object: Id) -> bool;
 }
 
-/// The tables of all classes that were met so far, the latest first.
+/// The tables of all classes seen so far, the latest first.
 ///
 /// Looking one up compares the object's class with that of the first table, which is all there is to
 /// do unless a debugging or capturing layer changes classes. Tables are added without a lock and
@@ -71,7 +71,7 @@ impl<T: ImpTable> ImpTables<T> {
         Self { first: AtomicPtr::new(ptr::null_mut()) }
     }
 
-    /// The table of the object's class, resolved now if it was never met.
+    /// The table of the object's class, resolved now if the class is new.
     ///
     /// # Safety
     ///
@@ -123,7 +123,7 @@ impl<T> Drop for ImpTables<T> {
     fn drop(&mut self) {
         let mut at = *self.first.get_mut();
         while !at.is_null() {
-            // SAFETY: every node was boxed in `find_or_add`, and nobody can reach it any more.
+            // SAFETY: every node was boxed in `find_or_add`, and is no longer reachable.
             let node = unsafe { Box::from_raw(at) };
             at = node.next;
         }

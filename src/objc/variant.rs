@@ -1,7 +1,7 @@
 //! Which `objc_msgSend`: on x86_64 a struct of more than 16 bytes is written through a hidden first
 //! argument, and the receiver comes second. Messages that return one have a sender of their own, and
-//! so has the function that answers for a missing method. On arm64 the hidden pointer has a
-//! register to itself (x8), and one sender does for all.
+//! so has the function that handles a missing method. On arm64 the hidden pointer has a
+//! register to itself (x8), and one sender serves all.
 
 use super::link;
 use crate::abi::{Class, Imp, Sel};
@@ -21,7 +21,7 @@ pub(super) fn messenger<R>() -> Imp {
     link::objc_msgSend
 }
 
-/// The function by which a class carries out a method that returns an `R`.
+/// The function that implements a method of a class that returns an `R`.
 ///
 /// # Safety
 ///

@@ -1,4 +1,4 @@
-//! A test that starts its own program again, to run in a process by itself.
+//! Tests that start their own program again, to run in a process of their own.
 
 use std::process::{Command, Output};
 
@@ -12,7 +12,7 @@ pub(crate) fn is_child() -> bool {
 /// Runs the test of this name in a child process with these variables.
 ///
 /// An emulator does not follow a program that starts another: `ARUMINIUM_TEST_RUNNER` names the one
-/// that the child needs.
+/// that runs the child.
 pub(crate) fn run_child(test: &str, variables: &[(&str, &str)]) -> Output {
     let program = std::env::current_exe().unwrap();
     let mut command = match std::env::var_os("ARUMINIUM_TEST_RUNNER") {
@@ -27,8 +27,8 @@ pub(crate) fn run_child(test: &str, variables: &[(&str, &str)]) -> Output {
     command.envs(variables.iter().copied()).output().unwrap()
 }
 
-/// Runs the body of the test of this name in a child process with these variables, and answers what
-/// came of it. In the child, runs the body and answers nothing.
+/// Runs the body of the test of this name in a child process with these variables, and returns its
+/// output. In the child, runs the body and returns `None`.
 pub(crate) fn in_child(
     test: &str,
     variables: &[(&str, &str)],

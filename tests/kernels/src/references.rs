@@ -48,7 +48,7 @@ pub fn product(left: &[f64], right: &[f64], elements: usize) -> Vec<f64> {
     products(right, left, elements)
 }
 
-/// A matrix of so many columns by columns.
+/// A square matrix of the given number of columns.
 pub fn transposed(matrix: &[f64], columns: usize) -> Vec<f64> {
     let rows = matrix.len() / columns;
     (0..matrix.len()).map(|at| matrix[at % rows * columns + at / rows]).collect()

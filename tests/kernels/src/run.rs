@@ -11,12 +11,12 @@ use std::sync::{Mutex, PoisonError};
 /// Threads or threadgroups along x, y and z.
 pub type Size = (usize, usize, usize);
 
-/// Threadgroups of 64 for so many threads.
+/// Threadgroups of 64 for `n` threads.
 pub fn lined(threads: usize) -> (Size, Size) {
     ((threads.div_ceil(64), 1, 1), (64, 1, 1))
 }
 
-/// The sources of packages that were asked for: asking Cargo and reading them takes a while.
+/// The sources of packages that were requested: asking Cargo and reading them takes a while.
 static SOURCES: Mutex<Option<HashMap<&str, Vec<Source>>>> = Mutex::new(None);
 
 /// One source of a package, compiled.
@@ -35,7 +35,7 @@ impl Kernels {
     /// Compiles the source of a package that has this path, or whose path ends with `file`.
     ///
     /// # Panics
-    /// When there is none, or it does not compile.
+    /// If it does not exist or does not compile.
     pub fn open(package: &str, file: &str) -> Self {
         let named = PACKAGES.iter().find(|known| known.name == package);
         let package = named.unwrap_or_else(|| panic!("no package {package}"));
@@ -134,7 +134,7 @@ impl Launch<'_> {
         self.bytes(&values.map(f32::to_le_bytes).concat())
     }
 
-    /// A buffer to write so many bytes to.
+    /// A buffer for results of `n` bytes.
     pub fn room(self, bytes: usize) -> Self {
         self.bytes(&vec![POISON; bytes])
     }
@@ -163,7 +163,7 @@ impl Launch<'_> {
         self
     }
 
-    /// Runs so many threadgroups of so many threads, and gives the bytes of the buffer at `result`.
+    /// Runs a number of threadgroups, and returns the bytes of the buffer at `result`.
     ///
     /// # Panics
     /// When the kernel does not compile, or its command buffer ends in an error.
@@ -186,7 +186,7 @@ impl Launch<'_> {
         all.map(|index| self.written(index))
     }
 
-    /// Runs so many threads in groups of that size or less, and gives the bytes of some buffers.
+    /// Runs a number of threads in groups of that size or less, and returns the bytes of some buffers.
     ///
     /// # Panics
     /// As [`groups`](Self::groups).

@@ -34,7 +34,7 @@ impl Struct {
         self.bytes.extend(bytes);
     }
 
-    /// The bytes, with what is behind the last field.
+    /// The bytes, with the padding after the last field.
     pub fn bytes(mut self) -> Vec<u8> {
         let size = self.bytes.len().next_multiple_of(self.align.max(1));
         self.bytes.resize(size, 0);

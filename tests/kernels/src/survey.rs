@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 pub struct Surveyed {
     /// The file's path in its package.
     pub path: String,
-    /// Its library, or why there is none.
+    /// Its library, or why it does not compile.
     pub library: Result<LibraryFound, Reason>,
 }
 
@@ -42,7 +42,7 @@ impl LibraryFound {
     }
 }
 
-/// A library is made so many times, and the time in the middle counts.
+/// How often a library is compiled; the median time counts.
 const ROUNDS: usize = 5;
 
 /// Compiles a source, and makes a pipeline of each of its kernels.

@@ -1,4 +1,4 @@
-//! candle's kernels, run and held against the formulas they stand for.
+//! candle's kernels, compared with the formulas that they compute.
 //!
 //! Tolerances: a result is rounded to its type, so two of its epsilons; functions of MSL's table 8.2 add their own
 //! few units of `float`; sums add one for each doubling of what they add.
@@ -177,7 +177,7 @@ fn binary() {
 /// Rows, and elements of each.
 const ROWS: [(usize, usize); 4] = [(3, 1), (4, 33), (2, 1000), (5, 2048)];
 
-/// Threads that candle reduces so many elements with.
+/// The number of threads that candle reduces `n` elements with.
 fn reducing(elements: usize) -> usize {
     (elements / 2).next_power_of_two().min(1024)
 }

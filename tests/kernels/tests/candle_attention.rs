@@ -96,7 +96,7 @@ impl Attention {
     }
 }
 
-/// Keys, the cap of scores (1 is none), and whether there is a mask.
+/// Keys, the cap of scores (1 is no cap), and whether there is a mask.
 const CASES: [(usize, f64, bool); 6] = [
     (1, 1.0, false),
     (7, 1.0, true),

@@ -30,7 +30,7 @@ fn none(ids: Number) -> f64 {
     }
 }
 
-/// Indices, of which some are none.
+/// Indices, of which some are out of range.
 fn indices(ids: Number, count: usize, below: usize) -> Vec<f64> {
     let numbers = noise(21).take(count);
     numbers

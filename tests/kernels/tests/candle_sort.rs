@@ -1,6 +1,6 @@
 //! candle's sorts by merging, of blocks and of rows that take several blocks: exact, and all numbers differ, so that
 //! there is one order of their places. The 34 kernels that sort blocks without giving places are left out: they read
-//! places all the same, through a null pointer, which is told; candle's program does not launch them.
+//! places all the same, through a null pointer, which is reported; candle's program does not launch them.
 
 use kernels::numbers::{Number, near};
 use kernels::run::Kernels;

@@ -85,7 +85,7 @@ fn many_queries() {
             let launch = launch.constant(201, keys.is_multiple_of(bk));
             let launch = launch.constant(300, sight == Sight::Masked);
             let launch = launch.constant(301, sight == Sight::Back);
-            // Looking back, the last tile of queries looks at tiles behind the last key, masked: something has to be there.
+            // Looking back, the last tile of queries reads tiles past the last key, masked: the memory has to exist.
             let padded = |values: &[f64]| [values, &vec![0.0; 64 * side]].concat();
             let launch = launch.numbers(number, &query).numbers(number, &padded(&key));
             let launch = launch.numbers(number, &padded(&value)).room(query.len() * number.size());

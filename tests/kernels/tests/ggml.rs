@@ -1,4 +1,4 @@
-//! ggml's kernels, run and held against what the formats and formulas mean.
+//! ggml's kernels, compared with the definitions of the formats and formulas.
 //!
 //! Tolerances: sums in `float` differ by the order of addition, about one part in 10⁶ for each doubling of what they
 //! add.

@@ -183,7 +183,7 @@ impl Attention {
         launch.bytes(&self.mask_bytes()).bytes(&Number::F32.encode(&self.sinks))
     }
 
-    /// The keys, values and mask behind the last whole chunk, made a chunk by a kernel; nothing if there are none.
+    /// The keys, values and mask after the last whole chunk, padded to a chunk by a kernel; empty if there are none.
     fn padding(&self, chunk: usize) -> Vec<u8> {
         if self.options.keys.is_multiple_of(chunk) {
             return vec![0];
@@ -228,7 +228,7 @@ fn kinds(prefix: &str) -> Vec<(String, String, [usize; 2])> {
         let Some((key, value)) = sides.split_once("_dv") else { continue };
         let (Ok(key), Ok(value)) = (key.parse::<usize>(), value.parse::<usize>()) else { continue };
         let own = ty.strip_prefix("vec_").is_none();
-        // A head that is no whole number of blocks cannot be stored: nobody can launch its kernel.
+        // A head that is not a whole number of blocks cannot be stored: its kernel cannot be launched.
         let part =
             FORMATS.iter().find(|format| format.name == ty).map_or(1, |format| format.weights);
         if own && key.is_multiple_of(part) && value.is_multiple_of(part) {

@@ -19,7 +19,7 @@ fn kernels() -> &'static Kernels {
 /// Numbers of a row, rows, and matrices.
 const SIDES: [usize; 3] = [96, 5, 3];
 
-/// Sides and steps of both, contiguous ones; a row has so many units, of which each thread copies one.
+/// Sides and steps of both, contiguous ones; a row consists of units, of which each thread copies one.
 fn arguments(units: usize, from: (usize, usize), to: (usize, usize)) -> Vec<u8> {
     let sides = [SIDES[0], SIDES[1], SIDES[2], 1].map(|side| side as u64);
     let steps = |(unit, row): (usize, usize)| {

@@ -1,4 +1,4 @@
-//! mlx-native's matrices of 4, 6 and 8 bits with a scale and a smallest value for each group, run and held against
+//! mlx-native's matrices of 4, 6 and 8 bits with a scale and a smallest value for each group, compared with
 //! the products of the weights that they stand for.
 //!
 //! Tolerances: weights are up to 4, inputs up to 2; 2 units of `float` for each of k additions, relative above 1.
@@ -25,7 +25,7 @@ fn tolerance(elements: usize) -> f64 {
 
 /// Rows of quantised weights.
 struct Matrix {
-    /// The numbers of so many bits.
+    /// The numbers of the given width in bits.
     numbers: Vec<u32>,
     scales: Vec<f64>,
     least: Vec<f64>,
@@ -51,7 +51,7 @@ impl Matrix {
         each.map(weight).collect()
     }
 
-    /// The numbers one behind the other from the lowest bit of the lowest byte on.
+    /// The numbers packed one after the other, from the lowest bit of the first byte on.
     fn packed(&self) -> Vec<u8> {
         let mut all = Vec::new();
         let (mut bits, mut held) = (0u64, 0);
@@ -207,7 +207,7 @@ fn packed_embeddings() {
         for (rows, width, group) in [(3usize, 64usize, 32usize), (11, 192, 64)] {
             let matrix = Matrix::some(1, rows * width, (bits, group), BF16);
             let picks = [2usize, 0, 2, 1];
-            // Rows are so many words long, or so many bytes.
+            // The length of rows is in words, or in bytes.
             let step = if bits == 4 { width / 8 } else { width / 4 * 3 };
             let launch = kernels.launch(kernel).bytes(&matrix.packed());
             let launch = launch.numbers(BF16, &matrix.scales).numbers(BF16, &matrix.least);

@@ -1,4 +1,4 @@
-//! mlx-native's attention kernels, run and held against the softmax of all scores.
+//! mlx-native's attention kernels, compared with the softmax of all scores.
 //!
 //! Tolerances: an output is a mean of values up to 2. Scores are sums of up to 512 products in `float`, with an
 //! absolute error of 1e-5 for the scales used, which is a relative one of the weights; running maxima multiply a few
@@ -58,7 +58,7 @@ fn outputs(
     each.collect()
 }
 
-/// Whether the query of that number sees a key: those up to its own place, of the last so many.
+/// Whether the query of that number sees a key: the keys up to its own position, within the window.
 fn causal(sizes: &Sizes, window: usize) -> impl Fn(usize, usize) -> f64 {
     let before = sizes.keys - sizes.queries;
     move |query, key| {
@@ -269,7 +269,7 @@ fn masks() {
                 .collect();
             near(&kernel, &number.decode(&out), &expected, 0.0);
         }
-        // Several sequences behind each other: none sees another.
+        // Several sequences one after the other: none sees another.
         let kernel = "flash_attn_prefill_mask_fill_blockdiag_bf16";
         let sequence = |at: usize| at * 3 / keys;
         let place = |at: usize| (0..at).filter(|&other| sequence(other) == sequence(at)).count();

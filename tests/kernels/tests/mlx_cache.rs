@@ -1,4 +1,4 @@
-//! mlx-native's copies into caches of keys and values, run and held against what a ring of rows must hold.
+//! mlx-native's copies into caches of keys and values, compared with a ring of rows.
 //!
 //! Everything is exact; `float`s become halves to nearest.
 

@@ -30,7 +30,7 @@ fn words(values: &[usize]) -> Vec<u8> {
     values.iter().flat_map(|&value| (value as u32).to_le_bytes()).collect()
 }
 
-/// Columns from `start` on of a matrix of so many columns.
+/// Columns from `start` on of a matrix with the given number of columns.
 fn columns(matrix: &[f64], of: usize, start: usize, count: usize) -> Vec<f64> {
     matrix.chunks(of).flat_map(|row| row[start..start + count].to_vec()).collect()
 }
@@ -119,7 +119,7 @@ fn copies() {
     same("bank_concat_f32", F32, &out, &into_columns(&input, bank, whole, start));
 }
 
-/// A matrix of so many columns in one of nines with more of them.
+/// A matrix inside a larger one that is filled with nines.
 fn into_columns(matrix: &[f64], of: usize, whole: usize, start: usize) -> Vec<f64> {
     let mut all = vec![9.0; matrix.len() / of * whole];
     for (row, part) in all.chunks_mut(whole).zip(matrix.chunks(of)) {

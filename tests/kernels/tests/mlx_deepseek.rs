@@ -21,7 +21,7 @@ fn activations_and_sums_of_experts() {
         F32.some(seed, rows * width).iter().map(|x| F32.rounded(x * 8.0)).collect()
     };
     let (mut gate, up, shares) = (wide(1), wide(2), F32.some(3, rows));
-    // A row with something that is no number becomes zeros, and is told of.
+    // A row with a NaN becomes zeros, and is reported.
     for (weighted, broken) in [(0, false), (1, false), (1, true)] {
         gate[width + 7] = if broken { f64::NAN } else { 1.0 };
         let launch = kernels.launch("deepseek_moe_swiglu_f32").words([rows, weighted]);
@@ -203,7 +203,7 @@ fn narrow_numbers() {
 #[test]
 fn two_results_are_compared() {
     let kernels = open("dense_q4_calibration.metal");
-    // So many elements, and some behind them that nobody may write.
+    // The elements, and some after them that must not be written.
     let (elements, all) = (70usize, 80usize);
     let parameters = Struct::new().u64([elements as u64, all as u64]).u32([1]).bytes();
     let (groups, threads) = lined(all);
@@ -219,7 +219,7 @@ fn two_results_are_compared() {
         values[at] = value;
         written(&values)
     };
-    // Bits for what is missing, no number or written behind, on either side, and for a difference.
+    // Bits for values that are missing, NaN or written past the end, on either side, and for a difference.
     let cases = [
         (written(&values), written(&values), 0),
         (written(&values), changed(3, 9.0), 16),

@@ -117,7 +117,7 @@ fn recurrences() {
         };
         let size = ((net.heads, net.sequences, 1), (net.values, 1, 1));
         launched(&kernels, "gated_delta_net_f32", size, None);
-        // A SIMD-group a value, and so many of the keys a thread.
+        // One SIMD-group per value, and an equal share of the keys per thread.
         let each = net.keys / 32;
         if net.keys % 32 == 0 && net.values % each == 0 {
             let size = ((net.values / each, net.heads, net.sequences), (32, each, 1));

@@ -1,4 +1,4 @@
-//! mlx-native's functions of single elements, run and held against the formulas they stand for.
+//! mlx-native's functions of single elements, compared with the formulas that they compute.
 //!
 //! Tolerances: what MSL has correctly rounded is exact, at any width. Else a result is rounded to its type (one of
 //! its epsilons, relative), and functions of MSL's table 8.2 add a few units of `float`.
@@ -12,7 +12,7 @@ use kernels::structs::Struct;
 /// Lengths: one, less than a SIMD-group, a prime, and a few threadgroups.
 const LENGTHS: [usize; 4] = [1, 5, 257, 4096];
 
-/// What comes behind a kernel's results.
+/// The guard after a kernel's results.
 #[derive(Clone, Copy)]
 enum Tail {
     /// Nothing: the grid is as long as the buffers.

@@ -1,4 +1,4 @@
-//! mlx-native's products of plain matrices and vectors, run and held against sums of products.
+//! mlx-native's products of plain matrices and vectors, compared with sums of products.
 //!
 //! Tolerances: factors are up to 2, so partial sums of k products are about 1.3 sqrt k; each of k additions in `float`
 //! rounds one. 2 k units of `float`, relative above 1, is some standard deviations of what a plain loop over `float`s

@@ -202,7 +202,7 @@ fn tokens_of_experts() {
     }
 }
 
-/// gelu(gate) times up, of rows that have both halves behind each other.
+/// gelu(gate) times up, of rows that have one half after the other.
 fn gated(rows: &[f64], width: usize) -> Vec<f64> {
     let row = |row: &[f64]| -> Vec<f64> {
         (0..width).map(|at| gelu(row[at]) * row[width + at]).collect()

@@ -1,4 +1,4 @@
-//! mlx-native's norms, alone and with what is fused to them, run and held against their formulas.
+//! mlx-native's norms, alone and fused with other operations, compared with their formulas.
 //!
 //! Tolerances: a sum of up to 2,048 squares in `float`, in a tree, is good to a few units; its root and two
 //! products keep that below 1e-5, relative above 1. A narrow result is rounded once, half of the type's epsilon.
@@ -22,7 +22,7 @@ fn threads(elements: usize) -> usize {
     elements.next_power_of_two().min(256)
 }
 
-/// Launches a threadgroup a row: inputs, outputs of so many elements, and what `tail` adds.
+/// Launches one threadgroup per row: inputs, outputs of `n` elements, and the bindings that `tail` adds.
 fn launched<'a, const N: usize>(
     kernels: &'a Kernels,
     kernel: &str,
@@ -217,7 +217,7 @@ fn scaled(rows: &[f64], elements: usize, scales: &[f64]) -> Vec<f64> {
     rows.iter().enumerate().map(|(at, x)| x * scale(at)).collect()
 }
 
-/// Sums of so many rows each, with weights.
+/// Weighted sums of `n` rows each.
 fn weighted_sums(rows: &[f64], weights: &[f64], each: usize, elements: usize) -> Vec<f64> {
     let groups = rows.chunks(each * elements).zip(weights.chunks(each));
     let sum = |group: &[f64], weights: &[f64], at: usize| -> f64 {

@@ -1,4 +1,4 @@
-//! mlx-native's products of ggml's quantised blocks, run and held against the products of the weights that they mean.
+//! mlx-native's products of ggml's quantised blocks, compared with the products of the dequantised weights.
 //!
 //! Tolerances are in units of the sum of the products' sizes: 1e-5 where everything is in `float`, 2^-9 where weights
 //! become halves on the way. Weights that are made halves and kept are good to a few units of them, relative above 1.
@@ -33,7 +33,7 @@ fn arguments(matrices: usize, rows: usize, columns: usize, elements: usize) -> S
     Struct::new().u64(sizes).u64([rows as u64, columns as u64]).u32([1, 1])
 }
 
-/// Rows with something behind them: those past the last are read, and not written.
+/// Rows with padding after them: rows past the last are read, and not written.
 fn padded(rows: &Rows) -> Vec<u8> {
     [rows.bytes.as_slice(), &vec![0; rows.row * 8]].concat()
 }

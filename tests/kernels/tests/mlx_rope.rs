@@ -1,4 +1,4 @@
-//! mlx-native's rotary embeddings, run and held against turned pairs.
+//! mlx-native's rotary embeddings, compared with rotated pairs.
 //!
 //! Tolerances: an angle is a product in `float`, off by 2^-24 of itself, so results are off by up to the largest
 //! angle times that; where the kernel takes `pow` for the frequency, by up to 16 times as much. MSL allows fast `sin`
@@ -20,7 +20,7 @@ const TILE: Size = (16, 4, 1);
 /// The base of the frequencies.
 const BASE: f64 = 10000.0;
 
-/// What a position is multiplied with for pair number `pair` of so many dimensions.
+/// The factor of a position for pair number `pair` of the given number of dimensions.
 fn frequency(pair: usize, dimensions: usize) -> f64 {
     BASE.powf(-2.0 * pair as f64 / dimensions as f64)
 }
@@ -109,13 +109,13 @@ fn halves() {
 
 /// The axis of a position that a sector of a head is turned by, for the modes of the package.
 fn axis(mode: usize, sector: usize, sizes: [usize; 4]) -> usize {
-    let behind = |count: usize| sizes[..count].iter().sum::<usize>();
+    let end = |count: usize| sizes[..count].iter().sum::<usize>();
     match mode {
         // By turns, as long as an axis has sectors left.
         40 if sector < 3 * sizes[sector % 3] => sector % 3,
         40 => 3,
         24 => usize::from(sector >= sizes[0]),
-        _ => (1..4).filter(|&axis| sector >= behind(axis)).count(),
+        _ => (1..4).filter(|&axis| sector >= end(axis)).count(),
     }
 }
 

@@ -61,7 +61,7 @@ impl Format {
     /// The format of that name.
     ///
     /// # Panics
-    /// When there is none.
+    /// If there is no such format.
     pub fn named(name: &str) -> &'static Self {
         let found = FORMATS.iter().find(|format| format.name == name);
         found.unwrap_or_else(|| panic!("no format {name}"))
