@@ -8,7 +8,7 @@ use crate::soft::ir::{AllocationKind, Bound, Invalid, Module, Span};
 
 /// Compiles modules of the IR for one device.
 pub(crate) trait Backend: Send + Sync {
-    /// What the device calls itself, for people: the instruction set of a CPU, or the model of a GPU.
+    /// The name of the device, for people: the instruction set of a CPU, or the model of a GPU.
     fn device_name(&self) -> String;
 
     /// Compiles a module, with a pass pipeline of the back end's choice.

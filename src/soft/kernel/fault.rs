@@ -1,4 +1,4 @@
-//! What goes wrong in a launch, as a value.
+//! Why a launch failed, as data.
 
 use std::fmt;
 
@@ -41,7 +41,7 @@ impl fmt::Display for SourcePosition {
 pub(crate) enum FaultKind {
     /// A read or write outside of what the pointer points into.
     Access {
-        /// The name of the argument or local; none for a null or stale pointer.
+        /// The name of the argument or local; `None` for a null or stale pointer.
         argument: Option<String>,
         /// The offset from its start.
         offset: i64,
@@ -65,7 +65,7 @@ pub(crate) enum FaultKind {
         /// Whether it was a write.
         write: bool,
     },
-    /// A barrier that not all threads of the threadgroup reach, or another than the one that some wait at.
+    /// A barrier that not all threads of the threadgroup reach, or different barriers that threads wait at.
     Barrier,
     /// The kernel ran longer than it may.
     Watchdog,

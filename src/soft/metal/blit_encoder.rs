@@ -47,7 +47,7 @@ impl HasEncoder for BlitEncoder {
 /// An object that a message may have passed as nil.
 type Passed<'a, P> = Option<&'a Object<P>>;
 
-fn given<'a, P>(object: Passed<'a, P>, what: &str) -> Result<&'a Object<P>, String> {
+fn required<'a, P>(object: Passed<'a, P>, what: &str) -> Result<&'a Object<P>, String> {
     object.ok_or_else(|| format!("nil was passed for the {what}"))
 }
 
@@ -75,7 +75,7 @@ fn pixels(
     Ok(Pixels { texture: image(recording, texture), slice, level, origin })
 }
 
-/// Rows of a buffer that hold a region. Zero bytes a row or an image are for regions of one.
+/// Rows of a buffer that hold a region. Bytes per row or per image may be zero if there is only one.
 fn rows(
     recording: &mut Recording,
     buffer: &Object<Buffer>,
@@ -96,7 +96,7 @@ fn same_format(from: &Image, to: &Image) -> Result<(), String> {
     match from.format().bytes == to.format().bytes {
         true => Ok(()),
         false => Err(format!(
-            "pixels of format {} do not fit into format {}",
+            "pixels of format {} cannot be copied to format {}: their sizes differ",
             from.format().name,
             to.format().name
         )),
@@ -127,7 +127,8 @@ impl BlitEncoder {
     ) {
         let selector = "copyFromBuffer:sourceOffset:toBuffer:destinationOffset:size:";
         self.0.record(selector, |recording| {
-            let (from, to) = (given(from, "source buffer")?, given(to, "destination buffer")?);
+            let (from, to) =
+                (required(from, "source buffer")?, required(to, "destination buffer")?);
             inside(from, from_offset, length, "source")?;
             inside(to, to_offset, length, "destination")?;
             let (from, to) = (memory(recording, from), memory(recording, to));
@@ -139,7 +140,7 @@ impl BlitEncoder {
 
     fn fill(&self, buffer: Passed<'_, Buffer>, range: NSRange, value: u8) {
         self.0.record("fillBuffer:range:value:", |recording| {
-            let buffer = given(buffer, "buffer")?;
+            let buffer = required(buffer, "buffer")?;
             inside(buffer, range.location, range.length, "range")?;
             let buffer = memory(recording, buffer);
             let NSRange { location: start, length } = range;
@@ -162,7 +163,8 @@ impl BlitEncoder {
         origin: MTLOrigin,
     ) {
         self.0.record("copyFromBuffer:…toTexture:…", |recording| {
-            let (from, to) = (given(from, "source buffer")?, given(to, "destination texture")?);
+            let (from, to) =
+                (required(from, "source buffer")?, required(to, "destination texture")?);
             let layout = (offset, bytes_per_row, bytes_per_image);
             let from = rows(recording, from, layout, &to.image, size, "source")?;
             let to = pixels(recording, to, (slice, level, origin), size, "destination")?;
@@ -185,7 +187,8 @@ impl BlitEncoder {
         bytes_per_image: usize,
     ) {
         self.0.record("copyFromTexture:…toBuffer:…", |recording| {
-            let (from, to) = (given(from, "source texture")?, given(to, "destination buffer")?);
+            let (from, to) =
+                (required(from, "source texture")?, required(to, "destination buffer")?);
             let layout = (offset, bytes_per_row, bytes_per_image);
             let to = rows(recording, to, layout, &from.image, size, "destination")?;
             let from = pixels(recording, from, (slice, level, origin), size, "source")?;
@@ -208,7 +211,8 @@ impl BlitEncoder {
         to_origin: MTLOrigin,
     ) {
         self.0.record("copyFromTexture:…toTexture:…", |recording| {
-            let (from, to) = (given(from, "source texture")?, given(to, "destination texture")?);
+            let (from, to) =
+                (required(from, "source texture")?, required(to, "destination texture")?);
             same_format(&from.image, &to.image)?;
             let corner = (from_slice, from_level, from_origin);
             let from = pixels(recording, from, corner, size, "source")?;
@@ -221,7 +225,8 @@ impl BlitEncoder {
 
     fn copy_texture(&self, from: Passed<'_, Texture>, to: Passed<'_, Texture>) {
         self.0.record("copyFromTexture:toTexture:", |recording| {
-            let (from, to) = (given(from, "source texture")?, given(to, "destination texture")?);
+            let (from, to) =
+                (required(from, "source texture")?, required(to, "destination texture")?);
             let (slices, levels) = (from.image.slices(), from.image.levels());
             Ok(copy_slices(recording, from, (0, 0), to, (0, 0), slices, levels)?)
         });
@@ -240,7 +245,8 @@ impl BlitEncoder {
         levels: usize,
     ) {
         self.0.record("copyFromTexture:…sliceCount:levelCount:", |recording| {
-            let (from, to) = (given(from, "source texture")?, given(to, "destination texture")?);
+            let (from, to) =
+                (required(from, "source texture")?, required(to, "destination texture")?);
             let (first, second) = ((from_slice, from_level), (to_slice, to_level));
             Ok(copy_slices(recording, from, first, to, second, slices, levels)?)
         });
@@ -248,7 +254,7 @@ impl BlitEncoder {
 
     fn generate_mipmaps(&self, texture: Passed<'_, Texture>) {
         self.0.record("generateMipmapsForTexture:", |recording| {
-            let texture = given(texture, "texture")?;
+            let texture = required(texture, "texture")?;
             if !texture.image.format().can_be_filtered() {
                 let name = texture.image.format().name;
                 return Err(format!("pixels of format {name} cannot be averaged").into());
@@ -260,7 +266,7 @@ impl BlitEncoder {
     }
 }
 
-/// Whole slices and levels. Beginnings are a slice and a level.
+/// Copies whole slices and levels, from a first slice and level on.
 fn copy_slices(
     recording: &mut Recording,
     from: &Object<Texture>,
@@ -276,7 +282,9 @@ fn copy_slices(
             && first.1.checked_add(levels).is_some_and(|end| end <= image.levels())
     };
     if !fits(&from.image, from_first) || !fits(&to.image, to_first) {
-        return Err(format!("{slices} slices and {levels} levels are not there in both textures"));
+        return Err(format!(
+            "the textures do not both have {slices} slices and {levels} levels from there on"
+        ));
     }
     let origin = MTLOrigin::default();
     for level in 0..levels {

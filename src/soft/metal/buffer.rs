@@ -65,7 +65,7 @@ impl Buffer {
         Strong::new(Self { memory, resource: Resource::new(options, heap) })
     }
 
-    /// A zeroed buffer; none of a length or with options that cannot be.
+    /// A zeroed buffer; `None` if the length or the options are invalid.
     pub(super) fn new(length: usize, options: usize) -> Option<Strong<Self>> {
         let options = Options(options);
         let possible = options.are_known() && length <= longest_buffer();
@@ -88,7 +88,7 @@ impl Buffer {
         Some(buffer)
     }
 
-    /// A buffer around the program's own memory. It cannot be private: it is the CPU's.
+    /// A buffer around the program's own memory. It cannot be private, since the CPU has access to it.
     pub(super) fn lent(
         bytes: *mut c_void,
         length: usize,

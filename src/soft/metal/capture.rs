@@ -13,15 +13,15 @@ use crate::soft::stream::trace::{self, Session};
 use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex};
 
-/// The one capture manager.
+/// The shared capture manager.
 #[derive(Default)]
 pub(super) struct CaptureManager {
     scope: Mutex<Option<Retained>>,
 }
 
 soft_class! {
-    /// The one capture manager. Without a descriptor a capture would go to developer tools, of which
-    /// there are none: then nothing begins.
+    /// The shared capture manager. Messages without a descriptor would start a capture for developer tools; there are
+    /// none, so these do nothing.
     pub(super) class MTLCaptureManager(CaptureManager): NSObject;
     class [sharedCaptureManager] = shared;
     [isCapturing] = |_: &CaptureManager| lock(&CAPTURE).is_some();
@@ -159,7 +159,7 @@ fn stop(is: impl FnOnce(&Subject) -> bool) {
     }
 }
 
-/// What a capture begins and ends with.
+/// A capture scope.
 pub(super) struct Scope {
     queue: Option<Strong<Queue>>,
     label: Label,
@@ -168,7 +168,7 @@ pub(super) struct Scope {
 labelled!(Scope);
 
 soft_class! {
-    /// What a capture begins and ends with.
+    /// A capture scope.
     pub(super) class SoftMTLCaptureScope(Scope): NSObject, conforms [MTLCaptureScope];
     [label] = label::<Scope>;
     [setLabel:] = set_label::<Scope>;

@@ -111,7 +111,7 @@ soft_class! {
     [useResidencySets:count:] = |_: &CommandBuffer, _: *const Id, _: usize| ();
 }
 
-/// What calls these handlers with a command buffer; `None` if there are none.
+/// A function that calls these handlers with the command buffer; `None` if there are none.
 fn handler(buffer: &This<'_, CommandBuffer>, handlers: Vec<HeldBlock>) -> Option<Handler> {
     if handlers.is_empty() {
         return None;

@@ -21,7 +21,7 @@ fn backend() -> &'static dyn Backend {
     &*CPU
 }
 
-/// What the back end's device calls itself.
+/// The name of the back end's device.
 pub(super) fn device_name() -> String {
     backend().device_name()
 }
@@ -31,30 +31,30 @@ pub(super) fn device_name() -> String {
 pub(super) struct Options {
     /// Macros that the source sees, as `-D` would define them.
     pub(super) macros: Vec<(String, String)>,
-    /// Whether every operation is exact, as `MTLMathModeSafe` has it.
+    /// Whether every operation is exact: `MTLMathModeSafe`.
     pub(super) safe_math: bool,
-    /// The most threads that a threadgroup may have; 0 when nothing was said.
+    /// The most threads that a threadgroup may have; 0 if not set.
     pub(super) max_threads: usize,
 }
 
 /// A value for a function constant.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Constant {
-    /// By which it is found.
+    /// Its index or name.
     pub(super) key: ConstantKey,
-    /// The type, of `MTLDataType`.
+    /// A number of `MTLDataType`.
     pub(super) data_type: usize,
     pub(super) bytes: Box<[u8]>,
 }
 
-/// What names a function constant.
+/// How a function constant is identified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ConstantKey {
     Index(usize),
     Name(String),
 }
 
-/// What a function of a library is, as `MTLFunctionType` numbers it.
+/// `MTLFunctionTypeKernel`.
 pub(super) const FUNCTION_KERNEL: usize = 3;
 
 /// A function constant that a library declares.
@@ -69,7 +69,7 @@ pub(super) struct DeclaredConstant {
 /// A compiled source text.
 pub(super) struct Source {
     library: Arc<msl::Library>,
-    /// The most threads that a threadgroup may have; 0 when nothing was said.
+    /// The most threads that a threadgroup may have; 0 if not set.
     max_threads: usize,
 }
 
@@ -85,7 +85,7 @@ pub(super) fn compile(source: &str, options: &Options) -> Result<Source, String>
 }
 
 impl Source {
-    /// A value of another type than the constant's is refused: its bytes would mean something else.
+    /// Refuses a value whose type is not the constant's.
     fn check_type(&self, constant: &Constant) -> Result<(), String> {
         let declared = self.library.function_constants.iter().find(|one| match &constant.key {
             ConstantKey::Index(index) => one.index as usize == *index,
@@ -196,7 +196,7 @@ fn declared_type(constant: &msl::FunctionConstant) -> usize {
     data_type(constant.scalar) + constant.width as usize - 1
 }
 
-/// What the language calls an `MTLDataType` of a scalar or vector.
+/// The name in the language of an `MTLDataType` of a scalar or vector.
 fn name_of_data_type(number: usize) -> String {
     let found = SCALARS.iter().find_map(|(name, scalar)| {
         let beyond = number.checked_sub(data_type(*scalar)).filter(|beyond| *beyond < 4)?;
@@ -225,7 +225,7 @@ const SCALARS: [(&str, Scalar); 12] = [
     ("float", Scalar::F32),
 ];
 
-/// The `MTLDataType` of a type by its name; a struct when it is none of the language's own.
+/// The `MTLDataType` of a type by its name; that of structs for types that the language does not define.
 pub(super) fn data_type_of(name: &str) -> usize {
     const NONE: usize = 0;
     const STRUCT: usize = 1;

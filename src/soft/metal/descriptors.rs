@@ -1,4 +1,4 @@
-//! Descriptors: objects that are nothing but properties, a line each.
+//! Descriptors: objects that only have properties, one line each.
 
 use super::compiler::{Constant, ConstantKey};
 use super::foundation::{
@@ -9,8 +9,8 @@ use crate::abi::{Class, MTLSize, MTLTextureSwizzleChannels, NSRange};
 use std::ffi::c_void;
 use std::sync::Mutex;
 
-/// Declares a class of properties: for each its getter, its setter, its Rust name, its type and the
-/// value it has at first. Further rows are as in `soft_class!`.
+/// Declares a class of properties: for each its getter, its setter, its Rust name, its type and its initial value.
+/// Further rows are as in `soft_class!`.
 macro_rules! properties {
     (
         $(#[$doc:meta])*
@@ -51,7 +51,7 @@ macro_rules! properties {
             $(
                 [$getter] = |this: &$payload| lock(&this.0).$field.clone();
                 [$setter:] = |this: &$payload, value: $ty| {
-                    // What the old value releases, it releases without the lock.
+                    // The old value is dropped after the lock is released.
                     let _old = std::mem::replace(&mut lock(&this.0).$field, value);
                 };
             )*
@@ -60,7 +60,7 @@ macro_rules! properties {
     };
 }
 
-/// The name that a user gives an object.
+/// A label.
 type LabelText = Option<Strong<Text>>;
 
 properties! {
@@ -101,7 +101,7 @@ impl CompileFields {
 }
 
 properties! {
-    /// What kind of command buffer is wanted.
+    /// Properties of a new command buffer.
     class MTLCommandBufferDescriptor(CommandBufferDescriptor, CommandBufferFields);
     [retainedReferences, setRetainedReferences:] retained_references: bool = true;
     [errorOptions, setErrorOptions:] error_options: usize = 0;
@@ -109,14 +109,14 @@ properties! {
 }
 
 properties! {
-    /// What kind of queue is wanted.
+    /// Properties of a new queue.
     class MTLCommandQueueDescriptor(CommandQueueDescriptor, CommandQueueFields);
     [maxCommandBufferCount, setMaxCommandBufferCount:] max_command_buffers: usize = 64;
     [logState, setLogState:] log_state: Option<Retained> = None;
 }
 
 properties! {
-    /// What kind of compute encoder is wanted.
+    /// Properties of a new compute encoder.
     class MTLComputePassDescriptor(ComputePassDescriptor, ComputePassFields);
     [dispatchType, setDispatchType:] dispatch_type: usize = 0;
     rows {
@@ -125,7 +125,7 @@ properties! {
 }
 
 properties! {
-    /// What kind of blit encoder is wanted.
+    /// Properties of a new blit encoder.
     class MTLBlitPassDescriptor(BlitPassDescriptor, BlitPassFields);
     rows {
         class [blitPassDescriptor] = |_: Class| Strong::new(BlitPassDescriptor::default());
@@ -133,7 +133,7 @@ properties! {
 }
 
 properties! {
-    /// What kind of compute pipeline state is wanted.
+    /// Properties of a new compute pipeline state.
     class MTLComputePipelineDescriptor(ComputePipelineDescriptor, ComputePipelineFields);
     [label, setLabel:] label: LabelText = None;
     [computeFunction, setComputeFunction:] function: Option<Strong<Function>> = None;
@@ -157,7 +157,7 @@ properties! {
 }
 
 properties! {
-    /// Which function of a library is wanted.
+    /// Names a function of a library.
     class MTLFunctionDescriptor(FunctionDescriptor, FunctionFields);
     [name, setName:] name: LabelText = None;
     [specializedName, setSpecializedName:] specialized_name: LabelText = None;
@@ -170,7 +170,7 @@ properties! {
 }
 
 properties! {
-    /// What kind of sampler is wanted.
+    /// Properties of a new sampler.
     class MTLSamplerDescriptor(SamplerDescriptor, SamplerFields);
     [label, setLabel:] label: LabelText = None;
     [minFilter, setMinFilter:] min_filter: usize = 0;
@@ -192,7 +192,7 @@ properties! {
 }
 
 properties! {
-    /// What kind of heap is wanted.
+    /// Properties of a new heap.
     class MTLHeapDescriptor(HeapDescriptor, HeapFields);
     [size, setSize:] size: usize = 0;
     [storageMode, setStorageMode:] storage: usize = super::resource::PRIVATE;
@@ -221,14 +221,14 @@ impl HeapFields {
 }
 
 properties! {
-    /// What kind of residency set is wanted.
+    /// Properties of a new residency set.
     class MTLResidencySetDescriptor(ResidencySetDescriptor, ResidencySetFields);
     [label, setLabel:] label: LabelText = None;
     [initialCapacity, setInitialCapacity:] capacity: usize = 0;
 }
 
 properties! {
-    /// What is to be captured, and where to.
+    /// The object to capture, and the destination.
     class MTLCaptureDescriptor(CaptureDescriptor, CaptureFields);
     [captureObject, setCaptureObject:] object: Option<Retained> = None;
     [destination, setDestination:] destination: isize = 1;
@@ -236,7 +236,7 @@ properties! {
 }
 
 properties! {
-    /// What kind of texture is wanted.
+    /// Properties of a new texture.
     class MTLTextureDescriptor(TextureDescriptor, TextureFields);
     [textureType, setTextureType:] kind: usize = crate::soft::stream::image::kind::D2;
     [pixelFormat, setPixelFormat:] format: usize = 70;
@@ -281,7 +281,7 @@ impl TextureFields {
     }
 }
 
-/// How many levels there are down to a single pixel.
+/// The number of levels down to a single pixel.
 pub(super) fn full_levels(longest: usize) -> usize {
     (usize::BITS - longest.max(1).leading_zeros()) as usize
 }
@@ -364,7 +364,7 @@ fn with_range(
 }
 
 /// The size of a type that a function constant may have, of `MTLDataType`: scalars and vectors, where
-/// a vector of three takes the room of four.
+/// a vector of three has the size of one of four.
 pub(super) fn size_of_data_type(data_type: usize) -> Option<usize> {
     // The first of each family of four, and the size of its scalar.
     const FAMILIES: [(usize, usize); 12] = [
@@ -392,8 +392,8 @@ impl FunctionConstantValues {
         lock(&self.0).clone()
     }
 
-    /// A later value takes the place of an earlier one. What has no size is left to the function to
-    /// miss.
+    /// A later value replaces an earlier one. A value of an unknown type is ignored here; the function reports it as
+    /// missing.
     fn set(&self, key: ConstantKey, value: *const c_void, data_type: usize) {
         let Some(size) = size_of_data_type(data_type).filter(|_| !value.is_null()) else { return };
         // SAFETY: the message passed a value of this type.

@@ -15,7 +15,7 @@ use super::foundation::{
 };
 use super::function::Function;
 use super::heap::Heap;
-use super::library::{Library, tell_later, told};
+use super::library::{Library, complete_later, or_error};
 use super::pipeline::{ComputePipelineState, PassedFunction, REFLECTION};
 use super::queue::Queue;
 use super::residency_set::ResidencySet;
@@ -34,7 +34,7 @@ use std::sync::atomic::{AtomicBool, Ordering::*};
 /// The device.
 pub(super) struct Device {
     name: String,
-    /// What the program asked for; every compilation is as concurrent as its threads are.
+    /// What the program requested. Without effect: compilations run concurrently on the threads that request them.
     concurrent_compilation: AtomicBool,
 }
 
@@ -58,16 +58,16 @@ impl Device {
     }
 }
 
-/// What an architecture is called.
+/// The architecture of the device.
 pub(super) struct Architecture;
 
 soft_class! {
-    /// What kind of device it is.
+    /// The architecture of the device.
     pub(super) class MTLArchitecture(Architecture): NSObject;
     [name] = |_: &Architecture| Text::object(concat!("soft-", env!("CARGO_PKG_VERSION")));
 }
 
-/// `MTLGPUFamily`: what Apple's seventh generation can do, as far as it is computing.
+/// `MTLGPUFamily`: the compute features of Apple's seventh generation.
 const APPLE1: isize = 1001;
 const APPLE7: isize = 1007;
 const COMMON1: isize = 3001;
@@ -203,18 +203,18 @@ soft_class! {
 
     [newComputePipelineStateWithFunction:error:] =
         |_: &Device, function: PassedFunction<'_>, error: ErrorOut| {
-            told(pipeline(function, Limits::default(), None), error)
+            or_error(pipeline(function, Limits::default(), None), error)
         };
     [newComputePipelineStateWithFunction:options:reflection:error:] = |
         _: &Device, function: PassedFunction<'_>, options: usize, reflection: ErrorOut, error: ErrorOut,
-    | with_reflection(told(pipeline(function, Limits::default(), None), error), options, reflection);
+    | with_reflection(or_error(pipeline(function, Limits::default(), None), error), options, reflection);
     [newComputePipelineStateWithDescriptor:options:reflection:error:] = |
         _: &Device, descriptor: Option<&Object<ComputePipelineDescriptor>>, options: usize,
         reflection: ErrorOut, error: ErrorOut,
-    | with_reflection(told(described_pipeline(descriptor), error), options, reflection);
+    | with_reflection(or_error(described_pipeline(descriptor), error), options, reflection);
     [newComputePipelineStateWithFunction:completionHandler:] =
         |_: &Device, function: Option<Strong<Function>>, block: Option<HeldBlock>| {
-            tell_later(block, move || pipeline(function.as_deref(), Limits::default(), None));
+            complete_later(block, move || pipeline(function.as_deref(), Limits::default(), None));
         };
     [newComputePipelineStateWithFunction:options:completionHandler:] =
         |_: &Device, function: Option<Strong<Function>>, _: usize, block: Option<HeldBlock>| {
@@ -226,7 +226,7 @@ soft_class! {
     | pipeline_later(block, move || described_pipeline(descriptor.as_deref()));
 }
 
-/// Linear textures begin where their pixels may; 16 suits all.
+/// The alignment of linear textures: 16 bytes suit all formats.
 fn texture_alignment(_: &Device, format: usize) -> usize {
     Format::of(format).map_or(0, |_| 16)
 }
@@ -292,7 +292,7 @@ fn library_from_source(
         error.set(warning.ns_error());
         return library.ok();
     }
-    told(library, error)
+    or_error(library, error)
 }
 
 fn library_later(
@@ -302,10 +302,10 @@ fn library_later(
     block: Option<HeldBlock>,
 ) {
     let source = source.to_str().into_owned();
-    tell_later(block, move || Library::compile(&source, options.as_deref()));
+    complete_later(block, move || Library::compile(&source, options.as_deref()));
 }
 
-/// A file with source text is compiled; what Apple's tools have compiled cannot be read here.
+/// Compiles a file with source text. Libraries that Apple's tools have compiled cannot be used here.
 fn library_from_file(path: Option<String>, error: ErrorOut) -> Option<Strong<Library>> {
     let Some(path) = path else {
         let failure = Error::new(LibraryError::FileNotFound, "there is no path to a file");
@@ -321,14 +321,16 @@ fn library_from_file(path: Option<String>, error: ErrorOut) -> Option<Strong<Lib
         }
     };
     match String::from_utf8(bytes) {
-        Ok(source) if !source.starts_with("MTLB") => told(Library::compile(&source, None), error),
+        Ok(source) if !source.starts_with("MTLB") => {
+            or_error(Library::compile(&source, None), error)
+        }
         _ => unreadable(&path, error),
     }
 }
 
 fn unreadable(what: &str, error: ErrorOut) -> Option<Strong<Library>> {
     let text = format!(
-        "{what}: libraries are made from source text here; what Apple's tools have compiled is for \
+        "{what}: libraries are made from source text here; libraries that Apple's tools have compiled are for \
          Apple's GPUs"
     );
     error.set(Error::new(LibraryError::Unsupported, text).ns_error());

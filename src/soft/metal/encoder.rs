@@ -139,7 +139,7 @@ pub(super) fn end_encoding<P: HasEncoder>(this: &P) {
     }
 }
 
-/// A text that a message passed; none for nil.
+/// A string that a message passed; `None` for nil.
 type Name<'a> = Option<&'a Object<Text>>;
 
 pub(super) fn own(name: Name<'_>) -> String {

@@ -10,7 +10,7 @@ use std::sync::Once;
 ///
 /// # Safety
 ///
-/// There is nothing to keep to.
+/// None: it is always safe to call.
 pub unsafe extern "C" fn MTLCreateSystemDefaultDevice() -> Id {
     device_if_usable().map_or(Id::NIL, |device| device.into_retained().into_owned())
 }
@@ -29,7 +29,7 @@ fn device_if_usable() -> Option<Strong<Device>> {
 ///
 /// # Safety
 ///
-/// There is nothing to keep to.
+/// None: it is always safe to call.
 pub unsafe extern "C" fn MTLCopyAllDevices() -> Id {
     let devices: Option<Retained> = device_if_usable().map(Strong::into_retained);
     List::object(devices).into_retained().into_owned()

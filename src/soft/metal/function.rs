@@ -1,4 +1,4 @@
-//! MTLFunction: a kernel of a library, its function constants set.
+//! MTLFunction: a kernel of a library, with values for its function constants.
 
 use super::compiler::{DeclaredConstant, FUNCTION_KERNEL};
 use super::foundation::{
@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// A function.
 pub(super) struct Function {
     pub(super) kernel: Arc<Kernel>,
-    /// As asked for, or as a descriptor calls it.
+    /// The requested name, or the one that a descriptor gives it.
     name: String,
     constants: Vec<DeclaredConstant>,
     label: Label,

@@ -1,4 +1,4 @@
-//! MTLHeap: one piece of memory that resources are given parts of.
+//! MTLHeap: memory that resources take parts of.
 
 use super::buffer::Buffer;
 use super::descriptors::{HeapFields, TextureDescriptor};
@@ -58,7 +58,7 @@ soft_class! {
 }
 
 impl Heap {
-    /// `None` for sizes and kinds that cannot be.
+    /// `None` if the size or the kind is invalid.
     pub(super) fn new(fields: &HeapFields) -> Option<Strong<Self>> {
         let placement = match fields.kind {
             0 => false,

@@ -75,7 +75,7 @@ impl Library {
         Strong::new(Self { source, install_name, label: Label::default() })
     }
 
-    /// What the compiler warns of: Metal leaves it as an error beside the library.
+    /// The compiler's warnings: Metal passes them as an error together with the library.
     pub(super) fn warning(&self) -> Option<LibraryFailure> {
         let warnings = self.source.warnings();
         (!warnings.is_empty()).then(|| Error::new(LibraryError::CompileWarning, warnings))
@@ -101,7 +101,7 @@ impl Library {
             return Err(Error::new(LibraryError::FunctionNotFound, text));
         };
         if *kind != FUNCTION_KERNEL {
-            let text = format!("function '{name}' is no kernel: there is nothing that draws here");
+            let text = format!("function '{name}' is not a kernel, and this Metal does not draw");
             return Err(Error::new(LibraryError::Unsupported, text));
         }
         let kernel = self
@@ -119,7 +119,7 @@ impl Library {
         error: ErrorOut,
     ) -> Option<Strong<Function>> {
         let constants = constants.map(|constants| constants.get()).unwrap_or_default();
-        told(self.function(&name.to_str(), None, &constants), error)
+        or_error(self.function(&name.to_str(), None, &constants), error)
     }
 
     fn described(
@@ -127,7 +127,7 @@ impl Library {
         descriptor: &Object<FunctionDescriptor>,
         error: ErrorOut,
     ) -> Option<Strong<Function>> {
-        told(self.of_descriptor(descriptor), error)
+        or_error(self.of_descriptor(descriptor), error)
     }
 
     fn of_descriptor(
@@ -144,8 +144,8 @@ impl Library {
     }
 }
 
-/// The object, or an error where the message wants it.
-pub(super) fn told<P, D: super::errors::Domain>(
+/// The object; or nil, and an error at the address that the message passed.
+pub(super) fn or_error<P, D: super::errors::Domain>(
     result: Result<Strong<P>, Error<D>>,
     error: ErrorOut,
 ) -> Option<Strong<P>> {
@@ -153,7 +153,7 @@ pub(super) fn told<P, D: super::errors::Domain>(
 }
 
 /// Calls a block with an object and an error, one of which is nil, on the thread that makes it.
-pub(super) fn tell_later<
+pub(super) fn complete_later<
     P: super::foundation::SoftClass,
     D: super::errors::Domain + Send + 'static,
 >(
@@ -181,7 +181,7 @@ fn specialised_later(
 ) {
     let (library, name) = (this.retain(), name.to_str().into_owned());
     let constants = constants.map(|constants| constants.get()).unwrap_or_default();
-    tell_later(block, move || library.function(&name, None, &constants));
+    complete_later(block, move || library.function(&name, None, &constants));
 }
 
 fn described_later(
@@ -190,5 +190,5 @@ fn described_later(
     block: Option<HeldBlock>,
 ) {
     let (library, descriptor) = (this.retain(), descriptor.retain());
-    tell_later(block, move || library.of_descriptor(&descriptor));
+    complete_later(block, move || library.of_descriptor(&descriptor));
 }

@@ -1,4 +1,4 @@
-//! MTLComputePipelineState: a kernel ready to be launched, and what it takes.
+//! MTLComputePipelineState: a kernel ready to be launched, and its reflection.
 
 use super::compiler::data_type_of;
 use super::foundation::{
@@ -52,17 +52,17 @@ impl ComputePipelineState {
         Strong::new(Reflection(Arc::clone(&self.pipeline.kernel)))
     }
 
-    /// Leaves the reflection where a message asked for it.
+    /// Stores the reflection at the address that a message passed.
     pub(super) fn leave_reflection(&self, out: ErrorOut) {
         out.set(self.reflection());
     }
 }
 
-/// What a kernel takes.
+/// The arguments of a kernel.
 pub(super) struct Reflection(Arc<Kernel>);
 
 soft_class! {
-    /// What a kernel takes.
+    /// The arguments of a kernel.
     pub(super) class MTLComputePipelineReflection(Reflection): NSObject;
     [bindings] = Reflection::list::<Bound>;
     [arguments] = Reflection::list::<BoundArgument>;
@@ -173,8 +173,8 @@ fn of_kind(argument: &Argument, kind: ArgumentKind, value: usize) -> usize {
     if argument.kind == kind { value } else { 0 }
 }
 
-/// Of `MTLPipelineOption`: what asks for reflection, in its newer and older names.
+/// The bits of `MTLPipelineOption` that request reflection, under its newer and older names.
 pub(super) const REFLECTION: usize = 1 | 2;
 
-/// An object that is a function; a message passed it.
+/// A function that a message passed.
 pub(super) type PassedFunction<'a> = Option<&'a Object<Function>>;

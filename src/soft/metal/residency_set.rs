@@ -1,4 +1,4 @@
-//! MTLResidencySet: which resources are to stay in memory. Here all of them always do.
+//! MTLResidencySet: resources that have to stay in memory. Here all of them always do.
 
 use super::descriptors::ResidencySetFields;
 use super::foundation::{List, NSObject, Retained, Strong, Text, device, lock, soft_class};
@@ -6,7 +6,7 @@ use crate::abi::{Id, Sel};
 use crate::soft::runtime::send::send;
 use std::sync::Mutex;
 
-/// A residency set: what is in it, and what will be after the next commit.
+/// A residency set: its members, and those after the next commit.
 pub(super) struct ResidencySet {
     label: Option<Strong<Text>>,
     members: Mutex<Members>,
@@ -41,7 +41,7 @@ soft_class! {
     [endResidency] = |_: &ResidencySet| ();
 }
 
-/// The objects that a message passed with a count; none of them where the address is missing.
+/// The objects that a message passed with a count; empty if the address is NULL.
 fn objects<'a>(address: *const Id, count: usize) -> &'a [Id] {
     match address.is_null() {
         true => &[],
@@ -78,7 +78,7 @@ impl ResidencySet {
         let _old = std::mem::replace(&mut members.now, next);
     }
 
-    /// Of what was committed, each asked for its own size.
+    /// The sum of the sizes of the committed members.
     fn allocated_size(&self) -> usize {
         let members = lock(&self.members).now.clone();
         // SAFETY: a C string.

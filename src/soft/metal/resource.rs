@@ -1,4 +1,4 @@
-//! What buffers and textures have in common: `MTLResource`, and their options.
+//! What buffers and textures have in common: `MTLResource` and its options.
 
 use super::foundation::{Label, Retained, SoftClass};
 use crate::soft::stream::heap::Region;
@@ -33,12 +33,12 @@ impl Options {
         self.0 >> 8 & 3
     }
 
-    /// Whether the CPU may look at the contents.
+    /// Whether the CPU has no access to the contents.
     pub(super) fn is_private(self) -> bool {
         matches!(self.storage_mode(), PRIVATE | MEMORYLESS)
     }
 
-    /// Whether these are options that there are.
+    /// Whether all bits are options that exist.
     pub(super) fn are_known(self) -> bool {
         self.cpu_cache_mode() <= 1
             && self.storage_mode() <= MEMORYLESS
@@ -47,7 +47,7 @@ impl Options {
     }
 }
 
-/// The part of a resource that is the same for all.
+/// The fields that all resources have.
 pub(super) struct Resource {
     pub(super) options: Options,
     /// The part of a heap that the resource takes, if it is in one.
@@ -63,7 +63,7 @@ pub(super) struct HeapRegion {
     pub(super) region: Arc<Region>,
 }
 
-/// Whether contents may be thrown away: `MTLPurgeableState`. Nothing here ever throws them away.
+/// Whether contents may be discarded: `MTLPurgeableState`. Here they never are.
 pub(super) struct Purgeable(AtomicUsize);
 
 const NON_VOLATILE: usize = 2;
@@ -76,7 +76,7 @@ impl Default for Purgeable {
 }
 
 impl Purgeable {
-    /// Sets the state, unless it is only asked for; answers the one before.
+    /// Sets the state, unless it is only queried; returns the previous one.
     pub(super) fn set(&self, state: usize) -> usize {
         match state {
             NON_VOLATILE..=EMPTY => self.0.swap(state, Relaxed),
@@ -107,7 +107,7 @@ pub(super) fn storage_mode<P: HasResource>(this: &P) -> usize {
     this.resource().options.storage_mode()
 }
 
-/// The default is tracked; in heaps it is the heap's, which is untracked unless it was told otherwise.
+/// The default is tracked; in heaps it is the heap's mode, which is untracked unless set otherwise.
 pub(super) fn hazard_tracking_mode<P: HasResource>(this: &P) -> usize {
     match (this.resource().options.hazard_tracking_mode(), &this.resource().heap) {
         (0, None) => TRACKED,
@@ -150,8 +150,8 @@ pub(super) fn is_aliasable<P: HasResource>(this: &P) -> bool {
     this.resource().heap.as_ref().is_some_and(|heap| heap.region.is_aliasable())
 }
 
-/// The state before. Nothing is ever purged, which every state but `Empty` allows; what was given up
-/// as empty may be found as it was.
+/// Returns the previous state. Nothing is ever purged: every state but `Empty` allows that, and contents in state `Empty`
+/// are undefined, so they may be unchanged.
 pub(super) fn set_purgeable_state<P: HasResource>(this: &P, state: usize) -> usize {
     this.resource().purgeable.set(state)
 }

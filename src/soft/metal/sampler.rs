@@ -1,4 +1,4 @@
-//! MTLSamplerState: how a kernel reads between pixels and beyond edges.
+//! MTLSamplerState: how a kernel reads between pixels and past the edges.
 
 use super::descriptors::SamplerFields;
 use super::foundation::{NSObject, Strong, Text, device, soft_class};
@@ -35,7 +35,7 @@ impl Sampler {
         Strong::new(Self { state, label: self.label.clone(), id: self.id })
     }
 
-    /// None when a property has a value that there is not.
+    /// `None` if a property has an invalid value.
     pub(super) fn new(fields: SamplerFields) -> Option<Strong<Self>> {
         let mut state = State::default();
         let options = [

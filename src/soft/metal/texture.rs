@@ -1,4 +1,4 @@
-//! MTLTexture: pixels in slices and mip levels, one after the other in plain memory.
+//! MTLTexture: its properties, views, and access by the CPU.
 
 use super::descriptors::{TextureDescriptor, TextureFields, full_levels};
 use super::foundation::{NSObject, Retained, Strong, This};
@@ -16,7 +16,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::*};
 
-/// The longest side of a texture, and the longest of one with three, as on Apple's GPUs.
+/// The longest side of a texture, and of a 3D texture, as on Apple's GPUs.
 const LONGEST: usize = 16384;
 const LONGEST_3D: usize = 2048;
 /// The most slices of an array.
@@ -26,9 +26,9 @@ const MOST_SLICES: usize = 2048;
 pub(super) struct Texture {
     pub(super) image: Arc<Image>,
     resource: Resource,
-    /// What it is a view of, and from which level and slice on.
+    /// The texture that it is a view of, and the first level and slice of the view.
     parent: Option<(Strong<Texture>, usize, usize)>,
-    /// The buffer that has the pixels, from which offset on.
+    /// The buffer that has the pixels, and their offset in it.
     buffer: Option<(Retained, usize)>,
     id: u64,
 }
@@ -109,14 +109,13 @@ fn indices(range: NSRange) -> Option<Range<usize>> {
     Some(range.location..range.location.checked_add(range.length)?)
 }
 
-/// Half a side for each level, one pixel at least.
+/// The size of a level: sides are halved for each level, down to one pixel.
 fn halved(size: MTLSize, level: usize) -> MTLSize {
     let half = |side: usize| (side >> level).max(1);
     MTLSize { width: half(size.width), height: half(size.height), depth: half(size.depth) }
 }
 
-/// How the pixels of a texture lie: its levels, the bytes of a slice, the number of slices. None for
-/// what cannot be a texture.
+/// The layout of a texture: its levels, the bytes of a slice, the number of slices. `None` for invalid properties.
 fn layout(fields: &TextureFields) -> Option<(Vec<Level>, usize, usize)> {
     let format = Format::of(fields.format)?;
     let (sides, array, faces) = shape(fields.kind)?;
@@ -145,10 +144,10 @@ fn layout(fields: &TextureFields) -> Option<(Vec<Level>, usize, usize)> {
         let size = halved(size, level);
         let row = size.width.checked_mul(format.bytes)?;
         let image = row.checked_mul(size.height)?;
-        // The longest side fits 32 bits, and then some.
+        // The longest side fits into 32 bits.
         let sides = [size.width as u32, size.height as u32, size.depth as u32];
         levels.push(Level { offset: stride, row, image, size: sides });
-        // Levels begin where every pixel may.
+        // Levels begin at an alignment that suits all pixels.
         stride =
             stride.checked_add(image.checked_mul(size.depth)?)?.checked_next_multiple_of(16)?;
     }
@@ -160,13 +159,13 @@ impl Texture {
         Self { image: Arc::new(image), resource, parent: None, buffer: None, id: next_id() }
     }
 
-    /// How many bytes a texture takes; none for what cannot be one.
+    /// How many bytes a texture takes; `None` for invalid properties.
     pub(super) fn length(fields: &TextureFields) -> Option<usize> {
         let (_, stride, slices) = layout(fields)?;
         stride.checked_mul(slices).filter(|length| *length <= longest_buffer())
     }
 
-    /// A texture of zeroes; none for what cannot be one.
+    /// A zeroed texture; `None` for invalid properties.
     pub(super) fn new(fields: &TextureFields) -> Option<Strong<Self>> {
         let memory = Memory::pages(Self::length(fields)?)?;
         Some(Strong::new(Self::in_memory(fields, memory, None)?))
@@ -203,7 +202,7 @@ impl Texture {
         Some(Self::object(image, Resource::new(fields.options(), region)))
     }
 
-    /// A texture whose pixels are a buffer's: one image without further levels.
+    /// A texture whose pixels are in a buffer: a single image of one level.
     pub(super) fn in_buffer(
         buffer: Retained,
         memory: &Arc<Memory>,
@@ -251,7 +250,7 @@ impl Drop for Texture {
     }
 }
 
-/// A swizzle of values that there are.
+/// The swizzle, if all its values are valid.
 fn known(swizzle: MTLTextureSwizzleChannels) -> Option<MTLTextureSwizzleChannels> {
     let MTLTextureSwizzleChannels { red, green, blue, alpha } = swizzle;
     [red, green, blue, alpha].iter().all(|value| *value <= 5).then_some(swizzle)
@@ -309,7 +308,7 @@ fn view(
     Some(Strong::new(texture))
 }
 
-/// Whether a CPU access is possible. It has no command buffer to tell: what is wrong is said on standard
+/// Whether an access by the CPU is possible. There is no command buffer that could report an error, so it goes to standard
 /// error, and nothing is read or written.
 fn admits(
     texture: &Texture,

@@ -51,12 +51,12 @@ fn run_commands(recording: &Recording, next: &mut usize, mut trace: Option<&mut 
             },
             Command::Concurrent | Command::Barrier | Command::Serial => {
                 let waiting = unordered.take();
-                let goes_on = match command {
+                let stays_concurrent = match command {
                     Command::Concurrent => true,
                     Command::Serial => false,
                     _ => waiting.is_some(),
                 };
-                unordered = goes_on.then(Vec::new);
+                unordered = stays_concurrent.then(Vec::new);
                 waiting.into_iter().flatten().rev().try_for_each(&mut execute)
             }
             Command::Wait { event, value } => match signal_at(recording, event) {
@@ -230,7 +230,7 @@ fn dispatch<'a>(
     let launch =
         Launch { grid, group, bindings, watchdog: settings.watchdog, strict: settings.strict };
     // SAFETY: the recording keeps alive what is bound, and the lengths are those of the memory. Other threads access
-    // it meanwhile in the order that the program itself makes sure of.
+    // it meanwhile in the order that the program itself enforces.
     unsafe { kernel.launch(&launch) }.map_err(CommandError::from)
 }
 

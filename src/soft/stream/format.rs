@@ -1,33 +1,33 @@
-//! Pixel formats: a table of what `MTLPixelFormat` numbers, and how a pixel becomes four numbers.
+//! Pixel formats: a table of the values of `MTLPixelFormat`, and conversions between bytes and pixels.
 
 use crate::abi::MTLSize;
 use crate::soft::ir::half::{f16_bits, f16_value};
 use crate::soft::kernel::texture::{Pixel, PixelFormat};
 
-/// What the numbers of a format mean.
+/// How the numbers of a format are interpreted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Integers that stand for 0 to 1.
+    /// Integers that represent 0 to 1.
     Unorm,
-    /// The same, with colors on sRGB's curve.
+    /// The same, with colors encoded by sRGB's transfer function.
     Srgb,
-    /// Integers that stand for -1 to 1.
+    /// Integers that represent -1 to 1.
     Snorm,
     Uint,
     Sint,
     Float,
 }
 
-/// How the components lie in a pixel.
+/// The layout of components in a pixel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Layout {
-    /// Red first, all of the same whole number of bytes.
+    /// Red first; each component has the same whole number of bytes.
     Bytes,
     /// The same with blue first.
     BytesBgr,
     /// Only alpha.
     Alpha,
-    /// Bits of a word, from the lowest: of red, green, blue, alpha, where each begins and how many.
+    /// Bit fields of a word: for red, green, blue and alpha the lowest bit and the width.
     Bits([(u32, u32); 4]),
     /// Eleven, eleven and ten bits, each a small float without a sign.
     Float11,
@@ -128,7 +128,7 @@ formats! {
 }
 
 impl Format {
-    /// The format of this number; none for what cannot be the format of a texture here.
+    /// The format with this value; `None` for formats that textures cannot have here.
     pub(crate) fn of(value: usize) -> Option<&'static Self> {
         FORMATS.binary_search_by_key(&value, |format| format.value).ok().map(|i| &FORMATS[i])
     }
@@ -143,7 +143,7 @@ impl Format {
         !self.is_integer()
     }
 
-    /// What a component is that the format lacks, and what is read outside a texture but for alpha.
+    /// The value of a component that the format lacks.
     fn default_of(&self, channel: usize) -> u32 {
         match (channel, self.is_integer()) {
             (3, true) => 1,
@@ -152,8 +152,7 @@ impl Format {
         }
     }
 
-    /// How many bytes of a buffer hold so many pixels in rows. Bytes per row and per image do not
-    /// matter where there is one.
+    /// How many bytes of a buffer a region takes. Bytes per row and per image do not matter if there is only one.
     pub(crate) fn bytes_of(
         &self,
         size: MTLSize,
@@ -180,7 +179,7 @@ impl Format {
         images.and_then(|images| images.checked_add(image)).ok_or("the images are too large".into())
     }
 
-    /// The channel that the nth component of a pixel is.
+    /// The channel of the nth component of a pixel.
     fn channel_at(&self, place: usize) -> usize {
         match (self.layout, place) {
             (Layout::Alpha, _) => 3,
@@ -190,7 +189,7 @@ impl Format {
         }
     }
 
-    /// A component of so many bits as a number.
+    /// Converts a component of this many bits to a number.
     fn widen(&self, raw: u32, bits: u32, place: usize) -> u32 {
         let most = (1u64 << bits) - 1;
         let signed = (raw << (32 - bits)) as i32 >> (32 - bits);
@@ -202,13 +201,13 @@ impl Format {
             Kind::Unorm => unorm(raw, most),
             Kind::Srgb if place == 3 => unorm(raw, most),
             Kind::Srgb => from_srgb(unorm(raw, most)),
-            // The lowest value stands for -1 as its neighbour does (MSL 8.7).
+            // The lowest two values both represent -1 (MSL 8.7).
             Kind::Snorm => (signed as f32 / (most >> 1) as f32).max(-1.0),
         };
         float.to_bits()
     }
 
-    /// A number as a component of so many bits: held to what can be said, rounded to the nearest.
+    /// Converts a number to a component of this many bits: clamped to the range, rounded to the nearest.
     fn narrow(&self, number: u32, bits: u32, place: usize) -> u32 {
         let most = (1u64 << bits) - 1;
         let float = f32::from_bits(number);
@@ -220,7 +219,7 @@ impl Format {
             Kind::Unorm => to_unorm(float, most),
             Kind::Srgb if place == 3 => to_unorm(float, most),
             Kind::Srgb => to_unorm(to_srgb(float), most),
-            // NaN becomes 0, as every conversion to an integer has it.
+            // NaN becomes 0, as in every conversion to an integer.
             Kind::Snorm => {
                 (float.clamp(-1.0, 1.0) * (most >> 1) as f32).round_ties_even() as i32 as u32
             }
@@ -321,7 +320,7 @@ fn to_unorm(value: f32, most: u64) -> u32 {
     (value.clamp(0.0, 1.0) * most as f32).round_ties_even() as u32
 }
 
-/// The curves of IEC 61966-2-1.
+/// The transfer functions of IEC 61966-2-1.
 fn from_srgb(value: f32) -> f32 {
     if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
 }
@@ -333,13 +332,12 @@ fn to_srgb(value: f32) -> f32 {
     }
 }
 
-/// A float of five exponent bits and so many of fraction, without a sign: half with less fraction.
+/// Decodes an unsigned float of five exponent bits and this many fraction bits: a half with a shorter fraction.
 fn small_float(raw: u32, fraction: u32) -> f32 {
     f16_value((raw << (10 - fraction)) as u16)
 }
 
-/// The same back, cut off towards zero as hardware does; what is negative becomes 0, what is too
-/// large the largest.
+/// Encodes such a float, truncated towards zero as hardware does; negative numbers become 0, too large ones the largest.
 fn to_small_float(value: f32, fraction: u32) -> u32 {
     let shift = 10 - fraction;
     let infinity = 0x7c00 >> shift;
@@ -349,7 +347,7 @@ fn to_small_float(value: f32, fraction: u32) -> u32 {
     if value == f32::INFINITY {
         return infinity;
     }
-    // A half that was rounded up past the value is taken one down.
+    // If rounding to half went up past the value, step down.
     let mut half = f16_bits(value.clamp(0.0, 65504.0)) & 0x7fff;
     if f16_value(half) > value.max(0.0) {
         half -= 1;
@@ -357,7 +355,7 @@ fn to_small_float(value: f32, fraction: u32) -> u32 {
     u32::from(half) >> shift
 }
 
-/// Three fractions of nine bits with one exponent, as OpenGL's shared exponent format defines it.
+/// Three fractions of nine bits with one shared exponent, as OpenGL defines the format.
 fn to_shared_exponent(pixel: &Pixel) -> u32 {
     const LARGEST: f32 = 511.0 / 512.0 * 65536.0;
     let color = |channel: usize| {
@@ -392,7 +390,7 @@ mod tests {
         assert!(Format::of(0).is_none() && Format::of(263).is_none());
     }
 
-    /// Every pixel of the small formats, and a sample of the large, is what it was after both ways.
+    /// Every pixel of the small formats, and a sample of the large ones, survives decoding and encoding.
     #[test]
     fn pixels_survive_both_ways() {
         for format in FORMATS {

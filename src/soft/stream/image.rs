@@ -30,7 +30,7 @@ const SHADER_WRITE: usize = 2;
 /// The pixels of a texture or of a view of one.
 pub(crate) struct Image {
     pub(crate) memory: Arc<Memory>,
-    /// Where slice 0 begins, and how far apart slices are.
+    /// The offset of slice 0, and the distance between slices.
     pub(crate) start: usize,
     pub(crate) stride: usize,
     pub(crate) levels: Vec<Level>,
@@ -44,7 +44,7 @@ pub(crate) struct Image {
     pub(crate) label: Label,
 }
 
-/// Which sides a kind of texture has, and how many slices each element of its array.
+/// A kind of texture: how many coordinates a pixel has, whether it is an array, and how many slices an element has.
 pub(crate) fn shape(kind: usize) -> Option<(usize, bool, usize)> {
     Some(match kind {
         kind::D1 | kind::BUFFER => (1, false, 1),
@@ -63,7 +63,7 @@ pub(crate) fn side_lengths(level: &Level) -> MTLSize {
     MTLSize { width, height, depth }
 }
 
-/// What kinds of textures are called, by `MTLTextureType`.
+/// The names of the kinds of textures, by `MTLTextureType`.
 const KIND_NAMES: [&str; 10] = [
     "1D",
     "1D array",
@@ -94,7 +94,7 @@ impl Image {
         }
     }
 
-    /// Whether a kernel's argument takes this texture: what is wrong otherwise.
+    /// Checks that a kernel's argument accepts this texture.
     pub(crate) fn fits(&self, wanted: TextureKind, access: Access) -> Result<(), String> {
         if wanted.kind != self.kind {
             let name = |kind: usize| KIND_NAMES.get(kind).copied().unwrap_or("unknown");
@@ -107,11 +107,11 @@ impl Image {
         let (integer, signed) = (self.format.is_integer(), self.format.is_signed_integer());
         if integer != wanted.scalar.is_int() || signed != wanted.scalar.is_signed() {
             return Err(format!(
-                "the texture has the format {}, whose components do not become {}",
+                "the texture has the format {}, whose components do not convert to {}",
                 self.format.name, wanted.scalar
             ));
         }
-        // Usage 0 is unknown: everything.
+        // Usage 0 (unknown) allows everything.
         let needed = match access {
             Access::ReadOnly => SHADER_READ,
             Access::WriteOnly => SHADER_WRITE,
@@ -119,7 +119,7 @@ impl Image {
         };
         if self.usage != 0 && needed & !self.usage != 0 {
             let verb = if needed & !self.usage & SHADER_WRITE != 0 { "write" } else { "read" };
-            return Err(format!("the texture's usage does not let kernels {verb} it"));
+            return Err(format!("the texture's usage does not allow kernels to {verb} it"));
         }
         Ok(())
     }
@@ -128,7 +128,7 @@ impl Image {
         self.format
     }
 
-    /// The address of the memory that has the pixels.
+    /// The address of the memory that the pixels are in.
     pub(crate) fn memory(&self) -> *const Memory {
         Arc::as_ptr(&self.memory)
     }
@@ -141,7 +141,7 @@ impl Image {
         self.levels.len()
     }
 
-    /// The size of a level, which is there.
+    /// The size of an existing level.
     pub(crate) fn size(&self, level: usize) -> MTLSize {
         side_lengths(&self.levels[level])
     }
@@ -154,7 +154,7 @@ impl Image {
         self.slices / shape(self.kind).map_or(1, |(_, _, faces)| faces)
     }
 
-    /// Whether a region is inside: what is wrong otherwise.
+    /// Checks that a region is inside.
     pub(crate) fn check(
         &self,
         level: usize,
@@ -192,14 +192,14 @@ impl Image {
         ))
     }
 
-    /// The address of the row at a place that is inside.
+    /// The address of a row at a position inside.
     fn row(&self, level: usize, slice: usize, origin: MTLOrigin, y: usize, z: usize) -> *mut u8 {
-        let there = &self.levels[level];
+        let layout = &self.levels[level];
         let offset = self.start
             + slice * self.stride
-            + there.offset
-            + (origin.z + z) * there.image
-            + (origin.y + y) * there.row
+            + layout.offset
+            + (origin.z + z) * layout.image
+            + (origin.y + y) * layout.row
             + origin.x * self.format.bytes;
         self.memory.base().wrapping_add(offset)
     }
@@ -208,7 +208,7 @@ impl Image {
     ///
     /// # Safety
     ///
-    /// The region is inside, and `from` has as many bytes as the format says for these distances.
+    /// The region is inside, and `from` has the bytes that [`Format::bytes_of`] returns for these distances.
     #[allow(clippy::too_many_arguments)] // A place, a size, and how they lie.
     pub(crate) unsafe fn write(
         &self,
@@ -256,28 +256,28 @@ impl Image {
         }
     }
 
-    /// The pixel at a place that is inside, without the swizzle.
+    /// The pixel at a position inside, without the swizzle.
     fn pixel(&self, level: usize, slice: usize, x: usize, y: usize, z: usize) -> Pixel {
         let row = self.row(level, slice, MTLOrigin { x, y: 0, z: 0 }, y, z);
-        // SAFETY: the place is inside.
+        // SAFETY: the position is inside.
         self.format.decode(unsafe { std::slice::from_raw_parts(row, self.format.bytes) })
     }
 
-    fn set_pixel(&self, level: usize, slice: usize, place: [usize; 3], pixel: Pixel) {
-        let [x, y, z] = place;
+    fn set_pixel(&self, level: usize, slice: usize, at: [usize; 3], pixel: Pixel) {
+        let [x, y, z] = at;
         let mut bytes = [0; 16];
         let bytes = &mut bytes[..self.format.bytes];
         self.format.encode(pixel, bytes);
         let row = self.row(level, slice, MTLOrigin { x, y: 0, z: 0 }, y, z);
-        // SAFETY: the place is inside.
+        // SAFETY: the position is inside.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), row, bytes.len()) };
     }
 
-    /// Makes each level from the one before it: a pixel is the mean of those that it stands for.
+    /// Makes each level from the previous one: a pixel is the mean of the pixels that it covers.
     pub(crate) fn generate_mipmaps(&self) {
         for level in 1..self.levels.len() {
             let (small, large) = (self.size(level), self.size(level - 1));
-            // Two for each side that was halved, one where it was a single pixel.
+            // Two along each side that was halved, one where it was a single pixel already.
             let wide = |small: usize, large: usize| if large > small { 2 } else { 1 };
             let box_size = [
                 wide(small.width, large.width),
@@ -302,12 +302,12 @@ impl Image {
         for dz in 0..box_size[2] {
             for dy in 0..box_size[1] {
                 for dx in 0..box_size[0] {
-                    let place = [
+                    let from = [
                         at[0] * box_size[0] + dx,
                         at[1] * box_size[1] + dy,
                         at[2] * box_size[2] + dz,
                     ];
-                    let pixel = self.pixel(level, slice, place[0], place[1], place[2]);
+                    let pixel = self.pixel(level, slice, from[0], from[1], from[2]);
                     for (sum, number) in sum.iter_mut().zip(pixel) {
                         *sum += f32::from_bits(number);
                     }
@@ -319,8 +319,8 @@ impl Image {
     }
 }
 
-/// Copies a region from one texture to another, of pixels of the same size. Places are a level, a
-/// slice and an origin, and are inside.
+/// Copies a region from one texture to another whose pixels have the same size. Positions are a level, a slice and an
+/// origin, and are inside.
 pub(crate) fn copy_between(
     from: &Image,
     (from_level, from_slice, from_origin): (usize, usize, MTLOrigin),
@@ -333,7 +333,7 @@ pub(crate) fn copy_between(
         for y in 0..size.height {
             let source = from.row(from_level, from_slice, from_origin, y, z);
             let target = to.row(to_level, to_slice, to_origin, y, z);
-            // SAFETY: the encoder has seen that both regions are inside. They may be of one texture.
+            // SAFETY: the encoder checked that both regions are inside. They may be in the same texture.
             unsafe { std::ptr::copy(source, target, length) };
         }
     }

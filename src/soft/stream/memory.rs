@@ -44,15 +44,15 @@ unsafe impl Send for Memory {}
 // SAFETY: as above.
 unsafe impl Sync for Memory {}
 
-/// How many bytes of pages all resources have.
+/// The bytes of pages of all resources.
 static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
 
-/// How many bytes of pages all resources have.
+/// The bytes of pages of all resources.
 pub(crate) fn allocated() -> usize {
     ALLOCATED.load(Relaxed)
 }
 
-/// Addresses that no other resource has: resources lie a page apart at least.
+/// Addresses that no other resource has: resources are a page apart at least.
 fn next_address(length: usize) -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(0x1_0000_0000);
     let room = (length as u64).next_multiple_of(PAGE as u64) + PAGE as u64;
@@ -69,7 +69,7 @@ impl Memory {
         Arc::new(Self { length, address, owner, released, label: Label::default() })
     }
 
-    /// Zeroed pages; `None` if the system has not that many.
+    /// Zeroed pages; `None` if the system does not have that many.
     pub(crate) fn pages(length: usize) -> Option<Arc<Self>> {
         let bytes = length.checked_next_multiple_of(PAGE).filter(|_| length > 0)?;
         let before = ALLOCATED.fetch_add(bytes, Relaxed);

@@ -64,11 +64,11 @@ fn items(recording: &Recording) -> Vec<Item> {
 /// Whether the second of two items may not begin before the first has ended.
 fn must_wait(recording: &Recording, first: &Item, second: &Item) -> bool {
     let (Some(from), Some(to)) = (first.encoder, second.encoder) else { return true };
-    let passed = |encoder: usize, waits: bool| {
+    let fences = |encoder: usize, waits: bool| {
         let of_encoder = move |fence: &&FenceUse| fence.segment == encoder && fence.waits == waits;
         recording.fences.iter().filter(of_encoder).map(|fence| fence.fence)
     };
-    passed(from, false).any(|updated| passed(to, true).any(|waited| updated == waited))
+    fences(from, false).any(|updated| fences(to, true).any(|waited| updated == waited))
         || first.memory.iter().any(|memory| second.memory.contains(memory))
 }
 

@@ -1,8 +1,8 @@
-//! Pages of memory: zeroed ones from the system, and those given back, kept to be used again.
+//! Pages of memory: zeroed ones from the system, and a pool of released ones.
 //!
-//! A page that the system has just given costs a fault when it is first touched, which takes many times
-//! as long as zeroing it. So pages of short buffers are kept when they are given back, and zeroed
-//! when they are taken again, unless nobody ever knew where they were.
+//! The first access to a new page is a page fault, which takes many times as long as zeroing the page. So pages of short
+//! buffers go to a pool when they are released, and are zeroed when they are taken from it, unless their address was never
+//! requested.
 
 use crate::soft::fork::lock;
 use std::collections::BTreeMap;
@@ -12,14 +12,14 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, Ordering::*};
 use std::sync::{LazyLock, Mutex};
 
-/// What a page is here; memory that is wrapped begins and ends at one.
+/// The size of a page; wrapped memory begins and ends at a page boundary.
 pub(crate) const PAGE: usize = 4096;
 
-/// The longest that are kept, and how many bytes of them at most.
+/// The longest mappings in the pool, and the most bytes in it.
 const LONGEST: usize = 4 << 20;
 const MOST: usize = 64 << 20;
 
-/// From here on the system is asked for huge pages, of which one takes the place of 512.
+/// From this length on the system is asked for huge pages, each of which replaces 512.
 const HUGE: usize = 2 << 20;
 
 unsafe extern "C" {
@@ -44,7 +44,7 @@ const MADV_HUGEPAGE: c_int = 14;
 const SC_PAGESIZE: c_int = 30;
 const SC_PHYS_PAGES: c_int = 85;
 
-/// How much memory the machine has: asked once, since the answer takes longer than making a buffer.
+/// The machine's memory in bytes. Requested once, since that takes longer than making a buffer.
 pub(crate) fn physical() -> usize {
     static PHYSICAL: LazyLock<usize> = LazyLock::new(|| {
         // SAFETY: these names are known on Linux; -1 is answered for others.
@@ -74,12 +74,12 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    /// Fresh pages; none when there are not as many.
+    /// New pages; `None` if the system does not have that many.
     fn new(bytes: usize) -> Option<Self> {
         let flags = MAP_PRIVATE_ANONYMOUS | MAP_NORESERVE;
         // SAFETY: asks for fresh pages wherever there is room.
         let base = unsafe { mmap(std::ptr::null_mut(), bytes, PROT_READ_WRITE, flags, -1, 0) };
-        // `MAP_FAILED` is -1, which is no page's address.
+        // `MAP_FAILED` is -1, which is not the address of a page.
         let base = NonNull::new(base).filter(|base| base.addr().get().is_multiple_of(PAGE))?;
         if bytes >= HUGE {
             // SAFETY: the pages are ours. A system that has no huge ones says so, and it may.
@@ -96,33 +96,33 @@ impl Drop for Mapping {
     }
 }
 
-/// Zeroed pages, given back when this goes.
+/// Zeroed pages, released when this is dropped.
 pub(crate) struct Pages {
     mapping: ManuallyDrop<Mapping>,
-    /// Somebody was told where they are, and may have written there.
-    told: AtomicBool,
+    /// Whether the address was requested, so that somebody may have written there.
+    exposed: AtomicBool,
 }
 
 impl Pages {
-    /// So many bytes, a whole number of pages; none when there are not as many.
+    /// This many bytes, a whole number of pages; `None` if the system does not have that many.
     pub(crate) fn new(bytes: usize) -> Option<Self> {
-        let kept = lock(&KEPT).take(bytes);
-        let (mapping, told) = match kept {
+        let kept = lock(&POOL).take(bytes);
+        let (mapping, exposed) = match kept {
             Some(kept) => kept,
             None => (Mapping::new(bytes)?, false),
         };
-        if told {
+        if exposed {
             // SAFETY: the pages are as many, and nobody else has them.
             unsafe { mapping.base.write_bytes(0, bytes) };
         }
-        Some(Self { mapping: ManuallyDrop::new(mapping), told: AtomicBool::new(false) })
+        Some(Self { mapping: ManuallyDrop::new(mapping), exposed: AtomicBool::new(false) })
     }
 
-    /// Where they are.
+    /// Their address.
     #[inline]
     pub(crate) fn base(&self) -> NonNull<u8> {
-        if !self.told.load(Relaxed) {
-            self.told.store(true, Relaxed);
+        if !self.exposed.load(Relaxed) {
+            self.exposed.store(true, Relaxed);
         }
         self.mapping.base
     }
@@ -133,37 +133,37 @@ impl Pages {
 }
 
 impl Drop for Pages {
-    /// In debug builds they are the system's at once, so that who still uses them is caught.
+    /// In debug builds they are unmapped at once, so that an access after release is caught.
     fn drop(&mut self) {
         // SAFETY: the mapping is taken once, here.
         let mapping = unsafe { ManuallyDrop::take(&mut self.mapping) };
         if !cfg!(debug_assertions) {
-            lock(&KEPT).give(mapping, *self.told.get_mut());
+            lock(&POOL).add(mapping, *self.exposed.get_mut());
         }
     }
 }
 
-/// Mappings that were given back, by length, and whether somebody had been told of them.
+/// Released mappings, by length, and whether their addresses were exposed.
 #[derive(Default)]
-struct Kept {
+struct Pool {
     lists: BTreeMap<usize, Vec<(Mapping, bool)>>,
-    /// Of all of them.
+    /// The bytes of all of them.
     bytes: usize,
 }
 
-static KEPT: Mutex<Kept> = Mutex::new(Kept { lists: BTreeMap::new(), bytes: 0 });
+static POOL: Mutex<Pool> = Mutex::new(Pool { lists: BTreeMap::new(), bytes: 0 });
 
-impl Kept {
-    /// The latest one of this length.
+impl Pool {
+    /// The mapping of this length that was released last.
     fn take(&mut self, bytes: usize) -> Option<(Mapping, bool)> {
         let kept = self.lists.get_mut(&bytes)?.pop()?;
         self.bytes -= bytes;
         Some(kept)
     }
 
-    /// Keeps one. When they are too many, all others go: a mapping is given back to the system no
-    /// more often than it is made, and nobody looks for the earliest.
-    fn give(&mut self, mapping: Mapping, told: bool) {
+    /// Adds a mapping. If they are too many, all others are unmapped: that costs no more than to map them did, and no
+    /// order of age has to be kept.
+    fn add(&mut self, mapping: Mapping, exposed: bool) {
         let bytes = mapping.bytes;
         if bytes > LONGEST {
             return;
@@ -172,7 +172,7 @@ impl Kept {
             *self = Self::default();
         }
         self.bytes += bytes;
-        self.lists.entry(bytes).or_default().push((mapping, told));
+        self.lists.entry(bytes).or_default().push((mapping, exposed));
     }
 }
 
@@ -185,40 +185,40 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_back_is_taken_again_by_its_length() {
-        let mut kept = Kept::default();
+    fn released_mappings_are_reused_by_length() {
+        let mut pool = Pool::default();
         let (small, large) = (mapping(1), mapping(2));
         let addresses = (small.base, large.base);
-        kept.give(small, false);
-        kept.give(large, true);
-        assert!(kept.take(3 * PAGE).is_none());
-        let (large, told) = kept.take(2 * PAGE).expect("it was given back");
-        assert_eq!((large.base, told), (addresses.1, true));
-        let (small, told) = kept.take(PAGE).expect("it was given back");
-        assert_eq!((small.base, told), (addresses.0, false));
-        assert!(kept.take(PAGE).is_none());
+        pool.add(small, false);
+        pool.add(large, true);
+        assert!(pool.take(3 * PAGE).is_none());
+        let (large, exposed) = pool.take(2 * PAGE).expect("it was released");
+        assert_eq!((large.base, exposed), (addresses.1, true));
+        let (small, exposed) = pool.take(PAGE).expect("it was released");
+        assert_eq!((small.base, exposed), (addresses.0, false));
+        assert!(pool.take(PAGE).is_none());
     }
 
     #[test]
-    fn no_more_is_kept_than_is_said() {
-        let mut kept = Kept::default();
+    fn the_pool_is_bounded() {
+        let mut pool = Pool::default();
         for number in 0..2 * MOST / LONGEST {
-            kept.give(mapping(LONGEST / PAGE), false);
-            assert_eq!(kept.bytes, (number % (MOST / LONGEST) + 1) * LONGEST);
-            assert_eq!(kept.bytes, kept.lists[&LONGEST].len() * LONGEST);
+            pool.add(mapping(LONGEST / PAGE), false);
+            assert_eq!(pool.bytes, (number % (MOST / LONGEST) + 1) * LONGEST);
+            assert_eq!(pool.bytes, pool.lists[&LONGEST].len() * LONGEST);
         }
-        kept.give(mapping(LONGEST / PAGE + 1), false);
-        assert_eq!((kept.bytes, kept.lists.len()), (MOST, 1));
+        pool.add(mapping(LONGEST / PAGE + 1), false);
+        assert_eq!((pool.bytes, pool.lists.len()), (MOST, 1));
     }
 
     #[test]
-    fn pages_are_zero_whoever_had_them() {
+    fn reused_pages_are_zero() {
         const BYTES: usize = 3 * PAGE;
-        // The same as in a release build's `drop`.
-        let give_back = |mut pages: Pages| {
-            let told = *pages.told.get_mut();
+        // As `drop` does in a release build.
+        let release = |mut pages: Pages| {
+            let exposed = *pages.exposed.get_mut();
             // SAFETY: `pages` is not dropped.
-            lock(&KEPT).give(unsafe { ManuallyDrop::take(&mut pages.mapping) }, told);
+            lock(&POOL).add(unsafe { ManuallyDrop::take(&mut pages.mapping) }, exposed);
             std::mem::forget(pages);
         };
         for _ in 0..3 {
@@ -227,7 +227,7 @@ mod tests {
             let bytes = unsafe { std::slice::from_raw_parts_mut(pages.base().as_ptr(), BYTES) };
             assert!(bytes.iter().all(|byte| *byte == 0));
             bytes.fill(7);
-            give_back(pages);
+            release(pages);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A kernel ready to be dispatched: where its parameters take their values from, and what dispatches have to fulfil.
+//! A kernel ready to be dispatched: where its parameters take their values from, and what dispatches must comply with.
 
 use super::settings::Settings;
 use super::table::Entry;

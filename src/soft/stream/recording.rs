@@ -26,7 +26,7 @@ pub(crate) enum Object {
 pub(crate) enum Grid {
     /// This many threads.
     Threads([u32; 3]),
-    /// As many threadgroups as three words at this offset of a buffer say.
+    /// The number of threadgroups is in three words at this offset of a buffer.
     Indirect { object: ObjectIndex, offset: usize },
 }
 
@@ -35,7 +35,7 @@ pub(crate) enum Grid {
 pub(crate) enum Command {
     /// A kernel with its arguments, which begin at `slots`.
     Dispatch { pipeline: ObjectIndex, slots: u32, grid: Grid, group: [u32; 3] },
-    /// Dispatches from here to the next `Serial` may run in any order, but for barriers.
+    /// Dispatches from here to the next `Serial` may run in any order, except across barriers.
     Concurrent,
     /// Dispatches run in order again.
     Serial,
@@ -130,7 +130,7 @@ const RECENT: usize = 64;
 
 /// The commands of a command buffer.
 pub(crate) struct Recording {
-    /// Whether resources may be released before the commands have run.
+    /// Whether the program may release resources before the commands have run.
     pub(crate) retaining: bool,
     pub(crate) commands: Vec<Command>,
     pub(crate) slots: Vec<Slot>,
@@ -313,7 +313,7 @@ impl Recording {
     }
 }
 
-/// Empty recordings with allocations, for command buffers to come.
+/// Cleared recordings, whose allocations later command buffers use again.
 #[derive(Default)]
 pub(crate) struct RecordingPool(Mutex<Vec<Box<Recording>>>);
 

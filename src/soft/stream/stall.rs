@@ -1,5 +1,5 @@
 //! Waits for events that are never signalled, and for command buffers that are enqueued and never
-//! committed: the watch ends them when nothing has run on the device for the watchdog's time.
+//! committed: a thread ends them when nothing has run on the device for the watchdog's time.
 //!
 //! A wait may well be long, while another queue computes or the program does. It cannot succeed when nothing runs that
 //! could end it, so the time counts from the last activity of the whole device.
@@ -55,7 +55,7 @@ static MORE: Condvar = Condvar::new();
 /// A wait that is watched as long as this lives.
 pub(crate) struct Watched(u64);
 
-/// The number of waits that nobody watches.
+/// The number of a wait that may last for ever.
 const NOT_WATCHED: u64 = 0;
 
 impl Watched {
@@ -81,7 +81,7 @@ pub(crate) fn watch(give_up: impl FnOnce(u64, Duration) + Send + 'static) -> Wat
     waits.next += 1;
     waits.list.insert(number, (Instant::now(), Box::new(give_up)));
     if !waits.watched {
-        let watch = move || give_up_in_vain(limit);
+        let watch = move || end_stalled_waits(limit);
         let started = std::thread::Builder::new().name("aruminium-watch".to_owned()).spawn(watch);
         waits.watched = started.is_ok();
     }
@@ -90,16 +90,16 @@ pub(crate) fn watch(give_up: impl FnOnce(u64, Duration) + Send + 'static) -> Wat
     Watched(number)
 }
 
-/// The life of the watch.
-fn give_up_in_vain(limit: Duration) -> ! {
-    /// Between looks: part of the time, and no longer than nobody minds.
+/// The thread that ends waits.
+fn end_stalled_waits(limit: Duration) -> ! {
+    /// The pause between checks is this part of the limit, up to `LONGEST`.
     const PARTS: u32 = 8;
     const LONGEST: Duration = Duration::from_secs(1);
-    /// What a queue has, after another was given up, to do something about it.
+    /// The time that others have to continue after one wait was ended.
     const CHANCE: Duration = Duration::from_millis(10);
-    let look = (limit / PARTS).min(LONGEST);
-    let (mut happened, mut silent_since) = (ACTIVITY.load(Acquire), Instant::now());
-    let mut pause = look;
+    let interval = (limit / PARTS).min(LONGEST);
+    let (mut seen, mut silent_since) = (ACTIVITY.load(Acquire), Instant::now());
+    let mut pause = interval;
     loop {
         let mut waits = lock(&WAITS);
         while waits.list.is_empty() {
@@ -107,23 +107,23 @@ fn give_up_in_vain(limit: Duration) -> ! {
         }
         drop(waits);
         std::thread::sleep(pause);
-        pause = look;
+        pause = interval;
         let now = Instant::now();
-        // Asked first: what is over by now has been counted.
+        // Read in this order: work that has ended by now has been counted as activity.
         let busy = BUSY.load(Acquire) > 0;
         let latest = ACTIVITY.load(Acquire);
-        if latest != happened || busy {
-            (happened, silent_since) = (latest, now);
+        if latest != seen || busy {
+            (seen, silent_since) = (latest, now);
             continue;
         }
-        // One at a time: what goes on behind it may be what the others wait for.
+        // One at a time: what runs after it may be what the others wait for.
         let mut waits = lock(&WAITS);
         let since = |start: Instant| now.duration_since(start.max(silent_since));
         if let Some(oldest) = waits.list.first_entry().filter(|wait| since(wait.get().0) >= limit) {
             let (number, (start, give_up)) = oldest.remove_entry();
             drop(waits);
             give_up(number, since(start));
-            pause = look.min(CHANCE);
+            pause = interval.min(CHANCE);
         }
     }
 }

@@ -125,7 +125,7 @@ impl<T: Send> Jobs<T> {
         }
     }
 
-    /// The life of a thread.
+    /// What a thread does.
     fn work(&self, run: fn(T)) {
         loop {
             run(self.next());

@@ -180,12 +180,12 @@ impl Line {
         Self(format!("{{\"type\":\"{kind}\""))
     }
 
-    /// A part of a line, which has no type.
+    /// An object inside a line, which has no type.
     fn part() -> Self {
         Self(String::new())
     }
 
-    /// A value that is JSON as it is.
+    /// Adds a value that is valid JSON.
     fn field(&mut self, name: &str, value: impl Display) -> &mut Self {
         let comma = if self.0.is_empty() { "{" } else { "," };
         // Writing to a string does not fail.
@@ -197,7 +197,7 @@ impl Line {
         self.field(name, quoted(text))
     }
 
-    /// Nothing when it was not set.
+    /// Adds a label, if it is set.
     fn label(&mut self, name: &str, label: &Label) -> &mut Self {
         if let Some(text) = label.get() {
             self.text(name, &text);
@@ -215,7 +215,7 @@ impl Line {
     }
 }
 
-/// For each command the fields of its encoder and of the debug groups around it.
+/// For each command the fields about its encoder and about the debug groups around it.
 fn surroundings(recording: &Recording) -> Vec<String> {
     let notes = recording.notes.as_deref();
     let (mut encoder, mut groups) = (String::new(), Vec::new());
