@@ -45,7 +45,7 @@ fn a_copy_within_a_buffer_may_overlap() {
 }
 
 #[test]
-fn copies_out_of_range_are_told_and_not_made() {
+fn copies_out_of_range_are_errors() {
     let (from, to) = (buffer_of(&[7u8; 100]), buffer(100));
     let refused = |what: &str, record: &dyn Fn(Id)| {
         let commands = commands(*queue());

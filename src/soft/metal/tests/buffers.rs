@@ -63,7 +63,7 @@ fn addresses_are_unique() {
 }
 
 #[test]
-fn labels_are_kept() {
+fn labels_are_stored() {
     let buffer = buffer(16);
     assert!(send!(*buffer, "label"; Id).is_nil());
     let name = string("weights");
@@ -73,7 +73,7 @@ fn labels_are_kept() {
 }
 
 #[test]
-fn wrapped_memory_is_used_in_place_and_given_back() {
+fn wrapped_memory_is_used_in_place_and_deallocated() {
     let layout = std::alloc::Layout::from_size_align(8192, 4096).unwrap();
     // SAFETY: of a size.
     let memory = unsafe { std::alloc::alloc_zeroed(layout) };
@@ -104,7 +104,7 @@ fn wrapped_memory_is_used_in_place_and_given_back() {
 }
 
 #[test]
-fn what_is_allocated_is_counted() {
+fn allocated_memory_is_counted() {
     let size = || send!(*device(), "currentAllocatedSize"; usize);
     // Other tests allocate too: less than this.
     const LARGE: usize = 1 << 32;
@@ -117,7 +117,7 @@ fn what_is_allocated_is_counted() {
 }
 
 #[test]
-fn heaps_give_parts_and_take_them_back() {
+fn heaps_allocate_and_free_regions() {
     let descriptor = new("MTLHeapDescriptor");
     send!(*descriptor, "setSize:", 1 << 16 => usize; ());
     send!(*descriptor, "setStorageMode:", 0 => usize; ());

@@ -1,4 +1,4 @@
-//! Every method of every class here is as Apple declares it.
+//! Compares the methods of all classes here with Apple's declarations.
 
 use crate::soft::runtime::class::{ClassData, listed};
 use std::collections::{HashMap, HashSet};
@@ -14,7 +14,7 @@ const KEYWORDS: [(&str, &str, &str); 6] = [
     ("MTLHeapDescriptor", "type", "q"),
 ];
 
-/// What Foundation asks of classes that can be copied.
+/// The methods of Foundation's protocol for copying.
 const COPYING: &str = "copyWithZone:";
 
 fn classes() -> Vec<&'static ClassData> {
@@ -23,7 +23,7 @@ fn classes() -> Vec<&'static ClassData> {
 }
 
 #[test]
-fn every_method_is_as_apple_declares_it() {
+fn every_method_is_declared_as_apple_declares_it() {
     let text = include_str!("../../../../tests/data/metal-methods.tsv");
     let facts: HashMap<(&str, &str, &str), (&str, String)> = text
         .lines()
@@ -88,7 +88,7 @@ fn no_method_is_declared_twice() {
 /// What is left of a protocol's methods, which no class here answers: a list to be looked at when a
 /// method is missed. Those in it need what soft Metal does not have.
 #[test]
-fn what_a_compute_driver_sends_is_answered() {
+fn every_message_of_a_compute_driver_has_a_method() {
     let text = include_str!("../../../../tests/data/metal-methods.tsv");
     let answered: HashSet<(String, &str)> = classes()
         .into_iter()

@@ -1,4 +1,4 @@
-//! Kernels, from source text to result.
+//! Kernels, from source text to results.
 
 use super::*;
 
@@ -149,7 +149,7 @@ fn empty_dispatches_and_no_bytes_are_accepted() {
 }
 
 #[test]
-fn threadgroup_memory_is_given_by_length() {
+fn threadgroup_memory_has_the_bound_length() {
     let source = "
         #include <metal_stdlib>
         using namespace metal;
@@ -189,7 +189,7 @@ fn threadgroup_memory_is_given_by_length() {
 }
 
 #[test]
-fn reflection_tells_the_arguments() {
+fn reflection_lists_the_arguments() {
     let source = "
         kernel void f(device float4 *out [[buffer(3)]], constant uint &n [[buffer(1)]],
                       device const half *unused [[buffer(7)]],
@@ -235,7 +235,7 @@ fn reflection_tells_the_arguments() {
 }
 
 #[test]
-fn reflection_tells_of_textures_and_samplers() {
+fn reflection_lists_textures_and_samplers() {
     let source = "
         #include <metal_stdlib>
         using namespace metal;
@@ -354,7 +354,7 @@ fn function_constants_specialise() {
 }
 
 #[test]
-fn function_constants_are_vectors_too_and_keep_their_types() {
+fn function_constants_may_be_vectors_and_have_fixed_types() {
     let source = "
         constant float4 SCALE [[function_constant(0)]];
         constant bool2 KEEP [[function_constant(1)]];

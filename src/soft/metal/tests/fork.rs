@@ -1,4 +1,4 @@
-//! A process that is forked from one that uses Metal gets errors, and waits for nothing.
+//! A process that is forked from one that uses Metal gets errors and never hangs.
 
 use super::settings::inside_of;
 use super::*;
@@ -93,7 +93,7 @@ fn a_forked_process_gets_errors() {
             send!(*event, selector, 1 => u64, never => u64; Bool).get()
         };
         assert!(!reached(), "nothing will signal it");
-        // The queue that waits for it stands still.
+        // The queue that waits for it does not run.
         send!(*event, "setSignaledValue:", 1 => u64; ());
         assert!(reached());
         assert!(contents::<u8>(*buffer).iter().all(|byte| *byte < 2));
@@ -107,7 +107,7 @@ fn a_forked_process_gets_errors() {
         assert!(send!(*library, "newFunctionWithName:", *string("saxpy") => Id; Id).is_nil());
     };
     assert_eq!(in_fork(child), 0);
-    // The parent goes on.
+    // The parent continues.
     send!(*event, "setSignaledValue:", 1 => u64; ());
     wait(*waiting);
     assert_eq!(outcome(*waiting), Ok(()));

@@ -1,9 +1,9 @@
-//! Load, races, and objects that go while work is in flight.
+//! Load, races, and objects that are released while work is in flight.
 
 use super::*;
 use std::sync::Arc;
 
-/// A command buffer that counts up so many counters.
+/// A command buffer that increments `count` counters.
 fn counting(queue: Id, pipeline: Id, buffer: Id, count: usize) -> Own {
     let commands = commands(queue);
     let encoder = encoder(*commands);
@@ -41,9 +41,9 @@ fn eight_threads_with_a_queue_each() {
     threads.into_iter().for_each(|thread| thread.join().unwrap());
 }
 
-/// Everything but one goes before the work is done, in each order.
+/// All objects but one are released before the work is done, in every order.
 #[test]
-fn everything_may_go_while_work_is_in_flight() {
+fn objects_may_be_released_while_work_is_in_flight() {
     let event = Own::new(send!(*device(), "newSharedEvent"; Id));
     let mut value = 0;
     for order in 0..scale(400) {
@@ -85,7 +85,7 @@ fn everything_may_go_while_work_is_in_flight() {
 }
 
 #[test]
-fn what_is_never_committed_gives_up_quietly() {
+fn uncommitted_command_buffers_may_be_released() {
     let (pipeline, buffer, queue) = (pipeline(SAXPY, "count_up"), buffer(64), queue());
     for nth in 0..100 {
         let commands = counting(*queue, *pipeline, *buffer, 16);
@@ -98,15 +98,15 @@ fn what_is_never_committed_gives_up_quietly() {
     assert_eq!(contents::<u32>(*buffer), [1; 16]);
 }
 
-/// Bytes of memory that the process has, from Linux.
+/// The resident memory of the process in bytes, from Linux.
 fn resident() -> usize {
     let text = std::fs::read_to_string("/proc/self/statm").unwrap();
     text.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
 }
 
-/// Without any pool: what is returned at +0 is taken over by the handshake.
+/// Without any autorelease pool: returned objects are retained by the return-value handshake.
 #[test]
-fn fifty_thousand_command_buffers_leave_memory_flat() {
+fn command_buffers_do_not_leak_memory() {
     let taken = |id: Id| {
         // SAFETY: what the last message returned.
         Own::new(unsafe { objc_retainAutoreleasedReturnValue(id) })
@@ -131,7 +131,7 @@ fn fifty_thousand_command_buffers_leave_memory_flat() {
     let before = resident();
     run(count);
     let grown = resident().saturating_sub(before);
-    // Other tests run in the same process; a leak of one object a command buffer is 10 MB and more.
+    // Other tests run in the same process; a leak of one object per command buffer is 10 MB or more.
     assert!(grown < 64 << 20, "{grown} bytes");
     let last = taken(send!(*queue, "commandBuffer"; Id));
     assert_eq!(finish(*last), Ok(()));

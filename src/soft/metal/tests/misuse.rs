@@ -1,4 +1,4 @@
-//! What is wrong ends in the command buffer's error, with words that name it.
+//! Wrong messages end in the command buffer's error, whose message names them.
 
 use super::*;
 
@@ -24,7 +24,7 @@ fn a_launch_needs_a_pipeline() {
 }
 
 #[test]
-fn a_group_has_one_thread_at_least_and_not_too_many() {
+fn threadgroup_sizes_are_checked() {
     let pipeline = pipeline(SAXPY, "nothing");
     for (group, threads) in
         [((1025, 1, 1), "1025"), ((32, 33, 1), "1056"), ((0, 1, 1), "0 threads")]
@@ -50,7 +50,7 @@ fn a_group_has_one_thread_at_least_and_not_too_many() {
 }
 
 #[test]
-fn an_empty_grid_is_nothing_to_do() {
+fn an_empty_grid_runs_nothing() {
     let pipeline = pipeline(SAXPY, "nothing");
     let commands = commands(*queue());
     let encoder = encoder(*commands);
@@ -75,7 +75,7 @@ fn a_missing_binding_is_named() {
     assert_says(&error, &["kernel 'saxpy'", "argument 'a'", "buffer(2)"]);
 }
 
-/// Bindings are of one encoder: the next starts with none.
+/// Bindings belong to one encoder: the next starts with none.
 #[test]
 fn an_encoder_starts_without_bindings() {
     let (pipeline, buffer) = (pipeline(SAXPY, "count_up"), buffer(64));
@@ -167,7 +167,7 @@ fn a_command_buffer_is_committed_once() {
 }
 
 #[test]
-fn waiting_for_what_was_never_committed_ends() {
+fn a_wait_for_an_uncommitted_command_buffer_returns() {
     let commands = commands(*queue());
     wait(*commands);
     assert_says(&outcome(*commands).unwrap_err(), &["waitUntilCompleted", "never committed"]);
@@ -198,7 +198,7 @@ fn a_faulty_kernel_fails_its_own_command_buffer_only() {
 }
 
 #[test]
-fn a_buffer_that_is_released_too_soon_is_not_read() {
+fn a_buffer_that_is_released_too_early_is_not_read() {
     let pipeline = pipeline(SAXPY, "count_up");
     let record = |selector: &str| {
         let queue = queue();
@@ -218,7 +218,7 @@ fn a_buffer_that_is_released_too_soon_is_not_read() {
 }
 
 #[test]
-fn functions_and_libraries_that_are_not_there_are_errors() {
+fn missing_functions_and_libraries_are_errors() {
     let library = library(SAXPY);
     assert!(send!(*library, "newFunctionWithName:", *string("saxpi") => Id; Id).is_nil());
     let code = |make: &dyn Fn(*mut Id) -> Id| {

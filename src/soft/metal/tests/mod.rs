@@ -48,7 +48,7 @@ impl Own {
         Self(id)
     }
 
-    /// Becomes an owner of what a message answered.
+    /// Retains what a message returned.
     fn retain(id: Id) -> Self {
         // SAFETY: an object.
         Self::new(unsafe { objc_retain(id) })
@@ -127,7 +127,7 @@ fn queue() -> Own {
     Own::new(send!(*device(), "newCommandQueue"; Id))
 }
 
-/// A shared buffer of so many bytes.
+/// A shared buffer of `length` bytes.
 fn buffer(length: usize) -> Own {
     Own::new(send!(*device(), "newBufferWithLength:options:", length => usize, 0 => usize; Id))
 }
@@ -219,7 +219,7 @@ fn fill(commands: Id, buffer: Id, value: u8) {
     end(*blit);
 }
 
-/// Commits, waits, and answers what went wrong.
+/// Commits, waits, and returns the error.
 fn finish(commands: Id) -> Result<(), String> {
     commit(commands);
     wait(commands);
@@ -264,7 +264,7 @@ fn launch(encoder: Id, grid: usize, group: usize) {
     );
 }
 
-/// A block that calls a closure with the first object that it is called with. It counts itself.
+/// A block that calls a closure with its first arguments. It counts its references itself.
 #[repr(C)]
 struct Block {
     isa: *const c_void,

@@ -66,8 +66,8 @@ fn workers_are_counted_in_the_name() {
 }
 
 #[test]
-fn a_kernel_that_never_ends_is_ended() {
-    if !inside("a_kernel_that_never_ends_is_ended", &[("ARUMINIUM_SOFT_WATCHDOG_MS", "100")]) {
+fn the_watchdog_ends_an_endless_kernel() {
+    if !inside("the_watchdog_ends_an_endless_kernel", &[("ARUMINIUM_SOFT_WATCHDOG_MS", "100")]) {
         return;
     }
     let (pipeline, flag, queue) = (pipeline(SAXPY, "forever"), buffer(4), queue());
@@ -84,10 +84,13 @@ fn a_kernel_that_never_ends_is_ended() {
     assert_eq!(finish(*next), Ok(()));
 }
 
-/// Two queues wait. The first waits in vain; what is behind it there ends the other's wait.
+/// Two queues wait. The first waits for a value that never comes; the command buffer after it ends the other's wait.
 #[test]
-fn a_wait_in_vain_is_given_up() {
-    if !inside("a_wait_in_vain_is_given_up", &[("ARUMINIUM_SOFT_WATCHDOG_MS", "100")]) {
+fn the_watchdog_ends_a_wait_that_cannot_succeed() {
+    if !inside(
+        "the_watchdog_ends_a_wait_that_cannot_succeed",
+        &[("ARUMINIUM_SOFT_WATCHDOG_MS", "100")],
+    ) {
         return;
     }
     let (never, later, begun) = (shared_event(), shared_event(), shared_event());
@@ -97,7 +100,7 @@ fn a_wait_in_vain_is_given_up() {
     signal(*vain, *begun, 1);
     wait_for(*vain, *never, 3);
     commit(*vain);
-    // The wait that began first is given up first.
+    // The wait that began first is ended first.
     send!(*begun, "waitUntilSignaledValue:timeoutMS:", 1 => u64, 10_000 => u64; Bool);
     std::thread::sleep(std::time::Duration::from_millis(20));
     wait_for(*waits, *later, 1);
@@ -114,11 +117,11 @@ fn a_wait_in_vain_is_given_up() {
     assert_eq!((outcome(*behind), outcome(*waits)), (Ok(()), Ok(())));
 }
 
-/// The watchdog frees the place of a command buffer that was enqueued and is not committed. The next
+/// The watchdog frees the position of a command buffer that was enqueued and is not committed. The next
 /// one fails, since it may depend on the missing one; those after it run.
 #[test]
-fn a_place_that_stays_reserved_is_given_away() {
-    let test = "a_place_that_stays_reserved_is_given_away";
+fn the_watchdog_frees_a_position_that_stays_reserved() {
+    let test = "the_watchdog_frees_a_position_that_stays_reserved";
     if !inside(test, &[("ARUMINIUM_SOFT_WATCHDOG_MS", "100")]) {
         return;
     }
@@ -141,10 +144,10 @@ fn a_place_that_stays_reserved_is_given_away() {
     assert_eq!(finish(*commands(*queue)), Ok(()));
 }
 
-/// The watch over a reserved place ends when it is committed.
+/// The watch over a reserved position ends when it is committed.
 #[test]
-fn a_place_that_is_committed_in_time_is_kept() {
-    let test = "a_place_that_is_committed_in_time_is_kept";
+fn a_reserved_position_that_is_committed_in_time_is_used() {
+    let test = "a_reserved_position_that_is_committed_in_time_is_used";
     if !inside(test, &[("ARUMINIUM_SOFT_WATCHDOG_MS", "1000")]) {
         return;
     }
@@ -160,7 +163,7 @@ fn a_place_that_is_committed_in_time_is_kept() {
     assert_eq!((outcome(*first), outcome(*second)), (Ok(()), Ok(())));
 }
 
-/// Several times the watchdog's time, with a sign of life now and then.
+/// Several times the watchdog's time, with some activity now and then.
 #[test]
 fn a_wait_lasts_as_long_as_other_work_does() {
     let test = "a_wait_lasts_as_long_as_other_work_does";
@@ -186,7 +189,7 @@ fn a_wait_lasts_as_long_as_other_work_does() {
     assert_eq!(outcome(*waits), Ok(()));
 }
 
-/// What is refused with checks on is passed over, and the rest is done.
+/// Messages that are refused with checks on are ignored, and the others are executed.
 #[test]
 fn checks_can_be_off() {
     if !inside("checks_can_be_off", &[("ARUMINIUM_SOFT_CHECKS", "off")]) {
@@ -214,7 +217,7 @@ fn checks_can_be_off() {
     assert_eq!(result, Ok(()));
     assert_eq!(contents::<u32>(*counters), [1; 100]);
 
-    // What is not bound has no bytes: a kernel that touches it is stopped.
+    // A missing buffer has no bytes: a kernel that accesses it has a fault.
     let (result, commands) = run(&|encoder| {
         bind(encoder, *saxpy);
         bind_buffer(encoder, *counters, 0, 0);
@@ -228,7 +231,7 @@ fn checks_can_be_off() {
     );
     assert_eq!(pool(|| send!(send!(*commands, "error"; Id), "code"; isize)), 3, "page fault");
 
-    // Memory that was released too soon is there as long as it is needed.
+    // Memory that was released too early exists as long as it is needed.
     let queue = queue();
     let selector = "commandBufferWithUnretainedReferences";
     let commands = pool(|| Own::retain(send!(*queue, selector; Id)));
@@ -245,15 +248,16 @@ fn checks_can_be_off() {
     assert_eq!(finish(*commands), Ok(()));
     assert_eq!(contents::<u8>(*copy), [7; 16]);
 
-    // The life of a command buffer is checked all the same.
+    // The protocol of command buffers is checked all the same.
     commit(*commands);
     assert!(outcome(*commands).unwrap_err().contains("committed already"));
 }
 
-/// Without checks a texture that is missing has no pixels, and one of another kind is read as it is.
+/// Without checks a missing texture has no pixels, and one of another kind is read as it is.
 #[test]
-fn textures_are_taken_as_they_are() {
-    if !inside("textures_are_taken_as_they_are", &[("ARUMINIUM_SOFT_CHECKS", "off")]) {
+fn without_checks_textures_are_used_as_they_are() {
+    if !inside("without_checks_textures_are_used_as_they_are", &[("ARUMINIUM_SOFT_CHECKS", "off")])
+    {
         return;
     }
     let source = "

@@ -67,7 +67,7 @@ fn the_cpu_waits_for_a_shared_event() {
     commit(*commands);
     assert!(reached(7, 10_000));
     assert_eq!(send!(*event, "signaledValue"; u64), 7);
-    // A queue's signal never goes back.
+    // A queue's signal never lowers the value.
     let again = super::commands(*queue());
     signal(*again, *event, 3);
     assert_eq!(finish(*again), Ok(()));
@@ -79,7 +79,7 @@ fn the_cpu_waits_for_a_shared_event() {
 }
 
 #[test]
-fn listeners_are_told_once_and_at_their_value() {
+fn listeners_are_called_once_at_their_value() {
     let event = shared_event();
     let listener = new("MTLSharedEventListener");
     let (tell, told) = mpsc::channel();
@@ -142,8 +142,8 @@ fn a_notification_does_not_keep_its_event_alive() {
     assert_ne!(passed, other.as_ptr().addr());
 }
 
-/// In a concurrent encoder the order of dispatches is nobody's promise, and the opposite one here:
-/// without the barrier the result is the wrong one.
+/// In a concurrent encoder dispatches have no guaranteed order, and run in reverse here: without the barrier the result
+/// is wrong.
 #[test]
 fn a_barrier_orders_concurrent_dispatches() {
     let source =
@@ -175,7 +175,7 @@ fn a_barrier_orders_concurrent_dispatches() {
 }
 
 /// Encoders that share a buffer keep their order, unless the program tracks its hazards itself: then a
-/// fence does, and without one the result is the wrong one.
+/// fence does, and without one the result is wrong.
 #[test]
 fn a_fence_orders_encoders_of_untracked_buffers() {
     let fence = Own::new(send!(*device(), "newFence"; Id));
@@ -205,9 +205,9 @@ fn a_fence_orders_encoders_of_untracked_buffers() {
     assert_eq!(run(true, false), 1, "neither: last first");
 }
 
-/// An event between two encoders is for everything before and after it.
+/// An event between two encoders orders everything before and after it.
 #[test]
-fn events_keep_their_place_among_untracked_encoders() {
+fn events_order_untracked_encoders() {
     let event = shared_event();
     let buffer = Own::new(send!(
         *device(), "newBufferWithLength:options:", 16 => usize, 0x100 => usize; Id
@@ -229,7 +229,7 @@ fn events_keep_their_place_among_untracked_encoders() {
     assert_eq!(contents::<u8>(*buffer)[0], 2);
 }
 
-/// Bytes that were pushed stay as they are, whatever a kernel writes there.
+/// Pushed bytes do not change, whatever a kernel writes there.
 #[test]
 fn pushed_bytes_are_a_copy_for_kernels_that_write() {
     let source = "
@@ -268,7 +268,7 @@ fn commit_returns_at_once_and_statuses_go_up() {
     assert_eq!(status(*commands), 4);
 }
 
-/// Places are taken by `enqueue`, whatever is committed first.
+/// Positions are reserved by `enqueue`, whatever is committed first.
 #[test]
 fn a_queue_keeps_the_order_of_enqueue() {
     let (queue, buffer) = (queue(), buffer(16));
@@ -289,9 +289,9 @@ fn a_queue_keeps_the_order_of_enqueue() {
     assert_eq!(contents::<u8>(*buffer), [2; 16]);
 }
 
-/// The wait fails the command buffer at once, and its place no longer keeps others waiting.
+/// The wait fails the command buffer at once, and its position no longer keeps others waiting.
 #[test]
-fn a_wait_without_commit_frees_the_place_that_enqueue_took() {
+fn a_wait_without_commit_frees_the_reserved_position() {
     for selector in ["waitUntilCompleted", "waitUntilScheduled"] {
         let queue = queue();
         let (first, second) = (commands(*queue), commands(*queue));
@@ -311,7 +311,7 @@ fn a_wait_without_commit_frees_the_place_that_enqueue_took() {
 }
 
 #[test]
-fn handlers_are_called_before_waiters_go_on() {
+fn handlers_are_called_before_waits_return() {
     for _ in 0..scale(300) {
         let commands = commands(*queue());
         let order = Arc::new(AtomicUsize::new(0));

@@ -129,7 +129,7 @@ fn slices_and_volumes() {
 }
 
 #[test]
-fn views_see_the_same_pixels() {
+fn views_share_pixels() {
     let texture = try_texture(*descriptor(RGBA8, 4, 4, true)).unwrap();
     let view = |format: usize, kind: usize, levels: (usize, usize)| {
         let view = send!(
@@ -169,7 +169,7 @@ fn impossible_views_are_nil() {
 }
 
 #[test]
-fn a_buffer_can_be_seen_as_a_texture() {
+fn a_buffer_can_be_used_as_a_texture() {
     let numbers: Vec<u32> = (0..64).collect();
     let buffer = buffer_of(&numbers);
     let make = |offset: usize, row: usize| {
@@ -189,7 +189,7 @@ fn a_buffer_can_be_seen_as_a_texture() {
 }
 
 #[test]
-fn copies_of_wrong_regions_are_told() {
+fn copies_of_wrong_regions_are_errors() {
     let (texture, other) = (
         try_texture(*descriptor(RGBA8, 4, 4, false)).unwrap(),
         try_texture(*descriptor(10, 4, 4, false)).unwrap(),
@@ -221,12 +221,12 @@ fn copies_of_wrong_regions_are_told() {
     refused("source: 68 bytes at offset 0 of a buffer of 64", &|blit| {
         upload(blit, 16, (1, 5, 1), 0, 0)
     });
-    refused("pixels of format RGBA8Unorm do not fit into format R8Unorm", &|blit| {
+    refused("pixels of format RGBA8Unorm cannot be copied to format R8Unorm", &|blit| {
         send!(blit, "copyFromTexture:toTexture:", *texture => Id, *other => Id; ());
     });
 }
 
-/// There is no command buffer to tell: nothing happens, and standard error says why.
+/// There is no command buffer that could report it: nothing happens, and the reason is on standard error.
 #[test]
 fn wrong_regions_of_the_cpu_are_refused() {
     let texture = try_texture(*descriptor(RGBA8, 4, 4, false)).unwrap();
@@ -242,10 +242,10 @@ fn wrong_regions_of_the_cpu_are_refused() {
     assert_eq!(get::<u32>(*private, region(0, 0, 1, 1), 0, 4), [0]);
 }
 
-/// A sampler bound with a range of levels of its own, a view with a swizzle, and arrays of textures
-/// with a hole.
+/// A sampler bound with its own range of levels, a view with a swizzle, and arrays of textures with a missing
+/// element.
 #[test]
-fn what_is_bound_is_what_kernels_see() {
+fn kernels_see_the_bound_textures_and_samplers() {
     let source = "
         #include <metal_stdlib>
         using namespace metal;
@@ -258,7 +258,7 @@ fn what_is_bound_is_what_kernels_see() {
     let texture = try_texture(*descriptor(R32F, 2, 2, true)).unwrap();
     replace(*texture, region(0, 0, 2, 2), 0, &[1.0f32, 2.0, 3.0, 4.0], 8);
     replace(*texture, region(0, 0, 1, 1), 1, &[5.0f32], 4);
-    // Red shows alpha, which is 1 where the format has none.
+    // Red is swizzled to alpha, which is 1 if the format has none.
     let swizzle = MTLTextureSwizzleChannels { red: 5, green: 3, blue: 4, alpha: 2 };
     let view = Own::new(send!(
         *texture, "newTextureViewWithPixelFormat:textureType:levels:slices:swizzle:",
