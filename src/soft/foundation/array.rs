@@ -1,4 +1,4 @@
-//! NSArray: objects in a row.
+//! NSArray: a sequence of objects.
 
 use super::enumeration::{StatePtr, enumerate};
 use super::string::slice;
@@ -6,7 +6,7 @@ use super::{NSObject, Text};
 use crate::abi::{Bool, Id, Imp};
 use crate::soft::runtime::block::BlockRef;
 use crate::soft::runtime::declare::{Ours, This, soft_class};
-use crate::soft::runtime::object::{Object, Retained, Strong};
+use crate::soft::runtime::object::{Object, Retained, SoftClass, Strong, class_of};
 use crate::soft::runtime::selector::known;
 use crate::soft::runtime::send::{send, send_with};
 use std::ffi::c_void;
@@ -48,6 +48,15 @@ impl List {
     /// An NSArray of these objects.
     pub(crate) fn object(objects: impl IntoIterator<Item = Retained>) -> Strong<Self> {
         Strong::new(Self(objects.into_iter().collect()))
+    }
+
+    /// The array of this class itself that an object is. A subclass may compare in its own way.
+    fn of<'a>(object: Id) -> Option<&'a Object<Self>> {
+        // SAFETY: the caller passed nil or an object, which lives during the comparison.
+        unsafe {
+            let exact = !object.is_nil() && std::ptr::eq(class_of(object), Self::class());
+            exact.then(|| Object::from_id(object))?
+        }
     }
 
     /// The objects.
@@ -132,10 +141,27 @@ fn index_of(list: &List, object: Id) -> usize {
     list.position(object).unwrap_or(isize::MAX as usize)
 }
 
-/// Whether an object says that it equals another.
+/// Whether an object equals another by `isEqual:`. Arrays in arrays are compared without recursion, so
+/// that nesting of any depth fits on the stack.
 pub(super) fn are_equal(object: Id, other: Id) -> bool {
-    // SAFETY: both are objects, and every object answers `isEqual:`.
-    object == other || unsafe { send_with::<_, Bool>(object, known::is_equal(), other) }.get()
+    let mut pairs = vec![(object, other)];
+    while let Some((object, other)) = pairs.pop() {
+        if object == other {
+            continue;
+        }
+        match List::of(object).zip(List::of(other)) {
+            Some((a, b)) if a.0.len() == b.0.len() => {
+                pairs.extend(a.0.iter().zip(&b.0).map(|(a, b)| (a.id(), b.id())));
+            }
+            Some(_) => return false,
+            // SAFETY: both are objects, and every object answers `isEqual:`.
+            None => match unsafe { send_with::<_, Bool>(object, known::is_equal(), other) }.get() {
+                true => {}
+                false => return false,
+            },
+        }
+    }
+    true
 }
 
 /// An object's description.

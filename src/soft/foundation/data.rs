@@ -8,14 +8,14 @@ use crate::soft::runtime::object::{Object, Strong};
 use std::ffi::c_void;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// Bytes of our own, or of somebody else who keeps them as they are while the object lives.
+/// Bytes that the object owns, or that the program lends and does not change while the object lives.
 pub(crate) enum Bytes {
     Owned(Box<[u8]>),
-    /// An address and a length, and whether they are to be freed in the end.
+    /// An address and a length, and whether the bytes are freed with the object.
     Lent(*mut c_void, usize, bool),
 }
 
-// SAFETY: the bytes are not written to while the object lives, whoever owns them.
+// SAFETY: the bytes are not written to while the object lives.
 unsafe impl Send for Bytes {}
 // SAFETY: as above.
 unsafe impl Sync for Bytes {}
@@ -71,7 +71,7 @@ impl Bytes {
         match self {
             Self::Owned(bytes) => bytes,
             Self::Lent(bytes, length, _) => {
-                // SAFETY: who lent them keeps them there; `lent` has seen that they are there.
+                // SAFETY: the lender leaves them there; `lent` has checked for null.
                 unsafe { slice(bytes.cast::<u8>().cast_const(), *length) }.unwrap_or(&[])
             }
         }
@@ -98,7 +98,7 @@ impl Drop for Bytes {
             fn free(memory: *mut c_void);
         }
         if let Self::Lent(bytes, _, true) = *self {
-            // SAFETY: the caller gave away what `malloc` had given it.
+            // SAFETY: the caller passed ownership of memory that `malloc` returned.
             unsafe { free(bytes) }
         }
     }

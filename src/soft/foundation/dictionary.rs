@@ -1,4 +1,4 @@
-//! NSDictionary: objects by key.
+//! NSDictionary: values by key.
 
 use super::array::{List, are_equal, text_of};
 use super::enumeration::{StatePtr, enumerate};
@@ -14,15 +14,15 @@ use std::collections::HashMap;
 use std::ffi::c_void;
 use std::hash::{Hash, Hasher};
 
-/// Keys and values in the order in which they came.
+/// Keys and values, in the order of insertion.
 #[derive(Default)]
 pub(crate) struct Pairs {
     keys: Vec<Retained>,
     values: Vec<Retained>,
-    places: HashMap<Key, usize>,
+    indices: HashMap<Key, usize>,
 }
 
-/// A key as `hash` and `isEqual:` have it. Its own reference keeps it alive.
+/// A key, hashed and compared by the messages `hash` and `isEqual:`.
 struct Key(Retained);
 
 impl Hash for Key {
@@ -76,12 +76,12 @@ impl Pairs {
         Strong::new(all)
     }
 
-    /// A later value of a key takes the place of an earlier one.
+    /// A later value of a key replaces an earlier one.
     fn insert(&mut self, key: Retained, value: Retained) {
-        match self.places.get(&Key(key.clone())) {
-            Some(place) => self.values[*place] = value,
+        match self.indices.get(&Key(key.clone())) {
+            Some(index) => self.values[*index] = value,
             None => {
-                self.places.insert(Key(key.clone()), self.keys.len());
+                self.indices.insert(Key(key.clone()), self.keys.len());
                 self.keys.push(key);
                 self.values.push(value);
             }
@@ -122,7 +122,7 @@ impl Pairs {
     pub(crate) fn get(&self, key: Id) -> Option<Retained> {
         // SAFETY: the caller passed nil or an object.
         let key = Key(unsafe { Retained::retain(key) }?);
-        self.places.get(&key).map(|place| self.values[*place].clone())
+        self.indices.get(&key).map(|index| self.values[*index].clone())
     }
 
     fn each(&self, block: BlockRef) {

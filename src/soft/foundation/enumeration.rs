@@ -1,10 +1,10 @@
-//! Fast enumeration: what `for (x in y)` sends to a collection.
+//! Fast enumeration: the message that `for (x in y)` sends to a collection.
 
 use crate::abi::{Encode, Id};
 use crate::soft::runtime::declare::values;
 use crate::soft::runtime::object::Retained;
 
-/// `NSFastEnumerationState`: where the loop is, and where it finds objects.
+/// `NSFastEnumerationState`: the position of the loop, and the objects.
 #[repr(C)]
 pub(super) struct State {
     state: usize,
@@ -25,7 +25,7 @@ unsafe impl Encode for StatePtr {
 
 values!(StatePtr);
 
-/// Answers the whole of an immutable collection at once.
+/// Returns all objects of an immutable collection at once.
 pub(super) fn enumerate(objects: &[Retained], state: StatePtr) -> usize {
     // SAFETY: the caller passed its state, which it has set to zero before the first message.
     let Some(state) = (unsafe { state.0.as_mut() }) else { return 0 };
@@ -34,7 +34,7 @@ pub(super) fn enumerate(objects: &[Retained], state: StatePtr) -> usize {
     }
     state.state = 1;
     state.items = objects.as_ptr().cast();
-    // A word that never changes: the collection cannot be mutated.
+    // The loop detects mutation by a change of this word, and the collection is immutable.
     state.mutations = &raw const state.extra[0];
     objects.len()
 }

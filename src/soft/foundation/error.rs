@@ -1,4 +1,4 @@
-//! NSError: what went wrong, by domain, number and in words.
+//! NSError: a domain, a code and a description.
 
 use super::{NSObject, Pairs, Text};
 use crate::soft::runtime::declare::{This, soft_class};

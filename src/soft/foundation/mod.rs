@@ -1,4 +1,4 @@
-//! Foundation, as far as Metal needs it: one class a file.
+//! The classes of Foundation that Metal needs: one class per file.
 
 pub(crate) mod array;
 mod data;

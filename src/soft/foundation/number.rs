@@ -28,7 +28,7 @@ macro_rules! numbers {
             fn $make(value: $ty) -> Self {
                 Self { value: Value::$kind(<$wide>::from(value)), objc_type: $encoding }
             }
-            /// Integers keep their low bits; a float is cut off towards zero and kept within range.
+            /// Integers keep their low bits; a float is truncated and clamped.
             fn $read(self) -> $ty {
                 match self.value {
                     Value::Integer(value) => value as $ty,
@@ -117,8 +117,8 @@ impl Number {
         self.objc_type.as_ptr()
     }
 
-    /// Exact for every pair: an integer is never rounded to be compared with a float. NaN comes
-    /// before everything else and equals itself, as a total order needs it.
+    /// Exact for every pair: an integer is never rounded to compare it with a float. NaN sorts first and
+    /// equals itself, as a total order requires.
     fn order(&self, other: &Self) -> Ordering {
         match (self.value, other.value) {
             (Value::Integer(a), Value::Integer(b)) => a.cmp(&b),
@@ -143,7 +143,7 @@ impl Number {
         let mut hasher = DefaultHasher::new();
         match self.value {
             Value::Integer(value) => value.hash(&mut hasher),
-            // The cast keeps infinities within range; they differ from the integers there.
+            // The cast saturates beyond the range of the integers here, so it equals none of them.
             Value::Float(value) if value.fract() == 0.0 => (value as i128).hash(&mut hasher),
             Value::Float(value) if value.is_nan() => {}
             Value::Float(value) => value.to_bits().hash(&mut hasher),
@@ -164,7 +164,7 @@ fn integer_with_float(integer: i128, float: f64) -> Ordering {
     if float.is_nan() {
         return Ordering::Greater;
     }
-    // What is cut off decides between equal integers; beyond the range the cast is the limit.
+    // If the integers are equal, the fraction decides; the cast saturates beyond the range.
     integer.cmp(&(float as i128)).then_with(|| 0.0f64.total_cmp(&(float.fract() + 0.0)))
 }
 

@@ -1,4 +1,4 @@
-//! NSString: text in UTF-8, in and out as UTF-16 too.
+//! NSString: text, stored as UTF-8 and accessible as UTF-16.
 
 use super::{Failure, NSObject, file};
 use crate::abi::NSRange;
@@ -12,8 +12,9 @@ use std::sync::OnceLock;
 
 /// An immutable string.
 ///
-/// Objective-C counts strings in UTF-16 units and allows lone surrogates, which UTF-8 cannot say. A
-/// string that UTF-8 can say is kept so, and only so, until somebody asks for a unit beyond ASCII.
+/// Objective-C measures strings in UTF-16 units and allows lone surrogates, which UTF-8 cannot encode. A
+/// string without them is stored as UTF-8; its units are added when one of a non-ASCII string is first
+/// read.
 pub(crate) struct Text {
     /// The text and a NUL. None for a string with a lone surrogate, whose units are there instead.
     utf8: Option<Box<str>>,
@@ -112,7 +113,7 @@ impl Text {
         )
     }
 
-    /// The text; a lone surrogate, which Rust cannot say, is replaced.
+    /// The text, with lone surrogates replaced by U+FFFD.
     pub(crate) fn to_str(&self) -> Cow<'_, str> {
         match &self.utf8 {
             Some(text) => Cow::Borrowed(&text[..text.len() - 1]),
@@ -161,7 +162,7 @@ impl Text {
         Self { utf8: other.utf8.clone(), ascii: other.ascii, units: other.units.clone() }
     }
 
-    /// Lives as long as the string, and is null where UTF-8 has no words for it.
+    /// A C string that lives as long as the object; null if the text has a lone surrogate.
     fn utf8_string(&self) -> *const c_char {
         self.utf8.as_ref().map_or(std::ptr::null(), |text| text.as_ptr().cast())
     }
@@ -193,7 +194,7 @@ impl Text {
         self.to_str().trim_start().chars().take_while(|c| belongs(*c)).collect()
     }
 
-    /// The integer that the text begins with, kept within range; 0 without one.
+    /// The integer at the beginning of the text, clamped; 0 without one.
     fn integer_value(&self) -> i64 {
         let text = self.number_prefix(|c| c.is_ascii_digit() || c == '-' || c == '+');
         let negative = text.starts_with('-');
@@ -218,7 +219,7 @@ impl Text {
     /// The longest prefix that is a number; 0 without one.
     fn double_value(&self) -> f64 {
         let text = self.number_prefix(|c| c.is_ascii_digit() || "+-.eE".contains(c));
-        // Long texts are not numbers, and trying each prefix is quadratic.
+        // Trying each prefix is quadratic, so only the beginning of a long text is read.
         let longest = text.len().min(400);
         (1..=longest).rev().find_map(|end| text[..end].parse().ok()).unwrap_or(0.0)
     }
@@ -281,7 +282,7 @@ impl Text {
     }
 }
 
-/// The domain and the number of what Foundation says of files that cannot be read.
+/// The domain and codes of Foundation's errors for files that cannot be read.
 const COCOA: &str = "NSCocoaErrorDomain";
 const FILE_READ_NO_SUCH_FILE: isize = 260;
 const FILE_READ_UNKNOWN: isize = 256;
@@ -349,7 +350,7 @@ fn substring_to(this: This<'_, Text>, index: usize) -> Strong<Text> {
     Strong::new(Text::from_units(units_in(&this, NSRange { location: 0, length: index })))
 }
 
-/// A canonical form of the same text: UTF-8 where there is one, else the units.
+/// Compares UTF-8 where both have it, else the units.
 impl PartialEq for Text {
     fn eq(&self, other: &Self) -> bool {
         match (&self.utf8, &other.utf8) {
@@ -360,11 +361,12 @@ impl PartialEq for Text {
     }
 }
 
-/// What a caller passed as an address and a length; nothing when only the address is missing.
+/// The items that a caller passed as an address and a length; none if the address is null and the length
+/// is not 0.
 ///
 /// # Safety
 ///
-/// An address that is not null has that many items behind it.
+/// An address that is not null is that of `length` items.
 pub(super) unsafe fn slice<'a, T>(items: *const T, length: usize) -> Option<&'a [T]> {
     match (length, items.is_null()) {
         (0, _) => Some(&[]),

@@ -24,7 +24,7 @@ pub(crate) struct Block {
     descriptor: *const Descriptor,
 }
 
-/// What the compiler knows of a block. The helpers are there when the flags say so.
+/// What the compiler records about a block. The helpers exist if `HAS_COPY_DISPOSE` is set.
 #[repr(C)]
 struct Descriptor {
     reserved: usize,
@@ -46,14 +46,14 @@ const HAS_COPY_DISPOSE: i32 = 1 << 25;
 const IS_GLOBAL: i32 = 1 << 28;
 
 soft_class! {
-    /// What blocks have in common.
+    /// The superclass of all blocks.
     pub(super) class NSBlock: NSObject, kind Block;
     [copy] = copy_object;
     [copyWithZone:] = copy_with_zone;
 }
 
 fn copy_object(block: Id) -> Id {
-    // SAFETY: the receiver is a block. Retaining a block is copying it.
+    // SAFETY: the receiver is a block. Retaining a block copies it.
     unsafe { object::retain(block) }
 }
 
@@ -62,12 +62,12 @@ fn copy_with_zone(block: Id, _zone: *mut c_void) -> Id {
 }
 
 soft_class! {
-    /// Blocks that stand where they were written.
+    /// Blocks on the stack of the function that wrote them.
     pub class _NSConcreteStackBlock: NSBlock, kind Block, named "__NSStackBlock__";
 }
 
 soft_class! {
-    /// Blocks that were copied.
+    /// Blocks on the heap.
     pub(super) class _NSConcreteMallocBlock: NSBlock, kind Block, named "__NSMallocBlock__";
 }
 
@@ -79,11 +79,11 @@ soft_class! {
 impl Descriptor {
     fn layout(&self) -> Layout {
         Layout::from_size_align(self.size.max(size_of::<Block>()), 16)
-            .unwrap_or_else(|_| fatal(format_args!("_Block_copy: a block of {} bytes", self.size)))
+            .unwrap_or_else(|_| fatal(format_args!("_Block_copy: a block cannot have {} bytes", self.size)))
     }
 }
 
-/// Copies a block to the heap, or becomes an owner of one that is there.
+/// Copies a block to the heap, or retains one that is there.
 ///
 /// # Safety
 ///
@@ -94,15 +94,15 @@ pub(super) unsafe fn copy(block: *const Block) -> *mut c_void {
     let flags = this.flags.load(Relaxed);
     if flags & NEEDS_FREE != 0 {
         let more = |flags| (flags & COUNT != COUNT).then_some(flags + ONE);
-        // Who is not counted any more is never freed.
+        // A count that has reached its limit stays there, and the block is never freed.
         let _ = this.flags.fetch_update(Relaxed, Relaxed, more);
         return block.cast_mut().cast();
     }
     if flags & IS_GLOBAL != 0 {
         return block.cast_mut().cast();
     }
-    // SAFETY: a block has a descriptor, whose size covers what it captured; the helper, which is
-    // there, is given the new block and the old.
+    // SAFETY: a block has a descriptor, whose size includes what it captured; the helper takes the new
+    // block and the old.
     unsafe {
         let descriptor = &*this.descriptor;
         let layout = descriptor.layout();
@@ -121,7 +121,7 @@ pub(super) unsafe fn copy(block: *const Block) -> *mut c_void {
     }
 }
 
-/// Takes an owner of a copied block away. The last one's going disposes of what it captured.
+/// Releases a copied block. The last release disposes of what it captured and frees it.
 ///
 /// # Safety
 ///
@@ -141,7 +141,7 @@ pub(super) unsafe fn release(block: *const Block) {
         0 | DEALLOCATING => {
             fatal(format_args!("_Block_release: {block:p} was released more often than copied"))
         }
-        // SAFETY: the last owner is gone.
+        // SAFETY: this was the last owner.
         ONE => unsafe { deallocate::deallocate(Id::from_ptr(block.cast_mut().cast())) },
         _ => {}
     }
@@ -176,30 +176,29 @@ unsafe impl Encode for BlockRef {
 }
 
 impl BlockRef {
-    /// The function of a block and what it is called with first; none for nil. It is called only
-    /// after a cast to the block's own type.
+    /// The block's function; none for nil. Cast it to the block's own type before calling it.
     pub(crate) fn invoke(self) -> Option<Imp> {
         // SAFETY: the argument is nil or a block.
         unsafe { self.0.as_ptr().cast::<Block>().as_ref() }.map(|block| block.invoke)
     }
 
-    /// Becomes an owner of the block, copied to the heap if need be; none for nil.
+    /// Retains the block, which copies it to the heap if it is on the stack; none for nil.
     pub(crate) fn hold(self) -> Option<HeldBlock> {
         // SAFETY: the argument is nil or a block.
         unsafe { Retained::retain(self.0) }.map(HeldBlock)
     }
 }
 
-/// A block that is kept to be called later.
+/// A retained block, to be called later.
 pub(crate) struct HeldBlock(Retained);
 
 impl HeldBlock {
-    /// The block, as its own function takes it first.
+    /// The block: the first argument of its function.
     pub(crate) fn id(&self) -> Id {
         self.0.id()
     }
 
-    /// The block's function. It is called only after a cast to the block's own type.
+    /// The block's function. Cast it to the block's own type before calling it.
     pub(crate) fn invoke(&self) -> Imp {
         // SAFETY: it was made from a block.
         unsafe { (*self.0.id().as_ptr().cast::<Block>()).invoke }

@@ -1,11 +1,10 @@
 //! The method cache of a class: selectors to implementations, read by `objc_msgSend` without a lock.
 //!
 //! Open addressing, probing forward without wrapping round. A bucket is filled once; its selector
-//! never changes after that, its implementation may. A selector stands at most [`PROBES`] places
-//! after its home, and the bucket after the last possible place stays empty, so that a reader needs no
-//! bound. A table that has no free place near a selector's home is replaced by one of twice the size.
-//! Old tables are kept, because a reader may still be in one: their sizes sum up to less than the
-//! newest one's.
+//! never changes after that, its implementation may. A selector is in one of the [`PROBES`] buckets that
+//! begin at its home, and the last bucket of the table stays empty, so that a reader needs no bound. A
+//! table without a free bucket for a selector is replaced by one of twice the size. Old tables are never
+//! freed, because a reader may still be in one: their sizes add up to less than the newest one's.
 
 use super::class::{imp_from_ptr, imp_to_ptr};
 use super::lock::Lock;
@@ -38,14 +37,14 @@ impl Bucket {
     }
 }
 
-/// The table of every class that has cached nothing yet.
+/// The table of every class whose cache is empty.
 pub(super) static NO_BUCKETS: Bucket = Bucket::empty();
 
-/// How far from its home a selector may stand.
+/// The number of buckets in which a selector may be.
 const PROBES: usize = 8;
-/// The homes of the first table and of the largest. The first is roomy, because two selectors at one
-/// home cost every send of the second a probe, and a class is sent a dozen at most. A selector that finds no place in the largest is
-/// looked up under the lock each time: correct, only slower.
+/// The number of homes of the first table and of the largest. The first is large for the dozen selectors
+/// that a class is sent, because a second selector at the same home costs a probe in every send. A
+/// selector that does not fit into the largest is looked up under the lock each time, which is slower.
 const SMALLEST: usize = 32;
 pub(super) const LARGEST: usize = 1 << 12;
 
@@ -54,7 +53,7 @@ pub(super) const LARGEST: usize = 1 << 12;
 pub(super) struct Cache(Table);
 
 impl Cache {
-    /// A cache that holds nothing.
+    /// An empty cache.
     pub(super) const fn empty() -> Self {
         Self(Table::empty())
     }
@@ -71,8 +70,8 @@ impl Cache {
         }
     }
 
-    /// The places where a selector may stand.
-    fn places<'a>(&'a self, selector: Sel, lock: &'a Lock) -> &'a [Bucket] {
+    /// The buckets in which a selector may be.
+    fn candidates<'a>(&'a self, selector: Sel, lock: &'a Lock) -> &'a [Bucket] {
         let (homes, buckets) = self.buckets(lock);
         if homes == 0 {
             return &[];
@@ -82,7 +81,7 @@ impl Cache {
     }
 
     fn find<'a>(&'a self, selector: Sel, lock: &'a Lock) -> Option<&'a Bucket> {
-        self.places(selector, lock).iter().find(|bucket| bucket.holds(selector))
+        self.candidates(selector, lock).iter().find(|bucket| bucket.holds(selector))
     }
 
     /// The cached implementation.
@@ -101,27 +100,27 @@ impl Cache {
         }
     }
 
-    /// Gives a cached selector another implementation; readers see the old or the new one.
+    /// Replaces the implementation of a cached selector; readers see the old or the new one.
     pub(super) fn replace(&self, selector: Sel, imp: Imp, lock: &mut Lock) {
         if let Some(bucket) = self.find(selector, lock) {
             bucket.imp.store(imp_to_ptr(imp), Release);
         }
     }
 
-    /// Fills the first free place of a selector, if there is one.
+    /// Fills the first free bucket for a selector, if there is one.
     fn fill(&self, selector: Sel, imp: *mut c_void, lock: &mut Lock) -> bool {
-        let Some(free) = self.places(selector, lock).iter().find(|bucket| bucket.is_empty()) else {
+        let Some(free) = self.candidates(selector, lock).iter().find(|bucket| bucket.is_empty()) else {
             return false;
         };
         free.imp.store(imp, Relaxed);
-        // Who sees the selector sees the implementation.
+        // A reader that sees the selector also sees the implementation.
         free.selector.store(selector.as_ptr(), Release);
         true
     }
 
-    /// Publishes a larger table with what this one holds; false when there is none larger.
+    /// Publishes a larger table with the same contents; false if this is the largest.
     ///
-    /// In the largest table some may find no place: they are looked up under the lock from then on.
+    /// Selectors that do not fit into the largest table are looked up under the lock from then on.
     fn grow(&self, lock: &mut Lock) -> bool {
         let (mut homes, old) = self.buckets(lock);
         loop {

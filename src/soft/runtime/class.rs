@@ -1,7 +1,7 @@
-//! Classes: what a class is, how it comes to be, and which method answers a selector.
+//! Classes: their data, how they are made, and which method implements a selector.
 //!
-//! A class and its metaclass stand side by side in a [`ClassPair`]. Pairs live for ever: those of the
-//! embedded frameworks are statics, those made at run time are leaked, as Objective-C's are.
+//! A class and its metaclass are the two halves of a [`ClassPair`]. Pairs are never freed: those of the
+//! embedded frameworks are statics, those made at run time are leaked, as in Apple's runtime.
 
 use super::cache::Cache;
 use super::lock::{Guarded, Lock};
@@ -16,7 +16,7 @@ use std::fmt;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, Ordering::*};
 
-/// How objects of a class live and die.
+/// How the objects of a class are counted and freed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Counted by the word after `isa`.
@@ -25,14 +25,14 @@ pub(crate) enum Kind {
     Immortal,
     /// Counted in a block's own flags.
     Block,
-    /// Freed. Every message to one is a fault of the program.
+    /// Freed. A message to one ends the program.
     Zombie,
 }
 
 /// A class or a metaclass. The first two fields are read by `objc_msgSend`.
 #[repr(C)]
 pub(crate) struct ClassData {
-    // Addresses, not references: a class and its metaclass are made pointing at each other.
+    // Pointers, not references: a class and its metaclass refer to each other.
     isa: AtomicPtr<ClassData>,
     pub(super) cache: Cache,
     superclass: AtomicPtr<ClassData>,
@@ -43,7 +43,7 @@ pub(crate) struct ClassData {
     links: Guarded<Option<Links>>,
 }
 
-/// What changes in a class: made when the class is first looked into.
+/// The part of a class that changes. It is made when the class is first used.
 #[derive(Default)]
 struct Links {
     methods: HashMap<Sel, &'static MethodData>,
@@ -58,7 +58,7 @@ pub struct ClassPair {
     pub(super) meta: ClassData,
 }
 
-/// What source code says of a class, as `soft_class!` writes it down.
+/// A class as `soft_class!` declares it.
 pub(crate) struct Declaration {
     pub(crate) payload: Option<Payload>,
     pub(crate) protocols: &'static [&'static CStr],
@@ -84,7 +84,7 @@ enum Types {
     Derived(fn() -> MethodEncoding, OnceLock<CString>),
 }
 
-/// An implementation as a pointer, to be kept in an atomic.
+/// An implementation as a pointer that an atomic can hold.
 pub(super) fn imp_to_ptr(imp: Imp) -> *mut c_void {
     imp as *mut c_void
 }
@@ -150,24 +150,24 @@ impl ClassPair {
         }
     }
 
-    /// A class made at run time. Without a superclass it is the root of a tree of its own.
+    /// A class made at run time. Without a superclass it is a root class.
     fn made(name: &CStr, superclass: Option<&'static ClassData>) -> &'static Self {
-        let place: *mut Self = Box::into_raw(Box::<Self>::new_uninit()).cast();
-        // SAFETY: only addresses within the place are taken.
-        let (class, meta) = unsafe { (&raw const (*place).class, &raw const (*place).meta) };
+        let pair: *mut Self = Box::into_raw(Box::<Self>::new_uninit()).cast();
+        // SAFETY: only addresses within the allocation are taken.
+        let (class, meta) = unsafe { (&raw const (*pair).class, &raw const (*pair).meta) };
         let name: &'static CStr = Box::leak(name.into());
         let kind = superclass.map_or(Kind::Counted, |superclass| superclass.kind);
         let above = superclass.map_or(std::ptr::null(), std::ptr::from_ref);
         let above_meta = superclass.map_or(class, |superclass| superclass.isa());
         let root = superclass.map_or(meta, |superclass| superclass.isa().isa());
-        // SAFETY: the place has the layout of a pair, is written before anyone sees it, and lives
-        // for ever.
+        // SAFETY: the allocation has the layout of a pair, is written before it is shared, and is never
+        // freed.
         unsafe {
-            place.write(Self {
+            pair.write(Self {
                 class: ClassData::new(meta, above, kind, name, None),
                 meta: ClassData::new(root, above_meta, Kind::Immortal, name, None).of_classes(),
             });
-            &*place
+            &*pair
         }
     }
 }
@@ -244,7 +244,7 @@ impl ClassData {
         self.ancestry().find_map(|class| Some((class, class.declaration?.payload.as_ref()?)))
     }
 
-    /// What source code says of the class, if it does.
+    /// The class's declaration, if it is declared in source code.
     #[cfg(test)]
     pub(crate) fn declaration(&self) -> Option<&'static Declaration> {
         self.declaration
@@ -255,8 +255,8 @@ impl ClassData {
         if self.links.get(lock).is_some() {
             return &self.links;
         }
-        // Classes made at run time have links from the start, so this goes as deep as source code
-        // nests its classes.
+        // Classes made at run time have links from the start, so this recursion is as deep as the
+        // declared classes are nested.
         if let Some(superclass) = self.superclass() {
             superclass.change(lock, |links| links.subclasses.push(self));
         }
@@ -285,7 +285,7 @@ impl ClassData {
         self.change(lock, |links| links.methods.get(&selector).copied())
     }
 
-    /// The method that answers a selector: the class's own or the nearest inherited one.
+    /// The method for a selector: the class's own or the nearest inherited one.
     pub(super) fn method(
         &'static self,
         selector: Sel,
@@ -294,7 +294,7 @@ impl ClassData {
         self.ancestry().find_map(|class| class.own_method(selector, lock))
     }
 
-    /// The implementation that answers a selector, kept in the cache from now on.
+    /// The implementation of a selector. It is in the cache from now on.
     pub(super) fn cached_imp(&'static self, selector: Sel) -> Option<Imp> {
         let mut lock = Lock::take();
         if let Some(imp) = self.cache.get(selector, &lock) {
@@ -305,8 +305,8 @@ impl ClassData {
         Some(imp)
     }
 
-    /// Adds a method, or replaces it where `replace` says so. Answers the implementation that the
-    /// class itself had before.
+    /// Adds a method, or replaces it if `replace` is set. Returns the implementation that the class itself
+    /// had before.
     pub(super) fn set_method(
         &'static self,
         selector: Sel,
@@ -325,8 +325,8 @@ impl ClassData {
                 self.change(&mut lock, |links| links.methods.insert(selector, method));
             }
         }
-        // Every cache that holds what the class answered until now learns the new answer in place.
-        // A subclass that has a method of its own shields everything below it.
+        // Every cache that holds the class's old implementation gets the new one. Subclasses with a method
+        // of their own, and what is below them, are not affected.
         let mut stale = vec![self];
         while let Some(class) = stale.pop() {
             class.cache.replace(selector, imp, &mut lock);
@@ -347,7 +347,7 @@ impl ClassData {
         class.change(&mut Lock::take(), |links| links.methods.keys().copied().collect())
     }
 
-    /// Adopts a protocol. Answers whether it is new to the class.
+    /// Adopts a protocol. Returns whether it is new to the class.
     pub(super) fn adopt(&'static self, protocol: &'static ProtocolData) -> bool {
         let lock = &mut Lock::take();
         if self.adopts(protocol, lock) {
@@ -392,7 +392,7 @@ impl fmt::Debug for ClassPair {
 pub(super) struct Classes(HashMap<&'static CStr, &'static ClassData>);
 
 /// The classes that `soft_class!` declared anywhere in the program: each puts its address into a
-/// linker section, as the classes of Apple's binaries do, and the linker gives the section's ends.
+/// linker section, as the classes of Apple's binaries do, and the linker defines symbols for its ends.
 fn declared() -> impl Iterator<Item = &'static ClassPair> {
     unsafe extern "C" {
         #[link_name = "__start_aruminium_classes"]

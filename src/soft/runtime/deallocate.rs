@@ -1,9 +1,9 @@
 //! What the last release of an object does: it deallocates the object, on a stack of bounded depth.
 //!
-//! An object that goes releases what it owns, and that may release what it owns in turn. Up to a depth
-//! this is plain recursion, in the order that Objective-C has. An object deeper than that waits in a list
-//! of its thread until the outermost deallocation is done, so that a chain of any length fits on any
-//! stack.
+//! A deallocated object releases what it owns, which may be deallocated in turn. Up to a limit this is
+//! plain recursion, in the same order as in Apple's runtime. An object beyond the limit waits in a list of
+//! its thread until the outermost deallocation is done, so that the stack is bounded for a chain of any
+//! length.
 
 use super::class::Kind;
 use super::object::class_of;
@@ -18,7 +18,7 @@ const DEEPEST: usize = 32;
 
 thread_local! {
     static DEPTH: Cell<usize> = const { Cell::new(0) };
-    /// Without a destructor, so that it can be used while other thread-locals go. It is empty and owns no
+    /// Without a destructor, so that destructors of other thread-locals can use it. It is empty and owns no
     /// memory between deallocations.
     static WAITING: RefCell<ManuallyDrop<Vec<Id>>> =
         const { RefCell::new(ManuallyDrop::new(Vec::new())) };

@@ -18,7 +18,7 @@
 //! ```
 //!
 //! The first parameter is the receiver: `&Payload`, [`This`] for the object around the payload, or
-//! `Id` or `Class` as they come. `make` and `init` take no receiver and answer the payload.
+//! a raw `Id` or `Class`. `make` and `init` take no receiver and return the payload.
 
 use super::block::{BlockRef, HeldBlock};
 use super::class::{ClassData, Row};
@@ -32,7 +32,7 @@ use crate::abi::{
 use std::ffi::{CStr, c_char, c_void};
 use std::ops::Deref;
 
-/// The message that is being answered, for the texts of faults.
+/// The message that is being handled, for error messages.
 #[derive(Clone, Copy)]
 pub(crate) struct Call {
     receiver: Id,
@@ -40,7 +40,7 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// Ends the program because the message is at fault.
+    /// Ends the program because of what the message passed.
     pub(crate) fn fault(self, why: std::fmt::Arguments<'_>) -> ! {
         // SAFETY: a message's receiver is an object.
         fatal(format_args!("{}: {why}", unsafe { MethodName::of(self.receiver, self.selector) }))
@@ -79,7 +79,7 @@ impl<P> Deref for This<'_, P> {
 }
 
 impl<P> This<'_, P> {
-    /// Ends the program because the message is at fault.
+    /// Ends the program because of what the message passed.
     pub(crate) fn fault(&self, why: std::fmt::Arguments<'_>) -> ! {
         self.call.fault(why)
     }
@@ -90,7 +90,7 @@ impl<P: SoftClass> Receiver for This<'_, P> {
         // SAFETY: the caller's.
         match unsafe { Object::from_id(call.receiver) } {
             Some(object) => This { object, call },
-            None => call.fault(format_args!("sent to an object that is no {}", P::class())),
+            None => call.fault(format_args!("sent to an object that is not of class {}", P::class())),
         }
     }
 }
@@ -129,8 +129,8 @@ pub(crate) trait Argument {
 pub(crate) trait Returned {
     /// What is passed.
     type Raw: Encode;
-    /// Becomes what is passed; an object is owned by the caller, or by nobody in particular.
-    fn give(self, owned: bool) -> Self::Raw;
+    /// Converts to what is returned to C. An object is returned at +1 if `owned`, else autoreleased.
+    fn into_raw(self, owned: bool) -> Self::Raw;
 }
 
 /// Types that are passed as they are.
@@ -144,7 +144,7 @@ macro_rules! values {
         }
         impl $crate::soft::runtime::declare::Returned for $ty {
             type Raw = $ty;
-            fn give(self, _: bool) -> $ty {
+            fn into_raw(self, _: bool) -> $ty {
                 self
             }
         }
@@ -168,7 +168,7 @@ impl Argument for bool {
 
 impl Returned for bool {
     type Raw = Bool;
-    fn give(self, _: bool) -> Bool {
+    fn into_raw(self, _: bool) -> Bool {
         Bool::new(self)
     }
 }
@@ -192,7 +192,7 @@ impl<P: SoftClass> Argument for Option<&Object<P>> {
     }
 }
 
-/// An object of ours that the method cannot do without.
+/// An object of ours. nil ends the program.
 impl<P: SoftClass> Argument for &Object<P> {
     type Raw = Id;
     unsafe fn take(raw: Id, call: Call) -> Self {
@@ -214,7 +214,7 @@ impl<P: SoftClass> Argument for Ours<'_, P> {
     }
 }
 
-/// An object of any class that the method keeps, or nil.
+/// An object of any class that the method retains, or nil.
 impl Argument for Option<Retained> {
     type Raw = Id;
     unsafe fn take(raw: Id, _: Call) -> Self {
@@ -223,7 +223,7 @@ impl Argument for Option<Retained> {
     }
 }
 
-/// An object of ours that the method keeps, or nil.
+/// An object of ours that the method retains, or nil.
 impl<P: SoftClass> Argument for Option<Strong<P>> {
     type Raw = Id;
     unsafe fn take(raw: Id, call: Call) -> Self {
@@ -232,7 +232,7 @@ impl<P: SoftClass> Argument for Option<Strong<P>> {
     }
 }
 
-/// A block that the method keeps, or nil.
+/// A block that the method retains, or nil.
 impl Argument for Option<HeldBlock> {
     type Raw = BlockRef;
     unsafe fn take(raw: BlockRef, _: Call) -> Self {
@@ -240,7 +240,7 @@ impl Argument for Option<HeldBlock> {
     }
 }
 
-/// Where a method leaves an error, if its caller wants to know.
+/// The `error:` argument: where a method stores an error unless it is null.
 pub(crate) struct ErrorOut(*mut Id);
 
 impl Argument for ErrorOut {
@@ -251,10 +251,10 @@ impl Argument for ErrorOut {
 }
 
 impl ErrorOut {
-    /// Leaves an object that the caller does not own.
+    /// Stores an error, autoreleased.
     pub(crate) fn set<P: SoftClass>(self, error: Strong<P>) {
         if !self.0.is_null() {
-            // SAFETY: the caller passed the address of a variable. The error is given to the pool.
+            // SAFETY: the caller passed the address of a variable. The pool takes over the error.
             unsafe { *self.0 = pool::autorelease(error.into_retained().into_owned()) }
         }
     }
@@ -262,7 +262,7 @@ impl ErrorOut {
 
 impl Returned for Option<Retained> {
     type Raw = Id;
-    fn give(self, owned: bool) -> Id {
+    fn into_raw(self, owned: bool) -> Id {
         let object = self.map_or(Id::NIL, Retained::into_owned);
         // SAFETY: the object was owned here.
         if owned { object } else { unsafe { pool::autorelease_return_value(object) } }
@@ -271,26 +271,26 @@ impl Returned for Option<Retained> {
 
 impl Returned for Retained {
     type Raw = Id;
-    fn give(self, owned: bool) -> Id {
-        Some(self).give(owned)
+    fn into_raw(self, owned: bool) -> Id {
+        Some(self).into_raw(owned)
     }
 }
 
 impl<P: SoftClass> Returned for Option<Strong<P>> {
     type Raw = Id;
-    fn give(self, owned: bool) -> Id {
-        self.map(Strong::into_retained).give(owned)
+    fn into_raw(self, owned: bool) -> Id {
+        self.map(Strong::into_retained).into_raw(owned)
     }
 }
 
 impl<P: SoftClass> Returned for Strong<P> {
     type Raw = Id;
-    fn give(self, owned: bool) -> Id {
-        Some(self).give(owned)
+    fn into_raw(self, owned: bool) -> Id {
+        Some(self).into_raw(owned)
     }
 }
 
-/// What makes a payload: the payload itself, or nothing when it cannot be made.
+/// The result of a maker: the payload, or nothing if it cannot be made.
 pub(crate) trait Made<P> {
     fn made(self) -> Option<P>;
 }
@@ -334,7 +334,7 @@ fn encoding<T: Encode>() -> Encoding {
     T::ENCODING.parse().expect("an `Encode` type has a well-formed encoding")
 }
 
-/// A value of a function's own type, which has no other.
+/// The only value of a function's own type.
 fn conjure<F: Copy>() -> F {
     const { assert!(size_of::<F>() == 0, "a method is a function or a closure that captures nothing") };
     // SAFETY: the type has no bytes, and a row was made from a value of it.
@@ -366,7 +366,7 @@ macro_rules! arities {
                     let call = Call { receiver, selector };
                     // SAFETY: a sender passes what the method's type encoding says.
                     conjure::<F>()(unsafe { T::receive(call) }, $(unsafe { $argument::take($raw, call) }),*)
-                        .give(OWNED)
+                        .into_raw(OWNED)
                 }
                 let imp: unsafe extern "C" fn(Id, Sel, $($argument::Raw),*) -> R::Raw =
                     imp::<OWNED, F, T, R, $($argument),*>;
@@ -402,7 +402,7 @@ macro_rules! arities {
                     // SAFETY: a sender passes what the method's type encoding says.
                     let made = conjure::<F>()($(unsafe { $argument::take($raw, _call) }),*).made();
                     // SAFETY: the receiver of a class method is a class.
-                    unsafe { make_object::<P>(receiver, made) }.give(OWNED)
+                    unsafe { make_object::<P>(receiver, made) }.into_raw(OWNED)
                 }
                 let imp: unsafe extern "C" fn(Id, Sel, $($argument::Raw),*) -> Id =
                     imp::<OWNED, P, F, R, $($argument),*>;
@@ -469,17 +469,17 @@ unsafe fn make_object<P: SoftClass>(receiver: Id, payload: Option<P>) -> Option<
     unsafe {
         match Object::<P>::from_id(object) {
             Some(object) => _ = object.fill(payload),
-            None => fatal(format_args!("{class} has another payload than {}", P::class())),
+            None => fatal(format_args!("objects of class {class} do not hold what {} holds", P::class())),
         }
         Retained::from_owned(object)
     }
 }
 
-/// Fills what `alloc` made, or gives it up.
+/// Initialises what `alloc` made, or releases it.
 ///
 /// # Safety
 ///
-/// The receiver of the call is an object that the caller owns and gives away.
+/// The receiver of the call is an object that the caller owns and passes ownership of.
 unsafe fn fill_object<P: SoftClass>(call: Call, payload: Option<P>) -> Id {
     let Some(payload) = payload else {
         // SAFETY: the caller's.

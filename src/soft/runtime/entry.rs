@@ -1,7 +1,7 @@
 //! The C functions of the Objective-C runtime, under their own names.
 //!
-//! Each is a line over the part of the runtime that does the work. All that take pointers require
-//! what Objective-C requires: nil, or a living thing of the right sort that this runtime made.
+//! Each calls the part of the runtime that does the work. All that take pointers require what Objective-C
+//! requires: nil, or a live object, class or selector of this runtime.
 
 #![allow(non_snake_case, non_upper_case_globals)] // C's names.
 #![allow(clippy::missing_safety_doc)] // Said once, above.
@@ -28,7 +28,7 @@ unsafe fn text<'a>(text: *const c_char) -> Option<&'a CStr> {
     (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) })
 }
 
-/// Writes the C functions: their arguments come in as Rust's views of them, which are optional.
+/// Writes the C functions. Arguments are converted to Rust types by the functions after `=`.
 macro_rules! entries {
     ($(
         $(#[$attribute:meta])*
@@ -43,7 +43,7 @@ macro_rules! entries {
     )+};
 }
 
-/// The handle of what may not be there.
+/// The handle of a class; nil for none.
 fn class_or_nil(class: Option<&'static ClassData>) -> Class {
     class.map_or(Class::NIL, ClassData::handle)
 }
@@ -64,7 +64,7 @@ entries! {
         class_or_nil(name.and_then(class::named))
     }
 
-    /// Makes a class, not known by its name before it is registered. nil when the name is taken.
+    /// Makes a class, which cannot be found by name before it is registered. nil if the name is taken.
     /// `_extra` bytes in the class object are not offered: nothing here could read them.
     fn objc_allocateClassPair(
         superclass: Class = ClassData::from_handle,
@@ -74,7 +74,7 @@ entries! {
         class_or_nil(name.and_then(|name| class::allocate_pair(name, superclass)))
     }
 
-    /// Makes a class known by its name.
+    /// Registers a class under its name.
     fn objc_registerClassPair(class: Class = ClassData::from_handle) {
         if let Some(class) = class.filter(|class| !class.is_meta()) {
             class::register_pair(class);
@@ -111,7 +111,7 @@ entries! {
         Bool::new(class.set_method(selector, imp, types.unwrap_or(c""), false).is_none())
     }
 
-    /// Gives a class a method, in place of its own one if there is one. Answers that one.
+    /// Adds a method to a class, or replaces its own one. Returns the replaced implementation.
     fn class_replaceMethod(
         class: Class = ClassData::from_handle,
         selector: Sel,
@@ -141,7 +141,7 @@ entries! {
             .map_or(Method::NIL, MethodData::handle)
     }
 
-    /// The function that answers a selector, or one that says that there is none. Null only for a
+    /// The function for a selector, or one that reports an unrecognized selector. Null only for a
     /// nil class or selector.
     fn class_getMethodImplementation(
         class: Class = ClassData::from_handle,
@@ -190,25 +190,25 @@ entries! {
         Bool::new(class.zip(protocol).is_some_and(|(class, protocol)| class.conforms_to(protocol)))
     }
 
-    /// Adds an owner.
+    /// Retains an object.
     fn objc_retain(object: Id = object::retain) -> Id {
         object
     }
 
-    /// Takes an owner away.
+    /// Releases an object.
     fn objc_release(_object: Id = object::release) {}
 
-    /// Gives an owned object to the innermost pool.
+    /// Moves an owned object to the innermost pool.
     fn objc_autorelease(object: Id = pool::autorelease) -> Id {
         object
     }
 
-    /// Gives an owned object to the innermost pool, to be taken out by whom it is returned to.
+    /// Moves an owned object to the innermost pool; the caller that it is returned to may take it out.
     fn objc_autoreleaseReturnValue(object: Id = pool::autorelease_return_value) -> Id {
         object
     }
 
-    /// Becomes an owner of what the last message returned.
+    /// Retains what the last message returned, or takes it out of the pool.
     fn objc_retainAutoreleasedReturnValue(object: Id = pool::retain_autoreleased_return_value) -> Id {
         object
     }
@@ -223,13 +223,13 @@ entries! {
         pool::pop_pool(token)
     }
 
-    /// Copies a block to the heap, or becomes an owner of one that is there.
+    /// Copies a block to the heap, or retains one that is there.
     fn _Block_copy(block: *const c_void) -> *mut c_void {
         // SAFETY: the caller's.
         unsafe { block::copy(block.cast::<Block>()) }
     }
 
-    /// Takes an owner of a copied block away.
+    /// Releases a copied block.
     fn _Block_release(block: *const c_void) {
         // SAFETY: the caller's.
         unsafe { block::release(block.cast::<Block>()) }

@@ -1,4 +1,4 @@
-//! The end of a program that broke a rule of Objective-C: one line on standard error, then abort.
+//! Ends a program that broke a rule of Objective-C: one line on standard error, then abort.
 
 use super::class::ClassData;
 use super::object;
@@ -6,11 +6,10 @@ use crate::abi::{Id, Sel};
 use std::fmt;
 use std::io::Write;
 
-/// Says why and aborts.
+/// Reports why and aborts.
 #[cold]
 pub(crate) fn fatal(why: fmt::Arguments<'_>) -> ! {
-    // Straight to the descriptor: a test harness captures what `eprintln!` writes, and the line
-    // would die with the process.
+    // Not `eprintln!`: a test harness captures its output, and the line would be lost with the process.
     let _ = std::io::stderr().write_all(format!("aruminium: {why}\n").as_bytes());
     std::process::abort()
 }

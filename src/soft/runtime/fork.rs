@@ -29,7 +29,7 @@ pub(super) fn watch_forks() {
         set_forked();
         let _ = HELD.try_with(|held| held.take());
     }
-    // SAFETY: the handlers take locks and give them back on the thread that forks. Without memory for
+    // SAFETY: the handlers take locks and release them on the thread that forks. Without memory for
     // them forks are not noted.
     unsafe { pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
 }

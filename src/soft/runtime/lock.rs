@@ -10,7 +10,7 @@ use crate::soft::fork;
 use std::cell::UnsafeCell;
 use std::sync::{LazyLock, Mutex, MutexGuard, Once};
 
-/// What the runtime knows by name.
+/// The runtime's tables, by name.
 pub(super) struct Tables {
     pub(super) selectors: Selectors,
     pub(super) classes: Classes,
@@ -58,7 +58,7 @@ impl std::ops::DerefMut for Lock {
     }
 }
 
-/// A value in a static or shared place that only the holder of the lock reads or writes.
+/// A shared value that only the holder of the lock reads or writes.
 pub(super) struct Guarded<T>(UnsafeCell<T>);
 
 // SAFETY: every access borrows the lock, of which there is one; access moves between threads with it.

@@ -1,4 +1,4 @@
-//! NSObject: what every object answers.
+//! NSObject: the methods of every object.
 
 use super::class::{self, ClassData};
 use super::declare::soft_class;
@@ -81,7 +81,7 @@ fn itself(receiver: Id) -> Id {
 }
 
 fn dealloc(receiver: Id) {
-    // SAFETY: `dealloc` is sent when the last owner is gone.
+    // SAFETY: `dealloc` is sent after the last release.
     unsafe { object::deallocate(receiver) }
 }
 
@@ -91,12 +91,12 @@ fn retain(receiver: Id) -> Id {
 }
 
 fn release(receiver: Id) {
-    // SAFETY: who sends `release` owns the receiver.
+    // SAFETY: the sender of `release` owns the receiver.
     unsafe { object::release(receiver) }
 }
 
 fn autorelease(receiver: Id) -> Id {
-    // SAFETY: who sends `autorelease` owns the receiver.
+    // SAFETY: the sender of `autorelease` owns the receiver.
     unsafe { pool::autorelease(receiver) }
 }
 
@@ -178,7 +178,7 @@ fn describe_class(class: Class) -> Id {
     class_data(class).map_or(Id::NIL, |class| string(&class.to_string()))
 }
 
-/// An autoreleased `NSString`. Foundation stands above the runtime, so its class is found by name.
+/// An autoreleased `NSString`. The runtime must not name Foundation, so the class is looked up.
 fn string(text: &str) -> Id {
     let text = CString::new(text).unwrap_or_default();
     let Some(class) = class::named(c"NSString") else { return Id::NIL };
@@ -193,7 +193,7 @@ fn debug_description(receiver: Id) -> Id {
 }
 
 fn perform(receiver: Id, selector: Sel) -> Id {
-    // SAFETY: who performs a selector knows that it takes nothing and returns an object or nothing.
+    // SAFETY: the sender promises that the method takes nothing and returns an object or nothing.
     unsafe { send(receiver, selector) }
 }
 

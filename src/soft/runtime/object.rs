@@ -1,4 +1,4 @@
-//! Objects: allocation, counts, payloads, and what is left of an object that was freed.
+//! Objects: allocation, reference counts, payloads, and detection of messages to freed objects.
 
 use super::class::{ClassData, Kind};
 use super::declare::soft_class;
@@ -17,16 +17,16 @@ use std::ops::Deref;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::*, fence};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
-/// What every object begins with.
+/// The beginning of every object.
 #[repr(C)]
 pub(super) struct Header {
     isa: AtomicPtr<ClassData>,
-    /// How many owners an object has. Blocks and immortal objects use the word for themselves.
+    /// The reference count. Blocks and immortal objects have other data here.
     count: AtomicUsize,
 }
 
-/// A count from which nobody can have come by retaining: an object that is being deallocated has
-/// this one, so that its payload may retain and release it without freeing it again.
+/// The count of an object that is being deallocated: retaining and releasing it meanwhile does not
+/// deallocate it again. No object gets that many owners.
 const DEALLOCATING: usize = 1 << 62;
 
 /// An object of a class with a Rust payload. The payload is empty between `alloc` and `init`.
@@ -54,10 +54,10 @@ impl Payload {
         };
         Self {
             layout: Layout::new::<OnceLock<P>>(),
-            // SAFETY: called with the payload's place in fresh memory.
-            empty: |place| unsafe { place.cast::<OnceLock<P>>().write(OnceLock::new()) },
-            // SAFETY: called once, with the payload's place, when nobody else has the object.
-            drop: |place| unsafe { place.cast::<OnceLock<P>>().drop_in_place() },
+            // SAFETY: called with the payload's address in fresh memory.
+            empty: |payload| unsafe { payload.cast::<OnceLock<P>>().write(OnceLock::new()) },
+            // SAFETY: called once, with the payload's address, after the last release.
+            drop: |payload| unsafe { payload.cast::<OnceLock<P>>().drop_in_place() },
         }
     }
 }
@@ -90,7 +90,7 @@ pub(crate) unsafe fn class_of(object: Id) -> &'static ClassData {
     unsafe { &*header(object).isa.load(Relaxed) }
 }
 
-/// The memory of an object of `class`, and the payload in it.
+/// The memory layout of an object of `class`, and its payload.
 fn layout(class: &'static ClassData) -> (Layout, Option<&'static Payload>) {
     let payload = class.payload().map(|(_, payload)| payload);
     let header = Layout::new::<Header>();
@@ -107,7 +107,7 @@ pub(super) fn allocate(class: &'static ClassData) -> Id {
         fatal(format_args!("+[{class} alloc]: objects of this class are not allocated"));
     }
     let (layout, payload) = layout(class);
-    // SAFETY: the layout holds a header at least; the payload's place follows it.
+    // SAFETY: the layout holds a header at least; the payload follows it.
     unsafe {
         let memory = alloc(layout);
         if memory.is_null() {
@@ -124,11 +124,11 @@ pub(super) fn allocate(class: &'static ClassData) -> Id {
     }
 }
 
-/// Drops an object's payload and frees its memory: what NSObject does for `dealloc`.
+/// Drops an object's payload and frees its memory: the implementation of NSObject's `dealloc`.
 ///
 /// # Safety
 ///
-/// `object` is a counted object, and nobody uses it any more.
+/// `object` is a counted object, and is not used again.
 pub(super) unsafe fn deallocate(object: Id) {
     // SAFETY: the caller's.
     let class = unsafe { class_of(object) };
@@ -141,7 +141,7 @@ pub(super) unsafe fn deallocate(object: Id) {
     unsafe { bury(object, layout) }
 }
 
-/// Adds an owner. Answers what is then owned: a block that is still on the stack is copied.
+/// Retains an object. Returns what is then owned: for a block on the stack, the copy.
 ///
 /// # Safety
 ///
@@ -167,7 +167,7 @@ pub(super) unsafe fn retain(object: Id) -> Id {
     }
 }
 
-/// Adds an owner, unless the object has none left and is being deallocated. Returns whether it did.
+/// Retains an object unless it is being deallocated. Returns whether it did.
 ///
 /// # Safety
 ///
@@ -178,7 +178,7 @@ unsafe fn retain_alive(object: Id) -> bool {
     unsafe { header(object) }.count.fetch_update(Acquire, Relaxed, more).is_ok()
 }
 
-/// Takes an owner away. The last one's going deallocates the object.
+/// Releases an object. The last release deallocates it.
 ///
 /// # Safety
 ///
@@ -196,10 +196,10 @@ pub(super) unsafe fn release(object: Id) {
                 object.as_ptr()
             )),
             1 => {
-                // What other threads did with the object happened before it goes.
+                // What other threads did with the object happens before it is deallocated.
                 fence(Acquire);
                 header.count.store(DEALLOCATING, Relaxed);
-                // SAFETY: the last owner is gone.
+                // SAFETY: this was the last owner.
                 unsafe { deallocate::deallocate(object) }
             }
             _ => {}
@@ -212,7 +212,7 @@ pub(super) unsafe fn release(object: Id) {
     }
 }
 
-/// The number of owners. Of use in messages and tests only.
+/// The reference count, for messages and tests.
 ///
 /// # Safety
 ///
@@ -227,11 +227,11 @@ pub(super) unsafe fn retain_count(object: Id) -> usize {
 }
 
 soft_class! {
-    /// The class of what was freed. Its cache stays empty: every message misses, and is told there.
+    /// The class of freed objects. Its cache stays empty: every message misses it and is reported then.
     pub(super) class Zombie: NSObject, kind Zombie;
 }
 
-/// How many freed objects, and how many bytes of them, are kept to be recognised.
+/// How many freed objects, and how many bytes of them, stay allocated to be recognised.
 const ZOMBIES: usize = 4096;
 const ZOMBIE_BYTES: usize = 1 << 20;
 
@@ -249,7 +249,7 @@ pub(super) fn graveyard() -> MutexGuard<'static, Graveyard> {
 }
 
 /// Frees an object's memory: at once in release builds, after some thousand others in debug builds,
-/// so that a message to it finds a zombie.
+/// so that a message to it is recognised.
 ///
 /// # Safety
 ///
@@ -259,7 +259,7 @@ pub(super) unsafe fn bury(object: Id, layout: Layout) {
         // SAFETY: the caller's.
         return unsafe { dealloc(object.as_ptr().cast(), layout) };
     }
-    // SAFETY: the memory is still there and is ours alone.
+    // SAFETY: the memory is still allocated and not shared.
     let (header, class) = unsafe { (header(object), class_of(object)) };
     header.count.store(std::ptr::from_ref(class).expose_provenance(), Relaxed);
     header.isa.store((&raw const Zombie.class).cast_mut(), Release);
@@ -274,7 +274,7 @@ pub(super) unsafe fn bury(object: Id, layout: Layout) {
     }
 }
 
-/// The end of a program that uses an object after it was freed.
+/// Ends a program that uses an object after it was freed.
 ///
 /// # Safety
 ///
@@ -317,7 +317,7 @@ impl<P: SoftClass> Object<P> {
         self.payload.set(payload).is_ok()
     }
 
-    /// Another owner.
+    /// Retains the object.
     pub(crate) fn retain(&self) -> Strong<P> {
         // SAFETY: a reference to an object keeps it alive.
         let object = unsafe { Retained::retain(self.id()) }.expect("not nil");
@@ -344,7 +344,7 @@ impl<P: SoftClass> Deref for Object<P> {
 pub(crate) struct Retained(Id);
 
 // SAFETY: counts are atomic, and the payloads of our classes are Send and Sync. What objects of other
-// classes allow is for those who hand them to several threads to know, as in Objective-C.
+// classes allow, code that shares them between threads must know, as in Objective-C.
 unsafe impl Send for Retained {}
 // SAFETY: as above.
 unsafe impl Sync for Retained {}
@@ -354,12 +354,12 @@ impl Retained {
     ///
     /// # Safety
     ///
-    /// `object` is nil or an object that the caller owns and gives away.
+    /// `object` is nil or an object that the caller owns and passes ownership of.
     pub(crate) unsafe fn from_owned(object: Id) -> Option<Self> {
         (!object.is_nil()).then_some(Self(object))
     }
 
-    /// Becomes an owner; none for nil.
+    /// Retains an object; none for nil.
     ///
     /// # Safety
     ///
@@ -369,7 +369,7 @@ impl Retained {
         unsafe { Self::from_owned(retain(object)) }
     }
 
-    /// Becomes an owner of an object that may be about to be deallocated; none if it is, and for nil.
+    /// Retains an object unless it is being deallocated; none then, and for nil.
     ///
     /// # Safety
     ///
@@ -383,7 +383,7 @@ impl Retained {
         self.0
     }
 
-    /// Gives the ownership to the caller.
+    /// Passes ownership to the caller.
     pub(crate) fn into_owned(self) -> Id {
         ManuallyDrop::new(self).0
     }
@@ -428,7 +428,7 @@ impl<P: SoftClass> Strong<P> {
         Self { object: strong, class: PhantomData }
     }
 
-    /// Gives up knowing the class.
+    /// Forgets the payload's type.
     pub(crate) fn into_retained(self) -> Retained {
         self.object
     }

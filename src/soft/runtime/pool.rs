@@ -1,9 +1,9 @@
-//! Autorelease pools: a stack of objects a thread, each to be released when its pool is popped.
+//! Autorelease pools: each thread has a stack of objects that are released when their pool is popped.
 //!
 //! An entry that `objc_autoreleaseReturnValue` pushed carries a mark, and
 //! `objc_retainAutoreleasedReturnValue` takes a marked entry back off the top instead of retaining
-//! the object once more. That is sound because a method that returns an object it does not give away
-//! always pushes afresh: the marked entry on top is the one made for this very return.
+//! the object once more. That is sound because a method that returns an object at +0 always pushes it
+//! anew: the marked entry on top was made for this very return.
 
 use super::fatal::fatal;
 use super::object::{release, retain};
@@ -14,7 +14,7 @@ use std::ffi::c_void;
 /// How many entries a page of 4 KiB has.
 const PAGE: usize = 4096 / size_of::<usize>();
 
-/// An object, or what stands where a pool begins.
+/// An object, or the marker at which a pool begins.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Entry(*mut c_void);
 
@@ -33,7 +33,7 @@ impl Entry {
     }
 }
 
-/// The pools of a thread: full pages, one that is being filled, and perhaps an empty one that is kept.
+/// The pools of a thread: full pages, one that is being filled, and perhaps an empty spare one.
 struct Stack {
     pages: Vec<Box<[Entry; PAGE]>>,
     length: usize,
@@ -62,14 +62,14 @@ impl Stack {
 }
 
 thread_local! {
-    // Without a destructor of its own, so that it can be used while other thread-locals go.
+    // Without a destructor, so that destructors of other thread-locals can use it.
     static STACK: RefCell<std::mem::ManuallyDrop<Stack>> =
         const { RefCell::new(std::mem::ManuallyDrop::new(Stack { pages: Vec::new(), length: 0 })) };
     static AT_EXIT: DrainAtExit = const { DrainAtExit(Cell::new(false)) };
 }
 
-/// Drains what a thread leaves behind. What is autoreleased after that, by destructors of other
-/// thread-locals, is never released.
+/// Releases what is left on the stack when a thread ends. Objects that destructors of other thread-locals
+/// autorelease after that are never released.
 struct DrainAtExit(Cell<bool>);
 
 impl Drop for DrainAtExit {
@@ -82,7 +82,7 @@ impl Drop for DrainAtExit {
 fn push(entry: Entry) {
     STACK.with_borrow_mut(|stack| {
         if stack.length == 0 {
-            // The first use registers the destructor; after it has run, there is nothing to do.
+            // The first use registers the destructor. After it has run, this does nothing.
             let _ = AT_EXIT.try_with(|drain| drain.0.set(true));
         }
         stack.push(entry);
@@ -91,7 +91,7 @@ fn push(entry: Entry) {
 
 /// Releases everything from the top down to `length`, and what is autoreleased meanwhile.
 fn drain_to(length: usize) {
-    // The stack is not borrowed while an object is released: what it releases may come back here.
+    // The stack is not borrowed while an object is released: its deallocation may use the stack.
     let pop = || STACK.with_borrow_mut(|stack| (stack.length > length).then(|| stack.pop())?);
     while let Some(entry) = pop() {
         // SAFETY: an object on the stack is owned by it; nil, where a pool begins, is nothing.
@@ -99,7 +99,7 @@ fn drain_to(length: usize) {
     }
 }
 
-/// Begins a pool. The token is the place of its first entry, counted from one.
+/// Begins a pool. The token is the index of its first entry, counted from one.
 pub(super) fn push_pool() -> *mut c_void {
     push(Entry::POOL);
     std::ptr::without_provenance_mut(STACK.with_borrow(|stack| stack.length))
@@ -109,16 +109,16 @@ pub(super) fn push_pool() -> *mut c_void {
 pub(super) fn pop_pool(token: *mut c_void) {
     let begin = token.addr().wrapping_sub(1);
     if STACK.with_borrow(|stack| stack.get(begin)) != Some(Entry::POOL) {
-        fatal(format_args!("objc_autoreleasePoolPop: {token:p} is no pool of this thread"));
+        fatal(format_args!("objc_autoreleasePoolPop: {token:p} is not a pool of this thread"));
     }
     drain_to(begin);
 }
 
-/// Hands an owned object to the innermost pool, or, without one, to the end of the thread.
+/// Moves an owned object to the innermost pool; without one it is released when the thread ends.
 ///
 /// # Safety
 ///
-/// `object` is nil or an object that the caller owns and gives away.
+/// `object` is nil or an object that the caller owns and passes ownership of.
 pub(super) unsafe fn autorelease(object: Id) -> Id {
     if !object.is_nil() {
         push(Entry(object.as_ptr()));
@@ -138,7 +138,7 @@ pub(crate) unsafe fn autorelease_return_value(object: Id) -> Id {
     object
 }
 
-/// Becomes an owner of what a method has just returned.
+/// Retains what a method has just returned, or takes it out of the pool.
 ///
 /// # Safety
 ///
@@ -152,12 +152,12 @@ pub(super) unsafe fn retain_autoreleased_return_value(object: Id) -> Id {
         }
         ours
     });
-    // SAFETY: the caller's. An entry taken off the stack gives up what it owned.
+    // SAFETY: the caller's. The count of an entry taken off the stack passes to the caller.
     if taken { object } else { unsafe { retain(object) } }
 }
 
-/// Leaves an object that a method has just returned to its pool: no later message's caller may take
-/// it out.
+/// Leaves an object that a method has just returned in its pool: callers of later messages cannot take it
+/// out.
 pub(super) fn leave(object: Id) {
     STACK.with_borrow_mut(|stack| {
         let top = stack.length.checked_sub(1).and_then(|top| stack.get(top));

@@ -1,7 +1,7 @@
 //! Selectors: names interned, so that equal names are equal pointers.
 //!
 //! A selector is the address of a 16-byte entry of one arena. The addresses are consecutive, so that
-//! `address >> 4` is a sequential number, which a method cache uses as its hash as it stands.
+//! `address >> 4` is a sequential number, which method caches use as the hash.
 
 use super::lock::{Guarded, Lock};
 use crate::abi::Sel;
@@ -14,7 +14,7 @@ use std::ffi::CStr;
 struct Entry(Guarded<Option<&'static CStr>>);
 
 /// How many selectors the arena holds. Metal has 3,300; the memory is zero pages until it is used.
-/// Selectors past the arena are allocated one by one and are merely hashed less well.
+/// Selectors beyond the arena are allocated one by one, and merely hash less well.
 const ARENA: usize = 1 << 16;
 
 static ENTRIES: [Entry; ARENA] = [const { Entry(Guarded::new(None)) }; ARENA];
@@ -38,13 +38,13 @@ macro_rules! known {
             use crate::abi::Sel;
             use std::ffi::CStr;
 
-            #[allow(non_camel_case_types)] // One name for the place and for the function.
-            enum Place { $($name),+ }
+            #[allow(non_camel_case_types)] // The same name as the function.
+            enum Index { $($name),+ }
 
             pub(super) const ALL: &[&CStr] = &[$($text),+];
             $(
                 pub(crate) fn $name() -> Sel {
-                    super::ENTRIES[Place::$name as usize].selector()
+                    super::ENTRIES[Index::$name as usize].selector()
                 }
             )+
         }
@@ -66,7 +66,7 @@ known! {
     string_with_utf8_string = c"stringWithUTF8String:",
 }
 
-/// Gives the known selectors their places.
+/// Registers the known selectors, as the first ones.
 pub(super) fn intern_known(lock: &mut Lock) {
     for name in known::ALL {
         intern(name, lock);
@@ -88,7 +88,7 @@ pub(super) fn intern(name: &CStr, lock: &mut Lock) -> Sel {
     entry.selector()
 }
 
-/// The text of a selector; none for nil.
+/// The name of a selector; none for nil.
 pub(super) fn name(selector: Sel) -> Option<&'static CStr> {
     let lock = Lock::take();
     // SAFETY: a selector that is not nil is the address of an entry, and entries live for ever.

@@ -1,4 +1,4 @@
-//! Sending from Rust, and what `objc_msgSend` falls back on.
+//! Sending messages from Rust, and the slow path of `objc_msgSend`.
 
 use super::class::{ClassData, Kind};
 use super::fatal::{MethodName, fatal};
@@ -7,8 +7,8 @@ use crate::abi::{Encode, Id, Imp, Sel};
 #[cfg(target_arch = "x86_64")]
 use std::ffi::c_void;
 
-/// What `objc_msgSend` does when the cache has no answer: finds the implementation, or a function
-/// that says that there is none.
+/// The slow path of `objc_msgSend`, after a miss in the cache: returns the implementation, or a function
+/// that reports an unrecognized selector.
 ///
 /// # Safety
 ///
@@ -44,7 +44,7 @@ unsafe fn class_of_living(receiver: Id, selector: Sel) -> &'static ClassData {
     class
 }
 
-/// The implementation of every selector that a class does not answer.
+/// The implementation of every selector that a class has no method for.
 // SAFETY: `Imp` is called only after a cast to a method's type; every method's first two arguments
 // are those of `unrecognized`.
 pub(super) const FORWARDER: Imp =
@@ -69,7 +69,7 @@ unsafe extern "C" fn unrecognized_stret(_result: *mut c_void, receiver: Id, sele
     unsafe { unrecognized(receiver, selector) }
 }
 
-/// Writes a function that sends a message of so many arguments.
+/// Writes a function that sends a message with these arguments.
 macro_rules! senders {
     ($($(#[$doc:meta])* $name:ident($($argument:ident: $ty:ident),*);)+) => {$(
         $(#[$doc])*

@@ -1,4 +1,4 @@
-//! `objc_msgSend` for aarch64 (AAPCS64), and the word of a class that it reads.
+//! `objc_msgSend` for aarch64 (AAPCS64), and the field of a class that it reads.
 //!
 //! A hit is twelve instructions: nil?, the class, its buckets and mask, the bucket, is it the
 //! selector?, jump. Only x16 and x17 are touched, which calls may clobber between any two functions.
@@ -12,16 +12,17 @@ use std::arch::naked_asm;
 use std::mem::offset_of;
 use std::sync::atomic::{AtomicPtr, Ordering::*};
 
-/// Where a class's buckets are, and how many, in one word: the address below, and in the upper 16
-/// bits the number of homes less one. Shifted right by 44 bits the word has that number in place to
-/// mask a selector's address with: the offset of its home. The bits of the address that come down
-/// with it do not matter, because a selector's low four bits are zero.
+/// Where a class's buckets are, and how many, in one word: the address in the lower 48 bits, and in the
+/// upper 16 the number of homes less one. Shifted right by 44 bits, the word masks a selector's address:
+/// the result is the offset of its home. The address bits that remain at the bottom do not matter, because
+/// a selector's low four bits are zero.
 #[repr(C)]
 pub(super) struct Table {
     word: AtomicPtr<Bucket>,
 }
 
-/// Where the number of homes begins. Linux gives user space 48 bits of address unless asked for more.
+/// The lowest bit of the number of homes. On Linux, addresses in user space have 48 bits unless a program
+/// requests more.
 const MASK_AT: u32 = 48;
 const _: () = assert!(LARGEST <= 1 << (usize::BITS - MASK_AT));
 
@@ -79,7 +80,7 @@ pub unsafe extern "C" fn objc_msgSend() {
         "b.eq 4f",
         "add x16, x16, 16",
         "b 2b",
-        // A miss: everything that may carry an argument is kept across the call.
+        // A miss: save everything that may carry an argument.
         "4:",
         "stp x29, x30, [sp, -224]!",
         ".cfi_def_cfa_offset 224",

@@ -1,4 +1,4 @@
-//! `objc_msgSend` for x86_64 (System V), and the words of a class that it reads.
+//! `objc_msgSend` for x86_64 (System V), and the fields of a class that it reads.
 //!
 //! A hit is nine instructions: nil?, the class, its mask, the bucket, is it the selector?, jump. Only
 //! r10 and r11 are touched, which no argument is passed in.
@@ -14,10 +14,9 @@ use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::*};
 
 /// Where a class's buckets are, and how many.
 ///
-/// Two words, and a reader needs no more than that the mask is not the larger table's while the
-/// buckets are the smaller's. Tables only grow: the buckets are stored before the mask and loaded
-/// after it, and x86 reorders neither. An old mask on new buckets may miss, and a miss is looked up
-/// under the lock.
+/// Two words. A reader must not see the mask of a larger table with the buckets of a smaller one. Tables only grow: the buckets are stored before the mask and loaded
+/// after it, and x86 reorders neither. An old mask with new buckets may miss, and the slow path
+/// looks under the lock.
 #[repr(C)]
 pub(super) struct Table {
     buckets: AtomicPtr<Bucket>,
@@ -50,8 +49,8 @@ impl Table {
 const BUCKETS: usize = offset_of!(ClassData, cache) + offset_of!(Table, buckets);
 const MASK: usize = offset_of!(ClassData, cache) + offset_of!(Table, mask);
 
-/// Writes one of the two senders: they differ in where the receiver and the selector are, in what nil
-/// answers, and in how a miss calls its resolver.
+/// Writes one of the two senders. They differ in the registers of the receiver and the selector, in the
+/// result for nil, and in how a miss calls its resolver.
 macro_rules! sender {
     (
         $(#[$doc:meta])* $name:ident: $receiver:literal, $selector:literal, $selector_low:literal,
@@ -78,8 +77,8 @@ macro_rules! sender {
                 "je 4f",
                 "add r10, 16",
                 "jmp 2b",
-                // A miss: everything that may carry an argument is kept across the call, rax too,
-                // which tells a variadic function how many vector registers are in use.
+                // A miss: save everything that may carry an argument, and rax, in which a variadic
+                // function gets the number of vector registers in use.
                 "4:",
                 "push rbp",
                 ".cfi_def_cfa_offset 16",

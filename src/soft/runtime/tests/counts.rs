@@ -1,4 +1,4 @@
-//! Owners: every object is deallocated once, when the last one goes.
+//! Reference counts: every object is deallocated once, by the last release.
 
 use super::*;
 use std::sync::atomic::{AtomicUsize, Ordering::*};

@@ -5,7 +5,7 @@ use super::*;
 use crate::child::in_child;
 use std::os::unix::process::ExitStatusExt;
 
-/// Runs `end` in a child, and answers what it wrote before it aborted.
+/// Runs `end` in a child process, and returns what it wrote before it aborted.
 fn end_of(test: &str, end: impl FnOnce()) -> Option<String> {
     let output = in_child(&format!("soft::runtime::tests::ends::{test}"), &[], end)?;
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -54,7 +54,7 @@ ends! {
     initialised_twice: "-[NSString init]: sent to an object that is initialised already" =>
         send!(string("ab"), "init"; Id);
     // SAFETY: the point of the test is that this is caught.
-    not_a_pool: "objc_autoreleasePoolPop: 0x7 is no pool of this thread" => unsafe {
+    not_a_pool: "objc_autoreleasePoolPop: 0x7 is not a pool of this thread" => unsafe {
         objc_autoreleasePoolPop(std::ptr::without_provenance_mut(7))
     };
 }

@@ -163,7 +163,7 @@ fn enumerated(collection: Id) -> Vec<Id> {
         if count == 0 {
             return all;
         }
-        // SAFETY: the collection says that there are so many.
+        // SAFETY: the collection returned this count.
         all.extend_from_slice(unsafe { std::slice::from_raw_parts(state.items, count) });
         // SAFETY: the collection set it.
         assert_eq!(unsafe { *state.mutations }, 0);
@@ -323,4 +323,30 @@ fn every_object_says_what_it_is() {
     assert!(equal(object, object));
     let answer = send!(string("x"), "performSelector:", sel("uppercaseString") => Sel; Id);
     assert_eq!(text(answer), "X");
+}
+
+/// Arrays in arrays in arrays, compared on a small stack.
+#[test]
+fn deeply_nested_arrays_are_compared() {
+    let nested = |last: &str| {
+        (0..scale(100_000, 10_000)).fold(string(last), |inner, _| {
+            let array = send!(class("NSArray").as_id(), "alloc"; Id);
+            let array = send!(
+                array, "initWithObjects:count:", (&raw const inner) => *const Id, 1 => usize; Id
+            );
+            // SAFETY: the array has retained it.
+            unsafe { objc_release(inner) };
+            array
+        })
+    };
+    let run = move || {
+        let (one, same, other) = (nested("a"), nested("a"), nested("b"));
+        assert!(send!(one, "isEqual:", same => Id; Bool).get());
+        assert!(!send!(one, "isEqualToArray:", other => Id; Bool).get());
+        for array in [one, same, other] {
+            // SAFETY: owned here.
+            unsafe { objc_release(array) };
+        }
+    };
+    std::thread::Builder::new().stack_size(1 << 19).spawn(run).unwrap().join().unwrap();
 }

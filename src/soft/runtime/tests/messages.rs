@@ -126,7 +126,7 @@ fn nil_answers_zero() {
     assert_eq!(send!(Id::NIL, "x"; Id), Id::NIL);
 }
 
-/// An implementation that answers a constant.
+/// An implementation that returns a constant.
 macro_rules! constant {
     ($name:ident = $value:literal) => {
         unsafe extern "C" fn $name(_: Id, _: Sel) -> usize {
@@ -237,7 +237,7 @@ fn messages_while_methods_and_classes_change() {
                 while !done.load(Relaxed) {
                     for at in 0..selectors.len() {
                         let at = (at * 7 + thread) % selectors.len();
-                        // SAFETY: the object answers every one of them.
+                        // SAFETY: the object has a method for each of them.
                         let answer = unsafe { send(object, selectors[at]) };
                         assert!((1..=3).contains(&answer));
                         // Methods change from one to two to three, and never back.

@@ -95,10 +95,10 @@ fn handshakes_without_a_pool_stay_flat() {
             }
         }
         assert_eq!((count(object), extent()), (1, (0, 1)));
-        // And through a real method: every answer is a fresh push, which is taken back.
+        // And through a real method: every returned object is pushed anew and taken off again.
         let own = send!(object, "description"; Id);
         assert_eq!((own, count(object), extent().0), (object, 2, 1));
-        // SAFETY: the answer of the last message.
+        // SAFETY: the result of the last message.
         unsafe {
             objc_retainAutoreleasedReturnValue(own);
             assert_eq!((count(object), extent().0), (2, 0));
