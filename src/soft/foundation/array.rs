@@ -144,8 +144,8 @@ fn index_of(list: &List, object: Id) -> usize {
 /// Whether an object equals another by `isEqual:`. Arrays in arrays are compared without recursion, so
 /// that nesting of any depth fits on the stack.
 pub(super) fn are_equal(object: Id, other: Id) -> bool {
-    let mut pairs = vec![(object, other)];
-    while let Some((object, other)) = pairs.pop() {
+    let (mut first, mut pairs) = (Some((object, other)), Vec::new());
+    while let Some((object, other)) = first.take().or_else(|| pairs.pop()) {
         if object == other {
             continue;
         }

@@ -362,7 +362,7 @@ impl PartialEq for Text {
 }
 
 /// The items that a caller passed as an address and a length; none if the address is null and the length
-/// is not 0.
+/// is not 0, or if no memory can have that many.
 ///
 /// # Safety
 ///
@@ -371,6 +371,7 @@ pub(super) unsafe fn slice<'a, T>(items: *const T, length: usize) -> Option<&'a 
     match (length, items.is_null()) {
         (0, _) => Some(&[]),
         (_, true) => None,
+        _ if length > isize::MAX as usize / size_of::<T>() => None,
         // SAFETY: the caller's.
         (_, false) => Some(unsafe { std::slice::from_raw_parts(items, length) }),
     }

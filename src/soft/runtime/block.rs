@@ -78,8 +78,10 @@ soft_class! {
 
 impl Descriptor {
     fn layout(&self) -> Layout {
-        Layout::from_size_align(self.size.max(size_of::<Block>()), 16)
-            .unwrap_or_else(|_| fatal(format_args!("_Block_copy: a block cannot have {} bytes", self.size)))
+        let layout = Layout::from_size_align(self.size, 16).ok();
+        layout.filter(|_| self.size >= size_of::<Block>()).unwrap_or_else(|| {
+            fatal(format_args!("_Block_copy: a block cannot have {} bytes", self.size))
+        })
     }
 }
 

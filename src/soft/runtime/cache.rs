@@ -131,6 +131,7 @@ impl Cache {
             let buckets: Box<[Bucket]> = (0..homes + PROBES).map(|_| Bucket::empty()).collect();
             let new = Self::empty();
             new.0.publish(buckets.as_ptr(), homes - 1);
+            // The last buckets of the old table were beyond its homes. In the new one they are homes.
             let all_fit = old.iter().filter(|bucket| !bucket.is_empty()).all(|bucket| {
                 let selector = Sel::from_ptr(bucket.selector.load(Relaxed));
                 new.fill(selector, bucket.imp.load(Relaxed), lock) || homes == LARGEST
@@ -140,5 +141,61 @@ impl Cache {
                 return true;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    unsafe extern "C" fn imp() {}
+
+    fn selector(number: usize) -> Sel {
+        Sel::from_ptr(std::ptr::without_provenance_mut(number * size_of::<Bucket>()))
+    }
+
+    /// The `nth` selector whose home is the last one in a table of any size.
+    fn at_the_end(nth: usize) -> Sel {
+        selector(LARGEST * (nth + 1) - 1)
+    }
+
+    /// Selectors from the end of a table may have no room in one of twice the size: it grows further.
+    #[test]
+    fn growth_loses_nothing() {
+        let mut lock = Lock::take();
+        let cache = Cache::empty();
+        let last = SMALLEST - 1;
+        // The home of the second is the first one of the small table, and follows `last` in the next.
+        let homes = [last, 3 * SMALLEST];
+        let mut all: Vec<_> = (0..PROBES)
+            .flat_map(|nth| homes.map(|home| selector(home + nth * LARGEST)))
+            .collect();
+        all.iter().for_each(|selector| cache.insert(*selector, imp, &mut lock));
+        assert_eq!(cache.buckets(&lock).0, SMALLEST);
+        all.push(selector(last + 2 * SMALLEST));
+        cache.insert(all[2 * PROBES], imp, &mut lock);
+        assert_eq!(cache.buckets(&lock).0, 4 * SMALLEST);
+        assert!(all.iter().all(|selector| cache.get(*selector, &lock).is_some()));
+    }
+
+    /// As many selectors as have room are cached at the last home, and the bucket after them stays empty.
+    #[test]
+    fn the_last_bucket_stays_empty() {
+        let mut lock = Lock::take();
+        let cache = Cache::empty();
+        for nth in 0..PROBES {
+            cache.insert(at_the_end(nth), imp, &mut lock);
+            assert_eq!(cache.buckets(&lock).0, SMALLEST);
+        }
+        let cached = |cache: &Cache, lock: &Lock| {
+            (0..=PROBES).filter(|nth| cache.get(at_the_end(*nth), lock).is_some()).count()
+        };
+        assert_eq!(cached(&cache, &lock), PROBES);
+        // One too many: the table grows as far as it may, and loses nothing.
+        cache.insert(at_the_end(PROBES), imp, &mut lock);
+        let (homes, buckets) = cache.buckets(&lock);
+        assert_eq!((homes, buckets.len()), (LARGEST, LARGEST + PROBES));
+        assert!(buckets.last().is_some_and(Bucket::is_empty), "a reader would run past the end");
+        assert_eq!(cached(&cache, &lock), PROBES);
     }
 }

@@ -454,3 +454,26 @@ impl<P> fmt::Debug for Strong<P> {
         self.object.fmt(f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever the count, an object that has no owner any more is not retained.
+    #[test]
+    fn an_object_without_owners_is_not_retained() {
+        let object = allocate(&NSObject.class);
+        // SAFETY: the object is there, and its count is set back before it is released.
+        unsafe {
+            let count = &header(object).count;
+            for (value, retained) in [(0, false), (1, true), (DEALLOCATING, false), (DEALLOCATING + 1, false)] {
+                count.store(value, Relaxed);
+                assert_eq!(retain_alive(object), retained, "{value}");
+                assert_eq!(count.load(Relaxed), value + usize::from(retained));
+            }
+            assert!(Retained::retain_alive(Id::NIL).is_none());
+            count.store(1, Relaxed);
+            release(object);
+        }
+    }
+}

@@ -9,6 +9,7 @@ mod dispatches;
 mod fork;
 mod life;
 mod misuse;
+mod order;
 mod settings;
 mod sync;
 mod textures;

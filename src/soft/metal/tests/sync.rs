@@ -310,6 +310,22 @@ fn a_wait_without_commit_frees_the_reserved_position() {
     }
 }
 
+/// A command buffer that is released uncommitted frees its own place only.
+#[test]
+fn a_released_command_buffer_frees_its_own_place_only() {
+    let queue = queue();
+    let (first, second, third) = (commands(*queue), commands(*queue), commands(*queue));
+    send!(*first, "enqueue"; ());
+    send!(*second, "enqueue"; ());
+    commit(*third);
+    drop(first);
+    std::thread::sleep(Duration::from_millis(5));
+    assert!(status(*third) < 3, "the second has its place");
+    commit(*second);
+    wait(*third);
+    assert_eq!((outcome(*second), outcome(*third)), (Ok(()), Ok(())));
+}
+
 #[test]
 fn handlers_are_called_before_waits_return() {
     for _ in 0..scale(300) {

@@ -168,3 +168,12 @@ fn a_block_is_disposed_of_once() {
     }
     assert_eq!(DISPOSED.load(Relaxed), 1);
 }
+
+/// Copies a block whose descriptor says that it has so few bytes that not even its beginning fits.
+pub(super) fn copy_a_short_block() {
+    static SHORT: Descriptor = Descriptor { reserved: 0, size: 8, copy, dispose };
+    let calls = AtomicUsize::new(0);
+    let block = Literal { descriptor: &raw const SHORT, ..literal(0, Id::NIL, &calls) };
+    // SAFETY: the point of the test is that the size is checked.
+    unsafe { _Block_copy((&raw const block).cast()) };
+}

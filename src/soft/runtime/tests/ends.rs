@@ -1,5 +1,5 @@
-//! Programs that break a rule end with a line that says so. Each is a child process: this test
-//! binary again, to break the rule in earnest.
+//! Programs that break a rule end with a message. Each test runs this binary again, as a child process
+//! that breaks the rule.
 
 use super::*;
 use crate::child::in_child;
@@ -53,7 +53,14 @@ ends! {
         send!(send!(class("NSString").as_id(), "alloc"; Id), "length"; usize);
     initialised_twice: "-[NSString init]: sent to an object that is initialised already" =>
         send!(string("ab"), "init"; Id);
+    short_block: "_Block_copy: a block cannot have 8 bytes" => super::blocks::copy_a_short_block();
     // SAFETY: the point of the test is that this is caught.
+    popped_twice: "objc_autoreleasePoolPop: 0x1 is not a pool of this thread" => unsafe {
+        let pool = objc_autoreleasePoolPush();
+        objc_autoreleasePoolPop(pool);
+        objc_autoreleasePoolPop(pool)
+    };
+    // SAFETY: as above.
     not_a_pool: "objc_autoreleasePoolPop: 0x7 is not a pool of this thread" => unsafe {
         objc_autoreleasePoolPop(std::ptr::without_provenance_mut(7))
     };

@@ -350,3 +350,37 @@ fn deeply_nested_arrays_are_compared() {
     };
     std::thread::Builder::new().stack_size(1 << 19).spawn(run).unwrap().join().unwrap();
 }
+
+/// No memory has that many items: the length is wrong, and the answer nil.
+#[test]
+fn impossible_lengths_are_nil() {
+    let object = string("x");
+    let (objects, most) = ((&raw const object), usize::MAX);
+    for count in [most, most / 8, most / 16 + 1] {
+        let array = send!(
+            class("NSArray").as_id(), "arrayWithObjects:count:", objects => *const Id, count => usize; Id
+        );
+        assert!(array.is_nil(), "{count}");
+        let dictionary = send!(
+            class("NSDictionary").as_id(), "dictionaryWithObjects:forKeys:count:",
+            objects => *const Id, objects => *const Id, count => usize; Id
+        );
+        assert!(dictionary.is_nil(), "{count}");
+    }
+    let bytes = objects.cast::<std::ffi::c_void>();
+    for length in [most, most / 2 + 1] {
+        let data = send!(
+            class("NSData").as_id(), "dataWithBytes:length:",
+            bytes => *const std::ffi::c_void, length => usize; Id
+        );
+        assert!(data.is_nil(), "{length}");
+        let text = send!(class("NSString").as_id(), "alloc"; Id);
+        let text = send!(
+            text, "initWithBytes:length:encoding:",
+            bytes => *const std::ffi::c_void, length => usize, 4 => usize; Id
+        );
+        assert!(text.is_nil(), "{length}");
+    }
+    // SAFETY: owned here.
+    unsafe { objc_release(object) };
+}

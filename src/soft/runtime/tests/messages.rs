@@ -281,3 +281,23 @@ fn messages_while_methods_and_classes_change() {
     // SAFETY: owned here.
     unsafe { objc_release(object) };
 }
+
+/// More selectors than the arena has entries, in a process of their own, since they are never freed.
+#[test]
+fn selectors_beyond_the_arena_are_selectors() {
+    let test = "soft::runtime::tests::messages::selectors_beyond_the_arena_are_selectors";
+    let run = || {
+        let names: Vec<_> = (0..70_000).map(|nth| format!("beyond{nth}")).collect();
+        let selectors: Vec<_> = names.iter().map(|name| sel(name)).collect();
+        let distinct: std::collections::HashSet<_> = selectors.iter().map(|sel| sel.as_ptr()).collect();
+        assert_eq!(distinct.len(), names.len());
+        for (name, selector) in names.iter().zip(selectors) {
+            // SAFETY: the name of a selector is a C string.
+            let text = unsafe { CStr::from_ptr(sel_getName(selector)) };
+            assert_eq!((text.to_str(), sel(name)), (Ok(name.as_str()), selector));
+        }
+    };
+    if let Some(output) = crate::child::in_child(test, &[], run) {
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}

@@ -201,3 +201,53 @@ fn draining_may_push_more() {
         assert_eq!(extent().0, 0);
     });
 }
+
+/// Of the pages of a pool one spare is kept, at a boundary too.
+#[test]
+fn one_spare_page_is_kept() {
+    alone(|| {
+        let object = string("spare");
+        // SAFETY: as above.
+        unsafe {
+            let pool = objc_autoreleasePoolPush();
+            for _ in 0..510 {
+                objc_autorelease(objc_retain(object));
+            }
+            assert_eq!(extent(), (511, 1));
+            for _ in 0..10 {
+                let pool = objc_autoreleasePoolPush();
+                objc_autorelease(objc_retain(object));
+                assert_eq!(extent(), (513, 2));
+                objc_autoreleasePoolPop(pool);
+                assert_eq!(extent(), (511, 2));
+            }
+            for _ in 0..1000 {
+                objc_autorelease(objc_retain(object));
+            }
+            assert_eq!(extent(), (1511, 3));
+            objc_autoreleasePoolPop(pool);
+            assert_eq!((count(object), extent()), (1, (0, 2)));
+            objc_release(object);
+        }
+    });
+}
+
+/// What was left in its pool is not taken out by the next caller that claims a returned object.
+#[test]
+fn what_is_left_in_a_pool_stays() {
+    alone(|| {
+        let object = string("left");
+        // SAFETY: as above.
+        unsafe {
+            let pool = objc_autoreleasePoolPush();
+            leave_in_pool(objc_autoreleaseReturnValue(objc_retain(object)));
+            assert_eq!((count(object), extent().0), (2, 2));
+            assert_eq!(objc_retainAutoreleasedReturnValue(object), object);
+            assert_eq!((count(object), extent().0), (3, 2), "retained, and still in the pool");
+            objc_release(object);
+            objc_autoreleasePoolPop(pool);
+            assert_eq!(count(object), 1);
+            objc_release(object);
+        }
+    });
+}
