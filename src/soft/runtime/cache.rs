@@ -109,7 +109,8 @@ impl Cache {
 
     /// Fills the first free bucket for a selector, if there is one.
     fn fill(&self, selector: Sel, imp: *mut c_void, lock: &mut Lock) -> bool {
-        let Some(free) = self.candidates(selector, lock).iter().find(|bucket| bucket.is_empty()) else {
+        let Some(free) = self.candidates(selector, lock).iter().find(|bucket| bucket.is_empty())
+        else {
             return false;
         };
         free.imp.store(imp, Relaxed);
@@ -167,9 +168,8 @@ mod tests {
         let last = SMALLEST - 1;
         // The home of the second is the first one of the small table, and follows `last` in the next.
         let homes = [last, 3 * SMALLEST];
-        let mut all: Vec<_> = (0..PROBES)
-            .flat_map(|nth| homes.map(|home| selector(home + nth * LARGEST)))
-            .collect();
+        let mut all: Vec<_> =
+            (0..PROBES).flat_map(|nth| homes.map(|home| selector(home + nth * LARGEST))).collect();
         all.iter().for_each(|selector| cache.insert(*selector, imp, &mut lock));
         assert_eq!(cache.buckets(&lock).0, SMALLEST);
         all.push(selector(last + 2 * SMALLEST));

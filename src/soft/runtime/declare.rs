@@ -90,7 +90,9 @@ impl<P: SoftClass> Receiver for This<'_, P> {
         // SAFETY: the caller's.
         match unsafe { Object::from_id(call.receiver) } {
             Some(object) => This { object, call },
-            None => call.fault(format_args!("sent to an object that is not of class {}", P::class())),
+            None => {
+                call.fault(format_args!("sent to an object that is not of class {}", P::class()))
+            }
         }
     }
 }
@@ -469,7 +471,10 @@ unsafe fn make_object<P: SoftClass>(receiver: Id, payload: Option<P>) -> Option<
     unsafe {
         match Object::<P>::from_id(object) {
             Some(object) => _ = object.fill(payload),
-            None => fatal(format_args!("objects of class {class} do not hold what {} holds", P::class())),
+            None => fatal(format_args!(
+                "objects of class {class} do not hold what {} holds",
+                P::class()
+            )),
         }
         Retained::from_owned(object)
     }

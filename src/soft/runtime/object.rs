@@ -466,7 +466,9 @@ mod tests {
         // SAFETY: the object is there, and its count is set back before it is released.
         unsafe {
             let count = &header(object).count;
-            for (value, retained) in [(0, false), (1, true), (DEALLOCATING, false), (DEALLOCATING + 1, false)] {
+            for (value, retained) in
+                [(0, false), (1, true), (DEALLOCATING, false), (DEALLOCATING + 1, false)]
+            {
                 count.store(value, Relaxed);
                 assert_eq!(retain_alive(object), retained, "{value}");
                 assert_eq!(count.load(Relaxed), value + usize::from(retained));

@@ -171,7 +171,11 @@ fn tracked_resources_keep_the_order_of_their_encoders() {
         steps.iter().for_each(|step| step(*commands));
         assert_eq!(finish(*commands), Ok(()));
     };
-    let check = |name: &str, before: &[Step<'_>], pair: [Step<'_>; 2], after: &[Step<'_>], first_byte: u8| {
+    let check = |name: &str,
+                 before: &[Step<'_>],
+                 pair: [Step<'_>; 2],
+                 after: &[Step<'_>],
+                 first_byte: u8| {
         before.iter().for_each(|step| in_one(&[*step]));
         let other = untracked();
         in_one(&[pair[0], &|commands| fill(commands, *other, 1), pair[1]]);
@@ -179,7 +183,11 @@ fn tracked_resources_keep_the_order_of_their_encoders() {
         assert_eq!(contents::<u8>(**out)[0], first_byte, "{name}");
     };
     check(
-        "the grid of an indirect dispatch", &[], [&|c| count(Some(m), c), &|c| fill(c, **m, 0)], &[], 1,
+        "the grid of an indirect dispatch",
+        &[],
+        [&|c| count(Some(m), c), &|c| fill(c, **m, 0)],
+        &[],
+        1,
     );
     let (m1, s2, out0) = (&filled(m, 1), &filled(s, 2), &filled(out, 0));
     let (m_to_t, s_to_t) = (&|c: Id| upload(m, t, c), &|c: Id| upload(s, t, c));
@@ -198,5 +206,11 @@ fn tracked_resources_keep_the_order_of_their_encoders() {
     let s_to_u = &|c: Id| upload(s, u, c);
     check("a texture that is copied to", &[m1, s2, m_to_t], [t_to_u, s_to_u], &[u_to_out], 2);
     let level = &|c: Id| download(t, 1, out, c);
-    check("mip levels", &[s2, s_to_t, &|c| mipmaps(t, c), m1, m_to_t, out0], [&|c| mipmaps(t, c), level], &[], 1);
+    check(
+        "mip levels",
+        &[s2, s_to_t, &|c| mipmaps(t, c), m1, m_to_t, out0],
+        [&|c| mipmaps(t, c), level],
+        &[],
+        1,
+    );
 }

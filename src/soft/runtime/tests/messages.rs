@@ -289,7 +289,8 @@ fn selectors_beyond_the_arena_are_selectors() {
     let run = || {
         let names: Vec<_> = (0..70_000).map(|nth| format!("beyond{nth}")).collect();
         let selectors: Vec<_> = names.iter().map(|name| sel(name)).collect();
-        let distinct: std::collections::HashSet<_> = selectors.iter().map(|sel| sel.as_ptr()).collect();
+        let distinct: std::collections::HashSet<_> =
+            selectors.iter().map(|sel| sel.as_ptr()).collect();
         assert_eq!(distinct.len(), names.len());
         for (name, selector) in names.iter().zip(selectors) {
             // SAFETY: the name of a selector is a C string.
