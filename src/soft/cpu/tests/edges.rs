@@ -450,11 +450,11 @@ impl Bench {
             () => PATTERNS,
         };
         let mut masks = MASKS.iter().cycle();
-        // Patterns share the lengths between them.
-        let step = patterns.len().min(3);
+        // Patterns share the lengths between them: each is there with one of them at least.
+        let step = patterns.len().min(if self.kernel.ty.width() == 1 { 4 } else { 7 });
         for (number, &pattern) in patterns.iter().enumerate() {
             let span = (0..32).map(pattern).max().unwrap_or(0) * scale;
-            for more in (number as i64 % 3..16).step_by(step) {
+            for more in ((number % step) as i64..16).step_by(step) {
                 let length = span + bytes + more;
                 // All of the lower edge in one length: it does not depend on it.
                 let first = if more < step as i64 { -16 } else { more - 2 };

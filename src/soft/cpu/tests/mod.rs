@@ -6,6 +6,7 @@ mod edges;
 mod faults;
 mod kernels;
 mod lanes;
+mod nans;
 mod random;
 mod reference;
 mod rows;
