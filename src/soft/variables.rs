@@ -43,8 +43,9 @@ variables! {
         "`none` hides the device; read at each call";
     WORKERS: "ARUMINIUM_SOFT_WORKERS", Number(1, 256), "one thread per core",
         "how many threads run kernels";
-    WATCHDOG: "ARUMINIUM_SOFT_WATCHDOG_MS", Number(0, usize::MAX), "10000",
-        "milliseconds that a launch may take, and that a wait for an event may last while nothing runs; 0 is no limit";
+    WATCHDOG: "ARUMINIUM_SOFT_WATCHDOG_MS", Number(0, usize::MAX), "60000",
+        "milliseconds after which a launch is stopped if none of its threadgroups has finished, and a wait for an event if \
+         nothing has run on the device; 0 is no limit";
     CHECKS: "ARUMINIUM_SOFT_CHECKS", Words(&["on", "off"]), "on",
         "`off` ignores messages that are wrong, as Metal without its validation layer does";
     STRICT: "ARUMINIUM_SOFT_STRICT", Words(&["on", "off"]), "off",

@@ -6,10 +6,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use super::interp::code::{self, Handler, Ins, Run, Stop, Wave, Wrong, put};
-use super::interp::control::BUDGET;
 use super::interp::isa::{Isa, IsaKind, LANES};
 use super::interp::lower::{Code, THREAD_POINTER, UNKNOWN_LOCAL};
 use super::interp::memory::{self, Region};
+use super::watch::{Verdict, Watch, Watchdog};
 use super::workers::Workers;
 use super::{Program, tally};
 use crate::soft::ir::{AllocationKind, Input, Sampler};
@@ -26,7 +26,7 @@ type Positions = [[u32; LANES]; 3];
 
 /// Where a threadgroup is, for the handlers of inputs, and whether it should stop.
 #[derive(Debug)]
-pub(crate) struct GroupPlace {
+pub(crate) struct GroupPlace<'a> {
     /// Uniform inputs by their number.
     inputs: [[u32; 3]; Input::ALL.len()],
     /// The position of the group's first thread.
@@ -35,11 +35,11 @@ pub(crate) struct GroupPlace {
     positions: *const Positions,
     /// Whether the threads of each SIMD-group have positions side by side in the first dimension.
     rows: bool,
-    abort: *const AtomicBool,
-    deadline: Option<Instant>,
+    /// Whether it should stop.
+    pub(crate) watch: Watch<'a>,
 }
 
-impl GroupPlace {
+impl GroupPlace<'_> {
     /// The position in the grid of a SIMD-group's first thread, in the first dimension, and whether the
     /// other threads' follow it.
     #[inline(always)]
@@ -57,17 +57,6 @@ impl GroupPlace {
         let mut lanes = positions[dimension];
         lanes.iter_mut().for_each(|lane| *lane = lane.wrapping_add(self.origin[dimension]));
         lanes
-    }
-
-    /// Whether the launch is over, with a fault elsewhere.
-    pub(crate) fn is_aborted(&self) -> bool {
-        // SAFETY: the flag is the launch's, which outlives its groups.
-        unsafe { &*self.abort }.load(Ordering::Relaxed)
-    }
-
-    /// Whether the watchdog's time is up.
-    pub(crate) fn is_late(&self) -> bool {
-        self.deadline.is_some_and(|deadline| Instant::now() > deadline)
     }
 }
 
@@ -198,10 +187,11 @@ struct Shared<'a> {
     chunk: u64,
     next: AtomicU64,
     running: AtomicU32,
-    abort: AtomicBool,
+    watchdog: Watchdog,
+    /// When the launch began.
+    start: Instant,
     /// The fault of the first threadgroup that had one.
     fault: Mutex<Option<(u64, Fault)>>,
-    deadline: Option<Instant>,
     /// Whether what is the same for all threads could not be computed before them.
     plain: AtomicBool,
 }
@@ -304,9 +294,9 @@ impl Program {
             chunk: (total / (16 * (helpers + 1))).clamp(1, MAX_CHUNK),
             next: AtomicU64::new(0),
             running: AtomicU32::new(0),
-            abort: AtomicBool::new(false),
+            watchdog: Watchdog::new(launch.watchdog),
+            start: Instant::now(),
             fault: Mutex::new(None),
-            deadline: launch.watchdog.and_then(|time| Instant::now().checked_add(time)),
             plain: AtomicBool::new(false),
         };
         let helpers = helpers.min(total.saturating_sub(1)) as usize;
@@ -334,12 +324,17 @@ impl Program {
     }
 }
 
+/// How a threadgroup ended: with a fault, or without one because another worker had stopped the launch.
+type Ended = Result<(), Option<Fault>>;
+
 /// One thread's part in a launch.
 struct Worker<'a> {
     shared: &'a Shared<'a>,
     code: &'a Code,
     regions: Vec<Region>,
-    place: GroupPlace,
+    place: GroupPlace<'a>,
+    /// How much work may be done before the next look at the clock.
+    budget: i64,
     waves: Vec<Wave>,
     frames: *mut u8,
     /// Positions by the size of the group; there are few, as only those at the edges differ.
@@ -395,13 +390,13 @@ impl<'a> Worker<'a> {
             origin: [0; 3],
             positions: std::ptr::null(),
             rows: false,
-            abort: &shared.abort,
-            deadline: shared.deadline,
+            watch: Watch::new(&shared.watchdog, shared.start),
         };
+        let budget = place.watch.first_budget();
         let waves = (0..states)
             .map(|state| Wave {
                 exec: 0,
-                budget: BUDGET,
+                budget,
                 regions: regions.as_ptr(),
                 region_count: regions.len() as u32,
                 textures: shared.textures.as_ptr().cast(),
@@ -413,7 +408,7 @@ impl<'a> Worker<'a> {
                 stop: Stop::End,
             })
             .collect();
-        Self { shared, code, regions, place, waves, frames: at(0), shapes: Vec::new() }
+        Self { shared, code, regions, place, budget, waves, frames: at(0), shapes: Vec::new() }
     }
 
     /// Works until nothing is left. False if what is the same for all threads cannot be computed before
@@ -426,7 +421,7 @@ impl<'a> Worker<'a> {
         if !self.once() {
             return false;
         }
-        while !shared.abort.load(Ordering::Relaxed) {
+        while !shared.watchdog.is_aborted() {
             let start = shared.next.fetch_add(shared.chunk, Ordering::Relaxed);
             if start >= shared.total {
                 break;
@@ -435,7 +430,7 @@ impl<'a> Worker<'a> {
             let mut position =
                 [start % gx, start / gx % gy, start / gx / gy].map(|part| part as u32);
             for number in start..shared.total.min(start + shared.chunk) {
-                let fault = self.group(position);
+                let ended = self.group(position);
                 position[0] += 1;
                 for d in 0..2 {
                     if position[d] == shared.groups[d] {
@@ -443,13 +438,18 @@ impl<'a> Worker<'a> {
                         position[d + 1] += 1;
                     }
                 }
-                if let Some(fault) = fault {
-                    shared.abort.store(true, Ordering::Relaxed);
-                    let mut first = shared.fault.lock().unwrap_or_else(PoisonError::into_inner);
-                    if first.as_ref().is_none_or(|&(other, _)| number < other) {
-                        *first = Some((number, fault));
+                match ended {
+                    Ok(()) => shared.watchdog.finished(),
+                    Err(fault) => {
+                        shared.watchdog.abort();
+                        let mut first = shared.fault.lock().unwrap_or_else(PoisonError::into_inner);
+                        if let Some(fault) = fault
+                            && first.as_ref().is_none_or(|&(other, _)| number < other)
+                        {
+                            *first = Some((number, fault));
+                        }
+                        return true;
                     }
-                    return true;
                 }
             }
         }
@@ -473,7 +473,7 @@ impl<'a> Worker<'a> {
             return true;
         }
         let wave = &mut self.waves[0];
-        wave.place = &raw const self.place;
+        wave.place = (&raw const self.place).cast();
         wave.exec = 1;
         // SAFETY: the frame is as large as the program says, and this thread's own.
         unsafe { code::run(code.code.as_ptr(), self.frames, wave) };
@@ -512,7 +512,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Runs the threadgroup at a position.
-    fn group(&mut self, position: [u32; 3]) -> Option<Fault> {
+    fn group(&mut self, position: [u32; 3]) -> Ended {
         let (grid, full) = (self.shared.launch.grid, self.shared.launch.group);
         let origin: [u32; 3] = std::array::from_fn(|d| position[d] * full[d]);
         let size: [u32; 3] = std::array::from_fn(|d| full[d].min(grid[d] - origin[d]));
@@ -538,33 +538,62 @@ impl<'a> Worker<'a> {
     }
 
     /// SIMD-groups that do not wait for each other.
-    fn one_by_one(&mut self, waves: u32, born: impl Fn(u32) -> u32) -> Option<Fault> {
+    fn one_by_one(&mut self, waves: u32, born: impl Fn(u32) -> u32) -> Ended {
         let start = self.start();
         for number in 0..waves {
             let wave = &mut self.waves[0];
-            wave.place = &raw const self.place;
+            wave.place = (&raw const self.place).cast();
             wave.number = number;
             wave.exec = born(number);
+            self.charge(1)?;
             // SAFETY: the frame is as large as the program says, and this thread's own.
-            unsafe { code::run(start, self.frames, wave) };
-            match wave.stop {
+            match unsafe { self.run(0, start, self.frames) } {
                 Stop::End | Stop::Barrier(_) => {}
-                Stop::Fault(ip, lane, wrong) => return Some(self.report(0, ip, lane, wrong)),
-                Stop::Aborted => return None,
+                Stop::Fault(ip, lane, wrong) => return Err(Some(self.report(0, ip, lane, wrong))),
+                Stop::Aborted => return Err(None),
             }
         }
-        None
+        Ok(())
+    }
+
+    /// Counts the work of code outside of loops, for so many SIMD-groups, and looks at the clock if it is time to.
+    #[inline(always)]
+    fn charge(&mut self, waves: u32) -> Ended {
+        self.budget -= i64::from(self.code.work) * i64::from(waves);
+        if self.budget >= 0 {
+            return Ok(());
+        }
+        match self.place.watch.look(&mut self.budget) {
+            Verdict::Continue => Ok(()),
+            Verdict::Aborted => Err(None),
+            Verdict::Late => Err(Some(self.report(0, self.start(), 0, Wrong::Watchdog))),
+        }
+    }
+
+    /// Runs a SIMD-group until it stops.
+    ///
+    /// # Safety
+    /// As [`code::run`].
+    #[inline(always)]
+    unsafe fn run(&mut self, number: usize, from: *const Ins, frame: *mut u8) -> Stop {
+        let wave = &mut self.waves[number];
+        wave.budget = self.budget;
+        // SAFETY: the caller's.
+        unsafe { code::run(from, frame, wave) };
+        self.budget = wave.budget;
+        wave.stop
     }
 
     /// SIMD-groups that meet at barriers: each runs until it waits or ends, in rounds.
-    fn meeting(&mut self, waves: u32, born: impl Fn(u32) -> u32) -> Option<Fault> {
+    fn meeting(&mut self, waves: u32, born: impl Fn(u32) -> u32) -> Ended {
         let frame = (self.code.frame_bytes as usize).next_multiple_of(size_of::<Line>());
         for number in 0..waves {
             let wave = &mut self.waves[number as usize];
-            wave.place = &raw const self.place;
+            wave.place = (&raw const self.place).cast();
             wave.number = number;
             wave.exec = born(number);
         }
+        self.charge(waves)?;
         let strict = self.shared.launch.strict;
         let mut from = self.start();
         // The SIMD-groups that have not ended, a bit each.
@@ -576,36 +605,34 @@ impl<'a> Worker<'a> {
             while left != 0 {
                 let number = left.trailing_zeros() as usize;
                 left &= left - 1;
-                let wave = &mut self.waves[number];
                 // SAFETY: each SIMD-group has its own frame.
-                unsafe { code::run(from, self.frames.add(frame * number), wave) };
-                match wave.stop {
+                match unsafe { self.run(number, from, self.frames.add(frame * number)) } {
                     Stop::End => {
                         going &= !(1 << number);
                         ended = ended.or(Some(number));
                     }
                     Stop::Barrier(ip) => {
-                        let missing = born(number as u32) & !wave.exec;
+                        let missing = born(number as u32) & !self.waves[number].exec;
                         if strict && missing != 0 {
                             let lane = missing.trailing_zeros();
-                            return Some(self.report(number, ip, lane, Wrong::Barrier));
+                            return Err(Some(self.report(number, ip, lane, Wrong::Barrier)));
                         }
                         // All have to wait at the same barrier.
                         if waiting.is_some_and(|other| other != ip) {
-                            return Some(self.report(number, ip, 0, Wrong::Barrier));
+                            return Err(Some(self.report(number, ip, 0, Wrong::Barrier)));
                         }
                         waiting = Some(ip);
                     }
                     Stop::Fault(ip, lane, wrong) => {
-                        return Some(self.report(number, ip, lane, wrong));
+                        return Err(Some(self.report(number, ip, lane, wrong)));
                     }
-                    Stop::Aborted => return None,
+                    Stop::Aborted => return Err(None),
                 }
             }
-            let ip = waiting?;
+            let Some(ip) = waiting else { return Ok(()) };
             if strict && let Some(number) = ended {
                 // Its first thread is one that the others wait for.
-                return Some(self.report(number, ip, 0, Wrong::Barrier));
+                return Err(Some(self.report(number, ip, 0, Wrong::Barrier)));
             }
             // SAFETY: a barrier is never a program's last instruction.
             from = unsafe { ip.add(1) };
@@ -655,7 +682,9 @@ impl<'a> Worker<'a> {
                 FaultKind::Access { argument, offset, bytes, write, size, constant: false }
             }
             Wrong::Barrier => FaultKind::Barrier,
-            Wrong::Watchdog => FaultKind::Watchdog,
+            Wrong::Watchdog => {
+                FaultKind::Watchdog { limit: self.shared.launch.watchdog.unwrap_or_default() }
+            }
         };
         // SAFETY: handlers stop at instructions of the program's code.
         let at = unsafe { ip.offset_from(self.code.code.as_ptr()) } as usize;

@@ -9,6 +9,7 @@ mod launch;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod watch;
 mod workers;
 
 use std::fmt;

@@ -1,6 +1,7 @@
 //! Why a launch failed, as data.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::soft::ir::{Span, limits};
 
@@ -67,8 +68,11 @@ pub(crate) enum FaultKind {
     },
     /// A barrier that not all threads of the threadgroup reach, or different barriers that threads wait at.
     Barrier,
-    /// The kernel ran longer than it may.
-    Watchdog,
+    /// No threadgroup finished for too long.
+    Watchdog {
+        /// For how long.
+        limit: Duration,
+    },
     /// A threadgroup of no threads or of too many.
     GroupSize {
         /// How many.
@@ -110,7 +114,12 @@ impl fmt::Display for Fault {
             FaultKind::Barrier => out.write_str(
                 "does not reach a barrier that other threads of the threadgroup wait at",
             ),
-            FaultKind::Watchdog => out.write_str("still runs when the watchdog's time is up"),
+            FaultKind::Watchdog { limit } => write!(
+                out,
+                "no threadgroup finished for {} ms, so the watchdog stopped the kernel; \
+                 ARUMINIUM_SOFT_WATCHDOG_MS sets this time, and 0 turns the watchdog off",
+                limit.as_millis()
+            ),
             FaultKind::GroupSize { threads } => {
                 let limit = limits::THREADS;
                 write!(out, "a threadgroup of {threads} threads; 1 to {limit} are possible")

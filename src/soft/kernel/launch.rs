@@ -36,7 +36,7 @@ pub(crate) struct Launch<'a> {
     /// One for each parameter, in the order of [`Executable::parameters`](super::Executable::parameters). Missing
     /// ones at the end are [`Binding::None`].
     pub(crate) bindings: &'a [Binding<'a>],
-    /// How long it may run; `None` for ever.
+    /// It is stopped when no threadgroup has finished for so long; `None` for never.
     pub(crate) watchdog: Option<Duration>,
     /// Whether what GPUs accept from kernels against the rules of the language is a fault: a barrier that not all
     /// threads reach, and a read just past the end of threadgroup memory.

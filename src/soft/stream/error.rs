@@ -64,7 +64,7 @@ impl From<Fault> for CommandError {
     fn from(fault: Fault) -> Self {
         let code = match fault.kind {
             FaultKind::Access { .. } | FaultKind::Misaligned { .. } => ErrorCode::PageFault,
-            FaultKind::Watchdog => ErrorCode::Timeout,
+            FaultKind::Watchdog { .. } => ErrorCode::Timeout,
             FaultKind::Barrier => ErrorCode::Internal,
             FaultKind::GroupSize { .. } | FaultKind::ThreadgroupMemory { .. } => {
                 ErrorCode::InvalidResource

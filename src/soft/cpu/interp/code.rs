@@ -72,8 +72,8 @@ pub(crate) enum Wrong {
 pub(crate) struct Wave {
     /// The active lanes. Code never runs with none.
     pub(crate) exec: u32,
-    /// Loops may take so many passes before the clock is asked.
-    pub(crate) budget: u32,
+    /// How much work may be done before the next look at the clock.
+    pub(crate) budget: i64,
     /// The launch's memory, by number; 0 is null.
     pub(crate) regions: *const Region,
     /// The length of that table.
@@ -87,7 +87,7 @@ pub(crate) struct Wave {
     /// Thread memory of the 32 lanes.
     pub(crate) thread_memory: *mut u8,
     /// Where the threadgroup is.
-    pub(crate) place: *const GroupPlace,
+    pub(crate) place: *const GroupPlace<'static>,
     /// The SIMD-group's number in its threadgroup.
     pub(crate) number: u32,
     /// Why it stopped, set when a handler gives null.

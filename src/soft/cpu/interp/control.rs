@@ -9,17 +9,36 @@ use std::marker::PhantomData;
 use super::code::{Handler, Ins, Run, Stop, Wave, Wrong, get, put};
 use super::isa::{Isa, IsaKind};
 use super::lanes::Lane;
+use crate::soft::cpu::watch::Verdict;
 use crate::soft::ir::semantics::{Binary, rows};
 use crate::soft::ir::{Op, Scalar};
+
+/// The immediate of a jump: the distance in instructions, and above it, of a jump back, the work of one iteration.
+pub(crate) fn jump_imm(distance: i32, work: u32) -> u64 {
+    u64::from(distance as u32) | u64::from(work) << 32
+}
 
 /// The instruction that a jump goes to.
 ///
 /// # Safety
-/// `ip` is in a program's code, and its immediate is a distance inside that.
+/// `ip` is in a program's code, and its immediate is that of a jump inside that.
 #[inline(always)]
 unsafe fn target(ip: *const Ins) -> *const Ins {
     // SAFETY: the caller's.
-    unsafe { ip.offset((*ip).imm as isize) }
+    unsafe { ip.offset((*ip).imm as i32 as isize) }
+}
+
+/// Jumps back for a loop's next iteration, after a look at the clock if it is time for one.
+///
+/// # Safety
+/// As [`target`].
+#[inline(always)]
+unsafe fn again(ip: *const Ins, wave: &mut Wave) -> *const Ins {
+    // SAFETY: the caller's.
+    unsafe {
+        wave.budget -= ((*ip).imm >> 32) as i64;
+        if wave.budget < 0 { poll(ip, wave, target(ip)) } else { target(ip) }
+    }
 }
 
 /// Declares handlers from what they do.
@@ -125,22 +144,21 @@ handlers! {
         if wave.exec == 0 { target(ip) } else { ip.add(1) }
     }
 
-    /// Begins a loop's next pass elsewhere.
-    Again |ip, ins, frame, wave| {
-        wave.budget -= 1;
-        if wave.budget == 0 { poll(ip, wave, target(ip)) } else { target(ip) }
-    }
+    /// Begins a loop's next iteration.
+    Again |ip, ins, frame, wave| { again(ip, wave) }
 
-    /// Begins a loop's next pass elsewhere unless the uniform condition `b` holds.
+    /// Counts work in code without loops; the immediate is as that of a jump to the next instruction.
+    Count |ip, ins, frame, wave| { again(ip, wave) }
+
+    /// Begins a loop's next iteration unless the uniform condition `b` holds.
     AgainUnless |ip, ins, frame, wave| {
         if get::<u32>(frame, ins.b) != 0 {
             return ip.add(1);
         }
-        wave.budget -= 1;
-        if wave.budget == 0 { poll(ip, wave, target(ip)) } else { target(ip) }
+        again(ip, wave)
     }
 
-    /// Parks the lanes where `b` holds in `a`. Begins a loop's next pass elsewhere with the others.
+    /// Parks the lanes where `b` holds in `a`. Begins a loop's next iteration with the others.
     AgainParkIf |ip, ins, frame, wave| {
         let leaving = wave.exec & get::<u32>(frame, ins.b);
         put(frame, ins.a, get::<u32>(frame, ins.a) | leaving);
@@ -148,8 +166,7 @@ handlers! {
         if wave.exec == 0 {
             return ip.add(1);
         }
-        wave.budget -= 1;
-        if wave.budget == 0 { poll(ip, wave, target(ip)) } else { target(ip) }
+        again(ip, wave)
     }
 
     /// Waits for the threadgroup, with all lanes or some: SIMD-groups meet, as they do on a GPU.
@@ -159,12 +176,12 @@ handlers! {
     }
 }
 
-/// Begins a loop's next pass elsewhere unless the test `F` of `b` and `c` holds; what most loops end with.
+/// Begins a loop's next iteration unless the test `F` of `b` and `c` holds; what most loops end with.
 /// With `STEP`, `d` is added to the counter `a` first.
 #[derive(Debug)]
-struct Count<F, const STEP: bool>(PhantomData<F>);
+struct CountUntil<F, const STEP: bool>(PhantomData<F>);
 
-impl<F: Binary<A: Lane, B: Lane, R = bool>, const STEP: bool> Handler for Count<F, STEP> {
+impl<F: Binary<A: Lane, B: Lane, R = bool>, const STEP: bool> Handler for CountUntil<F, STEP> {
     #[inline(always)]
     unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
         // SAFETY: the contract of `Run`.
@@ -179,17 +196,16 @@ impl<F: Binary<A: Lane, B: Lane, R = bool>, const STEP: bool> Handler for Count<
             if F::lane(a, b) {
                 return ip.add(1);
             }
-            wave.budget -= 1;
-            if wave.budget == 0 { poll(ip, wave, target(ip)) } else { target(ip) }
+            again(ip, wave)
         }
     }
 }
 
-/// The handler of [`Count`] for a comparison of 32 bits.
+/// The handler of [`CountUntil`] for a comparison of 32 bits.
 pub(crate) fn count(op: Op, scalar: Scalar, step: bool) -> Option<Run> {
     fn stepped<F: Binary<A: Lane, B: Lane, R = bool>>(step: bool) -> Run {
         const ISA: IsaKind = IsaKind::Baseline;
-        if step { ISA.run::<Count<F, true>>() } else { ISA.run::<Count<F, false>>() }
+        if step { ISA.run::<CountUntil<F, true>>() } else { ISA.run::<CountUntil<F, false>>() }
     }
     match (op, scalar) {
         (Op::Eq, Scalar::I32 | Scalar::U32) => Some(stepped::<rows::EqU32>(step)),
@@ -202,21 +218,16 @@ pub(crate) fn count(op: Op, scalar: Scalar, step: bool) -> Option<Run> {
     }
 }
 
-/// Passes of loops between two looks at the clock.
-pub(crate) const BUDGET: u32 = 1 << 16;
-
 /// Looks at the clock and at the other threadgroups.
 #[cold]
 fn poll(ip: *const Ins, wave: &mut Wave, next: *const Ins) -> *const Ins {
-    wave.budget = BUDGET;
     // SAFETY: `place` is that of the launch, which outlives the SIMD-group.
-    let place = unsafe { &*wave.place };
-    if place.is_aborted() {
-        wave.stop = Stop::Aborted;
-        return std::ptr::null();
+    match unsafe { &*wave.place }.watch.look(&mut wave.budget) {
+        Verdict::Continue => next,
+        Verdict::Aborted => {
+            wave.stop = Stop::Aborted;
+            std::ptr::null()
+        }
+        Verdict::Late => wave.fault(ip, wave.first(), Wrong::Watchdog),
     }
-    if place.is_late() {
-        return wave.fault(ip, wave.first(), Wrong::Watchdog);
-    }
-    next
 }

@@ -1,6 +1,6 @@
 //! Each kind of fault, on every instruction set: what is reported, and that nothing else is touched.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::super::FaultKind;
 use super::*;
@@ -187,24 +187,136 @@ fn local_arrays_and_threadgroup_memory_have_ends() {
 
 #[test]
 fn the_watchdog_stops_endless_loops() {
-    for varying in [false, true] {
-        let mut b = kernel("endless");
-        let i = position(&mut b, 0);
-        let five = b.u32(5);
-        b.begin_loop();
-        if varying {
+    // Each way to end an iteration: a jump, a test per lane, a uniform test, and one of a counter.
+    let ends: [fn(&mut FunctionBuilder, Value); 4] = [
+        |_, _| {},
+        |b, i| {
+            let five = b.u32(5);
             let small = b.lt(i, five);
             b.break_if(small);
-        }
+        },
+        |b, _| {
+            let table = constant(b, 0);
+            let number = b.load(table, Type::F32);
+            let zero = b.f32(0.0);
+            let never = b.lt(number, zero);
+            b.break_if(never);
+        },
+        |b, _| {
+            let counter = b.variable("k", Type::U32);
+            let (k, one, two) = (b.get(counter), b.u32(1), b.u32(2));
+            let done = b.op(Op::Eq, &[k, one]);
+            b.break_if(done);
+            b.begin_next();
+            let k = b.get(counter);
+            let k = b.add(k, two);
+            b.set(counter, k);
+        },
+    ];
+    for (number, end) in ends.into_iter().enumerate() {
+        let mut b = kernel("endless");
+        let i = position(&mut b, 0);
+        let counter = b.variable("start", Type::U32);
+        let zero = b.u32(0);
+        b.set(counter, zero);
+        b.at(Span(9));
+        b.begin_loop();
+        end(&mut b, i);
         b.end_loop();
-        let module = module(vec![], b.finish());
+        let module = module(vec![buffer("table", 0, Space::Constant)], b.finish());
         for isa in IsaKind::available() {
-            let mut grid = launch([64, 1, 1], [32, 1, 1], &[]);
-            grid.watchdog = Some(Duration::from_millis(20));
+            let mut table = [1.0f32];
+            let bindings = [bind(0, &mut table)];
+            let mut grid = launch([64, 1, 1], [32, 1, 1], &bindings);
+            let limit = Duration::from_millis(20);
+            grid.watchdog = Some(limit);
+            let start = Instant::now();
             let found = fault(&module, isa, &grid);
-            assert_eq!(found.kind, FaultKind::Watchdog);
+            assert_eq!(found.kind, FaultKind::Watchdog { limit }, "{number}");
+            assert_eq!(found.span, Span(9), "{number}");
+            assert!(found.to_string().contains("ARUMINIUM_SOFT_WATCHDOG_MS"), "{found}");
+            assert!(start.elapsed() < Duration::from_secs(5), "{number}");
         }
     }
+}
+
+/// Every thread runs a loop of as many iterations as the first word of buffer 0 says.
+fn counting() -> Module {
+    let mut b = kernel("counting");
+    let (times, out) = (constant(&mut b, 0), device(&mut b, 1));
+    let i = position(&mut b, 0);
+    let (times, counter) = (b.load(times, Type::U32), b.variable("k", Type::U32));
+    let (zero, one) = (b.u32(0), b.u32(1));
+    let sum = b.variable("sum", Type::U32);
+    b.set(counter, zero);
+    b.set(sum, i);
+    b.begin_loop();
+    let k = b.get(counter);
+    let done = b.op(Op::Le, &[times, k]);
+    b.break_if(done);
+    let s = b.get(sum);
+    let s = b.mul(s, s);
+    let s = b.add(s, k);
+    b.set(sum, s);
+    b.begin_next();
+    let k = b.get(counter);
+    let k = b.add(k, one);
+    b.set(counter, k);
+    b.end_loop();
+    let (to, sum) = (b.index(out, i, 4), b.get(sum));
+    b.store(to, sum);
+    let buffers = vec![buffer("times", 0, Space::Constant), buffer("out", 1, Space::Device)];
+    module(buffers, b.finish())
+}
+
+#[test]
+fn a_launch_may_take_longer_than_the_watchdog_allows_one_threadgroup() {
+    let program = Program::with_isa(&counting(), IsaKind::Baseline).unwrap();
+    for threads in [1, 2] {
+        let workers = Workers::new(threads);
+        // The iterations that take a threadgroup about 10 ms.
+        let mut times = [1000u32];
+        let mut out = vec![0u32; 4096 * 8];
+        let mut run = |times: &mut [u32], groups: u32, limit| {
+            let bindings = [bind(0, times), bind(1, &mut out)];
+            let mut grid = launch([groups * 32, 1, 1], [32, 1, 1], &bindings);
+            grid.watchdog = limit;
+            let start = Instant::now();
+            // SAFETY: the bindings outlive the launch.
+            let done = unsafe { program.launch_by_index(&grid, &workers) };
+            (done, start.elapsed())
+        };
+        let (done, took) = run(&mut times, 1, None);
+        done.unwrap();
+        let scale = Duration::from_millis(10).as_secs_f64() / took.as_secs_f64();
+        times[0] = (f64::from(times[0]) * scale) as u32;
+        let limit = Some(Duration::from_millis(300));
+        let groups = 70 * threads as u32;
+        let (done, took) = run(&mut times, groups, limit);
+        assert!(done.is_ok(), "{threads} {done:?} {took:?}");
+        // One threadgroup of as much work is too long.
+        times[0] = times[0].saturating_mul(10_000);
+        let (done, took) = run(&mut times, 1, limit);
+        let late = done.is_err_and(|fault| matches!(fault.kind, FaultKind::Watchdog { .. }));
+        assert!(late && took < Duration::from_secs(20), "{threads} {took:?}");
+    }
+}
+
+#[test]
+fn threadgroups_without_loops_stop_when_another_has_a_fault() {
+    // More threadgroups than anyone could wait for, one of which writes out of bounds.
+    let mut b = kernel("empty");
+    let (out, i, bad) = (device(&mut b, 0), position(&mut b, 0), b.u32(5000));
+    let is_bad = b.op(Op::Eq, &[i, bad]);
+    b.begin_if(is_bad);
+    b.store(out, i);
+    b.end_if();
+    let program = Program::new(&module(vec![buffer("out", 0, Space::Device)], b.finish())).unwrap();
+    let mut grid = launch([u32::MAX, 1, 1], [1, 1, 1], &[]);
+    grid.watchdog = Some(Duration::from_secs(60));
+    // SAFETY: nothing is bound.
+    let found = unsafe { program.launch_by_index(&grid, &Workers::new(3)) }.expect_err("a fault");
+    assert_eq!(found.position, Some([5000, 0, 0]));
 }
 
 #[test]

@@ -44,7 +44,10 @@ impl Lowering<'_> {
 
     fn stmt(&mut self, stmt: &Stmt) {
         match stmt {
-            Stmt::Do(value) => self.instruction(*value),
+            Stmt::Do(value) => {
+                self.instruction(*value);
+                self.count_work();
+            }
             Stmt::If(condition, then, otherwise) => self.branch(*condition, then, otherwise),
             Stmt::Loop { body, next, span } => self.repeat(body, next, *span),
             Stmt::Break => self.leave_loop(None),

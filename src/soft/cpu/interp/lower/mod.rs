@@ -42,6 +42,8 @@ pub(crate) struct Code {
     pub(crate) thread_bytes: u32,
     /// Whether SIMD-groups wait for each other.
     pub(crate) has_barrier: bool,
+    /// The work of all of it, each loop's body once.
+    pub(crate) work: u32,
 }
 
 /// An operand before registers have places.
@@ -68,6 +70,8 @@ struct Draft {
     jump: Option<Label>,
     /// A uniform sum of 32 bits: a counter's step, if it is the counter that it goes to.
     step: bool,
+    /// About how long it takes, in units of 10 ns.
+    work: u32,
     span: Span,
 }
 
@@ -122,6 +126,8 @@ pub(crate) struct Lowering<'a> {
     span: Span,
     local_starts: Vec<u32>,
     has_barrier: bool,
+    /// Work since a [`control::Count`].
+    uncounted: u32,
     /// What is lowered now is computed once a launch.
     hoisting: bool,
     hoisted: u32,
@@ -176,6 +182,7 @@ pub(crate) fn lower(function: &Function, uniform: &Uniformity, isa: IsaKind, hoi
         span: Span::default(),
         local_starts,
         has_barrier: false,
+        uncounted: 0,
         hoisting: false,
         hoisted: 0,
         done: vec![false; function.insts.len()],
@@ -213,6 +220,10 @@ const fn lane_bytes(ty: Type) -> u32 {
 
 const NONE: Field = Field::Raw(0);
 
+/// The work of an instruction, in units of 10 ns, and that of code without loops after which it is counted.
+const WORK: u32 = 2;
+const UNCOUNTED: u32 = 1 << 14;
+
 /// Pointers into thread memory have this region's number, and offsets from the start of all of it.
 pub(crate) const THREAD_POINTER: u64 = 1 << OFFSET_BITS;
 
@@ -230,7 +241,27 @@ impl Lowering<'_> {
             }
         }
         let span = self.span;
-        self.code.push(Draft { run, fields, imm, flags: 0, jump: None, step: false, span });
+        let draft = Draft { run, fields, imm, flags: 0, jump: None, step: false, work: 0, span };
+        self.code.push(draft);
+        self.add_work(WORK);
+    }
+
+    /// Adds to the work of the last instruction.
+    fn add_work(&mut self, work: u32) {
+        self.code.last_mut().expect("just emitted").work += work;
+        self.uncounted += work;
+    }
+
+    /// Counts the work in a long piece of code without loops, between two statements.
+    fn count_work(&mut self) {
+        if self.uncounted >= UNCOUNTED {
+            let next = self.label();
+            let work = self.uncounted;
+            self.emit_jump::<control::Count>(NONE, NONE, next);
+            self.code.last_mut().expect("just emitted").imm = work.into();
+            self.bind(next);
+            self.uncounted = 0;
+        }
     }
 
     fn emit<H: Handler>(&mut self, fields: [Field; 4], imm: u64) {
@@ -409,14 +440,24 @@ impl Lowering<'_> {
             Field::Hoisted(slot) => (constants + slot) * 8,
             Field::Register(register) => offsets[register.0 as usize],
         };
-        let code = self
+        // The work before each instruction.
+        let mut work = vec![0u32];
+        for draft in &self.code {
+            work.push(work[work.len() - 1].saturating_add(draft.work));
+        }
+        let code: Vec<Ins> = self
             .code
             .iter()
             .enumerate()
             .map(|(at, draft)| {
                 let [a, b, c, d] = draft.fields.map(resolve);
                 let imm = match draft.jump {
-                    Some(label) => (i64::from(self.labels[label.0 as usize]) - at as i64) as u64,
+                    Some(label) => {
+                        let to = self.labels[label.0 as usize] as usize;
+                        let iteration = (work[at + 1]).saturating_sub(work[to]);
+                        let work = if to <= at { iteration } else { draft.imm as u32 };
+                        control::jump_imm((to as i64 - at as i64) as i32, work)
+                    }
                     None => draft.imm,
                 };
                 Ins { run: draft.run, a, b, c, d: d | draft.flags, imm }
@@ -431,6 +472,7 @@ impl Lowering<'_> {
             frame_bytes,
             thread_bytes,
             has_barrier: self.has_barrier,
+            work: work[work.len() - 1],
         }
     }
 }
