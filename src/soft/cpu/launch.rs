@@ -12,7 +12,7 @@ use super::interp::memory::{self, Region};
 use super::watch::{Verdict, Watch, Watchdog};
 use super::workers::Workers;
 use super::{Program, tally};
-use crate::soft::ir::{AllocationKind, Input, Sampler};
+use crate::soft::ir::{AllocationKind, HANDLE_BYTES, Input, Sampler};
 use crate::soft::kernel::texture::Texture;
 use crate::soft::kernel::{Binding, Fault, FaultKind, Launch, limits};
 
@@ -639,7 +639,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// The fault in words' parts.
+    /// What a fault report says.
     #[cold]
     fn report(&self, wave: usize, ip: *const Ins, lane: u32, wrong: Wrong) -> Fault {
         let program = self.shared.program;
@@ -652,7 +652,14 @@ impl<'a> Worker<'a> {
             let allocation = program.allocations.get((region as usize).wrapping_sub(1));
             allocation.map(|allocation| allocation.name.clone())
         };
-        let kind = match wrong {
+        // SAFETY: handlers stop at instructions of the program's code.
+        let at = unsafe { ip.offset_from(self.code.code.as_ptr()) } as usize;
+        let span = self.code.spans.get(at).copied().unwrap_or_default();
+        let fault = |kind| {
+            let (kernel, position) = (program.name.clone(), Some(position));
+            Fault { kernel, kind, span, source: None, position }
+        };
+        fault(match wrong {
             Wrong::Access { region, offset, bytes, write } => FaultKind::Access {
                 argument: name(region),
                 offset,
@@ -665,10 +672,15 @@ impl<'a> Worker<'a> {
                 FaultKind::Misaligned { argument: name(region), offset, bytes, write }
             }
             Wrong::ThreadAccess { local, offset, bytes, write } => {
-                let (argument, offset, size) = match program.locals.get(local as usize) {
-                    Some(own) if local != UNKNOWN_LOCAL => {
-                        (Some(own.name.clone()), offset, own.bytes)
+                let own = program.locals.get(local as usize).filter(|_| local != UNKNOWN_LOCAL);
+                let (argument, offset, size) = match own {
+                    Some(own) if own.handles => {
+                        let index = offset.div_euclid(HANDLE_BYTES.into());
+                        let length = (own.bytes / HANDLE_BYTES).into();
+                        let argument = own.name.clone();
+                        return fault(FaultKind::Element { argument, index, length });
                     }
+                    Some(own) => (Some(own.name.clone()), offset, own.bytes),
                     _ => {
                         // The access went through a pointer, which may be null.
                         let (number, start) =
@@ -685,11 +697,7 @@ impl<'a> Worker<'a> {
             Wrong::Watchdog => {
                 FaultKind::Watchdog { limit: self.shared.launch.watchdog.unwrap_or_default() }
             }
-        };
-        // SAFETY: handlers stop at instructions of the program's code.
-        let at = unsafe { ip.offset_from(self.code.code.as_ptr()) } as usize;
-        let span = self.code.spans.get(at).copied().unwrap_or_default();
-        Fault { kernel: program.name.clone(), kind, span, source: None, position: Some(position) }
+        })
     }
 }
 

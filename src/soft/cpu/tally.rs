@@ -4,10 +4,11 @@
 //! adds the copy to the buffer when it is done. Relaxed atomics (MSL 6.15) promise no more: no thread of
 //! the launch looks at the buffer, and sums of integers do not depend on the order.
 
+use crate::soft::ir::walk::instructions;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::interp::memory::Region;
-use crate::soft::ir::{Allocation, AllocationKind, Block, Function, Op, Stmt, Type, Value};
+use crate::soft::ir::{Allocation, AllocationKind, Function, Op, Type, Value};
 
 /// The bytes of a buffer that is worth a copy, at most.
 const MOST_BYTES: u64 = 64 * 1024;
@@ -30,7 +31,7 @@ pub(super) fn find(function: &Function, allocations: &[Allocation]) -> Vec<bool>
         added: vec![false; allocations.len()],
         sums: vec![None; function.insts.len()],
     };
-    find.block(&function.body);
+    instructions(&function.body).for_each(|value| find.instruction(value));
     find.only_added.iter().zip(&find.added).map(|(only, added)| *only && *added).collect()
 }
 
@@ -45,20 +46,6 @@ struct Find<'a> {
 }
 
 impl Find<'_> {
-    fn block(&mut self, block: &Block) {
-        for stmt in block {
-            match stmt {
-                Stmt::Do(value) => self.instruction(*value),
-                Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b, .. } => {
-                    self.block(a);
-                    self.block(b);
-                }
-                Stmt::Break | Stmt::Continue | Stmt::Return(_) => {}
-                Stmt::Call { .. } => unreachable!("calls were inlined"),
-            }
-        }
-    }
-
     fn instruction(&mut self, value: Value) {
         let inst = self.function.inst(value);
         let words = matches!(inst.ty, Type::Scalar(ty) if ty.is_int() && ty.bytes() == 4);

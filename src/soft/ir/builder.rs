@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use super::{
-    AllocationId, Args, Barrier, Block, FuncId, Function, Input, Inst, LocalId, LocalMemory, Op,
-    Scalar, Space, Span, Stmt, TextureSide, Type, Value, VarId, Variable, internal_error, result,
+    AllocationId, Args, Barrier, Block, FuncId, Function, HANDLE_BYTES, Input, Inst, LocalId,
+    LocalMemory, Op, Scalar, Space, Span, Stmt, TextureSide, Type, Value, VarId, Variable,
+    internal_error, result,
 };
 
 /// Builds one [`Function`].
@@ -34,7 +35,7 @@ enum Frame {
     Then { condition: Value },
     Else { condition: Value, then: Block },
     LoopBody { span: Span },
-    LoopNext { span: Span, body: Block },
+    LoopNext { body: Block, span: Span },
 }
 
 impl FunctionBuilder {
@@ -157,8 +158,19 @@ impl FunctionBuilder {
 
     /// Declares a local in thread memory, and gives the pointer to its start.
     pub(crate) fn local(&mut self, name: &str, bytes: u32) -> Value {
+        self.local_like(LocalMemory { name: name.to_owned(), bytes, handles: false })
+    }
+
+    /// An array of textures or samplers in thread memory.
+    pub(crate) fn local_handles(&mut self, name: &str, count: u32) -> Value {
+        let bytes = count * HANDLE_BYTES;
+        self.local_like(LocalMemory { name: name.to_owned(), bytes, handles: true })
+    }
+
+    /// Thread memory as described.
+    pub(crate) fn local_like(&mut self, local: LocalMemory) -> Value {
         let id = LocalId(self.function.locals.len() as u32);
-        self.function.locals.push(LocalMemory { name: name.to_owned(), bytes });
+        self.function.locals.push(local);
         self.free(Op::Local, Type::Pointer(Space::Thread), u64::from(id.0))
     }
 
@@ -404,7 +416,7 @@ impl FunctionBuilder {
     pub(crate) fn begin_next(&mut self) {
         match self.end() {
             Open { frame: Frame::LoopBody { span }, block } => {
-                self.begin(Frame::LoopNext { span, body: block });
+                self.begin(Frame::LoopNext { body: block, span });
             }
             open => internal_error(format!("next after {:?}", open.frame)),
         }
@@ -416,7 +428,7 @@ impl FunctionBuilder {
             Open { frame: Frame::LoopBody { span }, block } => {
                 Stmt::Loop { body: block, next: Block::new(), span }
             }
-            Open { frame: Frame::LoopNext { span, body }, block } => {
+            Open { frame: Frame::LoopNext { body, span }, block } => {
                 Stmt::Loop { body, next: block, span }
             }
             open => internal_error(format!("end of loop after {:?}", open.frame)),

@@ -29,6 +29,7 @@ pub(crate) mod semantics;
 mod stack;
 mod types;
 mod verify;
+pub(crate) mod walk;
 
 pub(crate) use address::Address;
 pub(crate) use builder::FunctionBuilder;
@@ -191,7 +192,12 @@ pub(crate) struct LocalMemory {
     pub(crate) name: String,
     /// The size in bytes.
     pub(crate) bytes: u32,
+    /// Whether it is an array of textures or samplers, of [`HANDLE_BYTES`] each: reports then give an element.
+    pub(crate) handles: bool,
 }
+
+/// Bytes of a texture or a sampler in memory.
+pub(crate) const HANDLE_BYTES: u32 = 8;
 
 /// One instruction. What it does is in its operation's [`row`](Op::row).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -265,9 +271,9 @@ pub(crate) enum Stmt {
     Loop {
         /// What is repeated.
         body: Block,
-        /// What ends each pass.
+        /// What ends each iteration.
         next: Block,
-        /// The statement in the source.
+        /// Where in the source.
         span: Span,
     },
     /// Leaves the innermost loop.

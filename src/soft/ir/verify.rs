@@ -1,5 +1,6 @@
 //! The verifier: what holds for every module, whoever built or changed it.
 
+use crate::soft::ir::walk::statements;
 use std::fmt;
 
 use super::{
@@ -57,9 +58,8 @@ pub(crate) fn recursive(module: &Module) -> Option<&str> {
             _ => return None,
         }
         marks[id.index()] = 1;
-        let mut callees = Vec::new();
-        calls(&module.function(id).body, &mut callees);
-        let found = callees.into_iter().find_map(|callee| visit(module, callee, marks));
+        let mut callees = calls(&module.function(id).body);
+        let found = callees.find_map(|callee| visit(module, callee, marks));
         marks[id.index()] = 2;
         found
     }
@@ -70,17 +70,11 @@ pub(crate) fn recursive(module: &Module) -> Option<&str> {
 }
 
 /// The functions that a block calls.
-fn calls(block: &Block, found: &mut Vec<FuncId>) {
-    for stmt in block {
-        match stmt {
-            Stmt::Call { func, .. } => found.push(*func),
-            Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b, .. } => {
-                calls(a, found);
-                calls(b, found);
-            }
-            _ => {}
-        }
-    }
+fn calls(block: &Block) -> impl Iterator<Item = FuncId> {
+    statements(block).filter_map(|stmt| match stmt {
+        Stmt::Call { func, .. } => Some(*func),
+        _ => None,
+    })
 }
 
 /// Where an instruction stands, from the point that is being checked.

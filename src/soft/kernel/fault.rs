@@ -55,6 +55,15 @@ pub(crate) enum FaultKind {
         /// Whether the argument may only be read.
         constant: bool,
     },
+    /// An index outside of an array of textures or samplers.
+    Element {
+        /// The array's name.
+        argument: String,
+        /// The index.
+        index: i64,
+        /// How many elements the array has.
+        length: u64,
+    },
     /// An atomic access at an address that is not a multiple of its size.
     Misaligned {
         /// The name of the argument.
@@ -101,6 +110,9 @@ impl fmt::Display for Fault {
                     Some(name) if *constant && *write => write!(out, "'{name}', which is constant"),
                     Some(name) => write!(out, "'{name}', which has {size} bytes"),
                 }
+            }
+            FaultKind::Element { argument, index, length } => {
+                write!(out, "use of element {index} of '{argument}', which has {length}")
             }
             FaultKind::Misaligned { argument, offset, bytes, write } => {
                 let verb = if *write { "write" } else { "read" };

@@ -6,7 +6,8 @@
 //! moved, and finds out whether any thread really does it.
 
 use super::uses::Uses;
-use crate::soft::ir::{Block, Effect, Function, Input, Op, Space, Stmt, Type, Value};
+use crate::soft::ir::walk::instructions;
+use crate::soft::ir::{Effect, Function, Input, Op, Space, Type, Value};
 
 /// The needed values that are the same for a whole launch, operands before their uses.
 pub(crate) fn constant_in_launch(function: &Function, uses: &Uses) -> Vec<Value> {
@@ -24,7 +25,7 @@ pub(crate) fn constant_in_launch(function: &Function, uses: &Uses) -> Vec<Value>
             find.found.push(value);
         }
     }
-    find.block(&function.body);
+    instructions(&function.body).for_each(|value| find.instruction(value));
     find.found
 }
 
@@ -51,19 +52,6 @@ struct Find<'a> {
 }
 
 impl Find<'_> {
-    fn block(&mut self, block: &Block) {
-        for stmt in block {
-            match stmt {
-                Stmt::Do(value) => self.instruction(*value),
-                Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b, .. } => {
-                    self.block(a);
-                    self.block(b);
-                }
-                _ => {}
-            }
-        }
-    }
-
     fn instruction(&mut self, value: Value) {
         let inst = self.function.inst(value);
         let operands = inst.args.iter().all(|arg| self.same[arg.index()]);

@@ -280,6 +280,7 @@ const PATTERNS: &[fn(i64) -> i64] = &[
     |k| 31 - k,
     |k| (k * 29 + 7) % 32,
     |k| if k < 16 { 0 } else { k },
+    |k| if k < 16 { k } else { 16 },
 ];
 
 /// Lanes that are active.
@@ -314,8 +315,16 @@ impl Bench {
         }
     }
 
-    /// Runs with the first lane at `start` of memory of `length` bytes, and compares.
-    fn check(&mut self, length: usize, start: i64, pattern: fn(i64) -> i64, mask: u32) {
+    /// Runs with the first lane at `start` of memory of `length` bytes, and compares. One lane may be `far` bytes
+    /// from where the pattern has it.
+    fn check(
+        &mut self,
+        length: usize,
+        start: i64,
+        pattern: fn(i64) -> i64,
+        far: Option<(i64, i64)>,
+        mask: u32,
+    ) {
         let kernel = self.kernel;
         let Some((offset, bias)) = kernel.uniform_part(start) else { return };
         let scale = kernel.scale();
@@ -327,16 +336,20 @@ impl Bench {
         };
         // Part of the distance is in the uniform number, and some of it twice and back.
         let shift = if matches!(kernel.form, Form::Biased { .. }) { 7 } else { 0 };
-        let far = if matches!(kernel.form, Form::Sum) { 1 << 40 } else { 0 };
+        let twice = if matches!(kernel.form, Form::Sum) { 1 << 40 } else { 0 };
+        let extra = |k: i64| far.filter(|&(lane, _)| lane == k).map_or(0, |(_, bytes)| bytes);
         let mut indices: Vec<u32> = (0..32).map(|k| (element(k) - shift) as u32).collect();
-        let mut wide: Vec<u64> = match kernel.form {
-            Form::Sum => vec![-far as u64; 32],
-            _ => (0..32).map(|k| (element(k) * scale) as u64).collect(),
-        };
-        let mut uniform = (offset + far).to_ne_bytes().to_vec();
+        let mut wide: Vec<u64> = (0..32)
+            .map(|k| match kernel.form {
+                Form::Sum => (extra(k) - twice) as u64,
+                _ => (element(k) * scale + extra(k)) as u64,
+            })
+            .collect();
+        let mut uniform = (offset + twice).to_ne_bytes().to_vec();
         uniform.extend(((bias + shift) as u32).to_ne_bytes());
         uniform.extend(mask.to_ne_bytes());
-        let offsets: [i64; 32] = std::array::from_fn(|k| start + element(k as i64) * scale);
+        let offset = |k: i64| start + element(k) * scale + extra(k);
+        let offsets: [i64; 32] = std::array::from_fn(|k| offset(k as i64));
 
         let (mut want_memory, mut want_out) = (self.memory.clone(), self.out.clone());
         let want = self.model(length, &offsets, mask, &mut want_memory, &mut want_out);
@@ -460,14 +473,28 @@ impl Bench {
                 let first = if more < step as i64 { -16 } else { more - 2 };
                 for start in first..=length - span + 16 {
                     let mask = if self.kernel.masked { *masks.next().unwrap() } else { u32::MAX };
-                    self.check(length as usize, start, pattern, mask);
+                    self.check(length as usize, start, pattern, None, mask);
                 }
             }
         }
         // Memory that is shorter than an access.
         for length in 0..bytes {
             for start in -2..2 {
-                self.check(length as usize, start, |_| 0, u32::MAX);
+                self.check(length as usize, start, |_| 0, None, u32::MAX);
+            }
+        }
+        // One lane far from the others, alone or with them; near enough for 32 bits, or not.
+        if matches!(self.kernel.form, Form::Sum | Form::Pointers | Form::TwoArguments) {
+            let length = 31 * scale + bytes;
+            for far in [(1 << 31) - 1, 1 << 31, 1 << 32, (1 << 32) + 4, 1 << 33, 1 << 39, 1 << 45] {
+                for (lane, mask) in
+                    [(0, u32::MAX), (5, u32::MAX), (31, 0x8000_0001), (5, !32), (4, 48)]
+                {
+                    let mask = if self.kernel.masked { mask } else { u32::MAX };
+                    for far in [far, -far] {
+                        self.check(length as usize, 0, |k| k, Some((lane, far)), mask);
+                    }
+                }
             }
         }
     }
@@ -635,6 +662,50 @@ fn atomics_at_the_ends_of_memory() {
                     sweep([Kernel { threadgroup, ..kernel }], &[IsaKind::Baseline]);
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn constant_memory_is_not_written_by_any_form_of_access() {
+    let forms = [
+        Form::Field(0),
+        Form::Offset,
+        Form::Pointer,
+        Form::Index { signed: false },
+        Form::Biased { distance: 0, signed: false },
+        Form::Grid { distance: 0 },
+        Form::Sum,
+        Form::Pointers,
+        Form::TwoArguments,
+    ];
+    let whats = [What::Store, What::StoreUniform, What::Atomic(Op::AtomicAdd)];
+    for (form, what) in forms.into_iter().flat_map(|form| whats.map(|what| (form, what))) {
+        let kernel = plain(form, what, vector(Scalar::U32, 1));
+        let mut module = kernel.module();
+        for allocation in &mut module.allocations[..2] {
+            let AllocationKind::Buffer { writable, .. } = &mut allocation.kind else { panic!() };
+            *writable = false;
+        }
+        for isa in IsaKind::available() {
+            let mut memory = [[7u32; 32], [0; 32], [1; 32]];
+            let [data, zeros, values] = &mut memory;
+            let mut indices: [u32; 32] = std::array::from_fn(|k| k as u32);
+            let mut wide = [0u64; 32];
+            let data = bind(DATA, data);
+            let bindings = [
+                data,
+                Binding { index: AGAIN, ..data },
+                bind(VALUES, values),
+                bind(INDICES, &mut indices),
+                bind(WIDE, &mut wide),
+                bind(UNIFORM, zeros),
+            ];
+            let found = run(&module, isa, &launch([32, 1, 1], [32, 1, 1], &bindings));
+            let kind = found.expect_err("a fault").kind;
+            let constant = matches!(kind, FaultKind::Access { constant: true, write: true, .. });
+            assert!(constant, "{kernel:?} {kind:?}");
+            assert_eq!(memory[0], [7; 32], "{kernel:?}");
         }
     }
 }
@@ -851,6 +922,38 @@ fn matrices_at_the_ends_of_memory() {
                     matrix_sweep(&program, scalar, write, row, column);
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn steps_of_matrices_do_not_wrap_around() {
+    for scalar in [Scalar::F32, Scalar::F16] {
+        let mut b = kernel("matrix");
+        let (data, uniform) = (device(&mut b, 0), constant(&mut b, 1));
+        let [row, column] = [0, 8].map(|at| {
+            let at = b.field(uniform, at);
+            b.load(at, vector(Scalar::I64, 1))
+        });
+        let ty = vector(scalar, 2);
+        let value = b.emit(Op::MatrixLoad, ty, &[data, row, column], 0);
+        b.emit(Op::MatrixStore, Type::Void, &[data, row, column, value], 0);
+        let buffers = vec![buffer("data", 0, Space::Device), buffer("steps", 1, Space::Constant)];
+        let module = module(buffers, b.finish());
+        for (row, column) in [
+            (1 << 62, 1),
+            (1, 1 << 61),
+            (i64::MIN, 1),
+            (i64::MAX, 1),
+            (8, 1 << 60),
+            (1 << 50, 1 << 50),
+        ] {
+            let mut data = [0f32; 64];
+            let mut steps = [row, column];
+            let bindings = [bind(0, &mut data), bind(1, &mut steps)];
+            let found = run(&module, IsaKind::Baseline, &launch([32, 1, 1], [32, 1, 1], &bindings));
+            let kind = found.expect_err("a fault").kind;
+            assert!(matches!(kind, FaultKind::Access { .. }), "{kind:?}");
         }
     }
 }

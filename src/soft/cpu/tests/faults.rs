@@ -132,7 +132,14 @@ fn constants_cannot_be_written_and_missing_buffers_are_empty() {
 
 #[test]
 fn null_and_stale_pointers() {
-    for (bits, lanewise) in [(0u64, false), (0, true), (u64::MAX, false), (77 << 48, true)] {
+    for (bits, lanewise) in [
+        (0u64, false),
+        (0, true),
+        (u64::MAX, false),
+        (77 << 48, true),
+        (1 << 48, false),
+        (1 << 48, true),
+    ] {
         let mut b = kernel("null");
         let bits = b.constant(crate::soft::ir::Scalar::U64, bits);
         let i = position(&mut b, 0);
@@ -182,6 +189,35 @@ fn local_arrays_and_threadgroup_memory_have_ends() {
             found.kind,
             FaultKind::ThreadgroupMemory { bytes: u64::from(THREADGROUP_MEMORY) + 16 }
         );
+    }
+}
+
+#[test]
+fn an_index_outside_of_an_array_of_textures_is_reported_as_an_element() {
+    for (step, element) in [(1, 3), (-1, -1)] {
+        let mut b = kernel("textures");
+        let (out, i) = (device(&mut b, 0), position(&mut b, 0));
+        let list = b.local_handles("list", 3);
+        for k in 0..3 {
+            let (place, number) =
+                (b.field(list, 8 * k), b.constant(crate::soft::ir::Scalar::U64, 0));
+            b.store(place, number);
+        }
+        let (i, step) = (b.convert(i, Type::I32), b.i32(step));
+        let at = b.mul(i, step);
+        let place = b.index(list, at, 8);
+        let texture = b.load(place, Type::U64);
+        b.store(out, texture);
+        let module = module(vec![buffer("out", 0, Space::Device)], b.finish());
+        for isa in IsaKind::available() {
+            let mut out = [0u64];
+            let bindings = [bind(0, &mut out)];
+            let found = fault(&module, isa, &launch([8, 1, 1], [8, 1, 1], &bindings));
+            let argument = "list".to_owned();
+            assert_eq!(found.kind, FaultKind::Element { argument, index: element, length: 3 });
+            let text = format!("use of element {element} of 'list', which has 3");
+            assert!(found.to_string().ends_with(&text), "{found}");
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a kernel's code still touches when the passes are done with it.
 
-use crate::soft::ir::{Block, Function, Op, Stmt, Value};
+use crate::soft::ir::walk::statements;
+use crate::soft::ir::{Function, Op, Stmt};
 
 /// Which of a module's arguments the code reaches, after the passes have left out what it does not need.
 #[derive(Clone, Debug)]
@@ -15,28 +16,16 @@ pub(crate) struct Reached {
 
 /// What a function reaches, of so many allocations, textures and samplers.
 pub(crate) fn reached(function: &Function, counts: [usize; 3]) -> Reached {
-    fn visit(block: &Block, needed: &mut Vec<Value>) {
-        for statement in block {
-            match statement {
-                Stmt::Do(value) => needed.push(*value),
-                Stmt::If(condition, then, otherwise) => {
-                    needed.push(*condition);
-                    visit(then, needed);
-                    visit(otherwise, needed);
-                }
-                Stmt::Loop { body, next, .. } => {
-                    visit(body, needed);
-                    visit(next, needed);
-                }
-                Stmt::Call { args, .. } => needed.extend(args),
-                Stmt::Return(value) => needed.extend(value),
-                Stmt::Break | Stmt::Continue => {}
-            }
-        }
-    }
     let (mut needed, mut seen) = (Vec::new(), vec![false; function.insts.len()]);
     let [mut allocations, mut textures, mut samplers] = counts.map(|count| vec![false; count]);
-    visit(&function.body, &mut needed);
+    for statement in statements(&function.body) {
+        match statement {
+            Stmt::Do(value) | Stmt::If(value, ..) => needed.push(*value),
+            Stmt::Call { args, .. } => needed.extend(args),
+            Stmt::Return(value) => needed.extend(value),
+            Stmt::Loop { .. } | Stmt::Break | Stmt::Continue => {}
+        }
+    }
     while let Some(value) = needed.pop() {
         if std::mem::replace(&mut seen[value.index()], true) {
             continue;

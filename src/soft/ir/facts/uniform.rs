@@ -6,6 +6,7 @@
 //! and in the other branch, which comes after it; so does assigning in a loop that lanes leave at different passes, after that loop, but not in it.
 //! Results only ever turn from uniform to varying, and the walk is repeated until none does.
 
+use crate::soft::ir::walk::{instructions, statements};
 use crate::soft::ir::{Block, Function, Input, Op, Space, Stmt, Uniform, Value};
 
 /// The result of the analysis.
@@ -106,29 +107,14 @@ pub(crate) fn analyse(function: &Function) -> Uniformity {
 }
 
 fn count_loops(block: &Block) -> usize {
-    let inner = |stmt: &Stmt| match stmt {
-        Stmt::If(_, a, b) => count_loops(a) + count_loops(b),
-        Stmt::Loop { body, next, .. } => 1 + count_loops(body) + count_loops(next),
-        _ => 0,
-    };
-    block.iter().map(inner).sum()
+    statements(block).filter(|stmt| matches!(stmt, Stmt::Loop { .. })).count()
 }
 
 /// Puts every variable that a block assigns into the set.
 fn assigned(function: &Function, block: &Block, set: &mut Set) {
-    for stmt in block {
-        match stmt {
-            Stmt::Do(value) => {
-                let inst = function.inst(*value);
-                if inst.op == Op::Set {
-                    set.put(inst.imm as usize, true);
-                }
-            }
-            Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b, .. } => {
-                assigned(function, a, set);
-                assigned(function, b, set);
-            }
-            _ => {}
+    for inst in instructions(block).map(|value| function.inst(value)) {
+        if inst.op == Op::Set {
+            set.put(inst.imm as usize, true);
         }
     }
 }

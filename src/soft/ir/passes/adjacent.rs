@@ -42,19 +42,9 @@ impl Adjacent<'_> {
                     self.close(&mut open, &mut out);
                     out.push(stmt);
                 }
-                Stmt::If(condition, then, otherwise) => {
-                    self.close(&mut open, &mut out);
-                    let (then, otherwise) = (self.block(then), self.block(otherwise));
-                    out.push(Stmt::If(condition, then, otherwise));
-                }
-                Stmt::Loop { body, next, span } => {
-                    self.close(&mut open, &mut out);
-                    let (body, next) = (self.block(body), self.block(next));
-                    out.push(Stmt::Loop { body, next, span });
-                }
                 other => {
                     self.close(&mut open, &mut out);
-                    out.push(other);
+                    out.push(other.map_blocks(|block| self.block(block)));
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! Common subexpressions: a pure operation on the same operands is computed once, and memory that was not
 //! written in between is read once. Operands of commutative operations are put in order first.
 
+use crate::soft::ir::walk::statements;
 use std::collections::HashMap;
 
 use super::rewrite::{Around, Change, Rewrite, rewrite};
@@ -25,11 +26,8 @@ struct Common {
 
 /// Whether a block may write memory.
 fn writes(function: &Function, block: &Block) -> bool {
-    block.iter().any(|stmt| match stmt {
+    statements(block).any(|stmt| match stmt {
         Stmt::Do(value) => changes_memory(function.inst(*value)),
-        Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b, .. } => {
-            writes(function, a) || writes(function, b)
-        }
         Stmt::Call { .. } => true,
         _ => false,
     })

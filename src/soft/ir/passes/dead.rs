@@ -1,5 +1,6 @@
 //! Dead code: values that nobody uses, variables that nobody reads, blocks without statements.
 
+use crate::soft::ir::walk::instructions;
 use crate::soft::ir::{Block, Function, Op, Stmt, Value};
 
 /// Removes from a function without calls.
@@ -29,19 +30,9 @@ struct Dead {
 
 impl Dead {
     fn reads(&mut self, function: &Function, block: &Block) {
-        for stmt in block {
-            match stmt {
-                Stmt::Do(value) => {
-                    let inst = function.inst(*value);
-                    if inst.op == Op::Get {
-                        self.read[inst.imm as usize] = true;
-                    }
-                }
-                Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b, .. } => {
-                    self.reads(function, a);
-                    self.reads(function, b);
-                }
-                _ => {}
+        for inst in instructions(block).map(|value| function.inst(value)) {
+            if inst.op == Op::Get {
+                self.read[inst.imm as usize] = true;
             }
         }
     }

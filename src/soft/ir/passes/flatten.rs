@@ -28,12 +28,7 @@ fn block(function: &mut Function, stmts: Block) -> Block {
                     out.push(Stmt::If(condition, then, otherwise));
                 }
             }
-            Stmt::Loop { body, next, span } => {
-                let body = block(function, body);
-                let next = block(function, next);
-                out.push(Stmt::Loop { body, next, span });
-            }
-            other => out.push(other),
+            other => out.push(other.map_blocks(|inner| block(function, inner))),
         }
     }
     out

@@ -1,6 +1,7 @@
 //! Forwarding: a read of a variable becomes the value that was assigned to it, where that is the same on
 //! every way there. Variables that are assigned once become values, and their assignments are dead.
 
+use crate::soft::ir::walk::instructions;
 use std::collections::{HashMap, HashSet};
 
 use super::rewrite::{Around, Change, Rewrite, rewrite};
@@ -30,20 +31,9 @@ struct Open {
 
 /// The variables that blocks assign.
 fn assigned(function: &Function, blocks: [&Block; 2], found: &mut Vec<u32>) {
-    for stmt in blocks.into_iter().flatten() {
-        match stmt {
-            Stmt::Do(value) => {
-                let inst = function.inst(*value);
-                if inst.op == Op::Set {
-                    found.push(inst.imm as u32);
-                }
-            }
-            Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b, .. } => {
-                assigned(function, [a, b], found)
-            }
-            _ => {}
-        }
-    }
+    let all = blocks.into_iter().flat_map(|block| instructions(block));
+    let sets = all.map(|value| function.inst(value)).filter(|inst| inst.op == Op::Set);
+    found.extend(sets.map(|inst| inst.imm as u32));
 }
 
 impl Forward {

@@ -47,15 +47,7 @@ impl Indices<'_> {
                     }
                     out.push(Stmt::Do(value));
                 }
-                Stmt::If(condition, then, otherwise) => {
-                    let (then, otherwise) = (self.block(then), self.block(otherwise));
-                    out.push(Stmt::If(condition, then, otherwise));
-                }
-                Stmt::Loop { body, next, span } => {
-                    let (body, next) = (self.block(body), self.block(next));
-                    out.push(Stmt::Loop { body, next, span });
-                }
-                other => out.push(other),
+                other => out.push(other.map_blocks(|block| self.block(block))),
             }
         }
         out

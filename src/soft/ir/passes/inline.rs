@@ -5,6 +5,7 @@
 //! pass, and its returns become breaks; out of inner loops with the help of a flag.
 
 use super::TooLarge;
+use crate::soft::ir::walk::statements;
 use crate::soft::ir::{
     Block, FuncId, Function, FunctionBuilder, Inst, Module, Op, Scalar, Span, Stmt, Type, Value,
     VarId,
@@ -62,16 +63,11 @@ fn measure(module: &Module) -> Result<(), TooLarge> {
 /// How many instructions a block has, and how often it calls each function.
 fn count(block: &Block) -> (u64, HashMap<FuncId, u64>) {
     let (mut own, mut calls) = (0, HashMap::new());
-    let mut blocks = vec![block];
-    while let Some(block) = blocks.pop() {
-        for stmt in block {
-            match stmt {
-                Stmt::Call { func, .. } => *calls.entry(*func).or_insert(0) += 1,
-                Stmt::If(_, then, otherwise) => blocks.extend([then, otherwise]),
-                Stmt::Loop { body, next, .. } => blocks.extend([body, next]),
-                Stmt::Do(_) => own += 1,
-                _ => {}
-            }
+    for stmt in statements(block) {
+        match stmt {
+            Stmt::Call { func, .. } => *calls.entry(*func).or_insert(0) += 1,
+            Stmt::Do(_) => own += 1,
+            _ => {}
         }
     }
     (own, calls)
@@ -120,7 +116,7 @@ impl<'a> Inline<'a> {
             span,
             values: vec![None; function.insts.len()],
             variables: variables.iter().map(|v| self.out.variable(&v.name, v.ty)).collect(),
-            locals: locals.iter().map(|l| self.out.local(&l.name, l.bytes)).collect(),
+            locals: locals.iter().map(|l| self.out.local_like(l.clone())).collect(),
             returns,
             depth: 0,
         }
@@ -291,12 +287,8 @@ impl<'a> Inline<'a> {
 }
 
 /// Whether a block returns anywhere.
-fn returns(block: &Block) -> bool {
-    block.iter().any(|stmt| match stmt {
-        Stmt::Return(_) => true,
-        Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b, .. } => returns(a) || returns(b),
-        _ => false,
-    })
+fn returns(block: &[Stmt]) -> bool {
+    statements(block).any(|stmt| matches!(stmt, Stmt::Return(_)))
 }
 
 /// Whether every way through a block returns.

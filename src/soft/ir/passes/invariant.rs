@@ -1,6 +1,7 @@
 //! Loop invariants: a pure operation whose operands do not change in a loop is computed before it. It never
 //! faults, so it may be computed even if the loop would not have got to it.
 
+use crate::soft::ir::walk::instructions;
 use crate::soft::ir::{Block, Effect, Function, Stmt, Value};
 
 /// Moves what is invariant out of the loops of a function.
@@ -22,10 +23,6 @@ impl Invariant<'_> {
         let mut out = Block::with_capacity(block.len());
         for stmt in block {
             match stmt {
-                Stmt::If(condition, then, otherwise) => {
-                    let (then, otherwise) = (self.block(then), self.block(otherwise));
-                    out.push(Stmt::If(condition, then, otherwise));
-                }
                 Stmt::Loop { body, next, span } => {
                     // Inner loops first: what leaves them may leave this one.
                     let (mut body, mut next) = (self.block(body), self.block(next));
@@ -37,7 +34,7 @@ impl Invariant<'_> {
                     self.mark(&next, false);
                     out.push(Stmt::Loop { body, next, span });
                 }
-                other => out.push(other),
+                other => out.push(other.map_blocks(|block| self.block(block))),
             }
         }
         out
@@ -45,16 +42,7 @@ impl Invariant<'_> {
 
     /// Notes what a block defines.
     fn mark(&mut self, block: &Block, inside: bool) {
-        for stmt in block {
-            match stmt {
-                Stmt::Do(value) => self.inside[value.index()] = inside,
-                Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b, .. } => {
-                    self.mark(a, inside);
-                    self.mark(b, inside);
-                }
-                _ => {}
-            }
-        }
+        instructions(block).for_each(|value| self.inside[value.index()] = inside);
     }
 
     fn is_invariant(&self, value: Value) -> bool {
@@ -71,12 +59,11 @@ impl Invariant<'_> {
                 out.push(Stmt::Do(*value));
                 false
             }
-            Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b, .. } => {
-                self.extract(a, out);
-                self.extract(b, out);
+            other => {
+                let blocks = other.blocks_mut().into_iter().flatten();
+                blocks.for_each(|block| self.extract(block, out));
                 true
             }
-            _ => true,
         });
     }
 }

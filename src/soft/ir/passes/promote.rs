@@ -5,6 +5,7 @@
 //! locals. A local whose accesses overlap in part, whose address is used otherwise, or that is indexed by
 //! a value, stays in memory.
 
+use crate::soft::ir::walk::statements;
 use std::collections::{BTreeMap, HashMap};
 
 use crate::soft::ir::{
@@ -38,7 +39,7 @@ pub(crate) fn run(function: &Function) -> Function {
     let mut kept = Vec::new();
     let mut pieces = Vec::new();
     for (local, found) in function.locals.iter().zip(&find.locals) {
-        kept.push(found.stays.then(|| out.local(&local.name, local.bytes)));
+        kept.push(found.stays.then(|| out.local_like(local.clone())));
         let mut variables = BTreeMap::new();
         for (&offset, &ty) in found.pieces.iter().filter(|_| !found.stays) {
             variables.insert(offset, (out.variable(&local.name, ty), ty));
@@ -156,13 +157,9 @@ impl Find<'_> {
     }
 
     fn block(&mut self, block: &Block) {
-        for stmt in block {
+        for stmt in statements(block) {
             match stmt {
                 Stmt::Do(value) => self.instruction(*value),
-                Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b, .. } => {
-                    self.block(a);
-                    self.block(b);
-                }
                 Stmt::Return(Some(value)) => self.escapes(*value),
                 Stmt::Call { args, .. } => args.iter().for_each(|&arg| self.escapes(arg)),
                 _ => {}

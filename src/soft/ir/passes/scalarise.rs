@@ -22,7 +22,7 @@ pub(crate) fn run(function: &Function) -> Function {
         })
         .collect();
     for local in &function.locals {
-        out.local(&local.name, local.bytes);
+        out.local_like(local.clone());
     }
     let mut pass =
         Scalarise { function, out, variables, parts: vec![Parts::NONE; function.insts.len()] };

@@ -70,15 +70,14 @@ struct Survey<'a> {
 }
 
 impl Survey<'_> {
-    fn block(&mut self, block: &Block) {
+    fn block(&mut self, block: &[Stmt]) {
         self.now += 1;
         let number = self.now;
         for stmt in block {
             match stmt {
                 Stmt::Do(value) => self.instruction(*value, number),
-                Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b, .. } => {
-                    self.block(a);
-                    self.block(b);
+                Stmt::If(..) | Stmt::Loop { .. } => {
+                    stmt.blocks().into_iter().for_each(|block| self.block(block));
                 }
                 _ => {}
             }
@@ -147,15 +146,7 @@ impl Step<'_> {
         for stmt in block {
             match stmt {
                 Stmt::Do(value) => self.instruction(value, &mut out),
-                Stmt::If(condition, then, otherwise) => {
-                    let (then, otherwise) = (self.block(then), self.block(otherwise));
-                    out.push(Stmt::If(condition, then, otherwise));
-                }
-                Stmt::Loop { body, next, span } => {
-                    let (body, next) = (self.block(body), self.block(next));
-                    out.push(Stmt::Loop { body, next, span });
-                }
-                other => out.push(other),
+                other => out.push(other.map_blocks(|block| self.block(block))),
             }
         }
         out

@@ -5,6 +5,7 @@
 //! It is worth it for what it makes possible: indices become constants, so that local arrays can become
 //! variables, and a counter that is uniform anyway is not counted at all.
 
+use crate::soft::ir::walk::{instructions, statements};
 use std::collections::HashMap;
 
 use crate::soft::ir::semantics::{convert, eval};
@@ -141,17 +142,10 @@ impl Unroll<'_> {
 
     /// Whether a block has a place in thread memory whose index depends on a variable.
     fn indexes_local(&self, block: &Block, counter: VarId) -> bool {
-        block.iter().any(|stmt| match stmt {
-            Stmt::Do(value) => {
-                let inst = self.function.inst(*value);
-                inst.op == Op::Index
-                    && self.is_in_local(inst.args[0])
-                    && self.depends(inst.args[1], counter, DEEPEST)
-            }
-            Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b, .. } => {
-                self.indexes_local(a, counter) || self.indexes_local(b, counter)
-            }
-            _ => false,
+        instructions(block).map(|value| self.function.inst(value)).any(|inst| {
+            inst.op == Op::Index
+                && self.is_in_local(inst.args[0])
+                && self.depends(inst.args[1], counter, DEEPEST)
         })
     }
 
@@ -181,8 +175,8 @@ impl Unroll<'_> {
                         return (from.op == Op::Const).then_some(from.imm);
                     }
                 }
-                Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b, .. } => {
-                    if assigns(self.function, a, counter) || assigns(self.function, b, counter) {
+                Stmt::If(..) | Stmt::Loop { .. } => {
+                    if stmt.blocks().iter().any(|b| assigns(self.function, b, counter)) {
                         return None;
                     }
                 }
@@ -258,7 +252,7 @@ impl Unroll<'_> {
         let constant = self.constants.get(self.function, scalar, last);
         self.assign(counted.counter, constant, &mut straight);
         if counted.may_leave {
-            // A loop of one pass: who leaves one of the passes leaves them all.
+            // A loop of one iteration: a lane that leaves one of the copies leaves them all.
             straight.push(Stmt::Break);
             out.push(Stmt::Loop { body: straight, next: Block::new(), span });
         } else {
@@ -282,45 +276,28 @@ fn parts(block: &[Stmt]) -> bool {
 }
 
 /// How often a block assigns a variable.
-fn assignments(function: &Function, block: &Block, variable: VarId) -> usize {
-    let of = |stmt: &Stmt| match stmt {
-        Stmt::Do(value) => {
-            let inst = function.inst(*value);
-            usize::from(inst.op == Op::Set && inst.imm == u64::from(variable.0))
-        }
-        Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b, .. } => {
-            assignments(function, a, variable) + assignments(function, b, variable)
-        }
-        _ => 0,
-    };
-    block.iter().map(of).sum()
+fn assignments(function: &Function, block: &[Stmt], variable: VarId) -> usize {
+    uses(function, block, Op::Set, variable)
 }
 
 /// Whether a block reads a variable.
 fn reads(function: &Function, block: &[Stmt], variable: VarId) -> bool {
-    block.iter().any(|stmt| match stmt {
-        Stmt::Do(value) => {
-            let inst = function.inst(*value);
-            inst.op == Op::Get && inst.imm == u64::from(variable.0)
-        }
-        Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b, .. } => {
-            reads(function, a, variable) || reads(function, b, variable)
-        }
-        _ => false,
-    })
+    uses(function, block, Op::Get, variable) > 0
 }
 
-fn assigns(function: &Function, block: &Block, variable: VarId) -> bool {
+/// How often a block has an operation on a variable.
+fn uses(function: &Function, block: &[Stmt], op: Op, variable: VarId) -> usize {
+    let of = |inst: &Inst| inst.op == op && inst.imm == u64::from(variable.0);
+    instructions(block).filter(|value| of(function.inst(*value))).count()
+}
+
+fn assigns(function: &Function, block: &[Stmt], variable: VarId) -> bool {
     assignments(function, block, variable) > 0
 }
 
 /// Statements in a block.
 fn count(block: &Block) -> usize {
-    let of = |stmt: &Stmt| match stmt {
-        Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b, .. } => 1 + count(a) + count(b),
-        _ => 1,
-    };
-    block.iter().map(of).sum()
+    statements(block).count()
 }
 
 /// One pass: a copy of the code in which the counter is a constant.

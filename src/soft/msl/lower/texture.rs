@@ -278,7 +278,7 @@ impl Body<'_, '_> {
             body.b.free(op, Type::U64, number)
         };
         let Some(count) = count else { return one(self, 0) };
-        let memory = self.b.local(name, count * 8);
+        let memory = self.b.local_handles(name, count);
         for at in 0..count {
             let value = one(self, at);
             let place = self.b.field(memory, i64::from(at) * 8);

@@ -217,6 +217,7 @@ impl Lowering<'_> {
                 self.block(&body[..length - usize::from(count.is_some())]);
                 self.begun = begun;
                 let condition = self.operand(*condition);
+                // The jump back is the loop's: there one without an end is stopped.
                 self.span = span;
                 if let Some((op, scalar, operands)) = count {
                     self.count_again(op, scalar, operands, head);

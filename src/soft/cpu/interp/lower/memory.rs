@@ -12,7 +12,8 @@ use crate::soft::cpu::interp::registers::Size;
 use crate::soft::cpu::interp::thread::thread_imm;
 use crate::soft::cpu::interp::{atomic, control};
 use crate::soft::ir::facts::address::{Base, Lanewise, Plan};
-use crate::soft::ir::{Block, Inst, Op, Scalar, Space, Stmt, Type, Value};
+use crate::soft::ir::walk::instructions;
+use crate::soft::ir::{Block, Inst, Op, Scalar, Space, Type, Value};
 
 /// How an access finds its address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -367,15 +368,8 @@ impl Lowering<'_> {
 
     /// Finds before a loop where the lanes point that do not move in it.
     pub(super) fn prepare_for(&mut self, block: &Block) {
-        for stmt in block {
-            match stmt {
-                Stmt::Do(value) => self.prepare_early(self.function.inst(*value)),
-                Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b, .. } => {
-                    self.prepare_for(a);
-                    self.prepare_for(b);
-                }
-                _ => {}
-            }
+        for value in instructions(block) {
+            self.prepare_early(self.function.inst(value));
         }
     }
 

@@ -1,0 +1,79 @@
+//! Walks over the tree of a function.
+
+use super::{Block, Stmt, Value};
+
+impl Stmt {
+    /// The blocks inside of a statement, in order: those of a branch, or a loop's body and what ends its iterations.
+    pub(crate) fn blocks(&self) -> [&[Stmt]; 2] {
+        match self {
+            Self::If(_, then, otherwise) => [then, otherwise],
+            Self::Loop { body, next, .. } => [body, next],
+            _ => [&[], &[]],
+        }
+    }
+
+    /// The same, to change them; `None` if a statement has no blocks.
+    pub(crate) fn blocks_mut(&mut self) -> Option<[&mut Block; 2]> {
+        match self {
+            Self::If(_, then, otherwise) => Some([then, otherwise]),
+            Self::Loop { body, next, .. } => Some([body, next]),
+            _ => None,
+        }
+    }
+
+    /// The statement with each block inside of it replaced.
+    pub(crate) fn map_blocks(mut self, mut change: impl FnMut(Block) -> Block) -> Self {
+        for block in self.blocks_mut().into_iter().flatten() {
+            *block = change(std::mem::take(block));
+        }
+        self
+    }
+}
+
+/// All statements of a block in the order of the source, each before those inside of it.
+pub(crate) fn statements(block: &[Stmt]) -> impl Iterator<Item = &Stmt> {
+    let mut open = vec![block.iter()];
+    std::iter::from_fn(move || {
+        loop {
+            match open.last_mut()?.next() {
+                Some(stmt) => {
+                    let [first, second] = stmt.blocks();
+                    open.extend(
+                        [second, first].into_iter().filter(|b| !b.is_empty()).map(|b| b.iter()),
+                    );
+                    return Some(stmt);
+                }
+                None => drop(open.pop()),
+            }
+        }
+    })
+}
+
+/// All instructions of a block in the order of the source.
+pub(crate) fn instructions(block: &[Stmt]) -> impl Iterator<Item = Value> {
+    statements(block).filter_map(|stmt| match stmt {
+        Stmt::Do(value) => Some(*value),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::soft::ir::Span;
+
+    #[test]
+    fn statements_come_in_the_order_of_the_source() {
+        let of = |number| Stmt::Do(Value(number));
+        let (body, next) = (vec![of(2), Stmt::Break], vec![of(3)]);
+        let inner = Stmt::Loop { body, next, span: Span::default() };
+        let block = vec![of(0), Stmt::If(Value(0), vec![of(1), inner], vec![of(4)]), of(5)];
+        let order: Vec<u32> = instructions(&block).map(|value| value.0).collect();
+        assert_eq!(order, [0, 1, 2, 3, 4, 5]);
+        assert_eq!(statements(&block).count(), 9);
+        let short =
+            block.into_iter().map(|stmt| stmt.map_blocks(|mut block| block.drain(..1).collect()));
+        let short: Vec<Stmt> = short.collect();
+        assert_eq!(instructions(&short).map(|value| value.0).collect::<Vec<_>>(), [0, 1, 4, 5]);
+    }
+}
