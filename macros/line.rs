@@ -137,5 +137,6 @@ macro_rules! __check {
     (@fail [] $name:tt) => {};
     (@fail [or $fail:expr] $name:tt) => {};
     (@fail [else $fail:expr] $name:tt) => {};
+    (@fail [because $fail:expr] $name:tt) => {};
     (@fail [$on:ident $fail:expr] $name:tt) => { $crate::__check!(@$name: WordAfterSelector) };
 }

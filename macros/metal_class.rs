@@ -47,7 +47,8 @@
 /// * Before the selector, in this order: `class` for a method of the class itself; `unchecked` omits the check
 ///   for nil; `autoreleased` leaves the returned object to the pool instead of retaining it.
 /// * After the selector, where a `Result` is returned: `or Function` makes the error from the text of the
-///   failure; `else value` is the error. Without either, the error type is made from a
+///   failure; `else value` is the error; `because function` makes it by an `unsafe fn` of the object that the
+///   message was sent to. Without any of them, the error type is made from a
 ///   [`MessageError`](crate::objc::MessageError). A trailing `error:` is not declared as an
 ///   argument.
 ///

@@ -37,15 +37,19 @@ macro_rules! __sent_type {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __answer {
-    ([class $($how:ident)*] $fail:tt $answer:expr) => { $crate::__answer!([$($how)*] $fail $answer) };
-    ([unchecked $($how:ident)*] [] $answer:expr) => { $answer.0 };
-    ($how:tt [or $fail:expr] $answer:expr) => {
+    ([class $($how:ident)*] $fail:tt $receiver:tt $answer:expr) => {
+        $crate::__answer!([$($how)*] $fail $receiver $answer)
+    };
+    ([unchecked $($how:ident)*] [] $receiver:tt $answer:expr) => { $answer.0 };
+    ($how:tt [or $fail:expr] $receiver:tt $answer:expr) => {
         $answer.map_err(|error| $fail(::std::string::String::from(error)))
     };
-    ($how:tt [else $fail:expr] $answer:expr) => { $answer.map_err(|_| $fail) };
+    ($how:tt [else $fail:expr] $receiver:tt $answer:expr) => { $answer.map_err(|_| $fail) };
+    // SAFETY: the receiver was sent a message just now, so it is nil or alive.
+    ($how:tt [because $fail:expr] $receiver:tt $answer:expr) => { $answer.map_err(|_| unsafe { $fail $receiver }) };
     // A word that `__check!` reports.
-    ($how:tt [$on:ident $fail:expr] $answer:expr) => { $answer.map_err(|_| ::std::unreachable!()) };
-    ($how:tt [] $answer:expr) => { $answer };
+    ($how:tt [$on:ident $fail:expr] $receiver:tt $answer:expr) => { $answer.map_err(|_| ::std::unreachable!()) };
+    ($how:tt [] $receiver:tt $answer:expr) => { $answer };
 }
 
 /// The constants of a call.
@@ -119,7 +123,7 @@ macro_rules! __send_fn {
                 message.send($receiver, $crate::__call!($how $Objc [$($sel)+]), arguments)
             };
             $($crate::objc::Return::begin(&answer, $me);)?
-            $crate::__answer!($how $fail answer)
+            $crate::__answer!($how $fail ($receiver) answer)
         }
     };
 }
@@ -142,7 +146,7 @@ macro_rules! __table_fn {
         #[allow(clippy::too_many_arguments)] // As many as the method has.
         $($vis)* unsafe fn $name(&self, receiver: $crate::abi::Id, $($arg: $ty),*) $(-> $ret)? {
             // SAFETY: passed on to the caller.
-            $crate::__answer!($how $fail unsafe {
+            $crate::__answer!($how $fail (receiver) unsafe {
                 self.$name.call::<_, $crate::__sent_type!($how [$($ret)?] $fail)>(
                     receiver,
                     $crate::__call!($how $Objc $sel),

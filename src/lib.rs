@@ -57,7 +57,8 @@ pub use driver::device::{Deallocator, Gpu};
 pub use driver::dispatch::{Dispatch, Dispatch as Dispatcher, GpuFuture};
 pub use driver::encoder::{Batch, Copier, Encoder, ImageLayout, Size, Subresource};
 pub use driver::enums::*;
-pub use driver::error::GpuError;
+pub use driver::error::{FaultKind, GpuError, KernelFault};
+pub use driver::future::Done;
 pub use driver::heap::{Allocation, Heap, ResidencySet};
 pub use driver::pipeline::Pipeline;
 pub use driver::shader::{Shader, ShaderLib};
@@ -65,7 +66,7 @@ pub use driver::sync::{Event, EventObject, Fence, SharedEvent};
 pub use driver::texture::{Sampler, Texture};
 pub use driver::{
     CLASSES, buffer, capture, command, descriptor, device, dispatch, encoder, enums, error, ffi,
-    foundation, heap, pipeline, shader, sync, texture, usage,
+    foundation, future, heap, pipeline, shader, sync, texture, usage,
 };
 pub use fp16::{
     bf16_to_f32, cast_bf16_f32, cast_f16_f32, cast_f32_bf16, cast_f32_f16, f32_to_bf16,

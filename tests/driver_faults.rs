@@ -8,7 +8,10 @@
 mod child;
 mod gpu;
 
-use aruminium::{Buffer, Commands, Encoder, GpuError, NSRange, Pipeline, PipelineDescriptor};
+use aruminium::foundation::{NSDictionary, NSNumber, NSString};
+use aruminium::{
+    Buffer, Commands, Encoder, FaultKind, GpuError, KernelFault, NSRange, Pipeline, PipelineDescriptor,
+};
 use gpu::Rig;
 use std::time::{Duration, Instant};
 
@@ -21,6 +24,7 @@ const FILL: &str =
 fn fault(rig: &Rig, record: impl FnOnce(&Encoder)) -> String {
     match rig.run(record) {
         Err(GpuError::CommandBufferError(why)) => why,
+        Err(GpuError::KernelFault(fault)) => fault.message,
         other => panic!("no fault: {other:?}"),
     }
 }
@@ -278,6 +282,7 @@ fn the_order_of_encoding_is_kept() {
         commands.submit();
         match commands.finish() {
             Err(GpuError::CommandBufferError(why)) => why,
+        Err(GpuError::KernelFault(fault)) => fault.message,
             other => panic!("no fault: {other:?}"),
         }
     };
@@ -292,7 +297,8 @@ fn the_order_of_encoding_is_kept() {
     // A second encoder while the first is open.
     let commands = fill.rig.queue.commands().unwrap();
     let first = commands.encoder().unwrap();
-    assert!(matches!(commands.copier(), Err(GpuError::EncoderCreationFailed)));
+    let Err(GpuError::EncoderCreationFailed(why)) = commands.copier() else { panic!("two at once") };
+    tells(&why, &["has not ended", "finish"]);
     first.finish();
     fails(&commands);
 
@@ -305,7 +311,8 @@ fn the_order_of_encoding_is_kept() {
     // Nothing is encoded after the submit.
     let commands = fill.rig.queue.commands().unwrap();
     commands.submit();
-    assert!(matches!(commands.encoder(), Err(GpuError::EncoderCreationFailed)));
+    let Err(GpuError::EncoderCreationFailed(why)) = commands.encoder() else { panic!("too late") };
+    tells(&why, &["submitted already"]);
     commands.wait();
     fill.still_works();
 }
@@ -327,8 +334,102 @@ fn waiting_for_what_was_never_submitted_does_not_hang() {
     let fill = Fill::new();
     let commands = fill.rig.queue.commands().unwrap();
     let Err(GpuError::CommandBufferError(why)) = commands.finish() else { panic!("it never ran") };
-    tells(&why, &["commit"]);
+    tells(&why, &["not submitted", "submit"]);
+    // That was no failure of the command buffer.
+    fill.bind(&commands.encoder().unwrap());
+    commands.submit();
+    commands.finish().unwrap();
     fill.still_works();
+}
+
+#[test]
+fn an_enqueued_command_buffer_that_is_dropped_frees_its_place() {
+    let fill = Fill::new();
+    let commands = fill.rig.queue.commands().unwrap();
+    commands.enqueue();
+    assert!(commands.finish().is_err(), "it was not submitted");
+    drop(commands);
+    fill.still_works();
+}
+
+/// The fault that a recording ends in.
+#[track_caller]
+fn kernel_fault(rig: &Rig, record: impl FnOnce(&Encoder)) -> KernelFault {
+    match rig.run(record) {
+        Err(GpuError::KernelFault(fault)) => *fault,
+        other => panic!("no fault: {other:?}"),
+    }
+}
+
+#[test]
+fn a_fault_is_data() {
+    let rig = Rig::new();
+    let source = "
+        kernel void scatter(device uint *out [[buffer(0)]], device const int *at [[buffer(1)]],
+                            uint2 i [[thread_position_in_grid]]) {
+            out[at[i.x]] = i.y;
+        }";
+    let (scatter, out) = (rig.kernel(source), rig.gpu.buffer(64).unwrap());
+    let fault = |at: i32| {
+        let at = rig.gpu.buffer_with_data(&at.to_ne_bytes()).unwrap();
+        kernel_fault(&rig, |encoder| {
+            encoder.bind(&scatter);
+            encoder.bind_buffer(&out, 0, 0);
+            encoder.bind_buffer(&at, 0, 1);
+            encoder.launch((1, 2, 1), (1, 1, 1));
+        })
+    };
+    let past = fault(16);
+    assert_eq!((past.kind, past.kernel.as_str(), past.write), (FaultKind::Access, "scatter", true));
+    assert_eq!(past.argument.as_deref(), Some("out"));
+    assert_eq!((past.offset, past.bytes, past.size), (Some(64), Some(4), Some(64)));
+    assert!(matches!(past.thread, Some([0, 0 | 1, 0])), "{:?}", past.thread);
+    assert_eq!((past.file.as_deref(), past.line), (Some("program_source"), Some(6)));
+    assert!(past.column.is_some_and(|column| column > 1));
+    assert_eq!(past.to_string(), past.message);
+    tells(&past.message, &["scatter", "out", "64", "program_source:6"]);
+    assert_eq!(fault(-1).offset, Some(-4));
+    // The same as other programs find it.
+    let commands = rig.queue.commands().unwrap();
+    let encoder = commands.encoder().unwrap();
+    encoder.bind(&scatter);
+    encoder.bind_buffer(&out, 0, 0);
+    encoder.bind_buffer(&out, 0, 1);
+    encoder.launch_groups((1, 1, 1), (32, 1, 1));
+    encoder.finish();
+    commands.submit();
+    commands.wait();
+    let info = commands.error_details().unwrap().user_info();
+    let fault: NSDictionary = unsafe { info.get(&NSString::from("AruminiumKernelFault")) }.unwrap();
+    let text = |key: &str| unsafe { fault.get::<NSString>(&NSString::from(key)) }.unwrap().to_string();
+    let number = |key: &str| unsafe { fault.get::<NSNumber>(&NSString::from(key)) }.unwrap().as_i64();
+    assert_eq!((text("kind"), text("kernel"), text("argument")), ("access".into(), "scatter".into(), "at".into()));
+    assert_eq!((number("offset"), number("write"), number("line")), (64, 0, 6));
+}
+
+#[test]
+fn other_faults_are_data_too() {
+    let rig = Rig::new();
+    let barrier = rig.kernel(
+        "kernel void wait(device uint *x, uint i [[thread_position_in_grid]]) {
+            while (x[i] == 0) { threadgroup_barrier(mem_flags::mem_device); x[0] = 1; }
+        }",
+    );
+    let x = rig.gpu.buffer(4).unwrap();
+    let fault = kernel_fault(&rig, |encoder| {
+        encoder.bind(&barrier);
+        encoder.bind_buffer(&x, 0, 0);
+        encoder.launch((2, 1, 1), (2, 1, 1));
+    });
+    assert_eq!((fault.kind, fault.kernel.as_str()), (FaultKind::Access, "wait"), "{fault}");
+    assert_eq!((fault.thread, fault.write), (Some([1, 0, 0]), false));
+    let null = rig.kernel("kernel void null(device uint *out) { device uint *p = nullptr; out[0] = *p; }");
+    let fault = kernel_fault(&rig, |encoder| {
+        encoder.bind(&null);
+        encoder.bind_buffer(&x, 0, 0);
+        encoder.launch((1, 1, 1), (1, 1, 1));
+    });
+    assert_eq!((fault.kind, fault.argument), (FaultKind::Access, None));
 }
 
 #[test]

@@ -2,14 +2,15 @@
 
 use super::encoder::{Copier, Encoder};
 use super::enums::DispatchType;
-use super::error::GpuError;
+use super::error::{GpuError, KernelFault};
 use super::foundation::NSError;
+use super::future::Done;
 use super::heap::ResidencySet;
 use super::sync::EventObject;
 use crate::abi::Id;
 use crate::metal_class;
 use crate::objc::tracking::{Moment, Passed, Tracker, keep_for_queue};
-use crate::objc::{Block, ClassState, Object};
+use crate::objc::{Block, ClassState, Object, autorelease_pool};
 use std::cell::OnceCell;
 use std::sync::Arc;
 
@@ -177,14 +178,14 @@ metal_class! {
     pub class Commands: MTLCommandBuffer, labelled, table, state Submission;
 
     /// An encoder for compute work.
-    pub fn encoder() -> Result<Encoder, GpuError> = [computeCommandEncoder] else GpuError::EncoderCreationFailed;
+    pub fn encoder() -> Result<Encoder, GpuError> = [computeCommandEncoder] because no_encoder;
     /// The same, belonging to the pool.
     ///
     /// # Safety
     ///
     /// It is not used after the pool around this call is drained.
     pub unsafe fn encoder_unretained() -> Result<Encoder, GpuError>
-        = autoreleased [computeCommandEncoder] else GpuError::EncoderCreationFailed;
+        = autoreleased [computeCommandEncoder] because no_encoder;
     /// The same, without a look whether there is one.
     ///
     /// # Safety
@@ -199,9 +200,9 @@ metal_class! {
     pub unsafe fn encoder_autoreleased() -> Encoder = unchecked autoreleased [computeCommandEncoder];
     /// An encoder whose launches run one after the other, or side by side between barriers.
     pub fn encoder_with(dispatch: DispatchType) -> Result<Encoder, GpuError>
-        = [computeCommandEncoderWithDispatchType:] else GpuError::EncoderCreationFailed;
+        = [computeCommandEncoderWithDispatchType:] because no_encoder;
     /// An encoder for copies.
-    pub fn copier() -> Result<Copier, GpuError> = [blitCommandEncoder] else GpuError::EncoderCreationFailed;
+    pub fn copier() -> Result<Copier, GpuError> = [blitCommandEncoder] because no_encoder;
     /// Take a place in the queue before the work is submitted.
     pub fn enqueue() = [enqueue];
     /// Submit the work.
@@ -212,7 +213,8 @@ metal_class! {
     /// [`Buffer::write`](crate::Buffer::write) or the like; see
     /// [`try_submit`](crate::Commands::try_submit).
     pub fn submit() = [commit];
-    /// Wait until the work is done, or has failed.
+    /// Wait until the work is done, or has failed. It must have been submitted; [`finish`](crate::Commands::finish)
+    /// checks that.
     pub fn wait() = [waitUntilCompleted];
     /// Wait until the work is handed to the GPU.
     pub fn wait_until_scheduled() = [waitUntilScheduled];
@@ -234,6 +236,25 @@ metal_class! {
     pub fn pop_debug_group() = [popDebugGroup];
     /// Keep a set of allocations resident while the work runs.
     pub fn use_residency_set(set: &ResidencySet) = [useResidencySet:];
+}
+
+/// Why a command buffer has no encoder to give.
+///
+/// # Safety
+///
+/// `commands` is nil or a live command buffer.
+#[cold]
+unsafe fn no_encoder(commands: Id) -> GpuError {
+    // SAFETY: passed on to the caller.
+    let status = unsafe { crate::msg!(commands, [status] -> u64) };
+    let why = if commands.is_nil() {
+        "the command buffer is nil: creating it failed"
+    } else if status >= Commands::STATUS_COMMITTED {
+        "the command buffer was submitted already: get another one from the queue"
+    } else {
+        "another encoder of the command buffer has not ended: call `finish` on it first"
+    };
+    GpuError::EncoderCreationFailed(why.into())
 }
 
 metal_class! {
@@ -410,27 +431,78 @@ impl Commands {
     ///
     /// # Errors
     ///
-    /// [`GpuError::CommandBufferError`] with the error in words if it failed.
+    /// [`GpuError::KernelFault`] or [`GpuError::CommandBufferError`] if it failed; the latter at once if it
+    /// was never submitted.
     ///
     /// ```
     /// # let commands = aruminium::Gpu::open()?.new_command_queue()?.commands()?;
+    /// assert!(commands.finish().is_err(), "not submitted");
     /// commands.submit();
     /// commands.finish()?;
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub fn finish(&self) -> Result<(), GpuError> {
+        if self.status() < Self::STATUS_COMMITTED {
+            return Err(GpuError::CommandBufferError(
+                "it was not submitted, so that it never completes: call `submit` first".into(),
+            ));
+        }
         self.wait();
         self.outcome()
     }
 
+    /// A future that is ready when the work is done or has failed.
+    ///
+    /// Call it before the work is submitted: then a completion handler wakes the task. Of work that runs
+    /// already, a thread waits for it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`finish`](Self::finish); also if the command buffer is dropped without having been submitted.
+    ///
+    /// ```
+    /// # fn block_on<T>(future: impl Future<Output = T>) -> T {
+    /// #     use std::task::{Context, Poll, Wake, Waker};
+    /// #     struct Unpark(std::thread::Thread);
+    /// #     impl Wake for Unpark { fn wake(self: std::sync::Arc<Self>) { self.0.unpark() } }
+    /// #     let waker = Waker::from(std::sync::Arc::new(Unpark(std::thread::current())));
+    /// #     let mut future = std::pin::pin!(future);
+    /// #     loop {
+    /// #         match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+    /// #             Poll::Ready(value) => return value,
+    /// #             Poll::Pending => std::thread::park(),
+    /// #         }
+    /// #     }
+    /// # }
+    /// async fn run(commands: aruminium::Commands) -> Result<f64, aruminium::GpuError> {
+    ///     let done = commands.done();
+    ///     commands.submit();
+    ///     done.await?;
+    ///     Ok(commands.gpu_time())
+    /// }
+    /// let commands = aruminium::Gpu::open()?.new_command_queue()?.commands()?;
+    /// assert!(block_on(run(commands))? >= 0.0);
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn done(&self) -> Done {
+        Done::of(self)
+    }
+
     /// What became of the work, if it is done.
     pub(super) fn outcome(&self) -> Result<(), GpuError> {
-        match self.status() {
-            Self::STATUS_ERROR => Err(GpuError::CommandBufferError(
-                self.error().unwrap_or_else(|| "it does not say why".into()),
-            )),
-            _ => Ok(()),
+        if self.status() != Self::STATUS_ERROR {
+            return Ok(());
         }
+        // What is asked of the error is left to a pool.
+        autorelease_pool(|| {
+            let Some(error) = self.error_object() else {
+                return Err(GpuError::CommandBufferError("Metal does not say why".into()));
+            };
+            Err(match KernelFault::of(&error) {
+                Some(fault) => GpuError::KernelFault(Box::new(fault)),
+                None => GpuError::CommandBufferError(error.description()),
+            })
+        })
     }
 
     /// Call a closure when the work is done or has failed, on a thread of Metal's.

@@ -4,9 +4,13 @@ use super::buffer::Buffer;
 use super::command::{Commands, CommandsImps, Queue, QueueImps};
 use super::encoder::{Encoder, EncoderImps, Size};
 use super::error::GpuError;
+use super::future::Done;
 use super::pipeline::Pipeline;
 use crate::objc::{ImpTables, autorelease_pool};
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 pub use super::encoder::Batch;
 
@@ -118,7 +122,7 @@ impl Dispatch {
     ///
     /// # Errors
     ///
-    /// [`GpuError::CommandBufferError`] if the kernel fails.
+    /// [`GpuError::KernelFault`] or [`GpuError::CommandBufferError`] if the kernel fails.
     ///
     /// # Safety
     ///
@@ -293,7 +297,7 @@ impl Dispatch {
             if let Ok(commands) = &commands {
                 self.submit(commands);
             }
-            GpuFuture(Some(commands))
+            GpuFuture { commands: Some(commands), done: None }
         })
     }
 }
@@ -313,7 +317,7 @@ fn launch(
     batch.launch(grid, group);
 }
 
-/// Submitted work that nobody has waited for yet. Dropping it waits.
+/// Submitted work: wait for it, or `await` it. Dropping it waits, since what is bound may not live longer.
 ///
 /// ```
 /// use aruminium::{Dispatch, Gpu, GpuFuture};
@@ -325,7 +329,12 @@ fn launch(
 /// ```
 #[derive(Debug)]
 #[must_use = "dropping the future waits for the work, and loses its error"]
-pub struct GpuFuture(Option<Result<Commands, GpuError>>);
+pub struct GpuFuture {
+    /// None once the outcome was returned.
+    commands: Option<Result<Commands, GpuError>>,
+    /// What wakes the task; made with the first poll, so that those who wait do not pay for it.
+    done: Option<Done>,
+}
 
 impl GpuFuture {
     /// The command buffer, unless it could not be submitted.
@@ -345,7 +354,8 @@ impl GpuFuture {
     ///
     /// # Errors
     ///
-    /// [`GpuError::CommandBufferError`] if it failed, or why it could not be submitted.
+    /// [`GpuError::KernelFault`] or [`GpuError::CommandBufferError`] if it failed, or why it could not be
+    /// submitted.
     ///
     /// ```
     /// # let dispatch = aruminium::Dispatch::new(&aruminium::Gpu::open()?.new_command_queue()?);
@@ -356,13 +366,36 @@ impl GpuFuture {
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub fn wait(mut self) -> Result<(), GpuError> {
-        self.0.take().map_or(Ok(()), |commands| commands?.finish())
+        self.commands.take().map_or(Ok(()), |commands| commands?.finish())
+    }
+}
+
+impl Future for GpuFuture {
+    type Output = Result<(), GpuError>;
+
+    /// # Panics
+    ///
+    /// If it was ready before.
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let outcome = match this.commands.as_ref().expect("a future is not polled after it was ready") {
+            Err(_) => Ok(()),
+            Ok(commands) => {
+                let done = this.done.get_or_insert_with(|| commands.done());
+                std::task::ready!(Pin::new(done).poll(context))
+            }
+        };
+        // An error that kept the work from being submitted comes first.
+        Poll::Ready(match this.commands.take() {
+            Some(Err(error)) => Err(error),
+            _ => outcome,
+        })
     }
 }
 
 impl Drop for GpuFuture {
     fn drop(&mut self) {
-        if let Some(Ok(commands)) = &self.0 {
+        if let Some(Ok(commands)) = &self.commands {
             commands.wait();
         }
     }

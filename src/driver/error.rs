@@ -1,5 +1,6 @@
 //! Everything that can go wrong, in one type.
 
+use super::foundation::{NSArray, NSDictionary, NSError, NSNumber, NSString};
 use crate::objc::MessageError;
 use std::fmt;
 use std::io;
@@ -32,10 +33,14 @@ pub enum GpuError {
     FunctionCreationFailed(String),
     /// A compute pipeline could not be made.
     PipelineCreationFailed(String),
-    /// A command buffer failed while it ran; the command buffer's error in words.
+    /// A command buffer failed while it ran; the message of the command buffer's error.
     CommandBufferError(String),
-    /// A command encoder could not be made.
-    EncoderCreationFailed,
+    /// A kernel did what it must not; on soft Metal only.
+    KernelFault(Box<KernelFault>),
+    /// A command encoder could not be made: why.
+    EncoderCreationFailed(String),
+    /// This system's Metal cannot do it.
+    Unsupported(String),
     /// A command queue could not be made.
     QueueCreationFailed,
     /// A texture could not be made.
@@ -54,7 +59,9 @@ impl fmt::Display for GpuError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (what, why) = match self {
             Self::DeviceNotFound => return f.write_str("no Metal GPU on this system"),
-            Self::EncoderCreationFailed => return f.write_str("no command encoder could be made"),
+            Self::KernelFault(fault) => ("the command buffer failed", &fault.message),
+            Self::EncoderCreationFailed(why) => ("no command encoder could be made", why),
+            Self::Unsupported(why) => ("not supported here", why),
             Self::QueueCreationFailed => return f.write_str("no command queue could be made"),
             Self::Io(error) => return error.fmt(f),
             Self::BufferCreationFailed(why) => ("no buffer could be made", why),
@@ -93,3 +100,161 @@ impl From<MessageError> for GpuError {
         Self::ObjectCreationFailed(error.into())
     }
 }
+
+/// What a kernel did wrong, where, and in which thread: soft Metal reports what GPUs ignore or answer
+/// by hanging.
+///
+/// ```
+/// use aruminium::{FaultKind, Gpu, GpuError};
+/// let gpu = Gpu::open()?;
+/// let source = "kernel void fill(device float *out, uint i [[thread_position_in_grid]]) {
+///     out[i] = 1;
+/// }";
+/// let pipeline = gpu.pipeline(&gpu.compile(source)?.function("fill")?)?;
+/// let buffer = gpu.buffer(16)?;
+/// let commands = gpu.new_command_queue()?.commands()?;
+/// let encoder = commands.encoder()?;
+/// encoder.bind(&pipeline);
+/// encoder.bind_buffer(&buffer, 0, 0);
+/// encoder.launch((5, 1, 1), (1, 1, 1));
+/// encoder.finish();
+/// commands.submit();
+/// # if !cfg!(target_vendor = "apple") {
+/// let Err(GpuError::KernelFault(fault)) = commands.finish() else { panic!("no fault") };
+/// assert_eq!((fault.kind, fault.kernel.as_str()), (FaultKind::Access, "fill"));
+/// assert_eq!((fault.thread, fault.line), (Some([4, 0, 0]), Some(2)));
+/// assert_eq!((fault.argument.as_deref(), fault.offset, fault.size), (Some("out"), Some(16), Some(16)));
+/// # }
+/// # Ok::<(), GpuError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KernelFault {
+    /// What happened.
+    pub kind: FaultKind,
+    /// The kernel's name.
+    pub kernel: String,
+    /// The position in the grid of the first thread that it happened to, if it was in a thread.
+    pub thread: Option<[u32; 3]>,
+    /// The argument or variable that was accessed; none for a null or stale pointer.
+    pub argument: Option<String>,
+    /// Where it was accessed, in bytes from its start.
+    pub offset: Option<i64>,
+    /// How many bytes the access has, or how much threadgroup memory was asked for.
+    pub bytes: Option<u64>,
+    /// How many bytes the argument or variable has.
+    pub size: Option<u64>,
+    /// Whether the access is a write.
+    pub write: bool,
+    /// The name of the source file.
+    pub file: Option<String>,
+    /// The line, from 1 on.
+    pub line: Option<u32>,
+    /// The column, from 1 on.
+    pub column: Option<u32>,
+    /// All of this as text.
+    pub message: String,
+}
+
+/// What a kernel did wrong.
+///
+/// ```
+/// assert_ne!(aruminium::FaultKind::Access, aruminium::FaultKind::Barrier);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FaultKind {
+    /// A read or write outside of what a pointer points into, or a write to constant memory.
+    Access,
+    /// An atomic access at an address that is not a multiple of its size.
+    Misaligned,
+    /// A barrier that not all threads of the threadgroup reach.
+    Barrier,
+    /// The kernel ran longer than the watchdog allows.
+    Timeout,
+    /// A threadgroup of no threads or of too many.
+    GroupSize,
+    /// More threadgroup memory than there is.
+    ThreadgroupMemory,
+    /// Something that this version of the crate has no name for.
+    Other,
+}
+
+/// A dictionary of soft Metal's with text and numbers under the keys that `specs/soft-metal.md` lists.
+pub(super) struct Fields(NSDictionary);
+
+impl Fields {
+    pub(super) fn new(fields: NSDictionary) -> Self {
+        Self(fields)
+    }
+
+    /// A record in the user information of an error.
+    fn of(error: &NSError, key: &str) -> Option<Self> {
+        // SAFETY: only soft Metal has such a key; a dictionary is there.
+        unsafe { error.user_info().get(&NSString::from(key)) }.map(Self)
+    }
+
+    pub(super) fn text(&self, key: &str) -> Option<String> {
+        // SAFETY: under the keys that are asked for as text is text.
+        unsafe { self.0.get::<NSString>(&NSString::from(key)) }.map(|text| text.to_string())
+    }
+
+    fn number(&self, key: &str) -> Option<NSNumber> {
+        // SAFETY: under the keys that are asked for as numbers are numbers.
+        unsafe { self.0.get(&NSString::from(key)) }
+    }
+
+    pub(super) fn small(&self, key: &str) -> Option<u32> {
+        u32::try_from(self.number(key)?.as_u64()).ok()
+    }
+
+    fn triple(&self, key: &str) -> Option<[u32; 3]> {
+        // SAFETY: under this key is an array of three numbers.
+        let list: NSArray = unsafe { self.0.get(&NSString::from(key)) }?;
+        let mut triple = [0; 3];
+        for (index, value) in triple.iter_mut().enumerate() {
+            // SAFETY: as above.
+            let number: NSNumber = unsafe { list.get(index) }?;
+            *value = u32::try_from(number.as_u64()).ok()?;
+        }
+        Some(triple)
+    }
+}
+
+impl KernelFault {
+    /// The fault that an error of a command buffer carries.
+    pub(super) fn of(error: &NSError) -> Option<Self> {
+        let fields = Fields::of(error, "AruminiumKernelFault")?;
+        let kind = match fields.text("kind")?.as_str() {
+            "access" => FaultKind::Access,
+            "misaligned" => FaultKind::Misaligned,
+            "barrier" => FaultKind::Barrier,
+            "timeout" => FaultKind::Timeout,
+            "group size" => FaultKind::GroupSize,
+            "threadgroup memory" => FaultKind::ThreadgroupMemory,
+            _ => FaultKind::Other,
+        };
+        Some(Self {
+            kind,
+            kernel: fields.text("kernel")?,
+            thread: fields.triple("thread"),
+            argument: fields.text("argument"),
+            offset: fields.number("offset").map(|number| number.as_i64()),
+            bytes: fields.number("bytes").map(|number| number.as_u64()),
+            size: fields.number("size").map(|number| number.as_u64()),
+            write: fields.number("write").is_some_and(|number| number.as_bool()),
+            file: fields.text("file"),
+            line: fields.small("line"),
+            column: fields.small("column"),
+            message: error.description(),
+        })
+    }
+}
+
+impl fmt::Display for KernelFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for KernelFault {}

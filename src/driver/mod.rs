@@ -12,6 +12,7 @@ pub mod enums;
 pub mod error;
 pub mod ffi;
 mod footprint;
+pub mod future;
 pub mod foundation;
 pub mod heap;
 pub mod pipeline;

@@ -16,5 +16,6 @@ pub(crate) use crate::soft::runtime::nsobject::NSObject;
 pub(crate) use array::List;
 pub(crate) use dictionary::Pairs;
 pub(crate) use error::Failure;
+pub(crate) use number::Number;
 pub(crate) use string::Text;
 pub(crate) use url::Address;

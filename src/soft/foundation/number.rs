@@ -102,6 +102,12 @@ soft_class! {
 }
 
 impl Number {
+    /// An NSNumber of an integer that 64 bits hold, signed or not.
+    pub(crate) fn object(value: i128) -> Strong<Self> {
+        let objc_type = if value > i64::MAX.into() { c"Q" } else { c"q" };
+        Strong::new(Self { value: Value::Integer(value), objc_type })
+    }
+
     fn from_bool(value: bool) -> Self {
         Self { value: Value::Integer(value.into()), objc_type: c"c" }
     }

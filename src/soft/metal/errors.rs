@@ -1,5 +1,6 @@
 //! Errors: Metal's domains and codes, and NSErrors.
 
+use super::datum::{Datum, KERNEL_FAULT};
 use super::foundation::{Failure, Strong};
 use crate::soft::stream::error::{CommandError, ErrorCode};
 
@@ -57,21 +58,30 @@ impl Domain for ErrorCode {
 pub(super) struct Error<D> {
     code: D,
     message: String,
+    /// A key of the user information, and the data there.
+    data: Option<(&'static str, Datum)>,
 }
 
 impl<D: Domain> Error<D> {
     pub(super) fn new(code: D, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), data: None }
+    }
+
+    /// The same error with data under a key of the user information.
+    pub(super) fn with(self, key: &'static str, datum: impl Into<Datum>) -> Self {
+        Self { data: Some((key, datum.into())), ..self }
     }
 
     pub(super) fn ns_error(&self) -> Strong<Failure> {
-        Failure::object(D::NAME, self.code.code(), &self.message, [])
+        let data = self.data.iter().map(|(key, datum)| (*key, datum.object()));
+        Failure::object(D::NAME, self.code.code(), &self.message, data)
     }
 }
 
 /// The NSError of a command buffer.
 pub(super) fn ns_error_of_command(error: &CommandError) -> Strong<Failure> {
-    Failure::object(ErrorCode::NAME, error.code.code(), &error.message, [])
+    let fault = error.fault.iter().map(|fault| (KERNEL_FAULT, Datum::from(&**fault).object()));
+    Failure::object(ErrorCode::NAME, error.code.code(), &error.message, fault)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod capture;
 mod command_buffer;
 mod compiler;
 mod compute_encoder;
+mod datum;
 mod descriptors;
 mod device;
 mod encoder;

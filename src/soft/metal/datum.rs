@@ -1,0 +1,100 @@
+//! Data that an error carries beside its text: what an NSError has under a key of its user information.
+//!
+//! `specs/soft-metal.md` documents the keys.
+
+use super::foundation::{List, Number, Pairs, Retained, Text};
+use crate::soft::kernel::{Fault, FaultKind};
+
+/// Under this key a command buffer's error has the fault of a kernel, a record.
+pub(super) const KERNEL_FAULT: &str = "AruminiumKernelFault";
+
+/// A value that becomes an object only when the error is looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Datum {
+    /// An NSString.
+    Text(String),
+    /// An NSNumber.
+    Integer(i128),
+    /// An NSArray.
+    List(Vec<Datum>),
+    /// An NSDictionary.
+    Record(Vec<(&'static str, Datum)>),
+}
+
+impl Datum {
+    /// The object.
+    pub(super) fn object(&self) -> Retained {
+        match self {
+            Self::Text(text) => Text::object(text.as_str()).into_retained(),
+            Self::Integer(value) => Number::object(*value).into_retained(),
+            Self::List(items) => List::object(items.iter().map(Self::object)).into_retained(),
+            Self::Record(fields) => {
+                let field = |(key, value): &(&'static str, Self)| {
+                    (Text::object(*key).into_retained(), value.object())
+                };
+                Pairs::object(fields.iter().map(field)).into_retained()
+            }
+        }
+    }
+}
+
+macro_rules! from {
+    ($($variant:ident($ty:ty)),+) => {$(
+        impl From<$ty> for Datum {
+            fn from(value: $ty) -> Self {
+                Self::$variant(value.into())
+            }
+        }
+    )+};
+}
+
+from!(Text(&str), Integer(u32), Integer(u64), Integer(i64), Integer(bool));
+
+impl From<&Fault> for Datum {
+    fn from(fault: &Fault) -> Self {
+        let mut fields = vec![("kernel", Self::from(fault.kernel.as_str()))];
+        let mut field = |key, value: Self| fields.push((key, value));
+        if let Some(position) = fault.position {
+            field("thread", Self::List(position.map(Self::from).to_vec()));
+        }
+        if let Some(source) = &fault.source {
+            field("file", source.file.as_str().into());
+            field("line", source.line.into());
+            field("column", source.column.into());
+        }
+        let kind = match &fault.kind {
+            FaultKind::Access { argument, offset, bytes, write, size, constant } => {
+                if let Some(argument) = argument {
+                    field("argument", argument.as_str().into());
+                    field("size", (*size).into());
+                }
+                field("offset", (*offset).into());
+                field("bytes", (*bytes).into());
+                field("write", (*write).into());
+                field("constant", (*constant).into());
+                "access"
+            }
+            FaultKind::Misaligned { argument, offset, bytes, write } => {
+                if let Some(argument) = argument {
+                    field("argument", argument.as_str().into());
+                }
+                field("offset", (*offset).into());
+                field("bytes", (*bytes).into());
+                field("write", (*write).into());
+                "misaligned"
+            }
+            FaultKind::Barrier => "barrier",
+            FaultKind::Watchdog => "timeout",
+            FaultKind::GroupSize { threads } => {
+                field("threads", (*threads).into());
+                "group size"
+            }
+            FaultKind::ThreadgroupMemory { bytes } => {
+                field("bytes", (*bytes).into());
+                "threadgroup memory"
+            }
+        };
+        field("kind", kind.into());
+        Self::Record(fields)
+    }
+}
