@@ -296,3 +296,47 @@ fn functions_have_labels() {
     function.set_label("the first");
     assert_eq!(function.label().as_deref(), Some("the first"));
 }
+
+/// What programs get that show the compiler's messages themselves, such as editors.
+#[cfg(not(target_vendor = "apple"))]
+#[test]
+fn diagnostics_are_data() {
+    use aruminium::{Diagnostic, Gpu, Severity};
+    let gpu = Gpu::open().unwrap();
+    let source = "kernel void two(device int *x) {
+        x[0] = y;
+        int x;
+        x = z +;
+    }";
+    let all = gpu.diagnose(source, None).unwrap();
+    let errors: Vec<&Diagnostic> = all.iter().filter(|one| one.severity == Severity::Error).collect();
+    assert!(!errors.is_empty(), "{all:?}");
+    for error in errors {
+        assert_eq!(error.file.as_deref(), Some("program_source"));
+        assert!(error.line.is_some_and(|line| (2..=4).contains(&line)) && error.column.is_some());
+        assert!(!error.message.is_empty() && !error.message.contains('\n'), "{error:?}");
+    }
+    let text = gpu.compile(source).unwrap_err().to_string();
+    assert!(all.iter().all(|one| text.contains(&one.message)), "{all:?} is not in: {text}");
+
+    // Of what compiles, too.
+    let source = "#warning unfinished
+        kernel void one(device int *x) { x[0] = 1; }";
+    let library = gpu.compile(source).unwrap();
+    let all = library.diagnostics().unwrap();
+    assert_eq!((all.len(), all[0].severity, all[0].line), (1, Severity::Warning, Some(1)), "{all:?}");
+    assert!(all[0].message.contains("unfinished"), "{all:?}");
+    assert_eq!(gpu.diagnose(source, None).unwrap(), all);
+    assert_eq!(gpu.diagnose("kernel void one(device int *x) { x[0] = 1; }", None).unwrap(), []);
+}
+
+/// An object that does not answer a selector of ours, as no object of Apple's does.
+#[test]
+fn what_apples_metal_lacks_is_an_error() {
+    use aruminium::{GpuError, ShaderLib, foundation::NSString};
+    let foreign = NSString::from("no library of soft Metal");
+    // SAFETY: only its class is asked; the text is retained for the wrapper.
+    let library = unsafe { ShaderLib::from_raw(aruminium::ffi::retain(foreign.as_raw())) }.unwrap();
+    let Err(GpuError::Unsupported(why)) = library.diagnostics() else { panic!("it answers") };
+    assert!(why.contains("soft Metal"), "{why}");
+}

@@ -1,11 +1,13 @@
 //! The driver: the types that a user of Metal holds.
 
+mod beyond;
 pub mod buffer;
 pub mod capture;
 mod classes;
 pub mod command;
 pub mod descriptor;
 pub mod device;
+pub mod diagnostics;
 pub mod dispatch;
 pub mod encoder;
 pub mod enums;

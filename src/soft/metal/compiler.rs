@@ -1,5 +1,7 @@
 //! The compiler and the back end that Metal's classes use. No other file here names either.
 
+use super::datum::{DIAGNOSTICS, Datum};
+use super::errors::{Error, LibraryError};
 use crate::soft::cpu::Cpu;
 use crate::soft::ir::{Scalar, catch_internal_error, with_stack};
 use crate::soft::kernel::{
@@ -9,6 +11,7 @@ use crate::soft::msl;
 use crate::soft::msl::ast::Stage;
 use crate::soft::msl::check::entry;
 use crate::soft::stream::settings::Settings;
+use crate::soft::msl::{CompileError, diagnostics::Listed};
 use std::fmt::Display;
 use std::sync::{Arc, LazyLock};
 
@@ -73,14 +76,34 @@ pub(super) struct Source {
     max_threads: usize,
 }
 
+/// The messages of the compiler as data: a list of records.
+fn listed(messages: &[Listed]) -> Datum {
+    let record = |one: &Listed| {
+        let mut fields =
+            vec![("severity", one.severity.into()), ("message", one.message.as_str().into())];
+        if let Some((file, line, column)) = &one.place {
+            fields.push(("file", file.as_str().into()));
+            fields.extend([("line", (*line).into()), ("column", (*column).into())]);
+        }
+        Datum::Record(fields)
+    };
+    Datum::List(messages.iter().map(record).collect())
+}
+
+/// The error of a library that does not compile.
+pub(super) fn failure(error: CompileError) -> Error<LibraryError> {
+    let list = listed(&error.1);
+    Error::new(LibraryError::CompileFailure, error.0).with(DIAGNOSTICS, list)
+}
+
 /// Compiles a source text: the functions in it, or the compiler's error messages.
-pub(super) fn compile(source: &str, options: &Options) -> Result<Source, String> {
+pub(super) fn compile(source: &str, options: &Options) -> Result<Source, CompileError> {
     let options_of_compiler = msl::Options {
         macros: options.macros.clone(),
         fast_math: !options.safe_math,
         ..msl::Options::default()
     };
-    let library = msl::compile(source, &options_of_compiler).map_err(|error| error.0)?;
+    let library = msl::compile(source, &options_of_compiler)?;
     Ok(Source { library: Arc::new(library), max_threads: options.max_threads })
 }
 
@@ -100,6 +123,11 @@ impl Source {
             )),
             _ => Ok(()),
         }
+    }
+
+    /// The compiler's messages, one by one.
+    pub(super) fn diagnostics(&self) -> Datum {
+        listed(&self.library.diagnostics)
     }
 
     /// The compiler's warnings; empty when there are none.

@@ -8,6 +8,9 @@ use crate::soft::kernel::{Fault, FaultKind};
 /// Under this key a command buffer's error has the fault of a kernel, a record.
 pub(super) const KERNEL_FAULT: &str = "AruminiumKernelFault";
 
+/// Under this key a library's error has the messages of the compiler, a list of records.
+pub(super) const DIAGNOSTICS: &str = "AruminiumDiagnostics";
+
 /// A value that becomes an object only when the error is looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Datum {

@@ -1,6 +1,7 @@
 //! MTLLibrary: a compiled source text, and the functions in it.
 
 use super::compiler::{self, Constant, FUNCTION_KERNEL, Options, Source};
+use super::datum::DIAGNOSTICS;
 use super::descriptors::{CompileOptions, FunctionConstantValues, FunctionDescriptor};
 use super::errors::{Error, LibraryError};
 use super::foundation::{
@@ -29,6 +30,8 @@ soft_class! {
     [functionNames] = Library::function_names;
     [type] = |_: &Library| 0isize;
     [installName] = |library: &Library| library.install_name.clone();
+    // Beyond Metal's API.
+    [aruminiumDiagnostics] = |library: &Library| library.source.diagnostics().object();
     [newFunctionWithName:] = |library: &Library, name: &Object<Text>| {
         library.function(&name.to_str(), None, &[]).ok()
     };
@@ -66,7 +69,7 @@ impl Library {
         };
         match compiler::compile(source, &how) {
             Ok(source) => Ok(Self::of(Arc::new(source), fields.install_name)),
-            Err(text) => Err(Error::new(LibraryError::CompileFailure, text)),
+            Err(error) => Err(compiler::failure(error)),
         }
     }
 
@@ -78,7 +81,10 @@ impl Library {
     /// The compiler's warnings: Metal passes them as an error together with the library.
     pub(super) fn warning(&self) -> Option<LibraryFailure> {
         let warnings = self.source.warnings();
-        (!warnings.is_empty()).then(|| Error::new(LibraryError::CompileWarning, warnings))
+        (!warnings.is_empty()).then(|| {
+            let list = self.source.diagnostics();
+            Error::new(LibraryError::CompileWarning, warnings).with(DIAGNOSTICS, list)
+        })
     }
 
     fn function_names(&self) -> Strong<List> {

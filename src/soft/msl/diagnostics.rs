@@ -34,6 +34,16 @@ pub(crate) struct Diagnostic {
     pub(crate) unsupported: bool,
 }
 
+/// A message with its position in the source, for programs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Listed {
+    /// `error`, `warning` or `note`.
+    pub(crate) severity: &'static str,
+    pub(crate) message: String,
+    /// The file, the line and the column from 1 on; none in what comes with the compiler.
+    pub(crate) place: Option<(String, u32, u32)>,
+}
+
 /// What a compilation said, in order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Diagnostics {
@@ -173,6 +183,19 @@ impl Diagnostics {
     /// So many errors that to go on would only repeat them.
     pub(crate) fn is_full(&self) -> bool {
         self.count(Severity::Error) >= MAX_ERRORS
+    }
+
+    /// The messages, for programs.
+    pub(crate) fn list(&self, sources: &SourceMap) -> Vec<Listed> {
+        let listed = |diagnostic: &Diagnostic| {
+            let place = sources.place(sources.in_file(diagnostic.span).lo);
+            Listed {
+                severity: diagnostic.severity.word(),
+                message: diagnostic.message.clone(),
+                place: place.map(|place| (place.file.to_owned(), place.line, place.column)),
+            }
+        };
+        self.list.iter().map(listed).collect()
     }
 
     /// The text that a user sees: each message, its line, a caret; the counts at the end.

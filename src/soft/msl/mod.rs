@@ -23,7 +23,7 @@ use check::entry::Reflection;
 use check::library;
 use check::program::{Program, Specialisation};
 use check::{Checker, FuncId, Mode};
-use diagnostics::Diagnostics;
+use diagnostics::{Diagnostics, Listed};
 use hir::Constant;
 use names::Names;
 use preprocess::Context;
@@ -105,6 +105,9 @@ fn component(bytes: &[u8], scalar: ir::Scalar) -> Constant {
 pub(crate) struct Library {
     pub(crate) entries: Vec<EntryPoint>,
     pub(crate) function_constants: Vec<FunctionConstant>,
+    /// The messages of the compiler one by one: warnings, and errors about missing features that no
+    /// function was asked for yet.
+    pub(crate) diagnostics: Vec<Listed>,
     /// The warnings, as text; empty when there are none.
     pub(crate) warnings: String,
     /// Errors about features that are missing, told when a function is asked for that is not there.
@@ -116,9 +119,15 @@ pub(crate) struct Library {
     functions: Vec<FuncId>,
 }
 
-/// What was wrong, as the text that Metal's own compiler would print.
+/// What was wrong: the text that Metal's own compiler would print, and its messages one by one.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct CompileError(pub(crate) String);
+pub(crate) struct CompileError(pub(crate) String, pub(crate) Vec<Listed>);
+
+impl CompileError {
+    fn new(diagnostics: &Diagnostics, sources: &SourceMap) -> Self {
+        Self(diagnostics.render(sources), diagnostics.list(sources))
+    }
+}
 
 impl std::fmt::Display for CompileError {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -139,12 +148,13 @@ fn compile_here(source: &str, options: &Options) -> Result<Library, CompileError
         diagnostics: Diagnostics::default(),
     };
     let Some(file) = context.sources.add(&options.file_name, source) else {
-        return Err(CompileError(format!(
+        let text = format!(
             "{}: error: the source has {} bytes, and the limit is {MAX_SOURCE}; compile it as \
              several libraries\n",
             options.file_name,
             source.len()
-        )));
+        );
+        return Err(CompileError(text, Vec::new()));
     };
     ir::compiling(ir::Span(context.sources.file(file).base));
     let mut macros = library.macros.clone();
@@ -162,7 +172,7 @@ fn compile_here(source: &str, options: &Options) -> Result<Library, CompileError
         broken(&error, std::mem::take(&mut context.diagnostics), &context.sources)
     })?;
     if context.diagnostics.has_errors() {
-        return Err(CompileError(context.diagnostics.render(&context.sources)));
+        return Err(CompileError::new(&context.diagnostics, &context.sources));
     }
     let Context { sources, names, diagnostics } = context;
     let context = check::Context { names, diagnostics };
@@ -174,8 +184,9 @@ fn compile_here(source: &str, options: &Options) -> Result<Library, CompileError
     });
     checked.map_err(|error| broken(&error, checker.recover(), &sources))?;
     let report = checker.context.diagnostics.render(&sources);
+    let listed = checker.context.diagnostics.list(&sources);
     if checker.context.diagnostics.has_hard_errors() {
-        return Err(CompileError(report));
+        return Err(CompileError(report, listed));
     }
     // What is left is about missing features: no reason for a file's other kernels to fail.
     let (warnings, held_back) = match checker.context.diagnostics.has_errors() {
@@ -201,6 +212,7 @@ fn compile_here(source: &str, options: &Options) -> Result<Library, CompileError
     Ok(Library {
         entries,
         function_constants,
+        diagnostics: listed,
         warnings,
         held_back,
         sources,
@@ -214,7 +226,7 @@ fn broken(error: &InternalError, diagnostics: Diagnostics, sources: &SourceMap) 
     let mut diagnostics = diagnostics;
     let span = Span::new(error.span.0, error.span.0);
     diagnostics.error(span, error.to_string());
-    CompileError(diagnostics.render(sources))
+    CompileError::new(&diagnostics, sources)
 }
 
 impl Library {
@@ -222,7 +234,8 @@ impl Library {
         let at = self.entries.iter().position(|entry| entry.name == name);
         at.map(|at| self.functions[at]).ok_or_else(|| {
             let held_back = &self.held_back;
-            CompileError(format!("error: no function named '{name}' in the library\n{held_back}"))
+            let text = format!("error: no function named '{name}' in the library\n{held_back}");
+            CompileError(text, Vec::new())
         })
     }
 
@@ -262,7 +275,7 @@ impl Library {
             let lowered =
                 lowered.map_err(|error| broken(&error, Diagnostics::default(), &self.sources))?;
             let mut module =
-                lowered.map_err(|errors| CompileError(errors.render(&self.sources)))?;
+                lowered.map_err(|errors| CompileError::new(&errors, &self.sources))?;
             // An instance of a template has the name that the host asks for.
             module.name = name.to_string();
             Ok((module, program.reflection))
