@@ -36,7 +36,7 @@ rules! {
     WordBeforeSelector: "`class`, `unchecked` and `autoreleased` can stand before a selector, in this order",
         "not one of these, or not in this order";
     /// The words after a selector.
-    WordAfterSelector: "this method's selector is followed by a word that is neither `or` nor `else`",
+    WordAfterSelector: "this method's selector is followed by a word other than `or`, `else` and `because`",
         "write `… or Function` or `… else value`";
     /// The receiver is not declared.
     DeclaresSelf: "this method declares `self`, which every method has", "leave `self` out";

@@ -13,7 +13,7 @@ aruminium::metal_class! {
 
 aruminium::metal_class! {
     pub class Library: MTLLibrary;
-    pub fn function() -> Result<Library, String> = [function] otherwise String::from; //~ ERROR: this method's selector is followed by a word that is neither `or` nor `else`
+    pub fn function() -> Result<Library, String> = [function] otherwise String::from; //~ ERROR: this method's selector is followed by a word other than `or`, `else` and `because`
 }
 
 fn main() {}
