@@ -243,7 +243,7 @@ fn wrong_indices_offsets_and_lengths_are_named() {
     tells(&why(&|encoder| encoder.bind_offset(400, 0)), &["400"]);
     tells(&why(&|encoder| encoder.bind_offset(0, 9)), &["9"]);
     tells(&why(&|encoder| encoder.push(&[0; 5000], 1)), &["5000", "4096"]);
-    tells(&why(&|encoder| encoder.push(&[], 1)), &["setBytes"]);
+    tells(&why(&|encoder| encoder.push(&[], 1)), &["value", "0 bytes"]);
     tells(&why(&|encoder| encoder.push(&[0; 4], usize::MAX)), &["setBytes"]);
     tells(&why(&|encoder| encoder.threadgroup_memory(1 << 20, 0)), &["1048576"]);
     tells(&why(&|encoder| encoder.bind_buffers(&[(&fill.buffer, 0); 4], 29)), &["29"]);
