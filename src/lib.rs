@@ -66,8 +66,8 @@ pub use driver::shader::{Shader, ShaderLib};
 pub use driver::sync::{Event, EventObject, Fence, SharedEvent};
 pub use driver::texture::{Sampler, Texture};
 pub use driver::{
-    CLASSES, buffer, capture, command, descriptor, device, diagnostics, dispatch, encoder, enums, error,
-    ffi, foundation, future, heap, pipeline, shader, sync, texture, usage,
+    CLASSES, buffer, capture, command, descriptor, device, diagnostics, dispatch, encoder, enums,
+    error, ffi, foundation, future, heap, pipeline, shader, sync, texture, usage,
 };
 pub use fp16::{
     bf16_to_f32, cast_bf16_f32, cast_f16_f32, cast_f32_bf16, cast_f32_f16, f32_to_bf16,

@@ -10,7 +10,8 @@ mod gpu;
 
 use aruminium::foundation::{NSDictionary, NSNumber, NSString};
 use aruminium::{
-    Buffer, Commands, Encoder, FaultKind, GpuError, KernelFault, NSRange, Pipeline, PipelineDescriptor,
+    Buffer, Commands, Encoder, FaultKind, GpuError, KernelFault, NSRange, Pipeline,
+    PipelineDescriptor,
 };
 use gpu::Rig;
 use std::time::{Duration, Instant};
@@ -282,7 +283,7 @@ fn the_order_of_encoding_is_kept() {
         commands.submit();
         match commands.finish() {
             Err(GpuError::CommandBufferError(why)) => why,
-        Err(GpuError::KernelFault(fault)) => fault.message,
+            Err(GpuError::KernelFault(fault)) => fault.message,
             other => panic!("no fault: {other:?}"),
         }
     };
@@ -297,7 +298,9 @@ fn the_order_of_encoding_is_kept() {
     // A second encoder while the first is open.
     let commands = fill.rig.queue.commands().unwrap();
     let first = commands.encoder().unwrap();
-    let Err(GpuError::EncoderCreationFailed(why)) = commands.copier() else { panic!("two at once") };
+    let Err(GpuError::EncoderCreationFailed(why)) = commands.copier() else {
+        panic!("two at once")
+    };
     tells(&why, &["has not ended", "finish"]);
     first.finish();
     fails(&commands);
@@ -401,9 +404,14 @@ fn a_fault_is_data() {
     commands.wait();
     let info = commands.error_details().unwrap().user_info();
     let fault: NSDictionary = unsafe { info.get(&NSString::from("AruminiumKernelFault")) }.unwrap();
-    let text = |key: &str| unsafe { fault.get::<NSString>(&NSString::from(key)) }.unwrap().to_string();
-    let number = |key: &str| unsafe { fault.get::<NSNumber>(&NSString::from(key)) }.unwrap().as_i64();
-    assert_eq!((text("kind"), text("kernel"), text("argument")), ("access".into(), "scatter".into(), "at".into()));
+    let text =
+        |key: &str| unsafe { fault.get::<NSString>(&NSString::from(key)) }.unwrap().to_string();
+    let number =
+        |key: &str| unsafe { fault.get::<NSNumber>(&NSString::from(key)) }.unwrap().as_i64();
+    assert_eq!(
+        (text("kind"), text("kernel"), text("argument")),
+        ("access".into(), "scatter".into(), "at".into())
+    );
     assert_eq!((number("offset"), number("write"), number("line")), (64, 0, 6));
 }
 
@@ -423,7 +431,8 @@ fn other_faults_are_data_too() {
     });
     assert_eq!((fault.kind, fault.kernel.as_str()), (FaultKind::Access, "wait"), "{fault}");
     assert_eq!((fault.thread, fault.write), (Some([1, 0, 0]), false));
-    let null = rig.kernel("kernel void null(device uint *out) { device uint *p = nullptr; out[0] = *p; }");
+    let null =
+        rig.kernel("kernel void null(device uint *out) { device uint *p = nullptr; out[0] = *p; }");
     let fault = kernel_fault(&rig, |encoder| {
         encoder.bind(&null);
         encoder.bind_buffer(&x, 0, 0);

@@ -309,7 +309,8 @@ fn diagnostics_are_data() {
         x = z +;
     }";
     let all = gpu.diagnose(source, None).unwrap();
-    let errors: Vec<&Diagnostic> = all.iter().filter(|one| one.severity == Severity::Error).collect();
+    let errors: Vec<&Diagnostic> =
+        all.iter().filter(|one| one.severity == Severity::Error).collect();
     assert!(!errors.is_empty(), "{all:?}");
     for error in errors {
         assert_eq!(error.file.as_deref(), Some("program_source"));
@@ -324,7 +325,11 @@ fn diagnostics_are_data() {
         kernel void one(device int *x) { x[0] = 1; }";
     let library = gpu.compile(source).unwrap();
     let all = library.diagnostics().unwrap();
-    assert_eq!((all.len(), all[0].severity, all[0].line), (1, Severity::Warning, Some(1)), "{all:?}");
+    assert_eq!(
+        (all.len(), all[0].severity, all[0].line),
+        (1, Severity::Warning, Some(1)),
+        "{all:?}"
+    );
     assert!(all[0].message.contains("unfinished"), "{all:?}");
     assert_eq!(gpu.diagnose(source, None).unwrap(), all);
     assert_eq!(gpu.diagnose("kernel void one(device int *x) { x[0] = 1; }", None).unwrap(), []);

@@ -378,13 +378,14 @@ impl Future for GpuFuture {
     /// If it was ready before.
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let outcome = match this.commands.as_ref().expect("a future is not polled after it was ready") {
-            Err(_) => Ok(()),
-            Ok(commands) => {
-                let done = this.done.get_or_insert_with(|| commands.done());
-                std::task::ready!(Pin::new(done).poll(context))
-            }
-        };
+        let outcome =
+            match this.commands.as_ref().expect("a future is not polled after it was ready") {
+                Err(_) => Ok(()),
+                Ok(commands) => {
+                    let done = this.done.get_or_insert_with(|| commands.done());
+                    std::task::ready!(Pin::new(done).poll(context))
+                }
+            };
         // An error that kept the work from being submitted comes first.
         Poll::Ready(match this.commands.take() {
             Some(Err(error)) => Err(error),

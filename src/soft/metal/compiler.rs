@@ -10,8 +10,8 @@ use crate::soft::kernel::{
 use crate::soft::msl;
 use crate::soft::msl::ast::Stage;
 use crate::soft::msl::check::entry;
-use crate::soft::stream::settings::Settings;
 use crate::soft::msl::{CompileError, diagnostics::Listed};
+use crate::soft::stream::settings::Settings;
 use std::fmt::Display;
 use std::sync::{Arc, LazyLock};
 
