@@ -347,7 +347,7 @@ impl GpuFuture {
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub fn commands(&self) -> Option<&Commands> {
-        self.0.as_ref()?.as_ref().ok()
+        self.commands.as_ref()?.as_ref().ok()
     }
 
     /// Wait until the work is done.
