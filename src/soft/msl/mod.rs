@@ -274,8 +274,7 @@ impl Library {
             });
             let lowered =
                 lowered.map_err(|error| broken(&error, Diagnostics::default(), &self.sources))?;
-            let mut module =
-                lowered.map_err(|errors| CompileError::new(&errors, &self.sources))?;
+            let mut module = lowered.map_err(|errors| CompileError::new(&errors, &self.sources))?;
             // An instance of a template has the name that the host asks for.
             module.name = name.to_string();
             Ok((module, program.reflection))
