@@ -87,7 +87,7 @@ impl From<&Fault> for Datum {
                 "misaligned"
             }
             FaultKind::Barrier => "barrier",
-            FaultKind::Watchdog => "timeout",
+            FaultKind::Watchdog { .. } => "timeout",
             FaultKind::GroupSize { threads } => {
                 field("threads", (*threads).into());
                 "group size"
