@@ -166,6 +166,8 @@ pub struct KernelFault {
 pub enum FaultKind {
     /// A read or write outside of what a pointer points into, or a write to constant memory.
     Access,
+    /// Use of an element that an array of textures does not have.
+    Element,
     /// An atomic access at an address that is not a multiple of its size.
     Misaligned,
     /// A barrier that not all threads of the threadgroup reach.
@@ -227,6 +229,7 @@ impl KernelFault {
         let fields = Fields::of(error, "AruminiumKernelFault")?;
         let kind = match fields.text("kind")?.as_str() {
             "access" => FaultKind::Access,
+            "element" => FaultKind::Element,
             "misaligned" => FaultKind::Misaligned,
             "barrier" => FaultKind::Barrier,
             "timeout" => FaultKind::Timeout,

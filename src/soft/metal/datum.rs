@@ -86,6 +86,12 @@ impl From<&Fault> for Datum {
                 field("write", (*write).into());
                 "misaligned"
             }
+            FaultKind::Element { argument, index, length } => {
+                field("argument", argument.as_str().into());
+                field("index", (*index).into());
+                field("length", (*length).into());
+                "element"
+            }
             FaultKind::Barrier => "barrier",
             FaultKind::Watchdog { .. } => "timeout",
             FaultKind::GroupSize { threads } => {
