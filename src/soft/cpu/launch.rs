@@ -174,7 +174,7 @@ thread_local! {
 struct Shared<'a> {
     program: &'a Program,
     launch: &'a Launch<'a>,
-    /// Regions of everything but threadgroup memory, whose offsets in its own are told instead.
+    /// Regions of everything but threadgroup memory, which are offsets in a worker's own memory.
     regions: Vec<Region>,
     textures: Vec<Texture<'a>>,
     samplers: Vec<Sampler>,
@@ -341,8 +341,8 @@ struct Worker<'a> {
     shapes: Vec<([u32; 3], Vec<Positions>)>,
 }
 
-/// Bytes behind threadgroup memory that may be read: published kernels read the element after the last before they
-/// ask whether it is there. On a GPU that is other threadgroup memory.
+/// Bytes past the end of threadgroup memory that may be read: published kernels read the element after the last before
+/// they test whether it exists. On a GPU that is other threadgroup memory.
 const SLACK: u32 = 16;
 
 impl<'a> Worker<'a> {
@@ -530,21 +530,25 @@ impl<'a> Worker<'a> {
         inputs[Input::ThreadsPerThreadgroup as usize] = size;
         inputs[Input::SimdgroupsPerThreadgroup as usize] = [waves, 1, 1];
         inputs[Input::QuadgroupsPerThreadgroup as usize] = [threads.div_ceil(4), 1, 1];
-        let born = |wave: u32| match threads - wave * LANES as u32 {
+        let initial = |wave: u32| match threads - wave * LANES as u32 {
             left @ 0..32 => (1 << left) - 1,
             _ => u32::MAX,
         };
-        if self.code.has_barrier { self.meeting(waves, born) } else { self.one_by_one(waves, born) }
+        if self.code.has_barrier {
+            self.in_rounds(waves, initial)
+        } else {
+            self.one_by_one(waves, initial)
+        }
     }
 
     /// SIMD-groups that do not wait for each other.
-    fn one_by_one(&mut self, waves: u32, born: impl Fn(u32) -> u32) -> Ended {
+    fn one_by_one(&mut self, waves: u32, initial: impl Fn(u32) -> u32) -> Ended {
         let start = self.start();
         for number in 0..waves {
             let wave = &mut self.waves[0];
             wave.place = (&raw const self.place).cast();
             wave.number = number;
-            wave.exec = born(number);
+            wave.exec = initial(number);
             self.charge(1)?;
             // SAFETY: the frame is as large as the program says, and this thread's own.
             match unsafe { self.run(0, start, self.frames) } {
@@ -556,7 +560,7 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// Counts the work of code outside of loops, for so many SIMD-groups, and looks at the clock if it is time to.
+    /// Counts the work of code outside of loops, for `waves` SIMD-groups, and looks at the clock if it is time to.
     #[inline(always)]
     fn charge(&mut self, waves: u32) -> Ended {
         self.budget -= i64::from(self.code.work) * i64::from(waves);
@@ -585,13 +589,13 @@ impl<'a> Worker<'a> {
     }
 
     /// SIMD-groups that meet at barriers: each runs until it waits or ends, in rounds.
-    fn meeting(&mut self, waves: u32, born: impl Fn(u32) -> u32) -> Ended {
+    fn in_rounds(&mut self, waves: u32, initial: impl Fn(u32) -> u32) -> Ended {
         let frame = (self.code.frame_bytes as usize).next_multiple_of(size_of::<Line>());
         for number in 0..waves {
             let wave = &mut self.waves[number as usize];
             wave.place = (&raw const self.place).cast();
             wave.number = number;
-            wave.exec = born(number);
+            wave.exec = initial(number);
         }
         self.charge(waves)?;
         let strict = self.shared.launch.strict;
@@ -612,7 +616,7 @@ impl<'a> Worker<'a> {
                         ended = ended.or(Some(number));
                     }
                     Stop::Barrier(ip) => {
-                        let missing = born(number as u32) & !self.waves[number].exec;
+                        let missing = initial(number as u32) & !self.waves[number].exec;
                         if strict && missing != 0 {
                             let lane = missing.trailing_zeros();
                             return Err(Some(self.report(number, ip, lane, Wrong::Barrier)));

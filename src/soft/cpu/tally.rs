@@ -41,7 +41,7 @@ struct Find<'a> {
     added: Vec<bool>,
     /// The allocation that a pointer starts from.
     start: Vec<Option<usize>>,
-    /// The allocation whose sum an atomic gives.
+    /// The allocation whose sum an atomic returns.
     sums: Vec<Option<usize>>,
 }
 
@@ -68,7 +68,7 @@ impl Find<'_> {
     }
 }
 
-/// The regions to copy in a launch of so many threads: those that are tallies, are small beside the work,
+/// The regions to copy in a launch of `threads` threads: those that are tallies, are small beside the work,
 /// and share no memory with another argument.
 pub(super) fn choose(tallies: &[bool], regions: &[Region], threads: u64) -> Vec<usize> {
     let end = |region: &Region| (region.base as u64).wrapping_add(region.bytes);
@@ -89,7 +89,7 @@ pub(super) fn choose(tallies: &[bool], regions: &[Region], threads: u64) -> Vec<
 /// Adds a copy to its buffer.
 ///
 /// # Safety
-/// Both have so many bytes and are aligned, and the copy is this thread's own.
+/// Both have `bytes` bytes and are aligned, and the copy is this thread's own.
 pub(super) unsafe fn settle(copy: *const u32, buffer: *mut u32, bytes: u64) {
     for word in 0..bytes as usize / 4 {
         // SAFETY: the caller's.

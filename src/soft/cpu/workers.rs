@@ -150,7 +150,7 @@ impl Shared {
                 }
                 continue;
             };
-            // Counted before the queue is free: whoever takes jobs out of it then sees it.
+            // Counted before the queue is free: a worker that takes jobs out of it then sees it.
             job.helping.fetch_add(1, Ordering::AcqRel);
             self.waiting.store(queue.len(), Ordering::Release);
             drop(queue);

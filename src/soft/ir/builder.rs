@@ -156,7 +156,7 @@ impl FunctionBuilder {
         self.free(Op::Allocation, Type::Pointer(space), u64::from(id.0))
     }
 
-    /// Declares a local in thread memory, and gives the pointer to its start.
+    /// Declares a local in thread memory, and returns the pointer to its start.
     pub(crate) fn local(&mut self, name: &str, bytes: u32) -> Value {
         self.local_like(LocalMemory { name: name.to_owned(), bytes, handles: false })
     }
@@ -272,7 +272,7 @@ impl FunctionBuilder {
         self.emit(Op::Insert, Type::Void, &[vector, scalar], u64::from(component))
     }
 
-    /// The picked components of a vector; one pick gives a scalar.
+    /// The picked components of a vector; one pick is a scalar.
     pub(crate) fn swizzle(&mut self, vector: Value, picks: &[u32]) -> Value {
         let Type::Vector(of, _) = self.ty(vector) else { internal_error("swizzle of a scalar") };
         if let &[component] = picks {

@@ -1,7 +1,7 @@
 //! The mathematical functions of one lane (MSL 6.5), within the tables of MSL 8.4.
 //!
 //! Reductions and polynomials without branches: a loop over lanes becomes vector code, and as only
-//! correctly rounded operations are used, every instruction set gives the same bits. Polynomials on short
+//! correctly rounded operations are used, all instruction sets have the same bits. Polynomials on short
 //! intervals are Taylor's or the classic minimax ones of Moshier's Cephes library; the corpus's test of
 //! accuracy prints the worst error of each function.
 
@@ -172,7 +172,7 @@ pub(crate) fn next_after_bf16(a: f32, b: f32) -> f32 {
 pub(crate) fn fma_bf16(a: f32, b: f32, c: f32) -> f32 {
     let (p, c) = (f64::from(a) * f64::from(b), f64::from(c));
     let sum = p + c;
-    // Knuth's two-sum gives what the addition lost.
+    // Knuth's two-sum yields what the addition lost.
     let c_part = sum - p;
     let lost = (p - (sum - c_part)) + (c - c_part);
     let even = sum.to_bits() & 1 == 0;
@@ -261,7 +261,7 @@ fn log_parts(x: f32) -> (f32, f32, f32) {
     (e, f, (cubic * f).mul_add(square, -0.5 * square))
 }
 
-/// `y`, or what a logarithm gives for `x` that is no positive finite number.
+/// `y`, or the logarithm of an `x` that is not a positive finite number.
 #[inline(always)]
 fn log_special(x: f32, y: f32) -> f32 {
     let y = pick(x == f32::INFINITY, x, y);
@@ -393,7 +393,7 @@ pub(crate) fn is_large_angle(x: f32) -> bool {
     x.abs() >= LARGE_ANGLE
 }
 
-/// The bits of 2/pi behind the point.
+/// The bits of 2/pi after the binary point.
 const TWO_OVER_PI: [u64; 4] =
     [0xa2f9_836e_4e44_1529, 0xfc27_57d1_f534_ddc0, 0xdb62_9599_3c43_9041, 0xfe51_63ab_debb_c561];
 

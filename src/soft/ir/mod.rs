@@ -10,7 +10,7 @@
 //!   lanes, active or not; so only operations that cannot fault are values of their own.
 //! * **Variables** ([`Variable`]) are registers that are assigned under the mask of active lanes. A
 //!   variable is what a phi would be elsewhere: where control flow joins, there is nothing to say.
-//! * **Memory** is bytes behind pointers: buffers, tables, threadgroup memory ([`Allocation`]), and the
+//! * **Memory** is bytes that pointers point to: buffers, tables, threadgroup memory ([`Allocation`]), and the
 //!   thread's own [`LocalMemory`]. Layout is the front end's: the IR knows byte offsets only.
 
 mod address;
@@ -69,7 +69,7 @@ macro_rules! id {
 }
 
 id! {
-    /// An instruction of a function, and the value it gives.
+    /// An instruction of a function, and its value.
     Value "%";
     /// A variable of a function.
     VarId "$";
@@ -135,9 +135,9 @@ pub(crate) enum AllocationKind {
     },
     /// A table at program scope, in the `constant` address space.
     Table(Vec<u8>),
-    /// A variable in threadgroup memory, of so many bytes. It is aligned to 16.
+    /// A variable in threadgroup memory, of this many bytes. It is aligned to 16.
     Threadgroup(u32),
-    /// An argument at `[[threadgroup(index)]]`, whose size the launch tells.
+    /// An argument at `[[threadgroup(index)]]`, whose size the launch passes.
     ThreadgroupArgument {
         /// Where it is bound.
         index: u32,
@@ -184,7 +184,7 @@ pub(crate) struct Variable {
     pub(crate) ty: Type,
 }
 
-/// Bytes in the thread's own memory. They hold something at first, and keep it from one pass through a
+/// Bytes in the thread's own memory. Their first contents are unspecified; what is in them stays from one iteration of a
 /// loop to the next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LocalMemory {
@@ -204,11 +204,11 @@ pub(crate) const HANDLE_BYTES: u32 = 8;
 pub(crate) struct Inst {
     /// The operation.
     pub(crate) op: Op,
-    /// The type of the value it gives.
+    /// The type of its value.
     pub(crate) ty: Type,
     /// The operands.
     pub(crate) args: Args,
-    /// The immediate; the row's [`Imm`] tells what it means.
+    /// The immediate; the row's [`Imm`] says what it means.
     pub(crate) imm: u64,
     /// Where in the source it comes from.
     pub(crate) span: Span,
@@ -289,7 +289,7 @@ pub(crate) enum Stmt {
         /// The arguments.
         args: Vec<Value>,
         /// An instruction of the function's result type, defined by the call: an [`Op::Param`] whose
-        /// immediate is [`Function::CALL_RESULT`]. None if the function gives nothing.
+        /// immediate is [`Function::CALL_RESULT`]. `None` if the function has no result.
         result: Option<Value>,
         /// Where in the source.
         span: Span,
@@ -300,7 +300,7 @@ impl Function {
     /// The immediate of an [`Op::Param`] instruction that stands for the result of a call.
     pub(crate) const CALL_RESULT: u64 = u64::MAX;
 
-    /// The instruction that gives `value`.
+    /// The instruction of `value`.
     pub(crate) fn inst(&self, value: Value) -> &Inst {
         &self.insts[value.index()]
     }

@@ -3,7 +3,7 @@
 use super::limits::{SIMD_WIDTH, THREADS};
 use super::types::{Scalar, Type};
 
-/// Which operand types an operation takes and what it gives.
+/// The types of an operation's operands and of its result.
 ///
 /// "Shape" below is a scalar or a vector; elementwise operations work on each component alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -195,9 +195,9 @@ pub(crate) enum Imm {
     Bytes,
     /// Lanes that work together: 32, or 4 for quad functions.
     Width,
-    /// 1 asks for MSL's precise variant, 0 for the fast one.
+    /// 1 for MSL's precise variant, 0 for the fast one.
     Precise,
-    /// 1 for a vector that is made of loads of scalars: what is wrong is told of one of them.
+    /// 1 for a vector that is made of loads of scalars: a fault names one of them.
     Joined,
     /// A [`Barrier`].
     Barrier,
@@ -275,7 +275,7 @@ operations! {
     /// Assigns the variable, in the active lanes.
     Set "set" Rule::Set, Variable, Writes, Never;
 
-    // Arithmetic. Integers wrap; division by zero gives some value and no fault.
+    // Arithmetic. Integers wrap; division by zero is unspecified, and no fault.
     /// `a + b`
     Add "add" Same(2, Number), None, Pure, IfOperands;
     /// `a - b`
@@ -298,9 +298,9 @@ operations! {
     Fma "fma" Same(3, Float), None, Pure, IfOperands;
     /// The high half of the product.
     MulHigh "mul_high" Same(2, Int), None, Pure, IfOperands;
-    /// `a + b`, held to the type's range.
+    /// `a + b`, saturated to the type's range.
     AddSat "add_sat" Same(2, Int), None, Pure, IfOperands;
-    /// `a - b`, held to the type's range.
+    /// `a - b`, saturated to the type's range.
     SubSat "sub_sat" Same(2, Int), None, Pure, IfOperands;
 
     // Bits. Shift counts are taken modulo the width of the type.
@@ -428,7 +428,7 @@ operations! {
     Powr "powr" Same(2, Float), Precise, Pure, IfOperands;
 
     // Types and vectors.
-    /// Conversion (MSL 2.12, 8.6): floats to integers truncate, are held to the range, NaN gives 0;
+    /// Conversion (MSL 2.12, 8.6): floats to integers truncate and saturate, NaN becomes 0;
     /// integers wrap; anything but zero is true.
     Convert "convert" Rule::Convert, None, Pure, IfOperands;
     /// `as_type`
@@ -505,13 +505,13 @@ operations! {
     SimdShuffle "simd_shuffle" Shuffle, Width, Lanes, IfFirst;
     /// The value of the lane whose number differs in the given bits.
     SimdShuffleXor "simd_shuffle_xor" Shuffle, Width, Lanes, IfFirst;
-    /// The value of the lane so many below; the lowest lanes keep theirs.
+    /// The value of the lane at that distance below; the lowest lanes keep theirs.
     SimdShuffleUp "simd_shuffle_up" Shuffle, Width, Lanes, IfFirst;
-    /// The value of the lane so many above; the highest lanes keep theirs.
+    /// The value of the lane at that distance above; the highest lanes keep theirs.
     SimdShuffleDown "simd_shuffle_down" Shuffle, Width, Lanes, IfFirst;
-    /// The value of the lane so many below, around the end.
+    /// The value of the lane at that distance below, around the end.
     SimdRotateUp "simd_shuffle_rotate_up" Shuffle, Width, Lanes, IfFirst;
-    /// The value of the lane so many above, around the end.
+    /// The value of the lane at that distance above, around the end.
     SimdRotateDown "simd_shuffle_rotate_down" Shuffle, Width, Lanes, IfFirst;
     /// As shuffle up in pieces of the modulo, the lowest lanes filled from the top of the second operand.
     SimdFillUp "simd_shuffle_and_fill_up" Rule::ShuffleFill, Width, Lanes, Never;
@@ -534,7 +534,7 @@ operations! {
     /// `a * b + c`, a chain of fused multiply-adds for each element.
     MatrixMultiplyAdd "matrix_multiply_add" Rule::MatrixMultiplyAdd, None, Lanes, Never;
 
-    // Atomics (MSL 6.15), all of relaxed order. Each gives the value before.
+    // Atomics (MSL 6.15), all of relaxed order. Each returns the value before.
     /// Reads.
     AtomicLoad "atomic_load" Rule::AtomicLoad, None, Syncs, Never;
     /// Writes.
@@ -591,7 +591,7 @@ impl Op {
         matches!(self.row().effect, Effect::Pure | Effect::Reads | Effect::Lanes)
     }
 
-    /// Whether the operation over equal values gives that value.
+    /// Whether the operation over equal values is that value.
     pub(crate) const fn is_idempotent(self) -> bool {
         use Op::{
             SimdAll, SimdAnd, SimdAny, SimdBroadcast, SimdBroadcastFirst, SimdMax, SimdMin, SimdOr,
@@ -625,7 +625,7 @@ pub(crate) enum Barrier {
     Simdgroup = 1,
 }
 
-/// What can be asked about a texture's size.
+/// The sides of a texture that have a size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TextureSide {
     /// Pixels in a row.

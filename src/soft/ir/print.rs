@@ -130,8 +130,8 @@ fn instruction(function: &Function, value: Value, out: &mut Formatter<'_>) -> Re
         Imm::Side => write!(out, ".{}", TextureSide::NAMES[inst.imm as usize % 5])?,
         Imm::Barrier => out.write_str(if inst.imm == 0 { ".threadgroup" } else { ".simdgroup" })?,
     }
-    let told = matches!(inst.op.row().imm, Imm::Variable | Imm::Bytes) && !inst.args.is_empty();
-    out.write_str(if told { "," } else { "" })?;
+    let comma = matches!(inst.op.row().imm, Imm::Variable | Imm::Bytes) && !inst.args.is_empty();
+    out.write_str(if comma { "," } else { "" })?;
     operands(function, &inst.args, out)?;
     out.write_char('\n')
 }

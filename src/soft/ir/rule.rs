@@ -16,7 +16,7 @@ pub(crate) enum Misfit {
     Imm,
 }
 
-/// The type that the operation gives for these operands. `stated` is used where the operands do not
+/// The type of the operation's result for these operands. `stated` is used where the operands do not
 /// decide it ([`Rule::Given`], conversions, loads, …), and its width for `Splat` and `Swizzle`.
 pub(crate) fn result(op: Op, stated: Type, operands: &[Type], imm: u64) -> Result<Type, Misfit> {
     let row = op.row();
@@ -55,11 +55,11 @@ pub(crate) fn result(op: Op, stated: Type, operands: &[Type], imm: u64) -> Resul
             };
             if fits { Ok(stated) } else { Err(Misfit::Result) }
         }
-        Rule::Exactly(types, gives) => {
+        Rule::Exactly(types, result) => {
             count(types.len())?;
             types.iter().zip(operands).try_for_each(|(&want, &have)| same(want, have))?;
             // A gather picks one of four components.
-            if row.imm == Imm::Component && imm > 3 { Err(Misfit::Imm) } else { Ok(gives) }
+            if row.imm == Imm::Component && imm > 3 { Err(Misfit::Imm) } else { Ok(result) }
         }
         Rule::Same(n, of) => {
             count(n as usize)?;
@@ -295,7 +295,7 @@ fn is_matrix(ty: Type) -> bool {
     matches!(ty, Type::Vector(scalar, 2) if scalar.is_float())
 }
 
-/// Where a matrix is: in memory that all lanes see, rows and columns so many elements apart.
+/// Where a matrix is: in memory that all lanes see, and how many elements rows and columns are apart.
 fn matrix_place(operands: &[Type]) -> Result<(), Misfit> {
     let shared = matches!(operands[0].space(), Some(space) if space != Space::Thread);
     let steps =

@@ -14,7 +14,7 @@ macro_rules! choices {
             const ALL: &'static [Self] = &[$(Self::$choice),*];
             const NAMES: &'static [&'static str] = &[$($text),*];
 
-            /// The choice of this number; the first when there is none.
+            /// The choice of this number; the first for an unknown one.
             fn of(number: u64) -> Self {
                 Self::ALL.get(number as usize).copied().unwrap_or(Self::ALL[0])
             }
@@ -38,7 +38,7 @@ choices! {
     Filter { Nearest "nearest", Linear "linear" }
     /// Between levels.
     MipFilter { None "none", Nearest "nearest", Linear "linear" }
-    /// How the value that is asked about is compared with a pixel's.
+    /// How the reference value is compared with a pixel's.
     Compare {
         Never "never", Less "less", Equal "equal", LessEqual "less_equal", Greater "greater",
         NotEqual "not_equal", GreaterEqual "greater_equal", Always "always"

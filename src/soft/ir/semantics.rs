@@ -441,7 +441,7 @@ pub(crate) fn narrow(scalar: Scalar, bits: u64) -> u64 {
     }
 }
 
-/// What a pure operation gives in one lane: `scalar` is that of the first operand (of the second for
+/// The result of a pure operation in one lane: `scalar` is that of the first operand (of the second for
 /// `Select`), the operands and the result are widened bits. None for what is no scalar operation.
 pub(crate) fn eval(op: Op, scalar: Scalar, args: &[u64]) -> Option<u64> {
     if let (Op::Select, &[condition, yes, no]) = (op, args) {
@@ -451,7 +451,7 @@ pub(crate) fn eval(op: Op, scalar: Scalar, args: &[u64]) -> Option<u64> {
     Some(if needs_narrowing(op, scalar) { narrow(scalar, bits) } else { bits })
 }
 
-/// What a conversion gives in one lane (MSL 2.12, 8.6).
+/// The result of a conversion in one lane (MSL 2.12, 8.6).
 pub(crate) fn convert(from: Scalar, to: Scalar, bits: u64) -> u64 {
     if to == Scalar::Bool {
         let zero = if from.is_float() { f32::from_bits(bits as u32) == 0.0 } else { bits == 0 };

@@ -5,7 +5,7 @@ use std::fmt;
 /// A scalar type of the language (MSL 2.1).
 ///
 /// A value of a type narrower than 32 bits is kept *widened* in a 32-bit register: integers sign- or
-/// zero-extended, `f16` and `bf16` as the `f32` of equal value. Every operation gives a value in that
+/// zero-extended, `f16` and `bf16` as the `f32` of equal value. Every operation has a result in that
 /// form again; only memory and [`Op::Bitcast`](super::Op::Bitcast) see the narrow bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Scalar {

@@ -1,4 +1,4 @@
-//! The verifier: what holds for every module, whoever built or changed it.
+//! The verifier: what holds for every module, before and after each pass.
 
 use crate::soft::ir::walk::statements;
 use std::fmt;
@@ -30,7 +30,7 @@ pub(crate) fn verify(module: &Module) -> Result<(), Invalid> {
     match module.functions.get(module.entry.index()) {
         None => return Err(at(&module.name, "has no entry".into())),
         Some(entry) if !entry.params.is_empty() || entry.result != Type::Void => {
-            return Err(at(&entry.name, "a kernel takes and gives nothing".into()));
+            return Err(at(&entry.name, "a kernel has no parameters and no result".into()));
         }
         Some(_) => {}
     }
@@ -146,7 +146,7 @@ impl Check<'_> {
             inst.args.iter().map(|&arg| self.used(arg)).collect::<Result<Vec<_>, _>>()?;
         match result(inst.op, inst.ty, &operands, inst.imm) {
             Ok(ty) if ty == inst.ty => {}
-            Ok(ty) => return Err(format!("{value}: {name} gives {ty}, not {}", inst.ty)),
+            Ok(ty) => return Err(format!("{value}: {name} has type {ty}, not {}", inst.ty)),
             Err(misfit) => return Err(format!("{value}: {name}{operands:?}: {misfit:?}")),
         }
         let (imm, count) = (inst.imm, |len: usize| inst.imm < len as u64);

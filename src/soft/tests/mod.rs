@@ -302,7 +302,7 @@ fn functions_and_references() {
 }
 
 #[test]
-fn a_kernel_that_is_too_large_is_told_why() {
+fn a_kernel_that_is_too_large_is_refused_with_a_reason() {
     let mut text = String::from("int f0(int x) { return x * x + 1; }\n");
     for level in 1..=20 {
         let before = level - 1;

@@ -15,7 +15,7 @@ use crate::soft::ir::{Op, Scalar};
 
 /// Memory of 32 or 64 bits.
 trait Word: Copy + Default {
-    /// Replaces the word by what `change` makes of it, and gives what it was.
+    /// Replaces the word by what `change` makes of it, and returns what it was.
     ///
     /// # Safety
     /// `at` is aligned memory that is otherwise only accessed atomically or not at the same time.
@@ -142,9 +142,9 @@ impl<W: Word> Change<W> for CompareExchange {
     }
 }
 
-/// An atomic on words `W`; `GIVES` if the word before is wanted.
+/// An atomic on words `W`; `RETURNS` if the word before is wanted.
 #[derive(Debug)]
-struct Atomic<W, C, const LANES_AS: u8, const GIVES: bool>(PhantomData<(W, C)>);
+struct Atomic<W, C, const LANES_AS: u8, const RETURNS: bool>(PhantomData<(W, C)>);
 
 /// How the address is given, as a constant of the type.
 const fn lanes_as(kind: u8) -> Lanes {
@@ -155,8 +155,8 @@ const fn lanes_as(kind: u8) -> Lanes {
     }
 }
 
-impl<W: Word, C: Change<W>, const LANES_AS: u8, const GIVES: bool> Handler
-    for Atomic<W, C, LANES_AS, GIVES>
+impl<W: Word, C: Change<W>, const LANES_AS: u8, const RETURNS: bool> Handler
+    for Atomic<W, C, LANES_AS, RETURNS>
 {
     #[inline(always)]
     unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
@@ -186,7 +186,7 @@ impl<W: Word, C: Change<W>, const LANES_AS: u8, const GIVES: bool> Handler
                     W::store(found[k], C::change(before[k], operands()));
                 }
             }
-            if GIVES {
+            if RETURNS {
                 *frame.add(ins.a as usize).cast() = before;
             }
             ip.add(2)
@@ -194,9 +194,9 @@ impl<W: Word, C: Change<W>, const LANES_AS: u8, const GIVES: bool> Handler
     }
 }
 
-fn shaped<W: Word, C: Change<W>>(lanes: Lanes, gives: bool) -> Run {
+fn shaped<W: Word, C: Change<W>>(lanes: Lanes, returns: bool) -> Run {
     const ISA: IsaKind = IsaKind::Baseline;
-    match (lanes, gives) {
+    match (lanes, returns) {
         (Lanes::Uniform, true) => ISA.run::<Atomic<W, C, 0, true>>(),
         (Lanes::Uniform, false) => ISA.run::<Atomic<W, C, 0, false>>(),
         (Lanes::Indexed, true) => ISA.run::<Atomic<W, C, 1, true>>(),
@@ -207,7 +207,7 @@ fn shaped<W: Word, C: Change<W>>(lanes: Lanes, gives: bool) -> Run {
 }
 
 /// The handler of an atomic on a scalar type.
-pub(crate) fn handler(op: Op, scalar: Scalar, lanes: Lanes, gives: bool) -> Run {
+pub(crate) fn handler(op: Op, scalar: Scalar, lanes: Lanes, returns: bool) -> Run {
     use Scalar as S;
     use rows::{
         AddF32, AndU32, AndU64, MaxF32, MaxI32, MaxI64, MaxU32, MaxU64, MinF32, MinI32, MinI64,
@@ -215,34 +215,34 @@ pub(crate) fn handler(op: Op, scalar: Scalar, lanes: Lanes, gives: bool) -> Run 
     };
     let wide = scalar.bytes() == 8;
     match (op, scalar) {
-        (Op::AtomicLoad, _) if wide => shaped::<u64, Load>(lanes, gives),
-        (Op::AtomicLoad, _) => shaped::<u32, Load>(lanes, gives),
-        (Op::AtomicCompareExchange, _) if wide => shaped::<u64, CompareExchange>(lanes, gives),
-        (Op::AtomicCompareExchange, _) => shaped::<u32, CompareExchange>(lanes, gives),
-        (Op::AtomicAdd, S::F32) => shaped::<u32, AddF32>(lanes, gives),
-        (Op::AtomicAdd, _) if wide => shaped::<u64, Add>(lanes, gives),
-        (Op::AtomicAdd, _) => shaped::<u32, Add>(lanes, gives),
-        (Op::AtomicSub, S::F32) => shaped::<u32, SubF32>(lanes, gives),
-        (Op::AtomicSub, _) if wide => shaped::<u64, SubU64>(lanes, gives),
-        (Op::AtomicSub, _) => shaped::<u32, SubU32>(lanes, gives),
-        (Op::AtomicMin, S::F32) => shaped::<u32, MinF32>(lanes, gives),
-        (Op::AtomicMin, S::I32) => shaped::<u32, MinI32>(lanes, gives),
-        (Op::AtomicMin, S::I64) => shaped::<u64, MinI64>(lanes, gives),
-        (Op::AtomicMin, _) if wide => shaped::<u64, MinU64>(lanes, gives),
-        (Op::AtomicMin, _) => shaped::<u32, MinU32>(lanes, gives),
-        (Op::AtomicMax, S::F32) => shaped::<u32, MaxF32>(lanes, gives),
-        (Op::AtomicMax, S::I32) => shaped::<u32, MaxI32>(lanes, gives),
-        (Op::AtomicMax, S::I64) => shaped::<u64, MaxI64>(lanes, gives),
-        (Op::AtomicMax, _) if wide => shaped::<u64, MaxU64>(lanes, gives),
-        (Op::AtomicMax, _) => shaped::<u32, MaxU32>(lanes, gives),
-        (Op::AtomicAnd, _) if wide => shaped::<u64, AndU64>(lanes, gives),
-        (Op::AtomicAnd, _) => shaped::<u32, AndU32>(lanes, gives),
-        (Op::AtomicOr, _) if wide => shaped::<u64, OrU64>(lanes, gives),
-        (Op::AtomicOr, _) => shaped::<u32, OrU32>(lanes, gives),
-        (Op::AtomicXor, _) if wide => shaped::<u64, XorU64>(lanes, gives),
-        (Op::AtomicXor, _) => shaped::<u32, XorU32>(lanes, gives),
+        (Op::AtomicLoad, _) if wide => shaped::<u64, Load>(lanes, returns),
+        (Op::AtomicLoad, _) => shaped::<u32, Load>(lanes, returns),
+        (Op::AtomicCompareExchange, _) if wide => shaped::<u64, CompareExchange>(lanes, returns),
+        (Op::AtomicCompareExchange, _) => shaped::<u32, CompareExchange>(lanes, returns),
+        (Op::AtomicAdd, S::F32) => shaped::<u32, AddF32>(lanes, returns),
+        (Op::AtomicAdd, _) if wide => shaped::<u64, Add>(lanes, returns),
+        (Op::AtomicAdd, _) => shaped::<u32, Add>(lanes, returns),
+        (Op::AtomicSub, S::F32) => shaped::<u32, SubF32>(lanes, returns),
+        (Op::AtomicSub, _) if wide => shaped::<u64, SubU64>(lanes, returns),
+        (Op::AtomicSub, _) => shaped::<u32, SubU32>(lanes, returns),
+        (Op::AtomicMin, S::F32) => shaped::<u32, MinF32>(lanes, returns),
+        (Op::AtomicMin, S::I32) => shaped::<u32, MinI32>(lanes, returns),
+        (Op::AtomicMin, S::I64) => shaped::<u64, MinI64>(lanes, returns),
+        (Op::AtomicMin, _) if wide => shaped::<u64, MinU64>(lanes, returns),
+        (Op::AtomicMin, _) => shaped::<u32, MinU32>(lanes, returns),
+        (Op::AtomicMax, S::F32) => shaped::<u32, MaxF32>(lanes, returns),
+        (Op::AtomicMax, S::I32) => shaped::<u32, MaxI32>(lanes, returns),
+        (Op::AtomicMax, S::I64) => shaped::<u64, MaxI64>(lanes, returns),
+        (Op::AtomicMax, _) if wide => shaped::<u64, MaxU64>(lanes, returns),
+        (Op::AtomicMax, _) => shaped::<u32, MaxU32>(lanes, returns),
+        (Op::AtomicAnd, _) if wide => shaped::<u64, AndU64>(lanes, returns),
+        (Op::AtomicAnd, _) => shaped::<u32, AndU32>(lanes, returns),
+        (Op::AtomicOr, _) if wide => shaped::<u64, OrU64>(lanes, returns),
+        (Op::AtomicOr, _) => shaped::<u32, OrU32>(lanes, returns),
+        (Op::AtomicXor, _) if wide => shaped::<u64, XorU64>(lanes, returns),
+        (Op::AtomicXor, _) => shaped::<u32, XorU32>(lanes, returns),
         // Exchange, and store, which is an exchange whose result nobody wants.
-        _ if wide => shaped::<u64, Exchange>(lanes, gives),
-        _ => shaped::<u32, Exchange>(lanes, gives),
+        _ if wide => shaped::<u64, Exchange>(lanes, returns),
+        _ => shaped::<u32, Exchange>(lanes, returns),
     }
 }

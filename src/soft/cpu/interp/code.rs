@@ -6,7 +6,7 @@ use crate::soft::cpu::launch::GroupPlace;
 use crate::soft::ir::Sampler;
 use crate::soft::kernel::texture::Texture;
 
-/// A function that runs one instruction and gives the next, or null to stop.
+/// A function that runs one instruction and returns the next, or null to stop.
 ///
 /// # Safety
 /// * `ip` points to an instruction of a [`Program`](super::Program)'s code, whose `run` this is.
@@ -55,13 +55,13 @@ pub(crate) enum Stop {
 /// What can be found wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wrong {
-    /// An access of so many bytes at an offset of a region (0 is null) of the launch.
+    /// An access of `bytes` bytes at an offset of a region (0 is null) of the launch.
     Access { region: u32, offset: i64, bytes: u32, write: bool },
     /// The same in thread memory.
     ThreadAccess { local: u32, offset: i64, bytes: u32, write: bool },
     /// An atomic access that is in bounds but at an address that is not a multiple of its size.
     Misaligned { region: u32, offset: i64, bytes: u32, write: bool },
-    /// Not all came to the barrier that some wait at.
+    /// Some SIMD-groups or threads do not reach the barrier that others wait at.
     Barrier,
     /// The watchdog's time is up.
     Watchdog,
@@ -90,7 +90,7 @@ pub(crate) struct Wave {
     pub(crate) place: *const GroupPlace<'static>,
     /// The SIMD-group's number in its threadgroup.
     pub(crate) number: u32,
-    /// Why it stopped, set when a handler gives null.
+    /// Why it stopped, set when a handler returns null.
     pub(crate) stop: Stop,
 }
 

@@ -1,7 +1,7 @@
 //! Handlers of control flow: jumps, and the masks of divergence.
 //!
 //! Lanes are never lost: an `if` parks the lanes of the other branch in a slot, a loop those that broke
-//! out of it or went on to the next pass, and they are taken up again where the ways join. Where no lane
+//! out of it or went on to the next iteration, and they resume where the paths join. Where no lane
 //! is left, the code jumps on to the next such place; so code never runs without active lanes.
 
 use std::marker::PhantomData;
@@ -99,7 +99,7 @@ handlers! {
         if wave.exec == 0 { target(ip) } else { ip.add(1) }
     }
 
-    /// Takes up the lanes parked in `a`, and empties it. Goes on elsewhere if there are none at all.
+    /// Resumes the lanes parked in `a`, and empties it. Goes on elsewhere if there are none at all.
     Join |ip, ins, frame, wave| {
         wave.exec |= get::<u32>(frame, ins.a);
         put(frame, ins.a, 0u32);

@@ -1,6 +1,6 @@
 //! Handlers of texture operations: lane after lane, as pixels are found one by one.
 //!
-//! The first word has the registers of the result's components; the words behind it those of the operands'
+//! The first word has the registers of the result's components; the words after it those of the operands'
 //! components, in order. The immediate says which operands are in slots, and what the operation's own is.
 
 use std::marker::PhantomData;

@@ -161,7 +161,7 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// Takes the operands of an access of so many bytes.
+    /// Decodes the operands of an access of `bytes` bytes.
     ///
     /// # Safety
     /// As [`Run`](super::code::Run).
@@ -216,8 +216,8 @@ impl Index {
     }
 }
 
-/// Asks for what the SIMD-groups to come will read, if they go on where this one reads so many bytes: code
-/// runs too long between two loads for the processor to see the next by itself. `last` is the last offset
+/// Prefetches what later SIMD-groups will read, if they go on after the `bytes` bytes of this one: there are too many
+/// instructions between two loads for the processor to see the next by itself. `last` is the last offset
 /// of such an access.
 #[inline(always)]
 pub(crate) fn ask_ahead(last: i64, low: usize, from: *const u8, bytes: usize) {
@@ -228,8 +228,7 @@ pub(crate) fn ask_ahead(last: i64, low: usize, from: *const u8, bytes: usize) {
     }
 }
 
-/// How far ahead of a contiguous load memory is asked for: what takes about as long to work through as
-/// memory takes to answer.
+/// How far ahead of a contiguous load memory is prefetched: as much as is processed in the latency of memory.
 pub(crate) const AHEAD: usize = 2048;
 
 /// The general case of [`Indexed`].

@@ -106,7 +106,7 @@ unsafe fn fill<I: Isa, R: Lane>(to: *mut u8, mut lane: impl FnMut(usize) -> R) {
 /// `at` points to a slot or a register of the type.
 #[inline(always)]
 unsafe fn operand<T: Lane, const UNIFORM: bool>(at: *const u8) -> impl Fn(usize) -> T {
-    // SAFETY: either is there; only the one that is asked for is read.
+    // SAFETY: either is there; only the requested one is read.
     let once = unsafe { T::read(at, 0) };
     // SAFETY: as above.
     move |k| if UNIFORM { once } else { unsafe { T::read(at, k) } }
@@ -313,7 +313,7 @@ fn ternary<F: Ternary<A: Lane, B: Lane, C: Lane, R: Lane>>(
     }
 }
 
-/// The handler of [`MulAdd`] for uniform operands as told; the second is never.
+/// The handler of [`MulAdd`] by which operands are uniform; the second is never.
 pub(crate) fn mul_add(isa: IsaKind, ua: bool, uc: bool) -> Run {
     match (ua, uc) {
         (false, false) => isa.run::<MulAdd<false, false>>(),
@@ -530,7 +530,7 @@ impl Handler for SelectSlot {
     }
 }
 
-/// The select for registers of 4 or 8 bytes and operands as told.
+/// The select for registers of 4 or 8 bytes, by which operands are uniform.
 pub(crate) fn select(isa: IsaKind, bytes: u32, ua: bool, ub: bool) -> Run {
     match (bytes == 8, ua, ub) {
         (false, false, false) => isa.run::<Select<u32, false, false>>(),

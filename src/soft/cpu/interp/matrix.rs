@@ -164,7 +164,7 @@ impl<E: Element, const WRITE: bool> Handler for Access<E, WRITE> {
     }
 }
 
-/// A step in bytes, held to what is far out of any region's bounds: sums of a few do not overflow.
+/// A step in bytes, limited to what is far out of any region's bounds, so that sums of a few do not overflow.
 #[inline(always)]
 fn step_bytes(elements: i64, bytes: usize) -> i64 {
     const FAR: i64 = 1 << 48;

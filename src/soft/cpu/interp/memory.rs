@@ -25,7 +25,7 @@ pub(crate) struct Region {
     pub(crate) base: *mut u8,
     /// Its length, below 2^47.
     pub(crate) bytes: u64,
-    /// Bytes behind it that may be read.
+    /// Bytes past its end that may be read.
     pub(crate) slack: u32,
     /// Whether it may be written.
     pub(crate) writable: bool,
@@ -59,7 +59,7 @@ pub(crate) mod place {
     /// A vector is made of scalars that the kernel reads one by one: their size, of which this is the exponent and one.
     pub(crate) const PART: u32 = 3 << 24;
 
-    /// The bits for scalars of so many bytes.
+    /// The bits for scalars of `bytes` bytes.
     pub(crate) const fn part(bytes: u32) -> u32 {
         (bytes.trailing_zeros() + 1) << PART.trailing_zeros()
     }
@@ -173,7 +173,7 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Takes the operands of an access of so many bytes.
+    /// Decodes the operands of an access of `bytes` bytes.
     ///
     /// # Safety
     /// As [`Run`].
@@ -201,7 +201,7 @@ impl Target {
         }
     }
 
-    /// A region by its number, for accesses of so many bytes.
+    /// A region by its number, for accesses of `bytes` bytes.
     ///
     /// # Safety
     /// As [`Run`].

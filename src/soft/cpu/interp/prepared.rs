@@ -8,7 +8,7 @@ use super::indexed::{AHEAD, ask_ahead, contiguous};
 use super::isa::{Baseline, Isa, LANES};
 use super::memory::{Element, Target, checked, each, length, place, registers, split};
 
-/// What is found of 32 addresses. Lanes that were off count as if they pointed where the first active one did:
+/// What is known of 32 addresses. Lanes that were off count as if they pointed where the first active one did:
 /// those that are active at an access were active before it, too.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
@@ -142,7 +142,7 @@ impl<E: Element, const W: usize, const WRITE: bool> Handler for Prepared<E, W, W
             let found = &*frame.add(ins.b as usize).cast::<Found>();
             let target = target_of(ins, frame, wave, found, bytes, WRITE);
             let low = target.offset.wrapping_add(found.low);
-            // Here what is out of bounds may be a lane that went elsewhere since.
+            // The lane that is out of bounds may be inactive by now: recheck lane by lane.
             if found.span == APART || !(0 <= low && low <= target.last - found.span) {
                 return Baseline::apart::<Apart<E, W, WRITE>>(ip, frame, wave);
             }

@@ -209,7 +209,7 @@ fn pair(coordinate: f32, offset: i32, filter: Filter) -> [(i64, f32); 2] {
     [(first, 1.0 - part), (first.saturating_add(1), part)]
 }
 
-/// The pixel that a number along a side of so many pixels stands for; none for the border.
+/// The pixel that a number along a side of that length stands for; `None` for the border.
 fn wrap(at: i64, size: u32, address: Address) -> Option<u32> {
     let size = i64::from(size);
     let inside = match address {

@@ -2,7 +2,7 @@
 //!
 //! `a` is the result, `b` the value, `c` a lane or a distance (`d` for fills, whose `c` is the second
 //! value), `imm` the lanes that work together: 32 or 4. Lanes that are off count as if they were not
-//! there; a shuffle from one gives some value.
+//! there; a shuffle from one has an unspecified value.
 
 use std::marker::PhantomData;
 
@@ -351,7 +351,7 @@ impl<T: Copy> Handler for FirstLane<T> {
 
 const ISA: IsaKind = IsaKind::Baseline;
 
-/// The handler that takes the first active lane of lanes of so many bytes.
+/// The handler that takes the first active lane of lanes of `bytes` bytes.
 pub(crate) fn first_lane(bytes: u32) -> Run {
     if bytes == 8 { ISA.run::<FirstLane<u64>>() } else { ISA.run::<FirstLane<u32>>() }
 }

@@ -15,7 +15,7 @@ fn uses(module: &Module, isa: IsaKind, run: Run) -> usize {
 
 #[test]
 fn step_test_and_jump_of_a_loop_are_one_instruction() {
-    // `k < n` is asked as `n <= k`, to leave.
+    // `k < n` becomes `n <= k`, to leave.
     let run = control::count(Op::Le, Scalar::U32, true).unwrap();
     assert_eq!(uses(&matmul(), IsaKind::Baseline, run), 1);
 }

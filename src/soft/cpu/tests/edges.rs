@@ -517,7 +517,7 @@ fn outcome(fault: &Fault, write: bool, length: u64) -> (u32, i64, u32, bool) {
     }
 }
 
-/// A type of so many scalars.
+/// A type of `width` scalars.
 const fn vector(scalar: Scalar, width: u32) -> Type {
     Type::of(scalar, width)
 }
@@ -958,7 +958,7 @@ fn steps_of_matrices_do_not_wrap_around() {
     }
 }
 
-/// Accesses matrices of which rows and columns are so many elements apart.
+/// Accesses matrices whose rows and columns are `row` and `column` elements apart.
 fn matrix_sweep(program: &Program, scalar: Scalar, write: bool, row: i64, column: i64) {
     let workers = Workers::new(1);
     let bytes = i64::from(scalar.bytes());

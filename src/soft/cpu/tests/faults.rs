@@ -45,7 +45,7 @@ fn reads_past_the_end_name_the_first_thread() {
 }
 
 #[test]
-fn loads_that_were_joined_are_told_apart() {
+fn a_fault_in_joined_loads_names_the_scalar() {
     let mut b = kernel("row");
     let (from, to, i) = (device(&mut b, 0), device(&mut b, 1), position(&mut b, 0));
     let row = b.index(from, i, 16);
@@ -71,7 +71,7 @@ fn loads_that_were_joined_are_told_apart() {
 }
 
 #[test]
-fn writes_are_held_to_their_buffer() {
+fn writes_stay_inside_of_their_buffer() {
     for isa in IsaKind::available() {
         // Between two guards: scattered, far away, and below the start.
         let places: [fn(&mut FunctionBuilder, Value) -> Value; 4] = [
@@ -131,7 +131,7 @@ fn constants_cannot_be_written_and_missing_buffers_are_empty() {
 }
 
 #[test]
-fn null_and_stale_pointers() {
+fn null_and_stale_pointers_are_reported_as_such() {
     for (bits, lanewise) in [
         (0u64, false),
         (0, true),
@@ -158,7 +158,7 @@ fn null_and_stale_pointers() {
 }
 
 #[test]
-fn local_arrays_and_threadgroup_memory_have_ends() {
+fn accesses_past_local_arrays_and_threadgroup_memory_are_faults() {
     let mut b = kernel("local");
     let (local, other) = (b.local("small", 16), b.local("other", 16));
     let i = position(&mut b, 0);
@@ -357,7 +357,7 @@ fn threadgroups_without_loops_stop_when_another_has_a_fault() {
 
 #[test]
 fn barriers_that_not_all_threads_reach() {
-    // By lane, by SIMD-group, by an early return: as on a GPU, who has ended is not waited for, unless asked.
+    // By lane, by SIMD-group, by an early return: as on a GPU, threads that have ended are not waited for, except in a strict launch.
     for limit in [5, 32, 40] {
         for early in [false, true] {
             let mut b = kernel("barrier");
@@ -387,7 +387,7 @@ fn barriers_that_not_all_threads_reach() {
 }
 
 #[test]
-fn threadgroup_memory_may_be_read_just_behind_its_end() {
+fn threadgroup_memory_may_be_read_just_past_its_end() {
     // Words of 64 bytes: which is accessed, whether it is written, and whether that is a fault, strictly or not.
     for (word, write, faults) in [
         (15, false, [false, false]),
@@ -396,7 +396,7 @@ fn threadgroup_memory_may_be_read_just_behind_its_end() {
         (20, false, [true, true]),
         (16, true, [true, true]),
     ] {
-        let mut b = kernel("behind");
+        let mut b = kernel("past");
         let memory = b.allocation(AllocationId(0), Space::Threadgroup);
         let out = b.allocation(AllocationId(1), Space::Device);
         let (i, at) = (position(&mut b, 0), b.u32(word));
@@ -453,7 +453,7 @@ fn group_sizes_have_limits() {
 }
 
 #[test]
-fn other_threadgroups_stop_and_the_first_fault_is_told() {
+fn other_threadgroups_stop_and_the_first_fault_is_reported() {
     let program = Program::new(&copy(|_, i| i)).unwrap();
     let workers = Workers::new(4);
     for _ in 0..20 {

@@ -353,10 +353,10 @@ fn one_buffer_at_two_arguments_has_one_address() {
     let (x, y, out) = (device(&mut b, 0), device(&mut b, 1), device(&mut b, 2));
     let i = position(&mut b, 0);
     let (here, there) = (b.index(x, i, 4), b.index(y, i, 4));
-    // The second argument begins 8 bytes behind the first.
-    let behind = b.field(here, 8);
+    // The second argument begins 8 bytes after the first.
+    let after = b.field(here, 8);
     let mut place = 0;
-    let mut tell = |b: &mut FunctionBuilder, left: Value, right: Value| {
+    let mut compare = |b: &mut FunctionBuilder, left: Value, right: Value| {
         let (left, right) = (b.op(Op::Address, &[left]), b.op(Op::Address, &[right]));
         let same = b.op(Op::Eq, &[left, right]);
         let same = b.convert(same, Type::U32);
@@ -364,9 +364,9 @@ fn one_buffer_at_two_arguments_has_one_address() {
         b.store(to, same);
         place += 4;
     };
-    tell(&mut b, x, y);
-    tell(&mut b, behind, there);
-    tell(&mut b, here, there);
+    compare(&mut b, x, y);
+    compare(&mut b, after, there);
+    compare(&mut b, here, there);
     let buffers = ["x", "y", "out"].into_iter().zip(0..);
     let buffers = buffers.map(|(name, index)| buffer(name, index, Space::Device)).collect();
     let module = module(buffers, b.finish());

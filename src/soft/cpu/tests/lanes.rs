@@ -6,7 +6,7 @@ use crate::soft::ir::{Barrier, Op, Scalar};
 /// The lanes that are active in the tests: all but a few, and not the first.
 const ACTIVE: u32 = 0b1011_1111_1101_1111_0111_1111_1111_0110;
 
-/// Runs `op` in the active lanes, on the lane's input, and gives each lane's result; others keep 0.
+/// Runs `op` in the active lanes, on the lane's input, and returns each lane's result; the result of the others is 0.
 fn lanes(
     isa: IsaKind,
     ty: Scalar,
@@ -281,7 +281,7 @@ fn barriers_let_simd_groups_exchange() {
 }
 
 #[test]
-fn what_was_counted_before_a_fault_is_there() {
+fn counts_before_a_fault_are_in_memory() {
     let module = histogram();
     for isa in IsaKind::available() {
         let mut from: Vec<u8> = (0..1024).map(|i| (i / 256) as u8).collect();
@@ -296,7 +296,7 @@ fn what_was_counted_before_a_fault_is_there() {
 }
 
 #[test]
-fn arguments_that_share_memory_are_counted_in_together() {
+fn counts_through_two_arguments_of_one_buffer_add_up() {
     let mut b = kernel("shared");
     let (bins, same) = (device(&mut b, 0), device(&mut b, 1));
     let one = b.u32(1);
@@ -368,7 +368,7 @@ fn atomics_of_many_threads_lose_nothing() {
 }
 
 #[test]
-fn inputs_tell_where_a_thread_is() {
+fn inputs_are_the_positions_of_a_thread() {
     let components = |input: Input| match input {
         Input::ThreadPositionInGrid
         | Input::ThreadPositionInThreadgroup

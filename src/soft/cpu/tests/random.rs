@@ -471,7 +471,7 @@ fn check(seed: u64) {
     }
 }
 
-/// The output with every NaN of the variables as the same bits: which NaN an operation gives is open.
+/// The output with every NaN of the variables as the same bits: which NaN an operation yields is unspecified.
 fn canonical(module: &Module, output: &[u8]) -> Vec<u8> {
     let mut output = output.to_vec();
     let kernel = module.function(module.entry);
@@ -497,7 +497,7 @@ fn canonical(module: &Module, output: &[u8]) -> Vec<u8> {
 
 /// Seeds of programs that failed once.
 const FAILED: &[u64] = &[
-    // Lanes that broke while others were on their way to the next pass did not come back.
+    // Lanes that broke while others went on to the next iteration did not come back.
     1310, // What lanes assigned before they returned was seen by the others.
     1515,
 ];

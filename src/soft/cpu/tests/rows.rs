@@ -132,7 +132,7 @@ fn indices() -> Vec<[u32; 32]> {
 }
 
 #[test]
-fn all_ways_to_access_a_row_agree() {
+fn all_ways_to_access_a_row_agree_with_one_lane_at_a_time() {
     let mut forms = Vec::new();
     for (scale, bias, displacement) in [
         (4, 0, 0),
@@ -186,7 +186,7 @@ fn all_ways_to_access_a_row_agree() {
     }
 }
 
-/// The same, lane by lane; nothing is done if a lane is out of bounds, and the first of those is told.
+/// The same, lane by lane; nothing is done if a lane is out of bounds, and the first of those is reported.
 fn reference(
     form: Form,
     index: &[u32; 32],

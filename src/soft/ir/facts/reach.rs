@@ -14,7 +14,7 @@ pub(crate) struct Reached {
     pub(crate) samplers: Vec<bool>,
 }
 
-/// What a function reaches, of so many allocations, textures and samplers.
+/// What a function reaches of its module's allocations, textures and samplers, of which there are `counts`.
 pub(crate) fn reached(function: &Function, counts: [usize; 3]) -> Reached {
     let (mut needed, mut seen) = (Vec::new(), vec![false; function.insts.len()]);
     let [mut allocations, mut textures, mut samplers] = counts.map(|count| vec![false; count]);

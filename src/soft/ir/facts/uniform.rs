@@ -141,7 +141,7 @@ impl Walk<'_> {
         *uniform = false;
     }
 
-    /// Walks a block: what differs before it gives what differs after it, none where no lane gets there.
+    /// Walks a block: from what varies before it to what varies after it, `None` where no lane gets there.
     fn block(&mut self, block: &Block, mut state: Option<Set>) -> Option<Set> {
         for stmt in block {
             // What is never reached is walked all the same, so that its loops are counted.

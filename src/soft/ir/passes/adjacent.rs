@@ -161,7 +161,7 @@ mod tests {
     use super::*;
     use crate::soft::ir::{AllocationId, FunctionBuilder, Input};
 
-    /// Loads at so many distances, by lanes that are `scale` bytes apart, with a store before the last.
+    /// Loads at these distances, by lanes that are `scale` bytes apart, with a store before the last.
     fn loads(distances: &[i64], scale: i64, store: bool) -> String {
         let mut b = FunctionBuilder::new("f", vec![], Type::Void);
         let (from, to) = (AllocationId(0), AllocationId(1));
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_are_one_load() {
+    fn adjacent_loads_become_one() {
         let text = loads(&[8, 0, 4, 12, 20, 16], 64, false);
         assert!(
             text.contains("f32x4 = load.joined") && text.contains("f32x2 = load.joined"),
@@ -198,13 +198,13 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_across_the_end_of_all_numbers() {
+    fn adjacency_does_not_wrap_around() {
         let text = loads(&[i64::MIN, i64::MAX - 3, 0], 64, false);
         assert!(!text.contains("f32x"), "{text}");
     }
 
     #[test]
-    fn what_is_no_neighbour_stays() {
+    fn loads_that_are_not_adjacent_stay() {
         for (distances, scale, store) in [
             // Apart; lanes side by side; another write in between.
             (&[0, 8][..], 64, false),

@@ -49,7 +49,7 @@ impl Rewrite for Fold {
     }
 }
 
-/// The constant that an operation on constants gives.
+/// The constant that is the result of an operation on constants.
 fn computed(function: &Function, inst: &Inst) -> Option<(Scalar, u64)> {
     let Type::Scalar(to) = inst.ty else { return None };
     let bits: Vec<u64> =
@@ -64,7 +64,7 @@ fn computed(function: &Function, inst: &Inst) -> Option<(Scalar, u64)> {
     Some((to, result))
 }
 
-/// The operand that an operation gives unchanged.
+/// The operand that an operation returns unchanged.
 fn unchanged(function: &Function, inst: &Inst) -> Option<Value> {
     let arg = |k: usize| inst.args.get(k).copied();
     let is =

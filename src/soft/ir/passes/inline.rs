@@ -228,7 +228,7 @@ impl<'a> Inline<'a> {
         }
     }
 
-    /// Puts a callee in place, and gives its result.
+    /// Inlines a callee, and returns its result.
     fn call(
         &mut self,
         func: FuncId,

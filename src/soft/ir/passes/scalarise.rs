@@ -361,7 +361,7 @@ impl Scalarise<'_> {
     }
 }
 
-/// The unsigned integer of so many bytes.
+/// The unsigned integer of `bytes` bytes.
 fn unsigned(bytes: u32) -> Scalar {
     match bytes {
         1 => Scalar::U8,

@@ -124,7 +124,7 @@ struct Step<'a> {
 }
 
 impl Step<'_> {
-    /// Splits variables, and gives their distances.
+    /// Splits variables, and returns their distances.
     fn over(function: &mut Function, chosen: &[VarId]) -> Vec<VarId> {
         let mut distance = vec![None; function.variables.len()];
         let mut made = Vec::new();

@@ -1,6 +1,6 @@
 //! Unrolling: a loop over a counter with a few passes, known in advance, becomes its passes.
 //!
-//! A test that asks for more than the counter stays in each pass.
+//! A test of more than the counter stays in each iteration.
 //!
 //! It is worth it for what it makes possible: indices become constants, so that local arrays can become
 //! variables, and a counter that is uniform anyway is not counted at all.
@@ -47,7 +47,7 @@ struct Counted {
     values: Vec<u64>,
     /// Statements before the test.
     test: usize,
-    /// Whether it may end before the last pass: its test asks for more than the counter.
+    /// Whether it may end before the last iteration: its test is of more than the counter.
     may_leave: bool,
 }
 

@@ -155,16 +155,16 @@ fn run(remainder: u64) {
 }
 
 #[test]
-fn programs_of_even_seeds_do_as_they_say() {
+fn random_programs_of_even_seeds_match_their_evaluation() {
     run(0);
 }
 
 #[test]
-fn programs_of_odd_seeds_do_as_they_say() {
+fn random_programs_of_odd_seeds_match_their_evaluation() {
     run(1);
 }
 
 #[test]
-fn programs_that_failed_do_as_they_say() {
+fn random_programs_that_failed_match_their_evaluation() {
     FAILED.iter().for_each(|&seed| try_seed(seed));
 }

@@ -260,7 +260,7 @@ impl Lowering<'_> {
         known.then(|| (inst.op, scalar, [inst.args[0], inst.args[1]]))
     }
 
-    /// The comparison and the jump to the next pass in one, with the counter's step if that comes before.
+    /// The comparison and the jump to the next iteration in one, with the counter's step if that comes before.
     fn count_again(&mut self, op: Op, scalar: Scalar, operands: [Value; 2], head: Label) {
         let [b, c] = operands.map(|value| self.field(value));
         let here = self.code.len() as u32;

@@ -437,15 +437,15 @@ impl Lowering<'_> {
             None => self.scalar(value),
         };
         let operands: Vec<Field> = inst.args[1..].iter().map(|&arg| self.in_lanes(arg)).collect();
-        let gives = self.uses.is_needed(value);
-        let to = if gives { self.destination(value) } else { NONE };
+        let returns = self.uses.is_needed(value);
+        let to = if returns { self.destination(value) } else { NONE };
         let lanes = match address.kind {
             Addressing::Uniform => Lanes::Uniform,
             Addressing::Indexed => Lanes::Indexed,
             Addressing::Prepared => Lanes::Prepared,
             Addressing::Thread { .. } => unreachable!("atomics are in shared memory"),
         };
-        let run = atomic::handler(inst.op, scalar, lanes, gives);
+        let run = atomic::handler(inst.op, scalar, lanes, returns);
         self.emit_access(run, to, &address);
         let mut fields = [NONE; 4];
         fields[..operands.len()].copy_from_slice(&operands);

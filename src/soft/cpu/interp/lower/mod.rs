@@ -23,7 +23,7 @@ use crate::soft::cpu::launch;
 use crate::soft::ir::facts::uniform::Uniformity;
 use crate::soft::ir::{Function, Input, Op, Scalar, Span, Type, Value};
 
-/// What lowering gives.
+/// The result of lowering.
 #[derive(Debug)]
 pub(crate) struct Code {
     /// The instructions.
@@ -227,7 +227,7 @@ const UNCOUNTED: u32 = 1 << 14;
 /// Pointers into thread memory have this region's number, and offsets from the start of all of it.
 pub(crate) const THREAD_POINTER: u64 = 1 << OFFSET_BITS;
 
-/// The number of a local in reports that is not known, or too large to be told.
+/// The number of a local in reports that is not known, or too large for the field.
 pub(crate) const UNKNOWN_LOCAL: u32 = 255;
 
 impl Lowering<'_> {

@@ -230,7 +230,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_always_gives_the_same_program() {
+    fn a_seed_always_makes_the_same_program() {
         let text = |seed| crate::soft::tests::random::print::print(&generate(seed));
         assert_eq!(text(7), text(7));
         assert_ne!(text(7), text(8));
