@@ -12,7 +12,7 @@ use super::{
 ///
 /// Statements are appended at an insertion point; `begin_…` and `end_…` open and close blocks, so a
 /// front end can follow its own tree. Building something ill-typed is a defect of the caller, which
-/// checks types before it lowers, and an [`internal_error`] with the operation's name.
+/// checks types before it lowers, and an [`internal_error()`] with the operation's name.
 #[derive(Debug)]
 pub(crate) struct FunctionBuilder {
     function: Function,
@@ -56,7 +56,7 @@ impl FunctionBuilder {
 
     /// Ends the function.
     ///
-    /// Ends with an [`internal_error`] when a block is still open.
+    /// Ends with an [`internal_error()`] when a block is still open.
     pub(crate) fn finish(mut self) -> Function {
         let body = self.pop();
         if !matches!(body.frame, Frame::Body) {
@@ -199,7 +199,7 @@ impl FunctionBuilder {
     /// Appends any instruction. `stated` is the result type where the operands do not decide it, see
     /// [`Rule`](super::Rule); elsewhere it is ignored.
     ///
-    /// Ends with an [`internal_error`] when the operands do not fit the operation.
+    /// Ends with an [`internal_error()`] when the operands do not fit the operation.
     pub(crate) fn emit(&mut self, op: Op, stated: Type, args: &[Value], imm: u64) -> Value {
         let types: Vec<Type> = args.iter().map(|&arg| self.ty(arg)).collect();
         let ty = match result(op, stated, &types, imm) {
@@ -318,7 +318,7 @@ impl FunctionBuilder {
 
     /// Assigns a variable.
     ///
-    /// Ends with an [`internal_error`] when the value has another type than the variable.
+    /// Ends with an [`internal_error()`] when the value has another type than the variable.
     pub(crate) fn set(&mut self, variable: VarId, value: Value) {
         let (ty, given) = (self.function.variables[variable.index()].ty, self.ty(value));
         if ty != given {

@@ -9,7 +9,7 @@ use crate::soft::kernel::texture::Texture;
 /// A function that runs one instruction and returns the next, or null to stop.
 ///
 /// # Safety
-/// * `ip` points to an instruction of a [`Program`](super::Program)'s code, whose `run` this is.
+/// * `ip` points to an instruction of a [`Program`](super::super::Program)'s code, whose `run` this is.
 /// * `frame` points to a frame as large and as aligned as that program says, used by no one else.
 /// * `wave` describes the SIMD-group of that frame, and its regions are the launch's memory.
 pub(crate) type Run = unsafe fn(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins;
