@@ -219,7 +219,7 @@ impl Kernel {
         // SAFETY: the caller's.
         unsafe { self.executable.launch(launch) }.map_err(|mut fault| {
             if fault.position.is_some() {
-                fault.source = (self.locate)(fault.span);
+                fault.source = (self.locate)(fault.span).map(Box::new);
             }
             fault
         })

@@ -15,7 +15,7 @@ pub(crate) struct Fault {
     /// The instruction's span in the source.
     pub(crate) span: Span,
     /// The same as file, line and column, once the kernel that knows its source has found it.
-    pub(crate) source: Option<SourcePosition>,
+    pub(crate) source: Option<Box<SourcePosition>>,
     /// The position in the grid of the first thread it happened to, if it was in a thread.
     pub(crate) position: Option<[u32; 3]>,
 }

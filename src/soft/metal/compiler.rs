@@ -294,8 +294,8 @@ fn reflected(argument: &entry::Argument) -> Option<Argument> {
             scalar: texture.scalar,
         }),
         used: false,
-        size: argument.size as u32,
-        align: argument.align as u32,
+        size: argument.size,
+        align: argument.align,
         type_name: argument.type_name.clone(),
     })
 }
