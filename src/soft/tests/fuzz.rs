@@ -1,9 +1,12 @@
 //! What no input may do to the compiler: panic, hang, eat memory, or end in IR that is not valid.
 //!
-//! Inputs are random bytes, and the corpus cut off, changed by bytes and by words, spliced and blown up.
+//! Inputs are random bytes, random sentences of the grammar, and the corpus cut off, changed by bytes and
+//! by words, spliced and blown up.
 //! `ARUMINIUM_TEST_SCALE=full` makes a hundred times as many, `ARUMINIUM_FUZZ_CORPUS=folder` adds the
 //! `.metal` files below a folder, such as those that `tests/kernels` writes, and
 //! `ARUMINIUM_TEST_SEED` begins elsewhere.
+
+mod sentences;
 
 use crate::soft::cpu::Program;
 use crate::soft::ir;
@@ -221,4 +224,9 @@ fn repetitions_survive() {
         let times = random.pick(&[2, 40, 300, 2000]);
         words[..at].concat() + &words[at..end].concat().repeat(times) + &words[end..].concat()
     });
+}
+
+#[test]
+fn sentences_survive() {
+    try_inputs(7, 1000, sentences::program);
 }

@@ -419,6 +419,15 @@ fn bools_and_enums_count() {
 }
 
 #[test]
+fn references_in_parentheses() {
+    gives(
+        "using R = thread int&;",
+        "int x = 1; thread int& r(x); r = 5; out[0] = x; R(x) = 6; out[1] = x; const thread float& c(x); out[2] = c + 0.5f; int y(R(x)); out[3] = y;",
+        &[5, 6, 6, 6],
+    );
+}
+
+#[test]
 fn local_classes() {
     gives(
         "template <typename T> struct Twice { T of; int get() { return 2 * of.get(); } };",

@@ -129,6 +129,10 @@ impl Checker {
                     [list] if matches!(list.kind, ExprKind::InitList(_)) => {
                         self.list_value(target, list)
                     }
+                    [operand] if matches!(self.types.get(target.ty), Ty::Reference(_)) => {
+                        let operand = self.expr(operand);
+                        self.cast(CastKind::Static, target, operand, span)
+                    }
                     _ => {
                         let values = self.arguments(arguments);
                         self.construct(target, values, span)

@@ -46,8 +46,20 @@ impl Checker {
                 Some(self.implicit(value, qual, "initialize a variable of type"))
             }
             ast::Init::Direct(arguments) => {
-                let values = self.arguments(arguments);
-                Some(self.construct(qual, values, span))
+                let mut values = self.arguments(arguments);
+                if !matches!(self.types.get(qual.ty), Ty::Reference(_)) {
+                    return Some(self.construct(qual, values, span));
+                }
+                // A reference is bound, by parentheses as by `=` (dcl.init.ref).
+                match (values.pop(), values.is_empty()) {
+                    (Some(value), true) => {
+                        Some(self.implicit(value, qual, "initialize a variable of type"))
+                    }
+                    _ => {
+                        self.error(span, "a reference is initialized with one value");
+                        Some(self.error_expr(span))
+                    }
+                }
             }
         }
     }

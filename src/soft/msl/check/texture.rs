@@ -266,9 +266,4 @@ impl Checker {
             _ => false,
         }
     }
-
-    /// Whether values of a type hold textures or samplers, which memory of the host cannot.
-    pub(super) fn holds_textures(&self, ty: TyId) -> bool {
-        self.holds(ty, |ty| matches!(ty, Ty::Texture(_) | Ty::Sampler))
-    }
 }
