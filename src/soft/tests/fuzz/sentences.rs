@@ -48,31 +48,107 @@ const LOCALS: &str = "
 const NUMBERS: &[&str] =
     &["b", "c", "h", "n", "u", "l", "ul", "hf", "fl", "bf", "e", "sm", "k", "r", "id3", "choice"];
 const OTHERS: &[&str] = &[
-    "b3", "u4", "h2", "f4", "pf", "m3", "sc", "s", "d", "cc", "un", "w", "a", "sa", "p", "ps", "dp",
-    "vp", "out", "ds", "cf", "at", "tg", "tex", "smp", "mat", "table", "f", "id", "S", "this", "count",
+    "b3", "u4", "h2", "f4", "pf", "m3", "sc", "s", "d", "cc", "un", "w", "a", "sa", "p", "ps",
+    "dp", "vp", "out", "ds", "cf", "at", "tg", "tex", "smp", "mat", "table", "f", "id", "S",
+    "this", "count",
 ];
 const LITERALS: &[&str] = &[
-    "0", "1", "-1", "2.5f", "1.5h", "true", "nullptr", "'c'", "0xffffffffu", "A", "Scoped::Y", "M", "{}",
-    "{1, 2}", "9223372036854775807", "1e38f", "0.0f", "S{1}", "int2(1)", "C()", "W<float>()",
+    "0",
+    "1",
+    "-1",
+    "2.5f",
+    "1.5h",
+    "true",
+    "nullptr",
+    "'c'",
+    "0xffffffffu",
+    "A",
+    "Scoped::Y",
+    "M",
+    "{}",
+    "{1, 2}",
+    "9223372036854775807",
+    "1e38f",
+    "0.0f",
+    "S{1}",
+    "int2(1)",
+    "C()",
+    "W<float>()",
 ];
 const SIMPLE_TYPES: &[&str] = &["bool", "int", "uint", "float", "half", "short", "S", "auto"];
 const TYPES: &[&str] = &[
-    "bool", "bool3", "char", "uchar4", "short", "int", "uint", "long", "ulong", "half", "half2", "float",
-    "float4", "bfloat", "packed_float3", "float3x3", "Plain", "Scoped", "Small", "S", "D", "C", "U",
-    "W<int>", "W<S, 3>", "thread int*", "device int*", "thread S*", "thread void*", "auto", "const auto",
-    "void", "constant float*", "device atomic_int*", "vec<float, 3>", "array<int, 3>",
-    "simdgroup_float8x8", "decltype(n)", "texture2d<float>", "sampler",
+    "bool",
+    "bool3",
+    "char",
+    "uchar4",
+    "short",
+    "int",
+    "uint",
+    "long",
+    "ulong",
+    "half",
+    "half2",
+    "float",
+    "float4",
+    "bfloat",
+    "packed_float3",
+    "float3x3",
+    "Plain",
+    "Scoped",
+    "Small",
+    "S",
+    "D",
+    "C",
+    "U",
+    "W<int>",
+    "W<S, 3>",
+    "thread int*",
+    "device int*",
+    "thread S*",
+    "thread void*",
+    "auto",
+    "const auto",
+    "void",
+    "constant float*",
+    "device atomic_int*",
+    "vec<float, 3>",
+    "array<int, 3>",
+    "simdgroup_float8x8",
+    "decltype(n)",
+    "texture2d<float>",
+    "sampler",
 ];
 const PREFIX: &[&str] = &["!", "~", "-", "+", "*", "&", "++", "--"];
 const BINARY: &[&str] = &[
-    "+", "-", "*", "/", "%", "&", "|", "^", "<<", ">>", "==", "!=", "<", ">", "<=", ">=", "&&", "||", ",",
+    "+", "-", "*", "/", "%", "&", "|", "^", "<<", ">>", "==", "!=", "<", ">", "<=", ">=", "&&",
+    "||", ",",
 ];
 const ASSIGN: &[&str] = &["=", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "<<=", ">>="];
-const MEMBERS: &[&str] =
-    &["x", "v", "b", "get()", "plus(1)", "y", "k", "s", "i", "f", "t", "a", "xy", "wzyx", "rg", "first()"];
+const MEMBERS: &[&str] = &[
+    "x", "v", "b", "get()", "plus(1)", "y", "k", "s", "i", "f", "t", "a", "xy", "wzyx", "rg",
+    "first()",
+];
 const SIZES: &[&str] = &[
-    "0", "1", "-1", "3", "4", "5", "100", "4096", "1 << 20", "1 << 28", "1 << 30", "0x7fffffff",
-    "1ul << 32", "1ul << 63", "n", "k", "sizeof(S)", "2.5f", "A", "true",
+    "0",
+    "1",
+    "-1",
+    "3",
+    "4",
+    "5",
+    "100",
+    "4096",
+    "1 << 20",
+    "1 << 28",
+    "1 << 30",
+    "0x7fffffff",
+    "1ul << 32",
+    "1ul << 63",
+    "n",
+    "k",
+    "sizeof(S)",
+    "2.5f",
+    "A",
+    "true",
 ];
 
 /// A random program of the grammar.
@@ -155,12 +231,42 @@ impl Writer<'_> {
             9 => &[&["(("], &["E"], &[") ? ("], &["E"], &[") : ("], &["E"], &["))"]],
             10 => &[&["("], &["E"], &[")"], &[".", "->"], MEMBERS],
             11 => &[&["("], &["E"], &[")["], &["E"], &["]"]],
-            12 => &[&["(", "static_cast<", "as_type<", "reinterpret_cast<", "id<"], &["bool"], &["T"], &["E"], &[")"]],
+            12 => &[
+                &["(", "static_cast<", "as_type<", "reinterpret_cast<", "id<"],
+                &["bool"],
+                &["T"],
+                &["E"],
+                &[")"],
+            ],
             _ => {
                 const CALLED: &[&str] = &[
-                    "f", "id", "sum", "count", "min", "max", "select", "dot", "sizeof", "decltype", "abs",
-                    "clamp", "all", "any", "simd_sum", "popcount", "fma", "s", "w.make", "C", "int2",
-                    "float4", "W<int>::make", "alignof", "atomic_load_explicit", "is_same_v", "ps->get",
+                    "f",
+                    "id",
+                    "sum",
+                    "count",
+                    "min",
+                    "max",
+                    "select",
+                    "dot",
+                    "sizeof",
+                    "decltype",
+                    "abs",
+                    "clamp",
+                    "all",
+                    "any",
+                    "simd_sum",
+                    "popcount",
+                    "fma",
+                    "s",
+                    "w.make",
+                    "C",
+                    "int2",
+                    "float4",
+                    "W<int>::make",
+                    "alignof",
+                    "atomic_load_explicit",
+                    "is_same_v",
+                    "ps->get",
                 ];
                 self.pick(CALLED);
                 return self.list("(", ")", 3, less);
@@ -188,7 +294,14 @@ impl Writer<'_> {
             self.put(") ");
         }
         if self.random.chance(30) {
-            self.pick(&["const ", "constexpr ", "static ", "threadgroup ", "constant ", "volatile "]);
+            self.pick(&[
+                "const ",
+                "constexpr ",
+                "static ",
+                "threadgroup ",
+                "constant ",
+                "volatile ",
+            ]);
         }
         self.a_type();
         self.pick(&[" ", " ", " ", " ", " ", " ", " thread& ", " thread* ", " const "]);
@@ -252,7 +365,14 @@ impl Writer<'_> {
     }
 
     fn declaration(&mut self) {
-        self.pick(&["", "", "", "template <typename T> ", "template <int q, typename... Q> ", "kernel "]);
+        self.pick(&[
+            "",
+            "",
+            "",
+            "template <typename T> ",
+            "template <int q, typename... Q> ",
+            "kernel ",
+        ]);
         match self.random.below(3) {
             0 => self.class(1),
             1 => self.function(2),
@@ -336,7 +456,14 @@ impl Writer<'_> {
                 self.put(") ");
                 self.block(less);
             }
-            _ => self.pick(&["break;\n", "continue;\n", "return;\n", "return 1;\n", ";\n", "using T = int;\n"]),
+            _ => self.pick(&[
+                "break;\n",
+                "continue;\n",
+                "return;\n",
+                "return 1;\n",
+                ";\n",
+                "using T = int;\n",
+            ]),
         }
     }
 }
