@@ -112,3 +112,38 @@ impl HeapMemory {
         Some((memory, region))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heap(placement: bool) -> Arc<HeapMemory> {
+        HeapMemory::new(Memory::pages(16 * ALIGN).expect("memory"), placement)
+    }
+
+    /// A gap that is too small for a region by one unit is passed over; one that fits exactly is taken.
+    #[test]
+    fn regions_do_not_overlap() {
+        let heap = heap(false);
+        let take = |length| heap.take(length, None).expect("there is room");
+        let (first, second, third) = (take(ALIGN), take(ALIGN), take(1));
+        assert_eq!([&first, &second, &third].map(|(_, region)| region.offset()), [0, ALIGN, 2 * ALIGN]);
+        drop(second);
+        let (_memory, large) = take(ALIGN + 1);
+        assert_eq!(large.offset(), 3 * ALIGN, "the gap has one unit");
+        let (_memory, small) = take(ALIGN);
+        assert_eq!(small.offset(), ALIGN, "the gap is taken");
+        assert_eq!((heap.used_size(), heap.largest_gap(1)), (5 * ALIGN, 11 * ALIGN));
+        assert!(heap.take(11 * ALIGN + 1, None).is_none() && heap.take(11 * ALIGN, None).is_some());
+    }
+
+    #[test]
+    fn placement_needs_an_aligned_offset_inside_the_heap() {
+        let heap = heap(true);
+        let fits = |length, offset| heap.take(length, Some(offset)).is_some();
+        assert!(fits(ALIGN, 0) && fits(ALIGN, 15 * ALIGN) && fits(16 * ALIGN, 0));
+        assert!(!fits(ALIGN, ALIGN / 2) && !fits(ALIGN, ALIGN - 1) && !fits(ALIGN, ALIGN + 1));
+        assert!(!fits(ALIGN + 1, 15 * ALIGN) && !fits(1, 16 * ALIGN) && !fits(1, usize::MAX - ALIGN + 1));
+        assert!(heap.take(ALIGN, None).is_none());
+    }
+}

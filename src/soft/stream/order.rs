@@ -41,6 +41,8 @@ pub(crate) fn put_in_order(recording: &mut Recording) {
         commands.extend_from_slice(&recording.commands[next.start..next.end]);
     }
     recording.commands = commands;
+    // A recording that begins with a wait comes here again when it continues: segments no longer fit.
+    recording.untracked.clear();
 }
 
 /// The commands of each encoder, and those between encoders.
