@@ -127,7 +127,10 @@ mod tests {
         let heap = heap(false);
         let take = |length| heap.take(length, None).expect("there is room");
         let (first, second, third) = (take(ALIGN), take(ALIGN), take(1));
-        assert_eq!([&first, &second, &third].map(|(_, region)| region.offset()), [0, ALIGN, 2 * ALIGN]);
+        assert_eq!(
+            [&first, &second, &third].map(|(_, region)| region.offset()),
+            [0, ALIGN, 2 * ALIGN]
+        );
         drop(second);
         let (_memory, large) = take(ALIGN + 1);
         assert_eq!(large.offset(), 3 * ALIGN, "the gap has one unit");
@@ -143,7 +146,11 @@ mod tests {
         let fits = |length, offset| heap.take(length, Some(offset)).is_some();
         assert!(fits(ALIGN, 0) && fits(ALIGN, 15 * ALIGN) && fits(16 * ALIGN, 0));
         assert!(!fits(ALIGN, ALIGN / 2) && !fits(ALIGN, ALIGN - 1) && !fits(ALIGN, ALIGN + 1));
-        assert!(!fits(ALIGN + 1, 15 * ALIGN) && !fits(1, 16 * ALIGN) && !fits(1, usize::MAX - ALIGN + 1));
+        assert!(
+            !fits(ALIGN + 1, 15 * ALIGN)
+                && !fits(1, 16 * ALIGN)
+                && !fits(1, usize::MAX - ALIGN + 1)
+        );
         assert!(heap.take(ALIGN, None).is_none());
     }
 }
