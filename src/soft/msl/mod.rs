@@ -181,6 +181,7 @@ fn compile_here(source: &str, options: &Options) -> Result<Library, CompileError
         checker.declare_all(&declarations);
         checker.check_all_bodies();
         checker.check_entry_names();
+        checker.report_exceeded();
     });
     checked.map_err(|error| broken(&error, checker.recover(), &sources))?;
     let report = checker.context.diagnostics.render(&sources);
@@ -243,10 +244,11 @@ impl Library {
     fn program(&self, func: FuncId) -> Result<Program, CompileError> {
         // A panic elsewhere leaves a checker that `recover` has made whole.
         let mut checker = self.checker.lock().unwrap_or_else(PoisonError::into_inner);
-        ir::catch_internal_error(|| checker.program(func)).map_err(|error| {
+        let program = ir::catch_internal_error(|| checker.program(func)).map_err(|error| {
             let diagnostics = checker.recover();
             broken(&error, diagnostics, &self.sources)
-        })
+        })?;
+        program.map_err(|error| CompileError(error.render(&self.sources)))
     }
 
     /// Lowers a kernel. Errors about missing features in this function and in those it calls are

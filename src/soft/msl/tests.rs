@@ -279,3 +279,50 @@ fn a_fault_report_waits_for_no_compilation() {
         assert_eq!(place.unwrap().unwrap().1, 4, "the line of the kernel");
     });
 }
+
+#[test]
+fn names_of_instances_do_not_double() {
+    // Written out, the name of the last type would have 2 to the power of 100 parts.
+    let text = "
+template <typename A, typename B> struct P { int x; };
+template <int N, typename T> struct R { typedef typename R<N - 1, P<T, T>>::type type; };
+template <typename T> struct R<0, T> { typedef T type; };
+kernel void k(device R<100, int>::type* out) { out[0].x = 1; }
+";
+    let library = compile(text, &Options::default()).unwrap();
+    let name = library.reflection("k").unwrap().arguments[0].type_name.clone();
+    assert!(name.starts_with("P<P<P<") && name.ends_with('…') && name.len() < 500, "{name}");
+    let wrong = text.replace("out[0].x = 1", "out[0] = 1");
+    let CompileError(report) = compile(&wrong, &Options::default()).unwrap_err();
+    assert!(report.len() < 5000, "{report}");
+}
+
+#[test]
+fn what_templates_make_is_limited() {
+    let text = "
+template <int N> int f(int x) { return x + N; }
+template <typename T> auto g(T x) -> decltype(f<1>(x)) { return f<1>(x); }
+int g(float x) { return 7; }
+template <typename... T> int count(T... list) { return sizeof...(list); }
+kernel void plain(device int* out) { out[0] = 1; }
+template <int N> kernel void made(device int* out) { out[0] = f<N>(out[1]); }
+template [[host_name(\"made\")]] kernel void made<3>(device int*);
+template <int N> kernel void hidden(device int* out) { out[0] = g(N); }
+template [[host_name(\"hidden\")]] kernel void hidden<4>(device int*);
+template <int N> kernel void packs(device int* out) { out[0] = count(N, N, N); }
+template [[host_name(\"packs\")]] kernel void packs<5>(device int*);
+";
+    let library = compile(text, &Options::default()).unwrap();
+    library.checker.lock().unwrap().exhaust_budget();
+    let none = ConstantValues::default();
+    // The error names the limit, the chain of instances and what to do; it is reported too where an
+    // overload was given up for it, and other kernels compile.
+    for name in ["made", "hidden", "packs"] {
+        let CompileError(report) = library.kernel(name, &none).unwrap_err();
+        for part in ["the library needs more than", "which is the limit", "end the recursion"] {
+            assert!(report.contains(part), "{name}: {report}");
+        }
+        assert!(report.contains("in instantiation of"), "{name}: {report}");
+    }
+    library.kernel("plain", &none).unwrap();
+}

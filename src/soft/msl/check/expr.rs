@@ -1,6 +1,7 @@
 //! Expressions (C++14 expr; MSL 2.2.1, 2.3.1, 3).
 
 use super::lookup::Found;
+use super::template::Budgeted;
 use super::{Checker, Entity, Owner, Variable, VariableId};
 use crate::soft::ir::Scalar;
 use crate::soft::msl::ast::{self, CastKind, Label, Path};
@@ -36,6 +37,9 @@ impl Checker {
         use ast::ExprKind;
         let span = expr.span;
         self.at(span);
+        if self.origin.is_some() && !self.make(Budgeted::Expressions, 1, span) {
+            return self.error_expr(span);
+        }
         match &expr.kind {
             ExprKind::Number(Literal::Int(value, ty)) => {
                 let kind = self::ExprKind::Constant(Constant::Int(*value));

@@ -9,6 +9,7 @@ use super::constant::{Facts, evaluate};
 use super::entry::Reflection;
 use super::{Checker, FuncId, Global, State};
 use crate::soft::msl::FunctionConstant;
+use crate::soft::msl::diagnostics::Diagnostics;
 use crate::soft::msl::hir::{
     Constant, Expr, ExprKind, Function, GlobalIndex, InstanceIndex, LocalIndex, Uses,
 };
@@ -31,8 +32,10 @@ pub(crate) struct Program {
 }
 
 impl Checker {
-    /// Checks what a kernel may reach and has not been checked.
-    pub(crate) fn program(&mut self, func: FuncId) -> Program {
+    /// Checks what a kernel may reach and has not been checked. An error is that of a limit: what is
+    /// wrong in a body is reported when the body is lowered.
+    pub(crate) fn program(&mut self, func: FuncId) -> Result<Program, Diagnostics> {
+        self.exceeded();
         let reflection = self.reflect(func);
         let kernel = self.instance(func, None);
         let mut bodies = HashMap::new();
@@ -61,7 +64,10 @@ impl Checker {
             }
             bodies.insert(index, state);
         }
-        Program {
+        if let Some(error) = self.exceeded() {
+            return Err(error);
+        }
+        Ok(Program {
             types: self.types.clone(),
             globals: self.globals.clone(),
             bodies,
@@ -69,6 +75,13 @@ impl Checker {
             name: self.func(func).name.clone(),
             span: self.func(func).span,
             reflection,
+        })
+    }
+
+    /// Reports a limit that was exceeded where the error was dropped, with a candidate of a call.
+    pub(crate) fn report_exceeded(&mut self) {
+        if let Some(error) = self.exceeded() {
+            self.context.diagnostics.append(error);
         }
     }
 }

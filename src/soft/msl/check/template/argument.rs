@@ -4,7 +4,7 @@
 use super::super::lookup::Found;
 use super::super::{Checker, Entity, FuncId, ScopeId, VariableId, convert_constant};
 use super::deduce::{Deduction, Ignored};
-use super::{TemplateId, parameter_name};
+use super::{Budgeted, TemplateId, parameter_name};
 use crate::soft::ir::Scalar;
 use crate::soft::msl::ast::{self, *};
 use crate::soft::msl::hir::Constant;
@@ -189,6 +189,8 @@ impl Checker {
             return Argument::Pack(known);
         }
         let id = PackId(self.templates.packs.len() as u32);
+        let request = self.origin.map(|id| self.templates.requests[id.index()].span);
+        self.make(Budgeted::Elements, elements.len(), request.unwrap_or_default());
         let elements: Arc<[Argument]> = elements.into();
         self.templates.packs.push(elements.clone());
         self.templates.pack_ids.insert(elements, id);
@@ -415,7 +417,7 @@ impl Checker {
         if length.is_none() {
             self.error(span, "pack expansion does not contain any unexpanded parameter packs");
         }
-        length
+        length.filter(|&count| self.make(Budgeted::Elements, count, span))
     }
 
     /// How many elements the pack of a name has.

@@ -4,7 +4,7 @@
 use super::super::{Checker, Entity, FuncId, ScopeId};
 use super::argument::Argument;
 use super::deduce::{Deduction, Ignored};
-use super::{Key, MAX_DEPTH, MAX_INSTANCES, Made, Origin, TemplateId, pattern_of};
+use super::{Budgeted, Key, MAX_DEPTH, Made, Origin, TemplateId, pattern_of};
 use crate::soft::msl::ast::{self, *};
 use crate::soft::msl::hir::GlobalIndex;
 use crate::soft::msl::names::Name;
@@ -47,8 +47,15 @@ impl Checker {
                 }
             };
         }
-        if self.templates.depth >= MAX_DEPTH || self.templates.made.len() >= MAX_INSTANCES {
-            self.error(syntax.span, "recursive template instantiation exceeded its maximum depth");
+        if self.templates.depth >= MAX_DEPTH {
+            let message = format!(
+                "recursive template instantiation exceeded its maximum depth of {MAX_DEPTH}: end the \
+                 recursion earlier, or use a fold expression"
+            );
+            self.error(syntax.span, message);
+            return None;
+        }
+        if !self.make(Budgeted::Instances, 1, syntax.span) {
             return None;
         }
         self.templates.depth += 1;

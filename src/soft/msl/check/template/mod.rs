@@ -6,6 +6,7 @@
 
 mod alias;
 mod argument;
+mod budget;
 mod deduce;
 mod export;
 mod instance;
@@ -13,6 +14,7 @@ mod order;
 mod origin;
 
 pub(super) use argument::PackId;
+pub(super) use budget::Made as Budgeted;
 pub(super) use deduce::Ignored;
 pub(super) use origin::OriginId;
 
@@ -73,14 +75,13 @@ pub(super) struct Templates {
     /// Types that stand for parameters when templates are compared.
     placeholders: Vec<TyId>,
     requests: Vec<Origin>,
+    budget: budget::Budget,
     /// How many instances are being declared, inside each other.
     pub(super) depth: u32,
 }
 
 /// Instances inside instances (clang's own limit is 1024; recursion here is deeper a level).
 const MAX_DEPTH: u32 = 128;
-/// Instances of one library.
-const MAX_INSTANCES: usize = 50_000;
 
 /// An instance's template and arguments.
 pub(super) type Key = (TemplateId, Vec<Argument>);

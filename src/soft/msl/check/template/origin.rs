@@ -20,6 +20,12 @@ pub(super) struct Origin {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in super::super) struct OriginId(u32);
 
+impl OriginId {
+    pub(super) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// Of a longer chain only the ends are told, as clang does.
 const MAX_NOTES: usize = 10;
 

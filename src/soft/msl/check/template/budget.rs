@@ -1,0 +1,76 @@
+//! What templates may make of a library. A few lines of them can ask for any number of instances, of
+//! arguments or of code; past a limit the request is an error.
+
+use super::super::Checker;
+use crate::soft::msl::diagnostics::Diagnostics;
+use crate::soft::msl::source::Span;
+
+/// Something of which templates make a limited number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in super::super) enum Made {
+    Instances,
+    /// Elements of packs and of their expansions.
+    Elements,
+    /// Expressions in instances.
+    Expressions,
+}
+
+impl Made {
+    const fn limit(self) -> u64 {
+        match self {
+            Made::Instances => 50_000,
+            Made::Elements => 1 << 24,
+            Made::Expressions => 1 << 23,
+        }
+    }
+
+    fn what(self) -> &'static str {
+        match self {
+            Made::Instances => "instances of templates",
+            Made::Elements => "elements of parameter packs",
+            Made::Expressions => "expressions in instances of templates",
+        }
+    }
+}
+
+/// What has been made so far.
+#[derive(Debug, Default)]
+pub(in super::super) struct Budget {
+    made: [u64; 3],
+    /// The error of the request that went past a limit. An overload that was given up for it is not
+    /// merely no candidate.
+    exceeded: Option<Diagnostics>,
+}
+
+impl Checker {
+    /// Counts what a template makes; false and an error when it is too much.
+    pub(in super::super) fn make(&mut self, what: Made, count: usize, span: Span) -> bool {
+        let made = &mut self.templates.budget.made[what as usize];
+        *made += count as u64;
+        let limit = what.limit();
+        if *made <= limit {
+            return true;
+        }
+        let message = format!(
+            "the library needs more than {limit} {}, which is the limit: end the recursion of \
+             templates earlier, or compile the kernels as several libraries",
+            what.what()
+        );
+        let ((), said) = self.silently(|this| this.error(span, message));
+        self.context.diagnostics.append(said.clone());
+        self.templates.budget.exceeded.get_or_insert(said);
+        false
+    }
+
+    /// Uses up all that may be made.
+    #[cfg(test)]
+    pub(crate) fn exhaust_budget(&mut self) {
+        let all = [Made::Instances, Made::Elements, Made::Expressions];
+        self.templates.budget.made = all.map(Made::limit);
+    }
+
+    /// The error of a request for too much since this was asked last.
+    pub(in super::super) fn exceeded(&mut self) -> Option<Diagnostics> {
+        self.templates.budget.exceeded.take()
+    }
+}
