@@ -248,7 +248,7 @@ impl Library {
             let diagnostics = checker.recover();
             broken(&error, diagnostics, &self.sources)
         })?;
-        program.map_err(|error| CompileError(error.render(&self.sources)))
+        program.map_err(|error| CompileError::new(&error, &self.sources))
     }
 
     /// Lowers a kernel. Errors about missing features in this function and in those it calls are

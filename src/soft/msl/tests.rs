@@ -293,7 +293,7 @@ kernel void k(device R<100, int>::type* out) { out[0].x = 1; }
     let name = library.reflection("k").unwrap().arguments[0].type_name.clone();
     assert!(name.starts_with("P<P<P<") && name.ends_with('…') && name.len() < 500, "{name}");
     let wrong = text.replace("out[0].x = 1", "out[0] = 1");
-    let CompileError(report) = compile(&wrong, &Options::default()).unwrap_err();
+    let CompileError(report, _) = compile(&wrong, &Options::default()).unwrap_err();
     assert!(report.len() < 5000, "{report}");
 }
 
@@ -318,7 +318,7 @@ template [[host_name(\"packs\")]] kernel void packs<5>(device int*);
     // The error names the limit, the chain of instances and what to do; it is reported too where an
     // overload was given up for it, and other kernels compile.
     for name in ["made", "hidden", "packs"] {
-        let CompileError(report) = library.kernel(name, &none).unwrap_err();
+        let CompileError(report, _) = library.kernel(name, &none).unwrap_err();
         for part in ["the library needs more than", "which is the limit", "end the recursion"] {
             assert!(report.contains(part), "{name}: {report}");
         }
