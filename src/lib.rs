@@ -61,7 +61,7 @@ pub use driver::enums::*;
 pub use driver::error::{FaultKind, GpuError, KernelFault};
 pub use driver::future::Done;
 pub use driver::heap::{Allocation, Heap, ResidencySet};
-pub use driver::pipeline::Pipeline;
+pub use driver::pipeline::{Pipeline, RenderPipeline};
 pub use driver::shader::{Shader, ShaderLib};
 pub use driver::sync::{Event, EventObject, Fence, SharedEvent};
 pub use driver::texture::{Sampler, Texture};

@@ -343,9 +343,11 @@ fn the_raw_layer() {
 
         let class: ObjcClass = objc_getClass(c"NSObject".as_ptr());
         assert_eq!(
-            object_getClass(class.as_id()),
-            object_getClass(object_getClass(class.as_id()).as_id())
+            object_getClass(class as ObjcId),
+            object_getClass(object_getClass(class as ObjcId) as ObjcId)
         );
+        let described = msg0(class as ObjcId, sel_registerName(c"description".as_ptr()));
+        assert_eq!(nsstring_to_rust(described).as_deref(), Some("NSObject"));
         assert!(class_getMethodImplementation(class, sel_registerName(c"hash".as_ptr())).is_some());
         release(retain(buffer));
         release_nonnull(retain_nonnull(buffer));

@@ -38,6 +38,7 @@ pub const CLASSES: &[ClassInfo] = &[
     heap::Heap::INFO,
     heap::ResidencySet::INFO,
     pipeline::Pipeline::INFO,
+    pipeline::RenderPipeline::INFO,
     shader::ShaderLib::INFO,
     shader::Shader::INFO,
     sync::Fence::INFO,

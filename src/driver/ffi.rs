@@ -20,16 +20,50 @@
 #![allow(non_camel_case_types, non_snake_case, non_upper_case_globals)] // The names are kept.
 
 use super::foundation::NSError;
-use crate::objc::{ObjcClass as _, Object, string};
-use std::ffi::c_void;
+use crate::abi::{Class, Imp};
+use crate::objc::{ObjcClass as _, Object, link, string};
+use std::ffi::{c_char, c_void};
 
-pub use crate::abi::{Class as ObjcClass, Id as ObjcId, Sel as ObjcSel};
+pub use crate::abi::{Id as ObjcId, Sel as ObjcSel};
 pub use crate::abi::{MTLOrigin, MTLRegion, MTLSize};
 pub use crate::objc::link::{
-    MTLCopyAllDevices, MTLCreateSystemDefaultDevice, class_getMethodImplementation,
-    objc_autoreleasePoolPop, objc_autoreleasePoolPush, objc_getClass, objc_msgSend, objc_release,
-    objc_retain, objc_retainAutoreleasedReturnValue, object_getClass, sel_registerName,
+    MTLCopyAllDevices, MTLCreateSystemDefaultDevice, objc_autoreleasePoolPop,
+    objc_autoreleasePoolPush, objc_msgSend, objc_release, objc_retain,
+    objc_retainAutoreleasedReturnValue, sel_registerName,
 };
+
+/// A class: an object, so that programs cast it to one with `as ObjcId` and send it messages.
+pub type ObjcClass = ObjcId;
+
+/// The class of a name; nil if there is none.
+///
+/// # Safety
+///
+/// The name is a C string.
+pub unsafe fn objc_getClass(name: *const c_char) -> ObjcClass {
+    // SAFETY: the caller's.
+    unsafe { link::objc_getClass(name).as_id() }
+}
+
+/// The class of an object; nil for nil.
+///
+/// # Safety
+///
+/// The object is nil or alive.
+pub unsafe fn object_getClass(object: ObjcId) -> ObjcClass {
+    // SAFETY: the caller's.
+    unsafe { link::object_getClass(object).as_id() }
+}
+
+/// The function of a class's method.
+///
+/// # Safety
+///
+/// The class is nil or a class.
+pub unsafe fn class_getMethodImplementation(class: ObjcClass, selector: ObjcSel) -> Option<Imp> {
+    // SAFETY: the caller's.
+    unsafe { link::class_getMethodImplementation(Class::from_ptr(class.as_ptr()), selector) }
+}
 
 /// An unsigned number as wide as a pointer.
 pub type NSUInteger = usize;

@@ -44,6 +44,17 @@ impl Clone for Pipeline {
     }
 }
 
+metal_class! {
+    /// A pipeline that draws. The driver has no encoder for it: it is here for programs that pass one on.
+    ///
+    /// ```
+    /// use aruminium::{RenderPipeline, abi::Id};
+    /// // SAFETY: nil is no pipeline.
+    /// assert!(unsafe { RenderPipeline::from_raw(Id::NIL) }.is_none());
+    /// ```
+    pub class RenderPipeline: MTLRenderPipelineState;
+}
+
 /// The indices of buffers that the kernel may write, a bit each; found when it is first bound.
 #[derive(Debug)]
 struct Written(Arc<OnceLock<u32>>);
