@@ -15,9 +15,20 @@ type Errors = BTreeMap<String, Vec<(usize, String)>>;
 
 #[test]
 fn wrong_declarations_are_explained() {
+    errors_are_as_expected("tests/ui", "ui", "");
+}
+
+#[test]
+#[cfg(feature = "memory")]
+fn wrong_uses_of_memory_do_not_compile() {
+    errors_are_as_expected("tests/ui/memory", "ui-memory", "memory");
+}
+
+/// Checks the programs in a folder, with features of this crate.
+fn errors_are_as_expected(folder: &str, package: &str, features: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let cases = cases(&root.join("tests/ui"));
-    let errors = check(root, &cases);
+    let cases = cases(&root.join(folder));
+    let errors = check(root, &cases, package, features);
     let mut failures = Vec::new();
     for case in &cases {
         let stem = case.file_stem().unwrap().to_str().unwrap();
@@ -57,12 +68,13 @@ fn cases(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Checks every case as a program of one package that depends on this crate.
-fn check(root: &Path, cases: &[PathBuf]) -> Errors {
-    let package = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ui");
+fn check(root: &Path, cases: &[PathBuf], name: &str, features: &str) -> Errors {
+    let package = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     fs::create_dir_all(&package).unwrap();
+    let features: Vec<&str> = features.split_whitespace().collect();
     let mut manifest = format!(
-        "[package]\nname = \"ui\"\nversion = \"0.0.0\"\nedition = \"2024\"\nautobins = false\n\n\
-         [workspace]\n\n[dependencies]\naruminium = {{ path = {root:?} }}\n"
+        "[package]\nname = {name:?}\nversion = \"0.0.0\"\nedition = \"2024\"\nautobins = false\n\n\
+         [workspace]\n\n[dependencies]\naruminium = {{ path = {root:?}, features = {features:?} }}\n"
     );
     for case in cases {
         let name = case.file_stem().unwrap().to_str().unwrap();

@@ -13,13 +13,18 @@ mod atomic {
 #[path = "../../../src/memory/bump.rs"]
 mod bump;
 #[allow(dead_code)]
+#[path = "../../../src/memory/shelf.rs"]
+mod shelf;
+#[allow(dead_code)]
 #[path = "../../../src/memory/stack.rs"]
 mod stack;
 
+use atomic::Ordering;
 use bump::Bump;
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
+use shelf::Shelf;
 use stack::Stack;
 
 /// Memory of two slots of 8 bytes, handed out by a tape.
@@ -210,4 +215,46 @@ fn the_number_of_free_cells_is_one_that_there_was() {
 #[test]
 fn cells_of_three_threads() {
     cells(2, &[1, 1, 1], 2);
+}
+
+/// A buffer of a pool, and the work of the GPU that uses it.
+#[derive(Clone)]
+struct Lent(Arc<(UnsafeCell<u64>, loom::sync::atomic::AtomicBool)>);
+
+impl Lent {
+    fn is_idle(&self) -> bool {
+        self.0.1.load(Ordering::Acquire)
+    }
+}
+
+#[test]
+fn what_comes_back_while_it_is_used_is_lent_when_it_no_longer_is() {
+    loom::model(|| {
+        let pool = Arc::new(loom::sync::Mutex::new(Shelf::new(1)));
+        let lent = Lent(Arc::new((UnsafeCell::new(0), loom::sync::atomic::AtomicBool::new(false))));
+        let gpu = {
+            let lent = lent.clone();
+            thread::spawn(move || {
+                write(&lent.0.0, 1);
+                lent.0.1.store(true, Ordering::Release);
+            })
+        };
+        let takers: Vec<_> = (0..2)
+            .map(|taker| {
+                let (pool, lent) = (Arc::clone(&pool), lent.clone());
+                thread::spawn(move || {
+                    if taker == 0 {
+                        let idle = lent.is_idle();
+                        pool.lock().unwrap().put(0, lent, idle);
+                    }
+                    let taken: Option<Lent> = pool.lock().unwrap().take(0, Lent::is_idle);
+                    // Lent once, and after the GPU's last use.
+                    taken.inspect(|lent| write(&lent.0.0, 2)).is_some()
+                })
+            })
+            .collect();
+        let times = takers.into_iter().map(|taker| taker.join().unwrap());
+        assert!(times.filter(|&taken| taken).count() <= 1);
+        gpu.join().unwrap();
+    });
 }
