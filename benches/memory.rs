@@ -102,6 +102,160 @@ mod peer {
     }
 }
 
+/// Blocks, tapes, grids and pools.
+#[cfg(feature = "memory")]
+mod arenas {
+    use super::rounds::{compare, way};
+    use aruminium::memory::{Block, Frames, Pool, PoolLimits, Slab, Tape};
+    use aruminium::{Gpu, GpuError};
+    use std::hint::black_box;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    /// A lock-free step as small as can be: the limit for everything below.
+    #[inline(always)]
+    fn exchange(word: &AtomicU64, step: u64) -> u64 {
+        let mut now = word.load(Ordering::Relaxed);
+        loop {
+            let then = now.wrapping_add(step);
+            match word.compare_exchange_weak(now, then, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => return now,
+                Err(changed) => now = changed,
+            }
+        }
+    }
+
+    /// Only takes that succeed are measured: a tape is cleared before it is full.
+    fn takes(size: usize) -> Result<(), GpuError> {
+        const TAPE: usize = 64 << 20;
+        let word = AtomicU64::new(0);
+        let tape = Tape::start(TAPE)?;
+        let full = tape.total() / size;
+        let whole = Tape::start(TAPE)?;
+        let mut local = whole.local(TAPE).expect("the tape is empty");
+        #[cfg(feature = "peers")]
+        let mut bump = bumpalo::Bump::with_capacity(TAPE + (1 << 20));
+        compare(
+            &format!("a take of {size} B"),
+            None,
+            &mut [
+                way!("compare-exchange", exchange(black_box(&word), 64)),
+                way!("Tape::take", |times| {
+                    for done in 0..times {
+                        if done % full == 0 {
+                            tape.clear();
+                        }
+                        black_box(tape.take(black_box(size), 8)).expect("there is room");
+                    }
+                    tape.clear();
+                }),
+                way!("Tape::slice, dropped", |times| {
+                    for done in 0..times {
+                        if done % full == 0 {
+                            tape.clear();
+                        }
+                        black_box(tape.slice::<u64>(black_box(size / 8))).expect("there is room");
+                    }
+                    tape.clear();
+                }),
+                way!("Local::take", |times| {
+                    for done in 0..times {
+                        if done % full == 0 {
+                            local.reset();
+                        }
+                        black_box(local.take(black_box(size), 8)).expect("there is room");
+                    }
+                    local.reset();
+                }),
+                #[cfg(feature = "peers")]
+                way!("bumpalo", |times| {
+                    let layout = std::alloc::Layout::from_size_align(size, 8).expect("a layout");
+                    for done in 0..times {
+                        if done % full == 0 {
+                            bump.reset();
+                        }
+                        black_box(bump.alloc_layout(black_box(layout)));
+                    }
+                    bump.reset();
+                }),
+            ],
+        );
+        Ok(())
+    }
+
+    pub(super) fn measure(gpu: &Gpu) -> Result<(), GpuError> {
+        takes(64)?;
+        takes(4096)?;
+
+        let (mut tape, word) = (Tape::start(4096)?, AtomicU64::new(0));
+        compare(
+            "clearing a tape",
+            None,
+            &mut [
+                way!("compare-exchange", exchange(black_box(&word), 64)),
+                way!("Tape::clear", |times| (0..times).for_each(|_| black_box(&tape).clear())),
+                way!("Tape::reset", |times| (0..times).for_each(|_| black_box(&mut tape).reset())),
+            ],
+        );
+
+        let (slab, word) = (Slab::new(4096, 1024)?, AtomicU64::new(0));
+        #[cfg(feature = "peers")]
+        let queue = {
+            let queue = crossbeam_queue::ArrayQueue::new(1024);
+            (0..1024u32).for_each(|index| _ = queue.push(index));
+            queue
+        };
+        compare(
+            "a cell, taken and returned",
+            None,
+            &mut [
+                way!("two compare-exchanges", {
+                    exchange(black_box(&word), 64);
+                    exchange(black_box(&word), 64)
+                }),
+                way!("Slab", drop(black_box(slab.take()))),
+                #[cfg(feature = "peers")]
+                way!("crossbeam ArrayQueue", {
+                    let index = queue.pop().expect("an index");
+                    queue.push(black_box(index)).expect("room")
+                }),
+            ],
+        );
+
+        let pool = Pool::new(gpu, PoolLimits::default());
+        compare(
+            "a lease of 64 KiB, and back",
+            None,
+            &mut [
+                way!("a fresh buffer", drop(black_box(gpu.buffer(64 << 10).expect("a buffer")))),
+                way!("Pool::take", drop(black_box(pool.take(64 << 10).expect("a lease")))),
+            ],
+        );
+
+        let mut frames = Frames::new(gpu, 2, 64 << 10)?;
+        compare(
+            "the next frame",
+            None,
+            &mut [way!("Frames::next", _ = black_box(frames.next().expect("a frame")))],
+        );
+
+        let block = Block::open(1 << 20)?;
+        compare(
+            "a block of 1 MiB",
+            None,
+            &mut [
+                way!("Block::open", Block::open(1 << 20).expect("a block")),
+                way!("Gpu::wrap", gpu.wrap(&block).expect("a buffer")),
+                way!("view", block.view::<f32>().len()),
+                way!("prefault, present already", block.prefault().expect("pages")),
+                way!("open and prefault", {
+                    Block::open(1 << 20).expect("a block").prefault().expect("pages")
+                }),
+            ],
+        );
+        Ok(())
+    }
+}
+
 fn main() -> Result<(), GpuError> {
     const SIZES: [(&str, usize); 4] =
         [("1 MiB", 1 << 20), ("16 KiB", 16 << 10), ("16 MiB", 16 << 20), ("128 MiB", 128 << 20)];
@@ -113,5 +267,7 @@ fn main() -> Result<(), GpuError> {
     for (size, bytes) in &SIZES[..3] {
         filled(&gpu, size, *bytes);
     }
+    #[cfg(feature = "memory")]
+    arenas::measure(&gpu)?;
     Ok(())
 }
