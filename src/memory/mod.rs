@@ -58,5 +58,5 @@ pub use tape::{Local, Mark, Span, Tape};
 pub use view::{View, ViewMut};
 pub use work::Work;
 
-#[cfg(test)]
+#[cfg(all(test, not(target_vendor = "apple")))]
 mod tests;

@@ -277,7 +277,6 @@ fn pins_are_counted() {
     drop(two);
 }
 
-#[cfg(not(target_vendor = "apple"))]
 mod processes {
     use super::*;
     use std::fs::File;
