@@ -11,8 +11,9 @@ const OFFSET_BITS: u32 = 40;
 /// One live span.
 const SPAN: u64 = 1 << OFFSET_BITS;
 const OFFSETS: u64 = SPAN - 1;
-/// The most bytes that an offset can count.
-pub(super) const LIMIT: usize = OFFSETS as usize;
+/// The most bytes of a tape, and the largest alignment: a quarter of what the offset could count, so that an
+/// offset, two alignments and a size together are still an offset.
+pub(super) const LIMIT: usize = 1 << (OFFSET_BITS - 2);
 /// The most spans that can live.
 const SPANS: u64 = u64::MAX >> OFFSET_BITS;
 
@@ -47,19 +48,25 @@ impl Bump {
         align: usize,
         span: bool,
     ) -> Option<usize> {
+        if size > LIMIT || align > LIMIT {
+            return None;
+        }
+        // What decides how fast threads can follow each other is how soon the next word is known: three
+        // operations on the whole word. With sizes and alignments within the limit nothing carries over into
+        // the number of spans.
+        let low = (base & (align - 1)) as u64;
+        let up = low + (align as u64 - 1);
+        let past = (size as u64).wrapping_sub(low).wrapping_add(if span { SPAN } else { 0 });
         let mut now = self.0.load(Ordering::Relaxed);
         loop {
-            let (start, end) = fit(base, (now & OFFSETS) as usize, total, size, align)?;
-            let mut then = (now & !OFFSETS) | end as u64;
-            if span {
-                if now >> OFFSET_BITS == SPANS {
-                    return None;
-                }
-                then += SPAN;
+            let start = now.wrapping_add(up) & (align as u64).wrapping_neg();
+            let then = start.wrapping_add(past);
+            if then & OFFSETS > total as u64 || (span && now >> OFFSET_BITS == SPANS) {
+                return None;
             }
             // Acquire: the bytes were another's until the last `clear`, which released them.
             match self.0.compare_exchange_weak(now, then, Ordering::Acquire, Ordering::Relaxed) {
-                Ok(_) => return Some(start),
+                Ok(_) => return Some(((start & OFFSETS) - low) as usize),
                 Err(changed) => now = changed,
             }
         }

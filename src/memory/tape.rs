@@ -77,7 +77,7 @@ impl Tape {
     /// # Errors
     ///
     /// [`MemError::Busy`] if the block is in use, [`MemError::ReadOnly`] if it can only be read,
-    /// [`MemError::TooLarge`] past 1 TiB.
+    /// [`MemError::TooLarge`] past 256 GiB.
     ///
     /// ```
     /// use aruminium::memory::{Block, Tape};
