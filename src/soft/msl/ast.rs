@@ -1,4 +1,4 @@
-//! The syntax tree: what the parser read, with spans, before any name is looked up.
+//! The syntax tree: the parser's output, with spans, before name lookup.
 
 use super::lex::{Literal, Punct};
 use super::names::Name;
@@ -43,7 +43,7 @@ pub(crate) struct PathPart {
     pub(crate) arguments: Option<Arc<[TemplateArgument]>>,
 }
 
-/// What a declaration can be called.
+/// The name of a declaration.
 #[derive(Clone, Debug)]
 pub(crate) enum Label {
     Name(Name),
@@ -53,7 +53,7 @@ pub(crate) enum Label {
     Conversion(Arc<TypeName>),
     /// `~T`
     Destructor(Name),
-    /// `decltype(e)` in front of `::`
+    /// `decltype(e)` before `::`
     Decltype(Arc<Expr>),
 }
 
@@ -65,7 +65,7 @@ pub(crate) enum TemplateArgument {
     Expansion(Box<TemplateArgument>, Mentioned),
 }
 
-/// The names that the pattern of an expansion mentions; those of packs are what it expands.
+/// The names that the pattern of an expansion mentions; it expands those that are packs.
 pub(crate) type Mentioned = Arc<[Name]>;
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -74,7 +74,7 @@ pub(crate) enum AddressSpace {
     Constant,
     Thread,
     Threadgroup,
-    /// Spaces of graphics stages that a compute function never has.
+    /// Address spaces of graphics stages; compute functions have none of them.
     Other,
 }
 
@@ -106,7 +106,7 @@ pub(crate) enum BaseType {
     Auto,
     /// `decltype(expr)`, or `decltype(auto)` without one.
     Decltype(Option<Arc<Expr>>),
-    /// Constructors, destructors and conversion functions name no type.
+    /// Constructors, destructors and conversion functions have no type specifier.
     Absent,
 }
 
@@ -115,7 +115,7 @@ pub(crate) enum Stage {
     Kernel,
     Vertex,
     Fragment,
-    /// Object, mesh, tile, intersection, visible and the like.
+    /// Object, mesh, tile, intersection, visible and others.
     Other,
 }
 
@@ -179,7 +179,7 @@ pub(crate) enum DeclaratorPart {
         space: Option<AddressSpace>,
         span: Span,
     },
-    /// `&`, and `&&`, which MSL's compute code uses alike.
+    /// `&` and `&&`; the checker treats them alike.
     Reference,
     Array(Option<Arc<Expr>>, Span),
     Function(Arc<Signature>),
@@ -246,7 +246,7 @@ pub(crate) enum Decl {
         target: Path,
     },
     Template(Arc<Template>),
-    /// `template …;`: the declaration says which specialisation.
+    /// `template …;`: the declaration names the specialisation.
     Instantiation(Arc<Simple>),
     StaticAssert {
         condition: Arc<Expr>,
@@ -376,7 +376,7 @@ pub(crate) enum StmtKind {
         condition: Condition,
         body: Box<Stmt>,
     },
-    /// A label stands in front of the statement that follows it in its block.
+    /// A label; the statement it labels is the next one of the block.
     Case(Expr),
     Default,
     Break,
@@ -384,7 +384,7 @@ pub(crate) enum StmtKind {
     Return(Option<Expr>),
 }
 
-/// What a statement tests: an expression, or a variable that it declares.
+/// A condition: an expression, or the declaration of a variable.
 #[derive(Debug)]
 pub(crate) enum Condition {
     Expr(Expr),
@@ -395,7 +395,7 @@ pub(crate) enum Condition {
 pub(crate) struct Expr {
     pub(crate) kind: ExprKind,
     pub(crate) span: Span,
-    /// How deep the tree is, so that no walk over it can overflow the stack.
+    /// The depth of the tree; bounded so that walking it cannot overflow the stack.
     pub(crate) depth: u16,
 }
 
@@ -412,7 +412,7 @@ pub(crate) enum ExprKind {
     Number(Literal),
     Bool(bool),
     Char(u64),
-    /// Adjacent literals are one string, kept in its pieces.
+    /// Adjacent literals are one string, stored as pieces.
     Str(Vec<Name>),
     Nullptr,
     This,
@@ -422,7 +422,7 @@ pub(crate) enum ExprKind {
     /// Postfix `++ --`
     Postfix(Punct, Box<Expr>),
     Binary(Punct, Box<Expr>, Box<Expr>),
-    /// `=`, or the operator of `+=` and its like.
+    /// `=`, or the operator of a compound assignment such as `+=`.
     Assign(Option<Punct>, Box<Expr>, Box<Expr>),
     Conditional(Box<Expr>, Box<Expr>, Box<Expr>),
     Comma(Box<Expr>, Box<Expr>),
@@ -445,7 +445,7 @@ pub(crate) enum ExprKind {
     AlignofType(Box<TypeName>),
     /// `sizeof...(pack)`
     SizeofPack(Ident),
-    /// `{a, b}`, elements perhaps designated
+    /// `{a, b}`, with or without designators
     InitList(Vec<(Option<Designator>, Expr)>),
     /// `pattern...`
     Expansion(Arc<Expr>, Mentioned),
@@ -456,12 +456,12 @@ pub(crate) enum ExprKind {
     Noexcept,
 }
 
-/// What an element of a list says it is for.
+/// The designator of a list element.
 #[derive(Clone, Debug)]
 pub(crate) enum Designator {
     /// `.x =`
     Field(Ident),
-    /// `[3] =`, and `[0 ... 7] =`, which is GNU's and in use.
+    /// `[3] =`, and GNU's `[0 ... 7] =`, which kernels use.
     Elements(Arc<Expr>, Option<Arc<Expr>>),
 }
 
@@ -471,7 +471,7 @@ pub(crate) struct Fold {
     pub(crate) operator: Punct,
     pub(crate) pattern: Expr,
     pub(crate) mentioned: Mentioned,
-    /// What stands at the other side of the dots.
+    /// The operand on the other side of the dots.
     pub(crate) init: Option<Expr>,
     /// `(... op pack)`: from the left.
     pub(crate) left: bool,

@@ -1,10 +1,10 @@
-//! Diagnostics: collected in order, printed in the shape of Metal's own compiler.
+//! Diagnostics: collected in order, printed in the format of Metal's own compiler.
 
 use super::source::{SourceMap, Span};
 use std::collections::HashMap;
 use std::fmt::Write;
 
-/// How bad it is, in the compiler's own words.
+/// The severity, named as the compiler prints it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Severity {
     Error,
@@ -22,15 +22,15 @@ impl Severity {
     }
 }
 
-/// One message at one place.
+/// One message with its position.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Diagnostic {
     pub(crate) severity: Severity,
     pub(crate) message: String,
-    /// The range to underline; the caret stands at `caret`.
+    /// The range to underline.
     pub(crate) span: Span,
-    /// The feature exists in MSL and this compiler does not have it: such an error is held back
-    /// until the function that needs it is asked for.
+    /// Whether the error is about a feature of MSL that this compiler does not support. It is deferred
+    /// until a function that needs the feature is requested.
     pub(crate) unsupported: bool,
 }
 
@@ -40,11 +40,11 @@ pub(crate) struct Listed {
     /// `error`, `warning` or `note`.
     pub(crate) severity: &'static str,
     pub(crate) message: String,
-    /// The file, the line and the column from 1 on; none in what comes with the compiler.
+    /// The file, and line and column from 1; `None` for code of the built-in library.
     pub(crate) place: Option<(String, u32, u32)>,
 }
 
-/// What a compilation said, in order.
+/// The diagnostics of a compilation, in order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Diagnostics {
     list: Vec<Diagnostic>,
@@ -52,13 +52,13 @@ pub(crate) struct Diagnostics {
     by_span: HashMap<Span, Vec<u32>>,
     errors: usize,
     warnings: usize,
-    /// The last error or warning was left out, and its notes with it.
+    /// The last error or warning was dropped, so its notes are dropped too.
     leaving_out: bool,
 }
 
-/// After as many errors a phase stops, as clang does: later ones mostly repeat them.
+/// After this many errors a phase stops, as in clang: later ones mostly repeat earlier ones.
 const MAX_ERRORS: usize = 20;
-/// The most errors and the most warnings that are kept: what is in progress when a phase stops may
+/// The most errors and the most warnings that are stored: code in progress when a phase stops may
 /// report more.
 const MAX_KEPT: usize = 1000;
 
@@ -72,7 +72,7 @@ impl Diagnostics {
         self.add(Diagnostic { severity, message, span, unsupported: false });
     }
 
-    /// Whether there is an error or warning at a position that `same` accepts.
+    /// Whether there is an error or warning at this position for which `same` is true.
     fn find(&self, span: Span, same: impl Fn(&Diagnostic) -> bool) -> bool {
         let indices = self.by_span.get(&span).into_iter().flatten();
         indices.map(|&index| &self.list[index as usize]).any(same)
@@ -108,7 +108,7 @@ impl Diagnostics {
         self.push(Severity::Note, span, message);
     }
 
-    /// An error about something that MSL has and this compiler has not.
+    /// Reports an error about a feature of MSL that this compiler does not support.
     pub(crate) fn unsupported(&mut self, span: Span, message: impl Into<String>) {
         let before = self.list.len();
         self.push(Severity::Error, span, message);
@@ -117,7 +117,7 @@ impl Diagnostics {
         }
     }
 
-    /// Adds what was collected apart. An error that is known already is left out with its notes.
+    /// Adds diagnostics that were collected separately. A duplicate error is dropped with its notes.
     pub(crate) fn append(&mut self, other: Diagnostics) {
         let mut known = false;
         for diagnostic in other.list {
@@ -125,7 +125,7 @@ impl Diagnostics {
                 known = self.find(diagnostic.span, |one| *one == diagnostic);
             }
             if !known {
-                // Every error has its notes, also after one that was left out before.
+                // A later error's notes are kept, even if the previous error was dropped.
                 self.add(diagnostic);
             }
         }
@@ -144,7 +144,7 @@ impl Diagnostics {
         self.add(diagnostic);
     }
 
-    /// Removes what was reported since there were `len` diagnostics.
+    /// Removes all diagnostics after the first `len`.
     pub(crate) fn truncate(&mut self, len: usize) {
         for removed in self.list.drain(len..) {
             match removed.severity {
@@ -170,22 +170,22 @@ impl Diagnostics {
         self.errors > 0
     }
 
-    /// Errors that are not about a missing feature.
+    /// Errors that are not about an unsupported feature.
     pub(crate) fn has_hard_errors(&self) -> bool {
         self.errors > 0 && self.list.iter().any(|d| d.severity == Severity::Error && !d.unsupported)
     }
 
-    /// Whether the first error is about a missing feature: what follows is often its consequence.
+    /// Whether the first error is about an unsupported feature: later errors often follow from it.
     pub(crate) fn begins_with_unsupported(&self) -> bool {
         self.list.iter().find(|d| d.severity == Severity::Error).is_some_and(|d| d.unsupported)
     }
 
-    /// So many errors that to go on would only repeat them.
+    /// Whether there are so many errors that the phase stops.
     pub(crate) fn is_full(&self) -> bool {
         self.count(Severity::Error) >= MAX_ERRORS
     }
 
-    /// The messages, for programs.
+    /// The diagnostics as data.
     pub(crate) fn list(&self, sources: &SourceMap) -> Vec<Listed> {
         let listed = |diagnostic: &Diagnostic| {
             let place = sources.place(sources.in_file(diagnostic.span).lo);
@@ -198,7 +198,7 @@ impl Diagnostics {
         self.list.iter().map(listed).collect()
     }
 
-    /// The text that a user sees: each message, its line, a caret; the counts at the end.
+    /// The report for a user: each message with its line and a caret, and the counts at the end.
     pub(crate) fn render(&self, sources: &SourceMap) -> String {
         let mut out = String::new();
         for diagnostic in &self.list {
@@ -226,10 +226,10 @@ impl Diagnostics {
     }
 }
 
-/// Of more macros inside each other only the ends are told, as clang does.
+/// With more nested macros than this only the first and last are shown, as in clang.
 const MAX_MACROS: usize = 6;
 
-/// The macros that a place came out of, a note each.
+/// Notes for the macros whose expansion contains a position, one each.
 fn render_macros(out: &mut String, span: Span, sources: &SourceMap) {
     let macros = sources.macros_of(span);
     let skipped = macros.len().saturating_sub(MAX_MACROS);
@@ -276,7 +276,7 @@ fn render_one(
     let shown = place.text.get(from..to).unwrap_or("");
     let _ = writeln!(out, "{shown}");
     let before = place.text.get(from..caret).unwrap_or(shown);
-    // Tabs stay tabs, so that the caret stands under its character at any tab width.
+    // Tabs stay tabs, so that the caret is under its character at any tab width.
     let indent: String = before.chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
     let width = (span.hi.saturating_sub(span.lo) as usize).min(to.saturating_sub(caret)).max(1);
     let _ = writeln!(out, "{indent}^{}", "~".repeat(width - 1));

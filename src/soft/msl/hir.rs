@@ -1,4 +1,4 @@
-//! The checked tree: every name resolved, every conversion explicit, every type known.
+//! The checked (typed) tree: names are resolved, conversions explicit, types known.
 
 use super::check::builtins::Builtin;
 use super::source::Span;
@@ -22,7 +22,7 @@ pub(crate) struct InstanceIndex(pub(crate) u32);
 pub(crate) struct Local {
     pub(crate) name: String,
     pub(crate) qual: Qual,
-    /// Something takes its address or refers to it: it cannot live in a register.
+    /// Its address is taken or a reference binds to it: it cannot be in a register.
     pub(crate) in_memory: bool,
 }
 
@@ -30,22 +30,22 @@ pub(crate) struct Local {
 pub(crate) struct Function {
     pub(crate) name: String,
     pub(crate) locals: Vec<Local>,
-    /// The first locals are the parameters, `this` the very first of a member.
+    /// The first locals are the parameters; a member function's first is `this`.
     pub(crate) parameters: u32,
     pub(crate) result: TyId,
     pub(crate) body: Vec<Stmt>,
     /// `#pragma METAL fp math_mode(safe)` or the option: library functions default to precise.
     pub(crate) precise: bool,
-    /// What the body names outside of itself.
+    /// The functions and variables that the body uses.
     pub(crate) uses: Uses,
 }
 
-/// The functions and variables at program scope that expressions name.
+/// The functions and program-scope variables that expressions use.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Uses {
     pub(crate) functions: BTreeSet<InstanceIndex>,
     pub(crate) globals: BTreeSet<GlobalIndex>,
-    /// How many expressions and statements there are.
+    /// The number of expressions and statements.
     pub(crate) size: usize,
 }
 
@@ -140,7 +140,7 @@ impl Uses {
 pub(crate) struct Expr {
     pub(crate) kind: ExprKind,
     pub(crate) qual: Qual,
-    /// An lvalue: it stands for an object, and [`ExprKind::Load`] gives its value.
+    /// An lvalue: it denotes an object, and [`ExprKind::Load`] reads its value.
     pub(crate) place: bool,
     pub(crate) span: Span,
 }
@@ -179,10 +179,10 @@ impl Constant {
 
 #[derive(Clone, Debug)]
 pub(crate) enum ExprKind {
-    /// What could not be checked; an error has been said.
+    /// An expression in error; the error is already reported.
     Error,
     Constant(Constant),
-    // Places.
+    // Lvalues.
     Local(LocalIndex),
     Global(GlobalIndex),
     Deref(Box<Expr>),
@@ -190,17 +190,17 @@ pub(crate) enum ExprKind {
     Field(Box<Expr>, u32),
     /// An element of an array, a column of a matrix, a component of a vector.
     Element(Box<Expr>, Box<Expr>),
-    /// Components of a vector, place or value; one component gives a scalar.
+    /// Components of a vector, lvalue or value; a single component is a scalar.
     Swizzle(Box<Expr>, Vec<u8>),
     /// The two elements of a `simdgroup_matrix` that a lane holds; also of a value.
     ThreadElements(Box<Expr>),
-    /// `{…}` as an argument, until the parameter that it is for is known.
+    /// `{…}` as an argument, until its parameter is known.
     List(Box<super::ast::Expr>),
-    /// A value, put into memory so that something can refer to it.
+    /// A temporary: a value in memory, so that a reference can bind to it.
     Temporary(Box<Expr>),
-    /// Assigns, and is the left side again.
+    /// An assignment; the result is the left side as an lvalue.
     Assign(Box<Expr>, Box<Expr>),
-    /// `left = (T)((common)left op right)`; the value is of the common type already.
+    /// `left = (T)((common)left op right)`; `right` already has the common type.
     Compound {
         op: Binary,
         left: Box<Expr>,
@@ -224,19 +224,19 @@ pub(crate) enum ExprKind {
     Comma(Box<Expr>, Box<Expr>),
     /// `x++`, `x--`, by the step: the value before.
     Postfix(Box<Expr>, i8),
-    /// A pointer moved by elements.
+    /// A pointer plus a number of elements.
     Offset(Box<Expr>, Box<Expr>),
-    /// The elements between two pointers.
+    /// The difference of two pointers, in elements.
     Distance(Box<Expr>, Box<Expr>),
-    /// Scalars and vectors side by side in one vector.
+    /// A vector concatenated from scalars and vectors.
     Compose(Vec<Expr>),
-    /// A struct, array or matrix from its parts; what is missing is zero.
+    /// A struct, array or matrix from its parts; missing parts are zero.
     Aggregate(Vec<Expr>),
     /// One member of a union.
     UnionValue(u32, Box<Expr>),
     Zero,
     Call(InstanceIndex, Vec<Expr>),
-    /// A constructor: the object is new, and the first parameter points to it.
+    /// A constructor call: the object is new, and the first parameter points to it.
     Construct(InstanceIndex, Vec<Expr>),
     Builtin(Builtin, Vec<Expr>),
     Op(Op, Vec<Expr>),
@@ -284,10 +284,10 @@ pub(crate) enum StmtKind {
     Block(Vec<Stmt>),
     If(Expr, Vec<Stmt>, Vec<Stmt>),
     Loop {
-        /// Tested before each pass, or after it in a `do`.
+        /// Tested before each iteration, or after it in a `do`.
         condition: Option<Expr>,
         after: bool,
-        /// Declared anew for each pass: `while (int x = f())`.
+        /// Declared in each iteration: `while (int x = f())`.
         before: Vec<Stmt>,
         step: Option<Expr>,
         body: Vec<Stmt>,

@@ -1,10 +1,10 @@
-//! Lexing: text to preprocessing tokens (C++14 lex), and the values of literals (MSL 2.1).
+//! Lexing: turns text into preprocessing tokens (C++14 lex), and evaluates literals (MSL 2.1).
 
 use super::diagnostics::Diagnostics;
 use super::names::{Name, Names};
 use super::source::Span;
 
-/// Declares the punctuators, and the search by spelling.
+/// Declares the punctuators and the search by spelling.
 macro_rules! punctuators {
     ($($id:ident $text:literal)*) => {
         /// A punctuator of C++14 lex.operators.
@@ -32,7 +32,7 @@ punctuators! {
     CaretEq "^=" ShlEq "<<=" ShrEq ">>=" Hash "#" HashHash "##"
 }
 
-/// What a token is. A name, number or literal has its spelling in [`Token::name`].
+/// The kind of a token. The spelling of a name, number or literal is in [`Token::name`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
     Ident,
@@ -40,14 +40,14 @@ pub(crate) enum Kind {
     Char,
     Str,
     Punct(Punct),
-    /// A `#pragma` that means something to the parser; the spelling is its text.
+    /// A `#pragma` that the parser handles; the spelling is its text.
     Pragma,
     /// A character that begins no token.
     Stray,
     Eof,
 }
 
-/// A token of the preprocessor, and after it of the parser.
+/// A token of the preprocessor and of the parser.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Token {
     pub(crate) kind: Kind,
@@ -58,11 +58,11 @@ pub(crate) struct Token {
 
 /// The first token of its line.
 pub(crate) const LINE_START: u8 = 1;
-/// White space stands before it.
+/// It has white space before it.
 pub(crate) const SPACE: u8 = 2;
 /// A macro's name that must not be expanded again (C++14 cpp.rescan/2).
 pub(crate) const PAINTED: u8 = 4;
-/// The first half of a `>>` that was split, so that templates can end at either half.
+/// The first half of a `>>` that was split, so that a template argument list can end at either half.
 pub(crate) const JOINED: u8 = 8;
 
 impl Token {
@@ -109,7 +109,7 @@ const ALTERNATIVES: [(&str, Punct); 11] = [
     ("xor_eq", Punct::CaretEq),
 ];
 
-/// All tokens of a text that begins at offset `base`; no end-of-file token.
+/// All tokens of a text that begins at offset `base`, without an end-of-file token.
 pub(crate) fn lex(
     text: &str,
     base: u32,
@@ -158,7 +158,7 @@ impl Lexer<'_> {
         }
     }
 
-    /// Skips white space and comments, and answers the flags of the token behind them.
+    /// Skips white space and comments; returns the flags of the next token.
     fn skip_space(&mut self) -> u8 {
         let mut flags = 0;
         loop {
@@ -223,7 +223,7 @@ impl Lexer<'_> {
         }
     }
 
-    /// pp-number (C++14 lex.ppnumber): also what no literal accepts, such as `1.2.3`.
+    /// pp-number (C++14 lex.ppnumber): also what is not a literal, such as `1.2.3`.
     fn number(&mut self) -> Kind {
         loop {
             match (self.peek(0), self.peek(1)) {
@@ -248,7 +248,7 @@ impl Lexer<'_> {
                 }
                 b'\\' if self.at + 1 < self.bytes.len() => self.at += 1 + self.char_length(1),
                 b'\n' | 0 => {
-                    // An apostrophe in skipped text (#if 0) is no error, so it is said later.
+                    // An apostrophe in skipped text (`#if 0`) is not an error: reported later, if the token is used.
                     self.at = start + 1;
                     return Kind::Stray;
                 }
@@ -257,7 +257,7 @@ impl Lexer<'_> {
         }
     }
 
-    /// The length of the character that begins `ahead` bytes from here.
+    /// The length of the character at `ahead` bytes from here.
     fn char_length(&self, ahead: usize) -> usize {
         self.text[self.at + ahead..].chars().next().map_or(1, char::len_utf8)
     }
@@ -306,7 +306,7 @@ pub(crate) fn number(spelling: &str) -> Result<Literal, String> {
         .ok_or_else(|| "integer literal is too large to be represented in any integer type".into())
 }
 
-/// The outer option is about the spelling, the inner one about the size.
+/// The outer option is `None` if the spelling is wrong, the inner one if the value is too large.
 fn int_literal(lower: &str) -> Option<Option<Literal>> {
     let (radix, digits) = match lower.as_bytes() {
         [b'0', b'x', ..] => (16, &lower[2..]),
@@ -324,7 +324,7 @@ fn int_literal(lower: &str) -> Option<Option<Literal>> {
         "u" => (true, false),
         "l" | "ll" => (false, true),
         "ul" | "lu" | "ull" | "llu" => (true, true),
-        // A decimal integer with `f` or `h` is no literal of C++, and Metal's compiler says so too.
+        // A decimal integer with `f` or `h` is not a literal of C++; Metal's compiler rejects it too.
         _ => return None,
     };
     let Ok(value) = u64::from_str_radix(if digits.is_empty() { "0" } else { digits }, radix) else {
@@ -363,7 +363,7 @@ fn decimal_float(digits: &str) -> Option<f64> {
     if shape { digits.parse().ok() } else { None }
 }
 
-/// `h.hp±d` without its `0x`: the exponent is a must.
+/// `h.hp±d` without its `0x`; the exponent is required.
 fn hex_float(digits: &str) -> Option<f64> {
     let (mantissa, exponent) = digits.split_once('p')?;
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -389,7 +389,7 @@ pub(crate) fn character(spelling: &str) -> Option<u64> {
     }
 }
 
-/// The bytes of a string literal, its escapes replaced (C++14 lex.ccon).
+/// The bytes of a string literal with its escapes replaced (C++14 lex.ccon).
 pub(crate) fn string(spelling: &str) -> Option<String> {
     let inner = spelling.strip_prefix('"')?.strip_suffix('"')?;
     unescape(inner).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())

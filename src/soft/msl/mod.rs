@@ -1,8 +1,8 @@
-//! The Metal Shading Language: a library's text in, kernels in the IR out.
+//! The compiler of the Metal Shading Language: from a library's text to kernels in the IR.
 //!
-//! The phases stand in files of their own, in this order: [`preprocess`] (with [`lex`]), [`parse`]
+//! The phases are, in this order: [`preprocess`] (with [`lex`]), [`parse`]
 //! (to [`ast`]), [`check`] (to [`hir`]), [`lower`] (to the IR). [`compile`] runs the first three over
-//! a whole file; [`Library::kernel`] lowers one kernel, when it is asked for. `specs/msl.md` tells more.
+//! a whole file; [`Library::kernel`] lowers one kernel on request. See `specs/msl.md`.
 
 pub(crate) mod ast;
 pub(crate) mod check;
@@ -31,7 +31,7 @@ use source::{MAX_SOURCE, SourceMap, Span};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-/// How a library is compiled: what `MTLCompileOptions` says, and files to include.
+/// How a library is compiled: the settings of `MTLCompileOptions`, and files to include.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub(crate) file_name: String,
@@ -52,20 +52,20 @@ impl Default for Options {
     }
 }
 
-/// A function that the host can ask for.
+/// A function that the host can request by name.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct EntryPoint {
     pub(crate) name: String,
     pub(crate) stage: Stage,
 }
 
-/// A program-scope constant that the host sets when it makes a function (MSL 5.8).
+/// A function constant: a program-scope constant that the host sets when it creates a function (MSL 5.8).
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct FunctionConstant {
     pub(crate) name: String,
     pub(crate) index: u32,
     pub(crate) scalar: ir::Scalar,
-    /// How many components a vector has; 1 for a scalar.
+    /// The number of components; 1 for a scalar.
     pub(crate) width: u32,
 }
 
@@ -87,7 +87,7 @@ impl ConstantValues {
     }
 }
 
-/// A scalar from its bytes, of which it has as many as it needs.
+/// A scalar from its bytes; the slice has at least its size.
 fn component(bytes: &[u8], scalar: ir::Scalar) -> Constant {
     let mut raw = [0; 8];
     raw[..bytes.len()].copy_from_slice(bytes);
@@ -100,26 +100,26 @@ fn component(bytes: &[u8], scalar: ir::Scalar) -> Constant {
     }
 }
 
-/// A compiled library. Kernels are lowered when they are asked for.
+/// A compiled library. Kernels are lowered on request.
 #[derive(Debug)]
 pub(crate) struct Library {
     pub(crate) entries: Vec<EntryPoint>,
     pub(crate) function_constants: Vec<FunctionConstant>,
-    /// The messages of the compiler one by one: warnings, and errors about missing features that no
-    /// function was asked for yet.
+    /// The compiler's diagnostics as data: warnings, and errors about unsupported features in functions
+    /// that were not requested yet.
     pub(crate) diagnostics: Vec<Listed>,
     /// The warnings, as text; empty when there are none.
     pub(crate) warnings: String,
-    /// Errors about features that are missing, told when a function is asked for that is not there.
+    /// Errors about unsupported features, reported when a requested function does not exist.
     held_back: String,
-    /// The texts, for reports: complete, and free to read while kernels are compiled.
+    /// The source text, for reports; complete, and readable without a lock while kernels are compiled.
     sources: SourceMap,
     /// Checks the bodies of templates' instances when a kernel needs them.
     checker: Mutex<Checker>,
     functions: Vec<FuncId>,
 }
 
-/// What was wrong: the text that Metal's own compiler would print, and its messages one by one.
+/// A failed compilation: the report as Metal's own compiler prints it, and its diagnostics as data.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct CompileError(pub(crate) String, pub(crate) Vec<Listed>);
 
@@ -135,7 +135,7 @@ impl std::fmt::Display for CompileError {
     }
 }
 
-/// Compiles a library's text: everything but the kernels' code for the executor.
+/// Compiles a library's text: everything except the code of kernels.
 pub(crate) fn compile(source: &str, options: &Options) -> Result<Library, CompileError> {
     ir::with_stack(|| compile_here(source, options))
 }
@@ -189,7 +189,7 @@ fn compile_here(source: &str, options: &Options) -> Result<Library, CompileError
     if checker.context.diagnostics.has_hard_errors() {
         return Err(CompileError(report, listed));
     }
-    // What is left is about missing features: no reason for a file's other kernels to fail.
+    // The remaining errors are about unsupported features, which must not fail the file's other kernels.
     let (warnings, held_back) = match checker.context.diagnostics.has_errors() {
         true => (String::new(), report),
         false => (report, String::new()),
@@ -240,9 +240,9 @@ impl Library {
         })
     }
 
-    /// Checks what a kernel needs. Only this part of making a kernel takes turns with others.
+    /// Checks the functions that a kernel needs. Only this step of creating a kernel holds the lock.
     fn program(&self, func: FuncId) -> Result<Program, CompileError> {
-        // A panic elsewhere leaves a checker that `recover` has made whole.
+        // After a panic in another thread `recover` has restored the checker.
         let mut checker = self.checker.lock().unwrap_or_else(PoisonError::into_inner);
         let program = ir::catch_internal_error(|| checker.program(func)).map_err(|error| {
             let diagnostics = checker.recover();
@@ -251,7 +251,7 @@ impl Library {
         program.map_err(|error| CompileError::new(&error, &self.sources))
     }
 
-    /// Lowers a kernel. Errors about missing features in this function and in those it calls are
+    /// Lowers a kernel. Errors about unsupported features in this function and in those it calls are
     /// reported here.
     pub(crate) fn kernel(
         &self,
@@ -277,20 +277,20 @@ impl Library {
             let lowered =
                 lowered.map_err(|error| broken(&error, Diagnostics::default(), &self.sources))?;
             let mut module = lowered.map_err(|errors| CompileError::new(&errors, &self.sources))?;
-            // An instance of a template has the name that the host asks for.
+            // An instance of a template is found by its host name.
             module.name = name.to_string();
             Ok((module, program.reflection))
         })
     }
 
-    /// The file, line and column of a span that an IR instruction carries, for reports of faults. It
-    /// waits for no compilation.
+    /// The file, line and column of an IR instruction's span, for reports of faults. It never
+    /// waits for a compilation.
     pub(crate) fn place(&self, span: ir::Span) -> Option<(String, u32, u32)> {
         let place = self.sources.place(span.0)?;
         Some((place.file.to_string(), place.line, place.column))
     }
 
-    /// What the host learns about a function's arguments.
+    /// Reflection of a function's arguments, for the host.
     #[cfg(test)]
     pub(crate) fn reflection(&self, name: &str) -> Result<Reflection, CompileError> {
         let func = self.find(name)?;

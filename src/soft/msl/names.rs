@@ -1,4 +1,4 @@
-//! Names: every identifier and literal text as a small number; keywords have fixed ones.
+//! Interned names: every identifier and literal text is a small number; keywords have fixed numbers.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub(crate) struct Name(u32);
 
-/// Declares the names that the compiler itself speaks of. Those up to `LAST_KEYWORD` are reserved
+/// Declares the names that the compiler itself uses. Those up to `LAST_KEYWORD` are reserved
 /// words and cannot be declared by a program.
 macro_rules! known_names {
     ($($id:ident $text:literal)*) => {
@@ -40,7 +40,7 @@ known_names! {
     RAY_DATA "ray_data" OBJECT_DATA "object_data" RESTRICT "__restrict" ATTRIBUTE "__attribute__"
     ALIGNOF_GNU "__alignof__" ASM "asm"
     LAST_KEYWORD "__last_keyword"
-    // Names that only some places give a meaning to.
+    // Names with a meaning only in some contexts.
     DEFINED "defined" HAS_INCLUDE "__has_include" HAS_FEATURE "__has_feature"
     HAS_BUILTIN "__has_builtin" HAS_ATTRIBUTE "__has_attribute" HAS_EXTENSION "__has_extension"
     VA_ARGS "__VA_ARGS__" VA_OPT "__VA_OPT__" PRAGMA_OPERATOR "_Pragma" FILE "__FILE__"
@@ -58,7 +58,7 @@ impl Name {
     }
 }
 
-/// The table of names. A table may stand on a finished one, whose numbers stay valid in it.
+/// The table of names. A table may extend a finished one, whose numbers stay valid in it.
 #[derive(Debug)]
 pub(crate) struct Names {
     below: Option<Arc<Names>>,
@@ -77,13 +77,13 @@ impl Names {
         names
     }
 
-    /// A table on top of a finished one.
+    /// A table that extends a finished one.
     pub(crate) fn above(below: Arc<Names>) -> Names {
         let first = below.first + below.list.len() as u32;
         Names { below: Some(below), first, map: HashMap::new(), list: Vec::new() }
     }
 
-    /// The number of a text that is already known.
+    /// The number of a text, if the table has it.
     pub(crate) fn find(&self, text: &str) -> Option<Name> {
         let below = self.below.as_ref().and_then(|below| below.find(text));
         below.or_else(|| self.map.get(text).map(|&index| Name(index)))

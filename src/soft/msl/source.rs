@@ -1,8 +1,8 @@
-//! Source text: the files of one compilation, and spans into the map of them.
+//! Source text: the map of all files of one compilation, and spans of offsets in it.
 
 use std::sync::{Arc, OnceLock};
 
-/// A half-open byte range in a [`SourceMap`]: one number line holds every file.
+/// A half-open byte range in a [`SourceMap`]; all files share one range of offsets.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub(crate) struct Span {
     pub(crate) lo: u32,
@@ -14,12 +14,12 @@ impl Span {
         Span { lo, hi }
     }
 
-    /// The smallest span that holds both; macro expansion may leave them in different places.
+    /// The smallest span that holds both; after macro expansion their order may be either.
     pub(crate) fn to(self, end: Span) -> Span {
         if end.hi >= self.lo { Span::new(self.lo, end.hi) } else { self }
     }
 
-    /// The empty span at the end: where a missing token should have been.
+    /// The empty span at the end, for a token that is missing there.
     pub(crate) fn end(self) -> Span {
         Span::new(self.hi, self.hi)
     }
@@ -30,18 +30,18 @@ impl Span {
 pub(crate) struct File {
     pub(crate) name: String,
     pub(crate) text: String,
-    /// Where this file begins on the number line.
+    /// The offset of the file's first byte.
     pub(crate) base: u32,
-    /// Offsets in `text` of the first byte of every line, found when the first place is asked for.
+    /// Offsets in `text` of the first byte of every line, computed on first use.
     lines: OnceLock<Vec<u32>>,
-    /// `#line`, in the order of offsets.
+    /// `#line` directives, by offset.
     renumbered: Vec<Renumbered>,
 }
 
 /// A `#line` directive.
 #[derive(Debug)]
 struct Renumbered {
-    /// Offset in the map of the first line that it governs.
+    /// Offset in the map of the first line that it applies to.
     from: u32,
     /// The number of that line.
     number: u32,
@@ -50,7 +50,7 @@ struct Renumbered {
 }
 
 impl File {
-    /// The line that an offset in the text is on: its index, counted from 0, its start and its end.
+    /// The line of an offset in the text: its index from 0, its start and its end.
     fn line_of(&self, at: usize) -> (u32, usize, usize) {
         let lines = self.lines.get_or_init(|| {
             let ends = self.text.bytes().enumerate().filter(|&(_, byte)| byte == b'\n');
@@ -62,7 +62,7 @@ impl File {
     }
 }
 
-/// A place for people: one-based line and column, and the text of the line.
+/// A position as diagnostics show it: one-based line and column, and the text of the line.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Place<'a> {
     pub(crate) file: &'a str,
@@ -77,51 +77,51 @@ pub(crate) struct SourceMap {
     files: Vec<File>,
     end: u32,
     expansions: Vec<Expansion>,
-    /// The library's own map keeps none: its places would be taken for those of a program.
+    /// Whether expansions get positions. Not in the library's own map, which would overlap a program's.
     keeps_expansions: bool,
 }
 
-/// The body of a macro, where a call of it stands: the same bytes once more, on a part of the number
-/// line of their own.
+/// One expansion of a macro: a copy of the body's range of offsets, so that a position in it
+/// identifies both the body and the call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Expansion {
     base: u32,
     length: u32,
-    /// Where the body is written.
+    /// The offset of the body in the `#define`.
     body: u32,
-    /// The name in the `#define`, and in the call.
+    /// The spans of the name in the `#define` and in the call.
     name: Span,
     call: Span,
 }
 
 impl Expansion {
-    /// A span of the body's text, where this call has it.
+    /// Maps a span of the body's text to this expansion.
     pub(crate) fn span(&self, spelled: Span) -> Span {
         let place = |offset: u32| self.base + offset.saturating_sub(self.body).min(self.length);
         Span::new(place(spelled.lo), place(spelled.hi))
     }
 }
 
-/// The most bytes that the files of a compilation have together, those that are included several
-/// times counted each time. It bounds the compiler's memory: a token takes up to thirty times its text.
+/// The most bytes of all files of a compilation together; a file that is included several
+/// times counts each time. Bounds the compiler's memory: a token takes up to 30 times its text.
 pub(crate) const MAX_SOURCE: usize = 16 << 20;
 
-/// Where expansions begin on the number line.
+/// The first offset of expansions.
 const EXPANSIONS: u32 = 1 << 31;
 
 impl SourceMap {
-    /// A map whose first byte is `base`: texts below it (the library's own) live in another map.
+    /// A map whose first offset is `base`; lower offsets belong to the library's map.
     pub(crate) fn starting_at(base: u32) -> SourceMap {
         SourceMap { end: base, keeps_expansions: true, ..SourceMap::default() }
     }
 
-    /// Adds a file and answers its index; `None` when the map would grow past [`MAX_SOURCE`].
+    /// Adds a file and returns its index; `None` when the map would grow past [`MAX_SOURCE`].
     pub(crate) fn add(&mut self, name: &str, text: &str) -> Option<usize> {
         if self.end as usize + text.len() > MAX_SOURCE {
             return None;
         }
         let base = self.end;
-        // One byte of room, so that the end of a file is a place of that file only.
+        // A gap of one byte, so that the end of a file is not the start of the next.
         self.end += text.len() as u32 + 1;
         self.files.push(File {
             name: name.into(),
@@ -137,7 +137,7 @@ impl SourceMap {
         &self.files[index]
     }
 
-    /// The offset behind the last file.
+    /// The offset past the end of the last file.
     pub(crate) fn end(&self) -> u32 {
         self.end
     }
@@ -164,8 +164,8 @@ impl SourceMap {
         }
     }
 
-    /// Room for one expansion of a macro; `None` for a macro that no file of this map defines, and
-    /// when the number line is full.
+    /// Reserves offsets for one expansion of a macro; `None` for a macro that no file of this map defines, and
+    /// when the offsets are used up.
     pub(crate) fn expand(&mut self, name: Span, body: Span, call: Span) -> Option<Expansion> {
         self.file_of(body.lo).filter(|_| self.keeps_expansions)?;
         let base = self.expansions.last().map_or(EXPANSIONS, |last| last.base + last.length + 1);
@@ -181,7 +181,7 @@ impl SourceMap {
         after.checked_sub(1).map(|at| &self.expansions[at])
     }
 
-    /// The span in a file: what macros made has the place of the outermost call.
+    /// The span in a file; for a span in an expansion, that of the outermost call.
     pub(crate) fn in_file(&self, span: Span) -> Span {
         let Span { mut lo, mut hi } = span;
         while let Some(expansion) = self.expansion_of(lo) {
@@ -193,7 +193,7 @@ impl SourceMap {
         Span::new(lo, hi.max(lo))
     }
 
-    /// The macros that a span came out of, the innermost first: the name of each, and where in its
+    /// The macros whose expansions contain a span, innermost first: the name of each, and the span in its
     /// body.
     pub(crate) fn macros_of(&self, span: Span) -> Vec<(&str, Span)> {
         let mut list = Vec::new();
@@ -209,7 +209,7 @@ impl SourceMap {
         list
     }
 
-    /// The place of an offset; `None` for a text of another map.
+    /// The position of an offset; `None` for an offset of another map.
     pub(crate) fn place(&self, offset: u32) -> Option<Place<'_>> {
         let offset = self.in_file(Span::new(offset, offset)).lo;
         let file = &self.files[self.file_of(offset)?];

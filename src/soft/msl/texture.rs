@@ -1,4 +1,4 @@
-//! Texture types (MSL 2.9), in a table: what each kind has for coordinates, arrays, faces.
+//! Texture types (MSL 2.9): a table of the kinds with their coordinates, arrays and faces.
 
 use crate::soft::ir::Scalar;
 
@@ -7,15 +7,15 @@ use crate::soft::ir::Scalar;
 pub(crate) struct Kind {
     /// The class template's name.
     pub(crate) name: &'static str,
-    /// How many coordinates a pixel has; of a cube, a pixel of a face.
+    /// The number of coordinates of a pixel; for a cube, of a pixel of a face.
     pub(crate) sides: u32,
     /// Whether it is an array of textures.
     pub(crate) array: bool,
     /// Whether an element has six faces.
     pub(crate) cube: bool,
-    /// Whether pixels are single depths.
+    /// Whether it is a depth texture.
     pub(crate) depth: bool,
-    /// Of `MTLTextureType`.
+    /// The value of `MTLTextureType`.
     pub(crate) host: u8,
 }
 
@@ -35,7 +35,7 @@ const fn depth(of: Kind) -> Kind {
     Kind { depth: true, ..of }
 }
 
-/// Every kind but the multisampled.
+/// Every kind except the multisampled ones.
 pub(crate) static KINDS: &[Kind] = &[
     kind("texture1d", 1, 0),
     array(kind("", 1, 0), "texture1d_array", 1),
@@ -52,18 +52,18 @@ pub(crate) static KINDS: &[Kind] = &[
 ];
 
 impl Kind {
-    /// Whether this is the kind that cannot be sampled.
+    /// Whether it is a texture buffer, which cannot be sampled.
     pub(crate) fn is_buffer(&self) -> bool {
         self.host == 9
     }
 
-    /// How many coordinates a sampler takes: for a cube, a direction.
+    /// The number of coordinates that a sampler takes; for a cube, a direction.
     pub(crate) fn coordinates(&self) -> u32 {
         if self.cube { 3 } else { self.sides }
     }
 }
 
-/// What a kernel may do with a texture, in the order of `enum class access`.
+/// How a kernel may access a texture, in the order of `enum class access`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Access {
     Sample,
@@ -92,7 +92,7 @@ impl Access {
 /// A texture type: `texture2d<float, access::read>`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Texture {
-    /// The number of the kind in the table.
+    /// The index of the kind in the table.
     kind: u8,
     pub(crate) scalar: Scalar,
     pub(crate) access: Access,
@@ -105,7 +105,8 @@ impl Texture {
         let kind = &KINDS[number];
         let default = if kind.is_buffer() { Access::Read } else { Access::Sample };
         let access = access.unwrap_or(default);
-        // MSL 2.9: `T` is one of six, of depths `float`. Depths are not written, nor buffers sampled.
+        // MSL 2.9: `T` is one of six types; for depth textures only `float`. Depth textures cannot be
+        // written, texture buffers cannot be sampled.
         let scalars: &[Scalar] = match kind.depth {
             true => &[Scalar::F32],
             false => {

@@ -1,4 +1,4 @@
-//! Structs, arrays and matrices: values that are built, copied and computed in memory (MSL 3.2).
+//! Structs, arrays and matrices: built, copied and computed in memory (MSL 3.2).
 
 use super::Body;
 use super::place::Place;
@@ -19,14 +19,14 @@ impl Body<'_, '_> {
         Place::Memory(target)
     }
 
-    /// Puts a value where nothing of the value itself can be: through a copy when it must.
+    /// Stores a value to memory that may overlap the value's own, through a copy if necessary.
     pub(super) fn put_copied(&mut self, pointer: Value, expr: &Expr) {
         let size = self.size(expr.qual.ty);
         let value = self.value(expr);
         self.b.copy(pointer, value, size);
     }
 
-    /// Computes a value straight into fresh memory.
+    /// Computes a value directly into fresh memory.
     pub(super) fn put(&mut self, pointer: Value, expr: &Expr) {
         self.at(expr.span);
         let ty = expr.qual.ty;
@@ -131,7 +131,7 @@ impl Body<'_, '_> {
         ty: TyId,
     ) {
         let size = self.size(ty).max(1);
-        // A constructor's `this` is the thread's; elsewhere the finished object is copied to.
+        // A constructor's `this` is in thread memory; to any other memory the finished object is copied.
         let own = self.b.ty(pointer).space() == Some(Space::Thread);
         let object = if own { pointer } else { self.b.local("", size) };
         let span = self.span;
@@ -195,7 +195,7 @@ impl Body<'_, '_> {
             Ty::Struct(id) => {
                 let row = self.module.types.class(id).clone();
                 if row.union {
-                    // Every byte: which member is read first is not known.
+                    // Every byte, since any member may be read first.
                     let byte = Types::scalar(Scalar::U8);
                     return self.clear_elements(pointer, byte, 0, row.size);
                 }
@@ -252,7 +252,7 @@ impl Body<'_, '_> {
         self.b.end_loop();
     }
 
-    /// A matrix's column type, the bytes from one to the next, and how many there are.
+    /// A matrix's column type, the stride in bytes, and the number of columns.
     pub(super) fn column_shape(&self, ty: TyId) -> (Type, u32, u32) {
         match *self.module.types.get(ty) {
             Ty::Matrix(scalar, columns, rows) => {
@@ -273,7 +273,7 @@ impl Body<'_, '_> {
             .collect()
     }
 
-    /// The sum of columns, each times its factor.
+    /// The sum of columns, each multiplied by its factor.
     pub(super) fn combination(&mut self, columns: &[Value], factors: &[Value]) -> Value {
         let mut sum: Option<Value> = None;
         for (&column, &factor) in columns.iter().zip(factors) {
@@ -290,7 +290,7 @@ impl Body<'_, '_> {
         }
     }
 
-    /// The components of a vector, or a scalar alone.
+    /// The components of a vector, or the scalar itself.
     pub(super) fn components(&mut self, value: Value) -> Vec<Value> {
         match self.b.ty(value).width() {
             1 => vec![value],
@@ -350,7 +350,7 @@ impl Body<'_, '_> {
         }
     }
 
-    /// By the first column's cofactors.
+    /// Expansion by the cofactors of the first column.
     pub(super) fn determinant(&mut self, matrix: &Expr) -> Value {
         let pointer = self.value(matrix);
         let columns = self.columns(pointer, matrix.qual.ty);

@@ -1,4 +1,4 @@
-//! Tables at program scope: initialisers to the bytes that the kernel reads.
+//! Tables at program scope: encodes initialisers as the bytes that the kernel reads.
 
 use super::Lowering;
 use crate::soft::ir::{Scalar, half};
@@ -53,7 +53,7 @@ impl Lowering<'_> {
                     self.write(bytes, at + index as u32 * stride, column, part)
                 })
             }
-            // Another table, or a part of one.
+            // Another table, or part of one.
             (_, ExprKind::Load(place)) if self.types.is_aggregate(ty) => {
                 let ExprKind::Global(global) = place.kind else { return None };
                 let init = self.special.global(global).init.clone()?;
@@ -121,7 +121,7 @@ impl Lowering<'_> {
     }
 }
 
-/// The bits of a constant in memory.
+/// The bits of a constant as stored in memory.
 fn bits(value: Constant, scalar: Scalar) -> u64 {
     match value {
         Constant::Int(value) => value,

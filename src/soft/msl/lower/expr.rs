@@ -1,4 +1,4 @@
-//! Expressions: values in registers, aggregates into memory.
+//! Expressions: scalars and vectors to registers, aggregates to memory.
 
 use super::Body;
 use super::place::Place;
@@ -27,7 +27,7 @@ fn operation(op: Binary) -> Op {
 }
 
 impl Body<'_, '_> {
-    /// The value of a condition that is known now, function constants included.
+    /// The value of a condition that is constant, function constants included.
     pub(super) fn known(&mut self, expr: &Expr) -> Option<Constant> {
         self.module.special.evaluate(expr)
     }
@@ -44,7 +44,7 @@ impl Body<'_, '_> {
         self.b.splat(value, ty.width())
     }
 
-    /// A scalar at program scope whose value is known needs no memory.
+    /// The value of a scalar at program scope, if constant: it needs no memory.
     pub(super) fn constant_global(&mut self, global: GlobalIndex, ty: TyId) -> Option<Value> {
         let ty = self.ty(ty);
         let row = self.module.special.global(global).clone();
@@ -60,7 +60,7 @@ impl Body<'_, '_> {
         constant.map(|constant| self.constant(constant, ty))
     }
 
-    /// Computes an expression for what it does.
+    /// Computes an expression for its side effects.
     pub(super) fn effect(&mut self, expr: &Expr) {
         self.at(expr.span);
         match &expr.kind {
@@ -90,7 +90,7 @@ impl Body<'_, '_> {
             ExprKind::Load(place) => {
                 let found = self.place(place);
                 match (&found, self.is_aggregate(expr.qual.ty)) {
-                    // The bytes stay where they are; who needs a copy makes one.
+                    // No copy here: the caller copies the bytes if it needs to.
                     (Place::Memory(pointer), true) => *pointer,
                     _ => self.load(&found, ty),
                 }
@@ -177,7 +177,7 @@ impl Body<'_, '_> {
             }
             ExprKind::Call(index, arguments) => match self.call(*index, arguments, None) {
                 Some(value) => value,
-                // It gives nothing, or what is wrong with it has been said.
+                // No value, or an error that is already reported.
                 None => self.zero(ty),
             },
             ExprKind::Builtin(builtin, arguments) => self.builtin(*builtin, arguments, ty),
@@ -193,7 +193,7 @@ impl Body<'_, '_> {
                 self.b.bool(known)
             }
             ExprKind::Error => internal_error("an expression has no type, and no error says why"),
-            // Places are read by loads; what comes here is a component or member of a value.
+            // Lvalues are read by loads; this is a component or member of a value.
             _ => {
                 let place = self.place(expr);
                 self.load(&place, ty)
@@ -264,7 +264,7 @@ impl Body<'_, '_> {
         if matches!(op, Binary::Gt | Binary::Ge) {
             std::mem::swap(&mut left, &mut right);
         }
-        // Comparisons of order, and arithmetic, see numbers; a vector of bool is one of 0 and 1.
+        // Ordering comparisons and arithmetic need numbers: a vector of bool becomes one of 0 and 1.
         let ty = self.b.ty(left);
         let order = !matches!(op, Binary::Eq | Binary::Ne | Binary::And | Binary::Or | Binary::Xor);
         if order && ty.scalar() == Some(Scalar::Bool) {
@@ -301,7 +301,7 @@ impl Body<'_, '_> {
         self.b.convert(new, own)
     }
 
-    /// Whether computing an expression needlessly does nothing and cannot fault.
+    /// Whether an expression can be computed speculatively: it has no side effects and cannot fault.
     fn is_harmless(&self, expr: &Expr) -> bool {
         match &expr.kind {
             ExprKind::Constant(_) | ExprKind::Zero | ExprKind::IsDefined(_) => true,
@@ -412,7 +412,7 @@ impl Body<'_, '_> {
         for (argument, local) in arguments.iter().zip(&function.locals) {
             let value = match self.is_aggregate(local.qual.ty) {
                 true => {
-                    // By value: the callee may change its own.
+                    // By value: the callee may change its copy.
                     let size = self.size(argument.qual.ty).max(1);
                     let copy = self.b.local("", size);
                     self.put(copy, argument);

@@ -1,4 +1,4 @@
-//! Lowering: the typed tree of one kernel and of all that it calls, to the IR.
+//! Lowering: translates the typed tree of one kernel and of all functions it calls to the IR.
 
 mod aggregate;
 mod data;
@@ -32,7 +32,7 @@ pub(crate) fn space(space: AddressSpace) -> Space {
     }
 }
 
-/// One kernel on its way.
+/// The state of lowering one kernel.
 struct Lowering<'a> {
     special: &'a Specialisation<'a>,
     types: &'a Types,
@@ -41,37 +41,37 @@ struct Lowering<'a> {
     textures: Vec<Bound>,
     samplers: Vec<Bound>,
     functions: Vec<Option<ir::Function>>,
-    /// The IR function of each instance that was met, and those whose code is still to come.
+    /// The IR function of each instance that was reached, and the instances still to be lowered.
     known: HashMap<InstanceIndex, ir::FuncId>,
     waiting: Vec<InstanceIndex>,
-    /// Who calls whom, against recursion.
+    /// The call graph, for the check against recursion.
     calls: Vec<(ir::FuncId, ir::FuncId, Span)>,
     globals: HashMap<GlobalIndex, AllocationId>,
 }
 
-/// Where a local lives.
+/// Where a local is stored.
 #[derive(Clone, Copy)]
 enum Slot {
     Unset,
     Register(VarId),
     Memory(Value),
-    /// A reference parameter, or another pointer that never changes.
+    /// A reference parameter or another pointer that never changes.
     Fixed(Value),
 }
 
-/// One function on its way.
+/// The state of lowering one function.
 struct Body<'a, 'b> {
     module: &'b mut Lowering<'a>,
     function: Arc<hir::Function>,
     b: FunctionBuilder,
     id: ir::FuncId,
     slots: Vec<Slot>,
-    /// Where a struct result goes.
+    /// The memory for a struct result.
     result: Option<Value>,
-    /// Loops and switches that are open, innermost last: for a switch, the flag that a `continue`
+    /// The enclosing loops and switches, innermost last: for a switch, the flag that a `continue`
     /// through it sets.
     open: Vec<Option<VarId>>,
-    /// Which open switches a `continue` went through.
+    /// The enclosing switches that a `continue` passes through.
     span: Span,
 }
 
@@ -125,7 +125,7 @@ pub(crate) fn lower(special: &Specialisation<'_>) -> Result<ir::Module, Diagnost
 const MAX_FUNCTIONS: usize = 10_000;
 
 impl Lowering<'_> {
-    /// The checked body of an instance; what is wrong with it is said.
+    /// The checked body of an instance; reports its errors.
     fn checked(&mut self, index: InstanceIndex) -> Option<Arc<hir::Function>> {
         match self.special.body(index) {
             State::Checked(function) => return Some(function.clone()),
@@ -184,7 +184,7 @@ impl Lowering<'_> {
         }
         body.block(&function.body);
         if result != Type::Void && !body.b.is_closed() {
-            // Flowing off the end gives some value (C++14 [stmt.return]/2 leaves it open).
+            // Flowing off the end returns 0 (C++14 [stmt.return]/2: undefined).
             let zero = body.zero(result);
             body.b.return_(Some(zero));
         }
@@ -229,7 +229,7 @@ impl Lowering<'_> {
         for &(from, to, span) in &self.calls {
             callees.entry(from).or_default().push((to, span));
         }
-        // Depth first: 1 is open, 2 is done. The stack is a list, as chains may be long.
+        // Depth first: 1 is in progress, 2 is done. The stack is explicit, as call chains may be long.
         let mut state = vec![0u8; self.functions.len()];
         let mut stack = vec![(ir::FuncId(0), 0usize)];
         state[0] = 1;
@@ -287,7 +287,7 @@ impl Body<'_, '_> {
 
     fn at(&mut self, span: Span) {
         self.span = span;
-        // The library's own functions are at the position of their calls.
+        // The library's functions get the position of their calls.
         let own = Library::get().is_of_program(span);
         self.b.at(if own { ir::Span(span.lo) } else { ir::Span::default() });
         if own {
@@ -307,7 +307,7 @@ impl Body<'_, '_> {
         self.module.types.size(ty)
     }
 
-    /// A zero of a register type.
+    /// The zero of a register type.
     fn zero(&mut self, ty: Type) -> Value {
         match ty {
             Type::Scalar(scalar) => self.b.constant(scalar, 0),

@@ -1,20 +1,20 @@
-//! Places: where an lvalue is, and how it is read and written.
+//! Places: the register or memory of an lvalue, its loads and stores.
 
 use super::{Body, Slot};
 use crate::soft::ir::{Op, Scalar, Type, Value, VarId};
 use crate::soft::msl::hir::{Constant, Expr, ExprKind, GlobalIndex};
 use crate::soft::msl::types::{Ty, TyId};
 
-/// An lvalue on the machine.
+/// The location of an lvalue.
 #[derive(Clone, Debug)]
 pub(super) enum Place {
     Register(VarId),
     Memory(Value),
-    /// A value that only looks like a place: read, never written.
+    /// A value that is used as an lvalue: read, never written.
     Value(Value),
-    /// Components of a vector that is in another place.
+    /// Components of a vector.
     Components(Box<Place>, Vec<u8>, Type),
-    /// One component, picked at run time.
+    /// One component of a vector, by an index at run time.
     Component(Box<Place>, Value, Type),
 }
 
@@ -26,7 +26,7 @@ impl Body<'_, '_> {
                 Slot::Register(variable) => Place::Register(variable),
                 Slot::Memory(pointer) => Place::Memory(pointer),
                 Slot::Fixed(value) => Place::Value(value),
-                // Jumped over by a switch: it holds some value.
+                // A switch jumped over the declaration: its value is unspecified.
                 Slot::Unset => {
                     let row = self.function.locals[local.0 as usize].clone();
                     let slot = self.new_slot(&row);
@@ -56,7 +56,7 @@ impl Body<'_, '_> {
                         let bytes = whole.scalar().map_or(1, Scalar::bytes);
                         Place::Memory(self.b.field(pointer, i64::from(u32::from(picks[0]) * bytes)))
                     }
-                    // A swizzle of a swizzle picks from the first one's picks.
+                    // A swizzle of a swizzle: compose the two.
                     Place::Components(inner, before, ty) => {
                         let picks = picks.iter().map(|&pick| before[usize::from(pick)]).collect();
                         Place::Components(inner, picks, ty)
@@ -75,14 +75,14 @@ impl Body<'_, '_> {
                 if self.is_aggregate(left.qual.ty) {
                     return self.assign_aggregate(left, right);
                 }
-                // [expr.ass]/1: the value is computed before the assignment.
+                // [expr.ass]/1: the right side is computed before the assignment.
                 let value = self.value(right);
                 let place = self.place(left);
                 self.store(&place, value);
                 place
             }
             ExprKind::Compound { op, left, right, .. } if self.is_aggregate(left.qual.ty) => {
-                // A matrix: the whole result first, then a copy over the old.
+                // A matrix: compute the whole result, then copy it over the old value.
                 let value = |kind| Expr { kind, place: false, ..expr.clone() };
                 let old = value(ExprKind::Load(left.clone()));
                 let sum = value(ExprKind::Binary(*op, Box::new(old), right.clone()));
@@ -100,7 +100,7 @@ impl Body<'_, '_> {
                 self.place(last)
             }
             ExprKind::Conditional(condition, yes, no) => {
-                // Both sides are in memory: the checker saw to it.
+                // Both sides are in memory: the checker ensures it.
                 let ty = {
                     let space = super::space(expr.qual.space_or_thread());
                     Type::Pointer(space)
@@ -135,9 +135,9 @@ impl Body<'_, '_> {
         if self.is_aggregate(expr.qual.ty) { Place::Memory(value) } else { Place::Value(value) }
     }
 
-    /// The address of what an expression stands for.
+    /// The address of an lvalue.
     pub(super) fn address(&mut self, expr: &Expr) -> Value {
-        // What refers to a constant does not know its value.
+        // A reference to a constant needs memory, even if the value is known.
         if let ExprKind::Global(global) = expr.kind {
             self.at(expr.span);
             return self.global_memory(global);
@@ -145,7 +145,7 @@ impl Body<'_, '_> {
         match self.place_or_value(expr) {
             Place::Memory(pointer) => pointer,
             other => {
-                // A register that something points to after all: a copy, which only reads see.
+                // The address of a register: that of a copy, which is only read.
                 let ty = self.ty(expr.qual.ty);
                 let value = self.load(&other, ty);
                 let pointer = self.b.local("", ty.bytes().max(1));
@@ -228,7 +228,7 @@ impl Body<'_, '_> {
                     count => (0..count as u32).map(|at| self.b.extract(value, at)).collect(),
                 };
                 if let Place::Memory(pointer) = **inner {
-                    // Only the named components: others may belong to another thread.
+                    // Store only the named components: another thread may write the others.
                     let bytes = whole.scalar().map_or(1, Scalar::bytes);
                     for (&pick, part) in picks.iter().zip(parts) {
                         let at = self.b.field(pointer, i64::from(u32::from(pick) * bytes));

@@ -1,4 +1,4 @@
-//! Statements: structured control flow stays as it is; `switch` becomes a loop that runs once.
+//! Statements: control flow stays structured; `switch` becomes a loop that runs once.
 
 use super::{Body, Slot};
 use crate::soft::ir::{Op, Scalar, Type, Value, VarId, internal_error};
@@ -87,8 +87,8 @@ impl Body<'_, '_> {
         self.b.break_if(not);
     }
 
-    /// `continue` may stand in switches, which are loops in the IR: it leaves those, and each
-    /// passes it on behind itself.
+    /// A `continue` inside switches, which are loops in the IR: it breaks out of each, and each
+    /// repeats it after its end.
     fn continue_(&mut self) {
         match self.open.last().copied().flatten() {
             None => self.b.continue_(),
@@ -118,8 +118,8 @@ impl Body<'_, '_> {
         self.b.return_(value);
     }
 
-    /// Cases in order; a case that the one before falls into keeps a `running` flag. A `default`
-    /// is taken when no label matches, wherever it stands (C++14 stmt.switch).
+    /// Cases in order; a `running` flag implements fall-through. A `default`
+    /// is taken when no label matches, wherever it is (C++14 stmt.switch).
     fn switch(&mut self, value: &Expr, body: &[Stmt]) {
         let scalar = self.ty(value.qual.ty).scalar().unwrap_or(Scalar::I32);
         let value = self.value(value);
@@ -153,11 +153,11 @@ impl Body<'_, '_> {
         }
     }
 
-    /// The body of a `switch` whose labels all stand in its outermost block.
+    /// The body of a `switch` whose labels are all in its outermost block.
     fn cases(&mut self, value: Value, scalar: Scalar, body: &[Stmt]) {
         let labels = own_labels(body);
         let running = self.b.variable("", Type::BOOL);
-        // What stands before the first label is never reached.
+        // Code before the first label is unreachable.
         let mut at =
             body.iter().position(|s| matches!(s.kind, StmtKind::Case(_))).unwrap_or(body.len());
         let mut falls_in = false;
@@ -190,7 +190,7 @@ impl Body<'_, '_> {
     ///
     /// A variable holds the number of the label that control is on its way to, counted from 1 in the
     /// order of the text; 0 means that it has arrived. Statements before the label are skipped, and
-    /// the statements around it are entered without a look at their conditions.
+    /// the statements around it are entered without testing their conditions.
     fn jump(&mut self, value: Value, scalar: Scalar, body: &[Stmt]) {
         let mut labels = Vec::new();
         body.iter().for_each(|statement| collect_labels(statement, &mut labels));
@@ -225,7 +225,7 @@ impl Body<'_, '_> {
         }
     }
 
-    /// A statement that is a label or has some.
+    /// A statement that is a label or contains labels.
     fn resume_at_label(&mut self, statement: &Stmt, jump: &mut Jump) {
         self.at(statement.span);
         match &statement.kind {
@@ -318,7 +318,7 @@ impl Body<'_, '_> {
         };
         let is_default = group.iter().any(|s| matches!(s.kind, StmtKind::Case(None)));
         if is_default {
-            // All labels but the group's own must fail.
+            // No label outside the group may match.
             let own: Vec<u64> = own_labels(group);
             let others: Vec<u64> =
                 labels.iter().copied().filter(|label| !own.contains(label)).collect();
@@ -334,11 +334,11 @@ impl Body<'_, '_> {
     }
 }
 
-/// How far the lowering of [`Body::jump`] is.
+/// The progress of [`Body::jump`].
 struct Jump {
     /// The number of the label that control is on its way to.
     target: VarId,
-    /// How many labels were met.
+    /// The number of labels so far.
     passed: u32,
 }
 
@@ -368,7 +368,7 @@ fn own_labels(group: &[Stmt]) -> Vec<u64> {
     group.iter().filter_map(label).collect()
 }
 
-/// Whether control surely does not go on behind the statement.
+/// Whether control certainly does not continue after the statement.
 fn never_falls(statement: &Stmt) -> bool {
     match &statement.kind {
         StmtKind::Break | StmtKind::Continue | StmtKind::Return(_) => true,
@@ -377,7 +377,7 @@ fn never_falls(statement: &Stmt) -> bool {
     }
 }
 
-/// Whether a `continue` of an outer loop stands in the statements.
+/// Whether the statements contain a `continue` of an outer loop.
 fn contains_continue(block: &[Stmt]) -> bool {
     block.iter().any(|statement| match &statement.kind {
         StmtKind::Continue => true,

@@ -1,4 +1,4 @@
-//! Textures (MSL 6.12): member functions become operations on four coordinates and pixels of four words.
+//! Textures (MSL 6.12): member functions become operations on four coordinates and pixels of four 32-bit words.
 
 use super::Body;
 use crate::soft::ir::{Bound, Op, Sampler, Scalar, TextureSide, Type, Value};
@@ -7,7 +7,7 @@ use crate::soft::msl::hir::{Constant, Expr};
 use crate::soft::msl::texture::{Kind, Texture};
 use crate::soft::msl::types::Ty;
 
-/// The arguments of a call by what they are for.
+/// The arguments of a call by their role.
 #[derive(Default)]
 struct Given {
     sampler: Option<Value>,
@@ -17,9 +17,9 @@ struct Given {
     element: Option<Value>,
     value: Option<Value>,
     compared: Option<Value>,
-    /// A level of detail, or what is added to 0.
+    /// A level of detail, or a bias.
     lod: Option<Value>,
-    /// Where the gradients are.
+    /// The pointer to the gradients.
     gradient: Option<Value>,
     least: Option<Value>,
     offset: Option<Value>,
@@ -28,12 +28,12 @@ struct Given {
 }
 
 impl Body<'_, '_> {
-    /// The value of a sampler argument that is not there.
+    /// The value of a sampler argument that is omitted.
     pub(super) fn absent_sampler(&mut self) -> Value {
         self.b.constant(Scalar::U64, Sampler::default().0)
     }
 
-    /// `is_null_texture`: one without a level.
+    /// `is_null_texture`: a null texture has no levels.
     pub(super) fn is_null_texture(&mut self, texture: &Expr) -> Value {
         let texture = self.value(texture);
         let zero = self.b.u32(0);
@@ -77,10 +77,10 @@ impl Body<'_, '_> {
             Operation::Height => self.b.texture_size(TextureSide::Height, texture, level),
             Operation::Depth => self.b.texture_size(TextureSide::Depth, texture, level),
             Operation::Elements => self.b.texture_size(TextureSide::Elements, texture, zero),
-            // MSL 6.12.1: of one dimension, always 0.
+            // MSL 6.12.1: always 0 for one dimension.
             Operation::Levels if kind.sides == 1 => zero,
             Operation::Levels => self.b.texture_size(TextureSide::Levels, texture, zero),
-            // A thread's own writes come before its reads as they are.
+            // A thread's reads see its own writes anyway.
             Operation::Fence => zero,
         }
     }
@@ -93,7 +93,7 @@ impl Body<'_, '_> {
             }
             return;
         }
-        // Level, bias and gradients are structs: the value is where they are.
+        // Level, bias and gradients are structs: the value is their address.
         let value = self.value(argument);
         match role {
             Role::Sampler => given.sampler = Some(value),
@@ -122,7 +122,7 @@ impl Body<'_, '_> {
         self.b.convert(value, ty)
     }
 
-    /// A vector of so many components, the missing ones 0.
+    /// A vector of `n` components; missing ones are 0.
     fn filled(&mut self, mut parts: Vec<Value>, scalar: Scalar, width: usize) -> Value {
         let zero = self.b.constant(scalar, 0);
         parts.resize(width, zero);
@@ -162,7 +162,7 @@ impl Body<'_, '_> {
         };
         let mut at = self.components(coordinates);
         at.resize(3, zero);
-        // The number of an element fits a float: there are 2048 at most, and greater ones are held.
+        // An element's index fits a float: there are at most 2048, and larger indices are clamped.
         at.push(given.element.map_or(zero, |e| self.b.convert(e, Type::Scalar(Scalar::F32))));
         let at = self.b.op(Op::Compose, &at);
         let offset = given.offset.map_or_else(Vec::new, |offset| self.components(offset));
@@ -196,7 +196,7 @@ impl Body<'_, '_> {
         }
     }
 
-    /// The level at which a step of the longer gradient is one pixel. On a cube, gradients are those of the
+    /// The level at which the longer gradient has the length of one pixel. On a cube, gradients are those of the
     /// direction, taken as if it had length 1 and the face were near.
     fn gradient_lod(
         &mut self,
@@ -222,7 +222,7 @@ impl Body<'_, '_> {
             size.iter_mut().for_each(|size| *size = self.b.mul(*size, half));
         }
         let size = self.b.op(Op::Compose, &size);
-        // `float3` takes the room of four (MSL 2.2).
+        // `float3` has the size of four components (MSL 2.2).
         let stride = if width == 3 { 16 } else { i64::from(vector.bytes()) };
         let squares = [0, stride].map(|offset| {
             let at = self.b.field(gradient, offset);
@@ -236,13 +236,13 @@ impl Body<'_, '_> {
         self.b.mul(log, half)
     }
 
-    /// What a member function gives of a pixel's words: a depth is the first of them.
+    /// The result of a member function from a pixel's words: a depth is the first of them.
     fn pixel_value(&mut self, words: Value, ty: Texture) -> Value {
         let pixel = self.whole_pixel(words, ty);
         if ty.kind().depth { self.b.extract(pixel, 0) } else { pixel }
     }
 
-    /// A pixel's words as a vector of the texture's type; integers are held to it (MSL 8.7.6).
+    /// A pixel's words as a vector of the texture's type; integers are clamped to its range (MSL 8.7.6).
     fn whole_pixel(&mut self, words: Value, ty: Texture) -> Value {
         let wide = Type::Vector(ty.scalar.widened(), 4);
         let mut pixel = self.b.bitcast(words, wide);
@@ -266,7 +266,7 @@ impl Body<'_, '_> {
         self.b.bitcast(value, Type::Vector(Scalar::U32, 4))
     }
 
-    /// Textures or samplers that the host binds from an index on: one, or an array of them in memory.
+    /// Textures or samplers that the host binds, starting at an index: one, or an array of them in memory.
     pub(super) fn bound(&mut self, op: Op, name: &str, index: u32, count: Option<u32>) -> Value {
         let one = |body: &mut Self, at: u32| {
             let list = match op {

@@ -10,28 +10,28 @@ use crate::soft::msl::names::Name;
 use crate::soft::msl::source::Span;
 use std::sync::Arc;
 
-/// Around a declaration: where its name goes, and whether it is a template.
+/// The context of a declaration: the scope of its name, and whether it is a template.
 #[derive(Clone, Copy)]
 pub(super) struct Around {
     pub(super) scope: ScopeIndex,
-    /// `template <…>` with parameters stands before it.
+    /// It follows `template <…>` with parameters.
     pub(super) template: bool,
     pub(super) member: bool,
 }
 
-/// A member function whose body is read when the class is complete (C++14 class.mem/6).
+/// A member function whose body is parsed when the class is complete (C++14 class.mem/6).
 pub(super) struct Delayed {
     pub(super) slot: usize,
     pub(super) templates: Vec<(Vec<TemplateParameter>, Span)>,
     pub(super) specifiers: Specifiers,
     pub(super) declarator: Declarator,
-    /// Where its initialisers or body begin, and the scope to read them in.
+    /// The token where its initialisers or body begin, and the scope to parse them in.
     pub(super) at: usize,
     pub(super) scope: ScopeIndex,
     pub(super) start: Span,
 }
 
-/// What a declaration turned out to be.
+/// The result of parsing a declaration.
 pub(super) enum Read {
     Whole(Decl),
     Delayed(Delayed),
@@ -102,7 +102,7 @@ impl Parser<'_> {
                     self.namespace(true)?
                 }
                 Name::EXTERN if self.peek(1).kind == Kind::Str => {
-                    // `extern "C" { … }` changes names only, and there is no linker here.
+                    // `extern "C" { … }` only changes mangled names; ignored.
                     self.advance();
                     self.advance();
                     if self.is(Punct::LBrace) {
@@ -157,7 +157,7 @@ impl Parser<'_> {
             }
         }
         if idents.is_empty() {
-            // An unnamed namespace's names are seen in the namespace around it.
+            // An unnamed namespace's names are visible in the enclosing namespace.
             let scope = self.scopes.push();
             self.scopes.current = outer;
             self.scopes.open(scope);
@@ -203,7 +203,7 @@ impl Parser<'_> {
             self.skip_attributes()?;
             self.expect(Punct::Assign)?;
             let target = self.type_name();
-            // The name is a type even if the target is wrong, so that its uses are no errors too.
+            // The name is a type even if the target is wrong, so that its uses are not errors too.
             let members = target.as_ref().ok().map(|target| &target.specifiers.base);
             let members = members.and_then(|base| self.members_of(base));
             let known = match around.template {
@@ -407,7 +407,7 @@ impl Parser<'_> {
             };
             return self.fail(span, message);
         }
-        // Constructors, destructors and conversions name no type of their own.
+        // Constructors, destructors and conversions have no type specifier.
         let special = declarator.function().is_some();
         if matches!(specifiers.base, BaseType::Absent) && !special {
             let span = declarator.span;
@@ -419,14 +419,14 @@ impl Parser<'_> {
     }
 
     fn specifiers_around(&mut self, around: Around) -> Parse<Specifiers> {
-        // A class that is declared here belongs to the scope around its template parameters.
+        // A class that is declared here belongs to the scope that encloses its template parameters.
         let inner = self.declare_in.replace(around);
         let specifiers = self.specifiers(Where::Declaration);
         self.declare_in = inner;
         specifiers
     }
 
-    /// A function's definition goes on here: '{', ':' of a constructor, or '= default'.
+    /// Whether a function's definition continues here: '{', ':' of a constructor, or '= default'.
     fn body_follows(&self) -> bool {
         self.is(Punct::LBrace)
             || self.is(Punct::Colon)
@@ -440,7 +440,7 @@ impl Parser<'_> {
         around: Around,
     ) {
         let Some(name) = declarator.name.as_ref().and_then(Path::plain) else { return };
-        // A constructor is no name of its own.
+        // A constructor declares no name.
         if matches!(specifiers.base, BaseType::Absent) {
             return;
         }
@@ -516,7 +516,7 @@ impl Parser<'_> {
             body
         } else {
             let outer = self.scopes.current;
-            // Out of its class, a member's body still sees the class's names.
+            // The body of a member that is defined outside its class sees the class's names.
             if let Some(scope) = declarator.name.as_ref().and_then(|name| self.scope_of_owner(name))
             {
                 self.scopes.push();
@@ -622,7 +622,7 @@ impl Parser<'_> {
         Ok(Init::None)
     }
 
-    /// One declarator of a condition or a range-for, its terminator left to the caller.
+    /// One declarator of a condition or a range-for; the caller reads the terminator.
     pub(super) fn condition_variable(&mut self) -> Parse<Simple> {
         let start = self.token().span;
         let specifiers = self.specifiers(Where::Declaration)?;

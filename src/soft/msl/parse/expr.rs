@@ -26,7 +26,7 @@ fn precedence(punct: Punct) -> Option<u8> {
     })
 }
 
-/// The operator of a compound assignment, `Some(None)` for the plain one.
+/// The operator of a compound assignment; `Some(None)` for `=`.
 pub(crate) fn assignment_operator(punct: Punct) -> Option<Option<Punct>> {
     use Punct::*;
     Some(match punct {
@@ -56,7 +56,7 @@ impl Parser<'_> {
         Ok(expr)
     }
 
-    /// The operator here, and how many tokens it is: `>>` and its like come in pieces.
+    /// The next operator, and its number of tokens: `>>`, `>=` and `>>=` are split.
     fn operator(&self) -> Option<(Punct, usize)> {
         let Kind::Punct(punct) = self.token().kind else { return None };
         if punct != Punct::Greater || !self.token().has(JOINED) {
@@ -70,7 +70,7 @@ impl Parser<'_> {
         })
     }
 
-    /// Takes one operator token, whole.
+    /// Reads one operator, all its tokens.
     pub(super) fn operator_token(&mut self) -> Option<Punct> {
         let (punct, length) = self.operator()?;
         self.at += length;
@@ -134,7 +134,7 @@ impl Parser<'_> {
             if self.in_arguments && self.is(Punct::Greater) {
                 break;
             }
-            // `(args && ...)` is a fold; its caller reads it.
+            // `(args && ...)` is a fold, which the caller parses.
             if self.peek(length).is(Punct::Ellipsis) {
                 break;
             }
@@ -205,7 +205,7 @@ impl Parser<'_> {
         self.node(kind, span)
     }
 
-    /// '(' type ')', if that is what stands here.
+    /// '(' type ')', if it is next.
     fn parenthesized_type(&mut self) -> Option<TypeName> {
         let at = self.at;
         self.advance();
@@ -322,7 +322,7 @@ impl Parser<'_> {
         Ok(Path { global: false, parts, span: self.span_from(start.span) })
     }
 
-    /// arguments: (assignment | init-list) '...'? (',' …)* ')', behind the '('
+    /// arguments: (assignment | init-list) '...'? (',' …)* ')', after the '('
     pub(super) fn arguments(&mut self) -> Parse<Vec<Expr>> {
         let list = self.bracketed(|this| {
             let mut list = Vec::new();
@@ -343,7 +343,7 @@ impl Parser<'_> {
         Ok(list)
     }
 
-    /// A pattern that began at `from`, expanded when dots follow.
+    /// The pattern that began at `from`; an expansion if dots follow.
     fn expansion(&mut self, pattern: Expr, from: usize) -> Parse<Expr> {
         if !self.is(Punct::Ellipsis) {
             return Ok(pattern);
@@ -469,7 +469,7 @@ impl Parser<'_> {
         if !foldable || !self.peek(length).is(Punct::Ellipsis) {
             return Ok(first);
         }
-        // (pack op ...), and with a value at either side: the one that has no pack is the value.
+        // (pack op ...), or with a value at one side: the side without packs is the value.
         let before = self.packs_since(from);
         self.at += length + 1;
         if self.is(Punct::RParen) {
@@ -544,7 +544,7 @@ impl Parser<'_> {
     /// construct: type ('(' arguments ')' | init-list)
     fn construct(&mut self) -> Parse<Expr> {
         let start = self.token().span;
-        // Only a simple type can stand before '(' ([expr.type.conv]): no pointers, no arrays.
+        // Only a simple type can precede '(' ([expr.type.conv]): no pointers, no arrays.
         let specifiers = self.specifiers(super::types::Where::TypeName)?;
         let span = self.span_from(start);
         let declarator = Declarator { span, ..Declarator::default() };
@@ -570,7 +570,7 @@ impl Parser<'_> {
         self.node(ExprKind::Construct { target, arguments, braces }, span)
     }
 
-    /// A name: of a value, of a function, or of a type that is constructed.
+    /// A name of a value, a function, or a type that is constructed.
     fn path_expr(&mut self) -> Parse<Expr> {
         let span = self.token().span;
         if self.is_name(Name::OPERATOR) {
@@ -584,7 +584,7 @@ impl Parser<'_> {
             Some(Known::Type(_) | Known::ClassTemplate(_)) => {
                 self.is(Punct::LParen) || self.is(Punct::LBrace)
             }
-            // `T::type{}`: nothing else can have a brace here.
+            // `T::type{}`: only a type can be followed by a brace here.
             _ => false,
         };
         if constructs {
@@ -608,7 +608,7 @@ impl Parser<'_> {
 }
 
 impl Expr {
-    /// Moves the expression out, for a node that takes its place.
+    /// Moves the expression out, to replace it by a node that contains it.
     fn take(&mut self) -> Expr {
         let empty = ExprKind::Number(Literal::Int(0, LiteralType::Int));
         std::mem::replace(self, Expr { kind: empty, span: self.span, depth: 1 })

@@ -17,7 +17,7 @@ use scope::{GLOBAL, Known, LIBRARY, ScopeIndex, Scopes};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-/// A construct was not read; what is wrong has been said.
+/// A construct could not be parsed; the error is already reported.
 #[derive(Debug)]
 struct Failed;
 
@@ -29,38 +29,38 @@ struct Parser<'a> {
     names: &'a Names,
     diagnostics: &'a mut Diagnostics,
     scopes: Scopes,
-    /// Member functions that are templates, by name only: the parser does not know types of objects.
+    /// Member functions that are templates, by name only: the parser has no types of objects.
     member_templates: HashSet<Name>,
-    /// The packs that were declared so far, by name only.
+    /// The packs declared so far, by name only.
     packs: HashSet<Name>,
     /// Inside a template argument list, where `>` ends the list.
     in_arguments: bool,
-    /// The class whose body is read: its name followed by '(' is a constructor.
+    /// The class whose body is being parsed: its name followed by '(' is a constructor.
     class_name: Option<Name>,
-    /// Where a class or enum that specifiers define is declared.
+    /// The scope of a class or enum that specifiers define.
     declare_in: Option<decl::Around>,
     depth: u32,
-    /// Tokens read by tries that were taken back, against a multiple of the file's length: guesses
-    /// inside guesses must not go exponential.
+    /// Tokens read by attempts that were undone, limited to a multiple of the file's length: nested
+    /// attempts must not take exponential time.
     wasted: usize,
-    /// Paths with template arguments that were read already, by place and scope: looking ahead
-    /// reads them again and again.
+    /// Cache of parsed paths with template arguments, by token and scope: looking ahead
+    /// parses them repeatedly.
     paths: HashMap<(usize, ScopeIndex), ReadPath>,
 }
 
-/// A path as it was read: what it is and where it ends, or what is wrong with it.
+/// A parsed path: what it names and where it ends, or its errors.
 #[derive(Clone)]
 enum ReadPath {
     Good(Path, Option<Known>, usize),
     Bad(Vec<Diagnostic>),
 }
 
-/// Constructs inside each other; a parenthesis is three of them, so that at least the 256 brackets
-/// that clang allows are.
+/// Maximum nesting of constructs. A parenthesis counts as three; at least the 256 brackets
+/// that clang allows are accepted.
 const MAX_DEPTH: u32 = 1024;
 /// The longest operator or member chain.
 const MAX_EXPR_DEPTH: u16 = 1000;
-/// How much of a file's length tries may waste.
+/// The tokens that undone attempts may read, as a multiple of the file's length.
 const MAX_WASTE: usize = 64;
 
 /// Parses a whole file.
@@ -87,9 +87,9 @@ pub(crate) fn parse(
     };
     parser.scopes.declare(GLOBAL, Name::METAL, Known::Namespace(LIBRARY));
     parser.scopes.declare(LIBRARY, Name::METAL, Known::Namespace(LIBRARY));
-    // What `<simd/simd.h>` declares is the library's anyway.
+    // The library declares the names of `<simd/simd.h>`.
     parser.scopes.declare(GLOBAL, Name::SIMD, Known::Namespace(LIBRARY));
-    // The library's functions exist under these namespaces too (MSL 6.1).
+    // The library's functions are in these namespaces too (MSL 6.1).
     for name in [Name::FAST, Name::PRECISE, Name::STD] {
         parser.scopes.declare(LIBRARY, name, Known::Namespace(LIBRARY));
     }
@@ -102,7 +102,7 @@ impl<'a> Parser<'a> {
     }
 
     fn peek(&self, ahead: usize) -> Token {
-        // The list ends with an end-of-file token, which is never passed.
+        // The list ends with an end-of-file token, which is never consumed.
         let last = self.tokens.len() - 1;
         self.tokens[(self.at + ahead).min(last)]
     }
@@ -116,7 +116,7 @@ impl<'a> Parser<'a> {
         token.kind == Kind::Ident && token.name == name
     }
 
-    /// A user's identifier, not a keyword.
+    /// An identifier, not a keyword.
     fn is_ident(&self, ahead: usize) -> bool {
         let token = self.peek(ahead);
         token.kind == Kind::Ident && !token.name.is_keyword()
@@ -161,7 +161,7 @@ impl<'a> Parser<'a> {
         Err(Failed)
     }
 
-    /// A missing punctuator is reported behind the token before it, as clang does.
+    /// Reports a missing punctuator after the previous token, as clang does.
     fn expect(&mut self, punct: Punct) -> Parse<Token> {
         if self.is(punct) {
             return Ok(self.advance());
@@ -186,12 +186,12 @@ impl<'a> Parser<'a> {
         self.names.text(name)
     }
 
-    /// Runs one level deeper; too deep is an error and no stack overflow.
+    /// Runs one level deeper; nesting that is too deep is an error instead of a stack overflow.
     fn nested<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parse<T>) -> Parse<T> {
         if self.depth >= MAX_DEPTH {
             let message = format!("nesting level exceeded maximum of {MAX_DEPTH}");
             let span = self.token().span;
-            // Nothing behind this point can be trusted, and recovery would find it again.
+            // Parsing stops here, as recovery would report the same error again.
             self.at = self.tokens.len() - 1;
             return self.fail(span, message);
         }
@@ -201,7 +201,7 @@ impl<'a> Parser<'a> {
         result
     }
 
-    /// Tries to parse; on failure everything is as before, and nothing has been said.
+    /// Attempts to parse; on failure restores the state and drops the diagnostics.
     fn attempt<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parse<T>) -> Option<T> {
         let (at, scope, said) = (self.at, self.scopes.current, self.diagnostics.len());
         let in_arguments = self.in_arguments;
@@ -221,7 +221,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Looks ahead without keeping anything.
+    /// Looks ahead: parses and restores the state.
     fn look<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parse<T>) -> Option<T> {
         let (at, scope) = (self.at, self.scopes.current);
         let result = self.attempt(parse);
@@ -238,8 +238,8 @@ impl<'a> Parser<'a> {
         result
     }
 
-    /// Skips to the end of a broken declaration or statement: behind the next ';' of this level,
-    /// behind a closed block, or before the '}' of the block around it.
+    /// Skips to the end of a broken declaration or statement: after the next ';' of this level,
+    /// after a closed block, or before the '}' of the enclosing block.
     fn recover(&mut self) {
         let mut depth = 0u32;
         while !self.at_end() {
@@ -290,7 +290,7 @@ impl<'a> Parser<'a> {
 
     // ---- names ---------------------------------------------------------------------------
 
-    /// `decltype(…)::` stands here.
+    /// Whether `decltype(…)::` is next.
     fn decltype_scope_follows(&self) -> bool {
         if !self.is_name(Name::DECLTYPE) {
             return false;
@@ -320,7 +320,7 @@ impl<'a> Parser<'a> {
     }
 
     /// path: '::'? (part '::')* part; part: name ('<' arguments '>')? | decltype
-    /// Answers what the whole path stands for, as far as the parser knows.
+    /// Returns what the whole path denotes, as far as the parser can tell.
     fn path(&mut self) -> Parse<(Path, Option<Known>)> {
         let key = (self.at, self.scopes.current);
         match self.paths.get(&key).cloned() {
@@ -491,7 +491,7 @@ impl<'a> Parser<'a> {
             });
         }
         let argument = match argument {
-            // The dots were read as those of a declarator without a name.
+            // The dots were parsed as those of a declarator without a name.
             Some(TemplateArgument::Type(mut name)) if name.declarator.pack => {
                 name.declarator.pack = false;
                 let mentioned = self.packs_since(from);
@@ -566,7 +566,7 @@ impl<'a> Parser<'a> {
                 continue;
             }
             let mut token = self.advance();
-            // `[[metal::buffer(0)]]`, `[[clang::loop]]`: the last name tells.
+            // `[[metal::buffer(0)]]`, `[[clang::loop]]`: the last name identifies the attribute.
             while self.eat(Punct::Scope) {
                 token = self.advance();
             }

@@ -1,18 +1,18 @@
-//! What the parser must know of names: C++ cannot be parsed without telling types from values.
+//! Scopes for the parser: to parse C++ it must distinguish names of types from names of values.
 
 use crate::soft::msl::names::Name;
 use std::collections::HashMap;
 
-/// A scope's index.
+/// The index of a scope.
 pub(crate) type ScopeIndex = u32;
 
-/// What a name stands for, as far as the grammar cares. A type or namespace that has members
-/// says where they are.
+/// What a name denotes, as far as the grammar needs it. A type or namespace that has members
+/// has their scope.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Known {
     Type(Option<ScopeIndex>),
     ClassTemplate(Option<ScopeIndex>),
-    /// A template of functions or variables: a `<` behind it opens arguments.
+    /// A template of functions or variables: a `<` after it begins arguments.
     ValueTemplate,
     Namespace(ScopeIndex),
     Value,
@@ -56,8 +56,8 @@ impl Scopes {
 
     pub(super) fn declare(&mut self, scope: ScopeIndex, name: Name, known: Known) {
         let names = &mut self.all[scope as usize].names;
-        // `struct S; … struct S { … }`: the second one brings the members.
-        // A value does not hide what is templated under the same name: overloads share it.
+        // `struct S; … struct S { … }`: the second one has the members.
+        // A value does not hide a template of the same name: they are overloads.
         match (names.get(&name), known) {
             (Some(Known::Type(Some(_))), Known::Type(None))
             | (Some(Known::ClassTemplate(Some(_))), Known::ClassTemplate(None))
@@ -68,7 +68,7 @@ impl Scopes {
         }
     }
 
-    /// A name that hides whatever an outer scope has: a parameter or a local variable.
+    /// Declares a parameter or a local variable, which hides the name in outer scopes.
     pub(super) fn declare_here(&mut self, name: Name, known: Known) {
         let current = self.current;
         self.declare(current, name, known);
@@ -93,7 +93,7 @@ impl Scopes {
         None
     }
 
-    /// Qualified lookup: the scope itself and what it opens, one level deep and then deeper.
+    /// Qualified lookup: the scope itself, then the scopes that it opens, transitively.
     pub(super) fn lookup_in(&self, scope: ScopeIndex, name: Name) -> Option<Known> {
         let mut seen = vec![scope];
         let mut next = 0;

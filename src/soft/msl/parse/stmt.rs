@@ -41,7 +41,7 @@ impl Parser<'_> {
         Ok(Block { statements: result? })
     }
 
-    /// statement: one of the below, or a declaration, or an expression
+    /// statement: one of those below, or a declaration, or an expression
     fn statement(&mut self) -> Parse<Stmt> {
         self.nested(|this| {
             let start = this.token().span;
@@ -52,7 +52,7 @@ impl Parser<'_> {
     }
 
     fn statement_kind(&mut self) -> Parse<StmtKind> {
-        // Attributes of statements are hints (unroll, likely); those of declarations are kept.
+        // Attributes of statements are hints (unroll, likely); those of declarations are parsed.
         if self.is(Punct::LBracket) && self.peek(1).is(Punct::LBracket) {
             let at = self.at;
             self.skip_attributes()?;

@@ -1,4 +1,4 @@
-//! The grammar accepts what MSL writes, and says what is wrong with the rest.
+//! Tests of the parser: valid declarations, statements and expressions, and errors.
 
 use super::scope::Known;
 use crate::soft::msl::diagnostics::Diagnostics;

@@ -1,4 +1,4 @@
-//! Specifiers and declarators: how a declaration spells its type (C++14 dcl.spec, dcl.decl).
+//! Specifiers and declarators of declarations (C++14 dcl.spec, dcl.decl).
 
 use super::scope::Known;
 use super::{Failed, Parse, Parser};
@@ -7,16 +7,16 @@ use crate::soft::msl::lex::{Kind, Punct};
 use crate::soft::msl::names::Name;
 use std::sync::Arc;
 
-/// Where specifiers stand.
+/// The context of specifiers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Where {
-    /// A declaration: every specifier is welcome, and a class may be defined.
+    /// A declaration: every specifier is allowed, and a class may be defined.
     Declaration,
     /// A cast, a template argument, a parameter: a type only.
     TypeName,
 }
 
-/// The type keywords that were seen, counted.
+/// Counts of the type keywords seen.
 #[derive(Default)]
 struct Words {
     signed: bool,
@@ -31,7 +31,7 @@ impl Words {
         self.signed || self.unsigned || self.short || self.long > 0 || self.base.is_some()
     }
 
-    /// The type that the words make together (C++14 dcl.type.simple, table 10).
+    /// The type that the keywords form together (C++14 dcl.type.simple, table 10).
     fn fundamental(&self) -> Option<Fundamental> {
         use Fundamental::*;
         let sized = self.short || self.long > 0;
@@ -82,7 +82,7 @@ fn is_type_word(name: Name) -> bool {
     )
 }
 
-/// Keywords, other than type words, that only a declaration begins with.
+/// Keywords, other than type keywords, that only a declaration begins with.
 fn is_specifier_word(name: Name) -> bool {
     address_space(name).is_some()
         || matches!(
@@ -129,7 +129,7 @@ impl Parser<'_> {
         if token.kind != Kind::Ident && !token.is(Punct::Scope) {
             return false;
         }
-        // A plain name needs no look ahead; most are variables.
+        // A plain name needs no lookahead; most are variables.
         if !self.peek(1).is(Punct::Scope)
             && !self.peek(1).is(Punct::Less)
             && !token.is(Punct::Scope)
@@ -153,12 +153,12 @@ impl Parser<'_> {
                         || self.is_nested_declarator(1)
                 }
                 Name::STATIC_ASSERT | Name::USING | Name::TEMPLATE | Name::NAMESPACE => true,
-                // `typename T::type(x)` is an expression, and rare.
+                // `typename T::type(x)` is an expression; rare.
                 name => is_specifier_word(name),
             };
         }
         if token.is(Punct::LBracket) && self.peek(1).is(Punct::LBracket) {
-            // Attributes: of a declaration or of a statement; the statement parser skips those.
+            // Attributes of a declaration or of a statement; the statement parser skips the latter.
             return false;
         }
         if token.kind != Kind::Ident && !token.is(Punct::Scope) {
@@ -172,7 +172,7 @@ impl Parser<'_> {
                 Kind::Punct(Punct::LBrace | Punct::Dot | Punct::Scope) => false,
                 _ => true,
             },
-            // A name that is no type, before another name: a declaration with a type that is not
+            // A name that is not a type, before another name: a declaration with a type that is not
             // known, or with a dependent one that lacks its `typename`.
             Some((_, None)) => self.is_ident(0),
             Some((path, Some(Known::Value))) => self.is_ident(0) && path.parts.len() > 1,
@@ -183,7 +183,7 @@ impl Parser<'_> {
         answer
     }
 
-    /// `( *name )`, `( &name )[n]`: a declarator in parentheses, and no call or cast.
+    /// `( *name )`, `( &name )[n]`: a declarator in parentheses, not a call or cast.
     fn is_nested_declarator(&self, ahead: usize) -> bool {
         let pointer = self.peek(ahead + 1);
         if !self.peek(ahead).is(Punct::LParen)
@@ -298,7 +298,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// Takes a keyword that is no type; false when the token is none.
+    /// Reads a specifier keyword that is not a type; returns false if the token is not one.
     fn storage_word(&mut self, name: Name, specifiers: &mut Specifiers) -> Parse<bool> {
         let storage = &mut specifiers.storage;
         match name {
@@ -524,13 +524,13 @@ impl Parser<'_> {
             || self.is(Punct::LBracket) && self.peek(1).is(Punct::LBracket)
             || self.is_type_start()
                 && !(named && self.is_functional_cast())
-            // An unknown type name: said when the parameters are read.
+            // An unknown type name: reported when the parameters are parsed.
             || named && self.is_ident(0) && self.is_ident(1);
         self.at = at;
         answer
     }
 
-    /// `T(…)` or `T{…}` where parameters could stand: an initialiser after all.
+    /// `T(…)` or `T{…}` where parameters are possible: an initialiser.
     fn is_functional_cast(&mut self) -> bool {
         let token = self.token();
         if token.kind == Kind::Ident && token.name.is_keyword() {

@@ -1,9 +1,9 @@
-//! `#if` expressions (C++14 cpp.cond): 64-bit integers, and names that are all 0.
+//! `#if` expressions (C++14 cpp.cond): 64-bit integers; every remaining identifier is 0.
 
 use crate::soft::msl::lex::{self, Kind, Literal, LiteralType, Punct, Token};
 use crate::soft::msl::names::{Name, Names};
 
-/// A value; the flag says unsigned (cpp.cond/4: intmax_t or uintmax_t).
+/// A value and whether it is unsigned (cpp.cond/4: intmax_t or uintmax_t).
 #[derive(Clone, Copy)]
 struct Value(u64, bool);
 
@@ -14,7 +14,7 @@ pub(super) struct Condition<'a> {
     pub(super) depth: u32,
 }
 
-/// Parentheses and operators inside each other.
+/// Maximum nesting of parentheses and operators.
 const MAX_DEPTH: u32 = 200;
 
 type Result<T> = std::result::Result<T, String>;
@@ -46,7 +46,7 @@ impl Condition<'_> {
     }
 
     /// conditional: binary ('?' conditional ':' conditional)?
-    /// `live` is false where the value is not used, and a division by zero is no error.
+    /// `live` is false where the value is not used: a division by zero there is not an error.
     fn conditional(&mut self, live: bool) -> Result<Value> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {

@@ -6,13 +6,13 @@ use crate::soft::msl::lex::{self, Kind, LINE_START, PAINTED, Punct, SPACE, Token
 use crate::soft::msl::names::Name;
 use crate::soft::msl::source::{Expansion, Place, Span};
 
-/// Macro calls in the arguments of macro calls.
+/// Maximum nesting of macro calls in the arguments of macro calls.
 const MAX_DEPTH: u32 = 64;
 
-/// As much text of a token that a macro makes counts as one token.
+/// A token that `#` or `##` makes counts as one token per this many bytes of its text.
 const TEXT_OF_TOKEN: usize = 64;
 
-/// Where an expansion is: its own places, or that of the call.
+/// The positions of an expansion's tokens: its own range of the source map, or the position of the call.
 #[derive(Clone, Copy)]
 struct At {
     call: Span,
@@ -25,7 +25,7 @@ impl At {
     }
 }
 
-/// An argument: as written, and fully expanded (cpp.subst/1), the latter made when needed.
+/// An argument as written, and fully expanded (cpp.subst/1); expanded on first use.
 struct Argument {
     raw: Vec<Token>,
     expanded: Option<Vec<Token>>,
@@ -36,7 +36,7 @@ impl Preprocessor<'_> {
         self.frames.push(Frame { tokens: tokens.into(), at: 0, origin: Origin::List });
     }
 
-    /// Counts tokens made by macros; past the limit everything ends, with one error.
+    /// Counts tokens made by macros; past the limit, reports one error and stops reading.
     fn charge(&mut self, span: Span, count: usize) -> bool {
         self.produced += count + 1;
         if self.produced <= MAX_TOKENS {
@@ -53,7 +53,7 @@ impl Preprocessor<'_> {
         false
     }
 
-    /// Counts the text of a token that `#` or `##` makes, as a token for each piece of it.
+    /// Counts a token that `#` or `##` makes by the length of its text.
     fn charge_text(&mut self, span: Span, length: usize) -> bool {
         self.charge(span, length / TEXT_OF_TOKEN)
     }
@@ -97,7 +97,7 @@ impl Preprocessor<'_> {
         }
     }
 
-    /// Expands a list of tokens on its own, as a macro's argument is.
+    /// Fully expands a list of tokens in isolation, as for a macro's argument.
     pub(super) fn expand_list(&mut self, tokens: &[Token]) -> Vec<Token> {
         if tokens.iter().all(|token| token.kind != Kind::Ident) {
             return tokens.to_vec();
@@ -126,7 +126,7 @@ impl Preprocessor<'_> {
         out
     }
 
-    /// Whether the next token, in whatever frame, is a '('.
+    /// Whether the next token is a '(', in any open frame.
     fn paren_follows(&self) -> bool {
         let next = self.frames.iter().rev().find_map(|frame| frame.tokens.get(frame.at));
         next.is_some_and(|token| token.is(Punct::LParen))
@@ -161,7 +161,7 @@ impl Preprocessor<'_> {
                 }
                 _ => {}
             }
-            // A name that was met while its macro was open stays unexpanded for good.
+            // A name that is found inside its own expansion is never expanded later (cpp.rescan/2).
             let painted = token.kind == Kind::Ident && self.active.contains(&token.name);
             let flags = token.flags | if painted { PAINTED } else { 0 };
             if let Some(last) = arguments.last_mut() {
@@ -185,8 +185,8 @@ impl Preprocessor<'_> {
         Some(arguments.into_iter().map(|raw| Argument { raw, expanded: None }).collect())
     }
 
-    /// The body with its parameters replaced. Its tokens get places of this expansion, so that
-    /// diagnostics can tell both the call and the macro; arguments keep their own places.
+    /// The body with its parameters replaced. Its tokens get positions of this expansion, so that
+    /// diagnostics can show both the call and the macro; arguments keep their own positions.
     fn substitute(&mut self, definition: &Macro, arguments: Vec<Argument>, at: Span) -> Vec<Token> {
         let mut arguments = arguments;
         let body = match (definition.body.first(), definition.body.last()) {
@@ -212,11 +212,11 @@ impl Preprocessor<'_> {
             parameters.iter().position(|&parameter| named && parameter == token.name)
         };
         let mut out: Vec<Token> = Vec::with_capacity(body.len());
-        // The operand that `##` would take from the left made no token: a placemarker.
+        // The left operand of `##` is empty: a placemarker.
         let mut left_is_empty = true;
         let mut index = 0;
         while let Some(&token) = body.get(index) {
-            // The caller counts the whole list, which must not fill the memory before it does.
+            // The caller counts the whole list only at the end: bound the list here, too.
             if self.stopped || out.len() > MAX_TOKENS {
                 break;
             }
@@ -229,8 +229,8 @@ impl Preprocessor<'_> {
                         used = 1;
                         let raw = arguments[number].raw.clone();
                         let last = number + 1 == parameters.len();
-                        // GNU: in `, ## __VA_ARGS__` the comma goes when there are no arguments,
-                        // and stays unpasted when there are.
+                        // GNU: in `, ## __VA_ARGS__` the comma is removed when there are no arguments,
+                        // and is not pasted when there are.
                         if definition.variadic
                             && last
                             && out.last().is_some_and(|t| t.is(Punct::Comma))
@@ -310,7 +310,7 @@ impl Preprocessor<'_> {
         out
     }
 
-    /// `__VA_OPT__(tokens)`: the tokens, when the variable arguments hold any.
+    /// `__VA_OPT__(tokens)`: the tokens if the variable arguments are not empty.
     fn va_opt_tokens(
         &mut self,
         inner: &[Token],
@@ -322,7 +322,7 @@ impl Preprocessor<'_> {
             Some(last) => !self.expanded(last).is_empty(),
             None => false,
         };
-        // [cpp.subst]: a __VA_OPT__ holds no other, which also bounds this recursion.
+        // [cpp.subst]: __VA_OPT__ does not nest, which also bounds this recursion.
         if !present || inner.iter().any(|token| token.name == Name::VA_OPT) {
             return Vec::new();
         }
@@ -378,7 +378,7 @@ impl Preprocessor<'_> {
         }
     }
 
-    /// `__LINE__` and its like.
+    /// `__LINE__` and the other macros that the preprocessor computes.
     fn builtin(&mut self, token: Token) -> Token {
         let place = |this: &Self, write: fn(&Place<'_>) -> String| {
             this.context.sources.place(token.span.lo).map(|place| write(&place)).unwrap_or_default()
@@ -390,7 +390,7 @@ impl Preprocessor<'_> {
                 self.counter += 1;
                 (Kind::Number, (self.counter - 1).to_string())
             }
-            // A build must not depend on when it runs.
+            // Builds are reproducible: the date and the time are fixed.
             Name::DATE => (Kind::Str, "\"Jan  1 1970\"".into()),
             Name::TIME => (Kind::Str, "\"00:00:00\"".into()),
             Name::INCLUDE_LEVEL => (Kind::Number, self.include_depth.to_string()),
@@ -402,7 +402,7 @@ impl Preprocessor<'_> {
 
     /// `_Pragma("text")` is `#pragma text` (cpp.pragma.op).
     fn pragma_operator(&mut self, at: Token) {
-        // The string may come out of a macro, `_Pragma(TEXT(unroll(4)))`, as in Clang.
+        // As in clang, a macro may make the string: `_Pragma(TEXT(unroll(4)))`.
         let [open, text, close] = [self.next(), self.next(), self.next()];
         if !open.is(Punct::LParen) || text.kind != Kind::Str || !close.is(Punct::RParen) {
             return self.error(at.span, "_Pragma takes a parenthesized string literal");
@@ -414,7 +414,7 @@ impl Preprocessor<'_> {
     }
 }
 
-/// `__VA_OPT__ ( tokens )` at the front of a list: the tokens, and how long it is altogether.
+/// `__VA_OPT__ ( tokens )` at the front of a list: the tokens, and the length including `__VA_OPT__` and the parentheses.
 fn va_opt(list: &[Token]) -> (&[Token], usize) {
     let mut depth = 0u32;
     for (index, token) in list.iter().enumerate().skip(1) {

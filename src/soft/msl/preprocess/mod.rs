@@ -1,4 +1,4 @@
-//! Preprocessing: directives, includes and macros (MSL 1.5.3, C++14 cpp); text to parser tokens.
+//! Preprocessing: directives, includes and macros (MSL 1.5.3, C++14 cpp). Turns text into the parser's tokens.
 
 mod condition;
 mod expand;
@@ -11,7 +11,7 @@ use super::source::{MAX_SOURCE, SourceMap, Span};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-/// What all texts of one compilation share.
+/// State shared by all files of one compilation.
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) sources: SourceMap,
@@ -27,14 +27,14 @@ pub(crate) struct Macro {
     /// The last parameter takes all remaining arguments.
     variadic: bool,
     body: Vec<Token>,
-    /// Where the name is in the `#define`.
+    /// The position of the name in the `#define`.
     name: Span,
 }
 
 /// The macros that are defined, by name.
 pub(crate) type Macros = HashMap<Name, Arc<Macro>>;
 
-/// Tokens that wait to be read: a file, an expansion, or a list expanded on its own.
+/// A source of tokens: a file, an expansion, or a list that is expanded in isolation.
 struct Frame {
     tokens: Arc<[Token]>,
     at: usize,
@@ -42,11 +42,11 @@ struct Frame {
 }
 
 enum Origin {
-    /// Directives live only in files. The number is the depth of conditionals at its start.
+    /// A file; only files have directives. The number is the depth of conditionals at its start.
     File {
         conditionals: usize,
     },
-    /// The macro is not expanded again while this frame lasts (cpp.rescan/2).
+    /// The macro that this frame expands; it is not expanded again inside (cpp.rescan/2).
     Macro(Name),
     List,
 }
@@ -54,9 +54,9 @@ enum Origin {
 /// An `#if` group that is open.
 struct Conditional {
     span: Span,
-    /// A branch was already taken (or none may be, inside a skipped group).
+    /// A branch was already taken, or the whole group is skipped.
     taken: bool,
-    /// The current branch is read.
+    /// The current branch is active.
     live: bool,
     seen_else: bool,
 }
@@ -66,7 +66,7 @@ pub(crate) struct Preprocessor<'a> {
     macros: Macros,
     headers: &'a HashMap<String, String>,
     frames: Vec<Frame>,
-    /// The macros whose frames are open.
+    /// The macros that are being expanded.
     active: Vec<Name>,
     conditionals: Vec<Conditional>,
     included_once: HashSet<String>,
@@ -75,11 +75,11 @@ pub(crate) struct Preprocessor<'a> {
     counter: u32,
     /// How many tokens expansions have made so far; at most [`MAX_TOKENS`].
     produced: usize,
-    /// An error ended everything: no more tokens come.
+    /// After a fatal error: no more tokens.
     stopped: bool,
 }
 
-/// Tokens that macro expansion may make in one compilation.
+/// The most tokens that macro expansion may make in one compilation.
 const MAX_TOKENS: usize = 1 << 20;
 const MAX_INCLUDE_DEPTH: u32 = 64;
 
@@ -135,7 +135,7 @@ pub(crate) fn preprocess(
     out
 }
 
-/// Gives the parser `>>`, `>=` and `>>=` in pieces, so that template lists can end inside them.
+/// Splits `>>`, `>=` and `>>=` for the parser, so that a template argument list can end inside them.
 fn split(token: Token, out: &mut Vec<Token>) {
     let pieces: &[Punct] = match token.kind {
         Kind::Punct(Punct::Shr) => &[Punct::Greater, Punct::Greater],
@@ -146,7 +146,7 @@ fn split(token: Token, out: &mut Vec<Token>) {
     for (index, &piece) in pieces.iter().enumerate() {
         let joined = if index + 1 < pieces.len() { JOINED } else { 0 };
         let lo = token.span.lo + index as u32;
-        // The piece that ends the operator keeps its end, for the ranges of diagnostics.
+        // The last piece keeps the operator's end, for the ranges of diagnostics.
         let hi = if joined == 0 { token.span.hi } else { lo + 1 };
         let span = Span::new(lo.min(hi), hi);
         out.push(Token { kind: Kind::Punct(piece), flags: token.flags | joined, span, ..token });
@@ -161,7 +161,7 @@ impl Preprocessor<'_> {
         }
     }
 
-    /// Leaves the rest of all files unread.
+    /// Skips the rest of all files.
     fn stop(&mut self) {
         self.frames.clear();
         self.conditionals.clear();
@@ -181,7 +181,7 @@ impl Preprocessor<'_> {
         self.frames.push(Frame { tokens: tokens.into(), at: 0, origin });
     }
 
-    /// The next token before macro expansion; directives are obeyed on the way.
+    /// The next token before macro expansion; executes the directives before it.
     fn raw(&mut self) -> Token {
         loop {
             let Some(frame) = self.frames.last_mut() else {
@@ -233,7 +233,7 @@ impl Preprocessor<'_> {
         rest[..length].to_vec()
     }
 
-    /// directive: '#' name rest-of-line; called behind the '#'.
+    /// directive: '#' name rest-of-line; called after the '#'.
     fn directive(&mut self) {
         let line = self.line();
         let Some((&head, rest)) = line.split_first() else { return };
@@ -349,8 +349,8 @@ impl Preprocessor<'_> {
         }
     }
 
-    /// Puts 1 or 0 for `defined X`, `defined(X)`, `__has_include(<X>)` and their like, which must
-    /// be done before the names in them are expanded.
+    /// Replaces `defined X`, `defined(X)`, `__has_include(<X>)` and similar by 1 or 0. This must
+    /// happen before the names in them are expanded.
     fn replace_queries(&mut self, line: &[Token]) -> Vec<Token> {
         let mut out = Vec::with_capacity(line.len());
         let mut at = 0;
@@ -468,7 +468,7 @@ impl Preprocessor<'_> {
         let name = match line {
             [only, ..] if only.kind == Kind::Str => lex::string(self.text(only)),
             [open, .., close] if open.is(Punct::Less) && close.is(Punct::Greater) => {
-                // Spaces are part of a header's name, but none of those that exist has one.
+                // Spaces are part of a header's name, but no existing header has one.
                 Some(self.source_text(&line[1..line.len() - 1]))
             }
             _ => None,
@@ -501,7 +501,7 @@ impl Preprocessor<'_> {
         }
     }
 
-    /// pragma: the ones that change code become tokens; `once` is for this file; others are hints.
+    /// pragma: those that change code become tokens; `once` marks this file; others are hints and ignored.
     fn pragma(&mut self, span: Span, rest: &[Token]) {
         match rest {
             [once, ..] if once.name == Name::ONCE => {
@@ -531,7 +531,7 @@ impl Preprocessor<'_> {
                 .error(head.span.end(), "#line directive requires a positive integer argument");
         };
         let name = line.get(1).and_then(|token| lex::string(self.text(token)));
-        // The directive governs the line after its own.
+        // The directive takes effect on the next line.
         let text = self.context.sources.place(head.span.lo);
         let rest_of_line = text.map_or(0, |place| place.text.len() as u32 + 1 - place.column);
         self.context.sources.renumber(head.span.lo + rest_of_line + 1, number, name);

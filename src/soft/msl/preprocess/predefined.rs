@@ -11,7 +11,7 @@ pub(super) const PREDEFINED: &[(&str, &str)] = &[
     ("__APPLE__", "1"),
     ("__cplusplus", "201402L"),
     ("__STDC__", "1"),
-    // In front of a declaration or expression it only silences warnings.
+    // Before a declaration or expression it only silences warnings.
     ("__extension__", ""),
     ("TARGET_OS_OSX", "1"),
     ("TARGET_OS_MAC", "1"),
@@ -113,7 +113,7 @@ pub(super) const PREDEFINED: &[(&str, &str)] = &[
     ("FLT_EPSILON", "0x1.0p-23f"),
     ("FP_ILOGB0", "(-2147483647-1)"),
     ("FP_ILOGBNAN", "2147483647"),
-    // The compiler's own spellings of limits, which `<metal_types>` is written with.
+    // The compiler's internal names of limits, which `<metal_types>` uses.
     ("__FLT_MAX__", "0x1.fffffep127f"),
     ("__FLT_MIN__", "0x1.0p-126f"),
     ("__FLT_EPSILON__", "0x1.0p-23f"),
@@ -127,7 +127,7 @@ pub(super) const PREDEFINED: &[(&str, &str)] = &[
     ("HALF_EPSILON", "0x1.0p-10h"),
 ];
 
-/// Headers that `#include` finds and that are empty, because the library is built in (MSL 6.1).
+/// Headers that `#include` accepts; they are empty because the library is built in (MSL 6.1).
 pub(super) fn is_library_header(name: &str) -> bool {
     const OTHERS: &[&str] = &["simd/simd.h", "stdint.h", "TargetConditionals.h"];
     name.starts_with("metal_") || name.starts_with("metal/") || OTHERS.contains(&name)

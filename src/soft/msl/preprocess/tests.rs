@@ -1,8 +1,8 @@
-//! What the preprocessor makes of small texts.
+//! Tests of the preprocessor on small texts.
 
 use super::*;
 
-/// The tokens of a text, spelled with one space between them, and the report.
+/// The tokens of a text, separated by spaces, and the diagnostics.
 fn run(text: &str) -> (String, String) {
     run_with(text, &[])
 }
@@ -116,7 +116,7 @@ fn expansion_is_bounded() {
         text += &format!("#define a{level} a{p} a{p} a{p} a{p} a{p} a{p} a{p} a{p}\n");
     }
     fails(&(text + "a29"), "macro expansion makes too many tokens");
-    // Arguments in every token of a long body, and texts that double.
+    // An argument in every token of a long body, and text that doubles with every macro.
     let body = "x ".repeat(20_000);
     fails(&format!("#define f(x) {body}\nf({body})"), "macro expansion makes too many tokens");
     let wrapped = |name: &str| format!("{}a{}", format!("{name}(").repeat(40), ")".repeat(40));
