@@ -35,6 +35,7 @@ pub(crate) struct GroupPlace<'a> {
     positions: *const Positions,
     /// Whether the threads of each SIMD-group have positions side by side in the first dimension.
     rows: bool,
+    row_lanes: u32,
     /// Whether it should stop.
     pub(crate) watch: Watch<'a>,
 }
@@ -57,6 +58,12 @@ impl GroupPlace<'_> {
         let mut lanes = positions[dimension];
         lanes.iter_mut().for_each(|lane| *lane = lane.wrapping_add(self.origin[dimension]));
         lanes
+    }
+
+    /// How many lanes, from every multiple of it on, have positions side by side in the first dimension and the
+    /// same in the others.
+    pub(crate) fn row_lanes(&self) -> u32 {
+        self.row_lanes
     }
 }
 
@@ -300,12 +307,14 @@ impl Program {
             plain: AtomicBool::new(false),
         };
         let helpers = helpers.min(total.saturating_sub(1)) as usize;
+        let largest = shared.regions.iter().map(|region| region.bytes).max().unwrap_or(0);
+        let code = self.native(largest).unwrap_or(&self.code);
         workers.run(helpers, &|| {
             // A worker that comes too late has nothing to set up for.
             if shared.next.load(Ordering::Relaxed) < shared.total {
                 SCRATCH.with_borrow_mut(|scratch| {
                     let plain = shared.plain.load(Ordering::Relaxed);
-                    let code = if plain { self.plain() } else { &self.code };
+                    let code = if plain { self.plain() } else { code };
                     let work = |code, scratch: &mut Scratch| {
                         let mut worker = Worker::new(&shared, code, scratch);
                         let done = worker.work();
@@ -390,6 +399,7 @@ impl<'a> Worker<'a> {
             origin: [0; 3],
             positions: std::ptr::null(),
             rows: false,
+            row_lanes: 1,
             watch: Watch::new(&shared.watchdog, shared.start),
         };
         let budget = place.watch.first_budget();
@@ -405,6 +415,7 @@ impl<'a> Worker<'a> {
                 thread_memory: at(frame * states + own * state),
                 place: std::ptr::null(),
                 number: 0,
+                native: std::ptr::null(),
                 stop: Stop::End,
             })
             .collect();
@@ -525,6 +536,8 @@ impl<'a> Worker<'a> {
         self.place.positions = self.shapes[shape].1.as_ptr();
         self.place.origin = origin;
         self.place.rows = size[0].is_multiple_of(LANES as u32) || size[1..] == [1; 2];
+        self.place.row_lanes =
+            if self.place.rows { LANES as u32 } else { 1 << size[0].trailing_zeros() };
         let inputs = &mut self.place.inputs;
         inputs[Input::ThreadgroupPositionInGrid as usize] = position;
         inputs[Input::ThreadsPerThreadgroup as usize] = size;

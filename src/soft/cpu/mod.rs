@@ -6,6 +6,8 @@
 
 mod interp;
 mod launch;
+#[cfg(target_arch = "x86_64")]
+mod native;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -91,8 +93,10 @@ pub(crate) struct Program {
     code: lower::Code,
     /// The same with nothing moved to before the first thread, made when it is needed.
     plain: OnceLock<lower::Code>,
+    /// The same with runs of machine code, made when a launch is worth it; none if there can be none.
+    native: OnceLock<Option<lower::Code>>,
     /// What that is made from.
-    source: Source,
+    source: Arc<Source>,
 }
 
 /// A function after all passes.
@@ -164,14 +168,25 @@ impl Program {
             tallies: tally::find(&function, &module.allocations),
             code,
             plain: OnceLock::new(),
-            source: Source { function, uniform, isa },
+            native: OnceLock::new(),
+            source: Arc::new(Source { function, uniform, isa }),
         })
     }
 
     /// The code in which nothing was moved.
     fn plain(&self) -> &lower::Code {
-        let Source { function, uniform, isa } = &self.source;
+        let Source { function, uniform, isa } = &*self.source;
         self.plain.get_or_init(|| lower::lower(function, uniform, *isa, false))
+    }
+
+    /// The code with machine code in it, if this system runs any and it reaches the launch's memory.
+    fn native(&self, largest: u64) -> Option<&lower::Code> {
+        #[cfg(target_arch = "x86_64")]
+        if native::is_on() && largest <= native::MAX_REGION {
+            return self.native.get_or_init(|| lower::lower_native(&self.source)).as_ref();
+        }
+        let _ = largest;
+        None
     }
 
     /// A fault before any thread ran.

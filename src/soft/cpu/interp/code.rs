@@ -90,6 +90,8 @@ pub(crate) struct Wave {
     pub(crate) place: *const GroupPlace<'static>,
     /// The SIMD-group's number in its threadgroup.
     pub(crate) number: u32,
+    /// The instruction whose machine code runs.
+    pub(crate) native: *const Ins,
     /// Why it stopped, set when a handler returns null.
     pub(crate) stop: Stop,
 }

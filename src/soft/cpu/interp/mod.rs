@@ -8,7 +8,7 @@ mod fetch;
 mod hoist;
 mod indexed;
 pub(super) mod isa;
-mod lanes;
+pub(super) mod lanes;
 pub(super) mod lower;
 mod matrix;
 pub(super) mod memory;

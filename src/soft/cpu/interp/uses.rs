@@ -51,8 +51,8 @@ impl Uses {
         self.fused[value.index()]
     }
 
-    /// Looks at a whole function.
-    pub(crate) fn find(function: &Function, uniform: &Uniformity) -> Self {
+    /// Looks at a whole function, of which machine code needs these values, too.
+    pub(crate) fn find(function: &Function, uniform: &Uniformity, others: &[Value]) -> Self {
         let count = function.insts.len();
         let mut find = Find {
             function,
@@ -72,7 +72,7 @@ impl Uses {
             loops: Vec::new(),
             open: Vec::new(),
             now: 0,
-            roots: Vec::new(),
+            roots: others.iter().map(|&value| (value, u32::MAX)).collect(),
         };
         find.number(&function.body);
         find.fuse();

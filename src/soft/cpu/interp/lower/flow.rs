@@ -24,14 +24,30 @@ impl Lowering<'_> {
         let ends = |stmt: &&Stmt| matches!(stmt, Stmt::Break | Stmt::Continue | Stmt::Return(_));
         let reached = block.iter().position(|stmt| ends(&stmt)).map_or(block.len(), |end| end + 1);
         let parts = self.parts_here.len();
-        block[..reached].iter().for_each(|stmt| self.stmt(stmt));
+        let mut at = 0;
+        while at < reached {
+            let run = self.native_run(&block[at..reached]);
+            match run {
+                0 => self.stmt(&block[at]),
+                _ => self.native(&block[at..at + run]),
+            }
+            at += run.max(1);
+        }
         self.forget_parts(parts);
         // What follows is never reached; its loops count all the same.
         block[reached..].iter().for_each(|stmt| self.skip(stmt));
     }
 
-    /// Counts the loops of what is never reached.
-    fn skip(&mut self, stmt: &Stmt) {
+    #[cfg(not(target_arch = "x86_64"))]
+    fn native_run(&self, _: &[Stmt]) -> usize {
+        0
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn native(&mut self, _: &[Stmt]) {}
+
+    /// Counts the loops of what is never reached, or of what is machine code.
+    pub(super) fn skip(&mut self, stmt: &Stmt) {
         match stmt {
             Stmt::If(_, a, b) => a.iter().chain(b).for_each(|stmt| self.skip(stmt)),
             Stmt::Loop { body, next, .. } => {

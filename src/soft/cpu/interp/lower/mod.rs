@@ -4,10 +4,14 @@
 mod flow;
 mod matrix;
 mod memory;
+#[cfg(target_arch = "x86_64")]
+mod native;
 mod texture;
 mod value;
 
 use std::collections::HashMap;
+#[cfg(target_arch = "x86_64")]
+use std::sync::Arc;
 
 use self::flow::LoopCode;
 use super::code::{Handler, Ins, Run};
@@ -19,6 +23,8 @@ use super::lanes;
 use super::memory::OFFSET_BITS;
 use super::registers::{Extent, Register, Registers, Size};
 use super::uses::Uses;
+#[cfg(target_arch = "x86_64")]
+use crate::soft::cpu::Source;
 use crate::soft::cpu::launch;
 use crate::soft::ir::facts::uniform::Uniformity;
 use crate::soft::ir::{Function, Input, Op, Scalar, Span, Type, Value};
@@ -44,6 +50,10 @@ pub(crate) struct Code {
     pub(crate) has_barrier: bool,
     /// The work of all of it, each loop's body once.
     pub(crate) work: u32,
+    /// The runs of machine code that instructions name by their address.
+    #[cfg(target_arch = "x86_64")]
+    #[expect(clippy::vec_box, reason = "instructions have the runs' addresses")]
+    pub(crate) runs: Vec<Box<super::super::native::region::Run>>,
 }
 
 /// An operand before registers have places.
@@ -125,6 +135,7 @@ pub(crate) struct Lowering<'a> {
     masked: u32,
     span: Span,
     local_starts: Vec<u32>,
+    thread_bytes: u32,
     has_barrier: bool,
     /// Work since a [`control::Count`].
     uncounted: u32,
@@ -133,73 +144,107 @@ pub(crate) struct Lowering<'a> {
     hoisted: u32,
     /// For each value whether it was computed before the first thread.
     done: Vec<bool>,
+    /// What becomes machine code, if anything does.
+    #[cfg(target_arch = "x86_64")]
+    native: Option<native::Natives>,
 }
 
 /// Lowers a function that is a kernel, inlined and scalarised; with `hoist`, what is the same for all
 /// threads is computed before them.
 pub(crate) fn lower(function: &Function, uniform: &Uniformity, isa: IsaKind, hoist: bool) -> Code {
-    let mut registers = Registers::default();
-    let variables = function
-        .variables
-        .iter()
-        .zip(&uniform.variables)
-        .map(|(variable, &uniform)| Operand {
-            field: Field::Register(registers.add(size_of_type(variable.ty, uniform), true)),
+    Lowering::new(function, uniform, isa, &[], hoist).whole()
+}
+
+/// Lowers the function of a source with machine code where there can be some; none if there is none at all.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn lower_native(source: &Arc<Source>) -> Option<Code> {
+    let natives = native::Natives::of(source)?;
+    let (function, uniform) = (&source.function, &source.uniform);
+    let mut lowering = Lowering::new(function, uniform, source.isa, natives.entering(), true);
+    lowering.native = Some(natives);
+    let code = lowering.whole();
+    code.runs.iter().all(|run| run.prepare()).then_some(code)
+}
+
+impl<'a> Lowering<'a> {
+    fn new(
+        function: &'a Function,
+        uniform: &'a Uniformity,
+        isa: IsaKind,
+        others: &[Value],
+        hoist: bool,
+    ) -> Self {
+        let mut registers = Registers::default();
+        let variables = function
+            .variables
+            .iter()
+            .zip(&uniform.variables)
+            .map(|(variable, &uniform)| Operand {
+                field: Field::Register(registers.add(size_of_type(variable.ty, uniform), true)),
+                uniform,
+            })
+            .collect();
+        let mut thread_bytes = 0;
+        let local_starts = function
+            .locals
+            .iter()
+            .map(|local| {
+                let start = thread_bytes;
+                thread_bytes += local.bytes.next_multiple_of(4);
+                start
+            })
+            .collect();
+        let mut lowering = Lowering {
+            function,
             uniform,
-        })
-        .collect();
-    let mut thread_bytes = 0;
-    let local_starts = function
-        .locals
-        .iter()
-        .map(|local| {
-            let start = thread_bytes;
-            thread_bytes += local.bytes.next_multiple_of(4);
-            start
-        })
-        .collect();
-    let mut lowering = Lowering {
-        function,
-        uniform,
-        uses: Uses::find(function, uniform),
-        isa,
-        code: Vec::new(),
-        labels: Vec::new(),
-        bound_at: u32::MAX,
-        registers,
-        values: vec![None; function.insts.len()],
-        parts: HashMap::new(),
-        parts_here: Vec::new(),
-        vectors: HashMap::new(),
-        variables,
-        constants: HashMap::new(),
-        constant_list: Vec::new(),
-        extents: Vec::new(),
-        begun: 0,
-        loops: Vec::new(),
-        joins: Vec::new(),
-        masked: 0,
-        span: Span::default(),
-        local_starts,
-        has_barrier: false,
-        uncounted: 0,
-        hoisting: false,
-        hoisted: 0,
-        done: vec![false; function.insts.len()],
-    };
-    // The slot of zero comes first: an address without a uniform part adds it.
-    lowering.constant(0);
-    if hoist {
-        lowering.hoist();
+            uses: Uses::find(function, uniform, others),
+            isa,
+            code: Vec::new(),
+            labels: Vec::new(),
+            bound_at: u32::MAX,
+            registers,
+            values: vec![None; function.insts.len()],
+            parts: HashMap::new(),
+            parts_here: Vec::new(),
+            vectors: HashMap::new(),
+            variables,
+            constants: HashMap::new(),
+            constant_list: Vec::new(),
+            extents: Vec::new(),
+            begun: 0,
+            loops: Vec::new(),
+            joins: Vec::new(),
+            masked: 0,
+            span: Span::default(),
+            local_starts,
+            thread_bytes: 0,
+            has_barrier: false,
+            uncounted: 0,
+            hoisting: false,
+            hoisted: 0,
+            done: vec![false; function.insts.len()],
+            #[cfg(target_arch = "x86_64")]
+            native: None,
+        };
+        // The slot of zero comes first: an address without a uniform part adds it.
+        lowering.constant(0);
+        lowering.thread_bytes = thread_bytes;
+        if hoist {
+            lowering.hoist();
+        }
+        lowering
     }
-    let start = lowering.code.len() as u32;
-    lowering.inputs();
-    let end = lowering.label();
-    lowering.joins.push(end);
-    lowering.block(&function.body);
-    lowering.bind(end);
-    lowering.emit::<control::End>([Field::Raw(0); 4], 0);
-    lowering.finish(thread_bytes, start)
+
+    fn whole(mut self) -> Code {
+        let start = self.code.len() as u32;
+        self.inputs();
+        let end = self.label();
+        self.joins.push(end);
+        self.block(&self.function.body);
+        self.bind(end);
+        self.emit::<control::End>([Field::Raw(0); 4], 0);
+        self.finish(start)
+    }
 }
 
 fn size_of_type(ty: Type, uniform: bool) -> Size {
@@ -369,6 +414,14 @@ impl Lowering<'_> {
         field
     }
 
+    /// Whether machine code is part of the code.
+    fn is_native(&self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return self.native.is_some();
+        #[cfg(not(target_arch = "x86_64"))]
+        return false;
+    }
+
     /// Whether a value was computed before the first thread.
     fn is_done(&self, value: Value) -> bool {
         self.done[value.index()]
@@ -407,7 +460,7 @@ impl Lowering<'_> {
             if !input || !self.uses.is_needed(value) || self.done[index] {
                 continue;
             }
-            if self.uses.is_row_only(value) {
+            if self.uses.is_row_only(value) && !self.is_native() {
                 // The accesses compute it, if at all; it only needs a place.
                 self.destination(value);
             } else {
@@ -430,7 +483,7 @@ impl Lowering<'_> {
 
     // --- The end -------------------------------------------------------------------------------
 
-    fn finish(mut self, thread_bytes: u32, start: u32) -> Code {
+    fn finish(mut self, start: u32) -> Code {
         let constants = self.constant_list.len() as u32;
         let reserved = (constants + self.hoisted) * 8;
         let (offsets, frame_bytes) = self.registers.place(&self.extents, reserved);
@@ -463,14 +516,22 @@ impl Lowering<'_> {
                 Ins { run: draft.run, a, b, c, d: d | draft.flags, imm }
             })
             .collect();
+        #[cfg(target_arch = "x86_64")]
+        let (code, runs) = {
+            let mut code = code;
+            let runs = self.native.take().map(|natives| natives.finish(&mut code, &resolve));
+            (code, runs.unwrap_or_default())
+        };
         Code {
+            #[cfg(target_arch = "x86_64")]
+            runs,
             code,
             spans: self.code.iter().map(|draft| draft.span).collect(),
             constants: self.constant_list,
             hoisted: self.hoisted,
             start,
             frame_bytes,
-            thread_bytes,
+            thread_bytes: self.thread_bytes,
             has_barrier: self.has_barrier,
             work: work[work.len() - 1],
         }

@@ -1,0 +1,252 @@
+//! Runs of statements that are machine code: one instruction of the bytecode, and a word for each site that may
+//! fail in it.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::{Field, Lowering, NONE, Operand};
+use crate::soft::cpu::Source;
+use crate::soft::cpu::interp::code::Ins;
+use crate::soft::cpu::interp::control;
+use crate::soft::cpu::interp::hoist::constant_in_launch;
+use crate::soft::cpu::interp::uses::Uses;
+use crate::soft::cpu::native::machine;
+use crate::soft::cpu::native::plan::{self, Kind, Plan};
+use crate::soft::cpu::native::region::{Leaving, Run, RunVariable};
+use crate::soft::cpu::native::shape::Shapes;
+use crate::soft::ir::{Op, Span, Stmt, Value, VarId};
+
+/// What becomes machine code, and what already has.
+pub(super) struct Natives {
+    source: Arc<Source>,
+    plan: Plan,
+    shapes: Arc<Shapes>,
+    done: Arc<Vec<bool>>,
+    drafts: Vec<Draft>,
+}
+
+/// A run before registers have offsets.
+struct Draft {
+    /// Its instruction.
+    at: u32,
+    run: Run,
+    entering: Vec<(Value, Operand)>,
+    leaving: Vec<(Value, Operand)>,
+    variables: Vec<(VarId, Operand, bool)>,
+}
+
+impl Natives {
+    /// The plan for a source's function; none if no part of it is worth machine code.
+    pub(super) fn of(source: &Arc<Source>) -> Option<Self> {
+        let uses = Uses::find(&source.function, &source.uniform, &[]);
+        let mut done = vec![false; source.function.insts.len()];
+        for value in constant_in_launch(&source.function, &uses) {
+            done[value.index()] = true;
+        }
+        let plan = Plan::of(&source.function, &source.uniform, &done);
+        if plan.runs.is_empty() {
+            return None;
+        }
+        let shapes = Shapes::of(&source.function, &source.uniform, false);
+        let (shapes, done) = (Arc::new(shapes), Arc::new(done));
+        Some(Self { source: Arc::clone(source), plan, shapes, done, drafts: Vec::new() })
+    }
+
+    /// Values from before the runs that need them.
+    pub(super) fn entering(&self) -> &[Value] {
+        &self.plan.entering
+    }
+
+    /// Gives the runs their offsets, and the instructions the runs.
+    #[expect(clippy::vec_box, reason = "instructions have the runs' addresses")]
+    pub(super) fn finish(self, code: &mut [Ins], resolve: &impl Fn(Field) -> u32) -> Vec<Box<Run>> {
+        let finish = |draft: Draft| {
+            let mut run = draft.run;
+            let place = |operand: Operand| (resolve(operand.field), operand.uniform);
+            run.entering =
+                draft.entering.into_iter().map(|(value, at)| (value, place(at))).collect();
+            let leaving = draft.leaving.into_iter().map(|(value, at)| {
+                let (offset, uniform) = place(at);
+                Leaving { value, offset, uniform }
+            });
+            run.leaving = leaving.collect();
+            let variables = draft.variables.into_iter().map(|(id, at, written)| {
+                let (offset, uniform) = place(at);
+                RunVariable { id, offset, uniform, written }
+            });
+            run.variables = variables.collect();
+            let run = Box::new(run);
+            code[draft.at as usize].imm = std::ptr::from_ref(&*run).addr() as u64;
+            run
+        };
+        self.drafts.into_iter().map(finish).collect()
+    }
+}
+
+/// What a run has in it.
+#[derive(Default)]
+struct Contents {
+    defined: HashSet<Value>,
+    read: Vec<Value>,
+    /// Variables, and whether they are assigned.
+    variables: HashMap<VarId, bool>,
+    /// Accesses and loops, with the source positions that reports name.
+    accesses: Vec<(Value, Span)>,
+    loops: Vec<(usize, Span)>,
+    begun: usize,
+}
+
+impl Lowering<'_> {
+    /// How many statements from here on are one run of machine code.
+    pub(super) fn native_run(&self, stmts: &[Stmt]) -> usize {
+        let Some(natives) = &self.native else { return 0 };
+        let length = natives.plan.runs.get(&std::ptr::from_ref(&stmts[0]));
+        length.copied().filter(|&length| length <= stmts.len()).unwrap_or(0)
+    }
+
+    /// Emits the instruction for a run.
+    pub(super) fn native(&mut self, stmts: &[Stmt]) {
+        let Some(natives) = self.native.take() else { return };
+        let mut contents = Contents { begun: self.begun, ..Contents::default() };
+        self.look(&natives, stmts, &mut contents);
+        let first_loop = self.begun;
+        stmts.iter().for_each(|stmt| self.skip(stmt));
+
+        let mut entering: Vec<(Value, Operand)> = Vec::new();
+        let mut seen = HashSet::new();
+        for &value in &contents.read {
+            let inst = self.function.inst(value);
+            let made = matches!(inst.op, Op::Const | Op::Allocation);
+            if made || contents.defined.contains(&value) || !seen.insert(value) {
+                continue;
+            }
+            let operand = self.operand(value);
+            entering.push((value, operand));
+        }
+        let mut leaving = Vec::new();
+        let mut defined: Vec<Value> = contents.defined.iter().copied().collect();
+        defined.sort_unstable();
+        for value in defined {
+            if natives.plan.leaves[value.index()] {
+                self.destination(value);
+                let operand = self.operand(value);
+                leaving.push((value, operand));
+            }
+        }
+        let mut ids: Vec<(VarId, bool)> =
+            contents.variables.iter().map(|(&id, &set)| (id, set)).collect();
+        ids.sort_unstable();
+        let variables: Vec<_> =
+            ids.into_iter().map(|(id, set)| (id, self.variables[id.index()], set)).collect();
+
+        let sites = contents.accesses.len() + contents.loops.len();
+        let words = 1 + sites.max(1);
+        let at = self.code.len() as u32;
+        self.emit_run(machine::native, [Field::Raw(words as u32), NONE, NONE, NONE], 0);
+        let spans = contents.accesses.iter().map(|access| access.1);
+        let spans = spans.chain(contents.loops.iter().map(|inside| inside.1));
+        for span in spans.chain(std::iter::repeat(self.span)).take(words - 1).collect::<Vec<_>>() {
+            self.span = span;
+            self.emit::<control::End>([NONE; 4], 0);
+        }
+        // Strips read and write in turn, so everything lives from the first word to the last.
+        let last = self.code.len() as u32 - 1;
+        let operands =
+            entering.iter().map(|entry| entry.1).chain(leaving.iter().map(|entry| entry.1));
+        let operands: Vec<Operand> =
+            operands.chain(variables.iter().map(|entry| entry.1)).collect();
+        for operand in operands {
+            if let Field::Register(register) = operand.field {
+                self.registers.touch(register, at);
+                self.registers.touch(register, last);
+            }
+        }
+        let number = |at: usize| at as u32;
+        let accesses = contents.accesses.iter().enumerate();
+        let access_sites = accesses.map(|(at, &(value, _))| (value, number(at))).collect();
+        let loops = contents.loops.iter().enumerate();
+        let after = contents.accesses.len();
+        let loop_sites = loops.map(|(at, &(inside, _))| (inside, number(after + at))).collect();
+        let gets =
+            contents.defined.iter().copied().filter(|&value| {
+                self.function.inst(value).op == Op::Get && self.uses.may_alias(value)
+            });
+        let run = Run {
+            source: Arc::clone(&natives.source),
+            first: stmts.as_ptr(),
+            length: stmts.len(),
+            masked: self.masked > 0,
+            first_loop,
+            shapes: Arc::clone(&natives.shapes),
+            done: Arc::clone(&natives.done),
+            aliases: gets.collect(),
+            entering: HashMap::new(),
+            leaving: Vec::new(),
+            variables: Vec::new(),
+            access_sites,
+            loop_sites,
+            machines: Default::default(),
+        };
+        let mut natives = natives;
+        natives.drafts.push(Draft { at, run, entering, leaving, variables });
+        self.native = Some(natives);
+    }
+
+    /// What statements define, read, assign, and access.
+    fn look(&self, natives: &Natives, stmts: &[Stmt], contents: &mut Contents) {
+        let (function, uniform) = (&natives.source.function, &natives.source.uniform);
+        for stmt in stmts {
+            match stmt {
+                Stmt::Do(value) if natives.done[value.index()] => {}
+                Stmt::Do(value) => {
+                    let inst = function.inst(*value);
+                    let shapes = &natives.shapes;
+                    if plan::kind(function, uniform, shapes, *value) != Kind::Direct {
+                        contents.defined.insert(*value);
+                        continue;
+                    }
+                    contents.read.extend(plan::reads(function, uniform, shapes, *value));
+                    contents.defined.insert(*value);
+                    let id = VarId(inst.imm as u32);
+                    match inst.op {
+                        Op::Get => {
+                            contents.variables.entry(id).or_insert(false);
+                        }
+                        Op::Set => {
+                            contents.variables.insert(id, true);
+                        }
+                        Op::Load | Op::Store => contents.accesses.push((*value, inst.span)),
+                        _ => {}
+                    }
+                }
+                Stmt::If(condition, a, b) => {
+                    contents.read.push(*condition);
+                    self.look(natives, a, contents);
+                    self.look(natives, b, contents);
+                }
+                Stmt::Loop { body, next } => {
+                    let number = contents.begun;
+                    contents.begun += 1;
+                    let before = contents.accesses.len();
+                    self.look(natives, body, contents);
+                    self.look(natives, next, contents);
+                    let inside = contents.accesses.get(before).map(|access| access.1);
+                    let span = inside.or_else(|| first_span(function, body)).unwrap_or_default();
+                    contents.loops.push((number, span));
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// The first source position in a block.
+fn first_span(function: &crate::soft::ir::Function, block: &[Stmt]) -> Option<Span> {
+    block.iter().find_map(|stmt| match stmt {
+        Stmt::Do(value) => Some(function.inst(*value).span).filter(|&span| span != Span::default()),
+        Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b } => {
+            first_span(function, a).or_else(|| first_span(function, b))
+        }
+        _ => None,
+    })
+}

@@ -1,0 +1,604 @@
+//! The code of a region before registers are allocated: machine operations over virtual registers.
+//!
+//! Selection writes it, allocation gives each virtual register one place for its whole life, and an emitter
+//! turns each instruction into a few of the machine's.
+
+use crate::soft::cpu::interp::code::Run;
+use crate::soft::ir::Scalar;
+
+/// A virtual register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Reg(pub(crate) u32);
+
+/// The register files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// Integers of up to 64 bits, one for all lanes of a strip.
+    Int,
+    /// 32 bits for each lane of a vector.
+    Vector,
+    /// A truth value for each lane of a vector.
+    Mask,
+}
+
+/// What is known of a virtual register.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Info {
+    pub(crate) class: Class,
+    /// It is written more than once, so its life covers every loop that it is used in.
+    pub(crate) carried: bool,
+    /// Where its value is in memory from the start: nothing has to be stored if there is no register for it.
+    pub(crate) home: Option<Home>,
+}
+
+/// Memory that has the value of a register when a strip starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Home {
+    /// Lanes of a frame's register, from this offset in the frame on; the strip's own offset is added.
+    Lanes(u32),
+    /// A slot of the frame with one value, which is spread over a vector.
+    Slot(u32),
+    /// 32 bits of a constant, the same for all lanes.
+    Constant(u32),
+    /// The number of each lane of the strip from this one on, times a factor.
+    Iota { first: u32, factor: u32 },
+}
+
+/// An operand in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MemRef {
+    pub(crate) base: MemBase,
+    pub(crate) index: Option<Reg>,
+    pub(crate) disp: i32,
+}
+
+/// What an operand in memory starts from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MemBase {
+    Reg(Reg),
+    /// The SIMD-group's frame.
+    Frame,
+    /// The frame, at the lanes of this strip.
+    FrameLanes,
+    /// The state of the SIMD-group.
+    Wave,
+    /// The byte with the bits of this strip's lanes, of 32 bits in the frame from here on.
+    FrameBits,
+    /// The same in the state of the SIMD-group.
+    WaveBits,
+    /// Memory of the code's own, behind what is spilled.
+    Own,
+}
+
+/// Arithmetic of integers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IntOp {
+    Add,
+    Sub,
+    Mul,
+    And,
+    Or,
+    Xor,
+    Shl,
+    /// With zeros.
+    Shr,
+    /// With the sign.
+    Sar,
+}
+
+/// Comparisons. Those of floats are false with a NaN, but for `Ne`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Test {
+    Eq,
+    Ne,
+    Lt,
+    Le,
+}
+
+/// What the numbers that are compared are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Float,
+    Signed,
+    Unsigned,
+}
+
+/// Operations in each lane on one operand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lane1 {
+    Move,
+    Sqrt,
+    Floor,
+    Ceil,
+    Trunc,
+    Rint,
+    AbsInt,
+    FloatOfSigned,
+    FloatOfUnsigned,
+    SignedOfFloat,
+    UnsignedOfFloat,
+    /// A shift by as many bits.
+    Shl(u8),
+    Shr(u8),
+    Sar(u8),
+}
+
+/// Operations in each lane on two operands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lane2 {
+    AddFloat,
+    SubFloat,
+    MulFloat,
+    DivFloat,
+    /// The smaller, and the number of a NaN and a number.
+    MinFloat,
+    MaxFloat,
+    Add,
+    Sub,
+    Mul,
+    MinSigned,
+    MinUnsigned,
+    MaxSigned,
+    MaxUnsigned,
+    And,
+    /// The second where the first has zeros.
+    AndNot,
+    Or,
+    Xor,
+    Shl,
+    Shr,
+    Sar,
+}
+
+/// Operations on masks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MaskOp {
+    And,
+    /// The second where the first is false.
+    AndNot,
+    Or,
+    Xor,
+}
+
+/// A position that jumps go to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Label(pub(crate) u32);
+
+/// One instruction. `d` is the result unless the variant says otherwise.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Ins {
+    // Integers. `wide` is 64 bits; results of 32 bits have zeros above.
+    Const {
+        d: Reg,
+        bits: u64,
+    },
+    Move {
+        d: Reg,
+        s: Reg,
+    },
+    Int {
+        op: IntOp,
+        wide: bool,
+        d: Reg,
+        a: Reg,
+        b: Reg,
+    },
+    IntImm {
+        op: IntOp,
+        wide: bool,
+        d: Reg,
+        a: Reg,
+        imm: i32,
+    },
+    Not {
+        wide: bool,
+        d: Reg,
+        s: Reg,
+    },
+    /// Widened as a scalar type's values are, from its bits.
+    Widen {
+        from: Scalar,
+        wide: bool,
+        d: Reg,
+        s: Reg,
+    },
+    /// Reads a scalar of memory, widened.
+    LoadInt {
+        from: Scalar,
+        d: Reg,
+        mem: MemRef,
+    },
+    StoreInt {
+        bytes: u32,
+        mem: MemRef,
+        s: Reg,
+    },
+    /// All ones of 32 bits, or 0.
+    Compare {
+        test: Test,
+        kind: Kind,
+        wide: bool,
+        d: Reg,
+        a: Reg,
+        b: Reg,
+    },
+    /// `a` where `c` is not 0, else `b`.
+    Choose {
+        wide: bool,
+        d: Reg,
+        c: Reg,
+        a: Reg,
+        b: Reg,
+    },
+
+    // Control flow.
+    Label(Label),
+    Jump(Label),
+    /// Jumps if a number of 32 bits is 0, or if it is not.
+    JumpIf {
+        zero: bool,
+        s: Reg,
+        to: Label,
+    },
+    /// Jumps if no lane of either mask is set.
+    JumpNone {
+        masks: [Reg; 2],
+        to: Label,
+    },
+    /// Counts an iteration; asks for the clock when enough were.
+    Budget {
+        site: u32,
+    },
+
+    // Checks of accesses. What fails is done by the site's slow path.
+    /// Unsigned, of 64 bits: `a` must be below `limit`.
+    CheckBelow {
+        a: Reg,
+        limit: Reg,
+        site: u32,
+    },
+    /// Lanes of `active` must be in `good`.
+    CheckLanes {
+        active: Reg,
+        good: Reg,
+        site: u32,
+    },
+    /// Where the slow path of a site goes on.
+    SiteEnd {
+        site: u32,
+    },
+    /// Calls what a site stands for.
+    Call {
+        site: u32,
+    },
+
+    // Vectors.
+    /// All ones or zeros in each lane; only part of other operations' results.
+    Lane1 {
+        op: Lane1,
+        d: Reg,
+        a: Reg,
+    },
+    Lane2 {
+        op: Lane2,
+        d: Reg,
+        a: Reg,
+        b: Reg,
+    },
+    /// `a * b + c`, rounded once.
+    Fma {
+        d: Reg,
+        a: Reg,
+        b: Reg,
+        c: Reg,
+    },
+    CompareLanes {
+        test: Test,
+        kind: Kind,
+        d: Reg,
+        a: Reg,
+        b: Reg,
+    },
+    /// Whether the float is a NaN.
+    IsNan {
+        d: Reg,
+        a: Reg,
+    },
+    /// `a` where the mask is set, else `b`.
+    Select {
+        d: Reg,
+        mask: Reg,
+        a: Reg,
+        b: Reg,
+    },
+    /// Assigns in the lanes of a mask.
+    MoveMasked {
+        d: Reg,
+        mask: Reg,
+        s: Reg,
+    },
+    /// The same number of 32 bits in all lanes.
+    Spread {
+        d: Reg,
+        s: Reg,
+    },
+    /// Reads a scalar of 32 bits into all lanes.
+    LoadSpread {
+        d: Reg,
+        mem: MemRef,
+    },
+    /// Reads scalars side by side, widened.
+    Load {
+        from: Scalar,
+        d: Reg,
+        mem: MemRef,
+    },
+    /// Writes 32 bits of every lane side by side.
+    StoreAll {
+        mem: MemRef,
+        s: Reg,
+    },
+    /// Writes scalars side by side, in the lanes of a mask.
+    Store {
+        bytes: u32,
+        mem: MemRef,
+        s: Reg,
+        mask: Reg,
+    },
+    /// Reads 32 bits at `base` plus the lane's byte offset, in the lanes of a mask.
+    Gather {
+        d: Reg,
+        base: Reg,
+        offsets: Reg,
+        disp: i32,
+        mask: Reg,
+    },
+    /// Writes 32 bits, likewise.
+    Scatter {
+        base: Reg,
+        offsets: Reg,
+        disp: i32,
+        s: Reg,
+        mask: Reg,
+    },
+    /// The lowest lane's bits.
+    First {
+        d: Reg,
+        s: Reg,
+    },
+
+    // Masks.
+    MaskBin {
+        op: MaskOp,
+        d: Reg,
+        a: Reg,
+        b: Reg,
+    },
+    MaskNot {
+        d: Reg,
+        a: Reg,
+    },
+    MaskMove {
+        d: Reg,
+        s: Reg,
+    },
+    MaskClear {
+        d: Reg,
+    },
+    /// From bits of a number of 32: lane 0 of the vector is this bit.
+    MaskOfBits {
+        d: Reg,
+        s: Reg,
+        first: u8,
+    },
+    /// The bits of a mask, lane 0 lowest.
+    BitsOfMask {
+        d: Reg,
+        s: Reg,
+    },
+    /// The same for all lanes: set if the number of 32 bits is not 0.
+    MaskOfInt {
+        d: Reg,
+        s: Reg,
+    },
+}
+
+impl Ins {
+    /// Calls `f` with every register but those of sites.
+    pub(crate) fn each(&self, f: &mut impl FnMut(Reg)) {
+        use Ins as I;
+        let mem = |mem: &MemRef, f: &mut dyn FnMut(Reg)| {
+            if let MemBase::Reg(base) = mem.base {
+                f(base);
+            }
+            mem.index.into_iter().for_each(f);
+        };
+        match *self {
+            I::Label(_) | I::Jump(_) | I::Budget { .. } | I::SiteEnd { .. } | I::Call { .. } => {}
+            I::Const { d, .. } | I::MaskClear { d } => f(d),
+            I::Move { d, s }
+            | I::Not { d, s, .. }
+            | I::Widen { d, s, .. }
+            | I::Spread { d, s }
+            | I::First { d, s }
+            | I::MaskMove { d, s }
+            | I::MaskOfBits { d, s, .. }
+            | I::BitsOfMask { d, s }
+            | I::MaskOfInt { d, s }
+            | I::IntImm { d, a: s, .. }
+            | I::Lane1 { d, a: s, .. }
+            | I::IsNan { d, a: s }
+            | I::MaskNot { d, a: s } => [s, d].into_iter().for_each(f),
+            I::Int { d, a, b, .. }
+            | I::Compare { d, a, b, .. }
+            | I::Lane2 { d, a, b, .. }
+            | I::CompareLanes { d, a, b, .. }
+            | I::MaskBin { d, a, b, .. } => [a, b, d].into_iter().for_each(f),
+            I::Choose { d, c, a, b, .. }
+            | I::Fma { d, a, b, c }
+            | I::Select { d, mask: c, a, b } => [a, b, c, d].into_iter().for_each(f),
+            I::MoveMasked { d, mask, s } => [mask, s, d].into_iter().for_each(f),
+            I::JumpIf { s, .. } => f(s),
+            I::JumpNone { masks, .. } => masks.into_iter().for_each(f),
+            I::CheckBelow { a, limit, .. } => [a, limit].into_iter().for_each(f),
+            I::CheckLanes { active, good, .. } => [active, good].into_iter().for_each(f),
+            I::LoadInt { d, mem: m, .. }
+            | I::LoadSpread { d, mem: m }
+            | I::Load { d, mem: m, .. } => {
+                mem(&m, f);
+                f(d);
+            }
+            I::StoreInt { mem: m, s, .. } | I::StoreAll { mem: m, s } => {
+                mem(&m, f);
+                f(s);
+            }
+            I::Store { mem: m, s, mask, .. } => {
+                mem(&m, f);
+                [s, mask].into_iter().for_each(f);
+            }
+            I::Gather { d, base, offsets, mask, .. } => {
+                [base, offsets, mask, d].into_iter().for_each(f);
+            }
+            I::Scatter { base, offsets, s, mask, .. } => {
+                [base, offsets, s, mask].into_iter().for_each(f);
+            }
+        }
+    }
+}
+
+/// A point that calls out of the code: an access that a check did not let pass, an operation that has no
+/// code of its own, or a look at the clock.
+#[derive(Clone, Debug)]
+pub(crate) struct Site {
+    /// The number among the region's sites in the interpreter's code, which knows the source line.
+    pub(crate) number: u32,
+    pub(crate) what: SiteKind,
+}
+
+/// What a site does.
+#[derive(Clone, Debug)]
+pub(crate) enum SiteKind {
+    Clock,
+    Access(Access),
+    /// An operation, done by the interpreter's handler.
+    /// With `once` it works on slots, else on 32 lanes.
+    Operation {
+        run: Run,
+        args: Vec<Operand>,
+        result: Operand,
+        once: bool,
+    },
+}
+
+/// An operand or a result of a site.
+#[derive(Clone, Debug)]
+pub(crate) enum Operand {
+    /// One number for all lanes; with `bool` a truth value.
+    Int {
+        reg: Reg,
+        bool: bool,
+    },
+    Lanes(Vec<Reg>),
+    Masks(Vec<Reg>),
+}
+
+impl Operand {
+    fn each(&self, f: &mut impl FnMut(Reg)) {
+        match self {
+            Self::Int { reg, .. } => f(*reg),
+            Self::Lanes(regs) | Self::Masks(regs) => regs.iter().copied().for_each(f),
+        }
+    }
+}
+
+/// An access lane by lane.
+#[derive(Clone, Debug)]
+pub(crate) struct Access {
+    pub(crate) write: bool,
+    /// The region's number, or a register with a pointer.
+    pub(crate) region: RegionRef,
+    /// The scalar type in memory.
+    pub(crate) scalar: Scalar,
+    /// The uniform part of the offset.
+    pub(crate) offset: Reg,
+    /// What each lane adds.
+    pub(crate) terms: Vec<Term>,
+    /// The active lanes.
+    pub(crate) exec: Vec<Reg>,
+    /// The components, side by side in memory: results of loads, sources of stores.
+    pub(crate) data: Vec<Operand>,
+    /// Whether a vector is made of loads of scalars: a report names one of them.
+    pub(crate) joined: bool,
+}
+
+/// Which region an access is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RegionRef {
+    Number(u32),
+    /// The number of the region that a pointer is in, as the code found it.
+    Found(Reg),
+}
+
+/// An index of 32 bits that differs from lane to lane, and what it is multiplied by.
+#[derive(Clone, Debug)]
+pub(crate) struct Term {
+    pub(crate) index: LaneIndex,
+    pub(crate) signed: bool,
+    pub(crate) scale: i64,
+}
+
+/// How a lane's index is found.
+#[derive(Clone, Debug)]
+pub(crate) enum LaneIndex {
+    /// That of the strip's first lane, and what each further lane adds, in 32 bits.
+    Affine {
+        first: Reg,
+        stride: u32,
+    },
+    Lanes(Vec<Reg>),
+}
+
+impl Site {
+    /// Calls `f` with every register that the site reads or writes.
+    pub(crate) fn each(&self, f: &mut impl FnMut(Reg)) {
+        match &self.what {
+            SiteKind::Clock => {}
+            SiteKind::Access(access) => {
+                if let RegionRef::Found(reg) = access.region {
+                    f(reg);
+                }
+                f(access.offset);
+                for term in &access.terms {
+                    match &term.index {
+                        LaneIndex::Affine { first, .. } => f(*first),
+                        LaneIndex::Lanes(regs) => regs.iter().copied().for_each(&mut *f),
+                    }
+                }
+                access.exec.iter().copied().for_each(&mut *f);
+                access.data.iter().for_each(|data| data.each(f));
+            }
+            SiteKind::Operation { args, result, .. } => {
+                args.iter().for_each(|arg| arg.each(f));
+                result.each(f);
+            }
+        }
+    }
+}
+
+/// A region's code.
+#[derive(Debug, Default)]
+pub(crate) struct Code {
+    pub(crate) code: Vec<Ins>,
+    pub(crate) regs: Vec<Info>,
+    pub(crate) labels: u32,
+    pub(crate) sites: Vec<Site>,
+    /// First and last instruction of each loop, inner before outer.
+    pub(crate) loops: Vec<(u32, u32)>,
+    /// Bytes of memory of its own.
+    pub(crate) own_bytes: u32,
+    /// Slots that change once all strips are done: from this offset of its own memory to that of the frame.
+    pub(crate) late: Vec<(u32, u32)>,
+    /// Lanes of a vector, and vectors of a strip.
+    pub(crate) lanes: u32,
+    pub(crate) parts: u32,
+}

@@ -1,0 +1,476 @@
+//! Finished machine code, how it is called, and what it calls.
+
+use std::fmt;
+
+use super::allocate::Place;
+use super::lir::{Access, Class, Code, Home, Info, LaneIndex, Operand, Reg, RegionRef, SiteKind};
+use super::memory::Executable;
+use super::region::Run;
+use super::select::Strip;
+use super::x86_64::asm::Width;
+use super::x86_64::emit::{self, Emitted};
+use crate::soft::cpu::IsaKind;
+use crate::soft::cpu::interp::code::{Ins, Stop, Wave, Wrong};
+use crate::soft::cpu::interp::control::{BUDGET, clock};
+use crate::soft::cpu::interp::memory::Region;
+use crate::soft::ir::Scalar;
+
+/// The code's own memory, on the stack: offsets of what is in it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Area {
+    pub(crate) own: u32,
+    /// All registers while the code calls out: 64 bytes for a vector, 8 for others.
+    pub(crate) vectors: u32,
+    pub(crate) ints: u32,
+    pub(crate) masks: u32,
+    pub(crate) machine: u32,
+    /// The stack pointer of the caller.
+    pub(crate) stack: u32,
+    pub(crate) bytes: u32,
+}
+
+impl Area {
+    /// The layout for so many bytes of spilled registers, which come first, and of the code's own.
+    pub(crate) fn new(spilled: u32, own: u32) -> Self {
+        let vectors = (spilled + own).next_multiple_of(64);
+        let ints = vectors + 32 * 64;
+        let masks = ints + 16 * 8;
+        let machine = masks + 8 * 8;
+        let bytes = (machine + 16).next_multiple_of(64);
+        Self { own: spilled, vectors, ints, masks, machine, stack: machine + 8, bytes }
+    }
+}
+
+/// What the code calls at a site: the code's own memory, the site, the machine, the frame, the SIMD-group. 0 if
+/// it goes on.
+pub(crate) type Slow =
+    unsafe extern "sysv64" fn(*mut u8, u32, *const Machine, *mut u8, *mut Wave) -> u32;
+
+/// What machine code is.
+type Entry = unsafe extern "sysv64" fn(*mut u8, *mut Wave, *const Machine) -> u32;
+
+/// The code of a run for one kind of strip.
+pub(crate) struct Machine {
+    pages: Executable,
+    code: Code,
+    places: Vec<Place>,
+    area: Area,
+    width: Width,
+    lanes: usize,
+}
+
+impl fmt::Debug for Machine {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Machine")
+            .field("bytes", &self.pages.bytes().len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Machine {
+    /// The strips that an instruction set has, as long as they get; none if there is no code for it.
+    pub(crate) fn whole_strip(isa: IsaKind) -> Option<Strip> {
+        let (lanes, parts, scatters) = match isa {
+            IsaKind::Baseline => return None,
+            IsaKind::Avx2 => (8, 1, false),
+            IsaKind::Avx512 => (16, 2, true),
+        };
+        Some(Strip { lanes, parts, rows: false, scatters })
+    }
+
+    /// Makes the code executable; none if that cannot be had.
+    pub(crate) fn new(code: Code, strip: Strip) -> Option<Self> {
+        let width = if strip.lanes == 8 { Width::Ymm } else { Width::Zmm };
+        let Emitted { bytes, places, area } = emit::emit(&code, width, slow)?;
+        let pages = Executable::new(&bytes)?;
+        let lanes = (strip.lanes * strip.parts) as usize;
+        Some(Self { pages, code, places, area, width, lanes })
+    }
+
+    /// The bytes of the code.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.pages.bytes()
+    }
+
+    /// Runs the code for one SIMD-group. False if it stopped; why is in `wave.stop`.
+    ///
+    /// # Safety
+    /// The frame and the SIMD-group are those of the program that the run is part of, and `wave.native` is the
+    /// interpreter's instruction for this run.
+    pub(crate) unsafe fn call(&self, frame: *mut u8, wave: &mut Wave) -> bool {
+        // SAFETY: the pages hold a function of this type, whose contract is the caller's.
+        unsafe {
+            let entry: Entry = std::mem::transmute(self.pages.start());
+            entry(frame, wave, self) == 0
+        }
+    }
+}
+
+/// The registers of code that called out.
+struct Saved<'a> {
+    machine: &'a Machine,
+    area: *mut u8,
+    frame: *mut u8,
+    /// The number of the strip's first lane.
+    first: usize,
+}
+
+impl Saved<'_> {
+    fn at<T>(&self, offset: u32) -> *mut T {
+        // SAFETY: offsets are inside the code's own memory, which is aligned.
+        unsafe { self.area.add(offset as usize).cast() }
+    }
+
+    fn info(&self, reg: Reg) -> Info {
+        self.machine.code.regs[reg.0 as usize]
+    }
+
+    /// Where a register is, if it is anywhere but at home.
+    fn find<T>(&self, reg: Reg) -> Option<*mut T> {
+        let (info, area) = (self.info(reg), self.machine.area);
+        match self.machine.places[reg.0 as usize] {
+            Place::Register(number) => {
+                let number = u32::from(number);
+                Some(if emit::is_vector(info.class, self.machine.width) {
+                    self.at(area.vectors + number * 64)
+                } else if info.class == Class::Int {
+                    self.at(area.ints + number * 8)
+                } else {
+                    self.at(area.masks + number * 8)
+                })
+            }
+            Place::Spill(offset) => Some(self.at(offset)),
+            Place::Home | Place::None => None,
+        }
+    }
+
+    fn int(&self, reg: Reg) -> u64 {
+        // SAFETY: a saved register.
+        self.find::<u64>(reg).map_or(0, |at| unsafe { *at })
+    }
+
+    fn set_int(&self, reg: Reg, bits: u64) {
+        if let Some(at) = self.find::<u64>(reg) {
+            // SAFETY: a saved register.
+            unsafe { *at = bits };
+        }
+    }
+
+    /// One lane of a vector.
+    fn lane(&self, reg: Reg, lane: usize) -> u32 {
+        if let Some(at) = self.find::<u32>(reg) {
+            // SAFETY: a saved vector.
+            return unsafe { *at.add(lane) };
+        }
+        // SAFETY: offsets of a program are inside its frame.
+        match self.info(reg).home {
+            Some(Home::Lanes(offset)) => unsafe {
+                *self.frame.add(offset as usize).cast::<u32>().add(self.first + lane)
+            },
+            // SAFETY: as above.
+            Some(Home::Slot(offset)) => unsafe { *self.frame.add(offset as usize).cast::<u32>() },
+            Some(Home::Constant(bits)) => bits,
+            Some(Home::Iota { first, factor }) => (first + lane as u32).wrapping_mul(factor),
+            None => 0,
+        }
+    }
+
+    fn set_lane(&self, reg: Reg, lane: usize, bits: u32) {
+        if let Some(at) = self.find::<u32>(reg) {
+            // SAFETY: a saved vector.
+            unsafe { *at.add(lane) = bits };
+        }
+    }
+
+    fn bit(&self, reg: Reg, lane: usize) -> bool {
+        if emit::masks_are_registers(self.machine.width) {
+            // SAFETY: a saved mask.
+            return self.find::<u16>(reg).is_some_and(|at| unsafe { *at } & 1 << lane != 0);
+        }
+        self.lane(reg, lane) >> 31 != 0
+    }
+
+    fn set_bit(&self, reg: Reg, lane: usize, bit: bool) {
+        if !emit::masks_are_registers(self.machine.width) {
+            return self.set_lane(reg, lane, if bit { u32::MAX } else { 0 });
+        }
+        if let Some(at) = self.find::<u16>(reg) {
+            // SAFETY: a saved mask.
+            unsafe { *at = *at & !(1 << lane) | u16::from(bit) << lane };
+        }
+    }
+
+    /// The register that has a lane of the strip, and the lane in it.
+    fn part<'r>(&self, regs: &'r [Reg], lane: usize) -> (Reg, usize, &'r [Reg]) {
+        let lanes = self.machine.code.lanes as usize;
+        (regs[(lane / lanes).min(regs.len() - 1)], lane % lanes, regs)
+    }
+
+    /// An operand in a lane of the strip, in widened bits.
+    fn get(&self, operand: &Operand, lane: usize) -> u64 {
+        match operand {
+            Operand::Int { reg, bool: true } => u64::from(self.int(*reg) & 1),
+            Operand::Int { reg, bool: false } => self.int(*reg),
+            Operand::Lanes(regs) => {
+                let (reg, lane, _) = self.part(regs, lane);
+                self.lane(reg, lane).into()
+            }
+            Operand::Masks(regs) => {
+                let (reg, lane, _) = self.part(regs, lane);
+                self.bit(reg, lane).into()
+            }
+        }
+    }
+
+    fn set(&self, operand: &Operand, lane: usize, bits: u64) {
+        match operand {
+            Operand::Int { reg, bool: true } => {
+                self.set_int(*reg, if bits != 0 { u32::MAX.into() } else { 0 });
+            }
+            Operand::Int { reg, bool: false } => self.set_int(*reg, bits),
+            Operand::Lanes(regs) => {
+                let (reg, lane, _) = self.part(regs, lane);
+                self.set_lane(reg, lane, bits as u32);
+            }
+            Operand::Masks(regs) => {
+                let (reg, lane, _) = self.part(regs, lane);
+                self.set_bit(reg, lane, bits != 0);
+            }
+        }
+    }
+}
+
+/// What the code calls: see [`Slow`].
+///
+/// # Safety
+/// The code of the machine calls it, with what it was called with.
+unsafe extern "sysv64" fn slow(
+    area: *mut u8,
+    site: u32,
+    machine: *const Machine,
+    frame: *mut u8,
+    wave: *mut Wave,
+) -> u32 {
+    // SAFETY: the code passes what its caller passed to it.
+    let (machine, wave) = unsafe { (&*machine, &mut *wave) };
+    let mut saved = Saved { machine, area, frame, first: 0 };
+    // SAFETY: two of the saved registers: four times the first lane, and the iterations that are left.
+    let (offset, budget) = unsafe {
+        (*saved.at::<u64>(machine.area.ints + 13 * 8), saved.at::<u64>(machine.area.ints + 15 * 8))
+    };
+    saved.first = offset as usize / 4;
+    let site = &machine.code.sites[site as usize];
+    let stopped = match &site.what {
+        SiteKind::Clock => {
+            // SAFETY: as above.
+            unsafe { *budget = BUDGET.into() };
+            clock(wave).err()
+        }
+        SiteKind::Access(access) => lanes_one_by_one(&saved, access, wave).err().map(Some),
+        SiteKind::Operation { run, args, result, once } => {
+            // SAFETY: handlers of the table of semantics only read and write their operands.
+            unsafe { operation(&saved, *run, args, result, *once, wave) };
+            None
+        }
+    };
+    let Some(stopped) = stopped else { return 0 };
+    wave.stop = match stopped {
+        None => Stop::Aborted,
+        Some((lane, wrong)) => {
+            // SAFETY: the words of a run's sites follow its instruction.
+            let at = unsafe { wave.native.add(1 + site.number as usize) };
+            let lane = if wrong == Wrong::Watchdog { wave.first() } else { lane };
+            Stop::Fault(at, lane, wrong)
+        }
+    };
+    1
+}
+
+/// Does an access for the active lanes one after the other, each checked; or the first lane and what is wrong.
+fn lanes_one_by_one(saved: &Saved<'_>, access: &Access, wave: &Wave) -> Result<(), (u32, Wrong)> {
+    let number = match access.region {
+        RegionRef::Number(number) => number,
+        RegionRef::Found(reg) => saved.int(reg) as u32,
+    };
+    let region = if number < wave.region_count {
+        // SAFETY: the number is in the table.
+        unsafe { *wave.regions.add(number as usize) }
+    } else {
+        Region { base: std::ptr::null_mut(), bytes: 0, slack: 0, writable: false, alone: false }
+    };
+    let size = access.scalar.bytes();
+    let total = i64::from(size) * access.data.len() as i64;
+    let end = region.bytes as i64 + if access.write { 0 } else { i64::from(region.slack) };
+    let last = if access.write && !region.writable { -1 } else { end - total };
+    let numbers = access.data.iter().any(|data| matches!(data, Operand::Int { .. }));
+    let active = |lane: usize| {
+        let (reg, lane, _) = saved.part(&access.exec, lane);
+        saved.bit(reg, lane)
+    };
+    for lane in (0..saved.machine.lanes).filter(|&lane| active(lane)) {
+        let mut offset = saved.int(access.offset) as i64;
+        for term in &access.terms {
+            let index = match &term.index {
+                LaneIndex::Affine { first, stride } => {
+                    (saved.int(*first) as u32).wrapping_add(stride.wrapping_mul(lane as u32))
+                }
+                LaneIndex::Lanes(regs) => {
+                    let (reg, lane, _) = saved.part(regs, lane);
+                    saved.lane(reg, lane)
+                }
+            };
+            let index = if term.signed { i64::from(index as i32) } else { i64::from(index) };
+            offset = offset.wrapping_add(index.wrapping_mul(term.scale));
+        }
+        if !(0..=last).contains(&offset) {
+            return Err(((saved.first + lane) as u32, wrong(access, number, offset, last, total)));
+        }
+        for (component, data) in access.data.iter().enumerate() {
+            // SAFETY: the whole access is in bounds.
+            let at = unsafe { region.base.add(offset as usize + component * size as usize) };
+            if access.write {
+                // SAFETY: as above.
+                unsafe { write(access.scalar, at, saved.get(data, lane)) };
+            } else {
+                // SAFETY: as above.
+                let bits = unsafe { read(access.scalar, at) };
+                if access.terms.is_empty() {
+                    // One address for all lanes.
+                    (0..saved.machine.lanes).for_each(|lane| saved.set(data, lane, bits));
+                } else {
+                    saved.set(data, lane, bits);
+                }
+            }
+        }
+        if access.terms.is_empty() && (numbers || !access.write) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// An access that is out of bounds, or the scalar of it that is.
+fn wrong(access: &Access, region: u32, offset: i64, last: i64, total: i64) -> Wrong {
+    let size = i64::from(access.scalar.bytes());
+    let (bytes, offset) = if access.joined {
+        let last = last.saturating_add(total - size);
+        let mut starts = (0..total / size).map(|k| offset.wrapping_add(k * size));
+        (size, starts.find(|start| !(0..=last).contains(start)).unwrap_or(offset))
+    } else {
+        (total, offset)
+    };
+    Wrong::Access { region, offset, bytes: bytes as u32, write: access.write }
+}
+
+/// Reads a scalar, widened.
+///
+/// # Safety
+/// It is there.
+unsafe fn read(scalar: Scalar, at: *const u8) -> u64 {
+    // SAFETY: the caller's.
+    unsafe {
+        match scalar {
+            Scalar::Bool => u64::from(*at != 0),
+            Scalar::I8 => u64::from(*at.cast::<i8>() as i32 as u32),
+            Scalar::U8 => u64::from(*at),
+            Scalar::I16 => u64::from(at.cast::<i16>().read_unaligned() as i32 as u32),
+            Scalar::U16 | Scalar::F16 | Scalar::BF16 => {
+                u64::from(at.cast::<u16>().read_unaligned())
+            }
+            Scalar::I32 | Scalar::U32 | Scalar::F32 => u64::from(at.cast::<u32>().read_unaligned()),
+            Scalar::I64 | Scalar::U64 => at.cast::<u64>().read_unaligned(),
+        }
+    }
+}
+
+/// Writes a scalar from widened bits.
+///
+/// # Safety
+/// Its memory is there.
+unsafe fn write(scalar: Scalar, at: *mut u8, bits: u64) {
+    // SAFETY: the caller's.
+    unsafe {
+        match scalar.bytes() {
+            1 => *at = bits as u8,
+            2 => at.cast::<u16>().write_unaligned(bits as u16),
+            4 => at.cast::<u32>().write_unaligned(bits as u32),
+            _ => at.cast::<u64>().write_unaligned(bits),
+        }
+    }
+}
+
+/// Memory for the operands of a handler: 32 lanes of 8 bytes each.
+#[repr(C, align(128))]
+struct Operands([[u8; 256]; 4]);
+
+/// Does an operation by the interpreter's handler.
+///
+/// # Safety
+/// The handler reads and writes nothing but its operands, which are as many as there are.
+unsafe fn operation(
+    saved: &Saved<'_>,
+    run: crate::soft::cpu::interp::code::Run,
+    args: &[Operand],
+    result: &Operand,
+    once: bool,
+    wave: &mut Wave,
+) {
+    let mut operands = Operands([[0; 256]; 4]);
+    let memory = operands.0.as_mut_ptr().cast::<u8>();
+    let lanes = if once { 1 } else { saved.machine.lanes };
+    for (at, arg) in args.iter().enumerate() {
+        let at = memory.wrapping_add((at + 1) * 256);
+        for lane in 0..lanes {
+            let bits = saved.get(arg, lane);
+            // SAFETY: a slot, 32 lanes of 4 bytes, or 32 bits.
+            unsafe {
+                match arg {
+                    Operand::Int { bool: true, .. } => {
+                        at.cast::<u32>().write(if bits != 0 { u32::MAX } else { 0 });
+                    }
+                    Operand::Int { .. } => at.cast::<u64>().write(bits),
+                    Operand::Lanes(_) => at.cast::<u32>().add(lane).write(bits as u32),
+                    Operand::Masks(_) => *at.cast::<u32>() |= (bits as u32) << lane,
+                }
+            }
+        }
+    }
+    let ins = Ins { run, a: 0, b: 256, c: 512, d: 768, imm: 0 };
+    // SAFETY: the handler's operands are in this memory.
+    unsafe { run(&raw const ins, memory, wave) };
+    for lane in 0..saved.machine.lanes {
+        // SAFETY: as above.
+        let bits = unsafe {
+            match result {
+                Operand::Int { bool: true, .. } => u64::from(memory.cast::<u32>().read() & 1),
+                Operand::Int { .. } => memory.cast::<u64>().read(),
+                Operand::Lanes(_) if once => memory.cast::<u32>().read().into(),
+                Operand::Lanes(_) => memory.cast::<u32>().add(lane).read().into(),
+                Operand::Masks(_) => u64::from(memory.cast::<u32>().read() >> lane & 1),
+            }
+        };
+        saved.set(result, lane, bits);
+        if matches!(result, Operand::Int { .. }) {
+            break;
+        }
+    }
+}
+
+/// The interpreter's instruction for a run: calls its machine code.
+///
+/// # Safety
+/// As [`Run`](crate::soft::cpu::interp::code::Run), of an instruction whose immediate is a [`Run`].
+pub(crate) unsafe fn native(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+    // SAFETY: the caller's; runs live as long as the code that names them.
+    unsafe {
+        let ins = &*ip;
+        let run = &*(ins.imm as usize as *const Run);
+        let row = (*wave.place).row_lanes();
+        wave.native = ip;
+        match run.machine(row) {
+            Some(machine) if machine.call(frame, wave) => ip.add(ins.a as usize),
+            Some(_) => std::ptr::null(),
+            None => unreachable!("the program found that there is executable memory"),
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! Native code: runs of a kernel's statements as machine code, called by the interpreter's bytecode.
+//!
+//! ```text
+//! ir::Function ── plan ──> runs ── select ──> operations over virtual registers ── allocate, emit ──> bytes
+//! ```
+
+mod allocate;
+mod lir;
+pub(crate) mod machine;
+mod memory;
+pub(crate) mod plan;
+pub(crate) mod region;
+mod select;
+pub(crate) mod shape;
+mod x86_64;
+
+pub(crate) use select::MAX_REGION;
+
+/// Whether machine code is made: the system gives executable memory, and `ARUMINIUM_SOFT_JIT` is not `off`.
+pub(crate) fn is_on() -> bool {
+    static ON: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
+    *ON.get_or_init(|| {
+        let off = std::env::var_os("ARUMINIUM_SOFT_JIT").is_some_and(|value| value == "off");
+        // The shortest function there is.
+        !off && memory::Executable::new(&[0xc3]).is_some()
+    })
+}

@@ -1,0 +1,409 @@
+//! Which statements of a kernel become machine code: the longest runs that this back end has code for.
+//!
+//! A run is statements of one block, with all that is inside them. What stands between runs is done by the
+//! interpreter, and what crosses from one to the other is in the SIMD-group's frame.
+
+use std::collections::{HashMap, HashSet};
+
+use super::shape::{self, Shapes};
+use crate::soft::cpu::interp::lanes;
+use crate::soft::ir::facts::uniform::Uniformity;
+use crate::soft::ir::semantics::row_scalar;
+use crate::soft::ir::{
+    Address, Block, Effect, Function, Inst, Op, Rule, Scalar, Space, Stmt, Type, Value,
+};
+
+/// Runs of statements, by the address of the first.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    /// How many statements each has.
+    pub(crate) runs: HashMap<*const Stmt, usize>,
+    /// For each value whether something outside of the run that computes it uses it.
+    pub(crate) leaves: Vec<bool>,
+    /// Values that runs use and do not compute.
+    pub(crate) entering: Vec<Value>,
+}
+
+/// How a value is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// By code of its own.
+    Direct,
+    /// Not at all: only addresses and stores have it as an operand, which take it apart.
+    Folded,
+    /// Only by the interpreter.
+    Interpreted,
+}
+
+impl Plan {
+    /// Plans a function whose values in `done` were computed before its first thread.
+    pub(crate) fn of(function: &Function, uniform: &Uniformity, done: &[bool]) -> Self {
+        let shapes = Shapes::of(function, uniform, false);
+        let count = function.insts.len();
+        let mut planner = Planner {
+            function,
+            uniform,
+            shapes: &shapes,
+            done,
+            interpreted: HashSet::new(),
+            plan: Self::default(),
+            owners: vec![0; count],
+        };
+        // What the interpreter uses has to be computed in a way that it can use, which may break up runs.
+        loop {
+            planner.plan =
+                Self { runs: HashMap::new(), leaves: vec![false; count], entering: Vec::new() };
+            planner.owners.fill(0);
+            planner.block(&function.body);
+            let before = planner.interpreted.len();
+            planner.uses(&function.body, 0);
+            if planner.interpreted.len() == before {
+                return planner.plan;
+            }
+        }
+    }
+}
+
+struct Planner<'a> {
+    function: &'a Function,
+    uniform: &'a Uniformity,
+    shapes: &'a Shapes,
+    done: &'a [bool],
+    /// Values that the interpreter has to compute.
+    interpreted: HashSet<Value>,
+    plan: Plan,
+    /// The run that computes each value, by number from 1.
+    owners: Vec<u32>,
+}
+
+impl Planner<'_> {
+    fn block(&mut self, block: &Block) {
+        let mut start = 0;
+        for (at, stmt) in block.iter().enumerate() {
+            if self.supports(stmt, false) {
+                continue;
+            }
+            self.run(&block[start..at]);
+            start = at + 1;
+            match stmt {
+                Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b } => {
+                    self.block(a);
+                    self.block(b);
+                }
+                _ => {}
+            }
+        }
+        self.run(&block[start..]);
+    }
+
+    /// Notes a run if it is worth the call.
+    fn run(&mut self, stmts: &[Stmt]) {
+        // The interpreter takes a few nanoseconds for an instruction, a call of a run some more.
+        const WORTH: u32 = 6;
+        let weight: u32 = stmts.iter().map(|stmt| self.weight(stmt)).sum();
+        let Some(first) = stmts.first().filter(|_| weight >= WORTH) else { return };
+        self.plan.runs.insert(std::ptr::from_ref(first), stmts.len());
+        let number = self.plan.runs.len() as u32;
+        stmts.iter().for_each(|stmt| self.own(stmt, number));
+    }
+
+    fn own(&mut self, stmt: &Stmt, number: u32) {
+        match stmt {
+            Stmt::Do(value) => self.owners[value.index()] = number,
+            Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b } => {
+                a.iter().chain(b).for_each(|stmt| self.own(stmt, number));
+            }
+            _ => {}
+        }
+    }
+
+    fn weight(&self, stmt: &Stmt) -> u32 {
+        match stmt {
+            Stmt::Do(value) if self.done[value.index()] => 0,
+            Stmt::Do(value) => match self.function.inst(*value).op {
+                Op::Load | Op::Store => 3,
+                Op::Get | Op::Compose | Op::Extract => 0,
+                _ if kind(self.function, self.uniform, self.shapes, *value) == Kind::Folded => 0,
+                _ => 1,
+            },
+            Stmt::If(_, a, b) => 1 + a.iter().chain(b).map(|stmt| self.weight(stmt)).sum::<u32>(),
+            Stmt::Loop { body, next } => {
+                8 + body.iter().chain(next).map(|stmt| self.weight(stmt)).sum::<u32>()
+            }
+            _ => 0,
+        }
+    }
+
+    /// Whether a run may have an instruction.
+    fn is_ours(&self, value: Value) -> bool {
+        !self.interpreted.contains(&value)
+            && kind(self.function, self.uniform, self.shapes, value) != Kind::Interpreted
+    }
+
+    fn supports(&self, stmt: &Stmt, in_loop: bool) -> bool {
+        match stmt {
+            Stmt::Do(value) => {
+                self.done[value.index()]
+                    || self.is_ours(*value)
+                        && self.function.inst(*value).args.iter().all(|&arg| {
+                            // Vectors do not cross from the interpreter to a run.
+                            self.function.ty(arg).width() == 1 || self.is_ours(arg)
+                        })
+            }
+            Stmt::If(_, a, b) => a.iter().chain(b).all(|stmt| self.supports(stmt, in_loop)),
+            Stmt::Loop { body, next } => {
+                body.iter().chain(next).all(|stmt| self.supports(stmt, true))
+            }
+            Stmt::Break | Stmt::Continue => in_loop,
+            Stmt::Return(_) | Stmt::Call { .. } => false,
+        }
+    }
+
+    /// Notes who uses what, outside of runs or in the run of that number.
+    fn uses(&mut self, block: &[Stmt], run: u32) {
+        let mut at = 0;
+        while let Some(stmt) = block.get(at) {
+            let length =
+                if run == 0 { self.plan.runs.get(&std::ptr::from_ref(stmt)) } else { None };
+            if let Some(&length) = length {
+                let number = self.first_owner(&block[at..at + length]);
+                self.uses(&block[at..at + length], number.unwrap_or(u32::MAX));
+                at += length;
+                continue;
+            }
+            match stmt {
+                Stmt::Do(value) if !self.done[value.index()] => {
+                    for arg in self.operands(*value, run != 0) {
+                        self.used(arg, run);
+                    }
+                }
+                Stmt::If(condition, a, b) => {
+                    self.used(*condition, run);
+                    if run == 0 {
+                        // The end of a loop's iteration compares by itself.
+                        for arg in self.function.inst(*condition).args.to_vec() {
+                            self.used(arg, run);
+                        }
+                    }
+                    self.uses(a, run);
+                    self.uses(b, run);
+                }
+                Stmt::Loop { body, next } => {
+                    self.uses(body, run);
+                    self.uses(next, run);
+                }
+                _ => {}
+            }
+            at += 1;
+        }
+    }
+
+    fn first_owner(&self, stmts: &[Stmt]) -> Option<u32> {
+        stmts.iter().find_map(|stmt| match stmt {
+            Stmt::Do(value) => {
+                let owner = self.owners[value.index()];
+                (owner != 0).then_some(owner)
+            }
+            Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b } => {
+                self.first_owner(a).or_else(|| self.first_owner(b))
+            }
+            _ => None,
+        })
+    }
+
+    /// The operands of an instruction, as its code reads them: in a run or in the interpreter's.
+    fn operands(&self, value: Value, native: bool) -> Vec<Value> {
+        if native {
+            return reads(self.function, self.uniform, self.shapes, value);
+        }
+        let inst = self.function.inst(value);
+        let mut all = inst.args.to_vec();
+        for &arg in inst.args.iter() {
+            let operand = self.function.inst(arg);
+            if operand.ty.space().is_some() {
+                // The interpreter takes addresses apart, too, and sums of indices.
+                let address = Address::of(self.function, arg);
+                all.push(address.base);
+                for (term, _) in address.terms {
+                    all.push(term);
+                    let index = self.function.inst(term);
+                    if index.op == Op::Add {
+                        all.extend(index.args.iter());
+                    }
+                }
+            }
+            // A product in a sum is not computed by itself.
+            if inst.op == Op::Add && operand.op == Op::Mul {
+                all.extend(operand.args.iter());
+            }
+        }
+        all
+    }
+
+    fn used(&mut self, value: Value, run: u32) {
+        let owner = self.owners[value.index()];
+        if run == 0 {
+            let whole = self.function.ty(value).width() > 1;
+            let folded = kind(self.function, self.uniform, self.shapes, value) != Kind::Direct;
+            if owner != 0 && !self.done[value.index()] && (whole || folded) {
+                self.interpreted.insert(value);
+            }
+        }
+        if run != 0 && owner != run {
+            self.plan.entering.push(value);
+        }
+        if owner != run && owner != 0 {
+            // A vector is not carried from run to run either.
+            if self.function.ty(value).width() > 1 {
+                self.interpreted.insert(value);
+            }
+            self.plan.leaves[value.index()] = true;
+        }
+    }
+}
+
+/// The values that the code of an instruction reads, folded operands taken apart.
+pub(crate) fn reads(
+    function: &Function,
+    uniform: &Uniformity,
+    shapes: &Shapes,
+    value: Value,
+) -> Vec<Value> {
+    let inst = function.inst(value);
+    let mut all = Vec::new();
+    match inst.op {
+        _ if kind(function, uniform, shapes, value) == Kind::Folded => {}
+        Op::Load | Op::Store => {
+            let Some((start, sum)) = shape::address(function, shapes, inst.args[0]) else {
+                return inst.args.to_vec();
+            };
+            if let shape::Start::Pointer(pointer) = start {
+                all.push(pointer);
+            }
+            all.extend(sum.same.iter().chain(&sum.lanes).map(|&(value, _)| value));
+            if inst.op == Op::Store {
+                let data = function.inst(inst.args[1]);
+                match data.op {
+                    Op::Compose => all.extend(data.args.iter()),
+                    _ => all.push(inst.args[1]),
+                }
+            }
+        }
+        _ => all.extend(inst.args.iter()),
+    }
+    all
+}
+
+/// Whether registers of a strip can have values of a type.
+fn holds(ty: Type, same: bool) -> bool {
+    match ty {
+        Type::Scalar(Scalar::I64 | Scalar::U64) | Type::Pointer(_) => same,
+        Type::Scalar(Scalar::F16 | Scalar::BF16) | Type::Void => false,
+        Type::Scalar(_) => true,
+        Type::Vector(..) => false,
+    }
+}
+
+/// How an instruction is computed in a run.
+pub(crate) fn kind(
+    function: &Function,
+    uniform: &Uniformity,
+    shapes: &Shapes,
+    value: Value,
+) -> Kind {
+    let inst = function.inst(value);
+    let same = uniform.values[value.index()];
+    let direct = |yes: bool| if yes { Kind::Direct } else { Kind::Interpreted };
+    let operands_held =
+        || inst.args.iter().all(|&arg| holds(function.ty(arg), uniform.values[arg.index()]));
+    let wide = matches!(inst.ty, Type::Scalar(Scalar::I64 | Scalar::U64));
+    match inst.op.row().rule {
+        Rule::Same(..) if wide && !same => match inst.op {
+            Op::Add | Op::Sub | Op::Mul | Op::Shl => Kind::Folded,
+            _ => Kind::Interpreted,
+        },
+        Rule::Same(..) | Rule::Compare(_) | Rule::Test(_) | Rule::To(..) | Rule::Scale => {
+            direct(holds(inst.ty, same) && operands_held() && has_code(function, inst))
+        }
+        Rule::Select => direct(holds(inst.ty, same) && operands_held()),
+        Rule::Convert => {
+            let int = function.ty(inst.args[0]).scalar().is_some_and(|scalar| scalar.is_int());
+            if wide && !same {
+                return if int { Kind::Folded } else { Kind::Interpreted };
+            }
+            direct(holds(inst.ty, same) && operands_held())
+        }
+        Rule::Bitcast => direct(holds(inst.ty, same) && operands_held()),
+        Rule::Given if inst.op == Op::Get => direct(holds(inst.ty, same)),
+        Rule::Set => {
+            let variable = &function.variables[inst.imm as usize];
+            direct(holds(variable.ty, uniform.variables[inst.imm as usize]) && operands_held())
+        }
+        Rule::Index | Rule::Field if same && inst.ty.space() != Some(Space::Thread) => Kind::Direct,
+        Rule::Index | Rule::Field => Kind::Folded,
+        Rule::PointerToInt if inst.op == Op::Address => Kind::Interpreted,
+        Rule::PointerToInt | Rule::IntToPointer => direct(same),
+        Rule::Load => {
+            let component = match inst.ty {
+                Type::Vector(scalar, _) => Type::Scalar(scalar),
+                ty => ty,
+            };
+            let known = shape::address(function, shapes, inst.args[0]).is_some();
+            direct(known && holds(component, same))
+        }
+        Rule::Store => {
+            let Some((_, sum)) = shape::address(function, shapes, inst.args[0]) else {
+                return Kind::Interpreted;
+            };
+            let data = function.inst(inst.args[1]);
+            let parts: Vec<Value> = match data.op {
+                Op::Compose => data.args.to_vec(),
+                _ => vec![inst.args[1]],
+            };
+            let one_address = sum.lanes.is_empty();
+            direct(parts.iter().all(|&part| {
+                let ty = function.ty(part);
+                match ty {
+                    // A vector that was loaded.
+                    Type::Vector(scalar, _) => {
+                        function.inst(part).op == Op::Load && holds(Type::Scalar(scalar), false)
+                    }
+                    _ => {
+                        let same = uniform.values[part.index()];
+                        holds(ty, same)
+                            && (ty.bytes() <= 4 || one_address && data.op != Op::Compose)
+                    }
+                }
+            }))
+        }
+        Rule::Extract => {
+            let vector = inst.args[0];
+            let loaded = function.inst(vector).op == Op::Load;
+            let known = loaded && kind(function, uniform, shapes, vector) == Kind::Direct;
+            direct(known && holds(inst.ty, same))
+        }
+        Rule::Compose => Kind::Folded,
+        _ => Kind::Interpreted,
+    }
+}
+
+/// Whether there is a row of the table of semantics, or code for `bool`s.
+fn has_code(function: &Function, inst: &Inst) -> bool {
+    let Some(scalar) = inst.args.first().and_then(|&arg| function.ty(arg).scalar()) else {
+        return false;
+    };
+    let effect = inst.op.row().effect == Effect::Pure;
+    match scalar {
+        Scalar::Bool => {
+            matches!(inst.op, Op::And | Op::Or | Op::Xor | Op::Not | Op::Eq | Op::Ne)
+        }
+        _ => {
+            effect
+                && row_scalar(inst.op, scalar).is_some_and(|row| {
+                    let shape = vec![false; inst.args.len()];
+                    lanes::handler(crate::soft::cpu::IsaKind::Baseline, inst.op, row, &shape)
+                        .is_some()
+                })
+        }
+    }
+}

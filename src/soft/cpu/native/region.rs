@@ -1,0 +1,145 @@
+//! A run of statements at run time: what the interpreter's code knows of it, and its machine code for each kind
+//! of strip.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::mem::offset_of;
+use std::sync::{Arc, OnceLock};
+
+use super::machine::Machine;
+use super::select::{Strip, select};
+use super::shape::Shapes;
+use crate::soft::cpu::Source;
+use crate::soft::cpu::interp::code::Wave;
+use crate::soft::cpu::interp::memory::Region;
+use crate::soft::ir::{Stmt, Value, VarId};
+
+/// Where the code finds what it shares with the interpreter.
+pub(crate) struct Layout;
+
+impl Layout {
+    pub(crate) const EXEC: i32 = offset_of!(Wave, exec) as i32;
+    pub(crate) const BUDGET: i32 = offset_of!(Wave, budget) as i32;
+    pub(crate) const REGIONS: i32 = offset_of!(Wave, regions) as i32;
+    pub(crate) const REGION_COUNT: i32 = offset_of!(Wave, region_count) as i32;
+    pub(crate) const REGION_BYTES: i32 = size_of::<Region>() as i32;
+    pub(crate) const BASE: i32 = offset_of!(Region, base) as i32;
+    pub(crate) const BYTES: i32 = offset_of!(Region, bytes) as i32;
+    pub(crate) const SLACK: i32 = offset_of!(Region, slack) as i32;
+    pub(crate) const WRITABLE: i32 = offset_of!(Region, writable) as i32;
+}
+
+/// A value that is used after the run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Leaving {
+    pub(crate) value: Value,
+    /// Where the frame has it.
+    pub(crate) offset: u32,
+    pub(crate) uniform: bool,
+}
+
+/// A variable that the run reads or writes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RunVariable {
+    pub(crate) id: VarId,
+    pub(crate) offset: u32,
+    pub(crate) uniform: bool,
+    pub(crate) written: bool,
+}
+
+/// A run, as the interpreter's code has it.
+pub(crate) struct Run {
+    pub(crate) source: Arc<Source>,
+    /// The statements, which are the source's.
+    pub(crate) first: *const Stmt,
+    pub(crate) length: usize,
+    /// Whether lanes may be off that are on again later.
+    pub(crate) masked: bool,
+    /// The number of its first loop in the function.
+    pub(crate) first_loop: usize,
+    /// Shapes of values whatever the threadgroup's size is.
+    pub(crate) shapes: Arc<Shapes>,
+    /// Values that were computed before the first thread.
+    pub(crate) done: Arc<Vec<bool>>,
+    /// Reads of variables that may stand for the variable.
+    pub(crate) aliases: Vec<Value>,
+    /// Values from before the run: where the frame has them, and whether in a slot.
+    pub(crate) entering: HashMap<Value, (u32, bool)>,
+    pub(crate) leaving: Vec<Leaving>,
+    pub(crate) variables: Vec<RunVariable>,
+    /// The words behind the interpreter's instruction that stand for accesses and loops.
+    pub(crate) access_sites: HashMap<Value, u32>,
+    pub(crate) loop_sites: HashMap<usize, u32>,
+    /// The code for whole strips of rows, for any strips, and for short strips of rows.
+    pub(crate) machines: [OnceLock<Option<Machine>>; 3],
+}
+
+// SAFETY: the statements are the source's, which is shared and does not change.
+unsafe impl Send for Run {}
+// SAFETY: as above.
+unsafe impl Sync for Run {}
+
+impl fmt::Debug for Run {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Run").field("length", &self.length).finish_non_exhaustive()
+    }
+}
+
+impl Run {
+    /// The statements.
+    pub(crate) fn stmts(&self) -> &[Stmt] {
+        // SAFETY: so many statements follow the first in a block of the source, which lives as long as this.
+        unsafe { std::slice::from_raw_parts(self.first, self.length) }
+    }
+
+    pub(crate) fn is_done(&self, value: Value) -> bool {
+        self.done[value.index()]
+    }
+
+    pub(crate) fn may_alias(&self, value: Value) -> bool {
+        self.aliases.contains(&value)
+    }
+
+    /// The word that stands for an access.
+    pub(crate) fn access_site(&self, value: Value) -> u32 {
+        self.access_sites.get(&value).copied().unwrap_or(0)
+    }
+
+    /// The word that stands for a loop.
+    pub(crate) fn loop_site(&self, number: usize) -> u32 {
+        self.loop_sites.get(&number).copied().unwrap_or(0)
+    }
+
+    /// The code for threadgroups whose lanes are side by side in rows of so many; none if the system has no
+    /// executable memory.
+    pub(crate) fn machine(&self, row: u32) -> Option<&Machine> {
+        let isa = self.source.isa;
+        let whole = Machine::whole_strip(isa)?;
+        // Strips are no longer than rows where that lets them be rows.
+        let least = whole.lanes;
+        let (slot, strip) = if row >= whole.lanes * whole.parts {
+            (0, Strip { rows: true, ..whole })
+        } else if row >= least {
+            (0, Strip { rows: true, parts: 1, ..whole })
+        } else {
+            (1, Strip { rows: false, ..whole })
+        };
+        let slot = if slot == 0 && strip.parts != whole.parts { 2 } else { slot };
+        self.machine_of(slot, strip).or_else(|| self.any())
+    }
+
+    fn machine_of(&self, slot: usize, strip: Strip) -> Option<&Machine> {
+        let isa = self.source.isa;
+        self.machines[slot].get_or_init(|| Machine::new(select(self, strip, isa), strip)).as_ref()
+    }
+
+    /// The code for any strips.
+    fn any(&self) -> Option<&Machine> {
+        self.machine_of(1, Strip { rows: false, ..Machine::whole_strip(self.source.isa)? })
+    }
+
+    /// Makes the code that every run must have. False if that fails.
+    pub(crate) fn prepare(&self) -> bool {
+        self.any().is_some()
+    }
+}

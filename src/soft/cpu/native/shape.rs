@@ -1,0 +1,246 @@
+//! How values differ from lane to lane in a strip, and addresses taken apart by it.
+
+use crate::soft::ir::facts::uniform::Uniformity;
+use crate::soft::ir::{Address, Function, Input, Op, Scalar, Space, Type, Value};
+
+/// How a value differs from lane to lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// Not at all.
+    Same,
+    /// A number of 32 bits that goes up by this much from lane to lane, modulo 2^32.
+    Affine(u32),
+    /// In any way.
+    Any,
+}
+
+/// The shapes of a function's values.
+#[derive(Debug)]
+pub(crate) struct Shapes {
+    values: Vec<Shape>,
+}
+
+impl Shapes {
+    /// With `rows`, the lanes of a strip have positions side by side in the first dimension, and the same in
+    /// the others.
+    pub(crate) fn of(function: &Function, uniform: &Uniformity, rows: bool) -> Self {
+        let mut shapes = Self { values: vec![Shape::Any; function.insts.len()] };
+        // Operands come before their uses in the tree, but not by number; few passes are needed.
+        loop {
+            let mut changed = false;
+            for index in 0..function.insts.len() {
+                let value = Value(index as u32);
+                if shapes.values[index] != Shape::Any {
+                    continue;
+                }
+                let shape = shapes.find(function, uniform, value, rows);
+                changed |= shape != Shape::Any;
+                shapes.values[index] = shape;
+            }
+            if !changed {
+                return shapes;
+            }
+        }
+    }
+
+    /// The shape of a value.
+    pub(crate) fn shape(&self, value: Value) -> Shape {
+        self.values[value.index()]
+    }
+
+    /// Whether a value is the same in all lanes.
+    pub(crate) fn is_same(&self, value: Value) -> bool {
+        self.shape(value) == Shape::Same
+    }
+
+    fn find(&self, function: &Function, uniform: &Uniformity, value: Value, rows: bool) -> Shape {
+        if uniform.values[value.index()] {
+            return Shape::Same;
+        }
+        let inst = function.inst(value);
+        let stride = |value: Value| match self.shape(value) {
+            Shape::Same => Some(0),
+            Shape::Affine(stride) => Some(stride),
+            Shape::Any => None,
+        };
+        let of_stride = |stride: Option<u32>| match stride {
+            Some(0) => Shape::Same,
+            Some(stride) => Shape::Affine(stride),
+            None => Shape::Any,
+        };
+        let word = matches!(inst.ty, Type::Scalar(Scalar::U32 | Scalar::I32));
+        match inst.op {
+            Op::Input => match Input::from_imm(inst.imm) {
+                Some((Input::ThreadIndexInThreadgroup | Input::ThreadIndexInSimdgroup, _)) => {
+                    Shape::Affine(1)
+                }
+                Some((Input::ThreadPositionInGrid | Input::ThreadPositionInThreadgroup, 0))
+                    if rows =>
+                {
+                    Shape::Affine(1)
+                }
+                Some((Input::ThreadPositionInGrid | Input::ThreadPositionInThreadgroup, _))
+                    if rows =>
+                {
+                    Shape::Same
+                }
+                _ => Shape::Any,
+            },
+            Op::Add if word => of_stride(
+                stride(inst.args[0]).zip(stride(inst.args[1])).map(|(a, b)| a.wrapping_add(b)),
+            ),
+            Op::Sub if word => of_stride(
+                stride(inst.args[0]).zip(stride(inst.args[1])).map(|(a, b)| a.wrapping_sub(b)),
+            ),
+            Op::Mul if word => {
+                let by = |a: Value, b: Value| {
+                    function.constant_index(b).zip(stride(a)).map(|(b, a)| a.wrapping_mul(b as u32))
+                };
+                let (a, b) = (inst.args[0], inst.args[1]);
+                of_stride(
+                    by(a, b)
+                        .or_else(|| by(b, a))
+                        .or_else(|| (self.is_same(a) && self.is_same(b)).then_some(0)),
+                )
+            }
+            Op::Shl if word => {
+                let (a, b) = (inst.args[0], inst.args[1]);
+                let by = function.constant_index(b).map(|bits| bits as u32 & 31);
+                of_stride(
+                    stride(a)
+                        .zip(by)
+                        .map(|(stride, bits)| stride.wrapping_shl(bits))
+                        .or_else(|| (self.is_same(a) && self.is_same(b)).then_some(0)),
+                )
+            }
+            // The same bits in another type of 32 bits.
+            Op::Convert | Op::Bitcast
+                if word
+                    && matches!(
+                        function.ty(inst.args[0]),
+                        Type::Scalar(Scalar::U32 | Scalar::I32)
+                    ) =>
+            {
+                self.shape(inst.args[0])
+            }
+            Op::Load => {
+                let thread = function.ty(inst.args[0]).space() == Some(Space::Thread);
+                if self.is_same(inst.args[0]) && !thread { Shape::Same } else { Shape::Any }
+            }
+            op if !op.is_free() && op.row().effect == crate::soft::ir::Effect::Pure => {
+                if inst.args.iter().all(|&arg| self.is_same(arg)) {
+                    Shape::Same
+                } else {
+                    Shape::Any
+                }
+            }
+            _ => Shape::Any,
+        }
+    }
+}
+
+/// A number of 64 bits as a sum of what is the same in all lanes and indices of 32 bits that are not.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sum {
+    /// Values that are the same in all lanes, and what each is multiplied by.
+    pub(crate) same: Vec<(Value, i64)>,
+    /// Values of 32 bits, extended by the sign of their type, and likewise.
+    pub(crate) lanes: Vec<(Value, i64)>,
+    pub(crate) constant: i64,
+}
+
+/// Where an access starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// A region of the launch: the number of an allocation and one.
+    Region(u32),
+    /// A pointer that is the same in all lanes.
+    Pointer(Value),
+}
+
+/// How many indices an address has that differ from lane to lane, at most.
+const MAX_TERMS: usize = 3;
+
+/// Takes the address of an access apart; none if this back end has no code for it.
+pub(crate) fn address(
+    function: &Function,
+    shapes: &Shapes,
+    pointer: Value,
+) -> Option<(Start, Sum)> {
+    if function.ty(pointer).space() == Some(Space::Thread) {
+        return None;
+    }
+    let address = Address::of(function, pointer);
+    let inst = function.inst(address.base);
+    let start = match inst.op {
+        Op::Allocation => Start::Region(inst.imm as u32 + 1),
+        Op::Local => return None,
+        _ if shapes.is_same(address.base) => Start::Pointer(address.base),
+        _ => return None,
+    };
+    let mut sum = Sum { constant: address.bytes, ..Sum::default() };
+    for (index, scale) in address.terms {
+        sum.add(function, shapes, index, scale)?;
+    }
+    (sum.lanes.len() <= MAX_TERMS).then_some((start, sum))
+}
+
+impl Sum {
+    /// Adds an index times a scale. Arithmetic of 64 bits is taken apart, as it wraps only where the sum does.
+    fn add(
+        &mut self,
+        function: &Function,
+        shapes: &Shapes,
+        index: Value,
+        scale: i64,
+    ) -> Option<()> {
+        let ty = function.ty(index);
+        let scalar = ty.scalar()?;
+        if let Some(number) = function.constant_index(index) {
+            self.constant = self.constant.wrapping_add(number.wrapping_mul(scale));
+            return Some(());
+        }
+        if shapes.is_same(index) {
+            self.same.push((index, scale));
+            return Some(());
+        }
+        if scalar.bytes() <= 4 {
+            // Scales are kept where a product of 32 bits can be checked.
+            if !(1..=1 << 20).contains(&scale.abs()) {
+                return None;
+            }
+            self.lanes.push((index, scale));
+            return Some(());
+        }
+        let inst = function.inst(index);
+        match inst.op {
+            Op::Convert => {
+                let from = function.ty(inst.args[0]).scalar()?;
+                // What is narrower is extended by the sign of its own type.
+                (from.is_int()).then_some(())?;
+                self.add(function, shapes, inst.args[0], scale)
+            }
+            Op::Add => {
+                self.add(function, shapes, inst.args[0], scale)?;
+                self.add(function, shapes, inst.args[1], scale)
+            }
+            Op::Sub => {
+                self.add(function, shapes, inst.args[0], scale)?;
+                self.add(function, shapes, inst.args[1], scale.wrapping_neg())
+            }
+            Op::Mul => {
+                let (a, b) = (inst.args[0], inst.args[1]);
+                match (function.constant_index(a), function.constant_index(b)) {
+                    (_, Some(by)) => self.add(function, shapes, a, scale.wrapping_mul(by)),
+                    (Some(by), _) => self.add(function, shapes, b, scale.wrapping_mul(by)),
+                    _ => None,
+                }
+            }
+            Op::Shl => {
+                let by = function.constant_index(inst.args[1])? as u32 & 63;
+                self.add(function, shapes, inst.args[0], scale.wrapping_shl(by))
+            }
+            _ => None,
+        }
+    }
+}

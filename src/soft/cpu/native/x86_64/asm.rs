@@ -1,0 +1,716 @@
+//! The encoder: bytes of x86-64 instructions, as Intel's manual (volume 2) numbers them.
+//!
+//! A vector instruction is written once. It is encoded with an EVEX prefix and 512 bits, or with a VEX prefix
+//! and 256 bits, by the [`Width`] of the code; the opcode maps agree, and where they do not, there are two
+//! rows in [`op`].
+
+/// A general-purpose register by its number; 4 is the stack pointer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Gpr(pub(crate) u8);
+
+/// A vector register by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Vec(pub(crate) u8);
+
+/// A mask register of AVX-512 by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mask(pub(crate) u8);
+
+pub(crate) const RAX: Gpr = Gpr(0);
+pub(crate) const RCX: Gpr = Gpr(1);
+pub(crate) const RDX: Gpr = Gpr(2);
+pub(crate) const RBX: Gpr = Gpr(3);
+pub(crate) const RSP: Gpr = Gpr(4);
+pub(crate) const RBP: Gpr = Gpr(5);
+pub(crate) const RSI: Gpr = Gpr(6);
+pub(crate) const RDI: Gpr = Gpr(7);
+
+/// The vectors that the code works with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Width {
+    /// AVX2: 8 lanes of 32 bits.
+    Ymm,
+    /// AVX-512: 16 lanes of 32 bits.
+    Zmm,
+}
+
+impl Width {
+    /// Lanes of 32 bits in a vector.
+    pub(crate) const fn lanes(self) -> u32 {
+        match self {
+            Self::Ymm => 8,
+            Self::Zmm => 16,
+        }
+    }
+
+    /// Bytes of a vector.
+    pub(crate) const fn bytes(self) -> u32 {
+        self.lanes() * 4
+    }
+}
+
+/// A place in memory: a base, perhaps a scaled index, and a displacement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mem {
+    pub(crate) base: Base,
+    pub(crate) index: Option<(Index, u8)>,
+    pub(crate) disp: i32,
+}
+
+/// What an address starts from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Base {
+    Gpr(Gpr),
+    /// A constant of the pool behind the code.
+    Pool(u32),
+}
+
+/// What an address adds; the number with it is the binary logarithm of its scale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Index {
+    Gpr(Gpr),
+    /// For gathers and scatters: an index for each lane.
+    Vec(Vec),
+}
+
+impl Mem {
+    /// A base and a displacement.
+    pub(crate) const fn at(base: Gpr, disp: i32) -> Self {
+        Self { base: Base::Gpr(base), index: None, disp }
+    }
+
+    /// A constant of the pool.
+    pub(crate) const fn pool(offset: u32) -> Self {
+        Self { base: Base::Pool(offset), index: None, disp: 0 }
+    }
+}
+
+/// A register or a place in memory: the operand that the ModRM byte describes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rm {
+    Reg(u8),
+    Mem(Mem),
+}
+
+impl From<Gpr> for Rm {
+    fn from(reg: Gpr) -> Self {
+        Self::Reg(reg.0)
+    }
+}
+
+impl From<Vec> for Rm {
+    fn from(reg: Vec) -> Self {
+        Self::Reg(reg.0)
+    }
+}
+
+impl From<Mask> for Rm {
+    fn from(reg: Mask) -> Self {
+        Self::Reg(reg.0)
+    }
+}
+
+impl From<Mem> for Rm {
+    fn from(mem: Mem) -> Self {
+        Self::Mem(mem)
+    }
+}
+
+/// Conditions of jumps, `setcc` and `cmovcc`, by their number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cond {
+    Below = 2,
+    AboveEqual = 3,
+    Equal = 4,
+    NotEqual = 5,
+    BelowEqual = 6,
+    Above = 7,
+    Less = 12,
+    GreaterEqual = 13,
+    LessEqual = 14,
+    Greater = 15,
+}
+
+impl Cond {
+    /// The condition that holds where this one does not.
+    pub(crate) const fn inverse(self) -> Self {
+        match self {
+            Self::Below => Self::AboveEqual,
+            Self::AboveEqual => Self::Below,
+            Self::Equal => Self::NotEqual,
+            Self::NotEqual => Self::Equal,
+            Self::BelowEqual => Self::Above,
+            Self::Above => Self::BelowEqual,
+            Self::Less => Self::GreaterEqual,
+            Self::GreaterEqual => Self::Less,
+            Self::LessEqual => Self::Greater,
+            Self::Greater => Self::LessEqual,
+        }
+    }
+}
+
+/// The opcode of a vector or mask instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Op {
+    /// 1 for `0F`, 2 for `0F 38`, 3 for `0F 3A`.
+    pub(crate) map: u8,
+    /// 0, or 1, 2, 3 for the prefixes `66`, `F3`, `F2`.
+    pub(crate) pp: u8,
+    /// The bit W.
+    pub(crate) w: bool,
+    pub(crate) code: u8,
+}
+
+const fn op(map: u8, pp: u8, w: bool, code: u8) -> Op {
+    Op { map, pp, w, code }
+}
+
+/// The opcodes in use.
+pub(crate) mod ops {
+    use super::{Op, op};
+
+    pub(crate) const ADDPS: Op = op(1, 0, false, 0x58);
+    pub(crate) const MULPS: Op = op(1, 0, false, 0x59);
+    pub(crate) const SUBPS: Op = op(1, 0, false, 0x5c);
+    pub(crate) const DIVPS: Op = op(1, 0, false, 0x5e);
+    pub(crate) const MINPS: Op = op(1, 0, false, 0x5d);
+    pub(crate) const MAXPS: Op = op(1, 0, false, 0x5f);
+    pub(crate) const SQRTPS: Op = op(1, 0, false, 0x51);
+    pub(crate) const FMA213PS: Op = op(2, 1, false, 0xa8);
+    pub(crate) const FMA231PS: Op = op(2, 1, false, 0xb8);
+    pub(crate) const ROUNDPS: Op = op(3, 1, false, 0x08);
+    pub(crate) const CVTDQ2PS: Op = op(1, 0, false, 0x5b);
+    pub(crate) const CVTTPS2DQ: Op = op(1, 2, false, 0x5b);
+    /// AVX-512 only.
+    pub(crate) const CVTUDQ2PS: Op = op(1, 3, false, 0x7a);
+    /// AVX-512 only.
+    pub(crate) const CVTTPS2UDQ: Op = op(1, 0, false, 0x78);
+    pub(crate) const PADDD: Op = op(1, 1, false, 0xfe);
+    pub(crate) const PSUBD: Op = op(1, 1, false, 0xfa);
+    pub(crate) const PMULLD: Op = op(2, 1, false, 0x40);
+    pub(crate) const PMINSD: Op = op(2, 1, false, 0x39);
+    pub(crate) const PMINUD: Op = op(2, 1, false, 0x3b);
+    pub(crate) const PMAXSD: Op = op(2, 1, false, 0x3d);
+    pub(crate) const PMAXUD: Op = op(2, 1, false, 0x3f);
+    pub(crate) const PAND: Op = op(1, 1, false, 0xdb);
+    pub(crate) const PANDN: Op = op(1, 1, false, 0xdf);
+    pub(crate) const POR: Op = op(1, 1, false, 0xeb);
+    pub(crate) const PXOR: Op = op(1, 1, false, 0xef);
+    pub(crate) const PABSD: Op = op(2, 1, false, 0x1e);
+    pub(crate) const PSLLVD: Op = op(2, 1, false, 0x47);
+    pub(crate) const PSRLVD: Op = op(2, 1, false, 0x45);
+    pub(crate) const PSRAVD: Op = op(2, 1, false, 0x46);
+    /// A shift by an immediate; which one is in the register field: 2, 4 and 6.
+    pub(crate) const PSHIFTD: Op = op(1, 1, false, 0x72);
+    pub(crate) const MOVUPS_LOAD: Op = op(1, 0, false, 0x10);
+    pub(crate) const MOVUPS_STORE: Op = op(1, 0, false, 0x11);
+    pub(crate) const MOVAPS: Op = op(1, 0, false, 0x28);
+    pub(crate) const BROADCASTSS: Op = op(2, 1, false, 0x18);
+    pub(crate) const PBROADCASTD: Op = op(2, 1, false, 0x58);
+    /// AVX-512 only: from a general-purpose register.
+    pub(crate) const PBROADCASTD_GPR: Op = op(2, 1, false, 0x7c);
+    pub(crate) const MOVD: Op = op(1, 1, false, 0x6e);
+    pub(crate) const MOVD_STORE: Op = op(1, 1, false, 0x7e);
+    pub(crate) const PMOVSXBD: Op = op(2, 1, false, 0x21);
+    pub(crate) const PMOVSXWD: Op = op(2, 1, false, 0x23);
+    pub(crate) const PMOVZXBD: Op = op(2, 1, false, 0x31);
+    pub(crate) const PMOVZXWD: Op = op(2, 1, false, 0x33);
+    /// AVX-512 only: stores the low bytes.
+    pub(crate) const PMOVDB: Op = op(2, 2, false, 0x31);
+    /// AVX-512 only: stores the low words.
+    pub(crate) const PMOVDW: Op = op(2, 2, false, 0x33);
+    pub(crate) const GATHERDPS: Op = op(2, 1, false, 0x92);
+    /// AVX-512 only.
+    pub(crate) const SCATTERDPS: Op = op(2, 1, false, 0xa2);
+    /// AVX2: lanes whose mask has its highest bit.
+    pub(crate) const MASKMOVPS_STORE: Op = op(2, 1, false, 0x2e);
+    pub(crate) const BLENDVPS: Op = op(3, 1, false, 0x4a);
+    pub(crate) const MOVMSKPS: Op = op(1, 0, false, 0x50);
+    pub(crate) const CMPPS: Op = op(1, 0, false, 0xc2);
+    /// AVX2.
+    pub(crate) const PCMPEQD: Op = op(1, 1, false, 0x76);
+    /// AVX2.
+    pub(crate) const PCMPGTD: Op = op(1, 1, false, 0x66);
+    /// AVX-512, signed and unsigned: the predicate is an immediate.
+    pub(crate) const PCMPD: Op = op(3, 1, false, 0x1f);
+    pub(crate) const PCMPUD: Op = op(3, 1, false, 0x1e);
+    /// AVX-512: lanes of the second source where the mask is set, else of the first.
+    pub(crate) const BLENDMPS: Op = op(2, 1, false, 0x65);
+    /// Masks of 16 lanes.
+    pub(crate) const KANDW: Op = op(1, 0, false, 0x41);
+    pub(crate) const KANDNW: Op = op(1, 0, false, 0x42);
+    pub(crate) const KNOTW: Op = op(1, 0, false, 0x44);
+    pub(crate) const KORW: Op = op(1, 0, false, 0x45);
+    pub(crate) const KXORW: Op = op(1, 0, false, 0x47);
+    pub(crate) const KMOVW: Op = op(1, 0, false, 0x90);
+    pub(crate) const KMOVW_STORE: Op = op(1, 0, false, 0x91);
+    pub(crate) const KMOVW_FROM_GPR: Op = op(1, 0, false, 0x92);
+    pub(crate) const KMOVW_TO_GPR: Op = op(1, 0, false, 0x93);
+    pub(crate) const KORTESTW: Op = op(1, 0, false, 0x98);
+    /// Shifts by a register, which change no flags; the prefix says which.
+    pub(crate) const SHLX: Op = op(2, 1, false, 0xf7);
+    pub(crate) const SARX: Op = op(2, 2, false, 0xf7);
+    pub(crate) const SHRX: Op = op(2, 3, false, 0xf7);
+}
+
+/// A position in the code that jumps go to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Label(pub(crate) u32);
+
+/// Arithmetic of general-purpose registers, by the number in the opcode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Alu {
+    Add = 0,
+    Or = 1,
+    /// Subtracts with the borrow.
+    Sbb = 3,
+    And = 4,
+    Sub = 5,
+    Xor = 6,
+    Cmp = 7,
+}
+
+/// Shifts by an immediate, by the number in the register field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shift {
+    Left = 4,
+    Right = 5,
+    Arithmetic = 7,
+}
+
+/// How a narrow number is read from memory or a register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extend {
+    Zero8,
+    Sign8,
+    Zero16,
+    Sign16,
+    /// To 64 bits; zero extension is a plain move of 32.
+    Sign32,
+}
+
+/// Code under construction.
+#[derive(Debug, Default)]
+pub(crate) struct Assembler {
+    code: std::vec::Vec<u8>,
+    pool: std::vec::Vec<u8>,
+    labels: std::vec::Vec<Option<u32>>,
+    jumps: std::vec::Vec<(u32, Label)>,
+    /// Where displacements into the pool stand, how many bytes of the instruction follow, and what they mean.
+    pooled: std::vec::Vec<(u32, u8, u32)>,
+}
+
+/// Where the pool starts: constants of vectors are aligned.
+const POOL_ALIGN: usize = 64;
+
+impl Assembler {
+    /// A label that is not bound yet.
+    pub(crate) fn label(&mut self) -> Label {
+        self.labels.push(None);
+        Label(self.labels.len() as u32 - 1)
+    }
+
+    /// Binds a label to this point.
+    pub(crate) fn bind(&mut self, label: Label) {
+        self.labels[label.0 as usize] = Some(self.code.len() as u32);
+    }
+
+    /// Bytes so far.
+    pub(crate) fn len(&self) -> usize {
+        self.code.len()
+    }
+
+    /// The offset of a constant in the pool, in whose place it stands once.
+    pub(crate) fn constant(&mut self, bytes: &[u8]) -> u32 {
+        let align = bytes.len().next_power_of_two().min(POOL_ALIGN);
+        let found = (0..self.pool.len())
+            .step_by(align)
+            .find(|&at| self.pool.get(at..at + bytes.len()).is_some_and(|there| there == bytes));
+        let at = found.unwrap_or_else(|| {
+            self.pool.resize(self.pool.len().next_multiple_of(align), 0);
+            self.pool.extend(bytes);
+            self.pool.len() - bytes.len()
+        });
+        at as u32
+    }
+
+    /// The finished bytes. Every label that a jump names is bound.
+    pub(crate) fn finish(mut self) -> std::vec::Vec<u8> {
+        for (at, label) in std::mem::take(&mut self.jumps) {
+            let to = self.labels[label.0 as usize].expect("jumps go to labels that are bound");
+            self.patch(at, to.wrapping_sub(at + 4));
+        }
+        let start = self.code.len().next_multiple_of(POOL_ALIGN) as u32;
+        for (at, after, offset) in std::mem::take(&mut self.pooled) {
+            self.patch(at, (start + offset).wrapping_sub(at + 4 + u32::from(after)));
+        }
+        // What lies between code and pool is never run.
+        self.code.resize(start as usize, 0xcc);
+        self.code.append(&mut self.pool);
+        self.code
+    }
+
+    fn patch(&mut self, at: u32, number: u32) {
+        self.code[at as usize..at as usize + 4].copy_from_slice(&number.to_le_bytes());
+    }
+
+    fn byte(&mut self, byte: u8) {
+        self.code.push(byte);
+    }
+
+    fn word(&mut self, number: u32) {
+        self.code.extend(number.to_le_bytes());
+    }
+
+    /// The ModRM byte, and for memory what follows it. `after` bytes of the instruction come behind. An EVEX
+    /// prefix scales displacements of one byte, so those are left out with it.
+    fn modrm(&mut self, reg: u8, rm: Rm, after: u8, evex: bool) {
+        let reg = (reg & 7) << 3;
+        let mem = match rm {
+            Rm::Reg(rm) => return self.byte(0xc0 | reg | rm & 7),
+            Rm::Mem(mem) => mem,
+        };
+        let base = match mem.base {
+            Base::Gpr(base) => base.0,
+            Base::Pool(offset) => {
+                self.byte(reg | 5);
+                self.pooled.push((self.code.len() as u32, after, offset));
+                return self.word(0);
+            }
+        };
+        let size = match mem.disp {
+            // Without a displacement, base 5 and 13 would mean something else.
+            0 if base & 7 != 5 => 0,
+            -128..=127 if !evex => 0x40,
+            _ => 0x80,
+        };
+        match mem.index {
+            None if base & 7 != 4 => self.byte(size | reg | base & 7),
+            None => {
+                self.byte(size | reg | 4);
+                self.byte(0x24);
+            }
+            Some((index, scale)) => {
+                let index = match index {
+                    Index::Gpr(index) => index.0,
+                    Index::Vec(index) => index.0,
+                };
+                self.byte(size | reg | 4);
+                self.byte(scale << 6 | (index & 7) << 3 | base & 7);
+            }
+        }
+        match size {
+            0 => {}
+            0x40 => self.byte(mem.disp as u8),
+            _ => self.word(mem.disp as u32),
+        }
+    }
+
+    /// The upper bits of a ModRM operand: those of base or register, and of the index.
+    fn upper(rm: Rm) -> (u8, u8) {
+        match rm {
+            Rm::Reg(reg) => (reg >> 3 & 1, reg >> 4 & 1),
+            Rm::Mem(mem) => {
+                let base = match mem.base {
+                    Base::Gpr(base) => base.0 >> 3,
+                    Base::Pool(_) => 0,
+                };
+                let index = match mem.index {
+                    Some((Index::Gpr(index), _)) => index.0 >> 3,
+                    Some((Index::Vec(index), _)) => index.0 >> 3 & 1,
+                    None => 0,
+                };
+                (base, index)
+            }
+        }
+    }
+
+    // --- General-purpose registers -----------------------------------------------------------------
+
+    fn rex(&mut self, wide: bool, reg: u8, rm: Rm, bytes: bool) {
+        let (base, index) = Self::upper(rm);
+        let index = if matches!(rm, Rm::Reg(_)) { 0 } else { index };
+        let rex = 0x40 | u8::from(wide) << 3 | (reg >> 3) << 2 | index << 1 | base;
+        // Without a prefix, registers 4 to 7 of bytes would be the upper halves of the first four.
+        if rex != 0x40 || bytes {
+            self.byte(rex);
+        }
+    }
+
+    fn plain(&mut self, wide: bool, opcode: &[u8], reg: u8, rm: Rm, after: u8) {
+        self.rex(wide, reg, rm, false);
+        self.code.extend(opcode);
+        self.modrm(reg, rm, after, false);
+    }
+
+    pub(crate) fn mov_imm(&mut self, to: Gpr, number: u64) {
+        if let Ok(short) = u32::try_from(number) {
+            self.rex(false, 0, to.into(), false);
+            self.byte(0xb8 | to.0 & 7);
+            self.word(short);
+        } else if let Ok(short) = i32::try_from(number as i64) {
+            self.plain(true, &[0xc7], 0, to.into(), 4);
+            self.word(short as u32);
+        } else {
+            self.rex(true, 0, to.into(), false);
+            self.byte(0xb8 | to.0 & 7);
+            self.code.extend(number.to_le_bytes());
+        }
+    }
+
+    /// Loads or moves; of 32 bits the upper half becomes 0.
+    pub(crate) fn mov(&mut self, wide: bool, to: Gpr, from: impl Into<Rm>) {
+        self.plain(wide, &[0x8b], to.0, from.into(), 0);
+    }
+
+    /// Stores 1, 2, 4 or 8 bytes.
+    pub(crate) fn store(&mut self, bytes: u32, to: Mem, from: Gpr) {
+        if bytes == 2 {
+            self.byte(0x66);
+        }
+        self.rex(bytes == 8, from.0, to.into(), bytes == 1);
+        self.byte(if bytes == 1 { 0x88 } else { 0x89 });
+        self.modrm(from.0, to.into(), 0, false);
+    }
+
+    pub(crate) fn extend(&mut self, kind: Extend, wide: bool, to: Gpr, from: impl Into<Rm>) {
+        let from = from.into();
+        let (bytes, opcode): (bool, &[u8]) = match kind {
+            Extend::Zero8 => (true, &[0x0f, 0xb6]),
+            Extend::Sign8 => (true, &[0x0f, 0xbe]),
+            Extend::Zero16 => (false, &[0x0f, 0xb7]),
+            Extend::Sign16 => (false, &[0x0f, 0xbf]),
+            Extend::Sign32 => (false, &[0x63]),
+        };
+        self.rex(wide || kind == Extend::Sign32, to.0, from, bytes);
+        self.code.extend(opcode);
+        self.modrm(to.0, from, 0, false);
+    }
+
+    pub(crate) fn alu(&mut self, alu: Alu, wide: bool, to: Gpr, from: impl Into<Rm>) {
+        self.plain(wide, &[(alu as u8) << 3 | 3], to.0, from.into(), 0);
+    }
+
+    pub(crate) fn alu_imm(&mut self, alu: Alu, wide: bool, to: impl Into<Rm>, number: i32) {
+        let to = to.into();
+        if let Ok(short) = i8::try_from(number) {
+            self.plain(wide, &[0x83], alu as u8, to, 1);
+            self.byte(short as u8);
+        } else {
+            self.plain(wide, &[0x81], alu as u8, to, 4);
+            self.word(number as u32);
+        }
+    }
+
+    pub(crate) fn test(&mut self, wide: bool, a: Gpr, b: Gpr) {
+        self.plain(wide, &[0x85], a.0, b.into(), 0);
+    }
+
+    pub(crate) fn imul(&mut self, wide: bool, to: Gpr, from: impl Into<Rm>) {
+        self.plain(wide, &[0x0f, 0xaf], to.0, from.into(), 0);
+    }
+
+    pub(crate) fn imul_imm(&mut self, wide: bool, to: Gpr, from: impl Into<Rm>, number: i32) {
+        self.plain(wide, &[0x69], to.0, from.into(), 4);
+        self.word(number as u32);
+    }
+
+    pub(crate) fn lea(&mut self, wide: bool, to: Gpr, from: Mem) {
+        self.plain(wide, &[0x8d], to.0, from.into(), 0);
+    }
+
+    pub(crate) fn shift_imm(&mut self, shift: Shift, wide: bool, to: Gpr, count: u8) {
+        self.plain(wide, &[0xc1], shift as u8, to.into(), 1);
+        self.byte(count);
+    }
+
+    /// Shifts by a register, whose number is taken modulo the width.
+    pub(crate) fn shift(
+        &mut self,
+        shift: Shift,
+        wide: bool,
+        to: Gpr,
+        from: impl Into<Rm>,
+        by: Gpr,
+    ) {
+        let op = match shift {
+            Shift::Left => ops::SHLX,
+            Shift::Right => ops::SHRX,
+            Shift::Arithmetic => ops::SARX,
+        };
+        self.vex(Op { w: wide, ..op }, false, to.0, by.0, from.into(), 0);
+    }
+
+    pub(crate) fn neg(&mut self, wide: bool, to: Gpr) {
+        self.plain(wide, &[0xf7], 3, to.into(), 0);
+    }
+
+    pub(crate) fn not(&mut self, wide: bool, to: Gpr) {
+        self.plain(wide, &[0xf7], 2, to.into(), 0);
+    }
+
+    /// 1 in the lowest byte if the condition holds, else 0.
+    pub(crate) fn set(&mut self, cond: Cond, to: Gpr) {
+        self.rex(false, 0, to.into(), true);
+        self.code.extend([0x0f, 0x90 | cond as u8]);
+        self.modrm(0, to.into(), 0, false);
+    }
+
+    pub(crate) fn cmov(&mut self, cond: Cond, wide: bool, to: Gpr, from: impl Into<Rm>) {
+        self.plain(wide, &[0x0f, 0x40 | cond as u8], to.0, from.into(), 0);
+    }
+
+    pub(crate) fn push(&mut self, from: Gpr) {
+        self.rex(false, 0, from.into(), false);
+        self.byte(0x50 | from.0 & 7);
+    }
+
+    pub(crate) fn pop(&mut self, to: Gpr) {
+        self.rex(false, 0, to.into(), false);
+        self.byte(0x58 | to.0 & 7);
+    }
+
+    pub(crate) fn ret(&mut self) {
+        self.byte(0xc3);
+    }
+
+    pub(crate) fn jump(&mut self, to: Label) {
+        self.byte(0xe9);
+        self.jump_distance(to);
+    }
+
+    pub(crate) fn jump_if(&mut self, cond: Cond, to: Label) {
+        self.code.extend([0x0f, 0x80 | cond as u8]);
+        self.jump_distance(to);
+    }
+
+    pub(crate) fn call(&mut self, to: Label) {
+        self.byte(0xe8);
+        self.jump_distance(to);
+    }
+
+    pub(crate) fn call_register(&mut self, to: Gpr) {
+        self.plain(false, &[0xff], 2, to.into(), 0);
+    }
+
+    fn jump_distance(&mut self, to: Label) {
+        self.jumps.push((self.code.len() as u32, to));
+        self.word(0);
+    }
+
+    /// Marks the upper halves of the vector registers as unused, as the caller's code expects.
+    pub(crate) fn vzeroupper(&mut self) {
+        self.code.extend([0xc5, 0xf8, 0x77]);
+    }
+
+    // --- Vectors and masks ---------------------------------------------------------------------------
+
+    /// An instruction with a VEX prefix of three bytes; `long` is the bit L.
+    pub(crate) fn vex(&mut self, op: Op, long: bool, reg: u8, vvvv: u8, rm: Rm, after: u8) {
+        let (base, index) = Self::upper(rm);
+        let index = if matches!(rm, Rm::Reg(_)) { 0 } else { index };
+        debug_assert!(reg < 16 && vvvv < 16, "VEX has sixteen registers");
+        self.byte(0xc4);
+        self.byte((!reg >> 3 & 1) << 7 | (1 ^ index) << 6 | (1 ^ base) << 5 | op.map);
+        self.byte(u8::from(op.w) << 7 | (!vvvv & 15) << 3 | u8::from(long) << 2 | op.pp);
+        self.byte(op.code);
+        self.modrm(reg, rm, after, false);
+    }
+
+    /// An instruction with an EVEX prefix and 512 bits. `mask` 0 is none; with `broadcast` memory is one
+    /// element for all lanes; with `zero` lanes that are off become 0.
+    #[allow(clippy::too_many_arguments)] // One for each field of the prefix.
+    pub(crate) fn evex(
+        &mut self,
+        op: Op,
+        reg: u8,
+        vvvv: u8,
+        rm: Rm,
+        mask: Mask,
+        broadcast: bool,
+        zero: bool,
+        after: u8,
+    ) {
+        let (base, index) = Self::upper(rm);
+        // The fifth bit of an index in vector registers is in the place of vvvv's.
+        let vector_index = match rm {
+            Rm::Mem(Mem { index: Some((Index::Vec(index), _)), .. }) => Some(index.0 >> 4 & 1),
+            _ => None,
+        };
+        let fifth = vector_index.unwrap_or(vvvv >> 4 & 1);
+        self.byte(0x62);
+        self.byte(
+            (!reg >> 3 & 1) << 7
+                | (1 ^ index) << 6
+                | (1 ^ base) << 5
+                | (!reg >> 4 & 1) << 4
+                | op.map,
+        );
+        self.byte(u8::from(op.w) << 7 | (!vvvv & 15) << 3 | 4 | op.pp);
+        self.byte(
+            u8::from(zero) << 7 | 2 << 5 | u8::from(broadcast) << 4 | (1 ^ fifth) << 3 | mask.0,
+        );
+        self.byte(op.code);
+        self.modrm(reg, rm, after, true);
+    }
+
+    /// A vector instruction of the code's width, without a mask.
+    pub(crate) fn vec(&mut self, width: Width, op: Op, reg: Vec, vvvv: Vec, rm: impl Into<Rm>) {
+        self.vec_after(width, op, reg.0, vvvv.0, rm.into(), 0);
+    }
+
+    /// The same with an immediate.
+    pub(crate) fn vec_imm(
+        &mut self,
+        width: Width,
+        op: Op,
+        reg: Vec,
+        vvvv: Vec,
+        rm: impl Into<Rm>,
+        number: u8,
+    ) {
+        self.vec_after(width, op, reg.0, vvvv.0, rm.into(), 1);
+        self.byte(number);
+    }
+
+    /// A vector instruction whose register field is a number of its own, or a mask.
+    pub(crate) fn vec_raw_imm(
+        &mut self,
+        width: Width,
+        op: Op,
+        reg: u8,
+        vvvv: Vec,
+        rm: impl Into<Rm>,
+        number: u8,
+    ) {
+        self.vec_after(width, op, reg, vvvv.0, rm.into(), 1);
+        self.byte(number);
+    }
+
+    fn vec_after(&mut self, width: Width, op: Op, reg: u8, vvvv: u8, rm: Rm, after: u8) {
+        match width {
+            Width::Ymm => self.vex(op, true, reg, vvvv, rm, after),
+            Width::Zmm => self.evex(op, reg, vvvv, rm, Mask(0), false, false, after),
+        }
+    }
+
+    /// An AVX-512 instruction in the lanes of a mask.
+    pub(crate) fn masked(&mut self, op: Op, mask: Mask, reg: Vec, vvvv: Vec, rm: impl Into<Rm>) {
+        self.evex(op, reg.0, vvvv.0, rm.into(), mask, false, false, 0);
+    }
+
+    /// An instruction over masks of 16 lanes, of two operands and a result.
+    pub(crate) fn mask3(&mut self, op: Op, to: Mask, a: Mask, b: Mask) {
+        self.vex(op, true, to.0, a.0, b.into(), 0);
+    }
+
+    /// An instruction over masks of 16 lanes with one operand: a move, a complement, a test.
+    pub(crate) fn mask2(&mut self, op: Op, reg: u8, rm: impl Into<Rm>) {
+        self.vex(op, false, reg, 0, rm.into(), 0);
+    }
+
+    /// Appends one byte: the immediate of an instruction that was encoded with `after` 1.
+    pub(crate) fn immediate(&mut self, number: u8) {
+        self.byte(number);
+    }
+}
