@@ -20,7 +20,7 @@ use std::sync::{Arc, OnceLock};
 pub(crate) use interp::isa::IsaKind;
 use interp::lower;
 #[cfg(test)]
-pub(crate) use tests::by_index;
+pub(crate) use tests::{Way, by_index};
 pub(crate) use workers::Workers;
 
 use super::ir::facts::{self, reach};
@@ -173,6 +173,12 @@ impl Program {
         })
     }
 
+    /// The same without machine code, for tests that compare the two.
+    #[cfg(test)]
+    pub(crate) fn interpreted(self) -> Self {
+        Self { native: OnceLock::from(None), ..self }
+    }
+
     /// The code in which nothing was moved.
     fn plain(&self) -> &lower::Code {
         let Source { function, uniform, isa } = &*self.source;
@@ -204,4 +210,13 @@ impl fmt::Debug for Program {
             .field("frame_bytes", &self.code.frame_bytes)
             .finish_non_exhaustive()
     }
+}
+
+/// Whether there is machine code for an instruction set.
+#[cfg(test)]
+fn has_native(isa: IsaKind) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return native::is_on() && native::machine::Machine::whole_strip(isa).is_some();
+    #[cfg(not(target_arch = "x86_64"))]
+    return isa != isa;
 }

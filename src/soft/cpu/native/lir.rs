@@ -141,8 +141,6 @@ pub(crate) enum Lane2 {
     MaxSigned,
     MaxUnsigned,
     And,
-    /// The second where the first has zeros.
-    AndNot,
     Or,
     Xor,
     Shl,

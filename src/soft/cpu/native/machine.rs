@@ -87,11 +87,6 @@ impl Machine {
         Some(Self { pages, code, places, area, width, lanes })
     }
 
-    /// The bytes of the code.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        self.pages.bytes()
-    }
-
     /// Runs the code for one SIMD-group. False if it stopped; why is in `wave.stop`.
     ///
     /// # Safety

@@ -23,16 +23,16 @@ fn copy(index: impl Fn(&mut FunctionBuilder, Value) -> Value) -> Module {
     module(buffers, b.finish())
 }
 
-fn fault(module: &Module, isa: IsaKind, launch: &Launch<'_>) -> Fault {
-    run(module, isa, launch).expect_err("a fault")
+fn fault(module: &Module, way: Way, launch: &Launch<'_>) -> Fault {
+    run(module, way, launch).expect_err("a fault")
 }
 
 #[test]
 fn reads_past_the_end_name_the_first_thread() {
-    for isa in IsaKind::available() {
+    for way in Way::all() {
         let (mut from, mut to) = (vec![1u32; 100], vec![0u32; 200]);
         let bindings = [bind(0, &mut from), bind(1, &mut to)];
-        let found = fault(&copy(|_, i| i), isa, &launch([128, 1, 1], [64, 1, 1], &bindings));
+        let found = fault(&copy(|_, i| i), way, &launch([128, 1, 1], [64, 1, 1], &bindings));
         assert_eq!(found.position, Some([100, 0, 0]));
         assert_eq!(found.span, Span(7));
         let text = "kernel 'copy', thread (100, 0, 0): read of 4 bytes at offset 400 of 'from', \
@@ -59,10 +59,10 @@ fn a_fault_in_joined_loads_names_the_scalar() {
     b.store(target, sum);
     let buffers = vec![buffer("from", 0, Space::Device), buffer("to", 1, Space::Device)];
     let module = module(buffers, b.finish());
-    for isa in IsaKind::available() {
+    for way in Way::all() {
         let (mut from, mut to) = ((0..130).collect::<Vec<u32>>(), vec![0u32; 33]);
         let bindings = [bind(0, &mut from), bind(1, &mut to)];
-        let found = fault(&module, isa, &launch([33, 1, 1], [33, 1, 1], &bindings));
+        let found = fault(&module, way, &launch([33, 1, 1], [33, 1, 1], &bindings));
         let text = "kernel 'row', thread (32, 0, 0): read of 4 bytes at offset 520 of 'from', \
                     which has 520 bytes";
         assert_eq!(found.to_string(), text);
@@ -72,7 +72,7 @@ fn a_fault_in_joined_loads_names_the_scalar() {
 
 #[test]
 fn writes_stay_inside_of_their_buffer() {
-    for isa in IsaKind::available() {
+    for way in Way::all() {
         // Between two guards: scattered, far away, and below the start.
         let places: [fn(&mut FunctionBuilder, Value) -> Value; 4] = [
             |b, i| {
@@ -100,13 +100,13 @@ fn writes_stay_inside_of_their_buffer() {
             let mut bindings = [bind(0, &mut from), bind(1, &mut memory)];
             bindings[1].base = bindings[1].base.wrapping_add(64 * 4);
             bindings[1].bytes = 64 * 4;
-            let found = fault(&copy(place), isa, &launch([64, 1, 1], [64, 1, 1], &bindings));
+            let found = fault(&copy(place), way, &launch([64, 1, 1], [64, 1, 1], &bindings));
             assert_eq!(found.span, Span(8));
             assert!(
                 matches!(&found.kind, FaultKind::Access { argument: Some(name), write: true, .. } if name == "to")
             );
             let first = [22, 0, 0, 0][number];
-            assert_eq!(found.position, Some([first, 0, 0]), "{} {number}", isa.name());
+            assert_eq!(found.position, Some([first, 0, 0]), "{} {number}", way.name());
             assert!(memory[..64].iter().chain(&memory[128..]).all(|&word| word == 9));
         }
     }
@@ -119,13 +119,13 @@ fn constants_cannot_be_written_and_missing_buffers_are_empty() {
     let i = position(&mut b, 0);
     b.store(to, i);
     let module = module(vec![buffer("table", 0, Space::Constant)], b.finish());
-    for isa in IsaKind::available() {
+    for way in Way::all() {
         let mut memory = [5u32];
         let bindings = [bind(0, &mut memory)];
-        let found = fault(&module, isa, &launch([1, 1, 1], [1, 1, 1], &bindings));
+        let found = fault(&module, way, &launch([1, 1, 1], [1, 1, 1], &bindings));
         assert!(found.to_string().ends_with("'table', which is constant"), "{found}");
         assert_eq!(memory, [5]);
-        let found = fault(&copy(|_, i| i), isa, &launch([1, 1, 1], [1, 1, 1], &[]));
+        let found = fault(&copy(|_, i| i), way, &launch([1, 1, 1], [1, 1, 1], &[]));
         assert!(found.to_string().ends_with("'from', which has 0 bytes"), "{found}");
     }
 }
@@ -150,8 +150,8 @@ fn null_and_stale_pointers_are_reported_as_such() {
         let value = b.load(pointer, Type::U32);
         b.store(pointer, value);
         let module = module(vec![], b.finish());
-        for isa in IsaKind::available() {
-            let found = fault(&module, isa, &launch([8, 1, 1], [8, 1, 1], &[]));
+        for way in Way::all() {
+            let found = fault(&module, way, &launch([8, 1, 1], [8, 1, 1], &[]));
             assert!(found.to_string().contains("a null or stale pointer"), "{found}");
         }
     }
@@ -174,17 +174,17 @@ fn accesses_past_local_arrays_and_threadgroup_memory_are_faults() {
     b.store(at, i);
     let kind = AllocationKind::ThreadgroupArgument { index: 3 };
     let in_shared = module(vec![Allocation { name: "tile".into(), kind }], b.finish());
-    for isa in IsaKind::available() {
-        let found = fault(&in_local, isa, &launch([8, 1, 1], [8, 1, 1], &[]));
+    for way in Way::all() {
+        let found = fault(&in_local, way, &launch([8, 1, 1], [8, 1, 1], &[]));
         assert_eq!(found.position, Some([4, 0, 0]));
         assert!(found.to_string().ends_with("offset 16 of 'small', which has 16 bytes"), "{found}");
         let mut grid = launch([8, 1, 1], [8, 1, 1], &[]);
         grid.threadgroup_memory = &[(3, 20)];
-        let found = fault(&in_shared, isa, &grid);
+        let found = fault(&in_shared, way, &grid);
         assert_eq!(found.position, Some([5, 0, 0]));
         assert!(found.to_string().ends_with("'tile', which has 20 bytes"), "{found}");
         grid.threadgroup_memory = &[(3, THREADGROUP_MEMORY + 16)];
-        let found = fault(&in_shared, isa, &grid);
+        let found = fault(&in_shared, way, &grid);
         assert_eq!(
             found.kind,
             FaultKind::ThreadgroupMemory { bytes: u64::from(THREADGROUP_MEMORY) + 16 }
@@ -209,10 +209,10 @@ fn an_index_outside_of_an_array_of_textures_is_reported_as_an_element() {
         let texture = b.load(place, Type::U64);
         b.store(out, texture);
         let module = module(vec![buffer("out", 0, Space::Device)], b.finish());
-        for isa in IsaKind::available() {
+        for way in Way::all() {
             let mut out = [0u64];
             let bindings = [bind(0, &mut out)];
-            let found = fault(&module, isa, &launch([8, 1, 1], [8, 1, 1], &bindings));
+            let found = fault(&module, way, &launch([8, 1, 1], [8, 1, 1], &bindings));
             let argument = "list".to_owned();
             assert_eq!(found.kind, FaultKind::Element { argument, index: element, length: 3 });
             let text = format!("use of element {element} of 'list', which has 3");
@@ -260,14 +260,14 @@ fn the_watchdog_stops_endless_loops() {
         end(&mut b, i);
         b.end_loop();
         let module = module(vec![buffer("table", 0, Space::Constant)], b.finish());
-        for isa in IsaKind::available() {
+        for way in Way::all() {
             let mut table = [1.0f32];
             let bindings = [bind(0, &mut table)];
             let mut grid = launch([64, 1, 1], [32, 1, 1], &bindings);
             let limit = Duration::from_millis(20);
             grid.watchdog = Some(limit);
             let start = Instant::now();
-            let found = fault(&module, isa, &grid);
+            let found = fault(&module, way, &grid);
             assert_eq!(found.kind, FaultKind::Watchdog { limit }, "{number}");
             assert_eq!(found.span, Span(9), "{number}");
             assert!(found.to_string().contains("ARUMINIUM_SOFT_WATCHDOG_MS"), "{found}");
@@ -307,7 +307,7 @@ fn counting() -> Module {
 
 #[test]
 fn a_launch_may_take_longer_than_the_watchdog_allows_one_threadgroup() {
-    let program = Program::with_isa(&counting(), IsaKind::Baseline).unwrap();
+    let program = Way::PLAIN.program(&counting()).unwrap();
     for threads in [1, 2] {
         let workers = Workers::new(threads);
         // The iterations that take a threadgroup about 10 ms.
@@ -374,10 +374,10 @@ fn barriers_that_not_all_threads_reach() {
                 b.end_if();
             }
             let module = module(vec![], b.finish());
-            for isa in IsaKind::available() {
+            for way in Way::all() {
                 for strict in [false, true] {
                     let grid = launch([64, 1, 1], [64, 1, 1], &[]);
-                    let found = run(&module, isa, &Launch { strict, ..grid });
+                    let found = run(&module, way, &Launch { strict, ..grid });
                     let wanted = strict.then_some(FaultKind::Barrier);
                     assert_eq!(found.err().map(|fault| fault.kind), wanted, "{limit} {early}");
                 }
@@ -412,12 +412,12 @@ fn threadgroup_memory_may_be_read_just_past_its_end() {
         let kind = AllocationKind::Threadgroup(64);
         let memory = Allocation { name: "memory".to_owned(), kind };
         let module = module(vec![memory, buffer("out", 0, Space::Device)], b.finish());
-        for isa in IsaKind::available() {
+        for way in Way::all() {
             for (strict, faults) in [false, true].into_iter().zip(faults) {
                 let mut out = [0u32];
                 let bindings = [bind(0, &mut out)];
                 let grid = launch([1, 1, 1], [1, 1, 1], &bindings);
-                let found = run(&module, isa, &Launch { strict, ..grid });
+                let found = run(&module, way, &Launch { strict, ..grid });
                 assert_eq!(found.is_err(), faults, "{word} {write} {strict}");
             }
         }
@@ -436,8 +436,8 @@ fn simd_groups_that_wait_at_different_barriers() {
     b.barrier(Barrier::Threadgroup);
     b.end_if();
     let module = module(vec![], b.finish());
-    for isa in IsaKind::available() {
-        let found = fault(&module, isa, &launch([64, 1, 1], [64, 1, 1], &[]));
+    for way in Way::all() {
+        let found = fault(&module, way, &launch([64, 1, 1], [64, 1, 1], &[]));
         assert_eq!(found.kind, FaultKind::Barrier);
     }
 }
@@ -446,10 +446,10 @@ fn simd_groups_that_wait_at_different_barriers() {
 fn group_sizes_have_limits() {
     let module = copy(|_, i| i);
     for (group, threads) in [([1025, 1, 1], 1025), ([0, 1, 1], 0), ([u32::MAX; 3], u64::MAX)] {
-        let found = fault(&module, IsaKind::Baseline, &launch([1, 1, 1], group, &[]));
+        let found = fault(&module, Way::PLAIN, &launch([1, 1, 1], group, &[]));
         assert_eq!(found.kind, FaultKind::GroupSize { threads });
     }
-    assert_eq!(run(&module, IsaKind::Baseline, &launch([0, 1, 1], [1, 1, 1], &[])), Ok(()));
+    assert_eq!(run(&module, Way::PLAIN, &launch([0, 1, 1], [1, 1, 1], &[])), Ok(()));
 }
 
 #[test]
@@ -487,12 +487,12 @@ fn constants_are_read_early_only_if_that_makes_no_difference() {
     b.end_if();
     let buffers = vec![buffer("table", 0, Space::Constant), buffer("out", 1, Space::Device)];
     let module = module(buffers, b.finish());
-    for isa in IsaKind::available() {
+    for way in Way::all() {
         let (mut table, mut out) = ([8u32], [0u32; 64]);
         let bindings = [bind(0, &mut table), bind(1, &mut out)];
-        run(&module, isa, &launch([5, 1, 1], [32, 1, 1], &bindings)).unwrap();
+        run(&module, way, &launch([5, 1, 1], [32, 1, 1], &bindings)).unwrap();
         assert_eq!(out[..6], [8, 8, 8, 8, 8, 0]);
-        let found = fault(&module, isa, &launch([64, 1, 1], [32, 1, 1], &bindings));
+        let found = fault(&module, way, &launch([64, 1, 1], [32, 1, 1], &bindings));
         assert_eq!((found.position, found.span), (Some([5, 0, 0]), Span(3)));
     }
 }

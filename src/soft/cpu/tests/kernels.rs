@@ -217,16 +217,16 @@ pub(crate) fn mandelbrot() -> Module {
 
 #[test]
 fn saxpy_of_any_length() {
-    for isa in IsaKind::available() {
+    for way in Way::all() {
         for n in [1u32, 31, 32, 33, 1000] {
             let mut x: Vec<f32> = (0..n).map(|i| i as f32).collect();
             let mut y: Vec<f32> = (0..n).map(|i| 0.5 * i as f32).collect();
             let mut parameters = [2f32.to_bits(), n];
             let bindings = [bind(0, &mut x), bind(1, &mut y), bind(2, &mut parameters)];
             let grid = launch([n.next_multiple_of(64), 1, 1], [64, 1, 1], &bindings);
-            run(&saxpy(), isa, &grid).unwrap();
+            run(&saxpy(), way, &grid).unwrap();
             let want: Vec<f32> = (0..n).map(|i| 2.5 * i as f32).collect();
-            assert_eq!(y, want, "{} {n}", isa.name());
+            assert_eq!(y, want, "{} {n}", way.name());
         }
     }
 }
@@ -247,7 +247,7 @@ fn reference_matmul(n: usize, a: &[f32], b: &[f32]) -> Vec<f32> {
 
 #[test]
 fn matmul_of_any_size() {
-    for isa in IsaKind::available() {
+    for way in Way::all() {
         for (n, tiled) in [(7usize, false), (40, false), (33, false), (48, true)] {
             let mut a: Vec<f32> = (0..n * n).map(|i| (i % 17) as f32 * 0.25).collect();
             let mut b: Vec<f32> = (0..n * n).map(|i| (i % 23) as f32 - 11.0).collect();
@@ -258,8 +258,8 @@ fn matmul_of_any_size() {
                 [bind(0, &mut a), bind(1, &mut b), bind(2, &mut c), bind(3, &mut parameters)];
             let side = n.next_multiple_of(16) as u32;
             let module = if tiled { tiled_matmul() } else { matmul() };
-            run(&module, isa, &launch([side, side, 1], [16, 16, 1], &bindings)).unwrap();
-            assert_eq!(c, want, "{} {n}", isa.name());
+            run(&module, way, &launch([side, side, 1], [16, 16, 1], &bindings)).unwrap();
+            assert_eq!(c, want, "{} {n}", way.name());
         }
     }
 }
@@ -278,18 +278,18 @@ fn mandelbrot_leaves_point_by_point() {
         }
         *want = i;
     }
-    for isa in IsaKind::available() {
+    for way in Way::all() {
         let mut out = vec![0u32; n * n];
         let mut parameters = [n as u32];
         let bindings = [bind(0, &mut out), bind(1, &mut parameters)];
-        run(&mandelbrot(), isa, &launch([50, 50, 1], [16, 8, 1], &bindings)).unwrap();
-        assert_eq!(out, want, "{}", isa.name());
+        run(&mandelbrot(), way, &launch([50, 50, 1], [16, 8, 1], &bindings)).unwrap();
+        assert_eq!(out, want, "{}", way.name());
     }
 }
 
 #[test]
 fn narrow_types_in_memory() {
-    for isa in IsaKind::available() {
+    for way in Way::all() {
         // Each element is widened, doubled and stored as the next type.
         let types = [Scalar::I8, Scalar::U8, Scalar::I16, Scalar::U16, Scalar::F16, Scalar::BF16];
         for &from in &types {
@@ -308,7 +308,7 @@ fn narrow_types_in_memory() {
                 let mut input: Vec<u16> = (0..100).map(|i| (i * 653) as u16).collect();
                 let mut output = vec![0u16; 100];
                 let bindings = [bind(0, &mut input), bind(1, &mut output)];
-                run(&module, isa, &launch([100, 1, 1], [64, 1, 1], &bindings)).unwrap();
+                run(&module, way, &launch([100, 1, 1], [64, 1, 1], &bindings)).unwrap();
                 let bytes =
                     |list: &[u16]| list.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<_>>();
                 let (input, output) = (bytes(&input), bytes(&output));
@@ -328,7 +328,7 @@ fn narrow_types_in_memory() {
                     let same = got == want
                         || f32::from_bits(got as u32).is_nan()
                             && f32::from_bits(want as u32).is_nan();
-                    assert!(same, "{} {from} {to} {i}: {got:x} {want:x}", isa.name());
+                    assert!(same, "{} {from} {to} {i}: {got:x} {want:x}", way.name());
                 }
             }
         }
@@ -373,14 +373,14 @@ fn one_buffer_at_two_arguments_has_one_address() {
     let mut memory = [0u32; 64];
     let mut out = [7u32; 3];
     let base: *mut u8 = memory.as_mut_ptr().cast();
-    for isa in IsaKind::available() {
+    for way in Way::all() {
         let second = base.wrapping_add(8);
         let bindings = [
             Binding { index: 0, base, bytes: 128 },
             Binding { index: 1, base: second, bytes: 128 },
             bind(2, &mut out),
         ];
-        run(&module, isa, &launch([8, 1, 1], [8, 1, 1], &bindings)).unwrap();
-        assert_eq!(out, [0, 1, 0], "{}", isa.name());
+        run(&module, way, &launch([8, 1, 1], [8, 1, 1], &bindings)).unwrap();
+        assert_eq!(out, [0, 1, 0], "{}", way.name());
     }
 }

@@ -8,7 +8,7 @@ const ACTIVE: u32 = 0b1011_1111_1101_1111_0111_1111_1111_0110;
 
 /// Runs `op` in the active lanes, on the lane's input, and returns each lane's result; the result of the others is 0.
 fn lanes(
-    isa: IsaKind,
+    way: Way,
     ty: Scalar,
     input: &[u64; 32],
     make: impl Fn(&mut FunctionBuilder, Value) -> Value,
@@ -39,7 +39,7 @@ fn lanes(
     let module = module(buffers, b.finish());
     let (mut input, mut output) = (*input, [0u64; 32]);
     let bindings = [bind(0, &mut input), bind(1, &mut output)];
-    run(&module, isa, &launch([32, 1, 1], [32, 1, 1], &bindings)).unwrap();
+    run(&module, way, &launch([32, 1, 1], [32, 1, 1], &bindings)).unwrap();
     output
 }
 
@@ -54,17 +54,17 @@ fn inputs() -> [u64; 32] {
 #[test]
 fn reductions_see_the_active_lanes() {
     let input = inputs();
-    for isa in IsaKind::available() {
+    for way in Way::all() {
         for width in [32usize, 4] {
             let reduce = |op: Op, fold: fn(u64, u64) -> u64| {
-                let got = lanes(isa, Scalar::U32, &input, |b, value| {
+                let got = lanes(way, Scalar::U32, &input, |b, value| {
                     b.simd(op, width as u32, Type::Void, &[value])
                 });
                 for lane in (0..32).filter(|&lane| active(lane)) {
                     let group = lane / width * width..lane / width * width + width;
                     let values = group.filter(|&k| active(k)).map(|k| input[k]);
                     let want = values.reduce(fold).unwrap() as u32;
-                    assert_eq!(got[lane] as u32, want, "{op:?} {width} {lane} {}", isa.name());
+                    assert_eq!(got[lane] as u32, want, "{op:?} {width} {lane} {}", way.name());
                 }
             };
             reduce(Op::SimdSum, |a, b| a + b);
@@ -78,7 +78,7 @@ fn reductions_see_the_active_lanes() {
         // In floats, small integers are exact in any order.
         let floats = input.map(|bits| u64::from((bits as f32).to_bits()));
         let got =
-            lanes(isa, Scalar::F32, &floats, |b, v| b.simd(Op::SimdSum, 32, Type::Void, &[v]));
+            lanes(way, Scalar::F32, &floats, |b, v| b.simd(Op::SimdSum, 32, Type::Void, &[v]));
         let want: u64 = (0..32).filter(|&k| active(k)).map(|k| input[k]).sum();
         assert_eq!(f32::from_bits(got[1] as u32), want as f32);
     }
@@ -87,10 +87,10 @@ fn reductions_see_the_active_lanes() {
 #[test]
 fn prefixes_count_from_the_lowest_active_lane() {
     let input = inputs();
-    for isa in IsaKind::available() {
+    for way in Way::all() {
         for (op, inclusive) in [(Op::SimdInclusiveSum, true), (Op::SimdExclusiveSum, false)] {
             for ty in [Scalar::U64, Scalar::U8] {
-                let got = lanes(isa, ty, &input, |b, v| b.simd(op, 32, Type::Void, &[v]));
+                let got = lanes(way, ty, &input, |b, v| b.simd(op, 32, Type::Void, &[v]));
                 let mut sum = 0;
                 for lane in (0..32).filter(|&lane| active(lane)) {
                     let before = sum;
@@ -116,11 +116,11 @@ fn shuffles_take_values_from_other_lanes() {
         (Op::SimdRotateUp, |k, by, width| (k + width - by) % width),
         (Op::SimdRotateDown, |k, by, width| (k + by) % width),
     ];
-    for isa in IsaKind::available() {
+    for way in Way::all() {
         for (op, rule) in rules {
             for (width, by) in [(32usize, 5usize), (4, 1), (4, 3)] {
                 for ty in [Scalar::U32, Scalar::I64, Scalar::Bool] {
-                    let got = lanes(isa, ty, &input, |b, value| {
+                    let got = lanes(way, ty, &input, |b, value| {
                         let by = b.u32(by as u32);
                         b.simd(op, width as u32, Type::Void, &[value, by])
                     });
@@ -140,7 +140,7 @@ fn shuffles_take_values_from_other_lanes() {
             }
         }
         let first = ACTIVE.trailing_zeros() as usize;
-        let got = lanes(isa, Scalar::U32, &input, |b, v| {
+        let got = lanes(way, Scalar::U32, &input, |b, v| {
             b.simd(Op::SimdBroadcastFirst, 32, Type::Void, &[v])
         });
         assert_eq!(got[20], input[first]);
@@ -150,9 +150,9 @@ fn shuffles_take_values_from_other_lanes() {
 #[test]
 fn shuffles_that_fill() {
     let input = inputs();
-    for isa in IsaKind::available() {
+    for way in Way::all() {
         for up in [true, false] {
-            let got = lanes(isa, Scalar::U32, &input, |b, value| {
+            let got = lanes(way, Scalar::U32, &input, |b, value| {
                 let (thousand, by, modulo) = (b.u32(1000), b.u32(3), b.u32(8));
                 let fill = b.add(value, thousand);
                 let op = if up { Op::SimdFillUp } else { Op::SimdFillDown };
@@ -179,9 +179,9 @@ fn shuffles_that_fill() {
 fn votes() {
     let input = inputs();
     let odd: u32 = (0..32).filter(|&k| active(k) && input[k] % 2 == 1).map(|k| 1 << k).sum();
-    for isa in IsaKind::available() {
+    for way in Way::all() {
         let vote = |op: Op, width: u32, stated: Type| {
-            lanes(isa, Scalar::U32, &input, move |b, value| {
+            lanes(way, Scalar::U32, &input, move |b, value| {
                 let one = b.u32(1);
                 let bit = b.op(Op::And, &[value, one]);
                 let odd = b.op(Op::Eq, &[bit, one]);
@@ -270,12 +270,12 @@ pub(crate) fn histogram() -> Module {
 #[test]
 fn barriers_let_simd_groups_exchange() {
     let module = reduce();
-    for isa in IsaKind::available() {
+    for way in Way::all() {
         let mut from: Vec<f32> = (0..1024).map(|i| (i % 13) as f32).collect();
         let want: Vec<f32> = from.chunks(256).map(|chunk| chunk.iter().sum()).collect();
         let mut to = vec![0f32; 4];
         let bindings = [bind(0, &mut from), bind(1, &mut to)];
-        run(&module, isa, &launch([1024, 1, 1], [256, 1, 1], &bindings)).unwrap();
+        run(&module, way, &launch([1024, 1, 1], [256, 1, 1], &bindings)).unwrap();
         assert_eq!(to, want);
     }
 }
@@ -283,11 +283,11 @@ fn barriers_let_simd_groups_exchange() {
 #[test]
 fn counts_before_a_fault_are_in_memory() {
     let module = histogram();
-    for isa in IsaKind::available() {
+    for way in Way::all() {
         let mut from: Vec<u8> = (0..1024).map(|i| (i / 256) as u8).collect();
         let mut to = vec![5u32; 3];
         let bindings = [bind(0, &mut from), bind(1, &mut to)];
-        let fault = run(&module, isa, &launch([1024, 1, 1], [64, 1, 1], &bindings)).unwrap_err();
+        let fault = run(&module, way, &launch([1024, 1, 1], [64, 1, 1], &bindings)).unwrap_err();
         assert_eq!(fault.position, Some([768, 0, 0]));
         let text = "write of 4 bytes at offset 12 of 'to', which has 12 bytes";
         assert!(fault.to_string().ends_with(text), "{fault}");
@@ -310,12 +310,12 @@ fn counts_through_two_arguments_of_one_buffer_add_up() {
     b.end_if();
     let buffers = vec![buffer("bins", 0, Space::Device), buffer("same", 1, Space::Device)];
     let module = module(buffers, b.finish());
-    for isa in IsaKind::available() {
+    for way in Way::all() {
         let mut memory = vec![0u32; 8];
         let (bins, mut same) = (bind(0, &mut memory), bind(1, &mut memory));
         same.index = 1;
         let bindings = [bins, same];
-        run(&module, isa, &launch([64, 1, 1], [32, 1, 1], &bindings)).unwrap();
+        run(&module, way, &launch([64, 1, 1], [32, 1, 1], &bindings)).unwrap();
         assert_eq!(memory[..2], [128, 0]);
     }
 }
@@ -346,7 +346,7 @@ fn atomics_of_many_threads_lose_nothing() {
     ];
     let module = module(buffers, b.finish());
     let workers = Workers::new(4);
-    for isa in IsaKind::available() {
+    for way in Way::all() {
         let n = 1 << 15;
         let mut from: Vec<u8> = (0..n).map(|i| (i * 7 / 5) as u8).collect();
         let mut want = vec![0u32; 256];
@@ -354,7 +354,7 @@ fn atomics_of_many_threads_lose_nothing() {
         let mut to = vec![0u32; 256];
         let mut sums = vec![0u32; 16 + n];
         let bindings = [bind(0, &mut from), bind(1, &mut to), bind(2, &mut sums)];
-        let program = Program::with_isa(&module, isa).unwrap();
+        let program = way.program(&module).unwrap();
         let grid = launch([n as u32, 1, 1], [128, 1, 1], &bindings);
         // SAFETY: the bindings outlive the launch.
         unsafe { program.launch_by_index(&grid, &workers) }.unwrap();
@@ -398,10 +398,10 @@ fn inputs_are_the_positions_of_a_thread() {
     }
     let module = module(vec![buffer("out", 0, Space::Device)], b.finish());
     let (grid, group) = ([11u32, 7, 3], [4u32, 3, 2]);
-    for isa in IsaKind::available() {
+    for way in Way::all() {
         let mut out = vec![0u32; (11 * 7 * 3 * count) as usize];
         let bindings = [bind(0, &mut out)];
-        run(&module, isa, &launch(grid, group, &bindings)).unwrap();
+        run(&module, way, &launch(grid, group, &bindings)).unwrap();
         for (index, got) in out.chunks(count as usize).enumerate() {
             let index = index as u32;
             let at = [index % 11, index / 11 % 7, index / 77];

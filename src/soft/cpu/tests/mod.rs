@@ -12,12 +12,48 @@ mod reference;
 mod rows;
 mod speed;
 
-use super::{Fault, IsaKind, Program, Workers};
+use super::{CompileError, Fault, IsaKind, Program, Workers};
 use crate::soft::ir::{
     Allocation, AllocationId, AllocationKind, FuncId, Function, FunctionBuilder, Input, Module,
     Space, Type, Value,
 };
 use by_index::{Binding, Launch};
+
+/// A way to run kernels: an instruction set, with machine code or by the interpreter alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Way {
+    isa: IsaKind,
+    native: bool,
+}
+
+impl Way {
+    /// The interpreter, built for what the target guarantees.
+    pub(crate) const PLAIN: Self = Self { isa: IsaKind::Baseline, native: false };
+
+    /// Every way that this machine has.
+    pub(crate) fn all() -> Vec<Self> {
+        let interpreted = IsaKind::available().into_iter().map(|isa| Self { isa, native: false });
+        let native = IsaKind::available().into_iter().filter(|&isa| super::has_native(isa));
+        interpreted.chain(native.map(|isa| Self { isa, native: true })).collect()
+    }
+
+    /// A program that runs this way.
+    pub(crate) fn program(self, module: &Module) -> Result<Program, CompileError> {
+        let program = Program::with_isa(module, self.isa)?;
+        Ok(if self.native { program } else { program.interpreted() })
+    }
+
+    /// Whether it is with machine code, which runs the lanes of a SIMD-group in several strips: where one faults,
+    /// what the others did before is not the same.
+    pub(crate) fn is_native(self) -> bool {
+        self.native
+    }
+
+    /// The name, for messages.
+    pub(crate) fn name(self) -> String {
+        format!("{}{}", self.isa.name(), if self.native { ", native" } else { "" })
+    }
+}
 
 /// A buffer argument of a kernel under test.
 pub(crate) fn buffer(name: &str, index: u32, space: Space) -> Allocation {
@@ -78,8 +114,8 @@ pub(crate) fn launch(grid: [u32; 3], group: [u32; 3], bindings: &[Binding]) -> L
 }
 
 /// Runs on one instruction set and one thread.
-pub(crate) fn run(module: &Module, isa: IsaKind, launch: &Launch<'_>) -> Result<(), Fault> {
-    let program = Program::with_isa(module, isa).expect("a valid module");
+pub(crate) fn run(module: &Module, way: Way, launch: &Launch<'_>) -> Result<(), Fault> {
+    let program = way.program(module).expect("a valid module");
     // SAFETY: the bindings of tests are slices that outlive the launch.
     unsafe { program.launch_by_index(launch, &Workers::new(1)) }
 }

@@ -239,12 +239,12 @@ fn check(scalar: Scalar, width: u32, row: &Move) {
             }
         }
     }
-    for isa in IsaKind::available() {
+    for way in Way::all() {
         let (mut a, mut c) = (bytes(values), bytes(others));
         let mut out = vec![0u8; a.len()];
         let bindings = [bind(0, &mut a), bind(1, &mut c), bind(2, &mut out)];
-        run(&module, isa, &launch([lanes as u32, 1, 1], [32, 1, 1], &bindings)).unwrap();
-        let name = (row.name, scalar, width, isa.name());
+        run(&module, way, &launch([lanes as u32, 1, 1], [32, 1, 1], &bindings)).unwrap();
+        let name = (row.name, scalar, width, way.name());
         for (at, (got, want)) in out.chunks(size).zip(&want).enumerate() {
             assert!(*got == want.to_le_bytes()[..size], "{name:?} {at}: {got:x?}, not {want:x}");
         }
@@ -263,12 +263,12 @@ fn atomics_of_floats_preserve_every_bit() {
     let buffers = vec![buffer("values", 0, Space::Device), buffer("out", 1, Space::Device)];
     let module = module(buffers, b.finish());
     let list: Vec<u32> = bits(Scalar::F32).into_iter().map(|bits| bits as u32).collect();
-    for isa in IsaKind::available() {
+    for way in Way::all() {
         let (mut values, mut out) =
             (list.clone(), list.iter().rev().copied().collect::<Vec<u32>>());
         let bindings = [bind(0, &mut values), bind(1, &mut out)];
-        run(&module, isa, &launch([list.len() as u32, 1, 1], [32, 1, 1], &bindings)).unwrap();
-        assert!(out == list && values.iter().eq(list.iter().rev()), "{}", isa.name());
+        run(&module, way, &launch([list.len() as u32, 1, 1], [32, 1, 1], &bindings)).unwrap();
+        assert!(out == list && values.iter().eq(list.iter().rev()), "{}", way.name());
     }
 }
 
@@ -288,10 +288,10 @@ fn constants_preserve_every_bit() {
             let to = b.index(out, lane, size as i64);
             b.store(to, value);
             let module = module(vec![buffer("out", 0, Space::Device)], b.finish());
-            for isa in IsaKind::available() {
+            for way in Way::all() {
                 let mut out = vec![0u8; size];
                 let bindings = [bind(0, &mut out)];
-                run(&module, isa, &launch([1, 1, 1], [1, 1, 1], &bindings)).unwrap();
+                run(&module, way, &launch([1, 1, 1], [1, 1, 1], &bindings)).unwrap();
                 assert!(out == bits.to_le_bytes()[..size], "{scalar} {bits:x} {out:x?}");
             }
         }

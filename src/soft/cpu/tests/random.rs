@@ -452,18 +452,18 @@ fn check(seed: u64) {
     let mut memory = vec![input.clone(), vec![0; (THREADS * OUTPUT) as usize]];
     reference::run(&module, THREADS, &mut memory);
     let want = canonical(&module, &memory[1]);
-    for isa in IsaKind::available() {
+    for way in Way::all() {
         let mut input = input.clone();
         let mut output = vec![0u8; (THREADS * OUTPUT) as usize];
         let bindings = [bind(0, &mut input), bind(1, &mut output)];
-        let result = run(&module, isa, &launch([THREADS, 1, 1], [64, 1, 1], &bindings));
-        result.unwrap_or_else(|fault| panic!("seed {seed}, {}: {fault}\n{module}", isa.name()));
+        let result = run(&module, way, &launch([THREADS, 1, 1], [64, 1, 1], &bindings));
+        result.unwrap_or_else(|fault| panic!("seed {seed}, {}: {fault}\n{module}", way.name()));
         let got = canonical(&module, &output);
         if let Some(at) = (0..got.len()).find(|&at| got[at] != want[at]) {
             let (thread, offset) = (at / OUTPUT as usize, at % OUTPUT as usize);
             panic!(
                 "seed {seed}, {}: thread {thread}, byte {offset}: {} instead of {}\n{module}",
-                isa.name(),
+                way.name(),
                 got[at],
                 want[at]
             );

@@ -153,9 +153,9 @@ fn all_ways_to_access_a_row_agree_with_one_lane_at_a_time() {
     let masks =
         [u32::MAX, 1, 1 << 31, 0xffff, 0xffff_0000, 0b1011_1111_1101_1111_0111_0110, 0x7fff_fffe];
     let workers = Workers::new(1);
-    for isa in IsaKind::available() {
+    for way in Way::all() {
         for form in &forms {
-            let program = Program::with_isa(&form.kernel(), isa).unwrap();
+            let program = way.program(&form.kernel()).unwrap();
             for (number, mut index) in indices().into_iter().enumerate() {
                 let mut mask = [masks[number % masks.len()]];
                 let mut memory: Vec<u32> = (0..(WORDS + 2 * GUARD) as u32).map(|w| !w).collect();
@@ -178,9 +178,17 @@ fn all_ways_to_access_a_row_agree_with_one_lane_at_a_time() {
                     FaultKind::Access { offset, .. } => (fault.position, offset),
                     other => panic!("{other:?}"),
                 });
-                let case = (isa.name(), form, index, mask);
+                let case = (way.name(), form, index, mask);
                 assert_eq!(got, want, "{case:?}");
-                assert!(memory == want_memory && out == want_out, "{case:?}");
+                if way.is_native() && want.is_some() {
+                    // Strips before the one that faults were done; outside of the buffer nothing changed.
+                    let outside = |memory: &[u32]| {
+                        (memory[..GUARD].to_vec(), memory[GUARD + WORDS..].to_vec())
+                    };
+                    assert!(outside(&memory) == outside(&want_memory), "{case:?}");
+                } else {
+                    assert!(memory == want_memory && out == want_out, "{case:?}");
+                }
             }
         }
     }
@@ -229,14 +237,14 @@ fn positions_in_the_grid_are_rows_in_groups_of_any_shape() {
     b.store(target, value);
     let buffers = vec![buffer("from", 0, Space::Device), buffer("to", 1, Space::Device)];
     let module = module(buffers, b.finish());
-    for isa in IsaKind::available() {
+    for way in Way::all() {
         for group in [[64, 1, 1], [48, 1, 1], [33, 1, 1], [1, 40, 1], [16, 4, 1], [32, 2, 2]] {
             for width in [1u32, 31, 32, 33, 100, 128] {
                 let mut from: Vec<u32> = (1..=width).collect();
                 let mut to = vec![0u32; width as usize];
                 let bindings = [bind(0, &mut from), bind(1, &mut to)];
-                run(&module, isa, &launch([width, 5, 2], group, &bindings)).unwrap();
-                assert_eq!(to, from, "{} {group:?} {width}", isa.name());
+                run(&module, way, &launch([width, 5, 2], group, &bindings)).unwrap();
+                assert_eq!(to, from, "{} {group:?} {width}", way.name());
             }
         }
     }

@@ -26,9 +26,9 @@ fn on_core() -> f64 {
 
 fn time(name: &str, module: &Module, launch: &Launch<'_>) {
     let (workers, alone) = (Workers::for_this_machine(), Workers::new(1));
-    for isa in IsaKind::available() {
+    for way in Way::all() {
         let start = Instant::now();
-        let program = Program::with_isa(module, isa).unwrap();
+        let program = way.program(module).unwrap();
         let compile = start.elapsed();
         let mut best = f64::INFINITY;
         for _ in 0..5 {
@@ -44,9 +44,9 @@ fn time(name: &str, module: &Module, launch: &Launch<'_>) {
             unsafe { program.launch_by_index(launch, &alone) }.unwrap();
             core = core.min((on_core() - start) / 1e6);
         }
-        let isa = isa.name();
+        let way = way.name();
         println!(
-            "{name:14} {isa:10} {best:9.3} ms, {core:9.3} ms of one core, ready in {compile:?}"
+            "{name:14} {way:10} {best:9.3} ms, {core:9.3} ms of one core, ready in {compile:?}"
         );
     }
 }

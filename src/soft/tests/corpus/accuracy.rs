@@ -3,7 +3,7 @@
 
 use super::reference::HALF;
 use super::{Setting, run};
-use crate::soft::cpu::IsaKind;
+use crate::soft::cpu::Way;
 use crate::soft::msl::check::builtins::math_names;
 use crate::soft::msl::{self, Options};
 use crate::test_scale::scaled;
@@ -268,14 +268,14 @@ fn source(ty: &str) -> String {
 
 /// What a kernel makes of every `x`, with one `y`.
 fn values(library: &msl::Library, kernel: usize, x: Vec<u8>, y: Vec<u8>, count: usize) -> Vec<u8> {
-    let isa = *IsaKind::available().last().expect("there is always one");
+    let way = *Way::all().last().expect("there is always one");
     let mut setting = Setting {
         grid: [count as u32, 1, 1],
         group: [256, 1, 1],
         buffers: vec![vec![0; x.len()], x, y],
         ..Setting::default()
     };
-    run(library, &format!("f{kernel}"), isa, &mut setting).expect("it runs");
+    run(library, &format!("f{kernel}"), way, &mut setting).expect("it runs");
     setting.buffers.swap_remove(0)
 }
 

@@ -26,7 +26,7 @@ mod vectors;
 mod whole;
 
 use crate::soft::cpu::by_index::{Binding, Launch};
-use crate::soft::cpu::{IsaKind, Program, Workers};
+use crate::soft::cpu::{Way, Workers};
 use crate::soft::msl::ast::Stage;
 use crate::soft::msl::{self, ConstantValues, Options};
 use element::{Element, Expected};
@@ -56,12 +56,12 @@ struct Setting {
 fn run(
     library: &msl::Library,
     kernel: &str,
-    isa: IsaKind,
+    way: Way,
     setting: &mut Setting,
 ) -> Result<(), String> {
     let (module, _) =
         library.kernel(kernel, &ConstantValues::default()).map_err(|error| error.0)?;
-    let program = Program::with_isa(&module, isa).map_err(|error| error.to_string())?;
+    let program = way.program(&module).map_err(|error| error.to_string())?;
     let bindings: Vec<Binding> = (0..)
         .zip(&mut setting.buffers)
         .map(|(index, buffer)| Binding {
@@ -210,7 +210,7 @@ impl Case<'_> {
     fn judge(self, bytes: usize, verdict: impl Fn(Result<&[u8], String>) -> Result<(), String>) {
         let [x, ..] = self.grid;
         let mut verdicts = Vec::new();
-        for isa in IsaKind::available() {
+        for way in Way::all() {
             let out = self.out.clone().unwrap_or_else(|| vec![POISON; bytes]);
             let mut buffers = self.inputs.clone();
             buffers.insert(self.at, out);
@@ -221,9 +221,9 @@ impl Case<'_> {
                 images: (self.file.images)(),
                 threadgroup_memory: self.threadgroup_memory.clone(),
             };
-            let ran = run(&self.file.library, self.kernel, isa, &mut setting);
+            let ran = run(&self.file.library, self.kernel, way, &mut setting);
             if let Err(what) = verdict(ran.map(|()| setting.buffers[self.at].as_slice())) {
-                verdicts.push(format!("{} ({}): {what}", self.kernel, isa.name()));
+                verdicts.push(format!("{} ({}): {what}", self.kernel, way.name()));
             }
         }
         let this =

@@ -12,7 +12,7 @@ mod program;
 mod shrink;
 
 use crate::soft::cpu::by_index::{Binding, Launch};
-use crate::soft::cpu::{IsaKind, Program as Code, Workers};
+use crate::soft::cpu::{Program as Code, Way, Workers};
 use crate::soft::ir::Scalar;
 use crate::soft::msl::{self, ConstantValues, Options};
 use crate::test_scale::scaled;
@@ -57,12 +57,12 @@ fn check(program: &Program) -> Result<(), Failure> {
     let (module, _) =
         library.kernel("k", &ConstantValues::default()).map_err(|error| refused(&error))?;
     let expected = evaluate(program);
-    for isa in IsaKind::available() {
-        let code = Code::with_isa(&module, isa).map_err(|error| refused(&error))?;
+    for way in Way::all() {
+        let code = way.program(&module).map_err(|error| refused(&error))?;
         let found = launch(program, &code)
-            .map_err(|fault| Failure::new("faults", format!("{}: {fault}", isa.name())))?;
+            .map_err(|fault| Failure::new("faults", format!("{}: {fault}", way.name())))?;
         if found != expected {
-            let words = format!("{}: {}", isa.name(), differ(&found, &expected));
+            let words = format!("{}: {}", way.name(), differ(&found, &expected));
             return Err(Failure::new("gives something else", words));
         }
     }

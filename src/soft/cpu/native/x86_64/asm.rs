@@ -42,11 +42,6 @@ impl Width {
             Self::Zmm => 16,
         }
     }
-
-    /// Bytes of a vector.
-    pub(crate) const fn bytes(self) -> u32 {
-        self.lanes() * 4
-    }
 }
 
 /// A place in memory: a base, perhaps a scaled index, and a displacement.
@@ -176,7 +171,6 @@ pub(crate) mod ops {
     pub(crate) const MINPS: Op = op(1, 0, false, 0x5d);
     pub(crate) const MAXPS: Op = op(1, 0, false, 0x5f);
     pub(crate) const SQRTPS: Op = op(1, 0, false, 0x51);
-    pub(crate) const FMA213PS: Op = op(2, 1, false, 0xa8);
     pub(crate) const FMA231PS: Op = op(2, 1, false, 0xb8);
     pub(crate) const ROUNDPS: Op = op(3, 1, false, 0x08);
     pub(crate) const CVTDQ2PS: Op = op(1, 0, false, 0x5b);
@@ -313,11 +307,6 @@ impl Assembler {
     /// Binds a label to this point.
     pub(crate) fn bind(&mut self, label: Label) {
         self.labels[label.0 as usize] = Some(self.code.len() as u32);
-    }
-
-    /// Bytes so far.
-    pub(crate) fn len(&self) -> usize {
-        self.code.len()
     }
 
     /// The offset of a constant in the pool, in whose place it stands once.
@@ -707,10 +696,5 @@ impl Assembler {
     /// An instruction over masks of 16 lanes with one operand: a move, a complement, a test.
     pub(crate) fn mask2(&mut self, op: Op, reg: u8, rm: impl Into<Rm>) {
         self.vex(op, false, reg, 0, rm.into(), 0);
-    }
-
-    /// Appends one byte: the immediate of an instruction that was encoded with `after` 1.
-    pub(crate) fn immediate(&mut self, number: u8) {
-        self.byte(number);
     }
 }

@@ -972,7 +972,6 @@ impl Emitter<'_> {
             Lane2::MaxSigned => ops::PMAXSD,
             Lane2::MaxUnsigned => ops::PMAXUD,
             Lane2::And => ops::PAND,
-            Lane2::AndNot => ops::PANDN,
             Lane2::Or => ops::POR,
             Lane2::Xor => ops::PXOR,
             Lane2::Shl => ops::PSLLVD,
