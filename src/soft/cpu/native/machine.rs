@@ -157,8 +157,8 @@ impl Saved<'_> {
             // SAFETY: a saved vector.
             return unsafe { *at.add(lane) };
         }
-        // SAFETY: offsets of a program are inside its frame.
         match self.info(reg).home {
+            // SAFETY: offsets of a program are inside its frame.
             Some(Home::Lanes(offset)) => unsafe {
                 *self.frame.add(offset as usize).cast::<u32>().add(self.first + lane)
             },
@@ -204,7 +204,7 @@ impl Saved<'_> {
     /// An operand in a lane of the strip, in widened bits.
     fn get(&self, operand: &Operand, lane: usize) -> u64 {
         match operand {
-            Operand::Int { reg, bool: true } => u64::from(self.int(*reg) & 1),
+            Operand::Int { reg, bool: true } => self.int(*reg) & 1,
             Operand::Int { reg, bool: false } => self.int(*reg),
             Operand::Lanes(regs) => {
                 let (reg, lane, _) = self.part(regs, lane);

@@ -14,14 +14,15 @@ mod select;
 pub(crate) mod shape;
 mod x86_64;
 
+use crate::soft::variables;
+
 pub(crate) use select::MAX_REGION;
 
 /// Whether machine code is made: the system gives executable memory, and `ARUMINIUM_SOFT_JIT` is not `off`.
 pub(crate) fn is_on() -> bool {
     static ON: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
     *ON.get_or_init(|| {
-        let off = std::env::var_os("ARUMINIUM_SOFT_JIT").is_some_and(|value| value == "off");
         // The shortest function there is.
-        !off && memory::Executable::new(&[0xc3]).is_some()
+        variables::JIT.word() == "on" && memory::Executable::new(&[0xc3]).is_some()
     })
 }

@@ -86,7 +86,7 @@ impl Planner<'_> {
             self.run(&block[start..at]);
             start = at + 1;
             match stmt {
-                Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b } => {
+                Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b, .. } => {
                     self.block(a);
                     self.block(b);
                 }
@@ -110,7 +110,7 @@ impl Planner<'_> {
     fn own(&mut self, stmt: &Stmt, number: u32) {
         match stmt {
             Stmt::Do(value) => self.owners[value.index()] = number,
-            Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b } => {
+            Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b, .. } => {
                 a.iter().chain(b).for_each(|stmt| self.own(stmt, number));
             }
             _ => {}
@@ -127,7 +127,7 @@ impl Planner<'_> {
                 _ => 1,
             },
             Stmt::If(_, a, b) => 1 + a.iter().chain(b).map(|stmt| self.weight(stmt)).sum::<u32>(),
-            Stmt::Loop { body, next } => {
+            Stmt::Loop { body, next, .. } => {
                 8 + body.iter().chain(next).map(|stmt| self.weight(stmt)).sum::<u32>()
             }
             _ => 0,
@@ -151,7 +151,7 @@ impl Planner<'_> {
                         })
             }
             Stmt::If(_, a, b) => a.iter().chain(b).all(|stmt| self.supports(stmt, in_loop)),
-            Stmt::Loop { body, next } => {
+            Stmt::Loop { body, next, .. } => {
                 body.iter().chain(next).all(|stmt| self.supports(stmt, true))
             }
             Stmt::Break | Stmt::Continue => in_loop,
@@ -181,14 +181,14 @@ impl Planner<'_> {
                     self.used(*condition, run);
                     if run == 0 {
                         // The end of a loop's iteration compares by itself.
-                        for arg in self.function.inst(*condition).args.to_vec() {
+                        for arg in self.function.inst(*condition).args.iter().copied() {
                             self.used(arg, run);
                         }
                     }
                     self.uses(a, run);
                     self.uses(b, run);
                 }
-                Stmt::Loop { body, next } => {
+                Stmt::Loop { body, next, .. } => {
                     self.uses(body, run);
                     self.uses(next, run);
                 }
@@ -204,7 +204,7 @@ impl Planner<'_> {
                 let owner = self.owners[value.index()];
                 (owner != 0).then_some(owner)
             }
-            Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b } => {
+            Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b, .. } => {
                 self.first_owner(a).or_else(|| self.first_owner(b))
             }
             _ => None,

@@ -224,29 +224,14 @@ impl Lowering<'_> {
                     self.look(natives, a, contents);
                     self.look(natives, b, contents);
                 }
-                Stmt::Loop { body, next } => {
-                    let number = contents.begun;
+                Stmt::Loop { body, next, span } => {
+                    contents.loops.push((contents.begun, *span));
                     contents.begun += 1;
-                    let before = contents.accesses.len();
                     self.look(natives, body, contents);
                     self.look(natives, next, contents);
-                    let inside = contents.accesses.get(before).map(|access| access.1);
-                    let span = inside.or_else(|| first_span(function, body)).unwrap_or_default();
-                    contents.loops.push((number, span));
                 }
                 _ => {}
             }
         }
     }
-}
-
-/// The first source position in a block.
-fn first_span(function: &crate::soft::ir::Function, block: &[Stmt]) -> Option<Span> {
-    block.iter().find_map(|stmt| match stmt {
-        Stmt::Do(value) => Some(function.inst(*value).span).filter(|&span| span != Span::default()),
-        Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b } => {
-            first_span(function, a).or_else(|| first_span(function, b))
-        }
-        _ => None,
-    })
 }

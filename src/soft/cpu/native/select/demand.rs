@@ -1,0 +1,117 @@
+//! Which forms of each value are needed.
+
+use super::{INT, LANES, Selection};
+use crate::soft::cpu::native::plan::{Kind, kind};
+use crate::soft::cpu::native::shape::{self, Shape, Start, Sum};
+use crate::soft::ir::{Inst, Op, Stmt, Value};
+
+impl Selection<'_> {
+    pub(super) fn need(&mut self, value: Value, bits: u8) {
+        // A number is where its lanes come from.
+        let bits = if bits & LANES != 0 && self.is_int(value) { bits | INT } else { bits };
+        self.want[value.index()] |= bits;
+    }
+
+    pub(super) fn demand(&mut self, block: &[Stmt]) {
+        for stmt in block.iter().rev() {
+            match stmt {
+                Stmt::Do(value) => self.demand_of(*value),
+                Stmt::If(condition, a, b) => {
+                    self.demand(b);
+                    self.demand(a);
+                    let bits = if self.shapes.is_same(*condition) { INT } else { LANES };
+                    self.need(*condition, bits);
+                }
+                Stmt::Loop { body, next, .. } => {
+                    self.demand(next);
+                    self.demand(body);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// What the operands of an instruction are needed as.
+    pub(super) fn demand_of(&mut self, value: Value) {
+        let inst = *self.function.inst(value);
+        if self.run.is_done(value) || self.kind(value) != Kind::Direct {
+            return;
+        }
+        let has_effect = matches!(inst.op, Op::Store | Op::Set);
+        if !has_effect && self.want[value.index()] == 0 {
+            return;
+        }
+        match inst.op {
+            Op::Set => {
+                let uniform = self.run.source.uniform.variables[inst.imm as usize];
+                let int = uniform && !self.is_float(inst.args[0]);
+                self.need(inst.args[0], if int { INT } else { LANES });
+            }
+            Op::Load | Op::Store => {
+                let Some((start, sum)) = self.address(inst.args[0]) else { return };
+                if let Start::Pointer(pointer) = start {
+                    self.need(pointer, INT);
+                }
+                for &(term, _) in &sum.same {
+                    self.need(term, INT);
+                }
+                let affine = self.is_affine(&sum);
+                for &(term, _) in &sum.lanes {
+                    self.need(term, if affine { INT } else { LANES });
+                }
+                if inst.op == Op::Store {
+                    for part in self.components(inst.args[1]) {
+                        let once = sum.lanes.is_empty() && self.shapes.is_same(part);
+                        let bits = if once && self.is_int(part) { INT } else { LANES };
+                        self.need(part, bits);
+                    }
+                }
+            }
+            Op::Get => {}
+            _ => {
+                for &arg in inst.args.iter() {
+                    let bits = if self.by_numbers(value, &inst) { INT } else { LANES };
+                    self.need(arg, bits);
+                }
+            }
+        }
+    }
+
+    /// Whether an instruction computes one number for the strip out of numbers.
+    pub(super) fn by_numbers(&self, value: Value, inst: &Inst) -> bool {
+        self.is_int(value) && !inst.args.iter().any(|&arg| self.is_float(arg))
+    }
+
+    pub(super) fn kind(&self, value: Value) -> Kind {
+        kind(self.function, &self.run.source.uniform, &self.run.shapes, value)
+    }
+
+    pub(super) fn address(&self, pointer: Value) -> Option<(Start, Sum)> {
+        shape::address(self.function, &self.shapes, pointer)
+    }
+
+    /// Whether all lanes are found from the first one's.
+    pub(super) fn is_affine(&self, sum: &Sum) -> bool {
+        self.step(sum).is_some()
+    }
+
+    /// How far lanes are apart, in bytes, if they are evenly and not far.
+    pub(super) fn step(&self, sum: &Sum) -> Option<i64> {
+        let mut step = 0i64;
+        for &(term, scale) in &sum.lanes {
+            let Shape::Affine(stride) = self.shapes.shape(term) else { return None };
+            let stride = i64::from(stride as i32);
+            if !(1..=1 << 12).contains(&stride) || scale < 1 {
+                return None;
+            }
+            step += stride * scale;
+        }
+        (step <= 1 << 24).then_some(step)
+    }
+
+    /// The components of what is stored.
+    pub(super) fn components(&self, value: Value) -> Vec<Value> {
+        let inst = self.function.inst(value);
+        if inst.op == Op::Compose { inst.args.to_vec() } else { vec![value] }
+    }
+}

@@ -1,0 +1,371 @@
+//! Statements and variables: branches, loops, and the masks of lanes.
+
+use super::{Forms, Inside, Selection};
+use crate::soft::cpu::native::lir::*;
+use crate::soft::ir::{Block, Scalar, Stmt, Type, Value, VarId};
+
+impl Selection<'_> {
+    pub(super) fn block(&mut self, block: &[Stmt]) {
+        for (at, stmt) in block.iter().enumerate() {
+            match stmt {
+                Stmt::Do(value) => self.instruction(*value),
+                Stmt::If(condition, then, otherwise) => self.branch(*condition, then, otherwise),
+                Stmt::Loop { body, next, .. } => self.repeat(body, next),
+                Stmt::Break | Stmt::Continue => {
+                    self.leave_iteration(*stmt == Stmt::Break);
+                    // What follows is never reached; its loops count all the same.
+                    block[at + 1..].iter().for_each(|stmt| self.skip(stmt));
+                    return;
+                }
+                Stmt::Return(_) | Stmt::Call { .. } => unreachable!("runs have none"),
+            }
+        }
+    }
+
+    pub(super) fn skip(&mut self, stmt: &Stmt) {
+        match stmt {
+            Stmt::If(_, a, b) => a.iter().chain(b).for_each(|stmt| self.skip(stmt)),
+            Stmt::Loop { body, next, .. } => {
+                self.begun += 1;
+                body.iter().chain(next).for_each(|stmt| self.skip(stmt));
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn join(&self) -> Label {
+        *self.joins.last().expect("the end is always there")
+    }
+
+    pub(super) fn none_left(&mut self, to: Label) {
+        let masks = self.both(&self.exec);
+        self.emit(Ins::JumpNone { masks, to });
+    }
+
+    /// Break or continue, in all active lanes.
+    pub(super) fn leave_iteration(&mut self, breaks: bool) {
+        let inside = self.inside.last().expect("break is in a loop");
+        let (divergent, exit, next, depth) =
+            (inside.divergent, inside.exit, inside.next, inside.depth);
+        let together = depth == self.depth;
+        if breaks && !divergent {
+            return self.emit(Ins::Jump(exit));
+        }
+        if !breaks && together {
+            return self.emit(Ins::Jump(next));
+        }
+        if !breaks {
+            let continued = inside.continued.clone().unwrap_or_default();
+            for (&to, &lanes) in continued.iter().zip(&self.exec.clone()) {
+                self.emit(Ins::MaskBin { op: MaskOp::Or, d: to, a: to, b: lanes });
+            }
+        }
+        for mask in self.exec.clone() {
+            self.emit(Ins::MaskClear { d: mask });
+        }
+        let join = self.join();
+        self.emit(Ins::Jump(join));
+    }
+
+    /// Whether lanes may leave a block for another place than its end.
+    pub(super) fn leaves(block: &[Stmt]) -> bool {
+        block.iter().any(|stmt| match stmt {
+            Stmt::Break | Stmt::Continue => true,
+            Stmt::If(_, a, b) => Self::leaves(a) || Self::leaves(b),
+            _ => false,
+        })
+    }
+
+    pub(super) fn branch(&mut self, condition: Value, then: &Block, otherwise: &Block) {
+        if self.shapes.is_same(condition) {
+            return self.uniform_branch(condition, then, otherwise);
+        }
+        let test = self.in_lanes(condition);
+        let outer = self.exec.clone();
+        let carried = Self::leaves(then) || Self::leaves(otherwise);
+        let split = |selection: &mut Self, op: MaskOp| -> Vec<Reg> {
+            (0..outer.len())
+                .map(|part| {
+                    let d = selection.reg(Class::Mask, carried);
+                    selection.emit(Ins::MaskBin { op, d, a: test[part], b: outer[part] });
+                    d
+                })
+                .collect()
+        };
+        let then_lanes = split(self, MaskOp::And);
+        let else_lanes =
+            if carried || !otherwise.is_empty() { split(self, MaskOp::AndNot) } else { Vec::new() };
+        let (middle, end) = (self.label(), self.label());
+        self.depth += 1;
+        self.joins.push(middle);
+        self.exec = then_lanes.clone();
+        self.none_left(middle);
+        self.block(then);
+        self.emit(Ins::Label(middle));
+        self.joins.pop();
+        if !otherwise.is_empty() {
+            self.joins.push(end);
+            self.exec = else_lanes.clone();
+            self.none_left(end);
+            self.block(otherwise);
+            self.joins.pop();
+        }
+        self.emit(Ins::Label(end));
+        self.depth -= 1;
+        self.exec = outer.clone();
+        if carried {
+            for part in 0..outer.len() {
+                let (d, a, b) = (outer[part], then_lanes[part], else_lanes[part]);
+                self.emit(Ins::MaskBin { op: MaskOp::Or, d, a, b });
+            }
+            let join = self.join();
+            self.none_left(join);
+        }
+    }
+
+    pub(super) fn uniform_branch(&mut self, condition: Value, then: &Block, otherwise: &Block) {
+        let test = self.number(condition);
+        let (middle, end) = (self.label(), self.label());
+        self.emit(Ins::JumpIf { zero: true, s: test, to: middle });
+        self.block(then);
+        if !otherwise.is_empty() {
+            self.emit(Ins::Jump(end));
+        }
+        self.emit(Ins::Label(middle));
+        self.block(otherwise);
+        self.emit(Ins::Label(end));
+        // Where all lanes of one side left it and the other side goes on, the mask is as that side has it.
+        if Self::leaves(then) || Self::leaves(otherwise) {
+            let join = self.join();
+            self.none_left(join);
+        }
+    }
+
+    pub(super) fn repeat(&mut self, body: &Block, next: &Block) {
+        let divergence = self.run.source.uniform.loops[self.begun];
+        let number = self.begun;
+        self.begun += 1;
+        let divergent = divergence.breaks || divergence.continues;
+        let outer = self.exec.clone();
+        if divergent {
+            self.exec = outer
+                .iter()
+                .map(|&lanes| {
+                    let d = self.reg(Class::Mask, true);
+                    self.emit(Ins::MaskMove { d, s: lanes });
+                    d
+                })
+                .collect();
+            self.depth += 1;
+        }
+        let continued = divergence.continues.then(|| {
+            (0..outer.len())
+                .map(|_| {
+                    let d = self.reg(Class::Mask, true);
+                    self.emit(Ins::MaskClear { d });
+                    d
+                })
+                .collect::<Vec<_>>()
+        });
+        let (head, next_label, exit) = (self.label(), self.label(), self.label());
+        let start = self.out.len() as u32;
+        self.emit(Ins::Label(head));
+        self.inside.push(Inside {
+            divergent: divergence.breaks,
+            exit,
+            next: next_label,
+            continued: continued.clone(),
+            depth: self.depth,
+        });
+        self.joins.push(next_label);
+        self.block(body);
+        self.joins.pop();
+        self.emit(Ins::Label(next_label));
+        if let Some(continued) = continued {
+            for (&lanes, &waiting) in self.exec.clone().iter().zip(&continued) {
+                self.emit(Ins::MaskBin { op: MaskOp::Or, d: lanes, a: lanes, b: waiting });
+                self.emit(Ins::MaskClear { d: waiting });
+            }
+        }
+        if divergent {
+            self.none_left(exit);
+        }
+        self.joins.push(exit);
+        self.block(next);
+        self.joins.pop();
+        if divergent {
+            self.none_left(exit);
+        }
+        let site = self.site(self.run.loop_site(number), SiteKind::Clock);
+        self.emit(Ins::Budget { site });
+        self.emit(Ins::Jump(head));
+        let end = self.out.len() as u32;
+        self.emit(Ins::Label(exit));
+        self.code.loops.push((start, end));
+        self.inside.pop();
+        if divergent {
+            self.depth -= 1;
+        }
+        self.exec = outer;
+    }
+
+    pub(super) fn enter_variable(&mut self, id: VarId, offset: u32, uniform: bool) {
+        let ty = self.function.variables[id.index()].ty;
+        let parts = self.parts();
+        let float = ty.scalar().is_some_and(|scalar| scalar.is_float()) && ty.space().is_none();
+        let forms = if uniform && !float {
+            let d = self.reg(Class::Int, true);
+            let from = if ty.bytes() == 8 { Scalar::U64 } else { Scalar::U32 };
+            let mem = MemRef { base: MemBase::Frame, index: None, disp: offset as i32 };
+            self.head.push(Ins::LoadInt { from, d, mem });
+            Forms { int: Some(d), lanes: Vec::new() }
+        } else if ty == Type::BOOL {
+            let scalar = if self.strip.lanes == 8 { Scalar::U8 } else { Scalar::U16 };
+            let lanes = (0..parts)
+                .map(|part| {
+                    let bits = self.int();
+                    let disp = offset as i32 + (part as u32 * self.strip.lanes / 8) as i32;
+                    let mem = MemRef { base: MemBase::FrameBits, index: None, disp };
+                    self.head.push(Ins::LoadInt { from: scalar, d: bits, mem });
+                    let mask = self.reg(Class::Mask, true);
+                    self.head.push(Ins::MaskOfBits { d: mask, s: bits, first: 0 });
+                    mask
+                })
+                .collect();
+            Forms { int: None, lanes }
+        } else if uniform {
+            let reg = self.at_home(Class::Vector, Home::Slot(offset), true);
+            Forms { int: None, lanes: vec![reg; parts] }
+        } else {
+            let lanes = (0..parts as u32)
+                .map(|part| {
+                    let home = Home::Lanes(offset + part * self.strip.lanes * 4);
+                    self.at_home(Class::Vector, home, true)
+                })
+                .collect();
+            Forms { int: None, lanes }
+        };
+        self.variables.insert(id, forms);
+    }
+
+    /// Writes what others read after the run.
+    pub(super) fn leave(&mut self) {
+        let run = self.run;
+        for leaving in &run.leaving {
+            let forms = self.forms[leaving.value.index()].clone();
+            self.write_back(&forms, self.ty(leaving.value), leaving.offset, leaving.uniform, false);
+        }
+        for variable in run.variables.iter().filter(|variable| variable.written) {
+            let forms = self.variables[&variable.id].clone();
+            let ty = self.function.variables[variable.id.index()].ty;
+            self.write_back(&forms, ty, variable.offset, variable.uniform, true);
+        }
+    }
+
+    pub(super) fn write_back(
+        &mut self,
+        forms: &Forms,
+        ty: Type,
+        offset: u32,
+        uniform: bool,
+        late: bool,
+    ) {
+        if uniform {
+            let s = match forms.int {
+                Some(reg) => reg,
+                None => {
+                    let d = self.int();
+                    self.emit(Ins::First { d, s: forms.lanes[0] });
+                    d
+                }
+            };
+            // Another strip may read the slot before it changes.
+            let several = self.strip.lanes * self.strip.parts < 32;
+            let (base, disp) = if late && several {
+                let own = self.code.own_bytes;
+                self.code.own_bytes += 8;
+                self.code.late.push((own, offset));
+                (MemBase::Own, own as i32)
+            } else {
+                (MemBase::Frame, offset as i32)
+            };
+            return self.emit(Ins::StoreInt {
+                bytes: 8,
+                mem: MemRef { base, index: None, disp },
+                s,
+            });
+        }
+        for part in 0..self.parts() {
+            let reg = forms.lanes[part];
+            if ty == Type::BOOL {
+                let bits = self.int();
+                self.emit(Ins::BitsOfMask { d: bits, s: reg });
+                let bytes = self.strip.lanes / 8;
+                let disp = (offset + part as u32 * bytes) as i32;
+                let mem = MemRef { base: MemBase::FrameBits, index: None, disp };
+                self.emit(Ins::StoreInt { bytes, mem, s: bits });
+            } else {
+                let disp = (offset + part as u32 * self.strip.lanes * 4) as i32;
+                let mem = MemRef { base: MemBase::FrameLanes, index: None, disp };
+                self.emit(Ins::StoreAll { mem, s: reg });
+            }
+        }
+    }
+
+    pub(super) fn read(&mut self, value: Value, id: VarId) {
+        let forms = self.variables[&id].clone();
+        if let Some(reg) = forms.int {
+            let d = self.int();
+            self.emit(Ins::Move { d, s: reg });
+            return self.give_int(value, d);
+        }
+        let masks = self.is_bool(value);
+        let same = forms.lanes.windows(2).all(|pair| pair[0] == pair[1]);
+        let count = if same { 1 } else { forms.lanes.len() };
+        let mut lanes: Vec<Reg> = (0..count)
+            .map(|part| {
+                let s = forms.lanes[part];
+                if masks {
+                    let d = self.mask();
+                    self.emit(Ins::MaskMove { d, s });
+                    d
+                } else if self.run.may_alias(value) {
+                    s
+                } else {
+                    let d = self.lane();
+                    self.emit(Ins::Lane1 { op: Lane1::Move, d, a: s });
+                    d
+                }
+            })
+            .collect();
+        lanes.resize(self.parts(), lanes[0]);
+        self.give_lanes(value, lanes);
+    }
+
+    pub(super) fn assign(&mut self, id: VarId, value: Value) {
+        let to = self.variables[&id].clone();
+        if let Some(d) = to.int {
+            let s = self.number(value);
+            return self.emit(Ins::Move { d, s });
+        }
+        let from = self.in_lanes(value);
+        let uniform = self.run.source.uniform.variables[id.index()];
+        let masked = self.depth > 0 && !uniform;
+        let count = if uniform { 1 } else { to.lanes.len() };
+        for (part, &d) in to.lanes.iter().enumerate().take(count) {
+            let (s, mask) = (from[part], self.exec[part]);
+            let ins = match (self.is_bool(value), masked) {
+                (false, false) => Ins::Lane1 { op: Lane1::Move, d, a: s },
+                (false, true) => Ins::MoveMasked { d, mask, s },
+                (true, false) => Ins::MaskMove { d, s },
+                (true, true) => {
+                    let (new, old) = (self.mask(), self.mask());
+                    self.emit(Ins::MaskBin { op: MaskOp::And, d: new, a: mask, b: s });
+                    self.emit(Ins::MaskBin { op: MaskOp::AndNot, d: old, a: mask, b: d });
+                    Ins::MaskBin { op: MaskOp::Or, d, a: new, b: old }
+                }
+            };
+            self.emit(ins);
+        }
+    }
+}

@@ -1,0 +1,590 @@
+//! Accesses: addresses, checks, and the loads and stores that they guard.
+
+use super::{Forms, MAX_BACK, Selection};
+use crate::soft::cpu::native::lir::{Kind as Num, *};
+use crate::soft::cpu::native::region::Layout;
+use crate::soft::cpu::native::shape::{Shape, Start, Sum};
+use crate::soft::ir::{Inst, Scalar, Value};
+
+impl Selection<'_> {
+    /// The base of a region, and the offsets below which an access of so many bytes may start.
+    pub(super) fn region(&mut self, region: u32, bytes: u64, write: bool) -> (Reg, Reg) {
+        let at = region as i32 * Layout::REGION_BYTES;
+        let base = match self.bases.get(&region) {
+            Some(&base) => base,
+            None => {
+                let (table, base) = (self.regions(), self.int());
+                let mem =
+                    MemRef { base: MemBase::Reg(table), index: None, disp: at + Layout::BASE };
+                self.head.push(Ins::LoadInt { from: Scalar::U64, d: base, mem });
+                self.bases.insert(region, base);
+                base
+            }
+        };
+        if let Some(&limit) = self.limits.get(&(region, bytes, write)) {
+            return (base, limit);
+        }
+        let table = self.regions();
+        let mut code = Vec::new();
+        let limit = self.limit(&mut code, table, at, bytes, write);
+        self.head.append(&mut code);
+        self.limits.insert((region, bytes, write), limit);
+        (base, limit)
+    }
+
+    pub(super) fn regions(&mut self) -> Reg {
+        // Under a number that no region has.
+        if let Some(&table) = self.bases.get(&u32::MAX) {
+            return table;
+        }
+        let table = self.int();
+        let mem = MemRef { base: MemBase::Wave, index: None, disp: Layout::REGIONS };
+        self.head.push(Ins::LoadInt { from: Scalar::U64, d: table, mem });
+        self.bases.insert(u32::MAX, table);
+        table
+    }
+
+    /// How many offsets an access of so many bytes to the region at `table` may start from.
+    pub(super) fn limit(
+        &mut self,
+        out: &mut Vec<Ins>,
+        table: Reg,
+        at: i32,
+        bytes: u64,
+        write: bool,
+    ) -> Reg {
+        let field = |disp: i32| MemRef { base: MemBase::Reg(table), index: None, disp: at + disp };
+        let length = self.int();
+        out.push(Ins::LoadInt { from: Scalar::U64, d: length, mem: field(Layout::BYTES) });
+        let (more, open) = (self.int(), self.int());
+        if write {
+            let writable = self.int();
+            out.push(Ins::LoadInt {
+                from: Scalar::Bool,
+                d: writable,
+                mem: field(Layout::WRITABLE),
+            });
+            let zero = self.constant(0);
+            out.push(Ins::Choose { wide: true, d: open, c: writable, a: length, b: zero });
+        } else {
+            out.push(Ins::LoadInt { from: Scalar::U32, d: more, mem: field(Layout::SLACK) });
+            out.push(Ins::Int { op: IntOp::Add, wide: true, d: open, a: length, b: more });
+        }
+        let (less, negative, limit) = (self.int(), self.int(), self.int());
+        out.push(Ins::IntImm {
+            op: IntOp::Add,
+            wide: true,
+            d: less,
+            a: open,
+            imm: 1 - bytes as i32,
+        });
+        let zero = self.constant(0);
+        let (wide, kind) = (true, Num::Signed);
+        out.push(Ins::Compare { test: Test::Lt, kind, wide, d: negative, a: less, b: zero });
+        out.push(Ins::Choose { wide, d: limit, c: negative, a: zero, b: less });
+        limit
+    }
+
+    /// The uniform part of an offset.
+    pub(super) fn offset(&mut self, sum: &Sum) -> Reg {
+        let mut total = None;
+        for &(term, scale) in &sum.same {
+            let index = self.widened(term);
+            let scaled = self.scaled(index, scale);
+            total = Some(match total {
+                Some(sum) => self.plus(sum, scaled),
+                None => scaled,
+            });
+        }
+        match total {
+            Some(total) => self.plus_constant(total, sum.constant),
+            None => self.constant(sum.constant as u64),
+        }
+    }
+
+    pub(super) fn load(&mut self, value: Value, inst: &Inst) {
+        let Some((start, sum)) = self.address(inst.args[0]) else { return };
+        let scalar = self.scalar(value);
+        let width = inst.ty.width();
+        let same = sum.lanes.is_empty();
+        let float = scalar.is_float() && inst.ty.space().is_none();
+        let bool = scalar == Scalar::Bool;
+        let parts = self.parts();
+        // The results, before anything is read: a slow path gives them too.
+        let components: Vec<Forms> = (0..width)
+            .map(|_| {
+                if same && !float {
+                    Forms { int: Some(self.int()), lanes: Vec::new() }
+                } else if same {
+                    Forms { int: None, lanes: vec![self.lane(); parts] }
+                } else {
+                    let class = if bool { Class::Mask } else { Class::Vector };
+                    let lanes = (0..parts).map(|_| self.reg(class, false)).collect();
+                    Forms { int: None, lanes }
+                }
+            })
+            .collect();
+        let data = components
+            .iter()
+            .map(|forms| match forms.int {
+                Some(reg) => Operand::Int { reg, bool },
+                None if bool => Operand::Masks(forms.lanes.clone()),
+                None => Operand::Lanes(forms.lanes.clone()),
+            })
+            .collect();
+        let joined = inst.imm != 0;
+        self.access(value, start, &sum, scalar, data, false, joined);
+        if width == 1 {
+            let forms = components.into_iter().next().unwrap_or_default();
+            return match forms.int {
+                Some(reg) => self.give_int(value, reg),
+                None => self.give_lanes(value, forms.lanes),
+            };
+        }
+        // An extract that needs a number in lanes spreads it itself.
+        self.vectors.insert(value, components);
+    }
+
+    pub(super) fn store(&mut self, value: Value, inst: &Inst) {
+        let Some((start, sum)) = self.address(inst.args[0]) else { return };
+        let stored = inst.args[1];
+        let scalar = self.scalar(stored);
+        let bool = scalar == Scalar::Bool;
+        let loaded = self.vectors.get(&stored).cloned();
+        let components: Vec<(Forms, bool)> = match loaded {
+            Some(parts) => parts
+                .into_iter()
+                .map(|forms| {
+                    let same = forms.int.is_some()
+                        || forms.lanes.windows(2).all(|pair| pair[0] == pair[1])
+                            && self.parts() > 1;
+                    (forms, same)
+                })
+                .collect(),
+            None => self
+                .components(stored)
+                .into_iter()
+                .map(|part| {
+                    let same = self.shapes.is_same(part);
+                    let forms = if sum.lanes.is_empty() && same && self.is_int(part) {
+                        Forms { int: Some(self.number(part)), lanes: Vec::new() }
+                    } else {
+                        Forms { int: None, lanes: self.in_lanes(part) }
+                    };
+                    (forms, same)
+                })
+                .collect(),
+        };
+        let one_address = sum.lanes.is_empty();
+        let data = components
+            .into_iter()
+            .map(|(forms, same)| match forms.int {
+                Some(reg) if one_address => Operand::Int { reg, bool },
+                Some(reg) => {
+                    // A loaded number that goes to many places.
+                    let d = self.lane();
+                    self.emit(Ins::Spread { d, s: reg });
+                    Operand::Lanes(vec![d; self.parts()])
+                }
+                None if one_address && same && !bool => {
+                    let d = self.int();
+                    self.emit(Ins::First { d, s: forms.lanes[0] });
+                    Operand::Int { reg: d, bool: false }
+                }
+                None if bool => Operand::Masks(forms.lanes),
+                None => Operand::Lanes(forms.lanes),
+            })
+            .collect();
+        self.access(value, start, &sum, scalar, data, true, false);
+    }
+
+    /// Reads or writes components of a scalar type that are side by side in memory.
+    #[allow(clippy::too_many_arguments)] // What an access is.
+    pub(super) fn access(
+        &mut self,
+        value: Value,
+        start: Start,
+        sum: &Sum,
+        scalar: Scalar,
+        data: Vec<Operand>,
+        write: bool,
+        joined: bool,
+    ) {
+        let size = u64::from(scalar.bytes());
+        let total = size * data.len() as u64;
+        let lanes = i64::from(self.strip.lanes * self.strip.parts);
+        let mut offset = self.offset(sum);
+        let step = self.step(sum).filter(|_| !sum.lanes.is_empty());
+        let one_address = sum.lanes.is_empty();
+        let contiguous = step == Some(total as i64) && data.len() == 1;
+        // Narrow scalars are gathered as words, which may lie past the end.
+        let over = if one_address || contiguous { 0 } else { 4u64.saturating_sub(size) };
+        let span = match step {
+            Some(step) => step as u64 * (lanes as u64 - 1),
+            None => 0,
+        };
+        let (region, base, limit) = match start {
+            Start::Region(number) => {
+                let (base, limit) = self.region(number, total + span + over, write);
+                (RegionRef::Number(number), base, limit)
+            }
+            Start::Pointer(pointer) => {
+                let (found, row, inner) = self.find_region(pointer);
+                offset = self.plus(offset, inner);
+                let base = self.int();
+                let mem = MemRef { base: MemBase::Reg(row), index: None, disp: Layout::BASE };
+                self.emit(Ins::LoadInt { from: Scalar::U64, d: base, mem });
+                let mut code = Vec::new();
+                let limit = self.limit(&mut code, row, 0, total + span + over, write);
+                self.out.append(&mut code);
+                (RegionRef::Found(found), base, limit)
+            }
+        };
+        let affine = step.is_some();
+        let terms: Vec<Term> = sum
+            .lanes
+            .iter()
+            .map(|&(index, scale)| Term {
+                index: match self.shapes.shape(index) {
+                    Shape::Affine(stride) if affine => {
+                        LaneIndex::Affine { first: self.number(index), stride }
+                    }
+                    _ => LaneIndex::Lanes(self.in_lanes(index)),
+                },
+                signed: self.scalar(index).is_signed(),
+                scale,
+            })
+            .collect();
+        let access = Access {
+            write,
+            region,
+            scalar,
+            offset,
+            terms: terms.clone(),
+            exec: self.exec.clone(),
+            data: data.clone(),
+            joined,
+        };
+        let site = self.site(self.run.access_site(value), SiteKind::Access(access));
+        let varies = data.iter().any(|data| !matches!(data, Operand::Int { .. }));
+        let bool = scalar == Scalar::Bool;
+        let slow = if write {
+            // The last active lane's value, scattered narrow ones, and truth values that differ.
+            one_address && varies
+                || !one_address && (bool || !(self.strip.scatters || contiguous && size == 4))
+                || !one_address && !contiguous && size != 4
+        } else {
+            !one_address && size == 8
+        };
+        if slow {
+            return self.emit(Ins::Call { site });
+        }
+        if one_address {
+            self.emit(Ins::CheckBelow { a: offset, limit, site });
+            for (at, data) in data.iter().enumerate() {
+                let disp = at as i32 * size as i32;
+                let mem = MemRef { base: MemBase::Reg(base), index: Some(offset), disp };
+                match data {
+                    Operand::Int { reg, .. } if write && bool => {
+                        let d = self.int();
+                        self.emit(Ins::IntImm { op: IntOp::And, wide: false, d, a: *reg, imm: 1 });
+                        self.emit(Ins::StoreInt { bytes: 1, mem, s: d });
+                    }
+                    Operand::Int { reg, .. } if write => {
+                        self.emit(Ins::StoreInt { bytes: size as u32, mem, s: *reg });
+                    }
+                    Operand::Int { reg, .. } => {
+                        self.emit(Ins::LoadInt { from: scalar, d: *reg, mem });
+                    }
+                    Operand::Lanes(regs) | Operand::Masks(regs) => {
+                        self.emit(Ins::LoadSpread { d: regs[0], mem });
+                    }
+                }
+            }
+            return self.emit(Ins::SiteEnd { site });
+        }
+        if let Some(step) = step {
+            return self.evenly(
+                &access_parts(&terms),
+                offset,
+                base,
+                limit,
+                step,
+                site,
+                scalar,
+                &data,
+                write,
+                sum,
+            );
+        }
+        self.scattered(&terms, offset, base, limit, site, scalar, &data, write, sum);
+    }
+
+    /// The number of the region that a pointer is in, where its row of the table is, and the offset in it.
+    pub(super) fn find_region(&mut self, pointer: Value) -> (Reg, Reg, Reg) {
+        let pointer = self.number(pointer);
+        let half = self.constant(1 << 47);
+        let (sum, number, up, offset) = (self.int(), self.int(), self.int(), self.int());
+        self.emit(Ins::Int { op: IntOp::Add, wide: true, d: sum, a: pointer, b: half });
+        self.emit(Ins::IntImm { op: IntOp::Shr, wide: true, d: number, a: sum, imm: 48 });
+        self.emit(Ins::IntImm { op: IntOp::Shl, wide: true, d: up, a: pointer, imm: 16 });
+        self.emit(Ins::IntImm { op: IntOp::Sar, wide: true, d: offset, a: up, imm: 16 });
+        // A number that no region has is taken for null's, which has no bytes.
+        let (count, known, safe) = (self.int(), self.int(), self.int());
+        let mem = MemRef { base: MemBase::Wave, index: None, disp: Layout::REGION_COUNT };
+        self.emit(Ins::LoadInt { from: Scalar::U32, d: count, mem });
+        let (wide, kind) = (true, Num::Unsigned);
+        self.emit(Ins::Compare { test: Test::Lt, kind, wide, d: known, a: number, b: count });
+        let zero = self.constant(0);
+        self.emit(Ins::Choose { wide, d: safe, c: known, a: number, b: zero });
+        let (bytes, row, table) = (self.int(), self.int(), self.regions());
+        let imm = Layout::REGION_BYTES;
+        self.emit(Ins::IntImm { op: IntOp::Mul, wide, d: bytes, a: safe, imm });
+        self.emit(Ins::Int { op: IntOp::Add, wide, d: row, a: table, b: bytes });
+        (number, row, offset)
+    }
+
+    /// An access by lanes that are evenly apart.
+    #[allow(clippy::too_many_arguments)] // As above.
+    pub(super) fn evenly(
+        &mut self,
+        firsts: &[(Reg, u32, bool, i64)],
+        offset: Reg,
+        base: Reg,
+        limit: Reg,
+        step: i64,
+        site: u32,
+        scalar: Scalar,
+        data: &[Operand],
+        write: bool,
+        sum: &Sum,
+    ) {
+        let size = i64::from(scalar.bytes());
+        let lanes = i64::from(self.strip.lanes * self.strip.parts);
+        // Where an index may wrap between lanes and still be in bounds, that it does not is checked.
+        let may_wrap = firsts.len() > 1 || !sum.same.is_empty() || sum.constant < -MAX_BACK;
+        let mut start = offset;
+        for &(first, stride, signed, scale) in firsts {
+            let wide = if signed {
+                let d = self.int();
+                self.emit(Ins::Widen { from: Scalar::I32, wide: true, d, s: first });
+                d
+            } else {
+                first
+            };
+            if may_wrap {
+                let (edge, up) =
+                    (if signed { 1i64 << 31 } else { 1 << 32 }, i64::from(stride) * (lanes - 1));
+                // Signed numbers are moved up, so that one unsigned comparison will do.
+                let moved = self.plus_constant(wide, if signed { 1 << 31 } else { 0 });
+                let bound = self.constant((edge + if signed { 1 << 31 } else { 0 } - up) as u64);
+                self.emit(Ins::CheckBelow { a: moved, limit: bound, site });
+            }
+            let scaled = self.scaled(wide, scale);
+            start = if start == offset && sum.same.is_empty() {
+                self.plus_constant(scaled, sum.constant)
+            } else {
+                self.plus(start, scaled)
+            };
+        }
+        self.emit(Ins::CheckBelow { a: start, limit, site });
+        if data.len() == 1 && step == size {
+            for part in 0..self.parts() {
+                let disp = (part as i64 * i64::from(self.strip.lanes) * size) as i32;
+                let mem = MemRef { base: MemBase::Reg(base), index: Some(start), disp };
+                self.part_of_row(mem, scalar, &data[0], part, write);
+            }
+        } else {
+            let at = self.plus(base, start);
+            for part in 0..self.parts() {
+                let first = part as u32 * self.strip.lanes;
+                let offsets = self.lane_home(Home::Iota { first, factor: step as u32 });
+                for (component, data) in data.iter().enumerate() {
+                    let disp = component as i32 * size as i32;
+                    self.lanes_at(at, offsets, disp, scalar, data, part, write);
+                }
+            }
+        }
+        self.emit(Ins::SiteEnd { site });
+    }
+
+    pub(super) fn part_of_row(
+        &mut self,
+        mem: MemRef,
+        scalar: Scalar,
+        data: &Operand,
+        part: usize,
+        write: bool,
+    ) {
+        let mask = self.exec[part];
+        match data {
+            Operand::Lanes(regs) if write => {
+                self.emit(Ins::Store { bytes: scalar.bytes(), mem, s: regs[part], mask });
+            }
+            Operand::Lanes(regs) => self.emit(Ins::Load { from: scalar, d: regs[part], mem }),
+            Operand::Masks(regs) => {
+                let (wide, zero) = (self.lane(), self.lane_constant(0));
+                self.emit(Ins::Load { from: Scalar::U8, d: wide, mem });
+                let (test, kind) = (Test::Ne, Num::Unsigned);
+                self.emit(Ins::CompareLanes { test, kind, d: regs[part], a: wide, b: zero });
+            }
+            Operand::Int { .. } => unreachable!("lanes at many addresses"),
+        }
+    }
+
+    /// Reads or writes each lane at `base` plus its offset plus a displacement.
+    #[allow(clippy::too_many_arguments)] // As above.
+    pub(super) fn lanes_at(
+        &mut self,
+        base: Reg,
+        offsets: Reg,
+        disp: i32,
+        scalar: Scalar,
+        data: &Operand,
+        part: usize,
+        write: bool,
+    ) {
+        let mask = self.exec[part];
+        match data {
+            Operand::Lanes(regs) if write => {
+                self.emit(Ins::Scatter { base, offsets, disp, s: regs[part], mask });
+            }
+            Operand::Lanes(regs) if scalar.bytes() == 4 => {
+                self.emit(Ins::Gather { d: regs[part], base, offsets, disp, mask });
+            }
+            Operand::Lanes(regs) | Operand::Masks(regs) => {
+                // The low bytes of a word.
+                let (word, up) = (self.lane(), self.lane());
+                self.emit(Ins::Gather { d: word, base, offsets, disp, mask });
+                let bits = 32 - 8 * scalar.bytes() as u8;
+                self.emit(Ins::Lane1 { op: Lane1::Shl(bits), d: up, a: word });
+                if scalar == Scalar::Bool {
+                    let zero = self.lane_constant(0);
+                    let (test, kind) = (Test::Ne, Num::Unsigned);
+                    self.emit(Ins::CompareLanes { test, kind, d: regs[part], a: up, b: zero });
+                } else {
+                    let op = if scalar.is_signed() { Lane1::Sar(bits) } else { Lane1::Shr(bits) };
+                    self.emit(Ins::Lane1 { op, d: regs[part], a: up });
+                }
+            }
+            Operand::Int { .. } => unreachable!("lanes at many addresses"),
+        }
+    }
+
+    /// An access by lanes anywhere.
+    #[allow(clippy::too_many_arguments)] // As above.
+    pub(super) fn scattered(
+        &mut self,
+        terms: &[Term],
+        offset: Reg,
+        base: Reg,
+        limit: Reg,
+        site: u32,
+        scalar: Scalar,
+        data: &[Operand],
+        write: bool,
+        sum: &Sum,
+    ) {
+        // Each term below 2^28 and the uniform part below 2^30 keep the sum below 2^31.
+        const TERM: i64 = 1 << 28;
+        const PART: i64 = 1 << 30;
+        let fixed = sum.same.is_empty() && sum.constant.abs() < PART;
+        let plain = fixed && sum.constant == 0;
+        if !fixed {
+            let moved = self.plus_constant(offset, PART);
+            let bound = self.constant(2 * PART as u64);
+            self.emit(Ins::CheckBelow { a: moved, limit: bound, site });
+        }
+        let spread = |selection: &mut Self, s: Reg| {
+            let d = selection.lane();
+            selection.emit(Ins::Spread { d, s });
+            d
+        };
+        let uniform = if plain { None } else { Some(spread(self, offset)) };
+        let bound = spread(self, limit);
+        let offsets: Vec<Reg> = (0..self.parts())
+            .map(|part| {
+                let mut good: Option<Reg> = None;
+                let mut also = |selection: &mut Self, mask: Reg| {
+                    good = Some(match good {
+                        Some(good) => {
+                            let d = selection.mask();
+                            selection.emit(Ins::MaskBin { op: MaskOp::And, d, a: good, b: mask });
+                            d
+                        }
+                        None => mask,
+                    });
+                };
+                let mut sum = uniform;
+                for term in terms {
+                    let LaneIndex::Lanes(regs) = &term.index else {
+                        unreachable!("lanes that are not even")
+                    };
+                    let index = regs[part];
+                    let most = TERM / term.scale.abs();
+                    let (moved, range) = if term.signed {
+                        let up = self.lane_constant(most as u32);
+                        let d = self.lane();
+                        self.emit(Ins::Lane2 { op: Lane2::Add, d, a: index, b: up });
+                        (d, self.lane_constant(2 * most as u32))
+                    } else {
+                        (index, self.lane_constant(most as u32))
+                    };
+                    let mask = self.mask();
+                    let (test, kind) = (Test::Lt, Num::Unsigned);
+                    self.emit(Ins::CompareLanes { test, kind, d: mask, a: moved, b: range });
+                    also(self, mask);
+                    let scaled = if term.scale == 1 {
+                        index
+                    } else {
+                        let d = self.lane();
+                        if term.scale > 0 && (term.scale as u64).is_power_of_two() {
+                            let bits = term.scale.trailing_zeros() as u8;
+                            self.emit(Ins::Lane1 { op: Lane1::Shl(bits), d, a: index });
+                        } else {
+                            let by = self.lane_constant(term.scale as u32);
+                            self.emit(Ins::Lane2 { op: Lane2::Mul, d, a: index, b: by });
+                        }
+                        d
+                    };
+                    sum = Some(match sum {
+                        Some(sum) => {
+                            let d = self.lane();
+                            self.emit(Ins::Lane2 { op: Lane2::Add, d, a: sum, b: scaled });
+                            d
+                        }
+                        None => scaled,
+                    });
+                }
+                let sum = sum.unwrap_or(bound);
+                let mask = self.mask();
+                let (test, kind) = (Test::Lt, Num::Unsigned);
+                self.emit(Ins::CompareLanes { test, kind, d: mask, a: sum, b: bound });
+                also(self, mask);
+                let active = self.exec[part];
+                if let Some(good) = good {
+                    self.emit(Ins::CheckLanes { active, good, site });
+                }
+                sum
+            })
+            .collect();
+        for (part, &offsets) in offsets.iter().enumerate() {
+            for (component, data) in data.iter().enumerate() {
+                let disp = component as i32 * scalar.bytes() as i32;
+                self.lanes_at(base, offsets, disp, scalar, data, part, write);
+            }
+        }
+        self.emit(Ins::SiteEnd { site });
+    }
+}
+
+/// The first lanes of terms, their strides, signs and scales.
+fn access_parts(terms: &[Term]) -> Vec<(Reg, u32, bool, i64)> {
+    terms
+        .iter()
+        .filter_map(|term| match term.index {
+            LaneIndex::Affine { first, stride } => Some((first, stride, term.signed, term.scale)),
+            LaneIndex::Lanes(_) => None,
+        })
+        .collect()
+}

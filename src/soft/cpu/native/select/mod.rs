@@ -1,0 +1,412 @@
+//! Selection: a run of statements becomes machine operations over virtual registers, for one strip of lanes.
+//!
+//! A value is in one or two forms. What is the same in all lanes of the strip is a number in an integer
+//! register, and so is the first lane of what goes up evenly; floats, and what differs from lane to lane, are
+//! vectors, one for each part of the strip; truth values that differ are masks. A form is made where the value
+//! is computed, if something needs it.
+
+mod demand;
+mod flow;
+mod memory;
+mod value;
+
+use std::collections::HashMap;
+
+use super::lir::{Class, Code, Home, Info, Ins, IntOp, Label, Lane2, MemBase, MemRef, Reg};
+use super::region::{Layout, Run};
+use super::shape::{Shape, Shapes};
+use crate::soft::cpu::IsaKind;
+use crate::soft::ir::{Function, Op, Scalar, Type, Value, VarId};
+
+/// What a strip is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Strip {
+    /// Lanes of a vector.
+    pub(crate) lanes: u32,
+    /// Vectors of a strip.
+    pub(crate) parts: u32,
+    /// Whether lanes have positions side by side in the first dimension, and the same in the others.
+    pub(crate) rows: bool,
+    /// Whether scattered lanes can be written, and narrow ones.
+    pub(crate) scatters: bool,
+}
+
+/// A value is needed as a number.
+const INT: u8 = 1;
+/// A value is needed in lanes.
+const LANES: u8 = 2;
+
+/// The forms that a value has.
+#[derive(Clone, Debug, Default)]
+struct Forms {
+    int: Option<Reg>,
+    /// Vectors, or masks of a `bool`.
+    lanes: Vec<Reg>,
+}
+
+/// A loop around the point of selection.
+struct Inside {
+    divergent: bool,
+    exit: Label,
+    next: Label,
+    /// Lanes that go on with the next iteration.
+    continued: Option<Vec<Reg>>,
+    /// The depth of divergent constructs in which the loop stands.
+    depth: u32,
+}
+
+pub(crate) struct Selection<'a> {
+    function: &'a Function,
+    run: &'a Run,
+    shapes: Shapes,
+    strip: Strip,
+    isa: IsaKind,
+    out: Vec<Ins>,
+    head: Vec<Ins>,
+    code: Code,
+    forms: Vec<Forms>,
+    /// The components of vectors that were loaded.
+    vectors: HashMap<Value, Vec<Forms>>,
+    want: Vec<u8>,
+    variables: HashMap<VarId, Forms>,
+    exec: Vec<Reg>,
+    /// Divergent constructs around this point.
+    depth: u32,
+    inside: Vec<Inside>,
+    /// Where to go on when no lane is left.
+    joins: Vec<Label>,
+    begun: usize,
+    bases: HashMap<u32, Reg>,
+    limits: HashMap<(u32, u64, bool), Reg>,
+    constants: HashMap<u64, Reg>,
+    lane_constants: HashMap<Home, Reg>,
+}
+
+/// Bytes of buffers, at most: offsets of lanes fit in 31 bits with room for what is added to them.
+pub(crate) const MAX_REGION: u64 = (1 << 31) - (1 << 21);
+/// How far a constant may reach back before an index, so that one that wraps is still out of bounds.
+const MAX_BACK: i64 = 1 << 20;
+
+/// Selects the code of a run for one kind of strip.
+pub(crate) fn select(run: &Run, strip: Strip, isa: IsaKind) -> Code {
+    let source = &run.source;
+    let function = &source.function;
+    let shapes = Shapes::of(function, &source.uniform, strip.rows);
+    let count = function.insts.len();
+    let selection = Selection {
+        function,
+        run,
+        shapes,
+        strip,
+        isa,
+        out: Vec::new(),
+        head: Vec::new(),
+        code: Code { lanes: strip.lanes, parts: strip.parts, ..Code::default() },
+        forms: vec![Forms::default(); count],
+        vectors: HashMap::new(),
+        want: vec![0; count],
+        variables: HashMap::new(),
+        exec: Vec::new(),
+        depth: u32::from(run.masked),
+        inside: Vec::new(),
+        joins: Vec::new(),
+        begun: run.first_loop,
+        bases: HashMap::new(),
+        limits: HashMap::new(),
+        constants: HashMap::new(),
+        lane_constants: HashMap::new(),
+    };
+    selection.whole()
+}
+
+impl Selection<'_> {
+    fn whole(mut self) -> Code {
+        let run = self.run;
+        let stmts = run.stmts();
+        for leaving in &run.leaving {
+            let bits = if leaving.uniform && !self.is_float(leaving.value) { INT } else { LANES };
+            self.need(leaving.value, bits);
+        }
+        self.demand(stmts);
+
+        let end = self.label();
+        self.exec = (0..self.strip.parts)
+            .map(|part| {
+                let bits = self.reg(Class::Int, false);
+                let scalar = if self.strip.lanes == 8 { Scalar::U8 } else { Scalar::U16 };
+                let disp = Layout::EXEC + (part * self.strip.lanes / 8) as i32;
+                let mem = MemRef { base: MemBase::WaveBits, index: None, disp };
+                self.head.push(Ins::LoadInt { from: scalar, d: bits, mem });
+                let mask = self.reg(Class::Mask, true);
+                self.head.push(Ins::MaskOfBits { d: mask, s: bits, first: 0 });
+                mask
+            })
+            .collect();
+        let masks = self.both(&self.exec);
+        self.head.push(Ins::JumpNone { masks, to: end });
+        for variable in &run.variables {
+            self.enter_variable(variable.id, variable.offset, variable.uniform);
+        }
+        self.joins.push(end);
+        self.block(stmts);
+        self.leave();
+        self.emit(Ins::Label(end));
+
+        let head = self.head.len() as u32;
+        let mut code = self.code;
+        code.code = self.head;
+        code.code.append(&mut self.out);
+        for (start, end) in &mut code.loops {
+            *start += head;
+            *end += head;
+        }
+        code
+    }
+    // --- Small things --------------------------------------------------------------------------------
+
+    pub(super) fn reg(&mut self, class: Class, carried: bool) -> Reg {
+        self.code.regs.push(Info { class, carried, home: None });
+        Reg(self.code.regs.len() as u32 - 1)
+    }
+
+    pub(super) fn int(&mut self) -> Reg {
+        self.reg(Class::Int, false)
+    }
+
+    pub(super) fn lane(&mut self) -> Reg {
+        self.reg(Class::Vector, false)
+    }
+
+    pub(super) fn mask(&mut self) -> Reg {
+        self.reg(Class::Mask, false)
+    }
+
+    /// A register whose value is in memory when the strip starts.
+    pub(super) fn at_home(&mut self, class: Class, home: Home, carried: bool) -> Reg {
+        self.code.regs.push(Info { class, carried, home: Some(home) });
+        Reg(self.code.regs.len() as u32 - 1)
+    }
+
+    pub(super) fn label(&mut self) -> Label {
+        self.code.labels += 1;
+        Label(self.code.labels - 1)
+    }
+
+    pub(super) fn emit(&mut self, ins: Ins) {
+        self.out.push(ins);
+    }
+
+    pub(super) fn parts(&self) -> usize {
+        self.strip.parts as usize
+    }
+
+    pub(super) fn ty(&self, value: Value) -> Type {
+        self.function.ty(value)
+    }
+
+    pub(super) fn scalar(&self, value: Value) -> Scalar {
+        self.ty(value).scalar().unwrap_or(Scalar::U64)
+    }
+
+    pub(super) fn is_float(&self, value: Value) -> bool {
+        self.scalar(value).is_float() && self.ty(value).space().is_none()
+    }
+
+    pub(super) fn is_bool(&self, value: Value) -> bool {
+        self.ty(value) == Type::BOOL
+    }
+
+    /// Whether a value's own form is a number.
+    pub(super) fn is_int(&self, value: Value) -> bool {
+        !self.is_float(value) && self.shapes.shape(value) != Shape::Any
+    }
+
+    pub(super) fn both(&self, masks: &[Reg]) -> [Reg; 2] {
+        [masks[0], *masks.last().unwrap_or(&masks[0])]
+    }
+
+    pub(super) fn constant(&mut self, bits: u64) -> Reg {
+        if let Some(&reg) = self.constants.get(&bits) {
+            return reg;
+        }
+        let reg = self.int();
+        self.head.push(Ins::Const { d: reg, bits });
+        self.constants.insert(bits, reg);
+        reg
+    }
+
+    pub(super) fn lane_constant(&mut self, bits: u32) -> Reg {
+        self.lane_home(Home::Constant(bits))
+    }
+
+    pub(super) fn lane_home(&mut self, home: Home) -> Reg {
+        if let Some(&reg) = self.lane_constants.get(&home) {
+            return reg;
+        }
+        let reg = self.at_home(Class::Vector, home, false);
+        self.lane_constants.insert(home, reg);
+        reg
+    }
+
+    // --- Values --------------------------------------------------------------------------------------
+
+    /// A value as a number; of what goes up evenly, the first lane's.
+    pub(super) fn number(&mut self, value: Value) -> Reg {
+        if let Some(reg) = self.forms[value.index()].int {
+            return reg;
+        }
+        if let Some(&s) = self.forms[value.index()].lanes.first()
+            && !self.is_given(value)
+        {
+            return self.first_lane(value, s);
+        }
+        let inst = *self.function.inst(value);
+        let reg = match inst.op {
+            Op::Const if inst.ty == Type::BOOL => {
+                self.constant(if inst.imm != 0 { u64::from(u32::MAX) } else { 0 })
+            }
+            Op::Const => {
+                self.constant(if inst.ty.bytes() <= 4 { inst.imm & 0xffff_ffff } else { inst.imm })
+            }
+            Op::Allocation => self.constant((inst.imm + 1) << 48),
+            _ => {
+                let Some(&(offset, uniform)) = self.run.entering.get(&value) else {
+                    debug_assert!(false, "{value} is neither computed nor carried into the run");
+                    return self.constant(0);
+                };
+                let d = self.int();
+                let ty = self.ty(value);
+                let wide = ty.bytes() == 8;
+                let ins = if uniform {
+                    let mem = MemRef { base: MemBase::Frame, index: None, disp: offset as i32 };
+                    let from = if wide { Scalar::U64 } else { Scalar::U32 };
+                    Ins::LoadInt { from, d, mem }
+                } else {
+                    // The first lane of the strip.
+                    let mem =
+                        MemRef { base: MemBase::FrameLanes, index: None, disp: offset as i32 };
+                    Ins::LoadInt { from: Scalar::U32, d, mem }
+                };
+                self.head.push(ins);
+                d
+            }
+        };
+        self.forms[value.index()].int = Some(reg);
+        reg
+    }
+
+    /// A value in lanes: vectors, or masks of a `bool`.
+    pub(super) fn in_lanes(&mut self, value: Value) -> Vec<Reg> {
+        if !self.forms[value.index()].lanes.is_empty() {
+            return self.forms[value.index()].lanes.clone();
+        }
+        if let Some(reg) = self.forms[value.index()].int
+            && !self.is_given(value)
+        {
+            return self.lanes_of(value, reg);
+        }
+        let inst = *self.function.inst(value);
+        let parts = self.parts();
+        let regs = match inst.op {
+            Op::Const if !self.is_bool(value) => vec![self.lane_constant(inst.imm as u32); parts],
+            _ => match self.run.entering.get(&value) {
+                Some(&(offset, uniform)) if self.is_bool(value) => {
+                    let scalar = if self.strip.lanes == 8 { Scalar::U8 } else { Scalar::U16 };
+                    (0..parts)
+                        .map(|part| {
+                            let bits = self.int();
+                            let disp = offset as i32 + (part as u32 * self.strip.lanes / 8) as i32;
+                            let mem = MemRef { base: MemBase::FrameBits, index: None, disp };
+                            let _ = uniform; // All bits of a uniform one are alike.
+                            self.head.push(Ins::LoadInt { from: scalar, d: bits, mem });
+                            let mask = self.mask();
+                            self.head.push(Ins::MaskOfBits { d: mask, s: bits, first: 0 });
+                            mask
+                        })
+                        .collect()
+                }
+                Some(&(offset, true)) => {
+                    let reg = self.at_home(Class::Vector, Home::Slot(offset), false);
+                    vec![reg; parts]
+                }
+                Some(&(offset, false)) => (0..parts as u32)
+                    .map(|part| {
+                        let home = Home::Lanes(offset + part * self.strip.lanes * 4);
+                        self.at_home(Class::Vector, home, false)
+                    })
+                    .collect(),
+                None => {
+                    // A constant truth value, or what nothing that is reached needs.
+                    let number = self.number(value);
+                    if self.is_bool(value) {
+                        let mask = self.mask();
+                        self.head.push(Ins::MaskOfInt { d: mask, s: number });
+                        vec![mask; parts]
+                    } else {
+                        vec![self.lane_constant(0); parts]
+                    }
+                }
+            },
+        };
+        self.forms[value.index()].lanes = regs.clone();
+        regs
+    }
+
+    /// Notes a number as a value's form, and makes its lanes if they are needed.
+    pub(super) fn give_int(&mut self, value: Value, reg: Reg) {
+        self.forms[value.index()].int = Some(reg);
+        if self.want[value.index()] & LANES != 0 {
+            let lanes = self.lanes_of(value, reg);
+            self.forms[value.index()].lanes = lanes;
+        }
+    }
+
+    pub(super) fn lanes_of(&mut self, value: Value, reg: Reg) -> Vec<Reg> {
+        let parts = self.parts();
+        if self.is_bool(value) {
+            let d = self.mask();
+            self.emit(Ins::MaskOfInt { d, s: reg });
+            return vec![d; parts];
+        }
+        let spread = self.lane();
+        self.emit(Ins::Spread { d: spread, s: reg });
+        let Shape::Affine(factor) = self.shapes.shape(value) else { return vec![spread; parts] };
+        (0..parts as u32)
+            .map(|part| {
+                let up = self.lane_home(Home::Iota { first: part * self.strip.lanes, factor });
+                let d = self.lane();
+                self.emit(Ins::Lane2 { op: Lane2::Add, d, a: spread, b: up });
+                d
+            })
+            .collect()
+    }
+
+    /// Whether a value is there before the run, or is a constant.
+    pub(super) fn is_given(&self, value: Value) -> bool {
+        self.function.inst(value).op.is_free() || self.run.entering.contains_key(&value)
+    }
+
+    /// The number that a value is in the first lane.
+    pub(super) fn first_lane(&mut self, value: Value, s: Reg) -> Reg {
+        let d = self.int();
+        if self.is_bool(value) {
+            let (bits, low) = (self.int(), self.int());
+            self.emit(Ins::BitsOfMask { d: bits, s });
+            self.emit(Ins::IntImm { op: IntOp::And, wide: false, d: low, a: bits, imm: 1 });
+            let zero = self.constant(0);
+            self.emit(Ins::Int { op: IntOp::Sub, wide: false, d, a: zero, b: low });
+        } else {
+            self.emit(Ins::First { d, s });
+        }
+        d
+    }
+
+    /// Notes lanes as a value's form. If the value is one number, that is the first lane's.
+    pub(super) fn give_lanes(&mut self, value: Value, regs: Vec<Reg>) {
+        if self.is_int(value) {
+            let d = self.first_lane(value, regs[0]);
+            self.forms[value.index()].int = Some(d);
+        }
+        self.forms[value.index()].lanes = regs;
+    }
+}

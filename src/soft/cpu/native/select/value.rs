@@ -1,0 +1,665 @@
+//! Instructions: arithmetic, comparisons, conversions, and calls of what has no code of its own.
+
+use super::Selection;
+use crate::soft::cpu::IsaKind;
+use crate::soft::cpu::interp::code::Run as Handler;
+use crate::soft::cpu::interp::lanes::{self, Conversion};
+use crate::soft::cpu::native::lir::{Kind as Num, *};
+use crate::soft::cpu::native::plan::Kind;
+use crate::soft::ir::semantics::{needs_narrowing, row_scalar};
+use crate::soft::ir::{Inst, Op, Rule, Scalar, Value, VarId};
+
+impl Selection<'_> {
+    pub(super) fn instruction(&mut self, value: Value) {
+        let inst = *self.function.inst(value);
+        if self.run.is_done(value) || self.kind(value) != Kind::Direct {
+            return;
+        }
+        match inst.op {
+            Op::Store => return self.store(value, &inst),
+            Op::Set => return self.assign(VarId(inst.imm as u32), inst.args[0]),
+            _ if self.want[value.index()] == 0 => return,
+            _ => {}
+        }
+        match inst.op.row().rule {
+            Rule::Load => self.load(value, &inst),
+            Rule::Given => self.read(value, VarId(inst.imm as u32)),
+            Rule::Extract => {
+                if let Some(forms) =
+                    self.vectors.get(&inst.args[0]).map(|all| all[inst.imm as usize].clone())
+                {
+                    match forms.int {
+                        Some(reg) if self.is_int(value) => self.give_int(value, reg),
+                        _ => self.give_lanes(value, forms.lanes),
+                    }
+                }
+            }
+            Rule::Index | Rule::Field => self.pointer(value, &inst),
+            Rule::PointerToInt | Rule::IntToPointer => {
+                let reg = self.number(inst.args[0]);
+                self.give_int(value, reg);
+            }
+            Rule::Select => self.choose(value, &inst),
+            Rule::Convert => self.convert(value, &inst),
+            Rule::Bitcast => self.bitcast(value, &inst),
+            _ if self.scalar(inst.args[0]) == Scalar::Bool => self.logic(value, &inst),
+            _ => self.arithmetic(value, &inst),
+        }
+    }
+
+    /// `reg` as a number of 64 bits, by the sign of its type.
+    pub(super) fn widened(&mut self, value: Value) -> Reg {
+        let reg = self.number(value);
+        let scalar = self.scalar(value);
+        if scalar.bytes() == 8 || !scalar.is_signed() || self.ty(value).space().is_some() {
+            return reg;
+        }
+        let d = self.int();
+        self.emit(Ins::Widen { from: Scalar::I32, wide: true, d, s: reg });
+        d
+    }
+
+    pub(super) fn scaled(&mut self, reg: Reg, scale: i64) -> Reg {
+        if scale == 1 {
+            return reg;
+        }
+        let d = self.int();
+        if scale > 0 && (scale as u64).is_power_of_two() {
+            let imm = scale.trailing_zeros() as i32;
+            self.emit(Ins::IntImm { op: IntOp::Shl, wide: true, d, a: reg, imm });
+        } else if let Ok(imm) = i32::try_from(scale) {
+            self.emit(Ins::IntImm { op: IntOp::Mul, wide: true, d, a: reg, imm });
+        } else {
+            let by = self.constant(scale as u64);
+            self.emit(Ins::Int { op: IntOp::Mul, wide: true, d, a: reg, b: by });
+        }
+        d
+    }
+
+    pub(super) fn plus(&mut self, a: Reg, b: Reg) -> Reg {
+        let d = self.int();
+        self.emit(Ins::Int { op: IntOp::Add, wide: true, d, a, b });
+        d
+    }
+
+    pub(super) fn plus_constant(&mut self, a: Reg, constant: i64) -> Reg {
+        if constant == 0 {
+            return a;
+        }
+        let d = self.int();
+        match i32::try_from(constant) {
+            Ok(imm) => self.emit(Ins::IntImm { op: IntOp::Add, wide: true, d, a, imm }),
+            Err(_) => {
+                let b = self.constant(constant as u64);
+                self.emit(Ins::Int { op: IntOp::Add, wide: true, d, a, b });
+            }
+        }
+        d
+    }
+
+    pub(super) fn pointer(&mut self, value: Value, inst: &Inst) {
+        let base = self.number(inst.args[0]);
+        let sum = match inst.op {
+            Op::Field => self.plus_constant(base, inst.imm as i64),
+            _ => match self.function.constant_index(inst.args[1]) {
+                Some(number) => self.plus_constant(base, number.wrapping_mul(inst.imm as i64)),
+                None => {
+                    let index = self.widened(inst.args[1]);
+                    let scaled = self.scaled(index, inst.imm as i64);
+                    self.plus(base, scaled)
+                }
+            },
+        };
+        self.give_int(value, sum);
+    }
+
+    pub(super) fn choose(&mut self, value: Value, inst: &Inst) {
+        let [c, a, b] = [inst.args[0], inst.args[1], inst.args[2]];
+        if self.by_numbers(value, inst) {
+            let (c, a, b) = (self.number(c), self.number(a), self.number(b));
+            let d = self.int();
+            self.emit(Ins::Choose { wide: true, d, c, a, b });
+            return self.give_int(value, d);
+        }
+        let (c, a, b) = (self.in_lanes(c), self.in_lanes(a), self.in_lanes(b));
+        let bools = self.is_bool(value);
+        let regs = (0..self.parts())
+            .map(|part| {
+                let (mask, a, b) = (c[part], a[part], b[part]);
+                if bools {
+                    let (yes, no, d) = (self.mask(), self.mask(), self.mask());
+                    self.emit(Ins::MaskBin { op: MaskOp::And, d: yes, a: mask, b: a });
+                    self.emit(Ins::MaskBin { op: MaskOp::AndNot, d: no, a: mask, b });
+                    self.emit(Ins::MaskBin { op: MaskOp::Or, d, a: yes, b: no });
+                    d
+                } else {
+                    let d = self.lane();
+                    self.emit(Ins::Select { d, mask, a, b });
+                    d
+                }
+            })
+            .collect();
+        self.give_lanes(value, regs);
+    }
+
+    pub(super) fn logic(&mut self, value: Value, inst: &Inst) {
+        let not_after = inst.op == Op::Eq;
+        let op = match inst.op {
+            Op::And => Some(IntOp::And),
+            Op::Or => Some(IntOp::Or),
+            Op::Not => None,
+            _ => Some(IntOp::Xor),
+        };
+        if self.by_numbers(value, inst) {
+            let a = self.number(inst.args[0]);
+            let mut d = a;
+            if let Some(op) = op {
+                let b = self.number(inst.args[1]);
+                d = self.int();
+                self.emit(Ins::Int { op, wide: false, d, a, b });
+            }
+            if op.is_none() || not_after {
+                let s = d;
+                d = self.int();
+                self.emit(Ins::Not { wide: false, d, s });
+            }
+            return self.give_int(value, d);
+        }
+        let a = self.in_lanes(inst.args[0]);
+        let b = inst.args.get(1).map(|&b| self.in_lanes(b));
+        let regs = (0..self.parts())
+            .map(|part| {
+                let mut d = a[part];
+                if let (Some(op), Some(b)) = (op, &b) {
+                    let op = match op {
+                        IntOp::And => MaskOp::And,
+                        IntOp::Or => MaskOp::Or,
+                        _ => MaskOp::Xor,
+                    };
+                    let to = self.mask();
+                    self.emit(Ins::MaskBin { op, d: to, a: d, b: b[part] });
+                    d = to;
+                }
+                if op.is_none() || not_after {
+                    let to = self.mask();
+                    self.emit(Ins::MaskNot { d: to, a: d });
+                    d = to;
+                }
+                d
+            })
+            .collect();
+        self.give_lanes(value, regs);
+    }
+
+    pub(super) fn arithmetic(&mut self, value: Value, inst: &Inst) {
+        let scalar = self.scalar(inst.args[0]);
+        let Some(row) = row_scalar(inst.op, scalar) else {
+            unreachable!("the plan asked for a row")
+        };
+        let narrows = needs_narrowing(inst.op, scalar);
+        if self.by_numbers(value, inst) {
+            let args: Vec<Reg> = inst.args.iter().map(|&arg| self.number(arg)).collect();
+            let d = self.int_op(inst.op, row, &args).unwrap_or_else(|| {
+                let shape = vec![true; args.len()];
+                let run = lanes::handler(IsaKind::Baseline, inst.op, row, &shape);
+                let args =
+                    inst.args.iter().zip(&args).map(|(&arg, &reg)| self.int_operand(arg, reg));
+                let args = args.collect();
+                self.call_for_int(value, run, args)
+            });
+            let d = if narrows { self.wrapped(d, scalar) } else { d };
+            return self.give_int(value, d);
+        }
+        let args: Vec<Vec<Reg>> = inst.args.iter().map(|&arg| self.in_lanes(arg)).collect();
+        let same = self.shapes.is_same(value);
+        let direct = has_lanes(inst.op, row);
+        if !direct {
+            let shape = vec![false; args.len()];
+            let run = lanes::handler(self.isa, inst.op, row, &shape);
+            let kinds: Vec<bool> = inst.args.iter().map(|&arg| self.is_bool(arg)).collect();
+            let args = args.into_iter().zip(kinds);
+            let args = args
+                .map(|(regs, bool)| if bool { Operand::Masks(regs) } else { Operand::Lanes(regs) })
+                .collect();
+            let mut regs = self.call_for_lanes(self.is_bool(value), run, args);
+            if narrows {
+                regs = regs.into_iter().map(|reg| self.wrapped_lanes(reg, scalar)).collect();
+            }
+            return self.give_lanes(value, regs);
+        }
+        let count = if same { 1 } else { self.parts() };
+        let mut regs: Vec<Reg> = (0..count)
+            .map(|part| {
+                let args: Vec<Reg> = args.iter().map(|regs| regs[part]).collect();
+                let d = self.lane_op(inst.op, row, &args);
+                if narrows { self.wrapped_lanes(d, scalar) } else { d }
+            })
+            .collect();
+        regs.resize(self.parts(), regs[0]);
+        self.give_lanes(value, regs);
+    }
+
+    pub(super) fn int_operand(&self, value: Value, reg: Reg) -> Operand {
+        Operand::Int { reg, bool: self.is_bool(value) }
+    }
+
+    /// An operation on numbers; none if there is no code for it.
+    pub(super) fn int_op(&mut self, op: Op, row: Scalar, args: &[Reg]) -> Option<Reg> {
+        let wide = row.bytes() == 8;
+        let kind = if row.is_signed() { Num::Signed } else { Num::Unsigned };
+        if row.bytes() < 4 {
+            return None;
+        }
+        let test = match op {
+            Op::Eq => Some(Test::Eq),
+            Op::Ne => Some(Test::Ne),
+            Op::Lt => Some(Test::Lt),
+            Op::Le => Some(Test::Le),
+            _ => None,
+        };
+        if let Some(test) = test {
+            let d = self.int();
+            self.emit(Ins::Compare { test, kind, wide, d, a: args[0], b: args[1] });
+            return Some(d);
+        }
+        let int = match op {
+            Op::Add => IntOp::Add,
+            Op::Sub => IntOp::Sub,
+            Op::Mul => IntOp::Mul,
+            Op::And => IntOp::And,
+            Op::Or => IntOp::Or,
+            Op::Xor => IntOp::Xor,
+            Op::Shl => IntOp::Shl,
+            Op::Shr if row.is_signed() => IntOp::Sar,
+            Op::Shr => IntOp::Shr,
+            Op::Neg => {
+                let (zero, d) = (self.constant(0), self.int());
+                self.emit(Ins::Int { op: IntOp::Sub, wide, d, a: zero, b: args[0] });
+                return Some(d);
+            }
+            Op::Not => {
+                let d = self.int();
+                self.emit(Ins::Not { wide, d, s: args[0] });
+                return Some(d);
+            }
+            Op::Min | Op::Max => {
+                // The larger is the second where the first is less.
+                let (a, b) = if op == Op::Min { (args[0], args[1]) } else { (args[1], args[0]) };
+                let (test, d) = (self.int(), self.int());
+                self.emit(Ins::Compare {
+                    test: Test::Lt,
+                    kind,
+                    wide,
+                    d: test,
+                    a: args[0],
+                    b: args[1],
+                });
+                self.emit(Ins::Choose { wide: true, d, c: test, a, b });
+                return Some(d);
+            }
+            _ => return None,
+        };
+        let d = self.int();
+        self.emit(Ins::Int { op: int, wide, d, a: args[0], b: args[1] });
+        Some(d)
+    }
+
+    /// A number wrapped to a narrow type and widened again.
+    pub(super) fn wrapped(&mut self, reg: Reg, scalar: Scalar) -> Reg {
+        let d = self.int();
+        self.emit(Ins::Widen { from: scalar, wide: false, d, s: reg });
+        d
+    }
+
+    pub(super) fn wrapped_lanes(&mut self, reg: Reg, scalar: Scalar) -> Reg {
+        let bits = 32 - 8 * scalar.bytes() as u8;
+        if !scalar.is_signed() {
+            let ones = self.lane_constant(u32::MAX >> bits);
+            let d = self.lane();
+            self.emit(Ins::Lane2 { op: Lane2::And, d, a: reg, b: ones });
+            return d;
+        }
+        let (up, d) = (self.lane(), self.lane());
+        self.emit(Ins::Lane1 { op: Lane1::Shl(bits), d: up, a: reg });
+        self.emit(Ins::Lane1 { op: Lane1::Sar(bits), d, a: up });
+        d
+    }
+
+    /// An operation in lanes that [`has_lanes`].
+    pub(super) fn lane_op(&mut self, op: Op, row: Scalar, args: &[Reg]) -> Reg {
+        let kind = match row {
+            Scalar::F32 => Num::Float,
+            _ if row.is_signed() => Num::Signed,
+            _ => Num::Unsigned,
+        };
+        let test = match op {
+            Op::Eq => Some(Test::Eq),
+            Op::Ne => Some(Test::Ne),
+            Op::Lt => Some(Test::Lt),
+            Op::Le => Some(Test::Le),
+            _ => None,
+        };
+        if let Some(test) = test {
+            let d = self.mask();
+            self.emit(Ins::CompareLanes { test, kind, d, a: args[0], b: args[1] });
+            return d;
+        }
+        if op == Op::IsNan {
+            let d = self.mask();
+            self.emit(Ins::IsNan { d, a: args[0] });
+            return d;
+        }
+        if op == Op::Fma {
+            let d = self.lane();
+            self.emit(Ins::Fma { d, a: args[0], b: args[1], c: args[2] });
+            return d;
+        }
+        if let Some(op) = lane1(op, row) {
+            let d = self.lane();
+            self.emit(Ins::Lane1 { op, d, a: args[0] });
+            return d;
+        }
+        let two = |selection: &mut Self, op: Lane2, a: Reg, b: Reg| {
+            let d = selection.lane();
+            selection.emit(Ins::Lane2 { op, d, a, b });
+            d
+        };
+        match (op, row) {
+            (Op::Neg, Scalar::F32) => {
+                let sign = self.lane_constant(1 << 31);
+                two(self, Lane2::Xor, args[0], sign)
+            }
+            (Op::Abs, Scalar::F32) => {
+                let rest = self.lane_constant(u32::MAX >> 1);
+                two(self, Lane2::And, args[0], rest)
+            }
+            (Op::Neg, _) => {
+                let zero = self.lane_constant(0);
+                two(self, Lane2::Sub, zero, args[0])
+            }
+            (Op::Not, _) => {
+                let ones = self.lane_constant(u32::MAX);
+                two(self, Lane2::Xor, args[0], ones)
+            }
+            (Op::Shl | Op::Shr, _) => {
+                let (five, by) = (self.lane_constant(31), self.lane());
+                self.emit(Ins::Lane2 { op: Lane2::And, d: by, a: args[1], b: five });
+                let op = match (op, row.is_signed()) {
+                    (Op::Shl, _) => Lane2::Shl,
+                    (_, true) => Lane2::Sar,
+                    (_, false) => Lane2::Shr,
+                };
+                two(self, op, args[0], by)
+            }
+            (Op::CopySign, _) => {
+                let (sign, rest) = (self.lane_constant(1 << 31), self.lane_constant(u32::MAX >> 1));
+                let (a, b) =
+                    (two(self, Lane2::And, args[0], rest), two(self, Lane2::And, args[1], sign));
+                two(self, Lane2::Or, a, b)
+            }
+            _ => match lane2(op, row) {
+                Some(lane) => two(self, lane, args[0], args[1]),
+                None => unreachable!("{} of {row} has code in lanes", op.row().name),
+            },
+        }
+    }
+
+    pub(super) fn convert(&mut self, value: Value, inst: &Inst) {
+        let (from, to) = (self.scalar(inst.args[0]), self.scalar(value));
+        if from == Scalar::Bool && to != Scalar::Bool {
+            let one = if to.is_float() { 1f32.to_bits() } else { 1 };
+            if self.by_numbers(value, inst) {
+                let (c, d) = (self.number(inst.args[0]), self.int());
+                self.emit(Ins::IntImm { op: IntOp::And, wide: false, d, a: c, imm: 1 });
+                return self.give_int(value, d);
+            }
+            let masks = self.in_lanes(inst.args[0]);
+            let (one, zero) = (self.lane_constant(one), self.lane_constant(0));
+            let regs = masks
+                .into_iter()
+                .map(|mask| {
+                    let d = self.lane();
+                    self.emit(Ins::Select { d, mask, a: one, b: zero });
+                    d
+                })
+                .collect();
+            return self.give_lanes(value, regs);
+        }
+        self.steps(value, inst.args[0], &Conversion::steps(from, to));
+    }
+
+    pub(super) fn bitcast(&mut self, value: Value, inst: &Inst) {
+        let to = self.scalar(value);
+        let from = self.scalar(inst.args[0]);
+        let mut steps = Vec::new();
+        if to.bytes() < 4 && to != from {
+            steps.extend(Conversion::narrowing(to));
+        }
+        self.steps(value, inst.args[0], &steps);
+    }
+
+    /// A chain of conversions; an empty one changes nothing but the type.
+    pub(super) fn steps(&mut self, value: Value, from: Value, steps: &[Conversion]) {
+        let inst = *self.function.inst(value);
+        if self.by_numbers(value, &inst) {
+            let mut reg = self.number(from);
+            for &step in steps {
+                reg = self.int_step(step, reg);
+            }
+            return self.give_int(value, reg);
+        }
+        // From a number to lanes the first step may have to be of 64 bits.
+        if self.scalar(from).bytes() == 8 {
+            let reg = self.number(from);
+            let mut args = vec![Operand::Int { reg, bool: false }];
+            let mut regs = Vec::new();
+            for &step in steps {
+                regs = self.call_once_for_lanes(step.handler(IsaKind::Baseline, true), args);
+                args = vec![Operand::Lanes(regs.clone())];
+            }
+            return self.give_lanes(value, regs);
+        }
+        let to_wide = self.scalar(value).bytes() == 8;
+        if to_wide {
+            let lanes = self.in_lanes(from);
+            let mut args = vec![Operand::Lanes(lanes)];
+            let mut reg = self.constant(0);
+            for &step in steps {
+                reg = self.call_for_int(value, step.handler(IsaKind::Baseline, true), args);
+                args = vec![Operand::Int { reg, bool: false }];
+            }
+            return self.give_int(value, reg);
+        }
+        let mut regs = self.in_lanes(from);
+        for &step in steps {
+            regs = self.lane_step(step, regs);
+        }
+        self.give_lanes(value, regs);
+    }
+
+    pub(super) fn int_step(&mut self, step: Conversion, s: Reg) -> Reg {
+        use Conversion as C;
+        let d = self.int();
+        let widen = |from, wide| Ins::Widen { from, wide, d, s };
+        let ins = match step {
+            C::WrapI8 => widen(Scalar::I8, false),
+            C::WrapU8 => widen(Scalar::U8, false),
+            C::WrapI16 => widen(Scalar::I16, false),
+            C::WrapU16 => widen(Scalar::U16, false),
+            C::SignExtend => widen(Scalar::I32, true),
+            C::ZeroExtend | C::Truncate => widen(Scalar::U32, false),
+            C::U32ToBool | C::U64ToBool => {
+                let zero = self.constant(0);
+                let wide = step == C::U64ToBool;
+                Ins::Compare { test: Test::Ne, kind: Num::Unsigned, wide, d, a: s, b: zero }
+            }
+            _ => unreachable!("{step:?} is of floats"),
+        };
+        self.emit(ins);
+        d
+    }
+
+    pub(super) fn lane_step(&mut self, step: Conversion, from: Vec<Reg>) -> Vec<Reg> {
+        use Conversion as C;
+        let one = |selection: &mut Self, op: Lane1, a: Reg| {
+            let d = selection.lane();
+            selection.emit(Ins::Lane1 { op, d, a });
+            d
+        };
+        let unsigned = self.strip.scatters;
+        let direct = match step {
+            C::F32ToU32 | C::U32ToF32 => unsigned,
+            C::WrapI8 | C::WrapU8 | C::WrapI16 | C::WrapU16 => true,
+            C::I32ToF32 | C::F32ToI32 | C::F32ToI8 | C::F32ToU8 | C::F32ToI16 | C::F32ToU16 => true,
+            C::U32ToBool | C::F32ToBool => true,
+            _ => false,
+        };
+        if !direct {
+            let bool = matches!(step, C::U64ToBool);
+            return self.call_for_lanes(
+                bool,
+                step.handler(self.isa, false),
+                vec![Operand::Lanes(from)],
+            );
+        }
+        let clamp = match step {
+            C::F32ToI8 => Some((-0x80, 0x7f)),
+            C::F32ToU8 => Some((0, 0xff)),
+            C::F32ToI16 => Some((-0x8000, 0x7fff)),
+            C::F32ToU16 => Some((0, 0xffff)),
+            _ => None,
+        };
+        from.into_iter()
+            .map(|a| match step {
+                C::WrapI8 => self.wrapped_lanes(a, Scalar::I8),
+                C::WrapU8 => self.wrapped_lanes(a, Scalar::U8),
+                C::WrapI16 => self.wrapped_lanes(a, Scalar::I16),
+                C::WrapU16 => self.wrapped_lanes(a, Scalar::U16),
+                C::I32ToF32 => one(self, Lane1::FloatOfSigned, a),
+                C::U32ToF32 => one(self, Lane1::FloatOfUnsigned, a),
+                C::F32ToU32 => one(self, Lane1::UnsignedOfFloat, a),
+                C::U32ToBool | C::F32ToBool => {
+                    let (zero, d) = (self.lane_constant(0), self.mask());
+                    let kind = if step == C::F32ToBool { Num::Float } else { Num::Unsigned };
+                    self.emit(Ins::CompareLanes { test: Test::Ne, kind, d, a, b: zero });
+                    d
+                }
+                _ => {
+                    let mut reg = one(self, Lane1::SignedOfFloat, a);
+                    if let Some((low, high)) = clamp {
+                        let (low, high) =
+                            (self.lane_constant(low as u32), self.lane_constant(high as u32));
+                        let (up, d) = (self.lane(), self.lane());
+                        self.emit(Ins::Lane2 { op: Lane2::MaxSigned, d: up, a: reg, b: low });
+                        self.emit(Ins::Lane2 { op: Lane2::MinSigned, d, a: up, b: high });
+                        reg = d;
+                    }
+                    reg
+                }
+            })
+            .collect()
+    }
+
+    pub(super) fn site(&mut self, number: u32, what: SiteKind) -> u32 {
+        self.code.sites.push(Site { number, what });
+        self.code.sites.len() as u32 - 1
+    }
+
+    pub(super) fn call(
+        &mut self,
+        run: Option<Handler>,
+        args: Vec<Operand>,
+        result: Operand,
+        once: bool,
+    ) {
+        let Some(run) = run else { unreachable!("the plan asked for a handler") };
+        let site = self.site(0, SiteKind::Operation { run, args, result, once });
+        self.emit(Ins::Call { site });
+    }
+
+    pub(super) fn call_for_int(
+        &mut self,
+        value: Value,
+        run: Option<Handler>,
+        args: Vec<Operand>,
+    ) -> Reg {
+        let d = self.int();
+        self.call(run, args, Operand::Int { reg: d, bool: self.is_bool(value) }, true);
+        d
+    }
+
+    pub(super) fn call_once_for_lanes(
+        &mut self,
+        run: Option<Handler>,
+        args: Vec<Operand>,
+    ) -> Vec<Reg> {
+        let d = self.lane();
+        self.call(run, args, Operand::Lanes(vec![d]), true);
+        vec![d; self.parts()]
+    }
+
+    pub(super) fn call_for_lanes(
+        &mut self,
+        bool: bool,
+        run: Option<Handler>,
+        args: Vec<Operand>,
+    ) -> Vec<Reg> {
+        let class = if bool { Class::Mask } else { Class::Vector };
+        let regs: Vec<Reg> = (0..self.parts()).map(|_| self.reg(class, false)).collect();
+        let result = if bool { Operand::Masks(regs.clone()) } else { Operand::Lanes(regs.clone()) };
+        self.call(run, args, result, false);
+        regs
+    }
+}
+
+/// The operation of one operand, if it is one of the machine's.
+fn lane1(op: Op, row: Scalar) -> Option<Lane1> {
+    Some(match (op, row) {
+        (Op::Sqrt, Scalar::F32) => Lane1::Sqrt,
+        (Op::Floor, Scalar::F32) => Lane1::Floor,
+        (Op::Ceil, Scalar::F32) => Lane1::Ceil,
+        (Op::Trunc, Scalar::F32) => Lane1::Trunc,
+        (Op::Rint, Scalar::F32) => Lane1::Rint,
+        (Op::Abs, Scalar::I32) => Lane1::AbsInt,
+        (Op::Abs, Scalar::U32) => Lane1::Move,
+        _ => return None,
+    })
+}
+
+/// The operation of two operands, if it is one of the machine's.
+fn lane2(op: Op, row: Scalar) -> Option<Lane2> {
+    Some(match (op, row) {
+        (Op::Add, Scalar::F32) => Lane2::AddFloat,
+        (Op::Sub, Scalar::F32) => Lane2::SubFloat,
+        (Op::Mul, Scalar::F32) => Lane2::MulFloat,
+        (Op::Div, Scalar::F32) => Lane2::DivFloat,
+        (Op::Min, Scalar::F32) => Lane2::MinFloat,
+        (Op::Max, Scalar::F32) => Lane2::MaxFloat,
+        (Op::Add, Scalar::U32) => Lane2::Add,
+        (Op::Sub, Scalar::U32) => Lane2::Sub,
+        (Op::Mul, Scalar::U32) => Lane2::Mul,
+        (Op::Min, Scalar::I32) => Lane2::MinSigned,
+        (Op::Min, Scalar::U32) => Lane2::MinUnsigned,
+        (Op::Max, Scalar::I32) => Lane2::MaxSigned,
+        (Op::Max, Scalar::U32) => Lane2::MaxUnsigned,
+        (Op::And, Scalar::U32) => Lane2::And,
+        (Op::Or, Scalar::U32) => Lane2::Or,
+        (Op::Xor, Scalar::U32) => Lane2::Xor,
+        _ => return None,
+    })
+}
+
+/// Whether an operation has code in lanes.
+fn has_lanes(op: Op, row: Scalar) -> bool {
+    let word = matches!(row, Scalar::I32 | Scalar::U32 | Scalar::F32);
+    let other = match op {
+        Op::Eq | Op::Ne | Op::Lt | Op::Le => word,
+        Op::IsNan | Op::Fma | Op::CopySign => row == Scalar::F32,
+        Op::Neg => word,
+        Op::Abs => row == Scalar::F32,
+        Op::Not => row == Scalar::U32,
+        Op::Shl | Op::Shr => matches!(row, Scalar::I32 | Scalar::U32),
+        _ => false,
+    };
+    other || lane1(op, row).is_some() || lane2(op, row).is_some()
+}
