@@ -243,8 +243,9 @@ pub(crate) enum Ins {
         masks: [Reg; 2],
         to: Label,
     },
-    /// Counts an iteration; asks for the clock when enough were.
+    /// Counts work, in the watchdog's units; asks for the clock when there was enough.
     Budget {
+        work: u32,
         site: u32,
     },
 

@@ -11,8 +11,8 @@ use super::x86_64::asm::Width;
 use super::x86_64::emit::{self, Emitted};
 use crate::soft::cpu::IsaKind;
 use crate::soft::cpu::interp::code::{Ins, Stop, Wave, Wrong};
-use crate::soft::cpu::interp::control::{BUDGET, clock};
 use crate::soft::cpu::interp::memory::Region;
+use crate::soft::cpu::watch::Verdict;
 use crate::soft::ir::Scalar;
 
 /// The code's own memory, on the stack: offsets of what is in it.
@@ -249,7 +249,7 @@ unsafe extern "sysv64" fn slow(
     // SAFETY: the code passes what its caller passed to it.
     let (machine, wave) = unsafe { (&*machine, &mut *wave) };
     let mut saved = Saved { machine, area, frame, first: 0 };
-    // SAFETY: two of the saved registers: four times the first lane, and the iterations that are left.
+    // SAFETY: two of the saved registers: four times the first lane, and the work until the clock is asked.
     let (offset, budget) = unsafe {
         (*saved.at::<u64>(machine.area.ints + 13 * 8), saved.at::<u64>(machine.area.ints + 15 * 8))
     };
@@ -257,9 +257,13 @@ unsafe extern "sysv64" fn slow(
     let site = &machine.code.sites[site as usize];
     let stopped = match &site.what {
         SiteKind::Clock => {
-            // SAFETY: as above.
-            unsafe { *budget = BUDGET.into() };
-            clock(wave).err()
+            // SAFETY: a saved register, and the place of the threadgroup that runs.
+            let verdict = unsafe { (*wave.place).watch.look(&mut *budget.cast::<i64>()) };
+            match verdict {
+                Verdict::Continue => None,
+                Verdict::Aborted => Some(None),
+                Verdict::Late => Some(Some((wave.first(), Wrong::Watchdog))),
+            }
         }
         SiteKind::Access(access) => lanes_one_by_one(&saved, access, wave).err().map(Some),
         SiteKind::Operation { run, args, result, once } => {
@@ -274,7 +278,6 @@ unsafe extern "sysv64" fn slow(
         Some((lane, wrong)) => {
             // SAFETY: the words of a run's sites follow its instruction.
             let at = unsafe { wave.native.add(1 + site.number as usize) };
-            let lane = if wrong == Wrong::Watchdog { wave.first() } else { lane };
             Stop::Fault(at, lane, wrong)
         }
     };

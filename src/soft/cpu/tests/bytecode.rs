@@ -63,5 +63,5 @@ fn long_code_without_loops_counts_its_work() {
     assert!(counts.windows(2).all(|pair| pair[1] - pair[0] < 10_000));
     let mut out = [0u32; 64];
     let bindings = [bind(0, &mut out)];
-    super::run(&module, IsaKind::Baseline, &launch([64, 1, 1], [64, 1, 1], &bindings)).unwrap();
+    super::run(&module, super::Way::PLAIN, &launch([64, 1, 1], [64, 1, 1], &bindings)).unwrap();
 }

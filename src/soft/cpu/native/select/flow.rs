@@ -197,7 +197,10 @@ impl Selection<'_> {
             self.none_left(exit);
         }
         let site = self.site(self.run.loop_site(number), SiteKind::Clock);
-        self.emit(Ins::Budget { site });
+        // About forty instructions in ten nanoseconds, and a call in a hundred.
+        let calls = self.out[start as usize..].iter().filter(|ins| matches!(ins, Ins::Call { .. }));
+        let work = 1 + 10 * calls.count() as u32 + (self.out.len() as u32 - start) / 40;
+        self.emit(Ins::Budget { work, site });
         self.emit(Ins::Jump(head));
         let end = self.out.len() as u32;
         self.emit(Ins::Label(exit));

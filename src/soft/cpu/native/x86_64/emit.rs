@@ -7,7 +7,7 @@
 //! | `r12` | the code's own memory: spilled registers, and all of them while it calls out |
 //! | `r13` | four times the strip's first lane |
 //! | `r14` | the state of the SIMD-group |
-//! | `r15` | iterations until the clock is asked |
+//! | `r15` | work until the clock is asked |
 //! | all others | virtual registers |
 
 use super::asm::{
@@ -159,12 +159,12 @@ impl Emitter<'_> {
         self.asm.mov(true, R12, RSP);
         self.asm.store(8, Mem::at(R12, self.area.stack as i32), RAX);
         self.asm.store(8, Mem::at(R12, self.area.machine as i32), RDX);
-        self.asm.mov(false, R15, Mem::at(R14, Layout::BUDGET));
+        self.asm.mov(true, R15, Mem::at(R14, Layout::BUDGET));
         self.asm.alu(Alu::Xor, false, R13, R13);
     }
 
     fn leave(&mut self) {
-        self.asm.store(4, Mem::at(R14, Layout::BUDGET), R15);
+        self.asm.store(8, Mem::at(R14, Layout::BUDGET), R15);
         self.asm.vzeroupper();
         self.asm.mov(true, RSP, Mem::at(R12, self.area.stack as i32));
         for reg in Self::SAVED.into_iter().rev() {
@@ -440,10 +440,10 @@ impl Emitter<'_> {
                 self.call_site(site);
                 self.asm.bind(self.ends[site as usize]);
             }
-            Ins::Budget { site } => {
+            Ins::Budget { work, site } => {
                 let cold = self.cold(site);
-                self.asm.alu_imm(Alu::Sub, false, R15, 1);
-                self.asm.jump_if(Cond::Equal, cold);
+                self.asm.alu_imm(Alu::Sub, true, R15, work.cast_signed());
+                self.asm.jump_if(Cond::Less, cold);
                 self.asm.bind(self.ends[site as usize]);
             }
             Ins::CheckBelow { a, limit, site } => {
