@@ -1,0 +1,403 @@
+//! Every form of instruction that the encoder of machine code writes, read by an independent disassembler.
+
+#![cfg(target_arch = "x86_64")]
+
+#[path = "../../../src/soft/cpu/native/x86_64/asm.rs"]
+#[allow(dead_code, unreachable_pub, missing_debug_implementations)]
+mod asm;
+
+use asm::*;
+use iced_x86::{Decoder, DecoderOptions, Formatter, IntelFormatter};
+
+/// The text of the one instruction that `emit` writes.
+fn text(emit: impl FnOnce(&mut Assembler)) -> String {
+    let mut assembler = Assembler::default();
+    emit(&mut assembler);
+    let bytes = assembler.finish();
+    let mut decoder = Decoder::with_ip(64, &bytes, 0, DecoderOptions::NONE);
+    let instruction = decoder.decode();
+    assert!(!instruction.is_invalid(), "{bytes:02x?}");
+    // What follows is padding up to the pool.
+    let rest = &bytes[instruction.len()..];
+    assert!(rest.iter().take_while(|&&byte| byte == 0xcc).count() + 64 > rest.len(), "{bytes:02x?}");
+    let mut formatter = IntelFormatter::new();
+    let options = formatter.options_mut();
+    options.set_hex_prefix("0x");
+    options.set_hex_suffix("");
+    options.set_uppercase_hex(false);
+    options.set_space_after_operand_separator(false);
+    options.set_memory_size_options(iced_x86::MemorySizeOptions::Never);
+    options.set_rip_relative_addresses(false);
+    let mut out = String::new();
+    formatter.format(&instruction, &mut out);
+    out
+}
+
+#[track_caller]
+fn same(expected: &str, emit: impl FnOnce(&mut Assembler)) {
+    assert_eq!(text(emit), expected);
+}
+
+const WIDE: [&str; 16] = [
+    "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
+    "r15",
+];
+const SHORT: [&str; 16] = [
+    "eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi", "r8d", "r9d", "r10d", "r11d", "r12d", "r13d",
+    "r14d", "r15d",
+];
+const WORD: [&str; 16] = [
+    "ax", "cx", "dx", "bx", "sp", "bp", "si", "di", "r8w", "r9w", "r10w", "r11w", "r12w", "r13w", "r14w",
+    "r15w",
+];
+const BYTE: [&str; 16] = [
+    "al", "cl", "dl", "bl", "spl", "bpl", "sil", "dil", "r8b", "r9b", "r10b", "r11b", "r12b", "r13b",
+    "r14b", "r15b",
+];
+
+fn name(wide: bool, reg: Gpr) -> &'static str {
+    if wide { WIDE[reg.0 as usize] } else { SHORT[reg.0 as usize] }
+}
+
+fn gprs() -> impl Iterator<Item = Gpr> {
+    (0..16).map(Gpr)
+}
+
+/// Places in memory of every shape, and their texts.
+fn places() -> Vec<(Mem, String)> {
+    let mut all = Vec::new();
+    for base in gprs() {
+        for disp in [0, 0x10, -0x80, 0x12345] {
+            let text = match disp {
+                0 => String::new(),
+                disp if disp < 0 => format!("-0x{:x}", -disp),
+                disp => format!("+0x{disp:x}"),
+            };
+            let base_name = name(true, base);
+            all.push((Mem::at(base, disp), format!("[{base_name}{text}]")));
+            for index in [Gpr(0), Gpr(5), Gpr(12), Gpr(13)] {
+                for scale in [0u8, 3] {
+                    let mem =
+                        Mem { base: Base::Gpr(base), index: Some((Index::Gpr(index), scale)), disp };
+                    let scaled = match scale {
+                        0 => String::new(),
+                        scale => format!("*{}", 1 << scale),
+                    };
+                    all.push((mem, format!("[{base_name}+{}{scaled}{text}]", name(true, index))));
+                }
+            }
+        }
+    }
+    all
+}
+
+#[test]
+fn moves_and_arithmetic_of_general_registers() {
+    let alus =
+        [(Alu::Add, "add"), (Alu::Or, "or"), (Alu::Sbb, "sbb"), (Alu::And, "and"), (Alu::Sub, "sub"), (Alu::Xor, "xor"), (Alu::Cmp, "cmp")];
+    for a in gprs() {
+        for b in gprs() {
+            for wide in [false, true] {
+                let (x, y) = (name(wide, a), name(wide, b));
+                same(&format!("mov {x},{y}"), |asm| asm.mov(wide, a, b));
+                same(&format!("imul {x},{y}"), |asm| asm.imul(wide, a, b));
+                same(&format!("imul {x},{y},0x12345"), |asm| asm.imul_imm(wide, a, b, 0x12345));
+                same(&format!("test {x},{y}"), |asm| asm.test(wide, b, a));
+                for (alu, mnemonic) in alus {
+                    same(&format!("{mnemonic} {x},{y}"), |asm| asm.alu(alu, wide, a, b));
+                }
+                for (cond, suffix) in CONDITIONS {
+                    same(&format!("cmov{suffix} {x},{y}"), |asm| asm.cmov(cond, wide, a, b));
+                }
+                let by = Gpr(9);
+                for (shift, mnemonic) in
+                    [(Shift::Left, "shlx"), (Shift::Right, "shrx"), (Shift::Arithmetic, "sarx")]
+                {
+                    let text = format!("{mnemonic} {x},{y},{}", name(wide, by));
+                    same(&text, |asm| asm.shift(shift, wide, a, b, by));
+                }
+            }
+            let extensions = [
+                (Extend::Zero8, "movzx", BYTE[b.0 as usize]),
+                (Extend::Sign8, "movsx", BYTE[b.0 as usize]),
+                (Extend::Zero16, "movzx", WORD[b.0 as usize]),
+                (Extend::Sign16, "movsx", WORD[b.0 as usize]),
+            ];
+            for (kind, mnemonic, from) in extensions {
+                for wide in [false, true] {
+                    let text = format!("{mnemonic} {},{from}", name(wide, a));
+                    same(&text, |asm| asm.extend(kind, wide, a, b));
+                }
+            }
+            let text = format!("movsxd {},{}", name(true, a), name(false, b));
+            same(&text, |asm| asm.extend(Extend::Sign32, true, a, b));
+        }
+        for wide in [false, true] {
+            let x = name(wide, a);
+            same(&format!("neg {x}"), |asm| asm.neg(wide, a));
+            same(&format!("not {x}"), |asm| asm.not(wide, a));
+            for (shift, mnemonic) in
+                [(Shift::Left, "shl"), (Shift::Right, "shr"), (Shift::Arithmetic, "sar")]
+            {
+                same(&format!("{mnemonic} {x},7"), |asm| asm.shift_imm(shift, wide, a, 7));
+            }
+            for (alu, mnemonic) in alus {
+                same(&format!("{mnemonic} {x},5"), |asm| asm.alu_imm(alu, wide, a, 5));
+                let text = text(|asm| asm.alu_imm(alu, wide, a, 0x12345));
+                assert_eq!(text, format!("{mnemonic} {x},0x12345"));
+            }
+        }
+        for (cond, suffix) in CONDITIONS {
+            same(&format!("set{suffix} {}", BYTE[a.0 as usize]), |asm| asm.set(cond, a));
+        }
+        let (x, short) = (name(true, a), name(false, a));
+        same(&format!("push {x}"), |asm| asm.push(a));
+        same(&format!("pop {x}"), |asm| asm.pop(a));
+        same(&format!("call {x}"), |asm| asm.call_register(a));
+        same(&format!("mov {short},0x12345678"), |asm| asm.mov_imm(a, 0x1234_5678));
+        same(&format!("mov {x},0xfffffffffffffff0"), |asm| asm.mov_imm(a, -16i64 as u64));
+        same(&format!("mov {x},0x123456789abcdef0"), |asm| asm.mov_imm(a, 0x1234_5678_9abc_def0));
+    }
+    same("ret", Assembler::ret);
+    same("vzeroupper", Assembler::vzeroupper);
+}
+
+const CONDITIONS: [(Cond, &str); 10] = [
+    (Cond::Below, "b"),
+    (Cond::AboveEqual, "ae"),
+    (Cond::Equal, "e"),
+    (Cond::NotEqual, "ne"),
+    (Cond::BelowEqual, "be"),
+    (Cond::Above, "a"),
+    (Cond::Less, "l"),
+    (Cond::GreaterEqual, "ge"),
+    (Cond::LessEqual, "le"),
+    (Cond::Greater, "g"),
+];
+
+#[test]
+fn memory_of_every_shape() {
+    for (mem, place) in places() {
+        for reg in [Gpr(0), Gpr(7), Gpr(13)] {
+            same(&format!("mov {},{place}", name(true, reg)), |asm| asm.mov(true, reg, mem));
+            same(&format!("lea {},{place}", name(true, reg)), |asm| asm.lea(true, reg, mem));
+            let stores = [(1, BYTE), (2, WORD), (4, SHORT), (8, WIDE)];
+            for (bytes, names) in stores {
+                let text = format!("mov {place},{}", names[reg.0 as usize]);
+                same(&text, |asm| asm.store(bytes, mem, reg));
+            }
+        }
+        for reg in [0u8, 9, 17, 31] {
+            let text = format!("vaddps zmm{reg},zmm2,{place}");
+            same(&text, |asm| asm.vec(Width::Zmm, ops::ADDPS, Vec(reg), Vec(2), mem));
+            let (low, text) = (reg & 15, format!("vaddps ymm{},ymm2,{place}", reg & 15));
+            same(&text, |asm| asm.vec(Width::Ymm, ops::ADDPS, Vec(low), Vec(2), mem));
+        }
+    }
+}
+
+#[test]
+fn jumps_go_to_their_labels() {
+    for (cond, suffix) in CONDITIONS {
+        let text = text(|asm| {
+            let to = asm.label();
+            asm.jump_if(cond, to);
+            asm.bind(to);
+        });
+        assert_eq!(text, format!("j{suffix} near 0x6"));
+    }
+    let backward = text(|asm| {
+        let to = asm.label();
+        asm.bind(to);
+        asm.jump(to);
+    });
+    assert_eq!(backward, "jmp near 0x0");
+}
+
+#[test]
+fn constants_of_the_pool_are_found() {
+    // The pool is aligned to 64 bytes, and an immediate lies between the displacement and the next instruction.
+    for (imm, next) in [(false, 9), (true, 10)] {
+        let found = text(|asm| {
+            let first = asm.constant(&[1; 32]);
+            let at = asm.constant(&[2; 32]);
+            assert_eq!((first, at, asm.constant(&[1; 32])), (0, 32, 0));
+            let mem = Mem::pool(at);
+            match imm {
+                false => asm.vec(Width::Ymm, ops::ADDPS, Vec(1), Vec(2), mem),
+                true => asm.vec_imm(Width::Ymm, ops::ROUNDPS, Vec(1), Vec(0), mem, 9),
+            }
+        });
+        let distance = 64 + 32 - next;
+        assert!(found.contains(&format!("[rip+0x{distance:x}]")), "{found}");
+    }
+}
+
+/// Instructions of three vectors, and whether they exist with 256 bits.
+const THREE: &[(Op, &str, bool)] = &[
+    (ops::ADDPS, "vaddps", true),
+    (ops::MULPS, "vmulps", true),
+    (ops::SUBPS, "vsubps", true),
+    (ops::DIVPS, "vdivps", true),
+    (ops::MINPS, "vminps", true),
+    (ops::MAXPS, "vmaxps", true),
+    (ops::FMA231PS, "vfmadd231ps", true),
+    (ops::PADDD, "vpaddd", true),
+    (ops::PSUBD, "vpsubd", true),
+    (ops::PMULLD, "vpmulld", true),
+    (ops::PMINSD, "vpminsd", true),
+    (ops::PMINUD, "vpminud", true),
+    (ops::PMAXSD, "vpmaxsd", true),
+    (ops::PMAXUD, "vpmaxud", true),
+    (ops::PAND, "vpand", true),
+    (ops::PANDN, "vpandn", true),
+    (ops::POR, "vpor", true),
+    (ops::PXOR, "vpxor", true),
+    (ops::PSLLVD, "vpsllvd", true),
+    (ops::PSRLVD, "vpsrlvd", true),
+    (ops::PSRAVD, "vpsravd", true),
+    (ops::BLENDMPS, "vblendmps", false),
+];
+
+/// Instructions of one source.
+const TWO: &[(Op, &str, bool)] = &[
+    (ops::SQRTPS, "vsqrtps", true),
+    (ops::CVTDQ2PS, "vcvtdq2ps", true),
+    (ops::CVTTPS2DQ, "vcvttps2dq", true),
+    (ops::CVTUDQ2PS, "vcvtudq2ps", false),
+    (ops::CVTTPS2UDQ, "vcvttps2udq", false),
+    (ops::PABSD, "vpabsd", true),
+    (ops::MOVUPS_LOAD, "vmovups", true),
+    (ops::MOVAPS, "vmovaps", true),
+];
+
+#[test]
+fn vectors_of_both_widths() {
+    // Bitwise operations of 512 bits name the size of the elements that a mask would select.
+    let bitwise = ["vpand", "vpandn", "vpor", "vpxor"];
+    for &(op, mnemonic, both) in THREE {
+        for (a, b, c) in [(0, 1, 2), (7, 8, 15), (15, 3, 9), (17, 24, 31), (31, 16, 8)] {
+            let long = if bitwise.contains(&mnemonic) { "d" } else { "" };
+            let text = format!("{mnemonic}{long} zmm{a},zmm{b},zmm{c}");
+            same(&text, |asm| asm.vec(Width::Zmm, op, Vec(a), Vec(b), Vec(c)));
+            let text = format!("{mnemonic}{long} zmm{a}{{k3}},zmm{b},zmm{c}");
+            same(&text, |asm| asm.masked(op, Mask(3), Vec(a), Vec(b), Vec(c)));
+            if both && a.max(b).max(c) < 16 {
+                let text = format!("{mnemonic} ymm{a},ymm{b},ymm{c}");
+                same(&text, |asm| asm.vec(Width::Ymm, op, Vec(a), Vec(b), Vec(c)));
+            }
+        }
+    }
+    for &(op, mnemonic, both) in TWO {
+        for (a, b) in [(0, 1), (7, 8), (15, 3), (17, 31), (31, 8)] {
+            same(&format!("{mnemonic} zmm{a},zmm{b}"), |asm| {
+                asm.vec(Width::Zmm, op, Vec(a), Vec(0), Vec(b));
+            });
+            if both && a.max(b) < 16 {
+                same(&format!("{mnemonic} ymm{a},ymm{b}"), |asm| {
+                    asm.vec(Width::Ymm, op, Vec(a), Vec(0), Vec(b));
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn vectors_with_numbers_and_other_registers() {
+    let zmm = Width::Zmm;
+    same("vrndscaleps zmm17,zmm30,9", |asm| asm.vec_imm(zmm, ops::ROUNDPS, Vec(17), Vec(0), Vec(30), 9));
+    same("vroundps ymm7,ymm9,9", |asm| {
+        asm.vec_imm(Width::Ymm, ops::ROUNDPS, Vec(7), Vec(0), Vec(9), 9);
+    });
+    for (which, mnemonic) in [(2, "vpsrld"), (4, "vpsrad"), (6, "vpslld")] {
+        same(&format!("{mnemonic} zmm20,zmm9,5"), |asm| {
+            asm.vec_raw_imm(zmm, ops::PSHIFTD, which, Vec(20), Vec(9), 5);
+        });
+        same(&format!("{mnemonic} ymm12,ymm9,5"), |asm| {
+            asm.vec_raw_imm(Width::Ymm, ops::PSHIFTD, which, Vec(12), Vec(9), 5);
+        });
+    }
+    same("vcmpltps k5,zmm20,zmm9", |asm| asm.vec_raw_imm(zmm, ops::CMPPS, 5, Vec(20), Vec(9), 1));
+    same("vcmpltps ymm5,ymm12,ymm9", |asm| {
+        asm.vec_imm(Width::Ymm, ops::CMPPS, Vec(5), Vec(12), Vec(9), 1);
+    });
+    same("vpcmpltd k5,zmm20,zmm9", |asm| asm.vec_raw_imm(zmm, ops::PCMPD, 5, Vec(20), Vec(9), 1));
+    same("vpcmpleud k5,zmm20,zmm9", |asm| asm.vec_raw_imm(zmm, ops::PCMPUD, 5, Vec(20), Vec(9), 2));
+    same("vpcmpeqd ymm1,ymm12,ymm9", |asm| {
+        asm.vec(Width::Ymm, ops::PCMPEQD, Vec(1), Vec(12), Vec(9));
+    });
+    same("vpcmpgtd ymm1,ymm12,ymm9", |asm| {
+        asm.vec(Width::Ymm, ops::PCMPGTD, Vec(1), Vec(12), Vec(9));
+    });
+    same("vblendvps ymm1,ymm12,ymm9,ymm14", |asm| {
+        asm.vec_imm(Width::Ymm, ops::BLENDVPS, Vec(1), Vec(12), Vec(9), 14 << 4);
+    });
+    same("vpbroadcastd zmm19,r13d", |asm| {
+        asm.vec(zmm, ops::PBROADCASTD_GPR, Vec(19), Vec(0), Gpr(13));
+    });
+    same("vmovd xmm12,r13d", |asm| asm.vex(ops::MOVD, false, 12, 0, Gpr(13).into(), 0));
+    same("vmovd r13d,xmm12", |asm| asm.vex(ops::MOVD_STORE, false, 12, 0, Gpr(13).into(), 0));
+    same("vpbroadcastd ymm12,xmm3", |asm| {
+        asm.vec(Width::Ymm, ops::PBROADCASTD, Vec(12), Vec(0), Vec(3));
+    });
+    same("vmovmskps r9d,ymm12", |asm| asm.vex(ops::MOVMSKPS, true, 9, 0, Vec(12).into(), 0));
+    let mem = Mem::at(Gpr(12), 0x40);
+    for (op, mnemonic) in [
+        (ops::BROADCASTSS, "vbroadcastss"),
+        (ops::PMOVSXBD, "vpmovsxbd"),
+        (ops::PMOVSXWD, "vpmovsxwd"),
+        (ops::PMOVZXBD, "vpmovzxbd"),
+        (ops::PMOVZXWD, "vpmovzxwd"),
+    ] {
+        same(&format!("{mnemonic} zmm25,[r12+0x40]"), |asm| asm.vec(zmm, op, Vec(25), Vec(0), mem));
+        same(&format!("{mnemonic} ymm5,[r12+0x40]"), |asm| {
+            asm.vec(Width::Ymm, op, Vec(5), Vec(0), mem);
+        });
+    }
+    same("vmovups [r12+0x40],zmm25", |asm| asm.vec(zmm, ops::MOVUPS_STORE, Vec(25), Vec(0), mem));
+    same("vmovups [r12+0x40]{k4},zmm25", |asm| {
+        asm.masked(ops::MOVUPS_STORE, Mask(4), Vec(25), Vec(0), mem);
+    });
+    same("vpmovdb [r12+0x40]{k4},zmm25", |asm| {
+        asm.masked(ops::PMOVDB, Mask(4), Vec(25), Vec(0), mem);
+    });
+    same("vpmovdw [r12+0x40]{k4},zmm25", |asm| {
+        asm.masked(ops::PMOVDW, Mask(4), Vec(25), Vec(0), mem);
+    });
+    same("vmaskmovps [r12+0x40],ymm3,ymm9", |asm| {
+        asm.vec(Width::Ymm, ops::MASKMOVPS_STORE, Vec(9), Vec(3), mem);
+    });
+    for index in [3u8, 12, 21] {
+        let at = Mem { base: Base::Gpr(Gpr(13)), index: Some((Index::Vec(Vec(index)), 0)), disp: 8 };
+        same(&format!("vgatherdps zmm25{{k1}},[r13+zmm{index}+0x8]").replace("0x8", "8"), |asm| {
+            asm.masked(ops::GATHERDPS, Mask(1), Vec(25), Vec(0), at);
+        });
+        same(&format!("vscatterdps [r13+zmm{index}+8]{{k1}},zmm25"), |asm| {
+            asm.masked(ops::SCATTERDPS, Mask(1), Vec(25), Vec(0), at);
+        });
+        if index < 16 {
+            same(&format!("vgatherdps ymm5,[r13+ymm{index}+8],ymm9"), |asm| {
+                asm.vec(Width::Ymm, ops::GATHERDPS, Vec(5), Vec(9), at);
+            });
+        }
+    }
+}
+
+#[test]
+fn masks() {
+    for (op, mnemonic) in [
+        (ops::KANDW, "kandw"),
+        (ops::KANDNW, "kandnw"),
+        (ops::KORW, "korw"),
+        (ops::KXORW, "kxorw"),
+    ] {
+        same(&format!("{mnemonic} k7,k2,k5"), |asm| asm.mask3(op, Mask(7), Mask(2), Mask(5)));
+    }
+    same("knotw k7,k2", |asm| asm.mask2(ops::KNOTW, 7, Mask(2)));
+    same("kortestw k7,k2", |asm| asm.mask2(ops::KORTESTW, 7, Mask(2)));
+    same("kmovw k7,k2", |asm| asm.mask2(ops::KMOVW, 7, Mask(2)));
+    same("kmovw k7,[r12+0x40]", |asm| asm.mask2(ops::KMOVW, 7, Mem::at(Gpr(12), 0x40)));
+    same("kmovw [r12+0x40],k7", |asm| asm.mask2(ops::KMOVW_STORE, 7, Mem::at(Gpr(12), 0x40)));
+    same("kmovw k7,r13d", |asm| asm.mask2(ops::KMOVW_FROM_GPR, 7, Gpr(13)));
+    same("kmovw r13d,k7", |asm| asm.mask2(ops::KMOVW_TO_GPR, 13, Mask(7)));
+}
