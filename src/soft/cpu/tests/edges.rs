@@ -305,7 +305,7 @@ struct Bench {
 impl Bench {
     fn new(kernel: Kernel, way: Way) -> Self {
         let program = way.program(&kernel.module()).expect("a valid module");
-        let noise = |seed: usize| move |at: usize| ((at + seed) * 167 >> 3) as u8 ^ at as u8;
+        let noise = |seed: usize| move |at: usize| (((at + seed) * 167) >> 3) as u8 ^ at as u8;
         Self {
             kernel,
             program,

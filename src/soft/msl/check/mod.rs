@@ -303,7 +303,7 @@ pub(crate) struct Checker {
     unevaluated: u32,
     pub(crate) functions: Vec<Func>,
     /// The functions of a scope by name and parameter types, for declarations of the same function.
-    signatures: HashMap<(ScopeId, Name, Box<[TyId]>), Vec<FuncId>>,
+    signatures: HashMap<Signature, Vec<FuncId>>,
     instances: Vec<Instance>,
     instance_map: HashMap<(FuncId, Option<AddressSpace>), InstanceIndex>,
     globals: Arc<Vec<Arc<Global>>>,
@@ -341,6 +341,9 @@ const MAX_CONSTANT_BYTES: u64 = 64 << 20;
 
 /// Functions whose checking needs other functions to be checked (`auto` results, constants).
 const MAX_DEPTH: u32 = 64;
+
+/// What tells functions of a scope apart: its name and the types of its parameters.
+type Signature = (ScopeId, Name, Box<[TyId]>);
 
 impl Checker {
     pub(crate) fn new(context: Context, library: &'static library::Library, mode: Mode) -> Checker {
