@@ -1,20 +1,20 @@
-//! Pointers taken apart: where one starts, which indices move it, and how far it is from there.
+//! Decomposes pointer arithmetic into a base, scaled indices and a constant displacement.
 
 use super::{Function, Op, Value};
 
-/// A pointer as a sum.
+/// A pointer as a sum: `base + Σ index × scale + bytes`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Address {
-    /// What no index and no field leads to.
+    /// The pointer that all `Index` and `Field` operations start from.
     pub(crate) base: Value,
-    /// Indices that are not constant, and what each is multiplied by; the last first.
+    /// Indices that are not constant, each with its scale; the outermost operation first.
     pub(crate) terms: Vec<(Value, i64)>,
     /// Bytes to add.
     pub(crate) bytes: i64,
 }
 
 impl Address {
-    /// Takes a pointer apart.
+    /// Decomposes a pointer.
     pub(crate) fn of(function: &Function, pointer: Value) -> Self {
         let mut address = Self { base: pointer, terms: Vec::new(), bytes: 0 };
         loop {
@@ -38,7 +38,7 @@ impl Address {
 }
 
 impl Function {
-    /// The number that an index is, if it is constant.
+    /// The value of an index, if it is constant.
     pub(crate) fn constant_index(&self, index: Value) -> Option<i64> {
         let inst = self.inst(index);
         let narrow =

@@ -11,8 +11,8 @@ use super::{
 /// Builds one [`Function`].
 ///
 /// Statements are appended at an insertion point; `begin_…` and `end_…` open and close blocks, so a
-/// front end can follow its own tree. Building something ill-typed is a defect of the caller, which
-/// checks types before it lowers, and an [`internal_error()`] with the operation's name.
+/// front end can follow its own tree. The caller checks types before it lowers: an ill-typed operation
+/// raises an [`internal_error()`] with the operation's name.
 #[derive(Debug)]
 pub(crate) struct FunctionBuilder {
     function: Function,
@@ -54,9 +54,9 @@ impl FunctionBuilder {
         Self { function, open, span: Span::default(), free: HashMap::new() }
     }
 
-    /// Ends the function.
+    /// Finishes the function.
     ///
-    /// Ends with an [`internal_error()`] when a block is still open.
+    /// Raises an [`internal_error()`] if a block is still open.
     pub(crate) fn finish(mut self) -> Function {
         let body = self.pop();
         if !matches!(body.frame, Frame::Body) {
@@ -66,7 +66,7 @@ impl FunctionBuilder {
         self.function
     }
 
-    /// Sets the source position of what is built from here on.
+    /// Sets the source position of the instructions and statements built from here on.
     pub(crate) fn at(&mut self, span: Span) {
         self.span = span;
     }
@@ -76,7 +76,7 @@ impl FunctionBuilder {
         self.function.ty(value)
     }
 
-    /// How many instructions there are.
+    /// The number of instructions.
     pub(crate) fn len(&self) -> usize {
         self.function.insts.len()
     }
@@ -87,9 +87,9 @@ impl FunctionBuilder {
         (inst.op == Op::Const).then_some(inst.imm)
     }
 
-    // --- What needs no place -------------------------------------------------------------------
+    // --- Instructions outside of blocks --------------------------------------------------------
 
-    /// An instruction that needs no place, made once.
+    /// An instruction that belongs to no block; equal ones are created once.
     pub(crate) fn free(&mut self, op: Op, ty: Type, imm: u64) -> Value {
         if let Some(&value) = self.free.get(&(op, ty, imm)) {
             return value;
@@ -199,7 +199,7 @@ impl FunctionBuilder {
     /// Appends any instruction. `stated` is the result type where the operands do not decide it, see
     /// [`Rule`](super::Rule); elsewhere it is ignored.
     ///
-    /// Ends with an [`internal_error()`] when the operands do not fit the operation.
+    /// Raises an [`internal_error()`] if the operands do not fit the operation.
     pub(crate) fn emit(&mut self, op: Op, stated: Type, args: &[Value], imm: u64) -> Value {
         let types: Vec<Type> = args.iter().map(|&arg| self.ty(arg)).collect();
         let ty = match result(op, stated, &types, imm) {
@@ -318,11 +318,11 @@ impl FunctionBuilder {
 
     /// Assigns a variable.
     ///
-    /// Ends with an [`internal_error()`] when the value has another type than the variable.
+    /// Raises an [`internal_error()`] if the types of value and variable differ.
     pub(crate) fn set(&mut self, variable: VarId, value: Value) {
-        let (ty, given) = (self.function.variables[variable.index()].ty, self.ty(value));
-        if ty != given {
-            internal_error(format!("{variable} of type {ty} is set to a value of type {given}"));
+        let (ty, found) = (self.function.variables[variable.index()].ty, self.ty(value));
+        if ty != found {
+            internal_error(format!("{variable} of type {ty} is set to a value of type {found}"));
         }
         self.emit(Op::Set, Type::Void, &[value], u64::from(variable.0));
     }
@@ -333,7 +333,7 @@ impl FunctionBuilder {
         self.emit(op, stated, args, u64::from(width))
     }
 
-    /// How large a texture is at a level.
+    /// A texture's size at a level.
     pub(crate) fn texture_size(
         &mut self,
         side: TextureSide,
@@ -412,7 +412,7 @@ impl FunctionBuilder {
         self.begin(Frame::LoopBody { span: self.span });
     }
 
-    /// Closes the body of a loop, and opens what ends each pass.
+    /// Closes the body of a loop, and opens the block that ends each iteration.
     pub(crate) fn begin_next(&mut self) {
         match self.end() {
             Open { frame: Frame::LoopBody { span }, block } => {
@@ -443,18 +443,18 @@ impl FunctionBuilder {
         self.end_if();
     }
 
-    /// Whether control has left the open block, so that what is appended is never reached.
+    /// Whether control has left the open block, so that further statements in it are unreachable.
     pub(crate) fn is_closed(&self) -> bool {
         let last = self.open.last().and_then(|open| open.block.last());
         matches!(last, Some(Stmt::Break | Stmt::Continue | Stmt::Return(_)))
     }
 
-    /// Leaves the innermost loop. What follows in the same block is never reached.
+    /// Leaves the innermost loop. The rest of the block is unreachable.
     pub(crate) fn break_(&mut self) {
         self.push(Stmt::Break);
     }
 
-    /// Goes to the end of the innermost loop's pass.
+    /// Jumps to the end of the innermost loop's current iteration.
     pub(crate) fn continue_(&mut self) {
         self.push(Stmt::Continue);
     }

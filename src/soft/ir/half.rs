@@ -1,8 +1,8 @@
-//! `f16` and `bf16` values, kept as the `f32` of equal value: rounding to them, and their bits in memory.
+//! `f16` and `bf16` values, represented by the `f32` of equal value: rounding, and their bits in memory.
 //!
-//! All of it is free of branches, so that a loop over lanes becomes vector code.
+//! The functions are branch-free, so that a loop over lanes is compiled to vector code.
 
-/// Picks by a condition without a branch.
+/// Selects by a condition without a branch.
 #[inline(always)]
 fn pick(condition: bool, yes: u32, no: u32) -> u32 {
     let mask = u32::from(condition).wrapping_neg();
@@ -13,7 +13,7 @@ const SIGN: u32 = 1 << 31;
 const INFINITY: u32 = 0x7f80_0000;
 const QUIET_NAN: u32 = 0x7fc0_0000;
 
-/// The nearest `f16`, ties to even, denormals kept.
+/// The nearest `f16`, ties to even; denormals are preserved.
 #[inline(always)]
 pub(crate) fn round_f16(x: f32) -> f32 {
     let sign = x.to_bits() & SIGN;
@@ -64,20 +64,20 @@ pub(crate) fn round_bf16(x: f32) -> f32 {
     f32::from_bits(pick(bits & !SIGN > INFINITY, nan, rounded))
 }
 
-/// The `f64` rounded to `f16` at once: by way of `f32` it would be rounded twice.
+/// The `f64` rounded to `f16` in one step: rounding to `f32` first would round twice.
 #[inline(always)]
 pub(crate) fn round_f64_to_f16(x: f64) -> f32 {
     round_f16(round_to_odd(x))
 }
 
-/// The `f64` rounded to `bf16` at once.
+/// The `f64` rounded to `bf16` in one step.
 #[inline(always)]
 pub(crate) fn round_f64_to_bf16(x: f64) -> f32 {
     round_bf16(round_to_odd(x))
 }
 
-/// Rounds to `f32` so that rounding on to fewer bits is as if it was done at once: truncates, and sets
-/// the last bit if anything was lost (Boldo and Melquiond, "Emulation of FMA", 2008).
+/// Rounds to `f32` so that a second rounding to fewer bits is correct: truncates, and sets the last bit
+/// if the result is inexact (round to odd; Boldo and Melquiond, "Emulation of FMA", 2008).
 #[inline(always)]
 fn round_to_odd(x: f64) -> f32 {
     let nearest = x as f32;

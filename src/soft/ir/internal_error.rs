@@ -11,7 +11,7 @@ thread_local! {
     static POSITION: Cell<Span> = const { Cell::new(Span(0)) };
 }
 
-/// A defect of the compiler, caught by [`catch_internal_error`].
+/// A bug in the compiler, caught by [`catch_internal_error`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct InternalError {
     /// What was wrong, and where in the compiler if that is known.
@@ -52,7 +52,7 @@ pub(crate) fn internal_error(message: impl Display) -> ! {
     if cfg!(panic = "unwind") {
         resume_unwind(Box::new(message));
     }
-    // Nothing catches this panic; the hook at least says what happened.
+    // Nothing catches this panic; the hook prints the message.
     panic!("internal compiler error: {message}");
 }
 
@@ -64,13 +64,13 @@ pub(crate) fn catch_internal_error<T>(work: impl FnOnce() -> T) -> Result<T, Int
         .map_err(|panic| InternalError { message: message_of(&*panic), span: POSITION.get() })
 }
 
-/// Breaks the phase of a compiler that meets a variable of a certain name: `fails_in_PHASE`, or
+/// For tests: makes a compiler phase fail at a variable named `fails_in_PHASE`, or panic at one named
 /// `panics_in_PHASE`.
 #[cfg(test)]
 pub(crate) fn inject_internal_error(phase: &str, variable: &str) {
     match variable.strip_suffix(phase) {
-        Some("fails_in_") => internal_error("a test asked for it"),
-        Some("panics_in_") => panic!("a test asked for it"),
+        Some("fails_in_") => internal_error("injected by a test"),
+        Some("panics_in_") => panic!("injected by a test"),
         _ => {}
     }
 }

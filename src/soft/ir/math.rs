@@ -1,9 +1,9 @@
 //! The mathematical functions of one lane (MSL 6.5), within the tables of MSL 8.4.
 //!
-//! Reductions and polynomials without branches: a loop over lanes becomes vector code, and as only
-//! correctly rounded operations are used, all instruction sets have the same bits. Polynomials on short
-//! intervals are Taylor's or the classic minimax ones of Moshier's Cephes library; the corpus's test of
-//! accuracy prints the worst error of each function.
+//! Range reductions and polynomials are branch-free, so that a loop over lanes is compiled to vector code.
+//! Only correctly rounded operations are used, so all instruction sets produce the same bits. Polynomials on
+//! short intervals are Taylor's or the minimax ones of Moshier's Cephes library; the accuracy test of the
+//! corpus prints the worst error of each function.
 
 use std::f32::consts::{FRAC_PI_2, FRAC_PI_4, LN_2, LOG2_E, LOG10_E, PI};
 
@@ -82,7 +82,7 @@ pub(crate) fn in_range(x: f32, least: u32) -> bool {
 #[inline(always)]
 pub(crate) fn round(x: f32) -> f32 {
     let whole = x.trunc();
-    // The difference is exact, so a tie is seen as one.
+    // The difference is exact, so ties are recognised.
     let away = pick((x - whole).abs() >= 0.5, 1.0, 0.0);
     (whole.abs() + away).copysign(x)
 }
@@ -172,7 +172,7 @@ pub(crate) fn next_after_bf16(a: f32, b: f32) -> f32 {
 pub(crate) fn fma_bf16(a: f32, b: f32, c: f32) -> f32 {
     let (p, c) = (f64::from(a) * f64::from(b), f64::from(c));
     let sum = p + c;
-    // Knuth's two-sum yields what the addition lost.
+    // Knuth's two-sum computes the rounding error of the addition.
     let c_part = sum - p;
     let lost = (p - (sum - c_part)) + (c - c_part);
     let even = sum.to_bits() & 1 == 0;
@@ -184,7 +184,7 @@ pub(crate) fn fma_bf16(a: f32, b: f32, c: f32) -> f32 {
 
 // --- Powers and logarithms -------------------------------------------------------------------------
 
-/// One over the square root, by way of `f64`.
+/// One over the square root, computed in `f64`.
 #[inline(always)]
 pub(crate) fn rsqrt(x: f32) -> f32 {
     (1.0 / f64::from(x).sqrt()) as f32
@@ -294,7 +294,7 @@ pub(crate) fn log10(x: f32) -> f32 {
     log_special(x, e.mul_add(0.301_029_2, e.mul_add(7.903_42e-7, small)))
 }
 
-/// The logarithm to base 2 of the magnitude, as `f64` with 36 good bits.
+/// The logarithm to base 2 of the magnitude, as an `f64` accurate to 36 bits.
 #[inline(always)]
 fn log2_wide(x: f32) -> f64 {
     let bits = f64::from(x.abs()).to_bits().wrapping_sub(0x3fe6_a09e_667f_3bcd);
@@ -387,7 +387,7 @@ fn quadrant(x: f32) -> (i32, f32) {
 /// From here on angles are reduced by [`quadrant_of_large`].
 const LARGE_ANGLE: f32 = 48_000.0;
 
-/// Whether an angle needs the long way.
+/// Whether an angle needs [`quadrant_of_large`].
 #[inline(always)]
 pub(crate) fn is_large_angle(x: f32) -> bool {
     x.abs() >= LARGE_ANGLE
@@ -398,7 +398,7 @@ const TWO_OVER_PI: [u64; 4] =
     [0xa2f9_836e_4e44_1529, 0xfc27_57d1_f534_ddc0, 0xdb62_9599_3c43_9041, 0xfe51_63ab_debb_c561];
 
 /// As [`quadrant`] for large angles: the product with 2/pi, of which only the bits that decide the
-/// quadrant and what follows are computed (Payne and Hanek, 1983).
+/// quadrant and the remainder are computed (Payne and Hanek, 1983).
 fn quadrant_of_large(x: f32) -> (i32, f32) {
     if !x.is_finite() {
         return (0, f32::NAN);
@@ -406,7 +406,7 @@ fn quadrant_of_large(x: f32) -> (i32, f32) {
     let bits = x.to_bits();
     let mantissa = u128::from(bits & 0x007f_ffff | 0x0080_0000);
     let exponent = (bits >> 23 & 0xff) as i32 - 150;
-    // x = mantissa * 2^exponent. Bits of 2/pi that stand for multiples of 4 turn the circle only.
+    // x = mantissa * 2^exponent. Bits of 2/pi that contribute multiples of 4 are whole turns: skip them.
     let skip = (exponent - 2).max(0) as u32;
     let (word, shift) = ((skip / 64) as usize, skip % 64);
     let high = u128::from(TWO_OVER_PI[word]) << 64 | u128::from(TWO_OVER_PI[word + 1]);

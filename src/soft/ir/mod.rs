@@ -1,17 +1,17 @@
-//! The typed SIMT IR between the MSL front end and whatever runs kernels; `specs/ir.md` describes it.
+//! The typed SIMT IR between the MSL front end and the back ends; `specs/ir.md` describes it.
 //!
 //! A [`Module`] is one kernel with the functions it calls. A function's code is a tree: a [`Block`] is a
 //! list of statements, and `if` and `loop` hold blocks. There is no other control flow, so every pass is
 //! a walk over the tree.
 //!
-//! Data lives in three kinds of places, and which one a thing is in says what may be done with it:
+//! There are three kinds of storage:
 //!
 //! * **Values** ([`Inst`]) are defined once, by an operation, and never change. They are computed for all
-//!   lanes, active or not; so only operations that cannot fault are values of their own.
+//!   lanes, active or not, so operations on values cannot fault.
 //! * **Variables** ([`Variable`]) are registers that are assigned under the mask of active lanes. A
-//!   variable is what a phi would be elsewhere: where control flow joins, there is nothing to say.
+//!   variable replaces the phi of other IRs: each branch assigns it, and joins need no instruction.
 //! * **Memory** is bytes that pointers point to: buffers, tables, threadgroup memory ([`Allocation`]), and the
-//!   thread's own [`LocalMemory`]. Layout is the front end's: the IR knows byte offsets only.
+//!   thread's own [`LocalMemory`]. The front end decides on layout: the IR has byte offsets only.
 
 mod address;
 mod builder;
@@ -184,15 +184,16 @@ pub(crate) struct Variable {
     pub(crate) ty: Type,
 }
 
-/// Bytes in the thread's own memory. Their first contents are unspecified; what is in them stays from one iteration of a
-/// loop to the next.
+/// Bytes in the thread's own memory. Their initial contents are unspecified; they are preserved between the
+/// iterations of a loop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LocalMemory {
     /// The name, for reports.
     pub(crate) name: String,
     /// The size in bytes.
     pub(crate) bytes: u32,
-    /// Whether it is an array of textures or samplers, of [`HANDLE_BYTES`] each: reports then give an element.
+    /// Whether it is an array of textures or samplers, of [`HANDLE_BYTES`] each: fault reports then name an element
+    /// instead of an offset.
     pub(crate) handles: bool,
 }
 
@@ -258,20 +259,20 @@ pub(crate) type Block = Vec<Stmt>;
 
 /// A statement.
 ///
-/// Each lane of a SIMD-group goes its own way through the tree; those that go the same way go together.
-/// After an `if` the lanes of both branches go on together, and after a `loop` all that broke out of it.
+/// Each lane of a SIMD-group takes its own path through the tree; lanes on the same path run together.
+/// Lanes reconverge after an `if`, and after a `loop` that they left by `break`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Stmt {
-    /// Carries out an instruction. Each instruction that is not free stands in exactly one place.
+    /// Executes an instruction. Each instruction that is not free is in exactly one block, once.
     Do(Value),
     /// Lanes where the condition (`bool`) holds take the first block, the others the second.
     If(Value, Block, Block),
-    /// Repeats `body` and then `next` until a break. `continue` goes on with `next`, which holds what a
-    /// `for` does after its body and the test of a `do while`; there is no `continue` in it.
+    /// Repeats `body` and then `next` until a break. `continue` jumps to `next`, which holds the step of a
+    /// `for` or the test of a `do while`; there is no `continue` in it.
     Loop {
-        /// What is repeated.
+        /// The loop's body.
         body: Block,
-        /// What ends each iteration.
+        /// Runs at the end of each iteration.
         next: Block,
         /// Where in the source.
         span: Span,
@@ -282,7 +283,7 @@ pub(crate) enum Stmt {
     Continue,
     /// Leaves the function, with its result unless that is void.
     Return(Option<Value>),
-    /// Calls a function of the module. No function reaches itself.
+    /// Calls a function of the module. There is no recursion.
     Call {
         /// Which function.
         func: FuncId,
@@ -297,7 +298,7 @@ pub(crate) enum Stmt {
 }
 
 impl Function {
-    /// The immediate of an [`Op::Param`] instruction that stands for the result of a call.
+    /// The immediate of an [`Op::Param`] instruction that is the result of a call.
     pub(crate) const CALL_RESULT: u64 = u64::MAX;
 
     /// The instruction of `value`.

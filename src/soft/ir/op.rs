@@ -1,4 +1,4 @@
-//! The table of operations: a row each, which the printer, the verifier, the passes and the executor read.
+//! The table of operations: one row each, read by the printer, the verifier, the passes and the back ends.
 
 use super::limits::{SIMD_WIDTH, THREADS};
 use super::types::{Scalar, Type};
@@ -10,13 +10,13 @@ use super::types::{Scalar, Type};
 pub(crate) enum Rule {
     /// No operands; the type is part of the instruction.
     Given,
-    /// This many operands of one type out of the class, and a result of the same type.
+    /// This many operands of one type of the class, and a result of the same type.
     Same(u8, Class),
-    /// Two operands of one type out of the class; a `bool` for each component.
+    /// Two operands of one type of the class; a `bool` for each component.
     Compare(Class),
-    /// One operand out of the class; a `bool` for each component.
+    /// One operand of the class; a `bool` for each component.
     Test(Class),
-    /// One operand out of the first class; a result of the same shape with the given scalar.
+    /// One operand of the class; a result of the same shape with the given scalar.
     To(Class, Scalar),
     /// `bool`s (or a single one), then two operands of any one type: the first where true.
     Select,
@@ -60,7 +60,7 @@ pub(crate) enum Rule {
     Copy,
     /// A value of the variable's type; nothing.
     Set,
-    /// One scalar or vector out of the class; the same type. Across the SIMD-group.
+    /// One scalar or vector of the class; the same type. Across the SIMD-group.
     Across(Class),
     /// A value and an integer lane or distance; the value's type. Across the SIMD-group.
     Shuffle,
@@ -80,7 +80,7 @@ pub(crate) enum Rule {
     MatrixLoad,
     /// A pointer to shared memory, two integer steps and a vector of two floats; nothing.
     MatrixStore,
-    /// Three vectors of two `f32`; another.
+    /// Three vectors of two `f32`; a vector of two `f32`.
     MatrixMultiplyAdd,
     /// Operands of exactly these types; the given result.
     Exactly(&'static [Type], Type),
@@ -88,14 +88,14 @@ pub(crate) enum Rule {
     Barrier,
 }
 
-/// Pixels and places in textures: four words.
+/// Pixels, and positions in textures: four 32-bit words.
 const WORDS: Type = Type::Vector(Scalar::U32, 4);
 /// Coordinates, and in the fourth component the element of an array.
 const COORDINATES: Type = Type::Vector(Scalar::F32, 4);
 /// Offsets from a pixel.
 const OFFSETS: Type = Type::Vector(Scalar::I32, 3);
 const F32: Type = Type::Scalar(Scalar::F32);
-/// A texture, a place and a level; for a write, also a pixel.
+/// A texture, a position and a level; for a write, also a pixel.
 const PIXEL: &[Type] = &[Type::U64, WORDS, Type::U32, WORDS];
 /// A texture, a sampler, coordinates and offsets, a level or a number to compare with, and such a number.
 const SAMPLED: &[Type] = &[Type::U64, Type::U64, COORDINATES, OFFSETS, F32, F32];
@@ -128,19 +128,19 @@ impl Class {
     }
 }
 
-/// What an operation does besides giving a value: what decides whether it may be removed, merged or moved.
+/// The effect of an operation besides its result: it decides whether the operation may be removed, merged or moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
     /// The result depends on the operands alone: may be computed once, anywhere, or never.
-    /// It never faults, so it may also be computed for lanes that are off.
+    /// It never faults, so it may also be computed for inactive lanes.
     Pure,
-    /// Reads a variable or memory: never removed across a write; unused, it may go.
+    /// Reads a variable or memory: never moved across a write, but removed if unused.
     Reads,
     /// Writes a variable or memory.
     Writes,
-    /// Depends on which lanes are active: stays under the control flow where it stands.
+    /// Depends on which lanes are active: never moved to other control flow.
     Lanes,
-    /// Orders or exchanges memory between threads: stays where it stands, and nothing is known after it.
+    /// Orders or exchanges memory between threads: never moved, and the contents of memory are unknown after it.
     Syncs,
 }
 
@@ -149,9 +149,9 @@ pub(crate) enum Effect {
 pub(crate) enum Uniform {
     /// When all operands are.
     IfOperands,
-    /// Always: reductions, votes, what belongs to the launch.
+    /// Always: reductions, votes, and properties of the launch.
     Always,
-    /// Never: what differs from lane to lane by nature.
+    /// Never: the result differs from lane to lane by definition.
     Never,
     /// As the [`Input`] says.
     ByInput,
@@ -162,7 +162,7 @@ pub(crate) enum Uniform {
     /// When it works on whole SIMD-groups: all active lanes get the same. For quad-groups, when the operand
     /// is uniform and [repeating](Op::is_idempotent) it changes nothing.
     IfWhole,
-    /// When the first operand is: moving equal values around changes nothing.
+    /// When the first operand is: exchanging equal values changes nothing.
     IfFirst,
 }
 
@@ -253,7 +253,7 @@ use Class::{Any, Float, Int, Logic, Number};
 use Rule::{Across, Compare, Exactly, Given, Same, Shuffle, Test, To};
 
 operations! {
-    // Without operands. They stand in no block and may be used everywhere in their function.
+    // Without operands. They are in no block and may be used everywhere in their function.
     /// A scalar constant.
     Const "const" Given, Bits, Pure, Always;
     /// Where the thread is in the launch, as `u32`.
@@ -358,7 +358,7 @@ operations! {
     Rint "rint" Same(1, Float), None, Pure, IfOperands;
     /// To nearest, ties away from zero.
     Round "round" Same(1, Float), None, Pure, IfOperands;
-    /// `a - floor(a)`, kept below 1.
+    /// `a - floor(a)`, always below 1.
     Fract "fract" Same(1, Float), None, Pure, IfOperands;
     /// `a` with the sign of `b`.
     CopySign "copysign" Same(2, Float), None, Pure, IfOperands;
@@ -433,7 +433,7 @@ operations! {
     Convert "convert" Rule::Convert, None, Pure, IfOperands;
     /// `as_type`
     Bitcast "bitcast" Rule::Bitcast, None, Pure, IfOperands;
-    /// A vector out of scalars.
+    /// A vector of scalars.
     Compose "compose" Rule::Compose, None, Pure, IfOperands;
     /// A vector of equal components.
     Splat "splat" Rule::Splat, None, Pure, IfOperands;
@@ -461,9 +461,9 @@ operations! {
     Field "field" Rule::Field, Bytes, Pure, IfOperands;
     /// The pointer's bits. The null pointer is 0.
     PointerToInt "pointer_to_int" Rule::PointerToInt, None, Pure, IfOperands;
-    /// Where a pointer points to in all of memory, for comparisons: what two arguments are bound to may be one.
+    /// The address of a pointer in the host's memory, for comparisons: two arguments may be bound to one buffer.
     Address "address" Rule::PointerToInt, None, Pure, IfOperands;
-    /// A pointer out of bits that came from one.
+    /// A pointer from bits that `PointerToInt` made.
     IntToPointer "int_to_pointer" Rule::IntToPointer, None, Pure, IfOperands;
 
     // Memory. Components of vectors lie side by side; any alignment is allowed.
@@ -558,21 +558,21 @@ operations! {
     /// Bitwise exclusive or.
     AtomicXor "atomic_xor" Rule::Atomic, None, Syncs, Never;
 
-    // Textures (MSL 6.12). None of these faults: what is outside reads as MSL 8.7 says, and is not written.
+    // Textures (MSL 6.12). None of these faults: reads outside return what MSL 8.7 says, writes outside do nothing.
     // A pixel is four words: integers, or the bits of `f32`s.
     /// A pixel: the texture; x, y, z (of a cube, the face) and element; the level.
     TextureRead "texture_read" Exactly(PIXEL.split_at(3).0, WORDS), None, Reads, IfOperands;
     /// Writes a pixel: as above, and the pixel.
     TextureWrite "texture_write" Exactly(PIXEL, Type::Void), None, Writes, Never;
-    /// What a sampler finds: the texture, the sampler, coordinates and element, offsets, the level of detail.
+    /// Samples: the texture, the sampler, coordinates and element, offsets, the level of detail.
     TextureSample "texture_sample" Exactly(SAMPLED.split_at(5).0, WORDS), None, Reads, IfOperands;
-    /// How much of what a sampler finds compares with the last operand as the sampler says: as above.
+    /// The filtered share of pixels for which the sampler's comparison with the last operand holds; as above.
     TextureCompare "texture_compare" Exactly(SAMPLED, F32), None, Reads, IfOperands;
     /// A component of the four pixels that a linear filter mixes.
     TextureGather "texture_gather" Exactly(SAMPLED.split_at(4).0, WORDS), Component, Reads, IfOperands;
-    /// 1 for those of the four pixels that compare with the last operand as the sampler says, 0 for others.
+    /// For each of the four pixels, 1 if the sampler's comparison with the last operand holds, else 0.
     TextureGatherCompare "texture_gather_compare" Exactly(SAMPLED.split_at(5).0, COORDINATES), None, Reads, IfOperands;
-    /// How large a texture is, at a level.
+    /// A texture's size, at a level.
     TextureSize "texture_size" Exactly(&[Type::U64, Type::U32], Type::U32), Side, Pure, IfOperands;
 
     /// Waits for the other threads of the threadgroup or SIMD-group.
@@ -580,13 +580,13 @@ operations! {
 }
 
 impl Op {
-    /// Whether instructions of this operation stand in no block: they have no operands and no effect.
+    /// Whether instructions of this operation are in no block: they have no operands and no effect.
     pub(crate) const fn is_free(self) -> bool {
         use Op::{Allocation, Const, Input, Local, Param, Sampler, Texture};
         matches!(self, Const | Input | Param | Allocation | Texture | Sampler | Local)
     }
 
-    /// Whether a value nobody uses may go.
+    /// Whether an unused instruction may be removed.
     pub(crate) const fn is_removable(self) -> bool {
         matches!(self.row().effect, Effect::Pure | Effect::Reads | Effect::Lanes)
     }

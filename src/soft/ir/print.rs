@@ -141,7 +141,7 @@ fn component(number: u64) -> char {
     b"xyzwabcd".get(number as usize).map_or('?', |&letter| letter.into())
 }
 
-/// An operand: its number, or what it is if it is free.
+/// An operand: its number, or the instruction itself if it is free.
 struct Operand<'a>(&'a Function, Value);
 
 impl Display for Operand<'_> {
@@ -188,7 +188,7 @@ mod tests {
     use super::*;
     use crate::soft::ir::{Allocation, Barrier, Bound, FuncId, FunctionBuilder, Space, Span};
 
-    /// One of everything that prints in its own way.
+    /// One example of everything that has its own printed form.
     fn module() -> Module {
         let mut b = FunctionBuilder::new("twice", vec![Type::F32], Type::F32);
         let x = b.param(0);
@@ -240,10 +240,10 @@ mod tests {
         let sampler = b.free(Op::Sampler, Type::U64, 0);
         let wide = b.texture_size(TextureSide::Width, texture, level);
         let at = b.splat(half, 4);
-        let (none, place) = (b.i32(0), b.splat(wide, 4));
-        let offset = b.splat(none, 3);
+        let (zero, position) = (b.i32(0), b.splat(wide, 4));
+        let offset = b.splat(zero, 3);
         let pixel = b.op(Op::TextureSample, &[texture, sampler, at, offset, zero]);
-        b.op(Op::TextureWrite, &[texture, place, level, pixel]);
+        b.op(Op::TextureWrite, &[texture, position, level, pixel]);
         let functions = vec![b.finish(), callee];
         let bound = |name: &str, index| vec![Bound { name: name.into(), index }];
         let (textures, samplers) = (bound("image", 3), bound("linear", 1));

@@ -1,9 +1,9 @@
-//! Which types operations take and give, by the rules of the table.
+//! The types of operands and results, by the rules of the table of operations.
 
 use super::op::{Class, Imm, Op, Rule};
 use super::types::{Scalar, Space, Type};
 
-/// What is wrong with the operands of an instruction.
+/// What does not fit an instruction's operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Misfit {
     /// The number of operands.
@@ -27,7 +27,7 @@ pub(crate) fn result(op: Op, stated: Type, operands: &[Type], imm: u64) -> Resul
     };
     let same = |a: Type, b: Type| if a == b { Ok(()) } else { Err(Misfit::Operand) };
     let pointer = |ty: Type| ty.space().map(|_| ()).ok_or(Misfit::Operand);
-    // Memory that other threads see.
+    // Memory that other threads can access.
     let shared = |ty: Type| match ty.space() {
         Some(Space::Device | Space::Threadgroup) => Ok(()),
         _ => Err(Misfit::Operand),
@@ -254,12 +254,12 @@ pub(crate) fn result(op: Op, stated: Type, operands: &[Type], imm: u64) -> Resul
         }
         Rule::MatrixLoad => {
             count(3)?;
-            matrix_place(operands)?;
+            matrix_address(operands)?;
             if is_matrix(stated) { Ok(stated) } else { Err(Misfit::Result) }
         }
         Rule::MatrixStore => {
             count(4)?;
-            matrix_place(operands)?;
+            matrix_address(operands)?;
             if is_matrix(operands[3]) { Ok(Type::Void) } else { Err(Misfit::Operand) }
         }
         Rule::MatrixMultiplyAdd => {
@@ -295,8 +295,8 @@ fn is_matrix(ty: Type) -> bool {
     matches!(ty, Type::Vector(scalar, 2) if scalar.is_float())
 }
 
-/// Where a matrix is: in memory that all lanes see, and how many elements rows and columns are apart.
-fn matrix_place(operands: &[Type]) -> Result<(), Misfit> {
+/// Checks a matrix's address in memory that all lanes can access, and the distances of rows and columns in elements.
+fn matrix_address(operands: &[Type]) -> Result<(), Misfit> {
     let shared = matches!(operands[0].space(), Some(space) if space != Space::Thread);
     let steps =
         operands[1..3].iter().all(|ty| matches!(ty, Type::Scalar(Scalar::I64 | Scalar::U64)));

@@ -1,4 +1,4 @@
-//! What a sampler does (MSL 2.10), in 64 bits: a kernel keeps samplers as numbers, and copies them freely.
+//! The state of a sampler (MSL 2.10), packed into 64 bits, so that kernels can copy samplers as numbers.
 
 use super::half::{f16_bits, f16_value};
 
@@ -23,9 +23,9 @@ macro_rules! choices {
 }
 
 choices! {
-    /// What coordinates count.
+    /// The unit of coordinates.
     Coordinates { Normalized "normalized", Pixel "pixel" }
-    /// What is read beyond the edges.
+    /// How coordinates outside the texture are mapped.
     Address {
         ClampToEdge "clamp_to_edge", MirrorClampToEdge "mirror_clamp_to_edge", Repeat "repeat",
         MirroredRepeat "mirrored_repeat", ClampToZero "clamp_to_zero", ClampToBorder "clamp_to_border"
@@ -34,16 +34,16 @@ choices! {
     Border {
         TransparentBlack "transparent_black", OpaqueBlack "opaque_black", OpaqueWhite "opaque_white"
     }
-    /// Between the pixels of a level.
+    /// The filter within a level.
     Filter { Nearest "nearest", Linear "linear" }
-    /// Between levels.
+    /// The filter between levels.
     MipFilter { None "none", Nearest "nearest", Linear "linear" }
     /// How the reference value is compared with a pixel's.
     Compare {
         Never "never", Less "less", Equal "equal", LessEqual "less_equal", Greater "greater",
         NotEqual "not_equal", GreaterEqual "greater_equal", Always "always"
     }
-    /// What becomes of the pixels under a filter.
+    /// How the pixels under a filter are combined.
     Reduction { WeightedAverage "weighted_average", Minimum "minimum", Maximum "maximum" }
 }
 
@@ -107,7 +107,7 @@ impl Sampler {
         self.0 = self.0 & !mask | value << first & mask;
     }
 
-    /// Sets what `option::choice` says; none when there is no such option.
+    /// Sets an option as `option::choice` does; `None` if there is no such option or choice.
     pub(crate) fn set(&mut self, option: &str, choice: &str) -> Option<()> {
         let row = OPTIONS.iter().find(|row| row.0 == option)?;
         let number = row.1.iter().position(|name| *name == choice)?;
@@ -128,7 +128,7 @@ impl Sampler {
         self.put(LOD[1], f16_bits(most).into());
     }
 
-    /// Sets what is added to every level of detail, from -16 to 16.
+    /// Sets the bias added to every level of detail, from -16 to 16.
     pub(crate) fn set_bias(&mut self, bias: f32) {
         self.put(BIAS, ((bias.clamp(-16.0, 15.98) * 64.0) as i64 & 0x7ff) as u64);
     }

@@ -1,5 +1,5 @@
-//! What each pure operation means in one lane: a table of functions that the folder calls for one lane
-//! and the executor for 32.
+//! The meaning of each pure operation in one lane: a table of functions, called by constant folding for one lane
+//! and by the interpreter for 32.
 //!
 //! A row is an operation and a scalar type. An operation that has no row for a narrow type uses the row
 //! of the widened type, and the result is then [narrowed](narrow): wrapped, or rounded. This is exact for
@@ -49,7 +49,7 @@ pub(crate) trait Unary {
     fn lane(a: Self::A) -> Self::R;
     /// Whether some operand is rare at all.
     const HAS_RARE: bool = false;
-    /// Whether this operand takes a longer way, which is worth a test to keep out of the loop over lanes.
+    /// Whether this operand needs a slow path, which a test keeps out of the loop over lanes.
     fn is_rare(_: Self::A) -> bool {
         false
     }
@@ -274,7 +274,7 @@ macro_rules! semantics {
         }
         ternary {
             Fma F16 |a: f32, b: f32, c: f32| -> f32 {
-                // The product is exact in f64, and what the sum loses lies far below f16's last bit.
+                // The product is exact in f64, and the sum's rounding error is far below f16's last bit.
                 round_f64_to_f16(f64::from(a) * f64::from(b) + f64::from(c))
             }
             Fma BF16 |a: f32, b: f32, c: f32| -> f32 { math::fma_bf16(a, b, c) }
@@ -442,7 +442,7 @@ pub(crate) fn narrow(scalar: Scalar, bits: u64) -> u64 {
 }
 
 /// The result of a pure operation in one lane: `scalar` is that of the first operand (of the second for
-/// `Select`), the operands and the result are widened bits. None for what is no scalar operation.
+/// `Select`), the operands and the result are widened bits. `None` if `op` is not a scalar operation.
 pub(crate) fn eval(op: Op, scalar: Scalar, args: &[u64]) -> Option<u64> {
     if let (Op::Select, &[condition, yes, no]) = (op, args) {
         return Some(if condition != 0 { yes } else { no });
@@ -477,7 +477,7 @@ pub(crate) fn convert(from: Scalar, to: Scalar, bits: u64) -> u64 {
         Scalar::F32 if from.is_signed() => u64::from((wide as i64 as f32).to_bits()),
         Scalar::F32 => u64::from((wide as f32).to_bits()),
         Scalar::F16 | Scalar::BF16 => {
-            // By way of f64 and rounding to odd, 64-bit integers are rounded once.
+            // Through f64, rounded to odd: 64-bit integers are rounded once.
             let sticky = |magnitude: u64| {
                 let low = magnitude & 0x7ff;
                 if magnitude >> 53 == 0 {

@@ -1,11 +1,11 @@
-//! The compiler's own stack: its recursion is bounded, but a caller's thread may be small.
+//! The compiler's own stack: its recursion is bounded, but the stack of the calling thread may be small.
 
 use super::internal_error::{compiling, position};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-/// Enough for every bound of the phases at once, in a build without optimisation. The pages are
-/// only reserved: what a compilation does not reach costs nothing.
+/// Enough for the deepest recursion that the phases allow, in a build without optimisation. The pages are
+/// only reserved: unused stack costs nothing.
 const STACK: usize = 256 << 20;
 
 thread_local! {
@@ -13,8 +13,8 @@ thread_local! {
     static LARGE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs on a thread with a stack of the compiler's choice, which may be this one. A panic goes on in
-/// the caller. When the system has no thread to give, the work is done on the caller's stack.
+/// Runs `work` on a thread with a stack of at least [`STACK`] bytes, which may be this one. A panic is resumed in
+/// the caller. If the system cannot create a thread, the work is done on the caller's stack.
 pub(crate) fn with_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     if LARGE.get() {
         return work();

@@ -4,9 +4,9 @@ use std::fmt;
 
 /// A scalar type of the language (MSL 2.1).
 ///
-/// A value of a type narrower than 32 bits is kept *widened* in a 32-bit register: integers sign- or
-/// zero-extended, `f16` and `bf16` as the `f32` of equal value. Every operation has a result in that
-/// form again; only memory and [`Op::Bitcast`](super::Op::Bitcast) see the narrow bits.
+/// A value of a type narrower than 32 bits is *widened* in a 32-bit register: integers sign- or
+/// zero-extended, `f16` and `bf16` as the `f32` of equal value. Every operation's result has that form
+/// again; only memory and [`Op::Bitcast`](super::Op::Bitcast) use the narrow bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Scalar {
     /// A truth value; one byte in memory.
@@ -35,7 +35,7 @@ pub(crate) enum Scalar {
     F32,
 }
 
-/// What the table of scalars says of one.
+/// A row of the table of scalars.
 struct ScalarRow {
     scalar: Scalar,
     name: &'static str,
@@ -156,7 +156,7 @@ impl fmt::Display for Space {
 
 /// The type of a value, a variable, a parameter or a result.
 ///
-/// Structs, arrays and matrices are no value types: they live in memory at explicit byte offsets, and
+/// Structs, arrays and matrices are not value types: they are in memory at explicit byte offsets, and
 /// the promotion pass turns them back into variables where it can.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Type {
@@ -246,7 +246,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_stand_in_the_order_of_the_enumeration() {
+    fn rows_are_in_the_order_of_the_enumeration() {
         for (index, scalar) in Scalar::all().enumerate() {
             assert_eq!(scalar as usize, index, "{scalar}");
         }

@@ -1,4 +1,4 @@
-//! The verifier: what holds for every module, before and after each pass.
+//! The verifier: the rules that every module obeys, before and after each pass.
 
 use crate::soft::ir::walk::statements;
 use std::fmt;
@@ -23,7 +23,7 @@ impl fmt::Display for Invalid {
 
 impl std::error::Error for Invalid {}
 
-/// Checks a module: types, definitions before uses, every instruction in one place, storage that exists,
+/// Checks a module: types, definitions before uses, every instruction in one block, storage that exists,
 /// `break` and `continue` inside loops, calls that fit, and no recursion.
 pub(crate) fn verify(module: &Module) -> Result<(), Invalid> {
     let at = |function: &str, what: String| Invalid { function: function.to_owned(), what };
@@ -39,7 +39,7 @@ pub(crate) fn verify(module: &Module) -> Result<(), Invalid> {
     }
     for function in &module.functions {
         let mut check =
-            Check { module, function, place: vec![Place::Nowhere; function.insts.len()] };
+            Check { module, function, scopes: vec![Scope::Undefined; function.insts.len()] };
         check.free().map_err(|what| at(&function.name, what))?;
         check
             .block(&function.body, Inside { body: false, next: false })
@@ -50,7 +50,7 @@ pub(crate) fn verify(module: &Module) -> Result<(), Invalid> {
 
 /// The name of a function that reaches itself.
 pub(crate) fn recursive(module: &Module) -> Option<&str> {
-    /// Marks: not seen, on the path from the root, done.
+    /// Marks: not visited, on the path from the root, done.
     fn visit(module: &Module, id: FuncId, marks: &mut [u8]) -> Option<FuncId> {
         match marks.get(id.index()) {
             Some(0) => {}
@@ -77,11 +77,11 @@ fn calls(block: &Block) -> impl Iterator<Item = FuncId> {
     })
 }
 
-/// Where an instruction stands, from the point that is being checked.
+/// Whether a value can be used at the point that is being checked.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// Not yet seen.
-    Nowhere,
+enum Scope {
+    /// Not yet defined.
+    Undefined,
     /// Free, or before this point in a block around it.
     Visible,
     /// In a block that is closed.
@@ -93,14 +93,14 @@ enum Place {
 struct Inside {
     /// A loop's body: `break` and `continue`.
     body: bool,
-    /// What ends a loop's pass: `break` only.
+    /// The `next` block of a loop: `break` only.
     next: bool,
 }
 
 struct Check<'a> {
     module: &'a Module,
     function: &'a Function,
-    place: Vec<Place>,
+    scopes: Vec<Scope>,
 }
 
 type Checked = Result<(), String>;
@@ -112,7 +112,7 @@ impl Check<'_> {
             if inst.op.is_free() && inst.imm != Function::CALL_RESULT
                 || inst.op.is_free() && inst.op != Op::Param
             {
-                self.place[index] = Place::Visible;
+                self.scopes[index] = Scope::Visible;
                 self.typed(Value(index as u32))?;
             }
         }
@@ -120,18 +120,18 @@ impl Check<'_> {
     }
 
     fn used(&self, value: Value) -> Result<Type, String> {
-        match self.place.get(value.index()) {
-            Some(Place::Visible) => Ok(self.function.ty(value)),
-            Some(Place::Nowhere) => Err(format!("{value} is used before it is defined")),
-            Some(Place::Hidden) => Err(format!("{value} is used outside its block")),
+        match self.scopes.get(value.index()) {
+            Some(Scope::Visible) => Ok(self.function.ty(value)),
+            Some(Scope::Undefined) => Err(format!("{value} is used before it is defined")),
+            Some(Scope::Hidden) => Err(format!("{value} is used outside its block")),
             None => Err(format!("{value} does not exist")),
         }
     }
 
     fn define(&mut self, value: Value, defined: &mut Vec<Value>) -> Checked {
-        match self.place.get_mut(value.index()) {
-            Some(place @ Place::Nowhere) => *place = Place::Visible,
-            Some(_) => return Err(format!("{value} stands in two places")),
+        match self.scopes.get_mut(value.index()) {
+            Some(scope @ Scope::Undefined) => *scope = Scope::Visible,
+            Some(_) => return Err(format!("{value} is in two blocks, or twice in one")),
             None => return Err(format!("{value} does not exist")),
         }
         defined.push(value);
@@ -181,7 +181,7 @@ impl Check<'_> {
             self.stmt(stmt, inside, &mut defined)?;
         }
         for value in defined {
-            self.place[value.index()] = Place::Hidden;
+            self.scopes[value.index()] = Scope::Hidden;
         }
         Ok(())
     }
@@ -191,7 +191,7 @@ impl Check<'_> {
             Stmt::Do(value) => {
                 let inst = self.function.insts.get(value.index());
                 if inst.is_some_and(|inst| inst.op.is_free()) {
-                    return Err(format!("{value} is free and stands in a block"));
+                    return Err(format!("{value} is free, but is in a block"));
                 }
                 if inst.is_some() {
                     self.typed(*value)?;
@@ -200,13 +200,13 @@ impl Check<'_> {
             }
             Stmt::If(condition, then, otherwise) => {
                 if self.used(*condition)? != Type::BOOL {
-                    return Err(format!("{condition} is no condition"));
+                    return Err(format!("the condition {condition} is not a bool"));
                 }
                 self.block(then, inside)?;
                 self.block(otherwise, inside)
             }
             Stmt::Loop { body, next, .. } => {
-                // What the body defines, `next` may not use: a `continue` may have gone past it.
+                // `next` may not use values that the body defines: a `continue` may have skipped them.
                 self.block(body, Inside { body: true, next: false })?;
                 self.block(next, Inside { body: false, next: true })
             }
@@ -231,7 +231,7 @@ impl Check<'_> {
                     return if callee.result == Type::Void {
                         Ok(())
                     } else {
-                        Err(format!("the result of {} is lost", callee.name))
+                        Err(format!("the result of {} is not stored", callee.name))
                     };
                 };
                 self.define(result, defined)?;
@@ -240,7 +240,7 @@ impl Check<'_> {
                 if stands_for_call && inst.ty == callee.result && inst.ty != Type::Void {
                     Ok(())
                 } else {
-                    Err(format!("{result} is no result of {}", callee.name))
+                    Err(format!("{result} is not a valid result of {}", callee.name))
                 }
             }
         }

@@ -1,9 +1,9 @@
-//! Walks over the tree of a function.
+//! Walks over the tree of a function: the one tree walker of passes, analyses and back ends.
 
 use super::{Block, Stmt, Value};
 
 impl Stmt {
-    /// The blocks inside of a statement, in order: those of a branch, or a loop's body and what ends its iterations.
+    /// The blocks inside of a statement, in order: the two of an `if`, or a loop's body and its `next` block.
     pub(crate) fn blocks(&self) -> [&[Stmt]; 2] {
         match self {
             Self::If(_, then, otherwise) => [then, otherwise],

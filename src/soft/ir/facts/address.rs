@@ -1,10 +1,10 @@
-//! Addresses of accesses, taken apart: a base, what differs from lane to lane, what is uniform, and a
-//! displacement. Pointer arithmetic that only serves accesses is then never computed by itself.
+//! Decomposes the address of an access into a base, varying indices, uniform indices and a displacement, so
+//! that pointer arithmetic becomes part of the access and needs no instructions of its own.
 
 use crate::soft::ir::facts::uniform::Uniformity;
 use crate::soft::ir::{Address, Function, Op, Scalar, Type, Value};
 
-/// Where an address starts.
+/// The start of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Base {
     /// An allocation of the module.
@@ -15,11 +15,11 @@ pub(crate) enum Base {
     Pointer(Value),
 }
 
-/// An address taken apart.
+/// A decomposed address.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) base: Base,
-    /// Varying indices and what each is multiplied by.
+    /// Varying indices, each with its scale.
     pub(crate) lanes: Vec<(Value, i64)>,
     /// Uniform indices, likewise.
     pub(crate) uniform: Vec<(Value, i64)>,
@@ -27,7 +27,7 @@ pub(crate) struct Plan {
     pub(crate) displacement: i64,
 }
 
-/// What differs from lane to lane.
+/// The varying part of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lanewise {
     /// Nothing.
@@ -39,7 +39,7 @@ pub(crate) enum Lanewise {
 }
 
 impl Plan {
-    /// Takes a pointer apart.
+    /// Decomposes a pointer.
     pub(crate) fn of(function: &Function, uniform: &Uniformity, pointer: Value) -> Self {
         let address = Address::of(function, pointer);
         let start = function.inst(address.base);

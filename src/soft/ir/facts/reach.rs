@@ -1,9 +1,9 @@
-//! What a kernel's code still touches when the passes are done with it.
+//! Which arguments a kernel's code still uses after the passes.
 
 use crate::soft::ir::walk::statements;
 use crate::soft::ir::{Function, Op, Stmt};
 
-/// Which of a module's arguments the code reaches, after the passes have left out what it does not need.
+/// The arguments of a module that the code uses after unused code was removed.
 #[derive(Clone, Debug)]
 pub(crate) struct Reached {
     /// For each allocation.
@@ -14,7 +14,7 @@ pub(crate) struct Reached {
     pub(crate) samplers: Vec<bool>,
 }
 
-/// What a function reaches of its module's allocations, textures and samplers, of which there are `counts`.
+/// Finds the allocations, textures and samplers of the module that a function uses; `counts` has the number of each.
 pub(crate) fn reached(function: &Function, counts: [usize; 3]) -> Reached {
     let (mut needed, mut seen) = (Vec::new(), vec![false; function.insts.len()]);
     let [mut allocations, mut textures, mut samplers] = counts.map(|count| vec![false; count]);

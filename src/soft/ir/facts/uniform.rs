@@ -1,10 +1,11 @@
-//! Uniformity: which values and variables are the same in all active lanes, so that they are computed and
-//! kept once for the SIMD-group.
+//! Uniformity: finds the values and variables that are the same in all active lanes; one copy of them is
+//! computed and stored for the whole SIMD-group.
 //!
-//! The analysis follows the tree with, at each point, the set of variables that may differ between the
-//! lanes active there. Assigning in a branch that only some lanes take makes a variable differ after it,
-//! and in the other branch, which comes after it; so does assigning in a loop that lanes leave at different passes, after that loop, but not in it.
-//! Results only ever turn from uniform to varying, and the walk is repeated until none does.
+//! The analysis walks the tree and tracks the set of variables that may differ between the active lanes.
+//! A variable assigned in a branch that only some lanes take differs after the `if`, and in the other
+//! branch, which runs later. A variable assigned in a loop that lanes leave in different iterations differs
+//! after the loop, but not in it. Results only change from uniform to varying, and the walk is repeated
+//! until none changes.
 
 use crate::soft::ir::walk::{instructions, statements};
 use crate::soft::ir::{Block, Function, Input, Op, Space, Stmt, Uniform, Value};
@@ -14,17 +15,17 @@ use crate::soft::ir::{Block, Function, Input, Op, Space, Stmt, Uniform, Value};
 pub(crate) struct Uniformity {
     /// For each instruction, whether its value is uniform.
     pub(crate) values: Vec<bool>,
-    /// For each variable, whether one copy is enough: all it is assigned is uniform, and wherever it is
-    /// read, all active lanes have seen the same assignments.
+    /// For each variable, whether one copy is enough: all assigned values are uniform, and at each read, all
+    /// active lanes have executed the same assignments.
     pub(crate) variables: Vec<bool>,
-    /// For each loop, in the order in which they begin, whether lanes may leave it at different passes.
+    /// For each loop, in the order in which they begin, whether lanes may leave it in different iterations.
     pub(crate) loops: Vec<Divergence>,
 }
 
-/// How the lanes in a loop may part.
+/// How the lanes in a loop may diverge.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Divergence {
-    /// Some break while others stay, or are at the end of the pass already.
+    /// Some break while others stay, or have already continued.
     pub(crate) breaks: bool,
     /// Some continue while others do not.
     pub(crate) continues: bool,
@@ -57,11 +58,11 @@ impl Set {
 /// A loop around the point of the walk.
 struct LoopState {
     number: usize,
-    /// Divergent ifs between the loop and the point.
+    /// The number of divergent `if`s between the loop and the point.
     parted: u32,
-    /// Some lanes have gone on to the end of the pass, where the others find them again.
+    /// Some lanes have continued: they wait at the end of the iteration.
     gone: bool,
-    /// What differs where lanes break, and where they continue; none if no lane does.
+    /// The variables that differ where lanes break, and where they continue; `None` if no lane does.
     broken: Option<Set>,
     continued: Option<Set>,
 }
@@ -69,7 +70,7 @@ struct LoopState {
 struct Walk<'a> {
     function: &'a Function,
     result: Uniformity,
-    /// For each loop, what may differ at the start of a pass that is not the first.
+    /// For each loop, the variables that may differ at the start of an iteration after the first.
     again: Vec<Option<Set>>,
     loops: Vec<LoopState>,
     begun: usize,
@@ -119,7 +120,7 @@ fn assigned(function: &Function, block: &Block, set: &mut Set) {
     }
 }
 
-/// Joins two ways on, either of which no lane may take.
+/// Joins two control-flow paths; `None` is a path that no lane takes.
 fn join(a: Option<Set>, b: Option<Set>) -> Option<Set> {
     match (a, b) {
         (Some(mut a), Some(b)) => {
@@ -141,10 +142,11 @@ impl Walk<'_> {
         *uniform = false;
     }
 
-    /// Walks a block: from what varies before it to what varies after it, `None` where no lane gets there.
+    /// Walks a block. Takes the set of varying variables before it, and returns the set after it: `None` if no lane
+    /// reaches its end.
     fn block(&mut self, block: &Block, mut state: Option<Set>) -> Option<Set> {
         for stmt in block {
-            // What is never reached is walked all the same, so that its loops are counted.
+            // Unreachable code is walked as well, so that its loops are counted.
             let here = state.take().unwrap_or_else(|| Set::new(self.function.variables.len()));
             state = self.stmt(stmt, here);
         }
@@ -303,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn counters_stay_uniform_where_lanes_leave_at_different_passes() {
+    fn counters_stay_uniform_where_lanes_leave_in_different_iterations() {
         let mut b = FunctionBuilder::new("f", vec![], Type::Void);
         let (i, seen) = (b.variable("i", Type::U32), b.variable("seen", Type::U32));
         let (zero, one) = (b.u32(0), b.u32(1));
@@ -336,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn assignments_in_a_branch_differ_after_it() {
+    fn variables_assigned_in_a_branch_vary_after_it() {
         let mut b = FunctionBuilder::new("f", vec![], Type::Void);
         let v = b.variable("v", Type::U32);
         let (zero, one) = (b.u32(0), b.u32(1));
@@ -357,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn who_breaks_after_others_continued_is_not_all() {
+    fn a_break_after_some_lanes_continued_is_divergent() {
         for continues in [false, true] {
             let mut b = FunctionBuilder::new("f", vec![], Type::Void);
             let one = b.u32(1);
@@ -378,8 +380,8 @@ mod tests {
     }
 
     #[test]
-    fn what_other_lanes_assigned_before_they_left_differs() {
-        // Of two branches one assigns and ends there; the other, or what comes after, reads.
+    fn assignments_by_lanes_that_left_earlier_vary() {
+        // One branch assigns and leaves; the other branch, or the code after the `if`, reads.
         for (assigns_first, reads_inside) in [(true, true), (true, false), (false, false)] {
             let mut b = FunctionBuilder::new("f", vec![], Type::Void);
             let v = b.variable("v", Type::U32);
@@ -409,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn lanes_that_left_do_not_count() {
+    fn lanes_that_left_are_ignored() {
         let mut b = FunctionBuilder::new("f", vec![], Type::Void);
         let v = b.variable("v", Type::U32);
         let one = b.u32(1);
@@ -425,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn carried_into_the_next_pass_under_a_branch_it_differs() {
+    fn a_value_carried_into_the_next_iteration_under_a_branch_varies() {
         let mut b = FunctionBuilder::new("f", vec![], Type::Void);
         let (v, w) = (b.variable("v", Type::U32), b.variable("w", Type::U32));
         let (zero, one) = (b.u32(0), b.u32(1));

@@ -1,8 +1,8 @@
-//! Adjacent loads: scalars side by side that lanes read from places of their own become one load of a vector.
-//! Lanes read neighbours of their own where each goes through a row or a block of numbers.
+//! Adjacent loads: loads of adjacent scalars at an address that differs from lane to lane become one vector load.
+//! They are common where each lane walks through a row or a block of numbers.
 //!
-//! Only where no memory is written in between, and all lanes that read one read the others. Lanes that are
-//! themselves side by side are left alone: those loads are whole rows already.
+//! Only where no memory is written in between, and all lanes that read one read the others. Loads whose lanes
+//! are adjacent to each other are left alone: those are contiguous already.
 
 use std::collections::HashMap;
 
@@ -24,7 +24,7 @@ struct Adjacent<'a> {
     varying: Vec<bool>,
 }
 
-/// One load: its distance from where its group starts, its place among the statements, and its value.
+/// One load: its distance from its group's address, its position among the statements, and its value.
 type Member = (i64, usize, Value);
 
 /// What loads that may be joined have in common.
@@ -62,7 +62,7 @@ impl Adjacent<'_> {
         }
     }
 
-    /// Joins what can be joined of statements in a row, and puts them out.
+    /// Joins loads among consecutive statements, and emits the statements.
     fn close(&mut self, open: &mut Vec<Value>, out: &mut Block) {
         let mut groups: HashMap<Group, Vec<Member>> = HashMap::new();
         for (at, &value) in open.iter().enumerate() {
@@ -115,7 +115,7 @@ impl Adjacent<'_> {
         Some(((address.base, address.terms, scalar), address.bytes))
     }
 
-    /// Whether lanes may be expected to be so far apart, at least, that each reads places of its own.
+    /// Whether lanes are expected to be at least so far apart that their accesses do not overlap.
     fn pays(&self, terms: &[(Value, i64)], load: Value, bytes: i64) -> bool {
         let pointer = self.function.inst(load).args[0];
         let base = Address::of(self.function, pointer).base;

@@ -12,13 +12,13 @@ pub(crate) fn run(function: &mut Function) {
     rewrite(function, &mut Common { known: HashMap::new(), open: Vec::new(), writes: 0 });
 }
 
-/// A value, and for reads of memory how many writes there had been.
+/// A value, and for reads of memory the number of writes before it.
 type Known = (Value, u32);
 
 struct Common {
     /// What was computed.
     known: HashMap<Inst, Known>,
-    /// What each open block made known, with what was known before.
+    /// For each open block, the entries that it added, with the entries that they replaced.
     open: Vec<Vec<(Inst, Option<Known>)>>,
     /// Writes to memory so far, in the order of the tree.
     writes: u32,
@@ -73,7 +73,7 @@ impl Rewrite for Common {
         if let Around::Body(body, next) | Around::Next(body, next) = around
             && (writes(function, body) || writes(function, next))
         {
-            // Before a pass there may have been another.
+            // An earlier iteration may have written.
             self.writes += 1;
         }
     }

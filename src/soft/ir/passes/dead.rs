@@ -1,4 +1,4 @@
-//! Dead code: values that nobody uses, variables that nobody reads, blocks without statements.
+//! Dead code: removes unused values, variables that are never read, and empty blocks.
 
 use crate::soft::ir::walk::instructions;
 use crate::soft::ir::{Block, Function, Op, Stmt, Value};
@@ -41,7 +41,7 @@ impl Dead {
         self.used[value.index()] = true;
     }
 
-    /// From the last statement to the first, so that uses are seen before definitions.
+    /// Visits statements from last to first, so that uses come before definitions.
     fn block(&mut self, function: &Function, block: &mut Block) {
         let mut kept = Vec::with_capacity(block.len());
         for mut stmt in block.drain(..).rev() {
@@ -98,7 +98,7 @@ mod tests {
     use crate::soft::ir::{FunctionBuilder, Input, Type};
 
     #[test]
-    fn chains_of_dead_variables_go() {
+    fn chains_of_dead_variables_are_removed() {
         let mut b = FunctionBuilder::new("f", vec![], Type::Void);
         let (v, w) = (b.variable("v", Type::U32), b.variable("w", Type::U32));
         let x = b.input(Input::ThreadPositionInGrid, 0);

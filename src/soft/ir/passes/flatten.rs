@@ -59,7 +59,7 @@ fn is_costly(op: Op, ty: Type) -> bool {
     op.row().imm == Imm::Precise || divides && ty.scalar().is_some_and(Scalar::is_int)
 }
 
-/// Computes both branches, and then selects what is assigned.
+/// Computes both branches, then selects the values to assign.
 fn flatten(
     function: &mut Function,
     condition: Value,

@@ -162,7 +162,7 @@ mod tests {
     use crate::soft::ir::{FunctionBuilder, Input};
 
     #[test]
-    fn constants_and_what_changes_nothing() {
+    fn constants_and_identities_are_folded() {
         let mut b = FunctionBuilder::new("f", vec![], Type::Void);
         let out = b.local("out", 4);
         let x = b.input(Input::ThreadPositionInGrid, 0);

@@ -1,5 +1,5 @@
-//! Forwarding: a read of a variable becomes the value that was assigned to it, where that is the same on
-//! every way there. Variables that are assigned once become values, and their assignments are dead.
+//! Forwarding: a read of a variable becomes the value that was assigned to it, if that is the same on every
+//! path to the read. Variables that are assigned once become values, and their assignments are dead.
 
 use crate::soft::ir::walk::instructions;
 use std::collections::{HashMap, HashSet};
@@ -18,9 +18,9 @@ type Known = HashMap<u32, Value>;
 
 struct Forward {
     known: Known,
-    /// For each open block: what was known before it, the values that it made, and what it is part of.
+    /// For each open block: the values known before it, and the values that it defined.
     open: Vec<Open>,
-    /// For blocks of the statement that is about to end: what was known at their ends, if they are reached.
+    /// For the blocks of the statement that is about to end: the values known at their ends, if those are reached.
     ended: Vec<Option<Known>>,
 }
 
@@ -74,7 +74,7 @@ impl Rewrite for Forward {
         self.open.push(Open { before: self.known.clone(), made: HashSet::new() });
         match around {
             Around::Branch => {}
-            // A pass may come after another, and a way to the end of one from anywhere in it.
+            // An earlier iteration may have assigned, and a `continue` reaches the end from anywhere in the body.
             Around::Body(body, next) | Around::Next(body, next) => {
                 self.forget(function, [body, next]);
             }
@@ -113,7 +113,7 @@ mod tests {
     use crate::soft::ir::{FunctionBuilder, Input, Type};
 
     #[test]
-    fn what_was_assigned_once_becomes_a_value() {
+    fn variables_assigned_once_become_values() {
         let mut b = FunctionBuilder::new("f", vec![], Type::Void);
         let out = b.local("out", 4);
         let (v, w) = (b.variable("v", Type::U32), b.variable("w", Type::U32));

@@ -1,5 +1,4 @@
-//! Indices: what is added to a pointer step by step is taken apart and put together again, in the form
-//! that accesses can use.
+//! Indices: decomposes pointer arithmetic and rebuilds it in a form that accesses can absorb.
 //!
 //! Sums in 64 bits, as of `size_t`, become steps of 32 bits, so that their uniform part is computed once.
 //! Several indices that are known to be small become one: the rows and columns of a threadgroup's tile.
@@ -8,7 +7,7 @@
 use super::rewrite::Constants;
 use crate::soft::ir::{Args, Block, Function, Input, Inst, Op, Scalar, Stmt, Type, Value};
 
-/// Operations that are looked through, at most.
+/// Most nested operations to look through.
 const DEEPEST: u32 = 8;
 /// Indices of one address, at most.
 const MOST_TERMS: usize = 8;
@@ -53,7 +52,7 @@ impl Indices<'_> {
         out
     }
 
-    /// Makes a pointer anew where that is better; what it needs stands before it.
+    /// Rebuilds a pointer where that is better; its operands are emitted before it.
     fn index(&mut self, value: Value, out: &mut Block) {
         let Some(mut sum) = self.taken_apart(value) else { return };
         let joined = self.join_small(&mut sum, out);
@@ -90,7 +89,7 @@ impl Indices<'_> {
         }
     }
 
-    /// Adds `index × scale`, taking sums of 64 bits apart: none if there is too much of it.
+    /// Adds `index × scale`, splitting 64-bit sums. `None` if there are too many terms.
     fn term(&self, index: Value, scale: i64, depth: u32, sum: &mut Sum) -> Option<()> {
         let inst = self.function.inst(index);
         let from = inst.ty.scalar()?;
@@ -265,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_small_is_known_only_where_nothing_wraps() {
+    fn an_index_is_small_only_if_its_computation_cannot_wrap() {
         let mut b = FunctionBuilder::new("f", vec![], Type::Void);
         let grid = b.input(Input::ThreadPositionInGrid, 0);
         let x = b.input(Input::ThreadPositionInThreadgroup, 0);

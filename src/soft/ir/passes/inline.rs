@@ -1,8 +1,8 @@
 //! Inlining: every call becomes the callee's code.
 //!
-//! A callee that returns only where its code ends anyway is put in place as it is, after early returns
-//! have been turned into branches around the rest. One that returns from the middle becomes a loop of one
-//! pass, and its returns become breaks; out of inner loops with the help of a flag.
+//! Early returns become branches around the rest of the code where possible, and then the callee's code is
+//! inserted as it is. A callee that still returns from the middle becomes a loop of one iteration, and its
+//! returns become breaks; a flag helps to break out of inner loops.
 
 use super::TooLarge;
 use crate::soft::ir::walk::statements;
@@ -84,7 +84,7 @@ enum Returns {
     Break { result: Option<VarId>, flag: VarId },
 }
 
-/// A function that is being put in place.
+/// A function that is being inlined.
 struct Frame<'a> {
     function: &'a Function,
     args: Vec<Value>,
@@ -195,7 +195,7 @@ impl<'a> Inline<'a> {
         Ok(())
     }
 
-    /// Sets the position of what follows: that of the call where the callee's code has none.
+    /// Sets the source position of the following code: that of the call where the callee's code has none.
     fn at(&mut self, span: Span, frame: &Frame<'_>) -> Span {
         let span = if span == Span::default() { frame.span } else { span };
         self.out.at(span);
@@ -256,7 +256,7 @@ impl<'a> Inline<'a> {
         Ok(result.map(|result| self.out.get(result)))
     }
 
-    /// Code whose returns are at its ends: what follows a branch that returns goes into the other.
+    /// Moves returns to the ends of code: the code after an `if` with a branch that returns goes into the other branch.
     fn tail(&mut self, code: &[&Stmt], frame: &mut Frame<'a>) -> Done {
         for (index, stmt) in code.iter().enumerate() {
             match stmt {
@@ -291,7 +291,7 @@ fn returns(block: &[Stmt]) -> bool {
     statements(block).any(|stmt| matches!(stmt, Stmt::Return(_)))
 }
 
-/// Whether every way through a block returns.
+/// Whether every path through a block returns.
 fn always_returns(block: &Block) -> bool {
     block.iter().any(|stmt| match stmt {
         Stmt::Return(_) => true,

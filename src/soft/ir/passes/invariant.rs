@@ -4,7 +4,7 @@
 use crate::soft::ir::walk::instructions;
 use crate::soft::ir::{Block, Effect, Function, Stmt, Value};
 
-/// Moves what is invariant out of the loops of a function.
+/// Moves invariant instructions out of the loops of a function.
 pub(crate) fn run(function: &mut Function) {
     let body = std::mem::take(&mut function.body);
     let mut pass = Invariant { function, inside: vec![false; function.insts.len()] };
@@ -24,7 +24,7 @@ impl Invariant<'_> {
         for stmt in block {
             match stmt {
                 Stmt::Loop { body, next, span } => {
-                    // Inner loops first: what leaves them may leave this one.
+                    // Inner loops first: code that moves out of them may move out of this one, too.
                     let (mut body, mut next) = (self.block(body), self.block(next));
                     self.mark(&body, true);
                     self.mark(&next, true);
@@ -40,7 +40,7 @@ impl Invariant<'_> {
         out
     }
 
-    /// Notes what a block defines.
+    /// Records the values that a block defines.
     fn mark(&mut self, block: &Block, inside: bool) {
         instructions(block).for_each(|value| self.inside[value.index()] = inside);
     }
@@ -51,7 +51,7 @@ impl Invariant<'_> {
             && inst.args.iter().all(|arg| !self.inside[arg.index()])
     }
 
-    /// Moves what is invariant from a block, and the blocks in it, to the end of another.
+    /// Moves invariant instructions from a block, and the blocks in it, to the end of another.
     fn extract(&mut self, block: &mut Block, out: &mut Block) {
         block.retain_mut(|stmt| match stmt {
             Stmt::Do(value) if self.is_invariant(*value) => {
@@ -74,7 +74,7 @@ mod tests {
     use crate::soft::ir::{FunctionBuilder, Input, Type};
 
     #[test]
-    fn what_does_not_change_leaves_all_loops() {
+    fn invariant_code_moves_out_of_all_loops() {
         let mut b = FunctionBuilder::new("f", vec![], Type::Void);
         let out = b.local("out", 4);
         let (x, y) =

@@ -1,4 +1,4 @@
-//! Passes over the IR, a file each.
+//! The passes over the IR, one file each, and their order.
 
 pub(crate) mod adjacent;
 pub(crate) mod common;
@@ -17,7 +17,7 @@ pub(crate) mod unroll;
 
 use super::{Function, Invalid, Module, verify};
 
-/// Why the passes give nothing.
+/// Why the passes rejected a module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
     /// The module breaks a rule of the IR.
@@ -26,7 +26,7 @@ pub(crate) enum Refused {
     TooLarge(TooLarge),
 }
 
-/// More code than there may be.
+/// A limit on the size of code was exceeded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TooLarge {
     /// What is counted.
@@ -48,7 +48,7 @@ impl std::fmt::Display for TooLarge {
     }
 }
 
-/// All passes: a module becomes one function, without calls, and with scalar arithmetic only.
+/// Runs all passes: a module becomes one function without calls, with scalar arithmetic only.
 pub(crate) fn run(module: &Module) -> Result<Function, Refused> {
     verify(module).map_err(Refused::Invalid)?;
     let mut function = inline::run(module).map_err(Refused::TooLarge)?;
@@ -97,7 +97,7 @@ const PASSES: &[Pass] = &[
     ("dead", dead::run),
 ];
 
-/// Verifies what a pass made, in debug builds.
+/// Verifies the result of a pass, in debug builds.
 fn check(module: &Module, function: &Function, pass: &str) {
     if cfg!(debug_assertions) {
         let functions = vec![function.clone()];

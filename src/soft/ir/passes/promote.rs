@@ -1,9 +1,9 @@
 //! Promotion: locals in thread memory that are only accessed at constant offsets become variables, one for
 //! each scalar or pointer in them (scalar replacement of aggregates).
 //!
-//! What is in a local is not declared; it shows in the accesses, and through copies in those of other
-//! locals. A local whose accesses overlap in part, whose address is used otherwise, or that is indexed by
-//! a value, stays in memory.
+//! The types of a local's parts are not declared; they are inferred from the accesses to it, and to other
+//! locals that it is copied from or to. A local stays in memory if accesses overlap in part, if its address
+//! is used otherwise, or if it is indexed by a value.
 
 use crate::soft::ir::walk::statements;
 use std::collections::{BTreeMap, HashMap};
@@ -12,7 +12,7 @@ use crate::soft::ir::{
     Block, Function, FunctionBuilder, Inst, Op, Scalar, Stmt, Type, Value, VarId,
 };
 
-/// Variables that a local may become.
+/// Most variables that one local may become.
 const MOST_PIECES: usize = 1024;
 
 /// Rewrites a function without calls.
@@ -53,8 +53,8 @@ pub(crate) fn run(function: &Function) -> Function {
     pass.out.finish()
 }
 
-/// A place in a local.
-type Place = (usize, i64);
+/// A position in a local: its number, and an offset in bytes.
+type Position = (usize, i64);
 
 #[derive(Clone, Debug, Default)]
 struct Local {
@@ -87,7 +87,7 @@ impl Local {
         true
     }
 
-    /// The pieces in a range, relative to its start; none if one lies across an end.
+    /// The pieces in a range, relative to its start; `None` if one lies across an end.
     fn within(&self, start: i64, bytes: i64) -> Option<Vec<(i64, Type)>> {
         let end = start + bytes;
         let mut found = Vec::new();
@@ -108,13 +108,13 @@ impl Local {
 struct Find<'a> {
     function: &'a Function,
     /// Pointers that are a constant offset into a local.
-    at: HashMap<Value, Place>,
+    at: HashMap<Value, Position>,
     locals: Vec<Local>,
     /// Copies: to, from, bytes.
-    copies: Vec<(Option<Place>, Option<Place>, i64)>,
+    copies: Vec<(Option<Position>, Option<Position>, i64)>,
 }
 
-/// The components of what is loaded or stored, with their offsets.
+/// The components of a type that is loaded or stored, with their offsets.
 fn components(ty: Type) -> impl Iterator<Item = (i64, Type)> {
     let part = ty.scalar().map_or(ty, Type::Scalar);
     (0..ty.width()).map(move |k| (i64::from(k * part.bytes()), part))
@@ -133,7 +133,7 @@ fn constant_index(function: &Function, value: Value) -> Option<i64> {
 }
 
 impl Find<'_> {
-    fn place(&self, value: Value) -> Option<Place> {
+    fn position(&self, value: Value) -> Option<Position> {
         let inst = self.function.inst(value);
         if inst.op == Op::Local {
             return Some((inst.imm as usize, 0));
@@ -143,13 +143,13 @@ impl Find<'_> {
 
     /// The value is used as more than an address.
     fn escapes(&mut self, value: Value) {
-        if let Some((local, _)) = self.place(value) {
+        if let Some((local, _)) = self.position(value) {
             self.locals[local].stays = true;
         }
     }
 
     fn access(&mut self, pointer: Value, ty: Type) {
-        if let Some((local, offset)) = self.place(pointer) {
+        if let Some((local, offset)) = self.position(pointer) {
             for (at, part) in components(ty) {
                 self.locals[local].note(offset.saturating_add(at), part);
             }
@@ -169,15 +169,15 @@ impl Find<'_> {
 
     fn instruction(&mut self, value: Value) {
         let inst = *self.function.inst(value);
-        let place = inst.args.first().and_then(|&pointer| self.place(pointer));
+        let position = inst.args.first().and_then(|&pointer| self.position(pointer));
         match inst.op {
             Op::Field => {
-                if let Some((local, offset)) = place {
+                if let Some((local, offset)) = position {
                     self.at.insert(value, (local, offset.saturating_add(inst.imm as i64)));
                 }
             }
             Op::Index => {
-                if let Some((local, offset)) = place {
+                if let Some((local, offset)) = position {
                     match constant_index(self.function, inst.args[1]) {
                         Some(index) => {
                             let bytes = index.saturating_mul(inst.imm as i64);
@@ -193,14 +193,14 @@ impl Find<'_> {
                 self.escapes(inst.args[1]);
             }
             Op::Copy => {
-                let from = self.place(inst.args[1]);
-                self.copies.push((place, from, i64::from(inst.imm as u32)));
+                let from = self.position(inst.args[1]);
+                self.copies.push((position, from, i64::from(inst.imm as u32)));
             }
             _ => inst.args.iter().for_each(|&arg| self.escapes(arg)),
         }
     }
 
-    /// Spreads what is known through copies, until nothing is new.
+    /// Propagates pieces through copies until nothing changes.
     fn settle(&mut self) {
         let mut changed = true;
         let mut filled = false;
@@ -224,14 +224,14 @@ impl Find<'_> {
                 }
             }
             if !changed && !filled {
-                // Bytes that are copied to or from memory have to be somewhere.
+                // Bytes that are copied to or from memory need pieces, too.
                 filled = true;
                 for index in 0..self.copies.len() {
-                    if let (Some(place), other, bytes) | (other, Some(place), bytes) =
+                    if let (Some(position), other, bytes) | (other, Some(position), bytes) =
                         self.copies[index]
                         && other.is_none_or(|(other, _)| self.locals[other].stays)
                     {
-                        changed |= self.fill(place, bytes);
+                        changed |= self.fill(position, bytes);
                     }
                 }
             }
@@ -248,8 +248,8 @@ impl Find<'_> {
         }
     }
 
-    /// Puts words, and bytes where there is no room for them, where nothing is known of a range.
-    fn fill(&mut self, (local, start): Place, bytes: i64) -> bool {
+    /// Fills the parts of a range without pieces with words, and with bytes where words do not fit.
+    fn fill(&mut self, (local, start): Position, bytes: i64) -> bool {
         let local = &mut self.locals[local];
         let end = (start + bytes).min(local.bytes);
         let (mut at, mut changed) = (start.max(0), false);
@@ -271,7 +271,7 @@ impl Find<'_> {
 struct Promote<'a> {
     function: &'a Function,
     out: FunctionBuilder,
-    at: HashMap<Value, Place>,
+    at: HashMap<Value, Position>,
     variables: Vec<VarId>,
     /// The locals that stay in memory.
     kept: Vec<Option<Value>>,
@@ -329,14 +329,14 @@ impl Promote<'_> {
         }
     }
 
-    /// The place of a pointer, if it is in a local that became variables.
-    fn promoted(&self, pointer: Value) -> Option<Place> {
+    /// The position of a pointer, if it points into a local that became variables.
+    fn promoted(&self, pointer: Value) -> Option<Position> {
         let inst = self.function.inst(pointer);
-        let place = match inst.op {
+        let position = match inst.op {
             Op::Local => Some((inst.imm as usize, 0)),
             _ => self.at.get(&pointer).copied(),
         };
-        place.filter(|&(local, _)| self.kept[local].is_none())
+        position.filter(|&(local, _)| self.kept[local].is_none())
     }
 
     fn instruction(&mut self, value: Value, inst: &Inst) -> Option<Value> {
@@ -390,7 +390,7 @@ impl Promote<'_> {
         self.out.emit(inst.op, inst.ty, &args, imm)
     }
 
-    /// The same bits as another type of the same size.
+    /// A value's bits as another type of the same size.
     fn cast(&mut self, value: Value, to: Type) -> Value {
         let from = self.out.ty(value);
         match (from, to) {
@@ -428,7 +428,7 @@ impl Promote<'_> {
     }
 
     /// Copies piece by piece.
-    fn copy(&mut self, inst: &Inst, to: Option<Place>, from: Option<Place>) {
+    fn copy(&mut self, inst: &Inst, to: Option<Position>, from: Option<Position>) {
         let bytes = i64::from(inst.imm as u32);
         let Some((local, start)) = to.or(from) else { return };
         let pieces: Vec<(i64, Type)> = self.pieces[local]
@@ -501,7 +501,7 @@ mod tests {
     }
 
     #[test]
-    fn what_overlaps_or_is_out_of_bounds_stays() {
+    fn locals_with_overlapping_or_out_of_bounds_accesses_stay() {
         let mut b = FunctionBuilder::new("f", vec![], Type::Void);
         let (parts, short, good) = (b.local("parts", 8), b.local("short", 4), b.local("good", 8));
         let (x, wide) = (b.u32(1), b.int(Scalar::U64, 7));

@@ -1,4 +1,4 @@
-//! What the rewriting passes share: a walk over the tree that puts one value in the place of another.
+//! The walk of passes that rewrite instructions: it replaces values in all later operands.
 
 use crate::soft::ir::{Args, Block, Function, Inst, Op, Scalar, Stmt, Type, Value};
 
@@ -12,13 +12,13 @@ impl Function {
     }
 }
 
-/// What becomes of an instruction.
+/// What to do with an instruction.
 pub(crate) enum Change {
-    /// It stays.
+    /// Leave it.
     Keep,
-    /// Its value is that of another, which is visible wherever it is.
+    /// Use another value in its stead, which has to be visible wherever this one is.
     Replace(Value),
-    /// It goes; nobody uses its value.
+    /// Remove it; its value is unused.
     Remove,
 }
 
@@ -32,7 +32,7 @@ pub(crate) trait Rewrite {
     }
     /// A block begins; for a loop's body and its end, with all that the loop holds.
     fn enter(&mut self, _: &Function, _: Around<'_>) {}
-    /// The last block that began ends; the flag tells whether its end is reached.
+    /// The innermost open block ends; the flag says whether its end is reached.
     fn leave(&mut self, _: &Function, _: bool) {}
     /// The statement, whose blocks have ended, ends.
     fn after(&mut self, _: &Function, _: &Stmt) {}
@@ -45,7 +45,7 @@ pub(crate) enum Around<'a> {
     Branch,
     /// The body of a loop, with its two blocks.
     Body(&'a Block, &'a Block),
-    /// The end of a loop's pass.
+    /// The `next` block of a loop, with its two blocks.
     Next(&'a Block, &'a Block),
 }
 

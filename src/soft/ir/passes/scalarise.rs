@@ -50,7 +50,7 @@ impl Parts {
         &self.list[..self.width as usize]
     }
 
-    /// The component, or the scalar that stands for all of them.
+    /// The component, or the scalar that all of them are equal to.
     fn at(&self, component: usize) -> Value {
         if self.width == 1 { self.list[0] } else { self.list[component] }
     }
@@ -124,7 +124,7 @@ impl Scalarise<'_> {
         self.of(value).at(0)
     }
 
-    /// A vector out of components; itself for one.
+    /// A vector of components; a single component is returned as it is.
     fn vector(&mut self, parts: &[Value]) -> Value {
         if let &[one] = parts { one } else { self.out.op(Op::Compose, parts) }
     }
@@ -280,7 +280,7 @@ impl Scalarise<'_> {
         self.out.op(Op::Eq, &[index, k])
     }
 
-    /// Bits of one shape read as another: by way of integers as wide as the narrower components.
+    /// Reinterprets bits as another shape, through integers as wide as the narrower components.
     fn bitcast(&mut self, inst: &Inst, from: Parts) -> Parts {
         let Some(to) = inst.ty.scalar() else { return from };
         let source = match self.out.ty(from.at(0)) {
@@ -321,7 +321,7 @@ impl Scalarise<'_> {
         Parts::new(&parts)
     }
 
-    /// Copies by words, and what is left by bytes; long copies by a loop over the words.
+    /// Copies words, then the remaining bytes; long copies use a loop over the words.
     fn copy(&mut self, to: Value, from: Value, bytes: u32) {
         let words = bytes / 4;
         if bytes > LONGEST_COPY {
@@ -342,7 +342,7 @@ impl Scalarise<'_> {
             self.out.set(i, next);
             self.out.end_loop();
         } else {
-            // Four words at a time: each access has its price.
+            // Four words at a time: each access has a fixed cost.
             let mut word = 0;
             while let Some(width) = [4, 2, 1].into_iter().find(|&width| word + width <= words) {
                 self.move_one(to, from, i64::from(word) * 4, Type::of(Scalar::U32, width));

@@ -1,8 +1,8 @@
-//! Pointers that step: a pointer variable that varies, starts somewhere and is only ever moved by uniform
-//! distances, becomes the pointer where it starts, and a uniform distance.
+//! Stepping pointers: a varying pointer variable that is assigned once and then only moved by uniform distances
+//! is split into its start and a uniform distance.
 //!
-//! The start is then the same in all passes of a loop, and what accesses need to know of 32 pointers is
-//! found once; the distance is one number.
+//! The start is then the same in all iterations of a loop, so the 32 pointers are examined only once; the
+//! distance is one number.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ use crate::soft::ir::{
 pub(crate) fn run(function: &mut Function) {
     let before = uniform::analyse(function);
     let mut chosen = candidates(function, &before);
-    // A distance that turns out to vary is no gain: those variables stay as they are.
+    // Splitting does not pay if the distance turns out to vary: such variables stay as they are.
     while !chosen.is_empty() {
         let mut split = function.clone();
         let distances = Step::over(&mut split, &chosen);
@@ -31,7 +31,7 @@ pub(crate) fn run(function: &mut Function) {
     }
 }
 
-/// The variables that vary, start in one place, and are moved by what is uniform.
+/// The variables that vary, have one start, and are moved by uniform distances.
 fn candidates(function: &Function, uniform: &Uniformity) -> Vec<VarId> {
     let variables = vec![Moves::default(); function.variables.len()];
     let mut survey = Survey { function, uniform, variables, reads: HashMap::new(), now: 0 };
@@ -54,9 +54,9 @@ struct Moves {
     starts: u32,
     /// Where the last of them is, in the order of the tree.
     last_start: u32,
-    /// Assignments of what it was, moved by uniform distances.
+    /// Assignments of its old value plus a uniform distance.
     moves: u32,
-    /// Whether it is moved in some other way.
+    /// Whether it is moved in any other way.
     otherwise: bool,
 }
 
@@ -64,7 +64,7 @@ struct Survey<'a> {
     function: &'a Function,
     uniform: &'a Uniformity,
     variables: Vec<Moves>,
-    /// Of each read of a variable, the number of its block and its place in the order of the tree.
+    /// For each read of a variable, the number of its block and its position in the order of the tree.
     reads: HashMap<Value, (u32, u32)>,
     now: u32,
 }
@@ -107,7 +107,7 @@ impl Survey<'_> {
         }
         variable.moves += 1;
         let fixed = address.terms.iter().all(|(index, _)| self.uniform.values[index.index()]);
-        // Between reading and assigning it may not have started anew, in another pass of a loop neither.
+        // There must be no new start between the read and the assignment, nor in another iteration.
         let near = self
             .reads
             .get(&address.base)
@@ -201,7 +201,7 @@ mod tests {
     use super::*;
     use crate::soft::ir::{AllocationId, FunctionBuilder, Input};
 
-    /// A pointer that starts at the lane's place and moves in a loop; by 4 bytes, or by a number of the lane's.
+    /// A pointer that starts at the lane's position and moves in a loop: by 4 bytes, or by a distance that varies.
     fn walk(by_lane: bool, anew: bool) -> Function {
         let mut b = FunctionBuilder::new("f", vec![], Type::Void);
         let from = b.allocation(AllocationId(0), Space::Device);
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn others_stay() {
+    fn varying_distances_are_not_split() {
         for (by_lane, anew) in [(true, false), (false, true)] {
             let mut f = walk(by_lane, anew);
             let before = f.to_string();

@@ -1,9 +1,9 @@
-//! Unrolling: a loop over a counter with a few passes, known in advance, becomes its passes.
+//! Unrolling: a loop over a counter with few iterations, whose number is known, becomes straight-line code.
 //!
-//! A test of more than the counter stays in each iteration.
+//! A test that depends on more than the counter stays in each iteration.
 //!
-//! It is worth it for what it makes possible: indices become constants, so that local arrays can become
-//! variables, and a counter that is uniform anyway is not counted at all.
+//! It pays by what it enables: indices become constants, so that local arrays can become variables, and the
+//! counter disappears.
 
 use crate::soft::ir::walk::{instructions, statements};
 use std::collections::HashMap;
@@ -15,9 +15,9 @@ use crate::soft::ir::{
 
 use super::rewrite::Constants;
 
-/// Passes of a loop, at most.
-const MOST_PASSES: usize = 32;
-/// Instructions that one loop becomes, at most.
+/// Most iterations of a loop.
+const MOST_ITERATIONS: usize = 32;
+/// Most instructions that one loop may become.
 const MOST_CODE: usize = 1024;
 /// The same where the counter is an index of an array in thread memory: unrolled, that can become variables.
 const MOST_CODE_FOR_ARRAYS: usize = 8192;
@@ -43,7 +43,7 @@ struct Unroll<'a> {
 /// A loop that can be unrolled.
 struct Counted {
     counter: VarId,
-    /// The counter's bits in each pass, and after the last.
+    /// The counter's bits in each iteration, and after the last.
     values: Vec<u64>,
     /// Statements before the test.
     test: usize,
@@ -94,18 +94,18 @@ impl Unroll<'_> {
             let Stmt::Do(value) = stmt else { return None };
             let inst = function.inst(*value);
             let counter = VarId(inst.imm as u32);
-            // After the step the end of the pass would see the next value.
+            // After the step, the rest of the iteration would read the next value.
             let fits = inst.op == Op::Set
                 && !assigns(function, body, counter)
                 && assignments(function, next, counter) == 1
                 && !reads(function, &next[at..], counter);
             let step = *inst.args.first()?;
-            fits.then(|| self.passes(before, body, next, (counter, step), (*condition, test)))?
+            fits.then(|| self.iterations(before, body, next, (counter, step), (*condition, test)))?
         })
     }
 
     /// The same, for a variable that may be the counter.
-    fn passes(
+    fn iterations(
         &self,
         before: &Block,
         body: &Block,
@@ -129,10 +129,10 @@ impl Unroll<'_> {
             }
             now = self.value(step, counter, now, DEEPEST)?;
             values.push(now);
-            let passes = values.len() - 1;
-            if passes > MOST_PASSES
-                || passes * size > most
-                || function.insts.len() + passes * size > MOST_IN_ALL
+            let iterations = values.len() - 1;
+            if iterations > MOST_ITERATIONS
+                || iterations * size > most
+                || function.insts.len() + iterations * size > MOST_IN_ALL
             {
                 return None;
             }
@@ -140,7 +140,7 @@ impl Unroll<'_> {
         Some(Counted { counter, values, test, may_leave })
     }
 
-    /// Whether a block has a place in thread memory whose index depends on a variable.
+    /// Whether a block indexes thread memory by a value that depends on the counter.
     fn indexes_local(&self, block: &Block, counter: VarId) -> bool {
         instructions(block).map(|value| self.function.inst(value)).any(|inst| {
             inst.op == Op::Index
@@ -229,11 +229,11 @@ impl Unroll<'_> {
         span: Span,
         out: &mut Block,
     ) {
-        let Some((&last, passes)) = counted.values.split_last() else { return };
+        let Some((&last, iterations)) = counted.values.split_last() else { return };
         let ty = self.function.variables[counted.counter.index()].ty;
         let Type::Scalar(scalar) = ty else { return };
         let mut straight = Block::new();
-        for &now in passes {
+        for &now in iterations {
             let constant = self.constants.get(self.function, scalar, now);
             if counted.may_leave {
                 self.assign(counted.counter, constant, &mut straight);
@@ -300,7 +300,7 @@ fn count(block: &Block) -> usize {
     statements(block).count()
 }
 
-/// One pass: a copy of the code in which the counter is a constant.
+/// One iteration: a copy of the code in which the counter is a constant.
 struct Copy<'a> {
     function: &'a mut Function,
     counter: VarId,
@@ -359,12 +359,12 @@ mod tests {
     use super::*;
     use crate::soft::ir::FunctionBuilder;
 
-    /// `for (i = 0; i < passes; i++) array[i] = i`
-    fn counting(passes: u32) -> Function {
+    /// `for (i = 0; i < iterations; i++) array[i] = i`
+    fn counting(iterations: u32) -> Function {
         let mut b = FunctionBuilder::new("f", vec![], Type::Void);
         let array = b.local("array", 256);
         let i = b.variable("i", Type::U32);
-        let (zero, one, most) = (b.u32(0), b.u32(1), b.u32(passes));
+        let (zero, one, most) = (b.u32(0), b.u32(1), b.u32(iterations));
         b.set(i, zero);
         b.begin_loop();
         let now = b.get(i);
@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn few_passes_become_straight_code() {
+    fn few_iterations_become_straight_line_code() {
         let mut f = counting(3);
         run(&mut f);
         let text = f.to_string();
@@ -392,14 +392,14 @@ mod tests {
     }
 
     #[test]
-    fn many_passes_stay_a_loop() {
+    fn many_iterations_stay_a_loop() {
         let mut f = counting(1000);
         run(&mut f);
         assert!(f.to_string().contains("loop"));
     }
 
     #[test]
-    fn a_test_of_more_than_the_counter_leaves_the_passes() {
+    fn a_test_of_more_than_the_counter_stays_in_each_iteration() {
         // `for (i = 0; i < 3 && i < n; i++) array[i] = i`
         let mut b = FunctionBuilder::new("f", vec![], Type::Void);
         let array = b.local("array", 256);
@@ -428,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn more_code_is_worth_it_where_an_array_is_indexed() {
+    fn loops_that_index_an_array_may_become_more_code() {
         for indexed in [true, false] {
             let mut b = FunctionBuilder::new("f", vec![], Type::Void);
             let array = b.local("array", 256);

@@ -264,7 +264,7 @@ fn missing_functions_and_libraries_are_errors() {
 /// A defect of the compiler is an error of the source or of the function, and the process goes on.
 #[test]
 fn an_internal_error_of_the_compiler_is_reported() {
-    let parts = ["internal compiler error: a test asked for it", "please report it"];
+    let parts = ["internal compiler error: injected by a test", "please report it"];
     for cause in ["fails_in_check", "panics_in_check"] {
         let mut error = Id::NIL;
         let source = string(&format!("kernel void f(device int *out) {{\n  int {cause} = 1;\n}}"));
