@@ -1,4 +1,4 @@
-//! A Metal compute driver: one line a method, no overhead in the hot loop, on a Mac and on Linux.
+//! A Metal compute driver: one line per method, no overhead in hot loops, on a Mac and on Linux.
 //!
 //! ```
 //! use aruminium::{Dispatch, Gpu};
