@@ -1,4 +1,4 @@
-//! Whole files through all phases: the corpus, the diagnostics, and what they cost.
+//! Tests of all phases on whole files: the corpus, the diagnostics, and compile time.
 
 use super::*;
 
@@ -69,7 +69,7 @@ fn the_corpus_compiles() {
         assert_eq!(library.warnings, "", "{name}");
         for entry in &library.entries {
             let kernel = library.kernel(&entry.name, &ConstantValues::default());
-            // Of other stages it is known that they are not supported, and told when they are asked for.
+            // Other stages are not supported, which is reported when they are requested.
             let supported = entry.stage == Stage::Kernel;
             assert_eq!(kernel.is_ok(), supported, "{name}: {}: {:?}", entry.name, kernel.err());
         }
@@ -146,12 +146,12 @@ fn entry_points_are_described() {
     assert!(library.reflection("nothing").is_err());
 }
 
-/// Whether reports are written down instead of compared.
+/// Whether reports are recorded instead of compared.
 fn updating() -> bool {
     std::env::var_os("ARUMINIUM_UPDATE").is_some()
 }
 
-/// A file of sources with many mistakes has beside it what is said. `ARUMINIUM_UPDATE=1` writes it.
+/// Each file of wrong sources has its expected report beside it. `ARUMINIUM_UPDATE=1` writes it.
 #[test]
 fn diagnostics_read_as_recorded() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/msl/errors");
@@ -169,7 +169,7 @@ fn diagnostics_read_as_recorded() {
     }
 }
 
-/// One rule a case: `=== the rule`, a source that breaks it, `->`, what is said.
+/// One rule a case: `=== the rule`, a source that breaks it, `->`, the report.
 #[test]
 fn each_rule_is_told() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/msl/diagnostics.txt");
@@ -204,7 +204,7 @@ fn a_small_thread_is_enough() {
     assert_eq!(run.join().unwrap(), (true, true));
 }
 
-/// What a small kernel costs from text to IR, in a build with optimisation.
+/// The time from text to IR for a small kernel, in an optimised build:
 /// `cargo test --release --lib compile_time -- --ignored --nocapture`
 #[test]
 #[ignore = "measures; says nothing in a build without optimisation"]
@@ -239,7 +239,7 @@ kernel void two(device int* out) { out[0] = f<2>(out[1]); }
 #[test]
 fn kernels_of_one_library_are_lowered_at_the_same_time() {
     let library = compile(SHARED, &Options::default()).unwrap();
-    // Each waits, while it is made, until the other is being made too.
+    // Each waits while it is lowered until the other is being lowered too.
     let both = std::sync::Barrier::new(2);
     let make = |name: &str, value: u64| {
         let values = |_: &FunctionConstant| {
@@ -269,7 +269,7 @@ fn a_fault_report_waits_for_no_compilation() {
         .map(|inst| inst.span)
         .find(|span| library.place(*span).is_some())
         .unwrap();
-    // As long as this is locked, the bodies of a kernel are being checked.
+    // While this is locked, the bodies of a kernel are being checked.
     let compilation = library.checker.lock().unwrap();
     let (send, receive) = std::sync::mpsc::channel();
     std::thread::scope(|scope| {
@@ -315,8 +315,8 @@ template [[host_name(\"packs\")]] kernel void packs<5>(device int*);
     let library = compile(text, &Options::default()).unwrap();
     library.checker.lock().unwrap().exhaust_budget();
     let none = ConstantValues::default();
-    // The error names the limit, the chain of instances and what to do; it is reported too where an
-    // overload was given up for it, and other kernels compile.
+    // The error names the limit, the chain of instances and what to do; it is also reported where an
+    // overload was rejected because of it, and other kernels compile.
     for name in ["made", "hidden", "packs"] {
         let CompileError(report, _) = library.kernel(name, &none).unwrap_err();
         for part in ["the library needs more than", "which is the limit", "end the recursion"] {

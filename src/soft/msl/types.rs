@@ -13,7 +13,7 @@ use std::sync::Arc;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub(crate) struct TyId(u32);
 
-/// A type with its qualifiers; what a pointer points to, what an expression is.
+/// A type with its qualifiers, as of an expression or of a pointer's target.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Qual {
     pub(crate) ty: TyId,
@@ -31,7 +31,7 @@ impl Qual {
         Qual { ty, ..self }
     }
 
-    /// The address space; what says nothing is the thread's own (MSL 4).
+    /// The address space; the default is thread (MSL 4).
     pub(crate) fn space_or_thread(self) -> AddressSpace {
         self.space.unwrap_or(AddressSpace::Thread)
     }
@@ -45,7 +45,7 @@ pub(crate) struct EnumId(pub(crate) u32);
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Ty {
-    /// A type that could not be made out; every use of it is silent.
+    /// A type in error; its uses report no further errors.
     Unknown,
     Void,
     Nullptr,
@@ -67,13 +67,13 @@ pub(crate) enum Ty {
     SimdgroupMatrix(Scalar),
     Texture(Texture),
     Sampler,
-    /// Things that only graphics and newer stages use.
+    /// Types that only graphics and newer stages use.
     Opaque(&'static str),
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct Field {
-    /// `None` for a base, and for an anonymous struct or union, whose members are seen in the one
+    /// `None` for a base, and for an anonymous struct or union, whose members are visible in the one
     /// around it.
     pub(crate) name: Option<Name>,
     pub(crate) qual: Qual,
@@ -97,7 +97,7 @@ pub(crate) struct Struct {
     pub(crate) complete: bool,
 }
 
-/// The name of a struct. What an instance of a template is called follows from its arguments and is
+/// The name of a struct. The name of an instance of a template follows from its arguments and is
 /// written when it is needed: written out, the name of `P<T, T>` is twice as long as that of `T`.
 #[derive(Clone, Debug)]
 pub(crate) struct StructName {
@@ -176,10 +176,10 @@ pub(crate) struct Enum {
     pub(crate) scoped: bool,
 }
 
-/// No object is larger, arrays and structs included.
+/// The size limit of an object, arrays and structs included.
 pub(crate) const MAX_SIZE: u64 = 1 << 30;
 
-/// The longest name of a type that is shown, in bytes; what is left out of a longer one is `…`.
+/// The longest name of a type that is shown, in bytes; the rest of a longer one is replaced by `…`.
 const MAX_NAME: usize = 400;
 
 /// The types of a library. A clone shares the tables with the original until one of them adds a type.
@@ -196,7 +196,7 @@ struct Tables {
     enums: Vec<Enum>,
 }
 
-/// MSL's names of scalars (MSL 2.1, table 2.1): several names may mean one type.
+/// MSL's names of scalars (MSL 2.1, table 2.1): several names may denote one type.
 pub(crate) const SCALAR_NAMES: &[(&str, Scalar)] = &[
     ("bool", Scalar::Bool),
     ("char", Scalar::I8),
@@ -254,7 +254,7 @@ impl Types {
         types
     }
 
-    /// The scalars stand behind the three types above, in their own order.
+    /// The scalars follow the three types above, in their own order.
     pub(crate) fn scalar(scalar: Scalar) -> TyId {
         TyId(3 + scalar as u32)
     }
@@ -263,7 +263,7 @@ impl Types {
         if let Some(&id) = self.tables.map.get(&ty) {
             return id;
         }
-        // The columns of a matrix have a type, whoever asks for it.
+        // Intern the type of a matrix's columns too.
         if let Ty::Matrix(scalar, _, rows) = ty {
             self.intern(Ty::Vector(scalar, rows));
         }
@@ -324,7 +324,7 @@ impl Types {
         self.intern(Ty::Pointer(to))
     }
 
-    /// The scalar and the number of components of what arithmetic works on; packed vectors count.
+    /// The scalar and the number of components of an arithmetic type, packed vectors included.
     pub(crate) fn arithmetic(&self, id: TyId) -> Option<(Scalar, u32)> {
         match *self.get(id) {
             Ty::Scalar(scalar) => Some((scalar, 1)),
@@ -346,7 +346,7 @@ impl Types {
         }
     }
 
-    /// Lives in memory, not in a register: the IR has no values of it.
+    /// Whether it is in memory, not in a register: the IR has no values of it.
     pub(crate) fn is_aggregate(&self, id: TyId) -> bool {
         matches!(self.get(id), Ty::Struct(_) | Ty::Array(..) | Ty::Matrix(..) | Ty::Atomic(_))
     }
@@ -362,7 +362,7 @@ impl Types {
     pub(crate) fn layout(&self, id: TyId) -> Option<(u32, u32)> {
         Some(match *self.get(id) {
             Ty::Scalar(scalar) | Ty::Atomic(scalar) => (scalar.bytes(), scalar.bytes()),
-            // A vector of three takes the room of four.
+            // A vector of three has the size of four components.
             Ty::Vector(scalar, width) => {
                 let size = scalar.bytes() * if width == 3 { 4 } else { u32::from(width) };
                 (size, size)
@@ -534,7 +534,7 @@ impl Types {
     }
 }
 
-/// A text that takes no more after [`MAX_NAME`] bytes.
+/// A string that fails to grow past [`MAX_NAME`] bytes.
 #[derive(Default)]
 struct Text(String);
 
@@ -554,7 +554,7 @@ impl fmt::Write for Text {
     }
 }
 
-/// The type that a name of the library means without a namespace: `float4`, `packed_half2`,
+/// The type of a library name without its namespace: `float4`, `packed_half2`,
 /// `half3x3`, `simdgroup_float8x8`, `atomic_int`, `uint8_t` (MSL 2).
 pub(crate) fn library_type(name: &str) -> Option<Ty> {
     if let Some(row) = SCALAR_NAMES.iter().find(|row| row.0 == name) {
@@ -587,7 +587,7 @@ pub(crate) fn library_type(name: &str) -> Option<Ty> {
     if name == "sampler" {
         return Some(Ty::Sampler);
     }
-    // Newer stages: known, so that a file with them can be read.
+    // Types of newer stages, so that a file with them can be parsed.
     const OPAQUE: &[&str] =
         &["command_buffer", "render_command", "compute_command", "visible_function_table"];
     OPAQUE.iter().find(|&&known| known == name).map(|known| Ty::Opaque(known))
@@ -629,7 +629,7 @@ fn split_vector(name: &str) -> Option<(Scalar, u8)> {
     Some((scalar, width))
 }
 
-/// Opaque class templates (MSL 2.9, 2.15, 2.17, 2.20): known by name, not supported.
+/// Opaque class templates (MSL 2.9, 2.15, 2.17, 2.20): recognised, not supported.
 pub(crate) const OPAQUE_TEMPLATES: &[&str] = &[
     "texture2d_ms",
     "texture2d_ms_array",

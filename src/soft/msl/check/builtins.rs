@@ -1,38 +1,38 @@
-//! The library's functions, in tables (MSL 6): names, signatures over families of types, meaning.
+//! Tables of the library's functions (MSL 6): names, signatures over families of types, implementation.
 
 use super::texture::TextureCall;
 use crate::soft::ir::{Op, Scalar};
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-/// What a library function is made of.
+/// The implementation of a library function.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Builtin {
-    /// One operation of the IR on the arguments as they are.
+    /// One operation of the IR on the arguments.
     Op(Op),
-    /// A mathematical function, precise or fast as the place of the call says (MSL 8.4).
+    /// A mathematical function, precise or fast depending on the call (MSL 8.4).
     Math(Op, Accuracy),
     /// An operation across the SIMD-group or quad-group, by its width.
     Across(Op, u8),
     /// MSL code in the prelude, under the same name.
     Prelude,
-    /// An atomic operation; the last argument, the order, means nothing more than relaxed.
+    /// An atomic operation; the last argument, the memory order, is always treated as relaxed.
     Atomic(Op),
-    /// `(object, expected, desired, …)`: also writes what it found, and tells whether it matched.
+    /// `(object, expected, desired, …)`: stores the old value to `expected`, returns whether it matched.
     CompareExchange,
     /// `select(a, b, c)`: the second where true.
     Select,
     ThreadgroupBarrier,
     SimdgroupBarrier,
-    /// A fence orders nothing that the executor does not order already.
+    /// A fence does nothing: the executor already orders memory accesses.
     Fence,
     Transpose,
     Determinant,
     /// An operation of the IR on a whole `simdgroup_matrix`.
     SimdgroupMatrix(Op),
-    /// The thread's number in its SIMD-group.
+    /// The thread's index in its SIMD-group.
     LaneNumber,
-    /// A member function of a texture: the texture, and the arguments that were given.
+    /// A member function of a texture; the operands are the texture and the given arguments.
     Texture(TextureCall),
     /// `is_null_texture(t)`
     IsNullTexture,
@@ -40,7 +40,7 @@ pub(crate) enum Builtin {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Accuracy {
-    /// As the function around it.
+    /// As in the calling function.
     Default,
     Precise,
     Fast,
@@ -85,8 +85,8 @@ const A: Family = Family(INTS | FLOATS | ANY_SHAPE);
 const B: Family = Family(BOOLS | ANY_SHAPE);
 const ALL: Family = Family(INTS | FLOATS | BOOLS | ANY_SHAPE);
 const LOGIC: Family = Family(INTS | BOOLS | ANY_SHAPE);
-/// What an atomic operation takes (MSL 6.15.4, tables 6.25 and 6.26): anything atomic but 64 bits,
-/// which only have a least and a greatest; numbers; integers.
+/// The types of an atomic operation (MSL 6.15.4, tables 6.25 and 6.26): every atomic type except 64 bits,
+/// which only has minimum and maximum; numbers; integers.
 const ATOMIC: Family = Family(WORDS | scalars(&[Scalar::F32, Scalar::Bool]) | SCALAR_SHAPE);
 const ATOMIC_NUMBER: Family = Family(WORDS | scalars(&[Scalar::F32]) | SCALAR_SHAPE);
 const ATOMIC_INTEGER: Family = Family(WORDS | SCALAR_SHAPE);
@@ -94,7 +94,7 @@ const ATOMIC_LONG: Family = Family(scalars(&[Scalar::U64]) | SCALAR_SHAPE);
 const FLOAT: Family = Family(scalars(&[Scalar::F32]) | SCALAR_SHAPE);
 const FLOATING: Family = Family(FLOATS | SCALAR_SHAPE);
 const MATRIX: Family = Family(FLOATS | MATRIX_SHAPE);
-/// Functions without a type to choose.
+/// Functions that are not generic.
 const ONE: Family = Family(scalars(&[Scalar::I32]) | SCALAR_SHAPE);
 
 impl Family {
@@ -114,7 +114,7 @@ impl Family {
     }
 }
 
-/// One function: its result and its parameters, a letter each.
+/// One function: its result and its parameters, one letter each.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) names: &'static str,
@@ -156,7 +156,7 @@ const fn atomic(names: &'static str, signature: &'static str, family: Family, op
 /// `T` the type of the family · `S` its scalar · `B` `I` `U` bool, int, uint of its width ·
 /// `N` the unsigned type of its size · `i` `u` `h` `b` `l` int, uint, ushort, bool, ulong ·
 /// `t` `j` a reference to a thread's `T` or `I` · `a` a pointer to a device or threadgroup `atomic<T>` ·
-/// `q` a pointer to memory that threads share, as it is · `V` two of `S` · `p` a pointer to a thread's `T` · `m` mem_flags · `o` memory_order · `s` thread_scope · `v` void
+/// `q` a pointer to memory that threads share, unconverted · `V` two of `S` · `p` a pointer to a thread's `T` · `m` mem_flags · `o` memory_order · `s` thread_scope · `v` void
 pub(crate) static ROWS: &[Row] = &[
     // MSL 6.2, common functions.
     prelude("clamp", "TTTT", A),
@@ -302,7 +302,7 @@ pub(crate) static ROWS: &[Row] = &[
     across("simd_prefix_exclusive_sum", "TT", A, Op::SimdExclusiveSum),
     across("simd_prefix_inclusive_product", "TT", A, Op::SimdInclusiveProduct),
     across("simd_prefix_exclusive_product", "TT", A, Op::SimdExclusiveProduct),
-    // What the prelude makes the functions of MSL 6.7 from.
+    // The primitives from which the prelude builds the functions of MSL 6.7.
     row("__matrix_load", "Vqll", FLOATING, Builtin::SimdgroupMatrix(Op::MatrixLoad)),
     row("__matrix_store", "vqllV", FLOATING, Builtin::SimdgroupMatrix(Op::MatrixStore)),
     row("__matrix_multiply_add", "VVVV", FLOAT, Builtin::SimdgroupMatrix(Op::MatrixMultiplyAdd)),
@@ -323,7 +323,7 @@ pub(crate) static ROWS: &[Row] = &[
     atomic("atomic_min_explicit", "vaTo", ATOMIC_LONG, Op::AtomicMin),
 ];
 
-/// The functions of a name. A `quad_` function is the `simd_` function on four lanes (MSL 6.9.3).
+/// The functions with a name. A `quad_` function is the `simd_` function on four lanes (MSL 6.9.3).
 pub(crate) fn rows(name: &str) -> impl Iterator<Item = (&'static Row, u8)> {
     static INDEX: OnceLock<HashMap<&'static str, Vec<&'static Row>>> = OnceLock::new();
     let index = INDEX.get_or_init(|| {
@@ -341,7 +341,7 @@ pub(crate) fn rows(name: &str) -> impl Iterator<Item = (&'static Row, u8)> {
     list.into_iter().flatten().map(move |&row| (row, width))
 }
 
-/// The mathematical functions, whose accuracy the specification states.
+/// The mathematical functions, whose accuracy the specification defines.
 #[cfg(test)]
 pub(crate) fn math_names() -> impl Iterator<Item = &'static str> {
     let math = |row: &&Row| matches!(row.builtin, Builtin::Math(..));

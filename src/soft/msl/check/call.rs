@@ -1,4 +1,4 @@
-//! Calls (C++14 expr.call): what may be meant, and the call of what is.
+//! Calls (C++14 expr.call): candidates, the choice among them, and the call.
 
 use super::builtins::{Accuracy, Row, rows};
 use super::convert::Source;
@@ -14,17 +14,17 @@ use crate::soft::msl::names::Name;
 use crate::soft::msl::source::Span;
 use crate::soft::msl::types::{Qual, Ty, TyId, Types};
 
-/// One function that a call may mean.
+/// A candidate of a call.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Candidate {
     Func(FuncId),
-    /// A row of the table, for one member of its family, on so many lanes.
+    /// A row of the table, for one type of its family, and the number of lanes.
     Row(&'static Row, u8, Scalar, u32, TyId),
     /// A member function of this texture.
     Texture(TextureCall, TyId),
 }
 
-/// Functions that MSL has and this library has not yet (MSL 6.10, 6.12).
+/// Functions of MSL that this library does not support yet (MSL 6.10, 6.12).
 const UNSUPPORTED: &[&str] =
     &["dfdx", "dfdy", "fwidth", "discard_fragment", "simdgroup_async_copy"];
 
@@ -52,7 +52,7 @@ impl Checker {
         }
     }
 
-    /// The arguments of a call. A list in braces waits for the parameter that it is for.
+    /// The arguments of a call. A braced list is checked once its parameter is known.
     pub(super) fn arguments(&mut self, arguments: &[ast::Expr]) -> Vec<Expr> {
         let argument = |this: &mut Self, argument: &ast::Expr| match &argument.kind {
             ast::ExprKind::InitList(_) => {
@@ -120,7 +120,7 @@ impl Checker {
             let object = self.path(path);
             return self.call_object(object, arguments, span);
         }
-        // A member function, called from another: its object is `this`.
+        // A member function called from another: its object is `this`.
         let member = candidates.iter().any(|candidate| match candidate {
             Candidate::Func(id) => self.func(*id).this.is_some(),
             Candidate::Row(..) | Candidate::Texture(..) => false,
@@ -221,7 +221,7 @@ impl Checker {
 
     // ---- calling a function --------------------------------------------------------------
 
-    /// Calls a function; `this` is the place of the object of a member.
+    /// Calls a function; for a member function, `this` is the object as an lvalue.
     pub(super) fn call_function(
         &mut self,
         id: FuncId,
@@ -232,7 +232,7 @@ impl Checker {
         let mut values = Vec::new();
         let mut space = None;
         if let Some(object) = this {
-            // A base's member works on that part of the object.
+            // A base's member function gets that part of the object.
             let owner = self.func(id).class.and_then(|class| {
                 let ty = self.types.intern(Ty::Struct(class));
                 self.base_path(object.qual.ty, ty)
@@ -262,7 +262,7 @@ impl Checker {
         let result = match self.func(id).result {
             Some(result) => result,
             None => {
-                // `auto`: the body tells.
+                // `auto`: the body decides.
                 if let State::Checking = self.check_instance(index) {
                     let name = self.func(id).name.clone();
                     self.error(
@@ -279,7 +279,7 @@ impl Checker {
         self.wrap_result(ExprKind::Call(index, values), result, span)
     }
 
-    /// Calls the function of the prelude that a construct of the language stands for.
+    /// Calls the function of the prelude that implements a construct of the language.
     pub(super) fn call_library(&mut self, name: &str, arguments: Vec<Expr>, span: Span) -> Expr {
         if arguments.iter().any(|argument| argument.qual.ty == Types::UNKNOWN) {
             return self.error_expr(span);
@@ -314,7 +314,7 @@ impl Checker {
         values
     }
 
-    /// A call's value; one that returns a reference is a place.
+    /// The result of a call; an lvalue if the function returns a reference.
     fn wrap_result(&mut self, call: ExprKind, result: Qual, span: Span) -> Expr {
         if let Ty::Reference(referred) = *self.types.get(result.ty) {
             let pointee = Qual { space: Some(referred.space_or_thread()), ..referred };
@@ -330,7 +330,7 @@ impl Checker {
         self.value(call, result.ty, span)
     }
 
-    /// An object that is a value, put where a member function can point to it.
+    /// Materialises an object that is a value, so that a member function can point to it.
     fn in_memory(&mut self, object: Expr) -> Expr {
         if object.place {
             return object;
@@ -408,7 +408,7 @@ impl Checker {
         self.call_named_member(object, name, explicit.as_deref(), arguments, span)
     }
 
-    /// The base of an object that a member's name is qualified with: `object.Base::member`.
+    /// The base of an object for a qualified member name: `object.Base::member`.
     pub(super) fn part_named(&mut self, object: Expr, member: &Path, span: Span) -> Expr {
         let mut owner = member.clone();
         owner.parts.pop();
@@ -547,7 +547,7 @@ impl Checker {
         let candidates: Vec<Candidate> = list.iter().map(|&id| Candidate::Func(id)).collect();
         match self.choose(&candidates, &sources) {
             Choice::One(index) => Some(list[index]),
-            // Which of two is left open; the first that was declared is as good as the other.
+            // Ambiguous: use the first declaration.
             Choice::Ambiguous(several) => several.first().map(|&index| list[index]),
             Choice::None => None,
         }

@@ -10,7 +10,7 @@ use crate::soft::msl::types::{self, Field, MAX_SIZE, Qual, StructId, StructName,
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// The strictest alignment that a program may ask for, as clang has it.
+/// The largest alignment that a program may request, as in clang.
 const MAX_ALIGNMENT: u64 = 1 << 28;
 
 impl Checker {
@@ -23,7 +23,7 @@ impl Checker {
         self.class_named(class, plain, None)
     }
 
-    /// A class under a name; an instance of a template has its template and arguments too.
+    /// A class with a name; an instance of a template also has its template and arguments.
     pub(super) fn class_named(
         &mut self,
         class: &ast::Class,
@@ -76,7 +76,7 @@ impl Checker {
         Qual::plain(ty)
     }
 
-    /// A base (class.derived): its data comes first, its names are seen behind the class's own.
+    /// A base (class.derived): its data comes first, its names are found after the class's own.
     fn derive(&mut self, id: StructId, path: &Path) {
         let qual = self.named_type(path);
         if qual.ty == Types::UNKNOWN {
@@ -97,7 +97,7 @@ impl Checker {
     }
 
     fn class_members(&mut self, id: StructId, members: &[Decl]) {
-        // Data first: member functions may use what is declared behind them.
+        // Data first: member functions may use members that are declared after them.
         let mut functions = Vec::new();
         for member in members {
             match member {
@@ -148,7 +148,7 @@ impl Checker {
                 continue;
             }
             if let Some(width) = &one.width {
-                // Not held back: whoever uses another member would find it at a wrong offset.
+                // Not deferred: other members would be at wrong offsets.
                 self.error(width.span, "bit-field is not supported");
             }
             self.refuse_auto(&simple.specifiers, "in non-static struct member");
@@ -188,7 +188,7 @@ impl Checker {
         base: bool,
     ) {
         let Some((mut size, _)) = self.types.layout(qual.ty) else { return };
-        // A base without data takes no room ([intro.object]/5).
+        // A base without data takes no space ([intro.object]/5).
         if base && self.is_empty_class(qual.ty) {
             size = 0;
         }
@@ -197,7 +197,7 @@ impl Checker {
         let mut offset = if row.union { 0 } else { end.next_multiple_of(align) };
         let needed = u64::from(offset) + u64::from(size);
         if needed > MAX_SIZE {
-            // The field is kept, so that what names it is no error too.
+            // The field is added anyway, so that its uses are not errors too.
             (offset, size) = (0, 0);
         }
         row.align = row.align.max(align);
@@ -232,8 +232,8 @@ impl Checker {
         row.size = row.size.next_multiple_of(row.align);
     }
 
-    /// The alignment of a type with what `alignas` and `__attribute__((aligned))` ask for
-    /// (dcl.align): the strictest; reports what cannot be.
+    /// The alignment of a type with what `alignas` and `__attribute__((aligned))` request
+    /// (dcl.align): the largest; reports invalid ones.
     pub(super) fn alignment<'a>(
         &mut self,
         ty: TyId,
@@ -332,7 +332,7 @@ impl Checker {
         let mut seen: HashSet<Name> = HashSet::new();
         for (ident, value) in items {
             if let Some(value) = value {
-                // The enumerators before are known in it, of a scoped enum too ([basic.scope.enum]).
+                // Earlier enumerators are visible in it, also in a scoped enum ([basic.scope.enum]).
                 next = self.in_scope(scope).constant_int(value).unwrap_or(next);
             }
             if !seen.insert(ident.name) {
@@ -341,7 +341,7 @@ impl Checker {
             }
             let value = Constant::Int(next as u64);
             if row.scoped {
-                // Inside of the list they are numbers still ([dcl.enum]/5).
+                // Inside the list they are still numbers ([dcl.enum]/5).
                 let number = Types::scalar(self.types.enumeration(id).underlying);
                 self.bind(scope, ident.name, Entity::Value(number, value));
             } else {
@@ -374,7 +374,7 @@ impl Checker {
 }
 
 impl types::Struct {
-    /// The first byte behind the fields that are there.
+    /// The offset past the end of the fields so far.
     fn size_of_fields(&self) -> u32 {
         if self.fields().is_empty() { 0 } else { self.size }
     }

@@ -10,7 +10,7 @@ use crate::soft::msl::types::Types;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// The value is not known before the kernel runs.
+/// The value is not constant.
 #[derive(Debug)]
 pub(crate) struct NotConstant;
 
@@ -39,7 +39,7 @@ pub(crate) fn round(value: f64, scalar: Scalar) -> f64 {
     }
 }
 
-/// To `bits` bits behind the point and a least normal exponent, past the largest value infinite.
+/// Rounds to `bits` fraction bits with a least normal exponent; values past the largest become infinite.
 fn round_to(value: f64, bits: i32, least: i32, largest: f64) -> f64 {
     if value == 0.0 || !value.is_finite() {
         return value;
@@ -73,8 +73,8 @@ pub(crate) fn convert(constant: Constant, from: Scalar, to: Scalar) -> Constant 
     }
 }
 
-/// Whether a conversion narrows nothing ([dcl.init.list]/7): an integer keeps its value, a floating
-/// number stays one that is finite.
+/// Whether a conversion is not narrowing ([dcl.init.list]/7): an integer keeps its value, a floating-point
+/// number stays finite.
 pub(super) fn fits(constant: Constant, from: Scalar, to: Scalar) -> bool {
     match (constant, convert(constant, from, to)) {
         (Constant::Int(a), Constant::Int(b)) => {
@@ -120,7 +120,7 @@ fn binary(op: Binary, a: Constant, b: Constant, scalar: Scalar) -> Evaluated<Con
         Binary::Add => a.wrapping_add(b),
         Binary::Sub => a.wrapping_sub(b),
         Binary::Mul => a.wrapping_mul(b),
-        // [expr.mul]/4: division by zero is no constant.
+        // [expr.mul]/4: division by zero is not a constant expression.
         Binary::Div | Binary::Rem if b == 0 => return Err(NotConstant),
         Binary::Div if signed => sa.wrapping_div(sb) as u64,
         Binary::Div => a / b,
@@ -142,32 +142,32 @@ fn binary(op: Binary, a: Constant, b: Constant, scalar: Scalar) -> Evaluated<Con
     Ok(Constant::Int(wrap(value, scalar)))
 }
 
-/// Steps that one constant may take, so that no `constexpr` loop hangs the compiler.
+/// The most steps of one evaluation, so that no `constexpr` loop hangs the compiler.
 const MAX_STEPS: u32 = 1 << 20;
 const MAX_CALLS: u32 = 64;
 
-/// What the evaluation of a constant reads of a program: of one that is being checked, or of one that
+/// The program as seen by constant evaluation: one that is being checked, or one that
 /// is checked and has values for its function constants.
 pub(crate) trait Facts {
     fn types(&self) -> &Types;
     fn global(&self, global: GlobalIndex) -> &Global;
-    /// The value of a constant local of the body that is being checked.
+    /// The value of a constant local of the current body.
     fn local(&self, local: LocalIndex) -> Option<Constant>;
     fn function(&mut self, index: InstanceIndex) -> Option<Arc<Function>>;
     /// Whether function constants have their values.
     fn specialised(&self) -> bool;
 }
 
-/// The value of a scalar expression, if it is known.
+/// The value of a scalar expression, if it is constant.
 pub(crate) fn evaluate(facts: &mut impl Facts, expr: &Expr) -> Evaluated<Constant> {
     Machine { facts, steps: 0, frames: Vec::new() }.run(expr)
 }
 
-/// Runs constant expressions.
+/// Evaluates constant expressions.
 struct Machine<'a, F> {
     facts: &'a mut F,
     steps: u32,
-    /// The locals of the functions that run, innermost last.
+    /// The locals of the active calls, innermost last.
     frames: Vec<HashMap<LocalIndex, Constant>>,
 }
 
@@ -205,7 +205,7 @@ impl Facts for Checker {
 }
 
 impl Checker {
-    /// The value of a scalar expression, if it is known now.
+    /// The value of a scalar expression, if it is constant.
     pub(super) fn evaluate(&mut self, expr: &Expr) -> Evaluated<Constant> {
         evaluate(self, expr)
     }
@@ -333,7 +333,7 @@ impl<F: Facts> Machine<'_, F> {
         }
     }
 
-    /// The value of a place: a local of the machine, a constant variable, or what an assignment left.
+    /// The value of an lvalue: a local of an active call, a constant variable, or the result of an assignment.
     fn run_load(&mut self, place: &Expr) -> Evaluated<Constant> {
         match &place.kind {
             ExprKind::Local(local) => match self.frames.last() {

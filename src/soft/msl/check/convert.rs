@@ -20,14 +20,14 @@ pub(super) enum Rank {
     User,
 }
 
-/// What an argument is, as far as overload resolution cares.
+/// An argument, as overload resolution sees it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Source {
     pub(super) qual: Qual,
     pub(super) place: bool,
-    /// A constant 0, which may become a null pointer.
+    /// A constant 0, which converts to a null pointer.
     pub(super) zero: bool,
-    /// `{…}`: how many elements it has; they are not known here.
+    /// `{…}` with its number of elements, which are not checked yet.
     pub(super) list: Option<usize>,
 }
 
@@ -44,7 +44,7 @@ impl Checker {
         Source { qual: expr.qual, place: expr.place, zero, list }
     }
 
-    /// Whether and how well a value of `from` becomes a `to`.
+    /// The rank of the conversion of `from` to `to`, if there is one.
     pub(super) fn rank(&self, from: Source, to: Qual) -> Option<Rank> {
         if from.qual.ty == Types::UNKNOWN || to.ty == Types::UNKNOWN {
             return Some(Rank::Exact);
@@ -58,7 +58,7 @@ impl Checker {
         self.rank_value(from, to.ty)
     }
 
-    /// A list in braces (over.ics.list), whose elements are looked at when it is converted.
+    /// A braced list (over.ics.list); its elements are checked when it is converted.
     fn rank_list(&self, elements: usize, to: TyId) -> Option<Rank> {
         match self.types.get(to) {
             Ty::Scalar(_) | Ty::Enum(_) | Ty::Pointer(_) if elements > 1 => None,
@@ -71,8 +71,8 @@ impl Checker {
         }
     }
 
-    /// Binding a reference (dcl.init.ref): to a place of the same type and space, or, when it is
-    /// const and the thread's, to a temporary.
+    /// Binding a reference (dcl.init.ref): to an lvalue of the same type and space, or, when it is
+    /// const and in thread memory, to a temporary.
     fn rank_reference(&self, from: Source, to: Qual) -> Option<Rank> {
         if from.qual.ty != to.ty && self.base_path(from.qual.ty, to.ty).is_some() {
             let base = Source { qual: from.qual.with(to.ty), ..from };
@@ -131,7 +131,7 @@ impl Checker {
     }
 
     fn rank_pointer(&self, from: Qual, to: Qual) -> Option<Rank> {
-        // What is in constant memory is constant without saying so (MSL 4.2).
+        // Objects in constant memory are implicitly const (MSL 4.2).
         let constant = to.constant || to.space == Some(AddressSpace::Constant);
         let qualifiers = (!from.constant || constant) && (!from.volatile || to.volatile);
         if !qualifiers || from.space_or_thread() != to.space_or_thread() {
@@ -146,7 +146,7 @@ impl Checker {
     }
 
     fn rank_arithmetic(&self, from: TyId, to: TyId) -> Option<Rank> {
-        // To an enum nothing converts by itself, and a scoped one converts to nothing.
+        // Nothing converts implicitly to an enum, and a scoped enum to nothing.
         if matches!(self.types.get(to), Ty::Enum(_)) {
             return None;
         }
@@ -157,8 +157,8 @@ impl Checker {
             (1, _) if !matches!(self.types.get(to), Ty::Packed(..)) => {}
             _ => return None,
         }
-        // MSL 2.22: `bfloat` becomes `float` and nothing else of the floating types, and none of them
-        // becomes `bfloat`.
+        // MSL 2.22: among floating types `bfloat` converts to `float` only, and none of them
+        // converts to `bfloat`.
         match (from_scalar, to_scalar) {
             (Scalar::BF16, Scalar::F16) | (Scalar::F16 | Scalar::F32, Scalar::BF16) => return None,
             _ => {}
@@ -170,8 +170,8 @@ impl Checker {
         Some(if promotes { Rank::Promotion } else { Rank::Conversion })
     }
 
-    /// The constructor or conversion function that makes a `to`, if exactly one does
-    /// (over.best.ics/4: no second user conversion inside).
+    /// The constructor or conversion function that converts to `to`, if there is exactly one
+    /// (over.best.ics/4: no nested user conversion).
     pub(super) fn user_conversion(&self, from: Source, to: TyId) -> Option<(FuncId, bool)> {
         let mut found = None;
         let plain = |rank: Option<Rank>| rank.filter(|&rank| rank != Rank::User);
@@ -183,7 +183,7 @@ impl Checker {
                     continue;
                 }
                 let parameter = func.parameters[0].qual;
-                // A parameter of the class itself is a copy, which is no conversion.
+                // A parameter of the class itself: a copy, not a conversion.
                 let own = match *self.types.get(parameter.ty) {
                     Ty::Reference(referred) => referred.ty == to,
                     _ => parameter.ty == to,
@@ -239,7 +239,7 @@ impl Checker {
         self.value(kind, Types::scalar(Scalar::I32), span)
     }
 
-    /// The value of a place; arrays become pointers to their first element (conv.lval, conv.array).
+    /// The value of an lvalue; arrays become pointers to their first element (conv.lval, conv.array).
     pub(super) fn rvalue(&mut self, expr: Expr) -> Expr {
         let span = expr.span;
         match *self.types.get(expr.qual.ty) {
@@ -252,7 +252,7 @@ impl Checker {
             }
             _ if expr.place => {
                 let ty = expr.qual.ty;
-                // Reading the scalar that a condition picks picks what is read: none must be in memory.
+                // A load of `c ? a : b` becomes `c ? load a : load b`, so that neither needs to be in memory.
                 let expr = match expr.kind {
                     ExprKind::Conditional(condition, yes, no) if !self.types.is_aggregate(ty) => {
                         let (yes, no) = (self.rvalue(*yes), self.rvalue(*no));
@@ -267,7 +267,7 @@ impl Checker {
         }
     }
 
-    /// The local under a place must live in memory from now on.
+    /// Marks the local of an lvalue as one that must be in memory.
     pub(super) fn take_address(&mut self, expr: &Expr) {
         match &expr.kind {
             ExprKind::Local(local) => {
@@ -295,7 +295,7 @@ impl Checker {
         }
     }
 
-    /// The arithmetic conversion of a scalar or vector value to another scalar, shape kept.
+    /// The arithmetic conversion of a scalar or vector value to another scalar type; keeps the shape.
     pub(super) fn convert_scalar(&mut self, expr: Expr, scalar: Scalar) -> Expr {
         let Some((_, width)) = self.types.arithmetic(expr.qual.ty) else { return expr };
         let ty = self.types.vector(scalar, width);
@@ -315,7 +315,7 @@ impl Checker {
                 let inner = self.convert_value(expr, scalar_ty);
                 ExprKind::Splat(Box::new(inner))
             }
-            // Literals convert at once, so that what is constant looks constant.
+            // Literals are converted immediately, so that they stay constants.
             (Some((a, 1)), Some((b, 1))) => match expr.kind {
                 ExprKind::Constant(constant) => {
                     ExprKind::Constant(super::constant::convert(constant, a, b))
@@ -328,7 +328,7 @@ impl Checker {
     }
 
     /// Initialises a parameter or variable of type `to` with an expression, as by `=`.
-    /// For a reference, the answer is a pointer to what it refers to.
+    /// For a reference, the result is a pointer to its object.
     pub(super) fn implicit(&mut self, expr: Expr, to: Qual, what: &str) -> Expr {
         let span = expr.span;
         if expr.qual.ty == Types::UNKNOWN || to.ty == Types::UNKNOWN {
@@ -361,8 +361,8 @@ impl Checker {
         self.convert_value(expr, to.ty)
     }
 
-    /// An object, or a pointer to one, as its base that the target is or points to (conv.ptr/3,
-    /// dcl.init.ref): a part of the object.
+    /// Converts an object, or a pointer to one, to the base of the target type (conv.ptr/3,
+    /// dcl.init.ref), which is a part of the object.
     fn as_base(&mut self, expr: Expr, to: Qual) -> Expr {
         let span = expr.span;
         let wanted = match *self.types.get(to.ty) {
@@ -423,7 +423,7 @@ impl Checker {
         }
     }
 
-    /// A condition: anything that becomes a `bool` (conv/4).
+    /// A condition: anything that converts to `bool` (conv/4).
     pub(super) fn condition_value(&mut self, expr: Expr) -> Expr {
         let span = expr.span;
         if expr.qual.ty == Types::UNKNOWN {

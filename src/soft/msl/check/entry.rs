@@ -1,4 +1,4 @@
-//! Entry points (MSL 5.1.3, 5.2): their signatures, and what the host is told of their arguments.
+//! Entry points (MSL 5.1.3, 5.2): their signatures, and the reflection of their arguments.
 
 use super::{Checker, FuncId};
 use crate::soft::ir::{Input, Scalar, limits};
@@ -9,16 +9,16 @@ use crate::soft::msl::types::{Qual, Ty, TyId, Types, scalar_name};
 use std::collections::HashMap;
 use std::ops::Range;
 
-/// What an argument of an entry point is.
+/// The kind of an argument of an entry point.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum ArgumentKind {
     Buffer,
     Threadgroup,
     Texture,
     Sampler,
-    /// Where the thread is in the launch: no argument of the host's.
+    /// A position of the thread in the launch: not bound by the host.
     Input(Input),
-    /// Something that compute functions do not have.
+    /// An argument that compute functions do not have.
     Unsupported,
 }
 
@@ -36,14 +36,14 @@ pub(crate) struct Argument {
     pub(crate) name: String,
     pub(crate) kind: ArgumentKind,
     pub(crate) index: u32,
-    /// The index was given, not found (MSL 5.2.1).
+    /// The index is explicit, not assigned (MSL 5.2.1).
     pub(crate) explicit: bool,
     pub(crate) access: Access,
     pub(crate) space: AddressSpace,
-    /// What a buffer's elements are, or a component of a texture's pixels.
+    /// The element type of a buffer, or the component type of a texture.
     pub(crate) type_name: String,
     pub(crate) texture: Option<Texture>,
-    /// How many textures or samplers an array of them has.
+    /// The length of an array of textures or samplers.
     pub(crate) count: Option<u32>,
     pub(crate) size: u32,
     pub(crate) align: u32,
@@ -53,7 +53,7 @@ pub(crate) struct Argument {
     pub(crate) condition: Option<crate::soft::msl::hir::GlobalIndex>,
 }
 
-/// What the host learns about an entry point.
+/// Reflection of an entry point, for the host.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(crate) struct Reflection {
     pub(crate) arguments: Vec<Argument>,
@@ -61,7 +61,7 @@ pub(crate) struct Reflection {
     pub(crate) max_total_threads: Option<u32>,
 }
 
-/// How many numbers an input has at most (MSL table 5.8): one for each axis of the grid, or one.
+/// The most components of an input (MSL table 5.8): one for each axis of the grid, or one.
 fn components(input: Input) -> u32 {
     match input {
         Input::ThreadPositionInGrid
@@ -83,7 +83,7 @@ impl Checker {
         attributes.iter().copied().find(|attribute| names.contains(&text(attribute).as_str()))
     }
 
-    /// The arguments of a function, by the attributes of its parameters; errors are said.
+    /// The arguments of a function, from the attributes of its parameters; reports errors.
     pub(crate) fn reflect(&mut self, id: FuncId) -> Reflection {
         let signature = self.func(id).signature.clone();
         let parameters = self.func(id).parameters.clone();
@@ -169,7 +169,7 @@ impl Checker {
                 && let Some(number) = self.constant_int(&index)
             {
                 argument.explicit = true;
-                // As many places as for buffers: what an encoder can set.
+                // As many indices as for buffers: the limit of an encoder.
                 self.place_at(&mut argument, number, limits::BUFFERS, index.span);
             }
             return argument;
@@ -180,7 +180,7 @@ impl Checker {
         }
         for attribute in attributes {
             let text = match self.context.names.text(attribute.name.name) {
-                // The older name of the same.
+                // The older name of the attribute.
                 "thread_execution_width" => Input::ThreadsPerSimdgroup.name(),
                 text => text,
             };
@@ -201,7 +201,7 @@ impl Checker {
         argument
     }
 
-    /// A texture or sampler, or an array of them (MSL 2.12.1): the type of one, and how many.
+    /// A texture or sampler, or an array of them (MSL 2.12.1): the element type, and the length.
     fn resource(&self, ty: TyId) -> Option<(TyId, Option<u32>)> {
         match *self.types.get(ty) {
             Ty::Texture(_) | Ty::Sampler => return Some((ty, None)),
@@ -258,7 +258,7 @@ impl Checker {
         }
     }
 
-    /// An index that was given, if there are that many.
+    /// An explicit index, if it is in range.
     fn place_at(&mut self, argument: &mut Argument, number: i64, limit: u32, span: Span) {
         let places = i64::from(limit) - i64::from(argument.count.unwrap_or(1));
         if !(0..=places).contains(&number) {
@@ -271,7 +271,7 @@ impl Checker {
         argument.index = number.clamp(0, places.max(0)) as u32;
     }
 
-    /// A buffer without an index takes the first one that is free (MSL 5.2.1).
+    /// A buffer without an index gets the first free one (MSL 5.2.1).
     fn implicit_indices(&mut self, arguments: &mut [Argument]) {
         for kind in [
             ArgumentKind::Buffer,
@@ -302,7 +302,7 @@ impl Checker {
         }
     }
 
-    /// Entry points are not overloaded (MSL 1.5.1): by a name the host finds one of them.
+    /// Entry points are not overloaded (MSL 1.5.1): the host finds them by name.
     pub(crate) fn check_entry_names(&mut self) {
         let own = self
             .functions
@@ -321,7 +321,7 @@ impl Checker {
         }
     }
 
-    /// Says what is wrong with an entry point's signature (MSL 5.1.3).
+    /// Reports errors in an entry point's signature (MSL 5.1.3).
     pub(super) fn check_entry(&mut self, id: FuncId) {
         let (stage, result, span) = (self.func(id).stage, self.func(id).result, self.func(id).span);
         let name = self.func(id).name.clone();
@@ -343,7 +343,7 @@ impl Checker {
                 {
                     self.unsupported(parameter.span, "buffer of textures or samplers is");
                 }
-                // A kernel may store pointers in memory that it writes, and load them again.
+                // Not in memory that kernels write, where they may store pointers and load them again.
                 ArgumentKind::Buffer
                     if argument.access == Access::ReadOnly
                         && self.points_to(parameter.qual.ty, |ty| {
@@ -389,7 +389,7 @@ impl Checker {
         }
     }
 
-    /// Whether a pointer or reference is to memory that holds something `wanted`.
+    /// Whether a pointer or reference is to memory that contains a type for which `wanted` is true.
     fn points_to(&self, ty: TyId, wanted: fn(&Ty) -> bool) -> bool {
         match *self.types.get(ty) {
             Ty::Pointer(to) | Ty::Reference(to) => self.holds(to.ty, wanted),

@@ -25,7 +25,7 @@ fn literal_scalar(ty: LiteralType) -> Scalar {
 }
 
 impl Checker {
-    /// Checks an operand that is only looked at (`sizeof`, `decltype`, constants).
+    /// Checks an unevaluated operand (`sizeof`, `decltype`, constants).
     pub(super) fn unevaluated(&mut self, expr: &ast::Expr) -> Expr {
         self.unevaluated += 1;
         let checked = self.expr(expr);
@@ -216,7 +216,7 @@ impl Checker {
         });
         match (joined, fold.operator) {
             (Some(value), _) => value,
-            // [temp.variadic]/9: what no elements make, where that means something.
+            // [temp.variadic]/9: the value of a fold over no elements, for the operators that have one.
             (None, Punct::AndAnd | Punct::OrOr) => {
                 let all = u64::from(fold.operator == Punct::AndAnd);
                 let kind = ExprKind::Constant(Constant::Int(all));
@@ -388,7 +388,7 @@ impl Checker {
         self.error_expr(path.span)
     }
 
-    /// A reference stands for what it refers to; its own storage holds a pointer.
+    /// A reference denotes the object it refers to; its own storage is a pointer.
     pub(super) fn through_reference(&mut self, place: Expr) -> Expr {
         let Ty::Reference(referred) = *self.types.get(place.qual.ty) else { return place };
         let span = place.span;
@@ -454,7 +454,7 @@ impl Checker {
         self.error_expr(span)
     }
 
-    /// A data member, by its way through anonymous structs.
+    /// A data member, by its path through anonymous structs.
     pub(super) fn field(&mut self, object: Expr, fields: &[u32], span: Span) -> Expr {
         let mut object = object;
         for &index in fields {
@@ -505,7 +505,7 @@ impl Checker {
         }
         let index = self.rvalue(index);
         if self.index_scalar(&index).is_none() {
-            // `2[array]` is C++, and nobody writes it.
+            // `2[array]` is valid C++, but not supported.
             self.error(index.span, "array subscript is not an integer");
             return self.error_expr(span);
         }
@@ -542,7 +542,7 @@ impl Checker {
         };
         let in_memory = !matches!(self.types.get(base.qual.ty), Ty::Vector(..) | Ty::Packed(..));
         let base = match base.place {
-            // An element that is picked at run time needs an object to point into.
+            // An index at run time needs an object in memory.
             false if in_memory => {
                 let (ty, span) = (base.qual.ty, base.span);
                 let kind = ExprKind::Temporary(Box::new(base));
@@ -555,7 +555,7 @@ impl Checker {
         Expr { kind, qual, place, span }
     }
 
-    /// A constant index past the end is a warning in C++; the access is stopped at run time.
+    /// Warns of a constant index past the end, as C++ compilers do; the access faults at run time.
     fn check_bound(&mut self, index: &Expr, count: Option<u32>, span: Span) {
         let (ExprKind::Constant(Constant::Int(value)), Some(count)) = (&index.kind, count) else {
             return;

@@ -8,24 +8,24 @@ use crate::soft::msl::hir::{Expr, ExprKind};
 use crate::soft::msl::source::Span;
 use crate::soft::msl::types::{Qual, StructId, Ty, TyId, Types};
 
-/// No list designates an element behind this one: each becomes an expression.
+/// The last index that a designator may name: each element up to it becomes an expression.
 const MAX_DESIGNATED: usize = 1 << 16;
 
 fn is_expansion(expr: &ast::Expr) -> bool {
     matches!(expr.kind, ast::ExprKind::Expansion(..))
 }
 
-/// The elements of a list, taken one by one: braces may be left out (dcl.init.aggr/12).
+/// The elements of a list that are not consumed yet: inner braces may be omitted (dcl.init.aggr/12).
 struct Items<'a> {
     list: &'a [(Option<Designator>, ast::Expr)],
     at: usize,
-    /// The front item was checked already, to see whether it fits.
+    /// The front item, if it was checked already to see whether it fits.
     checked: Option<Expr>,
 }
 
 impl Checker {
-    /// What a variable of type `qual` begins with; `None` leaves it as it is. The type of the
-    /// answer tells that of `auto` and of arrays without a size.
+    /// The initial value of a variable of type `qual`; `None` if uninitialised. The type of the
+    /// result determines `auto` and the size of arrays without one.
     pub(super) fn initializer(&mut self, qual: Qual, init: &ast::Init, span: Span) -> Option<Expr> {
         if *self.types.get(qual.ty) == Ty::Sampler {
             match init {
@@ -50,7 +50,7 @@ impl Checker {
                 if !matches!(self.types.get(qual.ty), Ty::Reference(_)) {
                     return Some(self.construct(qual, values, span));
                 }
-                // A reference is bound, by parentheses as by `=` (dcl.init.ref).
+                // A reference is bound the same way by parentheses and by `=` (dcl.init.ref).
                 match (values.pop(), values.is_empty()) {
                     (Some(value), true) => {
                         Some(self.implicit(value, qual, "initialize a variable of type"))
@@ -64,7 +64,7 @@ impl Checker {
         }
     }
 
-    /// Default initialisation: a class with constructors or member initialisers runs them.
+    /// Default initialisation: runs a class's constructor or member initialisers.
     fn default_value(&mut self, qual: Qual, span: Span) -> Option<Expr> {
         let (class, _) = self.types.structure(qual.ty)?;
         let row = &self.classes[class.0 as usize];
@@ -97,7 +97,7 @@ impl Checker {
                 && row.fields().iter().any(|field| self.initialises_members(field.qual.ty))
     }
 
-    /// Whether an object without an initialiser has a value (dcl.init/7, as CWG 253 has it).
+    /// Whether an object without an initialiser has a value (dcl.init/7 with CWG 253).
     pub(super) fn has_default(&self, ty: TyId) -> bool {
         if ty == Types::UNKNOWN {
             return true;
@@ -168,7 +168,7 @@ impl Checker {
                 return self.construct(qual, values, list.span);
             }
             Ty::Matrix(scalar, _, rows) if !items.list.is_empty() => {
-                // A list in the list is a column, `{{1, 2}, {3, 4}}`.
+                // An inner list is a column: `{{1, 2}, {3, 4}}`.
                 let column = Qual::plain(self.types.vector(scalar, u32::from(rows)));
                 let value = |(_, item): &(Option<Designator>, ast::Expr)| match item.kind {
                     ast::ExprKind::InitList(_) => self.list_value(column, item),
@@ -197,7 +197,7 @@ impl Checker {
         self.implicit(value, to, "initialize a member of type")
     }
 
-    /// A constant in braces must be a value of the type ([dcl.init.list]/7).
+    /// A constant in braces must be representable in the type ([dcl.init.list]/7).
     fn refuse_narrowing(&mut self, value: &Expr, to: TyId) {
         let scalars = self.types.as_scalar(value.qual.ty).zip(self.types.as_scalar(to));
         let Some((from, target)) = scalars.filter(|(from, target)| from != target) else { return };
@@ -213,13 +213,13 @@ impl Checker {
         );
     }
 
-    /// Takes from the list what an aggregate needs (dcl.init.aggr).
+    /// Consumes the elements of the list that an aggregate needs (dcl.init.aggr).
     fn aggregate(&mut self, ty: TyId, items: &mut Items<'_>, span: Span) -> Expr {
         match *self.types.get(ty) {
             Ty::Array(element, count) => {
                 let limit = count.map_or(usize::MAX, |count| count as usize);
                 let parts = self.array_elements(element, limit, items);
-                // An array without a size has as many elements as the list gave.
+                // An array without a size has as many elements as the list.
                 let ty = match count {
                     Some(_) => ty,
                     None => self.types.intern(Ty::Array(element, Some(parts.len() as u32))),
@@ -231,7 +231,7 @@ impl Checker {
         }
     }
 
-    /// The elements of an array, designated ones (C99 6.7.8, and GNU's ranges) where they say.
+    /// The elements of an array; designators set the index (C99 6.7.8, and GNU's ranges).
     fn array_elements(&mut self, element: TyId, limit: usize, items: &mut Items<'_>) -> Vec<Expr> {
         let mut parts: Vec<Expr> = Vec::new();
         let mut next = 0;
@@ -266,7 +266,7 @@ impl Checker {
         parts
     }
 
-    /// The range of elements that `[first ... last]` means.
+    /// The range of elements of a designator `[first ... last]`.
     fn designated(
         &mut self,
         first: &ast::Expr,
@@ -353,7 +353,7 @@ impl Checker {
             part.is_none() && defaults.get(at).is_some_and(Option::is_some)
         };
         let any_default = parts.iter().enumerate().any(missing);
-        // A default may speak of the members before it: then there has to be an object.
+        // A default may use the members before it, which needs an object.
         let object = (any_default && self.body.is_some()).then(|| {
             let qual = Qual { space: Some(ast::AddressSpace::Thread), ..Qual::plain(ty) };
             let local = ExprKind::Local(self.new_local(String::new(), qual));
@@ -375,13 +375,13 @@ impl Checker {
         }
     }
 
-    /// Makes an object the one that default member initialisers speak of, and gives the one before.
+    /// Sets the object that default member initialisers use; returns the previous one.
     fn begin_initialising(&mut self, object: Option<(Expr, bool)>) -> Option<(Expr, bool)> {
         let body = self.body.as_mut()?;
         std::mem::replace(&mut body.initialised, object)
     }
 
-    /// An object whose members are assigned one after the other (dcl.init.aggr/6): its value.
+    /// The value of an object whose members are assigned one after the other (dcl.init.aggr/6).
     fn assigned_object(&mut self, object: Expr, parts: Vec<Expr>, span: Span) -> Expr {
         let mut value = self.rvalue(object.clone());
         for (index, part) in parts.into_iter().enumerate().rev() {
@@ -420,7 +420,7 @@ impl Checker {
         }
     }
 
-    /// One element: a nested list, a value that fits, or the start of what fills an inner aggregate.
+    /// One element: a nested list, a value that fits, or the first element of an inner aggregate without braces.
     fn element(&mut self, ty: TyId, items: &mut Items<'_>) -> Expr {
         let (_, item) = &items.list[items.at];
         let to = Qual::plain(ty);
@@ -499,8 +499,8 @@ impl Checker {
         }
     }
 
-    /// MSL 2.2.2: one scalar for all components, a vector of the same width, or parts that make
-    /// up all components together.
+    /// MSL 2.2.2: one scalar for all components, a vector of the same width, or parts that
+    /// have as many components together.
     fn construct_vector(
         &mut self,
         ty: TyId,
@@ -627,7 +627,7 @@ impl Checker {
         arguments: Vec<Expr>,
         span: Span,
     ) -> Expr {
-        // Copies are memberwise; a class that writes its own copy constructor means the same.
+        // Copies are memberwise, even if the class declares a copy constructor.
         if let [one] = &arguments[..]
             && one.qual.ty == ty
         {

@@ -1,4 +1,4 @@
-//! The library as the checker sees it: names, macros and the prelude, read once for the process.
+//! The built-in library for the checker: names, macros and the prelude, parsed once per process.
 
 use crate::soft::ir::sampler;
 use crate::soft::msl::ast::{AddressSpace, BaseType, Decl, Function, Label, Path};
@@ -16,20 +16,20 @@ use crate::soft::msl::types::{OPAQUE_TEMPLATES, SCALAR_NAMES, library_type};
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-/// What every compilation starts from.
+/// The state that every compilation starts from.
 #[derive(Debug)]
 pub(crate) struct Library {
-    /// The names of the prelude and of the predefined macros; a compilation's names stand on them.
+    /// The names of the prelude and of the predefined macros; a compilation's table extends them.
     pub(crate) names: Arc<Names>,
     pub(crate) macros: Macros,
-    /// What the parser knows before the first token.
+    /// The parser's scopes before the first token.
     pub(crate) known: HashMap<Name, Known>,
-    /// The first offset behind the prelude's text.
+    /// The offset past the end of the prelude's text.
     pub(crate) end: u32,
     /// Ordinary declarations, by each name that they declare.
     ordinary: HashMap<Name, Vec<Decl>>,
     pub(crate) operators: Vec<Decl>,
-    /// Bodies that are written over the letters of the table, by name.
+    /// Generic bodies that use the letters of the table as types, by name.
     generic: HashMap<String, Vec<Arc<Function>>>,
     /// The letters T, S, B, I, U, N.
     pub(crate) letters: [(char, Name); 6],
@@ -179,7 +179,7 @@ impl Library {
         self.ordinary.get(&name).cloned().unwrap_or_default()
     }
 
-    /// The body of a row, among those of its name by the number and letters of its parameters.
+    /// The body of a row: of its name, with the same number and letters of parameters.
     pub(crate) fn body(&self, name: &str, signature: &str) -> Option<Arc<Function>> {
         let list = self.generic.get(name)?;
         let fits = |function: &&Arc<Function>| {
@@ -236,7 +236,7 @@ fn type_names(names: &mut Names) -> HashMap<Name, Known> {
     for name in ["sampler", "command_buffer", "render_command", "compute_command"] {
         add(name, ty);
     }
-    // MSL 2.10: what a sampler is made of is named as enumerators are.
+    // MSL 2.10: a sampler's options are named like enumerators.
     for name in sampler::options() {
         add(name, ty);
     }

@@ -1,5 +1,5 @@
-//! Calls of the library: rows of the table as candidates, the prelude's functions, and what only
-//! looks like a call.
+//! Calls of the library: rows of the table as candidates, the prelude's functions, and constructs that only
+//! look like calls.
 
 use super::builtins::{Accuracy, Builtin, Row, rows};
 use super::call::Candidate;
@@ -28,10 +28,10 @@ impl Checker {
                 }
                 continue;
             }
-            // An atomic's type decides everything, and says its address space.
+            // The type of the atomic object determines the family's type and the address space.
             if letters.first() == Some(&'a') {
                 if let Ty::Pointer(pointee) = *self.types.get(arguments[0].qual.ty)
-                    // MSL 2.6: atomics live in memory that threads share.
+                    // MSL 2.6: atomics are in memory that threads share.
                     && matches!(
                         pointee.space,
                         Some(AddressSpace::Device | AddressSpace::Threadgroup)
@@ -53,7 +53,7 @@ impl Checker {
                 }
                 continue;
             }
-            // All arguments that are of the family's type agree: nothing else can be better.
+            // All arguments of the family's type have the same type: no other candidate is better.
             let mut exact = None;
             let mut agree = true;
             for (letter, argument) in letters.iter().zip(arguments) {
@@ -84,7 +84,7 @@ impl Checker {
         list
     }
 
-    /// The type that a letter of a signature means for one member of the family.
+    /// The type of a signature's letter for one type of the family.
     pub(super) fn letter_type(
         &mut self,
         letter: char,
@@ -123,7 +123,7 @@ impl Checker {
             }
             'a' => match *self.types.get(first) {
                 Ty::Pointer(to) => {
-                    // `const volatile` is welcome where the function only reads; lowering knows.
+                    // `const volatile` is allowed where the function only reads; lowering handles it.
                     self.types.pointer(Qual { volatile: true, ..to })
                 }
                 _ => Types::UNKNOWN,
@@ -179,14 +179,14 @@ impl Checker {
         }
         let mut values = Vec::new();
         for (letter, argument) in letters.zip(arguments) {
-            // The pointer of an atomic keeps its own qualifiers.
+            // The pointer to an atomic keeps its qualifiers.
             let ty = match letter {
                 'a' => Qual::plain(argument.qual.ty),
                 _ => self.letter_type(letter, scalar, width, first),
             };
             values.push(self.implicit(argument, ty, "initialize a parameter of type"));
         }
-        // A fill without a modulo fills from the whole group.
+        // Without a modulo the whole group is the block.
         if let (Builtin::Across(Op::SimdFillUp | Op::SimdFillDown, _), 3) =
             (row.builtin, values.len())
         {
@@ -202,7 +202,7 @@ impl Checker {
         self.value(kind, result, span)
     }
 
-    /// Whether a call means the precise variant, where it stands (MSL 8.4).
+    /// Whether a call selects the precise variant in the current function (MSL 8.4).
     fn is_precise(&self, accuracy: Accuracy) -> bool {
         match accuracy {
             Accuracy::Default => self.body.as_ref().map_or(self.precise, |body| body.precise),
@@ -212,7 +212,7 @@ impl Checker {
     }
 
     /// A prelude function for one type: its body, in a scope that binds the letters, with the
-    /// mathematical functions in it as accurate as the call asks for.
+    /// mathematical functions in it as accurate as the call requests.
     pub(super) fn prelude_function(
         &mut self,
         row: &'static Row,
@@ -315,7 +315,7 @@ impl Checker {
         }
     }
 
-    /// MSL 2.21: the same bits, so the same size.
+    /// MSL 2.21: the same bits, so the sizes must be equal.
     pub(super) fn as_type(&mut self, value: Expr, target: Qual, span: Span) -> Expr {
         if value.qual.ty == Types::UNKNOWN || target.ty == Types::UNKNOWN {
             return self.error_expr(span);
@@ -435,7 +435,7 @@ impl Checker {
     }
 }
 
-/// `numeric_limits<T>::f` of a user's type: what the program specialised in its place, under the name that
+/// `numeric_limits<T>::f` of a user's type: the program's specialisation, under the name that
 /// Metal's `<metal_limits>` has for it.
 fn limits_of(path: &Path, name: Name) -> Path {
     let mut path = path.clone();

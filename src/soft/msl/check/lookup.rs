@@ -1,4 +1,4 @@
-//! Name lookup (C++14 basic.lookup), with the library behind everything.
+//! Name lookup (C++14 basic.lookup); the library is searched last.
 
 use super::{Checker, Entity, FuncId, FuncSet, GLOBAL_SCOPE, LIBRARY_SCOPE, ScopeId, ScopeKind};
 use crate::soft::msl::ast::{Label, Path};
@@ -61,9 +61,9 @@ impl Checker {
         found
     }
 
-    /// Adds what the namespaces that a scope opens have by this name, each entity once.
+    /// Adds the entities with this name in the namespaces that a scope opens, each once.
     fn lookup_opened(&self, scope: ScopeId, name: Name, found: &mut Vec<Entity>) {
-        // A name that no namespace inside another one declares is in none that is opened.
+        // Fast path: no nested namespace declares the name.
         if !self.inner_names.contains(&name) {
             return;
         }
@@ -83,7 +83,7 @@ impl Checker {
         }
     }
 
-    /// What the library calls by this name: types, and what the prelude declares, on demand.
+    /// The library's entity with this name: types, and the prelude's declarations, declared on demand.
     pub(super) fn library_entities(&mut self, name: Name) -> Vec<Entity> {
         if let Some(known) = self.scopes[LIBRARY_SCOPE.0 as usize].names.get(&name) {
             return known.clone();

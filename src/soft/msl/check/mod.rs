@@ -1,7 +1,7 @@
-//! Checking: names, types, overloads, constants. Syntax tree in, typed tree (`hir`) out.
+//! Checking: names, types, overloads and constants; turns the syntax tree into the typed tree (`hir`).
 //!
 //! Signatures and variables are checked as they are declared. A function's body is checked on its
-//! own, from its declaration and the scope that binds its template parameters (the declaring scope
+//! own, from its declaration and the scope that binds its template parameters (the enclosing scope
 //! itself when there are none), once for each address space of `this`.
 
 pub(crate) use constant::{convert as convert_constant, negate as negate_constant};
@@ -73,7 +73,7 @@ impl FuncSet {
     }
 }
 
-/// What a name stands for.
+/// The meaning of a name.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Entity {
     Type(Qual),
@@ -103,8 +103,8 @@ enum Owner {
     Signature,
 }
 
-/// What a name says of a local wherever the name is in scope: in its own function, and in the members
-/// of a local class, which may ask for its type and its constant value only ([class.local]/1).
+/// The part of a local that is visible wherever its name is in scope: in its own function, and in the members
+/// of a local class, which may only use its type and its constant value ([class.local]/1).
 #[derive(Clone, Copy, Debug)]
 struct Variable {
     owner: Owner,
@@ -129,7 +129,7 @@ struct Scope {
     opened: Vec<ScopeId>,
     /// A class's bases, whose names it hides (class.member.lookup).
     bases: Vec<ScopeId>,
-    /// `ns::`, for the names that the host sees.
+    /// `ns::`, for the names that the host uses.
     prefix: Arc<str>,
 }
 
@@ -141,7 +141,7 @@ pub(crate) struct Parameter {
     default: Option<Arc<ast::Expr>>,
 }
 
-/// `Ts... rest`: which of a function's parameters it became.
+/// `Ts... rest`: the range of the function's parameters that it expands to.
 #[derive(Clone, Copy, Debug)]
 struct ParameterPack {
     name: Name,
@@ -149,7 +149,7 @@ struct ParameterPack {
     count: u32,
 }
 
-/// A function that was declared, defined or not.
+/// A declared function, with or without a definition.
 #[derive(Debug)]
 pub(crate) struct Func {
     pub(crate) name: String,
@@ -157,7 +157,7 @@ pub(crate) struct Func {
     packs: Vec<ParameterPack>,
     /// `None` until an `auto` is deduced.
     result: Option<Qual>,
-    /// Where its body looks names up.
+    /// The scope in which its body looks up names.
     scope: ScopeId,
     class: Option<StructId>,
     /// A member that needs an object: whether `this` is const, and its address space if it says one.
@@ -170,16 +170,16 @@ pub(crate) struct Func {
     pub(crate) span: Span,
     precise: bool,
     deleted: bool,
-    /// An instance of a template: what is wrong in it is told when it is needed.
+    /// An instance of a template: its errors are reported when it is needed.
     template: bool,
     /// The template that it is an instance of itself.
     made_from: Option<template::TemplateId>,
-    /// Where the instance was asked for that it is or is a member of.
+    /// The first use of the instance that it is or is a member of.
     origin: Option<template::OriginId>,
 }
 
 impl Func {
-    /// The host sees it by its own name: an instance of a template has the name it was given.
+    /// The host finds it by this name: for an instance of a template, its host name.
     pub(crate) fn is_entry(&self) -> bool {
         self.is_defined() && !self.template
     }
@@ -206,11 +206,11 @@ pub(crate) enum State {
     Unchecked,
     Checking,
     Checked(Arc<hir::Function>),
-    /// What was wrong with the function of this name and position. No diagnostics: they were reported.
+    /// An error in the function of this name and position. Without diagnostics if they are already reported.
     Failed(Diagnostics, Arc<str>, Span),
 }
 
-/// A variable that is no thread's own.
+/// A variable that is not private to a thread.
 #[derive(Clone, Debug)]
 pub(crate) struct Global {
     pub(crate) name: String,
@@ -228,20 +228,20 @@ impl Global {
         self.value
     }
 
-    /// What the host must know of a variable that it gives a value.
+    /// The description of a function constant for the host.
     fn as_function_constant(&self, types: &Types) -> Option<super::FunctionConstant> {
         let index = self.function_constant?;
         let (scalar, width) = types.arithmetic(self.qual.ty)?;
         Some(super::FunctionConstant { name: self.name.clone(), index, scalar, width })
     }
 
-    /// Whether this is a function constant that the host gave no value.
+    /// Whether this is a function constant without a value from the host.
     pub(crate) fn lacks_value(&self) -> bool {
         self.function_constant.is_some() && self.value.is_none() && self.init.is_none()
     }
 }
 
-/// What the checker knows of a struct besides its layout.
+/// The checker's data on a struct besides its layout.
 #[derive(Clone, Debug)]
 struct Class {
     scope: ScopeId,
@@ -262,29 +262,29 @@ impl Class {
 struct Body {
     owner: Owner,
     locals: Vec<hir::Local>,
-    /// The values of constant locals that are known.
+    /// The values of constant locals.
     values: Vec<Option<hir::Constant>>,
     result: Option<Qual>,
     this: Option<(StructId, Qual)>,
-    /// The object whose default member initialisers are being checked, and whether one spoke of it.
+    /// The object whose default member initialisers are being checked, and whether one used it.
     initialised: Option<(hir::Expr, bool)>,
-    /// Of a kernel or of another entry point.
+    /// Whether it is a kernel or another entry point.
     entry: bool,
     breakable: u32,
     loops: u32,
-    /// The labels of the switches that are open, innermost last.
+    /// The labels of the enclosing switches, innermost last.
     labels: Vec<HashSet<Option<i64>>>,
     precise: bool,
 }
 
-/// Options of the checker, from those of the compilation.
+/// The checker's options, from those of the compilation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mode {
-    /// Mathematical functions are fast unless told otherwise (MSL 1.6.3).
+    /// Mathematical functions are fast by default (MSL 1.6.3).
     pub(crate) fast_math: bool,
 }
 
-/// What checking goes on with of the phases before it.
+/// The results of the earlier phases.
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) names: Names,
@@ -297,12 +297,12 @@ pub(crate) struct Checker {
     pub(crate) types: Types,
     scopes: Vec<Scope>,
     variables: Vec<Variable>,
-    /// How many bodies were begun, for [`Owner::Body`].
+    /// The number of bodies so far, for [`Owner::Body`].
     bodies: u32,
-    /// Unevaluated operands (`sizeof`, `decltype`) inside each other.
+    /// The nesting of unevaluated operands (`sizeof`, `decltype`).
     unevaluated: u32,
     pub(crate) functions: Vec<Func>,
-    /// The functions of a scope by name and parameter types, for declarations of the same function.
+    /// The functions of a scope by name and parameter types, to find redeclarations.
     signatures: HashMap<Signature, Vec<FuncId>>,
     instances: Vec<Instance>,
     instance_map: HashMap<(FuncId, Option<AddressSpace>), InstanceIndex>,
@@ -310,39 +310,39 @@ pub(crate) struct Checker {
     /// The function constants, by index.
     function_constant_indices: HashMap<u32, GlobalIndex>,
     classes: Vec<Class>,
-    /// The names that namespaces inside of others declare.
+    /// The names that nested namespaces declare.
     inner_names: HashSet<Name>,
     enum_scopes: HashMap<EnumId, ScopeId>,
     enum_types: HashMap<Name, TyId>,
-    /// Functions of the prelude, by row, type and whether they are precise.
+    /// Functions of the prelude, by row, type and accuracy.
     prelude_functions: HashMap<(usize, TyId, bool), FuncId>,
     library: &'static library::Library,
     templates: template::Templates,
     /// The instance of a template that is being checked.
     origin: Option<template::OriginId>,
-    /// Functions that explicit instantiation gives to the host, by name.
+    /// Functions that explicit instantiation exports to the host, by name.
     pub(crate) exports: Vec<(String, FuncId)>,
-    /// `using namespace metal;` was said.
+    /// Whether the program has `using namespace metal;`.
     uses_metal: bool,
     scope: ScopeId,
     body: Option<Body>,
     precise: bool,
-    /// What `constant` variables take together.
+    /// The total size of the `constant` variables.
     constant_bytes: u64,
-    /// Calls of constant evaluation and instantiation inside each other.
+    /// The nesting of calls in constant evaluation and of instantiations.
     depth: u32,
 }
 
 const LIBRARY_SCOPE: ScopeId = ScopeId(0);
 const GLOBAL_SCOPE: ScopeId = ScopeId(1);
 
-/// The most that the `constant` variables of a library take together.
+/// The largest total size of a library's `constant` variables.
 const MAX_CONSTANT_BYTES: u64 = 64 << 20;
 
-/// Functions whose checking needs other functions to be checked (`auto` results, constants).
+/// Maximum nesting of functions whose checking requires other functions (`auto` results, constants).
 const MAX_DEPTH: u32 = 64;
 
-/// What tells functions of a scope apart: its name and the types of its parameters.
+/// Identifies a function: its scope, name and parameter types.
 type Signature = (ScopeId, Name, Box<[TyId]>);
 
 impl Checker {
@@ -390,7 +390,7 @@ impl Checker {
         checker
     }
 
-    /// Says an error, and in an instance of a template how the checker came there.
+    /// Reports an error; in an instance of a template, with notes on where it was instantiated.
     fn error(&mut self, span: Span, message: impl Into<String>) {
         let before = self.context.diagnostics.len();
         self.context.diagnostics.error(span, message);
@@ -433,18 +433,18 @@ impl Checker {
         ScopeId(self.scopes.len() as u32 - 1)
     }
 
-    /// Adds a name to what stands before the names of a scope's members.
+    /// Appends a name to the qualifier of a scope's members.
     fn extend_prefix(&mut self, scope: ScopeId, name: &str) {
         let prefix = &mut self.scopes[scope.0 as usize].prefix;
         *prefix = format!("{prefix}{name}::").into();
     }
 
-    /// Checks in a new block scope.
+    /// Runs a check in a new block scope.
     fn scoped<T>(&mut self, check: impl FnOnce(&mut Self) -> T) -> T {
         check(&mut self.in_new_scope(ScopeKind::Block))
     }
 
-    /// Checks in another scope, outside of any function.
+    /// Runs a check in another scope, outside any function.
     fn outside<T>(&mut self, scope: ScopeId, check: impl FnOnce(&mut Self) -> T) -> T {
         check(&mut self.outside_of_body(scope))
     }
@@ -458,8 +458,8 @@ impl Checker {
         globals.filter_map(|global| global.as_function_constant(&self.types)).collect()
     }
 
-    /// Drops the state of work that an internal error broke off, so that other kernels compile.
-    /// Answers what was reported before.
+    /// Drops the state of work that an internal error interrupted, so that other kernels compile.
+    /// Returns the diagnostics reported before it.
     pub(crate) fn recover(&mut self) -> Diagnostics {
         (self.scope, self.body, self.origin) = (GLOBAL_SCOPE, None, None);
         (self.depth, self.templates.depth, self.unevaluated) = (0, 0, 0);
@@ -494,7 +494,7 @@ impl Checker {
         index
     }
 
-    /// Checks the body of an instance, once; answers its state after that.
+    /// Checks the body of an instance, once; returns its state.
     pub(crate) fn check_instance(&mut self, index: InstanceIndex) -> State {
         let at = index.0 as usize;
         if !matches!(self.instances[at].state, State::Unchecked) {
@@ -520,8 +520,8 @@ impl Checker {
         drop(there);
         self.depth -= 1;
         let said = std::mem::replace(&mut self.context.diagnostics, outer);
-        // Graphics stages hold back everything: a file's kernels must not fail for them. So does
-        // what is only declared: whether it is missing is known when it is asked for.
+        // Errors in graphics stages are deferred: a file's kernels must not fail for them. So are those
+        // of functions that are only declared, until they are used.
         let held_back = !said.has_hard_errors()
             || said.begins_with_unsupported()
             || !self.func(func).is_defined()
@@ -541,7 +541,7 @@ impl Checker {
         state
     }
 
-    /// Checks every function that the library can check without being asked for one.
+    /// Checks every function that can be checked without a request for a kernel.
     pub(crate) fn check_all_bodies(&mut self) {
         let mut next = 0;
         while next < self.functions.len() {
@@ -584,7 +584,7 @@ impl Checker {
         self.bind(self.scope, name, Entity::Local(variable));
     }
 
-    /// What names say of a local of the body that is being checked.
+    /// The name's entity of a local of the current body.
     fn variable(&mut self, local: LocalIndex, span: Span) -> VariableId {
         let Some(body) = &self.body else {
             ir::internal_error("a local is named outside of a function's body")

@@ -32,7 +32,7 @@ pub(super) fn binary_operator(punct: Punct) -> Option<Binary> {
     })
 }
 
-/// What an operator does with a pointer.
+/// An operation on a pointer.
 #[derive(Clone, Copy)]
 enum PointerOperation {
     /// `p + n`
@@ -45,7 +45,7 @@ enum PointerOperation {
     Distance,
     /// `p == q`, both converted to this type.
     Compare(TyId),
-    /// `p == q` of types that have nothing to do with each other: an error.
+    /// `p == q` of unrelated types: an error.
     CompareUnrelated,
 }
 
@@ -76,7 +76,7 @@ impl Checker {
         matches!(self.types.get(ty), Ty::Struct(_) | Ty::Enum(_) | Ty::SimdgroupMatrix(_))
     }
 
-    /// An operator that a class or enum overloads; `None` when there is none that fits.
+    /// An operator that a class or enum overloads; `None` when no overload fits.
     fn overloaded(&mut self, punct: Punct, operands: &[Expr], span: Span) -> Option<Expr> {
         if !operands.iter().any(|operand| self.is_class_like(operand.qual.ty)) {
             return None;
@@ -115,7 +115,7 @@ impl Checker {
         let mut known = FuncSet::of(free.iter().copied());
         let beside = self.functions_beside(name, operands);
         free.extend(beside.into_iter().filter(|&id| known.insert(id)));
-        // The library's own are found by their operands' namespace ([basic.lookup.argdep]).
+        // The library's operators are found by their operands' namespace ([basic.lookup.argdep]).
         for entity in self.lookup_in(LIBRARY_SCOPE, name) {
             let id = match entity {
                 Entity::Function(id) => Some(id),
@@ -279,7 +279,7 @@ impl Checker {
         };
         let ty = self.types.vector(common, width);
         let left = self.convert_value(left, ty);
-        // A shift's result has the type of its left side ([expr.shift]/1).
+        // The result of a shift has the type of the left side ([expr.shift]/1).
         let right = self.convert_value(right, ty);
         let result =
             if operator.is_comparison() { self.types.vector(Scalar::Bool, width) } else { ty };
@@ -347,7 +347,7 @@ impl Checker {
             |this: &Self, expr: &Expr| this.types.arithmetic(expr.qual.ty).map_or(1, |a| a.1);
         let most = width(self, &left).max(width(self, &right));
         if most > 1 {
-            // On vectors both sides are computed, by component (MSL 3.1).
+            // On vectors both sides are evaluated, by component (MSL 3.1).
             let (left, right) = (self.rvalue(left), self.rvalue(right));
             let ty = self.types.vector(Scalar::Bool, most);
             let (wl, wr) = (width(self, &left), width(self, &right));
@@ -368,7 +368,7 @@ impl Checker {
         self.value(ExprKind::Logical(and, Box::new(left), Box::new(right)), bool_ty, span)
     }
 
-    /// What an operator does with these operand types when one of them is a pointer, if it does anything.
+    /// The pointer operation of an operator for these operand types, if one is a pointer.
     fn pointer_operation(
         &self,
         operator: Binary,
@@ -430,7 +430,7 @@ impl Checker {
             PointerOperation::Forward => (left, self.as_index(right)),
             PointerOperation::ForwardSwapped => (right, self.as_index(left)),
             PointerOperation::Backward => {
-                // Widened before it is negated: minus one of a `uint` is not four billion.
+                // Widen before negating: `p - 1u` moves back by one element.
                 let wide = self.convert_value(right, Types::scalar(Scalar::I64));
                 let ty = wide.qual.ty;
                 (left, self.value(ExprKind::Negate(Box::new(wide)), ty, span))
@@ -458,7 +458,7 @@ impl Checker {
     }
 
     /// MSL 3.2: matrices add and multiply with each other, with vectors and with scalars. The type
-    /// of the result, and the scalar that an operand which is no matrix is converted to.
+    /// of the result, and the scalar type to which an operand that is not a matrix is converted.
     fn matrix_type(
         &mut self,
         operator: Binary,
@@ -497,7 +497,7 @@ impl Checker {
 
     // ---- assignment ----------------------------------------------------------------------
 
-    /// Whether a place may be written; says why not.
+    /// Whether an expression can be assigned to; reports the error if not.
     pub(super) fn assignable(&mut self, left: &Expr, span: Span) -> bool {
         if !left.place {
             self.error(span, "expression is not assignable");
@@ -571,7 +571,7 @@ impl Checker {
         let right = self.rvalue(right);
         let qual = left.qual;
         if matches!(self.types.get(qual.ty), Ty::Pointer(_) | Ty::Matrix(..)) {
-            // The sum's own rules, then stored.
+            // The rules of `+` and `-`, then a store.
             let value = self.rvalue(left.clone());
             let sum = self.binary(punct, value, right, span);
             if sum.qual.ty != qual.ty {
@@ -612,7 +612,7 @@ impl Checker {
         Expr { kind, qual, place: true, span }
     }
 
-    /// Whether `++` or `--` may change an operand of this type; reports why not. A `bool` may be
+    /// Whether `++` or `--` may change an operand of this type; reports the error if not. A `bool` may be
     /// incremented, which sets it, and not decremented (expr.pre.incr/1, expr.post.incr/1).
     fn steps(&mut self, punct: Punct, operand: &Expr, span: Span) -> bool {
         let verb = if punct == Punct::Inc { "increment" } else { "decrement" };
@@ -710,7 +710,7 @@ impl Checker {
             return self.value(op, ty, span);
         }
         let condition = Box::new(self.condition_value(condition));
-        // Two places of one type stay a place ([expr.cond]/4).
+        // Two lvalues of one type give an lvalue ([expr.cond]/4).
         let aggregate = self.types.is_aggregate(yes.qual.ty);
         let scalar = self.types.as_scalar(yes.qual.ty).is_some();
         if yes.place && no.place && yes.qual == no.qual && (aggregate || scalar) {
@@ -733,7 +733,7 @@ impl Checker {
         self.value(ExprKind::Conditional(condition, Box::new(yes), Box::new(no)), ty, span)
     }
 
-    /// Brings the two results of `?:` to one type.
+    /// Converts the two results of `?:` to one type.
     fn unify(&mut self, yes: Expr, no: Expr) -> Option<(Expr, Expr)> {
         if yes.qual.ty == no.qual.ty {
             return Some((yes, no));

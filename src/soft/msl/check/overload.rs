@@ -1,4 +1,4 @@
-//! Overload resolution (C++14 over.match), and why a candidate was not the one.
+//! Overload resolution (C++14 over.match), and notes on rejected candidates.
 
 use super::call::Candidate;
 use super::convert::{Rank, Source};
@@ -9,21 +9,21 @@ use crate::soft::msl::hir::Expr;
 use crate::soft::msl::source::Span;
 use crate::soft::msl::types::{Qual, Ty, space_name};
 
-/// What overload resolution found, by the numbers of candidates.
+/// The result of overload resolution, by index of the candidate.
 pub(super) enum Choice {
     One(usize),
     None,
     Ambiguous(Vec<usize>),
 }
 
-/// A candidate that takes the arguments.
+/// A candidate that accepts the arguments.
 struct Viable {
     index: usize,
     ranks: Vec<Rank>,
     func: Option<FuncId>,
 }
 
-/// Why a template is no candidate, with the words of the error that it led to.
+/// Why a template is not a candidate, with the message of the error in its signature.
 pub(super) type IgnoredTemplate = (TemplateId, (Ignored, Option<String>));
 
 impl Checker {
@@ -100,7 +100,7 @@ impl Checker {
     }
 
     /// How well an object fits a member's `this` (over.match.funcs/4; MSL 4: the qualifier of a
-    /// member function may be an address space). A member that names no space takes any.
+    /// member function may be an address space). A member without one accepts any space.
     fn rank_this(&self, object: Qual, this: (bool, Option<AddressSpace>)) -> Option<Rank> {
         let (constant, space) = this;
         let object_constant = object.constant || object.space_or_thread() == AddressSpace::Constant;
@@ -141,10 +141,10 @@ impl Checker {
         if a.ranks.iter().zip(&b.ranks).any(|(x, y)| x < y) {
             return true;
         }
-        // With equal conversions, what is no template's wins, then the more special template
+        // With equal conversions a function that is not from a template wins, then the more specialised template
         // ([over.match.best]/1).
-        // Functions of the library's table count as templates: what a program declares for the same types,
-        // as it may where Metal has a template that leaves them out, is its choice.
+        // Functions of the library's table count as templates, so a program's function for the same types
+        // wins: Metal's library may have a template that excludes these types.
         let template = |one: &Viable| one.func.is_none_or(|id| self.func(id).made_from.is_some());
         let made_from = |one: &Viable| one.func.and_then(|id| self.func(id).made_from);
         match (template(a), template(b), made_from(a), made_from(b)) {
@@ -162,7 +162,7 @@ impl Checker {
         self.error(span, format!("no matching function for call to '{name}'"));
     }
 
-    /// A note at a user's function; the library's have no place to show.
+    /// A note at a user's function; the library's functions have no position to show.
     pub(super) fn note_candidate(&mut self, candidate: Candidate, arguments: &[Expr]) {
         if let Candidate::Func(id) = candidate {
             let sources: Vec<Source> = arguments.iter().map(|one| self.source(one)).collect();
@@ -170,7 +170,7 @@ impl Checker {
         }
     }
 
-    /// The same for a member, whose object is the first of `all`.
+    /// The same for a member function, whose object is the first of `all`.
     pub(super) fn note_member(&mut self, id: FuncId, all: &[Expr]) {
         let sources: Vec<Source> = all[1..].iter().map(|one| self.source(one)).collect();
         self.note(id, Some(all[0].qual), &sources);
@@ -192,7 +192,7 @@ impl Checker {
         self.context.diagnostics.note(span, message);
     }
 
-    /// Why a function does not take these arguments, in clang's words.
+    /// Why a function does not accept these arguments, with clang's messages.
     fn not_viable(
         &mut self,
         id: FuncId,
@@ -252,7 +252,7 @@ impl Checker {
         })
     }
 
-    /// What an argument points or refers to, and what its parameter wants there.
+    /// The types that an argument and its parameter point or refer to.
     fn pointees(&self, from: Qual, to: Qual) -> Option<(Qual, Qual)> {
         match (self.types.get(from.ty), self.types.get(to.ty)) {
             (Ty::Pointer(from), Ty::Pointer(to)) => Some((*from, *to)),

@@ -1,32 +1,32 @@
-//! Where the checker is: in which scope and body, and for which instance of a template. A guard brings it
-//! back when it is dropped, on every way out.
+//! The checker's current scope, body and instance of a template. A guard restores them
+//! when it is dropped, on every path.
 
 use super::{Body, Checker, OriginId, ScopeId, ScopeKind};
 use std::ops::{Deref, DerefMut};
 
-/// A checker in another position, until this is dropped.
+/// A checker in another position, until the guard is dropped.
 pub(super) struct Elsewhere<'a> {
     checker: &'a mut Checker,
     scope: ScopeId,
     origin: Option<OriginId>,
-    /// The body that was left, and the number of unevaluated operands around.
+    /// The previous body, and its nesting of unevaluated operands.
     body: Option<(Option<Body>, u32)>,
 }
 
 impl Checker {
-    /// In another scope, in the same body.
+    /// Enters another scope of the same body.
     pub(super) fn in_scope(&mut self, scope: ScopeId) -> Elsewhere<'_> {
         let outer = std::mem::replace(&mut self.scope, scope);
         Elsewhere { scope: outer, origin: self.origin, body: None, checker: self }
     }
 
-    /// In a new scope inside the current one.
+    /// Enters a new scope inside the current one.
     pub(super) fn in_new_scope(&mut self, kind: ScopeKind) -> Elsewhere<'_> {
         let scope = self.new_scope(kind, self.scope);
         self.in_scope(scope)
     }
 
-    /// In another scope, outside of any body.
+    /// Enters another scope, outside any body.
     pub(super) fn outside_of_body(&mut self, scope: ScopeId) -> Elsewhere<'_> {
         let left = (self.body.take(), std::mem::take(&mut self.unevaluated));
         let mut guard = self.in_scope(scope);

@@ -1,4 +1,4 @@
-//! What checking leaves of a kernel, for lowering: an immutable program, and the program with the values
+//! The result of checking a kernel, for lowering: an immutable program, and the program with the values
 //! of function constants.
 //!
 //! Bodies of templates' instances are checked when a kernel needs them ([`Checker::program`]): that
@@ -18,12 +18,12 @@ use crate::soft::msl::types::{Qual, Types};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// A kernel with all that it reaches. Nothing in it changes.
+/// A kernel with all functions and variables that it reaches; immutable.
 #[derive(Debug)]
 pub(crate) struct Program {
     pub(crate) types: Types,
     globals: Arc<Vec<Arc<Global>>>,
-    /// The bodies that the kernel may reach, or what is wrong with them.
+    /// The bodies that the kernel may reach, or their errors.
     bodies: HashMap<InstanceIndex, State>,
     pub(crate) kernel: InstanceIndex,
     pub(crate) name: String,
@@ -32,8 +32,8 @@ pub(crate) struct Program {
 }
 
 impl Checker {
-    /// Checks what a kernel may reach and has not been checked. An error is that of a limit: what is
-    /// wrong in a body is reported when the body is lowered.
+    /// Checks the functions that a kernel may reach and that are not checked yet. Fails only for a limit:
+    /// errors in a body are reported when the body is lowered.
     pub(crate) fn program(&mut self, func: FuncId) -> Result<Program, Diagnostics> {
         self.exceeded();
         let reflection = self.reflect(func);
@@ -49,7 +49,7 @@ impl Checker {
             if let State::Checked(function) = &state {
                 let mut globals: Vec<GlobalIndex> = function.uses.globals.iter().copied().collect();
                 waiting.extend(&function.uses.functions);
-                // Initialisers call functions and name other variables.
+                // Initialisers call functions and use other variables.
                 seen_globals.resize(self.globals.len(), false);
                 while let Some(global) = globals.pop() {
                     let seen = &mut seen_globals[global.0 as usize];
@@ -78,7 +78,7 @@ impl Checker {
         })
     }
 
-    /// Reports a limit that was exceeded where the error was dropped, with a candidate of a call.
+    /// Reports an exceeded limit whose error was dropped with a rejected candidate of a call.
     pub(crate) fn report_exceeded(&mut self) {
         if let Some(error) = self.exceeded() {
             self.context.diagnostics.append(error);

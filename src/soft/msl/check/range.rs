@@ -1,4 +1,4 @@
-//! `for (T x : range)`: over arrays, and over what has `begin` and `end` (C++14 stmt.ranged).
+//! `for (T x : range)`: over arrays, and over types with `begin` and `end` (C++14 stmt.ranged).
 
 use super::Checker;
 use super::lookup::Found;
@@ -12,7 +12,7 @@ use crate::soft::msl::types::{Qual, Ty, Types};
 use std::sync::Arc;
 
 impl Checker {
-    /// `for (T x : range)` (stmt.ranged), over an array or what has `begin` and `end`.
+    /// `for (T x : range)` (stmt.ranged), over an array or a type with `begin` and `end`.
     pub(super) fn range_for(
         &mut self,
         variable: &Arc<ast::Simple>,
@@ -65,7 +65,7 @@ impl Checker {
     fn iterate(&mut self, variable: &Arc<ast::Simple>, range: Expr, body: &ast::Stmt) -> Vec<Stmt> {
         let span = range.span;
         let mut out = Vec::new();
-        // The range is computed once: what it refers to, or its value.
+        // The range is evaluated once: a reference to it, or its value.
         let range = match range.place {
             true => {
                 let pointer = self.address_of(range, span);
@@ -117,7 +117,7 @@ impl Checker {
         out
     }
 
-    /// A local that the program does not name, with a value of its own.
+    /// An unnamed local with an initial value.
     fn hidden_local(&mut self, name: &str, value: Expr, out: &mut Vec<Stmt>) -> Expr {
         let span = value.span;
         if value.qual.ty == Types::UNKNOWN {

@@ -1,4 +1,4 @@
-//! Samplers that the source describes (MSL 2.10): options, each an expression, become a constant.
+//! Samplers in the source (MSL 2.10): options, each an expression, become a constant.
 
 use super::Checker;
 use crate::soft::ir::{Sampler, Scalar};
@@ -58,7 +58,7 @@ impl Checker {
         match (name(self, path, 1)?.as_str(), &numbers[..]) {
             ("lod_clamp", &[least, most]) => sampler.set_lod_clamp(least, most),
             ("bias", &[bias]) => sampler.set_bias(bias),
-            // A kernel has no derivatives that could be anisotropic.
+            // Ignored: compute kernels have no derivatives.
             ("max_anisotropy", &[_]) => {}
             _ => return None,
         }

@@ -117,7 +117,7 @@ impl Checker {
         definition: &ast::Function,
         out: &mut Vec<Stmt>,
     ) {
-        // A constructor that delegates leaves all to the other ([class.base.init]/6).
+        // A delegating constructor has no other initialisers ([class.base.init]/6).
         if let [(path, init)] = &definition.initializers[..]
             && let Found::Entities(list) = self.lookup_path(path)
             && let ty = self.types.intern(Ty::Struct(class))
@@ -155,7 +155,7 @@ impl Checker {
                 None if row.union => None,
                 None => {
                     let value = self.member_default(class, index, span);
-                    // Without a default of its own a member keeps what memory holds.
+                    // A member without a default is uninitialised.
                     (!matches!(value.kind, ExprKind::Zero)).then_some(value)
                 }
             };
@@ -170,7 +170,7 @@ impl Checker {
         }
     }
 
-    /// The base of a class that a constructor's initialiser names.
+    /// The base class that a constructor's initialiser names.
     fn base_named(&mut self, class: StructId, path: &ast::Path) -> Option<TyId> {
         let ty = self.types.intern(Ty::Struct(class));
         let bases = self.bases_of(ty);
@@ -196,7 +196,7 @@ impl Checker {
         out
     }
 
-    /// A statement as a block of its own, which a branch or a loop's body is.
+    /// A statement as a block with its own scope: a branch or the body of a loop.
     fn branch(&mut self, statement: &ast::Stmt) -> Vec<Stmt> {
         match &statement.kind {
             Ast::Block(block) => self.block(block),
@@ -336,7 +336,7 @@ impl Checker {
         }
     }
 
-    /// A `case`, or a `default` without a value, in the switch around it (stmt.switch).
+    /// A `case`, or a `default` without a value, in the enclosing switch (stmt.switch).
     fn label(&mut self, value: Option<i64>, span: Span) {
         let Some(body) = self.this_body() else { return };
         let message = match (body.labels.last_mut().map(|labels| labels.insert(value)), value) {
@@ -362,7 +362,7 @@ impl Checker {
         out
     }
 
-    /// What an `if` or a loop tests; a variable that it declares is put before.
+    /// The condition of an `if` or a loop; the declaration of its variable comes before.
     fn condition(&mut self, condition: &Condition, before: &mut Vec<Stmt>) -> Expr {
         let value = self.condition_operand(condition, before);
         self.condition_value(value)
@@ -469,8 +469,8 @@ impl Checker {
                 let span = function.declarator.span;
                 self.error(span, "function definition is not allowed here");
             }
-            // A function's declaration in a block is one of the namespace around it, and its name is
-            // known in the block only ([basic.link]/6).
+            // A function's declaration in a block is one of the enclosing namespace, and its name is
+            // visible in the block only ([basic.link]/6).
             Decl::Simple(simple) if !simple.specifiers.storage.typedef => {
                 if simple.declarators.iter().any(|one| one.declarator.function().is_none()) {
                     let what = "declaration of functions and variables together is";
@@ -500,12 +500,12 @@ impl Checker {
                 continue;
             };
             // Threadgroup variables and tables exist once, not in each thread (MSL 4.2, 4.4). The
-            // space is that of the variable; `device int* p` is a thread's own pointer.
+            // space is that of the variable itself: `device int* p` is a pointer in thread memory.
             let qual = self.declared_type(base, &one.declarator);
             let shared =
                 matches!(qual.space, Some(AddressSpace::Threadgroup | AddressSpace::Constant))
                     || simple.specifiers.storage.statik && qual.constant;
-            // MSL 4.4: all threads of the group share it, and none comes first.
+            // MSL 4.4: all threads of the group share it, so no thread can initialise it.
             if qual.space == Some(AddressSpace::Threadgroup) && !matches!(one.init, ast::Init::None)
             {
                 let text = self.text(name);
@@ -516,7 +516,7 @@ impl Checker {
             if qual.space == Some(AddressSpace::Threadgroup)
                 && self.body.as_ref().is_some_and(|body| !body.entry)
             {
-                // MSL 4.4: it lives as long as the threadgroup that runs the entry point.
+                // MSL 4.4: its lifetime is that of the threadgroup, so it is declared in the entry point.
                 let text = self.text(name);
                 let message =
                     format!("threadgroup variable '{text}' must be declared in a kernel function");
@@ -527,7 +527,7 @@ impl Checker {
                 continue;
             }
             if simple.specifiers.storage.statik {
-                // MSL 5.3: nothing outlasts a thread but what is constant.
+                // MSL 5.3: only constants outlive a thread.
                 let text = self.text(name);
                 let message =
                     format!("static variable '{text}' must reside in constant address space");
@@ -583,7 +583,7 @@ impl Checker {
         self.redefinition(name, span);
         let attributes = simple.specifiers.attributes.iter().chain(&one.declarator.attributes);
         self.alignment(qual.ty, attributes);
-        // [dcl.init]/7: nothing could give it a value later.
+        // [dcl.init]/7: it could not get a value later.
         let says_nothing = value.is_none() && matches!(one.init, ast::Init::None);
         if qual.constant && says_nothing && !self.has_default(qual.ty) {
             let ty = self.types.name(qual.ty);
@@ -609,7 +609,7 @@ impl Checker {
                 format!("constexpr variable '{text}' must be initialized by a constant expression"),
             );
         }
-        // What is computed while compiling, by a recursive function say, is not computed again.
+        // A constant replaces its initialiser, which may call a recursive function.
         let value = match (value, constant) {
             (Some(value), Some(constant)) if simple.specifiers.storage.constexpr => {
                 Some(Expr { kind: ExprKind::Constant(constant), place: false, ..value })

@@ -9,7 +9,7 @@ use crate::soft::msl::source::Span;
 use crate::soft::msl::texture::{Access, Kind, Texture};
 use crate::soft::msl::types::{Qual, Ty, TyId, Types};
 
-/// What a member function does.
+/// The operation of a member function.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Operation {
     Sample,
@@ -30,7 +30,7 @@ pub(crate) enum Operation {
 ///
 /// The letters: `s` sampler · `c` coordinates, and the element of an array · `p` a pixel, with face and
 /// element, `q` the same in `ushort` · `v` a pixel's value · `f` a value to compare · `?` one of
-/// [`OPTIONS`] · and what may be left out: `o` offsets · `k` a component · `l` a level.
+/// [`OPTIONS`] · and optional ones: `o` offsets · `k` a component · `l` a level.
 #[derive(Debug)]
 struct Method {
     name: &'static str,
@@ -69,10 +69,10 @@ static METHODS: &[Method] = &[
     method("fence", "", Operation::Fence, any),
 ];
 
-/// What may decide the level of detail: `L` level, `B` bias, `G` gradients, `M` the least level.
+/// Options for the level of detail: `L` level, `B` bias, `G` gradients, `M` the minimum level.
 const OPTIONS: &[&str] = &["", "L", "B", "G", "M", "BM", "GM"];
 
-/// What a parameter is for.
+/// The role of a parameter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Role {
     Sampler,
@@ -88,7 +88,7 @@ pub(crate) enum Role {
     LeastLevel,
     Offset,
     Component,
-    /// A level that is read or asked about.
+    /// The level to read or query.
     WholeLevel,
 }
 
@@ -108,8 +108,8 @@ impl TextureCall {
         &METHODS[usize::from(self.method)]
     }
 
-    /// What the parameters are for, with the type of those that are integers, and how many of them an
-    /// argument must be given for.
+    /// The roles of the parameters, with the type of integers, and the number of required
+    /// arguments.
     pub(crate) fn roles(self, kind: &Kind) -> (Vec<(Role, Scalar)>, usize) {
         let mut roles = Vec::new();
         let mut least = 0;
@@ -149,11 +149,11 @@ impl TextureCall {
     }
 }
 
-/// The member functions of a name that textures of a kind have.
+/// The member functions with a name that a kind of texture has.
 fn calls(name: &str, kind: &'static Kind) -> impl Iterator<Item = TextureCall> {
     let named = METHODS.iter().enumerate().filter(move |(_, m)| m.name == name && (m.has)(kind));
     named.flat_map(|(method, row)| {
-        // MSL 6.12.1: without levels there is no choice of one.
+        // MSL 6.12.1: a texture without mipmaps has no level argument.
         let choice = row.parameters.contains('?') && kind.sides > 1;
         let count = if choice { OPTIONS.len() } else { 1 };
         (0..count).map(move |option| TextureCall { method: method as u8, option: option as u8 })
@@ -161,7 +161,7 @@ fn calls(name: &str, kind: &'static Kind) -> impl Iterator<Item = TextureCall> {
 }
 
 impl Checker {
-    /// The texture type that a type is.
+    /// The type as a texture type, if it is one.
     pub(super) fn texture(&self, ty: TyId) -> Option<Texture> {
         match *self.types.get(ty) {
             Ty::Texture(texture) => Some(texture),
@@ -193,7 +193,7 @@ impl Checker {
             }
             return self.error_expr(span);
         };
-        // MSL 6.12: what may be done depends on the access.
+        // MSL 6.12: the access limits the operations.
         use Operation::{Gather, GatherCompare, Read, Sample, SampleCompare, Write};
         let allowed = match first.operation() {
             Sample | SampleCompare | Gather | GatherCompare => texture.access == Access::Sample,
@@ -226,7 +226,7 @@ impl Checker {
         self.value(ExprKind::Builtin(Builtin::Texture(call), values), result, span)
     }
 
-    /// The types of a member function's parameters, and how many need an argument.
+    /// The types of a member function's parameters, and the number of required arguments.
     pub(super) fn texture_parameters(&mut self, call: TextureCall, ty: TyId) -> (Vec<Qual>, usize) {
         let Some(texture) = self.texture(ty) else { return (Vec::new(), 0) };
         let kind = texture.kind();
@@ -254,7 +254,7 @@ impl Checker {
         (list, least)
     }
 
-    /// Whether values of a type hold something that is `wanted`.
+    /// Whether a type is or contains a type for which `wanted` is true.
     pub(super) fn holds(&self, ty: TyId, wanted: fn(&Ty) -> bool) -> bool {
         match self.types.get(ty) {
             ty if wanted(ty) => true,

@@ -1,4 +1,4 @@
-//! From the spelling of a type to the type (C++14 dcl.type, dcl.meaning; MSL 2, 4).
+//! Resolves the spelling of a type to the type (C++14 dcl.type, dcl.meaning; MSL 2, 4).
 
 use super::lookup::Found;
 use super::{Checker, Entity};
@@ -42,13 +42,13 @@ impl Checker {
         }
     }
 
-    /// The type that specifiers say; `auto` is [`Types::UNKNOWN`] without an error.
+    /// The type that specifiers denote; `auto` is [`Types::UNKNOWN`] without an error.
     pub(super) fn specifiers(&mut self, specifiers: &Specifiers) -> Qual {
         let qual = self.result_specifiers(specifiers);
         Qual { constant: qual.constant || specifiers.storage.constexpr, ..qual }
     }
 
-    /// The same for a function, whose `constexpr` says nothing of its result (dcl.constexpr).
+    /// The same for a function, whose `constexpr` does not apply to its result (dcl.constexpr).
     pub(super) fn result_specifiers(&mut self, specifiers: &Specifiers) -> Qual {
         let mut qual = match &specifiers.base {
             BaseType::Fundamental(Fundamental::Double) => {
@@ -68,7 +68,7 @@ impl Checker {
             }
             BaseType::Decltype(Some(expr)) => {
                 let checked = self.unevaluated(expr);
-                // [dcl.type.simple]/4: a name gives its declared type, another place a reference.
+                // [dcl.type.simple]/4: a name has its declared type, another lvalue is a reference.
                 if checked.place
                     && !matches!(expr.kind, ExprKind::Path(_) | ExprKind::Member { .. })
                 {
@@ -103,7 +103,7 @@ impl Checker {
         }
     }
 
-    /// The type of the function that a path names; unknown when its arguments do not say all.
+    /// The type of the function that a path names; unknown if template arguments are missing.
     fn function_named(&mut self, expr: &Expr) -> Qual {
         let unknown = Qual::plain(Types::UNKNOWN);
         let ExprKind::Path(path) = &expr.kind else { return unknown };
@@ -159,8 +159,8 @@ impl Checker {
         unknown
     }
 
-    /// Says that a path looks for a type in a type that has none of the name; false when it looks
-    /// elsewhere.
+    /// Reports that a path names a type that its class does not have; false if the path is not
+    /// of this form.
     fn missing_member_type(&mut self, path: &Path) -> bool {
         let mut owner = path.clone();
         let (Some(member), Some(outer)) = (owner.parts.pop(), owner.parts.last().cloned()) else {
@@ -248,7 +248,7 @@ impl Checker {
             u8::try_from(number).ok().filter(|number| (2..=4).contains(number))
         };
         let ty = match (name.as_str(), scalar) {
-            // A vector of one is as good as its component.
+            // A vector of one component is its scalar.
             ("vec", Some(scalar)) if numbers == [1] => Some(Ty::Scalar(scalar)),
             ("vec", Some(scalar)) => small(0).map(|width| Ty::Vector(scalar, width)),
             ("packed_vec", Some(scalar)) => small(0).map(|width| Ty::Packed(scalar, width)),
@@ -260,7 +260,7 @@ impl Checker {
             ("simdgroup_matrix", Some(scalar)) if numbers == [8, 8] && scalar.is_float() => {
                 Some(Ty::SimdgroupMatrix(scalar))
             }
-            // A template may name what it never makes ([temp.inst]/1); every use of it is an error.
+            // Naming an instance does not instantiate it ([temp.inst]/1); every use of it is an error.
             ("simdgroup_matrix", Some(_)) if numbers.len() == 2 && self.templates.depth > 0 => {
                 Some(Ty::Opaque("simdgroup_matrix"))
             }
@@ -275,7 +275,7 @@ impl Checker {
         }
     }
 
-    /// `texture2d<float, access::read>`; how coherent it is (MSL 4.8) makes no difference here.
+    /// `texture2d<float, access::read>`; its coherence (MSL 4.8) is ignored.
     fn texture_type(&mut self, name: &str, arguments: &[TemplateArgument], span: Span) -> TyId {
         let mut scalar = None;
         let mut access = None;
@@ -338,8 +338,8 @@ impl Checker {
         qual
     }
 
-    /// MSL 4: pointers and references say where what they point to is. In a template the argument may
-    /// say it.
+    /// MSL 4: pointers and references name the address space they point to. In a template the argument may
+    /// name it.
     fn require_space(&mut self, to: Qual, span: Span, what: &str) {
         let said = to.space.is_some()
             || self.templates.depth > 0
@@ -396,7 +396,7 @@ impl Checker {
         }
     }
 
-    /// An integral constant expression's value; what is wrong has been said.
+    /// An integral constant expression's value; errors are reported.
     pub(super) fn constant_int(&mut self, expr: &Expr) -> Option<i64> {
         let checked = self.unevaluated(expr);
         if checked.qual.ty == Types::UNKNOWN {

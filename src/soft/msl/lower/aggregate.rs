@@ -19,7 +19,7 @@ impl Body<'_, '_> {
         Place::Memory(target)
     }
 
-    /// Stores a value to memory that may overlap the value's own, through a copy if necessary.
+    /// Stores a value to memory that its expression may read: computes it first, then copies it.
     pub(super) fn put_copied(&mut self, pointer: Value, expr: &Expr) {
         let size = self.size(expr.qual.ty);
         let value = self.value(expr);

@@ -1,8 +1,8 @@
-//! Deduction through an alias template, which stands for its target and is no type of its own
+//! Deduction through an alias template, which denotes its target and is not a type of its own
 //! (C++14 temp.alias/2).
 //!
-//! `A<P...>` meets a type when A's target does, and each P meets what that says of A's parameter. What
-//! the target does not tell, as in `typename X<T>::type`, is not deduced.
+//! `A<P...>` matches a type if A's target does, and each P matches what that deduces for A's parameter.
+//! Parameters that the target does not determine, as in `typename X<T>::type`, are not deduced.
 
 use super::super::Checker;
 use super::argument::Argument;
@@ -37,7 +37,7 @@ impl Checker {
         met && self.deduce_spelled(deduction, &syntax, spelled, &inner.bindings)
     }
 
-    /// An argument that is not spelled is its parameter's default, which names parameters before it.
+    /// An omitted argument is its parameter's default, which may use earlier parameters.
     fn deduce_defaults(&mut self, inner: &mut Deduction<'_>, spelled: usize) -> bool {
         let syntax = inner.syntax;
         for at in (spelled..syntax.parameters.len()).rev() {
@@ -53,7 +53,7 @@ impl Checker {
         true
     }
 
-    /// The arguments of an alias as they are spelled, each with what its parameter was found to be.
+    /// The arguments of an alias as spelled, each with what was deduced for its parameter.
     fn deduce_spelled(
         &mut self,
         deduction: &mut Deduction<'_>,
@@ -65,7 +65,7 @@ impl Checker {
         for (parameter, &binding) in alias.parameters.iter().zip(bindings) {
             let Some((first, others)) = rest.split_first() else { return true };
             let met = match binding {
-                // A pack takes all that are left, and an expansion tells no number of arguments.
+                // A pack takes all remaining arguments, and an expansion has no fixed number of them.
                 Some(list) if parameter.is_pack() => {
                     let list = self.flatten(&[list]);
                     return self.deduce_arguments(deduction, rest, &list);

@@ -1,4 +1,4 @@
-//! Template arguments: from their spelling to what they are, and to the parameters they are for
+//! Template arguments: from their spelling to types, values and templates, and to their parameters
 //! (C++14 temp.arg, temp.variadic).
 
 use super::super::lookup::Found;
@@ -14,23 +14,23 @@ use crate::soft::msl::source::Span;
 use crate::soft::msl::types::{Qual, Ty, TyId, Types};
 use std::sync::Arc;
 
-/// Elements of a pack, by their number in [`super::Templates`].
+/// Elements of a pack, by their index in [`super::Templates`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(in super::super) struct PackId(pub(super) u32);
 
-/// A template argument, as a key: a float's bits stand for it.
+/// A template argument, as a key: floats compare by their bits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(in super::super) enum Argument {
     Type(Qual),
     Value(TyId, bool, u64),
     Function(FuncId),
-    /// Functions of one name, by their number: the parameter's type picks one (over.over).
+    /// Functions of one name, by their index: the parameter's type selects one (over.over).
     Overloads(u32),
     Template(TemplateId),
     Pack(PackId),
 }
 
-/// What an argument names, until the parameter is known.
+/// The entity that an argument names, until its parameter is known.
 #[derive(Clone, Debug)]
 pub(super) struct Overloads {
     list: Vec<Entity>,
@@ -47,7 +47,7 @@ impl Argument {
         }
     }
 
-    /// What a parameter's name stands for.
+    /// The entity to which a parameter's name is bound.
     fn entity(self) -> Option<Entity> {
         Some(match self {
             Argument::Type(qual) => Entity::Type(qual),
@@ -66,7 +66,7 @@ impl Argument {
 impl Checker {
     // ---- from the spelling ---------------------------------------------------------------
 
-    /// The explicit arguments of a path, in the scope where it stands.
+    /// The explicit arguments of a path, in the scope of the path.
     pub(super) fn explicit_arguments(
         &mut self,
         list: &[TemplateArgument],
@@ -99,7 +99,7 @@ impl Checker {
         }
     }
 
-    /// A name without arguments that is a class template's: what a template template parameter takes.
+    /// The name of a class template without arguments: an argument for a template template parameter.
     fn template_named(&mut self, name: &TypeName) -> Option<TemplateId> {
         let BaseType::Named(path) = &name.specifiers.base else { return None };
         if path.last().arguments.is_some() || !name.declarator.parts.is_empty() {
@@ -155,7 +155,7 @@ impl Checker {
 
     // ---- to the parameters ---------------------------------------------------------------
 
-    /// Gives explicit arguments to the first parameters; a pack takes all that are left.
+    /// Assigns explicit arguments to the first parameters; a pack takes all remaining ones.
     pub(super) fn bind_explicit<'a>(
         &mut self,
         syntax: &'a ast::Template,
@@ -197,7 +197,7 @@ impl Checker {
         Argument::Pack(id)
     }
 
-    /// The arguments with packs as their elements.
+    /// The arguments with packs replaced by their elements.
     pub(super) fn flatten(&self, list: &[Argument]) -> Vec<Argument> {
         let mut all = Vec::new();
         for &argument in list {
@@ -209,7 +209,7 @@ impl Checker {
         all
     }
 
-    /// A scope in which a template's parameters have their arguments: those given, then defaults.
+    /// A scope that binds a template's parameters to their arguments: those given, then defaults.
     pub(super) fn bound_scope(
         &mut self,
         id: TemplateId,
@@ -220,7 +220,7 @@ impl Checker {
         self.bound_scope_in(parent, syntax, bindings)
     }
 
-    /// The same of a specialisation, which stands in `parent`.
+    /// The same for a specialisation, inside `parent`.
     pub(super) fn bound_scope_in(
         &mut self,
         parent: ScopeId,
@@ -270,14 +270,14 @@ impl Checker {
         }
     }
 
-    /// The argument as the parameter's own type has it.
+    /// The argument converted to the parameter's type.
     fn fitted(&mut self, parameter: &TemplateParameter, argument: Argument) -> Option<Argument> {
         let TemplateParameter::Value { specifiers, declarator, .. } = parameter else {
             return Some(argument);
         };
         let base = self.specifiers(specifiers);
         let target = self.declared_type(base, declarator);
-        // A parameter whose type cannot be made takes nothing (temp.deduct/8).
+        // A parameter whose type is invalid accepts no argument (temp.deduct/8).
         if target.ty == Types::UNKNOWN {
             return None;
         }
@@ -300,7 +300,7 @@ impl Checker {
                         let value = convert_constant(constant, from, to);
                         Some(Argument::constant(target.ty, value))
                     }
-                    // A function's type takes no number.
+                    // A function's type accepts no number.
                     _ => self.function_type(target.ty).is_none().then_some(argument),
                 }
             }
@@ -332,7 +332,7 @@ impl Checker {
     }
 
     /// The function whose signature is that of the target ([over.over]/1 to 4); of a template, the
-    /// instance that has it. A target that is not known takes what there is only one of.
+    /// instance that has it. If the target is unknown, the only function there is.
     fn pick_overload(&mut self, overloads: &Overloads, target: Qual) -> Option<FuncId> {
         let wanted = self.function_type(target.ty);
         if wanted.is_none() && target.ty != Types::UNKNOWN {
@@ -386,7 +386,7 @@ impl Checker {
                 && !said.has_errors()
                 && fits(self, func)
             {
-                // Of two templates the more special one is meant ([over.over]/4).
+                // Of two templates the more specialised one is selected ([over.over]/4).
                 let better = found
                     .is_none_or(|(known, _)| self.more_special_function(id, known, sources.len()));
                 if better {
@@ -399,7 +399,7 @@ impl Checker {
 
     // ---- packs ---------------------------------------------------------------------------
 
-    /// How many elements an expansion has; `None` after an error.
+    /// The number of elements of an expansion; `None` after an error.
     pub(in super::super) fn expansion_length(
         &mut self,
         mentioned: &Mentioned,
@@ -420,7 +420,7 @@ impl Checker {
         length.filter(|&count| self.make(Budgeted::Elements, count, span))
     }
 
-    /// How many elements the pack of a name has.
+    /// The number of elements of a named pack.
     pub(in super::super) fn pack_length(&mut self, name: Name) -> Option<usize> {
         let Found::Entities(list) = self.lookup(name) else { return None };
         match list.first()? {
@@ -430,7 +430,7 @@ impl Checker {
         }
     }
 
-    /// Checks a pattern with each pack standing for its element of this number.
+    /// Checks a pattern with each pack replaced by its element at this index.
     pub(in super::super) fn with_element<T>(
         &mut self,
         mentioned: &Mentioned,
@@ -460,7 +460,7 @@ impl Checker {
         check(&mut there)
     }
 
-    /// The elements of a list, each expansion as the elements of its own.
+    /// The elements of a list, with expansions replaced by their elements.
     pub(in super::super) fn expanded(&mut self, list: &[ast::Expr]) -> Vec<ast::Expr> {
         let mut all = Vec::with_capacity(list.len());
         for expr in list {
@@ -494,7 +494,7 @@ impl TemplateParameter {
         }
     }
 
-    /// The default, as an argument that is spelled.
+    /// The default argument in the form of a spelled argument.
     pub(super) fn default_argument(&self) -> Option<TemplateArgument> {
         match self {
             TemplateParameter::Type { default, .. }
@@ -515,7 +515,7 @@ impl TemplateParameter {
         }
     }
 
-    /// A type may only meet a type, and so on (temp.arg/1).
+    /// Whether an argument is of the parameter's kind: type, value or template (temp.arg/1).
     fn takes(&self, argument: Argument) -> bool {
         match self {
             TemplateParameter::Type { .. } => matches!(argument, Argument::Type(_)),

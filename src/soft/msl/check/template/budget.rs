@@ -1,11 +1,11 @@
-//! What templates may make of a library. A few lines of them can ask for any number of instances, of
-//! arguments or of code; past a limit the request is an error.
+//! Limits of template instantiation. A few lines of templates can request any number of instances, of
+//! arguments or of code; a request past a limit is an error.
 
 use super::super::Checker;
 use crate::soft::msl::diagnostics::Diagnostics;
 use crate::soft::msl::source::Span;
 
-/// Something of which templates make a limited number.
+/// A limited resource.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in super::super) enum Made {
     Instances,
@@ -33,17 +33,17 @@ impl Made {
     }
 }
 
-/// What has been made so far.
+/// The amounts used so far.
 #[derive(Debug, Default)]
 pub(in super::super) struct Budget {
     made: [u64; 3],
-    /// The error of the request that went past a limit. An overload that was given up for it is not
-    /// merely no candidate.
+    /// The error of the request that exceeded a limit. It is reported even if it occurred
+    /// in a rejected candidate.
     exceeded: Option<Diagnostics>,
 }
 
 impl Checker {
-    /// Counts what a template makes; false and an error when it is too much.
+    /// Counts an amount; past the limit, records an error and returns false.
     pub(in super::super) fn make(&mut self, what: Made, count: usize, span: Span) -> bool {
         let made = &mut self.templates.budget.made[what as usize];
         *made += count as u64;
@@ -62,14 +62,14 @@ impl Checker {
         false
     }
 
-    /// Uses up all that may be made.
+    /// Sets every resource to its limit.
     #[cfg(test)]
     pub(crate) fn exhaust_budget(&mut self) {
         let all = [Made::Instances, Made::Elements, Made::Expressions];
         self.templates.budget.made = all.map(Made::limit);
     }
 
-    /// The error of a request for too much since this was asked last.
+    /// Takes the error of an exceeded limit, if there is one.
     pub(in super::super) fn exceeded(&mut self) -> Option<Diagnostics> {
         self.templates.budget.exceeded.take()
     }

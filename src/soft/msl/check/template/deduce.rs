@@ -13,32 +13,32 @@ use crate::soft::msl::source::Span;
 use crate::soft::msl::types::{Qual, Ty, TyId, Types};
 use std::sync::Arc;
 
-/// Why a template is no candidate of a call.
+/// Why a template is not a candidate of a call.
 #[derive(Clone, PartialEq, Debug)]
 pub(in super::super) enum Ignored {
-    /// Nothing says what this parameter is.
+    /// This parameter cannot be deduced.
     Undeduced(Option<Name>),
-    /// The argument of this number has another shape than its parameter.
+    /// The argument at this index does not match its parameter.
     Mismatch(usize),
-    /// Two arguments say different things of a parameter.
+    /// Two arguments deduce different values for a parameter.
     Conflict(Name, Argument, Argument),
     /// The explicit arguments do not fit the parameters.
     Explicit,
     /// More arguments than parameters.
     TooMany(usize),
-    /// An error in the signature, which is none of the program (temp.deduct/8).
+    /// An error in the signature, which is not an error of the program (temp.deduct/8).
     Substitution,
-    /// Not a template of functions.
+    /// Not a function template.
     NoFunction,
 }
 
-/// What is known of a template's parameters so far.
+/// The arguments deduced so far.
 #[derive(Clone, Debug)]
 pub(super) struct Deduction<'a> {
     pub(super) syntax: &'a ast::Template,
     pub(super) bindings: Vec<Option<Argument>>,
     conflict: Option<Ignored>,
-    /// Templates are compared: no qualifier may be added to what a pointer points to.
+    /// For comparing templates: no qualifier may be added to the pointed-to type.
     pub(super) comparing: bool,
 }
 
@@ -52,7 +52,7 @@ impl<'a> Deduction<'a> {
         Deduction { comparing: true, ..Deduction::new(syntax) }
     }
 
-    /// Whether what is pointed to has at least the qualifiers that are spelled.
+    /// Whether the pointed-to type has at least the qualifiers that are spelled.
     fn is_qualified(&self, specifiers: &Specifiers, rest: &[DeclaratorPart], to: Qual) -> bool {
         !self.comparing
             || !rest.is_empty()
@@ -64,7 +64,7 @@ impl<'a> Deduction<'a> {
         self.syntax.parameters.iter().position(|p| parameter_name(p) == Some(name))
     }
 
-    /// Whether a type's spelling holds a parameter that is not known yet.
+    /// Whether a type's spelling contains a parameter that is not deduced yet.
     fn is_open(&self, specifiers: &Specifiers) -> bool {
         let BaseType::Named(path) = &specifiers.base else { return false };
         self.is_open_path(path)
@@ -74,7 +74,7 @@ impl<'a> Deduction<'a> {
         path.parts.iter().any(|part| self.is_open_part(part, false))
     }
 
-    /// Whether a part of a path holds a parameter: one that is not known, or any.
+    /// Whether a part of a path contains a parameter: one that is not deduced yet, or any.
     fn is_open_part(&self, part: &PathPart, any: bool) -> bool {
         let open = |at: usize| any || self.bindings[at].is_none();
         let is_open_path = |path: &Path| path.parts.iter().any(|p| self.is_open_part(p, any));
@@ -106,7 +106,7 @@ impl<'a> Deduction<'a> {
             }
             (Some(Argument::Type(known)), Argument::Type(found)) => known.ty == found.ty,
             (Some(Argument::Value(_, _, known)), Argument::Value(_, _, found)) => known == found,
-            // What overloads mean is known when the parameter is.
+            // An overload set is resolved once the parameter is known.
             (Some(Argument::Overloads(_)), Argument::Function(_)) => true,
             (Some(known), found) => known == found,
         };
@@ -121,7 +121,7 @@ impl<'a> Deduction<'a> {
 
 impl Checker {
     /// Deduces from one pair of a parameter's spelled type and an argument's type
-    /// (temp.deduct.type). False when they cannot meet; what names no parameter is not looked at.
+    /// (temp.deduct.type). False when they do not match; parts that name no parameter are not compared.
     pub(super) fn deduce(
         &mut self,
         deduction: &mut Deduction<'_>,
@@ -163,7 +163,7 @@ impl Checker {
             None => {}
         }
         let BaseType::Named(path) = &specifiers.base else { return true };
-        // What the pattern says itself is not part of what is deduced.
+        // The pattern's own qualifiers are not part of the deduced type.
         let qual = Qual {
             ty: found.ty,
             constant: found.constant
@@ -176,7 +176,7 @@ impl Checker {
             return deduction.bind(at, Argument::Type(qual));
         }
         let Some(arguments) = path.last().arguments.clone() else { return true };
-        // A member of what is to be found is not looked for ([temp.deduct.type]/5).
+        // A member of a type that depends on a parameter is not deduced ([temp.deduct.type]/5).
         let before = &path.parts[..path.parts.len() - 1];
         if before.iter().any(|part| deduction.is_open_part(part, true)) {
             return true;
@@ -278,7 +278,7 @@ impl Checker {
         true
     }
 
-    /// Whether a type is made of the library's template of this name.
+    /// Whether a type is an instance of the library's template with this name.
     fn is_library_template(&self, path: &Path, ty: TyId) -> bool {
         let Label::Name(name) = path.last().name else { return false };
         self.text(name)
@@ -323,7 +323,7 @@ impl Checker {
         }
     }
 
-    /// A number: a parameter takes it. What is computed from parameters is compared later.
+    /// Deduces a value: only for an argument that is a parameter. Computed values are compared later.
     fn deduce_value(
         &mut self,
         deduction: &mut Deduction<'_>,
@@ -340,7 +340,7 @@ impl Checker {
         }
     }
 
-    /// What each element of an expansion said of the packs in its pattern, as packs.
+    /// Collects what each element of an expansion deduced for the packs in its pattern.
     fn bind_packs(
         &mut self,
         deduction: &mut Deduction<'_>,
@@ -355,7 +355,7 @@ impl Checker {
                     Some(Argument::Pack(id)) => self.templates.packs[id.0 as usize].len(),
                     _ => 0,
                 };
-                // Elements that were given explicitly stay as they were given.
+                // Explicit elements are not changed.
                 if list.len() >= given {
                     let mut all = match deduction.bindings[at] {
                         Some(known) => self.flatten(&[known]),
@@ -370,8 +370,8 @@ impl Checker {
 
     // ---- calls ---------------------------------------------------------------------------
 
-    /// The instance of a function template that a call means. What goes wrong in the signature is
-    /// no error (temp.deduct/8), but the reason that it is no candidate; its words come with it.
+    /// The instance of a function template for a call. An error in the signature is
+    /// not reported (temp.deduct/8): it is the reason that the template is not a candidate, with its message.
     pub(in super::super) fn template_candidate(
         &mut self,
         id: TemplateId,
@@ -415,7 +415,7 @@ impl Checker {
         self.function_instance(id, &bindings, span)
     }
 
-    /// Deduces from all arguments of a call, in the scope that the template stands in.
+    /// Deduces from all arguments of a call, in the template's own scope.
     fn deduce_call(
         &mut self,
         deduction: &mut Deduction<'_>,
@@ -427,7 +427,7 @@ impl Checker {
         for parameter in &signature.parameters {
             let Some(mentioned) = &parameter.expands else {
                 let Some((at, &source)) = types.next() else { break };
-                // A parameter whose type is given already takes conversions.
+                // For a parameter without template parameters to deduce, arguments may be converted.
                 if !given.is_open(&parameter.specifiers) && !has_open_array(&given, parameter) {
                     continue;
                 }
@@ -449,7 +449,7 @@ impl Checker {
         Ok(())
     }
 
-    /// One parameter of a call: by value, arrays decay, and the outermost qualifiers go
+    /// One parameter of a call: by value, arrays decay, and the outermost qualifiers are dropped
     /// ([temp.deduct.call]/2).
     fn deduce_parameter(
         &mut self,
@@ -460,7 +460,7 @@ impl Checker {
         let parts = &parameter.declarator.parts;
         let by_reference = matches!(parts.last(), Some(DeclaratorPart::Reference));
         let found = match *self.types.get(qual.ty) {
-            // A list in braces says nothing ([temp.deduct.call]/1).
+            // A braced list deduces nothing ([temp.deduct.call]/1).
             Ty::Void => return true,
             Ty::Array(element, _) if !by_reference && place => {
                 let pointee = Qual { space: Some(qual.space_or_thread()), ..qual.with(element) };
@@ -479,7 +479,7 @@ impl Checker {
         met
     }
 
-    /// Why a template is no candidate, in clang's words.
+    /// Why a template is not a candidate, with clang's messages.
     pub(in super::super) fn ignored_text(
         &self,
         id: TemplateId,
@@ -538,7 +538,7 @@ impl<'a> Deduction<'a> {
     }
 }
 
-/// `thread T (&x)[N]` with `N` to be found.
+/// `thread T (&x)[N]` with `N` to be deduced.
 fn has_open_array(deduction: &Deduction<'_>, parameter: &ast::Parameter) -> bool {
     parameter.declarator.parts.iter().any(|part| match part {
         DeclaratorPart::Array(Some(size), _) => size
@@ -549,7 +549,7 @@ fn has_open_array(deduction: &Deduction<'_>, parameter: &ast::Parameter) -> bool
     })
 }
 
-/// The parameters of a template of functions.
+/// The parameters of a function template.
 pub(super) fn signature_of(syntax: &ast::Template) -> Option<&Arc<Signature>> {
     match &syntax.declaration {
         Decl::Function(function) => function.declarator.function(),

@@ -1,5 +1,5 @@
 //! Explicit instantiation: `template [[host_name("a")]] [[kernel]] void f<float>(…);` and its other
-//! spellings (MSL 5.1.10). The host gets the instance under the name.
+//! spellings (MSL 5.1.10). The host finds the instance by this name.
 
 use super::super::lookup::Found;
 use super::super::{Checker, Entity, FuncId};
@@ -73,7 +73,7 @@ impl Checker {
     }
 
     /// The types of the parameters as the instantiation spells them: in a list of its own, or as a
-    /// function's type. `decltype` of the template itself says no more than its arguments do.
+    /// function's type. `decltype` of the template itself adds nothing to its arguments.
     fn instantiated_types(&mut self, base: Qual, declarator: &Declarator) -> Vec<(Qual, bool)> {
         let spelled: Vec<Qual> = match declarator.function().cloned() {
             Some(signature) => signature

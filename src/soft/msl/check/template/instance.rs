@@ -27,7 +27,7 @@ impl Checker {
         }
     }
 
-    /// Makes an instance once. What was wrong with one is said again to everyone who asks for it.
+    /// Makes an instance, once. Its errors are reported again at each use.
     pub(super) fn instantiate(
         &mut self,
         id: TemplateId,
@@ -79,7 +79,7 @@ impl Checker {
     }
 
     /// The specialisation that the arguments pick, in a scope that binds its own parameters: the
-    /// full one, or the most special of those that match (temp.class.spec.match).
+    /// full one, or the most specialised of those that match (temp.class.spec.match).
     fn specialised_syntax(
         &mut self,
         id: TemplateId,
@@ -93,7 +93,7 @@ impl Checker {
             return (full, own.map_or(scope, |(own, _)| own));
         }
         let list = declared.specialisations.clone();
-        // The best so far with the scope that it stands in, and the one that binds its parameters.
+        // The best so far, with its own scope and the scope that binds its parameters.
         let mut best: Option<((Arc<ast::Template>, ScopeId), ScopeId)> = None;
         for (special, parent) in list {
             let Some(scope) = self.match_specialisation(id, (&special, parent), all, syntax) else {
@@ -113,7 +113,7 @@ impl Checker {
         best.map_or((syntax.clone(), scope), |((special, _), own)| (special, own))
     }
 
-    /// A scope that binds a specialisation's parameters so that its pattern is the arguments.
+    /// A scope that binds a specialisation's parameters so that its pattern equals the arguments.
     fn match_specialisation(
         &mut self,
         id: TemplateId,
@@ -131,7 +131,7 @@ impl Checker {
                 return None;
             }
             let (scope, _) = this.bound_scope_in(parent, special, &deduction.bindings).ok()?;
-            // What was not deduced must come out the same too, or be no error at least.
+            // Parts that are not deduced must be equal too, or at least valid.
             let spelled = this.outside(scope, |this| this.explicit_arguments(&pattern))?;
             let bindings = this.bind_explicit(syntax, &spelled)?.bindings;
             let (_, same) = this.bound_scope(id, syntax, &bindings).ok()?;
@@ -174,7 +174,7 @@ impl Checker {
                     let base = self.specifiers(&simple.specifiers);
                     let before = self.globals.len();
                     self.global(simple, base, 0);
-                    // The initialiser may have brought variables of its own before this one.
+                    // The initialiser may have declared other variables before this one.
                     let count = self.globals.len();
                     (count > before).then(|| Made::Variable(GlobalIndex(count as u32 - 1)))
                 }
@@ -205,11 +205,11 @@ impl Checker {
 
     pub(in super::super) fn remember_origin(&mut self, ty: TyId, key: &Key) {
         self.templates.origins.insert(ty, key.clone());
-        // A class may name its own instance while it is being read.
+        // A class may name its own instance while it is being declared.
         self.templates.made.insert(key.clone(), Ok(Made::Type(Qual::plain(ty))));
     }
 
-    /// Members that are defined outside of a class template, for one of its instances
+    /// Declares the members that are defined outside a class template, for one of its instances
     /// (temp.mem.func): their own names for the parameters are bound to its arguments.
     pub(super) fn define_member(&mut self, member: &Arc<ast::Template>, key: &Key) {
         let bindings: Vec<Option<Argument>> = key.1.iter().copied().map(Some).collect();
@@ -301,8 +301,8 @@ impl Checker {
         }
     }
 
-    /// The template that a name with arguments means: in a class, its own name is that of the
-    /// instance too (temp.local/1).
+    /// The template that a name with arguments denotes: in a class, its own name is also that of the
+    /// instance (temp.local/1).
     pub(in super::super) fn template_of(&self, entity: Entity) -> Option<TemplateId> {
         match entity {
             Entity::Template(id) => Some(id),
@@ -330,7 +330,7 @@ impl Checker {
         self.types.instance_name(self.context.names.text(name), &self.name_arguments(all))
     }
 
-    /// The arguments of an instance, as names show them: with the elements of packs.
+    /// The arguments of an instance as shown in names: packs are replaced by their elements.
     pub(in super::super) fn name_arguments(&self, all: &[Argument]) -> Arc<[NameArgument]> {
         self.flatten(all).iter().map(|&argument| self.name_argument(argument)).collect()
     }

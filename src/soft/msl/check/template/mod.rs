@@ -1,4 +1,4 @@
-//! Templates (C++14 temp; MSL 1.5.2, 5.1.10, 5.1.11): what is declared.
+//! Templates (C++14 temp; MSL 1.5.2, 5.1.10, 5.1.11): their declarations.
 //!
 //! A template is its syntax and the scope that it was declared in. An instance is the same syntax
 //! declared in a scope of its own that binds the parameters; it is made once for each list of
@@ -36,24 +36,24 @@ use std::sync::Arc;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct TemplateId(u32);
 
-/// A template as it was declared.
+/// A template's declaration.
 #[derive(Clone, Debug)]
 struct Declared {
     syntax: Arc<ast::Template>,
     scope: ScopeId,
     name: Name,
-    /// The declaration before the definition: its default arguments hold.
+    /// The declaration before the definition, whose default arguments apply.
     prototype: Option<Arc<ast::Template>>,
-    /// Full specialisations, by their arguments. The library's templates are specialised elsewhere
-    /// than they stand: names in a specialisation are looked up from its own scope.
+    /// Full specialisations, by their arguments. The library's templates are specialised outside
+    /// their scope: names in a specialisation are looked up from its own scope.
     full: HashMap<Vec<Argument>, (Arc<ast::Template>, ScopeId)>,
     /// Partial specialisations, with their scopes.
     specialisations: Vec<(Arc<ast::Template>, ScopeId)>,
-    /// Members of a class template that are defined outside of it.
+    /// Members of a class template that are defined outside it.
     members: Vec<Arc<ast::Template>>,
 }
 
-/// What an instance turned out to be.
+/// The entity that an instance declares.
 #[derive(Clone, Copy, Debug)]
 enum Made {
     Function(FuncId),
@@ -64,23 +64,23 @@ enum Made {
 #[derive(Debug, Default)]
 pub(super) struct Templates {
     all: Vec<Declared>,
-    /// Instances, or what was wrong with them.
+    /// Instances, or their errors.
     made: HashMap<Key, Result<Made, Diagnostics>>,
-    /// The template and arguments that a class was made from, for deduction.
+    /// The template and arguments of each class that is an instance, for deduction.
     origins: HashMap<TyId, Key>,
     packs: Vec<Arc<[Argument]>>,
-    /// The same by their elements: equal packs are one pack.
+    /// Packs by their elements: equal packs are one pack.
     pack_ids: HashMap<Arc<[Argument]>, PackId>,
     overloads: Vec<Overloads>,
-    /// Types that stand for parameters when templates are compared.
+    /// Types that replace parameters when templates are compared.
     placeholders: Vec<TyId>,
     requests: Vec<Origin>,
     budget: budget::Budget,
-    /// How many instances are being declared, inside each other.
+    /// The nesting of instances that are being declared.
     pub(super) depth: u32,
 }
 
-/// Instances inside instances (clang's own limit is 1024; recursion here is deeper a level).
+/// Maximum nesting of instances (clang's limit is 1024; here a level needs more stack).
 const MAX_DEPTH: u32 = 128;
 
 /// An instance's template and arguments.
@@ -154,7 +154,7 @@ impl Checker {
         matches!(self.templates.all[id.0 as usize].syntax.declaration, Decl::Alias { .. })
     }
 
-    /// Runs a check and keeps apart what it says.
+    /// Runs a check and returns its diagnostics separately.
     fn silently<T>(&mut self, check: impl FnOnce(&mut Self) -> T) -> (T, Diagnostics) {
         let outer = std::mem::take(&mut self.context.diagnostics);
         let result = check(self);
@@ -189,7 +189,7 @@ impl Checker {
     }
 
     fn new_template(&mut self, template: &Arc<ast::Template>, name: Name, scope: ScopeId) {
-        // A declaration and its definition are one template.
+        // A definition completes its declaration.
         let own = self.scopes[scope.0 as usize].names.get(&name).cloned().unwrap_or_default();
         for entity in own {
             let Entity::Template(id) = entity else { continue };
@@ -233,7 +233,7 @@ impl Checker {
             .collect()
     }
 
-    /// `template <> …`: the arguments are written, or found by the function's parameters
+    /// `template <> …`: the arguments are explicit, or deduced from the function's parameters
     /// (temp.expl.spec).
     fn specialise(&mut self, path: &Path, template: &Arc<ast::Template>) {
         let found = self.templates_named(path);
@@ -265,7 +265,7 @@ impl Checker {
         self.error(path.span, message);
     }
 
-    /// The arguments of a specialisation that writes them.
+    /// The explicit arguments of a specialisation.
     fn explicit_key(
         &mut self,
         id: TemplateId,
@@ -277,7 +277,7 @@ impl Checker {
         self.bound_scope(id, &syntax, &bindings).ok().map(|(_, all)| all)
     }
 
-    /// The arguments of a function's specialisation: those of the instance that its types mean.
+    /// The arguments of a function's specialisation: those of the instance with its types.
     fn deduced_key(
         &mut self,
         id: TemplateId,
@@ -298,7 +298,7 @@ impl Checker {
         if parameters.len() != types.len() || !parameters.iter().zip(types).all(same) {
             return None;
         }
-        // The instance was made of the general template to find it, and is made anew when needed.
+        // The instance of the general template, made to deduce the arguments, is dropped.
         let is_this =
             |made: &Result<Made, _>| matches!(made, Ok(Made::Function(known)) if *known == func);
         let key = self.templates.made.iter().find(|(_, made)| is_this(made))?.0.clone();
@@ -306,7 +306,7 @@ impl Checker {
         Some(key.1)
     }
 
-    /// A member of a class template, defined outside of it.
+    /// A member of a class template, defined outside it.
     fn outside_member(&mut self, path: &Path, template: &Arc<ast::Template>) {
         let mut owner = path.clone();
         owner.parts.pop();
@@ -322,8 +322,8 @@ impl Checker {
         }
     }
 
-    /// Whether two templates declare the same functions (temp.over.link): their types are the same
-    /// when the same placeholders stand for their parameters.
+    /// Whether two templates declare the same functions (temp.over.link): their types are equal
+    /// when their parameters are replaced by the same placeholders.
     fn same_signature(&mut self, id: TemplateId, template: &ast::Template) -> bool {
         let known = self.syntax_of(id);
         let mut types = |syntax: &ast::Template| -> Option<Vec<Qual>> {
@@ -342,7 +342,7 @@ impl Checker {
     }
 }
 
-/// A definition with the default arguments that its declaration gave ([temp.param]/10).
+/// A definition with the default arguments of its declaration ([temp.param]/10).
 fn with_defaults(definition: &Arc<ast::Template>, declared: &ast::Template) -> Arc<ast::Template> {
     if !declared.parameters.iter().any(TemplateParameter::has_default) {
         return definition.clone();

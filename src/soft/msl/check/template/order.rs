@@ -1,5 +1,5 @@
-//! Which of two templates is the more special one (C++14 temp.func.order, temp.class.order): the one
-//! whose types, made of placeholders that nothing else is, the other can take.
+//! Which of two templates is more specialised (C++14 temp.func.order, temp.class.order): the one
+//! whose types, with unique placeholders for its parameters, match the other.
 
 use super::super::{Checker, Class, ScopeId, ScopeKind};
 use super::argument::Argument;
@@ -10,14 +10,14 @@ use crate::soft::msl::ast::{self, *};
 use crate::soft::msl::diagnostics::Diagnostics;
 use crate::soft::msl::types::{self, Qual, StructName, Ty, TyId, Types};
 
-/// Values that no program writes by accident, one a parameter.
+/// Placeholder values that are unlikely in programs, one per parameter.
 const PLACEHOLDER_VALUE: u64 = 0x5eed_0000_0000;
 
-/// Stand-ins where only a scalar will do: floats, as some templates take no others.
+/// Placeholders where only a scalar is accepted: floats, as some templates accept no other scalars.
 const RARE_SCALARS: [Scalar; 3] = [Scalar::BF16, Scalar::F16, Scalar::F32];
 
 impl Checker {
-    /// [temp.func.order], for a call with so many arguments.
+    /// [temp.func.order], for a call with `n` arguments.
     pub(in super::super) fn more_special_function(
         &mut self,
         a: TemplateId,
@@ -41,7 +41,7 @@ impl Checker {
             return false;
         };
         let mut answer = (false, Diagnostics::default());
-        // What the library's own templates take is scalars, and small numbers.
+        // The library's own templates accept scalars and small numbers.
         for scalars in [false, true] {
             let bindings = self.placeholders(&giver_syntax, scalars);
             answer = self.silently(|this| {
@@ -107,7 +107,7 @@ impl Checker {
             let Ok((scope, _)) = this.bound_scope_in(a_scope, a, &bindings) else { return false };
             let given = this.outside(scope, |this| this.explicit_arguments(&a_pattern));
             let Some(given) = given else {
-                // What asks a question of its parameters (`enable_if`) asks more than the other.
+                // A template with a constraint (`enable_if`) is more specialised than one without.
                 return a_pattern.len() >= b_pattern.len();
             };
             let given = this.flatten(&given);
@@ -117,7 +117,7 @@ impl Checker {
         answer
     }
 
-    /// Arguments for a template's parameters that are like nothing else.
+    /// Unique placeholders for a template's parameters.
     pub(super) fn placeholders(
         &mut self,
         syntax: &ast::Template,

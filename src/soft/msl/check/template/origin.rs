@@ -1,22 +1,22 @@
-//! Where instances come from: the notes behind an error in one.
+//! Where templates were instantiated: the notes after an error in an instance.
 
 use super::super::{Checker, FuncId};
 use super::Key;
 use crate::soft::msl::ast::Decl;
 use crate::soft::msl::source::Span;
 
-/// The first request for an instance.
+/// The first use of an instance.
 #[derive(Clone, Debug)]
 pub(super) struct Origin {
     pub(super) key: Key,
     /// A member function of that instance.
     pub(super) member: Option<FuncId>,
-    /// Where it was asked for, and in which instance that is.
+    /// The position of the use, and the instance that contains it.
     pub(super) span: Span,
     pub(super) from: Option<OriginId>,
 }
 
-/// An origin's number.
+/// The index of an origin.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in super::super) struct OriginId(u32);
 
@@ -26,7 +26,7 @@ impl OriginId {
     }
 }
 
-/// Of a longer chain only the ends are told, as clang does.
+/// Of a longer chain only the first and last are shown, as in clang.
 const MAX_NOTES: usize = 10;
 
 impl super::Templates {
@@ -50,7 +50,7 @@ impl Checker {
         self.functions[id.0 as usize].origin = Some(request);
     }
 
-    /// The notes that tell how the checker came to the instance where an error is.
+    /// The notes on how the instance with an error was instantiated.
     pub(in super::super) fn note_origins(&mut self) {
         let mut chain = Vec::new();
         let mut next = self.origin;
