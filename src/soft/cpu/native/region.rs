@@ -1,7 +1,7 @@
 //! A run of statements at run time: what the interpreter's code knows of it, and its machine code for each kind
 //! of strip.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::mem::offset_of;
 use std::sync::{Arc, OnceLock};
@@ -62,7 +62,7 @@ pub(crate) struct Run {
     /// Values that were computed before the first thread.
     pub(crate) done: Arc<Vec<bool>>,
     /// Reads of variables that may stand for the variable.
-    pub(crate) aliases: Vec<Value>,
+    pub(crate) aliases: HashSet<Value>,
     /// Values from before the run: where the frame has them, and whether in a slot.
     pub(crate) entering: HashMap<Value, (u32, bool)>,
     pub(crate) leaving: Vec<Leaving>,
