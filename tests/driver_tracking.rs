@@ -538,7 +538,7 @@ fn no_view_sees_half_of_a_command_buffer() {
     let buffer = rig.gpu.buffer(4096 * 4).unwrap();
     let (over, looks) = (AtomicBool::new(false), AtomicU32::new(0));
     std::thread::scope(|scope| {
-        scope.spawn(|| {
+        let looker = scope.spawn(|| {
             while !over.load(Ordering::SeqCst) {
                 buffer.read_completed_as(|x: &[u32]| assert!(x.iter().all(|&x| x == 0))).unwrap();
                 looks.fetch_add(1, Ordering::SeqCst);
@@ -546,7 +546,7 @@ fn no_view_sees_half_of_a_command_buffer() {
         });
         // On a busy machine the other thread may start late.
         let mut submitted = 0;
-        while submitted < 200 || looks.load(Ordering::SeqCst) < 10 {
+        while submitted < 200 || looks.load(Ordering::SeqCst) < 10 && !looker.is_finished() {
             submitted += 1;
             let commands = rig.queue.commands().unwrap();
             let encoder = commands.encoder().unwrap();
