@@ -1,4 +1,5 @@
-//! Running a program over a grid: threadgroups over the workers, SIMD-groups in turn, barriers between them.
+//! Runs a program over a grid: distributes threadgroups over the workers, and runs the SIMD-groups of each, between
+//! barriers, one after the other.
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -16,9 +17,9 @@ use crate::soft::ir::{AllocationKind, HANDLE_BYTES, Input, Sampler};
 use crate::soft::kernel::texture::Texture;
 use crate::soft::kernel::{Binding, Fault, FaultKind, Launch, limits};
 
-/// Threadgroups a worker takes at once, at most: work that is left should be evenly left.
+/// Most threadgroups that a worker takes at once; small chunks keep the load balanced at the end.
 const MAX_CHUNK: u64 = 64;
-/// Threads that are run without asking for help: waking a thread costs more.
+/// Launches of up to this many threads use no helpers: waking a thread costs more than it saves.
 const SMALL: u64 = 4096;
 
 /// The positions in the threadgroup of the lanes of one SIMD-group.
@@ -162,12 +163,12 @@ pub(crate) fn input(isa: IsaKind, input: Input) -> Run {
     }
 }
 
-/// Memory on vector boundaries.
+/// Memory that is aligned for vectors.
 #[derive(Clone, Copy)]
 #[repr(C, align(128))]
 struct Line([u8; 128]);
 
-/// What a thread keeps from one launch to the next.
+/// Memory that a thread reuses from one launch to the next.
 #[derive(Default)]
 struct Scratch {
     lines: Vec<Line>,
@@ -199,12 +200,12 @@ struct Shared<'a> {
     start: Instant,
     /// The fault of the first threadgroup that had one.
     fault: Mutex<Option<(u64, Fault)>>,
-    /// Whether what is the same for all threads could not be computed before them.
+    /// Hoisted values could not be computed, so the launch uses the code without hoisting.
     plain: AtomicBool,
 }
 
-// SAFETY: the pointers are to the launch's memory, which kernels may access from all threads at once:
-// what races there is the kernel's own doing, and is accessed as raw memory.
+// SAFETY: the pointers are to the launch's memory, which kernels may access from all threads at once; it is
+// accessed as raw memory, and races are the kernel's.
 unsafe impl Sync for Shared<'_> {}
 
 fn product(size: [u32; 3]) -> u64 {
@@ -310,7 +311,7 @@ impl Program {
         let largest = shared.regions.iter().map(|region| region.bytes).max().unwrap_or(0);
         let code = self.native(largest).unwrap_or(&self.code);
         workers.run(helpers, &|| {
-            // A worker that comes too late has nothing to set up for.
+            // A worker that starts too late sets up nothing.
             if shared.next.load(Ordering::Relaxed) < shared.total {
                 SCRATCH.with_borrow_mut(|scratch| {
                     let plain = shared.plain.load(Ordering::Relaxed);
@@ -336,13 +337,13 @@ impl Program {
 /// How a threadgroup ended: with a fault, or without one because another worker had stopped the launch.
 type Ended = Result<(), Option<Fault>>;
 
-/// One thread's part in a launch.
+/// One thread's state in a launch.
 struct Worker<'a> {
     shared: &'a Shared<'a>,
     code: &'a Code,
     regions: Vec<Region>,
     place: GroupPlace<'a>,
-    /// How much work may be done before the next look at the clock.
+    /// The work that may be done before the watchdog is checked again.
     budget: i64,
     waves: Vec<Wave>,
     frames: *mut u8,
@@ -370,7 +371,7 @@ impl<'a> Worker<'a> {
             scratch.lines.resize(needed, Line([0; 128]));
         }
         let line = scratch.lines.as_mut_ptr();
-        // SAFETY (of all the pointers below): they are into the lines that were just made sure of.
+        // SAFETY (of all the pointers below): they are into the lines that were allocated just now.
         let at = |line_number: usize| line.wrapping_add(line_number).cast::<u8>();
         for state in 0..states {
             let constants = at(frame * state).cast::<u64>();
@@ -390,7 +391,7 @@ impl<'a> Worker<'a> {
         for &number in &shared.tallies {
             let region = &mut regions[number];
             (region.base, region.alone) = (at(next), true);
-            // SAFETY: the copy's lines are there, and nothing is in them yet.
+            // SAFETY: the copy's lines are allocated, and not used yet.
             unsafe { region.base.write_bytes(0, region.bytes as usize) };
             next += tally_lines(&number);
         }
@@ -422,8 +423,7 @@ impl<'a> Worker<'a> {
         Self { shared, code, regions, place, budget, waves, frames: at(0), shapes: Vec::new() }
     }
 
-    /// Works until nothing is left. False if what is the same for all threads cannot be computed before
-    /// them; then nothing was done.
+    /// Runs threadgroups until none is left. Returns false if a hoisted load is out of bounds; then nothing was run.
     fn work(&mut self) -> bool {
         let shared = self.shared;
         shared.running.fetch_add(1, Ordering::Relaxed);
@@ -477,7 +477,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Computes what is the same for all threads, for every frame.
+    /// Computes the hoisted values, which are the same for all threads, in every frame.
     fn once(&mut self) -> bool {
         let code = self.code;
         if code.start == 0 {
@@ -507,7 +507,7 @@ impl<'a> Worker<'a> {
         &raw const self.code.code[self.code.start as usize]
     }
 
-    /// What is the same for all groups.
+    /// Sets the inputs that are the same for all threadgroups.
     fn set_up(&mut self) {
         let (grid, group) = (self.shared.launch.grid, self.shared.launch.group);
         let threads = product(group) as u32;
@@ -554,7 +554,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// SIMD-groups that do not wait for each other.
+    /// Runs SIMD-groups without barriers, one after the other.
     fn one_by_one(&mut self, waves: u32, initial: impl Fn(u32) -> u32) -> Ended {
         let start = self.start();
         for number in 0..waves {
@@ -573,7 +573,7 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// Counts the work of code outside of loops, for `waves` SIMD-groups, and looks at the clock if it is time to.
+    /// Counts the work of code outside of loops, for `waves` SIMD-groups, and checks the watchdog if the budget is used up.
     #[inline(always)]
     fn charge(&mut self, waves: u32) -> Ended {
         self.budget -= i64::from(self.code.work) * i64::from(waves);
@@ -601,7 +601,7 @@ impl<'a> Worker<'a> {
         wave.stop
     }
 
-    /// SIMD-groups that meet at barriers: each runs until it waits or ends, in rounds.
+    /// Runs SIMD-groups with barriers, in rounds: each runs until it waits or ends.
     fn in_rounds(&mut self, waves: u32, initial: impl Fn(u32) -> u32) -> Ended {
         let frame = (self.code.frame_bytes as usize).next_multiple_of(size_of::<Line>());
         for number in 0..waves {
@@ -613,7 +613,7 @@ impl<'a> Worker<'a> {
         self.charge(waves)?;
         let strict = self.shared.launch.strict;
         let mut from = self.start();
-        // The SIMD-groups that have not ended, a bit each.
+        // A bit for each SIMD-group that has not ended.
         let mut going = u32::MAX >> (32 - waves);
         loop {
             let mut waiting = None;
@@ -648,7 +648,7 @@ impl<'a> Worker<'a> {
             }
             let Some(ip) = waiting else { return Ok(()) };
             if strict && let Some(number) = ended {
-                // Its first thread is one that the others wait for.
+                // Report its first thread, as one that the others wait for.
                 return Err(Some(self.report(number, ip, 0, Wrong::Barrier)));
             }
             // SAFETY: a barrier is never a program's last instruction.
@@ -656,7 +656,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// What a fault report says.
+    /// Makes the report of a fault.
     #[cold]
     fn report(&self, wave: usize, ip: *const Ins, lane: u32, wrong: Wrong) -> Fault {
         let program = self.shared.program;
@@ -718,7 +718,7 @@ impl<'a> Worker<'a> {
     }
 }
 
-/// The positions of all threads of a group, 32 by 32; those past the end are the last one's.
+/// The positions of all threads of a group, for each SIMD-group; lanes past the end have the last thread's.
 fn positions(size: [u32; 3]) -> Vec<Positions> {
     let threads = product(size) as u32;
     (0..threads.div_ceil(LANES as u32))

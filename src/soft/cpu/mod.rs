@@ -1,4 +1,4 @@
-//! The SIMT executor: kernels as bytecode, 32 lanes at a time; `specs/executor.md` describes it.
+//! The back end for the CPU, which runs 32 lanes at a time; `specs/executor.md` describes it.
 //!
 //! ```text
 //! ir::Module ── passes ──> one function ── lower ──> Program ── launch ──> workers ──> SIMD-groups

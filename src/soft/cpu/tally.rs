@@ -1,8 +1,8 @@
-//! Tallies: buffers that a kernel does nothing with but add to.
+//! Tallies: buffers that a kernel only adds to, such as histograms.
 //!
-//! Each worker adds to a copy of its own, which takes no locks and moves no cache lines between cores, and
-//! adds the copy to the buffer when it is done. Relaxed atomics (MSL 6.15) promise no more: no thread of
-//! the launch looks at the buffer, and sums of integers do not depend on the order.
+//! Each worker adds to a private copy, without locks and without moving cache lines between cores, and adds
+//! the copy to the buffer when it is done. Relaxed atomics (MSL 6.15) allow that: no thread of the launch
+//! reads the buffer, and sums of integers do not depend on the order.
 
 use crate::soft::ir::walk::instructions;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::interp::memory::Region;
 use crate::soft::ir::{Allocation, AllocationKind, Function, Op, Type, Value};
 
-/// The bytes of a buffer that is worth a copy, at most.
+/// The largest buffer, in bytes, that is copied.
 const MOST_BYTES: u64 = 64 * 1024;
 
-/// Which allocations a kernel only adds words of 32 bits to, without looking at the sums.
+/// Finds the allocations that a kernel only adds 32-bit words to, without using the sums.
 pub(super) fn find(function: &Function, allocations: &[Allocation]) -> Vec<bool> {
     let mut find = Find {
         function,
@@ -68,7 +68,7 @@ impl Find<'_> {
     }
 }
 
-/// The regions to copy in a launch of `threads` threads: those that are tallies, are small beside the work,
+/// The regions to copy in a launch of `threads` threads: those that are tallies, are small compared with the work,
 /// and share no memory with another argument.
 pub(super) fn choose(tallies: &[bool], regions: &[Region], threads: u64) -> Vec<usize> {
     let end = |region: &Region| (region.base as u64).wrapping_add(region.bytes);
@@ -153,8 +153,8 @@ mod tests {
             writable: true,
             alone: false,
         };
-        let none = Region { base: std::ptr::null_mut(), ..region(0, 0) };
-        let choose = |a, b, threads| choose(&[true, false], &[none, a, b], threads);
+        let null = Region { base: std::ptr::null_mut(), ..region(0, 0) };
+        let choose = |a, b, threads| choose(&[true, false], &[null, a, b], threads);
         assert_eq!(choose(region(0, 64), region(64, 64), 1000), [1]);
         assert_eq!(choose(region(0, 64), region(60, 64), 1000), [0; 0]);
         assert_eq!(choose(region(0, 64), region(64, 64), 60), [0; 0]);

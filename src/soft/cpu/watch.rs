@@ -1,9 +1,9 @@
-//! The watchdog of a launch: it is stopped when no threadgroup of it has finished for a time.
+//! The watchdog: stops a launch when none of its threadgroups has finished for a given time.
 //!
-//! Workers count their work in units of about 10 ns, as estimated when the code is made. When a worker has used up its
-//! budget it looks at the clock, at whether another worker has stopped the launch, and at whether a threadgroup has
-//! finished since its last look. A budget lasts about a millisecond; on a slow machine, or in a build without
-//! optimisation, it shrinks until it does.
+//! Workers count their work in units of about 10 ns, as estimated when the code is generated. When a worker has used up its
+//! budget it checks the clock, whether another worker has stopped the launch, and whether a threadgroup has
+//! finished since its last check. The budget is adapted so that it lasts about a millisecond, on slow machines and
+//! in builds without optimisation, too.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,16 +15,16 @@ pub(crate) struct Watchdog {
     limit: Option<Duration>,
     /// The launch has stopped.
     aborted: AtomicBool,
-    /// A worker wants to know whether a threadgroup finishes. That way most threadgroups only read a flag.
-    asked: AtomicBool,
-    /// How often a threadgroup has finished after a worker had asked.
+    /// Set when a worker waits for a new beat. Thanks to it, most threadgroups only read a flag when they finish.
+    beat_wanted: AtomicBool,
+    /// Incremented when a threadgroup finishes while `beat_wanted` is set.
     beats: AtomicU64,
 }
 
 impl Watchdog {
     pub(crate) fn new(limit: Option<Duration>) -> Self {
-        let (aborted, asked) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { limit, aborted, asked, beats: AtomicU64::new(0) }
+        let (aborted, beat_wanted) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { limit, aborted, beat_wanted, beats: AtomicU64::new(0) }
     }
 
     /// Stops the launch.
@@ -40,17 +40,17 @@ impl Watchdog {
     /// Records that a threadgroup has finished.
     #[inline(always)]
     pub(crate) fn finished(&self) {
-        if self.asked.load(Ordering::Relaxed) {
-            self.asked.store(false, Ordering::Relaxed);
+        if self.beat_wanted.load(Ordering::Relaxed) {
+            self.beat_wanted.store(false, Ordering::Relaxed);
             self.beats.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
-/// What a worker finds when it looks.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// All is well.
+    /// The worker may continue.
     Continue,
     /// Another worker has stopped the launch.
     Aborted,
@@ -58,21 +58,21 @@ pub(crate) enum Verdict {
     Late,
 }
 
-/// Work between two looks at the clock: at most, at first, and at least.
+/// Work between two checks: at most, at first, and at least.
 const MOST: i64 = 1 << 17;
 const FIRST: i64 = 1 << 13;
 const LEAST: i64 = 1 << 8;
-/// What a budget should last: between these times.
+/// How long a budget should last: between these times.
 const SHORT: Duration = Duration::from_micros(500);
 const LONG: Duration = Duration::from_millis(2);
 
-/// One worker's view.
+/// One worker's view of the watchdog.
 #[derive(Debug)]
 pub(crate) struct Watch<'a> {
     launch: &'a Watchdog,
     budget: Cell<i64>,
     looked: Cell<Instant>,
-    /// The beats at the last look, and when they were found to have changed.
+    /// The beats at the last check, and the time at which they were last found to have changed.
     seen: Cell<u64>,
     changed: Cell<Instant>,
 }
@@ -84,12 +84,12 @@ impl<'a> Watch<'a> {
         Self { launch, budget: Cell::new(FIRST), looked, seen, changed }
     }
 
-    /// What may be worked before the first look.
+    /// The work that may be done before the first check.
     pub(crate) fn first_budget(&self) -> i64 {
         self.budget.get()
     }
 
-    /// Looks at the clock and at the other workers, and refills the budget.
+    /// Checks the clock and the other workers, and refills the budget.
     #[cold]
     pub(crate) fn look(&self, budget: &mut i64) -> Verdict {
         if self.launch.is_aborted() {
@@ -113,8 +113,8 @@ impl<'a> Watch<'a> {
             return Verdict::Late;
         }
         // Only written when it changes: the other workers read it often.
-        if !self.launch.asked.load(Ordering::Relaxed) {
-            self.launch.asked.store(true, Ordering::Relaxed);
+        if !self.launch.beat_wanted.load(Ordering::Relaxed) {
+            self.launch.beat_wanted.store(true, Ordering::Relaxed);
         }
         Verdict::Continue
     }
@@ -137,7 +137,7 @@ mod tests {
             std::thread::sleep(LIMIT / 2);
             launch.finished();
         }
-        // Both workers hear of what the last one finished.
+        // Both workers notice that the last threadgroup finished.
         assert_eq!(watch.look(&mut budget), Verdict::Continue);
         assert_eq!(other.look(&mut budget), Verdict::Continue);
         std::thread::sleep(LIMIT * 2);
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_limit_nobody_is_late() {
+    fn without_a_limit_no_worker_is_late() {
         let launch = Watchdog::new(None);
         let watch = Watch::new(&launch, Instant::now() - Duration::from_secs(1000));
         assert_eq!(watch.look(&mut 0), Verdict::Continue);
@@ -159,7 +159,7 @@ mod tests {
         let launch = Watchdog::new(Some(Duration::from_secs(60)));
         let watch = Watch::new(&launch, Instant::now());
         let mut budget = watch.first_budget();
-        // Fast work: more of it between two looks.
+        // Fast work: more of it between two checks.
         for _ in 0..20 {
             watch.look(&mut budget);
         }

@@ -1,4 +1,4 @@
-//! The threads that run threadgroups: made once, and shared by all launches of a device.
+//! The threads that run threadgroups: started once, and shared by all launches of a device.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -7,28 +7,28 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How long a thread looks for work, or a launch for its helpers, before it sleeps.
+/// How long a thread spins, waiting for work or for its helpers, before it sleeps.
 const SPIN: Duration = Duration::from_micros(20);
 
-/// A pool of threads. The thread that launches works, too, so there is one less of them than cores.
+/// A pool of threads. The launching thread works, too, so there is one fewer of them than cores.
 pub(crate) struct Workers {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
 }
 
 struct Shared {
-    /// Invitations to help, several a launch.
+    /// Jobs that wait for helpers; a launch is in it once for each helper that it can use.
     queue: Mutex<VecDeque<Arc<Job>>>,
-    /// Their number, to be seen without the lock.
+    /// The length of the queue, to be read without the lock.
     waiting: AtomicUsize,
     work: Condvar,
     stop: AtomicBool,
 }
 
-/// A launch that wants help.
+/// A launch that can use helpers.
 struct Job {
-    /// What each helper does, until nothing is left to do. The pointer is good while `helping` counts a
-    /// helper or the job is in the queue: `Workers::run` waits for both.
+    /// The function that each helper calls, which returns when no work is left. The pointer is valid while `helping`
+    /// counts a helper or the job is in the queue: `Workers::run` waits for both.
     help: *const (dyn Fn() + Sync),
     /// Helpers at work.
     helping: AtomicUsize,
@@ -37,18 +37,18 @@ struct Job {
     lock: Mutex<()>,
 }
 
-// SAFETY: `help` is `Sync` and is called while its owner waits for it, see its description.
+// SAFETY: `help` is `Sync`, and its owner waits until all calls have returned; see its description.
 unsafe impl Send for Job {}
 // SAFETY: as above.
 unsafe impl Sync for Job {}
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing that holds a lock here can leave the data half changed.
+    // A panic while a lock is held cannot leave the data inconsistent.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Workers {
-    /// Starts `count` threads, the launching one counted.
+    /// Starts `count - 1` threads: with the launching thread, `count` work.
     pub(crate) fn new(count: usize) -> Self {
         let shared = Arc::new(Shared {
             queue: Mutex::new(VecDeque::new()),
@@ -59,7 +59,7 @@ impl Workers {
         let threads = (1..count.max(1))
             .filter_map(|number| {
                 let shared = Arc::clone(&shared);
-                // A thread that cannot be had is a helper less.
+                // If the system cannot create a thread, the pool has one helper fewer.
                 std::thread::Builder::new()
                     .name(format!("soft-metal-{number}"))
                     .spawn(move || shared.serve())
@@ -69,7 +69,7 @@ impl Workers {
         Self { shared, threads }
     }
 
-    /// A thread a core.
+    /// One thread for each core.
     #[cfg(test)]
     pub(crate) fn for_this_machine() -> Self {
         Self::new(std::thread::available_parallelism().map_or(1, usize::from))
@@ -150,7 +150,7 @@ impl Shared {
                 }
                 continue;
             };
-            // Counted before the queue is free: a worker that takes jobs out of it then sees it.
+            // Counted before the queue is unlocked, so that the owner, which removes jobs from it, sees the count.
             job.helping.fetch_add(1, Ordering::AcqRel);
             self.waiting.store(queue.len(), Ordering::Release);
             drop(queue);

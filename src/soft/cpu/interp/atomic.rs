@@ -1,8 +1,8 @@
-//! Handlers of atomics (MSL 6.15): real ones, as threadgroups run on several cores.
+//! Handlers of atomics (MSL 6.15). They use the processor's atomics, as threadgroups run on several cores.
 //!
-//! The operands of the address are those of any access; the next word's are the values. Lanes take their
-//! turn from the lowest up. In memory that only this thread accesses, as threadgroup memory, nothing is
-//! locked.
+//! The operands of the address are those of any access; the values are the operands of the next instruction
+//! word. Lanes are processed in order, from the lowest. Memory that only this thread accesses, such as
+//! threadgroup memory, is accessed without locks.
 
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -15,12 +15,12 @@ use crate::soft::ir::{Op, Scalar};
 
 /// Memory of 32 or 64 bits.
 trait Word: Copy + Default {
-    /// Replaces the word by what `change` makes of it, and returns what it was.
+    /// Replaces the word by `change` of it, and returns the old value.
     ///
     /// # Safety
     /// `at` is aligned memory that is otherwise only accessed atomically or not at the same time.
     unsafe fn update(at: *mut u8, change: impl Fn(Self) -> Self) -> Self;
-    /// Adds, wrapping: machines have an instruction for it.
+    /// Adds, wrapping, and returns the old value: processors have an instruction for it.
     ///
     /// # Safety
     /// As [`update`](Self::update).
@@ -79,7 +79,7 @@ macro_rules! words {
 
 words! { u32, AtomicU32; u64, AtomicU64; }
 
-/// What an atomic writes: from what memory holds and the operands.
+/// Computes the value that an atomic writes from the old value and the operands.
 trait Change<W: Word> {
     const WRITES: bool = true;
     fn change(old: W, operands: [W; 2]) -> W;
@@ -142,11 +142,11 @@ impl<W: Word> Change<W> for CompareExchange {
     }
 }
 
-/// An atomic on words `W`; `RETURNS` if the word before is wanted.
+/// An atomic on words `W`; `RETURNS` if the old value is used.
 #[derive(Debug)]
 struct Atomic<W, C, const LANES_AS: u8, const RETURNS: bool>(PhantomData<(W, C)>);
 
-/// How the address is given, as a constant of the type.
+/// The form of the address, as a constant of the type.
 const fn lanes_as(kind: u8) -> Lanes {
     match kind {
         0 => Lanes::Uniform,
@@ -241,7 +241,7 @@ pub(crate) fn handler(op: Op, scalar: Scalar, lanes: Lanes, returns: bool) -> Ru
         (Op::AtomicOr, _) => shaped::<u32, OrU32>(lanes, returns),
         (Op::AtomicXor, _) if wide => shaped::<u64, XorU64>(lanes, returns),
         (Op::AtomicXor, _) => shaped::<u32, XorU32>(lanes, returns),
-        // Exchange, and store, which is an exchange whose result nobody wants.
+        // Exchange, and store, which is an exchange whose result is unused.
         _ if wide => shaped::<u64, Exchange>(lanes, returns),
         _ => shaped::<u32, Exchange>(lanes, returns),
     }

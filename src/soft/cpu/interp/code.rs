@@ -1,4 +1,4 @@
-//! Bytecode: what an instruction is, and the state of the SIMD-group that runs it.
+//! Bytecode: the format of instructions, and the state of the SIMD-group that runs them.
 
 use super::isa::Isa;
 use super::memory::Region;
@@ -10,7 +10,7 @@ use crate::soft::kernel::texture::Texture;
 ///
 /// # Safety
 /// * `ip` points to an instruction of a [`Program`](super::super::Program)'s code, whose `run` this is.
-/// * `frame` points to a frame as large and as aligned as that program says, used by no one else.
+/// * `frame` points to a frame as large and as aligned as that program says, not used by other threads.
 /// * `wave` describes the SIMD-group of that frame, and its regions are the launch's memory.
 pub(crate) type Run = unsafe fn(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins;
 
@@ -18,21 +18,21 @@ pub(crate) type Run = unsafe fn(ip: *const Ins, frame: *mut u8, wave: &mut Wave)
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub(crate) struct Ins {
-    /// What runs it.
+    /// Its handler.
     pub(crate) run: Run,
-    /// Mostly the result.
+    /// Usually the result.
     pub(crate) a: u32,
-    /// Mostly the first operand.
+    /// Usually the first operand.
     pub(crate) b: u32,
-    /// Mostly the second operand.
+    /// Usually the second operand.
     pub(crate) c: u32,
-    /// Whatever else is needed.
+    /// An additional operand.
     pub(crate) d: u32,
     /// Constants; the distance of a jump in instructions.
     pub(crate) imm: u64,
 }
 
-/// What runs an instruction, generic over the instruction set.
+/// The code of an instruction, generic over the instruction set.
 pub(crate) trait Handler {
     /// # Safety
     /// As [`Run`].
@@ -44,15 +44,15 @@ pub(crate) trait Handler {
 pub(crate) enum Stop {
     /// It is at its end.
     End,
-    /// It waits at the threadgroup barrier that this instruction is; it goes on after it.
+    /// It waits at this instruction, a threadgroup barrier, and resumes after it.
     Barrier(*const Ins),
-    /// This instruction found something wrong, in this lane, with these particulars.
+    /// A fault: the instruction, the lane, and details.
     Fault(*const Ins, u32, Wrong),
-    /// Another threadgroup found something wrong, or the time is up.
+    /// The launch was stopped by another threadgroup's fault, or by the watchdog.
     Aborted,
 }
 
-/// What can be found wrong.
+/// The kinds of faults that handlers report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wrong {
     /// An access of `bytes` bytes at an offset of a region (0 is null) of the launch.
@@ -70,15 +70,15 @@ pub(crate) enum Wrong {
 /// The state of one SIMD-group, next to its frame.
 #[derive(Debug)]
 pub(crate) struct Wave {
-    /// The active lanes. Code never runs with none.
+    /// The active lanes. Code never runs without active lanes.
     pub(crate) exec: u32,
-    /// How much work may be done before the next look at the clock.
+    /// The work that may be done before the watchdog is checked again.
     pub(crate) budget: i64,
     /// The launch's memory, by number; 0 is null.
     pub(crate) regions: *const Region,
     /// The length of that table.
     pub(crate) region_count: u32,
-    /// The launch's textures, by number from 1 on; only good while the launch runs.
+    /// The launch's textures, numbered from 1; valid while the launch runs.
     pub(crate) textures: *const Texture<'static>,
     /// The length of that table.
     pub(crate) texture_count: u32,
@@ -86,13 +86,13 @@ pub(crate) struct Wave {
     pub(crate) samplers: *const Sampler,
     /// Thread memory of the 32 lanes.
     pub(crate) thread_memory: *mut u8,
-    /// Where the threadgroup is.
+    /// The position and inputs of the threadgroup.
     pub(crate) place: *const GroupPlace<'static>,
     /// The SIMD-group's number in its threadgroup.
     pub(crate) number: u32,
     /// The instruction whose machine code runs.
     pub(crate) native: *const Ins,
-    /// Why it stopped, set when a handler returns null.
+    /// Why it stopped; set when a handler returns null.
     pub(crate) stop: Stop,
 }
 
@@ -117,7 +117,7 @@ impl Wave {
 /// As [`Run`].
 pub(crate) unsafe fn run(mut ip: *const Ins, frame: *mut u8, wave: &mut Wave) {
     while !ip.is_null() {
-        // SAFETY: the caller's contract; handlers give instructions of the same program.
+        // SAFETY: the caller's contract; handlers return instructions of the same program.
         ip = unsafe { ((*ip).run)(ip, frame, wave) };
     }
 }

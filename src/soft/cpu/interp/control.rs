@@ -1,8 +1,8 @@
 //! Handlers of control flow: jumps, and the masks of divergence.
 //!
-//! Lanes are never lost: an `if` parks the lanes of the other branch in a slot, a loop those that broke
-//! out of it or went on to the next iteration, and they resume where the paths join. Where no lane
-//! is left, the code jumps on to the next such place; so code never runs without active lanes.
+//! An `if` parks the lanes of the other branch in a slot, a loop those that broke or continued. They resume
+//! where the paths join. When no lane is left, the code jumps to the next join, so code never runs
+//! without active lanes.
 
 use std::marker::PhantomData;
 
@@ -28,7 +28,7 @@ unsafe fn target(ip: *const Ins) -> *const Ins {
     unsafe { ip.offset((*ip).imm as i32 as isize) }
 }
 
-/// Jumps back for a loop's next iteration, after a look at the clock if it is time for one.
+/// Jumps back for a loop's next iteration, after checking the watchdog if the budget is used up.
 ///
 /// # Safety
 /// As [`target`].
@@ -41,7 +41,7 @@ unsafe fn again(ip: *const Ins, wave: &mut Wave) -> *const Ins {
     }
 }
 
-/// Declares handlers from what they do.
+/// Declares handlers by their bodies.
 macro_rules! handlers {
     ($($(#[$doc:meta])* $name:ident |$ip:ident, $ins:ident, $frame:ident, $wave:ident| $body:block)*) => {$(
         $(#[$doc])*
@@ -54,7 +54,7 @@ macro_rules! handlers {
                 // SAFETY: the contract of `Run`.
                 unsafe {
                     let $ins = &*$ip;
-                    // What a handler has no use for.
+                    // Not every handler uses these.
                     let _ = (&$ins, &$frame, &$wave);
                     $body
                 }
@@ -70,20 +70,20 @@ handlers! {
         std::ptr::null()
     }
 
-    /// Goes on elsewhere.
+    /// Jumps.
     Jump |ip, ins, frame, wave| { target(ip) }
 
-    /// Goes on elsewhere unless the uniform condition `b` holds.
+    /// Jumps unless the uniform condition `b` holds.
     JumpUnless |ip, ins, frame, wave| {
         if get::<u32>(frame, ins.b) == 0 { target(ip) } else { ip.add(1) }
     }
 
-    /// Goes on elsewhere if the uniform condition `b` holds.
+    /// Jumps if the uniform condition `b` holds.
     JumpIf |ip, ins, frame, wave| {
         if get::<u32>(frame, ins.b) != 0 { target(ip) } else { ip.add(1) }
     }
 
-    /// Parks the lanes where `b` does not hold in `a`. Goes on elsewhere if no others are left.
+    /// Parks the lanes where `b` does not hold in `a`. Jumps if no lane is left.
     If |ip, ins, frame, wave| {
         let condition: u32 = get(frame, ins.b);
         put(frame, ins.a, wave.exec & !condition);
@@ -91,7 +91,7 @@ handlers! {
         if wave.exec == 0 { target(ip) } else { ip.add(1) }
     }
 
-    /// Exchanges the active lanes and those parked in `a`. Goes on elsewhere if there are none.
+    /// Exchanges the active lanes and those parked in `a`. Jumps if no lane is then active.
     Else |ip, ins, frame, wave| {
         let parked: u32 = get(frame, ins.a);
         put(frame, ins.a, wave.exec);
@@ -99,21 +99,21 @@ handlers! {
         if wave.exec == 0 { target(ip) } else { ip.add(1) }
     }
 
-    /// Resumes the lanes parked in `a`, and empties it. Goes on elsewhere if there are none at all.
+    /// Resumes the lanes parked in `a`, and empties it. Jumps if no lane is then active.
     Join |ip, ins, frame, wave| {
         wave.exec |= get::<u32>(frame, ins.a);
         put(frame, ins.a, 0u32);
         if wave.exec == 0 { target(ip) } else { ip.add(1) }
     }
 
-    /// Parks all active lanes in `a` and goes on elsewhere.
+    /// Parks all active lanes in `a` and jumps.
     Park |ip, ins, frame, wave| {
         put(frame, ins.a, get::<u32>(frame, ins.a) | wave.exec);
         wave.exec = 0;
         target(ip)
     }
 
-    /// Parks the lanes where `b` holds in `a`. Goes on elsewhere if no others are left.
+    /// Parks the lanes where `b` holds in `a`. Jumps if no lane is left.
     ParkIf |ip, ins, frame, wave| {
         let leaving = wave.exec & get::<u32>(frame, ins.b);
         put(frame, ins.a, get::<u32>(frame, ins.a) | leaving);
@@ -121,13 +121,13 @@ handlers! {
         if wave.exec == 0 { target(ip) } else { ip.add(1) }
     }
 
-    /// Ends the active lanes and goes on elsewhere.
+    /// Ends the active lanes and jumps.
     Leave |ip, ins, frame, wave| {
         wave.exec = 0;
         target(ip)
     }
 
-    /// Ends the lanes where `b` holds. Goes on elsewhere if no others are left.
+    /// Ends the lanes where `b` holds. Jumps if no lane is left.
     LeaveIf |ip, ins, frame, wave| {
         wave.exec &= !get::<u32>(frame, ins.b);
         if wave.exec == 0 { target(ip) } else { ip.add(1) }
@@ -139,7 +139,7 @@ handlers! {
         ip.add(1)
     }
 
-    /// Goes on elsewhere if no lane is active.
+    /// Jumps if no lane is active.
     JumpNone |ip, ins, frame, wave| {
         if wave.exec == 0 { target(ip) } else { ip.add(1) }
     }
@@ -147,7 +147,7 @@ handlers! {
     /// Begins a loop's next iteration.
     Again |ip, ins, frame, wave| { again(ip, wave) }
 
-    /// Counts work in code without loops; the immediate is as that of a jump to the next instruction.
+    /// Counts the work of code outside of loops; the immediate is that of a jump to the next instruction.
     Count |ip, ins, frame, wave| { again(ip, wave) }
 
     /// Begins a loop's next iteration unless the uniform condition `b` holds.
@@ -169,14 +169,14 @@ handlers! {
         again(ip, wave)
     }
 
-    /// Waits for the threadgroup, with all lanes or some: SIMD-groups meet, as they do on a GPU.
+    /// Waits for the threadgroup's other SIMD-groups. As on a GPU, not all lanes need to be active.
     Barrier |ip, ins, frame, wave| {
         wave.stop = Stop::Barrier(ip);
         std::ptr::null()
     }
 }
 
-/// Begins a loop's next iteration unless the test `F` of `b` and `c` holds; what most loops end with.
+/// Begins a loop's next iteration unless the test `F` of `b` and `c` holds: the end of most loops.
 /// With `STEP`, `d` is added to the counter `a` first.
 #[derive(Debug)]
 struct CountUntil<F, const STEP: bool>(PhantomData<F>);
@@ -218,10 +218,10 @@ pub(crate) fn count(op: Op, scalar: Scalar, step: bool) -> Option<Run> {
     }
 }
 
-/// Looks at the clock and at the other threadgroups.
+/// Checks the watchdog, and whether the launch was stopped.
 #[cold]
 fn poll(ip: *const Ins, wave: &mut Wave, next: *const Ins) -> *const Ins {
-    // SAFETY: `place` is that of the launch, which outlives the SIMD-group.
+    // SAFETY: `place` belongs to the worker, which outlives the SIMD-group's run.
     match unsafe { &*wave.place }.watch.look(&mut wave.budget) {
         Verdict::Continue => next,
         Verdict::Aborted => {

@@ -1,7 +1,7 @@
-//! Eight floats at a time, in the vector registers of each instruction set: the steps that a product of
-//! matrices is made of, and that the compiler does not find by itself.
+//! Eight floats in the vector registers of each instruction set: the operations of a product of matrices for
+//! which the compiler does not find the best instructions by itself.
 
-/// Eight floats side by side.
+/// A vector of eight floats.
 ///
 /// # Safety
 /// The methods of a set's type are only reached through functions that enable the set.
@@ -9,19 +9,19 @@ pub(crate) trait Eight: Copy {
     /// Reads eight floats.
     ///
     /// # Safety
-    /// They are there.
+    /// They are readable.
     unsafe fn load(from: *const f32) -> Self;
 
     /// Writes eight floats.
     ///
     /// # Safety
-    /// There is room for them.
+    /// They are writable.
     unsafe fn store(self, to: *mut f32);
 
     /// Reads two floats, and repeats them four times.
     ///
     /// # Safety
-    /// They are there.
+    /// They are readable.
     unsafe fn pairs(from: *const f32) -> Self;
 
     /// The first, third, fifth and seventh, twice each.

@@ -1,33 +1,33 @@
-//! Handlers of texture operations: lane after lane, as pixels are found one by one.
+//! Handlers of texture operations, which process one lane after the other.
 //!
 //! The first word has the registers of the result's components; the words after it those of the operands'
-//! components, in order. The immediate says which operands are in slots, and what the operation's own is.
+//! components, in order. The immediate says which operands are in slots, and holds the operation's own immediate.
 
 use std::marker::PhantomData;
 
 use super::code::{Handler, Ins, Run, Wave, get, put};
 use super::isa::{Isa, IsaKind, LANES};
-use super::sample::{Place, compare, compares, gather, sample};
+use super::sample::{Position, compare, compares, gather, sample};
 use crate::soft::ir::{Op, Sampler, TextureSide};
 use crate::soft::kernel::texture::{Pixel, Texture};
 
-/// The most components that operands have.
+/// The largest number of components of all operands together.
 const MOST: usize = 11;
 
-/// The bit of the immediate that says that the result is in slots; below it is one for each operand.
+/// The bit of the immediate that is set if the result is in slots; the bits below it are for the operands.
 pub(crate) const RESULT_IN_SLOT: u64 = 1 << 16;
-/// Where the operation's own immediate begins.
+/// The first bit of the operation's own immediate.
 pub(crate) const OWN: u32 = 32;
 
 /// A texture operation.
 trait Fetch {
-    /// How many components its operands have.
+    /// The number of components of its operands.
     const OPERANDS: usize;
-    /// How many of them, from the first, have 64 bits.
+    /// The number of operands with 64 bits, which come first.
     const WIDE: usize;
-    /// How many components its result has.
+    /// The number of components of its result.
     const RESULTS: usize;
-    /// One lane of it. The first operand, the texture, is given as such.
+    /// Executes it for one lane. The first operand, the texture, is already looked up.
     fn lane(texture: &Texture<'_>, operands: &[u64; MOST], own: u64) -> Pixel;
 }
 
@@ -53,14 +53,14 @@ fetches! {
         [0; 4]
     };
     Sample(10, 2, 4) |texture, o, _own| {
-        sample(texture, Sampler(o[1]), place(o), f32::from_bits(o[9] as u32))
+        sample(texture, Sampler(o[1]), position(o), f32::from_bits(o[9] as u32))
     };
     Compared(11, 2, 1) |texture, o, _own| {
         let [lod, value] = [o[9], o[10]].map(|bits| f32::from_bits(bits as u32));
-        [compare(texture, Sampler(o[1]), place(o), lod, value).to_bits(), 0, 0, 0]
+        [compare(texture, Sampler(o[1]), position(o), lod, value).to_bits(), 0, 0, 0]
     };
     Gather(9, 2, 4) |texture, o, own| {
-        gather(texture, Sampler(o[1]), place(o)).map(|pixel| pixel[own as usize % 4])
+        gather(texture, Sampler(o[1]), position(o)).map(|pixel| pixel[own as usize % 4])
     };
     GatherCompared(10, 2, 4) |texture, o, _own| {
         let sampler = Sampler(o[1]);
@@ -68,7 +68,7 @@ fetches! {
         let passes = |pixel: Pixel| {
             compares(sampler.compare(), value, f32::from_bits(pixel[0])).to_bits()
         };
-        gather(texture, sampler, place(o)).map(passes)
+        gather(texture, sampler, position(o)).map(passes)
     };
     Size(2, 1, 1) |texture, o, own| {
         let level = texture.levels.get(o[1] as usize).map_or([0; 3], |level| level.size);
@@ -86,9 +86,9 @@ fn words(operands: &[u64; MOST], first: usize) -> [u32; 4] {
     std::array::from_fn(|k| operands[first + k] as u32)
 }
 
-/// The place that follows texture and sampler.
-fn place(operands: &[u64; MOST]) -> Place {
-    Place {
+/// The sample position: the operands after texture and sampler.
+fn position(operands: &[u64; MOST]) -> Position {
+    Position {
         at: words(operands, 2).map(f32::from_bits),
         offset: std::array::from_fn(|k| operands[6 + k] as i32),
     }
@@ -160,7 +160,7 @@ impl Handler for BoundSampler {
     }
 }
 
-/// The handler of a texture operation; there is nothing in it to vectorise.
+/// The handler of a texture operation, which is the same for all instruction sets.
 pub(crate) fn handler(op: Op) -> Run {
     const ISA: IsaKind = IsaKind::Baseline;
     match op {
@@ -171,6 +171,6 @@ pub(crate) fn handler(op: Op) -> Run {
         Op::TextureGather => ISA.run::<Lanes<Gather>>(),
         Op::TextureGatherCompare => ISA.run::<Lanes<GatherCompared>>(),
         Op::TextureSize => ISA.run::<Lanes<Size>>(),
-        _ => unreachable!("{} is no texture operation", op.row().name),
+        _ => unreachable!("{} is not a texture operation", op.row().name),
     }
 }

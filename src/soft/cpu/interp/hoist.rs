@@ -1,9 +1,9 @@
-//! What is the same for all threads of a launch: computed once, before the first of them runs.
+//! Finds the values that are the same for all threads of a launch, to compute them once before the first thread.
 //!
-//! That is what depends on constants, on the size of the grid and of the threadgroups, and on `constant`
-//! memory, which no thread may change while the launch runs. Loads are taken out of branches that may
-//! never be taken; if one of them is out of bounds there, the launch uses the code in which nothing was
-//! moved, and finds out whether any thread really does it.
+//! They depend only on constants, on the size of the grid and of the threadgroups, and on `constant` memory,
+//! which no thread may change while the launch runs. Loads are moved even out of branches that may never be
+//! taken. If such a load is out of bounds, the launch falls back to the code without hoisting, so that only
+//! an access that a thread really executes is a fault.
 
 use super::uses::Uses;
 use crate::soft::ir::walk::instructions;

@@ -1,5 +1,5 @@
-//! Handlers of access by 32-bit indices, the most frequent of all: from lanes that are known to be side by
-//! side, over those that turn out to be, to lanes anywhere.
+//! Handlers of accesses by 32-bit indices, the most frequent kind: with fast paths for lanes that turn out to be
+//! adjacent, and a general case for lanes at any distance.
 
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
@@ -10,7 +10,7 @@ use super::lanes::Lane;
 use super::memory::{Element, Mem32, Target, checked, length, place, registers};
 
 /// An access of 32 lanes by 32-bit indices: `b` the register of indices, `c` the slot of the uniform part,
-/// `d` the place, `imm` the scale and, above it, the displacement.
+/// `d` the region and flags ([`place`]), `imm` the scale and, above it, the displacement.
 #[derive(Debug)]
 pub(crate) struct Indexed<E, const W: usize, const WRITE: bool>(PhantomData<E>);
 
@@ -24,7 +24,7 @@ impl<E: Element, const W: usize, const WRITE: bool> Handler for Indexed<E, W, WR
             let indices = frame.add(ins.b as usize).cast::<u32>();
             let at = Index::of(ins, frame, wave, bytes, WRITE);
             let adjacent = at.scale == bytes as i64;
-            // Lanes that are off may be read for, where that is in bounds; written they may not be.
+            // Inactive lanes may be read, if that is in bounds, but never written.
             let all = !WRITE || wave.exec == u32::MAX;
             let words = W == 1 && size_of::<E::Memory>() == 4;
             if adjacent && I::is_run::<LANES>(indices) {
@@ -68,13 +68,13 @@ impl<E: Element, const W: usize, const WRITE: bool> Handler for Indexed<E, W, WR
                 && let (Some((low, false)), Some((high, false))) =
                     (at.half::<I>(indices, false), at.half::<I>(indices.add(HALF), false))
             {
-                // Each row of a two-dimensional threadgroup reads one place.
+                // Each row of a two-dimensional threadgroup reads one address.
                 let [low, high] = [low, high].map(|start| at.target.base.add(start).cast());
                 halves::<I, E, W>(low, high, registers(ip, frame));
                 return ip.add(length(W));
             }
             if words || !WRITE {
-                // The common cases are worth code for every instruction set.
+                // The common cases are compiled for every instruction set; the general case only for the baseline.
                 return I::apart::<EachIndex<E, W, WRITE>>(ip, frame, wave);
             }
             Baseline::apart::<EachIndex<E, W, WRITE>>(ip, frame, wave)
@@ -82,11 +82,11 @@ impl<E: Element, const W: usize, const WRITE: bool> Handler for Indexed<E, W, WR
     }
 }
 
-/// [`Indexed`] as it mostly is: words of an argument, by unsigned indices, with no more to add than a bias.
-/// What makes it so is known when the code is made; whether the lanes are side by side is seen here.
+/// The common case of [`Indexed`]: words of an argument, by unsigned indices plus a bias. Lowering chooses it;
+/// whether the lanes are adjacent is tested here.
 ///
 /// With `GRID` the index is the thread's position in the grid, which is only computed if lanes are not
-/// side by side, or not all there.
+/// adjacent, or not all active.
 #[derive(Debug)]
 pub(crate) struct Row<const WRITE: bool, const GRID: bool>;
 
@@ -108,7 +108,7 @@ impl<const WRITE: bool, const GRID: bool> Handler for Row<WRITE, GRID> {
             let first = start.wrapping_add(get(frame, ins.c));
             let low = 4 * i64::from(first) + i64::from((ins.imm >> 32) as i32);
             let inside = low >= 0 && low <= region.bytes as i64 - BYTES;
-            // An index that wraps around is followed by 0.
+            // After the largest index comes 0: that is not a row.
             let straight = is_run && first <= u32::MAX - LANES as u32;
             let open = !WRITE || region.writable && wave.exec == u32::MAX;
             if !(inside && straight && open) {
@@ -138,7 +138,7 @@ struct RowInGrid<const WRITE: bool>;
 impl<const WRITE: bool> Handler for RowInGrid<WRITE> {
     #[inline(always)]
     unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
-        // SAFETY: the contract of `Run`; `b` is the register that was kept for the positions.
+        // SAFETY: the contract of `Run`; `b` is the register that is reserved for the positions.
         unsafe {
             let to = frame.add((*ip).b as usize).cast::<[u32; LANES]>();
             *to = (*wave.place).in_grid(wave.number, 0);
@@ -152,9 +152,9 @@ const HALF: usize = LANES / 2;
 
 /// How 32-bit indices become offsets.
 pub(crate) struct Index {
-    /// The region, and what is added to each offset.
+    /// The region, and the sum that is added to each offset.
     pub(crate) target: Target,
-    /// What is added to each index, in 32 bits.
+    /// Added to each index, in 32 bits.
     pub(crate) bias: u32,
     scale: i64,
     signed: bool,
@@ -203,7 +203,7 @@ impl Index {
     /// The offset of half of the lanes, if they are a run of adjacent elements (then `true`) or all the same.
     ///
     /// # Safety
-    /// The indices are there.
+    /// The indices are initialised.
     #[inline(always)]
     unsafe fn half<I: Isa>(&self, indices: *const u32, adjacent: bool) -> Option<(usize, bool)> {
         // SAFETY: the caller's.
@@ -216,9 +216,9 @@ impl Index {
     }
 }
 
-/// Prefetches what later SIMD-groups will read, if they go on after the `bytes` bytes of this one: there are too many
-/// instructions between two loads for the processor to see the next by itself. `last` is the last offset
-/// of such an access.
+/// Prefetches memory that later SIMD-groups will read if they continue after the `bytes` bytes of this one: two
+/// loads are too many instructions apart for the processor to overlap them by itself. `last` is the last
+/// offset at which such an access may start.
 #[inline(always)]
 pub(crate) fn ask_ahead(last: i64, low: usize, from: *const u8, bytes: usize) {
     if (low + AHEAD) as i64 <= last {
@@ -228,7 +228,7 @@ pub(crate) fn ask_ahead(last: i64, low: usize, from: *const u8, bytes: usize) {
     }
 }
 
-/// How far ahead of a contiguous load memory is prefetched: as much as is processed in the latency of memory.
+/// The prefetch distance of contiguous loads: about as many bytes as are processed in the latency of memory.
 pub(crate) const AHEAD: usize = 2048;
 
 /// The general case of [`Indexed`].
@@ -242,7 +242,7 @@ impl<E: Element, const W: usize, const WRITE: bool> Handler for EachIndex<E, W, 
         unsafe {
             let at = Index::of(&*ip, frame, wave, W * size_of::<E::Memory>(), WRITE);
             let indices = *frame.add((*ip).b as usize).cast::<[u32; LANES]>();
-            // Lanes that are off read where the first active one does.
+            // Inactive lanes read at the address of the first active one.
             let first = indices[wave.first() as usize];
             let mask = I::spread(wave.exec);
             let mut offsets = [0; LANES];
@@ -255,10 +255,10 @@ impl<E: Element, const W: usize, const WRITE: bool> Handler for EachIndex<E, W, 
     }
 }
 
-/// What is at one place for the lower lanes, and at another for the upper ones.
+/// Reads one element for the lower half of the lanes and another for the upper half.
 ///
 /// # Safety
-/// Both are there, and the registers.
+/// Both elements and the register are valid.
 #[inline(always)]
 unsafe fn halves<I: Isa, E: Element, const W: usize>(
     low: *const E::Memory,
@@ -279,10 +279,10 @@ unsafe fn halves<I: Isa, E: Element, const W: usize>(
     }
 }
 
-/// All 32 lanes side by side in memory.
+/// Accesses 32 lanes that are adjacent in memory.
 ///
 /// # Safety
-/// The memory and the register are there.
+/// The memory and the register are valid.
 #[inline(always)]
 pub(crate) unsafe fn contiguous<I: Isa, E: Element, const W: usize, const WRITE: bool>(
     memory: *mut E::Memory,
@@ -291,7 +291,7 @@ pub(crate) unsafe fn contiguous<I: Isa, E: Element, const W: usize, const WRITE:
     // SAFETY: the caller's.
     unsafe {
         if WRITE {
-            // By way of an array: the compiler cannot know that memory and registers are apart.
+            // Through an array, as the compiler cannot know that memory and registers do not overlap.
             let mut elements = [const { [const { MaybeUninit::uninit() }; W] }; LANES];
             for (w, register) in registers.into_iter().enumerate() {
                 for (k, element) in elements.iter_mut().enumerate() {

@@ -1,8 +1,8 @@
-//! The instruction sets that lane loops are built for, and the few steps that differ between them.
+//! The instruction sets that lane loops are compiled for, and the few operations written by hand for each.
 //!
 //! A handler is written once, generic over [`Isa`], and instantiated once for each set inside a function
-//! that enables its features: there the compiler turns the loop over 32 lanes into vector code. Which
-//! set is used is found out once; all give the same bits.
+//! that enables its features: there the compiler turns the loop over 32 lanes into vector code. The
+//! best set is detected once; all produce the same bits.
 
 use super::code::{Handler, Ins, Run, Wave};
 use super::eight::Eight;
@@ -38,7 +38,7 @@ impl IsaKind {
         baseline.chain(more.iter().filter(|(_, has)| *has).map(|&(isa, _)| isa)).collect()
     }
 
-    /// The name, as `ARUMINIUM_ISA` takes it.
+    /// The name, as in `ARUMINIUM_ISA`.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Baseline => "baseline",
@@ -79,11 +79,11 @@ impl IsaKind {
     }
 }
 
-/// Steps that the compiler does not find by itself.
+/// Operations for which the compiler does not find the best instructions by itself.
 pub(crate) trait Isa {
     /// Eight floats in its registers.
     type Eight: Eight;
-    /// Runs a handler in a function of its own: what a handler rarely does should not cost it registers.
+    /// Runs a handler as a separate function, so that a rare path does not cost the common one registers.
     ///
     /// # Safety
     /// As [`Run`].
@@ -163,7 +163,7 @@ pub(crate) trait Isa {
     }
 }
 
-/// Widens 32 halves and preserves every bit of NaNs.
+/// Widens 32 halves, preserving every bit of NaNs.
 ///
 /// # Safety
 /// The halves and the memory for the values are there.
@@ -175,7 +175,7 @@ unsafe fn widen_exactly(from: *const u16, to: *mut f32) {
     }
 }
 
-/// The same where an instruction was tried and found NaNs.
+/// The same as a separate function, for when the fast instruction met NaNs.
 ///
 /// # Safety
 /// As [`widen_exactly`].
@@ -186,7 +186,7 @@ unsafe fn widen_nans(from: *const u16, to: *mut f32) {
     unsafe { widen_exactly(from, to) }
 }
 
-/// Asks for memory that will soon be read. Any address will do: nothing is accessed.
+/// Prefetches memory that will soon be read. Any address is allowed: nothing is accessed.
 #[inline(always)]
 pub(crate) fn prefetch(from: *const u8) {
     #[cfg(target_arch = "x86_64")]
@@ -209,7 +209,7 @@ impl Isa for Baseline {
     type Eight = [f32; 8];
     #[inline(always)]
     unsafe fn apart<H: Handler>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
-        // SAFETY: the caller keeps the contract of `Run`.
+        // SAFETY: the caller upholds the contract of `Run`.
         unsafe { baseline::<H>(ip, frame, wave) }
     }
 }
@@ -218,7 +218,7 @@ impl Isa for Baseline {
 /// As [`Run`].
 #[inline(never)]
 unsafe fn baseline<H: Handler>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
-    // SAFETY: the caller keeps the contract of `Run`.
+    // SAFETY: the caller upholds the contract of `Run`.
     unsafe { H::run::<Baseline>(ip, frame, wave) }
 }
 
@@ -264,7 +264,7 @@ mod x86 {
 
         #[inline(always)]
         unsafe fn apart<H: Handler>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
-            // SAFETY: the caller keeps the contract of `Run`, and is itself only reached through `avx2`.
+            // SAFETY: the caller upholds the contract of `Run`, and is itself only reached through `avx2`.
             unsafe { avx2::<H>(ip, frame, wave) }
         }
 
@@ -319,7 +319,7 @@ mod x86 {
                     _mm256_storeu_ps(to.add(k), values);
                 }
                 if _mm256_movemask_ps(nans) != 0 {
-                    // The instruction makes signalling NaNs quiet.
+                    // The instruction quiets signalling NaNs.
                     widen_nans(from, to);
                 }
             }
@@ -367,7 +367,7 @@ mod x86 {
 
         #[inline(always)]
         unsafe fn apart<H: Handler>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
-            // SAFETY: the caller keeps the contract of `Run`, and is itself only reached through `avx512`.
+            // SAFETY: the caller upholds the contract of `Run`, and is itself only reached through `avx512`.
             unsafe { avx512::<H>(ip, frame, wave) }
         }
 
@@ -461,7 +461,7 @@ mod x86 {
         frame: *mut u8,
         wave: &mut Wave,
     ) -> *const Ins {
-        // SAFETY: the caller keeps the contract of `Run`.
+        // SAFETY: the caller upholds the contract of `Run`.
         unsafe { H::run::<Avx2>(ip, frame, wave) }
     }
 
@@ -476,7 +476,7 @@ mod x86 {
         frame: *mut u8,
         wave: &mut Wave,
     ) -> *const Ins {
-        // SAFETY: the caller keeps the contract of `Run`.
+        // SAFETY: the caller upholds the contract of `Run`.
         unsafe { H::run::<Avx512>(ip, frame, wave) }
     }
 }

@@ -1,4 +1,4 @@
-//! Handlers of the pure operations: in 32 lanes, or once for what is uniform.
+//! Handlers of the pure operations: in 32 lanes, or once for uniform operands.
 
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
@@ -183,7 +183,7 @@ impl<F: Ternary<A: Lane, B: Lane, C: Lane, R: Lane>, const UA: bool, const UB: b
     }
 }
 
-/// A product and a sum, each rounded: what `fma` is not. `SUB` subtracts the product.
+/// A product and a sum, each rounded, unlike `fma`. `SUB` subtracts the product.
 #[derive(Debug)]
 pub(crate) struct MulAdd<const UA: bool, const UC: bool>;
 
@@ -202,7 +202,7 @@ impl<const UA: bool, const UC: bool> Handler for MulAdd<UA, UC> {
     }
 }
 
-/// Operations on what is uniform.
+/// An operation on a uniform operand.
 #[derive(Debug)]
 pub(crate) struct Once<F>(PhantomData<F>);
 
@@ -337,7 +337,7 @@ macro_rules! conversions {
             }
         )*
 
-        /// A conversion, named by what it does to a register.
+        /// A conversion between register types.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum Conversion {
             $(#[doc = concat!("`", stringify!($A), "` to `", stringify!($R), "`")] $name,)*
@@ -461,7 +461,7 @@ impl Conversion {
         }
     }
 
-    /// What narrows a widened result to `scalar`.
+    /// The step that narrows a widened result to `scalar`.
     pub(crate) fn narrowing(scalar: Scalar) -> Option<Self> {
         match scalar {
             Scalar::I8 => Some(Self::WrapI8),
@@ -544,7 +544,7 @@ pub(crate) fn select(isa: IsaKind, bytes: u32, ua: bool, ub: bool) -> Run {
     }
 }
 
-/// Copies a register, or spreads a slot (`U`) over one, in the active lanes (`MASKED`) or in all.
+/// Copies a register, or broadcasts a slot (`U`) to one, in the active lanes (`MASKED`) or in all.
 #[derive(Debug)]
 pub(crate) struct Move<T, const U: bool, const MASKED: bool>(PhantomData<T>);
 

@@ -27,7 +27,7 @@ const fn column_of(lane: usize) -> usize {
 }
 
 /// The product of two matrices and a third: `a`, `b` the registers of the result, `c`, `d` those of the left
-/// side; in the word that follows, those of the right side and of what is added.
+/// side; in the word that follows, those of the right side and of the addend.
 #[derive(Debug)]
 pub(crate) struct MultiplyAdd;
 
@@ -65,7 +65,7 @@ impl Handler for MultiplyAdd {
 /// The elements so far, by register and block.
 type Sums<I> = [[<I as Isa>::Eight; 4]; 2];
 
-/// The blocks of a register. (What `map` is given may become a function of its own, without the set's features.)
+/// The blocks of a register. (A closure for `map` might be compiled as a separate function, without the set's features.)
 ///
 /// # Safety
 /// It is there.
@@ -164,7 +164,7 @@ impl<E: Element, const WRITE: bool> Handler for Access<E, WRITE> {
     }
 }
 
-/// A step in bytes, limited to what is far out of any region's bounds, so that sums of a few do not overflow.
+/// A step in bytes, clamped to a value far out of any region's bounds, so that sums of a few do not overflow.
 #[inline(always)]
 fn step_bytes(elements: i64, bytes: usize) -> i64 {
     const FAR: i64 = 1 << 48;
@@ -188,13 +188,13 @@ fn out_of_bounds(
     let active = (0..LANES).filter(|lane| wave.exec & 1 << lane != 0);
     let mut elements = active.flat_map(|lane| [(lane, offset(lane, 0)), (lane, offset(lane, 1))]);
     let first = elements.find(|&(_, offset)| !target.allows(offset));
-    // Without one the elements belong to lanes that are off; they are touched all the same.
+    // Without one, the elements belong to inactive lanes, which take part as well.
     let (lane, offset) = first.unwrap_or((wave.first() as usize, target.offset));
     let wrong = Wrong::Access { region: target.number, offset, bytes, write };
     wave.fault(ip, lane as u32, wrong)
 }
 
-/// The handler of a load or store of a matrix of so narrow floats.
+/// The handler of a load or store of a matrix, by the type of its elements.
 pub(crate) fn handler(isa: IsaKind, scalar: Scalar, write: bool) -> Run {
     match (scalar, write) {
         (Scalar::F16, false) => isa.run::<Access<MemF16, false>>(),

@@ -1,10 +1,10 @@
-//! Handlers of memory access, checked in bulk: one check for all 32 lanes of an access that is uniform or
-//! contiguous, and one for the lowest and highest offset otherwise.
+//! Handlers of memory accesses, with bounds checked in bulk: one check for all 32 lanes of a uniform or contiguous
+//! access; otherwise the lowest and the highest offset are checked.
 //!
 //! An address is a region of the launch, a lane's index times a scale, and a displacement. The region is
 //! known when the code is made, or is that of a pointer at run time: a pointer is a region's number in
 //! the high 16 bits and a signed byte offset in the low 48, so that null is 0 and arithmetic on it is
-//! plain addition. Offsets are computed modulo 2^64; what is checked is what is accessed.
+//! plain addition. Offsets are computed modulo 2^64; the check applies to the final offset.
 
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
@@ -18,10 +18,10 @@ use super::thread::Thread;
 use crate::soft::ir::half::{f16_bits, f16_value};
 use crate::soft::ir::{Scalar, Type};
 
-/// Memory that a launch may touch.
+/// Memory that a launch may access.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Region {
-    /// Where it starts.
+    /// Its start.
     pub(crate) base: *mut u8,
     /// Its length, below 2^47.
     pub(crate) bytes: u64,
@@ -33,7 +33,7 @@ pub(crate) struct Region {
     pub(crate) alone: bool,
 }
 
-/// How many bits of a pointer are its offset.
+/// The number of a pointer's bits that are its offset.
 pub(crate) const OFFSET_BITS: u32 = 48;
 
 /// The region's number and the offset of a pointer. Half of the offset's range is added first, so that a
@@ -157,7 +157,7 @@ pub(crate) const fn length(width: usize) -> usize {
     if width > 1 { 2 } else { 1 }
 }
 
-/// Where an access goes: the region and what to add to every lane's scaled index.
+/// The target of an access: the region, and the sum to add to every lane's scaled index.
 #[derive(Clone, Copy)]
 pub(crate) struct Target {
     /// The region's number.
@@ -166,7 +166,7 @@ pub(crate) struct Target {
     pub(crate) base: *mut u8,
     /// The last offset at which an access of the size may start; negative if there is none.
     pub(crate) last: i64,
-    /// What is added to every lane's offset.
+    /// Added to every lane's offset.
     pub(crate) offset: i64,
     /// As the region's.
     pub(crate) alone: bool,
@@ -225,7 +225,7 @@ impl Target {
         Self { number, base: region.base, last, offset, alone: region.alone }
     }
 
-    /// An access that is out of bounds, or the scalar of it that is.
+    /// The fault of an access out of bounds; it names the scalar that is out of bounds.
     pub(crate) fn wrong(&self, ins: &Ins, offset: i64, bytes: u32, write: bool) -> Wrong {
         let part = (ins.d & place::PART) >> place::PART.trailing_zeros();
         let size = if part == 0 { bytes } else { 1 << (part - 1) };
@@ -236,7 +236,7 @@ impl Target {
         Wrong::Access { region: self.number, offset, bytes: size, write }
     }
 
-    /// Whether an access may start there.
+    /// Whether an access may start at an offset.
     #[inline(always)]
     pub(crate) fn allows(&self, offset: i64) -> bool {
         0 <= offset && offset <= self.last
@@ -247,7 +247,7 @@ impl Target {
 #[derive(Debug)]
 pub(crate) struct Uniform<E, const W: usize>(PhantomData<E>);
 
-/// A store at one address of what differs from lane to lane.
+/// A store of varying values to one address: the last active lane's value remains.
 #[derive(Debug)]
 pub(crate) struct StoreLast<E, const W: usize>(PhantomData<E>);
 
@@ -255,7 +255,7 @@ pub(crate) struct StoreLast<E, const W: usize>(PhantomData<E>);
 #[derive(Debug)]
 pub(crate) struct StoreOnce<E, const W: usize>(PhantomData<E>);
 
-/// Accesses at offsets of one region, those of lanes that are off being some active lane's.
+/// Accesses at offsets of one region, inactive lanes having the offset of an active one.
 ///
 /// # Safety
 /// As [`Run`].
@@ -299,7 +299,7 @@ pub(crate) unsafe fn each<I: Isa, E: Element, const W: usize, const WRITE: bool>
         let mut elements = [const { [const { MaybeUninit::<E::Memory>::uninit() }; W] }; LANES];
         let place = |k: usize| pointer(k).cast::<[MaybeUninit<E::Memory>; W]>();
         if WRITE {
-            // Narrowed all together, and then written one by one.
+            // Narrows all values in vector code, then writes them one by one.
             contiguous::<I, E, W, true>(elements.as_mut_ptr().cast(), registers);
             let mut left = exec;
             while left != 0 {
@@ -308,7 +308,7 @@ pub(crate) unsafe fn each<I: Isa, E: Element, const W: usize, const WRITE: bool>
                 place(k).write_unaligned(elements[k]);
             }
         } else {
-            // First all are read, and then widened, which is done for many at a time.
+            // Reads all values, then widens them in vector code.
             for (k, element) in elements.iter_mut().enumerate() {
                 *element = place(k).read_unaligned();
             }
@@ -317,19 +317,19 @@ pub(crate) unsafe fn each<I: Isa, E: Element, const W: usize, const WRITE: bool>
     }
 }
 
-/// How the lanes' addresses are given to [`pointers`].
+/// The form of the lanes' addresses for [`pointers`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lanes {
     /// One address.
     Uniform,
     /// 32-bit indices.
     Indexed,
-    /// What was found of 64-bit offsets or pointers.
+    /// Prepared 64-bit offsets or pointers.
     Prepared,
 }
 
 /// The addresses of an access in each active lane, all checked, and whether they are this thread's
-/// [alone](Region::alone); or what the instruction ends with.
+/// [alone](Region::alone); or the next instruction after a fault.
 ///
 /// # Safety
 /// As [`Run`].
@@ -394,7 +394,7 @@ fn out_of_bounds(
     write: bool,
 ) -> *const Ins {
     let outside = |k: &usize| wave.exec & 1 << k != 0 && !target.allows(offsets[*k]);
-    // Without one the offsets wrapped around 2^64 in between; the first lane will do.
+    // If no single lane is out of bounds, the offsets wrapped around 2^64 in between: report the first lane.
     let lane = (0..LANES).find(outside).unwrap_or(wave.first() as usize);
     // SAFETY: the caller has the instruction from the contract of `Run`.
     let ins = unsafe { &*ip };
@@ -520,7 +520,7 @@ impl Access {
     }
 
     fn shaped<E: Element, const W: usize>(self, isa: IsaKind) -> Run {
-        // What looks at the addresses of all lanes gains from wide vectors.
+        // Handlers that examine the addresses of all lanes benefit from wide vectors.
         let lanewise =
             matches!(self, Self::Indexed { .. } | Self::Row { .. } | Self::Prepared { .. });
         let isa = if lanewise { isa } else { IsaKind::Baseline };

@@ -1,4 +1,4 @@
-//! Handlers of pointer arithmetic that no access takes over.
+//! Handlers of pointer arithmetic that is not part of an access.
 
 use super::code::{Handler, Ins, Wave, get, put};
 use super::isa::{Isa, LANES};
@@ -58,8 +58,8 @@ impl Handler for ScaledOnce {
     }
 }
 
-/// Where pointers point to in the machine's memory, so that pointers into one buffer that is bound twice
-/// compare as they should: `a` the result, `b` the pointer, in slots or in lanes.
+/// Converts pointers to addresses in the host's memory, so that pointers into a buffer that is bound twice
+/// compare correctly: `a` the result, `b` the pointer, in slots or in lanes.
 #[derive(Debug)]
 pub(crate) struct Address<const UNIFORM: bool>;
 

@@ -1,5 +1,5 @@
-//! Handlers of access by lanes that point anywhere: where they point is found once, for all accesses that
-//! start there.
+//! Handlers of accesses by arbitrary varying addresses: the lanes' addresses are examined ("prepared") once for
+//! all accesses that are relative to them.
 
 use std::marker::PhantomData;
 
@@ -8,18 +8,18 @@ use super::indexed::{AHEAD, ask_ahead, contiguous};
 use super::isa::{Baseline, Isa, LANES};
 use super::memory::{Element, Target, checked, each, length, place, registers, split};
 
-/// What is known of 32 addresses. Lanes that were off count as if they pointed where the first active one did:
-/// those that are active at an access were active before it, too.
+/// The result of examining 32 addresses. Inactive lanes have the address of the first active one: lanes that are
+/// active at an access were active here, too.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 pub(crate) struct Found {
     /// The lowest offset.
     low: i64,
-    /// How far up from there the highest is; [`APART`] if one number for all does not do.
+    /// The distance from there to the highest; [`APART`] if the lanes are too far apart, or in several regions.
     span: i64,
     /// The region, if the lanes are whole pointers.
     number: u32,
-    /// From each lane to the next, if that is the same for all and the first is the lowest; else [`UNEVEN`].
+    /// The distance from each lane to the next, if that is constant and the first is the lowest; else [`UNEVEN`].
     step: u32,
     lanes: FoundLanes,
 }
@@ -27,9 +27,9 @@ pub(crate) struct Found {
 #[derive(Clone, Copy)]
 #[repr(C)]
 union FoundLanes {
-    /// How far up from the lowest each lane is.
+    /// Each lane's distance from the lowest.
     up: [u32; LANES],
-    /// The lanes as they were, where they are apart.
+    /// The lanes' original values, if they are [`APART`].
     whole: [u64; LANES],
 }
 
@@ -37,37 +37,37 @@ impl Found {
     /// A lane's region, if the lanes are whole pointers, and its offset.
     #[inline(always)]
     pub(crate) fn lane(&self, k: usize, whole: bool) -> (u32, i64) {
-        // SAFETY: which of the two was written the span says, and all bits are numbers.
-        let (up, as_they_were) = unsafe { (self.lanes.up[k], self.lanes.whole[k]) };
+        // SAFETY: both fields are integers, which have no invalid bits; the span says which one was written.
+        let (up, original) = unsafe { (self.lanes.up[k], self.lanes.whole[k]) };
         match (self.span == APART, whole) {
             (false, _) => (self.number, self.low.wrapping_add(up.into())),
-            (true, true) => split(as_they_were),
-            (true, false) => (0, as_they_were as i64),
+            (true, true) => split(original),
+            (true, false) => (0, original as i64),
         }
     }
 }
 
-/// The span of lanes that are 2 GiB apart or more.
+/// The span of lanes that are 2 GiB apart or more, or in several regions.
 const APART: i64 = -1;
 /// The step of lanes that are not evenly apart.
 const UNEVEN: u32 = u32::MAX;
 
-/// Finds where the lanes point: `a` the place for what is found, `b` the register of 64-bit offsets, or `WHOLE`
-/// pointers.
+/// Examines the lanes' addresses: `a` the register for the result, `b` the register of 64-bit offsets, or of
+/// pointers if `WHOLE`.
 #[derive(Debug)]
 pub(crate) struct Prepare<const WHOLE: bool>;
 
 impl<const WHOLE: bool> Handler for Prepare<WHOLE> {
     #[inline(always)]
     unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
-        // SAFETY: the contract of `Run`; `a` has room for what is found.
+        // SAFETY: the contract of `Run`; `a` has room for the result.
         unsafe {
             let ins = &*ip;
             let lanes = &*frame.add(ins.b as usize).cast::<[u64; LANES]>();
             let found = &mut *frame.add(ins.a as usize).cast::<Found>();
             let first = lanes[wave.first() as usize];
-            // From the first lane: a distance of less than 2^31 either way keeps to 32 bits. Two lanes so near are
-            // in one region, or so far beyond its end that every access is out of bounds.
+            // Distances from the first lane of less than 2^31 either way fit in 32 bits. Lanes that close are in one
+            // region, or so far past its end that every access is out of bounds.
             let mut far = 0;
             let mut from_first = [0i32; LANES];
             let mask = I::spread(wave.exec);
@@ -104,12 +104,12 @@ impl<const WHOLE: bool> Handler for Prepare<WHOLE> {
     }
 }
 
-/// An access by prepared lanes: `b` what was found, `c` the slot of the uniform part, `d` the place, and in the upper
-/// half of `imm` the displacement.
+/// An access by prepared lanes: `b` the result of [`Prepare`], `c` the slot of the uniform part, `d` the region and
+/// flags ([`place`]), and in the upper half of `imm` the displacement.
 #[derive(Debug)]
 pub(crate) struct Prepared<E, const W: usize, const WRITE: bool>(PhantomData<E>);
 
-/// Where an access by prepared lanes goes.
+/// The target of an access by prepared lanes.
 ///
 /// # Safety
 /// As [`Run`](super::code::Run).
@@ -175,7 +175,7 @@ impl<E: Element, const W: usize, const WRITE: bool> Handler for Apart<E, W, WRIT
             let bytes = W * size_of::<E::Memory>();
             let found = &*frame.add(ins.b as usize).cast::<Found>();
             let target = target_of(ins, frame, wave, found, bytes, WRITE);
-            // Lanes that are off read where the first active one does.
+            // Inactive lanes read at the address of the first active one.
             let lane = |k: usize| if wave.exec & 1 << k != 0 { k } else { wave.first() as usize };
             if found.span != APART {
                 let offset = |k| target.offset.wrapping_add(found.lane(lane(k), false).1);

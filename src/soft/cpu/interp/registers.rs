@@ -1,14 +1,14 @@
-//! Register allocation: places in the frame for what lives at the same time.
+//! Register allocation: assigns offsets in the frame, which registers with disjoint live ranges share.
 //!
-//! Code is laid out in the order of the tree, so the life of a register is an interval of that order,
-//! stretched to the end of every loop that it is carried into. Places are handed out in the order in which
-//! lives begin, the lowest free one first: frames stay small and in the cache.
+//! Code is laid out in the order of the tree, so the live range of a register is an interval of that order,
+//! extended to the end of every loop that it is carried into (linear scan). Offsets are assigned in the order in
+//! which live ranges begin, the lowest free one first: frames stay small and in the cache.
 
 use super::prepared::Found;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// A register before it has a place.
+/// A virtual register: it has no offset yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Register(pub(crate) u32);
 
@@ -21,11 +21,11 @@ pub(crate) enum Size {
     Lanes4,
     /// 32 lanes of 8 bytes.
     Lanes8,
-    /// What [`Prepare`](super::prepared::Prepare) finds of 32 addresses.
+    /// The result of [`Prepare`](super::prepared::Prepare) for 32 addresses.
     Prepared,
 }
 
-/// Collects what is known of each register while code is made.
+/// Collects the sizes and live ranges of registers while code is generated.
 #[derive(Debug, Default)]
 pub(crate) struct Registers {
     lives: Vec<Life>,
@@ -36,7 +36,7 @@ struct Life {
     size: Size,
     from: u32,
     to: u32,
-    /// A variable: it keeps its value from one pass through a loop to the next.
+    /// A variable: its value is preserved from one iteration of a loop to the next.
     carried: bool,
 }
 
@@ -55,7 +55,7 @@ impl Registers {
         self.lives[register.0 as usize].size
     }
 
-    /// Notes that an instruction reads or writes a register.
+    /// Records that an instruction reads or writes a register.
     pub(crate) fn touch(&mut self, register: Register, at: u32) {
         let life = &mut self.lives[register.0 as usize];
         life.from = life.from.min(at);
@@ -101,7 +101,7 @@ const LANES4: u32 = 128;
 /// As many of them are a [`Size::Prepared`].
 const PREPARED_UNITS: usize = size_of::<Found>().div_ceil(LANES4 as usize);
 
-/// The loops of a function by where they are. They are inside each other or apart.
+/// The loops of a function by position. Two loops are nested or disjoint.
 struct LoopTree<'a> {
     loops: &'a [Extent],
     /// Indices of the loops, ordered by their starts, outer before inner.
@@ -142,8 +142,8 @@ impl LoopTree<'_> {
         chain.map(extent).filter(move |&(_, end)| at <= end)
     }
 
-    /// A life reaches to the end of the loops that it is carried into, and covers those around a variable
-    /// that keeps its value from one iteration to the next.
+    /// Extends a live range to the end of the loops that it is carried into, and over the loops around a variable
+    /// whose value is preserved from one iteration to the next.
     fn stretch(&self, life: &mut Life) {
         if life.from == u32::MAX {
             return;
@@ -161,7 +161,7 @@ impl LoopTree<'_> {
     }
 }
 
-/// Units of a frame that are handed out, the first free ones first.
+/// Allocates units of a frame, the lowest free ones first.
 #[derive(Default)]
 struct Units {
     count: usize,
@@ -169,12 +169,12 @@ struct Units {
     free: Vec<u64>,
     /// No unit before this word of `free` is free.
     first: usize,
-    /// The units in use by the end of their lives.
+    /// The units in use, by the end of their live ranges.
     used: BinaryHeap<Reverse<(u32, u32)>>,
 }
 
 impl Units {
-    /// Takes the first run of `count` units that are free when the life begins. A life may begin with the
+    /// Allocates the first run of `count` units that are free when the live range begins. It may begin at the
     /// instruction after the one that ends another.
     fn claim(&mut self, count: usize, life: Life) -> u32 {
         while let Some(&Reverse((end, unit))) = self.used.peek()
@@ -227,20 +227,20 @@ mod tests {
     }
 
     #[test]
-    fn places_are_used_again() {
+    fn offsets_are_reused() {
         let mut all = Registers::default();
         let a = live(&mut all, Size::Lanes4, false, &[1, 3]);
         let b = live(&mut all, Size::Lanes4, false, &[2, 5]);
         let c = live(&mut all, Size::Lanes4, false, &[4, 6]);
         let d = live(&mut all, Size::Slot, false, &[4, 6]);
-        let (places, bytes) = all.place(&[], 16);
-        let at = |register: Register| places[register.0 as usize];
+        let (offsets, bytes) = all.place(&[], 16);
+        let at = |register: Register| offsets[register.0 as usize];
         assert_eq!((at(a), at(b), at(c), at(d)), (128, 256, 128, 16));
         assert_eq!(bytes, 384);
     }
 
     #[test]
-    fn many_lives_and_loops_are_placed_in_time_and_apart() {
+    fn many_live_ranges_are_allocated_quickly_and_without_overlap() {
         let mut all = Registers::default();
         let mut state = 12345u32;
         let mut random = |below: u32| {
@@ -305,14 +305,14 @@ mod tests {
     }
 
     #[test]
-    fn what_a_loop_reads_lives_through_it() {
+    fn registers_read_in_a_loop_are_live_to_its_end() {
         let mut all = Registers::default();
         let outside = live(&mut all, Size::Lanes8, false, &[1, 11]);
         let inside = live(&mut all, Size::Lanes8, false, &[12, 14]);
         let after = live(&mut all, Size::Lanes8, false, &[22, 23]);
         let carried = live(&mut all, Size::Lanes8, true, &[15, 16]);
-        let (places, _) = all.place(&[(10, 20)], 0);
-        let at = |register: Register| places[register.0 as usize];
+        let (offsets, _) = all.place(&[(10, 20)], 0);
+        let at = |register: Register| offsets[register.0 as usize];
         assert_ne!(at(outside), at(inside));
         assert_ne!(at(carried), at(inside));
         assert_eq!(at(after), at(carried).min(at(outside)));

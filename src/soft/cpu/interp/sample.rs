@@ -1,5 +1,5 @@
-//! What a sampler finds in a texture (MSL 2.10, 6.12): levels, the pixels under a filter, and what is beyond
-//! the edges. Weights are exact, where hardware has eight bits of them.
+//! Texture sampling (MSL 2.10, 6.12): levels of detail, filters, and coordinates beyond the edges. Weights are
+//! exact `f32`s, where hardware has eight bits.
 
 use crate::soft::ir::Sampler;
 use crate::soft::ir::sampler::{
@@ -7,29 +7,29 @@ use crate::soft::ir::sampler::{
 };
 use crate::soft::kernel::texture::{Pixel, Texture};
 
-/// Where to sample: coordinates and element, and offsets in pixels.
+/// A sample position.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
+pub(crate) struct Position {
     /// Up to three coordinates, and the element of an array.
     pub(crate) at: [f32; 4],
-    /// From the pixels that are found.
+    /// Offsets in pixels.
     pub(crate) offset: [i32; 3],
 }
 
-/// A pixel under the filter: where it is, none beyond the edges, and its share.
+/// A pixel under the filter: its position and element, `None` for the border, and its weight.
 type Tap = (Option<([u32; 3], u32)>, f32);
 
-/// One coordinate's pixels under the filter, with their shares.
+/// One coordinate's pixels under the filter, with their weights.
 type Pair = [(Option<u32>, f32); 2];
 
-/// What a sampler finds, with the level of detail that the kernel says.
-pub(crate) fn sample(texture: &Texture<'_>, sampler: Sampler, place: Place, lod: f32) -> Pixel {
+/// Samples a texture at a level of detail.
+pub(crate) fn sample(texture: &Texture<'_>, sampler: Sampler, position: Position, lod: f32) -> Pixel {
     let mut mix = Mix::new(sampler.reduction());
     let integers = texture.format.is_integer();
     for (level, share, filter) in levels(texture, sampler, lod) {
         // Integers are not mixed: MSL has it undefined, and this is the nearest pixel.
         let filter = if integers { Filter::Nearest } else { filter };
-        for (at, weight) in taps(texture, sampler, place, level, filter) {
+        for (at, weight) in taps(texture, sampler, position, level, filter) {
             let pixel = at.map_or_else(
                 || border(texture, sampler),
                 |(at, slice)| texture.pixel(at, slice, level),
@@ -43,17 +43,17 @@ pub(crate) fn sample(texture: &Texture<'_>, sampler: Sampler, place: Place, lod:
     mix.all.map(f32::to_bits)
 }
 
-/// The share of what a sampler finds whose first component compares with `value` (MSL 6.12.10).
+/// The filtered share of pixels whose first component compares with `value` (MSL 6.12.10).
 pub(crate) fn compare(
     texture: &Texture<'_>,
     sampler: Sampler,
-    place: Place,
+    position: Position,
     lod: f32,
     value: f32,
 ) -> f32 {
     let mut mix = Mix::new(Reduction::WeightedAverage);
     for (level, share, filter) in levels(texture, sampler, lod) {
-        for (at, weight) in taps(texture, sampler, place, level, filter) {
+        for (at, weight) in taps(texture, sampler, position, level, filter) {
             let pixel = at.map_or_else(
                 || border(texture, sampler),
                 |(at, slice)| texture.pixel(at, slice, level),
@@ -66,12 +66,12 @@ pub(crate) fn compare(
 }
 
 /// The four pixels that a linear filter mixes in level 0, counter-clockwise from the lower left one.
-pub(crate) fn gather(texture: &Texture<'_>, sampler: Sampler, place: Place) -> [Pixel; 4] {
+pub(crate) fn gather(texture: &Texture<'_>, sampler: Sampler, position: Position) -> [Pixel; 4] {
     let mut found = [[0; 4]; 4];
     if texture.levels.is_empty() {
         return found;
     }
-    let corners = corners(texture, sampler, place, 0, Filter::Linear);
+    let corners = corners(texture, sampler, position, 0, Filter::Linear);
     // As they come: x first, then y, and y goes down.
     for (found, corner) in found.iter_mut().zip([2, 3, 1, 0]) {
         *found = match corners[corner].0 {
@@ -97,7 +97,7 @@ pub(crate) fn compares(compare: Compare, value: f32, pixel: f32) -> f32 {
     f32::from(u8::from(holds))
 }
 
-/// What becomes of the pixels under a filter.
+/// Combines the pixels under a filter.
 struct Mix {
     reduction: Reduction,
     all: [f32; 4],
@@ -109,7 +109,7 @@ impl Mix {
         Self { reduction, all: [0.0; 4], first: true }
     }
 
-    /// Takes in a pixel. One without a share does not count, not even if it is infinite.
+    /// Adds a pixel. One with weight 0 is ignored, even if it is infinite.
     fn add(&mut self, pixel: [f32; 4], share: f32) {
         if share == 0.0 {
             return;
@@ -127,7 +127,7 @@ impl Mix {
     }
 }
 
-/// The levels that a level of detail is between, their shares, and how their pixels are filtered.
+/// The levels that a level of detail is between, their weights, and the filter within them.
 fn levels(
     texture: &Texture<'_>,
     sampler: Sampler,
@@ -149,43 +149,43 @@ fn levels(
     first.into_iter().chain(next)
 }
 
-/// The pixels under the filter in one level that have a share.
+/// The pixels under the filter in one level whose weight is not 0.
 fn taps(
     texture: &Texture<'_>,
     sampler: Sampler,
-    place: Place,
+    position: Position,
     level: u32,
     filter: Filter,
 ) -> impl Iterator<Item = Tap> {
-    corners(texture, sampler, place, level, filter).into_iter().filter(|tap| tap.1 > 0.0)
+    corners(texture, sampler, position, level, filter).into_iter().filter(|tap| tap.1 > 0.0)
 }
 
-/// The eight pixels around a place, x first, then y, then z.
+/// The eight pixels around a position, x first, then y, then z.
 fn corners(
     texture: &Texture<'_>,
     sampler: Sampler,
-    place: Place,
+    position: Position,
     level: u32,
     filter: Filter,
 ) -> [Tap; 8] {
     let size = texture.levels[level as usize].size;
     let elements = texture.slices / texture.faces();
     // The element nearest to the number, within the array.
-    let element = (place.at[3].round_ties_even() as u32).min(elements.saturating_sub(1));
+    let element = (position.at[3].round_ties_even() as u32).min(elements.saturating_sub(1));
     if texture.cube {
-        return cube_corners(place, size[0], element, filter);
+        return cube_corners(position, size[0], element, filter);
     }
     let axes: [Pair; 3] = std::array::from_fn(|axis| {
         let coordinate = match sampler.coordinates() {
-            Coordinates::Normalized => place.at[axis] * size[axis] as f32,
-            Coordinates::Pixel => place.at[axis],
+            Coordinates::Normalized => position.at[axis] * size[axis] as f32,
+            Coordinates::Pixel => position.at[axis],
         };
-        // A side that the texture does not have is no side to leave.
+        // A dimension that the texture does not have has no edges.
         if axis >= texture.sides {
             return [(Some(0), 1.0), (Some(0), 0.0)];
         }
         let address = sampler.address(axis);
-        pair(coordinate, place.offset[axis], filter)
+        pair(coordinate, position.offset[axis], filter)
             .map(|(at, share)| (wrap(at, size[axis], address), share))
     });
     std::array::from_fn(|corner| {
@@ -195,7 +195,7 @@ fn corners(
     })
 }
 
-/// The pixels at both sides of a coordinate, counted in pixels, and their shares.
+/// The pixels at both sides of a coordinate in pixels, and their weights.
 fn pair(coordinate: f32, offset: i32, filter: Filter) -> [(i64, f32); 2] {
     let corner = match filter {
         Filter::Nearest => coordinate,
@@ -209,7 +209,7 @@ fn pair(coordinate: f32, offset: i32, filter: Filter) -> [(i64, f32); 2] {
     [(first, 1.0 - part), (first.saturating_add(1), part)]
 }
 
-/// The pixel that a number along a side of that length stands for; `None` for the border.
+/// Maps a pixel's number along a side of that length into the texture; `None` for the border.
 fn wrap(at: i64, size: u32, address: Address) -> Option<u32> {
     let size = i64::from(size);
     let inside = match address {
@@ -264,15 +264,15 @@ const fn axis_of(face: usize) -> usize {
     FACES[face][0].0
 }
 
-/// The pixels of a cube around a direction. Filters go on across the edges of faces.
-fn cube_corners(place: Place, size: u32, element: u32, filter: Filter) -> [Tap; 8] {
-    let [x, y, z, _] = place.at;
+/// The pixels of a cube around a direction. Filters continue across the edges of faces.
+fn cube_corners(position: Position, size: u32, element: u32, filter: Filter) -> [Tap; 8] {
+    let [x, y, z, _] = position.at;
     let (number, s, t) = face([x, y, z]);
     // To pixels. A NaN, from a direction of no length, becomes 0.
     let pixels = |along: f32| {
         let coordinate = (along + 1.0) * 0.5 * size as f32;
         match filter {
-            // The very end of a face is its last pixel's.
+            // The end of a face belongs to its last pixel.
             Filter::Nearest => pair(coordinate.min(size as f32 - 0.5), 0, filter),
             Filter::Linear => pair(coordinate, 0, filter),
         }
@@ -287,15 +287,15 @@ fn cube_corners(place: Place, size: u32, element: u32, filter: Filter) -> [Tap; 
 }
 
 /// The face, column and row of a pixel that may be one beyond an edge of a face. Beyond two edges there
-/// is no pixel; the nearest stands for it.
+/// is no pixel; the nearest is used.
 fn across_edge(number: usize, column: i64, row: i64, size: i64) -> (u32, u32, u32) {
     let out = |at: i64| !(0..size).contains(&at);
     let row = if out(column) { row.clamp(0, size - 1) } else { row };
     if !out(column) && !out(row) {
         return (number as u32, column as u32, row as u32);
     }
-    // In a cube with sides of 2 * size around 0, centres of pixels have odd numbers. What is one beyond
-    // the edge folds over it: its distance from the old face becomes that from the edge.
+    // In a cube with sides of 2 * size around 0, centres of pixels have odd coordinates. A pixel beyond an edge
+    // is folded over it: its distance from the old face becomes its distance from the edge.
     let centre = |at: i64| 2 * at.clamp(-1, size) + 1 - size;
     let [side, s, t] = FACES[number];
     let mut point = [0i64; 3];
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn no_coordinate_leads_outside() {
+    fn no_coordinate_reads_outside_the_texture() {
         let (mut pixels, levels) = (vec![[1.0; 4]; 6 * 9], square(3));
         let numbers = [0.0, -0.0, 0.5, 1.0, -1.0, 1e9, -1e30, f32::INFINITY, f32::NAN, f32::MAX];
         for (cube, filter) in
@@ -371,13 +371,13 @@ mod tests {
                 sampler.set("mip_filter", "linear").expect("a filter");
                 for (x, y) in numbers.iter().flat_map(|x| numbers.map(|y| (*x, y))) {
                     for offset in [0, i32::MIN, i32::MAX] {
-                        let place = Place { at: [x, y, 1.0, y], offset: [offset; 3] };
+                        let position = Position { at: [x, y, 1.0, y], offset: [offset; 3] };
                         for texture in [&texture, &Texture::NONE] {
-                            let found = sample(texture, sampler, place, x).map(f32::from_bits);
+                            let found = sample(texture, sampler, position, x).map(f32::from_bits);
                             let possible = |&value: &f32| (-0.001..=1.001).contains(&value);
-                            assert!(found.iter().all(possible), "{place:?}: {found:?}");
-                            gather(texture, sampler, place);
-                            compare(texture, sampler, place, y, x);
+                            assert!(found.iter().all(possible), "{position:?}: {found:?}");
+                            gather(texture, sampler, position);
+                            compare(texture, sampler, position, y, x);
                         }
                     }
                 }
@@ -385,7 +385,7 @@ mod tests {
         }
     }
 
-    /// Going over an edge of a cube and back again comes to the same pixel.
+    /// Crossing an edge of a cube and coming back leads to the same pixel.
     #[test]
     fn every_edge_of_a_cube_has_two_sides() {
         let size = 4;
@@ -408,24 +408,24 @@ mod tests {
     }
 
     #[test]
-    fn a_pixel_without_a_share_does_not_count() {
+    fn a_pixel_of_weight_zero_is_ignored() {
         let mut pixels = vec![[2.0, 0.0, 0.0, 1.0]; 9];
         pixels[1] = [f32::INFINITY; 4];
         let levels = square(3);
         let texture = texture(&mut pixels, &levels, false);
         let mut sampler = Sampler::default();
         sampler.set("filter", "linear").expect("a filter");
-        let place = Place { at: [0.5 / 3.0, 0.5 / 3.0, 0.0, 0.0], offset: [0; 3] };
-        assert_eq!(f32::from_bits(sample(&texture, sampler, place, 0.0)[0]), 2.0);
+        let position = Position { at: [0.5 / 3.0, 0.5 / 3.0, 0.0, 0.0], offset: [0; 3] };
+        assert_eq!(f32::from_bits(sample(&texture, sampler, position, 0.0)[0]), 2.0);
         for (reduction, x, want) in [("minimum", 0.6, 2.0), ("maximum", 0.4, f32::INFINITY)] {
             sampler.set("reduction", reduction).expect("a reduction");
-            let place = Place { at: [x, 0.5 / 3.0, 0.0, 0.0], offset: [0; 3] };
-            assert_eq!(f32::from_bits(sample(&texture, sampler, place, 0.0)[0]), want);
+            let position = Position { at: [x, 0.5 / 3.0, 0.0, 0.0], offset: [0; 3] };
+            assert_eq!(f32::from_bits(sample(&texture, sampler, position, 0.0)[0]), want);
         }
     }
 
     #[test]
-    fn a_swizzle_is_seen_and_not_written() {
+    fn a_swizzle_applies_to_reads_and_not_to_writes() {
         let mut pixels = vec![[0.25, 0.5, 0.75, 1.0]; 1];
         let levels = square(1);
         let mut texture = texture(&mut pixels, &levels, false);

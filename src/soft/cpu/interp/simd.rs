@@ -1,8 +1,8 @@
-//! Handlers of what lanes of a SIMD-group do together (MSL 6.9.2 and 6.9.3).
+//! Handlers of the functions of SIMD-groups and quad-groups (MSL 6.9.2 and 6.9.3).
 //!
 //! `a` is the result, `b` the value, `c` a lane or a distance (`d` for fills, whose `c` is the second
-//! value), `imm` the lanes that work together: 32 or 4. Lanes that are off count as if they were not
-//! there; a shuffle from one has an unspecified value.
+//! value), `imm` the size of a group: 32 or 4. Inactive lanes are ignored; a shuffle from one
+//! returns an unspecified value.
 
 use std::marker::PhantomData;
 
@@ -12,7 +12,7 @@ use super::lanes::Lane;
 use crate::soft::ir::semantics::{Binary, rows};
 use crate::soft::ir::{Op, Scalar};
 
-/// What reductions combine lanes with, and what changes nothing.
+/// The operations that reductions combine lanes with, and their neutral elements.
 pub(crate) trait Monoid {
     type T: Lane;
     const NEUTRAL: Self::T;
@@ -44,7 +44,7 @@ monoids! {
     XorU32 u32, 0; XorU64 u64, 0;
 }
 
-/// A reduction: halves are combined until one value is left, which all lanes get.
+/// A reduction: halves are combined until one value is left, which is the result in all lanes.
 #[derive(Debug)]
 struct Reduce<F>(PhantomData<F>);
 
@@ -119,7 +119,7 @@ impl<F: Monoid, const INCLUSIVE: bool> Handler for Prefix<F, INCLUSIVE> {
     }
 }
 
-/// Where a shuffle takes lane `k`'s value from, in a group of `width` lanes.
+/// The lane that a shuffle reads for lane `k`, in a group of `width` lanes.
 trait Source {
     fn source(k: usize, by: usize, width: usize) -> usize;
 }
@@ -245,17 +245,17 @@ impl<T: Copy + Default, const UP: bool> Handler for Fill<T, UP> {
                 // Pieces of `modulo` lanes, each shifted by itself.
                 let piece = (modulo[k] as usize).clamp(1, width);
                 let by = by[k] as usize % (piece + 1);
-                let (start, place) = (k / piece * piece, k % piece);
+                let (start, index) = (k / piece * piece, k % piece);
                 *lane = if UP {
-                    if place >= by {
+                    if index >= by {
                         from[k - by]
                     } else {
-                        fill[(start + piece + place - by) % LANES]
+                        fill[(start + piece + index - by) % LANES]
                     }
-                } else if place + by < piece {
+                } else if index + by < piece {
                     from[(k + by) % LANES]
                 } else {
-                    fill[(start + place + by - piece) % LANES]
+                    fill[(start + index + by - piece) % LANES]
                 };
             }
             *frame.add(ins.a as usize).cast() = lanes;
@@ -264,7 +264,7 @@ impl<T: Copy + Default, const UP: bool> Handler for Fill<T, UP> {
     }
 }
 
-/// Votes: what becomes of the active lanes where the operand holds. `imm` is the width.
+/// Votes over the active lanes where the operand holds. `imm` is the width.
 macro_rules! votes {
     ($($name:ident $ty:ty: |$votes:ident, $active:ident| $body:block)*) => {$(
         #[derive(Debug)]
@@ -361,7 +361,7 @@ pub(crate) const fn gives_slot(op: Op) -> bool {
     matches!(op, Op::SimdAll | Op::SimdAny | Op::SimdIsFirst)
 }
 
-/// Whether results of an operation in a narrow type have to be narrowed.
+/// Whether results of an operation on a narrow type must be narrowed.
 pub(crate) const fn needs_narrowing(op: Op) -> bool {
     matches!(
         op,

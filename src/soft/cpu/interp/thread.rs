@@ -109,7 +109,7 @@ impl<E: Element, const W: usize, const WRITE: bool, const LANEWISE: bool> Handle
                     let mut cells = [const { MaybeUninit::uninit() }; LANES];
                     for (k, cell) in cells.iter_mut().enumerate() {
                         let mut value = MaybeUninit::<E::Memory>::zeroed();
-                        // Lanes that are off read nothing; zero bits are a value of every element.
+                        // Inactive lanes read nothing; all-zero bits are valid in every type.
                         if wave.exec & 1 << k != 0 {
                             for b in 0..size {
                                 *value.as_mut_ptr().cast::<u8>().add(b) = *byte(k, b);

@@ -1,5 +1,5 @@
-//! What lowering has to know of uses before it starts: which values are needed at all, which reads of
-//! variables need no copy, which results can go to a variable directly, and which products into a sum.
+//! An analysis of uses for lowering: which values are needed at all, which reads of variables need no copy,
+//! which results can be written to a variable directly, and which products are fused with a sum.
 
 use crate::soft::ir::facts::uniform::Uniformity;
 use crate::soft::ir::{Block, Effect, Function, Input, Op, Rule, Scalar, Stmt, Type, Value, VarId};
@@ -7,7 +7,7 @@ use crate::soft::ir::{Block, Effect, Function, Input, Op, Rule, Scalar, Stmt, Ty
 use super::lanes::Conversion;
 use crate::soft::ir::facts::address::Plan;
 
-/// The answers.
+/// The results.
 #[derive(Debug)]
 pub(crate) struct Uses {
     needed: Vec<bool>,
@@ -24,8 +24,8 @@ impl Uses {
         self.needed[value.index()]
     }
 
-    /// Whether a read of a variable may stand for the variable itself: it is not assigned before the last
-    /// use of what was read.
+    /// Whether a read of a variable can use the variable's own register: it is not assigned before the last
+    /// use of the value.
     pub(crate) fn may_alias(&self, value: Value) -> bool {
         self.alias[value.index()]
     }
@@ -41,7 +41,7 @@ impl Uses {
     }
 
     /// Whether an input is only the index of rows, each accessed once: it is then not computed where lanes
-    /// turn out to be side by side.
+    /// turn out to be adjacent.
     pub(crate) fn is_row_only(&self, value: Value) -> bool {
         self.row_only[value.index()]
     }
@@ -51,7 +51,7 @@ impl Uses {
         self.fused[value.index()]
     }
 
-    /// Looks at a whole function, of which machine code needs these values, too.
+    /// Analyses a function; `others` are values that machine code needs, too.
     pub(crate) fn find(function: &Function, uniform: &Uniformity, others: &[Value]) -> Self {
         let count = function.insts.len();
         let mut find = Find {
@@ -92,17 +92,17 @@ struct Find<'a> {
     uses: Uses,
     /// How often each value is an operand.
     count: Vec<u32>,
-    /// Where each instruction stands, in the order of the tree.
+    /// The position of each instruction, in the order of the tree.
     at: Vec<u32>,
-    /// The last place that needs each value.
+    /// The last position that uses each value.
     last: Vec<u32>,
-    /// Where each variable is assigned.
+    /// The positions at which each variable is assigned.
     sets: Vec<Vec<u32>>,
-    /// First and last place of each loop, outer before inner.
+    /// First and last position of each loop, outer before inner.
     loops: Vec<(u32, u32)>,
     open: Vec<usize>,
     now: u32,
-    /// Operands of what is done for its effect.
+    /// Operands of instructions with an effect.
     roots: Vec<(Value, u32)>,
 }
 
@@ -153,13 +153,13 @@ impl Find<'_> {
         }
     }
 
-    /// Notes the operands of an instruction with an effect as roots.
+    /// Adds the operands of an instruction with an effect to the roots.
     fn operands(&mut self, value: Value) {
         let now = self.now;
         self.inputs(value).into_iter().for_each(|input| self.roots.push((input, now)));
     }
 
-    /// What computing a value reads: for accesses the parts of the address.
+    /// The values read to compute a value: for accesses, the parts of the address.
     fn inputs(&self, value: Value) -> Vec<Value> {
         let inst = self.function.inst(value);
         if let Some((a, b, c)) = self.uses.fused[value.index()] {
@@ -188,7 +188,7 @@ impl Find<'_> {
         }
     }
 
-    /// Sums of a product that nothing else uses.
+    /// Finds sums of a product that has no other use.
     fn fuse(&mut self) {
         for index in 0..self.function.insts.len() {
             let inst = self.function.inst(Value(index as u32));
@@ -264,7 +264,7 @@ impl Find<'_> {
         }
     }
 
-    /// Whether a value may be where its operands are, which then last as long as it does.
+    /// Whether a value may share the register of its operand, which then lives as long as it does.
     fn stands_for_operands(&self, value: Value) -> bool {
         let inst = self.function.inst(value);
         match inst.op.row().rule {
@@ -283,8 +283,8 @@ impl Find<'_> {
         }
     }
 
-    /// The place until which something made at `from` has to last for a use at `at`: the end of the
-    /// outermost loop that the use is in and the making is not.
+    /// The position until which a value defined at `from` lives for a use at `at`: the end of the outermost loop
+    /// that holds the use and not the definition.
     fn until(&self, from: u32, at: u32) -> u32 {
         let inside = |&&(start, end): &&(u32, u32)| start < at && at < end && from <= start;
         self.loops.iter().find(inside).map_or(at, |&(_, end)| end)

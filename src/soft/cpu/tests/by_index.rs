@@ -1,4 +1,4 @@
-//! Launches as tests write them: with what is bound at which index of which table.
+//! Launches in the form that tests use: arguments are given by table and index.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::soft::kernel::{self, ArgumentKind, Fault};
 pub(crate) struct Binding {
     /// The index, as in `[[buffer(index)]]`.
     pub(crate) index: u32,
-    /// Where it starts.
+    /// Its start.
     pub(crate) base: *mut u8,
     /// Its length.
     pub(crate) bytes: u64,
@@ -33,7 +33,7 @@ pub(crate) struct Launch<'a> {
     pub(crate) samplers: &'a [(u32, Sampler)],
     /// The sizes of the arguments at `[[threadgroup(index)]]`: index and bytes.
     pub(crate) threadgroup_memory: &'a [(u32, u32)],
-    /// How long it may run.
+    /// The watchdog's time limit.
     pub(crate) watchdog: Option<Duration>,
     /// See [`kernel::Launch::strict`].
     pub(crate) strict: bool,

@@ -1,4 +1,4 @@
-//! What code kernels become, where that is what makes them fast.
+//! Checks that the fast instructions are chosen: the bytecode of kernels whose speed depends on it.
 
 use super::kernels::{matmul, saxpy};
 use super::*;
@@ -7,7 +7,7 @@ use crate::soft::cpu::interp::control;
 use crate::soft::cpu::interp::memory::Access;
 use crate::soft::ir::{Op, Scalar};
 
-/// How often a handler is in the code of a kernel.
+/// The number of times that a handler occurs in the code of a kernel.
 fn uses(module: &Module, isa: IsaKind, run: Run) -> usize {
     let program = Program::with_isa(module, isa).unwrap();
     program.code.code.iter().filter(|ins| std::ptr::fn_addr_eq(ins.run, run)).count()
@@ -15,7 +15,7 @@ fn uses(module: &Module, isa: IsaKind, run: Run) -> usize {
 
 #[test]
 fn step_test_and_jump_of_a_loop_are_one_instruction() {
-    // `k < n` becomes `n <= k`, to leave.
+    // The test `k < n` becomes `n <= k`, the condition to leave.
     let run = control::count(Op::Le, Scalar::U32, true).unwrap();
     assert_eq!(uses(&matmul(), IsaKind::Baseline, run), 1);
 }

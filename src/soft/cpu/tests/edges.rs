@@ -1,5 +1,5 @@
 //! The ends of memory: every form of access, byte by byte from 16 before the start to 16 past the end, in memory of
-//! every length modulo 16, compared with a model that adds up offsets and looks at nothing else.
+//! every length modulo 16, compared with a model that only adds up offsets.
 
 use super::super::FaultKind;
 use super::*;
@@ -32,16 +32,16 @@ enum Form {
     TwoArguments,
 }
 
-/// What is accessed, by what kind of access.
+/// The kind of access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum What {
     /// A load into every lane.
     Load,
-    /// A store of what differs from lane to lane.
+    /// A store of varying values.
     Store,
     /// A store of a uniform value.
     StoreUniform,
-    /// As many loads of scalars side by side, which become one.
+    /// Loads of this many adjacent scalars, which become one.
     Joined(u32),
     /// An atomic operation.
     Atomic(Op),
@@ -65,7 +65,7 @@ struct Kernel {
     ty: Type,
     /// Whether it accesses threadgroup memory, of which contents are not compared.
     threadgroup: bool,
-    /// Whether lanes may be off.
+    /// Whether lanes may be inactive.
     masked: bool,
 }
 
@@ -89,7 +89,7 @@ impl Kernel {
         }
     }
 
-    /// How far apart indices are.
+    /// The distance between indices, in bytes.
     fn scale(self) -> i64 {
         // Joined loads are not side by side already.
         if matches!(self.what, What::Joined(_)) { 2 * self.bytes() } else { self.bytes() }
@@ -190,10 +190,10 @@ impl Kernel {
                 b.store(to, value);
             }
             What::Joined(count) => {
-                let places: Vec<Value> =
+                let pointers: Vec<Value> =
                     (0..count).map(|k| b.field(at, i64::from(k) * size)).collect();
                 let loads: Vec<Value> =
-                    places.into_iter().map(|place| b.load(place, self.ty)).collect();
+                    pointers.into_iter().map(|pointer| b.load(pointer, self.ty)).collect();
                 let to = b.index(out, lane, self.bytes());
                 for (k, value) in loads.into_iter().enumerate() {
                     let to = b.field(to, k as i64 * size);
@@ -253,7 +253,7 @@ impl Kernel {
         matches!(self.form, Form::Field(_) | Form::Offset | Form::Pointer)
     }
 
-    /// Whether an address can have such a start, and what the arguments then are: offset and bias.
+    /// The arguments, offset and bias, with which an address has this start; `None` if that is impossible.
     fn uniform_part(self, start: i64) -> Option<(i64, i64)> {
         match self.form {
             Form::Field(distance) => (distance == start).then_some((0, 0)),
@@ -271,7 +271,7 @@ fn memory_bytes(ty: Type) -> i64 {
     i64::from(ty.scalar().map_or(8, Scalar::bytes) * ty.width())
 }
 
-/// How far from the first lane each lane is, in elements.
+/// Each lane's distance from the first lane, in elements.
 const PATTERNS: &[fn(i64) -> i64] = &[
     |k| k,
     |k| k % 16,
@@ -287,8 +287,8 @@ const PATTERNS: &[fn(i64) -> i64] = &[
 const MASKS: [u32; 6] =
     [1, 1 << 31, 0xffff, 0xffff_0000, 0x7fff_fffe, 0b1011_1111_1101_1111_0111_0110];
 
-/// What a run is compared in: nothing, or the lane, offset and size of the access that is out of bounds; and whether
-/// it is misaligned instead.
+/// The outcome of a run: no fault, or the lane, offset and size of the access that is out of bounds; and whether it
+/// is misaligned instead.
 type Outcome = Option<(u32, i64, u32, bool)>;
 
 /// The memory of all launches of a kernel.
@@ -390,7 +390,7 @@ impl Bench {
         self.memory = before;
     }
 
-    /// What should come of it.
+    /// The expected outcome.
     fn model(
         &self,
         length: usize,
@@ -454,7 +454,7 @@ impl Bench {
         None
     }
 
-    /// A `bool` is 0 or 1 once it was in a register.
+    /// A `bool` that was in a register is 0 or 1.
     fn normalise(&self, bytes: &mut [u8]) {
         if self.kernel.ty.scalar() == Some(Scalar::Bool) {
             bytes.iter_mut().for_each(|byte| *byte = u8::from(*byte != 0));
@@ -471,13 +471,13 @@ impl Bench {
             () => PATTERNS,
         };
         let mut masks = MASKS.iter().cycle();
-        // Patterns share the lengths between them: each is there with one of them at least.
+        // The patterns share the lengths: each length is tested with at least one of them.
         let step = patterns.len().min(if self.kernel.ty.width() == 1 { 4 } else { 7 });
         for (number, &pattern) in patterns.iter().enumerate() {
             let span = (0..32).map(pattern).max().unwrap_or(0) * scale;
             for more in ((number % step) as i64..16).step_by(step) {
                 let length = span + bytes + more;
-                // All of the lower edge in one length: it does not depend on it.
+                // The whole lower edge is tested with one length, as it does not depend on the length.
                 let first = if more < step as i64 { -16 } else { more - 2 };
                 for start in first..=length - span + 16 {
                     let mask = if self.kernel.masked { *masks.next().unwrap() } else { u32::MAX };
@@ -508,7 +508,7 @@ impl Bench {
     }
 }
 
-/// The particulars of a fault.
+/// The details of a fault.
 fn outcome(fault: &Fault, write: bool, length: u64) -> (u32, i64, u32, bool) {
     let position = fault.position.expect("a position")[0];
     match &fault.kind {
@@ -539,7 +539,7 @@ fn sweep(kernels: impl IntoIterator<Item = Kernel>, ways: &[Way]) {
     }
 }
 
-/// A kernel of device memory with all lanes on.
+/// A kernel that accesses device memory with all lanes active.
 const fn plain(form: Form, what: What, ty: Type) -> Kernel {
     Kernel { form, what, ty, threadgroup: false, masked: false }
 }
@@ -743,11 +743,11 @@ fn local_kernel(form: Local, ty: Type, length: i64, write: bool) -> Module {
     let [before, local, after] = [("before", NEIGHBOUR), ("local", length), ("after", NEIGHBOUR)]
         .map(|(name, bytes)| b.local(name, bytes as u32));
     // All three stay in memory: their addresses vary.
-    let (none, three) = (b.u32(0), b.u32(3));
+    let (zero, three) = (b.u32(0), b.u32(3));
     let first = b.op(Op::And, &[lane, three]);
     for other in [before, after] {
         let at = b.index(other, first, 4);
-        b.store(at, none);
+        b.store(at, zero);
     }
     let offset = b.load(uniform, Type::U64);
     let per_lane = b.index(wide, lane, 8);
@@ -819,7 +819,7 @@ fn thread_memory_at_its_ends() {
                         _ => (0, length),
                     };
                     for start in from - 16..=to + 16 {
-                        // One lane is elsewhere, at the start.
+                        // One lane is apart from the others, at the start.
                         let lanes =
                             !matches!(form, Local::Offset | Local::Pointer { lanes: false });
                         let at = |lane: i64| if lanes && lane == 5 { from } else { start };
@@ -868,7 +868,7 @@ fn thread_memory_at_its_ends() {
 }
 
 #[test]
-fn null_pointers_into_thread_memory_say_so() {
+fn null_pointers_into_thread_memory_are_reported_as_null() {
     for (bits, lanes, write) in
         [(0u64, false, false), (8, true, false), (0, true, true), (77 << 48, false, true)]
     {

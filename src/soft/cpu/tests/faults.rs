@@ -1,4 +1,4 @@
-//! Each kind of fault, on every instruction set: what is reported, and that nothing else is touched.
+//! Each kind of fault, on every instruction set: the report is right, and no other memory is changed.
 
 use std::time::{Duration, Instant};
 
@@ -51,8 +51,8 @@ fn a_fault_in_joined_loads_names_the_scalar() {
     let row = b.index(from, i, 16);
     let mut sum = b.u32(0);
     for k in 0..4 {
-        let place = b.field(row, 4 * k);
-        let value = b.load(place, Type::U32);
+        let pointer = b.field(row, 4 * k);
+        let value = b.load(pointer, Type::U32);
         sum = b.add(sum, value);
     }
     let target = b.index(to, i, 4);
@@ -74,7 +74,7 @@ fn a_fault_in_joined_loads_names_the_scalar() {
 fn writes_stay_inside_of_their_buffer() {
     for way in Way::all() {
         // Between two guards: scattered, far away, and below the start.
-        let places: [fn(&mut FunctionBuilder, Value) -> Value; 4] = [
+        let pointers: [fn(&mut FunctionBuilder, Value) -> Value; 4] = [
             |b, i| {
                 let three = b.u32(3);
                 b.mul(i, three)
@@ -94,13 +94,13 @@ fn writes_stay_inside_of_their_buffer() {
                 b.add(i, most)
             },
         ];
-        for (number, place) in places.into_iter().enumerate() {
+        for (number, pointer) in pointers.into_iter().enumerate() {
             let mut from = vec![1u32; 64];
             let mut memory = vec![9u32; 3 * 64];
             let mut bindings = [bind(0, &mut from), bind(1, &mut memory)];
             bindings[1].base = bindings[1].base.wrapping_add(64 * 4);
             bindings[1].bytes = 64 * 4;
-            let found = fault(&copy(place), way, &launch([64, 1, 1], [64, 1, 1], &bindings));
+            let found = fault(&copy(pointer), way, &launch([64, 1, 1], [64, 1, 1], &bindings));
             assert_eq!(found.span, Span(8));
             assert!(
                 matches!(&found.kind, FaultKind::Access { argument: Some(name), write: true, .. } if name == "to")
@@ -199,14 +199,14 @@ fn an_index_outside_of_an_array_of_textures_is_reported_as_an_element() {
         let (out, i) = (device(&mut b, 0), position(&mut b, 0));
         let list = b.local_handles("list", 3);
         for k in 0..3 {
-            let (place, number) =
+            let (pointer, number) =
                 (b.field(list, 8 * k), b.constant(crate::soft::ir::Scalar::U64, 0));
-            b.store(place, number);
+            b.store(pointer, number);
         }
         let (i, step) = (b.convert(i, Type::I32), b.i32(step));
         let at = b.mul(i, step);
-        let place = b.index(list, at, 8);
-        let texture = b.load(place, Type::U64);
+        let pointer = b.index(list, at, 8);
+        let texture = b.load(pointer, Type::U64);
         b.store(out, texture);
         let module = module(vec![buffer("out", 0, Space::Device)], b.finish());
         for way in Way::all() {
@@ -223,7 +223,7 @@ fn an_index_outside_of_an_array_of_textures_is_reported_as_an_element() {
 
 #[test]
 fn the_watchdog_stops_endless_loops() {
-    // Each way to end an iteration: a jump, a test per lane, a uniform test, and one of a counter.
+    // Each form of an iteration's end: a jump, a test per lane, a uniform test, and a test of a counter.
     let ends: [fn(&mut FunctionBuilder, Value); 4] = [
         |_, _| {},
         |b, i| {
@@ -332,7 +332,7 @@ fn a_launch_may_take_longer_than_the_watchdog_allows_one_threadgroup() {
         let groups = 70 * threads as u32;
         let (done, took) = run(&mut times, groups, limit);
         assert!(done.is_ok(), "{threads} {done:?} {took:?}");
-        // One threadgroup of as much work is too long.
+        // One threadgroup with that much work takes too long.
         times[0] = times[0].saturating_mul(10_000);
         let (done, took) = run(&mut times, 1, limit);
         let late = done.is_err_and(|fault| matches!(fault.kind, FaultKind::Watchdog { .. }));
@@ -342,7 +342,7 @@ fn a_launch_may_take_longer_than_the_watchdog_allows_one_threadgroup() {
 
 #[test]
 fn threadgroups_without_loops_stop_when_another_has_a_fault() {
-    // More threadgroups than anyone could wait for, one of which writes out of bounds.
+    // Far too many threadgroups to finish, one of which writes out of bounds.
     let mut b = kernel("empty");
     let (out, i, bad) = (device(&mut b, 0), position(&mut b, 0), b.u32(5000));
     let is_bad = b.op(Op::Eq, &[i, bad]);
@@ -359,7 +359,8 @@ fn threadgroups_without_loops_stop_when_another_has_a_fault() {
 
 #[test]
 fn barriers_that_not_all_threads_reach() {
-    // By lane, by SIMD-group, by an early return: as on a GPU, threads that have ended are not waited for, except in a strict launch.
+    // By lane, by SIMD-group, by an early return: as on a GPU, threads that have ended are not waited for, except
+    // in a strict launch.
     for limit in [5, 32, 40] {
         for early in [false, true] {
             let mut b = kernel("barrier");
@@ -390,7 +391,7 @@ fn barriers_that_not_all_threads_reach() {
 
 #[test]
 fn threadgroup_memory_may_be_read_just_past_its_end() {
-    // Words of 64 bytes: which is accessed, whether it is written, and whether that is a fault, strictly or not.
+    // In 64 bytes: the index of the word, whether it is written, and whether that is a fault, if strict and if not.
     for (word, write, faults) in [
         (15, false, [false, false]),
         (16, false, [false, true]),
@@ -403,12 +404,12 @@ fn threadgroup_memory_may_be_read_just_past_its_end() {
         let out = b.allocation(AllocationId(1), Space::Device);
         let (i, at) = (position(&mut b, 0), b.u32(word));
         let at = b.add(at, i);
-        let place = b.index(memory, at, 4);
+        let pointer = b.index(memory, at, 4);
         let target = b.index(out, i, 4);
         if write {
-            b.store(place, i);
+            b.store(pointer, i);
         } else {
-            let value = b.load(place, Type::U32);
+            let value = b.load(pointer, Type::U32);
             b.store(target, value);
         }
         let kind = AllocationKind::Threadgroup(64);

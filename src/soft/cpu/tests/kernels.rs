@@ -1,4 +1,4 @@
-//! Whole kernels, built by hand, against plain Rust.
+//! Whole kernels, built by hand, compared with plain Rust.
 
 use super::*;
 use crate::soft::ir::{Barrier, Op, Scalar};
@@ -40,8 +40,8 @@ pub(crate) fn matmul() -> Module {
     let inside = b.op(Op::And, &[inside_row, inside_column]);
     b.begin_if(inside);
     let (sum, k) = (b.variable("sum", Type::F32), b.variable("k", Type::U32));
-    let (zero, none, one) = (b.u32(0), b.f32(0.0), b.u32(1));
-    b.set(sum, none);
+    let (zero, start, one) = (b.u32(0), b.f32(0.0), b.u32(1));
+    b.set(sum, start);
     b.set(k, zero);
     let row_start = b.mul(row, n);
     b.begin_loop();
@@ -79,7 +79,7 @@ pub(crate) fn matmul() -> Module {
     module(buffers, b.finish())
 }
 
-/// The same by tiles of 16 by 16 in threadgroup memory; the size is a multiple of 16.
+/// The same with tiles of 16 by 16 in threadgroup memory; the size is a multiple of 16.
 pub(crate) fn tiled_matmul() -> Module {
     let mut b = kernel("tiled_matmul");
     let (a, bb, c) = (device(&mut b, 0), device(&mut b, 1), device(&mut b, 2));
@@ -91,8 +91,8 @@ pub(crate) fn tiled_matmul() -> Module {
     let x = b.input(Input::ThreadPositionInThreadgroup, 0);
     let y = b.input(Input::ThreadPositionInThreadgroup, 1);
     let (sum, tile) = (b.variable("sum", Type::F32), b.variable("tile", Type::U32));
-    let (zero, none, one, side) = (b.u32(0), b.f32(0.0), b.u32(1), b.u32(16));
-    b.set(sum, none);
+    let (zero, start, one, side) = (b.u32(0), b.f32(0.0), b.u32(1), b.u32(16));
+    b.set(sum, start);
     b.set(tile, zero);
     let row_start = b.mul(row, n);
     let y_start = b.mul(y, side);
@@ -180,9 +180,9 @@ pub(crate) fn mandelbrot() -> Module {
     let (cx, cy) = (scaled(px, 2.25), scaled(py, 1.5));
     let (x, y) = (b.variable("x", Type::F32), b.variable("y", Type::F32));
     let i = b.variable("i", Type::U32);
-    let (none, zero, one, most) = (b.f32(0.0), b.u32(0), b.u32(1), b.u32(256));
-    b.set(x, none);
-    b.set(y, none);
+    let (start, zero, one, most) = (b.f32(0.0), b.u32(0), b.u32(1), b.u32(256));
+    b.set(x, start);
+    b.set(y, start);
     b.set(i, zero);
     b.begin_loop();
     let at = b.get(i);
@@ -265,7 +265,7 @@ fn matmul_of_any_size() {
 }
 
 #[test]
-fn mandelbrot_leaves_point_by_point() {
+fn mandelbrot_lanes_leave_the_loop_one_by_one() {
     let n = 50usize;
     let mut want = vec![0u32; n * n];
     for (at, want) in want.iter_mut().enumerate() {
@@ -355,14 +355,14 @@ fn one_buffer_at_two_arguments_has_one_address() {
     let (here, there) = (b.index(x, i, 4), b.index(y, i, 4));
     // The second argument begins 8 bytes after the first.
     let after = b.field(here, 8);
-    let mut place = 0;
+    let mut offset = 0;
     let mut compare = |b: &mut FunctionBuilder, left: Value, right: Value| {
         let (left, right) = (b.op(Op::Address, &[left]), b.op(Op::Address, &[right]));
         let same = b.op(Op::Eq, &[left, right]);
         let same = b.convert(same, Type::U32);
-        let to = b.field(out, place);
+        let to = b.field(out, offset);
         b.store(to, same);
-        place += 4;
+        offset += 4;
     };
     compare(&mut b, x, y);
     compare(&mut b, after, there);

@@ -1,4 +1,4 @@
-//! What lanes do together: SIMD-group and quad-group functions, barriers, atomics.
+//! Operations across threads: SIMD-group and quad-group functions, barriers, atomics.
 
 use super::*;
 use crate::soft::ir::{Barrier, Op, Scalar};
@@ -52,7 +52,7 @@ fn inputs() -> [u64; 32] {
 }
 
 #[test]
-fn reductions_see_the_active_lanes() {
+fn reductions_combine_the_active_lanes() {
     let input = inputs();
     for way in Way::all() {
         for width in [32usize, 4] {
@@ -148,7 +148,7 @@ fn shuffles_take_values_from_other_lanes() {
 }
 
 #[test]
-fn shuffles_that_fill() {
+fn shuffles_fill_from_a_second_value() {
     let input = inputs();
     for way in Way::all() {
         for up in [true, false] {
@@ -159,11 +159,11 @@ fn shuffles_that_fill() {
                 b.simd(op, 32, Type::Void, &[value, fill, by, modulo])
             });
             for lane in (0..32).filter(|&lane| active(lane)) {
-                let (start, place) = (lane / 8 * 8, lane % 8);
+                let (start, index) = (lane / 8 * 8, lane % 8);
                 let (source, filled) = match up {
-                    true if place < 3 => (start + place + 5, true),
+                    true if index < 3 => (start + index + 5, true),
                     true => (lane - 3, false),
-                    false if place >= 5 => (start + place - 5, true),
+                    false if index >= 5 => (start + index - 5, true),
                     false => (lane + 3, false),
                 };
                 if active(source) {
@@ -176,7 +176,7 @@ fn shuffles_that_fill() {
 }
 
 #[test]
-fn votes() {
+fn votes_count_the_active_lanes() {
     let input = inputs();
     let odd: u32 = (0..32).filter(|&k| active(k) && input[k] % 2 == 1).map(|k| 1 << k).sum();
     for way in Way::all() {
@@ -268,7 +268,7 @@ pub(crate) fn histogram() -> Module {
 }
 
 #[test]
-fn barriers_let_simd_groups_exchange() {
+fn simd_groups_exchange_values_at_barriers() {
     let module = reduce();
     for way in Way::all() {
         let mut from: Vec<f32> = (0..1024).map(|i| (i % 13) as f32).collect();
@@ -302,7 +302,7 @@ fn counts_through_two_arguments_of_one_buffer_add_up() {
     let one = b.u32(1);
     b.op(Op::AtomicAdd, &[bins, one]);
     let before = b.op(Op::AtomicAdd, &[same, one]);
-    // Each thread sees its own first step at least.
+    // Each thread reads at least its own first addition.
     let missing = b.lt(before, one);
     b.begin_if(missing);
     let second = b.field(bins, 4);
@@ -321,7 +321,7 @@ fn counts_through_two_arguments_of_one_buffer_add_up() {
 }
 
 #[test]
-fn atomics_of_many_threads_lose_nothing() {
+fn atomics_of_many_threads_lose_no_updates() {
     let mut b = kernel("histogram");
     let (from, to, sums) = (device(&mut b, 0), device(&mut b, 1), device(&mut b, 2));
     let i = position(&mut b, 0);
@@ -336,9 +336,9 @@ fn atomics_of_many_threads_lose_nothing() {
     b.op(Op::AtomicMax, &[most, i]);
     let ticket = b.field(sums, 8);
     let ticket = b.op(Op::AtomicAdd, &[ticket, one]);
-    let place = b.index(sums, ticket, 4);
-    let place = b.field(place, 64);
-    b.op(Op::AtomicStore, &[place, i]);
+    let pointer = b.index(sums, ticket, 4);
+    let pointer = b.field(pointer, 64);
+    b.op(Op::AtomicStore, &[pointer, i]);
     let buffers = vec![
         buffer("from", 0, Space::Device),
         buffer("to", 1, Space::Device),
@@ -406,10 +406,10 @@ fn inputs_are_the_positions_of_a_thread() {
             let index = index as u32;
             let at = [index % 11, index / 11 % 7, index / 77];
             let groups: [u32; 3] = std::array::from_fn(|d| grid[d].div_ceil(group[d]));
-            let place: [u32; 3] = std::array::from_fn(|d| at[d] / group[d]);
+            let position: [u32; 3] = std::array::from_fn(|d| at[d] / group[d]);
             let inside: [u32; 3] = std::array::from_fn(|d| at[d] % group[d]);
             let size: [u32; 3] =
-                std::array::from_fn(|d| group[d].min(grid[d] - place[d] * group[d]));
+                std::array::from_fn(|d| group[d].min(grid[d] - position[d] * group[d]));
             let linear = (inside[2] * size[1] + inside[1]) * size[0] + inside[0];
             let threads: u32 = size.iter().product();
             let mut want = Vec::new();
@@ -421,7 +421,7 @@ fn inputs_are_the_positions_of_a_thread() {
                     Input::ThreadIndexInSimdgroup => [linear % 32; 3],
                     Input::ThreadIndexInQuadgroup => [linear % 4; 3],
                     Input::QuadgroupIndexInThreadgroup => [linear / 4; 3],
-                    Input::ThreadgroupPositionInGrid => place,
+                    Input::ThreadgroupPositionInGrid => position,
                     Input::ThreadsPerGrid => grid,
                     Input::ThreadsPerThreadgroup => size,
                     Input::DispatchThreadsPerThreadgroup => group,

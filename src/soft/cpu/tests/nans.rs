@@ -3,23 +3,23 @@
 use super::*;
 use crate::soft::ir::{Op, Scalar};
 
-/// What a move has to work with.
+/// The inputs of a move.
 struct Given<'a> {
     b: &'a mut FunctionBuilder,
     ty: Type,
     /// The value to move, and another.
     value: Value,
     other: Value,
-    /// Where the value came from, and where the result will be stored.
+    /// The addresses that the value came from and that the result is stored to.
     from: Value,
     to: Value,
     lane: Value,
 }
 
-/// How a value is moved, and which of its neighbours' bits are then in a lane.
+/// A way to move a value, and the bits that are then expected in each lane.
 struct Move {
     name: &'static str,
-    /// The result; none if it was stored already.
+    /// Emits the move and returns the result; `None` if it is already stored.
     make: fn(&mut Given<'_>) -> Option<Value>,
     /// The result in lane `i` of 32, from the values, the others, and the sign bit.
     want: fn(&[u64], &[u64], usize, u64) -> u64,
@@ -103,7 +103,7 @@ const MOVES: &[Move] = &[
             let odd = is_odd(g);
             let variable = g.b.variable("v", g.ty);
             g.b.set(variable, g.other);
-            // A loop, so that no pass makes a select of it.
+            // A loop, so that no pass turns it into a select.
             g.b.begin_loop();
             g.b.begin_if(odd);
             g.b.set(variable, g.value);
@@ -168,7 +168,7 @@ const MOVES: &[Move] = &[
     },
 ];
 
-/// The bits to move: NaNs of every kind, and what is not.
+/// The bits to move: NaNs of every kind, and other values.
 fn bits(scalar: Scalar) -> Vec<u64> {
     let magnitudes: Vec<u64> = match scalar {
         Scalar::F16 => (0x7bff..0x8000).chain([0, 1, 0x3c00]).collect(),

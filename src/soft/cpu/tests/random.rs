@@ -1,4 +1,4 @@
-//! Random programs on every instruction set against the plain interpreter.
+//! Random programs on every instruction set, compared with the reference interpreter.
 //!
 //! Programs are well defined: every variable and local is set at the start, every access is in bounds,
 //! loops end. They have divergent branches, loops that lanes leave one by one, functions, vectors, locals
@@ -11,7 +11,7 @@ use crate::test_random::Random;
 
 /// Threads of a run; not a multiple of the group, nor of 32.
 const THREADS: u32 = 77;
-/// Elements of each local array; indices are masked to it.
+/// Elements of each local array; indices are masked to this length.
 const ELEMENTS: u32 = 8;
 /// 32-bit words of input, and bytes of output a thread.
 const INPUTS: u32 = 64;
@@ -20,11 +20,11 @@ const OUTPUT: u32 = 128;
 struct Generator {
     random: Random,
     b: FunctionBuilder,
-    /// Values that are visible, by block.
+    /// The visible values of each open block.
     values: Vec<Vec<Value>>,
     variables: Vec<(VarId, Type)>,
     locals: Vec<(Value, Scalar)>,
-    /// What is in `values` of a loop's end; `continue` is allowed with room for it.
+    /// The number of open loops; `continue` is allowed where `in_body` is set.
     loops: u32,
     in_body: bool,
     budget: u32,
@@ -87,7 +87,7 @@ impl Generator {
         self.b.int(scalar, value)
     }
 
-    /// A value of a type: a visible one, a variable, or one out of others.
+    /// A value of a type: a visible one, a variable, or one composed of others.
     fn value(&mut self, ty: Type) -> Value {
         let fitting: Vec<Value> =
             self.values.iter().flatten().copied().filter(|&v| self.b.ty(v) == ty).collect();
@@ -119,7 +119,7 @@ impl Generator {
         }
     }
 
-    /// Reads the input at a random place in bounds, the same in all lanes or not.
+    /// Reads the input at a random address in bounds, uniform or varying.
     fn load_input(&mut self, scalar: Scalar) -> Value {
         let input = device(&mut self.b, 0);
         let index_type = self.random.pick(&[Scalar::U32, Scalar::I32, Scalar::U64, Scalar::U8]);
@@ -325,7 +325,7 @@ impl Generator {
         }
     }
 
-    /// A loop with a counter of its own, which ends after a few passes, a number that may differ.
+    /// A loop with its own counter, which ends after a few iterations; their number may differ between lanes.
     fn repeat(&mut self) {
         let counter = self.b.variable("n", Type::U32);
         let (zero, one, three) = (self.b.u32(0), self.b.u32(1), self.b.u32(3));
@@ -442,7 +442,7 @@ fn program(seed: u64) -> Module {
     }
 }
 
-/// The outputs of the plain interpreter and of each instruction set; NaNs are made one.
+/// Compares the outputs of the reference interpreter and of each instruction set; all NaNs are treated as equal.
 fn check(seed: u64) {
     let module = program(seed);
     verify(&module).unwrap_or_else(|invalid| panic!("seed {seed}: {invalid}\n{module}"));
@@ -495,20 +495,20 @@ fn canonical(module: &Module, output: &[u8]) -> Vec<u8> {
     output
 }
 
-/// Seeds of programs that failed once.
+/// Seeds of programs that failed in the past.
 const FAILED: &[u64] = &[
-    // Lanes that broke while others went on to the next iteration did not come back.
-    1310, // What lanes assigned before they returned was seen by the others.
+    // Lanes that broke while others continued did not resume.
+    1310, // Assignments by lanes that then returned were visible to the others.
     1515,
 ];
 
 #[test]
-fn random_programs_that_failed_agree_with_the_plain_interpreter() {
+fn random_programs_that_failed_agree_with_the_reference() {
     FAILED.iter().for_each(|&seed| check(seed));
 }
 
 #[test]
-fn random_programs_agree_with_the_plain_interpreter() {
+fn random_programs_agree_with_the_reference() {
     let first: u64 =
         std::env::var("ARUMINIUM_TEST_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(0);
     for seed in first..first + crate::test_scale::scaled(400) as u64 {

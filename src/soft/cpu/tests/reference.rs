@@ -1,5 +1,5 @@
-//! A plain interpreter of the IR, one thread after the other: what the executor is compared with. It runs
-//! modules as they were built, before any pass, and knows no masks, registers or vectors of lanes.
+//! The reference that the back end is compared with: a simple interpreter of the IR that runs one thread after the
+//! other. It runs modules before any pass, and has no masks, registers or vectors of lanes.
 
 use crate::soft::ir::half::{f16_bits, f16_value};
 use crate::soft::ir::semantics::{convert, eval};
@@ -127,7 +127,7 @@ impl Thread<'_> {
                 (Input::ThreadsPerGrid, 0) => self.grid.into(),
                 (Input::ThreadsPerGrid, _) => 1,
                 (Input::ThreadPositionInGrid, _) => 0,
-                (input, _) => panic!("{input:?} is not one of a lone thread"),
+                (input, _) => panic!("{input:?} is not supported for a single thread"),
             }],
             _ => frame.values[value.index()].clone(),
         }
@@ -271,7 +271,7 @@ impl Thread<'_> {
     }
 }
 
-/// Memory's bits of a scalar, widened.
+/// The widened bits of a scalar in memory.
 pub(crate) fn widen(scalar: Scalar, bits: u64) -> u64 {
     match scalar {
         Scalar::Bool => u64::from(bits as u8 != 0),
@@ -283,7 +283,7 @@ pub(crate) fn widen(scalar: Scalar, bits: u64) -> u64 {
     }
 }
 
-/// Widened bits as memory has them.
+/// The bits in memory of a widened scalar.
 fn narrow_bits(scalar: Scalar, bits: u64) -> u64 {
     match scalar {
         Scalar::F16 => f16_bits(f32::from_bits(bits as u32)).into(),

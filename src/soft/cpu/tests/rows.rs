@@ -1,5 +1,5 @@
-//! Accesses by lanes that are side by side, in rows, at one place, or anywhere, with any of them off:
-//! whichever way is taken, memory is as if the lanes took their turns, and faults name the first of them.
+//! Accesses by lanes that are adjacent, in rows, at one address, or anywhere, with any of them inactive: whichever
+//! path is taken, memory is as if lanes accessed it one after the other, and faults name the first of them.
 
 use super::super::FaultKind;
 use super::*;
@@ -9,7 +9,7 @@ use crate::soft::ir::{Op, Scalar};
 const WORDS: usize = 64;
 const GUARD: usize = 96;
 
-/// What differs from lane to lane.
+/// The varying part of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Moves {
     /// One index, to which the bias is added in 32 bits.
@@ -20,7 +20,7 @@ enum Moves {
     Pointer,
 }
 
-/// How an address is made: `displacement + (index + bias) * scale`.
+/// The form of an address: `displacement + (index + bias) * scale`.
 #[derive(Clone, Copy, Debug)]
 struct Form {
     moves: Moves,
@@ -28,7 +28,7 @@ struct Form {
     bias: u32,
     displacement: i64,
     write: bool,
-    /// How many words are read, side by side.
+    /// The number of adjacent words to read.
     width: u32,
 }
 
@@ -41,29 +41,29 @@ impl Form {
         sum * self.scale + self.displacement
     }
 
-    /// The place of the access without the displacement.
-    fn place(self, b: &mut FunctionBuilder, data: [Value; 2], at: Value, lane: Value) -> Value {
+    /// The address of the access without the displacement.
+    fn address(self, b: &mut FunctionBuilder, data: [Value; 2], at: Value, lane: Value) -> Value {
         let bias = b.u32(self.bias);
         if self.moves == Moves::Index {
             let at = b.add(at, bias);
             return b.index(data[0], at, self.scale);
         }
-        // A number that is 0 and that no pass knows.
+        // A number that is 0, which no pass can prove.
         let (seven, high) = (b.u32(7), b.u32(1 << 31));
         let zero = b.op(Op::Shr, &[lane, seven]);
         let zero = b.op(Op::And, &[zero, high]);
         let bias = b.add(bias, zero);
-        let places = data.map(|data| {
-            let place = b.index(data, at, self.scale);
-            b.index(place, bias, self.scale)
+        let addresses = data.map(|data| {
+            let address = b.index(data, at, self.scale);
+            b.index(address, bias, self.scale)
         });
         if self.moves == Moves::Indices {
-            return places[0];
+            return addresses[0];
         }
         let one = b.u32(1);
         let bit = b.op(Op::And, &[lane, one]);
         let even = b.op(Op::Eq, &[bit, zero]);
-        b.op(Op::Select, &[even, places[0], places[1]])
+        b.op(Op::Select, &[even, addresses[0], addresses[1]])
     }
 
     /// In the lanes that a mask has: `out[i] = data[index[i]]`, or `data[index[i]] = i + 1`.
@@ -78,16 +78,16 @@ impl Form {
         let on = b.op(Op::Eq, &[bit, one]);
         let source = b.index(index, i, 4);
         let at = b.load(source, Type::U32);
-        let place = self.place(&mut b, [data, again], at, i);
-        // Lanes that are off may be prepared before the loop with the others.
+        let address = self.address(&mut b, [data, again], at, i);
+        // Inactive lanes may be prepared before the loop with the others.
         b.begin_loop();
         b.begin_if(on);
-        let place = b.field(place, self.displacement);
+        let address = b.field(address, self.displacement);
         if self.write {
             let value = b.add(i, one);
-            b.store(place, value);
+            b.store(address, value);
         } else {
-            let words = b.load(place, Type::of(Scalar::U32, self.width));
+            let words = b.load(address, Type::of(Scalar::U32, self.width));
             let mut value = words;
             if self.width > 1 {
                 value = b.u32(0);
@@ -132,7 +132,7 @@ fn indices() -> Vec<[u32; 32]> {
 }
 
 #[test]
-fn all_ways_to_access_a_row_agree_with_one_lane_at_a_time() {
+fn all_forms_of_access_agree_with_one_lane_at_a_time() {
     let mut forms = Vec::new();
     for (scale, bias, displacement) in [
         (4, 0, 0),

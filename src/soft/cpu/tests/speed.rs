@@ -1,4 +1,4 @@
-//! How fast the kernels of the design's table run; `cargo test --release -- --ignored speed --nocapture`.
+//! Measures kernels; `cargo test --release -- --ignored speed --nocapture`.
 
 use std::time::Instant;
 
@@ -17,8 +17,7 @@ fn plain(name: &str, mut run: impl FnMut()) {
     println!("{name:14} {:10} {:12} {core:13.3} ms of one core", "plain Rust", "");
 }
 
-/// Nanoseconds that this thread has been on a core: the time of a launch without other workers, however
-/// busy the machine is.
+/// CPU time of this thread in nanoseconds: the time of a launch without other workers, however busy the machine is.
 fn on_core() -> f64 {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     text.split(' ').next().and_then(|first| first.parse().ok()).unwrap_or(0.0)
