@@ -23,7 +23,12 @@ type Tap = (Option<([u32; 3], u32)>, f32);
 type Pair = [(Option<u32>, f32); 2];
 
 /// Samples a texture at a level of detail.
-pub(crate) fn sample(texture: &Texture<'_>, sampler: Sampler, position: Position, lod: f32) -> Pixel {
+pub(crate) fn sample(
+    texture: &Texture<'_>,
+    sampler: Sampler,
+    position: Position,
+    lod: f32,
+) -> Pixel {
     let mut mix = Mix::new(sampler.reduction());
     let integers = texture.format.is_integer();
     for (level, share, filter) in levels(texture, sampler, lod) {
