@@ -1,8 +1,8 @@
-// Aliases of templates: what is deduced through them, which specialisation they pick.
+// Alias templates: deduction through them, and the specialisation they select.
 #include <metal_stdlib>
 using namespace metal;
 
-// temp.alias/2: an alias with arguments is its target, which is what is deduced from.
+// temp.alias/2: an alias with arguments is its target, from which arguments are deduced.
 namespace aliases {
     template <typename T, int N = 2> struct Cells {
         T v[N];

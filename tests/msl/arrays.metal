@@ -1,4 +1,4 @@
-// Arrays of a thread: indices known and not, several dimensions, of structs and vectors.
+// Arrays in thread memory: constant and dynamic indices, several dimensions, of structs and vectors.
 #include <metal_stdlib>
 using namespace metal;
 
@@ -83,7 +83,7 @@ kernel void large(device uint* out [[buffer(0)]], uint i [[thread_position_in_gr
     out[i] = count * 1000 + x;
 }
 
-// clang's designators, as kernels fill their accumulators with.
+// clang's range designators, with which kernels initialise accumulators.
 template <int N> struct Sizes { enum { last = N - 1 }; };
 kernel void designated(device int* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
     float filled[6] = {[0 ... Sizes<6>::last] = -1.5h};
@@ -95,7 +95,7 @@ kernel void designated(device int* out [[buffer(0)]], uint i [[thread_position_i
     out[i] = sum + sizeof(unsized);
 }
 
-// Range-for over what has begin and end, members or not (C++14 [stmt.ranged]; MSL 2.12).
+// Range-for over types with begin and end, members or free functions (C++14 [stmt.ranged]; MSL 2.12).
 struct Countdown {
     int from;
     struct At {

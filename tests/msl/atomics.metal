@@ -7,7 +7,7 @@ using namespace metal;
 kernel void counts(device atomic_uint* out [[buffer(0)]], device const uchar* x [[buffer(1)]], uint i [[thread_position_in_grid]]) {
     atomic_fetch_add_explicit(&out[x[i]], 1u, RELAXED);
 }
-// Every thread gets another ticket.
+// Every thread gets a different ticket.
 kernel void tickets(device uint* out [[buffer(0)]], device atomic_uint& next [[buffer(1)]], uint i [[thread_position_in_grid]]) {
     out[atomic_fetch_add_explicit(&next, 1, RELAXED)] = 7;
 }
@@ -49,7 +49,7 @@ kernel void compare_exchange(device uint* out [[buffer(0)]], device atomic_uint*
     bool matched = atomic_compare_exchange_weak_explicit(a + i, &expected, 99u, RELAXED, RELAXED);
     out[i] = matched * 10000 + expected * 100 + atomic_load_explicit(a + i, RELAXED);
 }
-// A loop of compare and exchange makes an atomic operation of any function.
+// A compare-exchange loop makes any function an atomic operation.
 kernel void updates_by_loop(device atomic_uint* out [[buffer(0)]], device const float* x [[buffer(1)]], uint i [[thread_position_in_grid]]) {
     uint old = atomic_load_explicit(out, RELAXED);
     while (!atomic_compare_exchange_weak_explicit(out, &old, as_type<uint>(as_type<float>(old) + x[i]), RELAXED, RELAXED));

@@ -1,4 +1,4 @@
-// Where a thread is: the attributes of kernel arguments (MSL 5.2.3.6).
+// Thread positions: the attributes of kernel arguments (MSL 5.2.3.6).
 #include <metal_stdlib>
 using namespace metal;
 
@@ -35,7 +35,7 @@ kernel void in_quadgroups(device uint* out [[buffer(0)]], uint i [[thread_positi
 
 [[max_total_threads_per_threadgroup(64)]] kernel void limited(device uint* out [[buffer(0)]], const uint i [[thread_position_in_grid]]) { out[i] = i + 2; }
 
-// Arguments are copies: a kernel may change its own.
+// Arguments are copies, which a kernel may change.
 kernel void changed_position(device uint* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
     uint at = i;
     i *= 3;

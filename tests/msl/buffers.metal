@@ -1,4 +1,4 @@
-// Buffers (MSL 5.2.1): indices given and found, constant and device, references, structs, small types.
+// Buffers (MSL 5.2.1): explicit and automatic indices, constant and device, references, structs, small types.
 #include <metal_stdlib>
 using namespace metal;
 
@@ -6,7 +6,7 @@ kernel void indices_found(device int* out, device const int* a, constant int& b,
     out[i] = a[i] + b * 100 + c[1] * 1000;
 }
 
-// One without an index takes the lowest that is free.
+// A buffer without an index gets the lowest free one.
 kernel void indices_mixed(device const int* b [[buffer(1)]], device int* out, device const int* c, device const int* d [[buffer(3)]], uint i [[thread_position_in_grid]]) {
     out[i] = b[i] + c[i] * 10 + d[i] * 100;
 }
@@ -51,7 +51,7 @@ kernel void whole_vectors(device float4* out [[buffer(0)]], device const float2*
 kernel void qualified(const device int* a [[buffer(1)]], device int* __restrict out [[buffer(0)]], int device const* const b [[buffer(2)]], uint i [[thread_position_in_grid]]) { out[i] = a[i] - b[i]; }
 kernel void volatiles(volatile device int* out [[buffer(0)]], uint i [[thread_position_in_grid]]) { out[i] = i; out[i] = out[i] + 1; }
 
-// An argument that is not there: what is read from it and never used is not read.
+// A missing argument: a load whose value is never used is removed.
 constant bool wanted [[function_constant(0)]];
 constant bool present = is_function_constant_defined(wanted) && wanted;
 struct Weights { float alpha, beta; };

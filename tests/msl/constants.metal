@@ -90,7 +90,7 @@ kernel void limits(device int* out [[buffer(0)]]) {
     out[7] = numeric_limits<float>::epsilon() == FLT_EPSILON;
 }
 
-// A constant that has no need of memory has a place all the same when something refers to it.
+// A constant needs memory when a reference binds to it.
 constant constexpr const int nothing = 0;
 int through_reference(const constant int& x, const constant float4* v) { return x + int(v->z); }
 kernel void referred_to(device int* out [[buffer(0)]]) {

@@ -1,4 +1,4 @@
-// Statements (C++14 6), where all threads go the same way and where each goes its own.
+// Statements (C++14 6), with uniform and with divergent control flow.
 #include <metal_stdlib>
 using namespace metal;
 
@@ -159,7 +159,7 @@ kernel void uniform_branches(device int* out [[buffer(0)]], constant int& mode [
     out[i] = a;
 }
 
-// Threads leave a loop one by one; what is after it is run by all again.
+// Threads leave a loop one by one; all run the code after it.
 kernel void together_again(device int* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
     int n = 0;
     while (n < int(i % 8)) ++n;
@@ -183,7 +183,7 @@ kernel void never_ends(device int* out [[buffer(0)]], uint i [[thread_position_i
     while (out[0] != 1) out[i] = 2;
 }
 
-// What was read before a variable changes is what it was, through a conversion that changes no bits too.
+// A value read before a variable changes stays the same, even through a conversion that changes no bits.
 kernel void read_before_a_step(device int* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
     uchar v = i;
     int held[4] = {}, before = 0, n = 0;
@@ -194,7 +194,7 @@ kernel void read_before_a_step(device int* out [[buffer(0)]], uint i [[thread_po
     out[i] = before * 1000 + held[i & 3];
 }
 
-// Lanes leave a loop while others are on their way to its next pass.
+// Lanes leave a loop while others continue with the next iteration.
 kernel void breaks_after_continues(device int* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
     int found = 0;
     for (uint j = 0; j < 4; ++j) {
@@ -205,7 +205,7 @@ kernel void breaks_after_continues(device int* out [[buffer(0)]], uint i [[threa
     out[i] = found;
 }
 
-// What a thread assigns before it returns is nobody else's.
+// An assignment of a thread before it returns does not affect other threads.
 kernel void assigns_and_returns(device int* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
     int value = 1;
     if (i % 3 == 0) {

@@ -1,4 +1,4 @@
-// Entry points: attributes, implicit indices, constants of the host, stages that are not kernels.
+// Entry points: attributes, implicit indices, function constants, stages that are not kernels.
 #include <metal_stdlib>
 using namespace metal;
 

@@ -1,4 +1,4 @@
-// Functions and templates as template arguments, and which of several templates is meant.
+// Functions and templates as template arguments, and partial ordering of templates.
 #include <metal_stdlib>
 using namespace metal;
 
@@ -75,7 +75,7 @@ kernel void orders(device int* out [[buffer(0)]], device const float* in [[buffe
     out[12] = Asked<half>::value * 10 + Asked<float>::value;
 }
 
-// Declared first, defined later and elsewhere.
+// Declared first, defined later in another scope.
 template <typename T> T later(T x, int by = 3);
 template <typename T> struct Outside {
     T x;
@@ -107,8 +107,8 @@ kernel void braces(device int* out [[buffer(0)]], uint i [[thread_position_in_gr
     out[i] = mixed({i, 2, 3}, 4) + spread({3, 10}) + table[i % 8] * 10000 + n;
 }
 
-// What real kernels do: defaults that name earlier members, a function of one's own beside the library's template,
-// traits behind conditions, a template of the library by its full name.
+// From real kernels: defaults that use earlier members, a function beside the library's template,
+// traits in conditions, a template of the library by its qualified name.
 template <ushort D> struct Strided {
     device const int* dims;
     device const int* strides;

@@ -1,4 +1,4 @@
-// Bases: data, functions, types and constants of a class that another is derived from.
+// Bases: data, functions, types and constants of base classes.
 #include <metal_stdlib>
 using namespace metal;
 
@@ -53,7 +53,7 @@ kernel void in_buffers(device Tagged* out [[buffer(0)]], uint i [[thread_positio
     t.x = t.which() + int(i);
 }
 
-// Traits are derived from constants, and a class from what it is itself an argument of.
+// Traits are derived from constants, and a class from a template that has the class as an argument.
 template <typename T> struct is_small : bool_constant<sizeof(T) <= 2> {};
 template <> struct is_small<float> : true_type {};
 template <typename Derived> struct Counter {

@@ -27,7 +27,7 @@ kernel void lookup(device int* out [[buffer(0)]]) {
     out[0] = ::depth();
     out[1] = above();
     out[2] = outer::reopened() + outer::version() + outer::hidden();
-    out[3] = weigh(t) + weigh(1);  // Found beside its argument's type (C++14 3.4.2).
+    out[3] = weigh(t) + weigh(1);  // Found by its argument's type (C++14 3.4.2).
     out[4] = abc::value;
     out[5] = metal::max(3, 4) + metal::popcount(7u);
 }
@@ -56,7 +56,7 @@ kernel void using_declarations(device int* out [[buffer(0)]], uint i [[thread_po
     out[i] = held(int(i) - 5) + min(int(i), 3);
 }
 
-// Names of <simd/simd.h>, which host and kernels share, and the words that are operators.
+// Names of <simd/simd.h>, which host and kernels share, and alternative operator spellings.
 #include <simd/simd.h>
 struct Shared { simd_float4x4 m; vector_uint3 v; simd::float2 w; matrix_float2x2 n; simd_packed_float2 p; };
 static_assert(sizeof(Shared) == 64 + 16 + 8 + 16 + 8, "as in host memory");

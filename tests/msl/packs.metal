@@ -1,4 +1,4 @@
-// Parameter packs: of types, of values, of parameters; what expands them.
+// Parameter packs: of types, values and parameters; expansions.
 #include <metal_stdlib>
 using namespace metal;
 

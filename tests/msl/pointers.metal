@@ -68,7 +68,7 @@ kernel void pointer_to_pointer(device int* out [[buffer(0)]], device int* a [[bu
     out[i] = p[i] + (*q)[i] + both[0][i];
 }
 
-// Where a pointer goes may differ from thread to thread.
+// A pointer's target may differ from thread to thread.
 kernel void varying_targets(device int* out [[buffer(0)]], device int* a [[buffer(1)]], device int* b [[buffer(2)]], uint i [[thread_position_in_grid]]) {
     device int* p = i % 3 == 0 ? a : i % 3 == 1 ? b : b + 1;
     p += i;

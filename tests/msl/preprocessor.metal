@@ -1,4 +1,4 @@
-// The preprocessor (C++14 16): macros, conditionals, pragmas, and what Metal predefines.
+// The preprocessor (C++14 16): macros, conditionals, pragmas, and Metal's predefined macros.
 #include <metal_stdlib>
 #include <metal_math>
 using namespace metal;
@@ -30,7 +30,7 @@ kernel void object_macros(device int* out [[buffer(0)]]) {
 }
 
 kernel void function_macros(device int* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
-    int SUM = i;  // Without parentheses it is no macro.
+    int SUM = i;  // Without parentheses it is not a macro call.
     out[i] = SQUARE(SUM + 1) + SUM(1, SQUARE(SUM));
 }
 
@@ -54,7 +54,7 @@ static_assert(SUM(1, 1) == 2, TEXT(SUM(1, 1)) " is not " TEXT("2\n"));
 #error this branch is not taken
 #endif
 #if UNKNOWN || (1 ? -1 : 0u) < 0
-#define SECOND 1  // -1 becomes unsigned beside 0u.
+#define SECOND 1  // -1 is converted to unsigned because of 0u.
 #else
 #define SECOND 2
 #endif
@@ -80,7 +80,7 @@ kernel void conditionals(device int* out [[buffer(0)]]) {
 
 kernel void rescans(device int* out [[buffer(0)]]) {
     int self = 5, other = 7;
-#define self (2 * self)  // Not expanded again inside of its own expansion.
+#define self (2 * self)  // Not expanded again inside its own expansion.
 #define even(x) x + odd
 #define odd even(1)
     out[0] = self;
@@ -128,6 +128,6 @@ kernel void predefined(device int* out [[buffer(0)]]) {
 kernel void spliced_lines(device int* out [[buffer(0)]]) {
     out[0] = LONG_MACRO(9, /* a comment
                               over lines */ 4);
-    // A comment that goes on \
+    // A comment that continues \
     out[0] = 1;
 }

@@ -1,8 +1,8 @@
-// Relations and choice (MSL 6.4).
+// Relational functions and select (MSL 6.4).
 #include <metal_stdlib>
 using namespace metal;
 
-// With fast math NaN and infinity are no values to reason about (MSL 8.1), so not here.
+// Without NaN and infinity, whose behaviour with fast math is undefined (MSL 8.1).
 #pragma METAL fp math_mode(safe)
 
 kernel void kinds(device uint* out [[buffer(0)]], device const float* x [[buffer(1)]], uint i [[thread_position_in_grid]]) {

@@ -56,7 +56,7 @@ kernel void wraps_ulong(device ulong* out [[buffer(0)]], device const ulong* x [
     out[i] = x[i] * 6364136223846793005ul + (x[i] >> 33 | x[i] << 31);
 }
 
-// Arithmetic on what is narrower than int is done in int (C++14 4.5).
+// Arithmetic on types narrower than int is done in int (C++14 4.5).
 kernel void promotion(device int* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
     uchar a = 250 + i % 6, b = 10;
     short s = -5;
@@ -108,7 +108,7 @@ kernel void divides_narrow(device short* out [[buffer(0)]], device const char* x
     out[2 * i + 1] = uchar(x[i]) % uchar(y[i]);
 }
 
-// Any value will do, a fault will not (MSL 3.1).
+// Any value is allowed, a fault is not (MSL 3.1).
 kernel void divides_by_zero(device uint* out [[buffer(0)]], device const int* zero [[buffer(1)]], uint i [[thread_position_in_grid]]) {
     int a = int(i) / zero[i], b = int(i) % zero[i];
     uint c = i / uint(zero[i]), d = i % uint(zero[i]);

@@ -1,4 +1,4 @@
-// Functions across a SIMD-group (MSL 6.9.2), by all of its threads, by some of them, and by the last few.
+// Functions across a SIMD-group (MSL 6.9.2), by all of its threads, by some of them, and in a partial group.
 #include <metal_stdlib>
 using namespace metal;
 
@@ -45,7 +45,7 @@ kernel void shuffles(device int* out [[buffer(0)]], device const int* x [[buffer
     out[4 * i + 2] = simd_shuffle_rotate_up(x[i], 3);
     out[4 * i + 3] = simd_shuffle_rotate_down(x[i], 3);
 }
-// Below the first lane, or above the last, up and down leave a value unknown: it is not looked at.
+// Below the first lane, or above the last, the result of up and down is undefined and not used.
 kernel void shifts(device int* out [[buffer(0)]], device const int* x [[buffer(1)]], LANE) {
     int up = simd_shuffle_up(x[i], 4), down = simd_shuffle_down(x[i], 9);
     out[2 * i] = lane < 4 ? 0 : up;
@@ -79,7 +79,7 @@ kernel void firsts(device int* out [[buffer(0)]], LANE) {
     if (lane % 8 == 6) out[i] += 100 * simd_is_first();
 }
 
-// In a branch only the threads that are in it take part.
+// In a branch only the active threads take part.
 kernel void diverged(device int* out [[buffer(0)]], device const int* x [[buffer(1)]], LANE) {
     if (lane % 3 == 1) out[i] = simd_sum(x[i]);
     else if (lane < 20) out[i] = simd_max(x[i]) * 1000 + simd_prefix_exclusive_sum(1);

@@ -1,4 +1,4 @@
-// Matrices that a SIMD-group holds (MSL 2.4, 6.7). Each launch is one SIMD-group unless a row says more.
+// simdgroup_matrix (MSL 2.4, 6.7). Each launch is one SIMD-group unless the row sets more.
 #include <metal_stdlib>
 #include <metal_simdgroup_matrix>
 using namespace metal;
@@ -41,7 +41,7 @@ kernel void transposed(device float* out, device const float* in) {
     simdgroup_store(m, out + 64, 8, ulong2(0, 0), true);
 }
 
-// The transposition is not known before the kernel runs.
+// The transposition is a run-time value.
 kernel void transposed_or_not(device float* out, device const float* in, constant uint& yes, uint g [[threadgroup_position_in_grid]]) {
     simdgroup_float8x8 m;
     simdgroup_load(m, in, 8, 0, (g & 1) == yes);
@@ -58,7 +58,7 @@ kernel void constants(device float* out, device half* halves [[buffer(1)]]) {
     simdgroup_store(copy, out + 128);
 }
 
-// Narrow operands, a wide sum; and each type with itself.
+// Narrow operands with a wide accumulator, and each type with itself.
 kernel void mixed(device float* out, device const half* a, device const half* b) {
     simdgroup_half8x8 left, right, narrow;
     simdgroup_float8x8 sum = make_filled_simdgroup_matrix<float, 8>(0.125f);
@@ -79,7 +79,7 @@ kernel void brains(device bfloat* out, device const bfloat* a, device const bflo
     simdgroup_store(d, out);
 }
 
-// 32 by 32 in four SIMD-groups, 16 by 16 each, by way of threadgroup memory and arrays of matrices.
+// 32 by 32 in four SIMD-groups, 16 by 16 each, through threadgroup memory and arrays of matrices.
 template <typename T, int TILES>
 void multiply_tiles(thread simdgroup_matrix<T, 8, 8> (&sums)[TILES][TILES], threadgroup const T* a, threadgroup const T* b) {
     simdgroup_matrix<T, 8, 8> left[TILES], right[TILES];
@@ -112,7 +112,7 @@ kernel void tiles(device float* out, device const float* a, device const float* 
     for (uint i = t; i < 1024; i += 128) out[i] = shared[i];
 }
 
-// An index that is not known: the matrices are in thread memory.
+// A dynamic index: the matrices are in thread memory.
 kernel void picked(device float* out, device const float* in, constant uint& pick) {
     simdgroup_float8x8 all[3];
     for (uint i = 0; i < 3; ++i) simdgroup_load(all[i], in + 64 * i);

@@ -165,7 +165,7 @@ kernel void functors(device float* out [[buffer(0)]], uint i [[thread_position_i
     out[i] = add.total * 1000 + log;
 }
 
-// A default that speaks of the members before it.
+// A default member initialiser that uses earlier members.
 template <ushort D> struct Strides {
     constant const uint* dims;
     constant const uint* strides;

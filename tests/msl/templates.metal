@@ -1,4 +1,4 @@
-// Templates: deduction, specialisations, traits, functors, instances with names for the host.
+// Templates: deduction, specialisations, traits, functors, explicit instantiations with host names.
 #include <metal_stdlib>
 using namespace metal;
 

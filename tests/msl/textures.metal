@@ -225,7 +225,7 @@ kernel void depths(device float4* out, depth2d<float> t [[texture(15)]], uint i 
     out[2 * i + 1] = t.gather_compare(less, float2(1, 0.5f), float(i));
 }
 
-// Names of the library that a program uses for its own.
+// A program's own declarations with names of the library.
 kernel void own_names(device float* out, constant float& bias [[buffer(1)]], device const float* level [[buffer(2)]],
                       uint component [[thread_position_in_grid]]) {
     float address = bias * 2, filter = level[component];

@@ -76,7 +76,7 @@ kernel void barriers_in_functions(device int* out [[buffer(0)]], uint i [[thread
     out[i] = sum;
 }
 
-// Device memory, too, is seen behind a barrier that names it.
+// A barrier with mem_device orders device memory too.
 kernel void through_device_memory(device int* out [[buffer(0)]], device int* scratch [[buffer(1)]], uint i [[thread_position_in_grid]], uint t [[thread_index_in_threadgroup]]) {
     scratch[i] = i * 2;
     threadgroup_barrier(mem_flags::mem_device | mem_flags::mem_threadgroup);

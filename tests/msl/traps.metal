@@ -1,4 +1,4 @@
-// What real kernels do that is easily got wrong.
+// Pitfalls from real kernels.
 #include <metal_stdlib>
 #include <metal_simdgroup>
 #pragma METAL internals : enable

@@ -1,4 +1,4 @@
-// Unions, enumerations, and names for types (C++14 7.1.3, 7.2, 9.5).
+// Unions, enumerations and typedefs (C++14 7.1.3, 7.2, 9.5).
 #include <metal_stdlib>
 using namespace metal;
 

@@ -36,7 +36,7 @@ kernel void swizzles(device int* out [[buffer(0)]], uint i [[thread_position_in_
     out[i] = v.x + 2 * v.y + 3 * v.z + 4 * v.w + 5 * w.y + 6 * w.w + 7 * t.x - t.y;
 }
 
-// Both sides name the same vector: all is read before any is written.
+// Both sides are the same vector: all components are read before any is written.
 kernel void swizzle_swaps(device int4* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
     int4 v = int4(i, i * 2, i * 3, i * 5);
     v.xyzw = v.yzwx;

@@ -1,4 +1,4 @@
-//! Tests across rooms: from MSL text to numbers, random programs, and fuzzing.
+//! Tests across modules: kernels from MSL text to results, random programs, and fuzzing.
 
 mod corpus;
 mod fuzz;
@@ -9,7 +9,7 @@ use crate::soft::cpu::by_index::{Binding, Launch};
 use crate::soft::cpu::{Program, Workers};
 use crate::soft::msl::{self, ConstantValues, Options};
 
-/// Runs kernel `k` over so many threads in groups of 32; buffer 0 is `out`, the others follow.
+/// Runs kernel `k` over `n` threads in groups of 32; buffer 0 is `out`, the others follow.
 fn run_with(text: &str, threads: u32, buffers: &mut [Vec<u32>]) -> Result<(), String> {
     let source = format!("#include <metal_stdlib>\nusing namespace metal;\n{text}");
     let library = msl::compile(&source, &Options::default()).map_err(|error| error.0)?;
@@ -77,7 +77,7 @@ fn gives_floats(declarations: &str, body: &str, expected: &[f32]) {
     );
 }
 
-/// What all threads of a kernel with `i` as its index leave in `out`.
+/// The content of `out` after a kernel ran on all threads, with `i` as the thread index.
 #[track_caller]
 fn each_gives(body: &str, threads: u32, expected: impl Fn(u32) -> i32) {
     let text = format!(
@@ -343,7 +343,7 @@ fn switches_with_labels_in_nested_statements() {
         |i| {
             let (mut r, i) = (0, i as i32);
             for k in 0..3 {
-                // Where the walk through the loop begins: before it, at `case 1` or at `case 3`.
+                // The loop is entered before its start, at `case 1` or at `case 3`.
                 let mut at = match i % 4 {
                     2 => break,
                     label => label,

@@ -1,4 +1,4 @@
-//! Compile time grows with the length of a program, and no faster.
+//! Compile time is linear in the length of a program.
 //!
 //! Each case is a program of any length. It is compiled at one length and at four times that length,
 //! down to the code that runs: in linear time that takes four times as long, in quadratic time sixteen
@@ -8,7 +8,7 @@ use super::*;
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
-/// The most that four times the length may take, times the time of the single length.
+/// The largest allowed ratio of the time for four times the length to the time for the length.
 const MAX_RATIO: f64 = 9.0;
 
 /// Repeats a text, with `@` as the number of the copy.
@@ -16,7 +16,7 @@ fn repeat(text: &str, count: usize) -> String {
     (0..count).map(|at| text.replace('@', &at.to_string()) + "\n").collect()
 }
 
-/// The numbers below `count` with commas between them.
+/// The numbers below `count`, separated by commas.
 fn numbers(count: usize) -> String {
     let mut out = String::new();
     (0..count).for_each(|at| {
@@ -35,7 +35,7 @@ fn kernel(body: &str) -> String {
 #[derive(Clone, Copy, PartialEq)]
 enum Outcome {
     Runs,
-    /// It has more errors than are reported, which takes no longer for being many.
+    /// It has more errors than are reported.
     Fails,
 }
 use Outcome::{Fails, Runs};
@@ -54,7 +54,7 @@ const CASES: &[Case] = &[
             + &kernel("S7 s; s.x = 1; t += f(s);")
     }),
     ("overloads times calls", 100, Runs, |n| {
-        // As many candidates in all as the square of this.
+        // The number of candidates in all is the square of this.
         let side = (n as f64 * 50.0).sqrt() as usize;
         repeat("struct S@ { int x; }; int f(S@ s) { return s.x + @; }", side)
             + &kernel(&repeat("{ S@ s; s.x = 1; t += f(s); }", side))
@@ -71,7 +71,7 @@ const CASES: &[Case] = &[
             + &kernel(&repeat("t += s.f@;", n))
     }),
     ("a long expression", 400, Runs, |n| {
-        // As deep as expressions may be, and many of them.
+        // Many expressions of maximum depth.
         kernel(&repeat(&format!("t = 0 {};", "+ o[@]".repeat(20)), n / 4))
             + &repeat("int f@(int o) { return 0", 1)
             + &" + o".repeat(n / 2)
@@ -122,7 +122,7 @@ const CASES: &[Case] = &[
     }),
 ];
 
-/// How long a program takes from text to code.
+/// The time to compile a program from text to code.
 fn time(text: &str, outcome: Outcome) -> Duration {
     let start = Instant::now();
     let source = format!("#include <metal_stdlib>\nusing namespace metal;\n{text}");
@@ -140,12 +140,12 @@ fn time(text: &str, outcome: Outcome) -> Duration {
 
 #[test]
 fn compile_time_is_linear() {
-    // A first program warms up: the library is read once for the process.
+    // Warm up: the library is parsed once per process.
     time(&kernel(""), Runs);
     let mut slow = String::new();
     for &(name, length, outcome, program) in CASES {
         let (short, long) = (program(length), program(4 * length));
-        // The shortest of several times is the one that other work on the machine disturbed least.
+        // The shortest of several times has the least noise.
         let (mut least, mut most) = (Duration::MAX, Duration::MAX);
         let linear = (0..8).any(|_| {
             least = least.min(time(&short, outcome));

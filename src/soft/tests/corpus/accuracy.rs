@@ -1,5 +1,5 @@
-//! The functions of MSL 6.5 as kernels see them, over dense samples of `float` and every `half`, held to the
-//! tables of MSL 8.4. What is printed (`cargo test --lib accuracy -- --nocapture`) is the worst of each.
+//! The functions of MSL 6.5 in kernels, over dense samples of `float` and every `half`, compared with the
+//! tables of MSL 8.4. `cargo test --lib accuracy -- --nocapture` prints the largest error of each.
 
 use super::reference::HALF;
 use super::{Setting, run};
@@ -9,21 +9,21 @@ use crate::soft::msl::{self, Options};
 use crate::test_scale::scaled;
 use std::f64::consts::PI;
 
-/// What table 8.2 allows with fast math.
+/// The error that table 8.2 allows with fast math.
 enum Fast {
-    /// It gives a formula, whose error is larger than what table 8.1 allows, or the same.
+    /// The table has a formula; its error is at least that of table 8.1.
     AsSafe,
-    /// So many units in the last place, by the argument.
+    /// Units in the last place, as a function of the argument.
     Ulps(fn(f64) -> f64),
-    /// So much for arguments in an interval; outside it as table 8.1.
+    /// An absolute error for arguments in an interval; outside it, table 8.1.
     Within(f64, f64, f64),
-    /// As `Within`, and outside so many units in the last place.
+    /// As `Within`; outside the interval, units in the last place.
     WithinOrUlps(f64, f64, f64, f64),
 }
 
 use Fast::*;
 
-/// An expression of `x` and `y`, its exact value, and what is allowed.
+/// An expression of `x` and `y`, its exact value, and the allowed error.
 struct Row {
     expression: &'static str,
     exact: fn(f64, f64) -> f64,
@@ -46,7 +46,7 @@ const fn row(
     Row { expression, exact, x, y: &[0.0], float, half, fast }
 }
 
-/// Of two arguments.
+/// For functions of two arguments.
 const fn pair(
     expression: &'static str,
     exact: fn(f64, f64) -> f64,
@@ -58,7 +58,7 @@ const fn pair(
     Row { expression, exact, x, y, float, half, fast }
 }
 
-/// Half a unit, and what the reference itself may be off.
+/// Half a unit, plus the error of the reference itself.
 const ROUNDED: f64 = 0.5 + 1e-6;
 const EXACT: [f64; 2] = [0.0; 2];
 const CORRECT: [f64; 2] = [ROUNDED; 2];
@@ -70,7 +70,7 @@ const SMALL: &[(f32, f32)] = &[(-1e6, 1e6), (-3.0, 3.0)];
 const ANGLE: &[(f32, f32)] = &[(-10.0, 10.0), (-48001.0, 48001.0), (1e4, f32::MAX), (1e-30, 1e-3)];
 const Y: &[f32] = &[1.0, -3.0, 0.3, 1e-5, -7e4, 0.007];
 
-/// Sine and cosine of pi times `x`. What is left of `x` in its quadrant is exact.
+/// Sine and cosine of pi times `x`. The reduction of `x` to a quadrant is exact.
 fn turn(x: f64) -> (f64, f64) {
     let quadrant = (2.0 * x).round_ties_even();
     let (sin, cos) = ((x - quadrant / 2.0) * PI).sin_cos();
@@ -182,7 +182,7 @@ const ROWS: &[Row] = &[
     row("trunc(x)", |x, _| x.trunc(), SMALL, EXACT, AsSafe),
 ];
 
-/// A binary format: bits behind the point, and the exponents of the least normal and the largest numbers.
+/// A binary format: fraction bits, and the exponents of the least normal and the largest numbers.
 #[derive(Clone, Copy)]
 struct Precision {
     bits: i32,
@@ -202,7 +202,7 @@ impl Precision {
         let exponent = (want.abs().log2().floor() as i32).clamp(self.least, self.most);
         let unit = f64::from(exponent - self.bits).exp2();
         let past_the_end = f64::from(self.most + 1).exp2();
-        // What rounds to infinity may still be the largest number, and the other way round.
+        // A value that rounds to infinity may be the largest number instead, and vice versa.
         if got.is_infinite()
             && want.abs() > past_the_end - unit * 4.0
             && got.signum() == want.signum()
@@ -219,7 +219,7 @@ impl Row {
         self.x.iter().any(|&(low, high)| (low..=high).contains(&x))
     }
 
-    /// By how much an error is too large: at most 1 is allowed.
+    /// The error divided by the allowed error: at most 1 passes.
     fn excess(&self, fast: bool, x: f64, got: f64, want: f64, ulps: f64) -> f64 {
         let over = |error: f64, allowed: f64| if error == 0.0 { 0.0 } else { error / allowed };
         match self.fast {
@@ -235,7 +235,7 @@ impl Row {
     }
 }
 
-/// Intervals in steps, equal ones and steps of equal ratio.
+/// Samples of intervals, in equal steps and in steps of equal ratio.
 fn sample(row: &Row) -> Vec<f32> {
     let steps = scaled(8_000) as u32;
     let mut list = Vec::new();
@@ -252,7 +252,7 @@ fn sample(row: &Row) -> Vec<f32> {
     list
 }
 
-/// A kernel a row, for a type.
+/// One kernel per row, for a type.
 fn source(ty: &str) -> String {
     let mut text = format!("#include <metal_stdlib>\nusing namespace metal;\ntypedef {ty} T;\n");
     for (number, row) in ROWS.iter().enumerate() {
@@ -266,7 +266,7 @@ fn source(ty: &str) -> String {
     text
 }
 
-/// What a kernel makes of every `x`, with one `y`.
+/// The results of a kernel for every `x`, with one `y`.
 fn values(library: &msl::Library, kernel: usize, x: Vec<u8>, y: Vec<u8>, count: usize) -> Vec<u8> {
     let way = *Way::all().last().expect("there is always one");
     let mut setting = Setting {
@@ -279,7 +279,7 @@ fn values(library: &msl::Library, kernel: usize, x: Vec<u8>, y: Vec<u8>, count: 
     setting.buffers.swap_remove(0)
 }
 
-/// The worst error found, and where.
+/// The largest error, and its arguments.
 #[derive(Default)]
 struct Worst {
     excess: f64,
@@ -295,7 +295,7 @@ impl Worst {
         }
     }
 
-    /// Says so; false if it is too much.
+    /// Prints it; returns false if it is too large.
     fn tell(&self, row: &Row, what: &str) -> bool {
         let (ulps, (x, y)) = (self.ulps, self.at);
         println!(

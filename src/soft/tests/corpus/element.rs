@@ -1,13 +1,13 @@
-//! What buffers of the corpus hold: numbers in, and numbers or bounds for them out.
+//! Elements of the corpus' buffers: input numbers, and expected numbers or bounds.
 
 use std::fmt::Debug;
 
-/// A number as a kernel reads it.
+/// An input number.
 pub(super) trait Element: Copy {
     fn put(self, bytes: &mut Vec<u8>);
 }
 
-/// What an element of `out` must be.
+/// The expected value of an element of `out`.
 pub(super) trait Expected: Debug {
     const BYTES: usize;
 
@@ -22,7 +22,7 @@ pub(super) fn bytes<T: Element>(values: &[T]) -> Vec<u8> {
     bytes
 }
 
-/// Whether all of `out` is as expected; if not, the first element that is not.
+/// Compares all of `out` with the expected elements; the error is the first difference.
 pub(super) fn check<E: Expected>(found: &[u8], expected: &[E]) -> Result<(), String> {
     assert_eq!(found.len(), expected.len() * E::BYTES, "the size of out");
     let wrong = |(_, (found, expected)): &(usize, (&[u8], &E))| !expected.matches(found);
@@ -70,7 +70,7 @@ impl Element for f32 {
     }
 }
 
-/// The same bits; any NaN for NaN.
+/// Equal bits; for a NaN, any NaN.
 impl Expected for f32 {
     const BYTES: usize = 4;
 
@@ -84,7 +84,7 @@ impl Expected for f32 {
     }
 }
 
-/// A vector in memory: its components.
+/// A vector in memory, as its components.
 impl<T: Element, const N: usize> Element for [T; N] {
     fn put(self, bytes: &mut Vec<u8>) {
         self.into_iter().for_each(|component| component.put(bytes));
@@ -107,14 +107,14 @@ fn float(bytes: &[u8]) -> f32 {
     f32::from_le_bytes(bytes.try_into().expect("four bytes of a float"))
 }
 
-/// A float no further from an exact value than this.
+/// A float within this distance of an exact value.
 #[derive(Debug)]
 pub(super) struct Near {
     exact: f64,
     error: f64,
 }
 
-/// Within so many units in the last place of a float, as MSL 8.4 counts them.
+/// Within `n` units in the last place of a float, as MSL 8.4 defines them.
 pub(super) fn ulps(count: f64, exact: f64) -> Near {
     let exponent = exact.abs().max(f64::from(f32::MIN_POSITIVE)).log2().floor();
     Near { exact, error: count * (exponent - 23.0).exp2() }
@@ -131,7 +131,7 @@ impl Expected for Near {
     fn matches(&self, found: &[u8]) -> bool {
         let found = float(found);
         let error = (f64::from(found) - self.exact).abs();
-        // Rounding an exact value to a float is no error of the kernel's.
+        // The error of rounding the exact value to a float is allowed.
         error <= self.error || found == self.exact as f32 || found.is_nan() && self.exact.is_nan()
     }
 
@@ -140,7 +140,7 @@ impl Expected for Near {
     }
 }
 
-/// Numbers that look random, the same in every run.
+/// Pseudorandom numbers, the same in every run.
 pub(super) fn noise(seed: u64) -> impl Iterator<Item = u64> {
     let mut state = seed;
     std::iter::repeat_with(move || {

@@ -1,11 +1,11 @@
 //! Rows for the library's functions of single threads: relations, geometry, mathematics, packing; and
-//! for what real kernels do with them.
+//! for patterns of real kernels.
 
 use super::File;
 use super::element::{Near, near, noise, ulps};
 use super::reference::HALF;
 
-/// Floats of every kind, over and over with others around them.
+/// Floats of every kind, in many combinations.
 const SPECIAL: [f32; 13] = [
     0.0,
     -0.0,
@@ -199,7 +199,7 @@ fn common() {
     let expected: Vec<Near> = angles
         .iter()
         .flat_map(|&angle| {
-            // Snell's law; beyond the critical angle nothing passes.
+            // Snell's law; beyond the critical angle the result is 0.
             let sine = f64::from(angle).sin() * 1.5;
             if sine > 1.0 { [0.0, 0.0] } else { [sine, -(1.0 - sine * sine).sqrt()] }
         })
@@ -209,7 +209,7 @@ fn common() {
     file.finish();
 }
 
-/// A row whose kernel writes some numbers for each input, and may look at the two behind it.
+/// A row whose kernel writes `n` numbers for each input, and may read the next two inputs.
 fn maths<R: super::element::Expected, const N: usize>(
     file: &mut File,
     kernel: &'static str,
@@ -325,7 +325,7 @@ fn math() {
     let bases = between(0.1, 8.0, 84);
     maths(&mut file, "powers", &bases, |x, y, _| {
         let (x, y) = (f64::from(x), f64::from(y));
-        // The fast one is exp2(y * log2(x)), by the error of its parts.
+        // The fast variant is exp2(y * log2(x)): the error follows from those of its parts.
         [ulps(16.0, x.powf(y)), ulps(16.0, x.powf(y)), ulps(32.0, x * x)]
     });
     let turn = between(-std::f64::consts::PI, std::f64::consts::PI, 85);

@@ -3,7 +3,7 @@
 use super::File;
 use super::element::noise;
 
-/// What a function of a whole group of lanes gives each of them, over a grid of whole and partial groups.
+/// The results of a function across a group of lanes, over a grid of whole and partial groups.
 fn across<T: Copy, R>(values: &[T], width: usize, f: impl Fn(&[T], usize) -> R) -> Vec<R> {
     let groups = values.chunks(width);
     groups
@@ -64,7 +64,7 @@ fn simdgroup() {
     .map(|at| group[at]));
     row!("shifts", x, |group, lane| [lane.wrapping_sub(4), lane + 9]
         .map(|at| group.get(at).copied().unwrap_or(0)));
-    // The filling data is read as if it stood before lane 0, or behind the last of the modulo's block.
+    // The filling data continues the data before lane 0, or after the last lane of the modulo's block.
     row!("fills", x, |group, lane| {
         let up = |delta: usize, modulo: usize| {
             let (block, at) = (lane / modulo * modulo, lane % modulo);

@@ -4,15 +4,15 @@ use super::File;
 use super::element::{Element, Expected, noise};
 use super::reference::BFLOAT;
 
-/// The integer types of the library, as the rows need them.
+/// The integer types of the library, as used by the rows.
 trait Integer: Element + Expected + PartialEq + 'static {
     const BITS: u32;
     fn from_bits(bits: u64) -> Self;
     /// The value, exactly.
     fn wide(self) -> i128;
-    /// The value that an exact one wraps to.
+    /// The exact value, wrapped to the type.
     fn wrapped(wide: i128) -> Self;
-    /// The nearest to an exact value.
+    /// The exact value, clamped to the type.
     fn held(wide: i128) -> Self;
 }
 
@@ -30,7 +30,7 @@ macro_rules! integer {
 
 integer! { i8 u8 i16 u16 i32 u32 i64 u64 }
 
-/// So many numbers, with small and extreme ones among them.
+/// `n` numbers, small and extreme ones among them.
 fn numbers<T: Integer>(seed: u64) -> Vec<T> {
     let edges = [0, 1, 2, u64::MAX, u64::MAX - 1, 1 << (T::BITS - 1), (1 << (T::BITS - 1)) - 1];
     let noise = noise(seed).map(|bits| if bits % 5 == 0 { bits >> 56 } else { bits });
@@ -39,7 +39,7 @@ fn numbers<T: Integer>(seed: u64) -> Vec<T> {
 
 const COUNT: usize = 200;
 
-/// A row whose kernel writes some numbers for each pair of its inputs.
+/// A row whose kernel writes `n` numbers for each pair of its inputs.
 fn pairs<T: Integer, R: Expected, const N: usize>(
     file: &mut File,
     kernel: &'static str,

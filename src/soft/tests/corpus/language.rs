@@ -1,4 +1,4 @@
-//! Rows for the language above its numbers: types that users make, names, which function is meant,
+//! Rows for the language apart from arithmetic: user-defined types, names, overload resolution,
 //! constants, statements.
 
 use super::File;

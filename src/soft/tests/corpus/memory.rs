@@ -252,7 +252,7 @@ fn buffers() {
     file.kernel("indices_mixed").input(&x).input(&y).input(&x).each(40, |i| x[i] * 101 + y[i] * 10);
     file.kernel("indices_turned").input(&[3]).input(&[4]).each(40, |_| 34);
     file.kernel("indices_by_expression").input(&[3]).input(&[4]).gives(&[34]);
-    // count, scale, four steps, three halves at 16, a bool at 22, and what fills the last 8 bytes.
+    // count, scale, four steps, three halves at 16, a bool at 22, and padding in the last 8 bytes.
     let mut parameters = Vec::new();
     50u32.put(&mut parameters);
     0.5f32.put(&mut parameters);

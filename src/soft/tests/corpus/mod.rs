@@ -1,14 +1,14 @@
-//! The corpus: the kernels of `tests/msl`, each run on every instruction set and held against Rust.
+//! The corpus: the kernels of `tests/msl`, each run on every instruction set and compared with a computation in Rust.
 //!
-//! A kernel writes what it finds to `out`, the buffer at index 0 or [`Case::at`]; its other buffers are
-//! inputs, in the order of [`Case::input`]. A row names the kernel, says what it gets and computes what it must give:
+//! A kernel writes its results to `out`, the buffer at index 0 or [`Case::at`]; its other buffers are
+//! inputs, in the order of [`Case::input`]. A row names the kernel, its inputs and the expected results:
 //!
 //! ```ignore
 //! file.kernel("doubled").input(&values).each(64, |i| values[i] * 2);
 //! ```
 //!
-//! Everything a file's rows find is told at once by [`File::finish`], which also fails for kernels that
-//! no row runs. [`run`] is the only part that knows how a kernel is compiled and launched.
+//! [`File::finish`] reports the failures of all rows of a file at once, and also fails for kernels that
+//! no row runs. Only [`run`] depends on how a kernel is compiled and launched.
 
 mod accuracy;
 mod element;
@@ -34,13 +34,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use textures::Image;
 
-/// What is wrong and not yet mended: file, kernel, and why. A row here that begins to pass is a failure.
+/// Known failures: file, kernel, and reason. A row here that passes is a failure.
 const KNOWN_FAILURES: &[(&str, &str, &str)] = &[];
 
-/// Bytes that no test expects, so that what a kernel did not write shows.
+/// Bytes that no test expects, to detect elements that a kernel did not write.
 const POISON: u8 = 0xa5;
 
-/// What a kernel is launched with.
+/// The arguments and sizes of a launch.
 #[derive(Default)]
 struct Setting {
     grid: [u32; 3],
@@ -52,7 +52,7 @@ struct Setting {
     threadgroup_memory: Vec<(u32, u32)>,
 }
 
-/// Makes one kernel of a library ready for an instruction set and launches it once.
+/// Compiles one kernel of a library for an instruction set and launches it once.
 fn run(
     library: &msl::Library,
     kernel: &str,
@@ -85,14 +85,14 @@ fn run(
     unsafe { program.launch_by_index(&launch, &Workers::new(1)) }.map_err(|fault| fault.to_string())
 }
 
-/// One file of the corpus and what its rows have found so far.
+/// One file of the corpus and the failures of its rows so far.
 struct File {
     name: &'static str,
     library: msl::Library,
     /// Kernels that no row has run.
     left: BTreeSet<String>,
     failures: Vec<String>,
-    /// Makes the textures that the kernels find.
+    /// Creates the textures of the kernels.
     images: fn() -> Vec<Image>,
 }
 
@@ -108,7 +108,7 @@ impl File {
         Self { name, library, left, failures: Vec::new(), images: Vec::new }
     }
 
-    /// Begins a row.
+    /// Starts a row.
     fn kernel(&mut self, kernel: &'static str) -> Case<'_> {
         assert!(
             self.left.remove(kernel),
@@ -127,7 +127,7 @@ impl File {
         }
     }
 
-    /// Tells what is wrong.
+    /// Records a failure.
     #[track_caller]
     fn finish(self) {
         assert!(self.left.is_empty(), "{}: no row runs {:?}", self.name, self.left);
@@ -135,7 +135,7 @@ impl File {
     }
 }
 
-/// A row: a kernel with what it gets.
+/// A row: a kernel with its inputs.
 struct Case<'a> {
     file: &'a mut File,
     kernel: &'static str,
@@ -149,13 +149,13 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
-    /// The threads, when they are not one or one an element.
+    /// The number of threads, if it is not 1 or the number of elements.
     fn grid(mut self, x: u32, y: u32, z: u32) -> Self {
         self.grid = [x, y, z];
         self
     }
 
-    /// The threads of a threadgroup; 64 in a row, or fewer, when not said.
+    /// The size of a threadgroup; by default at most 64 in a row.
     fn group(mut self, x: u32, y: u32, z: u32) -> Self {
         self.group = Some([x, y, z]);
         self
@@ -173,7 +173,7 @@ impl Case<'_> {
         self
     }
 
-    /// What `out` holds before.
+    /// The content of `out` before the launch.
     fn out<T: Element>(mut self, values: &[T]) -> Self {
         self.out = Some(element::bytes(values));
         self
@@ -185,20 +185,20 @@ impl Case<'_> {
         self
     }
 
-    /// So many threads, and element `i` of `out` after them.
+    /// Launches `n` threads and compares element `i` of `out` with `f(i)`.
     fn each<E: Expected>(self, threads: u32, expected: impl Fn(usize) -> E) {
         let values: Vec<E> = (0..threads as usize).map(expected).collect();
         let case = Case { grid: [threads, 1, 1], ..self };
         case.gives(&values);
     }
 
-    /// The elements of `out` after the launch, on every instruction set.
+    /// Compares the elements of `out` after the launch, on every instruction set.
     fn gives<E: Expected>(self, expected: &[E]) {
         let expect = |found: Result<&[u8], String>| element::check(found?, expected);
         self.judge(expected.len() * E::BYTES, expect);
     }
 
-    /// The launch ends with a fault that says this.
+    /// The launch must end with a fault whose message contains this.
     fn faults(self, words: &str) {
         self.judge(64, |found| match found {
             Err(fault) if fault.contains(words) => Ok(()),

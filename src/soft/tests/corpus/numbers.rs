@@ -1,4 +1,4 @@
-//! Rows for scalars: the preprocessor that writes them, their arithmetic, their conversions.
+//! Rows for scalars: the preprocessor, arithmetic, conversions.
 
 use super::File;
 use super::element::{noise, ulps};
@@ -20,7 +20,7 @@ fn preprocessor() {
     file.finish();
 }
 
-/// Values around which integer arithmetic breaks, then noise.
+/// Edge cases of integer arithmetic, then pseudorandom values.
 fn longs(seed: u64, count: usize) -> Vec<i64> {
     let edges = [0, 1, -1, 2, -2, 127, 128, -128, 255, 256, 32767, 32768, -32768, 65535, 65536];
     let wide = [i32::MAX.into(), i32::MIN.into(), u32::MAX.into(), 1 << 32, i64::MAX, i64::MIN];
@@ -184,7 +184,7 @@ fn scalars() {
 fn conversions() {
     let mut file =
         File::open("conversions.metal", include_str!("../../../../tests/msl/conversions.metal"));
-    // Everything that fits the target, with both signs, halves and just below whole numbers.
+    // Values that fit the target: both signs, halves, and just below whole numbers.
     let within = |low: f32, high: f32| {
         let noise = noise(5).map(|bits| f32::from_bits(bits as u32));
         let edges =

@@ -1,6 +1,6 @@
-//! Small floating-point formats by their definition, slowly: what the corpus holds the kernels against.
+//! Reference implementation of 16-bit floating-point formats, directly from their definition.
 
-/// A binary format of 16 bits: IEEE 754's with so many bits of exponent and fraction.
+/// A binary format of 16 bits: as in IEEE 754, with `n` exponent bits and the rest fraction.
 pub(super) struct Format {
     exponent: u32,
     fraction: u32,
@@ -25,7 +25,7 @@ impl Format {
         let exponent = (x.abs().log2().floor() as i32).clamp(lowest, self.bias() + 1);
         let step = f64::from(exponent - self.fraction as i32).exp2();
         let steps = (x.abs() / step).round_ties_even();
-        // Steps of a normal number begin at the hidden bit, and one step too many carries into the exponent.
+        // The steps of a normal number start at the hidden bit; rounding up past the last carries into the exponent.
         let bits = f64::from(exponent - lowest) * f64::from(1 << self.fraction) + steps;
         sign | bits.min(f64::from(infinity)) as u16
     }

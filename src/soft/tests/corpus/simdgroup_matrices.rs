@@ -1,4 +1,4 @@
-//! Rows for matrices that a SIMD-group holds.
+//! Rows for `simdgroup_matrix`.
 
 use super::File;
 use super::element::noise;
@@ -9,7 +9,7 @@ fn values(seed: u64, count: usize) -> Vec<f32> {
     noise(seed).map(|bits| (bits % 17) as f32 * 0.125 - 1.0).take(count).collect()
 }
 
-/// Uneven values, whose products are rounded.
+/// Values whose products are not exact.
 fn uneven(seed: u64, count: usize) -> Vec<f32> {
     noise(seed).map(|bits| (bits % 100_003) as f32 / 40_000.0 - 1.25).take(count).collect()
 }
@@ -89,7 +89,7 @@ fn simdgroup_matrix() {
         .collect();
     file.kernel("members").input(&a).grid(32, 1, 1).gives(&changed);
 
-    // The last row begins at byte 256; lane 22 is the first that holds elements of it.
+    // The last row begins at byte 256; lane 22 is the first with elements of it.
     let row = file.kernel("beyond").input(&a).grid(32, 1, 1);
     row.faults("thread (22, 0, 0)");
     let row = file.kernel("far_beyond").input(&a).input(&[u64::MAX / 3]).grid(32, 1, 1);

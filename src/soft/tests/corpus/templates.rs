@@ -1,4 +1,4 @@
-//! Rows for what is made of other things: templates, packs, bases.
+//! Rows for templates, packs and base classes.
 
 use super::File;
 use crate::soft::ir::half::f16_bits;

@@ -1,4 +1,4 @@
-//! Textures and samplers.
+//! Rows for textures and samplers.
 
 use super::File;
 use super::element::near;
@@ -36,7 +36,7 @@ impl PixelFormat for Words {
     }
 }
 
-/// A texture of the corpus: where it is bound, and its pixels.
+/// A texture of the corpus: its index, and its pixels.
 #[derive(Clone)]
 pub(super) struct Image {
     index: u32,
@@ -45,13 +45,13 @@ pub(super) struct Image {
     cube: bool,
     slices: u32,
     levels: Vec<Level>,
-    /// From slice to slice.
+    /// The stride of slices.
     stride: usize,
     pixels: Vec<[u32; 4]>,
 }
 
 impl Image {
-    /// An image of so many sides. `pixel` gives the components of x, y, z, slice and level.
+    /// An image of the given size. `pixel` returns the components at x, y, z, slice and level.
     fn new(
         index: u32,
         size: &[u32],
@@ -108,7 +108,7 @@ impl Image {
     }
 }
 
-/// What the kernels of the file find.
+/// The textures of the file's kernels.
 pub(super) fn images() -> Vec<Image> {
     let place = |x: u32, y: u32, _, _, _| [x as f32, y as f32, 0.0, 1.0];
     let number = |x: u32, y: u32, z: u32, slice: u32, level: u32| {
@@ -228,7 +228,7 @@ fn textures() {
         ]
     };
     file.kernel("depth_of_three").each(5, deep);
-    // Straight on, a face is met between its four pixels: the last of them has the place.
+    // The centre of a face is the corner of four pixels: the last of them contains it.
     let face = |i: usize| [i as f32 * 1000.0 + 11.0, i as f32 * 1000.0 + 2.0];
     file.kernel("faces").each(6, face);
     file.kernel("faces_of_layers").each(3, |i| (i.min(1) * 6000 + 3001) as f32);

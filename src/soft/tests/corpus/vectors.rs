@@ -107,7 +107,7 @@ fn vectors() {
     file.finish();
 }
 
-/// The determinant, by the first column.
+/// The determinant, by expansion along the first column.
 fn determinant(columns: &[Vec<f64>]) -> f64 {
     let Some((first, rest)) = columns.split_first() else { return 1.0 };
     (0..first.len())
@@ -126,7 +126,7 @@ fn determinant(columns: &[Vec<f64>]) -> f64 {
 fn matrices() {
     let mut file =
         File::open("matrices.metal", include_str!("../../../../tests/msl/matrices.metal"));
-    // Small whole numbers: sums of products are exact in whatever order.
+    // Small whole numbers: sums of products are exact in any order.
     let small = |seed| noise(seed).map(|bits| (bits % 17) as f32 - 8.0);
     let columns: Vec<[[f32; 4]; 4]> = {
         let mut next = small(11);

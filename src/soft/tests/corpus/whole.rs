@@ -1,4 +1,4 @@
-//! Rows for files that are like a program's own: many features in each kernel.
+//! Rows for files like those of real programs, with many features in each kernel.
 
 use super::File;
 use super::element::{Element as _, near, noise};

@@ -1,10 +1,10 @@
-//! What no input may do to the compiler: panic, hang, eat memory, or end in IR that is not valid.
+//! Fuzzing: no input may make the compiler panic, hang, exhaust memory, or produce invalid IR.
 //!
-//! Inputs are random bytes, random sentences of the grammar, and the corpus cut off, changed by bytes and
-//! by words, spliced and blown up.
-//! `ARUMINIUM_TEST_SCALE=full` makes a hundred times as many, `ARUMINIUM_FUZZ_CORPUS=folder` adds the
+//! Inputs are random bytes, random sentences of the grammar, and the corpus truncated, mutated by bytes and
+//! by tokens, spliced and repeated.
+//! `ARUMINIUM_TEST_SCALE=full` runs a hundred times as many, `ARUMINIUM_FUZZ_CORPUS=folder` adds the
 //! `.metal` files below a folder, such as those that `tests/kernels` writes, and
-//! `ARUMINIUM_TEST_SEED` begins elsewhere.
+//! `ARUMINIUM_TEST_SEED` sets the first seed.
 
 mod sentences;
 
@@ -17,14 +17,14 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
-/// How long an input may take: far more than any does, on a busy or an emulated machine too.
+/// The time limit of an input; generous, for busy and emulated machines.
 const PATIENCE: Duration = Duration::from_secs(300);
-/// How far the process may grow over one input, other tests beside it included.
+/// The memory limit of an input: growth of the process, including tests that run concurrently.
 const GROWTH: usize = 2 << 30;
-/// Kernels of a library that are made ready to run, so that one with hundreds takes no minutes.
+/// The most kernels compiled per library, so that a library with hundreds does not take minutes.
 const KERNELS: usize = 6;
 
-/// The files that inputs are made of.
+/// The files from which inputs are derived.
 fn corpus() -> &'static [String] {
     static CORPUS: std::sync::OnceLock<Vec<String>> = std::sync::OnceLock::new();
     CORPUS.get_or_init(|| {
@@ -50,7 +50,7 @@ fn find(folder: &Path, out: &mut Vec<PathBuf>) {
     }
 }
 
-/// All that the compiler does with a text. An error is no failure; an internal error and invalid IR are.
+/// Runs all phases of the compiler. Errors are allowed; internal errors and invalid IR are failures.
 fn compile(text: &str) -> Result<(), String> {
     let library = match msl::compile(text, &Options::default()) {
         Ok(library) => library,
@@ -66,14 +66,14 @@ fn compile(text: &str) -> Result<(), String> {
         };
         let invalid = |invalid| format!("invalid IR of {}: {invalid}\n{module}", entry.name);
         ir::verify(&module).map_err(invalid)?;
-        // An error here is a limit: too much memory, too many instructions.
+        // An error here is an exceeded limit: memory or instructions.
         let program = ir::catch_internal_error(|| Program::new(&module));
         program.map_err(|error| error.to_string()).map(drop)?;
     }
     Ok(())
 }
 
-/// An error that a program may cause.
+/// Checks that an error is not an internal one.
 fn expected(error: CompileError) -> Result<(), String> {
     match error.0.contains("internal compiler error") {
         true => Err(error.0),
@@ -81,7 +81,7 @@ fn expected(error: CompileError) -> Result<(), String> {
     }
 }
 
-/// Fails, with the input, when it does what none may do.
+/// Fails and prints the input if it breaks a rule.
 #[track_caller]
 fn survives(text: String) {
     let before = peak_memory();
@@ -94,16 +94,16 @@ fn survives(text: String) {
         Ok(Ok(())) => {}
         Ok(Err(error)) => panic!("{error}\n{text}"),
         Err(RecvTimeoutError::Timeout) => panic!("no end of\n{text}"),
-        // The sender went without a word.
+        // The thread panicked.
         Err(RecvTimeoutError::Disconnected) => panic!("a panic over\n{text}"),
     }
     thread.join().unwrap();
-    // The kernel counts in steps, and may count less than before.
+    // The kernel's count is approximate and may decrease.
     let grown = peak_memory().saturating_sub(before);
     assert!(grown < GROWTH, "{grown} bytes more for\n{text}");
 }
 
-/// The most memory that this process ever had, in bytes.
+/// The peak memory of this process, in bytes.
 fn peak_memory() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -111,7 +111,7 @@ fn peak_memory() -> usize {
     kilobytes.unwrap_or(0) * 1024
 }
 
-/// Tries so many inputs.
+/// Runs `n` inputs.
 #[track_caller]
 fn try_inputs(name: u64, count: usize, make: impl Fn(&mut Random) -> String) {
     let seed = std::env::var("ARUMINIUM_TEST_SEED").ok().and_then(|s| s.parse().ok());
@@ -126,7 +126,7 @@ fn any(random: &mut Random) -> &'static str {
     &corpus[random.below(corpus.len())]
 }
 
-/// A text in words, numbers, spaces and single marks.
+/// Splits a text into words, numbers, spaces and single punctuation marks.
 fn pieces(text: &str) -> Vec<&str> {
     let class = |c: char| {
         if c.is_alphanumeric() || c == '_' {

@@ -1,10 +1,10 @@
 //! Random sentences of the language's grammar: every operator on every type, local classes and nested
-//! functions, labels in nested statements, pathological sizes. Most programs are wrong, in ways that
-//! a change of a correct program seldom is.
+//! functions, labels in nested statements, pathological sizes. Most programs are invalid, in ways that
+//! mutations of a correct program rarely produce.
 
 use crate::test_random::Random;
 
-/// What every program begins with.
+/// The start of every program.
 const DECLARATIONS: &str = "
 enum Plain { A, B = 5, C };
 enum class Scoped : uchar { X, Y = 200 };
@@ -160,7 +160,7 @@ pub(super) fn program(random: &mut Random) -> String {
         writer.declaration();
     }
     writer.text += &format!("kernel void kern({PARAMETERS}) {{{LOCALS}");
-    // Few statements, so that a part of the programs has no mistake and is lowered.
+    // Few statements, so that some of the programs are valid and are lowered.
     for _ in 0..1 + writer.random.below(2) {
         let depth = writer.random.below(4);
         writer.statement(depth);
@@ -200,7 +200,7 @@ impl Writer<'_> {
             0..6 => self.pick(NUMBERS),
             6 | 7 => self.pick(OTHERS),
             8 => self.pick(LITERALS),
-            // A name of this program; not all are in scope.
+            // A name of this program, in scope or not.
             _ => match self.random.below(self.names + 1) {
                 0 => self.pick(NUMBERS),
                 number => self.put(&format!("v{number}")),

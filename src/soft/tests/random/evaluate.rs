@@ -1,22 +1,22 @@
-//! Runs a random program as it is written, statement by statement, over all threads of a threadgroup.
+//! Evaluates a random program, statement by statement, over all threads of a threadgroup.
 //!
-//! It follows the tree of the generator and shares nothing with the compiler or the executor. Expressions
+//! It walks the generator's tree and shares no code with the compiler or the executor. Expressions
 //! are computed thread by thread; statements for a set of threads at once, because the functions of a
-//! SIMD-group see the threads that have come to them. Threads that parted are together again behind the
-//! statement that parted them.
+//! SIMD-group see the threads that are active there. Threads that diverged reconverge after the
+//! statement where they diverged.
 
 use super::numbers;
 use super::program::*;
 use crate::soft::ir::Scalar;
 
-/// What a program leaves in its two output buffers.
+/// The contents of a program's two output buffers.
 #[derive(PartialEq, Debug)]
 pub(super) struct Outcome {
     pub(super) out: Vec<u64>,
     pub(super) counters: Vec<u32>,
 }
 
-/// What the counters hold before.
+/// The initial values of the counters.
 pub(super) const COUNTER_START: u32 = 0x1234;
 
 /// Runs all threadgroups, one after the other.
@@ -49,7 +49,7 @@ fn each(lanes: Lanes) -> impl Iterator<Item = usize> {
     (0..Lanes::BITS as usize).filter(move |lane| lanes >> lane & 1 != 0)
 }
 
-/// An object of any type, flat: a cell a scalar.
+/// An object of any type, flattened: one cell per scalar.
 #[derive(Clone, Debug)]
 struct Value {
     ty: Type,
@@ -73,7 +73,7 @@ impl Value {
         self.cells[0] as usize
     }
 
-    /// The value in another type of the same shape; a scalar becomes all components of a vector.
+    /// The value converted to another type of the same shape; a scalar is broadcast to a vector.
     fn convert(self, to: &Type) -> Value {
         match (self.ty.arithmetic(), to.arithmetic()) {
             (Some((from, width)), Some((scalar, count))) => {
@@ -86,7 +86,7 @@ impl Value {
     }
 }
 
-/// Where an object, or a part of one, is in the memory of its thread; a swizzle picks cells.
+/// The location of an object, or a part of one, in the memory of its thread; a swizzle selects cells.
 #[derive(Clone, Debug, Default)]
 struct Location {
     object: usize,
@@ -94,14 +94,14 @@ struct Location {
     picks: Option<Vec<usize>>,
 }
 
-/// A loop or a switch around, and the threads that left its body.
+/// An enclosing loop or switch, and the threads that left its body.
 struct Jump {
     repeats: bool,
     broke: Lanes,
     continued: Lanes,
 }
 
-/// A call: what its names mean, and where its variables are.
+/// A call: the meaning of its names, and the location of its variables.
 struct Frame<'a> {
     routine: &'a Routine,
     arguments: Option<Arguments>,
@@ -145,7 +145,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// How many cells an object takes.
+    /// The number of cells of an object.
     fn cells(&self, ty: &Type) -> usize {
         match ty {
             Type::Scalar(_) => 1,
@@ -207,7 +207,7 @@ impl<'a> Machine<'a> {
         Value { ty, cells }
     }
 
-    /// Assigns to a place, with the conversion that an assignment makes.
+    /// Assigns to a place, with the conversion of an assignment.
     fn assign(&mut self, frame: &Frame<'a>, place: &Place, value: Value, lane: usize) {
         let value = value.convert(&self.scope(frame).place(place));
         let location = self.locate(frame, place, lane);
@@ -241,7 +241,7 @@ impl<'a> Machine<'a> {
         active
     }
 
-    /// Runs a statement for the active threads, and says which of them are behind it.
+    /// Runs a statement for the active threads; returns those that reach its end.
     fn stmt(&mut self, frame: &mut Frame<'a>, stmt: &'a Stmt, active: Lanes) -> Lanes {
         match stmt {
             Stmt::Declare(variable, value) => {
@@ -448,7 +448,7 @@ impl<'a> Machine<'a> {
             .fold(0, |set, lane| set | 1 << lane)
     }
 
-    /// A loop: before each pass `more` says of the threads that came there which go on.
+    /// A loop: before each iteration `more` returns the threads that continue.
     fn repeat(
         &mut self,
         frame: &mut Frame<'a>,
@@ -502,11 +502,11 @@ impl<'a> Machine<'a> {
             }
         }
         let jump = frame.jumps.pop().expect("pushed above");
-        // A continue inside is the loop's around.
+        // A `continue` inside belongs to the enclosing loop.
         running | jump.broke | active & !entered
     }
 
-    /// Calls a function for all active threads at once.
+    /// Calls a function for all active threads together.
     fn call(
         &mut self,
         frame: &mut Frame<'a>,
@@ -694,7 +694,7 @@ fn binary(op: Binary, a: Value, b: Value) -> Value {
         unreachable!("operators take numbers");
     };
     let scalar = match (left, right) {
-        // [expr.shift]: each operand is promoted by itself.
+        // [expr.shift]: the operands are promoted separately.
         (1, 1) if op.shifts() => numbers::promoted(x),
         (1, 1) => numbers::common(x, y),
         (1, _) => y,
@@ -703,7 +703,7 @@ fn binary(op: Binary, a: Value, b: Value) -> Value {
     let width = left.max(right);
     let cell = |value: &Value, from: Scalar, k: usize| {
         let bits = value.cells[if value.cells.len() == 1 { 0 } else { k }];
-        // A shift's count keeps its value whatever its type: only its low bits count.
+        // A shift uses only the low bits of its count, whatever its type.
         if op.shifts() && from.bytes() > scalar.bytes() {
             bits & u64::from(numbers::width(scalar) - 1)
         } else {
@@ -715,7 +715,7 @@ fn binary(op: Binary, a: Value, b: Value) -> Value {
     Value { ty: Type::of(if op.compares() { Scalar::Bool } else { scalar }, width), cells }
 }
 
-/// What a thread of a SIMD-group gets from the values of its active threads (MSL 6.9.2).
+/// The result of a SIMD-group function for one thread, from the values of the active threads (MSL 6.9.2).
 fn together(across: Across, values: &[Option<Value>], lane: usize) -> Value {
     let active = || values.iter().flatten().cloned();
     let fold = |op: Binary, values: &mut dyn Iterator<Item = Value>| {

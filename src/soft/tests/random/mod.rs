@@ -1,8 +1,8 @@
-//! Random MSL programs, from text to numbers on every instruction set, against an evaluation of the
+//! Random MSL programs, compiled and run on every instruction set, compared with an evaluation of the
 //! generator's own tree.
 //!
-//! `ARUMINIUM_TEST_SCALE=full` makes the run a hundred times as long, `ARUMINIUM_TEST_SEED` begins
-//! elsewhere. A program that fails is made small before it is printed; its seed goes into [`FAILED`].
+//! `ARUMINIUM_TEST_SCALE=full` makes the run a hundred times as long, `ARUMINIUM_TEST_SEED` sets the
+//! first seed. A failing program is shrunk before it is printed; add its seed to [`FAILED`].
 
 mod evaluate;
 mod generate;
@@ -20,13 +20,13 @@ use evaluate::{COUNTER_START, Outcome, evaluate};
 use program::{COUNTERS, Program, WORDS};
 use std::time::Duration;
 
-/// Seeds of programs that failed once.
+/// Seeds of programs that failed before.
 const FAILED: &[u64] = &[
-    // A conversion that changes no bits was taken for the variable that it was of.
+    // A conversion that changes no bits was an alias of its variable.
     1907, 2470,
 ];
 
-/// What is wrong with a program.
+/// The failure of a program.
 #[derive(Debug)]
 struct Failure {
     kind: &'static str,
@@ -38,7 +38,7 @@ impl Failure {
         Self { kind, words: words.to_string() }
     }
 
-    /// Whether it is the same fault of another program: for reports, with the same first message.
+    /// Whether another program fails in the same way: for reports, with the same first message.
     fn is_like(&self, other: &Failure) -> bool {
         fn reason(report: &str) -> &str {
             let line = report.lines().next().unwrap_or_default();
@@ -49,7 +49,7 @@ impl Failure {
     }
 }
 
-/// Compiles a program and holds what it does, on each instruction set, against the evaluation.
+/// Compiles a program, runs it on each instruction set, and compares the results with the evaluation.
 fn check(program: &Program) -> Result<(), Failure> {
     let refused = |error: &dyn std::fmt::Display| Failure::new("does not compile", error);
     let text = print::print(program);
@@ -69,8 +69,8 @@ fn check(program: &Program) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The same, where a panic is a fault like another: of the compiler, or, for what is left of a program
-/// that is made smaller, of the evaluation.
+/// The same, with panics as failures: of the compiler, or, for a program
+/// that is being shrunk, of the evaluation.
 fn check_calmly(program: &Program) -> Result<(), Failure> {
     std::panic::catch_unwind(|| check(program))
         .unwrap_or_else(|_| Err(Failure::new("panics", "see above")))
@@ -106,7 +106,7 @@ fn launch(program: &Program, code: &Code) -> Result<Outcome, String> {
     Ok(Outcome { out, counters })
 }
 
-/// Values as a buffer holds them.
+/// Values as the bytes of a buffer.
 fn memory(scalar: Scalar, values: &[u64]) -> Vec<u8> {
     let bytes = |&bits: &u64| {
         let value = f32::from_bits(bits as u32);
@@ -133,7 +133,7 @@ fn differ(found: &Outcome, expected: &Outcome) -> String {
     }
 }
 
-/// Fails with the smallest program that still has the fault.
+/// Fails with the smallest program that still fails in the same way.
 #[track_caller]
 fn try_seed(seed: u64) {
     let program = generate::generate(seed);
@@ -145,7 +145,7 @@ fn try_seed(seed: u64) {
     panic!("seed {seed} {}: {}\n{}", found.kind, found.words, print::print(&small));
 }
 
-/// So many programs, of every second seed: two tests share the work, and the processors.
+/// Runs `n` programs, of every second seed: two tests run in parallel.
 fn run(remainder: u64) {
     let first: u64 =
         std::env::var("ARUMINIUM_TEST_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(0);

@@ -1,6 +1,6 @@
-//! What operations on numbers mean, from the specification and nothing of the compiler's.
+//! Reference semantics of operations on numbers, from the specification, without the compiler's code.
 //!
-//! An integer is kept as 64 bits, extended by its sign; a float of any format as the bits of an equal
+//! An integer is stored as 64 bits, sign-extended; a float of any format as the bits of an equal
 //! `f32`.
 
 use super::program::{Binary, Function, Unary};
@@ -93,7 +93,7 @@ pub(super) fn narrow_bits(scalar: Scalar, value: f32) -> u16 {
     }
 }
 
-/// A number in a floating-point type, ties to even. For what two numbers of 16 bits give, `f32` is
+/// A number rounded to a floating-point type, ties to even. For operations on 16-bit numbers `f32` is
 /// wide enough that rounding twice does no harm.
 pub(super) fn round(scalar: Scalar, value: f32) -> u64 {
     let rounded = match scalar {
@@ -104,7 +104,7 @@ pub(super) fn round(scalar: Scalar, value: f32) -> u64 {
     u64::from(rounded.to_bits())
 }
 
-/// C++14 4.5, 4.8, 4.9; from floats as MSL 8.6: held to the range, NaN is 0.
+/// C++14 4.5, 4.8, 4.9; from floats as in MSL 8.6: clamped to the range, NaN is 0.
 pub(super) fn convert(from: Scalar, to: Scalar, bits: u64) -> u64 {
     if from.is_float() {
         let value = float(bits);
@@ -131,8 +131,8 @@ pub(super) fn convert(from: Scalar, to: Scalar, bits: u64) -> u64 {
     }
 }
 
-/// A `f64` that rounds to few bits as the integer does: of its lowest bits, which a `f64` does not hold
-/// when it is large, only whether there are any is kept.
+/// A `f64` that rounds to few bits as the integer does: of its lowest bits, which do not fit a `f64`
+/// if it is large, only a sticky bit is kept.
 fn few_bits(value: i128) -> f64 {
     const LOW: u128 = (1 << 16) - 1;
     let magnitude = value.unsigned_abs();
@@ -144,12 +144,12 @@ fn few_bits(value: i128) -> f64 {
     (kept as f64).copysign(value as f64)
 }
 
-/// C++14 4.5: what is smaller than `int` becomes `int`.
+/// C++14 4.5: types smaller than `int` become `int`.
 pub(super) fn promoted(scalar: Scalar) -> Scalar {
     if !scalar.is_float() && scalar.bytes() < 4 { Scalar::I32 } else { scalar }
 }
 
-/// The type in which two operands meet (C++14 5/10, MSL 2.1: half and bfloat rank below float).
+/// The common type of two operands (C++14 5/10, MSL 2.1: half and bfloat rank below float).
 pub(super) fn common(a: Scalar, b: Scalar) -> Scalar {
     let (a, b) = (promoted(a), promoted(b));
     match (a.is_float(), b.is_float()) {
@@ -189,9 +189,9 @@ pub(super) fn binary(op: Binary, scalar: Scalar, a: u64, b: u64) -> u64 {
     let value = match op {
         Add => x + y,
         Subtract => x - y,
-        // The product of two 64-bit numbers without a sign may not fit an i128; its low half is all.
+        // The product of two unsigned 64-bit numbers may not fit an i128; only its low half is needed.
         Multiply => x.wrapping_mul(y),
-        // By zero some value: programs do not ask, what is left of one that is made smaller may.
+        // Division by zero: any value. Generated programs have none, shrunk ones may.
         Divide => x.checked_div(y).unwrap_or(0),
         Remainder => x.checked_rem(y).unwrap_or(0),
         And => x & y,
@@ -218,7 +218,7 @@ pub(super) fn unary(op: Unary, scalar: Scalar, bits: u64) -> u64 {
     }
 }
 
-/// The type that a library function gives for its arguments' type.
+/// The result type of a library function for its arguments' type.
 pub(super) fn result(function: Function, scalar: Scalar) -> Scalar {
     match scalar {
         _ if function.name != "absdiff" => scalar,
@@ -258,7 +258,7 @@ pub(super) fn library(function: Function, scalar: Scalar, arguments: &[u64]) -> 
         "absdiff" => (x - of(1)).abs(),
         "addsat" => (x + of(1)).clamp(least, most),
         "subsat" => (x - of(1)).clamp(least, most),
-        // The high half of a product is that of its 128 bits, with or without a sign.
+        // The high half of the 128-bit product, signed or unsigned.
         "mulhi" if signed(scalar) => (x * of(1)) >> bits,
         "mulhi" => ((x as u128 * of(1) as u128) >> bits) as i128,
         "hadd" => (x + of(1)) >> 1,

@@ -1,10 +1,10 @@
-//! A random program as MSL source.
+//! Prints a random program as MSL source.
 
 use super::program::*;
 use crate::soft::ir::Scalar;
 use std::fmt::Write;
 
-/// The word that C++ has for a type.
+/// The C++ name of a type.
 pub(super) fn word(scalar: Scalar) -> &'static str {
     match scalar {
         Scalar::Bool => "bool",
@@ -22,7 +22,7 @@ pub(super) fn word(scalar: Scalar) -> &'static str {
     }
 }
 
-/// Writes a value's bits to the output: every NaN is the same there, since which one it is is open.
+/// Writes a value's bits to the output: every NaN as the same bits, since its payload is unspecified.
 const HEAD: &str = "#include <metal_stdlib>
 using namespace metal;
 template <typename T> ulong bits(T x) { return ulong(x); }
@@ -104,7 +104,7 @@ fn literal(scalar: Scalar, bits: u64) -> String {
     let signed = bits as i64;
     match scalar {
         Scalar::Bool => (bits != 0).to_string(),
-        // The least number has no literal of its own.
+        // The minimum has no literal.
         Scalar::I64 if signed == i64::MIN => "(-9223372036854775807L - 1)".into(),
         Scalar::I32 if signed == i32::MIN.into() => "(-2147483647 - 1)".into(),
         Scalar::I32 if signed < 0 => format!("({signed})"),

@@ -1,13 +1,13 @@
-//! A random program: what the generator makes, the printer writes down and the evaluator runs.
+//! A random program: made by the generator, written by the printer, run by the evaluator.
 
 use crate::soft::ir::Scalar;
 
-/// The threads of a threadgroup at most, so that a set of them is one number.
+/// The most threads of a threadgroup, so that a set of them fits one integer.
 pub(super) type Lanes = u128;
 
 /// Elements of each input buffer; indices are masked to it.
 pub(super) const INPUTS: usize = 32;
-/// 64-bit words of output a thread.
+/// 64-bit words of output per thread.
 pub(super) const WORDS: usize = 24;
 /// Counters that atomic functions change.
 pub(super) const COUNTERS: usize = 8;
@@ -17,11 +17,11 @@ pub(super) enum Type {
     Scalar(Scalar),
     Vector(Scalar, usize),
     Array(Box<Type>, usize),
-    /// A structure by its place in [`Program::structs`], with the arguments of its template.
+    /// A structure by its index in [`Program::structs`], with the arguments of its template.
     Struct(usize, Option<Arguments>),
-    /// `T` of the template around.
+    /// `T` of the enclosing template.
     Parameter,
-    /// `T` a[N] of the template around.
+    /// `T a[N]` of the enclosing template.
     ParameterArray,
 }
 
@@ -95,7 +95,7 @@ impl Binary {
     }
 }
 
-/// Which values the functions of a row take.
+/// The types that the functions of a row accept.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) enum Domain {
     Ints,
@@ -103,7 +103,7 @@ pub(super) enum Domain {
     Both,
 }
 
-/// A library function whose result is exact: its name, how many arguments it has, of which types.
+/// A library function whose result is exact: its name, number of arguments, and their types.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) struct Function {
     pub(super) name: &'static str,
@@ -140,7 +140,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     function("copysign", 2, Domain::Floats),
 ];
 
-/// What a function of the SIMD-group does with the values of its active threads (MSL 6.9.2).
+/// A SIMD-group function (MSL 6.9.2).
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) enum Across {
     Sum,
@@ -152,7 +152,7 @@ pub(super) enum Across {
     InclusiveSum,
     ExclusiveSum,
     BroadcastFirst,
-    /// These read threads that must be active: only where all are.
+    /// These read other threads, which must be active: used only where all are.
     ShuffleXor(usize),
     Broadcast(usize),
     ShuffleUp(usize),
@@ -179,11 +179,11 @@ impl Across {
     }
 }
 
-/// A variable of the function around, by its place in [`Routine::variables`].
+/// A variable of the enclosing function, by its index in [`Routine::variables`].
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) struct Variable(pub(super) usize);
 
-/// What the system tells a thread, by the names of the kernel's parameters.
+/// Thread positions and sizes, by the names of the kernel's parameters.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) enum Input {
     Position,
@@ -210,11 +210,11 @@ impl Input {
 
 #[derive(Clone, Debug)]
 pub(super) enum Expr {
-    /// As registers hold it; see `numbers.rs`.
+    /// As stored in registers; see `numbers.rs`.
     Literal(Scalar, u64),
     Read(Place),
     Input(Input),
-    /// An element of a buffer or of a constant table, by its place in the program's list.
+    /// An element of a buffer or of a constant table, by its index in the program's list.
     Buffer(usize, Scalar, Box<Expr>),
     Table(usize, Scalar, Box<Expr>),
     Unary(Unary, Box<Expr>),
@@ -232,7 +232,7 @@ pub(super) enum Expr {
     Library(Function, Vec<Expr>),
     Call(usize, Option<Arguments>, Vec<Expr>),
     Method(Place, usize, Vec<Expr>),
-    /// `N` of the template around.
+    /// `N` of the enclosing template.
     Count,
 }
 
@@ -250,44 +250,44 @@ pub(super) enum Place {
 #[derive(Clone, Debug)]
 pub(super) enum Stmt {
     Declare(Variable, Expr),
-    /// With braces; what is missing is zero.
+    /// With braces; missing elements are zero.
     DeclareList(Variable, Vec<Expr>),
     /// A reference, or a pointer, to a place.
     Refer(Variable, Place),
     Assign(Place, Expr),
     Compound(Place, Binary, Expr),
-    /// `place = variable++` and its like: the place, the step, whether it comes before.
+    /// `place = variable++` and similar: the place, the step, whether it is a prefix operator.
     Step(Place, Place, i8, bool),
     If(Expr, Vec<Stmt>, Vec<Stmt>),
-    /// The counter goes from 0 to the limit, which is masked to be small.
+    /// The counter runs from 0 to the limit, which is masked to be small.
     For(Variable, Expr, Vec<Stmt>),
-    /// The same with the counter declared before, and counted at the start of the body.
+    /// The same with the counter declared before the loop, and incremented at the start of the body.
     While(Variable, Expr, Vec<Stmt>),
     Do(Variable, Expr, Vec<Stmt>),
     Switch(Expr, Vec<Case>),
     Break,
     Continue,
     Return(Option<Expr>),
-    /// A call of a function with its arguments, the result put somewhere.
+    /// A call of a function with its arguments, and the place of its result.
     Call(Option<Place>, usize, Vec<Argument>),
     /// A call of a method that changes its object.
     Change(Place, usize, Vec<Expr>),
     Across(Place, Across, Expr),
-    /// Each thread puts a value into threadgroup memory and takes that of another, so many further.
+    /// Each thread stores a value to threadgroup memory and loads that of another, at a distance.
     Exchange(Place, Expr, usize),
-    /// Changes a counter; the name of the operation.
+    /// An atomic operation on a counter, by name.
     Atomic(&'static str, usize, Expr),
     /// Writes a scalar to the output.
     Store(usize, Expr),
 }
 
-/// What a switch does for some values.
+/// A case of a switch, for some values.
 #[derive(Clone, Debug)]
 pub(super) struct Case {
     /// `None` is `default`.
     pub(super) labels: Vec<Option<i64>>,
     pub(super) body: Vec<Stmt>,
-    /// A `break` stands at its end.
+    /// Whether it ends with a `break`.
     pub(super) ends: bool,
 }
 
@@ -324,7 +324,7 @@ pub(super) struct Routine {
     pub(super) template: bool,
     /// A method that does not change its object.
     pub(super) constant: bool,
-    /// It has no functions of the SIMD-group, so that one thread alone may call it.
+    /// Without SIMD-group functions, so that a single thread may call it.
     pub(super) alone: bool,
 }
 
@@ -355,7 +355,7 @@ impl Program {
 }
 
 impl Type {
-    /// The type with a template's arguments in the place of its parameters.
+    /// The type with a template's arguments substituted for its parameters.
     pub(super) fn resolve(&self, arguments: Option<Arguments>) -> Type {
         match (self, arguments) {
             (Type::Parameter, Some(list)) => Type::Scalar(list.scalar),
@@ -380,7 +380,7 @@ impl Type {
     }
 }
 
-/// What a routine's names mean: where the type of an expression is asked for.
+/// The meaning of a routine's names, for the type of an expression.
 #[derive(Clone, Copy)]
 pub(super) struct Scope<'a> {
     pub(super) structs: &'a [Struct],
@@ -438,7 +438,7 @@ impl Scope<'_> {
                 (op, Type::Scalar(_), Type::Scalar(_)) if op.compares() => BOOL,
                 (op, Type::Scalar(a), Type::Scalar(_)) if op.shifts() => Type::Scalar(promoted(a)),
                 (_, Type::Scalar(a), Type::Scalar(b)) => Type::Scalar(common(a, b)),
-                // In a template: what is computed with `T` is made `T` again.
+                // In a template: results of operations on `T` are converted back to `T`.
                 (op, Type::Parameter, _) => {
                     if op.compares() {
                         BOOL

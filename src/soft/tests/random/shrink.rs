@@ -1,9 +1,9 @@
-//! Makes a failing program smaller while it fails in the same way.
+//! Shrinks a failing program while it fails in the same way.
 
 use super::program::*;
 use crate::soft::ir::Scalar;
 
-/// The smallest program found; `fails` compiles each candidate first, so a candidate may be nonsense.
+/// The smallest program found; `fails` compiles each candidate first, so a candidate may be invalid.
 pub(super) fn shrink(mut program: Program, fails: impl Fn(&Program) -> bool) -> Program {
     loop {
         let before = size(&program);
@@ -29,15 +29,15 @@ fn size(program: &Program) -> usize {
 
 #[derive(Clone, Copy, PartialEq)]
 enum Edit {
-    /// A statement goes.
+    /// Removes a statement.
     Remove,
-    /// A statement's body takes its place.
+    /// Replaces a statement by its body.
     Open,
-    /// An expression becomes one of its parts, or 1.
+    /// Replaces an expression by one of its parts, or by 1.
     Simplify,
 }
 
-/// The program with an edit at the place of this number; `None` when there are not so many.
+/// The program with an edit at the position of this number; `None` past the last position.
 fn edited(program: &Program, edit: Edit, at: usize) -> Option<Program> {
     let mut program = program.clone();
     let (structs, functions) = (program.structs.clone(), program.functions.clone());
@@ -60,13 +60,13 @@ fn edited(program: &Program, edit: Edit, at: usize) -> Option<Program> {
 struct Editor<'a> {
     edit: Edit,
     scope: Scope<'a>,
-    /// Places to pass by.
+    /// Positions still to skip.
     left: usize,
     done: bool,
 }
 
 impl Editor<'_> {
-    /// Whether this is the place.
+    /// Whether this is the position to edit.
     fn here(&mut self) -> bool {
         if self.done {
             return false;
@@ -85,7 +85,7 @@ impl Editor<'_> {
             for (block, kept) in blocks(&mut body[index]).into_iter().zip(&inside) {
                 block.clone_from(kept);
             }
-            // A function without its last return would give no value.
+            // A function without its last return would have no value.
             let removable = !matches!(body[index], Stmt::Return(Some(_)));
             if self.edit == Edit::Remove && removable && self.here() {
                 body.remove(index);
@@ -108,7 +108,7 @@ impl Editor<'_> {
     }
 
     fn expr(&mut self, expr: &mut Expr) {
-        // What takes its place has its type, so that the program means what it says.
+        // The replacement has the same type, so that the program stays valid.
         let ty = self.scope.expr(expr);
         let mut smaller: Vec<Expr> = parts(expr).into_iter().map(|part| part.clone()).collect();
         smaller.retain(|part| self.scope.expr(part) == ty);

@@ -1,4 +1,4 @@
-//! Random expressions of some type, of a type, and what converts to one.
+//! Random expressions: of any type, of a given type, or convertible to a type.
 
 use super::{Maker, SCALARS};
 use crate::soft::ir::Scalar;
@@ -174,7 +174,7 @@ impl Maker {
         Expr::Binary(op, Box::new(a), Box::new(b))
     }
 
-    /// A library function whose arguments are of a type.
+    /// A call of a library function whose arguments have a type.
     pub(super) fn library(&mut self, ty: &Type, depth: usize) -> Expr {
         let (scalar, _) = ty.arithmetic().expect("a number");
         let fits = |f: &&Function| match f.domain {
@@ -195,7 +195,7 @@ impl Maker {
         Expr::Swizzle(Box::new(vector), vec![self.random.below(width)])
     }
 
-    /// A call of a function that changes nothing, or of a constant method.
+    /// A call of a function without side effects, or of a const method.
     pub(super) fn called(&mut self, depth: usize) -> Option<Expr> {
         if self.random.chance(30) {
             let objects: Vec<Variable> = self.routine.visible.concat();
@@ -232,7 +232,7 @@ impl Maker {
         Arguments { scalar: self.random.pick(&SCALARS[..13]), count: 1 + self.random.below(3) }
     }
 
-    /// Values for a routine's parameters, from one on.
+    /// Values for a routine's parameters, starting at an index.
     pub(super) fn arguments(
         &mut self,
         routine: &Routine,
@@ -270,12 +270,12 @@ impl Maker {
         Some((object, method, arguments))
     }
 
-    /// A value that an assignment to the type converts.
+    /// A value that converts to the type by assignment.
     pub(super) fn implicit(&mut self, ty: &Type, depth: usize) -> Expr {
         let Type::Scalar(to) = *ty else { return self.typed(ty, depth) };
         let expr = self.number(depth);
         match (self.scalar(&expr), to) {
-            // MSL 2.22: no other floating type becomes a bfloat by itself, and it no half.
+            // MSL 2.22: no other floating type converts implicitly to bfloat, and bfloat not to half.
             (Scalar::F16 | Scalar::F32, Scalar::BF16) | (Scalar::BF16, Scalar::F16) => {
                 self.cast(to, expr)
             }

@@ -1,6 +1,6 @@
-//! Makes random programs that are well defined: everything is initialised, indices are in bounds, loops
-//! end, no divisor is zero, nothing is changed and read between two sequence points, and what depends on
-//! the order of threads is left out.
+//! Generates random programs without undefined behaviour: everything is initialised, indices are in bounds, loops
+//! end, no divisor is zero, nothing is changed and read between two sequence points, and nothing depends on
+//! the order of threads.
 
 mod expr;
 mod routine;
@@ -28,7 +28,7 @@ const SCALARS: &[Scalar] = &[
     Scalar::Bool,
 ];
 
-/// The program of a seed.
+/// The program for a seed.
 pub(super) fn generate(seed: u64) -> Program {
     let mut random = Random::new(seed);
     let together = random.chance(50);
@@ -62,13 +62,13 @@ pub(super) fn generate(seed: u64) -> Program {
     Program { structs, functions, kernel, tables, buffers, threads, group }
 }
 
-/// A routine that is being made.
+/// A routine that is being generated.
 #[derive(Default)]
 struct Making {
     variables: Vec<Row>,
     /// By block.
     visible: Vec<Vec<Variable>>,
-    /// Counters of loops, and what is constant.
+    /// Loop counters and constants.
     frozen: Vec<Variable>,
     result: Option<Type>,
     kernel: bool,
@@ -76,9 +76,9 @@ struct Making {
     alone: bool,
     loops: usize,
     switches: usize,
-    /// The innermost loop is walked by all threads alike: none leaves a pass early.
+    /// All threads run the innermost loop alike: none leaves an iteration early.
     even: bool,
-    /// All threads of the threadgroup are here.
+    /// All threads of the threadgroup are active here.
     uniform: bool,
     budget: usize,
 }
@@ -131,7 +131,7 @@ impl Maker {
         self.routine.visible.last_mut().expect("a block is open").push(variable);
     }
 
-    /// Bits of a value: small numbers, large ones, the ends of the range.
+    /// Bits of a value: small numbers, large ones, the limits of the range.
     fn bits(&mut self, scalar: Scalar) -> u64 {
         if scalar.is_float() {
             let simple = [0.0f32, 1.0, -2.5, 0.125, 100.0, -0.75, 3.0, 65504.0, 1e-7];
@@ -215,7 +215,7 @@ impl Maker {
         (want.is_none() || want == Some(&self.scope().place(&place))).then_some(place)
     }
 
-    /// What an element is picked by; the printer masks it.
+    /// The index of an element; the printer masks it.
     fn index(&mut self) -> Expr {
         if self.random.chance(40) {
             return Expr::Literal(Scalar::I32, self.random.below(8) as u64);

@@ -41,7 +41,7 @@ impl Maker {
         self.structs[0].methods = methods;
     }
 
-    /// A value of the type `T` of a template, of variables that have it.
+    /// A value of a template's type `T`, from variables of that type.
     pub(super) fn of_parameter(&mut self, names: &[Place], depth: usize) -> Expr {
         let pick = self.random.below(names.len());
         if depth == 0 {
@@ -116,7 +116,7 @@ impl Maker {
         self.structs[index].methods = methods;
     }
 
-    /// A function of some parameters, pure or with references and functions of the SIMD-group.
+    /// A function with parameters; pure, or with references and SIMD-group functions.
     pub(super) fn function(&mut self) {
         self.begin(6);
         let pure = self.random.chance(50);
@@ -157,13 +157,13 @@ impl Maker {
         self.end(body, 0)
     }
 
-    /// Writes what is visible to the output, as far as it has room.
+    /// Writes the visible variables to the output, as far as they fit.
     pub(super) fn stores(&mut self) -> Vec<Stmt> {
         let mut scalars = Vec::new();
         for variable in self.routine.visible.concat() {
             self.flatten(Place::Variable(variable), &mut scalars);
         }
-        // The last ones have seen most.
+        // The last variables depend on the most code.
         scalars.reverse();
         scalars.truncate(WORDS);
         scalars.into_iter().enumerate().map(|(word, value)| Stmt::Store(word, value)).collect()

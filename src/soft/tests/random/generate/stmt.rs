@@ -1,10 +1,10 @@
-//! Random statements: declarations, assignments, control flow, calls, and what threads do together.
+//! Random statements: declarations, assignments, control flow, calls, barriers and atomics.
 
 use super::{Maker, SCALARS};
 use crate::soft::ir::Scalar;
 use crate::soft::tests::random::program::*;
 
-/// What atomic functions do to a counter: one thing each, so that the order does not matter.
+/// The atomic operation of each counter: one only, so that the order does not matter.
 const ATOMICS: [&str; 7] = ["add", "sub", "or", "and", "xor", "max", "min"];
 
 impl Maker {
@@ -180,7 +180,7 @@ impl Maker {
 
     pub(super) fn repeat(&mut self) -> Stmt {
         let form = self.random.below(3);
-        // A loop that all threads walk alike keeps barriers possible.
+        // A loop that all threads run alike may contain barriers.
         let even = self.routine.uniform && self.together && self.random.chance(60);
         let limit = match even {
             true => Expr::Literal(Scalar::I32, 1 + self.random.below(3) as u64),
@@ -226,14 +226,14 @@ impl Maker {
         Stmt::Switch(value, cases)
     }
 
-    /// A way out, under a condition.
+    /// A conditional break, continue or return.
     pub(super) fn jump(&mut self) -> Option<Stmt> {
         let kernel = self.routine.kernel;
         let leaves = self.routine.loops > 0 && !self.routine.even;
         let stmt = match self.random.below(3) {
             0 if leaves || self.routine.switches > 0 => Stmt::Break,
             1 if leaves => Stmt::Continue,
-            // Barriers need all threads to the end, and what is read of others must be there.
+            // All threads must reach the barriers, and write the values that others read.
             _ if kernel && !self.together => {
                 let mut body = self.stores();
                 body.truncate(6);
@@ -253,7 +253,7 @@ impl Maker {
     pub(super) fn call(&mut self) -> Option<Stmt> {
         let plain: Vec<usize> =
             (0..self.functions.len()).filter(|&at| !self.functions[at].template).collect();
-        // One that uses the SIMD-group is for all threads at once.
+        // A function that uses the SIMD-group is called by all threads together.
         if plain.is_empty() || self.routine.alone {
             return None;
         }
