@@ -81,7 +81,7 @@ fn listed(messages: &[Listed]) -> Datum {
     let record = |one: &Listed| {
         let mut fields =
             vec![("severity", one.severity.into()), ("message", one.message.as_str().into())];
-        if let Some((file, line, column)) = &one.place {
+        if let Some((file, line, column)) = &one.position {
             fields.push(("file", file.as_str().into()));
             fields.extend([("line", (*line).into()), ("column", (*column).into())]);
         }
@@ -189,7 +189,7 @@ impl Source {
         let options = CompileOptions { max_threads };
         let library = Arc::clone(&self.library);
         let locate = move |span| {
-            let (file, line, column) = library.place(span)?;
+            let (file, line, column) = library.position(span)?;
             Some(SourcePosition { file, line, column })
         };
         let cannot_run =

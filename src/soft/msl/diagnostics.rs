@@ -41,7 +41,7 @@ pub(crate) struct Listed {
     pub(crate) severity: &'static str,
     pub(crate) message: String,
     /// The file, and line and column from 1; `None` for code of the built-in library.
-    pub(crate) place: Option<(String, u32, u32)>,
+    pub(crate) position: Option<(String, u32, u32)>,
 }
 
 /// The diagnostics of a compilation, in order.
@@ -53,14 +53,14 @@ pub(crate) struct Diagnostics {
     errors: usize,
     warnings: usize,
     /// The last error or warning was dropped, so its notes are dropped too.
-    leaving_out: bool,
+    dropping: bool,
 }
 
 /// After this many errors a phase stops, as in clang: later ones mostly repeat earlier ones.
 const MAX_ERRORS: usize = 20;
 /// The most errors and the most warnings that are stored: code in progress when a phase stops may
 /// report more.
-const MAX_KEPT: usize = 1000;
+const MAX_STORED: usize = 1000;
 
 impl Diagnostics {
     fn push(&mut self, severity: Severity, span: Span, message: impl Into<String>) {
@@ -79,12 +79,12 @@ impl Diagnostics {
     }
 
     fn add(&mut self, diagnostic: Diagnostic) {
-        self.leaving_out = match diagnostic.severity {
-            Severity::Error => self.errors >= MAX_KEPT,
-            Severity::Warning => self.warnings >= MAX_KEPT,
-            Severity::Note => self.leaving_out,
+        self.dropping = match diagnostic.severity {
+            Severity::Error => self.errors >= MAX_STORED,
+            Severity::Warning => self.warnings >= MAX_STORED,
+            Severity::Note => self.dropping,
         };
-        if self.leaving_out {
+        if self.dropping {
             return;
         }
         match diagnostic.severity {
@@ -188,11 +188,12 @@ impl Diagnostics {
     /// The diagnostics as data.
     pub(crate) fn list(&self, sources: &SourceMap) -> Vec<Listed> {
         let listed = |diagnostic: &Diagnostic| {
-            let place = sources.place(sources.in_file(diagnostic.span).lo);
+            let position = sources.position(sources.in_file(diagnostic.span).lo);
             Listed {
                 severity: diagnostic.severity.word(),
                 message: diagnostic.message.clone(),
-                place: place.map(|place| (place.file.to_owned(), place.line, place.column)),
+                position: position
+                    .map(|position| (position.file.to_owned(), position.line, position.column)),
             }
         };
         self.list.iter().map(listed).collect()
@@ -256,26 +257,27 @@ fn render_one(
     sources: &SourceMap,
 ) {
     let (word, span) = (severity.word(), sources.in_file(span));
-    let Some(place) = sources.place(span.lo) else {
+    let Some(position) = sources.position(span.lo) else {
         let _ = writeln!(out, "<metal_stdlib>: {word}: {message}");
         return;
     };
-    let _ = writeln!(out, "{}:{}:{}: {word}: {message}", place.file, place.line, place.column);
-    let caret = place.column as usize - 1;
+    let _ =
+        writeln!(out, "{}:{}:{}: {word}: {message}", position.file, position.line, position.column);
+    let caret = position.column as usize - 1;
     let mut from = caret.saturating_sub(MAX_SHOWN_LINE / 2);
-    let mut to = (from + MAX_SHOWN_LINE).min(place.text.len());
-    if place.text.len() <= MAX_SHOWN_LINE {
-        (from, to) = (0, place.text.len());
+    let mut to = (from + MAX_SHOWN_LINE).min(position.text.len());
+    if position.text.len() <= MAX_SHOWN_LINE {
+        (from, to) = (0, position.text.len());
     }
-    while !place.text.is_char_boundary(from.min(place.text.len())) {
+    while !position.text.is_char_boundary(from.min(position.text.len())) {
         from -= 1;
     }
-    while !place.text.is_char_boundary(to) {
+    while !position.text.is_char_boundary(to) {
         to += 1;
     }
-    let shown = place.text.get(from..to).unwrap_or("");
+    let shown = position.text.get(from..to).unwrap_or("");
     let _ = writeln!(out, "{shown}");
-    let before = place.text.get(from..caret).unwrap_or(shown);
+    let before = position.text.get(from..caret).unwrap_or(shown);
     // Tabs stay tabs, so that the caret is under its character at any tab width.
     let indent: String = before.chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
     let width = (span.hi.saturating_sub(span.lo) as usize).min(to.saturating_sub(caret)).max(1);
@@ -287,7 +289,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_has_place_line_caret_and_counts() {
+    fn a_report_has_position_line_caret_and_counts() {
         let mut sources = SourceMap::default();
         sources.add("program_source", "kernel void k() {\n\treturn foo;\n}\n").unwrap();
         let mut diagnostics = Diagnostics::default();
@@ -303,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_error_is_said_once() {
+    fn the_same_error_is_reported_once() {
         let mut diagnostics = Diagnostics::default();
         diagnostics.error(Span::new(1, 2), "x");
         diagnostics.error(Span::new(1, 2), "x");

@@ -111,7 +111,7 @@ pub(crate) struct Library {
     /// The warnings, as text; empty when there are none.
     pub(crate) warnings: String,
     /// Errors about unsupported features, reported when a requested function does not exist.
-    held_back: String,
+    deferred: String,
     /// The source text, for reports; complete, and readable without a lock while kernels are compiled.
     sources: SourceMap,
     /// Checks the bodies of templates' instances when a kernel needs them.
@@ -190,7 +190,7 @@ fn compile_here(source: &str, options: &Options) -> Result<Library, CompileError
         return Err(CompileError(report, listed));
     }
     // The remaining errors are about unsupported features, which must not fail the file's other kernels.
-    let (warnings, held_back) = match checker.context.diagnostics.has_errors() {
+    let (warnings, deferred) = match checker.context.diagnostics.has_errors() {
         true => (String::new(), report),
         false => (report, String::new()),
     };
@@ -215,7 +215,7 @@ fn compile_here(source: &str, options: &Options) -> Result<Library, CompileError
         function_constants,
         diagnostics: listed,
         warnings,
-        held_back,
+        deferred,
         sources,
         checker: Mutex::new(checker),
         functions,
@@ -234,8 +234,8 @@ impl Library {
     fn find(&self, name: &str) -> Result<FuncId, CompileError> {
         let at = self.entries.iter().position(|entry| entry.name == name);
         at.map(|at| self.functions[at]).ok_or_else(|| {
-            let held_back = &self.held_back;
-            let text = format!("error: no function named '{name}' in the library\n{held_back}");
+            let deferred = &self.deferred;
+            let text = format!("error: no function named '{name}' in the library\n{deferred}");
             CompileError(text, Vec::new())
         })
     }
@@ -285,9 +285,9 @@ impl Library {
 
     /// The file, line and column of an IR instruction's span, for reports of faults. It never
     /// waits for a compilation.
-    pub(crate) fn place(&self, span: ir::Span) -> Option<(String, u32, u32)> {
-        let place = self.sources.place(span.0)?;
-        Some((place.file.to_string(), place.line, place.column))
+    pub(crate) fn position(&self, span: ir::Span) -> Option<(String, u32, u32)> {
+        let position = self.sources.position(span.0)?;
+        Some((position.file.to_string(), position.line, position.column))
     }
 
     /// Reflection of a function's arguments, for the host.

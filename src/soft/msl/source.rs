@@ -64,7 +64,7 @@ impl File {
 
 /// A position as diagnostics show it: one-based line and column, and the text of the line.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Place<'a> {
+pub(crate) struct Position<'a> {
     pub(crate) file: &'a str,
     pub(crate) line: u32,
     pub(crate) column: u32,
@@ -78,7 +78,7 @@ pub(crate) struct SourceMap {
     end: u32,
     expansions: Vec<Expansion>,
     /// Whether expansions get positions. Not in the library's own map, which would overlap a program's.
-    keeps_expansions: bool,
+    maps_expansions: bool,
 }
 
 /// One expansion of a macro: a copy of the body's range of offsets, so that a position in it
@@ -97,8 +97,8 @@ pub(crate) struct Expansion {
 impl Expansion {
     /// Maps a span of the body's text to this expansion.
     pub(crate) fn span(&self, spelled: Span) -> Span {
-        let place = |offset: u32| self.base + offset.saturating_sub(self.body).min(self.length);
-        Span::new(place(spelled.lo), place(spelled.hi))
+        let position = |offset: u32| self.base + offset.saturating_sub(self.body).min(self.length);
+        Span::new(position(spelled.lo), position(spelled.hi))
     }
 }
 
@@ -112,7 +112,7 @@ const EXPANSIONS: u32 = 1 << 31;
 impl SourceMap {
     /// A map whose first offset is `base`; lower offsets belong to the library's map.
     pub(crate) fn starting_at(base: u32) -> SourceMap {
-        SourceMap { end: base, keeps_expansions: true, ..SourceMap::default() }
+        SourceMap { end: base, maps_expansions: true, ..SourceMap::default() }
     }
 
     /// Adds a file and returns its index; `None` when the map would grow past [`MAX_SOURCE`].
@@ -167,7 +167,7 @@ impl SourceMap {
     /// Reserves offsets for one expansion of a macro; `None` for a macro that no file of this map defines, and
     /// when the offsets are used up.
     pub(crate) fn expand(&mut self, name: Span, body: Span, call: Span) -> Option<Expansion> {
-        self.file_of(body.lo).filter(|_| self.keeps_expansions)?;
+        self.file_of(body.lo).filter(|_| self.maps_expansions)?;
         let base = self.expansions.last().map_or(EXPANSIONS, |last| last.base + last.length + 1);
         let length = body.hi.saturating_sub(body.lo);
         base.checked_add(length)?.checked_add(1)?;
@@ -210,7 +210,7 @@ impl SourceMap {
     }
 
     /// The position of an offset; `None` for an offset of another map.
-    pub(crate) fn place(&self, offset: u32) -> Option<Place<'_>> {
+    pub(crate) fn position(&self, offset: u32) -> Option<Position<'_>> {
         let offset = self.in_file(Span::new(offset, offset)).lo;
         let file = &self.files[self.file_of(offset)?];
         let mut at = ((offset - file.base) as usize).min(file.text.len());
@@ -225,7 +225,7 @@ impl SourceMap {
             line = directive.number.wrapping_add(index.saturating_sub(governed));
             name = directive.name.as_deref().unwrap_or(name);
         }
-        Some(Place {
+        Some(Position {
             file: name,
             line,
             column: 1 + (at - start) as u32,
@@ -239,25 +239,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_are_one_based_and_follow_line_directives() {
+    fn positions_are_one_based_and_follow_line_directives() {
         let mut map = SourceMap::default();
         map.add("a", "one\ntwo\n").unwrap();
         let second = map.add("b", "x\n  y\nz").unwrap();
         let base = map.file(second).base;
-        assert_eq!(map.place(base + 4), Some(Place { file: "b", line: 2, column: 3, text: "  y" }));
+        assert_eq!(
+            map.position(base + 4),
+            Some(Position { file: "b", line: 2, column: 3, text: "  y" })
+        );
         assert_eq!(map.text(Span::new(base + 4, base + 5)), "y");
         map.renumber(base + 2, 100, Some("c".into()));
-        let place = map.place(base + 6).unwrap();
-        assert_eq!((place.file, place.line, place.column), ("c", 101, 1));
-        assert_eq!(map.place(map.end() + 5), None);
+        let position = map.position(base + 6).unwrap();
+        assert_eq!((position.file, position.line, position.column), ("c", 101, 1));
+        assert_eq!(map.position(map.end() + 5), None);
     }
 
     #[test]
-    fn the_end_of_a_file_is_a_place_of_that_file() {
+    fn the_end_of_a_file_is_a_position_of_that_file() {
         let mut map = SourceMap::default();
         map.add("a", "one").unwrap();
         map.add("b", "two").unwrap();
-        assert_eq!(map.place(3).unwrap().file, "a");
-        assert_eq!(map.place(4).unwrap().file, "b");
+        assert_eq!(map.position(3).unwrap().file, "a");
+        assert_eq!(map.position(4).unwrap().file, "b");
     }
 }

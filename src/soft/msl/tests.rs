@@ -77,7 +77,7 @@ fn the_corpus_compiles() {
 }
 
 #[test]
-fn a_missing_feature_fails_the_kernel_that_needs_it() {
+fn an_unsupported_feature_fails_only_the_kernels_that_use_it() {
     let text = "int twice(int x) { return 2 * x; }
         kernel void good(device int* out) { out[0] = twice(1); }
         kernel void bad(device int* out) { int (*f)(int) = twice; out[0] = f(1); }";
@@ -120,7 +120,7 @@ fn entry_points_are_described() {
     let stage = library.kernel("colour", &ConstantValues::default()).unwrap_err();
     assert!(stage.0.contains("a stage other than kernel is not supported"), "{stage}");
     let textures = compile(TEXTURES, &Options::default()).unwrap();
-    let told: Vec<_> = textures
+    let messages: Vec<_> = textures
         .reflection("f")
         .unwrap()
         .arguments
@@ -133,7 +133,7 @@ fn entry_points_are_described() {
         (name.to_owned(), kind, index, count, ty.to_owned(), access)
     };
     assert_eq!(
-        told,
+        messages,
         [
             argument("a", Texture, 2, None, "half", ReadOnly),
             argument("b", Texture, 0, None, "int", WriteOnly),
@@ -153,46 +153,49 @@ fn updating() -> bool {
 
 /// Each file of wrong sources has its expected report beside it. `ARUMINIUM_UPDATE=1` writes it.
 #[test]
-fn diagnostics_read_as_recorded() {
+fn diagnostics_match_the_recorded_ones() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/msl/errors");
     let files = files("tests/msl/errors", "metal");
     assert!(!files.is_empty());
     for (name, text) in files {
-        let said = errors(&text);
+        let report = errors(&text);
         let path = folder.join(&name).with_extension("txt");
         if updating() {
-            std::fs::write(&path, &said).unwrap();
+            std::fs::write(&path, &report).unwrap();
         }
         let recorded = std::fs::read_to_string(&path).unwrap_or_default();
-        assert_eq!(said, recorded, "{name}");
-        assert!(said.contains("error:") || said.contains("warning:"), "{name} is no mistake");
+        assert_eq!(report, recorded, "{name}");
+        assert!(
+            report.contains("error:") || report.contains("warning:"),
+            "{name} has no diagnostics"
+        );
     }
 }
 
 /// One rule a case: `=== the rule`, a source that breaks it, `->`, the report.
 #[test]
-fn each_rule_is_told() {
+fn each_rule_is_reported() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/msl/diagnostics.txt");
     let recorded = std::fs::read_to_string(path).unwrap();
     let (mut written, mut silent) = (String::new(), Vec::new());
     for case in recorded.split("=== ").skip(1) {
         let (rule, rest) = case.split_once('\n').expect("a rule ends its line");
         let (source, _) = rest.split_once("->\n").expect("a case has an arrow");
-        let said = errors(source);
-        if !said.contains("error:") && !said.contains("warning:") {
+        let report = errors(source);
+        if !report.contains("error:") && !report.contains("warning:") {
             silent.push(rule);
         }
-        written += &format!("=== {rule}\n{source}->\n{said}");
+        written += &format!("=== {rule}\n{source}->\n{report}");
     }
     if updating() {
         std::fs::write(path, &written).unwrap();
     }
     assert_eq!(written, recorded);
-    assert!(silent.is_empty(), "nothing is said about {silent:?}");
+    assert!(silent.is_empty(), "nothing is reported for {silent:?}");
 }
 
 #[test]
-fn a_small_thread_is_enough() {
+fn compiling_needs_little_stack() {
     let deep = format!(
         "kernel void k(device int* a) {{ a[0] = {}1{}; }}",
         "(".repeat(200),
@@ -207,7 +210,7 @@ fn a_small_thread_is_enough() {
 /// The time from text to IR for a small kernel, in an optimised build:
 /// `cargo test --release --lib compile_time -- --ignored --nocapture`
 #[test]
-#[ignore = "measures; says nothing in a build without optimisation"]
+#[ignore = "a measurement, meaningful only in an optimised build"]
 fn compile_time() {
     let text = "#include <metal_stdlib>\nusing namespace metal;\n\
         kernel void saxpy(device const float* x [[buffer(0)]], device float* y [[buffer(1)]],\n\
@@ -259,7 +262,7 @@ fn kernels_of_one_library_are_lowered_at_the_same_time() {
 }
 
 #[test]
-fn a_fault_report_waits_for_no_compilation() {
+fn a_fault_report_never_waits_for_a_compilation() {
     let library = compile(SHARED, &Options::default()).unwrap();
     let (module, _) = library.kernel_with("one", &|_| Some(vec![Constant::Int(1)])).unwrap();
     let spans = &module.functions[0].insts;
@@ -267,13 +270,13 @@ fn a_fault_report_waits_for_no_compilation() {
         .iter()
         .rev()
         .map(|inst| inst.span)
-        .find(|span| library.place(*span).is_some())
+        .find(|span| library.position(*span).is_some())
         .unwrap();
     // While this is locked, the bodies of a kernel are being checked.
     let compilation = library.checker.lock().unwrap();
     let (send, receive) = std::sync::mpsc::channel();
     std::thread::scope(|scope| {
-        scope.spawn(|| send.send(library.place(span)).unwrap());
+        scope.spawn(|| send.send(library.position(span)).unwrap());
         let place = receive.recv_timeout(std::time::Duration::from_secs(60));
         drop(compilation);
         assert_eq!(place.unwrap().unwrap().1, 4, "the line of the kernel");
@@ -298,7 +301,7 @@ kernel void k(device R<100, int>::type* out) { out[0].x = 1; }
 }
 
 #[test]
-fn what_templates_make_is_limited() {
+fn template_instantiation_is_limited() {
     let text = "
 template <int N> int f(int x) { return x + N; }
 template <typename T> auto g(T x) -> decltype(f<1>(x)) { return f<1>(x); }

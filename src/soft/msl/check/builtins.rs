@@ -353,7 +353,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_row_is_found_and_spelled_in_known_letters() {
+    fn every_row_is_found_and_uses_defined_letters() {
         for row in ROWS {
             for name in row.names.split(' ') {
                 assert!(rows(name).any(|(found, _)| std::ptr::eq(found, row)), "{name}");

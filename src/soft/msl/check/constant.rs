@@ -498,7 +498,7 @@ mod tests {
     }
 
     #[test]
-    fn conversions_wrap_truncate_and_hold() {
+    fn conversions_wrap_truncate_and_clamp() {
         let int = |value: i64| Constant::Int(value as u64);
         assert_eq!(convert(int(300), Scalar::I32, Scalar::U8), int(44));
         assert_eq!(convert(int(-1), Scalar::I32, Scalar::U32), int(0xffff_ffff));

@@ -354,7 +354,7 @@ impl Checker {
         });
         // What a graphics stage's signature lacks is held back with its body.
         let graphics = stage.is_some_and(|stage| stage != Stage::Kernel);
-        let outer_said = graphics.then(|| std::mem::take(&mut self.context.diagnostics));
+        let outer_diagnostics = graphics.then(|| std::mem::take(&mut self.context.diagnostics));
         let mut scope = self.scope;
         if path.parts.len() > 1 {
             let mut owner = path.clone();
@@ -479,7 +479,7 @@ impl Checker {
             made_from: None,
             origin: self.origin,
         };
-        if let Some(outer) = outer_said {
+        if let Some(outer) = outer_diagnostics {
             self.context.diagnostics = outer;
         }
         // A friend belongs to the namespace around the class ([class.friend]).

@@ -519,23 +519,24 @@ impl Checker {
         let function = there.function_body(func, space);
         drop(there);
         self.depth -= 1;
-        let said = std::mem::replace(&mut self.context.diagnostics, outer);
+        let diagnostics = std::mem::replace(&mut self.context.diagnostics, outer);
         // Errors in graphics stages are deferred: a file's kernels must not fail for them. So are those
         // of functions that are only declared, until they are used.
-        let held_back = !said.has_hard_errors()
-            || said.begins_with_unsupported()
+        let deferred = !diagnostics.has_hard_errors()
+            || diagnostics.begins_with_unsupported()
             || !self.func(func).is_defined()
             || self.func(func).template
             || matches!(self.func(func).stage, Some(stage) if stage != ast::Stage::Kernel);
         let state = match function {
-            Some(function) if !said.has_errors() => State::Checked(Arc::new(function)),
+            Some(function) if !diagnostics.has_errors() => State::Checked(Arc::new(function)),
             _ => {
-                let said = if held_back { said.clone() } else { Diagnostics::default() };
-                State::Failed(said, self.func(func).name.as_str().into(), span)
+                let diagnostics =
+                    if deferred { diagnostics.clone() } else { Diagnostics::default() };
+                State::Failed(diagnostics, self.func(func).name.as_str().into(), span)
             }
         };
-        if !said.has_errors() || !held_back {
-            self.context.diagnostics.append(said);
+        if !diagnostics.has_errors() || !deferred {
+            self.context.diagnostics.append(diagnostics);
         }
         self.instances[at].state = state.clone();
         state

@@ -508,7 +508,10 @@ impl Checker {
         }
         if left.qual.constant || left.qual.space == Some(ast::AddressSpace::Constant) {
             let name = self.types.qual_name(left.qual);
-            self.error(span, format!("cannot assign to a place of const-qualified type '{name}'"));
+            self.error(
+                span,
+                format!("cannot assign to an lvalue of const-qualified type '{name}'"),
+            );
             return false;
         }
         if let ExprKind::Swizzle(_, picks) = &left.kind
@@ -538,7 +541,7 @@ impl Checker {
             return self.error_expr(span);
         }
         let target = Qual::plain(left.qual.ty);
-        let right = self.implicit(right, target, "assign to a place of type");
+        let right = self.implicit(right, target, "assign to an lvalue of type");
         let qual = left.qual;
         Expr { kind: ExprKind::Assign(Box::new(left), Box::new(right)), qual, place: true, span }
     }

@@ -266,12 +266,12 @@ impl Checker {
     }
 
     pub(super) fn note_ignored(&mut self, ignored: &[IgnoredTemplate], arguments: usize) {
-        for (id, (reason, said)) in ignored {
+        for (id, (reason, message)) in ignored {
             let span = self.template_span(*id);
             if span.lo < self.library.end {
                 continue;
             }
-            let text = self.ignored_text(*id, reason, said.as_deref(), arguments);
+            let text = self.ignored_text(*id, reason, message.as_deref(), arguments);
             self.context.diagnostics.note(span, text);
         }
     }

@@ -341,11 +341,11 @@ impl Checker {
     /// MSL 4: pointers and references name the address space they point to. In a template the argument may
     /// name it.
     fn require_space(&mut self, to: Qual, span: Span, what: &str) {
-        let said = to.space.is_some()
+        let named = to.space.is_some()
             || self.templates.depth > 0
             || span.lo < self.library.end
             || matches!(self.types.get(to.ty), Ty::Unknown | Ty::Function(..) | Ty::Opaque(_));
-        if !said {
+        if !named {
             let message = format!("{what} type must have explicit address space qualifier");
             self.error(span, message);
         }

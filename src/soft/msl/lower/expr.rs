@@ -192,7 +192,9 @@ impl Body<'_, '_> {
                 let known = !self.module.special.global(*global).lacks_value();
                 self.b.bool(known)
             }
-            ExprKind::Error => internal_error("an expression has no type, and no error says why"),
+            ExprKind::Error => {
+                internal_error("an expression has no type, and no error was reported")
+            }
             // Lvalues are read by loads; this is a component or member of a value.
             _ => {
                 let place = self.place(expr);

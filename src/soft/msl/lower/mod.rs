@@ -129,7 +129,9 @@ impl Lowering<'_> {
     fn checked(&mut self, index: InstanceIndex) -> Option<Arc<hir::Function>> {
         match self.special.body(index) {
             State::Checked(function) => return Some(function.clone()),
-            State::Failed(said, ..) if said.has_errors() => self.diagnostics.append(said.clone()),
+            State::Failed(diagnostics, ..) if diagnostics.has_errors() => {
+                self.diagnostics.append(diagnostics.clone())
+            }
             State::Failed(_, name, span) => {
                 self.diagnostics.error(*span, format!("function '{name}' has errors"));
             }
@@ -144,7 +146,7 @@ impl Lowering<'_> {
         let Some(function) = self.checked(index) else { return };
         if let Some(local) = function.locals.iter().find(|local| local.qual.ty == Types::UNKNOWN) {
             let name = &local.name;
-            ir::internal_error(format!("'{name}' has no type, and no error says why"));
+            ir::internal_error(format!("'{name}' has no type, and no error was reported"));
         }
         let result_ty = self.type_of(function.result);
         let by_pointer = self.types.is_aggregate(function.result);

@@ -221,7 +221,7 @@ impl Body<'_, '_> {
         match place {
             Place::Register(variable) => self.b.set(*variable, value),
             Place::Memory(pointer) => self.b.store(*pointer, value),
-            Place::Value(_) => self.error("this place cannot be written"),
+            Place::Value(_) => self.error("this lvalue cannot be written"),
             Place::Components(inner, picks, whole) => {
                 let parts: Vec<Value> = match picks.len() {
                     1 => vec![value],

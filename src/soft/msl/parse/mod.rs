@@ -203,19 +203,19 @@ impl<'a> Parser<'a> {
 
     /// Attempts to parse; on failure restores the state and drops the diagnostics.
     fn attempt<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parse<T>) -> Option<T> {
-        let (at, scope, said) = (self.at, self.scopes.current, self.diagnostics.len());
+        let (at, scope, reported) = (self.at, self.scopes.current, self.diagnostics.len());
         let in_arguments = self.in_arguments;
         if self.wasted > MAX_WASTE * (self.tokens.len() + 64) {
             return None;
         }
         match parse(self) {
-            Ok(value) if self.diagnostics.len() == said => Some(value),
+            Ok(value) if self.diagnostics.len() == reported => Some(value),
             _ => {
                 self.wasted += 1 + self.at.saturating_sub(at);
                 self.at = at;
                 self.scopes.current = scope;
                 self.in_arguments = in_arguments;
-                self.diagnostics.truncate(said);
+                self.diagnostics.truncate(reported);
                 None
             }
         }
@@ -334,7 +334,7 @@ impl<'a> Parser<'a> {
             }
             None => {}
         }
-        let said = self.diagnostics.len();
+        let reported = self.diagnostics.len();
         let result = self.nested(Self::path_inner);
         match &result {
             Ok((path, known)) => {
@@ -343,7 +343,7 @@ impl<'a> Parser<'a> {
                 }
             }
             Err(_) => {
-                let messages = self.diagnostics.iter().skip(said).cloned().collect();
+                let messages = self.diagnostics.iter().skip(reported).cloned().collect();
                 self.paths.insert(key, ReadPath::Bad(messages));
             }
         }

@@ -148,7 +148,7 @@ fn templates() {
 }
 
 #[test]
-fn mistakes() {
+fn syntax_errors() {
     rejects("void f() { int a = 1 }", "program_source:1:21: error: expected ';'");
     rejects("void f() { foo a; }", "unknown type name 'foo'");
     rejects("foo f() { }", "unknown type name 'foo'");

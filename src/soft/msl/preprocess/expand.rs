@@ -4,7 +4,7 @@ use super::{Frame, MAX_TOKENS, Macro, Origin, Preprocessor};
 use crate::soft::msl::diagnostics::Diagnostics;
 use crate::soft::msl::lex::{self, Kind, LINE_START, PAINTED, Punct, SPACE, Token};
 use crate::soft::msl::names::Name;
-use crate::soft::msl::source::{Expansion, Place, Span};
+use crate::soft::msl::source::{Expansion, Position, Span};
 
 /// Maximum nesting of macro calls in the arguments of macro calls.
 const MAX_DEPTH: u32 = 64;
@@ -380,12 +380,16 @@ impl Preprocessor<'_> {
 
     /// `__LINE__` and the other macros that the preprocessor computes.
     fn builtin(&mut self, token: Token) -> Token {
-        let place = |this: &Self, write: fn(&Place<'_>) -> String| {
-            this.context.sources.place(token.span.lo).map(|place| write(&place)).unwrap_or_default()
+        let position = |this: &Self, write: fn(&Position<'_>) -> String| {
+            this.context
+                .sources
+                .position(token.span.lo)
+                .map(|position| write(&position))
+                .unwrap_or_default()
         };
         let (kind, text) = match token.name {
-            Name::LINE => (Kind::Number, place(self, |place| place.line.to_string())),
-            Name::FILE => (Kind::Str, place(self, |place| format!("{:?}", place.file))),
+            Name::LINE => (Kind::Number, position(self, |position| position.line.to_string())),
+            Name::FILE => (Kind::Str, position(self, |position| format!("{:?}", position.file))),
             Name::COUNTER => {
                 self.counter += 1;
                 (Kind::Number, (self.counter - 1).to_string())

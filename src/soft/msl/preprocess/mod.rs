@@ -505,8 +505,8 @@ impl Preprocessor<'_> {
     fn pragma(&mut self, span: Span, rest: &[Token]) {
         match rest {
             [once, ..] if once.name == Name::ONCE => {
-                if let Some(place) = self.context.sources.place(span.lo) {
-                    let file = place.file.to_string();
+                if let Some(position) = self.context.sources.position(span.lo) {
+                    let file = position.file.to_string();
                     self.included_once.insert(file);
                 }
             }
@@ -532,8 +532,9 @@ impl Preprocessor<'_> {
         };
         let name = line.get(1).and_then(|token| lex::string(self.text(token)));
         // The directive takes effect on the next line.
-        let text = self.context.sources.place(head.span.lo);
-        let rest_of_line = text.map_or(0, |place| place.text.len() as u32 + 1 - place.column);
+        let text = self.context.sources.position(head.span.lo);
+        let rest_of_line =
+            text.map_or(0, |position| position.text.len() as u32 + 1 - position.column);
         self.context.sources.renumber(head.span.lo + rest_of_line + 1, number, name);
     }
 }

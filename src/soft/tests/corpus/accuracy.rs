@@ -296,10 +296,10 @@ impl Worst {
     }
 
     /// Prints it; returns false if it is too large.
-    fn tell(&self, row: &Row, what: &str) -> bool {
+    fn report(&self, row: &Row, what: &str) -> bool {
         let (ulps, (x, y)) = (self.ulps, self.at);
         println!(
-            "{:16} {what:12} {ulps:6.3} ulp, at most {:3.0} % of what is allowed, at ({x:e}, {y})",
+            "{:16} {what:12} {ulps:6.3} ulp, at most {:3.0} % of the allowed error, at ({x:e}, {y})",
             row.expression,
             self.excess * 100.0
         );
@@ -330,7 +330,7 @@ fn floats_are_within_the_tables() {
                     worst.consider(row.excess(fast, x, got, want, ulps), ulps, (x, y));
                 }
             }
-            if !worst.tell(row, if fast { "float, fast" } else { "float" }) {
+            if !worst.report(row, if fast { "float, fast" } else { "float" }) {
                 failed.push(row.expression);
             }
         }
@@ -361,7 +361,7 @@ fn every_half_is_within_the_table() {
                 }
             }
         }
-        if !worst.tell(row, "half") {
+        if !worst.report(row, "half") {
             failed.push(row.expression);
         }
     }

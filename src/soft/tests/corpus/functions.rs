@@ -92,7 +92,7 @@ fn relational() {
             [first, second]
         })
         .collect();
-    file.kernel("selects").input(&vectors).grid(52, 1, 1).gives(&expected);
+    file.kernel("selects").input(&vectors).grid(52, 1, 1).expects(&expected);
     let x: Vec<i32> = (0..40).map(|i| (i * 97 % 41 - 20) * 9).collect();
     file.kernel("selects_integers").input(&x).each(40, |i| {
         let x = x[i];
@@ -122,7 +122,7 @@ fn common() {
     let step = |edge: f32, x: f32| if x < edge { 0.0 } else { 1.0f32 };
     let expected: Vec<[f32; 4]> =
         x.iter().map(|&x| [x.clamp(-1.0, 2.0), x.clamp(0.0, 1.0), sign(x), step(0.5, x)]).collect();
-    file.kernel("clamps").input(&x).grid(256, 1, 1).gives(&expected);
+    file.kernel("clamps").input(&x).grid(256, 1, 1).expects(&expected);
     let expected: Vec<[Near; 2]> = x
         .iter()
         .map(|&x| {
@@ -131,7 +131,7 @@ fn common() {
             [near(1e-5, 10.0 + 10.0 * x), near(1e-6, t * t * (3.0 - 2.0 * t))]
         })
         .collect();
-    file.kernel("mixes").input(&x).grid(256, 1, 1).gives(&expected);
+    file.kernel("mixes").input(&x).grid(256, 1, 1).expects(&expected);
     let expected: Vec<[Near; 3]> = x
         .windows(3)
         .map(|v| {
@@ -147,7 +147,7 @@ fn common() {
             [a, b, c(0) + 2.0 * c(1) + 4.0 * c(2)].map(|x| near(1e-5, f64::from(x)))
         })
         .collect();
-    file.kernel("of_vectors").input(&x).grid(254, 1, 1).gives(&expected);
+    file.kernel("of_vectors").input(&x).grid(254, 1, 1).expects(&expected);
     file.kernel("of_halves").input(&x).each(256, |i| {
         let h = HALF.round(f64::from(x[i]));
         let mut sum = h.clamp(0.0, 1.0);
@@ -174,7 +174,7 @@ fn common() {
         let cross = |k: usize, l: usize| a[k] * b[l] - a[l] * b[k];
         vec![dot(a, b), cross(1, 2), cross(2, 0), cross(0, 1)]
     });
-    file.kernel("products").input(&v).grid(threads, 1, 1).gives(&expected);
+    file.kernel("products").input(&v).grid(threads, 1, 1).expects(&expected);
     let expected = rows(&|a, b| {
         let apart = [0, 1, 2].map(|k| a[k] - b[k]);
         let flat = a[0].hypot(a[1]);
@@ -185,16 +185,16 @@ fn common() {
             flat + (dot(a, a) + 4.0).sqrt(),
         ]
     });
-    file.kernel("lengths").input(&v).grid(threads, 1, 1).gives(&expected);
+    file.kernel("lengths").input(&v).grid(threads, 1, 1).expects(&expected);
     let expected = rows(&|a, _| a.map(|x| x / dot(a, a).sqrt()).into());
-    file.kernel("units").input(&v).grid(threads, 1, 1).gives(&expected);
+    file.kernel("units").input(&v).grid(threads, 1, 1).expects(&expected);
     let expected = rows(&|a, b| {
         let n = [0.6f32, 0.0, 0.8].map(f64::from);
         let reflected = [0, 1, 2].map(|k| a[k] - 2.0 * dot(a, n) * n[k]);
         let faced = a.map(|x| if dot(b, n) < 0.0 { x } else { -x });
         [reflected, faced].concat()
     });
-    file.kernel("reflections").input(&v).grid(threads, 1, 1).gives(&expected);
+    file.kernel("reflections").input(&v).grid(threads, 1, 1).expects(&expected);
     let angles = between(0.0, 1.5, 73);
     let expected: Vec<Near> = angles
         .iter()
@@ -205,7 +205,7 @@ fn common() {
         })
         .map(|x| near(2e-4, x))
         .collect();
-    file.kernel("refractions").input(&angles).grid(256, 1, 1).gives(&expected);
+    file.kernel("refractions").input(&angles).grid(256, 1, 1).expects(&expected);
     file.finish();
 }
 
@@ -217,7 +217,7 @@ fn maths<R: super::element::Expected, const N: usize>(
     f: impl Fn(f32, f32, f32) -> [R; N],
 ) {
     let expected: Vec<[R; N]> = x.windows(3).map(|v| f(v[0], v[1], v[2])).collect();
-    file.kernel(kernel).input(x).grid(x.len() as u32 - 2, 1, 1).gives(&expected);
+    file.kernel(kernel).input(x).grid(x.len() as u32 - 2, 1, 1).expects(&expected);
 }
 
 /// The next float after one, towards another.
@@ -269,7 +269,7 @@ fn math() {
             ]
         })
         .collect();
-    file.kernel("pieces").input(&x).grid(256, 1, 1).gives(&expected);
+    file.kernel("pieces").input(&x).grid(256, 1, 1).expects(&expected);
     maths(&mut file, "comparisons", &x, |a, b, c| {
         let mut sorted = [a, b, c];
         sorted.sort_by(f32::total_cmp);
@@ -410,7 +410,7 @@ fn math() {
     let (inf, nan, pi) = (f32::INFINITY, f32::NAN, std::f32::consts::PI);
     file.kernel("safe_specials")
         .input(&[0.0f32])
-        .gives(&[inf, -inf, nan, nan, inf, -inf, 3.0, 2.0, 1.0, -0.0, pi, 1.0]);
+        .expects(&[inf, -inf, nan, nan, inf, -inf, 3.0, 2.0, 1.0, -0.0, pi, 1.0]);
     file.finish();
 }
 
@@ -442,12 +442,12 @@ fn pack() {
             ]
         })
         .collect();
-    file.kernel("unpacked_bytes").input(&x).grid(200, 1, 1).gives(&expected);
+    file.kernel("unpacked_bytes").input(&x).grid(200, 1, 1).expects(&expected);
     let expected: Vec<[[Near; 2]; 2]> = x
         .iter()
         .map(|&x| [[0, 16].map(|at| unsigned(x, at, 16)), [0, 16].map(|at| signed(x, at, 16))])
         .collect();
-    file.kernel("unpacked_shorts").input(&x).grid(200, 1, 1).gives(&expected);
+    file.kernel("unpacked_shorts").input(&x).grid(200, 1, 1).expects(&expected);
     let floats: Vec<[f32; 4]> =
         between(-1.5, 1.5, 92).chunks_exact(4).map(|v| [v[0], v[1], v[2], v[3]]).collect();
     let expected: Vec<[u32; 5]> = floats
@@ -472,7 +472,7 @@ fn pack() {
             ]
         })
         .collect();
-    file.kernel("packed").input(&floats).grid(floats.len() as u32, 1, 1).gives(&expected);
+    file.kernel("packed").input(&floats).grid(floats.len() as u32, 1, 1).expects(&expected);
     file.kernel("round_trips").input(&x).each(200, |_| 0u32);
     file.finish();
 }
@@ -514,7 +514,7 @@ fn traps() {
         .input(&[50i64])
         .threadgroup(128)
         .grid(256, 1, 1)
-        .gives(&expected);
+        .expects(&expected);
     let limbs: Vec<[u32; 4]> = noise(96)
         .map(|bits| [bits as u32, u32::MAX, (bits >> 32) as u32, u32::MAX - (bits % 3) as u32])
         .take(65)

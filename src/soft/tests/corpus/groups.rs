@@ -26,7 +26,7 @@ fn simdgroup() {
     macro_rules! row {
         ($name:literal, $input:expr, |$group:ident, $lane:ident| $value:expr) => {
             let expected = across(&$input, 32, |$group, $lane| $value);
-            file.kernel($name).input(&$input).grid(grid, 1, 1).gives(&expected);
+            file.kernel($name).input(&$input).grid(grid, 1, 1).expects(&expected);
         };
     }
     row!("sums", x, |group, _lane| group.iter().sum::<i32>());
@@ -80,7 +80,7 @@ fn simdgroup() {
     row!("float_shuffles", floats, |group, lane| group[lane ^ 1] + 4.0 * (lane ^ 1) as f32 + 3.0);
     let thirds = (0..32).step_by(3).fold(0, |mask, lane| mask | 1u32 << lane);
     let votes: Vec<u32> = (0..64).flat_map(|_| [thirds, 0, 1 + 4, 1 + 4]).collect();
-    file.kernel("votes").grid(64, 1, 1).gives(&votes);
+    file.kernel("votes").grid(64, 1, 1).expects(&votes);
     file.kernel("firsts").each(64, |i| match i % 32 {
         0 => 1,
         5 => 10,
@@ -120,14 +120,14 @@ fn simdgroup() {
             (1..=size).map(move |last| same + last * 7)
         })
         .collect();
-    file.kernel("partial").input(&x).grid(40, 1, 1).gives(&partial);
+    file.kernel("partial").input(&x).grid(40, 1, 1).expects(&partial);
     let sums: Vec<f32> = floats.chunks(72).map(|group| group.iter().sum()).collect();
     file.kernel("in_functions_reduce")
         .input(&floats)
         .threadgroup(128)
         .grid(128, 1, 1)
         .group(72, 1, 1)
-        .gives(&sums);
+        .expects(&sums);
     file.finish();
 }
 
@@ -139,7 +139,7 @@ fn quadgroup() {
     macro_rules! row {
         ($name:literal, $input:expr, |$group:ident, $lane:ident| $value:expr) => {
             let expected = across(&$input, 4, |$group, $lane| $value);
-            file.kernel($name).input(&$input).grid(64, 1, 1).gives(&expected);
+            file.kernel($name).input(&$input).grid(64, 1, 1).expects(&expected);
         };
     }
     row!("reductions", x, |group, _lane| {
@@ -180,7 +180,7 @@ fn atomics() {
     let count =
         |list: &[u8], what: &dyn Fn(u8) -> bool| list.iter().filter(|&&x| what(x)).count() as u32;
     let counts: Vec<u32> = (0..=255).map(|bin| count(&bytes, &|x| x == bin)).collect();
-    file.kernel("counts").input(&bytes).out(&[0u32; 256]).grid(5000, 1, 1).gives(&counts);
+    file.kernel("counts").input(&bytes).out(&[0u32; 256]).grid(5000, 1, 1).expects(&counts);
     file.kernel("tickets").input(&[0u32]).each(1000, |_| 7u32);
 
     let start = [3u32, 5, u32::MAX, 0, 9, u32::MAX, 0];
@@ -195,7 +195,7 @@ fn atomics() {
         unsigned[5] = unsigned[5].min(x);
         unsigned[6] = unsigned[6].max(x);
     }
-    file.kernel("unsigned_operations").input(&x).out(&start).grid(300, 1, 1).gives(&unsigned);
+    file.kernel("unsigned_operations").input(&x).out(&start).grid(300, 1, 1).expects(&unsigned);
     let start = [0, 0, 0, 0, 0, i32::MAX, i32::MIN];
     let mut signed = unsigned.map(|x| x as i32);
     signed[0] -= 3;
@@ -204,7 +204,7 @@ fn atomics() {
     signed[4] ^= 9;
     signed[5] = x.iter().map(|&x| x as i32).min().unwrap_or_default();
     signed[6] = x.iter().map(|&x| x as i32).max().unwrap_or_default();
-    file.kernel("signed_operations").input(&x).out(&start).grid(300, 1, 1).gives(&signed);
+    file.kernel("signed_operations").input(&x).out(&start).grid(300, 1, 1).expects(&signed);
     let own = ints(57, 64);
     file.kernel("previous_values").input(&own).each(64, |i| {
         let mut a = own[i];
@@ -233,9 +233,9 @@ fn atomics() {
     });
     let floats: Vec<f32> = (0..500).map(|i| i as f32 * 0.5).collect();
     let sum = floats.iter().sum::<f32>();
-    file.kernel("updates_by_loop").input(&floats).out(&[0f32]).grid(500, 1, 1).gives(&[sum]);
+    file.kernel("updates_by_loop").input(&floats).out(&[0f32]).grid(500, 1, 1).expects(&[sum]);
     let halves = [0, 1].map(|odd| floats.iter().skip(odd).step_by(2).sum::<f32>());
-    file.kernel("float_add").input(&floats).out(&[0f32; 2]).grid(500, 1, 1).gives(&halves);
+    file.kernel("float_add").input(&floats).out(&[0f32; 2]).grid(500, 1, 1).expects(&halves);
     file.kernel("float_exchange").input(&floats).each(64, |i| floats[i] * 100.0 + 25.0 + 1.5);
     let bins: Vec<u32> = bytes[..1024]
         .chunks(256)
@@ -245,7 +245,7 @@ fn atomics() {
         .input(&bytes)
         .grid(1024, 1, 1)
         .group(256, 1, 1)
-        .gives(&bins);
+        .expects(&bins);
     let x = ints(58, 256);
     file.kernel("threadgroup_signed").input(&x).threadgroup(16).group(128, 1, 1).each(256, |i| {
         let group = &x[i / 128 * 128..][..128];
@@ -263,10 +263,10 @@ fn atomics() {
             }
         })
         .collect();
-    file.kernel("in_structs").out(&[0u32; 65]).grid(100, 1, 1).gives(&queue);
+    file.kernel("in_structs").out(&[0u32; 65]).grid(100, 1, 1).expects(&queue);
     let total =
         (0..100).map(|i| i * (0..i % 4).filter(|j| (i + j) % 2 == 1).count() as i32).sum::<i32>();
-    file.kernel("under_divergence").out(&[0]).grid(100, 1, 1).gives(&[total]);
-    file.kernel("fences").out(&[0u32]).grid(100, 1, 1).gives(&[200u32]);
+    file.kernel("under_divergence").out(&[0]).grid(100, 1, 1).expects(&[total]);
+    file.kernel("fences").out(&[0u32]).grid(100, 1, 1).expects(&[200u32]);
     file.finish();
 }

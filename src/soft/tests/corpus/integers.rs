@@ -13,7 +13,7 @@ trait Integer: Element + Expected + PartialEq + 'static {
     /// The exact value, wrapped to the type.
     fn wrapped(wide: i128) -> Self;
     /// The exact value, clamped to the type.
-    fn held(wide: i128) -> Self;
+    fn clamped(wide: i128) -> Self;
 }
 
 macro_rules! integer {
@@ -23,7 +23,7 @@ macro_rules! integer {
             fn from_bits(bits: u64) -> Self { bits as $ty }
             fn wide(self) -> i128 { self.into() }
             fn wrapped(wide: i128) -> Self { wide as $ty }
-            fn held(wide: i128) -> Self { wide.clamp(<$ty>::MIN.into(), <$ty>::MAX.into()) as $ty }
+            fn clamped(wide: i128) -> Self { wide.clamp(<$ty>::MIN.into(), <$ty>::MAX.into()) as $ty }
         }
     )*};
 }
@@ -48,7 +48,7 @@ fn pairs<T: Integer, R: Expected, const N: usize>(
     let (x, mut y) = (numbers::<T>(61), numbers::<T>(62));
     y.rotate_right(3);
     let expected: Vec<[R; N]> = x.iter().zip(&y).map(|(&x, &y)| f(x, y)).collect();
-    file.kernel(kernel).input(&x).input(&y).grid(COUNT as u32, 1, 1).gives(&expected);
+    file.kernel(kernel).input(&x).input(&y).grid(COUNT as u32, 1, 1).expects(&expected);
 }
 
 fn counts<T: Integer>(file: &mut File, kernel: &'static str) {
@@ -65,7 +65,12 @@ fn counts<T: Integer>(file: &mut File, kernel: &'static str) {
 fn saturating<T: Integer>(file: &mut File, kernel: &'static str) {
     pairs(file, kernel, |x: T, y: T| {
         let (x, y) = (x.wide(), y.wide());
-        [T::held(x + y), T::held(x - y), T::wrapped((x + y) >> 1), T::wrapped((x + y + 1) >> 1)]
+        [
+            T::clamped(x + y),
+            T::clamped(x - y),
+            T::wrapped((x + y) >> 1),
+            T::wrapped((x + y + 1) >> 1),
+        ]
     });
 }
 
@@ -112,10 +117,10 @@ fn integers() {
         [low.wrapping_add(77) ^ (x >> 8).wrapping_mul(y >> 8)]
     });
     pairs(&mut file, "saturated_products", |x: i32, y: i32| {
-        [i32::held(x.wide() * y.wide() + 1000)]
+        [i32::clamped(x.wide() * y.wide() + 1000)]
     });
     pairs(&mut file, "saturated_products_unsigned", |x: u32, y: u32| {
-        [u32::held(x.wide() * i128::from(y >> 16) + 1000)]
+        [u32::clamped(x.wide() * i128::from(y >> 16) + 1000)]
     });
     pairs(&mut file, "differences", |x: i32, y: i32| {
         [x.abs_diff(y), (x as u32).abs_diff(y as u32), x.wrapping_abs() as u32]
@@ -171,7 +176,10 @@ fn bits() {
     let finite: Vec<u32> =
         words.iter().copied().filter(|&x| f32::from_bits(x).is_finite()).collect();
     let expected: Vec<[u32; 2]> = finite.iter().map(|&x| [x, x ^ 1 << 31]).collect();
-    file.kernel("floats_and_ints").input(&finite).grid(finite.len() as u32, 1, 1).gives(&expected);
+    file.kernel("floats_and_ints")
+        .input(&finite)
+        .grid(finite.len() as u32, 1, 1)
+        .expects(&expected);
     let all: Vec<u16> = (0..=u16::MAX).collect();
     let numbers_only = |fraction: u32| {
         all.iter().copied().filter(move |x| {

@@ -37,8 +37,8 @@ fn structs() {
         let position = [1.0, 2.0, 3.0].map(|k| i as f32 + k * mass(i));
         particle(position, mass(i), 7 + i as u32, (1 - i % 2) as u8)
     });
-    file.kernel("layout").input(&[0u8; 96]).gives(&[4, 8, 16, 32, 40 + 16 + 8, 80, 16, 80]);
-    file.kernel("alignments").gives(&[16, 1, 32]);
+    file.kernel("layout").input(&[0u8; 96]).expects(&[4, 8, 16, 32, 40 + 16 + 8, 80, 16, 80]);
+    file.kernel("alignments").expects(&[16, 1, 32]);
     file.kernel("this_in_address_spaces")
         .each(100, |i| 4 * i as i32 + (100 + 3) + (10 + 2) + (1 + 1) + (1000 + 4) - i as i32);
     file.kernel("functors")
@@ -63,7 +63,7 @@ fn unions() {
             [i % 3, whole[i as usize % 3]]
         })
         .collect();
-    file.kernel("anonymous").grid(40, 1, 1).gives(&expected);
+    file.kernel("anonymous").grid(40, 1, 1).expects(&expected);
     file.kernel("in_buffers").each(40, |i| {
         let mut words = [i as u32, 1, 2, 3];
         words[i % 4] = 77;
@@ -90,7 +90,7 @@ fn namespaces() {
     let mut file =
         File::open("namespaces.metal", include_str!("../../../../tests/msl/namespaces.metal"));
     file.kernel("outer::in_a_namespace").each(40, |i| 1 + 2 * i as i32);
-    file.kernel("lookup").gives(&[50, 12, 101 + 3 + 9, 43, 5, 7]);
+    file.kernel("lookup").expects(&[50, 12, 101 + 3 + 9, 43, 5, 7]);
     file.kernel("shadowing").each(40, |i| 1 + 100 + 2000 + 10000 * i as i32 + 10 + 2);
     file.kernel("alternative_tokens").each(40, |i| {
         let i = i as u32;
@@ -106,11 +106,11 @@ fn namespaces() {
 fn overloads() {
     let mut file =
         File::open("overloads.metal", include_str!("../../../../tests/msl/overloads.metal"));
-    file.kernel("by_rank").gives(&[1, 2, 3, 4, 5, 6, 11, 78, 32, 3]);
-    file.kernel("by_address_space").input(&[0; 4]).gives(&[1234, 21, 5]);
-    file.kernel("by_reference").input(&[0]).gives(&[2, 1, 1, 3, 4]);
-    file.kernel("by_number").gives(&[0, 321, 303, 6, 6]);
-    file.kernel("by_user_conversion").gives(&[2.0f32, -5.0, 3.0]);
+    file.kernel("by_rank").expects(&[1, 2, 3, 4, 5, 6, 11, 78, 32, 3]);
+    file.kernel("by_address_space").input(&[0; 4]).expects(&[1234, 21, 5]);
+    file.kernel("by_reference").input(&[0]).expects(&[2, 1, 1, 3, 4]);
+    file.kernel("by_number").expects(&[0, 321, 303, 6, 6]);
+    file.kernel("by_user_conversion").expects(&[2.0f32, -5.0, 3.0]);
     file.kernel("declared_first").each(40, |i| 3 * i as i32 + 1);
     file.kernel("of_call_and_index").each(40, |i| 5 + 60 + 100 * (i as i32 + 1) + 50000);
     file.kernel("own_versions").each(32, |lane| {
@@ -137,7 +137,7 @@ fn constants() {
         let sizes = 4 * (8 + 8 - 10) + 2000 + 8 + 4 * 32;
         sizes + 10000 * (i as i32 % 3).pow(3) + (hash(12345) + hash(i as u32)) as i32
     });
-    file.kernel("constant_floats").gives(&[
+    file.kernel("constant_floats").expects(&[
         2.5,
         std::f32::consts::PI,
         1.0 / 3.0,
@@ -154,9 +154,9 @@ fn constants() {
         (b + 1.0) as i32 + (b * 2.0) as i32 * 10 + 2000 + 300 * 10000 + i32::from(i > 0) + 2
     });
     file.kernel("deduced_results").each(40, |i| i as f32 * 0.75);
-    file.kernel("referred_to").gives(&[3, 42 + 5 + 42, 82]);
-    file.kernel("limits").gives(&[i32::MAX, -32768, 255 - 128, 1, 1, 1, 1, 1]);
-    file.kernel("own_limits").gives(&[-32768, 3]);
+    file.kernel("referred_to").expects(&[3, 42 + 5 + 42, 82]);
+    file.kernel("limits").expects(&[i32::MAX, -32768, 255 - 128, 1, 1, 1, 1, 1]);
+    file.kernel("own_limits").expects(&[-32768, 3]);
     file.finish();
 }
 

@@ -101,7 +101,7 @@ fn arrays() {
     let x: Vec<i32> = noise(31).map(|bits| bits as i32 % 100).take(8 * 64).collect();
     let mut sorted = x.clone();
     sorted.chunks_mut(8).for_each(<[i32]>::sort);
-    file.kernel("insertion_sort").input(&x).grid(64, 1, 1).gives(&sorted);
+    file.kernel("insertion_sort").input(&x).grid(64, 1, 1).expects(&sorted);
     file.kernel("of_structs").each(40, |i| {
         let mut green = [2u8, 5, 0];
         green[i % 3] = green[i % 3].wrapping_add(250);
@@ -159,7 +159,7 @@ fn threadgroup() {
         .threadgroup(1024)
         .grid(1024, 1, 1)
         .group(256, 1, 1)
-        .gives(&sums);
+        .expects(&sums);
     file.kernel("scan")
         .input(&x)
         .group(256, 1, 1)
@@ -168,7 +168,7 @@ fn threadgroup() {
     let tile: Vec<f32> = (0..width * height).map(|i| i as f32).collect();
     let turned: Vec<f32> =
         (0..width * height).map(|at| tile[at % height * width + at / height]).collect();
-    file.kernel("transpose_tiles").input(&tile).grid(40, 24, 1).group(8, 8, 1).gives(&turned);
+    file.kernel("transpose_tiles").input(&tile).grid(40, 24, 1).group(8, 8, 1).expects(&turned);
     file.kernel("two_arguments").threadgroup(64 * 8).threadgroup(64 * 8).each(128, |i| {
         let other = i ^ 3;
         let t = other % 64;
@@ -202,7 +202,7 @@ fn attributes() {
             [g, g % 48, g / 48, g % 48, size, 100, 3, 48]
         })
         .collect();
-    file.kernel("positions_of_one").grid(100, 1, 1).group(48, 1, 1).gives(&expected);
+    file.kernel("positions_of_one").grid(100, 1, 1).group(48, 1, 1).expects(&expected);
     let (grid, group) = ([9u32, 5, 3], [4u32, 2, 2]);
     let pack = |v: [u32; 3]| v[0] | v[1] << 8 | v[2] << 16;
     let expected: Vec<u32> = (0..9 * 5 * 3)
@@ -216,7 +216,7 @@ fn attributes() {
             [pack(g), pack(t), pack(place), index, pack(size), pack(groups), 953, 0]
         })
         .collect();
-    file.kernel("positions_of_three").grid(9, 5, 3).group(4, 2, 2).gives(&expected);
+    file.kernel("positions_of_three").grid(9, 5, 3).group(4, 2, 2).expects(&expected);
     let expected: Vec<u32> = (0..60)
         .map(|at| {
             let (x, y) = (at % 10, at / 10);
@@ -224,7 +224,7 @@ fn attributes() {
             x + y * 10 + x % 4 * 100 + y % 2 * 1000 + n * 10000 + m * 100_000
         })
         .collect();
-    file.kernel("positions_of_two").grid(10, 6, 1).group(4, 2, 1).gives(&expected);
+    file.kernel("positions_of_two").grid(10, 6, 1).group(4, 2, 1).expects(&expected);
     file.kernel("in_simdgroups").group(80, 1, 1).each(160, |i| {
         let t = i as u32 % 80;
         t % 32 + t / 32 * 100 + 320_000 + 3_000_000 + 320_000_000
@@ -251,7 +251,7 @@ fn buffers() {
     let y: Vec<i32> = (0..40).map(|i| i % 3).collect();
     file.kernel("indices_mixed").input(&x).input(&y).input(&x).each(40, |i| x[i] * 101 + y[i] * 10);
     file.kernel("indices_turned").input(&[3]).input(&[4]).each(40, |_| 34);
-    file.kernel("indices_by_expression").input(&[3]).input(&[4]).gives(&[34]);
+    file.kernel("indices_by_expression").input(&[3]).input(&[4]).expects(&[34]);
     // count, scale, four steps, three halves at 16, a bool at 22, and padding in the last 8 bytes.
     let mut parameters = Vec::new();
     50u32.put(&mut parameters);
@@ -272,7 +272,12 @@ fn buffers() {
     let flags: Vec<u8> = noisy.iter().map(|&x| x as u8 & 1).collect();
     file.kernel("bools").input(&flags).each(100, |i| 1 - flags[i]);
     let strided: Vec<i32> = (0..64).map(|at| x[at % 8 * 3 + at / 8 * 9]).collect();
-    file.kernel("strided").input(&x).input(&[3u32, 9]).grid(8, 8, 1).group(8, 4, 1).gives(&strided);
+    file.kernel("strided")
+        .input(&x)
+        .input(&[3u32, 9])
+        .grid(8, 8, 1)
+        .group(8, 4, 1)
+        .expects(&strided);
     let at: Vec<u16> = noisy.iter().map(|&x| (x >> 7) as u16 % 100).collect();
     file.kernel("gathers").input(&x).input(&at).each(100, |i| x[at[i] as usize]);
     let turned: Vec<u16> = (0..100).map(|i| i * 37 % 100).collect();

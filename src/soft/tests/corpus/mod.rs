@@ -127,7 +127,7 @@ impl File {
         }
     }
 
-    /// Records a failure.
+    /// Fails if a row failed or a kernel has no row.
     #[track_caller]
     fn finish(self) {
         assert!(self.left.is_empty(), "{}: no row runs {:?}", self.name, self.left);
@@ -189,11 +189,11 @@ impl Case<'_> {
     fn each<E: Expected>(self, threads: u32, expected: impl Fn(usize) -> E) {
         let values: Vec<E> = (0..threads as usize).map(expected).collect();
         let case = Case { grid: [threads, 1, 1], ..self };
-        case.gives(&values);
+        case.expects(&values);
     }
 
     /// Compares the elements of `out` after the launch, on every instruction set.
-    fn gives<E: Expected>(self, expected: &[E]) {
+    fn expects<E: Expected>(self, expected: &[E]) {
         let expect = |found: Result<&[u8], String>| element::check(found?, expected);
         self.judge(expected.len() * E::BYTES, expect);
     }

@@ -8,15 +8,15 @@ use super::reference::{BFLOAT, HALF};
 fn preprocessor() {
     let text = include_str!("../../../../tests/msl/preprocessor.metal");
     let mut file = File::open("preprocessor.metal", text);
-    file.kernel("object_macros").gives(&[42, 42, 42, 499]);
+    file.kernel("object_macros").expects(&[42, 42, 42, 499]);
     file.kernel("function_macros").each(40, |i| ((i + 1).pow(2) + 1 + i.pow(2)) as i32);
-    file.kernel("variadic_macros").gives(&[3, 3, 42, 2, 5, 11]);
-    file.kernel("conditionals").gives(&[1, 2, 0x7 & !2 | 1 << 4, 1]);
-    file.kernel("rescans").gives(&[10, 17]);
+    file.kernel("variadic_macros").expects(&[3, 3, 42, 2, 5, 11]);
+    file.kernel("conditionals").expects(&[1, 2, 0x7 & !2 | 1 << 4, 1]);
+    file.kernel("rescans").expects(&[10, 17]);
     file.kernel("nesting").each(40, |i| (4 * i + 2 * (i + 1)) as i32);
     file.kernel("pragmas").each(40, |i| (6 * i + 6 + 2) as i32);
-    file.kernel("predefined").gives(&[700, 310, 1, 1, -1]);
-    file.kernel("spliced_lines").gives(&[5]);
+    file.kernel("predefined").expects(&[700, 310, 1, 1, -1]);
+    file.kernel("spliced_lines").expects(&[5]);
     file.finish();
 }
 
@@ -31,7 +31,7 @@ fn longs(seed: u64, count: usize) -> Vec<i64> {
 #[test]
 fn scalars() {
     let mut file = File::open("scalars.metal", include_str!("../../../../tests/msl/scalars.metal"));
-    file.kernel("sizes").gives(&[
+    file.kernel("sizes").expects(&[
         101,
         101,
         202,
@@ -100,20 +100,20 @@ fn scalars() {
     let expected =
         pairs(&|i| [x32[i].wrapping_div(y32[i]), x32[i].wrapping_rem(y32[i])].map(i64::from));
     let expected: Vec<i32> = expected.iter().map(|&x| x as i32).collect();
-    file.kernel("divides_int").input(&x32).input(&y32).grid(100, 1, 1).gives(&expected);
+    file.kernel("divides_int").input(&x32).input(&y32).grid(100, 1, 1).expects(&expected);
     let expected =
         pairs(&|i| [x32[i] as u32 / y32[i] as u32, x32[i] as u32 % y32[i] as u32].map(i64::from));
     let expected: Vec<u32> = expected.iter().map(|&x| x as u32).collect();
-    file.kernel("divides_uint").input(&x32).input(&y32).grid(100, 1, 1).gives(&expected);
+    file.kernel("divides_uint").input(&x32).input(&y32).grid(100, 1, 1).expects(&expected);
     let expected = pairs(&|i| [x[i].wrapping_div(y[i]), x[i].wrapping_rem(y[i])]);
-    file.kernel("divides_long").input(&x).input(y).grid(100, 1, 1).gives(&expected);
+    file.kernel("divides_long").input(&x).input(y).grid(100, 1, 1).expects(&expected);
     let expected =
         pairs(&|i| [i64::from(x8[i]) / i64::from(y8[i]), i64::from(x8[i] as u8 % y8[i] as u8)]);
     let expected: Vec<i16> = expected.iter().map(|&x| x as i16).collect();
-    file.kernel("divides_narrow").input(&x8).input(&y8).grid(100, 1, 1).gives(&expected);
+    file.kernel("divides_narrow").input(&x8).input(&y8).grid(100, 1, 1).expects(&expected);
     file.kernel("divides_by_zero").input(&[0i32; 100]).each(100, |i| 2 * i as u32);
 
-    file.kernel("literals").gives(&[
+    file.kernel("literals").expects(&[
         0xffff_ffff,
         4_294_967_295,
         0xffff_ffff,
@@ -142,7 +142,7 @@ fn scalars() {
             [x + y, x * y, x - y].map(|exact| HALF.bits(exact))
         })
         .collect();
-    file.kernel("half_arithmetic").input(&x).input(&y).grid(1000, 1, 1).gives(&expected);
+    file.kernel("half_arithmetic").input(&x).input(&y).grid(1000, 1, 1).expects(&expected);
     let tenth = HALF.round(0.1);
     file.kernel("half_steps")
         .each(100, |i| (0..i).fold(0.0, |sum, _| HALF.round(sum + tenth)) as f32);
@@ -229,14 +229,14 @@ fn conversions() {
     let positive: Vec<u16> = (0..=0x7bff).collect();
     let expected: Vec<i32> =
         positive.iter().flat_map(|&h| [HALF.value(h) as i32, HALF.value(h) as i32]).collect();
-    file.kernel("half_to_ints").input(&positive).grid(0x7c00, 1, 1).gives(&expected);
+    file.kernel("half_to_ints").input(&positive).grid(0x7c00, 1, 1).expects(&expected);
 
     let longs = longs(8, 500);
     let ints: Vec<i32> = longs.iter().map(|&x| x as i32).collect();
     let expected: Vec<f32> = ints.iter().flat_map(|&x| [x as f32, x as u32 as f32]).collect();
-    file.kernel("int_to_float").input(&ints).grid(500, 1, 1).gives(&expected);
+    file.kernel("int_to_float").input(&ints).grid(500, 1, 1).expects(&expected);
     let expected: Vec<f32> = longs.iter().flat_map(|&x| [x as f32, x as u64 as f32]).collect();
-    file.kernel("long_to_float").input(&longs).grid(500, 1, 1).gives(&expected);
+    file.kernel("long_to_float").input(&longs).grid(500, 1, 1).expects(&expected);
     file.kernel("int_to_half").input(&ints).each(500, |i| HALF.bits(f64::from(ints[i])));
     let expected: Vec<i64> = longs
         .iter()
@@ -249,7 +249,7 @@ fn conversions() {
             ])
         })
         .collect();
-    file.kernel("between_integers").input(&longs).grid(500, 1, 1).gives(&expected);
+    file.kernel("between_integers").input(&longs).grid(500, 1, 1).expects(&expected);
     file.kernel("implicit_in_calls")
         .each(40, |i| i32::from((i * 100) as u8) * 1000 + (i as f32 * 0.75) as i32);
     file.finish();

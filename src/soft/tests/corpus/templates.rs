@@ -12,7 +12,7 @@ fn packs() {
         30 + 1900 + 90_000 + 100_000 + 4_000_000 + 20_000_000 + i as i32
     });
     let folds: Vec<i32> = (0..20).flat_map(|x| [x - 5, x + 1, x - 5, x - 1, x]).collect();
-    file.kernel("folds").grid(20, 1, 1).gives(&folds);
+    file.kernel("folds").grid(20, 1, 1).expects(&folds);
     file.kernel("forwarded").each(20, |i| {
         let x = i as f32;
         2.0 * x + 3.0 + (x + 1.0) + 1.5 + 2.0 + 3.0 * (1.0 + 2.0 + x)
@@ -28,7 +28,7 @@ fn inheritance() {
         File::open("inheritance.metal", include_str!("../../../../tests/msl/inheritance.metal"));
     file.kernel("members").each(20, |i| 15.0 + 30.0 + 300.0 + 30.0 + 2.0 + i as f32 + 4.0 + 4.0);
     file.kernel("converted").each(20, |_| 15.0f32 + 16.0 + 300.0 + 5.0 + 8000.0 + 80_000.0);
-    file.kernel("layouts").gives(&[12u32, 16, 20, 4, 7, 1]);
+    file.kernel("layouts").expects(&[12u32, 16, 20, 4, 7, 1]);
     file.kernel("in_buffers").each(20, |i| 3 + i as i32);
     file.kernel("traits").each(20, |i| 1 + 4 + 20 * i as i32 + 100 * (2 + i as i32));
     file.finish();
@@ -45,7 +45,7 @@ fn functors() {
     file.kernel("stepped_plain").each(20, |i| i as i32 + 101);
     file.kernel("stepped_scaled").each(20, |i| (i as i32 + 100) * 3);
     file.kernel("templates_of_templates").each(20, |i| i as i32 + 5 + 2400 + 120_000 + 7_000_000);
-    file.kernel("orders").input(&[0f32]).gives(&[1, 2, 3, 4, 5, 6, 2, 3, 2, 3, 4, 12, 12]);
+    file.kernel("orders").input(&[0f32]).expects(&[1, 2, 3, 4, 5, 6, 2, 3, 2, 3, 4, 12, 12]);
     file.kernel("definitions").each(20, |i| {
         let x = i as f32;
         x + 3.0 + 201.0 + 52.0 + 2.0 * x + x + 0.5 + 2.0
@@ -72,6 +72,6 @@ fn aliases() {
         (10.0 * x + 103.0) + (10.0 * x + 204.0) * 1000.0 + (x + 5.0) + (2000.0 + x)
     });
     let input = [3f32, 29.0];
-    file.kernel("alias_forms").input(&input).gives(&[2, 11, 71, 7, 29, 4, 16, 2, 13, 5, 2, 1]);
+    file.kernel("alias_forms").input(&input).expects(&[2, 11, 71, 7, 29, 4, 16, 2, 13, 5, 2, 1]);
     file.finish();
 }

@@ -152,10 +152,10 @@ fn textures() {
     let pixel = |i: usize| [place(i)[0], place(i)[1], 0.0, 1.0];
     file.kernel("read_default_access").each(32, pixel);
     let places: Vec<_> = (0..32).map(place).collect();
-    file.kernel("read_short_coordinates").grid(8, 4, 1).group(8, 4, 1).gives(&places);
+    file.kernel("read_short_coordinates").grid(8, 4, 1).group(8, 4, 1).expects(&places);
     file.kernel("read_outside").each(4, |_| [0.0f32; 4]);
     file.kernel("read_half").each(8, |i| i as f32 + 1.0);
-    file.kernel("size_of_it").gives(&[8u32, 4, 1, 0, 8]);
+    file.kernel("size_of_it").expects(&[8u32, 4, 1, 0, 8]);
     file.kernel("write_all").each(32, pixel);
     file.kernel("write_and_read_back").each(32, |i| 2.0 * i as f32 + 1.0);
     file.kernel("divergent_reads").each(64, |i| {
@@ -199,10 +199,10 @@ fn textures() {
     // Whole and quarter levels: powers of two and their roots are not exact.
     file.kernel("levels_of_detail").each(14, |i| levels(i).map(|x| near(1e-4, x.into())));
     let gathered = [2.0f32, 3.0, 3.0, 2.0, 1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0];
-    file.kernel("gathered").gives(&gathered);
+    file.kernel("gathered").expects(&gathered);
     file.kernel("integers").each(4, |i| -3 * i as i32);
     file.kernel("narrow_integers").each(4, |_| [-32768i32, 65535]);
-    file.kernel("integers_are_not_mixed").gives(&[7u32, 1, 8]);
+    file.kernel("integers_are_not_mixed").expects(&[7u32, 1, 8]);
     file.kernel("arrays_of_textures").each(4, |i| match i % 3 {
         2 => -1.0f32,
         0 => i as f32,
@@ -215,8 +215,8 @@ fn textures() {
     };
     file.kernel("one_dimension").each(4, line);
     let layer = |i: usize| {
-        let held = i.min(2) as f32 * 1000.0;
-        [held, if i < 3 { held } else { 0.0 }, 3.0]
+        let clamped = i.min(2) as f32 * 1000.0;
+        [clamped, if i < 3 { clamped } else { 0.0 }, 3.0]
     };
     file.kernel("layers").each(5, layer);
     let deep = |i: usize| {

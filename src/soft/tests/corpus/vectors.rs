@@ -47,7 +47,7 @@ fn vectors() {
         [(i as i32, 2), (7, i as i32 + 1), (-3, 5)].map(component).into()
     };
     let expected: Vec<i32> = (0..40).flat_map(triple).collect();
-    file.kernel("vector_operators").grid(40, 1, 1).gives(&expected);
+    file.kernel("vector_operators").grid(40, 1, 1).expects(&expected);
     file.kernel("vector_comparisons").each(40, |i| {
         let i = i as i32;
         let (a, b) = ([i, 1, 20, 8], [10, i, i, 8]);
@@ -85,7 +85,7 @@ fn vectors() {
         [z + x * 2.0, y + y * 2.0 - 1.0, x + z * 2.0]
     });
     file.kernel("sizes_and_alignments")
-        .gives(&[808, 1616, 808, 404, 3232, 404, 1204, 802, 301, 4816, 1608, 804]);
+        .expects(&[808, 1616, 808, 404, 3232, 404, 1204, 802, 301, 4816, 1608, 804]);
     let x: Vec<[u16; 4]> =
         (0..40).map(|i| [1.5, -2.25, 0.1, 7.0].map(|k| HALF.bits(k * i as f64))).collect();
     let y: Vec<[u16; 4]> =
@@ -144,10 +144,10 @@ fn matrices() {
             [times(&columns[i], v[i]), columns[i].map(dot)]
         })
         .collect();
-    file.kernel("matrix_times_vector").input(&columns).input(&v).grid(40, 1, 1).gives(&expected);
+    file.kernel("matrix_times_vector").input(&columns).input(&v).grid(40, 1, 1).expects(&expected);
     let expected: Vec<[[f32; 4]; 4]> =
         (0..40).map(|i| columns[i + 1].map(|column| times(&columns[i], column))).collect();
-    file.kernel("matrix_products").input(&columns).grid(40, 1, 1).gives(&expected);
+    file.kernel("matrix_products").input(&columns).grid(40, 1, 1).expects(&expected);
     file.kernel("matrices_not_square").each(40, |i| {
         let i = i as f32;
         let a = [[1.0, 2.0, 3.0], [4.0, 5.0, i]];
@@ -179,7 +179,7 @@ fn matrices() {
             })
         })
         .collect();
-    file.kernel("determinants").input(&x).grid(40, 1, 1).gives(&expected);
+    file.kernel("determinants").input(&x).grid(40, 1, 1).expects(&expected);
     file.kernel("columns_by_index").each(40, |i| {
         let mut m = [[0.0; 3]; 3];
         (0..3).for_each(|c| m[(c + i) % 3] = [c as f32, 2.0 * c as f32, i as f32]);

@@ -11,7 +11,9 @@ fn language() {
     // The box of both is 2 by 3, that of `b` 1 by 1.
     let measured = 6.0 + 1.0 + std::f32::consts::PI * 1.5 * 1.5;
     let accessed = measured + (10.0 + 1.0) + (7.0 + 2.0) + (4.0 + 3.0);
-    file.kernel("classes").input(&[10.0f32]).gives(&[measured, 4.0, 16256.0, accessed, 5.0, 64.0]);
+    file.kernel("classes")
+        .input(&[10.0f32])
+        .expects(&[measured, 4.0, 16256.0, accessed, 5.0, 64.0]);
     let words: Vec<i32> = (0..10).map(|i| i * 7 % 12).collect();
     let mut total = 0;
     for word in &words[..5] {
@@ -34,7 +36,7 @@ fn language() {
             break;
         }
     }
-    file.kernel("control").input(&words).grid(5, 3, 1).group(5, 3, 1).gives(&[total; 15]);
+    file.kernel("control").input(&words).grid(5, 3, 1).group(5, 3, 1).expects(&[total; 15]);
     let m: [[f32; 4]; 4] = std::array::from_fn(|c| std::array::from_fn(|r| (c * 3 + r) as f32));
     let mut a = m;
     a[3] = [2.0, -1.0, 4.0, 1.0];
@@ -44,7 +46,7 @@ fn language() {
         .out(&m)
         .input(&[[2.0f32, -1.0, 4.0, 0.0]])
         .input(&[[0.0f32; 4]; 3])
-        .gives(&b);
+        .expects(&b);
     file.finish();
 }
 
@@ -66,13 +68,13 @@ fn quantised() {
             (f64::from(i32::from(nibble) - 8) * scales[k / 32]) as f32
         })
         .collect();
-    file.kernel("dequantise").at(1).input(&blocks).grid(48, 1, 1).gives(&values);
+    file.kernel("dequantise").at(1).input(&blocks).grid(48, 1, 1).expects(&values);
     let table = [
         -1.0f32, -0.7, -0.5, -0.4, -0.3, -0.2, -0.1, 0.0, 0.1, 0.15, 0.25, 0.35, 0.45, 0.55, 0.75,
         1.0,
     ];
     let picked: Vec<f32> = bytes.iter().map(|byte| table[usize::from(byte & 15)]).collect();
-    file.kernel("by_table").at(1).input(&bytes).grid(12, 1, 1).gives(&picked);
+    file.kernel("by_table").at(1).input(&bytes).grid(12, 1, 1).expects(&picked);
     // Two rows of three blocks; all sums are exact.
     let weights: Vec<i8> = noise(6).map(|bits| bits as i8).take(6 * 32).collect();
     let x: Vec<f32> = (0..96).map(|i| (i % 7) as f32 - 3.0).collect();
@@ -92,7 +94,7 @@ fn quantised() {
         .input(&[[3u32, 2]])
         .grid(64, 1, 1)
         .group(32, 1, 1)
-        .gives(&[row(0), row(1)]);
+        .expects(&[row(0), row(1)]);
     file.finish();
 }
 
@@ -106,7 +108,7 @@ fn reduce() {
         .input(&[500u32])
         .grid(512, 1, 1)
         .group(256, 1, 1)
-        .gives(&[x[..256].iter().sum::<f32>(), x[256..].iter().sum::<f32>()]);
+        .expects(&[x[..256].iter().sum::<f32>(), x[256..].iter().sum::<f32>()]);
     let halves: Vec<f64> = x[..200].iter().map(|&x| f64::from(x) / 8.0).collect();
     let bits: Vec<u16> = halves.iter().map(|&x| HALF.bits(x)).collect();
     let most = halves.iter().map(|&x| HALF.round(x)).fold(f64::MIN, f64::max);
@@ -116,7 +118,7 @@ fn reduce() {
         .out(&[i32::MIN])
         .input(&[50u32])
         .grid(64, 1, 1)
-        .gives(&[(most * 16.0) as i32]);
+        .expects(&[(most * 16.0) as i32]);
     let (width, rows) = (75, 3);
     let x: Vec<f32> = (0..width * rows).map(|i| (i * 31 % 97) as f32 / 16.0 - 2.0).collect();
     let mut expected = Vec::new();
@@ -133,7 +135,7 @@ fn reduce() {
         .threadgroup(128)
         .grid(32 * rows as u32, 1, 1)
         .group(32, 1, 1)
-        .gives(&expected);
+        .expects(&expected);
     let bytes: Vec<u8> = noise(8).map(|bits| bits as u8).take(256).collect();
     let count =
         |bin: usize| bytes.iter().filter(|&&byte| usize::from(byte >> 4) == bin).count() as u32;
@@ -144,6 +146,6 @@ fn reduce() {
         .out(&[0u32; 16])
         .grid(256, 1, 1)
         .group(256, 1, 1)
-        .gives(&bins);
+        .expects(&bins);
     file.finish();
 }

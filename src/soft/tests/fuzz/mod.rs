@@ -93,9 +93,9 @@ fn survives(text: String) {
     match receiver.recv_timeout(PATIENCE) {
         Ok(Ok(())) => {}
         Ok(Err(error)) => panic!("{error}\n{text}"),
-        Err(RecvTimeoutError::Timeout) => panic!("no end of\n{text}"),
+        Err(RecvTimeoutError::Timeout) => panic!("the time limit was exceeded by\n{text}"),
         // The thread panicked.
-        Err(RecvTimeoutError::Disconnected) => panic!("a panic over\n{text}"),
+        Err(RecvTimeoutError::Disconnected) => panic!("the compiler panicked on\n{text}"),
     }
     thread.join().unwrap();
     // The kernel's count is approximate and may decrease.

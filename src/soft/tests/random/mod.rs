@@ -63,7 +63,7 @@ fn check(program: &Program) -> Result<(), Failure> {
             .map_err(|fault| Failure::new("faults", format!("{}: {fault}", way.name())))?;
         if found != expected {
             let words = format!("{}: {}", way.name(), differ(&found, &expected));
-            return Err(Failure::new("gives something else", words));
+            return Err(Failure::new("the results differ", words));
         }
     }
     Ok(())

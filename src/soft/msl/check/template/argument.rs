@@ -380,10 +380,10 @@ impl Checker {
         let mut found = None;
         for entity in list {
             let Entity::Template(id) = *entity else { continue };
-            let (made, said) =
+            let (made, diagnostics) =
                 self.silently(|this| this.deduced_candidate(id, explicit, &sources, span));
             if let Ok(func) = made
-                && !said.has_errors()
+                && !diagnostics.has_errors()
                 && fits(self, func)
             {
                 // Of two templates the more specialised one is selected ([over.over]/4).

@@ -56,9 +56,9 @@ impl Checker {
              templates earlier, or compile the kernels as several libraries",
             what.what()
         );
-        let ((), said) = self.silently(|this| this.error(span, message));
-        self.context.diagnostics.append(said.clone());
-        self.templates.budget.exceeded.get_or_insert(said);
+        let ((), diagnostics) = self.silently(|this| this.error(span, message));
+        self.context.diagnostics.append(diagnostics.clone());
+        self.templates.budget.exceeded.get_or_insert(diagnostics);
         false
     }
 

@@ -380,14 +380,16 @@ impl Checker {
         span: Span,
     ) -> Result<FuncId, (Ignored, Option<String>)> {
         let types: Vec<(Qual, bool)> = arguments.iter().map(|a| (a.qual, a.place)).collect();
-        let (found, said) =
+        let (found, diagnostics) =
             self.silently(|this| this.deduced_candidate(id, explicit, &types, span));
         match found {
             Ok(func) => {
-                self.context.diagnostics.append(said);
+                self.context.diagnostics.append(diagnostics);
                 Ok(func)
             }
-            Err(reason) => Err((reason, said.iter().next().map(|first| first.message.clone()))),
+            Err(reason) => {
+                Err((reason, diagnostics.iter().next().map(|first| first.message.clone())))
+            }
         }
     }
 
@@ -484,7 +486,7 @@ impl Checker {
         &self,
         id: TemplateId,
         reason: &Ignored,
-        said: Option<&str>,
+        message: Option<&str>,
         arguments: usize,
     ) -> String {
         let why = match reason {
@@ -503,12 +505,12 @@ impl Checker {
                 self.argument_text(*first),
                 self.argument_text(*second)
             ),
-            Ignored::Explicit => match said {
-                Some(said) => format!("invalid explicitly-specified argument: {said}"),
+            Ignored::Explicit => match message {
+                Some(message) => format!("invalid explicitly-specified argument: {message}"),
                 None => "explicitly-specified arguments do not fit its parameters".into(),
             },
-            Ignored::Substitution => match said {
-                Some(said) => format!("substitution failure: {said}"),
+            Ignored::Substitution => match message {
+                Some(message) => format!("substitution failure: {message}"),
                 None => "substitution failure".into(),
             },
             Ignored::TooMany(wanted) => {

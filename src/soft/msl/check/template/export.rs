@@ -30,17 +30,17 @@ impl Checker {
             if !self.is_function_template(id) {
                 continue;
             }
-            let (made, said) = self.silently(|this| {
+            let (made, diagnostics) = self.silently(|this| {
                 this.deduced_candidate(id, explicit.as_deref(), &types, path.span)
             });
             match made {
                 Ok(func) => {
-                    self.context.diagnostics.append(said);
+                    self.context.diagnostics.append(diagnostics);
                     chosen = Some(func);
                     break;
                 }
                 Err(reason) => {
-                    let first = said.iter().next().map(|first| first.message.clone());
+                    let first = diagnostics.iter().next().map(|first| first.message.clone());
                     let span = self.template_span(id);
                     reasons.push((
                         span,

@@ -41,8 +41,8 @@ impl Checker {
             let made = made.clone();
             return match made {
                 Ok(made) => Some(made),
-                Err(said) => {
-                    self.context.diagnostics.append(said);
+                Err(diagnostics) => {
+                    self.context.diagnostics.append(diagnostics);
                     None
                 }
             };
@@ -62,19 +62,19 @@ impl Checker {
         let (syntax, scope) = self.specialised_syntax(id, &key.1, syntax, scope);
         let origin = Origin { key: key.clone(), member: None, span, from: self.origin };
         let origin = self.templates.remember(origin);
-        let (made, said) = self.silently(|this| {
+        let (made, diagnostics) = self.silently(|this| {
             let mut there = this.outside_of_body(scope);
             there.origin = Some(origin);
             there.declare_instance(&syntax, &key)
         });
         self.templates.depth -= 1;
-        let made = made.filter(|_| !said.has_errors());
+        let made = made.filter(|_| !diagnostics.has_errors());
         let kept = match made {
             Some(made) => Ok(made),
-            None => Err(said.clone()),
+            None => Err(diagnostics.clone()),
         };
         self.templates.made.insert(key, kept);
-        self.context.diagnostics.append(said);
+        self.context.diagnostics.append(diagnostics);
         made
     }
 
@@ -122,7 +122,7 @@ impl Checker {
         syntax: &ast::Template,
     ) -> Option<ScopeId> {
         let pattern = pattern_of(special)?;
-        let (found, said) = self.silently(|this| {
+        let (found, diagnostics) = self.silently(|this| {
             let mut deduction = Deduction::new(special);
             let found = this.flatten(all);
             let met = this
@@ -137,7 +137,7 @@ impl Checker {
             let (_, same) = this.bound_scope(id, syntax, &bindings).ok()?;
             (same == all).then_some(scope)
         });
-        found.filter(|_| !said.has_errors())
+        found.filter(|_| !diagnostics.has_errors())
     }
 
     fn declare_instance(&mut self, syntax: &ast::Template, key: &Key) -> Option<Made> {

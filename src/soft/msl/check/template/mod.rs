@@ -329,13 +329,13 @@ impl Checker {
         let mut types = |syntax: &ast::Template| -> Option<Vec<Qual>> {
             let signature = deduce::signature_of(syntax)?.clone();
             let bindings = self.placeholders(syntax, false);
-            let (list, said) = self.silently(|this| {
+            let (list, diagnostics) = self.silently(|this| {
                 let (scope, _) = this.bound_scope(id, syntax, &bindings).ok()?;
                 this.outside(scope, |this| {
                     Some(signature.parameters.iter().map(|p| this.parameter_type(p)).collect())
                 })
             });
-            list.filter(|_| !said.has_errors())
+            list.filter(|_| !diagnostics.has_errors())
         };
         known.parameters.len() == template.parameters.len()
             && matches!((types(&known), types(template)), (Some(a), Some(b)) if a == b)
