@@ -1,4 +1,4 @@
-//! Walks over the tree of a function: the one tree walker of passes, analyses and back ends.
+//! Walks over the tree of a function, shared by passes, analyses and back ends.
 
 use super::{Block, Stmt, Value};
 
