@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use super::interp::code::{self, Handler, Ins, Run, Stop, Wave, Wrong, put};
-use super::interp::isa::{Isa, IsaKind, LANES};
+use super::interp::code::{self, Ins, Stop, Wave, Wrong};
+use super::interp::input::{GroupPlace, Positions};
+use super::interp::isa::LANES;
 use super::interp::lower::{Code, THREAD_POINTER, UNKNOWN_LOCAL};
 use super::interp::memory::{self, Region};
 use super::watch::{Verdict, Watch, Watchdog};
@@ -21,147 +22,6 @@ use crate::soft::kernel::{Binding, Fault, FaultKind, Launch, limits};
 const MAX_CHUNK: u64 = 64;
 /// Launches of up to this many threads use no helpers: waking a thread costs more than it saves.
 const SMALL: u64 = 4096;
-
-/// The positions in the threadgroup of the lanes of one SIMD-group.
-type Positions = [[u32; LANES]; 3];
-
-/// Where a threadgroup is, for the handlers of inputs, and whether it should stop.
-#[derive(Debug)]
-pub(crate) struct GroupPlace<'a> {
-    /// Uniform inputs by their number.
-    inputs: [[u32; 3]; Input::ALL.len()],
-    /// The position of the group's first thread.
-    origin: [u32; 3],
-    /// For each SIMD-group of the threadgroup.
-    positions: *const Positions,
-    /// Whether the threads of each SIMD-group have positions side by side in the first dimension.
-    rows: bool,
-    row_lanes: u32,
-    /// Whether it should stop.
-    pub(crate) watch: Watch<'a>,
-}
-
-impl GroupPlace<'_> {
-    /// The position in the grid of a SIMD-group's first thread, in the first dimension, and whether the
-    /// other threads' follow it.
-    #[inline(always)]
-    pub(crate) fn row(&self, wave: u32) -> (u32, bool) {
-        // SAFETY: there are positions for every SIMD-group of the threadgroup that runs.
-        let positions = unsafe { &*self.positions.add(wave as usize) };
-        (positions[0][0].wrapping_add(self.origin[0]), self.rows)
-    }
-
-    /// The positions in the grid of a SIMD-group's threads in one dimension.
-    #[inline(always)]
-    pub(crate) fn in_grid(&self, wave: u32, dimension: usize) -> [u32; LANES] {
-        // SAFETY: as above.
-        let positions = unsafe { &*self.positions.add(wave as usize) };
-        let mut lanes = positions[dimension];
-        lanes.iter_mut().for_each(|lane| *lane = lane.wrapping_add(self.origin[dimension]));
-        lanes
-    }
-
-    /// How many lanes, from every multiple of it on, have positions side by side in the first dimension and the
-    /// same in the others.
-    pub(crate) fn row_lanes(&self) -> u32 {
-        self.row_lanes
-    }
-}
-
-/// Uniform inputs.
-#[derive(Debug)]
-struct UniformInput;
-
-impl Handler for UniformInput {
-    #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
-        // SAFETY: the contract of `Run`; the place is the group's.
-        unsafe {
-            let ins = &*ip;
-            let value = (&(*wave.place).inputs)[ins.imm as usize][ins.b as usize];
-            put(frame, ins.a, u64::from(value));
-            ip.add(1)
-        }
-    }
-}
-
-/// The number of the SIMD-group.
-#[derive(Debug)]
-struct SimdgroupIndex;
-
-impl Handler for SimdgroupIndex {
-    #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
-        // SAFETY: the contract of `Run`.
-        unsafe {
-            put(frame, (*ip).a, u64::from(wave.number));
-            ip.add(1)
-        }
-    }
-}
-
-/// Inputs that differ from lane to lane.
-macro_rules! lane_inputs {
-    ($($name:ident |$ins:ident, $wave:ident| $start:expr, |$k:ident, $from:ident| $body:expr;)*) => {$(
-        #[derive(Debug)]
-        struct $name;
-        impl Handler for $name {
-            #[inline(always)]
-            unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
-                // SAFETY: the contract of `Run`; the place and its positions are the group's.
-                unsafe {
-                    let ins = &*ip;
-                    let ($ins, $wave) = (ins, wave);
-                    let $from = $start;
-                    let mut lanes = [0u32; LANES];
-                    for ($k, lane) in lanes.iter_mut().enumerate() {
-                        *lane = $body;
-                    }
-                    *frame.add(ins.a as usize).cast() = lanes;
-                    ip.add(1)
-                }
-            }
-        }
-    )*};
-}
-
-lane_inputs! {
-    InThreadgroup |ins, wave| place_of(wave, ins.b).0, |k, from| (&*from)[k];
-    InGrid |ins, wave| place_of(wave, ins.b), |k, from| (&*from.0)[k] + from.1;
-    IndexInThreadgroup |_ins, wave| wave.number * LANES as u32, |k, from| from + k as u32;
-    IndexInSimdgroup |_ins, _wave| (), |k, _from| k as u32;
-    IndexInQuadgroup |_ins, _wave| (), |k, _from| k as u32 % 4;
-    QuadgroupIndex |_ins, wave| wave.number * LANES as u32, |k, from| (from + k as u32) / 4;
-}
-
-/// The positions in the threadgroup of a SIMD-group's lanes in one dimension, and the group's origin.
-///
-/// # Safety
-/// The SIMD-group's place is that of its threadgroup.
-#[inline(always)]
-unsafe fn place_of(wave: &Wave, dimension: u32) -> (*const [u32; LANES], u32) {
-    let dimension = dimension as usize % 3;
-    // SAFETY: the caller's; the place has positions for every SIMD-group.
-    unsafe {
-        let place = &*wave.place;
-        let positions = &*place.positions.add(wave.number as usize);
-        (&raw const positions[dimension], place.origin[dimension])
-    }
-}
-
-/// The handler of an input: `b` is the component, `imm` the input's number.
-pub(crate) fn input(isa: IsaKind, input: Input) -> Run {
-    match input {
-        Input::ThreadPositionInGrid => isa.run::<InGrid>(),
-        Input::ThreadPositionInThreadgroup => isa.run::<InThreadgroup>(),
-        Input::ThreadIndexInThreadgroup => isa.run::<IndexInThreadgroup>(),
-        Input::ThreadIndexInSimdgroup => isa.run::<IndexInSimdgroup>(),
-        Input::ThreadIndexInQuadgroup => isa.run::<IndexInQuadgroup>(),
-        Input::QuadgroupIndexInThreadgroup => isa.run::<QuadgroupIndex>(),
-        Input::SimdgroupIndexInThreadgroup => isa.run::<SimdgroupIndex>(),
-        _ => isa.run::<UniformInput>(),
-    }
-}
 
 /// Memory that is aligned for vectors.
 #[derive(Clone, Copy)]

@@ -1,8 +1,8 @@
 //! Bytecode: the format of instructions, and the state of the SIMD-group that runs them.
 
+use super::input::GroupPlace;
 use super::isa::Isa;
 use super::memory::Region;
-use crate::soft::cpu::launch::GroupPlace;
 use crate::soft::ir::Sampler;
 use crate::soft::kernel::texture::Texture;
 

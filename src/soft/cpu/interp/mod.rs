@@ -7,6 +7,7 @@ mod eight;
 mod fetch;
 mod hoist;
 mod indexed;
+pub(super) mod input;
 pub(super) mod isa;
 pub(super) mod lanes;
 pub(super) mod lower;

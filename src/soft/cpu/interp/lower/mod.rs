@@ -18,6 +18,7 @@ use super::code::{Handler, Ins, Run};
 use super::control;
 use super::fetch;
 use super::hoist::constant_in_launch;
+use super::input;
 use super::isa::IsaKind;
 use super::lanes;
 use super::memory::OFFSET_BITS;
@@ -25,7 +26,6 @@ use super::registers::{Extent, Register, Registers, Size};
 use super::uses::Uses;
 #[cfg(target_arch = "x86_64")]
 use crate::soft::cpu::Source;
-use crate::soft::cpu::launch;
 use crate::soft::ir::facts::uniform::Uniformity;
 use crate::soft::ir::{Function, Input, Op, Scalar, Span, Type, Value};
 
@@ -477,7 +477,7 @@ impl Lowering<'_> {
         }
         let Some((input, component)) = Input::from_imm(inst.imm) else { return };
         let to = self.destination(value);
-        let run = launch::input(self.isa, input);
+        let run = input::input(self.isa, input);
         self.emit_run(run, [to, Field::Raw(component), NONE, NONE], input as u64);
     }
 

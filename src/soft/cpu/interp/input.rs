@@ -1,0 +1,148 @@
+//! Handlers of inputs: the positions and numbers of a thread, its SIMD-group and its threadgroup.
+
+use super::code::{Handler, Ins, Run, Wave, put};
+use super::isa::{Isa, IsaKind, LANES};
+use crate::soft::cpu::watch::Watch;
+use crate::soft::ir::Input;
+
+/// The positions in the threadgroup of the lanes of one SIMD-group.
+pub(crate) type Positions = [[u32; LANES]; 3];
+
+/// The threadgroup that a worker runs: its position, its inputs, and the watchdog.
+#[derive(Debug)]
+pub(crate) struct GroupPlace<'a> {
+    /// Uniform inputs by their number.
+    pub(crate) inputs: [[u32; 3]; Input::ALL.len()],
+    /// The position of the group's first thread.
+    pub(crate) origin: [u32; 3],
+    /// For each SIMD-group, the positions of its lanes in the threadgroup.
+    pub(crate) positions: *const Positions,
+    /// Whether the threads of each SIMD-group have adjacent positions in the first dimension.
+    pub(crate) rows: bool,
+    /// See [`row_lanes`](Self::row_lanes).
+    pub(crate) row_lanes: u32,
+    /// The worker's view of the watchdog.
+    pub(crate) watch: Watch<'a>,
+}
+
+impl GroupPlace<'_> {
+    /// The first dimension of a SIMD-group's first position in the grid, and whether the other lanes' positions
+    /// follow it without gaps.
+    #[inline(always)]
+    pub(crate) fn row(&self, wave: u32) -> (u32, bool) {
+        // SAFETY: there are positions for every SIMD-group of the threadgroup that runs.
+        let positions = unsafe { &*self.positions.add(wave as usize) };
+        (positions[0][0].wrapping_add(self.origin[0]), self.rows)
+    }
+
+    /// The positions in the grid of a SIMD-group's threads in one dimension.
+    #[inline(always)]
+    pub(crate) fn in_grid(&self, wave: u32, dimension: usize) -> [u32; LANES] {
+        // SAFETY: as above.
+        let positions = unsafe { &*self.positions.add(wave as usize) };
+        let mut lanes = positions[dimension];
+        lanes.iter_mut().for_each(|lane| *lane = lane.wrapping_add(self.origin[dimension]));
+        lanes
+    }
+
+    /// The length of rows: aligned runs of this many lanes have adjacent positions in the first dimension, and the
+    /// same position in the others.
+    pub(crate) fn row_lanes(&self) -> u32 {
+        self.row_lanes
+    }
+}
+
+/// An input that is uniform: `imm` is its number.
+#[derive(Debug)]
+struct UniformInput;
+
+impl Handler for UniformInput {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`; `place` is the running threadgroup's.
+        unsafe {
+            let ins = &*ip;
+            let value = (&(*wave.place).inputs)[ins.imm as usize][ins.b as usize];
+            put(frame, ins.a, u64::from(value));
+            ip.add(1)
+        }
+    }
+}
+
+/// The number of the SIMD-group.
+#[derive(Debug)]
+struct SimdgroupIndex;
+
+impl Handler for SimdgroupIndex {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`.
+        unsafe {
+            put(frame, (*ip).a, u64::from(wave.number));
+            ip.add(1)
+        }
+    }
+}
+
+/// Declares handlers of varying inputs.
+macro_rules! lane_inputs {
+    ($($name:ident |$ins:ident, $wave:ident| $start:expr, |$k:ident, $from:ident| $body:expr;)*) => {$(
+        #[derive(Debug)]
+        struct $name;
+        impl Handler for $name {
+            #[inline(always)]
+            unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+                // SAFETY: the contract of `Run`; `place` is the running threadgroup's.
+                unsafe {
+                    let ins = &*ip;
+                    let ($ins, $wave) = (ins, wave);
+                    let $from = $start;
+                    let mut lanes = [0u32; LANES];
+                    for ($k, lane) in lanes.iter_mut().enumerate() {
+                        *lane = $body;
+                    }
+                    *frame.add(ins.a as usize).cast() = lanes;
+                    ip.add(1)
+                }
+            }
+        }
+    )*};
+}
+
+lane_inputs! {
+    InThreadgroup |ins, wave| position_in_group(wave, ins.b).0, |k, from| (&*from)[k];
+    InGrid |ins, wave| position_in_group(wave, ins.b), |k, from| (&*from.0)[k] + from.1;
+    IndexInThreadgroup |_ins, wave| wave.number * LANES as u32, |k, from| from + k as u32;
+    IndexInSimdgroup |_ins, _wave| (), |k, _from| k as u32;
+    IndexInQuadgroup |_ins, _wave| (), |k, _from| k as u32 % 4;
+    QuadgroupIndex |_ins, wave| wave.number * LANES as u32, |k, from| (from + k as u32) / 4;
+}
+
+/// The positions in the threadgroup of a SIMD-group's lanes in one dimension, and the group's origin.
+///
+/// # Safety
+/// `wave.place` is the running threadgroup's.
+#[inline(always)]
+unsafe fn position_in_group(wave: &Wave, dimension: u32) -> (*const [u32; LANES], u32) {
+    let dimension = dimension as usize % 3;
+    // SAFETY: the caller's; there are positions for every SIMD-group.
+    unsafe {
+        let place = &*wave.place;
+        let positions = &*place.positions.add(wave.number as usize);
+        (&raw const positions[dimension], place.origin[dimension])
+    }
+}
+
+/// The handler of an input: `b` is the component, `imm` the input's number.
+pub(crate) fn input(isa: IsaKind, input: Input) -> Run {
+    match input {
+        Input::ThreadPositionInGrid => isa.run::<InGrid>(),
+        Input::ThreadPositionInThreadgroup => isa.run::<InThreadgroup>(),
+        Input::ThreadIndexInThreadgroup => isa.run::<IndexInThreadgroup>(),
+        Input::ThreadIndexInSimdgroup => isa.run::<IndexInSimdgroup>(),
+        Input::ThreadIndexInQuadgroup => isa.run::<IndexInQuadgroup>(),
+        Input::QuadgroupIndexInThreadgroup => isa.run::<QuadgroupIndex>(),
+        Input::SimdgroupIndexInThreadgroup => isa.run::<SimdgroupIndex>(),
+        _ => isa.run::<UniformInput>(),
+    }
+}
