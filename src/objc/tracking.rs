@@ -502,6 +502,10 @@ const fn starts_with(text: &str, start: &str) -> bool {
 /// How many buffers can be bound.
 const SLOTS: usize = 31;
 
+/// The halves of [`Uses::bound`].
+const BOUND: u64 = u32::MAX as u64;
+const PENDING: u32 = 32;
+
 /// What a command buffer uses, as far as it is encoded.
 #[derive(Debug)]
 pub(crate) struct Uses {
@@ -510,10 +514,9 @@ pub(crate) struct Uses {
     list: Vec<Use>,
     /// For each index of a buffer: its position in the list, plus one; 0 if nothing is bound.
     slots: [u32; SLOTS],
-    /// The indices that something is bound to, a bit each.
-    bound: u32,
-    /// Those whose use by the pipeline is not in the list yet.
-    pending: u32,
+    /// The indices that something is bound to, a bit each; in the high half, those whose use by the pipeline is
+    /// not in the list yet. It is one word, because a load of two words that were stored one by one waits for both.
+    bound: u64,
     /// Those that the pipeline may write.
     written: u32,
 }
@@ -546,7 +549,6 @@ impl Uses {
             list: Vec::with_capacity(4),
             slots: [0; SLOTS],
             bound: 0,
-            pending: 0,
             written: u32::MAX,
         }
     }
@@ -560,9 +562,18 @@ impl Uses {
         let stamp = record.stamp.load(Relaxed);
         if stamp & !POSITIONS == self.serial {
             let position = (stamp & POSITIONS) as usize;
-            self.list[position].writes |= writes;
+            if writes {
+                self.list[position].writes = true;
+            }
             return position;
         }
+        self.add(record, writes)
+    }
+
+    /// Lists a record.
+    #[cold]
+    #[inline(never)]
+    fn add(&mut self, record: &Arc<Record>, writes: bool) -> usize {
         let position = self.list.len();
         self.list.push(Use { record: Arc::clone(record), writes, kept: false });
         if position as u64 <= POSITIONS {
@@ -575,9 +586,16 @@ impl Uses {
         footprint.records().for_each(|record| _ = self.note(record, writes));
     }
 
-    /// Whatever is bound is bound to the encoder before.
+    /// Notes all records but the first as written.
+    #[cold]
+    #[inline(never)]
+    fn note_rest(&mut self, footprint: &Footprint) {
+        footprint.rest.iter().for_each(|record| _ = self.note(record, true));
+    }
+
+    /// What is bound is bound to the previous encoder.
     fn begin_encoder(&mut self) {
-        (self.slots, self.bound, self.pending, self.written) = ([0; SLOTS], 0, 0, u32::MAX);
+        (self.slots, self.bound, self.written) = ([0; SLOTS], 0, u32::MAX);
     }
 
     #[inline]
@@ -589,25 +607,28 @@ impl Uses {
             }
             return;
         };
-        let bit = 1 << index;
+        let bits = (1 << PENDING | 1) << index;
         match position {
             Some(position) => {
                 *slot = position as u32 + 1;
-                self.bound |= bit;
-                self.pending |= bit;
+                self.bound |= bits;
             }
-            None => {
-                self.bound &= !bit;
-                self.pending &= !bit;
-            }
+            None => self.bound &= !bits,
         }
+    }
+
+    /// How the pipeline uses what is bound is to be noted.
+    #[inline]
+    fn renew(&mut self) {
+        let bound = self.bound & BOUND;
+        self.bound = bound << PENDING | bound;
     }
 
     /// A launch: what is bound is used as the pipeline does.
     #[inline]
     fn launch(&mut self, written: u32) {
-        let mut pending = self.pending & written;
-        self.pending = 0;
+        let mut pending = (self.bound >> PENDING) as u32 & written;
+        self.bound &= BOUND;
         while pending != 0 {
             let position = self.slots[pending.trailing_zeros() as usize] as usize - 1;
             self.list[position].writes = true;
@@ -625,18 +646,21 @@ pub struct Passed<'a> {
     seen: bool,
     bound: Option<usize>,
     number: usize,
-    sets: Vec<Arc<Tracker>>,
+    /// Where residency sets are collected, if they have an effect.
+    sets: Option<&'a mut Vec<Arc<Tracker>>>,
 }
 
 impl<'a> Passed<'a> {
     #[inline(always)]
     fn new(uses: &'a mut Uses, moment: Moment) -> Self {
-        Self { uses, moment, seen: false, bound: None, number: 0, sets: Vec::new() }
+        Self { uses, moment, seen: false, bound: None, number: 0, sets: None }
     }
 
     /// A residency set, with what it holds.
     pub(crate) fn set(&mut self, members: &Arc<Tracker>) {
-        self.sets.push(Arc::clone(members));
+        if let Some(sets) = &mut self.sets {
+            sets.push(Arc::clone(members));
+        }
     }
 
     /// A resource, and whether its own settings forbid that kernels write it.
@@ -644,7 +668,9 @@ impl<'a> Passed<'a> {
     pub(crate) fn resource(&mut self, footprint: &Footprint, read_only: bool) {
         if self.moment == Moment::Bind {
             self.bound = Some(self.uses.note(&footprint.first, false));
-            footprint.rest.iter().for_each(|record| _ = self.uses.note(record, true));
+            if !footprint.rest.is_empty() {
+                self.uses.note_rest(footprint);
+            }
             return;
         }
         let reads = match self.moment {
@@ -691,7 +717,8 @@ impl EncoderUses {
         let mut uses = self.0.borrow_mut();
         let Some((uses, _)) = &mut *uses else { return };
         if moment == Moment::Pipeline {
-            (uses.written, uses.pending) = (u32::MAX, uses.bound);
+            uses.written = u32::MAX;
+            uses.renew();
         }
         let mut passed = Passed::new(uses, moment);
         arguments(&mut passed);
@@ -700,7 +727,7 @@ impl EncoderUses {
             Moment::Bind => uses.bind(number, bound),
             Moment::Launch => uses.launch(uses.written),
             Moment::Execute => {
-                uses.pending = uses.bound;
+                uses.renew();
                 uses.launch(u32::MAX);
             }
             _ => {}
@@ -766,9 +793,10 @@ impl Tracker {
     pub(crate) fn keep(&self, arguments: impl FnOnce(&mut Passed<'_>)) {
         let mut uses = self.take();
         let known = uses.list.len();
+        let mut sets = Vec::new();
         let mut passed = Passed::new(&mut uses, Moment::Keep);
+        passed.sets = Some(&mut sets);
         arguments(&mut passed);
-        let sets = passed.sets;
         for one in &mut uses.list[known..] {
             one.kept = true;
             one.record.footprints.fetch_add(CHANGE + 1, AcqRel);

@@ -149,7 +149,7 @@ fn object<'a, P: super::foundation::SoftClass>(
     }
 }
 
-#[inline]
+#[inline(always)]
 fn bind_buffer(
     recording: &mut Recording,
     buffer: Option<&Object<Buffer>>,
@@ -159,10 +159,11 @@ fn bind_buffer(
     let slot = match buffer {
         None => Slot::Empty,
         Some(buffer) => {
-            if offset > buffer.memory.length() {
-                return Err(beyond(offset, buffer.memory.length(), index));
+            let memory = &buffer.memory;
+            if offset > memory.length() {
+                return Err(beyond(offset, memory.length(), index));
             }
-            let object = recording.memory(&buffer.memory, || is_untracked::<Buffer>(buffer));
+            let object = recording.memory(memory, || is_untracked::<Buffer>(buffer));
             Slot::Buffer { object, offset }
         }
     };

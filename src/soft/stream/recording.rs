@@ -125,8 +125,13 @@ pub(crate) struct FenceUse {
     pub(crate) waits: bool,
 }
 
-/// How many recently bound objects are recognised when they are bound again.
-const RECENT: usize = 64;
+/// Recently bound objects are recognised when they are bound again: this many for each of as many hashes of their
+/// addresses. Two, because the few objects of a kernel often include a pair with equal hashes.
+const WAYS: usize = 2;
+const HASHES: usize = 32;
+/// None of them.
+const NONE_RECENT: [[(*const (), ObjectIndex); WAYS]; HASHES] =
+    [[(std::ptr::null(), 0); WAYS]; HASHES];
 
 /// The commands of a command buffer.
 pub(crate) struct Recording {
@@ -143,8 +148,9 @@ pub(crate) struct Recording {
     pub(crate) fences: Vec<FenceUse>,
     /// Memory whose hazards the program tracks itself, by address.
     pub(crate) untracked: Vec<*const Memory>,
-    /// Addresses and indices of recently bound objects, so that binding one again costs no reference count.
-    recent: [(*const (), ObjectIndex); RECENT],
+    /// Addresses and indices of recently bound objects by hash, the latest first, so that binding one again costs no
+    /// reference count.
+    recent: [[(*const (), ObjectIndex); WAYS]; HASHES],
     /// The argument table of the open encoder.
     pub(crate) table: Table,
     /// Present while the command buffer is captured.
@@ -166,7 +172,7 @@ impl Recording {
             segments: Vec::new(),
             fences: Vec::new(),
             untracked: Vec::new(),
-            recent: [(std::ptr::null(), 0); RECENT],
+            recent: NONE_RECENT,
             table: Table::EMPTY,
             notes: None,
         }
@@ -199,19 +205,26 @@ impl Recording {
         self.bytes.shrink_to(ROOM);
         self.pixels.shrink_to(ROOM);
         self.objects.shrink_to(ROOM);
-        self.recent = [(std::ptr::null(), 0); RECENT];
+        self.recent = NONE_RECENT;
     }
 
-    /// The index of an address in `recent`.
+    /// The index of an address in `recent`: the high bits of a multiplicative hash, since addresses of objects of
+    /// the same size often differ by the same power of two.
+    #[inline]
     fn hash(address: *const ()) -> usize {
-        ((address.addr() >> 4) ^ (address.addr() >> 10)) % RECENT
+        const GOLDEN_RATIO: u64 = 0x9e37_79b9_7f4a_7c15;
+        let product = (address.addr() as u64).wrapping_mul(GOLDEN_RATIO);
+        (product >> (u64::BITS - HASHES.ilog2())) as usize
     }
 
     /// The index of the object at `address`, if it was added recently.
     #[inline]
     fn known(&self, address: *const ()) -> Option<ObjectIndex> {
-        let (known, index) = self.recent[Self::hash(address)];
-        (known == address).then_some(index)
+        let [(first, index), (second, other)] = self.recent[Self::hash(address)];
+        if first == address {
+            return Some(index);
+        }
+        (second == address).then_some(other)
     }
 
     /// Adds an object and remembers its index by its address, which is unique while the object is kept alive.
@@ -219,7 +232,8 @@ impl Recording {
     fn add(&mut self, address: *const (), object: Object) -> ObjectIndex {
         let index = self.objects.len() as ObjectIndex;
         self.objects.push(object);
-        self.recent[Self::hash(address)] = (address, index);
+        let recent = &mut self.recent[Self::hash(address)];
+        *recent = [(address, index), recent[0]];
         index
     }
 
@@ -332,5 +346,31 @@ impl RecordingPool {
         if pool.len() < Self::MOST {
             pool.push(recording);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Objects that a kernel uses in turn are known although the hashes of two of them are equal.
+    #[test]
+    fn objects_with_equal_hashes_are_recognised() {
+        let all: Vec<_> = (0..=HASHES).map(|_| Memory::pages(1).unwrap()).collect();
+        let hash = |memory: &Arc<Memory>| Recording::hash(Arc::as_ptr(memory).cast());
+        let pairs = all
+            .iter()
+            .enumerate()
+            .flat_map(|(i, one)| all[..i].iter().map(move |other| (one, other)));
+        let (one, other) = { pairs }.find(|(one, other)| hash(one) == hash(other)).unwrap();
+        let mut recording = Recording::new();
+        let mut bind = |memory| recording.memory(memory, || false);
+        let first = [bind(one), bind(other)];
+        for _ in 0..10 {
+            assert_eq!([bind(one), bind(other)], first);
+        }
+        assert_eq!((first, recording.objects.len()), ([0, 1], 2));
+        recording.clear();
+        assert_eq!((recording.memory(other, || false), recording.objects.len()), (0, 1));
     }
 }
