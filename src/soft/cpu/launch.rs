@@ -42,7 +42,7 @@ thread_local! {
 struct Shared<'a> {
     program: &'a Program,
     launch: &'a Launch<'a>,
-    /// Regions of everything but threadgroup memory, which are offsets in a worker's own memory.
+    /// The regions; those of threadgroup memory are set by each worker, as it is in the worker's own memory.
     regions: Vec<Region>,
     textures: Vec<Texture<'a>>,
     samplers: Vec<Sampler>,

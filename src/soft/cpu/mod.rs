@@ -83,7 +83,7 @@ impl Executable for Ready {
 pub(crate) struct Program {
     name: String,
     allocations: Vec<Allocation>,
-    /// What a launch passes, in the order of the module.
+    /// The parameters that a launch passes, in the order of the module.
     parameters: Box<[Parameter]>,
     /// How many of the parameters at the end are textures and samplers.
     textures: usize,
@@ -94,7 +94,7 @@ pub(crate) struct Program {
     code: lower::Code,
     /// The same with nothing moved to before the first thread, made when it is needed.
     plain: OnceLock<lower::Code>,
-    /// The same with runs of machine code, made when a launch is worth it; none if there can be none.
+    /// The same with runs of machine code, generated when a launch is worth it; `None` if that is not possible.
     native: OnceLock<Option<lower::Code>>,
     /// What that is made from.
     source: Arc<Source>,
@@ -141,7 +141,7 @@ impl Program {
 
     /// Makes a kernel ready for one instruction set.
     pub(crate) fn with_isa(module: &Module, isa: IsaKind) -> Result<Self, CompileError> {
-        // The passes recurse as deep as calls and blocks are inside each other.
+        // The passes recurse as deeply as calls and blocks are nested.
         with_stack(|| Self::compile(module, isa))
     }
 

@@ -169,7 +169,7 @@ pub(crate) enum Uniform {
 /// What the immediate of an instruction means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Imm {
-    /// It has none; it is 0.
+    /// No immediate; it is 0.
     None,
     /// The value of a constant in widened form, see [`Scalar`].
     Bits,
@@ -262,7 +262,7 @@ operations! {
     Param "param" Given, Param, Pure, Never;
     /// The start of a buffer, of a program-scope table, or of an array in threadgroup memory.
     Allocation "allocation" Given, Allocation, Pure, Always;
-    /// A texture that the host bound: a number, 0 where it bound none.
+    /// A texture that the host bound: a number, 0 if nothing is bound.
     Texture "texture" Given, Texture, Pure, Always;
     /// A sampler that the host bound: the bits of a [`Sampler`](super::Sampler).
     Sampler "sampler" Given, Sampler, Pure, Always;

@@ -2,7 +2,7 @@
 //! access; otherwise the lowest and the highest offset are checked.
 //!
 //! An address is a region of the launch, a lane's index times a scale, and a displacement. The region is
-//! known when the code is made, or is that of a pointer at run time: a pointer is a region's number in
+//! known at compile time, or is that of a pointer at run time: a pointer is a region's number in
 //! the high 16 bits and a signed byte offset in the low 48, so that null is 0 and arithmetic on it is
 //! plain addition. Offsets are computed modulo 2^64; the check applies to the final offset.
 

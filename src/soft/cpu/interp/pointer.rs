@@ -80,7 +80,7 @@ impl<const UNIFORM: bool> Handler for Address<UNIFORM> {
     }
 }
 
-/// The address of one pointer; one into no region of the launch stays as it is.
+/// The address of one pointer. A pointer that is in no region of the launch is unchanged.
 ///
 /// # Safety
 /// The regions are those of `wave`.

@@ -91,7 +91,7 @@ impl Kernel {
 
     /// The distance between indices, in bytes.
     fn scale(self) -> i64 {
-        // Joined loads are not side by side already.
+        // Loads are only joined if the lanes are not adjacent.
         if matches!(self.what, What::Joined(_)) { 2 * self.bytes() } else { self.bytes() }
     }
 

@@ -1,4 +1,4 @@
-//! Facts about a function: analyses that change nothing, shared by passes and back ends.
+//! Facts about a function: analyses that do not change it, shared by passes and back ends.
 
 pub(crate) mod address;
 pub(crate) mod reach;

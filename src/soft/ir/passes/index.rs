@@ -180,7 +180,7 @@ fn common_divisor(a: i64, b: i64) -> i64 {
     if b == 0 { a } else { common_divisor(b, a % b) }
 }
 
-/// The highest number that an index can be, if it is never negative and that is known.
+/// The largest value of an index, if that is known and the index is never negative.
 fn most(function: &Function, value: Value, depth: u32) -> Option<u64> {
     let inst = function.inst(value);
     let scalar = inst.ty.scalar().filter(|scalar| scalar.is_int())?;

@@ -70,18 +70,18 @@ pub(crate) fn run(module: &Module) -> Result<Function, Refused> {
 
 type Pass = (&'static str, fn(&mut Function));
 
-/// What shows constant offsets: pointers in variables and indices that are computed.
+/// The passes before promotion: they make offsets constant.
 const BEFORE_PROMOTION: &[Pass] = &[
     ("forward first", forward::run),
     ("fold first", fold::run),
     ("unroll", unroll::run),
     ("forward unrolled", forward::run),
     ("fold unrolled", fold::run),
-    // Parameters that pointed to a local, and are read no more.
+    // Removes pointers to locals that were passed as arguments and are not read any more.
     ("dead first", dead::run),
 ];
 
-/// What is done to the scalarised function, in order.
+/// The passes after scalarisation, in order.
 const PASSES: &[Pass] = &[
     ("forward", forward::run),
     ("fold", fold::run),

@@ -65,7 +65,7 @@ struct Local {
 }
 
 impl Local {
-    /// Notes that something lies at an offset. Gives whether that is new.
+    /// Records a piece at an offset. Returns whether it is new.
     fn note(&mut self, offset: i64, ty: Type) -> bool {
         if self.stays {
             return false;

@@ -75,7 +75,7 @@ impl Unroll<'_> {
         out
     }
 
-    /// What is known of a loop that follows `before` in its block.
+    /// Analyses a loop that follows `before` in its block; `None` if it cannot be unrolled.
     fn counted(&self, before: &Block, body: &Block, next: &Block) -> Option<Counted> {
         let function = &*self.function;
         let test = body.iter().take_while(|stmt| matches!(stmt, Stmt::Do(_))).count();
