@@ -275,7 +275,7 @@ impl Lexer<'_> {
     }
 }
 
-/// The scalar type that a literal's suffix gives it (MSL 2.1, C++14 lex.icon).
+/// The type of a literal, from its suffix and value (MSL 2.1, C++14 lex.icon).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum LiteralType {
     Int,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 pub(crate) struct Name(u32);
 
 /// Declares the names that the compiler itself uses. Those up to `LAST_KEYWORD` are reserved
-/// words and cannot be declared by a program.
+/// keywords and cannot be declared by a program.
 macro_rules! known_names {
     ($($id:ident $text:literal)*) => {
         #[allow(clippy::upper_case_acronyms, non_camel_case_types)]

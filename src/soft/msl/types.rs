@@ -593,7 +593,7 @@ pub(crate) fn library_type(name: &str) -> Option<Ty> {
     OPAQUE.iter().find(|&&known| known == name).map(|known| Ty::Opaque(known))
 }
 
-/// What `<simd/simd.h>` calls a type, in headers that the host's code shares, by its name in MSL.
+/// The MSL type for a name of `<simd/simd.h>`, which headers shared with host code use.
 fn shared_name(name: &str) -> Option<String> {
     const PREFIXES: [(&str, &str); 4] =
         [("simd_packed_", "packed_"), ("simd_", ""), ("vector_", ""), ("matrix_", "")];

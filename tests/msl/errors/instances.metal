@@ -1,4 +1,4 @@
-// Errors in the bodies of instances, which are told to who asks for the kernel.
+// Errors in the bodies of instances, reported when a kernel that needs them is requested.
 #include <metal_stdlib>
 using namespace metal;
 

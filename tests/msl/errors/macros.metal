@@ -1,4 +1,4 @@
-// Errors in what macros made: the call is shown, then where in the macro.
+// Errors in macro expansions: the call is shown first, then the position in the macro.
 #define SQUARE(x) ((x) * (x) * missing)
 #define TWICE(x) (SQUARE(x) + SQUARE(x))
 #define DECLARE(type, name) type name = type(1) + other

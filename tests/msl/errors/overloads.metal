@@ -1,4 +1,4 @@
-// Calls that no function takes, or that several take: each candidate with its reason.
+// Calls without a viable function, or with several: each candidate has its reason.
 #include <metal_stdlib>
 using namespace metal;
 

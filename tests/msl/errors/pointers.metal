@@ -1,4 +1,4 @@
-// MSL 4: what a pointer or a reference says of the place that it points to.
+// MSL 4: address spaces and qualifiers of pointers and references.
 #include <metal_stdlib>
 using namespace metal;
 

@@ -1,4 +1,4 @@
-// Errors in the declarations of instances: what was instantiated, with which arguments, from where.
+// Errors in the declarations of instances, with notes on what was instantiated, its arguments and the use.
 #include <metal_stdlib>
 using namespace metal;
 

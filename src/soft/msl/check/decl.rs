@@ -24,7 +24,7 @@ impl Checker {
         }
     }
 
-    /// Declares what the prelude has, in the library's own scope.
+    /// Declares the prelude's entities, in the library's own scope.
     pub(super) fn declare_prelude(&mut self, declarations: &[Decl]) {
         let uses = std::mem::replace(&mut self.uses_metal, true);
         self.outside(LIBRARY_SCOPE, |this| this.declare_all(declarations));
@@ -110,7 +110,7 @@ impl Checker {
                 let new = list.into_iter().filter(|entity| !known.contains(entity));
                 new.for_each(|entity| self.bind(scope, name, entity));
             }
-            // A function of the table, which is found without being declared.
+            // A function of the table: found without a declaration.
             _ if super::builtins::rows(&self.text(name)).next().is_some() => self.uses_metal = true,
             _ => {
                 let text = self.path_text(path);
@@ -193,7 +193,7 @@ impl Checker {
         }
     }
 
-    /// A variable at program scope: `constant` only (MSL 4.2), or a threadgroup's or a table of a
+    /// A variable at program scope: `constant` only (MSL 4.2), or a threadgroup variable or table of a
     /// function.
     pub(super) fn global(&mut self, simple: &Simple, base: Qual, index: usize) {
         let one = &simple.declarators[index];
@@ -241,7 +241,7 @@ impl Checker {
         }
         let mut init = None;
         if qual.space == Some(AddressSpace::Constant) && function_constant.is_none() {
-            // Its own name is in scope, but has no value yet; what it needs is checked outside of
+            // Its own name is in scope, but has no value yet; its initialiser is checked outside
             // any function, so that no local can be used.
             let checked = deduced.or_else(|| self.initializer(qual, &one.init, span));
             qual.ty = checked.as_ref().map_or(qual.ty, |init| init.qual.ty);
@@ -291,7 +291,7 @@ impl Checker {
         self.bind(scope, name, Entity::Global(global));
     }
 
-    /// MSL 5.8.1: a scalar or a vector, under an index of its own.
+    /// MSL 5.8.1: a scalar or a vector, with a unique index.
     fn check_function_constant(
         &mut self,
         index: u32,
@@ -336,7 +336,7 @@ impl Checker {
         let signature = declarator.function()?.clone();
         let path = declarator.name.as_ref()?;
         if specifiers.storage.virtual_ {
-            // MSL 1.5.4: bound by its name alone, it would be the wrong function.
+            // MSL 1.5.4: not supported; calling it by static binding would call the wrong function.
             self.error(specifiers.span, "virtual functions are not supported in Metal");
         }
         let attributes: Vec<Attribute> =
@@ -352,7 +352,7 @@ impl Checker {
                 })
             })
         });
-        // What a graphics stage's signature lacks is held back with its body.
+        // Errors in a graphics stage's signature are deferred with those of its body.
         let graphics = stage.is_some_and(|stage| stage != Stage::Kernel);
         let outer_diagnostics = graphics.then(|| std::mem::take(&mut self.context.diagnostics));
         let mut scope = self.scope;
@@ -379,7 +379,7 @@ impl Checker {
             ScopeKind::Class(class) => Some(class),
             _ => None,
         };
-        // The parameters of a template that defines a member keep their names in it.
+        // The definition of a member template has its own names for the parameters.
         let body_scope = match path.parts.len() > 1 && self.templates.depth > 0 {
             true => self.with_names_of_here(scope),
             false => scope,
@@ -482,13 +482,13 @@ impl Checker {
         if let Some(outer) = outer_diagnostics {
             self.context.diagnostics = outer;
         }
-        // A friend belongs to the namespace around the class ([class.friend]).
+        // A friend belongs to the enclosing namespace ([class.friend]).
         let own = self.scopes[scope.0 as usize].names.get(&name).into_iter().flatten();
         let of_template = own.into_iter().any(|entity| matches!(entity, Entity::Template(_)));
         let outside = path.parts.len() > 1;
         let bind_scope = match specifiers.storage.friend {
             true => self.scopes[scope.0 as usize].parent.unwrap_or(scope),
-            // An instance of a member template is no overload of it.
+            // An instance of a member template is not an overload of it.
             false if outside && of_template => body_scope,
             false => scope,
         };
@@ -512,13 +512,13 @@ impl Checker {
         Some(id)
     }
 
-    /// A parameter while there is only the signature: it has a type and no object.
+    /// A parameter during the check of the signature: it has a type but no object.
     fn parameter_of_signature(&mut self, qual: Qual, span: Span) -> VariableId {
         let owner = Owner::Signature;
         self.add_variable(Variable { owner, local: LocalIndex(0), qual, value: None, span })
     }
 
-    /// A scope in another one that has the names of the current scope too.
+    /// A scope inside another one, with the names of the current scope.
     fn with_names_of_here(&mut self, around: super::ScopeId) -> super::ScopeId {
         let names = self.scopes[self.scope.0 as usize].names.clone();
         let inner = self.new_scope(ScopeKind::Block, around);
@@ -543,7 +543,7 @@ impl Checker {
         }
     }
 
-    /// Adds a function, or completes the one that was declared with the same parameters.
+    /// Adds a function, or completes an earlier declaration with the same parameters.
     fn add_function(
         &mut self,
         func: Func,
@@ -555,7 +555,7 @@ impl Checker {
         let conversion = name == self.context.names.intern("operator type");
         for id in self.signatures.get(&key).cloned().unwrap_or_default() {
             let known = &self.functions[id.0 as usize];
-            // Outside of its class a static member does not say that it is one.
+            // Outside its class a static member function is defined without `static`.
             let same = (known.this == func.this || outside && known.this.is_none())
                 && known.constructor == func.constructor
                 && (!conversion || known.result == func.result);
@@ -598,7 +598,7 @@ impl Checker {
     }
 }
 
-/// The types of a function's parameters, by which a declaration is found again.
+/// The types of a function's parameters, to find its earlier declarations.
 pub(super) fn parameter_types(func: &Func) -> Box<[TyId]> {
     func.parameters.iter().map(|parameter| parameter.qual.ty).collect()
 }

@@ -170,7 +170,7 @@ impl Checker {
             {
                 argument.explicit = true;
                 // As many indices as for buffers: the limit of an encoder.
-                self.place_at(&mut argument, number, limits::BUFFERS, index.span);
+                self.assign_index(&mut argument, number, limits::BUFFERS, index.span);
             }
             return argument;
         }
@@ -254,12 +254,12 @@ impl Checker {
             && let Some(number) = self.constant_int(&index)
         {
             argument.explicit = true;
-            self.place_at(argument, number, limit, index.span);
+            self.assign_index(argument, number, limit, index.span);
         }
     }
 
     /// An explicit index, if it is in range.
-    fn place_at(&mut self, argument: &mut Argument, number: i64, limit: u32, span: Span) {
+    fn assign_index(&mut self, argument: &mut Argument, number: i64, limit: u32, span: Span) {
         let places = i64::from(limit) - i64::from(argument.count.unwrap_or(1));
         if !(0..=places).contains(&number) {
             let most = places.max(0);

@@ -242,7 +242,7 @@ impl Checker {
     }
 
     /// `as_type<T>(x)`, `is_function_constant_defined(c)`, `numeric_limits<T>::max()` and the
-    /// constants behind macros.
+    /// constants to which macros expand.
     pub(super) fn special_call(
         &mut self,
         path: &Path,

@@ -54,7 +54,7 @@ impl Checker {
             self.lookup_opened(scope, name, &mut found);
         }
         if found.is_empty() {
-            // What a class declares hides what its bases do ([class.member.lookup]/4).
+            // The members of a class hide those of its bases ([class.member.lookup]/4).
             let bases = self.scopes[scope.0 as usize].bases.clone();
             found = bases.into_iter().flat_map(|base| self.lookup_in(base, name)).collect();
         }

@@ -116,7 +116,7 @@ impl Checker {
         }
     }
 
-    /// over.match.best: a candidate is best when it is no worse in each argument than every
+    /// over.match.best: a candidate is best when it is not worse in any argument than any
     /// other, and better in one.
     fn best(&mut self, viable: &[Viable]) -> Choice {
         let Some(mut champion) = viable.first() else { return Choice::None };
@@ -237,7 +237,7 @@ impl Checker {
                 let name = self.types.qual_name(from);
                 format!("{nth} argument ('{name}') would lose const qualifier")
             }
-            _ if !source.place && self.wants_place(parameter) => {
+            _ if !source.place && self.requires_lvalue(parameter) => {
                 format!("expects an lvalue for {nth} argument")
             }
             _ if source.list.is_some() => {
@@ -261,7 +261,7 @@ impl Checker {
         }
     }
 
-    fn wants_place(&self, parameter: Qual) -> bool {
+    fn requires_lvalue(&self, parameter: Qual) -> bool {
         matches!(*self.types.get(parameter.ty), Ty::Reference(to) if !to.constant)
     }
 

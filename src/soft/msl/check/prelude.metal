@@ -1,5 +1,5 @@
-// The part of the library that is MSL itself. Where a function of the table in builtins.rs says
-// "prelude", its body is here, written over T (its type), S (T's scalar), B, I, U (bool, int and
+// The part of the library that is written in MSL. If a row of the table in builtins.rs is marked
+// "prelude", its body is here, generic in T (its type), S (T's scalar), B, I, U (bool, int and
 // uint of T's width) and N (unsigned of T's size). The rest is ordinary code of namespace metal.
 
 enum class mem_flags : uint {
@@ -20,7 +20,7 @@ enum class access : uint { sample = 0, read = 1, write = 2, read_write = 3 };
 enum memory_coherence { memory_coherence_threadgroup = 0, memory_coherence_device = 1 };
 enum class component { x, y, z, w };
 
-// MSL 6.12: what may decide the level of detail of a sample.
+// MSL 6.12: options for the level of detail of a sample.
 struct level { float value; explicit level(float v) : value(v) {} };
 struct bias { float value; explicit bias(float v) : value(v) {} };
 struct min_lod_clamp { float value; explicit min_lod_clamp(float v) : value(v) {} };
@@ -59,7 +59,7 @@ T mad24(T x, T y, T z) { return x * y + z; }
 T mul24(T x, T y) { return x * y; }
 T madhi(T x, T y, T z) { return mulhi(x, y) + z; }
 T madsat(T x, T y, T z) {
-    // The sum as high and low words: what does not fit the type is held at its end.
+    // The sum as high and low words, clamped to the type.
     T low = x * y;
     N sum = N(low) + N(z);
     bool is_signed = S(-1) < S(0);
@@ -213,13 +213,13 @@ template <typename A> using make_unsigned_t = typename make_unsigned<A>::type;
 template <typename A> struct vec_elements { static constant constexpr size_t value = 1; };
 template <typename A, int M> struct vec_elements<vec<A, M>> { static constant constexpr size_t value = M; };
 
-// The types that <metal_simdgroup> takes: not bfloat, and none of 64 bits.
+// The types that <metal_simdgroup> accepts: not bfloat, and no 64-bit types.
 template <typename A> struct __is_valid_simdgroup_type {
     static constant constexpr bool value = is_arithmetic<A>::value && sizeof(A) <= 4 && !is_same<A, bool>::value && !is_same<A, bfloat>::value;
 };
 template <typename A, int M> struct __is_valid_simdgroup_type<vec<A, M>> : __is_valid_simdgroup_type<A> {};
 
-// What a program specialises for numeric_limits of its own types.
+// The template that a program specialises for numeric_limits of its own types.
 template <typename A> struct _numeric_limits_impl;
 
 // MSL 2.12.1
@@ -248,7 +248,7 @@ template <typename A, size_t M> struct array {
 };
 #undef ARRAY_ACCESS
 
-// MSL 6.7. Of a matrix each lane holds two elements, one after the other in a row.
+// MSL 6.7. Each lane has two elements of a matrix, adjacent in a row.
 template <typename A, int M, int R = M> simdgroup_matrix<A, M, R> make_filled_simdgroup_matrix(A value) {
     simdgroup_matrix<A, M, R> filled;
     filled.thread_elements() = vec<A, 2>(value);
@@ -262,7 +262,7 @@ template <typename A> simdgroup_matrix<A, 8, 8> make_diagonal_simdgroup_matrix(A
     diagonal.thread_elements() = select(vec<A, 2>(0), vec<A, 2>(value), bool2(column == row, column + 1 == row));
     return diagonal;
 }
-// The origin is a place in memory, whether or not the matrix is transposed on the way.
+// The origin is in memory coordinates, also when the matrix is transposed.
 #define MATRIX_ACCESS(space) \
 template <typename A> void simdgroup_load(thread simdgroup_matrix<A, 8, 8>& d, const space A* source, ulong elements_per_row = 8, ulong2 matrix_origin = 0, bool transpose_matrix = false) { \
     source += matrix_origin.y * elements_per_row + matrix_origin.x; \

@@ -58,12 +58,12 @@ impl Body<'_, '_> {
         let level = given.level.unwrap_or(zero);
         match call.operation() {
             Operation::Read => {
-                let at = self.pixel_place(&given, kind);
+                let at = self.pixel_position(&given, kind);
                 let pixel = self.b.op(Op::TextureRead, &[texture, at, level]);
                 self.pixel_value(pixel, ty)
             }
             Operation::Write => {
-                let at = self.pixel_place(&given, kind);
+                let at = self.pixel_position(&given, kind);
                 let Some(value) = given.value else { return zero };
                 let pixel = self.words(value);
                 self.b.op(Op::TextureWrite, &[texture, at, level, pixel]);
@@ -130,7 +130,7 @@ impl Body<'_, '_> {
     }
 
     /// x, y, z or face, element.
-    fn pixel_place(&mut self, given: &Given, kind: &Kind) -> Value {
+    fn pixel_position(&mut self, given: &Given, kind: &Kind) -> Value {
         let zero = self.b.u32(0);
         let mut parts = match given.pixel {
             Some(pixel) => {

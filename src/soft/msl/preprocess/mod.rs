@@ -73,7 +73,7 @@ pub(crate) struct Preprocessor<'a> {
     include_depth: u32,
     expand_depth: u32,
     counter: u32,
-    /// How many tokens expansions have made so far; at most [`MAX_TOKENS`].
+    /// The number of tokens that expansions have made so far; at most [`MAX_TOKENS`].
     produced: usize,
     /// After a fatal error: no more tokens.
     stopped: bool,

@@ -73,7 +73,7 @@ pub(super) const PREDEFINED: &[(&str, &str)] = &[
     ("M_2_SQRTPI_BF", "1.12837916709551257389615890312154517bf"),
     ("M_SQRT2_BF", "1.41421356237309504880168872420969808bf"),
     ("M_SQRT1_2_BF", "0.707106781186547524400844362104849039bf"),
-    // C++'s <climits> and <cfloat>, as <metal_limits> gives them.
+    // C++'s <climits> and <cfloat>, as <metal_limits> defines them.
     ("CHAR_BIT", "8"),
     ("SCHAR_MIN", "(-127-1)"),
     ("SCHAR_MAX", "127"),

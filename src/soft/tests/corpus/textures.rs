@@ -5,7 +5,7 @@ use super::element::near;
 use crate::soft::ir::Sampler;
 use crate::soft::kernel::texture::{Level, NO_SWIZZLE, Pixel, PixelFormat, Texture};
 
-/// Pixels of four words.
+/// Pixels of four 32-bit words.
 #[derive(Clone, Copy)]
 enum Words {
     Floats,

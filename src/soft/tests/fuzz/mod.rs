@@ -98,7 +98,7 @@ fn survives(text: String) {
         Err(RecvTimeoutError::Disconnected) => panic!("the compiler panicked on\n{text}"),
     }
     thread.join().unwrap();
-    // The kernel's count is approximate and may decrease.
+    // The operating system's count is approximate and may decrease.
     let grown = peak_memory().saturating_sub(before);
     assert!(grown < GROWTH, "{grown} bytes more for\n{text}");
 }

@@ -335,7 +335,7 @@ impl<'a> Machine<'a> {
             }
             Stmt::Switch(value, cases) => return self.switch(frame, value, cases, active),
             Stmt::Break => {
-                frame.jumps.last_mut().expect("a break is in something").broke |= active;
+                frame.jumps.last_mut().expect("a break is in a loop or switch").broke |= active;
                 return 0;
             }
             Stmt::Continue => {
@@ -558,7 +558,7 @@ impl<'a> Machine<'a> {
         self.block(&mut inner, body, 1 << lane);
         self.memory[lane].truncate(kept);
         let ty = inner.routine.result.as_ref()?.resolve(inner.arguments);
-        Some(inner.results[lane].take().expect("every way returns").convert(&ty))
+        Some(inner.results[lane].take().expect("every path returns").convert(&ty))
     }
 
     fn method(

@@ -181,7 +181,7 @@ pub(super) fn binary(op: Binary, scalar: Scalar, a: u64, b: u64) -> u64 {
             LessOrEqual => truth(x <= y),
             Greater => truth(x > y),
             GreaterOrEqual => truth(x >= y),
-            _ => unreachable!("no operation of floats"),
+            _ => unreachable!("not an operation on floats"),
         };
     }
     let (x, y) = (int(scalar, a), int(scalar, b));

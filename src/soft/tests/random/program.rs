@@ -412,7 +412,7 @@ impl Scope<'_> {
     }
 
     fn picked(&self, ty: &Type, picks: &[usize]) -> Type {
-        let (scalar, _) = ty.arithmetic().expect("a vector is picked from");
+        let (scalar, _) = ty.arithmetic().expect("components are selected from a vector");
         Type::of(scalar, picks.len())
     }
 
