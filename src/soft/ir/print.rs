@@ -240,8 +240,8 @@ mod tests {
         let sampler = b.free(Op::Sampler, Type::U64, 0);
         let wide = b.texture_size(TextureSide::Width, texture, level);
         let at = b.splat(half, 4);
-        let (zero, position) = (b.i32(0), b.splat(wide, 4));
-        let offset = b.splat(zero, 3);
+        let (unmoved, position) = (b.i32(0), b.splat(wide, 4));
+        let offset = b.splat(unmoved, 3);
         let pixel = b.op(Op::TextureSample, &[texture, sampler, at, offset, zero]);
         b.op(Op::TextureWrite, &[texture, position, level, pixel]);
         let functions = vec![b.finish(), callee];
