@@ -56,8 +56,9 @@ variables! {
     ISA: "ARUMINIUM_ISA", Words(&["baseline", "avx2", "avx512"]), "the best that the processor has",
         "the instruction set that runs kernels; `avx2` and `avx512` on x86_64 only";
     #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))] // Other processors have no machine code yet.
-    JIT: "ARUMINIUM_SOFT_JIT", Words(&["on", "off"]), "on",
-        "`off` runs kernels by the interpreter alone; so does a system that gives no executable memory";
+    JIT: "ARUMINIUM_SOFT_JIT", Words(&["on", "off", "always"]), "on",
+        "`on` makes machine code of kernels that have worked for about half a millisecond, `always` of every kernel, `off` \
+         of none; a system that gives no executable memory is as `off`";
     #[allow(dead_code)] // Read by tests, here and below.
     TEST_SCALE: "ARUMINIUM_TEST_SCALE", Words(&["small", "many", "full"]), "unset",
         "for this repository's tests: `small` makes long loops short, `many` and `full` make random tests longer";

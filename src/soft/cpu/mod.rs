@@ -15,6 +15,7 @@ mod watch;
 mod workers;
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 pub(crate) use interp::isa::IsaKind;
@@ -95,7 +96,11 @@ pub(crate) struct Program {
     /// The same with nothing moved to before the first thread, made when it is needed.
     plain: OnceLock<lower::Code>,
     /// The same with runs of machine code, generated when a launch is worth it; `None` if that is not possible.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
     native: OnceLock<Option<lower::Code>>,
+    /// What its launches have cost the interpreter so far, in the watchdog's units of 10 ns.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+    worked: AtomicU64,
     /// What that is made from.
     source: Arc<Source>,
 }
@@ -111,6 +116,10 @@ struct Source {
 unsafe impl Send for Program {}
 // SAFETY: as above, and nothing in it changes.
 unsafe impl Sync for Program {}
+
+/// The interpreter's work, in units of 10 ns, after which making machine code is worth the time.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))] // Other processors have no machine code yet.
+const WORTH_NATIVE: u64 = 50_000;
 
 /// Bytes of locals a thread, at most.
 const MAX_THREAD_MEMORY: u64 = 64 * 1024;
@@ -170,14 +179,18 @@ impl Program {
             code,
             plain: OnceLock::new(),
             native: OnceLock::new(),
+            worked: AtomicU64::new(0),
             source: Arc::new(Source { function, uniform, isa }),
         })
     }
 
-    /// The same without machine code, for tests that compare the two.
+    /// The same without machine code, or with it from the first launch on, for tests that compare the two.
     #[cfg(test)]
-    pub(crate) fn interpreted(self) -> Self {
-        Self { native: OnceLock::from(None), ..self }
+    pub(crate) fn with_native(self, native: bool) -> Self {
+        match native {
+            true => Self { worked: AtomicU64::new(WORTH_NATIVE), ..self },
+            false => Self { native: OnceLock::from(None), ..self },
+        }
     }
 
     /// The code in which nothing was moved.
@@ -186,13 +199,20 @@ impl Program {
         self.plain.get_or_init(|| lower::lower(function, uniform, *isa, false))
     }
 
-    /// The code with machine code in it, if this system runs any and it reaches the launch's memory.
-    fn native(&self, largest: u64) -> Option<&lower::Code> {
+    /// The code with machine code in it, for a launch of so many SIMD-groups: if this system runs any, it reaches
+    /// the launch's largest memory, and the kernel has worked enough to be worth it.
+    fn native(&self, simdgroups: u64, largest: u64) -> Option<&lower::Code> {
         #[cfg(target_arch = "x86_64")]
         if has_native(self.source.isa) && largest <= native::MAX_REGION {
-            return self.native.get_or_init(|| lower::lower_native(&self.source)).as_ref();
+            // How often loops go round is not known.
+            let turns = if self.source.uniform.loops.is_empty() { 1 } else { 32 };
+            let work = simdgroups.saturating_mul(u64::from(self.code.work) * turns);
+            let before = self.worked.fetch_add(work.min(WORTH_NATIVE), Ordering::Relaxed);
+            if before + work >= WORTH_NATIVE || native::is_always() {
+                return self.native.get_or_init(|| lower::lower_native(&self.source)).as_ref();
+            }
         }
-        let _ = largest;
+        let _ = (simdgroups, largest);
         None
     }
 

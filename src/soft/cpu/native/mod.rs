@@ -23,6 +23,12 @@ pub(crate) fn is_on() -> bool {
     static ON: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
     *ON.get_or_init(|| {
         // The shortest function there is.
-        variables::JIT.word() == "on" && memory::Executable::new(&[0xc3]).is_some()
+        variables::JIT.word() != "off" && memory::Executable::new(&[0xc3]).is_some()
     })
+}
+
+/// Whether machine code is made of every kernel, however little it works.
+pub(crate) fn is_always() -> bool {
+    static ALWAYS: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
+    *ALWAYS.get_or_init(|| variables::JIT.word() == "always")
 }

@@ -39,8 +39,7 @@ impl Way {
 
     /// A program that runs this way.
     pub(crate) fn program(self, module: &Module) -> Result<Program, CompileError> {
-        let program = Program::with_isa(module, self.isa)?;
-        Ok(if self.native { program } else { program.interpreted() })
+        Ok(Program::with_isa(module, self.isa)?.with_native(self.native))
     }
 
     /// Whether it is with machine code, which runs the lanes of a SIMD-group in several strips: where one faults,
