@@ -11,7 +11,8 @@ fn main() {
     assert!(tests.contains("use unimem::"), "unimem's tests begin with what they use");
     // An included file has no comments about itself.
     let lines = tests.lines().filter(|line| !line.trim_start().starts_with("//!"));
-    let tests = lines.collect::<Vec<_>>().join("\n").replace("use unimem::", "use aruminium::memory::");
+    let tests =
+        lines.collect::<Vec<_>>().join("\n").replace("use unimem::", "use aruminium::memory::");
     let out = Path::new(&env::var_os("OUT_DIR").unwrap()).join("roundtrip.rs");
     fs::write(out, tests).unwrap();
 }
@@ -37,5 +38,9 @@ fn source() -> PathBuf {
     let is_unimem = |folder: &&Path| {
         folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with("unimem-0."))
     };
-    folders.filter(|folder| *folder != manifest.parent().unwrap()).find(is_unimem).expect("unimem").to_owned()
+    folders
+        .filter(|folder| *folder != manifest.parent().unwrap())
+        .find(is_unimem)
+        .expect("unimem")
+        .to_owned()
 }

@@ -93,7 +93,9 @@ fn no_span_lives_when_the_tape_is_cleared() {
                 }
             })
         };
-        if memory.bump.clear().is_ok() && let Some(slot) = memory.take(true) {
+        if memory.bump.clear().is_ok()
+            && let Some(slot) = memory.take(true)
+        {
             write(slot, 9);
             assert_eq!(read(slot), 9);
             memory.bump.end_span();

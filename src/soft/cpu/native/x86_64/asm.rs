@@ -10,7 +10,7 @@ pub(crate) struct Gpr(pub(crate) u8);
 
 /// A vector register by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Vec(pub(crate) u8);
+pub(crate) struct Vector(pub(crate) u8);
 
 /// A mask register of AVX-512 by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +65,7 @@ pub(crate) enum Base {
 pub(crate) enum Index {
     Gpr(Gpr),
     /// For gathers and scatters: an index for each lane.
-    Vec(Vec),
+    Vector(Vector),
 }
 
 impl Mem {
@@ -93,8 +93,8 @@ impl From<Gpr> for Rm {
     }
 }
 
-impl From<Vec> for Rm {
-    fn from(reg: Vec) -> Self {
+impl From<Vector> for Rm {
+    fn from(reg: Vector) -> Self {
         Self::Reg(reg.0)
     }
 }
@@ -286,12 +286,12 @@ pub(crate) enum Extend {
 /// Code under construction.
 #[derive(Debug, Default)]
 pub(crate) struct Assembler {
-    code: std::vec::Vec<u8>,
-    pool: std::vec::Vec<u8>,
-    labels: std::vec::Vec<Option<u32>>,
-    jumps: std::vec::Vec<(u32, Label)>,
+    code: Vec<u8>,
+    pool: Vec<u8>,
+    labels: Vec<Option<u32>>,
+    jumps: Vec<(u32, Label)>,
     /// Where displacements into the pool stand, how many bytes of the instruction follow, and what they mean.
-    pooled: std::vec::Vec<(u32, u8, u32)>,
+    pooled: Vec<(u32, u8, u32)>,
 }
 
 /// Where the pool starts: constants of vectors are aligned.
@@ -324,7 +324,7 @@ impl Assembler {
     }
 
     /// The finished bytes. Every label that a jump names is bound.
-    pub(crate) fn finish(mut self) -> std::vec::Vec<u8> {
+    pub(crate) fn finish(mut self) -> Vec<u8> {
         for (at, label) in std::mem::take(&mut self.jumps) {
             let to = self.labels[label.0 as usize].expect("jumps go to labels that are bound");
             self.patch(at, to.wrapping_sub(at + 4));
@@ -382,7 +382,7 @@ impl Assembler {
             Some((index, scale)) => {
                 let index = match index {
                     Index::Gpr(index) => index.0,
-                    Index::Vec(index) => index.0,
+                    Index::Vector(index) => index.0,
                 };
                 self.byte(size | reg | 4);
                 self.byte(scale << 6 | (index & 7) << 3 | base & 7);
@@ -406,7 +406,7 @@ impl Assembler {
                 };
                 let index = match mem.index {
                     Some((Index::Gpr(index), _)) => index.0 >> 3,
-                    Some((Index::Vec(index), _)) => index.0 >> 3 & 1,
+                    Some((Index::Vector(index), _)) => index.0 >> 3 & 1,
                     None => 0,
                 };
                 (base, index)
@@ -623,7 +623,7 @@ impl Assembler {
         let (base, index) = Self::upper(rm);
         // The fifth bit of an index in vector registers is in the place of vvvv's.
         let vector_index = match rm {
-            Rm::Mem(Mem { index: Some((Index::Vec(index), _)), .. }) => Some(index.0 >> 4 & 1),
+            Rm::Mem(Mem { index: Some((Index::Vector(index), _)), .. }) => Some(index.0 >> 4 & 1),
             _ => None,
         };
         let fifth = vector_index.unwrap_or(vvvv >> 4 & 1);
@@ -644,7 +644,14 @@ impl Assembler {
     }
 
     /// A vector instruction of the code's width, without a mask.
-    pub(crate) fn vec(&mut self, width: Width, op: Op, reg: Vec, vvvv: Vec, rm: impl Into<Rm>) {
+    pub(crate) fn vec(
+        &mut self,
+        width: Width,
+        op: Op,
+        reg: Vector,
+        vvvv: Vector,
+        rm: impl Into<Rm>,
+    ) {
         self.vec_after(width, op, reg.0, vvvv.0, rm.into(), 0);
     }
 
@@ -653,8 +660,8 @@ impl Assembler {
         &mut self,
         width: Width,
         op: Op,
-        reg: Vec,
-        vvvv: Vec,
+        reg: Vector,
+        vvvv: Vector,
         rm: impl Into<Rm>,
         number: u8,
     ) {
@@ -668,7 +675,7 @@ impl Assembler {
         width: Width,
         op: Op,
         reg: u8,
-        vvvv: Vec,
+        vvvv: Vector,
         rm: impl Into<Rm>,
         number: u8,
     ) {
@@ -684,7 +691,14 @@ impl Assembler {
     }
 
     /// An AVX-512 instruction in the lanes of a mask.
-    pub(crate) fn masked(&mut self, op: Op, mask: Mask, reg: Vec, vvvv: Vec, rm: impl Into<Rm>) {
+    pub(crate) fn masked(
+        &mut self,
+        op: Op,
+        mask: Mask,
+        reg: Vector,
+        vvvv: Vector,
+        rm: impl Into<Rm>,
+    ) {
         self.evex(op, reg.0, vvvv.0, rm.into(), mask, false, false, 0);
     }
 

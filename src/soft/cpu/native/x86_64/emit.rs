@@ -12,7 +12,7 @@
 
 use super::asm::{
     Alu, Assembler, Base, Cond, Extend, Gpr, Index, Label, Mask, Mem, Op, RAX, RBP, RBX, RCX, RDI,
-    RDX, RSI, RSP, Rm, Shift, Vec as V, Width, ops,
+    RDX, RSI, RSP, Rm, Shift, Vector as V, Width, ops,
 };
 use crate::soft::cpu::native::allocate::{Allocation, Files, Place, allocate};
 use crate::soft::cpu::native::lir::{
@@ -621,7 +621,7 @@ impl Emitter<'_> {
                 let base = self.int(base, RAX);
                 let offsets = self.lanes(offsets, SCRATCH[1]);
                 let to = self.lanes_to(d, SCRATCH[0]);
-                let index = Some((Index::Vec(offsets), 0));
+                let index = Some((Index::Vector(offsets), 0));
                 let mem = Mem { base: Base::Gpr(base), index, disp };
                 if self.zmm() {
                     let mask = self.mask(mask, K1);
@@ -649,7 +649,7 @@ impl Emitter<'_> {
                 if mask != K1 {
                     self.asm.mask2(ops::KMOVW, K1.0, mask);
                 }
-                let index = Some((Index::Vec(offsets), 0));
+                let index = Some((Index::Vector(offsets), 0));
                 let mem = Mem { base: Base::Gpr(base), index, disp };
                 self.asm.masked(ops::SCATTERDPS, K1, s, V(0), mem);
             }
