@@ -92,7 +92,7 @@ impl Preprocessor<'_> {
             if self.charge(token.span, body.len()) {
                 let origin = Origin::Macro(token.name);
                 self.frames.push(Frame { tokens: body.into(), at: 0, origin });
-                self.active.push(token.name);
+                self.active.insert(token.name);
             }
         }
     }

@@ -67,7 +67,7 @@ pub(crate) struct Preprocessor<'a> {
     headers: &'a HashMap<String, String>,
     frames: Vec<Frame>,
     /// The macros that are being expanded.
-    active: Vec<Name>,
+    active: HashSet<Name>,
     conditionals: Vec<Conditional>,
     included_once: HashSet<String>,
     include_depth: u32,
@@ -114,7 +114,7 @@ pub(crate) fn preprocess(
         macros,
         headers,
         frames: Vec::new(),
-        active: Vec::new(),
+        active: HashSet::new(),
         conditionals: Vec::new(),
         included_once: HashSet::new(),
         include_depth: 0,
@@ -208,9 +208,7 @@ impl Preprocessor<'_> {
     fn leave_frame(&mut self) {
         match self.frames.pop().map(|frame| frame.origin) {
             Some(Origin::Macro(name)) => {
-                if let Some(index) = self.active.iter().rposition(|&active| active == name) {
-                    self.active.remove(index);
-                }
+                self.active.remove(&name);
             }
             Some(Origin::File { conditionals }) => {
                 while self.conditionals.len() > conditionals {
