@@ -8,6 +8,7 @@ mod interp;
 mod launch;
 #[cfg(target_arch = "x86_64")]
 mod native;
+mod pipeline;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -155,10 +156,11 @@ impl Program {
     }
 
     fn compile(module: &Module, isa: IsaKind) -> Result<Self, CompileError> {
-        let function = passes::run(module).map_err(|refused| match refused {
-            passes::Refused::Invalid(invalid) => CompileError::Invalid(invalid),
-            passes::Refused::TooLarge(large) => CompileError::TooLarge(large),
-        })?;
+        let function =
+            passes::run(module, pipeline::PIPELINE).map_err(|refused| match refused {
+                passes::Refused::Invalid(invalid) => CompileError::Invalid(invalid),
+                passes::Refused::TooLarge(large) => CompileError::TooLarge(large),
+            })?;
         let bytes = function.locals.iter().map(|local| u64::from(local.bytes)).sum();
         if bytes > MAX_THREAD_MEMORY {
             return Err(CompileError::ThreadMemory { bytes, limit: MAX_THREAD_MEMORY });

@@ -1,4 +1,4 @@
-//! The passes over the IR, one file each, and their order.
+//! The passes over the IR, one file each. Which of them run, and in what order, is each back end's choice.
 
 pub(crate) mod adjacent;
 pub(crate) mod common;
@@ -48,54 +48,20 @@ impl std::fmt::Display for TooLarge {
     }
 }
 
-/// Runs all passes: a module becomes one function without calls, with scalar arithmetic only.
-pub(crate) fn run(module: &Module) -> Result<Function, Refused> {
+/// One step of a pipeline: its name, for messages, and what it does to a function without calls.
+pub(crate) type Pass = (&'static str, fn(&mut Function));
+
+/// Inlines all calls and runs a back end's passes in order: a module becomes one function.
+pub(crate) fn run(module: &Module, pipeline: &[Pass]) -> Result<Function, Refused> {
     verify(module).map_err(Refused::Invalid)?;
     let mut function = inline::run(module).map_err(Refused::TooLarge)?;
     check(module, &function, "inline");
-    for (name, pass) in BEFORE_PROMOTION {
-        pass(&mut function);
-        check(module, &function, name);
-    }
-    function = promote::run(&function);
-    check(module, &function, "promote");
-    function = scalarise::run(&function);
-    check(module, &function, "scalarise");
-    for (name, pass) in PASSES {
+    for (name, pass) in pipeline {
         pass(&mut function);
         check(module, &function, name);
     }
     Ok(function)
 }
-
-type Pass = (&'static str, fn(&mut Function));
-
-/// The passes before promotion: they make offsets constant.
-const BEFORE_PROMOTION: &[Pass] = &[
-    ("forward first", forward::run),
-    ("fold first", fold::run),
-    ("unroll", unroll::run),
-    ("forward unrolled", forward::run),
-    ("fold unrolled", fold::run),
-    // Removes pointers to locals that were passed as arguments and are not read any more.
-    ("dead first", dead::run),
-];
-
-/// The passes after scalarisation, in order.
-const PASSES: &[Pass] = &[
-    ("forward", forward::run),
-    ("fold", fold::run),
-    ("index", index::run),
-    ("common", common::run),
-    ("flatten", flatten::run),
-    ("step", step::run),
-    ("forward again", forward::run),
-    ("fold again", fold::run),
-    ("common again", common::run),
-    ("adjacent", adjacent::run),
-    ("invariant", invariant::run),
-    ("dead", dead::run),
-];
 
 /// Verifies the result of a pass, in debug builds.
 fn check(module: &Module, function: &Function, pass: &str) {
