@@ -204,21 +204,18 @@ impl Buffer {
         }
     }
 
-    /// How many references to the buffer there are: this one, other wrappers, textures of it, the residency
-    /// sets that it is in, and the command buffers that keep references, were encoded with it and have not
-    /// completed. The system may have more of its own.
+    /// How many references to the buffer there are: this one, other wrappers, textures of it, and the residency
+    /// sets that it is in. The system may have more of its own, for instance for command buffers that use it.
     ///
-    /// A buffer of which only this reference is left cannot get others, while it is not used: a layer that
-    /// lends buffers knows by it that a buffer is no longer used.
+    /// While only one reference is left, nobody else can get one: a layer that lends buffers recognises by that that
+    /// a buffer is no longer used by the program.
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
-    /// # let commands = gpu.new_command_queue()?.commands()?;
     /// let buffer = gpu.buffer(64)?;
     /// let alone = buffer.references();
-    /// let copier = commands.copier()?;
-    /// copier.fill(&buffer, (0..64).into(), 1);
-    /// copier.finish();
+    /// let set = gpu.residency_set(&aruminium::ResidencySetDescriptor::new())?;
+    /// set.add(&buffer);
     /// assert!(buffer.references() > alone);
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```

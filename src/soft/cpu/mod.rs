@@ -26,7 +26,9 @@ pub(crate) use tests::{Way, by_index};
 pub(crate) use workers::Workers;
 
 use super::ir::facts::{self, reach};
-use super::ir::{Allocation, Function, LocalMemory, Module, Span, passes, with_stack};
+use super::ir::{
+    Allocation, Function, LocalMemory, Module, Span, catch_internal_error, passes, with_stack,
+};
 use super::kernel::{
     Backend, CompileError, CompileOptions, Executable, Fault, FaultKind, Launch, Parameter,
 };
@@ -211,7 +213,10 @@ impl Program {
             let work = simdgroups.saturating_mul(u64::from(self.code.work) * turns);
             let before = self.worked.fetch_add(work.min(WORTH_NATIVE), Ordering::Relaxed);
             if before + work >= WORTH_NATIVE || native::is_always() {
-                return self.native.get_or_init(|| lower::lower_native(&self.source)).as_ref();
+                // A defect here costs speed only: the interpreter runs what has no machine code.
+                let make = || with_stack(|| lower::lower_native(&self.source));
+                let make = || catch_internal_error(make).ok().flatten();
+                return self.native.get_or_init(make).as_ref();
             }
         }
         let _ = (simdgroups, largest);

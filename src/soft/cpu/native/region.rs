@@ -12,7 +12,7 @@ use super::shape::Shapes;
 use crate::soft::cpu::Source;
 use crate::soft::cpu::interp::code::Wave;
 use crate::soft::cpu::interp::memory::Region;
-use crate::soft::ir::{Stmt, Value, VarId};
+use crate::soft::ir::{Stmt, Value, VarId, catch_internal_error, with_stack};
 
 /// Where the code finds what it shares with the interpreter.
 pub(crate) struct Layout;
@@ -130,7 +130,10 @@ impl Run {
 
     fn machine_of(&self, slot: usize, strip: Strip) -> Option<&Machine> {
         let isa = self.source.isa;
-        self.machines[slot].get_or_init(|| Machine::new(select(self, strip, isa), strip)).as_ref()
+        let make = || with_stack(|| Machine::new(select(self, strip, isa), strip));
+        // A defect here costs speed only: other code for the run takes its place.
+        let make = || catch_internal_error(make).ok().flatten();
+        self.machines[slot].get_or_init(make).as_ref()
     }
 
     /// The code for any strips.
