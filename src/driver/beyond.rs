@@ -1,7 +1,7 @@
 //! Messages beyond Metal's API, which only the classes of soft Metal answer.
 //!
 //! Their selectors begin with `aruminium`. They are sent like any other message: whether the object on the
-//! other side of the door answers one is asked of its class, so that a program runs with either Metal.
+//! other side answers a selector is checked first, so that a program runs with either Metal.
 
 use super::error::GpuError;
 use crate::abi::Sel;

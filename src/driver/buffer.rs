@@ -29,13 +29,13 @@ metal_class! {
     /// assert!(buffer.resource_options().contains(ResourceOptions::STORAGE_SHARED));
     /// buffer.add_debug_marker("header", (0..2).into());
     /// buffer.remove_all_debug_markers();
-    /// // Who need not keep the contents says so; a volatile buffer may lose them.
+    /// // Metal may discard the contents of a volatile buffer when memory is short.
     /// let before = buffer.set_purgeable_state(PurgeableState::Volatile);
     /// assert_eq!(before, PurgeableState::NonVolatile);
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     ///
-    /// Pixels in a buffer, and what managed memory and heaps want to be told:
+    /// A texture over a buffer, and the calls that managed memory and heaps need:
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
@@ -49,32 +49,32 @@ metal_class! {
     /// let descriptor = HeapDescriptor::new();
     /// descriptor.set_size(1 << 16);
     /// let scratch = gpu.heap(&descriptor)?.buffer(4096, ResourceOptions::STORAGE_PRIVATE)?;
-    /// // From here on other resources of the heap may take its place.
+    /// // From here on other resources of the heap may use its memory.
     /// // SAFETY: the CPU does not see it.
     /// unsafe { scratch.make_aliasable() };
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub class Buffer: MTLBuffer, labelled, state Memory;
 
-    /// The address by which kernels know the buffer.
+    /// The buffer's address on the GPU.
     pub fn gpu_address() -> u64 = [gpuAddress];
-    /// Where the memory is, and who reaches it.
+    /// Where the memory is, and whether CPU, GPU or both can access it.
     pub fn storage_mode() -> StorageMode = [storageMode];
     /// How the buffer is stored, cached and tracked.
     pub fn resource_options() -> ResourceOptions = [resourceOptions];
     /// How many bytes it takes, alignment included.
     pub fn allocated_size() -> usize = [allocatedSize];
-    /// Say whether the contents may be thrown away; answers what was so before.
+    /// Set whether the contents may be discarded; returns the previous state.
     pub fn set_purgeable_state(state: PurgeableState) -> PurgeableState = [setPurgeableState:];
-    /// Let other resources of the heap take the buffer's place.
+    /// Let other resources of the heap use the buffer's memory.
     ///
     /// # Safety
     ///
-    /// While the CPU reads or writes the buffer, it does not write any that has taken its place.
+    /// While the CPU reads or writes the buffer, it does not write any resource that now shares its memory.
     pub unsafe fn make_aliasable() = [makeAliasable];
-    /// Tell the GPU what the CPU changed in a managed buffer.
+    /// Notify Metal of the bytes that the CPU changed in a managed buffer.
     pub fn did_modify(range: NSRange) = [didModifyRange:];
-    /// Tools show the name where the range is shown.
+    /// Name a range of the buffer, for tools.
     pub fn add_debug_marker(name: &str, range: NSRange) = [addDebugMarker:range:];
     /// Remove all debug markers.
     pub fn remove_all_debug_markers() = [removeAllDebugMarkers];
@@ -92,7 +92,7 @@ unsafe impl Sync for Buffer {}
 /// A buffer's memory as the CPU sees it.
 #[derive(Debug)]
 struct Memory {
-    /// Where it starts; null until that is asked for.
+    /// The start of the memory; null until it is first requested.
     contents: AtomicPtr<c_void>,
     size: usize,
     located: Located<InBuffer>,
@@ -112,7 +112,7 @@ impl ClassState for Memory {
     }
 }
 
-/// Types of which every pattern of bytes is a value, without padding: what a buffer can hold.
+/// Types without padding for which every bit pattern is a valid value: what a buffer can hold.
 ///
 /// # Safety
 ///
@@ -123,7 +123,7 @@ impl ClassState for Memory {
 /// #[derive(Clone, Copy)]
 /// #[repr(C)]
 /// struct Particle { position: [f32; 3], charge: f32 }
-/// // SAFETY: four floats, one behind the other.
+/// // SAFETY: four floats, contiguous.
 /// unsafe impl Plain for Particle {}
 ///
 /// let buffer = aruminium::Gpu::open()?.buffer(8 * size_of::<Particle>())?;
@@ -133,7 +133,7 @@ impl ClassState for Memory {
 /// ```
 pub unsafe trait Plain: Copy + 'static {}
 
-/// Says of types that they are plain.
+/// Implements [`Plain`] for types.
 macro_rules! plain {
     ($($ty:ty),+) => {$(
         // SAFETY: a primitive number has neither padding nor forbidden values.
@@ -147,7 +147,7 @@ plain!(u8, i8, u16, i16, u32, i32, u64, i64, usize, isize, u128, i128, f32, f64,
 unsafe impl<T: Plain, const N: usize> Plain for [T; N] {}
 
 impl Buffer {
-    /// Whether the CPU reaches the memory.
+    /// Whether the CPU can access the memory.
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
@@ -164,7 +164,7 @@ impl Buffer {
     ///
     /// ```
     /// # let buffer = aruminium::Gpu::open()?.buffer(16)?;
-    /// // SAFETY: nobody else uses the buffer now.
+    /// // SAFETY: nothing else uses the buffer now.
     /// unsafe { buffer.contents().cast::<u32>().write(7) }
     /// assert_eq!(buffer.read(|bytes| u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])), 7);
     /// # Ok::<(), aruminium::GpuError>(())
@@ -175,8 +175,8 @@ impl Buffer {
         if known.is_null() { self.find_contents() } else { known }
     }
 
-    /// Asks for the memory. A buffer that only the GPU touches is never asked, so that Metal knows
-    /// that the CPU has left it as it was.
+    /// Requests the memory's address. This is not done for a buffer that only the GPU uses, so that Metal knows
+    /// that the CPU has not changed it.
     #[cold]
     fn find_contents(&self) -> *mut c_void {
         // SAFETY: the object is a buffer. Its memory does not move.
@@ -197,7 +197,7 @@ impl Buffer {
         self.state.size
     }
 
-    /// The memory as values of a type, and how many.
+    /// The memory as values of a type, and their count.
     fn values<T: Plain>(&self) -> Result<(*mut T, usize), GpuError> {
         let values = self.contents().cast::<T>();
         if !values.is_aligned() {
@@ -207,7 +207,7 @@ impl Buffer {
         Ok((values, self.state.size.checked_div(size_of::<T>()).unwrap_or(0)))
     }
 
-    /// The records of the memory, if the CPU can reach it.
+    /// The usage records of the memory, if the CPU can access it.
     pub(super) fn footprint(&self) -> Option<&Footprint> {
         self.state.located.footprint(&self.object)
     }
@@ -233,7 +233,7 @@ impl Buffer {
         let (values, len) = self.values::<T>()?;
         // SAFETY: the memory holds `len` plain values and is aligned for them. While the view is open,
         // no other view of it writes, and no command buffer that may write it is in flight; those that
-        // are not tracked are encoded by methods whose callers promise the same.
+        // are not tracked are encoded by unsafe methods whose callers promise the same.
         Ok(read(unsafe { std::slice::from_raw_parts(values, len) }))
     }
 
@@ -248,7 +248,7 @@ impl Buffer {
         Ok(write(unsafe { std::slice::from_raw_parts_mut(values, len) }))
     }
 
-    /// Read the memory as values of a plain type; bytes that do not make a whole one are left out.
+    /// Read the memory as values of a plain type; trailing bytes that do not make a whole value are left out.
     ///
     /// # Errors
     ///
@@ -397,7 +397,7 @@ impl Buffer {
         self.writing(true, write)
     }
 
-    /// Read the bytes, or say why not; see [`try_read_as`](Self::try_read_as).
+    /// Read the bytes, or return why they cannot be read; see [`try_read_as`](Self::try_read_as).
     ///
     /// ```
     /// # let buffer = aruminium::Gpu::open()?.buffer(16)?;
@@ -408,7 +408,7 @@ impl Buffer {
         self.try_read_as(read)
     }
 
-    /// Write the bytes, or say why not; see [`try_write_as`](Self::try_write_as).
+    /// Write the bytes, or return why they cannot be written; see [`try_write_as`](Self::try_write_as).
     ///
     /// ```
     /// # let buffer = aruminium::Gpu::open()?.buffer(16)?;

@@ -18,7 +18,7 @@ metal_class! {
     /// let file = std::env::temp_dir().join(format!("decoder-{}.gputrace", std::process::id()));
     /// let capture = Capture::shared();
     /// println!("to files: {}", capture.supports(CaptureDestination::GPUTraceDocument));
-    /// // A Mac wants `MTL_CAPTURE_ENABLED=1`; an error says so.
+    /// // A Mac needs `MTL_CAPTURE_ENABLED=1`; the error says so.
     /// match capture.start_device(&gpu, &file) {
     ///     Ok(()) => {
     ///         assert!(capture.is_capturing());
@@ -38,7 +38,7 @@ metal_class! {
     pub fn supports(destination: CaptureDestination) -> bool = [supportsDestination:];
     /// Whether a capture is running.
     pub fn is_capturing() -> bool = [isCapturing];
-    /// End the capture, and write it.
+    /// End the capture, and write its file.
     pub fn stop() = [stopCapture];
     fn start(descriptor: &CaptureDescriptor) -> Result<(), GpuError>
         = [startCaptureWithDescriptor:error:] or GpuError::CaptureFailed;
@@ -55,18 +55,18 @@ metal_class! {
 }
 
 impl Capture {
-    /// Capture all that a GPU does from now on, in command buffers that are made from now on. On a Mac
+    /// Capture everything that a GPU runs in command buffers that are created from now on. On a Mac
     /// the file is for Xcode; the embedded Metal writes text, a line for each command.
     ///
     /// # Errors
     ///
-    /// [`GpuError::CaptureFailed`] where captures are not enabled (`MTL_CAPTURE_ENABLED=1` on a Mac),
-    /// one runs already, or the file is there already.
+    /// [`GpuError::CaptureFailed`] if captures are not enabled (`MTL_CAPTURE_ENABLED=1` on a Mac),
+    /// a capture is already running, or the file already exists.
     pub fn start_device(&self, gpu: &Gpu, file: impl AsRef<Path>) -> Result<(), GpuError> {
         self.start_object(gpu.as_raw(), file.as_ref())
     }
 
-    /// Capture what goes through one queue.
+    /// Capture the command buffers of one queue.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Queues, and the command buffers that go through them.
+//! Queues and their command buffers.
 
 use super::encoder::{Copier, Encoder};
 use super::enums::DispatchType;
@@ -15,9 +15,9 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 
 metal_class! {
-    /// The way to the GPU: command buffers run in the order in which they are submitted.
+    /// A queue of work for the GPU: its command buffers run in the order in which they are submitted.
     ///
-    /// There are five ways to a command buffer, from the safest to the cheapest:
+    /// There are five ways to create a command buffer, from the safest to the cheapest:
     /// [`commands`](Self::commands), [`commands_unretained`](Self::commands_unretained),
     /// [`commands_fast`](Self::commands_fast), [`commands_unchecked`](Self::commands_unchecked),
     /// [`commands_autoreleased`](Self::commands_autoreleased).
@@ -31,7 +31,7 @@ metal_class! {
     /// let commands = queue.commands()?;
     /// commands.submit();
     /// commands.finish()?;
-    /// // SAFETY: nothing is encoded that would have to live, and the pool is drained after the waits.
+    /// // SAFETY: nothing is encoded that has to outlive the work, and the pool is drained after the waits.
     /// autorelease_pool(|| unsafe {
     ///     for commands in [
     ///         queue.commands_unretained()?,
@@ -47,13 +47,13 @@ metal_class! {
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     ///
-    /// Memory that is resident for all that the queue runs:
+    /// Memory that is resident for everything that the queue runs:
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
     /// # let queue = gpu.new_command_queue()?;
     /// use aruminium::ResidencySetDescriptor;
-    /// // Systems before macOS 15 have none.
+    /// // Systems before macOS 15 have no residency sets.
     /// if let Ok(weights) = gpu.residency_set(&ResidencySetDescriptor::new()) {
     ///     queue.add_residency_set(&weights);
     ///     queue.remove_residency_set(&weights);
@@ -62,30 +62,30 @@ metal_class! {
     /// ```
     pub class Queue: MTLCommandQueue, labelled, table, state Resident;
 
-    /// A command buffer that keeps alive what it uses.
+    /// A command buffer that retains the resources that it uses.
     pub fn commands() -> Result<Commands, GpuError>
         = [commandBuffer] or GpuError::CommandBufferError;
-    /// A command buffer that belongs to the pool.
+    /// The same, autoreleased: it belongs to the autorelease pool.
     ///
     /// # Safety
     ///
     /// It is not used after the pool around this call is drained.
     pub unsafe fn commands_unretained() -> Result<Commands, GpuError>
         = autoreleased [commandBuffer] or GpuError::CommandBufferError;
-    /// A command buffer that does not keep alive what it uses.
+    /// A command buffer that does not retain the resources that it uses.
     ///
     /// # Safety
     ///
-    /// All that is encoded lives until the command buffer has completed.
+    /// All resources that are encoded live until the command buffer has completed.
     pub unsafe fn commands_fast() -> Result<Commands, GpuError>
         = [commandBufferWithUnretainedReferences] or GpuError::CommandBufferError;
-    /// The same, without a look whether there is one.
+    /// The same, without a check for nil.
     ///
     /// # Safety
     ///
     /// As for `commands_fast`.
     pub unsafe fn commands_unchecked() -> Commands = unchecked [commandBufferWithUnretainedReferences];
-    /// The same, belonging to the pool.
+    /// The same, autoreleased: it belongs to the autorelease pool.
     ///
     /// # Safety
     ///
@@ -104,7 +104,7 @@ impl Clone for Queue {
     }
 }
 
-/// Notes what the queue's residency sets hold, for all wrappers of the queue.
+/// Records the memory of the queue's residency sets, for all wrappers of the queue.
 #[derive(Debug)]
 struct Resident;
 
@@ -155,15 +155,15 @@ metal_class! {
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     ///
-    /// The other ways to an encoder:
+    /// The other ways to create an encoder:
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
     /// # let commands = gpu.new_command_queue()?.commands()?;
     /// use aruminium::{DispatchType, ResidencySetDescriptor, autorelease_pool};
     /// commands.encoder_with(DispatchType::Concurrent)?.finish();
-    /// // SAFETY: the encoders are not used after the pool, and a command buffer without an open encoder
-    /// // has another one to give.
+    /// // SAFETY: the encoders are not used after the pool is drained, and a command buffer without an open
+    /// // encoder can create one.
     /// autorelease_pool(|| unsafe {
     ///     commands.encoder_unretained()?.finish();
     ///     commands.encoder_unchecked().finish();
@@ -179,20 +179,21 @@ metal_class! {
 
     /// An encoder for compute work.
     pub fn encoder() -> Result<Encoder, GpuError> = [computeCommandEncoder] because no_encoder;
-    /// The same, belonging to the pool.
+    /// The same, autoreleased: it belongs to the autorelease pool.
     ///
     /// # Safety
     ///
     /// It is not used after the pool around this call is drained.
     pub unsafe fn encoder_unretained() -> Result<Encoder, GpuError>
         = autoreleased [computeCommandEncoder] because no_encoder;
-    /// The same, without a look whether there is one.
+    /// The same, without a check for nil.
     ///
     /// # Safety
     ///
-    /// An encoder that is none swallows what it is told.
+    /// The command buffer can create an encoder. If creating it failed the encoder is nil, and messages to nil do
+    /// nothing: the work is lost without an error.
     pub unsafe fn encoder_unchecked() -> Encoder = unchecked [computeCommandEncoder];
-    /// The same, belonging to the pool.
+    /// The same, autoreleased: it belongs to the autorelease pool.
     ///
     /// # Safety
     ///
@@ -203,7 +204,7 @@ metal_class! {
         = [computeCommandEncoderWithDispatchType:] because no_encoder;
     /// An encoder for copies.
     pub fn copier() -> Result<Copier, GpuError> = [blitCommandEncoder] because no_encoder;
-    /// Take a place in the queue before the work is submitted.
+    /// Reserve a position in the queue before the work is submitted.
     pub fn enqueue() = [enqueue];
     /// Submit the work.
     ///
@@ -216,19 +217,19 @@ metal_class! {
     /// Wait until the work is done, or has failed. It must have been submitted; [`finish`](crate::Commands::finish)
     /// checks that.
     pub fn wait() = [waitUntilCompleted];
-    /// Wait until the work is handed to the GPU.
+    /// Wait until the work is scheduled on the GPU.
     pub fn wait_until_scheduled() = [waitUntilScheduled];
-    /// How far the work has come, as one of the `STATUS_` constants.
+    /// The state of the work, as one of the `STATUS_` constants.
     pub fn status() -> u64 = [status];
-    /// When the GPU began, in seconds since the system started.
+    /// When the GPU started the work, in seconds since the system started.
     pub fn gpu_start_time() -> f64 = [GPUStartTime];
-    /// When the GPU was done, in seconds since the system started.
+    /// When the GPU finished the work, in seconds since the system started.
     pub fn gpu_end_time() -> f64 = [GPUEndTime];
-    /// When the CPU began to schedule the work.
+    /// When the CPU started to schedule the work.
     pub fn kernel_start_time() -> f64 = [kernelStartTime];
-    /// When the CPU was done scheduling the work.
+    /// When the CPU finished scheduling the work.
     pub fn kernel_end_time() -> f64 = [kernelEndTime];
-    /// Whether the command buffer keeps alive what it uses.
+    /// Whether the command buffer retains the resources that it uses.
     pub fn retains_references() -> bool = [retainedReferences];
     /// Begin a group of commands, for tools.
     pub fn push_debug_group(name: &str) = [pushDebugGroup:];
@@ -238,7 +239,7 @@ metal_class! {
     pub fn use_residency_set(set: &ResidencySet) = [useResidencySet:];
 }
 
-/// Why a command buffer has no encoder to give.
+/// The error of a command buffer that returned no encoder.
 ///
 /// # Safety
 ///
@@ -258,7 +259,7 @@ unsafe fn no_encoder(commands: Id) -> GpuError {
 }
 
 metal_class! {
-    /// What the methods written out below are made of; none of it is for a hot loop.
+    /// The messages that the methods below send; none of them is for a hot loop.
     pub(super) trait Parts for Commands;
 
     fn error_object() -> Option<NSError> = [error];
@@ -279,7 +280,7 @@ impl Clone for Commands {
     }
 }
 
-/// What notes the memory that the command buffer uses; made with the first encoder.
+/// Records the memory that the command buffer uses; created with the first encoder.
 #[derive(Debug)]
 struct Submission(OnceCell<Arc<Tracker>>);
 
@@ -333,7 +334,7 @@ impl Submission {
 }
 
 impl Commands {
-    /// Not in a queue yet.
+    /// Not enqueued yet.
     ///
     /// ```
     /// use aruminium::Commands;
@@ -349,18 +350,18 @@ impl Commands {
     /// assert_eq!(name(4), "completed");
     /// ```
     pub const STATUS_NOT_ENQUEUED: u64 = 0;
-    /// In a queue, not submitted.
+    /// Enqueued, not submitted.
     pub const STATUS_ENQUEUED: u64 = 1;
     /// Submitted.
     pub const STATUS_COMMITTED: u64 = 2;
-    /// Handed to the GPU.
+    /// Scheduled on the GPU.
     pub const STATUS_SCHEDULED: u64 = 3;
-    /// Done.
+    /// Completed.
     pub const STATUS_COMPLETED: u64 = 4;
     /// Failed.
     pub const STATUS_ERROR: u64 = 5;
 
-    /// What went wrong, in words.
+    /// The error's message, if the work failed.
     ///
     /// ```
     /// # let commands = aruminium::Gpu::open()?.new_command_queue()?.commands()?;
@@ -373,7 +374,7 @@ impl Commands {
         Some(self.error_object()?.description())
     }
 
-    /// What went wrong, with its domain and code.
+    /// The error with its domain and code, if the work failed.
     ///
     /// ```
     /// # let commands = aruminium::Gpu::open()?.new_command_queue()?.commands()?;
@@ -393,7 +394,7 @@ impl Commands {
     /// # Errors
     ///
     /// [`GpuError::BufferAccess`] if a view is open that conflicts with the work. Nothing was submitted;
-    /// it may be later.
+    /// it may be submitted later.
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
@@ -409,7 +410,7 @@ impl Commands {
     /// ```
     pub fn try_submit(&self) -> Result<(), GpuError> {
         self.state.submit(&self.object)?;
-        // SAFETY: a command buffer answers this, and what it uses is in flight.
+        // SAFETY: a command buffer responds to this message, and the memory that it uses is marked as in flight.
         unsafe { crate::msg!(self, [commit]) };
         Ok(())
     }
@@ -453,8 +454,8 @@ impl Commands {
 
     /// A future that is ready when the work is done or has failed.
     ///
-    /// Call it before the work is submitted: then a completion handler wakes the task. Of work that runs
-    /// already, a thread waits for it.
+    /// Call it before the work is submitted: then a completion handler wakes the task. For work that was
+    /// submitted before, a thread waits.
     ///
     /// # Errors
     ///
@@ -488,12 +489,12 @@ impl Commands {
         Done::of(self)
     }
 
-    /// What became of the work, if it is done.
+    /// The outcome of the work, if it is done.
     pub(super) fn outcome(&self) -> Result<(), GpuError> {
         if self.status() != Self::STATUS_ERROR {
             return Ok(());
         }
-        // What is asked of the error is left to a pool.
+        // The error's properties are autoreleased.
         autorelease_pool(|| {
             let Some(error) = self.error_object() else {
                 return Err(GpuError::CommandBufferError("Metal does not say why".into()));
@@ -505,7 +506,7 @@ impl Commands {
         })
     }
 
-    /// Call a closure when the work is done or has failed, on a thread of Metal's.
+    /// Call a closure on one of Metal's threads when the work is done or has failed.
     ///
     /// ```
     /// # let commands = aruminium::Gpu::open()?.new_command_queue()?.commands()?;
@@ -519,7 +520,7 @@ impl Commands {
         self.add_completed(&handler_block(handler));
     }
 
-    /// Call a closure when the work is handed to the GPU, on a thread of Metal's.
+    /// Call a closure on one of Metal's threads when the work is scheduled on the GPU.
     ///
     /// ```
     /// # let commands = aruminium::Gpu::open()?.new_command_queue()?.commands()?;
@@ -532,7 +533,7 @@ impl Commands {
         self.add_scheduled(&handler_block(handler));
     }
 
-    /// When the work before this is done, set the event to a value.
+    /// Set the event to a value when the work encoded before this is done.
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
@@ -545,11 +546,11 @@ impl Commands {
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub fn signal(&self, event: &impl EventObject, value: u64) {
-        // SAFETY: the event is alive, and the command buffer keeps it.
+        // SAFETY: the event is alive, and the command buffer retains it.
         unsafe { self.signal_event(event.event(), value) }
     }
 
-    /// Begin the work behind this when the event has reached a value.
+    /// Start the work encoded after this when the event has reached a value.
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;

@@ -1,4 +1,4 @@
-//! Descriptors: how a thing is to be made, set property by property.
+//! Descriptors: the properties of an object that is to be created.
 
 use super::enums::{
     AddressMode, BorderColor, CpuCacheMode, DataType, Filter, HazardTracking, HeapType,
@@ -29,7 +29,7 @@ metal_class! {
     /// let source = "kernel void fill(device int *out, uint i [[thread_position_in_grid]]) { out[i] = TILE; }";
     /// Gpu::open()?.compile_with(source, Some(&options))?;
     ///
-    /// // Before macOS 15 there is one switch.
+    /// // Before macOS 15 there is a single switch.
     /// let options = CompileOptions::new();
     /// options.set_fast_math(false);
     /// assert!(!options.fast_math());
@@ -43,7 +43,7 @@ metal_class! {
     pub fn math_mode() -> MathMode = [mathMode];
     /// Set what the compiler may assume of floating-point arithmetic.
     pub fn set_math_mode(mode: MathMode) = [setMathMode:];
-    /// Which variant an unqualified mathematical function is.
+    /// Which variant (fast or precise) an unqualified mathematical function is.
     pub fn math_functions() -> MathFunctions = [mathFloatingPointFunctions];
     /// Set which variant an unqualified mathematical function is.
     pub fn set_math_functions(functions: MathFunctions) = [setMathFloatingPointFunctions:];
@@ -51,11 +51,11 @@ metal_class! {
     pub fn fast_math() -> bool = [fastMathEnabled];
     /// Set the older switch for the two above.
     pub fn set_fast_math(enabled: bool) = [setFastMathEnabled:];
-    /// Which version of the language the text is in.
+    /// The language version of the source.
     pub fn language_version() -> LanguageVersion = [languageVersion];
-    /// Set which version of the language the text is in.
+    /// Set the language version of the source.
     pub fn set_language_version(version: LanguageVersion) = [setLanguageVersion:];
-    /// Keep the results of a function the same wherever it is used.
+    /// Preserve invariance: a function returns the same results wherever it is used.
     pub fn set_preserve_invariance(preserve: bool) = [setPreserveInvariance:];
     /// The largest threadgroup that kernels are compiled for.
     pub fn set_max_total_threads_per_threadgroup(threads: usize) = [setMaxTotalThreadsPerThreadgroup:];
@@ -63,7 +63,7 @@ metal_class! {
 }
 
 impl CompileOptions {
-    /// Define preprocessor macros: names and what they stand for.
+    /// Define preprocessor macros: names and replacement text.
     ///
     /// ```
     /// let options = aruminium::CompileOptions::new();
@@ -100,13 +100,13 @@ metal_class! {
 
     /// No values.
     pub fn new() -> ConstantValues = class [new];
-    /// Forget all values.
+    /// Remove all values.
     pub fn reset() = [reset];
     unsafe fn set_at(value: *const c_void, ty: DataType, index: usize) = [setConstantValue:type:atIndex:];
     unsafe fn set_by_name(value: *const c_void, ty: DataType, name: &str) = [setConstantValue:type:withName:];
 }
 
-/// Types that a function constant can have.
+/// The types of function constants.
 ///
 /// # Safety
 ///
@@ -122,10 +122,10 @@ pub unsafe trait ConstantValue: Copy {
     const DATA_TYPE: DataType;
 }
 
-/// Says of types how Metal calls them.
+/// Maps types to Metal's data types.
 macro_rules! constant_values {
     ($($ty:ty = $name:ident),+ $(,)?) => {$(
-        // SAFETY: the row names the scalar or the vector with the same bytes.
+        // SAFETY: the row names the scalar or vector with the same layout.
         unsafe impl ConstantValue for $ty {
             const DATA_TYPE: DataType = DataType::$name;
         }
@@ -141,7 +141,7 @@ constant_values! {
 }
 
 impl ConstantValues {
-    /// Set the constant of an index.
+    /// Set the constant with an index.
     ///
     /// ```
     /// aruminium::ConstantValues::new().set(3, [1u32, 2, 3, 4]);
@@ -151,7 +151,7 @@ impl ConstantValues {
         unsafe { self.set_at((&raw const value).cast(), T::DATA_TYPE, index) }
     }
 
-    /// Set the constant of a name.
+    /// Set the constant with a name.
     ///
     /// ```
     /// aruminium::ConstantValues::new().set_named("use_bias", true);
@@ -163,7 +163,7 @@ impl ConstantValues {
 }
 
 metal_class! {
-    /// What a compute pipeline is to be like, where a kernel alone does not say it.
+    /// The properties of a compute pipeline that its kernel does not determine.
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
@@ -173,7 +173,7 @@ metal_class! {
     /// let descriptor = PipelineDescriptor::new(&function);
     /// descriptor.set_label("ones");
     /// descriptor.set_max_total_threads_per_threadgroup(64);
-    /// // A promise, which saves kernels a look at the last SIMD-group; launches are held to it.
+    /// // A promise, so that the kernel need not check for a partial SIMD-group; launches that break it fail.
     /// descriptor.set_whole_simd_groups(true);
     /// let pipeline = gpu.pipeline_with(&descriptor)?;
     /// assert_eq!(pipeline.label().as_deref(), Some("ones"));
@@ -184,11 +184,11 @@ metal_class! {
 
     fn without_kernel() -> PipelineDescriptor = class [new];
     fn set_function(function: &Shader) = [setComputeFunction:];
-    /// Name the pipeline, for tools and errors.
+    /// Set the label, for tools and error messages.
     pub fn set_label(label: &str) = [setLabel:];
-    /// Set the largest threadgroup that it is launched with.
+    /// Set the size of the largest threadgroup that it is launched with.
     pub fn set_max_total_threads_per_threadgroup(threads: usize) = [setMaxTotalThreadsPerThreadgroup:];
-    /// Promise that threadgroups are whole SIMD-groups.
+    /// Promise that the size of every threadgroup is a multiple of the SIMD-group's.
     pub fn set_whole_simd_groups(whole: bool) = [setThreadGroupSizeIsMultipleOfThreadExecutionWidth:];
 }
 
@@ -209,7 +209,7 @@ impl PipelineDescriptor {
 }
 
 metal_class! {
-    /// What a texture is to be like.
+    /// The properties of a texture.
     ///
     /// ```
     /// use aruminium::{CpuCacheMode, Gpu, HazardTracking, PixelFormat, StorageMode};
@@ -219,7 +219,7 @@ metal_class! {
     /// let texture = Gpu::open()?.texture_with(&descriptor)?;
     /// assert_eq!((texture.width(), texture.height()), (64, 32));
     ///
-    /// // The same, property by property, and then some.
+    /// // The same, property by property, and more of them.
     /// let descriptor = TextureDescriptor::new();
     /// descriptor.set_texture_type(TextureType::Type2DArray);
     /// descriptor.set_pixel_format(PixelFormat::R16Float);
@@ -237,7 +237,7 @@ metal_class! {
     /// assert_eq!((descriptor.mip_levels(), descriptor.array_length()), (3, 4));
     /// assert_eq!(descriptor.storage_mode(), StorageMode::Private);
     /// assert!(descriptor.usage().contains(TextureUsage::SHADER_READ));
-    /// // Storage, cache and tracking are one word, too.
+    /// // Storage, cache and tracking mode can be set as one word, too.
     /// descriptor.set_resource_options(aruminium::ResourceOptions::STORAGE_PRIVATE);
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
@@ -249,9 +249,9 @@ metal_class! {
     pub fn texture_type() -> TextureType = [textureType];
     /// Set the shape.
     pub fn set_texture_type(ty: TextureType) = [setTextureType:];
-    /// How a pixel is stored.
+    /// The pixel format.
     pub fn pixel_format() -> PixelFormat = [pixelFormat];
-    /// Set how a pixel is stored.
+    /// Set the pixel format.
     pub fn set_pixel_format(format: PixelFormat) = [setPixelFormat:];
     /// The width in pixels.
     pub fn width() -> usize = [width];
@@ -273,9 +273,9 @@ metal_class! {
     pub fn array_length() -> usize = [arrayLength];
     /// Set how many textures an array has.
     pub fn set_array_length(length: usize) = [setArrayLength:];
-    /// What the texture is for.
+    /// How the texture is used.
     pub fn usage() -> TextureUsage = [usage];
-    /// Set what the texture is for.
+    /// Set how the texture is used.
     pub fn set_usage(usage: TextureUsage) = [setUsage:];
     /// Where the memory is.
     pub fn storage_mode() -> StorageMode = [storageMode];
@@ -285,12 +285,12 @@ metal_class! {
     pub fn set_cpu_cache_mode(mode: CpuCacheMode) = [setCpuCacheMode:];
     /// Set whether Metal orders accesses by itself.
     pub fn set_hazard_tracking(mode: HazardTracking) = [setHazardTrackingMode:];
-    /// Set the last three in one word.
+    /// Set the storage, cache and tracking mode as one word.
     pub fn set_resource_options(options: ResourceOptions) = [setResourceOptions:];
 }
 
 impl TextureDescriptor {
-    /// That no texture is made of it.
+    /// The error that no texture could be created from it.
     #[cold]
     pub(super) fn cannot_be(&self) -> GpuError {
         GpuError::TextureCreationFailed(format!(
@@ -359,7 +359,7 @@ impl TextureDescriptor {
 }
 
 metal_class! {
-    /// How kernels sample textures.
+    /// How kernels sample textures: filters, address modes, levels of detail.
     ///
     /// ```
     /// use aruminium::{AddressMode, BorderColor, Filter, Gpu, MipFilter, SamplerDescriptor};
@@ -380,34 +380,34 @@ metal_class! {
     /// ```
     pub class SamplerDescriptor: MTLSamplerDescriptor;
 
-    /// Nearest pixel, clamped to the edge, normalised coordinates.
+    /// The default: nearest pixel, clamped to the edge, normalised coordinates.
     pub fn new() -> SamplerDescriptor = class [new];
-    /// Set how pixels are combined where the texture is smaller than its picture.
+    /// Set the filter for magnification: where the texture has fewer pixels than the result.
     pub fn set_mag_filter(filter: Filter) = [setMagFilter:];
-    /// Set how pixels are combined where the texture is larger than its picture.
+    /// Set the filter for minification: where the texture has more pixels than the result.
     pub fn set_min_filter(filter: Filter) = [setMinFilter:];
     /// Set how mip levels are combined.
     pub fn set_mip_filter(filter: MipFilter) = [setMipFilter:];
-    /// Set what is outside along x.
+    /// Set the address mode along x.
     pub fn set_address_x(mode: AddressMode) = [setSAddressMode:];
-    /// Set what is outside along y.
+    /// Set the address mode along y.
     pub fn set_address_y(mode: AddressMode) = [setTAddressMode:];
-    /// Set what is outside along z.
+    /// Set the address mode along z.
     pub fn set_address_z(mode: AddressMode) = [setRAddressMode:];
-    /// Set the color outside.
+    /// Set the border color.
     pub fn set_border_color(color: BorderColor) = [setBorderColor:];
-    /// Set whether coordinates go from 0 to 1, or count pixels.
+    /// Set whether coordinates are normalised (0 to 1) or in pixels.
     pub fn set_normalized_coordinates(normalized: bool) = [setNormalizedCoordinates:];
     /// Set the smallest level of detail.
     pub fn set_lod_min(lod: f32) = [setLodMinClamp:];
     /// Set the largest level of detail.
     pub fn set_lod_max(lod: f32) = [setLodMaxClamp:];
-    /// Name it, for tools and errors.
+    /// Set the label, for tools and error messages.
     pub fn set_label(label: &str) = [setLabel:];
 }
 
 impl SamplerDescriptor {
-    /// Set what is outside along all axes.
+    /// Set the address mode along all axes.
     ///
     /// ```
     /// use aruminium::{AddressMode, SamplerDescriptor};
@@ -421,7 +421,7 @@ impl SamplerDescriptor {
 }
 
 metal_class! {
-    /// What a heap is to be like.
+    /// The properties of a heap.
     ///
     /// ```
     /// use aruminium::{Gpu, HazardTracking, HeapDescriptor, HeapType, StorageMode};
@@ -436,22 +436,22 @@ metal_class! {
     /// ```
     pub class HeapDescriptor: MTLHeapDescriptor;
 
-    /// A private heap without bytes.
+    /// A private heap of zero bytes.
     pub fn new() -> HeapDescriptor = class [new];
-    /// How many bytes it has.
+    /// The size in bytes.
     pub fn size() -> usize = [size];
-    /// Set how many bytes it has.
+    /// Set the size in bytes.
     pub fn set_size(bytes: usize) = [setSize:];
     /// Set where its memory is.
     pub fn set_storage_mode(mode: StorageMode) = [setStorageMode:];
     /// Set whether Metal orders accesses by itself.
     pub fn set_hazard_tracking(mode: HazardTracking) = [setHazardTrackingMode:];
-    /// Set who places its resources.
+    /// Set whether Metal or the caller places its resources.
     pub fn set_type(ty: HeapType) = [setType:];
 }
 
 metal_class! {
-    /// What a residency set is to be like.
+    /// The properties of a residency set.
     ///
     /// ```
     /// let descriptor = aruminium::ResidencySetDescriptor::new();
@@ -460,11 +460,11 @@ metal_class! {
     /// ```
     pub class ResidencySetDescriptor: MTLResidencySetDescriptor;
 
-    /// A set without a name.
+    /// A set without a label.
     pub fn new() -> ResidencySetDescriptor = class [new];
-    /// Name it, for tools and errors.
+    /// Set the label, for tools and error messages.
     pub fn set_label(label: &str) = [setLabel:];
-    /// Set how many allocations it is made for.
+    /// Set how many allocations to reserve space for.
     pub fn set_initial_capacity(count: usize) = [setInitialCapacity:];
 }
 

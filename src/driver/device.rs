@@ -1,4 +1,4 @@
-//! The GPU: what it can do, and what it makes.
+//! The GPU: its capabilities, and the objects that it creates.
 
 use super::buffer::Buffer;
 use super::command::Queue;
@@ -21,7 +21,7 @@ use std::ffi::c_void;
 use std::path::Path;
 
 metal_class! {
-    /// A Metal GPU: it owns all that is made from it.
+    /// A Metal GPU. It creates all other objects.
     ///
     /// ```
     /// use aruminium::{Gpu, GpuFamily};
@@ -39,7 +39,7 @@ metal_class! {
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     ///
-    /// What it makes:
+    /// The objects that it creates:
     ///
     /// ```
     /// use aruminium::{CompileOptions, Gpu, HeapDescriptor, PixelFormat, ResidencySetDescriptor};
@@ -56,7 +56,7 @@ metal_class! {
     /// let descriptor = HeapDescriptor::new();
     /// descriptor.set_size(1 << 20);
     /// let heap = gpu.heap(&descriptor)?;
-    /// // An error where the system has none: before macOS 15.
+    /// // Before macOS 15 there are no residency sets, and this is an error.
     /// let set = gpu.residency_set(&ResidencySetDescriptor::new());
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
@@ -66,19 +66,19 @@ metal_class! {
     pub fn name() -> String = [name];
     /// Whether CPU and GPU share one memory.
     pub fn has_unified_memory() -> bool = [hasUnifiedMemory];
-    /// Whether it is the GPU that saves power, of several.
+    /// Whether it is the low-power GPU of a system with several.
     pub fn is_low_power() -> bool = [isLowPower];
-    /// Whether no display hangs on it.
+    /// Whether no display is connected to it.
     pub fn is_headless() -> bool = [isHeadless];
-    /// Whether it can be unplugged.
+    /// Whether it is an external GPU that can be removed.
     pub fn is_removable() -> bool = [isRemovable];
-    /// The number by which the system's registry knows the device.
+    /// The device's ID in the system's registry.
     pub fn registry_id() -> u64 = [registryID];
-    /// How large a buffer can be, in bytes.
+    /// The largest size of a buffer, in bytes.
     pub fn max_buffer_length() -> usize = [maxBufferLength];
-    /// How large a threadgroup can be along each axis.
+    /// The largest size of a threadgroup along each axis.
     pub fn max_threads_per_threadgroup() -> MTLSize = [maxThreadsPerThreadgroup];
-    /// How much threadgroup memory a kernel can have, in bytes.
+    /// The most threadgroup memory that a kernel can have, in bytes.
     pub fn max_threadgroup_memory_length() -> usize = [maxThreadgroupMemoryLength];
     /// How much memory can be in use before performance suffers, in bytes.
     pub fn recommended_max_working_set_size() -> u64 = [recommendedMaxWorkingSetSize];
@@ -88,7 +88,7 @@ metal_class! {
     pub fn supports_family(family: GpuFamily) -> bool = [supportsFamily:];
     /// Make a command queue.
     pub fn new_command_queue() -> Result<Queue, GpuError> = [newCommandQueue] else GpuError::QueueCreationFailed;
-    /// Make a command queue that holds so many command buffers at once; 64 without this.
+    /// Make a command queue for at most `count` command buffers that have not completed; the default is 64.
     pub fn new_command_queue_with_capacity(count: usize) -> Result<Queue, GpuError>
         = [newCommandQueueWithMaxCommandBufferCount:] else GpuError::QueueCreationFailed;
     /// Compile MSL source text.
@@ -98,19 +98,19 @@ metal_class! {
         = [newLibraryWithURL:error:] or GpuError::LibraryCompilationFailed;
     fn library_from_dispatch_data(data: &Object) -> Result<ShaderLib, GpuError>
         = [newLibraryWithData:error:] or GpuError::LibraryCompilationFailed;
-    /// Make a compute pipeline of a kernel.
+    /// Make a compute pipeline from a kernel.
     pub fn pipeline(function: &Shader) -> Result<Pipeline, GpuError>
         = [newComputePipelineStateWithFunction:error:] or GpuError::PipelineCreationFailed;
     /// Make a sampler.
     pub fn sampler(descriptor: &SamplerDescriptor) -> Result<Sampler, GpuError>
         = [newSamplerStateWithDescriptor:] or GpuError::ObjectCreationFailed;
-    /// Make a fence: it orders encoders of one queue.
+    /// Make a fence: it orders the encoders of one queue.
     pub fn fence() -> Result<Fence, GpuError> = [newFence] or GpuError::ObjectCreationFailed;
-    /// Make an event: it orders command buffers of one device.
+    /// Make an event: it orders the command buffers of one device.
     pub fn event() -> Result<Event, GpuError> = [newEvent] or GpuError::ObjectCreationFailed;
     /// Make a shared event: it orders command buffers and the CPU.
     pub fn shared_event() -> Result<SharedEvent, GpuError> = [newSharedEvent] or GpuError::ObjectCreationFailed;
-    /// Make a set of allocations to keep resident; systems before macOS 15 have none.
+    /// Make a set of allocations to keep resident; systems before macOS 15 have no residency sets.
     pub fn residency_set(descriptor: &ResidencySetDescriptor) -> Result<ResidencySet, GpuError>
         = [newResidencySetWithDescriptor:error:] or GpuError::ObjectCreationFailed;
 
@@ -133,7 +133,7 @@ unsafe impl Send for Gpu {}
 // SAFETY: as above.
 unsafe impl Sync for Gpu {}
 
-/// What a buffer calls with its start and length when its memory is no longer needed.
+/// The block that a buffer calls with its start and length when its memory is no longer needed.
 ///
 /// ```
 /// use aruminium::Deallocator;
@@ -144,7 +144,7 @@ unsafe impl Sync for Gpu {}
 pub type Deallocator = Block<(*mut c_void, usize)>;
 
 impl Gpu {
-    /// The default GPU of the system, or else the first of all.
+    /// The default GPU of the system, or the first one if there is no default.
     ///
     /// # Errors
     ///
@@ -155,7 +155,7 @@ impl Gpu {
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub fn open() -> Result<Self, GpuError> {
-        // SAFETY: the function answers nil or a device that the caller owns.
+        // SAFETY: the function returns nil or a device that the caller owns.
         match unsafe { Self::from_raw(link::MTLCreateSystemDefaultDevice()) } {
             Some(gpu) => Ok(gpu),
             None => Self::all()?.into_iter().next().ok_or(GpuError::DeviceNotFound),
@@ -175,7 +175,7 @@ impl Gpu {
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub fn all() -> Result<Vec<Self>, GpuError> {
-        // SAFETY: the function answers nil or an array that the caller owns, of devices.
+        // SAFETY: the function returns nil or an array that the caller owns, of devices.
         unsafe {
             let all =
                 NSArray::from_raw(link::MTLCopyAllDevices()).ok_or(GpuError::DeviceNotFound)?;
@@ -196,7 +196,7 @@ impl Gpu {
         unsafe { crate::msg!(architecture, [name] -> String) }
     }
 
-    /// Make a shared buffer of so many bytes: CPU and GPU reach the same memory.
+    /// Make a shared buffer of `bytes` bytes: CPU and GPU access the same memory.
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
@@ -208,7 +208,7 @@ impl Gpu {
         self.buffer_with_options(bytes, ResourceOptions::STORAGE_SHARED)
     }
 
-    /// Make a private buffer of so many bytes: only the GPU reaches it.
+    /// Make a private buffer of `bytes` bytes: only the GPU can access it.
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
@@ -220,7 +220,7 @@ impl Gpu {
         self.buffer_with_options(bytes, ResourceOptions::STORAGE_PRIVATE)
     }
 
-    /// Make a buffer of so many bytes, stored, cached and tracked as told.
+    /// Make a buffer of `bytes` bytes with a storage, cache and tracking mode.
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
@@ -250,12 +250,12 @@ impl Gpu {
             .ok_or_else(|| self.no_buffer(data.len()))
     }
 
-    /// Make a shared buffer of memory that is there already, without a copy.
+    /// Make a shared buffer over existing memory, without a copy.
     ///
     /// # Safety
     ///
     /// `start` is the start of a page, `bytes` a whole number of pages, and the memory is valid, and
-    /// used by nobody else while the GPU uses it, until the buffer is gone and all work with it done.
+    /// not used by anything else while the GPU uses it, until the buffer is freed and all work with it is done.
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
@@ -263,7 +263,7 @@ impl Gpu {
     /// use std::alloc::{Layout, alloc_zeroed, dealloc};
     /// let page = getpagesize() as usize;
     /// let layout = Layout::from_size_align(page, page).expect("a page");
-    /// // SAFETY: the page is there until the buffer is gone.
+    /// // SAFETY: the page is valid until the buffer is freed.
     /// unsafe {
     ///     let start = alloc_zeroed(layout);
     ///     let buffer = gpu.buffer_wrap(start.cast(), page)?;
@@ -279,7 +279,7 @@ impl Gpu {
         unsafe { self.wrap_pages(start, bytes, BlockPtr::NIL) }
     }
 
-    /// The same, and call the block when the memory is no longer needed.
+    /// The same; the block is called when the memory is no longer needed.
     ///
     /// # Safety
     ///
@@ -291,7 +291,7 @@ impl Gpu {
     /// use std::alloc::{Layout, alloc_zeroed, dealloc};
     /// let page = getpagesize() as usize;
     /// let layout = Layout::from_size_align(page, page).expect("a page");
-    /// // SAFETY: the page is there until the block is called.
+    /// // SAFETY: the page is valid until the block is called.
     /// let buffer = unsafe {
     ///     let free = Deallocator::new(move |start: *mut std::ffi::c_void, _: usize| dealloc(start.cast(), layout));
     ///     gpu.buffer_wrap_with(alloc_zeroed(layout).cast(), page, &free)?
@@ -334,7 +334,7 @@ impl Gpu {
     ///
     /// # Errors
     ///
-    /// [`GpuError::TextureCreationFailed`] with what was asked for.
+    /// [`GpuError::TextureCreationFailed`] with what was requested.
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
@@ -347,11 +347,11 @@ impl Gpu {
         self.new_texture(descriptor).ok_or_else(|| descriptor.cannot_be())
     }
 
-    /// Make a heap, to place resources in.
+    /// Make a heap, to allocate resources from.
     ///
     /// # Errors
     ///
-    /// [`GpuError::ObjectCreationFailed`] with what was asked for.
+    /// [`GpuError::ObjectCreationFailed`] with what was requested.
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
@@ -395,7 +395,7 @@ impl Gpu {
         self.compile_with(source, None)
     }
 
-    /// Make a compute pipeline with a name, and with limits of its own.
+    /// Make a compute pipeline from a descriptor, which may set a label and limits.
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
@@ -407,11 +407,11 @@ impl Gpu {
     /// ```
     pub fn pipeline_with(&self, descriptor: &PipelineDescriptor) -> Result<Pipeline, GpuError> {
         const NO_OPTIONS: usize = 0;
-        // SAFETY: without the option for it no reflection is left anywhere.
+        // SAFETY: without the option for it no reflection is returned.
         unsafe { self.pipeline_described(descriptor, NO_OPTIONS, std::ptr::null_mut()) }
     }
 
-    /// Load a compiled library from a file, where the system can.
+    /// Load a compiled library from a file, if the system supports it.
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
@@ -429,7 +429,7 @@ impl Gpu {
         self.library_from_url(&NSURL::file(path))
     }
 
-    /// Load a compiled library from bytes, where the system can.
+    /// Load a compiled library from bytes, if the system supports it.
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
@@ -447,7 +447,7 @@ impl Gpu {
         self.library_from_dispatch_data(&data)
     }
 
-    /// Make a texture from a descriptor that another library made.
+    /// Make a texture from a descriptor that another library created.
     ///
     /// # Safety
     ///

@@ -1,4 +1,4 @@
-//! What the compiler says, as data; soft Metal only.
+//! The compiler's diagnostics as data; soft Metal only.
 
 use super::beyond::supports;
 use super::descriptor::CompileOptions;
@@ -25,7 +25,7 @@ use crate::{msg, selector};
 ///         assert_eq!((error.line, error.column), (Some(3), Some(12)));
 ///         assert!(error.message.contains("'y'"));
 ///     }
-///     // Apple's compiler has no such list.
+///     // Apple's compiler returns no such list.
 ///     Err(error) => assert!(matches!(error, GpuError::Unsupported(_))),
 /// }
 /// # Ok::<(), GpuError>(())
@@ -33,7 +33,7 @@ use crate::{msg, selector};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Diagnostic {
-    /// How bad it is.
+    /// The severity.
     pub severity: Severity,
     /// The message, one line.
     pub message: String,
@@ -45,7 +45,7 @@ pub struct Diagnostic {
     pub column: Option<u32>,
 }
 
-/// How bad it is.
+/// The severity.
 ///
 /// ```
 /// assert!(aruminium::Severity::Error < aruminium::Severity::Warning);
@@ -55,13 +55,13 @@ pub struct Diagnostic {
 pub enum Severity {
     /// The source, or the function, does not compile.
     Error,
-    /// It compiles, but probably does something else than what is meant.
+    /// It compiles, but probably does not do what was intended.
     Warning,
-    /// More about the message before.
+    /// A note on the message before it.
     Note,
 }
 
-/// The messages in a list of soft Metal's.
+/// The messages in a list from soft Metal.
 fn messages(list: &NSArray) -> Vec<Diagnostic> {
     let message = |index| {
         // SAFETY: the list holds dictionaries.
@@ -83,12 +83,12 @@ fn messages(list: &NSArray) -> Vec<Diagnostic> {
 }
 
 impl Gpu {
-    /// Compile MSL source text only for what the compiler says about it: errors, warnings and notes, none
-    /// if all is well.
+    /// Compile MSL source text only for its diagnostics: errors, warnings and notes; the list is empty
+    /// if there are none.
     ///
     /// # Errors
     ///
-    /// [`GpuError::Unsupported`] where Metal is Apple's: its compiler has only a text, which
+    /// [`GpuError::Unsupported`] on Apple's Metal: its compiler returns only text, which
     /// [`compile`](Self::compile) returns.
     ///
     /// ```
@@ -104,7 +104,7 @@ impl Gpu {
     ) -> Result<Vec<Diagnostic>, GpuError> {
         autorelease_pool(|| {
             let mut error = Id::NIL;
-            // SAFETY: a device answers this with these types; the slot is there for the time of the call.
+            // SAFETY: a device responds to this message with these types; the slot outlives the call.
             let library = unsafe {
                 msg!(self, [newLibraryWithSource: source, options: options, error: &raw mut error]
                     -> Option<ShaderLib>)
@@ -112,10 +112,10 @@ impl Gpu {
             if let Some(library) = library {
                 return library.diagnostics();
             }
-            // SAFETY: without a library an error is left, which the pool keeps.
+            // SAFETY: without a library an error is returned, which the pool owns.
             let error = unsafe { NSError::from_object(Object::borrowed(error)) };
             let key = NSString::from("AruminiumDiagnostics");
-            // SAFETY: only soft Metal has such a key; a list is there.
+            // SAFETY: only soft Metal sets this key; its value is an array.
             match unsafe { error.user_info().get::<NSArray>(&key) } {
                 Some(list) => Ok(messages(&list)),
                 None => Err(GpuError::Unsupported(format!(
@@ -128,12 +128,12 @@ impl Gpu {
 }
 
 impl ShaderLib {
-    /// What the compiler said about the source: warnings, notes, and errors of functions that need what is not
-    /// supported.
+    /// The compiler's diagnostics for the source: warnings, notes, and errors in functions that need an unsupported
+    /// feature.
     ///
     /// # Errors
     ///
-    /// [`GpuError::Unsupported`] where Metal is Apple's.
+    /// [`GpuError::Unsupported`] on Apple's Metal.
     ///
     /// ```
     /// let gpu = aruminium::Gpu::open()?;

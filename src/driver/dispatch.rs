@@ -16,8 +16,8 @@ pub use super::encoder::Batch;
 
 /// Encodes and submits work without `objc_msgSend`: for loops that do it thousands of times a second.
 ///
-/// The functions of queue, command buffer and encoder are found when it is made. Each command buffer
-/// and each encoder is asked for its class once, and tables are resolved again where it differs, as
+/// The methods of queue, command buffer and encoder are looked up when it is created. The class of each
+/// command buffer and encoder is read once, and its table is resolved again if the class differs, as
 /// it does under a debugging or capturing layer.
 ///
 /// ```
@@ -58,7 +58,7 @@ impl fmt::Debug for Dispatch {
 }
 
 impl Dispatch {
-    /// Finds all functions, on a command buffer that is thrown away.
+    /// Looks up all methods, on a command buffer that is discarded.
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
@@ -74,22 +74,22 @@ impl Dispatch {
             commands_imps: ImpTables::new(),
             encoder_imps: ImpTables::new(),
         };
-        // A queue that gives no command buffer now will say so when it is asked for work.
+        // A queue that returns no command buffer now reports the error when work is dispatched.
         let _ = autorelease_pool(|| dispatch.encode(|_| ()));
         dispatch
     }
 
-    /// One command buffer with what the closure records, not submitted.
+    /// One command buffer with the commands that the closure records, not submitted.
     #[inline(always)]
     fn encode(&self, record: impl FnOnce(&Batch<'_>)) -> Result<Commands, GpuError> {
         // SAFETY: the queue is of the class that its table was resolved from; the others are chosen
-        // by the class of their object. What the work refers to lives until it is done: that is the
+        // by the class of their object. The resources of the work live until it is done: that is the
         // contract of every caller.
         unsafe {
             let commands = self.queue_imps.commands_fast(self.queue.as_raw())?;
             let encoder: Encoder =
                 self.commands_imps.of(commands.as_raw()).encoder(commands.as_raw())?;
-            // The caller promises what tracking would see to.
+            // The caller guarantees what tracking would check.
             let batch = Batch::new(&encoder, self.encoder_imps.of(encoder.as_raw()))
                 .expect("the table was chosen by the encoder's class");
             record(&batch);
@@ -127,7 +127,7 @@ impl Dispatch {
     /// # Safety
     ///
     /// The kernel stays within its buffers. Nothing records what the work uses: until it is done, the
-    /// caller neither views that memory from the CPU nor lets others do so.
+    /// caller neither views that memory from the CPU nor lets other threads do so.
     ///
     /// ```
     /// # use aruminium::{Dispatch, Gpu, autorelease_pool};
@@ -206,7 +206,7 @@ impl Dispatch {
     ///
     /// # Safety
     ///
-    /// As for [`dispatch`](Self::dispatch); what is bound lives until the call returns.
+    /// As for [`dispatch`](Self::dispatch); bound resources live until the call returns.
     ///
     /// ```
     /// # use aruminium::{Dispatch, Gpu, autorelease_pool};
@@ -215,7 +215,7 @@ impl Dispatch {
     /// # let pipeline = gpu.pipeline(&gpu.compile(source)?.function("add")?)?;
     /// # let (queue, buffer) = (gpu.new_command_queue()?, gpu.buffer(64 * 4)?);
     /// # let dispatch = Dispatch::new(&queue);
-    /// // SAFETY: what is bound lives until the call returns.
+    /// // SAFETY: bound resources live until the call returns.
     /// unsafe {
     ///     dispatch.batch(|batch| {
     ///         batch.bind(&pipeline);
@@ -234,7 +234,7 @@ impl Dispatch {
         autorelease_pool(|| unsafe { self.batch_raw(record) })
     }
 
-    /// [`batch`](Self::batch) without a pool of its own: the caller has one around the whole loop.
+    /// [`batch`](Self::batch) without an autorelease pool of its own: the caller has one around the whole loop.
     ///
     /// # Errors
     ///
@@ -268,7 +268,7 @@ impl Dispatch {
         self.finish(&commands)
     }
 
-    /// Record launches, submit them, and go on: the future waits for them.
+    /// Record launches and submit them without waiting: the future waits for them.
     ///
     /// ```
     /// # use aruminium::{Dispatch, Gpu};
@@ -277,7 +277,7 @@ impl Dispatch {
     /// let mut previous = None;
     /// for layer in 0..8 {
     ///     // Encoded while the previous layer runs.
-    ///     // SAFETY: what is bound lives until the future is waited for.
+    ///     // SAFETY: bound resources live until the future is waited for.
     ///     let next = unsafe { dispatch.batch_async(|_batch| { /* bind and launch */ }) };
     ///     if let Some(previous) = previous.replace(next) {
     ///         previous.wait()?;
@@ -288,7 +288,7 @@ impl Dispatch {
     ///
     /// # Safety
     ///
-    /// As for [`dispatch`](Self::dispatch); what is bound lives, and is not viewed from the CPU, until
+    /// As for [`dispatch`](Self::dispatch); bound resources live, and are not viewed from the CPU, until
     /// the future has waited.
     #[inline]
     pub unsafe fn batch_async(&self, record: impl FnOnce(&Batch<'_>)) -> GpuFuture {
@@ -317,7 +317,7 @@ fn launch(
     batch.launch(grid, group);
 }
 
-/// Submitted work: wait for it, or `await` it. Dropping it waits, since what is bound may not live longer.
+/// Submitted work: wait for it, or `await` it. Dropping it waits, since bound resources may not live longer.
 ///
 /// ```
 /// use aruminium::{Dispatch, Gpu, GpuFuture};
@@ -330,9 +330,9 @@ fn launch(
 #[derive(Debug)]
 #[must_use = "dropping the future waits for the work, and loses its error"]
 pub struct GpuFuture {
-    /// None once the outcome was returned.
+    /// `None` once the outcome was returned.
     commands: Option<Result<Commands, GpuError>>,
-    /// What wakes the task; made with the first poll, so that those who wait do not pay for it.
+    /// Wakes the task; created with the first poll, so that a blocking wait does not pay for it.
     done: Option<Done>,
 }
 
@@ -354,7 +354,7 @@ impl GpuFuture {
     ///
     /// # Errors
     ///
-    /// [`GpuError::KernelFault`] or [`GpuError::CommandBufferError`] if it failed, or why it could not be
+    /// [`GpuError::KernelFault`] or [`GpuError::CommandBufferError`] if it failed, or the reason why it could not be
     /// submitted.
     ///
     /// ```
@@ -375,7 +375,7 @@ impl Future for GpuFuture {
 
     /// # Panics
     ///
-    /// If it was ready before.
+    /// If it is polled after it was ready.
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let outcome =

@@ -21,7 +21,7 @@ use std::sync::Arc;
 pub type Size = (usize, usize, usize);
 
 metal_class! {
-    /// Records compute work into one command buffer. Ended on drop if it was not finished.
+    /// Records compute work into one command buffer. It is ended on drop if it was not finished.
     ///
     /// [`Batch`] has the same methods, called through the table [`EncoderImps`].
     ///
@@ -41,7 +41,7 @@ metal_class! {
     /// encoder.launch((100, 1, 1), (32, 1, 1));
     /// encoder.pop_debug_group();
     /// encoder.signpost("half way");
-    /// // The second half once more, and as many groups as a buffer says.
+    /// // The second half once more, with the number of groups read from a buffer.
     /// encoder.bind_offset(50 * 4, 0);
     /// encoder.launch_groups((5, 1, 1), (10, 1, 1));
     /// let groups = gpu.buffer(12)?;
@@ -54,7 +54,7 @@ metal_class! {
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     ///
-    /// Textures, threadgroup memory, and what orders work:
+    /// Textures, threadgroup memory, and synchronisation:
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
@@ -73,7 +73,7 @@ metal_class! {
     /// encoder.threadgroup_memory(1024, 0);
     /// encoder.use_heap(&heap);
     /// encoder.use_resource(&texture, aruminium::ResourceUsage::READ);
-    /// // What is launched here is done before what is launched behind it.
+    /// // The launches before the barrier complete before the launches after it.
     /// encoder.barrier(BarrierScope::BUFFERS);
     /// encoder.barrier_for(&[&texture]);
     /// encoder.update_fence(&fence);
@@ -84,13 +84,13 @@ metal_class! {
     /// ```
     pub class Encoder: MTLComputeCommandEncoder, labelled, table, direct Batch<'a>, state Open;
 
-    /// Bind the pipeline that the next launches run.
+    /// Bind the pipeline for the next launches.
     pub fn bind(pipeline: &Pipeline) = [setComputePipelineState:];
     /// Bind a buffer, from an offset in bytes, to an index.
     pub fn bind_buffer(buffer: &Buffer, offset: usize, index: usize) = [setBuffer:offset:atIndex:];
     /// Change the offset of the buffer that is bound to an index.
     pub fn bind_offset(offset: usize, index: usize) = [setBufferOffset:atIndex:];
-    /// Copy a few bytes (at most 4096) to an index, in a buffer's place.
+    /// Copy a few bytes (at most 4096) to an index, instead of binding a buffer.
     pub fn push(bytes: &[u8], index: usize) = [setBytes:length:atIndex:];
     /// Bind a texture to an index.
     pub fn bind_texture(texture: &Texture, index: usize) = [setTexture:atIndex:];
@@ -98,30 +98,30 @@ metal_class! {
     pub fn bind_sampler(sampler: &Sampler, index: usize) = [setSamplerState:atIndex:];
     /// Reserve threadgroup memory for an argument of the kernel, in bytes.
     pub fn threadgroup_memory(length: usize, index: usize) = [setThreadgroupMemoryLength:atIndex:];
-    /// Run a grid of threads, in threadgroups that are smaller at its edges.
+    /// Run a grid of threads; threadgroups at its edges may be smaller.
     pub fn launch(grid: Size, group: Size) = [dispatchThreads:threadsPerThreadgroup:];
     /// Run a grid of whole threadgroups.
     pub fn launch_groups(groups: Size, threads: Size) = [dispatchThreadgroups:threadsPerThreadgroup:];
     /// Run a grid of threadgroups whose counts, three `u32`s, are in a buffer.
     pub fn launch_indirect(buffer: &Buffer, offset: usize, threads: Size)
         = [dispatchThreadgroupsWithIndirectBuffer:indirectBufferOffset:threadsPerThreadgroup:];
-    /// Let what was launched finish with these kinds of memory before the next launch.
+    /// A barrier: earlier launches finish their accesses to these kinds of memory before the next launch.
     pub fn barrier(scope: BarrierScope) = [memoryBarrierWithScope:];
-    /// Let what was launched finish with these resources before the next launch.
+    /// A barrier: earlier launches finish their accesses to these resources before the next launch.
     pub fn barrier_for(resources: &[&dyn Allocation]) = [memoryBarrierWithResources:count:];
-    /// Signal a fence when the work before this is done.
+    /// Signal a fence when the work encoded before this is done.
     pub fn update_fence(fence: &Fence) = [updateFence:];
-    /// Begin the work after this when a fence is signalled.
+    /// Start the work encoded after this when a fence is signalled.
     pub fn wait_for_fence(fence: &Fence) = [waitForFence:];
-    /// Make a resource reachable for kernels that find it through another one.
+    /// Make a resource accessible to kernels that reach it through another one.
     pub fn use_resource(resource: &dyn Allocation, usage: ResourceUsage) = [useResource:usage:];
-    /// Make a heap's resources reachable for kernels.
+    /// Make a heap's resources accessible to kernels.
     pub fn use_heap(heap: &Heap) = [useHeap:];
     /// Begin a group of commands, for tools.
     pub fn push_debug_group(name: &str) = [pushDebugGroup:];
     /// End the group that began last.
     pub fn pop_debug_group() = [popDebugGroup];
-    /// Mark a place, for tools.
+    /// Mark a point between commands, for tools.
     pub fn signpost(name: &str) = [insertDebugSignpost:];
     fn end_encoding() = [endEncoding];
     unsafe fn set_buffers(buffers: *const Id, offsets: *const usize, range: NSRange) = [setBuffers:offsets:withRange:];
@@ -130,7 +130,7 @@ metal_class! {
 // SAFETY: an encoder may move to another thread; Apple forbids only two threads at a time.
 unsafe impl Send for Encoder {}
 
-/// Whether an encoder is still to be ended, and what its commands use.
+/// Whether an encoder has not ended yet, and which memory its commands use.
 #[derive(Debug)]
 struct Open {
     open: Cell<bool>,
@@ -161,14 +161,14 @@ impl ClassState for Open {
     #[inline]
     fn detach(&mut self, object: &Object) {
         if self.open.replace(false) && !object.as_raw().is_nil() {
-            // SAFETY: every encoder answers this, and it was not ended yet.
+            // SAFETY: every encoder responds to this message, and it has not ended yet.
             unsafe { crate::msg!(object, [endEncoding]) }
         }
         self.uses.end();
     }
 }
 
-/// Arrays of what several buffers are bound with.
+/// The arrays of pointers and offsets with which several buffers are bound.
 fn arrays(buffers: &[(&Buffer, usize)], first: usize) -> (Vec<Id>, Vec<usize>, NSRange) {
     let (ids, offsets) = buffers.iter().map(|&(buffer, offset)| (buffer.as_raw(), offset)).unzip();
     (ids, offsets, NSRange { location: first, length: buffers.len() })
@@ -194,7 +194,7 @@ impl Encoder {
         unsafe { self.set_buffers(ids.as_ptr(), offsets.as_ptr(), range) }
     }
 
-    /// End the encoder; the command buffer takes another one then, or is submitted.
+    /// End the encoder; after it the command buffer can create another one or be submitted.
     ///
     /// ```
     /// # let commands = aruminium::Gpu::open()?.new_command_queue()?.commands()?;
@@ -241,7 +241,7 @@ impl Encoder {
 }
 
 metal_class! {
-    /// Records copies into one command buffer. Ended on drop if it was not finished.
+    /// Records copies into one command buffer. It is ended on drop if it was not finished.
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
@@ -261,7 +261,7 @@ metal_class! {
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     ///
-    /// Pixels, and what orders work:
+    /// Textures, and synchronisation:
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
@@ -293,30 +293,30 @@ metal_class! {
     pub fn fill(buffer: &Buffer, range: NSRange, value: u8) = [fillBuffer:range:value:];
     /// Copy a whole texture to another of the same size and format.
     pub fn copy_texture(source: &Texture, target: &Texture) = [copyFromTexture:toTexture:];
-    /// Let the CPU see what the GPU wrote to a managed resource.
+    /// Make what the GPU wrote to a managed resource visible to the CPU.
     pub fn synchronize(resource: &dyn Allocation) = [synchronizeResource:];
-    /// Make all mip levels from the first.
+    /// Generate all other mip levels from the first.
     pub fn generate_mipmaps(texture: &Texture) = [generateMipmapsForTexture:];
-    /// Signal a fence when the work before this is done.
+    /// Signal a fence when the work encoded before this is done.
     pub fn update_fence(fence: &Fence) = [updateFence:];
-    /// Begin the work behind this when a fence is signalled.
+    /// Start the work encoded after this when a fence is signalled.
     pub fn wait_for_fence(fence: &Fence) = [waitForFence:];
     /// Begin a group of commands, for tools.
     pub fn push_debug_group(name: &str) = [pushDebugGroup:];
     /// End the group that began last.
     pub fn pop_debug_group() = [popDebugGroup];
     fn end_encoding() = [endEncoding];
-    #[allow(clippy::too_many_arguments)] // Metal's own.
+    #[allow(clippy::too_many_arguments)] // Metal's own signature.
     fn buffer_to_texture(
         source: &Buffer, offset: usize, bytes_per_row: usize, bytes_per_image: usize, size: MTLSize,
         target: &Texture, slice: usize, level: usize, origin: MTLOrigin
     ) = [copyFromBuffer:sourceOffset:sourceBytesPerRow:sourceBytesPerImage:sourceSize:toTexture:destinationSlice:destinationLevel:destinationOrigin:];
-    #[allow(clippy::too_many_arguments)] // Metal's own.
+    #[allow(clippy::too_many_arguments)] // Metal's own signature.
     fn texture_to_buffer(
         source: &Texture, slice: usize, level: usize, origin: MTLOrigin, size: MTLSize,
         target: &Buffer, offset: usize, bytes_per_row: usize, bytes_per_image: usize
     ) = [copyFromTexture:sourceSlice:sourceLevel:sourceOrigin:sourceSize:toBuffer:destinationOffset:destinationBytesPerRow:destinationBytesPerImage:];
-    #[allow(clippy::too_many_arguments)] // Metal's own.
+    #[allow(clippy::too_many_arguments)] // Metal's own signature.
     fn texture_to_texture(
         source: &Texture, slice: usize, level: usize, origin: MTLOrigin, size: MTLSize,
         target: &Texture, target_slice: usize, target_level: usize, target_origin: MTLOrigin
@@ -326,7 +326,7 @@ metal_class! {
 // SAFETY: as for `Encoder`.
 unsafe impl Send for Copier {}
 
-/// A place in a texture: the slice of an array, the mip level.
+/// An image of a texture: the slice of an array, and the mip level.
 ///
 /// ```
 /// let second_of_the_largest = aruminium::Subresource { slice: 1, level: 0 };
@@ -339,7 +339,7 @@ pub struct Subresource {
     pub level: usize,
 }
 
-/// How an image lies in a buffer.
+/// The layout of an image in a buffer.
 ///
 /// ```
 /// // 64 pixels of four bytes in a row.
@@ -348,11 +348,11 @@ pub struct Subresource {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ImageLayout {
-    /// Where it begins, in bytes.
+    /// The offset of the first pixel, in bytes.
     pub offset: usize,
-    /// From row to row, in bytes.
+    /// The distance from row to row, in bytes.
     pub bytes_per_row: usize,
-    /// From image to image of a 3D texture, in bytes; 0 for others.
+    /// The distance from image to image of a 3D texture, in bytes; 0 for others.
     pub bytes_per_image: usize,
 }
 
@@ -435,7 +435,7 @@ impl Copier {
         );
     }
 
-    /// Copy pixels from a region of a texture to a place in another.
+    /// Copy pixels from a region of a texture to an origin in another.
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
@@ -474,7 +474,7 @@ impl Copier {
         );
     }
 
-    /// End the encoder; the command buffer takes another one then, or is submitted.
+    /// End the encoder; after it the command buffer can create another one or be submitted.
     ///
     /// ```
     /// # let commands = aruminium::Gpu::open()?.new_command_queue()?.commands()?;

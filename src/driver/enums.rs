@@ -1,11 +1,11 @@
 //! Metal's enumerations, with their values.
 //!
-//! A value is a number that Metal knows by name. Newer systems may answer numbers that have no name
+//! A value is an integer with a name in Metal. Newer systems may return values that have no name
 //! here, so these are not Rust enums.
 
 use crate::c_type;
 
-/// What the oracle test reads: an enumeration and its named values.
+/// An enumeration and its named values, for the oracle test.
 ///
 /// ```
 /// use aruminium::enums::{ENUMS, EnumInfo};
@@ -20,11 +20,11 @@ pub struct EnumInfo {
     pub rust: &'static str,
     /// The name of Metal's type.
     pub objc: &'static str,
-    /// The values by their names.
+    /// The names, with their values.
     pub values: &'static [(&'static str, i64)],
 }
 
-/// Declares enumerations: name, Metal's name, the integer that travels, the named values.
+/// Declares enumerations: name, Metal's name, the integer type that is passed, the named values.
 macro_rules! enumerations {
     ($($(#[$meta:meta])* $Name:ident: $Objc:ident($int:ty = $encoding:literal) {
         $First:ident = $first:expr,
@@ -52,7 +52,7 @@ macro_rules! enumerations {
 
             impl std::fmt::Debug for $Name {
                 fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                    #[allow(unreachable_patterns)] // Several names may have one value; the first is told.
+                    #[allow(unreachable_patterns)] // Several names may have one value; the first is printed.
                     match *self {
                         Self::$First => f.write_str(stringify!($First)),
                         $(Self::$Value => f.write_str(stringify!($Value)),)+
@@ -83,9 +83,9 @@ macro_rules! enumerations {
     };
 }
 
-// What C passes for each: `NSUInteger`, or `NSInteger` where Apple declares it so.
+// The C type of each: `NSUInteger`, or `NSInteger` where Apple declares it so.
 enumerations! {
-    /// Where a resource's memory is, and who reaches it.
+    /// Where a resource's memory is, and whether CPU, GPU or both can access it.
     StorageMode: MTLStorageMode(usize = "Q") {
         Shared = 0,
         Managed = 1,
@@ -97,18 +97,18 @@ enumerations! {
         DefaultCache = 0,
         WriteCombined = 1,
     }
-    /// Whether Metal orders accesses to a resource by itself.
+    /// Whether Metal orders accesses to a resource automatically.
     HazardTracking: MTLHazardTrackingMode(usize = "Q") {
         Default = 0,
         Untracked = 1,
         Tracked = 2,
     }
-    /// Whether an encoder's launches run one after the other.
+    /// Whether an encoder's launches run one after another or concurrently.
     DispatchType: MTLDispatchType(usize = "Q") {
         Serial = 0,
         Concurrent = 1,
     }
-    /// How far a command buffer has come.
+    /// The state of a command buffer.
     CommandStatus: MTLCommandBufferStatus(usize = "Q") {
         NotEnqueued = 0,
         Enqueued = 1,
@@ -175,7 +175,7 @@ enumerations! {
         Relaxed = 1,
         Fast = 2,
     }
-    /// Which variant an unqualified mathematical function is.
+    /// Which variant (fast or precise) an unqualified mathematical function is.
     MathFunctions: MTLMathFloatingPointFunctions(isize = "q") {
         Fast = 0,
         Precise = 1,
@@ -293,7 +293,7 @@ enumerations! {
         Type2DMultisampleArray = 8,
         TypeTextureBuffer = 9,
     }
-    /// What a sampler answers outside a texture.
+    /// What a sampler returns for coordinates outside a texture.
     AddressMode: MTLSamplerAddressMode(usize = "Q") {
         ClampToEdge = 0,
         MirrorClampToEdge = 1,
@@ -302,7 +302,7 @@ enumerations! {
         ClampToZero = 4,
         ClampToBorderColor = 5,
     }
-    /// How a sampler combines the pixels around a place.
+    /// How a sampler combines the pixels around a coordinate.
     Filter: MTLSamplerMinMagFilter(usize = "Q") {
         Nearest = 0,
         Linear = 1,
@@ -313,19 +313,19 @@ enumerations! {
         Nearest = 1,
         Linear = 2,
     }
-    /// The color that `AddressMode::ClampToBorderColor` answers.
+    /// The color that `AddressMode::ClampToBorderColor` returns.
     BorderColor: MTLSamplerBorderColor(usize = "Q") {
         TransparentBlack = 0,
         OpaqueBlack = 1,
         OpaqueWhite = 2,
     }
-    /// Who places the resources of a heap.
+    /// Whether Metal or the caller places the resources of a heap.
     HeapType: MTLHeapType(isize = "q") {
         Automatic = 0,
         Placement = 1,
         Sparse = 2,
     }
-    /// Whether a resource's contents may be thrown away.
+    /// Whether a resource's contents may be discarded.
     PurgeableState: MTLPurgeableState(usize = "Q") {
         KeepCurrent = 1,
         NonVolatile = 2,
@@ -337,7 +337,7 @@ enumerations! {
         DeveloperTools = 1,
         GPUTraceDocument = 2,
     }
-    /// How a pixel is stored.
+    /// The format of a pixel.
     PixelFormat: MTLPixelFormat(usize = "Q") {
         Invalid = 0,
         A8Unorm = 1,
@@ -483,7 +483,7 @@ enumerations! {
 }
 
 impl PixelFormat {
-    /// How many bytes a pixel takes; none where it takes no whole bytes by itself, as in compressed
+    /// How many bytes a pixel takes; `None` where that is not a whole number, as in compressed
     /// formats.
     ///
     /// ```
@@ -492,8 +492,8 @@ impl PixelFormat {
     /// assert_eq!(PixelFormat::ASTC_4x4_LDR.bytes_per_pixel(), None);
     /// ```
     pub const fn bytes_per_pixel(self) -> Option<usize> {
-        // Metal numbers color formats by their size: what 8, 16, 32, 64 and 128 bits take is together.
-        // Those of extended range came later.
+        // Metal numbers color formats by their size: those of 8, 16, 32, 64 and 128 bits are contiguous.
+        // Those of extended range were added later.
         Some(match self.0 {
             1..=14 => 1,
             20..=43 => 2,
@@ -543,7 +543,7 @@ macro_rules! flags {
 }
 
 flags! {
-    /// What a texture is for.
+    /// How a texture is used.
     ///
     /// ```
     /// use aruminium::{PixelFormat, TextureDescriptor, TextureUsage};
@@ -555,12 +555,12 @@ flags! {
         SHADER_READ = 1,
         /// Kernels write it.
         SHADER_WRITE = 2,
-        /// It is drawn to.
+        /// It is a render target.
         RENDER_TARGET = 4,
-        /// Views of it have another pixel format.
+        /// Views of it may have another pixel format.
         PIXEL_FORMAT_VIEW = 16,
     }
-    /// What a memory barrier holds back.
+    /// The accesses that a memory barrier orders.
     ///
     /// ```
     /// let both = aruminium::BarrierScope::BUFFERS | aruminium::BarrierScope::TEXTURES;
@@ -571,7 +571,7 @@ flags! {
         /// Accesses to textures.
         TEXTURES = 2,
     }
-    /// What a kernel does with a resource that it reaches through another one.
+    /// How a kernel uses a resource that it reaches through another one.
     ///
     /// ```
     /// let both = aruminium::ResourceUsage::READ | aruminium::ResourceUsage::WRITE;
@@ -582,7 +582,7 @@ flags! {
         /// It writes.
         WRITE = 2,
     }
-    /// How a resource is stored, cached and tracked, in one word.
+    /// The storage, cache and tracking mode of a resource, in one word.
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
@@ -592,17 +592,17 @@ flags! {
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     ResourceOptions {
-        /// CPU and GPU reach the memory.
+        /// CPU and GPU access the same memory.
         STORAGE_SHARED = 0,
         /// CPU and GPU each have a copy.
         STORAGE_MANAGED = 1 << 4,
-        /// Only the GPU reaches the memory.
+        /// Only the GPU can access the memory.
         STORAGE_PRIVATE = 2 << 4,
-        /// The CPU writes, and does not read.
+        /// The CPU writes and does not read.
         CPU_WRITE_COMBINED = 1,
-        /// Metal does not order accesses by itself.
+        /// Metal does not order accesses automatically.
         HAZARD_UNTRACKED = 1 << 8,
-        /// Metal orders accesses by itself.
+        /// Metal orders accesses automatically.
         HAZARD_TRACKED = 2 << 8,
     }
 }

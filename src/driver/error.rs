@@ -18,36 +18,36 @@ use std::io;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum GpuError {
-    /// There is no Metal GPU on this system.
+    /// The system has no Metal GPU.
     DeviceNotFound,
-    /// A buffer could not be made.
+    /// A buffer could not be created.
     BufferCreationFailed(String),
-    /// A buffer's memory cannot be reached now: it is private, or borrowed already.
+    /// A buffer's memory cannot be accessed now: it is private, or in use already.
     BufferAccess(String),
     /// Source text did not compile; the compiler's diagnostics.
     LibraryCompilationFailed(String),
     /// The library has no such function.
     FunctionNotFound(String),
-    /// The library has such a function, which cannot be made: of what it does something is not supported,
+    /// The library has the function, but it cannot be created: it uses an unsupported feature,
     /// or a function constant has no value.
     FunctionCreationFailed(String),
-    /// A compute pipeline could not be made.
+    /// A compute pipeline could not be created.
     PipelineCreationFailed(String),
-    /// A command buffer failed while it ran; the message of the command buffer's error.
+    /// A command buffer failed while it ran; holds the message of its error.
     CommandBufferError(String),
-    /// A kernel did what it must not; on soft Metal only.
+    /// A kernel made an error, such as an access out of bounds; soft Metal only.
     KernelFault(Box<KernelFault>),
-    /// A command encoder could not be made: why.
+    /// A command encoder could not be created; holds the reason.
     EncoderCreationFailed(String),
-    /// This system's Metal cannot do it.
+    /// This system's Metal does not support the operation.
     Unsupported(String),
-    /// A command queue could not be made.
+    /// A command queue could not be created.
     QueueCreationFailed,
-    /// A texture could not be made.
+    /// A texture could not be created.
     TextureCreationFailed(String),
-    /// A texture's pixels cannot be reached so: another region, another size, or it is private.
+    /// A texture's pixels cannot be accessed: no such region, a wrong size, or it is private.
     TextureAccess(String),
-    /// A fence, an event, a heap, a sampler or a residency set could not be made.
+    /// A fence, an event, a heap, a sampler or a residency set could not be created.
     ObjectCreationFailed(String),
     /// A capture could not be started.
     CaptureFailed(String),
@@ -101,8 +101,8 @@ impl From<MessageError> for GpuError {
     }
 }
 
-/// What a kernel did wrong, where, and in which thread: soft Metal reports what GPUs ignore or answer
-/// by hanging.
+/// What a kernel did wrong, where, and in which thread: soft Metal reports errors that GPUs ignore or
+/// hang on.
 ///
 /// ```
 /// use aruminium::{FaultKind, Gpu, GpuError};
@@ -130,19 +130,19 @@ impl From<MessageError> for GpuError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KernelFault {
-    /// What happened.
+    /// The kind of error.
     pub kind: FaultKind,
     /// The kernel's name.
     pub kernel: String,
-    /// The position in the grid of the first thread that it happened to, if it was in a thread.
+    /// The position in the grid of the first thread with the error, if it happened in a thread.
     pub thread: Option<[u32; 3]>,
-    /// The argument or variable that was accessed; none for a null or stale pointer.
+    /// The argument or variable that was accessed; `None` for a null or stale pointer.
     pub argument: Option<String>,
-    /// Where it was accessed, in bytes from its start.
+    /// The offset of the access, in bytes from its start.
     pub offset: Option<i64>,
-    /// How many bytes the access has, or how much threadgroup memory was asked for.
+    /// The size of the access, or of the requested threadgroup memory, in bytes.
     pub bytes: Option<u64>,
-    /// How many bytes the argument or variable has.
+    /// The size of the argument or variable, in bytes.
     pub size: Option<u64>,
     /// Whether the access is a write.
     pub write: bool,
@@ -156,7 +156,7 @@ pub struct KernelFault {
     pub message: String,
 }
 
-/// What a kernel did wrong.
+/// The kinds of errors of kernels.
 ///
 /// ```
 /// assert_ne!(aruminium::FaultKind::Access, aruminium::FaultKind::Barrier);
@@ -170,19 +170,19 @@ pub enum FaultKind {
     Element,
     /// An atomic access at an address that is not a multiple of its size.
     Misaligned,
-    /// A barrier that not all threads of the threadgroup reach.
+    /// A barrier that some threads of the threadgroup do not reach.
     Barrier,
     /// The kernel ran longer than the watchdog allows.
     Timeout,
     /// A threadgroup of no threads or of too many.
     GroupSize,
-    /// More threadgroup memory than there is.
+    /// More threadgroup memory than the device has.
     ThreadgroupMemory,
     /// Something that this version of the crate has no name for.
     Other,
 }
 
-/// A dictionary of soft Metal's with text and numbers under the keys that `specs/soft-metal.md` lists.
+/// A dictionary from soft Metal with text and numbers under the keys that `specs/soft-metal.md` lists.
 pub(super) struct Fields(NSDictionary);
 
 impl Fields {
@@ -192,17 +192,17 @@ impl Fields {
 
     /// A record in the user information of an error.
     fn of(error: &NSError, key: &str) -> Option<Self> {
-        // SAFETY: only soft Metal has such a key; a dictionary is there.
+        // SAFETY: only soft Metal sets this key; its value is a dictionary.
         unsafe { error.user_info().get(&NSString::from(key)) }.map(Self)
     }
 
     pub(super) fn text(&self, key: &str) -> Option<String> {
-        // SAFETY: under the keys that are asked for as text is text.
+        // SAFETY: the values of keys requested as text are strings.
         unsafe { self.0.get::<NSString>(&NSString::from(key)) }.map(|text| text.to_string())
     }
 
     fn number(&self, key: &str) -> Option<NSNumber> {
-        // SAFETY: under the keys that are asked for as numbers are numbers.
+        // SAFETY: the values of keys requested as numbers are numbers.
         unsafe { self.0.get(&NSString::from(key)) }
     }
 
@@ -211,7 +211,7 @@ impl Fields {
     }
 
     fn triple(&self, key: &str) -> Option<[u32; 3]> {
-        // SAFETY: under this key is an array of three numbers.
+        // SAFETY: the value of this key is an array of three numbers.
         let list: NSArray = unsafe { self.0.get(&NSString::from(key)) }?;
         let mut triple = [0; 3];
         for (index, value) in triple.iter_mut().enumerate() {

@@ -1,14 +1,14 @@
 //! The raw layer under the names that the 0.2 releases gave it, for programs written for them.
 //!
 //! New programs declare methods with [`metal_class!`](crate::metal_class) or send messages with
-//! [`msg!`](crate::msg), which know which sender a type needs and what a call owns.
+//! [`msg!`](crate::msg), which select the sender that a type needs and manage ownership.
 //!
 //! ```
 //! use aruminium::{Gpu, ffi::*};
 //! let gpu = Gpu::open()?;
 //! let raw: ObjcId = gpu.as_raw();
 //! assert!(!raw.is_null());
-//! // SAFETY: a device answers these with these types.
+//! // SAFETY: a device responds to these messages with these types.
 //! unsafe {
 //!     assert_eq!(nsstring_to_rust(msg0(raw, SEL_name())), Some(gpu.name()));
 //!     assert!(msg0_mtlsize(raw, SEL_maxThreadsPerThreadgroup()).width >= 32);
@@ -17,7 +17,7 @@
 //! # Ok::<(), aruminium::GpuError>(())
 //! ```
 
-#![allow(non_camel_case_types, non_snake_case, non_upper_case_globals)] // The names are kept.
+#![allow(non_camel_case_types, non_snake_case, non_upper_case_globals)] // The names are those of 0.2.
 
 use super::foundation::NSError;
 use crate::abi::{Class, Imp};
@@ -32,16 +32,16 @@ pub use crate::objc::link::{
     objc_retainAutoreleasedReturnValue, sel_registerName,
 };
 
-/// A class: an object, so that programs cast it to one with `as ObjcId` and send it messages.
+/// A class. It is an object, too: programs cast it with `as ObjcId` and send it messages.
 pub type ObjcClass = ObjcId;
 
-/// The class of a name; nil if there is none.
+/// The class with a name; nil if there is none.
 ///
 /// # Safety
 ///
 /// The name is a C string.
 pub unsafe fn objc_getClass(name: *const c_char) -> ObjcClass {
-    // SAFETY: the caller's.
+    // SAFETY: by the caller's contract.
     unsafe { link::objc_getClass(name).as_id() }
 }
 
@@ -51,17 +51,17 @@ pub unsafe fn objc_getClass(name: *const c_char) -> ObjcClass {
 ///
 /// The object is nil or alive.
 pub unsafe fn object_getClass(object: ObjcId) -> ObjcClass {
-    // SAFETY: the caller's.
+    // SAFETY: by the caller's contract.
     unsafe { link::object_getClass(object).as_id() }
 }
 
-/// The function of a class's method.
+/// The implementation of a class's method.
 ///
 /// # Safety
 ///
 /// The class is nil or a class.
 pub unsafe fn class_getMethodImplementation(class: ObjcClass, selector: ObjcSel) -> Option<Imp> {
-    // SAFETY: the caller's.
+    // SAFETY: by the caller's contract.
     unsafe { link::class_getMethodImplementation(Class::from_ptr(class.as_ptr()), selector) }
 }
 
@@ -157,14 +157,14 @@ macro_rules! senders {
         ///
         /// # Safety
         ///
-        /// The receiver is nil or alive, and answers the selector with these types.
+        /// The receiver is nil or alive, and responds to the selector with these types.
         #[inline(always)]
         pub unsafe fn $name $(<$($generic),+>)? (
             target: ObjcId,
             selector: ObjcSel,
             $($argument: $ty),*
         ) $(-> $result)? {
-            #[allow(unused_mut, unused_assignments)] // Most results come back in registers.
+            #[allow(unused_mut, unused_assignments)] // Most results are returned in registers.
             let mut send: unsafe extern "C" fn() = objc_msgSend;
             $(
                 // The x86_64 ABI returns structs of more than 16 bytes through memory.
@@ -173,7 +173,7 @@ macro_rules! senders {
                     send = crate::objc::link::$stret;
                 }
             )?
-            // SAFETY: the caller's.
+            // SAFETY: by the caller's contract.
             unsafe {
                 let send = std::mem::transmute::<
                     unsafe extern "C" fn(),
@@ -203,14 +203,14 @@ senders! {
     msg_dispatch_void(grid: MTLSize, group: MTLSize);
 }
 
-/// [`msg0`], and takes over what the message returned.
+/// [`msg0`], and retains the autoreleased result.
 ///
 /// # Safety
 ///
 /// As for [`msg0`].
 #[inline(always)]
 pub unsafe fn msg0_retained(target: ObjcId, selector: ObjcSel) -> ObjcId {
-    // SAFETY: the caller's.
+    // SAFETY: by the caller's contract.
     unsafe { objc_retainAutoreleasedReturnValue(msg0(target, selector)) }
 }
 
@@ -221,7 +221,7 @@ pub unsafe fn msg0_retained(target: ObjcId, selector: ObjcSel) -> ObjcId {
 /// It is nil or alive.
 #[inline(always)]
 pub unsafe fn retain(object: ObjcId) -> ObjcId {
-    // SAFETY: the caller's. The runtime passes nil over.
+    // SAFETY: by the caller's contract. The runtime ignores nil.
     unsafe { objc_retain(object) }
 }
 
@@ -232,34 +232,34 @@ pub unsafe fn retain(object: ObjcId) -> ObjcId {
 /// It is nil, or the caller owns one count of it.
 #[inline(always)]
 pub unsafe fn release(object: ObjcId) {
-    // SAFETY: the caller's. The runtime passes nil over.
+    // SAFETY: by the caller's contract. The runtime ignores nil.
     unsafe { objc_release(object) }
 }
 
 pub use self::{release as release_nonnull, retain as retain_nonnull};
 
-/// The text of an `NSString`; none for nil.
+/// The text of an `NSString`; `None` for nil.
 ///
 /// # Safety
 ///
 /// It is nil or an `NSString` that is alive.
 pub unsafe fn nsstring_to_rust(text: ObjcId) -> Option<String> {
-    // SAFETY: the caller's.
+    // SAFETY: by the caller's contract.
     (!text.is_nil()).then(|| unsafe { string::read(text) })
 }
 
-/// An `NSString` of a text, which the caller owns.
+/// An `NSString` with a text; the caller owns it.
 pub fn nsstring(text: &str) -> ObjcId {
     string::new(text).into_raw()
 }
 
-/// What an `NSError` says; none for nil.
+/// The description of an `NSError`; `None` for nil.
 ///
 /// # Safety
 ///
 /// It is nil or an `NSError` that is alive.
 pub unsafe fn nserror_string(error: ObjcId) -> Option<String> {
-    // SAFETY: the caller's, and the wrapper is gone before the error may be.
+    // SAFETY: by the caller's contract, and the wrapper is dropped before the error can be.
     (!error.is_nil())
         .then(|| unsafe { NSError::from_object(Object::borrowed(error)) }.description())
 }

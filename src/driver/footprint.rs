@@ -1,4 +1,4 @@
-//! Which memory a resource lies in, found when it is first bound or viewed.
+//! The memory that a resource uses, determined when it is first bound or viewed.
 
 use crate::abi::Id;
 use crate::msg;
@@ -7,19 +7,19 @@ use crate::objc::{ClassState, Object};
 use std::ffi::c_void;
 use std::sync::OnceLock;
 
-/// The state of a wrapper whose object is a resource: its footprint, or that the CPU cannot reach it.
+/// The state of a wrapper whose object is a resource: its footprint, or that the CPU cannot access it.
 #[derive(Debug)]
 pub(super) struct Located<Kind> {
     footprint: OnceLock<Option<Footprint>>,
     kind: Kind,
 }
 
-/// How the footprint of a kind of resource is found.
+/// How the footprint of a kind of resource is determined.
 pub(super) trait Locate: Default {
     /// The footprint; `None` if no view from the CPU can exist.
     fn locate(object: &Object) -> Option<Footprint>;
 
-    /// Whether kernels cannot write the resource, whatever they are.
+    /// Whether no kernel can write the resource.
     fn read_only(&self, object: &Object) -> bool {
         let _ = object;
         false
@@ -51,7 +51,7 @@ impl<Kind: Locate> ClassState for Located<Kind> {
 const STORAGE_PRIVATE: usize = 2;
 const STORAGE_MEMORYLESS: usize = 3;
 
-/// Whether the CPU cannot reach an object's memory.
+/// Whether the CPU cannot access an object's memory.
 ///
 /// # Safety
 ///
@@ -62,7 +62,7 @@ unsafe fn is_hidden(object: Id) -> bool {
     mode == STORAGE_PRIVATE || mode == STORAGE_MEMORYLESS
 }
 
-/// The footprint of what has no address that the CPU knows: the address of its object.
+/// The footprint of a resource without a CPU address: the address of its object.
 fn of_object(object: Id) -> Footprint {
     let address = object.as_ptr().addr();
     Footprint::of(address..address + 1)
