@@ -45,7 +45,7 @@ pub struct Diagnostic {
     pub column: Option<u32>,
 }
 
-/// The severity.
+/// The severity of a diagnostic.
 ///
 /// ```
 /// assert!(aruminium::Severity::Error < aruminium::Severity::Warning);

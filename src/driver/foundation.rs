@@ -1,7 +1,7 @@
 //! The few classes of Foundation that Metal's methods take and return.
 //!
 //! Most methods of this crate take `&str` and return `String`; these types are for methods that a
-//! user declares, and for what has no counterpart in Rust.
+//! user declares, and for values that have no counterpart in Rust.
 
 use super::error::GpuError;
 use crate::abi::Id;
@@ -24,7 +24,7 @@ metal_class! {
 
     /// How many UTF-16 units the text has.
     pub fn len_utf16() -> usize = [length];
-    /// Whether two strings have the same units.
+    /// Whether two strings have the same UTF-16 units.
     pub fn is_equal(other: &NSString) -> bool = [isEqualToString:];
 }
 
@@ -49,7 +49,7 @@ impl PartialEq for NSString {
 }
 
 metal_class! {
-    /// What went wrong, as a domain, a code within it, and words.
+    /// An error: a domain, a code within it, and a description.
     ///
     /// ```
     /// use aruminium::foundation::{NSDictionary, NSError, NSString};
@@ -61,16 +61,16 @@ metal_class! {
     /// ```
     pub class NSError: NSError;
 
-    /// An error; the dictionary may hold its words under `NSLocalizedDescription`.
+    /// An error; the dictionary may hold its description under `NSLocalizedDescription`.
     pub fn new(domain: &str, code: isize, user_info: Option<&NSDictionary>) -> NSError
         = class [errorWithDomain:code:userInfo:];
-    /// Whose codes these are.
+    /// The domain of the code.
     pub fn domain() -> String = [domain];
-    /// Which error it is, within the domain.
+    /// The error's code within the domain.
     pub fn code() -> isize = [code];
-    /// The error in words.
+    /// The description of the error.
     pub fn description() -> String = [localizedDescription];
-    /// What else is known of it.
+    /// Further information about the error.
     pub fn user_info() -> NSDictionary = [userInfo];
 }
 
@@ -122,13 +122,13 @@ impl NSArray {
     ///
     /// The object is of the class that `T` wraps.
     pub unsafe fn get<T: ObjcClass>(&self, index: usize) -> Option<T> {
-        // SAFETY: the index is in range; that the class is right, the caller says.
+        // SAFETY: the index is in range; the caller guarantees the class.
         (index < self.len()).then(|| unsafe { T::from_object(self.object_at(index)) })
     }
 }
 
 metal_class! {
-    /// A number in a box.
+    /// A boxed number.
     ///
     /// ```
     /// use aruminium::foundation::NSNumber;
@@ -139,13 +139,13 @@ metal_class! {
     /// ```
     pub class NSNumber: NSNumber;
 
-    /// A boolean in a box.
+    /// A boxed boolean.
     pub fn from_bool(value: bool) -> NSNumber = class [numberWithBool:];
-    /// A signed integer in a box.
+    /// A boxed signed integer.
     pub fn from_i64(value: i64) -> NSNumber = class [numberWithLongLong:];
-    /// An unsigned integer in a box.
+    /// A boxed unsigned integer.
     pub fn from_u64(value: u64) -> NSNumber = class [numberWithUnsignedLongLong:];
-    /// A floating-point number in a box.
+    /// A boxed floating-point number.
     pub fn from_f64(value: f64) -> NSNumber = class [numberWithDouble:];
     /// Whether the number is not zero.
     pub fn as_bool() -> bool = [boolValue];
@@ -158,7 +158,7 @@ metal_class! {
 }
 
 metal_class! {
-    /// Objects by their keys.
+    /// A map from keys to objects.
     ///
     /// ```
     /// use aruminium::foundation::{NSDictionary, NSNumber, NSString};
@@ -177,7 +177,7 @@ metal_class! {
     unsafe fn object_for(key: Id) -> Option<Object> = [objectForKey:];
 }
 
-/// The error for a dictionary's key that cannot be one.
+/// The error for an object that cannot be a dictionary's key.
 fn no_key(index: usize, class: &str) -> GpuError {
     GpuError::ObjectCreationFailed(format!(
         "a dictionary copies its keys, and key {index}, of class {class}, cannot be copied"
@@ -215,7 +215,7 @@ impl NSDictionary {
         let objects: Vec<Id> = entries.iter().map(|(_, object)| object.as_raw()).collect();
         let copy = selector!(copyWithZone:);
         for (nth, key) in keys.iter().enumerate() {
-            // SAFETY: every object answers this. Apple's dictionaries throw where the answer is no.
+            // SAFETY: every object responds to this message. Apple's dictionaries throw an exception if the result is no.
             if !unsafe { msg!(*key, [respondsToSelector: copy] -> bool) } {
                 return Err(no_key(nth, K::INFO.rust));
             }
@@ -242,13 +242,13 @@ impl NSDictionary {
     ///
     /// The object is of the class that `T` wraps.
     pub unsafe fn get<T: ObjcClass>(&self, key: &impl ObjcClass) -> Option<T> {
-        // SAFETY: the key is alive; that the object's class is right, the caller says.
+        // SAFETY: the key is alive; the caller guarantees the object's class.
         unsafe { self.object_for(key.as_raw()).map(|object| T::from_object(object)) }
     }
 }
 
 metal_class! {
-    /// Where a file is.
+    /// The location of a file.
     ///
     /// ```
     /// use aruminium::foundation::NSURL;
@@ -256,7 +256,7 @@ metal_class! {
     /// ```
     pub class NSURL: NSURL;
 
-    /// The place of a file.
+    /// The URL of a file.
     pub fn file(path: &str) -> NSURL = class [fileURLWithPath:];
     /// The path of the file.
     pub fn path() -> Option<String> = [path];
@@ -297,7 +297,7 @@ impl NSData {
     }
 }
 
-/// Says of classes that any thread may use their objects.
+/// Implements `Send` and `Sync` for classes whose objects any thread may use.
 macro_rules! thread_safe {
     ($($class:ident),+) => {$(
         // SAFETY: Foundation's immutable value classes are thread-safe, and so are their counts.

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-/// What a future and the thread that completes it share.
+/// The state that a future and the thread that completes it share.
 #[derive(Default)]
 struct Shared(Mutex<Progress>);
 
@@ -24,7 +24,7 @@ impl Shared {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The first outcome counts.
+    /// Only the first outcome is recorded.
     fn complete(&self, outcome: impl FnOnce() -> Result<(), GpuError>) {
         if self.lock().outcome.is_some() {
             return;
@@ -51,7 +51,7 @@ impl Shared {
     }
 }
 
-/// Completes a future when its handler is called, or dropped without having been.
+/// Completes a future when its handler is called, or dropped without having been called.
 struct Handler(Arc<Shared>);
 
 impl Drop for Handler {
@@ -62,7 +62,7 @@ impl Drop for Handler {
     }
 }
 
-/// The end of a command buffer: ready when the work is done or has failed.
+/// A future of a command buffer: ready when the work is done or has failed.
 ///
 /// [`Commands::done`] makes it. Dropping it is safe at any time and does not wait.
 ///
@@ -88,10 +88,10 @@ impl Done {
         } else if commands.status() >= Commands::STATUS_COMPLETED {
             shared.complete(|| commands.outcome());
         } else {
-            // Metal takes handlers only before the commit. Without another thread this one waits.
+            // Metal takes handlers only before the commit. If no thread can be spawned this one waits.
             let waiter = Waiter { commands: commands.clone(), shared: Arc::clone(&shared) };
             let name = "aruminium future".to_owned();
-            // A thread that cannot be spawned drops the closure, which waits then.
+            // If the thread cannot be spawned the closure is dropped, and its drop waits.
             _ = std::thread::Builder::new().name(name).spawn(move || drop(waiter));
         }
         Self(shared)

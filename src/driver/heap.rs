@@ -1,4 +1,4 @@
-//! Heaps and residency sets: memory that is placed and kept by hand.
+//! Heaps and residency sets: explicit control of where resources are placed and what stays resident.
 
 use super::buffer::Buffer;
 use super::descriptor::TextureDescriptor;
@@ -13,7 +13,7 @@ use crate::objc::tracking::{Moment, Passed, Tracker};
 use crate::objc::{ArgList, Argument, ClassState, ObjcClass, Object};
 use std::sync::Arc;
 
-/// What takes memory: buffers, textures, heaps.
+/// Objects with memory: buffers, textures, heaps.
 ///
 /// The trait is sealed: Metal dereferences the pointer, so only this crate's wrappers may supply it.
 ///
@@ -29,7 +29,7 @@ pub trait Allocation: Sealed {
     /// The pointer to the object.
     fn allocation(&self) -> Id;
 
-    /// Shows the memory to the encoder or command buffer that it is passed to.
+    /// Reports the memory to the encoder or command buffer that it is passed to.
     #[doc(hidden)]
     fn pass_to(&self, to: &mut Passed<'_>);
 }
@@ -70,7 +70,7 @@ unsafe impl Argument for &dyn Allocation {
     }
 }
 
-// SAFETY: the words are the start and the length of what `Held` holds.
+// SAFETY: the words are the start and the length of the memory that `Held` holds.
 unsafe impl Argument for &[&dyn Allocation] {
     type Held = Vec<Id>;
     type Onto<List: ArgList> = <List::Push<*const Id> as ArgList>::Push<usize>;
@@ -91,7 +91,7 @@ unsafe impl Argument for &[&dyn Allocation] {
 }
 
 metal_class! {
-    /// A piece of memory that resources are placed in.
+    /// A block of memory from which resources are allocated.
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
@@ -114,7 +114,7 @@ metal_class! {
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     ///
-    /// Placed by hand:
+    /// With offsets that the caller chooses:
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
@@ -123,7 +123,7 @@ metal_class! {
     /// descriptor.set_size(1 << 17);
     /// descriptor.set_type(HeapType::Placement);
     /// let heap = gpu.heap(&descriptor)?;
-    /// // The same memory for both: they are not needed at the same time.
+    /// // Both use the same memory, since they are not needed at the same time.
     /// // SAFETY: the CPU sees neither buffer.
     /// let first = unsafe { heap.buffer_at(4096, ResourceOptions::STORAGE_PRIVATE, 0)? };
     /// let second = unsafe { heap.buffer_at(4096, ResourceOptions::STORAGE_PRIVATE, 0)? };
@@ -131,20 +131,20 @@ metal_class! {
     /// ```
     pub class Heap: MTLHeap, labelled, state Located<InHeap>;
 
-    /// How many bytes it has.
+    /// The size in bytes.
     pub fn size() -> usize = [size];
-    /// How many bytes its resources take.
+    /// How many bytes its resources use.
     pub fn used_size() -> usize = [usedSize];
-    /// How many bytes it takes itself.
+    /// How many bytes the heap itself allocates.
     pub fn current_allocated_size() -> usize = [currentAllocatedSize];
-    /// How large a resource of an alignment can be.
+    /// The largest size of a resource with an alignment.
     pub fn max_available_size(alignment: usize) -> usize = [maxAvailableSizeWithAlignment:];
     /// Where its memory is.
     pub fn storage_mode() -> StorageMode = [storageMode];
     /// Make a buffer in the heap.
     pub fn buffer(bytes: usize, options: ResourceOptions) -> Result<Buffer, GpuError>
         = [newBufferWithLength:options:] or GpuError::BufferCreationFailed;
-    /// Make a buffer at a place in the heap.
+    /// Make a buffer at an offset in the heap.
     ///
     /// # Safety
     ///
@@ -152,7 +152,7 @@ metal_class! {
     pub unsafe fn buffer_at(bytes: usize, options: ResourceOptions, offset: usize) -> Result<Buffer, GpuError>
         = [newBufferWithLength:options:offset:] or GpuError::BufferCreationFailed;
     fn new_texture(descriptor: &TextureDescriptor) -> Option<Texture> = [newTextureWithDescriptor:];
-    /// Say whether the contents may be thrown away; answers what was so before.
+    /// Set whether the contents may be discarded; returns the previous state.
     pub fn set_purgeable_state(state: PurgeableState) -> PurgeableState = [setPurgeableState:];
 }
 
@@ -174,7 +174,7 @@ impl Heap {
     ///
     /// # Errors
     ///
-    /// [`GpuError::TextureCreationFailed`] with what was asked for.
+    /// [`GpuError::TextureCreationFailed`] with what was requested.
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
@@ -192,14 +192,14 @@ impl Heap {
 }
 
 metal_class! {
-    /// Allocations that are kept where the GPU reaches them.
+    /// Allocations that are kept resident: in memory that the GPU can access.
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
     /// use aruminium::{ResidencySet, ResidencySetDescriptor};
     /// let descriptor = ResidencySetDescriptor::new();
     /// descriptor.set_label("weights");
-    /// // Systems before macOS 15 have none.
+    /// // Systems before macOS 15 have no residency sets.
     /// if let Ok(set) = gpu.residency_set(&descriptor) {
     ///     let (weights, bias) = (gpu.buffer(4096)?, gpu.buffer(64)?);
     ///     set.add(&weights);
@@ -221,17 +221,17 @@ metal_class! {
 
     /// How many allocations are in it.
     pub fn len() -> usize = [allocationCount];
-    /// How many bytes they take.
+    /// How many bytes they use.
     pub fn allocated_size() -> u64 = [allocatedSize];
     /// Remove all allocations, with the next commit.
     pub fn clear() = [removeAllAllocations];
-    /// Let what was added and removed come true.
+    /// Apply the additions and removals.
     pub fn commit() = [commit];
     /// Make the allocations resident now.
     pub fn request_residency() = [requestResidency];
     /// No longer keep them resident.
     pub fn end_residency() = [endResidency];
-    /// What tools and errors call it.
+    /// The label, for tools and error messages.
     pub fn label() -> Option<String> = [label];
     /// Add an allocation, with the next commit.
     pub fn add(allocation: &dyn Allocation) = [addAllocation:];
@@ -248,7 +248,7 @@ impl Clone for ResidencySet {
     }
 }
 
-/// The memory of all that was ever added: a command buffer that uses the set may write any of it.
+/// The memory of all allocations that were ever added: a command buffer that uses the set may write any of it.
 #[derive(Debug)]
 struct Members(Arc<Tracker>);
 
@@ -268,7 +268,7 @@ impl ClassState for Members {
     }
 }
 
-// SAFETY: a set may be used on any thread, by one at a time.
+// SAFETY: a set may be used on any thread, by one thread at a time.
 unsafe impl Send for ResidencySet {}
 
 impl ResidencySet {

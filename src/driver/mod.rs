@@ -1,4 +1,4 @@
-//! The driver: the types that a user of Metal holds.
+//! The driver: the types that a user of Metal works with.
 
 mod beyond;
 pub mod buffer;
@@ -25,7 +25,7 @@ pub mod usage;
 
 pub use classes::CLASSES;
 
-/// Keeps traits whose implementations vouch for a pointer within this crate.
+/// Seals traits whose implementations guarantee a valid pointer.
 mod sealed {
     /// Implemented only for wrappers of this crate.
     #[doc(hidden)]

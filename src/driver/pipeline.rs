@@ -1,4 +1,4 @@
-//! Kernels made ready to run.
+//! Compute pipelines: kernels compiled for a device.
 
 use super::foundation::NSArray;
 use crate::abi::Id;
@@ -22,13 +22,13 @@ metal_class! {
     /// ```
     pub class Pipeline: MTLComputePipelineState, state Written;
 
-    /// How large a threadgroup of this kernel can be.
+    /// The most threads that a threadgroup of this kernel can have.
     pub fn max_total_threads_per_threadgroup() -> usize = [maxTotalThreadsPerThreadgroup];
-    /// How many threads run in lockstep: 32 on Apple's GPUs.
+    /// How many threads run in lockstep (the SIMD width): 32 on Apple's GPUs.
     pub fn thread_execution_width() -> usize = [threadExecutionWidth];
     /// How much threadgroup memory the kernel declares, in bytes.
     pub fn static_threadgroup_memory_length() -> usize = [staticThreadgroupMemoryLength];
-    /// What tools and errors call it.
+    /// The label, for tools and error messages.
     pub fn label() -> Option<String> = [label];
 }
 
@@ -45,17 +45,17 @@ impl Clone for Pipeline {
 }
 
 metal_class! {
-    /// A pipeline that draws. The driver has no encoder for it: it is here for programs that pass one on.
+    /// A render pipeline. The driver has no encoder for it: the type is here for programs that pass one on.
     ///
     /// ```
     /// use aruminium::{RenderPipeline, abi::Id};
-    /// // SAFETY: nil is no pipeline.
+    /// // SAFETY: nil is an empty handle.
     /// assert!(unsafe { RenderPipeline::from_raw(Id::NIL) }.is_none());
     /// ```
     pub class RenderPipeline: MTLRenderPipelineState;
 }
 
-/// The indices of buffers that the kernel may write, a bit each; found when it is first bound.
+/// The indices of the buffers that the kernel may write, one bit each; determined when it is first bound.
 #[derive(Debug)]
 struct Written(Arc<OnceLock<u32>>);
 
@@ -71,7 +71,7 @@ impl ClassState for Written {
     }
 }
 
-/// Asks the pipeline's reflection. Systems that keep none, as before macOS 26, do not say: then any
+/// Reads the pipeline's reflection. Systems before macOS 26 do not keep it: there it is assumed that any
 /// buffer may be written.
 #[cold]
 fn written(pipeline: Id) -> u32 {

@@ -36,12 +36,12 @@ unsafe impl Send for ShaderLib {}
 unsafe impl Sync for ShaderLib {}
 
 impl ShaderLib {
-    /// The function of a name.
+    /// The function with a name.
     ///
     /// # Errors
     ///
-    /// [`GpuError::FunctionNotFound`] with the name, and the names that there are;
-    /// [`GpuError::FunctionCreationFailed`] if it is there and cannot be made.
+    /// [`GpuError::FunctionNotFound`] with the name, and the names that the library has;
+    /// [`GpuError::FunctionCreationFailed`] if it exists and cannot be created.
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
@@ -51,11 +51,11 @@ impl ShaderLib {
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub fn function(&self, name: &str) -> Result<Shader, GpuError> {
-        // Only the message with constants says why a function that is there cannot be made.
+        // Only the method with constants reports why a function that exists cannot be created.
         self.find(name).map_or_else(|| self.function_with(name, &ConstantValues::new()), Ok)
     }
 
-    /// The function of a name, with values for its function constants.
+    /// The function with a name, with values for its function constants.
     ///
     /// # Errors
     ///
@@ -114,7 +114,7 @@ metal_class! {
     /// ```
     pub class Shader: MTLFunction, labelled;
 
-    /// Its name.
+    /// The name of the function.
     pub fn name() -> String = [name];
 }
 

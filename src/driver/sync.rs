@@ -1,4 +1,4 @@
-//! Fences, events and shared events: what orders work.
+//! Fences, events and shared events: synchronisation of work.
 
 use super::sealed::Sealed;
 use crate::abi::Id;
@@ -47,7 +47,7 @@ metal_class! {
 }
 
 metal_class! {
-    /// Orders command buffers and the CPU by a counter that both see.
+    /// Orders command buffers and the CPU by a counter that both can read and set.
     ///
     /// ```
     /// use std::time::Duration;
@@ -72,13 +72,13 @@ metal_class! {
 }
 
 metal_class! {
-    /// Where notifications of shared events are delivered.
+    /// Delivers notifications of shared events.
     pub(crate) class EventListener: MTLSharedEventListener;
 
     fn new() -> EventListener = class [new];
 }
 
-/// Says of classes that any thread may use their objects.
+/// Implements `Send` and `Sync` for classes whose objects any thread may use.
 macro_rules! thread_safe {
     ($($class:ident),+) => {$(
         // SAFETY: Apple documents fences and events as safe to use from any thread.
@@ -91,7 +91,7 @@ macro_rules! thread_safe {
 thread_safe!(Fence, Event, SharedEvent);
 
 impl SharedEvent {
-    /// Wait until the counter has reached a value; answers whether it did in time.
+    /// Wait until the counter has reached a value; returns whether it did before the timeout.
     ///
     /// ```
     /// use std::time::Duration;
@@ -103,7 +103,7 @@ impl SharedEvent {
         self.wait_ms(value, timeout.as_millis().try_into().unwrap_or(u64::MAX))
     }
 
-    /// Call a closure when the counter has reached a value, on a thread of Metal's.
+    /// Call a closure on one of Metal's threads when the counter has reached a value.
     ///
     /// ```
     /// let event = aruminium::Gpu::open()?.shared_event()?;
@@ -123,7 +123,7 @@ impl SharedEvent {
     }
 }
 
-/// What command buffers signal and wait for: [`Event`] and [`SharedEvent`].
+/// The events that command buffers signal and wait for: [`Event`] and [`SharedEvent`].
 ///
 /// The trait is sealed: Metal dereferences the pointer, so only this crate's wrappers may supply it.
 ///

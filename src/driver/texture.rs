@@ -1,4 +1,4 @@
-//! Images, and how they are sampled.
+//! Textures and samplers.
 
 use super::buffer::{Buffer, Plain};
 use super::encoder::Subresource;
@@ -34,7 +34,7 @@ metal_class! {
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     ///
-    /// The same memory seen otherwise, and Metal's own way in and out, which checks little:
+    /// Views of the same memory, and Metal's own methods to copy pixels, which check little:
     ///
     /// ```
     /// use aruminium::{Gpu, MTLRegion, PixelFormat, TextureDescriptor, TextureType};
@@ -60,9 +60,9 @@ metal_class! {
     pub fn width() -> usize = [width];
     /// The height in pixels.
     pub fn height() -> usize = [height];
-    /// The depth in pixels; 1 but for 3D textures.
+    /// The depth in pixels; 1 except for 3D textures.
     pub fn depth() -> usize = [depth];
-    /// How a pixel is stored, as a value of [`PixelFormat`].
+    /// The pixel format, as a value of [`PixelFormat`].
     pub fn pixel_format() -> usize = [pixelFormat];
     /// The shape.
     pub fn texture_type() -> TextureType = [textureType];
@@ -70,24 +70,24 @@ metal_class! {
     pub fn mip_levels() -> usize = [mipmapLevelCount];
     /// How many textures an array has.
     pub fn array_length() -> usize = [arrayLength];
-    /// What it is for.
+    /// How the texture is used.
     pub fn usage() -> TextureUsage = [usage];
     /// Where the memory is.
     pub fn storage_mode() -> StorageMode = [storageMode];
-    /// How many bytes it takes.
+    /// How many bytes of memory it uses.
     pub fn allocated_size() -> usize = [allocatedSize];
     /// Write pixels into a region.
     ///
     /// # Safety
     ///
-    /// `data` points to the region's rows, each `bytes_per_row` behind the other.
+    /// `data` points to the region's rows, `bytes_per_row` apart.
     pub unsafe fn replace_region(region: MTLRegion, mipmap: usize, data: *const c_void, bytes_per_row: usize)
         = [replaceRegion:mipmapLevel:withBytes:bytesPerRow:];
-    /// Write pixels into a region of a slice; 3D textures have images behind each other.
+    /// Write pixels into a region of a slice; the images of 3D textures are consecutive.
     ///
     /// # Safety
     ///
-    /// As for `replace_region`, and the images are `bytes_per_image` behind each other.
+    /// As for `replace_region`, and the images are `bytes_per_image` apart.
     pub unsafe fn replace_slice(
         region: MTLRegion, mipmap: usize, slice: usize, data: *const c_void, bytes_per_row: usize, bytes_per_image: usize
     ) = [replaceRegion:mipmapLevel:slice:withBytes:bytesPerRow:bytesPerImage:];
@@ -95,21 +95,21 @@ metal_class! {
     ///
     /// # Safety
     ///
-    /// `data` points to memory for the region's rows, each `bytes_per_row` behind the other.
+    /// `data` points to memory for the region's rows, `bytes_per_row` apart.
     pub unsafe fn get_bytes(data: *mut c_void, bytes_per_row: usize, region: MTLRegion, mipmap: usize)
         = [getBytes:bytesPerRow:fromRegion:mipmapLevel:];
     /// Read pixels from a region of a slice.
     ///
     /// # Safety
     ///
-    /// As for `get_bytes`, and there is room for images `bytes_per_image` behind each other.
+    /// As for `get_bytes`, and there is room for images that are `bytes_per_image` apart.
     pub unsafe fn get_slice(
         data: *mut c_void, bytes_per_row: usize, bytes_per_image: usize, region: MTLRegion, mipmap: usize, slice: usize
     ) = [getBytes:bytesPerRow:bytesPerImage:fromRegion:mipmapLevel:slice:];
     /// The same pixels, read in another format.
     pub fn view(format: PixelFormat) -> Result<Texture, GpuError>
         = [newTextureViewWithPixelFormat:] or GpuError::TextureCreationFailed;
-    /// Some levels and slices, in another format and shape.
+    /// A view of some levels and slices, in another format and shape.
     pub fn view_of(format: PixelFormat, ty: TextureType, levels: NSRange, slices: NSRange) -> Result<Texture, GpuError>
         = [newTextureViewWithPixelFormat:textureType:levels:slices:] or GpuError::TextureCreationFailed;
     fn buffer() -> Option<Buffer> = [buffer];
@@ -130,12 +130,12 @@ impl Clone for Texture {
 }
 
 impl Texture {
-    /// Write the pixels of a region, row behind row and image behind image without gaps.
+    /// Write the pixels of a region from rows and images that are contiguous, without gaps.
     ///
     /// # Errors
     ///
-    /// [`GpuError::TextureAccess`] if there is no such region, if it has another number of bytes,
-    /// if the CPU does not reach the texture, or if a command buffer that uses it was submitted and has
+    /// [`GpuError::TextureAccess`] if there is no such region, if the region has another number of bytes,
+    /// if the CPU cannot access the texture, or if a command buffer that uses it was submitted and has
     /// not completed.
     ///
     /// ```
@@ -156,12 +156,12 @@ impl Texture {
         let (row, image) = self.strides(place, region, size_of_val(pixels))?;
         let _view = self.viewed(true)?;
         let data = pixels.as_ptr().cast();
-        // SAFETY: the region is inside, and the slice is as long as its images are.
+        // SAFETY: the region is within the texture, and the slice is as long as its images are.
         unsafe { self.replace_slice(region, place.level, place.slice, data, row, image) };
         Ok(())
     }
 
-    /// Read the pixels of a region, as [`write`](Self::write) writes them.
+    /// Read the pixels of a region, in the layout of [`write`](Self::write).
     ///
     /// # Errors
     ///
@@ -186,13 +186,13 @@ impl Texture {
         let (row, image) = self.strides(place, region, size_of_val(pixels))?;
         let _view = self.viewed(false)?;
         let data = pixels.as_mut_ptr().cast();
-        // SAFETY: the region is inside, and the slice is as long as its images are; every pattern of
+        // SAFETY: the region is within the texture, and the slice is as long as its images are; every pattern of
         // bytes is a value of a plain type.
         unsafe { self.get_slice(data, row, image, region, place.level, place.slice) };
         Ok(())
     }
 
-    /// Opens a view of the texture, for the time of a copy.
+    /// Opens a view of the texture for the duration of a copy.
     fn viewed(&self, writes: bool) -> Result<Option<ViewGuard<'_>>, GpuError> {
         let Some(footprint) = self.state.footprint(&self.object) else { return Ok(None) };
         // Copies of textures that lie in one heap do not conflict with each other.
@@ -202,14 +202,14 @@ impl Texture {
             .map_err(|busy| GpuError::TextureAccess(busy.to_string()))
     }
 
-    /// Whether somebody may be reading the same bytes through a buffer.
+    /// Whether another thread may be reading the same bytes through a buffer.
     fn lies_in_a_buffer(&self) -> bool {
         let mut parents = std::iter::successors(self.parent(), Self::parent);
         self.buffer().is_some() || parents.any(|parent| parent.buffer().is_some())
     }
 
-    /// The bytes from row to row and from image to image of a region that is inside, without gaps in
-    /// so many bytes.
+    /// The distances in bytes from row to row and from image to image of a region within the texture, contiguous
+    /// in `bytes` bytes.
     fn strides(
         &self,
         place: Subresource,
@@ -253,7 +253,7 @@ impl Texture {
         let (row, image) = (size.width * pixel, size.width * pixel * size.height);
         match image * size.depth {
             needed if needed == bytes => {
-                // Metal wants no distance of images where there is one image.
+                // Metal requires 0 as the distance of images if there is only one.
                 Ok((row, if ty == TextureType::Type3D { image } else { 0 }))
             }
             needed => wrong(format!("{bytes} bytes for a region of {needed}")),
@@ -262,7 +262,7 @@ impl Texture {
 }
 
 metal_class! {
-    /// How a kernel samples a texture.
+    /// How a kernel samples a texture: filters, address modes, levels of detail.
     ///
     /// ```
     /// use aruminium::{Filter, Gpu, SamplerDescriptor};
@@ -276,7 +276,7 @@ metal_class! {
     /// ```
     pub class Sampler: MTLSamplerState;
 
-    /// What tools and errors call it.
+    /// The label, for tools and error messages.
     pub fn label() -> Option<String> = [label];
 }
 

@@ -1,4 +1,4 @@
-//! Memory of the program's own whose use by the GPU is tracked, for layers that wrap it in buffers.
+//! Tracking of the GPU's use of memory that the program owns, for layers that wrap it in buffers.
 
 use super::buffer::Buffer;
 use super::error::GpuError;
@@ -6,10 +6,10 @@ use super::footprint;
 use crate::objc::tracking::{Footprint, ViewGuard};
 use std::ops::Range;
 
-/// The record of who uses a piece of memory: views from the CPU, and command buffers in flight. It is the
+/// The record of the uses of a range of memory: views from the CPU, and command buffers in flight. It is the
 /// same record that [`Buffer::read`] and [`Buffer::write`] consult, for every buffer that wraps the memory.
 ///
-/// It holds no memory, and knows it by its addresses only.
+/// It does not own the memory, and identifies it by its addresses only.
 ///
 /// ```
 /// # let gpu = aruminium::Gpu::open()?;
@@ -44,7 +44,7 @@ pub struct Usage {
 pub struct OpenView<'a>(#[allow(dead_code)] ViewGuard<'a>); // Dropped, not read.
 
 impl Usage {
-    /// The record of memory at an address.
+    /// The record of the memory at an address.
     ///
     /// ```
     /// # let buffer = aruminium::Gpu::open()?.buffer(64)?;
@@ -135,7 +135,7 @@ impl Usage {
 
     /// Whether a command buffer, not submitted yet, was encoded with the memory.
     ///
-    /// It may return `true` although there is none, while another thread makes or drops a wrapper of a
+    /// It may return `true` without such a command buffer while another thread creates or drops a wrapper of a
     /// buffer over the memory.
     ///
     /// ```
@@ -207,8 +207,8 @@ impl Buffer {
     /// How many references to the buffer there are: this one, other wrappers, textures of it, and the residency
     /// sets that it is in. The system may have more of its own, for instance for command buffers that use it.
     ///
-    /// While only one reference is left, nobody else can get one: a layer that lends buffers recognises by that that
-    /// a buffer is no longer used by the program.
+    /// While only one reference is left, no other code can get another one: from this a layer that lends buffers
+    /// can conclude that the program no longer uses a buffer.
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
@@ -220,7 +220,7 @@ impl Buffer {
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub fn references(&self) -> usize {
-        // SAFETY: every object answers this.
+        // SAFETY: every object responds to this message.
         unsafe { crate::msg!(self, [retainCount] -> usize) }
     }
 }
