@@ -33,7 +33,7 @@ struct Inner {
     requested: usize,
     read_only: bool,
     record: Record,
-    /// How many `Pinned` live.
+    /// The number of live `Pinned`s.
     pins: Mutex<usize>,
 }
 
@@ -41,7 +41,7 @@ struct Inner {
 ///
 /// ```
 /// let block = aruminium::memory::Block::open(4096)?;
-/// // How much may be pinned is limited.
+/// // The system limits how much may be pinned.
 /// if let Ok(pinned) = block.pin() {
 ///     println!("{pinned:?} is in RAM");
 /// }
@@ -56,7 +56,7 @@ impl Block {
     ///
     /// # Errors
     ///
-    /// [`MemError::ZeroSize`], or the system's reason.
+    /// [`MemError::ZeroSize`], or a system error.
     ///
     /// ```
     /// use aruminium::memory::{Block, MemError};
@@ -74,18 +74,18 @@ impl Block {
         Self(Arc::new(Inner { pages, requested, read_only, record, pins }))
     }
 
-    /// A part of a file, read-only and without a copy: for weights. The range begins at a multiple of
-    /// the size of a page; past its end the last page is filled up with the file, or zeros.
+    /// A part of a file, read-only and mapped without a copy: for weights. The range begins at a multiple of
+    /// the size of a page; after its end the last page holds the next bytes of the file, or zeros.
     ///
     /// A kernel that writes to it writes to this mapping's own copy of the page, never to the file.
     ///
     /// # Safety
     ///
-    /// While the block lives nobody writes or shortens the file.
+    /// While the block lives no program writes or shortens the file.
     ///
     /// # Errors
     ///
-    /// If the range is empty, ends past the file's end or begins within a page, or the system's reason.
+    /// If the range is empty, ends past the file's end or begins within a page; or a system error.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -93,7 +93,7 @@ impl Block {
     /// # let path = std::env::temp_dir().join(format!("aruminium-map-{}", std::process::id()));
     /// std::fs::write(&path, 1.5f32.to_ne_bytes())?;
     /// let file = std::fs::File::open(&path)?;
-    /// // SAFETY: nobody else knows the file.
+    /// // SAFETY: no other program uses the file.
     /// let weights = unsafe { Block::map(&file, ..)? };
     /// assert_eq!(weights.as_f32()[0], 1.5);
     /// assert!(weights.try_view_mut::<f32>().is_err(), "it can only be read");
@@ -110,7 +110,7 @@ impl Block {
     ///
     /// # Errors
     ///
-    /// If the range is empty or ends past the file's end, or the system's reason.
+    /// If the range is empty or ends past the file's end; or a system error.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -136,7 +136,7 @@ impl Block {
     ///
     /// ```
     /// let block = aruminium::memory::Block::open(4096)?;
-    /// // SAFETY: nobody else uses the block now.
+    /// // SAFETY: nothing else uses the block now.
     /// unsafe { block.address().write(7) };
     /// assert_eq!(block.as_bytes()[0], 7);
     /// # Ok::<(), aruminium::memory::MemError>(())
@@ -190,11 +190,11 @@ impl Block {
         self.0.pages.id()
     }
 
-    /// What the system names the memory by, while the block lives. On Apple's systems it is an
+    /// The system's handle of the memory, valid while the block lives. On Apple's systems it is an
     /// `IOSurfaceRef`, null for a mapped file, which drivers of other units take; elsewhere a file
     /// descriptor, or -1.
     ///
-    /// Whatever is done with it is `unsafe` code's: a view must not be written by way of the handle.
+    /// Using it takes `unsafe` code, which must not write the memory through the handle while a view is open.
     ///
     /// ```
     /// let block = aruminium::memory::Block::open(1)?;
@@ -205,7 +205,7 @@ impl Block {
         self.0.pages.handle()
     }
 
-    /// All of the memory, as values that the CPU reads; bytes that do not make a whole one are left out.
+    /// All of the memory, as values that the CPU reads; trailing bytes that do not make a whole value are left out.
     ///
     /// # Panics
     ///
@@ -239,7 +239,7 @@ impl Block {
         self.try_view_mut().unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// [`view`](Self::view), or why not.
+    /// [`view`](Self::view), or the reason why it is not possible.
     ///
     /// # Errors
     ///
@@ -254,7 +254,7 @@ impl Block {
         self.reading(false)
     }
 
-    /// [`view_mut`](Self::view_mut), or why not.
+    /// [`view_mut`](Self::view_mut), or the reason why it is not possible.
     ///
     /// # Errors
     ///
@@ -275,7 +275,7 @@ impl Block {
     ///
     /// # Errors
     ///
-    /// As for `try_view`, but for command buffers.
+    /// As for `try_view`, except that command buffers are waited for.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -298,7 +298,7 @@ impl Block {
     ///
     /// # Errors
     ///
-    /// As for `try_view_mut`, but for command buffers.
+    /// As for `try_view_mut`, except that command buffers are waited for.
     ///
     /// ```
     /// let block = aruminium::memory::Block::open(4096)?;
@@ -313,7 +313,7 @@ impl Block {
         let (start, len) = self.values()?;
         let open = self.0.record.view_all(false, waits)?;
         // SAFETY: the block holds `len` plain values and is aligned for them. While the view is open
-        // nobody writes them.
+        // nothing writes them.
         Ok(unsafe { View::new(start, len, open) })
     }
 
@@ -323,7 +323,7 @@ impl Block {
         }
         let (start, len) = self.values()?;
         let open = self.0.record.view_all(true, waits)?;
-        // SAFETY: as for reading, and while the view is open nobody reads them.
+        // SAFETY: as for reading, and while the view is open nothing else reads them.
         Ok(unsafe { ViewMut::new(start, len, open) })
     }
 
@@ -336,11 +336,11 @@ impl Block {
         Ok((start, self.size().checked_div(size_of::<T>()).unwrap_or(0)))
     }
 
-    /// Makes every page present now, so that no first touch is slow. Contents stay as they are.
+    /// Makes every page resident now, so that first accesses are not slow. The contents do not change.
     ///
     /// # Errors
     ///
-    /// The system's reason.
+    /// A system error.
     ///
     /// ```
     /// let block = aruminium::memory::Block::open(1 << 16)?;
@@ -350,17 +350,17 @@ impl Block {
     /// # Ok::<(), aruminium::memory::MemError>(())
     /// ```
     pub fn prefault(&self) -> Result<(), MemError> {
-        // Held, so that what prefaulting locks and unlocks is not unpinned by it.
+        // Held, so that the locking and unlocking of prefaulting does not unpin the pages.
         let pins = self.0.pins.lock().unwrap_or_else(PoisonError::into_inner);
-        // What is pinned is present.
+        // Pinned pages are resident.
         if *pins == 0 { self.0.pages.prefault() } else { Ok(()) }
     }
 
-    /// Keeps the pages in RAM while the guard lives. How much a program may pin is limited.
+    /// Keeps the pages in RAM while the guard lives. The system limits how much a program may pin.
     ///
     /// # Errors
     ///
-    /// The system's reason.
+    /// A system error.
     ///
     /// ```
     /// let block = aruminium::memory::Block::open(4096)?;
@@ -413,7 +413,7 @@ mod processes {
         ///
         /// # Errors
         ///
-        /// [`MemError::Unsealed`] if a seal is missing, or the system's reason.
+        /// [`MemError::Unsealed`] if a seal is missing, or a system error.
         ///
         /// ```
         /// use aruminium::memory::Block;
@@ -431,12 +431,12 @@ mod processes {
             Ok(Self::new(pages, bytes, true))
         }
 
-        /// A descriptor of the memory for other processes. They can only read: this process alone
+        /// A descriptor of the memory for other processes. They can only read it: only this process
         /// writes, until it freezes the block.
         ///
         /// # Errors
         ///
-        /// [`MemError::ReadOnly`] for a mapped file, which has a descriptor of its own, or the system's reason.
+        /// [`MemError::ReadOnly`] for a mapped file, which has a descriptor of its own, or a system error.
         ///
         /// ```
         /// use aruminium::memory::{Block, Shared};
@@ -453,11 +453,11 @@ mod processes {
             self.0.pages.export()
         }
 
-        /// Makes the memory constant for ever, in every process. The address may change.
+        /// Makes the memory permanently constant, in every process. The address may change.
         ///
         /// # Errors
         ///
-        /// [`MemError::Busy`] if another clone of the block lives, or the system's reason.
+        /// [`MemError::Busy`] if another clone of the block lives, or a system error.
         ///
         /// ```
         /// use aruminium::memory::Block;
@@ -479,7 +479,7 @@ mod processes {
     }
 }
 
-/// The views that unimem has, by its names.
+/// The views of the crate unimem, under its names.
 macro_rules! named_views {
     ($($name:ident, $name_mut:ident: $ty:ty;)+) => {
         impl Block {$(

@@ -3,7 +3,7 @@
 use super::atomic::{AtomicU64, Ordering};
 
 /// The low bits are the offset, the bits above count spans. Both change in one step, so that no span
-/// begins between the look whether any lives and the clearing.
+/// begins between the check for live spans and the clearing.
 #[derive(Debug)]
 pub(super) struct Bump(AtomicU64);
 
@@ -11,13 +11,13 @@ const OFFSET_BITS: u32 = 40;
 /// One live span.
 const SPAN: u64 = 1 << OFFSET_BITS;
 const OFFSETS: u64 = SPAN - 1;
-/// The most bytes of a tape, and the largest alignment: a quarter of what the offset could count, so that an
-/// offset, two alignments and a size together are still an offset.
+/// The most bytes of a tape, and the largest alignment: a quarter of the offset's range, so that an
+/// offset, two alignments and a size can be added without overflow.
 pub(super) const LIMIT: usize = 1 << (OFFSET_BITS - 2);
 /// The most spans that can live.
 const SPANS: u64 = u64::MAX >> OFFSET_BITS;
 
-/// The start of `size` bytes in memory at `base` of which `used` are used, and the end; none if the
+/// The start and end of the next `size` bytes in memory at `base` of which `used` are used; `None` if the
 /// memory ends at `total` before them. `align` is a power of two and holds for the address.
 #[inline(always)]
 pub(super) fn fit(
@@ -38,7 +38,7 @@ impl Bump {
         Self(AtomicU64::new(0))
     }
 
-    /// Takes bytes, and counts a span if it is one. A call that takes nothing changes nothing.
+    /// Takes bytes, and counts a span if `span`. A call that fails changes nothing.
     #[inline(always)]
     pub(super) fn take(
         &self,
@@ -51,8 +51,8 @@ impl Bump {
         if size > LIMIT || align > LIMIT {
             return None;
         }
-        // What decides how fast threads can follow each other is how soon the next word is known: three
-        // operations on the whole word. With sizes and alignments within the limit nothing carries over into
+        // Throughput under contention depends on the latency of computing the next word: three
+        // operations on the whole word. With sizes and alignments within the limit no carry reaches
         // the number of spans.
         let low = (base & (align - 1)) as u64;
         let up = low + (align as u64 - 1);
@@ -64,7 +64,7 @@ impl Bump {
             if then & OFFSETS > total as u64 || (span && now >> OFFSET_BITS == SPANS) {
                 return None;
             }
-            // Acquire: the bytes were another's until the last `clear`, which released them.
+            // Acquire: other threads may have used the bytes until the last `clear`, which released them.
             match self.0.compare_exchange_weak(now, then, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => return Some(((start & OFFSETS) - low) as usize),
                 Err(changed) => now = changed,
@@ -72,13 +72,13 @@ impl Bump {
         }
     }
 
-    /// A span ends. Release: what was done with its bytes is done before they are cleared.
+    /// Ends a span. Release: accesses to its bytes happen before they are cleared.
     #[inline(always)]
     pub(super) fn end_span(&self) {
         self.0.fetch_sub(SPAN, Ordering::Release);
     }
 
-    /// Sets the offset to zero, unless spans live; how many do.
+    /// Sets the offset to zero, unless spans live; returns the number of live spans.
     #[inline(always)]
     pub(super) fn clear(&self) -> Result<(), u64> {
         let mut now = self.0.load(Ordering::Relaxed);
@@ -93,7 +93,7 @@ impl Bump {
         }
     }
 
-    /// Sets the offset, for the only user.
+    /// Sets the offset. The caller has exclusive access.
     #[inline(always)]
     pub(super) fn set(&mut self, offset: usize) {
         self.0.store(offset as u64, Ordering::Relaxed);

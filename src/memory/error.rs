@@ -1,10 +1,10 @@
-//! What can go wrong with memory.
+//! Errors of memory.
 
 use crate::GpuError;
 use std::fmt;
 use std::io;
 
-/// Why there is no such memory, or why it cannot be used now.
+/// Why memory could not be created, or cannot be used now.
 ///
 /// ```
 /// use aruminium::memory::{Block, MemError};
@@ -25,34 +25,34 @@ pub enum MemError {
     System {
         /// What was attempted.
         what: &'static str,
-        /// For how many bytes.
+        /// The size in bytes.
         bytes: usize,
-        /// The system's reason.
+        /// The system's error.
         error: io::Error,
     },
-    /// More was requested than there can be.
+    /// More was requested than the limit allows.
     TooLarge {
         /// What was requested, with its unit.
         what: &'static str,
         /// How much was requested.
         requested: u64,
-        /// How much there can be.
+        /// The limit.
         limit: u64,
     },
-    /// The memory is in use in a way that excludes this one; what uses it.
+    /// The memory is in use in a conflicting way; holds what uses it.
     Busy(String),
     /// The memory can only be read.
     ReadOnly,
-    /// An offset or an alignment does not fit.
+    /// An offset, an address or a size is not a multiple of what it must be.
     Unaligned {
-        /// What does not fit.
+        /// What is not aligned.
         what: &'static str,
         /// Its value.
         value: u64,
         /// What it must be a multiple of.
         multiple: u64,
     },
-    /// A descriptor of another process is not sealed as it must be; which seal is missing.
+    /// A descriptor of another process lacks a seal; holds which one.
     Unsealed(&'static str),
 }
 
@@ -62,7 +62,7 @@ impl MemError {
         Self::System { what, bytes, error: error.into() }
     }
 
-    /// More bytes than an address space has.
+    /// The error for more bytes than an address space has.
     pub(super) fn too_many_bytes(requested: usize) -> Self {
         Self::TooLarge { what: "bytes", requested: requested as u64, limit: isize::MAX as u64 }
     }

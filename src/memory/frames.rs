@@ -5,9 +5,9 @@ use super::work::{Declared, Work};
 use crate::{Buffer, Gpu, GpuError};
 use std::ops::Deref;
 
-/// Tapes that take turns: memory for a step of a loop, which comes back when the GPU has left it.
+/// Tapes used in rotation: memory for one step of a loop, reused when the GPU has finished with it.
 ///
-/// With two tapes the CPU encodes a step while the GPU runs the one before. A step takes no memory from the
+/// With two tapes the CPU encodes a step while the GPU runs the previous one. A step allocates no memory from the
 /// system.
 ///
 /// ```
@@ -63,11 +63,11 @@ struct Slot {
 pub struct Frame<'a>(&'a Slot);
 
 impl Frames {
-    /// `frames` tapes of at least so many bytes each.
+    /// `frames` tapes of at least `bytes` bytes each.
     ///
     /// # Errors
     ///
-    /// [`GpuError::BufferCreationFailed`] for no frames, no bytes, or with the system's reason.
+    /// [`GpuError::BufferCreationFailed`] for no frames or no bytes, or with the system's error.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -89,12 +89,12 @@ impl Frames {
         Ok(Self { slots: (0..frames).map(slot).collect::<Result<_, GpuError>>()?, next: 0 })
     }
 
-    /// The next tape, empty, once the GPU has left it.
+    /// The next tape, empty, once the GPU has finished with it.
     ///
     /// # Errors
     ///
     /// [`GpuError::BufferAccess`] if a command buffer was encoded with the frame, or declared by
-    /// [`until`](Frame::until), and never submitted: it could still be, and would find other data. Submit
+    /// [`until`](Frame::until), and never submitted: it could still be submitted, and would find other data. Submit
     /// it, or drop it with its encoders; the frame is returned then.
     ///
     /// ```
@@ -118,7 +118,7 @@ impl Frames {
         let usage = slot.tape.block().record().usage();
         let declared = slot.declared.wait();
         usage.wait();
-        // An answer may be wrong for a moment while another thread drops a buffer over the tape.
+        // The result may be briefly wrong while another thread drops a buffer over the tape.
         let encoded = (0..1000).all(|round| {
             if round > 0 {
                 std::thread::yield_now();
@@ -136,7 +136,7 @@ impl Frames {
         Ok(Frame(slot))
     }
 
-    /// How many tapes take turns.
+    /// How many tapes are in rotation.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -165,7 +165,7 @@ impl Frames {
 }
 
 impl Drop for Frames {
-    /// What unsafe code encoded does not keep the memory: it is waited for.
+    /// Declared work does not retain the memory, so wait for it.
     fn drop(&mut self) {
         for slot in &self.slots {
             slot.declared.wait();
@@ -189,8 +189,8 @@ impl Frame<'_> {
         self.0.tape.buffer().expect("a frame's tape is on a GPU")
     }
 
-    /// Declares work that uses the frame by means that are not tracked: the frame does not come back before
-    /// it is done. What safe methods of encoders bind needs no declaration.
+    /// Declares work that uses the frame by means that are not tracked: the frame is not reused before
+    /// it is done. Bindings by safe methods of encoders need no declaration.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -198,7 +198,7 @@ impl Frame<'_> {
     /// # let dispatch = aruminium::Dispatch::new(&gpu.new_command_queue()?);
     /// let mut frames = aruminium::memory::Frames::new(&gpu, 2, 4096)?;
     /// let frame = frames.next()?;
-    /// // SAFETY: the frame lives until the work is done, and is not viewed before: that is declared.
+    /// // SAFETY: the frame lives until the work is done, and is not viewed before: `until` below ensures it.
     /// let future = unsafe { dispatch.batch_async(|batch| batch.bind_buffer(frame.buffer(), 0, 0)) };
     /// frame.until(&future);
     /// # Ok(())

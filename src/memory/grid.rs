@@ -9,9 +9,9 @@ use std::fmt;
 use std::ops::Deref;
 use std::ptr::NonNull;
 
-/// Cells whose size and number are known when the program runs. [`Grid`] has them in its type.
+/// Cells whose size and number are chosen at run time. [`Grid`] has them in its type.
 ///
-/// Any number of threads may take and return cells; the cell that was returned last is taken first.
+/// Any number of threads may take and return cells; the cell returned last is taken first.
 ///
 /// ```
 /// use aruminium::memory::Slab;
@@ -35,7 +35,7 @@ unsafe impl Send for Slab {}
 // SAFETY: as above.
 unsafe impl Sync for Slab {}
 
-/// What the size of a cell is a multiple of: a cache line.
+/// The size of a cell is a multiple of this: a cache line.
 const LINE: usize = 64;
 
 impl Slab {
@@ -43,7 +43,7 @@ impl Slab {
     ///
     /// # Errors
     ///
-    /// If there are none, if their size is no such multiple, past 16,777,215 cells, or the system's reason.
+    /// For no cells, a size that is not such a multiple, or more than 16,777,215 cells; or a system error.
     ///
     /// ```
     /// use aruminium::memory::Slab;
@@ -69,7 +69,7 @@ impl Slab {
         Ok(Self { base, cell, cells: Stack::full(cells), block })
     }
 
-    /// Takes a cell; none if all are taken.
+    /// Takes a cell; `None` if all are taken.
     ///
     /// ```
     /// let slab = aruminium::memory::Slab::new(64, 1)?;
@@ -86,7 +86,7 @@ impl Slab {
     ///
     /// # Panics
     ///
-    /// If the cell is of another grid; it returns to that one.
+    /// If the cell belongs to another grid; it is returned to that one.
     ///
     /// ```
     /// let slab = aruminium::memory::Slab::new(64, 1)?;
@@ -133,7 +133,7 @@ impl Slab {
         self.cell
     }
 
-    /// The memory under the cells, to look at.
+    /// The memory under the cells, for inspection.
     ///
     /// ```
     /// let slab = aruminium::memory::Slab::new(64, 4)?;
@@ -152,7 +152,7 @@ impl Drop for Slab {
     }
 }
 
-/// The memory that a grid divides into cells. It can only be looked at.
+/// The memory that a grid divides into cells. It can only be inspected.
 ///
 /// ```
 /// let slab = aruminium::memory::Slab::new(64, 4)?;
@@ -195,7 +195,7 @@ impl<'a> Divided<'a> {
         self.0.cell * self.0.total()
     }
 
-    /// How many bytes are left over past the last cell.
+    /// How many bytes are left over after the last cell.
     ///
     /// ```
     /// let slab = aruminium::memory::Slab::new(64, 4)?;
@@ -218,7 +218,7 @@ impl<'a> Divided<'a> {
     }
 }
 
-/// A cell of a grid, which nobody else has. Dropping it returns it.
+/// A cell of a grid, owned exclusively. Dropping it returns it.
 ///
 /// ```
 /// let slab = aruminium::memory::Slab::new(64, 4)?;
@@ -245,11 +245,11 @@ impl<'a> Cell<'a> {
     /// ```
     #[inline]
     pub fn address(&self) -> *mut u8 {
-        // SAFETY: the index is that of a cell, all of which are within the block.
+        // SAFETY: the index is a cell's, and all cells are within the block.
         unsafe { self.slab.base.add(self.offset()) }.as_ptr()
     }
 
-    /// Which cell of the grid it is.
+    /// The index of the cell in the grid.
     ///
     /// ```
     /// let slab = aruminium::memory::Slab::new(64, 4)?;
@@ -260,7 +260,7 @@ impl<'a> Cell<'a> {
         self.index
     }
 
-    /// Where it begins in the grid's block, in bytes.
+    /// The offset of the cell in the grid's block, in bytes.
     ///
     /// ```
     /// let slab = aruminium::memory::Slab::new(64, 4)?;
@@ -276,7 +276,7 @@ impl<'a> Cell<'a> {
     ///
     /// # Panics
     ///
-    /// If the cell has fewer.
+    /// If the cell has fewer bytes.
     ///
     /// # Safety
     ///
@@ -286,7 +286,7 @@ impl<'a> Cell<'a> {
     /// ```
     /// let slab = aruminium::memory::Slab::new(64, 4)?;
     /// let mut cell = slab.take().expect("there is a free cell");
-    /// // SAFETY: no kernel knows the cell.
+    /// // SAFETY: no kernel uses the cell.
     /// unsafe { cell.bytes(5) }.copy_from_slice(b"hello");
     /// # Ok::<(), aruminium::memory::MemError>(())
     /// ```
@@ -294,7 +294,7 @@ impl<'a> Cell<'a> {
     pub unsafe fn bytes(&mut self, len: usize) -> &mut [u8] {
         let cell = self.slab.cell;
         assert!(len <= cell, "{len} bytes of a cell that has {cell}");
-        // SAFETY: the cell has them, and that nobody else uses them the caller says.
+        // SAFETY: the cell has the bytes, and the caller guarantees that nothing else uses them.
         unsafe { std::slice::from_raw_parts_mut(self.address(), len) }
     }
 
@@ -331,7 +331,7 @@ impl<'a> Cell<'a> {
         self.try_view_mut().unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// [`view`](Self::view), or why not.
+    /// [`view`](Self::view), or the reason why it is not possible.
     ///
     /// # Errors
     ///
@@ -345,11 +345,11 @@ impl<'a> Cell<'a> {
     pub fn try_view<T: Plain>(&self) -> Result<View<'_, T>, MemError> {
         let (start, len) = self.values()?;
         let open = self.slab.block.record().view(self.range(), false, false)?;
-        // SAFETY: the grid handed the cell out once; while the view is open nobody writes it.
+        // SAFETY: the grid handed the cell out once; while the view is open nothing writes it.
         Ok(unsafe { View::new(start, len, open) })
     }
 
-    /// [`view_mut`](Self::view_mut), or why not.
+    /// [`view_mut`](Self::view_mut), or the reason why it is not possible.
     ///
     /// # Errors
     ///
@@ -363,7 +363,7 @@ impl<'a> Cell<'a> {
     pub fn try_view_mut<T: Plain>(&mut self) -> Result<ViewMut<'_, T>, MemError> {
         let (start, len) = self.values()?;
         let open = self.slab.block.record().view(self.range(), true, false)?;
-        // SAFETY: as for `try_view`, and while the view is open nobody reads it.
+        // SAFETY: as for `try_view`, and while the view is open nothing else reads it.
         Ok(unsafe { ViewMut::new(start, len, open) })
     }
 
@@ -405,7 +405,7 @@ impl Drop for Cell<'_> {
 /// # Ok::<(), aruminium::memory::MemError>(())
 /// ```
 ///
-/// A size that is no such multiple does not compile:
+/// A size that is not such a multiple does not compile:
 ///
 /// ```compile_fail
 /// aruminium::memory::Grid::<100, 4>::new().unwrap();
@@ -414,11 +414,11 @@ impl Drop for Cell<'_> {
 pub struct Grid<const CELL: usize, const CELLS: usize>(Slab);
 
 impl<const CELL: usize, const CELLS: usize> Grid<CELL, CELLS> {
-    /// All cells, free.
+    /// A new grid; all cells are free.
     ///
     /// # Errors
     ///
-    /// The system's reason.
+    /// A system error.
     ///
     /// ```
     /// assert_eq!(aruminium::memory::Grid::<64, 2>::new()?.free(), 2);

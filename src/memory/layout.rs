@@ -1,10 +1,10 @@
-//! Three tapes, as inference uses memory.
+//! Three tapes, for the memory that inference uses.
 
 use super::error::MemError;
 use super::tape::Tape;
 use std::fmt;
 
-/// Weights that stay, scratch memory for one pass, and history for one conversation: a tape each.
+/// Permanent weights, scratch memory for one forward pass, and history for one conversation: a tape each.
 ///
 /// ```
 /// use aruminium::memory::Layout;
@@ -32,22 +32,22 @@ pub struct Layout {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stat {
-    /// Bytes taken of the weights' tape.
+    /// Bytes taken from the weights' tape.
     pub weights_used: usize,
-    /// Bytes of the weights' tape.
+    /// Size of the weights' tape in bytes.
     pub weights_total: usize,
-    /// Bytes taken of the scratch tape.
+    /// Bytes taken from the scratch tape.
     pub scratch_used: usize,
-    /// Bytes of the scratch tape.
+    /// Size of the scratch tape in bytes.
     pub scratch_total: usize,
-    /// Bytes taken of the history's tape.
+    /// Bytes taken from the history's tape.
     pub history_used: usize,
-    /// Bytes of the history's tape.
+    /// Size of the history's tape in bytes.
     pub history_total: usize,
 }
 
 impl Layout {
-    /// Three tapes of at least these many bytes; the pages of the weights are present.
+    /// Three tapes of at least these many bytes; the pages of the weights are prefaulted.
     ///
     /// # Errors
     ///
@@ -66,7 +66,7 @@ impl Layout {
         })
     }
 
-    /// Returns what one pass took: the scratch memory.
+    /// Frees the memory of one pass: the scratch tape.
     ///
     /// # Panics
     ///
@@ -82,7 +82,7 @@ impl Layout {
         self.scratch.clear();
     }
 
-    /// Returns what one conversation took: history and scratch memory.
+    /// Frees the memory of one conversation: the history's and the scratch tape.
     ///
     /// # Panics
     ///
@@ -101,7 +101,7 @@ impl Layout {
         self.scratch.clear();
     }
 
-    /// How many bytes the three have.
+    /// The size of the three tapes together, in bytes.
     ///
     /// ```
     /// let layout = aruminium::memory::Layout::new(4096, 4096, 4096)?;
@@ -151,9 +151,9 @@ macro_rules! tapes {
 }
 
 tapes! {
-    weights: "The tape of what stays as long as the model.";
-    scratch: "The tape of what one pass needs.";
-    history: "The tape of what one conversation needs.";
+    weights: "The tape of data that lives as long as the model.";
+    scratch: "The tape of temporary data of one pass.";
+    history: "The tape of the data of one conversation.";
 }
 
 impl fmt::Display for Stat {

@@ -1,7 +1,7 @@
-//! Blocks, arenas and pools that know who still uses them.
+//! Blocks, arenas and pools that track their users.
 //!
-//! One idea: **memory knows who still uses it.** The CPU uses memory through guards, the GPU through
-//! command buffers, and nothing is unmapped, recycled or handed out again before both have left.
+//! One idea: **memory tracks its users.** The CPU uses memory through guards, the GPU through
+//! command buffers, and nothing is unmapped, recycled or handed out again before both have finished with it.
 //!
 //! ```
 //! use aruminium::memory::{Block, Tape};
@@ -20,11 +20,11 @@
 //!
 //! * [`Block`] is whole pages at one address; [`Gpu::wrap`](crate::Gpu::wrap) makes a buffer of it without a copy.
 //! * [`Tape`] is bump allocation over a block; [`Frames`] are tapes in rotation, for loops that stay ahead of the GPU.
-//! * [`Grid`] and [`Slab`] are cells of one size. [`Layout`] is three tapes, as inference uses them.
+//! * [`Grid`] and [`Slab`] are cells of one size. [`Layout`] is three tapes, for inference.
 //! * [`Pool`] lends buffers by size class. Pools and blocks share a [`Residency`].
 //! * [`Shared`] is memory that another process may write.
 //!
-//! `specs/memory.md` has the promises, and the memory orderings they rest on.
+//! `specs/memory.md` describes the guarantees, and the memory orderings that they rely on.
 
 mod atomic;
 mod block;

@@ -1,4 +1,4 @@
-//! Buffers that are lent and come back.
+//! Buffers that are lent, returned and reused.
 
 use super::residency::Residency;
 use super::shelf::Shelf;
@@ -9,10 +9,10 @@ use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Shared buffers by size class, which are lent and used again. A clone is another handle to the same pool.
+/// Shared buffers by size class, which are lent and reused. A clone is another handle to the same pool.
 ///
 /// There are four classes for each doubling of the size, so that at most a fifth of a buffer is not used, from
-/// 256 bytes on. A buffer that comes back is lent again when the last command buffer that uses it is done.
+/// 256 bytes on. A returned buffer is lent again when the last command buffer that uses it is done.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -44,22 +44,22 @@ struct State {
     shelf: Shelf<Entry>,
     /// Bytes in all buffers, lent or not.
     total: usize,
-    /// Its `free` and `pending` are found when it is asked for.
+    /// Its `free` and `pending` are computed when the statistics are requested.
     stat: PoolStat,
 }
 
 /// A buffer of the pool.
 struct Entry {
     buffer: Buffer,
-    /// How many references to the buffer there were when only the pool had it, and how many commits of the
-    /// residency set there had been.
+    /// The number of references to the buffer when only the pool had it, and the number of commits of the
+    /// residency set at that time.
     references: usize,
     commits: u64,
-    /// Work that was declared for the lease that ended last.
+    /// Work that was declared for the last lease of the buffer.
     declared: Declared,
 }
 
-/// How much a [`Pool`] may have.
+/// The limits of a [`Pool`].
 ///
 /// ```
 /// use aruminium::memory::PoolLimits;
@@ -69,9 +69,9 @@ struct Entry {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolLimits {
-    /// The most bytes in all of its buffers, lent or not. Past it `take` fails.
+    /// The most bytes in all of its buffers, lent or not. Beyond it `take` fails.
     pub total: usize,
-    /// The most bytes in buffers that are not lent. What comes back past it is released.
+    /// The most bytes in buffers that are not lent. Buffers returned beyond it are released.
     pub free: usize,
 }
 
@@ -81,7 +81,7 @@ impl Default for PoolLimits {
     }
 }
 
-/// What a [`Pool`] has and has done. Sizes are those of whole buffers.
+/// Statistics of a [`Pool`]. Sizes are those of whole buffers.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -96,21 +96,21 @@ impl Default for PoolLimits {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PoolStat {
-    /// Leases so far.
+    /// The number of leases so far.
     pub takes: u64,
-    /// Buffers that had to be made for them.
+    /// The number of buffers that had to be created for them.
     pub made: u64,
     /// Bytes in buffers that are lent.
     pub lent: usize,
-    /// Bytes that were requested of those.
+    /// Bytes that were requested in those leases.
     pub requested: usize,
     /// Bytes in buffers that can be lent.
     pub free: usize,
-    /// Bytes in buffers that came back while the GPU still used them.
+    /// Bytes in buffers that were returned while the GPU still used them.
     pub pending: usize,
 }
 
-/// The smallest buffer.
+/// The size of the smallest buffer.
 const SMALLEST: usize = 256;
 const CLASSES: usize = 4 * usize::BITS as usize;
 
@@ -152,7 +152,7 @@ impl Pool {
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let gpu = aruminium::Gpu::open()?;
     /// use aruminium::memory::{Pool, Residency};
-    /// // Systems before macOS 15 have none.
+    /// // Systems before macOS 15 have no residency sets.
     /// if let Ok(residency) = Residency::new(&gpu, "step") {
     ///     let pool = Pool::resident(&gpu, Default::default(), &residency);
     ///     let leases = [pool.take(1000)?, pool.take(5000)?];
@@ -171,11 +171,11 @@ impl Pool {
         Self(Arc::new(Inner { gpu: gpu.clone(), limits, residency, state: Mutex::new(state) }))
     }
 
-    /// Lends a buffer of at least so many bytes. What is in it is what was there before.
+    /// Lends a buffer of at least `bytes` bytes. Its contents are those of its last use.
     ///
     /// # Errors
     ///
-    /// [`GpuError::BufferCreationFailed`] for no bytes, past the pool's limit, or past the device's.
+    /// [`GpuError::BufferCreationFailed`] for zero bytes, or beyond the limit of the pool or the device.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -190,7 +190,7 @@ impl Pool {
         self.lend(bytes).map(|(lease, _)| lease)
     }
 
-    /// The same, with zeros in it.
+    /// The same, filled with zeros.
     ///
     /// # Errors
     ///
@@ -235,7 +235,7 @@ impl Pool {
         Ok((Lease { entry: ManuallyDrop::new(entry), class, requested: bytes, pool }, new))
     }
 
-    /// Releases buffers that are not lent, the largest first, until at most so many bytes of them are left.
+    /// Releases buffers that are not lent, the largest first, until at most `keep` bytes of them are left.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -253,7 +253,7 @@ impl Pool {
         self.0.trim(&mut state, keep);
     }
 
-    /// What the pool has and has done.
+    /// Statistics of the pool.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -277,11 +277,11 @@ impl Pool {
 
 impl Inner {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // No panic leaves the state half changed.
+        // No panic leaves the state inconsistent, so poisoning is ignored.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether nobody but the pool uses the buffer, and nothing that was encoded can.
+    /// Whether only the pool has the buffer, and no encoded command buffer can use it.
     fn is_idle(&self, entry: &Entry) -> bool {
         let set = self.residency.as_ref().map_or(0, |set| set.references(entry.commits));
         entry.buffer.references() <= entry.references + set
@@ -347,7 +347,7 @@ impl Inner {
 }
 
 impl Drop for Inner {
-    /// What unsafe code encoded does not keep its buffers: it is waited for.
+    /// Declared work does not retain its buffers, so wait for it.
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         for entry in state.shelf.pending() {
@@ -367,7 +367,7 @@ impl Drop for Inner {
 /// A buffer that a [`Pool`] lends; it derefs to the [`Buffer`]. When this is dropped and the GPU is done with
 /// the buffer, it can be lent again.
 ///
-/// A texture of the buffer, or a command buffer that was encoded with it, keeps it from being lent again.
+/// A texture of the buffer, or a command buffer that was encoded with it, prevents its reuse.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -396,7 +396,7 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// How many bytes were requested; the buffer has as many or more.
+    /// How many bytes were requested; the buffer has at least as many.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -411,7 +411,7 @@ impl Lease {
     }
 
     /// Declares work that uses the buffer by means that are not tracked: the buffer is not lent again before
-    /// it is done. What safe methods of encoders bind needs no declaration.
+    /// it is done. Bindings by safe methods of encoders need no declaration.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -419,7 +419,7 @@ impl Lease {
     /// # let dispatch = aruminium::Dispatch::new(&gpu.new_command_queue()?);
     /// let pool = aruminium::memory::Pool::new(&gpu, Default::default());
     /// let lease = pool.take(1000)?;
-    /// // SAFETY: the lease keeps the buffer until the work is done, and nobody views it before.
+    /// // SAFETY: the lease keeps the buffer until the work is done, and nothing views it before.
     /// let future = unsafe { dispatch.batch_async(|batch| batch.bind_buffer(&lease, 0, 0)) };
     /// lease.until(&future);
     /// # Ok(())

@@ -1,4 +1,4 @@
-//! Who uses a block's memory.
+//! The uses of a block's memory.
 
 use super::error::MemError;
 use crate::GpuError;
@@ -23,7 +23,7 @@ impl Record {
         Self { start: start.addr(), bytes, usage, divided }
     }
 
-    /// The driver's record, found at the first use: blocks that nobody views cost nothing.
+    /// The driver's record, created at the first use: blocks without views cost nothing.
     #[inline]
     pub(super) fn usage(&self) -> &Usage {
         self.usage.get_or_init(|| Usage::of(std::ptr::without_provenance(self.start), self.bytes))
@@ -59,8 +59,8 @@ impl Record {
         if self.divided.swap(true, Ordering::AcqRel) {
             return Err(MemError::Busy("another tape or grid hands out parts of it".into()));
         }
-        // No view may live now, and one that begins from here on is refused. (One that began at this very
-        // moment conflicts with those of the parts, as any two views do.)
+        // No view may live now, and any later one is refused. (One that began at the same
+        // moment conflicts with the views of the parts, as any two views do.)
         self.view(0..self.bytes, true, true).map(drop).inspect_err(|_| self.unite())
     }
 

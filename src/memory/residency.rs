@@ -3,11 +3,11 @@
 use crate::{Allocation, Commands, Gpu, GpuError, ResidencySet, ResidencySetDescriptor};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Allocations that are kept resident together. What is added and removed takes effect at the next commit, of
-/// which one before a command buffer is submitted is enough, however much changed. A clone is another handle
+/// Allocations that are kept resident together. Additions and removals take effect at the next commit;
+/// one commit before a command buffer is submitted is enough for any number of changes. A clone is another handle
 /// to the same set.
 ///
-/// What is in the set counts as written by every command buffer that the set is used for: views of it are
+/// Every command buffer that the set is used for counts as writing all of its allocations: views of them are
 /// refused until those have completed.
 ///
 /// ```
@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// # let gpu = aruminium::Gpu::open()?;
 /// # let commands = gpu.new_command_queue()?.commands()?;
 /// use aruminium::memory::{Block, Residency};
-/// // Systems before macOS 15 have none.
+/// // Systems before macOS 15 have no residency sets.
 /// if let Ok(residency) = Residency::new(&gpu, "weights") {
 ///     let buffer = gpu.wrap(&Block::open(4096)?)?;
 ///     residency.add(&buffer);
@@ -33,7 +33,7 @@ struct State {
     set: ResidencySet,
     changed: bool,
     commits: u64,
-    /// How many references a set of this system takes to an allocation when it is added, and when that is
+    /// How many references a set on this system takes to an allocation when it is added, and when the addition is
     /// committed.
     taken: [usize; 2],
 }
@@ -43,7 +43,7 @@ impl Residency {
     ///
     /// # Errors
     ///
-    /// [`GpuError::ObjectCreationFailed`] where the system has none.
+    /// [`GpuError::ObjectCreationFailed`] if the system has no residency sets.
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
@@ -56,7 +56,7 @@ impl Residency {
         let descriptor = ResidencySetDescriptor::new();
         descriptor.set_label(label);
         let set = gpu.residency_set(&descriptor)?;
-        // Measured, since nothing documents it.
+        // Measured, since it is not documented.
         let probe = gpu.buffer(1)?;
         let alone = probe.references();
         set.add(&probe);
@@ -68,12 +68,12 @@ impl Residency {
         Ok(Self(Arc::new(Mutex::new(State { set, changed: false, commits: 0, taken }))))
     }
 
-    /// How many commits there were.
+    /// The number of commits.
     pub(super) fn commits(&self) -> u64 {
         self.lock().commits
     }
 
-    /// How many references the set has to what was added when there were this many commits.
+    /// How many references the set has to an allocation that was added after this many commits.
     pub(super) fn references(&self, commits: u64) -> usize {
         let state = self.lock();
         let [added, committed] = state.taken;
@@ -115,7 +115,7 @@ impl Residency {
         state.changed = true;
     }
 
-    /// Commits what changed; whether anything had.
+    /// Commits the changes; returns whether there were any.
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
@@ -133,7 +133,7 @@ impl Residency {
         changed
     }
 
-    /// Commits what changed, and keeps the set resident while the command buffer runs.
+    /// Commits the changes, and keeps the set resident while the command buffer runs.
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU32, Ordering, fence};
 /// use std::sync::atomic::Ordering;
 /// let shared = Shared::open(4096)?;
 /// shared.write(64, &[1.0f32, 2.0])?;
-/// shared.atomic_u32(0)?.store(1, Ordering::Release); // "it is there", to the other process
+/// shared.atomic_u32(0)?.store(1, Ordering::Release); // signals the other process that data is there
 /// let mut values = [0.0f32; 2];
 /// shared.read(64, &mut values)?;
 /// assert_eq!(values, [1.0, 2.0]);
@@ -25,11 +25,11 @@ use std::sync::atomic::{AtomicU32, Ordering, fence};
 #[derive(Clone, Debug)]
 pub struct Shared(Arc<Pages>);
 
-/// The unit of every access, so that no two accesses are of different sizes.
+/// The unit of every access, so that atomic accesses of different sizes never mix.
 const WORD: usize = size_of::<u32>();
 
 impl Shared {
-    /// New memory, zeroed, that other processes may have: by its descriptor, on Apple's systems by its id.
+    /// New memory, zeroed, that can be shared with other processes: by its descriptor, on Apple's systems by its id.
     ///
     /// # Errors
     ///
@@ -51,14 +51,14 @@ impl Shared {
     ///
     /// # Errors
     ///
-    /// [`MemError::Unsealed`] if it is not, or the system's reason.
+    /// [`MemError::Unsealed`] if it is not, or a system error.
     ///
     /// ```
     /// use aruminium::memory::Shared;
     /// use std::os::fd::AsFd;
     /// let here = Shared::open(4096)?;
     /// let descriptor = here.as_fd().try_clone_to_owned().unwrap();
-    /// // In the other process, which got the descriptor as its standard input or through a socket:
+    /// // In the other process, which received the descriptor as its standard input or through a socket:
     /// let there = Shared::import(descriptor)?;
     /// there.write(0, b"hello")?;
     /// let mut text = [0; 5];
@@ -71,7 +71,7 @@ impl Shared {
         Ok(Self(Arc::new(Pages::import(descriptor, false)?)))
     }
 
-    /// Memory of another process, by the id that it has there.
+    /// Memory of another process, by its id in that process.
     ///
     /// # Errors
     ///
@@ -81,7 +81,7 @@ impl Shared {
         Ok(Self(Arc::new(Pages::lookup(id)?)))
     }
 
-    /// The memory of a surface, which another part of this process may have from anywhere.
+    /// The memory of a surface that another part of this process has, from any source.
     ///
     /// # Safety
     ///
@@ -106,7 +106,7 @@ impl Shared {
         self.0.bytes()
     }
 
-    /// A number that no other live memory of this process has. On Apple's systems other processes find
+    /// A number that no other live memory of this process has. On Apple's systems other processes open
     /// the memory by it.
     ///
     /// ```
@@ -117,7 +117,7 @@ impl Shared {
         self.0.id()
     }
 
-    /// What the system names the memory by, as [`Block::handle`](super::Block::handle).
+    /// The system's handle of the memory, as [`Block::handle`](super::Block::handle).
     ///
     /// ```
     /// println!("{:?}", aruminium::memory::Shared::open(1000)?.handle());
@@ -127,7 +127,7 @@ impl Shared {
         self.0.handle()
     }
 
-    /// The start of the memory, for what takes pointers.
+    /// The start of the memory, for code that takes pointers.
     ///
     /// ```
     /// assert!(!aruminium::memory::Shared::open(1000)?.address().is_null());
@@ -141,7 +141,7 @@ impl Shared {
         self.0.base()
     }
 
-    /// Whether only the process that the memory comes from can write it.
+    /// Whether only the process that created the memory can write it.
     ///
     /// ```
     /// use aruminium::memory::{Block, Shared};
@@ -167,7 +167,7 @@ impl Shared {
         })
     }
 
-    /// The word that has a byte.
+    /// The word that contains a byte.
     fn word(&self, byte: usize) -> &AtomicU32 {
         debug_assert!(byte < self.size());
         // SAFETY: the byte is within the memory, whose start and size are multiples of a word. All
@@ -176,8 +176,8 @@ impl Shared {
     }
 
     /// Copies values out, from an offset in bytes. Another process may change them meanwhile: each word
-    /// is from one moment, all of them need not be. It acquires: a flag that is read in this way, and was
-    /// written by [`write`](Self::write), shows what was written before.
+    /// is read atomically, all of them together are not. Reads acquire: once a flag is read in this way that was
+    /// written by [`write`](Self::write), everything written before it is visible.
     ///
     /// # Errors
     ///
@@ -209,7 +209,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Copies values in, from an offset in bytes. It releases what was done before.
+    /// Copies values in, from an offset in bytes. It releases earlier writes.
     ///
     /// # Errors
     ///
@@ -224,7 +224,7 @@ impl Shared {
     pub fn write<T: Plain>(&self, offset: usize, values: &[T]) -> Result<(), MemError> {
         let range = self.writable()?.range(offset, size_of_val(values))?;
         fence(Ordering::Release);
-        // SAFETY: plain values have no padding: all of their bytes are there.
+        // SAFETY: plain values have no padding: all of their bytes are initialised.
         let from = unsafe { std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), range.len()) };
         let mut at = range.start;
         while at < range.end {
@@ -233,7 +233,7 @@ impl Shared {
             let word = self.word(at);
             match <[u8; WORD]>::try_from(bytes) {
                 Ok(bytes) => word.store(u32::from_ne_bytes(bytes), Ordering::Relaxed),
-                // The other bytes of the word stay as they are, even if another process changes them now.
+                // The other bytes of the word are preserved, even if another process changes them concurrently.
                 Err(_) => {
                     let _ = word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| {
                         let mut word = now.to_ne_bytes();

@@ -1,9 +1,9 @@
-//! What a pool keeps: items by class that can be handed out, and items that are still in use.
+//! The store of a pool: items by class that can be handed out, and items that are still in use.
 
 /// Items of a number of classes.
 #[derive(Debug)]
 pub(super) struct Shelf<T> {
-    /// By class, the one that was put there last at the end.
+    /// By class, the most recently returned item last.
     free: Vec<Vec<T>>,
     /// Returned, but still in use by the GPU; with their classes.
     pending: Vec<(usize, T)>,
@@ -14,12 +14,12 @@ impl<T> Shelf<T> {
         Self { free: (0..classes).map(|_| Vec::new()).collect(), pending: Vec::new() }
     }
 
-    /// An item comes back, idle or still in use.
+    /// Returns an item, idle or still in use.
     pub(super) fn put(&mut self, class: usize, item: T, idle: bool) {
         if idle { self.free[class].push(item) } else { self.pending.push((class, item)) }
     }
 
-    /// Takes an item that is idle. Pending items are looked at if there is no other.
+    /// Takes an item that is idle. Pending items are checked only if no item is free.
     pub(super) fn take(&mut self, class: usize, idle: impl FnMut(&T) -> bool) -> Option<T> {
         if self.free[class].is_empty() && !self.pending.is_empty() {
             self.settle(idle);

@@ -4,9 +4,9 @@ use super::atomic::{AtomicU64, Ordering};
 
 /// The indices below a length, each on the stack at most once.
 ///
-/// The head has an index (or [`NONE`]) in its low bits and above it a tag that grows with each push: a
-/// pop that was interrupted finds another tag when the same index is on top again, above another one.
-/// Each index has a node: what is below it, and above those bits the depth of the stack with it.
+/// The head has an index (or [`NONE`]) in its low bits and above it a tag that each push increments: a
+/// pop that was interrupted sees a different tag when the same index is on top again (the ABA problem).
+/// Each index has a node: the index below it, and above those bits the depth of the stack with it.
 #[derive(Debug)]
 pub(super) struct Stack {
     head: AtomicU64,
@@ -45,11 +45,11 @@ impl Stack {
         let mut head = self.head.load(Ordering::Acquire);
         loop {
             let index = head & NONE;
-            // For an empty stack there is no node.
+            // An empty stack has no node.
             let node = self.nodes.get(index as usize)?.load(Ordering::Relaxed);
             let below = (head & !NONE) | (node & NONE);
-            // Acquire: what was done with the index before it was pushed is done before this returns. That
-            // holds for all below it, too: every change of the head continues the earlier releases.
+            // Acquire: everything done with the index before it was pushed happens before this returns. That
+            // holds for all below it, too: every change of the head continues the release sequence.
             match self.head.compare_exchange_weak(head, below, Ordering::Acquire, Ordering::Acquire)
             {
                 Ok(_) => return Some(index as usize),
@@ -58,7 +58,7 @@ impl Stack {
         }
     }
 
-    /// Puts an index back that `pop` returned.
+    /// Pushes an index that `pop` returned.
     #[inline]
     pub(super) fn push(&self, index: usize) {
         // Acquire: the depth is read from the node on top.

@@ -9,9 +9,9 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
-/// A block from which memory is taken from the start to the end, and returned all at once.
+/// A bump allocator over a block: memory is taken from the start to the end, and returned all at once.
 ///
-/// Any number of threads may take. What [`slice`](Self::slice) returns is checked by the compiler and
+/// Any number of threads may take memory. What [`slice`](Self::slice) returns is checked by the compiler and
 /// counted; what [`take`](Self::take) returns is a raw pointer.
 ///
 /// ```
@@ -55,7 +55,7 @@ impl Tape {
         Self::over(Block::open(bytes)?)
     }
 
-    /// The same, with all pages present.
+    /// The same, with all pages prefaulted.
     ///
     /// # Errors
     ///
@@ -77,7 +77,7 @@ impl Tape {
     /// # Errors
     ///
     /// [`MemError::Busy`] if the block is in use, [`MemError::ReadOnly`] if it can only be read,
-    /// [`MemError::TooLarge`] past 256 GiB.
+    /// [`MemError::TooLarge`] beyond 256 GiB.
     ///
     /// ```
     /// use aruminium::memory::{Block, Tape};
@@ -132,8 +132,8 @@ impl Tape {
         self.buffer.as_ref()
     }
 
-    /// Makes every page present; contents stay as they are. Where the system refuses, pages are made on
-    /// first touch as before.
+    /// Makes every page resident; the contents do not change. If the system refuses, pages are allocated on
+    /// first access as before.
     ///
     /// ```
     /// let tape = aruminium::memory::Tape::start(1 << 16)?;
@@ -141,13 +141,13 @@ impl Tape {
     /// # Ok::<(), aruminium::memory::MemError>(())
     /// ```
     pub fn warm(&self) {
-        // Nothing but speed is lost; `block().prefault()` returns the reason.
+        // Failure costs only speed; `block().prefault()` returns the reason.
         let _ = self.block.prefault();
     }
 
-    /// Takes bytes whose address is a multiple of `align`; none if there is no room, or for zero bytes.
+    /// Takes bytes whose address is a multiple of `align`; `None` if there is no room, or for zero bytes.
     ///
-    /// Nothing tracks the pointer: it is good until the tape is cleared, reset or dropped.
+    /// Nothing tracks the pointer: it is valid until the tape is cleared, reset or dropped.
     ///
     /// # Panics
     ///
@@ -171,12 +171,12 @@ impl Tape {
         Some(self.at(start).as_ptr())
     }
 
-    /// Takes room for one value; none if there is no room, or for a type of no size.
+    /// Takes room for one value; `None` if there is no room, or for a zero-sized type.
     ///
     /// ```
     /// let tape = aruminium::memory::Tape::start(4096)?;
     /// let counter: *mut u64 = tape.take_one().expect("there is room");
-    /// // SAFETY: the room is for a `u64`, and nobody else's.
+    /// // SAFETY: the room is for a `u64`, and nothing else uses it.
     /// unsafe { counter.write(1) };
     /// # Ok::<(), aruminium::memory::MemError>(())
     /// ```
@@ -185,8 +185,8 @@ impl Tape {
         self.take(size_of::<T>(), align_of::<T>()).map(<*mut u8>::cast)
     }
 
-    /// Takes room for values; none if there is no room (or 16,777,215 spans live), or for zero bytes.
-    /// What is in it is what was there before: zeros the first time.
+    /// Takes room for values; `None` if there is no room (or 16,777,215 spans live), or for zero bytes.
+    /// The contents are those of the last use: zeros the first time.
     ///
     /// ```
     /// let tape = aruminium::memory::Tape::start(4096)?;
@@ -208,7 +208,7 @@ impl Tape {
         })
     }
 
-    /// Takes a part for one thread to take from without atomic operations; none if there is no room, or
+    /// Takes a part for one thread to take from without atomic operations; `None` if there is no room, or
     /// for zero bytes. It counts as one span.
     ///
     /// ```
@@ -226,7 +226,7 @@ impl Tape {
     /// # Ok::<(), aruminium::memory::MemError>(())
     /// ```
     pub fn local(&self, bytes: usize) -> Option<Local<'_>> {
-        // Threads that share a cache line would slow each other down.
+        // Whole cache lines, to prevent false sharing between threads.
         const LINE: usize = 128;
         let base = self.base.addr().get();
         let bytes = Some(bytes).filter(|&bytes| bytes > 0)?;
@@ -234,7 +234,7 @@ impl Tape {
         Some(Local { tape: self, base: self.at(start), total: bytes, used: Cell::new(0) })
     }
 
-    /// Where the tape is now, to rewind to.
+    /// The current position of the tape, to rewind to.
     ///
     /// ```
     /// let mut tape = aruminium::memory::Tape::start(4096)?;
@@ -249,7 +249,7 @@ impl Tape {
         Mark { base: self.base.addr().get(), id: self.block.id(), used: self.bump.used() }
     }
 
-    /// Returns what was taken since the mark. No span can live: the compiler checks it.
+    /// Frees everything taken since the mark. No span can live: the compiler checks it.
     ///
     /// # Panics
     ///
@@ -269,7 +269,7 @@ impl Tape {
         self.bump.set(mark.used);
     }
 
-    /// Returns everything. No span can live: the compiler checks it.
+    /// Frees everything. No span can live: the compiler checks it.
     ///
     /// ```
     /// let mut tape = aruminium::memory::Tape::start(4096)?;
@@ -283,8 +283,8 @@ impl Tape {
         self.bump.set(0);
     }
 
-    /// Returns everything, through a shared reference. Raw pointers from [`take`](Self::take) are no
-    /// longer good.
+    /// Frees everything, through a shared reference. Raw pointers from [`take`](Self::take) are no
+    /// longer valid.
     ///
     /// # Panics
     ///
@@ -304,7 +304,7 @@ impl Tape {
         }
     }
 
-    /// [`clear`](Self::clear), unless spans live; whether it was cleared.
+    /// [`clear`](Self::clear), unless spans live; returns whether it was cleared.
     ///
     /// ```
     /// let tape = aruminium::memory::Tape::start(4096)?;
@@ -409,7 +409,7 @@ fn check_alignment(align: usize) {
     assert!(align.is_power_of_two(), "an alignment is a power of two, not {align}");
 }
 
-/// A place on a tape; see [`Tape::mark`].
+/// A position on a tape; see [`Tape::mark`].
 ///
 /// ```
 /// let tape = aruminium::memory::Tape::start(4096)?;
@@ -424,7 +424,7 @@ pub struct Mark {
     used: usize,
 }
 
-/// Values on a tape, which nobody else has.
+/// Values on a tape, owned exclusively.
 ///
 /// ```
 /// let tape = aruminium::memory::Tape::start(4096)?;
@@ -432,7 +432,7 @@ pub struct Mark {
 /// let mut span = tape.slice::<f32>(4).expect("there is room");
 /// span.view_mut().copy_from_slice(&[1.0, 2.0, 3.0, 4.0]);
 /// assert_eq!(span.view().iter().sum::<f32>(), 10.0);
-/// // Where a kernel finds it in the tape's block:
+/// // Its offset in the tape's block, for kernels:
 /// assert_eq!((span.offset(), span.len(), span.bytes()), (4, 4, 16));
 /// # Ok::<(), aruminium::memory::MemError>(())
 /// ```
@@ -441,7 +441,7 @@ pub struct Span<'a, T> {
     tape: &'a Tape,
     start: NonNull<T>,
     len: usize,
-    /// Whether the tape counts it: it does not count those of a `Local`, which it counts itself.
+    /// Whether the tape counts this span. It does not count the spans of a `Local`, only the `Local` itself.
     counted: bool,
     values: PhantomData<&'a mut [T]>,
 }
@@ -488,7 +488,7 @@ impl<'a, T: Plain> Span<'a, T> {
         self.try_view_mut().unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// [`view`](Self::view), or why not.
+    /// [`view`](Self::view), or the reason why it is not possible.
     ///
     /// # Errors
     ///
@@ -504,7 +504,7 @@ impl<'a, T: Plain> Span<'a, T> {
         self.reading(false)
     }
 
-    /// [`view_mut`](Self::view_mut), or why not.
+    /// [`view_mut`](Self::view_mut), or the reason why it is not possible.
     ///
     /// # Errors
     ///
@@ -554,18 +554,18 @@ impl<'a, T: Plain> Span<'a, T> {
     fn reading(&self, waits: bool) -> Result<View<'_, T>, MemError> {
         let range = self.offset()..self.offset() + self.bytes();
         let open = self.tape.block.record().view(range, false, waits)?;
-        // SAFETY: the tape handed the bytes out once; while the view is open nobody writes them.
+        // SAFETY: the tape handed the bytes out once; while the view is open nothing writes them.
         Ok(unsafe { View::new(self.start.as_ptr(), self.len, open) })
     }
 
     fn writing(&mut self, waits: bool) -> Result<ViewMut<'_, T>, MemError> {
         let range = self.offset()..self.offset() + self.bytes();
         let open = self.tape.block.record().view(range, true, waits)?;
-        // SAFETY: as for reading, and while the view is open nobody reads them.
+        // SAFETY: as for reading, and while the view is open nothing else reads them.
         Ok(unsafe { ViewMut::new(self.start.as_ptr(), self.len, open) })
     }
 
-    /// The address of the first value, for what takes pointers.
+    /// The address of the first value, for code that takes pointers.
     ///
     /// ```
     /// let tape = aruminium::memory::Tape::start(4096)?;
@@ -610,7 +610,7 @@ impl<'a, T: Plain> Span<'a, T> {
         self.len * size_of::<T>()
     }
 
-    /// Where it begins in the tape's block, in bytes.
+    /// The offset of the span in the tape's block, in bytes.
     ///
     /// ```
     /// let tape = aruminium::memory::Tape::start(4096)?;
@@ -667,7 +667,7 @@ impl<'a, T: Plain> Span<'a, T> {
         encoder.bind_buffer(self.buffer(), self.offset(), index);
     }
 
-    /// The tape that it is on.
+    /// The tape that the span is on.
     ///
     /// ```
     /// let tape = aruminium::memory::Tape::start(4096)?;
@@ -708,7 +708,7 @@ pub struct Local<'a> {
     used: Cell<usize>,
 }
 
-// SAFETY: it is a part of the tape that nobody else has; it may move to another thread, and is not `Sync`.
+// SAFETY: it has exclusive use of its part of the tape; it may move to another thread, and is not `Sync`.
 unsafe impl Send for Local<'_> {}
 
 impl Local<'_> {
@@ -768,7 +768,7 @@ impl Local<'_> {
         Some(Span { tape: self.tape, start, len, counted: false, values: PhantomData })
     }
 
-    /// Returns everything that was taken. No span can live: the compiler checks it.
+    /// Frees everything that was taken. No span can live: the compiler checks it.
     ///
     /// ```
     /// let tape = aruminium::memory::Tape::start(1 << 16)?;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
-/// Memory that the CPU reads, as a slice. While it lives nobody writes the memory.
+/// Memory that the CPU reads, as a slice. While the view lives nothing writes the memory.
 ///
 /// ```
 /// let block = aruminium::memory::Block::open(4096)?;
@@ -19,7 +19,7 @@ pub struct View<'a, T> {
     _guard: OpenView<'a>,
 }
 
-/// Memory that the CPU writes, as a mutable slice. While it lives nobody else uses the memory.
+/// Memory that the CPU writes, as a mutable slice. While the view lives nothing else uses the memory.
 ///
 /// ```
 /// let block = aruminium::memory::Block::open(4096)?;
@@ -43,7 +43,7 @@ unsafe impl<T: Sync> Sync for ViewMut<'_, T> {}
 impl<'a, T> View<'a, T> {
     /// # Safety
     ///
-    /// The memory holds `len` values, which nobody writes while the guard lives.
+    /// The memory holds `len` values, which nothing writes while the guard lives.
     pub(super) unsafe fn new(start: *const T, len: usize, guard: OpenView<'a>) -> Self {
         // SAFETY: passed on to the caller.
         Self { slice: unsafe { std::slice::from_raw_parts(start, len) }, _guard: guard }
@@ -53,7 +53,7 @@ impl<'a, T> View<'a, T> {
 impl<'a, T> ViewMut<'a, T> {
     /// # Safety
     ///
-    /// The memory holds `len` values, which nobody else uses while the guard lives.
+    /// The memory holds `len` values, which nothing else uses while the guard lives.
     pub(super) unsafe fn new(start: *mut T, len: usize, guard: OpenView<'a>) -> Self {
         Self { start, len, _guard: guard, _slice: PhantomData }
     }

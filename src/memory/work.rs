@@ -1,4 +1,4 @@
-//! Work of the GPU that nobody tracks, declared by the program.
+//! GPU work that is not tracked, declared by the program.
 
 use crate::{Commands, GpuFuture};
 
@@ -26,7 +26,7 @@ impl Work for Commands {}
 impl Work for GpuFuture {}
 
 pub(super) mod sealed {
-    /// What command buffer it is; none for work that could not be submitted.
+    /// The command buffer of the work; `None` if it could not be submitted.
     pub trait Commands {
         fn command_buffer(&self) -> Option<&crate::Commands>;
     }
@@ -44,7 +44,7 @@ pub(super) mod sealed {
     }
 }
 
-/// Command buffers that were declared.
+/// The command buffers that were declared.
 #[derive(Debug, Default)]
 pub(super) struct Declared(std::sync::Mutex<Vec<Commands>>);
 
@@ -66,7 +66,7 @@ impl Declared {
         list.is_empty()
     }
 
-    /// Waits for those that were submitted; whether that was all.
+    /// Waits for those that were submitted; returns whether all were.
     pub(super) fn wait(&self) -> bool {
         let mut list = self.list();
         list.retain(|commands| {

@@ -5,17 +5,17 @@ use super::shared::Shared;
 use crate::{Buffer, Deallocator, Gpu, GpuError};
 use std::ffi::c_void;
 
-/// Buffers over memory of [`memory`](crate::memory), without a copy. The buffer holds the memory: it may be
+/// Buffers over memory of [`memory`](crate::memory), without a copy. The buffer retains the memory: the handle may be
 /// dropped before the buffer is, and before the GPU is done.
 impl Gpu {
-    /// A shared buffer that is a block.
+    /// A shared buffer over a block.
     ///
-    /// A kernel that writes to a block that can only be read writes to a copy of its page, which this block
+    /// If a kernel writes to a read-only block, it writes to a private copy of the page, which this block
     /// shows and the file does not.
     ///
     /// # Errors
     ///
-    /// [`GpuError::BufferCreationFailed`] if the device allows no such large buffers.
+    /// [`GpuError::BufferCreationFailed`] if the device does not allow buffers of this size.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -30,12 +30,12 @@ impl Gpu {
     /// # }
     /// ```
     pub fn wrap(&self, block: &Block) -> Result<Buffer, GpuError> {
-        // SAFETY: the clone keeps the pages where they are until the buffer needs them no more. Views of
-        // the block and of the buffer are entered in the same record, that of the memory.
+        // SAFETY: the clone keeps the pages where they are until the buffer no longer needs them. Views of
+        // the block and of the buffer are entered in the same record.
         unsafe { wrap(self, block.address(), block.size(), block.clone()) }
     }
 
-    /// A shared buffer that is memory which another process may write.
+    /// A shared buffer over memory that another process may write.
     ///
     /// # Safety
     ///
@@ -57,7 +57,7 @@ impl Gpu {
     /// # }
     /// ```
     pub unsafe fn wrap_shared(&self, shared: &Shared) -> Result<Buffer, GpuError> {
-        // SAFETY: as for `wrap`; the caller answers for other processes.
+        // SAFETY: as for `wrap`; the caller guarantees it for other processes.
         unsafe { wrap(self, shared.address(), shared.size(), shared.clone()) }
     }
 }
@@ -73,7 +73,7 @@ unsafe fn wrap(
 ) -> Result<Buffer, GpuError> {
     let bytes = bytes / super::sys::page() * super::sys::page();
     let release = Deallocator::new(move |_: *mut c_void, _: usize| {
-        // Dropped with the closure, once the buffer is gone.
+        // Dropped with the closure, once the buffer is freed.
         let _ = &owner;
     });
     // SAFETY: the pages are valid until the deallocator is dropped, which the buffer holds.
