@@ -1,4 +1,4 @@
-//! Buffers: their memory from both sides, and what they refuse.
+//! Buffers: their memory from both sides, and the errors that they return.
 
 mod gpu;
 
@@ -34,7 +34,7 @@ fn a_shared_buffer_is_memory_of_both() {
     assert!(buffer.is_shared());
     assert_eq!((buffer.size(), buffer.storage_mode()), (400, StorageMode::Shared));
     assert!(buffer.allocated_size() >= 400);
-    // It begins zeroed.
+    // It is zeroed initially.
     assert!(buffer.read(|bytes| bytes.len() == 400 && bytes.iter().all(|&byte| byte == 0)));
     buffer.write_f32(|x| x.iter_mut().enumerate().for_each(|(i, x)| *x = i as f32));
     increment(&rig, &buffer, 100);
@@ -54,7 +54,7 @@ fn contents_stay_where_they_are() {
 }
 
 #[test]
-fn closures_hand_their_value_on() {
+fn accessors_return_the_value_of_their_closure() {
     let gpu = Gpu::open().unwrap();
     let buffer = gpu.buffer_with_data(&[1, 2, 3, 4, 5, 6, 7, 8]).unwrap();
     assert_eq!(buffer.read(|bytes| bytes.to_vec()), [1, 2, 3, 4, 5, 6, 7, 8]);
@@ -64,12 +64,12 @@ fn closures_hand_their_value_on() {
     assert_eq!(buffer.read_f32(<[f32]>::to_vec), [0.5, -2.0]);
     buffer.write_as(|x: &mut [[u16; 2]]| x[1] = [3, 4]);
     assert_eq!(buffer.read_as(|x: &[u16]| x[2..].to_vec()), [3, 4]);
-    // A part that makes no whole value is left out.
+    // Trailing bytes that do not make a whole value are left out.
     assert_eq!(gpu.buffer(10).unwrap().read_as(|x: &[u32]| x.len()), 2);
 }
 
 #[test]
-fn two_looks_at_one_buffer_do_not_overlap() {
+fn conflicting_views_of_one_buffer_are_refused() {
     let buffer = Gpu::open().unwrap().buffer(16).unwrap();
     buffer.read(|_| {
         assert!(buffer.try_read(|_| ()).is_ok());
@@ -85,13 +85,13 @@ fn two_looks_at_one_buffer_do_not_overlap() {
         let words = panic.downcast_ref::<String>().unwrap();
         assert!(words.contains("being written"), "{words}");
     });
-    // A closure that panics gives the buffer back.
+    // A closure that panics releases the buffer.
     let panic = catch_unwind(AssertUnwindSafe(|| buffer.write(|_| panic!("on purpose"))));
     assert!(panic.is_err() && buffer.try_write(|_| ()).is_ok());
 }
 
 #[test]
-fn a_private_buffer_is_the_gpus() {
+fn a_private_buffer_is_accessible_to_the_gpu_only() {
     let rig = Rig::new();
     let private = rig.gpu.buffer_private(256).unwrap();
     assert!(!private.is_shared() && private.contents().is_null());
@@ -138,7 +138,7 @@ fn parts_of_buffers_are_copied_and_filled() {
 }
 
 #[test]
-fn sizes_that_cannot_be_are_refused_in_words() {
+fn impossible_sizes_are_refused_with_a_message() {
     let gpu = Gpu::open().unwrap();
     for bytes in [0, usize::MAX, usize::MAX / 2, isize::MAX as usize + 1] {
         for made in [gpu.buffer(bytes), gpu.buffer_private(bytes)] {
@@ -152,7 +152,7 @@ fn sizes_that_cannot_be_are_refused_in_words() {
 }
 
 #[test]
-fn options_say_how_a_buffer_is_kept() {
+fn options_determine_storage_and_tracking() {
     let gpu = Gpu::open().unwrap();
     let options = ResourceOptions::STORAGE_SHARED | ResourceOptions::HAZARD_UNTRACKED;
     let buffer = gpu.buffer_with_options(64, options).unwrap();
@@ -198,37 +198,37 @@ impl Drop for Pages {
 }
 
 #[test]
-fn memory_that_is_there_is_wrapped_without_a_copy() {
+fn existing_memory_is_wrapped_without_a_copy() {
     let rig = Rig::new();
     let pages = Pages::new(2);
     // SAFETY: these are whole pages, which outlive the buffer.
     let buffer = unsafe { rig.gpu.buffer_wrap(pages.start(), pages.bytes()) }.unwrap();
     assert_eq!((buffer.contents(), buffer.size()), (pages.start(), pages.bytes()));
     increment(&rig, &buffer, 1024);
-    // SAFETY: the GPU is done, and nobody else writes.
+    // SAFETY: the GPU is done, and nothing else writes.
     let written = unsafe { std::slice::from_raw_parts(pages.start().cast::<f32>(), 1025) };
     assert!(written[..1024].iter().all(|&x| x == 1.0) && written[1024] == 0.0);
 }
 
 #[test]
-fn who_lent_memory_is_told_when_it_is_free() {
+fn the_deallocator_is_called_when_memory_is_free() {
     let gpu = Gpu::open().unwrap();
     let pages = Pages::new(1);
-    let told = Arc::new(AtomicUsize::new(0));
+    let calls = Arc::new(AtomicUsize::new(0));
     let deallocator = Deallocator::new({
-        let (told, expected) = (Arc::clone(&told), (pages.start().addr(), pages.bytes()));
+        let (calls, expected) = (Arc::clone(&calls), (pages.start().addr(), pages.bytes()));
         move |start: *mut c_void, bytes: usize| {
             assert_eq!((start.addr(), bytes), expected);
-            told.fetch_add(1, Ordering::SeqCst);
+            calls.fetch_add(1, Ordering::SeqCst);
         }
     });
     // SAFETY: these are whole pages, which outlive the buffer.
     let buffer =
         unsafe { gpu.buffer_wrap_with(pages.start(), pages.bytes(), &deallocator) }.unwrap();
     drop(deallocator);
-    assert_eq!(told.load(Ordering::SeqCst), 0);
+    assert_eq!(calls.load(Ordering::SeqCst), 0);
     drop(buffer);
-    assert_eq!(told.load(Ordering::SeqCst), 1);
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
 }
 
 #[test]
@@ -266,7 +266,7 @@ fn values_are_as_aligned_as_their_type() {
     descriptor.set_storage_mode(StorageMode::Shared);
     let heap = gpu.heap(&descriptor).unwrap();
     let options = ResourceOptions::STORAGE_SHARED;
-    // Of two neighbours of 4 KiB, one begins between two multiples of 8 KiB.
+    // Of two adjacent buffers of 4 KiB, one is not aligned to 8 KiB.
     let buffers = [heap.buffer(4096, options).unwrap(), heap.buffer(4096, options).unwrap()];
     let aligned = |buffer: &&Buffer| buffer.contents().addr().is_multiple_of(8192);
     let readable = |buffer: &&Buffer| buffer.try_read_as(|all: &[Pages]| all.len()).is_ok();

@@ -29,7 +29,7 @@ enum Json {
 }
 
 impl Json {
-    /// Reads one value, and what follows it.
+    /// Reads one value, and returns it with the rest of the text.
     fn read(text: &str) -> (Self, &str) {
         for word in ["null", "true", "false"] {
             if let Some(rest) = text.strip_prefix(word) {
@@ -116,7 +116,7 @@ fn numbers<const N: usize>(numbers: [u32; N]) -> Vec<Json> {
     numbers.map(|number| Json::Number(number.into())).into()
 }
 
-/// A file that is not there, and is removed again. There is one capture at a time in a process.
+/// A path without a file, which is removed on drop. There is one capture at a time in a process.
 struct Output {
     path: PathBuf,
     _alone: MutexGuard<'static, ()>,
@@ -155,7 +155,7 @@ const FILL: &str =
     uint i [[thread_position_in_grid]]) { out[i] = value; }";
 
 #[test]
-fn a_capture_tells_what_ran() {
+fn a_capture_records_what_ran() {
     let output = Output::new("what ran");
     let rig = Rig::new();
     let (fill, out) = (rig.kernel(FILL), rig.gpu.buffer(64 * 4).unwrap());
@@ -249,7 +249,7 @@ fn a_capture_tells_what_ran() {
 }
 
 #[test]
-fn a_capture_tells_what_went_wrong() {
+fn a_capture_records_errors() {
     let output = Output::new("what went wrong");
     let rig = Rig::new();
     let (fill, out) = (rig.kernel(FILL), rig.gpu.buffer(64 * 4).unwrap());
@@ -354,7 +354,7 @@ fn what_has_begun_is_captured_to_its_end() {
 }
 
 metal_class! {
-    /// What a capture can begin and end with; the driver does without.
+    /// Capture scopes, which the driver does not wrap.
     class Scope: MTLCaptureScope;
     fn begin() = [beginScope];
     fn end() = [endScope];

@@ -1,4 +1,4 @@
-//! Queues and command buffers: the ways to one, its life, its times, its handlers.
+//! Queues and command buffers: how they are created, their states, times and handlers.
 
 #![allow(clippy::undocumented_unsafe_blocks)] // What is bound outlives the waits, and pools are around.
 
@@ -98,7 +98,7 @@ fn a_status_goes_from_one_to_the_next() {
     assert_eq!(commands.status(), Commands::STATUS_ENQUEUED);
     commands.wait_for(&gate, 1);
     commands.submit();
-    // The work cannot be over before the gate is opened.
+    // The work cannot complete before the gate is opened.
     assert!(matches!(commands.status(), Commands::STATUS_COMMITTED | Commands::STATUS_SCHEDULED));
     assert_eq!(commands.error(), None);
     gate.set_signaled_value(1);
@@ -152,7 +152,7 @@ fn what_is_enqueued_first_runs_first() {
 }
 
 #[test]
-fn the_gpus_times_are_those_of_the_work() {
+fn gpu_times_are_those_of_the_work() {
     let rig = Rig::new();
     let spin = rig.kernel(
         "kernel void spin(device float *x, uint i [[thread_position_in_grid]]) {
@@ -221,7 +221,7 @@ fn a_handler_is_dropped_when_it_was_called() {
         commands.submit();
         commands.wait();
     });
-    // The command buffer may live a moment longer on the other side.
+    // The runtime may release the command buffer a moment later.
     for _ in 0..2_000 {
         if weak.strong_count() == 0 {
             return;
@@ -318,7 +318,7 @@ fn an_empty_command_buffer_completes() {
     assert_eq!(commands.status(), Commands::STATUS_COMPLETED);
 }
 
-/// What a compute user meets first when something is wrong: the words of the command buffer's error.
+/// The first thing that a user sees when something is wrong: the message of the command buffer's error.
 #[test]
 #[cfg(not(target_vendor = "apple"))] // On Apple's systems it takes a fault of the hardware.
 fn a_failed_command_buffer_says_why() {

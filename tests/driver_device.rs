@@ -1,4 +1,4 @@
-//! The device: what it says of itself, and what it makes.
+//! The device: its properties, and the objects that it creates.
 
 #[cfg(not(target_vendor = "apple"))]
 mod child;
@@ -91,7 +91,7 @@ fn what_kind_of_device_it_is() {
     assert!(!(gpu.is_low_power() && gpu.is_removable()));
     assert!(!gpu.is_removable() || !gpu.is_headless() || Gpu::all().unwrap().len() > 1);
     assert!(gpu.registry_id() != 0 && gpu.registry_id() == Gpu::open().unwrap().registry_id());
-    // No display hangs on the embedded one, and it is the only one.
+    // The embedded device has no display, and it is the only one.
     if cfg!(not(target_vendor = "apple")) {
         assert!(gpu.is_headless() && !gpu.is_low_power() && !gpu.is_removable());
     }
@@ -105,7 +105,7 @@ fn queues_are_separate_objects() {
     a.set_label("first");
     assert_eq!(a.label().as_deref(), Some("first"));
     assert_eq!(b.label(), None);
-    // A queue with a small capacity takes more command buffers than that, one after the other.
+    // A queue with a small capacity runs more command buffers than that, one after another.
     for _ in 0..16 {
         let commands = b.commands().unwrap();
         commands.submit();
@@ -152,14 +152,14 @@ fn heaps_hold_resources() {
     let rest = heap.max_available_size(256);
     let filler = heap.buffer(rest, ResourceOptions::STORAGE_SHARED).unwrap();
     assert!(heap.buffer(rest, ResourceOptions::STORAGE_SHARED).is_err());
-    // SAFETY: nobody looks at it any more.
+    // SAFETY: nothing accesses it any more.
     unsafe { filler.make_aliasable() };
     let aliased = heap.buffer(rest, ResourceOptions::STORAGE_SHARED).unwrap();
     assert_eq!(aliased.contents(), filler.contents());
 }
 
 #[test]
-fn heaps_place_what_they_are_told_to() {
+fn placement_heaps_use_the_given_offsets() {
     let gpu = Gpu::open().unwrap();
     let descriptor = HeapDescriptor::new();
     descriptor.set_size(1 << 20);
@@ -196,7 +196,7 @@ fn residency_sets_know_what_is_in_them() {
     descriptor.set_initial_capacity(4);
     descriptor.set_label("resident");
     let set = match rig.gpu.residency_set(&descriptor) {
-        // Systems before macOS 15 have none, and say so.
+        // Systems before macOS 15 have no residency sets, and return an error.
         Err(_) if cfg!(target_vendor = "apple") => return,
         made => made.unwrap(),
     };
@@ -235,10 +235,10 @@ fn a_capture_starts_or_says_why_not() {
             Ok(()) => {
                 assert!(possible && capture.is_capturing());
                 capture.stop();
-                // Apple's is a folder.
+                // Apple's capture is a folder.
                 std::fs::remove_file(&file).or_else(|_| std::fs::remove_dir_all(&file)).unwrap();
             }
-            // It takes a Mac, and a variable that allows it.
+            // Captures on a Mac must be enabled with an environment variable.
             Err(GpuError::CaptureFailed(why)) => assert!(!possible && !why.is_empty(), "{why}"),
             Err(other) => panic!("{other}"),
         }

@@ -1,4 +1,4 @@
-//! Launches: through encoders, through `Dispatch` and `Batch`, at once and later.
+//! Launches: through encoders, through `Dispatch` and `Batch`, synchronous and asynchronous.
 
 #![allow(clippy::undocumented_unsafe_blocks)] // Kernels stay in their buffers, which outlive the waits.
 
@@ -98,7 +98,7 @@ fn several_buffers_are_bound_at_once() {
     assert!(is_scaled(&output, 4.0));
 }
 
-/// Every thread writes its place in the grid.
+/// Every thread writes its position in the grid.
 const PLACES: &str = "kernel void places(device uint *out, constant uint3 &size, uint3 p [[thread_position_in_grid]]) {
     if (all(p < size)) out[(p.z * size.y + p.y) * size.x + p.x] += 1 + p.x + 100 * p.y + 10000 * p.z;
 }";
@@ -146,7 +146,7 @@ fn a_buffer_says_how_many_groups() {
 }
 
 #[test]
-fn threadgroup_memory_is_as_long_as_told() {
+fn threadgroup_memory_has_the_requested_length() {
     let rig = Rig::new();
     let reverse = rig.kernel(
         "kernel void reverse(device float *x, threadgroup float *held [[threadgroup(0)]],
@@ -276,9 +276,9 @@ fn a_future_that_is_dropped_waits() {
     }
 }
 
-/// The future is there before the work is done: the gate is opened only after it was given.
+/// The future is returned before the work is done: the gate is opened only after that.
 #[test]
-fn a_future_does_not_wait_before_it_is_told_to() {
+fn batch_async_does_not_wait() {
     let rig = Rig::new();
     let dispatch = Dispatch::new(&rig.queue);
     let (add, buffer) = (rig.kernel(ADD), rig.gpu.buffer(256).unwrap());
@@ -326,10 +326,10 @@ fn a_serial_encoder_orders_its_launches() {
     assert!(all_are(&buffer, 100.0));
 }
 
-/// The same failure reaches the caller by every way.
+/// Every method returns the same failure.
 #[test]
 #[cfg(not(target_vendor = "apple"))] // On Apple's systems it takes a fault of the hardware.
-fn every_way_tells_of_a_failure() {
+fn every_method_reports_a_failure() {
     let rig = Rig::new();
     let dispatch = Dispatch::new(&rig.queue);
     let add = rig.kernel(ADD);
@@ -352,7 +352,7 @@ fn every_way_tells_of_a_failure() {
         };
         assert!(why.contains("add"), "{why}");
     }
-    // What comes after it runs.
+    // Later work runs.
     let buffer = rig.gpu.buffer(256).unwrap();
     unsafe { dispatch.batch(|batch| add_all(batch, &add, &buffer, 2)) }.unwrap();
     assert!(all_are(&buffer, 3.0));

@@ -1,4 +1,4 @@
-//! What goes wrong on the embedded Metal: it ends in an error that names the culprit, and nothing
+//! Errors on the embedded Metal: each is reported with its cause, and nothing
 //! else is touched. Apple's Metal checks most of this in its validation layer only, which ends the
 //! process.
 
@@ -20,7 +20,7 @@ const FILL: &str =
     "kernel void fill(device uint *out [[buffer(0)]], constant uint &value [[buffer(1)]],
     uint i [[thread_position_in_grid]]) { out[i] = value; }";
 
-/// The words of the error that a recording ends in.
+/// The message of the error that a recording fails with.
 #[track_caller]
 fn fault(rig: &Rig, record: impl FnOnce(&Encoder)) -> String {
     match rig.run(record) {
@@ -30,9 +30,9 @@ fn fault(rig: &Rig, record: impl FnOnce(&Encoder)) -> String {
     }
 }
 
-/// All words are in the text.
+/// Checks that all words are in the text.
 #[track_caller]
-fn tells(text: &str, words: &[&str]) {
+fn assert_contains(text: &str, words: &[&str]) {
     for word in words {
         assert!(text.contains(word), "`{word}` is not in: {text}");
     }
@@ -57,7 +57,7 @@ impl Fill {
         encoder.push(&7u32.to_ne_bytes(), 1);
     }
 
-    /// The queue and the device go on as if nothing had been.
+    /// The queue and the device still work after the error.
     fn still_works(&self) {
         self.rig
             .run(|encoder| {
@@ -70,13 +70,13 @@ impl Fill {
 }
 
 #[test]
-fn a_store_out_of_bounds_names_kernel_argument_and_place() {
+fn a_store_out_of_bounds_names_kernel_argument_and_offset() {
     let fill = Fill::new();
     let why = fault(&fill.rig, |encoder| {
         fill.bind(encoder);
         encoder.launch((65, 1, 1), (32, 1, 1));
     });
-    tells(&why, &["fill", "out", "256"]);
+    assert_contains(&why, &["fill", "out", "256"]);
     fill.still_works();
 }
 
@@ -92,13 +92,13 @@ fn nothing_outside_a_buffer_is_touched() {
             encoder.push(&at.to_ne_bytes(), 1);
             encoder.launch((1, 1, 1), (1, 1, 1));
         });
-        tells(&why, &["poke"]);
+        assert_contains(&why, &["poke"]);
     }
     assert!(around.iter().all(|buffer| buffer.read(|bytes| bytes.iter().all(|&byte| byte == 0))));
 }
 
 #[test]
-fn a_load_out_of_bounds_is_told_too() {
+fn a_load_out_of_bounds_is_reported_too() {
     let rig = Rig::new();
     let peek = rig.kernel(
         "kernel void peek(device uint *out, device const uint *table, uint i [[thread_position_in_grid]]) {
@@ -112,7 +112,7 @@ fn a_load_out_of_bounds_is_told_too() {
         encoder.bind_buffer(&table, 0, 1);
         encoder.launch((64, 1, 1), (32, 1, 1));
     });
-    tells(&why, &["peek", "table"]);
+    assert_contains(&why, &["peek", "table"]);
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn a_kernel_that_never_ends_is_ended() {
             encoder.bind_buffer(&fill.buffer, 0, 0);
             encoder.launch((64, 1, 1), (32, 1, 1));
         });
-        tells(&why, &["forever"]);
+        assert_contains(&why, &["forever"]);
         assert!(start.elapsed() < Duration::from_secs(30));
         fill.still_works();
     });
@@ -141,7 +141,7 @@ fn a_kernel_that_never_ends_is_ended() {
     }
 }
 
-/// In a process of its own, that ends although there is work that nobody can finish any more.
+/// In a process of its own, which must exit although there is work that can never complete.
 #[test]
 fn a_wait_that_never_ends_is_ended() {
     let test = "a_wait_that_never_ends_is_ended";
@@ -153,9 +153,9 @@ fn a_wait_that_never_ends_is_ended() {
         commands.wait_for(&event, 1);
         commands.submit();
         let Err(GpuError::CommandBufferError(why)) = commands.finish() else { panic!("it waited") };
-        tells(&why, &["the other queue's", "reach 1", "watchdog"]);
+        assert_contains(&why, &["the other queue's", "reach 1", "watchdog"]);
         fill.still_works();
-        // And nobody waits for this one.
+        // And nothing waits for this one.
         let commands = fill.rig.queue.commands().unwrap();
         commands.wait_for(&event, 1);
         commands.submit();
@@ -167,13 +167,13 @@ fn a_wait_that_never_ends_is_ended() {
 }
 
 #[test]
-fn a_launch_wants_a_pipeline() {
+fn a_launch_needs_a_pipeline() {
     let fill = Fill::new();
     let why = fault(&fill.rig, |encoder| {
         encoder.bind_buffer(&fill.buffer, 0, 0);
         encoder.launch((4, 1, 1), (4, 1, 1));
     });
-    tells(&why, &["pipeline"]);
+    assert_contains(&why, &["pipeline"]);
     fill.still_works();
 }
 
@@ -185,7 +185,7 @@ fn a_binding_that_is_missing_is_named() {
         encoder.bind_buffer(&fill.buffer, 0, 0);
         encoder.launch((4, 1, 1), (4, 1, 1));
     });
-    tells(&why, &["fill", "value", "buffer(1)"]);
+    assert_contains(&why, &["fill", "value", "buffer(1)"]);
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn a_group_can_be_too_large_or_empty() {
             fill.bind(encoder);
             encoder.launch((64, 1, 1), group);
         });
-        tells(&why, &[&word]);
+        assert_contains(&why, &[&word]);
     }
     fault(&fill.rig, |encoder| {
         fill.bind(encoder);
@@ -212,7 +212,7 @@ fn a_group_can_be_too_large_or_empty() {
 }
 
 #[test]
-fn a_promise_of_whole_simd_groups_is_kept() {
+fn a_promise_of_whole_simd_groups_is_checked() {
     let fill = Fill::new();
     let library = fill.rig.gpu.compile(FILL).unwrap();
     let descriptor = PipelineDescriptor::new(&library.function("fill").unwrap());
@@ -225,7 +225,7 @@ fn a_promise_of_whole_simd_groups_is_kept() {
             encoder.launch((64, 1, 1), (group, 1, 1));
         })
     };
-    tells(&run(48).unwrap_err().to_string(), &["fill", "48 threads", "SIMD-groups"]);
+    assert_contains(&run(48).unwrap_err().to_string(), &["fill", "48 threads", "SIMD-groups"]);
     run(64).unwrap();
 }
 
@@ -239,16 +239,16 @@ fn wrong_indices_offsets_and_lengths_are_named() {
             encoder.launch((4, 1, 1), (4, 1, 1));
         })
     };
-    tells(&why(&|encoder| encoder.bind_buffer(&fill.buffer, 0, 31)), &["setBuffer", "31"]);
-    tells(&why(&|encoder| encoder.bind_buffer(&fill.buffer, 257, 0)), &["257", "256"]);
-    tells(&why(&|encoder| encoder.bind_offset(400, 0)), &["400"]);
-    tells(&why(&|encoder| encoder.bind_offset(0, 9)), &["9"]);
-    tells(&why(&|encoder| encoder.push(&[0; 5000], 1)), &["5000", "4096"]);
-    tells(&why(&|encoder| encoder.push(&[], 1)), &["value", "0 bytes"]);
-    tells(&why(&|encoder| encoder.push(&[0; 4], usize::MAX)), &["setBytes"]);
-    tells(&why(&|encoder| encoder.threadgroup_memory(1 << 20, 0)), &["1048576"]);
-    tells(&why(&|encoder| encoder.bind_buffers(&[(&fill.buffer, 0); 4], 29)), &["29"]);
-    tells(&why(&|encoder| encoder.launch_indirect(&fill.buffer, 250, (4, 1, 1))), &["250"]);
+    assert_contains(&why(&|encoder| encoder.bind_buffer(&fill.buffer, 0, 31)), &["setBuffer", "31"]);
+    assert_contains(&why(&|encoder| encoder.bind_buffer(&fill.buffer, 257, 0)), &["257", "256"]);
+    assert_contains(&why(&|encoder| encoder.bind_offset(400, 0)), &["400"]);
+    assert_contains(&why(&|encoder| encoder.bind_offset(0, 9)), &["9"]);
+    assert_contains(&why(&|encoder| encoder.push(&[0; 5000], 1)), &["5000", "4096"]);
+    assert_contains(&why(&|encoder| encoder.push(&[], 1)), &["value", "0 bytes"]);
+    assert_contains(&why(&|encoder| encoder.push(&[0; 4], usize::MAX)), &["setBytes"]);
+    assert_contains(&why(&|encoder| encoder.threadgroup_memory(1 << 20, 0)), &["1048576"]);
+    assert_contains(&why(&|encoder| encoder.bind_buffers(&[(&fill.buffer, 0); 4], 29)), &["29"]);
+    assert_contains(&why(&|encoder| encoder.launch_indirect(&fill.buffer, 250, (4, 1, 1))), &["250"]);
     fill.still_works();
 }
 
@@ -277,7 +277,7 @@ fn a_copy_stays_in_its_buffers() {
 }
 
 #[test]
-fn the_order_of_encoding_is_kept() {
+fn encoding_out_of_order_is_an_error() {
     let fill = Fill::new();
     let fails = |commands: &Commands| {
         commands.submit();
@@ -293,7 +293,7 @@ fn the_order_of_encoding_is_kept() {
     let encoder = commands.encoder().unwrap();
     encoder.finish();
     fill.bind(&encoder);
-    tells(&fails(&commands), &["endEncoding"]);
+    assert_contains(&fails(&commands), &["endEncoding"]);
 
     // A second encoder while the first is open.
     let commands = fill.rig.queue.commands().unwrap();
@@ -301,21 +301,21 @@ fn the_order_of_encoding_is_kept() {
     let Err(GpuError::EncoderCreationFailed(why)) = commands.copier() else {
         panic!("two at once")
     };
-    tells(&why, &["has not ended", "finish"]);
+    assert_contains(&why, &["has not ended", "finish"]);
     first.finish();
     fails(&commands);
 
     // Submitted with an open encoder.
     let commands = fill.rig.queue.commands().unwrap();
     let open = commands.encoder().unwrap();
-    tells(&fails(&commands), &["endEncoding"]);
+    assert_contains(&fails(&commands), &["endEncoding"]);
     drop(open);
 
     // Nothing is encoded after the submit.
     let commands = fill.rig.queue.commands().unwrap();
     commands.submit();
     let Err(GpuError::EncoderCreationFailed(why)) = commands.encoder() else { panic!("too late") };
-    tells(&why, &["submitted already"]);
+    assert_contains(&why, &["submitted already"]);
     commands.wait();
     fill.still_works();
 }
@@ -328,7 +328,7 @@ fn a_command_buffer_is_submitted_once() {
     commands.submit();
     commands.wait();
     assert_eq!(commands.status(), Commands::STATUS_ERROR);
-    tells(&commands.error().unwrap(), &["commit"]);
+    assert_contains(&commands.error().unwrap(), &["commit"]);
     fill.still_works();
 }
 
@@ -337,8 +337,8 @@ fn waiting_for_what_was_never_submitted_does_not_hang() {
     let fill = Fill::new();
     let commands = fill.rig.queue.commands().unwrap();
     let Err(GpuError::CommandBufferError(why)) = commands.finish() else { panic!("it never ran") };
-    tells(&why, &["not submitted", "submit"]);
-    // That was no failure of the command buffer.
+    assert_contains(&why, &["not submitted", "submit"]);
+    // The command buffer itself did not fail.
     fill.bind(&commands.encoder().unwrap());
     commands.submit();
     commands.finish().unwrap();
@@ -346,7 +346,7 @@ fn waiting_for_what_was_never_submitted_does_not_hang() {
 }
 
 #[test]
-fn an_enqueued_command_buffer_that_is_dropped_frees_its_place() {
+fn an_enqueued_command_buffer_that_is_dropped_frees_its_position() {
     let fill = Fill::new();
     let commands = fill.rig.queue.commands().unwrap();
     commands.enqueue();
@@ -355,7 +355,7 @@ fn an_enqueued_command_buffer_that_is_dropped_frees_its_place() {
     fill.still_works();
 }
 
-/// The fault that a recording ends in.
+/// The fault that a recording fails with.
 #[track_caller]
 fn kernel_fault(rig: &Rig, record: impl FnOnce(&Encoder)) -> KernelFault {
     match rig.run(record) {
@@ -390,9 +390,9 @@ fn a_fault_is_data() {
     assert_eq!((past.file.as_deref(), past.line), (Some("program_source"), Some(6)));
     assert!(past.column.is_some_and(|column| column > 1));
     assert_eq!(past.to_string(), past.message);
-    tells(&past.message, &["scatter", "out", "64", "program_source:6"]);
+    assert_contains(&past.message, &["scatter", "out", "64", "program_source:6"]);
     assert_eq!(fault(-1).offset, Some(-4));
-    // The same as other programs find it.
+    // The same as other programs read it.
     let commands = rig.queue.commands().unwrap();
     let encoder = commands.encoder().unwrap();
     encoder.bind(&scatter);
@@ -442,7 +442,7 @@ fn other_faults_are_data_too() {
 }
 
 #[test]
-fn what_is_not_kept_alive_is_noticed() {
+fn use_of_a_released_buffer_is_reported() {
     let fill = Fill::new();
     let gate = fill.rig.gpu.shared_event().unwrap();
     let short_lived = fill.rig.gpu.buffer(256).unwrap();
@@ -458,12 +458,12 @@ fn what_is_not_kept_alive_is_noticed() {
     drop(short_lived);
     gate.set_signaled_value(1);
     let Err(GpuError::CommandBufferError(why)) = commands.finish() else { panic!("it was used") };
-    tells(&why, &["released"]);
+    assert_contains(&why, &["released"]);
     fill.still_works();
 }
 
 #[test]
-fn what_is_kept_alive_may_be_dropped() {
+fn retained_resources_may_be_dropped() {
     let fill = Fill::new();
     let gate = fill.rig.gpu.shared_event().unwrap();
     let (pipeline, scratch) = (fill.rig.kernel(FILL), fill.rig.gpu.buffer(256).unwrap());

@@ -1,4 +1,4 @@
-//! Futures of command buffers: who wakes them, what they return, and that they may be dropped.
+//! Futures of command buffers: what wakes them, what they return, and that they may be dropped.
 
 #![allow(clippy::undocumented_unsafe_blocks)] // What is bound outlives the waits.
 
@@ -32,7 +32,7 @@ fn unpark() -> (Arc<Unpark>, Waker) {
     (Arc::clone(&wake), Waker::from(wake))
 }
 
-/// Polls only when woken: a future that nobody wakes hangs here.
+/// Polls only when woken: a future that is never woken hangs here.
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     let (_, waker) = unpark();
     let mut future = pin!(future);
@@ -59,7 +59,7 @@ impl Work {
         Self { rig, pipeline, buffer, gate }
     }
 
-    /// A command buffer that adds one, and waits for the gate before if it is to.
+    /// A command buffer that adds one, after waiting for the gate if requested.
     fn commands(&self, threads: usize, gated: bool) -> Commands {
         let commands = self.rig.queue.commands().unwrap();
         if gated {

@@ -15,7 +15,7 @@ const TWO: &str = "
     float helper(float x) { return x; }
 ";
 
-/// What a kernel with one buffer of four floats writes there.
+/// The output of a kernel with one buffer of four floats.
 fn output(rig: &Rig, pipeline: &Pipeline) -> [f32; 4] {
     let buffer = rig.gpu.buffer(16).unwrap();
     rig.run(|encoder| {
@@ -66,7 +66,7 @@ fn a_source_that_does_not_compile_says_where() {
 }
 
 #[test]
-fn pipelines_know_their_limits() {
+fn pipelines_report_their_limits() {
     let rig = Rig::new();
     let pipeline = rig.kernel(
         "kernel void turn(device float *x, uint i [[thread_position_in_threadgroup]]) {
@@ -221,7 +221,7 @@ fn function_constants_are_vectors_too() {
     let pipeline = rig.gpu.pipeline(&function).unwrap();
     assert_eq!(output(&rig, &pipeline), [9.0, 12.0, 7.0, 14.0]);
 
-    // A value of another type is none for this constant.
+    // A value of another type does not set this constant.
     values.set(0, 1f32);
     assert!(library.function_with("fill", &values).is_err());
 }
@@ -246,7 +246,7 @@ fn function_constants_are_halves_too() {
     let pipeline = rig.gpu.pipeline(&function).unwrap();
     assert_eq!(output(&rig, &pipeline), [2.0, 5.0, 8.0, 11.0]);
 
-    // Two bytes of another kind are none.
+    // Two bytes of another type do not set it either.
     values.set(0, 1u16);
     assert!(library.function_with("fill", &values).is_err());
 }
@@ -261,7 +261,7 @@ fn a_file_that_is_missing_is_an_io_error() {
 }
 
 #[test]
-fn what_is_no_library_is_refused() {
+fn invalid_library_data_is_refused() {
     let rig = Rig::new();
     let Err(GpuError::LibraryCompilationFailed(why)) = rig.gpu.library_from_data(b"not a library")
     else {
@@ -275,7 +275,7 @@ fn what_is_no_library_is_refused() {
     assert!(matches!(from_file, Err(GpuError::LibraryCompilationFailed(why)) if !why.is_empty()));
 }
 
-/// Apple's Metal loads what its own compiler made; the embedded one has none, and reads the text.
+/// Apple's Metal loads the output of its own compiler; the embedded one reads source text.
 #[test]
 #[cfg(not(target_vendor = "apple"))]
 fn a_file_may_hold_the_source() {
@@ -297,7 +297,7 @@ fn functions_have_labels() {
     assert_eq!(function.label().as_deref(), Some("the first"));
 }
 
-/// What programs get that show the compiler's messages themselves, such as editors.
+/// For programs that show the compiler's messages themselves, such as editors.
 #[cfg(not(target_vendor = "apple"))]
 #[test]
 fn diagnostics_are_data() {
@@ -320,7 +320,7 @@ fn diagnostics_are_data() {
     let text = gpu.compile(source).unwrap_err().to_string();
     assert!(all.iter().all(|one| text.contains(&one.message)), "{all:?} is not in: {text}");
 
-    // Of what compiles, too.
+    // For source that compiles, too.
     let source = "#warning unfinished
         kernel void one(device int *x) { x[0] = 1; }";
     let library = gpu.compile(source).unwrap();
@@ -335,12 +335,12 @@ fn diagnostics_are_data() {
     assert_eq!(gpu.diagnose("kernel void one(device int *x) { x[0] = 1; }", None).unwrap(), []);
 }
 
-/// An object that does not answer a selector of ours, as no object of Apple's does.
+/// An object that does not respond to soft Metal's selectors, as on Apple's Metal.
 #[test]
-fn what_apples_metal_lacks_is_an_error() {
+fn methods_missing_on_apples_metal_return_an_error() {
     use aruminium::{GpuError, ShaderLib, foundation::NSString};
     let foreign = NSString::from("no library of soft Metal");
-    // SAFETY: only its class is asked; the text is retained for the wrapper.
+    // SAFETY: only its class is inspected; the text is retained for the wrapper.
     let library = unsafe { ShaderLib::from_raw(aruminium::ffi::retain(foreign.as_raw())) }.unwrap();
     let Err(GpuError::Unsupported(why)) = library.diagnostics() else { panic!("it answers") };
     assert!(why.contains("soft Metal"), "{why}");

@@ -63,7 +63,7 @@ fn eight_threads_share_one_gpu() {
                 for turn in 0..each {
                     let value = turn * THREADS + thread;
                     sum = sum.wrapping_add(value);
-                    // By turns: encoder, batch, and a batch that is waited for a turn later.
+                    // Alternately: encoder, batch, and a batch that is waited for one iteration later.
                     match turn % 3 {
                         0 => autorelease_pool(|| {
                             let commands = queue.commands().unwrap();
@@ -92,9 +92,9 @@ fn eight_threads_share_one_gpu() {
     });
 }
 
-/// Not compiling is how this fails.
+/// If this fails, it fails to compile.
 #[test]
-fn threads_may_share_what_the_pages_say() {
+fn types_are_send_and_sync_as_documented() {
     use aruminium::{
         Copier, Encoder, Event, Fence, Heap, Sampler, Shader, ShaderLib, SharedEvent, Texture,
     };
@@ -161,7 +161,7 @@ fn a_loop_without_a_pool_does_not_grow() {
 
 #[test]
 #[cfg(not(target_vendor = "apple"))] // On Apple's systems a fault of one kernel may take the queue along.
-fn a_failure_is_its_own_command_buffers() {
+fn a_failure_affects_only_its_command_buffer() {
     let rig = Rig::new();
     let (pipeline, buffer) = (rig.kernel(ADD), rig.gpu.buffer(32 * 4).unwrap());
     let turns = scaled(2_000);
@@ -210,7 +210,7 @@ impl Work {
     }
 }
 
-/// Every order of five things.
+/// Every permutation of five items.
 fn orders() -> Vec<[usize; 5]> {
     let mut orders = vec![];
     for code in 0..5usize.pow(5) {
@@ -224,7 +224,7 @@ fn orders() -> Vec<[usize; 5]> {
 }
 
 #[test]
-fn everything_may_be_dropped_in_any_order_while_it_runs() {
+fn everything_may_be_dropped_in_any_order_while_work_runs() {
     let rig = Rig::new();
     let (pipeline, count) = (rig.kernel(ADD), rig.kernel(COUNT));
     let target = rig.gpu.buffer(32 * 4).unwrap();
@@ -247,7 +247,7 @@ fn everything_may_be_dropped_in_any_order_while_it_runs() {
             order.into_iter().for_each(|part| work.drop_part(part));
         });
     }
-    // Work that nobody holds is done all the same.
+    // Work completes although nothing holds it.
     let done = target.read_completed_as(|x: &[u32]| x[0]).unwrap();
     assert_eq!(done, 120 * rounds);
 }
@@ -272,7 +272,7 @@ fn futures_may_be_dropped_with_their_dispatch() {
 }
 
 #[test]
-fn command_buffers_that_are_never_submitted_give_up() {
+fn futures_of_unsubmitted_command_buffers_end() {
     let rig = Rig::new();
     let (pipeline, buffer) = (rig.kernel(ADD), rig.gpu.buffer(32 * 4).unwrap());
     for turn in 0..scaled(400) {

@@ -1,4 +1,4 @@
-//! Kernels that read, write and sample textures, held against plain Rust.
+//! Kernels that read, write and sample textures, compared with plain Rust.
 
 #![allow(clippy::undocumented_unsafe_blocks)] // Rows and regions are as long as the arrays.
 
@@ -26,7 +26,7 @@ fn fill(texture: &Texture, level: usize, slice: usize, pixels: &[f32]) {
     unsafe { texture.replace_slice(region, level, slice, pixels.as_ptr().cast(), row, image) }
 }
 
-/// Runs a kernel over a line of threads with what is bound by the order of the lists: buffer 0 is `out`.
+/// Runs a kernel over a line of threads with the arguments bound in the order of the lists: buffer 0 is `out`.
 fn run(
     rig: &Rig,
     source: &str,
@@ -70,7 +70,7 @@ const MODES: [AddressMode; 6] = [
     AddressMode::ClampToBorderColor,
 ];
 
-/// The pixel of a row of `size` that a whole number stands for; none beyond the edges.
+/// The pixel of a row of `size` that an integer coordinate addresses; `None` beyond the edges.
 fn addressed(mode: AddressMode, at: i64, size: i64) -> Option<i64> {
     let mirrored = |at: i64| {
         // 0 1 2 2 1 0 0 1 2 …
@@ -86,7 +86,7 @@ fn addressed(mode: AddressMode, at: i64, size: i64) -> Option<i64> {
     }
 }
 
-/// What a sampler finds in a picture, worked out a pixel at a time.
+/// The expected result of a sampler, computed a pixel at a time.
 fn expected(
     picture: &[f32],
     size: (i64, i64),
@@ -315,7 +315,7 @@ const FLOAT_FORMATS: &[(PixelFormat, &str, f32)] = &[
     (PixelFormat::RGBA32Float, "rgba", 0.0),
 ];
 
-/// Written by one dispatch, and read by the next of the same encoder; half sees what float does.
+/// Written by one dispatch, and read by the next of the same encoder; `half` reads the same as `float`.
 #[test]
 fn every_float_format_is_written_and_read() {
     let rig = Rig::new();
@@ -430,9 +430,9 @@ fn every_integer_format_holds_what_fits() {
     }
 }
 
-/// A filter that reads what the dispatch before it wrote, over and over.
+/// A filter that repeatedly reads what the previous dispatch wrote.
 #[test]
-fn a_chain_of_dispatches_reads_what_the_one_before_wrote() {
+fn each_dispatch_of_a_chain_reads_what_the_previous_one_wrote() {
     let rig = Rig::new();
     let make = || usable(&rig, &TextureDescriptor::new_2d(PixelFormat::R32Float, 16, 16));
     let (a, b) = (make(), make());
@@ -509,7 +509,7 @@ fn a_texture_that_a_kernel_does_not_take_is_refused_by_name() {
     run(&rig, source, 1, &[&good, &read_only], &[&sampler], &out).unwrap();
 }
 
-/// An argument that a function constant leaves out need not be bound, and is no texture.
+/// An argument that a function constant disables need not be bound.
 #[test]
 fn a_texture_may_be_left_out() {
     let rig = Rig::new();

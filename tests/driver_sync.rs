@@ -1,4 +1,4 @@
-//! Fences, events, shared events and barriers: what runs in order because of them, and would not
+//! Fences, events, shared events and barriers: work runs in order because of them, and would not
 //! without them.
 
 #![allow(clippy::undocumented_unsafe_blocks)] // Kernels stay in their buffers, which outlive the waits.
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 const LONG: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(2);
 
-/// Doing it with 1 and then with 2 gives another number than the other way round.
+/// A step by 1 and then by 2 results in another number than the reverse order.
 const STEPS: &str = "
     kernel void step(device uint *x, constant uint &by, uint i [[thread_position_in_grid]]) { x[i] = x[i] * 2 + by; }
 ";
@@ -75,7 +75,7 @@ fn across_queues(event: &impl EventObject, waits: bool) -> u32 {
     first.submit();
     second.submit();
     if !waits {
-        // Nothing holds the second one up: it is over while the first one stands at the gate.
+        // Nothing holds the second one up: it completes while the first one waits at the gate.
         second.finish().unwrap();
         assert!(first.status() < Commands::STATUS_COMPLETED);
     }
@@ -159,7 +159,7 @@ fn a_barrier_orders_concurrent_launches() {
     }
 }
 
-/// On hardware the order is a matter of luck; the embedded Metal makes sure that it is another one.
+/// On hardware the order is nondeterministic; the embedded Metal guarantees that it is another one.
 #[test]
 #[cfg(not(target_vendor = "apple"))]
 fn without_a_barrier_concurrent_launches_are_in_another_order() {
@@ -167,7 +167,7 @@ fn without_a_barrier_concurrent_launches_are_in_another_order() {
     assert_ne!(concurrent(&two, 4, |_| ()), STEPS_OF_FOUR);
 }
 
-/// Turns 128 numbers round through threadgroup memory, with something between the stores and the loads.
+/// Reverses 128 numbers through threadgroup memory, with something between the stores and the loads.
 fn turned(between: &str) -> Vec<u32> {
     let rig = Rig::new();
     let turn = rig.kernel(&format!(
@@ -204,8 +204,8 @@ fn without_a_threadgroup_barrier_simd_groups_are_in_another_order() {
     }
 }
 
-/// Steps by 1 to 4 in four encoders of one command buffer, copies what comes of it in a fifth, and steps
-/// the copy by 5 in a sixth, each behind a fence of the one before or not.
+/// Steps by 1 to 4 in four encoders of one command buffer, copies the result in a fifth, and steps
+/// the copy by 5 in a sixth, each optionally after waiting for a fence of the one before.
 fn encoders(fenced: bool) -> (u32, u32) {
     let two = Two::new();
     let fence = two.rig.gpu.fence().unwrap();
@@ -254,7 +254,7 @@ fn a_fence_orders_encoders() {
     assert_eq!(encoders(true), (STEPS_OF_FOUR, STEPS_OF_FOUR * 2 + 5));
 }
 
-/// As for barriers: on hardware it is a matter of luck.
+/// As for barriers: on hardware the order is nondeterministic.
 #[test]
 #[cfg(not(target_vendor = "apple"))]
 fn without_a_fence_encoders_of_untracked_memory_are_in_another_order() {
@@ -263,7 +263,7 @@ fn without_a_fence_encoders_of_untracked_memory_are_in_another_order() {
     assert_ne!(copy, STEPS_OF_FOUR * 2 + 5);
 }
 
-/// What lies in a heap is tracked as the heap is.
+/// Resources of a heap are tracked as the heap is.
 #[test]
 #[cfg(not(target_vendor = "apple"))] // As above.
 fn a_tracked_heap_orders_encoders() {
@@ -287,9 +287,9 @@ fn a_tracked_heap_orders_encoders() {
     assert_ne!(run(HazardTracking::Default), STEPS_OF_FOUR);
 }
 
-/// What encoders share keeps their order, also behind an argument that is an array.
+/// A shared resource orders encoders, also if it is bound through an argument that is an array.
 #[test]
-fn a_tracked_buffer_behind_an_array_of_textures_orders_encoders() {
+fn a_tracked_buffer_under_an_array_of_textures_orders_encoders() {
     let two = Two::new();
     let step = two.rig.kernel(
         "kernel void step(array<texture2d<float>, 3> images [[texture(0)]], device uint *x [[buffer(0)]],
@@ -372,7 +372,7 @@ fn a_thread_is_woken_by_a_shared_event() {
 }
 
 #[test]
-fn a_listener_is_told_of_a_value() {
+fn a_listener_is_notified_of_a_value() {
     let rig = Rig::new();
     let event = rig.gpu.shared_event().unwrap();
     let (sender, told) = mpsc::channel();
@@ -386,7 +386,7 @@ fn a_listener_is_told_of_a_value() {
     commands.submit();
     let (reached, value) = told.recv_timeout(LONG).unwrap();
     assert!(reached && value >= 5);
-    // A value that is reached already is told at once.
+    // A value that is already reached is reported immediately.
     event.notify(2, move |_, _| later.send((true, 0)).unwrap());
     assert!(told.recv_timeout(LONG).unwrap().0);
 }
@@ -421,7 +421,7 @@ fn cpu_and_gpu_hand_work_to_each_other() {
 }
 
 #[test]
-fn what_orders_work_has_a_label() {
+fn fences_and_events_have_labels() {
     let gpu = Gpu::open().unwrap();
     let (fence, event, shared) =
         (gpu.fence().unwrap(), gpu.event().unwrap(), gpu.shared_event().unwrap());
@@ -434,12 +434,12 @@ fn what_orders_work_has_a_label() {
     // The pointers are there for methods that this crate lacks.
     let pointers = [fence.as_raw(), event.as_raw(), shared.as_raw()];
     assert!(pointers.iter().all(|pointer| !pointer.is_nil()));
-    // SAFETY: the three are alive, and every object answers `hash`.
+    // SAFETY: the three are alive, and every object responds to `hash`.
     let hashes = pointers.map(|pointer| unsafe { aruminium::msg!(pointer, [hash] -> usize) });
     assert!(hashes[0] != hashes[1] && hashes[1] != hashes[2]);
 }
 
-/// A handler that was not called goes with its event; one that was called, after the call.
+/// A handler that was not called is dropped with its event; one that was called, after the call.
 #[test]
 fn handlers_of_shared_events_are_dropped() {
     use std::sync::Arc;

@@ -94,7 +94,7 @@ fn a_descriptor_is_what_it_was_set_to() {
     let texture = Rig::new().gpu.texture_with(&descriptor).unwrap();
     assert_eq!((texture.mip_levels(), texture.array_length()), (3, 2));
     assert_eq!((texture.usage(), texture.storage_mode()), (usage, StorageMode::Private));
-    // The three of them in one word, which no wrapper reads.
+    // The three of them in one word, for which no wrapper has a getter.
     // SAFETY: the method is of this type.
     let options =
         || ResourceOptions(unsafe { aruminium::msg!(descriptor, [resourceOptions] -> usize) });
@@ -127,7 +127,7 @@ fn pixels_are_written_and_read_back() {
 }
 
 #[test]
-fn slices_and_levels_are_apart() {
+fn slices_and_levels_do_not_overlap() {
     let rig = Rig::new();
     let descriptor = TextureDescriptor::new_2d_array(PixelFormat::R8Uint, 4, 4, 2);
     descriptor.set_mip_levels(2);
@@ -189,7 +189,7 @@ fn samplers_are_made_of_descriptors() {
     descriptor.set_label("nearest");
     let sampler = rig.gpu.sampler(&descriptor).unwrap();
     assert_eq!(sampler.label().as_deref(), Some("nearest"));
-    // A kernel without samplers does not mind one.
+    // A kernel without samplers ignores one.
     let (fill, out) =
         (rig.kernel("kernel void fill(device int *x) { x[0] = 5; }"), rig.gpu.buffer(4).unwrap());
     rig.run(|encoder| {
@@ -202,7 +202,7 @@ fn samplers_are_made_of_descriptors() {
     assert_eq!(out.read_as(|x: &[i32]| x[0]), 5);
 }
 
-/// Samples a row of four numbers at eight places.
+/// Samples a row of four numbers at eight coordinates.
 fn sampled(rig: &Rig, descriptor: &SamplerDescriptor) -> Vec<f32> {
     let texture = rig
         .gpu
@@ -368,7 +368,7 @@ fn a_buffers_memory_can_be_a_texture() {
     buffer.write_as(|x: &mut [u32]| x.iter_mut().zip(0..).for_each(|(x, i)| *x = i));
     assert_eq!(read::<u32>(&texture, 0), (0..64).collect::<Vec<u32>>());
 
-    // Who looks at the buffer's bytes must not see them change.
+    // A reader of the buffer's bytes must not see them change.
     let all = MTLRegion { origin: (0, 0, 0).into(), size: (16, 4, 1).into() };
     for texture in [&texture, &texture.view(PixelFormat::R32Float).unwrap()] {
         let written = texture.write(Subresource::default(), all, &[7u32; 64]);
@@ -378,7 +378,7 @@ fn a_buffers_memory_can_be_a_texture() {
 }
 
 #[test]
-fn a_descriptor_of_another_library_serves() {
+fn a_descriptor_of_another_library_is_accepted() {
     let rig = Rig::new();
     let descriptor = TextureDescriptor::new_2d(PixelFormat::R32Float, 3, 2);
     let texture = unsafe { rig.gpu.texture(descriptor.as_raw()) }.unwrap();
@@ -387,7 +387,7 @@ fn a_descriptor_of_another_library_serves() {
 
 #[test]
 #[cfg(not(target_vendor = "apple"))] // Apple's Metal ends the process, with validation on.
-fn textures_that_cannot_be_are_refused() {
+fn impossible_textures_are_refused() {
     let rig = Rig::new();
     let wrong = [
         TextureDescriptor::new_2d(PixelFormat::RGBA8Unorm, 0, 4),
@@ -443,7 +443,7 @@ fn checked_writes_and_reads_reach_every_slice_and_level() {
 }
 
 #[test]
-fn what_is_outside_of_a_texture_is_an_error() {
+fn access_outside_a_texture_is_an_error() {
     let rig = Rig::new();
     let descriptor = TextureDescriptor::new_2d(PixelFormat::R8Unorm, 4, 4);
     descriptor.set_mip_levels(2);
@@ -498,7 +498,7 @@ fn sizes_of_pixels_are_right() {
     assert!(made > 40, "{made}");
 }
 
-/// The wrappers only write; what they wrote is read by messages.
+/// The wrappers only write; the values are read back by messages.
 #[test]
 fn a_sampler_descriptor_is_what_it_was_set_to() {
     let descriptor = SamplerDescriptor::new();
