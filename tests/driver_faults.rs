@@ -239,7 +239,10 @@ fn wrong_indices_offsets_and_lengths_are_named() {
             encoder.launch((4, 1, 1), (4, 1, 1));
         })
     };
-    assert_contains(&why(&|encoder| encoder.bind_buffer(&fill.buffer, 0, 31)), &["setBuffer", "31"]);
+    assert_contains(
+        &why(&|encoder| encoder.bind_buffer(&fill.buffer, 0, 31)),
+        &["setBuffer", "31"],
+    );
     assert_contains(&why(&|encoder| encoder.bind_buffer(&fill.buffer, 257, 0)), &["257", "256"]);
     assert_contains(&why(&|encoder| encoder.bind_offset(400, 0)), &["400"]);
     assert_contains(&why(&|encoder| encoder.bind_offset(0, 9)), &["9"]);
@@ -248,7 +251,10 @@ fn wrong_indices_offsets_and_lengths_are_named() {
     assert_contains(&why(&|encoder| encoder.push(&[0; 4], usize::MAX)), &["setBytes"]);
     assert_contains(&why(&|encoder| encoder.threadgroup_memory(1 << 20, 0)), &["1048576"]);
     assert_contains(&why(&|encoder| encoder.bind_buffers(&[(&fill.buffer, 0); 4], 29)), &["29"]);
-    assert_contains(&why(&|encoder| encoder.launch_indirect(&fill.buffer, 250, (4, 1, 1))), &["250"]);
+    assert_contains(
+        &why(&|encoder| encoder.launch_indirect(&fill.buffer, 250, (4, 1, 1))),
+        &["250"],
+    );
     fill.still_works();
 }
 
