@@ -1,13 +1,13 @@
-//! Messages beyond Metal's API, which only the classes of soft Metal answer.
+//! Messages beyond Metal's API, which only the classes of soft Metal implement.
 //!
 //! Their selectors begin with `aruminium`. They are sent like any other message: whether the object on the
-//! other side answers a selector is checked first, so that a program runs with either Metal.
+//! other side responds to a selector is checked first, so that a program runs with either Metal.
 
 use super::error::GpuError;
 use crate::abi::Sel;
 use crate::objc::{ObjcClass, link};
 
-/// Returns an error unless the object answers a selector.
+/// Returns an error unless the object responds to a selector.
 pub(super) fn supports<T: ObjcClass>(
     object: &T,
     selector: Sel,
