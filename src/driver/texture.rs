@@ -246,7 +246,7 @@ impl Texture {
         for (start, length, side) in axes {
             let side = (side >> level).max(1);
             if length == 0 || start.checked_add(length).is_none_or(|end| end > side) {
-                return wrong(format!("{region:?} is not inside of level {level}"));
+                return wrong(format!("{region:?} is not within level {level}"));
             }
         }
         // No overflow: the texture is at least as large.

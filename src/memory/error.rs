@@ -78,7 +78,7 @@ impl fmt::Display for MemError {
             Self::TooLarge { what, requested, limit } => {
                 write!(f, "{requested} {what} were requested; the limit is {limit}")
             }
-            Self::Busy(why) => write!(f, "the memory cannot be used so now: {why}"),
+            Self::Busy(why) => write!(f, "the memory cannot be used this way now: {why}"),
             Self::ReadOnly => f.write_str(
                 "the memory can only be read: it maps a file, or another process's constant memory; \
                  copy it into a block of its own to change it",
