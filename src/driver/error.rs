@@ -62,7 +62,9 @@ impl fmt::Display for GpuError {
             Self::KernelFault(fault) => ("the command buffer failed", &fault.message),
             Self::EncoderCreationFailed(why) => ("the command encoder could not be created", why),
             Self::Unsupported(why) => ("not supported here", why),
-            Self::QueueCreationFailed => return f.write_str("the command queue could not be created"),
+            Self::QueueCreationFailed => {
+                return f.write_str("the command queue could not be created");
+            }
             Self::Io(error) => return error.fmt(f),
             Self::BufferCreationFailed(why) => ("the buffer could not be created", why),
             Self::BufferAccess(why) => ("the buffer cannot be accessed", why),
