@@ -29,6 +29,9 @@ metal_class! {
     trait MoreEncoder for Encoder;
     fn my_pipeline(pipeline: &Pipeline) = [setComputePipelineState:];
     fn my_buffer(buffer: Option<&Buffer>, offset: usize, index: usize) = [setBuffer:offset:atIndex:];
+    fn my_buffer_at_u64(buffer: &Buffer, offset: usize, index: u64) = [setBuffer:offset:atIndex:];
+    fn my_buffer_at_i64(buffer: &Buffer, offset: i64, index: i64) = [setBuffer:offset:atIndex:];
+    fn my_buffer_at_isize(buffer: &Buffer, offset: u64, index: isize) = [setBuffer:offset:atIndex:];
     fn my_launch(groups: (usize, usize, usize), threads: (usize, usize, usize))
         = [dispatchThreadgroups:threadsPerThreadgroup:];
     fn my_end() = [endEncoding];
@@ -281,6 +284,34 @@ fn methods_that_users_declare_are_tracked() {
     assert_eq!((may(&copying.to), may(&filled), may(&used)), (NOTHING, NOTHING, NOTHING));
     held.finish();
     assert_eq!((may(&copying.to), may(&filled), may(&used)), (ALL, ALL, ALL));
+}
+
+/// The index counts, whichever integer type it is declared with: the offset is not taken for it.
+#[test]
+fn an_index_may_be_declared_with_any_integer_type() {
+    let copying = Copying::new();
+    let bind: [fn(&Encoder, &Buffer, usize, usize); 3] = [
+        |encoder, buffer, offset, index| encoder.my_buffer_at_u64(buffer, offset, index as u64),
+        |encoder, buffer, offset, index| {
+            encoder.my_buffer_at_i64(buffer, offset as i64, index as i64);
+        },
+        |encoder, buffer, offset, index| {
+            encoder.my_buffer_at_isize(buffer, offset as u64, index as isize);
+        },
+    ];
+    for (which, bind) in bind.into_iter().enumerate() {
+        let held = Held::submitted(&copying.rig, |encoder| {
+            encoder.bind(&copying.pipeline);
+            // 4 is the index of no argument, and 1 is that of the one that is only read.
+            bind(encoder, &copying.to, 4, 0);
+            bind(encoder, &copying.from, 0, 1);
+            encoder.launch((15, 1, 1), (15, 1, 1));
+        });
+        assert_eq!(may(&copying.to), NOTHING, "method {which}: it is written");
+        #[cfg(not(target_vendor = "apple"))] // Before macOS 26 pipelines do not say what they read.
+        assert_eq!(may(&copying.from), READ_ONLY, "method {which}: it is read");
+        held.finish();
+    }
 }
 
 #[test]

@@ -56,7 +56,7 @@ pub unsafe trait Argument: Sized {
     #[doc(hidden)]
     #[inline(always)]
     fn pass(&self, to: &mut Passed<'_>) {
-        let _ = to;
+        to.other();
     }
     /// Whether this is the slot of an `error:`.
     const CATCHES: bool = false;
@@ -420,6 +420,9 @@ unsafe impl Argument for Trailing<false> {
     const ENCODINGS: &'static [&'static str] = &[];
 
     #[inline(always)]
+    fn pass(&self, _: &mut Passed<'_>) {}
+
+    #[inline(always)]
     fn hold(self) {}
 
     #[inline(always)]
@@ -451,21 +454,21 @@ unsafe impl Argument for Trailing<true> {
     }
 }
 
-/// Arguments by value: every plain C type is one word. The second list is of pointers, which a
-/// method that is safe to call does not take.
+/// Arguments by value: every plain C type is one word. The first list is of integers, which may be the
+/// index of a buffer; the last is of pointers, which a method that is safe to call does not take.
 macro_rules! plain {
-    ($($ty:ty),+ $(,)?; raw $($raw:ty),+ $(,)?) => {
+    (integer $($int:ty),+ $(,)?; $($ty:ty),+ $(,)?; raw $($raw:ty),+ $(,)?) => {
         one_word! {
+            $([] $int as $int = |value| value, pass |value, to| to.number(usize::try_from(*value).ok());)+
             $([] $ty as $ty = |value| value;)+
-            [] usize as usize = |value| value, pass |value, to| to.number(*value);
             $([] $raw as $raw, raw true = |value| value;)+
         }
     };
 }
 
 plain! {
-    i8, i16, i32, i64, isize, u8, u16, u32, u64, f32, f64,
-    crate::abi::Class, Sel, crate::abi::Protocol,
+    integer i8, i16, i32, i64, isize, u8, u16, u32, u64, usize;
+    f32, f64, crate::abi::Class, Sel, crate::abi::Protocol,
     MTLSize, MTLOrigin, crate::abi::MTLRegion, crate::abi::NSRange;
     raw Id, BlockPtr, *const c_void, *mut c_void, *const std::ffi::c_char, *const Id, *mut Id,
     *const usize, *const u16, *mut u16, *const f32,

@@ -599,9 +599,10 @@ impl Uses {
     }
 
     #[inline]
-    fn bind(&mut self, index: usize, position: Option<usize>) {
-        let Some(slot) = self.slots.get_mut(index) else {
-            // Metal refuses such an index; if it does not, anything may happen with the buffer.
+    fn bind(&mut self, index: Option<usize>, position: Option<usize>) {
+        let Some((index, slot)) = index.and_then(|index| Some((index, self.slots.get_mut(index)?)))
+        else {
+            // The index is not known, or Metal refuses it; if it does not, anything may happen with the buffer.
             if let Some(position) = position {
                 self.list[position].writes = true;
             }
@@ -645,7 +646,8 @@ pub struct Passed<'a> {
     /// Whether a resource was among the arguments before.
     seen: bool,
     bound: Option<usize>,
-    number: usize,
+    /// The last argument, if it is a number that can be an index.
+    number: Option<usize>,
     /// Where residency sets are collected, if they have an effect.
     sets: Option<&'a mut Vec<Arc<Tracker>>>,
 }
@@ -653,7 +655,7 @@ pub struct Passed<'a> {
 impl<'a> Passed<'a> {
     #[inline(always)]
     fn new(uses: &'a mut Uses, moment: Moment) -> Self {
-        Self { uses, moment, seen: false, bound: None, number: 0, sets: None }
+        Self { uses, moment, seen: false, bound: None, number: None, sets: None }
     }
 
     /// A residency set, with what it holds.
@@ -689,10 +691,16 @@ impl<'a> Passed<'a> {
         self.uses.written = written;
     }
 
-    /// A number: the last one is an index.
+    /// An integer. If it is the last argument of a message that binds, it is the index; `None` is a negative one.
     #[inline(always)]
-    pub(super) fn number(&mut self, number: usize) {
+    pub(super) fn number(&mut self, number: Option<usize>) {
         self.number = number;
+    }
+
+    /// An argument that is neither a resource nor an integer. If the index is passed as one, it is not known.
+    #[inline(always)]
+    pub(super) fn other(&mut self) {
+        self.number = None;
     }
 }
 
@@ -740,7 +748,7 @@ impl EncoderUses {
             if let Some(footprint) = footprint {
                 passed.resource(footprint, false);
             }
-            passed.number(index);
+            passed.number(Some(index));
         });
     }
 
