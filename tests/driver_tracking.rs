@@ -5,12 +5,14 @@ mod gpu;
 use aruminium::objc::link::getpagesize;
 use aruminium::{
     Buffer, Commands, Copier, DispatchType, Encoder, GpuError, Heap, HeapDescriptor, MTLRegion,
-    NSRange, Pipeline, PixelFormat, Queue, ResidencySetDescriptor, ResourceOptions, ResourceUsage,
-    SharedEvent, StorageMode, Subresource, Texture, TextureDescriptor, TextureUsage, metal_class,
+    NSRange, Pipeline, PixelFormat, Queue, ResidencySet, ResidencySetDescriptor, ResourceOptions,
+    ResourceUsage, SharedEvent, StorageMode, Subresource, Texture, TextureDescriptor, TextureUsage,
+    metal_class,
 };
 use gpu::Rig;
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -41,6 +43,11 @@ metal_class! {
 metal_class! {
     trait MoreCopier for Copier;
     fn my_fill(buffer: &Buffer, range: NSRange, value: u8) = [fillBuffer:range:value:];
+}
+
+metal_class! {
+    trait MoreSet for ResidencySet;
+    fn my_add(buffers: &[&Buffer]) = [addAllocations:count:];
 }
 
 metal_class! {
@@ -599,5 +606,65 @@ fn no_view_sees_half_of_a_command_buffer() {
             }
         }
         over.store(true, Ordering::SeqCst);
+    });
+}
+
+/// A clone that is submitted while the command buffer is being submitted waits until all it uses is in flight.
+#[test]
+fn clones_may_be_submitted_at_the_same_time() {
+    let rig = Rig::new();
+    let buffers: Vec<Buffer> = (0..500).map(|_| rig.gpu.buffer(16).unwrap()).collect();
+    for _ in 0..20 {
+        let held = Held::encode(&rig, |encoder| {
+            for buffer in &buffers {
+                encoder.use_resource(buffer, ResourceUsage::WRITE);
+            }
+        });
+        let barrier = Barrier::new(2);
+        std::thread::scope(|scope| {
+            for commands in [held.commands.clone(), held.commands.clone()] {
+                let (barrier, buffers) = (&barrier, &buffers);
+                scope.spawn(move || {
+                    barrier.wait();
+                    commands.try_submit().unwrap();
+                    let free = buffers.iter().rposition(|buffer| !buffer.is_in_flight());
+                    // The second commit is an error, which may end the command buffer early.
+                    let ended = commands.status() >= Commands::STATUS_COMPLETED;
+                    assert!(free.is_none() || ended, "buffer {free:?} is not in flight");
+                });
+            }
+        });
+        held.gate.set_signaled_value(1);
+        held.commands.wait();
+    }
+}
+
+/// Members of a residency set are never out of sight while others are added.
+#[test]
+fn a_residency_set_may_grow_during_a_submission() {
+    let rig = Rig::new();
+    let Ok(set) = rig.gpu.residency_set(&ResidencySetDescriptor::new()) else { return };
+    let member = rig.gpu.buffer(16).unwrap();
+    set.add(&member);
+    set.commit();
+    let grown: ResidencySet = set.clone();
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let (over, rig) = (&over, &rig);
+        scope.spawn(move || {
+            for _ in 0..30 {
+                let more: Vec<Buffer> = (0..100).map(|_| rig.gpu.buffer(16).unwrap()).collect();
+                grown.my_add(&more.iter().collect::<Vec<_>>());
+            }
+            over.store(true, Ordering::SeqCst);
+        });
+        while !over.load(Ordering::SeqCst) {
+            let held = Held::encode(rig, |_| ());
+            held.commands.use_residency_set(&set);
+            held.commands.submit();
+            let seen = may(&member);
+            held.finish();
+            assert_eq!(seen, NOTHING, "the set holds it");
+        }
     });
 }

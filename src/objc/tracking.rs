@@ -213,21 +213,25 @@ impl Record {
         }
     }
 
-    /// Puts a command buffer in flight, unless a view from the CPU forbids it.
-    fn submit(&self, flight: &Arc<Flight>, writes: bool) -> Result<(), Busy> {
+    /// Puts a command buffer in flight, unless a view from the CPU forbids it. Those that are over are taken out
+    /// to `over`: the caller drops them after it has released its locks.
+    fn submit(
+        &self,
+        flight: &Arc<Flight>,
+        writes: bool,
+        over: &mut Vec<InFlight>,
+    ) -> Result<(), Busy> {
         let mut state = lock(&self.state);
         if let Some(view) = state.views.iter().find(|view| writes || view.writes) {
             return Err(Busy::View { writes: view.writes });
         }
         // Many in flight are looked through less often.
-        let over = match state.flights.len() {
-            0 => Vec::new(),
-            n if n < 8 || n.is_power_of_two() => state.prune(),
-            _ => Vec::new(),
-        };
+        match state.flights.len() {
+            0 => {}
+            n if n < 8 || n.is_power_of_two() => over.append(&mut state.prune()),
+            _ => {}
+        }
         state.flights.push(InFlight { flight: Arc::clone(flight), writes });
-        drop(state);
-        drop(over);
         Ok(())
     }
 }
@@ -648,20 +652,28 @@ pub struct Passed<'a> {
     bound: Option<usize>,
     /// The last argument, if it is a number that can be an index.
     number: Option<usize>,
-    /// Where residency sets are collected, if they have an effect.
-    sets: Option<&'a mut Vec<Arc<Tracker>>>,
+    /// Where the arguments are collected instead, if they are used by means that no encoder sees.
+    kept: Option<&'a mut Kept>,
+}
+
+/// What a message makes reachable for all that follows.
+#[derive(Debug, Default)]
+struct Kept {
+    records: Vec<Arc<Record>>,
+    /// Residency sets, by what they hold.
+    sets: Vec<Arc<Tracker>>,
 }
 
 impl<'a> Passed<'a> {
     #[inline(always)]
     fn new(uses: &'a mut Uses, moment: Moment) -> Self {
-        Self { uses, moment, seen: false, bound: None, number: None, sets: None }
+        Self { uses, moment, seen: false, bound: None, number: None, kept: None }
     }
 
     /// A residency set, with what it holds.
     pub(crate) fn set(&mut self, members: &Arc<Tracker>) {
-        if let Some(sets) = &mut self.sets {
-            sets.push(Arc::clone(members));
+        if let Some(kept) = &mut self.kept {
+            kept.sets.push(Arc::clone(members));
         }
     }
 
@@ -674,6 +686,9 @@ impl<'a> Passed<'a> {
                 self.uses.note_rest(footprint);
             }
             return;
+        }
+        if let Some(kept) = &mut self.kept {
+            return kept.records.extend(footprint.records().cloned());
         }
         let reads = match self.moment {
             Moment::Texture => read_only,
@@ -768,6 +783,9 @@ pub struct Tracker {
     uses: Mutex<Option<Box<Uses>>>,
     /// Residency sets, by what they hold.
     sets: Mutex<Vec<Arc<Tracker>>>,
+    /// Held while the command buffer is put in flight: a clone that is submitted at the same time is not
+    /// committed before all records know it.
+    submitting: Mutex<()>,
 }
 
 /// The trackers of queues with residency sets, by the addresses of the queues.
@@ -799,18 +817,25 @@ impl Tracker {
 
     /// Notes that what a message passes may be written by means that no encoder sees.
     pub(crate) fn keep(&self, arguments: impl FnOnce(&mut Passed<'_>)) {
-        let mut uses = self.take();
-        let known = uses.list.len();
-        let mut sets = Vec::new();
-        let mut passed = Passed::new(&mut uses, Moment::Keep);
-        passed.sets = Some(&mut sets);
+        // Finding the records may run any code, so that they are collected before the list is locked. The list
+        // stays in its place while it grows: a command buffer that is submitted meanwhile finds all members.
+        let mut kept = Kept::default();
+        let mut none = Uses::new();
+        let mut passed = Passed::new(&mut none, Moment::Keep);
+        passed.kept = Some(&mut kept);
         arguments(&mut passed);
-        for one in &mut uses.list[known..] {
+        let mut known = lock(&self.uses);
+        let uses = known.get_or_insert_with(|| Box::new(Uses::new()));
+        let first = uses.list.len();
+        for record in &kept.records {
+            uses.note(record, true);
+        }
+        for one in &mut uses.list[first..] {
             one.kept = true;
             one.record.footprints.fetch_add(CHANGE + 1, AcqRel);
         }
-        self.give_back(uses);
-        lock(&self.sets).extend(sets);
+        drop(known);
+        lock(&self.sets).append(&mut kept.sets);
     }
 
     /// Adds what the residency sets hold now.
@@ -824,6 +849,7 @@ impl Tracker {
 
     /// The command buffer is about to be committed.
     pub(crate) fn submit(&self, commands: &Object) -> Result<(), Busy> {
+        let submitting = lock(&self.submitting);
         let mut uses = self.take();
         self.note_sets(&mut uses);
         if ANY_QUEUES.load(Acquire) {
@@ -838,12 +864,20 @@ impl Tracker {
             return Ok(());
         }
         let flight = Flight::new(commands);
-        let result = uses.list.iter().try_for_each(|one| one.record.submit(&flight, one.writes));
-        if result.is_err() {
+        let mut over = Vec::new();
+        let result =
+            uses.list.iter().try_for_each(|one| one.record.submit(&flight, one.writes, &mut over));
+        let rest = if result.is_err() {
             // It stays as it was, and may be submitted later.
             flight.over.store(true, Release);
             self.give_back(uses);
-        }
+            None
+        } else {
+            Some(uses)
+        };
+        // What may be the last reference to something is dropped without the lock.
+        drop(submitting);
+        drop((rest, over));
         result
     }
 }
