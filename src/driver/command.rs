@@ -9,7 +9,7 @@ use super::heap::ResidencySet;
 use super::sync::EventObject;
 use crate::abi::Id;
 use crate::metal_class;
-use crate::objc::tracking::{Moment, Passed, Tracker, keep_for_queue};
+use crate::objc::tracking::{Moment, Passed, Tracker, keep_for_queue, release_queue};
 use crate::objc::{Block, ClassState, Object, autorelease_pool};
 use std::cell::OnceCell;
 use std::sync::Arc;
@@ -118,6 +118,11 @@ impl ClassState for Resident {
         if moment == Moment::Keep {
             keep_for_queue(queue, arguments);
         }
+    }
+
+    #[inline]
+    fn detach(&mut self, queue: &Object) {
+        release_queue(queue);
     }
 }
 

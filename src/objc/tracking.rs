@@ -788,17 +788,49 @@ pub struct Tracker {
     submitting: Mutex<()>,
 }
 
-/// The trackers of queues with residency sets, by the addresses of the queues.
-static QUEUES: Mutex<BTreeMap<usize, Tracker>> = Mutex::new(BTreeMap::new());
+/// A queue with residency sets. It is retained, so that no other queue gets its address.
+struct KeptQueue {
+    queue: Object,
+    tracker: Arc<Tracker>,
+}
+
+// SAFETY: command queues may be used and released on any thread.
+unsafe impl Send for KeptQueue {}
+
+/// Queues with residency sets, by their addresses.
+static QUEUES: Mutex<BTreeMap<usize, KeptQueue>> = Mutex::new(BTreeMap::new());
 
 /// Whether there are any.
 static ANY_QUEUES: AtomicBool = AtomicBool::new(false);
 
 /// Notes that all command buffers of a queue may use what a message to the queue passes.
 pub(crate) fn keep_for_queue(queue: &Object, arguments: impl FnOnce(&mut Passed<'_>)) {
-    let queue = queue.as_raw().as_ptr().addr();
-    lock(&QUEUES).entry(queue).or_default().keep(arguments);
+    let address = queue.as_raw().as_ptr().addr();
+    let new = || KeptQueue { queue: queue.clone(), tracker: Arc::default() };
+    let tracker = Arc::clone(&lock(&QUEUES).entry(address).or_insert_with(new).tracker);
+    tracker.keep(arguments);
     ANY_QUEUES.store(true, Release);
+}
+
+/// A wrapper of a queue is about to release it: forgets the residency sets of queues that nothing else refers to.
+/// A queue that a command buffer refers to stays until a later call.
+pub(crate) fn release_queue(queue: &Object) {
+    static RETAIN_COUNT: CachedSelector = CachedSelector::new("retainCount\0");
+    if !ANY_QUEUES.load(Acquire) {
+        return;
+    }
+    let mut queues = lock(&QUEUES);
+    let is_unused = |kept: &KeptQueue| {
+        let ours = 1 + usize::from(kept.queue.as_raw() == queue.as_raw());
+        // SAFETY: every object answers this.
+        unsafe { bare::<usize>(&kept.queue, &RETAIN_COUNT) <= ours }
+    };
+    let unused: Vec<usize> =
+        queues.iter().filter(|(_, kept)| is_unused(kept)).map(|(&address, _)| address).collect();
+    let unused: Vec<_> = unused.iter().filter_map(|address| queues.remove(address)).collect();
+    // The last reference to a queue is dropped without the lock.
+    drop(queues);
+    drop(unused);
 }
 
 impl Tracker {
@@ -856,8 +888,8 @@ impl Tracker {
             static QUEUE: CachedSelector = CachedSelector::new("commandQueue\0");
             // SAFETY: command buffers have this property.
             let queue = unsafe { bare::<crate::abi::Id>(commands, &QUEUE) };
-            if let Some(tracker) = lock(&QUEUES).get(&queue.as_ptr().addr()) {
-                tracker.note_sets(&mut uses);
+            if let Some(kept) = lock(&QUEUES).get(&queue.as_ptr().addr()) {
+                kept.tracker.note_sets(&mut uses);
             }
         }
         if uses.list.is_empty() {
