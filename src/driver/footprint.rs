@@ -102,14 +102,14 @@ unsafe fn of_buffer(buffer: Id) -> Option<Footprint> {
 unsafe fn of_texture(texture: Id) -> Option<Footprint> {
     // SAFETY: passed on to the caller; the parent and the buffer live as long as the texture.
     unsafe {
-        if is_hidden(texture) {
-            return None;
-        }
         let (parent, buffer) =
             (msg!(texture, [parentTexture] -> Id), msg!(texture, [buffer] -> Id));
         match (parent.is_nil(), buffer.is_nil()) {
+            // Whether the CPU can reach the memory is for its owner to say: a texture of a shared buffer may
+            // call itself private.
             (false, _) => of_texture(parent),
             (true, false) => of_buffer(buffer),
+            (true, true) if is_hidden(texture) => None,
             (true, true) => of_heap_of(texture).or_else(|| Some(of_object(texture))),
         }
     }
