@@ -195,8 +195,10 @@ impl Texture {
     /// Opens a view of the texture for the duration of a copy.
     fn viewed(&self, writes: bool) -> Result<Option<ViewGuard<'_>>, GpuError> {
         let Some(footprint) = self.state.footprint(&self.object) else { return Ok(None) };
-        // Copies of textures that lie in one heap do not conflict with each other.
-        let key = self.as_raw().as_ptr().addr();
+        // Copies of textures that lie in one heap do not conflict with each other; those of one texture and
+        // of its views do.
+        let root = std::iter::successors(self.parent(), Self::parent).last();
+        let key = root.as_ref().unwrap_or(self).as_raw().as_ptr().addr();
         view(footprint, key..key + 1, writes, false)
             .map(Some)
             .map_err(|busy| GpuError::TextureAccess(busy.to_string()))
