@@ -63,7 +63,7 @@ impl Usage {
     /// # Errors
     ///
     /// [`GpuError::BufferAccess`] if another view or a command buffer in flight conflicts with it, or if the
-    /// range ends past the memory.
+    /// range ends past the memory or before its own start.
     ///
     /// ```
     /// # let buffer = aruminium::Gpu::open()?.buffer(64)?;
@@ -82,7 +82,8 @@ impl Usage {
     ///
     /// # Errors
     ///
-    /// [`GpuError::BufferAccess`] if another view conflicts with it, or if the range ends past the memory.
+    /// [`GpuError::BufferAccess`] if another view conflicts with it, or if the range ends past the memory
+    /// or before its own start.
     ///
     /// ```
     /// # let buffer = aruminium::Gpu::open()?.buffer(64)?;
@@ -106,6 +107,12 @@ impl Usage {
         writes: bool,
         waits: bool,
     ) -> Result<OpenView<'_>, GpuError> {
+        if range.start > range.end {
+            let Range { start, end } = range;
+            return Err(GpuError::BufferAccess(format!(
+                "the range of the view starts at byte {start}, after its end at byte {end}"
+            )));
+        }
         if range.end > self.bytes {
             let (end, bytes) = (range.end, self.bytes);
             return Err(GpuError::BufferAccess(format!(
