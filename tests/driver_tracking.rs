@@ -3,6 +3,7 @@
 mod gpu;
 
 use aruminium::objc::link::getpagesize;
+use aruminium::usage::Usage;
 use aruminium::{
     Buffer, Commands, Copier, DispatchType, Encoder, GpuError, Heap, HeapDescriptor, MTLRegion,
     NSRange, Pipeline, PixelFormat, Queue, ResidencySet, ResidencySetDescriptor, ResourceOptions,
@@ -11,6 +12,7 @@ use aruminium::{
 };
 use gpu::Rig;
 use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -636,6 +638,80 @@ fn clones_may_be_submitted_at_the_same_time() {
         });
         held.gate.set_signaled_value(1);
         held.commands.wait();
+    }
+}
+
+/// What a queue's residency sets hold is not used by the queue that gets the same address later.
+#[test]
+fn the_residency_sets_of_a_queue_go_with_it() {
+    let rig = Rig::new();
+    let buffer = rig.gpu.buffer(64).unwrap();
+    let Ok(set) = rig.gpu.residency_set(&ResidencySetDescriptor::new()) else { return };
+    set.add(&buffer);
+    set.commit();
+    for _ in 0..20 {
+        let held =
+            Held::new(&rig.gpu.new_command_queue().unwrap(), rig.gpu.shared_event().unwrap());
+        held.commands.encoder().unwrap().finish();
+        held.commands.submit();
+        assert_eq!(may(&buffer), ALL, "this queue has no set");
+        held.finish();
+        rig.gpu.new_command_queue().unwrap().add_residency_set(&set);
+    }
+}
+
+#[test]
+fn a_private_texture_of_a_shared_buffer_shares_its_record() {
+    let rig = Rig::new();
+    let descriptor = TextureDescriptor::new_2d(PixelFormat::R32Uint, 16, 4);
+    descriptor.set_usage(TextureUsage::SHADER_READ | TextureUsage::SHADER_WRITE);
+    descriptor.set_storage_mode(StorageMode::Private);
+    let buffer = rig.gpu.buffer(256 * 4).unwrap();
+    // A system may refuse it.
+    let Ok(texture) = buffer.texture(&descriptor, 0, 256) else { return };
+    let held = Held::submitted(&rig, |encoder| encoder.bind_texture(&texture, 0));
+    assert_eq!(may(&buffer), NOTHING);
+    held.finish();
+}
+
+/// A texture and its views are the same memory: a copy never sees half of another.
+#[test]
+fn copies_of_a_texture_and_of_its_view_exclude_each_other() {
+    const SIZE: usize = 512;
+    let rig = Rig::new();
+    let descriptor = TextureDescriptor::new_2d(PixelFormat::R8Unorm, SIZE, SIZE);
+    let texture = rig.gpu.texture_with(&descriptor).unwrap();
+    let view = texture.view(PixelFormat::R8Uint).unwrap().view(PixelFormat::R8Unorm).unwrap();
+    let all = MTLRegion { origin: (0, 0, 0).into(), size: (SIZE, SIZE, 1).into() };
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let over = &over;
+        scope.spawn(move || {
+            for value in 0..300 {
+                let pixels = [value as u8; SIZE * SIZE];
+                while view.write(Subresource::default(), all, &pixels).is_err() {
+                    std::thread::yield_now();
+                }
+            }
+            over.store(true, Ordering::SeqCst);
+        });
+        let mut pixels = vec![0u8; SIZE * SIZE];
+        while !over.load(Ordering::SeqCst) {
+            if texture.read(Subresource::default(), all, &mut pixels).is_ok() {
+                assert!(pixels.iter().all(|&pixel| pixel == pixels[0]), "half of a copy");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_reversed_range_is_refused() {
+    let rig = Rig::new();
+    let buffer = rig.gpu.buffer(64).unwrap();
+    let usage = Usage::of(buffer.contents().cast(), 64);
+    for range in [Range { start: 5, end: 2 }, Range { start: usize::MAX, end: 2 }] {
+        let Err(GpuError::BufferAccess(why)) = usage.view(range, true) else { panic!("opened") };
+        assert!(why.contains("after its end at byte 2"), "{why}");
     }
 }
 
