@@ -484,6 +484,42 @@ fn what_is_dropped_in_flight_is_remembered() {
     assert_eq!(may(&pages.wrap(&rig, 0, 1)), ALL);
 }
 
+/// A record that is made while the last one of the same memory is being dropped knows all that is in flight.
+#[test]
+fn no_flight_is_lost_between_records() {
+    let (rig, pages) = (Rig::new(), Pages::new(1));
+    let buffer = pages.wrap(&rig, 0, 1);
+    let flights: Vec<Held> = (0..20).map(|_| fill(&rig, &buffer)).collect();
+    let record = || Usage::of(pages.0, pages.1.size());
+    let first = record();
+    drop(buffer);
+    let barrier = Barrier::new(2);
+    let (give, taken) = std::sync::mpsc::channel::<Usage>();
+    let last = std::thread::scope(|scope| {
+        let (barrier, give) = (&barrier, give); // Dropped here, it ends the thread.
+        scope.spawn(move || {
+            for usage in taken {
+                barrier.wait();
+                drop(usage);
+            }
+        });
+        let mut last = first;
+        for round in 0..2000 {
+            give.send(last).unwrap();
+            barrier.wait();
+            // At another moment of the drop each time.
+            for _ in 0..round % 50 * 10 {
+                std::hint::spin_loop();
+            }
+            last = record();
+            assert!(last.is_in_flight(), "round {round}");
+        }
+        last
+    });
+    flights.iter().for_each(Held::finish);
+    assert!(!last.is_in_flight());
+}
+
 #[test]
 fn indirect_uses_count_as_written() {
     let rig = Rig::new();

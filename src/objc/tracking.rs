@@ -106,7 +106,8 @@ pub(crate) struct Record {
     stamp: AtomicU64,
     /// An address that the registry knows it by.
     key: usize,
-    state: Mutex<State>,
+    /// The registry has it too, and finds what is in flight while the record is being dropped.
+    state: Arc<Mutex<State>>,
     /// How many footprints and residency sets have it, in the low half; in the high half how often that
     /// changed. The other references are those of command buffers that were encoded and not submitted.
     footprints: AtomicU64,
@@ -239,24 +240,22 @@ impl Record {
 impl Drop for Record {
     /// Leaves flights that are not over to whoever has the same memory next.
     fn drop(&mut self) {
-        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let over = state.prune();
-        let flights = std::mem::take(&mut state.flights);
+        let over = lock(&self.state).prune();
         let mut registry = lock(&REGISTRY);
         let Registry { spans, late } = &mut *registry;
         let mut heir = None;
         if let Some((&start, span)) = spans.range_mut(..=self.key).next_back() {
-            span.records.retain(|record| record.strong_count() > 0);
-            heir = span.records.iter().find_map(Weak::upgrade);
+            span.records.retain(|known| !Arc::ptr_eq(&known.state, &self.state));
+            // There are none if a footprint that was made meanwhile has them already.
+            let mut flights = std::mem::take(&mut lock(&self.state).flights);
+            heir = span.records.iter().find_map(|known| known.record.upgrade());
             match &heir {
-                Some(heir) => lock(&heir.state).flights.extend(flights),
-                None if flights.is_empty() && span.late.is_empty() && span.records.is_empty() => {
-                    spans.remove(&start);
-                }
-                None => {
-                    span.late.extend(flights);
-                    *late = true;
-                }
+                Some(heir) => lock(&heir.state).flights.append(&mut flights),
+                None => span.late.append(&mut flights),
+            }
+            *late |= !span.late.is_empty();
+            if span.is_unused() {
+                spans.remove(&start);
             }
         }
         // What may be the last reference to something is dropped without the lock.
@@ -268,9 +267,22 @@ impl Drop for Record {
 /// Addresses from a start to `end`, and the records of the memory there.
 struct Span {
     end: usize,
-    records: Vec<Weak<Record>>,
+    /// A record takes itself out when it is dropped.
+    records: Vec<Known>,
     /// What was in flight when the last wrapper was dropped.
     late: Vec<InFlight>,
+}
+
+impl Span {
+    fn is_unused(&self) -> bool {
+        self.records.is_empty() && self.late.is_empty()
+    }
+}
+
+/// A record as the registry has it.
+struct Known {
+    record: Weak<Record>,
+    state: Arc<Mutex<State>>,
 }
 
 /// All memory with a record.
@@ -295,7 +307,7 @@ impl Registry {
                 over.extend::<Vec<_>>(done);
                 span.late = rest;
                 self.late |= !span.late.is_empty();
-                !span.late.is_empty() || span.records.iter().any(|one| one.strong_count() > 0)
+                !span.is_unused()
             });
         }
         over
@@ -336,22 +348,28 @@ impl Footprint {
             && let Some(span) = spans.remove(&at)
         {
             (start, end) = (start.min(at), end.max(span.end));
-            for record in span.records.iter().filter_map(Weak::upgrade) {
-                if !records.iter().any(|known| Arc::ptr_eq(known, &record)) {
-                    records.push(record);
+            for known in span.records {
+                match known.record.upgrade() {
+                    Some(record) => records.push(record),
+                    // It is being dropped on another thread, and may not have left its flights yet.
+                    None => late.append(&mut lock(&known.state).flights),
                 }
             }
             late.extend(span.late);
         }
         if records.is_empty() {
-            let state = Mutex::default();
+            let state = Arc::default();
             let key = range.start;
             let (stamp, footprints) = (AtomicU64::new(0), AtomicU64::new(0));
             records.push(Arc::new(Record { stamp, key, state, footprints }));
         }
         lock(&records[0].state).flights.append(&mut late);
-        let weak = records.iter().map(Arc::downgrade).collect();
-        spans.insert(start, Span { end, records: weak, late });
+        let known = |record: &Arc<Record>| Known {
+            record: Arc::downgrade(record),
+            state: Arc::clone(&record.state),
+        };
+        let known = records.iter().map(known).collect();
+        spans.insert(start, Span { end, records: known, late });
         drop(registry);
         drop(over);
         let first = records.swap_remove(0);
