@@ -197,6 +197,15 @@ impl Program {
         }
     }
 
+    /// Makes machine code, for tests: a defect there is an internal error, not a reason to use bytecode.
+    #[cfg(test)]
+    pub(crate) fn makes_native(&self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return with_stack(|| lower::lower_native(&self.source)).is_some();
+        #[cfg(not(target_arch = "x86_64"))]
+        false
+    }
+
     /// The code in which nothing was moved.
     fn plain(&self) -> &lower::Code {
         let Source { function, uniform, isa } = &*self.source;

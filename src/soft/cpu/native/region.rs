@@ -47,6 +47,9 @@ pub(crate) struct RunVariable {
     pub(crate) written: bool,
 }
 
+/// The slot of the code for any strips, which is made first.
+const ANY: usize = 1;
+
 /// A run, as the interpreter's code has it.
 pub(crate) struct Run {
     pub(crate) source: Arc<Source>,
@@ -122,7 +125,7 @@ impl Run {
         } else if row >= least {
             (0, Strip { rows: true, parts: 1, ..whole })
         } else {
-            (1, Strip { rows: false, ..whole })
+            (ANY, Strip { rows: false, ..whole })
         };
         let slot = if slot == 0 && strip.parts != whole.parts { 2 } else { slot };
         self.machine_of(slot, strip).or_else(|| self.any())
@@ -131,14 +134,14 @@ impl Run {
     fn machine_of(&self, slot: usize, strip: Strip) -> Option<&Machine> {
         let isa = self.source.isa;
         let make = || with_stack(|| Machine::new(select(self, strip, isa), strip));
-        // A defect here costs speed only: other code for the run takes its place.
-        let make = || catch_internal_error(make).ok().flatten();
+        // A defect here costs speed only: the code for any strips takes its place.
+        let make = || if slot == ANY { make() } else { catch_internal_error(make).ok().flatten() };
         self.machines[slot].get_or_init(make).as_ref()
     }
 
     /// The code for any strips.
     fn any(&self) -> Option<&Machine> {
-        self.machine_of(1, Strip { rows: false, ..Machine::whole_strip(self.source.isa)? })
+        self.machine_of(ANY, Strip { rows: false, ..Machine::whole_strip(self.source.isa)? })
     }
 
     /// Makes the code that every run must have. False if that fails.

@@ -67,7 +67,9 @@ fn compile(text: &str) -> Result<(), String> {
         let invalid = |invalid| format!("invalid IR of {}: {invalid}\n{module}", entry.name);
         ir::verify(&module).map_err(invalid)?;
         // An error here is an exceeded limit: memory or instructions.
-        let program = ir::catch_internal_error(|| Program::new(&module));
+        let program = ir::catch_internal_error(|| {
+            let _ = Program::new(&module).is_ok_and(|program| program.makes_native());
+        });
         program.map_err(|error| error.to_string()).map(drop)?;
     }
     Ok(())
