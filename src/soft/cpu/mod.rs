@@ -221,7 +221,7 @@ impl Program {
             let turns = if self.source.uniform.loops.is_empty() { 1 } else { 32 };
             let work = simdgroups.saturating_mul(u64::from(self.code.work) * turns);
             let before = self.worked.fetch_add(work.min(WORTH_NATIVE), Ordering::Relaxed);
-            if before + work >= WORTH_NATIVE || native::is_always() {
+            if before.saturating_add(work) >= WORTH_NATIVE || native::is_always() {
                 // A defect here costs speed only: the interpreter runs what has no machine code.
                 let make = || with_stack(|| lower::lower_native(&self.source));
                 let make = || catch_internal_error(make).ok().flatten();

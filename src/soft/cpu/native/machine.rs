@@ -300,7 +300,7 @@ fn lanes_one_by_one(saved: &Saved<'_>, access: &Access, wave: &Wave) -> Result<(
     let total = i64::from(size) * access.data.len() as i64;
     let end = region.bytes as i64 + if access.write { 0 } else { i64::from(region.slack) };
     let last = if access.write && !region.writable { -1 } else { end - total };
-    let numbers = access.data.iter().any(|data| matches!(data, Operand::Int { .. }));
+    let numbers = access.data.iter().all(|data| matches!(data, Operand::Int { .. }));
     let active = |lane: usize| {
         let (reg, lane, _) = saved.part(&access.exec, lane);
         saved.bit(reg, lane)

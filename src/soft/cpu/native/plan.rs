@@ -38,7 +38,7 @@ pub(crate) enum Kind {
 impl Plan {
     /// Plans a function whose values in `done` were computed before its first thread.
     pub(crate) fn of(function: &Function, uniform: &Uniformity, done: &[bool]) -> Self {
-        let shapes = Shapes::of(function, uniform, false);
+        let shapes = Shapes::of(function, uniform, false, |_| true);
         let count = function.insts.len();
         let mut planner = Planner {
             function,
@@ -252,11 +252,11 @@ impl Planner<'_> {
         if run != 0 && owner != run {
             self.plan.entering.push(value);
         }
+        // A vector is not carried into a run, from another or from the interpreter.
+        if run != 0 && owner != run && self.function.ty(value).width() > 1 {
+            self.interpreted.insert(value);
+        }
         if owner != run && owner != 0 {
-            // A vector is not carried from run to run either.
-            if self.function.ty(value).width() > 1 {
-                self.interpreted.insert(value);
-            }
             self.plan.leaves[value.index()] = true;
         }
     }

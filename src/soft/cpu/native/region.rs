@@ -64,6 +64,8 @@ pub(crate) struct Run {
     pub(crate) shapes: Arc<Shapes>,
     /// Values that were computed before the first thread.
     pub(crate) done: Arc<Vec<bool>>,
+    /// Values that the run computes.
+    pub(crate) computed: HashSet<Value>,
     /// Reads of variables that may stand for the variable.
     pub(crate) aliases: HashSet<Value>,
     /// Values from before the run: where the frame has them, and whether in a slot.

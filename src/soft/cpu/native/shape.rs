@@ -21,9 +21,15 @@ pub(crate) struct Shapes {
 }
 
 impl Shapes {
-    /// With `rows`, the lanes of a strip have positions side by side in the first dimension, and the same in
+    /// `ours` are the loads that the code itself does: what the interpreter loaded is valid in active lanes only, so it
+    /// may differ where the language says that it is the same. With `rows`, the lanes of a strip have positions side by side in the first dimension, and the same in
     /// the others.
-    pub(crate) fn of(function: &Function, uniform: &Uniformity, rows: bool) -> Self {
+    pub(crate) fn of(
+        function: &Function,
+        uniform: &Uniformity,
+        rows: bool,
+        ours: impl Fn(Value) -> bool,
+    ) -> Self {
         let mut shapes = Self { values: vec![Shape::Any; function.insts.len()] };
         // Operands come before their uses in the tree, but not by number; few passes are needed.
         loop {
@@ -33,7 +39,7 @@ impl Shapes {
                 if shapes.values[index] != Shape::Any {
                     continue;
                 }
-                let shape = shapes.find(function, uniform, value, rows);
+                let shape = shapes.find(function, uniform, value, rows, &ours);
                 changed |= shape != Shape::Any;
                 shapes.values[index] = shape;
             }
@@ -53,7 +59,14 @@ impl Shapes {
         self.shape(value) == Shape::Same
     }
 
-    fn find(&self, function: &Function, uniform: &Uniformity, value: Value, rows: bool) -> Shape {
+    fn find(
+        &self,
+        function: &Function,
+        uniform: &Uniformity,
+        value: Value,
+        rows: bool,
+        ours: &impl Fn(Value) -> bool,
+    ) -> Shape {
         if uniform.values[value.index()] {
             return Shape::Same;
         }
@@ -123,10 +136,12 @@ impl Shapes {
             {
                 self.shape(inst.args[0])
             }
-            Op::Load => {
-                let thread = function.ty(inst.args[0]).space() == Some(Space::Thread);
-                if self.is_same(inst.args[0]) && !thread { Shape::Same } else { Shape::Any }
-            }
+            Op::Load if ours(value) => match address(function, self, inst.args[0]) {
+                Some((_, sum)) if sum.lanes.is_empty() => Shape::Same,
+                _ => Shape::Any,
+            },
+            // Addresses take these apart instead.
+            _ if matches!(inst.ty, Type::Scalar(Scalar::I64 | Scalar::U64)) => Shape::Any,
             op if !op.is_free() && op.row().effect == crate::soft::ir::Effect::Pure => {
                 if inst.args.iter().all(|&arg| self.is_same(arg)) {
                     Shape::Same
@@ -158,8 +173,11 @@ pub(crate) enum Start {
     Pointer(Value),
 }
 
-/// How many indices an address has that differ from lane to lane, at most.
+/// How many indices an address has that differ from lane to lane, and that do not, at most.
 const MAX_TERMS: usize = 3;
+const MAX_SAME: usize = 16;
+/// How deep sums of 64 bits are taken apart.
+const MAX_DEPTH: u32 = 16;
 
 /// Takes the address of an access apart; none if this back end has no code for it.
 pub(crate) fn address(
@@ -180,7 +198,7 @@ pub(crate) fn address(
     };
     let mut sum = Sum { constant: address.bytes, ..Sum::default() };
     for (index, scale) in address.terms {
-        sum.add(function, shapes, index, scale)?;
+        sum.add(function, shapes, index, scale, 0)?;
     }
     (sum.lanes.len() <= MAX_TERMS).then_some((start, sum))
 }
@@ -193,7 +211,13 @@ impl Sum {
         shapes: &Shapes,
         index: Value,
         scale: i64,
+        depth: u32,
     ) -> Option<()> {
+        // Sums that are doubled again and again would be long.
+        if depth > MAX_DEPTH || self.lanes.len() > MAX_TERMS || self.same.len() > MAX_SAME {
+            return None;
+        }
+        let depth = depth + 1;
         let ty = function.ty(index);
         let scalar = ty.scalar()?;
         if let Some(number) = function.constant_index(index) {
@@ -218,27 +242,27 @@ impl Sum {
                 let from = function.ty(inst.args[0]).scalar()?;
                 // What is narrower is extended by the sign of its own type.
                 (from.is_int()).then_some(())?;
-                self.add(function, shapes, inst.args[0], scale)
+                self.add(function, shapes, inst.args[0], scale, depth)
             }
             Op::Add => {
-                self.add(function, shapes, inst.args[0], scale)?;
-                self.add(function, shapes, inst.args[1], scale)
+                self.add(function, shapes, inst.args[0], scale, depth)?;
+                self.add(function, shapes, inst.args[1], scale, depth)
             }
             Op::Sub => {
-                self.add(function, shapes, inst.args[0], scale)?;
-                self.add(function, shapes, inst.args[1], scale.wrapping_neg())
+                self.add(function, shapes, inst.args[0], scale, depth)?;
+                self.add(function, shapes, inst.args[1], scale.wrapping_neg(), depth)
             }
             Op::Mul => {
                 let (a, b) = (inst.args[0], inst.args[1]);
                 match (function.constant_index(a), function.constant_index(b)) {
-                    (_, Some(by)) => self.add(function, shapes, a, scale.wrapping_mul(by)),
-                    (Some(by), _) => self.add(function, shapes, b, scale.wrapping_mul(by)),
+                    (_, Some(by)) => self.add(function, shapes, a, scale.wrapping_mul(by), depth),
+                    (Some(by), _) => self.add(function, shapes, b, scale.wrapping_mul(by), depth),
                     _ => None,
                 }
             }
             Op::Shl => {
                 let by = function.constant_index(inst.args[1])? as u32 & 63;
-                self.add(function, shapes, inst.args[0], scale.wrapping_shl(by))
+                self.add(function, shapes, inst.args[0], scale.wrapping_shl(by), depth)
             }
             _ => None,
         }

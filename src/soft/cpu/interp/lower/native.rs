@@ -47,7 +47,7 @@ impl Natives {
         if plan.runs.is_empty() {
             return None;
         }
-        let shapes = Shapes::of(&source.function, &source.uniform, false);
+        let shapes = Shapes::of(&source.function, &source.uniform, false, |_| true);
         let (shapes, done) = (Arc::new(shapes), Arc::new(done));
         Some(Self { source: Arc::clone(source), plan, shapes, done, drafts: Vec::new() })
     }
@@ -88,6 +88,8 @@ impl Natives {
 struct Contents {
     defined: HashSet<Value>,
     read: Vec<Value>,
+    /// Operands of what is folded into accesses.
+    folded: Vec<Value>,
     /// Variables, and whether they are assigned.
     variables: HashMap<VarId, bool>,
     /// Accesses and loops, with the source positions that reports name.
@@ -180,6 +182,7 @@ impl Lowering<'_> {
             shapes: Arc::clone(&natives.shapes),
             done: Arc::clone(&natives.done),
             aliases: gets.collect(),
+            computed: contents.defined.clone(),
             entering: HashMap::new(),
             leaving: Vec::new(),
             variables: Vec::new(),
@@ -203,6 +206,7 @@ impl Lowering<'_> {
                     let shapes = &natives.shapes;
                     if plan::kind(function, uniform, shapes, *value) != Kind::Direct {
                         contents.defined.insert(*value);
+                        contents.folded.extend(inst.args.iter());
                         continue;
                     }
                     contents.read.extend(plan::reads(function, uniform, shapes, *value));

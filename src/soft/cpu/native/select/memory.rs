@@ -182,6 +182,11 @@ impl Selection<'_> {
                 Some(reg) if one_address => Operand::Int { reg, bool },
                 Some(reg) => {
                     // A loaded number that goes to many places.
+                    if bool {
+                        let d = self.mask();
+                        self.emit(Ins::MaskOfInt { d, s: reg });
+                        return Operand::Masks(vec![d; self.parts()]);
+                    }
                     let d = self.lane();
                     self.emit(Ins::Spread { d, s: reg });
                     Operand::Lanes(vec![d; self.parts()])
@@ -215,6 +220,8 @@ impl Selection<'_> {
         let lanes = i64::from(self.strip.lanes * self.strip.parts);
         let mut offset = self.offset(sum);
         let step = self.step(sum).filter(|_| !sum.lanes.is_empty());
+        // Whether the offset has a part that is known only at run time.
+        let moved = !sum.same.is_empty() || matches!(start, Start::Pointer(_));
         let one_address = sum.lanes.is_empty();
         let contiguous = step == Some(total as i64) && data.len() == 1;
         // Narrow scalars are gathered as words, which may lie past the end.
@@ -273,6 +280,8 @@ impl Selection<'_> {
             one_address && varies
                 || !one_address && (bool || !(self.strip.scatters || contiguous && size == 4))
                 || !one_address && !contiguous && size != 4
+                // Lanes that overlap are written one after the other.
+                || step.is_some_and(|step| step < total as i64)
         } else {
             !one_address && size == 8
         };
@@ -314,10 +323,22 @@ impl Selection<'_> {
                 scalar,
                 &data,
                 write,
-                sum,
+                moved,
+                sum.constant,
             );
         }
-        self.scattered(&terms, offset, base, limit, site, scalar, &data, write, sum);
+        self.scattered(
+            &terms,
+            offset,
+            base,
+            limit,
+            site,
+            scalar,
+            &data,
+            write,
+            moved,
+            sum.constant,
+        );
     }
 
     /// The number of the region that a pointer is in, where its row of the table is, and the offset in it.
@@ -357,12 +378,13 @@ impl Selection<'_> {
         scalar: Scalar,
         data: &[Operand],
         write: bool,
-        sum: &Sum,
+        moved: bool,
+        constant: i64,
     ) {
         let size = i64::from(scalar.bytes());
         let lanes = i64::from(self.strip.lanes * self.strip.parts);
         // Where an index may wrap between lanes and still be in bounds, that it does not is checked.
-        let may_wrap = firsts.len() > 1 || !sum.same.is_empty() || sum.constant < -MAX_BACK;
+        let may_wrap = firsts.len() > 1 || moved || constant < -MAX_BACK;
         let mut start = offset;
         for &(first, stride, signed, scale) in firsts {
             let wide = if signed {
@@ -381,8 +403,8 @@ impl Selection<'_> {
                 self.emit(Ins::CheckBelow { a: moved, limit: bound, site });
             }
             let scaled = self.scaled(wide, scale);
-            start = if start == offset && sum.same.is_empty() {
-                self.plus_constant(scaled, sum.constant)
+            start = if start == offset && !moved {
+                self.plus_constant(scaled, constant)
             } else {
                 self.plus(start, scaled)
             };
@@ -483,13 +505,14 @@ impl Selection<'_> {
         scalar: Scalar,
         data: &[Operand],
         write: bool,
-        sum: &Sum,
+        moved: bool,
+        constant: i64,
     ) {
         // Each term below 2^28 and the uniform part below 2^30 keep the sum below 2^31.
         const TERM: i64 = 1 << 28;
         const PART: i64 = 1 << 30;
-        let fixed = sum.same.is_empty() && sum.constant.abs() < PART;
-        let plain = fixed && sum.constant == 0;
+        let fixed = !moved && constant.abs() < PART;
+        let plain = fixed && constant == 0;
         if !fixed {
             let moved = self.plus_constant(offset, PART);
             let bound = self.constant(2 * PART as u64);

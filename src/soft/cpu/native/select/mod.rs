@@ -12,7 +12,9 @@ mod value;
 
 use std::collections::HashMap;
 
-use super::lir::{Class, Code, Home, Info, Ins, IntOp, Label, Lane2, MemBase, MemRef, Reg};
+use super::lir::{
+    Class, Code, Home, Info, Ins, IntOp, Kind, Label, Lane2, MaskOp, MemBase, MemRef, Reg, Test,
+};
 use super::region::{Layout, Run};
 use super::shape::{Shape, Shapes};
 use crate::soft::cpu::IsaKind;
@@ -70,6 +72,8 @@ pub(crate) struct Selection<'a> {
     want: Vec<u8>,
     variables: HashMap<VarId, Forms>,
     exec: Vec<Reg>,
+    /// The lanes that are active when the run starts; the masks above change.
+    entry: Vec<Reg>,
     /// Divergent constructs around this point.
     depth: u32,
     inside: Vec<Inside>,
@@ -91,7 +95,8 @@ const MAX_BACK: i64 = 1 << 20;
 pub(crate) fn select(run: &Run, strip: Strip, isa: IsaKind) -> Code {
     let source = &run.source;
     let function = &source.function;
-    let shapes = Shapes::of(function, &source.uniform, strip.rows);
+    let shapes =
+        Shapes::of(function, &source.uniform, strip.rows, |value| run.computed.contains(&value));
     let count = function.insts.len();
     let selection = Selection {
         function,
@@ -107,6 +112,7 @@ pub(crate) fn select(run: &Run, strip: Strip, isa: IsaKind) -> Code {
         want: vec![0; count],
         variables: HashMap::new(),
         exec: Vec::new(),
+        entry: Vec::new(),
         depth: u32::from(run.masked),
         inside: Vec::new(),
         joins: Vec::new(),
@@ -144,6 +150,7 @@ impl Selection<'_> {
             .collect();
         let masks = self.both(&self.exec);
         self.head.push(Ins::JumpNone { masks, to: end });
+        self.entry = self.exec.clone();
         for variable in &run.variables {
             self.enter_variable(variable.id, variable.offset, variable.uniform);
         }
@@ -274,6 +281,9 @@ impl Selection<'_> {
                     debug_assert!(false, "{value} is neither computed nor carried into the run");
                     return self.constant(0);
                 };
+                if self.is_bool(value) && !uniform {
+                    return self.bool_of_active(value);
+                }
                 let d = self.int();
                 let ty = self.ty(value);
                 let wide = ty.bytes() == 8;
@@ -379,6 +389,32 @@ impl Selection<'_> {
                 d
             })
             .collect()
+    }
+
+    /// A truth value from before the run that is the same in all active lanes: those of other lanes do not count.
+    fn bool_of_active(&mut self, value: Value) -> Reg {
+        let masks = self.in_lanes(value);
+        let mut any: Option<Reg> = None;
+        for (part, &mask) in masks.iter().enumerate() {
+            let (active, bits) = (self.mask(), self.int());
+            let lanes = self.entry[part];
+            self.head.push(Ins::MaskBin { op: MaskOp::And, d: active, a: mask, b: lanes });
+            self.head.push(Ins::BitsOfMask { d: bits, s: active });
+            any = Some(match any {
+                Some(others) => {
+                    let d = self.int();
+                    let (a, b) = (others, bits);
+                    self.head.push(Ins::Int { op: IntOp::Or, wide: false, d, a, b });
+                    d
+                }
+                None => bits,
+            });
+        }
+        let (zero, d) = (self.constant(0), self.int());
+        let (test, kind, a) = (Test::Ne, Kind::Unsigned, any.unwrap_or(zero));
+        self.head.push(Ins::Compare { test, kind, wide: false, d, a, b: zero });
+        self.forms[value.index()].int = Some(d);
+        d
     }
 
     /// Whether a value is there before the run, or is a constant.

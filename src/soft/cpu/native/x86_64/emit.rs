@@ -151,11 +151,13 @@ impl Emitter<'_> {
         self.asm.alu_imm(Alu::Sub, true, RSP, self.area.bytes as i32);
         self.asm.alu_imm(Alu::And, true, RSP, -64);
         // The guard page of the stack is found by touching each page in turn.
-        let mut at = self.area.bytes as i32 - 4096;
+        // Alignment took up to 63 bytes more than the area has.
+        let mut at = self.area.bytes as i32 - 4096 + 64;
         while at > 0 {
             self.asm.alu_imm(Alu::Or, false, Mem::at(RSP, at), 0);
             at -= 4096;
         }
+        self.asm.alu_imm(Alu::Or, false, Mem::at(RSP, 0), 0);
         self.asm.mov(true, R12, RSP);
         self.asm.store(8, Mem::at(R12, self.area.stack as i32), RAX);
         self.asm.store(8, Mem::at(R12, self.area.machine as i32), RDX);

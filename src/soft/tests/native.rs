@@ -1,0 +1,130 @@
+//! Kernels that machine code could get wrong, by each way to run them: the results are those of the plain interpreter.
+
+use crate::soft::cpu::{Way, Workers, by_index::*};
+use crate::soft::msl::{self, ConstantValues, Options};
+
+/// A kernel's body and the size of its threadgroups. The grid is 64 by 8 threads: buffer 0 is `out`, with as many
+/// words; buffer 1 is `a`, 4,096 numbers; `n` is 64.
+const CASES: &[(&str, [u32; 3], &str)] = &[
+    (
+        "a uniform pointer with an offset",
+        [32, 1, 1],
+        "device const uint *p = n > 3 ? a + 4 : a + 9; out[at] = p[at] + p[a[at] & 31];",
+    ),
+    (
+        "a uniform pointer that moves",
+        [32, 1, 1],
+        "device const uint *p = a; uint s = 0; for (uint k = 0; k < (a[0] & 7) + 3; k++) { s += p[g.x]; p += 32; } \
+         out[at] = s;",
+    ),
+    (
+        "a truth value of rows across a barrier",
+        [32, 4, 1],
+        "bool ok = g.y < 3; t[l] = a[at]; threadgroup_barrier(mem_flags::mem_threadgroup); \
+         uint v = 1; if (ok) { v = t[l ^ 1] * 3 + 1; v ^= v >> 3; v += a[v & 63]; v *= 5; } out[at] = v + 7;",
+    ),
+    (
+        "the same in short rows",
+        [16, 4, 1],
+        "bool ok = (g.y & 1) == 0; t[l] = a[at]; threadgroup_barrier(mem_flags::mem_threadgroup); \
+         uint v = 1; if (ok) { v = t[l ^ 1] * 3 + 1; v ^= v >> 3; v += a[v & 63]; v *= 5; } out[at] = v + 7;",
+    ),
+    (
+        "wide indices that rows have in common",
+        [32, 2, 1],
+        "ulong r = g.y; ulong s = 3ul * (r + 2ul) - 5ul; out[at] = a[s] + a[r * 7ul + ulong(g.x)] + a[20ul - r];",
+    ),
+    (
+        "values that only active lanes have",
+        [8, 8, 1],
+        "uint v = 0; if (l % 8 > 0) { half h = half(a[g.y]); v = a[int(float(h)) % 64 + 3] * 5 + a[int(float(h)) % 32]; \
+         v ^= a[at & 63]; v += 9; } out[at] = v;",
+    ),
+    (
+        "a vector from before an atomic",
+        [32, 1, 1],
+        "uint4 v = ((device const uint4 *)a)[at & 255]; atomic_fetch_add_explicit(&c[0], 1, memory_order_relaxed); \
+         out[at] = v.x * 3 + v.y * 5 + v.z * 7 + v.w; c2[at & 7] = 0; out[at] ^= v.y; out[at] += a[v.x & 15];",
+    ),
+    (
+        "an index of a variable that changes before the access",
+        [32, 1, 1],
+        "uint i = g.x + 1; uint s = 0; for (uint k = 0; k < (a[0] & 3) + 2; k++) { ulong w = ulong(i) - 1ul; i = i * 2 + 1; \
+         s = s * 31 + a[w & 1023ul]; } out[at] = s;",
+    ),
+    (
+        "a store of all lanes to one place",
+        [32, 1, 1],
+        "out[at] = 1; if (g.x < 32 && g.y == 0) { *(device uint2 *)(out + 256) = uint2(5, l); }",
+    ),
+    (
+        "vectors that overlap",
+        [32, 1, 1],
+        "out[at] = 0; if (g.y == 0 && g.x < 32) { *(device packed_uint2 *)(out + g.x) = packed_uint2(g.x, g.x + 100); }",
+    ),
+    (
+        "an index that is doubled many times",
+        [32, 1, 1],
+        "ulong w = g.x; for (int k = 0; k < 40; k++) { w = w + w; } out[at] = a[w & 1023ul] + a[w >> 40];",
+    ),
+    (
+        "lanes that leave a loop one by one, and continue",
+        [32, 2, 1],
+        "uint s = 0; for (uint k = 0; k < 40; k++) { if ((a[k] + l) % 5 == 0) { continue; } s += a[(k + l) & 255]; \
+         if (s % 11 == l % 11) { break; } } out[at] = s;",
+    ),
+];
+
+#[test]
+fn machine_code_and_the_interpreter_agree() {
+    for &(name, group, body) in CASES {
+        let text = format!(
+            "#include <metal_stdlib>\nusing namespace metal;\nkernel void k(device uint *out [[buffer(0)]], \
+             device const uint *a [[buffer(1)]], constant uint &n [[buffer(2)]], device atomic_uint *c [[buffer(3)]], \
+             device uint *c2 [[buffer(4)]], uint3 g [[thread_position_in_grid]], \
+             uint l [[thread_index_in_threadgroup]]) {{ threadgroup uint t[1024]; t[l] = 0; \
+             const uint at = g.y * n + g.x; {body} }}"
+        );
+        let library =
+            msl::compile(&text, &Options::default()).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let (module, _) = library
+            .kernel("k", &ConstantValues::default())
+            .unwrap_or_else(|e| panic!("{name}: {e}"));
+        let results: Vec<(String, Vec<u32>)> = Way::all()
+            .into_iter()
+            .map(|way| {
+                let mut out = vec![7u32; 512];
+                let mut a: Vec<u32> =
+                    (0..4096).map(|i: u32| i.wrapping_mul(2_654_435_761) >> 9).collect();
+                let (mut n, mut c, mut c2) = ([64u32], [0u32; 8], [0u32; 8]);
+                let bindings = [
+                    Binding { index: 0, base: out.as_mut_ptr().cast(), bytes: 2048 },
+                    Binding { index: 1, base: a.as_mut_ptr().cast(), bytes: 4096 * 4 },
+                    Binding { index: 2, base: n.as_mut_ptr().cast(), bytes: 4 },
+                    Binding { index: 3, base: c.as_mut_ptr().cast(), bytes: 32 },
+                    Binding { index: 4, base: c2.as_mut_ptr().cast(), bytes: 32 },
+                ];
+                let launch = Launch {
+                    grid: [64, 8, 1],
+                    group,
+                    bindings: &bindings,
+                    textures: &[],
+                    samplers: &[],
+                    threadgroup_memory: &[],
+                    watchdog: Some(std::time::Duration::from_secs(20)),
+                    strict: false,
+                };
+                let program = way.program(&module).unwrap_or_else(|e| panic!("{name}: {e}"));
+                // SAFETY: the bindings are the vectors above, which outlive the launch and nobody else uses.
+                let done = unsafe { program.launch_by_index(&launch, &Workers::new(1)) };
+                done.unwrap_or_else(|fault| panic!("{name}, {}: {fault}", way.name()));
+                (way.name(), out)
+            })
+            .collect();
+        let (_, want) = &results[0];
+        for (way, found) in &results[1..] {
+            let wrong = found.iter().zip(want).position(|(a, b)| a != b);
+            assert_eq!(wrong, None, "{name}, {way}: {found:?} instead of {want:?}");
+        }
+    }
+}
