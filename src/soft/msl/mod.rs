@@ -274,8 +274,15 @@ impl Library {
                 let special = Specialisation::new(&program, values);
                 lower::lower(&special)
             });
-            let lowered =
-                lowered.map_err(|error| broken(&error, Diagnostics::default(), &self.sources))?;
+            let lowered = lowered.map_err(|error| match self.deferred.is_empty() {
+                true => broken(&error, Diagnostics::default(), &self.sources),
+                // What the kernel needs has no type because of an error that does not fail the library.
+                false => {
+                    let deferred = &self.deferred;
+                    let text = format!("error: '{name}' depends on code with errors\n{deferred}");
+                    CompileError(text, Vec::new())
+                }
+            })?;
             let mut module = lowered.map_err(|errors| CompileError::new(&errors, &self.sources))?;
             // An instance of a template is found by its host name.
             module.name = name.to_string();
