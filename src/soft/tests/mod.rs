@@ -646,3 +646,25 @@ fn explicit_instantiations_are_kernels() {
         assert!(module.to_string().contains(factor), "{module}");
     }
 }
+
+#[test]
+fn a_kernel_that_depends_on_deferred_errors_reports_them() {
+    let text =
+        "template <typename F, typename... Ts> auto call(F f, Ts... all) { return f(allall...); }
+        struct Fma { float operator()(float a, float b, float c) const { return a * b + c; }
+            operator[](int k) const { return k; } };
+        kernel void k(device int* o [[buffer(0)]]) { o[0] = call(Fma(), 1.0f, 2.0f, 3.0f); }
+        kernel void other(device int* o [[buffer(0)]]) { Fma f; o[0] = f[1]; }";
+    let errors: Vec<String> = match msl::compile(text, &Options::default()) {
+        Err(error) => vec![error.0],
+        Ok(library) => ["k", "other"]
+            .iter()
+            .filter_map(|name| library.kernel(name, &ConstantValues::default()).err())
+            .map(|error| error.0)
+            .collect(),
+    };
+    assert!(!errors.is_empty());
+    for error in errors {
+        assert!(error.contains("error: ") && !error.contains("internal compiler error"), "{error}");
+    }
+}

@@ -263,12 +263,21 @@ impl Checker {
             Some(result) => result,
             None => {
                 // `auto`: the body decides.
-                if let State::Checking = self.check_instance(index) {
-                    let name = self.func(id).name.clone();
-                    self.error(
+                let name = self.func(id).name.clone();
+                match self.check_instance(index) {
+                    State::Checking => self.error(
                         span,
                         format!("function '{name}' with deduced return type cannot be used before it is defined"),
-                    );
+                    ),
+                    // The caller has no type without it, so the errors are the caller's, too.
+                    State::Failed(errors, ..) if errors.has_errors() => {
+                        self.context.diagnostics.append(errors);
+                    }
+                    State::Failed(..) => self.error(
+                        span,
+                        format!("the return type of '{name}' cannot be deduced, as its body has errors"),
+                    ),
+                    _ => {}
                 }
                 match self.func(id).result {
                     Some(result) => result,
