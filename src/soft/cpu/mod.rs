@@ -4,6 +4,8 @@
 //! ir::Module ── passes ──> one function ── lower ──> Program ── launch ──> workers ──> SIMD-groups
 //! ```
 
+#![cfg_attr(not(target_arch = "x86_64"), allow(dead_code, unused_imports))] // Other processors have no machine code yet.
+
 mod interp;
 mod launch;
 #[cfg(target_arch = "x86_64")]
@@ -99,10 +101,8 @@ pub(crate) struct Program {
     /// The same with nothing moved to before the first thread, made when it is needed.
     plain: OnceLock<lower::Code>,
     /// The same with runs of machine code, generated when a launch is worth it; `None` if that is not possible.
-    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
     native: OnceLock<Option<lower::Code>>,
     /// What its launches have cost the interpreter so far, in the watchdog's units of 10 ns.
-    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
     worked: AtomicU64,
     /// What that is made from.
     source: Arc<Source>,
@@ -121,7 +121,6 @@ unsafe impl Send for Program {}
 unsafe impl Sync for Program {}
 
 /// The interpreter's work, in units of 10 ns, after which making machine code is worth the time.
-#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))] // Other processors have no machine code yet.
 const WORTH_NATIVE: u64 = 50_000;
 
 /// Bytes of locals a thread, at most.
