@@ -652,9 +652,9 @@ fn a_kernel_that_depends_on_deferred_errors_reports_them() {
     let text =
         "template <typename F, typename... Ts> auto call(F f, Ts... all) { return f(allall...); }
         struct Fma { float operator()(float a, float b, float c) const { return a * b + c; }
-            operator[](int k) const { return k; } };
+            };
         kernel void k(device int* o [[buffer(0)]]) { o[0] = call(Fma(), 1.0f, 2.0f, 3.0f); }
-        kernel void other(device int* o [[buffer(0)]]) { Fma f; o[0] = f[1]; }";
+        kernel void other(device int* o [[buffer(0)]]) { o[0] = call(Fma(), 1.0f, 2.0f, 3.0f); }";
     let errors: Vec<String> = match msl::compile(text, &Options::default()) {
         Err(error) => vec![error.0],
         Ok(library) => ["k", "other"]
@@ -667,4 +667,12 @@ fn a_kernel_that_depends_on_deferred_errors_reports_them() {
     for error in errors {
         assert!(error.contains("error: ") && !error.contains("internal compiler error"), "{error}");
     }
+}
+
+#[test]
+fn operators_have_a_type() {
+    let text = "struct S { operator[](int k) const { return k; } };
+        kernel void k(device int* o [[buffer(0)]]) { S s; o[0] = s[1]; }";
+    let error = msl::compile(text, &Options::default()).map(drop).expect_err("no type");
+    assert!(error.0.contains("a type specifier is required for all declarations"), "{}", error.0);
 }

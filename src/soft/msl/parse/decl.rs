@@ -391,6 +391,14 @@ impl Parser<'_> {
         }
         let before = self.at;
         let declarator = self.declarator()?;
+        // Constructors, destructors and conversions have no type specifier; other operators do.
+        let label = declarator.name.as_ref().and_then(|path| path.parts.last());
+        let operator = label.is_some_and(|part| matches!(part.name, Label::Operator(_)));
+        let special = declarator.function().is_some() && !operator;
+        if matches!(specifiers.base, BaseType::Absent) && declarator.name.is_some() && !special {
+            let span = declarator.span;
+            return self.fail(span, "a type specifier is required for all declarations");
+        }
         if declarator.function().is_some() && !specifiers.storage.typedef && self.body_follows() {
             return self.function(specifiers, declarator, start, around);
         }
@@ -406,12 +414,6 @@ impl Parser<'_> {
                 _ => "expected unqualified-id",
             };
             return self.fail(span, message);
-        }
-        // Constructors, destructors and conversions have no type specifier.
-        let special = declarator.function().is_some();
-        if matches!(specifiers.base, BaseType::Absent) && !special {
-            let span = declarator.span;
-            return self.fail(span, "a type specifier is required for all declarations");
         }
         self.at = before;
         let simple = self.init_declarators(specifiers, start, around)?;
