@@ -311,7 +311,7 @@ fn a_capture_needs_a_new_file_and_the_one_before_to_end() {
 fn what_has_begun_is_captured_to_its_end() {
     let output = Output::new("to its end");
     let rig = Rig::new();
-    let gate = rig.gpu.shared_event().unwrap();
+    let (reached, gate) = (rig.gpu.shared_event().unwrap(), rig.gpu.shared_event().unwrap());
     let texture = TextureDescriptor::new_2d(PixelFormat::R8Unorm, 4, 4);
     let (image, pixels) = (rig.gpu.texture_with(&texture).unwrap(), rig.gpu.buffer(16).unwrap());
     let step =
@@ -327,6 +327,7 @@ fn what_has_begun_is_captured_to_its_end() {
         encoder.launch((1, 1, 1), (1, 1, 1));
     }
     encoder.finish();
+    commands.signal(&reached, 1);
     commands.wait_for(&gate, 1);
     let copier = commands.copier().unwrap();
     let layout = aruminium::ImageLayout { bytes_per_row: 4, ..Default::default() };
@@ -338,7 +339,9 @@ fn what_has_begun_is_captured_to_its_end() {
     copier.finish();
     commands.submit();
     capture.stop();
-    std::thread::sleep(std::time::Duration::from_millis(5));
+    // Much longer than is asserted: on a busy machine the wait begins some time after the signal before it.
+    assert!(reached.wait(1, std::time::Duration::from_secs(60)));
+    std::thread::sleep(std::time::Duration::from_millis(50));
     gate.set_signaled_value(1);
     commands.finish().unwrap();
 
