@@ -152,7 +152,7 @@ selectors! {
 
 /// A sender for each shape of a message.
 macro_rules! senders {
-    ($($name:ident $(<$($generic:ident),+>)? ($($argument:ident: $ty:ty),*) $(-> $result:ty)? $(, $stret:ident)?;)+) => {$(
+    ($($name:ident $(<$($generic:ident),+>)? ($($argument:ident: $ty:ty),*) -> $result:ty;)+) => {$(
         /// Sends a message of this shape.
         ///
         /// # Safety
@@ -163,21 +163,13 @@ macro_rules! senders {
             target: ObjcId,
             selector: ObjcSel,
             $($argument: $ty),*
-        ) $(-> $result)? {
-            #[allow(unused_mut, unused_assignments)] // Most results are returned in registers.
-            let mut send: unsafe extern "C" fn() = objc_msgSend;
-            $(
-                // The x86_64 ABI returns structs of more than 16 bytes through memory.
-                #[cfg(target_arch = "x86_64")]
-                {
-                    send = crate::objc::link::$stret;
-                }
-            )?
+        ) -> $result {
+            let send = crate::objc::variant::messenger::<$result>();
             // SAFETY: by the caller's contract.
             unsafe {
                 let send = std::mem::transmute::<
-                    unsafe extern "C" fn(),
-                    unsafe extern "C" fn(ObjcId, ObjcSel $(, $ty)*) $(-> $result)?,
+                    Imp,
+                    unsafe extern "C" fn(ObjcId, ObjcSel $(, $ty)*) -> $result,
                 >(send);
                 send(target, selector $(, $argument)*)
             }
@@ -187,20 +179,20 @@ macro_rules! senders {
 
 senders! {
     msg0() -> ObjcId;
-    msg0_void();
+    msg0_void() -> ();
     msg0_bool() -> bool;
     msg0_usize() -> NSUInteger;
     msg0_u64() -> u64;
     msg0_ptr() -> *mut c_void;
-    msg0_mtlsize() -> MTLSize, objc_msgSend_stret;
+    msg0_mtlsize() -> MTLSize;
     msg1<A>(a: A) -> ObjcId;
     msg2<A, B>(a: A, b: B) -> ObjcId;
     msg3<A, B, C>(a: A, b: B, c: C) -> ObjcId;
     msg4<A, B, C, D>(a: A, b: B, c: C, d: D) -> ObjcId;
-    msg1_void(a: ObjcId);
-    msg3_void(a: ObjcId, b: NSUInteger, c: NSUInteger);
-    msg_bytes_void(bytes: *const c_void, length: NSUInteger, index: NSUInteger);
-    msg_dispatch_void(grid: MTLSize, group: MTLSize);
+    msg1_void(a: ObjcId) -> ();
+    msg3_void(a: ObjcId, b: NSUInteger, c: NSUInteger) -> ();
+    msg_bytes_void(bytes: *const c_void, length: NSUInteger, index: NSUInteger) -> ();
+    msg_dispatch_void(grid: MTLSize, group: MTLSize) -> ();
 }
 
 /// [`msg0`], and retains the autoreleased result.

@@ -41,7 +41,9 @@ pub struct Usage {
 /// ```
 #[derive(Debug)]
 #[must_use = "the view is open until this is dropped"]
-pub struct OpenView<'a>(#[allow(dead_code)] ViewGuard<'a>); // Dropped, not read.
+pub struct OpenView<'a> {
+    _guard: ViewGuard<'a>,
+}
 
 impl Usage {
     /// The record of the memory at an address.
@@ -125,7 +127,7 @@ impl Usage {
             writes,
             waits,
         )
-        .map(OpenView)
+        .map(|guard| OpenView { _guard: guard })
         .map_err(|busy| GpuError::BufferAccess(busy.to_string()))
     }
 

@@ -19,7 +19,7 @@ pub(crate) mod string;
 mod table;
 mod tables;
 pub(crate) mod tracking;
-mod variant;
+pub(crate) mod variant;
 
 #[doc(hidden)]
 pub mod rules;

@@ -13,7 +13,7 @@ const fn in_memory<R>() -> bool {
 
 /// The function that sends a message returning an `R`.
 #[inline(always)]
-pub(super) fn messenger<R>() -> Imp {
+pub(crate) fn messenger<R>() -> Imp {
     #[cfg(target_arch = "x86_64")]
     if in_memory::<R>() {
         return link::objc_msgSend_stret;
