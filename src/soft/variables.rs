@@ -21,65 +21,78 @@ pub(crate) struct Variable {
     values: Values,
     /// The value that stands for an absent one, or a description of the default.
     default: &'static str,
-    #[cfg_attr(not(test), allow(dead_code))] // For the page.
+    /// For the page, which a test compares.
+    #[cfg(test)]
     meaning: &'static str,
 }
 
+/// The variables that the library reads, each with a name in Rust, and those that it only knows.
 macro_rules! variables {
-    ($($(#[$attribute:meta])* $id:ident: $name:literal, $values:expr, $default:literal, $meaning:literal;)+) => {
+    (
+        read {$(
+            $(#[$attribute:meta])* $id:ident: $name:literal, $values:expr, $default:literal, $meaning:literal;
+        )+}
+        known {$($known:literal, $of:expr, $unset:literal, $about:literal;)+}
+    ) => {
         $(
             $(#[$attribute])*
-            pub(crate) static $id: Variable =
-                Variable { name: $name, values: $values, default: $default, meaning: $meaning };
+            pub(crate) static $id: Variable = variables!(@ $name, $values, $default, $meaning);
         )+
-        static VARIABLES: &[&Variable] = &[$(&$id),+];
+        static VARIABLES: &[&Variable] =
+            &[$(&$id,)+ $(&variables!(@ $known, $of, $unset, $about)),+];
+    };
+    (@ $name:literal, $values:expr, $default:literal, $meaning:literal) => {
+        Variable {
+            name: $name,
+            values: $values,
+            default: $default,
+            #[cfg(test)]
+            meaning: $meaning,
+        }
     };
 }
 
 use Values::{Any, Number, Words};
 
 variables! {
-    DEVICE: "ARUMINIUM_SOFT_DEVICE", Words(&["none"]), "there is a device",
-        "`none` hides the device; read at each call";
-    WORKERS: "ARUMINIUM_SOFT_WORKERS", Number(1, 256), "one thread per core",
-        "how many threads run kernels";
-    WATCHDOG: "ARUMINIUM_SOFT_WATCHDOG_MS", Number(0, usize::MAX), "60000",
-        "milliseconds after which a launch is stopped if none of its threadgroups has finished, and a wait for an event if \
-         nothing has run on the device; 0 is no limit";
-    CHECKS: "ARUMINIUM_SOFT_CHECKS", Words(&["on", "off"]), "on",
-        "`off` ignores messages that are wrong, as Metal without its validation layer does";
-    STRICT: "ARUMINIUM_SOFT_STRICT", Words(&["on", "off"]), "off",
-        "`on` makes errors of two things that published kernels do against the language's rules and GPUs allow: a \
-         `threadgroup_barrier` that not all threads reach (otherwise the SIMD-groups that do reach it meet, and threads \
-         that have ended are not waited for), and a read of up to 16 bytes past the end of threadgroup memory (otherwise \
-         the value is unspecified)";
-    ISA: "ARUMINIUM_ISA", Words(&["baseline", "avx2", "avx512"]), "the best that the processor has",
-        "the instruction set that runs kernels; `avx2` and `avx512` on x86_64 only";
-    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))] // Other processors have no machine code yet.
-    JIT: "ARUMINIUM_SOFT_JIT", Words(&["on", "off", "always"]), "on",
-        "`on` makes machine code of kernels that have worked for about half a millisecond, `always` of every kernel, `off` \
-         of none; a system that gives no executable memory is as `off`";
-    #[allow(dead_code)] // Read by tests, here and below.
-    TEST_SCALE: "ARUMINIUM_TEST_SCALE", Words(&["small", "many", "full"]), "unset",
-        "for this repository's tests: `small` makes long loops short, `many` and `full` make random tests longer";
-    #[allow(dead_code)]
-    TEST_SEED: "ARUMINIUM_TEST_SEED", Number(0, usize::MAX), "0",
-        "for this repository's tests: where random tests begin";
-    #[allow(dead_code)]
-    TEST_RUNNER: "ARUMINIUM_TEST_RUNNER", Any, "unset",
-        "for this repository's tests: the emulator that starts their child processes";
-    #[allow(dead_code)]
-    TEST_CHILD: "ARUMINIUM_TEST_CHILD", Any, "unset",
-        "for this repository's tests: set by a test that starts its own program again";
-    #[allow(dead_code)]
-    FUZZ_CORPUS: "ARUMINIUM_FUZZ_CORPUS", Any, "unset",
-        "for this repository's tests: a folder of sources for the fuzzers to change";
-    #[allow(dead_code)]
-    UPDATE: "ARUMINIUM_UPDATE", Any, "unset",
-        "for this repository's tests: write the recorded texts anew instead of comparing";
-    #[allow(dead_code)]
-    BENCH_OPENCL: "ARUMINIUM_BENCH_OPENCL", Any, "unset",
-        "for this repository's benchmarks: measure OpenCL beside `kernels`";
+    read {
+        DEVICE: "ARUMINIUM_SOFT_DEVICE", Words(&["none"]), "there is a device",
+            "`none` hides the device; read at each call";
+        WORKERS: "ARUMINIUM_SOFT_WORKERS", Number(1, 256), "one thread per core",
+            "how many threads run kernels";
+        WATCHDOG: "ARUMINIUM_SOFT_WATCHDOG_MS", Number(0, usize::MAX), "60000",
+            "milliseconds after which a launch is stopped if none of its threadgroups has finished, and a wait for an event if \
+             nothing has run on the device; 0 is no limit";
+        CHECKS: "ARUMINIUM_SOFT_CHECKS", Words(&["on", "off"]), "on",
+            "`off` ignores messages that are wrong, as Metal without its validation layer does";
+        STRICT: "ARUMINIUM_SOFT_STRICT", Words(&["on", "off"]), "off",
+            "`on` makes errors of two things that published kernels do against the language's rules and GPUs allow: a \
+             `threadgroup_barrier` that not all threads reach (otherwise the SIMD-groups that do reach it meet, and threads \
+             that have ended are not waited for), and a read of up to 16 bytes past the end of threadgroup memory (otherwise \
+             the value is unspecified)";
+        ISA: "ARUMINIUM_ISA", Words(&["baseline", "avx2", "avx512"]), "the best that the processor has",
+            "the instruction set that runs kernels; `avx2` and `avx512` on x86_64 only";
+        #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))] // Other processors have no machine code yet.
+        JIT: "ARUMINIUM_SOFT_JIT", Words(&["on", "off", "always"]), "on",
+            "`on` makes machine code of kernels that have worked for about half a millisecond, `always` of every kernel, `off` \
+             of none; a system that gives no executable memory is as `off`";
+    }
+    known {
+        "ARUMINIUM_TEST_SCALE", Words(&["small", "many", "full"]), "unset",
+            "for this repository's tests: `small` makes long loops short, `many` and `full` make random tests longer";
+        "ARUMINIUM_TEST_SEED", Number(0, usize::MAX), "0",
+            "for this repository's tests: where random tests begin";
+        "ARUMINIUM_TEST_RUNNER", Any, "unset",
+            "for this repository's tests: the emulator that starts their child processes";
+        "ARUMINIUM_TEST_CHILD", Any, "unset",
+            "for this repository's tests: set by a test that starts its own program again";
+        "ARUMINIUM_FUZZ_CORPUS", Any, "unset",
+            "for this repository's tests: a folder of sources for the fuzzers to change";
+        "ARUMINIUM_UPDATE", Any, "unset",
+            "for this repository's tests: write the recorded texts anew instead of comparing";
+        "ARUMINIUM_BENCH_OPENCL", Any, "unset",
+            "for this repository's benchmarks: measure OpenCL beside `kernels`";
+    }
 }
 
 impl Variable {

@@ -247,13 +247,9 @@ impl Target {
 #[derive(Debug)]
 pub(crate) struct Uniform<E, const W: usize>(PhantomData<E>);
 
-/// A store of varying values to one address: the last active lane's value remains.
+/// A store to one address: of uniform values, or of varying ones, of which the last active lane's remain.
 #[derive(Debug)]
-pub(crate) struct StoreLast<E, const W: usize>(PhantomData<E>);
-
-/// A store of uniform values.
-#[derive(Debug)]
-pub(crate) struct StoreOnce<E, const W: usize>(PhantomData<E>);
+pub(crate) struct StoreOne<E, const W: usize, const VARYING: bool>(PhantomData<E>);
 
 /// Accesses at offsets of one region, inactive lanes having the offset of an active one.
 ///
@@ -401,19 +397,38 @@ fn out_of_bounds(
     wave.fault(ip, lane as u32, target.wrong(ins, offsets[lane], bytes, write))
 }
 
+/// The one address of an access, or where to go on if it is out of bounds.
+///
+/// # Safety
+/// As [`Run`].
+#[inline(always)]
+unsafe fn one_address<E: Element, const W: usize>(
+    ip: *const Ins,
+    frame: *const u8,
+    wave: &mut Wave,
+    write: bool,
+) -> Result<*mut E::Memory, *const Ins> {
+    let bytes = W * size_of::<E::Memory>();
+    // SAFETY: the contract of `Run`; the offset is checked.
+    unsafe {
+        let target = Target::of(&*ip, frame, wave, bytes, write);
+        if !target.allows(target.offset) {
+            let offsets = [target.offset; LANES];
+            return Err(out_of_bounds(ip, wave, &target, &offsets, bytes as u32, write));
+        }
+        Ok(target.base.add(target.offset as usize).cast::<E::Memory>())
+    }
+}
+
 impl<E: Element, const W: usize> Handler for Uniform<E, W> {
     #[inline(always)]
     unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
-        // SAFETY: the contract of `Run`; the offset is checked.
+        // SAFETY: the contract of `Run`; the address is checked.
         unsafe {
-            let ins = &*ip;
-            let bytes = W * size_of::<E::Memory>();
-            let target = Target::of(ins, frame, wave, bytes, false);
-            if !target.allows(target.offset) {
-                let offsets = [target.offset; LANES];
-                return out_of_bounds(ip, wave, &target, &offsets, bytes as u32, false);
-            }
-            let memory = target.base.add(target.offset as usize).cast::<E::Memory>();
+            let memory = match one_address::<E, W>(ip, frame, wave, false) {
+                Ok(memory) => memory,
+                Err(next) => return next,
+            };
             for (w, register) in registers::<W>(ip, frame).into_iter().enumerate() {
                 E::Register::write_slot(register, E::load(memory.add(w).read_unaligned()));
             }
@@ -422,44 +437,18 @@ impl<E: Element, const W: usize> Handler for Uniform<E, W> {
     }
 }
 
-impl<E: Element, const W: usize> Handler for StoreLast<E, W> {
+impl<E: Element, const W: usize, const VARYING: bool> Handler for StoreOne<E, W, VARYING> {
     #[inline(always)]
     unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
-        // SAFETY: the contract of `Run`; the offset is checked.
+        // SAFETY: the contract of `Run`; the address is checked.
         unsafe {
-            let ins = &*ip;
-            let bytes = W * size_of::<E::Memory>();
-            let target = Target::of(ins, frame, wave, bytes, true);
-            if !target.allows(target.offset) {
-                let offsets = [target.offset; LANES];
-                return out_of_bounds(ip, wave, &target, &offsets, bytes as u32, true);
-            }
-            let memory = target.base.add(target.offset as usize).cast::<E::Memory>();
-            let last = 31 - wave.exec.leading_zeros() as usize;
+            let memory = match one_address::<E, W>(ip, frame, wave, true) {
+                Ok(memory) => memory,
+                Err(next) => return next,
+            };
+            let lane = if VARYING { 31 - wave.exec.leading_zeros() as usize } else { 0 };
             for (w, register) in registers::<W>(ip, frame).into_iter().enumerate() {
-                memory.add(w).write_unaligned(E::store(E::Register::read(register, last)));
-            }
-            ip.add(length(W))
-        }
-    }
-}
-
-impl<E: Element, const W: usize> Handler for StoreOnce<E, W> {
-    #[inline(always)]
-    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
-        // SAFETY: the contract of `Run`; the offset is checked.
-        unsafe {
-            let ins = &*ip;
-            let bytes = W * size_of::<E::Memory>();
-            let target = Target::of(ins, frame, wave, bytes, true);
-            if !target.allows(target.offset) {
-                let offsets = [target.offset; LANES];
-                return out_of_bounds(ip, wave, &target, &offsets, bytes as u32, true);
-            }
-            let memory = target.base.add(target.offset as usize).cast::<E::Memory>();
-            for (w, register) in registers::<W>(ip, frame).into_iter().enumerate() {
-                let value = E::Register::read(register, 0);
-                memory.add(w).write_unaligned(E::store(value));
+                memory.add(w).write_unaligned(E::store(E::Register::read(register, lane)));
             }
             ip.add(length(W))
         }
@@ -477,9 +466,9 @@ pub(crate) enum Access {
     Prepared { write: bool },
     /// [`Uniform`]
     Uniform,
-    /// [`StoreLast`]
+    /// [`StoreOne`] of varying values
     StoreLast,
-    /// [`StoreOnce`]
+    /// [`StoreOne`] of uniform values
     StoreOnce,
     /// [`Thread`]
     Thread { write: bool, lanewise: bool },
@@ -534,8 +523,8 @@ impl Access {
             Self::Prepared { write: false } => isa.run::<Prepared<E, W, false>>(),
             Self::Prepared { write: true } => isa.run::<Prepared<E, W, true>>(),
             Self::Uniform => isa.run::<Uniform<E, W>>(),
-            Self::StoreLast => isa.run::<StoreLast<E, W>>(),
-            Self::StoreOnce => isa.run::<StoreOnce<E, W>>(),
+            Self::StoreLast => isa.run::<StoreOne<E, W, true>>(),
+            Self::StoreOnce => isa.run::<StoreOne<E, W, false>>(),
             Self::Thread { write: false, lanewise: false } => {
                 isa.run::<Thread<E, W, false, false>>()
             }

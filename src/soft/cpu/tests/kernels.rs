@@ -1,7 +1,7 @@
 //! Whole kernels, built by hand, compared with plain Rust.
 
 use super::*;
-use crate::soft::ir::{Barrier, Op, Scalar};
+use crate::soft::ir::{Barrier, Op, Scalar, VarId};
 
 /// `y[i] = a * x[i] + y[i]` for `i < n`.
 pub(crate) fn saxpy() -> Module {
@@ -29,6 +29,25 @@ pub(crate) fn saxpy() -> Module {
     module(buffers, b.finish())
 }
 
+/// Begins a loop that goes on while a variable is less than a limit; the variable's value.
+fn begin_count(b: &mut FunctionBuilder, counter: VarId, limit: Value) -> Value {
+    b.begin_loop();
+    let at = b.get(counter);
+    let more = b.lt(at, limit);
+    let done = b.op(Op::Not, &[more]);
+    b.break_if(done);
+    at
+}
+
+/// Ends that loop with a step of the variable.
+fn end_count(b: &mut FunctionBuilder, counter: VarId, step: Value) {
+    b.begin_next();
+    let at = b.get(counter);
+    let next = b.add(at, step);
+    b.set(counter, next);
+    b.end_loop();
+}
+
 /// `c = a b` for square matrices of the size in buffer 3.
 pub(crate) fn matmul() -> Module {
     let mut b = kernel("matmul");
@@ -44,11 +63,7 @@ pub(crate) fn matmul() -> Module {
     b.set(sum, start);
     b.set(k, zero);
     let row_start = b.mul(row, n);
-    b.begin_loop();
-    let at = b.get(k);
-    let more = b.lt(at, n);
-    let done = b.op(Op::Not, &[more]);
-    b.break_if(done);
+    let at = begin_count(&mut b, k, n);
     let index = b.add(row_start, at);
     let pointer = b.index(a, index, 4);
     let left = b.load(pointer, Type::F32);
@@ -60,11 +75,7 @@ pub(crate) fn matmul() -> Module {
     let old = b.get(sum);
     let new = b.add(old, product);
     b.set(sum, new);
-    b.begin_next();
-    let at = b.get(k);
-    let next = b.add(at, one);
-    b.set(k, next);
-    b.end_loop();
+    end_count(&mut b, k, one);
     let index = b.add(row_start, column);
     let pointer = b.index(c, index, 4);
     let result = b.get(sum);
@@ -97,11 +108,7 @@ pub(crate) fn tiled_matmul() -> Module {
     let row_start = b.mul(row, n);
     let y_start = b.mul(y, side);
     let own = b.add(y_start, x);
-    b.begin_loop();
-    let at = b.get(tile);
-    let more = b.lt(at, n);
-    let done = b.op(Op::Not, &[more]);
-    b.break_if(done);
+    let at = begin_count(&mut b, tile, n);
     let from_a = b.add(row_start, at);
     let from_a = b.add(from_a, x);
     let pointer = b.index(a, from_a, 4);
@@ -118,11 +125,7 @@ pub(crate) fn tiled_matmul() -> Module {
     b.barrier(Barrier::Threadgroup);
     let k = b.variable("k", Type::U32);
     b.set(k, zero);
-    b.begin_loop();
-    let at = b.get(k);
-    let more = b.lt(at, side);
-    let done = b.op(Op::Not, &[more]);
-    b.break_if(done);
+    let at = begin_count(&mut b, k, side);
     let index = b.add(y_start, at);
     let pointer = b.index(tile_a, index, 4);
     let left = b.load(pointer, Type::F32);
@@ -134,17 +137,9 @@ pub(crate) fn tiled_matmul() -> Module {
     let old = b.get(sum);
     let new = b.add(old, product);
     b.set(sum, new);
-    b.begin_next();
-    let at = b.get(k);
-    let next = b.add(at, one);
-    b.set(k, next);
-    b.end_loop();
+    end_count(&mut b, k, one);
     b.barrier(Barrier::Threadgroup);
-    b.begin_next();
-    let at = b.get(tile);
-    let next = b.add(at, side);
-    b.set(tile, next);
-    b.end_loop();
+    end_count(&mut b, tile, side);
     let index = b.add(row_start, column);
     let pointer = b.index(c, index, 4);
     let result = b.get(sum);
@@ -184,11 +179,7 @@ pub(crate) fn mandelbrot() -> Module {
     b.set(x, start);
     b.set(y, start);
     b.set(i, zero);
-    b.begin_loop();
-    let at = b.get(i);
-    let more = b.lt(at, most);
-    let done = b.op(Op::Not, &[more]);
-    b.break_if(done);
+    begin_count(&mut b, i, most);
     let (x0, y0) = (b.get(x), b.get(y));
     let (xx, yy) = (b.mul(x0, x0), b.mul(y0, y0));
     let far = b.add(xx, yy);
@@ -201,11 +192,7 @@ pub(crate) fn mandelbrot() -> Module {
     let new_x = b.add(difference, cx);
     b.set(y, new_y);
     b.set(x, new_x);
-    b.begin_next();
-    let at = b.get(i);
-    let next = b.add(at, one);
-    b.set(i, next);
-    b.end_loop();
+    end_count(&mut b, i, one);
     let row = b.mul(py, n);
     let index = b.add(row, px);
     let pointer = b.index(out, index, 4);
