@@ -38,6 +38,9 @@ mod driver;
 mod macros;
 #[cfg(feature = "memory")]
 pub mod memory;
+#[cfg(all(test, target_os = "linux"))]
+#[path = "../tests/memory_use/mod.rs"]
+mod memory_use;
 #[cfg(not(target_vendor = "apple"))]
 mod soft;
 #[cfg(all(test, not(target_vendor = "apple")))]

@@ -140,28 +140,26 @@ fn the_cache_agrees_with_a_map() {
 
 /// Selectors that share a slot fill the largest table; later ones are not cached and take no memory.
 #[test]
+#[cfg(target_os = "linux")]
 fn a_full_cache_stays_as_it_is() {
-    let cache = Cache::empty();
-    let mut lock = Lock::take();
-    let insert = |number: usize, lock: &mut Lock| {
-        let selector = Sel::from_ptr(std::ptr::without_provenance_mut((number * 4096 + 7) << 4));
-        // SAFETY: the implementation is never called.
-        let imp: Imp = unsafe { imp_from_ptr(std::ptr::without_provenance_mut(1)) };
-        cache.insert(selector, imp, lock);
-        cache.get(selector, lock).is_some()
-    };
-    let cached = (0..1000).filter(|&number| insert(number, &mut lock)).count();
-    assert!((8..20).contains(&cached), "{cached}");
-    // Each of these would have taken a table of 64 KiB.
-    let before = resident_kib();
-    let late = (0..1000).filter(|&number| insert(number + 1000, &mut lock)).count();
-    assert_eq!(late, 0);
-    assert!(resident_kib().saturating_sub(before) < 8_192);
-}
-
-/// The memory that the process has in use, in KiB.
-fn resident_kib() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    use crate::memory_use::{measure, resident};
+    measure("soft::runtime::tests::properties::a_full_cache_stays_as_it_is", || {
+        let cache = Cache::empty();
+        let mut lock = Lock::take();
+        let insert = |number: usize, lock: &mut Lock| {
+            let selector =
+                Sel::from_ptr(std::ptr::without_provenance_mut((number * 4096 + 7) << 4));
+            // SAFETY: the implementation is never called.
+            let imp: Imp = unsafe { imp_from_ptr(std::ptr::without_provenance_mut(1)) };
+            cache.insert(selector, imp, lock);
+            cache.get(selector, lock).is_some()
+        };
+        let cached = (0..1000).filter(|&number| insert(number, &mut lock)).count();
+        assert!((8..20).contains(&cached), "{cached}");
+        // Each of these would have taken a table of 64 KiB.
+        let before = resident();
+        let late = (0..1000).filter(|&number| insert(number + 1000, &mut lock)).count();
+        assert_eq!(late, 0);
+        assert!(resident().saturating_sub(before) < 8 << 20);
+    });
 }

@@ -1,0 +1,20 @@
+//! Tests that measure their process run in one of their own: beside other tests it would grow for other reasons.
+
+use crate::child::in_child;
+
+/// Runs the body of the test of this name in a child process, where it must pass.
+#[track_caller]
+pub(crate) fn measure(test: &str, body: impl FnOnce()) {
+    if let Some(output) = in_child(test, &[], body) {
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && text.contains("1 passed"), "{text}{errors}");
+    }
+}
+
+/// The memory of this process that is in use, in bytes.
+pub(crate) fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
+}
