@@ -1,0 +1,261 @@
+//! Arithmetic and comparisons in each lane of a vector.
+
+use super::{Emitter, K1, SCRATCH};
+use crate::soft::cpu::native::lir::{Kind, Lane1, Lane2, Reg, Test};
+use crate::soft::cpu::native::x86_64::asm::{Gpr, RAX, Rm, Vector as V, ops};
+
+impl Emitter<'_> {
+    pub(super) fn is_nan(&mut self, d: Reg, a: Reg) {
+        let a = self.lanes(a, SCRATCH[1]);
+        self.float_compare(3, d, a, a.into());
+    }
+
+    pub(super) fn select(&mut self, d: Reg, mask: Reg, a: Reg, b: Reg) {
+        let to = self.lanes_to(d, SCRATCH[0]);
+        let b = self.lanes(b, SCRATCH[1]);
+        if self.zmm() {
+            let mask = self.mask(mask, K1);
+            let a = self.lanes_rm(a, SCRATCH[2]);
+            self.asm.masked(ops::BLENDMPS, mask, to, b, a);
+        } else {
+            let mask = self.lanes(mask, SCRATCH[0]);
+            let a = self.lanes_rm(a, SCRATCH[2]);
+            self.blend(to, b, a, mask);
+        }
+        self.lanes_done(d, to);
+    }
+
+    pub(super) fn move_masked(&mut self, d: Reg, mask: Reg, s: Reg) {
+        let to = self.lanes(d, SCRATCH[0]);
+        if self.zmm() {
+            let mask = self.mask(mask, K1);
+            let s = self.lanes(s, SCRATCH[1]);
+            self.asm.masked(ops::MOVAPS, mask, to, V(0), s);
+        } else {
+            let mask = self.lanes(mask, SCRATCH[1]);
+            let s = self.lanes_rm(s, SCRATCH[2]);
+            self.blend(to, to, s, mask);
+        }
+        self.lanes_done(d, to);
+    }
+
+    pub(super) fn spread_int(&mut self, d: Reg, s: Reg) {
+        let to = self.lanes_to(d, SCRATCH[0]);
+        let s = self.int(s, RAX);
+        self.spread(to, s);
+        self.lanes_done(d, to);
+    }
+
+    pub(super) fn first(&mut self, d: Reg, s: Reg) {
+        let mut s = self.lanes(s, SCRATCH[0]);
+        if s.0 >= 16 {
+            self.vec(ops::MOVAPS, SCRATCH[0], V(0), s);
+            s = SCRATCH[0];
+        }
+        let to = self.int_to(d, RAX);
+        self.asm.vex(ops::MOVD_STORE, false, s.0, 0, to.into(), 0);
+        self.int_done(d, to);
+    }
+
+    pub(super) fn spread(&mut self, to: V, s: Gpr) {
+        if self.zmm() {
+            self.vec(ops::PBROADCASTD_GPR, to, V(0), s);
+        } else {
+            self.asm.vex(ops::MOVD, false, to.0, 0, s.into(), 0);
+            self.vec(ops::PBROADCASTD, to, V(0), to);
+        }
+    }
+
+    /// With 256 bits: `a` where the mask is set, else `b`.
+    pub(super) fn blend(&mut self, to: V, b: V, a: Rm, mask: V) {
+        self.asm.vec_imm(self.width, ops::BLENDVPS, to, b, a, mask.0 << 4);
+    }
+
+    pub(super) fn lane1(&mut self, op: Lane1, d: Reg, a: Reg) {
+        let to = self.lanes_to(d, SCRATCH[0]);
+        let plain = match op {
+            Lane1::Move => {
+                let s = self.lanes(a, SCRATCH[0]);
+                return self.copy_to(d, s);
+            }
+            Lane1::Sqrt => Some(ops::SQRTPS),
+            Lane1::AbsInt => Some(ops::PABSD),
+            Lane1::FloatOfSigned => Some(ops::CVTDQ2PS),
+            Lane1::FloatOfUnsigned => Some(ops::CVTUDQ2PS),
+            _ => None,
+        };
+        if let Some(op) = plain {
+            let a = self.lanes_rm(a, SCRATCH[1]);
+            self.vec(op, to, V(0), a);
+            return self.lanes_done(d, to);
+        }
+        let rounding = match op {
+            Lane1::Rint => Some(8),
+            Lane1::Floor => Some(9),
+            Lane1::Ceil => Some(10),
+            Lane1::Trunc => Some(11),
+            _ => None,
+        };
+        if let Some(mode) = rounding {
+            let a = self.lanes_rm(a, SCRATCH[1]);
+            self.asm.vec_imm(self.width, ops::ROUNDPS, to, V(0), a, mode);
+            return self.lanes_done(d, to);
+        }
+        let a = self.lanes(a, SCRATCH[1]);
+        match op {
+            Lane1::Shl(by) => self.shift_lanes(6, to, a, by),
+            Lane1::Shr(by) => self.shift_lanes(2, to, a, by),
+            Lane1::Sar(by) => self.shift_lanes(4, to, a, by),
+            Lane1::UnsignedOfFloat => {
+                // Of a number and 0 the larger is 0 for a NaN, too.
+                self.vec(ops::PXOR, SCRATCH[2], SCRATCH[2], SCRATCH[2]);
+                self.vec(ops::MAXPS, SCRATCH[2], a, SCRATCH[2]);
+                self.vec(ops::CVTTPS2UDQ, to, V(0), SCRATCH[2]);
+            }
+            _ => self.signed_of_float(to, a),
+        }
+        self.lanes_done(d, to);
+    }
+
+    pub(super) fn shift_lanes(&mut self, which: u8, to: V, a: V, by: u8) {
+        self.asm.vec_raw_imm(self.width, ops::PSHIFTD, which, to, a, by);
+    }
+
+    /// Truncates; what is too large becomes the largest number, and a NaN 0.
+    pub(super) fn signed_of_float(&mut self, to: V, a: V) {
+        let two_31 = self.pool(|_| 2_147_483_648f32.to_bits());
+        self.vec(ops::CVTTPS2DQ, SCRATCH[0], V(0), a);
+        if self.zmm() {
+            self.asm.vec_raw_imm(self.width, ops::CMPPS, K1.0, a, two_31, 0x1d);
+            let most = self.pool(|_| i32::MAX as u32);
+            self.asm.masked(ops::MOVUPS_LOAD, K1, SCRATCH[0], V(0), most);
+            self.asm.vec_raw_imm(self.width, ops::CMPPS, K1.0, a, a, 3);
+            self.asm.masked(ops::PXOR, K1, SCRATCH[0], SCRATCH[0], SCRATCH[0]);
+            self.vec(ops::MOVAPS, to, V(0), SCRATCH[0]);
+        } else {
+            self.asm.vec_imm(self.width, ops::CMPPS, SCRATCH[2], a, two_31, 0x1d);
+            // 0x80000000, which is what the machine gives, becomes 0x7fffffff.
+            self.vec(ops::PXOR, SCRATCH[0], SCRATCH[0], SCRATCH[2]);
+            self.asm.vec_imm(self.width, ops::CMPPS, SCRATCH[2], a, a, 3);
+            self.vec(ops::PANDN, to, SCRATCH[2], SCRATCH[0]);
+        }
+    }
+
+    pub(super) fn lane2(&mut self, op: Lane2, d: Reg, a: Reg, b: Reg) {
+        let to = self.lanes_to(d, SCRATCH[0]);
+        let plain = match op {
+            Lane2::AddFloat => ops::ADDPS,
+            Lane2::SubFloat => ops::SUBPS,
+            Lane2::MulFloat => ops::MULPS,
+            Lane2::DivFloat => ops::DIVPS,
+            Lane2::Add => ops::PADDD,
+            Lane2::Sub => ops::PSUBD,
+            Lane2::Mul => ops::PMULLD,
+            Lane2::MinSigned => ops::PMINSD,
+            Lane2::MinUnsigned => ops::PMINUD,
+            Lane2::MaxSigned => ops::PMAXSD,
+            Lane2::MaxUnsigned => ops::PMAXUD,
+            Lane2::And => ops::PAND,
+            Lane2::Or => ops::POR,
+            Lane2::Xor => ops::PXOR,
+            Lane2::Shl => ops::PSLLVD,
+            Lane2::Shr => ops::PSRLVD,
+            Lane2::Sar => ops::PSRAVD,
+            Lane2::MinFloat | Lane2::MaxFloat => {
+                // The machine gives the second where either is a NaN; that is wrong where the second is.
+                let op = if op == Lane2::MinFloat { ops::MINPS } else { ops::MAXPS };
+                let (a, b) = (self.lanes(a, SCRATCH[1]), self.lanes(b, SCRATCH[2]));
+                self.vec(op, SCRATCH[0], a, b);
+                if self.zmm() {
+                    self.asm.vec_raw_imm(self.width, ops::CMPPS, K1.0, b, b, 3);
+                    self.asm.masked(ops::MOVAPS, K1, SCRATCH[0], V(0), a);
+                    self.copy_to(d, SCRATCH[0]);
+                } else {
+                    let (result, unordered) = (SCRATCH[0], SCRATCH[2]);
+                    self.asm.vec_imm(self.width, ops::CMPPS, unordered, b, b, 3);
+                    self.blend(result, result, a.into(), unordered);
+                    self.copy_to(d, result);
+                }
+                return;
+            }
+        };
+        let a = self.lanes(a, SCRATCH[1]);
+        let b = self.lanes_rm(b, SCRATCH[2]);
+        self.vec(plain, to, a, b);
+        self.lanes_done(d, to);
+    }
+
+    pub(super) fn fma(&mut self, d: Reg, a: Reg, b: Reg, c: Reg) {
+        let a = self.lanes(a, SCRATCH[1]);
+        let c_at = self.lanes(c, SCRATCH[0]);
+        let b = self.lanes_rm(b, SCRATCH[2]);
+        let to = self.lanes_to(d, SCRATCH[0]);
+        if to != c_at {
+            self.vec(ops::MOVAPS, to, V(0), c_at);
+        }
+        self.vec(ops::FMA231PS, to, a, b);
+        self.lanes_done(d, to);
+    }
+
+    /// Compares floats by a predicate of the machine.
+    pub(super) fn float_compare(&mut self, predicate: u8, d: Reg, a: V, b: Rm) {
+        if self.zmm() {
+            let to = self.mask_to(d, K1);
+            self.asm.vec_raw_imm(self.width, ops::CMPPS, to.0, a, b, predicate);
+            self.mask_done(d, to);
+        } else {
+            let to = self.lanes_to(d, SCRATCH[0]);
+            self.asm.vec_imm(self.width, ops::CMPPS, to, a, b, predicate);
+            self.lanes_done(d, to);
+        }
+    }
+
+    pub(super) fn compare_lanes(&mut self, test: Test, kind: Kind, d: Reg, a: Reg, b: Reg) {
+        let left = self.lanes(a, SCRATCH[1]);
+        if kind == Kind::Float {
+            let predicate = match test {
+                Test::Eq => 0,
+                Test::Ne => 4,
+                Test::Lt => 0x11,
+                Test::Le => 0x12,
+            };
+            let right = self.lanes_rm(b, SCRATCH[2]);
+            return self.float_compare(predicate, d, left, right);
+        }
+        if self.zmm() {
+            let predicate = match test {
+                Test::Eq => 0,
+                Test::Lt => 1,
+                Test::Le => 2,
+                Test::Ne => 4,
+            };
+            let op = if kind == Kind::Signed { ops::PCMPD } else { ops::PCMPUD };
+            let right = self.lanes_rm(b, SCRATCH[2]);
+            let to = self.mask_to(d, K1);
+            self.asm.vec_raw_imm(self.width, op, to.0, left, right, predicate);
+            return self.mask_done(d, to);
+        }
+        let right = self.lanes(b, SCRATCH[2]);
+        let to = self.lanes_to(d, SCRATCH[0]);
+        let (op, x, y, not) = match (test, kind) {
+            (Test::Eq, _) => (ops::PCMPEQD, left, right, false),
+            (Test::Ne, _) => (ops::PCMPEQD, left, right, true),
+            (Test::Lt, Kind::Signed) => (ops::PCMPGTD, right, left, false),
+            (Test::Le, Kind::Signed) => (ops::PCMPGTD, left, right, true),
+            (Test::Lt, _) => {
+                self.vec(ops::PMAXUD, SCRATCH[0], left, right);
+                (ops::PCMPEQD, SCRATCH[0], left, true)
+            }
+            (Test::Le, _) => {
+                self.vec(ops::PMINUD, SCRATCH[0], left, right);
+                (ops::PCMPEQD, SCRATCH[0], left, false)
+            }
+        };
+        self.vec(op, to, x, y);
+        if not {
+            let ones = self.pool(|_| u32::MAX);
+            self.vec(ops::PXOR, to, to, ones);
+        }
+        self.lanes_done(d, to);
+    }
+}
