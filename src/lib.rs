@@ -34,6 +34,8 @@ pub mod objc;
 #[path = "../tests/child/mod.rs"]
 mod child;
 mod driver;
+#[cfg(feature = "infer")]
+pub mod infer;
 #[path = "../macros/mod.rs"]
 mod macros;
 #[cfg(feature = "memory")]

@@ -178,6 +178,24 @@ impl Usage {
 }
 
 impl Buffer {
+    /// The record of the buffer's memory, which all buffers over the same memory share; `None` for private
+    /// memory, which is not tracked.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// let buffer = gpu.buffer(64)?;
+    /// let usage = buffer.usage().expect("it is shared");
+    /// let view = usage.view(0..16, true)?;
+    /// assert!(buffer.try_read(|_| ()).is_err(), "a part of it is being written");
+    /// # drop(view);
+    /// assert!(gpu.buffer_private(64)?.usage().is_none());
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn usage(&self) -> Option<Usage> {
+        let footprint = self.footprint()?.clone();
+        Some(Usage { footprint, start: self.contents().addr(), bytes: self.size() })
+    }
+
     /// Whether a command buffer that uses the buffer's memory was submitted and has not completed. Private
     /// memory is not tracked: always `false`.
     ///

@@ -44,7 +44,7 @@ impl<'a, T> View<'a, T> {
     /// # Safety
     ///
     /// The memory holds `len` values, which nothing writes while the guard lives.
-    pub(super) unsafe fn new(start: *const T, len: usize, guard: OpenView<'a>) -> Self {
+    pub(crate) unsafe fn new(start: *const T, len: usize, guard: OpenView<'a>) -> Self {
         // SAFETY: passed on to the caller.
         Self { slice: unsafe { std::slice::from_raw_parts(start, len) }, _guard: guard }
     }
@@ -54,7 +54,7 @@ impl<'a, T> ViewMut<'a, T> {
     /// # Safety
     ///
     /// The memory holds `len` values, which nothing else uses while the guard lives.
-    pub(super) unsafe fn new(start: *mut T, len: usize, guard: OpenView<'a>) -> Self {
+    pub(crate) unsafe fn new(start: *mut T, len: usize, guard: OpenView<'a>) -> Self {
         Self { start, len, _guard: guard, _slice: PhantomData }
     }
 }

@@ -1,0 +1,30 @@
+//! Tensors, launches with barriers that cannot be forgotten, and graphs that replay.
+//!
+//! One idea: **what a kernel reads and writes is known from the kernel.** Reflection lists it, so barriers need no
+//! annotation, and a graph has every edge.
+//!
+//! ```
+//! use aruminium::infer::{DType, Tensor};
+//! let gpu = aruminium::Gpu::open()?;
+//! let matrix = Tensor::from_slice(&gpu, &[1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0], &[2, 3])?;
+//! let column = matrix.narrow(1, 1..2)?;
+//! assert_eq!((column.shape(), column.to_vec::<f32>()?), (&[2, 1][..], vec![2.0, 5.0]));
+//! assert_eq!(matrix.transpose(0, 1)?.to_vec::<f32>()?, [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
+//! # Ok::<(), aruminium::infer::Error>(())
+//! ```
+//!
+//! `specs/infer.md` describes the guarantees.
+
+mod dtype;
+mod error;
+mod memory;
+mod shape;
+mod tensor;
+
+pub use dtype::{DType, Element, Quant};
+pub use error::Error;
+pub use memory::Memory;
+pub use tensor::Tensor;
+
+#[cfg(all(test, not(target_vendor = "apple")))]
+mod tests;

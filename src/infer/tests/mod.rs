@@ -1,0 +1,3 @@
+//! Tests of `infer`.
+
+mod tensor;
