@@ -1,4 +1,4 @@
-//! What kernels cost, beside plain Rust on one core and on all cores, and what it costs to compile them.
+//! What kernels cost, beside their limit and plain Rust on one core and on all cores, and what it costs to compile them.
 //!
 //! A kernel's time is from submitting its command buffer to the end of waiting for it. Each result
 //! is checked against plain Rust's before anything is measured. `ARUMINIUM_BENCH_OPENCL=1` puts the same
@@ -8,6 +8,7 @@ use aruminium::{Gpu, GpuError};
 use opencl::OpenCl;
 use place::Place;
 
+mod limit;
 #[path = "../opencl/mod.rs"]
 mod opencl;
 mod own;

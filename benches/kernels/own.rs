@@ -2,8 +2,9 @@
 
 use aruminium::{Encoder, Gpu, GpuError, Pipeline};
 
+use crate::limit::{self, Set};
 use crate::opencl::{Argument, OpenCl};
-use crate::place::{Kernel, Place, Size, floats, multiply, on_all_cores, part_of};
+use crate::place::{Kernel, Place, Size, floats, in_parts, multiply, on_all_cores, part_of};
 use crate::rounds::{Way, compare};
 
 /// A kernel in both languages.
@@ -59,8 +60,28 @@ fn count(words: &[u32], bins: &mut [u32]) {
     words.iter().for_each(|word| bins[(word >> 24) as usize] += 1);
 }
 
+/// Each core counts its part of the words, in bins of its own.
+fn count_on_all_cores(
+    words: &[u32],
+    out: &mut [u32],
+    count: impl Fn(&[u32], &mut [u32; 256]) + Sync,
+) {
+    let part = part_of(words.len(), 1);
+    let mut parts = vec![[0u32; 256]; words.len().div_ceil(part)];
+    on_all_cores(&mut parts, 1, |at, parts| {
+        for (index, bins) in parts.iter_mut().enumerate() {
+            count(words.chunks(part).nth(at + index).unwrap_or_default(), bins);
+        }
+    });
+    out.fill(0);
+    for bins in &parts {
+        out.iter_mut().zip(bins).for_each(|(sum, count)| *sum += count);
+    }
+}
+
 /// Measures all of them.
 pub(crate) fn measure(place: &Place<'_>) -> Result<(), GpuError> {
+    let set = Set::of(&place.gpu.name());
     // y += 0·x keeps y the same however often it runs.
     let (x, y) = (floats(ELEMENTS), floats(ELEMENTS));
     let (x_buffer, y_buffer) = (place.upload(&x)?, place.upload(&y)?);
@@ -76,16 +97,24 @@ pub(crate) fn measure(place: &Place<'_>) -> Result<(), GpuError> {
             Argument::Bytes(&[0; 4]),
         ]
     };
+    // The measured a is 0, with which a limit that does nothing would pass.
+    let mut three = [1.0; 37];
+    set.saxpy(2.0, &[1.0; 37], &mut three);
+    assert!(three == [3.0; 37], "saxpy: the limit is wrong");
     let a = std::hint::black_box(0.0f32);
     let saxpy = |at: usize, out: &mut [f32]| {
         for ((out, x), y) in out.iter_mut().zip(&x[at..]).zip(&y[at..]) {
             *out = a * x + y;
         }
     };
+    let mut limit = |out: &mut [f32]| {
+        in_parts(out, 16, |at, out| set.saxpy(a, &x[at..][..out.len()], out));
+    };
     place.beside(
         "saxpy, 16 Mi",
         &kernel(place, &SAXPY, &bind, arguments, ((ELEMENTS, 1, 1), (256, 1, 1)))?,
         || y_buffer.read_f32(<[f32]>::to_vec),
+        Some(&mut limit),
         |out| saxpy(0, out),
         |out| on_all_cores(out, 1, saxpy),
     );
@@ -101,7 +130,8 @@ pub(crate) fn measure(place: &Place<'_>) -> Result<(), GpuError> {
         encoder.push(&side, 3);
     };
     let matmul = |at: usize, out: &mut [f32]| multiply(&left, &right, SIDE, at, out);
-    for (title, source) in [("matmul 512³", &MATMUL), ("matmul 512³, tiles of 16", &MATMUL_TILED)]
+    for (title, source, tiled) in
+        [("matmul 512³", &MATMUL, false), ("matmul 512³, tiles of 16", &MATMUL_TILED, true)]
     {
         let arguments = |cl: &OpenCl| {
             vec![
@@ -111,10 +141,20 @@ pub(crate) fn measure(place: &Place<'_>) -> Result<(), GpuError> {
                 Argument::Bytes(&side),
             ]
         };
+        let mut limit = |out: &mut [f32]| {
+            if tiled {
+                in_parts(out, 16 * SIDE, |at, out| {
+                    set.multiply_tiles(&left, &right, SIDE, at, out)
+                });
+            } else {
+                in_parts(out, SIDE, |at, out| set.multiply(&left, &right, SIDE, at, out));
+            }
+        };
         place.beside(
             title,
             &kernel(place, source, &bind, arguments, ((SIDE, SIDE, 1), (16, 16, 1)))?,
             || c_buffer.read_f32(<[f32]>::to_vec),
+            Some(&mut limit),
             |out| matmul(0, out),
             |out| on_all_cores(out, SIDE, matmul),
         );
@@ -147,6 +187,7 @@ pub(crate) fn measure(place: &Place<'_>) -> Result<(), GpuError> {
         "mandelbrot 1024², 256 turns",
         &kernel(place, &MANDELBROT, &bind, arguments, ((PICTURE, PICTURE, 1), (16, 16, 1)))?,
         || picture.read_as(<[u32]>::to_vec),
+        Some(&mut |out| in_parts(out, PICTURE, |at, out| set.mandelbrot(PICTURE, at, out))),
         |out| mandelbrot(0, out),
         |out| on_all_cores(out, 1, mandelbrot),
     );
@@ -172,6 +213,7 @@ pub(crate) fn measure(place: &Place<'_>) -> Result<(), GpuError> {
         "sums of 256, 16 Mi",
         &kernel(place, &SUM, &bind, arguments, ((ELEMENTS, 1, 1), (256, 1, 1)))?,
         || partial.read_as(<[u32]>::to_vec),
+        Some(&mut |out| in_parts(out, 1, |at, out| set.sums(&words[at * 256..], out))),
         |out| sum(0, out),
         |out| on_all_cores(out, 1, sum),
     );
@@ -189,21 +231,9 @@ pub(crate) fn measure(place: &Place<'_>) -> Result<(), GpuError> {
         "histogram, 16 Mi in 256 bins",
         &kernel(place, &HISTOGRAM, &bind, arguments, ((ELEMENTS, 1, 1), (256, 1, 1)))?,
         || bins.read_as(<[u32]>::to_vec),
+        Some(&mut |out| count_on_all_cores(&words, out, limit::count)),
         |out| count(&words, out),
-        |out| {
-            // Each core counts its part of the words, in bins of its own.
-            let part = part_of(words.len(), 1);
-            let mut parts = vec![[0u32; 256]; words.len().div_ceil(part)];
-            on_all_cores(&mut parts, 1, |at, parts| {
-                for (index, bins) in parts.iter_mut().enumerate() {
-                    count(words.chunks(part).nth(at + index).unwrap_or_default(), bins);
-                }
-            });
-            out.fill(0);
-            for bins in &parts {
-                out.iter_mut().zip(bins).for_each(|(sum, count)| *sum += count);
-            }
-        },
+        |out| count_on_all_cores(&words, out, |words, bins| count(words, bins)),
     );
 
     let mut compiled = ALL.map(|source| {

@@ -1,5 +1,7 @@
 //! Where kernels are made and measured: a kernel with what is bound to it, its peer in OpenCL, and the same in Rust.
 
+use std::sync::{Mutex, PoisonError};
+
 use aruminium::{Buffer, Commands, Encoder, Gpu, GpuError, Pipeline, Plain, Queue};
 
 use crate::opencl::{self, Argument, Memory, OpenCl};
@@ -66,15 +68,18 @@ impl<'a> Place<'a> {
         Ok(buffer)
     }
 
-    /// Measures a kernel beside the same work in Rust on one core and on all of them, which fill slices.
+    /// Measures a kernel beside the same work in Rust on one core and on all of them, which fill slices, and
+    /// beside its limit, which fills a slice that has what the kernel's result had before.
     pub(crate) fn beside<T: Copy + Default + PartialEq + std::fmt::Debug>(
         &self,
         title: &str,
         kernel: &Kernel<'_>,
         output: impl Fn() -> Vec<T>,
+        limit: Option<&mut dyn FnMut(&mut [T])>,
         alone: impl Fn(&mut [T]),
         together: impl Fn(&mut [T]),
     ) {
+        let mut best = output();
         kernel.run().expect("the kernel runs");
         let found = output();
         let mut out = vec![T::default(); found.len()];
@@ -83,19 +88,27 @@ impl<'a> Place<'a> {
         let mut parallel = vec![T::default(); found.len()];
         together(&mut parallel);
         assert!(parallel == out, "{title}: Rust differs on all cores");
+        let has_limit = limit.is_some();
+        let mut nothing = |_: &mut [T]| {};
+        let limit = limit.unwrap_or(&mut nothing);
+        if has_limit {
+            limit(&mut best);
+            assert!(best == out, "{title}: the limit and Rust differ");
+        }
         if let (Some(cl), Some((peer, result))) = (self.cl, &kernel.peer) {
             peer.run();
             assert!(cl.read::<T>(*result) == out, "{title}: OpenCL and Rust differ");
         }
         let peer = || kernel.peer.iter().for_each(|(peer, _)| peer.run());
         let ways: &mut [Way<'_>] = &mut [
+            way!("limit, all cores", limit(&mut best)),
             way!("Rust, one core", alone(&mut out)),
             way!("Rust, all cores", together(&mut parallel)),
             way!("aruminium", kernel.run().expect("it ran before")),
             way!("OpenCL", peer()),
         ];
-        let count = if kernel.peer.is_some() { 4 } else { 3 };
-        compare(title, None, &mut ways[..count]);
+        let range = usize::from(!has_limit)..if kernel.peer.is_some() { 5 } else { 4 };
+        compare(title, None, &mut ways[range]);
     }
 }
 
@@ -129,6 +142,25 @@ pub(crate) fn on_all_cores<T: Send>(
             let work = &work;
             scope.spawn(move || work(index * part, out));
         }
+    });
+}
+
+/// Splits the output into more parts than cores, which take the next one when they are done; each part knows where it
+/// begins. The parts are whole units.
+pub(crate) fn in_parts<T: Send>(out: &mut [T], unit: usize, work: impl Fn(usize, &mut [T]) + Sync) {
+    const PARTS: usize = 16;
+    let part = part_of(out.len(), unit).div_ceil(PARTS).next_multiple_of(unit);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let parts = Mutex::new(out.chunks_mut(part).enumerate());
+    let next = || parts.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let help = || {
+        while let Some((index, out)) = next() {
+            work(index * part, out);
+        }
+    };
+    std::thread::scope(|scope| {
+        (1..cores).for_each(|_| drop(scope.spawn(help)));
+        help();
     });
 }
 

@@ -135,6 +135,7 @@ fn gemm_f32(place: &Place<'_>, library: &ShaderLib) -> Result<(), GpuError> {
         "candle gemm f32, 512³",
         &kernel,
         || buffers[2].read_f32(<[f32]>::to_vec),
+        None,
         |out| product(0, out),
         |out| on_all_cores(out, SIDE, product),
     );
@@ -178,6 +179,7 @@ fn gemm_f16(place: &Place<'_>, library: &ShaderLib) -> Result<(), GpuError> {
         "candle gemm f16, 512³",
         &kernel,
         || result.read_as(<[u16]>::to_vec),
+        None,
         |out| product(0, out),
         |out| on_all_cores(out, SIDE, product),
     );
@@ -254,6 +256,7 @@ fn times_vector(place: &Place<'_>, ggml: &ShaderLib, format: &Format) -> Result<
         &format!("ggml {} × vector, 4096²", format.name),
         &kernel,
         || buffers[2].read_f32(<[f32]>::to_vec),
+        None,
         |out| product(0, out),
         |out| on_all_cores(out, 1, product),
     );
