@@ -1,0 +1,64 @@
+//! Committed command buffers, and whether they have ended.
+
+use super::bare;
+use crate::objc::object::Object;
+use crate::objc::selector::CachedSelector;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::*};
+
+/// A committed command buffer.
+pub(crate) struct Flight {
+    /// It has ended, or was never committed after all.
+    pub(super) over: AtomicBool,
+    commands: Object,
+}
+
+// SAFETY: a command buffer that is committed may be asked for its status from any thread.
+unsafe impl Send for Flight {}
+// SAFETY: as above.
+unsafe impl Sync for Flight {}
+
+/// Values of `MTLCommandBufferStatus`.
+const COMMITTED: usize = 2;
+const COMPLETED: usize = 4;
+
+impl Flight {
+    pub(super) fn new(commands: &Object) -> Arc<Self> {
+        Arc::new(Self { over: AtomicBool::new(false), commands: commands.clone() })
+    }
+
+    fn status(&self) -> usize {
+        static STATUS: CachedSelector = CachedSelector::new("status\0");
+        // SAFETY: command buffers have this property.
+        unsafe { bare::<usize>(&self.commands, &STATUS) }
+    }
+
+    /// Whether the command buffer has completed or failed.
+    pub(super) fn is_over(&self) -> bool {
+        self.over.load(Acquire)
+            || self.status() >= COMPLETED && {
+                self.over.store(true, Release);
+                true
+            }
+    }
+
+    /// Waits until the command buffer has completed or failed.
+    pub(crate) fn wait(&self) {
+        static WAIT: CachedSelector = CachedSelector::new("waitUntilCompleted\0");
+        // Between the record and the commit itself lies a moment in which Metal must not be asked to wait.
+        while !self.over.load(Acquire) && self.status() < COMMITTED {
+            std::thread::yield_now();
+        }
+        if !self.is_over() {
+            // SAFETY: the command buffer is committed, so that it ends.
+            unsafe { bare::<()>(&self.commands, &WAIT) }
+        }
+    }
+}
+
+impl fmt::Debug for Flight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Flight({:p}, status {})", self.commands.as_raw().as_ptr(), self.status())
+    }
+}

@@ -1,0 +1,67 @@
+//! What a message means for the memory that its arguments lie in.
+
+/// How a message to an encoder or a command buffer uses its arguments, by its selector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// Sets the pipeline.
+    Pipeline,
+    /// Sets a buffer or bytes at an index: how it is used is known with the pipeline.
+    Bind,
+    /// Sets a texture.
+    Texture,
+    /// Launches the pipeline; a buffer that is passed holds sizes.
+    Launch,
+    /// Runs commands that may use all that is bound in any way.
+    Execute,
+    /// Ends the encoder.
+    End,
+    /// Submits the command buffer.
+    Commit,
+    /// Copies from its first resource to its second.
+    Copy,
+    /// Makes resources reachable for all that follows.
+    Keep,
+    /// Anything else: what is passed counts as written.
+    Other,
+}
+
+impl Moment {
+    /// The moment of a selector.
+    pub const fn of(selector: &str) -> Self {
+        const TABLE: [(&str, bool, Moment); 12] = [
+            ("setComputePipelineState:", true, Moment::Pipeline),
+            ("setBuffer:offset:atIndex:", true, Moment::Bind),
+            ("setBytes:length:atIndex:", true, Moment::Bind),
+            ("endEncoding", true, Moment::End),
+            ("commit", true, Moment::Commit),
+            ("setTexture", false, Moment::Texture),
+            ("dispatch", false, Moment::Launch),
+            ("execute", false, Moment::Execute),
+            ("copyFrom", false, Moment::Copy),
+            ("addAllocation", false, Moment::Keep),
+            ("addResidencySet", false, Moment::Keep),
+            ("useResidencySet", false, Moment::Keep),
+        ];
+        let mut row = 0;
+        while row < TABLE.len() {
+            let (text, whole, moment) = TABLE[row];
+            if starts_with(selector, text) && (!whole || selector.len() == text.len()) {
+                return moment;
+            }
+            row += 1;
+        }
+        Self::Other
+    }
+}
+
+const fn starts_with(text: &str, start: &str) -> bool {
+    let (text, start) = (text.as_bytes(), start.as_bytes());
+    let mut i = 0;
+    while i < start.len() {
+        if i == text.len() || text[i] != start[i] {
+            return false;
+        }
+        i += 1;
+    }
+    true
+}

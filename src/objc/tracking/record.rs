@@ -1,0 +1,374 @@
+//! What uses each piece of memory now, and the registry that finds it by address.
+
+use super::flight::Flight;
+use super::lock;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering::*};
+use std::sync::{Arc, Mutex, Weak};
+
+/// What uses one piece of memory now.
+#[derive(Debug)]
+pub(crate) struct Record {
+    /// Which [`Uses`] noted it last, and at which position: see [`Uses::note`].
+    pub(super) stamp: AtomicU64,
+    /// An address that the registry knows it by.
+    key: usize,
+    /// The registry has it too, and finds what is in flight while the record is being dropped.
+    state: Arc<Mutex<State>>,
+    /// How many footprints and residency sets have it, in the low half; in the high half how often that
+    /// changed. The other references are those of command buffers that were encoded and not submitted.
+    footprints: AtomicU64,
+}
+
+/// A change of [`Record::footprints`].
+const CHANGE: u64 = 1 << 32;
+
+#[derive(Debug, Default)]
+struct State {
+    views: Vec<View>,
+    flights: Vec<InFlight>,
+}
+
+/// A view from the CPU.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct View {
+    range: Range<usize>,
+    writes: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct InFlight {
+    flight: Arc<Flight>,
+    writes: bool,
+}
+
+/// Why memory cannot be used now.
+#[derive(Debug)]
+pub(crate) enum Busy {
+    /// A view from the CPU is open, for writing or for reading.
+    View {
+        /// Whether it writes.
+        writes: bool,
+    },
+    /// A command buffer that has not ended uses it.
+    Flight {
+        /// The command buffer.
+        flight: Arc<Flight>,
+        /// Whether it writes.
+        writes: bool,
+    },
+}
+
+impl fmt::Display for Busy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::View { writes } => {
+                write!(f, "it is {} already", if *writes { "being written" } else { "being read" })
+            }
+            Self::Flight { writes, .. } => {
+                let verb = if *writes { "may write" } else { "reads" };
+                write!(
+                    f,
+                    "a command buffer that was submitted and has not completed {verb} it: wait for the \
+                     command buffer, or use a method that does, such as `read_completed`"
+                )
+            }
+        }
+    }
+}
+
+impl State {
+    /// Takes out flights that are over. The caller drops them after it has released the lock: dropping
+    /// the last reference to a command buffer may run any code.
+    fn prune(&mut self) -> Vec<InFlight> {
+        if self.flights.iter().all(|one| !one.flight.is_over()) {
+            return Vec::new();
+        }
+        let (over, rest) = self.flights.drain(..).partition(|one| one.flight.is_over());
+        self.flights = rest;
+        over
+    }
+}
+
+impl Record {
+    /// Counts a footprint, or a residency set, that has the record. It has its reference already, so that no
+    /// reference of a command buffer is ever taken for one of a footprint.
+    pub(super) fn count(&self) {
+        self.footprints.fetch_add(CHANGE + 1, AcqRel);
+    }
+
+    /// Such a footprint is about to drop its reference.
+    pub(super) fn discount(&self) {
+        self.footprints.fetch_add(CHANGE - 1, AcqRel);
+    }
+
+    fn open(&self, view: &View) -> Result<(), Busy> {
+        let mut state = lock(&self.state);
+        let over = state.prune();
+        let overlaps = |other: &&View| {
+            (view.writes || other.writes)
+                && view.range.start < other.range.end
+                && other.range.start < view.range.end
+        };
+        let busy = if let Some(other) = state.views.iter().find(overlaps) {
+            Err(Busy::View { writes: other.writes })
+        } else if let Some(InFlight { flight, writes }) =
+            state.flights.iter().find(|one| view.writes || one.writes)
+        {
+            Err(Busy::Flight { flight: Arc::clone(flight), writes: *writes })
+        } else {
+            state.views.push(view.clone());
+            Ok(())
+        };
+        drop(state);
+        drop(over);
+        busy
+    }
+
+    fn close(&self, view: &View) {
+        let mut state = lock(&self.state);
+        if let Some(index) = state.views.iter().position(|one| one == view) {
+            state.views.swap_remove(index);
+        }
+    }
+
+    /// Puts a command buffer in flight, unless a view from the CPU forbids it. Those that are over are taken out
+    /// to `over`: the caller drops them after it has released its locks.
+    pub(super) fn submit(
+        &self,
+        flight: &Arc<Flight>,
+        writes: bool,
+        over: &mut Vec<InFlight>,
+    ) -> Result<(), Busy> {
+        let mut state = lock(&self.state);
+        if let Some(view) = state.views.iter().find(|view| writes || view.writes) {
+            return Err(Busy::View { writes: view.writes });
+        }
+        // Many in flight are looked through less often.
+        match state.flights.len() {
+            0 => {}
+            n if n < 8 || n.is_power_of_two() => over.append(&mut state.prune()),
+            _ => {}
+        }
+        state.flights.push(InFlight { flight: Arc::clone(flight), writes });
+        Ok(())
+    }
+}
+
+impl Drop for Record {
+    /// Leaves flights that are not over to whoever has the same memory next.
+    fn drop(&mut self) {
+        let over = lock(&self.state).prune();
+        let mut registry = lock(&REGISTRY);
+        let Registry { spans, late } = &mut *registry;
+        let mut heir = None;
+        if let Some((&start, span)) = spans.range_mut(..=self.key).next_back() {
+            span.records.retain(|known| !Arc::ptr_eq(&known.state, &self.state));
+            // There are none if a footprint that was made meanwhile has them already.
+            let mut flights = std::mem::take(&mut lock(&self.state).flights);
+            heir = span.records.iter().find_map(|known| known.record.upgrade());
+            match &heir {
+                Some(heir) => lock(&heir.state).flights.append(&mut flights),
+                None => span.late.append(&mut flights),
+            }
+            *late |= !span.late.is_empty();
+            if span.is_unused() {
+                spans.remove(&start);
+            }
+        }
+        // What may be the last reference to something is dropped without the lock.
+        drop(registry);
+        drop((over, heir));
+    }
+}
+
+/// Addresses from a start to `end`, and the records of the memory there.
+struct Span {
+    end: usize,
+    /// A record takes itself out when it is dropped.
+    records: Vec<Known>,
+    /// What was in flight when the last wrapper was dropped.
+    late: Vec<InFlight>,
+}
+
+impl Span {
+    fn is_unused(&self) -> bool {
+        self.records.is_empty() && self.late.is_empty()
+    }
+}
+
+/// A record as the registry has it.
+struct Known {
+    record: Weak<Record>,
+    state: Arc<Mutex<State>>,
+}
+
+/// All memory with a record.
+struct Registry {
+    /// By their starts. They do not overlap.
+    spans: BTreeMap<usize, Span>,
+    /// Whether a span may have `late` ones.
+    late: bool,
+}
+
+static REGISTRY: Mutex<Registry> = Mutex::new(Registry { spans: BTreeMap::new(), late: false });
+
+impl Registry {
+    /// Removes flights that are over, and spans that have nothing else. The caller drops them after it
+    /// has released the lock.
+    fn sweep(&mut self) -> Vec<InFlight> {
+        let mut over = Vec::new();
+        // Only programs that drop resources in flight leave any.
+        if std::mem::take(&mut self.late) {
+            self.spans.retain(|_, span| {
+                let (done, rest) = span.late.drain(..).partition(|one| one.flight.is_over());
+                over.extend::<Vec<_>>(done);
+                span.late = rest;
+                self.late |= !span.late.is_empty();
+                !span.is_unused()
+            });
+        }
+        over
+    }
+}
+
+/// The records of the memory that a resource lies in. There are several if it overlaps memory that
+/// was known as separate pieces before.
+#[derive(Debug)]
+pub(crate) struct Footprint {
+    pub(super) first: Arc<Record>,
+    pub(super) rest: Box<[Arc<Record>]>,
+}
+
+impl Clone for Footprint {
+    fn clone(&self) -> Self {
+        Self { first: Arc::clone(&self.first), rest: self.rest.clone() }.counted()
+    }
+}
+
+impl Drop for Footprint {
+    fn drop(&mut self) {
+        self.records().for_each(|record| record.discount());
+    }
+}
+
+impl Footprint {
+    /// The records of a range of addresses that is not empty. What has no address of its own, such as
+    /// a heap, is known by the address of its object.
+    pub(crate) fn of(range: Range<usize>) -> Self {
+        let mut registry = lock(&REGISTRY);
+        let over = registry.sweep();
+        let spans = &mut registry.spans;
+        let (mut start, mut end) = (range.start, range.end);
+        let (mut records, mut late) = (Vec::<Arc<Record>>::new(), Vec::new());
+        while let Some((&at, span)) = spans.range(..range.end).next_back()
+            && span.end > range.start
+            && let Some(span) = spans.remove(&at)
+        {
+            (start, end) = (start.min(at), end.max(span.end));
+            for known in span.records {
+                match known.record.upgrade() {
+                    Some(record) => records.push(record),
+                    // It is being dropped on another thread, and may not have left its flights yet.
+                    None => late.append(&mut lock(&known.state).flights),
+                }
+            }
+            late.extend(span.late);
+        }
+        if records.is_empty() {
+            let state = Arc::default();
+            let key = range.start;
+            let (stamp, footprints) = (AtomicU64::new(0), AtomicU64::new(0));
+            records.push(Arc::new(Record { stamp, key, state, footprints }));
+        }
+        lock(&records[0].state).flights.append(&mut late);
+        let known = |record: &Arc<Record>| Known {
+            record: Arc::downgrade(record),
+            state: Arc::clone(&record.state),
+        };
+        let known = records.iter().map(known).collect();
+        spans.insert(start, Span { end, records: known, late });
+        drop(registry);
+        drop(over);
+        let first = records.swap_remove(0);
+        Self { first, rest: records.into() }.counted()
+    }
+
+    fn counted(self) -> Self {
+        self.records().for_each(|record| record.count());
+        self
+    }
+
+    /// Whether a command buffer that was submitted and has not completed uses the memory.
+    pub(crate) fn is_in_flight(&self) -> bool {
+        self.records().any(|record| {
+            let mut state = lock(&record.state);
+            let over = state.prune();
+            let busy = !state.flights.is_empty();
+            drop(state);
+            drop(over);
+            busy
+        })
+    }
+
+    /// Whether a command buffer that was not submitted was encoded with the memory; at times also while
+    /// another thread makes or drops a footprint.
+    pub(crate) fn is_encoded(&self) -> bool {
+        self.records().any(|record| {
+            loop {
+                let footprints = record.footprints.load(Acquire);
+                let references = Arc::strong_count(record) as u64;
+                std::sync::atomic::fence(Acquire);
+                if record.footprints.load(Acquire) == footprints {
+                    return references > footprints % CHANGE;
+                }
+            }
+        })
+    }
+
+    /// Waits until no command buffer that was submitted uses the memory.
+    pub(crate) fn wait(&self) {
+        for record in self.records() {
+            loop {
+                let mut state = lock(&record.state);
+                let over = state.prune();
+                let next = state.flights.first().map(|one| Arc::clone(&one.flight));
+                drop(state);
+                drop(over);
+                let Some(flight) = next else { break };
+                flight.wait();
+            }
+        }
+    }
+
+    pub(super) fn records(&self) -> impl Iterator<Item = &Arc<Record>> {
+        std::iter::once(&self.first).chain(&self.rest)
+    }
+
+    /// Opens a view from the CPU of a range of addresses.
+    pub(crate) fn view(&self, range: Range<usize>, writes: bool) -> Result<ViewGuard<'_>, Busy> {
+        let view = View { range, writes };
+        for (opened, record) in self.records().enumerate() {
+            if let Err(busy) = record.open(&view) {
+                self.records().take(opened).for_each(|record| record.close(&view));
+                return Err(busy);
+            }
+        }
+        Ok(ViewGuard { footprint: self, view })
+    }
+}
+
+/// An open view from the CPU; closed on drop.
+#[derive(Debug)]
+pub(crate) struct ViewGuard<'a> {
+    footprint: &'a Footprint,
+    view: View,
+}
+
+impl Drop for ViewGuard<'_> {
+    fn drop(&mut self) {
+        self.footprint.records().for_each(|record| record.close(&self.view));
+    }
+}

@@ -1,0 +1,142 @@
+//! Puts what a command buffer uses in flight when it is submitted, with what residency sets hold.
+
+use super::flight::Flight;
+use super::record::Busy;
+use super::uses::{Kept, Uses};
+use super::{Moment, Passed, bare, lock};
+use crate::objc::object::Object;
+use crate::objc::selector::CachedSelector;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering::*};
+use std::sync::{Arc, Mutex};
+
+/// What a command buffer uses; shared by its wrapper and the wrappers of its encoders. Residency sets
+/// and queues have one too, of what all command buffers that they are for may use.
+#[derive(Debug, Default)]
+pub struct Tracker {
+    /// Here, unless an encoder has them.
+    uses: Mutex<Option<Box<Uses>>>,
+    /// Residency sets, by what they hold.
+    sets: Mutex<Vec<Arc<Tracker>>>,
+    /// Held while the command buffer is put in flight: a clone that is submitted at the same time is not
+    /// committed before all records know it.
+    submitting: Mutex<()>,
+}
+
+/// A queue with residency sets. It is retained, so that no other queue gets its address.
+struct KeptQueue {
+    queue: Object,
+    tracker: Arc<Tracker>,
+}
+
+// SAFETY: command queues may be used and released on any thread.
+unsafe impl Send for KeptQueue {}
+
+/// Queues with residency sets, by their addresses.
+static QUEUES: Mutex<BTreeMap<usize, KeptQueue>> = Mutex::new(BTreeMap::new());
+
+/// Whether there are any.
+static ANY_QUEUES: AtomicBool = AtomicBool::new(false);
+
+/// Notes that all command buffers of a queue may use what a message to the queue passes.
+pub(crate) fn keep_for_queue(queue: &Object, arguments: impl FnOnce(&mut Passed<'_>)) {
+    let address = queue.as_raw().as_ptr().addr();
+    let new = || KeptQueue { queue: queue.clone(), tracker: Arc::default() };
+    let tracker = Arc::clone(&lock(&QUEUES).entry(address).or_insert_with(new).tracker);
+    tracker.keep(arguments);
+    ANY_QUEUES.store(true, Release);
+}
+
+/// A wrapper of a queue is about to release it: forgets the residency sets of queues that nothing else refers to.
+/// A queue that a command buffer refers to stays until a later call.
+pub(crate) fn release_queue(queue: &Object) {
+    static RETAIN_COUNT: CachedSelector = CachedSelector::new("retainCount\0");
+    if !ANY_QUEUES.load(Acquire) {
+        return;
+    }
+    let mut queues = lock(&QUEUES);
+    let is_unused = |kept: &KeptQueue| {
+        let ours = 1 + usize::from(kept.queue.as_raw() == queue.as_raw());
+        // SAFETY: every object answers this.
+        unsafe { bare::<usize>(&kept.queue, &RETAIN_COUNT) <= ours }
+    };
+    let unused: Vec<usize> =
+        queues.iter().filter(|(_, kept)| is_unused(kept)).map(|(&address, _)| address).collect();
+    let unused: Vec<_> = unused.iter().filter_map(|address| queues.remove(address)).collect();
+    // The last reference to a queue is dropped without the lock.
+    drop(queues);
+    drop(unused);
+}
+
+impl Tracker {
+    /// Hands the uses to an encoder. If another one has them, it gets a list of its own.
+    pub(super) fn take(&self) -> Box<Uses> {
+        lock(&self.uses).take().unwrap_or_else(|| Box::new(Uses::new()))
+    }
+
+    pub(super) fn give_back(&self, mut uses: Box<Uses>) {
+        let mut known = lock(&self.uses);
+        match &mut *known {
+            Some(known) => known.list.append(&mut uses.list),
+            None => *known = Some(uses),
+        }
+    }
+
+    /// Notes that what a message passes may be written by means that no encoder sees.
+    pub(crate) fn keep(&self, arguments: impl FnOnce(&mut Passed<'_>)) {
+        // Finding the records may run any code, so that they are collected before the list is locked. The list
+        // stays in its place while it grows: a command buffer that is submitted meanwhile finds all members.
+        let mut kept = Kept::default();
+        let mut none = Uses::new();
+        let mut passed = Passed::new(&mut none, Moment::Keep);
+        passed.kept = Some(&mut kept);
+        arguments(&mut passed);
+        let mut known = lock(&self.uses);
+        known.get_or_insert_with(|| Box::new(Uses::new())).keep(&kept.records);
+        drop(known);
+        lock(&self.sets).append(&mut kept.sets);
+    }
+
+    /// Adds what the residency sets hold now.
+    fn note_sets(&self, uses: &mut Uses) {
+        for set in lock(&self.sets).iter() {
+            for one in lock(&set.uses).iter().flat_map(|members| &members.list) {
+                uses.note(&one.record, true);
+            }
+        }
+    }
+
+    /// The command buffer is about to be committed.
+    pub(crate) fn submit(&self, commands: &Object) -> Result<(), Busy> {
+        let submitting = lock(&self.submitting);
+        let mut uses = self.take();
+        self.note_sets(&mut uses);
+        if ANY_QUEUES.load(Acquire) {
+            static QUEUE: CachedSelector = CachedSelector::new("commandQueue\0");
+            // SAFETY: command buffers have this property.
+            let queue = unsafe { bare::<crate::abi::Id>(commands, &QUEUE) };
+            if let Some(kept) = lock(&QUEUES).get(&queue.as_ptr().addr()) {
+                kept.tracker.note_sets(&mut uses);
+            }
+        }
+        if uses.list.is_empty() {
+            return Ok(());
+        }
+        let flight = Flight::new(commands);
+        let mut over = Vec::new();
+        let result =
+            uses.list.iter().try_for_each(|one| one.record.submit(&flight, one.writes, &mut over));
+        let rest = if result.is_err() {
+            // It stays as it was, and may be submitted later.
+            flight.over.store(true, Release);
+            self.give_back(uses);
+            None
+        } else {
+            Some(uses)
+        };
+        // What may be the last reference to something is dropped without the lock.
+        drop(submitting);
+        drop((rest, over));
+        result
+    }
+}
