@@ -9,6 +9,7 @@ use crate::soft::runtime::declare::{Ours, This, soft_class};
 use crate::soft::runtime::object::{Object, Retained, SoftClass, Strong, class_of};
 use crate::soft::runtime::selector::known;
 use crate::soft::runtime::send::{send, send_with};
+use std::cell::Cell;
 use std::ffi::c_void;
 
 /// The objects of an array.
@@ -164,14 +165,23 @@ pub(super) fn are_equal(object: Id, other: Id) -> bool {
     true
 }
 
-/// An object's description.
+/// How deep collections are described within collections, so that nesting of any depth fits on the stack.
+const DESCRIBED: usize = 64;
+
+/// An object's description; an ellipsis for what lies too deep in other collections.
 pub(super) fn text_of(object: &Retained) -> String {
-    // SAFETY: every object answers `description` with a string.
-    unsafe {
-        let text: Id = send(object.id(), known::description());
-        if text.is_nil() {
-            return String::new();
-        }
-        Object::<Text>::from_id(text).map_or_else(String::new, |text| text.to_str().into_owned())
+    thread_local!(static DEPTH: Cell<usize> = const { Cell::new(0) });
+    let depth = DEPTH.get();
+    if depth == DESCRIBED {
+        return "…".into();
     }
+    DEPTH.set(depth + 1);
+    // SAFETY: every object answers `description` with a string.
+    let text = unsafe {
+        let text: Id = send(object.id(), known::description());
+        (!text.is_nil()).then(|| Object::<Text>::from_id(text)).flatten()
+    };
+    let text = text.map_or_else(String::new, |text| text.to_str().into_owned());
+    DEPTH.set(depth);
+    text
 }

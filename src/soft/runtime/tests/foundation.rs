@@ -325,9 +325,9 @@ fn every_object_says_what_it_is() {
     assert_eq!(text(answer), "X");
 }
 
-/// Arrays in arrays in arrays, compared on a small stack.
+/// Arrays in arrays in arrays, compared and described on a small stack.
 #[test]
-fn deeply_nested_arrays_are_compared() {
+fn deeply_nested_arrays_are_compared_and_described() {
     let nested = |last: &str| {
         (0..scale(100_000, 10_000)).fold(string(last), |inner, _| {
             let array = send!(class("NSArray").as_id(), "alloc"; Id);
@@ -343,6 +343,8 @@ fn deeply_nested_arrays_are_compared() {
         let (one, same, other) = (nested("a"), nested("a"), nested("b"));
         assert!(send!(one, "isEqual:", same => Id; Bool).get());
         assert!(!send!(one, "isEqualToArray:", other => Id; Bool).get());
+        let description = text(send!(one, "description"; Id));
+        assert!(description.contains('…') && description.starts_with("(\n    (\n"));
         for array in [one, same, other] {
             // SAFETY: owned here.
             unsafe { objc_release(array) };
