@@ -124,7 +124,20 @@ mod arenas {
         }
     }
 
-    /// Only takes that succeed are measured: a tape is cleared before it is full.
+    /// As many takes, after which the memory is empty again; it is emptied whenever it is full.
+    macro_rules! takes {
+        ($times:expr, $full:expr, $empty:expr, $take:expr) => {{
+            let mut left: usize = $times;
+            while left > 0 {
+                let now = left.min($full);
+                (0..now).for_each(|_| _ = black_box($take));
+                $empty;
+                left -= now;
+            }
+        }};
+    }
+
+    /// Only takes that succeed are measured.
     fn takes(size: usize) -> Result<(), GpuError> {
         const TAPE: usize = 64 << 20;
         let word = AtomicU64::new(0);
@@ -139,43 +152,28 @@ mod arenas {
             None,
             &mut [
                 way!("compare-exchange", exchange(black_box(&word), 64)),
-                way!("Tape::take", |times| {
-                    for done in 0..times {
-                        if done % full == 0 {
-                            tape.clear();
-                        }
-                        black_box(tape.take(black_box(size), 8)).expect("there is room");
-                    }
-                    tape.clear();
-                }),
-                way!("Tape::slice, dropped", |times| {
-                    for done in 0..times {
-                        if done % full == 0 {
-                            tape.clear();
-                        }
-                        black_box(tape.slice::<u64>(black_box(size / 8))).expect("there is room");
-                    }
-                    tape.clear();
-                }),
-                way!("Local::take", |times| {
-                    for done in 0..times {
-                        if done % full == 0 {
-                            local.reset();
-                        }
-                        black_box(local.take(black_box(size), 8)).expect("there is room");
-                    }
-                    local.reset();
-                }),
+                way!("Tape::take", |times| takes!(
+                    times,
+                    full,
+                    tape.clear(),
+                    tape.take(black_box(size), 8).expect("there is room")
+                )),
+                way!("Tape::slice, dropped", |times| takes!(
+                    times,
+                    full,
+                    tape.clear(),
+                    tape.slice::<u64>(black_box(size / 8)).expect("there is room")
+                )),
+                way!("Local::take", |times| takes!(
+                    times,
+                    full,
+                    local.reset(),
+                    local.take(black_box(size), 8).expect("there is room")
+                )),
                 #[cfg(feature = "peers")]
                 way!("bumpalo", |times| {
                     let layout = std::alloc::Layout::from_size_align(size, 8).expect("a layout");
-                    for done in 0..times {
-                        if done % full == 0 {
-                            bump.reset();
-                        }
-                        black_box(bump.alloc_layout(black_box(layout)));
-                    }
-                    bump.reset();
+                    takes!(times, full, bump.reset(), bump.alloc_layout(black_box(layout)));
                 }),
             ],
         );
