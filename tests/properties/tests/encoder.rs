@@ -119,6 +119,11 @@ fn moves_and_arithmetic_of_general_registers() {
                 let text = format!("imul {x},{source}0x12345");
                 same(&text, |asm| asm.imul_imm(wide, a, b, 0x12345));
                 same(&format!("test {x},{y}"), |asm| asm.test(wide, b, a));
+                if !wide {
+                    same(&format!("tzcnt {x},{y}"), |asm| asm.lowest_bit(a, b));
+                    same(&format!("bsr {x},{y}"), |asm| asm.highest_bit(a, b));
+                    same(&format!("blsr {x},{y}"), |asm| asm.clear_lowest_bit(a, b));
+                }
                 for (alu, mnemonic) in alus {
                     same(&format!("{mnemonic} {x},{y}"), |asm| asm.alu(alu, wide, a, b));
                 }
@@ -152,6 +157,9 @@ fn moves_and_arithmetic_of_general_registers() {
             let x = name(wide, a);
             same(&format!("neg {x}"), |asm| asm.neg(wide, a));
             same(&format!("not {x}"), |asm| asm.not(wide, a));
+            if !wide {
+                same(&format!("test {x},0x80"), |asm| asm.test_imm(a, 0x80));
+            }
             for (shift, mnemonic) in
                 [(Shift::Left, "shl"), (Shift::Right, "shr"), (Shift::Arithmetic, "sar")]
             {
@@ -271,6 +279,9 @@ const THREE: &[(Op, &str, bool)] = &[
     (ops::PSLLVD, "vpsllvd", true),
     (ops::PSRLVD, "vpsrlvd", true),
     (ops::PSRAVD, "vpsravd", true),
+    (ops::PACKUSDW, "vpackusdw", true),
+    (ops::PACKUSWB, "vpackuswb", true),
+    (ops::PERMD, "vpermd", true),
     (ops::BLENDMPS, "vblendmps", false),
 ];
 
@@ -371,6 +382,7 @@ fn vectors_with_numbers_and_other_registers() {
         (ops::PMOVSXWD, "vpmovsxwd"),
         (ops::PMOVZXBD, "vpmovzxbd"),
         (ops::PMOVZXWD, "vpmovzxwd"),
+        (ops::CVTPH2PS, "vcvtph2ps"),
     ] {
         same(&format!("{mnemonic} zmm25,[r12+0x40]"), |asm| {
             asm.vec(zmm, op, Vector(25), Vector(0), mem)
@@ -390,6 +402,37 @@ fn vectors_with_numbers_and_other_registers() {
     });
     same("vpmovdw [r12+0x40]{k4},zmm25", |asm| {
         asm.masked(ops::PMOVDW, Mask(4), Vector(25), Vector(0), mem);
+    });
+    same("vcvtph2ps zmm25,ymm3", |asm| {
+        asm.vec(zmm, ops::CVTPH2PS, Vector(25), Vector(0), Vector(3))
+    });
+    same("vcvtph2ps ymm5,xmm3", |asm| {
+        asm.vec(Width::Ymm, ops::CVTPH2PS, Vector(5), Vector(0), Vector(3));
+    });
+    same("vcvtps2ph ymm3,zmm25,0", |asm| {
+        asm.vec_raw_imm(zmm, ops::CVTPS2PH, 25, Vector(0), Vector(3), 0);
+    });
+    same("vcvtps2ph xmm3,ymm5,0", |asm| {
+        asm.vec_raw_imm(Width::Ymm, ops::CVTPS2PH, 5, Vector(0), Vector(3), 0);
+    });
+    same("vpmovdw ymm3,zmm25", |asm| {
+        asm.vec(zmm, ops::PMOVDW, Vector(25), Vector(0), Vector(3))
+    });
+    same("vpermq ymm3,ymm12,8", |asm| {
+        asm.vec_imm(Width::Ymm, ops::PERMQ, Vector(3), Vector(0), Vector(12), 8);
+    });
+    same("vptestnmd k1{k1},zmm25,zmm3", |asm| {
+        asm.masked(ops::PTESTNMD, Mask(1), Vector(1), Vector(25), Vector(3));
+    });
+    same("vmovq [r12+0x40],xmm9", |asm| asm.vex(ops::MOVQ_STORE, false, 9, 0, mem.into(), 0));
+    same("vmovups [r12+0x40],xmm9", |asm| {
+        asm.vex(ops::MOVUPS_STORE, false, 9, 0, mem.into(), 0)
+    });
+    same("vpextrb [r12+0x40],xmm9,5", |asm| {
+        asm.vex_imm(ops::PEXTRB, false, 9, 0, mem.into(), 5)
+    });
+    same("vpextrw [r12+0x40],xmm9,5", |asm| {
+        asm.vex_imm(ops::PEXTRW, false, 9, 0, mem.into(), 5)
     });
     same("vmaskmovps [r12+0x40],ymm3,ymm9", |asm| {
         asm.vec(Width::Ymm, ops::MASKMOVPS_STORE, Vector(9), Vector(3), mem);

@@ -461,6 +461,22 @@ impl Conversion {
         }
     }
 
+    /// The steps that turn a value of one type into the value with the same bits of another as large.
+    pub(crate) fn bitcast(from: Scalar, to: Scalar) -> Vec<Self> {
+        let mut steps = match from {
+            Scalar::F16 => vec![Self::F16Bits],
+            Scalar::BF16 => vec![Self::BF16Bits],
+            _ => Vec::new(),
+        };
+        match to {
+            Scalar::F16 => steps.extend([Self::WrapU16, Self::F16Value]),
+            Scalar::BF16 => steps.push(Self::BF16Value),
+            _ if to.bytes() < 4 && to != from => steps.extend(Self::narrowing(to)),
+            _ => {}
+        }
+        steps
+    }
+
     /// The step that narrows a widened result to `scalar`.
     pub(crate) fn narrowing(scalar: Scalar) -> Option<Self> {
         match scalar {

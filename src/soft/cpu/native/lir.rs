@@ -121,6 +121,16 @@ pub(crate) enum Lane1 {
     Shl(u8),
     Shr(u8),
     Sar(u8),
+    /// The `f32` of an `f16`'s bits, the low half of each lane. With `exact` a signalling NaN stays one.
+    ValueOfHalf {
+        exact: bool,
+    },
+    /// The bits of an `f16`, from the `f32` of equal value; likewise.
+    BitsOfHalf {
+        exact: bool,
+    },
+    /// The nearest `f16`, ties to even, as an `f32`.
+    RoundHalf,
 }
 
 /// Operations in each lane on two operands.
@@ -326,7 +336,7 @@ pub(crate) enum Ins {
         d: Reg,
         mem: MemRef,
     },
-    /// Reads scalars side by side, widened.
+    /// Reads scalars side by side, widened; a signalling NaN of an `f16` becomes a quiet one.
     Load {
         from: Scalar,
         d: Reg,
@@ -352,8 +362,9 @@ pub(crate) enum Ins {
         disp: i32,
         mask: Reg,
     },
-    /// Writes 32 bits, likewise.
+    /// Writes the low bytes of each lane, likewise, the lowest lane first.
     Scatter {
+        bytes: u32,
         base: Reg,
         offsets: Reg,
         disp: i32,
@@ -364,6 +375,12 @@ pub(crate) enum Ins {
     First {
         d: Reg,
         s: Reg,
+    },
+    /// The bits of the last of the lanes whose bits are set in a number.
+    Last {
+        d: Reg,
+        s: Reg,
+        bits: Reg,
     },
 
     // Masks.
@@ -431,6 +448,7 @@ impl Ins {
             I::Int { d, a, b, .. }
             | I::Compare { d, a, b, .. }
             | I::Lane2 { d, a, b, .. }
+            | I::Last { d, s: a, bits: b }
             | I::CompareLanes { d, a, b, .. }
             | I::MaskBin { d, a, b, .. } => [a, b, d].into_iter().for_each(f),
             I::Choose { d, c, a, b, .. }
@@ -526,8 +544,8 @@ pub(crate) struct Access {
     pub(crate) exec: Vec<Reg>,
     /// The components, side by side in memory: results of loads, sources of stores.
     pub(crate) data: Vec<Operand>,
-    /// Whether a vector is made of loads of scalars: a report names one of them.
-    pub(crate) joined: bool,
+    /// The size of what a report names: of the whole access, or of one of the scalars that it is made of.
+    pub(crate) unit: u32,
 }
 
 /// Which region an access is in.

@@ -14,6 +14,7 @@ use crate::soft::cpu::interp::code::{Ins, Stop, Wave, Wrong};
 use crate::soft::cpu::interp::memory::Region;
 use crate::soft::cpu::watch::Verdict;
 use crate::soft::ir::Scalar;
+use crate::soft::ir::half::f16_value;
 
 /// The code's own memory, on the stack: offsets of what is in it.
 #[derive(Clone, Copy, Debug)]
@@ -349,15 +350,11 @@ fn lanes_one_by_one(saved: &Saved<'_>, access: &Access, wave: &Wave) -> Result<(
 
 /// An access that is out of bounds, or the scalar of it that is.
 fn wrong(access: &Access, region: u32, offset: i64, last: i64, total: i64) -> Wrong {
-    let size = i64::from(access.scalar.bytes());
-    let (bytes, offset) = if access.joined {
-        let last = last.saturating_add(total - size);
-        let mut starts = (0..total / size).map(|k| offset.wrapping_add(k * size));
-        (size, starts.find(|start| !(0..=last).contains(start)).unwrap_or(offset))
-    } else {
-        (total, offset)
-    };
-    Wrong::Access { region, offset, bytes: bytes as u32, write: access.write }
+    let size = i64::from(access.unit);
+    let last = last.saturating_add(total - size);
+    let mut starts = (0..total / size).map(|k| offset.wrapping_add(k * size));
+    let offset = starts.find(|start| !(0..=last).contains(start)).unwrap_or(offset);
+    Wrong::Access { region, offset, bytes: access.unit, write: access.write }
 }
 
 /// Reads a scalar, widened.
@@ -372,9 +369,9 @@ unsafe fn read(scalar: Scalar, at: *const u8) -> u64 {
             Scalar::I8 => u64::from(*at.cast::<i8>() as i32 as u32),
             Scalar::U8 => u64::from(*at),
             Scalar::I16 => u64::from(at.cast::<i16>().read_unaligned() as i32 as u32),
-            Scalar::U16 | Scalar::F16 | Scalar::BF16 => {
-                u64::from(at.cast::<u16>().read_unaligned())
-            }
+            Scalar::U16 => u64::from(at.cast::<u16>().read_unaligned()),
+            Scalar::F16 => f16_value(at.cast::<u16>().read_unaligned()).to_bits().into(),
+            Scalar::BF16 => u64::from(at.cast::<u16>().read_unaligned()) << 16,
             Scalar::I32 | Scalar::U32 | Scalar::F32 => u64::from(at.cast::<u32>().read_unaligned()),
             Scalar::I64 | Scalar::U64 => at.cast::<u64>().read_unaligned(),
         }

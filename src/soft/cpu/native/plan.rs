@@ -298,9 +298,8 @@ pub(crate) fn reads(
 fn holds(ty: Type, same: bool) -> bool {
     match ty {
         Type::Scalar(Scalar::I64 | Scalar::U64) | Type::Pointer(_) => same,
-        Type::Scalar(Scalar::F16 | Scalar::BF16) | Type::Void => false,
         Type::Scalar(_) => true,
-        Type::Vector(..) => false,
+        Type::Vector(..) | Type::Void => false,
     }
 }
 

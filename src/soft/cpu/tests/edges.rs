@@ -561,14 +561,14 @@ fn uniform_accesses_at_the_ends_of_memory() {
     for ty in types() {
         for what in [What::Load, What::Store, What::StoreUniform] {
             for form in [Form::Offset, Form::Pointer] {
-                sweep([plain(form, what, ty)], &[Way::PLAIN]);
+                sweep([plain(form, what, ty)], &Way::plain_and_native());
             }
         }
     }
     for distance in -16..=36 {
         for ty in [vector(Scalar::U8, 1), vector(Scalar::U32, 1), vector(Scalar::U16, 2)] {
             for what in [What::Load, What::Store] {
-                sweep([plain(Form::Field(distance), what, ty)], &[Way::PLAIN]);
+                sweep([plain(Form::Field(distance), what, ty)], &Way::plain_and_native());
             }
         }
     }
@@ -592,6 +592,8 @@ fn biased_indices_and_rows_at_the_ends_of_memory() {
         vector(Scalar::U32, 1),
         vector(Scalar::F32, 1),
         vector(Scalar::U16, 1),
+        vector(Scalar::F16, 1),
+        vector(Scalar::BF16, 4),
         vector(Scalar::U64, 2),
     ] {
         for what in [What::Load, What::Store] {
@@ -638,6 +640,8 @@ fn joined_loads_at_the_ends_of_memory() {
 fn threadgroup_memory_at_its_ends() {
     for ty in [
         vector(Scalar::U8, 1),
+        vector(Scalar::F16, 1),
+        vector(Scalar::F16, 4),
         vector(Scalar::U32, 1),
         vector(Scalar::U32, 3),
         vector(Scalar::U64, 4),

@@ -37,6 +37,12 @@ impl Way {
         interpreted.chain(native.map(|isa| Self { isa, native: true })).collect()
     }
 
+    /// The interpreter built for the target, and every way with machine code.
+    pub(crate) fn plain_and_native() -> Vec<Self> {
+        let all = Self::all().into_iter();
+        all.filter(|&way| way == Self::PLAIN || way.native).collect()
+    }
+
     /// A program that runs this way.
     pub(crate) fn program(self, module: &Module) -> Result<Program, CompileError> {
         Ok(Program::with_isa(module, self.isa)?.with_native(self.native))

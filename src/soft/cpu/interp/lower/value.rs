@@ -212,21 +212,9 @@ impl Lowering<'_> {
     }
 
     fn bitcast(&mut self, value: Value, inst: &Inst) {
-        use Conversion as C;
         let (from, to) = (self.scalar(inst.args[0]), self.scalar(value));
         let source = self.operand(inst.args[0]);
-        let mut steps = match from {
-            Scalar::F16 => vec![C::F16Bits],
-            Scalar::BF16 => vec![C::BF16Bits],
-            _ => Vec::new(),
-        };
-        match to {
-            Scalar::F16 => steps.extend([C::WrapU16, C::F16Value]),
-            Scalar::BF16 => steps.push(C::BF16Value),
-            _ if to.bytes() < 4 && to != from => steps.extend(C::narrowing(to)),
-            _ => {}
-        }
-        self.steps(value, source, &steps);
+        self.steps(value, source, &Conversion::bitcast(from, to));
     }
 
     fn read(&mut self, value: Value, variable: VarId) {

@@ -110,10 +110,19 @@ impl Selection<'_> {
         let float = scalar.is_float() && inst.ty.space().is_none();
         let bool = scalar == Scalar::Bool;
         let parts = self.parts();
+        // Halves are read as the bits that they are, but for rows of those that nothing moves.
+        let exact = self.moved[value.index()];
+        let row = width == 1 && !same && self.step(&sum) == Some(2);
+        let read = match scalar {
+            _ if !float => scalar,
+            Scalar::F16 if row && !exact => scalar,
+            Scalar::F16 | Scalar::BF16 => Scalar::U16,
+            _ => scalar,
+        };
         // The results, before anything is read: a slow path gives them too.
         let components: Vec<Forms> = (0..width)
             .map(|_| {
-                if same && !float {
+                if same && (!float || read != scalar) {
                     Forms { int: Some(self.int()), lanes: Vec::new() }
                 } else if same {
                     Forms { int: None, lanes: vec![self.lane(); parts] }
@@ -132,8 +141,13 @@ impl Selection<'_> {
                 None => Operand::Lanes(forms.lanes.clone()),
             })
             .collect();
-        let joined = inst.imm != 0;
-        self.access(value, start, &sum, scalar, data, false, joined);
+        let unit = scalar.bytes() * if inst.imm != 0 { 1 } else { width };
+        self.access(value, start, &sum, read, data, false, unit);
+        let components: Vec<Forms> = if read == scalar {
+            components
+        } else {
+            components.into_iter().map(|forms| self.floats_of_bits(forms, scalar, exact)).collect()
+        };
         if width == 1 {
             let forms = components.into_iter().next().unwrap_or_default();
             return match forms.int {
@@ -145,12 +159,74 @@ impl Selection<'_> {
         self.vectors.insert(value, components);
     }
 
+    /// What the bits of halves or bfloats are.
+    fn floats_of_bits(&mut self, forms: Forms, scalar: Scalar, exact: bool) -> Forms {
+        let lanes = match forms.int {
+            Some(s) => {
+                let d = self.lane();
+                self.emit(Ins::Spread { d, s });
+                vec![self.value_of_bits(scalar, d, exact); self.parts()]
+            }
+            None => {
+                forms.lanes.iter().map(|&bits| self.value_of_bits(scalar, bits, exact)).collect()
+            }
+        };
+        Forms { int: None, lanes }
+    }
+
+    /// The same operation for the vector of each part, done once if they are one.
+    fn each_part(&mut self, regs: &[Reg], mut f: impl FnMut(&mut Self, Reg) -> Reg) -> Vec<Reg> {
+        if regs.windows(2).all(|pair| pair[0] == pair[1]) {
+            return vec![f(self, regs[0]); regs.len()];
+        }
+        regs.iter().map(|&reg| f(self, reg)).collect()
+    }
+
+    /// A component as it is in memory: the bits of halves and bfloats, 1 and 0 for truth values.
+    fn in_memory(&mut self, forms: Forms, scalar: Scalar, exact: bool) -> Forms {
+        let int = forms.int.map(|a| {
+            if scalar != Scalar::Bool {
+                return a;
+            }
+            let d = self.int();
+            self.emit(Ins::IntImm { op: IntOp::And, wide: false, d, a, imm: 1 });
+            d
+        });
+        if forms.lanes.is_empty() {
+            return Forms { int, ..forms };
+        }
+        let lanes = match scalar {
+            Scalar::F16 | Scalar::BF16 => self.each_part(&forms.lanes, |selection, reg| {
+                selection.bits_of_value(scalar, reg, exact)
+            }),
+            Scalar::Bool => {
+                let (a, b) = (self.lane_constant(1), self.lane_constant(0));
+                self.each_part(&forms.lanes, |selection, mask| {
+                    let d = selection.lane();
+                    selection.emit(Ins::Select { d, mask, a, b });
+                    d
+                })
+            }
+            _ => forms.lanes,
+        };
+        Forms { int, lanes }
+    }
+
     pub(super) fn store(&mut self, value: Value, inst: &Inst) {
         let Some((start, sum)) = self.address(inst.args[0]) else { return };
         let stored = inst.args[1];
         let scalar = self.scalar(stored);
-        let bool = scalar == Scalar::Bool;
+        let written = match scalar {
+            _ if self.ty(stored).space().is_some() => scalar,
+            Scalar::F16 | Scalar::BF16 => Scalar::U16,
+            Scalar::Bool => Scalar::U8,
+            _ => scalar,
+        };
         let loaded = self.vectors.get(&stored).cloned();
+        let exact: Vec<bool> = match loaded {
+            Some(_) => vec![true; self.ty(stored).width() as usize],
+            None => self.components(stored).iter().map(|&part| self.is_exact(part)).collect(),
+        };
         let components: Vec<(Forms, bool)> = match loaded {
             Some(parts) => parts
                 .into_iter()
@@ -176,31 +252,34 @@ impl Selection<'_> {
                 .collect(),
         };
         let one_address = sum.lanes.is_empty();
+        let unit = scalar.bytes() * components.len() as u32;
         let data = components
             .into_iter()
-            .map(|(forms, same)| match forms.int {
-                Some(reg) if one_address => Operand::Int { reg, bool },
-                Some(reg) => {
-                    // A loaded number that goes to many places.
-                    if bool {
-                        let d = self.mask();
-                        self.emit(Ins::MaskOfInt { d, s: reg });
-                        return Operand::Masks(vec![d; self.parts()]);
+            .zip(exact)
+            .map(|((forms, same), exact)| {
+                let forms = self.in_memory(forms, scalar, exact);
+                match forms.int {
+                    Some(reg) if one_address => Operand::Int { reg, bool: false },
+                    Some(reg) => {
+                        // A loaded number that goes to many places.
+                        let d = self.lane();
+                        self.emit(Ins::Spread { d, s: reg });
+                        Operand::Lanes(vec![d; self.parts()])
                     }
-                    let d = self.lane();
-                    self.emit(Ins::Spread { d, s: reg });
-                    Operand::Lanes(vec![d; self.parts()])
+                    None if one_address && same => {
+                        let d = self.int();
+                        self.emit(Ins::First { d, s: forms.lanes[0] });
+                        Operand::Int { reg: d, bool: false }
+                    }
+                    None if one_address => {
+                        let reg = self.of_last_lane(&forms.lanes);
+                        Operand::Int { reg, bool: false }
+                    }
+                    None => Operand::Lanes(forms.lanes),
                 }
-                None if one_address && same && !bool => {
-                    let d = self.int();
-                    self.emit(Ins::First { d, s: forms.lanes[0] });
-                    Operand::Int { reg: d, bool: false }
-                }
-                None if bool => Operand::Masks(forms.lanes),
-                None => Operand::Lanes(forms.lanes),
             })
             .collect();
-        self.access(value, start, &sum, scalar, data, true, false);
+        self.access(value, start, &sum, written, data, true, unit);
     }
 
     /// Reads or writes components of a scalar type that are side by side in memory.
@@ -213,7 +292,7 @@ impl Selection<'_> {
         scalar: Scalar,
         data: Vec<Operand>,
         write: bool,
-        joined: bool,
+        unit: u32,
     ) {
         let size = u64::from(scalar.bytes());
         let total = size * data.len() as u64;
@@ -225,7 +304,11 @@ impl Selection<'_> {
         let one_address = sum.lanes.is_empty();
         let contiguous = step == Some(total as i64) && data.len() == 1;
         // Narrow scalars are gathered as words, which may lie past the end.
-        let over = if one_address || contiguous { 0 } else { 4u64.saturating_sub(size) };
+        let over = if one_address || contiguous || write || words_of(scalar, data.len()) > 1 {
+            0
+        } else {
+            4u64.saturating_sub(size)
+        };
         let span = match step {
             Some(step) => step as u64 * (lanes as u64 - 1),
             None => 0,
@@ -270,18 +353,12 @@ impl Selection<'_> {
             terms: terms.clone(),
             exec: self.exec.clone(),
             data: data.clone(),
-            joined,
+            unit,
         };
         let site = self.site(self.run.access_site(value), SiteKind::Access(access));
-        let varies = data.iter().any(|data| !matches!(data, Operand::Int { .. }));
-        let bool = scalar == Scalar::Bool;
         let slow = if write {
-            // The last active lane's value, scattered narrow ones, and truth values that differ.
-            one_address && varies
-                || !one_address && (bool || !(self.strip.scatters || contiguous && size == 4))
-                || !one_address && !contiguous && size != 4
-                // Lanes that overlap are written one after the other.
-                || step.is_some_and(|step| step < total as i64)
+            // Lanes that overlap are written one after the other.
+            !one_address && step.is_some_and(|step| step < total as i64)
         } else {
             !one_address && size == 8
         };
@@ -294,11 +371,6 @@ impl Selection<'_> {
                 let disp = at as i32 * size as i32;
                 let mem = MemRef { base: MemBase::Reg(base), index: Some(offset), disp };
                 match data {
-                    Operand::Int { reg, .. } if write && bool => {
-                        let d = self.int();
-                        self.emit(Ins::IntImm { op: IntOp::And, wide: false, d, a: *reg, imm: 1 });
-                        self.emit(Ins::StoreInt { bytes: 1, mem, s: d });
-                    }
                     Operand::Int { reg, .. } if write => {
                         self.emit(Ins::StoreInt { bytes: size as u32, mem, s: *reg });
                     }
@@ -421,10 +493,7 @@ impl Selection<'_> {
             for part in 0..self.parts() {
                 let first = part as u32 * self.strip.lanes;
                 let offsets = self.lane_home(Home::Iota { first, factor: step as u32 });
-                for (component, data) in data.iter().enumerate() {
-                    let disp = component as i32 * size as i32;
-                    self.lanes_at(at, offsets, disp, scalar, data, part, write);
-                }
+                self.lanes_at(at, offsets, scalar, data, part, write);
             }
         }
         self.emit(Ins::SiteEnd { site });
@@ -454,43 +523,72 @@ impl Selection<'_> {
         }
     }
 
-    /// Reads or writes each lane at `base` plus its offset plus a displacement.
-    #[allow(clippy::too_many_arguments)] // As above.
+    /// Reads or writes the components of each lane at `base` plus its offset.
     pub(super) fn lanes_at(
         &mut self,
         base: Reg,
         offsets: Reg,
-        disp: i32,
         scalar: Scalar,
-        data: &Operand,
+        data: &[Operand],
         part: usize,
         write: bool,
     ) {
         let mask = self.exec[part];
-        match data {
-            Operand::Lanes(regs) if write => {
-                self.emit(Ins::Scatter { base, offsets, disp, s: regs[part], mask });
+        let bytes = scalar.bytes();
+        let reg = |data: &Operand| match data {
+            Operand::Lanes(regs) | Operand::Masks(regs) => regs[part],
+            Operand::Int { .. } => unreachable!("lanes at many addresses"),
+        };
+        if write {
+            for (component, data) in data.iter().enumerate() {
+                let disp = component as i32 * bytes as i32;
+                self.emit(Ins::Scatter { bytes, base, offsets, disp, s: reg(data), mask });
             }
-            Operand::Lanes(regs) if scalar.bytes() == 4 => {
-                self.emit(Ins::Gather { d: regs[part], base, offsets, disp, mask });
-            }
-            Operand::Lanes(regs) | Operand::Masks(regs) => {
-                // The low bytes of a word.
-                let (word, up) = (self.lane(), self.lane());
-                self.emit(Ins::Gather { d: word, base, offsets, disp, mask });
-                let bits = 32 - 8 * scalar.bytes() as u8;
-                self.emit(Ins::Lane1 { op: Lane1::Shl(bits), d: up, a: word });
-                if scalar == Scalar::Bool {
-                    let zero = self.lane_constant(0);
-                    let (test, kind) = (Test::Ne, Num::Unsigned);
-                    self.emit(Ins::CompareLanes { test, kind, d: regs[part], a: up, b: zero });
-                } else {
-                    let op = if scalar.is_signed() { Lane1::Sar(bits) } else { Lane1::Shr(bits) };
-                    self.emit(Ins::Lane1 { op, d: regs[part], a: up });
+            return;
+        }
+        let each = words_of(scalar, data.len());
+        for (number, data) in data.chunks(each).enumerate() {
+            let disp = (number * each) as i32 * bytes as i32;
+            let word = if bytes == 4 { reg(&data[0]) } else { self.lane() };
+            self.emit(Ins::Gather { d: word, base, offsets, disp, mask });
+            if bytes < 4 {
+                for (component, data) in data.iter().enumerate() {
+                    self.part_of_word(word, component as u32 * bytes, scalar, reg(data));
                 }
             }
-            Operand::Int { .. } => unreachable!("lanes at many addresses"),
         }
+    }
+
+    /// A narrow scalar at a byte of each lane, widened.
+    fn part_of_word(&mut self, word: Reg, byte: u32, scalar: Scalar, d: Reg) {
+        let bits = 32 - 8 * scalar.bytes() as u8;
+        let up = bits - 8 * byte as u8;
+        let a = if up == 0 { word } else { self.lane1(Lane1::Shl(up), word) };
+        if scalar == Scalar::Bool {
+            let (a, b) = (self.lane1(Lane1::Shr(bits), a), self.lane_constant(0));
+            return self.emit(Ins::CompareLanes { test: Test::Ne, kind: Num::Unsigned, d, a, b });
+        }
+        let op = if scalar.is_signed() { Lane1::Sar(bits) } else { Lane1::Shr(bits) };
+        self.emit(Ins::Lane1 { op, d, a });
+    }
+
+    /// The number that the last active lane has.
+    fn of_last_lane(&mut self, regs: &[Reg]) -> Reg {
+        let mut found: Option<Reg> = None;
+        for (part, &s) in regs.iter().enumerate() {
+            let (bits, d) = (self.int(), self.int());
+            self.emit(Ins::BitsOfMask { d: bits, s: self.exec[part] });
+            self.emit(Ins::Last { d, s, bits });
+            found = Some(match found {
+                Some(b) => {
+                    let to = self.int();
+                    self.emit(Ins::Choose { wide: false, d: to, c: bits, a: d, b });
+                    to
+                }
+                None => d,
+            });
+        }
+        found.unwrap_or_else(|| self.constant(0))
     }
 
     /// An access by lanes anywhere.
@@ -592,13 +690,16 @@ impl Selection<'_> {
             })
             .collect();
         for (part, &offsets) in offsets.iter().enumerate() {
-            for (component, data) in data.iter().enumerate() {
-                let disp = component as i32 * scalar.bytes() as i32;
-                self.lanes_at(base, offsets, disp, scalar, data, part, write);
-            }
+            self.lanes_at(base, offsets, scalar, data, part, write);
         }
         self.emit(Ins::SiteEnd { site });
     }
+}
+
+/// How many components are read as one word: all narrow ones if they fill words.
+fn words_of(scalar: Scalar, components: usize) -> usize {
+    let bytes = scalar.bytes() as usize;
+    if bytes < 4 && (components * bytes).is_multiple_of(4) { 4 / bytes } else { 1 }
 }
 
 /// The first lanes of terms, their strides, signs and scales.

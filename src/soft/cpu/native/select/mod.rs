@@ -7,13 +7,15 @@
 
 mod demand;
 mod flow;
+mod half;
 mod memory;
 mod value;
 
 use std::collections::HashMap;
 
 use super::lir::{
-    Class, Code, Home, Info, Ins, IntOp, Kind, Label, Lane2, MaskOp, MemBase, MemRef, Reg, Test,
+    Class, Code, Home, Info, Ins, IntOp, Kind, Label, Lane1, Lane2, MaskOp, MemBase, MemRef, Reg,
+    Test,
 };
 use super::region::{Layout, Run};
 use super::shape::{Shape, Shapes};
@@ -70,6 +72,8 @@ pub(crate) struct Selection<'a> {
     /// The components of vectors that were loaded.
     vectors: HashMap<Value, Vec<Forms>>,
     want: Vec<u8>,
+    /// For each value whether something moves it, see `half`.
+    moved: Vec<bool>,
     variables: HashMap<VarId, Forms>,
     exec: Vec<Reg>,
     /// The lanes that are active when the run starts; the masks above change.
@@ -110,6 +114,7 @@ pub(crate) fn select(run: &Run, strip: Strip, isa: IsaKind) -> Code {
         forms: vec![Forms::default(); count],
         vectors: HashMap::new(),
         want: vec![0; count],
+        moved: half::moved(function),
         variables: HashMap::new(),
         exec: Vec::new(),
         entry: Vec::new(),
@@ -186,6 +191,20 @@ impl Selection<'_> {
 
     pub(super) fn mask(&mut self) -> Reg {
         self.reg(Class::Mask, false)
+    }
+
+    /// The result of an operation in each lane.
+    pub(super) fn lane1(&mut self, op: Lane1, a: Reg) -> Reg {
+        let d = self.lane();
+        self.emit(Ins::Lane1 { op, d, a });
+        d
+    }
+
+    /// The same of two operands.
+    pub(super) fn lane2(&mut self, op: Lane2, a: Reg, b: Reg) -> Reg {
+        let d = self.lane();
+        self.emit(Ins::Lane2 { op, d, a, b });
+        d
     }
 
     /// A register whose value is in memory when the strip starts.

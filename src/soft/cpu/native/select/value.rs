@@ -312,6 +312,9 @@ impl Selection<'_> {
     }
 
     pub(super) fn wrapped_lanes(&mut self, reg: Reg, scalar: Scalar) -> Reg {
+        if scalar.is_float() {
+            return self.rounded(scalar, reg);
+        }
         let bits = 32 - 8 * scalar.bytes() as u8;
         if !scalar.is_signed() {
             let ones = self.lane_constant(u32::MAX >> bits);
@@ -348,6 +351,9 @@ impl Selection<'_> {
             let d = self.mask();
             self.emit(Ins::IsNan { d, a: args[0] });
             return d;
+        }
+        if op == Op::Fma && row == Scalar::F16 {
+            return self.fma_of_halves(args[0], args[1], args[2]);
         }
         if op == Op::Fma {
             let d = self.lane();
@@ -431,11 +437,7 @@ impl Selection<'_> {
     pub(super) fn bitcast(&mut self, value: Value, inst: &Inst) {
         let to = self.scalar(value);
         let from = self.scalar(inst.args[0]);
-        let mut steps = Vec::new();
-        if to.bytes() < 4 && to != from {
-            steps.extend(Conversion::narrowing(to));
-        }
-        self.steps(value, inst.args[0], &steps);
+        self.steps(value, inst.args[0], &Conversion::bitcast(from, to));
     }
 
     /// A chain of conversions; an empty one changes nothing but the type.
@@ -510,6 +512,8 @@ impl Selection<'_> {
         let direct = match step {
             C::F32ToU32 | C::U32ToF32 => unsigned,
             C::WrapI8 | C::WrapU8 | C::WrapI16 | C::WrapU16 => true,
+            C::RoundF16 | C::RoundBF16 => true,
+            C::F16Bits | C::F16Value | C::BF16Bits | C::BF16Value => true,
             C::I32ToF32 | C::F32ToI32 | C::F32ToI8 | C::F32ToU8 | C::F32ToI16 | C::F32ToU16 => true,
             C::U32ToBool | C::F32ToBool => true,
             _ => false,
@@ -535,6 +539,12 @@ impl Selection<'_> {
                 C::WrapU8 => self.wrapped_lanes(a, Scalar::U8),
                 C::WrapI16 => self.wrapped_lanes(a, Scalar::I16),
                 C::WrapU16 => self.wrapped_lanes(a, Scalar::U16),
+                C::RoundF16 => self.rounded(Scalar::F16, a),
+                C::RoundBF16 => self.rounded(Scalar::BF16, a),
+                C::F16Bits => self.bits_of_value(Scalar::F16, a, true),
+                C::BF16Bits => self.bits_of_value(Scalar::BF16, a, true),
+                C::F16Value => self.value_of_bits(Scalar::F16, a, true),
+                C::BF16Value => self.value_of_bits(Scalar::BF16, a, true),
                 C::I32ToF32 => one(self, Lane1::FloatOfSigned, a),
                 C::U32ToF32 => one(self, Lane1::FloatOfUnsigned, a),
                 C::F32ToU32 => one(self, Lane1::UnsignedOfFloat, a),
@@ -654,7 +664,8 @@ fn has_lanes(op: Op, row: Scalar) -> bool {
     let word = matches!(row, Scalar::I32 | Scalar::U32 | Scalar::F32);
     let other = match op {
         Op::Eq | Op::Ne | Op::Lt | Op::Le => word,
-        Op::IsNan | Op::Fma | Op::CopySign => row == Scalar::F32,
+        Op::Fma => matches!(row, Scalar::F32 | Scalar::F16),
+        Op::IsNan | Op::CopySign => row == Scalar::F32,
         Op::Neg => word,
         Op::Abs => row == Scalar::F32,
         Op::Not => row == Scalar::U32,

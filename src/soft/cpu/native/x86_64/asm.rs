@@ -213,6 +213,24 @@ pub(crate) mod ops {
     pub(crate) const PMOVDB: Op = op(2, 2, false, 0x31);
     /// AVX-512 only: stores the low words.
     pub(crate) const PMOVDW: Op = op(2, 2, false, 0x33);
+    /// From 16-bit floats in half a vector or in memory.
+    pub(crate) const CVTPH2PS: Op = op(2, 1, false, 0x13);
+    /// To 16-bit floats; the immediate 0 rounds to the nearest, ties to even.
+    pub(crate) const CVTPS2PH: Op = op(3, 1, false, 0x1d);
+    /// Words out of doublewords, in each half of 256 bits.
+    pub(crate) const PACKUSDW: Op = op(2, 1, false, 0x2b);
+    /// Bytes out of words, likewise.
+    pub(crate) const PACKUSWB: Op = op(1, 1, false, 0x67);
+    /// Quadwords in an order that is an immediate.
+    pub(crate) const PERMQ: Op = op(3, 1, true, 0x00);
+    /// Doublewords by a vector of their numbers, which is the first source.
+    pub(crate) const PERMD: Op = op(2, 1, false, 0x36);
+    /// AVX-512 only: lanes in which two vectors have no bit in common, as a mask.
+    pub(crate) const PTESTNMD: Op = op(2, 2, false, 0x27);
+    /// One byte or word of 128 bits, to memory.
+    pub(crate) const PEXTRB: Op = op(3, 1, false, 0x14);
+    pub(crate) const PEXTRW: Op = op(3, 1, false, 0x15);
+    pub(crate) const MOVQ_STORE: Op = op(1, 1, false, 0xd6);
     pub(crate) const GATHERDPS: Op = op(2, 1, false, 0x92);
     /// AVX-512 only.
     pub(crate) const SCATTERDPS: Op = op(2, 1, false, 0xa2);
@@ -245,6 +263,8 @@ pub(crate) mod ops {
     pub(crate) const SHLX: Op = op(2, 1, false, 0xf7);
     pub(crate) const SARX: Op = op(2, 2, false, 0xf7);
     pub(crate) const SHRX: Op = op(2, 3, false, 0xf7);
+    /// Clears the lowest bit that is set; the register field is 1.
+    pub(crate) const BLSR: Op = op(2, 0, false, 0xf3);
 }
 
 /// A position in the code that jumps go to.
@@ -495,6 +515,12 @@ impl Assembler {
         self.plain(wide, &[0x85], a.0, b.into(), 0);
     }
 
+    /// Tests bits of a register.
+    pub(crate) fn test_imm(&mut self, a: Gpr, bits: u32) {
+        self.plain(false, &[0xf7], 0, a.into(), 4);
+        self.word(bits);
+    }
+
     pub(crate) fn imul(&mut self, wide: bool, to: Gpr, from: impl Into<Rm>) {
         self.plain(wide, &[0x0f, 0xaf], to.0, from.into(), 0);
     }
@@ -511,6 +537,22 @@ impl Assembler {
     pub(crate) fn shift_imm(&mut self, shift: Shift, wide: bool, to: Gpr, count: u8) {
         self.plain(wide, &[0xc1], shift as u8, to.into(), 1);
         self.byte(count);
+    }
+
+    /// The number of the lowest bit that is set.
+    pub(crate) fn lowest_bit(&mut self, to: Gpr, from: Gpr) {
+        self.byte(0xf3);
+        self.plain(false, &[0x0f, 0xbc], to.0, from.into(), 0);
+    }
+
+    /// The number of the highest bit that is set. Of 0 it is any number.
+    pub(crate) fn highest_bit(&mut self, to: Gpr, from: Gpr) {
+        self.plain(false, &[0x0f, 0xbd], to.0, from.into(), 0);
+    }
+
+    /// Clears the lowest bit that is set; the flags are those of the result.
+    pub(crate) fn clear_lowest_bit(&mut self, to: Gpr, from: Gpr) {
+        self.vex(ops::BLSR, false, 1, to.0, from.into(), 0);
     }
 
     /// Shifts by a register, whose number is taken modulo the width.
@@ -604,6 +646,12 @@ impl Assembler {
         self.byte(u8::from(op.w) << 7 | (!vvvv & 15) << 3 | u8::from(long) << 2 | op.pp);
         self.byte(op.code);
         self.modrm(reg, rm, after, false);
+    }
+
+    /// The same with an immediate.
+    pub(crate) fn vex_imm(&mut self, op: Op, long: bool, reg: u8, vvvv: u8, rm: Rm, number: u8) {
+        self.vex(op, long, reg, vvvv, rm, 1);
+        self.byte(number);
     }
 
     /// An instruction with an EVEX prefix and 512 bits. `mask` 0 is none; with `broadcast` memory is one

@@ -295,10 +295,11 @@ impl Emitter<'_> {
             Ins::Gather { d, base, offsets, disp, mask } => {
                 self.gather(d, base, offsets, disp, mask)
             }
-            Ins::Scatter { base, offsets, disp, s, mask } => {
-                self.scatter(base, offsets, disp, s, mask)
+            Ins::Scatter { bytes, base, offsets, disp, s, mask } => {
+                self.scatter(bytes, base, offsets, disp, s, mask)
             }
             Ins::First { d, s } => self.first(d, s),
+            Ins::Last { d, s, bits } => self.last(d, s, bits),
             Ins::MaskBin { op, d, a, b } => self.mask_op(op, d, a, b),
             Ins::MaskNot { d, a } => self.mask_not(d, a),
             Ins::MaskMove { d, s } => self.mask_move(d, s),

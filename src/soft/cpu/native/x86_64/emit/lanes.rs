@@ -2,7 +2,7 @@
 
 use super::{Emitter, K1, SCRATCH};
 use crate::soft::cpu::native::lir::{Kind, Lane1, Lane2, Reg, Test};
-use crate::soft::cpu::native::x86_64::asm::{Gpr, RAX, Rm, Vector as V, ops};
+use crate::soft::cpu::native::x86_64::asm::{Cond, Gpr, RAX, Rm, Vector as V, ops};
 
 impl Emitter<'_> {
     pub(super) fn is_nan(&mut self, d: Reg, a: Reg) {
@@ -57,6 +57,72 @@ impl Emitter<'_> {
         self.int_done(d, to);
     }
 
+    /// The bits of the last of the lanes whose bits are set.
+    pub(super) fn last(&mut self, d: Reg, s: Reg, bits: Reg) {
+        let bits = self.int(bits, RAX);
+        self.asm.highest_bit(RAX, bits);
+        self.asm.vex(ops::MOVD, false, SCRATCH[0].0, 0, RAX.into(), 0);
+        let s = self.lanes_rm(s, SCRATCH[1]);
+        self.vec(ops::PERMD, SCRATCH[0], SCRATCH[0], s);
+        let to = self.int_to(d, RAX);
+        self.asm.vex(ops::MOVD_STORE, false, SCRATCH[0].0, 0, to.into(), 0);
+        self.int_done(d, to);
+    }
+
+    /// The value of an `f16`'s bits, or the bits of a value: the instructions make signalling NaNs quiet, so with `exact`
+    /// their highest fraction bit is copied from the operand.
+    fn half(&mut self, op: Lane1, to: V, a: V) {
+        let temp = SCRATCH[2];
+        let exact = match op {
+            Lane1::ValueOfHalf { exact } => {
+                if self.zmm() {
+                    self.vec(ops::PMOVDW, a, V(0), temp);
+                } else {
+                    self.pack(temp, a, 2);
+                }
+                self.vec(ops::CVTPH2PS, to, V(0), temp);
+                exact
+            }
+            Lane1::BitsOfHalf { exact } => {
+                self.asm.vec_raw_imm(self.width, ops::CVTPS2PH, a.0, V(0), temp, 0);
+                self.vec(ops::PMOVZXWD, to, V(0), temp);
+                exact
+            }
+            _ => {
+                self.asm.vec_raw_imm(self.width, ops::CVTPS2PH, a.0, V(0), temp, 0);
+                self.vec(ops::CVTPH2PS, to, V(0), temp);
+                false
+            }
+        };
+        if !exact {
+            return;
+        }
+        let of_bits = matches!(op, Lane1::ValueOfHalf { .. });
+        let (value, from, at) =
+            if of_bits { (to, 0x200, 0x40_0000) } else { (a, 0x40_0000, 0x200u32) };
+        let skip = self.asm.label();
+        if self.zmm() {
+            self.asm.vec_raw_imm(self.width, ops::CMPPS, K1.0, value, value, 3);
+            self.asm.mask2(ops::KORTESTW, K1.0, K1);
+            self.asm.jump_if(Cond::Equal, skip);
+            let (from, rest) = (self.pool(|_| from), self.pool(|_| !at));
+            self.asm.masked(ops::PTESTNMD, K1, V(K1.0), a, from);
+            self.asm.masked(ops::PAND, K1, to, to, rest);
+        } else {
+            self.asm.vec_imm(self.width, ops::CMPPS, temp, value, value, 3);
+            self.asm.vex(ops::MOVMSKPS, true, RAX.0, 0, temp.into(), 0);
+            self.asm.test(false, RAX, RAX);
+            self.asm.jump_if(Cond::Equal, skip);
+            let at = self.pool(|_| at);
+            self.vec(ops::PAND, temp, temp, at);
+            self.vec(ops::PANDN, to, temp, to);
+            self.shift_lanes(if of_bits { 6 } else { 2 }, SCRATCH[1], a, 13);
+            self.vec(ops::PAND, temp, temp, SCRATCH[1]);
+            self.vec(ops::POR, to, to, temp);
+        }
+        self.asm.bind(skip);
+    }
+
     pub(super) fn spread(&mut self, to: V, s: Gpr) {
         if self.zmm() {
             self.vec(ops::PBROADCASTD_GPR, to, V(0), s);
@@ -103,6 +169,9 @@ impl Emitter<'_> {
         }
         let a = self.lanes(a, SCRATCH[1]);
         match op {
+            Lane1::ValueOfHalf { .. } | Lane1::BitsOfHalf { .. } | Lane1::RoundHalf => {
+                self.half(op, to, a);
+            }
             Lane1::Shl(by) => self.shift_lanes(6, to, a, by),
             Lane1::Shr(by) => self.shift_lanes(2, to, a, by),
             Lane1::Sar(by) => self.shift_lanes(4, to, a, by),

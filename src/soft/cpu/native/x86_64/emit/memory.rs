@@ -1,8 +1,10 @@
 //! Loads and stores of vectors: lanes side by side, spread, gathered and scattered.
 
-use super::{Emitter, K1, SCRATCH};
+use super::{Emitter, K1, R12, SCRATCH};
 use crate::soft::cpu::native::lir::{MemRef, Reg};
-use crate::soft::cpu::native::x86_64::asm::{Base, Index, Mem, RAX, Vector as V, ops};
+use crate::soft::cpu::native::x86_64::asm::{
+    Alu, Base, Cond, Index, Mem, RAX, RCX, RDX, Vector as V, ops,
+};
 use crate::soft::ir::Scalar;
 
 impl Emitter<'_> {
@@ -19,6 +21,7 @@ impl Emitter<'_> {
             Scalar::U8 => ops::PMOVZXBD,
             Scalar::I16 => ops::PMOVSXWD,
             Scalar::U16 => ops::PMOVZXWD,
+            Scalar::F16 => ops::CVTPH2PS,
             _ => ops::MOVUPS_LOAD,
         };
         let mem = self.mem(mem);
@@ -44,10 +47,48 @@ impl Emitter<'_> {
                 _ => ops::MOVUPS_STORE,
             };
             self.asm.masked(op, mask, s, V(0), mem);
-        } else {
+        } else if bytes == 4 {
             let mask = self.lanes(mask, SCRATCH[1]);
             self.vec(ops::MASKMOVPS_STORE, s, mask, mem);
+        } else {
+            let mask = self.lanes(mask, SCRATCH[1]);
+            self.asm.vex(ops::MOVMSKPS, true, RAX.0, 0, mask.into(), 0);
+            self.pack(SCRATCH[0], s, bytes);
+            self.store_packed(bytes, mem);
         }
+    }
+
+    /// With 256 bits: the low bytes of each lane side by side, in the low half of the result.
+    pub(super) fn pack(&mut self, to: V, s: V, bytes: u32) {
+        let low = self.pool(|_| u32::MAX >> (32 - 8 * bytes));
+        self.vec(ops::PAND, to, s, low);
+        self.vec(ops::PACKUSDW, to, to, to);
+        self.asm.vec_imm(self.width, ops::PERMQ, to, V(0), to, 0b1000);
+        if bytes == 1 {
+            self.vec(ops::PACKUSWB, to, to, to);
+        }
+    }
+
+    /// Stores packed lanes whose bits are set in `rax`.
+    fn store_packed(&mut self, bytes: u32, mem: Mem) {
+        let (some, done) = (self.asm.label(), self.asm.label());
+        let s = SCRATCH[0].0;
+        self.asm.alu_imm(Alu::Cmp, false, RAX, 0xff);
+        self.asm.jump_if(Cond::NotEqual, some);
+        let whole = if bytes == 1 { ops::MOVQ_STORE } else { ops::MOVUPS_STORE };
+        self.asm.vex(whole, false, s, 0, mem.into(), 0);
+        self.asm.jump(done);
+        self.asm.bind(some);
+        let one = if bytes == 1 { ops::PEXTRB } else { ops::PEXTRW };
+        for lane in 0..8u8 {
+            let next = self.asm.label();
+            self.asm.test_imm(RAX, 1 << lane);
+            self.asm.jump_if(Cond::Equal, next);
+            let at = Mem { disp: mem.disp + i32::from(lane) * bytes as i32, ..mem };
+            self.asm.vex_imm(one, false, s, 0, at.into(), lane);
+            self.asm.bind(next);
+        }
+        self.asm.bind(done);
     }
 
     pub(super) fn gather(&mut self, d: Reg, base: Reg, offsets: Reg, disp: i32, mask: Reg) {
@@ -75,7 +116,18 @@ impl Emitter<'_> {
         self.lanes_done(d, to);
     }
 
-    pub(super) fn scatter(&mut self, base: Reg, offsets: Reg, disp: i32, s: Reg, mask: Reg) {
+    pub(super) fn scatter(
+        &mut self,
+        bytes: u32,
+        base: Reg,
+        offsets: Reg,
+        disp: i32,
+        s: Reg,
+        mask: Reg,
+    ) {
+        if bytes < 4 || !self.zmm() {
+            return self.scatter_one_by_one(bytes, base, offsets, disp, s, mask);
+        }
         let base = self.int(base, RAX);
         let offsets = self.lanes(offsets, SCRATCH[1]);
         let s = self.lanes(s, SCRATCH[0]);
@@ -86,5 +138,46 @@ impl Emitter<'_> {
         let index = Some((Index::Vector(offsets), 0));
         let mem = Mem { base: Base::Gpr(base), index, disp };
         self.asm.masked(ops::SCATTERDPS, K1, s, V(0), mem);
+    }
+
+    /// Without an instruction for it: a loop over the lanes.
+    fn scatter_one_by_one(
+        &mut self,
+        bytes: u32,
+        base: Reg,
+        offsets: Reg,
+        disp: i32,
+        s: Reg,
+        mask: Reg,
+    ) {
+        let (next, done) = (self.asm.label(), self.asm.label());
+        if self.zmm() {
+            let mask = self.mask(mask, K1);
+            self.asm.mask2(ops::KMOVW_TO_GPR, RAX.0, mask);
+        } else {
+            let mask = self.lanes(mask, SCRATCH[0]);
+            self.asm.vex(ops::MOVMSKPS, true, RAX.0, 0, mask.into(), 0);
+        }
+        self.asm.test(false, RAX, RAX);
+        self.asm.jump_if(Cond::Equal, done);
+        // Nothing else is in this memory while the code does not call out.
+        let at = |vector: u32| (self.area.vectors + vector * 64) as i32;
+        let (offset_at, value_at) = (at(0), at(1));
+        let offsets = self.lanes(offsets, SCRATCH[1]);
+        self.vec(ops::MOVUPS_STORE, offsets, V(0), Mem::at(R12, offset_at));
+        let s = self.lanes(s, SCRATCH[0]);
+        self.vec(ops::MOVUPS_STORE, s, V(0), Mem::at(R12, value_at));
+        let lane =
+            |disp: i32| Mem { base: Base::Gpr(R12), index: Some((Index::Gpr(RCX), 2)), disp };
+        let base = self.int_rm(base);
+        self.asm.bind(next);
+        self.asm.lowest_bit(RCX, RAX);
+        self.asm.mov(false, RDX, lane(offset_at));
+        self.asm.alu(Alu::Add, true, RDX, base);
+        self.asm.mov(false, RCX, lane(value_at));
+        self.asm.store(bytes, Mem::at(RDX, disp), RCX);
+        self.asm.clear_lowest_bit(RAX, RAX);
+        self.asm.jump_if(Cond::NotEqual, next);
+        self.asm.bind(done);
     }
 }
