@@ -20,6 +20,7 @@ mod error;
 mod memory;
 mod shape;
 mod tensor;
+pub mod weights;
 
 pub use dtype::{DType, Element, Quant};
 pub use error::Error;
