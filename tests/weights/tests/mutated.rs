@@ -33,7 +33,8 @@ static COUNTED: Counted = Counted;
 
 /// Changes some bytes: single ones, numbers that mean sizes, copies of parts, cuts.
 fn mutate(random: &mut Random, file: &mut Vec<u8>) {
-    const NUMBERS: &[u64] = &[0, 1, 2, 3, 8, 9, 31, 32, 255, 1 << 16, 1 << 31, 1 << 32, 1 << 60, 1 << 63, u64::MAX];
+    const NUMBERS: &[u64] =
+        &[0, 1, 2, 3, 8, 9, 31, 32, 255, 1 << 16, 1 << 31, 1 << 32, 1 << 60, 1 << 63, u64::MAX];
     for _ in 0..=random.below(4) {
         let at = random.below(file.len());
         let rest = file.len() - at;
@@ -88,7 +89,11 @@ fn run(seed: u64, file: &[u8], read: impl Fn(&[u8]) -> bool) -> usize {
         // A list of small values is 8 times as large in memory, its growth doubles it, and values are decoded to 4 bytes
         // of 1.5 bits.
         let limit = 64 * mutated.len() + (1 << 16);
-        assert!(used <= limit, "mutation {index} of seed {seed}: {used} bytes for {}", mutated.len());
+        assert!(
+            used <= limit,
+            "mutation {index} of seed {seed}: {used} bytes for {}",
+            mutated.len()
+        );
     }
     readable
 }
@@ -100,7 +105,10 @@ fn gguf() -> Vec<u8> {
         ("general.alignment", Value::from(32u32)),
         ("tokens", Value::from(vec!["a".to_owned(), String::new(), "ccc".to_owned()])),
         ("scores", Value::from(vec![1.0f32; 10])),
-        ("nested", Value::Array(Array::Array(vec![Array::U8(vec![1, 2]), Array::Bool(vec![true])]))),
+        (
+            "nested",
+            Value::Array(Array::Array(vec![Array::U8(vec![1, 2]), Array::Bool(vec![true])])),
+        ),
         ("flag", Value::from(true)),
         ("big", Value::from(1.0f64)),
     ];
@@ -144,6 +152,7 @@ fn mutated_files_are_read_or_refused() {
     });
     assert!(readable > 0, "mutations are small enough to leave some files readable");
 
-    let text = br#"{"a": [1, -2.5e3, true, null, "b\u00e9\ud83d\ude00\n"], "c": {"d": {}, "e": []}}"#;
+    let text =
+        br#"{"a": [1, -2.5e3, true, null, "b\u00e9\ud83d\ude00\n"], "c": {"d": {}, "e": []}}"#;
     run(3, text, |bytes| Json::parse(bytes).is_ok());
 }
