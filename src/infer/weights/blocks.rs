@@ -245,7 +245,7 @@ pub(super) fn tq1_0(block: &[u8; 54], out: &mut [f32; 256]) {
         for (i, out) in out.iter_mut().enumerate() {
             // The byte is a fraction of 256; multiplied by a power of three its next digit comes first.
             let fraction = bytes[i % bytes.len()].wrapping_mul(POWERS[i / bytes.len()]);
-            *out = (f32::from((u16::from(fraction) * 3 >> 8) as u8) - 1.0) * d;
+            *out = (f32::from(((u16::from(fraction) * 3) >> 8) as u8) - 1.0) * d;
         }
     }
 }

@@ -70,7 +70,9 @@ impl Json {
     /// Reads a file.
     pub(super) fn read(path: &Path) -> Result<Self, Error> {
         let mut text = Vec::new();
-        File::open(path).and_then(|file| file.take(LIMIT + 1).read_to_end(&mut text)).about(path)?;
+        File::open(path)
+            .and_then(|file| file.take(LIMIT + 1).read_to_end(&mut text))
+            .about(path)?;
         match text.len() as u64 > LIMIT {
             true => Err(invalid(LIMIT, "the file is too long")),
             false => Self::parse(&text),
@@ -347,7 +349,10 @@ impl Parser<'_> {
     fn unit(&mut self) -> Option<u16> {
         let digits = self.text.get(self.at..self.at + 4)?;
         self.at += 4;
-        digits.bytes().all(|b| b.is_ascii_hexdigit()).then(|| u16::from_str_radix(digits, 16).ok())?
+        digits
+            .bytes()
+            .all(|b| b.is_ascii_hexdigit())
+            .then(|| u16::from_str_radix(digits, 16).ok())?
     }
 
     fn digits(&mut self) -> Result<(), Error> {
@@ -394,7 +399,8 @@ mod tests {
 
     #[test]
     fn values_of_every_kind() {
-        let text = br#" { "a" : [ 1 , -0.5e+2, 18446744073709551615, -18446744073709551616, 1e400 ],
+        let text =
+            br#" { "a" : [ 1 , -0.5e+2, 18446744073709551615, -18446744073709551616, 1e400 ],
             "b\u0041\n\ud83d\ude00" : { "c" : [ ] , "d" : { } }, "e" : [true, false, null] } "#;
         let json = Json::parse(text).expect("valid");
         let numbers = json["a"].as_array().expect("an array");

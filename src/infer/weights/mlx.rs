@@ -151,6 +151,29 @@ fn affine(json: &Json, default: Affine) -> Result<Affine, Error> {
     Ok(Affine { bits, group })
 }
 
+/// Packed values in groups, each with a scale and a bias.
+///
+/// ```
+/// use aruminium::infer::{DType, Tensor, weights::{Affine, QuantizedWeight}};
+/// let gpu = aruminium::Gpu::open()?;
+/// let weight = Tensor::new(&gpu, DType::U32, &[8, 8])?;
+/// let scales = Tensor::new(&gpu, DType::F16, &[8, 1])?;
+/// let affine = Affine { bits: 4, group: 64 };
+/// let weight = QuantizedWeight { weight, biases: scales.clone(), scales, affine };
+/// # Ok::<(), aruminium::infer::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct QuantizedWeight {
+    /// The packed values, in 32-bit words.
+    pub weight: Tensor,
+    /// The scale of each group.
+    pub scales: Tensor,
+    /// The bias of each group.
+    pub biases: Tensor,
+    /// The bits of a value, and the values of a group.
+    pub affine: Affine,
+}
+
 /// The weights of a layer.
 ///
 /// ```
@@ -163,17 +186,8 @@ fn affine(json: &Json, default: Affine) -> Result<Affine, Error> {
 pub enum LayerWeights {
     /// Plain values.
     Plain(Tensor),
-    /// Packed values in groups.
-    Quantized {
-        /// The packed values, in 32-bit words.
-        weight: Tensor,
-        /// The scale of each group.
-        scales: Tensor,
-        /// The bias of each group.
-        biases: Tensor,
-        /// The bits and the groups.
-        affine: Affine,
-    },
+    /// Packed values.
+    Quantized(Box<QuantizedWeight>),
 }
 
 /// A model in a folder: `config.json`, and `model.safetensors` or an index with several files.
@@ -280,7 +294,9 @@ impl MlxModel {
         let error = |why: String| Error::Format(format!("layer {layer:?}: {why}"));
         let Some(Affine { bits, group }) = self.affine(layer) else {
             return match self.weights.info(&format!("{layer}.scales")) {
-                Some(_) => Err(error("it has scales, but config.json does not say how it is quantised".into())),
+                Some(_) => Err(error(
+                    "it has scales, but config.json does not say how it is quantised".into(),
+                )),
                 None => Ok(()),
             };
         };
@@ -318,8 +334,8 @@ impl MlxModel {
     /// use aruminium::infer::weights::LayerWeights;
     /// # let model = aruminium::infer::weights::MlxModel::open("model")?;
     /// let gpu = aruminium::Gpu::open()?;
-    /// if let LayerWeights::Quantized { affine, .. } = model.load(&gpu, "model.layers.0.mlp.up_proj")? {
-    ///     println!("{} bits", affine.bits);
+    /// if let LayerWeights::Quantized(weight) = model.load(&gpu, "model.layers.0.mlp.up_proj")? {
+    ///     println!("{} bits", weight.affine.bits);
     /// }
     /// # Ok::<(), aruminium::infer::Error>(())
     /// ```
@@ -330,7 +346,12 @@ impl MlxModel {
             None => LayerWeights::Plain(weight),
             Some(affine) => {
                 let (scales, biases) = (part("scales")?, part("biases")?);
-                LayerWeights::Quantized { weight, scales, biases, affine }
+                LayerWeights::Quantized(Box::new(QuantizedWeight {
+                    weight,
+                    scales,
+                    biases,
+                    affine,
+                }))
             }
         })
     }

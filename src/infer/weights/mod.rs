@@ -26,6 +26,6 @@ mod source;
 pub use dequantize::dequantize;
 pub use gguf::{Array, Gguf, Limits, Value};
 pub use json::Json;
-pub use mlx::{Affine, LayerWeights, MlxModel, QuantizationConfig};
+pub use mlx::{Affine, LayerWeights, MlxModel, QuantizationConfig, QuantizedWeight};
 pub use safetensors::Safetensors;
 pub use source::{Entry, Info, Progress, Weights};

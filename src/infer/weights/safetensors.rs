@@ -238,7 +238,10 @@ fn header(source: &Source) -> Result<(BTreeMap<String, String>, Vec<Info>), Erro
     source.read(0, &mut size)?;
     let size = u64::from_le_bytes(size);
     if size > LIMIT || size > end - 8 {
-        return Err(invalid(0, format!("the header has {size} bytes: more than allowed, or follow")));
+        return Err(invalid(
+            0,
+            format!("the header has {size} bytes: more than allowed, or follow"),
+        ));
     }
     let mut text = vec![0; size as usize];
     source.read(8, &mut text)?;
@@ -281,9 +284,9 @@ fn header(source: &Source) -> Result<(BTreeMap<String, String>, Vec<Info>), Erro
 /// A tensor by its member in the header; the offset is that from the start of the data.
 fn tensor(name: &str, value: &Json) -> Result<Info, String> {
     let numbers = |key: &str| -> Result<Vec<u64>, String> {
-        let values = value[key].as_array().and_then(|values| {
-            values.iter().map(Json::as_u64).collect::<Option<Vec<u64>>>()
-        });
+        let values = value[key]
+            .as_array()
+            .and_then(|values| values.iter().map(Json::as_u64).collect::<Option<Vec<u64>>>());
         values.ok_or_else(|| format!("{key:?} is not an array of numbers"))
     };
     let type_name = value["dtype"].as_str().ok_or("\"dtype\" is not a string")?.to_owned();

@@ -2,8 +2,8 @@
 
 use super::value::{Stored, Value};
 use crate::infer::weights::format::invalid;
-use crate::infer::{DType, Error};
 use crate::infer::weights::source::{self, Info};
+use crate::infer::{DType, Error};
 use std::collections::BTreeMap;
 use std::io::Read;
 
@@ -130,11 +130,7 @@ pub(super) struct Header {
 }
 
 /// Reads the header of a file of `end` bytes, and finds its tensors.
-pub(super) fn header(
-    from: &mut dyn Read,
-    end: u64,
-    limits: &Limits,
-) -> Result<Header, Error> {
+pub(super) fn header(from: &mut dyn Read, end: u64, limits: &Limits) -> Result<Header, Error> {
     let mut reader = Reader { from, at: 0, end, limits };
     if &reader.array()? != b"GGUF" {
         return Err(invalid(0, "not a GGUF file: it does not begin with \"GGUF\""));
@@ -218,9 +214,7 @@ fn place(tensors: &mut [Info], data: u64, alignment: u64, end: u64) -> Result<()
     let mut starts: Vec<u64> = tensors.iter().map(|tensor| tensor.offset).collect();
     starts.sort_unstable();
     for tensor in tensors {
-        let error = |message: String| {
-            invalid(data, format!("tensor {:?} {message}", tensor.name))
-        };
+        let error = |message: String| invalid(data, format!("tensor {:?} {message}", tensor.name));
         if tensor.offset % alignment != 0 {
             let offset = tensor.offset;
             return Err(error(format!("is at offset {offset}, no multiple of {alignment}")));

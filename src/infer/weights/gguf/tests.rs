@@ -81,8 +81,7 @@ fn what_is_written_is_read_back() {
 
 #[test]
 fn the_alignment_is_what_the_key_says() {
-    let tensors =
-        [Entry::new("a", DType::I8, &[1], &[1]), Entry::new("b", DType::I8, &[1], &[2])];
+    let tensors = [Entry::new("a", DType::I8, &[1], &[1]), Entry::new("b", DType::I8, &[1], &[2])];
     let file = written(&[("general.alignment", 128u32.into())], &tensors);
     let file = Gguf::parse(file).expect("valid");
     assert_eq!(file.alignment(), 128);
@@ -299,7 +298,7 @@ fn tensors_are_mapped_and_copied_with_the_same_values() {
             assert_eq!(tensor.to_vec::<i8>().expect("readable"), expected, "{name}");
         }
         let info = file.weights().info(name).expect("it is there");
-        let maps = info.offset() % 16 == 0 && info.bytes() > 0;
+        let maps = info.offset().is_multiple_of(16) && info.bytes() > 0;
         assert_eq!(mapped[*name].memory().is_read_only(), maps, "{name}");
     }
     assert!(mapped.values().any(|tensor| tensor.memory().is_read_only()), "some are mapped");

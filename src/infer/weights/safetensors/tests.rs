@@ -146,12 +146,14 @@ fn an_index_lists_files_of_its_folder() {
 #[test]
 fn layers_of_mlx_have_the_bits_of_their_configuration() {
     let folder = folder("mlx-layers");
-    let config = r#"{"quantization": {"bits": 4, "group_size": 32, "b": {"bits": 6, "group_size": 16}}}"#;
+    let config =
+        r#"{"quantization": {"bits": 4, "group_size": 32, "b": {"bits": 6, "group_size": 16}}}"#;
     let open = |config: &str, scales: &[usize]| {
         std::fs::write(folder.join("config.json"), config).expect("writable");
         // A row of 32 values of 4 bits, and one of 16 values of 6 bits.
         let bytes: Vec<u8> = (0..16).map(|i| i * 16 + i).collect();
-        let (ones, zeros) = ([0, 0x3c].repeat(scales.iter().product()), [0, 0].repeat(scales.iter().product()));
+        let (ones, zeros) =
+            ([0, 0x3c].repeat(scales.iter().product()), [0, 0].repeat(scales.iter().product()));
         let tensors = [
             Entry::new("a.weight", DType::U32, &[1, 4], &bytes),
             Entry::new("a.scales", DType::F16, scales, &ones),
@@ -175,11 +177,10 @@ fn layers_of_mlx_have_the_bits_of_their_configuration() {
     // 6 bits: 0x00, 0x11, 0x22 are the values 0, 0b000100, 0b100001, 0b001000, plus the bias.
     assert_eq!(model.dequantize("b").expect("readable")[..4], [1.0, 5.0, 34.0, 9.0]);
     let gpu = crate::Gpu::open().expect("a GPU");
-    let LayerWeights::Quantized { weight, affine, .. } = model.load(&gpu, "a").expect("loadable")
-    else {
+    let LayerWeights::Quantized(layer) = model.load(&gpu, "a").expect("loadable") else {
         panic!("it is quantised")
     };
-    assert_eq!((weight.shape(), affine.bits), (&[1, 4][..], 4));
+    assert_eq!((layer.weight.shape(), layer.affine.bits), (&[1, 4][..], 4));
     assert!(matches!(model.load(&gpu, "norm"), Ok(LayerWeights::Plain(_))));
     assert_eq!(model.weights().read("other").expect("readable").len(), 2);
 
