@@ -76,6 +76,10 @@ variables! {
         JIT: "ARUMINIUM_SOFT_JIT", Words(&["on", "off", "always"]), "on",
             "`on` makes machine code of kernels that have worked for about half a millisecond, `always` of every kernel, `off` \
              of none; a system that gives no executable memory is as `off`";
+        #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))] // As above.
+        JIT_DUMP: "ARUMINIUM_SOFT_JIT_DUMP", Any, "unset",
+            "prints the IR and the machine code of the kernels whose names it lists, separated by commas, on standard error \
+             when machine code is made; `all` is every kernel";
     }
     known {
         "ARUMINIUM_TEST_SCALE", Words(&["small", "many", "full"]), "unset",

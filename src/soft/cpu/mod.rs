@@ -222,7 +222,10 @@ impl Program {
             let before = self.worked.fetch_add(work.min(WORTH_NATIVE), Ordering::Relaxed);
             if before.saturating_add(work) >= WORTH_NATIVE || native::is_always() {
                 // A defect here costs speed only: the interpreter runs what has no machine code.
-                let make = || with_stack(|| lower::lower_native(&self.source));
+                let make = || {
+                    native::print_ir(&self.source.function);
+                    with_stack(|| lower::lower_native(&self.source))
+                };
                 let make = || catch_internal_error(make).ok().flatten();
                 return self.native.get_or_init(make).as_ref();
             }

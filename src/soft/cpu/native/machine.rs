@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::allocate::Place;
 use super::lir::{Access, Class, Code, Home, Info, LaneIndex, Operand, Reg, RegionRef, SiteKind};
+use super::listing::{self, Listing};
 use super::memory::Executable;
 use super::region::Run;
 use super::select::Strip;
@@ -80,9 +81,13 @@ impl Machine {
     }
 
     /// Makes the code executable; none if that cannot be had.
-    pub(crate) fn new(code: Code, strip: Strip) -> Option<Self> {
+    pub(crate) fn new(code: Code, strip: Strip, kernel: &str) -> Option<Self> {
         let width = if strip.lanes == 8 { Width::Ymm } else { Width::Zmm };
-        let Emitted { bytes, places, area } = emit::emit(&code, width, slow)?;
+        let emitted = emit::emit(&code, width, slow)?;
+        if listing::is_wanted(kernel) {
+            eprintln!("{}", Listing { kernel, strip, code: &code, emitted: &emitted, width });
+        }
+        let Emitted { bytes, places, area, .. } = emitted;
         let pages = Executable::new(&bytes)?;
         let lanes = (strip.lanes * strip.parts) as usize;
         Some(Self { pages, code, places, area, width, lanes })

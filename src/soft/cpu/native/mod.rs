@@ -6,6 +6,7 @@
 
 mod allocate;
 mod lir;
+mod listing;
 pub(crate) mod machine;
 mod memory;
 pub(crate) mod plan;
@@ -16,6 +17,7 @@ mod x86_64;
 
 use crate::soft::variables;
 
+pub(crate) use listing::print_ir;
 pub(crate) use select::MAX_REGION;
 
 /// Whether machine code is made: the system gives executable memory, and `ARUMINIUM_SOFT_JIT` is not `off`.

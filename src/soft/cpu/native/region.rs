@@ -135,7 +135,8 @@ impl Run {
 
     fn machine_of(&self, slot: usize, strip: Strip) -> Option<&Machine> {
         let isa = self.source.isa;
-        let make = || with_stack(|| Machine::new(select(self, strip, isa), strip));
+        let kernel = &self.source.function.name;
+        let make = || with_stack(|| Machine::new(select(self, strip, isa), strip, kernel));
         // A defect here costs speed only: the code for any strips takes its place.
         let make = || if slot == ANY { make() } else { catch_internal_error(make).ok().flatten() };
         self.machines[slot].get_or_init(make).as_ref()

@@ -324,6 +324,11 @@ impl Assembler {
         Label(self.labels.len() as u32 - 1)
     }
 
+    /// How many bytes there are so far.
+    pub(crate) fn position(&self) -> u32 {
+        self.code.len() as u32
+    }
+
     /// Binds a label to this point.
     pub(crate) fn bind(&mut self, label: Label) {
         self.labels[label.0 as usize] = Some(self.code.len() as u32);

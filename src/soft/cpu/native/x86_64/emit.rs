@@ -55,6 +55,8 @@ fn files(width: Width) -> Files {
 /// The bytes of a region's code, where its registers are, and the memory that it needs.
 pub(crate) struct Emitted {
     pub(crate) bytes: Vec<u8>,
+    /// Where the bytes of each instruction start, and where those of the last end.
+    pub(crate) starts: Vec<u32>,
     pub(crate) places: Vec<Place>,
     pub(crate) area: Area,
 }
@@ -84,9 +86,9 @@ pub(crate) fn emit(code: &Code, width: Width, slow: Slow) -> Option<Emitted> {
         thunk,
         reset: None,
     };
-    emitter.whole(slow);
+    let starts = emitter.whole(slow);
     let bytes = emitter.asm.finish();
-    Some(Emitted { bytes, places: allocation.places, area })
+    Some(Emitted { bytes, starts, places: allocation.places, area })
 }
 
 struct Emitter<'a> {
@@ -107,15 +109,19 @@ struct Emitter<'a> {
 }
 
 impl Emitter<'_> {
-    fn whole(&mut self, slow: Slow) {
+    /// Emits everything; the result is where each instruction starts.
+    fn whole(&mut self, slow: Slow) -> Vec<u32> {
         let several = self.code.lanes * self.code.parts < 32;
         self.enter();
         let strip = self.asm.label();
         self.asm.bind(strip);
         self.homes();
+        let mut starts = Vec::with_capacity(self.code.code.len() + 1);
         for (at, ins) in self.code.code.iter().enumerate() {
+            starts.push(self.asm.position());
             self.ins(at, ins);
         }
+        starts.push(self.asm.position());
         if several {
             let bytes = (self.code.lanes * self.code.parts * 4) as i32;
             self.asm.alu_imm(Alu::Add, false, R13, bytes);
@@ -137,6 +143,7 @@ impl Emitter<'_> {
             }
         }
         self.call_out(slow);
+        starts
     }
 
     // --- Frame ---------------------------------------------------------------------------------------
@@ -327,5 +334,19 @@ pub(crate) const fn is_vector(class: Class, width: Width) -> bool {
         Class::Int => false,
         Class::Vector => true,
         Class::Mask => !masks_are_registers(width),
+    }
+}
+
+/// What a register is called.
+pub(crate) fn register_name(class: Class, number: u8, width: Width) -> String {
+    const INTS: [&str; 16] = [
+        "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12",
+        "r13", "r14", "r15",
+    ];
+    match (class, width) {
+        (Class::Int, _) => INTS[usize::from(number)].to_owned(),
+        (Class::Mask, Width::Zmm) => format!("k{number}"),
+        (_, Width::Zmm) => format!("zmm{number}"),
+        (_, Width::Ymm) => format!("ymm{number}"),
     }
 }
