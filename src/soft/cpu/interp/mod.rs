@@ -18,5 +18,5 @@ mod prepared;
 mod registers;
 mod sample;
 mod simd;
-mod thread;
+pub(crate) mod thread;
 mod uses;

@@ -28,7 +28,7 @@ pub(crate) fn thread_imm(bytes: u32, local: u32, displacement: i32) -> u64 {
 
 /// The address of a byte of thread memory.
 #[inline(always)]
-fn thread_byte(memory: *mut u8, lane: usize, at: usize) -> *mut u8 {
+pub(crate) fn thread_byte(memory: *mut u8, lane: usize, at: usize) -> *mut u8 {
     memory.wrapping_add((at & !3) * LANES + lane * 4 + (at & 3))
 }
 

@@ -371,6 +371,10 @@ pub(crate) enum Ins {
         s: Reg,
         mask: Reg,
     },
+    /// Four times the number of the strip's first lane.
+    FirstLane {
+        d: Reg,
+    },
     /// The lowest lane's bits.
     First {
         d: Reg,
@@ -431,7 +435,7 @@ impl Ins {
         };
         match *self {
             I::Label(_) | I::Jump(_) | I::Budget { .. } | I::SiteEnd { .. } | I::Call { .. } => {}
-            I::Const { d, .. } | I::MaskClear { d } => f(d),
+            I::Const { d, .. } | I::MaskClear { d } | I::FirstLane { d } => f(d),
             I::Move { d, s }
             | I::Not { d, s, .. }
             | I::Widen { d, s, .. }
@@ -554,6 +558,12 @@ pub(crate) enum RegionRef {
     Number(u32),
     /// The number of the region that a pointer is in, as the code found it.
     Found(Reg),
+    /// Thread memory: the local that a report names, where it starts, and its size.
+    Thread {
+        local: u32,
+        start: u32,
+        bytes: u32,
+    },
 }
 
 /// An index of 32 bits that differs from lane to lane, and what it is multiplied by.

@@ -13,6 +13,7 @@ use super::x86_64::emit::{self, Emitted};
 use crate::soft::cpu::IsaKind;
 use crate::soft::cpu::interp::code::{Ins, Stop, Wave, Wrong};
 use crate::soft::cpu::interp::memory::Region;
+use crate::soft::cpu::interp::thread::thread_byte;
 use crate::soft::cpu::watch::Verdict;
 use crate::soft::ir::Scalar;
 use crate::soft::ir::half::f16_value;
@@ -292,15 +293,21 @@ unsafe extern "sysv64" fn slow(
 
 /// Does an access for the active lanes one after the other, each checked; or the first lane and what is wrong.
 fn lanes_one_by_one(saved: &Saved<'_>, access: &Access, wave: &Wave) -> Result<(), (u32, Wrong)> {
-    let number = match access.region {
-        RegionRef::Number(number) => number,
-        RegionRef::Found(reg) => saved.int(reg) as u32,
+    let none =
+        Region { base: std::ptr::null_mut(), bytes: 0, slack: 0, writable: false, alone: false };
+    let (number, region) = match access.region {
+        RegionRef::Number(number) => (number, None),
+        RegionRef::Found(reg) => (saved.int(reg) as u32, None),
+        RegionRef::Thread { bytes, .. } => {
+            let base = wave.thread_memory;
+            (0, Some(Region { base, bytes: bytes.into(), writable: true, ..none }))
+        }
     };
-    let region = if number < wave.region_count {
+    let region = match region {
+        Some(region) => region,
         // SAFETY: the number is in the table.
-        unsafe { *wave.regions.add(number as usize) }
-    } else {
-        Region { base: std::ptr::null_mut(), bytes: 0, slack: 0, writable: false, alone: false }
+        None if number < wave.region_count => unsafe { *wave.regions.add(number as usize) },
+        None => none,
     };
     let size = access.scalar.bytes();
     let total = i64::from(size) * access.data.len() as i64;
@@ -330,8 +337,25 @@ fn lanes_one_by_one(saved: &Saved<'_>, access: &Access, wave: &Wave) -> Result<(
             return Err(((saved.first + lane) as u32, wrong(access, number, offset, last, total)));
         }
         for (component, data) in access.data.iter().enumerate() {
+            let at = offset as usize + component * size as usize;
+            if let RegionRef::Thread { start, .. } = access.region {
+                let lane_number = saved.first + lane;
+                // SAFETY: the bytes of a lane of thread memory, all in bounds.
+                unsafe {
+                    let byte = |b| thread_byte(region.base, lane_number, start as usize + at + b);
+                    let mut raw = [0; 8];
+                    if access.write {
+                        write(access.scalar, raw.as_mut_ptr(), saved.get(data, lane));
+                        (0..size as usize).for_each(|b| *byte(b) = raw[b]);
+                    } else {
+                        (0..size as usize).for_each(|b| raw[b] = *byte(b));
+                        saved.set(data, lane, read(access.scalar, raw.as_ptr()));
+                    }
+                }
+                continue;
+            }
             // SAFETY: the whole access is in bounds.
-            let at = unsafe { region.base.add(offset as usize + component * size as usize) };
+            let at = unsafe { region.base.add(at) };
             if access.write {
                 // SAFETY: as above.
                 unsafe { write(access.scalar, at, saved.get(data, lane)) };
@@ -346,7 +370,8 @@ fn lanes_one_by_one(saved: &Saved<'_>, access: &Access, wave: &Wave) -> Result<(
                 }
             }
         }
-        if access.terms.is_empty() && (numbers || !access.write) {
+        let shared = !matches!(access.region, RegionRef::Thread { .. });
+        if shared && access.terms.is_empty() && (numbers || !access.write) {
             break;
         }
     }
@@ -359,6 +384,9 @@ fn wrong(access: &Access, region: u32, offset: i64, last: i64, total: i64) -> Wr
     let last = last.saturating_add(total - size);
     let mut starts = (0..total / size).map(|k| offset.wrapping_add(k * size));
     let offset = starts.find(|start| !(0..=last).contains(start)).unwrap_or(offset);
+    if let RegionRef::Thread { local, .. } = access.region {
+        return Wrong::ThreadAccess { local, offset, bytes: access.unit, write: access.write };
+    }
     Wrong::Access { region, offset, bytes: access.unit, write: access.write }
 }
 

@@ -10,7 +10,7 @@ use crate::soft::cpu::interp::lanes;
 use crate::soft::ir::facts::uniform::Uniformity;
 use crate::soft::ir::semantics::row_scalar;
 use crate::soft::ir::{
-    Address, Block, Effect, Function, Inst, Op, Rule, Scalar, Space, Stmt, Type, Value,
+    Address, Block, Effect, Function, Inst, Op, Rule, Scalar, Stmt, Type, Value,
 };
 
 /// Runs of statements, by the address of the first.
@@ -277,9 +277,7 @@ pub(crate) fn reads(
             let Some((start, sum)) = shape::address(function, shapes, inst.args[0]) else {
                 return inst.args.to_vec();
             };
-            if let shape::Start::Pointer(pointer) = start {
-                all.push(pointer);
-            }
+            all.extend(start.pointer());
             all.extend(sum.same.iter().chain(&sum.lanes).map(|&(value, _)| value));
             if inst.op == Op::Store {
                 let data = function.inst(inst.args[1]);
@@ -338,7 +336,7 @@ pub(crate) fn kind(
             let variable = &function.variables[inst.imm as usize];
             direct(holds(variable.ty, uniform.variables[inst.imm as usize]) && operands_held())
         }
-        Rule::Index | Rule::Field if same && inst.ty.space() != Some(Space::Thread) => Kind::Direct,
+        Rule::Index | Rule::Field if same => Kind::Direct,
         Rule::Index | Rule::Field => Kind::Folded,
         Rule::PointerToInt if inst.op == Op::Address => Kind::Interpreted,
         Rule::PointerToInt | Rule::IntToPointer => direct(same),
@@ -351,7 +349,7 @@ pub(crate) fn kind(
             direct(known && holds(component, same))
         }
         Rule::Store => {
-            let Some((_, sum)) = shape::address(function, shapes, inst.args[0]) else {
+            let Some((start, sum)) = shape::address(function, shapes, inst.args[0]) else {
                 return Kind::Interpreted;
             };
             let data = function.inst(inst.args[1]);
@@ -359,7 +357,7 @@ pub(crate) fn kind(
                 Op::Compose => data.args.to_vec(),
                 _ => vec![inst.args[1]],
             };
-            let one_address = sum.lanes.is_empty();
+            let one_address = sum.lanes.is_empty() && !start.is_thread();
             direct(parts.iter().all(|&part| {
                 let ty = function.ty(part);
                 match ty {

@@ -22,6 +22,7 @@ impl Layout {
     pub(crate) const BUDGET: i32 = offset_of!(Wave, budget) as i32;
     pub(crate) const REGIONS: i32 = offset_of!(Wave, regions) as i32;
     pub(crate) const REGION_COUNT: i32 = offset_of!(Wave, region_count) as i32;
+    pub(crate) const THREAD_MEMORY: i32 = offset_of!(Wave, thread_memory) as i32;
     pub(crate) const REGION_BYTES: i32 = size_of::<Region>() as i32;
     pub(crate) const BASE: i32 = offset_of!(Region, base) as i32;
     pub(crate) const BYTES: i32 = offset_of!(Region, bytes) as i32;

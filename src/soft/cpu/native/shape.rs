@@ -137,7 +137,7 @@ impl Shapes {
                 self.shape(inst.args[0])
             }
             Op::Load if ours(value) => match address(function, self, inst.args[0]) {
-                Some((_, sum)) if sum.lanes.is_empty() => Shape::Same,
+                Some((start, sum)) if sum.lanes.is_empty() && !start.is_thread() => Shape::Same,
                 _ => Shape::Any,
             },
             // Addresses take these apart instead.
@@ -171,6 +171,25 @@ pub(crate) enum Start {
     Region(u32),
     /// A pointer that is the same in all lanes.
     Pointer(Value),
+    /// A local in thread memory, by number.
+    Local(u32),
+    /// A pointer into thread memory that is the same in all lanes.
+    ThreadPointer(Value),
+}
+
+impl Start {
+    /// The pointer, if it is one.
+    pub(crate) fn pointer(self) -> Option<Value> {
+        match self {
+            Self::Pointer(pointer) | Self::ThreadPointer(pointer) => Some(pointer),
+            Self::Region(_) | Self::Local(_) => None,
+        }
+    }
+
+    /// Whether it is in thread memory.
+    pub(crate) fn is_thread(self) -> bool {
+        matches!(self, Self::Local(_) | Self::ThreadPointer(_))
+    }
 }
 
 /// How many indices an address has that differ from lane to lane, and that do not, at most.
@@ -185,14 +204,14 @@ pub(crate) fn address(
     shapes: &Shapes,
     pointer: Value,
 ) -> Option<(Start, Sum)> {
-    if function.ty(pointer).space() == Some(Space::Thread) {
-        return None;
-    }
+    let thread = function.ty(pointer).space() == Some(Space::Thread);
     let address = Address::of(function, pointer);
     let inst = function.inst(address.base);
     let start = match inst.op {
+        Op::Local => Start::Local(inst.imm as u32),
+        Op::Allocation if thread => return None,
         Op::Allocation => Start::Region(inst.imm as u32 + 1),
-        Op::Local => return None,
+        _ if shapes.is_same(address.base) && thread => Start::ThreadPointer(address.base),
         _ if shapes.is_same(address.base) => Start::Pointer(address.base),
         _ => return None,
     };

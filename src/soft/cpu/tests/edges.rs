@@ -729,6 +729,8 @@ enum Local {
     Offset,
     /// An offset per lane.
     Lanes,
+    /// An index of 32 bits per lane, of scalars.
+    Index,
     /// Parts that are each far out of bounds and cancel: per lane, uniform, and constant.
     Far { displacement: i64, uniform: i64 },
     /// A pointer that is computed, uniform or per lane: bounded by all locals.
@@ -759,6 +761,10 @@ fn local_kernel(form: Local, ty: Type, length: i64, write: bool) -> Module {
     let at = match form {
         Local::Offset => b.index(local, offset, 1),
         Local::Lanes => b.index(local, per_lane, 1),
+        Local::Index => {
+            let index = b.convert(per_lane, Type::I32);
+            b.index(local, index, ty.scalar().map_or(0, Scalar::bytes).into())
+        }
         Local::Far { displacement, .. } => {
             let at = b.index(local, per_lane, 1);
             let at = b.index(at, offset, 1);
@@ -795,6 +801,7 @@ fn thread_memory_at_its_ends() {
     let forms = [
         Local::Offset,
         Local::Lanes,
+        Local::Index,
         Local::Far { displacement: 0, uniform: -far },
         Local::Far { displacement: -0x4000_0000, uniform: 0x7000_0000 },
         Local::Far { displacement: far, uniform: 0 },
@@ -802,20 +809,23 @@ fn thread_memory_at_its_ends() {
         Local::Pointer { lanes: false },
         Local::Pointer { lanes: true },
     ];
-    let workers = Workers::new(1);
+    let (workers, ways) = (Workers::new(1), Way::plain_and_native());
     for ty in [
         vector(Scalar::U8, 1),
         vector(Scalar::U16, 3),
+        vector(Scalar::BF16, 1),
+        vector(Scalar::I8, 4),
         vector(Scalar::U32, 1),
         vector(Scalar::U32, 4),
         vector(Scalar::U64, 2),
     ] {
         let size = memory_bytes(ty);
-        for form in forms {
+        let part = i64::from(ty.scalar().map_or(0, Scalar::bytes));
+        for (form, way) in forms.iter().flat_map(|&form| ways.iter().map(move |&way| (form, way))) {
             for write in [false, true] {
-                for more in 0..16 {
+                for more in (0..16).step_by(if way.is_native() { 3 } else { 1 }) {
                     let length = size + more;
-                    let program = Program::new(&local_kernel(form, ty, length, write)).unwrap();
+                    let program = way.program(&local_kernel(form, ty, length, write)).unwrap();
                     // Locals start at multiples of 4.
                     let all = 2 * NEIGHBOUR + (length + 3) / 4 * 4;
                     let (from, to) = match form {
@@ -823,6 +833,9 @@ fn thread_memory_at_its_ends() {
                         _ => (0, length),
                     };
                     for start in from - 16..=to + 16 {
+                        if form == Local::Index && start % part != 0 {
+                            continue;
+                        }
                         // One lane is apart from the others, at the start.
                         let lanes =
                             !matches!(form, Local::Offset | Local::Pointer { lanes: false });
@@ -831,7 +844,9 @@ fn thread_memory_at_its_ends() {
                             Local::Far { displacement, uniform } => (displacement, uniform),
                             _ => (0, if lanes { 0 } else { start }),
                         };
-                        let lane_part = |lane: i64| (at(lane) - displacement - uniform) as u64;
+                        let scale = if form == Local::Index { part } else { 1 };
+                        let lane_part =
+                            |lane: i64| ((at(lane) - displacement - uniform) / scale) as u64;
                         let mut wide: Vec<u64> = (0..32).map(lane_part).collect();
                         let mut uniform = uniform.to_ne_bytes();
                         let mut out = vec![0u8; 32 * size as usize];
@@ -890,10 +905,13 @@ fn null_pointers_into_thread_memory_are_reported_as_null() {
         let value = b.load(pointer, Type::U32);
         b.store(out, value);
         let module = module(vec![buffer("out", 0, Space::Device)], b.finish());
-        let found = run(&module, Way::PLAIN, &launch([1, 1, 1], [1, 1, 1], &[]));
         let (verb, offset) = (if write { "write" } else { "read" }, bits & 0xff);
         let want = format!("{verb} of 4 bytes at offset {offset} of a null or stale pointer");
-        assert!(found.as_ref().is_err_and(|fault| fault.to_string().ends_with(&want)), "{found:?}");
+        for way in Way::plain_and_native() {
+            let found = run(&module, way, &launch([1, 1, 1], [1, 1, 1], &[]));
+            let same = found.as_ref().is_err_and(|fault| fault.to_string().ends_with(&want));
+            assert!(same, "{}: {found:?}", way.name());
+        }
     }
 }
 

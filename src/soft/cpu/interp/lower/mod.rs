@@ -184,16 +184,7 @@ impl<'a> Lowering<'a> {
                 uniform,
             })
             .collect();
-        let mut thread_bytes = 0;
-        let local_starts = function
-            .locals
-            .iter()
-            .map(|local| {
-                let start = thread_bytes;
-                thread_bytes += local.bytes.next_multiple_of(4);
-                start
-            })
-            .collect();
+        let (local_starts, thread_bytes) = local_starts(function);
         let mut lowering = Lowering {
             function,
             uniform,
@@ -274,6 +265,21 @@ pub(crate) const THREAD_POINTER: u64 = 1 << OFFSET_BITS;
 
 /// The number of a local in reports that is not known, or too large for the field.
 pub(crate) const UNKNOWN_LOCAL: u32 = 255;
+
+/// Where each local starts in thread memory, and the size of that.
+pub(crate) fn local_starts(function: &Function) -> (Vec<u32>, u32) {
+    let mut bytes = 0;
+    let starts = function
+        .locals
+        .iter()
+        .map(|local| {
+            let start = bytes;
+            bytes += local.bytes.next_multiple_of(4);
+            start
+        })
+        .collect();
+    (starts, bytes)
+}
 
 impl Lowering<'_> {
     // --- Making instructions -------------------------------------------------------------------

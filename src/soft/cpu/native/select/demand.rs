@@ -49,19 +49,20 @@ impl Selection<'_> {
             }
             Op::Load | Op::Store => {
                 let Some((start, sum)) = self.address(inst.args[0]) else { return };
-                if let Start::Pointer(pointer) = start {
+                if let Some(pointer) = start.pointer() {
                     self.need(pointer, INT);
                 }
                 for &(term, _) in &sum.same {
                     self.need(term, INT);
                 }
-                let affine = self.is_affine(&sum);
+                let affine = self.is_affine(&sum) && !start.is_thread();
                 for &(term, _) in &sum.lanes {
                     self.need(term, if affine { INT } else { LANES });
                 }
                 if inst.op == Op::Store {
                     for part in self.components(inst.args[1]) {
-                        let once = sum.lanes.is_empty() && self.shapes.is_same(part);
+                        let one_address = sum.lanes.is_empty() && !start.is_thread();
+                        let once = one_address && self.shapes.is_same(part);
                         let bits = if once && self.is_int(part) { INT } else { LANES };
                         self.need(part, bits);
                     }

@@ -106,13 +106,13 @@ impl Selection<'_> {
         let Some((start, sum)) = self.address(inst.args[0]) else { return };
         let scalar = self.scalar(value);
         let width = inst.ty.width();
-        let same = sum.lanes.is_empty();
+        let same = sum.lanes.is_empty() && !start.is_thread();
         let float = scalar.is_float() && inst.ty.space().is_none();
         let bool = scalar == Scalar::Bool;
         let parts = self.parts();
         // Halves are read as the bits that they are, but for rows of those that nothing moves.
         let exact = self.moved[value.index()];
-        let row = width == 1 && !same && self.step(&sum) == Some(2);
+        let row = width == 1 && !same && !start.is_thread() && self.step(&sum) == Some(2);
         let read = match scalar {
             _ if !float => scalar,
             Scalar::F16 if row && !exact => scalar,
@@ -222,6 +222,7 @@ impl Selection<'_> {
             Scalar::Bool => Scalar::U8,
             _ => scalar,
         };
+        let one_address = sum.lanes.is_empty() && !start.is_thread();
         let loaded = self.vectors.get(&stored).cloned();
         let exact: Vec<bool> = match loaded {
             Some(_) => vec![true; self.ty(stored).width() as usize],
@@ -242,7 +243,7 @@ impl Selection<'_> {
                 .into_iter()
                 .map(|part| {
                     let same = self.shapes.is_same(part);
-                    let forms = if sum.lanes.is_empty() && same && self.is_int(part) {
+                    let forms = if one_address && same && self.is_int(part) {
                         Forms { int: Some(self.number(part)), lanes: Vec::new() }
                     } else {
                         Forms { int: None, lanes: self.in_lanes(part) }
@@ -251,7 +252,6 @@ impl Selection<'_> {
                 })
                 .collect(),
         };
-        let one_address = sum.lanes.is_empty();
         let unit = scalar.bytes() * components.len() as u32;
         let data = components
             .into_iter()
@@ -294,6 +294,9 @@ impl Selection<'_> {
         write: bool,
         unit: u32,
     ) {
+        if start.is_thread() {
+            return self.thread_access(value, start, sum, scalar, data, write);
+        }
         let size = u64::from(scalar.bytes());
         let total = size * data.len() as u64;
         let lanes = i64::from(self.strip.lanes * self.strip.parts);
@@ -317,6 +320,9 @@ impl Selection<'_> {
             Start::Region(number) => {
                 let (base, limit) = self.region(number, total + span + over, write);
                 (RegionRef::Number(number), base, limit)
+            }
+            Start::Local(_) | Start::ThreadPointer(_) => {
+                unreachable!("thread memory is not a region")
             }
             Start::Pointer(pointer) => {
                 let (found, row, inner) = self.find_region(pointer);
@@ -399,18 +405,11 @@ impl Selection<'_> {
                 sum.constant,
             );
         }
-        self.scattered(
-            &terms,
-            offset,
-            base,
-            limit,
-            site,
-            scalar,
-            &data,
-            write,
-            moved,
-            sum.constant,
-        );
+        let lanes = self.lane_offsets(&terms, offset, limit, site, moved, sum.constant);
+        for (part, offsets) in lanes.into_iter().enumerate() {
+            self.lanes_at(base, offsets, scalar, &data, part, write);
+        }
+        self.emit(Ins::SiteEnd { site });
     }
 
     /// The number of the region that a pointer is in, where its row of the table is, and the offset in it.
@@ -560,7 +559,7 @@ impl Selection<'_> {
     }
 
     /// A narrow scalar at a byte of each lane, widened.
-    fn part_of_word(&mut self, word: Reg, byte: u32, scalar: Scalar, d: Reg) {
+    pub(super) fn part_of_word(&mut self, word: Reg, byte: u32, scalar: Scalar, d: Reg) {
         let bits = 32 - 8 * scalar.bytes() as u8;
         let up = bits - 8 * byte as u8;
         let a = if up == 0 { word } else { self.lane1(Lane1::Shl(up), word) };
@@ -591,21 +590,16 @@ impl Selection<'_> {
         found.unwrap_or_else(|| self.constant(0))
     }
 
-    /// An access by lanes anywhere.
-    #[allow(clippy::too_many_arguments)] // As above.
-    pub(super) fn scattered(
+    /// The offset of each lane, checked.
+    pub(super) fn lane_offsets(
         &mut self,
         terms: &[Term],
         offset: Reg,
-        base: Reg,
         limit: Reg,
         site: u32,
-        scalar: Scalar,
-        data: &[Operand],
-        write: bool,
         moved: bool,
         constant: i64,
-    ) {
+    ) -> Vec<Reg> {
         // Each term below 2^28 and the uniform part below 2^30 keep the sum below 2^31.
         const TERM: i64 = 1 << 28;
         const PART: i64 = 1 << 30;
@@ -623,7 +617,7 @@ impl Selection<'_> {
         };
         let uniform = if plain { None } else { Some(spread(self, offset)) };
         let bound = spread(self, limit);
-        let offsets: Vec<Reg> = (0..self.parts())
+        (0..self.parts())
             .map(|part| {
                 let mut good: Option<Reg> = None;
                 let mut also = |selection: &mut Self, mask: Reg| {
@@ -688,11 +682,7 @@ impl Selection<'_> {
                 }
                 sum
             })
-            .collect();
-        for (part, &offsets) in offsets.iter().enumerate() {
-            self.lanes_at(base, offsets, scalar, data, part, write);
-        }
-        self.emit(Ins::SiteEnd { site });
+            .collect()
     }
 }
 

@@ -9,6 +9,7 @@ mod demand;
 mod flow;
 mod half;
 mod memory;
+mod thread;
 mod value;
 
 use std::collections::HashMap;

@@ -305,6 +305,11 @@ impl Emitter<'_> {
             Ins::Scatter { bytes, base, offsets, disp, s, mask } => {
                 self.scatter(bytes, base, offsets, disp, s, mask)
             }
+            Ins::FirstLane { d } => {
+                let to = self.int_to(d, RAX);
+                self.asm.mov(true, to, R13);
+                self.int_done(d, to);
+            }
             Ins::First { d, s } => self.first(d, s),
             Ins::Last { d, s, bits } => self.last(d, s, bits),
             Ins::MaskBin { op, d, a, b } => self.mask_op(op, d, a, b),
