@@ -205,6 +205,14 @@ impl Program {
         false
     }
 
+    /// Whether all statements are one run of machine code, for tests of what has some.
+    #[cfg(all(test, target_arch = "x86_64"))]
+    pub(crate) fn is_one_run(&self) -> bool {
+        let length = self.source.function.body.len();
+        with_stack(|| lower::lower_native(&self.source))
+            .is_some_and(|code| code.runs.iter().map(|run| run.length).eq([length]))
+    }
+
     /// The code in which nothing was moved.
     fn plain(&self) -> &lower::Code {
         let Source { function, uniform, isa } = &*self.source;

@@ -283,6 +283,7 @@ const THREE: &[(Op, &str, bool)] = &[
     (ops::PACKUSWB, "vpackuswb", true),
     (ops::PERMD, "vpermd", true),
     (ops::BLENDMPS, "vblendmps", false),
+    (ops::PERMI2D, "vpermi2d", false),
 ];
 
 /// Instructions of one source.

@@ -17,6 +17,6 @@ mod pointer;
 mod prepared;
 mod registers;
 mod sample;
-mod simd;
+pub(super) mod simd;
 pub(crate) mod thread;
 mod uses;

@@ -44,6 +44,24 @@ monoids! {
     XorU32 u32, 0; XorU64 u64, 0;
 }
 
+/// A register's lanes, with the neutral element in those that are not active.
+///
+/// # Safety
+/// It is there.
+#[inline(always)]
+unsafe fn active_lanes<F: Monoid>(from: *const u8, wave: &Wave) -> [F::T; LANES] {
+    // SAFETY: the caller's.
+    let mut lanes = unsafe { *from.cast::<[F::T; LANES]>() };
+    if wave.exec != u32::MAX {
+        for (k, lane) in lanes.iter_mut().enumerate() {
+            if wave.exec & 1 << k == 0 {
+                *lane = F::NEUTRAL;
+            }
+        }
+    }
+    lanes
+}
+
 /// A reduction: halves are combined until one value is left, which is the result in all lanes.
 #[derive(Debug)]
 struct Reduce<F>(PhantomData<F>);
@@ -54,14 +72,7 @@ impl<F: Monoid> Handler for Reduce<F> {
         // SAFETY: the contract of `Run`.
         unsafe {
             let ins = &*ip;
-            let mut lanes = *frame.add(ins.b as usize).cast::<[F::T; LANES]>();
-            if wave.exec != u32::MAX {
-                for (k, lane) in lanes.iter_mut().enumerate() {
-                    if wave.exec & 1 << k == 0 {
-                        *lane = F::NEUTRAL;
-                    }
-                }
-            }
+            let mut lanes = active_lanes::<F>(frame.add(ins.b as usize), wave);
             if ins.imm as usize == LANES {
                 // The same sums as below, each computed once.
                 for half in [16, 8, 4, 2, 1] {
@@ -92,7 +103,7 @@ impl<F: Monoid> Handler for Reduce<F> {
     }
 }
 
-/// A prefix operation, from the lowest lane up.
+/// A prefix operation: lanes add what is 1, 2, 4 and so on below them.
 #[derive(Debug)]
 struct Prefix<F, const INCLUSIVE: bool>(PhantomData<F>);
 
@@ -103,16 +114,22 @@ impl<F: Monoid, const INCLUSIVE: bool> Handler for Prefix<F, INCLUSIVE> {
         unsafe {
             let ins = &*ip;
             let to = frame.add(ins.a as usize).cast::<F::T>();
-            let mut sum = F::NEUTRAL;
-            for k in 0..LANES {
-                if k.is_multiple_of(ins.imm as usize) {
-                    sum = F::NEUTRAL;
+            let mut lanes = active_lanes::<F>(frame.add(ins.b as usize), wave);
+            let width = ins.imm as usize;
+            let mut distance = 1;
+            while distance < width {
+                // From the highest lane down, so that the lower ones are as they were.
+                for k in (0..LANES).rev().filter(|k| k % width >= distance) {
+                    lanes[k] = F::combine(lanes[k - distance], lanes[k]);
                 }
-                let before = sum;
-                if wave.exec & 1 << k != 0 {
-                    sum = F::combine(sum, F::T::read(frame.add(ins.b as usize), k));
-                }
-                *to.add(k) = if INCLUSIVE { sum } else { before };
+                distance *= 2;
+            }
+            for (k, &lane) in lanes.iter().enumerate() {
+                *to.add(k) = match () {
+                    () if INCLUSIVE => lane,
+                    () if k.is_multiple_of(width) => F::NEUTRAL,
+                    () => lanes[k - 1],
+                };
             }
             ip.add(1)
         }
@@ -144,6 +161,19 @@ sources! {
     Down |k, by, width| if by < width - k % width { k + by } else { k };
     RotateUp |k, by, width| k / width * width + (k % width + width - by % width) % width;
     RotateDown |k, by, width| k / width * width + (k % width + by % width) % width;
+}
+
+/// The lane that a shuffle by a number reads for lane `k`.
+#[cfg(target_arch = "x86_64")] // Other processors have no machine code yet.
+pub(crate) fn source(op: Op, k: usize, by: usize, width: usize) -> usize {
+    match op {
+        Op::SimdShuffleXor => Xor::source(k, by, width),
+        Op::SimdShuffleUp => Up::source(k, by, width),
+        Op::SimdShuffleDown => Down::source(k, by, width),
+        Op::SimdRotateUp => RotateUp::source(k, by, width),
+        Op::SimdRotateDown => RotateDown::source(k, by, width),
+        _ => Direct::source(k, by, width),
+    }
 }
 
 /// Registers that are shuffled: in lanes, and masks.
@@ -225,6 +255,28 @@ impl<T: Shuffled> Handler for First<T> {
     }
 }
 
+/// Whether a shuffle that fills reads the second value in lane `k`, and in which lane it reads.
+#[inline(always)]
+pub(crate) fn fill_source(
+    up: bool,
+    k: usize,
+    by: usize,
+    modulo: usize,
+    width: usize,
+) -> (bool, usize) {
+    // Pieces of `modulo` lanes, each shifted by itself.
+    let piece = modulo.clamp(1, width);
+    let by = by % (piece + 1);
+    let (start, index) = (k / piece * piece, k % piece);
+    let (filled, source) = match up {
+        true if index >= by => (false, k - by),
+        true => (true, start + piece + index - by),
+        false if index + by < piece => (false, k + by),
+        false => (true, start + index + by - piece),
+    };
+    (filled, source % LANES)
+}
+
 /// A shuffle that fills from a second register; the modulo's register is in the next word.
 #[derive(Debug)]
 struct Fill<T, const UP: bool>(PhantomData<T>);
@@ -242,21 +294,9 @@ impl<T: Copy + Default, const UP: bool> Handler for Fill<T, UP> {
             let width = ins.imm as usize;
             let mut lanes = [T::default(); LANES];
             for (k, lane) in lanes.iter_mut().enumerate() {
-                // Pieces of `modulo` lanes, each shifted by itself.
-                let piece = (modulo[k] as usize).clamp(1, width);
-                let by = by[k] as usize % (piece + 1);
-                let (start, index) = (k / piece * piece, k % piece);
-                *lane = if UP {
-                    if index >= by {
-                        from[k - by]
-                    } else {
-                        fill[(start + piece + index - by) % LANES]
-                    }
-                } else if index + by < piece {
-                    from[(k + by) % LANES]
-                } else {
-                    fill[(start + index + by - piece) % LANES]
-                };
+                let by = (by[k] as usize, modulo[k] as usize);
+                let (filled, source) = fill_source(UP, k, by.0, by.1, width);
+                *lane = if filled { fill[source] } else { from[source] };
             }
             *frame.add(ins.a as usize).cast() = lanes;
             ip.add(2)

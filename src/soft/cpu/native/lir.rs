@@ -42,6 +42,8 @@ pub(crate) enum Home {
     Constant(u32),
     /// The number of each lane of the strip from this one on, times a factor.
     Iota { first: u32, factor: u32 },
+    /// Small numbers, one for each lane of a vector.
+    Table([u8; 16]),
 }
 
 /// An operand in memory.
@@ -248,10 +250,15 @@ pub(crate) enum Ins {
         s: Reg,
         to: Label,
     },
-    /// Jumps if no lane of either mask is set.
+    /// Jumps if no lane of any of the masks is set.
     JumpNone {
-        masks: [Reg; 2],
+        masks: [Reg; 4],
         to: Label,
+    },
+    /// The number of the lowest bit of 32 that is set.
+    LowestBit {
+        d: Reg,
+        s: Reg,
     },
     /// Counts work, in the watchdog's units; asks for the clock when there was enough.
     Budget {
@@ -387,6 +394,20 @@ pub(crate) enum Ins {
         bits: Reg,
     },
 
+    /// Each lane takes the lane of `s` that its index names, modulo their number.
+    Permute {
+        d: Reg,
+        index: Reg,
+        s: Reg,
+    },
+    /// The same of two vectors, the second of which has the higher numbers. AVX-512 only.
+    PermuteTwo {
+        d: Reg,
+        index: Reg,
+        a: Reg,
+        b: Reg,
+    },
+
     // Masks.
     MaskBin {
         op: MaskOp,
@@ -447,16 +468,19 @@ impl Ins {
             | I::MaskOfInt { d, s }
             | I::IntImm { d, a: s, .. }
             | I::Lane1 { d, a: s, .. }
+            | I::LowestBit { d, s }
             | I::IsNan { d, a: s }
             | I::MaskNot { d, a: s } => [s, d].into_iter().for_each(f),
             I::Int { d, a, b, .. }
             | I::Compare { d, a, b, .. }
             | I::Lane2 { d, a, b, .. }
             | I::Last { d, s: a, bits: b }
+            | I::Permute { d, index: a, s: b }
             | I::CompareLanes { d, a, b, .. }
             | I::MaskBin { d, a, b, .. } => [a, b, d].into_iter().for_each(f),
             I::Choose { d, c, a, b, .. }
             | I::Fma { d, a, b, c }
+            | I::PermuteTwo { d, index: c, a, b }
             | I::Select { d, mask: c, a, b } => [a, b, c, d].into_iter().for_each(f),
             I::MoveMasked { d, mask, s } => [mask, s, d].into_iter().for_each(f),
             I::JumpIf { s, .. } => f(s),

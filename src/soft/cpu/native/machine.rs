@@ -172,6 +172,7 @@ impl Saved<'_> {
             // SAFETY: as above.
             Some(Home::Slot(offset)) => unsafe { *self.frame.add(offset as usize).cast::<u32>() },
             Some(Home::Constant(bits)) => bits,
+            Some(Home::Table(numbers)) => numbers[lane].into(),
             Some(Home::Iota { first, factor }) => (first + lane as u32).wrapping_mul(factor),
             None => 0,
         }

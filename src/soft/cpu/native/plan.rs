@@ -5,12 +5,13 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::select::across;
 use super::shape::{self, Shapes};
 use crate::soft::cpu::interp::lanes;
 use crate::soft::ir::facts::uniform::Uniformity;
 use crate::soft::ir::semantics::row_scalar;
 use crate::soft::ir::{
-    Address, Block, Effect, Function, Inst, Op, Rule, Scalar, Stmt, Type, Value,
+    Address, Barrier, Block, Effect, Function, Inst, Op, Rule, Scalar, Stmt, Type, Value,
 };
 
 /// Runs of statements, by the address of the first.
@@ -122,6 +123,7 @@ impl Planner<'_> {
             Stmt::Do(value) if self.done[value.index()] => 0,
             Stmt::Do(value) => match self.function.inst(*value).op {
                 Op::Load | Op::Store => 3,
+                op if op.row().effect == Effect::Lanes => 4,
                 Op::Get | Op::Compose | Op::Extract => 0,
                 _ if kind(self.function, self.uniform, self.shapes, *value) == Kind::Folded => 0,
                 _ => 1,
@@ -287,6 +289,7 @@ pub(crate) fn reads(
                 }
             }
         }
+        Op::Barrier => {}
         _ => all.extend(inst.args.iter()),
     }
     all
@@ -331,6 +334,10 @@ pub(crate) fn kind(
             direct(holds(inst.ty, same) && operands_held())
         }
         Rule::Bitcast => direct(holds(inst.ty, same) && operands_held()),
+        Rule::Across(_) | Rule::Shuffle | Rule::ShuffleFill | Rule::Vote => {
+            direct(holds(inst.ty, same) && operands_held() && across::has_code(function, inst))
+        }
+        Rule::Given if inst.op == Op::SimdIsFirst => Kind::Direct,
         Rule::Given if inst.op == Op::Get => direct(holds(inst.ty, same)),
         Rule::Set => {
             let variable = &function.variables[inst.imm as usize];
@@ -380,6 +387,8 @@ pub(crate) fn kind(
             direct(known && holds(inst.ty, same))
         }
         Rule::Compose => Kind::Folded,
+        // All lanes are at the same statement anyway.
+        Rule::Barrier => direct(inst.imm == Barrier::Simdgroup as u64),
         _ => Kind::Interpreted,
     }
 }

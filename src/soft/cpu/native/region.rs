@@ -57,6 +57,8 @@ pub(crate) struct Run {
     /// The statements, which are the source's.
     pub(crate) first: *const Stmt,
     pub(crate) length: usize,
+    /// Whether lanes exchange values, so that one strip has all of them.
+    pub(crate) whole: bool,
     /// Whether lanes may be off that are on again later.
     pub(crate) masked: bool,
     /// The number of its first loop in the function.
@@ -119,10 +121,9 @@ impl Run {
     /// The code for threadgroups whose lanes are side by side in rows of so many; none if the system has no
     /// executable memory.
     pub(crate) fn machine(&self, row: u32) -> Option<&Machine> {
-        let isa = self.source.isa;
-        let whole = Machine::whole_strip(isa)?;
+        let whole = self.longest()?;
         // Strips are no longer than rows where that lets them be rows.
-        let least = whole.lanes;
+        let least = if self.whole { 32 } else { whole.lanes };
         let (slot, strip) = if row >= whole.lanes * whole.parts {
             (0, Strip { rows: true, ..whole })
         } else if row >= least {
@@ -143,9 +144,15 @@ impl Run {
         self.machines[slot].get_or_init(make).as_ref()
     }
 
+    /// The longest strips there are.
+    fn longest(&self) -> Option<Strip> {
+        let strip = Machine::whole_strip(self.source.isa)?;
+        Some(if self.whole { Strip { parts: 32 / strip.lanes, ..strip } } else { strip })
+    }
+
     /// The code for any strips.
     fn any(&self) -> Option<&Machine> {
-        self.machine_of(ANY, Strip { rows: false, ..Machine::whole_strip(self.source.isa)? })
+        self.machine_of(ANY, Strip { rows: false, ..self.longest()? })
     }
 
     /// Makes the code that every run must have. False if that fails.

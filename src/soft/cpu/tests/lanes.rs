@@ -1,7 +1,7 @@
 //! Operations across threads: SIMD-group and quad-group functions, barriers, atomics.
 
 use super::*;
-use crate::soft::ir::{Barrier, Op, Scalar};
+use crate::soft::ir::{Barrier, Effect, Op, Rule, Scalar};
 
 /// The lanes that are active in the tests: all but a few, and not the first.
 const ACTIVE: u32 = 0b1011_1111_1101_1111_0111_1111_1111_0110;
@@ -13,6 +13,15 @@ fn lanes(
     input: &[u64; 32],
     make: impl Fn(&mut FunctionBuilder, Value) -> Value,
 ) -> [u64; 32] {
+    let module = exchange(ty, make);
+    let (mut input, mut output) = (*input, [0u64; 32]);
+    let bindings = [bind(0, &mut input), bind(1, &mut output)];
+    run(&module, way, &launch([32, 1, 1], [32, 1, 1], &bindings)).unwrap();
+    output
+}
+
+/// The kernel that does that.
+fn exchange(ty: Scalar, make: impl Fn(&mut FunctionBuilder, Value) -> Value) -> Module {
     let mut b = kernel("lanes");
     let (from, to) = (device(&mut b, 0), device(&mut b, 1));
     let i = position(&mut b, 0);
@@ -22,13 +31,9 @@ fn lanes(
     let active = b.op(Op::Eq, &[bit, one]);
     b.begin_if(active);
     let source = b.index(from, i, 8);
-    let bits = b.load(source, Type::U64);
+    let bits = b.load(source, if ty.bytes() == 8 { Type::U64 } else { Type::U32 });
     let narrow = match ty {
-        Scalar::F32 => {
-            let low = b.convert(bits, Type::U32);
-            b.bitcast(low, Type::F32)
-        }
-        Scalar::Bool => b.convert(bits, Type::BOOL),
+        Scalar::F32 => b.bitcast(bits, Type::F32),
         other => b.convert(bits, Type::Scalar(other)),
     };
     let result = make(&mut b, narrow);
@@ -36,11 +41,54 @@ fn lanes(
     b.store(target, result);
     b.end_if();
     let buffers = vec![buffer("from", 0, Space::Device), buffer("to", 1, Space::Device)];
-    let module = module(buffers, b.finish());
-    let (mut input, mut output) = (*input, [0u64; 32]);
-    let bindings = [bind(0, &mut input), bind(1, &mut output)];
-    run(&module, way, &launch([32, 1, 1], [32, 1, 1], &bindings)).unwrap();
-    output
+    module(buffers, b.finish())
+}
+
+#[test]
+fn operations_across_lanes_are_machine_code() {
+    let mut seen = 0;
+    for &op in Op::ALL.iter().filter(|op| op.row().effect == Effect::Lanes) {
+        for scalar in [Scalar::U32, Scalar::I32, Scalar::F32, Scalar::I8, Scalar::U16, Scalar::Bool] {
+            for (width, varies) in [(32, false), (32, true), (4, false), (4, true)] {
+                let rule = op.row().rule;
+                let fits = match rule {
+                    Rule::Across(class) => class.has(scalar),
+                    Rule::Vote => scalar == Scalar::Bool,
+                    Rule::Shuffle => op != Op::SimdBroadcast || !varies,
+                    // Distances that vary are left to the interpreter.
+                    Rule::ShuffleFill => scalar != Scalar::Bool && !varies,
+                    Rule::Given => true,
+                    _ => false,
+                };
+                if !fits {
+                    continue;
+                }
+                seen += 1;
+                let module = exchange(scalar, |b, value| {
+                    let by = if varies { position(b, 1) } else { b.u32(3) };
+                    let piece = b.u32(4);
+                    let stated = match op {
+                        Op::SimdBallot => Type::U32,
+                        _ if rule == Rule::Vote || rule == Rule::Given => Type::BOOL,
+                        _ => Type::Void,
+                    };
+                    let args: &[Value] = match rule {
+                        Rule::Shuffle => &[value, by],
+                        Rule::ShuffleFill => &[value, value, by, piece],
+                        Rule::Given => &[],
+                        _ => &[value],
+                    };
+                    b.simd(op, width, stated, args)
+                });
+                for way in Way::all().into_iter().filter(|way| way.is_native()) {
+                    let program = way.program(&module).unwrap();
+                    let whole = program.is_one_run();
+                    assert!(whole, "{op:?} of {scalar} by {width}, {}\n{module}", way.name());
+                }
+            }
+        }
+    }
+    assert!(seen > 200, "{seen}");
 }
 
 fn active(lane: usize) -> bool {

@@ -2,7 +2,8 @@
 //!
 //! Programs are well defined: every variable and local is set at the start, every access is in bounds,
 //! loops end. They have divergent branches, loops that lanes leave one by one, functions, vectors, locals
-//! that are indexed by values, and all types.
+//! that are indexed by values, and all types. Programs in which lanes exchange values are compared with the
+//! portable interpreter instead, as the reference runs one thread after the other.
 
 use super::reference;
 use super::*;
@@ -31,6 +32,8 @@ struct Generator {
     callee: Option<(Vec<Type>, Type)>,
     /// The result type of the function that is being made, if it is not the kernel.
     result: Option<Type>,
+    /// Whether lanes exchange values.
+    across: bool,
 }
 
 const SCALARS: &[Scalar] = &[
@@ -62,6 +65,7 @@ impl Generator {
             budget: 60,
             callee: None,
             result: None,
+            across: false,
         }
     }
 
@@ -215,9 +219,120 @@ impl Generator {
                 self.b.op(op, &[arg])
             }
             Rule::Load => self.load_local(),
+            _ if self.across => match self.exchange(op, scalar) {
+                Some(value) => value,
+                None => return self.value(ty),
+            },
             _ => return self.value(ty),
         };
         self.know(value)
+    }
+
+    /// A new value by an operation across lanes on a scalar type.
+    fn exchange(&mut self, op: Op, scalar: Scalar) -> Option<Value> {
+        let (rule, ty) = (op.row().rule, Type::Scalar(scalar));
+        let width = self.random.pick(&[32, 32, 4]);
+        Some(match rule {
+            Rule::Across(class) if class.has(scalar) => {
+                let arg = self.value(ty);
+                self.b.simd(op, width, Type::Void, &[arg])
+            }
+            Rule::Vote => {
+                let arg = self.value(Type::BOOL);
+                let wide = op == Op::SimdBallot && width == 32 && self.random.chance(50);
+                let stated = match op {
+                    Op::SimdBallot if wide => Type::U64,
+                    Op::SimdBallot => Type::U32,
+                    _ => Type::BOOL,
+                };
+                self.b.simd(op, width, stated, &[arg])
+            }
+            Rule::Given if op == Op::SimdIsFirst => self.b.simd(op, width, Type::BOOL, &[]),
+            Rule::Shuffle => self.shuffle(op, ty, width),
+            Rule::ShuffleFill if scalar != Scalar::Bool => self.fill(op, ty, width),
+            _ => return None,
+        })
+    }
+
+    /// A shuffle: 0 in lanes that read an inactive one, whose value is unspecified.
+    fn shuffle(&mut self, op: Op, ty: Type, width: u32) -> Value {
+        let arg = self.value(ty);
+        let by = if self.random.chance(50) {
+            let number = self.random.below(40) as u32;
+            self.b.u32(number)
+        } else {
+            let by = self.value(Type::U32);
+            // All lanes name the same.
+            if op == Op::SimdBroadcast {
+                self.b.simd(Op::SimdBroadcastFirst, 32, Type::Void, &[by])
+            } else {
+                by
+            }
+        };
+        let result = self.b.simd(op, width, Type::Void, &[arg, by]);
+        let (own, below) = (self.lane(), self.b.u32(width - 1));
+        let inside = self.b.op(Op::And, &[own, below]);
+        let b = &mut self.b;
+        let start = b.sub(own, inside);
+        let stays = |b: &mut FunctionBuilder, limit: Value, op: Op| {
+            let near = b.op(Op::Le, &[by, limit]);
+            let moved = b.op(op, &[own, by]);
+            b.op(Op::Select, &[near, moved, own])
+        };
+        let source = match op {
+            Op::SimdShuffleUp => stays(b, inside, Op::Sub),
+            Op::SimdShuffleDown => {
+                let limit = b.sub(below, inside);
+                stays(b, limit, Op::Add)
+            }
+            _ => {
+                let lane = match op {
+                    Op::SimdShuffleXor => b.op(Op::Xor, &[own, by]),
+                    Op::SimdRotateUp => b.sub(own, by),
+                    Op::SimdRotateDown => b.add(own, by),
+                    _ => by,
+                };
+                let inside = b.op(Op::And, &[lane, below]);
+                b.add(start, inside)
+            }
+        };
+        self.of_active(source, result)
+    }
+
+    /// A shuffle that fills, likewise.
+    fn fill(&mut self, op: Op, ty: Type, width: u32) -> Value {
+        let (arg, fill) = (self.value(ty), self.value(ty));
+        let modulo = if width == 4 { 4 } else { self.random.pick(&[2, 4, 8, 16, 32]) };
+        let by = self.random.below(modulo as usize + 1) as u32;
+        let own = self.lane();
+        let b = &mut self.b;
+        let (piece, distance) = (b.u32(modulo), b.u32(by));
+        let result = b.simd(op, width, Type::Void, &[arg, fill, distance, piece]);
+        let below = b.u32(modulo - 1);
+        let inside = b.op(Op::And, &[own, below]);
+        let start = b.sub(own, inside);
+        let op = if op == Op::SimdFillUp { Op::Sub } else { Op::Add };
+        let lane = b.op(op, &[inside, distance]);
+        let lane = b.op(Op::And, &[lane, below]);
+        let source = b.add(start, lane);
+        self.of_active(source, result)
+    }
+
+    fn lane(&mut self) -> Value {
+        self.b.input(Input::ThreadIndexInSimdgroup, 0)
+    }
+
+    /// A value if a lane is active, else 0.
+    fn of_active(&mut self, lane: Value, value: Value) -> Value {
+        let b = &mut self.b;
+        let yes = b.int(Scalar::Bool, 1);
+        let active = b.simd(Op::SimdBallot, 32, Type::U32, &[yes]);
+        let one = b.u32(1);
+        let bit = b.op(Op::Shr, &[active, lane]);
+        let bit = b.op(Op::And, &[bit, one]);
+        let is_active = b.op(Op::Eq, &[bit, one]);
+        let zero = b.constant(b.ty(value).scalar().unwrap(), 0);
+        b.op(Op::Select, &[is_active, value, zero])
     }
 
     fn element(&mut self) -> (Value, Scalar) {
@@ -407,9 +522,10 @@ impl Generator {
     }
 }
 
-fn program(seed: u64) -> Module {
+fn program(seed: u64, across: bool) -> Module {
     let mut functions = Vec::new();
     let mut first = Generator::new(seed, kernel("random"));
+    first.across = across;
     // A function of two parameters that the kernel may call.
     let params = vec![first.ty(), first.ty()];
     let result = first.ty();
@@ -444,21 +560,40 @@ fn program(seed: u64) -> Module {
 
 /// Compares the outputs of the reference interpreter and of each instruction set; all NaNs are treated as equal.
 fn check(seed: u64) {
-    let module = program(seed);
+    let module = program(seed, false);
     verify(&module).unwrap_or_else(|invalid| panic!("seed {seed}: {invalid}\n{module}"));
+    let mut memory = vec![input(seed), vec![0; (THREADS * OUTPUT) as usize]];
+    reference::run(&module, THREADS, &mut memory);
+    compare(seed, &module, &canonical(&module, &memory[1]));
+}
+
+/// The same for programs in which lanes exchange values.
+fn check_across(seed: u64) {
+    let module = program(seed, true);
+    verify(&module).unwrap_or_else(|invalid| panic!("seed {seed}: {invalid}\n{module}"));
+    compare(seed, &module, &output(seed, &module, Way::PLAIN));
+}
+
+fn input(seed: u64) -> Vec<u8> {
     let mut random = Random::new(seed);
     let words = (0..INPUTS).map(|k| if k % 4 == 1 { 0x3fc0_0000 } else { random.next() as u32 });
-    let input: Vec<u8> = words.flat_map(u32::to_le_bytes).collect();
-    let mut memory = vec![input.clone(), vec![0; (THREADS * OUTPUT) as usize]];
-    reference::run(&module, THREADS, &mut memory);
-    let want = canonical(&module, &memory[1]);
+    words.flat_map(u32::to_le_bytes).collect()
+}
+
+/// What a program writes.
+fn output(seed: u64, module: &Module, way: Way) -> Vec<u8> {
+    let mut input = input(seed);
+    let mut output = vec![0u8; (THREADS * OUTPUT) as usize];
+    let bindings = [bind(0, &mut input), bind(1, &mut output)];
+    let result = run(module, way, &launch([THREADS, 1, 1], [64, 1, 1], &bindings));
+    result.unwrap_or_else(|fault| panic!("seed {seed}, {}: {fault}\n{module}", way.name()));
+    canonical(module, &output)
+}
+
+/// Compares what a program writes each way.
+fn compare(seed: u64, module: &Module, want: &[u8]) {
     for way in Way::all() {
-        let mut input = input.clone();
-        let mut output = vec![0u8; (THREADS * OUTPUT) as usize];
-        let bindings = [bind(0, &mut input), bind(1, &mut output)];
-        let result = run(&module, way, &launch([THREADS, 1, 1], [64, 1, 1], &bindings));
-        result.unwrap_or_else(|fault| panic!("seed {seed}, {}: {fault}\n{module}", way.name()));
-        let got = canonical(&module, &output);
+        let got = output(seed, module, way);
         if let Some(at) = (0..got.len()).find(|&at| got[at] != want[at]) {
             let (thread, offset) = (at / OUTPUT as usize, at % OUTPUT as usize);
             panic!(
@@ -507,11 +642,22 @@ fn random_programs_that_failed_agree_with_the_reference() {
     FAILED.iter().for_each(|&seed| check(seed));
 }
 
+fn first_seed() -> u64 {
+    std::env::var("ARUMINIUM_TEST_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(0)
+}
+
 #[test]
 fn random_programs_agree_with_the_reference() {
-    let first: u64 =
-        std::env::var("ARUMINIUM_TEST_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(0);
+    let first = first_seed();
     for seed in first..first + crate::test_scale::scaled(400) as u64 {
         check(seed);
+    }
+}
+
+#[test]
+fn random_programs_in_which_lanes_exchange_values_agree() {
+    let first = first_seed();
+    for seed in first..first + crate::test_scale::scaled(400) as u64 {
+        check_across(seed);
     }
 }

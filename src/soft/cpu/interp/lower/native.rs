@@ -14,7 +14,7 @@ use crate::soft::cpu::native::machine;
 use crate::soft::cpu::native::plan::{self, Kind, Plan};
 use crate::soft::cpu::native::region::{Leaving, Run, RunVariable};
 use crate::soft::cpu::native::shape::Shapes;
-use crate::soft::ir::{Op, Span, Stmt, Value, VarId};
+use crate::soft::ir::{Effect, Op, Span, Stmt, Value, VarId};
 
 /// What becomes machine code, and what already has.
 pub(super) struct Natives {
@@ -96,6 +96,8 @@ struct Contents {
     accesses: Vec<(Value, Span)>,
     loops: Vec<(usize, Span)>,
     begun: usize,
+    /// Whether lanes exchange values.
+    whole: bool,
 }
 
 impl Lowering<'_> {
@@ -177,6 +179,7 @@ impl Lowering<'_> {
             source: Arc::clone(&natives.source),
             first: stmts.as_ptr(),
             length: stmts.len(),
+            whole: contents.whole,
             masked: self.masked > 0,
             first_loop,
             shapes: Arc::clone(&natives.shapes),
@@ -209,6 +212,8 @@ impl Lowering<'_> {
                         contents.folded.extend(inst.args.iter());
                         continue;
                     }
+                    contents.whole |=
+                        matches!(inst.op.row().effect, Effect::Lanes | Effect::Syncs);
                     contents.read.extend(plan::reads(function, uniform, shapes, *value));
                     contents.defined.insert(*value);
                     let id = VarId(inst.imm as u32);

@@ -3,7 +3,7 @@
 use super::{INT, LANES, Selection};
 use crate::soft::cpu::native::plan::{Kind, kind};
 use crate::soft::cpu::native::shape::{self, Shape, Start, Sum};
-use crate::soft::ir::{Inst, Op, Stmt, Value};
+use crate::soft::ir::{Effect, Inst, Op, Stmt, Value};
 
 impl Selection<'_> {
     pub(super) fn need(&mut self, value: Value, bits: u8) {
@@ -69,6 +69,7 @@ impl Selection<'_> {
                 }
             }
             Op::Get => {}
+            _ if inst.op.row().effect == Effect::Lanes => self.demand_across(value, &inst),
             _ => {
                 for &arg in inst.args.iter() {
                     let bits = if self.by_numbers(value, &inst) { INT } else { LANES };

@@ -38,7 +38,7 @@ impl Selection<'_> {
     }
 
     pub(super) fn none_left(&mut self, to: Label) {
-        let masks = self.both(&self.exec);
+        let masks = self.all_parts(&self.exec);
         self.emit(Ins::JumpNone { masks, to });
     }
 

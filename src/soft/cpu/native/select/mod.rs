@@ -5,6 +5,7 @@
 //! vectors, one for each part of the strip; truth values that differ are masks. A form is made where the value
 //! is computed, if something needs it.
 
+pub(crate) mod across;
 mod demand;
 mod flow;
 mod half;
@@ -89,6 +90,8 @@ pub(crate) struct Selection<'a> {
     limits: HashMap<(u32, u64, bool), Reg>,
     constants: HashMap<u64, Reg>,
     lane_constants: HashMap<Home, Reg>,
+    /// Where its own memory has room for the lanes of a strip, once something needed that.
+    row: Option<u32>,
 }
 
 /// Bytes of buffers, at most: offsets of lanes fit in 31 bits with room for what is added to them.
@@ -127,6 +130,7 @@ pub(crate) fn select(run: &Run, strip: Strip, isa: IsaKind) -> Code {
         limits: HashMap::new(),
         constants: HashMap::new(),
         lane_constants: HashMap::new(),
+        row: None,
     };
     selection.whole()
 }
@@ -154,7 +158,7 @@ impl Selection<'_> {
                 mask
             })
             .collect();
-        let masks = self.both(&self.exec);
+        let masks = self.all_parts(&self.exec);
         self.head.push(Ins::JumpNone { masks, to: end });
         self.entry = self.exec.clone();
         for variable in &run.variables {
@@ -248,8 +252,8 @@ impl Selection<'_> {
         !self.is_float(value) && self.shapes.shape(value) != Shape::Any
     }
 
-    pub(super) fn both(&self, masks: &[Reg]) -> [Reg; 2] {
-        [masks[0], *masks.last().unwrap_or(&masks[0])]
+    pub(super) fn all_parts(&self, masks: &[Reg]) -> [Reg; 4] {
+        std::array::from_fn(|part| masks[part.min(masks.len() - 1)])
     }
 
     pub(super) fn constant(&mut self, bits: u64) -> Reg {

@@ -23,6 +23,10 @@ impl Selection<'_> {
         }
         match inst.op.row().rule {
             Rule::Load => self.load(value, &inst),
+            Rule::Across(_) | Rule::Shuffle | Rule::ShuffleFill | Rule::Vote => {
+                self.across(value, &inst);
+            }
+            Rule::Given if inst.op == Op::SimdIsFirst => self.across(value, &inst),
             Rule::Given => self.read(value, VarId(inst.imm as u32)),
             Rule::Extract => {
                 if let Some(forms) =

@@ -231,6 +231,8 @@ pub(crate) mod ops {
     pub(crate) const PEXTRB: Op = op(3, 1, false, 0x14);
     pub(crate) const PEXTRW: Op = op(3, 1, false, 0x15);
     pub(crate) const MOVQ_STORE: Op = op(1, 1, false, 0xd6);
+    /// AVX-512 only: lanes of two operands by the indices in the result.
+    pub(crate) const PERMI2D: Op = op(2, 1, false, 0x76);
     pub(crate) const GATHERDPS: Op = op(2, 1, false, 0x92);
     /// AVX-512 only.
     pub(crate) const SCATTERDPS: Op = op(2, 1, false, 0xa2);

@@ -286,6 +286,7 @@ impl Emitter<'_> {
             Ins::Widen { from, wide, d, s } => self.widen(from, wide, d, s),
             Ins::LoadInt { from, d, ref mem } => self.load_int(from, d, mem),
             Ins::StoreInt { bytes, ref mem, s } => self.store_int(bytes, mem, s),
+            Ins::LowestBit { d, s } => self.lowest_bit(d, s),
             Ins::Choose { wide, d, c, a, b } => self.choose(wide, d, c, a, b),
             Ins::Lane1 { op, d, a } => self.lane1(op, d, a),
             Ins::Lane2 { op, d, a, b } => self.lane2(op, d, a, b),
@@ -312,6 +313,8 @@ impl Emitter<'_> {
             }
             Ins::First { d, s } => self.first(d, s),
             Ins::Last { d, s, bits } => self.last(d, s, bits),
+            Ins::Permute { d, index, s } => self.permute(d, index, s),
+            Ins::PermuteTwo { d, index, a, b } => self.permute_two(d, index, a, b),
             Ins::MaskBin { op, d, a, b } => self.mask_op(op, d, a, b),
             Ins::MaskNot { d, a } => self.mask_not(d, a),
             Ins::MaskMove { d, s } => self.mask_move(d, s),

@@ -140,6 +140,13 @@ impl Emitter<'_> {
         self.int_done(d, to);
     }
 
+    pub(super) fn lowest_bit(&mut self, d: Reg, s: Reg) {
+        let to = self.int_to(d, RAX);
+        let from = self.int(s, RCX);
+        self.asm.lowest_bit(to, from);
+        self.int_done(d, to);
+    }
+
     pub(super) fn int_imm(&mut self, op: IntOp, wide: bool, d: Reg, a: Reg, imm: i32) {
         let to = self.int_to(d, RAX);
         match op {

@@ -254,6 +254,26 @@ impl Emitter<'_> {
         self.lanes_done(d, to);
     }
 
+    pub(super) fn permute(&mut self, d: Reg, index: Reg, s: Reg) {
+        let index = self.lanes(index, SCRATCH[1]);
+        let s = self.lanes_rm(s, SCRATCH[2]);
+        let to = self.lanes_to(d, SCRATCH[0]);
+        self.vec(ops::PERMD, to, index, s);
+        self.lanes_done(d, to);
+    }
+
+    pub(super) fn permute_two(&mut self, d: Reg, index: Reg, a: Reg, b: Reg) {
+        let index = self.lanes(index, SCRATCH[0]);
+        let a = self.lanes(a, SCRATCH[1]);
+        let b = self.lanes_rm(b, SCRATCH[2]);
+        let to = self.lanes_to(d, SCRATCH[0]);
+        if to != index {
+            self.vec(ops::MOVAPS, to, V(0), index);
+        }
+        self.vec(ops::PERMI2D, to, a, b);
+        self.lanes_done(d, to);
+    }
+
     pub(super) fn fma(&mut self, d: Reg, a: Reg, b: Reg, c: Reg) {
         let a = self.lanes(a, SCRATCH[1]);
         let c_at = self.lanes(c, SCRATCH[0]);

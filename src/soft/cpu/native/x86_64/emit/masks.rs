@@ -30,15 +30,16 @@ impl Emitter<'_> {
         self.asm.jump_if(Cond::NotEqual, cold);
     }
 
-    pub(super) fn jump_none(&mut self, masks: [Reg; 2], to: Label) {
+    pub(super) fn jump_none(&mut self, masks: [Reg; 4], to: Label) {
         if self.zmm() {
+            debug_assert!(self.code.parts <= 2, "512 bits have two vectors of 32 lanes");
             let a = self.mask(masks[0], K1);
             let b = if masks[0] == masks[1] { a } else { self.mask(masks[1], Mask(0)) };
             self.asm.mask2(ops::KORTESTW, a.0, b);
         } else {
             let mut a = self.lanes(masks[0], SCRATCH[0]);
-            if masks[0] != masks[1] {
-                let b = self.lanes_rm(masks[1], SCRATCH[1]);
+            for pair in masks.windows(2).filter(|pair| pair[0] != pair[1]) {
+                let b = self.lanes_rm(pair[1], SCRATCH[1]);
                 self.vec(ops::POR, SCRATCH[0], a, b);
                 a = SCRATCH[0];
             }

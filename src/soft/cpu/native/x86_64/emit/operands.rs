@@ -76,7 +76,10 @@ impl Emitter<'_> {
             MemBase::Wave => Mem::at(R14, mem.disp),
             MemBase::FrameBits => bits(self, RBP, mem.disp),
             MemBase::WaveBits => bits(self, R14, mem.disp),
-            MemBase::Own => Mem::at(R12, self.area.own as i32 + mem.disp),
+            MemBase::Own => {
+                let index = mem.index.map(|index| (Index::Gpr(self.int(index, RDX)), 0));
+                Mem { base: Base::Gpr(R12), index, disp: self.area.own as i32 + mem.disp }
+            }
         }
     }
 
@@ -109,6 +112,10 @@ impl Emitter<'_> {
             }
             Home::Iota { first, factor } => {
                 let mem = self.pool(|lane| (first + lane).wrapping_mul(factor));
+                self.vec(ops::MOVUPS_LOAD, to, V(0), mem);
+            }
+            Home::Table(numbers) => {
+                let mem = self.pool(|lane| numbers[lane as usize].into());
                 self.vec(ops::MOVUPS_LOAD, to, V(0), mem);
             }
         }
@@ -155,6 +162,7 @@ impl Emitter<'_> {
                 Home::Iota { first, factor } => {
                     self.pool(|lane| (first + lane).wrapping_mul(factor)).into()
                 }
+                Home::Table(numbers) => self.pool(|lane| numbers[lane as usize].into()).into(),
                 _ => self.lanes(reg, scratch).into(),
             },
             _ => self.lanes(reg, scratch).into(),
