@@ -212,8 +212,7 @@ impl Lowering<'_> {
                         contents.folded.extend(inst.args.iter());
                         continue;
                     }
-                    contents.whole |=
-                        matches!(inst.op.row().effect, Effect::Lanes | Effect::Syncs);
+                    contents.whole |= matches!(inst.op.row().effect, Effect::Lanes | Effect::Syncs);
                     contents.read.extend(plan::reads(function, uniform, shapes, *value));
                     contents.defined.insert(*value);
                     let id = VarId(inst.imm as u32);

@@ -297,7 +297,8 @@ impl Selection<'_> {
             let mut after = self.constant(0);
             for by in 1..4 {
                 let up = self.int_by(IntOp::Shl, active, by);
-                let inside = self.int_and(up, (0xf << by & 0xf) * QUADS);
+                let above = (0xf << by & 0xf) * QUADS.cast_unsigned();
+                let inside = self.int_and(up, above.cast_signed());
                 after = self.int_two(IntOp::Or, after, inside);
             }
             let d = self.int();
@@ -419,9 +420,8 @@ impl Selection<'_> {
             let mut result = None;
             for &other in &parts {
                 let s = from[other];
-                let stays = (0..lanes).all(|lane| {
-                    source(lane) / lanes != other || source(lane) % lanes == lane
-                });
+                let stays = (0..lanes)
+                    .all(|lane| source(lane) / lanes != other || source(lane) % lanes == lane);
                 let next = if stays {
                     s
                 } else {
@@ -567,14 +567,7 @@ impl Selection<'_> {
 
     // --- Reductions and prefixes ---------------------------------------------------------------------
 
-    fn combine(
-        &mut self,
-        value: Value,
-        inst: &Inst,
-        by: &Combining,
-        from: &[Reg],
-        width: u32,
-    ) {
+    fn combine(&mut self, value: Value, inst: &Inst, by: &Combining, from: &[Reg], width: u32) {
         let neutral = self.lane_constant(by.neutral);
         let exec = self.exec.clone();
         let active = from.iter().zip(exec).map(|(&a, mask)| self.chosen(mask, a, neutral));
