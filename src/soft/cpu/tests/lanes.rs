@@ -48,8 +48,16 @@ fn exchange(ty: Scalar, make: impl Fn(&mut FunctionBuilder, Value) -> Value) -> 
 fn operations_across_lanes_are_machine_code() {
     let mut seen = 0;
     for &op in Op::ALL.iter().filter(|op| op.row().effect == Effect::Lanes) {
-        for scalar in [Scalar::U32, Scalar::I32, Scalar::F32, Scalar::I8, Scalar::U16, Scalar::F16, Scalar::BF16, Scalar::Bool]
-        {
+        for scalar in [
+            Scalar::U32,
+            Scalar::I32,
+            Scalar::F32,
+            Scalar::I8,
+            Scalar::U16,
+            Scalar::F16,
+            Scalar::BF16,
+            Scalar::Bool,
+        ] {
             for (width, varies) in [(32, false), (32, true), (4, false), (4, true)] {
                 let rule = op.row().rule;
                 let fits = match rule {
