@@ -3,6 +3,7 @@
 use super::lex::{Literal, Punct};
 use super::names::Name;
 use super::source::Span;
+use super::traits::Trait;
 use std::sync::Arc;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -104,6 +105,8 @@ pub(crate) enum BaseType {
     Class(Arc<Class>),
     Enum(Arc<Enum>),
     Auto,
+    /// `__underlying_type(E)`, the type of an enum's values.
+    Underlying(Arc<TypeName>),
     /// `decltype(expr)`, or `decltype(auto)` without one.
     Decltype(Option<Arc<Expr>>),
     /// Constructors, destructors and conversion functions have no type specifier.
@@ -454,6 +457,8 @@ pub(crate) enum ExprKind {
     Fold(Arc<Fold>),
     /// `noexcept(e)`
     Noexcept,
+    /// `__is_class(T)`
+    Trait(Trait, Vec<TemplateArgument>),
 }
 
 /// The designator of a list element.

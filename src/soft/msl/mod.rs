@@ -15,6 +15,7 @@ pub(crate) mod parse;
 pub(crate) mod preprocess;
 pub(crate) mod source;
 pub(crate) mod texture;
+pub(crate) mod traits;
 pub(crate) mod types;
 
 use crate::soft::ir::{self, InternalError};
@@ -91,13 +92,7 @@ impl ConstantValues {
 fn component(bytes: &[u8], scalar: ir::Scalar) -> Constant {
     let mut raw = [0; 8];
     raw[..bytes.len()].copy_from_slice(bytes);
-    let bits = u64::from_le_bytes(raw);
-    match scalar {
-        ir::Scalar::F32 => Constant::Float(f64::from(f32::from_bits(bits as u32))),
-        ir::Scalar::F16 => Constant::Float(f64::from(ir::half::f16_value(bits as u16))),
-        ir::Scalar::BF16 => Constant::Float(f64::from(f32::from_bits((bits as u32) << 16))),
-        _ => check::convert_constant(Constant::Int(bits), ir::Scalar::U64, scalar),
-    }
+    check::constant_from_bits(u64::from_le_bytes(raw), scalar)
 }
 
 /// A compiled library. Kernels are lowered on request.

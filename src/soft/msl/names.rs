@@ -38,7 +38,7 @@ known_names! {
     FRAGMENT "fragment" DEVICE "device" CONSTANT "constant" THREAD "thread"
     THREADGROUP "threadgroup" THREADGROUP_IMAGEBLOCK "threadgroup_imageblock"
     RAY_DATA "ray_data" OBJECT_DATA "object_data" RESTRICT "__restrict" ATTRIBUTE "__attribute__"
-    ALIGNOF_GNU "__alignof__" ASM "asm"
+    ALIGNOF_GNU "__alignof__" UNDERLYING_TYPE "__underlying_type" ASM "asm"
     LAST_KEYWORD "__last_keyword"
     // Names with a meaning only in some contexts.
     DEFINED "defined" HAS_INCLUDE "__has_include" HAS_FEATURE "__has_feature"

@@ -1,7 +1,7 @@
 //! Tables of the library's functions (MSL 6): names, signatures over families of types, implementation.
 
 use super::texture::TextureCall;
-use crate::soft::ir::{Op, Scalar};
+use crate::soft::ir::{Input, Op, Scalar};
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
@@ -30,8 +30,8 @@ pub(crate) enum Builtin {
     Determinant,
     /// An operation of the IR on a whole `simdgroup_matrix`.
     SimdgroupMatrix(Op),
-    /// The thread's index in its SIMD-group.
-    LaneNumber,
+    /// A component of the thread's position, or of the size of the launch.
+    Input(Input, u8),
     /// A member function of a texture; the operands are the texture and the given arguments.
     Texture(TextureCall),
     /// `is_null_texture(t)`
@@ -306,7 +306,7 @@ pub(crate) static ROWS: &[Row] = &[
     row("__matrix_load", "Vqll", FLOATING, Builtin::SimdgroupMatrix(Op::MatrixLoad)),
     row("__matrix_store", "vqllV", FLOATING, Builtin::SimdgroupMatrix(Op::MatrixStore)),
     row("__matrix_multiply_add", "VVVV", FLOAT, Builtin::SimdgroupMatrix(Op::MatrixMultiplyAdd)),
-    row("__lane_number", "u", ONE, Builtin::LaneNumber),
+    row("__lane_number", "u", ONE, Builtin::Input(Input::ThreadIndexInSimdgroup, 0)),
     // MSL 6.15, atomics.
     atomic("atomic_store_explicit", "vaTo", ATOMIC, Op::AtomicStore),
     atomic("atomic_load_explicit", "Tao", ATOMIC, Op::AtomicLoad),

@@ -91,6 +91,12 @@ impl Checker {
             label => self.label_name(label),
         };
         let found = self.lookup_path(path);
+        if path.plain().is_some()
+            && matches!(found, Found::Nothing)
+            && let Some(builtin) = self.metal_builtin(name)
+        {
+            return self.call_metal_builtin(&builtin, arguments, span);
+        }
         let mut candidates = Vec::new();
         let mut ignored = Vec::new();
         if let Found::Entities(list) = &found {
@@ -162,7 +168,11 @@ impl Checker {
             if meant && UNSUPPORTED.contains(&text.as_str()) {
                 self.unsupported(path.span, format!("'{shown}' is"));
             } else if !known && !templates {
-                self.error(path.span, format!("use of undeclared identifier '{shown}'"));
+                let what = match path.parts.len() {
+                    1 => "use of undeclared identifier",
+                    _ => "no member named",
+                };
+                self.error(path.span, format!("{what} '{shown}'"));
             } else {
                 self.no_match(&shown, path.span);
                 self.note_ignored(&ignored, arguments.len());
@@ -203,7 +213,7 @@ impl Checker {
         }
     }
 
-    fn finish_call(
+    pub(super) fn finish_call(
         &mut self,
         candidate: Candidate,
         arguments: Vec<Expr>,

@@ -211,7 +211,7 @@ impl Checker {
         }
     }
 
-    fn is_empty_class(&self, ty: TyId) -> bool {
+    pub(super) fn is_empty_class(&self, ty: TyId) -> bool {
         self.types.structure(ty).is_some_and(|(_, row)| {
             row.fields().iter().all(|field| field.base && self.is_empty_class(field.qual.ty))
         })

@@ -1,20 +1,13 @@
-//! Constant evaluation (C++14 expr.const): scalars, with calls of `constexpr`-like functions.
+//! Arithmetic on constants: what a scalar operation yields at compile time (C++14 expr.const; MSL 8.6).
 
-use super::{Checker, Global, State};
-use crate::soft::ir::{Op, Scalar};
-use crate::soft::msl::hir::{
-    Binary, Constant, Expr, ExprKind, Function, GlobalIndex, InstanceIndex, LocalIndex, Stmt,
-    StmtKind,
-};
-use crate::soft::msl::types::Types;
-use std::collections::HashMap;
-use std::sync::Arc;
+use crate::soft::ir::{Scalar, half};
+use crate::soft::msl::hir::{Binary, Constant};
 
 /// The value is not constant.
 #[derive(Debug)]
 pub(crate) struct NotConstant;
 
-type Evaluated<T> = Result<T, NotConstant>;
+pub(crate) type Evaluated<T> = Result<T, NotConstant>;
 
 /// Wraps an integer to a type, sign-extended to 64 bits where the type is signed.
 pub(crate) fn wrap(value: u64, scalar: Scalar) -> u64 {
@@ -93,7 +86,7 @@ pub(crate) fn negate(constant: Constant, scalar: Scalar) -> Constant {
     }
 }
 
-fn binary(op: Binary, a: Constant, b: Constant, scalar: Scalar) -> Evaluated<Constant> {
+pub(super) fn binary(op: Binary, a: Constant, b: Constant, scalar: Scalar) -> Evaluated<Constant> {
     let truth = |yes: bool| Constant::Int(u64::from(yes));
     if let (Constant::Float(a), Constant::Float(b)) = (a, b) {
         let number = |value: f64| Constant::Float(round(value, scalar));
@@ -142,343 +135,25 @@ fn binary(op: Binary, a: Constant, b: Constant, scalar: Scalar) -> Evaluated<Con
     Ok(Constant::Int(wrap(value, scalar)))
 }
 
-/// The most steps of one evaluation, so that no `constexpr` loop hangs the compiler.
-const MAX_STEPS: u32 = 1 << 20;
-const MAX_CALLS: u32 = 64;
-
-/// The program as seen by constant evaluation: one that is being checked, or one that
-/// is checked and has values for its function constants.
-pub(crate) trait Facts {
-    fn types(&self) -> &Types;
-    fn global(&self, global: GlobalIndex) -> &Global;
-    /// The value of a constant local of the current body.
-    fn local(&self, local: LocalIndex) -> Option<Constant>;
-    fn function(&mut self, index: InstanceIndex) -> Option<Arc<Function>>;
-    /// Whether function constants have their values.
-    fn specialised(&self) -> bool;
-}
-
-/// The value of a scalar expression, if it is constant.
-pub(crate) fn evaluate(facts: &mut impl Facts, expr: &Expr) -> Evaluated<Constant> {
-    Machine { facts, steps: 0, frames: Vec::new() }.run(expr)
-}
-
-/// Evaluates constant expressions.
-struct Machine<'a, F> {
-    facts: &'a mut F,
-    steps: u32,
-    /// The locals of the active calls, innermost last.
-    frames: Vec<HashMap<LocalIndex, Constant>>,
-}
-
-/// How a statement ended.
-enum Flow {
-    Next,
-    Break,
-    Continue,
-    Return(Option<Constant>),
-}
-
-impl Facts for Checker {
-    fn types(&self) -> &Types {
-        &self.types
-    }
-
-    fn global(&self, global: GlobalIndex) -> &Global {
-        &self.globals[global.0 as usize]
-    }
-
-    fn local(&self, local: LocalIndex) -> Option<Constant> {
-        self.body.as_ref()?.values.get(local.0 as usize).copied().flatten()
-    }
-
-    fn function(&mut self, index: InstanceIndex) -> Option<Arc<Function>> {
-        match self.check_instance(index) {
-            State::Checked(function) => Some(function),
-            _ => None,
-        }
-    }
-
-    fn specialised(&self) -> bool {
-        false
+/// The bits of a constant as stored in memory.
+pub(crate) fn bits(value: Constant, scalar: Scalar) -> u64 {
+    match value {
+        Constant::Int(value) => value,
+        Constant::Float(value) => match scalar {
+            Scalar::F16 => u64::from(half::f16_bits(value as f32)),
+            Scalar::BF16 => u64::from((value as f32).to_bits() >> 16),
+            _ => u64::from((value as f32).to_bits()),
+        },
     }
 }
 
-impl Checker {
-    /// The value of a scalar expression, if it is constant.
-    pub(super) fn evaluate(&mut self, expr: &Expr) -> Evaluated<Constant> {
-        evaluate(self, expr)
-    }
-}
-
-impl<F: Facts> Machine<'_, F> {
-    fn scalar_of(&self, expr: &Expr) -> Evaluated<Scalar> {
-        self.facts.types().as_scalar(expr.qual.ty).ok_or(NotConstant).or_else(|error| {
-            match self.facts.types().get(expr.qual.ty) {
-                crate::soft::msl::types::Ty::Enum(id) => {
-                    Ok(self.facts.types().enumeration(*id).underlying)
-                }
-                _ => Err(error),
-            }
-        })
-    }
-
-    fn run(&mut self, expr: &Expr) -> Evaluated<Constant> {
-        self.steps += 1;
-        if self.steps > MAX_STEPS {
-            return Err(NotConstant);
-        }
-        match &expr.kind {
-            ExprKind::Constant(constant) => Ok(*constant),
-            ExprKind::Zero => {
-                let float = self.scalar_of(expr)?.is_float();
-                Ok(if float { Constant::Float(0.0) } else { Constant::Int(0) })
-            }
-            ExprKind::Load(place) => self.run_load(place),
-            ExprKind::Convert(inner) => {
-                let value = self.run(inner)?;
-                let (from, to) = (self.scalar_of(inner)?, self.scalar_of(expr)?);
-                Ok(convert(value, from, to))
-            }
-            ExprKind::Negate(inner) => {
-                let value = self.run(inner)?;
-                Ok(negate(value, self.scalar_of(expr)?))
-            }
-            ExprKind::Not(inner) => match (self.run(inner)?, self.scalar_of(expr)?) {
-                (Constant::Int(value), Scalar::Bool) => Ok(Constant::Int(u64::from(value == 0))),
-                (Constant::Int(value), scalar) => Ok(Constant::Int(wrap(!value, scalar))),
-                _ => Err(NotConstant),
-            },
-            ExprKind::Binary(op, left, right) => {
-                let scalar = self.scalar_of(left)?;
-                let left = self.run(left)?;
-                let right = self.run(right)?;
-                binary(*op, left, right, scalar)
-            }
-            ExprKind::Logical(and, left, right) => match self.run(left)? {
-                Constant::Int(value) if (value != 0) == *and => self.run(right),
-                value => Ok(value),
-            },
-            ExprKind::Conditional(condition, yes, no) => match self.run(condition)? {
-                Constant::Int(0) => self.run(no),
-                _ => self.run(yes),
-            },
-            ExprKind::Comma(left, right) => {
-                self.run(left)?;
-                self.run(right)
-            }
-            ExprKind::Op(op, arguments) => {
-                let mut values = Vec::new();
-                for argument in arguments {
-                    values.push(self.run(argument)?);
-                }
-                let scalar = self.scalar_of(arguments.first().ok_or(NotConstant)?)?;
-                match (op, &values[..]) {
-                    (Op::Min, &[a, b]) => Ok(if less(a, b, scalar) { a } else { b }),
-                    (Op::Max, &[a, b]) => Ok(if less(a, b, scalar) { b } else { a }),
-                    (Op::Abs, &[a]) => Ok(match a {
-                        Constant::Int(value) if (value as i64) < 0 && scalar.is_signed() => {
-                            negate(a, scalar)
-                        }
-                        Constant::Float(value) => Constant::Float(value.abs()),
-                        other => other,
-                    }),
-                    _ => Err(NotConstant),
-                }
-            }
-            ExprKind::Bitcast(inner) => {
-                match (self.run(inner)?, self.scalar_of(inner)?, self.scalar_of(expr)?) {
-                    (Constant::Int(bits), _, Scalar::F32) => {
-                        Ok(Constant::Float(f64::from(f32::from_bits(bits as u32))))
-                    }
-                    (Constant::Float(value), Scalar::F32, to) if !to.is_float() => {
-                        Ok(Constant::Int(wrap(u64::from((value as f32).to_bits()), to)))
-                    }
-                    (Constant::Int(bits), from, to) if !from.is_float() && !to.is_float() => {
-                        Ok(Constant::Int(wrap(bits, to)))
-                    }
-                    _ => Err(NotConstant),
-                }
-            }
-            ExprKind::Postfix(place, step) => {
-                let local = local_of(place)?;
-                let old = self.run_load(place)?;
-                let scalar = self.scalar_of(place)?;
-                let one = if scalar.is_float() {
-                    Constant::Float(f64::from(*step))
-                } else {
-                    Constant::Int(*step as u64)
-                };
-                let new = binary(Binary::Add, old, one, scalar)?;
-                self.store(local, new)?;
-                Ok(old)
-            }
-            ExprKind::Assign(..) | ExprKind::Compound { .. } => self.run_load(expr),
-            ExprKind::IsDefined(global) if self.facts.specialised() => {
-                let known = self.facts.global(*global).value.is_some();
-                Ok(Constant::Int(u64::from(known)))
-            }
-            ExprKind::Call(index, arguments) => {
-                let mut values = Vec::new();
-                for argument in arguments {
-                    values.push(self.run(argument)?);
-                }
-                if self.frames.len() as u32 >= MAX_CALLS {
-                    return Err(NotConstant);
-                }
-                let function = self.facts.function(*index).ok_or(NotConstant)?;
-                self.run_call(&function, values)
-            }
-            _ => Err(NotConstant),
-        }
-    }
-
-    /// The value of an lvalue: a local of an active call, a constant variable, or the result of an assignment.
-    fn run_load(&mut self, place: &Expr) -> Evaluated<Constant> {
-        match &place.kind {
-            ExprKind::Local(local) => match self.frames.last() {
-                Some(frame) => frame.get(local).copied().ok_or(NotConstant),
-                None => self.facts.local(*local).ok_or(NotConstant),
-            },
-            ExprKind::Global(global) => {
-                let row = self.facts.global(*global);
-                match (row.value, &row.init) {
-                    (Some(value), _) => Ok(value),
-                    // It may depend on function constants, whose values are known by now.
-                    (None, Some(init)) if self.facts.specialised() => {
-                        let init = init.clone();
-                        self.run(&init)
-                    }
-                    _ => Err(NotConstant),
-                }
-            }
-            ExprKind::Element(base, index) => {
-                // `constant int table[] = {1, 2}; table[1]`
-                let Constant::Int(at) = self.run(index)? else { return Err(NotConstant) };
-                let ExprKind::Global(global) = base.kind else { return Err(NotConstant) };
-                let init = self.facts.global(global).init.clone().ok_or(NotConstant)?;
-                let ExprKind::Aggregate(parts) = &init.kind else { return Err(NotConstant) };
-                let part = parts.get(at as usize).ok_or(NotConstant)?;
-                self.run(part)
-            }
-            ExprKind::Assign(left, right) => {
-                let value = self.run(right)?;
-                self.store(local_of(left)?, value)?;
-                Ok(value)
-            }
-            ExprKind::Compound { op, left, right, common } => {
-                let old = self.run_load(left)?;
-                let right = self.run(right)?;
-                let own = self.scalar_of(left)?;
-                let common = self.facts.types().as_scalar(*common).ok_or(NotConstant)?;
-                let sum = binary(*op, convert(old, own, common), right, common)?;
-                let value = convert(sum, common, own);
-                self.store(local_of(left)?, value)?;
-                Ok(value)
-            }
-            _ => Err(NotConstant),
-        }
-    }
-
-    fn run_call(&mut self, function: &Function, values: Vec<Constant>) -> Evaluated<Constant> {
-        let locals = (0..function.parameters).map(LocalIndex);
-        self.frames.push(locals.zip(values).collect());
-        let flow = self.run_block(&function.body);
-        self.frames.pop();
-        match flow? {
-            Flow::Return(Some(value)) => Ok(value),
-            _ if function.result == Types::VOID => Ok(Constant::Int(0)),
-            _ => Err(NotConstant),
-        }
-    }
-
-    fn run_block(&mut self, block: &[Stmt]) -> Evaluated<Flow> {
-        for statement in block {
-            let flow = self.run_statement(statement)?;
-            if !matches!(flow, Flow::Next) {
-                return Ok(flow);
-            }
-        }
-        Ok(Flow::Next)
-    }
-
-    fn truth(&mut self, expr: &Expr) -> Evaluated<bool> {
-        Ok(self.run(expr)? != Constant::Int(0))
-    }
-
-    fn run_statement(&mut self, statement: &Stmt) -> Evaluated<Flow> {
-        self.steps += 1;
-        if self.steps > MAX_STEPS {
-            return Err(NotConstant);
-        }
-        match &statement.kind {
-            StmtKind::Expr(expr) => {
-                self.run(expr)?;
-            }
-            StmtKind::Let(local, init) => {
-                if let Some(init) = init {
-                    let value = self.run(init)?;
-                    self.store(*local, value)?;
-                }
-            }
-            StmtKind::Block(block) => return self.run_block(block),
-            StmtKind::If(condition, yes, no) => {
-                let branch = if self.truth(condition)? { yes } else { no };
-                return self.run_block(branch);
-            }
-            StmtKind::Loop { condition, after, before, step, body } => {
-                let mut first = true;
-                loop {
-                    self.run_block(before)?;
-                    if let Some(condition) = condition
-                        && !(first && *after)
-                        && !self.truth(condition)?
-                    {
-                        break;
-                    }
-                    first = false;
-                    match self.run_block(body)? {
-                        Flow::Break => break,
-                        Flow::Return(value) => return Ok(Flow::Return(value)),
-                        Flow::Next | Flow::Continue => {}
-                    }
-                    if let Some(step) = step {
-                        self.run(step)?;
-                    }
-                    self.steps += 1;
-                    if self.steps > MAX_STEPS {
-                        return Err(NotConstant);
-                    }
-                }
-            }
-            StmtKind::Return(value) => {
-                return Ok(Flow::Return(match value {
-                    Some(value) => Some(self.run(value)?),
-                    None => None,
-                }));
-            }
-            StmtKind::Break => return Ok(Flow::Break),
-            StmtKind::Continue => return Ok(Flow::Continue),
-            StmtKind::Switch(..) | StmtKind::Case(_) => return Err(NotConstant),
-        }
-        Ok(Flow::Next)
-    }
-
-    fn store(&mut self, local: LocalIndex, value: Constant) -> Evaluated<()> {
-        let frame = self.frames.last_mut().ok_or(NotConstant)?;
-        frame.insert(local, value);
-        Ok(())
-    }
-}
-
-fn less(a: Constant, b: Constant, scalar: Scalar) -> bool {
-    matches!(binary(Binary::Lt, a, b, scalar), Ok(Constant::Int(1)))
-}
-
-fn local_of(place: &Expr) -> Evaluated<LocalIndex> {
-    match place.kind {
-        ExprKind::Local(local) => Ok(local),
-        _ => Err(NotConstant),
+/// The constant with these bits in memory.
+pub(crate) fn from_bits(bits: u64, scalar: Scalar) -> Constant {
+    match scalar {
+        Scalar::F32 => Constant::Float(f64::from(f32::from_bits(bits as u32))),
+        Scalar::F16 => Constant::Float(f64::from(half::f16_value(bits as u16))),
+        Scalar::BF16 => Constant::Float(f64::from(f32::from_bits((bits as u32) << 16))),
+        _ => Constant::Int(wrap(bits, scalar)),
     }
 }
 

@@ -3,10 +3,10 @@
 use super::lookup::Found;
 use super::{
     Checker, Entity, Func, FuncId, GLOBAL_SCOPE, Global, LIBRARY_SCOPE, MAX_CONSTANT_BYTES, Owner,
-    Parameter, ParameterPack, ScopeKind, Variable, VariableId,
+    Parameter, ParameterPack, REOPENED_SCOPE, ScopeKind, Variable, VariableId,
 };
 use crate::soft::msl::ast::{self, *};
-use crate::soft::msl::hir::{Constant, GlobalIndex, LocalIndex};
+use crate::soft::msl::hir::{self, Constant, GlobalIndex, LocalIndex};
 use crate::soft::msl::lex::Punct;
 use crate::soft::msl::names::Name;
 use crate::soft::msl::source::Span;
@@ -85,11 +85,17 @@ impl Checker {
             Found::Entities(list) => {
                 for entity in list {
                     if let Entity::Namespace(scope) = entity {
-                        if scope == LIBRARY_SCOPE {
-                            self.uses_metal = true;
-                        } else {
-                            let here = self.scope;
-                            self.scopes[here.0 as usize].opened.push(scope);
+                        let here = self.scope;
+                        let opened = match scope {
+                            LIBRARY_SCOPE => {
+                                self.uses_metal = true;
+                                REOPENED_SCOPE
+                            }
+                            scope => scope,
+                        };
+                        let list = &mut self.scopes[here.0 as usize].opened;
+                        if here != opened && !list.contains(&opened) {
+                            list.push(opened);
                         }
                         return;
                     }
@@ -131,11 +137,15 @@ impl Checker {
         let scope = match (existing, name) {
             (Some(scope), _) => scope,
             (None, Some(name)) if name.name == Name::METAL && outer == GLOBAL_SCOPE => {
-                LIBRARY_SCOPE
+                REOPENED_SCOPE
             }
             (None, name) => {
                 let scope = self.new_scope(ScopeKind::Namespace, outer);
                 if let Some(name) = name {
+                    // `metal::fast` and `metal::precise` have the library's names too (MSL 6.1).
+                    if outer == REOPENED_SCOPE && matches!(name.name, Name::FAST | Name::PRECISE) {
+                        self.scopes[scope.0 as usize].bases.push(LIBRARY_SCOPE);
+                    }
                     let text = self.text(name.name);
                     self.extend_prefix(scope, &text);
                     self.bind(outer, name.name, Entity::Namespace(scope));
@@ -289,6 +299,16 @@ impl Checker {
         let scope = self.scope;
         self.redefinition(name, span);
         self.bind(scope, name, Entity::Global(global));
+    }
+
+    /// A variable of the compiler's own in constant memory.
+    pub(super) fn unnamed_global(&mut self, qual: Qual, init: hir::Expr, span: Span) -> GlobalIndex {
+        let global = GlobalIndex(self.globals.len() as u32);
+        let init = Some(Arc::new(init));
+        let row =
+            Global { name: String::new(), qual, span, init, function_constant: None, value: None };
+        Arc::make_mut(&mut self.globals).push(Arc::new(row));
+        global
     }
 
     /// MSL 5.8.1: a scalar or a vector, with a unique index.
@@ -474,6 +494,7 @@ impl Checker {
             definition: definition.filter(|d| matches!(d.body, Body::Block(_) | Body::Default)),
             span: declarator.span,
             precise: self.precise,
+            specialised: self.templates.specialising,
             // Members of a class template's instance too.
             template: self.templates.depth > 0,
             made_from: None,
@@ -563,7 +584,13 @@ impl Checker {
                 continue;
             }
             let known = &mut self.functions[id.0 as usize];
-            if known.definition.is_some() && func.definition.is_some() {
+            // A specialisation replaces the template's own member, also if that is defined later.
+            if known.specialised && !func.specialised {
+                return id;
+            }
+            let replaces = func.specialised && !known.specialised;
+            known.specialised = func.specialised;
+            if known.definition.is_some() && func.definition.is_some() && !replaces {
                 let text = func.name.clone();
                 self.error(func.span, format!("redefinition of '{text}'"));
                 return id;

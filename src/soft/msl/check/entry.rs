@@ -62,7 +62,7 @@ pub(crate) struct Reflection {
 }
 
 /// The most components of an input (MSL table 5.8): one for each axis of the grid, or one.
-fn components(input: Input) -> u32 {
+pub(super) fn components(input: Input) -> u32 {
     match input {
         Input::ThreadPositionInGrid
         | Input::ThreadPositionInThreadgroup

@@ -6,7 +6,7 @@ use super::{Checker, Entity, Owner, Variable, VariableId};
 use crate::soft::ir::Scalar;
 use crate::soft::msl::ast::{self, CastKind, Label, Path};
 use crate::soft::msl::hir::{Constant, Expr, ExprKind};
-use crate::soft::msl::lex::{Literal, LiteralType, Punct};
+use crate::soft::msl::lex::{self, Literal, LiteralType, Punct};
 use crate::soft::msl::names::Name;
 use crate::soft::msl::parse::assignment_operator;
 use crate::soft::msl::source::Span;
@@ -59,10 +59,7 @@ impl Checker {
                 let kind = self::ExprKind::Constant(Constant::Int(*value as i8 as u64));
                 self.value(kind, Types::scalar(Scalar::I8), span)
             }
-            ExprKind::Str(_) => {
-                self.unsupported(span, "string literal in an expression is");
-                self.error_expr(span)
-            }
+            ExprKind::Str(pieces) => self.string(pieces, span),
             ExprKind::Nullptr => {
                 self.value(self::ExprKind::Constant(Constant::Int(0)), Types::NULLPTR, span)
             }
@@ -188,11 +185,32 @@ impl Checker {
                 self.error_expr(span)
             }
             ExprKind::Fold(fold) => self.fold(fold, span),
+            ExprKind::Trait(which, operands) => self.trait_value(*which, operands, span),
             ExprKind::Noexcept => {
                 let kind = self::ExprKind::Constant(Constant::Int(1));
                 self.value(kind, Types::scalar(Scalar::Bool), span)
             }
         }
+    }
+
+    /// A string literal: an array of characters in constant memory (lex.string).
+    fn string(&mut self, pieces: &[Name], span: Span) -> Expr {
+        let text: String =
+            pieces.iter().filter_map(|&piece| lex::string(self.context.names.text(piece))).collect();
+        let char_type = Types::scalar(Scalar::I8);
+        let characters = text.bytes().chain([0]);
+        let parts: Vec<Expr> = characters
+            .map(|byte| {
+                let kind = ExprKind::Constant(Constant::Int(byte as i8 as u64));
+                self.value(kind, char_type, span)
+            })
+            .collect();
+        let ty = self.types.intern(Ty::Array(char_type, Some(parts.len() as u32)));
+        let init = self.value(ExprKind::Aggregate(parts), ty, span);
+        let space = Some(ast::AddressSpace::Constant);
+        let qual = Qual { constant: true, space, ..Qual::plain(ty) };
+        let global = self.unnamed_global(qual, init, span);
+        Expr { kind: ExprKind::Global(global), qual, place: true, span }
     }
 
     /// C++17 expr.prim.fold: the elements joined by an operator, from the left or from the right.

@@ -246,7 +246,7 @@ fn type_names(names: &mut Names) -> HashMap<Name, Known> {
     for name in OPAQUE_TEMPLATES {
         add(name, Known::ClassTemplate(None));
     }
-    for name in ["vec", "packed_vec", "matrix", "atomic", "simdgroup_matrix", "numeric_limits"] {
+    for name in ["vec", "packed_vec", "matrix", "atomic", "simdgroup_matrix"] {
         add(name, Known::ClassTemplate(None));
     }
     add("as_type", Known::ValueTemplate);

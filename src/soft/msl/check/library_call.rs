@@ -255,16 +255,11 @@ impl Checker {
         if let Some(part) = before
             && let (Label::Name(owner), Some(list)) = (&part.name, &part.arguments)
             && self.context.names.text(*owner) == "numeric_limits"
+            && let [TemplateArgument::Type(of)] = &*list.clone()
+            && let of = self.type_name(of)
+            && self.types.arithmetic(of.ty).is_some()
         {
-            let list = list.clone();
-            if let [TemplateArgument::Type(of)] = &*list
-                && let of = self.type_name(of)
-                && self.types.structure(of.ty).is_some()
-            {
-                let name = self.context.names.intern("_numeric_limits_impl");
-                return Some(self.call_path(&limits_of(path, name), Vec::new(), span));
-            }
-            return Some(self.numeric_limit(&text, &list, span));
+            return self.numeric_limit(&text, of.ty, span);
         }
         let float = |value: f64| ExprKind::Constant(Constant::Float(value));
         match (text.as_str(), arguments) {
@@ -335,23 +330,9 @@ impl Checker {
         }
     }
 
-    pub(super) fn numeric_limit(
-        &mut self,
-        which: &str,
-        list: &[TemplateArgument],
-        span: Span,
-    ) -> Expr {
-        let scalar = match list {
-            [TemplateArgument::Type(ty)] => {
-                let qual = self.type_name(ty);
-                self.types.as_scalar(qual.ty)
-            }
-            _ => None,
-        };
-        let Some(scalar) = scalar else {
-            self.error(span, "'numeric_limits' needs a scalar type");
-            return self.error_expr(span);
-        };
+    /// A function of `numeric_limits` for numbers and for vectors of them; `None` if it is none.
+    fn numeric_limit(&mut self, which: &str, of: TyId, span: Span) -> Option<Expr> {
+        let (scalar, width) = self.types.arithmetic(of)?;
         let bits = scalar.bytes() * 8;
         let constant = if scalar.is_float() {
             let (max, min, epsilon, denormal) = match scalar {
@@ -388,17 +369,15 @@ impl Checker {
             match which {
                 "max" => Some(Constant::Int(most)),
                 "min" | "lowest" => Some(Constant::Int(least)),
-                "epsilon" | "infinity" | "quiet_NaN" | "denorm_min" => Some(Constant::Int(0)),
+                "epsilon" | "round_error" | "infinity" | "quiet_NaN" | "signaling_NaN"
+                | "denorm_min" => Some(Constant::Int(0)),
                 _ => None,
             }
         };
-        match constant {
-            Some(constant) => self.value(ExprKind::Constant(constant), Types::scalar(scalar), span),
-            None => {
-                self.error(span, format!("no member named '{which}' in 'numeric_limits'"));
-                self.error_expr(span)
-            }
-        }
+        let one = self.value(ExprKind::Constant(constant?), Types::scalar(scalar), span);
+        let vector = self.types.vector(scalar, width);
+        let all = self.convert_value(one, vector);
+        Some(self.convert_value(all, of))
     }
 
     /// Functions of the library are found without qualification after `using namespace metal`.
@@ -417,8 +396,10 @@ impl Checker {
     pub(super) fn scope_is_library(&self) -> bool {
         let mut scope = Some(self.scope);
         while let Some(at) = scope {
-            if at == super::GLOBAL_SCOPE {
-                return false;
+            match at {
+                super::GLOBAL_SCOPE => return false,
+                super::REOPENED_SCOPE => return true,
+                _ => {}
             }
             scope = self.scopes[at.0 as usize].parent;
         }
@@ -433,14 +414,4 @@ impl Checker {
             _ => Accuracy::Default,
         }
     }
-}
-
-/// `numeric_limits<T>::f` of a user's type: the program's specialisation, under the name that
-/// Metal's `<metal_limits>` has for it.
-fn limits_of(path: &Path, name: Name) -> Path {
-    let mut path = path.clone();
-    if let Some(at) = path.parts.len().checked_sub(2) {
-        path.parts[at].name = Label::Name(name);
-    }
-    path
 }

@@ -1,6 +1,9 @@
 //! Name lookup (C++14 basic.lookup); the library is searched last.
 
-use super::{Checker, Entity, FuncId, FuncSet, GLOBAL_SCOPE, LIBRARY_SCOPE, ScopeId, ScopeKind};
+use super::{
+    Checker, Entity, FuncId, FuncSet, GLOBAL_SCOPE, LIBRARY_SCOPE, REOPENED_SCOPE, ScopeId,
+    ScopeKind,
+};
 use crate::soft::msl::ast::{Label, Path};
 use crate::soft::msl::hir::Expr;
 use crate::soft::msl::names::Name;
@@ -22,8 +25,14 @@ pub(super) enum Found {
 impl Checker {
     pub(super) fn lookup(&mut self, name: Name) -> Found {
         let mut scope = Some(self.scope);
+        let mut global = false;
         while let Some(at) = scope {
-            let entities = self.lookup_in(at, name);
+            global |= at == GLOBAL_SCOPE;
+            let entities = match at {
+                // The library's own code does not use what a program adds to its namespace.
+                LIBRARY_SCOPE if !global => self.library_entities(name),
+                at => self.lookup_in(at, name),
+            };
             if !entities.is_empty() {
                 return Found::Entities(entities);
             }
@@ -34,22 +43,19 @@ impl Checker {
             }
             scope = self.scopes[at.0 as usize].parent;
         }
-        match self.library_entities(name) {
-            list if list.is_empty() => Found::Nothing,
-            list => Found::Entities(list),
-        }
+        Found::Nothing
     }
 
     /// The names of a scope and of the namespaces that it opens.
     pub(super) fn lookup_in(&mut self, scope: ScopeId, name: Name) -> Vec<Entity> {
-        if scope == LIBRARY_SCOPE {
-            let list = self.library_entities(name);
-            if !list.is_empty() {
-                return list;
-            }
-        }
+        let of_library = match scope {
+            LIBRARY_SCOPE | REOPENED_SCOPE => self.library_entities(name),
+            _ => Vec::new(),
+        };
+        let scope = if scope == LIBRARY_SCOPE { REOPENED_SCOPE } else { scope };
         let own = &self.scopes[scope.0 as usize];
         let mut found = own.names.get(&name).cloned().unwrap_or_default();
+        found.extend(of_library);
         if !own.opened.is_empty() {
             self.lookup_opened(scope, name, &mut found);
         }
@@ -168,7 +174,10 @@ impl Checker {
                 return Found::Nothing;
             }
         }
-        let Label::Name(name) = last.name else { return Found::Nothing };
+        let name = match &last.name {
+            Label::Decltype(_) => return Found::Nothing,
+            label => self.label_name(label),
+        };
         match scope {
             None => self.lookup(name),
             Some(scope) => {

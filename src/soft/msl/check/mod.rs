@@ -4,7 +4,7 @@
 //! own, from its declaration and the scope that binds its template parameters (the enclosing scope
 //! itself when there are none), once for each address space of `this`.
 
-pub(crate) use constant::{convert as convert_constant, negate as negate_constant};
+pub(crate) use constant::{bits as constant_bits, convert as convert_constant, from_bits as constant_from_bits};
 
 pub(crate) mod builtins;
 mod call;
@@ -13,11 +13,13 @@ mod constant;
 mod convert;
 mod decl;
 pub(crate) mod entry;
+pub(crate) mod evaluate;
 mod expr;
 mod init;
 pub(crate) mod library;
 mod library_call;
 mod lookup;
+mod metal_builtin;
 mod operator;
 mod overload;
 mod position;
@@ -27,6 +29,7 @@ mod sampler;
 mod stmt;
 mod template;
 pub(crate) mod texture;
+mod traits;
 mod type_name;
 
 use super::ast::{self, AddressSpace};
@@ -170,6 +173,8 @@ pub(crate) struct Func {
     pub(crate) span: Span,
     precise: bool,
     deleted: bool,
+    /// An explicit specialisation of a class template's member.
+    specialised: bool,
     /// An instance of a template: its errors are reported when it is needed.
     template: bool,
     /// The template that it is an instance of itself.
@@ -264,6 +269,8 @@ struct Body {
     locals: Vec<hir::Local>,
     /// The values of constant locals.
     values: Vec<Option<hir::Constant>>,
+    /// The values of constant locals that are not scalars.
+    items: HashMap<LocalIndex, evaluate::Item>,
     result: Option<Qual>,
     this: Option<(StructId, Qual)>,
     /// The object whose default member initialisers are being checked, and whether one used it.
@@ -335,6 +342,9 @@ pub(crate) struct Checker {
 
 const LIBRARY_SCOPE: ScopeId = ScopeId(0);
 const GLOBAL_SCOPE: ScopeId = ScopeId(1);
+/// What a program adds to `namespace metal`. It is inside the global namespace, unlike the library, whose
+/// names are found last.
+const REOPENED_SCOPE: ScopeId = ScopeId(2);
 
 /// The largest total size of a library's `constant` variables.
 const MAX_CONSTANT_BYTES: u64 = 64 << 20;
@@ -358,7 +368,7 @@ impl Checker {
         let mut checker = Checker {
             context,
             types: Types::new(),
-            scopes: vec![scope(None), scope(Some(LIBRARY_SCOPE))],
+            scopes: vec![scope(None), scope(Some(LIBRARY_SCOPE)), scope(Some(GLOBAL_SCOPE))],
             variables: Vec::new(),
             bodies: 0,
             unevaluated: 0,
@@ -387,6 +397,7 @@ impl Checker {
         for name in [Name::METAL, Name::FAST, Name::PRECISE, Name::STD, Name::SIMD] {
             checker.bind(LIBRARY_SCOPE, name, Entity::Namespace(LIBRARY_SCOPE));
         }
+        checker.extend_prefix(REOPENED_SCOPE, "metal");
         checker
     }
 

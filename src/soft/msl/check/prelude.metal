@@ -154,64 +154,199 @@ inline ushort pack_float_to_unorm565(float3 x) {
     return ushort(v.x << 11 | v.y << 5 | v.z);
 }
 
-// <metal_type_traits>, after C++14 [meta].
+// <metal_type_traits>, after C++14 [meta]. Traits of numbers are true of vectors too.
 template <typename A, A V> struct integral_constant {
     static constant constexpr A value = V;
     typedef A value_type;
-    operator A() const { return V; }
+    typedef integral_constant<A, V> type;
+    constexpr operator A() const { return V; }
+    constexpr A operator()() const { return V; }
 };
 template <bool V> using bool_constant = integral_constant<bool, V>;
 typedef integral_constant<bool, true> true_type;
 typedef integral_constant<bool, false> false_type;
-template <typename A> struct __is_valid_simdgroup_type : false_type {};
-template <> struct __is_valid_simdgroup_type<char> : true_type {};
-template <> struct __is_valid_simdgroup_type<uchar> : true_type {};
-template <> struct __is_valid_simdgroup_type<short> : true_type {};
-template <> struct __is_valid_simdgroup_type<ushort> : true_type {};
-template <> struct __is_valid_simdgroup_type<int> : true_type {};
-template <> struct __is_valid_simdgroup_type<uint> : true_type {};
-template <> struct __is_valid_simdgroup_type<half> : true_type {};
-template <> struct __is_valid_simdgroup_type<float> : true_type {};
-template <typename A, int N> struct __is_valid_simdgroup_type<vec<A, N>> : __is_valid_simdgroup_type<A> {};
 template <bool V, typename A = void> struct enable_if {};
 template <typename A> struct enable_if<true, A> { typedef A type; };
 template <bool V, typename A = void> using enable_if_t = typename enable_if<V, A>::type;
 template <bool V, typename A, typename C> struct conditional { typedef A type; };
 template <typename A, typename C> struct conditional<false, A, C> { typedef C type; };
 template <bool V, typename A, typename C> using conditional_t = typename conditional<V, A, C>::type;
-template <typename A, typename C> struct is_same { static constant constexpr bool value = false; };
-template <typename A> struct is_same<A, A> { static constant constexpr bool value = true; };
-template <typename A, typename C> constexpr constant bool is_same_v = is_same<A, C>::value;
-template <typename A> struct remove_const { typedef A type; };
-template <typename A> struct remove_const<const A> { typedef A type; };
-template <typename A> using remove_const_t = typename remove_const<A>::type;
+
+#define UNARY_TRAIT(name, holds) \
+    template <typename A> struct name : bool_constant<holds> {}; \
+    template <typename A> constexpr constant bool name##_v = holds;
+#define BINARY_TRAIT(name, holds) \
+    template <typename A, typename C> struct name : bool_constant<holds> {}; \
+    template <typename A, typename C> constexpr constant bool name##_v = holds;
+UNARY_TRAIT(is_void, __is_void(A))
+UNARY_TRAIT(is_null_pointer, __is_nullptr(A))
+UNARY_TRAIT(is_integral, __is_integral(A))
+UNARY_TRAIT(is_floating_point, __is_floating_point(A))
+UNARY_TRAIT(is_array, __is_array(A))
+UNARY_TRAIT(is_pointer, __is_pointer(A))
+UNARY_TRAIT(is_lvalue_reference, __is_lvalue_reference(A))
+UNARY_TRAIT(is_rvalue_reference, __is_rvalue_reference(A))
+UNARY_TRAIT(is_enum, __is_enum(A))
+UNARY_TRAIT(is_union, __is_union(A))
+UNARY_TRAIT(is_class, __is_class(A))
+UNARY_TRAIT(is_function, __is_function(A))
+UNARY_TRAIT(is_reference, __is_reference(A))
+UNARY_TRAIT(is_arithmetic, __is_arithmetic(A))
+UNARY_TRAIT(is_fundamental, __is_fundamental(A))
+UNARY_TRAIT(is_object, __is_object(A))
+UNARY_TRAIT(is_scalar, __is_scalar(A))
+UNARY_TRAIT(is_compound, !__is_fundamental(A))
+UNARY_TRAIT(is_vector, __is_vector(A))
+UNARY_TRAIT(is_const, __is_const(A))
+UNARY_TRAIT(is_volatile, __is_volatile(A))
+UNARY_TRAIT(is_trivial, __is_trivial(A))
+UNARY_TRAIT(is_trivially_copyable, true)
+UNARY_TRAIT(is_standard_layout, true)
+UNARY_TRAIT(is_pod, __is_trivial(A))
+UNARY_TRAIT(is_literal_type, true)
+UNARY_TRAIT(is_empty, __is_empty(A))
+UNARY_TRAIT(is_polymorphic, __is_polymorphic(A))
+UNARY_TRAIT(is_abstract, __is_abstract(A))
+UNARY_TRAIT(is_final, __is_final(A))
+UNARY_TRAIT(is_signed, __is_signed(A))
+UNARY_TRAIT(is_unsigned, __is_unsigned(A))
+UNARY_TRAIT(is_default_constructible, __is_constructible(A))
+UNARY_TRAIT(is_trivially_default_constructible, __is_trivial(A))
+UNARY_TRAIT(is_copy_constructible, !__is_void(A))
+UNARY_TRAIT(is_move_constructible, !__is_void(A))
+UNARY_TRAIT(is_copy_assignable, !__is_void(A) && !__is_const(A))
+UNARY_TRAIT(is_move_assignable, !__is_void(A) && !__is_const(A))
+UNARY_TRAIT(is_destructible, !__is_void(A) && !__is_function(A))
+BINARY_TRAIT(is_same, __is_same(A, C))
+BINARY_TRAIT(is_base_of, __is_base_of(A, C))
+BINARY_TRAIT(is_convertible, __is_convertible(A, C))
+BINARY_TRAIT(is_assignable, __is_assignable(A, C))
+#undef UNARY_TRAIT
+#undef BINARY_TRAIT
+template <typename A, typename... L> struct is_constructible : bool_constant<__is_constructible(A, L...)> {};
+template <typename A, typename... L> constexpr constant bool is_constructible_v = __is_constructible(A, L...);
+
+// The logical operations take types with a `value` or values, under either name ([meta.logical]).
+template <typename... L> struct conjunction : bool_constant<(L::value && ... && true)> {};
+template <typename... L> struct disjunction : bool_constant<(L::value || ... || false)> {};
+template <typename A> struct negation : bool_constant<!A::value> {};
+template <typename... L> constexpr constant bool conjunction_v = (L::value && ... && true);
+template <typename... L> constexpr constant bool disjunction_v = (L::value || ... || false);
+template <typename A> constexpr constant bool negation_v = !A::value;
+template <typename... L> struct _conjunction : bool_constant<(L::value && ... && true)> {};
+template <typename... L> struct _disjunction : bool_constant<(L::value || ... || false)> {};
+template <typename A> struct _negation : bool_constant<!A::value> {};
+
+template <typename A> struct alignment_of : integral_constant<size_t, alignof(A)> {};
+template <typename A> constexpr constant size_t alignment_of_v = alignof(A);
+template <typename A> struct rank : integral_constant<size_t, 0> {};
+template <typename A> struct rank<A[]> : integral_constant<size_t, rank<A>::value + 1> {};
+template <typename A, size_t M> struct rank<A[M]> : integral_constant<size_t, rank<A>::value + 1> {};
+template <typename A> constexpr constant size_t rank_v = rank<A>::value;
+template <typename A, unsigned V = 0> struct extent : integral_constant<size_t, 0> {};
+template <typename A, size_t M> struct extent<A[M], 0> : integral_constant<size_t, M> {};
+template <typename A, size_t M, unsigned V> struct extent<A[M], V> : integral_constant<size_t, extent<A, V - 1>::value> {};
+template <typename A, unsigned V = 0> constexpr constant size_t extent_v = extent<A, V>::value;
+
+#define SIMPLE_CHANGE(name, from, to) \
+    template <typename A> struct name { typedef A type; }; \
+    template <typename A> struct name<from> { typedef to type; }; \
+    template <typename A> using name##_t = typename name<A>::type;
+SIMPLE_CHANGE(remove_const, const A, A)
+SIMPLE_CHANGE(remove_volatile, volatile A, A)
+SIMPLE_CHANGE(remove_extent, A[], A)
+template <typename A, size_t M> struct remove_extent<A[M]> { typedef A type; };
+#undef SIMPLE_CHANGE
 template <typename A> struct remove_cv { typedef A type; };
 template <typename A> struct remove_cv<const A> { typedef A type; };
 template <typename A> struct remove_cv<volatile A> { typedef A type; };
 template <typename A> struct remove_cv<const volatile A> { typedef A type; };
 template <typename A> using remove_cv_t = typename remove_cv<A>::type;
-template <typename A> struct is_floating_point { static constant constexpr bool value = is_same<A, float>::value || is_same<A, half>::value || is_same<A, bfloat>::value; };
-template <typename A> constexpr constant bool is_floating_point_v = is_floating_point<A>::value;
-template <typename A> struct is_integral {
-    static constant constexpr bool value = is_same<A, bool>::value || is_same<A, char>::value || is_same<A, uchar>::value ||
-        is_same<A, short>::value || is_same<A, ushort>::value || is_same<A, int>::value || is_same<A, uint>::value ||
-        is_same<A, long>::value || is_same<A, ulong>::value;
-};
-template <typename A> constexpr constant bool is_integral_v = is_integral<A>::value;
-template <typename A> struct is_arithmetic { static constant constexpr bool value = is_integral<A>::value || is_floating_point<A>::value; };
-template <typename A> constexpr constant bool is_arithmetic_v = is_arithmetic<A>::value;
-template <typename A> struct is_signed { static constant constexpr bool value = A(-1) < A(0); };
-template <typename A> constexpr constant bool is_signed_v = is_signed<A>::value;
-template <typename A> struct is_unsigned { static constant constexpr bool value = is_integral<A>::value && !is_signed<A>::value; };
-template <typename A> constexpr constant bool is_unsigned_v = is_unsigned<A>::value;
+template <typename A> struct remove_all_extents { typedef A type; };
+template <typename A> struct remove_all_extents<A[]> { typedef typename remove_all_extents<A>::type type; };
+template <typename A, size_t M> struct remove_all_extents<A[M]> { typedef typename remove_all_extents<A>::type type; };
+template <typename A> using remove_all_extents_t = typename remove_all_extents<A>::type;
+#define EACH_SPACE(each) each(thread) each(device) each(constant) each(threadgroup)
+template <typename A> struct remove_addrspace { typedef A type; };
+#define REMOVE(space) template <typename A> struct remove_addrspace<space A> { typedef A type; };
+EACH_SPACE(REMOVE)
+#undef REMOVE
+template <typename A> using remove_addrspace_t = typename remove_addrspace<A>::type;
+template <typename A> struct remove_reference { typedef A type; };
+template <typename A> struct remove_pointer { typedef A type; };
+#define REMOVE(space) \
+    template <typename A> struct remove_reference<space A&> { typedef space A type; }; \
+    template <typename A> struct remove_pointer<space A*> { typedef space A type; };
+EACH_SPACE(REMOVE)
+#undef REMOVE
+template <typename A> using remove_reference_t = typename remove_reference<A>::type;
+template <typename A> using remove_pointer_t = typename remove_pointer<A>::type;
+template <typename A> using remove_cvref_t = remove_cv_t<remove_addrspace_t<remove_reference_t<A>>>;
+template <typename A> struct remove_cvref { typedef remove_cvref_t<A> type; };
+#define ADD(name, to) template <typename A> struct name { typedef to type; }; template <typename A> using name##_t = typename name<A>::type;
+ADD(add_const, const A)
+ADD(add_volatile, volatile A)
+ADD(add_cv, const volatile A)
+ADD(add_lvalue_reference, A&)
+ADD(add_rvalue_reference, A&)
+ADD(add_pointer, remove_reference_t<A>*)
+#undef ADD
+template <typename A> struct decay { typedef remove_cv_t<remove_addrspace_t<A>> type; };
+#define DECAY(space) \
+    template <typename A> struct decay<space A&> : decay<A> {}; \
+    template <typename A, size_t M> struct decay<space A[M]> { typedef space A* type; };
+EACH_SPACE(DECAY)
+#undef DECAY
+template <typename A> using decay_t = typename decay<A>::type;
+template <typename A> A declval();
+template <typename... L> struct common_type {};
+template <typename A> struct common_type<A> { typedef decay_t<A> type; };
+template <typename A, typename C> struct common_type<A, C> { typedef decay_t<decltype(true ? declval<A>() : declval<C>())> type; };
+template <typename A, typename C, typename... L> struct common_type<A, C, L...> : common_type<typename common_type<A, C>::type, L...> {};
+template <typename... L> using common_type_t = typename common_type<L...>::type;
+template <typename... L> using void_t = void;
 template <typename A> struct make_unsigned { typedef A type; };
-template <> struct make_unsigned<char> { typedef uchar type; };
-template <> struct make_unsigned<short> { typedef ushort type; };
-template <> struct make_unsigned<int> { typedef uint type; };
-template <> struct make_unsigned<long> { typedef ulong type; };
+template <typename A> struct make_signed { typedef A type; };
+#define SIGNS(with, without) \
+    template <> struct make_unsigned<with> { typedef without type; }; \
+    template <> struct make_signed<without> { typedef with type; };
+SIGNS(char, uchar) SIGNS(short, ushort) SIGNS(int, uint) SIGNS(long, ulong)
+#undef SIGNS
+template <typename A, int M> struct make_unsigned<vec<A, M>> { typedef vec<typename make_unsigned<A>::type, M> type; };
+template <typename A, int M> struct make_signed<vec<A, M>> { typedef vec<typename make_signed<A>::type, M> type; };
 template <typename A> using make_unsigned_t = typename make_unsigned<A>::type;
+template <typename A> using make_signed_t = typename make_signed<A>::type;
+template <typename A> struct underlying_type { typedef __underlying_type(A) type; };
+template <typename A> using underlying_type_t = typename underlying_type<A>::type;
 template <typename A> struct vec_elements { static constant constexpr size_t value = 1; };
 template <typename A, int M> struct vec_elements<vec<A, M>> { static constant constexpr size_t value = M; };
+template <typename A, A... V> struct integer_sequence { typedef A value_type; static constexpr size_t size() { return sizeof...(V); } };
+template <size_t... V> using index_sequence = integer_sequence<size_t, V...>;
+template <typename A, typename C> struct __joined_sequence;
+template <typename A, A... V, A... W> struct __joined_sequence<integer_sequence<A, V...>, integer_sequence<A, W...>> {
+    typedef integer_sequence<A, V..., (A(sizeof...(V)) + W)...> type;
+};
+template <typename A, size_t M> struct __sequence : __joined_sequence<typename __sequence<A, M / 2>::type, typename __sequence<A, M - M / 2>::type> {};
+template <typename A> struct __sequence<A, 0> { typedef integer_sequence<A> type; };
+template <typename A> struct __sequence<A, 1> { typedef integer_sequence<A, 0> type; };
+template <typename A, A M> using make_integer_sequence = typename __sequence<A, size_t(M)>::type;
+template <size_t M> using make_index_sequence = make_integer_sequence<size_t, M>;
+template <typename... L> using index_sequence_for = make_index_sequence<sizeof...(L)>;
+
+// <metal_uniform> (MSL 2.16): a value that is the same in all threads of a SIMD-group, which the compiler finds out itself.
+template <typename A> using uniform = A;
+template <typename A> uniform<A> make_uniform(A value) { return value; }
+
+// <metal_logging> (MSL 6.19): accepted, and not logged.
+enum class os_log_type : uchar { log_type_default = 0, log_type_info = 1, log_type_debug = 2, log_type_error = 16, log_type_fault = 17 };
+#define LOG(name) template <typename... L> void name(constant char* format, L... values) const {}
+struct os_log {
+    constexpr os_log() {}
+    constexpr os_log(constant char* subsystem, constant char* category) {}
+    LOG(log) LOG(log_info) LOG(log_debug) LOG(log_error) LOG(log_fault)
+    template <typename... L> void log_with_type(os_log_type type, constant char* format, L... values) const {}
+};
+#undef LOG
 
 // The types that <metal_simdgroup> accepts: not bfloat, and no 64-bit types.
 template <typename A> struct __is_valid_simdgroup_type {
@@ -219,8 +354,39 @@ template <typename A> struct __is_valid_simdgroup_type {
 };
 template <typename A, int M> struct __is_valid_simdgroup_type<vec<A, M>> : __is_valid_simdgroup_type<A> {};
 
-// The template that a program specialises for numeric_limits of its own types.
-template <typename A> struct _numeric_limits_impl;
+// <metal_limits>. A program specialises either template for its own types. The functions of numbers and of
+// vectors of them are constants of the compiler.
+template <typename A> struct __limits_of { typedef A scalar; };
+template <typename A, int M> struct __limits_of<vec<A, M>> { typedef A scalar; };
+template <typename A> struct numeric_limits;
+template <typename A> struct _numeric_limits_impl {
+    typedef typename __limits_of<A>::scalar scalar;
+    static constexpr constant bool is_specialized = __is_arithmetic(A);
+    static constexpr constant bool is_signed = __is_signed(A);
+    static constexpr constant bool is_integer = __is_integral(A);
+    static constexpr constant bool is_exact = is_integer;
+    static constexpr constant bool has_infinity = __is_floating_point(A);
+    static constexpr constant bool has_quiet_NaN = has_infinity;
+    static constexpr constant bool has_signaling_NaN = has_infinity;
+    static constexpr constant bool is_iec559 = has_infinity;
+    static constexpr constant bool is_bounded = is_specialized;
+    static constexpr constant bool is_modulo = is_integer && !is_signed;
+    static constexpr constant bool is_bfloat = __is_same(scalar, bfloat);
+    static constexpr constant bool is_half = __is_same(scalar, half);
+    static constexpr constant int radix = is_specialized ? 2 : 0;
+    static constexpr constant int digits = is_bfloat ? 8 : is_half ? 11 : has_infinity ? 24 : __is_same(scalar, bool) ? 1 : is_integer ? int(sizeof(scalar)) * 8 - is_signed : 0;
+    static constexpr constant int digits10 = is_bfloat ? 2 : is_half ? 3 : has_infinity ? 6 : digits * 30103 / 100000;
+    static constexpr constant int max_digits10 = is_bfloat ? 4 : is_half ? 5 : has_infinity ? 9 : 0;
+    static constexpr constant int min_exponent = is_half ? -13 : has_infinity ? -125 : 0;
+    static constexpr constant int max_exponent = is_half ? 16 : has_infinity ? 128 : 0;
+    static constexpr constant int min_exponent10 = is_half ? -4 : has_infinity ? -37 : 0;
+    static constexpr constant int max_exponent10 = is_half ? 4 : has_infinity ? 38 : 0;
+#define LIMIT(name) static constexpr A name() { if constexpr (__is_arithmetic(A)) { return numeric_limits<A>::name(); } else { return A(); } }
+    LIMIT(min) LIMIT(max) LIMIT(lowest) LIMIT(epsilon) LIMIT(round_error)
+    LIMIT(infinity) LIMIT(quiet_NaN) LIMIT(signaling_NaN) LIMIT(denorm_min)
+#undef LIMIT
+};
+template <typename A> struct numeric_limits : _numeric_limits_impl<A> {};
 
 // MSL 2.12.1
 template <typename A> struct array_ref {

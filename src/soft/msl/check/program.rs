@@ -5,7 +5,7 @@
 //! changes the checker, so kernels of one library take turns. The result shares the tables of the checker
 //! and never changes; kernels are lowered from it at the same time as others are checked.
 
-use super::constant::{Facts, evaluate};
+use super::evaluate::{Facts, Item, evaluate, evaluate_item};
 use super::entry::Reflection;
 use super::{Checker, FuncId, Global, State};
 use crate::soft::msl::FunctionConstant;
@@ -122,6 +122,11 @@ impl<'a> Specialisation<'a> {
         evaluate(&mut &*self, expr).ok()
     }
 
+    /// The value of an expression of any type outside of any function.
+    pub(crate) fn evaluate_item(&self, expr: &Expr) -> Option<Item> {
+        evaluate_item(&mut &*self, expr).ok()
+    }
+
     /// The value of a scalar at program scope.
     pub(crate) fn global_value(&self, global: GlobalIndex) -> Option<Constant> {
         let row = self.global(global);
@@ -142,7 +147,7 @@ impl Facts for &Specialisation<'_> {
         Specialisation::global(self, global)
     }
 
-    fn local(&self, _: LocalIndex) -> Option<Constant> {
+    fn local(&self, _: LocalIndex) -> Option<Item> {
         None
     }
 

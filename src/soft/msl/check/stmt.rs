@@ -7,7 +7,7 @@ use crate::soft::msl::hir::{Constant, Expr, ExprKind, Function, LocalIndex, Stmt
 use crate::soft::msl::names::Name;
 use crate::soft::msl::source::Span;
 use crate::soft::msl::types::{Qual, StructId, Ty, TyId, Types};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 impl Checker {
@@ -33,6 +33,7 @@ impl Checker {
             owner: Owner::Body(self.bodies, id),
             locals: Vec::new(),
             values: Vec::new(),
+            items: HashMap::new(),
             result,
             this: None,
             breakable: 0,
@@ -609,6 +610,12 @@ impl Checker {
                 format!("constexpr variable '{text}' must be initialized by a constant expression"),
             );
         }
+        let item = match &value {
+            Some(value) if simple.specifiers.storage.constexpr && constant.is_none() => {
+                self.evaluate_item(value).ok()
+            }
+            _ => None,
+        };
         // A constant replaces its initialiser, which may call a recursive function.
         let value = match (value, constant) {
             (Some(value), Some(constant)) if simple.specifiers.storage.constexpr => {
@@ -619,6 +626,7 @@ impl Checker {
         let local = self.new_local(text, qual);
         if let Some(body) = &mut self.body {
             body.values[local.0 as usize] = constant;
+            body.items.extend(item.map(|item| (local, item)));
         }
         self.bind_local(name, local, span);
         out.push(Stmt { kind: StmtKind::Let(local, value), span });

@@ -77,6 +77,17 @@ impl Checker {
                     checked.qual
                 }
             }
+            BaseType::Underlying(of) => {
+                let qual = self.type_name(of);
+                match *self.types.get(qual.ty) {
+                    Ty::Enum(id) => Qual::plain(Types::scalar(self.types.enumeration(id).underlying)),
+                    _ => {
+                        let name = self.types.name(qual.ty);
+                        self.error(of.span, format!("'{name}' is not an enumeration"));
+                        Qual::plain(Types::UNKNOWN)
+                    }
+                }
+            }
             BaseType::Decltype(None) => {
                 self.unsupported(specifiers.span, "'decltype(auto)' is");
                 Qual::plain(Types::UNKNOWN)

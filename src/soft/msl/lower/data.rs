@@ -1,10 +1,10 @@
 //! Tables at program scope: encodes initialisers as the bytes that the kernel reads.
 
 use super::Lowering;
-use crate::soft::ir::{Scalar, half};
-use crate::soft::msl::check::{Global, convert_constant, negate_constant};
-use crate::soft::msl::hir::{Constant, Expr, ExprKind};
-use crate::soft::msl::types::{Ty, TyId};
+use crate::soft::msl::check::evaluate::Item;
+use crate::soft::msl::check::{Global, constant_bits};
+use crate::soft::msl::hir::{Expr, ExprKind};
+use crate::soft::msl::types::{Ty, TyId, Types};
 
 impl Lowering<'_> {
     /// The bytes of a `constant` variable.
@@ -26,109 +26,72 @@ impl Lowering<'_> {
         bytes
     }
 
-    /// Writes a value at an offset; `None` when it is not constant.
+    /// Writes a value at an offset; `None` when it is not constant. What a list spells is written part by part, since
+    /// tables may be long.
     fn write(&mut self, bytes: &mut [u8], at: u32, ty: TyId, expr: &Expr) -> Option<()> {
         match (self.types.get(ty).clone(), &expr.kind) {
             (_, ExprKind::Zero) => Some(()),
-            (Ty::Array(element, _), ExprKind::Aggregate(parts)) => {
-                let size = self.types.size(element);
+            (Ty::Struct(_) | Ty::Array(..) | Ty::Matrix(..), ExprKind::Aggregate(parts)) => {
                 parts.iter().enumerate().try_for_each(|(index, part)| {
-                    self.write(bytes, at + index as u32 * size, element, part)
+                    let (offset, ty) = self.part_of(ty, index as u32)?;
+                    self.write(bytes, at + offset, ty, part)
                 })
             }
-            (Ty::Struct(id), ExprKind::Aggregate(parts)) => {
-                let class = self.types.class(id).clone();
-                parts.iter().zip(class.fields()).try_for_each(|(part, field)| {
-                    self.write(bytes, at + field.offset, field.qual.ty, part)
-                })
-            }
-            (Ty::Struct(id), ExprKind::UnionValue(index, value)) => {
-                let field = self.types.class(id).fields()[*index as usize].clone();
-                self.write(bytes, at, field.qual.ty, value)
-            }
-            (Ty::Matrix(_, columns, _), ExprKind::Aggregate(parts)) => {
-                let column = self.types.column(ty);
-                let stride = self.types.size(ty) / u32::from(columns);
-                parts.iter().enumerate().try_for_each(|(index, part)| {
-                    self.write(bytes, at + index as u32 * stride, column, part)
-                })
-            }
-            // Another table, or part of one.
+            // Another table.
             (_, ExprKind::Load(place)) if self.types.is_aggregate(ty) => {
-                let ExprKind::Global(global) = place.kind else { return None };
+                let ExprKind::Global(global) = place.kind else {
+                    let item = self.special.evaluate_item(expr)?;
+                    return self.write_item(bytes, at, ty, &item);
+                };
                 let init = self.special.global(global).init.clone()?;
                 self.write(bytes, at, ty, &init)
             }
             _ => {
-                let (scalar, _) =
-                    self.types.arithmetic(ty).or_else(|| match self.types.get(ty) {
-                        Ty::Enum(id) => Some((self.types.enumeration(*id).underlying, 1)),
-                        Ty::Atomic(scalar) => Some((*scalar, 1)),
-                        _ => None,
-                    })?;
-                let values = self.components(expr)?;
-                for (index, value) in values.into_iter().enumerate() {
-                    let offset = (at + index as u32 * scalar.bytes()) as usize;
-                    let end = offset + scalar.bytes() as usize;
-                    let raw = bits(value, scalar).to_le_bytes();
-                    bytes.get_mut(offset..end)?.copy_from_slice(&raw[..scalar.bytes() as usize]);
-                }
+                let item = self.special.evaluate_item(expr)?;
+                self.write_item(bytes, at, ty, &item)
+            }
+        }
+    }
+
+    fn write_item(&self, bytes: &mut [u8], at: u32, ty: TyId, item: &Item) -> Option<()> {
+        match item {
+            Item::Zero => Some(()),
+            // A class without data has no bytes.
+            Item::Nothing => self.types.structure(ty).filter(|(_, row)| row.fields().is_empty()).map(drop),
+            Item::Address(_) => None,
+            Item::Parts(parts) => parts.iter().enumerate().try_for_each(|(index, part)| {
+                let (offset, ty) = self.part_of(ty, index as u32)?;
+                self.write_item(bytes, at + offset, ty, part)
+            }),
+            Item::Member(member, value) => {
+                let (offset, ty) = self.part_of(ty, *member)?;
+                self.write_item(bytes, at + offset, ty, value)
+            }
+            Item::Scalar(value) => {
+                let scalar = match self.types.get(ty) {
+                    Ty::Enum(id) => self.types.enumeration(*id).underlying,
+                    Ty::Atomic(scalar) => *scalar,
+                    _ => self.types.arithmetic(ty)?.0,
+                };
+                let size = scalar.bytes() as usize;
+                let raw = constant_bits(*value, scalar).to_le_bytes();
+                bytes.get_mut(at as usize..at as usize + size)?.copy_from_slice(&raw[..size]);
                 Some(())
             }
         }
     }
 
-    /// The components of a scalar or vector value.
-    fn components(&mut self, expr: &Expr) -> Option<Vec<Constant>> {
-        let (scalar, width) = self.types.arithmetic(expr.qual.ty).unwrap_or((Scalar::I32, 1));
-        match &expr.kind {
-            _ if width == 1 => self.special.evaluate(expr).map(|value| vec![value]),
-            ExprKind::Zero => {
-                let zero = if scalar.is_float() { Constant::Float(0.0) } else { Constant::Int(0) };
-                Some(vec![zero; width as usize])
+    /// The offset and the type of a member, element, column or component.
+    fn part_of(&self, ty: TyId, index: u32) -> Option<(u32, TyId)> {
+        let element = match *self.types.get(ty) {
+            Ty::Struct(id) => {
+                let field = self.types.class(id).fields().get(index as usize)?;
+                return Some((field.offset, field.qual.ty));
             }
-            ExprKind::Splat(inner) => {
-                let value = self.components(inner)?;
-                Some(vec![*value.first()?; width as usize])
-            }
-            ExprKind::Compose(parts) => {
-                let mut all = Vec::new();
-                for part in parts {
-                    all.extend(self.components(part)?);
-                }
-                Some(all)
-            }
-            ExprKind::Convert(inner) => {
-                let (from, _) = self.types.arithmetic(inner.qual.ty)?;
-                let values = self.components(inner)?;
-                Some(values.into_iter().map(|v| convert_constant(v, from, scalar)).collect())
-            }
-            ExprKind::Load(place) => {
-                let ExprKind::Global(global) = place.kind else { return None };
-                let init = self.special.global(global).init.clone()?;
-                self.components(&init)
-            }
-            ExprKind::Conditional(condition, yes, no) => {
-                let taken = self.special.evaluate(condition)? != Constant::Int(0);
-                self.components(if taken { yes } else { no })
-            }
-            ExprKind::Negate(inner) => {
-                let values = self.components(inner)?;
-                Some(values.into_iter().map(|v| negate_constant(v, scalar)).collect())
-            }
-            _ => None,
-        }
-    }
-}
-
-/// The bits of a constant as stored in memory.
-fn bits(value: Constant, scalar: Scalar) -> u64 {
-    match value {
-        Constant::Int(value) => value,
-        Constant::Float(value) => match scalar {
-            Scalar::F16 => u64::from(half::f16_bits(value as f32)),
-            Scalar::BF16 => u64::from((value as f32).to_bits() >> 16),
-            _ => u64::from((value as f32).to_bits()),
-        },
+            Ty::Array(element, _) => element,
+            Ty::Matrix(..) => self.types.column(ty),
+            _ => Types::scalar(self.types.arithmetic(ty)?.0),
+        };
+        Some((index.checked_mul(self.types.size(element))?, element))
     }
 }

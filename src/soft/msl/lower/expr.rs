@@ -2,7 +2,7 @@
 
 use super::Body;
 use super::place::Place;
-use crate::soft::ir::{Barrier, Input, Op, Scalar, Type, Value, internal_error};
+use crate::soft::ir::{Barrier, Op, Scalar, Type, Value, internal_error};
 use crate::soft::msl::check::builtins::{Accuracy, Builtin};
 use crate::soft::msl::hir::{Binary, Constant, Expr, ExprKind, GlobalIndex, InstanceIndex};
 use crate::soft::msl::types::{Ty, TyId, Types};
@@ -478,7 +478,7 @@ impl Body<'_, '_> {
             }
             Builtin::Fence => self.b.i32(0),
             Builtin::SimdgroupMatrix(op) => self.b.emit(op, ty, &values, 0),
-            Builtin::LaneNumber => self.b.input(Input::ThreadIndexInSimdgroup, 0),
+            Builtin::Input(input, axis) => self.b.input(input, axis.into()),
             Builtin::Determinant => self.determinant(&arguments[0]),
             Builtin::Transpose
             | Builtin::Op(_)

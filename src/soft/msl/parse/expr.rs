@@ -6,6 +6,7 @@ use crate::soft::msl::ast::*;
 use crate::soft::msl::lex::{self, JOINED, Kind, Literal, LiteralType, Punct};
 use crate::soft::msl::names::Name;
 use crate::soft::msl::source::Span;
+use crate::soft::msl::traits::Trait;
 use std::sync::Arc;
 
 /// The levels of binary operators, from `||` up to `* / %` (expr.mul to expr.log.or).
@@ -570,9 +571,38 @@ impl Parser<'_> {
         self.node(ExprKind::Construct { target, arguments, braces }, span)
     }
 
+    /// trait: name '(' type '...'? (',' type '...'?)* ')'
+    fn type_trait(&mut self, which: Trait, least: usize) -> Parse<Expr> {
+        let start = self.advance().span;
+        self.expect(Punct::LParen)?;
+        let operands = self.bracketed(|this| {
+            let mut list = Vec::new();
+            while !this.is(Punct::RParen) {
+                let from = this.at;
+                let operand = TemplateArgument::Type(this.type_name()?);
+                list.push(this.type_expansion(operand, from));
+                if !this.eat(Punct::Comma) {
+                    break;
+                }
+            }
+            Ok(list)
+        })?;
+        self.expect(Punct::RParen)?;
+        let span = self.span_from(start);
+        if operands.len() < least {
+            return self.fail(span, format!("type trait requires {least} arguments"));
+        }
+        self.node(ExprKind::Trait(which, operands), span)
+    }
+
     /// A name of a value, a function, or a type that is constructed.
     fn path_expr(&mut self) -> Parse<Expr> {
         let span = self.token().span;
+        if self.peek(1).is(Punct::LParen)
+            && let Some((which, least)) = Trait::named(self.text(self.token().name))
+        {
+            return self.type_trait(which, least);
+        }
         if self.is_name(Name::OPERATOR) {
             let (name, span) = self.special_label()?;
             let path =

@@ -491,29 +491,40 @@ impl<'a> Parser<'a> {
             });
         }
         let argument = match argument {
-            // The dots were parsed as those of a declarator without a name.
-            Some(TemplateArgument::Type(mut name)) if name.declarator.pack => {
-                name.declarator.pack = false;
-                let mentioned = self.packs_since(from);
-                let pattern = Box::new(TemplateArgument::Type(name));
-                return Ok(TemplateArgument::Expansion(pattern, mentioned));
-            }
             Some(argument) => argument,
             None => TemplateArgument::Value(self.conditional_expr()?),
         };
-        if !self.is(Punct::Ellipsis) {
-            return Ok(argument);
+        Ok(self.type_expansion(argument, from))
+    }
+
+    /// The argument that began at `from`; an expansion if dots follow, or were parsed as those of a
+    /// declarator without a name.
+    fn type_expansion(&mut self, mut argument: TemplateArgument, from: usize) -> TemplateArgument {
+        let dots = match &mut argument {
+            TemplateArgument::Type(name) => std::mem::take(&mut name.declarator.pack),
+            _ => false,
+        };
+        if !dots && !self.is(Punct::Ellipsis) {
+            return argument;
         }
         let mentioned = self.packs_since(from);
-        self.advance();
-        Ok(TemplateArgument::Expansion(Box::new(argument), mentioned))
+        if !dots {
+            self.advance();
+        }
+        TemplateArgument::Expansion(Box::new(argument), mentioned)
     }
 
     /// The packs that the tokens since `from` mention: what their pattern expands.
     fn packs_since(&self, from: usize) -> Mentioned {
         let mut names: Vec<Name> = Vec::new();
-        for token in &self.tokens[from..self.at] {
-            if self.packs.contains(&token.name) && !names.contains(&token.name) {
+        for at in from..self.at {
+            let token = self.tokens[at];
+            // `sizeof...(pack)` is a number, not an element.
+            let counted = at >= 3
+                && self.tokens[at - 1].is(Punct::LParen)
+                && self.tokens[at - 2].is(Punct::Ellipsis)
+                && self.tokens[at - 3].name == Name::SIZEOF;
+            if self.packs.contains(&token.name) && !counted && !names.contains(&token.name) {
                 names.push(token.name);
             }
         }

@@ -84,13 +84,16 @@ impl Scopes {
 
     pub(super) fn lookup(&self, name: Name) -> Option<Known> {
         let mut scope = Some(self.current);
+        let mut global = false;
         while let Some(index) = scope {
             if let Some(known) = self.lookup_in(index, name) {
                 return Some(known);
             }
+            global |= index == GLOBAL;
             scope = self.all[index as usize].parent;
         }
-        None
+        // In a program's `namespace metal` the global namespace is the enclosing one.
+        if global { None } else { self.lookup_in(GLOBAL, name) }
     }
 
     /// Qualified lookup: the scope itself, then the scopes that it opens, transitively.

@@ -108,6 +108,7 @@ fn is_specifier_word(name: Name) -> bool {
                 | Name::ENUM
                 | Name::AUTO
                 | Name::DECLTYPE
+                | Name::UNDERLYING_TYPE
                 | Name::TYPENAME
                 | Name::ALIGNAS
                 | Name::ATTRIBUTE
@@ -350,6 +351,13 @@ impl Parser<'_> {
                 })?;
                 self.expect(Punct::RParen)?;
                 BaseType::Decltype(inner)
+            }
+            Name::UNDERLYING_TYPE => {
+                self.advance();
+                self.expect(Punct::LParen)?;
+                let of = self.bracketed(Self::type_name)?;
+                self.expect(Punct::RParen)?;
+                BaseType::Underlying(Arc::new(of))
             }
             Name::TYPENAME => {
                 self.advance();

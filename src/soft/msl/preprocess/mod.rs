@@ -89,17 +89,29 @@ pub(crate) fn predefined(names: &mut Names) -> Macros {
     for (name, body) in predefined::PREDEFINED {
         define_text(&mut macros, names, name, body);
     }
+    for (name, parameters, body) in predefined::PREDEFINED_FUNCTIONS {
+        let list = parameters.iter().map(|parameter| names.intern(parameter)).collect();
+        define_with(&mut macros, names, name, Some(list), body);
+    }
     macros
 }
 
 /// `-D name=body`.
 pub(crate) fn define_text(macros: &mut Macros, names: &mut Names, name: &str, body: &str) {
+    define_with(macros, names, name, None, body);
+}
+
+fn define_with(
+    macros: &mut Macros,
+    names: &mut Names,
+    name: &str,
+    parameters: Option<Vec<Name>>,
+    body: &str,
+) {
     let body = lex::lex(body, 0, names, &mut Diagnostics::default());
     let name = names.intern(name);
-    macros.insert(
-        name,
-        Arc::new(Macro { parameters: None, variadic: false, body, name: Span::default() }),
-    );
+    let definition = Macro { parameters, variadic: false, body, name: Span::default() };
+    macros.insert(name, Arc::new(definition));
 }
 
 /// Runs a file of the source map through the preprocessor.

@@ -1,5 +1,11 @@
 //! The macros that exist before the first line: MSL 1.6.2, tables 6.5 to 6.7, and `<metal_limits>`.
 
+/// (name, replacement), for macros with parameters.
+pub(super) const PREDEFINED_FUNCTIONS: &[(&str, &[&str], &str)] = &[
+    // As in a build with NDEBUG: not evaluated.
+    ("assert", &["condition"], "((void)0)"),
+];
+
 /// (name, replacement). All are object-like.
 pub(super) const PREDEFINED: &[(&str, &str)] = &[
     ("__METAL_VERSION__", "310"),
@@ -8,11 +14,50 @@ pub(super) const PREDEFINED: &[(&str, &str)] = &[
     ("__METAL_OSX__", "1"),
     ("__HAVE_BFLOAT__", "1"),
     ("__AIR64__", "1"),
+    ("__LITTLE_ENDIAN__", "1"),
+    // The last argument of mathematical builtins: precise, fast, or as compiled.
+    ("__METAL_PRECISE_MATH__", "0"),
+    ("__METAL_FAST_MATH__", "1"),
+    ("__METAL_MAYBE_FAST_MATH__", "2"),
+    ("__METAL_MEMORY_SCOPE_DEVICE__", "2"),
+    ("__METAL_MEMORY_SCOPE_THREADGROUP__", "1"),
+    ("__METAL_MEMORY_SCOPE_THREAD__", "0"),
+    ("__METAL_MEMORY_SCOPE_SIMDGROUP__", "4"),
     ("__APPLE__", "1"),
     ("__cplusplus", "201402L"),
     ("__STDC__", "1"),
     // Before a declaration or expression it only silences warnings.
     ("__extension__", ""),
+    // GNU's spellings.
+    ("__restrict__", "__restrict"),
+    ("__inline__", "inline"),
+    ("__inline", "inline"),
+    ("__volatile__", "volatile"),
+    ("__const", "const"),
+    ("__signed__", "signed"),
+    // Features of the language and of the GPU that headers ask for.
+    ("__cpp_alias_templates", "200704L"),
+    ("__cpp_constexpr", "201304L"),
+    ("__cpp_decltype", "200707L"),
+    ("__cpp_return_type_deduction", "201304L"),
+    ("__cpp_static_assert", "200410L"),
+    ("__cpp_variable_templates", "201304L"),
+    ("__cpp_variadic_templates", "200704L"),
+    ("__HAVE_ATOMIC_ULONG_MIN_MAX__", "1"),
+    ("__HAVE_ATOMIC_ULONG__", "1"),
+    ("__HAVE_NATIVE_HALF__", "1"),
+    ("__HAVE_QUADGROUP_BALLOT__", "1"),
+    ("__HAVE_QUADGROUP_REDUCTION__", "1"),
+    ("__HAVE_QUADGROUP__", "1"),
+    ("__HAVE_SIMDGROUP_BALLOT__", "1"),
+    ("__HAVE_SIMDGROUP_BARRIER__", "1"),
+    ("__HAVE_SIMDGROUP_MATRIX__", "1"),
+    ("__HAVE_SIMDGROUP_REDUCTION__", "1"),
+    ("__HAVE_SIMDGROUP_SHUFFLE_AND_FILL__", "1"),
+    ("__HAVE_SIMDGROUP__", "1"),
+    ("__HAVE_TEXTURE_BUFFER__", "1"),
+    ("__HAVE_TEXTURE_CUBE_ARRAY__", "1"),
+    ("__HAVE_TEXTURE_READWRITE__", "1"),
     ("TARGET_OS_OSX", "1"),
     ("TARGET_OS_MAC", "1"),
     ("TARGET_OS_IOS", "0"),
@@ -129,6 +174,6 @@ pub(super) const PREDEFINED: &[(&str, &str)] = &[
 
 /// Headers that `#include` accepts; they are empty because the library is built in (MSL 6.1).
 pub(super) fn is_library_header(name: &str) -> bool {
-    const OTHERS: &[&str] = &["simd/simd.h", "stdint.h", "TargetConditionals.h"];
+    const OTHERS: &[&str] = &["assert.h", "simd/simd.h", "simd/vector_types.h", "stdint.h", "TargetConditionals.h"];
     name.starts_with("metal_") || name.starts_with("metal/") || OTHERS.contains(&name)
 }

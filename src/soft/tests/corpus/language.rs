@@ -103,6 +103,38 @@ fn namespaces() {
 }
 
 #[test]
+fn reopened() {
+    let mut file =
+        File::open("reopened.metal", include_str!("../../../../tests/msl/reopened.metal"));
+    file.kernel("reopened").expects(&[2.5f32, 5.0, 4.0, 5.0, 12.0]);
+    file.kernel("metal_builtins").each(32, |i| {
+        let x = i as f32;
+        32.0 + 2.0 * x + 1.0 + 4.0 + 32000.0 + 0.25 * x + x + 1.0
+    });
+    file.kernel("features").expects(&[7]);
+    file.finish();
+}
+
+#[test]
+fn traits() {
+    let mut file = File::open("traits.metal", include_str!("../../../../tests/msl/traits.metal"));
+    file.kernel("limits").expects(&[65504.0f32, 1.0, 1.0, 32767.0, 9.0]);
+    file.finish();
+}
+
+#[test]
+fn evaluation() {
+    let mut file =
+        File::open("evaluation.metal", include_str!("../../../../tests/msl/evaluation.metal"));
+    file.kernel("tables").each(12, |i| {
+        let entry = [12.0f32, -8.0, 70.0][i % 3];
+        entry + 5.0 + 300.0 + [97.0, 98.0, 99.0, 0.0][i % 4] + 1.0
+    });
+    file.kernel("members").expects(&[8 + 3 + 1, 6 + 300, 21]);
+    file.finish();
+}
+
+#[test]
 fn overloads() {
     let mut file =
         File::open("overloads.metal", include_str!("../../../../tests/msl/overloads.metal"));

@@ -85,6 +85,21 @@ impl Checker {
         Some(all)
     }
 
+    /// The types of a list of arguments; `None` after an error.
+    pub(in super::super) fn explicit_types(
+        &mut self,
+        list: &[TemplateArgument],
+    ) -> Option<Vec<Qual>> {
+        let found = self.explicit_arguments(list)?;
+        found
+            .into_iter()
+            .map(|argument| match argument {
+                Argument::Type(qual) => Some(qual),
+                _ => None,
+            })
+            .collect()
+    }
+
     fn template_argument(&mut self, argument: &TemplateArgument) -> Option<Argument> {
         match argument {
             TemplateArgument::Type(name) => {
@@ -113,6 +128,14 @@ impl Checker {
     }
 
     fn value_argument(&mut self, value: &ast::Expr) -> Option<Argument> {
+        // `X<int>::type`: the parser knows members of templates only by `typename`.
+        if let ExprKind::Path(path) = &value.kind
+            && path.parts.len() > 1
+            && let Found::Entities(list) = self.lookup_path(path)
+            && let Some(Entity::Type(qual)) = list.first()
+        {
+            return Some(Argument::Type(*qual));
+        }
         if let Some(overloads) = self.overloads_of(value) {
             self.templates.overloads.push(overloads);
             return Some(Argument::Overloads(self.templates.overloads.len() as u32 - 1));

@@ -59,6 +59,7 @@ impl Checker {
             return None;
         }
         self.templates.depth += 1;
+        let specialising = std::mem::take(&mut self.templates.specialising);
         let (syntax, scope) = self.specialised_syntax(id, &key.1, syntax, scope);
         let origin = Origin { key: key.clone(), member: None, span, from: self.origin };
         let origin = self.templates.remember(origin);
@@ -68,6 +69,7 @@ impl Checker {
             there.declare_instance(&syntax, &key)
         });
         self.templates.depth -= 1;
+        self.templates.specialising = specialising;
         let made = made.filter(|_| !diagnostics.has_errors());
         let kept = match made {
             Some(made) => Ok(made),

@@ -76,6 +76,8 @@ pub(super) struct Templates {
     placeholders: Vec<TyId>,
     requests: Vec<Origin>,
     budget: budget::Budget,
+    /// A member of one instance of a class template is being declared, in place of the template's.
+    pub(super) specialising: bool,
     /// The nesting of instances that are being declared.
     pub(super) depth: u32,
 }
@@ -182,8 +184,13 @@ impl Checker {
                 let name = self.label_name(&path.last().name);
                 self.new_template(template, name, scope);
             }
+            _ if full && path.last().arguments.is_some() => self.specialise(&path, template),
             // `template <> void S<int>::f()` is a member of one instance.
-            _ if full => self.declare(&template.declaration),
+            _ if full => {
+                let outer = std::mem::replace(&mut self.templates.specialising, true);
+                self.declare(&template.declaration);
+                self.templates.specialising = outer;
+            }
             _ => self.outside_member(&path, template),
         }
     }

@@ -10,8 +10,8 @@ use crate::soft::msl::ast::{self, *};
 use crate::soft::msl::diagnostics::Diagnostics;
 use crate::soft::msl::types::{self, Qual, StructName, Ty, TyId, Types};
 
-/// Placeholder values that are unlikely in programs, one per parameter.
-const PLACEHOLDER_VALUE: u64 = 0x5eed_0000_0000;
+/// Placeholder values that are unlikely in programs, one per parameter. Arrays may have as many elements.
+const PLACEHOLDER_VALUE: u64 = 0x5e_ed00;
 
 /// Placeholders where only a scalar is accepted: floats, as some templates accept no other scalars.
 const RARE_SCALARS: [Scalar; 3] = [Scalar::BF16, Scalar::F16, Scalar::F32];
@@ -102,6 +102,13 @@ impl Checker {
         let (Some(a_pattern), Some(b_pattern)) = (pattern_of(a), pattern_of(b)) else {
             return false;
         };
+        // A pattern for any number of arguments is less specialised than one for their number.
+        let open = |pattern: &[TemplateArgument]| {
+            matches!(pattern.last(), Some(TemplateArgument::Expansion(..)))
+        };
+        if open(&a_pattern) && !open(&b_pattern) {
+            return false;
+        }
         let bindings = self.placeholders(a, false);
         let (answer, _) = self.silently(|this| {
             let Ok((scope, _)) = this.bound_scope_in(a_scope, a, &bindings) else { return false };

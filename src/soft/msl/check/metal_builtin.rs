@@ -1,0 +1,128 @@
+//! `__metal_…`: the builtins of Apple's compiler from which its library is made, and which other headers call too.
+//!
+//! Most are a function of the library under its own name. A mathematical one may have one more argument, the
+//! accuracy (`__METAL_FAST_MATH__` and its siblings), and takes pointers where the library has references.
+//! `__metal_get_…(T())` is an input of the kernel, as a `T`.
+
+use super::Checker;
+use super::builtins::{Accuracy, Builtin, rows};
+use super::entry::components;
+use crate::soft::ir::{Input, Scalar};
+use crate::soft::msl::hir::{Constant, Expr, ExprKind};
+use crate::soft::msl::lex::Punct;
+use crate::soft::msl::names::Name;
+use crate::soft::msl::source::Span;
+use crate::soft::msl::types::{Ty, Types};
+
+/// What a builtin stands for.
+#[derive(Debug)]
+pub(super) enum MetalBuiltin {
+    Input(Input),
+    Function(String),
+}
+
+/// The inputs whose builtins have other names than their attributes.
+const GETTERS: &[(&str, Input)] = &[
+    ("simdgroup_size", Input::ThreadsPerSimdgroup),
+    ("simdgroup_index_in_threadgroup", Input::SimdgroupIndexInThreadgroup),
+    ("num_simdgroups", Input::SimdgroupsPerThreadgroup),
+];
+
+impl Checker {
+    pub(super) fn metal_builtin(&self, name: Name) -> Option<MetalBuiltin> {
+        let name = self.context.names.text(name).strip_prefix("__metal_")?;
+        if let Some(what) = name.strip_prefix("get_") {
+            let other = GETTERS.iter().find(|row| row.0 == what).map(|row| row.1);
+            let input = || Input::ALL.iter().copied().find(|input| input.name() == what);
+            return other.or_else(input).map(MetalBuiltin::Input);
+        }
+        rows(name).next().map(|_| MetalBuiltin::Function(name.to_owned()))
+    }
+
+    pub(super) fn call_metal_builtin(
+        &mut self,
+        builtin: &MetalBuiltin,
+        mut arguments: Vec<Expr>,
+        span: Span,
+    ) -> Expr {
+        match builtin {
+            MetalBuiltin::Input(input) => self.input_as(*input, &arguments, span),
+            MetalBuiltin::Function(name) => {
+                let count = |row: &super::builtins::Row| row.signature.len() - 1;
+                let mut accuracy = Accuracy::Default;
+                if rows(name).all(|(row, _)| count(row) + 1 == arguments.len())
+                    && let Some(last) = arguments.pop()
+                {
+                    accuracy = match self.evaluate(&last) {
+                        Ok(Constant::Int(0)) => Accuracy::Precise,
+                        Ok(Constant::Int(1)) => Accuracy::Fast,
+                        _ => Accuracy::Default,
+                    };
+                }
+                // Where the library has a reference the builtin has a pointer.
+                let references = rows(name).next().map(|(row, _)| row.signature.chars().skip(1));
+                for (argument, letter) in arguments.iter_mut().zip(references.into_iter().flatten()) {
+                    if matches!(letter, 't' | 'j')
+                        && matches!(self.types.get(argument.qual.ty), Ty::Pointer(_))
+                    {
+                        *argument = self.unary_operator(Punct::Star, argument.clone(), span);
+                    }
+                }
+                let mut candidates = self.row_candidates(name, &arguments);
+                // The builtins on integers convert floating-point numbers.
+                if !arguments.iter().any(|one| self.is_number_for(name, one)) {
+                    let int = Types::scalar(Scalar::I32);
+                    for argument in &mut arguments {
+                        let value = self.rvalue(argument.clone());
+                        *argument = self.convert_value(value, int);
+                    }
+                    candidates = self.row_candidates(name, &arguments);
+                }
+                match self.choose_candidate(&candidates, &arguments) {
+                    Some(candidate) => self.finish_call(candidate, arguments, accuracy, span),
+                    None => {
+                        self.no_match(&format!("__metal_{name}"), span);
+                        self.error_expr(span)
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether a function has an overload for the type of an argument, or the argument is no number.
+    fn is_number_for(&self, name: &str, argument: &Expr) -> bool {
+        let shape = self.types.arithmetic(argument.qual.ty);
+        shape.is_none_or(|(scalar, width)| {
+            !scalar.is_float()
+                || width > 1
+                || rows(name).any(|(row, _)| row.family.has(scalar, width))
+        })
+    }
+
+    /// An input of the kernel as a value of the argument's type.
+    fn input_as(&mut self, input: Input, arguments: &[Expr], span: Span) -> Expr {
+        let shape = match arguments {
+            [argument] => self.types.arithmetic(argument.qual.ty),
+            _ => None,
+        };
+        let Some((scalar, width)) = shape.filter(|shape| shape.1 <= components(input)) else {
+            let name = input.name();
+            self.error(span, format!("'__metal_get_{name}' takes one value of the type of its result"));
+            return self.error_expr(span);
+        };
+        let parts: Vec<Expr> = (0..width as u8)
+            .map(|axis| {
+                let kind = ExprKind::Builtin(Builtin::Input(input, axis), Vec::new());
+                let one = self.value(kind, Types::scalar(Scalar::U32), span);
+                self.convert_scalar(one, scalar)
+            })
+            .collect();
+        match <[Expr; 1]>::try_from(parts) {
+            Ok([one]) => one,
+            Err(parts) => {
+                let ty = self.types.vector(scalar, width);
+                self.value(ExprKind::Compose(parts), ty, span)
+            }
+        }
+    }
+}

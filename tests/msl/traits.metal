@@ -1,0 +1,54 @@
+// <metal_type_traits> and <metal_limits> (C++14 meta): of scalars, of vectors and of classes.
+#include <metal_stdlib>
+#include <metal_type_traits>
+#include <simd/vector_types.h>
+using namespace metal;
+
+struct Empty {};
+struct Base { int x; };
+struct Derived : Base { Derived(int) {} operator float() const { return 1; } };
+union Either { int i; float f; };
+enum class Colour : uchar { red };
+#define HOLDS(...) static_assert(__VA_ARGS__, "")
+HOLDS(is_integral_v<int4> && is_integral<uchar>::value && !is_integral_v<float3> && !is_integral_v<Colour>);
+HOLDS(is_floating_point_v<half2> && is_arithmetic_v<bool> && is_signed_v<int2> && is_signed_v<float> && is_unsigned_v<uint3>);
+HOLDS(is_scalar_v<int> && !is_scalar_v<int2> && is_vector_v<packed_float3> && is_scalar_v<device int*>);
+HOLDS(is_class_v<Base> && !is_class_v<Either> && is_union_v<Either> && is_enum_v<Colour> && is_empty_v<Empty> && !is_empty_v<Base>);
+HOLDS(is_void_v<void> && is_pointer_v<thread float*> && is_array_v<int[3]> && is_reference_v<device int&> && is_const_v<const int>);
+HOLDS(is_base_of_v<Base, Derived> && !is_base_of_v<Derived, Base> && is_same_v<float4, vec<float, 4>> && !is_same_v<const int, int>);
+HOLDS(is_convertible_v<int, float> && is_convertible_v<Derived, float> && !is_convertible_v<float, Empty> && is_convertible_v<int, Derived> && !is_convertible_v<float, bfloat>);
+HOLDS(is_constructible_v<Derived, int> && !is_constructible_v<Derived> && is_default_constructible_v<Empty> && is_trivial_v<Base> && !is_trivial_v<Derived>);
+HOLDS(conjunction_v<is_integral<int>, is_signed<int>> && _disjunction<is_void<int>, is_integral<int>>::value && negation_v<is_void<int>>);
+HOLDS(is_same_v<remove_cv_t<const volatile int>, int> && is_same_v<remove_const_t<const int>, int> && is_same_v<add_const_t<int>, const int>);
+HOLDS(is_same_v<remove_addrspace_t<device int>, int> && is_same_v<remove_reference_t<device int&>, device int> && is_same_v<remove_pointer_t<constant half*>, constant half>);
+HOLDS(is_same_v<decay_t<const device int&>, int> && is_same_v<remove_extent_t<int[3]>, int> && is_same_v<remove_all_extents_t<int[3][4]>, int>);
+HOLDS(rank_v<int[2][3]> == 2);
+HOLDS(extent_v<int[2][3]> == 2);
+HOLDS(extent_v<int[2][3], 1> == 3);
+HOLDS(alignment_of_v<float3> == 16);
+HOLDS(is_same_v<common_type_t<int, float>, float> && is_same_v<common_type_t<short, char, long>, long> && is_same_v<decltype(declval<int>() + declval<half>()), half>);
+HOLDS(is_same_v<make_unsigned_t<int>, uint> && is_same_v<make_signed_t<ulong2>, long2> && is_same_v<underlying_type_t<Colour>, uchar>);
+HOLDS(is_same_v<make_index_sequence<5>, index_sequence<0, 1, 2, 3, 4>> && index_sequence_for<int, float>::size() == 2);
+HOLDS(is_same_v<void_t<int, float>, void> && is_same_v<integral_constant<int, 3>::type, integral_constant<int, 3>> && true_type{});
+HOLDS(__is_class(Base) && __is_same(int, int) && !__is_convertible(float, Empty));
+HOLDS(numeric_limits<float>::digits == 24 && numeric_limits<int>::is_integer && numeric_limits<ushort>::digits == 16 && numeric_limits<half>::max_exponent == 16);
+HOLDS(!numeric_limits<Empty>::is_specialized && numeric_limits<bfloat>::has_infinity && numeric_limits<int>::digits10 == 9);
+
+struct Fixed { short raw; };
+namespace metal {
+template <> struct numeric_limits<Fixed> {
+    static constexpr constant bool is_specialized = true;
+    static Fixed max() { return {32767}; }
+};
+}
+
+kernel void limits(device float* out [[buffer(0)]]) {
+    using Half = numeric_limits<half>;
+    out[0] = Half::max();
+    out[1] = numeric_limits<float3>::max().y == FLT_MAX;
+    out[2] = numeric_limits<int2>::lowest().x == INT_MIN;
+    out[3] = numeric_limits<Fixed>::max().raw;
+    uniform<int> n = make_uniform(3);
+    const uniform<int> twice = n * 2;
+    out[4] = n + twice;
+}
