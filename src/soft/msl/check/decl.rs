@@ -302,7 +302,12 @@ impl Checker {
     }
 
     /// A variable of the compiler's own in constant memory.
-    pub(super) fn unnamed_global(&mut self, qual: Qual, init: hir::Expr, span: Span) -> GlobalIndex {
+    pub(super) fn unnamed_global(
+        &mut self,
+        qual: Qual,
+        init: hir::Expr,
+        span: Span,
+    ) -> GlobalIndex {
         let global = GlobalIndex(self.globals.len() as u32);
         let init = Some(Arc::new(init));
         let row =

@@ -329,9 +329,7 @@ impl<'a, F: Facts> Machine<'a, F> {
             ExprKind::UnionValue(member, value) => {
                 Item::Member(*member, Box::new(self.run(value)?))
             }
-            ExprKind::Field(base, index) if !expr.place => {
-                self.run(base)?.part(*index)?.clone()
-            }
+            ExprKind::Field(base, index) if !expr.place => self.run(base)?.part(*index)?.clone(),
             ExprKind::Element(base, index) if !expr.place => {
                 let index = self.index(index)?;
                 self.run(base)?.part(index)?.clone()
@@ -746,7 +744,9 @@ impl<'a, F: Facts> Machine<'a, F> {
             StmtKind::Switch(value, body) => {
                 let Constant::Int(value) = self.scalar(value)? else { return Err(NotConstant) };
                 let label = |wanted: Option<u64>| {
-                    body.iter().position(|one| matches!(one.kind, StmtKind::Case(label) if label == wanted))
+                    body.iter().position(
+                        |one| matches!(one.kind, StmtKind::Case(label) if label == wanted),
+                    )
                 };
                 if let Some(at) = label(Some(value)).or_else(|| label(None)) {
                     return Ok(match self.block(&body[at..])? {

@@ -195,8 +195,10 @@ impl Checker {
 
     /// A string literal: an array of characters in constant memory (lex.string).
     fn string(&mut self, pieces: &[Name], span: Span) -> Expr {
-        let text: String =
-            pieces.iter().filter_map(|&piece| lex::string(self.context.names.text(piece))).collect();
+        let text: String = pieces
+            .iter()
+            .filter_map(|&piece| lex::string(self.context.names.text(piece)))
+            .collect();
         let char_type = Types::scalar(Scalar::I8);
         let characters = text.bytes().chain([0]);
         let parts: Vec<Expr> = characters

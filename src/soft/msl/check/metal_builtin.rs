@@ -61,7 +61,8 @@ impl Checker {
                 }
                 // Where the library has a reference the builtin has a pointer.
                 let references = rows(name).next().map(|(row, _)| row.signature.chars().skip(1));
-                for (argument, letter) in arguments.iter_mut().zip(references.into_iter().flatten()) {
+                for (argument, letter) in arguments.iter_mut().zip(references.into_iter().flatten())
+                {
                     if matches!(letter, 't' | 'j')
                         && matches!(self.types.get(argument.qual.ty), Ty::Pointer(_))
                     {
@@ -107,7 +108,10 @@ impl Checker {
         };
         let Some((scalar, width)) = shape.filter(|shape| shape.1 <= components(input)) else {
             let name = input.name();
-            self.error(span, format!("'__metal_get_{name}' takes one value of the type of its result"));
+            self.error(
+                span,
+                format!("'__metal_get_{name}' takes one value of the type of its result"),
+            );
             return self.error_expr(span);
         };
         let parts: Vec<Expr> = (0..width as u8)

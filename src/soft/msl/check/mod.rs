@@ -4,7 +4,9 @@
 //! own, from its declaration and the scope that binds its template parameters (the enclosing scope
 //! itself when there are none), once for each address space of `this`.
 
-pub(crate) use constant::{bits as constant_bits, convert as convert_constant, from_bits as constant_from_bits};
+pub(crate) use constant::{
+    bits as constant_bits, convert as convert_constant, from_bits as constant_from_bits,
+};
 
 pub(crate) mod builtins;
 mod call;

@@ -5,8 +5,8 @@
 //! changes the checker, so kernels of one library take turns. The result shares the tables of the checker
 //! and never changes; kernels are lowered from it at the same time as others are checked.
 
-use super::evaluate::{Facts, Item, evaluate, evaluate_item};
 use super::entry::Reflection;
+use super::evaluate::{Facts, Item, evaluate, evaluate_item};
 use super::{Checker, FuncId, Global, State};
 use crate::soft::msl::FunctionConstant;
 use crate::soft::msl::diagnostics::Diagnostics;

@@ -18,7 +18,8 @@ impl Checker {
         span: Span,
     ) -> Expr {
         let types = self.explicit_types(operands);
-        let Some(types) = types.filter(|list| list.iter().all(|one| one.ty != Types::UNKNOWN)) else {
+        let Some(types) = types.filter(|list| list.iter().all(|one| one.ty != Types::UNKNOWN))
+        else {
             return self.error_expr(span);
         };
         let holds = self.has_trait(which, &types);
@@ -61,9 +62,10 @@ impl Checker {
             Trait::Volatile => first.volatile,
             Trait::Empty => self.is_empty_class(first.ty),
             // There are no virtual functions, and copies are memberwise.
-            Trait::Trivial => self.types.structure(first.ty).is_none_or(|(class, _)| {
-                self.classes[class.0 as usize].constructors.is_empty()
-            }),
+            Trait::Trivial => self
+                .types
+                .structure(first.ty)
+                .is_none_or(|(class, _)| self.classes[class.0 as usize].constructors.is_empty()),
             Trait::Same => second == Some(*first),
             Trait::BaseOf => second.is_some_and(|derived| {
                 class.is_some()

@@ -80,7 +80,9 @@ impl Checker {
             BaseType::Underlying(of) => {
                 let qual = self.type_name(of);
                 match *self.types.get(qual.ty) {
-                    Ty::Enum(id) => Qual::plain(Types::scalar(self.types.enumeration(id).underlying)),
+                    Ty::Enum(id) => {
+                        Qual::plain(Types::scalar(self.types.enumeration(id).underlying))
+                    }
                     _ => {
                         let name = self.types.name(qual.ty);
                         self.error(of.span, format!("'{name}' is not an enumeration"));

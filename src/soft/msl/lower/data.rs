@@ -57,7 +57,9 @@ impl Lowering<'_> {
         match item {
             Item::Zero => Some(()),
             // A class without data has no bytes.
-            Item::Nothing => self.types.structure(ty).filter(|(_, row)| row.fields().is_empty()).map(drop),
+            Item::Nothing => {
+                self.types.structure(ty).filter(|(_, row)| row.fields().is_empty()).map(drop)
+            }
             Item::Address(_) => None,
             Item::Parts(parts) => parts.iter().enumerate().try_for_each(|(index, part)| {
                 let (offset, ty) = self.part_of(ty, index as u32)?;

@@ -174,6 +174,7 @@ pub(super) const PREDEFINED: &[(&str, &str)] = &[
 
 /// Headers that `#include` accepts; they are empty because the library is built in (MSL 6.1).
 pub(super) fn is_library_header(name: &str) -> bool {
-    const OTHERS: &[&str] = &["assert.h", "simd/simd.h", "simd/vector_types.h", "stdint.h", "TargetConditionals.h"];
+    const OTHERS: &[&str] =
+        &["assert.h", "simd/simd.h", "simd/vector_types.h", "stdint.h", "TargetConditionals.h"];
     name.starts_with("metal_") || name.starts_with("metal/") || OTHERS.contains(&name)
 }
