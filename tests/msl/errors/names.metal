@@ -23,3 +23,6 @@ struct Members { int f(); };
 int Members::g() { return 1; }
 void nothing(void x, int y);
 kernel void constants(device int* out) { constexpr int y; const int z; out[0] = y + z; }
+struct Base { bool b; };
+struct Outer : Base { int x; int f() { struct Inner { int y; int g() { return b ? x : y; } } inner; return inner.g(); } };
+kernel void nested(device int* out) { Outer outer; out[0] = outer.f(); }

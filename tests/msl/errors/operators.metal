@@ -23,6 +23,8 @@ kernel void k(device int* out, device const int* in) {
     thread int* p = &a.x;
     out[0] = s();
     out[0] = true ? s : 1;
+    int2(1) ? float3(1) : 2;
+    p && int2(1);
     int b[2];
     b = out;
     threadgroup int shared = 5;

@@ -122,7 +122,7 @@ impl Checker {
                 }
             }
         }
-        if let Found::Member(_) = found {
+        if let Found::Member(..) = found {
             let object = self.path(path);
             return self.call_object(object, arguments, span);
         }

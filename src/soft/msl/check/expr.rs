@@ -351,8 +351,23 @@ impl Checker {
                 }
                 None => self.undeclared(path),
             },
-            Found::Member(fields) => match self.this_object(span) {
-                Some(object) => self.field(object, &fields, span),
+            Found::Member(class, fields) => match self.this_object(span) {
+                Some(object) if *self.types.get(object.qual.ty) == Ty::Struct(class) => {
+                    self.field(object, &fields, span)
+                }
+                Some(object) => {
+                    let text = self.path_text(path);
+                    let class = self.types.intern(Ty::Struct(class));
+                    let class = self.types.name(class);
+                    let nested = self.types.name(object.qual.ty);
+                    self.error(
+                        span,
+                        format!(
+                            "use of non-static data member '{text}' of '{class}' from nested type '{nested}'"
+                        ),
+                    );
+                    self.error_expr(span)
+                }
                 None => {
                     let text = self.path_text(path);
                     self.error(span, format!("invalid use of non-static data member '{text}'"));

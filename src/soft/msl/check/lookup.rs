@@ -18,8 +18,8 @@ pub(super) type FieldPath = Vec<u32>;
 pub(super) enum Found {
     Nothing,
     Entities(Vec<Entity>),
-    /// A data member of the class whose function is being checked.
-    Member(FieldPath),
+    /// A data member of a class that the name is inside of.
+    Member(StructId, FieldPath),
 }
 
 impl Checker {
@@ -39,7 +39,7 @@ impl Checker {
             if let ScopeKind::Class(class) = self.scopes[at.0 as usize].kind
                 && let Some(path) = self.field_path(class, name)
             {
-                return Found::Member(path);
+                return Found::Member(class, path);
             }
             scope = self.scopes[at.0 as usize].parent;
         }

@@ -350,8 +350,10 @@ impl Checker {
             // On vectors both sides are evaluated, by component (MSL 3.1).
             let (left, right) = (self.rvalue(left), self.rvalue(right));
             let ty = self.types.vector(Scalar::Bool, most);
-            let (wl, wr) = (width(self, &left), width(self, &right));
-            if wl > 1 && wr > 1 && wl != wr {
+            let fits = |expr: &Expr| {
+                self.types.arithmetic(expr.qual.ty).is_some_and(|(_, own)| own == 1 || own == most)
+            };
+            if !fits(&left) || !fits(&right) {
                 return self.bad_binary(&left, &right, span);
             }
             let (left, right) = (self.convert_value(left, ty), self.convert_value(right, ty));
@@ -706,7 +708,12 @@ impl Checker {
             let width = self.types.arithmetic(condition.qual.ty).map_or(1, |a| a.1);
             let (yes, no) = (self.rvalue(yes), self.rvalue(no));
             let common = self.common_type(Binary::Add, yes.qual.ty, no.qual.ty);
-            let Some((scalar, _)) = common else { return self.bad_binary(&yes, &no, span) };
+            let fits = |expr: &Expr| {
+                self.types.arithmetic(expr.qual.ty).is_some_and(|(_, own)| own == 1 || own == width)
+            };
+            let Some((scalar, _)) = common.filter(|_| fits(&yes) && fits(&no)) else {
+                return self.bad_binary(&yes, &no, span);
+            };
             let ty = self.types.vector(scalar, width);
             let (yes, no) = (self.convert_value(yes, ty), self.convert_value(no, ty));
             let op = ExprKind::Op(crate::soft::ir::Op::Select, vec![condition, yes, no]);

@@ -231,7 +231,7 @@ impl Checker {
         let user = match self.lookup_path(path) {
             Found::Nothing => false,
             Found::Entities(list) => !list.is_empty(),
-            Found::Member(_) => true,
+            Found::Member(..) => true,
         };
         if user || !KNOWN.contains(&name.as_str()) {
             self.unsupported(path.span, format!("template '{name}' is"));
