@@ -3,7 +3,7 @@
 use super::flight::Flight;
 use super::record::Busy;
 use super::uses::{Kept, Uses};
-use super::{Moment, Passed, bare, lock};
+use super::{Passed, bare, lock};
 use crate::objc::object::Object;
 use crate::objc::selector::CachedSelector;
 use std::collections::BTreeMap;
@@ -14,8 +14,10 @@ use std::sync::{Arc, Mutex};
 /// and queues have one too, of what all command buffers that they are for may use.
 #[derive(Debug, Default)]
 pub struct Tracker {
+    /// Whether anything was ever entered in the fields below.
+    used: AtomicBool,
     /// Here, unless an encoder has them.
-    uses: Mutex<Option<Box<Uses>>>,
+    uses: Mutex<Uses>,
     /// Residency sets, by what they hold.
     sets: Mutex<Vec<Arc<Tracker>>>,
     /// Held while the command buffer is put in flight: a clone that is submitted at the same time is not
@@ -70,15 +72,17 @@ pub(crate) fn release_queue(queue: &Object) {
 
 impl Tracker {
     /// Hands the uses to an encoder. If another one has them, it gets a list of its own.
-    pub(super) fn take(&self) -> Box<Uses> {
-        lock(&self.uses).take().unwrap_or_else(|| Box::new(Uses::new()))
+    pub(super) fn take(&self) -> Uses {
+        std::mem::take(&mut lock(&self.uses))
     }
 
-    pub(super) fn give_back(&self, mut uses: Box<Uses>) {
+    pub(super) fn give_back(&self, mut uses: Uses) {
+        self.used.store(true, Release);
         let mut known = lock(&self.uses);
-        match &mut *known {
-            Some(known) => known.list.append(&mut uses.list),
-            None => *known = Some(uses),
+        if known.list.is_empty() {
+            *known = uses;
+        } else {
+            known.list.append(&mut uses.list);
         }
     }
 
@@ -86,21 +90,16 @@ impl Tracker {
     pub(crate) fn keep(&self, arguments: impl FnOnce(&mut Passed<'_>)) {
         // Finding the records may run any code, so that they are collected before the list is locked. The list
         // stays in its place while it grows: a command buffer that is submitted meanwhile finds all members.
-        let mut kept = Kept::default();
-        let mut none = Uses::new();
-        let mut passed = Passed::new(&mut none, Moment::Keep);
-        passed.kept = Some(&mut kept);
-        arguments(&mut passed);
-        let mut known = lock(&self.uses);
-        known.get_or_insert_with(|| Box::new(Uses::new())).keep(&kept.records);
-        drop(known);
+        let mut kept = Kept::of(arguments);
+        self.used.store(true, Release);
+        lock(&self.uses).keep(&kept.records);
         lock(&self.sets).append(&mut kept.sets);
     }
 
     /// Adds what the residency sets hold now.
     fn note_sets(&self, uses: &mut Uses) {
         for set in lock(&self.sets).iter() {
-            for one in lock(&set.uses).iter().flat_map(|members| &members.list) {
+            for one in &lock(&set.uses).list {
                 uses.note(&one.record, true);
             }
         }
@@ -108,6 +107,9 @@ impl Tracker {
 
     /// The command buffer is about to be committed.
     pub(crate) fn submit(&self, commands: &Object) -> Result<(), Busy> {
+        if !self.used.load(Acquire) && !ANY_QUEUES.load(Acquire) {
+            return Ok(());
+        }
         let submitting = lock(&self.submitting);
         let mut uses = self.take();
         self.note_sets(&mut uses);

@@ -9,23 +9,16 @@ use std::sync::atomic::{AtomicU64, Ordering::*};
 /// How many buffers can be bound.
 const SLOTS: usize = 31;
 
-/// The halves of [`Uses::bound`].
+/// The halves of [`Encoding::bound`].
 const BOUND: u64 = u32::MAX as u64;
 const PENDING: u32 = 32;
 
 /// What a command buffer uses, as far as it is encoded.
 #[derive(Debug)]
-pub(crate) struct Uses {
-    /// Different from that of all others, in the high bits.
+pub(super) struct Uses {
+    /// Different from that of all other lists, in the high bits; [`NO_SERIAL`] while the list is empty.
     serial: u64,
     pub(super) list: Vec<Use>,
-    /// For each index of a buffer: its position in the list, plus one; 0 if nothing is bound.
-    slots: [u32; SLOTS],
-    /// The indices that something is bound to, a bit each; in the high half, those whose use by the pipeline is
-    /// not in the list yet. It is one word, because a load of two words that were stored one by one waits for both.
-    bound: u64,
-    /// Those that the pipeline may write.
-    written: u32,
 }
 
 #[derive(Debug)]
@@ -47,57 +40,46 @@ impl Drop for Use {
 /// A stamp is a serial and a position of this many bits.
 const POSITION_BITS: u32 = 24;
 const POSITIONS: u64 = (1 << POSITION_BITS) - 1;
+/// No record has it in its stamp.
+const NO_SERIAL: u64 = !POSITIONS;
+
+impl Default for Uses {
+    fn default() -> Self {
+        Self { serial: NO_SERIAL, list: Vec::new() }
+    }
+}
 
 impl Uses {
-    pub(super) fn new() -> Self {
-        static SERIAL: AtomicU64 = AtomicU64::new(1);
-        Self {
-            serial: SERIAL.fetch_add(1, Relaxed) << POSITION_BITS,
-            list: Vec::with_capacity(4),
-            slots: [0; SLOTS],
-            bound: 0,
-            written: u32::MAX,
-        }
+    /// The position of a record, if its stamp says that it is in the list.
+    ///
+    /// A command buffer on another thread may overwrite the stamp: then the record is listed twice, which
+    /// does no harm.
+    #[inline(always)]
+    fn position(&self, record: &Record) -> Option<usize> {
+        let stamp = record.stamp.load(Relaxed);
+        (stamp & !POSITIONS == self.serial).then_some((stamp & POSITIONS) as usize)
     }
 
     /// Notes a use; returns its position in the list.
-    ///
-    /// The record's stamp says whether it is in the list already. A command buffer on another thread
-    /// may overwrite the stamp: then the record is listed twice, which does no harm.
-    #[inline]
     pub(super) fn note(&mut self, record: &Arc<Record>, writes: bool) -> usize {
-        let stamp = record.stamp.load(Relaxed);
-        if stamp & !POSITIONS == self.serial {
-            let position = (stamp & POSITIONS) as usize;
-            if writes {
-                self.list[position].writes = true;
-            }
-            return position;
-        }
-        self.add(record, writes)
+        let position = self.position(record).unwrap_or_else(|| self.add(record));
+        self.list[position].writes |= writes;
+        position
     }
 
     /// Lists a record.
-    #[cold]
-    #[inline(never)]
-    fn add(&mut self, record: &Arc<Record>, writes: bool) -> usize {
+    fn add(&mut self, record: &Arc<Record>) -> usize {
+        static SERIAL: AtomicU64 = AtomicU64::new(1);
         let position = self.list.len();
-        self.list.push(Use { record: Arc::clone(record), writes, kept: false });
+        if position == 0 {
+            self.serial = SERIAL.fetch_add(1, Relaxed) << POSITION_BITS;
+            self.list.reserve(4);
+        }
+        self.list.push(Use { record: Arc::clone(record), writes: false, kept: false });
         if position as u64 <= POSITIONS {
             record.stamp.store(self.serial | position as u64, Relaxed);
         }
         position
-    }
-
-    fn note_all(&mut self, footprint: &Footprint, writes: bool) {
-        footprint.records().for_each(|record| _ = self.note(record, writes));
-    }
-
-    /// Notes all records but the first as written.
-    #[cold]
-    #[inline(never)]
-    fn note_rest(&mut self, footprint: &Footprint) {
-        footprint.rest.iter().for_each(|record| _ = self.note(record, true));
     }
 
     /// Notes records of a residency set as written. They stay in the list, and count as footprints.
@@ -111,10 +93,62 @@ impl Uses {
             one.record.count();
         }
     }
+}
 
-    /// What is bound is bound to the previous encoder.
-    fn begin_encoder(&mut self) {
-        (self.slots, self.bound, self.written) = ([0; SLOTS], 0, u32::MAX);
+/// What an encoder uses and has bound.
+#[derive(Debug)]
+pub(super) struct Encoding {
+    /// The command buffer's, from the first use on.
+    uses: Uses,
+    tracker: Arc<Tracker>,
+    /// For each index of a buffer: its position in the list, plus one; 0 if nothing is bound.
+    slots: [u32; SLOTS],
+    /// The indices that something is bound to, a bit each; in the high half, those whose use by the pipeline is
+    /// not in the list yet. It is one word, because a load of two words that were stored one by one waits for both.
+    bound: u64,
+    /// Those that the pipeline may write.
+    written: u32,
+}
+
+impl Encoding {
+    fn new(tracker: Arc<Tracker>) -> Self {
+        let uses = Uses::default();
+        Self { uses, tracker, slots: [0; SLOTS], bound: 0, written: u32::MAX }
+    }
+
+    /// Notes a use; returns its position in the list.
+    #[inline]
+    fn note(&mut self, record: &Arc<Record>, writes: bool) -> usize {
+        match self.uses.position(record) {
+            Some(position) => {
+                if writes {
+                    self.uses.list[position].writes = true;
+                }
+                position
+            }
+            None => self.add(record, writes),
+        }
+    }
+
+    /// Notes a use that is not in the list, or not in the list of this encoder yet.
+    #[cold]
+    #[inline(never)]
+    fn add(&mut self, record: &Arc<Record>, writes: bool) -> usize {
+        if self.uses.list.is_empty() {
+            self.uses = self.tracker.take();
+        }
+        self.uses.note(record, writes)
+    }
+
+    fn note_all(&mut self, footprint: &Footprint, writes: bool) {
+        footprint.records().for_each(|record| _ = self.note(record, writes));
+    }
+
+    /// Notes all records but the first as written.
+    #[cold]
+    #[inline(never)]
+    fn note_rest(&mut self, footprint: &Footprint) {
+        footprint.rest.iter().for_each(|record| _ = self.note(record, true));
     }
 
     #[inline]
@@ -123,7 +157,7 @@ impl Uses {
         else {
             // The index is not known, or Metal refuses it; if it does not, anything may happen with the buffer.
             if let Some(position) = position {
-                self.list[position].writes = true;
+                self.uses.list[position].writes = true;
             }
             return;
         };
@@ -151,7 +185,7 @@ impl Uses {
         self.bound &= BOUND;
         while pending != 0 {
             let position = self.slots[pending.trailing_zeros() as usize] as usize - 1;
-            self.list[position].writes = true;
+            self.uses.list[position].writes = true;
             pending &= pending - 1;
         }
     }
@@ -160,15 +194,21 @@ impl Uses {
 /// Receives the arguments of a message to an encoder or a command buffer.
 #[derive(Debug)]
 pub struct Passed<'a> {
-    uses: &'a mut Uses,
+    to: To<'a>,
     moment: Moment,
     /// Whether a resource was among the arguments before.
     seen: bool,
     bound: Option<usize>,
     /// The last argument, if it is a number that can be an index.
     number: Option<usize>,
-    /// Where the arguments are collected instead, if they are used by means that no encoder sees.
-    pub(super) kept: Option<&'a mut Kept>,
+}
+
+/// Where the uses are noted.
+#[derive(Debug)]
+enum To<'a> {
+    Encoder(&'a mut Encoding),
+    /// They are used by means that no encoder sees.
+    Kept(&'a mut Kept),
 }
 
 /// What a message makes reachable for all that follows.
@@ -179,15 +219,24 @@ pub(super) struct Kept {
     pub(super) sets: Vec<Arc<Tracker>>,
 }
 
+impl Kept {
+    /// Collects what the arguments of a message hold.
+    pub(super) fn of(arguments: impl FnOnce(&mut Passed<'_>)) -> Self {
+        let mut kept = Self::default();
+        arguments(&mut Passed::new(To::Kept(&mut kept), Moment::Keep));
+        kept
+    }
+}
+
 impl<'a> Passed<'a> {
     #[inline(always)]
-    pub(super) fn new(uses: &'a mut Uses, moment: Moment) -> Self {
-        Self { uses, moment, seen: false, bound: None, number: None, kept: None }
+    fn new(to: To<'a>, moment: Moment) -> Self {
+        Self { to, moment, seen: false, bound: None, number: None }
     }
 
     /// A residency set, with what it holds.
     pub(crate) fn set(&mut self, members: &Arc<Tracker>) {
-        if let Some(kept) = &mut self.kept {
+        if let To::Kept(kept) = &mut self.to {
             kept.sets.push(Arc::clone(members));
         }
     }
@@ -195,15 +244,16 @@ impl<'a> Passed<'a> {
     /// A resource, and whether its own settings forbid that kernels write it.
     #[inline]
     pub(crate) fn resource(&mut self, footprint: &Footprint, read_only: bool) {
+        let encoding = match &mut self.to {
+            To::Encoder(encoding) => encoding,
+            To::Kept(kept) => return kept.records.extend(footprint.records().cloned()),
+        };
         if self.moment == Moment::Bind {
-            self.bound = Some(self.uses.note(&footprint.first, false));
+            self.bound = Some(encoding.note(&footprint.first, false));
             if !footprint.rest.is_empty() {
-                self.uses.note_rest(footprint);
+                encoding.note_rest(footprint);
             }
             return;
-        }
-        if let Some(kept) = &mut self.kept {
-            return kept.records.extend(footprint.records().cloned());
         }
         let reads = match self.moment {
             Moment::Texture => read_only,
@@ -212,13 +262,15 @@ impl<'a> Passed<'a> {
             _ => false,
         };
         self.seen = true;
-        self.uses.note_all(footprint, !reads);
+        encoding.note_all(footprint, !reads);
     }
 
     /// A pipeline, and the indices of buffers that it may write, a bit each.
     #[inline]
     pub(crate) fn pipeline(&mut self, written: u32) {
-        self.uses.written = written;
+        if let To::Encoder(encoding) = &mut self.to {
+            encoding.written = written;
+        }
     }
 
     /// An integer. If it is the last argument of a message that binds, it is the index; `None` is a negative one.
@@ -236,14 +288,12 @@ impl<'a> Passed<'a> {
 
 /// What an encoder uses; a part of the state of its wrapper.
 #[derive(Debug, Default)]
-pub(crate) struct EncoderUses(RefCell<Option<(Box<Uses>, Arc<Tracker>)>>);
+pub(crate) struct EncoderUses(RefCell<Option<Encoding>>);
 
 impl EncoderUses {
     /// The encoder belongs to a command buffer.
     pub(crate) fn begin(&self, tracker: &Arc<Tracker>) {
-        let mut uses = tracker.take();
-        uses.begin_encoder();
-        *self.0.borrow_mut() = Some((uses, Arc::clone(tracker)));
+        *self.0.borrow_mut() = Some(Encoding::new(Arc::clone(tracker)));
     }
 
     /// A message is about to be sent.
@@ -252,21 +302,21 @@ impl EncoderUses {
         if moment == Moment::End {
             return self.end();
         }
-        let mut uses = self.0.borrow_mut();
-        let Some((uses, _)) = &mut *uses else { return };
+        let mut encoding = self.0.borrow_mut();
+        let Some(encoding) = &mut *encoding else { return };
         if moment == Moment::Pipeline {
-            uses.written = u32::MAX;
-            uses.renew();
+            encoding.written = u32::MAX;
+            encoding.renew();
         }
-        let mut passed = Passed::new(uses, moment);
+        let mut passed = Passed::new(To::Encoder(encoding), moment);
         arguments(&mut passed);
-        let Passed { uses, bound, number, .. } = passed;
+        let Passed { bound, number, .. } = passed;
         match moment {
-            Moment::Bind => uses.bind(number, bound),
-            Moment::Launch => uses.launch(uses.written),
+            Moment::Bind => encoding.bind(number, bound),
+            Moment::Launch => encoding.launch(encoding.written),
             Moment::Execute => {
-                uses.renew();
-                uses.launch(u32::MAX);
+                encoding.renew();
+                encoding.launch(u32::MAX);
             }
             _ => {}
         }
@@ -284,7 +334,9 @@ impl EncoderUses {
 
     /// The encoder has ended: what it used is the command buffer's.
     pub(crate) fn end(&self) {
-        if let Some((uses, tracker)) = self.0.borrow_mut().take() {
+        if let Some(Encoding { uses, tracker, .. }) = self.0.borrow_mut().take()
+            && !uses.list.is_empty()
+        {
             tracker.give_back(uses);
         }
     }
