@@ -7,11 +7,12 @@ use super::pipeline::Pipeline;
 use super::sync::Fence;
 use super::texture::{Sampler, Texture};
 use crate::abi::{Id, MTLOrigin, MTLRegion, MTLSize, NSRange};
-use crate::metal_class;
 use crate::objc::tracking::{EncoderUses, Moment, Passed, Tracker};
-use crate::objc::{ClassState, Object};
+use crate::objc::{ClassState, Object, link};
+use crate::{metal_class, msg, selector};
 use std::cell::Cell;
-use std::sync::Arc;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 
 /// Three sizes, along x, y and z.
 ///
@@ -194,6 +195,32 @@ impl Encoder {
         unsafe { self.set_buffers(ids.as_ptr(), offsets.as_ptr(), range) }
     }
 
+    /// Bind part of a buffer, a range of bytes, to an index.
+    ///
+    /// On soft Metal an access of the kernel past the end of the range is a fault, as it is past the end of the buffer.
+    /// Apple's Metal does not know the end of what is bound, so there it is the same as `bind_buffer`.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// # let source = "kernel void fill(device int *x, uint i [[thread_position_in_grid]]) { x[i] = 1; }";
+    /// # let pipeline = gpu.pipeline(&gpu.compile(source)?.function("fill")?)?;
+    /// # let commands = gpu.new_command_queue()?.commands()?;
+    /// let buffer = gpu.buffer(64)?;
+    /// let encoder = commands.encoder()?;
+    /// encoder.bind(&pipeline);
+    /// encoder.bind_range(&buffer, 16..32, 0);
+    /// encoder.launch((5, 1, 1), (5, 1, 1));
+    /// encoder.finish();
+    /// commands.submit();
+    /// // The fifth thread writes to the bytes from 32 on.
+    /// assert!(commands.finish().is_err() || cfg!(target_vendor = "apple"));
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn bind_range(&self, buffer: &Buffer, range: Range<usize>, index: usize) {
+        self.state.uses.bind(buffer.footprint(), index);
+        bind_range(self.as_raw(), buffer, range, index);
+    }
+
     /// End the encoder; after it the command buffer can create another one or be submitted.
     ///
     /// ```
@@ -227,6 +254,44 @@ impl Batch<'_> {
         let (ids, offsets, range) = arrays(buffers, first);
         // SAFETY: both arrays are as long as the range.
         unsafe { self.set_buffers(ids.as_ptr(), offsets.as_ptr(), range) }
+    }
+
+    /// Bind part of a buffer, a range of bytes, to an index; see [`Encoder::bind_range`].
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// # let dispatch = aruminium::Dispatch::new(&gpu.new_command_queue()?);
+    /// let buffer = gpu.buffer(64)?;
+    /// // SAFETY: the buffer outlives the call, which waits.
+    /// unsafe { dispatch.batch(|batch| batch.bind_range(&buffer, 16..32, 0))? }
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn bind_range(&self, buffer: &Buffer, range: Range<usize>, index: usize) {
+        bind_range(self.as_raw(), buffer, range, index);
+    }
+}
+
+/// Binds part of a buffer by the message that only soft Metal has, or without its end.
+fn bind_range(encoder: Id, buffer: &Buffer, range: Range<usize>, index: usize) {
+    static HAS_ENDS: OnceLock<bool> = OnceLock::new();
+    // SAFETY: the encoder is alive, or nil, whose class is nil; the message has these types.
+    unsafe {
+        let responds = || {
+            let selector = selector!(aruminiumSetBuffer:offset:length:atIndex:);
+            link::class_respondsToSelector(link::object_getClass(encoder), selector).get()
+        };
+        // All encoders of a process are of one Metal. Nil is not of any.
+        let has_ends = match HAS_ENDS.get() {
+            Some(has_ends) => *has_ends,
+            None if encoder.is_nil() => return,
+            None => *HAS_ENDS.get_or_init(responds),
+        };
+        if has_ends {
+            let length = range.end.saturating_sub(range.start);
+            msg!(encoder, [aruminiumSetBuffer: buffer, offset: range.start, length: length, atIndex: index]);
+        } else {
+            msg!(encoder, [setBuffer: buffer, offset: range.start, atIndex: index]);
+        }
     }
 }
 

@@ -85,6 +85,19 @@ macro_rules! enumerations {
 
 // The C type of each: `NSUInteger`, or `NSInteger` where Apple declares it so.
 enumerations! {
+    /// The argument table that an argument of a kernel is in.
+    BindingType: MTLBindingType(isize = "q") {
+        Buffer = 0,
+        ThreadgroupMemory = 1,
+        Texture = 2,
+        Sampler = 3,
+    }
+    /// What a kernel may do with an argument.
+    BindingAccess: MTLBindingAccess(usize = "Q") {
+        ReadOnly = 0,
+        ReadWrite = 1,
+        WriteOnly = 2,
+    }
     /// Where a resource's memory is, and whether CPU, GPU or both can access it.
     StorageMode: MTLStorageMode(usize = "Q") {
         Shared = 0,

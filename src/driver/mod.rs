@@ -18,6 +18,7 @@ pub mod foundation;
 pub mod future;
 pub mod heap;
 pub mod pipeline;
+pub mod reflection;
 pub mod shader;
 pub mod sync;
 pub mod texture;

@@ -1,10 +1,11 @@
 //! Compute pipelines: kernels compiled for a device.
 
-use super::foundation::NSArray;
+use super::enums::BindingType;
+use super::reflection::{Binding, kept};
 use crate::abi::Id;
+use crate::metal_class;
 use crate::objc::tracking::Passed;
-use crate::objc::{ClassState, Object, link};
-use crate::{metal_class, msg, selector};
+use crate::objc::{ClassState, Object};
 use std::sync::{Arc, OnceLock};
 
 metal_class! {
@@ -20,7 +21,7 @@ metal_class! {
     /// println!("{:?}", pipeline.label());
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
-    pub class Pipeline: MTLComputePipelineState, state Written;
+    pub class Pipeline: MTLComputePipelineState, state Arguments;
 
     /// The most threads that a threadgroup of this kernel can have.
     pub fn max_total_threads_per_threadgroup() -> usize = [maxTotalThreadsPerThreadgroup];
@@ -40,7 +41,7 @@ unsafe impl Sync for Pipeline {}
 impl Clone for Pipeline {
     /// Retains the pipeline.
     fn clone(&self) -> Self {
-        Self { state: Written(Arc::clone(&self.state.0)), object: self.object.clone() }
+        Self { state: Arguments(Arc::clone(&self.state.0)), object: self.object.clone() }
     }
 }
 
@@ -55,11 +56,37 @@ metal_class! {
     pub class RenderPipeline: MTLRenderPipelineState;
 }
 
-/// The indices of the buffers that the kernel may write, one bit each; determined when it is first bound.
+/// The kernel's arguments, and which buffers it may write; determined when the pipeline is first bound, or made with
+/// its reflection.
 #[derive(Debug)]
-struct Written(Arc<OnceLock<u32>>);
+struct Arguments(Arc<Known>);
 
-impl ClassState for Written {
+#[derive(Debug, Default)]
+struct Known {
+    /// `None` if the system does not keep them.
+    bindings: OnceLock<Option<Box<[Binding]>>>,
+    /// The indices of the buffers that the kernel may write, one bit each.
+    written: OnceLock<u32>,
+}
+
+impl Known {
+    fn bindings(&self, pipeline: Id) -> Option<&[Binding]> {
+        self.bindings.get_or_init(|| kept(pipeline)).as_deref()
+    }
+
+    /// Without reflection it is assumed that any buffer may be written.
+    #[cold]
+    fn find_written(&self, pipeline: Id) -> u32 {
+        let Some(bindings) = self.bindings(pipeline) else { return u32::MAX };
+        let written = bindings
+            .iter()
+            .filter(|binding| binding.kind == BindingType::Buffer && binding.is_written());
+        let bit = |binding: &Binding| 1u32.checked_shl(binding.index.try_into().ok()?);
+        written.filter_map(bit).fold(0, |all, bit| all | bit)
+    }
+}
+
+impl ClassState for Arguments {
     #[inline]
     fn attach(_: &Object) -> Self {
         Self(Arc::default())
@@ -67,35 +94,19 @@ impl ClassState for Written {
 
     #[inline]
     fn pass_to(&self, object: &Object, to: &mut Passed<'_>) {
-        to.pipeline(*self.0.get_or_init(|| written(object.as_raw())));
+        let known = &self.0;
+        to.pipeline(*known.written.get_or_init(|| known.find_written(object.as_raw())));
     }
 }
 
-/// Reads the pipeline's reflection. Systems before macOS 26 do not keep it: there it is assumed that any
-/// buffer may be written.
-#[cold]
-fn written(pipeline: Id) -> u32 {
-    const BUFFER: isize = 0;
-    const READ_ONLY: usize = 0;
-    // SAFETY: the object is a pipeline state. Its reflection lists bindings, which have these properties.
-    unsafe {
-        let class = link::object_getClass(pipeline);
-        if !link::class_respondsToSelector(class, selector!(reflection)).get() {
-            return u32::MAX;
-        }
-        let Some(reflection) = msg!(pipeline, [reflection] -> Option<Object>) else {
-            return u32::MAX;
-        };
-        let bindings = msg!(reflection, [bindings] -> NSArray);
-        let mut written = 0;
-        for index in 0..bindings.len() {
-            let binding = msg!(bindings, [objectAtIndex: index] -> Id);
-            let (kind, access) = (msg!(binding, [type] -> isize), msg!(binding, [access] -> usize));
-            if kind == BUFFER && access != READ_ONLY {
-                let index = msg!(binding, [index] -> usize);
-                written |= u32::try_from(index).ok().and_then(|i| 1u32.checked_shl(i)).unwrap_or(0);
-            }
-        }
-        written
+impl Pipeline {
+    /// The reflection that the pipeline was made with.
+    pub(super) fn know(&self, bindings: Option<Box<[Binding]>>) {
+        _ = self.state.0.bindings.set(bindings);
+    }
+
+    /// The kernel's arguments, if the system keeps them.
+    pub(super) fn bindings(&self) -> Option<&[Binding]> {
+        self.state.0.bindings(self.object.as_raw())
     }
 }

@@ -27,6 +27,9 @@ pub struct Memory(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     holder: Holder,
+    /// Where it is, for comparisons: the CPU's address if it has one, else the GPU's with a bit that no address of
+    /// the CPU has.
+    address: u64,
     /// The record of its users, if the CPU can access it.
     usage: Option<Usage>,
     read_only: bool,
@@ -42,7 +45,12 @@ impl Memory {
     fn new(holder: Holder, read_only: bool) -> Self {
         let buffer = holder.buffer();
         let usage = buffer.usage();
-        Self(Arc::new(Inner { usage, read_only, holder }))
+        const PRIVATE: u64 = 1 << 63;
+        let address = match usage {
+            Some(_) => buffer.contents().addr() as u64,
+            None => buffer.gpu_address() | PRIVATE,
+        };
+        Self(Arc::new(Inner { address, usage, read_only, holder }))
     }
 
     /// A block's memory, without a copy. Launches cannot write to a read-only block.
@@ -100,6 +108,12 @@ impl Memory {
     /// ```
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Where it is, for comparisons.
+    #[inline]
+    pub(super) fn address(&self) -> u64 {
+        self.0.address
     }
 
     /// Opens a view of bytes from the CPU, after the command buffers that conflict with it have completed if

@@ -15,17 +15,36 @@
 //!
 //! `specs/infer.md` describes the guarantees.
 
+mod draw;
 mod dtype;
 mod error;
+mod graph;
+mod kernels;
+mod launch;
+mod live;
 mod memory;
+mod ranges;
+mod recorder;
+mod report;
+mod running;
 mod shape;
+mod stream;
 mod tensor;
 pub mod weights;
+mod worker;
 
 pub use dtype::{DType, Element, Quant};
 pub use error::Error;
+pub use graph::{ByteSlot, Graph, Node, NodeKind, Slot};
+pub use kernels::{Constant, Kernel, Kernels, WarmFailure};
+pub use launch::{Arg, Grid};
 pub use memory::Memory;
+pub use ranges::{BufferRange, MemRanges, Role};
+pub use report::{Counters, Profile, ProfileRow, Report, Sampling, Span};
+pub use running::Running;
+pub use stream::Stream;
 pub use tensor::Tensor;
+pub use worker::{Task, Worker};
 
 #[cfg(all(test, not(target_vendor = "apple")))]
 mod tests;

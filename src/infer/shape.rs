@@ -79,6 +79,11 @@ impl Shape {
         self.start
     }
 
+    /// The same axes, with the first value at the start.
+    pub(super) fn from_zero(&self) -> Self {
+        Self { start: 0, ..*self }
+    }
+
     /// The number of values.
     pub(super) fn count(&self) -> usize {
         self.lengths().iter().product()

@@ -12,6 +12,8 @@ pub(crate) enum Values {
     Words(&'static [&'static str]),
     /// A whole number, not less than the first and not more than the second.
     Number(usize, usize),
+    /// `name=number`, several of them with commas between.
+    Numbered(&'static [&'static str]),
     Any,
 }
 
@@ -52,7 +54,7 @@ macro_rules! variables {
     };
 }
 
-use Values::{Any, Number, Words};
+use Values::{Any, Number, Numbered, Words};
 
 variables! {
     read {
@@ -70,6 +72,10 @@ variables! {
              `threadgroup_barrier` that not all threads reach (otherwise the SIMD-groups that do reach it meet, and threads \
              that have ended are not waited for), and a read of up to 16 bytes past the end of threadgroup memory (otherwise \
              the value is unspecified)";
+        SANITIZE: "ARUMINIUM_SOFT_SANITIZE", Numbered(&["order"]), "unset",
+            "checks that cost time: with `order=SEED` launches of a concurrent encoder that no barrier orders run in an order \
+             drawn from the seed, another one for each group of launches (otherwise the last runs first); the same program \
+             with one queue runs in the same order each time";
         ISA: "ARUMINIUM_ISA", Words(&["baseline", "avx2", "avx512"]), "the best that the processor has",
             "the instruction set that runs kernels; `avx2` and `avx512` on x86_64 only";
         #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))] // Other processors have no machine code yet.
@@ -121,6 +127,7 @@ impl Variable {
             Number(least, most) => {
                 value.parse().is_ok_and(|number| (least..=most).contains(&number))
             }
+            Numbered(names) => value.split(',').all(|part| assignment(part, names).is_some()),
             Any => true,
         };
         valid.then(|| value.to_owned())
@@ -136,15 +143,30 @@ impl Variable {
         self.word().parse().ok()
     }
 
+    /// The number that a value of the form `name=number` has for a name.
+    pub(crate) fn numbered(&self, name: &str) -> Option<u64> {
+        let given = self.given()?;
+        given.split(',').find_map(|part| assignment(part, &[name]))
+    }
+
     /// The values, in words.
     fn expected(&self) -> String {
         match self.values {
             Words(words) => words.join(" or "),
             Number(least, usize::MAX) => format!("a whole number from {least}"),
             Number(least, most) => format!("a whole number from {least} to {most}"),
+            Numbered(names) => {
+                names.iter().map(|name| format!("{name}=NUMBER")).collect::<Vec<_>>().join(",")
+            }
             Any => "anything".to_owned(),
         }
     }
+}
+
+/// The number in `name=number`, if the name is one of these.
+fn assignment(text: &str, names: &[&str]) -> Option<u64> {
+    let (name, number) = text.split_once('=')?;
+    names.contains(&name.trim()).then(|| number.trim().parse().ok())?
 }
 
 /// Writes a line to standard error.
@@ -211,6 +233,11 @@ mod tests {
         assert_eq!(WATCHDOG.accept("0").as_deref(), Some("0"));
         assert_eq!(CHECKS.accept("off").as_deref(), Some("off"));
         assert_eq!(CHECKS.accept("OFF"), None);
+        assert_eq!(SANITIZE.accept("order=7").as_deref(), Some("order=7"));
+        assert_eq!(assignment(" order = 7 ", &["order"]), Some(7));
+        for wrong in ["order", "order=", "order=-1", "odor=7", "order=7,", ""] {
+            assert_eq!(SANITIZE.accept(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

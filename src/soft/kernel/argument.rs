@@ -61,6 +61,8 @@ pub(crate) struct Argument {
     pub(crate) size: u32,
     /// The alignment of that type; 0 for others.
     pub(crate) align: u32,
+    /// Whether that type holds pointers.
+    pub(crate) pointers: bool,
     /// The name of that type, or of a texture's components.
     pub(crate) type_name: String,
 }

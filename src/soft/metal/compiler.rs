@@ -294,6 +294,7 @@ fn reflected(argument: &entry::Argument) -> Option<Argument> {
             scalar: texture.scalar,
         }),
         used: false,
+        pointers: argument.pointers,
         size: argument.size,
         align: argument.align,
         type_name: argument.type_name.clone(),

@@ -38,6 +38,7 @@ encoder_class! {
     [setComputePipelineState:] = ComputeEncoder::set_pipeline;
 
     [setBuffer:offset:atIndex:] = ComputeEncoder::set_buffer;
+    [aruminiumSetBuffer:offset:length:atIndex:] = ComputeEncoder::set_part;
     [setBufferOffset:atIndex:] = ComputeEncoder::set_buffer_offset;
     [setBuffers:offsets:withRange:] = ComputeEncoder::set_buffers;
     [setBytes:length:atIndex:] = ComputeEncoder::set_bytes;
@@ -250,11 +251,35 @@ impl ComputeEncoder {
         });
     }
 
+    /// Binds a range of a buffer's bytes: past its end the kernel has no access.
+    fn set_part(
+        &self,
+        buffer: Option<&Object<Buffer>>,
+        offset: usize,
+        length: usize,
+        index: usize,
+    ) {
+        self.encoder.record("aruminiumSetBuffer:offset:length:atIndex:", |recording| {
+            let Some(buffer) = buffer else {
+                return bind(recording, ArgumentKind::Buffer, index, Slot::Empty);
+            };
+            let end = offset.saturating_add(length);
+            if end > buffer.memory.length() {
+                return Err(beyond(end, buffer.memory.length(), index));
+            }
+            let object = recording.memory(&buffer.memory, || is_untracked::<Buffer>(buffer));
+            let slot = recording.part(object, offset..end);
+            bind(recording, ArgumentKind::Buffer, index, slot)
+        });
+    }
+
     fn set_buffer_offset(&self, new: usize, index: usize) {
         self.encoder.record("setBufferOffset:atIndex:", |recording| {
             let entry = Entry::of(ArgumentKind::Buffer, index)
                 .ok_or_else(|| no_such_index(ArgumentKind::Buffer, index))?;
-            let Slot::Buffer { object, .. } = recording.table.get(entry) else {
+            let (Slot::Buffer { object, .. } | Slot::Part { object, .. }) =
+                recording.table.get(entry)
+            else {
                 return Err(format!("no buffer is bound at index {index}").into());
             };
             let length = recording.length_at(object);

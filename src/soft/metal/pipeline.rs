@@ -112,6 +112,7 @@ soft_class! {
     [bufferAlignment] = |this: &Bound| of_kind(&this.0, ArgumentKind::Buffer, this.0.align as usize);
     [bufferDataSize] = |this: &Bound| of_kind(&this.0, ArgumentKind::Buffer, this.0.size as usize);
     [bufferDataType] = |this: &Bound| of_kind(&this.0, ArgumentKind::Buffer, data_type_of(&this.0.type_name));
+    [aruminiumHoldsPointers] = |this: &Bound| this.0.pointers;
     [bufferStructType] = |_: &Bound| Id::NIL;
     [bufferPointerType] = |_: &Bound| Id::NIL;
     [threadgroupMemoryAlignment] = |this: &Bound| of_kind(&this.0, ArgumentKind::Threadgroup, this.0.align as usize);

@@ -10,7 +10,9 @@ use super::table::{ObjectIndex, Slot};
 use super::trace::Trace;
 use crate::soft::ir::catch_internal_error;
 use crate::soft::kernel::{Binding, Launch};
+use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 /// Where the execution of a recording stopped.
@@ -29,8 +31,7 @@ pub(crate) fn run(recording: &Recording, next: &mut usize, trace: Option<&mut Tr
 }
 
 fn run_commands(recording: &Recording, next: &mut usize, mut trace: Option<&mut Trace>) -> Step {
-    // In a concurrent encoder: the dispatches since the last barrier. They may run in any order; here the last runs
-    // first, so that a missing barrier has a visible effect.
+    // In a concurrent encoder: the dispatches since the last barrier, which may run in any order.
     let mut unordered: Option<Vec<usize>> = None;
     let mut bindings = Vec::new();
     let mut execute = |index: usize| {
@@ -50,14 +51,17 @@ fn run_commands(recording: &Recording, next: &mut usize, mut trace: Option<&mut 
                 None => execute(*next),
             },
             Command::Concurrent | Command::Barrier | Command::Serial => {
-                let waiting = unordered.take();
+                let mut waiting = unordered.take();
                 let stays_concurrent = match command {
                     Command::Concurrent => true,
                     Command::Serial => false,
                     _ => waiting.is_some(),
                 };
                 unordered = stays_concurrent.then(Vec::new);
-                waiting.into_iter().flatten().rev().try_for_each(&mut execute)
+                if let Some(waiting) = &mut waiting {
+                    disorder(waiting, Settings::get().order);
+                }
+                waiting.into_iter().flatten().try_for_each(&mut execute)
             }
             Command::Wait { event, value } => match signal_at(recording, event) {
                 Ok(signal) if signal.value() < value => {
@@ -74,6 +78,27 @@ fn run_commands(recording: &Recording, next: &mut usize, mut trace: Option<&mut 
         *next += 1;
     }
     Step::Done(Ok(()))
+}
+
+/// Puts launches that nothing orders into the order in which they run: the last first, or random by a seed, so that a
+/// missing barrier has a visible effect.
+fn disorder(launches: &mut [usize], seed: Option<u64>) {
+    launches.reverse();
+    let Some(seed) = seed.filter(|_| launches.len() > 1) else { return };
+    /// Counts the groups of launches of the process, so that each has an order of its own.
+    static GROUPS: AtomicU64 = AtomicU64::new(0);
+    let mut state = seed.wrapping_add(GROUPS.fetch_add(1, Ordering::Relaxed) << 32);
+    for last in (1..launches.len()).rev() {
+        launches.swap(last, (next_random(&mut state) % (last as u64 + 1)) as usize);
+    }
+}
+
+/// The generator SplitMix64.
+fn next_random(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
 }
 
 /// Executes one command. The caller waits, and orders dispatches.
@@ -204,6 +229,11 @@ fn dispatch<'a>(
                 let memory = memory_at(recording, object)?;
                 let length = memory.length() - offset;
                 Binding::Memory { base: range(memory, offset, length)?, bytes: length as u64 }
+            }
+            Slot::Part { object, part } => {
+                let Range { start, end } = recording.parts[part as usize];
+                let base = range(memory_at(recording, object)?, start, end - start)?;
+                Binding::Memory { base, bytes: (end - start) as u64 }
             }
             Slot::Bytes { length, start } => {
                 let length = length as usize;

@@ -86,7 +86,10 @@ fn touched(recording: &Recording, commands: &[Command]) -> Vec<*const Memory> {
                 let count =
                     recording.pipeline_at(pipeline).map_or(0, |pipeline| pipeline.takes.len());
                 for slot in &recording.slots[slots as usize..][..count] {
-                    if let Slot::Buffer { object, .. } | Slot::Texture { object } = slot {
+                    if let Slot::Buffer { object, .. }
+                    | Slot::Part { object, .. }
+                    | Slot::Texture { object } = slot
+                    {
                         objects.push(*object);
                     }
                 }

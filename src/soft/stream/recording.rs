@@ -10,6 +10,7 @@ use super::pipeline::Pipeline;
 use super::table::{ObjectIndex, Slot, Table};
 use crate::abi::{MTLOrigin, MTLSize};
 use crate::soft::fork::lock;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 /// What a recording keeps alive.
@@ -140,6 +141,8 @@ pub(crate) struct Recording {
     pub(crate) commands: Vec<Command>,
     pub(crate) slots: Vec<Slot>,
     pub(crate) bytes: Vec<u8>,
+    /// Ranges of bytes of buffers, for [`Slot::Part`].
+    pub(crate) parts: Vec<Range<usize>>,
     pub(crate) pixels: Vec<PixelCopy>,
     pub(crate) objects: Vec<Object>,
     /// The commands of each encoder, in order.
@@ -167,6 +170,7 @@ impl Recording {
             commands: Vec::new(),
             slots: Vec::new(),
             bytes: Vec::new(),
+            parts: Vec::new(),
             pixels: Vec::new(),
             objects: Vec::new(),
             segments: Vec::new(),
@@ -194,6 +198,7 @@ impl Recording {
         self.commands.clear();
         self.slots.clear();
         self.bytes.clear();
+        self.parts.clear();
         self.pixels.clear();
         self.objects.clear();
         self.segments.clear();
@@ -203,6 +208,7 @@ impl Recording {
         self.commands.shrink_to(ROOM);
         self.slots.shrink_to(ROOM);
         self.bytes.shrink_to(ROOM);
+        self.parts.shrink_to(ROOM);
         self.pixels.shrink_to(ROOM);
         self.objects.shrink_to(ROOM);
         self.recent = NONE_RECENT;
@@ -303,6 +309,13 @@ impl Recording {
             self.bytes.resize(self.bytes.len().next_multiple_of(ALIGN), 0);
         }
         Slot::Bytes { length: bytes.len() as u32, start }
+    }
+
+    /// Part of the memory at an index.
+    #[inline]
+    pub(crate) fn part(&mut self, object: ObjectIndex, range: Range<usize>) -> Slot {
+        self.parts.push(range);
+        Slot::Part { object, part: self.parts.len() as u32 - 1 }
     }
 
     /// The pipeline at an index.

@@ -18,6 +18,8 @@ pub(crate) struct Settings {
     pub(crate) checks: bool,
     /// Whether it is an error where a kernel breaks a rule of the language that GPUs do not enforce.
     pub(crate) strict: bool,
+    /// The seed of the order of launches that nothing orders; `None` is last first.
+    pub(crate) order: Option<u64>,
 }
 
 impl Settings {
@@ -33,6 +35,7 @@ impl Settings {
                 watchdog: (milliseconds > 0).then(|| Duration::from_millis(milliseconds as u64)),
                 checks: variables::CHECKS.word() == "on",
                 strict: variables::STRICT.word() == "on",
+                order: variables::SANITIZE.numbered("order"),
             }
         })
     }

@@ -14,6 +14,8 @@ pub(crate) enum Slot {
     Empty,
     /// A buffer from an offset on.
     Buffer { object: ObjectIndex, offset: usize },
+    /// A part of a buffer: an index into [`Recording::parts`](super::recording::Recording::parts), so that slots stay small.
+    Part { object: ObjectIndex, part: u32 },
     /// Bytes of the recording.
     Bytes { length: u32, start: usize },
     /// Threadgroup memory of this many bytes.

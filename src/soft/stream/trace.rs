@@ -334,6 +334,10 @@ fn argument(
         Slot::Buffer { object, offset } => {
             _ = part.field("buffer", rest(recording, object, offset));
         }
+        Slot::Part { object, part: index } => {
+            let range = recording.parts[index as usize].clone();
+            part.field("buffer", buffer(recording, object, range.start, range.len()));
+        }
         Slot::Bytes { length, start } => {
             let bytes = &recording.bytes[start..start + length as usize];
             let shown = bytes.iter().take(SHOWN).map(|byte| format!("{byte:02x}"));

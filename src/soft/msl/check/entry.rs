@@ -47,6 +47,8 @@ pub(crate) struct Argument {
     pub(crate) count: Option<u32>,
     pub(crate) size: u32,
     pub(crate) align: u32,
+    /// Whether a buffer holds pointers or references.
+    pub(crate) pointers: bool,
     /// A reference: one element, not an array of them.
     pub(crate) reference: bool,
     /// `[[function_constant(c)]]`: the argument exists only when the constant is true.
@@ -59,6 +61,10 @@ pub(crate) struct Reflection {
     pub(crate) arguments: Vec<Argument>,
     /// `[[max_total_threads_per_threadgroup(n)]]`
     pub(crate) max_total_threads: Option<u32>,
+}
+
+fn is_pointer(ty: &Ty) -> bool {
+    matches!(ty, Ty::Pointer(_) | Ty::Reference(_))
 }
 
 /// The most components of an input (MSL table 5.8): one for each axis of the grid, or one.
@@ -131,6 +137,7 @@ impl Checker {
             count: None,
             size: self.types.size(qual.ty),
             align: self.types.layout(qual.ty).map_or(1, |layout| layout.1),
+            pointers: self.points_to(qual.ty, is_pointer),
             reference: false,
             condition: None,
         };
@@ -345,10 +352,7 @@ impl Checker {
                 }
                 // Not in memory that kernels write, where they may store pointers and load them again.
                 ArgumentKind::Buffer
-                    if argument.access == Access::ReadOnly
-                        && self.points_to(parameter.qual.ty, |ty| {
-                            matches!(ty, Ty::Pointer(_) | Ty::Reference(_))
-                        }) =>
+                    if argument.access == Access::ReadOnly && argument.pointers =>
                 {
                     let what = "pointer in a buffer that only the host writes is";
                     self.unsupported(parameter.span, what);

@@ -1,0 +1,332 @@
+//! The command buffers and encoders of a stream.
+
+use super::error::Error;
+use super::kernels::Kernel;
+use super::launch::{Arg, Grid};
+use super::ranges::MemRanges;
+use super::report::Sampling;
+use super::running::Part;
+use super::stream::Log;
+use super::tensor::Tensor;
+use crate::{
+    BarrierScope, Commands, Copier, DispatchType, Encoder, Fence, Gpu, Queue, SharedEvent,
+    autorelease_pool,
+};
+use std::time::Instant;
+
+/// What a stream encodes into. Command buffers and encoders are made when they are needed.
+pub(super) struct Live {
+    gpu: Gpu,
+    queue: Queue,
+    sampling: Sampling,
+    ranges: MemRanges,
+    open: Open,
+    commands: Option<Commands>,
+    parts: Vec<Part>,
+    /// What the command buffer that is being encoded has.
+    part: Contents,
+    /// The kernel that is set in the open encoder.
+    kernel: Option<Kernel>,
+    /// Orders command buffers: the value is the number of those that were submitted.
+    event: Option<SharedEvent>,
+    /// Orders encoders: whether one of the command buffer updated it.
+    fence: Option<Fence>,
+    fenced: bool,
+}
+
+/// The open encoder.
+enum Open {
+    None,
+    Compute(Encoder),
+    Copy(Copier),
+}
+
+/// The launches of a command buffer, for its span in the profile.
+#[derive(Debug, Default)]
+struct Contents {
+    label: String,
+    kernel: Option<Kernel>,
+    launches: u64,
+}
+
+impl Live {
+    pub(super) fn new(gpu: &Gpu, queue: &Queue) -> Self {
+        Self {
+            gpu: gpu.clone(),
+            queue: queue.clone(),
+            sampling: Sampling::default(),
+            ranges: MemRanges::new(),
+            open: Open::None,
+            commands: None,
+            parts: Vec::new(),
+            part: Contents::default(),
+            kernel: None,
+            event: None,
+            fence: None,
+            fenced: false,
+        }
+    }
+
+    pub(super) fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    pub(super) fn ranges(&self) -> &MemRanges {
+        &self.ranges
+    }
+
+    pub(super) fn ranges_mut(&mut self) -> &mut MemRanges {
+        &mut self.ranges
+    }
+
+    pub(super) fn is_recording(&self) -> bool {
+        self.commands.is_some()
+    }
+
+    pub(super) fn sample(&mut self, sampling: Sampling) {
+        self.sampling = sampling;
+    }
+
+    /// Whether every launch, or every label, has a command buffer of its own.
+    pub(super) fn is_sampled(&self) -> bool {
+        self.sampling != Sampling::CommandBuffers
+    }
+
+    /// The command buffer; a new one waits for the one before it.
+    fn commands(&mut self) -> Result<&Commands, Error> {
+        if self.commands.is_none() {
+            let commands = autorelease_pool(|| self.queue.commands())?;
+            if let (Some(event), false) = (&self.event, self.parts.is_empty()) {
+                commands.wait_for(event, self.parts.len() as u64);
+            }
+            self.commands = Some(commands);
+        }
+        match &self.commands {
+            Some(commands) => Ok(commands),
+            None => unreachable!("it was just made"),
+        }
+    }
+
+    /// Ends the open encoder. What the next one does waits for it.
+    fn close(&mut self, fence: bool) -> Result<(), Error> {
+        if matches!(self.open, Open::None) {
+            return Ok(());
+        }
+        if fence && self.fence.is_none() {
+            self.fence = Some(self.gpu.fence()?);
+        }
+        let update = self.fence.as_ref().filter(|_| fence);
+        match std::mem::replace(&mut self.open, Open::None) {
+            Open::Compute(encoder) => {
+                update.inspect(|fence| encoder.update_fence(fence));
+                encoder.finish();
+            }
+            Open::Copy(copier) => {
+                update.inspect(|fence| copier.update_fence(fence));
+                copier.finish();
+            }
+            Open::None => {}
+        }
+        self.fenced = fence;
+        self.kernel = None;
+        self.ranges.reset();
+        Ok(())
+    }
+
+    /// The encoder for launches.
+    #[inline]
+    pub(super) fn compute(&mut self, log: &mut Log) -> Result<(), Error> {
+        match self.open {
+            Open::Compute(_) => Ok(()),
+            _ => self.open_compute(log),
+        }
+    }
+
+    #[cold]
+    fn open_compute(&mut self, log: &mut Log) -> Result<(), Error> {
+        self.close(true)?;
+        let commands = self.commands()?;
+        let encoder = autorelease_pool(|| commands.encoder_with(DispatchType::Concurrent))?;
+        if let (Some(fence), true) = (&self.fence, self.fenced) {
+            encoder.wait_for_fence(fence);
+            log.counters.fences += 1;
+        }
+        if !log.label().is_empty() {
+            encoder.set_label(log.label());
+        }
+        self.fenced = false;
+        self.open = Open::Compute(encoder);
+        Ok(())
+    }
+
+    /// The encoder, which [`compute`](Self::compute) opened.
+    #[inline]
+    pub(super) fn encoder(&self) -> &Encoder {
+        match &self.open {
+            Open::Compute(encoder) => encoder,
+            _ => unreachable!("`compute` was called before"),
+        }
+    }
+
+    #[inline]
+    pub(super) fn launch(
+        &mut self,
+        log: &mut Log,
+        kernel: &Kernel,
+        args: &[Arg<'_>],
+        grid: Grid,
+    ) -> Result<(), Error> {
+        self.compute(log)?;
+        let parameters = kernel.parameters();
+        let needed = parameters.ranges(args).any(|range| self.ranges.conflicts(&range));
+        if needed {
+            self.put_barrier(log);
+        } else {
+            log.counters.barriers_avoided += u64::from(!self.ranges.is_empty());
+        }
+        self.ranges.checked(needed);
+        parameters.ranges(args).for_each(|range| self.ranges.insert(&range));
+        let set = self.kernel.as_ref().is_some_and(|set| set.is_same(kernel));
+        let encoder = self.encoder();
+        if !set {
+            encoder.bind(kernel.pipeline());
+        }
+        for (parameter, arg) in parameters.list.iter().zip(args) {
+            match *arg {
+                Arg::Tensor(tensor) => bind(encoder, tensor, parameter.index),
+                Arg::Bytes(bytes) | Arg::Slot(_, bytes) => encoder.push(bytes, parameter.index),
+                Arg::Shared(bytes) => share(encoder, bytes, parameter.index),
+            }
+        }
+        run(encoder, grid);
+        if !set {
+            self.kernel = Some(kernel.clone());
+        }
+        self.launched(log, kernel, 1)
+    }
+
+    /// Launches were encoded: they are part of the command buffer's span.
+    #[inline]
+    pub(super) fn launched(
+        &mut self,
+        log: &mut Log,
+        kernel: &Kernel,
+        count: u64,
+    ) -> Result<(), Error> {
+        let part = &mut self.part;
+        if part.launches == 0 {
+            part.label.push_str(log.label());
+            part.kernel = Some(kernel.clone());
+        } else if part.kernel.as_ref().is_some_and(|first| !first.is_same(kernel)) {
+            part.kernel = None;
+        }
+        part.launches += count;
+        if self.sampling == Sampling::Launches { self.cut(log) } else { Ok(()) }
+    }
+
+    pub(super) fn put_barrier(&self, log: &mut Log) {
+        log.counters.barriers += 1;
+        let since = self.is_sampled().then(Instant::now);
+        self.encoder().barrier(BarrierScope::BUFFERS);
+        if let Some(since) = since {
+            log.counters.barrier_ns += since.elapsed().as_nanos() as u64;
+        }
+    }
+
+    pub(super) fn barrier(&mut self, log: &mut Log) {
+        if let Open::Compute(_) = self.open {
+            self.put_barrier(log);
+            self.ranges.reset();
+        }
+    }
+
+    pub(super) fn copy(&mut self, log: &mut Log, from: &Tensor, to: &Tensor) -> Result<(), Error> {
+        if !matches!(self.open, Open::Copy(_)) {
+            self.close(true)?;
+            let commands = self.commands()?;
+            let copier = autorelease_pool(|| commands.copier())?;
+            if let (Some(fence), true) = (&self.fence, self.fenced) {
+                copier.wait_for_fence(fence);
+                log.counters.fences += 1;
+            }
+            self.fenced = false;
+            self.open = Open::Copy(copier);
+        }
+        log.counters.copies += 1;
+        if let Open::Copy(copier) = &self.open {
+            copier.copy(from.memory(), from.offset(), to.memory(), to.offset(), from.bytes());
+        }
+        match self.sampling {
+            Sampling::Launches => self.cut(log),
+            _ => Ok(()),
+        }
+    }
+
+    /// The label changes.
+    pub(super) fn label(&mut self, log: &mut Log) -> Result<(), Error> {
+        if self.sampling == Sampling::Labels {
+            return self.cut(log);
+        }
+        if let Open::Compute(encoder) = &self.open {
+            encoder.signpost(log.label());
+        }
+        Ok(())
+    }
+
+    /// Submits the command buffer, if there is one.
+    pub(super) fn cut(&mut self, log: &mut Log) -> Result<(), Error> {
+        self.close(false)?;
+        let Some(commands) = self.commands.take() else { return Ok(()) };
+        let number = self.parts.len() as u64 + 1;
+        let event = match &self.event {
+            Some(event) => event,
+            None => self.event.insert(self.gpu.shared_event()?),
+        };
+        commands.signal(event, number);
+        // A command buffer that fails may not signal the event: those that wait for it must not wait for ever.
+        let raised = event.clone();
+        commands.on_completed(move |commands| {
+            if commands.status() == Commands::STATUS_ERROR && raised.signaled_value() < number {
+                raised.set_signaled_value(number);
+            }
+        });
+        if let Err(error) = commands.try_submit() {
+            self.commands = Some(commands);
+            return Err(error.into());
+        }
+        log.counters.command_buffers += 1;
+        let Contents { label, kernel, launches } = std::mem::take(&mut self.part);
+        let kernel = kernel.map(|kernel| kernel.name().to_owned()).unwrap_or_default();
+        self.parts.push(Part { commands, label, kernel, launches });
+        Ok(())
+    }
+
+    pub(super) fn take_parts(&mut self) -> Vec<Part> {
+        std::mem::take(&mut self.parts)
+    }
+
+    /// A replay changed what is set in the encoder.
+    pub(super) fn forget_kernel(&mut self) {
+        self.kernel = None;
+    }
+}
+
+/// Binds a tensor, up to its last value.
+#[inline]
+pub(super) fn bind(encoder: &Encoder, tensor: &Tensor, index: usize) {
+    let start = tensor.offset();
+    encoder.bind_range(tensor.memory(), start..start + tensor.bytes(), index);
+}
+
+#[inline]
+pub(super) fn share(encoder: &Encoder, bytes: usize, index: usize) {
+    encoder.threadgroup_memory(bytes.next_multiple_of(16), index);
+}
+
+#[inline]
+pub(super) fn run(encoder: &Encoder, grid: Grid) {
+    match grid {
+        Grid::Threads { threads, group } => encoder.launch(threads, group),
+        Grid::Groups { groups, group } => encoder.launch_groups(groups, group),
+    }
+}

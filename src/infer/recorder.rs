@@ -1,0 +1,200 @@
+//! The recording of a graph: launches as data.
+
+use super::error::Error;
+use super::graph::{ByteSlot, Slot};
+use super::kernels::Kernel;
+use super::launch::{Arg, Grid};
+use super::ranges::{BufferRange, Role};
+use super::tensor::Tensor;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What a graph runs, in order.
+#[derive(Debug)]
+pub(super) struct Recorder {
+    /// Different for each graph, so that a slot of another graph is an error.
+    pub(super) id: u64,
+    pub(super) nodes: Vec<Node>,
+    pub(super) operands: Vec<Operand>,
+    /// The operands by address and size.
+    known: HashMap<(u64, usize), u32>,
+    pub(super) slots: Vec<Tensor>,
+    /// The sizes of byte slots; 0 until one is used.
+    pub(super) byte_slots: Vec<usize>,
+    pub(super) scratch: Vec<BufferRange>,
+}
+
+/// One command.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    pub(super) label: Arc<str>,
+    pub(super) command: Command,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Command {
+    Launch { kernel: Kernel, args: Vec<NodeArg>, grid: Grid },
+    Copy { from: u32, to: u32 },
+    Barrier,
+}
+
+/// An argument of a launch.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum NodeArg {
+    Operand(u32),
+    Bytes(Box<[u8]>),
+    Slot(ByteSlot, Box<[u8]>),
+    Shared(usize),
+}
+
+/// A range of memory that launches bind.
+#[derive(Debug)]
+pub(super) struct Operand {
+    pub(super) tensor: Tensor,
+    /// The slot that it is a part of, and its offset there.
+    pub(super) slot: Option<(usize, usize)>,
+    /// What its offset must be a multiple of.
+    pub(super) align: usize,
+    /// Whether a launch or a copy may write it.
+    pub(super) written: bool,
+}
+
+impl Default for Recorder {
+    fn default() -> Self {
+        static IDS: AtomicU64 = AtomicU64::new(0);
+        Self {
+            id: IDS.fetch_add(1, Ordering::Relaxed),
+            nodes: Vec::new(),
+            operands: Vec::new(),
+            known: HashMap::new(),
+            slots: Vec::new(),
+            byte_slots: Vec::new(),
+            scratch: Vec::new(),
+        }
+    }
+}
+
+impl Recorder {
+    fn push(&mut self, label: &str, command: Command) {
+        let label = match self.nodes.last() {
+            Some(last) if *last.label == *label => Arc::clone(&last.label),
+            _ => label.into(),
+        };
+        self.nodes.push(Node { label, command });
+    }
+
+    fn operand(&mut self, tensor: &Tensor, align: usize, written: bool) -> u32 {
+        let range = BufferRange::of(tensor, Role::Read);
+        let key = (tensor.memory().address() + tensor.offset() as u64, tensor.bytes());
+        let index = *self.known.entry(key).or_insert_with(|| {
+            let slot = self.slots.iter().position(|slot| {
+                slot.memory().is_same(tensor.memory())
+                    && BufferRange::of(slot, Role::Read).contains(&range)
+            });
+            let slot = slot.map(|index| (index, tensor.offset() - self.slots[index].offset()));
+            self.operands.push(Operand { tensor: tensor.clone(), slot, align: 1, written: false });
+            self.operands.len() as u32 - 1
+        });
+        let operand = &mut self.operands[index as usize];
+        operand.align = operand.align.max(align);
+        operand.written |= written;
+        index
+    }
+
+    pub(super) fn launch(&mut self, kernel: &Kernel, args: &[Arg<'_>], grid: Grid, label: &str) {
+        let parameters = &kernel.parameters().list;
+        let args = parameters.iter().zip(args).map(|(parameter, arg)| match *arg {
+            Arg::Tensor(tensor) => {
+                NodeArg::Operand(self.operand(tensor, parameter.align, parameter.written))
+            }
+            Arg::Bytes(bytes) => NodeArg::Bytes(bytes.into()),
+            Arg::Slot(slot, bytes) => {
+                if let Some(size) =
+                    self.byte_slots.get_mut(slot.index).filter(|_| slot.graph == self.id)
+                {
+                    *size = bytes.len();
+                }
+                NodeArg::Slot(slot, bytes.into())
+            }
+            Arg::Shared(bytes) => NodeArg::Shared(bytes),
+        });
+        let args = args.collect();
+        self.push(label, Command::Launch { kernel: kernel.clone(), args, grid });
+    }
+
+    pub(super) fn copy(&mut self, from: &Tensor, to: &Tensor, label: &str) {
+        let (from, to) = (self.operand(from, 1, false), self.operand(to, 1, true));
+        self.push(label, Command::Copy { from, to });
+    }
+
+    pub(super) fn barrier(&mut self) {
+        self.push("", Command::Barrier);
+    }
+
+    pub(super) fn slot(&mut self, tensor: &Tensor) -> Result<Slot, Error> {
+        let range = BufferRange::of(tensor, Role::Read);
+        let overlaps = |other: &Tensor| BufferRange::of(other, Role::Read).overlaps(&range);
+        let bound = self.operands.iter().any(|operand| overlaps(&operand.tensor));
+        if bound || self.slots.iter().any(overlaps) {
+            let what = if bound {
+                "a launch before it uses its memory"
+            } else {
+                "it overlaps another slot"
+            };
+            return Err(Error::Shape(format!("{tensor:?} cannot be a slot: {what}")));
+        }
+        self.slots.push(tensor.clone());
+        Ok(Slot { graph: self.id, index: self.slots.len() - 1 })
+    }
+
+    pub(super) fn byte_slot(&mut self) -> ByteSlot {
+        self.byte_slots.push(0);
+        ByteSlot { graph: self.id, index: self.byte_slots.len() - 1 }
+    }
+
+    pub(super) fn scratch(&mut self, tensor: &Tensor) {
+        self.scratch.push(BufferRange::of(tensor, Role::Write));
+    }
+}
+
+impl Node {
+    /// The operands that it uses, and how.
+    pub(super) fn operands(&self) -> impl Iterator<Item = (u32, Role)> + '_ {
+        let (args, kernel, copy) = match &self.command {
+            Command::Launch { kernel, args, .. } => (args.as_slice(), Some(kernel), None),
+            Command::Copy { from, to } => {
+                (&[][..], None, Some([(*from, Role::Read), (*to, Role::Write)]))
+            }
+            Command::Barrier => (&[][..], None, None),
+        };
+        let parameters = kernel.map_or(&[][..], |kernel| &kernel.parameters().list);
+        let launch = parameters.iter().zip(args).filter_map(|(parameter, arg)| match arg {
+            NodeArg::Operand(operand) => {
+                Some((*operand, if parameter.written { Role::Write } else { Role::Read }))
+            }
+            _ => None,
+        });
+        launch.chain(copy.into_iter().flatten())
+    }
+
+    /// Whether it uses memory that is not bound, or orders everything.
+    pub(super) fn uses_everything(&self) -> bool {
+        match &self.command {
+            Command::Launch { kernel, .. } => kernel.parameters().indirect,
+            Command::Copy { .. } => false,
+            Command::Barrier => true,
+        }
+    }
+
+    /// The ranges of memory that it uses.
+    pub(super) fn ranges<'a>(
+        &'a self,
+        operands: &'a [Operand],
+    ) -> impl Iterator<Item = BufferRange> + 'a {
+        let all = self.uses_everything().then_some(BufferRange::EVERYTHING);
+        let each = self.operands();
+        each.map(|(operand, role)| BufferRange::of(&operands[operand as usize].tensor, role))
+            .chain(all)
+    }
+}

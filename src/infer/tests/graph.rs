@@ -1,0 +1,213 @@
+//! Graphs: replay, slots, drawings.
+
+use super::{Bench, Program, VIEW, values};
+use crate::infer::{Arg, DType, Graph, Grid, Sampling, Tensor};
+use crate::test_random::Random;
+
+/// Replaying with other tensors equals recording anew with them, also when they overlap each other, and when the stream has
+/// other launches around it.
+#[test]
+fn replay_equals_a_fresh_recording() {
+    let bench = Bench::new();
+    let mut random = Random::new(21);
+    for round in 0..60 {
+        let launches = 2 + random.below(40);
+        let program = Program::random(&mut random, launches).without_races();
+        let recorded = program.memory(&bench);
+        let count = random.below(program.memories + 1);
+        let (graph, slots) = Graph::record(|stream| {
+            let slots = recorded[..count]
+                .iter()
+                .map(|tensor| stream.slot(tensor))
+                .collect::<Result<Vec<_>, _>>()?;
+            program.record(&bench, &recorded, 0..program.steps.len(), stream)?;
+            Ok(slots)
+        })
+        .unwrap();
+        assert_eq!(values(&recorded), values(&program.memory(&bench)), "recording runs nothing");
+        assert_eq!(graph.barriers(), program.fewest_barriers());
+        // Twice with other tensors: the second time in part the same memory for several slots.
+        for overlap in [false, true] {
+            let large = bench.tensor(&(0..200).collect::<Vec<_>>());
+            let other = bench.tensor(&(0..200).collect::<Vec<_>>());
+            let part = |memory: &Tensor, slot: usize| {
+                let start = if overlap { 7 * slot } else { 45 * slot };
+                memory.narrow(0, start..start + super::VALUES).unwrap()
+            };
+            let fill = |memory: &Tensor| -> Vec<Tensor> {
+                let mut all: Vec<Tensor> = (0..count).map(|slot| part(memory, slot)).collect();
+                all.extend(program.memory(&bench).drain(count..));
+                all
+            };
+            let (by_replay, by_recording) = (fill(&large), fill(&other));
+            // What is not in a slot is the recorded memory.
+            let rest = |memory: &[Tensor]| -> Vec<Tensor> {
+                memory[..count].iter().chain(&recorded[count..]).cloned().collect()
+            };
+            for tensor in &recorded[count..] {
+                let initial = program.memory(&bench);
+                let position = recorded
+                    .iter()
+                    .position(|other| other.memory().is_same(tensor.memory()))
+                    .unwrap();
+                tensor
+                    .write::<u32>()
+                    .unwrap()
+                    .copy_from_slice(&initial[position].read::<u32>().unwrap());
+            }
+            let mut stream = bench.stream();
+            if round % 3 == 2 {
+                stream.sample(Sampling::Launches).unwrap();
+            }
+            let twist = bench.kernel("twist");
+            let around = |stream: &mut crate::infer::Stream, tensors: &[Tensor]| {
+                let view = tensors[0].narrow(0, 0..VIEW).unwrap();
+                stream
+                    .launch(
+                        &twist,
+                        &[(&view).into(), Arg::Bytes(&[1, 0, 0, 0])],
+                        Grid::threads_1d(VIEW),
+                    )
+                    .unwrap();
+            };
+            let filled: Vec<_> = slots.iter().copied().zip(&by_replay).collect();
+            let first = rest(&by_replay);
+            around(&mut stream, &first);
+            stream.replay(&graph, &filled, &[]).unwrap();
+            around(&mut stream, &first);
+            let report = stream.finish().unwrap();
+            assert_eq!(report.counters.launches, program.steps.len() as u64 + 2);
+
+            let mut stream = bench.stream();
+            let second: Vec<Tensor> = by_recording;
+            around(&mut stream, &second);
+            program.record(&bench, &second, 0..program.steps.len(), &mut stream).unwrap();
+            around(&mut stream, &second);
+            stream.finish().unwrap();
+            assert_eq!(large.to_vec::<u32>().unwrap(), other.to_vec::<u32>().unwrap());
+            assert_eq!(values(&first), values(&second), "{:?}", program.steps);
+        }
+    }
+}
+
+#[test]
+fn slots_are_checked() {
+    let bench = Bench::new();
+    let (x, y) = (bench.tensor(&[0; 8]), bench.tensor(&[0; 8]));
+    let (graph, (slot, bytes)) = Graph::record(|stream| {
+        let (slot, bytes) = (stream.slot(&x)?, stream.byte_slot()?);
+        assert!(
+            stream
+                .slot(&x.narrow(0, 2..4)?)
+                .unwrap_err()
+                .to_string()
+                .contains("overlaps another slot")
+        );
+        let args = [Arg::Tensor(&x), Arg::Slot(bytes, &[1, 0, 0, 0])];
+        stream.launch(&bench.kernel("twist"), &args, Grid::threads_1d(8))?;
+        let args = [Arg::Tensor(&y), Arg::Bytes(&[1, 0, 0, 0])];
+        stream.launch(&bench.kernel("twist"), &args, Grid::threads_1d(8))?;
+        assert!(
+            stream.slot(&y).unwrap_err().to_string().contains("a launch before it uses its memory")
+        );
+        assert!(stream.cut().is_err() && stream.sample(Sampling::Labels).is_err());
+        Ok((slot, bytes))
+    })
+    .unwrap();
+    let (_, (foreign, foreign_bytes)) =
+        Graph::record(|stream| Ok((stream.slot(&x)?, stream.byte_slot()?))).unwrap();
+    let halves = Tensor::new(&bench.gpu, DType::F16, &[16]).unwrap();
+    let short = bench.tensor(&[0; 7]);
+    let replay = |slots: &[_], bytes: &[_]| {
+        let result = bench.stream().replay(&graph, slots, bytes);
+        result.map_err(|error| error.to_string())
+    };
+    assert_eq!(replay(&[(slot, &y)], &[(bytes, &[0; 4])]), Ok(()));
+    for (slots, bytes, message) in [
+        (&[(foreign, &y)][..], &[][..], "a slot is not one of this graph"),
+        (&[], &[(foreign_bytes, &[0; 4][..])], "a byte slot is not one of this graph"),
+        (&[], &[(bytes, &[0; 3][..])], "byte slot 0 was recorded with 4 bytes, and 3 were passed"),
+    ] {
+        assert_eq!(replay(slots, bytes), Err(message.to_owned()));
+    }
+    for wrong in [&halves, &short] {
+        assert!(
+            replay(&[(slot, wrong)], &[])
+                .unwrap_err()
+                .contains("has another type, shape or strides")
+        );
+    }
+    assert!(bench.stream().slot(&x).is_err() && bench.stream().byte_slot().is_err());
+}
+
+/// Copies in a graph change the encoder; labels and their order are kept.
+#[test]
+fn graphs_with_copies_and_labels() {
+    let bench = Bench::new();
+    let [a, b] = [1, 2].map(|x| bench.tensor(&[x; 8]));
+    let twist = bench.kernel("twist");
+    let (graph, slot) = Graph::record(|stream| {
+        let slot = stream.slot(&a)?;
+        stream.label("one")?;
+        stream.launch(&twist, &[(&a).into(), Arg::Bytes(&[1, 0, 0, 0])], Grid::threads_1d(8))?;
+        stream.copy(&a, &b)?;
+        stream.label("two & <three>")?;
+        stream.launch(&twist, &[(&b).into(), Arg::Bytes(&[1, 0, 0, 0])], Grid::threads_1d(8))?;
+        stream.barrier();
+        stream.launch(&twist, &[(&a).into(), Arg::Bytes(&[2, 0, 0, 0])], Grid::threads_1d(8))?;
+        Ok(slot)
+    })
+    .unwrap();
+    let c = bench.tensor(&[5; 8]);
+    let report =
+        graph.replay(&bench.gpu, &bench.queue, &[(slot, &c)], &[]).unwrap().wait().unwrap();
+    assert_eq!(b.to_vec::<u32>().unwrap(), [(5 * 3 + 1) * 3 + 1; 8]);
+    assert_eq!(c.to_vec::<u32>().unwrap(), [(5 * 3 + 1) * 3 + 2; 8]);
+    assert_eq!(a.to_vec::<u32>().unwrap(), [1; 8]);
+    assert_eq!(report.labels, [("one".into(), 1), ("two & <three>".into(), 2)]);
+    assert_eq!(
+        (report.counters.copies, report.counters.fences, report.counters.barriers),
+        (1, 2, 1)
+    );
+    let groups: Vec<usize> = graph.nodes().map(|node| node.group).collect();
+    assert_eq!(groups, [0, 1, 2, 3, 3]);
+    let svg = graph.to_svg();
+    assert!(svg.contains("two &amp; &lt;three&gt;") && svg.matches(">barrier</text>").count() >= 3);
+    assert!(graph.to_dot().contains("two & <three>: twist"));
+}
+
+/// The edges are those of the definition, without those that follow from others.
+#[test]
+fn edges_are_the_conflicts() {
+    let bench = Bench::new();
+    let mut random = Random::new(4);
+    for _ in 0..20 {
+        let program = Program::random(&mut random, 25);
+        let memory = program.memory(&bench);
+        let count = program.steps.len();
+        let (graph, ()) =
+            Graph::record(|stream| program.record(&bench, &memory, 0..count, stream)).unwrap();
+        let edges = graph.edges();
+        let mut reaches = vec![vec![false; count]; count];
+        for &(first, second) in &edges {
+            assert!(program.conflict(first, second) && first < second);
+            reaches[first][second] = true;
+        }
+        for middle in 0..count {
+            for first in 0..count {
+                for second in 0..count {
+                    reaches[first][second] |= reaches[first][middle] && reaches[middle][second];
+                }
+            }
+        }
+        for second in 0..count {
+            for first in 0..second {
+                assert!(reaches[first][second] || !program.conflict(first, second));
+                let edge = edges.contains(&(first, second));
+                let follows = (first + 1..second)
+                    .any(|middle| reaches[first][middle] && reaches[middle][second]);
+                assert!(!(edge && follows), "the edge {first} {second} follows from others");
+            }
+        }
+    }
+}
