@@ -158,7 +158,7 @@ impl Program {
 
     fn compile(module: &Module, isa: IsaKind) -> Result<Self, CompileError> {
         let function =
-            passes::run(module, pipeline::PIPELINE).map_err(|refused| match refused {
+            passes::run(module, &pipeline::PIPELINE).map_err(|refused| match refused {
                 passes::Refused::Invalid(invalid) => CompileError::Invalid(invalid),
                 passes::Refused::TooLarge(large) => CompileError::TooLarge(large),
             })?;

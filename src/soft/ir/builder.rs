@@ -238,11 +238,6 @@ impl FunctionBuilder {
         self.op(Op::Lt, &[a, b])
     }
 
-    /// A mathematical function (`Imm::Precise`), in its precise or its fast variant.
-    pub(crate) fn math(&mut self, op: Op, precise: bool, args: &[Value]) -> Value {
-        self.emit(op, Type::Void, args, u64::from(precise))
-    }
-
     /// Conversion to `ty`, shape unchanged.
     pub(crate) fn convert(&mut self, value: Value, ty: Type) -> Value {
         if self.ty(value) == ty { value } else { self.emit(Op::Convert, ty, &[value], 0) }

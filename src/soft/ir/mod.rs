@@ -13,6 +13,8 @@
 //! * **Memory** is bytes that pointers point to: buffers, tables, threadgroup memory ([`Allocation`]), and the
 //!   thread's own [`LocalMemory`]. The front end decides on layout: the IR has byte offsets only.
 
+use std::sync::Arc;
+
 mod address;
 mod builder;
 pub(crate) mod facts;
@@ -99,8 +101,27 @@ pub(crate) struct Module {
     pub(crate) samplers: Vec<Bound>,
     /// The kernel and every function that it reaches.
     pub(crate) functions: Vec<Function>,
-    /// The kernel: a function without parameters and result. Its arguments are allocations and inputs.
+    /// The code of the library functions that they apply.
+    pub(crate) library: Library,
+    /// The kernel: a function without parameters and result, whose arguments are allocations and inputs. In the
+    /// compilation of the library, a library function.
     pub(crate) entry: FuncId,
+}
+
+/// The code of library functions ([`Op::is_library`]), each without calls and applications of others.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Library(Vec<(Op, Arc<Function>)>);
+
+impl Library {
+    /// The library with these functions.
+    pub(crate) fn of(functions: impl IntoIterator<Item = (Op, Arc<Function>)>) -> Self {
+        Self(functions.into_iter().collect())
+    }
+
+    /// The code of a function. A kernel applies few.
+    pub(crate) fn get(&self, op: Op) -> Option<&Function> {
+        self.0.iter().find(|entry| entry.0 == op).map(|entry| &*entry.1)
+    }
 }
 
 /// Memory that the kernel's pointers can start from.

@@ -195,8 +195,6 @@ pub(crate) enum Imm {
     Bytes,
     /// Lanes that work together: 32, or 4 for quad functions.
     Width,
-    /// 1 for MSL's precise variant, 0 for the fast one.
-    Precise,
     /// 1 for a vector that is made of loads of scalars: a fault names one of them.
     Joined,
     /// A [`Barrier`].
@@ -284,8 +282,8 @@ operations! {
     Mul "mul" Same(2, Number), None, Pure, IfOperands;
     /// `a / b`; integers truncate.
     Div "div" Same(2, Number), None, Pure, IfOperands;
-    /// Integer `a % b`, with the sign of `a`; `fmod` for floats.
-    Rem "rem" Same(2, Number), None, Pure, IfOperands;
+    /// `a % b`, with the sign of `a`.
+    Rem "rem" Same(2, Int), None, Pure, IfOperands;
     /// `-a`
     Neg "neg" Same(1, Number), None, Pure, IfOperands;
     /// The absolute value; of the lowest integer, itself.
@@ -356,14 +354,21 @@ operations! {
     Trunc "trunc" Same(1, Float), None, Pure, IfOperands;
     /// To nearest, ties to even.
     Rint "rint" Same(1, Float), None, Pure, IfOperands;
-    /// To nearest, ties away from zero.
-    Round "round" Same(1, Float), None, Pure, IfOperands;
     /// `a - floor(a)`, always below 1.
     Fract "fract" Same(1, Float), None, Pure, IfOperands;
     /// `a` with the sign of `b`.
     CopySign "copysign" Same(2, Float), None, Pure, IfOperands;
     /// The next value after `a` in the direction of `b`.
     NextAfter "nextafter" Same(2, Float), None, Pure, IfOperands;
+
+    /// The square root, correctly rounded.
+    Sqrt "sqrt" Same(1, Float), None, Pure, IfOperands;
+
+    // Functions of the library (MSL 6.5; accuracy MSL 8.4): `passes/library.rs` replaces them by the library's code.
+    /// To nearest, ties away from zero.
+    Round "round" Same(1, Float), None, Pure, IfOperands;
+    /// `a - b * trunc(a / b)`, exactly.
+    Fmod "fmod" Same(2, Float), None, Pure, IfOperands;
     /// `a` times two to the power of an `i32`.
     Ldexp "ldexp" Rule::Scale, None, Pure, IfOperands;
     /// The mantissa of `frexp`, in [0.5, 1).
@@ -372,60 +377,56 @@ operations! {
     Exponent "exponent" To(Float, Scalar::I32), None, Pure, IfOperands;
     /// `ilogb`
     Ilogb "ilogb" To(Float, Scalar::I32), None, Pure, IfOperands;
-
-    // Mathematics (MSL 6.5; accuracy MSL 8.4).
-    /// The square root.
-    Sqrt "sqrt" Same(1, Float), Precise, Pure, IfOperands;
     /// One over the square root.
-    Rsqrt "rsqrt" Same(1, Float), Precise, Pure, IfOperands;
+    Rsqrt "rsqrt" Same(1, Float), None, Pure, IfOperands;
     /// e to the power of.
-    Exp "exp" Same(1, Float), Precise, Pure, IfOperands;
+    Exp "exp" Same(1, Float), None, Pure, IfOperands;
     /// 2 to the power of.
-    Exp2 "exp2" Same(1, Float), Precise, Pure, IfOperands;
+    Exp2 "exp2" Same(1, Float), None, Pure, IfOperands;
     /// 10 to the power of.
-    Exp10 "exp10" Same(1, Float), Precise, Pure, IfOperands;
+    Exp10 "exp10" Same(1, Float), None, Pure, IfOperands;
     /// The natural logarithm.
-    Log "log" Same(1, Float), Precise, Pure, IfOperands;
+    Log "log" Same(1, Float), None, Pure, IfOperands;
     /// The logarithm to base 2.
-    Log2 "log2" Same(1, Float), Precise, Pure, IfOperands;
+    Log2 "log2" Same(1, Float), None, Pure, IfOperands;
     /// The logarithm to base 10.
-    Log10 "log10" Same(1, Float), Precise, Pure, IfOperands;
+    Log10 "log10" Same(1, Float), None, Pure, IfOperands;
     /// Sine.
-    Sin "sin" Same(1, Float), Precise, Pure, IfOperands;
+    Sin "sin" Same(1, Float), None, Pure, IfOperands;
     /// Cosine.
-    Cos "cos" Same(1, Float), Precise, Pure, IfOperands;
+    Cos "cos" Same(1, Float), None, Pure, IfOperands;
     /// Tangent.
-    Tan "tan" Same(1, Float), Precise, Pure, IfOperands;
+    Tan "tan" Same(1, Float), None, Pure, IfOperands;
     /// Sine of pi times the operand.
-    SinPi "sinpi" Same(1, Float), Precise, Pure, IfOperands;
+    SinPi "sinpi" Same(1, Float), None, Pure, IfOperands;
     /// Cosine of pi times the operand.
-    CosPi "cospi" Same(1, Float), Precise, Pure, IfOperands;
+    CosPi "cospi" Same(1, Float), None, Pure, IfOperands;
     /// Tangent of pi times the operand.
-    TanPi "tanpi" Same(1, Float), Precise, Pure, IfOperands;
+    TanPi "tanpi" Same(1, Float), None, Pure, IfOperands;
     /// Arc sine.
-    Asin "asin" Same(1, Float), Precise, Pure, IfOperands;
+    Asin "asin" Same(1, Float), None, Pure, IfOperands;
     /// Arc cosine.
-    Acos "acos" Same(1, Float), Precise, Pure, IfOperands;
+    Acos "acos" Same(1, Float), None, Pure, IfOperands;
     /// Arc tangent.
-    Atan "atan" Same(1, Float), Precise, Pure, IfOperands;
+    Atan "atan" Same(1, Float), None, Pure, IfOperands;
     /// Hyperbolic sine.
-    Sinh "sinh" Same(1, Float), Precise, Pure, IfOperands;
+    Sinh "sinh" Same(1, Float), None, Pure, IfOperands;
     /// Hyperbolic cosine.
-    Cosh "cosh" Same(1, Float), Precise, Pure, IfOperands;
+    Cosh "cosh" Same(1, Float), None, Pure, IfOperands;
     /// Hyperbolic tangent.
-    Tanh "tanh" Same(1, Float), Precise, Pure, IfOperands;
+    Tanh "tanh" Same(1, Float), None, Pure, IfOperands;
     /// Inverse hyperbolic sine.
-    Asinh "asinh" Same(1, Float), Precise, Pure, IfOperands;
+    Asinh "asinh" Same(1, Float), None, Pure, IfOperands;
     /// Inverse hyperbolic cosine.
-    Acosh "acosh" Same(1, Float), Precise, Pure, IfOperands;
+    Acosh "acosh" Same(1, Float), None, Pure, IfOperands;
     /// Inverse hyperbolic tangent.
-    Atanh "atanh" Same(1, Float), Precise, Pure, IfOperands;
+    Atanh "atanh" Same(1, Float), None, Pure, IfOperands;
     /// The angle of the point (`b`, `a`).
-    Atan2 "atan2" Same(2, Float), Precise, Pure, IfOperands;
+    Atan2 "atan2" Same(2, Float), None, Pure, IfOperands;
     /// `a` to the power of `b`.
-    Pow "pow" Same(2, Float), Precise, Pure, IfOperands;
+    Pow "pow" Same(2, Float), None, Pure, IfOperands;
     /// `a` to the power of `b`, for `a` not negative.
-    Powr "powr" Same(2, Float), Precise, Pure, IfOperands;
+    Powr "powr" Same(2, Float), None, Pure, IfOperands;
 
     // Types and vectors.
     /// Conversion (MSL 2.12, 8.6): floats to integers truncate and saturate, NaN becomes 0;
@@ -584,6 +585,12 @@ impl Op {
     pub(crate) const fn is_free(self) -> bool {
         use Op::{Allocation, Const, Input, Local, Param, Sampler, Texture};
         matches!(self, Const | Input | Param | Allocation | Texture | Sampler | Local)
+    }
+
+    /// Whether it is a function of the library: passes move and merge it like any operation, and a back end never
+    /// sees it.
+    pub(crate) fn is_library(self) -> bool {
+        (Self::Round..=Self::Powr).contains(&self)
     }
 
     /// Whether an unused instruction may be removed.

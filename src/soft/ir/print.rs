@@ -126,7 +126,6 @@ fn instruction(function: &Function, value: Value, out: &mut Formatter<'_>) -> Re
         Imm::Width if inst.imm == 32 => {}
         Imm::Width => write!(out, ".{}", inst.imm)?,
         Imm::Joined => out.write_str(if inst.imm == 0 { "" } else { ".joined" })?,
-        Imm::Precise => out.write_str(if inst.imm == 0 { "" } else { ".precise" })?,
         Imm::Side => write!(out, ".{}", TextureSide::NAMES[inst.imm as usize % 5])?,
         Imm::Barrier => out.write_str(if inst.imm == 0 { ".threadgroup" } else { ".simdgroup" })?,
     }
@@ -211,7 +210,7 @@ mod tests {
         let pair = b.swizzle(four, &[3, 0]);
         let twice = b.emit(Op::Swizzle, Type::of(Scalar::F32, 2), &[pair, pair], 0x50);
         let x = b.extract(twice, 1);
-        let root = b.math(Op::Sqrt, true, &[x]);
+        let root = b.op(Op::Sqrt, &[x]);
         let given = b.call(FuncId(1), &[root], Type::F32).expect("a result");
         let small = b.lt(given, half);
         b.begin_if(small);
@@ -259,7 +258,15 @@ mod tests {
             other("tile", AllocationKind::Threadgroup(128)),
             other("scratch", AllocationKind::ThreadgroupArgument { index: 1 }),
         ];
-        Module { name: "show".into(), allocations, textures, samplers, functions, entry: FuncId(0) }
+        Module {
+            name: "show".into(),
+            allocations,
+            textures,
+            samplers,
+            functions,
+            library: Default::default(),
+            entry: FuncId(0),
+        }
     }
 
     #[test]

@@ -45,18 +45,8 @@ pub(crate) trait Unary {
     type A: Register;
     /// The result's type.
     type R: Register;
-    /// The result in one lane, unless it is [rare](Self::is_rare).
+    /// The result in one lane.
     fn lane(a: Self::A) -> Self::R;
-    /// Whether some operand is rare at all.
-    const HAS_RARE: bool = false;
-    /// Whether this operand needs a slow path, which a test keeps out of the loop over lanes.
-    fn is_rare(_: Self::A) -> bool {
-        false
-    }
-    /// The result for a rare operand.
-    fn rare(a: Self::A) -> Self::R {
-        Self::lane(a)
-    }
 }
 
 /// An operation on two operands.
@@ -131,36 +121,10 @@ macro_rules! semantics {
             Ceil F32 |a: f32| -> f32 { a.ceil() }
             Trunc F32 |a: f32| -> f32 { a.trunc() }
             Rint F32 |a: f32| -> f32 { a.round_ties_even() }
-            Round F32 |a: f32| -> f32 { math::round(a) }
             Fract F16 |a: f32| -> f32 { round_f16(math::fract(a, 1.0 - 1.0 / 2048.0)) }
             Fract BF16 |a: f32| -> f32 { round_bf16(math::fract(a, 1.0 - 1.0 / 256.0)) }
             Fract F32 |a: f32| -> f32 { math::fract(a, 1.0 - f32::EPSILON / 2.0) }
-            Mantissa F32 |a: f32| -> f32 { math::mantissa(a) }
-            Exponent F32 |a: f32| -> i32 { math::exponent(a) }
-            Ilogb F32 |a: f32| -> i32 { math::ilogb(a) }
             Sqrt F32 |a: f32| -> f32 { a.sqrt() }
-            Rsqrt F32 |a: f32| -> f32 { math::rsqrt(a) }
-            Exp F32 |a: f32| -> f32 { math::exp(a) }
-            Exp2 F32 |a: f32| -> f32 { math::exp2(a) }
-            Exp10 F32 |a: f32| -> f32 { math::exp10(a) }
-            Log F32 |a: f32| -> f32 { math::log(a) }
-            Log2 F32 |a: f32| -> f32 { math::log2(a) }
-            Log10 F32 |a: f32| -> f32 { math::log10(a) }
-            Sin F32 |a: f32| -> f32 { math::sin(a) } => { math::is_large_angle(a) => math::sin_large(a) }
-            Cos F32 |a: f32| -> f32 { math::cos(a) } => { math::is_large_angle(a) => math::cos_large(a) }
-            Tan F32 |a: f32| -> f32 { math::tan(a) } => { math::is_large_angle(a) => math::tan_large(a) }
-            SinPi F32 |a: f32| -> f32 { math::sinpi(a) }
-            CosPi F32 |a: f32| -> f32 { math::cospi(a) }
-            TanPi F32 |a: f32| -> f32 { math::tanpi(a) }
-            Asin F32 |a: f32| -> f32 { math::asin(a) }
-            Acos F32 |a: f32| -> f32 { math::acos(a) }
-            Atan F32 |a: f32| -> f32 { math::atan(a) }
-            Sinh F32 |a: f32| -> f32 { math::sinh(a) }
-            Cosh F32 |a: f32| -> f32 { math::cosh(a) }
-            Tanh F32 |a: f32| -> f32 { math::tanh(a) }
-            Asinh F32 |a: f32| -> f32 { math::asinh(a) }
-            Acosh F32 |a: f32| -> f32 { math::acosh(a) }
-            Atanh F32 |a: f32| -> f32 { math::atanh(a) }
         }
         binary {
             Add U32 |a: u32, b: u32| -> u32 { a.wrapping_add(b) }
@@ -181,7 +145,6 @@ macro_rules! semantics {
             Rem I32 |a: i32, b: i32| -> i32 { a.wrapping_sub(math::div_i32(a, b).wrapping_mul(b)) }
             Rem U64 |a: u64, b: u64| -> u64 { a.checked_rem(b).unwrap_or(a) }
             Rem I64 |a: i64, b: i64| -> i64 { if b == 0 { a } else { a.wrapping_rem(b) } }
-            Rem F32 |a: f32, b: f32| -> f32 { a % b }
             Min U32 |a: u32, b: u32| -> u32 { a.min(b) }
             Min I32 |a: i32, b: i32| -> i32 { a.min(b) }
             Min U64 |a: u64, b: u64| -> u64 { a.min(b) }
@@ -265,12 +228,6 @@ macro_rules! semantics {
             NextAfter F16 |a: f32, b: f32| -> f32 { math::next_after_f16(a, b) }
             NextAfter BF16 |a: f32, b: f32| -> f32 { math::next_after_bf16(a, b) }
             NextAfter F32 |a: f32, b: f32| -> f32 { math::next_after(a, b) }
-            Ldexp F16 |a: f32, b: i32| -> f32 { round_f64_to_f16(math::scale(a, b)) }
-            Ldexp BF16 |a: f32, b: i32| -> f32 { round_f64_to_bf16(math::scale(a, b)) }
-            Ldexp F32 |a: f32, b: i32| -> f32 { math::scale(a, b) as f32 }
-            Atan2 F32 |a: f32, b: f32| -> f32 { math::atan2(a, b) }
-            Pow F32 |a: f32, b: f32| -> f32 { math::pow(a, b) }
-            Powr F32 |a: f32, b: f32| -> f32 { math::powr(a, b) }
         }
         ternary {
             Fma F16 |a: f32, b: f32, c: f32| -> f32 {
@@ -286,12 +243,10 @@ pub(crate) use semantics;
 
 /// A type for each row, named operation and scalar: `AddU32`, `SqrtF32`.
 pub(crate) mod rows {
-    use super::{
-        Binary, Ternary, Unary, math, round_bf16, round_f16, round_f64_to_bf16, round_f64_to_f16,
-    };
+    use super::{Binary, Ternary, Unary, math, round_bf16, round_f16, round_f64_to_f16};
 
     macro_rules! define {
-        (unary { $($op:ident $scalar:ident |$a:ident: $A:ty| -> $R:ty $body:block $(=> { $when:expr => $other:expr })?)* }
+        (unary { $($op:ident $scalar:ident |$a:ident: $A:ty| -> $R:ty $body:block)* }
          binary { $($op2:ident $scalar2:ident |$a2:ident: $A2:ty, $b2:ident: $B2:ty| -> $R2:ty $body2:block)* }
          ternary { $($op3:ident $scalar3:ident |$a3:ident: $A3:ty, $b3:ident: $B3:ty, $c3:ident: $C3:ty| -> $R3:ty $body3:block)* }
         ) => { paste::paste! {
@@ -303,12 +258,6 @@ pub(crate) mod rows {
                     type R = $R;
                     #[inline(always)]
                     fn lane($a: $A) -> $R $body
-                    $(
-                        const HAS_RARE: bool = true;
-                        #[inline(always)]
-                        fn is_rare($a: $A) -> bool { $when }
-                        fn rare($a: $A) -> $R { $other }
-                    )?
                 }
             )*
             $(
@@ -351,7 +300,7 @@ pub(crate) fn row_scalar(op: Op, scalar: Scalar) -> Option<Scalar> {
 }
 
 macro_rules! has_row {
-    (unary { $($op:ident $scalar:ident |$($arg:ident: $ty:ty),*| -> $R:ty $body:block $(=> $rare:tt)?)* }
+    (unary { $($op:ident $scalar:ident |$($arg:ident: $ty:ty),*| -> $R:ty $body:block)* }
      binary { $($op2:ident $scalar2:ident |$($arg2:ident: $ty2:ty),*| -> $R2:ty $body2:block)* }
      ternary { $($op3:ident $scalar3:ident |$($arg3:ident: $ty3:ty),*| -> $R3:ty $body3:block)* }
     ) => {
@@ -365,13 +314,8 @@ macro_rules! has_row {
 }
 semantics!(has_row);
 
-/// One lane of a unary row, rare operands included.
-fn unary<F: Unary>(a: F::A) -> F::R {
-    if F::is_rare(a) { F::rare(a) } else { F::lane(a) }
-}
-
 macro_rules! eval_row {
-    (unary { $($op:ident $scalar:ident |$($arg:ident: $ty:ty),*| -> $R:ty $body:block $(=> $rare:tt)?)* }
+    (unary { $($op:ident $scalar:ident |$($arg:ident: $ty:ty),*| -> $R:ty $body:block)* }
      binary { $($op2:ident $scalar2:ident |$($arg2:ident: $ty2:ty),*| -> $R2:ty $body2:block)* }
      ternary { $($op3:ident $scalar3:ident |$($arg3:ident: $ty3:ty),*| -> $R3:ty $body3:block)* }
     ) => { paste::paste! {
@@ -379,7 +323,7 @@ macro_rules! eval_row {
         fn eval_row(op: Op, scalar: Scalar, args: &[u64]) -> Option<u64> {
             Some(match (op, scalar, args) {
                 $((Op::$op, Scalar::$scalar, &[a]) => {
-                    unary::<rows::[<$op $scalar>]>(Register::from_bits(a)).into_bits()
+                    <rows::[<$op $scalar>]>::lane(Register::from_bits(a)).into_bits()
                 })*
                 $((Op::$op2, Scalar::$scalar2, &[a, b]) => {
                     <rows::[<$op2 $scalar2>]>::lane(Register::from_bits(a), Register::from_bits(b)).into_bits()
@@ -403,7 +347,7 @@ pub(crate) fn needs_narrowing(op: Op, scalar: Scalar) -> bool {
         return false;
     }
     match op.row().rule {
-        super::Rule::Same(..) | super::Rule::Scale => {
+        super::Rule::Same(..) => {
             let sign_only = scalar.is_float() && matches!(op, Op::Neg | Op::Abs);
             let stays = matches!(
                 op,
@@ -416,8 +360,6 @@ pub(crate) fn needs_narrowing(op: Op, scalar: Scalar) -> bool {
                     | Op::Ceil
                     | Op::Trunc
                     | Op::Rint
-                    | Op::Round
-                    | Op::Mantissa
                     | Op::CopySign
                     | Op::PopCount
             );

@@ -29,9 +29,6 @@ pub(crate) fn verify(module: &Module) -> Result<(), Invalid> {
     let at = |function: &str, what: String| Invalid { function: function.to_owned(), what };
     match module.functions.get(module.entry.index()) {
         None => return Err(at(&module.name, "has no entry".into())),
-        Some(entry) if !entry.params.is_empty() || entry.result != Type::Void => {
-            return Err(at(&entry.name, "a kernel has no parameters and no result".into()));
-        }
         Some(_) => {}
     }
     if let Some(name) = recursive(module) {
@@ -170,7 +167,7 @@ impl Check<'_> {
             }),
             Imm::Component | Imm::Pattern | Imm::Bytes => true,
             Imm::Width => imm == 32 || imm == 4,
-            Imm::Precise | Imm::Joined | Imm::Barrier => imm <= 1,
+            Imm::Joined | Imm::Barrier => imm <= 1,
         };
         if fits { Ok(()) } else { Err(format!("{value}: {name} has the immediate {imm:#x}")) }
     }

@@ -257,7 +257,6 @@ pub(crate) enum Decl {
         span: Span,
     },
     Access,
-    Pragma(Name),
 }
 
 /// specifiers declarator (= initializer)?, …;

@@ -34,8 +34,6 @@ pub(crate) struct Function {
     pub(crate) parameters: u32,
     pub(crate) result: TyId,
     pub(crate) body: Vec<Stmt>,
-    /// `#pragma METAL fp math_mode(safe)` or the option: library functions default to precise.
-    pub(crate) precise: bool,
     /// The functions and variables that the body uses.
     pub(crate) uses: Uses,
 }

@@ -40,8 +40,6 @@ pub(crate) enum Kind {
     Char,
     Str,
     Punct(Punct),
-    /// A `#pragma` that the parser handles; the spelling is its text.
-    Pragma,
     /// A character that begins no token.
     Stray,
     Eof,

@@ -9,6 +9,7 @@ pub(crate) mod check;
 pub(crate) mod diagnostics;
 pub(crate) mod hir;
 pub(crate) mod lex;
+mod library;
 pub(crate) mod lower;
 pub(crate) mod names;
 pub(crate) mod parse;
@@ -21,9 +22,9 @@ pub(crate) mod types;
 use crate::soft::ir::{self, InternalError};
 use ast::Stage;
 use check::entry::Reflection;
-use check::library;
-use check::program::{Program, Specialisation};
-use check::{Checker, FuncId, Mode};
+use check::library::Library as Known;
+use check::program::{Program, Role, Specialisation};
+use check::{Checker, FuncId};
 use diagnostics::{Diagnostics, Listed};
 use hir::Constant;
 use names::Names;
@@ -136,7 +137,7 @@ pub(crate) fn compile(source: &str, options: &Options) -> Result<Library, Compil
 }
 
 fn compile_here(source: &str, options: &Options) -> Result<Library, CompileError> {
-    let library = library::Library::get();
+    let library = Known::get();
     let mut context = Context {
         sources: SourceMap::starting_at(library.end),
         names: Names::above(library.names.clone()),
@@ -171,7 +172,7 @@ fn compile_here(source: &str, options: &Options) -> Result<Library, CompileError
     }
     let Context { sources, names, diagnostics } = context;
     let context = check::Context { names, diagnostics };
-    let mut checker = Checker::new(context, library, Mode { fast_math: options.fast_math });
+    let mut checker = Checker::new(context, library);
     let checked = ir::catch_internal_error(|| {
         checker.declare_all(&declarations);
         checker.check_all_bodies();
@@ -236,13 +237,14 @@ impl Library {
     }
 
     /// Checks the functions that a kernel needs. Only this step of creating a kernel holds the lock.
-    fn program(&self, func: FuncId) -> Result<Program, CompileError> {
+    fn program(&self, func: FuncId, role: Role) -> Result<Program, CompileError> {
         // After a panic in another thread `recover` has restored the checker.
         let mut checker = self.checker.lock().unwrap_or_else(PoisonError::into_inner);
-        let program = ir::catch_internal_error(|| checker.program(func)).map_err(|error| {
-            let diagnostics = checker.recover();
-            broken(&error, diagnostics, &self.sources)
-        })?;
+        let program =
+            ir::catch_internal_error(|| checker.program(func, role)).map_err(|error| {
+                let diagnostics = checker.recover();
+                broken(&error, diagnostics, &self.sources)
+            })?;
         program.map_err(|error| CompileError::new(&error, &self.sources))
     }
 
@@ -264,7 +266,7 @@ impl Library {
     ) -> Result<(ir::Module, Reflection), CompileError> {
         let func = self.find(name)?;
         ir::with_stack(|| {
-            let program = self.program(func)?;
+            let program = self.program(func, Role::Kernel)?;
             let lowered = ir::catch_internal_error(|| {
                 let special = Specialisation::new(&program, values);
                 lower::lower(&special)
@@ -281,8 +283,22 @@ impl Library {
             let mut module = lowered.map_err(|errors| CompileError::new(&errors, &self.sources))?;
             // An instance of a template is found by its host name.
             module.name = name.to_string();
+            module.library = library::applied(&module.functions);
             Ok((module, program.reflection))
         })
+    }
+
+    /// Lowers a function that is no entry point, for the library itself.
+    fn function(&self, name: &str) -> Result<ir::Module, String> {
+        let func = {
+            let checker = self.checker.lock().unwrap_or_else(PoisonError::into_inner);
+            let at = checker.functions.iter().position(|func| func.name == name);
+            FuncId(at.ok_or_else(|| format!("no function '{name}'"))? as u32)
+        };
+        let program = self.program(func, Role::Function).map_err(|error| error.to_string())?;
+        let special = Specialisation::new(&program, &|_| None);
+        let module = lower::lower(&special).map_err(|errors| errors.render(&self.sources))?;
+        Ok(ir::Module { library: library::applied(&module.functions), ..module })
     }
 
     /// The file, line and column of an IR instruction's span, for reports of faults. It never
@@ -296,7 +312,7 @@ impl Library {
     #[cfg(test)]
     pub(crate) fn reflection(&self, name: &str) -> Result<Reflection, CompileError> {
         let func = self.find(name)?;
-        ir::with_stack(|| Ok(self.program(func)?.reflection))
+        ir::with_stack(|| Ok(self.program(func, Role::Kernel)?.reflection))
     }
 }
 

@@ -47,7 +47,7 @@ known_names! {
     LINE "__LINE__" COUNTER "__COUNTER__" DATE "__DATE__" TIME "__TIME__" INCLUDE_LEVEL "__INCLUDE_LEVEL__"
     DEFINE "define" UNDEF "undef" INCLUDE "include" IMPORT "import" IFDEF "ifdef" IFNDEF "ifndef"
     ELIF "elif" ENDIF "endif" ERROR "error" WARNING "warning" PRAGMA "pragma" ONCE "once"
-    METAL "metal" METAL_PRAGMA "METAL" CLANG "clang" FP "fp" STD "std"
+    METAL "metal" STD "std"
     FAST "fast" PRECISE "precise" FINAL "final" OVERRIDE "override" VOTE_T "vote_t"
     THREAD_ELEMENTS "thread_elements" SIMD "simd" BEGIN "begin" END "end"
 }

@@ -109,12 +109,6 @@ pub(crate) trait Isa {
         lanes
     }
 
-    /// Whether every element is 0.
-    #[inline(always)]
-    fn all_zero(lanes: &[u32; LANES]) -> bool {
-        lanes.iter().fold(0, |all, lane| all | lane) == 0
-    }
-
     /// Whether N numbers, 16 or 32, go up by one.
     ///
     /// # Safety
@@ -237,7 +231,7 @@ mod x86 {
         _mm256_storeu_ps, _mm256_testz_si256, _mm256_xor_si256, _mm512_add_epi32,
         _mm512_cmp_ps_mask, _mm512_cmpneq_epi32_mask, _mm512_cvtph_ps, _mm512_loadu_si512,
         _mm512_mask_storeu_epi32, _mm512_movepi32_mask, _mm512_set1_epi32, _mm512_setr_epi32,
-        _mm512_setzero_si512, _mm512_storeu_ps,
+        _mm512_storeu_ps,
     };
 
     use super::{Handler, Ins, Isa, LANES, Wave, widen_nans};
@@ -280,12 +274,6 @@ mod x86 {
                 mask |= (bits as u32) << (8 * k);
             }
             mask
-        }
-
-        #[inline(always)]
-        fn all_zero(lanes: &[u32; LANES]) -> bool {
-            // SAFETY: only reached through `avx2` below; the lanes are there.
-            unsafe { equal8::<LANES>(lanes.as_ptr(), _mm256_setzero_si256(), 0) }
         }
 
         #[inline(always)]
@@ -380,12 +368,6 @@ mod x86 {
                 let high = _mm512_movepi32_mask(half(16));
                 u32::from(low) | u32::from(high) << 16
             }
-        }
-
-        #[inline(always)]
-        fn all_zero(lanes: &[u32; LANES]) -> bool {
-            // SAFETY: only reached through `avx512` below; the lanes are there.
-            unsafe { equal16::<LANES>(lanes.as_ptr(), _mm512_setzero_si512(), 0) }
         }
 
         #[inline(always)]

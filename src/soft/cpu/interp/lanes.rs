@@ -123,19 +123,6 @@ impl<F: Unary<A: Lane, R: Lane>> Handler for Lanes1<F> {
         unsafe {
             let ins = &*ip;
             let (to, from) = (frame.add(ins.a as usize), frame.add(ins.b as usize));
-            if F::HAS_RARE {
-                let mut rare = [0; LANES];
-                for (k, rare) in rare.iter_mut().enumerate() {
-                    *rare = F::is_rare(F::A::read(from, k)).cell();
-                }
-                if !I::all_zero(&rare) {
-                    fill::<I, F::R>(to, |k| {
-                        let a = F::A::read(from, k);
-                        if F::is_rare(a) { F::rare(a) } else { F::lane(a) }
-                    });
-                    return ip.add(1);
-                }
-            }
             fill::<I, F::R>(to, |k| F::lane(F::A::read(from, k)));
             ip.add(1)
         }
@@ -221,8 +208,7 @@ impl<F: Unary<A: Lane, R: Lane>> Handler for Once<F> {
         unsafe {
             let ins = &*ip;
             let a = F::A::read(frame.add(ins.b as usize), 0);
-            let result = if F::HAS_RARE && F::is_rare(a) { F::rare(a) } else { F::lane(a) };
-            F::R::write_slot(frame.add(ins.a as usize), result);
+            F::R::write_slot(frame.add(ins.a as usize), F::lane(a));
             ip.add(1)
         }
     }
@@ -261,7 +247,7 @@ impl<F: Ternary<A: Lane, B: Lane, C: Lane, R: Lane>> Handler for Once3<F> {
 pub(crate) type Shape<'a> = &'a [bool];
 
 macro_rules! handlers {
-    (unary { $($op:ident $scalar:ident |$($arg:ident: $ty:ty),*| -> $R:ty $body:block $(=> $rare:tt)?)* }
+    (unary { $($op:ident $scalar:ident |$($arg:ident: $ty:ty),*| -> $R:ty $body:block)* }
      binary { $($op2:ident $scalar2:ident |$($arg2:ident: $ty2:ty),*| -> $R2:ty $body2:block)* }
      ternary { $($op3:ident $scalar3:ident |$($arg3:ident: $ty3:ty),*| -> $R3:ty $body3:block)* }
     ) => { paste::paste! {

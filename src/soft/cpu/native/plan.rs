@@ -322,7 +322,7 @@ pub(crate) fn kind(
             Op::Add | Op::Sub | Op::Mul | Op::Shl => Kind::Folded,
             _ => Kind::Interpreted,
         },
-        Rule::Same(..) | Rule::Compare(_) | Rule::Test(_) | Rule::To(..) | Rule::Scale => {
+        Rule::Same(..) | Rule::Compare(_) | Rule::Test(_) => {
             direct(holds(inst.ty, same) && operands_held() && has_code(function, inst))
         }
         Rule::Select => direct(holds(inst.ty, same) && operands_held()),

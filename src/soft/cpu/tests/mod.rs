@@ -73,6 +73,7 @@ pub(crate) fn module(allocations: Vec<Allocation>, kernel: Function) -> Module {
         allocations,
         textures: vec![],
         samplers: vec![],
+        library: Default::default(),
         functions: vec![kernel],
         entry: FuncId(0),
     }

@@ -139,6 +139,7 @@ impl Generator {
     fn operation(&mut self) -> Value {
         // Functions that are not the same bits as another's by rule, and what lone threads have not.
         let op = self.random.pick(Op::ALL);
+        let op = if op.is_library() { Op::Fma } else { op };
         let ty = self.ty();
         let scalar = ty.scalar().unwrap();
         let fits = |class: crate::soft::ir::Class| class.has(scalar);
@@ -151,7 +152,7 @@ impl Generator {
                 let args = [self.value(ty), self.value(ty)];
                 self.b.op(op, &args)
             }
-            Rule::Test(class) | Rule::To(class, _) if fits(class) => {
+            Rule::Test(class) if fits(class) => {
                 let arg = self.value(ty);
                 self.b.op(op, &[arg])
             }
@@ -159,10 +160,6 @@ impl Generator {
                 let wide = self.random.chance(50);
                 let condition = if wide { ty.with_scalar(Scalar::Bool) } else { Type::BOOL };
                 let args = [self.value(condition), self.value(ty), self.value(ty)];
-                self.b.op(op, &args)
-            }
-            Rule::Scale if scalar.is_float() => {
-                let args = [self.value(ty), self.value(ty.with_scalar(Scalar::I32))];
                 self.b.op(op, &args)
             }
             Rule::Convert => {
@@ -553,6 +550,7 @@ fn program(seed: u64, across: bool) -> Module {
         allocations,
         textures: vec![],
         samplers: vec![],
+        library: Default::default(),
         functions,
         entry: FuncId(0),
     }

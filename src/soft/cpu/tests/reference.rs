@@ -256,7 +256,7 @@ impl Thread<'_> {
                 Vec::new()
             }
             rule => {
-                assert!(matches!(inst.op.row().imm, Imm::None | Imm::Precise), "{rule:?}");
+                assert!(matches!(inst.op.row().imm, Imm::None), "{rule:?}");
                 let scalar = types[if inst.op == Op::Select { 1 } else { 0 }]
                     .scalar()
                     .unwrap_or(Scalar::U64);

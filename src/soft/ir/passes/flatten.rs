@@ -1,9 +1,7 @@
 //! Flattening: a short `if` that only computes and assigns becomes selects. A mask that is set and undone
 //! costs more than a few operations whose results are not used.
 
-use crate::soft::ir::{
-    Args, Block, Effect, Function, Imm, Inst, Op, Scalar, Span, Stmt, Type, Value,
-};
+use crate::soft::ir::{Args, Block, Effect, Function, Inst, Op, Scalar, Span, Stmt, Type, Value};
 
 /// Operations of both branches together, at most.
 const MOST: usize = 8;
@@ -56,7 +54,7 @@ fn is_simple(function: &Function, block: &Block) -> bool {
 /// Whether an operation is worth a branch around it.
 fn is_costly(op: Op, ty: Type) -> bool {
     let divides = matches!(op, Op::Div | Op::Rem);
-    op.row().imm == Imm::Precise || divides && ty.scalar().is_some_and(Scalar::is_int)
+    op.is_library() || op == Op::Sqrt || divides && ty.scalar().is_some_and(Scalar::is_int)
 }
 
 /// Computes both branches, then selects the values to assign.

@@ -21,8 +21,10 @@ const DEEPEST: usize = 32;
 pub(crate) fn run(module: &Module) -> Result<Function, TooLarge> {
     let entry = module.function(module.entry);
     measure(module)?;
-    let mut pass = Inline { module, out: FunctionBuilder::new(&entry.name, vec![], Type::Void) };
-    let mut frame = pass.frame(module.entry, Vec::new(), Span::default(), Returns::Keep);
+    let out = FunctionBuilder::new(&entry.name, entry.params.clone(), entry.result);
+    let mut pass = Inline { module, out };
+    let params = (0..entry.params.len() as u32).map(|index| pass.out.param(index)).collect();
+    let mut frame = pass.frame(module.entry, params, Span::default(), Returns::Keep);
     pass.block(&entry.body, &mut frame)?;
     Ok(pass.out.finish())
 }
@@ -338,6 +340,7 @@ mod tests {
             allocations: vec![],
             textures: vec![],
             samplers: vec![],
+            library: Default::default(),
             functions,
             entry: FuncId(0),
         }

@@ -9,6 +9,7 @@ pub(crate) mod forward;
 pub(crate) mod index;
 pub(crate) mod inline;
 pub(crate) mod invariant;
+pub(crate) mod library;
 pub(crate) mod promote;
 pub(crate) mod rewrite;
 pub(crate) mod scalarise;
@@ -51,14 +52,30 @@ impl std::fmt::Display for TooLarge {
 /// One step of a pipeline: its name, for messages, and what it does to a function without calls.
 pub(crate) type Pass = (&'static str, fn(&mut Function));
 
+/// A back end's passes.
+#[derive(Debug)]
+pub(crate) struct Pipeline {
+    /// Those that see each application of a library function as one operation.
+    pub(crate) first: &'static [Pass],
+    /// Those that follow where applications were replaced by code.
+    pub(crate) expanded: &'static [Pass],
+}
+
 /// Inlines all calls and runs a back end's passes in order: a module becomes one function.
-pub(crate) fn run(module: &Module, pipeline: &[Pass]) -> Result<Function, Refused> {
+pub(crate) fn run(module: &Module, pipeline: &Pipeline) -> Result<Function, Refused> {
     verify(module).map_err(Refused::Invalid)?;
     let mut function = inline::run(module).map_err(Refused::TooLarge)?;
     check(module, &function, "inline");
-    for (name, pass) in pipeline {
-        pass(&mut function);
-        check(module, &function, name);
+    let all = |function: &mut Function, passes: &[Pass]| {
+        for (name, pass) in passes {
+            pass(function);
+            check(module, function, name);
+        }
+    };
+    all(&mut function, pipeline.first);
+    if library::run(&mut function, &module.library) {
+        check(module, &function, "library");
+        all(&mut function, pipeline.expanded);
     }
     Ok(function)
 }
@@ -74,6 +91,7 @@ fn check(module: &Module, function: &Function, pass: &str) {
             textures: module.textures.clone(),
             samplers: module.samplers.clone(),
             functions,
+            library: module.library.clone(),
             entry,
         };
         if let Err(invalid) = verify(&module) {

@@ -10,8 +10,6 @@ use std::sync::OnceLock;
 pub(crate) enum Builtin {
     /// One operation of the IR on the arguments.
     Op(Op),
-    /// A mathematical function, precise or fast depending on the call (MSL 8.4).
-    Math(Op, Accuracy),
     /// An operation across the SIMD-group or quad-group, by its width.
     Across(Op, u8),
     /// MSL code in the prelude, under the same name.
@@ -36,14 +34,6 @@ pub(crate) enum Builtin {
     Texture(TextureCall),
     /// `is_null_texture(t)`
     IsNullTexture,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Accuracy {
-    /// As in the calling function.
-    Default,
-    Precise,
-    Fast,
 }
 
 /// A set of scalars, and of shapes.
@@ -136,10 +126,6 @@ const fn op(names: &'static str, signature: &'static str, family: Family, op: Op
     row(names, signature, family, Builtin::Op(op))
 }
 
-const fn math(names: &'static str, signature: &'static str, op: Op) -> Row {
-    row(names, signature, F, Builtin::Math(op, Accuracy::Default))
-}
-
 const fn prelude(names: &'static str, signature: &'static str, family: Family) -> Row {
     row(names, signature, family, Builtin::Prelude)
 }
@@ -202,22 +188,22 @@ pub(crate) static ROWS: &[Row] = &[
     row("select", "TTTB", ALL, Builtin::Select),
     op("signbit", "BT", F, Op::SignBit),
     // MSL 6.5, math functions.
-    math("acos", "TT", Op::Acos),
-    math("acosh", "TT", Op::Acosh),
-    math("asin", "TT", Op::Asin),
-    math("asinh", "TT", Op::Asinh),
-    math("atan", "TT", Op::Atan),
-    math("atan2", "TTT", Op::Atan2),
-    math("atanh", "TT", Op::Atanh),
+    op("acos", "TT", F, Op::Acos),
+    op("acosh", "TT", F, Op::Acosh),
+    op("asin", "TT", F, Op::Asin),
+    op("asinh", "TT", F, Op::Asinh),
+    op("atan", "TT", F, Op::Atan),
+    op("atan2", "TTT", F, Op::Atan2),
+    op("atanh", "TT", F, Op::Atanh),
     op("ceil", "TT", F, Op::Ceil),
     op("copysign", "TTT", F, Op::CopySign),
-    math("cos", "TT", Op::Cos),
-    math("cosh", "TT", Op::Cosh),
-    math("cospi", "TT", Op::CosPi),
+    op("cos", "TT", F, Op::Cos),
+    op("cosh", "TT", F, Op::Cosh),
+    op("cospi", "TT", F, Op::CosPi),
     op("divide", "TTT", F, Op::Div),
-    math("exp", "TT", Op::Exp),
-    math("exp2", "TT", Op::Exp2),
-    math("exp10", "TT", Op::Exp10),
+    op("exp", "TT", F, Op::Exp),
+    op("exp2", "TT", F, Op::Exp2),
+    op("exp10", "TT", F, Op::Exp10),
     op("fabs abs", "TT", F, Op::Abs),
     prelude("fdim", "TTT", F),
     op("floor", "TT", F, Op::Floor),
@@ -227,31 +213,31 @@ pub(crate) static ROWS: &[Row] = &[
     prelude("fmedian3", "TTTT", F),
     op("fmin min", "TTT", F, Op::Min),
     prelude("fmin3", "TTTT", F),
-    op("fmod", "TTT", F, Op::Rem),
+    op("fmod", "TTT", F, Op::Fmod),
     op("fract", "TT", F, Op::Fract),
     prelude("frexp", "TTj", F),
     op("__mantissa", "TT", F, Op::Mantissa),
     op("__exponent", "IT", F, Op::Exponent),
     op("ilogb", "IT", F, Op::Ilogb),
     op("ldexp", "TTI", F, Op::Ldexp),
-    math("log", "TT", Op::Log),
-    math("log2", "TT", Op::Log2),
-    math("log10", "TT", Op::Log10),
+    op("log", "TT", F, Op::Log),
+    op("log2", "TT", F, Op::Log2),
+    op("log10", "TT", F, Op::Log10),
     prelude("modf", "TTt", F),
     op("nextafter", "TTT", F, Op::NextAfter),
-    math("pow", "TTT", Op::Pow),
-    math("powr", "TTT", Op::Powr),
+    op("pow", "TTT", F, Op::Pow),
+    op("powr", "TTT", F, Op::Powr),
     op("rint", "TT", F, Op::Rint),
     op("round", "TT", F, Op::Round),
-    math("rsqrt", "TT", Op::Rsqrt),
-    math("sin", "TT", Op::Sin),
+    op("rsqrt", "TT", F, Op::Rsqrt),
+    op("sin", "TT", F, Op::Sin),
     prelude("sincos", "TTt", F),
-    math("sinh", "TT", Op::Sinh),
-    math("sinpi", "TT", Op::SinPi),
-    math("sqrt", "TT", Op::Sqrt),
-    math("tan", "TT", Op::Tan),
-    math("tanh", "TT", Op::Tanh),
-    math("tanpi", "TT", Op::TanPi),
+    op("sinh", "TT", F, Op::Sinh),
+    op("sinpi", "TT", F, Op::SinPi),
+    op("sqrt", "TT", F, Op::Sqrt),
+    op("tan", "TT", F, Op::Tan),
+    op("tanh", "TT", F, Op::Tanh),
+    op("tanpi", "TT", F, Op::TanPi),
     op("trunc", "TT", F, Op::Trunc),
     // MSL 6.6, matrix functions: `M` a matrix, `Y` its transpose.
     row("transpose", "YM", MATRIX, Builtin::Transpose),
@@ -344,7 +330,8 @@ pub(crate) fn rows(name: &str) -> impl Iterator<Item = (&'static Row, u8)> {
 /// The mathematical functions, whose accuracy the specification defines.
 #[cfg(test)]
 pub(crate) fn math_names() -> impl Iterator<Item = &'static str> {
-    let math = |row: &&Row| matches!(row.builtin, Builtin::Math(..));
+    let math =
+        |row: &&Row| matches!(row.builtin, Builtin::Op(op) if op == Op::Sqrt || op.is_library());
     ROWS.iter().filter(math).flat_map(|row| row.names.split(' '))
 }
 

@@ -1,6 +1,6 @@
 //! Calls (C++14 expr.call): candidates, the choice among them, and the call.
 
-use super::builtins::{Accuracy, Row, rows};
+use super::builtins::{Row, rows};
 use super::convert::Source;
 use super::lookup::Found;
 use super::overload::Choice;
@@ -156,7 +156,6 @@ impl Checker {
             candidates.extend(new.map(Candidate::Func));
         }
         let text = self.text(name);
-        let accuracy = self.accuracy(path);
         if self.library_is_meant(path) {
             candidates.extend(self.row_candidates(&text, &arguments));
         }
@@ -181,7 +180,7 @@ impl Checker {
         }
         let sources: Vec<Source> = arguments.iter().map(|a| self.source(a)).collect();
         match self.choose(&candidates, &sources) {
-            Choice::One(index) => self.finish_call(candidates[index], arguments, accuracy, span),
+            Choice::One(index) => self.finish_call(candidates[index], arguments, span),
             Choice::None => {
                 self.no_match(&text, path.span);
                 for candidate in candidates {
@@ -217,13 +216,12 @@ impl Checker {
         &mut self,
         candidate: Candidate,
         arguments: Vec<Expr>,
-        accuracy: Accuracy,
         span: Span,
     ) -> Expr {
         match candidate {
             Candidate::Func(id) => self.call_function(id, None, arguments, span),
             Candidate::Row(row, lanes, scalar, width, first) => {
-                self.call_row(row, lanes, (scalar, width, first), arguments, accuracy, span)
+                self.call_row(row, lanes, (scalar, width, first), arguments, span)
             }
             Candidate::Texture(..) => self.error_expr(span),
         }

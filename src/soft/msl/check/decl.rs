@@ -65,18 +65,6 @@ impl Checker {
             Decl::StaticAssert { condition, message, span } => {
                 self.static_assert(condition, *message, *span);
             }
-            Decl::Pragma(text) => self.pragma(*text),
-        }
-    }
-
-    /// `#pragma METAL fp math_mode(safe)` (MSL 1.6.3): precise from here on.
-    pub(super) fn pragma(&mut self, text: Name) {
-        let text = self.text(text);
-        if text.contains("math_mode") {
-            self.precise = !text.contains("fast") || text.contains("safe");
-            if let Some(body) = &mut self.body {
-                body.precise = self.precise;
-            }
         }
     }
 
@@ -498,7 +486,6 @@ impl Checker {
             deleted: definition.as_ref().is_some_and(|d| matches!(d.body, Body::Delete)),
             definition: definition.filter(|d| matches!(d.body, Body::Block(_) | Body::Default)),
             span: declarator.span,
-            precise: self.precise,
             specialised: self.templates.specialising,
             // Members of a class template's instance too.
             template: self.templates.depth > 0,
@@ -607,7 +594,6 @@ impl Checker {
                 known.scope = func.scope;
                 known.span = func.span;
                 known.stage = func.stage.or(known.stage);
-                known.precise = func.precise;
                 for (old, new) in known.parameters.iter_mut().zip(func.parameters) {
                     old.name = new.name;
                     old.span = new.span;

@@ -47,7 +47,7 @@ impl Library {
         let mut known = type_names(&mut names);
         let mut context =
             Context { sources: SourceMap::default(), names, diagnostics: Diagnostics::default() };
-        let text = include_str!("prelude.metal");
+        let text = include_str!("../library/prelude.metal");
         let declarations = match context.sources.add("<metal_stdlib>", text) {
             Some(file) => {
                 let headers = HashMap::new();

@@ -1,14 +1,13 @@
 //! Calls of the library: rows of the table as candidates, the prelude's functions, and constructs that only
 //! look like calls.
 
-use super::builtins::{Accuracy, Builtin, Row, rows};
+use super::builtins::{Builtin, Row, rows};
 use super::call::Candidate;
 use super::lookup::Found;
 use super::{Checker, Entity, FuncId, LIBRARY_SCOPE, ScopeKind};
 use crate::soft::ir::{Op, Scalar};
 use crate::soft::msl::ast::{self, AddressSpace, Label, Path, TemplateArgument};
 use crate::soft::msl::hir::{Constant, Expr, ExprKind};
-use crate::soft::msl::names::Name;
 use crate::soft::msl::source::Span;
 use crate::soft::msl::types::{Qual, Ty, TyId, Types};
 
@@ -160,7 +159,6 @@ impl Checker {
         lanes: u8,
         (scalar, width, first): (Scalar, u32, TyId),
         arguments: Vec<Expr>,
-        accuracy: Accuracy,
         span: Span,
     ) -> Expr {
         let mut letters = row.signature.chars();
@@ -168,8 +166,7 @@ impl Checker {
         let result = self.letter_type(result, scalar, width, first).ty;
         if row.builtin == Builtin::Prelude {
             let name = row.names;
-            let precise = self.is_precise(accuracy);
-            return match self.prelude_function(row, scalar, width, precise) {
+            return match self.prelude_function(row, scalar, width) {
                 Some(id) => self.call_function(id, None, arguments, span),
                 None => {
                     self.unsupported(span, format!("'{name}' is"));
@@ -195,33 +192,21 @@ impl Checker {
         }
         let kind = match row.builtin {
             Builtin::Op(op) => ExprKind::Op(op, values),
-            Builtin::Math(op, _) => ExprKind::Builtin(Builtin::Math(op, accuracy), values),
             Builtin::Across(op, _) => ExprKind::Builtin(Builtin::Across(op, lanes), values),
             other => ExprKind::Builtin(other, values),
         };
         self.value(kind, result, span)
     }
 
-    /// Whether a call selects the precise variant in the current function (MSL 8.4).
-    fn is_precise(&self, accuracy: Accuracy) -> bool {
-        match accuracy {
-            Accuracy::Default => self.body.as_ref().map_or(self.precise, |body| body.precise),
-            Accuracy::Fast => false,
-            Accuracy::Precise => true,
-        }
-    }
-
-    /// A prelude function for one type: its body, in a scope that binds the letters, with the
-    /// mathematical functions in it as accurate as the call requests.
+    /// A prelude function for one type: its body, in a scope that binds the letters.
     pub(super) fn prelude_function(
         &mut self,
         row: &'static Row,
         scalar: Scalar,
         width: u32,
-        precise: bool,
     ) -> Option<FuncId> {
         let ty = self.types.vector(scalar, width);
-        let key = (std::ptr::from_ref(row) as usize, ty, precise);
+        let key = (std::ptr::from_ref(row) as usize, ty);
         if let Some(&id) = self.prelude_functions.get(&key) {
             return Some(id);
         }
@@ -231,11 +216,9 @@ impl Checker {
             let bound = self.letter_type(letter, scalar, width, Types::VOID);
             self.bind(scope, name, Entity::Type(bound));
         }
-        let outer_precise = std::mem::replace(&mut self.precise, precise);
         let id = self.outside(scope, |this| {
             this.function_declaration(&body.specifiers, &body.declarator, Some(body.clone()))
         });
-        self.precise = outer_precise;
         let id = id?;
         self.prelude_functions.insert(key, id);
         Some(id)
@@ -404,14 +387,5 @@ impl Checker {
             scope = self.scopes[at.0 as usize].parent;
         }
         true
-    }
-
-    pub(super) fn accuracy(&self, path: &Path) -> Accuracy {
-        let before = path.parts.iter().rev().nth(1).map(|part| &part.name);
-        match before {
-            Some(Label::Name(Name::FAST)) => Accuracy::Fast,
-            Some(Label::Name(Name::PRECISE)) => Accuracy::Precise,
-            _ => Accuracy::Default,
-        }
     }
 }

@@ -5,10 +5,10 @@
 //! `__metal_get_…(T())` is an input of the kernel, as a `T`.
 
 use super::Checker;
-use super::builtins::{Accuracy, Builtin, rows};
+use super::builtins::{Builtin, rows};
 use super::entry::components;
 use crate::soft::ir::{Input, Scalar};
-use crate::soft::msl::hir::{Constant, Expr, ExprKind};
+use crate::soft::msl::hir::{Expr, ExprKind};
 use crate::soft::msl::lex::Punct;
 use crate::soft::msl::names::Name;
 use crate::soft::msl::source::Span;
@@ -49,15 +49,9 @@ impl Checker {
             MetalBuiltin::Input(input) => self.input_as(*input, &arguments, span),
             MetalBuiltin::Function(name) => {
                 let count = |row: &super::builtins::Row| row.signature.len() - 1;
-                let mut accuracy = Accuracy::Default;
-                if rows(name).all(|(row, _)| count(row) + 1 == arguments.len())
-                    && let Some(last) = arguments.pop()
-                {
-                    accuracy = match self.evaluate(&last) {
-                        Ok(Constant::Int(0)) => Accuracy::Precise,
-                        Ok(Constant::Int(1)) => Accuracy::Fast,
-                        _ => Accuracy::Default,
-                    };
+                // All accuracies are one.
+                if rows(name).all(|(row, _)| count(row) + 1 == arguments.len()) {
+                    arguments.pop();
                 }
                 // Where the library has a reference the builtin has a pointer.
                 let references = rows(name).next().map(|(row, _)| row.signature.chars().skip(1));
@@ -80,7 +74,7 @@ impl Checker {
                     candidates = self.row_candidates(name, &arguments);
                 }
                 match self.choose_candidate(&candidates, &arguments) {
-                    Some(candidate) => self.finish_call(candidate, arguments, accuracy, span),
+                    Some(candidate) => self.finish_call(candidate, arguments, span),
                     None => {
                         self.no_match(&format!("__metal_{name}"), span);
                         self.error_expr(span)

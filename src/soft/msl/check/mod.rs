@@ -173,7 +173,6 @@ pub(crate) struct Func {
     pub(crate) attributes: Vec<ast::Attribute>,
     definition: Option<Arc<ast::Function>>,
     pub(crate) span: Span,
-    precise: bool,
     deleted: bool,
     /// An explicit specialisation of a class template's member.
     specialised: bool,
@@ -283,14 +282,6 @@ struct Body {
     loops: u32,
     /// The labels of the enclosing switches, innermost last.
     labels: Vec<HashSet<Option<i64>>>,
-    precise: bool,
-}
-
-/// The checker's options, from those of the compilation.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Mode {
-    /// Mathematical functions are fast by default (MSL 1.6.3).
-    pub(crate) fast_math: bool,
 }
 
 /// The results of the earlier phases.
@@ -323,8 +314,8 @@ pub(crate) struct Checker {
     inner_names: HashSet<Name>,
     enum_scopes: HashMap<EnumId, ScopeId>,
     enum_types: HashMap<Name, TyId>,
-    /// Functions of the prelude, by row, type and accuracy.
-    prelude_functions: HashMap<(usize, TyId, bool), FuncId>,
+    /// Functions of the prelude, by row and type.
+    prelude_functions: HashMap<(usize, TyId), FuncId>,
     library: &'static library::Library,
     templates: template::Templates,
     /// The instance of a template that is being checked.
@@ -335,7 +326,6 @@ pub(crate) struct Checker {
     uses_metal: bool,
     scope: ScopeId,
     body: Option<Body>,
-    precise: bool,
     /// The total size of the `constant` variables.
     constant_bytes: u64,
     /// The nesting of calls in constant evaluation and of instantiations.
@@ -358,7 +348,7 @@ const MAX_DEPTH: u32 = 64;
 type Signature = (ScopeId, Name, Box<[TyId]>);
 
 impl Checker {
-    pub(crate) fn new(context: Context, library: &'static library::Library, mode: Mode) -> Checker {
+    pub(crate) fn new(context: Context, library: &'static library::Library) -> Checker {
         let scope = |parent| Scope {
             kind: ScopeKind::Namespace,
             parent,
@@ -392,7 +382,6 @@ impl Checker {
             uses_metal: false,
             scope: GLOBAL_SCOPE,
             body: None,
-            precise: !mode.fast_math,
             constant_bytes: 0,
             depth: 0,
         };

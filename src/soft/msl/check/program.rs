@@ -18,6 +18,15 @@ use crate::soft::msl::types::{Qual, Types};
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// What the function that a program starts with is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// An entry point: its arguments come from the host.
+    Kernel,
+    /// A function of the library, with parameters and a result.
+    Function,
+}
+
 /// A kernel with all functions and variables that it reaches; immutable.
 #[derive(Debug)]
 pub(crate) struct Program {
@@ -26,6 +35,7 @@ pub(crate) struct Program {
     /// The bodies that the kernel may reach, or their errors.
     bodies: HashMap<InstanceIndex, State>,
     pub(crate) kernel: InstanceIndex,
+    pub(crate) role: Role,
     pub(crate) name: String,
     pub(crate) span: Span,
     pub(crate) reflection: Reflection,
@@ -34,9 +44,12 @@ pub(crate) struct Program {
 impl Checker {
     /// Checks the functions that a kernel may reach and that are not checked yet. Fails only for a limit:
     /// errors in a body are reported when the body is lowered.
-    pub(crate) fn program(&mut self, func: FuncId) -> Result<Program, Diagnostics> {
+    pub(crate) fn program(&mut self, func: FuncId, role: Role) -> Result<Program, Diagnostics> {
         self.exceeded();
-        let reflection = self.reflect(func);
+        let reflection = match role {
+            Role::Kernel => self.reflect(func),
+            Role::Function => Reflection::default(),
+        };
         let kernel = self.instance(func, None);
         let mut bodies = HashMap::new();
         let mut seen_globals = vec![false; self.globals.len()];
@@ -72,6 +85,7 @@ impl Checker {
             globals: self.globals.clone(),
             bodies,
             kernel,
+            role,
             name: self.func(func).name.clone(),
             span: self.func(func).span,
             reflection,

@@ -18,7 +18,7 @@ impl Checker {
         space: Option<AddressSpace>,
     ) -> Option<Function> {
         let func = self.func(id);
-        let (scope, precise, result, span) = (func.scope, func.precise, func.result, func.span);
+        let (scope, result, span) = (func.scope, func.result, func.span);
         let (name, constructor, class, this) =
             (func.name.clone(), func.constructor, func.class, func.this);
         let (parameters, packs) = (func.parameters.clone(), func.packs.clone());
@@ -41,7 +41,6 @@ impl Checker {
             labels: Vec::new(),
             initialised: None,
             entry,
-            precise,
         };
         if let (Some((constant, _)), Some(class)) = (this, class) {
             let ty = self.types.intern(Ty::Struct(class));
@@ -106,7 +105,6 @@ impl Checker {
             parameters: count,
             result: result.ty,
             body: statements,
-            precise: body.precise,
         })
     }
 
@@ -185,16 +183,13 @@ impl Checker {
     }
 
     fn block(&mut self, block: &ast::Block) -> Vec<Stmt> {
-        let precise = self.precise;
-        let out = self.scoped(|this| {
+        self.scoped(|this| {
             let mut out = Vec::new();
             for statement in &block.statements {
                 this.statement(statement, &mut out);
             }
             out
-        });
-        self.precise = precise;
-        out
+        })
     }
 
     /// A statement as a block with its own scope: a branch or the body of a loop.

@@ -3,7 +3,7 @@
 use super::Body;
 use super::place::Place;
 use crate::soft::ir::{Barrier, Op, Scalar, Type, Value, internal_error};
-use crate::soft::msl::check::builtins::{Accuracy, Builtin};
+use crate::soft::msl::check::builtins::Builtin;
 use crate::soft::msl::hir::{Binary, Constant, Expr, ExprKind, GlobalIndex, InstanceIndex};
 use crate::soft::msl::types::{Ty, TyId, Types};
 
@@ -322,7 +322,7 @@ impl Body<'_, '_> {
                 self.is_harmless(a) && self.is_harmless(b) && self.is_harmless(c)
             }
             ExprKind::Compose(parts) => parts.iter().all(|part| self.is_harmless(part)),
-            ExprKind::Op(_, parts) | ExprKind::Builtin(Builtin::Math(..), parts) => {
+            ExprKind::Op(_, parts) => {
                 !self.is_aggregate(expr.qual.ty) && parts.iter().all(|part| self.is_harmless(part))
             }
             _ => false,
@@ -445,14 +445,6 @@ impl Body<'_, '_> {
             _ => arguments.iter().map(|argument| self.value(argument)).collect(),
         };
         match builtin {
-            Builtin::Math(op, accuracy) => {
-                let precise = match accuracy {
-                    Accuracy::Default => self.function.precise,
-                    Accuracy::Precise => true,
-                    Accuracy::Fast => false,
-                };
-                self.b.math(op, precise, &values)
-            }
             Builtin::Across(op, width) => self.b.simd(op, u32::from(width), ty, &values),
             Builtin::Atomic(op) => {
                 values.pop();

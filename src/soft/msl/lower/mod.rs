@@ -11,7 +11,7 @@ use super::ast::AddressSpace;
 use super::check::State;
 use super::check::entry::{Access, ArgumentKind, Reflection};
 use super::check::library::Library;
-use super::check::program::Specialisation;
+use super::check::program::{Role, Specialisation};
 use super::diagnostics::Diagnostics;
 use super::hir::{self, GlobalIndex, InstanceIndex, LocalIndex};
 use super::source::Span;
@@ -92,7 +92,9 @@ pub(crate) fn lower(special: &Specialisation<'_>) -> Result<ir::Module, Diagnost
         globals: HashMap::new(),
     };
     lowering.known.insert(instance, ir::FuncId(0));
-    lowering.instance(instance, ir::FuncId(0), Some(&special.program.reflection));
+    let reflection = &special.program.reflection;
+    let arguments = (special.program.role == Role::Kernel).then_some(reflection);
+    lowering.instance(instance, ir::FuncId(0), arguments);
     while let Some(next) = lowering.waiting.pop() {
         let id = lowering.known[&next];
         lowering.instance(next, id, None);
@@ -118,6 +120,7 @@ pub(crate) fn lower(special: &Specialisation<'_>) -> Result<ir::Module, Diagnost
         textures: lowering.textures,
         samplers: lowering.samplers,
         functions,
+        library: ir::Library::default(),
         entry: ir::FuncId(0),
     })
 }

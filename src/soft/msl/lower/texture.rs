@@ -231,7 +231,7 @@ impl Body<'_, '_> {
             self.b.op(Op::Dot, &[step, step])
         });
         let longer = self.b.op(Op::Max, &squares);
-        let log = self.b.math(Op::Log2, true, &[longer]);
+        let log = self.b.op(Op::Log2, &[longer]);
         let half = self.constant(Constant::Float(0.5), float);
         self.b.mul(log, half)
     }

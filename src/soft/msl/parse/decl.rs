@@ -84,10 +84,6 @@ impl Parser<'_> {
         let token = self.token();
         compiling(Position(token.span.lo));
         let whole = match token.kind {
-            Kind::Pragma => {
-                self.advance();
-                Decl::Pragma(token.name)
-            }
             Kind::Punct(Punct::Semi) => {
                 self.advance();
                 Decl::Empty

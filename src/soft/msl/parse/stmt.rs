@@ -68,7 +68,6 @@ impl Parser<'_> {
                 self.advance();
                 return Ok(StmtKind::Empty);
             }
-            Kind::Pragma => return Ok(StmtKind::Decl(self.declaration()?)),
             Kind::Ident => {}
             _ => return self.expression_statement(),
         }

@@ -511,25 +511,13 @@ impl Preprocessor<'_> {
         }
     }
 
-    /// pragma: those that change code become tokens; `once` marks this file; others are hints and ignored.
+    /// pragma: `once` marks this file; others are hints, or options of accuracy that change nothing here.
     fn pragma(&mut self, span: Span, rest: &[Token]) {
-        match rest {
-            [once, ..] if once.name == Name::ONCE => {
-                if let Some(position) = self.context.sources.position(span.lo) {
-                    let file = position.file.to_string();
-                    self.included_once.insert(file);
-                }
-            }
-            [who, what, ..]
-                if matches!(who.name, Name::METAL_PRAGMA | Name::CLANG)
-                    && what.name == Name::FP =>
-            {
-                let text = self.source_text(rest);
-                let name = self.context.names.intern(&text);
-                let token = Token { kind: Kind::Pragma, flags: LINE_START, name, span };
-                self.push_list(vec![token]);
-            }
-            _ => {}
+        if rest.first().is_some_and(|once| once.name == Name::ONCE)
+            && let Some(position) = self.context.sources.position(span.lo)
+        {
+            let file = position.file.to_string();
+            self.included_once.insert(file);
         }
     }
 

@@ -20,6 +20,7 @@ mod memory;
 mod numbers;
 mod reference;
 mod simdgroup_matrices;
+mod special;
 mod templates;
 mod textures;
 mod vectors;

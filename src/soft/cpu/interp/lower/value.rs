@@ -5,23 +5,21 @@ use crate::soft::cpu::interp::lanes::{self, Conversion};
 use crate::soft::cpu::interp::registers::Size;
 use crate::soft::cpu::interp::{control, simd};
 use crate::soft::ir::semantics::{needs_narrowing, row_scalar};
-use crate::soft::ir::{Barrier, Imm, Inst, Op, Rule, Scalar, Space, Type, Value, VarId};
+use crate::soft::ir::{Barrier, Inst, Op, Rule, Scalar, Space, Type, Value, VarId};
 
 /// About how long an operation on 32 lanes takes beyond the least, in units of 10 ns: rather too long than too short,
 /// on the slowest instruction set, with memory that is not in the cache. The watchdog goes by it.
-fn work(op: Op, scalar: Scalar) -> u32 {
+fn work(op: Op) -> u32 {
     match (op, op.row().rule) {
         (Op::TextureRead | Op::TextureWrite | Op::TextureSize, _) => 128,
         (_, Rule::Exactly(..)) => 1024,
-        (Op::Rem, _) if scalar.is_float() => 1024,
-        (Op::Div | Op::Rem, _) => 64,
+        (Op::Div | Op::Rem | Op::Sqrt, _) => 64,
         // Without an instruction for it.
         (Op::Fma, _) => 64,
         (_, Rule::Atomic | Rule::AtomicCompare | Rule::AtomicLoad | Rule::AtomicStore) => 256,
         (_, Rule::Load | Rule::Store) => 32,
         (_, Rule::MatrixLoad | Rule::MatrixStore | Rule::MatrixMultiplyAdd) => 64,
         (_, Rule::Across(_) | Rule::Shuffle | Rule::ShuffleFill | Rule::Vote) => 16,
-        _ if op.row().imm == Imm::Precise => 128,
         _ => 0,
     }
 }
@@ -31,7 +29,7 @@ impl Lowering<'_> {
         let before = self.code.len();
         self.lower(value);
         if self.code.len() > before {
-            let work = work(self.function.inst(value).op, self.scalar(value));
+            let work = work(self.function.inst(value).op);
             self.add_work(if self.is_uniform(value) { work / 16 } else { work });
         }
     }
@@ -43,7 +41,7 @@ impl Lowering<'_> {
             return;
         }
         match inst.op.row().rule {
-            Rule::Same(..) | Rule::Compare(_) | Rule::Test(_) | Rule::To(..) | Rule::Scale => {
+            Rule::Same(..) | Rule::Compare(_) | Rule::Test(_) => {
                 self.arithmetic(value, &inst);
             }
             Rule::Select => self.select(value, &inst),
@@ -88,6 +86,7 @@ impl Lowering<'_> {
             | Rule::Dot
             | Rule::Reduce
             | Rule::Copy => unreachable!("{} was scalarised", inst.op.row().name),
+            Rule::To(..) | Rule::Scale => unreachable!("library functions were expanded"),
         }
     }
 
