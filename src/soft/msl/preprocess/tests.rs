@@ -89,7 +89,7 @@ fn includes_pragmas_and_lines() {
         "1 \"program_source\" 40 \"k\" 0 1",
     );
     expands("#pragma unroll\n_Pragma(\"clang loop unroll(full)\") x", "x");
-    expands("#pragma METAL fp math_mode(safe)\nx", "METAL fp math_mode(safe) x");
+    expands("#pragma METAL fp math_mode(safe)\nx", "x");
     fails("#error \"no way\" 1", "error: \"no way\" 1");
     fails("#warning careful now", "warning: careful now");
     fails("#nonsense", "invalid preprocessing directive");
