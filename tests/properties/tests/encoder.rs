@@ -282,6 +282,9 @@ const THREE: &[(Op, &str, bool)] = &[
     (ops::PACKUSDW, "vpackusdw", true),
     (ops::PACKUSWB, "vpackuswb", true),
     (ops::PERMD, "vpermd", true),
+    (ops::UNPCKLPS, "vunpcklps", true),
+    (ops::UNPCKHPS, "vunpckhps", true),
+    (ops::PERMI2D, "vpermi2d", false),
     (ops::BLENDMPS, "vblendmps", false),
     (ops::PERMI2D, "vpermi2d", false),
 ];
@@ -338,6 +341,36 @@ fn vectors_with_numbers_and_other_registers() {
     same("vroundps ymm7,ymm9,9", |asm| {
         asm.vec_imm(Width::Ymm, ops::ROUNDPS, Vector(7), Vector(0), Vector(9), 9);
     });
+    same("vshufps zmm17,zmm20,zmm30,0x88", |asm| {
+        asm.vec_imm(zmm, ops::SHUFPS, Vector(17), Vector(20), Vector(30), 0x88);
+    });
+    same("vshufps ymm7,ymm12,ymm9,0xdd", |asm| {
+        asm.vec_imm(Width::Ymm, ops::SHUFPS, Vector(7), Vector(12), Vector(9), 0xdd);
+    });
+    same("vpermpd zmm17,zmm30,0x55", |asm| {
+        asm.vec_imm(zmm, ops::PERMPD, Vector(17), Vector(0), Vector(30), 0x55);
+    });
+    same("vpermpd ymm7,ymm9,0xaa", |asm| {
+        asm.vec_imm(Width::Ymm, ops::PERMPD, Vector(7), Vector(0), Vector(9), 0xaa);
+    });
+    let half: Rm = Mem::at(Gpr(13), 0x10).into();
+    same("vinsertf64x4 zmm17,zmm20,[r13+0x10],1", |asm| {
+        asm.vec_imm(zmm, ops::INSERTF64X4, Vector(17), Vector(20), Mem::at(Gpr(13), 0x10), 1);
+    });
+    same("vextractf64x4 [r13+0x10],zmm17,1", |asm| {
+        asm.vec_imm(zmm, ops::EXTRACTF64X4, Vector(17), Vector(0), Mem::at(Gpr(13), 0x10), 1);
+    });
+    same("vinsertf128 ymm7,ymm12,[r13+0x10],1", |asm| {
+        asm.vex_imm(ops::INSERTF128, true, 7, 12, half, 1);
+    });
+    same("vextractf128 [r13+0x10],ymm7,1", |asm| {
+        asm.vex_imm(ops::EXTRACTF128, true, 7, 0, half, 1);
+    });
+    same("vmovq xmm7,[r13+0x10]", |asm| asm.vex(ops::MOVQ_LOAD, false, 7, 0, half, 0));
+    same("vmovhps xmm7,xmm12,[r13+0x10]", |asm| {
+        asm.vex(ops::MOVHPS_LOAD, false, 7, 12, half, 0);
+    });
+    same("vmovhps [r13+0x10],xmm7", |asm| asm.vex(ops::MOVHPS_STORE, false, 7, 0, half, 0));
     for (which, mnemonic) in [(2, "vpsrld"), (4, "vpsrad"), (6, "vpslld")] {
         same(&format!("{mnemonic} zmm20,zmm9,5"), |asm| {
             asm.vec_raw_imm(zmm, ops::PSHIFTD, which, Vector(20), Vector(9), 5);

@@ -11,7 +11,7 @@ pub(super) mod input;
 pub(super) mod isa;
 pub(super) mod lanes;
 pub(super) mod lower;
-mod matrix;
+pub(super) mod matrix;
 pub(super) mod memory;
 mod pointer;
 mod prepared;

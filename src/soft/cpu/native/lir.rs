@@ -158,6 +158,12 @@ pub(crate) enum Lane2 {
     Shl,
     Shr,
     Sar,
+    /// In each 128 bits: the even lanes of the first, then those of the second.
+    Evens,
+    Odds,
+    /// In each 128 bits: the lanes of both in turn, from the lower two.
+    MixLow,
+    MixHigh,
 }
 
 /// Operations on masks.
@@ -394,6 +400,29 @@ pub(crate) enum Ins {
         bits: Reg,
     },
 
+    /// Reads scalars of 2 or 4 bytes with zeros above: the lower half of the vector from one address, the upper half
+    /// from another.
+    LoadHalves {
+        bytes: u32,
+        d: Reg,
+        low: Reg,
+        high: Reg,
+        disp: i32,
+    },
+    /// Writes the low bytes of all lanes, likewise.
+    StoreHalves {
+        bytes: u32,
+        s: Reg,
+        low: Reg,
+        high: Reg,
+        disp: i32,
+    },
+    /// One pair of lanes of each 256 bits in all pairs of those.
+    SpreadPair {
+        d: Reg,
+        s: Reg,
+        pair: u8,
+    },
     /// Each lane takes the lane of `s` that its index names, modulo their number.
     Permute {
         d: Reg,
@@ -469,6 +498,7 @@ impl Ins {
             | I::IntImm { d, a: s, .. }
             | I::Lane1 { d, a: s, .. }
             | I::LowestBit { d, s }
+            | I::SpreadPair { d, s, .. }
             | I::IsNan { d, a: s }
             | I::MaskNot { d, a: s } => [s, d].into_iter().for_each(f),
             I::Int { d, a, b, .. }
@@ -482,6 +512,8 @@ impl Ins {
             | I::Fma { d, a, b, c }
             | I::PermuteTwo { d, index: c, a, b }
             | I::Select { d, mask: c, a, b } => [a, b, c, d].into_iter().for_each(f),
+            I::LoadHalves { d: a, low: b, high: c, .. }
+            | I::StoreHalves { s: a, low: b, high: c, .. } => [b, c, a].into_iter().for_each(f),
             I::MoveMasked { d, mask, s } => [mask, s, d].into_iter().for_each(f),
             I::JumpIf { s, .. } => f(s),
             I::JumpNone { masks, .. } => masks.into_iter().for_each(f),
@@ -525,6 +557,7 @@ pub(crate) struct Site {
 pub(crate) enum SiteKind {
     Clock,
     Access(Access),
+    Matrix(MatrixAccess),
     /// An operation, done by the interpreter's handler.
     /// With `once` it works on slots, else on 32 lanes.
     Operation {
@@ -576,6 +609,21 @@ pub(crate) struct Access {
     pub(crate) unit: u32,
 }
 
+/// An access to a matrix of the SIMD-group, done by the interpreter's handler.
+#[derive(Clone, Debug)]
+pub(crate) struct MatrixAccess {
+    pub(crate) write: bool,
+    /// The scalar type in memory.
+    pub(crate) scalar: Scalar,
+    pub(crate) pointer: Reg,
+    /// Elements from one row, and from one column, to the next.
+    pub(crate) steps: [Reg; 2],
+    /// The active lanes, of which a report names one.
+    pub(crate) exec: Vec<Reg>,
+    /// The matrix's registers.
+    pub(crate) data: [Operand; 2],
+}
+
 /// Which region an access is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RegionRef {
@@ -625,6 +673,12 @@ impl Site {
                         LaneIndex::Lanes(regs) => regs.iter().copied().for_each(&mut *f),
                     }
                 }
+                access.exec.iter().copied().for_each(&mut *f);
+                access.data.iter().for_each(|data| data.each(f));
+            }
+            SiteKind::Matrix(access) => {
+                f(access.pointer);
+                access.steps.into_iter().for_each(&mut *f);
                 access.exec.iter().copied().for_each(&mut *f);
                 access.data.iter().for_each(|data| data.each(f));
             }

@@ -3,7 +3,9 @@
 use std::fmt;
 
 use super::allocate::Place;
-use super::lir::{Access, Class, Code, Home, Info, LaneIndex, Operand, Reg, RegionRef, SiteKind};
+use super::lir::{
+    Access, Class, Code, Home, Info, LaneIndex, MatrixAccess, Operand, Reg, RegionRef, SiteKind,
+};
 use super::listing::{self, Listing};
 use super::memory::Executable;
 use super::region::Run;
@@ -11,6 +13,7 @@ use super::select::Strip;
 use super::x86_64::asm::Width;
 use super::x86_64::emit::{self, Emitted};
 use crate::soft::cpu::IsaKind;
+use crate::soft::cpu::interp;
 use crate::soft::cpu::interp::code::{Ins, Stop, Wave, Wrong};
 use crate::soft::cpu::interp::memory::Region;
 use crate::soft::cpu::interp::thread::thread_byte;
@@ -209,6 +212,15 @@ impl Saved<'_> {
         (regs[(lane / lanes).min(regs.len() - 1)], lane % lanes, regs)
     }
 
+    /// The lanes of the strip whose masks are set, as bits.
+    fn active(&self, masks: &[Reg]) -> u32 {
+        let bit = |lane: usize| {
+            let (reg, lane, _) = self.part(masks, lane);
+            self.bit(reg, lane)
+        };
+        (0..self.machine.lanes).map(|lane| u32::from(bit(lane)) << lane).sum()
+    }
+
     /// An operand in a lane of the strip, in widened bits.
     fn get(&self, operand: &Operand, lane: usize) -> u64 {
         match operand {
@@ -274,6 +286,10 @@ unsafe extern "sysv64" fn slow(
             }
         }
         SiteKind::Access(access) => lanes_one_by_one(&saved, access, wave).err().map(Some),
+        SiteKind::Matrix(access) => {
+            // SAFETY: the SIMD-group is the one that called.
+            unsafe { matrix(&saved, access, wave) }.err().map(Some)
+        }
         SiteKind::Operation { run, args, result, once } => {
             // SAFETY: handlers of the table of semantics only read and write their operands.
             unsafe { operation(&saved, *run, args, result, *once, wave) };
@@ -315,11 +331,8 @@ fn lanes_one_by_one(saved: &Saved<'_>, access: &Access, wave: &Wave) -> Result<(
     let end = region.bytes as i64 + if access.write { 0 } else { i64::from(region.slack) };
     let last = if access.write && !region.writable { -1 } else { end - total };
     let numbers = access.data.iter().all(|data| matches!(data, Operand::Int { .. }));
-    let active = |lane: usize| {
-        let (reg, lane, _) = saved.part(&access.exec, lane);
-        saved.bit(reg, lane)
-    };
-    for lane in (0..saved.machine.lanes).filter(|&lane| active(lane)) {
+    let active = saved.active(&access.exec);
+    for lane in (0..saved.machine.lanes).filter(|lane| active >> lane & 1 != 0) {
         let mut offset = saved.int(access.offset) as i64;
         for term in &access.terms {
             let index = match &term.index {
@@ -426,6 +439,55 @@ unsafe fn write(scalar: Scalar, at: *mut u8, bits: u64) {
             _ => at.cast::<u64>().write_unaligned(bits),
         }
     }
+}
+
+/// Accesses a matrix by the interpreter's handler; or the lane and what is wrong.
+///
+/// # Safety
+/// The SIMD-group's regions are those of the launch.
+unsafe fn matrix(
+    saved: &Saved<'_>,
+    access: &MatrixAccess,
+    wave: &mut Wave,
+) -> Result<(), (u32, Wrong)> {
+    let mut operands = Operands([[0; 256]; 4]);
+    let memory = operands.0.as_mut_ptr().cast::<u8>();
+    let [at, down, right] = [512, 520, 528];
+    let slots = [(at, access.pointer), (down, access.steps[0]), (right, access.steps[1])];
+    for (slot, reg) in slots {
+        // SAFETY: a slot in that memory.
+        unsafe { memory.add(slot as usize).cast::<u64>().write(saved.int(reg)) };
+    }
+    // SAFETY: a register's 32 lanes are in that memory.
+    let lane = |register: usize, lane: usize| unsafe {
+        memory.add(register * 256).cast::<u32>().add(lane)
+    };
+    for (register, data) in access.data.iter().enumerate().filter(|_| access.write) {
+        for number in 0..32 {
+            // SAFETY: as above.
+            unsafe { lane(register, number).write(saved.get(data, number) as u32) };
+        }
+    }
+    let run = interp::matrix::handler(IsaKind::Baseline, access.scalar, access.write);
+    let words = [
+        Ins { run, a: 0, b: 256, c: at, d: down, imm: 0 },
+        Ins { run, a: right, b: 0, c: 0, d: 0, imm: 0 },
+    ];
+    let exec = std::mem::replace(&mut wave.exec, saved.active(&access.exec));
+    // SAFETY: the operands are in this memory, and it checks the access.
+    let next = unsafe { run(words.as_ptr(), memory, wave) };
+    wave.exec = exec;
+    if next.is_null() {
+        let Stop::Fault(_, lane, wrong) = wave.stop else { unreachable!("it only faults") };
+        return Err((lane, wrong));
+    }
+    for (register, data) in access.data.iter().enumerate().filter(|_| !access.write) {
+        for number in 0..32 {
+            // SAFETY: as above.
+            saved.set(data, number, unsafe { lane(register, number).read() }.into());
+        }
+    }
+    Ok(())
 }
 
 /// Memory for the operands of a handler: 32 lanes of 8 bytes each.

@@ -123,7 +123,7 @@ impl Planner<'_> {
             Stmt::Do(value) if self.done[value.index()] => 0,
             Stmt::Do(value) => match self.function.inst(*value).op {
                 Op::Load | Op::Store => 3,
-                op if op.row().effect == Effect::Lanes => 4,
+                op if is_whole(op) => 4,
                 Op::Get | Op::Compose | Op::Extract => 0,
                 _ if kind(self.function, self.uniform, self.shapes, *value) == Kind::Folded => 0,
                 _ => 1,
@@ -275,24 +275,39 @@ pub(crate) fn reads(
     let mut all = Vec::new();
     match inst.op {
         _ if kind(function, uniform, shapes, value) == Kind::Folded => {}
-        Op::Load | Op::Store => {
+        Op::Load | Op::Store | Op::MatrixLoad | Op::MatrixStore => {
             let Some((start, sum)) = shape::address(function, shapes, inst.args[0]) else {
                 return inst.args.to_vec();
             };
             all.extend(start.pointer());
             all.extend(sum.same.iter().chain(&sum.lanes).map(|&(value, _)| value));
-            if inst.op == Op::Store {
-                let data = function.inst(inst.args[1]);
-                match data.op {
-                    Op::Compose => all.extend(data.args.iter()),
-                    _ => all.push(inst.args[1]),
-                }
-            }
+            // What is stored, and before it the steps of a matrix.
+            inst.args[1..].iter().for_each(|data| all.extend(components(function, data)));
+        }
+        Op::MatrixMultiplyAdd => {
+            inst.args.iter().for_each(|matrix| all.extend(components(function, matrix)));
         }
         Op::Barrier => {}
         _ => all.extend(inst.args.iter()),
     }
     all
+}
+
+/// The components of a vector that is put together, or a value by itself.
+pub(crate) fn components<'a>(function: &'a Function, value: &'a Value) -> &'a [Value] {
+    let inst = function.inst(*value);
+    if inst.op == Op::Compose { &inst.args } else { std::slice::from_ref(value) }
+}
+
+/// Whether lanes exchange values in an operation, so that all of them are there at once.
+pub(crate) fn is_whole(op: Op) -> bool {
+    matches!(op.row().effect, Effect::Lanes | Effect::Syncs)
+        || matches!(op, Op::MatrixLoad | Op::MatrixStore)
+}
+
+/// Whether registers have the components of what an operation returns.
+fn has_components(op: Op) -> bool {
+    matches!(op, Op::Load | Op::MatrixLoad | Op::MatrixMultiplyAdd)
 }
 
 /// Whether registers of a strip can have values of a type.
@@ -359,38 +374,53 @@ pub(crate) fn kind(
             let Some((start, sum)) = shape::address(function, shapes, inst.args[0]) else {
                 return Kind::Interpreted;
             };
-            let data = function.inst(inst.args[1]);
-            let parts: Vec<Value> = match data.op {
-                Op::Compose => data.args.to_vec(),
-                _ => vec![inst.args[1]],
-            };
+            let parts = components(function, &inst.args[1]);
+            let together = parts[0] != inst.args[1];
             let one_address = sum.lanes.is_empty() && !start.is_thread();
             direct(parts.iter().all(|&part| {
                 let ty = function.ty(part);
                 match ty {
-                    // A vector that was loaded.
                     Type::Vector(scalar, _) => {
-                        function.inst(part).op == Op::Load && holds(Type::Scalar(scalar), false)
+                        has_components(function.inst(part).op) && holds(Type::Scalar(scalar), false)
                     }
                     _ => {
                         let same = uniform.values[part.index()];
-                        holds(ty, same)
-                            && (ty.bytes() <= 4 || one_address && data.op != Op::Compose)
+                        holds(ty, same) && (ty.bytes() <= 4 || one_address && !together)
                     }
                 }
             }))
         }
         Rule::Extract => {
             let vector = inst.args[0];
-            let loaded = function.inst(vector).op == Op::Load;
-            let known = loaded && kind(function, uniform, shapes, vector) == Kind::Direct;
+            let known = has_components(function.inst(vector).op)
+                && kind(function, uniform, shapes, vector) == Kind::Direct;
             direct(known && holds(inst.ty, same))
+        }
+        Rule::MatrixLoad | Rule::MatrixStore => {
+            // The pointer and the steps are the same in all lanes.
+            let address = shape::address(function, shapes, inst.args[0]);
+            let steps = &inst.args[1..3];
+            let one_address = address.is_some_and(|(_, sum)| sum.lanes.is_empty());
+            direct(
+                one_address
+                    && steps.iter().all(|step| uniform.values[step.index()])
+                    && inst.args[3..].iter().all(|&matrix| has_parts(function, matrix)),
+            )
+        }
+        Rule::MatrixMultiplyAdd => {
+            direct(inst.args.iter().all(|&matrix| has_parts(function, matrix)))
         }
         Rule::Compose => Kind::Folded,
         // All lanes are at the same statement anyway.
         Rule::Barrier => direct(inst.imm == Barrier::Simdgroup as u64),
         _ => Kind::Interpreted,
     }
+}
+
+/// Whether registers have the two components of a matrix.
+fn has_parts(function: &Function, matrix: Value) -> bool {
+    let op = function.inst(matrix).op;
+    op == Op::Compose || has_components(op)
 }
 
 /// Whether there is a row of the table of semantics, or code for `bool`s.

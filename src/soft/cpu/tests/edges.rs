@@ -917,40 +917,56 @@ fn null_pointers_into_thread_memory_are_reported_as_null() {
 
 #[test]
 fn matrices_at_the_ends_of_memory() {
-    for scalar in [Scalar::F16, Scalar::BF16, Scalar::F32] {
-        let bytes = i64::from(scalar.bytes());
-        for write in [false, true] {
-            let mut b = kernel("matrix");
-            let (data, out, values) = (device(&mut b, 0), device(&mut b, 1), device(&mut b, 2));
-            let uniform = constant(&mut b, 3);
-            let lane = position(&mut b, 0);
-            let [start, row, column] = [0, 8, 16].map(|at| {
-                let at = b.field(uniform, at);
-                b.load(at, vector(Scalar::I64, 1))
-            });
-            let at = b.index(data, start, 1);
-            let ty = vector(scalar, 2);
-            if write {
-                let from = b.index(values, lane, 2 * bytes);
-                let value = b.load(from, ty);
-                b.emit(Op::MatrixStore, Type::Void, &[at, row, column, value], 0);
-            } else {
-                let value = b.emit(Op::MatrixLoad, ty, &[at, row, column], 0);
-                let to = b.index(out, lane, 2 * bytes);
-                b.store(to, value);
-            }
-            let mut buffers: Vec<Allocation> = ["data", "out", "values"]
-                .iter()
-                .zip(0..)
-                .map(|(name, index)| buffer(name, index, Space::Device))
-                .collect();
-            buffers.push(buffer("uniform", 3, Space::Constant));
-            let module = module(buffers, b.finish());
-            for way in Way::all() {
-                let program = way.program(&module).unwrap();
-                for (row, column) in [(8, 1), (1, 8), (-8, 1), (9, -1), (-1, -8), (0, 0)] {
-                    matrix_sweep(&program, scalar, write, row, column);
-                }
+    let steps = [(8, 1), (1, 8), (-8, 1), (9, -1), (-1, -8), (0, 0)];
+    // Steps that are known when the kernel is compiled, or not.
+    let known = [(8, 1), (11, 1), (7, 1), (1, 8)].map(|steps| (Some(steps), vec![steps]));
+    let all = [(None, steps.to_vec())].into_iter().chain(known);
+    for (known, steps) in all {
+        for scalar in [Scalar::F16, Scalar::BF16, Scalar::F32] {
+            matrices_at_the_ends(scalar, known, &steps);
+        }
+    }
+}
+
+fn matrices_at_the_ends(scalar: Scalar, known: Option<(i64, i64)>, steps: &[(i64, i64)]) {
+    let bytes = i64::from(scalar.bytes());
+    for write in [false, true] {
+        let mut b = kernel("matrix");
+        let (data, out, values) = (device(&mut b, 0), device(&mut b, 1), device(&mut b, 2));
+        let uniform = constant(&mut b, 3);
+        let lane = position(&mut b, 0);
+        let [start, row, column] = [0, 8, 16].map(|at| {
+            let at = b.field(uniform, at);
+            b.load(at, vector(Scalar::I64, 1))
+        });
+        let [row, column] = match known {
+            Some((row, column)) => [row, column].map(|step| b.int(Scalar::I64, step)),
+            None => [row, column],
+        };
+        let at = b.index(data, start, 1);
+        let ty = vector(scalar, 2);
+        if write {
+            let from = b.index(values, lane, 2 * bytes);
+            let value = b.load(from, ty);
+            b.emit(Op::MatrixStore, Type::Void, &[at, row, column, value], 0);
+        } else {
+            let value = b.emit(Op::MatrixLoad, ty, &[at, row, column], 0);
+            let to = b.index(out, lane, 2 * bytes);
+            b.store(to, value);
+        }
+        let mut buffers: Vec<Allocation> = ["data", "out", "values"]
+            .iter()
+            .zip(0..)
+            .map(|(name, index)| buffer(name, index, Space::Device))
+            .collect();
+        buffers.push(buffer("uniform", 3, Space::Constant));
+        let module = module(buffers, b.finish());
+        for way in Way::all() {
+            let program = way.program(&module).unwrap();
+            #[cfg(target_arch = "x86_64")]
+            assert!(!way.is_native() || program.is_one_run(), "{module}");
+            for &(row, column) in steps {
+                matrix_sweep(&program, scalar, write, row, column);
             }
         }
     }
@@ -981,9 +997,13 @@ fn steps_of_matrices_do_not_wrap_around() {
             let mut data = [0f32; 64];
             let mut steps = [row, column];
             let bindings = [bind(0, &mut data), bind(1, &mut steps)];
-            let found = run(&module, Way::PLAIN, &launch([32, 1, 1], [32, 1, 1], &bindings));
-            let kind = found.expect_err("a fault").kind;
-            assert!(matches!(kind, FaultKind::Access { .. }), "{kind:?}");
+            let mut kinds = Way::plain_and_native().into_iter().map(|way| {
+                let found = run(&module, way, &launch([32, 1, 1], [32, 1, 1], &bindings));
+                found.expect_err("a fault")
+            });
+            let first = kinds.next().unwrap();
+            assert!(matches!(first.kind, FaultKind::Access { .. }), "{first:?}");
+            kinds.for_each(|fault| assert_eq!(fault, first));
         }
     }
 }
@@ -1000,8 +1020,10 @@ fn matrix_sweep(program: &Program, scalar: Scalar, write: bool, row: i64, column
         for start in (first..=more + 16).map(|start| start - low) {
             let mut memory: Vec<u8> =
                 (0..2 * GUARD as i64 + length).map(|k| (k * 7) as u8).collect();
-            let (mut out, mut values) =
-                (vec![0u8; 64 * bytes as usize], vec![0xa5u8; 64 * bytes as usize]);
+            let (mut out, mut values) = (
+                vec![0u8; 64 * bytes as usize],
+                (0..64 * bytes).map(|k| (k * 5 + 3) as u8).collect::<Vec<_>>(),
+            );
             let mut uniform = [start, row, column];
             let (mut want_memory, mut want_out) = (memory.clone(), out.clone());
             // By the definition of specs/ir.md; an element is (row, column), and then the next column.

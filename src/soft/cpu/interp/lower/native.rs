@@ -14,7 +14,7 @@ use crate::soft::cpu::native::machine;
 use crate::soft::cpu::native::plan::{self, Kind, Plan};
 use crate::soft::cpu::native::region::{Leaving, Run, RunVariable};
 use crate::soft::cpu::native::shape::Shapes;
-use crate::soft::ir::{Effect, Op, Span, Stmt, Value, VarId};
+use crate::soft::ir::{Op, Span, Stmt, Value, VarId};
 
 /// What becomes machine code, and what already has.
 pub(super) struct Natives {
@@ -212,7 +212,7 @@ impl Lowering<'_> {
                         contents.folded.extend(inst.args.iter());
                         continue;
                     }
-                    contents.whole |= matches!(inst.op.row().effect, Effect::Lanes | Effect::Syncs);
+                    contents.whole |= plan::is_whole(inst.op);
                     contents.read.extend(plan::reads(function, uniform, shapes, *value));
                     contents.defined.insert(*value);
                     let id = VarId(inst.imm as u32);
@@ -223,7 +223,9 @@ impl Lowering<'_> {
                         Op::Set => {
                             contents.variables.insert(id, true);
                         }
-                        Op::Load | Op::Store => contents.accesses.push((*value, inst.span)),
+                        Op::Load | Op::Store | Op::MatrixLoad | Op::MatrixStore => {
+                            contents.accesses.push((*value, inst.span));
+                        }
                         _ => {}
                     }
                 }

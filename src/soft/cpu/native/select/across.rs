@@ -146,7 +146,8 @@ impl Selection<'_> {
 
     // --- Small things --------------------------------------------------------------------------------
 
-    fn table(&mut self, numbers: impl Fn(usize) -> usize) -> Reg {
+    /// Small numbers in the lanes of a vector.
+    pub(super) fn table(&mut self, numbers: impl Fn(usize) -> usize) -> Reg {
         self.lane_home(Home::Table(std::array::from_fn(|lane| numbers(lane) as u8)))
     }
 

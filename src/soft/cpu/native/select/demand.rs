@@ -1,7 +1,7 @@
 //! Which forms of each value are needed.
 
 use super::{INT, LANES, Selection};
-use crate::soft::cpu::native::plan::{Kind, kind};
+use crate::soft::cpu::native::plan::{Kind, components, kind};
 use crate::soft::cpu::native::shape::{self, Shape, Start, Sum};
 use crate::soft::ir::{Effect, Inst, Op, Stmt, Value};
 
@@ -37,7 +37,7 @@ impl Selection<'_> {
         if self.run.is_done(value) || self.kind(value) != Kind::Direct {
             return;
         }
-        let has_effect = matches!(inst.op, Op::Store | Op::Set);
+        let has_effect = matches!(inst.op, Op::Store | Op::Set | Op::MatrixStore);
         if !has_effect && self.want[value.index()] == 0 {
             return;
         }
@@ -49,12 +49,7 @@ impl Selection<'_> {
             }
             Op::Load | Op::Store => {
                 let Some((start, sum)) = self.address(inst.args[0]) else { return };
-                if let Some(pointer) = start.pointer() {
-                    self.need(pointer, INT);
-                }
-                for &(term, _) in &sum.same {
-                    self.need(term, INT);
-                }
+                self.need_address(start, &sum);
                 let affine = self.is_affine(&sum) && !start.is_thread();
                 for &(term, _) in &sum.lanes {
                     self.need(term, if affine { INT } else { LANES });
@@ -69,6 +64,7 @@ impl Selection<'_> {
                 }
             }
             Op::Get => {}
+            Op::MatrixLoad | Op::MatrixStore | Op::MatrixMultiplyAdd => self.demand_matrix(&inst),
             _ if inst.op.row().effect == Effect::Lanes => self.demand_across(value, &inst),
             _ => {
                 for &arg in inst.args.iter() {
@@ -76,6 +72,16 @@ impl Selection<'_> {
                     self.need(arg, bits);
                 }
             }
+        }
+    }
+
+    /// The parts of an address that are the same in all lanes.
+    pub(super) fn need_address(&mut self, start: Start, sum: &Sum) {
+        if let Some(pointer) = start.pointer() {
+            self.need(pointer, INT);
+        }
+        for &(term, _) in &sum.same {
+            self.need(term, INT);
         }
     }
 
@@ -113,7 +119,6 @@ impl Selection<'_> {
 
     /// The components of what is stored.
     pub(super) fn components(&self, value: Value) -> Vec<Value> {
-        let inst = self.function.inst(value);
-        if inst.op == Op::Compose { inst.args.to_vec() } else { vec![value] }
+        components(self.function, &value).to_vec()
     }
 }

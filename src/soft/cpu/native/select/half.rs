@@ -43,11 +43,18 @@ impl Selection<'_> {
 
     /// The value of 16 bits in the low half of each lane, with zeros above.
     pub(super) fn value_of_bits(&mut self, scalar: Scalar, bits: Reg, exact: bool) -> Reg {
+        let d = self.lane();
+        self.value_of_bits_in(d, scalar, bits, exact);
+        d
+    }
+
+    /// The same in a register that is there already.
+    pub(super) fn value_of_bits_in(&mut self, d: Reg, scalar: Scalar, bits: Reg, exact: bool) {
         let op = match scalar {
             Scalar::F16 => Lane1::ValueOfHalf { exact },
             _ => Lane1::Shl(16),
         };
-        self.lane1(op, bits)
+        self.emit(Ins::Lane1 { op, d, a: bits });
     }
 
     /// The 16 bits of a value.

@@ -6,6 +6,16 @@ use crate::soft::cpu::native::region::Layout;
 use crate::soft::cpu::native::shape::{Shape, Start, Sum};
 use crate::soft::ir::{Inst, Scalar, Value};
 
+/// Where an access goes.
+pub(super) struct Target {
+    pub(super) region: RegionRef,
+    /// The region's start.
+    pub(super) base: Reg,
+    /// The offsets at which the access may start are below this.
+    pub(super) limit: Reg,
+    pub(super) offset: Reg,
+}
+
 impl Selection<'_> {
     /// The base of a region, and the offsets below which an access of so many bytes may start.
     pub(super) fn region(&mut self, region: u32, bytes: u64, write: bool) -> (Reg, Reg) {
@@ -300,7 +310,7 @@ impl Selection<'_> {
         let size = u64::from(scalar.bytes());
         let total = size * data.len() as u64;
         let lanes = i64::from(self.strip.lanes * self.strip.parts);
-        let mut offset = self.offset(sum);
+        let offset = self.offset(sum);
         let step = self.step(sum).filter(|_| !sum.lanes.is_empty());
         // Whether the offset has a part that is known only at run time.
         let moved = !sum.same.is_empty() || matches!(start, Start::Pointer(_));
@@ -316,26 +326,8 @@ impl Selection<'_> {
             Some(step) => step as u64 * (lanes as u64 - 1),
             None => 0,
         };
-        let (region, base, limit) = match start {
-            Start::Region(number) => {
-                let (base, limit) = self.region(number, total + span + over, write);
-                (RegionRef::Number(number), base, limit)
-            }
-            Start::Local(_) | Start::ThreadPointer(_) => {
-                unreachable!("thread memory is not a region")
-            }
-            Start::Pointer(pointer) => {
-                let (found, row, inner) = self.find_region(pointer);
-                offset = self.plus(offset, inner);
-                let base = self.int();
-                let mem = MemRef { base: MemBase::Reg(row), index: None, disp: Layout::BASE };
-                self.emit(Ins::LoadInt { from: Scalar::U64, d: base, mem });
-                let mut code = Vec::new();
-                let limit = self.limit(&mut code, row, 0, total + span + over, write);
-                self.out.append(&mut code);
-                (RegionRef::Found(found), base, limit)
-            }
-        };
+        let Target { region, base, limit, offset } =
+            self.target(start, offset, total + span + over, write);
         let affine = step.is_some();
         let terms: Vec<Term> = sum
             .lanes
@@ -410,6 +402,30 @@ impl Selection<'_> {
             self.lanes_at(base, offsets, scalar, &data, part, write);
         }
         self.emit(Ins::SiteEnd { site });
+    }
+
+    /// Where an access of so many bytes goes that starts so far from its start.
+    pub(super) fn target(&mut self, start: Start, offset: Reg, bytes: u64, write: bool) -> Target {
+        match start {
+            Start::Region(number) => {
+                let (base, limit) = self.region(number, bytes, write);
+                Target { region: RegionRef::Number(number), base, limit, offset }
+            }
+            Start::Local(_) | Start::ThreadPointer(_) => {
+                unreachable!("thread memory is not a region")
+            }
+            Start::Pointer(pointer) => {
+                let (found, row, inner) = self.find_region(pointer);
+                let offset = self.plus(offset, inner);
+                let base = self.int();
+                let mem = MemRef { base: MemBase::Reg(row), index: None, disp: Layout::BASE };
+                self.emit(Ins::LoadInt { from: Scalar::U64, d: base, mem });
+                let mut code = Vec::new();
+                let limit = self.limit(&mut code, row, 0, bytes, write);
+                self.out.append(&mut code);
+                Target { region: RegionRef::Found(found), base, limit, offset }
+            }
+        }
     }
 
     /// The number of the region that a pointer is in, where its row of the table is, and the offset in it.

@@ -9,6 +9,7 @@ pub(crate) mod across;
 mod demand;
 mod flow;
 mod half;
+mod matrix;
 mod memory;
 mod thread;
 mod value;

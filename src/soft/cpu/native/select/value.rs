@@ -17,12 +17,15 @@ impl Selection<'_> {
         }
         match inst.op {
             Op::Store => return self.store(value, &inst),
+            Op::MatrixStore => return self.matrix_access(value, &inst),
             Op::Set => return self.assign(VarId(inst.imm as u32), inst.args[0]),
             _ if self.want[value.index()] == 0 => return,
             _ => {}
         }
         match inst.op.row().rule {
             Rule::Load => self.load(value, &inst),
+            Rule::MatrixLoad => self.matrix_access(value, &inst),
+            Rule::MatrixMultiplyAdd => self.multiply_add(value, &inst),
             Rule::Across(_) | Rule::Shuffle | Rule::ShuffleFill | Rule::Vote => {
                 self.across(value, &inst);
             }

@@ -233,6 +233,20 @@ pub(crate) mod ops {
     pub(crate) const MOVQ_STORE: Op = op(1, 1, false, 0xd6);
     /// AVX-512 only: lanes of two operands by the indices in the result.
     pub(crate) const PERMI2D: Op = op(2, 1, false, 0x76);
+    pub(crate) const SHUFPS: Op = op(1, 0, false, 0xc6);
+    pub(crate) const UNPCKLPS: Op = op(1, 0, false, 0x14);
+    pub(crate) const UNPCKHPS: Op = op(1, 0, false, 0x15);
+    /// 64 bits to or from the lower half of 128, with zeros above, and the upper half.
+    pub(crate) const MOVQ_LOAD: Op = op(1, 2, false, 0x7e);
+    pub(crate) const MOVHPS_LOAD: Op = op(1, 0, false, 0x16);
+    pub(crate) const MOVHPS_STORE: Op = op(1, 0, false, 0x17);
+    /// 128 bits into 256, or 256 into 512, by an immediate; and out of them.
+    pub(crate) const INSERTF128: Op = op(3, 1, false, 0x18);
+    pub(crate) const EXTRACTF128: Op = op(3, 1, false, 0x19);
+    pub(crate) const INSERTF64X4: Op = op(3, 1, true, 0x1a);
+    pub(crate) const EXTRACTF64X4: Op = op(3, 1, true, 0x1b);
+    /// 64-bit lanes of each 256 bits in an order that is an immediate.
+    pub(crate) const PERMPD: Op = op(3, 1, true, 0x01);
     pub(crate) const GATHERDPS: Op = op(2, 1, false, 0x92);
     /// AVX-512 only.
     pub(crate) const SCATTERDPS: Op = op(2, 1, false, 0xa2);

@@ -10,6 +10,7 @@
 //! | `r15` | work until the clock is asked |
 //! | all others | virtual registers |
 
+mod halves;
 mod ints;
 mod lanes;
 mod masks;
@@ -313,6 +314,13 @@ impl Emitter<'_> {
             }
             Ins::First { d, s } => self.first(d, s),
             Ins::Last { d, s, bits } => self.last(d, s, bits),
+            Ins::LoadHalves { bytes, d, low, high, disp } => {
+                self.load_halves(bytes, d, low, high, disp);
+            }
+            Ins::StoreHalves { bytes, s, low, high, disp } => {
+                self.store_halves(bytes, s, low, high, disp);
+            }
+            Ins::SpreadPair { d, s, pair } => self.spread_pair(d, s, pair),
             Ins::Permute { d, index, s } => self.permute(d, index, s),
             Ins::PermuteTwo { d, index, a, b } => self.permute_two(d, index, a, b),
             Ins::MaskBin { op, d, a, b } => self.mask_op(op, d, a, b),

@@ -230,6 +230,15 @@ impl Emitter<'_> {
             Lane2::Shl => ops::PSLLVD,
             Lane2::Shr => ops::PSRLVD,
             Lane2::Sar => ops::PSRAVD,
+            Lane2::MixLow => ops::UNPCKLPS,
+            Lane2::MixHigh => ops::UNPCKHPS,
+            Lane2::Evens | Lane2::Odds => {
+                let a = self.lanes(a, SCRATCH[1]);
+                let b = self.lanes_rm(b, SCRATCH[2]);
+                let picks = if op == Lane2::Evens { 0b10_00_10_00 } else { 0b11_01_11_01 };
+                self.asm.vec_imm(self.width, ops::SHUFPS, to, a, b, picks);
+                return self.lanes_done(d, to);
+            }
             Lane2::MinFloat | Lane2::MaxFloat => {
                 // The machine gives the second where either is a NaN; that is wrong where the second is.
                 let op = if op == Lane2::MinFloat { ops::MINPS } else { ops::MAXPS };
@@ -251,6 +260,13 @@ impl Emitter<'_> {
         let a = self.lanes(a, SCRATCH[1]);
         let b = self.lanes_rm(b, SCRATCH[2]);
         self.vec(plain, to, a, b);
+        self.lanes_done(d, to);
+    }
+
+    pub(super) fn spread_pair(&mut self, d: Reg, s: Reg, pair: u8) {
+        let s = self.lanes_rm(s, SCRATCH[1]);
+        let to = self.lanes_to(d, SCRATCH[0]);
+        self.asm.vec_imm(self.width, ops::PERMPD, to, V(0), s, pair * 0b01_01_01_01);
         self.lanes_done(d, to);
     }
 
