@@ -2,7 +2,7 @@
 
 use super::error::Error;
 use super::kernels::Kernel;
-use super::launch::{Arg, Grid};
+use super::launch::Grid;
 use super::live::{Live, run, share};
 use super::ranges::{BufferRange, MemRanges, Role};
 use super::recorder::{Command, Node as Recorded, NodeArg, Operand};
@@ -405,6 +405,11 @@ impl Graph {
         let filled = self.fill(slots, bytes)?;
         let as_recorded = slots.is_empty()
             || (self.plan.isolated && isolated(&self.recorded, |slot| filled.tensors[slot]));
+        if !as_recorded && self.recorded.rewritten {
+            return Err(Error::Shape(
+                "the graph was optimized for tensors that do not overlap, and the slots of this replay do".into(),
+            ));
+        }
         if live.is_sampled() || !as_recorded {
             self.encode_again(live, log, &filled)
         } else {
@@ -429,17 +434,8 @@ impl Graph {
                     live.copy(log, &tensors[*from as usize], &tensors[*to as usize])?;
                 }
                 Command::Launch { kernel, args, grid } => {
-                    let args: Vec<Arg<'_>> = args
-                        .iter()
-                        .map(|arg| match arg {
-                            NodeArg::Operand(operand) => Arg::Tensor(&tensors[*operand as usize]),
-                            NodeArg::Bytes(bytes) => Arg::Bytes(bytes),
-                            NodeArg::Slot(slot, bytes) => {
-                                Arg::Bytes(filled.bytes[slot.index].unwrap_or(bytes))
-                            }
-                            NodeArg::Shared(bytes) => Arg::Shared(*bytes),
-                        })
-                        .collect();
+                    let slot = |slot: ByteSlot, bytes| filled.bytes[slot.index].unwrap_or(bytes);
+                    let args: Vec<_> = args.iter().map(|arg| arg.passed(&tensors, slot)).collect();
                     log.replayed_under(&node.label);
                     live.launch(log, kernel, &args, *grid)?;
                     log.count(kernel, 1);

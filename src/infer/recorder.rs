@@ -23,6 +23,8 @@ pub(super) struct Recorder {
     /// The sizes of byte slots; 0 until one is used.
     pub(super) byte_slots: Vec<usize>,
     pub(super) scratch: Vec<BufferRange>,
+    /// Whether its nodes have another order than they were recorded in.
+    pub(super) rewritten: bool,
 }
 
 /// One command.
@@ -71,6 +73,7 @@ impl Default for Recorder {
             slots: Vec::new(),
             byte_slots: Vec::new(),
             scratch: Vec::new(),
+            rewritten: false,
         }
     }
 }
@@ -155,6 +158,22 @@ impl Recorder {
 
     pub(super) fn scratch(&mut self, tensor: &Tensor) {
         self.scratch.push(BufferRange::of(tensor, Role::Write));
+    }
+}
+
+impl NodeArg {
+    /// The argument as a launch passes it, with the tensors of the operands and the bytes of slots.
+    pub(super) fn passed<'a>(
+        &'a self,
+        tensors: &'a [Tensor],
+        slot: impl FnOnce(ByteSlot, &'a [u8]) -> &'a [u8],
+    ) -> Arg<'a> {
+        match self {
+            Self::Operand(operand) => Arg::Tensor(&tensors[*operand as usize]),
+            Self::Bytes(bytes) => Arg::Bytes(bytes),
+            Self::Slot(number, bytes) => Arg::Bytes(slot(*number, bytes)),
+            Self::Shared(bytes) => Arg::Shared(*bytes),
+        }
     }
 }
 

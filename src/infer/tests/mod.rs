@@ -3,6 +3,7 @@
 mod errors;
 mod graph;
 mod kernels;
+mod optimize;
 mod order;
 mod ranges;
 mod stream;

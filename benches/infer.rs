@@ -1,0 +1,176 @@
+//! What a launch costs in a stream and in a replayed graph, beside the same calls by hand.
+//!
+//! A launch has a pipeline, four buffers and sixteen bytes; eight of them may run side by side, and then there is a barrier.
+//! Times are of one launch, with `n` of them in a command buffer, which is thrown away. By hand: through [`Batch`]'s table and
+//! through [`Encoder`]'s messages, both without any check or tracking of conflicts.
+
+use aruminium::encoder::EncoderImps;
+use aruminium::infer::{
+    Arg, ByteSlot, DType, Error, Graph, Grid, Kernel, Kernels, Slot, Stream, Tensor,
+};
+use aruminium::{BarrierScope, Batch, DispatchType, Encoder, Gpu, Queue, autorelease_pool};
+use rounds::{compare, way};
+
+mod rounds;
+
+const SOURCE: &str = "
+    struct Shape { uint a, b, c, d; };
+    kernel void four(device const float *x, device const float *y, device const float *z, device float *to,
+                     constant Shape &shape, uint i [[thread_position_in_grid]]) {
+        to[i] = x[i] * y[i] + z[i] + float(shape.a);
+    }";
+
+/// Bytes that every launch pushes.
+const BYTES: [u8; 16] = [7; 16];
+const SIZE: (usize, usize, usize) = (32, 1, 1);
+const GRID: Grid = Grid::Threads { threads: SIZE, group: SIZE };
+/// How many launches run side by side.
+const ABREAST: usize = 8;
+
+struct Bench {
+    gpu: Gpu,
+    queue: Queue,
+    imps: EncoderImps,
+    kernel: Kernel,
+    inputs: [Tensor; 3],
+    outputs: Vec<Tensor>,
+    /// How many launches a command buffer has.
+    each: usize,
+}
+
+/// The calls of a command buffer, spelt for an `Encoder` and for a `Batch`.
+macro_rules! by_hand {
+    ($encoder:expr, $bench:expr, $count:expr) => {
+        for number in 0..$count {
+            if number > 0 && number % ABREAST == 0 {
+                $encoder.barrier(BarrierScope::BUFFERS);
+            }
+            $encoder.bind($bench.kernel.pipeline());
+            for (index, input) in $bench.inputs.iter().enumerate() {
+                $encoder.bind_buffer(input.memory(), input.offset(), index);
+            }
+            $encoder.bind_buffer($bench.outputs[number % ABREAST].memory(), 0, 3);
+            $encoder.push(&BYTES, 4);
+            $encoder.launch(SIZE, SIZE);
+        }
+    };
+}
+
+impl Bench {
+    fn new() -> Result<Self, Error> {
+        let gpu = Gpu::open()?;
+        let kernels = Kernels::new(&gpu);
+        kernels.add("four", SOURCE);
+        let queue = gpu.new_command_queue()?;
+        let commands = queue.commands()?;
+        // SAFETY: the encoder is alive while it is asked.
+        let imps = unsafe { EncoderImps::resolve(commands.encoder()?.as_raw()) };
+        let tensor = || Tensor::new(&gpu, DType::F32, &[32]);
+        let inputs = [tensor()?, tensor()?, tensor()?];
+        let outputs = (0..ABREAST).map(|_| tensor()).collect::<Result<_, _>>()?;
+        Ok(Self {
+            imps,
+            kernel: kernels.get("four", "four")?,
+            queue,
+            inputs,
+            outputs,
+            each: 1,
+            gpu,
+        })
+    }
+
+    fn encode(&self, times: usize, mut record: impl FnMut(&Encoder, usize)) {
+        for first in (0..times).step_by(self.each) {
+            autorelease_pool(|| {
+                let commands = self.queue.commands().expect("a command buffer");
+                let encoder = commands.encoder_with(DispatchType::Concurrent).expect("an encoder");
+                record(&encoder, self.each.min(times - first));
+            });
+        }
+    }
+
+    fn by_batch(&self, times: usize) {
+        self.encode(times, |encoder, count| {
+            // SAFETY: the work is thrown away.
+            let batch = unsafe { Batch::new(encoder, &self.imps) };
+            let batch = batch.expect("the table of the encoder's class");
+            by_hand!(batch, self, count);
+        });
+    }
+
+    fn by_encoder(&self, times: usize) {
+        self.encode(times, |encoder, count| by_hand!(encoder, self, count));
+    }
+
+    fn launches(
+        &self,
+        stream: &mut Stream,
+        count: usize,
+        slot: Option<ByteSlot>,
+    ) -> Result<(), Error> {
+        let [x, y, z] = &self.inputs;
+        for number in 0..count {
+            let bytes = match slot {
+                Some(slot) if number == 0 => Arg::Slot(slot, &BYTES),
+                _ => Arg::Bytes(&BYTES),
+            };
+            let to = &self.outputs[number % ABREAST];
+            stream.launch(&self.kernel, &[x.into(), y.into(), z.into(), to.into(), bytes], GRID)?;
+        }
+        Ok(())
+    }
+
+    fn by_stream(&self, times: usize) {
+        for first in (0..times).step_by(self.each) {
+            autorelease_pool(|| {
+                let mut stream = Stream::new(&self.gpu, &self.queue);
+                let count = self.each.min(times - first);
+                self.launches(&mut stream, count, None).expect("launches");
+            });
+        }
+    }
+
+    fn graph(&self) -> Result<(Graph, (Slot, ByteSlot)), Error> {
+        Graph::record(|stream| {
+            let slots = (stream.slot(&self.inputs[0])?, stream.byte_slot()?);
+            self.launches(stream, self.each, Some(slots.1))?;
+            Ok(slots)
+        })
+    }
+
+    fn by_graph(
+        &self,
+        (graph, (slot, bytes)): &(Graph, (Slot, ByteSlot)),
+        other: &Tensor,
+        times: usize,
+    ) {
+        for _ in 0..times.div_ceil(self.each) {
+            autorelease_pool(|| {
+                let mut stream = Stream::new(&self.gpu, &self.queue);
+                stream.replay(graph, &[(*slot, other)], &[(*bytes, &BYTES)]).expect("a replay");
+            });
+        }
+    }
+}
+
+fn main() -> Result<(), Error> {
+    let mut bench = Bench::new()?;
+    println!("{}", bench.gpu.name());
+    let other = Tensor::new(&bench.gpu, DType::F32, &[32])?;
+    for each in [1000, 100] {
+        bench.each = each;
+        let graph = bench.graph()?;
+        let bench = &bench;
+        compare(
+            &format!("a launch, {each} to a command buffer"),
+            None,
+            &mut [
+                way!("Batch", |times| bench.by_batch(times)),
+                way!("Encoder", |times| bench.by_encoder(times)),
+                way!("Stream", |times| bench.by_stream(times)),
+                way!("Graph, replayed", |times| bench.by_graph(&graph, &other, times)),
+            ],
+        );
+    }
+    Ok(())
+}
