@@ -43,6 +43,8 @@ pub mod memory;
 #[cfg(all(test, target_os = "linux"))]
 #[path = "../tests/memory_use/mod.rs"]
 mod memory_use;
+#[cfg(feature = "ring")]
+pub mod ring;
 #[cfg(not(target_vendor = "apple"))]
 mod soft;
 #[cfg(all(test, not(target_vendor = "apple")))]

@@ -1,0 +1,438 @@
+//! An actor, as the host sees it.
+
+use super::error::RingError;
+use super::message::{Message, bytes_of, value_of};
+use super::post::{Envelope, MessageId, Receipt, Wanted, bytes};
+use super::receive::Receive;
+use super::stat::ActorStat;
+use super::state::{ActorId, ActorState, Core};
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// An actor that receives `I`, sends `O` and has the state `S`. A clone is the same actor.
+///
+/// ```
+/// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
+/// use aruminium::ring::{Actor, Launch};
+/// aruminium::message! {
+///     pub struct Add { a: f32, b: f32 }
+///     pub struct Sum { value: f32 }
+///     pub struct Count { sums: u32 }
+/// }
+/// let code = "void handle(thread const Add &add, thread Count &count, thread Outbox<Sum> &out) {
+///     count.sums += 1;
+///     Sum sum;
+///     sum.value = add.a + add.b;
+///     out.reply(sum);
+/// }";
+/// let adder: Actor<Add, Sum, Count> = ring.spawn("adder", code, Count { sums: 0 }, Launch::new())?;
+/// assert_eq!(adder.call(Add { a: 1.5, b: 2.0 }).wait()?, Sum { value: 3.5 });
+/// assert_eq!(adder.read_state()?.sums, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Actor<I, O, S> {
+    pub(super) core: Arc<Core>,
+    pub(super) id: ActorId,
+    pub(super) types: PhantomData<fn(I, S) -> O>,
+}
+
+impl<I, O, S> Clone for Actor<I, O, S> {
+    fn clone(&self) -> Self {
+        Self { core: Arc::clone(&self.core), id: self.id, types: PhantomData }
+    }
+}
+
+impl<I, O, S> fmt::Debug for Actor<I, O, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Actor").field(&self.id).finish()
+    }
+}
+
+impl<I: Message, O: Message, S: Message> Actor<I, O, S> {
+    /// Its number in the ring.
+    ///
+    /// ```
+    /// fn print(actor: &aruminium::ring::Actor<u32, u32, u32>) {
+    ///     println!("{:?}", actor.id());
+    /// }
+    /// ```
+    pub fn id(&self) -> ActorId {
+        self.id
+    }
+
+    /// Its name.
+    ///
+    /// ```
+    /// fn print(actor: &aruminium::ring::Actor<u32, u32, u32>) {
+    ///     println!("{}", actor.name());
+    /// }
+    /// ```
+    pub fn name(&self) -> String {
+        self.core.lock().seats[self.id.index()].name.clone()
+    }
+
+    /// Put a message into its mailbox. The next tick delivers it.
+    ///
+    /// # Errors
+    ///
+    /// [`RingError::Full`] if the mailbox is full, [`RingError::State`] if the actor has failed or ended.
+    ///
+    /// ```
+    /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
+    /// # let code = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) {}";
+    /// use aruminium::ring::{Launch, RingError};
+    /// let actor = ring.spawn::<u32, u32, u32>("small", code, 0, Launch::new().capacity(2))?;
+    /// actor.send(1)?;
+    /// actor.send(2)?;
+    /// assert!(matches!(actor.send(3), Err(RingError::Full { capacity: 2, .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn send(&self, message: I) -> Result<MessageId, RingError> {
+        self.put(&message, Some(0))
+    }
+
+    /// Put a message with a correlation of the caller's into its mailbox.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    ///
+    /// ```
+    /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
+    /// # use std::time::Duration;
+    /// use aruminium::ring::Envelope;
+    /// let code = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) { out.reply(m); }";
+    /// let actor = ring.spawn::<u32, u32, u32>("echo", code, 0, Default::default())?;
+    /// actor.send_envelope(Envelope::new(5, 99))?;
+    /// assert_eq!(actor.receive().wait_envelope(Duration::from_secs(1))?.correlation, 99);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn send_envelope(&self, envelope: Envelope<I>) -> Result<MessageId, RingError> {
+        self.put(&envelope.message, Some(envelope.correlation))
+    }
+
+    fn put(&self, message: &I, correlation: Option<u64>) -> Result<MessageId, RingError> {
+        let mut state = self.core.lock();
+        let id = state.send(self.id, bytes(message), correlation)?;
+        self.core.notify(&state);
+        Ok(id)
+    }
+
+    /// Put many messages into its mailbox, as many as there is room for; returns how many.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send), but a mailbox that is full is an error only if nothing was sent.
+    ///
+    /// ```
+    /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
+    /// # let code = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) {}";
+    /// # use aruminium::ring::Launch;
+    /// let actor = ring.spawn::<u32, u32, u32>("small", code, 0, Launch::new().capacity(2))?;
+    /// assert_eq!(actor.send_all(&[1, 2, 3])?, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn send_all(&self, messages: &[I]) -> Result<usize, RingError> {
+        let mut state = self.core.lock();
+        for (sent, message) in messages.iter().enumerate() {
+            match state.send(self.id, bytes(message), Some(0)) {
+                Ok(_) => {}
+                Err(RingError::Full { .. }) if sent > 0 => {
+                    self.core.notify(&state);
+                    return Ok(sent);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.core.notify(&state);
+        Ok(messages.len())
+    }
+
+    /// The next message from the actor to the host that is no reply to a call.
+    ///
+    /// ```
+    /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
+    /// let code = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) { out.reply(m * m); }";
+    /// let actor = ring.spawn::<u32, u32, u32>("square", code, 0, Default::default())?;
+    /// actor.send_all(&[3, 4])?;
+    /// assert_eq!((actor.receive().wait()?, actor.receive().wait()?), (9, 16));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn receive(&self) -> Receive<O> {
+        Receive::new(&self.core, self.id, Ok(Wanted::Any))
+    }
+
+    /// The next message, if one is there. Nothing ticks.
+    ///
+    /// # Errors
+    ///
+    /// [`RingError::Full`] if as many dead letters or replies wait as the mailbox holds.
+    ///
+    /// ```
+    /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
+    /// let code = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) { out.reply(m * m); }";
+    /// let actor = ring.spawn::<u32, u32, u32>("square", code, 0, Default::default())?;
+    /// actor.send(3)?;
+    /// assert_eq!(actor.try_receive()?, None);
+    /// ring.tick()?;
+    /// assert_eq!(actor.try_receive()?, Some(9));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn try_receive(&self) -> Result<Option<O>, RingError> {
+        let letter = self.core.lock().take(self.id, Wanted::Any)?;
+        Ok(letter.map(|letter| letter.open().message))
+    }
+
+    /// Wait for the next message, for a time at most.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Receive::wait_timeout`].
+    ///
+    /// ```
+    /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
+    /// # use std::time::Duration;
+    /// let code = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) { out.reply(m * m); }";
+    /// let actor = ring.spawn::<u32, u32, u32>("square", code, 0, Default::default())?;
+    /// actor.send(3)?;
+    /// assert_eq!(actor.receive_timeout(Duration::from_secs(1))?, 9);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn receive_timeout(&self, time: Duration) -> Result<O, RingError> {
+        self.receive().wait_timeout(time)
+    }
+
+    /// Send a message and wait for the reply to it. Other mail stays where it is.
+    ///
+    /// ```
+    /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
+    /// let code = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) { out.reply(m * m); }";
+    /// let actor = ring.spawn::<u32, u32, u32>("square", code, 0, Default::default())?;
+    /// let (three, four) = (actor.call(3), actor.call(4));
+    /// assert_eq!((four.wait()?, three.wait()?), (16, 9));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn call(&self, message: I) -> Receive<O> {
+        let mut state = self.core.lock();
+        let sent = state.send(self.id, bytes(&message), None);
+        let wanted = sent.map(|id| {
+            state.seats[self.id.index()].post.calls.insert(id.0);
+            Wanted::Reply(id.0)
+        });
+        self.core.notify(&state);
+        drop(state);
+        Receive::new(&self.core, self.id, wanted)
+    }
+
+    /// What became of a message that the host sent to this actor.
+    ///
+    /// # Errors
+    ///
+    /// [`RingError::Invalid`] if the message is not from the host.
+    ///
+    /// ```
+    /// fn is_handled(actor: &aruminium::ring::Actor<u32, u32, u32>, id: aruminium::ring::MessageId) -> bool {
+    ///     matches!(actor.receipt(id), Ok(aruminium::ring::Receipt::Delivered))
+    /// }
+    /// ```
+    pub fn receipt(&self, id: MessageId) -> Result<Receipt, RingError> {
+        let state = self.core.lock();
+        let post = &state.seats[self.id.index()].post;
+        let sequence = u32::try_from(id.0)
+            .map_err(|_| RingError::Invalid("receipts are for messages from the host".into()))?;
+        Ok(if post.sent.contains(&sequence) {
+            Receipt::Pending
+        } else if sequence <= post.last_sent {
+            Receipt::Delivered
+        } else {
+            Receipt::NotFound
+        })
+    }
+
+    fn change(
+        &self,
+        to: ActorState,
+        from: &[ActorState],
+        what: &'static str,
+    ) -> Result<(), RingError> {
+        let mut state = self.core.lock();
+        state.set_active(self.id, to, from, what)?;
+        self.core.notify(&state);
+        Ok(())
+    }
+
+    /// Handle mail from the next tick on: after spawning without `auto_activate`, after a suspension, after a fault.
+    ///
+    /// # Errors
+    ///
+    /// [`RingError::State`] if the actor was terminated.
+    ///
+    /// ```
+    /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
+    /// # let code = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) {}";
+    /// use aruminium::ring::{ActorState, Launch};
+    /// let actor = ring.spawn::<u32, u32, u32>("later", code, 0, Launch::new().auto_activate(false))?;
+    /// assert_eq!(actor.state(), ActorState::Launched);
+    /// actor.activate()?;
+    /// assert_eq!(actor.state(), ActorState::Active);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn activate(&self) -> Result<(), RingError> {
+        let from = [ActorState::Launched, ActorState::Suspended, ActorState::Failed];
+        self.change(ActorState::Active, &from, "activating")
+    }
+
+    /// Handle no mail from the next submission on. The mail waits.
+    ///
+    /// # Errors
+    ///
+    /// [`RingError::State`] if the actor is not active.
+    ///
+    /// ```
+    /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
+    /// # let code = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) { s += m; }";
+    /// let actor = ring.spawn::<u32, u32, u32>("sum", code, 0, Default::default())?;
+    /// actor.suspend()?;
+    /// actor.send(1)?;
+    /// assert_eq!(ring.tick()?.handled, 0);
+    /// actor.resume()?;
+    /// assert_eq!(ring.tick()?.handled, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn suspend(&self) -> Result<(), RingError> {
+        self.change(ActorState::Suspended, &[ActorState::Active], "suspending")
+    }
+
+    /// Handle mail again.
+    ///
+    /// # Errors
+    ///
+    /// [`RingError::State`] if the actor is neither suspended nor active.
+    ///
+    /// ```
+    /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
+    /// # let code = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) { s += m; }";
+    /// # let actor = ring.spawn::<u32, u32, u32>("sum", code, 0, Default::default())?;
+    /// actor.terminate()?;
+    /// assert!(actor.resume().is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn resume(&self) -> Result<(), RingError> {
+        self.change(ActorState::Active, &[ActorState::Suspended], "resuming")
+    }
+
+    /// End the actor, after the ticks in flight. Its unhandled mail becomes dead letters.
+    ///
+    /// # Errors
+    ///
+    /// [`RingError::Closed`].
+    ///
+    /// ```
+    /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
+    /// # let code = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) { s += m; }";
+    /// # let actor = ring.spawn::<u32, u32, u32>("sum", code, 0, Default::default())?;
+    /// actor.terminate()?;
+    /// assert_eq!(actor.state(), aruminium::ring::ActorState::Terminated);
+    /// assert!(actor.send(1).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn terminate(&self) -> Result<(), RingError> {
+        let mut state = self.core.idle()?;
+        state.terminate(self.id)?;
+        self.core.notify(&state);
+        Ok(())
+    }
+
+    /// The state of its life.
+    ///
+    /// ```
+    /// fn is_active(actor: &aruminium::ring::Actor<u32, u32, u32>) -> bool {
+    ///     actor.state() == aruminium::ring::ActorState::Active
+    /// }
+    /// ```
+    pub fn state(&self) -> ActorState {
+        self.core.lock().seats[self.id.index()].state
+    }
+
+    /// A copy of its state, after the ticks in flight.
+    ///
+    /// # Errors
+    ///
+    /// [`RingError::State`] if the actor was terminated, [`RingError::Closed`].
+    ///
+    /// ```
+    /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
+    /// # let code = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) { s += m; }";
+    /// let actor = ring.spawn::<u32, u32, u32>("sum", code, 40, Default::default())?;
+    /// actor.send(2)?;
+    /// ring.tick()?;
+    /// assert_eq!(actor.read_state()?, 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn read_state(&self) -> Result<S, RingError> {
+        let state = self.core.idle()?;
+        let (seat, side) = (&state.seats[self.id.index()], state.record(self.id.index()).side);
+        self.alive("reading its state", seat.state, &seat.name)?;
+        Ok(value_of(&state.kinds[seat.kind].state(seat.place, side)))
+    }
+
+    /// Replace its state, after the ticks in flight. A recording does not contain it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`read_state`](Self::read_state).
+    ///
+    /// ```
+    /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
+    /// # let code = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) { s += m; }";
+    /// # let actor = ring.spawn::<u32, u32, u32>("sum", code, 40, Default::default())?;
+    /// actor.write_state(7)?;
+    /// assert_eq!(actor.read_state()?, 7);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn write_state(&self, value: S) -> Result<(), RingError> {
+        let mut state = self.core.idle()?;
+        let side = state.record(self.id.index()).side;
+        let seat = &state.seats[self.id.index()];
+        self.alive("writing its state", seat.state, &seat.name)?;
+        let (kind, place) = (seat.kind, seat.place);
+        state.kinds[kind].set_state(place, side, bytes_of(&value));
+        Ok(())
+    }
+
+    fn alive(&self, what: &'static str, state: ActorState, name: &str) -> Result<(), RingError> {
+        match state {
+            ActorState::Terminated => Err(RingError::State { actor: name.to_owned(), state, what }),
+            _ => Ok(()),
+        }
+    }
+
+    /// What it did.
+    ///
+    /// ```
+    /// fn print(actor: &aruminium::ring::Actor<u32, u32, u32>) {
+    ///     println!("{} messages", actor.stat().processed);
+    /// }
+    /// ```
+    pub fn stat(&self) -> ActorStat {
+        self.core.lock().actor_stat(self.id)
+    }
+
+    /// The MSL that the actor's kernel is compiled from: structures, outbox, handler and loop.
+    ///
+    /// ```
+    /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
+    /// let code = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) { s += m; }";
+    /// let actor = ring.spawn::<u32, u32, u32>("sum", code, 0, Default::default())?;
+    /// let source = actor.source()?;
+    /// assert!(source.contains(code) && source.contains("kernel void RING_TICK"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn source(&self) -> Result<String, RingError> {
+        let state = self.core.lock();
+        let seat = &state.seats[self.id.index()];
+        state.kinds[seat.kind].source(seat.ins.len())
+    }
+}

@@ -1,0 +1,161 @@
+//! Reading and writing the bytes of checkpoints and recordings, with a checksum.
+
+use super::error::RingError;
+use std::fs;
+use std::path::Path;
+
+/// The CRC-32 of IEEE 802.3, by the bit-reversed polynomial.
+pub(super) fn crc32(bytes: &[u8]) -> u32 {
+    const TABLE: [u32; 256] = {
+        let (mut table, mut byte) = ([0; 256], 0);
+        while byte < 256 {
+            let (mut crc, mut bit) = (byte as u32, 0);
+            while bit < 8 {
+                crc = if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 };
+                bit += 1;
+            }
+            table[byte] = crc;
+            byte += 1;
+        }
+        table
+    };
+    !bytes.iter().fold(!0, |crc: u32, &byte| crc >> 8 ^ TABLE[(crc as u8 ^ byte) as usize])
+}
+
+/// Bytes being written: numbers in little-endian order, and lists with their length before them.
+#[derive(Default)]
+pub(super) struct Writer(Vec<u8>);
+
+impl Writer {
+    pub(super) fn u32(&mut self, value: u32) -> &mut Self {
+        self.raw(&value.to_le_bytes())
+    }
+
+    pub(super) fn u64(&mut self, value: u64) -> &mut Self {
+        self.raw(&value.to_le_bytes())
+    }
+
+    pub(super) fn raw(&mut self, bytes: &[u8]) -> &mut Self {
+        self.0.extend_from_slice(bytes);
+        self
+    }
+
+    pub(super) fn list(&mut self, bytes: &[u8]) -> &mut Self {
+        self.u64(bytes.len() as u64).raw(bytes)
+    }
+
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+
+    /// The contents, after a magic number, a version, their checksum and length.
+    pub(super) fn seal(self, magic: [u8; 8], version: u32) -> Vec<u8> {
+        let mut sealed = Self::default();
+        sealed.raw(&magic).u32(version).u32(crc32(&self.0)).list(&self.0);
+        sealed.0
+    }
+}
+
+/// Bytes being read.
+pub(super) struct Reader<'a> {
+    bytes: &'a [u8],
+    /// What the bytes are, for messages.
+    what: &'static str,
+}
+
+impl<'a> Reader<'a> {
+    /// Bytes that are not sealed.
+    pub(super) fn new(bytes: &'a [u8], what: &'static str) -> Self {
+        Self { bytes, what }
+    }
+
+    /// Everything that was not read yet.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// The contents of sealed bytes.
+    pub(super) fn open(
+        bytes: &'a [u8],
+        magic: [u8; 8],
+        version: u32,
+        what: &'static str,
+    ) -> Result<Self, RingError> {
+        let mut reader = Self { bytes, what };
+        let wrong = |why: String| Err(RingError::Format(format!("{what}: {why}")));
+        if reader.raw(8)? != magic {
+            return wrong("it does not begin with the magic number".into());
+        }
+        let (found, crc) = (reader.u32()?, reader.u32()?);
+        if found != version {
+            return wrong(format!(
+                "it has version {found}, and this program reads version {version}"
+            ));
+        }
+        let contents = reader.list()?;
+        reader.end()?;
+        let actual = crc32(contents);
+        if actual != crc {
+            return wrong(format!(
+                "its checksum is {crc:#010x}, and its contents have {actual:#010x}: it is damaged"
+            ));
+        }
+        Ok(Self { bytes: contents, what })
+    }
+
+    pub(super) fn raw(&mut self, count: usize) -> Result<&'a [u8], RingError> {
+        match self.bytes.split_at_checked(count) {
+            Some((first, rest)) => {
+                self.bytes = rest;
+                Ok(first)
+            }
+            None => Err(RingError::Format(format!(
+                "{}: it ends early: {count} bytes are expected, and {} are left",
+                self.what,
+                self.bytes.len()
+            ))),
+        }
+    }
+
+    pub(super) fn u32(&mut self) -> Result<u32, RingError> {
+        let bytes = self.raw(4)?;
+        Ok(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+    }
+
+    pub(super) fn u64(&mut self) -> Result<u64, RingError> {
+        Ok(u64::from(self.u32()?) | u64::from(self.u32()?) << 32)
+    }
+
+    pub(super) fn list(&mut self) -> Result<&'a [u8], RingError> {
+        let count = self.u64()?;
+        self.raw(usize::try_from(count).unwrap_or(usize::MAX))
+    }
+
+    /// There is nothing left.
+    pub(super) fn end(&self) -> Result<(), RingError> {
+        match self.bytes.len() {
+            0 => Ok(()),
+            left => Err(RingError::Format(format!("{}: {left} bytes follow its end", self.what))),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+}
+
+/// Writes a file in one step: what is there is the old or the new contents, even if the program ends in between.
+pub(super) fn save(path: &Path, bytes: &[u8]) -> Result<(), RingError> {
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    fs::write(&part, bytes)?;
+    Ok(fs::rename(&part, path)?)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_checksum_is_that_of_the_standard() {
+        assert_eq!(super::crc32(b"123456789"), 0xcbf4_3926);
+    }
+}

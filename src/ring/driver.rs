@@ -1,0 +1,110 @@
+//! The ring's own thread, which ticks while tasks wait or a guard of `Ring::start` lives.
+
+use super::error::RingError;
+use super::state::{Core, State};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long the thread stays when it is not needed.
+const LINGER: Duration = Duration::from_millis(100);
+
+/// Keeps a ring ticking until it is dropped; see [`Ring::start`](super::Ring::start).
+///
+/// ```
+/// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
+/// let driver: aruminium::ring::Driver = ring.start()?;
+/// drop(driver);
+/// # Ok::<(), aruminium::ring::RingError>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "the ring stops ticking when this is dropped"]
+pub struct Driver {
+    core: Arc<Core>,
+}
+
+impl Driver {
+    pub(super) fn new(core: &Arc<Core>) -> Self {
+        let mut state = core.lock();
+        state.drivers += 1;
+        core.drive(&mut state);
+        Self { core: Arc::clone(core) }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let mut state = self.core.lock();
+        state.drivers -= 1;
+        self.core.notify(&state);
+    }
+}
+
+impl Core {
+    /// There is work, or someone waits for it: the thread looks.
+    pub(super) fn drive(self: &Arc<Self>, state: &mut State) {
+        self.notify(state);
+        if !state.driver {
+            let core = Arc::clone(self);
+            let spawned =
+                thread::Builder::new().name("aruminium ring".into()).spawn(move || core.ticking());
+            match spawned {
+                Ok(_) => state.driver = true,
+                Err(error) => {
+                    state.refused = Some(format!("no thread can be started to tick: {error}"))
+                }
+            }
+        }
+    }
+
+    fn ticking(&self) {
+        let mut state = self.lock();
+        let mut needed = Instant::now();
+        loop {
+            let now = Instant::now();
+            let wanted = !state.closed && (state.tasks > 0 || state.drivers > 0);
+            if wanted {
+                needed = now;
+            } else if state.closed || now.duration_since(needed) >= LINGER {
+                state.driver = false;
+                return;
+            }
+            if wanted && state.work && state.engine.is_some() && state.refused.is_none() {
+                let ticks = state.options.ticks as u64;
+                drop(state);
+                let outcome = self.try_run(ticks);
+                state = self.lock();
+                match outcome {
+                    // Those are in the state, and who waits for them is awake.
+                    Ok(_) | Err(RingError::Fault(_) | RingError::Cycle(_)) => {}
+                    Err(error) => {
+                        state.refused = Some(error.to_string());
+                        state.seats.iter_mut().for_each(|seat| seat.post.wake());
+                    }
+                }
+                continue;
+            }
+            let next = state.expire(now);
+            let time = if wanted { next } else { Some(LINGER) };
+            state = self.wait(state, time);
+        }
+    }
+}
+
+impl State {
+    /// Wakes tasks whose time is over; returns when the next one's is.
+    fn expire(&mut self, now: Instant) -> Option<Duration> {
+        let mut next: Option<Duration> = None;
+        for seat in &mut self.seats {
+            let waiters = &mut seat.post.waiters;
+            let over = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
+            for waiter in waiters.extract_if(.., |waiter| over(waiter.deadline)) {
+                waiter.waker.wake();
+            }
+            let left = waiters.iter().filter_map(|waiter| waiter.deadline).min();
+            let left = left.map(|deadline| deadline.duration_since(now));
+            next = [next, left].into_iter().flatten().min();
+        }
+        next
+    }
+}

@@ -1,0 +1,277 @@
+//! Waiting for mail: futures for any executor, and waits that tick on the calling thread.
+
+use super::error::RingError;
+use super::message::Message;
+use super::post::{Envelope, Letter, Waiter, Wanted};
+use super::state::{ActorId, ActorState, Core, State};
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+/// A message that is waited for: the next one of an actor, or the reply to a call.
+///
+/// As a future it needs no certain executor. [`wait`](Self::wait) and its variants tick on the calling thread while the ring
+/// has work, unless another thread does.
+///
+/// ```
+/// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
+/// use aruminium::ring::Receive;
+/// use std::time::Duration;
+/// let code = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) { out.reply(m + 1); }";
+/// let actor = ring.spawn::<u32, u32, u32>("next", code, 0, Default::default())?;
+/// let reply: Receive<u32> = actor.call(41);
+/// assert_eq!(reply.wait_timeout(Duration::from_secs(1))?, 42);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "nothing is received unless it is waited for"]
+pub struct Receive<M> {
+    core: Arc<Core>,
+    id: ActorId,
+    wanted: Wanted,
+    /// Why the call could not be sent.
+    error: Option<RingError>,
+    deadline: Option<Instant>,
+    /// Under which number the task is registered.
+    key: Option<u64>,
+    message: PhantomData<fn() -> M>,
+}
+
+impl<M> fmt::Debug for Receive<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receive")
+            .field("actor", &self.id)
+            .field("wanted", &self.wanted)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<M: Message> Receive<M> {
+    pub(super) fn new(core: &Arc<Core>, id: ActorId, wanted: Result<Wanted, RingError>) -> Self {
+        let (wanted, error) = match wanted {
+            Ok(wanted) => (wanted, None),
+            Err(error) => (Wanted::Any, Some(error)),
+        };
+        let core = Arc::clone(core);
+        Self { core, id, wanted, error, deadline: None, key: None, message: PhantomData }
+    }
+
+    /// The future is an error, [`RingError::Timeout`], if nothing arrives within this time.
+    ///
+    /// ```
+    /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
+    /// # let code = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) {}";
+    /// # let actor = ring.spawn::<u32, u32, u32>("silent", code, 0, Default::default())?;
+    /// use std::time::Duration;
+    /// let future = actor.receive().within(Duration::from_millis(10));
+    /// # drop(future);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn within(mut self, time: Duration) -> Self {
+        self.deadline = Instant::now().checked_add(time);
+        self
+    }
+
+    /// Wait for the message.
+    ///
+    /// # Errors
+    ///
+    /// [`RingError::Idle`] if the ring has no work left that could make it; the errors of the ring and of the actor.
+    ///
+    /// ```
+    /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
+    /// # use aruminium::ring::RingError;
+    /// let code = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) {}";
+    /// let actor = ring.spawn::<u32, u32, u32>("silent", code, 0, Default::default())?;
+    /// assert!(matches!(actor.call(1).wait(), Err(RingError::Idle(_))));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn wait(mut self) -> Result<M, RingError> {
+        Ok(self.block(None)?.open().message)
+    }
+
+    /// Wait for the message, for a time at most.
+    ///
+    /// # Errors
+    ///
+    /// [`RingError::Timeout`], and the errors of the ring and of the actor.
+    ///
+    /// ```
+    /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
+    /// # use aruminium::ring::RingError;
+    /// # use std::time::Duration;
+    /// let code = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) {}";
+    /// let actor = ring.spawn::<u32, u32, u32>("silent", code, 0, Default::default())?;
+    /// let nothing = actor.receive().wait_timeout(Duration::from_millis(1));
+    /// assert!(matches!(nothing, Err(RingError::Timeout)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn wait_timeout(self, time: Duration) -> Result<M, RingError> {
+        Ok(self.wait_envelope(time)?.message)
+    }
+
+    /// The same, with the message's header.
+    ///
+    /// # Errors
+    ///
+    /// As for [`wait_timeout`](Self::wait_timeout).
+    ///
+    /// ```
+    /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
+    /// # use std::time::Duration;
+    /// let code = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) { out.post(m); }";
+    /// let actor = ring.spawn::<u32, u32, u32>("echo", code, 0, Default::default())?;
+    /// actor.send(3)?;
+    /// assert_eq!(actor.receive().wait_envelope(Duration::from_secs(1))?.source, Some(actor.id()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn wait_envelope(mut self, time: Duration) -> Result<Envelope<M>, RingError> {
+        Ok(self.block(Instant::now().checked_add(time))?.open())
+    }
+
+    fn block(&mut self, deadline: Option<Instant>) -> Result<Letter, RingError> {
+        if let Some(error) = self.error.take() {
+            return Err(error);
+        }
+        let deadline = deadline.or(self.deadline);
+        let core = Arc::clone(&self.core);
+        let (mut state, mut ticks) = (core.lock(), 1);
+        loop {
+            if let Some(letter) = self.look(&mut state)? {
+                return Ok(letter);
+            }
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return Err(RingError::Timeout);
+            }
+            if state.work && state.engine.is_some() {
+                let most = state.options.ticks as u64;
+                drop(state);
+                match core.try_run(ticks) {
+                    // What other actors did is in `Ring::faults`; the own fault is found above.
+                    Ok(_) | Err(RingError::Fault(_) | RingError::Cycle(_)) => {}
+                    Err(error) => return Err(error),
+                }
+                ticks = (ticks * 2).min(most);
+                state = core.lock();
+            } else if state.work || state.drivers > 0 || left.is_some() {
+                state = core.wait(state, left);
+            } else {
+                let why = match (state.seats[self.id.index()].state, state.stalled) {
+                    (ActorState::Active, 0) => "all mail is handled".to_owned(),
+                    (ActorState::Active, stalled) => {
+                        format!("{stalled} actors wait for room in lanes that nothing empties")
+                    }
+                    (other, _) => format!("the actor is {other}"),
+                };
+                return Err(RingError::Idle(why));
+            }
+        }
+    }
+}
+
+impl<M> Receive<M> {
+    /// The message, if it is there, or the reason why it cannot come.
+    fn look(&self, state: &mut State) -> Result<Option<Letter>, RingError> {
+        let letter = state.take(self.id, self.wanted)?;
+        if letter.is_some() {
+            return Ok(letter);
+        }
+        if state.closed {
+            return Err(RingError::Closed);
+        }
+        if let Some(why) = state.refused.as_ref().or(state.broken.as_ref()) {
+            return Err(RingError::Idle(why.clone()));
+        }
+        let seat = &state.seats[self.id.index()];
+        match (seat.state, &state.cycle) {
+            (ActorState::Failed, _) => {
+                let own = state.faults.iter().rev().find(|fault| fault.actor == self.id);
+                Err(own.map_or_else(
+                    || RingError::State {
+                        actor: seat.name.clone(),
+                        state: seat.state,
+                        what: "receiving",
+                    },
+                    |fault| RingError::Fault(Box::new(fault.clone())),
+                ))
+            }
+            (ActorState::Terminated, _) => Err(RingError::State {
+                actor: seat.name.clone(),
+                state: seat.state,
+                what: "receiving",
+            }),
+            (_, Some(cycle)) if !state.work => Err(RingError::Cycle(cycle.clone())),
+            _ => Ok(None),
+        }
+    }
+}
+
+impl<M: Message> Future for Receive<M> {
+    type Output = Result<M, RingError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        if let Some(error) = this.error.take() {
+            return Poll::Ready(Err(error));
+        }
+        let core = Arc::clone(&this.core);
+        let mut state = core.lock();
+        let found = match this.look(&mut state) {
+            Ok(None) if this.deadline.is_some_and(|deadline| deadline <= Instant::now()) => {
+                Err(RingError::Timeout)
+            }
+            other => other,
+        };
+        match found.transpose() {
+            Some(outcome) => {
+                if state.unregister(this.id, &mut this.key) {
+                    core.notify(&state);
+                }
+                Poll::Ready(outcome.map(|letter| letter.open().message))
+            }
+            None => {
+                let key = *this.key.get_or_insert_with(|| {
+                    state.tasks += 1;
+                    state.next_key += 1;
+                    state.next_key
+                });
+                let waiters = &mut state.seats[this.id.index()].post.waiters;
+                waiters.retain(|waiter| waiter.key != key);
+                let waker = context.waker().clone();
+                waiters.push(Waiter { key, waker, deadline: this.deadline });
+                core.drive(&mut state);
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl State {
+    /// A task does not wait any more; whether it did.
+    fn unregister(&mut self, id: ActorId, key: &mut Option<u64>) -> bool {
+        let Some(key) = key.take() else { return false };
+        self.tasks -= 1;
+        self.seats[id.index()].post.waiters.retain(|waiter| waiter.key != key);
+        true
+    }
+}
+
+impl<M> Drop for Receive<M> {
+    /// The reply to a call that nothing waits for any more is ordinary mail.
+    fn drop(&mut self) {
+        let mut state = self.core.lock();
+        if state.unregister(self.id, &mut self.key) {
+            self.core.notify(&state);
+        }
+        if let Wanted::Reply(correlation) = self.wanted {
+            let post = &mut state.seats[self.id.index()].post;
+            post.calls.remove(&correlation);
+            let reply = post.replies.remove(&correlation);
+            post.aside.extend(reply);
+        }
+    }
+}

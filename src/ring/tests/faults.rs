@@ -1,0 +1,266 @@
+//! Faults: the tick is undone, the actor is named, and the work of the others is done.
+
+use super::{ECHO, NOTHING, ring, ring_of, spawn};
+use crate::child::in_child;
+use crate::ring::{
+    ActorState, Cause, Checkpoint, Launch, RingError, RingOptions, Supervision, Topology,
+};
+use crate::{FaultKind, Gpu};
+
+crate::message! {
+    struct Few { values: [u32; 4], count: u32 }
+}
+
+/// Writes out of its state for messages from 100 on, fails for 7, breaks the outbox's rules for 8 and 9.
+const CLUMSY: &str = "void handle(thread const uint &m, thread Few &s, thread Outbox<uint> &out) {
+    s.count += 1;
+    if (m == 7) { out.fail(42); }
+    if (m == 8) { out.send(5, m); }
+    out.reply(m);
+    if (m == 9) { out.reply(m); }
+    if (m >= 100) { s.values[m] = 1; }
+}";
+
+fn clumsy(ring: &crate::ring::Ring, launch: Launch) -> crate::ring::Actor<u32, u32, Few> {
+    ring.spawn("clumsy", CLUMSY, Few { values: [0; 4], count: 0 }, launch).unwrap()
+}
+
+#[test]
+fn a_fault_undoes_the_tick_and_runs_the_others() {
+    for message in [7, 8, 9, 100] {
+        for ticks in [1, 64] {
+            let ring = ring();
+            let others: Vec<_> =
+                (0..40).map(|i| spawn(&ring, &format!("echo {i}"), ECHO, Launch::new())).collect();
+            let actor = clumsy(&ring, Launch::new());
+            actor.send_all(&[1, 2]).unwrap();
+            ring.run(ticks).unwrap();
+            actor.send_all(&[3, message, 4]).unwrap();
+            for other in &others {
+                other.send(5).unwrap();
+            }
+            let error = ring.run(ticks).unwrap_err();
+            let RingError::Fault(fault) = error else { panic!("{message}: {error}") };
+            assert_eq!((fault.actor, fault.name.as_str()), (actor.id(), "clumsy"));
+            match (message, &fault.cause) {
+                (7, Cause::Failed(42)) | (8, Cause::Edge) | (9, Cause::Emits) => {}
+                (100, Cause::Kernel(kernel)) => {
+                    assert_eq!((kernel.kind, kernel.write), (FaultKind::Access, true));
+                    assert_eq!((kernel.file.as_deref(), kernel.line), (Some("clumsy"), Some(7)));
+                }
+                other => panic!("{other:?}"),
+            }
+            // Its state and mail are as before the tick; the tick was done for all others.
+            assert_eq!(actor.read_state().unwrap().count, 2);
+            assert_eq!((actor.state(), actor.stat().input_depth), (ActorState::Failed, 3));
+            assert!(others.iter().all(|other| other.try_receive().unwrap() == Some(5)));
+            assert!(matches!(actor.send(1), Err(RingError::State { .. })));
+            assert_eq!(
+                (actor.try_receive().unwrap(), actor.try_receive().unwrap()),
+                (Some(1), Some(2))
+            );
+            assert!(matches!(actor.receive().wait(), Err(RingError::Fault(_))));
+            assert_eq!(ring.run(ticks).unwrap().handled, 0);
+        }
+    }
+}
+
+#[test]
+fn two_faults_in_one_tick_are_two_faults() {
+    let ring = ring();
+    let code = "void handle(thread const uint &m, thread Few &s, thread Outbox<uint> &out) { s.values[m] = m; out.reply(m); }";
+    let actors: Vec<_> = (0..5)
+        .map(|i| {
+            ring.spawn::<u32, u32, Few>(
+                &format!("{i}"),
+                code,
+                Few { values: [0; 4], count: 0 },
+                Launch::new().supervision(Supervision::Stop),
+            )
+            .unwrap()
+        })
+        .collect();
+    for (actor, message) in actors.iter().zip([1, 200, 2, 300, 3]) {
+        actor.send(message).unwrap();
+    }
+    let tick = ring.tick().unwrap();
+    assert_eq!(tick.handled, 3);
+    let mut failed: Vec<&str> = tick.faults.iter().map(|fault| fault.name.as_str()).collect();
+    failed.sort_unstable();
+    assert_eq!(failed, ["1", "3"]);
+    let replies: Vec<_> = actors.iter().map(|actor| actor.try_receive().unwrap()).collect();
+    assert_eq!(replies, [Some(1), None, Some(2), None, Some(3)]);
+}
+
+#[test]
+fn a_restart_begins_with_the_checkpoint_and_buries_the_message_at_fault() {
+    for bad in [7, 100] {
+        let ring = ring();
+        let actor = clumsy(&ring, Launch::new().supervision(Supervision::Restart { limit: 2 }));
+        actor.send_all(&[1, 2, 3]).unwrap();
+        ring.tick().unwrap();
+        let checkpoint = ring.checkpoint().unwrap();
+        actor.send(4).unwrap();
+        ring.tick().unwrap();
+        assert_eq!(actor.read_state().unwrap().count, 4);
+        actor.send_all(&[5, bad, 6]).unwrap();
+        let run = ring.run(100).unwrap();
+        assert_eq!(run.faults.len(), 2, "once together, once alone");
+        assert_eq!(actor.state(), ActorState::Active);
+        let dead = ring.take_dead_letters();
+        assert_eq!(
+            dead.iter().map(|letter| letter.message::<u32>()).collect::<Vec<_>>(),
+            [Some(bad)]
+        );
+        // The first restart has the checkpoint's state and then handles 5; the second one begins again.
+        assert_eq!(actor.read_state().unwrap().count, 3 + 1);
+        let replies: Vec<_> = std::iter::from_fn(|| actor.try_receive().unwrap()).collect();
+        assert_eq!(replies, [1, 2, 3, 4, 5, 6]);
+        // The limit is reached.
+        actor.send(bad).unwrap();
+        assert_eq!(ring.run(10).unwrap().faults.len(), 1);
+        assert_eq!(actor.state(), ActorState::Failed);
+        ring.restore(&Checkpoint::parse(&checkpoint.to_bytes()).unwrap()).unwrap();
+        assert_eq!((actor.state(), actor.read_state().unwrap().count), (ActorState::Active, 3));
+    }
+}
+
+#[test]
+fn an_actor_that_never_ends_fails_and_the_others_go_on() {
+    let test = "ring::tests::faults::an_actor_that_never_ends_fails_and_the_others_go_on";
+    let watchdog = [("ARUMINIUM_SOFT_WATCHDOG_MS", "300")];
+    let output = in_child(test, &watchdog, || {
+        let ring = ring();
+        let code = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) {
+            while (s < m) { s += m & 1; }
+            out.reply(m);
+        }";
+        let actors: Vec<_> = (0..3)
+            .map(|i| {
+                spawn(
+                    &ring,
+                    &format!("loop {i}"),
+                    code,
+                    Launch::new().supervision(Supervision::Stop),
+                )
+            })
+            .collect();
+        for (actor, message) in actors.iter().zip([1, 2, 3]) {
+            actor.send(message).unwrap();
+        }
+        let tick = ring.tick().unwrap();
+        assert_eq!(tick.faults.len(), 1, "{:?}", tick.faults);
+        assert_eq!(tick.faults[0].name, "loop 1");
+        assert_eq!(actors[0].try_receive().unwrap(), Some(1));
+        assert_eq!(actors[2].try_receive().unwrap(), Some(3));
+    });
+    if let Some(output) = output {
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn only_the_first_thread_sends() {
+    let ring = ring();
+    let code = "void handle(thread const uint &m, device uint &s, thread Outbox<uint> &out) { if (out.index == m) { out.reply(m); } }";
+    let actor = spawn(&ring, "wide", code, Launch::new().grid(1, 32));
+    assert_eq!(actor.call(0).wait().unwrap(), 0);
+    let Err(RingError::Fault(fault)) = actor.call(5).wait() else { panic!("no fault") };
+    assert_eq!(fault.cause, Cause::Thread);
+}
+
+#[test]
+fn handlers_that_do_not_compile_are_explained() {
+    let ring = ring();
+    let code = "void handle(thread const uint &m, device uint &s, thread Outbox<uint> &out) {\n    out.reply(x);\n}";
+    let error = ring.spawn::<u32, u32, u32>("bad", code, 0, Launch::new()).unwrap_err().to_string();
+    assert!(error.contains("bad:2:") && error.contains("'x'"), "{error}");
+    assert!(error.contains("thread uint &state"), "{error}");
+    // Nothing is left of it.
+    assert!(ring.actors().is_empty());
+    spawn(&ring, "bad", NOTHING, Launch::new());
+}
+
+#[test]
+fn wrong_launches_are_refused() {
+    let ring = ring();
+    for launch in [
+        Launch::new().grid(1, 2000),
+        Launch::new().grid(0, 1),
+        Launch::new().capacity(0),
+        Launch::new().emits(0),
+        Launch::new().emits(64).capacities(1, 4),
+        Launch::new().budget(0),
+    ] {
+        let outcome = ring.spawn::<u32, u32, u32>("wrong", NOTHING, 0, launch.clone());
+        assert!(matches!(outcome, Err(RingError::Invalid(_))), "{launch:?}");
+    }
+    assert!(
+        crate::ring::Ring::with(
+            &Gpu::open().unwrap(),
+            RingOptions { ticks: 0, ..Default::default() }
+        )
+        .is_err()
+    );
+}
+
+/// The same run, in pieces and as a whole, with a checkpoint into another ring in between.
+#[test]
+fn a_restored_ring_goes_on_with_equal_bytes() {
+    let code = "void handle(thread const uint &m, thread Few &s, thread Outbox<uint> &out) {
+        s.values[m & 3] += m; s.count += 1;
+        if (m > 0) { out.send(m & 1, m - 1); }
+        if (m % 5 == 0) { out.post(m); }
+    }";
+    let build = || {
+        let ring = ring_of(RingOptions { ticks: 7, ..Default::default() });
+        let actors: Vec<_> = (0..5)
+            .map(|i| {
+                ring.spawn::<u32, u32, Few>(
+                    &format!("{i}"),
+                    code,
+                    Few { values: [i; 4], count: 0 },
+                    Launch::new().capacity(32).emits(2),
+                )
+                .unwrap()
+            })
+            .collect();
+        let ids: Vec<_> = actors.iter().map(|actor| actor.id()).collect();
+        let edges = (0..5).flat_map(|i| [(i, (i + 1) % 5), (i, (i + 2) % 5)]).collect();
+        ring.topology(&ids, &Topology::Edges(edges)).unwrap();
+        (ring, actors)
+    };
+    let (ring, actors) = build();
+    for (actor, message) in actors.iter().zip(20..) {
+        actor.send_all(&[message, message + 10]).unwrap();
+    }
+    ring.run(9).unwrap();
+    _ = actors[2].try_receive().unwrap();
+    let bytes = ring.checkpoint().unwrap().to_bytes();
+    ring.run(1000).unwrap();
+
+    let (other, _) = build();
+    other.run(3).unwrap();
+    other.restore(&Checkpoint::parse(&bytes).unwrap()).unwrap();
+    assert_eq!(other.checkpoint().unwrap().to_bytes(), bytes);
+    other.run(1000).unwrap();
+    assert_eq!(other.checkpoint().unwrap(), ring.checkpoint().unwrap());
+
+    // A ring with other actors refuses it, and has not changed.
+    let third = super::ring();
+    spawn(&third, "0", NOTHING, Launch::new());
+    let before = third.checkpoint().unwrap();
+    let error = third.restore(&Checkpoint::parse(&bytes).unwrap()).unwrap_err().to_string();
+    assert!(error.contains("another ring"), "{error}");
+    assert_eq!(third.checkpoint().unwrap(), before);
+    // Damaged bytes are refused.
+    for at in (0..bytes.len()).step_by(bytes.len() / 50) {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 0x10;
+        assert!(matches!(Checkpoint::parse(&damaged), Err(RingError::Format(_))), "byte {at}");
+        assert!(
+            matches!(Checkpoint::parse(&bytes[..at]), Err(RingError::Format(_))),
+            "cut at {at}"
+        );
+    }
+}

@@ -1,0 +1,376 @@
+//! Mailboxes, calls, futures, states of actors, topologies, and many threads.
+
+use super::{ECHO, NOTHING, ring, ring_of, spawn};
+use crate::ring::{
+    ActorState, Clock, Launch, Priority, Receipt, RingError, RingOptions, TimeSource, Topology,
+};
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread;
+use std::time::Duration;
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(thread::Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(value) => return value,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
+
+#[test]
+fn mail_arrives_in_order_through_a_mailbox_that_wraps() {
+    let ring = ring();
+    let actor = spawn(&ring, "echo", ECHO, Launch::new().capacity(8));
+    let mut next = 0;
+    for round in 0..50 {
+        let count = round % 8 + 1;
+        let messages: Vec<u32> = (next..next + count).collect();
+        assert_eq!(actor.send_all(&messages).unwrap(), count as usize);
+        ring.tick().unwrap();
+        for expected in messages {
+            assert_eq!(actor.try_receive().unwrap(), Some(expected));
+        }
+        next += count;
+    }
+    assert_eq!(actor.try_receive().unwrap(), None);
+    let stat = actor.stat();
+    assert_eq!((stat.processed, stat.sent, stat.dropped), (next.into(), next.into(), 0));
+}
+
+#[test]
+fn a_full_mailbox_to_the_host_stalls_the_actor_and_loses_nothing() {
+    let ring = ring();
+    let actor = spawn(&ring, "echo", ECHO, Launch::new().capacities(16, 4));
+    assert_eq!(actor.send_all(&(0..16).collect::<Vec<_>>()).unwrap(), 16);
+    assert!(matches!(actor.send(16), Err(RingError::Full { capacity: 16, .. })));
+    let first = ring.run(100).unwrap();
+    assert_eq!((first.handled, first.stalled), (4, 1));
+    let error = actor.call(16).wait().unwrap_err();
+    assert!(matches!(error, RingError::Full { .. }), "{error}");
+    let mut received = Vec::new();
+    while let Some(message) = actor.try_receive().unwrap() {
+        received.push(message);
+        ring.tick().unwrap();
+    }
+    assert_eq!(received, (0..=16).collect::<Vec<_>>());
+    assert!(actor.stat().stalls > 0);
+}
+
+#[test]
+fn replies_find_their_calls_and_other_mail_is_kept() {
+    let ring = ring();
+    let actor = spawn(&ring, "echo", ECHO, Launch::new());
+    actor.send(1).unwrap();
+    let (two, three) = (actor.call(2), actor.call(3));
+    actor.send(4).unwrap();
+    assert_eq!(three.wait().unwrap(), 3);
+    assert_eq!(actor.try_receive().unwrap(), Some(1));
+    assert_eq!(actor.try_receive().unwrap(), Some(4));
+    assert_eq!(two.wait().unwrap(), 2);
+    // The reply to a call that nothing waits for is mail like any other.
+    drop(actor.call(5));
+    ring.tick().unwrap();
+    assert_eq!(actor.try_receive().unwrap(), Some(5));
+}
+
+#[test]
+fn futures_are_woken_without_anyone_ticking() {
+    let ring = ring();
+    let actor = spawn(&ring, "echo", ECHO, Launch::new());
+    for i in 0..20 {
+        assert_eq!(block_on(actor.call(i)).unwrap(), i);
+    }
+    let waiting = {
+        let actor = actor.clone();
+        thread::spawn(move || block_on(actor.receive()))
+    };
+    thread::sleep(Duration::from_millis(20));
+    actor.send(77).unwrap();
+    assert_eq!(waiting.join().unwrap().unwrap(), 77);
+    let nothing = block_on(actor.receive().within(Duration::from_millis(20)));
+    assert!(matches!(nothing, Err(RingError::Timeout)));
+    // The thread of the ring ends when nothing waits.
+    thread::sleep(Duration::from_millis(350));
+    assert!(!actor.core.lock().driver);
+    assert_eq!(actor.core.lock().tasks, 0);
+}
+
+#[test]
+fn threads_share_a_ring() {
+    let ring = ring();
+    let actors: Vec<_> =
+        (0..3).map(|i| spawn(&ring, &format!("echo {i}"), ECHO, Launch::new())).collect();
+    let threads: Vec<_> = (0..6)
+        .map(|i| {
+            let actor = actors[i % 3].clone();
+            thread::spawn(move || {
+                for message in 0..100 {
+                    assert_eq!(
+                        actor.call(message).wait_timeout(Duration::from_secs(60)).unwrap(),
+                        message
+                    );
+                }
+            })
+        })
+        .collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    assert_eq!(actors.iter().map(|actor| actor.stat().processed).sum::<u64>(), 600);
+    assert_eq!(actors.iter().map(|actor| actor.read_state().unwrap()).sum::<u32>(), 600);
+}
+
+#[test]
+fn a_driver_ticks_until_it_is_dropped() {
+    let ring = ring();
+    let actor = spawn(&ring, "echo", ECHO, Launch::new());
+    let driver = ring.start().unwrap();
+    actor.send(1).unwrap();
+    while actor.stat().processed == 0 {
+        thread::sleep(Duration::from_millis(1));
+    }
+    drop(driver);
+    while actor.core.lock().driver {
+        thread::sleep(Duration::from_millis(10));
+    }
+    actor.send(2).unwrap();
+    thread::sleep(Duration::from_millis(20));
+    assert_eq!(actor.stat().processed, 1);
+}
+
+#[test]
+fn states_allow_only_the_transitions_of_the_specification() {
+    let ring = ring();
+    let actor = spawn(&ring, "one", ECHO, Launch::new().auto_activate(false));
+    actor.send(1).unwrap();
+    assert_eq!(ring.tick().unwrap().handled, 0);
+    assert!(matches!(actor.suspend(), Err(RingError::State { state: ActorState::Launched, .. })));
+    assert!(actor.resume().is_err());
+    actor.activate().unwrap();
+    actor.activate().unwrap();
+    assert_eq!(ring.tick().unwrap().handled, 1);
+    actor.suspend().unwrap();
+    let waiting = actor.send(2).unwrap();
+    let error = actor.call(3).wait().unwrap_err().to_string();
+    assert!(error.contains("suspended"), "{error}");
+    assert_eq!(actor.receipt(waiting).unwrap(), Receipt::Pending);
+    actor.resume().unwrap();
+    ring.tick().unwrap();
+    assert_eq!(actor.receipt(waiting).unwrap(), Receipt::Delivered);
+    actor.send(4).unwrap();
+    actor.terminate().unwrap();
+    actor.terminate().unwrap();
+    assert!(actor.activate().is_err() && actor.send(5).is_err() && actor.read_state().is_err());
+    // What it sent before is still there, and its name is free.
+    assert_eq!(actor.receive().wait().unwrap(), 1);
+    assert_eq!(
+        ring.take_dead_letters().iter().map(|letter| letter.message()).collect::<Vec<_>>(),
+        [Some(4u32)]
+    );
+    let other = spawn(&ring, "one", ECHO, Launch::new());
+    assert_eq!(other.call(6).wait().unwrap(), 6);
+    assert_eq!(ring.actors().len(), 1);
+}
+
+#[test]
+fn mail_to_an_actor_that_ended_is_a_dead_letter() {
+    let ring = ring();
+    let pass = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) { out.send(0, m); }";
+    let (from, to) =
+        (spawn(&ring, "from", pass, Launch::new()), spawn(&ring, "to", NOTHING, Launch::new()));
+    ring.connect(from.id(), to.id()).unwrap();
+    from.send(1).unwrap();
+    ring.tick().unwrap();
+    to.terminate().unwrap();
+    from.send_all(&[2, 3]).unwrap();
+    ring.run(10).unwrap();
+    let dead = ring.take_dead_letters();
+    assert_eq!(
+        dead.iter().map(|letter| letter.message::<u32>()).collect::<Vec<_>>(),
+        [Some(1), Some(2), Some(3)]
+    );
+    assert!(
+        dead.iter()
+            .all(|letter| letter.source == Some(from.id()) && letter.target == Some(to.id()))
+    );
+}
+
+#[test]
+fn a_reply_to_an_actor_without_a_lane_back_is_a_dead_letter() {
+    let ring = ring();
+    let pass = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) { out.send(0, m); }";
+    let (from, to) =
+        (spawn(&ring, "from", pass, Launch::new()), spawn(&ring, "to", ECHO, Launch::new()));
+    ring.connect(from.id(), to.id()).unwrap();
+    from.send(8).unwrap();
+    to.send(9).unwrap();
+    ring.run(10).unwrap();
+    let dead = ring.take_dead_letters();
+    assert_eq!(dead.len(), 1);
+    assert_eq!((dead[0].message::<u32>(), dead[0].target), (Some(8), Some(from.id())));
+    assert_eq!(to.try_receive().unwrap(), Some(9));
+}
+
+#[test]
+fn lanes_need_one_type() {
+    let ring = ring();
+    let one = spawn(&ring, "one", NOTHING, Launch::new());
+    let code = "void handle(thread const float &m, thread uint &s, thread Outbox<uint> &out) {}";
+    let other = ring.spawn::<f32, u32, u32>("other", code, 0, Launch::new()).unwrap();
+    let error = ring.connect(one.id(), other.id()).unwrap_err().to_string();
+    assert!(error.contains("sends `uint`") && error.contains("receives `float`"), "{error}");
+}
+
+#[test]
+fn a_cycle_of_full_lanes_is_reported_with_its_actors() {
+    let ring = ring();
+    let double = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) {
+        out.send(0, m); out.send(0, m); }";
+    let launch = Launch::new().capacities(4, 16).emits(2);
+    let actors: Vec<_> =
+        (0..3).map(|i| spawn(&ring, &format!("a{i}"), double, launch.clone())).collect();
+    let ids: Vec<_> = actors.iter().map(|actor| actor.id()).collect();
+    ring.topology(&ids, &Topology::Ring).unwrap();
+    let free = spawn(&ring, "free", ECHO, Launch::new());
+    for actor in &actors {
+        actor.send_all(&[1, 2, 3, 4]).unwrap();
+    }
+    let error = ring.run(1000).unwrap_err();
+    let RingError::Cycle(names) = &error else { panic!("{error}") };
+    let mut names = names.clone();
+    names.sort();
+    assert_eq!(names, ["a0", "a1", "a2"]);
+    // The others go on, and the cycle is reported again.
+    free.send(7).unwrap();
+    assert!(matches!(ring.tick(), Err(RingError::Cycle(_))));
+    assert_eq!(free.try_receive().unwrap(), Some(7));
+    assert!(matches!(actors[0].receive().wait(), Err(RingError::Cycle(_))));
+    assert!(matches!(block_on(actors[0].receive()), Err(RingError::Cycle(_))));
+    // Ending one of them frees the others.
+    actors[1].terminate().unwrap();
+    ring.run(1000).unwrap();
+    let total: u64 = ring.stat().actors.iter().map(|actor| actor.input_depth).sum();
+    assert_eq!(total, 0);
+}
+
+#[test]
+fn higher_priority_comes_first_and_causes_before_effects() {
+    let ring = ring();
+    let pass = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) { out.send(0, m); }";
+    let log = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) { out.post(m); }";
+    let sink = spawn(&ring, "sink", log, Launch::new());
+    let low = spawn(&ring, "low", pass, Launch::new().priority(Priority::Low));
+    let high = spawn(&ring, "high", pass, Launch::new().priority(Priority::Critical));
+    for actor in [&low, &high] {
+        ring.connect(actor.id(), sink.id()).unwrap();
+    }
+    low.send_all(&[1, 2]).unwrap();
+    high.send_all(&[11, 12]).unwrap();
+    ring.tick().unwrap();
+    sink.send(5).unwrap();
+    ring.tick().unwrap();
+    let order: Vec<u32> = std::iter::from_fn(|| sink.try_receive().unwrap()).collect();
+    assert_eq!(order, [11, 12, 5, 1, 2]);
+}
+
+#[test]
+fn clocks_of_threads_never_return_one_moment_twice() {
+    let count = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
+    let clock = Clock::new(1);
+    let mut all: Vec<_> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..8)
+            .map(|_| scope.spawn(|| (0..count).map(|_| clock.tick()).collect::<Vec<_>>()))
+            .collect();
+        threads
+            .into_iter()
+            .flat_map(|thread| {
+                let moments = thread.join().unwrap();
+                assert!(moments.is_sorted_by(|one, next| one < next));
+                moments
+            })
+            .collect()
+    });
+    all.sort_unstable();
+    assert!(all.is_sorted_by(|one, next| one < next));
+}
+
+#[test]
+fn the_wall_clock_stamps_what_the_host_sends() {
+    let ring = ring_of(RingOptions { time: TimeSource::Wall, ..RingOptions::default() });
+    let actor = spawn(&ring, "echo", ECHO, Launch::new());
+    let before = Clock::new(0).tick();
+    actor.send(1).unwrap();
+    let envelope = actor.receive().wait_envelope(Duration::from_secs(10)).unwrap();
+    assert!(envelope.clock > before, "{} {before}", envelope.clock);
+}
+
+#[test]
+fn grids_have_their_neighbours_in_order() {
+    let ring = ring();
+    let code = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) {
+        if (m == 99) {
+            for (uint edge = 0; edge < out.edges(); edge++) { if (out.has(edge)) { out.send(edge, edge + 1); } }
+        } else { s = s * 10 + m; }
+    }";
+    for (wrap, expected) in [(false, [0, 4, 0, 0, 0, 0]), (true, [0, 4, 3, 0, 0, 0])] {
+        // The lower row of the torus gets north's message from both sides.
+        let actors: Vec<_> =
+            (0..6).map(|i| spawn(&ring, &format!("{wrap} {i}"), code, Launch::new())).collect();
+        let ids: Vec<_> = actors.iter().map(|actor| actor.id()).collect();
+        ring.topology(&ids, &Topology::Grid2 { width: 3, height: 2, wrap }).unwrap();
+        actors[0].send(99).unwrap();
+        ring.run(10).unwrap();
+        let mut states: Vec<u32> = actors.iter().map(|actor| actor.read_state().unwrap()).collect();
+        let below = std::mem::take(&mut states[3]);
+        assert_eq!(below, if wrap { 12 } else { 2 });
+        assert_eq!(states, expected, "{wrap}");
+    }
+    assert_eq!(ring.route(crate::ring::ActorId(1), crate::ring::ActorId(6)).unwrap().len(), 4);
+}
+
+#[test]
+fn an_actor_of_many_threads_works_together() {
+    crate::message! { struct Wide { sums: [u32; 256] } }
+    let ring = ring();
+    for (groups, threads) in [(1, 64), (4, 64), (1, 1)] {
+        let code = "void handle(thread const uint &m, device Wide &s, thread Outbox<uint> &out) {
+            for (uint i = out.index; i < 256; i += out.count) { s.sums[i] += m * i; }
+            threadgroup_barrier(mem_flags::mem_device);
+            if (out.index == 0) { out.reply(out.count); }
+        }";
+        let launch = Launch::new().grid(groups, threads).in_place();
+        let name = format!("wide {groups} {threads}");
+        let actor =
+            ring.spawn::<u32, u32, Wide>(&name, code, Wide { sums: [1; 256] }, launch).unwrap();
+        actor.send_all(&[1, 2]).unwrap();
+        ring.tick().unwrap();
+        actor.send(3).unwrap();
+        ring.run(5).unwrap();
+        let sums = actor.read_state().unwrap().sums;
+        assert!(sums.iter().zip(0..).all(|(&sum, i)| sum == 1 + 6 * i), "{sums:?}");
+        assert_eq!(actor.receive().wait().unwrap(), groups * threads);
+    }
+}
+
+#[test]
+fn a_handler_can_stop_the_run() {
+    let ring = ring();
+    let code = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) {
+        if (m == 3) { out.stop(); }
+        out.send(0, m + 1);
+    }";
+    let actor = spawn(&ring, "counter", code, Launch::new());
+    ring.connect(actor.id(), actor.id()).unwrap();
+    actor.send(0).unwrap();
+    assert_eq!(ring.run(64).unwrap().ticks, 4);
+    assert_eq!(ring.run(6).unwrap().ticks, 6);
+}

@@ -1,0 +1,54 @@
+//! Traces in the format of Chrome's tracing: what each submission did, and how full the mailboxes were.
+
+use super::state::State;
+use std::fmt::Write;
+use std::time::Duration;
+
+/// Events, as JSON.
+#[derive(Debug, Default)]
+pub(super) struct Trace {
+    events: Vec<String>,
+}
+
+impl Trace {
+    /// The end of a submission.
+    pub(super) fn submission(
+        &mut self,
+        state: &State,
+        start: Duration,
+        took_ns: u64,
+        ticks: u64,
+        handled: u64,
+    ) {
+        let start = start.as_nanos() as f64 / 1e3;
+        let took = took_ns as f64 / 1e3;
+        let last = state.version;
+        self.events.push(format!(
+            r#"{{"name":"{ticks} ticks to {last}","ph":"X","pid":1,"tid":1,"ts":{start:.3},"dur":{took:.3},"args":{{"handled":{handled}}}}}"#
+        ));
+        for (actor, seat) in state.seats.iter().enumerate() {
+            let (name, end) = (escape(&seat.name), start + took);
+            let (mail, replies) = (state.mail(actor), state.depth(seat.reply).0);
+            self.events.push(format!(
+                r#"{{"name":"{name}","ph":"C","pid":1,"ts":{end:.3},"args":{{"mail":{mail},"replies":{replies}}}}}"#
+            ));
+        }
+    }
+
+    pub(super) fn into_json(self) -> String {
+        format!("{{\"traceEvents\":[\n{}\n]}}\n", self.events.join(",\n"))
+    }
+}
+
+/// Text inside a JSON string.
+fn escape(text: &str) -> String {
+    let mut escaped = String::new();
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => escaped.extend(['\\', c]),
+            c if c.is_control() => _ = write!(escaped, "\\u{:04x}", c as u32),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}

@@ -1,0 +1,71 @@
+//! A ring under tokio: futures of an executor that the ring does not know.
+
+use aruminium::Gpu;
+use aruminium::ring::{Envelope, Launch, Ring, RingError, is_available};
+use std::error::Error;
+use std::time::Duration;
+
+aruminium::message! {
+    struct Square { value: f32 }
+    struct Count { handled: u32 }
+}
+
+const COMPUTE: &str = "
+    void handle(thread const Square &square, thread Count &count, thread Outbox<Square> &out) {
+        count.handled += 1;
+        Square reply;
+        reply.value = square.value * square.value;
+        out.reply(reply);
+    }";
+
+/// The life of an actor as the crate `ringkernel-metal` shows it: launch, activate, send an envelope, receive with a
+/// time-out, terminate, shut down.
+#[tokio::test]
+async fn the_usage_of_ringkernel_metal() -> Result<(), Box<dyn Error>> {
+    if !is_available() {
+        eprintln!("Metal not available");
+        return Ok(());
+    }
+    let ring = Ring::open(&Gpu::open()?)?;
+    let launch = Launch::new().auto_activate(false);
+    let compute = ring.spawn::<Square, Square, Count>("compute", COMPUTE, Count { handled: 0 }, launch)?;
+    compute.activate()?;
+
+    compute.send_envelope(Envelope::new(Square { value: 3.0 }, 17))?;
+    let response = compute.receive().within(Duration::from_secs(10)).await?;
+    assert_eq!(response.value, 9.0);
+
+    compute.terminate()?;
+    ring.shutdown()?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_tasks_call_one_actor() -> Result<(), Box<dyn Error>> {
+    let ring = Ring::open(&Gpu::open()?)?;
+    let compute = ring.spawn::<Square, Square, Count>("compute", COMPUTE, Count { handled: 0 }, Launch::new())?;
+    let tasks: Vec<_> = (0..200u16)
+        .map(|i| {
+            let compute = compute.clone();
+            tokio::spawn(async move { compute.call(Square { value: i.into() }).await.map(|reply| reply.value) })
+        })
+        .collect();
+    for (i, task) in (0..200u16).zip(tasks) {
+        assert_eq!(task.await??, f32::from(i) * f32::from(i));
+    }
+    assert_eq!(compute.read_state()?.handled, 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_future_that_is_dropped_loses_no_mail() -> Result<(), Box<dyn Error>> {
+    let ring = Ring::open(&Gpu::open()?)?;
+    let compute = ring.spawn::<Square, Square, Count>("compute", COMPUTE, Count { handled: 0 }, Launch::new())?;
+    let waiting = compute.receive();
+    assert!(tokio::time::timeout(Duration::from_millis(20), waiting).await.is_err());
+    let nothing = compute.receive().within(Duration::from_millis(20)).await;
+    assert!(matches!(nothing, Err(RingError::Timeout)));
+    compute.send(Square { value: 2.0 })?;
+    assert_eq!(compute.receive().await?.value, 4.0);
+    Ok(())
+}
