@@ -179,53 +179,6 @@ wire! {
         error_count: u32,
     }
 
-    /// `MetalControlBlock`: 120 bytes, though it was documented as 128. Heads are the consumers'. The 64-bit numbers are two
-    /// words each, the low one first, which in little-endian order is one number.
-    ///
-    /// ```
-    /// # use aruminium::ring::interop::{ControlBlock, MetalControlBlock};
-    /// let block = ControlBlock { input_head: 5, input_tail: 2, ..ControlBlock::default() };
-    /// let metal = MetalControlBlock::from(block);
-    /// assert_eq!((metal.input_head, metal.input_tail), (2, 5));
-    /// assert_eq!(ControlBlock::from(metal), block);
-    /// ```
-    MetalControlBlock, 120: {
-        0 /// 1 if it handles messages.
-        is_active: u32,
-        4 /// 1 if it is to end.
-        should_terminate: u32,
-        8 /// 1 if it has ended.
-        has_terminated: u32,
-        16 /// Messages that were handled.
-        messages_processed: u64,
-        24 /// Messages that are being handled.
-        messages_in_flight: u64,
-        32 /// Messages that were taken from the input queue.
-        input_head: u64,
-        40 /// Messages that were put into it.
-        input_tail: u64,
-        48 /// Messages that were taken from the output queue.
-        output_head: u64,
-        56 /// Messages that were put into it.
-        output_tail: u64,
-        64 /// How many messages the input queue holds.
-        input_capacity: u32,
-        68 /// How many messages the output queue holds.
-        output_capacity: u32,
-        72 /// The capacity less one.
-        input_mask: u32,
-        76 /// The capacity less one.
-        output_mask: u32,
-        80 /// Physical time of its clock.
-        hlc_physical: u64,
-        88 /// Counter of its clock.
-        hlc_logical: u64,
-        96 /// As in [`ControlBlock`].
-        last_error: u32,
-        100 /// How many errors there were.
-        error_count: u32,
-    }
-
     /// `TelemetryBuffer` of core.
     ///
     /// ```
@@ -449,6 +402,55 @@ impl ControlBlock {
             ..Self::default()
         }
     }
+
+    /// The bytes of `MetalControlBlock`: the same fields in 120 bytes (it was documented as 128), and its heads are the
+    /// consumers'.
+    ///
+    /// ```
+    /// # use aruminium::ring::interop::ControlBlock;
+    /// let block = ControlBlock { input_head: 5, input_tail: 2, ..ControlBlock::default() };
+    /// let bytes = block.to_metal_bytes();
+    /// assert_eq!((bytes[32], bytes[40]), (2, 5));
+    /// assert_eq!(ControlBlock::parse_metal(&bytes)?, block);
+    /// # Ok::<(), aruminium::ring::RingError>(())
+    /// ```
+    pub fn to_metal_bytes(&self) -> [u8; 120] {
+        let (bytes, mut metal) = (self.exchanged().to_bytes(), [0; 120]);
+        metal.copy_from_slice(&bytes[..120]);
+        metal
+    }
+
+    /// Reads a `MetalControlBlock`.
+    ///
+    /// # Errors
+    ///
+    /// [`RingError::Format`] if there are fewer than 120 bytes.
+    ///
+    /// ```
+    /// assert!(aruminium::ring::interop::ControlBlock::parse_metal(&[0; 119]).is_err());
+    /// ```
+    pub fn parse_metal(bytes: &[u8]) -> Result<Self, RingError> {
+        let Some(bytes) = bytes.get(..120) else {
+            let found = bytes.len();
+            return Err(RingError::Format(format!(
+                "`MetalControlBlock` has 120 bytes, and {found} are there"
+            )));
+        };
+        let mut whole = [0; Self::SIZE];
+        whole[..120].copy_from_slice(bytes);
+        Ok(Self::parse(&whole)?.exchanged())
+    }
+
+    /// With heads and tails exchanged.
+    fn exchanged(self) -> Self {
+        Self {
+            input_head: self.input_tail,
+            input_tail: self.input_head,
+            output_head: self.output_tail,
+            output_tail: self.output_head,
+            ..self
+        }
+    }
 }
 
 impl TelemetryBuffer {
@@ -476,35 +478,3 @@ impl TelemetryBuffer {
         }
     }
 }
-
-/// Copies the fields of one control block to the other, with heads and tails exchanged.
-macro_rules! exchange {
-    ($from:ident, $to:ident) => {
-        impl From<$from> for $to {
-            fn from(block: $from) -> Self {
-                Self {
-                    is_active: block.is_active,
-                    should_terminate: block.should_terminate,
-                    has_terminated: block.has_terminated,
-                    messages_processed: block.messages_processed,
-                    messages_in_flight: block.messages_in_flight,
-                    input_head: block.input_tail,
-                    input_tail: block.input_head,
-                    output_head: block.output_tail,
-                    output_tail: block.output_head,
-                    input_capacity: block.input_capacity,
-                    output_capacity: block.output_capacity,
-                    input_mask: block.input_mask,
-                    output_mask: block.output_mask,
-                    hlc_physical: block.hlc_physical,
-                    hlc_logical: block.hlc_logical,
-                    last_error: block.last_error,
-                    error_count: block.error_count,
-                }
-            }
-        }
-    };
-}
-
-exchange!(ControlBlock, MetalControlBlock);
-exchange!(MetalControlBlock, ControlBlock);
