@@ -114,7 +114,7 @@ fn a_recorded_run_is_replayed_with_equal_bytes() {
         let ring =
             Ring::with(&Gpu::open().unwrap(), RingOptions { ticks: 5, ..Default::default() })
                 .unwrap();
-        let actors = circle(&ring, 6, 8);
+        let actors = circle(&ring, 6, 64);
         (ring, actors)
     };
     let (ring, actors) = build();
