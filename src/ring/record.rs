@@ -200,7 +200,8 @@ impl Core {
             }
             Op::Take { actor, call } => {
                 let wanted = if *call == 0 { Wanted::Any } else { Wanted::Reply(*call) };
-                match self.idle()?.take(known(*actor)?, wanted)? {
+                let id = known(*actor)?;
+                match self.idle()?.take(id, wanted)? {
                     Some(_) => Ok(()),
                     None => Err(RingError::Invalid(
                         "no message has arrived that was received then".into(),
@@ -221,9 +222,13 @@ impl Core {
                     ActorState::Suspended,
                     ActorState::Failed,
                 ];
-                self.idle()?.set_active(known(*actor)?, to, &from, "replaying")
+                let id = known(*actor)?;
+                self.idle()?.set_active(id, to, &from, "replaying")
             }
-            Op::Terminate(actor) => self.idle()?.terminate(known(*actor)?),
+            Op::Terminate(actor) => {
+                let id = known(*actor)?;
+                self.idle()?.terminate(id)
+            }
         }
     }
 }
