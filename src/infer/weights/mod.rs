@@ -17,7 +17,7 @@ mod blocks;
 mod dequantize;
 mod format;
 mod gguf;
-mod grids;
+pub(super) mod grids;
 mod json;
 mod mlx;
 mod safetensors;

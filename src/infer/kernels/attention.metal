@@ -1,0 +1,105 @@
+// Attention of each token and head over the keys of a cache. Q, K and O are the types; DIM is the size of a head, and
+// CAUSAL, MASK and CAP choose the variant.
+
+struct Attention {
+    uint tokens, heads, group;   // `group` heads share keys and values
+    uint capacity;               // rows of keys and values
+    uint q_token, q_head;        // strides
+    uint k_token, k_head;
+    uint v_token, v_head;
+    uint o_token, o_head;
+    uint mask_token;
+    uint window;                 // how many keys back a token sees, itself included
+    float scale, cap;
+};
+
+// A threadgroup has one token and head. Its SIMD-groups take 32 keys in turn, a lane has one of them; then all lanes add up
+// the values, each some columns. Maximum and sum are kept while it goes on, and the parts are joined at the end.
+kernel void attention(device const Q *q [[buffer(0)]], device const K *k [[buffer(1)]], device const K *v [[buffer(2)]],
+                      device O *o [[buffer(3)]], constant Attention &p [[buffer(4)]],
+#if CAUSAL
+                      device const int *positions [[buffer(5)]],
+#endif
+#if MASK
+                      device const M *mask [[buffer(6)]],
+#endif
+                      uint2 group [[threadgroup_position_in_grid]],
+                      uint thread_index [[thread_index_in_threadgroup]],
+                      uint simd [[simdgroup_index_in_threadgroup]], uint lane [[thread_index_in_simdgroup]]) {
+    constexpr uint COLUMNS = (DIM + 31) / 32;
+    threadgroup float query[DIM], sums[4 * DIM], most_of[4], total_of[4];
+    uint token = group.x, head = group.y;
+    q += ulong(token) * p.q_token + head * p.q_head;
+    k += head / p.group * p.k_head;
+    v += head / p.group * p.v_head;
+    for (uint i = thread_index; i < DIM; i += 128) query[i] = float(q[i]) * p.scale;
+    threadgroup_barrier(mem_flags::mem_threadgroup);
+#if CAUSAL
+    int position = positions[token], latest = positions[p.tokens - 1];
+    // Rows past the latest position have not been written.
+    uint end = latest < 0 ? 0 : min(p.capacity, uint(latest) + 1);
+#else
+    uint end = p.capacity;
+#endif
+    float most = -INFINITY, sum = 0.0f, columns[COLUMNS];
+    for (uint c = 0; c < COLUMNS; c++) columns[c] = 0.0f;
+    for (uint first = simd * 32; first < end; first += 128) {
+        uint row = first + lane;
+        float logit = -INFINITY;
+        bool visible = row < end;
+#if CAUSAL
+        // The position of the key in this row: the latest one that the ring has there.
+        int key = latest - int((uint(latest) + p.capacity - row) % p.capacity);
+        visible = visible && key >= 0 && key <= position && position - key < int(p.window);
+#endif
+        if (visible) {
+            device const K *from = k + ulong(row) * p.k_token;
+            logit = 0.0f;
+            for (uint i = 0; i < DIM; i++) logit = fma(query[i], float(from[i]), logit);
+#if CAP
+            logit = p.cap * precise::tanh(logit / p.cap);
+#endif
+#if MASK
+            logit += float(mask[ulong(token) * p.mask_token + row]);
+#endif
+        }
+        float larger = max(most, simd_max(logit));
+        if (larger == -INFINITY) continue;
+        float weight = exp(logit - larger), shrink = exp(most - larger);
+        most = larger;
+        sum = sum * shrink + simd_sum(weight);
+        for (uint c = 0; c < COLUMNS; c++) columns[c] *= shrink;
+        uint count = min(32u, end - first);
+        for (uint i = 0; i < count; i++) {
+            float share = simd_shuffle(weight, ushort(i));
+            if (share == 0.0f) continue;
+            device const K *from = v + ulong(first + i) * p.v_token;
+            for (uint c = 0; c < COLUMNS; c++) {
+                uint column = lane + 32 * c;
+                if (DIM % 32 == 0 || column < DIM) columns[c] = fma(share, float(from[column]), columns[c]);
+            }
+        }
+    }
+    for (uint c = 0; c < COLUMNS; c++) {
+        if (lane + 32 * c < DIM) sums[simd * DIM + lane + 32 * c] = columns[c];
+    }
+    if (lane == 0) {
+        most_of[simd] = most;
+        total_of[simd] = sum;
+    }
+    threadgroup_barrier(mem_flags::mem_threadgroup);
+    most = max(max(most_of[0], most_of[1]), max(most_of[2], most_of[3]));
+    float factors[4], all = 0.0f;
+    for (uint i = 0; i < 4; i++) {
+        factors[i] = most_of[i] == -INFINITY ? 0.0f : exp(most_of[i] - most);
+        all += factors[i] * total_of[i];
+    }
+    // A token that sees nothing gets zeros.
+    float scale = all > 0.0f ? 1.0f / all : 0.0f;
+    o += ulong(token) * p.o_token + head * p.o_head;
+    for (uint i = thread_index; i < DIM; i += 128) {
+        float value = 0.0f;
+        for (uint j = 0; j < 4; j++) value = fma(factors[j], sums[j * DIM + i], value);
+        o[i] = O(value * scale);
+    }
+}

@@ -1,0 +1,154 @@
+//! Attention over a cache of keys and values.
+
+use super::rope::Heads;
+use super::source::{File, Variant};
+use super::{Ops, bytes, float, typed, word, wrong};
+use crate::infer::launch::{Arg, Grid};
+use crate::infer::{DType, Error, Stream, Tensor};
+
+/// The choices of [`Ops::attention`].
+///
+/// ```
+/// use aruminium::infer::ops::Attention;
+/// let attention = Attention { scale: Some(0.125), window: 4096, ..Attention::default() };
+/// assert!(attention.positions.is_none());
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Attention<'a> {
+    /// What products are multiplied with; `None` is one divided by the root of a head's size.
+    pub scale: Option<f32>,
+    /// The position of each token, ascending. A token sees the keys up to its own position, and the cache is a ring: row
+    /// `i` holds the latest position up to the last token's that is `i` past a multiple of the number of rows. `None`: every
+    /// token sees every key.
+    pub positions: Option<&'a Tensor>,
+    /// How many positions back a token sees, itself included.
+    pub window: usize,
+    /// What is added to the products: a row of values for each token, one for each row of the cache.
+    pub mask: Option<&'a Tensor>,
+    /// A limit of products, by tanh: 0 for none.
+    pub cap: f32,
+}
+
+impl Default for Attention<'_> {
+    fn default() -> Self {
+        Self { scale: None, positions: None, window: usize::MAX, mask: None, cap: 0.0 }
+    }
+}
+
+impl Ops {
+    /// Attention of tokens × heads × values over keys and values of rows × heads × values, where several heads of `q` in
+    /// turn share one of `k` and `v`. One kernel for prompts and for single tokens.
+    ///
+    /// # Errors
+    ///
+    /// If shapes or types do not go together.
+    ///
+    /// ```
+    /// # use aruminium::infer::{DType, Ops, Stream, Tensor, ops::Attention};
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// # let ops = Ops::new(&gpu);
+    /// let q = Tensor::new(&gpu, DType::F32, &[1, 2, 4])?;
+    /// let k = Tensor::new(&gpu, DType::F32, &[3, 1, 4])?;
+    /// let v = Tensor::from_slice(&gpu, &[1.0f32, 1.0, 1.0, 1.0, 2.0, 2.0, 2.0, 2.0, 6.0, 6.0, 6.0, 6.0], &[3, 1, 4])?;
+    /// let o = Tensor::new(&gpu, DType::F32, &[1, 2, 4])?;
+    /// let mut stream = Stream::new(&gpu, &gpu.new_command_queue()?);
+    /// ops.attention(&mut stream, &q, &k, &v, &o, Attention::default())?;
+    /// stream.finish()?;
+    /// assert!((o.to_vec::<f32>()?[7] - 3.0).abs() < 1e-6, "the mean");
+    /// # Ok::<(), aruminium::infer::Error>(())
+    /// ```
+    pub fn attention(
+        &self,
+        stream: &mut Stream,
+        q: &Tensor,
+        k: &Tensor,
+        v: &Tensor,
+        o: &Tensor,
+        params: Attention<'_>,
+    ) -> Result<(), Error> {
+        let op = "attention";
+        let (q_type, k_type) = (float(op, "q", q)?, float(op, "k", k)?);
+        typed(op, "v", v, &[k_type])?;
+        let o_type = float(op, "o", o)?;
+        let [from, keys, values, to] = [("q", q), ("k", k), ("v", v), ("o", o)]
+            .map(|(name, tensor)| Heads::of(op, name, tensor));
+        let (from, keys, values, to) = (from?, keys?, values?, to?);
+        let fits = q.shape() == o.shape()
+            && k.shape() == v.shape()
+            && from.dim == keys.dim
+            && keys.heads > 0
+            && from.heads.is_multiple_of(keys.heads);
+        if !fits {
+            let (q, k, v, o) = (q.shape(), k.shape(), v.shape(), o.shape());
+            return Err(wrong(
+                op,
+                format!("q {q:?}, k {k:?}, v {v:?}, o {o:?} do not go together"),
+            ));
+        }
+        // The sums of four SIMD-groups and the query are in threadgroup memory.
+        if !(1..=1024).contains(&from.dim) {
+            return Err(wrong(op, format!("heads have from 1 to 1024 values, not {}", from.dim)));
+        }
+        if from.tokens == 0 || from.heads == 0 {
+            return Ok(());
+        }
+        let mut variant = Variant::new(File::Attention, "attention")
+            .number("DIM", from.dim as u32)
+            .number("CAUSAL", params.positions.is_some().into())
+            .number("MASK", params.mask.is_some().into())
+            .number("CAP", (params.cap > 0.0).into())
+            .ty("Q", q_type)
+            .ty("K", k_type)
+            .ty("O", o_type);
+        if let Some(positions) = params.positions {
+            typed(op, "positions", positions, &[DType::I32])?;
+            if positions.count() != from.tokens || !positions.is_contiguous() {
+                let (found, tokens) = (positions.shape(), from.tokens);
+                return Err(wrong(op, format!("positions of shape {found:?} for {tokens} tokens")));
+            }
+        }
+        let mut mask_stride = 0;
+        if let Some(mask) = params.mask {
+            variant = variant.ty("M", float(op, "the mask", mask)?);
+            match (mask.shape(), mask.strides()) {
+                (&[tokens, rows], &[stride, 1]) if (tokens, rows) == (from.tokens, keys.tokens) => {
+                    mask_stride = stride;
+                }
+                (shape, _) => {
+                    let (tokens, rows) = (from.tokens, keys.tokens);
+                    let why =
+                        format!("a mask of shape {shape:?} for {tokens} tokens and {rows} rows");
+                    return Err(wrong(op, why));
+                }
+            }
+        }
+        let words = [
+            from.tokens,
+            from.heads,
+            from.heads / keys.heads,
+            keys.tokens,
+            from.strides[0],
+            from.strides[1],
+            keys.strides[0],
+            keys.strides[1],
+            values.strides[0],
+            values.strides[1],
+            to.strides[0],
+            to.strides[1],
+            mask_stride,
+            params.window.min(i32::MAX as usize),
+        ];
+        let mut all = [0; 16];
+        for (to, from) in all.iter_mut().zip(words) {
+            *to = word(op, from)?;
+        }
+        let scale = params.scale.unwrap_or_else(|| (from.dim as f32).sqrt().recip());
+        (all[14], all[15]) = (scale.to_bits(), params.cap.to_bits());
+        let bytes = bytes(all);
+        let first = [q.into(), k.into(), v.into(), o.into(), Arg::Bytes(&bytes)];
+        let others = [params.positions, params.mask].into_iter().flatten();
+        let args: Vec<Arg<'_>> = first.into_iter().chain(others.map(Arg::Tensor)).collect();
+        let groups = (from.tokens, from.heads, 1);
+        self.launch(stream, variant, &args, Grid::Groups { groups, group: (128, 1, 1) })
+    }
+}

@@ -1,0 +1,186 @@
+//! The operations of inference: kernels of ours, and the functions that launch them.
+//!
+//! Every operation has one shape: `ops.name(&mut stream, inputs, &out, params)`. The results are written to tensors that the
+//! caller made; nothing is allocated, and shapes and types are checked before anything is recorded.
+//!
+//! ```
+//! use aruminium::infer::{DType, Ops, Stream, Tensor, ops::Linear};
+//! let gpu = aruminium::Gpu::open()?;
+//! let ops = Ops::new(&gpu);
+//! let x = Tensor::from_slice(&gpu, &[1.0f32, 2.0], &[1, 2])?;
+//! let w = Tensor::from_slice(&gpu, &[1.0f32, 0.0, 0.5, 0.25, 2.0, 2.0], &[3, 2])?;
+//! let y = Tensor::for_overwrite(&gpu, DType::F32, &[1, 3])?;
+//! let mut stream = Stream::new(&gpu, &gpu.new_command_queue()?);
+//! ops.linear(&mut stream, &x, &w, &y, Linear::default())?;
+//! stream.finish()?;
+//! assert_eq!(y.to_vec::<f32>()?, [1.0, 1.0, 6.0]);
+//! # Ok::<(), aruminium::infer::Error>(())
+//! ```
+
+mod attention;
+mod elementwise;
+mod linear;
+mod matmul;
+mod rope;
+mod rows;
+mod select;
+mod sequence;
+mod source;
+
+pub use attention::Attention;
+pub use elementwise::{Binary, Unary};
+pub use linear::{FEW_ROWS, Linear};
+pub use matmul::Matmul;
+pub use rope::{Pairs, Rope, Scaling};
+pub use rows::{Norm, NormKind, Reduce, Softmax};
+pub use select::Sample;
+pub use sequence::{Conv, Delta, Ssm};
+
+use super::kernels::{Kernel, Kernels};
+use super::launch::{Arg, Grid};
+use super::{DType, Error, Stream, Tensor};
+use crate::Gpu;
+use source::Variant;
+use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock};
+
+/// The operations, with the kernels that were used so far. All threads can share it.
+///
+/// ```
+/// let ops = aruminium::infer::Ops::new(&aruminium::Gpu::open()?);
+/// # Ok::<(), aruminium::GpuError>(())
+/// ```
+#[derive(Debug)]
+pub struct Ops {
+    kernels: Kernels,
+    made: RwLock<HashMap<Variant, Kernel>>,
+}
+
+impl Ops {
+    /// No kernels yet: each is compiled when it is first used.
+    ///
+    /// ```
+    /// let ops = aruminium::infer::Ops::new(&aruminium::Gpu::open()?);
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn new(gpu: &Gpu) -> Self {
+        Self { kernels: Kernels::new(gpu), made: RwLock::default() }
+    }
+
+    /// The kernel of a variant, which is compiled if this is its first use.
+    fn kernel(&self, variant: Variant) -> Result<Kernel, Error> {
+        let made = self.made.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kernel) = made.get(&variant) {
+            return Ok(kernel.clone());
+        }
+        drop(made);
+        let name = variant.name();
+        self.kernels.add(&name, variant.text());
+        let kernel = self.kernels.get(&name, variant.function())?;
+        let mut made = self.made.write().unwrap_or_else(PoisonError::into_inner);
+        Ok(made.entry(variant).or_insert(kernel).clone())
+    }
+
+    fn launch(
+        &self,
+        stream: &mut Stream,
+        variant: Variant,
+        args: &[Arg<'_>],
+        grid: Grid,
+    ) -> Result<(), Error> {
+        let kernel = self.kernel(variant)?;
+        stream.launch(&kernel, args, grid)
+    }
+}
+
+/// An error about an operand.
+#[cold]
+fn wrong(op: &str, why: impl std::fmt::Display) -> Error {
+    Error::Shape(format!("{op}: {why}"))
+}
+
+/// A size or a stride, as kernels count it.
+fn word(op: &str, value: usize) -> Result<u32, Error> {
+    u32::try_from(value).map_err(|_| wrong(op, format!("{value} does not fit 32 bits")))
+}
+
+/// Parameters of a kernel, as bytes.
+fn bytes<const N: usize>(words: [u32; N]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_ne_bytes()).collect()
+}
+
+/// A tensor as a matrix: all axes but the last are its rows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Matrix {
+    rows: usize,
+    columns: usize,
+    /// Values from row to row.
+    stride: usize,
+}
+
+impl Matrix {
+    /// The last axis is contiguous, and one stride leads from each row to the next.
+    fn of(op: &str, name: &str, tensor: &Tensor) -> Result<Self, Error> {
+        let (shape, strides) = (tensor.shape(), tensor.strides());
+        let Some((&columns, outer)) = shape.split_last() else {
+            return Err(wrong(op, format!("{name} has no axes")));
+        };
+        let error = || {
+            let why = format!(
+                "{name} of shape {shape:?} with strides {strides:?} has no single stride from row to row"
+            );
+            wrong(op, why)
+        };
+        if columns > 1 && strides[outer.len()] != 1 {
+            return Err(error());
+        }
+        let (mut rows, mut stride) = (1, columns);
+        for (&size, &step) in outer.iter().zip(strides).rev() {
+            match (size, rows) {
+                (1, _) => {}
+                (_, 1) => stride = step,
+                _ if step == rows * stride => {}
+                _ => return Err(error()),
+            }
+            rows *= size;
+        }
+        Ok(Self { rows, columns, stride })
+    }
+
+    /// The same for a tensor that must have certain rows and columns.
+    fn sized(
+        op: &str,
+        name: &str,
+        tensor: &Tensor,
+        rows: usize,
+        columns: usize,
+    ) -> Result<Self, Error> {
+        let matrix = Self::of(op, name, tensor)?;
+        if (matrix.rows, matrix.columns) == (rows, columns) {
+            return Ok(matrix);
+        }
+        let shape = tensor.shape();
+        Err(wrong(
+            op,
+            format!("{name} has the shape {shape:?}: {rows} rows of {columns} are needed"),
+        ))
+    }
+}
+
+/// Checks that a tensor holds floats that kernels compute with.
+fn float(op: &str, name: &str, tensor: &Tensor) -> Result<DType, Error> {
+    typed(op, name, tensor, &[DType::F32, DType::F16, DType::BF16])
+}
+
+/// Checks that a tensor has one of these types.
+fn typed(op: &str, name: &str, tensor: &Tensor, types: &[DType]) -> Result<DType, Error> {
+    let found = tensor.dtype();
+    if types.contains(&found) {
+        return Ok(found);
+    }
+    let types: Vec<&str> = types.iter().map(|dtype| dtype.name()).collect();
+    Err(Error::DType { what: format!("{op}: {name} holds one of {}", types.join(", ")), found })
+}
+
+#[cfg(all(test, not(target_vendor = "apple")))]
+mod tests;

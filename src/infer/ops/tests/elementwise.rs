@@ -1,0 +1,210 @@
+//! Value by value.
+
+use super::{FLOATS, Setup, close, plain, values};
+use crate::infer::ops::{Binary, Unary};
+use crate::infer::{DType, Tensor};
+
+/// Functions have up to 8 units in the last place, and chains of three of them more.
+const TOLERANCE: f64 = 3e-6;
+
+/// The error function, by its series and its continued fraction.
+fn erf(x: f64) -> f64 {
+    if x.abs() > 3.0 {
+        let mut tail = 0.0;
+        for k in (1..60).rev() {
+            tail = f64::from(k) / 2.0 / (x.abs() + tail);
+        }
+        let rest = (-x * x).exp() / std::f64::consts::PI.sqrt() / (x.abs() + tail);
+        return x.signum() * (1.0 - rest);
+    }
+    let (mut term, mut sum) = (x, x);
+    for n in 1..80 {
+        term *= -x * x / f64::from(n);
+        sum += term / f64::from(2 * n + 1);
+    }
+    sum * 2.0 / std::f64::consts::PI.sqrt()
+}
+
+fn gelu(x: f64) -> f64 {
+    0.5 * x * (1.0 + erf(x / 2f64.sqrt()))
+}
+
+fn gelu_tanh(x: f64) -> f64 {
+    0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x * x * x)).tanh())
+}
+
+fn sigmoid(x: f64) -> f64 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+type Function = fn(f64) -> f64;
+
+#[test]
+fn functions_of_one_value() {
+    let setup = Setup::new(21);
+    let input: Vec<f32> = (-200..=200).map(|i| i as f32 * 0.05).collect();
+    // The limits of positive functions are those of positive values.
+    let table: &[(Unary, Function, bool)] = &[
+        (Unary::Copy, |x| x, false),
+        (Unary::Neg, |x| -x, false),
+        (Unary::Abs, f64::abs, false),
+        (Unary::Square, |x| x * x, false),
+        (Unary::Sqrt, f64::sqrt, true),
+        (Unary::Rsqrt, |x| x.sqrt().recip(), true),
+        (Unary::Reciprocal, f64::recip, true),
+        (Unary::Exp, f64::exp, false),
+        (Unary::Log, f64::ln, true),
+        (Unary::Sin, f64::sin, false),
+        (Unary::Cos, f64::cos, false),
+        (Unary::Tanh, f64::tanh, false),
+        (Unary::Relu, |x| x.max(0.0), false),
+        (Unary::Sigmoid, sigmoid, false),
+        (Unary::Silu, |x| x * sigmoid(x), false),
+        (Unary::Gelu, gelu, false),
+        (Unary::GeluTanh, gelu_tanh, false),
+        (Unary::Affine(2.0, -1.0), |x| 2.0 * x - 1.0, false),
+        (Unary::Clamp(-1.0, 2.0), |x| x.clamp(-1.0, 2.0), false),
+        (Unary::SoftCap(3.0), |x| 3.0 * (x / 3.0).tanh(), false),
+    ];
+    for (op, function, positive) in table {
+        let input: Vec<f32> = input.iter().copied().filter(|&x| !positive || x > 0.0).collect();
+        for dtype in FLOATS {
+            let x = setup.tensor(dtype, &[input.len()], &input);
+            let y = setup.result(DType::F32, &[input.len()]);
+            setup.run(|ops, stream| ops.unary(stream, *op, &x, &y));
+            // Where a function is flat, its error is relative to its argument; logarithms near 1 to 1.
+            let expected = values(&x).into_iter().map(|x| {
+                let value = function(x);
+                (value, value.abs().max(x.abs().min(1.0)))
+            });
+            close(&format!("{op:?} of {dtype}"), &y, &expected.collect::<Vec<_>>(), TOLERANCE);
+        }
+    }
+}
+
+#[test]
+fn functions_of_two_values() {
+    let mut setup = Setup::new(22);
+    type Function = fn(f64, f64) -> f64;
+    let table: &[(Binary, Function)] = &[
+        (Binary::Add, |a, b| a + b),
+        (Binary::Sub, |a, b| a - b),
+        (Binary::Mul, |a, b| a * b),
+        (Binary::Div, |a, b| a / b),
+        (Binary::Max, f64::max),
+        (Binary::Min, f64::min),
+        (Binary::SiluMul, |a, b| a * sigmoid(a) * b),
+        (Binary::GeluMul, |a, b| gelu(a) * b),
+        (Binary::GeluTanhMul, |a, b| gelu_tanh(a) * b),
+        (Binary::ReluMul, |a, b| a.max(0.0) * b),
+        (Binary::SigmoidMul, |a, b| sigmoid(a) * b),
+    ];
+    for (op, function) in table {
+        for dtype in FLOATS {
+            let (a, b) = (setup.random(dtype, &[300]), setup.random(DType::F32, &[300]));
+            let y = setup.result(dtype, &[300]);
+            setup.run(|ops, stream| ops.binary(stream, *op, &a, &b, &y));
+            let pairs = values(&a).into_iter().zip(values(&b));
+            let expected = pairs.map(|(a, b)| {
+                let value = function(a, b);
+                (value, value.abs().max(a.abs()).max(b.abs()))
+            });
+            close(&format!("{op:?} of {dtype}"), &y, &expected.collect::<Vec<_>>(), TOLERANCE);
+        }
+    }
+    let (a, b) = (setup.random(DType::F32, &[300]), setup.random(DType::F32, &[300]));
+    let y = setup.result(DType::F32, &[300]);
+    setup.run(|ops, stream| {
+        ops.unary(stream, Unary::Abs, &a, &a)?;
+        ops.binary(stream, Binary::Pow, &a, &b, &y)
+    });
+    let expected = values(&a).into_iter().zip(values(&b)).map(|(a, b)| a.powf(b));
+    close("powers", &y, &plain(expected), 1e-5);
+}
+
+#[test]
+fn operands_are_broadcast() {
+    let mut setup = Setup::new(23);
+    let shapes: &[(&[usize], &[usize], &[usize])] = &[
+        (&[1], &[1], &[1]),
+        (&[3, 1, 5], &[4, 1], &[3, 4, 5]),
+        (&[5], &[2, 1, 1], &[2, 3, 5]),
+        (&[2, 3, 4, 5], &[3, 1, 5], &[2, 3, 4, 5]),
+        (&[1, 2, 1, 2, 1, 2], &[2, 1, 2, 1, 2, 1], &[2, 2, 2, 2, 2, 2]),
+        (&[0, 3], &[3], &[0, 3]),
+    ];
+    for (a_shape, b_shape, shape) in shapes {
+        let (a, b) = (setup.random(DType::F32, a_shape), setup.random(DType::F32, b_shape));
+        let y = setup.result(DType::F32, shape);
+        setup.run(|ops, stream| ops.binary(stream, Binary::Sub, &a, &b, &y));
+        let full = |tensor: &Tensor| tensor.broadcast(shape).expect("it fits").to_vec::<f32>();
+        let pairs = full(&a).expect("free").into_iter().zip(full(&b).expect("free"));
+        let expected: Vec<f32> = pairs.map(|(a, b)| a - b).collect();
+        assert_eq!(y.to_vec::<f32>().expect("free"), expected, "{a_shape:?} {b_shape:?}");
+    }
+}
+
+#[test]
+fn copies_change_strides_and_types() {
+    let mut setup = Setup::new(24);
+    let x = setup.random(DType::F32, &[3, 4, 5]);
+    let turned = x.permute(&[2, 0, 1]).expect("a view");
+    let y = setup.result(DType::F32, &[5, 3, 8]);
+    let part = y.narrow(2, 2..6).expect("a view");
+    setup.run(|ops, stream| ops.unary(stream, Unary::Copy, &turned, &part));
+    assert_eq!(part.to_vec::<f32>().expect("free"), turned.to_vec::<f32>().expect("free"));
+    let rest = y.narrow(2, 6..8).expect("a view").to_vec::<f32>().expect("free");
+    assert!(rest.iter().all(|value| value.is_nan()), "the rest is not written");
+
+    for from in FLOATS {
+        let x = setup.random(from, &[100]);
+        for to in FLOATS {
+            let y = setup.result(to, &[100]);
+            setup.run(|ops, stream| ops.unary(stream, Unary::Copy, &x, &y));
+            close(&format!("{from} to {to}"), &y, &plain(values(&x)), 0.0);
+        }
+    }
+    let big = Tensor::from_slice(&setup.gpu, &[u64::MAX, 1 << 63, 3], &[3]).expect("memory");
+    let same = Tensor::new(&setup.gpu, DType::U64, &[3]).expect("memory");
+    let long = Tensor::from_slice(&setup.gpu, &[i64::MIN, -1, i64::MAX], &[3]).expect("memory");
+    let byte = Tensor::new(&setup.gpu, DType::I8, &[3]).expect("memory");
+    setup.run(|ops, stream| {
+        ops.unary(stream, Unary::Copy, &big, &same)?;
+        ops.unary(stream, Unary::Copy, &long, &byte)
+    });
+    assert_eq!(same.to_vec::<u64>().expect("free"), [u64::MAX, 1 << 63, 3]);
+    assert_eq!(byte.to_vec::<i8>().expect("free"), [0, -1, -1]);
+}
+
+#[test]
+fn whole_numbers_are_added_exactly() {
+    let setup = Setup::new(25);
+    let a = Tensor::from_slice(&setup.gpu, &[i32::MAX, -5, 7], &[3]).expect("memory");
+    let b = Tensor::from_slice(&setup.gpu, &[-1i32, 16_777_217, 0], &[3]).expect("memory");
+    setup.run(|ops, stream| ops.binary(stream, Binary::Add, &a, &b, &b));
+    assert_eq!(b.to_vec::<i32>().expect("free"), [i32::MAX - 1, 16_777_212, 7]);
+}
+
+#[test]
+fn wrong_operands_are_errors() {
+    let mut setup = Setup::new(26);
+    let x = setup.random(DType::F32, &[2, 3]);
+    let int = setup.tensor(DType::I32, &[2, 3], &[0.0; 6]);
+    let wide = Tensor::new(&setup.gpu, DType::F64, &[2, 3]).expect("memory");
+    let one = setup.random(DType::F32, &[1, 3]);
+    for (error, message) in [
+        (setup.error(|o, s| o.unary(s, Unary::Exp, &wide, &x)), "this one holds f64"),
+        (setup.error(|o, s| o.unary(s, Unary::Exp, &int, &int)), "this operation is for floats"),
+        (
+            setup.error(|o, s| o.binary(s, Binary::Div, &int, &int, &int)),
+            "this operation is for floats",
+        ),
+        (setup.error(|o, s| o.binary(s, Binary::Add, &x, &x, &one)), "[2, 3]"),
+        (
+            setup.error(|o, s| o.unary(s, Unary::Copy, &x, &one.broadcast(&[2, 3])?)),
+            "y is broadcast",
+        ),
+    ] {
+        assert!(error.contains(message), "{error}, not {message}");
+    }
+}

@@ -1,0 +1,159 @@
+//! Every operation against a reference in `f64`, at edges and sizes that are no multiples of tiles.
+//!
+//! Tolerances: sums in `f32` have an error of at most 2⁻²⁴ of the sum of magnitudes for each of the additions in a row, and no
+//! kernel has more than about 300 of them in a row; what is written to 16 bits is rounded once more.
+
+mod attention;
+mod elementwise;
+mod linear;
+mod rows;
+mod sequence;
+
+use super::Ops;
+use crate::fp16::{Bfloat, Half};
+use crate::infer::weights::dequantize;
+use crate::infer::{DType, Error, Stream, Tensor};
+use crate::{Gpu, Queue};
+
+/// Random numbers, by xorshift.
+struct Random(u64);
+
+impl Random {
+    fn bits(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    /// From -1 to 1.
+    fn value(&mut self) -> f32 {
+        ((self.bits() >> 40) as f32 / (1 << 23) as f32) - 1.0
+    }
+}
+
+struct Setup {
+    gpu: Gpu,
+    ops: Ops,
+    queue: Queue,
+    random: Random,
+}
+
+impl Setup {
+    fn new(seed: u64) -> Self {
+        let gpu = Gpu::open().expect("a GPU");
+        let (ops, queue) = (Ops::new(&gpu), gpu.new_command_queue().expect("a queue"));
+        Self { gpu, ops, queue, random: Random(seed * 0x9e37_79b9 + 1) }
+    }
+
+    /// Records, runs, and waits.
+    #[track_caller]
+    fn run(&self, record: impl FnOnce(&Ops, &mut Stream) -> Result<(), Error>) {
+        let mut stream = Stream::new(&self.gpu, &self.queue);
+        record(&self.ops, &mut stream).unwrap_or_else(|error| panic!("{error}"));
+        stream.finish().unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// The error of recording.
+    #[track_caller]
+    fn error(&self, record: impl FnOnce(&Ops, &mut Stream) -> Result<(), Error>) -> String {
+        let mut stream = Stream::new(&self.gpu, &self.queue);
+        record(&self.ops, &mut stream).expect_err("it is wrong").to_string()
+    }
+
+    fn tensor(&self, dtype: DType, shape: &[usize], values: &[f32]) -> Tensor {
+        let tensor = Tensor::new(&self.gpu, dtype, shape).expect("memory");
+        match dtype {
+            DType::F32 => tensor.write::<f32>().expect("free").copy_from_slice(values),
+            DType::F16 => {
+                let mut to = tensor.write::<Half>().expect("free");
+                to.iter_mut().zip(values).for_each(|(to, &v)| *to = Half::from(v));
+            }
+            DType::BF16 => {
+                let mut to = tensor.write::<Bfloat>().expect("free");
+                to.iter_mut().zip(values).for_each(|(to, &v)| *to = Bfloat::from(v));
+            }
+            DType::I32 => {
+                let mut to = tensor.write::<i32>().expect("free");
+                to.iter_mut().zip(values).for_each(|(to, &v)| *to = v as i32);
+            }
+            _ => panic!("no values of type {dtype}"),
+        }
+        tensor
+    }
+
+    /// Values from -1 to 1.
+    fn random(&mut self, dtype: DType, shape: &[usize]) -> Tensor {
+        let values: Vec<f32> =
+            (0..shape.iter().product::<usize>()).map(|_| self.random.value()).collect();
+        self.tensor(dtype, shape, &values)
+    }
+
+    /// Weights of any type: random blocks with values of moderate size.
+    fn weights(&mut self, dtype: DType, shape: &[usize]) -> Tensor {
+        if !dtype.is_quantized() {
+            return self.random(dtype, shape);
+        }
+        let tensor = Tensor::new(&self.gpu, dtype, shape).expect("memory");
+        let mut values = vec![0.0; dtype.block()];
+        for block in tensor.write_bytes().expect("free").chunks_mut(dtype.block_bytes()) {
+            loop {
+                block.iter_mut().for_each(|byte| *byte = (self.random.bits() >> 32) as u8);
+                dequantize(dtype, block, &mut values).expect("a decoder");
+                if values.iter().all(|v| v.abs() < 1e3) && values.iter().any(|v| v.abs() > 1e-3) {
+                    break;
+                }
+            }
+        }
+        tensor
+    }
+
+    /// A tensor for results, with contents that are none.
+    fn result(&self, dtype: DType, shape: &[usize]) -> Tensor {
+        let tensor = Tensor::new(&self.gpu, dtype, shape).expect("memory");
+        tensor.write_bytes().expect("free").fill(0xff);
+        tensor
+    }
+}
+
+/// The values of a contiguous tensor of any type.
+fn values(tensor: &Tensor) -> Vec<f64> {
+    let mut values = vec![0.0; tensor.count()];
+    dequantize(tensor.dtype(), &tensor.read_bytes().expect("free"), &mut values)
+        .expect("a decoder");
+    values.into_iter().map(f64::from).collect()
+}
+
+/// How much is lost when a value is written.
+fn rounding(dtype: DType) -> f64 {
+    match dtype {
+        DType::F16 => 2f64.powi(-11),
+        DType::BF16 => 2f64.powi(-8),
+        _ => 2f64.powi(-24),
+    }
+}
+
+/// Compares results with expected values, each with the magnitude that its error is relative to.
+#[track_caller]
+fn close(what: &str, result: &Tensor, expected: &[(f64, f64)], tolerance: f64) {
+    let found = values(result);
+    assert_eq!(found.len(), expected.len(), "{what}");
+    let rounding = rounding(result.dtype());
+    for (i, (found, (expected, magnitude))) in found.iter().zip(expected).enumerate() {
+        // Halves have no more than 2^-25 of error near zero, and no more than f32's smallest here.
+        let limit = tolerance * magnitude + rounding * expected.abs() + 6e-8;
+        let error = (found - expected).abs();
+        let same = found == expected || error <= limit;
+        assert!(
+            same,
+            "{what}: value {i} is {found}, not {expected}: off by {error:e}, and {limit:e} is allowed"
+        );
+    }
+}
+
+/// Values whose magnitudes are their own.
+fn plain(values: impl IntoIterator<Item = f64>) -> Vec<(f64, f64)> {
+    values.into_iter().map(|value| (value, value.abs())).collect()
+}
+
+const FLOATS: [DType; 3] = [DType::F32, DType::F16, DType::BF16];

@@ -1,0 +1,183 @@
+//! Convolutions and recurrences.
+
+use super::{FLOATS, Setup, close, plain, values};
+use crate::infer::DType;
+use crate::infer::ops::{Conv, Delta, Ssm};
+
+/// Some additions in a row for each token, and errors of states that add up over the tokens.
+const TOLERANCE: f64 = 1e-5;
+
+#[test]
+fn convolutions_by_channel() {
+    let mut setup = Setup::new(41);
+    for (tokens, channels, taps) in [(1, 1, 1), (5, 3, 4), (7, 70, 2)] {
+        for (i, dtype) in FLOATS.into_iter().enumerate() {
+            let x = setup.random(dtype, &[tokens + taps - 1, channels]);
+            let weight = setup.random(DType::F32, &[channels, taps]);
+            let bias = setup.random(DType::F32, &[channels]);
+            let y = setup.result(DType::F32, &[tokens, channels]);
+            let conv = Conv { weight: &weight, bias: (i > 0).then_some(&bias), silu: i > 1 };
+            setup.run(|ops, stream| ops.conv(stream, &x, &y, conv));
+            let (xv, wv, bv) = (values(&x), values(&weight), values(&bias));
+            let mut expected = Vec::new();
+            for token in 0..tokens {
+                for channel in 0..channels {
+                    let terms = (0..taps).map(|tap| {
+                        xv[(token + tap) * channels + channel] * wv[channel * taps + tap]
+                    });
+                    let start = if i > 0 { bv[channel] } else { 0.0 };
+                    let (sum, size) = terms.fold((start, start.abs()), |(sum, size), term| {
+                        (sum + term, size + term.abs())
+                    });
+                    expected.push(match i > 1 {
+                        true => (sum / (1.0 + (-sum).exp()), size),
+                        false => (sum, size),
+                    });
+                }
+            }
+            close(&format!("{tokens} {channels} {taps} {dtype}"), &y, &expected, TOLERANCE);
+        }
+    }
+}
+
+#[test]
+fn state_spaces_along_tokens() {
+    let mut setup = Setup::new(42);
+    for (tokens, channels, states) in [(1, 1, 1), (9, 33, 16), (20, 5, 64)] {
+        for dtype in FLOATS {
+            let [x, steps] = [(); 2].map(|_| setup.random(dtype, &[tokens, channels]));
+            let [b, c] = [(); 2].map(|_| setup.random(dtype, &[tokens, states]));
+            let [a, state] = [(); 2].map(|_| setup.random(DType::F32, &[channels, states]));
+            let d = setup.random(DType::F32, &[channels]);
+            let y = setup.result(DType::F32, &[tokens, channels]);
+            let [xv, tv, bv, cv, av, dv] = [&x, &steps, &b, &c, &a, &d].map(values);
+            let mut h = values(&state);
+            let ssm = Ssm { steps: &steps, a: &a, b: &b, c: &c, d: &d, state: &state };
+            setup.run(|ops, stream| ops.ssm(stream, &x, &y, ssm));
+            let mut expected = Vec::new();
+            for t in 0..tokens {
+                for channel in 0..channels {
+                    let (x, step) = (xv[t * channels + channel], tv[t * channels + channel]);
+                    let mut sum = (dv[channel] * x, (dv[channel] * x).abs());
+                    for i in 0..states {
+                        let at = channel * states + i;
+                        h[at] = (step * av[at]).exp() * h[at] + step * bv[t * states + i] * x;
+                        let term = h[at] * cv[t * states + i];
+                        sum = (sum.0 + term, sum.1 + term.abs());
+                    }
+                    expected.push((sum.0, sum.1 + 1.0));
+                }
+            }
+            let what = format!("{tokens} {channels} {states} {dtype}");
+            close(&what, &y, &expected, 2.0 * TOLERANCE);
+            let size = h.iter().fold(1.0, |most: f64, v| most.max(v.abs()));
+            let h: Vec<(f64, f64)> = h.into_iter().map(|value| (value, size)).collect();
+            close(&format!("{what}: the state"), &state, &h, 2.0 * TOLERANCE);
+        }
+    }
+}
+
+#[test]
+fn the_gated_delta_rule_along_tokens() {
+    let mut setup = Setup::new(43);
+    for (tokens, heads, key_heads, size, columns) in
+        [(1, 1, 1, 1, 1), (6, 4, 2, 16, 8), (5, 2, 2, 64, 40), (3, 2, 1, 128, 128)]
+    {
+        for dtype in FLOATS {
+            let [q, k] = [(); 2].map(|_| setup.random(dtype, &[tokens, key_heads, size]));
+            let v = setup.random(dtype, &[tokens, heads, columns]);
+            let [gate, beta] = [(); 2].map(|_| setup.random(DType::F32, &[tokens, heads]));
+            let state = setup.random(DType::F32, &[heads, size, columns]);
+            let y = setup.result(DType::F32, &[tokens, heads, columns]);
+            // Keys of length 1 at most, as models have them; otherwise states grow without bound.
+            let scale = 1.0 / (size as f32).sqrt();
+            let short: Vec<f32> = values(&k).into_iter().map(|k| k as f32 * scale).collect();
+            let k = setup.tensor(dtype, &[tokens, key_heads, size], &short);
+            let [qv, kv, vv, gv, bv] = [&q, &k, &v, &gate, &beta].map(values);
+            let mut s = values(&state);
+            let delta =
+                Delta { keys: &k, values: &v, gate: &gate, beta: &beta, state: &state, scale };
+            setup.run(|ops, stream| ops.delta(stream, &q, &y, delta));
+            let mut expected = Vec::new();
+            for t in 0..tokens {
+                for head in 0..heads {
+                    let of = |all: &[f64]| {
+                        all[(t * key_heads + head * key_heads / heads) * size..][..size].to_vec()
+                    };
+                    let (query, key) = (of(&qv), of(&kv));
+                    let (gate, beta) = (gv[t * heads + head], bv[t * heads + head]);
+                    for column in 0..columns {
+                        let at = |i: usize| (head * size + i) * columns + column;
+                        (0..size).for_each(|i| s[at(i)] *= gate.exp());
+                        let known: f64 = (0..size).map(|i| s[at(i)] * key[i]).sum();
+                        let change = (vv[(t * heads + head) * columns + column] - known) * beta;
+                        (0..size).for_each(|i| s[at(i)] += key[i] * change);
+                        let terms = (0..size).map(|i| s[at(i)] * query[i] * f64::from(scale));
+                        let sum = terms.fold((0.0, 1.0), |(s, t), x| (s + x, t + x.abs()));
+                        expected.push(sum);
+                    }
+                }
+            }
+            let what = format!("{tokens} {heads} {size} {columns} {dtype}");
+            close(&what, &y, &expected, TOLERANCE);
+            let size = s.iter().fold(1.0, |most: f64, v| most.max(v.abs()));
+            let s: Vec<(f64, f64)> = s.into_iter().map(|value| (value, size)).collect();
+            close(&format!("{what}: the state"), &state, &s, TOLERANCE);
+        }
+    }
+}
+
+#[test]
+fn a_sequence_in_two_parts_is_the_same() {
+    let mut setup = Setup::new(44);
+    let x = setup.random(DType::F32, &[8, 1, 4]);
+    let gate = setup.random(DType::F32, &[8, 1]);
+    let [whole, parts] = [(); 2].map(|_| setup.result(DType::F32, &[8, 1, 4]));
+    let [one, other] = [(); 2].map(|_| setup.tensor(DType::F32, &[1, 4, 4], &[0.0; 16]));
+    setup.run(|ops, stream| {
+        let all = Delta { keys: &x, values: &x, gate: &gate, beta: &gate, state: &one, scale: 1.0 };
+        ops.delta(stream, &x, &whole, all)?;
+        for range in [0..3, 3..8] {
+            let x = x.narrow(0, range.clone())?;
+            let gate = gate.narrow(0, range.clone())?;
+            let part =
+                Delta { keys: &x, values: &x, gate: &gate, beta: &gate, state: &other, scale: 1.0 };
+            ops.delta(stream, &x, &parts.narrow(0, range)?, part)?;
+        }
+        Ok(())
+    });
+    close("parts", &parts, &plain(values(&whole)), 0.0);
+    assert_eq!(values(&one), values(&other));
+}
+
+#[test]
+fn wrong_operands_are_errors() {
+    let mut setup = Setup::new(45);
+    let x = setup.random(DType::F32, &[5, 3]);
+    let weight = setup.random(DType::F32, &[3, 2]);
+    let heads = setup.random(DType::F32, &[2, 3, 4]);
+    let state = setup.random(DType::F32, &[3, 65]);
+    let conv = Conv { weight: &weight, bias: None, silu: false };
+    let delta =
+        Delta { keys: &heads, values: &heads, gate: &x, beta: &x, state: &heads, scale: 1.0 };
+    let ssm = Ssm { steps: &x, a: &x, b: &x, c: &x, d: &x, state: &state };
+    for (error, message) in [
+        (setup.error(|o, s| o.conv(s, &x, &x, conv)), "x [5, 3] with 2 taps does not make [5, 3]"),
+        (
+            setup.error(|o, s| o.conv(s, &x, &x, Conv { weight: &x, ..conv })),
+            "contiguous [3, 3] is needed",
+        ),
+        (setup.error(|o, s| o.ssm(s, &x, &x, ssm)), "65 states a channel"),
+        (
+            setup.error(|o, s| o.ssm(s, &x, &x, Ssm { state: &weight, ..ssm })),
+            "a of shape [5, 3]: contiguous [3, 2]",
+        ),
+        (setup.error(|o, s| o.delta(s, &x, &heads, delta)), "are not tokens, heads and values"),
+        (
+            setup.error(|o, s| o.delta(s, &heads, &heads, delta)),
+            "the gate of shape [5, 3]: contiguous [2, 3]",
+        ),
+    ] {
+        assert!(error.contains(message), "{error}, not {message}");
+    }
+}
