@@ -3,7 +3,7 @@
 use super::builtins::{Row, rows};
 use super::convert::Source;
 use super::lookup::Found;
-use super::overload::Choice;
+use super::overload::{Choice, IgnoredTemplate};
 use super::texture::TextureCall;
 use super::{Checker, Entity, FuncId, FuncSet, State};
 use crate::soft::ir::Scalar;
@@ -421,6 +421,16 @@ impl Checker {
             return self.call_object(field, arguments, span);
         }
         let name = self.label_name(&member.last().name);
+        if let (Label::Conversion(target), Some((class, _))) =
+            (&member.last().name, self.types.structure(object.qual.ty))
+        {
+            // `object.operator T()`: of the conversion functions, the one to that type.
+            let to = self.type_name(target);
+            let all = self.conversions_of(class, to.ty);
+            let same = |id: &FuncId| self.func(*id).result.is_some_and(|result| result.ty == to.ty);
+            let members: Vec<FuncId> = all.into_iter().map(|one| one.0).filter(same).collect();
+            return self.call_one_of(object, name, &members, &[], arguments, span);
+        }
         let explicit = member.last().arguments.clone();
         self.call_named_member(object, name, explicit.as_deref(), arguments, span)
     }
@@ -480,6 +490,19 @@ impl Checker {
                 _ => {}
             }
         }
+        self.call_one_of(object, name, &members, &ignored, arguments, span)
+    }
+
+    /// Calls the best of these members; `ignored` are the templates that do not fit.
+    fn call_one_of(
+        &mut self,
+        object: Expr,
+        name: Name,
+        members: &[FuncId],
+        ignored: &[IgnoredTemplate],
+        arguments: Vec<Expr>,
+        span: Span,
+    ) -> Expr {
         if members.is_empty() && ignored.is_empty() {
             let (member, ty) = (self.text(name), self.types.name(object.qual.ty));
             self.error(span, format!("no member named '{member}' in '{ty}'"));
@@ -488,7 +511,7 @@ impl Checker {
         let mut all = vec![object];
         all.extend(arguments);
         let text = self.text(name);
-        match self.choose_member(&members, &[], &all) {
+        match self.choose_member(members, &[], &all) {
             Choice::One(index) => {
                 let id = members[index];
                 let mut all = all.into_iter();
@@ -498,10 +521,10 @@ impl Checker {
             }
             Choice::None => {
                 self.error(span, format!("no matching member function for call to '{text}'"));
-                for id in members {
+                for &id in members {
                     self.note_member(id, &all);
                 }
-                self.note_ignored(&ignored, all.len() - 1);
+                self.note_ignored(ignored, all.len() - 1);
                 self.error_expr(span)
             }
             Choice::Ambiguous(several) => {
@@ -554,20 +577,32 @@ impl Checker {
         }
     }
 
-    /// Chooses a constructor; `None` when none takes these arguments.
+    /// Chooses a constructor; `None` when none takes these arguments. Those of objects in other memory than a
+    /// thread's are for constants only.
     pub(super) fn choose_constructor(
         &mut self,
-        list: &[FuncId],
+        list: &[Entity],
         arguments: &[Expr],
     ) -> Option<FuncId> {
+        let types: Vec<(Qual, bool)> = arguments.iter().map(|a| (a.qual, a.place)).collect();
+        let all: Vec<FuncId> =
+            self.functions_of(list, &types).into_iter().map(|(id, _)| id).collect();
         let sources: Vec<Source> = arguments.iter().map(|a| self.source(a)).collect();
-        let candidates: Vec<Candidate> = list.iter().map(|&id| Candidate::Func(id)).collect();
-        match self.choose(&candidates, &sources) {
-            Choice::One(index) => Some(list[index]),
-            // Ambiguous: use the first declaration.
-            Choice::Ambiguous(several) => several.first().map(|&index| list[index]),
-            Choice::None => None,
+        for values in [true, false] {
+            let fits = |id: &FuncId| self.func(*id).makes_values() == values;
+            let candidates: Vec<Candidate> =
+                all.iter().copied().filter(fits).map(Candidate::Func).collect();
+            let chosen = match self.choose(&candidates, &sources) {
+                Choice::One(index) => Some(candidates[index]),
+                // Ambiguous: use the first declaration.
+                Choice::Ambiguous(several) => several.first().map(|&index| candidates[index]),
+                Choice::None => None,
+            };
+            if let Some(Candidate::Func(id)) = chosen {
+                return Some(id);
+            }
         }
+        None
     }
 
     pub(super) fn construct_with(

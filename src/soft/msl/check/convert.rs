@@ -1,11 +1,11 @@
 //! Conversions and their ranks (C++14 conv, over.ics; MSL 2.21, 2.22).
 
-use super::{Checker, FuncId};
+use super::{Checker, Entity, Func, FuncId};
 use crate::soft::ir::Scalar;
 use crate::soft::msl::ast::{self, AddressSpace};
 use crate::soft::msl::hir::{Constant, Expr, ExprKind};
 use crate::soft::msl::source::Span;
-use crate::soft::msl::types::{Qual, Ty, TyId, Types};
+use crate::soft::msl::types::{Qual, StructId, Ty, TyId, Types};
 
 /// How good an implicit conversion is; less is better (over.ics.rank).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -45,7 +45,7 @@ impl Checker {
     }
 
     /// The rank of the conversion of `from` to `to`, if there is one.
-    pub(super) fn rank(&self, from: Source, to: Qual) -> Option<Rank> {
+    pub(super) fn rank(&mut self, from: Source, to: Qual) -> Option<Rank> {
         if from.qual.ty == Types::UNKNOWN || to.ty == Types::UNKNOWN {
             return Some(Rank::Exact);
         }
@@ -73,7 +73,7 @@ impl Checker {
 
     /// Binding a reference (dcl.init.ref): to an lvalue of the same type and space, or, when it is
     /// const and in thread memory, to a temporary.
-    fn rank_reference(&self, from: Source, to: Qual) -> Option<Rank> {
+    fn rank_reference(&mut self, from: Source, to: Qual) -> Option<Rank> {
         if from.qual.ty != to.ty && self.base_path(from.qual.ty, to.ty).is_some() {
             let base = Source { qual: from.qual.with(to.ty), ..from };
             return self.rank_reference(base, to).map(|rank| rank.max(Rank::Conversion));
@@ -98,12 +98,12 @@ impl Checker {
         self.rank_value(from, to.ty).map(|rank| rank.max(Rank::Qualified))
     }
 
-    fn rank_value(&self, from: Source, to: TyId) -> Option<Rank> {
+    fn rank_value(&mut self, from: Source, to: TyId) -> Option<Rank> {
         let source = from.qual.ty;
         if source == to {
             return Some(Rank::Exact);
         }
-        match (self.types.get(source), self.types.get(to)) {
+        match (self.types.get(source).clone(), self.types.get(to).clone()) {
             // A packed vector and its vector are the same value (MSL 2.2.3).
             (Ty::Packed(a, m), Ty::Vector(b, n)) | (Ty::Vector(a, m), Ty::Packed(b, n))
                 if a == b && m == n =>
@@ -111,10 +111,10 @@ impl Checker {
                 Some(Rank::Promotion)
             }
             (Ty::Array(element, _), Ty::Pointer(target)) => {
-                let pointee = from.qual.with(*element);
-                self.rank_pointer(pointee, *target)
+                let pointee = from.qual.with(element);
+                self.rank_pointer(pointee, target)
             }
-            (Ty::Pointer(pointee), Ty::Pointer(target)) => self.rank_pointer(*pointee, *target),
+            (Ty::Pointer(pointee), Ty::Pointer(target)) => self.rank_pointer(pointee, target),
             (Ty::Nullptr, Ty::Pointer(_)) => Some(Rank::Conversion),
             (Ty::Scalar(_), Ty::Pointer(_)) if from.zero => Some(Rank::Conversion),
             (Ty::Pointer(_) | Ty::Array(..) | Ty::Nullptr, Ty::Scalar(Scalar::Bool)) => {
@@ -124,7 +124,7 @@ impl Checker {
                 Some(Rank::Conversion)
             }
             (Ty::Struct(_), _) | (_, Ty::Struct(_)) => {
-                self.user_conversion(from, to).map(|_| Rank::User)
+                self.user_conversion(from, to, false).map(|_| Rank::User)
             }
             _ => self.rank_arithmetic(source, to),
         }
@@ -170,16 +170,42 @@ impl Checker {
         Some(if promotes { Rank::Promotion } else { Rank::Conversion })
     }
 
-    /// The constructor or conversion function that converts to `to`, if there is exactly one
-    /// (over.best.ics/4: no nested user conversion).
-    pub(super) fn user_conversion(&self, from: Source, to: TyId) -> Option<(FuncId, bool)> {
-        let mut found = None;
-        let plain = |rank: Option<Rank>| rank.filter(|&rank| rank != Rank::User);
+    /// The constructor (true) or conversion function that converts to `to`: the best by the conversion of its
+    /// argument, or of its result (over.match.copy). `explicit` ones are for explicit conversions only.
+    pub(super) fn user_conversion(
+        &mut self,
+        from: Source,
+        to: TyId,
+        explicit: bool,
+    ) -> Option<(FuncId, bool)> {
+        // Not within another conversion of this kind (over.best.ics/4).
+        if std::mem::replace(&mut self.converting, true) {
+            return None;
+        }
+        let found = self.best_conversion(from, to, explicit);
+        self.converting = false;
+        found
+    }
+
+    fn best_conversion(
+        &mut self,
+        from: Source,
+        to: TyId,
+        explicit: bool,
+    ) -> Option<(FuncId, bool)> {
+        let mut found: Option<(FuncId, bool, (Rank, Rank, bool))> = None;
+        let mut offer = |id, constructor, rank| {
+            if found.is_none_or(|(_, _, best)| rank < best) {
+                found = Some((id, constructor, rank));
+            }
+        };
         if let Some((class, _)) = self.types.structure(to) {
-            for &id in &self.classes[class.0 as usize].constructors {
+            let list = self.classes[class.0 as usize].constructors.clone();
+            for (id, template) in self.functions_of(&list, &[(from.qual, from.place)]) {
                 let func = self.func(id);
                 let least = func.parameters.iter().filter(|p| p.default.is_none()).count();
-                if func.parameters.is_empty() || least > 1 {
+                let hidden = func.explicit && !explicit;
+                if hidden || func.parameters.is_empty() || least > 1 || !func.makes_values() {
                     continue;
                 }
                 let parameter = func.parameters[0].qual;
@@ -188,40 +214,70 @@ impl Checker {
                     Ty::Reference(referred) => referred.ty == to,
                     _ => parameter.ty == to,
                 };
-                let same_struct = matches!(self.types.get(from.qual.ty), Ty::Struct(_));
-                if own
-                    || same_struct
-                        && self.types.structure(parameter.ty).is_some_and(|s| s.0 != class)
-                {
+                if own {
                     continue;
                 }
-                if let Some(rank) = plain(self.rank(from, parameter))
-                    && found.is_none_or(|(_, _, best)| rank < best)
-                {
-                    found = Some((id, true, rank));
+                if let Some(rank) = self.rank(from, parameter) {
+                    offer(id, true, (rank, Rank::Exact, template));
                 }
             }
         }
         if let Some((class, _)) = self.types.structure(from.qual.ty) {
-            for &id in &self.classes[class.0 as usize].conversions {
-                let Some(result) = self.func(id).result else { continue };
-                let source = Source { qual: result, place: false, zero: false, list: None };
-                if let Some(rank) = plain(self.rank_value_no_user(source, to))
-                    && found.is_none_or(|(_, _, best)| rank < best)
-                {
-                    found = Some((id, false, rank));
+            for (id, template) in self.conversions_of(class, to) {
+                let func = self.func(id);
+                let (Some(result), Some(this)) = (func.result, func.this) else { continue };
+                if func.explicit && !explicit {
+                    continue;
+                }
+                let Some(object) = self.rank_this(from.qual, this) else { continue };
+                let source = self.source_of(result);
+                if let Some(rank) = self.rank_value(source, to) {
+                    offer(id, false, (rank, object, template));
                 }
             }
         }
         found.map(|(id, constructor, _)| (id, constructor))
     }
 
-    fn rank_value_no_user(&self, from: Source, to: TyId) -> Option<Rank> {
-        let is_struct = |ty| matches!(self.types.get(ty), Ty::Struct(_));
-        if from.qual.ty != to && (is_struct(from.qual.ty) || is_struct(to)) {
-            return None;
+    /// A function's result of this type: an lvalue if the type is a reference.
+    pub(super) fn source_of(&self, qual: Qual) -> Source {
+        match *self.types.get(qual.ty) {
+            Ty::Reference(to) => Source { qual: to, place: true, zero: false, list: None },
+            _ => Source { qual, place: false, zero: false, list: None },
         }
-        self.rank_value(from, to)
+    }
+
+    /// The functions of a list, and the instances of its templates for these arguments (true).
+    pub(super) fn functions_of(
+        &mut self,
+        list: &[Entity],
+        arguments: &[(Qual, bool)],
+    ) -> Vec<(FuncId, bool)> {
+        let one = |entity: &Entity| match *entity {
+            Entity::Function(id) => Some((id, false)),
+            Entity::Template(id) => Some((self.quiet_candidate(id, arguments)?, true)),
+            _ => None,
+        };
+        list.iter().filter_map(one).collect()
+    }
+
+    /// A class's conversion functions, also inherited ones, and the instances of its templates of them that yield
+    /// this type (true).
+    pub(super) fn conversions_of(&mut self, class: StructId, to: TyId) -> Vec<(FuncId, bool)> {
+        let list = self.classes[class.0 as usize].conversions.clone();
+        let one = |entity: &Entity| match *entity {
+            Entity::Function(id) => Some((id, false)),
+            Entity::Template(id) => Some((self.conversion_candidate(id, to)?, true)),
+            _ => None,
+        };
+        let mut all: Vec<(FuncId, bool)> = list.iter().filter_map(one).collect();
+        let ty = self.types.intern(Ty::Struct(class));
+        for base in self.bases_of(ty) {
+            if let Some((base, _)) = self.types.structure(base) {
+                all.extend(self.conversions_of(base, to));
+            }
+        }
+        all
     }
 
     // ---- doing it ------------------------------------------------------------------------
@@ -412,7 +468,8 @@ impl Checker {
     pub(super) fn convert_by_user(&mut self, expr: Expr, to: TyId) -> Expr {
         let span = expr.span;
         let source = self.source(&expr);
-        match self.user_conversion(source, to) {
+        let found = self.user_conversion(source, to, false);
+        match found.or_else(|| self.user_conversion(source, to, true)) {
             Some((id, true)) => self.construct_with(id, to, vec![expr], span),
             Some((id, false)) => {
                 let call = self.call_method(id, expr, Vec::new(), span);
@@ -439,6 +496,13 @@ impl Checker {
                 format!("value of type '{name}' is not contextually convertible to 'bool'"),
             );
             return self.error_expr(span);
+        }
+        // An `explicit operator bool` serves here (conv/4).
+        if self.types.structure(expr.qual.ty).is_some() {
+            let source = self.source(&expr);
+            if self.user_conversion(source, bool_ty.ty, true).is_some() {
+                return self.convert_by_user(expr, bool_ty.ty);
+            }
         }
         self.implicit(expr, bool_ty, "initialize a variable of type")
     }
@@ -476,6 +540,9 @@ impl Checker {
             let value = self.rvalue(expr);
             return self.convert_value(value, to.ty);
         }
+        if !reinterpret && self.user_conversion(source, to.ty, true).is_some() {
+            return self.convert_by_user(expr, to.ty);
+        }
         let expr = self.rvalue(expr);
         let (from, target) = (self.types.get(expr.qual.ty).clone(), self.types.get(to.ty).clone());
         let allowed = match (&from, &target) {
@@ -496,6 +563,13 @@ impl Checker {
             return self.error_expr(span);
         }
         self.value(ExprKind::Convert(Box::new(expr)), to.ty, span)
+    }
+}
+
+impl Func {
+    /// Whether a constructor makes objects in thread memory, as values are.
+    pub(super) fn makes_values(&self) -> bool {
+        !matches!(self.this, Some((_, Some(space))) if space != AddressSpace::Thread)
     }
 }
 

@@ -480,6 +480,7 @@ impl Checker {
             class: class.filter(|_| !specifiers.storage.friend),
             this,
             constructor,
+            explicit: specifiers.storage.explicit,
             stage,
             signature,
             attributes,
@@ -507,20 +508,19 @@ impl Checker {
         };
         let outside = outside && !of_template;
         let id = self.add_function(func, bind_scope, name, outside);
-        match (class, &label) {
-            (Some(class), Label::Name(_)) if constructor => {
-                let list = &mut self.classes[class.0 as usize].constructors;
-                if !list.contains(&id) {
-                    list.push(id);
-                }
+        // An instance of a template, which is declared in a scope of its own, is found by its template.
+        if let Some(class) = class
+            && self.classes[class.0 as usize].scope == bind_scope
+        {
+            let row = &mut self.classes[class.0 as usize];
+            let list = match &label {
+                Label::Name(_) if constructor => Some(&mut row.constructors),
+                Label::Conversion(_) => Some(&mut row.conversions),
+                _ => None,
+            };
+            if let Some(list) = list.filter(|list| !list.contains(&Entity::Function(id))) {
+                list.push(Entity::Function(id));
             }
-            (Some(class), Label::Conversion(_)) => {
-                let list = &mut self.classes[class.0 as usize].conversions;
-                if !list.contains(&id) {
-                    list.push(id);
-                }
-            }
-            _ => {}
         }
         Some(id)
     }

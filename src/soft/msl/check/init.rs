@@ -521,9 +521,9 @@ impl Checker {
                 Some(_) => {
                     let name = self.types.name(argument.qual.ty);
                     let source = self.source(&argument);
-                    if self.user_conversion(source, vector).is_some() {
+                    if self.user_conversion(source, vector, true).is_some() {
                         self.convert_by_user(argument, vector)
-                    } else if self.user_conversion(source, Types::scalar(scalar)).is_some() {
+                    } else if self.user_conversion(source, Types::scalar(scalar), true).is_some() {
                         self.convert_by_user(argument, Types::scalar(scalar))
                     } else {
                         self.error(
@@ -643,7 +643,7 @@ impl Checker {
         }
         if let [one] = &arguments[..] {
             let source = self.source(one);
-            if self.user_conversion(source, ty).is_some() {
+            if self.user_conversion(source, ty, true).is_some() {
                 return self.convert_by_user(one.clone(), ty);
             }
         }

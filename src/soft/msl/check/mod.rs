@@ -168,6 +168,8 @@ pub(crate) struct Func {
     /// A member that needs an object: whether `this` is const, and its address space if it says one.
     this: Option<(bool, Option<AddressSpace>)>,
     constructor: bool,
+    /// An `explicit` constructor or conversion function: not for implicit conversions.
+    explicit: bool,
     pub(crate) stage: Option<ast::Stage>,
     pub(crate) signature: Arc<ast::Signature>,
     pub(crate) attributes: Vec<ast::Attribute>,
@@ -251,8 +253,9 @@ impl Global {
 #[derive(Clone, Debug)]
 struct Class {
     scope: ScopeId,
-    constructors: Vec<FuncId>,
-    conversions: Vec<FuncId>,
+    /// Functions and templates of functions.
+    constructors: Vec<Entity>,
+    conversions: Vec<Entity>,
     /// `int x = 1;`
     defaults: Vec<Option<Arc<ast::Simple>>>,
 }
@@ -301,6 +304,8 @@ pub(crate) struct Checker {
     bodies: u32,
     /// The nesting of unevaluated operands (`sizeof`, `decltype`).
     unevaluated: u32,
+    /// Whether the argument of a user-defined conversion is ranked, which needs another conversion than such a one.
+    converting: bool,
     pub(crate) functions: Vec<Func>,
     /// The functions of a scope by name and parameter types, to find redeclarations.
     signatures: HashMap<Signature, Vec<FuncId>>,
@@ -364,6 +369,7 @@ impl Checker {
             variables: Vec::new(),
             bodies: 0,
             unevaluated: 0,
+            converting: false,
             functions: Vec::new(),
             signatures: HashMap::new(),
             instances: Vec::new(),
@@ -465,6 +471,7 @@ impl Checker {
     pub(crate) fn recover(&mut self) -> Diagnostics {
         (self.scope, self.body, self.origin) = (GLOBAL_SCOPE, None, None);
         (self.depth, self.templates.depth, self.unevaluated) = (0, 0, 0);
+        self.converting = false;
         for instance in &mut self.instances {
             if matches!(instance.state, State::Checking) {
                 instance.state = State::Unchecked;

@@ -289,12 +289,15 @@ impl Checker {
     /// A class operand without a fitting operator may convert to a number (over.match.oper/3).
     fn as_arithmetic(&mut self, expr: Expr, other: &Expr) -> Expr {
         let Some((class, _)) = self.types.structure(expr.qual.ty) else { return expr };
-        let list = self.classes[class.0 as usize].conversions.clone();
-        let arithmetic = |this: &Self, id: &super::FuncId| {
-            let result = this.func(*id).result;
-            result.is_some_and(|qual| this.types.arithmetic(qual.ty).is_some())
-        };
-        let fits: Vec<_> = list.into_iter().filter(|id| arithmetic(self, id)).collect();
+        let mut fits: Vec<super::FuncId> = Vec::new();
+        for (id, _) in self.conversions_of(class, other.qual.ty) {
+            let func = self.func(id);
+            let number = func.result.is_some_and(|qual| self.types.arithmetic(qual.ty).is_some());
+            let reached = func.this.is_some_and(|this| self.rank_this(expr.qual, this).is_some());
+            if number && reached && !func.explicit {
+                fits.push(id);
+            }
+        }
         let exact =
             fits.iter().find(|id| self.func(**id).result.is_some_and(|q| q.ty == other.qual.ty));
         let Some(&id) = exact.or(fits.first()) else { return expr };

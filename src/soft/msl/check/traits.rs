@@ -2,7 +2,6 @@
 //! such numbers too, as in Metal's library.
 
 use super::Checker;
-use super::convert::Source;
 use crate::soft::ir::Scalar;
 use crate::soft::msl::ast;
 use crate::soft::msl::hir::{Constant, Expr, ExprKind};
@@ -92,14 +91,6 @@ impl Checker {
         }
         let source = self.source_of(from);
         self.rank(source, to).is_some()
-    }
-
-    /// A function's result of this type: an lvalue if the type is a reference.
-    fn source_of(&self, qual: Qual) -> Source {
-        match *self.types.get(qual.ty) {
-            Ty::Reference(to) => Source { qual: to, place: true, zero: false, list: None },
-            _ => Source { qual, place: false, zero: false, list: None },
-        }
     }
 
     fn is_constructible(&mut self, target: Qual, from: &[Qual]) -> bool {

@@ -393,6 +393,41 @@ impl Checker {
         }
     }
 
+    /// The same without a reason.
+    pub(in super::super) fn quiet_candidate(
+        &mut self,
+        id: TemplateId,
+        types: &[(Qual, bool)],
+    ) -> Option<FuncId> {
+        let (found, diagnostics) =
+            self.silently(|this| this.deduced_candidate(id, None, types, Span::default()));
+        found.ok().filter(|_| !diagnostics.has_errors())
+    }
+
+    /// The instance of a template of conversion functions that yields a type (temp.deduct.conv).
+    pub(in super::super) fn conversion_candidate(
+        &mut self,
+        id: TemplateId,
+        to: TyId,
+    ) -> Option<FuncId> {
+        let syntax = self.syntax_of(id);
+        let path = super::declared_path(&syntax.declaration)?;
+        let Label::Conversion(target) = &path.last().name else { return None };
+        let mut deduction = Deduction::new(&syntax);
+        let scope = self.templates.all[id.0 as usize].scope;
+        let (found, diagnostics) = self.silently(|this| {
+            let met = this.outside(scope, |this| {
+                let parts = &target.declarator.parts;
+                this.deduce(&mut deduction, &target.specifiers, parts, Qual::plain(to))
+            });
+            if !met {
+                return None;
+            }
+            this.function_instance(id, &deduction.bindings, Span::default()).ok()
+        });
+        found.filter(|_| !diagnostics.has_errors())
+    }
+
     pub(super) fn deduced_candidate(
         &mut self,
         id: TemplateId,

@@ -19,7 +19,7 @@ pub(super) use deduce::Ignored;
 pub(super) use origin::OriginId;
 
 use super::lookup::Found;
-use super::{Checker, Entity, FuncId, ScopeId};
+use super::{Checker, Entity, FuncId, ScopeId, ScopeKind};
 use crate::soft::ir::Scalar;
 use crate::soft::msl::ast::{self, *};
 use crate::soft::msl::diagnostics::Diagnostics;
@@ -228,6 +228,24 @@ impl Checker {
             members: Vec::new(),
         });
         self.bind(scope, name, Entity::Template(id));
+        self.list_member(scope, template, Entity::Template(id));
+    }
+
+    /// Adds a template of constructors or conversion functions to those of its class.
+    fn list_member(&mut self, scope: ScopeId, template: &ast::Template, entity: Entity) {
+        let ScopeKind::Class(class) = self.scopes[scope.0 as usize].kind else { return };
+        let base = match &template.declaration {
+            Decl::Function(function) => &function.specifiers.base,
+            Decl::Simple(simple) if !simple.declarators.is_empty() => &simple.specifiers.base,
+            _ => return,
+        };
+        let label = declared_path(&template.declaration).map(|path| path.last().name.clone());
+        let row = &mut self.classes[class.0 as usize];
+        match (label, base) {
+            (Some(Label::Name(_)), BaseType::Absent) => row.constructors.push(entity),
+            (Some(Label::Conversion(_)), _) => row.conversions.push(entity),
+            _ => {}
+        }
     }
 
     fn templates_named(&mut self, path: &Path) -> Vec<TemplateId> {
