@@ -31,6 +31,12 @@ impl Path {
         }
     }
 
+    /// The path of one identifier.
+    pub(crate) fn of(name: Name, span: Span) -> Path {
+        let parts = vec![PathPart { name: Label::Name(name), span, arguments: None }];
+        Path { global: false, parts, span }
+    }
+
     pub(crate) fn last(&self) -> &PathPart {
         // The parser makes no empty path.
         &self.parts[self.parts.len() - 1]
@@ -237,6 +243,7 @@ pub(crate) enum Decl {
         name: Ident,
         target: Arc<TypeName>,
     },
+    Bindings(Arc<Bindings>),
     UsingNamespace(Path),
     Using(Path),
     Namespace {
@@ -257,6 +264,16 @@ pub(crate) enum Decl {
         span: Span,
     },
     Access,
+}
+
+/// `auto [a, b] = init;`, with `&` for references to the parts
+#[derive(Debug)]
+pub(crate) struct Bindings {
+    pub(crate) specifiers: Specifiers,
+    pub(crate) reference: bool,
+    pub(crate) names: Vec<Ident>,
+    pub(crate) init: Init,
+    pub(crate) span: Span,
 }
 
 /// specifiers declarator (= initializer)?, …;
@@ -292,7 +309,7 @@ pub(crate) struct Function {
     pub(crate) specifiers: Specifiers,
     pub(crate) declarator: Declarator,
     /// `member(init)`, in a constructor.
-    pub(crate) initializers: Vec<(Path, Init)>,
+    pub(crate) initializers: Vec<(Path, Init, Option<Mentioned>)>,
     pub(crate) body: Body,
     pub(crate) span: Span,
 }
@@ -315,7 +332,8 @@ pub(crate) enum ClassKind {
 pub(crate) struct Class {
     pub(crate) kind: ClassKind,
     pub(crate) name: Option<Path>,
-    pub(crate) bases: Vec<Path>,
+    /// With the packs that an expansion of bases mentions.
+    pub(crate) bases: Vec<(Path, Option<Mentioned>)>,
     /// `None` for a declaration without a body.
     pub(crate) members: Option<Vec<Decl>>,
     pub(crate) attributes: Vec<Attribute>,

@@ -78,7 +78,8 @@ impl Token {
 
     pub(crate) fn spelling<'a>(&self, names: &'a Names) -> &'a str {
         match self.kind {
-            Kind::Punct(punct) => punct.text(),
+            Kind::Punct(punct) if self.name == Name::EMPTY => punct.text(),
+            // `and` and its like keep their spelling, for `#` and `##`.
             _ => names.text(self.name),
         }
     }
@@ -132,7 +133,7 @@ pub(crate) fn lex(
             kind = Kind::Punct(*punct);
         }
         let name = match kind {
-            Kind::Punct(_) => Name::EMPTY,
+            Kind::Punct(_) if !spelling.starts_with(|c: char| c.is_ascii_alphabetic()) => Name::EMPTY,
             // A spliced name is one name (C++14 [lex.phases]/2).
             _ if spelling.contains("\\\n") => names.intern(&spelling.replace("\\\n", "")),
             _ => names.intern(spelling),

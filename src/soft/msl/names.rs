@@ -49,7 +49,7 @@ known_names! {
     ELIF "elif" ENDIF "endif" ERROR "error" WARNING "warning" PRAGMA "pragma" ONCE "once"
     METAL "metal" STD "std"
     FAST "fast" PRECISE "precise" FINAL "final" OVERRIDE "override" VOTE_T "vote_t"
-    THREAD_ELEMENTS "thread_elements" SIMD "simd" BEGIN "begin" END "end"
+    THREAD_ELEMENTS "thread_elements" SIMD "simd" RAYTRACING "raytracing" BEGIN "begin" END "end"
 }
 
 impl Name {

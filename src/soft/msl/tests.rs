@@ -87,6 +87,41 @@ fn an_unsupported_feature_fails_only_the_kernels_that_use_it() {
     assert!(error.0.contains("not supported"), "{error:?}");
 }
 
+const OTHER_STAGES: &str = "
+#include <metal_stdlib>
+using namespace metal;
+using namespace metal::raytracing;
+struct Payload { float3 colour; ray next; };
+void trace(instance_acceleration_structure scene, thread Payload& p) {
+    intersector<triangle_data, instancing> i;
+    intersector<triangle_data, instancing>::result_type hit = i.intersect(p.next, scene);
+    p.colour = hit.type == intersection_type::none ? float3(0) : float3(1);
+}
+kernel void traced(instance_acceleration_structure scene [[buffer(0)]], device float3* out [[buffer(1)]]) {
+    ray r;
+    r.origin = float3(0);
+    r.max_distance = INFINITY;
+    Payload p = {float3(0), r};
+    trace(scene, p);
+    out[0] = p.colour;
+}
+struct Vertex { float4 position [[position]]; };
+using Triangles = mesh<Vertex, void, 3, 1, topology::triangle>;
+[[mesh]] void meshed(Triangles out, uint i [[thread_index_in_threadgroup]]) { out.set_primitive_count(1); }
+kernel void plain(device int* out [[buffer(0)]]) { out[0] = 1; }
+";
+
+#[test]
+fn types_of_other_stages_fail_only_what_uses_them() {
+    let library = compile(OTHER_STAGES, &Options::default()).unwrap_or_else(|e| panic!("{e}"));
+    let none = ConstantValues::default();
+    library.kernel("plain", &none).unwrap();
+    for name in ["traced", "meshed"] {
+        let CompileError(report, _) = library.kernel(name, &none).unwrap_err();
+        assert!(report.contains("not supported"), "{name}: {report}");
+    }
+}
+
 const TEXTURES: &str = "
     #include <metal_stdlib>
     using namespace metal;

@@ -587,10 +587,7 @@ pub(crate) fn library_type(name: &str) -> Option<Ty> {
     if name == "sampler" {
         return Some(Ty::Sampler);
     }
-    // Types of newer stages, so that a file with them can be parsed.
-    const OPAQUE: &[&str] =
-        &["command_buffer", "render_command", "compute_command", "visible_function_table"];
-    OPAQUE.iter().find(|&&known| known == name).map(|known| Ty::Opaque(known))
+    OPAQUE_NAMES.iter().find(|&&known| known == name).map(|known| Ty::Opaque(known))
 }
 
 /// The MSL type for a name of `<simd/simd.h>`, which headers shared with host code use.
@@ -629,17 +626,56 @@ fn split_vector(name: &str) -> Option<(Scalar, u8)> {
     Some((scalar, width))
 }
 
-/// Opaque class templates (MSL 2.9, 2.15, 2.17, 2.20): recognised, not supported.
+/// Types of other stages and of indirect commands (MSL 2.14 to 2.20): recognised, so that a file with them compiles.
+pub(crate) const OPAQUE_NAMES: &[&str] = &[
+    "command_buffer",
+    "compute_command",
+    "compute_pipeline_state",
+    "depth_stencil_state",
+    "instance_acceleration_structure",
+    "intersection_params",
+    "mesh_grid_properties",
+    "primitive_acceleration_structure",
+    "ray",
+    "render_command",
+    "render_pipeline_state",
+];
+
+/// The class templates among them (MSL 2.7, 2.9, 2.15 to 2.20).
 pub(crate) const OPAQUE_TEMPLATES: &[&str] = &[
+    "acceleration_structure",
+    "imageblock",
+    "imageblock_slice",
+    "interpolant",
+    "intersection_function_table",
+    "intersection_query",
+    "intersection_result",
+    "intersector",
+    "max_levels",
+    "mesh",
+    "patch_control_point",
+    "r16snorm",
+    "r16unorm",
+    "r8snorm",
+    "r8unorm",
+    "rg11b10f",
+    "rg16snorm",
+    "rg16unorm",
+    "rg8snorm",
+    "rg8unorm",
+    "rgb10a2",
+    "rgb9e5",
+    "rgba16snorm",
+    "rgba16unorm",
+    "rgba8snorm",
+    "rgba8unorm",
+    "srgba8unorm",
+    "tensor",
     "texture2d_ms",
     "texture2d_ms_array",
     "depth2d_ms",
     "depth2d_ms_array",
-    "imageblock",
     "visible_function_table",
-    "intersection_function_table",
-    "tensor",
-    "patch_control_point",
 ];
 
 #[cfg(test)]

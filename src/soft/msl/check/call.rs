@@ -5,7 +5,7 @@ use super::convert::Source;
 use super::lookup::Found;
 use super::overload::{Choice, IgnoredTemplate};
 use super::texture::TextureCall;
-use super::{Checker, Entity, FuncId, FuncSet, State};
+use super::{Checker, Entity, FuncId, State};
 use crate::soft::ir::Scalar;
 use crate::soft::msl::ast::{self, AddressSpace, Label, Path, TemplateArgument};
 use crate::soft::msl::hir::{Expr, ExprKind};
@@ -13,6 +13,7 @@ use crate::soft::msl::lex::Punct;
 use crate::soft::msl::names::Name;
 use crate::soft::msl::source::Span;
 use crate::soft::msl::types::{Qual, Ty, TyId, Types};
+use std::collections::HashSet;
 
 /// A candidate of a call.
 #[derive(Clone, Copy, Debug)]
@@ -110,7 +111,7 @@ impl Checker {
                             Err(reason) => ignored.push((*id, reason)),
                         }
                     }
-                    Entity::Local(_) | Entity::Global(_) => {
+                    Entity::Local(_) | Entity::Binding(_) | Entity::Global(_) => {
                         let object = self.path(path);
                         return self.call_object(object, arguments, span);
                     }
@@ -146,14 +147,24 @@ impl Checker {
             return self.error_expr(span);
         }
         if path.plain().is_some() {
-            let function = |candidate: &Candidate| match candidate {
-                Candidate::Func(id) => Some(*id),
-                Candidate::Row(..) | Candidate::Texture(..) => None,
+            let known: HashSet<Entity> = match &found {
+                Found::Entities(list) => list.iter().copied().collect(),
+                _ => HashSet::new(),
             };
-            let mut known = FuncSet::of(candidates.iter().filter_map(function));
             let beside = self.functions_beside(name, &arguments);
-            let new = beside.into_iter().filter(|&id| known.insert(id));
-            candidates.extend(new.map(Candidate::Func));
+            for entity in beside.into_iter().filter(|entity| !known.contains(entity)) {
+                match entity {
+                    Entity::Function(id) => candidates.push(Candidate::Func(id)),
+                    Entity::Template(id) => {
+                        let explicit = path.last().arguments.clone();
+                        match self.template_candidate(id, explicit.as_deref(), &arguments, span) {
+                            Ok(func) => candidates.push(Candidate::Func(func)),
+                            Err(reason) => ignored.push((id, reason)),
+                        }
+                    }
+                    _ => {}
+                }
+            }
         }
         let text = self.text(name);
         if self.library_is_meant(path) {

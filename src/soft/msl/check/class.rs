@@ -66,8 +66,14 @@ impl Checker {
             }
             let scope = self.classes[id.0 as usize].scope;
             let mut there = self.outside_of_body(outer);
-            for base in &class.bases {
-                there.derive(id, base);
+            for (base, expands) in &class.bases {
+                let Some(mentioned) = expands else {
+                    there.derive(id, base);
+                    continue;
+                };
+                for at in 0..there.expansion_length(mentioned, base.span).unwrap_or(0) {
+                    there.with_element(mentioned, at, |this| this.derive(id, base));
+                }
             }
             there.in_scope(scope).class_members(id, members);
             drop(there);

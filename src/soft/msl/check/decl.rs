@@ -60,6 +60,9 @@ impl Checker {
                     self.error(target.span, "expected namespace name");
                 }
             }
+            Decl::Bindings(bindings) => {
+                self.error(bindings.span, "decomposition declaration not allowed at program scope");
+            }
             Decl::Template(template) => self.declare_template(template),
             Decl::Instantiation(simple) => self.explicit_instantiation(simple),
             Decl::StaticAssert { condition, message, span } => {
@@ -196,7 +199,7 @@ impl Checker {
     pub(super) fn global(&mut self, simple: &Simple, base: Qual, index: usize) {
         let one = &simple.declarators[index];
         let Some(name) = one.declarator.name.as_ref().and_then(Path::plain) else {
-            return self.unsupported(one.declarator.span, "definition of a static data member is");
+            return self.static_member(simple, base, one);
         };
         let mut qual = self.declared_type(base, &one.declarator);
         let span = one.declarator.span;
@@ -243,8 +246,9 @@ impl Checker {
             // any function, so that no local can be used.
             let checked = deduced.or_else(|| self.initializer(qual, &one.init, span));
             qual.ty = checked.as_ref().map_or(qual.ty, |init| init.qual.ty);
-            if checked.is_none() && qual.ty != Types::UNKNOWN && !simple.specifiers.storage.external
-            {
+            // A static member may be defined outside of its class.
+            let elsewhere = simple.specifiers.storage.external || in_class;
+            if checked.is_none() && qual.ty != Types::UNKNOWN && !elsewhere {
                 self.error(
                     span,
                     format!(
@@ -289,6 +293,56 @@ impl Checker {
         self.bind(scope, name, Entity::Global(global));
     }
 
+    /// The scope of the class or namespace before the last `::` of a path.
+    fn owner_scope(&mut self, path: &Path) -> Option<super::ScopeId> {
+        let mut owner = path.clone();
+        owner.parts.pop();
+        let part = owner.parts.last()?.clone();
+        let Found::Entities(list) = self.lookup_path(&owner) else { return None };
+        list.into_iter().find_map(|entity| {
+            let entity = self.applied(entity, &part);
+            self.scope_of(entity)
+        })
+    }
+
+    /// `constant int S::x = 1;`: the definition of a static member outside of its class (class.static.data).
+    fn static_member(&mut self, simple: &Simple, base: Qual, one: &InitDeclarator) {
+        let span = one.declarator.span;
+        let found = match one.declarator.name.as_ref().map(|path| (path, self.lookup_path(path))) {
+            Some((path, Found::Entities(list))) => Some((path.clone(), list)),
+            _ => None,
+        };
+        let member = found.and_then(|(path, list)| match list[..] {
+            [Entity::Global(global)] => Some((path, global)),
+            _ => None,
+        });
+        let Some((path, global)) = member else {
+            let message = "out-of-line definition does not match any static member of its class";
+            return self.error(span, message);
+        };
+        let qual = self.declared_type(base, &one.declarator);
+        let known = self.globals[global.0 as usize].qual;
+        if qual.ty != known.ty && qual.ty != Types::UNKNOWN {
+            let (own, theirs) = (self.types.name(qual.ty), self.types.name(known.ty));
+            let message = format!("definition with type '{own}' of a member of type '{theirs}'");
+            return self.error(span, message);
+        }
+        if matches!(one.init, Init::None) && self.globals[global.0 as usize].init.is_some() {
+            return;
+        }
+        // Its initialiser is looked up in the class.
+        let scope = self.owner_scope(&path).unwrap_or(self.scope);
+        let init = self.in_scope(scope).initializer(known, &one.init, span);
+        let scalar = self.types.as_scalar(known.ty).is_some();
+        let value = init.as_ref().filter(|_| scalar).and_then(|init| self.evaluate(init).ok());
+        let row = Arc::make_mut(&mut Arc::make_mut(&mut self.globals)[global.0 as usize]);
+        if row.init.is_some() && init.is_some() {
+            let text = row.name.clone();
+            return self.error(simple.span, format!("redefinition of '{text}'"));
+        }
+        (row.init, row.value) = (init.map(Arc::new), value);
+    }
+
     /// A variable of the compiler's own in constant memory.
     pub(super) fn unnamed_global(
         &mut self,
@@ -329,7 +383,10 @@ impl Checker {
     pub(super) fn redefinition(&mut self, name: Name, span: Span) {
         let own = self.scopes[self.scope.0 as usize].names.get(&name);
         let clash = own.into_iter().flatten().any(|entity| {
-            matches!(entity, Entity::Local(_) | Entity::Global(_) | Entity::Function(_))
+            matches!(
+                entity,
+                Entity::Local(_) | Entity::Binding(_) | Entity::Global(_) | Entity::Function(_)
+            )
         });
         if clash {
             let text = self.text(name);
@@ -370,15 +427,7 @@ impl Checker {
         let outer_diagnostics = graphics.then(|| std::mem::take(&mut self.context.diagnostics));
         let mut scope = self.scope;
         if path.parts.len() > 1 {
-            let mut owner = path.clone();
-            owner.parts.pop();
-            let owner_scope = match self.lookup_path(&owner) {
-                Found::Entities(list) => list.into_iter().find_map(|entity| {
-                    let entity = self.applied(entity, owner.last());
-                    self.scope_of(entity)
-                }),
-                _ => None,
-            };
+            let owner_scope = self.owner_scope(path);
             match owner_scope {
                 Some(found) => scope = found,
                 None => {

@@ -302,6 +302,15 @@ impl Checker {
         match self.lookup_path(path) {
             Found::Entities(list) => match list.first() {
                 Some(&Entity::Local(variable)) => self.local(variable, path),
+                Some(&Entity::Binding(at)) => {
+                    let (owner, part) = self.bindings[at as usize].clone();
+                    if self.body.as_ref().is_some_and(|body| body.owner == owner) {
+                        return Expr { span, ..part };
+                    }
+                    let name = self.path_text(path);
+                    self.error(span, format!("reference to '{name}' of an enclosing function"));
+                    self.error_expr(span)
+                }
                 Some(Entity::Global(global)) => {
                     let global = *global;
                     let qual = self.globals[global.0 as usize].qual;
@@ -472,6 +481,7 @@ impl Checker {
                 let (text, ty) = (self.text(name), self.types.name(object.qual.ty));
                 self.error(member.span, format!("no member named '{text}' in '{ty}'"));
             }
+            Ty::Opaque(name) => self.unsupported(member.span, format!("'{name}' is")),
             Ty::Pointer(pointee) => {
                 let ty = self.types.name(object.qual.ty);
                 let hint = matches!(self.types.get(pointee.ty), Ty::Struct(_) | Ty::Vector(..));

@@ -1,6 +1,6 @@
 //! Initialisation (C++14 dcl.init; MSL 2.2.2, 2.3.2): variables, lists, constructors.
 
-use super::Checker;
+use super::{Checker, Entity};
 use super::constant::fits;
 use crate::soft::ir::Scalar;
 use crate::soft::msl::ast::{self, Designator};
@@ -65,7 +65,15 @@ impl Checker {
     }
 
     /// Default initialisation: runs a class's constructor or member initialisers.
-    fn default_value(&mut self, qual: Qual, span: Span) -> Option<Expr> {
+    pub(super) fn default_value(&mut self, qual: Qual, span: Span) -> Option<Expr> {
+        if let Ty::Array(_, Some(_)) = self.types.get(qual.ty) {
+            if !self.initialises_members(qual.ty) {
+                return None;
+            }
+            // Element by element (dcl.init/7).
+            let mut items = Items { list: &[], at: 0, checked: None };
+            return Some(self.aggregate(qual.ty, &mut items, span));
+        }
         let (class, _) = self.types.structure(qual.ty)?;
         let row = &self.classes[class.0 as usize];
         if row.constructors.is_empty() {
@@ -89,12 +97,28 @@ impl Checker {
     /// Whether default initialisation does anything: a constructor or a default member initialiser,
     /// of the class or of one of its members and bases (class.ctor/6).
     fn initialises_members(&self, ty: TyId) -> bool {
+        if let Ty::Array(element, _) = *self.types.get(ty) {
+            return self.initialises_members(element);
+        }
         let Some((class, row)) = self.types.structure(ty) else { return false };
         let known = &self.classes[class.0 as usize];
         !known.constructors.is_empty()
             || known.defaults.iter().any(Option::is_some)
             || !row.union
                 && row.fields().iter().any(|field| self.initialises_members(field.qual.ty))
+    }
+
+    /// Whether lists initialise the members of a class: it has no constructors but defaulted and deleted ones
+    /// ([dcl.init.aggr]/1).
+    fn is_aggregate(&self, class: StructId) -> bool {
+        self.classes[class.0 as usize].constructors.iter().all(|entity| match entity {
+            Entity::Function(id) => {
+                let func = self.func(*id);
+                func.deleted
+                    || func.definition.as_ref().is_some_and(|d| matches!(d.body, ast::Body::Default))
+            }
+            _ => false,
+        })
     }
 
     /// Whether an object without an initialiser has a value (dcl.init/7 with CWG 253).
@@ -127,9 +151,7 @@ impl Checker {
         }
         // A list of one element of the same class copies it ([dcl.init.list]/3).
         let class = self.types.structure(qual.ty).map(|found| found.0);
-        let constructors = class
-            .map(|class| self.classes[class.0 as usize].constructors.clone())
-            .unwrap_or_default();
+        let constructed = class.is_some_and(|class| !self.is_aggregate(class));
         let expanded;
         let items = match items.iter().any(|(_, one)| is_expansion(one)) {
             true => {
@@ -139,7 +161,7 @@ impl Checker {
             }
             false => items,
         };
-        if !constructors.is_empty() {
+        if constructed {
             let exprs: Vec<ast::Expr> = items.iter().map(|(_, one)| one.clone()).collect();
             let values = self.arguments(&exprs);
             return self.construct(qual, values, list.span);
@@ -163,8 +185,17 @@ impl Checker {
                 }
             },
             Ty::Vector(..) | Ty::Packed(..) if !items.list.is_empty() => {
-                let values: Vec<Expr> =
+                let mut values: Vec<Expr> =
                     items.list.iter().map(|(_, item)| self.expr(item)).collect();
+                // Of several values the missing ones are zero, as in an aggregate; one is for all components.
+                let lanes = |value: &Expr| self.types.arithmetic(value.qual.ty).map(|shape| shape.1);
+                if let (Some(given), Some((scalar, width))) =
+                    (values.iter().map(lanes).sum::<Option<u32>>(), self.types.arithmetic(qual.ty))
+                    && values.len() > 1
+                {
+                    let zero = self.value(ExprKind::Zero, Types::scalar(scalar), list.span);
+                    values.extend((given..width).map(|_| zero.clone()));
+                }
                 return self.construct(qual, values, list.span);
             }
             Ty::Matrix(scalar, _, rows) if !items.list.is_empty() => {
@@ -218,7 +249,15 @@ impl Checker {
         match *self.types.get(ty) {
             Ty::Array(element, count) => {
                 let limit = count.map_or(usize::MAX, |count| count as usize);
-                let parts = self.array_elements(element, limit, items);
+                let mut parts = self.array_elements(element, limit, items);
+                // Those without an initialiser in the list have that of their class.
+                if parts.len() < limit.min(MAX_DESIGNATED)
+                    && count.is_some()
+                    && self.initialises_members(element)
+                    && let Some(value) = self.default_value(Qual::plain(element), span)
+                {
+                    parts.resize(limit.min(MAX_DESIGNATED), value);
+                }
                 // An array without a size has as many elements as the list.
                 let ty = match count {
                     Some(_) => ty,
@@ -431,7 +470,7 @@ impl Checker {
         }
         let inner_aggregate = match *self.types.get(ty) {
             Ty::Array(..) => true,
-            Ty::Struct(class) => self.classes[class.0 as usize].constructors.is_empty(),
+            Ty::Struct(class) => self.is_aggregate(class),
             _ => false,
         };
         let value = match items.checked.take() {

@@ -12,7 +12,7 @@ use crate::soft::msl::parse::{
 use crate::soft::msl::preprocess::{self, Context, Macros};
 use crate::soft::msl::source::{SourceMap, Span};
 use crate::soft::msl::texture::KINDS;
-use crate::soft::msl::types::{OPAQUE_TEMPLATES, SCALAR_NAMES, library_type};
+use crate::soft::msl::types::{OPAQUE_NAMES, OPAQUE_TEMPLATES, SCALAR_NAMES, library_type};
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
@@ -233,7 +233,7 @@ fn type_names(names: &mut Names) -> HashMap<Name, Known> {
         }
         add(&format!("simdgroup_{scalar}8x8"), ty);
     }
-    for name in ["sampler", "command_buffer", "render_command", "compute_command"] {
+    for name in OPAQUE_NAMES.iter().chain(&["sampler"]) {
         add(name, ty);
     }
     // MSL 2.10: a sampler's options are named like enumerators.

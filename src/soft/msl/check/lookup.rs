@@ -1,7 +1,7 @@
 //! Name lookup (C++14 basic.lookup); the library is searched last.
 
 use super::{
-    Checker, Entity, FuncId, FuncSet, GLOBAL_SCOPE, LIBRARY_SCOPE, REOPENED_SCOPE, ScopeId,
+    Checker, Entity, GLOBAL_SCOPE, LIBRARY_SCOPE, REOPENED_SCOPE, ScopeId,
     ScopeKind,
 };
 use crate::soft::msl::ast::{Label, Path};
@@ -190,19 +190,28 @@ impl Checker {
         }
     }
 
-    /// The functions of a name in the namespaces of the arguments' types (basic.lookup.argdep).
-    pub(super) fn functions_beside(&mut self, name: Name, arguments: &[Expr]) -> Vec<FuncId> {
+    /// The functions and templates of a name in the namespaces of the arguments' types, of their bases and of their
+    /// template arguments (basic.lookup.argdep).
+    pub(super) fn functions_beside(&mut self, name: Name, arguments: &[Expr]) -> Vec<Entity> {
         let mut found = Vec::new();
-        let mut known = FuncSet::default();
         let mut searched = Vec::new();
-        for argument in arguments {
-            let mut ty = argument.qual.ty;
-            loop {
-                ty = match *self.types.get(ty) {
-                    Ty::Pointer(to) => to.ty,
-                    Ty::Array(element, _) => element,
-                    _ => break,
-                };
+        let mut types: Vec<TyId> = arguments.iter().map(|argument| argument.qual.ty).collect();
+        let mut next = 0;
+        while let Some(&ty) = types.get(next) {
+            next += 1;
+            let mut add = |ty| {
+                if !types.contains(&ty) {
+                    types.push(ty);
+                }
+            };
+            match *self.types.get(ty) {
+                Ty::Pointer(to) | Ty::Reference(to) => add(to.ty),
+                Ty::Array(element, _) => add(element),
+                Ty::Struct(_) => {
+                    self.bases_of(ty).into_iter().for_each(&mut add);
+                    self.template_types_of(ty).into_iter().for_each(&mut add);
+                }
+                _ => {}
             }
             let own = self.scope_of(Entity::Type(Qual::plain(ty)));
             let around = own.and_then(|scope| self.namespace_around(scope));
@@ -211,13 +220,8 @@ impl Checker {
                 continue;
             }
             searched.push(scope);
-            for entity in self.lookup_in(scope, name) {
-                if let Entity::Function(id) = entity
-                    && known.insert(id)
-                {
-                    found.push(id);
-                }
-            }
+            let list = self.lookup_in(scope, name).into_iter();
+            found.extend(list.filter(|e| matches!(e, Entity::Function(_) | Entity::Template(_))));
         }
         found
     }
@@ -227,7 +231,7 @@ impl Checker {
         let mut around = self.scopes[scope.0 as usize].parent;
         while let Some(at) = around {
             let row = &self.scopes[at.0 as usize];
-            if row.kind == ScopeKind::Namespace {
+            if row.kind == ScopeKind::Namespace && !row.parameters {
                 break;
             }
             around = row.parent;

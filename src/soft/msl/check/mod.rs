@@ -8,6 +8,7 @@ pub(crate) use constant::{
     bits as constant_bits, convert as convert_constant, from_bits as constant_from_bits,
 };
 
+mod bindings;
 pub(crate) mod builtins;
 mod call;
 mod class;
@@ -89,6 +90,8 @@ enum Entity {
     /// An enumerator, or a template parameter that is a value.
     Value(TyId, hir::Constant),
     Template(template::TemplateId),
+    /// A name of a part of an object, by its index in [`Checker::bindings`].
+    Binding(u32),
     /// A template parameter pack.
     Pack(template::PackId),
     /// A function parameter pack: the first of its variables, and their number.
@@ -136,6 +139,8 @@ struct Scope {
     bases: Vec<ScopeId>,
     /// `ns::`, for the names that the host uses.
     prefix: Arc<str>,
+    /// It binds the parameters of a template.
+    parameters: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -300,6 +305,8 @@ pub(crate) struct Checker {
     pub(crate) types: Types,
     scopes: Vec<Scope>,
     variables: Vec<Variable>,
+    /// The parts that structured bindings name, each with the body that it belongs to.
+    bindings: Vec<(Owner, hir::Expr)>,
     /// The number of bodies so far, for [`Owner::Body`].
     bodies: u32,
     /// The nesting of unevaluated operands (`sizeof`, `decltype`).
@@ -361,12 +368,14 @@ impl Checker {
             opened: Vec::new(),
             bases: Vec::new(),
             prefix: "".into(),
+            parameters: false,
         };
         let mut checker = Checker {
             context,
             types: Types::new(),
             scopes: vec![scope(None), scope(Some(LIBRARY_SCOPE)), scope(Some(GLOBAL_SCOPE))],
             variables: Vec::new(),
+            bindings: Vec::new(),
             bodies: 0,
             unevaluated: 0,
             converting: false,
@@ -391,7 +400,14 @@ impl Checker {
             constant_bytes: 0,
             depth: 0,
         };
-        for name in [Name::METAL, Name::FAST, Name::PRECISE, Name::STD, Name::SIMD] {
+        for name in [
+            Name::METAL,
+            Name::FAST,
+            Name::PRECISE,
+            Name::STD,
+            Name::SIMD,
+            Name::RAYTRACING,
+        ] {
             checker.bind(LIBRARY_SCOPE, name, Entity::Namespace(LIBRARY_SCOPE));
         }
         checker.extend_prefix(REOPENED_SCOPE, "metal");
@@ -437,6 +453,7 @@ impl Checker {
             opened: Vec::new(),
             bases: Vec::new(),
             prefix,
+            parameters: false,
         });
         ScopeId(self.scopes.len() as u32 - 1)
     }

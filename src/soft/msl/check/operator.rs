@@ -114,7 +114,14 @@ impl Checker {
         }
         let mut known = FuncSet::of(free.iter().copied());
         let beside = self.functions_beside(name, operands);
-        free.extend(beside.into_iter().filter(|&id| known.insert(id)));
+        for entity in beside {
+            let id = match entity {
+                Entity::Function(id) => Some(id),
+                Entity::Template(id) => self.template_candidate(id, None, operands, span).ok(),
+                _ => None,
+            };
+            free.extend(id.filter(|&id| known.insert(id)));
+        }
         // The library's operators are found by their operands' namespace ([basic.lookup.argdep]).
         for entity in self.lookup_in(LIBRARY_SCOPE, name) {
             let id = match entity {

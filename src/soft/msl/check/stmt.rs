@@ -117,7 +117,7 @@ impl Checker {
         out: &mut Vec<Stmt>,
     ) {
         // A delegating constructor has no other initialisers ([class.base.init]/6).
-        if let [(path, init)] = &definition.initializers[..]
+        if let [(path, init, None)] = &definition.initializers[..]
             && let Found::Entities(list) = self.lookup_path(path)
             && let ty = self.types.intern(Ty::Struct(class))
             && list.contains(&Entity::Type(Qual::plain(ty)))
@@ -128,29 +128,42 @@ impl Checker {
             }
             return;
         }
-        for (path, _) in &definition.initializers {
-            let member = path.plain().is_some_and(|name| self.field_path(class, name).is_some());
-            if !member && self.base_named(class, path).is_none() {
-                let text = self.path_text(path);
-                self.error(
-                    path.span,
-                    format!("member initializer '{text}' does not name a non-static data member"),
-                );
+        // Each initialiser with the base that it names, and with its element if it expands packs.
+        let mut given = Vec::new();
+        for one @ (path, _, expands) in &definition.initializers {
+            let count = match expands {
+                Some(mentioned) => self.expansion_length(mentioned, path.span).unwrap_or(0),
+                None => 1,
+            };
+            for at in 0..count {
+                let base = self.element_of(one, at, |this| this.base_named(class, path));
+                let member =
+                    path.plain().is_some_and(|name| self.field_path(class, name).is_some());
+                if !member && base.is_none() {
+                    let text = self.path_text(path);
+                    self.error(
+                        path.span,
+                        format!("member initializer '{text}' does not name a non-static data member"),
+                    );
+                }
+                given.push((one, at, base));
             }
         }
         let row = self.types.class(class).clone();
         for (index, field) in row.fields().iter().enumerate() {
-            let given = definition.initializers.iter().find(|(path, _)| match field.base {
-                true => self.base_named(class, path) == Some(field.qual.ty),
+            let given = given.iter().find(|((path, ..), _, base)| match field.base {
+                true => *base == Some(field.qual.ty),
                 false => path.plain().is_some() && path.plain() == field.name,
             });
             let qual = Qual::plain(field.qual.ty);
-            let span = given.map_or(definition.span, |(path, _)| path.span);
+            let span = given.map_or(definition.span, |((path, ..), ..)| path.span);
             let value = match given {
-                Some((_, ast::Init::Direct(arguments))) if arguments.is_empty() => {
-                    Some(self.value(ExprKind::Zero, qual.ty, span))
+                Some(((_, ast::Init::Direct(arguments), _), ..)) if arguments.is_empty() => {
+                    Some(self.value_initialised(qual, span))
                 }
-                Some((_, init)) => self.initializer(qual, init, span),
+                Some((one, at, _)) => {
+                    self.element_of(one, *at, |this| this.initializer(qual, &one.1, span))
+                }
                 None if row.union => None,
                 None => {
                     let value = self.member_default(class, index, span);
@@ -166,6 +179,27 @@ impl Checker {
                 span,
             };
             out.push(assignment(member, value));
+        }
+    }
+
+    /// `T()`: runs a class's constructor or member initialisers, and is zero otherwise (dcl.init/8).
+    fn value_initialised(&mut self, qual: Qual, span: Span) -> Expr {
+        match self.default_value(qual, span) {
+            Some(value) => value,
+            None => self.value(ExprKind::Zero, qual.ty, span),
+        }
+    }
+
+    /// Checks an initialiser of a constructor, of which this is an element if it expands packs.
+    fn element_of<T>(
+        &mut self,
+        one: &(ast::Path, ast::Init, Option<ast::Mentioned>),
+        at: usize,
+        check: impl FnOnce(&mut Self) -> T,
+    ) -> T {
+        match &one.2 {
+            Some(mentioned) => self.with_element(mentioned, at, check),
+            None => check(self),
         }
     }
 
@@ -461,6 +495,7 @@ impl Checker {
             {
                 self.local_variables(simple, out);
             }
+            Decl::Bindings(bindings) => self.structured_bindings(bindings, out),
             Decl::Function(function) => {
                 let span = function.declarator.span;
                 self.error(span, "function definition is not allowed here");
@@ -501,14 +536,6 @@ impl Checker {
             let shared =
                 matches!(qual.space, Some(AddressSpace::Threadgroup | AddressSpace::Constant))
                     || simple.specifiers.storage.statik && qual.constant;
-            // MSL 4.4: all threads of the group share it, so no thread can initialise it.
-            if qual.space == Some(AddressSpace::Threadgroup) && !matches!(one.init, ast::Init::None)
-            {
-                let text = self.text(name);
-                let message = format!("threadgroup variable '{text}' cannot have an initializer");
-                self.error(one.declarator.span, message);
-                continue;
-            }
             if qual.space == Some(AddressSpace::Threadgroup)
                 && self.body.as_ref().is_some_and(|body| !body.entry)
             {
@@ -520,6 +547,17 @@ impl Checker {
             }
             if shared {
                 self.global(simple, base, index);
+                // All threads of the group share it, and each writes its initial value.
+                if qual.space == Some(AddressSpace::Threadgroup)
+                    && !matches!(one.init, ast::Init::None)
+                {
+                    let span = one.declarator.span;
+                    let place = ast::Path::of(name, span);
+                    let place = self.path(&place);
+                    if let Some(value) = self.initializer(Qual::plain(qual.ty), &one.init, span) {
+                        out.push(assignment(place, value));
+                    }
+                }
                 continue;
             }
             if simple.specifiers.storage.statik {

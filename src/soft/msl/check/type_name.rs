@@ -68,6 +68,9 @@ impl Checker {
             }
             BaseType::Decltype(Some(expr)) => {
                 let checked = self.unevaluated(expr);
+                if let Some(reference) = self.declared_reference(expr) {
+                    return reference;
+                }
                 // [dcl.type.simple]/4: a name has its declared type, another lvalue is a reference.
                 if checked.place
                     && !matches!(expr.kind, ExprKind::Path(_) | ExprKind::Member { .. })
@@ -102,6 +105,20 @@ impl Checker {
             qual.space = Some(space);
         }
         qual
+    }
+
+    /// The type of a variable that is declared as a reference, which `decltype` of its name keeps.
+    fn declared_reference(&mut self, expr: &Expr) -> Option<Qual> {
+        let ExprKind::Path(path) = &expr.kind else { return None };
+        let qual = match self.lookup_path(path) {
+            Found::Entities(list) => match list.first()? {
+                Entity::Local(variable) => self.variables[variable.0 as usize].qual,
+                Entity::Global(global) => self.globals[global.0 as usize].qual,
+                _ => return None,
+            },
+            _ => return None,
+        };
+        matches!(self.types.get(qual.ty), Ty::Reference(_)).then(|| Qual::plain(qual.ty))
     }
 
     fn names_function(&mut self, expr: &Expr) -> bool {
@@ -186,6 +203,10 @@ impl Checker {
         let Some(&first) = list.first() else { return false };
         let Entity::Type(qual) = self.applied(first, &outer) else { return false };
         if qual.ty == Types::UNKNOWN {
+            return true;
+        }
+        if let Ty::Opaque(name) = *self.types.get(qual.ty) {
+            self.unsupported(path.span, format!("'{name}' is"));
             return true;
         }
         let (owner, member) = (self.types.name(qual.ty), self.text(member));

@@ -20,6 +20,19 @@ enum class access : uint { sample = 0, read = 1, write = 2, read_write = 3 };
 enum memory_coherence { memory_coherence_threadgroup = 0, memory_coherence_device = 1 };
 enum class component { x, y, z, w };
 
+// Names of other stages (MSL 2.17 to 2.20, 6.18), whose functions are not supported.
+enum class topology { point, line, triangle };
+enum class interpolation { perspective, no_perspective };
+enum class intersection_type { none, triangle, bounding_box, curve };
+enum class geometry_type { none = 0, triangle = 1, bounding_box = 2, curve = 4, all = 7 };
+enum class forced_opacity { none, opaque, non_opaque };
+enum class triangle_cull_mode { none, front, back };
+enum class opacity_cull_mode { none, opaque, non_opaque };
+enum class winding { clockwise, counterclockwise };
+enum class curve_type { round, flat, all };
+enum class primitive_type { point = 0, line = 1, line_strip = 2, triangle = 3, triangle_strip = 4 };
+enum class cull_mode { none = 0, front = 1, back = 2 };
+
 // MSL 6.12: options for the level of detail of a sample.
 struct level { float value; explicit level(float v) : value(v) {} };
 struct bias { float value; explicit bias(float v) : value(v) {} };

@@ -85,7 +85,7 @@ impl Parser<'_> {
         &mut self,
         name: Option<&Path>,
         scope: ScopeIndex,
-    ) -> Parse<(Vec<Path>, Vec<Decl>)> {
+    ) -> Parse<(Vec<(Path, Option<Mentioned>)>, Vec<Decl>)> {
         let mut bases = Vec::new();
         if self.eat(Punct::Colon) {
             loop {
@@ -96,11 +96,14 @@ impl Parser<'_> {
                     self.advance();
                 }
                 self.eat_name(Name::TYPENAME);
+                let from = self.at;
                 let (base, known) = self.path()?;
                 if let Some(Known::Type(Some(members))) = known {
                     self.scopes.open(members);
                 }
-                bases.push(base);
+                let expands = self.is(Punct::Ellipsis).then(|| self.packs_since(from));
+                self.eat(Punct::Ellipsis);
+                bases.push((base, expands));
                 if !self.eat(Punct::Comma) {
                     break;
                 }

@@ -213,6 +213,11 @@ impl Parser<'_> {
         }
         self.eat_name(Name::TYPENAME);
         let (path, known) = self.path()?;
+        // `using Bases::f...;`: the names of all bases are found anyway.
+        if self.eat(Punct::Ellipsis) {
+            self.expect(Punct::Semi)?;
+            return Ok(Decl::Empty);
+        }
         self.expect(Punct::Semi)?;
         if let (Label::Name(name), Some(known)) = (&path.last().name, known) {
             self.scopes.declare(around.scope, *name, known);
@@ -385,6 +390,10 @@ impl Parser<'_> {
             let simple = Simple { specifiers, declarators: Vec::new(), span };
             return Ok(Read::Whole(Decl::Simple(Arc::new(simple))));
         }
+        let ahead = usize::from(self.is(Punct::Amp) || self.is(Punct::AndAnd));
+        if matches!(specifiers.base, BaseType::Auto) && self.peek(ahead).is(Punct::LBracket) {
+            return Ok(Read::Whole(self.bindings(specifiers, start)?));
+        }
         let before = self.at;
         let declarator = self.declarator()?;
         // Constructors, destructors and conversions have no type specifier; other operators do.
@@ -414,6 +423,27 @@ impl Parser<'_> {
         self.at = before;
         let simple = self.init_declarators(specifiers, start, around)?;
         Ok(Read::Whole(Decl::Simple(simple)))
+    }
+
+    /// bindings: 'auto' ('&' | '&&')? '[' name (',' name)* ']' initializer ';' (C++17 dcl.struct.bind)
+    fn bindings(&mut self, specifiers: Specifiers, start: Span) -> Parse<Decl> {
+        let reference = self.eat(Punct::Amp) || self.eat(Punct::AndAnd);
+        self.expect(Punct::LBracket)?;
+        let mut names = Vec::new();
+        loop {
+            names.push(self.ident()?);
+            if !self.eat(Punct::Comma) {
+                break;
+            }
+        }
+        self.expect(Punct::RBracket)?;
+        let init = self.initializer()?;
+        let span = self.span_from(start);
+        self.expect(Punct::Semi)?;
+        for ident in &names {
+            self.scopes.declare_here(ident.name, Known::Value);
+        }
+        Ok(Decl::Bindings(Arc::new(Bindings { specifiers, reference, names, init, span })))
     }
 
     fn specifiers_around(&mut self, around: Around) -> Parse<Specifiers> {
@@ -544,9 +574,10 @@ impl Parser<'_> {
     }
 
     /// initializers: member ('(' … ')' | '{' … '}') (',' …)*
-    fn initializers(&mut self) -> Parse<Vec<(Path, Init)>> {
+    fn initializers(&mut self) -> Parse<Vec<(Path, Init, Option<Mentioned>)>> {
         let mut list = Vec::new();
         loop {
+            let from = self.at;
             let (member, _) = self.path()?;
             let init = if self.is(Punct::LBrace) {
                 Init::List(self.init_list()?)
@@ -555,8 +586,9 @@ impl Parser<'_> {
                 let arguments = self.arguments()?;
                 Init::Direct(arguments)
             };
+            let expands = self.is(Punct::Ellipsis).then(|| self.packs_since(from));
             self.eat(Punct::Ellipsis);
-            list.push((member, init));
+            list.push((member, init, expands));
             if !self.eat(Punct::Comma) {
                 return Ok(list);
             }

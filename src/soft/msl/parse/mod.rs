@@ -90,7 +90,7 @@ pub(crate) fn parse(
     // The library declares the names of `<simd/simd.h>`.
     parser.scopes.declare(GLOBAL, Name::SIMD, Known::Namespace(LIBRARY));
     // The library's functions are in these namespaces too (MSL 6.1).
-    for name in [Name::FAST, Name::PRECISE, Name::STD] {
+    for name in [Name::FAST, Name::PRECISE, Name::STD, Name::RAYTRACING] {
         parser.scopes.declare(LIBRARY, name, Known::Namespace(LIBRARY));
     }
     parser.file()

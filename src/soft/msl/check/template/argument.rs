@@ -252,6 +252,7 @@ impl Checker {
     ) -> Result<(ScopeId, Vec<Argument>), Ignored> {
         let kind = self.scopes[parent.0 as usize].kind;
         let scope = self.new_scope(kind, parent);
+        self.scopes[scope.0 as usize].parameters = true;
         let mut this = self.in_scope(scope);
         let mut all = Vec::new();
         let mut result = Ok(());

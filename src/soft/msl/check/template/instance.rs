@@ -303,6 +303,18 @@ impl Checker {
         }
     }
 
+    /// The types among the template arguments of a class.
+    pub(in super::super) fn template_types_of(&self, ty: TyId) -> Vec<TyId> {
+        let Some(key) = self.templates.origins.get(&ty) else { return Vec::new() };
+        let types = self.flatten(&key.1).into_iter();
+        types
+            .filter_map(|argument| match argument {
+                Argument::Type(qual) => Some(qual.ty),
+                _ => None,
+            })
+            .collect()
+    }
+
     /// The template that a name with arguments denotes: in a class, its own name is also that of the
     /// instance (temp.local/1).
     pub(in super::super) fn template_of(&self, entity: Entity) -> Option<TemplateId> {
