@@ -411,7 +411,7 @@ impl Checker {
             return self.bind_reference(expr, referred, rank);
         }
         if rank == Rank::User {
-            return self.convert_by_user(expr, to.ty);
+            return self.convert_by_user(expr, to.ty, false);
         }
         let expr = self.rvalue(expr);
         self.convert_value(expr, to.ty)
@@ -451,7 +451,7 @@ impl Checker {
             expr
         } else {
             let value = match rank {
-                Rank::User => self.convert_by_user(expr, referred.ty),
+                Rank::User => self.convert_by_user(expr, referred.ty, false),
                 _ => {
                     let value = self.rvalue(expr);
                     self.convert_value(value, referred.ty)
@@ -465,11 +465,10 @@ impl Checker {
         self.value(ExprKind::AddressOf(Box::new(place)), ty, span)
     }
 
-    pub(super) fn convert_by_user(&mut self, expr: Expr, to: TyId) -> Expr {
+    pub(super) fn convert_by_user(&mut self, expr: Expr, to: TyId, explicit: bool) -> Expr {
         let span = expr.span;
         let source = self.source(&expr);
-        let found = self.user_conversion(source, to, false);
-        match found.or_else(|| self.user_conversion(source, to, true)) {
+        match self.user_conversion(source, to, explicit) {
             Some((id, true)) => self.construct_with(id, to, vec![expr], span),
             Some((id, false)) => {
                 let call = self.call_method(id, expr, Vec::new(), span);
@@ -501,7 +500,7 @@ impl Checker {
         if self.types.structure(expr.qual.ty).is_some() {
             let source = self.source(&expr);
             if self.user_conversion(source, bool_ty.ty, true).is_some() {
-                return self.convert_by_user(expr, bool_ty.ty);
+                return self.convert_by_user(expr, bool_ty.ty, true);
             }
         }
         self.implicit(expr, bool_ty, "initialize a variable of type")
@@ -535,13 +534,13 @@ impl Checker {
         let source = self.source(&expr);
         if !reinterpret && let Some(rank) = self.rank(source, Qual::plain(to.ty)) {
             if rank == Rank::User {
-                return self.convert_by_user(expr, to.ty);
+                return self.convert_by_user(expr, to.ty, true);
             }
             let value = self.rvalue(expr);
             return self.convert_value(value, to.ty);
         }
         if !reinterpret && self.user_conversion(source, to.ty, true).is_some() {
-            return self.convert_by_user(expr, to.ty);
+            return self.convert_by_user(expr, to.ty, true);
         }
         let expr = self.rvalue(expr);
         let (from, target) = (self.types.get(expr.qual.ty).clone(), self.types.get(to.ty).clone());

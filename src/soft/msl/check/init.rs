@@ -561,9 +561,9 @@ impl Checker {
                     let name = self.types.name(argument.qual.ty);
                     let source = self.source(&argument);
                     if self.user_conversion(source, vector, true).is_some() {
-                        self.convert_by_user(argument, vector)
+                        self.convert_by_user(argument, vector, true)
                     } else if self.user_conversion(source, Types::scalar(scalar), true).is_some() {
-                        self.convert_by_user(argument, Types::scalar(scalar))
+                        self.convert_by_user(argument, Types::scalar(scalar), true)
                     } else {
                         self.error(
                             span,
@@ -683,7 +683,7 @@ impl Checker {
         if let [one] = &arguments[..] {
             let source = self.source(one);
             if self.user_conversion(source, ty, true).is_some() {
-                return self.convert_by_user(one.clone(), ty);
+                return self.convert_by_user(one.clone(), ty, true);
             }
         }
         let name = self.types.name(ty);
