@@ -133,7 +133,9 @@ pub(crate) fn lex(
             kind = Kind::Punct(*punct);
         }
         let name = match kind {
-            Kind::Punct(_) if !spelling.starts_with(|c: char| c.is_ascii_alphabetic()) => Name::EMPTY,
+            Kind::Punct(_) if !spelling.starts_with(|c: char| c.is_ascii_alphabetic()) => {
+                Name::EMPTY
+            }
             // A spliced name is one name (C++14 [lex.phases]/2).
             _ if spelling.contains("\\\n") => names.intern(&spelling.replace("\\\n", "")),
             _ => names.intern(spelling),

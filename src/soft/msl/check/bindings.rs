@@ -17,8 +17,9 @@ impl Checker {
         if parts.len() != bindings.names.len() {
             let (ty, names) = (self.types.name(object.qual.ty), bindings.names.len());
             let count = parts.len();
-            let message =
-                format!("type '{ty}' decomposes into {count} elements, but {names} names were provided");
+            let message = format!(
+                "type '{ty}' decomposes into {count} elements, but {names} names were provided"
+            );
             return self.error(span, message);
         }
         let Some(owner) = self.body.as_ref().map(|body| body.owner) else { return };

@@ -1,7 +1,7 @@
 //! Initialisation (C++14 dcl.init; MSL 2.2.2, 2.3.2): variables, lists, constructors.
 
-use super::{Checker, Entity};
 use super::constant::fits;
+use super::{Checker, Entity};
 use crate::soft::ir::Scalar;
 use crate::soft::msl::ast::{self, Designator};
 use crate::soft::msl::hir::{Expr, ExprKind};
@@ -115,7 +115,10 @@ impl Checker {
             Entity::Function(id) => {
                 let func = self.func(*id);
                 func.deleted
-                    || func.definition.as_ref().is_some_and(|d| matches!(d.body, ast::Body::Default))
+                    || func
+                        .definition
+                        .as_ref()
+                        .is_some_and(|d| matches!(d.body, ast::Body::Default))
             }
             _ => false,
         })
@@ -188,7 +191,8 @@ impl Checker {
                 let mut values: Vec<Expr> =
                     items.list.iter().map(|(_, item)| self.expr(item)).collect();
                 // Of several values the missing ones are zero, as in an aggregate; one is for all components.
-                let lanes = |value: &Expr| self.types.arithmetic(value.qual.ty).map(|shape| shape.1);
+                let lanes =
+                    |value: &Expr| self.types.arithmetic(value.qual.ty).map(|shape| shape.1);
                 if let (Some(given), Some((scalar, width))) =
                     (values.iter().map(lanes).sum::<Option<u32>>(), self.types.arithmetic(qual.ty))
                     && values.len() > 1

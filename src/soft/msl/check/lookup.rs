@@ -1,9 +1,6 @@
 //! Name lookup (C++14 basic.lookup); the library is searched last.
 
-use super::{
-    Checker, Entity, GLOBAL_SCOPE, LIBRARY_SCOPE, REOPENED_SCOPE, ScopeId,
-    ScopeKind,
-};
+use super::{Checker, Entity, GLOBAL_SCOPE, LIBRARY_SCOPE, REOPENED_SCOPE, ScopeId, ScopeKind};
 use crate::soft::msl::ast::{Label, Path};
 use crate::soft::msl::hir::Expr;
 use crate::soft::msl::names::Name;

@@ -400,14 +400,9 @@ impl Checker {
             constant_bytes: 0,
             depth: 0,
         };
-        for name in [
-            Name::METAL,
-            Name::FAST,
-            Name::PRECISE,
-            Name::STD,
-            Name::SIMD,
-            Name::RAYTRACING,
-        ] {
+        for name in
+            [Name::METAL, Name::FAST, Name::PRECISE, Name::STD, Name::SIMD, Name::RAYTRACING]
+        {
             checker.bind(LIBRARY_SCOPE, name, Entity::Namespace(LIBRARY_SCOPE));
         }
         checker.extend_prefix(REOPENED_SCOPE, "metal");

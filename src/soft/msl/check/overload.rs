@@ -101,7 +101,11 @@ impl Checker {
 
     /// How well an object fits a member's `this` (over.match.funcs/4; MSL 4: the qualifier of a
     /// member function may be an address space). A member without one accepts any space.
-    pub(super) fn rank_this(&self, object: Qual, this: (bool, Option<AddressSpace>)) -> Option<Rank> {
+    pub(super) fn rank_this(
+        &self,
+        object: Qual,
+        this: (bool, Option<AddressSpace>),
+    ) -> Option<Rank> {
         let (constant, space) = this;
         let object_constant = object.constant || object.space_or_thread() == AddressSpace::Constant;
         if object_constant && !constant {

@@ -143,7 +143,9 @@ impl Checker {
                     let text = self.path_text(path);
                     self.error(
                         path.span,
-                        format!("member initializer '{text}' does not name a non-static data member"),
+                        format!(
+                            "member initializer '{text}' does not name a non-static data member"
+                        ),
                     );
                 }
                 given.push((one, at, base));

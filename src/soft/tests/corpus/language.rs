@@ -136,8 +136,7 @@ fn evaluation() {
 
 #[test]
 fn classes() {
-    let mut file =
-        File::open("classes.metal", include_str!("../../../../tests/msl/classes.metal"));
+    let mut file = File::open("classes.metal", include_str!("../../../../tests/msl/classes.metal"));
     file.kernel("conversions").input(&[20]).expects(&[6.0f32, 22.0, 43.0, 6.5, 1.0, 41.0]);
     file.kernel("by_argument").expects(&[21 + 14, 15, 12]);
     file.kernel("members_of_packs").expects(&[222, 9, 12 + 20 + 2, 321]);
