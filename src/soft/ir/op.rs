@@ -296,10 +296,6 @@ operations! {
     Fma "fma" Same(3, Float), None, Pure, IfOperands;
     /// The high half of the product.
     MulHigh "mul_high" Same(2, Int), None, Pure, IfOperands;
-    /// `a + b`, saturated to the type's range.
-    AddSat "add_sat" Same(2, Int), None, Pure, IfOperands;
-    /// `a - b`, saturated to the type's range.
-    SubSat "sub_sat" Same(2, Int), None, Pure, IfOperands;
 
     // Bits. Shift counts are taken modulo the width of the type.
     /// `a & b`
@@ -314,16 +310,10 @@ operations! {
     Shl "shl" Same(2, Int), None, Pure, IfOperands;
     /// `a >> b`; arithmetic for signed types.
     Shr "shr" Same(2, Int), None, Pure, IfOperands;
-    /// `a` rotated left by `b`.
-    Rotate "rotate" Same(2, Int), None, Pure, IfOperands;
     /// Leading zero bits; the width for 0.
     LeadingZeros "clz" Same(1, Int), None, Pure, IfOperands;
-    /// Trailing zero bits; the width for 0.
-    TrailingZeros "ctz" Same(1, Int), None, Pure, IfOperands;
     /// Bits that are set.
     PopCount "popcount" Same(1, Int), None, Pure, IfOperands;
-    /// The bits in reverse order.
-    ReverseBits "reverse_bits" Same(1, Int), None, Pure, IfOperands;
 
     // Comparisons: IEEE's, so all but `ne` are false with a NaN. `a > b` is written `b < a`.
     /// `a == b`
@@ -338,12 +328,6 @@ operations! {
     Select "select" Rule::Select, None, Pure, IfOperands;
     /// Whether a float is a NaN.
     IsNan "is_nan" Test(Float), None, Pure, IfOperands;
-    /// Whether a float is an infinity.
-    IsInf "is_inf" Test(Float), None, Pure, IfOperands;
-    /// Whether a float is neither zero, denormal, infinite nor NaN.
-    IsNormal "is_normal" Test(Float), None, Pure, IfOperands;
-    /// Whether the sign bit is set.
-    SignBit "sign_bit" Test(Float), None, Pure, IfOperands;
 
     // Rounding and parts of floats.
     /// Towards minus infinity.
@@ -354,12 +338,8 @@ operations! {
     Trunc "trunc" Same(1, Float), None, Pure, IfOperands;
     /// To nearest, ties to even.
     Rint "rint" Same(1, Float), None, Pure, IfOperands;
-    /// `a - floor(a)`, always below 1.
-    Fract "fract" Same(1, Float), None, Pure, IfOperands;
     /// `a` with the sign of `b`.
     CopySign "copysign" Same(2, Float), None, Pure, IfOperands;
-    /// The next value after `a` in the direction of `b`.
-    NextAfter "nextafter" Same(2, Float), None, Pure, IfOperands;
 
     /// The square root, correctly rounded.
     Sqrt "sqrt" Same(1, Float), None, Pure, IfOperands;

@@ -96,34 +96,15 @@ macro_rules! semantics {
             LeadingZeros U16 |a: u32| -> u32 { (a as u16).leading_zeros() }
             LeadingZeros U32 |a: u32| -> u32 { a.leading_zeros() }
             LeadingZeros U64 |a: u64| -> u64 { a.leading_zeros().into() }
-            TrailingZeros I8 |a: u32| -> u32 { (a as u8).trailing_zeros() }
-            TrailingZeros U8 |a: u32| -> u32 { (a as u8).trailing_zeros() }
-            TrailingZeros I16 |a: u32| -> u32 { (a as u16).trailing_zeros() }
-            TrailingZeros U16 |a: u32| -> u32 { (a as u16).trailing_zeros() }
-            TrailingZeros U32 |a: u32| -> u32 { a.trailing_zeros() }
-            TrailingZeros U64 |a: u64| -> u64 { a.trailing_zeros().into() }
             PopCount I8 |a: u32| -> u32 { (a as u8).count_ones() }
             PopCount I16 |a: u32| -> u32 { (a as u16).count_ones() }
             PopCount U32 |a: u32| -> u32 { a.count_ones() }
             PopCount U64 |a: u64| -> u64 { a.count_ones().into() }
-            ReverseBits I8 |a: u32| -> i32 { (a as u8).reverse_bits() as i8 as i32 }
-            ReverseBits U8 |a: u32| -> u32 { (a as u8).reverse_bits().into() }
-            ReverseBits I16 |a: u32| -> i32 { (a as u16).reverse_bits() as i16 as i32 }
-            ReverseBits U16 |a: u32| -> u32 { (a as u16).reverse_bits().into() }
-            ReverseBits U32 |a: u32| -> u32 { a.reverse_bits() }
-            ReverseBits U64 |a: u64| -> u64 { a.reverse_bits() }
             IsNan F32 |a: f32| -> bool { a.is_nan() }
-            IsInf F32 |a: f32| -> bool { a.is_infinite() }
-            IsNormal F16 |a: f32| -> bool { math::in_range(a, 0x3880_0000) }
-            IsNormal F32 |a: f32| -> bool { math::in_range(a, 0x0080_0000) }
-            SignBit F32 |a: f32| -> bool { a.is_sign_negative() }
             Floor F32 |a: f32| -> f32 { a.floor() }
             Ceil F32 |a: f32| -> f32 { a.ceil() }
             Trunc F32 |a: f32| -> f32 { a.trunc() }
             Rint F32 |a: f32| -> f32 { a.round_ties_even() }
-            Fract F16 |a: f32| -> f32 { round_f16(math::fract(a, 1.0 - 1.0 / 2048.0)) }
-            Fract BF16 |a: f32| -> f32 { round_bf16(math::fract(a, 1.0 - 1.0 / 256.0)) }
-            Fract F32 |a: f32| -> f32 { math::fract(a, 1.0 - f32::EPSILON / 2.0) }
             Sqrt F32 |a: f32| -> f32 { a.sqrt() }
         }
         binary {
@@ -163,20 +144,6 @@ macro_rules! semantics {
             MulHigh U32 |a: u32, b: u32| -> u32 { (u64::from(a) * u64::from(b) >> 32) as u32 }
             MulHigh I64 |a: i64, b: i64| -> i64 { (i128::from(a) * i128::from(b) >> 64) as i64 }
             MulHigh U64 |a: u64, b: u64| -> u64 { (u128::from(a) * u128::from(b) >> 64) as u64 }
-            AddSat I8 |a: i32, b: i32| -> i32 { (a + b).clamp(-0x80, 0x7f) }
-            AddSat U8 |a: u32, b: u32| -> u32 { (a + b).min(0xff) }
-            AddSat I16 |a: i32, b: i32| -> i32 { (a + b).clamp(-0x8000, 0x7fff) }
-            AddSat U16 |a: u32, b: u32| -> u32 { (a + b).min(0xffff) }
-            AddSat I32 |a: i32, b: i32| -> i32 { a.saturating_add(b) }
-            AddSat U32 |a: u32, b: u32| -> u32 { a.saturating_add(b) }
-            AddSat I64 |a: i64, b: i64| -> i64 { a.saturating_add(b) }
-            AddSat U64 |a: u64, b: u64| -> u64 { a.saturating_add(b) }
-            SubSat I8 |a: i32, b: i32| -> i32 { (a - b).clamp(-0x80, 0x7f) }
-            SubSat I16 |a: i32, b: i32| -> i32 { (a - b).clamp(-0x8000, 0x7fff) }
-            SubSat I32 |a: i32, b: i32| -> i32 { a.saturating_sub(b) }
-            SubSat U32 |a: u32, b: u32| -> u32 { a.saturating_sub(b) }
-            SubSat I64 |a: i64, b: i64| -> i64 { a.saturating_sub(b) }
-            SubSat U64 |a: u64, b: u64| -> u64 { a.saturating_sub(b) }
             And U32 |a: u32, b: u32| -> u32 { a & b }
             And U64 |a: u64, b: u64| -> u64 { a & b }
             And Bool |a: bool, b: bool| -> bool { a & b }
@@ -200,12 +167,6 @@ macro_rules! semantics {
             Shr U32 |a: u32, b: u32| -> u32 { a >> (b & 31) }
             Shr I64 |a: i64, b: u64| -> i64 { a >> (b & 63) }
             Shr U64 |a: u64, b: u64| -> u64 { a >> (b & 63) }
-            Rotate I8 |a: u32, b: u32| -> i32 { (a as u8).rotate_left(b & 7) as i8 as i32 }
-            Rotate U8 |a: u32, b: u32| -> u32 { (a as u8).rotate_left(b & 7).into() }
-            Rotate I16 |a: u32, b: u32| -> i32 { (a as u16).rotate_left(b & 15) as i16 as i32 }
-            Rotate U16 |a: u32, b: u32| -> u32 { (a as u16).rotate_left(b & 15).into() }
-            Rotate U32 |a: u32, b: u32| -> u32 { a.rotate_left(b & 31) }
-            Rotate U64 |a: u64, b: u64| -> u64 { a.rotate_left(b as u32 & 63) }
             Eq U32 |a: u32, b: u32| -> bool { a == b }
             Eq U64 |a: u64, b: u64| -> bool { a == b }
             Eq F32 |a: f32, b: f32| -> bool { a == b }
@@ -225,9 +186,6 @@ macro_rules! semantics {
             Le I64 |a: i64, b: i64| -> bool { a <= b }
             Le F32 |a: f32, b: f32| -> bool { a <= b }
             CopySign F32 |a: f32, b: f32| -> f32 { a.copysign(b) }
-            NextAfter F16 |a: f32, b: f32| -> f32 { math::next_after_f16(a, b) }
-            NextAfter BF16 |a: f32, b: f32| -> f32 { math::next_after_bf16(a, b) }
-            NextAfter F32 |a: f32, b: f32| -> f32 { math::next_after(a, b) }
         }
         ternary {
             Fma F16 |a: f32, b: f32, c: f32| -> f32 {
@@ -243,7 +201,7 @@ pub(crate) use semantics;
 
 /// A type for each row, named operation and scalar: `AddU32`, `SqrtF32`.
 pub(crate) mod rows {
-    use super::{Binary, Ternary, Unary, math, round_bf16, round_f16, round_f64_to_f16};
+    use super::{Binary, Ternary, Unary, math, round_f64_to_f16};
 
     macro_rules! define {
         (unary { $($op:ident $scalar:ident |$a:ident: $A:ty| -> $R:ty $body:block)* }
@@ -464,8 +422,6 @@ mod tests {
         assert_eq!(ints(Op::Shl, Scalar::U8, 0x81, 9), 2);
         assert_eq!(ints(Op::Shr, Scalar::I8, -128, 1), -64);
         assert_eq!(ints(Op::Div, Scalar::I8, -128, -1), -128);
-        assert_eq!(ints(Op::SubSat, Scalar::U8, 3, 5), 0);
-        assert_eq!(ints(Op::AddSat, Scalar::U16, 0xffff, 5), 0xffff);
         assert_eq!(eval(Op::Not, Scalar::U8, &[1]), Some(0xfe));
     }
 

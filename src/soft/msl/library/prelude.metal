@@ -2,6 +2,8 @@
 // "prelude", its body is here, generic in T (its type), S (T's scalar), B, I, U (bool, int and
 // uint of T's width) and N (unsigned of T's size). The rest is ordinary code of namespace metal.
 
+template <typename A> struct numeric_limits;
+
 enum class mem_flags : uint {
     mem_none = 0, mem_device = 1, mem_threadgroup = 2, mem_texture = 4,
     mem_threadgroup_imageblock = 8, mem_object_data = 16
@@ -83,12 +85,47 @@ T madsat(T x, T y, T z) {
     T bottom = is_signed ? T(0x80000000) : T(0);
     return select(T(sum), select(top, bottom, high < T(0)), high != sign_of_sum);
 }
+// Sums and differences wrap; an overflow has the sign that no exact result has.
+T addsat(T x, T y) {
+    T sum = T(N(x) + N(y));
+    B over = S(-1) < S(0) ? ((x ^ sum) & (y ^ sum)) < T(0) : sum < x;
+    return select(sum, select(T(numeric_limits<S>::max()), T(numeric_limits<S>::min()), x < T(0)), over);
+}
+T subsat(T x, T y) {
+    T difference = T(N(x) - N(y));
+    bool is_signed = S(-1) < S(0);
+    B over = is_signed ? ((x ^ y) & (x ^ difference)) < T(0) : x < y;
+    T top = is_signed ? T(numeric_limits<S>::max()) : T(0);
+    return select(difference, select(top, T(numeric_limits<S>::min()), x < T(0)), over);
+}
+T rotate(T x, T n) {
+    const uint width = sizeof(S) * 8;
+    N count = N(n) & N(width - 1);
+    return T(N(N(x) << count) | N(N(x) >> N(N(width) - count)));
+}
+T ctz(T x) { return T(popcount(N(~x & (x - T(1))))); }
+T reverse_bits(T x) {
+    const N ones = N(~N(0));
+    N v = N(x);
+#define SWAP(distance, mask) v = N(N(v >> N(distance)) & N(mask)) | N(N(v & N(mask)) << N(distance))
+    SWAP(1, ones / N(3));
+    SWAP(2, ones / N(5));
+    SWAP(4, ones / N(17));
+    if (sizeof(S) > 1) SWAP(8, 0x00ff00ff00ff00fful);
+    if (sizeof(S) > 2) SWAP(16, 0x0000ffff0000fffful);
+    if (sizeof(S) > 4) SWAP(32, 0x00000000fffffffful);
+#undef SWAP
+    return T(v);
+}
 T max3(T x, T y, T z) { return max(x, max(y, z)); }
 T min3(T x, T y, T z) { return min(x, min(y, z)); }
 T median3(T x, T y, T z) { return max(min(x, y), min(max(x, y), z)); }
 
 // MSL 6.4
 B isfinite(T x) { return !(isinf(x) | isnan(x)); }
+B isinf(T x) { return abs(x) == T(numeric_limits<S>::infinity()); }
+B isnormal(T x) { return (abs(x) >= T(numeric_limits<S>::min())) & (abs(x) < T(numeric_limits<S>::infinity())); }
+B signbit(T x) { return (as_type<N>(x) >> N(sizeof(S) * 8 - 1)) != N(0); }
 B isordered(T x, T y) { return !(isnan(x) | isnan(y)); }
 B isunordered(T x, T y) { return isnan(x) | isnan(y); }
 
@@ -97,6 +134,18 @@ T fdim(T x, T y) { return select(T(0), x - y, !(x <= y)); }
 T fmax3(T x, T y, T z) { return max(x, max(y, z)); }
 T fmin3(T x, T y, T z) { return min(x, min(y, z)); }
 T fmedian3(T x, T y, T z) { return max(min(x, y), min(max(x, y), z)); }
+T fract(T x) {
+    T fraction = x - floor(x);
+    T most = T(S(1) - numeric_limits<S>::epsilon() / S(2));
+    return select(fraction, most, fraction > most);
+}
+T nextafter(T x, T y) {
+    N bits = as_type<N>(x);
+    N sign = as_type<N>(y) & N(N(1) << N(sizeof(S) * 8 - 1));
+    N moved = select(N(bits - N(1)), N(bits + N(1)), (y > x) == (x > T(0)));
+    T next = as_type<T>(select(moved, N(sign | N(1)), x == T(0)));
+    return select(select(next, y, x == y), T(numeric_limits<S>::quiet_NaN()), isnan(x) | isnan(y));
+}
 T frexp(T x, thread I& exponent) { exponent = __exponent(x); return __mantissa(x); }
 T modf(T x, thread T& whole) { whole = trunc(x); return copysign(select(x - whole, T(0), isinf(x)), x); }
 T sincos(T x, thread T& cosine) { cosine = cos(x); return sin(x); }
@@ -371,7 +420,6 @@ template <typename A, int M> struct __is_valid_simdgroup_type<vec<A, M>> : __is_
 // vectors of them are constants of the compiler.
 template <typename A> struct __limits_of { typedef A scalar; };
 template <typename A, int M> struct __limits_of<vec<A, M>> { typedef A scalar; };
-template <typename A> struct numeric_limits;
 template <typename A> struct _numeric_limits_impl {
     typedef typename __limits_of<A>::scalar scalar;
     static constexpr constant bool is_specialized = __is_arithmetic(A);
