@@ -1,6 +1,6 @@
 //! The interpreter: bytecode, and a handler for each instruction, 32 lanes at a time.
 
-mod atomic;
+pub(super) mod atomic;
 pub(super) mod code;
 pub(super) mod control;
 mod eight;

@@ -166,6 +166,19 @@ pub(crate) enum Lane2 {
     MixHigh,
 }
 
+/// What an atomic does with a word of 32 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AtomicOp {
+    Load,
+    Exchange,
+    /// Writes the second operand where memory holds the first.
+    CompareExchange,
+    /// Adds integers: processors have an instruction for it.
+    Add,
+    /// Writes what the operation makes of the word and the operand.
+    Change(Lane2),
+}
+
 /// Operations on masks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MaskOp {
@@ -388,6 +401,20 @@ pub(crate) enum Ins {
     FirstLane {
         d: Reg,
     },
+    /// An atomic in the lanes of a mask, from the lowest up, at `base` plus the lane's byte offset; the result is the
+    /// word before, if that is used. Operands that the operation does not have are any.
+    Atomic {
+        op: AtomicOp,
+        /// Whether other threads access the memory.
+        lock: bool,
+        returns: bool,
+        d: Reg,
+        base: Reg,
+        offsets: Reg,
+        a: Reg,
+        b: Reg,
+        mask: Reg,
+    },
     /// The lowest lane's bits.
     First {
         d: Reg,
@@ -533,6 +560,9 @@ impl Ins {
                 mem(&m, f);
                 [s, mask].into_iter().for_each(f);
             }
+            I::Atomic { d, base, offsets, a, b, mask, .. } => {
+                [base, offsets, a, b, mask, d].into_iter().for_each(f);
+            }
             I::Gather { d, base, offsets, mask, .. } => {
                 [base, offsets, mask, d].into_iter().for_each(f);
             }
@@ -558,6 +588,12 @@ pub(crate) enum SiteKind {
     Clock,
     Access(Access),
     Matrix(MatrixAccess),
+    /// An atomic, done by the interpreter's handler for one address.
+    Atomic {
+        access: Access,
+        run: Run,
+        operands: Vec<Operand>,
+    },
     /// An operation, done by the interpreter's handler.
     /// With `once` it works on slots, else on 32 lanes.
     Operation {
@@ -657,24 +693,32 @@ pub(crate) enum LaneIndex {
     Lanes(Vec<Reg>),
 }
 
+impl Access {
+    fn each(&self, f: &mut impl FnMut(Reg)) {
+        if let RegionRef::Found(reg) = self.region {
+            f(reg);
+        }
+        f(self.offset);
+        for term in &self.terms {
+            match &term.index {
+                LaneIndex::Affine { first, .. } => f(*first),
+                LaneIndex::Lanes(regs) => regs.iter().copied().for_each(&mut *f),
+            }
+        }
+        self.exec.iter().copied().for_each(&mut *f);
+        self.data.iter().for_each(|data| data.each(f));
+    }
+}
+
 impl Site {
     /// Calls `f` with every register that the site reads or writes.
     pub(crate) fn each(&self, f: &mut impl FnMut(Reg)) {
         match &self.what {
             SiteKind::Clock => {}
-            SiteKind::Access(access) => {
-                if let RegionRef::Found(reg) = access.region {
-                    f(reg);
-                }
-                f(access.offset);
-                for term in &access.terms {
-                    match &term.index {
-                        LaneIndex::Affine { first, .. } => f(*first),
-                        LaneIndex::Lanes(regs) => regs.iter().copied().for_each(&mut *f),
-                    }
-                }
-                access.exec.iter().copied().for_each(&mut *f);
-                access.data.iter().for_each(|data| data.each(f));
+            SiteKind::Access(access) => access.each(f),
+            SiteKind::Atomic { access, operands, .. } => {
+                access.each(f);
+                operands.iter().for_each(|operand| operand.each(f));
             }
             SiteKind::Matrix(access) => {
                 f(access.pointer);

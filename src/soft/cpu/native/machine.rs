@@ -15,7 +15,7 @@ use super::x86_64::emit::{self, Emitted};
 use crate::soft::cpu::IsaKind;
 use crate::soft::cpu::interp;
 use crate::soft::cpu::interp::code::{Ins, Stop, Wave, Wrong};
-use crate::soft::cpu::interp::memory::Region;
+use crate::soft::cpu::interp::memory::{OFFSET_BITS, Region, Target, place};
 use crate::soft::cpu::interp::thread::thread_byte;
 use crate::soft::cpu::watch::Verdict;
 use crate::soft::ir::Scalar;
@@ -212,6 +212,25 @@ impl Saved<'_> {
         (regs[(lane / lanes).min(regs.len() - 1)], lane % lanes, regs)
     }
 
+    /// The offset of an access in a lane.
+    fn offset(&self, access: &Access, lane: usize) -> i64 {
+        let mut offset = self.int(access.offset) as i64;
+        for term in &access.terms {
+            let index = match &term.index {
+                LaneIndex::Affine { first, stride } => {
+                    (self.int(*first) as u32).wrapping_add(stride.wrapping_mul(lane as u32))
+                }
+                LaneIndex::Lanes(regs) => {
+                    let (reg, lane, _) = self.part(regs, lane);
+                    self.lane(reg, lane)
+                }
+            };
+            let index = if term.signed { i64::from(index as i32) } else { i64::from(index) };
+            offset = offset.wrapping_add(index.wrapping_mul(term.scale));
+        }
+        offset
+    }
+
     /// The lanes of the strip whose masks are set, as bits.
     fn active(&self, masks: &[Reg]) -> u32 {
         let bit = |lane: usize| {
@@ -286,6 +305,10 @@ unsafe extern "sysv64" fn slow(
             }
         }
         SiteKind::Access(access) => lanes_one_by_one(&saved, access, wave).err().map(Some),
+        SiteKind::Atomic { access, run, operands } => {
+            // SAFETY: the SIMD-group is the one that called.
+            unsafe { atomic(&saved, access, *run, operands, wave) }.err().map(Some)
+        }
         SiteKind::Matrix(access) => {
             // SAFETY: the SIMD-group is the one that called.
             unsafe { matrix(&saved, access, wave) }.err().map(Some)
@@ -333,20 +356,7 @@ fn lanes_one_by_one(saved: &Saved<'_>, access: &Access, wave: &Wave) -> Result<(
     let numbers = access.data.iter().all(|data| matches!(data, Operand::Int { .. }));
     let active = saved.active(&access.exec);
     for lane in (0..saved.machine.lanes).filter(|lane| active >> lane & 1 != 0) {
-        let mut offset = saved.int(access.offset) as i64;
-        for term in &access.terms {
-            let index = match &term.index {
-                LaneIndex::Affine { first, stride } => {
-                    (saved.int(*first) as u32).wrapping_add(stride.wrapping_mul(lane as u32))
-                }
-                LaneIndex::Lanes(regs) => {
-                    let (reg, lane, _) = saved.part(regs, lane);
-                    saved.lane(reg, lane)
-                }
-            };
-            let index = if term.signed { i64::from(index as i32) } else { i64::from(index) };
-            offset = offset.wrapping_add(index.wrapping_mul(term.scale));
-        }
+        let offset = saved.offset(access, lane);
         if !(0..=last).contains(&offset) {
             return Err(((saved.first + lane) as u32, wrong(access, number, offset, last, total)));
         }
@@ -439,6 +449,66 @@ unsafe fn write(scalar: Scalar, at: *mut u8, bits: u64) {
             _ => at.cast::<u64>().write_unaligned(bits),
         }
     }
+}
+
+/// Does an atomic by the interpreter's handler for one address, lane after lane once all addresses are checked; or the
+/// lane and what is wrong.
+///
+/// # Safety
+/// The SIMD-group's regions are those of the launch.
+unsafe fn atomic(
+    saved: &Saved<'_>,
+    access: &Access,
+    run: interp::code::Run,
+    operands: &[Operand],
+    wave: &mut Wave,
+) -> Result<(), (u32, Wrong)> {
+    let number = match access.region {
+        RegionRef::Number(number) => number,
+        RegionRef::Found(reg) => saved.int(reg) as u32,
+        RegionRef::Thread { .. } => unreachable!("atomics are in shared memory"),
+    };
+    let active = saved.active(&access.exec);
+    let lanes = || (0..saved.machine.lanes).filter(|lane| active >> lane & 1 != 0);
+    for lane in lanes() {
+        let offset = saved.offset(access, lane);
+        let (region, bytes, write) = (number, access.scalar.bytes(), access.write);
+        // SAFETY: the caller's.
+        let target = unsafe { Target::region(wave, number, offset, bytes as usize, write) };
+        if !target.allows(offset) {
+            return Err((lane as u32, Wrong::Access { region, offset, bytes, write }));
+        }
+        if !(target.base.addr() as u64).wrapping_add(offset as u64).is_multiple_of(bytes.into()) {
+            return Err((lane as u32, Wrong::Misaligned { region, offset, bytes, write }));
+        }
+    }
+    let exec = wave.exec;
+    for lane in lanes() {
+        let mut frame = Operands([[0; 256]; 4]);
+        let memory = frame.0.as_mut_ptr().cast::<u8>();
+        let (pointer, value) = (256, |at: usize| memory.wrapping_add(512 + at * 256).cast::<u32>());
+        let bits =
+            (u64::from(number) << OFFSET_BITS).wrapping_add(saved.offset(access, lane) as u64);
+        // SAFETY: a slot, and lanes of registers, in that memory.
+        unsafe {
+            memory.add(pointer as usize).cast::<u64>().write(bits);
+            for (at, operand) in operands.iter().enumerate() {
+                value(at).add(lane).write(saved.get(operand, lane) as u32);
+            }
+        }
+        let words = [
+            Ins { run, a: 0, b: 0, c: 0, d: pointer | place::POINTER, imm: 0 },
+            Ins { run, a: 512, b: 768, c: 0, d: 0, imm: 0 },
+        ];
+        wave.exec = 1 << lane;
+        // SAFETY: the operands are in this memory, and it checks the access.
+        unsafe { run(words.as_ptr(), memory, wave) };
+        // SAFETY: a lane of the result.
+        let old = unsafe { memory.cast::<u32>().add(lane).read() };
+        saved.set(&access.data[0], lane, old.into());
+    }
+    wave.exec = exec;
+    Ok(())
 }
 
 /// Accesses a matrix by the interpreter's handler; or the lane and what is wrong.

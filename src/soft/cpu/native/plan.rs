@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::select::across;
+use super::select::{across, atomic};
 use super::shape::{self, Shapes};
 use crate::soft::cpu::interp::lanes;
 use crate::soft::ir::facts::uniform::Uniformity;
@@ -275,7 +275,8 @@ pub(crate) fn reads(
     let mut all = Vec::new();
     match inst.op {
         _ if kind(function, uniform, shapes, value) == Kind::Folded => {}
-        Op::Load | Op::Store | Op::MatrixLoad | Op::MatrixStore => {
+        Op::Barrier => {}
+        op if is_access(op) => {
             let Some((start, sum)) = shape::address(function, shapes, inst.args[0]) else {
                 return inst.args.to_vec();
             };
@@ -287,7 +288,6 @@ pub(crate) fn reads(
         Op::MatrixMultiplyAdd => {
             inst.args.iter().for_each(|matrix| all.extend(components(function, matrix)));
         }
-        Op::Barrier => {}
         _ => all.extend(inst.args.iter()),
     }
     all
@@ -303,6 +303,12 @@ pub(crate) fn components<'a>(function: &'a Function, value: &'a Value) -> &'a [V
 pub(crate) fn is_whole(op: Op) -> bool {
     matches!(op.row().effect, Effect::Lanes | Effect::Syncs)
         || matches!(op, Op::MatrixLoad | Op::MatrixStore)
+}
+
+/// Whether an operation accesses memory at its first operand, which is taken apart.
+pub(crate) fn is_access(op: Op) -> bool {
+    matches!(op, Op::Load | Op::Store | Op::MatrixLoad | Op::MatrixStore)
+        || op.row().effect == Effect::Syncs && op != Op::Barrier
 }
 
 /// Whether registers have the components of what an operation returns.
@@ -406,6 +412,11 @@ pub(crate) fn kind(
                     && steps.iter().all(|step| uniform.values[step.index()])
                     && inst.args[3..].iter().all(|&matrix| has_parts(function, matrix)),
             )
+        }
+        Rule::Atomic | Rule::AtomicCompare | Rule::AtomicLoad | Rule::AtomicStore => {
+            let held = inst.args[1..].iter().all(|&arg| holds(function.ty(arg), false));
+            let address = shape::address(function, shapes, inst.args[0]);
+            direct(held && address.is_some_and(|(_, sum)| atomic::has_code(function, inst, &sum)))
         }
         Rule::MatrixMultiplyAdd => {
             direct(inst.args.iter().all(|&matrix| has_parts(function, matrix)))

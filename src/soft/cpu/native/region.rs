@@ -28,6 +28,7 @@ impl Layout {
     pub(crate) const BYTES: i32 = offset_of!(Region, bytes) as i32;
     pub(crate) const SLACK: i32 = offset_of!(Region, slack) as i32;
     pub(crate) const WRITABLE: i32 = offset_of!(Region, writable) as i32;
+    pub(crate) const ALONE: i32 = offset_of!(Region, alone) as i32;
 }
 
 /// A value that is used after the run.

@@ -1,5 +1,6 @@
 //! Operations across threads: SIMD-group and quad-group functions, barriers, atomics.
 
+use super::by_index::Binding;
 use super::*;
 use crate::soft::ir::{Barrier, Effect, Op, Rule, Scalar};
 
@@ -260,6 +261,76 @@ fn votes_count_the_active_lanes() {
             assert_eq!(any[lane], u64::from(votes != 0));
             assert_eq!(first[lane], u64::from(lane == ACTIVE.trailing_zeros() as usize));
         }
+    }
+}
+
+#[test]
+fn atomics_of_every_kind() {
+    for &op in Op::ALL {
+        let rule = op.row().rule;
+        let values = match rule {
+            Rule::AtomicLoad => 0,
+            Rule::Atomic | Rule::AtomicStore => 1,
+            Rule::AtomicCompare => 2,
+            _ => continue,
+        };
+        for scalar in [Scalar::U32, Scalar::I32, Scalar::F32] {
+            let logic = matches!(op, Op::AtomicAnd | Op::AtomicOr | Op::AtomicXor);
+            for one_address in [false, true] {
+                if !(logic && scalar == Scalar::F32) {
+                    atomics_agree(op, scalar, values, one_address);
+                }
+            }
+        }
+    }
+}
+
+/// An atomic in some of the lanes, whose results and words are compared with the interpreter's.
+fn atomics_agree(op: Op, scalar: Scalar, values: usize, one_address: bool) {
+    let mut b = kernel("atomic");
+    let (words, out) = (device(&mut b, 0), device(&mut b, 1));
+    let (i, three, seven) = (position(&mut b, 0), b.u32(3), b.u32(7));
+    let odd = b.op(Op::And, &[i, three]);
+    let active = b.op(Op::Ne, &[odd, three]);
+    b.begin_if(active);
+    let index = if one_address { three } else { b.op(Op::And, &[i, seven]) };
+    let pointer = b.index(words, index, 4);
+    let (ty, nine) = (Type::Scalar(scalar), b.i32(9));
+    let signed = b.convert(i, Type::I32);
+    let value = b.sub(signed, nine);
+    let value = b.convert(value, ty);
+    let args: Vec<Value> =
+        std::iter::once(pointer).chain(std::iter::repeat_n(value, values)).collect();
+    let stated = if op == Op::AtomicLoad { ty } else { Type::Void };
+    let before = b.emit(op, stated, &args, 0);
+    let to = b.index(out, i, 4);
+    b.store(to, if op == Op::AtomicStore { value } else { before });
+    b.end_if();
+    let buffers = vec![buffer("words", 0, Space::Device), buffer("out", 1, Space::Device)];
+    let module = module(buffers, b.finish());
+    let results = Way::all().into_iter().map(|way| {
+        #[cfg(target_arch = "x86_64")]
+        assert!(!way.is_native() || way.program(&module).unwrap().is_one_run(), "{module}");
+        let mut words: [u32; 8] = std::array::from_fn(|k| match scalar {
+            Scalar::F32 => (k as f32 - 3.5).to_bits(),
+            _ => (k as u32).wrapping_sub(4),
+        });
+        let mut out = [7u32; 64];
+        let bindings = [bind(0, &mut words), bind(1, &mut out)];
+        run(&module, way, &launch([64, 1, 1], [64, 1, 1], &bindings)).unwrap();
+        // A word that is off by one is reported before anything is changed.
+        let kept = words;
+        let bytes = words.as_mut_ptr().wrapping_byte_add(2).cast();
+        let bindings = [Binding { index: 0, base: bytes, bytes: 30 }, bind(1, &mut out)];
+        let fault = run(&module, way, &launch([64, 1, 1], [64, 1, 1], &bindings)).unwrap_err();
+        assert_eq!(words, kept);
+        (way.name(), words, out, fault)
+    });
+    let results: Vec<_> = results.collect();
+    for (way, words, out, fault) in &results[1..] {
+        let (_, want_words, want_out, want_fault) = &results[0];
+        assert_eq!((words, out), (want_words, want_out), "{op:?} of {scalar}, {way}");
+        assert_eq!(fault, want_fault, "{op:?} of {scalar}, {way}");
     }
 }
 

@@ -17,6 +17,8 @@ const ELEMENTS: u32 = 8;
 /// 32-bit words of input, and bytes of output a thread.
 const INPUTS: u32 = 64;
 const OUTPUT: u32 = 128;
+/// Words that atomics of integers access, and as many for floats.
+const SHARED: u32 = 8;
 
 struct Generator {
     random: Random,
@@ -247,8 +249,41 @@ impl Generator {
             Rule::Given if op == Op::SimdIsFirst => self.b.simd(op, width, Type::BOOL, &[]),
             Rule::Shuffle => self.shuffle(op, ty, width),
             Rule::ShuffleFill if scalar != Scalar::Bool => self.fill(op, ty, width),
+            Rule::Atomic | Rule::AtomicCompare | Rule::AtomicLoad | Rule::AtomicStore => {
+                return self.atomic(op);
+            }
             _ => return None,
         })
+    }
+
+    /// An atomic on one of a few shared words, at an address that may differ from lane to lane.
+    fn atomic(&mut self, op: Op) -> Option<Value> {
+        let logic = matches!(op, Op::AtomicAnd | Op::AtomicOr | Op::AtomicXor);
+        let types = [Scalar::U32, Scalar::I32, Scalar::F32];
+        let scalar = self.random.pick(&types[..if logic { 2 } else { 3 }]);
+        let index = if self.random.chance(40) {
+            let index = self.random.below(SHARED as usize) as u32;
+            self.b.u32(index)
+        } else {
+            let (index, mask) = (self.value(Type::U32), self.b.u32(SHARED - 1));
+            self.b.op(Op::And, &[index, mask])
+        };
+        // Floats have words of their own, as the payload of a NaN is unspecified.
+        let shared = device(&mut self.b, 2);
+        let start =
+            self.b.field(shared, if scalar == Scalar::F32 { i64::from(4 * SHARED) } else { 0 });
+        let pointer = self.b.index(start, index, 4);
+        let ty = Type::Scalar(scalar);
+        let values = match op.row().rule {
+            Rule::AtomicCompare => 2,
+            Rule::AtomicLoad => 0,
+            _ => 1,
+        };
+        let mut args = vec![pointer];
+        args.extend((0..values).map(|_| self.value(ty)));
+        let stated = if op == Op::AtomicLoad { ty } else { Type::Void };
+        let value = self.b.emit(op, stated, &args, 0);
+        (op != Op::AtomicStore).then_some(value)
     }
 
     /// A shuffle: 0 in lanes that read an inactive one, whose value is unspecified.
@@ -544,7 +579,9 @@ fn program(seed: u64, across: bool) -> Module {
     first.output();
     functions.push(first.b.finish());
     functions.push(callee.b.finish());
-    let allocations = vec![buffer("in", 0, Space::Device), buffer("out", 1, Space::Device)];
+    let names = ["in", "out", "shared"].iter().zip(0..);
+    let allocations = names.map(|(name, index)| buffer(name, index, Space::Device));
+    let allocations = allocations.take(if across { 3 } else { 2 }).collect();
     Module {
         name: "random".into(),
         allocations,
@@ -562,7 +599,9 @@ fn check(seed: u64) {
     verify(&module).unwrap_or_else(|invalid| panic!("seed {seed}: {invalid}\n{module}"));
     let mut memory = vec![input(seed), vec![0; (THREADS * OUTPUT) as usize]];
     reference::run(&module, THREADS, &mut memory);
-    compare(seed, &module, &canonical(&module, &memory[1]));
+    let mut want = canonical(&module, &memory[1]);
+    want.resize(want.len() + 4 * SHARED as usize, 0);
+    compare(seed, &module, &want);
 }
 
 /// The same for programs in which lanes exchange values.
@@ -582,10 +621,13 @@ fn input(seed: u64) -> Vec<u8> {
 fn output(seed: u64, module: &Module, way: Way) -> Vec<u8> {
     let mut input = input(seed);
     let mut output = vec![0u8; (THREADS * OUTPUT) as usize];
-    let bindings = [bind(0, &mut input), bind(1, &mut output)];
+    let mut shared = vec![0u8; 8 * SHARED as usize];
+    let bindings = [bind(0, &mut input), bind(1, &mut output), bind(2, &mut shared)];
     let result = run(module, way, &launch([THREADS, 1, 1], [64, 1, 1], &bindings));
     result.unwrap_or_else(|fault| panic!("seed {seed}, {}: {fault}\n{module}", way.name()));
-    canonical(module, &output)
+    let mut all = canonical(module, &output);
+    all.extend(&shared[..4 * SHARED as usize]);
+    all
 }
 
 /// Compares what a program writes each way.

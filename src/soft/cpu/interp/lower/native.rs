@@ -223,9 +223,7 @@ impl Lowering<'_> {
                         Op::Set => {
                             contents.variables.insert(id, true);
                         }
-                        Op::Load | Op::Store | Op::MatrixLoad | Op::MatrixStore => {
-                            contents.accesses.push((*value, inst.span));
-                        }
+                        op if plan::is_access(op) => contents.accesses.push((*value, inst.span)),
                         _ => {}
                     }
                 }

@@ -37,7 +37,8 @@ impl Selection<'_> {
         if self.run.is_done(value) || self.kind(value) != Kind::Direct {
             return;
         }
-        let has_effect = matches!(inst.op, Op::Store | Op::Set | Op::MatrixStore);
+        let has_effect = matches!(inst.op, Op::Store | Op::Set | Op::MatrixStore)
+            || inst.op.row().effect == Effect::Syncs;
         if !has_effect && self.want[value.index()] == 0 {
             return;
         }
@@ -64,6 +65,8 @@ impl Selection<'_> {
                 }
             }
             Op::Get => {}
+            Op::Barrier => {}
+            _ if inst.op.row().effect == Effect::Syncs => self.demand_atomic(&inst),
             Op::MatrixLoad | Op::MatrixStore | Op::MatrixMultiplyAdd => self.demand_matrix(&inst),
             _ if inst.op.row().effect == Effect::Lanes => self.demand_across(value, &inst),
             _ => {

@@ -14,6 +14,8 @@ pub(super) struct Target {
     /// The offsets at which the access may start are below this.
     pub(super) limit: Reg,
     pub(super) offset: Reg,
+    /// Where its row of the table is.
+    pub(super) row: (Reg, i32),
 }
 
 impl Selection<'_> {
@@ -326,7 +328,7 @@ impl Selection<'_> {
             Some(step) => step as u64 * (lanes as u64 - 1),
             None => 0,
         };
-        let Target { region, base, limit, offset } =
+        let Target { region, base, limit, offset, .. } =
             self.target(start, offset, total + span + over, write);
         let affine = step.is_some();
         let terms: Vec<Term> = sum
@@ -409,7 +411,8 @@ impl Selection<'_> {
         match start {
             Start::Region(number) => {
                 let (base, limit) = self.region(number, bytes, write);
-                Target { region: RegionRef::Number(number), base, limit, offset }
+                let row = (self.regions(), number as i32 * Layout::REGION_BYTES);
+                Target { region: RegionRef::Number(number), base, limit, offset, row }
             }
             Start::Local(_) | Start::ThreadPointer(_) => {
                 unreachable!("thread memory is not a region")
@@ -423,7 +426,8 @@ impl Selection<'_> {
                 let mut code = Vec::new();
                 let limit = self.limit(&mut code, row, 0, bytes, write);
                 self.out.append(&mut code);
-                Target { region: RegionRef::Found(found), base, limit, offset }
+                let row = (row, 0);
+                Target { region: RegionRef::Found(found), base, limit, offset, row }
             }
         }
     }

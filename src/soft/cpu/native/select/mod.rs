@@ -6,6 +6,7 @@
 //! is computed, if something needs it.
 
 pub(crate) mod across;
+pub(crate) mod atomic;
 mod demand;
 mod flow;
 mod half;

@@ -7,7 +7,7 @@ use crate::soft::cpu::interp::lanes::{self, Conversion};
 use crate::soft::cpu::native::lir::{Kind as Num, *};
 use crate::soft::cpu::native::plan::Kind;
 use crate::soft::ir::semantics::{needs_narrowing, row_scalar};
-use crate::soft::ir::{Inst, Op, Rule, Scalar, Value, VarId};
+use crate::soft::ir::{Effect, Inst, Op, Rule, Scalar, Value, VarId};
 
 impl Selection<'_> {
     pub(super) fn instruction(&mut self, value: Value) {
@@ -18,6 +18,8 @@ impl Selection<'_> {
         match inst.op {
             Op::Store => return self.store(value, &inst),
             Op::MatrixStore => return self.matrix_access(value, &inst),
+            Op::Barrier => return,
+            op if op.row().effect == Effect::Syncs => return self.atomic(value, &inst),
             Op::Set => return self.assign(VarId(inst.imm as u32), inst.args[0]),
             _ if self.want[value.index()] == 0 => return,
             _ => {}

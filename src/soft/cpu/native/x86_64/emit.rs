@@ -10,6 +10,7 @@
 //! | `r15` | work until the clock is asked |
 //! | all others | virtual registers |
 
+mod atomics;
 mod halves;
 mod ints;
 mod lanes;
@@ -17,6 +18,7 @@ mod masks;
 mod memory;
 mod operands;
 
+use self::atomics::Atomic;
 use super::asm::{
     Alu, Assembler, Cond, Gpr, Label, Mask, Mem, RAX, RBP, RBX, RCX, RDI, RDX, RSI, RSP,
     Vector as V, Width, ops,
@@ -311,6 +313,9 @@ impl Emitter<'_> {
                 let to = self.int_to(d, RAX);
                 self.asm.mov(true, to, R13);
                 self.int_done(d, to);
+            }
+            Ins::Atomic { op, lock, returns, d, base, offsets, a, b, mask } => {
+                self.atomic(&Atomic { op, lock, returns, d, base, offsets, a, b, mask });
             }
             Ins::First { d, s } => self.first(d, s),
             Ins::Last { d, s, bits } => self.last(d, s, bits),

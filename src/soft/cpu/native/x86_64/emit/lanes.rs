@@ -240,27 +240,30 @@ impl Emitter<'_> {
                 return self.lanes_done(d, to);
             }
             Lane2::MinFloat | Lane2::MaxFloat => {
-                // The machine gives the second where either is a NaN; that is wrong where the second is.
-                let op = if op == Lane2::MinFloat { ops::MINPS } else { ops::MAXPS };
                 let (a, b) = (self.lanes(a, SCRATCH[1]), self.lanes(b, SCRATCH[2]));
-                self.vec(op, SCRATCH[0], a, b);
-                if self.zmm() {
-                    self.asm.vec_raw_imm(self.width, ops::CMPPS, K1.0, b, b, 3);
-                    self.asm.masked(ops::MOVAPS, K1, SCRATCH[0], V(0), a);
-                    self.copy_to(d, SCRATCH[0]);
-                } else {
-                    let (result, unordered) = (SCRATCH[0], SCRATCH[2]);
-                    self.asm.vec_imm(self.width, ops::CMPPS, unordered, b, b, 3);
-                    self.blend(result, result, a.into(), unordered);
-                    self.copy_to(d, result);
-                }
-                return;
+                self.least_or_most(op, a, b);
+                return self.copy_to(d, SCRATCH[0]);
             }
         };
         let a = self.lanes(a, SCRATCH[1]);
         let b = self.lanes_rm(b, SCRATCH[2]);
         self.vec(plain, to, a, b);
         self.lanes_done(d, to);
+    }
+
+    /// The smaller or larger of floats, in the first scratch register; the third may have `b`, and is changed.
+    pub(super) fn least_or_most(&mut self, op: Lane2, a: V, b: V) {
+        // The machine gives the second where either is a NaN; that is wrong where the second is.
+        let op = if op == Lane2::MinFloat { ops::MINPS } else { ops::MAXPS };
+        let [result, _, unordered] = SCRATCH;
+        self.vec(op, result, a, b);
+        if self.zmm() {
+            self.asm.vec_raw_imm(self.width, ops::CMPPS, K1.0, b, b, 3);
+            self.asm.masked(ops::MOVAPS, K1, result, V(0), a);
+        } else {
+            self.asm.vec_imm(self.width, ops::CMPPS, unordered, b, b, 3);
+            self.blend(result, result, a.into(), unordered);
+        }
     }
 
     pub(super) fn spread_pair(&mut self, d: Reg, s: Reg, pair: u8) {

@@ -140,6 +140,17 @@ impl Emitter<'_> {
         self.asm.masked(ops::SCATTERDPS, K1, s, V(0), mem);
     }
 
+    /// The bits of a mask, in `rax`.
+    pub(super) fn mask_bits(&mut self, mask: Reg) {
+        if self.zmm() {
+            let mask = self.mask(mask, K1);
+            self.asm.mask2(ops::KMOVW_TO_GPR, RAX.0, mask);
+        } else {
+            let mask = self.lanes(mask, SCRATCH[0]);
+            self.asm.vex(ops::MOVMSKPS, true, RAX.0, 0, mask.into(), 0);
+        }
+    }
+
     /// Without an instruction for it: a loop over the lanes.
     fn scatter_one_by_one(
         &mut self,
@@ -151,13 +162,7 @@ impl Emitter<'_> {
         mask: Reg,
     ) {
         let (next, done) = (self.asm.label(), self.asm.label());
-        if self.zmm() {
-            let mask = self.mask(mask, K1);
-            self.asm.mask2(ops::KMOVW_TO_GPR, RAX.0, mask);
-        } else {
-            let mask = self.lanes(mask, SCRATCH[0]);
-            self.asm.vex(ops::MOVMSKPS, true, RAX.0, 0, mask.into(), 0);
-        }
+        self.mask_bits(mask);
         self.asm.test(false, RAX, RAX);
         self.asm.jump_if(Cond::Equal, done);
         // Nothing else is in this memory while the code does not call out.

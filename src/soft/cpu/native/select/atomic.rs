@@ -1,0 +1,130 @@
+//! Atomics on words of 32 bits: lane after lane, in the interpreter's order.
+
+use super::{LANES, Selection};
+use crate::soft::cpu::interp::atomic;
+use crate::soft::cpu::native::lir::*;
+use crate::soft::cpu::native::region::Layout;
+use crate::soft::cpu::native::shape::Sum;
+use crate::soft::ir::{Function, Inst, Op, Rule, Scalar, Value};
+
+/// Whether there is code for an atomic at an address that was taken apart.
+pub(crate) fn has_code(function: &Function, inst: &Inst, sum: &Sum) -> bool {
+    let word = match inst.args.get(1) {
+        Some(&value) => function.ty(value).bytes() == 4,
+        None => inst.ty.bytes() == 4,
+    };
+    // What differs from lane to lane keeps words aligned.
+    word && sum.lanes.iter().all(|&(_, scale)| scale % 4 == 0)
+}
+
+fn code_of(op: Op, scalar: Scalar) -> AtomicOp {
+    use AtomicOp as A;
+    let float = scalar == Scalar::F32;
+    match op {
+        Op::AtomicLoad => A::Load,
+        Op::AtomicCompareExchange => A::CompareExchange,
+        Op::AtomicAdd if float => A::Change(Lane2::AddFloat),
+        Op::AtomicAdd => A::Add,
+        Op::AtomicSub if float => A::Change(Lane2::SubFloat),
+        Op::AtomicSub => A::Change(Lane2::Sub),
+        Op::AtomicMin if float => A::Change(Lane2::MinFloat),
+        Op::AtomicMax if float => A::Change(Lane2::MaxFloat),
+        Op::AtomicMin if scalar.is_signed() => A::Change(Lane2::MinSigned),
+        Op::AtomicMax if scalar.is_signed() => A::Change(Lane2::MaxSigned),
+        Op::AtomicMin => A::Change(Lane2::MinUnsigned),
+        Op::AtomicMax => A::Change(Lane2::MaxUnsigned),
+        Op::AtomicAnd => A::Change(Lane2::And),
+        Op::AtomicOr => A::Change(Lane2::Or),
+        Op::AtomicXor => A::Change(Lane2::Xor),
+        // Exchange, and store, which is an exchange whose result is unused.
+        _ => A::Exchange,
+    }
+}
+
+impl Selection<'_> {
+    /// What the operands are needed as.
+    pub(super) fn demand_atomic(&mut self, inst: &Inst) {
+        let Some((start, sum)) = self.address(inst.args[0]) else { return };
+        self.need_address(start, &sum);
+        let lanes = sum.lanes.iter().map(|&(term, _)| term);
+        lanes.chain(inst.args[1..].iter().copied()).for_each(|value| self.need(value, LANES));
+    }
+
+    pub(super) fn atomic(&mut self, value: Value, inst: &Inst) {
+        let Some((start, sum)) = self.address(inst.args[0]) else { return };
+        let scalar = inst.args.get(1).map_or_else(|| self.scalar(value), |&arg| self.scalar(arg));
+        let op = code_of(inst.op, scalar);
+        let returns = inst.op.row().rule != Rule::AtomicStore && self.want[value.index()] != 0;
+        let write = op != AtomicOp::Load;
+        let offset = self.offset(&sum);
+        let moved = !sum.same.is_empty() || start.pointer().is_some();
+        let target = self.target(start, offset, 4, write);
+        let operands: Vec<Vec<Reg>> =
+            inst.args[1..].iter().map(|&arg| self.in_lanes(arg)).collect();
+        let terms = sum.lanes.iter().map(|&(index, scale)| Term {
+            index: LaneIndex::Lanes(self.in_lanes(index)),
+            signed: self.scalar(index).is_signed(),
+            scale,
+        });
+        let terms: Vec<Term> = terms.collect();
+        let results: Vec<Reg> = (0..self.parts()).map(|_| self.lane()).collect();
+        let access = Access {
+            write,
+            region: target.region,
+            scalar,
+            offset: target.offset,
+            terms: terms.clone(),
+            exec: self.exec.clone(),
+            data: vec![Operand::Lanes(results.clone())],
+            unit: 4,
+        };
+        let run = atomic::one_address(inst.op, scalar);
+        let given = operands.iter().map(|regs| Operand::Lanes(regs.clone())).collect();
+        let what = SiteKind::Atomic { access, run, operands: given };
+        let site = self.site(self.run.access_site(value), what);
+
+        let (sum_at, one) = (self.plus(target.base, target.offset), self.constant(1));
+        let low = self.int();
+        self.emit(Ins::IntImm { op: IntOp::And, wide: false, d: low, a: sum_at, imm: 3 });
+        self.emit(Ins::CheckBelow { a: low, limit: one, site });
+        let offsets = if terms.is_empty() {
+            self.emit(Ins::CheckBelow { a: target.offset, limit: target.limit, site });
+            let d = self.lane();
+            self.emit(Ins::Spread { d, s: target.offset });
+            vec![d; self.parts()]
+        } else {
+            self.lane_offsets(&terms, target.offset, target.limit, site, moved, sum.constant)
+        };
+        // Memory that no other thread accesses needs no lock.
+        let (alone, (table, disp)) = (self.int(), target.row);
+        let mem = MemRef { base: MemBase::Reg(table), index: None, disp: disp + Layout::ALONE };
+        self.emit(Ins::LoadInt { from: Scalar::Bool, d: alone, mem });
+        let (locked, end) = (self.label(), self.label());
+        self.emit(Ins::JumpIf { zero: true, s: alone, to: locked });
+        for lock in [false, true] {
+            if lock {
+                self.emit(Ins::Jump(end));
+                self.emit(Ins::Label(locked));
+            }
+            for part in 0..self.parts() {
+                let operand = |at: usize| operands.get(at).map_or(offsets[part], |regs| regs[part]);
+                self.emit(Ins::Atomic {
+                    op,
+                    lock,
+                    returns,
+                    d: results[part],
+                    base: target.base,
+                    offsets: offsets[part],
+                    a: operand(0),
+                    b: operand(1),
+                    mask: self.exec[part],
+                });
+            }
+        }
+        self.emit(Ins::Label(end));
+        self.emit(Ins::SiteEnd { site });
+        if returns {
+            self.give_lanes(value, results);
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Atomics: a loop over the lanes of a vector.
+
+use super::{Emitter, R12, SCRATCH};
+use crate::soft::cpu::native::lir::{AtomicOp, Lane2, Reg};
+use crate::soft::cpu::native::x86_64::asm::{
+    Alu, Base, Cond, Gpr, Index, Mem, RAX, RBX, RCX, RDI, RDX, RSI, Rm, Vector as V, ops,
+};
+
+/// An atomic in each lane of a mask, at `base` plus the lane's offset.
+#[derive(Clone, Copy)]
+pub(super) struct Atomic {
+    pub(super) op: AtomicOp,
+    /// Whether other threads access the memory.
+    pub(super) lock: bool,
+    /// Whether the old values are used.
+    pub(super) returns: bool,
+    pub(super) d: Reg,
+    pub(super) base: Reg,
+    pub(super) offsets: Reg,
+    pub(super) a: Reg,
+    pub(super) b: Reg,
+    pub(super) mask: Reg,
+}
+
+impl Emitter<'_> {
+    pub(super) fn atomic(&mut self, atomic: &Atomic) {
+        let Atomic { op, lock, returns, d, base, offsets, a, b, mask } = *atomic;
+        let (next, done) = (self.asm.label(), self.asm.label());
+        self.mask_bits(mask);
+        self.asm.test(false, RAX, RAX);
+        self.asm.jump_if(Cond::Equal, done);
+        // Nothing else is in this memory while the code does not call out.
+        let at = |vector: u32| (self.area.vectors + vector * 64) as i32;
+        let [offset_at, first_at, second_at, old_at] = [0, 1, 2, 3].map(at);
+        let saved = [0, 1].map(|slot| Mem::at(R12, (self.area.ints + slot * 8) as i32));
+        let operands = match op {
+            AtomicOp::Load => 0,
+            AtomicOp::CompareExchange => 2,
+            _ => 1,
+        };
+        let stored = [(offsets, offset_at), (a, first_at), (b, second_at)];
+        for (reg, at) in stored.into_iter().take(1 + operands) {
+            let s = self.lanes(reg, SCRATCH[1]);
+            self.vec(ops::MOVUPS_STORE, s, V(0), Mem::at(R12, at));
+        }
+        let base = self.int_rm(base);
+        let mut free = [RBX, RSI, RDI].into_iter().filter(|&reg| base != Rm::from(reg));
+        let [bits, value] = [(); 2].map(|()| free.next().expect("the base is one at most"));
+        for (slot, reg) in saved.into_iter().zip([bits, value]) {
+            self.asm.store(8, slot, reg);
+        }
+        self.asm.mov(false, bits, RAX);
+        let lane =
+            |disp: i32| Mem { base: Base::Gpr(R12), index: Some((Index::Gpr(RCX), 2)), disp };
+        self.asm.bind(next);
+        self.asm.lowest_bit(RCX, bits);
+        self.asm.mov(false, RDX, lane(offset_at));
+        self.asm.alu(Alu::Add, true, RDX, base);
+        let word = Mem::at(RDX, 0);
+        let (first, second) = (lane(first_at), lane(second_at));
+        let mut old = RAX;
+        match op {
+            AtomicOp::Load => self.asm.mov(false, RAX, word),
+            AtomicOp::Exchange if lock => {
+                self.asm.mov(false, value, first);
+                self.asm.exchange(word, value);
+                old = value;
+            }
+            AtomicOp::Exchange => {
+                self.asm.mov(false, value, first);
+                self.asm.mov(false, RAX, word);
+                self.asm.store(4, word, value);
+            }
+            AtomicOp::Add if lock => {
+                self.asm.mov(false, value, first);
+                self.asm.lock_add(word, value);
+                old = value;
+            }
+            AtomicOp::Add => {
+                self.asm.mov(false, RAX, word);
+                self.asm.mov(false, value, first);
+                self.asm.alu(Alu::Add, false, value, RAX);
+                self.asm.store(4, word, value);
+            }
+            AtomicOp::CompareExchange => {
+                self.asm.mov(false, RAX, first);
+                self.asm.mov(false, value, second);
+                self.asm.lock_compare_exchange(word, value);
+            }
+            AtomicOp::Change(op) => {
+                self.asm.mov(false, RAX, word);
+                let again = self.asm.label();
+                self.asm.bind(again);
+                self.asm.mov(false, value, first);
+                self.change(op, value);
+                if lock {
+                    // The old value is the present one if another thread was faster.
+                    self.asm.lock_compare_exchange(word, value);
+                    self.asm.jump_if(Cond::NotEqual, again);
+                } else {
+                    self.asm.store(4, word, value);
+                }
+            }
+        }
+        if returns {
+            self.asm.store(4, lane(old_at), old);
+        }
+        self.asm.clear_lowest_bit(bits, bits);
+        self.asm.jump_if(Cond::NotEqual, next);
+        for (slot, reg) in saved.into_iter().zip([bits, value]) {
+            self.asm.mov(true, reg, slot);
+        }
+        self.asm.bind(done);
+        if returns {
+            let to = self.lanes_to(d, SCRATCH[0]);
+            self.vec(ops::MOVUPS_LOAD, to, V(0), Mem::at(R12, old_at));
+            self.lanes_done(d, to);
+        }
+    }
+
+    /// Replaces an operand by what the old value in `rax` becomes with it.
+    fn change(&mut self, op: Lane2, operand: Gpr) {
+        let alu = match op {
+            Lane2::And => Some(Alu::And),
+            Lane2::Or => Some(Alu::Or),
+            Lane2::Xor => Some(Alu::Xor),
+            _ => None,
+        };
+        if let Some(alu) = alu {
+            return self.asm.alu(alu, false, operand, RAX);
+        }
+        let better = match op {
+            Lane2::MinSigned => Some(Cond::Less),
+            Lane2::MaxSigned => Some(Cond::Greater),
+            Lane2::MinUnsigned => Some(Cond::Below),
+            Lane2::MaxUnsigned => Some(Cond::Above),
+            _ => None,
+        };
+        if let Some(better) = better {
+            self.asm.alu(Alu::Cmp, false, RAX, operand);
+            return self.asm.cmov(better, false, operand, RAX);
+        }
+        if op == Lane2::Sub {
+            self.asm.neg(false, operand);
+            return self.asm.alu(Alu::Add, false, operand, RAX);
+        }
+        let [result, old, new] = SCRATCH;
+        self.asm.vex(ops::MOVD, false, old.0, 0, RAX.into(), 0);
+        self.asm.vex(ops::MOVD, false, new.0, 0, operand.into(), 0);
+        match op {
+            Lane2::AddFloat => self.vec(ops::ADDPS, result, old, new),
+            Lane2::SubFloat => self.vec(ops::SUBPS, result, old, new),
+            _ => self.least_or_most(op, old, new),
+        }
+        self.asm.vex(ops::MOVD_STORE, false, result.0, 0, operand.into(), 0);
+    }
+}
