@@ -521,6 +521,11 @@ impl Assembler {
         self.plain(wide, &[(alu as u8) << 3 | 3], to.0, from.into(), 0);
     }
 
+    /// The same with the result in memory.
+    pub(crate) fn alu_store(&mut self, alu: Alu, wide: bool, to: Mem, from: Gpr) {
+        self.plain(wide, &[(alu as u8) << 3 | 1], from.0, to.into(), 0);
+    }
+
     pub(crate) fn alu_imm(&mut self, alu: Alu, wide: bool, to: impl Into<Rm>, number: i32) {
         let to = to.into();
         if let Ok(short) = i8::try_from(number) {

@@ -25,7 +25,7 @@ pub(super) struct Atomic {
 impl Emitter<'_> {
     pub(super) fn atomic(&mut self, atomic: &Atomic) {
         let Atomic { op, lock, returns, d, base, offsets, a, b, mask } = *atomic;
-        let (next, done) = (self.asm.label(), self.asm.label());
+        let (next, done, some) = (self.asm.label(), self.asm.label(), self.asm.label());
         self.mask_bits(mask);
         self.asm.test(false, RAX, RAX);
         self.asm.jump_if(Cond::Equal, done);
@@ -44,6 +44,21 @@ impl Emitter<'_> {
             self.vec(ops::MOVUPS_STORE, s, V(0), Mem::at(R12, at));
         }
         let base = self.int_rm(base);
+        if op == AtomicOp::Add && !lock && !returns {
+            // As counters are: all lanes, without a loop.
+            let lanes = self.width.lanes();
+            self.asm.alu_imm(Alu::Cmp, false, RAX, (u32::MAX >> (32 - lanes)).cast_signed());
+            self.asm.jump_if(Cond::NotEqual, some);
+            self.asm.mov(true, RAX, base);
+            for lane in (0..lanes as i32).map(|lane| lane * 4) {
+                self.asm.mov(false, RDX, Mem::at(R12, offset_at + lane));
+                self.asm.mov(false, RCX, Mem::at(R12, first_at + lane));
+                let word = Mem { base: Base::Gpr(RAX), index: Some((Index::Gpr(RDX), 0)), disp: 0 };
+                self.asm.alu_store(Alu::Add, false, word, RCX);
+            }
+            self.asm.jump(done);
+        }
+        self.asm.bind(some);
         let mut free = [RBX, RSI, RDI].into_iter().filter(|&reg| base != Rm::from(reg));
         let [bits, value] = [(); 2].map(|()| free.next().expect("the base is one at most"));
         for (slot, reg) in saved.into_iter().zip([bits, value]) {
