@@ -2,7 +2,7 @@
 //! its file, as most methods are in the examples of their type.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The contents of a file that matter here.
 #[derive(Default)]
@@ -85,15 +85,20 @@ fn hidden_exports(root: &Path) -> HashSet<String> {
     hidden.flat_map(|pair| words(pair[1].split("::").last().unwrap())).collect()
 }
 
+/// The files in a folder and those below it.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
 #[test]
 fn public_items_have_examples() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let hidden = hidden_exports(&root);
     let (mut items, mut missing) = (0, Vec::new());
     for folder in ["driver", "objc", "abi", "fp16"] {
-        for file in std::fs::read_dir(root.join(folder)).unwrap() {
-            let path = file.unwrap().path();
-            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        for path in files(&root.join(folder)) {
+            let name = path.strip_prefix(root.join(folder)).unwrap().to_str().unwrap().to_owned();
             // C functions and the names of 0.2 are tables; rules are for the macros alone.
             if ["link.rs", "ffi.rs", "rules.rs", "tests.rs"].contains(&name.as_str()) {
                 continue;

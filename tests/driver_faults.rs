@@ -490,3 +490,25 @@ fn retained_resources_may_be_dropped() {
     commands.finish().unwrap();
     assert!(fill.buffer.read_as(|x: &[u32]| x.iter().all(|&x| x == 5)));
 }
+
+/// A range that is bound has an end of its own, which a later offset keeps.
+#[test]
+fn a_bound_range_ends_where_it_ends() {
+    let fill = Fill::new();
+    let run = |range: std::ops::Range<usize>, offset: Option<usize>, threads: usize| {
+        fault(&fill.rig, |encoder| {
+            encoder.bind(&fill.pipeline);
+            encoder.bind_range(&fill.buffer, range.clone(), 0);
+            offset.into_iter().for_each(|offset| encoder.bind_offset(offset, 0));
+            encoder.push(&9u32.to_ne_bytes(), 1);
+            encoder.launch((threads, 1, 1), (threads, 1, 1));
+        })
+    };
+    assert_contains(&run(16..32, None, 5), &["offset 16 of 'out'", "16 bytes"]);
+    assert_contains(&run(16..32, Some(24), 3), &["offset 8 of 'out'", "8 bytes"]);
+    assert_contains(&run(16..32, Some(33), 1), &["offset 33 is past the end", "32 bytes"]);
+    assert_contains(&run(16..257, None, 1), &["offset 257 is past the end", "256 bytes"]);
+    fill.buffer
+        .read_as(|x: &[u32]| assert_eq!(x[8..], [0; 56], "nothing past the range was written"));
+    fill.still_works();
+}

@@ -345,3 +345,57 @@ fn methods_missing_on_apples_metal_return_an_error() {
     let Err(GpuError::Unsupported(why)) = library.diagnostics() else { panic!("it answers") };
     assert!(why.contains("soft Metal"), "{why}");
 }
+
+/// The pipeline's reflection is the same whether it was made with it or keeps it.
+#[test]
+fn reflection_lists_all_arguments() {
+    use aruminium::{BindingAccess, BindingType, DataType};
+    let rig = Rig::new();
+    let source = "
+        #include <metal_stdlib>
+        using namespace metal;
+        struct Node { uint value; device float *next; };
+        kernel void all(device const half4 *in [[buffer(1)]], device atomic_uint *count [[buffer(0)]],
+                        constant uint2 &size [[buffer(4)]], device Node *nodes [[buffer(5)]],
+                        threadgroup float *scratch [[threadgroup(1)]],
+                        texture2d<float, access::write> image [[texture(2)]], uint i [[thread_position_in_grid]]) {
+            scratch[0] = in[i].x;
+            atomic_fetch_add_explicit(count, size.x, memory_order_relaxed);
+            image.write(float4(scratch[0]), uint2(i, 0));
+            nodes[i].value = 1;
+        }";
+    let function = rig.gpu.compile(source).unwrap().function("all").unwrap();
+    let made = rig.gpu.pipeline_reflected(&function).unwrap();
+    let kept = rig.gpu.pipeline(&function).unwrap();
+    assert_eq!(made.reflection().unwrap(), kept.reflection().unwrap());
+    let row = |name: &str| {
+        let binding =
+            made.reflection().unwrap().iter().find(|binding| binding.name == name).unwrap();
+        (
+            binding.kind,
+            binding.index,
+            binding.access,
+            binding.bytes,
+            binding.data_type,
+            binding.indirect,
+        )
+    };
+    use BindingAccess as Access;
+    assert_eq!(row("in"), (BindingType::Buffer, 1, Access::ReadOnly, 8, DataType::Half4, false));
+    let count = row("count");
+    assert_eq!((count.0, count.1, count.2), (BindingType::Buffer, 0, Access::ReadWrite));
+    assert_eq!(row("size"), (BindingType::Buffer, 4, Access::ReadOnly, 8, DataType::UInt2, false));
+    assert_eq!(
+        row("nodes"),
+        (BindingType::Buffer, 5, Access::ReadWrite, 16, DataType::Struct, true)
+    );
+    let scratch = row("scratch");
+    assert_eq!((scratch.0, scratch.1, scratch.3), (BindingType::ThreadgroupMemory, 1, 4));
+    let image = row("image");
+    assert_eq!((image.0, image.1, image.2), (BindingType::Texture, 2, Access::WriteOnly));
+    let clone = made.clone();
+    assert!(
+        std::ptr::eq(clone.reflection().unwrap(), made.reflection().unwrap()),
+        "clones share it"
+    );
+}

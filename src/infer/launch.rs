@@ -35,6 +35,16 @@ pub enum Arg<'a> {
     Shared(usize),
 }
 
+impl<'a> Arg<'a> {
+    /// The slot and its bytes, if it is one.
+    pub(super) fn slot(&self) -> Option<(ByteSlot, &'a [u8])> {
+        match *self {
+            Self::Slot(slot, bytes) => Some((slot, bytes)),
+            _ => None,
+        }
+    }
+}
+
 impl<'a> From<&'a Tensor> for Arg<'a> {
     fn from(tensor: &'a Tensor) -> Self {
         Self::Tensor(tensor)

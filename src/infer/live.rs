@@ -291,6 +291,8 @@ impl Live {
             }
         });
         if let Err(error) = commands.try_submit() {
+            // What is recorded later in the same command buffer stays after what was recorded before.
+            commands.wait_for(event, number);
             self.commands = Some(commands);
             return Err(error.into());
         }

@@ -105,25 +105,37 @@ impl Recorder {
         index
     }
 
-    pub(super) fn launch(&mut self, kernel: &Kernel, args: &[Arg<'_>], grid: Grid, label: &str) {
+    pub(super) fn launch(
+        &mut self,
+        kernel: &Kernel,
+        args: &[Arg<'_>],
+        grid: Grid,
+        label: &str,
+    ) -> Result<(), Error> {
+        for (slot, bytes) in args.iter().filter_map(Arg::slot) {
+            let size = self.byte_slots.get_mut(slot.index).filter(|_| slot.graph == self.id);
+            let size =
+                size.ok_or_else(|| Error::Shape("a byte slot is not one of this graph".into()))?;
+            if *size != 0 && *size != bytes.len() {
+                let (index, found) = (slot.index, bytes.len());
+                return Err(Error::Shape(format!(
+                    "byte slot {index} has {size} bytes, and {found} were passed"
+                )));
+            }
+            *size = bytes.len();
+        }
         let parameters = &kernel.parameters().list;
         let args = parameters.iter().zip(args).map(|(parameter, arg)| match *arg {
             Arg::Tensor(tensor) => {
                 NodeArg::Operand(self.operand(tensor, parameter.align, parameter.written))
             }
             Arg::Bytes(bytes) => NodeArg::Bytes(bytes.into()),
-            Arg::Slot(slot, bytes) => {
-                if let Some(size) =
-                    self.byte_slots.get_mut(slot.index).filter(|_| slot.graph == self.id)
-                {
-                    *size = bytes.len();
-                }
-                NodeArg::Slot(slot, bytes.into())
-            }
+            Arg::Slot(slot, bytes) => NodeArg::Slot(slot, bytes.into()),
             Arg::Shared(bytes) => NodeArg::Shared(bytes),
         });
         let args = args.collect();
         self.push(label, Command::Launch { kernel: kernel.clone(), args, grid });
+        Ok(())
     }
 
     pub(super) fn copy(&mut self, from: &Tensor, to: &Tensor, label: &str) {

@@ -181,7 +181,7 @@ impl Stream {
         }
         match &mut self.sink {
             Sink::Encode(live) => live.launch(&mut self.log, kernel, args, grid)?,
-            Sink::Record(recorder) => recorder.launch(kernel, args, grid, self.log.label()),
+            Sink::Record(recorder) => recorder.launch(kernel, args, grid, self.log.label())?,
         }
         self.log.count(kernel, 1);
         Ok(())
@@ -406,7 +406,13 @@ impl Stream {
         bytes: &[(ByteSlot, &[u8])],
     ) -> Result<(), Error> {
         match &mut self.sink {
-            Sink::Encode(live) => graph.encode(live, &mut self.log, slots, bytes),
+            Sink::Encode(live) => {
+                // The launches count under the graph's labels.
+                let label = self.log.label;
+                let result = graph.encode(live, &mut self.log, slots, bytes);
+                self.log.label = label;
+                result
+            }
             Sink::Record(_) => Err(recording("the target of a replay")),
         }
     }

@@ -107,6 +107,9 @@ fn slots_are_checked() {
         stream.launch(&bench.kernel("twist"), &args, Grid::threads_1d(8))?;
         let args = [Arg::Tensor(&y), Arg::Bytes(&[1, 0, 0, 0])];
         stream.launch(&bench.kernel("twist"), &args, Grid::threads_1d(8))?;
+        let long = [Arg::Tensor(&x), Arg::Slot(bytes, &[0; 8])];
+        let error = stream.launch(&bench.kernel("twist"), &long, Grid::threads_1d(8)).unwrap_err();
+        assert_eq!(error.to_string(), "byte slot 0 has 4 bytes, and 8 were passed");
         assert!(
             stream.slot(&y).unwrap_err().to_string().contains("a launch before it uses its memory")
         );
@@ -116,6 +119,11 @@ fn slots_are_checked() {
     .unwrap();
     let (_, (foreign, foreign_bytes)) =
         Graph::record(|stream| Ok((stream.slot(&x)?, stream.byte_slot()?))).unwrap();
+    let passed = Graph::record(|stream| {
+        let args = [Arg::Tensor(&x), Arg::Slot(foreign_bytes, &[1, 0, 0, 0])];
+        stream.launch(&bench.kernel("twist"), &args, Grid::threads_1d(8))
+    });
+    assert!(passed.unwrap_err().to_string().contains("not one of this graph"));
     let halves = Tensor::new(&bench.gpu, DType::F16, &[16]).unwrap();
     let short = bench.tensor(&[0; 7]);
     let replay = |slots: &[_], bytes: &[_]| {

@@ -1,6 +1,7 @@
 //! Streams: barriers, fences, cuts, reports.
 
 use super::{Bench, Program, values};
+use crate::child::{is_child, run_child};
 use crate::infer::{Arg, Counters, DType, Grid, Memory, Sampling, Tensor};
 use crate::test_random::Random;
 use crate::{GpuError, ResourceOptions, infer::Error};
@@ -199,4 +200,56 @@ fn a_kernel_with_pointers_in_its_buffers_waits_for_everything() {
     stream.launch(&kernel("add"), &[(&x).into()], Grid::threads_1d(1)).unwrap();
     // It is not run: a pointer is valid in one launch only, on soft Metal.
     assert_eq!(stream.ranges().unwrap().barriers(), 2);
+}
+
+/// A cut that is refused while the CPU uses the memory loses nothing, and keeps the order.
+#[test]
+fn a_refused_cut_may_be_repeated() {
+    let bench = Bench::new();
+    let options = ResourceOptions::STORAGE_SHARED | ResourceOptions::HAZARD_UNTRACKED;
+    let buffer = bench.gpu.buffer_with_options(32, options).unwrap();
+    let x = Memory::from(buffer).tensor(0, DType::U32, &[8]).unwrap();
+    x.write::<u32>().unwrap().fill(1);
+    let mut stream = bench.stream();
+    let twist = bench.kernel("twist");
+    let launch = |stream: &mut crate::infer::Stream, add: u32| {
+        let args = [Arg::Tensor(&x), Arg::Bytes(&add.to_ne_bytes())];
+        stream.launch(&twist, &args, Grid::threads_1d(8)).unwrap();
+    };
+    launch(&mut stream, 1);
+    let reading = x.read::<u32>().unwrap();
+    let error = stream.cut().unwrap_err();
+    assert!(error.is_transient(), "{error}");
+    drop(reading);
+    launch(&mut stream, 2);
+    assert_eq!(stream.finish().unwrap().counters.command_buffers, 1);
+    assert_eq!(x.to_vec::<u32>().unwrap(), [14; 8]);
+}
+
+/// A capture has what the stream does until it is submitted.
+#[test]
+fn captures_are_written() {
+    // A process has one capture at a time.
+    if !is_child() {
+        let output = run_child("infer::tests::stream::captures_are_written", &[]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        return;
+    }
+    let bench = Bench::new();
+    let x = bench.tensor(&[1; 16]);
+    let path =
+        std::env::temp_dir().join(format!("aruminium-infer-{}.gputrace", std::process::id()));
+    let mut stream = bench.stream();
+    stream.capture(&path).unwrap();
+    stream.label("captured").unwrap();
+    let view = x.narrow(0, 4..12).unwrap();
+    let args = [Arg::Tensor(&view), Arg::Bytes(&[1, 0, 0, 0])];
+    stream.launch(&bench.kernel("twist"), &args, Grid::threads_1d(8)).unwrap();
+    assert!(stream.capture(&path).unwrap_err().to_string().contains("call `cut` first"));
+    stream.finish().unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    for part in ["twist", "captured", "\"offset\":16", "\"length\":32"] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
 }

@@ -277,16 +277,25 @@ impl ComputeEncoder {
         self.encoder.record("setBufferOffset:atIndex:", |recording| {
             let entry = Entry::of(ArgumentKind::Buffer, index)
                 .ok_or_else(|| no_such_index(ArgumentKind::Buffer, index))?;
-            let (Slot::Buffer { object, .. } | Slot::Part { object, .. }) =
-                recording.table.get(entry)
-            else {
-                return Err(format!("no buffer is bound at index {index}").into());
+            let slot = match recording.table.get(entry) {
+                Slot::Buffer { object, .. } => {
+                    let length = recording.length_at(object);
+                    if new > length {
+                        return Err(beyond(new, length, index));
+                    }
+                    Slot::Buffer { object, offset: new }
+                }
+                // A range keeps its end.
+                Slot::Part { object, part } => {
+                    let end = recording.parts[part as usize].end;
+                    if new > end {
+                        return Err(beyond(new, end, index));
+                    }
+                    recording.part(object, new..end)
+                }
+                _ => return Err(format!("no buffer is bound at index {index}").into()),
             };
-            let length = recording.length_at(object);
-            if new > length {
-                return Err(beyond(new, length, index));
-            }
-            bind(recording, ArgumentKind::Buffer, index, Slot::Buffer { object, offset: new })
+            bind(recording, ArgumentKind::Buffer, index, slot)
         });
     }
 
