@@ -593,6 +593,7 @@ impl Selection<'_> {
                 }
                 let (d, index) = (self.lane(), self.lane_constant(0));
                 self.emit(Ins::Permute { d, index, s: all });
+                let d = if narrows { self.wrapped_lanes(d, scalar) } else { d };
                 return self.give_lanes(value, vec![d; self.parts()]);
             }
             None => self.reduced_quads(by, active),
