@@ -63,6 +63,12 @@ const CASES: &[(&str, [u32; 3], &str)] = &[
         "out[at] = 0; if (g.y == 0 && g.x < 32) { *(device packed_uint2 *)(out + g.x) = packed_uint2(g.x, g.x + 100); }",
     ),
     (
+        "halves that all lanes share, across lanes",
+        [32, 1, 1],
+        "bfloat x = bfloat(float(n) / -85.0f); half y = half(float(n) / 999.0f); \
+         out[at] = as_type<ushort>(simd_product(x)) | uint(as_type<ushort>(simd_sum(y))) << 16;",
+    ),
+    (
         "an index that is doubled many times",
         [32, 1, 1],
         "ulong w = g.x; for (int k = 0; k < 40; k++) { w = w + w; } out[at] = a[w & 1023ul] + a[w >> 40];",
