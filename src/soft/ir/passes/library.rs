@@ -31,8 +31,8 @@ struct Copy<'a> {
     args: Vec<Value>,
     /// The new values of the routine's instructions.
     values: Vec<Option<Value>>,
-    /// The number of the first of its variables.
-    variables: u64,
+    /// The new numbers of its variables, of those that its code still has.
+    variables: Vec<Option<u64>>,
     span: Span,
     result: Option<Value>,
 }
@@ -67,8 +67,7 @@ impl Expand<'_> {
                 *arg = put(self.function, Op::Convert, ty, *arg);
             }
         }
-        let variables = self.function.variables.len() as u64;
-        self.function.variables.extend(routine.variables.iter().cloned());
+        let variables = vec![None; routine.variables.len()];
         let values = vec![None; routine.insts.len()];
         let mut copy = Copy { routine, args, values, variables, span: inst.span, result: None };
         self.copy(&routine.body, &mut copy, out);
@@ -91,7 +90,7 @@ impl Expand<'_> {
                         *arg = self.value(*arg, copy);
                     }
                     if matches!(inst.op, Op::Get | Op::Set) {
-                        inst.imm += copy.variables;
+                        inst.imm = self.variable(inst.imm as usize, copy);
                     }
                     copy.values[value.index()] = Some(self.function.put(inst, out));
                 }
@@ -118,6 +117,13 @@ impl Expand<'_> {
         let mut out = Block::with_capacity(block.len());
         self.copy(block, copy, &mut out);
         out
+    }
+
+    fn variable(&mut self, variable: usize, copy: &mut Copy<'_>) -> u64 {
+        *copy.variables[variable].get_or_insert_with(|| {
+            self.function.variables.push(copy.routine.variables[variable].clone());
+            self.function.variables.len() as u64 - 1
+        })
     }
 
     fn value(&mut self, value: Value, copy: &Copy<'_>) -> Value {

@@ -22,19 +22,19 @@ float exp_near_zero(float r) {
     return fma(tail, r * r, r) + 1.0f;
 }
 
-// y times two to the power of the integer in t's low bits, from -252 to 254, rounded once; y is near 1.
-float scaled(float y, float t) {
-    uint half_of_it = as_type<uint>(as_type<int>(t) >> 1) << 23;
-    uint rest = (as_type<uint>(t) << 23) - half_of_it;
+// y times two to the power of the integer in the low bits of to_integer + k, from -252 to 254, rounded once; y is near 1.
+float scaled(float y, uint bits) {
+    uint half_of_it = bits >> 1 << 23;
+    uint rest = (bits << 23) - half_of_it;
     return as_type<float>(as_type<uint>(y) + half_of_it) * as_type<float>(rest + 0x3f800000);
 }
 
 // e to the power of x, from -110 to 91, times two to the power of extra.
-float exp_times(float x, float extra) {
+float exp_times(float x, int extra) {
     float t = fma(x, log2_e, to_integer);
     float k = t - to_integer;
     // ln 2 in two parts, the first so short that its product with k is exact.
     float r = fma(k, -0x1.62e4p-1f, x);
     r = fma(k, -1.4286068e-6f, r);
-    return scaled(exp_near_zero(r), t + extra);
+    return scaled(exp_near_zero(r), as_type<uint>(t) + uint(extra));
 }

@@ -4,14 +4,14 @@
 
 // Minimum and maximum drop a NaN; it comes back at the end.
 float exp(float x) {
-    float y = exp_times(min(max(x, -110.0f), 91.0f), 0.0f);
+    float y = exp_times(min(max(x, -110.0f), 91.0f), 0);
     return isnan(x) ? x : y;
 }
 
 float exp2(float x) {
     float a = min(max(x, -155.0f), 130.0f);
     float t = a + to_integer;
-    float y = scaled(exp_near_zero((a - (t - to_integer)) * ln_2), t);
+    float y = scaled(exp_near_zero((a - (t - to_integer)) * ln_2), as_type<uint>(t));
     return isnan(x) ? x : y;
 }
 
@@ -23,7 +23,7 @@ float exp10(float x) {
     r = fma(k, -7.90342e-7f, r);
     // ln 10 in two parts: the product of one rounding alone would cost half a unit.
     r = fma(r, 2.30258512f, r * -3.197533e-8f);
-    float y = scaled(exp_near_zero(r), t);
+    float y = scaled(exp_near_zero(r), as_type<uint>(t));
     return isnan(x) ? x : y;
 }
 
@@ -102,12 +102,12 @@ float power(float x, float y) {
     product_rest = min(max(product_rest, -1.0f), 1.0f);
     float t = product + to_integer;
     float k = t - to_integer;
-    return scaled(exp_near_zero(((product - k) + product_rest) * ln_2), t);
+    return scaled(exp_near_zero(((product - k) + product_rest) * ln_2), as_type<uint>(t));
 }
 
 // The same, zero and infinity included.
 float power_of_any(float x, float y) {
-    float limit = (x < 1.0f) == (y > 0.0f) ? 0.0f : INFINITY;
+    float limit = (x < 1.0f ? -y : y) > 0.0f ? INFINITY : 0.0f;
     float normal = power(x, y);
     return x == 0.0f || x == INFINITY ? limit : normal;
 }

@@ -3,7 +3,7 @@
 #include "common.metal"
 
 // Half of e to the power of a; a is not negative.
-float half_exp(float a) { return exp_times(min(a, 91.0f), -1.0f); }
+float half_exp(float a) { return exp_times(min(a, 91.0f), -1); }
 
 float sinh(float x) {
     float a = abs(x), z = a * a;

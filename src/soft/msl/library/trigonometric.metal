@@ -29,11 +29,11 @@ Angle reduced_exactly(float x) {
     // Bits of 2/pi that contribute multiples of 4 are whole turns: skip them. The first word is zeros before the point.
     uint skip = (bits >> 23 & 255) - 120;
     bool four = (skip & 128) != 0, two = (skip & 64) != 0, one = (skip & 32) != 0;
-    uint a = four ? 0xf534ddc0 : 0u;
-    uint b = four ? 0xdb629599 : 0xa2f9836e;
-    uint c = four ? 0x3c439041 : 0x4e441529;
-    uint d = four ? 0xfe5163ab : 0xfc2757d1;
-    uint e = 0xf534ddc0, f = 0xdb629599, g = 0x3c439041;
+    uint a = four ? 0xf534ddc0u : 0u;
+    uint b = four ? 0xdb629599u : 0xa2f9836eu;
+    uint c = four ? 0x3c439041u : 0x4e441529u;
+    uint d = four ? 0xfe5163abu : 0xfc2757d1u;
+    uint e = 0xf534ddc0u, f = 0xdb629599u, g = 0x3c439041u;
     a = two ? c : a;
     b = two ? d : b;
     c = two ? e : c;
