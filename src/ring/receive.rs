@@ -157,7 +157,7 @@ impl<M: Message> Receive<M> {
                 }
                 ticks = (ticks * 2).min(most);
                 state = core.lock();
-            } else if state.work || state.drivers > 0 || left.is_some() {
+            } else if state.engine.is_none() || state.drivers > 0 || left.is_some() {
                 state = core.wait(state, left);
             } else {
                 let why = match (state.seats[self.id.index()].state, state.stalled) {

@@ -460,7 +460,7 @@ impl State {
         let waiting = self.mail(actor);
         let seat = &mut self.seats[actor];
         seat.faults += 1;
-        self.seats_changed = true;
+        (self.seats_changed, self.work) = (true, true);
         let policy = seat.launch.supervision;
         match policy {
             Supervision::Restart { limit } if seat.restarts < limit => {
