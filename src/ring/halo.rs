@@ -83,68 +83,72 @@ crate::message! {
     }
 }
 
-/// One thread for each cell of each tile that is not interior: `ghost` counts through them slab by slab.
+/// Threads run along rows of cells around a tile, or along columns at its left and right: what is divided is the same for all
+/// threads of a row. Positions are moved into the neighbours' tiles by steps of a tile, which is one step for most halos.
 const SOURCE: &str = "
-    uint ring_find(thread int &at, uint size, uint mode) {
-        // Whether the cell is beyond the border and constant; otherwise `at` is within the domain.
-        int n = int(size);
-        if (at >= 0 && at < n) { return 0; }
-        if (mode == 2) { return 1; }
-        if (mode == 1) { at = clamp(at, 0, n - 1); return 0; }
-        at = ((at % n) + n) % n;
-        return 0;
+    // Moves a position within tile `tile` (negative, or past its end) into the tile that has the cell. Returns whether the
+    // cell is beyond the border, and constant.
+    bool ring_find(thread int &at, thread int &tile, int size, int tiles, uint mode) {
+        while (at < 0) { at += size; tile -= 1; }
+        while (at >= size) { at -= size; tile += 1; }
+        if (tile >= 0 && tile < tiles) { return false; }
+        if (mode == 2u) { return true; }
+        if (mode == 1u) {
+            at = tile < 0 ? 0 : size - 1;
+            tile = tile < 0 ? 0 : tiles - 1;
+            return false;
+        }
+        while (tile < 0) { tile += tiles; }
+        while (tile >= tiles) { tile -= tiles; }
+        return false;
     }
 
     kernel void ring_halo(
         device WORD *cells [[buffer(0)]],
         constant HaloShape &shape [[buffer(1)]],
         constant WORD &outside [[buffer(2)]],
-        uint2 thread_at [[thread_position_in_grid]])
+        uint3 at [[thread_position_in_grid]])
     {
         uint tx = shape.tile[0], ty = shape.tile[1], tz = shape.tile[2];
         uint wx = shape.width[0], wy = shape.width[1], wz = shape.width[2];
-        uint px = tx + 2 * wx, py = ty + 2 * wy, pz = tz + 2 * wz;
-        uint ghost = thread_at.x, tile = thread_at.y;
-        uint in_x = 2 * wx * ty * tz, in_y = 2 * wy * px * tz;
+        uint px = tx + 2u * wx, py = ty + 2u * wy;
+        uint run = at.x, layer = at.y, tile = at.z;
+        uint columns = 2u * wx * tz, rows = 2u * wy * tz;
         uint x, y, z;
-        if (ghost < in_x) {
-            x = ghost % (2 * wx); ghost /= 2 * wx;
-            y = wy + ghost % ty;
-            z = wz + ghost / ty;
-            x = x < wx ? x : x + tx;
-        } else if (ghost < in_x + in_y) {
-            ghost -= in_x;
-            x = ghost % px; ghost /= px;
-            y = ghost % (2 * wy);
-            z = wz + ghost / (2 * wy);
-            y = y < wy ? y : y + ty;
+        if (layer < columns) {
+            if (run >= ty) { return; }
+            uint side = layer % (2u * wx);
+            x = side < wx ? side : side + tx;
+            y = wy + run;
+            z = wz + layer / (2u * wx);
+        } else if (layer < columns + rows) {
+            if (run >= px) { return; }
+            uint side = (layer - columns) % (2u * wy);
+            x = run;
+            y = side < wy ? side : side + ty;
+            z = wz + (layer - columns) / (2u * wy);
         } else {
-            ghost -= in_x + in_y;
-            x = ghost % px; ghost /= px;
-            y = ghost % py;
-            z = ghost / py;
-            if (z >= 2 * wz) { return; }
-            z = z < wz ? z : z + tz;
+            if (run >= px) { return; }
+            uint side = (layer - columns - rows) / py;
+            x = run;
+            y = (layer - columns - rows) % py;
+            z = side < wz ? side : side + tz;
         }
-        if (shape.all == 0) {
-            uint outside_of = uint(x < wx || x >= wx + tx) + uint(y < wy || y >= wy + ty) + uint(z < wz || z >= wz + tz);
-            if (outside_of > 1) { return; }
-        }
-        uint gx = shape.grid[0], gy = shape.grid[1], gz = shape.grid[2];
-        uint i = tile % gx, j = tile / gx % gy, k = tile / gx / gy;
-        int dx = int(i * tx + x) - int(wx), dy = int(j * ty + y) - int(wy), dz = int(k * tz + z) - int(wz);
-        uint constant_cell = ring_find(dx, gx * tx, shape.mode);
-        constant_cell |= ring_find(dy, gy * ty, shape.mode);
-        constant_cell |= ring_find(dz, gz * tz, shape.mode);
-        ulong at = ulong(tile) * shape.cells + (ulong(z) * py + y) * px + x;
-        if (constant_cell) {
-            cells[at] = outside;
+        bool in_x = x >= wx && x < wx + tx, in_y = y >= wy && y < wy + ty, in_z = z >= wz && z < wz + tz;
+        if (shape.all == 0u && uint(in_x) + uint(in_y) + uint(in_z) < 2u) { return; }
+        int gx = int(shape.grid[0]), gy = int(shape.grid[1]), gz = int(shape.grid[2]);
+        int i = int(tile) % gx, j = int(tile) / gx % gy, k = int(tile) / gx / gy;
+        int sx = int(x) - int(wx), sy = int(y) - int(wy), sz = int(z) - int(wz);
+        bool beyond = ring_find(sx, i, int(tx), gx, shape.mode);
+        beyond = ring_find(sy, j, int(ty), gy, shape.mode) || beyond;
+        beyond = ring_find(sz, k, int(tz), gz, shape.mode) || beyond;
+        uint to = tile * shape.cells + (z * py + y) * px + x;
+        if (beyond) {
+            cells[to] = outside;
             return;
         }
-        uint si = uint(dx) / tx, sj = uint(dy) / ty, sk = uint(dz) / tz;
-        uint sx = uint(dx) % tx + wx, sy = uint(dy) % ty + wy, sz = uint(dz) % tz + wz;
-        ulong from = ulong(si + gx * (sj + gy * sk)) * shape.cells + (ulong(sz) * py + sy) * px + sx;
-        cells[at] = cells[from];
+        uint neighbour = uint(i + gx * (j + gy * k));
+        cells[to] = cells[neighbour * shape.cells + ((uint(sz) + wz) * py + uint(sy) + wy) * px + uint(sx) + wx];
     }";
 
 /// What a [`Halo`] did.
@@ -369,8 +373,10 @@ impl<T: CellType> Halo<T> {
                 "the tiles are of another shape than the exchange".into(),
             ));
         }
-        let ghosts = (own.cells - own.tile.iter().product::<u32>()) as usize;
-        Ok((ghosts > 0).then(|| (ghosts, tile_count(&own), 1)))
+        let [tx, ty, tz] = own.tile.map(|n| n as usize);
+        let [wx, wy, wz] = own.width.map(|n| n as usize);
+        let layers = 2 * (wx * tz + wy * tz + wz * (ty + 2 * wy));
+        Ok((layers > 0).then(|| (ty.max(tx + 2 * wx), layers, tile_count(&own))))
     }
 
     /// What an exchange does.
@@ -408,7 +414,8 @@ fn shape(grid: Dims, tile: Dims, width: usize, reach: Reach) -> Option<HaloShape
         Some([x?, y?, z?])
     };
     let (grid, tile, all_around) = (narrow(grid)?, narrow(tile)?, u32::try_from(width).ok()?);
-    let width = [0, 1, 2].map(|axis| if grid[axis] * tile[axis] == 1 { 0 } else { all_around });
+    let width =
+        [0, 1, 2].map(|axis| if (grid[axis], tile[axis]) == (1, 1) { 0 } else { all_around });
     let cells = (0..3).try_fold(1u32, |cells, axis| {
         cells.checked_mul(tile[axis].checked_add(width[axis].checked_mul(2)?)?)
     })?;
