@@ -68,7 +68,7 @@ impl Selection<'_> {
             let (block, odd) = (k / 4, (k & 2) / 2);
             let index = self.table(|lane| {
                 let start = if sides == 1 { 8 * block } else { 0 };
-                start + (lane % 8 & !1) + odd
+                start + lane % 8 / 2 * 2 + odd
             });
             let rows: Vec<Reg> = (0..2)
                 .map(|half| {
@@ -236,9 +236,8 @@ impl Selection<'_> {
     fn store_rows(&mut self, from: &Matrix, corner: Reg, step: Reg, scalar: Scalar, exact: bool) {
         let bytes = scalar.bytes();
         let rows = self.row_addresses(corner, step);
-        for part in 0..self.parts() {
-            let [a, b] = [0, 1].map(|register| {
-                let value = from[register][part];
+        for (part, (&even, &odd)) in from[0].iter().zip(&from[1]).enumerate() {
+            let [a, b] = [even, odd].map(|value| {
                 if bytes == 4 { value } else { self.bits_of_value(scalar, value, exact) }
             });
             let (pairs, disp) = self.row_pairs(part, bytes as i32);
