@@ -156,6 +156,9 @@ fn moves_and_arithmetic_of_general_registers() {
         for wide in [false, true] {
             let x = name(wide, a);
             same(&format!("neg {x}"), |asm| asm.neg(wide, a));
+            same(&format!("div {x}"), |asm| asm.divide(false, wide, a));
+            same(&format!("idiv {x}"), |asm| asm.divide(true, wide, a));
+            same(if wide { "cqo" } else { "cdq" }, |asm| asm.sign_of_rax(wide));
             same(&format!("not {x}"), |asm| asm.not(wide, a));
             if !wide {
                 same(&format!("test {x},0x80"), |asm| asm.test_imm(a, 0x80));
@@ -294,6 +297,11 @@ const THREE: &[(Op, &str, bool)] = &[
     (ops::PSRLVD, "vpsrlvd", true),
     (ops::PSRAVD, "vpsravd", true),
     (ops::PACKUSDW, "vpackusdw", true),
+    (ops::PMULUDQ, "vpmuludq", true),
+    (ops::PMULDQ, "vpmuldq", true),
+    (ops::ADDPD, "vaddpd", true),
+    (ops::SUBPD, "vsubpd", true),
+    (ops::DIVPD, "vdivpd", true),
     (ops::PACKUSWB, "vpackuswb", true),
     (ops::PERMD, "vpermd", true),
     (ops::UNPCKLPS, "vunpcklps", true),
@@ -450,6 +458,62 @@ fn vectors_with_numbers_and_other_registers() {
     same("vpmovdw [r12+0x40]{k4},zmm25", |asm| {
         asm.masked(ops::PMOVDW, Mask(4), Vector(25), Vector(0), mem);
     });
+    for (op, mnemonic, both) in [
+        (ops::CVTDQ2PD, "vcvtdq2pd", true),
+        (ops::CVTUDQ2PD, "vcvtudq2pd", false),
+        (ops::PMOVZXDQ, "vpmovzxdq", true),
+    ] {
+        for (rm, long, short) in
+            [(Rm::from(Vector(3)), "ymm3", "xmm3"), (mem.into(), "[r12+0x40]", "[r12+0x40]")]
+        {
+            same(&format!("{mnemonic} zmm25,{long}"), |asm| {
+                asm.vec(zmm, op, Vector(25), Vector(0), rm)
+            });
+            if both {
+                same(&format!("{mnemonic} ymm5,{short}"), |asm| {
+                    asm.vec(Width::Ymm, op, Vector(5), Vector(0), rm);
+                });
+            }
+        }
+    }
+    same("vcvttpd2dq ymm25,zmm3", |asm| {
+        asm.vec(zmm, ops::CVTTPD2DQ, Vector(25), Vector(0), Vector(3))
+    });
+    same("vcvttpd2dq xmm5,ymm3", |asm| {
+        asm.vec(Width::Ymm, ops::CVTTPD2DQ, Vector(5), Vector(0), Vector(3));
+    });
+    same("vcvttpd2udq ymm25,zmm3", |asm| {
+        asm.vec(zmm, ops::CVTTPD2UDQ, Vector(25), Vector(0), Vector(3));
+    });
+    for (which, mnemonic) in [(2, "vpsrlq"), (6, "vpsllq")] {
+        same(&format!("{mnemonic} zmm20,zmm9,0x20"), |asm| {
+            asm.vec_raw_imm(zmm, ops::PSHIFTQ, which, Vector(20), Vector(9), 32);
+        });
+        same(&format!("{mnemonic} ymm12,ymm9,0x20"), |asm| {
+            asm.vec_raw_imm(Width::Ymm, ops::PSHIFTQ, which, Vector(12), Vector(9), 32);
+        });
+    }
+    same("vroundpd ymm7,ymm9,0xb", |asm| {
+        asm.vec_imm(Width::Ymm, ops::ROUNDPD, Vector(7), Vector(0), Vector(9), 11);
+    });
+    for (op, mnemonic) in [(ops::SHUFPS, "vshufps"), (ops::BLENDPS, "vblendps")] {
+        same(&format!("{mnemonic} ymm7,ymm9,ymm12,0xaa"), |asm| {
+            asm.vec_imm(Width::Ymm, op, Vector(7), Vector(9), Vector(12), 0xaa);
+        });
+    }
+    same("vextractf64x4 ymm3,zmm25,1", |asm| {
+        asm.vec_raw_imm(zmm, ops::EXTRACTF64X4, 25, Vector(0), Vector(3), 1);
+    });
+    same("vextractf128 xmm3,ymm5,1", |asm| {
+        asm.vec_raw_imm(Width::Ymm, ops::EXTRACTF128, 5, Vector(0), Vector(3), 1);
+    });
+    same("vinsertf64x4 zmm25,zmm9,ymm3,1", |asm| {
+        asm.vec_imm(zmm, ops::INSERTF64X4, Vector(25), Vector(9), Vector(3), 1);
+    });
+    same("vinsertf128 ymm5,ymm9,xmm3,1", |asm| {
+        asm.vec_imm(Width::Ymm, ops::INSERTF128, Vector(5), Vector(9), Vector(3), 1);
+    });
+    same("pdep r9d,r10d,[r12+0x40]", |asm| asm.vex(ops::PDEP, false, 9, 10, mem.into(), 0));
     same("vcvtph2ps zmm25,ymm3", |asm| {
         asm.vec(zmm, ops::CVTPH2PS, Vector(25), Vector(0), Vector(3))
     });

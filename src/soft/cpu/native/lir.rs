@@ -62,6 +62,8 @@ pub(crate) enum MemBase {
     Frame,
     /// The frame, at the lanes of this strip.
     FrameLanes,
+    /// The same where lanes have 8 bytes.
+    FrameWide,
     /// The state of the SIMD-group.
     Wave,
     /// The byte with the bits of this strip's lanes, of 32 bits in the frame from here on.
@@ -86,6 +88,9 @@ pub(crate) enum IntOp {
     Shr,
     /// With the sign.
     Sar,
+    /// The quotient, truncated; 0 if the second is 0, and wrapped where it is too large.
+    DivSigned,
+    DivUnsigned,
 }
 
 /// Comparisons. Those of floats are false with a NaN, but for `Ne`.
@@ -155,6 +160,7 @@ pub(crate) enum Lane2 {
     And,
     Or,
     Xor,
+    /// Shifts by a number without a sign: one of 32 bits or more leaves zeros, or for `Sar` the sign.
     Shl,
     Shr,
     Sar,
@@ -164,6 +170,12 @@ pub(crate) enum Lane2 {
     /// In each 128 bits: the lanes of both in turn, from the lower two.
     MixLow,
     MixHigh,
+    /// The high half of a product of 64 bits.
+    MulHighSigned,
+    MulHighUnsigned,
+    /// The quotient, truncated and wrapped; any number if the second is 0.
+    DivSigned,
+    DivUnsigned,
 }
 
 /// What an atomic does with a word of 32 bits.
@@ -368,6 +380,19 @@ pub(crate) enum Ins {
         d: Reg,
         mem: MemRef,
     },
+    /// Reads pairs of 32 bits side by side, of each lane the first and the second.
+    LoadPairs {
+        low: Reg,
+        high: Reg,
+        mem: MemRef,
+    },
+    /// Writes pairs, in the lanes of a mask if there is one.
+    StorePairs {
+        mem: MemRef,
+        low: Reg,
+        high: Reg,
+        mask: Option<Reg>,
+    },
     /// Writes 32 bits of every lane side by side.
     StoreAll {
         mem: MemRef,
@@ -556,6 +581,14 @@ impl Ins {
                 mem(&m, f);
                 f(s);
             }
+            I::LoadPairs { low, high, mem: m } => {
+                mem(&m, f);
+                [low, high].into_iter().for_each(f);
+            }
+            I::StorePairs { mem: m, low, high, mask } => {
+                mem(&m, f);
+                [low, high].into_iter().chain(mask).for_each(f);
+            }
             I::Store { mem: m, s, mask, .. } => {
                 mem(&m, f);
                 [s, mask].into_iter().for_each(f);
@@ -614,6 +647,11 @@ pub(crate) enum Operand {
     },
     Lanes(Vec<Reg>),
     Masks(Vec<Reg>),
+    /// Numbers of 64 bits, by halves.
+    Wide {
+        low: Vec<Reg>,
+        high: Vec<Reg>,
+    },
 }
 
 impl Operand {
@@ -621,6 +659,7 @@ impl Operand {
         match self {
             Self::Int { reg, .. } => f(*reg),
             Self::Lanes(regs) | Self::Masks(regs) => regs.iter().copied().for_each(f),
+            Self::Wide { low, high } => low.iter().chain(high).copied().for_each(f),
         }
     }
 }
@@ -691,6 +730,11 @@ pub(crate) enum LaneIndex {
         stride: u32,
     },
     Lanes(Vec<Reg>),
+    /// A number of 64 bits, by halves; its sign makes no difference modulo 2^64.
+    Wide {
+        low: Vec<Reg>,
+        high: Vec<Reg>,
+    },
 }
 
 impl Access {
@@ -703,6 +747,9 @@ impl Access {
             match &term.index {
                 LaneIndex::Affine { first, .. } => f(*first),
                 LaneIndex::Lanes(regs) => regs.iter().copied().for_each(&mut *f),
+                LaneIndex::Wide { low, high } => {
+                    low.iter().chain(high).copied().for_each(&mut *f);
+                }
             }
         }
         self.exec.iter().copied().for_each(&mut *f);

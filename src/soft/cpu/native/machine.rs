@@ -76,12 +76,12 @@ impl fmt::Debug for Machine {
 impl Machine {
     /// The strips that an instruction set has, as long as they get; none if there is no code for it.
     pub(crate) fn whole_strip(isa: IsaKind) -> Option<Strip> {
-        let (lanes, parts, scatters) = match isa {
+        let (lanes, parts, unsigned) = match isa {
             IsaKind::Baseline => return None,
             IsaKind::Avx2 => (8, 1, false),
             IsaKind::Avx512 => (16, 2, true),
         };
-        Some(Strip { lanes, parts, rows: false, scatters })
+        Some(Strip { lanes, parts, rows: false, unsigned })
     }
 
     /// Makes the code executable; none if that cannot be had.
@@ -224,6 +224,11 @@ impl Saved<'_> {
                     let (reg, lane, _) = self.part(regs, lane);
                     self.lane(reg, lane)
                 }
+                LaneIndex::Wide { low, high } => {
+                    let index = self.wide(low, high, lane) as i64;
+                    offset = offset.wrapping_add(index.wrapping_mul(term.scale));
+                    continue;
+                }
             };
             let index = if term.signed { i64::from(index as i32) } else { i64::from(index) };
             offset = offset.wrapping_add(index.wrapping_mul(term.scale));
@@ -240,6 +245,15 @@ impl Saved<'_> {
         (0..self.machine.lanes).map(|lane| u32::from(bit(lane)) << lane).sum()
     }
 
+    /// A number of 64 bits in a lane of the strip.
+    fn wide(&self, low: &[Reg], high: &[Reg], lane: usize) -> u64 {
+        let [low, high] = [low, high].map(|regs| {
+            let (reg, lane, _) = self.part(regs, lane);
+            u64::from(self.lane(reg, lane))
+        });
+        high << 32 | low
+    }
+
     /// An operand in a lane of the strip, in widened bits.
     fn get(&self, operand: &Operand, lane: usize) -> u64 {
         match operand {
@@ -253,6 +267,7 @@ impl Saved<'_> {
                 let (reg, lane, _) = self.part(regs, lane);
                 self.bit(reg, lane).into()
             }
+            Operand::Wide { low, high } => self.wide(low, high, lane),
         }
     }
 
@@ -269,6 +284,12 @@ impl Saved<'_> {
             Operand::Masks(regs) => {
                 let (reg, lane, _) = self.part(regs, lane);
                 self.set_bit(reg, lane, bits != 0);
+            }
+            Operand::Wide { low, high } => {
+                for (regs, bits) in [(low, bits), (high, bits >> 32)] {
+                    let (reg, lane, _) = self.part(regs, lane);
+                    self.set_lane(reg, lane, bits as u32);
+                }
             }
         }
     }
@@ -591,6 +612,7 @@ unsafe fn operation(
                     }
                     Operand::Int { .. } => at.cast::<u64>().write(bits),
                     Operand::Lanes(_) => at.cast::<u32>().add(lane).write(bits as u32),
+                    Operand::Wide { .. } => at.cast::<u64>().add(lane).write(bits),
                     Operand::Masks(_) => *at.cast::<u32>() |= (bits as u32) << lane,
                 }
             }
@@ -605,8 +627,8 @@ unsafe fn operation(
             match result {
                 Operand::Int { bool: true, .. } => u64::from(memory.cast::<u32>().read() & 1),
                 Operand::Int { .. } => memory.cast::<u64>().read(),
-                Operand::Lanes(_) if once => memory.cast::<u32>().read().into(),
                 Operand::Lanes(_) => memory.cast::<u32>().add(lane).read().into(),
+                Operand::Wide { .. } => memory.cast::<u64>().add(lane).read(),
                 Operand::Masks(_) => u64::from(memory.cast::<u32>().read() >> lane & 1),
             }
         };

@@ -319,7 +319,7 @@ fn has_components(op: Op) -> bool {
 /// Whether registers of a strip can have values of a type.
 fn holds(ty: Type, same: bool) -> bool {
     match ty {
-        Type::Scalar(Scalar::I64 | Scalar::U64) | Type::Pointer(_) => same,
+        Type::Pointer(_) => same,
         Type::Scalar(_) => true,
         Type::Vector(..) | Type::Void => false,
     }
@@ -337,26 +337,22 @@ pub(crate) fn kind(
     let direct = |yes: bool| if yes { Kind::Direct } else { Kind::Interpreted };
     let operands_held =
         || inst.args.iter().all(|&arg| holds(function.ty(arg), uniform.values[arg.index()]));
-    let wide = matches!(inst.ty, Type::Scalar(Scalar::I64 | Scalar::U64));
     match inst.op.row().rule {
-        Rule::Same(..) if wide && !same => match inst.op {
-            Op::Add | Op::Sub | Op::Mul | Op::Shl => Kind::Folded,
-            _ => Kind::Interpreted,
-        },
         Rule::Same(..) | Rule::Compare(_) | Rule::Test(_) => {
             direct(holds(inst.ty, same) && operands_held() && has_code(function, inst))
         }
         Rule::Select => direct(holds(inst.ty, same) && operands_held()),
-        Rule::Convert => {
-            let int = function.ty(inst.args[0]).scalar().is_some_and(|scalar| scalar.is_int());
-            if wide && !same {
-                return if int { Kind::Folded } else { Kind::Interpreted };
-            }
-            direct(holds(inst.ty, same) && operands_held())
-        }
-        Rule::Bitcast => direct(holds(inst.ty, same) && operands_held()),
+        Rule::Convert | Rule::Bitcast => direct(holds(inst.ty, same) && operands_held()),
         Rule::Across(_) | Rule::Shuffle | Rule::ShuffleFill | Rule::Vote => {
-            direct(holds(inst.ty, same) && operands_held() && across::has_code(function, inst))
+            let mut all = inst.args.iter().chain([&value]);
+            let narrow =
+                all.all(|&value| function.ty(value).bytes() <= 4 || uniform.values[value.index()]);
+            direct(
+                holds(inst.ty, same)
+                    && operands_held()
+                    && narrow
+                    && across::has_code(function, inst),
+            )
         }
         Rule::Given if inst.op == Op::SimdIsFirst => Kind::Direct,
         Rule::Given if inst.op == Op::Get => direct(holds(inst.ty, same)),
@@ -377,22 +373,17 @@ pub(crate) fn kind(
             direct(known && holds(component, same))
         }
         Rule::Store => {
-            let Some((start, sum)) = shape::address(function, shapes, inst.args[0]) else {
+            if shape::address(function, shapes, inst.args[0]).is_none() {
                 return Kind::Interpreted;
-            };
+            }
             let parts = components(function, &inst.args[1]);
-            let together = parts[0] != inst.args[1];
-            let one_address = sum.lanes.is_empty() && !start.is_thread();
             direct(parts.iter().all(|&part| {
                 let ty = function.ty(part);
                 match ty {
                     Type::Vector(scalar, _) => {
                         has_components(function.inst(part).op) && holds(Type::Scalar(scalar), false)
                     }
-                    _ => {
-                        let same = uniform.values[part.index()];
-                        holds(ty, same) && (ty.bytes() <= 4 || one_address && !together)
-                    }
+                    _ => holds(ty, uniform.values[part.index()]),
                 }
             }))
         }

@@ -159,7 +159,7 @@ impl Shapes {
 pub(crate) struct Sum {
     /// Values that are the same in all lanes, and what each is multiplied by.
     pub(crate) same: Vec<(Value, i64)>,
-    /// Values of 32 bits, extended by the sign of their type, and likewise.
+    /// Values that differ from lane to lane, those of 32 bits extended by the sign of their type, and likewise.
     pub(crate) lanes: Vec<(Value, i64)>,
     pub(crate) constant: i64,
 }
@@ -248,19 +248,16 @@ impl Sum {
             return Some(());
         }
         if scalar.bytes() <= 4 {
-            // Scales are kept where a product of 32 bits can be checked.
-            if !(1..=1 << 20).contains(&scale.abs()) {
-                return None;
-            }
-            self.lanes.push((index, scale));
-            return Some(());
+            return self.add_lanes(index, scale);
         }
         let inst = function.inst(index);
         match inst.op {
             Op::Convert => {
                 let from = function.ty(inst.args[0]).scalar()?;
                 // What is narrower is extended by the sign of its own type.
-                (from.is_int()).then_some(())?;
+                if !from.is_int() {
+                    return self.add_lanes(index, scale);
+                }
                 self.add(function, shapes, inst.args[0], scale, depth)
             }
             Op::Add => {
@@ -276,14 +273,26 @@ impl Sum {
                 match (function.constant_index(a), function.constant_index(b)) {
                     (_, Some(by)) => self.add(function, shapes, a, scale.wrapping_mul(by), depth),
                     (Some(by), _) => self.add(function, shapes, b, scale.wrapping_mul(by), depth),
-                    _ => None,
+                    _ => self.add_lanes(index, scale),
                 }
             }
             Op::Shl => {
-                let by = function.constant_index(inst.args[1])? as u32 & 63;
+                let Some(by) = function.constant_index(inst.args[1]) else {
+                    return self.add_lanes(index, scale);
+                };
+                let by = by as u32 & 63;
                 self.add(function, shapes, inst.args[0], scale.wrapping_shl(by), depth)
             }
-            _ => None,
+            _ => self.add_lanes(index, scale),
         }
+    }
+
+    /// Adds an index that differs from lane to lane. Scales are kept where a product of 32 bits can be checked.
+    fn add_lanes(&mut self, index: Value, scale: i64) -> Option<()> {
+        if !(1..=1 << 20).contains(&scale.abs()) {
+            return None;
+        }
+        self.lanes.push((index, scale));
+        Some(())
     }
 }

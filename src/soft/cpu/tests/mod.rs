@@ -11,6 +11,7 @@ mod random;
 mod reference;
 mod rows;
 mod speed;
+mod values;
 
 use super::{CompileError, Fault, IsaKind, Program, Workers};
 use crate::soft::ir::{

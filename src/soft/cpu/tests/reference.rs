@@ -284,7 +284,7 @@ pub(crate) fn widen(scalar: Scalar, bits: u64) -> u64 {
 }
 
 /// The bits in memory of a widened scalar.
-fn narrow_bits(scalar: Scalar, bits: u64) -> u64 {
+pub(crate) fn narrow_bits(scalar: Scalar, bits: u64) -> u64 {
     match scalar {
         Scalar::F16 => f16_bits(f32::from_bits(bits as u32)).into(),
         Scalar::BF16 => bits >> 16,

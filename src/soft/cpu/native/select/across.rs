@@ -177,7 +177,7 @@ impl Selection<'_> {
     }
 
     /// `a` where the mask is set, else `b`.
-    fn chosen(&mut self, mask: Reg, a: Reg, b: Reg) -> Reg {
+    pub(super) fn chosen(&mut self, mask: Reg, a: Reg, b: Reg) -> Reg {
         let d = self.lane();
         self.emit(Ins::Select { d, mask, a, b });
         d

@@ -62,7 +62,7 @@ impl Selection<'_> {
         let operands: Vec<Vec<Reg>> =
             inst.args[1..].iter().map(|&arg| self.in_lanes(arg)).collect();
         let terms = sum.lanes.iter().map(|&(index, scale)| Term {
-            index: LaneIndex::Lanes(self.in_lanes(index)),
+            index: self.lane_index(index),
             signed: self.scalar(index).is_signed(),
             scale,
         });

@@ -236,6 +236,8 @@ impl Selection<'_> {
                 })
                 .collect();
             Forms { int: None, lanes }
+        } else if ty.bytes() == 8 {
+            Forms { int: None, lanes: self.wide_of_frame(offset, true) }
         } else if uniform {
             let reg = self.at_home(Class::Vector, Home::Slot(offset), true);
             Forms { int: None, lanes: vec![reg; parts] }
@@ -300,7 +302,10 @@ impl Selection<'_> {
         }
         for part in 0..self.parts() {
             let reg = forms.lanes[part];
-            if ty == Type::BOOL {
+            if ty.bytes() == 8 {
+                let (mem, high) = (self.wide_place(offset, part), forms.lanes[self.parts() + part]);
+                self.emit(Ins::StorePairs { mem, low: reg, high, mask: None });
+            } else if ty == Type::BOOL {
                 let bits = self.int();
                 self.emit(Ins::BitsOfMask { d: bits, s: reg });
                 let bytes = self.strip.lanes / 8;
@@ -341,7 +346,7 @@ impl Selection<'_> {
                 }
             })
             .collect();
-        lanes.resize(self.parts(), lanes[0]);
+        lanes.resize(forms.lanes.len(), lanes[0]);
         self.give_lanes(value, lanes);
     }
 
@@ -356,7 +361,7 @@ impl Selection<'_> {
         let masked = self.depth > 0 && !uniform;
         let count = if uniform { 1 } else { to.lanes.len() };
         for (part, &d) in to.lanes.iter().enumerate().take(count) {
-            let (s, mask) = (from[part], self.exec[part]);
+            let (s, mask) = (from[part], self.exec[part % self.parts()]);
             let ins = match (self.is_bool(value), masked) {
                 (false, false) => Ins::Lane1 { op: Lane1::Move, d, a: s },
                 (false, true) => Ins::MoveMasked { d, mask, s },

@@ -81,8 +81,7 @@ impl Selection<'_> {
         let nan = self.lane2(Lane2::Or, value, quiet);
         let mask = self.mask();
         self.emit(Ins::IsNan { d: mask, a: value });
-        let d = self.lane();
-        self.emit(Ins::Select { d, mask, a: nan, b: sum });
+        let d = self.chosen(mask, nan, sum);
         self.lane2(Lane2::And, d, stays)
     }
 
@@ -117,9 +116,8 @@ impl Selection<'_> {
         let signs = self.lane2(Lane2::Xor, sum, over);
         self.emit(compare(up, Kind::Signed, signs, zero));
         let (more, less) = (self.lane2(Lane2::Add, sum, one), self.lane2(Lane2::Sub, sum, one));
-        let (moved, d) = (self.lane(), self.lane());
-        self.emit(Ins::Select { d: moved, mask: up, a: less, b: more });
-        self.emit(Ins::Select { d, mask: moves, a: moved, b: sum });
+        let moved = self.chosen(up, less, more);
+        let d = self.chosen(moves, moved, sum);
         self.rounded(Scalar::F16, d)
     }
 }

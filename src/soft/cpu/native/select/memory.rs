@@ -126,15 +126,21 @@ impl Selection<'_> {
         let exact = self.moved[value.index()];
         let row = width == 1 && !same && !start.is_thread() && self.step(&sum) == Some(2);
         let read = match scalar {
-            _ if !float => scalar,
+            _ if !float && (same || scalar.bytes() < 8) => scalar,
             Scalar::F16 if row && !exact => scalar,
             Scalar::F16 | Scalar::BF16 => Scalar::U16,
+            // The halves of wide numbers are components.
+            Scalar::I64 | Scalar::U64 => Scalar::U32,
             _ => scalar,
         };
+        let wide = !same && scalar.bytes() == 8;
         // The results, before anything is read: a slow path gives them too.
         let components: Vec<Forms> = (0..width)
             .map(|_| {
-                if same && (!float || read != scalar) {
+                if wide {
+                    let lanes = (0..2 * parts).map(|_| self.lane()).collect();
+                    Forms { int: None, lanes }
+                } else if same && (!float || read != scalar) {
                     Forms { int: Some(self.int()), lanes: Vec::new() }
                 } else if same {
                     Forms { int: None, lanes: vec![self.lane(); parts] }
@@ -147,15 +153,17 @@ impl Selection<'_> {
             .collect();
         let data = components
             .iter()
-            .map(|forms| match forms.int {
-                Some(reg) => Operand::Int { reg, bool },
-                None if bool => Operand::Masks(forms.lanes.clone()),
-                None => Operand::Lanes(forms.lanes.clone()),
+            .flat_map(|forms| match forms.int {
+                Some(reg) => vec![Operand::Int { reg, bool }],
+                None if bool => vec![Operand::Masks(forms.lanes.clone())],
+                None => {
+                    forms.lanes.chunks(parts).map(|half| Operand::Lanes(half.to_vec())).collect()
+                }
             })
             .collect();
         let unit = scalar.bytes() * if inst.imm != 0 { 1 } else { width };
         self.access(value, start, &sum, read, data, false, unit);
-        let components: Vec<Forms> = if read == scalar {
+        let components: Vec<Forms> = if read == scalar || wide {
             components
         } else {
             components.into_iter().map(|forms| self.floats_of_bits(forms, scalar, exact)).collect()
@@ -187,7 +195,11 @@ impl Selection<'_> {
     }
 
     /// The same operation for the vector of each part, done once if they are one.
-    fn each_part(&mut self, regs: &[Reg], mut f: impl FnMut(&mut Self, Reg) -> Reg) -> Vec<Reg> {
+    pub(super) fn each_part(
+        &mut self,
+        regs: &[Reg],
+        mut f: impl FnMut(&mut Self, Reg) -> Reg,
+    ) -> Vec<Reg> {
         if regs.windows(2).all(|pair| pair[0] == pair[1]) {
             return vec![f(self, regs[0]); regs.len()];
         }
@@ -213,11 +225,7 @@ impl Selection<'_> {
             }),
             Scalar::Bool => {
                 let (a, b) = (self.lane_constant(1), self.lane_constant(0));
-                self.each_part(&forms.lanes, |selection, mask| {
-                    let d = selection.lane();
-                    selection.emit(Ins::Select { d, mask, a, b });
-                    d
-                })
+                self.each_part(&forms.lanes, |selection, mask| selection.chosen(mask, a, b))
             }
             _ => forms.lanes,
         };
@@ -232,6 +240,7 @@ impl Selection<'_> {
             _ if self.ty(stored).space().is_some() => scalar,
             Scalar::F16 | Scalar::BF16 => Scalar::U16,
             Scalar::Bool => Scalar::U8,
+            Scalar::I64 | Scalar::U64 if !sum.lanes.is_empty() || start.is_thread() => Scalar::U32,
             _ => scalar,
         };
         let one_address = sum.lanes.is_empty() && !start.is_thread();
@@ -246,7 +255,7 @@ impl Selection<'_> {
                 .map(|forms| {
                     let same = forms.int.is_some()
                         || forms.lanes.windows(2).all(|pair| pair[0] == pair[1])
-                            && self.parts() > 1;
+                            && forms.lanes.len() > 1;
                     (forms, same)
                 })
                 .collect(),
@@ -268,26 +277,38 @@ impl Selection<'_> {
         let data = components
             .into_iter()
             .zip(exact)
-            .map(|((forms, same), exact)| {
+            .flat_map(|((forms, same), exact)| {
                 let forms = self.in_memory(forms, scalar, exact);
+                let number = |reg: Reg| vec![Operand::Int { reg, bool: false }];
+                let parts = self.parts();
                 match forms.int {
-                    Some(reg) if one_address => Operand::Int { reg, bool: false },
+                    Some(reg) if one_address => number(reg),
+                    Some(reg) if scalar.bytes() == 8 => {
+                        let wide = self.spread_wide(reg);
+                        [wide.low, wide.high].map(|half| Operand::Lanes(vec![half; parts])).into()
+                    }
                     Some(reg) => {
                         // A loaded number that goes to many places.
                         let d = self.lane();
                         self.emit(Ins::Spread { d, s: reg });
-                        Operand::Lanes(vec![d; self.parts()])
+                        vec![Operand::Lanes(vec![d; parts])]
+                    }
+                    None if one_address && scalar.bytes() == 8 => {
+                        let low = self.of_last_lane(&forms.lanes[..parts]);
+                        let high = self.of_last_lane(&forms.lanes[parts..]);
+                        number(self.whole_of(low, high))
                     }
                     None if one_address && same => {
                         let d = self.int();
                         self.emit(Ins::First { d, s: forms.lanes[0] });
-                        Operand::Int { reg: d, bool: false }
+                        number(d)
                     }
-                    None if one_address => {
-                        let reg = self.of_last_lane(&forms.lanes);
-                        Operand::Int { reg, bool: false }
-                    }
-                    None => Operand::Lanes(forms.lanes),
+                    None if one_address => number(self.of_last_lane(&forms.lanes)),
+                    None => forms
+                        .lanes
+                        .chunks(parts)
+                        .map(|half| Operand::Lanes(half.to_vec()))
+                        .collect(),
                 }
             })
             .collect();
@@ -339,7 +360,7 @@ impl Selection<'_> {
                     Shape::Affine(stride) if affine => {
                         LaneIndex::Affine { first: self.number(index), stride }
                     }
-                    _ => LaneIndex::Lanes(self.in_lanes(index)),
+                    _ => self.lane_index(index),
                 },
                 signed: self.scalar(index).is_signed(),
                 scale,
@@ -360,7 +381,7 @@ impl Selection<'_> {
             // Lanes that overlap are written one after the other.
             !one_address && step.is_some_and(|step| step < total as i64)
         } else {
-            !one_address && size == 8
+            false
         };
         if slow {
             return self.emit(Ins::Call { site });
@@ -380,6 +401,7 @@ impl Selection<'_> {
                     Operand::Lanes(regs) | Operand::Masks(regs) => {
                         self.emit(Ins::LoadSpread { d: regs[0], mem });
                     }
+                    Operand::Wide { .. } => unreachable!("halves are components"),
                 }
             }
             return self.emit(Ins::SiteEnd { site });
@@ -430,6 +452,16 @@ impl Selection<'_> {
                 Target { region: RegionRef::Found(found), base, limit, offset, row }
             }
         }
+    }
+
+    /// An index that differs from lane to lane.
+    pub(super) fn lane_index(&mut self, index: Value) -> LaneIndex {
+        let mut low = self.in_lanes(index);
+        if !self.is_wide(index) {
+            return LaneIndex::Lanes(low);
+        }
+        let high = low.split_off(self.parts());
+        LaneIndex::Wide { low, high }
     }
 
     /// The number of the region that a pointer is in, where its row of the table is, and the offset in it.
@@ -507,6 +539,17 @@ impl Selection<'_> {
                 let mem = MemRef { base: MemBase::Reg(base), index: Some(start), disp };
                 self.part_of_row(mem, scalar, &data[0], part, write);
             }
+        } else if let (4, 8, [Operand::Lanes(low), Operand::Lanes(high)]) = (size, step, data) {
+            for part in 0..self.parts() {
+                let disp = (part as u32 * self.strip.lanes * 8) as i32;
+                let mem = MemRef { base: MemBase::Reg(base), index: Some(start), disp };
+                let (low, high, mask) = (low[part], high[part], Some(self.exec[part]));
+                self.emit(if write {
+                    Ins::StorePairs { mem, low, high, mask }
+                } else {
+                    Ins::LoadPairs { low, high, mem }
+                });
+            }
         } else {
             let at = self.plus(base, start);
             for part in 0..self.parts() {
@@ -538,7 +581,9 @@ impl Selection<'_> {
                 let (test, kind) = (Test::Ne, Num::Unsigned);
                 self.emit(Ins::CompareLanes { test, kind, d: regs[part], a: wide, b: zero });
             }
-            Operand::Int { .. } => unreachable!("lanes at many addresses"),
+            Operand::Int { .. } | Operand::Wide { .. } => {
+                unreachable!("components are lanes of 32 bits")
+            }
         }
     }
 
@@ -556,7 +601,9 @@ impl Selection<'_> {
         let bytes = scalar.bytes();
         let reg = |data: &Operand| match data {
             Operand::Lanes(regs) | Operand::Masks(regs) => regs[part],
-            Operand::Int { .. } => unreachable!("lanes at many addresses"),
+            Operand::Int { .. } | Operand::Wide { .. } => {
+                unreachable!("components are lanes of 32 bits")
+            }
         };
         if write {
             for (component, data) in data.iter().enumerate() {
@@ -652,12 +699,19 @@ impl Selection<'_> {
                 };
                 let mut sum = uniform;
                 for term in terms {
-                    let LaneIndex::Lanes(regs) = &term.index else {
-                        unreachable!("lanes that are not even")
+                    let (index, high) = match &term.index {
+                        LaneIndex::Lanes(regs) => (regs[part], None),
+                        LaneIndex::Wide { low, high } => (low[part], Some(high[part])),
+                        LaneIndex::Affine { .. } => unreachable!("lanes that are not even"),
                     };
-                    let index = regs[part];
+                    if let Some(high) = high {
+                        let (sign, d) = (self.lane1(Lane1::Sar(31), index), self.mask());
+                        let (test, kind) = (Test::Eq, Num::Unsigned);
+                        self.emit(Ins::CompareLanes { test, kind, d, a: sign, b: high });
+                        also(self, d);
+                    }
                     let most = TERM / term.scale.abs();
-                    let (moved, range) = if term.signed {
+                    let (moved, range) = if term.signed || high.is_some() {
                         let up = self.lane_constant(most as u32);
                         let d = self.lane();
                         self.emit(Ins::Lane2 { op: Lane2::Add, d, a: index, b: up });
@@ -718,7 +772,7 @@ fn access_parts(terms: &[Term]) -> Vec<(Reg, u32, bool, i64)> {
         .iter()
         .filter_map(|term| match term.index {
             LaneIndex::Affine { first, stride } => Some((first, stride, term.signed, term.scale)),
-            LaneIndex::Lanes(_) => None,
+            LaneIndex::Lanes(_) | LaneIndex::Wide { .. } => None,
         })
         .collect()
 }

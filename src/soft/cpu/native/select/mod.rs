@@ -7,6 +7,7 @@
 
 pub(crate) mod across;
 pub(crate) mod atomic;
+mod convert;
 mod demand;
 mod flow;
 mod half;
@@ -14,6 +15,7 @@ mod matrix;
 mod memory;
 mod thread;
 mod value;
+mod wide;
 
 use std::collections::HashMap;
 
@@ -35,8 +37,8 @@ pub(crate) struct Strip {
     pub(crate) parts: u32,
     /// Whether lanes have positions side by side in the first dimension, and the same in the others.
     pub(crate) rows: bool,
-    /// Whether scattered lanes can be written, and narrow ones.
-    pub(crate) scatters: bool,
+    /// Whether there are instructions that convert unsigned numbers.
+    pub(crate) unsigned: bool,
 }
 
 /// A value is needed as a number.
@@ -288,10 +290,9 @@ impl Selection<'_> {
         if let Some(reg) = self.forms[value.index()].int {
             return reg;
         }
-        if let Some(&s) = self.forms[value.index()].lanes.first()
-            && !self.is_given(value)
-        {
-            return self.first_lane(value, s);
+        if !self.forms[value.index()].lanes.is_empty() && !self.is_given(value) {
+            let lanes = self.forms[value.index()].lanes.clone();
+            return self.first_lane(value, &lanes);
         }
         let inst = *self.function.inst(value);
         let reg = match inst.op {
@@ -344,6 +345,13 @@ impl Selection<'_> {
         let inst = *self.function.inst(value);
         let parts = self.parts();
         let regs = match inst.op {
+            Op::Const if self.is_wide(value) => {
+                let halves = [inst.imm, inst.imm >> 32];
+                halves
+                    .into_iter()
+                    .flat_map(|bits| vec![self.lane_constant(bits as u32); parts])
+                    .collect()
+            }
             Op::Const if !self.is_bool(value) => vec![self.lane_constant(inst.imm as u32); parts],
             _ => match self.run.entering.get(&value) {
                 Some(&(offset, uniform)) if self.is_bool(value) => {
@@ -361,6 +369,14 @@ impl Selection<'_> {
                         })
                         .collect()
                 }
+                Some(&(offset, true)) if self.is_wide(value) => {
+                    let mut half = |offset| {
+                        let reg = self.at_home(Class::Vector, Home::Slot(offset), false);
+                        vec![reg; parts]
+                    };
+                    [half(offset), half(offset + 4)].concat()
+                }
+                Some(&(offset, false)) if self.is_wide(value) => self.wide_of_frame(offset, false),
                 Some(&(offset, true)) => {
                     let reg = self.at_home(Class::Vector, Home::Slot(offset), false);
                     vec![reg; parts]
@@ -378,6 +394,9 @@ impl Selection<'_> {
                         let mask = self.mask();
                         self.head.push(Ins::MaskOfInt { d: mask, s: number });
                         vec![mask; parts]
+                    } else if self.is_wide(value) {
+                        let wide = self.spread_wide(number);
+                        [vec![wide.low; parts], vec![wide.high; parts]].concat()
                     } else {
                         vec![self.lane_constant(0); parts]
                     }
@@ -403,6 +422,10 @@ impl Selection<'_> {
             let d = self.mask();
             self.emit(Ins::MaskOfInt { d, s: reg });
             return vec![d; parts];
+        }
+        if self.is_wide(value) {
+            let wide = self.spread_wide(reg);
+            return [vec![wide.low; parts], vec![wide.high; parts]].concat();
         }
         let spread = self.lane();
         self.emit(Ins::Spread { d: spread, s: reg });
@@ -449,8 +472,17 @@ impl Selection<'_> {
     }
 
     /// The number that a value is in the first lane.
-    pub(super) fn first_lane(&mut self, value: Value, s: Reg) -> Reg {
-        let d = self.int();
+    pub(super) fn first_lane(&mut self, value: Value, lanes: &[Reg]) -> Reg {
+        if self.is_wide(value) {
+            let halves = [lanes[0], lanes[self.parts()]];
+            let [low, high] = halves.map(|s| {
+                let d = self.int();
+                self.emit(Ins::First { d, s });
+                d
+            });
+            return self.whole_of(low, high);
+        }
+        let (s, d) = (lanes[0], self.int());
         if self.is_bool(value) {
             let (bits, low) = (self.int(), self.int());
             self.emit(Ins::BitsOfMask { d: bits, s });
@@ -466,7 +498,7 @@ impl Selection<'_> {
     /// Notes lanes as a value's form. If the value is one number, that is the first lane's.
     pub(super) fn give_lanes(&mut self, value: Value, regs: Vec<Reg>) {
         if self.is_int(value) {
-            let d = self.first_lane(value, regs[0]);
+            let d = self.first_lane(value, &regs);
             self.forms[value.index()].int = Some(d);
         }
         self.forms[value.index()].lanes = regs;

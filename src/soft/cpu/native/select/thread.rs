@@ -74,7 +74,7 @@ impl Selection<'_> {
             .lanes
             .iter()
             .map(|&(index, scale)| Term {
-                index: LaneIndex::Lanes(self.in_lanes(index)),
+                index: self.lane_index(index),
                 signed: self.scalar(index).is_signed(),
                 scale,
             })
@@ -188,7 +188,9 @@ impl Selection<'_> {
                     self.emit(Ins::Load { from: Scalar::U32, d: word, mem });
                     self.scalar_of_word(word, before, scalar, regs[part]);
                 }
-                Operand::Int { .. } => unreachable!("thread memory differs from lane to lane"),
+                Operand::Int { .. } | Operand::Wide { .. } => {
+                    unreachable!("components are lanes of 32 bits")
+                }
             }
         }
     }
@@ -237,7 +239,9 @@ impl Selection<'_> {
         let lane = self.lane_home(Home::Iota { first, factor: 4 });
         let (reg, bytes) = match data {
             Operand::Lanes(regs) | Operand::Masks(regs) => (regs[part], scalar.bytes()),
-            Operand::Int { .. } => unreachable!("thread memory differs from lane to lane"),
+            Operand::Int { .. } | Operand::Wide { .. } => {
+                unreachable!("components are lanes of 32 bits")
+            }
         };
         if bytes == 4 {
             let rows = self.lane1(Lane1::Shl(5), offsets);

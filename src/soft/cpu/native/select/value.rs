@@ -1,9 +1,9 @@
 //! Instructions: arithmetic, comparisons, conversions, and calls of what has no code of its own.
 
-use super::Selection;
+use super::{Selection, wide};
 use crate::soft::cpu::IsaKind;
 use crate::soft::cpu::interp::code::Run as Handler;
-use crate::soft::cpu::interp::lanes::{self, Conversion};
+use crate::soft::cpu::interp::lanes;
 use crate::soft::cpu::native::lir::{Kind as Num, *};
 use crate::soft::cpu::native::plan::Kind;
 use crate::soft::ir::semantics::{needs_narrowing, row_scalar};
@@ -132,23 +132,24 @@ impl Selection<'_> {
         }
         let (c, a, b) = (self.in_lanes(c), self.in_lanes(a), self.in_lanes(b));
         let bools = self.is_bool(value);
-        let regs = (0..self.parts())
-            .map(|part| {
-                let (mask, a, b) = (c[part], a[part], b[part]);
-                if bools {
-                    let (yes, no, d) = (self.mask(), self.mask(), self.mask());
-                    self.emit(Ins::MaskBin { op: MaskOp::And, d: yes, a: mask, b: a });
-                    self.emit(Ins::MaskBin { op: MaskOp::AndNot, d: no, a: mask, b });
-                    self.emit(Ins::MaskBin { op: MaskOp::Or, d, a: yes, b: no });
-                    d
-                } else {
-                    let d = self.lane();
-                    self.emit(Ins::Select { d, mask, a, b });
-                    d
-                }
-            })
-            .collect();
+        let regs = self.by_part(&[c, a, b], |selection, args| {
+            let mask = args[0][0];
+            let pairs = args[1].iter().zip(&args[2]);
+            pairs.map(|(&a, &b)| selection.chosen_form(mask, a, b, bools)).collect()
+        });
         self.give_lanes(value, regs);
+    }
+
+    /// `a` where a mask is set, else `b`: vectors, or masks of `bool`s.
+    fn chosen_form(&mut self, mask: Reg, a: Reg, b: Reg, bools: bool) -> Reg {
+        if bools {
+            let (yes, no, d) = (self.mask(), self.mask(), self.mask());
+            self.emit(Ins::MaskBin { op: MaskOp::And, d: yes, a: mask, b: a });
+            self.emit(Ins::MaskBin { op: MaskOp::AndNot, d: no, a: mask, b });
+            self.emit(Ins::MaskBin { op: MaskOp::Or, d, a: yes, b: no });
+            return d;
+        }
+        self.chosen(mask, a, b)
     }
 
     pub(super) fn logic(&mut self, value: Value, inst: &Inst) {
@@ -220,32 +221,40 @@ impl Selection<'_> {
             return self.give_int(value, d);
         }
         let args: Vec<Vec<Reg>> = inst.args.iter().map(|&arg| self.in_lanes(arg)).collect();
-        let same = self.shapes.is_same(value);
-        let direct = has_lanes(inst.op, row);
+        let wide = row.bytes() == 8;
+        let direct = if wide { wide::has_code(inst.op) } else { has_lanes(inst.op, row) };
         if !direct {
             let shape = vec![false; args.len()];
             let run = lanes::handler(self.isa, inst.op, row, &shape);
-            let kinds: Vec<bool> = inst.args.iter().map(|&arg| self.is_bool(arg)).collect();
-            let args = args.into_iter().zip(kinds);
-            let args = args
-                .map(|(regs, bool)| if bool { Operand::Masks(regs) } else { Operand::Lanes(regs) })
-                .collect();
-            let mut regs = self.call_for_lanes(self.is_bool(value), run, args);
+            let args = inst.args.iter().zip(args);
+            let args = args.map(|(&arg, regs)| self.lanes_operand(arg, regs)).collect();
+            let mut regs = self.call_for_lanes(value, run, args);
             if narrows {
                 regs = regs.into_iter().map(|reg| self.wrapped_lanes(reg, scalar)).collect();
             }
             return self.give_lanes(value, regs);
         }
-        let count = if same { 1 } else { self.parts() };
-        let mut regs: Vec<Reg> = (0..count)
-            .map(|part| {
-                let args: Vec<Reg> = args.iter().map(|regs| regs[part]).collect();
-                let d = self.lane_op(inst.op, row, &args);
-                if narrows { self.wrapped_lanes(d, scalar) } else { d }
-            })
-            .collect();
-        regs.resize(self.parts(), regs[0]);
+        let regs = self.by_part(&args, |selection, args| {
+            if wide {
+                return selection.wide_op(inst.op, row, args);
+            }
+            let args: Vec<Reg> = args.iter().map(|regs| regs[0]).collect();
+            let d = selection.lane_op(inst.op, row, &args);
+            vec![if narrows { selection.wrapped_lanes(d, scalar) } else { d }]
+        });
         self.give_lanes(value, regs);
+    }
+
+    /// The operand of a call.
+    fn lanes_operand(&self, value: Value, regs: Vec<Reg>) -> Operand {
+        if self.is_bool(value) {
+            return Operand::Masks(regs);
+        }
+        if !self.is_wide(value) {
+            return Operand::Lanes(regs);
+        }
+        let (low, high) = regs.split_at(self.parts());
+        Operand::Wide { low: low.to_vec(), high: high.to_vec() }
     }
 
     pub(super) fn int_operand(&self, value: Value, reg: Reg) -> Operand {
@@ -257,7 +266,14 @@ impl Selection<'_> {
         let wide = row.bytes() == 8;
         let kind = if row.is_signed() { Num::Signed } else { Num::Unsigned };
         if row.bytes() < 4 {
-            return None;
+            if !matches!(op, Op::Shl | Op::Shr) {
+                return None;
+            }
+            let (by, imm) = (self.int(), 8 * row.bytes() as i32 - 1);
+            self.emit(Ins::IntImm { op: IntOp::And, wide: false, d: by, a: args[1], imm });
+            let word = if row.is_signed() { Scalar::I32 } else { Scalar::U32 };
+            let shifted = self.int_op(op, word, &[args[0], by])?;
+            return Some(self.wrapped(shifted, row));
         }
         let test = match op {
             Op::Eq => Some(Test::Eq),
@@ -281,6 +297,16 @@ impl Selection<'_> {
             Op::Shl => IntOp::Shl,
             Op::Shr if row.is_signed() => IntOp::Sar,
             Op::Shr => IntOp::Shr,
+            Op::Div if row.is_signed() => IntOp::DivSigned,
+            Op::Div => IntOp::DivUnsigned,
+            Op::Rem => {
+                let (a, b) = (args[0], args[1]);
+                let quotient = self.int_op(Op::Div, row, args)?;
+                let (product, d) = (self.int(), self.int());
+                self.emit(Ins::Int { op: IntOp::Mul, wide, d: product, a: quotient, b });
+                self.emit(Ins::Int { op: IntOp::Sub, wide, d, a, b: product });
+                return Some(d);
+            }
             Op::Neg => {
                 let (zero, d) = (self.constant(0), self.int());
                 self.emit(Ins::Int { op: IntOp::Sub, wide, d, a: zero, b: args[0] });
@@ -397,14 +423,36 @@ impl Selection<'_> {
                 two(self, Lane2::Xor, args[0], ones)
             }
             (Op::Shl | Op::Shr, _) => {
-                let (five, by) = (self.lane_constant(31), self.lane());
-                self.emit(Ins::Lane2 { op: Lane2::And, d: by, a: args[1], b: five });
-                let op = match (op, row.is_signed()) {
+                let bits = self.lane_constant(8 * row.bytes() - 1);
+                let by = two(self, Lane2::And, args[1], bits);
+                let kind = match (op, row.is_signed()) {
                     (Op::Shl, _) => Lane2::Shl,
                     (_, true) => Lane2::Sar,
                     (_, false) => Lane2::Shr,
                 };
-                two(self, op, args[0], by)
+                let shifted = two(self, kind, args[0], by);
+                let wraps = op == Op::Shl && row.bytes() < 4;
+                if wraps { self.wrapped_lanes(shifted, row) } else { shifted }
+            }
+            (Op::MulHigh, _) if row.bytes() < 4 => {
+                let product = two(self, Lane2::Mul, args[0], args[1]);
+                let bits = 8 * row.bytes() as u8;
+                let op = if row.is_signed() { Lane1::Sar(bits) } else { Lane1::Shr(bits) };
+                self.lane1(op, product)
+            }
+            (Op::Div | Op::Rem, Scalar::I32 | Scalar::U32) => {
+                let (a, b, zero) = (args[0], args[1], self.lane_constant(0));
+                let op_of = if row.is_signed() { Lane2::DivSigned } else { Lane2::DivUnsigned };
+                let quotient = two(self, op_of, a, b);
+                let (mask, d) = (self.mask(), self.lane());
+                let (test, kind) = (Test::Eq, Num::Unsigned);
+                self.emit(Ins::CompareLanes { test, kind, d: mask, a: b, b: zero });
+                self.emit(Ins::Select { d, mask, a: zero, b: quotient });
+                if op == Op::Div {
+                    return d;
+                }
+                let product = two(self, Lane2::Mul, d, b);
+                two(self, Lane2::Sub, a, product)
             }
             (Op::CopySign, _) => {
                 let (sign, rest) = (self.lane_constant(1 << 31), self.lane_constant(u32::MAX >> 1));
@@ -417,166 +465,6 @@ impl Selection<'_> {
                 None => unreachable!("{} of {row} has code in lanes", op.row().name),
             },
         }
-    }
-
-    pub(super) fn convert(&mut self, value: Value, inst: &Inst) {
-        let (from, to) = (self.scalar(inst.args[0]), self.scalar(value));
-        if from == Scalar::Bool && to != Scalar::Bool {
-            let one = if to.is_float() { 1f32.to_bits() } else { 1 };
-            if self.by_numbers(value, inst) {
-                let (c, d) = (self.number(inst.args[0]), self.int());
-                self.emit(Ins::IntImm { op: IntOp::And, wide: false, d, a: c, imm: 1 });
-                return self.give_int(value, d);
-            }
-            let masks = self.in_lanes(inst.args[0]);
-            let (one, zero) = (self.lane_constant(one), self.lane_constant(0));
-            let regs = masks
-                .into_iter()
-                .map(|mask| {
-                    let d = self.lane();
-                    self.emit(Ins::Select { d, mask, a: one, b: zero });
-                    d
-                })
-                .collect();
-            return self.give_lanes(value, regs);
-        }
-        self.steps(value, inst.args[0], &Conversion::steps(from, to));
-    }
-
-    pub(super) fn bitcast(&mut self, value: Value, inst: &Inst) {
-        let to = self.scalar(value);
-        let from = self.scalar(inst.args[0]);
-        self.steps(value, inst.args[0], &Conversion::bitcast(from, to));
-    }
-
-    /// A chain of conversions; an empty one changes nothing but the type.
-    pub(super) fn steps(&mut self, value: Value, from: Value, steps: &[Conversion]) {
-        let inst = *self.function.inst(value);
-        if self.by_numbers(value, &inst) {
-            let mut reg = self.number(from);
-            for &step in steps {
-                reg = self.int_step(step, reg);
-            }
-            return self.give_int(value, reg);
-        }
-        // From a number to lanes the first step may have to be of 64 bits.
-        if self.scalar(from).bytes() == 8 {
-            let reg = self.number(from);
-            let mut args = vec![Operand::Int { reg, bool: false }];
-            let mut regs = Vec::new();
-            for &step in steps {
-                regs = self.call_once_for_lanes(step.handler(IsaKind::Baseline, true), args);
-                args = vec![Operand::Lanes(regs.clone())];
-            }
-            return self.give_lanes(value, regs);
-        }
-        let to_wide = self.scalar(value).bytes() == 8;
-        if to_wide {
-            let lanes = self.in_lanes(from);
-            let mut args = vec![Operand::Lanes(lanes)];
-            let mut reg = self.constant(0);
-            for &step in steps {
-                reg = self.call_for_int(value, step.handler(IsaKind::Baseline, true), args);
-                args = vec![Operand::Int { reg, bool: false }];
-            }
-            return self.give_int(value, reg);
-        }
-        let mut regs = self.in_lanes(from);
-        for &step in steps {
-            regs = self.lane_step(step, regs);
-        }
-        self.give_lanes(value, regs);
-    }
-
-    pub(super) fn int_step(&mut self, step: Conversion, s: Reg) -> Reg {
-        use Conversion as C;
-        let d = self.int();
-        let widen = |from, wide| Ins::Widen { from, wide, d, s };
-        let ins = match step {
-            C::WrapI8 => widen(Scalar::I8, false),
-            C::WrapU8 => widen(Scalar::U8, false),
-            C::WrapI16 => widen(Scalar::I16, false),
-            C::WrapU16 => widen(Scalar::U16, false),
-            C::SignExtend => widen(Scalar::I32, true),
-            C::ZeroExtend | C::Truncate => widen(Scalar::U32, false),
-            C::U32ToBool | C::U64ToBool => {
-                let zero = self.constant(0);
-                let wide = step == C::U64ToBool;
-                Ins::Compare { test: Test::Ne, kind: Num::Unsigned, wide, d, a: s, b: zero }
-            }
-            _ => unreachable!("{step:?} is of floats"),
-        };
-        self.emit(ins);
-        d
-    }
-
-    pub(super) fn lane_step(&mut self, step: Conversion, from: Vec<Reg>) -> Vec<Reg> {
-        use Conversion as C;
-        let one = |selection: &mut Self, op: Lane1, a: Reg| {
-            let d = selection.lane();
-            selection.emit(Ins::Lane1 { op, d, a });
-            d
-        };
-        let unsigned = self.strip.scatters;
-        let direct = match step {
-            C::F32ToU32 | C::U32ToF32 => unsigned,
-            C::WrapI8 | C::WrapU8 | C::WrapI16 | C::WrapU16 => true,
-            C::RoundF16 | C::RoundBF16 => true,
-            C::F16Bits | C::F16Value | C::BF16Bits | C::BF16Value => true,
-            C::I32ToF32 | C::F32ToI32 | C::F32ToI8 | C::F32ToU8 | C::F32ToI16 | C::F32ToU16 => true,
-            C::U32ToBool | C::F32ToBool => true,
-            _ => false,
-        };
-        if !direct {
-            let bool = matches!(step, C::U64ToBool);
-            return self.call_for_lanes(
-                bool,
-                step.handler(self.isa, false),
-                vec![Operand::Lanes(from)],
-            );
-        }
-        let clamp = match step {
-            C::F32ToI8 => Some((-0x80, 0x7f)),
-            C::F32ToU8 => Some((0, 0xff)),
-            C::F32ToI16 => Some((-0x8000, 0x7fff)),
-            C::F32ToU16 => Some((0, 0xffff)),
-            _ => None,
-        };
-        from.into_iter()
-            .map(|a| match step {
-                C::WrapI8 => self.wrapped_lanes(a, Scalar::I8),
-                C::WrapU8 => self.wrapped_lanes(a, Scalar::U8),
-                C::WrapI16 => self.wrapped_lanes(a, Scalar::I16),
-                C::WrapU16 => self.wrapped_lanes(a, Scalar::U16),
-                C::RoundF16 => self.rounded(Scalar::F16, a),
-                C::RoundBF16 => self.rounded(Scalar::BF16, a),
-                C::F16Bits => self.bits_of_value(Scalar::F16, a, true),
-                C::BF16Bits => self.bits_of_value(Scalar::BF16, a, true),
-                C::F16Value => self.value_of_bits(Scalar::F16, a, true),
-                C::BF16Value => self.value_of_bits(Scalar::BF16, a, true),
-                C::I32ToF32 => one(self, Lane1::FloatOfSigned, a),
-                C::U32ToF32 => one(self, Lane1::FloatOfUnsigned, a),
-                C::F32ToU32 => one(self, Lane1::UnsignedOfFloat, a),
-                C::U32ToBool | C::F32ToBool => {
-                    let (zero, d) = (self.lane_constant(0), self.mask());
-                    let kind = if step == C::F32ToBool { Num::Float } else { Num::Unsigned };
-                    self.emit(Ins::CompareLanes { test: Test::Ne, kind, d, a, b: zero });
-                    d
-                }
-                _ => {
-                    let mut reg = one(self, Lane1::SignedOfFloat, a);
-                    if let Some((low, high)) = clamp {
-                        let (low, high) =
-                            (self.lane_constant(low as u32), self.lane_constant(high as u32));
-                        let (up, d) = (self.lane(), self.lane());
-                        self.emit(Ins::Lane2 { op: Lane2::MaxSigned, d: up, a: reg, b: low });
-                        self.emit(Ins::Lane2 { op: Lane2::MinSigned, d, a: up, b: high });
-                        reg = d;
-                    }
-                    reg
-                }
-            })
-            .collect()
     }
 
     pub(super) fn site(&mut self, number: u32, what: SiteKind) -> u32 {
@@ -607,25 +495,17 @@ impl Selection<'_> {
         d
     }
 
-    pub(super) fn call_once_for_lanes(
-        &mut self,
-        run: Option<Handler>,
-        args: Vec<Operand>,
-    ) -> Vec<Reg> {
-        let d = self.lane();
-        self.call(run, args, Operand::Lanes(vec![d]), true);
-        vec![d; self.parts()]
-    }
-
+    /// Calls a handler for the lanes of a value.
     pub(super) fn call_for_lanes(
         &mut self,
-        bool: bool,
+        value: Value,
         run: Option<Handler>,
         args: Vec<Operand>,
     ) -> Vec<Reg> {
-        let class = if bool { Class::Mask } else { Class::Vector };
-        let regs: Vec<Reg> = (0..self.parts()).map(|_| self.reg(class, false)).collect();
-        let result = if bool { Operand::Masks(regs.clone()) } else { Operand::Lanes(regs.clone()) };
+        let class = if self.is_bool(value) { Class::Mask } else { Class::Vector };
+        let count = if self.is_wide(value) { 2 * self.parts() } else { self.parts() };
+        let regs: Vec<Reg> = (0..count).map(|_| self.reg(class, false)).collect();
+        let result = self.lanes_operand(value, regs.clone());
         self.call(run, args, result, false);
         regs
     }
@@ -664,6 +544,8 @@ fn lane2(op: Op, row: Scalar) -> Option<Lane2> {
         (Op::And, Scalar::U32) => Lane2::And,
         (Op::Or, Scalar::U32) => Lane2::Or,
         (Op::Xor, Scalar::U32) => Lane2::Xor,
+        (Op::MulHigh, Scalar::I32) => Lane2::MulHighSigned,
+        (Op::MulHigh, Scalar::U32) => Lane2::MulHighUnsigned,
         _ => return None,
     })
 }
@@ -678,7 +560,9 @@ fn has_lanes(op: Op, row: Scalar) -> bool {
         Op::Neg => word,
         Op::Abs => row == Scalar::F32,
         Op::Not => row == Scalar::U32,
-        Op::Shl | Op::Shr => matches!(row, Scalar::I32 | Scalar::U32),
+        Op::Shl | Op::Shr => row.is_int() && row.bytes() <= 4,
+        Op::MulHigh => row.bytes() < 4,
+        Op::Div | Op::Rem => matches!(row, Scalar::I32 | Scalar::U32),
         _ => false,
     };
     other || lane1(op, row).is_some() || lane2(op, row).is_some()

@@ -247,6 +247,26 @@ pub(crate) mod ops {
     pub(crate) const EXTRACTF64X4: Op = op(3, 1, true, 0x1b);
     /// 64-bit lanes of each 256 bits in an order that is an immediate.
     pub(crate) const PERMPD: Op = op(3, 1, true, 0x01);
+    /// 64 bits of products of the even doublewords.
+    pub(crate) const PMULUDQ: Op = op(1, 1, true, 0xf4);
+    pub(crate) const PMULDQ: Op = op(2, 1, true, 0x28);
+    /// A shift of quadwords by an immediate; the register field is 2 to the right and 6 to the left.
+    pub(crate) const PSHIFTQ: Op = op(1, 1, true, 0x73);
+    pub(crate) const CVTDQ2PD: Op = op(1, 2, false, 0xe6);
+    pub(crate) const CVTTPD2DQ: Op = op(1, 1, true, 0xe6);
+    /// AVX-512 only.
+    pub(crate) const CVTUDQ2PD: Op = op(1, 2, false, 0x7a);
+    /// AVX-512 only.
+    pub(crate) const CVTTPD2UDQ: Op = op(1, 0, true, 0x78);
+    pub(crate) const PMOVZXDQ: Op = op(2, 1, false, 0x35);
+    pub(crate) const ADDPD: Op = op(1, 1, true, 0x58);
+    pub(crate) const SUBPD: Op = op(1, 1, true, 0x5c);
+    pub(crate) const DIVPD: Op = op(1, 1, true, 0x5e);
+    pub(crate) const ROUNDPD: Op = op(3, 1, true, 0x09);
+    /// Lanes of the second source where a bit of the immediate is set. AVX2.
+    pub(crate) const BLENDPS: Op = op(3, 1, false, 0x0c);
+    /// Spreads the low bits of a register to where a mask has ones.
+    pub(crate) const PDEP: Op = op(2, 3, false, 0xf5);
     pub(crate) const GATHERDPS: Op = op(2, 1, false, 0x92);
     /// AVX-512 only.
     pub(crate) const SCATTERDPS: Op = op(2, 1, false, 0xa2);
@@ -614,6 +634,17 @@ impl Assembler {
             Shift::Arithmetic => ops::SARX,
         };
         self.vex(Op { w: wide, ..op }, false, to.0, by.0, from.into(), 0);
+    }
+
+    /// Divides `rdx` and `rax`: the quotient is in `rax`.
+    pub(crate) fn divide(&mut self, signed: bool, wide: bool, by: Gpr) {
+        self.plain(wide, &[0xf7], if signed { 7 } else { 6 }, by.into(), 0);
+    }
+
+    /// Fills `rdx` with the sign of `rax`.
+    pub(crate) fn sign_of_rax(&mut self, wide: bool) {
+        self.rex(wide, 0, RAX.into(), false);
+        self.byte(0x99);
     }
 
     pub(crate) fn neg(&mut self, wide: bool, to: Gpr) {

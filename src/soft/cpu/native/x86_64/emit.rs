@@ -279,7 +279,7 @@ impl Emitter<'_> {
             }
             Ins::JumpNone { masks, to } => self.jump_none(masks, self.labels[to.0 as usize]),
             Ins::Compare { test, kind, wide, d, a, b } => {
-                self.compare(at, test, kind, wide, d, a, b)
+                self.compare(at, ints::condition(test, kind), wide, d, a, b)
             }
             Ins::Const { d, bits } => self.constant(d, bits),
             Ins::Move { d, s } => self.int_move(d, s),
@@ -301,6 +301,10 @@ impl Emitter<'_> {
             Ins::Spread { d, s } => self.spread_int(d, s),
             Ins::LoadSpread { d, ref mem } => self.load_spread(d, mem),
             Ins::Load { from, d, ref mem } => self.load(from, d, mem),
+            Ins::LoadPairs { low, high, ref mem } => self.load_pairs(low, high, mem),
+            Ins::StorePairs { ref mem, low, high, mask } => {
+                self.store_pairs(mem, low, high, mask);
+            }
             Ins::StoreAll { ref mem, s } => self.store_all(mem, s),
             Ins::Store { bytes, ref mem, s, mask } => self.store(bytes, mem, s, mask),
             Ins::Gather { d, base, offsets, disp, mask } => {

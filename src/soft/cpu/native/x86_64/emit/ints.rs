@@ -2,21 +2,13 @@
 
 use super::Emitter;
 use crate::soft::cpu::native::lir::{Ins, IntOp, Kind, MemRef, Reg, Test};
-use crate::soft::cpu::native::x86_64::asm::{Alu, Cond, Extend, Gpr, Mem, RAX, RCX, Rm, Shift};
+use crate::soft::cpu::native::x86_64::asm::{
+    Alu, Cond, Extend, Gpr, Mem, RAX, RCX, RDX, Rm, Shift,
+};
 use crate::soft::ir::Scalar;
 
 impl Emitter<'_> {
-    pub(super) fn compare(
-        &mut self,
-        at: usize,
-        test: Test,
-        kind: Kind,
-        wide: bool,
-        d: Reg,
-        a: Reg,
-        b: Reg,
-    ) {
-        let cond = condition(test, kind);
+    pub(super) fn compare(&mut self, at: usize, cond: Cond, wide: bool, d: Reg, a: Reg, b: Reg) {
         let a = self.int(a, RAX);
         let b = self.int_rm(b);
         self.asm.alu(Alu::Cmp, wide, a, b);
@@ -113,6 +105,9 @@ impl Emitter<'_> {
     }
 
     pub(super) fn int_op(&mut self, op: IntOp, wide: bool, d: Reg, a: Reg, b: Reg) {
+        if matches!(op, IntOp::DivSigned | IntOp::DivUnsigned) {
+            return self.divide(op == IntOp::DivSigned, wide, d, a, b);
+        }
         let to = self.int_to(d, RAX);
         let shift = match op {
             IntOp::Shl => Some(Shift::Left),
@@ -147,6 +142,37 @@ impl Emitter<'_> {
         self.int_done(d, to);
     }
 
+    /// A quotient. The instruction would stop at 0, and at a quotient that is too large: that by -1.
+    fn divide(&mut self, signed: bool, wide: bool, d: Reg, a: Reg, b: Reg) {
+        let (zero, done) = (self.asm.label(), self.asm.label());
+        let (a, b) = (self.int_rm(a), self.int_rm(b));
+        self.asm.mov(wide, RCX, b);
+        self.asm.mov(wide, RAX, a);
+        self.asm.test(wide, RCX, RCX);
+        self.asm.jump_if(Cond::Equal, zero);
+        if signed {
+            let divides = self.asm.label();
+            self.asm.alu_imm(Alu::Cmp, wide, RCX, -1);
+            self.asm.jump_if(Cond::NotEqual, divides);
+            self.asm.neg(wide, RAX);
+            self.asm.jump(done);
+            self.asm.bind(divides);
+            self.asm.sign_of_rax(wide);
+        } else {
+            self.asm.alu(Alu::Xor, false, RDX, RDX);
+        }
+        self.asm.divide(signed, wide, RCX);
+        self.asm.jump(done);
+        self.asm.bind(zero);
+        self.asm.alu(Alu::Xor, false, RAX, RAX);
+        self.asm.bind(done);
+        let to = self.int_to(d, RAX);
+        if to != RAX {
+            self.asm.mov(true, to, RAX);
+        }
+        self.int_done(d, to);
+    }
+
     pub(super) fn int_imm(&mut self, op: IntOp, wide: bool, d: Reg, a: Reg, imm: i32) {
         let to = self.int_to(d, RAX);
         match op {
@@ -176,7 +202,8 @@ impl Emitter<'_> {
     }
 }
 
-const fn condition(test: Test, kind: Kind) -> Cond {
+/// The condition that a comparison is.
+pub(super) const fn condition(test: Test, kind: Kind) -> Cond {
     match (test, kind) {
         (Test::Eq, _) => Cond::Equal,
         (Test::Ne, _) => Cond::NotEqual,

@@ -1,8 +1,9 @@
 //! Arithmetic and comparisons in each lane of a vector.
 
-use super::{Emitter, K1, SCRATCH};
+use super::{Emitter, K1, R12, SCRATCH};
+use crate::soft::cpu::native::allocate::Place;
 use crate::soft::cpu::native::lir::{Kind, Lane1, Lane2, Reg, Test};
-use crate::soft::cpu::native::x86_64::asm::{Cond, Gpr, RAX, Rm, Vector as V, ops};
+use crate::soft::cpu::native::x86_64::asm::{Cond, Gpr, Mem, Op, RAX, Rm, Vector as V, ops};
 
 impl Emitter<'_> {
     pub(super) fn is_nan(&mut self, d: Reg, a: Reg) {
@@ -210,6 +211,83 @@ impl Emitter<'_> {
         }
     }
 
+    /// Half of the lanes of a vector, in a register or in memory.
+    fn half_of(&mut self, reg: Reg, high: bool, scratch: V) -> Rm {
+        if let Place::Spill(offset) = self.place(reg) {
+            let bytes = self.width.lanes() * 2;
+            return Mem::at(R12, (offset + if high { bytes } else { 0 }) as i32).into();
+        }
+        let all = self.lanes(reg, scratch);
+        if !high {
+            return all.into();
+        }
+        let extract = if self.zmm() { ops::EXTRACTF64X4 } else { ops::EXTRACTF128 };
+        self.asm.vec_raw_imm(self.width, extract, all.0, V(0), scratch, 1);
+        scratch.into()
+    }
+
+    /// Quotients of integers by `f64`s, half of the lanes at a time. They are exact: the quotient of numbers of 32 bits
+    /// stays 2^-32 of it away from the next integer, and `f64` has 53 bits.
+    fn quotients(&mut self, signed: bool, to: V, a: Reg, b: Reg) {
+        let whole = self.zmm() || signed;
+        for (high, x, y) in [(false, SCRATCH[0], SCRATCH[1]), (true, SCRATCH[1], SCRATCH[2])] {
+            for (reg, v) in [(a, x), (b, y)] {
+                let from = self.half_of(reg, high, v);
+                self.doubles(signed, v, from);
+            }
+            self.vec(ops::DIVPD, x, x, y);
+            if whole {
+                let op = if signed { ops::CVTTPD2DQ } else { ops::CVTTPD2UDQ };
+                self.vec(op, x, V(0), x);
+            } else {
+                // The low half of a sum with 2^52 is the integer.
+                self.asm.vec_imm(self.width, ops::ROUNDPD, x, V(0), x, 11);
+                let bias = self.bias();
+                self.vec(ops::ADDPD, x, x, bias);
+            }
+        }
+        let [low, high, _] = SCRATCH;
+        if whole {
+            let insert = if self.zmm() { ops::INSERTF64X4 } else { ops::INSERTF128 };
+            self.asm.vec_imm(self.width, insert, to, low, high, 1);
+        } else {
+            self.asm.vec_imm(self.width, ops::SHUFPS, low, low, high, 0x88);
+            self.asm.vec_imm(self.width, ops::PERMQ, to, V(0), low, 0xd8);
+        }
+    }
+
+    /// 2^52 as `f64`s.
+    fn bias(&mut self) -> Mem {
+        self.pool(|lane| if lane % 2 == 0 { 0 } else { 0x4330_0000 })
+    }
+
+    fn doubles(&mut self, signed: bool, to: V, from: Rm) {
+        match (signed, self.zmm()) {
+            (true, _) => self.vec(ops::CVTDQ2PD, to, V(0), from),
+            (false, true) => self.vec(ops::CVTUDQ2PD, to, V(0), from),
+            (false, false) => {
+                // The integer in the low half of 2^52, from which that is taken again.
+                self.vec(ops::PMOVZXDQ, to, V(0), from);
+                let bias = self.bias();
+                self.vec(ops::POR, to, to, bias);
+                self.vec(ops::SUBPD, to, to, bias);
+            }
+        }
+    }
+
+    /// The high halves of products: those of even lanes, and those of odd ones.
+    fn high_products(&mut self, op: Op, to: V, a: V, b: V) {
+        let [even, x, y] = SCRATCH;
+        self.vec(op, even, a, b);
+        self.asm.vec_raw_imm(self.width, ops::PSHIFTQ, 2, even, even, 32);
+        self.asm.vec_raw_imm(self.width, ops::PSHIFTQ, 2, x, a, 32);
+        self.asm.vec_raw_imm(self.width, ops::PSHIFTQ, 2, y, b, 32);
+        self.vec(op, x, x, y);
+        let odd = self.pool(|lane| if lane % 2 == 0 { 0 } else { u32::MAX });
+        self.vec(ops::PAND, x, x, odd);
+        self.vec(ops::POR, to, even, x);
+    }
+
     pub(super) fn lane2(&mut self, op: Lane2, d: Reg, a: Reg, b: Reg) {
         let to = self.lanes_to(d, SCRATCH[0]);
         let plain = match op {
@@ -237,6 +315,16 @@ impl Emitter<'_> {
                 let b = self.lanes_rm(b, SCRATCH[2]);
                 let picks = if op == Lane2::Evens { 0b10_00_10_00 } else { 0b11_01_11_01 };
                 self.asm.vec_imm(self.width, ops::SHUFPS, to, a, b, picks);
+                return self.lanes_done(d, to);
+            }
+            Lane2::MulHighSigned | Lane2::MulHighUnsigned => {
+                let op = if op == Lane2::MulHighSigned { ops::PMULDQ } else { ops::PMULUDQ };
+                let (a, b) = (self.lanes(a, SCRATCH[1]), self.lanes(b, SCRATCH[2]));
+                self.high_products(op, to, a, b);
+                return self.lanes_done(d, to);
+            }
+            Lane2::DivSigned | Lane2::DivUnsigned => {
+                self.quotients(op == Lane2::DivSigned, to, a, b);
                 return self.lanes_done(d, to);
             }
             Lane2::MinFloat | Lane2::MaxFloat => {

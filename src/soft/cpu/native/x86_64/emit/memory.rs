@@ -3,7 +3,7 @@
 use super::{Emitter, K1, R12, SCRATCH};
 use crate::soft::cpu::native::lir::{MemRef, Reg};
 use crate::soft::cpu::native::x86_64::asm::{
-    Alu, Base, Cond, Index, Mem, RAX, RCX, RDX, Vector as V, ops,
+    Alu, Base, Cond, Index, Mem, RAX, RCX, RDX, Shift, Vector as V, ops,
 };
 use crate::soft::ir::Scalar;
 
@@ -28,6 +28,91 @@ impl Emitter<'_> {
         let to = self.lanes_to(d, SCRATCH[0]);
         self.vec(op, to, V(0), mem);
         self.lanes_done(d, to);
+    }
+
+    /// The first lanes of pairs, or the second.
+    fn pair_index(&mut self, second: bool) -> Mem {
+        self.pool(|lane| 2 * lane + u32::from(second))
+    }
+
+    pub(super) fn load_pairs(&mut self, low: Reg, high: Reg, mem: &MemRef) {
+        let mem = self.mem(mem);
+        let next = Mem { disp: mem.disp + self.width.lanes() as i32 * 4, ..mem };
+        let [_, first, second] = SCRATCH;
+        self.vec(ops::MOVUPS_LOAD, first, V(0), mem);
+        if !self.zmm() {
+            self.vec(ops::MOVUPS_LOAD, second, V(0), next);
+        }
+        for (d, which) in [(low, false), (high, true)] {
+            let to = self.lanes_to(d, SCRATCH[0]);
+            if self.zmm() {
+                let index = self.pair_index(which);
+                self.vec(ops::MOVUPS_LOAD, to, V(0), index);
+                self.vec(ops::PERMI2D, to, first, next);
+            } else {
+                let imm = if which { 0xdd } else { 0x88 };
+                self.asm.vec_imm(self.width, ops::SHUFPS, to, first, second, imm);
+                self.asm.vec_imm(self.width, ops::PERMQ, to, V(0), to, 0xd8);
+            }
+            self.lanes_done(d, to);
+        }
+    }
+
+    pub(super) fn store_pairs(&mut self, mem: &MemRef, low: Reg, high: Reg, mask: Option<Reg>) {
+        let mem = self.mem(mem);
+        let lanes = self.width.lanes();
+        for half in 0..2 {
+            let to = Mem { disp: mem.disp + (half * lanes * 4) as i32, ..mem };
+            let [pairs, other, third] = SCRATCH;
+            let first = half * lanes / 2;
+            if self.zmm() {
+                let index =
+                    self.pool(|lane| first + lane / 2 + if lane % 2 == 0 { 0 } else { lanes });
+                self.vec(ops::MOVUPS_LOAD, pairs, V(0), index);
+                let a = self.lanes(low, other);
+                let b = self.lanes_rm(high, third);
+                self.vec(ops::PERMI2D, pairs, a, b);
+                match mask {
+                    None => self.vec(ops::MOVUPS_STORE, pairs, V(0), to),
+                    Some(mask) => {
+                        self.doubled_mask(mask, half);
+                        self.asm.masked(ops::MOVUPS_STORE, K1, pairs, V(0), to);
+                    }
+                }
+                continue;
+            }
+            let index = self.pool(|lane| first + lane / 2);
+            self.vec(ops::MOVUPS_LOAD, pairs, V(0), index);
+            let a = self.lanes_rm(low, third);
+            self.vec(ops::PERMD, pairs, pairs, a);
+            self.vec(ops::MOVUPS_LOAD, other, V(0), index);
+            let b = self.lanes_rm(high, third);
+            self.vec(ops::PERMD, other, other, b);
+            self.asm.vec_imm(self.width, ops::BLENDPS, pairs, pairs, other, 0xaa);
+            match mask {
+                None => self.vec(ops::MOVUPS_STORE, pairs, V(0), to),
+                Some(mask) => {
+                    self.vec(ops::MOVUPS_LOAD, other, V(0), index);
+                    let mask = self.lanes_rm(mask, third);
+                    self.vec(ops::PERMD, other, other, mask);
+                    self.vec(ops::MASKMOVPS_STORE, pairs, other, to);
+                }
+            }
+        }
+    }
+
+    /// The mask of pairs, in mask 1: each bit of a half of the mask twice.
+    fn doubled_mask(&mut self, mask: Reg, half: u32) {
+        let mask = self.mask(mask, K1);
+        self.asm.mask2(ops::KMOVW_TO_GPR, RAX.0, mask);
+        if half != 0 {
+            self.asm.shift_imm(Shift::Right, false, RAX, 8);
+        }
+        let even = Mem::pool(self.asm.constant(&0x5555u32.to_le_bytes()));
+        self.asm.vex(ops::PDEP, false, RAX.0, RAX.0, even.into(), 0);
+        let thrice = Mem { base: Base::Gpr(RAX), index: Some((Index::Gpr(RAX), 1)), disp: 0 };
+        self.asm.lea(false, RAX, thrice);
+        self.asm.mask2(ops::KMOVW_FROM_GPR, K1.0, RAX);
     }
 
     pub(super) fn store_all(&mut self, mem: &MemRef, s: Reg) {

@@ -73,6 +73,10 @@ impl Emitter<'_> {
             }
             MemBase::Frame => Mem::at(RBP, mem.disp),
             MemBase::FrameLanes => self.frame_lanes(mem.disp),
+            MemBase::FrameWide => {
+                let first = self.frame_lanes(mem.disp);
+                Mem { index: first.index.map(|(index, _)| (index, 1)), ..first }
+            }
             MemBase::Wave => Mem::at(R14, mem.disp),
             MemBase::FrameBits => bits(self, RBP, mem.disp),
             MemBase::WaveBits => bits(self, R14, mem.disp),
