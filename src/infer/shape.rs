@@ -80,7 +80,7 @@ impl Shape {
     }
 
     /// The same axes, with the first value at the start.
-    pub(super) fn from_zero(&self) -> Self {
+    pub(super) fn at_zero(&self) -> Self {
         Self { start: 0, ..*self }
     }
 

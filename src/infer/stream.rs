@@ -54,7 +54,7 @@ impl Drop for Capturing {
 
 /// Where launches go.
 enum Sink {
-    Encode(Live),
+    Encode(Box<Live>),
     Record(Recorder),
 }
 
@@ -133,7 +133,11 @@ impl Stream {
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub fn new(gpu: &Gpu, queue: &Queue) -> Self {
-        Self { sink: Sink::Encode(Live::new(gpu, queue)), log: Log::default(), capture: None }
+        Self {
+            sink: Sink::Encode(Box::new(Live::new(gpu, queue))),
+            log: Log::default(),
+            capture: None,
+        }
     }
 
     pub(super) fn recorder() -> Self {

@@ -201,13 +201,13 @@ impl Tensor {
 
     /// The same view of other memory, with its first value at an offset.
     pub(super) fn moved(&self, memory: &Memory, offset: usize) -> Result<Self, Error> {
-        let (memory, shape) = (memory.clone(), self.shape.from_zero());
+        let (memory, shape) = (memory.clone(), self.shape.at_zero());
         Self { memory, shape, base: offset, ..*self }.checked()
     }
 
     /// Whether type, shape and strides are equal.
     pub(super) fn has_layout_of(&self, other: &Self) -> bool {
-        self.dtype == other.dtype && self.shape.from_zero() == other.shape.from_zero()
+        self.dtype == other.dtype && self.shape.at_zero() == other.shape.at_zero()
     }
 
     /// The type of the values.

@@ -56,7 +56,7 @@ impl Worker {
     pub fn spawn(name: &str) -> Result<Self, Error> {
         let (jobs, queue) = channel::<Job>();
         // Objects that Metal leaves to a pool are released with the job.
-        let run = move || queue.into_iter().for_each(|job| crate::autorelease_pool(job));
+        let run = move || queue.into_iter().for_each(crate::autorelease_pool);
         let thread = std::thread::Builder::new().name(name.into()).spawn(run)?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }

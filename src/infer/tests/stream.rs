@@ -162,8 +162,11 @@ fn reports_count_by_label_and_kernel() {
 fn streams_move_between_threads() {
     fn send<T: Send>() {}
     fn sync<T: Sync>() {}
-    (send::<crate::infer::Graph>(), send::<crate::infer::Running>());
-    (sync::<crate::infer::Graph>(), sync::<crate::infer::Kernels>(), sync::<Tensor>());
+    send::<crate::infer::Graph>();
+    send::<crate::infer::Running>();
+    sync::<crate::infer::Graph>();
+    sync::<crate::infer::Kernels>();
+    sync::<Tensor>();
     let bench = Bench::new();
     let x = bench.tensor(&[1; 8]);
     let mut stream = bench.stream();
