@@ -13,28 +13,28 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
 
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// The most tokens of a conversation, and candidates of a choice.
 const CONTEXT: usize = 2048;
 const CANDIDATES: usize = 40;
 
 /// The sizes of a model.
-struct Config {
-    layers: usize,
-    width: usize,
-    heads: usize,
-    kv_heads: usize,
+pub(crate) struct Config {
+    pub(crate) layers: usize,
+    pub(crate) width: usize,
+    pub(crate) heads: usize,
+    pub(crate) kv_heads: usize,
     /// Values of a head.
-    dim: usize,
-    hidden: usize,
-    epsilon: f32,
-    rotated: usize,
-    base: f64,
+    pub(crate) dim: usize,
+    pub(crate) hidden: usize,
+    pub(crate) epsilon: f32,
+    pub(crate) rotated: usize,
+    pub(crate) base: f64,
 }
 
 impl Config {
-    fn of(file: &Gguf) -> Result<Self> {
+    pub(crate) fn of(file: &Gguf) -> Result<Self> {
         let architecture = file.meta("general.architecture").and_then(Value::as_str);
         if architecture != Some("llama") {
             return Err(format!("the architecture is {architecture:?}, and not llama").into());
@@ -63,7 +63,7 @@ impl Config {
 }
 
 /// A model, and the keys and values of a conversation.
-struct Model {
+pub(crate) struct Model {
     config: Config,
     weights: BTreeMap<String, Tensor>,
     frequencies: Tensor,
@@ -71,7 +71,7 @@ struct Model {
 }
 
 /// What is computed for some tokens.
-struct Activations {
+pub(crate) struct Activations {
     tokens: Tensor,
     positions: Tensor,
     /// The sum that each layer adds to, its norm, and what a layer adds.
@@ -84,15 +84,15 @@ struct Activations {
     mixed: Tensor,
     gate: Tensor,
     up: Tensor,
-    logits: Tensor,
+    pub(crate) logits: Tensor,
     best: Tensor,
     best_tokens: Tensor,
     random: Tensor,
-    chosen: Tensor,
+    pub(crate) chosen: Tensor,
 }
 
 impl Model {
-    fn new(gpu: &Gpu, file: &Gguf) -> Result<Self> {
+    pub(crate) fn new(gpu: &Gpu, file: &Gguf) -> Result<Self> {
         let config = Config::of(file)?;
         let mut shown = 0;
         // SAFETY: this program does not change the file, and the user is asked not to.
@@ -123,7 +123,11 @@ impl Model {
         self.weight("output").or_else(|_| self.weight("token_embd"))
     }
 
-    fn activations(&self, gpu: &Gpu, tokens: usize) -> std::result::Result<Activations, Error> {
+    pub(crate) fn activations(
+        &self,
+        gpu: &Gpu,
+        tokens: usize,
+    ) -> std::result::Result<Activations, Error> {
         let Config { width, heads, kv_heads, dim, hidden, .. } = self.config;
         let vocabulary = self.output()?.shape()[0];
         let candidates = CANDIDATES.min(vocabulary);
@@ -150,7 +154,7 @@ impl Model {
     }
 
     /// Records everything from tokens to the choice of the next one.
-    fn forward(
+    pub(crate) fn forward(
         &self,
         ops: &Ops,
         stream: &mut Stream,
@@ -272,7 +276,7 @@ impl Random {
 }
 
 /// Writes a small model with random weights.
-fn write_random(path: &Path) -> Result<()> {
+pub(crate) fn write_random(path: &Path) -> Result<()> {
     let (layers, width, heads, kv_heads, hidden, vocabulary) = (4usize, 256, 8, 2, 512, 512);
     let mut random = Random(42);
     let mut tensors: Vec<(String, DType, Vec<usize>, Vec<u8>)> = Vec::new();
@@ -328,7 +332,7 @@ fn write_random(path: &Path) -> Result<()> {
 }
 
 /// Writes the inputs of the next step.
-fn prepare(a: &Activations, tokens: &[i32], first: usize, random: f32) -> Result<()> {
+pub(crate) fn prepare(a: &Activations, tokens: &[i32], first: usize, random: f32) -> Result<()> {
     a.tokens.write::<i32>()?.copy_from_slice(tokens);
     for (position, to) in a.positions.write::<i32>()?.iter_mut().enumerate() {
         *to = (first + position) as i32;
