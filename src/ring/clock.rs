@@ -57,7 +57,7 @@ impl fmt::Display for Hlc {
 ///
 /// ```
 /// use aruminium::ring::{Clock, Hlc, Skew};
-/// let skew: Skew = Clock::new(1).update(Hlc::new(u64::MAX >> 20, 0, 2)).unwrap_err();
+/// let skew: Skew = Clock::new(1).update(Hlc::new(u64::MAX >> 12, 0, 2)).unwrap_err();
 /// assert!(skew.ahead > skew.allowed);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

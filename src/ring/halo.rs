@@ -183,8 +183,8 @@ pub struct HaloStat {
 /// let tiles: Tiles<u32> = halo.tiles(&gpu)?;
 /// tiles.write(&[1, 2, 3, 4]);
 /// halo.exchange(&gpu.new_command_queue()?, &tiles)?;
-/// // The second tile, 2 by 1 cells with one around it: its left neighbour is the first tile.
-/// assert_eq!(tiles.buffer().read_as(|cells: &[u32]| cells[12 + 4..12 + 8].to_vec()), [2, 3, 4, 9]);
+/// // The second tile has two cells, and one at each end: its left neighbour is the first tile.
+/// assert_eq!(tiles.buffer().read_as(|cells: &[u32]| cells[4..8].to_vec()), [2, 3, 4, 9]);
 /// assert_eq!(tiles.read(), [1, 2, 3, 4]);
 /// # Ok::<(), aruminium::ring::RingError>(())
 /// ```

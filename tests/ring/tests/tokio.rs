@@ -28,7 +28,8 @@ async fn the_usage_of_ringkernel_metal() -> Result<(), Box<dyn Error>> {
     }
     let ring = Ring::open(&Gpu::open()?)?;
     let launch = Launch::new().auto_activate(false);
-    let compute = ring.spawn::<Square, Square, Count>("compute", COMPUTE, Count { handled: 0 }, launch)?;
+    let compute =
+        ring.spawn::<Square, Square, Count>("compute", COMPUTE, Count { handled: 0 }, launch)?;
     compute.activate()?;
 
     compute.send_envelope(Envelope::new(Square { value: 3.0 }, 17))?;
@@ -43,11 +44,18 @@ async fn the_usage_of_ringkernel_metal() -> Result<(), Box<dyn Error>> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_tasks_call_one_actor() -> Result<(), Box<dyn Error>> {
     let ring = Ring::open(&Gpu::open()?)?;
-    let compute = ring.spawn::<Square, Square, Count>("compute", COMPUTE, Count { handled: 0 }, Launch::new())?;
+    let compute = ring.spawn::<Square, Square, Count>(
+        "compute",
+        COMPUTE,
+        Count { handled: 0 },
+        Launch::new(),
+    )?;
     let tasks: Vec<_> = (0..200u16)
         .map(|i| {
             let compute = compute.clone();
-            tokio::spawn(async move { compute.call(Square { value: i.into() }).await.map(|reply| reply.value) })
+            tokio::spawn(async move {
+                compute.call(Square { value: i.into() }).await.map(|reply| reply.value)
+            })
         })
         .collect();
     for (i, task) in (0..200u16).zip(tasks) {
@@ -60,7 +68,12 @@ async fn many_tasks_call_one_actor() -> Result<(), Box<dyn Error>> {
 #[tokio::test]
 async fn a_future_that_is_dropped_loses_no_mail() -> Result<(), Box<dyn Error>> {
     let ring = Ring::open(&Gpu::open()?)?;
-    let compute = ring.spawn::<Square, Square, Count>("compute", COMPUTE, Count { handled: 0 }, Launch::new())?;
+    let compute = ring.spawn::<Square, Square, Count>(
+        "compute",
+        COMPUTE,
+        Count { handled: 0 },
+        Launch::new(),
+    )?;
     let waiting = compute.receive();
     assert!(tokio::time::timeout(Duration::from_millis(20), waiting).await.is_err());
     let nothing = compute.receive().within(Duration::from_millis(20)).await;
