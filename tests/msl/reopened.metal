@@ -25,7 +25,7 @@ kernel void reopened(device float* out [[buffer(0)]]) {
     out[1] = metal::max(n, Number{3}).value + max(1, 2);
     out[2] = fast::sqrt(Number{16}).value;
     out[3] = precise::sqrt(Number{16}).value;
-    out[4] = metal::fast::also(2.75f) + metal::fast::sqrt(4.0f) + metal::doubled<float>::size;
+    out[4] = metal::fast::also(2.75f) + fast::sqrt(4.0f) + metal::doubled<float>::size;
 }
 
 kernel void metal_builtins(device float* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {

@@ -81,6 +81,15 @@ pub(crate) struct Field {
     pub(crate) span: Span,
     /// The part of an object that is its class's base (C++14 class.derived).
     pub(crate) base: bool,
+    /// A bit-field is in the unit of its type at `offset`.
+    pub(crate) bits: Option<Bits>,
+}
+
+/// The bits of a bit-field in its unit (C++14 class.bit).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Bits {
+    pub(crate) shift: u32,
+    pub(crate) width: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -93,6 +102,8 @@ pub(crate) struct Struct {
     unnamed: Vec<u32>,
     pub(crate) size: u32,
     pub(crate) align: u32,
+    /// The number of bits up to the end of the last bit-field, if that is the last member so far.
+    pub(crate) bit_end: Option<u32>,
     pub(crate) union: bool,
     pub(crate) complete: bool,
 }
@@ -128,6 +139,7 @@ impl Struct {
             unnamed: Vec::new(),
             size: 1,
             align: 1,
+            bit_end: None,
             union,
             complete: false,
         }

@@ -30,7 +30,8 @@ fn declared(source: &str) -> impl Iterator<Item = (&str, &str)> {
         let (before, _) = declaration.split_once("[[function_constant(")?;
         let mut words = before.rsplit(char::is_whitespace).filter(|word| !word.is_empty());
         let (name, ty) = (words.next()?, words.next()?);
-        (words.next()? == "constant").then_some((ty, name))
+        // Steel's headers have a macro for it.
+        matches!(words.next()?, "constant" | "STEEL_CONST").then_some((ty, name))
     })
 }
 

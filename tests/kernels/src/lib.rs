@@ -2,6 +2,7 @@
 
 pub mod blocks;
 pub mod constants;
+pub mod mlx_metal;
 pub mod numbers;
 pub mod packages;
 pub mod products;

@@ -133,6 +133,22 @@ fn assemble(root: &Path, path: &Path, seen: &mut HashSet<PathBuf>) -> io::Result
     Ok(out)
 }
 
+/// A text with the files of its `#include "…"` below `root` in their place, each once.
+pub fn inlined(root: &Path, text: &str) -> io::Result<String> {
+    let (mut out, mut seen) = (String::new(), HashSet::new());
+    for line in text.lines() {
+        match included(line).map(|name| root.join(name)) {
+            Some(path) if seen.insert(path.clone()) => out += &assemble(root, &path, &mut seen)?,
+            Some(_) => {}
+            None => {
+                out += line;
+                out.push('\n');
+            }
+        }
+    }
+    Ok(out)
+}
+
 /// The name in a line `#include "name"`.
 fn included(line: &str) -> Option<&str> {
     let name = line.trim().strip_prefix('#')?.trim().strip_prefix("include")?.trim();

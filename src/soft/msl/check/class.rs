@@ -6,7 +6,7 @@ use crate::soft::msl::ast::{self, *};
 use crate::soft::msl::hir::Constant;
 use crate::soft::msl::names::Name;
 use crate::soft::msl::source::Span;
-use crate::soft::msl::types::{self, Field, MAX_SIZE, Qual, StructId, StructName, Ty, TyId, Types};
+use crate::soft::msl::types::{self, Bits, Field, MAX_SIZE, Qual, StructId, StructName, Ty, TyId, Types};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -153,10 +153,6 @@ impl Checker {
                 self.global(simple, base, index);
                 continue;
             }
-            if let Some(width) = &one.width {
-                // Not deferred: other members would be at wrong offsets.
-                self.error(width.span, "bit-field is not supported");
-            }
             self.refuse_auto(&simple.specifiers, "in non-static struct member");
             let mut qual = self.declared_type(base, &one.declarator);
             let name = one.declarator.name.as_ref().and_then(Path::plain);
@@ -178,7 +174,14 @@ impl Checker {
             }
             let attributes = simple.specifiers.attributes.iter().chain(&one.declarator.attributes);
             let align = self.alignment(qual.ty, attributes);
-            self.add_field(id, name, qual, align, span, false);
+            match &one.width {
+                Some(width) => {
+                    if !self.add_bit_field(id, name, qual, (align, width), span) {
+                        continue;
+                    }
+                }
+                None => self.add_field(id, name, qual, align, span, false),
+            }
             let default = !matches!(one.init, Init::None);
             self.classes[at].defaults.push(default.then(|| simple.clone()));
         }
@@ -208,13 +211,66 @@ impl Checker {
         }
         row.align = row.align.max(align);
         row.size = end.max(offset + size);
-        row.push(Field { name, qual, offset, span, base });
+        row.bit_end = None;
+        row.push(Field { name, qual, offset, span, base, bits: None });
         if needed > MAX_SIZE {
             let name = self.types.class_name(&self.types.class(id).name);
             let message =
                 format!("struct '{name}' is too large ({needed} bytes; at most {MAX_SIZE})");
             self.error(span, message);
         }
+    }
+
+    /// A bit-field (class.bit): in the next bits of the unit of its type, or of the following unit if they do not suffice.
+    /// False if it has no name, and is padding.
+    fn add_bit_field(
+        &mut self,
+        id: StructId,
+        name: Option<Name>,
+        qual: Qual,
+        (align, width): (u32, &Expr),
+        span: Span,
+    ) -> bool {
+        let size = self.types.size(qual.ty) * 8;
+        let integral = match *self.types.get(qual.ty) {
+            Ty::Enum(_) => true,
+            Ty::Scalar(scalar) => !scalar.is_float(),
+            _ => false,
+        };
+        let bits = self.constant_int(width).unwrap_or(1);
+        let text = name.map_or("(anonymous)".into(), |name| self.text(name));
+        let error = match () {
+            () if !integral => Some(format!("bit-field '{text}' has non-integral type")),
+            () if bits < 0 => Some(format!("bit-field '{text}' has negative width ({bits})")),
+            () if bits > i64::from(size) => {
+                Some(format!("width of bit-field '{text}' ({bits} bits) exceeds the size of its type"))
+            }
+            () if bits == 0 && name.is_some() => {
+                Some(format!("named bit-field '{text}' has zero width"))
+            }
+            () => None,
+        };
+        if let Some(message) = error {
+            self.error(width.span, message);
+            return false;
+        }
+        let row = self.types.class_mut(id);
+        let end = row.bit_end.unwrap_or(row.size_of_fields() * 8);
+        let start = if row.union { 0 } else { end };
+        let bits = bits as u32;
+        let fits = bits > 0 && start / size == (start + bits - 1) / size;
+        let start = if fits { start } else { start.next_multiple_of(size) };
+        row.align = row.align.max(align);
+        row.size = row.size_of_fields().max((start + bits).div_ceil(8));
+        row.bit_end = Some(start + bits);
+        if name.is_none() {
+            // Padding counts as a member's end even if it is the first.
+            return false;
+        }
+        let offset = start / size * (size / 8);
+        let bits = Some(Bits { shift: start % size, width: bits });
+        row.push(Field { name, qual, offset, span, base: false, bits });
+        true
     }
 
     pub(super) fn is_empty_class(&self, ty: TyId) -> bool {
@@ -382,6 +438,6 @@ impl Checker {
 impl types::Struct {
     /// The offset past the end of the fields so far.
     fn size_of_fields(&self) -> u32 {
-        if self.fields().is_empty() { 0 } else { self.size }
+        if self.fields().is_empty() && self.bit_end.is_none() { 0 } else { self.size }
     }
 }

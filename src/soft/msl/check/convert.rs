@@ -41,7 +41,15 @@ impl Checker {
             },
             _ => None,
         };
-        Source { qual: expr.qual, place: expr.place, zero, list }
+        // No reference binds to a bit-field itself (class.bit/3).
+        let place = expr.place && !self.is_bit_field(expr);
+        Source { qual: expr.qual, place, zero, list }
+    }
+
+    pub(super) fn is_bit_field(&self, expr: &Expr) -> bool {
+        let ExprKind::Field(base, index) = &expr.kind else { return false };
+        let class = self.types.structure(base.qual.ty);
+        class.is_some_and(|(_, row)| row.fields()[*index as usize].bits.is_some())
     }
 
     /// The rank of the conversion of `from` to `to`, if there is one.
@@ -445,6 +453,7 @@ impl Checker {
             && expr.qual.ty == referred.ty
             && expr.qual.space_or_thread() == referred.space_or_thread()
             && !matches!(expr.kind, ExprKind::Swizzle(..))
+            && !self.is_bit_field(&expr)
             && rank != Rank::User;
         let place = if direct {
             self.take_address(&expr);

@@ -329,7 +329,10 @@ impl<'a, F: Facts> Machine<'a, F> {
             ExprKind::UnionValue(member, value) => {
                 Item::Member(*member, Box::new(self.run(value)?))
             }
-            ExprKind::Field(base, index) if !expr.place => self.run(base)?.part(*index)?.clone(),
+            ExprKind::Field(base, index) if !expr.place => {
+                let item = self.run(base)?.part(*index)?.clone();
+                self.cut(item, base.qual.ty, *index)
+            }
             ExprKind::Element(base, index) if !expr.place => {
                 let index = self.index(index)?;
                 self.run(base)?.part(index)?.clone()
@@ -579,10 +582,32 @@ impl<'a, F: Facts> Machine<'a, F> {
             return self.picked(value, base.qual.ty, picks);
         }
         let place = self.place(expr)?;
-        match self.read(&place)? {
+        let item = self.read(&place)?;
+        let item = match &expr.kind {
+            ExprKind::Field(base, index) => self.cut(item, base.qual.ty, *index),
+            _ => item,
+        };
+        match item {
             Item::Nothing if !self.is_empty(expr.qual.ty) => Err(NotConstant),
             item => Ok(item),
         }
+    }
+
+    /// A member's value cut to its bits if it is a bit-field.
+    fn cut(&self, item: Item, class: TyId, index: u32) -> Item {
+        let types = self.facts.types();
+        let field = types.structure(class).and_then(|(_, row)| row.fields().get(index as usize));
+        let Some((field, cut)) = field.and_then(|field| Some((field, field.bits?))) else {
+            return item;
+        };
+        let (Item::Scalar(Constant::Int(value)), Ok((scalar, _))) = (&item, self.shape(field.qual.ty))
+        else {
+            return item;
+        };
+        let up = value << (64 - cut.width);
+        let down = 64 - cut.width;
+        let value = if scalar.is_signed() { (up as i64 >> down) as u64 } else { up >> down };
+        Item::Scalar(Constant::Int(value))
     }
 
     /// Whether objects of the type have no value: classes without data.

@@ -371,7 +371,14 @@ impl Checker {
         let mut owner = path.clone();
         owner.parts.pop();
         match self.lookup_path(&owner) {
-            Found::Entities(list) => list.contains(&Entity::Namespace(LIBRARY_SCOPE)),
+            // A program's `metal::fast` has the library's names too.
+            Found::Entities(list) => list.iter().any(|entity| match entity {
+                Entity::Namespace(LIBRARY_SCOPE | super::REOPENED_SCOPE) => true,
+                Entity::Namespace(scope) => {
+                    self.scopes[scope.0 as usize].bases.contains(&LIBRARY_SCOPE)
+                }
+                _ => false,
+            }),
             _ => false,
         }
     }

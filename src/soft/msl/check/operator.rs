@@ -177,8 +177,13 @@ impl Checker {
             }
             _ => false,
         };
-        if !operand.place || component {
-            let what = if component { "vector element" } else { "rvalue" };
+        let bit_field = self.is_bit_field(&operand);
+        if !operand.place || component || bit_field {
+            let what = match () {
+                () if bit_field => "bit-field",
+                () if component => "vector element",
+                () => "rvalue",
+            };
             self.error(span, format!("cannot take the address of {what}"));
             return self.error_expr(span);
         }

@@ -178,9 +178,13 @@ impl Body<'_, '_> {
             }
             _ => {
                 for (at, part) in parts.iter().enumerate() {
-                    let offset = self.field_offset(ty, at as u32);
-                    let to = self.b.field(pointer, i64::from(offset));
-                    self.put(to, part);
+                    match self.field_place(pointer, ty, at as u32) {
+                        Place::Memory(to) => self.put(to, part),
+                        bits => {
+                            let value = self.value(part);
+                            self.store(&bits, value);
+                        }
+                    }
                 }
             }
         }

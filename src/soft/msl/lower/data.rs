@@ -4,7 +4,7 @@ use super::Lowering;
 use crate::soft::msl::check::evaluate::Item;
 use crate::soft::msl::check::{Global, constant_bits};
 use crate::soft::msl::hir::{Expr, ExprKind};
-use crate::soft::msl::types::{Ty, TyId, Types};
+use crate::soft::msl::types::{Bits, Ty, TyId, Types};
 
 impl Lowering<'_> {
     /// The bytes of a `constant` variable.
@@ -33,8 +33,12 @@ impl Lowering<'_> {
             (_, ExprKind::Zero) => Some(()),
             (Ty::Struct(_) | Ty::Array(..) | Ty::Matrix(..), ExprKind::Aggregate(parts)) => {
                 parts.iter().enumerate().try_for_each(|(index, part)| {
-                    let (offset, ty) = self.part_of(ty, index as u32)?;
-                    self.write(bytes, at + offset, ty, part)
+                    let (offset, inner, cut) = self.part_of(ty, index as u32)?;
+                    if cut.is_some() {
+                        let item = self.special.evaluate_item(part)?;
+                        return self.write_scalar(bytes, at + offset, (inner, cut), &item);
+                    }
+                    self.write(bytes, at + offset, inner, part)
                 })
             }
             // Another table.
@@ -62,38 +66,65 @@ impl Lowering<'_> {
             }
             Item::Address(_) => None,
             Item::Parts(parts) => parts.iter().enumerate().try_for_each(|(index, part)| {
-                let (offset, ty) = self.part_of(ty, index as u32)?;
-                self.write_item(bytes, at + offset, ty, part)
+                let (offset, inner, cut) = self.part_of(ty, index as u32)?;
+                match cut {
+                    Some(_) => self.write_scalar(bytes, at + offset, (inner, cut), part),
+                    None => self.write_item(bytes, at + offset, inner, part),
+                }
             }),
             Item::Member(member, value) => {
-                let (offset, ty) = self.part_of(ty, *member)?;
-                self.write_item(bytes, at + offset, ty, value)
+                let (offset, inner, cut) = self.part_of(ty, *member)?;
+                match cut {
+                    Some(_) => self.write_scalar(bytes, at + offset, (inner, cut), value),
+                    None => self.write_item(bytes, at + offset, inner, value),
+                }
             }
-            Item::Scalar(value) => {
-                let scalar = match self.types.get(ty) {
-                    Ty::Enum(id) => self.types.enumeration(*id).underlying,
-                    Ty::Atomic(scalar) => *scalar,
-                    _ => self.types.arithmetic(ty)?.0,
-                };
-                let size = scalar.bytes() as usize;
-                let raw = constant_bits(*value, scalar).to_le_bytes();
-                bytes.get_mut(at as usize..at as usize + size)?.copy_from_slice(&raw[..size]);
-                Some(())
-            }
+            Item::Scalar(_) => self.write_scalar(bytes, at, (ty, None), item),
         }
     }
 
-    /// The offset and the type of a member, element, column or component.
-    fn part_of(&self, ty: TyId, index: u32) -> Option<(u32, TyId)> {
+    /// Writes a number; of a bit-field only its bits.
+    fn write_scalar(
+        &self,
+        bytes: &mut [u8],
+        at: u32,
+        (ty, cut): (TyId, Option<Bits>),
+        item: &Item,
+    ) -> Option<()> {
+        let value = match item {
+            Item::Scalar(value) => *value,
+            Item::Zero => return Some(()),
+            _ => return None,
+        };
+        let scalar = match self.types.get(ty) {
+            Ty::Enum(id) => self.types.enumeration(*id).underlying,
+            Ty::Atomic(scalar) => *scalar,
+            _ => self.types.arithmetic(ty)?.0,
+        };
+        let size = scalar.bytes() as usize;
+        let mut raw = constant_bits(value, scalar);
+        let target = bytes.get_mut(at as usize..at as usize + size)?;
+        if let Some(Bits { shift, width }) = cut {
+            let mut unit = [0; 8];
+            unit[..size].copy_from_slice(target);
+            let mask = u64::MAX >> (64 - width) << shift;
+            raw = u64::from_le_bytes(unit) & !mask | raw << shift & mask;
+        }
+        target.copy_from_slice(&raw.to_le_bytes()[..size]);
+        Some(())
+    }
+
+    /// The offset and the type of a member, element, column or component, and the bits of a bit-field.
+    fn part_of(&self, ty: TyId, index: u32) -> Option<(u32, TyId, Option<Bits>)> {
         let element = match *self.types.get(ty) {
             Ty::Struct(id) => {
                 let field = self.types.class(id).fields().get(index as usize)?;
-                return Some((field.offset, field.qual.ty));
+                return Some((field.offset, field.qual.ty, field.bits));
             }
             Ty::Array(element, _) => element,
             Ty::Matrix(..) => self.types.column(ty),
             _ => Types::scalar(self.types.arithmetic(ty)?.0),
         };
-        Some((index.checked_mul(self.types.size(element))?, element))
+        Some((index.checked_mul(self.types.size(element))?, element, None))
     }
 }

@@ -3,7 +3,7 @@
 use super::{Body, Slot};
 use crate::soft::ir::{Op, Scalar, Type, Value, VarId};
 use crate::soft::msl::hir::{Constant, Expr, ExprKind, GlobalIndex};
-use crate::soft::msl::types::{Ty, TyId};
+use crate::soft::msl::types::{Bits, Ty, TyId};
 
 /// The location of an lvalue.
 #[derive(Clone, Debug)]
@@ -16,6 +16,8 @@ pub(super) enum Place {
     Components(Box<Place>, Vec<u8>, Type),
     /// One component of a vector, by an index at run time.
     Component(Box<Place>, Value, Type),
+    /// A bit-field in the unit at an address, which has this type.
+    Bits(Value, Scalar, Bits),
 }
 
 impl Body<'_, '_> {
@@ -45,8 +47,7 @@ impl Body<'_, '_> {
             ExprKind::Deref(pointer) => Place::Memory(self.value(pointer)),
             ExprKind::Field(base, index) => {
                 let pointer = self.address(base);
-                let offset = self.field_offset(base.qual.ty, *index);
-                Place::Memory(self.b.field(pointer, i64::from(offset)))
+                self.field_place(pointer, base.qual.ty, *index)
             }
             ExprKind::Element(base, index) => self.element(base, index),
             ExprKind::Swizzle(base, picks) => {
@@ -166,6 +167,23 @@ impl Body<'_, '_> {
         types.structure(ty).map_or(0, |(_, row)| row.fields()[index as usize].offset)
     }
 
+    /// A member of the object at an address.
+    pub(super) fn field_place(&mut self, pointer: Value, ty: TyId, index: u32) -> Place {
+        let offset = self.field_offset(ty, index);
+        let pointer = self.b.field(pointer, i64::from(offset));
+        let field =
+            self.module.types.structure(ty).and_then(|(_, row)| row.fields().get(index as usize));
+        let Some((ty, bits)) = field.and_then(|field| Some((field.qual.ty, field.bits?))) else {
+            return Place::Memory(pointer);
+        };
+        // A `bool` is a byte in memory.
+        let scalar = match self.ty(ty).scalar() {
+            Some(Scalar::Bool) | None => Scalar::U8,
+            Some(scalar) => scalar,
+        };
+        Place::Bits(pointer, scalar, bits)
+    }
+
     fn element(&mut self, base: &Expr, index: &Expr) -> Place {
         let types = self.module.types;
         let (element, vector) = match *types.get(base.qual.ty) {
@@ -202,6 +220,16 @@ impl Body<'_, '_> {
             Place::Register(variable) => self.b.get(*variable),
             Place::Memory(pointer) => self.b.load(*pointer, ty),
             Place::Value(value) => *value,
+            Place::Bits(pointer, scalar, bits) => {
+                let unit = self.b.load(*pointer, Type::Scalar(*scalar));
+                // To the top and down again, which extends the sign of a signed one.
+                let size = scalar.bytes() * 8;
+                let up = self.b.int(*scalar, i64::from(size - bits.shift - bits.width));
+                let down = self.b.int(*scalar, i64::from(size - bits.width));
+                let value = self.b.op(Op::Shl, &[unit, up]);
+                let value = self.b.op(Op::Shr, &[value, down]);
+                self.b.convert(value, ty)
+            }
             Place::Components(inner, picks, whole) => {
                 let vector = self.load(inner, *whole);
                 let picks: Vec<u32> = picks.iter().map(|&pick| u32::from(pick)).collect();
@@ -222,6 +250,20 @@ impl Body<'_, '_> {
             Place::Register(variable) => self.b.set(*variable, value),
             Place::Memory(pointer) => self.b.store(*pointer, value),
             Place::Value(_) => self.error("this lvalue cannot be written"),
+            Place::Bits(pointer, scalar, bits) => {
+                let ty = Type::Scalar(*scalar);
+                let unit = self.b.load(*pointer, ty);
+                let mask = u64::MAX >> (64 - bits.width) << bits.shift;
+                let (mask, rest) =
+                    (self.b.int(*scalar, mask as i64), self.b.int(*scalar, !mask as i64));
+                let shift = self.b.int(*scalar, i64::from(bits.shift));
+                let value = self.b.convert(value, ty);
+                let value = self.b.op(Op::Shl, &[value, shift]);
+                let value = self.b.op(Op::And, &[value, mask]);
+                let kept = self.b.op(Op::And, &[unit, rest]);
+                let unit = self.b.op(Op::Or, &[kept, value]);
+                self.b.store(*pointer, unit);
+            }
             Place::Components(inner, picks, whole) => {
                 let parts: Vec<Value> = match picks.len() {
                     1 => vec![value],

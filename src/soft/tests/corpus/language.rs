@@ -146,6 +146,28 @@ fn classes() {
 }
 
 #[test]
+fn bit_fields() {
+    let mut file =
+        File::open("bit_fields.metal", include_str!("../../../../tests/msl/bit_fields.metal"));
+    // Units of 32 bits: low, middle and high; `other` and the bits after it; `last`.
+    let unit = |low: u32, middle: i32, high: u32| {
+        low & 7 | (middle as u32 & 31) << 3 | (high & 0xf_ffff) << 8
+    };
+    let words = [unit(6, -7, 0xabcde), 0xffff | 1 << 16 | 2 << 18, 0xf5];
+    file.kernel("read").input(&words).expects(&[
+        6, -7, 0xabcde, 0xffff, 1, 2, 5, -3 + 1000, 1, 2 + 9,
+    ]);
+    let written: Vec<u32> = (0..8u32)
+        .flat_map(|i| {
+            let flags = i | (i & 1) << 16 | (i % 3) << 18;
+            [unit(i, i as i32 - 4, (1 << i) + 1), flags, (10 + i & 15) ^ 3]
+        })
+        .collect();
+    file.kernel("write").grid(8, 1, 1).expects(&written);
+    file.finish();
+}
+
+#[test]
 fn overloads() {
     let mut file =
         File::open("overloads.metal", include_str!("../../../../tests/msl/overloads.metal"));
