@@ -201,6 +201,8 @@ pub(crate) struct Signature {
     pub(crate) constant: bool,
     pub(crate) space: Option<AddressSpace>,
     pub(crate) trailing: Option<TypeName>,
+    /// Of a lambda: its copies may change.
+    pub(crate) mutable: bool,
 }
 
 #[derive(Debug)]
@@ -332,13 +334,15 @@ pub(crate) enum ClassKind {
 pub(crate) struct Class {
     pub(crate) kind: ClassKind,
     pub(crate) name: Option<Path>,
-    /// With the packs that an expansion of bases mentions.
-    pub(crate) bases: Vec<(Path, Option<Mentioned>)>,
+    pub(crate) bases: Vec<Base>,
     /// `None` for a declaration without a body.
     pub(crate) members: Option<Vec<Decl>>,
     pub(crate) attributes: Vec<Attribute>,
     pub(crate) span: Span,
 }
+
+/// A base with the packs that it mentions, if it is an expansion.
+pub(crate) type Base = (Path, Option<Mentioned>);
 
 #[derive(Debug)]
 pub(crate) struct Enum {
@@ -474,8 +478,29 @@ pub(crate) enum ExprKind {
     Fold(Arc<Fold>),
     /// `noexcept(e)`
     Noexcept,
+    Lambda(Arc<Lambda>),
     /// `__is_class(T)`
     Trait(Trait, Vec<TemplateArgument>),
+}
+
+/// `[captures](parameters) { … }` (C++14 expr.prim.lambda)
+#[derive(Debug)]
+pub(crate) struct Lambda {
+    /// `[=]` (false) and `[&]` (true).
+    pub(crate) default: Option<bool>,
+    pub(crate) captures: Vec<Capture>,
+    /// The call operator, a template if a parameter is `auto`.
+    pub(crate) operator: Decl,
+    /// The names in the body, of which a default captures the variables.
+    pub(crate) mentioned: Mentioned,
+}
+
+/// `x`, `&x` and `x = init`; `this` has the keyword's name.
+#[derive(Debug)]
+pub(crate) struct Capture {
+    pub(crate) name: Ident,
+    pub(crate) reference: bool,
+    pub(crate) init: Option<Expr>,
 }
 
 /// The designator of a list element.

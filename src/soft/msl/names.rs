@@ -49,6 +49,9 @@ known_names! {
     ELIF "elif" ENDIF "endif" ERROR "error" WARNING "warning" PRAGMA "pragma" ONCE "once"
     METAL "metal" STD "std"
     FAST "fast" PRECISE "precise" FINAL "final" OVERRIDE "override" VOTE_T "vote_t"
+    // The types of a lambda's `auto` parameters.
+    AUTO_0 "auto:1" AUTO_1 "auto:2" AUTO_2 "auto:3" AUTO_3 "auto:4" AUTO_4 "auto:5" AUTO_5 "auto:6"
+    AUTO_6 "auto:7" AUTO_7 "auto:8"
     THREAD_ELEMENTS "thread_elements" SIMD "simd" RAYTRACING "raytracing" BEGIN "begin" END "end"
 }
 

@@ -134,6 +134,12 @@ impl Checker {
         });
         if member {
             if let Some(this) = self.this_object(span) {
+                let this = match candidates.first() {
+                    Some(Candidate::Func(id)) if self.is_of_other(*id, &this) => {
+                        self.enclosing_object(this, span)
+                    }
+                    _ => this,
+                };
                 let this = self.part_named(this, path, span);
                 let name = self.label_name(&path.last().name);
                 let explicit = path.last().arguments.clone();
@@ -208,6 +214,12 @@ impl Checker {
                 self.error_expr(span)
             }
         }
+    }
+
+    /// Whether a member function is of another class than the object's.
+    fn is_of_other(&self, id: FuncId, object: &Expr) -> bool {
+        let class = self.types.structure(object.qual.ty).map(|found| found.0);
+        self.func(id).class != class
     }
 
     /// The best of the candidates, if there is one.

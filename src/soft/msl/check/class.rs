@@ -122,15 +122,19 @@ impl Checker {
                 other => self.declare(other),
             }
         }
+        self.complete_class(id);
+        for member in functions {
+            self.declare(member);
+        }
+    }
+
+    /// Ends the data members of a class.
+    pub(super) fn complete_class(&mut self, id: StructId) {
         let row = self.types.class_mut(id);
         row.complete = true;
         let align = row.align.max(1);
         let end = row.size_of_fields();
-        let size = end.next_multiple_of(align).max(align);
-        row.size = size;
-        for member in functions {
-            self.declare(member);
-        }
+        row.size = end.next_multiple_of(align).max(align);
     }
 
     fn fields(&mut self, id: StructId, simple: &Arc<Simple>) {
@@ -187,7 +191,7 @@ impl Checker {
         }
     }
 
-    fn add_field(
+    pub(super) fn add_field(
         &mut self,
         id: StructId,
         name: Option<Name>,

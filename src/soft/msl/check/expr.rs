@@ -64,7 +64,10 @@ impl Checker {
                 self.value(self::ExprKind::Constant(Constant::Int(0)), Types::NULLPTR, span)
             }
             ExprKind::This => match self.this_object(span) {
-                Some(object) => self.address_of(object, span),
+                Some(object) => {
+                    let object = self.enclosing_object(object, span);
+                    self.address_of(object, span)
+                }
                 None => {
                     self.error(
                         span,
@@ -185,6 +188,13 @@ impl Checker {
                 self.error_expr(span)
             }
             ExprKind::Fold(fold) => self.fold(fold, span),
+            ExprKind::Lambda(lambda) => {
+                if self.body.is_none() {
+                    self.error(span, "lambda expression outside of a function is not supported");
+                    return self.error_expr(span);
+                }
+                self.lambda(lambda, span)
+            }
             ExprKind::Trait(which, operands) => self.trait_value(*which, operands, span),
             ExprKind::Noexcept => {
                 let kind = self::ExprKind::Constant(Constant::Int(1));
@@ -360,7 +370,7 @@ impl Checker {
                 }
                 None => self.undeclared(path),
             },
-            Found::Member(class, fields) => match self.this_object(span) {
+            Found::Member(class, fields) => match self.object_of_class(class, span) {
                 Some(object) if *self.types.get(object.qual.ty) == Ty::Struct(class) => {
                     self.field(object, &fields, span)
                 }

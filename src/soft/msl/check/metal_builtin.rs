@@ -30,7 +30,14 @@ const GETTERS: &[(&str, Input)] = &[
 
 impl Checker {
     pub(super) fn metal_builtin(&self, name: Name) -> Option<MetalBuiltin> {
-        let name = self.context.names.text(name).strip_prefix("__metal_")?;
+        let name = self.context.names.text(name);
+        if let Some(counts) = name.strip_prefix("__builtin_") {
+            // Clang's own, of `int`; with `l` and `ll` of longer types.
+            let plain = counts.trim_end_matches('l');
+            let known = matches!(plain, "clz" | "ctz" | "popcount");
+            return known.then(|| MetalBuiltin::Function(plain.to_owned()));
+        }
+        let name = name.strip_prefix("__metal_")?;
         if let Some(what) = name.strip_prefix("get_") {
             let other = GETTERS.iter().find(|row| row.0 == what).map(|row| row.1);
             let input = || Input::ALL.iter().copied().find(|input| input.name() == what);

@@ -19,6 +19,7 @@ pub(crate) mod entry;
 pub(crate) mod evaluate;
 mod expr;
 mod init;
+mod lambda;
 pub(crate) mod library;
 mod library_call;
 mod lookup;

@@ -85,7 +85,7 @@ impl Parser<'_> {
         &mut self,
         name: Option<&Path>,
         scope: ScopeIndex,
-    ) -> Parse<(Vec<(Path, Option<Mentioned>)>, Vec<Decl>)> {
+    ) -> Parse<(Vec<Base>, Vec<Decl>)> {
         let mut bases = Vec::new();
         if self.eat(Punct::Colon) {
             loop {

@@ -439,9 +439,7 @@ impl Parser<'_> {
                 let span = self.span_from(span);
                 Ok(Expr { span, ..inner })
             }
-            Kind::Punct(Punct::LBracket) => {
-                self.fail(span, "lambda expressions are not supported in Metal")
-            }
+            Kind::Punct(Punct::LBracket) => self.lambda(),
             Kind::Ident if token.name.is_keyword() => self.keyword_expr(),
             Kind::Ident | Kind::Punct(Punct::Scope) => self.path_expr(),
             _ => self.fail(span, "expected expression"),

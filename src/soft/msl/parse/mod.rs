@@ -3,6 +3,7 @@
 mod class;
 mod decl;
 mod expr;
+mod lambda;
 pub(crate) mod scope;
 mod stmt;
 mod types;

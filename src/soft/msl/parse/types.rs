@@ -554,7 +554,7 @@ impl Parser<'_> {
     }
 
     /// signature: '(' parameters ')' this-qualifiers ('->' type)?
-    fn signature(&mut self) -> Parse<Signature> {
+    pub(super) fn signature(&mut self) -> Parse<Signature> {
         self.expect(Punct::LParen)?;
         let mut parameters = Vec::new();
         self.bracketed(|this| {
@@ -579,11 +579,19 @@ impl Parser<'_> {
             })
         })?;
         self.expect(Punct::RParen)?;
-        let mut signature = Signature { parameters, constant: false, space: None, trailing: None };
+        let mut signature = Signature {
+            parameters,
+            constant: false,
+            space: None,
+            trailing: None,
+            mutable: false,
+        };
         loop {
             let token = self.token();
             match token.name {
                 Name::CONST => signature.constant = true,
+                Name::MUTABLE => signature.mutable = true,
+                Name::CONSTEXPR => {}
                 Name::VOLATILE | Name::FINAL | Name::OVERRIDE if token.kind == Kind::Ident => {}
                 Name::NOEXCEPT => {
                     self.advance();
@@ -597,6 +605,12 @@ impl Parser<'_> {
                     None => break,
                 },
             }
+            self.advance();
+        }
+        // `&` and `&&` after a member's parameters (dcl.fct/6): objects are treated alike.
+        if (self.is(Punct::Amp) || self.is(Punct::AndAnd))
+            && matches!(self.peek(1).kind, Kind::Punct(Punct::LBrace | Punct::Semi | Punct::Arrow))
+        {
             self.advance();
         }
         if self.eat(Punct::Arrow) {

@@ -160,10 +160,24 @@ fn bit_fields() {
     let written: Vec<u32> = (0..8u32)
         .flat_map(|i| {
             let flags = i | (i & 1) << 16 | (i % 3) << 18;
-            [unit(i, i as i32 - 4, (1 << i) + 1), flags, (10 + i & 15) ^ 3]
+            [unit(i, i as i32 - 4, (1 << i) + 1), flags, ((10 + i) & 15) ^ 3]
         })
         .collect();
     file.kernel("write").grid(8, 1, 1).expects(&written);
+    file.finish();
+}
+
+#[test]
+fn lambdas() {
+    let mut file = File::open("lambdas.metal", include_str!("../../../../tests/msl/lambdas.metal"));
+    let expected: Vec<i32> = (0..8)
+        .flat_map(|x| {
+            let whole = (12 + 5 + x) + (5 + 1 + 5 + x);
+            [x + 1 + 3 + 7 + 50 + 3, 107 + 9, whole + 2 + 5, 2 * 3 + 4 + 3]
+        })
+        .collect();
+    file.kernel("lambdas").grid(8, 1, 1).expects(&expected);
+    file.kernel("qualified").expects(&[6]);
     file.finish();
 }
 

@@ -1,0 +1,156 @@
+//! Lambda expressions (C++14 expr.prim.lambda): a class with the captures as members and the call operator. The class's
+//! scope is inside that of the lambda, so that its members hide the variables that they copy or refer to.
+
+use super::lookup::Found;
+use super::{Checker, Class, Entity, ScopeKind};
+use crate::soft::msl::ast;
+use crate::soft::msl::hir::{Expr, ExprKind};
+use crate::soft::msl::names::Name;
+use crate::soft::msl::source::Span;
+use crate::soft::msl::types::{self, Qual, StructId, StructName, Ty, TyId, Types};
+
+/// A member of a closure and its initial value.
+struct Captured {
+    name: Name,
+    qual: Qual,
+    value: Expr,
+}
+
+impl Checker {
+    pub(super) fn lambda(&mut self, lambda: &ast::Lambda, span: Span) -> Expr {
+        let captured = self.captured(lambda, span);
+        let name = StructName::plain("(lambda)");
+        let id = self.types.add_class(types::Struct::new(name, false));
+        let scope = self.new_scope(ScopeKind::Class(id), self.scope);
+        self.classes.push(Class::new(scope));
+        for one in &captured {
+            let align = self.types.layout(one.qual.ty).map_or(1, |layout| layout.1);
+            self.add_field(id, Some(one.name), one.qual, align, span, false);
+            self.classes[id.0 as usize].defaults.push(None);
+        }
+        self.complete_class(id);
+        let ty = self.types.intern(Ty::Struct(id));
+        self.outside(scope, |this| this.declare(&lambda.operator));
+        let values = captured.into_iter().map(|one| one.value).collect();
+        self.value(ExprKind::Aggregate(values), ty, span)
+    }
+
+    fn captured(&mut self, lambda: &ast::Lambda, span: Span) -> Vec<Captured> {
+        let mut all: Vec<Captured> = Vec::new();
+        for ast::Capture { name, reference, init } in &lambda.captures {
+            let value = match init {
+                Some(init) => self.expr(init),
+                None if name.name == Name::THIS => match self.this_object(name.span) {
+                    Some(object) => {
+                        let object = self.enclosing_object(object, name.span);
+                        self.address_of(object, name.span)
+                    }
+                    None => {
+                        self.error(name.span, "'this' cannot be captured in this context");
+                        continue;
+                    }
+                },
+                None => match self.lookup(name.name) {
+                    // Variables at program scope need no capture.
+                    Found::Entities(list)
+                        if !matches!(list.first(), Some(Entity::Local(_) | Entity::Binding(_))) =>
+                    {
+                        let text = self.text(name.name);
+                        let message =
+                            format!("'{text}' cannot be captured because it is not a local variable");
+                        self.error(name.span, message);
+                        continue;
+                    }
+                    _ => self.path(&ast::Path::of(name.name, name.span)),
+                },
+            };
+            all.extend(self.capture(name.name, value, *reference, span));
+        }
+        let Some(reference) = lambda.default else { return all };
+        for &name in lambda.mentioned.iter() {
+            if all.iter().any(|one| one.name == name) {
+                continue;
+            }
+            let value = match self.lookup(name) {
+                Found::Entities(list) => match list.first() {
+                    Some(Entity::Local(variable)) if self.is_of_here(*variable) => {
+                        self.path(&ast::Path::of(name, span))
+                    }
+                    Some(Entity::Binding(_)) => self.path(&ast::Path::of(name, span)),
+                    _ => continue,
+                },
+                Found::Member(..) | Found::Nothing if name != Name::THIS => {
+                    // A member needs `this`, once.
+                    let member = matches!(self.lookup(name), Found::Member(..));
+                    if member && !all.iter().any(|one| one.name == Name::THIS) {
+                        all.extend(self.captured_this(span));
+                    }
+                    continue;
+                }
+                _ => {
+                    all.extend(self.captured_this(span));
+                    continue;
+                }
+            };
+            all.extend(self.capture(name, value, reference, span));
+        }
+        all
+    }
+
+    fn captured_this(&mut self, span: Span) -> Option<Captured> {
+        let object = self.this_object(span)?;
+        let object = self.enclosing_object(object, span);
+        let value = self.address_of(object, span);
+        self.capture(Name::THIS, value, false, span)
+    }
+
+    /// Whether a variable is one of the function that is being checked, and not a known constant.
+    fn is_of_here(&self, variable: super::VariableId) -> bool {
+        let row = &self.variables[variable.0 as usize];
+        self.body.as_ref().is_some_and(|body| body.owner == row.owner) && row.value.is_none()
+    }
+
+    fn capture(&mut self, name: Name, value: Expr, reference: bool, span: Span) -> Option<Captured> {
+        if value.qual.ty == Types::UNKNOWN {
+            return None;
+        }
+        if reference {
+            let referred =
+                Qual { space: Some(value.qual.space_or_thread()), ..value.qual };
+            let qual = Qual::plain(self.types.intern(Ty::Reference(referred)));
+            let value = self.implicit(value, qual, "bind a reference of type");
+            return Some(Captured { name, qual, value });
+        }
+        let ty = value.qual.ty;
+        // Arrays are copied whole.
+        let value = match value.place {
+            true => self.value(ExprKind::Load(Box::new(value)), ty, span),
+            false => value,
+        };
+        Some(Captured { name, qual: Qual::plain(ty), value })
+    }
+
+    /// The member of a closure that is its captured `this`.
+    pub(super) fn this_of_closure(&self, ty: TyId) -> Option<u32> {
+        let (_, row) = self.types.structure(ty)?;
+        row.field_named(Name::THIS).map(|at| at as u32)
+    }
+
+    /// `this` as an object of a class: in a lambda that captures it, that of the function around.
+    pub(super) fn object_of_class(&mut self, class: StructId, span: Span) -> Option<Expr> {
+        let object = self.this_object(span)?;
+        let is_other = *self.types.get(object.qual.ty) != Ty::Struct(class);
+        Some(if is_other { self.enclosing_object(object, span) } else { object })
+    }
+
+    /// The object of the enclosing member function in a lambda that captures it; the lambda itself otherwise.
+    pub(super) fn enclosing_object(&mut self, object: Expr, span: Span) -> Expr {
+        match self.this_of_closure(object.qual.ty) {
+            Some(field) => {
+                let pointer = self.field(object, &[field], span);
+                self.deref(pointer, span)
+            }
+            None => object,
+        }
+    }
+}

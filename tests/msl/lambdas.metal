@@ -1,0 +1,41 @@
+// Lambda expressions (C++14 expr.prim.lambda; MSL 3.2).
+#include <metal_stdlib>
+using namespace metal;
+
+template <typename F> int repeat(int n, F f) {
+    int sum = 0;
+    for (int i = 0; i < n; ++i) sum += f(i);
+    return sum;
+}
+constant int offset = 3;
+struct Scaled {
+    int factor;
+    int twice(int x) const { return 2 * x; }
+    int apply(int x) const {
+        auto f = [this](int y) { return y * factor + twice(y); };
+        auto g = [&](int y) { return f(y) + this->factor; };
+        return g(x);
+    }
+};
+kernel void lambdas(device int* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
+    int x = int(i), count = 0, list[2] = {4, 5};
+    constexpr int known = 7;
+    auto by_value = [x](int y) { return x + y + offset + known; };
+    auto by_reference = [&count, step = 2](int y) { count += step; return y; };
+    auto whole = [=](auto a, auto b) { return a * 10 + b + list[1] + x; };
+    auto all = [&] { count += 100; list[0] = 9; };
+    x = 1000;
+    int r = by_value(1);
+    r += by_reference(20) + by_reference(30);
+    all();
+    r += repeat(3, [&](int n) -> int { ++count; return n; });
+    auto counter = [n = 0]() mutable { return ++n; };
+    counter();
+    Scaled s = {3};
+    out[i * 4] = r;
+    out[i * 4 + 1] = count + list[0];
+    out[i * 4 + 2] = whole(1, 2) + int(whole(0.5f, 1u)) + counter() + [](int y) { return y; }(5);
+    out[i * 4 + 3] = s.apply(2);
+}
+struct Moved { int n; int get() && { return n; } };
+kernel void qualified(device int* out [[buffer(0)]]) { out[0] = Moved{6}.get(); }
