@@ -6,7 +6,9 @@ use crate::soft::msl::ast::{self, *};
 use crate::soft::msl::hir::Constant;
 use crate::soft::msl::names::Name;
 use crate::soft::msl::source::Span;
-use crate::soft::msl::types::{self, Bits, Field, MAX_SIZE, Qual, StructId, StructName, Ty, TyId, Types};
+use crate::soft::msl::types::{
+    self, Bits, Field, MAX_SIZE, Qual, StructId, StructName, Ty, TyId, Types,
+};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -246,9 +248,9 @@ impl Checker {
         let error = match () {
             () if !integral => Some(format!("bit-field '{text}' has non-integral type")),
             () if bits < 0 => Some(format!("bit-field '{text}' has negative width ({bits})")),
-            () if bits > i64::from(size) => {
-                Some(format!("width of bit-field '{text}' ({bits} bits) exceeds the size of its type"))
-            }
+            () if bits > i64::from(size) => Some(format!(
+                "width of bit-field '{text}' ({bits} bits) exceeds the size of its type"
+            )),
             () if bits == 0 && name.is_some() => {
                 Some(format!("named bit-field '{text}' has zero width"))
             }

@@ -600,7 +600,8 @@ impl<'a, F: Facts> Machine<'a, F> {
         let Some((field, cut)) = field.and_then(|field| Some((field, field.bits?))) else {
             return item;
         };
-        let (Item::Scalar(Constant::Int(value)), Ok((scalar, _))) = (&item, self.shape(field.qual.ty))
+        let (Item::Scalar(Constant::Int(value)), Ok((scalar, _))) =
+            (&item, self.shape(field.qual.ty))
         else {
             return item;
         };

@@ -56,8 +56,9 @@ impl Checker {
                         if !matches!(list.first(), Some(Entity::Local(_) | Entity::Binding(_))) =>
                     {
                         let text = self.text(name.name);
-                        let message =
-                            format!("'{text}' cannot be captured because it is not a local variable");
+                        let message = format!(
+                            "'{text}' cannot be captured because it is not a local variable"
+                        );
                         self.error(name.span, message);
                         continue;
                     }
@@ -110,13 +111,18 @@ impl Checker {
         self.body.as_ref().is_some_and(|body| body.owner == row.owner) && row.value.is_none()
     }
 
-    fn capture(&mut self, name: Name, value: Expr, reference: bool, span: Span) -> Option<Captured> {
+    fn capture(
+        &mut self,
+        name: Name,
+        value: Expr,
+        reference: bool,
+        span: Span,
+    ) -> Option<Captured> {
         if value.qual.ty == Types::UNKNOWN {
             return None;
         }
         if reference {
-            let referred =
-                Qual { space: Some(value.qual.space_or_thread()), ..value.qual };
+            let referred = Qual { space: Some(value.qual.space_or_thread()), ..value.qual };
             let qual = Qual::plain(self.types.intern(Ty::Reference(referred)));
             let value = self.implicit(value, qual, "bind a reference of type");
             return Some(Captured { name, qual, value });

@@ -579,13 +579,8 @@ impl Parser<'_> {
             })
         })?;
         self.expect(Punct::RParen)?;
-        let mut signature = Signature {
-            parameters,
-            constant: false,
-            space: None,
-            trailing: None,
-            mutable: false,
-        };
+        let mut signature =
+            Signature { parameters, constant: false, space: None, trailing: None, mutable: false };
         loop {
             let token = self.token();
             match token.name {

@@ -155,7 +155,16 @@ fn bit_fields() {
     };
     let words = [unit(6, -7, 0xabcde), 0xffff | 1 << 16 | 2 << 18, 0xf5];
     file.kernel("read").input(&words).expects(&[
-        6, -7, 0xabcde, 0xffff, 1, 2, 5, -3 + 1000, 1, 2 + 9,
+        6,
+        -7,
+        0xabcde,
+        0xffff,
+        1,
+        2,
+        5,
+        -3 + 1000,
+        1,
+        2 + 9,
     ]);
     let written: Vec<u32> = (0..8u32)
         .flat_map(|i| {
