@@ -27,9 +27,8 @@ impl std::error::Error for Invalid {}
 /// `break` and `continue` inside loops, calls that fit, and no recursion.
 pub(crate) fn verify(module: &Module) -> Result<(), Invalid> {
     let at = |function: &str, what: String| Invalid { function: function.to_owned(), what };
-    match module.functions.get(module.entry.index()) {
-        None => return Err(at(&module.name, "has no entry".into())),
-        Some(_) => {}
+    if module.functions.get(module.entry.index()).is_none() {
+        return Err(at(&module.name, "has no entry".into()));
     }
     if let Some(name) = recursive(module) {
         return Err(at(name, "calls itself".into()));
