@@ -1,7 +1,8 @@
 //! What work costs on its way to the GPU and back: a round trip, and many launches, like with like.
 //!
 //! Waited for: one launch, and sixteen, each by itself or all in one batch. Overlapping: batches of
-//! sixteen, where the next one is encoded while the last one runs. The limit of each is what is done
+//! sixteen, where the next one is encoded while the last one runs. In parallel: one by one, by eight
+//! threads at the same time. The limit of each is what is done
 //! without any kernel: an empty command buffer that goes the same way.
 
 use aruminium::{Batch, Commands, Dispatch, Encoder, GpuError, GpuFuture, autorelease_pool};
@@ -116,6 +117,32 @@ fn overlapping(tiny: &Tiny, dispatch: &Dispatch) {
     );
 }
 
+/// Launches that are waited for one by one, as many tests of a program do it at the same time: each thread has a queue.
+fn in_parallel() -> Result<(), GpuError> {
+    const THREADS: usize = 8;
+    const EACH: usize = 256;
+    let all = (0..THREADS).map(|_| Tiny::new()).collect::<Result<Vec<_>, _>>()?;
+    let work = |tiny: &Tiny| {
+        for _ in 0..EACH {
+            run(tiny, |encoder| one_dispatch!(encoder, tiny));
+        }
+    };
+    compare(
+        "2048 tiny kernels, waited for",
+        None,
+        &mut [
+            way!("one thread", all.iter().for_each(work)),
+            way!(
+                "8 threads",
+                std::thread::scope(|scope| all.iter().for_each(|tiny| {
+                    scope.spawn(|| work(tiny));
+                }))
+            ),
+        ],
+    );
+    Ok(())
+}
+
 /// The same by `objc2-metal`.
 #[cfg(all(target_vendor = "apple", feature = "peers"))]
 mod peer {
@@ -192,5 +219,5 @@ fn main() -> Result<(), GpuError> {
     let dispatch = Dispatch::new(&tiny.queue);
     waited_for(&tiny, &dispatch);
     overlapping(&tiny, &dispatch);
-    Ok(())
+    in_parallel()
 }
