@@ -162,3 +162,44 @@ fn compile_time_is_linear() {
     }
     assert!(slow.is_empty(), "compile time grows faster than the program:\n{slow}");
 }
+
+/// Programs of which all is machine code.
+#[cfg(target_arch = "x86_64")]
+const NATIVE: &[Case] = &[
+    ("operations with constants of their own", 2000, Runs, |n| {
+        kernel(&format!("float x = i; {} t = int(x);", repeat("x = x * @.5f + 1.25f;", n)))
+    }),
+    ("values that live at the same time", 500, Runs, |n| {
+        kernel(&(repeat("int x@ = o[i + @] * 3;", n) + &repeat("t += x@;", n)))
+    }),
+    ("loops", 100, Runs, |n| kernel(&repeat("for (int j = 0; j < o[@]; j++) { t += o[j]; }", n))),
+    ("branches", 250, Runs, |n| kernel(&repeat("if (o[@] == int(i)) { o[i] = @; }", n))),
+];
+
+/// The time to make machine code of a program.
+#[cfg(target_arch = "x86_64")]
+fn native_time(text: &str) -> Duration {
+    let source = format!("#include <metal_stdlib>\nusing namespace metal;\n{text}");
+    let library = msl::compile(&source, &Options::default()).unwrap_or_else(|e| panic!("{e}"));
+    let kernel = library.kernel("k", &ConstantValues::default());
+    let (module, _) = kernel.unwrap_or_else(|error| panic!("{error}"));
+    let program = Program::new(&module).unwrap_or_else(|error| panic!("{error}"));
+    let start = Instant::now();
+    program.makes_native();
+    start.elapsed()
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn machine_code_is_made_in_linear_time() {
+    for &(name, length, _, program) in NATIVE {
+        let (short, long) = (program(length), program(4 * length));
+        let (mut least, mut most) = (Duration::MAX, Duration::MAX);
+        let linear = (0..4).any(|_| {
+            least = least.min(native_time(&short));
+            most = most.min(native_time(&long));
+            most.as_secs_f64() <= MAX_RATIO * least.as_secs_f64()
+        });
+        assert!(linear, "{name}: {least:?} at {length}, {most:?} at four times that");
+    }
+}

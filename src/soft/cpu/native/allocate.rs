@@ -4,6 +4,9 @@
 //! loops that carry it. When there are more lives than registers, the one that is used least for its length
 //! is in memory instead, for all of it.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
 use super::lir::{Class, Code, Reg};
 
 /// Where a virtual register is.
@@ -76,16 +79,64 @@ pub(crate) fn allocate(code: &Code, files: &Files) -> Allocation {
     Allocation { places, last, spill_bytes }
 }
 
+/// How loops are nested.
+struct Nest {
+    /// The innermost loop around each instruction.
+    innermost: Vec<u32>,
+    /// The loop around each loop, and how many there are.
+    outer: Vec<u32>,
+    depths: Vec<u32>,
+}
+
+impl Nest {
+    /// No loop.
+    const NONE: u32 = u32::MAX;
+
+    fn of(code: &Code) -> Self {
+        let loops = &code.loops;
+        let mut order: Vec<u32> = (0..loops.len() as u32).collect();
+        // Outer before inner.
+        order.sort_by_key(|&number| {
+            let (start, end) = loops[number as usize];
+            (start, std::cmp::Reverse(end))
+        });
+        let mut nest = Self {
+            innermost: vec![Self::NONE; code.code.len() + 1],
+            outer: vec![Self::NONE; loops.len()],
+            depths: vec![1; loops.len()],
+        };
+        let (mut open, mut next): (Vec<u32>, usize) = (Vec::new(), 0);
+        for at in 0..nest.innermost.len() as u32 {
+            while open.last().is_some_and(|&number| loops[number as usize].1 < at) {
+                open.pop();
+            }
+            while let Some(&number) = order.get(next)
+                && loops[number as usize].0 <= at
+            {
+                if let Some(&outer) = open.last() {
+                    nest.outer[number as usize] = outer;
+                    nest.depths[number as usize] = nest.depths[outer as usize] + 1;
+                }
+                open.push(number);
+                next += 1;
+            }
+            nest.innermost[at as usize] = open.last().copied().unwrap_or(Self::NONE);
+        }
+        nest
+    }
+
+    fn depth(&self, at: usize) -> u32 {
+        self.depths.get(self.innermost[at] as usize).copied().unwrap_or(0)
+    }
+}
+
 /// The lives of all registers.
 fn lives(code: &Code) -> Vec<Life> {
     let none = Life { from: u32::MAX, to: 0, weight: 0.0 };
     let mut lives = vec![none; code.regs.len()];
-    let mut depth = vec![0u32; code.code.len() + 1];
-    for &(start, end) in &code.loops {
-        depth[start as usize..=end as usize].iter_mut().for_each(|depth| *depth += 1);
-    }
+    let nest = Nest::of(code);
     for (at, ins) in code.code.iter().enumerate() {
-        let weight = 8f32.powi(depth[at].min(6) as i32);
+        let weight = 8f32.powi(nest.depth(at).min(6) as i32);
         let mut touch = |reg: Reg, weight: f32| {
             let life = &mut lives[reg.0 as usize];
             life.from = life.from.min(at as u32);
@@ -109,14 +160,20 @@ fn lives(code: &Code) -> Vec<Life> {
             // It is loaded when the strip starts.
             life.from = 0;
         }
-        for &(start, end) in &code.loops {
-            let enters = life.from < start && start <= life.to && life.to < end;
-            let carries = info.carried && life.from <= end && start <= life.to;
-            if enters || carries {
-                life.to = life.to.max(end);
-            }
-            if carries {
-                life.from = life.from.min(start);
+        // Only loops around an end of the life change it: those inside are in it, and those outside do not meet it.
+        for at in [life.from, life.to] {
+            let mut around = nest.innermost[at as usize];
+            while around != Nest::NONE {
+                let (start, end) = code.loops[around as usize];
+                let enters = life.from < start && start <= life.to && life.to < end;
+                let carries = info.carried && life.from <= end && start <= life.to;
+                if enters || carries {
+                    life.to = life.to.max(end);
+                }
+                if carries {
+                    life.from = life.from.min(start);
+                }
+                around = nest.outer[around as usize];
             }
         }
     }
@@ -186,8 +243,8 @@ impl Scan<'_> {
 
 /// Gives what is in memory its place there.
 fn spill(code: &Code, lives: &[Life], order: &[u32], places: &mut [Place], files: &Files) -> u32 {
-    // Units of a vector, and of 8 bytes for integers and masks: the end of the last life in each.
-    let (mut small, mut large) = (Vec::new(), Vec::new());
+    // Units of a vector, and of 8 bytes for integers and masks: the end of the last life in each, the earliest first.
+    let (mut small, mut large) = (BinaryHeap::new(), BinaryHeap::new());
     let mut offsets = Vec::new();
     for &index in order {
         let info = code.regs[index as usize];
@@ -203,14 +260,18 @@ fn spill(code: &Code, lives: &[Life], order: &[u32], places: &mut [Place], files
             Class::Vector => true,
             Class::Mask => files.masks.is_none(),
         };
-        let units: &mut Vec<u32> = if vector { &mut large } else { &mut small };
+        let units = if vector { &mut large } else { &mut small };
         let life = lives[index as usize];
-        let unit = units.iter().position(|&end| end < life.from).unwrap_or(units.len());
-        if unit == units.len() {
-            units.push(0);
-        }
-        units[unit] = life.to;
-        offsets.push((index, vector, unit as u32));
+        let free = units.peek().filter(|&&Reverse((end, _))| end < life.from);
+        let unit = match free {
+            Some(&Reverse((_, unit))) => {
+                units.pop();
+                unit
+            }
+            None => units.len() as u32,
+        };
+        units.push(Reverse((life.to, unit)));
+        offsets.push((index, vector, unit));
     }
     let large_bytes = large.len() as u32 * files.vector_bytes;
     for (index, vector, unit) in offsets {

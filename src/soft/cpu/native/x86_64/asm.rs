@@ -4,6 +4,8 @@
 //! and 256 bits, by the [`Width`] of the code; the opcode maps agree, and where they do not, there are two
 //! rows in [`op`].
 
+use std::collections::HashMap;
+
 /// A general-purpose register by its number; 4 is the stack pointer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Gpr(pub(crate) u8);
@@ -344,6 +346,8 @@ pub(crate) enum Extend {
 pub(crate) struct Assembler {
     code: Vec<u8>,
     pool: Vec<u8>,
+    /// Where the pool has which constants.
+    known: HashMap<Vec<u8>, u32>,
     labels: Vec<Option<u32>>,
     jumps: Vec<(u32, Label)>,
     /// Where displacements into the pool stand, how many bytes of the instruction follow, and what they mean.
@@ -373,15 +377,14 @@ impl Assembler {
     /// The offset of a constant in the pool, in whose place it stands once.
     pub(crate) fn constant(&mut self, bytes: &[u8]) -> u32 {
         let align = bytes.len().next_power_of_two().min(POOL_ALIGN);
-        let found = (0..self.pool.len())
-            .step_by(align)
-            .find(|&at| self.pool.get(at..at + bytes.len()).is_some_and(|there| there == bytes));
-        let at = found.unwrap_or_else(|| {
-            self.pool.resize(self.pool.len().next_multiple_of(align), 0);
-            self.pool.extend(bytes);
-            self.pool.len() - bytes.len()
-        });
-        at as u32
+        if let Some(&at) = self.known.get(bytes) {
+            return at;
+        }
+        self.pool.resize(self.pool.len().next_multiple_of(align), 0);
+        let at = self.pool.len() as u32;
+        self.pool.extend(bytes);
+        self.known.insert(bytes.to_vec(), at);
+        at
     }
 
     /// The finished bytes. Every label that a jump names is bound.
