@@ -2,6 +2,7 @@
 
 mod corpus;
 mod fuzz;
+mod loops;
 mod native;
 mod random;
 mod scaling;

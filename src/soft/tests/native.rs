@@ -74,6 +74,20 @@ const CASES: &[(&str, [u32; 3], &str)] = &[
         "ulong w = g.x; for (int k = 0; k < 40; k++) { w = w + w; } out[at] = a[w & 1023ul] + a[w >> 40];",
     ),
     (
+        "a uniform variable of a run in two versions",
+        [32, 1, 1],
+        "uint s = 0, u = 1; for (uint k = 0; k < (a[0] & 3) + 2; k++) { u = u * 3 + a[k]; s += a[at] + a[at + 64] * 3 \
+         + a[at + 128] * 5 + a[at + 192] * 7 + a[at + 256] * 9 + a[at + 320] * 11 + a[at + 384] * 13; t[l] = s; \
+         threadgroup_barrier(mem_flags::mem_threadgroup); s += t[l ^ 1] + u; \
+         threadgroup_barrier(mem_flags::mem_threadgroup); } out[at] = s;",
+    ),
+    (
+        "variables of lanes that left a loop, and one that is private to it",
+        [16, 2, 1],
+        "uint s = 0, r = 0; for (uint j = 0; j < 3; j++) { uint x = l + j; for (uint k = 0; k < 50; k++) { x = x * 5 + 1; \
+         s += x & 7; r = r * 3 + k; if (x % 13 == l % 13) { break; } } s ^= r; } out[at] = s;",
+    ),
+    (
         "lanes that leave a loop one by one, and continue",
         [32, 2, 1],
         "uint s = 0; for (uint k = 0; k < 40; k++) { if ((a[k] + l) % 5 == 0) { continue; } s += a[(k + l) & 255]; \

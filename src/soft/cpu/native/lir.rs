@@ -304,6 +304,12 @@ pub(crate) enum Ins {
         limit: Reg,
         site: u32,
     },
+    /// The same for accesses to come: jumps if `a` is not below the limit.
+    JumpUnlessBelow {
+        a: Reg,
+        limit: Reg,
+        to: Label,
+    },
     /// Lanes of `active` must be in `good`.
     CheckLanes {
         active: Reg,
@@ -569,7 +575,9 @@ impl Ins {
             I::MoveMasked { d, mask, s } => [mask, s, d].into_iter().for_each(f),
             I::JumpIf { s, .. } => f(s),
             I::JumpNone { masks, .. } => masks.into_iter().for_each(f),
-            I::CheckBelow { a, limit, .. } => [a, limit].into_iter().for_each(f),
+            I::CheckBelow { a, limit, .. } | I::JumpUnlessBelow { a, limit, .. } => {
+                [a, limit].into_iter().for_each(f)
+            }
             I::CheckLanes { active, good, .. } => [active, good].into_iter().for_each(f),
             I::LoadInt { d, mem: m, .. }
             | I::LoadSpread { d, mem: m }
@@ -602,6 +610,48 @@ impl Ins {
             I::Scatter { base, offsets, s, mask, .. } => {
                 [base, offsets, s, mask].into_iter().for_each(f);
             }
+        }
+    }
+}
+
+impl Ins {
+    /// The result of an instruction that does nothing but compute it.
+    pub(crate) fn only_result(&self) -> Option<Reg> {
+        use Ins as I;
+        match *self {
+            I::Const { d, .. }
+            | I::Move { d, .. }
+            | I::Int { d, .. }
+            | I::IntImm { d, .. }
+            | I::Not { d, .. }
+            | I::Widen { d, .. }
+            | I::LoadInt { d, .. }
+            | I::Compare { d, .. }
+            | I::Choose { d, .. }
+            | I::Lane1 { d, .. }
+            | I::Lane2 { d, .. }
+            | I::Fma { d, .. }
+            | I::CompareLanes { d, .. }
+            | I::Select { d, .. }
+            | I::Spread { d, .. }
+            | I::First { d, .. }
+            | I::LoadSpread { d, .. }
+            | I::Load { d, .. }
+            | I::MaskBin { d, .. }
+            | I::MaskNot { d, .. } => Some(d),
+            _ => None,
+        }
+    }
+
+    /// The site that an instruction names.
+    pub(crate) fn site(&self) -> Option<u32> {
+        match *self {
+            Self::Budget { site, .. }
+            | Self::CheckBelow { site, .. }
+            | Self::CheckLanes { site, .. }
+            | Self::SiteEnd { site }
+            | Self::Call { site } => Some(site),
+            _ => None,
         }
     }
 }

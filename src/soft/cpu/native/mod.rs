@@ -13,6 +13,7 @@ pub(crate) mod plan;
 pub(crate) mod region;
 mod select;
 pub(crate) mod shape;
+mod tidy;
 mod x86_64;
 
 use crate::soft::variables;

@@ -1,8 +1,12 @@
 //! Statements and variables: branches, loops, and the masks of lanes.
 
+use std::collections::{HashMap, HashSet};
+
+use super::version::Step;
 use super::{Forms, Inside, Selection};
 use crate::soft::cpu::native::lir::*;
-use crate::soft::ir::{Block, Scalar, Stmt, Type, Value, VarId};
+use crate::soft::ir::walk::instructions;
+use crate::soft::ir::{Block, Op, Scalar, Stmt, Type, Value, VarId};
 
 impl Selection<'_> {
     pub(super) fn block(&mut self, block: &[Stmt]) {
@@ -10,7 +14,12 @@ impl Selection<'_> {
             match stmt {
                 Stmt::Do(value) => self.instruction(*value),
                 Stmt::If(condition, then, otherwise) => self.branch(*condition, then, otherwise),
-                Stmt::Loop { body, next, .. } => self.repeat(body, next),
+                Stmt::Loop { body, next, .. } => {
+                    let private = self.private_variables(&block[..at], body, next);
+                    let outer = std::mem::replace(&mut self.private, private);
+                    self.repeat(body, next);
+                    self.private = outer;
+                }
                 Stmt::Break | Stmt::Continue => {
                     self.leave_iteration(*stmt == Stmt::Break);
                     // What follows is never reached; its loops count all the same.
@@ -63,6 +72,7 @@ impl Selection<'_> {
         for mask in self.exec.clone() {
             self.emit(Ins::MaskClear { d: mask });
         }
+        self.cleared += 1;
         let join = self.join();
         self.emit(Ins::Jump(join));
     }
@@ -79,6 +89,14 @@ impl Selection<'_> {
     pub(super) fn branch(&mut self, condition: Value, then: &Block, otherwise: &Block) {
         if self.shapes.is_same(condition) {
             return self.uniform_branch(condition, then, otherwise);
+        }
+        if let ([Stmt::Break], []) = (&then[..], &otherwise[..])
+            && self
+                .inside
+                .last()
+                .is_some_and(|inside| inside.divergent && inside.depth == self.depth)
+        {
+            return self.break_if(condition);
         }
         let test = self.in_lanes(condition);
         let outer = self.exec.clone();
@@ -123,8 +141,55 @@ impl Selection<'_> {
         }
     }
 
+    /// Ends a loop in the lanes that a condition holds for, where all lanes that are in it are active.
+    fn break_if(&mut self, condition: Value) {
+        let inst = *self.function.inst(condition);
+        let (condition, op) = match inst.op {
+            Op::Not if !self.is_given(condition) => (inst.args[0], MaskOp::And),
+            _ => (condition, MaskOp::AndNot),
+        };
+        let test = self.in_lanes(condition);
+        for (&lanes, test) in self.exec.clone().iter().zip(test) {
+            self.emit(Ins::MaskBin { op, d: lanes, a: test, b: lanes });
+        }
+        self.cleared += 1;
+        let join = self.join();
+        self.none_left(join);
+    }
+
+    /// Variables that are assigned before a loop, in the same block, and read nowhere but in it: what they have in lanes
+    /// that left the loop does not matter.
+    fn private_variables(&self, before: &[Stmt], body: &Block, next: &Block) -> HashSet<VarId> {
+        let divergence = self.run.source.uniform.loops[self.begun];
+        if !divergence.breaks || divergence.continues {
+            return HashSet::new();
+        }
+        let variable = |value: Value, op: Op| {
+            let inst = self.function.inst(value);
+            (inst.op == op).then_some(VarId(inst.imm as u32))
+        };
+        let mut reads: HashMap<VarId, u32> = HashMap::new();
+        for value in instructions(body).chain(instructions(next)) {
+            if let Some(id) = variable(value, Op::Get) {
+                *reads.entry(id).or_default() += 1;
+            }
+        }
+        let set = before.iter().filter_map(|stmt| match stmt {
+            Stmt::Do(value) => variable(*value, Op::Set),
+            _ => None,
+        });
+        set.filter(|id| reads.get(id).is_some_and(|count| *count == self.reads[id.index()]))
+            .collect()
+    }
+
     pub(super) fn uniform_branch(&mut self, condition: Value, then: &Block, otherwise: &Block) {
         let test = self.number(condition);
+        if let ([Stmt::Break], []) = (&then[..], &otherwise[..])
+            && let Some(&Inside { divergent: false, exit, .. }) = self.inside.last()
+        {
+            return self.emit(Ins::JumpIf { zero: false, s: test, to: exit });
+        }
+        let cleared = self.cleared;
         let (middle, end) = (self.label(), self.label());
         self.emit(Ins::JumpIf { zero: true, s: test, to: middle });
         self.block(then);
@@ -135,17 +200,20 @@ impl Selection<'_> {
         self.block(otherwise);
         self.emit(Ins::Label(end));
         // Where all lanes of one side left it and the other side goes on, the mask is as that side has it.
-        if Self::leaves(then) || Self::leaves(otherwise) {
+        if self.cleared != cleared {
             let join = self.join();
             self.none_left(join);
         }
     }
 
-    pub(super) fn repeat(&mut self, body: &Block, next: &Block) {
+    /// A loop; after each iteration the registers in `moving` go up.
+    pub(super) fn repeat_once(&mut self, body: &Block, next: &Block, moving: &[(Reg, Step)]) {
         let divergence = self.run.source.uniform.loops[self.begun];
         let number = self.begun;
         self.begun += 1;
-        let divergent = divergence.breaks || divergence.continues;
+        // Where no lane continues by itself, the loop ends when the last lane leaves it.
+        let waits = divergence.continues;
+        let divergent = divergence.breaks || waits;
         let outer = self.exec.clone();
         if divergent {
             self.exec = outer
@@ -177,7 +245,7 @@ impl Selection<'_> {
             continued: continued.clone(),
             depth: self.depth,
         });
-        self.joins.push(next_label);
+        self.joins.push(if waits { next_label } else { exit });
         self.block(body);
         self.joins.pop();
         self.emit(Ins::Label(next_label));
@@ -186,16 +254,12 @@ impl Selection<'_> {
                 self.emit(Ins::MaskBin { op: MaskOp::Or, d: lanes, a: lanes, b: waiting });
                 self.emit(Ins::MaskClear { d: waiting });
             }
-        }
-        if divergent {
             self.none_left(exit);
         }
         self.joins.push(exit);
         self.block(next);
         self.joins.pop();
-        if divergent {
-            self.none_left(exit);
-        }
+        self.move_on(moving);
         let site = self.site(self.run.loop_site(number), SiteKind::Clock);
         // About forty instructions in ten nanoseconds, and a call in a hundred.
         let calls = self.out[start as usize..].iter().filter(|ins| matches!(ins, Ins::Call { .. }));
@@ -287,9 +351,14 @@ impl Selection<'_> {
             // Another strip may read the slot before it changes.
             let several = self.strip.lanes * self.strip.parts < 32;
             let (base, disp) = if late && several {
-                let own = self.code.own_bytes;
-                self.code.own_bytes += 8;
-                self.code.late.push((own, offset));
+                // A run in two versions writes it in both.
+                let known = self.code.late.iter().find(|late| late.1 == offset).map(|late| late.0);
+                let own = known.unwrap_or_else(|| {
+                    let own = self.code.own_bytes;
+                    self.code.own_bytes += 8;
+                    self.code.late.push((own, offset));
+                    own
+                });
                 (MemBase::Own, own as i32)
             } else {
                 (MemBase::Frame, offset as i32)
@@ -358,7 +427,9 @@ impl Selection<'_> {
         }
         let from = self.in_lanes(value);
         let uniform = self.run.source.uniform.variables[id.index()];
-        let masked = self.depth > 0 && !uniform;
+        let private = self.private.contains(&id)
+            && self.inside.last().is_some_and(|inside| inside.depth == self.depth);
+        let masked = self.depth > 0 && !uniform && !private;
         let count = if uniform { 1 } else { to.lanes.len() };
         for (part, &d) in to.lanes.iter().enumerate().take(count) {
             let (s, mask) = (from[part], self.exec[part % self.parts()]);

@@ -330,27 +330,25 @@ impl Selection<'_> {
         if start.is_thread() {
             return self.thread_access(value, start, sum, scalar, data, write);
         }
-        let size = u64::from(scalar.bytes());
-        let total = size * data.len() as u64;
-        let lanes = i64::from(self.strip.lanes * self.strip.parts);
-        let offset = self.offset(sum);
+        if let Some(&checked) = self.checked.get(&value) {
+            return self.access_checked(checked, sum, scalar, &data, write);
+        }
         let step = self.step(sum).filter(|_| !sum.lanes.is_empty());
+        let offset = self.offset(sum);
         // Whether the offset has a part that is known only at run time.
         let moved = !sum.same.is_empty() || matches!(start, Start::Pointer(_));
         let one_address = sum.lanes.is_empty();
-        let contiguous = step == Some(total as i64) && data.len() == 1;
-        // Narrow scalars are gathered as words, which may lie past the end.
-        let over = if one_address || contiguous || write || words_of(scalar, data.len()) > 1 {
-            0
-        } else {
-            4u64.saturating_sub(size)
+        let width = data.len();
+        let extent = match step {
+            None if !one_address => {
+                // Narrow scalars are gathered as words, which may lie past the end.
+                let bytes = scalar.bytes() * width as u32;
+                let whole = write || words_of(scalar, width) > 1;
+                if whole { bytes } else { bytes + 4u32.saturating_sub(scalar.bytes()) }.into()
+            }
+            _ => self.extent(step, scalar, width, write),
         };
-        let span = match step {
-            Some(step) => step as u64 * (lanes as u64 - 1),
-            None => 0,
-        };
-        let Target { region, base, limit, offset, .. } =
-            self.target(start, offset, total + span + over, write);
+        let Target { region, base, limit, offset, .. } = self.target(start, offset, extent, write);
         let affine = step.is_some();
         let terms: Vec<Term> = sum
             .lanes
@@ -377,33 +375,13 @@ impl Selection<'_> {
             unit,
         };
         let site = self.site(self.run.access_site(value), SiteKind::Access(access));
-        let slow = if write {
-            // Lanes that overlap are written one after the other.
-            !one_address && step.is_some_and(|step| step < total as i64)
-        } else {
-            false
-        };
-        if slow {
+        if write && self.overlaps(step, scalar, width) {
             return self.emit(Ins::Call { site });
         }
         if one_address {
             self.emit(Ins::CheckBelow { a: offset, limit, site });
-            for (at, data) in data.iter().enumerate() {
-                let disp = at as i32 * size as i32;
-                let mem = MemRef { base: MemBase::Reg(base), index: Some(offset), disp };
-                match data {
-                    Operand::Int { reg, .. } if write => {
-                        self.emit(Ins::StoreInt { bytes: size as u32, mem, s: *reg });
-                    }
-                    Operand::Int { reg, .. } => {
-                        self.emit(Ins::LoadInt { from: scalar, d: *reg, mem });
-                    }
-                    Operand::Lanes(regs) | Operand::Masks(regs) => {
-                        self.emit(Ins::LoadSpread { d: regs[0], mem });
-                    }
-                    Operand::Wide { .. } => unreachable!("halves are components"),
-                }
-            }
+            let mem = MemRef { base: MemBase::Reg(base), index: Some(offset), disp: 0 };
+            self.at_one_address(mem, scalar, &data, write);
             return self.emit(Ins::SiteEnd { site });
         }
         if let Some(step) = step {
@@ -462,6 +440,28 @@ impl Selection<'_> {
         }
         let high = low.split_off(self.parts());
         LaneIndex::Wide { low, high }
+    }
+
+    /// Reads or writes components side by side, once for all lanes.
+    pub(super) fn at_one_address(
+        &mut self,
+        first: MemRef,
+        scalar: Scalar,
+        data: &[Operand],
+        write: bool,
+    ) {
+        for (at, data) in data.iter().enumerate() {
+            let disp = first.disp + at as i32 * scalar.bytes() as i32;
+            let mem = MemRef { disp, ..first };
+            self.emit(match data {
+                Operand::Int { reg, .. } if write => {
+                    Ins::StoreInt { bytes: scalar.bytes(), mem, s: *reg }
+                }
+                Operand::Int { reg, .. } => Ins::LoadInt { from: scalar, d: *reg, mem },
+                Operand::Lanes(regs) | Operand::Masks(regs) => Ins::LoadSpread { d: regs[0], mem },
+                Operand::Wide { .. } => unreachable!("halves are components"),
+            });
+        }
     }
 
     /// The number of the region that a pointer is in, where its row of the table is, and the offset in it.
@@ -761,7 +761,7 @@ impl Selection<'_> {
 }
 
 /// How many components are read as one word: all narrow ones if they fill words.
-fn words_of(scalar: Scalar, components: usize) -> usize {
+pub(super) fn words_of(scalar: Scalar, components: usize) -> usize {
     let bytes = scalar.bytes() as usize;
     if bytes < 4 && (components * bytes).is_multiple_of(4) { 4 / bytes } else { 1 }
 }

@@ -15,9 +15,10 @@ mod matrix;
 mod memory;
 mod thread;
 mod value;
+mod version;
 mod wide;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::lir::{
     Class, Code, Home, Info, Ins, IntOp, Kind, Label, Lane1, Lane2, MaskOp, MemBase, MemRef, Reg,
@@ -25,7 +26,9 @@ use super::lir::{
 };
 use super::region::{Layout, Run};
 use super::shape::{Shape, Shapes};
+use super::tidy::tidy;
 use crate::soft::cpu::IsaKind;
+use crate::soft::ir::walk::instructions;
 use crate::soft::ir::{Function, Op, Scalar, Type, Value, VarId};
 
 /// What a strip is.
@@ -96,6 +99,14 @@ pub(crate) struct Selection<'a> {
     lane_constants: HashMap<Home, Reg>,
     /// Where its own memory has room for the lanes of a strip, once something needed that.
     row: Option<u32>,
+    /// Accesses in the statements that are selected now whose bounds were checked before those.
+    checked: HashMap<Value, version::Checked>,
+    /// How often a mask was cleared so far.
+    cleared: u32,
+    /// How often each variable is read in the whole function.
+    reads: Vec<u32>,
+    /// Variables of the loop around that need no masks at its level.
+    private: HashSet<VarId>,
 }
 
 /// Bytes of buffers, at most: offsets of lanes fit in 31 bits with room for what is added to them.
@@ -135,8 +146,23 @@ pub(crate) fn select(run: &Run, strip: Strip, isa: IsaKind) -> Code {
         constants: HashMap::new(),
         lane_constants: HashMap::new(),
         row: None,
+        checked: HashMap::new(),
+        cleared: 0,
+        reads: reads_of(function),
+        private: HashSet::new(),
     };
     selection.whole()
+}
+
+/// How often each variable is read.
+fn reads_of(function: &Function) -> Vec<u32> {
+    let mut reads = vec![0; function.variables.len()];
+    for inst in instructions(&function.body).map(|value| function.inst(value)) {
+        if inst.op == Op::Get {
+            reads[inst.imm as usize] += 1;
+        }
+    }
+    reads
 }
 
 impl Selection<'_> {
@@ -169,8 +195,7 @@ impl Selection<'_> {
             self.enter_variable(variable.id, variable.offset, variable.uniform);
         }
         self.joins.push(end);
-        self.block(stmts);
-        self.leave();
+        self.run_and_leave(stmts);
         self.emit(Ins::Label(end));
 
         let head = self.head.len() as u32;
@@ -181,6 +206,7 @@ impl Selection<'_> {
             *start += head;
             *end += head;
         }
+        tidy(&mut code);
         code
     }
     // --- Small things --------------------------------------------------------------------------------

@@ -267,6 +267,12 @@ impl Emitter<'_> {
                 self.asm.alu(Alu::Cmp, true, a, limit);
                 self.asm.jump_if(Cond::AboveEqual, cold);
             }
+            Ins::JumpUnlessBelow { a, limit, to } => {
+                let a = self.int(a, RAX);
+                let limit = self.int_rm(limit);
+                self.asm.alu(Alu::Cmp, true, a, limit);
+                self.asm.jump_if(Cond::AboveEqual, self.labels[to.0 as usize]);
+            }
             Ins::CheckLanes { active, good, site } => self.check_lanes(active, good, site),
             Ins::JumpIf { zero, s, to } => {
                 let to = self.labels[to.0 as usize];

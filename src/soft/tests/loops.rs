@@ -1,0 +1,371 @@
+//! Loops that access memory at addresses that rise evenly: whether bounds are checked before the loop or in it, results and
+//! faults are those of a model that runs one thread after the other and checks each access.
+
+use crate::soft::cpu::{Way, Workers, by_index::*};
+use crate::soft::kernel::FaultKind;
+use crate::soft::msl::{self, ConstantValues, Options};
+use crate::test_random::Random;
+
+/// Threads along x and y.
+const GRID: [u32; 3] = [64, 2, 1];
+/// Iterations after which every loop ends.
+const TURNS: u32 = 40;
+
+/// An access in the loop: at `k * by + x * lane + add` of words, or of vectors.
+#[derive(Clone, Debug)]
+struct Touch {
+    by: i64,
+    /// The factor is in memory, where the compiler does not see it.
+    hidden: bool,
+    lane: u32,
+    row: u32,
+    add: i64,
+    /// Words of a vector.
+    width: u32,
+    /// Computed in 64 bits.
+    wide: bool,
+    write: bool,
+    /// Only in odd iterations.
+    odd: bool,
+}
+
+/// A loop over `k`.
+#[derive(Clone, Debug)]
+struct Case {
+    signed: bool,
+    from: i64,
+    limit: i64,
+    step: i64,
+    /// `<`, `<=`, `>` or `>=`.
+    test: &'static str,
+    /// The loop ends in the iteration with this counter, before or after the first access.
+    leave: Option<(i64, bool)>,
+    touches: Vec<Touch>,
+    /// Bytes of the memory that is read, and of that which is written.
+    bytes: [u64; 2],
+    group: [u32; 3],
+}
+
+/// The first access of a thread that is out of bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Bad {
+    offset: i64,
+    bytes: u32,
+    write: bool,
+}
+
+impl Case {
+    fn random(random: &mut Random) -> Self {
+        let signed = random.chance(40);
+        let step = random.pick(&[1i64, 1, 1, 2, 4, 3, 8]);
+        let down = random.chance(30);
+        let near = |random: &mut Random| random.below(40) as i64;
+        // Counters that begin near zero, near the end of their type, or near its beginning.
+        let edge = if signed { i64::from(i32::MAX) } else { i64::from(u32::MAX) };
+        let (mut from, mut limit) = match random.below(8) {
+            0 => (edge - near(random), edge - near(random)),
+            1 if signed => (-near(random), near(random)),
+            2 => (near(random), edge - near(random)),
+            _ => (near(random) / 4, near(random)),
+        };
+        if down {
+            (from, limit) = (limit, if random.chance(50) { 0 } else { from });
+        }
+        let touch = |random: &mut Random| Touch {
+            by: random.pick(&[1i64, 1, 1, 2, 3, 0, -1, -2, 16, 1 << 30]),
+            hidden: random.chance(40),
+            lane: random.pick(&[0, 0, 1, 1, 1, 2, 3]),
+            row: random.pick(&[0, 0, 1, 64]),
+            add: random.pick(&[0i64, 0, 1, 2, 5, 40, -1, -40, 1 << 31, -(1 << 30)]),
+            width: random.pick(&[1, 1, 1, 2, 4]),
+            wide: random.chance(25),
+            write: random.chance(30),
+            odd: random.chance(20),
+        };
+        let count = 1 + random.below(3);
+        let touches = (0..count).map(|_| touch(random)).collect();
+        let bytes = [0; 2].map(|_: i32| match random.below(6) {
+            0 => random.below(64) as u64,
+            1 => 4096,
+            2 => 1 << 16,
+            _ => 16 * random.below(70) as u64 + random.below(5) as u64,
+        });
+        let leave = random.chance(25).then(|| (from + near(random) / 3, random.chance(50)));
+        let group = random.pick(&[[32, 2, 1], [64, 1, 1], [16, 2, 1], [8, 2, 1], [5, 1, 1]]);
+        let test = match (down, random.chance(50)) {
+            (false, true) => "<",
+            (false, false) => "<=",
+            (true, true) => ">",
+            (true, false) => ">=",
+        };
+        Self {
+            signed,
+            from,
+            limit,
+            step: if down { -step } else { step },
+            test,
+            leave,
+            touches,
+            bytes,
+            group,
+        }
+    }
+
+    /// The kernel; `p` has what is hidden: start, limit, and the factors of accesses.
+    fn text(&self) -> String {
+        let ty = if self.signed { "int" } else { "uint" };
+        let mut body = String::new();
+        for (number, touch) in self.touches.iter().enumerate() {
+            let wide = if touch.wide { "long" } else { ty };
+            let by = match touch.hidden {
+                true => format!("{wide}({ty}(p[{}]))", number + 2),
+                false => format!("{wide}({})", touch.by),
+            };
+            let at = format!(
+                "{wide}(k) * {by} + {wide}(g.x * {}u) + {wide}(g.y * {}u) + {wide}({})",
+                touch.lane, touch.row, touch.add
+            );
+            let vector = if touch.width == 1 {
+                "uint".to_owned()
+            } else {
+                format!("packed_uint{}", touch.width)
+            };
+            let access = match touch.write {
+                true => format!("((device {vector} *)w)[{at}] = {vector}(7u);"),
+                false if touch.width == 1 => format!("s = s * 31u + a[{at}];"),
+                false => format!(
+                    "{{ {vector} v = ((device const {vector} *)a)[{at}]; s = s * 31u + v[0] + v[{}]; }}",
+                    touch.width - 1
+                ),
+            };
+            let access =
+                if touch.odd { format!("if ((k & 1) != 0) {{ {access} }}") } else { access };
+            let leave = |first: bool| match self.leave {
+                Some((at, before)) if number == 0 && before == first => {
+                    format!("if (k == {ty}({at}ll)) {{ break; }} ")
+                }
+                _ => String::new(),
+            };
+            body += &format!("{}{access} {}", leave(true), leave(false));
+        }
+        format!(
+            "#include <metal_stdlib>\nusing namespace metal;\nkernel void k(device uint *out [[buffer(0)]], \
+             device const uint *a [[buffer(1)]], device uint *w [[buffer(2)]], constant uint *p [[buffer(3)]], \
+             uint3 g [[thread_position_in_grid]]) {{ uint s = 1; uint turns = 0; \
+             for ({ty} k = {ty}(p[0]); k {} {ty}(p[1]); k += {ty}({})) {{ {body} \
+             turns++; if (turns >= {TURNS}u) {{ break; }} }} out[g.y * 64 + g.x] = s; }}",
+            self.test, self.step
+        )
+    }
+
+    fn wrap(&self, number: i64) -> i64 {
+        if self.signed { i64::from(number as i32) } else { i64::from(number as u32) }
+    }
+
+    /// What a thread computes, or its first access that is out of bounds.
+    fn model(&self, x: u32, y: u32, a: &[u8]) -> Result<u32, Bad> {
+        let (mut k, limit) = (self.wrap(self.from), self.wrap(self.limit));
+        let mut s = 1u32;
+        for _ in 0..TURNS {
+            let more = match self.test {
+                "<" => k < limit,
+                "<=" => k <= limit,
+                ">" => k > limit,
+                _ => k >= limit,
+            };
+            if !more {
+                break;
+            }
+            for (number, touch) in self.touches.iter().enumerate() {
+                let leaves = |first: bool| {
+                    number == 0
+                        && self
+                            .leave
+                            .is_some_and(|(at, before)| before == first && self.wrap(at) == k)
+                };
+                if leaves(true) {
+                    return Ok(s);
+                }
+                if !touch.odd || k & 1 != 0 {
+                    self.touch(touch, [k, x.into(), y.into()], a, &mut s)?;
+                }
+                if leaves(false) {
+                    return Ok(s);
+                }
+            }
+            k = self.wrap(k + self.step);
+        }
+        Ok(s)
+    }
+
+    fn touch(&self, touch: &Touch, [k, x, y]: [i64; 3], a: &[u8], s: &mut u32) -> Result<(), Bad> {
+        let by = if touch.hidden || !touch.wide { self.wrap(touch.by) } else { touch.by };
+        let add = if touch.wide { touch.add } else { self.wrap(touch.add) };
+        let lanes = x * i64::from(touch.lane) + y * i64::from(touch.row);
+        let at = k.wrapping_mul(by).wrapping_add(lanes).wrapping_add(add);
+        let at = if touch.wide { at } else { self.wrap(at) };
+        let bytes = 4 * touch.width;
+        let offset = at.wrapping_mul(bytes.into());
+        let length = self.bytes[usize::from(touch.write)] as i64;
+        if offset < 0 || offset > length - i64::from(bytes) {
+            return Err(Bad { offset, bytes, write: touch.write });
+        }
+        if !touch.write {
+            let word = |at: usize| u32::from_le_bytes(a[at..at + 4].try_into().unwrap());
+            let first = word(offset as usize);
+            let last = word(offset as usize + bytes as usize - 4);
+            let sum = if touch.width == 1 { first } else { first.wrapping_add(last) };
+            *s = s.wrapping_mul(31).wrapping_add(sum);
+        }
+        Ok(())
+    }
+
+    fn check(&self, seed: u64) {
+        let text = self.text();
+        let library = msl::compile(&text, &Options::default())
+            .unwrap_or_else(|e| panic!("{seed}: {e}\n{text}"));
+        let (module, _) = library
+            .kernel("k", &ConstantValues::default())
+            .unwrap_or_else(|e| panic!("{seed}: {e}\n{text}"));
+        let mut a: Vec<u8> =
+            (0..self.bytes[0]).map(|at| (at.wrapping_mul(0x9e37_79b9) >> 7) as u8).collect();
+        let want: Vec<Result<u32, Bad>> = (0..GRID[1])
+            .flat_map(|y| (0..GRID[0]).map(move |x| (x, y)))
+            .map(|(x, y)| self.model(x, y, &a))
+            .collect();
+        let mut p = vec![self.from as u32, self.limit as u32];
+        p.extend(self.touches.iter().map(|touch| touch.by as u32));
+        for way in Way::all() {
+            let mut out = vec![0u32; (GRID[0] * GRID[1]) as usize];
+            let mut w = vec![0u8; self.bytes[1] as usize];
+            let bindings = [
+                Binding { index: 0, base: out.as_mut_ptr().cast(), bytes: 4 * out.len() as u64 },
+                Binding { index: 1, base: a.as_mut_ptr(), bytes: self.bytes[0] },
+                Binding { index: 2, base: w.as_mut_ptr(), bytes: self.bytes[1] },
+                Binding { index: 3, base: p.as_mut_ptr().cast(), bytes: 4 * p.len() as u64 },
+            ];
+            let launch = Launch {
+                grid: GRID,
+                group: self.group,
+                bindings: &bindings,
+                textures: &[],
+                samplers: &[],
+                threadgroup_memory: &[],
+                watchdog: Some(std::time::Duration::from_secs(20)),
+                strict: false,
+            };
+            let name = format!("{seed}, {}: {self:?}\n{text}", way.name());
+            let program = way.program(&module).unwrap_or_else(|e| panic!("{name}: {e}"));
+            // SAFETY: the bindings are the vectors above, which outlive the launch and nobody else uses.
+            match unsafe { program.launch_by_index(&launch, &Workers::new(1)) } {
+                Ok(()) => {
+                    let found: Vec<Result<u32, Bad>> = out.into_iter().map(Ok).collect();
+                    assert!(found == want, "{name}: {found:?} instead of {want:?}");
+                }
+                Err(fault) => {
+                    let [x, y, _] = fault.position.unwrap_or_default();
+                    let FaultKind::Access { offset, bytes, write, .. } = fault.kind else {
+                        panic!("{name}: {fault}")
+                    };
+                    let found = Err(Bad { offset, bytes, write });
+                    assert_eq!(found, want[(y * GRID[0] + x) as usize], "{name}: {fault}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn random_loops_agree_with_the_model() {
+    let first: u64 =
+        std::env::var("ARUMINIUM_TEST_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(0);
+    for seed in first..first + crate::test_scale::scaled(300) as u64 {
+        Case::random(&mut Random::new(seed)).check(seed);
+    }
+}
+
+/// Loops at the edges: none of their accesses is out of bounds, or just one.
+#[test]
+fn loops_at_the_edges_agree_with_the_model() {
+    let touch = Touch {
+        by: 1,
+        hidden: false,
+        lane: 1,
+        row: 0,
+        add: 0,
+        width: 1,
+        wide: false,
+        write: false,
+        odd: false,
+    };
+    let plain = Case {
+        signed: false,
+        from: 0,
+        limit: 10,
+        step: 1,
+        test: "<",
+        leave: None,
+        touches: vec![touch.clone()],
+        bytes: [(63 + 10) * 4, 0],
+        group: [32, 2, 1],
+    };
+    let with = |change: &dyn Fn(&mut Case)| {
+        let mut case = plain.clone();
+        change(&mut case);
+        case
+    };
+    let cases = [
+        with(&|_| ()),
+        // One byte less, one iteration more, and that iteration left.
+        with(&|case| case.bytes[0] -= 1),
+        with(&|case| case.limit = 11),
+        with(&|case| (case.limit, case.leave) = (11, Some((10, true)))),
+        with(&|case| (case.limit, case.leave) = (1 << 20, Some((9, false)))),
+        // No iterations, over memory of no length too.
+        with(&|case| case.limit = 0),
+        with(&|case| (case.limit, case.bytes[0]) = (0, 0)),
+        with(&|case| (case.from, case.limit) = (20, 10)),
+        // Steps that do not end at the limit.
+        with(&|case| (case.step, case.limit) = (4, 11)),
+        with(&|case| (case.step, case.limit, case.bytes[0]) = (4, 9, (63 + 9) * 4)),
+        with(&|case| (case.step, case.limit, case.bytes[0]) = (3, 11, (63 + 10) * 4)),
+        // Down to the first element, and past it.
+        with(&|case| {
+            (case.signed, case.from, case.limit, case.step, case.test) = (true, 9, 0, -1, ">=")
+        }),
+        with(&|case| {
+            (case.signed, case.from, case.limit, case.step, case.test) = (true, 9, -1, -1, ">=")
+        }),
+        with(&|case| (case.from, case.limit, case.step, case.test) = (9, 0, -1, ">")),
+        with(&|case| (case.from, case.limit, case.step, case.test) = (9, 1, -2, ">=")),
+        // Counters that wrap: `k <= 2^32 - 1` never ends by itself.
+        with(&|case| (case.from, case.limit, case.test) = (u32::MAX.into(), u32::MAX.into(), "<=")),
+        with(&|case| {
+            (case.from, case.limit, case.step) = (u32::MAX as i64 - 6, u32::MAX.into(), 4)
+        }),
+        // Indices that wrap around to the beginning.
+        with(&|case| (case.touches[0].add, case.from, case.limit) = (-5, 5, 10)),
+        with(&|case| (case.touches[0].add, case.from, case.limit) = (-5, 4, 10)),
+        with(&|case| (case.touches[0].by, case.touches[0].add) = (-1, 9)),
+        with(&|case| (case.touches[0].by, case.touches[0].add) = (-1, 8)),
+        with(&|case| {
+            (case.touches[0].by, case.touches[0].add, case.touches[0].lane) = (1 << 30, 0, 0)
+        }),
+        // The access in odd iterations only, of which the last is none.
+        with(&|case| (case.touches[0].odd, case.limit) = (true, 11)),
+    ];
+    for (number, case) in cases.iter().enumerate() {
+        for (hidden, wide, width) in
+            [(false, false, 1), (true, false, 1), (false, true, 1), (true, true, 2)]
+        {
+            let mut case = case.clone();
+            for touch in &mut case.touches {
+                (touch.hidden, touch.wide, touch.width) = (hidden, wide, width);
+            }
+            case.bytes[0] *= u64::from(width);
+            for group in [[32, 2, 1], [16, 2, 1], [8, 2, 1], [5, 2, 1]] {
+                Case { group, ..case.clone() }.check(number as u64);
+            }
+        }
+    }
+}
