@@ -29,7 +29,8 @@ pub struct Slot {
     pub(super) index: usize,
 }
 
-/// Bytes of a graph that replays may replace: [`Stream::byte_slot`] makes it, and [`Arg::Slot`] passes it.
+/// Bytes of a graph that replays may replace: [`Stream::byte_slot`] makes it, and [`Arg::Slot`](super::Arg::Slot) passes
+/// it.
 ///
 /// ```
 /// use aruminium::infer::{ByteSlot, Graph};
