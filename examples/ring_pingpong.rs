@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 aruminium::message! {
     /// A ball, and how often it is still to be returned.
-    pub struct Ball { left: u32 }
-    pub struct Player { hits: u32 }
+    struct Ball { left: u32 }
+    struct Player { hits: u32 }
 }
 
 const HANDLER: &str = "

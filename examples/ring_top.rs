@@ -7,8 +7,8 @@ use aruminium::ring::{Actor, Launch, Ring, Topology};
 
 aruminium::message! {
     /// A walker on a torus, and the steps that it has left.
-    pub struct Walker { random: u32, left: u32 }
-    pub struct Visits { count: u32 }
+    struct Walker { random: u32, left: u32 }
+    struct Visits { count: u32 }
 }
 
 const HANDLER: &str = "
