@@ -11,7 +11,7 @@
 //! ```
 //!
 //! [`Gguf`], [`Safetensors`] and [`MlxModel`] read what their formats have beside tensors; the tensors of each are
-//! [`Weights`]. [`dequantize`] decodes values of every type on the CPU.
+//! [`Weights`]. [`dequantize()`] decodes values of every type on the CPU.
 
 mod blocks;
 mod dequantize;
