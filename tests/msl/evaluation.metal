@@ -66,3 +66,27 @@ kernel void members(device int* out [[buffer(0)]]) {
     out[1] = Reader<int>{3}.read() + Reader<float>{1}.read() + Reader<half>{1}.read();
     out[2] = Reader<int>{3}.other() + Reader<half>{1}.other() * 10;
 }
+
+// Recursion that ends a function is a loop.
+struct Digits {
+    int sum, steps;
+    void add(int n, int weight) {
+        if (n == 0) return;
+        sum += n % 10 * weight;
+        ++steps;
+        if (n >= 10) {
+            add(n / 10, weight + n % 2);
+        }
+    }
+};
+void halve(int n, device int* out) {
+    out[0] += n;
+    if (n > 1) { halve(n / 2, out); } else { out[1] = n; }
+}
+kernel void tail_calls(device int* out [[buffer(0)]]) {
+    Digits d = {0, 0};
+    d.add(1234, 1);
+    out[0] = 0;
+    halve(20, out);
+    out[2] = d.sum * 10 + d.steps;
+}

@@ -31,6 +31,7 @@ pub(crate) mod program;
 mod range;
 mod sampler;
 mod stmt;
+mod tail;
 mod template;
 pub(crate) mod texture;
 mod traits;

@@ -91,12 +91,16 @@ impl Checker {
                 self.statement(statement, &mut statements);
             }
         }
-        let body = self.body.take()?;
+        let mut body = self.body.take()?;
         let result = match body.result {
             Some(result) => result,
             None => Qual::plain(Types::VOID),
         };
         self.functions[id.0 as usize].result = Some(result);
+        if result.ty == Types::VOID && !constructor && !entry {
+            let own = (self.instance(id, space), count as usize);
+            self.loop_tail_calls(&mut statements, &mut body.locals, own, span);
+        }
         let uses = Uses::of_block(&statements);
         Some(Function {
             uses,

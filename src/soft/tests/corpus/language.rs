@@ -131,6 +131,8 @@ fn evaluation() {
         entry + 5.0 + 300.0 + [97.0, 98.0, 99.0, 0.0][i % 4] + 1.0
     });
     file.kernel("members").expects(&[8 + 3 + 1, 6 + 300, 21]);
+    // Digits from the last on with weights 1, 1, 2 and 2.
+    file.kernel("tail_calls").expects(&[20 + 10 + 5 + 2 + 1, 1, (4 + 3 + 2 * 2 + 2) * 10 + 4]);
     file.finish();
 }
 
