@@ -293,7 +293,9 @@ impl Generator {
             let number = self.random.below(40) as u32;
             self.b.u32(number)
         } else {
-            let by = self.value(Type::U32);
+            // Lane numbers may be of any integer type.
+            let by =
+                if self.random.chance(20) { self.value(Type::U64) } else { self.value(Type::U32) };
             // All lanes name the same.
             if op == Op::SimdBroadcast {
                 self.b.simd(Op::SimdBroadcastFirst, 32, Type::Void, &[by])
@@ -302,6 +304,7 @@ impl Generator {
             }
         };
         let result = self.b.simd(op, width, Type::Void, &[arg, by]);
+        let by = self.b.convert(by, Type::U32);
         let (own, below) = (self.lane(), self.b.u32(width - 1));
         let inside = self.b.op(Op::And, &[own, below]);
         let b = &mut self.b;

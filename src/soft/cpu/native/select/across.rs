@@ -106,7 +106,7 @@ impl Selection<'_> {
                         let lane = if self.shapes.is_same(lane) {
                             self.number(lane)
                         } else {
-                            let lanes = self.in_lanes(lane);
+                            let lanes = self.low_halves(lane);
                             let first = self.first_active();
                             self.read_lane(&lanes, first)
                         };
@@ -156,6 +156,13 @@ impl Selection<'_> {
         let (s, d) = (self.constant(bits.into()), self.mask());
         self.emit(Ins::MaskOfBits { d, s, first: 0 });
         d
+    }
+
+    /// A lane number or distance in lanes: 32 bits are enough, of which the low ones come first.
+    fn low_halves(&mut self, by: Value) -> Vec<Reg> {
+        let mut lanes = self.in_lanes(by);
+        lanes.truncate(self.parts());
+        lanes
     }
 
     fn int_and(&mut self, a: Reg, imm: i32) -> Reg {
@@ -479,7 +486,7 @@ impl Selection<'_> {
             let (by, width) = (by as u32 as usize, width as usize);
             return self.taken(from, |lane| simd::source(inst.op, lane, by, width));
         }
-        let by = self.in_lanes(by);
+        let by = self.low_halves(by);
         let lanes = self.strip.lanes;
         let below = self.lane_constant(width - 1);
         let index = (0..self.parts() as u32).map(|part| {
