@@ -18,7 +18,7 @@ pub(crate) fn tidy(code: &mut Code) {
     }
     remove(code, &kept);
     let mut kept = vec![true; code.code.len()];
-    for at in 1..code.code.len() {
+    for (at, kept) in kept.iter_mut().enumerate().skip(1) {
         let (d, s) = match code.code[at] {
             Ins::Lane1 { op: Lane1::Move, d, a } => (d, a),
             Ins::Move { d, s } => (d, s),
@@ -28,7 +28,7 @@ pub(crate) fn tidy(code: &mut Code) {
             && let Some(direct) = into(code.code[at - 1], s, d)
         {
             code.code[at - 1] = direct;
-            kept[at] = false;
+            *kept = false;
         }
     }
     remove(code, &kept);
