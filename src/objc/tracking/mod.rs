@@ -1,7 +1,7 @@
 //! Which memory submitted command buffers use, so that views of it from the CPU are sound.
 //!
-//! Every piece of memory that the CPU can reach has one [`Record`], shared by all wrappers of resources
-//! that lie in it. An encoder's safe methods note the records of their arguments in [`Uses`]; committing
+//! Every piece of memory that the CPU can reach has one `Record`, shared by all wrappers of resources
+//! that lie in it. An encoder's safe methods note the records of their arguments in `Uses`; committing
 //! the command buffer puts it in flight in each of them. A view from the CPU is refused while a command
 //! buffer in flight conflicts with it, and a commit is refused while a view conflicts with it.
 //! `specs/tracking.md` states the rules.

@@ -40,5 +40,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 #[cfg(not(target_vendor = "apple"))]
 fn main() {
-    eprintln!("the Neural Engine is Apple's: check this program with `--target aarch64-apple-darwin`");
+    eprintln!(
+        "the Neural Engine is Apple's: check this program with `--target aarch64-apple-darwin`"
+    );
 }

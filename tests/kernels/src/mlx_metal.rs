@@ -432,7 +432,7 @@ fn reduce(name: &str) -> Option<String> {
 }
 
 /// The parts of a quantised kernel's name: its template's name, its type and the words after it.
-fn quantised<'a>(rest: &'a str) -> Option<(&'a str, &'static str, Vec<&'a str>)> {
+fn quantised(rest: &str) -> Option<(&str, &'static str, Vec<&str>)> {
     let group = rest.find("_gs_")?;
     let head = rest.get(..group)?;
     let (at, ty) = ["bfloat16_t", "float16_t", "float"].iter().find_map(|ty| {

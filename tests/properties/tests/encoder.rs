@@ -526,9 +526,7 @@ fn vectors_with_numbers_and_other_registers() {
     same("vcvtps2ph xmm3,ymm5,0", |asm| {
         asm.vec_raw_imm(Width::Ymm, ops::CVTPS2PH, 5, Vector(0), Vector(3), 0);
     });
-    same("vpmovdw ymm3,zmm25", |asm| {
-        asm.vec(zmm, ops::PMOVDW, Vector(25), Vector(0), Vector(3))
-    });
+    same("vpmovdw ymm3,zmm25", |asm| asm.vec(zmm, ops::PMOVDW, Vector(25), Vector(0), Vector(3)));
     same("vpermq ymm3,ymm12,8", |asm| {
         asm.vec_imm(Width::Ymm, ops::PERMQ, Vector(3), Vector(0), Vector(12), 8);
     });
@@ -536,15 +534,9 @@ fn vectors_with_numbers_and_other_registers() {
         asm.masked(ops::PTESTNMD, Mask(1), Vector(1), Vector(25), Vector(3));
     });
     same("vmovq [r12+0x40],xmm9", |asm| asm.vex(ops::MOVQ_STORE, false, 9, 0, mem.into(), 0));
-    same("vmovups [r12+0x40],xmm9", |asm| {
-        asm.vex(ops::MOVUPS_STORE, false, 9, 0, mem.into(), 0)
-    });
-    same("vpextrb [r12+0x40],xmm9,5", |asm| {
-        asm.vex_imm(ops::PEXTRB, false, 9, 0, mem.into(), 5)
-    });
-    same("vpextrw [r12+0x40],xmm9,5", |asm| {
-        asm.vex_imm(ops::PEXTRW, false, 9, 0, mem.into(), 5)
-    });
+    same("vmovups [r12+0x40],xmm9", |asm| asm.vex(ops::MOVUPS_STORE, false, 9, 0, mem.into(), 0));
+    same("vpextrb [r12+0x40],xmm9,5", |asm| asm.vex_imm(ops::PEXTRB, false, 9, 0, mem.into(), 5));
+    same("vpextrw [r12+0x40],xmm9,5", |asm| asm.vex_imm(ops::PEXTRW, false, 9, 0, mem.into(), 5));
     same("vmaskmovps [r12+0x40],ymm3,ymm9", |asm| {
         asm.vec(Width::Ymm, ops::MASKMOVPS_STORE, Vector(9), Vector(3), mem);
     });

@@ -236,14 +236,15 @@ impl Selection<'_> {
         let Some((start, sum)) = self.address(inst.args[0]) else { return };
         let stored = inst.args[1];
         let scalar = self.scalar(stored);
+        let one_address = sum.lanes.is_empty() && !start.is_thread();
         let written = match scalar {
+            // The halves of wide numbers, and of pointers, are components.
+            Scalar::I64 | Scalar::U64 if !one_address => Scalar::U32,
             _ if self.ty(stored).space().is_some() => scalar,
             Scalar::F16 | Scalar::BF16 => Scalar::U16,
             Scalar::Bool => Scalar::U8,
-            Scalar::I64 | Scalar::U64 if !sum.lanes.is_empty() || start.is_thread() => Scalar::U32,
             _ => scalar,
         };
-        let one_address = sum.lanes.is_empty() && !start.is_thread();
         let loaded = self.vectors.get(&stored).cloned();
         let exact: Vec<bool> = match loaded {
             Some(_) => vec![true; self.ty(stored).width() as usize],
