@@ -4,8 +4,8 @@
 //! `tests/kernels/fetch-mlx-metal` fetches the package to `target/mlx-metal`, or `MLX_METAL` says where it is.
 
 use crate::packages;
-use std::collections::HashMap;
-use std::path::PathBuf;
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 /// A group of kernels: its headers, and how its names are written as instances of templates.
@@ -119,7 +119,7 @@ impl MlxMetal {
         for header in headers {
             text += &format!("#include \"{folder}/{header}\"\n");
         }
-        let mut source = packages::inlined(&self.include, &text)?;
+        let mut source = inlined(&self.include, &text)?;
         for Instance { name, text } in instances {
             let line =
                 format!("template [[host_name(\"{name}\")]] [[kernel]] decltype({text}) {text};\n");
@@ -429,6 +429,24 @@ fn reduce(name: &str) -> Option<String> {
         }
         _ => return None,
     })
+}
+
+/// A text with the files of its `#include "…"` below `root` in their place, each once.
+fn inlined(root: &Path, text: &str) -> io::Result<String> {
+    let (mut out, mut seen) = (String::new(), HashSet::new());
+    for line in text.lines() {
+        match packages::included(line).map(|name| root.join(name)) {
+            Some(path) if seen.insert(path.clone()) => {
+                out += &packages::assemble(root, &path, &mut seen)?
+            }
+            Some(_) => {}
+            None => {
+                out += line;
+                out.push('\n');
+            }
+        }
+    }
+    Ok(out)
 }
 
 /// The parts of a quantised kernel's name: its template's name, its type and the words after it.

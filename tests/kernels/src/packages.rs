@@ -114,7 +114,11 @@ fn find(folder: &Path, out: &mut Vec<PathBuf>) -> io::Result<()> {
 
 /// A source with its neighbours in the place of their `#include "…"`, each once: a library is made of
 /// one text, so programs do this before they compile it, whatever their way.
-fn assemble(root: &Path, path: &Path, seen: &mut HashSet<PathBuf>) -> io::Result<String> {
+pub(super) fn assemble(
+    root: &Path,
+    path: &Path,
+    seen: &mut HashSet<PathBuf>,
+) -> io::Result<String> {
     let mut out = String::new();
     for line in fs::read_to_string(path)?.lines() {
         let included = included(line).and_then(|name| neighbour(root, path, name));
@@ -133,24 +137,8 @@ fn assemble(root: &Path, path: &Path, seen: &mut HashSet<PathBuf>) -> io::Result
     Ok(out)
 }
 
-/// A text with the files of its `#include "…"` below `root` in their place, each once.
-pub fn inlined(root: &Path, text: &str) -> io::Result<String> {
-    let (mut out, mut seen) = (String::new(), HashSet::new());
-    for line in text.lines() {
-        match included(line).map(|name| root.join(name)) {
-            Some(path) if seen.insert(path.clone()) => out += &assemble(root, &path, &mut seen)?,
-            Some(_) => {}
-            None => {
-                out += line;
-                out.push('\n');
-            }
-        }
-    }
-    Ok(out)
-}
-
 /// The name in a line `#include "name"`.
-fn included(line: &str) -> Option<&str> {
+pub(super) fn included(line: &str) -> Option<&str> {
     let name = line.trim().strip_prefix('#')?.trim().strip_prefix("include")?.trim();
     name.strip_prefix('"')?.split('"').next()
 }
