@@ -10,6 +10,9 @@ use crate::rounds::{Way, compare, way};
 /// Threads along x, y and z.
 pub(crate) type Size = (usize, usize, usize);
 
+/// Work at the limit of the machine, which fills a slice.
+type Limit<'a, T> = &'a mut dyn FnMut(&mut [T]);
+
 /// One kernel with all that is bound to it, and the threads that it runs.
 pub(crate) struct Kernel<'a> {
     queue: &'a Queue,
@@ -75,7 +78,7 @@ impl<'a> Place<'a> {
         title: &str,
         kernel: &Kernel<'_>,
         output: impl Fn() -> Vec<T>,
-        limit: Option<&mut dyn FnMut(&mut [T])>,
+        limit: Option<Limit<'_, T>>,
         alone: impl Fn(&mut [T]),
         together: impl Fn(&mut [T]),
     ) {

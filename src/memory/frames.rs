@@ -117,8 +117,8 @@ impl Frames {
         let slot = &mut self.slots[self.next];
         let usage = slot.tape.block().record().usage();
         let declared = slot.declared.wait();
-        usage.wait();
-        // The result may be briefly wrong while another thread drops a buffer over the tape.
+        // First what is encoded: if another thread submits it meanwhile, it is waited for below. The result
+        // may be briefly wrong while another thread drops a buffer over the tape.
         let encoded = (0..1000).all(|round| {
             if round > 0 {
                 std::thread::yield_now();
@@ -131,6 +131,7 @@ impl Frames {
                 self.next
             )));
         }
+        usage.wait();
         self.next = (self.next + 1) % frames;
         slot.tape.reset();
         Ok(Frame(slot))

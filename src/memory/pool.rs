@@ -286,8 +286,9 @@ impl Inner {
         let set = self.residency.as_ref().map_or(0, |set| set.references(entry.commits));
         entry.buffer.references() <= entry.references + set
             && entry.declared.is_done()
-            && !entry.buffer.is_in_flight()
+            // In this order: another thread may submit what is encoded between the two.
             && !entry.buffer.is_encoded()
+            && !entry.buffer.is_in_flight()
     }
 
     fn make(&self, state: &mut State, size: usize) -> Result<Entry, GpuError> {

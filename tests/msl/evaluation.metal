@@ -1,6 +1,7 @@
 // Constant evaluation of classes (C++14 expr.const), operators by name, and specialisations of members.
 #include <metal_stdlib>
 using namespace metal;
+static_assert(__builtin_ctz(8) == 3 && __builtin_popcount(0xf0) == 4 && __builtin_clzl(1) == 63, "bits");
 
 template <typename T> struct Complex {
     T re, im;

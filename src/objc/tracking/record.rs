@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, Weak};
 /// What uses one piece of memory now.
 #[derive(Debug)]
 pub(crate) struct Record {
-    /// Which [`Uses`] noted it last, and at which position: see [`Uses::note`].
+    /// Which list of uses noted it last, and at which position.
     pub(super) stamp: AtomicU64,
     /// An address that the registry knows it by.
     key: usize,

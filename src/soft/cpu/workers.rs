@@ -32,9 +32,10 @@ struct Job {
     help: *const (dyn Fn() + Sync),
     /// Helpers at work.
     helping: AtomicUsize,
-    /// Notified, with its lock held, by the last helper.
+    /// Notified, with the lock of `panic` held, by the last helper.
     done: Condvar,
-    lock: Mutex<()>,
+    /// The first panic of a helper.
+    panic: Mutex<Option<Box<dyn std::any::Any + Send>>>,
 }
 
 // SAFETY: `help` is `Sync`, and its owner waits until all calls have returned; see its description.
@@ -94,7 +95,7 @@ impl Workers {
             },
             helping: AtomicUsize::new(0),
             done: Condvar::new(),
-            lock: Mutex::new(()),
+            panic: Mutex::new(None),
         });
         {
             let mut queue = lock(&self.shared.queue);
@@ -103,8 +104,13 @@ impl Workers {
         }
         self.shared.work.notify_all();
         // Waits even if `help` panics here.
-        let _wait = Wait { shared: &self.shared, job: &job };
+        let wait = Wait { shared: &self.shared, job: &job };
         help();
+        drop(wait);
+        // The work of a helper that panicked is not done.
+        if let Some(panic) = lock(&job.panic).take() {
+            std::panic::resume_unwind(panic);
+        }
     }
 }
 
@@ -126,7 +132,7 @@ impl Drop for Wait<'_> {
                 std::hint::spin_loop();
                 continue;
             }
-            let mut guard = lock(&self.job.lock);
+            let mut guard = lock(&self.job.panic);
             while self.job.helping.load(Ordering::Acquire) != 0 {
                 guard = self.job.done.wait(guard).unwrap_or_else(PoisonError::into_inner);
             }
@@ -156,10 +162,12 @@ impl Shared {
             drop(queue);
             // SAFETY: the job was in the queue, so its owner waits.
             let help = unsafe { &*job.help };
-            // A panic is a bug that the launching thread, which does the same work, shows as well.
-            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(help));
+            // The launching thread panics in its place.
+            if let Err(panic) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(help)) {
+                lock(&job.panic).get_or_insert(panic);
+            }
             if job.helping.fetch_sub(1, Ordering::AcqRel) == 1 {
-                let _guard = lock(&job.lock);
+                let _guard = lock(&job.panic);
                 job.done.notify_all();
             }
             idle = Instant::now();
@@ -201,6 +209,27 @@ mod tests {
             });
             assert_eq!(done.load(Ordering::Relaxed), 100);
         }
+    }
+
+    #[test]
+    fn a_panic_of_a_helper_is_the_caller_s() {
+        let workers = Workers::new(2);
+        let (caller, started) = (std::thread::current().id(), AtomicUsize::new(0));
+        let run = || {
+            workers.run(1, &|| {
+                if std::thread::current().id() != caller {
+                    started.store(1, Ordering::Release);
+                    std::panic::resume_unwind(Box::new("the helper's"));
+                }
+                while started.load(Ordering::Acquire) == 0 {
+                    std::thread::yield_now();
+                }
+            });
+        };
+        let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_err();
+        assert_eq!(panic.downcast_ref(), Some(&"the helper's"));
+        // The pool goes on.
+        workers.run(1, &|| ());
     }
 
     #[test]

@@ -63,6 +63,17 @@ const CASES: &[(&str, [u32; 3], &str)] = &[
         "out[at] = 0; if (g.y == 0 && g.x < 32) { *(device packed_uint2 *)(out + g.x) = packed_uint2(g.x, g.x + 100); }",
     ),
     (
+        "half of a wide variable that changes afterwards",
+        [32, 1, 1],
+        "long3 v = long3(1); for (uint k = 0; k < (g.x & 3); k++) { v = long3(1 + k); } int w = v.z; \
+         v.yz = long2(int(n) - 64); out[at] = uint(w) + uint(v.y) * 8;",
+    ),
+    (
+        "a narrow variable widened before it changes",
+        [32, 1, 1],
+        "ushort v = 3; for (uint k = 0; k < (g.x & 3); k++) { v = ushort(k + 7); } ulong w = v++; out[at] = uint(w) + v * 64;",
+    ),
+    (
         "halves that all lanes share, across lanes",
         [32, 1, 1],
         "bfloat x = bfloat(float(n) / -85.0f); half y = half(float(n) / 999.0f); \

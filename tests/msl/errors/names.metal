@@ -25,4 +25,4 @@ void nothing(void x, int y);
 kernel void constants(device int* out) { constexpr int y; const int z; out[0] = y + z; }
 struct Base { bool b; };
 struct Outer : Base { int x; int f() { struct Inner { int y; int g() { return b ? x : y; } } inner; return inner.g(); } };
-kernel void nested(device int* out) { Outer outer; out[0] = outer.f(); }
+kernel void nested(device int* out) { threadgroup auto deduced{1}; Outer outer; out[0] = outer.f(); }

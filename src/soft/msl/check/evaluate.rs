@@ -455,6 +455,8 @@ impl<'a, F: Facts> Machine<'a, F> {
             let value = self.run(argument)?;
             lists.push(self.components(value, argument.qual.ty)?);
         }
+        // The bits of a component.
+        let ones = u64::MAX >> (64 - 8 * scalar.bytes());
         let apply = |at: usize| {
             let values: Vec<Constant> =
                 lists.iter().filter_map(|list| list.get(at).copied()).collect();
@@ -468,6 +470,13 @@ impl<'a, F: Facts> Machine<'a, F> {
                     Constant::Float(value) => Constant::Float(value.abs()),
                     other => other,
                 }),
+                (Op::PopCount, &[Constant::Int(bits)]) => {
+                    Ok(Constant::Int((bits & ones).count_ones().into()))
+                }
+                (Op::LeadingZeros, &[Constant::Int(bits)]) => {
+                    let zeros = (bits & ones).leading_zeros() - ones.leading_zeros();
+                    Ok(Constant::Int(zeros.into()))
+                }
                 _ => Err(NotConstant),
             }
         };

@@ -12,13 +12,15 @@ use crate::soft::msl::hir::{Expr, ExprKind};
 use crate::soft::msl::lex::Punct;
 use crate::soft::msl::names::Name;
 use crate::soft::msl::source::Span;
-use crate::soft::msl::types::{Ty, Types};
+use crate::soft::msl::types::{Qual, Ty, Types};
 
 /// What a builtin stands for.
 #[derive(Debug)]
 pub(super) enum MetalBuiltin {
     Input(Input),
     Function(String),
+    /// Clang's own function that counts bits of an unsigned integer, a long one or not.
+    Count(String, bool),
 }
 
 /// The inputs whose builtins have other names than their attributes.
@@ -32,10 +34,9 @@ impl Checker {
     pub(super) fn metal_builtin(&self, name: Name) -> Option<MetalBuiltin> {
         let name = self.context.names.text(name);
         if let Some(counts) = name.strip_prefix("__builtin_") {
-            // Clang's own, of `int`; with `l` and `ll` of longer types.
             let plain = counts.trim_end_matches('l');
             let known = matches!(plain, "clz" | "ctz" | "popcount");
-            return known.then(|| MetalBuiltin::Function(plain.to_owned()));
+            return known.then(|| MetalBuiltin::Count(plain.to_owned(), plain != counts));
         }
         let name = name.strip_prefix("__metal_")?;
         if let Some(what) = name.strip_prefix("get_") {
@@ -54,6 +55,17 @@ impl Checker {
     ) -> Expr {
         match builtin {
             MetalBuiltin::Input(input) => self.input_as(*input, &arguments, span),
+            MetalBuiltin::Count(name, long) => {
+                let bits = Types::scalar(if *long { Scalar::U64 } else { Scalar::U32 });
+                for argument in &mut arguments {
+                    let value = self.rvalue(argument.clone());
+                    *argument =
+                        self.implicit(value, Qual::plain(bits), "initialize a parameter of type");
+                }
+                let function = MetalBuiltin::Function(name.clone());
+                let count = self.call_metal_builtin(&function, arguments, span);
+                self.convert_value(count, Types::scalar(Scalar::I32))
+            }
             MetalBuiltin::Function(name) => {
                 let count = |row: &super::builtins::Row| row.signature.len() - 1;
                 // All accuracies are one.

@@ -551,6 +551,15 @@ impl Checker {
                     format!("threadgroup variable '{text}' must be declared in a kernel function");
                 self.error(one.declarator.span, message);
             }
+            if qual.space == Some(AddressSpace::Threadgroup)
+                && matches!(simple.specifiers.base, ast::BaseType::Auto)
+            {
+                let text = self.text(name);
+                let message =
+                    format!("threadgroup variable '{text}' must have a type other than 'auto'");
+                self.error(one.declarator.span, message);
+                continue;
+            }
             if shared {
                 self.global(simple, base, index);
                 // All threads of the group share it, and each writes its initial value.

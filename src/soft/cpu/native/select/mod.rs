@@ -522,7 +522,17 @@ impl Selection<'_> {
     }
 
     /// Notes lanes as a value's form. If the value is one number, that is the first lane's.
-    pub(super) fn give_lanes(&mut self, value: Value, regs: Vec<Reg>) {
+    pub(super) fn give_lanes(&mut self, value: Value, mut regs: Vec<Reg>) {
+        // What an operation leaves as it is, such as half of a wide number, may be in the register of a variable, which
+        // changes while the result lives. Reads of variables themselves are copied where that happens.
+        if self.function.inst(value).op != Op::Get {
+            for reg in &mut regs {
+                let info = self.code.regs[reg.0 as usize];
+                if info.carried && info.class == Class::Vector {
+                    *reg = self.lane1(Lane1::Move, *reg);
+                }
+            }
+        }
         if self.is_int(value) {
             let d = self.first_lane(value, &regs);
             self.forms[value.index()].int = Some(d);
