@@ -32,7 +32,7 @@ fn main() -> Result<(), GpuError> {
     };
     println!("{diagnostics}");
     for part in ["program_source:7:", "error:", "faktor"] {
-        assert!(diagnostics.contains(part), "the diagnostics do not tell {part}");
+        assert!(diagnostics.contains(part), "the diagnostics do not contain {part}");
     }
 
     println!("--- a function that is not there");

@@ -70,7 +70,7 @@ pub(crate) struct Model {
     caches: Vec<(Tensor, Tensor)>,
 }
 
-/// What is computed for some tokens.
+/// The tensors of one step: activations and results for some tokens.
 pub(crate) struct Activations {
     tokens: Tensor,
     positions: Tensor,

@@ -3,7 +3,7 @@
 //! Each step is a norm, a projection to query, key and value, a rotation by position, attention over
 //! the cache, an output projection with the residual, and a feed-forward layer with its own. The
 //! chain is run three ways: a command buffer a kernel, a command buffer a step, and pipelined; all
-//! three give what the CPU gives.
+//! three results equal the CPU's.
 //!
 //! Run it with `cargo run --release --example inference_loop`.
 
