@@ -31,6 +31,9 @@ fn source() -> PathBuf {
             .args(arguments)
             .arg("--manifest-path")
             .arg(&manifest)
+            // What clippy puts before the compiler is not for this cargo.
+            .env_remove("RUSTC_WRAPPER")
+            .env_remove("RUSTC_WORKSPACE_WRAPPER")
             .output()
             .expect("cargo runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
