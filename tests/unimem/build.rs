@@ -1,7 +1,7 @@
 //! Finds the source of unimem, which cargo fetches, and writes its tests down with another `use` line.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::{env, fs};
 
 fn main() {
@@ -25,9 +25,8 @@ fn source() -> PathBuf {
             .args(arguments)
             .arg("--manifest-path")
             .arg(&manifest)
-            // What clippy puts before the compiler is not for this cargo.
-            .env_remove("RUSTC_WRAPPER")
-            .env_remove("RUSTC_WORKSPACE_WRAPPER")
+            // It asks the compiler about the target with a program that it reads from there.
+            .stdin(Stdio::null())
             .output()
             .expect("cargo runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

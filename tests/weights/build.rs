@@ -2,7 +2,7 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -31,9 +31,8 @@ fn source() -> PathBuf {
             .args(arguments)
             .arg("--manifest-path")
             .arg(&manifest)
-            // What clippy puts before the compiler is not for this cargo.
-            .env_remove("RUSTC_WRAPPER")
-            .env_remove("RUSTC_WORKSPACE_WRAPPER")
+            // It asks the compiler about the target with a program that it reads from there.
+            .stdin(Stdio::null())
             .output()
             .expect("cargo runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
