@@ -1,7 +1,7 @@
 //! Finds the source of unimem, which cargo fetches, and writes its tests down with another `use` line.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::{env, fs};
 
 fn main() {
@@ -25,8 +25,6 @@ fn source() -> PathBuf {
             .args(arguments)
             .arg("--manifest-path")
             .arg(&manifest)
-            // It asks the compiler about the target with a program that it reads from there.
-            .stdin(Stdio::null())
             .output()
             .expect("cargo runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

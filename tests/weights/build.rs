@@ -2,7 +2,7 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -31,8 +31,6 @@ fn source() -> PathBuf {
             .args(arguments)
             .arg("--manifest-path")
             .arg(&manifest)
-            // It asks the compiler about the target with a program that it reads from there.
-            .stdin(Stdio::null())
             .output()
             .expect("cargo runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
