@@ -75,7 +75,7 @@ impl Core {
                 let outcome = self.try_run(ticks);
                 state = self.lock();
                 match outcome {
-                    // Those are in the state, and who waits for them is awake.
+                    // Those are in the state, and the threads that wait for them are awake.
                     Ok(_) | Err(RingError::Fault(_) | RingError::Cycle(_)) => {}
                     Err(error) => {
                         state.refused = Some(error.to_string());

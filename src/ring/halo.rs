@@ -72,7 +72,7 @@ cells! {
 }
 
 crate::message! {
-    /// What the kernel knows of the domain.
+    /// The domain, as the kernel gets it.
     struct HaloShape {
         grid: [u32; 3],
         tile: [u32; 3],

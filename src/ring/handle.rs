@@ -334,7 +334,7 @@ impl Ring {
     ///
     /// # Errors
     ///
-    /// [`RingError::Invalid`] if there is none, or if it has other types.
+    /// [`RingError::Invalid`] if no actor has the name, or if it has other types.
     ///
     /// ```
     /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;

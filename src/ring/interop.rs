@@ -23,7 +23,7 @@ macro_rules! parts {
                 out[..size_of::<Self>()].copy_from_slice(&self.to_le_bytes());
             }
             fn get(from: &[u8]) -> Self {
-                Self::from_le_bytes(from[..size_of::<Self>()].try_into().expect("so many bytes"))
+                Self::from_le_bytes(from[..size_of::<Self>()].try_into().expect("the slice has the size of the number"))
             }
         }
     )+};
@@ -115,7 +115,7 @@ wire! {
         flags: u32,
         16 /// The message's id.
         message_id: u64,
-        24 /// The correlation; 0 is none.
+        24 /// The correlation; 0 outside a call.
         correlation_id: u64,
         32 /// The sender; 0 is the host.
         source_kernel: u64,

@@ -163,12 +163,12 @@ impl Kind {
         format!("ring_tick_{number}")
     }
 
-    /// The pipelines for actors that at most so many lanes lead to.
+    /// The pipelines, by the most lanes that lead to an actor.
     pub(super) fn pipelines(&self, ins: usize) -> &Pipelines {
         &self.pipelines[&ins.max(1).next_power_of_two()]
     }
 
-    /// Compiles for actors that at most so many lanes lead to, unless it is done.
+    /// Compiles for actors that at most this number of lanes lead to, unless that is done already.
     pub(super) fn prepare(&mut self, gpu: &Gpu, ins: usize) -> Result<(), RingError> {
         let ins = ins.max(1).next_power_of_two();
         if self.pipelines.contains_key(&ins) {

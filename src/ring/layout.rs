@@ -18,7 +18,7 @@ message! {
         spare: [u32; 4],
     }
 
-    /// What an actor knows of itself after a tick; one of two.
+    /// The state of an actor after a tick, without its user data; one of two.
     pub(super) struct RingRecord {
         version: u64,
         clock: u64,

@@ -77,7 +77,7 @@ pub enum Supervision {
     Stop,
     /// The actor is restarted from the last checkpoint, or its first state, `limit` times at most.
     Restart {
-        /// After so many restarts it has failed.
+        /// The number of restarts after which it has failed.
         limit: u32,
     },
 }

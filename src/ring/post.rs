@@ -63,7 +63,7 @@ pub enum Receipt {
 pub struct Envelope<M> {
     /// The message's id; `None` for one that was not sent yet.
     pub id: Option<MessageId>,
-    /// The correlation of a call, which replies carry on; 0 is none.
+    /// The correlation of a call, which replies carry on; 0 outside a call.
     pub correlation: u64,
     /// The sender; `None` is the host.
     pub source: Option<ActorId>,

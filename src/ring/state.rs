@@ -91,7 +91,7 @@ impl fmt::Display for ActorState {
     }
 }
 
-/// What the host knows of an actor.
+/// The host's data about an actor.
 #[derive(Debug)]
 pub(super) struct Seat {
     pub(super) name: String,

@@ -126,7 +126,7 @@ struct Experts {
     uint experts;
     uint outputs;   // rows of an expert
     uint columns;
-    uint shared;    // so many slots share a row of x
+    uint shared;    // the number of slots that share a row of x
     uint x_stride, y_stride, w_stride;
 };
 

@@ -6,7 +6,7 @@ struct Matmul {
     uint b_row, b_column;
     uint c_row, c_column;
     uint a_batch, b_batch, c_batch;
-    uint a_divisor, b_divisor; // so many batches share a matrix: grouped heads
+    uint a_divisor, b_divisor; // the number of batches that share a matrix: grouped heads
     float scale;
 };
 

@@ -6,7 +6,7 @@ use crate::infer::launch::{Arg, Grid};
 use crate::infer::weights::{Affine, QuantizedWeight};
 use crate::infer::{DType, Error, Stream, Tensor};
 
-/// Up to so many rows, each row of the weights is decoded once for all of them; from there on, tiles are.
+/// The most rows for which each row of the weights is decoded once for all of them. More rows are multiplied in tiles.
 ///
 /// ```
 /// assert_eq!(aruminium::infer::ops::FEW_ROWS, 8);

@@ -82,7 +82,7 @@ pub struct QuantizationConfig {
 }
 
 impl QuantizationConfig {
-    /// Reads the member `quantization` (or `quantization_config`) of a model's configuration; `None` if there is none.
+    /// Reads the member `quantization` (or `quantization_config`) of a model's configuration; `None` if the configuration has neither.
     ///
     /// # Errors
     ///

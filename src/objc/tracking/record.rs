@@ -158,7 +158,7 @@ impl Record {
 }
 
 impl Drop for Record {
-    /// Leaves flights that are not over to whoever has the same memory next.
+    /// Leaves flights that are not over to the next record of the same memory.
     fn drop(&mut self) {
         let over = lock(&self.state).prune();
         let mut registry = lock(&REGISTRY);
