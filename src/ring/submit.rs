@@ -59,7 +59,7 @@ pub struct Tick {
 }
 
 /// How a submission ended.
-struct Ended {
+pub(super) struct Ended {
     ticks: u64,
     handled: u64,
     idle: bool,
@@ -203,7 +203,7 @@ impl Engine<'_> {
 }
 
 impl Plan {
-    fn encode(&self, batch: &crate::Batch<'_>, version: u64, count: u32) {
+    pub(super) fn encode(&self, batch: &crate::Batch<'_>, version: u64, count: u32) {
         for (index, buffer) in self.buffers.iter().enumerate() {
             batch.bind_buffer(buffer, 0, index);
         }
@@ -239,7 +239,7 @@ impl Plan {
 
 impl State {
     /// Writes everything that the next submission reads.
-    fn prepare(&mut self, count: u32) -> Result<Arc<Plan>, RingError> {
+    pub(super) fn prepare(&mut self, count: u32) -> Result<Arc<Plan>, RingError> {
         if let Some(why) = &self.broken {
             return Err(RingError::Gpu(GpuError::CommandBufferError(why.clone())));
         }
@@ -260,6 +260,9 @@ impl State {
                 self.seat_table.update(actor, |seat| (seat.run, seat.budget) = (run, budget));
             }
         }
+        // What is sent or taken while the submission runs is work for the next one.
+        self.work = false;
+        self.cycle = None;
         for word in 0..head::ERRORS {
             self.heads.set(word, 0);
         }
@@ -361,7 +364,7 @@ impl State {
     }
 
     /// Reads what a submission did.
-    fn settle(&mut self, result: Result<(), GpuError>) -> Ended {
+    pub(super) fn settle(&mut self, result: Result<(), GpuError>) -> Ended {
         let before = self.version;
         let broken = match result {
             Ok(()) => {
@@ -429,7 +432,6 @@ impl State {
             self.seats[actor].handled = self.records.get(actor * 2 + side).handled;
         }
         self.stalled = 0;
-        self.cycle = None;
         if stalled != 0 && u64::from(stalled) == ticks {
             self.find_cycle(&active_members);
         }
@@ -440,9 +442,10 @@ impl State {
         if self.heads.get(head::DEAD) != 0 {
             self.sweep();
         }
-        // Actors that waited for room in those lanes may go on.
+        // Actors that waited for room in those lanes, or in one that the host emptied meanwhile, may go on.
         let idle = idle && self.dead.len() == dead;
-        self.work = broken.is_some() || !idle;
+        let room = stalled != 0 && !self.touched.is_empty();
+        self.work |= broken.is_some() || !idle || room;
         self.figures.handled += counted;
         if ticks > 0 && self.only.is_none() {
             self.note(Op::Run(ticks));

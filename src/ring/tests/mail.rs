@@ -374,3 +374,39 @@ fn a_handler_can_stop_the_run() {
     assert_eq!(ring.run(64).unwrap().ticks, 4);
     assert_eq!(ring.run(6).unwrap().ticks, 6);
 }
+
+#[test]
+fn mail_that_is_sent_while_a_submission_runs_is_work() {
+    let ring = ring();
+    let actor = spawn(&ring, "echo", ECHO, Launch::new());
+    let mut state = actor.core.lock();
+    state.prepare(1).unwrap();
+    drop(state);
+    actor.send(7).unwrap();
+    // The submission had nothing to do.
+    actor.core.lock().settle(Ok(()));
+    assert_eq!(actor.receive().wait().unwrap(), 7);
+}
+
+#[test]
+fn room_that_the_host_makes_while_a_submission_runs_is_work() {
+    let ring = ring();
+    let actor = spawn(&ring, "echo", ECHO, Launch::new().capacities(16, 4));
+    actor.send_all(&[0, 1]).unwrap();
+    ring.tick().unwrap();
+    actor.send_all(&[2, 3, 4, 5]).unwrap();
+    let mut state = actor.core.lock();
+    let (plan, version) = (state.prepare(4).unwrap(), state.version);
+    let dispatch = state.engine.take().unwrap();
+    drop(state);
+    assert_eq!([0, 1].map(|_| actor.try_receive().unwrap()), [Some(0), Some(1)]);
+    // SAFETY: as for every submission.
+    let result = unsafe { dispatch.batch(|batch| plan.encode(batch, version, 4)) };
+    let mut state = actor.core.lock();
+    state.engine = Some(dispatch);
+    state.settle(result);
+    drop(state);
+    for expected in 2..6 {
+        assert_eq!(actor.receive().wait().unwrap(), expected);
+    }
+}
