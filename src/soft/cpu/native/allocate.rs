@@ -1,6 +1,6 @@
 //! Register allocation: a linear scan over lives that are not split.
 //!
-//! A life is the interval from the first to the last instruction that names a register, stretched over the
+//! A life is the interval from the first to the last instruction that names a register, extended over the
 //! loops that carry it. When there are more lives than registers, the one that is used least for its length
 //! is in memory instead, for all of it.
 
@@ -22,12 +22,12 @@ pub(crate) enum Place {
     None,
 }
 
-/// The registers that may be given out.
+/// The registers that may be allocated, by class.
 #[derive(Clone, Debug)]
 pub(crate) struct Files {
     pub(crate) ints: &'static [u8],
     pub(crate) vectors: &'static [u8],
-    /// None if masks are vectors.
+    /// `None` if masks are in vector registers.
     pub(crate) masks: Option<&'static [u8]>,
     /// Bytes of a vector that is spilled.
     pub(crate) vector_bytes: u32,
@@ -200,10 +200,10 @@ impl Scan<'_> {
         }
     }
 
-    /// How little it costs that a life is in memory.
+    /// How much a register is worth to a life: its uses for its length.
     fn worth(&self, index: u32) -> f32 {
         let life = self.lives[index as usize];
-        // What has a home is loaded when it is used, and never stored.
+        // A value that has a home is loaded when it is used, and never stored.
         let again = if self.code.regs[index as usize].home.is_some() { 0.7 } else { 1.0 };
         life.weight * again / (life.to - life.from + 1) as f32
     }
@@ -241,7 +241,7 @@ impl Scan<'_> {
     }
 }
 
-/// Gives what is in memory its place there.
+/// Assigns spill slots to lives without a register.
 fn spill(code: &Code, lives: &[Life], order: &[u32], places: &mut [Place], files: &Files) -> u32 {
     // Units of a vector, and of 8 bytes for integers and masks: the end of the last life in each, the earliest first.
     let (mut small, mut large) = (BinaryHeap::new(), BinaryHeap::new());

@@ -25,9 +25,9 @@ pub(crate) enum Class {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Info {
     pub(crate) class: Class,
-    /// It is written more than once, so its life covers every loop that it is used in.
+    /// Written more than once, so its life covers every loop that uses it.
     pub(crate) carried: bool,
-    /// Where its value is in memory from the start: nothing has to be stored if there is no register for it.
+    /// Memory that has its value when the strip starts, so that spilling it needs no store.
     pub(crate) home: Option<Home>,
 }
 
@@ -70,7 +70,7 @@ pub(crate) enum MemBase {
     FrameBits,
     /// The same in the state of the SIMD-group.
     WaveBits,
-    /// Memory of the code's own, behind what is spilled.
+    /// The code's own memory, after the spilled registers.
     Own,
 }
 
@@ -93,7 +93,7 @@ pub(crate) enum IntOp {
     DivUnsigned,
 }
 
-/// Comparisons. Those of floats are false with a NaN, but for `Ne`.
+/// Comparisons. Those of floats are false if an operand is a NaN, except `Ne`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Test {
     Eq,
@@ -102,7 +102,7 @@ pub(crate) enum Test {
     Le,
 }
 
-/// What the numbers that are compared are.
+/// The type of numbers that are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Float,
@@ -147,7 +147,7 @@ pub(crate) enum Lane2 {
     SubFloat,
     MulFloat,
     DivFloat,
-    /// The smaller, and the number of a NaN and a number.
+    /// The smaller one; of a NaN and a number, the number.
     MinFloat,
     MaxFloat,
     Add,
@@ -291,20 +291,20 @@ pub(crate) enum Ins {
         d: Reg,
         s: Reg,
     },
-    /// Counts work, in the watchdog's units; asks for the clock when there was enough.
+    /// Subtracts work, in the watchdog's units, from the budget; below 0 the site reads the clock.
     Budget {
         work: u32,
         site: u32,
     },
 
-    // Checks of accesses. What fails is done by the site's slow path.
+    // Checks of accesses. If one fails, the site's slow path does the access.
     /// Unsigned, of 64 bits: `a` must be below `limit`.
     CheckBelow {
         a: Reg,
         limit: Reg,
         site: u32,
     },
-    /// The same for accesses to come: jumps if `a` is not below the limit.
+    /// The same ahead of a loop: jumps if `a` is not below the limit.
     JumpUnlessBelow {
         a: Reg,
         limit: Reg,
@@ -320,7 +320,7 @@ pub(crate) enum Ins {
     SiteEnd {
         site: u32,
     },
-    /// Calls what a site stands for.
+    /// Calls the slow path of a site.
     Call {
         site: u32,
     },
@@ -380,13 +380,13 @@ pub(crate) enum Ins {
         d: Reg,
         mem: MemRef,
     },
-    /// Reads scalars side by side, widened; a signalling NaN of an `f16` becomes a quiet one.
+    /// Reads adjacent scalars, widened; a signalling NaN of an `f16` becomes a quiet one.
     Load {
         from: Scalar,
         d: Reg,
         mem: MemRef,
     },
-    /// Reads pairs of 32 bits side by side, of each lane the first and the second.
+    /// Reads adjacent pairs of 32 bits, and separates the first from the second of each lane.
     LoadPairs {
         low: Reg,
         high: Reg,
@@ -399,12 +399,12 @@ pub(crate) enum Ins {
         high: Reg,
         mask: Option<Reg>,
     },
-    /// Writes 32 bits of every lane side by side.
+    /// Writes 32 bits of every lane to adjacent words.
     StoreAll {
         mem: MemRef,
         s: Reg,
     },
-    /// Writes scalars side by side, in the lanes of a mask.
+    /// Writes adjacent scalars, in the lanes of a mask.
     Store {
         bytes: u32,
         mem: MemRef,
@@ -433,7 +433,7 @@ pub(crate) enum Ins {
         d: Reg,
     },
     /// An atomic in the lanes of a mask, from the lowest up, at `base` plus the lane's byte offset; the result is the
-    /// word before, if that is used. Operands that the operation does not have are any.
+    /// word before, if that is used. Operands that the operation does not have are ignored.
     Atomic {
         op: AtomicOp,
         /// Whether other threads access the memory.
@@ -532,7 +532,7 @@ pub(crate) enum Ins {
 }
 
 impl Ins {
-    /// Calls `f` with every register but those of sites.
+    /// Calls `f` with every register except those of sites.
     pub(crate) fn each(&self, f: &mut impl FnMut(Reg)) {
         use Ins as I;
         let mem = |mem: &MemRef, f: &mut dyn FnMut(Reg)| {
@@ -615,7 +615,7 @@ impl Ins {
 }
 
 impl Ins {
-    /// The result of an instruction that does nothing but compute it.
+    /// The result of an instruction that has no other effect.
     pub(crate) fn only_result(&self) -> Option<Reg> {
         use Ins as I;
         match *self {
@@ -656,8 +656,8 @@ impl Ins {
     }
 }
 
-/// A point that calls out of the code: an access that a check did not let pass, an operation that has no
-/// code of its own, or a look at the clock.
+/// A point at which the code may call a slow path: an access that failed its check, an operation without
+/// code of its own, or a read of the clock.
 #[derive(Clone, Debug)]
 pub(crate) struct Site {
     /// The number among the region's sites in the interpreter's code, which knows the source line.
@@ -671,13 +671,13 @@ pub(crate) enum SiteKind {
     Clock,
     Access(Access),
     Matrix(MatrixAccess),
-    /// An atomic, done by the interpreter's handler for one address.
+    /// An atomic, by the interpreter's handler for one address.
     Atomic {
         access: Access,
         run: Run,
         operands: Vec<Operand>,
     },
-    /// An operation, done by the interpreter's handler.
+    /// An operation, by the interpreter's handler.
     /// With `once` it works on slots, else on 32 lanes.
     Operation {
         run: Run,
@@ -728,13 +728,13 @@ pub(crate) struct Access {
     pub(crate) terms: Vec<Term>,
     /// The active lanes.
     pub(crate) exec: Vec<Reg>,
-    /// The components, side by side in memory: results of loads, sources of stores.
+    /// The components, adjacent in memory: results of loads, sources of stores.
     pub(crate) data: Vec<Operand>,
-    /// The size of what a report names: of the whole access, or of one of the scalars that it is made of.
+    /// The size that a fault reports: of the whole access, or of one of its scalars.
     pub(crate) unit: u32,
 }
 
-/// An access to a matrix of the SIMD-group, done by the interpreter's handler.
+/// An access to a matrix of the SIMD-group, by the interpreter's handler.
 #[derive(Clone, Debug)]
 pub(crate) struct MatrixAccess {
     pub(crate) write: bool,
@@ -743,7 +743,7 @@ pub(crate) struct MatrixAccess {
     pub(crate) pointer: Reg,
     /// Elements from one row, and from one column, to the next.
     pub(crate) steps: [Reg; 2],
-    /// The active lanes, of which a report names one.
+    /// The active lanes; a fault reports one of them.
     pub(crate) exec: Vec<Reg>,
     /// The matrix's registers.
     pub(crate) data: [Operand; 2],
@@ -753,9 +753,9 @@ pub(crate) struct MatrixAccess {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RegionRef {
     Number(u32),
-    /// The number of the region that a pointer is in, as the code found it.
+    /// A register with the number of the region that a pointer is in.
     Found(Reg),
-    /// Thread memory: the local that a report names, where it starts, and its size.
+    /// Thread memory: the local that a fault reports, its start and its size.
     Thread {
         local: u32,
         start: u32,
@@ -763,7 +763,7 @@ pub(crate) enum RegionRef {
     },
 }
 
-/// An index of 32 bits that differs from lane to lane, and what it is multiplied by.
+/// A varying 32-bit index and its scale.
 #[derive(Clone, Debug)]
 pub(crate) struct Term {
     pub(crate) index: LaneIndex,
@@ -771,16 +771,16 @@ pub(crate) struct Term {
     pub(crate) scale: i64,
 }
 
-/// How a lane's index is found.
+/// How to compute a lane's index.
 #[derive(Clone, Debug)]
 pub(crate) enum LaneIndex {
-    /// That of the strip's first lane, and what each further lane adds, in 32 bits.
+    /// The index of the strip's first lane, and the step to each further lane, in 32 bits.
     Affine {
         first: Reg,
         stride: u32,
     },
     Lanes(Vec<Reg>),
-    /// A number of 64 bits, by halves; its sign makes no difference modulo 2^64.
+    /// A 64-bit number, by halves; its sign makes no difference modulo 2^64.
     Wide {
         low: Vec<Reg>,
         high: Vec<Reg>,
@@ -842,7 +842,7 @@ pub(crate) struct Code {
     pub(crate) loops: Vec<(u32, u32)>,
     /// Bytes of memory of its own.
     pub(crate) own_bytes: u32,
-    /// Slots that change once all strips are done: from this offset of its own memory to that of the frame.
+    /// Slots to copy after the last strip: from this offset of the code's own memory to that of the frame.
     pub(crate) late: Vec<(u32, u32)>,
     /// Lanes of a vector, and vectors of a strip.
     pub(crate) lanes: u32,

@@ -1,4 +1,4 @@
-//! Finished machine code, how it is called, and what it calls.
+//! Finished machine code: how it is called, and the slow paths that it calls.
 
 use std::fmt;
 
@@ -21,11 +21,11 @@ use crate::soft::cpu::watch::Verdict;
 use crate::soft::ir::Scalar;
 use crate::soft::ir::half::f16_value;
 
-/// The code's own memory, on the stack: offsets of what is in it.
+/// The layout of the code's own memory, which is on the stack.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Area {
     pub(crate) own: u32,
-    /// All registers while the code calls out: 64 bytes for a vector, 8 for others.
+    /// All registers while a slow path runs: 64 bytes for a vector, 8 for others.
     pub(crate) vectors: u32,
     pub(crate) ints: u32,
     pub(crate) masks: u32,
@@ -36,7 +36,7 @@ pub(crate) struct Area {
 }
 
 impl Area {
-    /// The layout for so many bytes of spilled registers, which come first, and of the code's own.
+    /// The layout for `spilled` bytes of spilled registers, followed by `own` bytes for the code's own use.
     pub(crate) fn new(spilled: u32, own: u32) -> Self {
         let vectors = (spilled + own).next_multiple_of(64);
         let ints = vectors + 32 * 64;
@@ -47,12 +47,12 @@ impl Area {
     }
 }
 
-/// What the code calls at a site: the code's own memory, the site, the machine, the frame, the SIMD-group. 0 if
-/// it goes on.
+/// The function that the code calls at a site, with its own memory, the site, the machine, the frame and the
+/// SIMD-group. It returns 0 if the code continues.
 pub(crate) type Slow =
     unsafe extern "sysv64" fn(*mut u8, u32, *const Machine, *mut u8, *mut Wave) -> u32;
 
-/// What machine code is.
+/// The type of the code's entry point.
 type Entry = unsafe extern "sysv64" fn(*mut u8, *mut Wave, *const Machine) -> u32;
 
 /// The code of a run for one kind of strip.
@@ -74,7 +74,7 @@ impl fmt::Debug for Machine {
 }
 
 impl Machine {
-    /// The strips that an instruction set has, as long as they get; none if there is no code for it.
+    /// The longest strip of an instruction set; `None` if there is no code for it.
     pub(crate) fn whole_strip(isa: IsaKind) -> Option<Strip> {
         let (lanes, parts, unsigned) = match isa {
             IsaKind::Baseline => return None,
@@ -84,7 +84,7 @@ impl Machine {
         Some(Strip { lanes, parts, rows: false, unsigned })
     }
 
-    /// Makes the code executable; none if that cannot be had.
+    /// Makes the code executable; `None` if the system has no executable memory to give.
     pub(crate) fn new(code: Code, strip: Strip, kernel: &str) -> Option<Self> {
         let width = if strip.lanes == 8 { Width::Ymm } else { Width::Zmm };
         let emitted = emit::emit(&code, width, slow)?;
@@ -97,7 +97,7 @@ impl Machine {
         Some(Self { pages, code, places, area, width, lanes })
     }
 
-    /// Runs the code for one SIMD-group. False if it stopped; why is in `wave.stop`.
+    /// Runs the code for one SIMD-group. Returns false if the SIMD-group stopped; the reason is in `wave.stop`.
     ///
     /// # Safety
     /// The frame and the SIMD-group are those of the program that the run is part of, and `wave.native` is the
@@ -111,7 +111,7 @@ impl Machine {
     }
 }
 
-/// The registers of code that called out.
+/// The saved registers of code that is in a slow path.
 struct Saved<'a> {
     machine: &'a Machine,
     area: *mut u8,
@@ -130,7 +130,7 @@ impl Saved<'_> {
         self.machine.code.regs[reg.0 as usize]
     }
 
-    /// Where a register is, if it is anywhere but at home.
+    /// The address of a register, unless it is only at its home.
     fn find<T>(&self, reg: Reg) -> Option<*mut T> {
         let (info, area) = (self.info(reg), self.machine.area);
         match self.machine.places[reg.0 as usize] {
@@ -206,7 +206,7 @@ impl Saved<'_> {
         }
     }
 
-    /// The register that has a lane of the strip, and the lane in it.
+    /// The register that contains a lane of the strip, and the lane in it.
     fn part<'r>(&self, regs: &'r [Reg], lane: usize) -> (Reg, usize, &'r [Reg]) {
         let lanes = self.machine.code.lanes as usize;
         (regs[(lane / lanes).min(regs.len() - 1)], lane % lanes, regs)
@@ -245,7 +245,7 @@ impl Saved<'_> {
         (0..self.machine.lanes).map(|lane| u32::from(bit(lane)) << lane).sum()
     }
 
-    /// A number of 64 bits in a lane of the strip.
+    /// A 64-bit number in a lane of the strip.
     fn wide(&self, low: &[Reg], high: &[Reg], lane: usize) -> u64 {
         let [low, high] = [low, high].map(|regs| {
             let (reg, lane, _) = self.part(regs, lane);
@@ -295,10 +295,10 @@ impl Saved<'_> {
     }
 }
 
-/// What the code calls: see [`Slow`].
+/// The one function that machine code calls, see [`Slow`].
 ///
 /// # Safety
-/// The code of the machine calls it, with what it was called with.
+/// Only the code of `machine` may call it, with the arguments that it was called with.
 unsafe extern "sysv64" fn slow(
     area: *mut u8,
     site: u32,
@@ -306,10 +306,10 @@ unsafe extern "sysv64" fn slow(
     frame: *mut u8,
     wave: *mut Wave,
 ) -> u32 {
-    // SAFETY: the code passes what its caller passed to it.
+    // SAFETY: the code passes the arguments of its caller.
     let (machine, wave) = unsafe { (&*machine, &mut *wave) };
     let mut saved = Saved { machine, area, frame, first: 0 };
-    // SAFETY: two of the saved registers: four times the first lane, and the work until the clock is asked.
+    // SAFETY: two of the saved registers: four times the first lane, and the watchdog's budget.
     let (offset, budget) = unsafe {
         (*saved.at::<u64>(machine.area.ints + 13 * 8), saved.at::<u64>(machine.area.ints + 15 * 8))
     };
@@ -352,7 +352,8 @@ unsafe extern "sysv64" fn slow(
     1
 }
 
-/// Does an access for the active lanes one after the other, each checked; or the first lane and what is wrong.
+/// Does an access for the active lanes one after the other, and checks each. An error has the first lane that is
+/// wrong.
 fn lanes_one_by_one(saved: &Saved<'_>, access: &Access, wave: &Wave) -> Result<(), (u32, Wrong)> {
     let none =
         Region { base: std::ptr::null_mut(), bytes: 0, slack: 0, writable: false, alone: false };
@@ -423,7 +424,7 @@ fn lanes_one_by_one(saved: &Saved<'_>, access: &Access, wave: &Wave) -> Result<(
     Ok(())
 }
 
-/// An access that is out of bounds, or the scalar of it that is.
+/// What to report about an access: all of it, or the scalar of it that is out of bounds.
 fn wrong(access: &Access, region: u32, offset: i64, last: i64, total: i64) -> Wrong {
     let size = i64::from(access.unit);
     let last = last.saturating_add(total - size);
@@ -438,7 +439,7 @@ fn wrong(access: &Access, region: u32, offset: i64, last: i64, total: i64) -> Wr
 /// Reads a scalar, widened.
 ///
 /// # Safety
-/// It is there.
+/// The scalar's bytes can be read.
 unsafe fn read(scalar: Scalar, at: *const u8) -> u64 {
     // SAFETY: the caller's.
     unsafe {
@@ -459,7 +460,7 @@ unsafe fn read(scalar: Scalar, at: *const u8) -> u64 {
 /// Writes a scalar from widened bits.
 ///
 /// # Safety
-/// Its memory is there.
+/// The scalar's bytes can be written.
 unsafe fn write(scalar: Scalar, at: *mut u8, bits: u64) {
     // SAFETY: the caller's.
     unsafe {
@@ -472,8 +473,8 @@ unsafe fn write(scalar: Scalar, at: *mut u8, bits: u64) {
     }
 }
 
-/// Does an atomic by the interpreter's handler for one address, lane after lane once all addresses are checked; or the
-/// lane and what is wrong.
+/// Does an atomic by the interpreter's handler for one address, lane after lane, after all addresses have been
+/// checked. An error has the lane that is wrong.
 ///
 /// # Safety
 /// The SIMD-group's regions are those of the launch.
@@ -532,7 +533,7 @@ unsafe fn atomic(
     Ok(())
 }
 
-/// Accesses a matrix by the interpreter's handler; or the lane and what is wrong.
+/// Accesses a matrix by the interpreter's handler. An error has the lane that is wrong.
 ///
 /// # Safety
 /// The SIMD-group's regions are those of the launch.
@@ -588,7 +589,7 @@ struct Operands([[u8; 256]; 4]);
 /// Does an operation by the interpreter's handler.
 ///
 /// # Safety
-/// The handler reads and writes nothing but its operands, which are as many as there are.
+/// The handler reads and writes its operands only, and their number is that of `args`.
 unsafe fn operation(
     saved: &Saved<'_>,
     run: crate::soft::cpu::interp::code::Run,

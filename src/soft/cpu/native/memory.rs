@@ -1,4 +1,4 @@
-//! Memory with machine code in it: written first, and then executable and no longer writable.
+//! Memory for machine code: pages that are written first, and then executable and no longer writable.
 
 use std::ffi::{c_int, c_void};
 use std::ptr::NonNull;
@@ -36,12 +36,12 @@ unsafe impl Send for Executable {}
 unsafe impl Sync for Executable {}
 
 impl Executable {
-    /// A copy of the code in pages of its own; none if the system has no such pages to give.
+    /// Copies the code into new executable pages; `None` if the system does not allow that.
     pub(crate) fn new(code: &[u8]) -> Option<Self> {
         if code.is_empty() {
             return None;
         }
-        // SAFETY: new pages are asked for, and are written only as far as they go.
+        // SAFETY: the pages are new, and no more than their length is written.
         unsafe {
             let start =
                 mmap(std::ptr::null_mut(), code.len(), READ | WRITE, PRIVATE | ANONYMOUS, -1, 0);

@@ -1,4 +1,4 @@
-//! Native code: runs of a kernel's statements as machine code, called by the interpreter's bytecode.
+//! Machine code for runs of a kernel's statements, called by the interpreter's bytecode; see `specs/native.md`.
 //!
 //! ```text
 //! ir::Function ── plan ──> runs ── select ──> operations over virtual registers ── allocate, emit ──> bytes
@@ -30,7 +30,7 @@ pub(crate) fn is_on() -> bool {
     })
 }
 
-/// Whether machine code is made of every kernel, however little it works.
+/// Whether machine code is made of every kernel at its first launch.
 pub(crate) fn is_always() -> bool {
     static ALWAYS: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
     *ALWAYS.get_or_init(|| variables::JIT.word() == "always")

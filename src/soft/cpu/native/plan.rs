@@ -1,7 +1,7 @@
 //! Which statements of a kernel become machine code: the longest runs that this back end has code for.
 //!
-//! A run is statements of one block, with all that is inside them. What stands between runs is done by the
-//! interpreter, and what crosses from one to the other is in the SIMD-group's frame.
+//! A run is a sequence of statements of one block, with everything nested in them. The interpreter executes what is
+//! between runs, and values that cross from one to the other are in the SIMD-group's frame.
 
 use std::collections::{HashMap, HashSet};
 
@@ -19,7 +19,7 @@ use crate::soft::ir::{
 pub(crate) struct Plan {
     /// How many statements each has.
     pub(crate) runs: HashMap<*const Stmt, usize>,
-    /// For each value whether something outside of the run that computes it uses it.
+    /// For each value, whether it is used outside of the run that computes it.
     pub(crate) leaves: Vec<bool>,
     /// Values that runs use and do not compute.
     pub(crate) entering: Vec<Value>,
@@ -28,9 +28,9 @@ pub(crate) struct Plan {
 /// How a value is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// By code of its own.
+    /// By machine code.
     Direct,
-    /// Not at all: only addresses and stores have it as an operand, which take it apart.
+    /// Not by itself: it is an operand of addresses and stores only, which compute it as part of their own code.
     Folded,
     /// Only by the interpreter.
     Interpreted,
@@ -50,7 +50,7 @@ impl Plan {
             plan: Self::default(),
             owners: vec![0; count],
         };
-        // What the interpreter uses has to be computed in a way that it can use, which may break up runs.
+        // A value that the interpreter uses may have to be computed by the interpreter, which splits runs.
         loop {
             planner.plan =
                 Self { runs: HashMap::new(), leaves: vec![false; count], entering: Vec::new() };
@@ -97,9 +97,9 @@ impl Planner<'_> {
         self.run(&block[start..]);
     }
 
-    /// Notes a run if it is worth the call.
+    /// Records a run if it is long enough to be worth the call.
     fn run(&mut self, stmts: &[Stmt]) {
-        // The interpreter takes a few nanoseconds for an instruction, a call of a run some more.
+        // The interpreter takes a few nanoseconds for an instruction, and a little more to call a run.
         const WORTH: u32 = 6;
         let weight: u32 = stmts.iter().map(|stmt| self.weight(stmt)).sum();
         let Some(first) = stmts.first().filter(|_| weight >= WORTH) else { return };
@@ -136,7 +136,7 @@ impl Planner<'_> {
         }
     }
 
-    /// Whether a run may have an instruction.
+    /// Whether an instruction may be part of a run.
     fn is_ours(&self, value: Value) -> bool {
         !self.interpreted.contains(&value)
             && kind(self.function, self.uniform, self.shapes, value) != Kind::Interpreted
@@ -161,7 +161,7 @@ impl Planner<'_> {
         }
     }
 
-    /// Notes who uses what, outside of runs or in the run of that number.
+    /// Records the uses of values: in the run of that number, or for 0 outside of runs.
     fn uses(&mut self, block: &[Stmt], run: u32) {
         let mut at = 0;
         while let Some(stmt) = block.get(at) {
@@ -182,7 +182,7 @@ impl Planner<'_> {
                 Stmt::If(condition, a, b) => {
                     self.used(*condition, run);
                     if run == 0 {
-                        // The end of a loop's iteration compares by itself.
+                        // The interpreter's instruction for the end of an iteration also compares.
                         for arg in self.function.inst(*condition).args.iter().copied() {
                             self.used(arg, run);
                         }
@@ -213,7 +213,7 @@ impl Planner<'_> {
         })
     }
 
-    /// The operands of an instruction, as its code reads them: in a run or in the interpreter's.
+    /// The values that an instruction's code reads, in a run or in the interpreter.
     fn operands(&self, value: Value, native: bool) -> Vec<Value> {
         if native {
             return reads(self.function, self.uniform, self.shapes, value);
@@ -223,7 +223,7 @@ impl Planner<'_> {
         for &arg in inst.args.iter() {
             let operand = self.function.inst(arg);
             if operand.ty.space().is_some() {
-                // The interpreter takes addresses apart, too, and sums of indices.
+                // The interpreter folds addresses, too, and sums of indices.
                 let address = Address::of(self.function, arg);
                 all.push(address.base);
                 for (term, _) in address.terms {
@@ -264,7 +264,7 @@ impl Planner<'_> {
     }
 }
 
-/// The values that the code of an instruction reads, folded operands taken apart.
+/// The values that the machine code of an instruction reads: of a folded operand, the values that it is computed from.
 pub(crate) fn reads(
     function: &Function,
     uniform: &Uniformity,
@@ -293,30 +293,30 @@ pub(crate) fn reads(
     all
 }
 
-/// The components of a vector that is put together, or a value by itself.
+/// The operands of a `Compose`, or else the value itself.
 pub(crate) fn components<'a>(function: &'a Function, value: &'a Value) -> &'a [Value] {
     let inst = function.inst(*value);
     if inst.op == Op::Compose { &inst.args } else { std::slice::from_ref(value) }
 }
 
-/// Whether lanes exchange values in an operation, so that all of them are there at once.
+/// Whether lanes exchange values in an operation, so that a strip must have all of them.
 pub(crate) fn is_whole(op: Op) -> bool {
     matches!(op.row().effect, Effect::Lanes | Effect::Syncs)
         || matches!(op, Op::MatrixLoad | Op::MatrixStore)
 }
 
-/// Whether an operation accesses memory at its first operand, which is taken apart.
+/// Whether an operation accesses memory at the address in its first operand.
 pub(crate) fn is_access(op: Op) -> bool {
     matches!(op, Op::Load | Op::Store | Op::MatrixLoad | Op::MatrixStore)
         || op.row().effect == Effect::Syncs && op != Op::Barrier
 }
 
-/// Whether registers have the components of what an operation returns.
+/// Whether an operation returns a vector whose components are in registers.
 fn has_components(op: Op) -> bool {
     matches!(op, Op::Load | Op::MatrixLoad | Op::MatrixMultiplyAdd)
 }
 
-/// Whether registers of a strip can have values of a type.
+/// Whether registers of a strip can hold values of a type.
 fn holds(ty: Type, same: bool) -> bool {
     match ty {
         Type::Pointer(_) => same,

@@ -1,5 +1,4 @@
-//! A run of statements at run time: what the interpreter's code knows of it, and its machine code for each kind
-//! of strip.
+//! A run of statements at run time: where its values are in the frame, and its machine code for each kind of strip.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -14,7 +13,7 @@ use crate::soft::cpu::interp::code::Wave;
 use crate::soft::cpu::interp::memory::Region;
 use crate::soft::ir::{Stmt, Value, VarId, catch_internal_error, with_stack};
 
-/// Where the code finds what it shares with the interpreter.
+/// Offsets of fields that machine code shares with the interpreter.
 pub(crate) struct Layout;
 
 impl Layout {
@@ -35,7 +34,7 @@ impl Layout {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Leaving {
     pub(crate) value: Value,
-    /// Where the frame has it.
+    /// Its offset in the frame.
     pub(crate) offset: u32,
     pub(crate) uniform: bool,
 }
@@ -49,7 +48,7 @@ pub(crate) struct RunVariable {
     pub(crate) written: bool,
 }
 
-/// The slot of the code for any strips, which is made first.
+/// The index of the code for any strips, which is made first.
 const ANY: usize = 1;
 
 /// A run, as the interpreter's code has it.
@@ -60,7 +59,7 @@ pub(crate) struct Run {
     pub(crate) length: usize,
     /// Whether lanes exchange values, so that one strip has all of them.
     pub(crate) whole: bool,
-    /// Whether lanes may be off that are on again later.
+    /// Whether some lanes may be inactive here and active again later.
     pub(crate) masked: bool,
     /// The number of its first loop in the function.
     pub(crate) first_loop: usize,
@@ -72,11 +71,11 @@ pub(crate) struct Run {
     pub(crate) computed: HashSet<Value>,
     /// Reads of variables that may stand for the variable.
     pub(crate) aliases: HashSet<Value>,
-    /// Values from before the run: where the frame has them, and whether in a slot.
+    /// Values from before the run: their offset in the frame, and whether that is a slot.
     pub(crate) entering: HashMap<Value, (u32, bool)>,
     pub(crate) leaving: Vec<Leaving>,
     pub(crate) variables: Vec<RunVariable>,
-    /// The words behind the interpreter's instruction that stand for accesses and loops.
+    /// The words after the interpreter's instruction that stand for accesses and loops.
     pub(crate) access_sites: HashMap<Value, u32>,
     pub(crate) loop_sites: HashMap<usize, u32>,
     /// The code for whole strips of rows, for any strips, and for short strips of rows.
@@ -97,7 +96,7 @@ impl fmt::Debug for Run {
 impl Run {
     /// The statements.
     pub(crate) fn stmts(&self) -> &[Stmt] {
-        // SAFETY: so many statements follow the first in a block of the source, which lives as long as this.
+        // SAFETY: `length` statements begin there, in a block of the source, which lives as long as this.
         unsafe { std::slice::from_raw_parts(self.first, self.length) }
     }
 
@@ -119,11 +118,11 @@ impl Run {
         self.loop_sites.get(&number).copied().unwrap_or(0)
     }
 
-    /// The code for threadgroups whose lanes are side by side in rows of so many; none if the system has no
-    /// executable memory.
+    /// The code for threadgroups in which `row` lanes at a time are neighbours in the first dimension; `None` if the
+    /// system has no executable memory.
     pub(crate) fn machine(&self, row: u32) -> Option<&Machine> {
         let whole = self.longest()?;
-        // Strips are no longer than rows where that lets them be rows.
+        // A shorter strip is used if that makes it a row.
         let least = if self.whole { 32 } else { whole.lanes };
         let (slot, strip) = if row >= whole.lanes * whole.parts {
             (0, Strip { rows: true, ..whole })
@@ -140,7 +139,7 @@ impl Run {
         let isa = self.source.isa;
         let kernel = &self.source.function.name;
         let make = || with_stack(|| Machine::new(select(self, strip, isa), strip, kernel));
-        // A defect here costs speed only: the code for any strips takes its place. Tests are to see it.
+        // A defect here costs speed only: the code for any strips takes its place. In tests it is a panic.
         let apart = slot != ANY && !cfg!(test);
         let make = || if apart { catch_internal_error(make).ok().flatten() } else { make() };
         self.machines[slot].get_or_init(make).as_ref()
@@ -152,7 +151,7 @@ impl Run {
         Some(if self.whole { Strip { parts: 32 / strip.lanes, ..strip } } else { strip })
     }
 
-    /// The code for any strips.
+    /// The code for strips at any positions.
     fn any(&self) -> Option<&Machine> {
         self.machine_of(ANY, Strip { rows: false, ..self.longest()? })
     }

@@ -1,14 +1,14 @@
-//! How values differ from lane to lane in a strip, and addresses taken apart by it.
+//! How values vary from lane to lane in a strip, and addresses split into uniform and varying parts.
 
 use crate::soft::ir::facts::uniform::Uniformity;
 use crate::soft::ir::{Address, Function, Input, Op, Scalar, Space, Type, Value};
 
-/// How a value differs from lane to lane.
+/// How a value varies from lane to lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// Not at all.
     Same,
-    /// A number of 32 bits that goes up by this much from lane to lane, modulo 2^32.
+    /// A 32-bit number that rises by this step from lane to lane, modulo 2^32.
     Affine(u32),
     /// In any way.
     Any,
@@ -21,9 +21,9 @@ pub(crate) struct Shapes {
 }
 
 impl Shapes {
-    /// `ours` are the loads that the code itself does: what the interpreter loaded is valid in active lanes only, so it
-    /// may differ where the language says that it is the same. With `rows`, the lanes of a strip have positions side by side in the first dimension, and the same in
-    /// the others.
+    /// `ours` are the values that the code itself loads: what the interpreter loaded is valid in active lanes only, so it
+    /// may vary even if the language says that it is uniform. With `rows`, the lanes of a strip are neighbours in the
+    /// first dimension and have the same position in the others.
     pub(crate) fn of(
         function: &Function,
         uniform: &Uniformity,
@@ -31,7 +31,7 @@ impl Shapes {
         ours: impl Fn(Value) -> bool,
     ) -> Self {
         let mut shapes = Self { values: vec![Shape::Any; function.insts.len()] };
-        // Operands come before their uses in the tree, but not by number; few passes are needed.
+        // Operands come before their uses in the tree, but not always by number. A few iterations are enough.
         loop {
             let mut changed = false;
             for index in 0..function.insts.len() {
@@ -140,7 +140,7 @@ impl Shapes {
                 Some((start, sum)) if sum.lanes.is_empty() && !start.is_thread() => Shape::Same,
                 _ => Shape::Any,
             },
-            // Addresses take these apart instead.
+            // Addresses split these instead.
             _ if matches!(inst.ty, Type::Scalar(Scalar::I64 | Scalar::U64)) => Shape::Any,
             op if !op.is_free() && op.row().effect == crate::soft::ir::Effect::Pure => {
                 if inst.args.iter().all(|&arg| self.is_same(arg)) {
@@ -154,12 +154,12 @@ impl Shapes {
     }
 }
 
-/// A number of 64 bits as a sum of what is the same in all lanes and indices of 32 bits that are not.
+/// A 64-bit number as a sum of uniform values and varying 32-bit indices.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sum {
-    /// Values that are the same in all lanes, and what each is multiplied by.
+    /// Uniform values, and the factor of each.
     pub(crate) same: Vec<(Value, i64)>,
-    /// Values that differ from lane to lane, those of 32 bits extended by the sign of their type, and likewise.
+    /// Varying values, and the factor of each. Those of 32 bits are extended by the sign of their type.
     pub(crate) lanes: Vec<(Value, i64)>,
     pub(crate) constant: i64,
 }
@@ -167,13 +167,13 @@ pub(crate) struct Sum {
 /// Where an access starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Start {
-    /// A region of the launch: the number of an allocation and one.
+    /// A region of the launch: the number of an allocation, plus one.
     Region(u32),
-    /// A pointer that is the same in all lanes.
+    /// A uniform pointer.
     Pointer(Value),
     /// A local in thread memory, by number.
     Local(u32),
-    /// A pointer into thread memory that is the same in all lanes.
+    /// A uniform pointer into thread memory.
     ThreadPointer(Value),
 }
 
@@ -192,13 +192,13 @@ impl Start {
     }
 }
 
-/// How many indices an address has that differ from lane to lane, and that do not, at most.
+/// The largest number of varying indices of an address, and of uniform ones.
 const MAX_TERMS: usize = 3;
 const MAX_SAME: usize = 16;
-/// How deep sums of 64 bits are taken apart.
+/// The depth to which 64-bit sums are split.
 const MAX_DEPTH: u32 = 16;
 
-/// Takes the address of an access apart; none if this back end has no code for it.
+/// Splits the address of an access; `None` if this back end has no code for it.
 pub(crate) fn address(
     function: &Function,
     shapes: &Shapes,
@@ -223,7 +223,7 @@ pub(crate) fn address(
 }
 
 impl Sum {
-    /// Adds an index times a scale. Arithmetic of 64 bits is taken apart, as it wraps only where the sum does.
+    /// Adds an index times a scale. 64-bit arithmetic is split, since it wraps only where the sum does.
     fn add(
         &mut self,
         function: &Function,
@@ -232,7 +232,7 @@ impl Sum {
         scale: i64,
         depth: u32,
     ) -> Option<()> {
-        // Sums that are doubled again and again would be long.
+        // A sum that is added to itself repeatedly would become long.
         if depth > MAX_DEPTH || self.lanes.len() > MAX_TERMS || self.same.len() > MAX_SAME {
             return None;
         }
@@ -254,7 +254,7 @@ impl Sum {
         match inst.op {
             Op::Convert => {
                 let from = function.ty(inst.args[0]).scalar()?;
-                // What is narrower is extended by the sign of its own type.
+                // A narrower value is extended by the sign of its own type.
                 if !from.is_int() {
                     return self.add_lanes(index, scale);
                 }
@@ -287,7 +287,7 @@ impl Sum {
         }
     }
 
-    /// Adds an index that differs from lane to lane. Scales are kept where a product of 32 bits can be checked.
+    /// Adds a varying index. Only scales for which a 32-bit product can be checked are accepted.
     fn add_lanes(&mut self, index: Value, scale: i64) -> Option<()> {
         if !(1..=1 << 20).contains(&scale.abs()) {
             return None;

@@ -1,5 +1,5 @@
-//! Removes what selection made for nothing: results that nothing reads, and moves of a result to a variable that could be
-//! computed there.
+//! Removes superfluous operations: results that nothing reads, and moves of a result to a variable in whose register it
+//! could have been computed.
 
 use super::lir::{Code, Ins, IntOp, Lane1, Reg};
 
@@ -7,7 +7,7 @@ use super::lir::{Code, Ins, IntOp, Lane1, Reg};
 pub(crate) fn tidy(code: &mut Code) {
     let mut counts = occurrences(code);
     let mut kept = vec![true; code.code.len()];
-    // Uses come after definitions, but for variables, which `carried` registers are.
+    // Uses come after definitions, except for variables, which are `carried` registers.
     for at in (0..code.code.len()).rev() {
         let Some(d) = code.code[at].only_result() else { continue };
         let info = code.regs[d.0 as usize];
@@ -34,7 +34,7 @@ pub(crate) fn tidy(code: &mut Code) {
     remove(code, &kept);
 }
 
-/// How often each register is named, by its definition too.
+/// How often each register is named, its definition included.
 fn occurrences(code: &Code) -> Vec<u32> {
     let mut counts = vec![0; code.regs.len()];
     let mut seen = vec![false; code.sites.len()];
@@ -81,7 +81,7 @@ fn remove(code: &mut Code, kept: &[bool]) {
             at
         })
         .collect();
-    // A loop begins with a label and ends with a jump, which stay.
+    // A loop begins with a label and ends with a jump, neither of which is removed.
     for (start, end) in &mut code.loops {
         *start = numbers[*start as usize];
         *end = numbers.get(*end as usize).copied().unwrap_or(number);

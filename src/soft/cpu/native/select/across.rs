@@ -1,6 +1,6 @@
 //! Operations across the lanes of a SIMD-group or quad-group: reductions, prefixes, shuffles and votes.
 //!
-//! The strip has all 32 lanes. What is the same in all lanes by definition is in inactive lanes, too.
+//! The strip has all 32 lanes. A result that is uniform by definition is computed for inactive lanes, too.
 
 use super::{INT, LANES, Selection};
 use crate::soft::cpu::interp::simd;
@@ -15,7 +15,7 @@ pub(crate) fn has_code(function: &Function, inst: &Inst) -> bool {
     is_word && (inst.op.row().rule != Rule::ShuffleFill || constant(2) && constant(3))
 }
 
-/// An operation that combines lanes: its row of the table of semantics, and the number that changes nothing.
+/// An operation that combines lanes: its row of the table of semantics, and its neutral element.
 struct Combining {
     op: Op,
     row: Scalar,
@@ -23,13 +23,13 @@ struct Combining {
 }
 
 impl Combining {
-    /// None for operations that combine nothing.
+    /// `None` for operations that do not combine lanes.
     fn of(op: Op, scalar: Scalar) -> Option<Self> {
         let number = match scalar.widened() {
             scalar @ (Scalar::F32 | Scalar::I32) => scalar,
             _ => Scalar::U32,
         };
-        // Signs make no difference to what wraps.
+        // Arithmetic that wraps is the same for signed numbers.
         let wrapping = if number == Scalar::F32 { number } else { Scalar::U32 };
         let by_type = |float: f32, signed: i32, unsigned: u32| match number {
             Scalar::F32 => float.to_bits(),
@@ -58,7 +58,7 @@ impl Combining {
 const QUADS: i32 = 0x1111_1111;
 
 impl Selection<'_> {
-    /// What the operands are needed as.
+    /// Requests the forms in which the operands are needed.
     pub(super) fn demand_across(&mut self, value: Value, inst: &Inst) {
         if self.repeats(value, inst) {
             let bits = if self.is_int(value) { INT } else { LANES };
@@ -81,7 +81,7 @@ impl Selection<'_> {
         changes_nothing && same(value) && inst.args.first().is_some_and(|&arg| same(arg))
     }
 
-    /// Whether all lanes read one and the same.
+    /// Whether all lanes read the same lane.
     fn reads_one_lane(&self, inst: &Inst) -> bool {
         inst.op == Op::SimdBroadcast && inst.imm == 32
     }
@@ -144,21 +144,21 @@ impl Selection<'_> {
         self.give_lanes(value, vec![d; self.parts()]);
     }
 
-    // --- Small things --------------------------------------------------------------------------------
+    // --- Helpers -------------------------------------------------------------------------------------
 
     /// Small numbers in the lanes of a vector.
     pub(super) fn table(&mut self, numbers: impl Fn(usize) -> usize) -> Reg {
         self.lane_home(Home::Table(std::array::from_fn(|lane| numbers(lane) as u8)))
     }
 
-    /// A mask of a part's lanes by its bits.
+    /// The mask of a part's lanes that has these bits.
     fn constant_mask(&mut self, bits: u32) -> Reg {
         let (s, d) = (self.constant(bits.into()), self.mask());
         self.emit(Ins::MaskOfBits { d, s, first: 0 });
         d
     }
 
-    /// A lane number or distance in lanes: 32 bits are enough, of which the low ones come first.
+    /// A varying lane number or distance: its low 32 bits, which are enough.
     fn low_halves(&mut self, by: Value) -> Vec<Reg> {
         let mut lanes = self.in_lanes(by);
         lanes.truncate(self.parts());
@@ -256,7 +256,7 @@ impl Selection<'_> {
             let regs = regs.collect();
             return self.give_lanes(value, regs);
         }
-        // All hold if none is missing.
+        // All of them hold if none of the others does.
         let all = matches!(op, Op::SimdAll | Op::SimdAnd);
         let bits = if all { self.int_two(IntOp::Xor, votes, active) } else { votes };
         if width == 32 {
@@ -317,9 +317,9 @@ impl Selection<'_> {
         self.give_lanes(value, masks);
     }
 
-    // --- One lane for all ----------------------------------------------------------------------------
+    // --- Broadcasts ----------------------------------------------------------------------------------
 
-    /// Gives the value that an operand has in a lane known at compile time.
+    /// Sets a value to that of an operand in a lane known at compile time.
     fn constant_lane(&mut self, value: Value, operand: Value, lane: u32) {
         let from = self.shuffled(operand);
         let s = from[(lane / self.strip.lanes) as usize];
@@ -334,7 +334,7 @@ impl Selection<'_> {
         self.give_one(value, number);
     }
 
-    /// Gives the value that an operand has in the lane of that number, modulo 32.
+    /// Sets a value to that of an operand in the lane of that number, modulo 32.
     fn one_lane(&mut self, value: Value, operand: Value, lane: Reg) {
         let from = self.shuffled(operand);
         if self.is_int(value) {
@@ -347,7 +347,7 @@ impl Selection<'_> {
         self.give_lanes(value, vec![d; self.parts()]);
     }
 
-    /// Gives a number; truth values are 0 and 1.
+    /// Sets a value to a number; truth values are 0 and 1.
     fn give_one(&mut self, value: Value, number: Reg) {
         if !self.is_bool(value) {
             return self.give_int(value, number);
@@ -390,7 +390,7 @@ impl Selection<'_> {
         lanes.into_iter().map(|mask| self.chosen(mask, one, zero)).collect()
     }
 
-    /// Gives lanes that may be those of the operand.
+    /// Sets a value to lanes, which may be those of the operand.
     fn give_shuffled(&mut self, value: Value, from: &[Reg], to: Vec<Reg>) {
         let masks = self.is_bool(value);
         let zero = self.lane_constant(0);
@@ -400,7 +400,7 @@ impl Selection<'_> {
                 self.emit(Ins::CompareLanes { test, kind, d, a, b: zero });
                 d
             } else if from.contains(&a) {
-                // A variable's, perhaps, which may change.
+                // The register may be that of a variable, which may change.
                 let d = self.lane();
                 self.emit(Ins::Lane1 { op: Lane1::Move, d, a });
                 d
@@ -467,7 +467,7 @@ impl Selection<'_> {
                 self.emit(Ins::Permute { d, index, s: *s });
                 *s = d;
             }
-            // Bits 3 and 4 say which vector.
+            // Bits 3 and 4 are the number of the vector.
             for bit in [3, 4] {
                 let (sign, mask) = (self.lane(), self.mask());
                 self.emit(Ins::Lane1 { op: Lane1::Shl(31 - bit), d: sign, a: index });
@@ -492,7 +492,7 @@ impl Selection<'_> {
         let index = (0..self.parts() as u32).map(|part| {
             let by = by[part as usize];
             let own = self.lane_home(Home::Iota { first: part * lanes, factor: 1 });
-            // Lanes that are far from their group stay where they are.
+            // Lanes whose source would be outside of their group keep their value.
             let limit = match inst.op {
                 Op::SimdShuffleUp => Some((Lane2::Sub, 1, false)),
                 Op::SimdShuffleDown => Some((Lane2::Add, 0, true)),

@@ -7,13 +7,13 @@ use crate::soft::cpu::native::region::Layout;
 use crate::soft::cpu::native::shape::Sum;
 use crate::soft::ir::{Function, Inst, Op, Rule, Scalar, Value};
 
-/// Whether there is code for an atomic at an address that was taken apart.
+/// Whether there is code for an atomic at an address that was split into `sum`.
 pub(crate) fn has_code(function: &Function, inst: &Inst, sum: &Sum) -> bool {
     let word = match inst.args.get(1) {
         Some(&value) => function.ty(value).bytes() == 4,
         None => inst.ty.bytes() == 4,
     };
-    // What differs from lane to lane keeps words aligned.
+    // Varying parts of the offset are multiples of a word.
     word && sum.lanes.iter().all(|&(_, scale)| scale % 4 == 0)
 }
 
@@ -42,7 +42,7 @@ fn code_of(op: Op, scalar: Scalar) -> AtomicOp {
 }
 
 impl Selection<'_> {
-    /// What the operands are needed as.
+    /// Requests the forms in which the operands are needed.
     pub(super) fn demand_atomic(&mut self, inst: &Inst) {
         let Some((start, sum)) = self.address(inst.args[0]) else { return };
         self.need_address(start, &sum);

@@ -33,7 +33,7 @@ impl Selection<'_> {
         self.steps(value, inst.args[0], &Conversion::bitcast(from, to));
     }
 
-    /// A chain of conversions; an empty one changes nothing but the type.
+    /// A chain of conversions; an empty one changes only the type.
     fn steps(&mut self, value: Value, from: Value, steps: &[Conversion]) {
         let inst = *self.function.inst(value);
         if self.by_numbers(value, &inst) {
@@ -98,7 +98,7 @@ impl Selection<'_> {
             }
             C::I32ToF32 => self.lane1(Lane1::FloatOfSigned, a),
             C::U32ToF32 => self.float_of_unsigned(a),
-            // What is not exact in 24 bits is past the largest half.
+            // An integer that is not exact in 24 bits is past the largest half.
             C::I32ToF16 => {
                 let float = self.lane1(Lane1::FloatOfSigned, a);
                 self.rounded(Scalar::F16, float)
@@ -165,7 +165,7 @@ impl Selection<'_> {
         if self.strip.unsigned {
             return self.lane1(Lane1::UnsignedOfFloat, a);
         }
-        // From 2^31 on, 2^31 less is converted, and then given back as the highest bit.
+        // From 2^31 on, 2^31 is subtracted before the conversion, and added again as the highest bit.
         let [half, top, zero] = [0x4f00_0000, 1 << 31, 0].map(|bits| self.lane_constant(bits));
         let positive = self.lane2(Lane2::MaxFloat, a, zero);
         let large = self.compare(Test::Le, Num::Float, half, positive);
@@ -217,7 +217,7 @@ impl Selection<'_> {
         let top = self.float_of_unsigned(top);
         let exponent = self.lane1(Lane1::Shr(23), top);
         let bits = self.lane2(Lane2::Sub, exponent, bias);
-        // As many are shifted out of the low half; if one of them was set, the result is odd.
+        // As many bits are shifted out of the low half; if one of them was set, the result is made odd.
         let half = self.lane_constant(32);
         let rest = self.lane2(Lane2::Sub, half, bits);
         let window = self.wide_shr(size, bits).low;
@@ -225,7 +225,7 @@ impl Selection<'_> {
         let lost = self.is_not_zero(Num::Unsigned, lost);
         let lost = self.one_where(lost);
         let window = self.lane2(Lane2::Or, window, lost);
-        // The power of two by which that is too small.
+        // The power of two by which the window is too small.
         let more = self.lane_constant(127);
         let power = self.lane2(Lane2::Add, bits, more);
         let power = self.lane1(Lane1::Shl(23), power);
@@ -254,7 +254,7 @@ impl Selection<'_> {
         ]
         .map(|bits| self.lane_constant(bits));
         let size = if signed { self.lane2(Lane2::And, a, rest) } else { a };
-        // Of a NaN and 0 the larger is 0.
+        // The maximum of a NaN and 0 is 0.
         let size = self.lane2(Lane2::MaxFloat, size, zero);
         let size = self.lane1(Lane1::Trunc, size);
         // Both halves are exact: a float has 24 bits.

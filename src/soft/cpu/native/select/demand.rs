@@ -7,7 +7,7 @@ use crate::soft::ir::{Effect, Inst, Op, Stmt, Value};
 
 impl Selection<'_> {
     pub(super) fn need(&mut self, value: Value, bits: u8) {
-        // A number is where its lanes come from.
+        // Its lanes are made from the integer.
         let bits = if bits & LANES != 0 && self.is_int(value) { bits | INT } else { bits };
         self.want[value.index()] |= bits;
     }
@@ -31,7 +31,7 @@ impl Selection<'_> {
         }
     }
 
-    /// What the operands of an instruction are needed as.
+    /// Requests the forms in which an instruction needs its operands.
     pub(super) fn demand_of(&mut self, value: Value) {
         let inst = *self.function.inst(value);
         if self.run.is_done(value) || self.kind(value) != Kind::Direct {
@@ -78,7 +78,7 @@ impl Selection<'_> {
         }
     }
 
-    /// The parts of an address that are the same in all lanes.
+    /// Requests the uniform parts of an address.
     pub(super) fn need_address(&mut self, start: Start, sum: &Sum) {
         if let Some(pointer) = start.pointer() {
             self.need(pointer, INT);
@@ -88,7 +88,7 @@ impl Selection<'_> {
         }
     }
 
-    /// Whether an instruction computes one number for the strip out of numbers.
+    /// Whether an instruction computes one number for the strip from operands that are such numbers.
     pub(super) fn by_numbers(&self, value: Value, inst: &Inst) -> bool {
         self.is_int(value) && !inst.args.iter().any(|&arg| self.is_float(arg))
     }
@@ -101,12 +101,12 @@ impl Selection<'_> {
         shape::address(self.function, &self.shapes, pointer)
     }
 
-    /// Whether all lanes are found from the first one's.
+    /// Whether the offsets of all lanes follow from the first one's.
     pub(super) fn is_affine(&self, sum: &Sum) -> bool {
         self.step(sum).is_some()
     }
 
-    /// How far lanes are apart, in bytes, if they are evenly and not far.
+    /// The distance between neighbouring lanes in bytes, if it is constant and not large.
     pub(super) fn step(&self, sum: &Sum) -> Option<i64> {
         let mut step = 0i64;
         for &(term, scale) in &sum.lanes {
@@ -120,7 +120,7 @@ impl Selection<'_> {
         (step <= 1 << 24).then_some(step)
     }
 
-    /// The components of what is stored.
+    /// The components of a value that is stored.
     pub(super) fn components(&self, value: Value) -> Vec<Value> {
         components(self.function, &value).to_vec()
     }

@@ -22,7 +22,7 @@ impl Selection<'_> {
                 }
                 Stmt::Break | Stmt::Continue => {
                     self.leave_iteration(*stmt == Stmt::Break);
-                    // What follows is never reached; its loops count all the same.
+                    // The statements that follow are never reached, but their loops are numbered.
                     block[at + 1..].iter().for_each(|stmt| self.skip(stmt));
                     return;
                 }
@@ -77,7 +77,7 @@ impl Selection<'_> {
         self.emit(Ins::Jump(join));
     }
 
-    /// Whether lanes may leave a block for another place than its end.
+    /// Whether lanes may leave a block before its end.
     pub(super) fn leaves(block: &[Stmt]) -> bool {
         block.iter().any(|stmt| match stmt {
             Stmt::Break | Stmt::Continue => true,
@@ -157,7 +157,7 @@ impl Selection<'_> {
         self.none_left(join);
     }
 
-    /// Variables that are assigned before a loop, in the same block, and read nowhere but in it: what they have in lanes
+    /// Variables that are assigned before a loop, in the same block, and read only inside the loop: their value in lanes
     /// that left the loop does not matter.
     fn private_variables(&self, before: &[Stmt], body: &Block, next: &Block) -> HashSet<VarId> {
         let divergence = self.run.source.uniform.loops[self.begun];
@@ -199,19 +199,19 @@ impl Selection<'_> {
         self.emit(Ins::Label(middle));
         self.block(otherwise);
         self.emit(Ins::Label(end));
-        // Where all lanes of one side left it and the other side goes on, the mask is as that side has it.
+        // If all lanes of one side left and the other side continues, the mask is the one of that side.
         if self.cleared != cleared {
             let join = self.join();
             self.none_left(join);
         }
     }
 
-    /// A loop; after each iteration the registers in `moving` go up.
+    /// A loop; after each iteration the registers in `moving` are advanced.
     pub(super) fn repeat_once(&mut self, body: &Block, next: &Block, moving: &[(Reg, Step)]) {
         let divergence = self.run.source.uniform.loops[self.begun];
         let number = self.begun;
         self.begun += 1;
-        // Where no lane continues by itself, the loop ends when the last lane leaves it.
+        // If there is no `continue` of single lanes, the loop ends when the last lane leaves it.
         let waits = divergence.continues;
         let divergent = divergence.breaks || waits;
         let outer = self.exec.clone();
@@ -261,7 +261,7 @@ impl Selection<'_> {
         self.joins.pop();
         self.move_on(moving);
         let site = self.site(self.run.loop_site(number), SiteKind::Clock);
-        // About forty instructions in ten nanoseconds, and a call in a hundred.
+        // Forty instructions take about ten nanoseconds, and a call about a hundred.
         let calls = self.out[start as usize..].iter().filter(|ins| matches!(ins, Ins::Call { .. }));
         let work = 1 + 10 * calls.count() as u32 + (self.out.len() as u32 - start) / 40;
         self.emit(Ins::Budget { work, site });
@@ -317,7 +317,7 @@ impl Selection<'_> {
         self.variables.insert(id, forms);
     }
 
-    /// Writes what others read after the run.
+    /// Writes values that are used after the run to the frame.
     pub(super) fn leave(&mut self) {
         let run = self.run;
         for leaving in &run.leaving {
@@ -351,7 +351,7 @@ impl Selection<'_> {
             // Another strip may read the slot before it changes.
             let several = self.strip.lanes * self.strip.parts < 32;
             let (base, disp) = if late && several {
-                // A run in two versions writes it in both.
+                // Both versions of a run write it.
                 let known = self.code.late.iter().find(|late| late.1 == offset).map(|late| late.0);
                 let own = known.unwrap_or_else(|| {
                     let own = self.code.own_bytes;

@@ -1,13 +1,13 @@
 //! Halves and bfloats: 16 bits in memory, and in registers the `f32` of equal value.
 //!
-//! The instructions that convert halves make a signalling NaN quiet. A value that is only moved keeps every bit, so a
-//! load whose value something moves is *exact*, and so are the stores of what was moved.
+//! The instructions that convert halves make a signalling NaN quiet, but a move must keep every bit. So a load whose
+//! value is moved is *exact*, and so is a store of a value that may come from a move.
 
 use super::Selection;
 use crate::soft::cpu::native::lir::*;
 use crate::soft::ir::{Function, Op, Rule, Scalar, Value};
 
-/// Whether an instruction computes its result, so that its NaNs may have any payload.
+/// Whether an instruction is arithmetic, so that its NaNs may have any payload.
 fn computes(function: &Function, value: Value) -> bool {
     let inst = function.inst(value);
     match inst.op.row().rule {
@@ -18,7 +18,7 @@ fn computes(function: &Function, value: Value) -> bool {
     }
 }
 
-/// For each value whether something moves it.
+/// For each value, whether an instruction moves it.
 pub(super) fn moved(function: &Function) -> Vec<bool> {
     let mut moved = vec![false; function.insts.len()];
     let all = || (0..function.insts.len()).map(|index| Value(index as u32));
@@ -48,7 +48,7 @@ impl Selection<'_> {
         d
     }
 
-    /// The same in a register that is there already.
+    /// The same, into an existing register.
     pub(super) fn value_of_bits_in(&mut self, d: Reg, scalar: Scalar, bits: Reg, exact: bool) {
         let op = match scalar {
             Scalar::F16 => Lane1::ValueOfHalf { exact },
@@ -71,7 +71,7 @@ impl Selection<'_> {
         if scalar == Scalar::F16 {
             return self.lane1(Lane1::RoundHalf, value);
         }
-        // Just under a half of the last bit that stays is added, or a half where that bit is set; a NaN becomes quiet.
+        // Adds just under half of the last bit that remains, or half of it where that bit is set; a NaN becomes quiet.
         let [one, under, quiet, stays] =
             [1, 0x7fff, 0x40_0000, 0xffff_0000].map(|bits| self.lane_constant(bits));
         let last = self.lane1(Lane1::Shr(16), value);
@@ -87,9 +87,9 @@ impl Selection<'_> {
 
     /// `a * b + c` of halves, rounded once.
     pub(super) fn fma_of_halves(&mut self, a: Reg, b: Reg, c: Reg) -> Reg {
-        // The product is exact in 32 bits. What the sum's rounding leaves over is exact, too (Knuth's two-sum); where there
-        // is some, an even sum moves to its odd neighbour on that side, which the second rounding does not mistake for
-        // the middle (Boldo and Melquiond, "Emulation of FMA", 2008).
+        // The product is exact in 32 bits, and so is the error of the rounded sum (Knuth's two-sum). If there is an error, an
+        // even sum moves to its odd neighbour in that direction, so that the second rounding does not take it for a tie
+        // (Boldo and Melquiond, "Emulation of FMA", 2008).
         let product = self.lane2(Lane2::MulFloat, a, b);
         let sum = self.lane2(Lane2::AddFloat, product, c);
         let second = self.lane2(Lane2::SubFloat, sum, product);
@@ -112,7 +112,7 @@ impl Selection<'_> {
         self.emit(compare(odd, Kind::Unsigned, zero, last));
         let moves = self.mask();
         self.emit(Ins::MaskBin { op: MaskOp::AndNot, d: moves, a: odd, b: inexact });
-        // One more in the bits is one away from zero: right if both have the same sign.
+        // Adding one to the bits moves away from zero, which is right if both have the same sign.
         let signs = self.lane2(Lane2::Xor, sum, over);
         self.emit(compare(up, Kind::Signed, signs, zero));
         let (more, less) = (self.lane2(Lane2::Add, sum, one), self.lane2(Lane2::Sub, sum, one));

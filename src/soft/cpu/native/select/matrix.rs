@@ -1,4 +1,4 @@
-//! Matrices of SIMD-groups: two vectors for each part of the strip, whose lanes `interp::matrix` lays out.
+//! Matrices of SIMD-groups: two vectors for each part of the strip, in the order of lanes that `interp::matrix` defines.
 //!
 //! A part of 16 lanes has four rows, one of 8 lanes the left or right half of four.
 
@@ -10,14 +10,14 @@ use crate::soft::ir::{Inst, Op, Scalar, Value};
 
 /// Rows and columns.
 const SIDE: i32 = 8;
-/// Elements from one row or column to the next, at most, where the code does the access by itself.
+/// The largest distance between rows or columns, in elements, for which there is code without a call.
 const MAX_STEP: u64 = 1 << 20;
 
 /// The vectors of a matrix's two registers, by part.
 type Matrix = [Vec<Reg>; 2];
 
 impl Selection<'_> {
-    /// What the operands are needed as.
+    /// Requests the forms in which the operands are needed.
     pub(super) fn demand_matrix(&mut self, inst: &Inst) {
         let matrices = match inst.op {
             Op::MatrixMultiplyAdd => 0,
@@ -52,7 +52,7 @@ impl Selection<'_> {
         [0, 1].map(|_| (0..self.parts()).map(|_| self.lane()).collect())
     }
 
-    /// `a b + c`, a chain of fused multiply-adds for each element, as the interpreter has it.
+    /// `a b + c`: for each element a chain of fused multiply-adds in the interpreter's order.
     pub(super) fn multiply_add(&mut self, value: Value, inst: &Inst) {
         let [a, b, c] = [0, 1, 2].map(|at| self.matrix(inst.args[at]));
         let sums = self.new_matrix();
@@ -61,7 +61,7 @@ impl Selection<'_> {
                 self.emit(Ins::Lane1 { op: Lane1::Move, d, a });
             }
         }
-        // Blocks of four rows and four columns, and how many a part has side by side.
+        // Blocks of four rows and four columns, and how many of them are next to each other in a part.
         let sides = 16 / self.strip.lanes as usize;
         for k in 0..8 {
             // Column k of `a`, each element in all lanes of its row.
@@ -123,7 +123,7 @@ impl Selection<'_> {
         let bytes = scalar.bytes();
         let steps = [inst.args[1], inst.args[2]].map(|step| self.matrix_step(step));
         let rows = steps[1] == Ok(1);
-        // Narrow elements that are not side by side are gathered as words, which may lie past the end.
+        // Narrow elements that are not adjacent are gathered as words, which may extend past the end.
         let over = if write || rows { 0 } else { 4 - bytes };
         let sum = self.offset(&sum);
         let target = self.target(start, sum, u64::from(bytes + over), write);
@@ -147,12 +147,12 @@ impl Selection<'_> {
         };
         let site = self.site(self.run.access_site(value), SiteKind::Matrix(site));
 
-        // Elements that overlap are written one after the other.
+        // Elements that may overlap are written one after the other.
         let least = if write { SIDE.into() } else { 0 };
         if write && (!rows || steps[0].is_ok_and(|step| step < least)) {
             return self.emit(Ins::Call { site });
         }
-        // The corners are in bounds, and with steps that are neither negative nor far, all between them.
+        // If the corners are in bounds, so is everything between them, since steps are neither negative nor large.
         let most = self.constant(MAX_STEP - least as u64);
         let mut high = target.offset;
         let mut apart = [high; 2];
@@ -193,7 +193,7 @@ impl Selection<'_> {
         rows
     }
 
-    /// The rows whose halves are in the vectors that part `part` is made of, and where they start in those rows.
+    /// The two rows from which the vectors of a part are loaded, and the offsets in them.
     fn row_pairs(&self, part: usize, bytes: i32) -> ([(usize, usize); 2], i32) {
         if self.strip.lanes == 16 {
             return ([(4 * part, 4 * part + 1), (4 * part + 2, 4 * part + 3)], 0);
@@ -258,7 +258,7 @@ impl Selection<'_> {
         }
     }
 
-    /// Reads each element at its own address, whatever the steps are.
+    /// Reads each element at its own address, for any steps.
     fn gather_elements(
         &mut self,
         to: &Matrix,

@@ -14,12 +14,12 @@ pub(super) struct Target {
     /// The offsets at which the access may start are below this.
     pub(super) limit: Reg,
     pub(super) offset: Reg,
-    /// Where its row of the table is.
+    /// The address of the region's row in the table.
     pub(super) row: (Reg, i32),
 }
 
 impl Selection<'_> {
-    /// The base of a region, and the offsets below which an access of so many bytes may start.
+    /// The base of a region, and the limit below which an access of `bytes` bytes may start.
     pub(super) fn region(&mut self, region: u32, bytes: u64, write: bool) -> (Reg, Reg) {
         let at = region as i32 * Layout::REGION_BYTES;
         let base = match self.bases.get(&region) {
@@ -56,7 +56,7 @@ impl Selection<'_> {
         table
     }
 
-    /// How many offsets an access of so many bytes to the region at `table` may start from.
+    /// The number of offsets at which an access of `bytes` bytes to the region at `table` may start.
     pub(super) fn limit(
         &mut self,
         out: &mut Vec<Ins>,
@@ -122,7 +122,7 @@ impl Selection<'_> {
         let float = scalar.is_float() && inst.ty.space().is_none();
         let bool = scalar == Scalar::Bool;
         let parts = self.parts();
-        // Halves are read as the bits that they are, but for rows of those that nothing moves.
+        // Halves are read as bits, except rows of halves that are not moved.
         let exact = self.moved[value.index()];
         let row = width == 1 && !same && !start.is_thread() && self.step(&sum) == Some(2);
         let read = match scalar {
@@ -134,7 +134,7 @@ impl Selection<'_> {
             _ => scalar,
         };
         let wide = !same && scalar.bytes() == 8;
-        // The results, before anything is read: a slow path gives them too.
+        // The results are registers from the start, since a slow path also writes them.
         let components: Vec<Forms> = (0..width)
             .map(|_| {
                 if wide {
@@ -175,11 +175,11 @@ impl Selection<'_> {
                 None => self.give_lanes(value, forms.lanes),
             };
         }
-        // An extract that needs a number in lanes spreads it itself.
+        // An extract that needs an integer in lanes broadcasts it itself.
         self.vectors.insert(value, components);
     }
 
-    /// What the bits of halves or bfloats are.
+    /// The values of halves or bfloats from their bits.
     fn floats_of_bits(&mut self, forms: Forms, scalar: Scalar, exact: bool) -> Forms {
         let lanes = match forms.int {
             Some(s) => {
@@ -194,7 +194,7 @@ impl Selection<'_> {
         Forms { int: None, lanes }
     }
 
-    /// The same operation for the vector of each part, done once if they are one.
+    /// Applies an operation to the vector of each part, once if all parts share a register.
     pub(super) fn each_part(
         &mut self,
         regs: &[Reg],
@@ -206,7 +206,7 @@ impl Selection<'_> {
         regs.iter().map(|&reg| f(self, reg)).collect()
     }
 
-    /// A component as it is in memory: the bits of halves and bfloats, 1 and 0 for truth values.
+    /// A component in the format of memory: the bits of halves and bfloats, 1 and 0 for truth values.
     fn in_memory(&mut self, forms: Forms, scalar: Scalar, exact: bool) -> Forms {
         let int = forms.int.map(|a| {
             if scalar != Scalar::Bool {
@@ -289,7 +289,7 @@ impl Selection<'_> {
                         [wide.low, wide.high].map(|half| Operand::Lanes(vec![half; parts])).into()
                     }
                     Some(reg) => {
-                        // A loaded number that goes to many places.
+                        // A loaded number that is broadcast.
                         let d = self.lane();
                         self.emit(Ins::Spread { d, s: reg });
                         vec![Operand::Lanes(vec![d; parts])]
@@ -316,7 +316,7 @@ impl Selection<'_> {
         self.access(value, start, &sum, written, data, true, unit);
     }
 
-    /// Reads or writes components of a scalar type that are side by side in memory.
+    /// Reads or writes adjacent components of a scalar type.
     #[allow(clippy::too_many_arguments)] // What an access is.
     pub(super) fn access(
         &mut self,
@@ -342,7 +342,7 @@ impl Selection<'_> {
         let width = data.len();
         let extent = match step {
             None if !one_address => {
-                // Narrow scalars are gathered as words, which may lie past the end.
+                // Narrow scalars are gathered as words, which may extend past the end.
                 let bytes = scalar.bytes() * width as u32;
                 let whole = write || words_of(scalar, width) > 1;
                 if whole { bytes } else { bytes + 4u32.saturating_sub(scalar.bytes()) }.into()
@@ -407,7 +407,7 @@ impl Selection<'_> {
         self.emit(Ins::SiteEnd { site });
     }
 
-    /// Where an access of so many bytes goes that starts so far from its start.
+    /// The target of an access of `bytes` bytes at `offset` from `start`.
     pub(super) fn target(&mut self, start: Start, offset: Reg, bytes: u64, write: bool) -> Target {
         match start {
             Start::Region(number) => {
@@ -433,7 +433,7 @@ impl Selection<'_> {
         }
     }
 
-    /// An index that differs from lane to lane.
+    /// A varying index.
     pub(super) fn lane_index(&mut self, index: Value) -> LaneIndex {
         let mut low = self.in_lanes(index);
         if !self.is_wide(index) {
@@ -443,7 +443,7 @@ impl Selection<'_> {
         LaneIndex::Wide { low, high }
     }
 
-    /// Reads or writes components side by side, once for all lanes.
+    /// Reads or writes adjacent components, once for all lanes.
     pub(super) fn at_one_address(
         &mut self,
         first: MemRef,
@@ -465,7 +465,7 @@ impl Selection<'_> {
         }
     }
 
-    /// The number of the region that a pointer is in, where its row of the table is, and the offset in it.
+    /// The number of the region that a pointer is in, the address of its row in the table, and the offset in the region.
     pub(super) fn find_region(&mut self, pointer: Value) -> (Reg, Reg, Reg) {
         let pointer = self.number(pointer);
         let half = self.constant(1 << 47);
@@ -474,7 +474,7 @@ impl Selection<'_> {
         self.emit(Ins::IntImm { op: IntOp::Shr, wide: true, d: number, a: sum, imm: 48 });
         self.emit(Ins::IntImm { op: IntOp::Shl, wide: true, d: up, a: pointer, imm: 16 });
         self.emit(Ins::IntImm { op: IntOp::Sar, wide: true, d: offset, a: up, imm: 16 });
-        // A number that no region has is taken for null's, which has no bytes.
+        // A number that no region has is replaced by that of null, which has no bytes.
         let (count, known, safe) = (self.int(), self.int(), self.int());
         let mem = MemRef { base: MemBase::Wave, index: None, disp: Layout::REGION_COUNT };
         self.emit(Ins::LoadInt { from: Scalar::U32, d: count, mem });
@@ -489,7 +489,7 @@ impl Selection<'_> {
         (number, row, offset)
     }
 
-    /// An access by lanes that are evenly apart.
+    /// An access whose offset is affine in the lane.
     #[allow(clippy::too_many_arguments)] // As above.
     pub(super) fn evenly(
         &mut self,
@@ -507,7 +507,7 @@ impl Selection<'_> {
     ) {
         let size = i64::from(scalar.bytes());
         let lanes = i64::from(self.strip.lanes * self.strip.parts);
-        // Where an index may wrap between lanes and still be in bounds, that it does not is checked.
+        // If an index could wrap between lanes and still be in bounds, checks that it does not.
         let may_wrap = firsts.len() > 1 || moved || constant < -MAX_BACK;
         let mut start = offset;
         for &(first, stride, signed, scale) in firsts {
@@ -521,7 +521,7 @@ impl Selection<'_> {
             if may_wrap {
                 let (edge, up) =
                     (if signed { 1i64 << 31 } else { 1 << 32 }, i64::from(stride) * (lanes - 1));
-                // Signed numbers are moved up, so that one unsigned comparison will do.
+                // Signed numbers are offset, so that one unsigned comparison is enough.
                 let moved = self.plus_constant(wide, if signed { 1 << 31 } else { 0 });
                 let bound = self.constant((edge + if signed { 1 << 31 } else { 0 } - up) as u64);
                 self.emit(Ins::CheckBelow { a: moved, limit: bound, site });
@@ -639,7 +639,7 @@ impl Selection<'_> {
         self.emit(Ins::Lane1 { op, d, a });
     }
 
-    /// The number that the last active lane has.
+    /// The number in the last active lane.
     fn of_last_lane(&mut self, regs: &[Reg]) -> Reg {
         let mut found: Option<Reg> = None;
         for (part, &s) in regs.iter().enumerate() {
@@ -761,7 +761,7 @@ impl Selection<'_> {
     }
 }
 
-/// How many components are read as one word: all narrow ones if they fill words.
+/// How many components are read as one word: narrow ones are combined if they fill words.
 pub(super) fn words_of(scalar: Scalar, components: usize) -> usize {
     let bytes = scalar.bytes() as usize;
     if bytes < 4 && (components * bytes).is_multiple_of(4) { 4 / bytes } else { 1 }

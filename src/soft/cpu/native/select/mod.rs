@@ -1,9 +1,8 @@
 //! Selection: a run of statements becomes machine operations over virtual registers, for one strip of lanes.
 //!
-//! A value is in one or two forms. What is the same in all lanes of the strip is a number in an integer
-//! register, and so is the first lane of what goes up evenly; floats, and what differs from lane to lane, are
-//! vectors, one for each part of the strip; truth values that differ are masks. A form is made where the value
-//! is computed, if something needs it.
+//! A value has one or two forms. A uniform integer is a number in an integer register; for an affine one, that is the
+//! first lane's number. Floats and other varying values are vectors, one for each part of the strip; varying truth
+//! values are masks. A form is made where the value is computed, if a use needs it.
 
 pub(crate) mod across;
 pub(crate) mod atomic;
@@ -31,16 +30,16 @@ use crate::soft::cpu::IsaKind;
 use crate::soft::ir::walk::instructions;
 use crate::soft::ir::{Function, Op, Scalar, Type, Value, VarId};
 
-/// What a strip is.
+/// A kind of strip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Strip {
     /// Lanes of a vector.
     pub(crate) lanes: u32,
     /// Vectors of a strip.
     pub(crate) parts: u32,
-    /// Whether lanes have positions side by side in the first dimension, and the same in the others.
+    /// Whether lanes are neighbours in the first dimension and have the same position in the others.
     pub(crate) rows: bool,
-    /// Whether there are instructions that convert unsigned numbers.
+    /// Whether the processor has instructions that convert unsigned numbers.
     pub(crate) unsigned: bool,
 }
 
@@ -57,14 +56,14 @@ struct Forms {
     lanes: Vec<Reg>,
 }
 
-/// A loop around the point of selection.
+/// A loop that encloses the current statement.
 struct Inside {
     divergent: bool,
     exit: Label,
     next: Label,
-    /// Lanes that go on with the next iteration.
+    /// Lanes that continue with the next iteration.
     continued: Option<Vec<Reg>>,
-    /// The depth of divergent constructs in which the loop stands.
+    /// How many divergent constructs enclose the loop.
     depth: u32,
 }
 
@@ -81,37 +80,37 @@ pub(crate) struct Selection<'a> {
     /// The components of vectors that were loaded.
     vectors: HashMap<Value, Vec<Forms>>,
     want: Vec<u8>,
-    /// For each value whether something moves it, see `half`.
+    /// For each value, whether it is moved, see `half`.
     moved: Vec<bool>,
     variables: HashMap<VarId, Forms>,
     exec: Vec<Reg>,
-    /// The lanes that are active when the run starts; the masks above change.
+    /// The lanes that are active when the run starts; `exec` changes.
     entry: Vec<Reg>,
-    /// Divergent constructs around this point.
+    /// How many divergent constructs enclose the current statement.
     depth: u32,
     inside: Vec<Inside>,
-    /// Where to go on when no lane is left.
+    /// Where to continue when no lane is active any more.
     joins: Vec<Label>,
     begun: usize,
     bases: HashMap<u32, Reg>,
     limits: HashMap<(u32, u64, bool), Reg>,
     constants: HashMap<u64, Reg>,
     lane_constants: HashMap<Home, Reg>,
-    /// Where its own memory has room for the lanes of a strip, once something needed that.
+    /// The offset in the code's own memory of room for the lanes of a strip, once that was needed.
     row: Option<u32>,
-    /// Accesses in the statements that are selected now whose bounds were checked before those.
+    /// Accesses in the current statements whose bounds were checked ahead of them.
     checked: HashMap<Value, version::Checked>,
     /// How often a mask was cleared so far.
     cleared: u32,
     /// How often each variable is read in the whole function.
     reads: Vec<u32>,
-    /// Variables of the loop around that need no masks at its level.
+    /// Variables that need no masks at the level of the enclosing loop.
     private: HashSet<VarId>,
 }
 
-/// Bytes of buffers, at most: offsets of lanes fit in 31 bits with room for what is added to them.
+/// The largest buffer in bytes: offsets of lanes fit in 31 bits, with room for what is added to them.
 pub(crate) const MAX_REGION: u64 = (1 << 31) - (1 << 21);
-/// How far a constant may reach back before an index, so that one that wraps is still out of bounds.
+/// The largest constant that may be subtracted from an index, so that an index that wraps is still out of bounds.
 const MAX_BACK: i64 = 1 << 20;
 
 /// Selects the code of a run for one kind of strip.
@@ -209,7 +208,7 @@ impl Selection<'_> {
         tidy(&mut code);
         code
     }
-    // --- Small things --------------------------------------------------------------------------------
+    // --- Helpers -------------------------------------------------------------------------------------
 
     pub(super) fn reg(&mut self, class: Class, carried: bool) -> Reg {
         self.code.regs.push(Info { class, carried, home: None });
@@ -277,7 +276,7 @@ impl Selection<'_> {
         self.ty(value) == Type::BOOL
     }
 
-    /// Whether a value's own form is a number.
+    /// Whether the first form of a value is an integer.
     pub(super) fn is_int(&self, value: Value) -> bool {
         !self.is_float(value) && self.shapes.shape(value) != Shape::Any
     }
@@ -311,7 +310,7 @@ impl Selection<'_> {
 
     // --- Values --------------------------------------------------------------------------------------
 
-    /// A value as a number; of what goes up evenly, the first lane's.
+    /// A value as an integer; of an affine value, the first lane's.
     pub(super) fn number(&mut self, value: Value) -> Reg {
         if let Some(reg) = self.forms[value.index()].int {
             return reg;
@@ -387,7 +386,7 @@ impl Selection<'_> {
                             let bits = self.int();
                             let disp = offset as i32 + (part as u32 * self.strip.lanes / 8) as i32;
                             let mem = MemRef { base: MemBase::FrameBits, index: None, disp };
-                            let _ = uniform; // All bits of a uniform one are alike.
+                            let _ = uniform; // All bits of a uniform one are equal.
                             self.head.push(Ins::LoadInt { from: scalar, d: bits, mem });
                             let mask = self.mask();
                             self.head.push(Ins::MaskOfBits { d: mask, s: bits, first: 0 });
@@ -414,7 +413,7 @@ impl Selection<'_> {
                     })
                     .collect(),
                 None => {
-                    // A constant truth value, or what nothing that is reached needs.
+                    // A constant truth value, or a value that no reachable statement needs.
                     let number = self.number(value);
                     if self.is_bool(value) {
                         let mask = self.mask();
@@ -433,7 +432,7 @@ impl Selection<'_> {
         regs
     }
 
-    /// Notes a number as a value's form, and makes its lanes if they are needed.
+    /// Records an integer as a value's form, and makes its lanes if they are needed.
     pub(super) fn give_int(&mut self, value: Value, reg: Reg) {
         self.forms[value.index()].int = Some(reg);
         if self.want[value.index()] & LANES != 0 {
@@ -466,7 +465,7 @@ impl Selection<'_> {
             .collect()
     }
 
-    /// A truth value from before the run that is the same in all active lanes: those of other lanes do not count.
+    /// A truth value from before the run that is uniform: inactive lanes are ignored.
     fn bool_of_active(&mut self, value: Value) -> Reg {
         let masks = self.in_lanes(value);
         let mut any: Option<Reg> = None;
@@ -492,12 +491,12 @@ impl Selection<'_> {
         d
     }
 
-    /// Whether a value is there before the run, or is a constant.
+    /// Whether a value exists before the run, or is a constant.
     pub(super) fn is_given(&self, value: Value) -> bool {
         self.function.inst(value).op.is_free() || self.run.entering.contains_key(&value)
     }
 
-    /// The number that a value is in the first lane.
+    /// A value's number in the first lane.
     pub(super) fn first_lane(&mut self, value: Value, lanes: &[Reg]) -> Reg {
         if self.is_wide(value) {
             let halves = [lanes[0], lanes[self.parts()]];
@@ -521,10 +520,10 @@ impl Selection<'_> {
         d
     }
 
-    /// Notes lanes as a value's form. If the value is one number, that is the first lane's.
+    /// Records lanes as a value's form. If the value is uniform, its integer is the first lane's.
     pub(super) fn give_lanes(&mut self, value: Value, mut regs: Vec<Reg>) {
-        // What an operation leaves as it is, such as half of a wide number, may be in the register of a variable, which
-        // changes while the result lives. Reads of variables themselves are copied where that happens.
+        // An operation may return an operand's register unchanged (half of a wide number, say), which may be the register of a
+        // variable that changes while the result lives. Reads of variables themselves are copied where that happens.
         if self.function.inst(value).op != Op::Get {
             for reg in &mut regs {
                 let info = self.code.regs[reg.0 as usize];

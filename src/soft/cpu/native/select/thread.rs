@@ -11,7 +11,7 @@ use crate::soft::ir::{Scalar, Value};
 /// Bytes of a row, in which each lane has a word.
 const ROW: i32 = 128;
 
-/// The locals that an access may be in, as one piece of memory.
+/// The memory of the locals that an access may reach.
 #[derive(Clone, Copy)]
 struct Piece {
     local: u32,
@@ -27,7 +27,7 @@ enum Before {
 }
 
 impl Selection<'_> {
-    /// Where the words of the strip's first lane are.
+    /// The address of the first word of the strip's first lane.
     fn thread_lanes(&mut self) -> Reg {
         // Under a number that no region has.
         if let Some(&lanes) = self.bases.get(&(u32::MAX - 1)) {
@@ -42,7 +42,7 @@ impl Selection<'_> {
         d
     }
 
-    /// Reads or writes components that are side by side in thread memory.
+    /// Reads or writes adjacent components in thread memory.
     pub(super) fn thread_access(
         &mut self,
         value: Value,
@@ -94,7 +94,7 @@ impl Selection<'_> {
             unit: total,
         };
         let site = self.site(self.run.access_site(value), SiteKind::Access(access));
-        // A scalar is in one word.
+        // True if a scalar does not cross words.
         let aligned = |bytes: i64| bytes % i64::from(size) == 0;
         let lanes_aligned = sum.lanes.iter().all(|&(_, scale)| aligned(scale));
         let moved = !sum.same.is_empty() || start.pointer().is_some();
@@ -131,7 +131,7 @@ impl Selection<'_> {
         self.emit(Ins::SiteEnd { site });
     }
 
-    /// A scalar at one offset of all lanes.
+    /// A scalar at the same offset in all lanes.
     fn thread_rows(
         &mut self,
         offset: Reg,
@@ -143,7 +143,7 @@ impl Selection<'_> {
     ) {
         let narrow = scalar.bytes() < 4;
         let lanes = self.thread_lanes();
-        // What is out of bounds was refused: its address does not matter.
+        // Offsets that are out of bounds were refused above, so their address does not matter.
         let constant = constant.map(|constant| (constant as u32).wrapping_add(more));
         let (base, disp, before) = match constant {
             Some(at) => {
@@ -205,7 +205,7 @@ impl Selection<'_> {
         }
     }
 
-    /// A word with a narrow scalar in it instead of what was there.
+    /// A word in which a narrow scalar is replaced.
     fn inserted(&mut self, word: Reg, scalar: Reg, before: Before, ty: Scalar) -> Reg {
         let low = self.lane_constant(u32::MAX >> (32 - 8 * ty.bytes()));
         let (hole, moved) = match before {
@@ -223,7 +223,7 @@ impl Selection<'_> {
         self.lane2(Lane2::Xor, word, change)
     }
 
-    /// A scalar at an offset of each lane.
+    /// A scalar at a varying offset.
     fn thread_lanes_at(
         &mut self,
         offsets: Reg,

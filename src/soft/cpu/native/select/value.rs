@@ -1,4 +1,4 @@
-//! Instructions: arithmetic, comparisons, conversions, and calls of what has no code of its own.
+//! Instructions: arithmetic, comparisons, and calls of the interpreter's handlers for operations without code.
 
 use super::{Selection, wide};
 use crate::soft::cpu::IsaKind;
@@ -261,7 +261,7 @@ impl Selection<'_> {
         Operand::Int { reg, bool: self.is_bool(value) }
     }
 
-    /// An operation on numbers; none if there is no code for it.
+    /// An operation on integers; `None` if there is no code for it.
     pub(super) fn int_op(&mut self, op: Op, row: Scalar, args: &[Reg]) -> Option<Reg> {
         let wide = row.bytes() == 8;
         let kind = if row.is_signed() { Num::Signed } else { Num::Unsigned };
@@ -318,7 +318,7 @@ impl Selection<'_> {
                 return Some(d);
             }
             Op::Min | Op::Max => {
-                // The larger is the second where the first is less.
+                // The maximum is the second where the first is less.
                 let (a, b) = if op == Op::Min { (args[0], args[1]) } else { (args[1], args[0]) };
                 let (test, d) = (self.int(), self.int());
                 self.emit(Ins::Compare {
@@ -511,7 +511,7 @@ impl Selection<'_> {
     }
 }
 
-/// The operation of one operand, if it is one of the machine's.
+/// The machine operation of one operand, if there is one.
 fn lane1(op: Op, row: Scalar) -> Option<Lane1> {
     Some(match (op, row) {
         (Op::Sqrt, Scalar::F32) => Lane1::Sqrt,
@@ -525,7 +525,7 @@ fn lane1(op: Op, row: Scalar) -> Option<Lane1> {
     })
 }
 
-/// The operation of two operands, if it is one of the machine's.
+/// The machine operation of two operands, if there is one.
 fn lane2(op: Op, row: Scalar) -> Option<Lane2> {
     Some(match (op, row) {
         (Op::Add, Scalar::F32) => Lane2::AddFloat,

@@ -1,8 +1,8 @@
-//! Versions: statements are there twice, once without checks of addresses that are affine in lane and iteration, and once
-//! with all checks.
+//! Versions: statements are compiled twice, once without the checks of addresses that are affine in lane and iteration,
+//! and once with all checks.
 //!
-//! The bounds of those addresses are checked before the statements: at the first and at the last iteration, for all lanes of
-//! the strip. If that fails, which does not mean that there is a fault, the version with checks runs and finds out.
+//! The bounds of those addresses are checked ahead of the statements: at the first and at the last iteration, for all lanes of
+//! the strip. If a check fails, there may still be no fault: the version with all checks runs and finds out.
 
 use std::collections::HashMap;
 
@@ -14,16 +14,16 @@ use crate::soft::cpu::native::shape::{Shape, Start, Sum};
 use crate::soft::ir::facts::affine::{Affine, Counted, Leaf, Linear, Poly, Stretch, Term};
 use crate::soft::ir::{Block, Op, Scalar, Stmt, Value};
 
-/// Where an access goes whose bounds were checked before its statements.
+/// The address of an access whose bounds were checked ahead of its statements.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Checked {
     pub(super) base: Reg,
-    /// What is added in this iteration.
+    /// The register that is added to it, and advanced in each iteration.
     pub(super) moving: Option<Reg>,
     pub(super) disp: i32,
 }
 
-/// How far an address moves with each iteration.
+/// How far an address moves in each iteration.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Step {
     Constant(i64),
@@ -35,30 +35,30 @@ struct Group {
     start: Start,
     affine: Affine,
     write: bool,
-    /// The lowest byte that is accessed, relative to the rest of the address, and the end of the highest.
+    /// The first byte that is accessed and the end of the last one, relative to the rest of the address.
     low: i64,
     high: i64,
-    /// Constants that are added to the only index, before it is scaled.
+    /// The smallest and largest constants that are added to the only index before it is scaled.
     least: i64,
     most: i64,
-    /// What the lanes of a strip add to each index.
+    /// The distance of the strip's last lane from its first, for each index.
     spans: Vec<i64>,
-    /// Accesses, and where they start.
+    /// Accesses and their offsets.
     members: Vec<(Value, i64)>,
 }
 
-/// Bytes that an address adds, and factors of indices, at most, so that sums of 64 bits do not overflow.
+/// The largest constant offset in bytes, and the largest factor of an index, so that 64-bit sums do not overflow.
 const MAX_BYTES: i64 = 1 << 28;
 const MAX_SCALE: i64 = 1 << 20;
-/// How far an address moves in an iteration, at most.
+/// The largest distance by which an address moves in an iteration.
 const MAX_STEP: i64 = 1 << 32;
-/// Iterations, at most.
+/// The largest number of iterations.
 const MAX_TURNS: i64 = 1 << 31;
-/// Constants that are taken out of an index, at most.
+/// The largest constant that is moved out of an index.
 const MAX_PART: i64 = 1 << 20;
-/// Statements that are emitted twice, at most.
+/// The largest number of statements that are emitted twice.
 const MAX_STATEMENTS: usize = 1 << 12;
-/// Checks that are saved at least, where there is no loop.
+/// The number of saved checks from which on two versions are worth it without a loop.
 const WORTH: usize = 4;
 
 impl Selection<'_> {
@@ -80,7 +80,7 @@ impl Selection<'_> {
         self.emit(Ins::Label(end));
     }
 
-    /// All statements of a run and what they leave, in two versions if that saves checks.
+    /// All statements of a run and the writes of its results, in two versions if that saves checks.
     pub(super) fn run_and_leave(&mut self, stmts: &[Stmt]) {
         let done = |value: Value| self.run.is_done(value);
         let stretch = (!stmts.iter().any(has_loop))
@@ -139,7 +139,7 @@ impl Selection<'_> {
         groups
     }
 
-    /// One access as a group, and what it has in common with others; none if it is checked by itself.
+    /// One access as a group, and the key that members of a group share; `None` if it must be checked by itself.
     #[allow(clippy::type_complexity)] // A key is what it is.
     fn group_of(
         &self,
@@ -161,7 +161,7 @@ impl Selection<'_> {
         let ty = if write { self.ty(inst.args[1]) } else { inst.ty };
         let (scalar, width) = (ty.scalar().unwrap_or(Scalar::U64), ty.width() as usize);
         let step = if sum.lanes.is_empty() { None } else { Some(self.step(&sum)?) };
-        // Lanes of 64 bits are two of 32.
+        // A 64-bit lane is two of 32 bits.
         if write && self.overlaps(step, scalar, width) || step.is_some() && scalar.bytes() == 8 {
             return None;
         }
@@ -209,7 +209,7 @@ impl Selection<'_> {
         Some((group, key))
     }
 
-    /// What a strip's lanes add to an index from lane to lane, if everything that it is made of is there.
+    /// The step of an index from lane to lane, if all its terms are available.
     fn stride(&self, linear: &Linear) -> Option<i64> {
         let mut stride = 0i64;
         for (product, &factor) in &linear.start.0 {
@@ -233,7 +233,7 @@ impl Selection<'_> {
         (0..1 << 13).contains(&stride).then_some(stride)
     }
 
-    /// Whether a number can be had before the statements.
+    /// Whether a number is available before the statements.
     fn is_there(&self, leaf: Leaf) -> bool {
         match leaf {
             Leaf::Variable(id) => self.variables.get(&id).is_some_and(|forms| forms.int.is_some()),
@@ -256,13 +256,13 @@ impl Selection<'_> {
                 == Some(scalar(counted.limit))
     }
 
-    /// Whether lanes overlap, so that they have to be written one after the other.
+    /// Whether lanes overlap, so that they must be written one after the other.
     pub(super) fn overlaps(&self, step: Option<i64>, scalar: Scalar, width: usize) -> bool {
         let total = i64::from(scalar.bytes()) * width as i64;
         step.is_some_and(|step| step < total)
     }
 
-    /// The bytes from the first that a strip accesses to the last, by lanes that are so far apart.
+    /// The bytes from the first that a strip accesses to the last, if lanes are `step` bytes apart.
     pub(super) fn extent(
         &self,
         step: Option<i64>,
@@ -273,7 +273,7 @@ impl Selection<'_> {
         let size = u64::from(scalar.bytes());
         let total = size * width as u64;
         let contiguous = step == Some(total as i64) && width == 1;
-        // Narrow scalars are gathered as words, which may lie past the end.
+        // Narrow scalars are gathered as words, which may extend past the end.
         let over = if step.is_none() || contiguous || write || words_of(scalar, width) > 1 {
             0
         } else {
@@ -285,7 +285,8 @@ impl Selection<'_> {
 
     // --- Checks --------------------------------------------------------------------------------------
 
-    /// Checks groups and notes where their accesses go; the result is what moves with each iteration, and how far.
+    /// Checks groups and records the addresses of their accesses. Returns the registers that move in each iteration, and
+    /// how far.
     fn check_ahead(
         &mut self,
         stretch: &Stretch<'_>,
@@ -335,7 +336,7 @@ impl Selection<'_> {
             {
                 let at_last = self.after(lowest, step, last);
                 self.emit(Ins::JumpUnlessBelow { a: at_last, limit, to: slow });
-                // Groups that move alike share a register.
+                // Groups that move by the same distance share a register.
                 let steps: Vec<Term> = affine
                     .terms
                     .iter()
@@ -382,7 +383,7 @@ impl Selection<'_> {
         let range = match scalar {
             Scalar::I32 => -1i64 << 31..1 << 31,
             Scalar::U32 => 0..1 << 32,
-            // Of 64 bits; what is greater has no code without checks.
+            // 64 bits; larger counters use the version with checks.
             _ => -1i64 << 61..1 << 61,
         };
         if scalar.bytes() == 8 {
@@ -404,7 +405,7 @@ impl Selection<'_> {
         last
     }
 
-    /// The region of a group: the offset in it of what its address starts from, its base, and its limit.
+    /// The region of a group: the offset at which its address starts, the region's base, and the limit.
     fn region_of(&mut self, group: &Group) -> (Reg, Reg, Reg) {
         let bytes = (group.high - group.low) as u64;
         let zero = self.constant(0);
@@ -412,7 +413,7 @@ impl Selection<'_> {
         (offset, base, limit)
     }
 
-    /// Jumps unless a number of 64 bits is in a range.
+    /// Jumps unless a 64-bit number is in a range.
     fn within(&mut self, a: Reg, range: std::ops::Range<i64>, slow: Label) {
         let a = self.plus_constant(a, -range.start);
         let limit = self.constant((range.end - range.start).max(0) as u64);
@@ -429,7 +430,7 @@ impl Selection<'_> {
         match leaf {
             Leaf::Value(value) => self.number(value),
             Leaf::Variable(id) => {
-                // The variable goes on; this is what it has now.
+                // The variable changes later; this copies its present value.
                 let s = self.variables[&id].int.expect("the caller looked");
                 let d = self.int();
                 self.emit(Ins::Move { d, s });
@@ -472,7 +473,7 @@ impl Selection<'_> {
         total.unwrap_or_else(|| self.constant(0))
     }
 
-    /// What an iteration adds, extended by its sign.
+    /// The distance of one iteration, sign-extended.
     fn step_by(&mut self, poly: &Poly, wide: bool) -> Step {
         match poly.as_constant() {
             Some(number) if wide => Step::Constant(number),
@@ -504,7 +505,7 @@ impl Selection<'_> {
         }
     }
 
-    /// A number after so many steps.
+    /// A number after `count` steps.
     fn after(&mut self, first: Reg, step: Step, count: Reg) -> Reg {
         let moved = match step {
             Step::Constant(by) => self.scaled(count, by),
@@ -517,7 +518,7 @@ impl Selection<'_> {
         self.plus(first, moved)
     }
 
-    /// Moves addresses on to the next iteration.
+    /// Advances addresses to the next iteration.
     pub(super) fn move_on(&mut self, moving: &[(Reg, Step)]) {
         for &(d, step) in moving {
             match step {
@@ -574,7 +575,7 @@ fn has_loop(stmt: &Stmt) -> bool {
     matches!(stmt, Stmt::Loop { .. }) || stmt.blocks().into_iter().flatten().any(has_loop)
 }
 
-/// How far an address moves with each iteration, if that is known.
+/// How far an address moves in each iteration, if that is constant.
 fn step_of(affine: &Affine) -> Option<i64> {
     affine.terms.iter().try_fold(affine.wide.step.as_constant()?, |sum, term| {
         let step = i64::from(term.linear.step.as_constant()? as i32);

@@ -1,4 +1,4 @@
-//! Numbers of 64 bits that differ from lane to lane: two vectors, of the low and the high halves.
+//! Varying 64-bit integers: two vectors, of the low and the high halves.
 //!
 //! The lanes of a wide value are the low halves of all parts of the strip, and then the high ones.
 
@@ -14,7 +14,7 @@ pub(super) struct Wide {
 }
 
 impl Wide {
-    /// The halves, if these registers are them.
+    /// The halves that these registers hold.
     pub(super) fn of(regs: &[Reg]) -> Self {
         Self { low: regs[0], high: regs[regs.len() - 1] }
     }
@@ -188,7 +188,7 @@ impl Selection<'_> {
         };
         let zero = self.lane_constant(0);
         let up = self.lane2(Lane2::MulHighUnsigned, a.low, b.low);
-        // A product and what is carried into it are less than 2^64.
+        // A product plus the carry into it is less than 2^64.
         let first = product(self, a.low, b.high);
         let first = self.wide_add(first, Wide { low: up, high: zero });
         let second = product(self, a.high, b.low);
@@ -210,7 +210,7 @@ impl Selection<'_> {
         })
     }
 
-    /// Shifts by less than 64. A shift of 32 bits or more leaves nothing, and so does one by a negative number.
+    /// Shifts by less than 64. In a half, a shift by 32 or more, or by a negative number, leaves 0.
     pub(super) fn wide_shl(&mut self, a: Wide, by: Reg) -> Wide {
         let (low, high) = self.crossing(Lane2::Shl, Lane2::Shr, a.low, a.high, by);
         Wide { low, high }
@@ -221,7 +221,7 @@ impl Selection<'_> {
         Wide { low, high }
     }
 
-    /// Shifts the half that bits leave, and the half that they enter.
+    /// Shifts bits from one half to the other: the results are the half that they leave and the half that they enter.
     fn crossing(&mut self, ahead: Lane2, back: Lane2, from: Reg, to: Reg, by: Reg) -> (Reg, Reg) {
         let half = self.lane_constant(32);
         let (rest, over) = (self.lane2(Lane2::Sub, half, by), self.lane2(Lane2::Sub, by, half));
@@ -265,7 +265,7 @@ impl Selection<'_> {
         d
     }
 
-    /// A number of 64 bits from its halves.
+    /// A 64-bit number from its halves.
     pub(super) fn whole_of(&mut self, low: Reg, high: Reg) -> Reg {
         let (up, d) = (self.int(), self.int());
         self.emit(Ins::IntImm { op: IntOp::Shl, wide: true, d: up, a: high, imm: 32 });
@@ -273,7 +273,7 @@ impl Selection<'_> {
         d
     }
 
-    /// A number of 64 bits in all lanes.
+    /// A 64-bit number in all lanes.
     pub(super) fn spread_wide(&mut self, s: Reg) -> Wide {
         let (up, low, high) = (self.int(), self.lane(), self.lane());
         self.emit(Ins::IntImm { op: IntOp::Shr, wide: true, d: up, a: s, imm: 32 });
@@ -295,7 +295,7 @@ impl Selection<'_> {
         halves.concat()
     }
 
-    /// Where the frame has a part of a wide value.
+    /// The address in the frame of a part of a wide value.
     pub(super) fn wide_place(&self, offset: u32, part: usize) -> MemRef {
         let disp = (offset + part as u32 * self.strip.lanes * 8) as i32;
         MemRef { base: MemBase::FrameWide, index: None, disp }

@@ -46,7 +46,7 @@ impl Width {
     }
 }
 
-/// A place in memory: a base, perhaps a scaled index, and a displacement.
+/// A memory operand: a base, perhaps a scaled index, and a displacement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mem {
     pub(crate) base: Base,
@@ -58,11 +58,11 @@ pub(crate) struct Mem {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Base {
     Gpr(Gpr),
-    /// A constant of the pool behind the code.
+    /// A constant of the pool, which follows the code.
     Pool(u32),
 }
 
-/// What an address adds; the number with it is the binary logarithm of its scale.
+/// The index of an address; the number with it is the binary logarithm of its scale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Index {
     Gpr(Gpr),
@@ -82,7 +82,7 @@ impl Mem {
     }
 }
 
-/// A register or a place in memory: the operand that the ModRM byte describes.
+/// A register or a memory operand: what the ModRM byte describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rm {
     Reg(u8),
@@ -346,11 +346,11 @@ pub(crate) enum Extend {
 pub(crate) struct Assembler {
     code: Vec<u8>,
     pool: Vec<u8>,
-    /// Where the pool has which constants.
+    /// The offsets of constants in the pool.
     known: HashMap<Vec<u8>, u32>,
     labels: Vec<Option<u32>>,
     jumps: Vec<(u32, Label)>,
-    /// Where displacements into the pool stand, how many bytes of the instruction follow, and what they mean.
+    /// Displacements into the pool: their position, how many bytes of the instruction follow, and the offset in the pool.
     pooled: Vec<(u32, u8, u32)>,
 }
 
@@ -374,7 +374,7 @@ impl Assembler {
         self.labels[label.0 as usize] = Some(self.code.len() as u32);
     }
 
-    /// The offset of a constant in the pool, in whose place it stands once.
+    /// The offset of a constant in the pool. Equal constants are stored once.
     pub(crate) fn constant(&mut self, bytes: &[u8]) -> u32 {
         let align = bytes.len().next_power_of_two().min(POOL_ALIGN);
         if let Some(&at) = self.known.get(bytes) {
@@ -397,7 +397,7 @@ impl Assembler {
         for (at, after, offset) in std::mem::take(&mut self.pooled) {
             self.patch(at, (start + offset).wrapping_sub(at + 4 + u32::from(after)));
         }
-        // What lies between code and pool is never run.
+        // The bytes between code and pool are never run.
         self.code.resize(start as usize, 0xcc);
         self.code.append(&mut self.pool);
         self.code
@@ -415,8 +415,8 @@ impl Assembler {
         self.code.extend(number.to_le_bytes());
     }
 
-    /// The ModRM byte, and for memory what follows it. `after` bytes of the instruction come behind. An EVEX
-    /// prefix scales displacements of one byte, so those are left out with it.
+    /// The ModRM byte and, for memory, the SIB byte and the displacement. `after` bytes of the instruction follow. An EVEX
+    /// prefix scales one-byte displacements, so it gets four-byte ones.
     fn modrm(&mut self, reg: u8, rm: Rm, after: u8, evex: bool) {
         let reg = (reg & 7) << 3;
         let mem = match rm {
@@ -432,7 +432,7 @@ impl Assembler {
             }
         };
         let size = match mem.disp {
-            // Without a displacement, base 5 and 13 would mean something else.
+            // Base 5 and 13 without a displacement are other addressing modes.
             0 if base & 7 != 5 => 0,
             -128..=127 if !evex => 0x40,
             _ => 0x80,
@@ -511,7 +511,7 @@ impl Assembler {
         }
     }
 
-    /// Loads or moves; of 32 bits the upper half becomes 0.
+    /// Loads or moves; a 32-bit one clears the upper half.
     pub(crate) fn mov(&mut self, wide: bool, to: Gpr, from: impl Into<Rm>) {
         self.plain(wide, &[0x8b], to.0, from.into(), 0);
     }
@@ -615,8 +615,8 @@ impl Assembler {
         self.plain(false, &[0x0f, 0xc1], reg.0, mem.into(), 0);
     }
 
-    /// Writes a register to 32 bits of memory atomically if `eax` is there; else `eax` becomes what is. The condition
-    /// is [`Cond::Equal`] if it was written.
+    /// Writes a register to 32 bits of memory atomically if they equal `eax`; otherwise loads them into `eax`. The
+    /// condition is [`Cond::Equal`] if it was written.
     pub(crate) fn lock_compare_exchange(&mut self, mem: Mem, reg: Gpr) {
         self.byte(0xf0);
         self.plain(false, &[0x0f, 0xb1], reg.0, mem.into(), 0);
@@ -732,8 +732,8 @@ impl Assembler {
         self.byte(number);
     }
 
-    /// An instruction with an EVEX prefix and 512 bits. `mask` 0 is none; with `broadcast` memory is one
-    /// element for all lanes; with `zero` lanes that are off become 0.
+    /// An instruction with an EVEX prefix and 512 bits. `mask` 0 means no mask; with `broadcast`, memory is one
+    /// element for all lanes; with `zero`, inactive lanes become 0.
     #[allow(clippy::too_many_arguments)] // One for each field of the prefix.
     pub(crate) fn evex(
         &mut self,
@@ -747,7 +747,7 @@ impl Assembler {
         after: u8,
     ) {
         let (base, index) = Self::upper(rm);
-        // The fifth bit of an index in vector registers is in the place of vvvv's.
+        // The fifth bit of a vector index is where the fifth bit of vvvv would be.
         let vector_index = match rm {
             Rm::Mem(Mem { index: Some((Index::Vector(index), _)), .. }) => Some(index.0 >> 4 & 1),
             _ => None,

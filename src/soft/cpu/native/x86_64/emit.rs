@@ -2,12 +2,12 @@
 //!
 //! | register | holds |
 //! |---|---|
-//! | `rax`, `rcx`, `rdx`, vectors 0 to 2, mask 1 | what one operation needs for itself |
+//! | `rax`, `rcx`, `rdx`, vectors 0 to 2, mask 1 | temporaries of one operation |
 //! | `rbp` | the SIMD-group's frame |
-//! | `r12` | the code's own memory: spilled registers, and all of them while it calls out |
+//! | `r12` | the code's own memory: spilled registers, and all registers while a slow path runs |
 //! | `r13` | four times the strip's first lane |
 //! | `r14` | the state of the SIMD-group |
-//! | `r15` | work until the clock is asked |
+//! | `r15` | the watchdog's budget: the work until the clock is read |
 //! | all others | virtual registers |
 
 mod atomics;
@@ -32,14 +32,14 @@ const R12: Gpr = Gpr(12);
 const R13: Gpr = Gpr(13);
 const R14: Gpr = Gpr(14);
 const R15: Gpr = Gpr(15);
-/// The mask register that one operation needs for itself.
+/// The mask register for temporaries of one operation.
 const K1: Mask = Mask(1);
 const SCRATCH: [V; 3] = [V(0), V(1), V(2)];
 
-/// Bytes of the code's own memory, at most: it is on the stack.
+/// The largest size of the code's own memory in bytes: it is on the stack.
 const MAX_AREA: u32 = 128 * 1024;
 
-/// Registers that allocation gives out.
+/// Registers for virtual registers.
 fn files(width: Width) -> Files {
     const INTS: &[u8] = &[3, 6, 7, 8, 9, 10, 11];
     const YMM: &[u8] = &[3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
@@ -58,13 +58,13 @@ fn files(width: Width) -> Files {
 /// The bytes of a region's code, where its registers are, and the memory that it needs.
 pub(crate) struct Emitted {
     pub(crate) bytes: Vec<u8>,
-    /// Where the bytes of each instruction start, and where those of the last end.
+    /// The offset of each instruction's first byte, and the end of the last one.
     pub(crate) starts: Vec<u32>,
     pub(crate) places: Vec<Place>,
     pub(crate) area: Area,
 }
 
-/// Emits code; none if it needs too much memory.
+/// Emits code; `None` if it needs too much memory on the stack.
 pub(crate) fn emit(code: &Code, width: Width, slow: Slow) -> Option<Emitted> {
     let allocation = allocate(code, &files(width));
     let area = Area::new(allocation.spill_bytes, code.own_bytes);
@@ -101,18 +101,18 @@ struct Emitter<'a> {
     width: Width,
     area: Area,
     labels: Vec<Label>,
-    /// Where the slow path of each site goes on.
+    /// Where to continue after the slow path of each site.
     ends: Vec<Label>,
     /// The slow paths that something jumps to.
     cold: Vec<Option<Label>>,
     exit: Label,
     thunk: Label,
-    /// What was fused into the next instruction.
+    /// The register whose comparison was fused into the next instruction, which is a jump.
     reset: Option<Reg>,
 }
 
 impl Emitter<'_> {
-    /// Emits everything; the result is where each instruction starts.
+    /// Emits everything; returns the offset of each instruction.
     fn whole(&mut self, slow: Slow) -> Vec<u32> {
         let several = self.code.lanes * self.code.parts < 32;
         self.enter();
@@ -163,7 +163,7 @@ impl Emitter<'_> {
         self.asm.mov(true, RAX, RSP);
         self.asm.alu_imm(Alu::Sub, true, RSP, self.area.bytes as i32);
         self.asm.alu_imm(Alu::And, true, RSP, -64);
-        // The guard page of the stack is found by touching each page in turn.
+        // Touches each page in turn, so that a stack overflow reaches the guard page.
         // Alignment took up to 63 bytes more than the area has.
         let mut at = self.area.bytes as i32 - 4096 + 64;
         while at > 0 {
@@ -193,7 +193,7 @@ impl Emitter<'_> {
         self.asm.call(self.thunk);
     }
 
-    /// Saves every register where the slow path can read and write it, and calls that; `rax` is the site.
+    /// Saves every register where the slow path can read and write it, and calls the slow path; `rax` is the site.
     fn call_out(&mut self, slow: Slow) {
         self.asm.bind(self.thunk);
         let vectors = if self.width == Width::Zmm { 32 } else { 16 };
@@ -218,7 +218,7 @@ impl Emitter<'_> {
         self.asm.mov(true, RCX, RBP);
         self.asm.mov(true, Gpr(8), R14);
         self.asm.mov_imm(RAX, slow as usize as u64);
-        // The stack is aligned but for the return address.
+        // The return address on the stack is 8 bytes; the call needs an alignment of 16.
         self.asm.alu_imm(Alu::Sub, true, RSP, 8);
         self.asm.call_register(RAX);
         self.asm.alu_imm(Alu::Add, true, RSP, 8);
@@ -354,12 +354,12 @@ impl Emitter<'_> {
     }
 }
 
-/// Whether masks are a file of their own, for what reads saved registers.
+/// Whether masks have registers of their own; slow paths read saved registers by this.
 pub(crate) const fn masks_are_registers(width: Width) -> bool {
     matches!(width, Width::Zmm)
 }
 
-/// The file of a class, likewise.
+/// Whether values of a class are in vector registers.
 pub(crate) const fn is_vector(class: Class, width: Width) -> bool {
     match class {
         Class::Int => false,
@@ -368,7 +368,7 @@ pub(crate) const fn is_vector(class: Class, width: Width) -> bool {
     }
 }
 
-/// What a register is called.
+/// The name of a register.
 pub(crate) fn register_name(class: Class, number: u8, width: Width) -> String {
     const INTS: [&str; 16] = [
         "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12",

@@ -29,7 +29,7 @@ impl Emitter<'_> {
         self.mask_bits(mask);
         self.asm.test(false, RAX, RAX);
         self.asm.jump_if(Cond::Equal, done);
-        // Nothing else is in this memory while the code does not call out.
+        // This memory is used only while a slow path runs, so it is free here.
         let at = |vector: u32| (self.area.vectors + vector * 64) as i32;
         let [offset_at, first_at, second_at, old_at] = [0, 1, 2, 3].map(at);
         let saved = [0, 1].map(|slot| Mem::at(R12, (self.area.ints + slot * 8) as i32));
@@ -45,7 +45,7 @@ impl Emitter<'_> {
         }
         let base = self.int_rm(base);
         if op == AtomicOp::Add && !lock && !returns {
-            // As counters are: all lanes, without a loop.
+            // The common case, counters: all lanes, without a loop.
             let lanes = self.width.lanes();
             self.asm.alu_imm(Alu::Cmp, false, RAX, (u32::MAX >> (32 - lanes)).cast_signed());
             self.asm.jump_if(Cond::NotEqual, some);
@@ -109,7 +109,7 @@ impl Emitter<'_> {
                 self.asm.mov(false, value, first);
                 self.change(op, value);
                 if lock {
-                    // The old value is the present one if another thread was faster.
+                    // If another thread was faster, the old value is now the one that it wrote.
                     self.asm.lock_compare_exchange(word, value);
                     self.asm.jump_if(Cond::NotEqual, again);
                 } else {
@@ -133,7 +133,7 @@ impl Emitter<'_> {
         }
     }
 
-    /// Replaces an operand by what the old value in `rax` becomes with it.
+    /// Replaces an operand by the result of the operation on it and the old value in `rax`.
     fn change(&mut self, op: Lane2, operand: Gpr) {
         let alu = match op {
             Lane2::And => Some(Alu::And),

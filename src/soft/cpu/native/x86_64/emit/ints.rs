@@ -1,4 +1,4 @@
-//! Numbers that are the same in all lanes, in general-purpose registers.
+//! Uniform integers, in general-purpose registers.
 
 use super::Emitter;
 use crate::soft::cpu::native::lir::{Ins, IntOp, Kind, MemRef, Reg, Test};
@@ -12,7 +12,7 @@ impl Emitter<'_> {
         let a = self.int(a, RAX);
         let b = self.int_rm(b);
         self.asm.alu(Alu::Cmp, wide, a, b);
-        // A comparison for nothing but the jump after it.
+        // A comparison whose only use is the jump after it.
         if let Some(&Ins::JumpIf { zero, s, to }) = self.code.code.get(at + 1)
             && s == d
             && self.allocation.last[d.0 as usize] == at as u32 + 1
@@ -89,7 +89,7 @@ impl Emitter<'_> {
     pub(super) fn read(&mut self, from: Scalar, wide: bool, to: Gpr, rm: Rm) {
         match from {
             Scalar::Bool => {
-                // Anything but 0 is true: the borrow of 0 minus it.
+                // Everything except 0 is true: the borrow of 0 minus the number.
                 self.asm.extend(Extend::Zero8, false, RAX, rm);
                 self.asm.neg(false, RAX);
                 self.asm.alu(Alu::Sbb, false, to, to);
@@ -121,7 +121,7 @@ impl Emitter<'_> {
             self.asm.shift(shift, wide, to, a, b);
             return self.int_done(d, to);
         }
-        // The result's register is none of the operands', see `allocate`.
+        // The result does not share a register with an operand, see `allocate`.
         let (a, b) = (self.int_rm(a), self.int_rm(b));
         self.asm.mov(wide, to, a);
         match op {
@@ -142,7 +142,7 @@ impl Emitter<'_> {
         self.int_done(d, to);
     }
 
-    /// A quotient. The instruction would stop at 0, and at a quotient that is too large: that by -1.
+    /// A quotient. The instruction raises an exception for a divisor 0 and for a quotient that is too large (by -1).
     fn divide(&mut self, signed: bool, wide: bool, d: Reg, a: Reg, b: Reg) {
         let (zero, done) = (self.asm.label(), self.asm.label());
         let (a, b) = (self.int_rm(a), self.int_rm(b));
@@ -202,7 +202,7 @@ impl Emitter<'_> {
     }
 }
 
-/// The condition that a comparison is.
+/// The condition code of a comparison.
 pub(super) const fn condition(test: Test, kind: Kind) -> Cond {
     match (test, kind) {
         (Test::Eq, _) => Cond::Equal,

@@ -58,7 +58,7 @@ impl Emitter<'_> {
         self.int_done(d, to);
     }
 
-    /// The bits of the last of the lanes whose bits are set.
+    /// The value of the last lane whose bit is set in `bits`.
     pub(super) fn last(&mut self, d: Reg, s: Reg, bits: Reg) {
         let bits = self.int(bits, RAX);
         self.asm.highest_bit(RAX, bits);
@@ -177,7 +177,7 @@ impl Emitter<'_> {
             Lane1::Shr(by) => self.shift_lanes(2, to, a, by),
             Lane1::Sar(by) => self.shift_lanes(4, to, a, by),
             Lane1::UnsignedOfFloat => {
-                // Of a number and 0 the larger is 0 for a NaN, too.
+                // The maximum with 0 is 0 for a NaN, too.
                 self.vec(ops::PXOR, SCRATCH[2], SCRATCH[2], SCRATCH[2]);
                 self.vec(ops::MAXPS, SCRATCH[2], a, SCRATCH[2]);
                 self.vec(ops::CVTTPS2UDQ, to, V(0), SCRATCH[2]);
@@ -191,7 +191,7 @@ impl Emitter<'_> {
         self.asm.vec_raw_imm(self.width, ops::PSHIFTD, which, to, a, by);
     }
 
-    /// Truncates; what is too large becomes the largest number, and a NaN 0.
+    /// Truncates and saturates; a NaN becomes 0.
     pub(super) fn signed_of_float(&mut self, to: V, a: V) {
         let two_31 = self.pool(|_| 2_147_483_648f32.to_bits());
         self.vec(ops::CVTTPS2DQ, SCRATCH[0], V(0), a);
@@ -204,7 +204,7 @@ impl Emitter<'_> {
             self.vec(ops::MOVAPS, to, V(0), SCRATCH[0]);
         } else {
             self.asm.vec_imm(self.width, ops::CMPPS, SCRATCH[2], a, two_31, 0x1d);
-            // 0x80000000, which is what the machine gives, becomes 0x7fffffff.
+            // The instruction returns 0x80000000 for numbers that are too large; that becomes 0x7fffffff.
             self.vec(ops::PXOR, SCRATCH[0], SCRATCH[0], SCRATCH[2]);
             self.asm.vec_imm(self.width, ops::CMPPS, SCRATCH[2], a, a, 3);
             self.vec(ops::PANDN, to, SCRATCH[2], SCRATCH[0]);
@@ -226,8 +226,8 @@ impl Emitter<'_> {
         scratch.into()
     }
 
-    /// Quotients of integers by `f64`s, half of the lanes at a time. They are exact: the quotient of numbers of 32 bits
-    /// stays 2^-32 of it away from the next integer, and `f64` has 53 bits.
+    /// Quotients of integers by `f64` division, half of the lanes at a time. They are exact: the quotient of 32-bit numbers
+    /// is at least 2^-32 of its size away from the next integer, and `f64` has 53 bits.
     fn quotients(&mut self, signed: bool, to: V, a: Reg, b: Reg) {
         let whole = self.zmm() || signed;
         for (high, x, y) in [(false, SCRATCH[0], SCRATCH[1]), (true, SCRATCH[1], SCRATCH[2])] {
@@ -266,7 +266,7 @@ impl Emitter<'_> {
             (true, _) => self.vec(ops::CVTDQ2PD, to, V(0), from),
             (false, true) => self.vec(ops::CVTUDQ2PD, to, V(0), from),
             (false, false) => {
-                // The integer in the low half of 2^52, from which that is taken again.
+                // Inserts the integer into the low half of 2^52, and subtracts 2^52.
                 self.vec(ops::PMOVZXDQ, to, V(0), from);
                 let bias = self.bias();
                 self.vec(ops::POR, to, to, bias);
@@ -341,7 +341,7 @@ impl Emitter<'_> {
 
     /// The smaller or larger of floats, in the first scratch register; the third may have `b`, and is changed.
     pub(super) fn least_or_most(&mut self, op: Lane2, a: V, b: V) {
-        // The machine gives the second where either is a NaN; that is wrong where the second is.
+        // The instruction returns the second operand if either is a NaN, which is wrong if the second is the NaN.
         let op = if op == Lane2::MinFloat { ops::MINPS } else { ops::MAXPS };
         let [result, _, unordered] = SCRATCH;
         self.vec(op, result, a, b);
@@ -393,7 +393,7 @@ impl Emitter<'_> {
         self.lanes_done(d, to);
     }
 
-    /// Compares floats by a predicate of the machine.
+    /// Compares floats by a predicate of the instruction.
     pub(super) fn float_compare(&mut self, predicate: u8, d: Reg, a: V, b: Rm) {
         if self.zmm() {
             let to = self.mask_to(d, K1);

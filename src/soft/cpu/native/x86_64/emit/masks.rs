@@ -1,4 +1,4 @@
-//! Masks of lanes: with 512 bits registers of their own, with 256 bits vectors of all ones or zeros.
+//! Masks of lanes: mask registers with AVX-512, vectors of all ones or zeros with AVX2.
 
 use super::{Emitter, K1, SCRATCH};
 use crate::soft::cpu::native::allocate::Place;
@@ -9,12 +9,12 @@ impl Emitter<'_> {
     pub(super) fn check_lanes(&mut self, active: Reg, good: Reg, site: u32) {
         let cold = self.cold(site);
         if self.zmm() {
-            // One of the two may need the scratch register, and the result may have it.
+            // Either may need the scratch register, and the result may use it.
             let good = self.mask(good, K1);
             let active = match self.place(active) {
                 Place::Register(number) => Mask(number),
                 _ => {
-                    // Mask 0 cannot be a predicate, but an operand it can be.
+                    // Mask register 0 cannot be a predicate, but it can be an operand.
                     self.mask(active, Mask(0))
                 }
             };

@@ -1,4 +1,4 @@
-//! Loads and stores of vectors: lanes side by side, spread, gathered and scattered.
+//! Loads and stores of vectors: adjacent lanes, broadcasts, gathers and scatters.
 
 use super::{Emitter, K1, R12, SCRATCH};
 use crate::soft::cpu::native::lir::{MemRef, Reg};
@@ -143,7 +143,7 @@ impl Emitter<'_> {
         }
     }
 
-    /// With 256 bits: the low bytes of each lane side by side, in the low half of the result.
+    /// With 256 bits: packs the low bytes of each lane into the low half of the result.
     pub(super) fn pack(&mut self, to: V, s: V, bytes: u32) {
         let low = self.pool(|_| u32::MAX >> (32 - 8 * bytes));
         self.vec(ops::PAND, to, s, low);
@@ -236,7 +236,7 @@ impl Emitter<'_> {
         }
     }
 
-    /// Without an instruction for it: a loop over the lanes.
+    /// A scatter without an instruction for it: a loop over the lanes.
     fn scatter_one_by_one(
         &mut self,
         bytes: u32,
@@ -250,7 +250,7 @@ impl Emitter<'_> {
         self.mask_bits(mask);
         self.asm.test(false, RAX, RAX);
         self.asm.jump_if(Cond::Equal, done);
-        // Nothing else is in this memory while the code does not call out.
+        // This memory is used only while a slow path runs, so it is free here.
         let at = |vector: u32| (self.area.vectors + vector * 64) as i32;
         let (offset_at, value_at) = (at(0), at(1));
         let offsets = self.lanes(offsets, SCRATCH[1]);

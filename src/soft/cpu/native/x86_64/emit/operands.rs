@@ -1,4 +1,4 @@
-//! Where the operands of instructions are, and where their results go.
+//! The registers and memory of operands and results.
 
 use super::{Emitter, R12, R13, R14, SCRATCH};
 use crate::soft::cpu::native::allocate::Place;
@@ -20,7 +20,7 @@ impl Emitter<'_> {
         Mem::at(R12, offset as i32)
     }
 
-    /// A number to read.
+    /// The register of an integer operand, loaded into `scratch` if it is in memory.
     pub(super) fn int(&mut self, reg: Reg, scratch: Gpr) -> Gpr {
         match self.place(reg) {
             Place::Register(number) => Gpr(number),
@@ -41,7 +41,7 @@ impl Emitter<'_> {
         }
     }
 
-    /// Where a number is made.
+    /// The register in which to compute an integer result: `scratch` if it is in memory.
     pub(super) fn int_to(&self, reg: Reg, scratch: Gpr) -> Gpr {
         match self.place(reg) {
             Place::Register(number) => Gpr(number),
@@ -49,7 +49,7 @@ impl Emitter<'_> {
         }
     }
 
-    /// Stores a number that was made in a scratch register.
+    /// Stores an integer result that was computed in a scratch register.
     pub(super) fn int_done(&mut self, reg: Reg, from: Gpr) {
         if let Place::Spill(offset) = self.place(reg) {
             self.asm.store(8, Self::spilled(offset), from);
@@ -101,7 +101,7 @@ impl Emitter<'_> {
         Mem::pool(self.asm.constant(&bytes))
     }
 
-    /// Loads what is at home into a register.
+    /// Loads a value from its home into a register.
     pub(super) fn load_home(&mut self, home: Home, to: V) {
         match home {
             Home::Lanes(offset) => {
@@ -125,7 +125,7 @@ impl Emitter<'_> {
         }
     }
 
-    /// Loads everything that is in memory when the strip starts and is in a register later.
+    /// Loads the registers whose values are in memory when the strip starts.
     pub(super) fn homes(&mut self) {
         for (index, info) in self.code.regs.iter().enumerate() {
             let Some(home) = info.home else { continue };
@@ -140,7 +140,7 @@ impl Emitter<'_> {
         }
     }
 
-    /// A vector to read; with 256 bits also a mask.
+    /// The register of a vector operand (with 256 bits, also of a mask), loaded into `scratch` if it is in memory.
     pub(super) fn lanes(&mut self, reg: Reg, scratch: V) -> V {
         match self.place(reg) {
             Place::Register(number) => return V(number),
@@ -186,7 +186,7 @@ impl Emitter<'_> {
         }
     }
 
-    /// A mask to read, in a mask register.
+    /// The mask register of a mask operand, loaded into `scratch` if it is in memory.
     pub(super) fn mask(&mut self, reg: Reg, scratch: Mask) -> Mask {
         match self.place(reg) {
             Place::Register(number) => Mask(number),
