@@ -26,7 +26,7 @@ impl Random {
         (self.next() >> 32) as usize % limit.max(1)
     }
 
-    /// Whether something happens that does so many times in a hundred.
+    /// True with a probability in percent.
     pub(crate) fn chance(&mut self, percent: usize) -> bool {
         self.below(100) < percent
     }

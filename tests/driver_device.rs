@@ -173,7 +173,7 @@ fn placement_heaps_use_the_given_offsets() {
         (heap.buffer_at(4096, options, 0).unwrap(), heap.buffer_at(4096, options, 1 << 16).unwrap())
     };
     assert_eq!(second.gpu_address() - first.gpu_address(), 1 << 16);
-    // SAFETY: there is none.
+    // SAFETY: the offset is past the heap, so no buffer is made.
     assert!(unsafe { heap.buffer_at(4096, options, 1 << 20) }.is_err());
     // SAFETY: as above.
     unsafe { first.make_aliasable() };

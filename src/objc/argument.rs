@@ -1,9 +1,9 @@
-//! From the arguments a method is declared with to the words its C function takes.
+//! Converts the declared arguments of a method to the words that its C function takes.
 //!
-//! An [`Argument`] becomes none, one or two words of C: `&[u8]` is a pointer and a length, an
-//! `error:` is the address of a slot. [`Arguments`] puts those of a whole call in a row, an
-//! [`ArgList`], whose type knows the C function's type. All of it is decided while compiling and
-//! nothing of it is left in the machine code.
+//! An [`Argument`] becomes zero, one or two words, that is, C arguments: `&[u8]` is a pointer and a
+//! length, an `error:` is the address of a slot. [`Arguments`] collects the words of a whole call in an
+//! [`ArgList`], whose type determines the type of the C function. All of this happens at compile time
+//! and costs nothing at run time.
 
 use super::block::{Block, BlockPtr};
 use super::object::{ObjcClass, Object};
@@ -37,15 +37,15 @@ use std::ffi::c_void;
 ///
 /// # Safety
 ///
-/// The words are what the encodings say, and stay good while `Held` lives.
+/// The words have the types that the encodings say, and are valid while `Held` lives.
 pub unsafe trait Argument: Sized {
     /// What lives until the call has returned.
     type Held;
-    /// A row of words with this argument's words at its end.
+    /// The list with this argument's words appended.
     type Onto<List: ArgList>: ArgList;
     /// The encodings of this argument's words.
     const ENCODINGS: &'static [&'static str];
-    /// Whether a word is a pointer that only the caller can vouch for.
+    /// Whether a word is a raw pointer, whose validity only the caller can know.
     const RAW: bool = false;
 
     /// Turns the argument into what the call keeps alive.
@@ -68,20 +68,20 @@ pub unsafe trait Argument: Sized {
     }
 }
 
-/// A row of C words, as long as a C function's parameters after the receiver and the selector.
+/// The C arguments of a method after the receiver and the selector.
 ///
 /// # Safety
 ///
-/// `Fn` takes a receiver, a selector and these words, and the functions do as they say.
+/// `Fn` takes a receiver, a selector and these words, and the functions do what their documentation says.
 pub unsafe trait ArgList: Copy {
     /// The C function that takes these words.
     type Fn<R: Encode>: Copy;
-    /// This row with one more word at its end.
+    /// This list with one more word at its end.
     type Push<T: Encode>: ArgList;
 
     /// Appends a word.
     fn push<T: Encode>(self, word: T) -> Self::Push<T>;
-    /// Gives a method's function its type.
+    /// Casts a method's function to its type.
     ///
     /// # Safety
     ///
@@ -91,19 +91,18 @@ pub unsafe trait ArgList: Copy {
     ///
     /// # Safety
     ///
-    /// As the method itself asks for.
+    /// The method's own requirements are met.
     unsafe fn call<R: Encode>(self, function: Self::Fn<R>, receiver: Id, selector: Sel) -> R;
-    /// A function to call in the messenger's place for the first message of a selector that is not
-    /// registered yet: in place of the selector it takes the address of the [`CachedSelector`].
+    /// The function to call instead of the messenger for the first message of a selector that is not
+    /// registered yet: instead of the selector it takes the address of the [`CachedSelector`].
     ///
-    /// It has the method's own type so that the way taken by every later message keeps nothing on
-    /// the stack for this one.
+    /// It has the method's own type, so that later messages need no stack space for this case.
     fn first<R: Encode>() -> Self::Fn<R>;
 }
 
 macro_rules! arg_list {
     ([$($word:ident)*] push [$($next:ty)?]) => {
-        // SAFETY: the tuple is the row.
+        // SAFETY: the tuple has these words.
         unsafe impl<$($word: Encode),*> ArgList for ($($word,)*) {
             type Fn<Ret: Encode> = unsafe extern "C" fn(Id, Sel, $($word),*) -> Ret;
             type Push<Z: Encode> = arg_list!(@push [$($word)*] [$($next)?]);
@@ -117,7 +116,7 @@ macro_rules! arg_list {
 
             #[inline(always)]
             unsafe fn typed<Ret: Encode>(imp: Imp) -> Self::Fn<Ret> {
-                // SAFETY: both are function pointers; that the type is right, the caller promises.
+                // SAFETY: both are function pointers; the caller promises that the type is right.
                 unsafe { std::mem::transmute::<Imp, Self::Fn<Ret>>(imp) }
             }
 
@@ -139,7 +138,7 @@ macro_rules! arg_list {
                     $($word: $word),*
                 ) -> Ret {
                     // SAFETY: the caller passes the address of a static `CachedSelector`, and the
-                    // rest as the method asks for.
+                    // other arguments as the method requires.
                     unsafe {
                         let selector = (*cached.as_ptr().cast::<CachedSelector>()).get();
                         let words = ($($word,)*);
@@ -186,11 +185,11 @@ arg_list!([A B C D E F G H I J K L] push []);
 pub unsafe trait Arguments: Sized {
     /// What lives until the call has returned.
     type Held;
-    /// The words of all arguments in a row.
+    /// The words of all arguments.
     type List: ArgList;
     /// The encodings of each argument's words.
     const ENCODINGS: &'static [&'static [&'static str]];
-    /// Whether one of them is a pointer that only the caller can vouch for.
+    /// Whether one of them is a raw pointer, whose validity only the caller can know.
     const RAW: bool;
     /// Whether the last one catches an error.
     const CATCHES: bool;
@@ -275,7 +274,7 @@ macro_rules! one_word {
         [$($generics:tt)*] $ty:ty as $word:ty $(, raw $raw:literal)? = |$value:ident| $convert:expr
             $(, pass |$passed:ident, $to:ident| $pass:expr)?;
     )+) => {$(
-        // SAFETY: the row says which word it is, and a reference outlives the call.
+        // SAFETY: the macro's row names the word's type, and a reference outlives the call.
         unsafe impl<$($generics)*> Argument for $ty {
             $(const RAW: bool = $raw;)?
             type Held = $word;
@@ -383,7 +382,7 @@ macro_rules! text {
 
 text! {
     &str = |value| string::new(value);
-    // SAFETY: nil is a pointer that nobody needs to keep alive.
+    // SAFETY: nil needs no owner.
     Option<&str> = |value| value.map_or(unsafe { Object::borrowed(Id::NIL) }, string::new);
 }
 
@@ -403,7 +402,7 @@ pub const fn catches<R: Return>(selector: &str) -> bool {
     i == ERROR.len() && (head.is_empty() || head[head.len() - 1] == b':')
 }
 
-/// What stands behind a call's own arguments: the slot of a trailing `error:`, or nothing.
+/// What follows a call's own arguments: the slot of a trailing `error:`, or nothing.
 #[derive(Debug)]
 pub struct Trailing<const CATCHES: bool>(());
 

@@ -20,7 +20,7 @@ use std::mem::ManuallyDrop;
 pub struct BlockPtr(*const c_void);
 
 impl BlockPtr {
-    /// No block.
+    /// The null block.
     pub const NIL: Self = Self(std::ptr::null());
 }
 
@@ -29,8 +29,8 @@ unsafe impl Encode for BlockPtr {
     const ENCODING: &'static str = "@?";
 }
 
-/// A block that a Rust closure has become: on the heap, counted, released on drop. Whoever copies
-/// it keeps the closure alive; the closure is dropped with the last copy.
+/// An Objective-C block made from a Rust closure: on the heap, reference-counted, released on drop. Code that
+/// copies it keeps the closure alive; the closure is dropped with the last copy.
 ///
 /// ```
 /// use aruminium::objc::Block;
@@ -115,7 +115,7 @@ impl<Args, R> Block<Args, R> {
     /// Moves a closure into a block.
     ///
     /// Metal calls handlers on threads of its own. A panic of the closure, or of a `drop` when the
-    /// closure goes, is reported by the panic hook and ends there: it cannot pass through Objective-C.
+    /// closure is released, is reported by the panic hook and ends there: it cannot unwind through Objective-C.
     /// The block then returns zero.
     pub fn new<F: BlockFn<Args, R>>(closure: F) -> Self {
         let literal = Literal {
@@ -142,7 +142,7 @@ impl<Args, R> Block<Args, R> {
 
 impl<Args, R> Drop for Block<Args, R> {
     fn drop(&mut self) {
-        // SAFETY: `new` made the count that is given back here.
+        // SAFETY: `new` made the count that is released here.
         unsafe { link::_Block_release(self.block) }
     }
 }

@@ -1,4 +1,4 @@
-//! A class in the source of a program: looked up on first use, one relaxed load after that.
+//! A static reference to a class: looked up on first use, one relaxed load after that.
 
 use super::link;
 use crate::abi::Class;
@@ -25,8 +25,8 @@ impl CachedClass {
     ///
     /// # Panics
     ///
-    /// When the system has no class of this name: it is older than the class, or the name is that
-    /// of a protocol.
+    /// If the system has no class of this name, because it is older than the class, or because the name
+    /// is that of a protocol.
     #[inline(always)]
     pub fn get(&self) -> Class {
         let found = self.found.load(Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! Object pointers that know whether they own, and the types that wrap them.
+//! Pointers to objects, owned or borrowed, and the types that wrap them.
 
 use super::argument::Arguments;
 use super::link;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 /// A pointer to an object, released on drop if it is owned.
 ///
-/// It stays on its thread: a type that wraps one is `Send` or `Sync` where its author says so.
+/// It is neither `Send` nor `Sync`; a type that wraps one declares these itself if its class allows it.
 ///
 /// ```
 /// use aruminium::{msg, objc::Object, foundation::NSString};
@@ -23,12 +23,12 @@ use std::sync::Arc;
 pub struct Object {
     id: Id,
     owned: bool,
-    /// Which objects may be used from several threads, only their class's author knows.
+    /// Whether objects may be used from several threads depends on the class.
     not_send: PhantomData<*const ()>,
 }
 
 impl Object {
-    /// Takes over one reference count of an object.
+    /// Takes ownership of one reference count of an object.
     ///
     /// # Safety
     ///
@@ -44,7 +44,7 @@ impl Object {
         Self { id, owned: true, not_send: PhantomData }
     }
 
-    /// Points at an object that somebody else keeps alive: nothing is released on drop.
+    /// Borrows an object that another owner keeps alive: nothing is released on drop.
     ///
     /// # Safety
     ///
@@ -68,7 +68,7 @@ impl Object {
         self.id
     }
 
-    /// Gives up the pointer together with its reference count, if there is one.
+    /// Returns the pointer, and with it the reference count if this value owns one.
     ///
     /// ```
     /// use aruminium::{ffi, objc::Object};
@@ -83,7 +83,7 @@ impl Object {
         std::mem::ManuallyDrop::new(self).id
     }
 
-    /// The class of the object as it is now.
+    /// The object's present class.
     ///
     /// ```
     /// use aruminium::{Gpu, msg, objc::Object};
@@ -115,7 +115,7 @@ impl Drop for Object {
     #[inline(always)]
     fn drop(&mut self) {
         if self.owned {
-            // SAFETY: `owned` promises that the count is this value's to give back.
+            // SAFETY: the caller of `owned` promised that the count belongs to this value.
             unsafe { link::objc_release(self.id) }
         }
     }
@@ -180,7 +180,7 @@ pub unsafe trait ObjcClass: Sized {
     }
 }
 
-/// What a wrapper keeps beside its pointer: `metal_class!`'s `state`.
+/// The value that a wrapper has beside its pointer: `metal_class!`'s `state`.
 ///
 /// ```
 /// use aruminium::metal_class;
@@ -228,14 +228,14 @@ pub trait ClassState {
         let _ = (object, to);
     }
 
-    /// Called when a message is about to be sent; `arguments` shows what is passed in it.
+    /// Called when a message is about to be sent; `arguments` passes its arguments to a visitor.
     #[doc(hidden)]
     #[inline(always)]
     fn sending(&self, object: &Object, moment: Moment, arguments: impl FnOnce(&mut Passed<'_>)) {
         let _ = (object, moment, arguments);
     }
 
-    /// What notes the uses of a command buffer.
+    /// The tracker that records the uses of a command buffer.
     #[doc(hidden)]
     #[inline(always)]
     fn tracker(&self) -> Option<&Arc<Tracker>> {
@@ -255,7 +255,7 @@ impl ClassState for () {
     fn attach(_: &Object) {}
 }
 
-/// What a message can be sent to.
+/// A value that a message can be sent to.
 ///
 /// # Safety
 ///
@@ -271,14 +271,14 @@ impl ClassState for () {
 /// assert_eq!(length(&aruminium::abi::Id::NIL), 0);
 /// ```
 pub unsafe trait Receiver {
-    /// Whether the value keeps a count of the object, also when the message takes one over.
+    /// Whether the value keeps its reference count when the message consumes one.
     const KEEPS: bool = true;
 
     /// The object that receives.
     fn receiver(&self) -> Id;
 }
 
-// SAFETY: the pointer is the caller's to vouch for.
+// SAFETY: the caller of the message promises that the pointer is valid.
 unsafe impl Receiver for Id {
     const KEEPS: bool = false;
 
@@ -288,7 +288,7 @@ unsafe impl Receiver for Id {
     }
 }
 
-// SAFETY: the pointer is the caller's to vouch for.
+// SAFETY: as above.
 unsafe impl Receiver for Class {
     const KEEPS: bool = false;
 
@@ -316,7 +316,7 @@ unsafe impl<T: Receiver + ?Sized> Receiver for &T {
     }
 }
 
-/// Whether a receiver keeps its count when a message takes one over.
+/// Whether a receiver keeps its reference count when a message consumes one.
 #[doc(hidden)]
 pub const fn keeps<T: Receiver + ?Sized>(_: &T) -> bool {
     T::KEEPS

@@ -7,7 +7,7 @@ use std::ffi::c_void;
 pub(super) struct Pool(*mut c_void);
 
 impl Pool {
-    /// Begins a pool inside the one that is the innermost now.
+    /// Begins a pool inside the innermost one.
     #[inline]
     pub(super) fn begin() -> Self {
         // SAFETY: pushing has no requirements.
@@ -19,17 +19,16 @@ impl Drop for Pool {
     #[inline]
     fn drop(&mut self) {
         // SAFETY: the token is from `begin`, and pools end in the reverse order of their beginning:
-        // this type does not leave its module but as a local variable.
+        // outside of this module the type is used for local variables only.
         unsafe { link::objc_autoreleasePoolPop(self.0) }
     }
 }
 
 /// Runs a closure inside an autorelease pool of its own.
 ///
-/// Objects that Metal hands out without giving them away live until the pool around the call is
-/// drained. A loop of many such calls wants one pool a turn, and methods declared `autoreleased` need
-/// one. The pool is drained when the closure returns, and
-/// also when it panics.
+/// An object that Metal returns without ownership lives until the innermost pool around the call is drained. A
+/// loop with many such calls should have a pool in each iteration, and methods declared `autoreleased` require
+/// a pool. The pool is drained when the closure returns or panics.
 ///
 /// ```
 /// use aruminium::autorelease_pool;

@@ -8,7 +8,7 @@ use crate::abi::{Class, Encode, Family, MethodEncoding};
 use std::ffi::CStr;
 use std::fmt;
 
-/// Who receives a method: an object, or the class itself.
+/// The receiver of a method: an object, or the class itself.
 ///
 /// ```
 /// use aruminium::{Capture, objc::{Level, ObjcClass}};
@@ -33,11 +33,11 @@ pub enum Level {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Nullability {
-    /// It never does, or does not return a pointer.
+    /// Never, or the method does not return a pointer.
     NonNull,
-    /// It may, without saying why.
+    /// It may return nil, without a reason.
     Nullable,
-    /// It does when it fails, and leaves an `NSError`.
+    /// It returns nil if it fails, and stores an `NSError`.
     Error,
 }
 
@@ -57,7 +57,7 @@ pub struct MethodInfo {
     pub name: &'static str,
     /// Its selector.
     pub selector: &'static str,
-    /// Who receives it.
+    /// Whether an object or the class receives it.
     pub level: Level,
     /// The encoding of what it returns.
     pub result: &'static str,
@@ -120,7 +120,7 @@ impl MethodInfo {
         }
     }
 
-    /// What the selector says about ownership; nothing where no object is returned.
+    /// The ownership family of the selector; [`Family::None`] if no object is returned.
     pub const fn family(&self) -> Family {
         match self.result.as_bytes() {
             b"@" => Family::of(self.selector),

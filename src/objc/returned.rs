@@ -1,4 +1,4 @@
-//! From a C function's return value to the Rust type that a method is declared with.
+//! Converts a C function's return value to the return type of a declared method.
 
 use super::error::MessageError;
 use super::link;
@@ -8,7 +8,7 @@ use super::send::Call;
 use super::string;
 use crate::abi::{Bool, Encode, Family, Id, MTLSize};
 
-/// Who owns an object that a method returns, and how the caller handles it.
+/// The owner of an object that a method returns, and what the caller does with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ownership {
     /// The caller owns it: the method is of a family that returns +1.
@@ -20,7 +20,7 @@ pub enum Ownership {
 }
 
 impl Ownership {
-    /// What the selector's family says, unless the declaration leaves the object autoreleased.
+    /// The ownership by the selector's family, unless the declaration leaves the object autoreleased.
     pub const fn of(selector: &str, autoreleased: bool) -> Self {
         if Family::of(selector).returns_owned() {
             assert!(
@@ -61,8 +61,8 @@ impl Sent {
     /// The returned object, which [`own`] has handled already.
     #[inline(always)]
     unsafe fn object(&self, id: Id) -> Object {
-        // SAFETY: the object is nil or alive. Unless it was left to a pool, a count of it is the
-        // caller's by now.
+        // SAFETY: the object is nil or alive. Unless it was left to a pool, the caller owns a
+        // count of it by now.
         unsafe {
             match self.ownership {
                 Ownership::Owned | Ownership::Retained => Object::owned(id),
@@ -131,7 +131,7 @@ unsafe fn own(id: Id, ownership: Ownership) -> Id {
 ///
 /// # Safety
 ///
-/// `Raw` is what the C function returns, and `from_raw` makes a value of it that is sound to use.
+/// `Raw` is the C function's return type, and `from_raw` makes a value of it that is sound to use.
 pub unsafe trait Return: Sized {
     /// The C function's return type.
     type Raw: Encode;
@@ -201,7 +201,7 @@ pub unsafe trait Success: Sized {
         raw
     }
 
-    /// The value, unless the method says that it failed.
+    /// The value, or `None` if the method reports failure.
     ///
     /// # Safety
     ///
@@ -366,7 +366,7 @@ unsafe impl<T: Success, E: From<MessageError>> Return for Result<T, E> {
 
     #[inline(always)]
     unsafe fn from_raw(raw: T::Raw, sent: Sent) -> Self {
-        // SAFETY: passed on to the caller; a method that failed has left an `NSError` or nothing.
+        // SAFETY: passed on to the caller; a method that failed has stored an `NSError` or nothing.
         unsafe { T::success(raw, &sent).ok_or_else(|| MessageError::of(&sent).into()) }
     }
 

@@ -1,8 +1,8 @@
-//! The rules that a declaration must keep, as traits whose messages the compiler prints: `__check!` requires each of
-//! them at the user's own token. (A message does not name the token: its type's name would be a path.)
+//! The rules for declarations, as traits whose messages the compiler prints: `__check!` requires each of them at the
+//! user's own token. (A message does not name the token, since the type's name would be a path.)
 //!
-//! A rule holds for every type where its parameter is `false`, and for none where it is `true`: the parameter says
-//! that the rule is broken. Without a parameter it is broken wherever a macro mentions it.
+//! A rule's parameter is `true` if the declaration breaks the rule: the trait is implemented for every type with
+//! `false`, and for none with `true`. A rule without a parameter is broken wherever a macro mentions it.
 
 use crate::abi::{Family, colons};
 
@@ -16,10 +16,10 @@ macro_rules! rules {
 }
 
 rules! {
-    /// Only the caller can vouch for a raw pointer.
-    VouchesForPointers: "this method takes a raw pointer, which only its caller can vouch for",
+    /// Only the caller can know whether a raw pointer is valid.
+    VouchesForPointers: "this method takes a raw pointer, and only its caller can know whether that is valid",
         "declare it `unsafe fn`";
-    /// An object that is left to a pool dies with it.
+    /// An object that is left to a pool is released with the pool.
     AutoreleasedIsUnsafe: "what an `autoreleased` method returns is gone when the pool is drained",
         "declare it `unsafe fn`";
     /// An unchecked object may be nil.

@@ -1,4 +1,4 @@
-//! A selector in the source of a program: registered on first use, one relaxed load after that.
+//! A static selector: registered on first use, one relaxed load after that.
 
 use super::link;
 use crate::abi::{Class, Sel};
@@ -41,7 +41,7 @@ impl CachedSelector {
         self.registered().unwrap_or_else(|| self.register())
     }
 
-    /// The selector, if it was registered already.
+    /// The selector, if it is registered already.
     #[inline(always)]
     pub(super) fn registered(&self) -> Option<Sel> {
         let registered = self.registered.load(Ordering::Relaxed);
@@ -53,7 +53,7 @@ impl CachedSelector {
         self.checked.swap(class.as_ptr(), Ordering::Relaxed) != class.as_ptr()
     }
 
-    /// Where this static is, for [`first`](super::ArgList::first).
+    /// The address of this static, for [`first`](super::ArgList::first).
     #[inline(always)]
     pub(super) fn address(&'static self) -> *mut c_void {
         std::ptr::from_ref(self).cast_mut().cast()

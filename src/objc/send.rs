@@ -1,4 +1,4 @@
-//! Sending a message: the right variant of `objc_msgSend`, with the method's own C type.
+//! Sends messages by the right variant of `objc_msgSend`, cast to the method's own C type.
 
 use super::argument::{ArgList, Arguments};
 use super::link;
@@ -27,9 +27,9 @@ fn unlikely() {}
 pub struct Call {
     /// The method, as in `-[MTLDevice newCommandQueue]`.
     pub method: &'static str,
-    /// Who owns the object that it returns.
+    /// The owner of the object that it returns.
     pub ownership: Ownership,
-    /// Whether it consumes a reference count of its receiver, which the wrapper must not lose.
+    /// Whether it consumes a reference count of its receiver, in which case the receiver is retained first.
     pub consumes: bool,
 }
 
@@ -45,7 +45,7 @@ pub(super) unsafe fn complete<A: Arguments, R: Return>(
     arguments: A,
     function: impl FnOnce(A::List) -> R::Raw,
 ) -> R {
-    // The error that is caught, and what made it, would otherwise wait for the caller's pool.
+    // Releases the caught error, and temporary objects of the call, without waiting for the caller's pool.
     let catches = A::CATCHES && R::CATCHES && !matches!(call.ownership, Ownership::Autoreleased);
     let _pool = catches.then(Pool::begin);
     if call.consumes {
@@ -60,10 +60,10 @@ pub(super) unsafe fn complete<A: Arguments, R: Return>(
     }
 }
 
-/// A message to be sent: every message of the macros is one.
+/// A message to be sent. Every message of the macros is one.
 ///
-/// It is made before its arguments are, so that a struct among them is copied once: to where the
-/// function takes it.
+/// It is made before its arguments, so that a struct among them is copied once, to where the function
+/// expects it.
 #[doc(hidden)]
 pub struct Message<A: Arguments, R: Return> {
     function: <A::List as ArgList>::Fn<R::Raw>,
@@ -78,7 +78,7 @@ impl<A: Arguments, R: Return> fmt::Debug for Message<A, R> {
 }
 
 impl<A: Arguments, R: Return> Message<A, R> {
-    /// The messenger and a selector, or on its first use what registers it.
+    /// The messenger and a selector; on first use, the function that registers the selector.
     #[inline(always)]
     pub fn new(selector: &'static CachedSelector) -> Self {
         let (function, passed) = match selector.registered() {
@@ -95,8 +95,8 @@ impl<A: Arguments, R: Return> Message<A, R> {
 
     /// Sends it.
     ///
-    /// In debug builds the types are compared with the encoding of the method that will answer, once
-    /// for each class that this line of the program sends to.
+    /// In debug builds the types are compared with the encoding of the receiver's method, once for each class that
+    /// this line of the program sends to.
     ///
     /// # Safety
     ///
@@ -144,7 +144,7 @@ unsafe fn check<A: Arguments, R: Return>(receiver: Id, selector: &CachedSelector
         let mut sent = encoding_of(R::Raw::ENCODING, A::ENCODINGS);
         let in_registers = method.result.layout().is_some_and(|(size, _)| size <= 16);
         if size_of::<R::Raw>() == 0 && in_registers {
-            // What comes back in registers may be left there.
+            // A result in registers may be ignored.
             sent.result = method.result.clone();
         }
         if !method.same_abi(&sent) {

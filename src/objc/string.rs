@@ -27,12 +27,12 @@ pub(crate) fn new(text: &str) -> Object {
 ///
 /// `string` is nil or a live `NSString`.
 pub(crate) unsafe fn read(string: Id) -> String {
-    // SAFETY: these are `NSString`'s methods, with these types; the pointer is good until the
+    // SAFETY: these are `NSString`'s methods, with these types; the pointer is valid until the
     // string dies or the pool is drained, and the text is copied before either.
     unsafe {
         let text: *const c_char = bare(string, c"UTF8String", ());
         if text.is_null() {
-            // nil, or a text that UTF-8 cannot say.
+            // nil, or a text that UTF-8 cannot represent.
             let range = NSRange { location: 0, length: bare(string, c"length", ()) };
             let mut units = vec![0u16; range.length];
             bare::<_, ()>(string, c"getCharacters:range:", (units.as_mut_ptr(), range));

@@ -1,4 +1,4 @@
-//! Entries of IMP tables: a method's implementation, looked up once and called directly from then on.
+//! Entries of IMP tables: a method's implementation, looked up once and then called directly.
 
 use super::argument::{ArgList, Arguments};
 use super::returned::Return;
@@ -9,7 +9,7 @@ use std::fmt;
 
 /// A method's implementation and the selector that it expects to be called with.
 ///
-/// The entry does not know the method's type: the method of the table that calls it does.
+/// The entry is untyped: the table's method that calls it has the type.
 #[derive(Clone, Copy)]
 pub struct ImpEntry {
     imp: Imp,
@@ -17,7 +17,7 @@ pub struct ImpEntry {
 }
 
 impl ImpEntry {
-    /// Finds the method of a class, which returns an `R`.
+    /// Looks up the method of a class, which returns an `R`.
     ///
     /// A class without the method gets an entry too: one that ends the process with the names of
     /// class and selector when it is called, as sending the message would.

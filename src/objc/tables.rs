@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 /// assert!(words::<EncoderImps>() > 20, "a function and a selector for each method");
 /// ```
 pub unsafe trait ImpTable: Copy {
-    /// Finds the functions of the object's class.
+    /// Looks up the functions of the object's class.
     ///
     /// # Safety
     ///
@@ -36,9 +36,8 @@ pub unsafe trait ImpTable: Copy {
 
 /// The tables of all classes seen so far, the latest first.
 ///
-/// Looking one up compares the object's class with that of the first table, which is all there is to
-/// do unless a debugging or capturing layer changes classes. Tables are added without a lock and
-/// live as long as the list.
+/// A look-up compares the object's class with that of the first table, which is the right one unless a debugging or
+/// capturing layer changes classes. Tables are added without a lock and live as long as the list.
 ///
 /// ```
 /// use aruminium::{Gpu, command::QueueImps, objc::ImpTables};
@@ -104,7 +103,7 @@ impl<T: ImpTable> ImpTables<T> {
             while let Err(now) =
                 self.first.compare_exchange_weak(first, node, Ordering::AcqRel, Ordering::Acquire)
             {
-                // Another thread added a table, perhaps the same one: having it twice does no harm.
+                // Another thread added a table, perhaps the same one: a duplicate does no harm.
                 first = now;
                 (*node).next = now;
             }

@@ -1,7 +1,7 @@
-//! Which `objc_msgSend`: on x86_64 a struct of more than 16 bytes is written through a hidden first
-//! argument, and the receiver comes second. Messages that return one have a sender of their own, and
-//! so has the function that handles a missing method. On arm64 the hidden pointer has a
-//! register to itself (x8), and one sender serves all.
+//! The variant of `objc_msgSend` for a return type. On x86_64 a struct of more than 16 bytes is written through a
+//! hidden first argument, so the receiver comes second: messages that return one are sent by `objc_msgSend_stret`, and
+//! missing methods are handled by a variant, too. On arm64 the hidden pointer is in a register of its own (x8), and one
+//! function sends all messages.
 
 use super::link;
 use crate::abi::{Class, Imp, Sel};

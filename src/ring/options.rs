@@ -222,7 +222,7 @@ impl Launch {
         self
     }
 
-    /// Kernels that run until they are told to stop do not exist on Metal.
+    /// Metal has no kernels that run until they are stopped.
     ///
     /// # Errors
     ///

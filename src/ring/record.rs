@@ -24,7 +24,7 @@ pub(super) enum Op {
         actor: u32,
         call: u64,
     },
-    /// So many ticks ran in a submission.
+    /// The number of ticks that ran in a submission.
     Run(u64),
     State(u32, u8),
     Terminate(u32),

@@ -2,7 +2,7 @@
 
 aruminium::metal_class! {
     pub class Device: MTLDevice;
-    pub fn texture(descriptor: aruminium::abi::Id) -> Device = [newTextureWithDescriptor:]; //~ ERROR: this method takes a raw pointer, which only its caller can vouch for: declare it `unsafe fn`
+    pub fn texture(descriptor: aruminium::abi::Id) -> Device = [newTextureWithDescriptor:]; //~ ERROR: this method takes a raw pointer, and only its caller can know whether that is valid: declare it `unsafe fn`
 }
 
 fn main() {}

@@ -14,7 +14,7 @@ pub(crate) struct Flight {
     commands: Object,
 }
 
-// SAFETY: a command buffer that is committed may be asked for its status from any thread.
+// SAFETY: the status of a committed command buffer may be read on any thread.
 unsafe impl Send for Flight {}
 // SAFETY: as above.
 unsafe impl Sync for Flight {}
@@ -46,7 +46,7 @@ impl Flight {
     /// Waits until the command buffer has completed or failed.
     pub(crate) fn wait(&self) {
         static WAIT: CachedSelector = CachedSelector::new("waitUntilCompleted\0");
-        // Between the record and the commit itself lies a moment in which Metal must not be asked to wait.
+        // The command buffer is recorded before it is committed. Until then Metal must not be asked to wait for it.
         while !self.over.load(Acquire) && self.status() < COMMITTED {
             std::thread::yield_now();
         }

@@ -1,7 +1,7 @@
 //! Which memory submitted command buffers use, so that views of it from the CPU are sound.
 //!
 //! Every piece of memory that the CPU can reach has one `Record`, shared by all wrappers of resources
-//! that lie in it. An encoder's safe methods note the records of their arguments in `Uses`; committing
+//! that lie in it. An encoder's safe methods list the records of their arguments in `Uses`; committing
 //! the command buffer puts it in flight in each of them. A view from the CPU is refused while a command
 //! buffer in flight conflicts with it, and a commit is refused while a view conflicts with it.
 //! `specs/tracking.md` states the rules.
@@ -28,7 +28,7 @@ use super::send::{Call, Message};
 use super::{Ownership, Trailing};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// No code that can panic runs with a lock held, so a poisoned lock is as good as another.
+/// Locks a mutex, poisoned or not: no code that can panic runs while one is held.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,17 +1,17 @@
-//! What a message means for the memory that its arguments lie in.
+//! How a message uses the memory of its arguments.
 
 /// How a message to an encoder or a command buffer uses its arguments, by its selector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
     /// Sets the pipeline.
     Pipeline,
-    /// Sets a buffer or bytes at an index: how it is used is known with the pipeline.
+    /// Sets a buffer or bytes at an index; the pipeline determines the use.
     Bind,
     /// Sets a texture.
     Texture,
     /// Launches the pipeline; a buffer that is passed holds sizes.
     Launch,
-    /// Runs commands that may use all that is bound in any way.
+    /// Runs commands that may read and write everything that is bound.
     Execute,
     /// Ends the encoder.
     End,
@@ -19,9 +19,9 @@ pub enum Moment {
     Commit,
     /// Copies from its first resource to its second.
     Copy,
-    /// Makes resources reachable for all that follows.
+    /// Makes resources reachable for all later commands.
     Keep,
-    /// Anything else: what is passed counts as written.
+    /// Anything else: all resources that are passed count as written.
     Other,
 }
 

@@ -1,4 +1,4 @@
-//! What uses each piece of memory now, and the registry that finds it by address.
+//! The present uses of each piece of memory, and the registry that finds them by address.
 
 use super::flight::Flight;
 use super::lock;
@@ -8,17 +8,17 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering::*};
 use std::sync::{Arc, Mutex, Weak};
 
-/// What uses one piece of memory now.
+/// The present uses of one piece of memory.
 #[derive(Debug)]
 pub(crate) struct Record {
-    /// Which list of uses noted it last, and at which position.
+    /// The list of uses that has it since last, and its position there.
     pub(super) stamp: AtomicU64,
-    /// An address that the registry knows it by.
+    /// An address by which the registry finds it.
     key: usize,
-    /// The registry has it too, and finds what is in flight while the record is being dropped.
+    /// Shared with the registry, which reads what is in flight while the record is being dropped.
     state: Arc<Mutex<State>>,
-    /// How many footprints and residency sets have it, in the low half; in the high half how often that
-    /// changed. The other references are those of command buffers that were encoded and not submitted.
+    /// In the low half, how many footprints and residency sets refer to it; in the high half, how often that
+    /// changed. All other references are those of command buffers that were encoded and not submitted.
     footprints: AtomicU64,
 }
 
@@ -80,8 +80,8 @@ impl fmt::Display for Busy {
 }
 
 impl State {
-    /// Takes out flights that are over. The caller drops them after it has released the lock: dropping
-    /// the last reference to a command buffer may run any code.
+    /// Removes and returns flights that are over. The caller drops them after it has released the lock, since
+    /// dropping the last reference to a command buffer may run any code.
     fn prune(&mut self) -> Vec<InFlight> {
         if self.flights.iter().all(|one| !one.flight.is_over()) {
             return Vec::new();
@@ -93,13 +93,13 @@ impl State {
 }
 
 impl Record {
-    /// Counts a footprint, or a residency set, that has the record. It has its reference already, so that no
-    /// reference of a command buffer is ever taken for one of a footprint.
+    /// Counts a footprint, or a residency set, that refers to the record. It has its reference already, so that the
+    /// count never exceeds the references.
     pub(super) fn count(&self) {
         self.footprints.fetch_add(CHANGE + 1, AcqRel);
     }
 
-    /// Such a footprint is about to drop its reference.
+    /// Called before such a footprint drops its reference.
     pub(super) fn discount(&self) {
         self.footprints.fetch_add(CHANGE - 1, AcqRel);
     }
@@ -134,8 +134,8 @@ impl Record {
         }
     }
 
-    /// Puts a command buffer in flight, unless a view from the CPU forbids it. Those that are over are taken out
-    /// to `over`: the caller drops them after it has released its locks.
+    /// Puts a command buffer in flight, unless a view from the CPU forbids it. Flights that are over are moved to
+    /// `over`; the caller drops them after it has released its locks.
     pub(super) fn submit(
         &self,
         flight: &Arc<Flight>,
@@ -146,7 +146,7 @@ impl Record {
         if let Some(view) = state.views.iter().find(|view| writes || view.writes) {
             return Err(Busy::View { writes: view.writes });
         }
-        // Many in flight are looked through less often.
+        // The longer the list, the less often it is searched.
         match state.flights.len() {
             0 => {}
             n if n < 8 || n.is_power_of_two() => over.append(&mut state.prune()),
@@ -158,7 +158,7 @@ impl Record {
 }
 
 impl Drop for Record {
-    /// Leaves flights that are not over to the next record of the same memory.
+    /// Passes flights that are not over on to the next record of the same memory.
     fn drop(&mut self) {
         let over = lock(&self.state).prune();
         let mut registry = lock(&REGISTRY);
@@ -166,7 +166,7 @@ impl Drop for Record {
         let mut heir = None;
         if let Some((&start, span)) = spans.range_mut(..=self.key).next_back() {
             span.records.retain(|known| !Arc::ptr_eq(&known.state, &self.state));
-            // There are none if a footprint that was made meanwhile has them already.
+            // Empty if a footprint that was made meanwhile has taken them.
             let mut flights = std::mem::take(&mut lock(&self.state).flights);
             heir = span.records.iter().find_map(|known| known.record.upgrade());
             match &heir {
@@ -178,7 +178,7 @@ impl Drop for Record {
                 spans.remove(&start);
             }
         }
-        // What may be the last reference to something is dropped without the lock.
+        // Last references are dropped without the lock.
         drop(registry);
         drop((over, heir));
     }
@@ -187,9 +187,9 @@ impl Drop for Record {
 /// Addresses from a start to `end`, and the records of the memory there.
 struct Span {
     end: usize,
-    /// A record takes itself out when it is dropped.
+    /// A record removes itself when it is dropped.
     records: Vec<Known>,
-    /// What was in flight when the last wrapper was dropped.
+    /// Command buffers that were in flight when the last wrapper was dropped.
     late: Vec<InFlight>,
 }
 
@@ -199,7 +199,7 @@ impl Span {
     }
 }
 
-/// A record as the registry has it.
+/// The registry's entry for a record.
 struct Known {
     record: Weak<Record>,
     state: Arc<Mutex<State>>,
@@ -209,18 +209,18 @@ struct Known {
 struct Registry {
     /// By their starts. They do not overlap.
     spans: BTreeMap<usize, Span>,
-    /// Whether a span may have `late` ones.
+    /// Whether a span may have entries in `late`.
     late: bool,
 }
 
 static REGISTRY: Mutex<Registry> = Mutex::new(Registry { spans: BTreeMap::new(), late: false });
 
 impl Registry {
-    /// Removes flights that are over, and spans that have nothing else. The caller drops them after it
-    /// has released the lock.
+    /// Removes flights that are over, and spans that are then empty. The caller drops the flights after it has
+    /// released the lock.
     fn sweep(&mut self) -> Vec<InFlight> {
         let mut over = Vec::new();
-        // Only programs that drop resources in flight leave any.
+        // There are some only if a program drops resources in flight.
         if std::mem::take(&mut self.late) {
             self.spans.retain(|_, span| {
                 let (done, rest) = span.late.drain(..).partition(|one| one.flight.is_over());
@@ -234,8 +234,8 @@ impl Registry {
     }
 }
 
-/// The records of the memory that a resource lies in. There are several if it overlaps memory that
-/// was known as separate pieces before.
+/// The records of a resource's memory. There are several if it overlaps memory that was registered as separate
+/// pieces before.
 #[derive(Debug)]
 pub(crate) struct Footprint {
     pub(super) first: Arc<Record>,
@@ -255,8 +255,8 @@ impl Drop for Footprint {
 }
 
 impl Footprint {
-    /// The records of a range of addresses that is not empty. What has no address of its own, such as
-    /// a heap, is known by the address of its object.
+    /// The records of a range of addresses that is not empty. A resource without an address of its own, such as a
+    /// heap, uses the address of its object.
     pub(crate) fn of(range: Range<usize>) -> Self {
         let mut registry = lock(&REGISTRY);
         let over = registry.sweep();
@@ -271,7 +271,7 @@ impl Footprint {
             for known in span.records {
                 match known.record.upgrade() {
                     Some(record) => records.push(record),
-                    // It is being dropped on another thread, and may not have left its flights yet.
+                    // Another thread is dropping it, and may not have passed on its flights yet.
                     None => late.append(&mut lock(&known.state).flights),
                 }
             }
@@ -313,7 +313,7 @@ impl Footprint {
         })
     }
 
-    /// Whether a command buffer that was not submitted was encoded with the memory; at times also while
+    /// Whether a command buffer was encoded with the memory and not submitted yet. It may also return true while
     /// another thread makes or drops a footprint.
     pub(crate) fn is_encoded(&self) -> bool {
         self.records().any(|record| {

@@ -1,4 +1,4 @@
-//! Puts what a command buffer uses in flight when it is submitted, with what residency sets hold.
+//! Marks the memory of a command buffer and of its residency sets as in flight when it is submitted.
 
 use super::flight::Flight;
 use super::record::Busy;
@@ -10,18 +10,18 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering::*};
 use std::sync::{Arc, Mutex};
 
-/// What a command buffer uses; shared by its wrapper and the wrappers of its encoders. Residency sets
-/// and queues have one too, of what all command buffers that they are for may use.
+/// The memory that a command buffer uses; shared by its wrapper and the wrappers of its encoders. Residency sets
+/// and queues have a tracker too, of the memory that all their command buffers may use.
 #[derive(Debug, Default)]
 pub struct Tracker {
-    /// Whether anything was ever entered in the fields below.
+    /// Whether the fields below ever had an entry.
     used: AtomicBool,
-    /// Here, unless an encoder has them.
+    /// Empty while an encoder has them.
     uses: Mutex<Uses>,
-    /// Residency sets, by what they hold.
+    /// Residency sets, as the trackers of their members.
     sets: Mutex<Vec<Arc<Tracker>>>,
-    /// Held while the command buffer is put in flight: a clone that is submitted at the same time is not
-    /// committed before all records know it.
+    /// Held while the command buffer is put in flight, so that a clone that is submitted at the same time is not
+    /// committed before all records have it.
     submitting: Mutex<()>,
 }
 
@@ -37,10 +37,10 @@ unsafe impl Send for KeptQueue {}
 /// Queues with residency sets, by their addresses.
 static QUEUES: Mutex<BTreeMap<usize, KeptQueue>> = Mutex::new(BTreeMap::new());
 
-/// Whether there are any.
+/// Whether `QUEUES` has an entry.
 static ANY_QUEUES: AtomicBool = AtomicBool::new(false);
 
-/// Notes that all command buffers of a queue may use what a message to the queue passes.
+/// Records that all command buffers of a queue may use the arguments of a message to the queue.
 pub(crate) fn keep_for_queue(queue: &Object, arguments: impl FnOnce(&mut Passed<'_>)) {
     let address = queue.as_raw().as_ptr().addr();
     let new = || KeptQueue { queue: queue.clone(), tracker: Arc::default() };
@@ -49,8 +49,8 @@ pub(crate) fn keep_for_queue(queue: &Object, arguments: impl FnOnce(&mut Passed<
     ANY_QUEUES.store(true, Release);
 }
 
-/// A wrapper of a queue is about to release it: forgets the residency sets of queues that nothing else refers to.
-/// A queue that a command buffer refers to stays until a later call.
+/// Called before a wrapper of a queue releases it: forgets the residency sets of queues that have no other
+/// reference. A queue that a command buffer refers to stays until a later call.
 pub(crate) fn release_queue(queue: &Object) {
     static RETAIN_COUNT: CachedSelector = CachedSelector::new("retainCount\0");
     if !ANY_QUEUES.load(Acquire) {
@@ -59,19 +59,19 @@ pub(crate) fn release_queue(queue: &Object) {
     let mut queues = lock(&QUEUES);
     let is_unused = |kept: &KeptQueue| {
         let ours = 1 + usize::from(kept.queue.as_raw() == queue.as_raw());
-        // SAFETY: every object answers this.
+        // SAFETY: every object has this method.
         unsafe { bare::<usize>(&kept.queue, &RETAIN_COUNT) <= ours }
     };
     let unused: Vec<usize> =
         queues.iter().filter(|(_, kept)| is_unused(kept)).map(|(&address, _)| address).collect();
     let unused: Vec<_> = unused.iter().filter_map(|address| queues.remove(address)).collect();
-    // The last reference to a queue is dropped without the lock.
+    // Last references are dropped without the lock.
     drop(queues);
     drop(unused);
 }
 
 impl Tracker {
-    /// Hands the uses to an encoder. If another one has them, it gets a list of its own.
+    /// Moves the uses to an encoder. If another encoder has them, the result is a new list.
     pub(super) fn take(&self) -> Uses {
         std::mem::take(&mut lock(&self.uses))
     }
@@ -86,17 +86,17 @@ impl Tracker {
         }
     }
 
-    /// Notes that what a message passes may be written by means that no encoder sees.
+    /// Records that the arguments of a message may be written by commands that no encoder tracks.
     pub(crate) fn keep(&self, arguments: impl FnOnce(&mut Passed<'_>)) {
-        // Finding the records may run any code, so that they are collected before the list is locked. The list
-        // stays in its place while it grows: a command buffer that is submitted meanwhile finds all members.
+        // Finding the records may run any code, so they are collected before the list is locked. The list is extended
+        // in place: a command buffer that is submitted meanwhile finds all members.
         let mut kept = Kept::of(arguments);
         self.used.store(true, Release);
         lock(&self.uses).keep(&kept.records);
         lock(&self.sets).append(&mut kept.sets);
     }
 
-    /// Adds what the residency sets hold now.
+    /// Adds the present members of the residency sets.
     fn note_sets(&self, uses: &mut Uses) {
         for set in lock(&self.sets).iter() {
             for one in &lock(&set.uses).list {
@@ -105,7 +105,7 @@ impl Tracker {
         }
     }
 
-    /// The command buffer is about to be committed.
+    /// Called before the command buffer is committed.
     pub(crate) fn submit(&self, commands: &Object) -> Result<(), Busy> {
         if !self.used.load(Acquire) && !ANY_QUEUES.load(Acquire) {
             return Ok(());
@@ -136,7 +136,7 @@ impl Tracker {
         } else {
             Some(uses)
         };
-        // What may be the last reference to something is dropped without the lock.
+        // Last references are dropped without the lock.
         drop(submitting);
         drop((rest, over));
         result

@@ -1,4 +1,4 @@
-//! What a command buffer uses, collected from the messages to its encoders.
+//! The memory that a command buffer uses, collected from the messages to its encoders.
 
 use super::record::{Footprint, Record};
 use super::{Moment, Tracker};
@@ -13,10 +13,10 @@ const SLOTS: usize = 31;
 const BOUND: u64 = u32::MAX as u64;
 const PENDING: u32 = 32;
 
-/// What a command buffer uses, as far as it is encoded.
+/// The memory that a command buffer uses, as far as it is encoded.
 #[derive(Debug)]
 pub(super) struct Uses {
-    /// Different from that of all other lists, in the high bits; [`NO_SERIAL`] while the list is empty.
+    /// A unique number, in the high bits; [`NO_SERIAL`] while the list is empty.
     serial: u64,
     pub(super) list: Vec<Use>,
 }
@@ -25,7 +25,7 @@ pub(super) struct Uses {
 pub(super) struct Use {
     pub(super) record: Arc<Record>,
     pub(super) writes: bool,
-    /// It is a residency set's, not a command buffer's: counted with the footprints.
+    /// The use is of a residency set, not of a command buffer: its reference is counted with the footprints.
     kept: bool,
 }
 
@@ -40,7 +40,7 @@ impl Drop for Use {
 /// A stamp is a serial and a position of this many bits.
 const POSITION_BITS: u32 = 24;
 const POSITIONS: u64 = (1 << POSITION_BITS) - 1;
-/// No record has it in its stamp.
+/// A serial that no record's stamp has.
 const NO_SERIAL: u64 = !POSITIONS;
 
 impl Default for Uses {
@@ -60,14 +60,14 @@ impl Uses {
         (stamp & !POSITIONS == self.serial).then_some((stamp & POSITIONS) as usize)
     }
 
-    /// Notes a use; returns its position in the list.
+    /// Records a use; returns its position in the list.
     pub(super) fn note(&mut self, record: &Arc<Record>, writes: bool) -> usize {
         let position = self.position(record).unwrap_or_else(|| self.add(record));
         self.list[position].writes |= writes;
         position
     }
 
-    /// Lists a record.
+    /// Appends a record.
     fn add(&mut self, record: &Arc<Record>) -> usize {
         static SERIAL: AtomicU64 = AtomicU64::new(1);
         let position = self.list.len();
@@ -82,7 +82,7 @@ impl Uses {
         position
     }
 
-    /// Notes records of a residency set as written. They stay in the list, and count as footprints.
+    /// Adds records of a residency set as written. They stay in the list, and are counted with the footprints.
     pub(super) fn keep(&mut self, records: &[Arc<Record>]) {
         let first = self.list.len();
         for record in records {
@@ -95,18 +95,18 @@ impl Uses {
     }
 }
 
-/// What an encoder uses and has bound.
+/// The memory that an encoder uses, and what is bound.
 #[derive(Debug)]
 pub(super) struct Encoding {
-    /// The command buffer's, from the first use on.
+    /// Taken from the command buffer at the first use.
     uses: Uses,
     tracker: Arc<Tracker>,
     /// For each index of a buffer: its position in the list, plus one; 0 if nothing is bound.
     slots: [u32; SLOTS],
-    /// The indices that something is bound to, a bit each; in the high half, those whose use by the pipeline is
-    /// not in the list yet. It is one word, because a load of two words that were stored one by one waits for both.
+    /// A bit for each index that something is bound to; in the high half, for each index whose use by the pipeline is
+    /// not in the list yet. It is one word, because a load that spans two earlier stores waits for both.
     bound: u64,
-    /// Those that the pipeline may write.
+    /// A bit for each index that the pipeline may write to.
     written: u32,
 }
 
@@ -116,7 +116,7 @@ impl Encoding {
         Self { uses, tracker, slots: [0; SLOTS], bound: 0, written: u32::MAX }
     }
 
-    /// Notes a use; returns its position in the list.
+    /// Records a use; returns its position in the list.
     #[inline]
     fn note(&mut self, record: &Arc<Record>, writes: bool) -> usize {
         match self.uses.position(record) {
@@ -130,7 +130,7 @@ impl Encoding {
         }
     }
 
-    /// Notes a use that is not in the list, or not in the list of this encoder yet.
+    /// Records a use that is not in the list, or not in the list of this encoder yet.
     #[cold]
     #[inline(never)]
     fn add(&mut self, record: &Arc<Record>, writes: bool) -> usize {
@@ -144,7 +144,7 @@ impl Encoding {
         footprint.records().for_each(|record| _ = self.note(record, writes));
     }
 
-    /// Notes all records but the first as written.
+    /// Records all records except the first as written.
     #[cold]
     #[inline(never)]
     fn note_rest(&mut self, footprint: &Footprint) {
@@ -155,7 +155,7 @@ impl Encoding {
     fn bind(&mut self, index: Option<usize>, position: Option<usize>) {
         let Some((index, slot)) = index.and_then(|index| Some((index, self.slots.get_mut(index)?)))
         else {
-            // The index is not known, or Metal refuses it; if it does not, anything may happen with the buffer.
+            // The index is unknown, or Metal will refuse it. If Metal accepts it, the buffer may be used in any way.
             if let Some(position) = position {
                 self.uses.list[position].writes = true;
             }
@@ -171,14 +171,14 @@ impl Encoding {
         }
     }
 
-    /// How the pipeline uses what is bound is to be noted.
+    /// Marks the uses of everything that is bound as not recorded yet.
     #[inline]
     fn renew(&mut self) {
         let bound = self.bound & BOUND;
         self.bound = bound << PENDING | bound;
     }
 
-    /// A launch: what is bound is used as the pipeline does.
+    /// A launch: everything bound is used in the way that the pipeline uses it.
     #[inline]
     fn launch(&mut self, written: u32) {
         let mut pending = (self.bound >> PENDING) as u32 & written;
@@ -203,24 +203,24 @@ pub struct Passed<'a> {
     number: Option<usize>,
 }
 
-/// Where the uses are noted.
+/// The destination of the uses.
 #[derive(Debug)]
 enum To<'a> {
     Encoder(&'a mut Encoding),
-    /// They are used by means that no encoder sees.
+    /// A residency set: commands that no encoder tracks may use them.
     Kept(&'a mut Kept),
 }
 
-/// What a message makes reachable for all that follows.
+/// The resources that a message makes reachable for all later commands.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     pub(super) records: Vec<Arc<Record>>,
-    /// Residency sets, by what they hold.
+    /// Residency sets, as the trackers of their members.
     pub(super) sets: Vec<Arc<Tracker>>,
 }
 
 impl Kept {
-    /// Collects what the arguments of a message hold.
+    /// Collects the resources among the arguments of a message.
     pub(super) fn of(arguments: impl FnOnce(&mut Passed<'_>)) -> Self {
         let mut kept = Self::default();
         arguments(&mut Passed::new(To::Kept(&mut kept), Moment::Keep));
@@ -234,7 +234,7 @@ impl<'a> Passed<'a> {
         Self { to, moment, seen: false, bound: None, number: None }
     }
 
-    /// A residency set, with what it holds.
+    /// A residency set, as the tracker of its members.
     pub(crate) fn set(&mut self, members: &Arc<Tracker>) {
         if let To::Kept(kept) = &mut self.to {
             kept.sets.push(Arc::clone(members));
@@ -273,30 +273,30 @@ impl<'a> Passed<'a> {
         }
     }
 
-    /// An integer. If it is the last argument of a message that binds, it is the index; `None` is a negative one.
+    /// An integer. If it is the last argument of a message that binds, it is the index; `None` stands for a negative one.
     #[inline(always)]
     pub(in crate::objc) fn number(&mut self, number: Option<usize>) {
         self.number = number;
     }
 
-    /// An argument that is neither a resource nor an integer. If the index is passed as one, it is not known.
+    /// An argument that is neither a resource nor an integer. If the index is passed as one, the index is unknown.
     #[inline(always)]
     pub(in crate::objc) fn other(&mut self) {
         self.number = None;
     }
 }
 
-/// What an encoder uses; a part of the state of its wrapper.
+/// The uses of an encoder; part of the state of its wrapper.
 #[derive(Debug, Default)]
 pub(crate) struct EncoderUses(RefCell<Option<Encoding>>);
 
 impl EncoderUses {
-    /// The encoder belongs to a command buffer.
+    /// Called when a command buffer has made the encoder.
     pub(crate) fn begin(&self, tracker: &Arc<Tracker>) {
         *self.0.borrow_mut() = Some(Encoding::new(Arc::clone(tracker)));
     }
 
-    /// A message is about to be sent.
+    /// Called before a message is sent.
     #[inline(always)]
     pub(crate) fn sending(&self, moment: Moment, arguments: impl FnOnce(&mut Passed<'_>)) {
         if moment == Moment::End {
@@ -322,7 +322,7 @@ impl EncoderUses {
         }
     }
 
-    /// A buffer is bound to an index by a method whose arguments do not say so.
+    /// Binds a buffer to an index, for methods from whose arguments this does not follow.
     pub(crate) fn bind(&self, footprint: Option<&Footprint>, index: usize) {
         self.sending(Moment::Bind, |passed| {
             if let Some(footprint) = footprint {
@@ -332,7 +332,7 @@ impl EncoderUses {
         });
     }
 
-    /// The encoder has ended: what it used is the command buffer's.
+    /// Called when the encoder has ended: its uses go back to the command buffer.
     pub(crate) fn end(&self) {
         if let Some(Encoding { uses, tracker, .. }) = self.0.borrow_mut().take()
             && !uses.list.is_empty()

@@ -222,14 +222,14 @@ impl Program {
         self.plain.get_or_init(|| lower::lower(function, uniform, *isa, false))
     }
 
-    /// The code with machine code in it, for a launch of so many SIMD-groups: if this system runs any, it reaches
-    /// the launch's largest memory, and the kernel has worked enough to be worth it.
+    /// The code with machine code in it, for a launch of `simdgroups` SIMD-groups: if the system allows machine code, it
+    /// can address the launch's largest memory, and the kernel has worked enough to be worth compiling.
     fn native(&self, simdgroups: u64, largest: u64) -> Option<&lower::Code> {
         #[cfg(target_arch = "x86_64")]
         if has_native(self.source.isa) && largest <= native::MAX_REGION {
-            // How often loops go round is not known.
-            let turns = if self.source.uniform.loops.is_empty() { 1 } else { 32 };
-            let work = simdgroups.saturating_mul(u64::from(self.code.work) * turns);
+            // The number of iterations of loops is not known.
+            let iterations = if self.source.uniform.loops.is_empty() { 1 } else { 32 };
+            let work = simdgroups.saturating_mul(u64::from(self.code.work) * iterations);
             let before = self.worked.fetch_add(work.min(WORTH_NATIVE), Ordering::Relaxed);
             if before.saturating_add(work) >= WORTH_NATIVE || native::is_always() {
                 // A defect here costs speed only: the interpreter runs what has no machine code.
@@ -238,7 +238,7 @@ impl Program {
                     with_stack(|| lower::lower_native(&self.source))
                 };
                 let caught = || catch_internal_error(make).ok().flatten();
-                // Tests are to see it.
+                // In tests it is a panic.
                 let make = || if cfg!(test) { make() } else { caught() };
                 return self.native.get_or_init(make).as_ref();
             }

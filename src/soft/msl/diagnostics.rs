@@ -180,7 +180,7 @@ impl Diagnostics {
         self.list.iter().find(|d| d.severity == Severity::Error).is_some_and(|d| d.unsupported)
     }
 
-    /// Whether there are so many errors that the phase stops.
+    /// Whether the limit of errors is reached, so that the phase stops.
     pub(crate) fn is_full(&self) -> bool {
         self.count(Severity::Error) >= MAX_ERRORS
     }

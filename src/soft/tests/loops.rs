@@ -351,7 +351,7 @@ fn loops_at_the_edges_agree_with_the_model() {
         with(&|case| {
             (case.touches[0].by, case.touches[0].add, case.touches[0].lane) = (1 << 30, 0, 0)
         }),
-        // The access in odd iterations only, of which the last is none.
+        // The access in odd iterations only; the last iteration is even.
         with(&|case| (case.touches[0].odd, case.limit) = (true, 11)),
     ];
     for (number, case) in cases.iter().enumerate() {

@@ -313,7 +313,7 @@ impl Checker {
         }
     }
 
-    /// A function of `numeric_limits` for numbers and for vectors of them; `None` if it is none.
+    /// A function of `numeric_limits` for numbers and for vectors of them; `None` for other functions.
     fn numeric_limit(&mut self, which: &str, of: TyId, span: Span) -> Option<Expr> {
         let (scalar, width) = self.types.arithmetic(of)?;
         let bits = scalar.bytes() * 8;

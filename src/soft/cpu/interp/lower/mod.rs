@@ -155,7 +155,7 @@ pub(crate) fn lower(function: &Function, uniform: &Uniformity, isa: IsaKind, hoi
     Lowering::new(function, uniform, isa, &[], hoist).whole()
 }
 
-/// Lowers the function of a source with machine code where there can be some; none if there is none at all.
+/// Lowers the function of a source with machine code where possible; `None` if no part of it becomes machine code.
 #[cfg(target_arch = "x86_64")]
 pub(crate) fn lower_native(source: &Arc<Source>) -> Option<Code> {
     let natives = native::Natives::of(source)?;
