@@ -41,7 +41,10 @@ fn main() -> Result<(), GpuError> {
         panic!("a function was found by a wrong name");
     };
     println!("{error}");
-    assert!(error.to_string().contains("shift"), "the error does not list the functions that exist");
+    assert!(
+        error.to_string().contains("shift"),
+        "the error does not list the functions that exist"
+    );
 
     println!("--- a thread that reads past the end");
     let pipeline = gpu.pipeline(&library.function("shift")?)?;
@@ -56,7 +59,9 @@ fn main() -> Result<(), GpuError> {
     encoder.finish();
     commands.submit();
     match commands.finish() {
-        Ok(()) if cfg!(target_vendor = "apple") => println!("this GPU reads past the end and reports nothing"),
+        Ok(()) if cfg!(target_vendor = "apple") => {
+            println!("this GPU reads past the end and reports nothing")
+        }
         Ok(()) => panic!("the last thread was not noticed"),
         Err(error) => {
             println!("{error}");

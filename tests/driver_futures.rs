@@ -90,7 +90,10 @@ fn a_completion_handler_wakes_the_task_that_polled_last() {
     let ((first, first_waker), (last, last_waker)) = (unpark(), unpark());
     assert!(poll(&mut done, &first_waker).is_pending(), "not submitted");
     commands.submit();
-    assert!(poll(&mut done, &last_waker).is_pending(), "the future was ready before the event was signalled");
+    assert!(
+        poll(&mut done, &last_waker).is_pending(),
+        "the future was ready before the event was signalled"
+    );
     thread::sleep(Duration::from_millis(5));
     assert_eq!(last.1.load(Ordering::SeqCst), 0);
     work.gate.set_signaled_value(1);
