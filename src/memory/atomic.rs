@@ -1,4 +1,4 @@
-//! The atomics of the lock-free parts. The model checks in `tests/models` compile those files with a
-//! model checker's atomics in place of these.
+//! The atomic types of the lock-free parts. `tests/models` compiles those files with the types of a model checker
+//! instead.
 
 pub(super) use std::sync::atomic::{AtomicU64, Ordering};

@@ -117,8 +117,8 @@ impl Frames {
         let slot = &mut self.slots[self.next];
         let usage = slot.tape.block().record().usage();
         let declared = slot.declared.wait();
-        // First what is encoded: if another thread submits it meanwhile, it is waited for below. The result
-        // may be briefly wrong while another thread drops a buffer over the tape.
+        // Checks for encoded work first: if another thread submits it meanwhile, it is waited for below. The result
+        // may be wrong for a moment while another thread drops a buffer over the tape.
         let encoded = (0..1000).all(|round| {
             if round > 0 {
                 std::thread::yield_now();
@@ -151,7 +151,7 @@ impl Frames {
         self.slots.len()
     }
 
-    /// Whether there are none: never.
+    /// Always false: a rotation has at least one tape.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

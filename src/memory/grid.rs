@@ -103,7 +103,7 @@ impl Slab {
         );
     }
 
-    /// How many cells are free.
+    /// The number of free cells.
     ///
     /// ```
     /// assert_eq!(aruminium::memory::Slab::new(64, 3)?.free(), 3);
@@ -123,7 +123,7 @@ impl Slab {
         self.cells.total()
     }
 
-    /// How many bytes a cell has.
+    /// The size of a cell in bytes.
     ///
     /// ```
     /// assert_eq!(aruminium::memory::Slab::new(128, 3)?.cell_size(), 128);
@@ -175,7 +175,7 @@ impl<'a> Divided<'a> {
         &self.0.block
     }
 
-    /// How many bytes the block has.
+    /// The size of the block in bytes.
     ///
     /// ```
     /// assert!(aruminium::memory::Slab::new(64, 4)?.tape().total() >= 256);
@@ -185,7 +185,7 @@ impl<'a> Divided<'a> {
         self.0.block.size()
     }
 
-    /// How many bytes are cells, free or not.
+    /// The number of bytes in cells, free or not.
     ///
     /// ```
     /// assert_eq!(aruminium::memory::Slab::new(64, 4)?.tape().used(), 256);
@@ -195,7 +195,7 @@ impl<'a> Divided<'a> {
         self.0.cell * self.0.total()
     }
 
-    /// How many bytes are left over after the last cell.
+    /// The number of bytes after the last cell.
     ///
     /// ```
     /// let slab = aruminium::memory::Slab::new(64, 4)?;

@@ -286,7 +286,7 @@ impl Inner {
         let set = self.residency.as_ref().map_or(0, |set| set.references(entry.commits));
         entry.buffer.references() <= entry.references + set
             && entry.declared.is_done()
-            // In this order: another thread may submit what is encoded between the two.
+            // In this order, because another thread may submit encoded work between the two.
             && !entry.buffer.is_encoded()
             && !entry.buffer.is_in_flight()
     }
@@ -397,7 +397,7 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// How many bytes were requested; the buffer has at least as many.
+    /// The number of bytes requested; the buffer has at least as many.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -33,8 +33,8 @@ struct State {
     set: ResidencySet,
     changed: bool,
     commits: u64,
-    /// How many references a set on this system takes to an allocation when it is added, and when the addition is
-    /// committed.
+    /// The number of references that a set on this system takes to an allocation when it is added, and when the
+    /// addition is committed.
     taken: [usize; 2],
 }
 

@@ -354,7 +354,7 @@ impl Tape {
         self.total
     }
 
-    /// How many spans live.
+    /// The number of live spans.
     ///
     /// ```
     /// let tape = aruminium::memory::Tape::start(4096)?;
@@ -576,7 +576,7 @@ impl<'a, T: Plain> Span<'a, T> {
         self.start.as_ptr()
     }
 
-    /// How many values there are.
+    /// The number of values.
     ///
     /// ```
     /// let tape = aruminium::memory::Tape::start(4096)?;
@@ -588,7 +588,7 @@ impl<'a, T: Plain> Span<'a, T> {
         self.len
     }
 
-    /// Whether there are none: never.
+    /// Always false: a span has at least one value.
     ///
     /// ```
     /// let tape = aruminium::memory::Tape::start(4096)?;

@@ -1,4 +1,4 @@
-//! An actor, as the host sees it.
+//! The host's handle of an actor.
 
 use super::error::RingError;
 use super::message::{Message, bytes_of, value_of};
@@ -93,7 +93,7 @@ impl<I: Message, O: Message, S: Message> Actor<I, O, S> {
         self.put(&message, Some(0))
     }
 
-    /// Put a message with a correlation of the caller's into its mailbox.
+    /// Put a message into its mailbox, with a correlation that the caller chooses.
     ///
     /// # Errors
     ///
@@ -120,7 +120,7 @@ impl<I: Message, O: Message, S: Message> Actor<I, O, S> {
         Ok(id)
     }
 
-    /// Put many messages into its mailbox, as many as there is room for; returns how many.
+    /// Put messages into its mailbox until it is full; returns how many were sent.
     ///
     /// # Errors
     ///
@@ -150,7 +150,7 @@ impl<I: Message, O: Message, S: Message> Actor<I, O, S> {
         Ok(messages.len())
     }
 
-    /// The next message from the actor to the host that is no reply to a call.
+    /// Receive the next message from the actor to the host that is not the reply to a call.
     ///
     /// ```
     /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
@@ -164,7 +164,7 @@ impl<I: Message, O: Message, S: Message> Actor<I, O, S> {
         Receive::new(&self.core, self.id, Ok(Wanted::Any))
     }
 
-    /// The next message, if one is there. Nothing ticks.
+    /// The next message, if one has arrived. The ring does not tick.
     ///
     /// # Errors
     ///
@@ -185,7 +185,7 @@ impl<I: Message, O: Message, S: Message> Actor<I, O, S> {
         Ok(letter.map(|letter| letter.open().message))
     }
 
-    /// Wait for the next message, for a time at most.
+    /// Wait for the next message, up to a time limit.
     ///
     /// # Errors
     ///
@@ -204,7 +204,7 @@ impl<I: Message, O: Message, S: Message> Actor<I, O, S> {
         self.receive().wait_timeout(time)
     }
 
-    /// Send a message and wait for the reply to it. Other mail stays where it is.
+    /// Send a message and receive the reply to it. Other messages stay in the mailbox.
     ///
     /// ```
     /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
@@ -226,7 +226,7 @@ impl<I: Message, O: Message, S: Message> Actor<I, O, S> {
         Receive::new(&self.core, self.id, wanted)
     }
 
-    /// What became of a message that the host sent to this actor.
+    /// Whether a message that the host sent to this actor was delivered.
     ///
     /// # Errors
     ///
@@ -263,7 +263,7 @@ impl<I: Message, O: Message, S: Message> Actor<I, O, S> {
         Ok(())
     }
 
-    /// Handle mail from the next tick on: after spawning without `auto_activate`, after a suspension, after a fault.
+    /// Make the actor handle mail from the next tick on: after spawning without `auto_activate`, a suspension or a fault.
     ///
     /// # Errors
     ///
@@ -284,7 +284,7 @@ impl<I: Message, O: Message, S: Message> Actor<I, O, S> {
         self.change(ActorState::Active, &from, "activating")
     }
 
-    /// Handle no mail from the next submission on. The mail waits.
+    /// Make the actor handle no mail from the next submission on. Its mail waits.
     ///
     /// # Errors
     ///
@@ -305,7 +305,7 @@ impl<I: Message, O: Message, S: Message> Actor<I, O, S> {
         self.change(ActorState::Suspended, &[ActorState::Active], "suspending")
     }
 
-    /// Handle mail again.
+    /// Make the actor handle mail again.
     ///
     /// # Errors
     ///
@@ -345,7 +345,7 @@ impl<I: Message, O: Message, S: Message> Actor<I, O, S> {
         Ok(())
     }
 
-    /// The state of its life.
+    /// Whether it is active, suspended, failed or ended.
     ///
     /// ```
     /// fn is_active(actor: &aruminium::ring::Actor<u32, u32, u32>) -> bool {
@@ -409,7 +409,7 @@ impl<I: Message, O: Message, S: Message> Actor<I, O, S> {
         }
     }
 
-    /// What it did.
+    /// Its statistics.
     ///
     /// ```
     /// fn print(actor: &aruminium::ring::Actor<u32, u32, u32>) {

@@ -64,12 +64,12 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Bytes that are not sealed.
+    /// A reader of bytes without a header and checksum.
     pub(super) fn new(bytes: &'a [u8], what: &'static str) -> Self {
         Self { bytes, what }
     }
 
-    /// Everything that was not read yet.
+    /// The bytes that were not read yet.
     pub(super) fn rest(&self) -> &'a [u8] {
         self.bytes
     }
@@ -131,7 +131,7 @@ impl<'a> Reader<'a> {
         self.raw(usize::try_from(count).unwrap_or(usize::MAX))
     }
 
-    /// There is nothing left.
+    /// Checks that no bytes are left.
     pub(super) fn end(&self) -> Result<(), RingError> {
         match self.bytes.len() {
             0 => Ok(()),
@@ -144,7 +144,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Writes a file in one step: what is there is the old or the new contents, even if the program ends in between.
+/// Replaces a file in one step: it has the old or the new contents, even if the program ends in between.
 pub(super) fn save(path: &Path, bytes: &[u8]) -> Result<(), RingError> {
     let mut part = path.as_os_str().to_owned();
     part.push(".part");

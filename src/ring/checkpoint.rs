@@ -1,4 +1,4 @@
-//! Checkpoints: everything that a ring is at the end of a tick, as bytes.
+//! Checkpoints: the whole state of a ring at the end of a tick, as bytes.
 
 use super::bytes::{Reader, Writer, save};
 use super::error::RingError;
@@ -146,7 +146,7 @@ impl State {
             out.list(seat.name.as_bytes()).u32(types.input_type).u32(types.output_type);
             out.list(&(seat.state as u8).to_le_bytes());
             out.u64(seat.careful).u32(seat.restarts).u32(seat.faults).u64(seat.handled);
-            // Which side a state is on depends on what was undone; its bytes do not.
+            // The side of a state depends on ticks that were undone. A checkpoint must not, so it stores side 0.
             let record = RingRecord { side: 0, ..self.record(actor) };
             out.raw(bytes_of(&record));
             match seat.state {
@@ -188,7 +188,7 @@ impl State {
         Checkpoint { contents: out.into_bytes() }
     }
 
-    /// Makes the ring what it was. Nothing has changed if it returns an error: all is read before anything is written.
+    /// Restores the ring's state. An error leaves it unchanged, because everything is read before anything is written.
     pub(super) fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), RingError> {
         let mut reader = Reader::new(&checkpoint.contents, WHAT);
         let differs = |why: String| {

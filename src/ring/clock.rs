@@ -35,7 +35,7 @@ impl Hlc {
         Self { physical, logical, node }
     }
 
-    /// The 64-bit word that devices and clocks count in. A counter that is too large for it carries into the time.
+    /// The 64-bit form for devices and clocks. A counter that is too large for it carries into the time.
     pub(super) fn word(self) -> u64 {
         self.physical.saturating_mul(1 << COUNTER).saturating_add(self.logical.into())
     }
@@ -121,7 +121,7 @@ impl Clock {
         Self { last: AtomicU64::new(0), node, drift }
     }
 
-    /// The current moment, without advancing the clock: not before any moment that it returned.
+    /// The current moment, without advancing the clock. It is not before any moment that the clock returned.
     ///
     /// ```
     /// let clock = aruminium::ring::Clock::new(1);
@@ -129,7 +129,7 @@ impl Clock {
     /// assert!(clock.now() >= then);
     /// ```
     pub fn now(&self) -> Hlc {
-        // Relaxed: the word is all that threads share here.
+        // Relaxed: threads share nothing but this word.
         Hlc::of_word(self.last.load(Ordering::Relaxed).max(wall()), self.node)
     }
 
@@ -167,7 +167,7 @@ impl Clock {
     /// The first moment that is not before a word, and after all before it.
     fn advance(&self, word: u64) -> Hlc {
         let next = |last: u64| word.max(last + 1);
-        // The read-modify-write orders the values; the memory of others is not ordered by it.
+        // Relaxed: the read-modify-write orders the values, and no other memory depends on it.
         let last =
             self.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last)));
         let last = last.unwrap_or_else(|last| last);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long the thread stays when it is not needed.
+/// How long the thread waits for new work before it ends.
 const LINGER: Duration = Duration::from_millis(100);
 
 /// Keeps a ring ticking until it is dropped; see [`Ring::start`](super::Ring::start).
@@ -41,7 +41,7 @@ impl Drop for Driver {
 }
 
 impl Core {
-    /// There is work, or someone waits for it: the thread looks.
+    /// Wakes the thread, or starts it, because there is work or a task waits.
     pub(super) fn drive(self: &Arc<Self>, state: &mut State) {
         self.notify(state);
         if !state.driver {
@@ -75,7 +75,7 @@ impl Core {
                 let outcome = self.try_run(ticks);
                 state = self.lock();
                 match outcome {
-                    // Those are in the state, and the threads that wait for them are awake.
+                    // These errors are in the state, and the threads that wait have been woken.
                     Ok(_) | Err(RingError::Fault(_) | RingError::Cycle(_)) => {}
                     Err(error) => {
                         state.refused = Some(error.to_string());
@@ -92,7 +92,7 @@ impl Core {
 }
 
 impl State {
-    /// Wakes tasks whose time is over; returns when the next one's is.
+    /// Wakes tasks whose time limit has passed; returns the time until the next limit.
     fn expire(&mut self, now: Instant) -> Option<Duration> {
         let mut next: Option<Duration> = None;
         for seat in &mut self.seats {

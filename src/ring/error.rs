@@ -42,7 +42,7 @@ pub enum RingError {
         /// What was attempted.
         what: &'static str,
     },
-    /// There is no such actor, or an argument of a call is wrong.
+    /// An actor does not exist, or an argument of a call is wrong.
     Invalid(String),
     /// Nothing arrived within the time-out.
     Timeout,
@@ -123,7 +123,7 @@ impl From<std::io::Error> for RingError {
     }
 }
 
-/// What an actor did wrong.
+/// The cause of an actor's fault.
 ///
 /// ```
 /// use aruminium::ring::Cause;
@@ -132,7 +132,7 @@ impl From<std::io::Error> for RingError {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Cause {
-    /// The kernel made an error that soft Metal describes.
+    /// The kernel had a fault, as soft Metal describes it.
     Kernel(Box<KernelFault>),
     /// The command buffer failed; the message of Metal's error.
     Commands(String),
@@ -177,7 +177,7 @@ pub struct Fault {
     pub name: String,
     /// The tick in which it failed, which then ran again without it.
     pub tick: u64,
-    /// What it did.
+    /// The cause.
     pub cause: Cause,
 }
 

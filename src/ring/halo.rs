@@ -13,7 +13,7 @@ use std::marker::PhantomData;
 /// ```
 pub type Dims = [usize; 3];
 
-/// What is beyond the borders of the whole domain.
+/// The values beyond the borders of the whole domain.
 ///
 /// ```
 /// use aruminium::ring::Border;
@@ -37,7 +37,7 @@ pub enum Border<T> {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reach {
-    /// Those beside the faces: what stencils along the axes read.
+    /// The cells next to faces, which stencils along the axes read.
     #[default]
     Faces,
     /// Edges and corners too.
@@ -72,7 +72,7 @@ cells! {
 }
 
 crate::message! {
-    /// The domain, as the kernel gets it.
+    /// The domain, as an argument of the kernel.
     struct HaloShape {
         grid: [u32; 3],
         tile: [u32; 3],
@@ -151,7 +151,7 @@ const SOURCE: &str = "
         cells[to] = cells[neighbour * shape.cells + ((uint(sz) + wz) * py + uint(sy) + wy) * px + uint(sx) + wx];
     }";
 
-/// What a [`Halo`] did.
+/// The work of an exchange by a [`Halo`].
 ///
 /// ```
 /// # let gpu = aruminium::Gpu::open()?;
@@ -166,7 +166,7 @@ const SOURCE: &str = "
 pub struct HaloStat {
     /// Cells around tiles that an exchange writes.
     pub cells: u64,
-    /// Their bytes.
+    /// The size of these cells in bytes.
     pub bytes: u64,
     /// Launches for an exchange of all tiles.
     pub launches: u32,
@@ -221,7 +221,8 @@ impl<T> fmt::Debug for Halo<T> {
 }
 
 impl<T: CellType> Halo<T> {
-    /// For a grid of tiles of one size, with `width` cells around each. An axis along which grid and tile are 1 has none.
+    /// An exchange for a grid of tiles of one size, with `width` cells around each. An axis along which grid and tile have
+    /// size 1 has no such cells.
     ///
     /// # Errors
     ///
@@ -337,7 +338,7 @@ impl<T: CellType> Halo<T> {
         Ok(())
     }
 
-    /// The same in a batch, which does not track memory: its caller waits before the tiles are viewed.
+    /// Encode the exchange in a batch. A batch does not track memory: wait for it before you view the tiles.
     ///
     /// # Errors
     ///
@@ -379,7 +380,7 @@ impl<T: CellType> Halo<T> {
         Ok((layers > 0).then(|| (ty.max(tx + 2 * wx), layers, tile_count(&own))))
     }
 
-    /// What an exchange does.
+    /// The work of one exchange.
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;

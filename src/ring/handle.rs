@@ -206,7 +206,7 @@ impl Ring {
         Ok(Driver::new(&self.core))
     }
 
-    /// Everything that the ring is, at the end of a tick. Restarts of actors begin with their states in it.
+    /// A copy of the ring's whole state, at the end of a tick. Restarted actors begin with their states in it.
     ///
     /// # Errors
     ///
@@ -221,7 +221,7 @@ impl Ring {
         Ok(self.core.idle()?.checkpoint())
     }
 
-    /// Make the ring what it was. It has the same actors and lanes, made in the same order.
+    /// Restore the state in a checkpoint. The ring must have the same actors and lanes, made in the same order.
     ///
     /// # Errors
     ///
@@ -262,7 +262,7 @@ impl Ring {
         self.core.lock().log.take().map(|ops| Recording { ops })
     }
 
-    /// Do what a recording contains.
+    /// Repeat the operations of a recording.
     ///
     /// # Errors
     ///
@@ -304,7 +304,7 @@ impl Ring {
         self.core.lock().trace.take().map(Trace::into_json)
     }
 
-    /// What the ring and its actors did.
+    /// Statistics of the ring and its actors.
     ///
     /// ```
     /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;

@@ -372,7 +372,7 @@ pub fn read_message<M: Message>(bytes: &[u8]) -> Result<Envelope<M>, RingError> 
 }
 
 impl ControlBlock {
-    /// What an actor did, as a control block.
+    /// An actor's statistics, as a control block.
     ///
     /// ```
     /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
@@ -454,7 +454,7 @@ impl ControlBlock {
 }
 
 impl TelemetryBuffer {
-    /// What an actor did, with the length of a tick in microseconds.
+    /// An actor's statistics, with the length of a tick in microseconds.
     ///
     /// ```
     /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;

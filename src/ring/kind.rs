@@ -106,12 +106,12 @@ impl Kind {
         own == (code, types, launch.groups, launch.threads, launch.in_place)
     }
 
-    /// How many threads an actor has.
+    /// The number of threads of an actor.
     pub(super) fn width(&self) -> u32 {
         self.groups * self.threads
     }
 
-    /// A place for the states of another actor.
+    /// Allocates a slot for the states of another actor.
     pub(super) fn place(&mut self, gpu: &Gpu) -> Result<u32, RingError> {
         if let Some(place) = self.free.pop() {
             return Ok(place);
@@ -122,7 +122,7 @@ impl Kind {
         Ok(place)
     }
 
-    /// The place is free for another actor.
+    /// Frees the slot for another actor.
     pub(super) fn release(&mut self, place: u32) {
         self.free.push(place);
     }
@@ -153,7 +153,7 @@ impl Kind {
         ((members * chunks).div_ceil(32), 32)
     }
 
-    /// How many threads copy a state.
+    /// The number of threads that copy a state.
     fn chunks(&self) -> u32 {
         self.types.state.size.div_ceil(256).clamp(1, 1024) as u32
     }
@@ -265,7 +265,7 @@ pub(super) fn check_own_layouts(gpu: &Gpu, dispatch: &Dispatch) -> Result<(), Ri
     check_layouts(gpu, dispatch, &own_layouts().each_ref())
 }
 
-/// Compares the layouts of structures in Rust with what the MSL compiler says: a kernel writes sizes and offsets.
+/// Compares the layouts of structures in Rust with those of the MSL compiler: a kernel writes sizes and offsets.
 fn check_layouts(gpu: &Gpu, dispatch: &Dispatch, layouts: &[&Layout]) -> Result<(), RingError> {
     let (kernel, facts) = layout_kernel(layouts)?;
     let source = format!(

@@ -1,9 +1,9 @@
-//! What the host and the kernel of a tick share: the structures of `specs/ring.md`, declared once.
+//! The structures that the host and the kernel of a tick share (`specs/ring.md`), declared once.
 
 use crate::message;
 
 message! {
-    /// What precedes each message in a slot.
+    /// The header before each message in a slot.
     pub(super) struct RingHeader {
         sequence: u32,
         source: u32,
@@ -47,7 +47,7 @@ message! {
         burst: [u32; 2],
     }
 
-    /// What the kernel reads about an actor.
+    /// The data that the kernel reads about an actor.
     pub(super) struct RingSeat {
         ins: u32,
         in_count: u32,
@@ -63,7 +63,7 @@ message! {
         spare: u32,
     }
 
-    /// What differs from launch to launch.
+    /// The arguments that differ from launch to launch.
     pub(super) struct RingStep {
         version: u64,
         index: u32,

@@ -316,7 +316,7 @@ pub(super) fn bytes_of<T: Plain>(value: &T) -> &[u8] {
     unsafe { std::slice::from_raw_parts(std::ptr::from_ref(value).cast(), size_of::<T>()) }
 }
 
-/// The value that the first bytes are.
+/// Reads a value from the first bytes.
 pub(super) fn value_of<T: Plain>(bytes: &[u8]) -> T {
     assert!(
         bytes.len() >= size_of::<T>(),

@@ -29,7 +29,7 @@
 //!
 //! * [`Ring`] has the actors and ticks them; [`Actor`] sends and receives, blocking or as a future.
 //! * [`Launch`] says how an actor runs; [`Topology`] connects many.
-//! * [`Checkpoint`] and [`Recording`] make a ring again what it was.
+//! * [`Checkpoint`] and [`Recording`] restore or repeat a ring's state.
 //! * [`Clock`] is a hybrid logical clock.
 //!
 //! `specs/ring.md` describes ticks, guarantees, and what a handler may do.

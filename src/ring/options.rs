@@ -11,7 +11,7 @@ use super::error::RingError;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TimeSource {
-    /// Only what happens in the ring: runs repeat bit for bit.
+    /// Only the events of the ring, so that runs repeat bit for bit.
     #[default]
     Ticks,
     /// Microseconds since 1970. A recording contains them.
@@ -25,7 +25,7 @@ pub enum TimeSource {
 /// ```
 #[derive(Clone, Debug)]
 pub struct RingOptions {
-    /// How many ticks a submission has at most.
+    /// The largest number of ticks in a submission.
     pub ticks: usize,
     /// Where the clock takes its time from.
     pub time: TimeSource,
@@ -52,10 +52,10 @@ impl Default for RingOptions {
 pub enum Priority {
     /// After all others.
     Low,
-    /// The default, and that of what the host sends.
+    /// The default, and the priority of the host's messages.
     #[default]
     Normal,
-    /// Before those.
+    /// Before normal ones.
     High,
     /// Before all others.
     Critical,
@@ -73,7 +73,7 @@ pub enum Supervision {
     /// The actor has failed, and the tick returns its fault as an error.
     #[default]
     Escalate,
-    /// The actor has failed, and the others go on.
+    /// The actor has failed, and the others continue.
     Stop,
     /// The actor is restarted from the last checkpoint, or its first state, `limit` times at most.
     Restart {
@@ -151,7 +151,7 @@ impl Launch {
         self
     }
 
-    /// How many messages the mailbox from the host, and that to the host, hold; rounded up to a power of two.
+    /// The capacity of the mailbox from the host and of that to the host, in messages; rounded up to a power of two.
     ///
     /// ```
     /// let launch = aruminium::ring::Launch::new().capacity(4096);
@@ -160,7 +160,7 @@ impl Launch {
         self.capacities(messages, messages)
     }
 
-    /// The same, with different numbers.
+    /// The same, with a capacity for each direction.
     ///
     /// ```
     /// let launch = aruminium::ring::Launch::new().capacities(16, 64);
@@ -170,7 +170,7 @@ impl Launch {
         self
     }
 
-    /// How many messages the handler sends into one lane at most, for each message that it handles.
+    /// The largest number of messages that the handler sends into one lane for each message that it handles.
     ///
     /// ```
     /// let launch = aruminium::ring::Launch::new().emits(2);
@@ -180,7 +180,7 @@ impl Launch {
         self
     }
 
-    /// How many messages the actor handles in one tick at most.
+    /// The largest number of messages that the actor handles in one tick.
     ///
     /// ```
     /// let launch = aruminium::ring::Launch::new().budget(8);

@@ -1,4 +1,4 @@
-//! Mail between the host and actors: what is sent, what is received, and dead letters.
+//! Mail between the host and actors, and dead letters.
 
 use super::clock::{Hlc, wall};
 use super::error::RingError;
@@ -11,7 +11,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::task::Waker;
 use std::time::Instant;
 
-/// The id of a message: its sender, and a number that the sender counts up.
+/// The id of a message: its sender, and the sender's sequence number.
 ///
 /// ```
 /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
@@ -23,7 +23,7 @@ use std::time::Instant;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MessageId(pub(super) u64);
 
-/// What became of a message from the host.
+/// The status of a message from the host.
 ///
 /// ```
 /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
@@ -71,7 +71,7 @@ pub struct Envelope<M> {
     pub clock: Hlc,
     /// The tick in which it was sent.
     pub tick: u32,
-    /// Through how many actors it came.
+    /// The number of actors that forwarded it.
     pub hops: u32,
     /// The sender's priority.
     pub priority: Priority,
@@ -187,7 +187,7 @@ pub(super) struct Post {
     pub(super) touched: bool,
     /// Mail that was passed over to find a reply.
     pub(super) aside: VecDeque<Letter>,
-    /// Replies to calls that did not ask for them yet.
+    /// Replies to calls whose callers have not taken them yet.
     pub(super) replies: HashMap<u64, Letter>,
     /// Calls that wait for a reply.
     pub(super) calls: HashSet<u64>,
@@ -335,7 +335,7 @@ impl State {
         Ok(Some(letter))
     }
 
-    /// Looks through the lane from an actor; what is not wanted is put aside.
+    /// Searches the lane from an actor; other messages are put aside.
     fn search(&mut self, actor: usize, wanted: Wanted) -> Result<Option<Letter>, RingError> {
         let lane = self.lanes.get(self.seats[actor].reply as usize);
         loop {
@@ -356,7 +356,7 @@ impl State {
             let letter = Letter { header, bytes };
             let post = &mut self.seats[actor].post;
             post.head = post.head.wrapping_add(1);
-            // A slot is free: an actor that waited for it may go on.
+            // A slot is free: an actor that waited for it may continue.
             if post.filled.wrapping_sub(post.head) == lane.mask {
                 self.work = true;
             }
@@ -408,7 +408,7 @@ impl State {
         }
     }
 
-    /// Makes dead letters of everything in a lane. No tick is in flight.
+    /// Turns all messages of a lane into dead letters. No tick is in flight.
     pub(super) fn bury(&mut self, lane: u32, why: &'static str) {
         while self.bury_first(lane, why) {}
     }
@@ -431,7 +431,7 @@ impl State {
         true
     }
 
-    /// Makes a dead letter of the message that an actor would handle next.
+    /// Turns the message that an actor would handle next into a dead letter.
     pub(super) fn bury_next(&mut self, actor: usize, why: &'static str) {
         let side = self.side();
         let waiting = self.seats[actor].ins.iter().filter_map(|&number| {

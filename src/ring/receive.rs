@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-/// A message that is waited for: the next one of an actor, or the reply to a call.
+/// A message to wait for: the next one of an actor, or the reply to a call.
 ///
-/// As a future it needs no certain executor. [`wait`](Self::wait) and its variants tick on the calling thread while the ring
+/// As a future it works under any executor. [`wait`](Self::wait) and its variants tick on the calling thread while the ring
 /// has work, unless another thread does.
 ///
 /// ```
@@ -35,7 +35,7 @@ pub struct Receive<M> {
     /// Why the call could not be sent.
     error: Option<RingError>,
     deadline: Option<Instant>,
-    /// Under which number the task is registered.
+    /// The number under which the task is registered.
     key: Option<u64>,
     message: PhantomData<fn() -> M>,
 }
@@ -59,7 +59,7 @@ impl<M: Message> Receive<M> {
         Self { core, id, wanted, error, deadline: None, key: None, message: PhantomData }
     }
 
-    /// The future is an error, [`RingError::Timeout`], if nothing arrives within this time.
+    /// Set a time limit, after which the future is the error [`RingError::Timeout`].
     ///
     /// ```
     /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
@@ -93,7 +93,7 @@ impl<M: Message> Receive<M> {
         Ok(self.block(None)?.open().message)
     }
 
-    /// Wait for the message, for a time at most.
+    /// Wait for the message, up to a time limit.
     ///
     /// # Errors
     ///
@@ -151,7 +151,7 @@ impl<M: Message> Receive<M> {
                 let most = state.options.ticks as u64;
                 drop(state);
                 match core.try_run(ticks) {
-                    // What other actors did is in `Ring::faults`; the own fault is found above.
+                    // Faults of other actors are in `Ring::faults`; this actor's fault is found above.
                     Ok(_) | Err(RingError::Fault(_) | RingError::Cycle(_)) => {}
                     Err(error) => return Err(error),
                 }
@@ -174,7 +174,7 @@ impl<M: Message> Receive<M> {
 }
 
 impl<M> Receive<M> {
-    /// The message, if it is there, or the reason why it cannot come.
+    /// The message, if it has arrived, or the reason why it cannot arrive.
     fn look(&self, state: &mut State) -> Result<Option<Letter>, RingError> {
         let letter = state.take(self.id, self.wanted)?;
         if letter.is_some() {
@@ -251,7 +251,7 @@ impl<M: Message> Future for Receive<M> {
 }
 
 impl State {
-    /// A task does not wait any more; whether it did.
+    /// Removes a task that does not wait any more; returns whether it was registered.
     fn unregister(&mut self, id: ActorId, key: &mut Option<u64>) -> bool {
         let Some(key) = key.take() else { return false };
         self.tasks -= 1;
@@ -261,7 +261,7 @@ impl State {
 }
 
 impl<M> Drop for Receive<M> {
-    /// The reply to a call that nothing waits for any more is ordinary mail.
+    /// If nothing waits for a call any more, its reply becomes ordinary mail.
     fn drop(&mut self) {
         let mut state = self.core.lock();
         if state.unregister(self.id, &mut self.key) {

@@ -1,4 +1,4 @@
-//! Recordings: everything that the host did to a ring, to be done again.
+//! Recordings: the host's operations on a ring, which can be replayed.
 
 use super::bytes::{Reader, Writer, save};
 use super::error::RingError;
@@ -9,7 +9,7 @@ use std::path::Path;
 const MAGIC: [u8; 8] = *b"ARURECRD";
 const VERSION: u32 = 1;
 
-/// One thing that the host did.
+/// One operation of the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Op {
     Send {
@@ -33,7 +33,7 @@ pub(super) enum Op {
 /// The operations since a recording began.
 pub(super) type Log = Vec<Op>;
 
-/// What the host did to a ring from [`Ring::record`](super::Ring::record) on: sends, receives, ticks and changes of states.
+/// The host's operations on a ring from [`Ring::record`](super::Ring::record) on: sends, receives, ticks, changes of state.
 ///
 /// Replayed on a ring with the same actors and lanes, in the state that the recorded one began in, it leads to the same bytes.
 ///
@@ -64,7 +64,7 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// How many operations it has.
+    /// The number of operations.
     ///
     /// ```
     /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
@@ -209,7 +209,7 @@ impl Core {
                 }
             }
             Op::Run(ticks) => match self.run(*ticks) {
-                // The recorded run met the same.
+                // The recorded run had the same error.
                 Ok(_) | Err(RingError::Fault(_) | RingError::Cycle(_)) => Ok(()),
                 Err(error) => Err(error),
             },

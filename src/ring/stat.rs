@@ -1,4 +1,4 @@
-//! Telemetry: what actors and the ring did, as numbers and as a table.
+//! Statistics of actors and of the ring, as numbers and as a table.
 
 use super::clock::Hlc;
 use super::layout::NO_LANE;
@@ -6,7 +6,7 @@ use super::state::{ActorId, ActorState, State};
 use std::fmt;
 use std::time::Duration;
 
-/// What an actor did.
+/// Statistics of an actor.
 ///
 /// ```
 /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
@@ -54,7 +54,7 @@ pub struct ActorStat {
     pub clock: Hlc,
 }
 
-/// What a ring did.
+/// Statistics of a ring.
 ///
 /// ```
 /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;

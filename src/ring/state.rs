@@ -17,7 +17,7 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// An actor of a ring.
+/// The number of an actor in its ring.
 ///
 /// ```
 /// use aruminium::ring::ActorId;
@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 pub struct ActorId(pub(super) u32);
 
 impl ActorId {
-    /// The number that messages name the actor by, from 1 on.
+    /// The number, from 1 on, by which messages identify the actor.
     ///
     /// ```
     /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
@@ -66,7 +66,7 @@ pub enum ActorState {
     Active,
     /// It keeps its mail until it is resumed.
     Suspended,
-    /// It made an error. It keeps its state and mail.
+    /// Its handler failed. It keeps its state and mail.
     Failed,
     /// It has ended.
     Terminated,
@@ -107,7 +107,7 @@ pub(super) struct Seat {
     pub(super) reply: u32,
     /// The first state, or that of the last checkpoint: what a restart begins with.
     pub(super) saved: Vec<u8>,
-    /// How many messages it still handles one by one after a restart.
+    /// The number of messages that it still handles one per tick after a restart.
     pub(super) careful: u64,
     pub(super) restarts: u32,
     pub(super) faults: u32,
@@ -139,11 +139,11 @@ pub(super) struct State {
     /// Lanes whose consumer has terminated, and whose producer has not.
     pub(super) orphans: Vec<u32>,
     pub(super) plan: Option<Arc<Plan>>,
-    /// Seats have to be written before the next submission.
+    /// Whether seats must be written before the next submission.
     pub(super) seats_changed: bool,
-    /// Actors whose counters of the host have to be published.
+    /// Actors for which the host's counters must be published.
     pub(super) touched: Vec<usize>,
-    /// Only this actor runs, to find the one that fails.
+    /// The only actor that runs, while the failing one is searched for.
     pub(super) only: Option<usize>,
     /// Whether a tick may find something to do.
     pub(super) work: bool,
@@ -153,13 +153,13 @@ pub(super) struct State {
     pub(super) cycle: Option<Vec<String>>,
     /// How many actors stalled in the last tick.
     pub(super) stalled: usize,
-    /// Why the ring cannot go on.
+    /// Why the ring cannot continue.
     pub(super) broken: Option<String>,
     pub(super) closed: bool,
     /// Guards of `Ring::start`, and tasks that wait.
     pub(super) drivers: usize,
     pub(super) tasks: usize,
-    /// Whether the ring's own thread is there.
+    /// Whether the ring's own thread runs.
     pub(super) driver: bool,
     /// Why that thread stopped ticking, until something changes.
     pub(super) refused: Option<String>,
@@ -186,7 +186,7 @@ pub(super) struct Figures {
     pub(super) checkpoints: u64,
 }
 
-/// A ring: its state, and what threads wait at.
+/// A ring: its state, and the condition variables that threads wait for.
 #[derive(Debug)]
 pub(super) struct Core {
     pub(super) state: Mutex<State>,
@@ -256,7 +256,7 @@ impl Core {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a change, for a time at most.
+    /// Waits for a change, up to a time limit.
     pub(super) fn wait<'a>(
         &self,
         mut state: MutexGuard<'a, State>,
@@ -491,7 +491,7 @@ impl State {
         let ins = self.seats[actor].ins.clone();
         let side = self.side();
         for lane in ins {
-            // It does not write the other side any more, which its producers and the host read too.
+            // The actor will not write the other side any more, but its producers and the host read it.
             self.lanes.update(lane as usize, |lane| lane.head = [lane.head[side]; 2]);
             self.bury(lane, "the actor was terminated");
             let from = self.lanes.get(lane as usize).from;
@@ -505,7 +505,7 @@ impl State {
         let own = &self.seats[actor].outs;
         self.orphans.retain(|lane| !own.contains(lane));
         let seat = &mut self.seats[actor];
-        // Its consumers read both sides of what it sent, and it writes neither any more.
+        // The actor will write neither side of its tails any more, but its consumers read both.
         for &lane in seat.outs.iter().filter(|&&lane| lane != NO_LANE).chain([&seat.reply]) {
             self.lanes.update(lane as usize, |lane| lane.tail = [lane.tail[side]; 2]);
         }

@@ -1,4 +1,4 @@
-//! Submissions: the launches of ticks, and what the host does when they have ended.
+//! Submissions: the launches of ticks, and the host's work after them.
 
 use super::error::{Cause, Fault, RingError};
 use super::kind::Kind;
@@ -32,7 +32,7 @@ pub(super) struct Plan {
     grids: u32,
 }
 
-/// What `Ring::tick` and `Ring::run` did.
+/// The result of `Ring::tick` and `Ring::run`.
 ///
 /// ```
 /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
@@ -54,7 +54,7 @@ pub struct Tick {
     pub stalled: usize,
     /// Whether the last tick handled no mail.
     pub idle: bool,
-    /// Actors that failed, and were dealt with by their supervision.
+    /// Faults that supervision has handled.
     pub faults: Vec<Fault>,
 }
 
@@ -169,7 +169,7 @@ impl Engine<'_> {
             Broken::Metal(error) => error,
         };
         let state = self.core.lock();
-        // A kernel that never ends is stopped in any of its threads.
+        // The watchdog stops a kernel in any thread, not necessarily in the one that does not end.
         if let GpuError::KernelFault(fault) = &error
             && fault.kind != FaultKind::Timeout
             && let Some(actor) = state.member_at(&fault.kernel, fault.thread)
@@ -260,7 +260,7 @@ impl State {
                 self.seat_table.update(actor, |seat| (seat.run, seat.budget) = (run, budget));
             }
         }
-        // What is sent or taken while the submission runs is work for the next one.
+        // Mail that is sent or taken while the submission runs is work for the next one.
         self.work = false;
         self.cycle = None;
         for word in 0..head::ERRORS {
@@ -363,7 +363,7 @@ impl State {
         Ok(plan)
     }
 
-    /// Reads what a submission did.
+    /// Reads the results of a submission.
     pub(super) fn settle(&mut self, result: Result<(), GpuError>) -> Ended {
         let before = self.version;
         let broken = match result {
@@ -386,7 +386,7 @@ impl State {
             self.version -= 1;
         }
         if self.only.is_some() {
-            // This only was to find the actor at fault.
+            // This tick ran only to find the actor at fault.
             self.version = before;
         }
         let ticks = self.version - before;
@@ -442,7 +442,7 @@ impl State {
         if self.heads.get(head::DEAD) != 0 {
             self.sweep();
         }
-        // Actors that waited for room in those lanes, or in one that the host emptied meanwhile, may go on.
+        // Actors that waited for room in those lanes, or in one that the host emptied meanwhile, may continue.
         let idle = idle && self.dead.len() == dead;
         let room = stalled != 0 && !self.touched.is_empty();
         self.work |= broken.is_some() || !idle || room;
@@ -458,12 +458,12 @@ impl State {
         Ended { ticks, handled: counted, idle, stopped, broken }
     }
 
-    /// The actors that run or could.
+    /// The actors that run or could run.
     fn members(&self) -> impl Iterator<Item = usize> + '_ {
         self.kinds.iter().flat_map(|kind| kind.members.iter().copied())
     }
 
-    /// The first error by the rules of the outbox, which is then forgotten.
+    /// Takes the first violation of the outbox's rules.
     fn outbox_error(&mut self) -> Option<(usize, Cause)> {
         if self.heads.get(head::STOP) == 0 {
             return None;
@@ -499,7 +499,7 @@ impl State {
         self.members().filter(|&actor| self.runs(actor).0 != 0 && !done(actor)).collect()
     }
 
-    /// Follows actors that handled nothing because a lane is full to the actor that does not empty it.
+    /// Follows each actor that handled nothing because a lane is full to the consumer of that lane, to find a cycle.
     fn find_cycle(&mut self, members: &[usize]) {
         let mut next = HashMap::new();
         for &actor in members {

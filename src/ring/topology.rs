@@ -3,7 +3,7 @@
 use super::error::RingError;
 use super::state::{ActorId, State};
 
-/// Which actors of a list are connected, and in which order their edges are.
+/// The connections between actors of a list, and the order of their edges.
 ///
 /// The actors of a grid are in the order of their positions, `x` first.
 ///

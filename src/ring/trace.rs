@@ -1,4 +1,4 @@
-//! Traces in the format of Chrome's tracing: what each submission did, and how full the mailboxes were.
+//! Traces in the format of Chrome's tracing: submissions, and the number of messages in mailboxes.
 
 use super::state::State;
 use std::fmt::Write;

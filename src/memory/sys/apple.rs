@@ -69,9 +69,9 @@ impl Pages {
         unsafe { Self::lock(surface) }
     }
 
-    /// The surface that another process made for all to find.
+    /// The surface that another process shares under this id.
     pub(in super::super) fn lookup(id: u32) -> Result<Self, MemError> {
-        // SAFETY: any number may be looked up; the answer is owned, or null.
+        // SAFETY: any number may be looked up; the result is owned, or null.
         unsafe { Self::lock(link::IOSurfaceLookup(id)) }
     }
 
@@ -88,7 +88,7 @@ impl Pages {
         }
     }
 
-    /// Takes over a count of a surface, or null.
+    /// Takes ownership of a count of a surface, or null.
     unsafe fn lock(surface: IOSurfaceRef) -> Result<Self, MemError> {
         if surface.is_null() {
             return Err(MemError::BlockCreateFailed);
@@ -160,7 +160,7 @@ impl Pages {
         self.surface
     }
 
-    /// Whether only another process writes the memory: a surface can be written by all who have it.
+    /// Whether only another process may write the memory: never, since every process that has a surface can write it.
     pub(in super::super) fn is_read_only(&self) -> bool {
         false
     }
@@ -200,7 +200,7 @@ impl Pages {
 
 impl Drop for Pages {
     fn drop(&mut self) {
-        // SAFETY: nobody uses the memory any more; the lock, the count and the mapping are this value's.
+        // SAFETY: the memory is not used any more; the lock, the count and the mapping belong to this value.
         unsafe {
             if self.surface.is_null() {
                 link::munmap(self.base.as_ptr().cast(), self.bytes);

@@ -22,7 +22,7 @@ pub(in super::super) struct Pages {
     base: NonNull<u8>,
     bytes: usize,
     id: u32,
-    /// None for a mapped file: it is the program's.
+    /// `None` for a mapped file, which belongs to the program.
     file: Option<OwnedFd>,
     access: Access,
 }
@@ -32,17 +32,17 @@ unsafe impl Send for Pages {}
 // SAFETY: as above; what is in the memory is not accessed here.
 unsafe impl Sync for Pages {}
 
-/// Nobody can change the file's length.
+/// The seals after which the file's length cannot change.
 const FIXED: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW);
 
 /// How memory is mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Access {
-    /// What is written, all see.
+    /// Writes are visible to all processes.
     Shared,
-    /// Another process writes.
+    /// Another process may write; this one only reads.
     SharedReadOnly,
-    /// What is written is a copy.
+    /// Writes go to private copies of pages.
     Private,
 }
 
@@ -136,7 +136,7 @@ impl Pages {
         let (protection, flags) = match access {
             Access::Shared => (write, MapFlags::SHARED),
             Access::SharedReadOnly => (ProtFlags::READ, MapFlags::SHARED),
-            // Pages that only kernels could write, by copy, need no memory set aside.
+            // Reserves no memory for copies, which only kernels that write to the pages would need.
             Access::Private => (write, MapFlags::PRIVATE | MapFlags::NORESERVE),
         };
         // SAFETY: a new mapping at an address that the system chooses replaces no other.
@@ -225,7 +225,7 @@ impl Pages {
 
 impl Drop for Pages {
     fn drop(&mut self) {
-        // SAFETY: the mapping is this value's, and nobody uses it any more.
+        // SAFETY: the mapping belongs to this value and is not used any more.
         let unmapped = unsafe { munmap(self.base.as_ptr().cast(), self.bytes) };
         debug_assert!(unmapped.is_ok(), "{unmapped:?}");
     }

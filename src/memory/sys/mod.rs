@@ -1,4 +1,4 @@
-//! Pages of memory from the system: the one room of `memory` that differs between systems.
+//! Pages of memory from the system: the only module of `memory` that differs between systems.
 
 use super::error::MemError;
 use std::ops::{Bound, RangeBounds};
@@ -18,8 +18,8 @@ type SystemHandle = *mut std::ffi::c_void;
 #[cfg(not(target_vendor = "apple"))]
 type SystemHandle = std::os::fd::RawFd;
 
-/// What the system names a block's memory by: an `IOSurfaceRef` on Apple's systems, a file
-/// descriptor elsewhere. It is valid while the block lives.
+/// The system's handle of a block's memory: an `IOSurfaceRef` on Apple's systems, a file descriptor elsewhere. It is
+/// valid while the block lives.
 ///
 /// ```
 /// let block = aruminium::memory::Block::open(1)?;
