@@ -12,8 +12,8 @@ const ROW: usize = HEIGHT + 2 * GAP;
 const MARGIN: usize = 16;
 
 impl Graph {
-    /// The graph in the language of Graphviz: nodes by the barriers between them, and an edge where one waits for
-    /// another.
+    /// The graph in the language of Graphviz: nodes are grouped by the barriers between them, and an edge leads from a node
+    /// to one that waits for it.
     ///
     /// ```
     /// use aruminium::infer::{DType, Graph, Tensor};
@@ -55,8 +55,8 @@ impl Graph {
         text + "}\n"
     }
 
-    /// The graph as an SVG image: a row for what may run side by side, with the barriers between rows, and a line where
-    /// one node waits for another.
+    /// The graph as an SVG image: nodes that may run concurrently are in a row, barriers are between rows, and a line leads
+    /// from a node to one that waits for it.
     ///
     /// ```
     /// use aruminium::infer::{DType, Graph, Tensor};
@@ -118,7 +118,7 @@ impl Graph {
     }
 }
 
-/// Text as XML writes it.
+/// Text escaped for XML.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

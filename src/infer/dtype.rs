@@ -270,7 +270,7 @@ impl DType {
         }
     }
 
-    /// How many bytes a number of values takes; `None` if they are not whole blocks, if the size is unknown,
+    /// The number of bytes of a number of values; `None` if they are not whole blocks, if the size is unknown,
     /// or if it is more than an address space has.
     ///
     /// ```

@@ -26,7 +26,7 @@ pub enum Error {
     Shape(String),
     /// The values do not have the required type.
     DType {
-        /// What needs another type.
+        /// The operand that needs another type.
         what: String,
         /// The type that it has.
         found: DType,
@@ -47,7 +47,7 @@ pub enum Error {
         /// What is wrong.
         why: String,
     },
-    /// A kernel that no source has.
+    /// No source has the kernel.
     UnknownKernel(String),
     /// Data from a file is malformed, or needs something that is not supported.
     Format(String),

@@ -15,7 +15,7 @@ use std::ops::Range;
 
 pub(super) use super::recorder::Recorder;
 
-/// A tensor of a graph that replays may replace: [`Stream::slot`] makes it.
+/// A tensor of a graph that may be replaced in a replay; made by [`Stream::slot`].
 ///
 /// ```
 /// use aruminium::infer::{DType, Graph, Slot, Tensor};
@@ -29,8 +29,8 @@ pub struct Slot {
     pub(super) index: usize,
 }
 
-/// Bytes of a graph that replays may replace: [`Stream::byte_slot`] makes it, and [`Arg::Slot`](super::Arg::Slot) passes
-/// it.
+/// Bytes of a graph that may be replaced in a replay; made by [`Stream::byte_slot`] and passed by
+/// [`Arg::Slot`](super::Arg::Slot).
 ///
 /// ```
 /// use aruminium::infer::{ByteSlot, Graph};
@@ -71,21 +71,21 @@ pub struct Graph {
     pub(super) plan: Plan,
 }
 
-/// What a replay sends, with everything derived that does not depend on the slots.
+/// The messages of a replay. Everything that does not depend on the slots is computed in advance.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     steps: Vec<Step>,
     grids: Vec<Grid>,
     bytes: Vec<u8>,
-    /// The launches by label and kernel: the number of a node with them, and how many there are.
+    /// The number of launches by label and kernel, each with the index of a node that has these.
     counts: Vec<(u32, u64)>,
-    /// The barriers that it has, and the launches that need none.
+    /// Counts of barriers, and of launches that need no barrier.
     counters: Counters,
     /// The first node after the last barrier.
     tail: usize,
     /// For each node the number of barriers and changes of the encoder before it.
     pub(super) groups: Vec<u32>,
-    /// Whether no slot overlaps another one, or memory that is not its own.
+    /// Whether no slot overlaps another slot or other memory of the graph.
     isolated: bool,
 }
 
@@ -115,7 +115,7 @@ enum Step {
     },
     Launch(u32),
     Barrier,
-    /// Copies as a node says, in an encoder for copies.
+    /// Does the copy of a node, in an encoder for copies.
     Copy(u32),
 }
 
@@ -135,7 +135,7 @@ impl Plan {
                 }
                 Command::Copy { .. } => {
                     if !copying {
-                        // The encoder changes, and a fence orders what it did.
+                        // The encoder changes; a fence orders the commands of the two.
                         copying = true;
                         group += u32::from(number > 0);
                         ranges.reset();
@@ -199,7 +199,7 @@ impl Plan {
                     continue;
                 }
             };
-            // What is bound already is not bound again.
+            // An argument that is bound already is not bound again.
             if set.bound.get(usize::from(index)) != Some(&Some(step)) {
                 self.steps.push(step);
             }
@@ -220,9 +220,9 @@ impl Plan {
         }
     }
 
-    /// Where bytes are stored; equal ones are stored once.
+    /// Stores bytes and returns their position. Equal bytes are stored once.
     fn store(&mut self, bytes: &[u8]) -> (u32, u16) {
-        // A short search: the same bytes are pushed by launches that are near each other.
+        // A short search, since equal bytes usually belong to launches that are near each other.
         let from = self.bytes.len().saturating_sub(1024);
         let known = match bytes.len() {
             0 => Some(0),
@@ -239,7 +239,7 @@ impl Plan {
     }
 }
 
-/// What is set in an encoder.
+/// The present settings of an encoder.
 #[derive(Default)]
 struct Encoded {
     /// A node with the kernel.
@@ -251,7 +251,7 @@ fn same_kernel(node: &Recorded, kernel: &Kernel) -> bool {
     matches!(&node.command, Command::Launch { kernel: other, .. } if other.is_same(kernel))
 }
 
-/// Whether the slots, with other tensors for some of them, overlap neither each other nor memory of the rest.
+/// Whether the slots, some with other tensors, overlap neither each other nor other memory of the graph.
 fn isolated<'a>(recorded: &'a Recorder, other: impl Fn(usize) -> Option<&'a Tensor>) -> bool {
     let mut used = MemRanges::new();
     for operand in recorded.operands.iter().filter(|operand| operand.slot.is_none()) {
@@ -265,14 +265,14 @@ fn isolated<'a>(recorded: &'a Recorder, other: impl Fn(usize) -> Option<&'a Tens
     })
 }
 
-/// What is in the slots of a replay.
+/// The contents of the slots of a replay.
 struct Filled<'a> {
     tensors: Vec<Option<&'a Tensor>>,
     bytes: Vec<Option<&'a [u8]>>,
 }
 
 impl Filled<'_> {
-    /// Where an operand is: its memory and its bytes there.
+    /// The memory of an operand, and its bytes there.
     #[inline]
     fn place<'b>(&'b self, operand: &'b Operand) -> (&'b super::Memory, Range<usize>) {
         let other = operand.slot.and_then(|(slot, delta)| Some((self.tensors[slot]?, delta)));
@@ -291,7 +291,7 @@ impl Filled<'_> {
 }
 
 impl Graph {
-    /// Records the launches of a closure. Nothing runs. What the closure returns is returned beside the graph.
+    /// Records the launches of a closure. Nothing runs. The closure's result is returned with the graph.
     ///
     /// # Errors
     ///
@@ -339,7 +339,7 @@ impl Graph {
         stream.submit()
     }
 
-    /// Checks what is put into the slots.
+    /// Checks the tensors and bytes for the slots.
     fn fill<'a>(
         &self,
         slots: &[(Slot, &'a Tensor)],
@@ -418,7 +418,7 @@ impl Graph {
         }
     }
 
-    /// Launch by launch, with barriers where these tensors need them.
+    /// Encodes launch by launch, with barriers where these tensors need them.
     fn encode_again(
         &self,
         live: &mut Live,
@@ -446,7 +446,7 @@ impl Graph {
         Ok(())
     }
 
-    /// The steps of the plan.
+    /// Encodes the steps of the plan.
     fn encode_plan(
         &self,
         live: &mut Live,
@@ -515,7 +515,7 @@ impl Graph {
                 log.count(kernel, count);
             }
         }
-        // What is used since the last barrier, for launches that come after the replay.
+        // The uses since the last barrier, for launches after the replay.
         for node in &nodes[plan.tail..] {
             for (operand, role) in node.operands() {
                 let (memory, range) = &places[operand as usize];
@@ -568,8 +568,8 @@ impl Graph {
         self.plan.counters.barriers
     }
 
-    /// Which nodes must wait for which: pairs of numbers in the order of [`nodes`](Self::nodes). Pairs that follow from others
-    /// are left out.
+    /// The dependences: pairs of numbers in the order of [`nodes`](Self::nodes), of which the second node must wait for the
+    /// first. Pairs that follow from others are left out.
     ///
     /// ```
     /// use aruminium::infer::{DType, Graph, Tensor};
@@ -587,7 +587,7 @@ impl Graph {
     pub fn edges(&self) -> Vec<(usize, usize)> {
         let uses = self.recorded.uses();
         let count = uses.len();
-        // For each node, those that it waits for, directly or not.
+        // For each node, the nodes that it waits for, directly or indirectly.
         let mut before = vec![vec![false; count]; count];
         let mut edges = Vec::new();
         for second in 0..count {
@@ -607,7 +607,7 @@ impl Graph {
 }
 
 impl Recorder {
-    /// What each node uses.
+    /// The memory that each node uses.
     pub(super) fn uses(&self) -> Vec<Vec<BufferRange>> {
         self.nodes.iter().map(|node| node.ranges(&self.operands).collect()).collect()
     }
@@ -631,7 +631,7 @@ pub(super) fn depend(first: &[BufferRange], second: &[BufferRange]) -> bool {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Node<'a> {
-    /// What it does.
+    /// The kind of command.
     pub kind: NodeKind,
     /// The number of barriers and of changes between launches and copies before it.
     pub group: usize,
@@ -639,7 +639,7 @@ pub struct Node<'a> {
     graph: &'a Graph,
 }
 
-/// What a command of a graph does.
+/// The kind of a graph's command.
 ///
 /// ```
 /// use aruminium::infer::NodeKind;
@@ -648,16 +648,16 @@ pub struct Node<'a> {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum NodeKind {
-    /// It launches a kernel.
+    /// A launch of a kernel.
     Launch {
         /// The kernel.
         kernel: Kernel,
         /// The threads.
         grid: Grid,
     },
-    /// It copies bytes.
+    /// A copy of bytes.
     Copy,
-    /// It is a barrier that the program put.
+    /// A barrier that the program requested.
     Barrier,
 }
 
@@ -686,7 +686,7 @@ impl Node<'_> {
         uses.map(|(operand, role)| (&operands[operand as usize].tensor, role)).collect()
     }
 
-    /// What a drawing calls it.
+    /// The name in drawings.
     pub(super) fn title(&self) -> String {
         match &self.kind {
             NodeKind::Launch { kernel, .. } => kernel.name().to_owned(),

@@ -192,7 +192,7 @@ struct Key {
     constants: Vec<(usize, Constant)>,
 }
 
-/// A value that the first thread makes while others wait for it. An error is not kept: the next thread tries again.
+/// A value that the first thread makes while others wait for it. After an error the next thread tries again.
 #[derive(Debug)]
 struct Once<T>(Mutex<Option<T>>);
 
@@ -357,7 +357,7 @@ impl Kernels {
         let (text, library) = (Arc::clone(text), Arc::clone(library));
         let once = tables.kernels.entry(key.clone()).or_insert_with(Once::new);
         let once = Arc::clone(once);
-        // Others may request other kernels while this one is compiled.
+        // Other threads may request other kernels while this one is compiled.
         drop(tables);
         once.get(|| {
             let library = library.get(|| {

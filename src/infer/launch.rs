@@ -1,4 +1,4 @@
-//! What a launch passes to a kernel, and the checks of it.
+//! The arguments of a launch, and their checks.
 
 use super::dtype::DType;
 use super::error::Error;
@@ -27,9 +27,9 @@ use crate::{BindingType, DataType, Pipeline, Size};
 pub enum Arg<'a> {
     /// A tensor, for a pointer to device or constant memory.
     Tensor(&'a Tensor),
-    /// Bytes that are copied now, at most 4 KiB, for what the kernel only reads.
+    /// Bytes that are copied now, at most 4 KiB, for an argument that the kernel only reads.
     Bytes(&'a [u8]),
-    /// The same, and a graph's replay may pass others: see [`Graph`](super::Graph).
+    /// The same, but a graph's replay may pass other bytes: see [`Graph`](super::Graph).
     Slot(ByteSlot, &'a [u8]),
     /// Threadgroup memory of this many bytes.
     Shared(usize),
@@ -57,7 +57,7 @@ impl<'a> From<&'a [u8]> for Arg<'a> {
     }
 }
 
-/// How many threads a launch runs.
+/// The threads of a launch.
 ///
 /// ```
 /// use aruminium::infer::Grid;
@@ -134,7 +134,7 @@ impl Grid {
     }
 }
 
-/// Which types of values an argument accepts.
+/// The types of values that an argument accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Accepts {
     Anything,
@@ -240,7 +240,7 @@ impl Parameter {
                 _ if tensor.offset() & (align - 1) != 0 => {
                     format!("the tensor's offset {} is not a multiple of {align}", tensor.offset())
                 }
-                // A tensor of no values is for a kernel that finds out that there are none.
+                // A kernel may be passed a tensor without values.
                 _ if tensor.bytes() == 0 => return Ok(()),
                 _ => format!(
                     "the tensor has {} bytes, and the kernel needs at least {bytes}",
@@ -276,7 +276,7 @@ impl Parameter {
 }
 
 impl Parameters {
-    /// By the pipeline's reflection.
+    /// The parameters in the pipeline's reflection.
     pub(super) fn of(kernel: &str, pipeline: &Pipeline) -> Result<Self, Error> {
         let bindings = pipeline.reflection()?;
         let mut list = Vec::new();

@@ -14,7 +14,7 @@ use crate::{
 };
 use std::time::Instant;
 
-/// What a stream encodes into. Command buffers and encoders are made when they are needed.
+/// The present command buffer and encoder of a stream, which are made when they are needed.
 pub(super) struct Live {
     gpu: Gpu,
     queue: Queue,
@@ -23,7 +23,7 @@ pub(super) struct Live {
     open: Open,
     commands: Option<Commands>,
     parts: Vec<Part>,
-    /// What the command buffer that is being encoded has.
+    /// The launches in the present command buffer.
     part: Contents,
     /// The kernel that is set in the open encoder.
     kernel: Option<Kernel>,
@@ -107,7 +107,7 @@ impl Live {
         }
     }
 
-    /// Ends the open encoder. What the next one does waits for it.
+    /// Ends the open encoder. The next encoder waits for its commands.
     fn close(&mut self, fence: bool) -> Result<(), Error> {
         if matches!(self.open, Open::None) {
             return Ok(());
@@ -205,7 +205,7 @@ impl Live {
         self.launched(log, kernel, 1)
     }
 
-    /// Launches were encoded: they are part of the command buffer's span.
+    /// Called when launches were encoded: adds them to the command buffer's span.
     #[inline]
     pub(super) fn launched(
         &mut self,
@@ -283,7 +283,7 @@ impl Live {
             None => self.event.insert(self.gpu.shared_event()?),
         };
         commands.signal(event, number);
-        // A command buffer that fails may not signal the event: those that wait for it must not wait for ever.
+        // A command buffer that fails may not signal the event, and others must not wait for it for ever.
         let raised = event.clone();
         commands.on_completed(move |commands| {
             if commands.status() == Commands::STATUS_ERROR && raised.signaled_value() < number {
@@ -291,7 +291,7 @@ impl Live {
             }
         });
         if let Err(error) = commands.try_submit() {
-            // What is recorded later in the same command buffer stays after what was recorded before.
+            // Commands recorded later in the same command buffer must stay after those recorded before.
             commands.wait_for(event, number);
             self.commands = Some(commands);
             return Err(error.into());
@@ -307,7 +307,7 @@ impl Live {
         std::mem::take(&mut self.parts)
     }
 
-    /// A replay changed what is set in the encoder.
+    /// Called when a replay has changed the encoder's settings.
     pub(super) fn forget_kernel(&mut self) {
         self.kernel = None;
     }

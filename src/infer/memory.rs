@@ -27,7 +27,7 @@ pub struct Memory(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     holder: Holder,
-    /// Where it is, for comparisons: the CPU's address if it has one, else the GPU's with a bit that no address of
+    /// Its address, for comparisons: the CPU's address if it has one, else the GPU's with a bit that no address of
     /// the CPU has.
     address: u64,
     /// The record of its users, if the CPU can access it.
@@ -110,7 +110,7 @@ impl Memory {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Where it is, for comparisons.
+    /// Its address, for comparisons.
     #[inline]
     pub(super) fn address(&self) -> u64 {
         self.0.address

@@ -1,4 +1,4 @@
-//! Tensors, launches with barriers that cannot be forgotten, and graphs that replay.
+//! Tensors, launches with automatic barriers, and graphs that replay.
 //!
 //! One idea: **what a kernel reads and writes is known from the kernel.** Reflection lists it, so barriers need no
 //! annotation, and a graph has every edge.

@@ -7,7 +7,7 @@ use super::launch::Grid;
 use super::ranges::{BufferRange, Role};
 use super::recorder::{Command, Node, NodeArg, Recorder};
 
-/// What [`Graph::optimize`] may do.
+/// A rewriting that [`Graph::optimize`] may do.
 ///
 /// ```
 /// use aruminium::infer::{Graph, Rule};
@@ -19,8 +19,8 @@ use super::recorder::{Command, Node, NodeArg, Recorder};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Rule {
-    /// Puts launches that do not depend on each other side by side. Every launch stays after all that it depends on, so
-    /// no byte changes.
+    /// Moves launches that do not depend on each other next to each other. Every launch stays after all launches that it
+    /// depends on, so no byte changes.
     Reorder,
     /// Replaces two launches with one.
     Fuse(Fusion),
@@ -95,7 +95,7 @@ pub enum FusedArg {
     Second(usize),
 }
 
-/// What [`Graph::optimize`] did.
+/// The changes by [`Graph::optimize`].
 ///
 /// ```
 /// # let (mut graph, ()) = aruminium::infer::Graph::record(|_| Ok(()))?;
@@ -108,7 +108,7 @@ pub enum FusedArg {
 pub struct Optimized {
     /// The number of pairs that were fused.
     pub fused: usize,
-    /// The number of launches that have another position among those that stayed.
+    /// The number of remaining launches whose position changed.
     pub moved: usize,
     /// The number of barriers before.
     pub barriers_before: u64,
@@ -117,10 +117,10 @@ pub struct Optimized {
 }
 
 impl Graph {
-    /// Applies rules, in order. The graph stays as it is if there is an error.
+    /// Applies rules, in order. An error leaves the graph unchanged.
     ///
-    /// What depends on what is known for the tensors that were recorded. So after this, a replay whose tensors overlap each
-    /// other or the rest of the graph where the recorded ones did not is an error.
+    /// Dependences are known for the tensors that were recorded. So after this, a replay whose tensors overlap each other
+    /// or the rest of the graph where the recorded ones did not is an error.
     ///
     /// # Errors
     ///
@@ -171,7 +171,7 @@ impl Graph {
 }
 
 /// Sorts the nodes by their depth: the longest chain of dependences before them. Nodes of one depth do not depend on each other,
-/// so as many barriers are left as the longest chain has links. Returns how many nodes moved.
+/// so the number of barriers is the length of the longest chain. Returns how many nodes moved.
 fn reorder(recorded: &mut Recorder) -> usize {
     let uses = recorded.uses();
     let mut depth = vec![0usize; uses.len()];
@@ -242,7 +242,7 @@ fn links(recorded: &Recorder, fusion: &Fusion, first: usize, second: usize) -> b
         && matches!((written, read), (Some(NodeArg::Operand(a)), Some(NodeArg::Operand(b))) if a == b)
 }
 
-/// Whether nothing but the two launches needs what is between them, and the first one can run as late as the second.
+/// Whether only the two launches use the tensor between them, and the first one can run as late as the second.
 fn is_private(
     recorded: &Recorder,
     uses: &[Vec<BufferRange>],
@@ -256,7 +256,7 @@ fn is_private(
     };
     let range = BufferRange::of(&recorded.operands[*between as usize].tensor, Role::Write);
     let is_scratch = recorded.scratch.iter().any(|scratch| scratch.contains(&range));
-    // What is between the two stays before the fused launch: the first must not have to be before it.
+    // Nodes between the two stay before the fused launch, so they must not depend on the first.
     let can_move = uses[first + 1..second].iter().all(|node| !depend(&uses[first], node));
     // The next node that touches it must write it anew, without reading it.
     let touches = |node: &usize| uses[*node].iter().any(|other| other.overlaps(&range));

@@ -1,19 +1,19 @@
-//! Which memory launches use, and whether a launch has to wait for those before it.
+//! The memory that launches use, and whether a launch must wait for those before it.
 
 use super::memory::Memory;
 use super::tensor::Tensor;
 use std::ops::Range;
 
-/// What a launch does with a range of memory.
+/// Whether a launch reads or writes a range of memory.
 ///
 /// ```
 /// assert_ne!(aruminium::infer::Role::Read, aruminium::infer::Role::Write);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// It only reads it.
+    /// The launch only reads it.
     Read,
-    /// It may write it.
+    /// The launch may write it.
     Write,
 }
 
@@ -73,7 +73,7 @@ impl BufferRange {
         self.start <= other.start && other.end <= self.end
     }
 
-    /// How many bytes there are.
+    /// The number of bytes.
     ///
     /// ```
     /// assert_eq!(aruminium::infer::BufferRange::EVERYTHING.bytes(), u64::MAX);
@@ -82,7 +82,7 @@ impl BufferRange {
         self.end - self.start
     }
 
-    /// What the launch does with it.
+    /// Whether the launch reads or writes it.
     ///
     /// ```
     /// use aruminium::infer::{BufferRange, Role};
@@ -165,7 +165,7 @@ pub struct MemRanges {
 }
 
 impl MemRanges {
-    /// Nothing was used yet.
+    /// An empty set of uses.
     ///
     /// ```
     /// assert!(aruminium::infer::MemRanges::new().is_empty());
@@ -200,7 +200,7 @@ impl MemRanges {
         launch.iter().any(|range| self.conflicts(range))
     }
 
-    /// Adds what a launch uses.
+    /// Adds the ranges of a launch.
     ///
     /// ```
     /// use aruminium::infer::{BufferRange, MemRanges};
@@ -212,7 +212,8 @@ impl MemRanges {
         launch.iter().for_each(|range| self.insert(range));
     }
 
-    /// Returns whether a barrier is needed before a launch, forgets what was before it if so, and adds the launch.
+    /// Returns whether a barrier is needed before a launch, and adds the launch. If a barrier is needed, earlier ranges are
+    /// forgotten.
     ///
     /// ```
     /// use aruminium::infer::{BufferRange, MemRanges};
@@ -237,7 +238,7 @@ impl MemRanges {
         }
     }
 
-    /// Forgets what was used: there is a barrier.
+    /// Forgets all ranges, as after a barrier.
     ///
     /// ```
     /// use aruminium::infer::{BufferRange, MemRanges};

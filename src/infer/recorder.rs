@@ -10,10 +10,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What a graph runs, in order.
+/// The commands of a graph, in order.
 #[derive(Debug)]
 pub(super) struct Recorder {
-    /// Different for each graph, so that a slot of another graph is an error.
+    /// A unique number of the graph, by which slots of other graphs are recognised.
     pub(super) id: u64,
     pub(super) nodes: Vec<Node>,
     pub(super) operands: Vec<Operand>,
@@ -23,7 +23,7 @@ pub(super) struct Recorder {
     /// The sizes of byte slots; 0 until one is used.
     pub(super) byte_slots: Vec<usize>,
     pub(super) scratch: Vec<BufferRange>,
-    /// Whether its nodes have another order than they were recorded in.
+    /// Whether its nodes have another order than when they were recorded.
     pub(super) rewritten: bool,
 }
 
@@ -56,7 +56,7 @@ pub(super) struct Operand {
     pub(super) tensor: Tensor,
     /// The slot that it is a part of, and its offset there.
     pub(super) slot: Option<(usize, usize)>,
-    /// What its offset must be a multiple of.
+    /// The alignment that its offset must have.
     pub(super) align: usize,
     /// Whether a launch or a copy may write it.
     pub(super) written: bool,

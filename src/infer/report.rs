@@ -1,4 +1,4 @@
-//! What streams did: counts, and times of kernels.
+//! Statistics of streams: counts, and times of kernels.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 /// Declares [`Counters`]: the public fields, the sums of the process, and the operations on all of them.
 macro_rules! counters {
     ($($(#[$meta:meta])* $name:ident,)+) => {
-        /// What was recorded and submitted: by one stream, or by all streams of the process.
+        /// Counts of recorded and submitted commands: of one stream, or of all streams of the process.
         ///
         /// ```
         /// use aruminium::infer::Counters;
@@ -107,8 +107,8 @@ pub(super) fn publish_kernels(counts: &[(String, u64)]) {
     }
 }
 
-/// How finely a stream measures the GPU's time. The platforms measure command buffers; for anything finer a stream puts
-/// each part into a command buffer of its own, which costs time and keeps parts from running side by side.
+/// The parts for which a stream measures the GPU's time. Platforms measure command buffers; for smaller parts a stream puts
+/// each into a command buffer of its own, which costs time and prevents parts from running concurrently.
 ///
 /// ```
 /// use aruminium::infer::Sampling;
@@ -272,7 +272,7 @@ impl Profile {
     }
 }
 
-/// A string as JSON writes it.
+/// A string as a JSON literal.
 pub(super) fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for character in text.chars() {
@@ -285,7 +285,7 @@ pub(super) fn quoted(text: &str) -> String {
     quoted + "\""
 }
 
-/// What a stream did.
+/// Statistics of a stream.
 ///
 /// ```
 /// let gpu = aruminium::Gpu::open()?;

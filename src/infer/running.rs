@@ -8,7 +8,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-/// A command buffer of a stream, and what it has.
+/// A command buffer of a stream, and the launches in it.
 #[derive(Debug)]
 pub(super) struct Part {
     pub(super) commands: Commands,

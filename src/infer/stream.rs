@@ -1,4 +1,4 @@
-//! Streams: launches that wait for each other only where they must.
+//! Streams: launches with barriers only where they conflict.
 
 use super::error::Error;
 use super::graph::{ByteSlot, Graph, Recorder, Slot};
@@ -52,13 +52,13 @@ impl Drop for Capturing {
     }
 }
 
-/// Where launches go.
+/// The destination of launches.
 enum Sink {
     Encode(Box<Live>),
     Record(Recorder),
 }
 
-/// What a stream did so far.
+/// Statistics of a stream so far.
 #[derive(Debug, Default)]
 pub(super) struct Log {
     pub(super) counters: Counters,
@@ -229,7 +229,8 @@ impl Stream {
         Err(Error::Shape(why))
     }
 
-    /// Puts a barrier, though none is needed: what comes after it waits for all that is before it.
+    /// Puts a barrier: all later launches wait for all earlier ones. Streams put barriers where they are needed, so this is
+    /// for programs that know more than the kernels' declarations say.
     ///
     /// ```
     /// let gpu = aruminium::Gpu::open()?;
@@ -292,8 +293,8 @@ impl Stream {
         }
     }
 
-    /// Submits what is recorded, so that the GPU starts with it, and goes on in another command buffer, which waits for
-    /// the first one by an event.
+    /// Submits the launches recorded so far, so that the GPU starts with them. Later ones go into another command buffer,
+    /// which waits for the first one by an event.
     ///
     /// # Errors
     ///
@@ -421,7 +422,7 @@ impl Stream {
         }
     }
 
-    /// Writes what the stream does from now on to a file: for Xcode on a Mac, as text on soft Metal.
+    /// Captures the stream's further commands in a file: for Xcode on a Mac, as text on soft Metal.
     ///
     /// # Errors
     ///
@@ -461,12 +462,12 @@ impl Stream {
         }
     }
 
-    /// Submits what is recorded, and waits until it is done.
+    /// Submits the recorded launches, and waits until they are done.
     ///
     /// # Errors
     ///
     /// The error of the first command buffer that failed; [`GpuError::KernelFault`](crate::GpuError::KernelFault) if a
-    /// kernel made an error.
+    /// kernel had a fault.
     ///
     /// ```
     /// let gpu = aruminium::Gpu::open()?;
@@ -477,7 +478,7 @@ impl Stream {
         self.submit()?.wait()
     }
 
-    /// Submits what is recorded without waiting.
+    /// Submits the recorded launches without waiting.
     ///
     /// # Errors
     ///

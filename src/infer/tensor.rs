@@ -272,7 +272,7 @@ impl Tensor {
         self.shape.count()
     }
 
-    /// How many bytes there are from the first value to the last one.
+    /// The number of bytes from the first value to the end of the last one.
     ///
     /// ```
     /// use aruminium::infer::{DType, Tensor};
@@ -446,7 +446,7 @@ impl Tensor {
     /// # Ok::<(), aruminium::infer::Error>(())
     /// ```
     pub fn reinterpret(&self, dtype: DType) -> Result<Self, Error> {
-        // The check that it is contiguous is reshape's.
+        // Reshaping checks that it is contiguous.
         self.shape.reshape(self.shape(), self.dtype)?;
         let mut shape = self.shape().to_vec();
         let last = shape.last().copied().unwrap_or(1);

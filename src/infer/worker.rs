@@ -7,8 +7,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
-/// A thread that lives long and runs closures in order: for encoding beside the program's own thread, without the cost of a
-/// new thread each time. Dropping it waits for the closures.
+/// A thread that runs closures in order: for encoding concurrently with the program's own thread, without starting a
+/// thread each time. Dropping it waits for the closures.
 ///
 /// ```
 /// use aruminium::infer::{Error, Stream, Worker};
@@ -47,7 +47,7 @@ impl Worker {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if the system makes no thread.
+    /// [`Error::Io`] if the system cannot start a thread.
     ///
     /// ```
     /// let worker = aruminium::infer::Worker::spawn("encoder")?;
@@ -79,7 +79,7 @@ impl Worker {
             _ = sender.send(result.unwrap_or_else(|panic| Err(Error::Panicked(message(&*panic)))));
         };
         if let Some(jobs) = &self.jobs {
-            // The thread ends only after this sender: the job arrives.
+            // The thread ends only after this sender is dropped, so the job arrives.
             _ = jobs.send(Box::new(job));
         }
         Task(receiver)

@@ -9,12 +9,12 @@ struct Attention {
     uint v_token, v_head;
     uint o_token, o_head;
     uint mask_token;
-    uint window;                 // how many keys back a token sees, itself included
+    uint window;                 // the number of latest keys that a token sees, its own included
     float scale, cap;
 };
 
-// A threadgroup has one token and head. Its SIMD-groups take 32 keys in turn, a lane has one of them; then all lanes add up
-// the values, each some columns. Maximum and sum are kept while it goes on, and the parts are joined at the end.
+// A threadgroup computes one token and head. Its SIMD-groups take 32 keys at a time, one for each lane; then the lanes share
+// the columns of the values and sum them. Maximum and sum are updated on the way, and the SIMD-groups are combined at the end.
 kernel void attention(device const Q *q [[buffer(0)]], device const K *k [[buffer(1)]], device const K *v [[buffer(2)]],
                       device O *o [[buffer(3)]], constant Attention &p [[buffer(4)]],
 #if CAUSAL
@@ -48,7 +48,7 @@ kernel void attention(device const Q *q [[buffer(0)]], device const K *k [[buffe
         float logit = -INFINITY;
         bool visible = row < end;
 #if CAUSAL
-        // The position of the key in this row: the latest one that the ring has there.
+        // The position of the key in this row: the latest one that maps to it.
         int key = latest - int((uint(latest) + p.capacity - row) % p.capacity);
         visible = visible && key >= 0 && key <= position && position - key < int(p.window);
 #endif
@@ -94,7 +94,7 @@ kernel void attention(device const Q *q [[buffer(0)]], device const K *k [[buffe
         factors[i] = most_of[i] == -INFINITY ? 0.0f : exp(most_of[i] - most);
         all += factors[i] * total_of[i];
     }
-    // A token that sees nothing gets zeros.
+    // A token that sees no key gets zeros.
     float scale = all > 0.0f ? 1.0f / all : 0.0f;
     o += ulong(token) * p.o_token + head * p.o_head;
     for (uint i = thread_index; i < DIM; i += 128) {

@@ -1,4 +1,4 @@
-// Value by value, over tensors with up to RANK axes of any strides; an axis that is broadcast has the stride 0. A, B and O
+// Operations on each value of tensors with up to RANK axes and any strides; a broadcast axis has the stride 0. A, B and O
 // are the types, and OP(a, b) is the operation on values of type COMPUTE; p.p and p.q are its numbers.
 
 struct Elementwise {

@@ -108,7 +108,7 @@ kernel void linear_many(device const X *x [[buffer(0)]], device Y *y [[buffer(1)
         }
         threadgroup_barrier(mem_flags::mem_threadgroup);
     }
-    // By way of the tiles' memory, for the type and the edges.
+    // Through the tiles' memory, to convert the type and to handle the edges.
     for (uint i = 0; i < 2; i++) {
         for (uint j = 0; j < 4; j++) {
             simdgroup_store(sums[i][j], tile + (simd_row + 8 * i) * 64 + simd_output + 8 * j, 64);
@@ -122,7 +122,7 @@ kernel void linear_many(device const X *x [[buffer(0)]], device Y *y [[buffer(1)
 }
 
 struct Experts {
-    uint slots;     // rows of y: each has its expert
+    uint slots;     // rows of y, each with an expert
     uint experts;
     uint outputs;   // rows of an expert
     uint columns;
@@ -130,7 +130,7 @@ struct Experts {
     uint x_stride, y_stride, w_stride;
 };
 
-// Each row of y by the expert that `ids` has for it: a SIMD-group computes two outputs of one row. An expert that does not
+// `ids` has the expert of each row of y. A SIMD-group computes two outputs of one row. An expert that does not
 // exist makes zeros.
 kernel void linear_experts(device const X *x [[buffer(0)]], device Y *y [[buffer(1)]],
                            constant Experts &p [[buffer(2)]], WEIGHTS, device const int *ids [[buffer(6)]],

@@ -26,7 +26,7 @@ kernel void matmul(device const A *a [[buffer(0)]], device const B *b [[buffer(1
     for (uint i = 0; i < 4; i++) sums[i / 2][i % 2] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
     for (uint k = 0; k < p.depth; k += 32) {
         for (uint i = thread_index; i < 32 * 32; i += 128) {
-            // Neighbours in memory by neighbouring threads, whichever way the matrices lie.
+            // Neighbouring threads read neighbours in memory, for either order of the matrices.
             uint ar = p.a_column == 1 ? i / 32 : i % 32, ak = p.a_column == 1 ? i % 32 : i / 32;
             bool inside = row0 + ar < p.rows && k + ak < p.depth;
             as[ar * 32 + ak] = inside ? float(a[ulong(row0 + ar) * p.a_row + ulong(k + ak) * p.a_column]) : 0.0f;

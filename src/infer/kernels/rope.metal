@@ -1,4 +1,4 @@
-// Rotary positions: pairs of values are turned by an angle that is the token's position times the pair's frequency. X and Y
+// Rotary positions: pairs of values are rotated by an angle, the token's position times the pair's frequency. X and Y
 // are the types, and HALVES says that the pairs are values of the two halves instead of neighbours.
 
 struct Rope {
@@ -12,7 +12,7 @@ struct Rope {
     float scale;
 };
 
-// Without fast arithmetic: angles are large.
+// Without fast arithmetic, because angles are large.
 kernel void rope(device const X *x [[buffer(0)]], device Y *y [[buffer(1)]], device const int *positions [[buffer(2)]],
                  device const float *frequencies [[buffer(3)]], constant Rope &p [[buffer(4)]],
                  uint3 at [[thread_position_in_grid]]) {

@@ -1,4 +1,4 @@
-// Operations on whole rows: a threadgroup of 256 threads has one row. X and Y are the types of input and output.
+// Operations on whole rows: a threadgroup of 256 threads computes one row. X and Y are the types of input and output.
 
 struct Rows {
     uint columns;
@@ -59,7 +59,7 @@ kernel void norm(device const X *x [[buffer(0)]], device Y *y [[buffer(1)]], con
         squares = fma(value, value, squares);
     }
 #if RESIDUAL
-    // A thread reads below what it wrote itself.
+    // A thread reads only values that it wrote itself.
     device const X *from = residual;
 #else
     device const X *from = x;
@@ -177,7 +177,7 @@ kernel void top(device const X *x [[buffer(0)]], device int *indices [[buffer(1)
         for (uint i = start; i < p.columns; i += 256) {
             float value = float(x[i]);
             Best one = {isnan(value) ? -INFINITY : value, i};
-            // After what was found in the step before.
+            // Only values after the one that the last step found.
             if ((first || before(last, one)) && before(one, mine)) mine = one;
         }
         mine = best(mine);

@@ -81,7 +81,7 @@ kernel void delta(device const X *q [[buffer(0)]], device Y *y [[buffer(1)]], co
             s[i] *= decay;
             known = fma(s[i], float(key[i]), known);
         }
-        // What the state does not know of the value yet.
+        // The part of the value that the state does not have yet.
         float change = (float(v[ulong(row) * columns + column]) - known) * beta[row], sum = 0.0f;
         for (uint i = 0; i < SIZE; i++) {
             s[i] = fma(float(key[i]), change, s[i]);

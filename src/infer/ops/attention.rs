@@ -15,15 +15,15 @@ use crate::infer::{DType, Error, Stream, Tensor};
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Attention<'a> {
-    /// What products are multiplied with; `None` is one divided by the root of a head's size.
+    /// The factor of products; `None` is one divided by the root of a head's size.
     pub scale: Option<f32>,
     /// The position of each token, ascending. A token sees the keys up to its own position, and the cache is a ring: row
     /// `i` holds the latest position up to the last token's that is `i` past a multiple of the number of rows. `None`: every
     /// token sees every key.
     pub positions: Option<&'a Tensor>,
-    /// How many positions back a token sees, itself included.
+    /// The number of latest positions that a token sees, its own included.
     pub window: usize,
-    /// What is added to the products: a row of values for each token, one for each row of the cache.
+    /// Values that are added to the products: a row for each token, with a value for each row of the cache.
     pub mask: Option<&'a Tensor>,
     /// A limit of products, by tanh: 0 for none.
     pub cap: f32,
@@ -41,7 +41,7 @@ impl Ops {
     ///
     /// # Errors
     ///
-    /// If shapes or types do not go together.
+    /// If shapes or types do not match.
     ///
     /// ```
     /// # use aruminium::infer::{DType, Ops, Stream, Tensor, ops::Attention};
@@ -82,7 +82,7 @@ impl Ops {
             let (q, k, v, o) = (q.shape(), k.shape(), v.shape(), o.shape());
             return Err(wrong(
                 op,
-                format!("q {q:?}, k {k:?}, v {v:?}, o {o:?} do not go together"),
+                format!("q {q:?}, k {k:?}, v {v:?}, o {o:?} do not match"),
             ));
         }
         // The sums of four SIMD-groups and the query are in threadgroup memory.

@@ -1,4 +1,4 @@
-//! Operations on each value, with broadcasting; they copy, cast and gate too.
+//! Operations on each value, with broadcasting; also copies, conversions and gates.
 
 use super::source::{File, Variant, metal};
 use super::{Ops, word, wrong};
@@ -16,17 +16,17 @@ use crate::infer::{DType, Error, Stream, Tensor};
 pub enum Unary {
     /// The value itself: a copy to other strides, or a conversion to another type.
     Copy,
-    /// Its negative.
+    /// The negative value.
     Neg,
-    /// Its magnitude.
+    /// The absolute value.
     Abs,
-    /// Its square.
+    /// The square.
     Square,
-    /// Its root.
+    /// The square root.
     Sqrt,
-    /// One divided by its root.
+    /// One divided by the square root.
     Rsqrt,
-    /// One divided by it.
+    /// One divided by the value.
     Reciprocal,
     /// The exponential function.
     Exp,
@@ -38,13 +38,13 @@ pub enum Unary {
     Cos,
     /// The hyperbolic tangent.
     Tanh,
-    /// It, or 0 if it is negative.
+    /// The value, or 0 if it is negative.
     Relu,
     /// The logistic function.
     Sigmoid,
     /// The value times its logistic function.
     Silu,
-    /// The value times the normal distribution's function, to 1.5e-7.
+    /// The value times the distribution function of the normal distribution, with an error of up to 1.5e-7.
     Gelu,
     /// The same by its approximation with tanh.
     GeluTanh,
@@ -91,7 +91,7 @@ pub enum Binary {
     SigmoidMul,
 }
 
-/// An operation as the kernel's source has it: the expression, its numbers, and whether whole numbers have it too.
+/// An operation in the kernel's source: the expression, its numbers, and whether it exists for integers too.
 struct Expression(&'static str, [f32; 2], bool);
 
 impl Unary {
@@ -278,7 +278,7 @@ impl Ops {
         }
         let params: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
         let compute = match (float, copies, y.dtype()) {
-            // A copy of whole numbers keeps all their bits.
+            // A copy of integers keeps all their bits.
             (false, true, _) if a.dtype() == y.dtype() => metal(a.dtype()),
             (false, ..) if [a.dtype(), y.dtype()].contains(&DType::U64) => "ulong",
             (false, ..) => "long",

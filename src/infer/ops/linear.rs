@@ -6,7 +6,8 @@ use crate::infer::launch::{Arg, Grid};
 use crate::infer::weights::{Affine, QuantizedWeight};
 use crate::infer::{DType, Error, Stream, Tensor};
 
-/// The most rows for which each row of the weights is decoded once for all of them. More rows are multiplied in tiles.
+/// The largest number of rows for which each row of the weights is decoded once for all of them. More rows are multiplied
+/// in tiles.
 ///
 /// ```
 /// assert_eq!(aruminium::infer::ops::FEW_ROWS, 8);
@@ -104,7 +105,7 @@ impl Ops {
     ///
     /// # Errors
     ///
-    /// If shapes or types do not go together.
+    /// If shapes or types do not match.
     ///
     /// ```
     /// # use aruminium::infer::{DType, Ops, Quant, Stream, Tensor, ops::Linear};
@@ -133,7 +134,7 @@ impl Ops {
     ///
     /// # Errors
     ///
-    /// If shapes or types do not go together.
+    /// If shapes or types do not match.
     ///
     /// ```
     /// # use aruminium::infer::{DType, Ops, Stream, Tensor, ops::Linear, weights::{Affine, QuantizedWeight}};
@@ -200,7 +201,7 @@ impl Ops {
     ///
     /// # Errors
     ///
-    /// If shapes or types do not go together.
+    /// If shapes or types do not match.
     ///
     /// ```
     /// # use aruminium::infer::{DType, Ops, Stream, Tensor};
@@ -243,7 +244,7 @@ impl Ops {
             && (slots == 0 || (from.rows > 0 && slots.is_multiple_of(from.rows)));
         if !fits {
             let (x, w, ids) = (x.shape(), w.shape(), ids.shape());
-            return Err(wrong(op, format!("x {x:?}, w {w:?}, ids {ids:?} do not go together")));
+            return Err(wrong(op, format!("x {x:?}, w {w:?}, ids {ids:?} do not match")));
         }
         let to = Matrix::sized(op, "y", y, slots, outputs)?;
         if slots == 0 || outputs == 0 {
@@ -269,7 +270,7 @@ impl Ops {
     ///
     /// # Errors
     ///
-    /// If shapes or types do not go together.
+    /// If shapes or types do not match.
     ///
     /// ```
     /// # use aruminium::infer::{DType, Ops, Stream, Tensor};
@@ -298,7 +299,7 @@ impl Ops {
     ///
     /// # Errors
     ///
-    /// If shapes or types do not go together.
+    /// If shapes or types do not match.
     ///
     /// ```
     /// # use aruminium::infer::{DType, Ops, Stream, Tensor, weights::{Affine, QuantizedWeight}};

@@ -12,7 +12,7 @@ use crate::infer::{Error, Stream, Tensor};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Matmul {
-    /// What the product is multiplied with.
+    /// The factor of the product.
     pub scale: f32,
 }
 
@@ -62,7 +62,7 @@ impl Ops {
     ///
     /// # Errors
     ///
-    /// If shapes or types do not go together.
+    /// If shapes or types do not match.
     ///
     /// ```
     /// # use aruminium::infer::{DType, Ops, Stream, Tensor, ops::Matmul};

@@ -5,7 +5,7 @@ use super::{Ops, bytes, float, typed, word, wrong};
 use crate::infer::launch::{Arg, Grid};
 use crate::infer::{DType, Error, Stream, Tensor};
 
-/// Which values of a head are turned together.
+/// The pairs of values of a head that are rotated together.
 ///
 /// ```
 /// use aruminium::infer::ops::{Pairs, Rope};
@@ -13,9 +13,9 @@ use crate::infer::{DType, Error, Stream, Tensor};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pairs {
-    /// Values that are half of the rotated part apart, as GPT-NeoX has it.
+    /// Values that are half of the rotated part apart, as in GPT-NeoX.
     Halves,
-    /// Neighbours, as GPT-J and llama's GGUF files have it.
+    /// Neighbours, as in GPT-J and in GGUF files of llama.
     Neighbours,
 }
 
@@ -26,9 +26,9 @@ pub enum Pairs {
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Rope<'a> {
-    /// Which values are turned together.
+    /// The pairs of values that are rotated together.
     pub pairs: Pairs,
-    /// What rotated values are multiplied with (YaRN's attention factor).
+    /// The factor of rotated values (YaRN's attention factor).
     pub scale: f32,
     /// If positions have several rows: how many pairs take each of them, in order.
     pub sections: &'a [usize],
@@ -40,7 +40,7 @@ impl Default for Rope<'_> {
     }
 }
 
-/// How frequencies are changed for contexts longer than those of training.
+/// The change of frequencies for contexts longer than those of training.
 ///
 /// ```
 /// use aruminium::infer::ops::Scaling;
@@ -50,17 +50,17 @@ impl Default for Rope<'_> {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Scaling {
-    /// Not at all.
+    /// Frequencies are not changed.
     None,
     /// All are divided by a factor.
     Linear(f64),
-    /// Low ones are divided by a factor, high ones stay, as in Llama 3.
+    /// Low frequencies are divided by a factor, high ones are not changed, as in Llama 3.
     Llama3 {
         /// The factor.
         factor: f64,
         /// Wavelengths longer than `context / low` are divided.
         low: f64,
-        /// Wavelengths shorter than `context / high` stay.
+        /// Wavelengths shorter than `context / high` are not changed.
         high: f64,
         /// The context of training.
         context: f64,
@@ -69,7 +69,7 @@ pub enum Scaling {
     Yarn {
         /// The factor.
         factor: f64,
-        /// Frequencies with more turns stay.
+        /// Frequencies with more turns are not changed.
         fast: f64,
         /// Frequencies with fewer turns are divided.
         slow: f64,
@@ -82,7 +82,7 @@ impl Scaling {
     /// The frequencies of the pairs of `rotated` values, computed in `f64`.
     pub fn frequencies(self, base: f64, rotated: usize) -> Vec<f32> {
         let pairs = rotated / 2;
-        // The pair, as a fraction, that turns so often within a context.
+        // The number of the pair, as a fraction, that makes `turns` turns within a context.
         let pair_of = |turns: f64, context: f64| {
             rotated as f64 * (context / (turns * std::f64::consts::TAU)).ln() / (2.0 * base.ln())
         };
@@ -134,13 +134,13 @@ impl Heads {
 }
 
 impl Ops {
-    /// Turns pairs of values of each head by the token's position times the pair's frequency. `x` and `y` are tokens × heads ×
+    /// Rotates pairs of values of each head by the token's position times the pair's frequency. `x` and `y` are tokens × heads ×
     /// values (and may be the same tensor); the values past the pairs are copied. `positions` has a number for each token,
     /// or a row of them for each section; `frequencies` has one for each pair (see [`Scaling::frequencies`]).
     ///
     /// # Errors
     ///
-    /// If shapes or types do not go together.
+    /// If shapes or types do not match.
     ///
     /// ```
     /// # use aruminium::infer::{DType, Ops, Stream, Tensor, ops::{Rope, Scaling}};
@@ -178,7 +178,7 @@ impl Ops {
             && positions.is_contiguous()
             && frequencies.is_contiguous();
         if !fits {
-            return Err(wrong(op, format!("the shapes {shapes:?} do not go together")));
+            return Err(wrong(op, format!("the shapes {shapes:?} do not match")));
         }
         let all: usize = rope.sections.iter().sum();
         if sections > 4 || (!rope.sections.is_empty() && all != pairs) {

@@ -5,10 +5,10 @@ use super::{Matrix, Ops, bytes, float, typed, word, wrong};
 use crate::infer::launch::{Arg, Grid};
 use crate::infer::{DType, Error, Stream, Tensor};
 
-/// The threads of a threadgroup, which has one row.
+/// The threads of a threadgroup, which computes one row.
 const THREADS: usize = 256;
 
-/// What a row is divided by.
+/// The norm by which a row is divided.
 ///
 /// ```
 /// use aruminium::infer::ops::{Norm, NormKind};
@@ -20,7 +20,7 @@ pub enum NormKind {
     Rms,
     /// Its standard deviation, after its mean was subtracted.
     Layer,
-    /// Its length; `epsilon` is the least that it is divided by.
+    /// Its length, or `epsilon` if that is larger.
     L2,
 }
 
@@ -33,15 +33,15 @@ pub enum NormKind {
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Norm<'a> {
-    /// What a row is divided by.
+    /// The norm by which a row is divided.
     pub kind: NormKind,
-    /// What is added to the mean of squares.
+    /// A number that is added to the mean of squares.
     pub epsilon: f32,
-    /// What each column is multiplied with.
+    /// The factor of each column.
     pub weight: Option<&'a Tensor>,
-    /// What is added to the weight: 1 for models that store the difference from 1.
+    /// A number that is added to the weight: 1 for models that store the difference from 1.
     pub offset: f32,
-    /// What is added to each column at the end.
+    /// A number for each column that is added at the end.
     pub bias: Option<&'a Tensor>,
     /// A tensor to which `x` is added first; the sum is written back to it, and normalised.
     pub residual: Option<&'a Tensor>,
@@ -62,9 +62,9 @@ impl Default for Norm<'_> {
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Softmax<'a> {
-    /// What the values are multiplied with first.
+    /// The factor of the values.
     pub scale: f32,
-    /// What is added then. If it has fewer rows, they serve in turn.
+    /// Values that are added to the products. If it has fewer rows, they are used in turn.
     pub mask: Option<&'a Tensor>,
 }
 
@@ -74,7 +74,7 @@ impl Default for Softmax<'_> {
     }
 }
 
-/// What [`Ops::reduce`] makes of a row.
+/// The result of [`Ops::reduce`] for a row.
 ///
 /// ```
 /// use aruminium::infer::ops::Reduce;
@@ -103,7 +103,7 @@ impl Ops {
     ///
     /// # Errors
     ///
-    /// If shapes or types do not go together.
+    /// If shapes or types do not match.
     ///
     /// ```
     /// # use aruminium::infer::{DType, Ops, Stream, Tensor, ops::{Norm, NormKind}};
@@ -172,7 +172,7 @@ impl Ops {
     ///
     /// # Errors
     ///
-    /// If shapes or types do not go together.
+    /// If shapes or types do not match.
     ///
     /// ```
     /// # use aruminium::infer::{DType, Ops, Stream, Tensor, ops::Softmax};
@@ -207,7 +207,7 @@ impl Ops {
             let found = Matrix::of(op, "the mask", mask)?;
             if found.columns != from.columns || found.rows == 0 || from.rows % found.rows != 0 {
                 let (x, mask) = (x.shape(), mask.shape());
-                return Err(wrong(op, format!("a mask of shape {mask:?} does not go with {x:?}")));
+                return Err(wrong(op, format!("a mask of shape {mask:?} does not match {x:?}")));
             }
             (stride, rows) = (found.stride, found.rows);
             variant = variant.ty("M", float(op, "the mask", mask)?);
@@ -228,7 +228,7 @@ impl Ops {
     ///
     /// # Errors
     ///
-    /// If shapes or types do not go together.
+    /// If shapes or types do not match.
     ///
     /// ```
     /// # use aruminium::infer::{DType, Ops, Stream, Tensor, ops::Reduce};
@@ -273,7 +273,7 @@ impl Ops {
     ///
     /// # Errors
     ///
-    /// If shapes or types do not go together.
+    /// If shapes or types do not match.
     ///
     /// ```
     /// # use aruminium::infer::{DType, Ops, Stream, Tensor};
@@ -296,7 +296,7 @@ impl Ops {
     ///
     /// # Errors
     ///
-    /// If shapes or types do not go together.
+    /// If shapes or types do not match.
     ///
     /// ```
     /// # use aruminium::infer::{DType, Ops, Stream, Tensor};
@@ -326,7 +326,7 @@ impl Ops {
         self.rows_to_rows(stream, op, variant, x, y, factor)
     }
 
-    /// Launches a kernel that makes a row of each row.
+    /// Launches a kernel that computes a row from each row.
     fn rows_to_rows(
         &self,
         stream: &mut Stream,
@@ -354,7 +354,7 @@ impl Ops {
     ///
     /// # Errors
     ///
-    /// If shapes or types do not go together, or a row has fewer values.
+    /// If shapes or types do not match, or a row has fewer values.
     ///
     /// ```
     /// # use aruminium::infer::{DType, Ops, Stream, Tensor};

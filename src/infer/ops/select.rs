@@ -13,9 +13,9 @@ use crate::infer::{DType, Error, Stream, Tensor};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sample {
-    /// What logits are divided by; 0 takes the first candidate.
+    /// The divisor of logits; 0 chooses the first candidate.
     pub temperature: f32,
-    /// The first candidates that have this share of the probability together are kept.
+    /// The first candidates that together have this share of the probability are used.
     pub top_p: f32,
     /// Candidates that are less probable than this part of the first one's probability are left out.
     pub min_p: f32,
@@ -33,7 +33,7 @@ impl Ops {
     ///
     /// # Errors
     ///
-    /// If shapes or types do not go together.
+    /// If shapes or types do not match.
     ///
     /// ```
     /// # use aruminium::infer::{DType, Ops, Stream, Tensor};
@@ -73,7 +73,7 @@ impl Ops {
         if !fits {
             let (x, positions, cache) = (x.shape(), positions.shape(), cache.shape());
             let why =
-                format!("x {x:?}, positions {positions:?}, cache {cache:?} do not go together");
+                format!("x {x:?}, positions {positions:?}, cache {cache:?} do not match");
             return Err(wrong(op, why));
         }
         if from.rows == 0 || from.columns == 0 {
@@ -102,7 +102,7 @@ impl Ops {
     ///
     /// # Errors
     ///
-    /// If shapes or types do not go together.
+    /// If shapes or types do not match.
     ///
     /// ```
     /// # use aruminium::infer::{DType, Ops, Stream, Tensor, ops::Sample};
@@ -137,7 +137,7 @@ impl Ops {
         let counts = [random.count(), chosen.count()];
         if tokens.shape() != logits.shape() || counts != [rows; 2] || columns == 0 || !contiguous {
             let shapes = [logits.shape(), tokens.shape(), random.shape(), chosen.shape()];
-            return Err(wrong(op, format!("the shapes {shapes:?} do not go together")));
+            return Err(wrong(op, format!("the shapes {shapes:?} do not match")));
         }
         if rows == 0 {
             return Ok(());

@@ -17,7 +17,7 @@ use crate::infer::{DType, Error, Stream, Tensor};
 pub struct Conv<'a> {
     /// Channels × taps, the oldest first.
     pub weight: &'a Tensor,
-    /// What is added for each channel.
+    /// A number for each channel that is added.
     pub bias: Option<&'a Tensor>,
     /// Whether [`Silu`](super::Unary::Silu) is applied at the end.
     pub silu: bool,
@@ -39,11 +39,11 @@ pub struct Ssm<'a> {
     pub steps: &'a Tensor,
     /// The logarithm of decay, channels × states: negative.
     pub a: &'a Tensor,
-    /// What goes in, tokens × states.
+    /// The input matrix, tokens × states.
     pub b: &'a Tensor,
-    /// What comes out, tokens × states.
+    /// The output matrix, tokens × states.
     pub c: &'a Tensor,
-    /// The part of the input that goes past the state, for each channel.
+    /// The factor of the input that is added to the result without passing through the state, for each channel.
     pub d: &'a Tensor,
     /// The state, channels × states, which is changed.
     pub state: &'a Tensor,
@@ -67,11 +67,11 @@ pub struct Delta<'a> {
     pub values: &'a Tensor,
     /// The logarithm of decay of each token and head.
     pub gate: &'a Tensor,
-    /// How much of the difference is learnt, for each token and head.
+    /// The share of the difference that the state learns, for each token and head.
     pub beta: &'a Tensor,
     /// The state, heads × keys' size × values' size, which is changed.
     pub state: &'a Tensor,
-    /// What results are multiplied with.
+    /// The factor of results.
     pub scale: f32,
 }
 
@@ -104,7 +104,7 @@ impl Ops {
     ///
     /// # Errors
     ///
-    /// If shapes or types do not go together.
+    /// If shapes or types do not match.
     ///
     /// ```
     /// # use aruminium::infer::{DType, Ops, Stream, Tensor, ops::Conv};
@@ -157,12 +157,12 @@ impl Ops {
         self.launch(stream, variant, &args, Grid::Threads { threads, group: (64, 4, 1) })
     }
 
-    /// A selective state space along the tokens: each channel's state decays by `exp(step a)`, takes in `step b x`, and the
+    /// A selective state space along the tokens: each channel's state decays by `exp(step a)`, `step b x` is added to it, and the
     /// result is the product with `c`, plus `d x`. Up to 64 states a channel.
     ///
     /// # Errors
     ///
-    /// If shapes or types do not go together.
+    /// If shapes or types do not match.
     ///
     /// ```
     /// # use aruminium::infer::{DType, Ops, Stream, Tensor, ops::Ssm};
@@ -226,7 +226,7 @@ impl Ops {
     ///
     /// # Errors
     ///
-    /// If shapes or types do not go together.
+    /// If shapes or types do not match.
     ///
     /// ```
     /// # use aruminium::infer::{DType, Ops, Stream, Tensor, ops::Delta};
@@ -269,7 +269,7 @@ impl Ops {
             let (queries, values) = (queries.shape(), delta.values.shape());
             return Err(wrong(
                 op,
-                format!("queries {queries:?} and values {values:?} do not go together"),
+                format!("queries {queries:?} and values {values:?} do not match"),
             ));
         }
         let (keys, values, gates) =

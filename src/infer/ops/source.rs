@@ -68,7 +68,7 @@ impl Variant {
         self.function
     }
 
-    /// A name that no other variant has.
+    /// The unique name of the variant.
     pub(super) fn name(&self) -> String {
         let mut name = format!("{:?}.{}", self.file, self.function);
         for (key, value) in &self.defines {

@@ -1,4 +1,4 @@
-//! Errors about files, with the place in them.
+//! Errors about files, with the offset.
 
 use crate::infer::Error;
 use std::io;

@@ -10,7 +10,7 @@ use std::path::Path;
 /// The largest file, in bytes.
 const LIMIT: u64 = 256 << 20;
 
-/// How deep arrays and objects may be nested.
+/// The maximum depth of nested arrays and objects.
 const DEPTH: usize = 64;
 
 /// A JSON value.
@@ -43,7 +43,7 @@ pub enum Json {
 }
 
 impl Json {
-    /// Reads one value. After it there is only white space.
+    /// Reads one value, which only white space may follow.
     ///
     /// # Errors
     ///
@@ -191,7 +191,7 @@ impl Json {
     }
 }
 
-/// `null` for what is not there.
+/// Returns `null` for a member that does not exist.
 impl std::ops::Index<&str> for Json {
     type Output = Self;
 
@@ -316,7 +316,7 @@ impl Parser<'_> {
         }
     }
 
-    /// What an escape sequence stands for, after its backslash.
+    /// The character of an escape sequence, after its backslash.
     fn escape(&mut self) -> Result<char, Error> {
         let start = self.at - 1;
         let kind = self.peek().unwrap_or(0);

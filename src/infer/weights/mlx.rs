@@ -8,7 +8,7 @@ use crate::infer::{DType, Error, Tensor};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// How a layer's weights are quantised: each value is its bits times the scale of its group, plus the group's bias.
+/// The quantisation of a layer's weights: a value is its bits times the scale of its group, plus the group's bias.
 ///
 /// ```
 /// use aruminium::infer::weights::Affine;
@@ -46,7 +46,7 @@ impl Affine {
         {
             let (bytes, scales, biases) = (packed.len(), scales.len(), biases.len());
             return Err(Error::Format(format!(
-                "{bytes} bytes of {bits} bits in groups of {group} do not go with {scales} scales and {biases} biases"
+                "{bytes} bytes of {bits} bits in groups of {group} do not match {scales} scales and {biases} biases"
             )));
         }
         let value = |i: usize| {
@@ -59,7 +59,7 @@ impl Affine {
     }
 }
 
-/// How the layers of a model are quantised, by its configuration.
+/// The quantisation of a model's layers, from its configuration.
 ///
 /// ```
 /// use aruminium::infer::weights::{Affine, Json, QuantizationConfig};
@@ -120,7 +120,7 @@ impl QuantizationConfig {
         Ok(Self { default, layers })
     }
 
-    /// How a layer is quantised; `None` if the configuration says that it is not. The name may end with `.weight`, and have
+    /// The quantisation of a layer; `None` if the configuration says that it has none. The name may end with `.weight`, and have
     /// or lack `language_model.` before it.
     pub fn layer(&self, name: &str) -> Option<Affine> {
         let name = name.strip_suffix(".weight").unwrap_or(name);
@@ -228,7 +228,7 @@ impl MlxModel {
     ///
     /// # Errors
     ///
-    /// If a file cannot be read or is damaged, or a layer's packed values, scales and biases do not go together.
+    /// If a file cannot be read or is damaged, or a layer's packed values, scales and biases do not match.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, Error> {
         let folder = folder.as_ref();
         let config = Json::read(&folder.join("config.json"))?;
@@ -250,7 +250,7 @@ impl MlxModel {
         &self.config
     }
 
-    /// How layers are quantised by the configuration.
+    /// The quantisation of layers by the configuration.
     ///
     /// ```no_run
     /// # let model = aruminium::infer::weights::MlxModel::open("model")?;
@@ -280,7 +280,7 @@ impl MlxModel {
         layers.into_iter()
     }
 
-    /// How a layer is quantised; `None` if it has no scales.
+    /// The quantisation of a layer; `None` if it has no scales.
     pub fn affine(&self, layer: &str) -> Option<Affine> {
         self.weights.info(&format!("{layer}.scales"))?;
         match &self.quantization {
@@ -289,7 +289,7 @@ impl MlxModel {
         }
     }
 
-    /// Checks that the shapes of a quantised layer's tensors go together.
+    /// Checks that the shapes of a quantised layer's tensors match.
     fn check(&self, layer: &str) -> Result<(), Error> {
         let error = |why: String| Error::Format(format!("layer {layer:?}: {why}"));
         let Some(Affine { bits, group }) = self.affine(layer) else {
@@ -320,7 +320,7 @@ impl MlxModel {
         let of = |info: &super::Info| format!("{} {:?}", info.type_name(), info.shape());
         let (weight, scales, biases) = (of(weight), of(scales), of(biases));
         Err(error(format!(
-            "with {bits} bits in groups of {group}, a weight of {weight} does not go with scales of {scales} and biases of {biases}"
+            "with {bits} bits in groups of {group}, a weight of {weight} does not match scales of {scales} and biases of {biases}"
         )))
     }
 

@@ -207,7 +207,7 @@ impl Safetensors {
     }
 }
 
-/// Which file has which tensor, and the files, by an index.
+/// The contents of an index: the file of each tensor, and all files.
 #[allow(clippy::type_complexity, reason = "two collections of names")]
 fn listed<'a>(
     index: &'a Json,
@@ -262,7 +262,7 @@ fn header(source: &Source) -> Result<(BTreeMap<String, String>, Vec<Info>), Erro
             tensors.push(tensor(&name, &value).map_err(error)?);
         }
     }
-    // The values of the tensors follow each other, and nothing else is in the file.
+    // The tensors must follow each other without gaps.
     tensors.sort_by_key(|info| (info.offset, info.bytes));
     let mut next = 0;
     for info in &mut tensors {

@@ -1,4 +1,4 @@
-//! Tensors in files, and how they come into memory.
+//! Tensors in files, and how they are loaded.
 
 use super::dequantize::dequantize;
 use super::format::{About, invalid};
@@ -13,14 +13,14 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What tensors are aligned to in memory, in bytes: the widest vectors of kernels. A tensor that is aligned to less
-/// in its file is copied where others are mapped.
+/// The alignment of tensors in memory, in bytes: the widest vectors of kernels. A tensor with less alignment in its file is
+/// copied where others are mapped.
 const ALIGNMENT: u64 = 16;
 
-/// How much memory is allocated at once for copies, unless a tensor is larger.
+/// The size of memory that is allocated at once for copies, unless a tensor is larger.
 const PIECE: u64 = 256 << 20;
 
-/// What a file says about a tensor.
+/// The description of a tensor in a file.
 ///
 /// ```
 /// use aruminium::infer::{DType, weights::{Entry, Gguf}};
@@ -37,9 +37,9 @@ pub struct Info {
     pub(super) dtype: Option<DType>,
     pub(super) type_name: String,
     pub(super) shape: Vec<usize>,
-    /// Which of the files it is in.
+    /// The number of its file.
     pub(super) file: usize,
-    /// Where its values are in the file, and how many bytes they take.
+    /// The offset of its values in the file, and their size in bytes.
     pub(super) offset: u64,
     pub(super) bytes: u64,
 }
@@ -70,12 +70,12 @@ impl Info {
         self.shape.iter().product()
     }
 
-    /// The number of bytes in the file. If the type is unknown, it is all that lies before the next tensor.
+    /// The number of bytes in the file. If the type is unknown, they extend to the next tensor.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Where the values begin, in bytes from the start of the file.
+    /// The offset of the values from the start of the file, in bytes.
     pub fn offset(&self) -> u64 {
         self.offset
     }
@@ -106,7 +106,7 @@ pub(super) fn size(dtype: DType, shape: &[usize]) -> Result<u64, String> {
     dtype.bytes_of(count).map(|bytes| bytes as u64).ok_or_else(|| "its size overflows".to_owned())
 }
 
-/// How far a long load is.
+/// The progress of a long load.
 ///
 /// ```
 /// use aruminium::infer::weights::Progress;
@@ -124,7 +124,7 @@ pub struct Progress<'a> {
 }
 
 impl Progress<'_> {
-    /// The part that is loaded: 0 to 1.
+    /// The share of bytes that is loaded: 0 to 1.
     pub fn fraction(&self) -> f64 {
         if self.total == 0 { 1.0 } else { self.done as f64 / self.total as f64 }
     }
@@ -151,7 +151,7 @@ pub struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
-    /// All of it.
+    /// A tensor from its parts.
     pub fn new(name: &'a str, dtype: DType, shape: &'a [usize], bytes: &'a [u8]) -> Self {
         Self { name, dtype, shape, bytes }
     }
@@ -293,7 +293,7 @@ impl Weights {
         &self.tensors
     }
 
-    /// What the files say about a tensor.
+    /// The description of a tensor.
     pub fn info(&self, name: &str) -> Option<&Info> {
         self.names.get(name).map(|&index| &self.tensors[index])
     }
@@ -365,7 +365,7 @@ impl Weights {
         self.all(progress, |weights, infos, done| weights.copy(gpu, infos, done))
     }
 
-    /// All tensors, as views of the mapped files: nothing is copied but tensors that are not aligned to 16 bytes. They
+    /// All tensors, as views of the mapped files: only tensors that are not aligned to 16 bytes are copied. They
     /// can only be read. Tensors of unknown types are left out.
     ///
     /// # Safety
@@ -392,7 +392,7 @@ impl Weights {
         })
     }
 
-    /// Loads all tensors of known types by a function, which is given them and a function to call for each.
+    /// Loads all tensors of known types by a function, which gets them and a function to call for each.
     fn all(
         &self,
         mut progress: impl FnMut(Progress<'_>),

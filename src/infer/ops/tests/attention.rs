@@ -293,24 +293,24 @@ fn wrong_operands_are_errors() {
             setup.error(|o, s| o.rope(s, &flat, &two, &frequencies, &flat, rope)),
             "not tokens, heads and contiguous values",
         ),
-        (setup.error(|o, s| o.rope(s, &x, &three, &frequencies, &x, rope)), "do not go together"),
-        (setup.error(|o, s| o.rope(s, &x, &two, &flat, &x, rope)), "do not go together"),
+        (setup.error(|o, s| o.rope(s, &x, &three, &frequencies, &x, rope)), "do not match"),
+        (setup.error(|o, s| o.rope(s, &x, &two, &flat, &x, rope)), "do not match"),
         (
             setup.error(|o, s| o.rope(s, &x, &frequencies, &frequencies, &x, rope)),
             "positions holds one of i32",
         ),
         (setup.error(|o, s| o.rope(s, &x, &two, &frequencies, &x, sections)), "sections [1]"),
-        (setup.error(|o, s| o.attention(s, &x, &one, &one, &x, attention)), "do not go together"),
+        (setup.error(|o, s| o.attention(s, &x, &one, &one, &x, attention)), "do not match"),
         (
             setup.error(|o, s| o.attention(s, &x, &x, &x, &x, positions)),
             "positions of shape [3] for 2 tokens",
         ),
         (setup.error(|o, s| o.attention(s, &x, &x, &x, &x, mask)), "a mask of shape [2, 12]"),
-        (setup.error(|o, s| o.append(s, &x, &three, &x)), "do not go together"),
-        (setup.error(|o, s| o.append(s, &x, &two, &flat)), "do not go together"),
+        (setup.error(|o, s| o.append(s, &x, &three, &x)), "do not match"),
+        (setup.error(|o, s| o.append(s, &x, &two, &flat)), "do not match"),
         (
             setup.error(|o, s| o.sample(s, &flat, &two, &flat, &two, Sample::default())),
-            "do not go together",
+            "do not match",
         ),
     ] {
         assert!(error.contains(message), "{error}, not {message}");

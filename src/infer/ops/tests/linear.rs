@@ -129,7 +129,7 @@ fn mlx_weights_of_all_bits() {
         let bytes = w.weight.read_bytes().expect("free").to_vec();
         let decoded = w.affine.dequantize(&bytes, &single(&w.scales), &single(&w.biases));
         let decoded: Vec<f64> =
-            decoded.expect("they go together").into_iter().map(f64::from).collect();
+            decoded.expect("valid sizes").into_iter().map(f64::from).collect();
         let columns = decoded.len() / 20;
         for rows in [1, 10] {
             let x = setup.random(DType::F32, &[rows, columns]);
@@ -199,7 +199,7 @@ fn experts_are_chosen_by_index() {
     let ids = setup.tensor(DType::I32, &[6], &[0.0; 6]);
     let w = setup.random(DType::F32, &[5, 11, 40]);
     let error = setup.error(|o, s| o.linear_experts(s, &x, &w, &ids, &x));
-    assert!(error.contains("do not go together"), "{error}");
+    assert!(error.contains("do not match"), "{error}");
     let error = setup.error(|o, s| o.linear_experts(s, &x, &x, &ids, &x));
     assert!(error.contains("not experts, outputs and columns"), "{error}");
 }

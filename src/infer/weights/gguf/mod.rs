@@ -153,7 +153,7 @@ impl Gguf {
         self.version
     }
 
-    /// What the data of tensors is aligned to in the file, in bytes.
+    /// The alignment of tensors in the file, in bytes.
     ///
     /// ```
     /// # use aruminium::infer::weights::Gguf;

@@ -7,8 +7,8 @@ use crate::infer::{DType, Error};
 use std::collections::BTreeMap;
 use std::io::Read;
 
-/// What a header of a GGUF file may contain at most. What a file declares is compared with these limits, and with the size of
-/// the file, before memory for it is allocated.
+/// Limits for the header of a GGUF file. Numbers in a file are compared with these limits, and with the size of the file,
+/// before memory is allocated.
 ///
 /// ```
 /// use aruminium::infer::weights::{Gguf, Limits};
@@ -64,7 +64,7 @@ impl Reader<'_> {
         invalid(self.at, message)
     }
 
-    /// Checks that `count` things of at least `bytes` bytes each can follow, and returns the count.
+    /// Checks that `count` items of at least `bytes` bytes each can follow, and returns the count.
     fn check(&self, count: u64, bytes: u64, limit: u64, things: &str) -> Result<usize, Error> {
         if count > limit {
             return Err(self.error(format!("{count} {things}: the limit is {limit}")));
@@ -105,7 +105,7 @@ impl Reader<'_> {
         String::from_utf8(bytes).map_err(|_| invalid(start, "a string is not UTF-8"))
     }
 
-    /// Reads a count, and then as many things of at least `bytes` bytes each.
+    /// Reads a count, and then that number of items of at least `bytes` bytes each.
     pub(super) fn list<T>(
         &mut self,
         bytes: u64,
@@ -121,7 +121,7 @@ impl Reader<'_> {
     }
 }
 
-/// What a header says.
+/// The contents of a header.
 pub(super) struct Header {
     pub(super) version: u32,
     pub(super) alignment: u64,

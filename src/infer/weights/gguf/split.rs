@@ -22,7 +22,7 @@ impl Name {
         Self { folder: folder.to_owned(), stem: stem.to_owned(), count }
     }
 
-    /// Takes a path apart; `None` if it does not name one file of several.
+    /// Parses a path; `None` if it does not name one file of several.
     pub(super) fn of(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_str()?.strip_suffix(".gguf")?;
         let (rest, count) = name.rsplit_once("-of-")?;

@@ -152,7 +152,7 @@ values! {
 /// The id of arrays.
 const ARRAY: u32 = 9;
 
-/// How deep arrays may be nested.
+/// The maximum depth of nested arrays.
 const DEPTH: usize = 8;
 
 fn unknown(reader: &Reader<'_>, id: u32) -> Error {
