@@ -80,10 +80,7 @@ impl Ops {
             && from.heads.is_multiple_of(keys.heads);
         if !fits {
             let (q, k, v, o) = (q.shape(), k.shape(), v.shape(), o.shape());
-            return Err(wrong(
-                op,
-                format!("q {q:?}, k {k:?}, v {v:?}, o {o:?} do not match"),
-            ));
+            return Err(wrong(op, format!("q {q:?}, k {k:?}, v {v:?}, o {o:?} do not match")));
         }
         // The sums of four SIMD-groups and the query are in threadgroup memory.
         if !(1..=1024).contains(&from.dim) {

@@ -72,8 +72,7 @@ impl Ops {
             && positions.is_contiguous();
         if !fits {
             let (x, positions, cache) = (x.shape(), positions.shape(), cache.shape());
-            let why =
-                format!("x {x:?}, positions {positions:?}, cache {cache:?} do not match");
+            let why = format!("x {x:?}, positions {positions:?}, cache {cache:?} do not match");
             return Err(wrong(op, why));
         }
         if from.rows == 0 || from.columns == 0 {

@@ -128,8 +128,7 @@ fn mlx_weights_of_all_bits() {
         let single = |tensor: &Tensor| values(tensor).iter().map(|&v| v as f32).collect::<Vec<_>>();
         let bytes = w.weight.read_bytes().expect("free").to_vec();
         let decoded = w.affine.dequantize(&bytes, &single(&w.scales), &single(&w.biases));
-        let decoded: Vec<f64> =
-            decoded.expect("valid sizes").into_iter().map(f64::from).collect();
+        let decoded: Vec<f64> = decoded.expect("valid sizes").into_iter().map(f64::from).collect();
         let columns = decoded.len() / 20;
         for rows in [1, 10] {
             let x = setup.random(DType::F32, &[rows, columns]);
