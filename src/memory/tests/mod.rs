@@ -3,7 +3,8 @@
 use super::{Block, Grid, MemError, Shared, Slab, Tape};
 use crate::test_scale::scaled;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 /// The message of the panic that the closure ends in.
@@ -151,41 +152,42 @@ fn takes_of_many_threads_are_disjoint() {
 }
 
 #[test]
-fn spans_survive_who_clears_meanwhile() {
+fn spans_survive_clears_by_another_thread() {
+    const USERS: usize = 3;
+    const CHUNK: u64 = 1024;
     let tape = Tape::start(1 << 16).unwrap();
-    let done = AtomicBool::new(false);
-    let rounds = scaled(50_000);
-    let cleared = thread::scope(|scope| {
-        let clearer = scope.spawn(|| {
-            let mut cleared = 0;
-            while !done.load(Ordering::Relaxed) {
-                cleared += usize::from(tape.try_clear() && tape.used() < 1 << 16);
-                thread::yield_now();
-            }
-            cleared
-        });
-        let users: Vec<_> = (1..4u64)
-            .map(|thread| {
-                let tape = &tape;
-                scope.spawn(move || {
-                    for round in 0..rounds as u64 {
-                        let Some(mut span) = tape.slice::<u64>(3) else { continue };
-                        span.view_mut().fill(thread << 32 | round);
+    let (arrived, start) = (AtomicUsize::new(0), Barrier::new(USERS + 1));
+    let chunks = scaled(50_000) / CHUNK as usize + 1;
+    thread::scope(|scope| {
+        for user in 1..=USERS as u64 {
+            let (tape, arrived, start) = (&tape, &arrived, &start);
+            scope.spawn(move || {
+                for round in 0..chunks as u64 * CHUNK {
+                    if let Some(mut span) = tape.slice::<u64>(3) {
+                        span.view_mut().fill(user << 32 | round);
                         if round % 64 == 0 {
                             thread::yield_now();
                         }
-                        assert!(span.view().iter().all(|&value| value == thread << 32 | round));
+                        assert!(span.view().iter().all(|&value| value == user << 32 | round));
                     }
-                })
-            })
-            .collect();
-        for user in users {
-            user.join().unwrap();
+                    if round % CHUNK == CHUNK - 1 {
+                        arrived.fetch_add(1, Ordering::Release);
+                        start.wait();
+                    }
+                }
+            });
         }
-        done.store(true, Ordering::Relaxed);
-        clearer.join().unwrap()
+        for chunk in 1..=chunks {
+            while arrived.load(Ordering::Acquire) < chunk * USERS {
+                tape.try_clear();
+                thread::yield_now();
+            }
+            // All spans are dropped.
+            assert!(tape.try_clear());
+            assert_eq!(tape.used(), 0);
+            start.wait();
+        }
     });
-    assert!(cleared > 0);
 }
 
 #[test]
