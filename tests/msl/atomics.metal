@@ -62,6 +62,17 @@ kernel void float_exchange(device float* out [[buffer(0)]], device atomic_float*
     float before = atomic_fetch_sub_explicit(a + i, 1.0f, RELAXED);
     out[i] = was * 100 + before * 10 + atomic_load_explicit(a + i, RELAXED);
 }
+// An atomic_bool has 32 bits.
+kernel void flags(device uint* out [[buffer(0)]], device atomic_bool* a [[buffer(1)]], uint i [[thread_position_in_grid]]) {
+    bool was = atomic_load_explicit(a + i, RELAXED);
+    bool swapped = atomic_exchange_explicit(a + i, i % 3 == 0, RELAXED);
+    bool expected = true;
+    bool matched = atomic_compare_exchange_weak_explicit(a + i, &expected, false, RELAXED, RELAXED);
+    atomic_bool local = {true};
+    out[i] = was | swapped << 1 | matched << 2 | expected << 3 | atomic_load_explicit(a + i, RELAXED) << 4 | sizeof(atomic_bool) << 8;
+    if (i % 2) atomic_store_explicit(a + i, true, RELAXED);
+    out[i] |= atomic_load_explicit(a + i, RELAXED) << 5;
+}
 kernel void in_threadgroup_memory(device uint* out [[buffer(0)]], device const uchar* x [[buffer(1)]], uint i [[thread_position_in_grid]], uint t [[thread_index_in_threadgroup]], uint group [[threadgroup_position_in_grid]]) {
     threadgroup atomic_uint bins[16];
     if (t < 16) atomic_store_explicit(&bins[t], 0, RELAXED);

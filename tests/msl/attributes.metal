@@ -35,6 +35,19 @@ kernel void in_quadgroups(device uint* out [[buffer(0)]], uint i [[thread_positi
 
 [[max_total_threads_per_threadgroup(64)]] kernel void limited(device uint* out [[buffer(0)]], const uint i [[thread_position_in_grid]]) { out[i] = i + 2; }
 
+// Functions that hosts may ask for (MSL 5.1.4, 5.1.5) are called like any other.
+[[visible]] uint visible_double(uint x) { return 2 * x; }
+[[stitchable]] uint stitchable_next(uint x) { return x + 1; }
+kernel void calls_visible(device uint* out [[buffer(0)]], uint i [[thread_position_in_grid]]) { out[i] = visible_double(stitchable_next(i)); }
+
+// Memory that is coherent (MSL 4.8), with a scope and without; elsewhere the name is an ordinary one.
+kernel void coherent_memory(coherent device uint* out [[buffer(0)]], device coherent(system) uint* own [[buffer(1)]], const coherent(device) device uint& first [[buffer(2)]], uint i [[thread_position_in_grid]]) {
+    coherent(device) device uint* p = (coherent(device) device uint*)(own + i);
+    uint coherent = 1;
+    coherent += *p;
+    out[i] = coherent + first;
+}
+
 // Arguments are copies, which a kernel may change.
 kernel void changed_position(device uint* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
     uint at = i;

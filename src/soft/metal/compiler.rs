@@ -141,7 +141,10 @@ impl Source {
             Stage::Vertex => 1,
             Stage::Fragment => 2,
             Stage::Kernel => FUNCTION_KERNEL,
-            Stage::Other => 0,
+            Stage::Visible => 5,
+            Stage::Intersection => 6,
+            Stage::Mesh => 7,
+            Stage::Object => 8,
         };
         let entries = self.library.entries.iter();
         entries.map(|entry| (entry.name.clone(), kind(entry.stage))).collect()

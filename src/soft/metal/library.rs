@@ -107,7 +107,7 @@ impl Library {
             return Err(Error::new(LibraryError::FunctionNotFound, text));
         };
         if *kind != FUNCTION_KERNEL {
-            let text = format!("function '{name}' is not a kernel, and this Metal does not draw");
+            let text = format!("function '{name}' is not a kernel: this Metal supports no other functions");
             return Err(Error::new(LibraryError::Unsupported, text));
         }
         let kernel = self

@@ -124,8 +124,11 @@ pub(crate) enum Stage {
     Kernel,
     Vertex,
     Fragment,
-    /// Object, mesh, tile, intersection, visible and others.
-    Other,
+    /// An ordinary function that hosts may ask for too: `visible` or `stitchable` (MSL 5.1.4, 5.1.5).
+    Visible,
+    Intersection,
+    Mesh,
+    Object,
 }
 
 /// Declaration specifiers that are not types.
@@ -212,6 +215,12 @@ pub(crate) struct Parameter {
     pub(crate) default: Option<Arc<Expr>>,
     /// `Ts... rest`: as many parameters as the packs in its type have elements.
     pub(crate) expands: Option<Mentioned>,
+}
+
+impl Parameter {
+    pub(crate) fn attributes(&self) -> impl Iterator<Item = &Attribute> {
+        self.specifiers.attributes.iter().chain(&self.declarator.attributes)
+    }
 }
 
 /// `[[name(arguments)]]`, also in the GNU spelling.

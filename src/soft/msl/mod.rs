@@ -265,6 +265,10 @@ impl Library {
         values: &(dyn Fn(&FunctionConstant) -> Option<Vec<Constant>> + Sync),
     ) -> Result<(ir::Module, Reflection), CompileError> {
         let func = self.find(name)?;
+        if self.entries.iter().any(|entry| entry.name == name && entry.stage == Stage::Visible) {
+            let text = format!("error: function '{name}' is not a kernel");
+            return Err(CompileError(text, Vec::new()));
+        }
         ir::with_stack(|| {
             let program = self.program(func, Role::Kernel)?;
             let lowered = ir::catch_internal_error(|| {

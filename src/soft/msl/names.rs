@@ -47,7 +47,7 @@ known_names! {
     LINE "__LINE__" COUNTER "__COUNTER__" DATE "__DATE__" TIME "__TIME__" INCLUDE_LEVEL "__INCLUDE_LEVEL__"
     DEFINE "define" UNDEF "undef" INCLUDE "include" IMPORT "import" IFDEF "ifdef" IFNDEF "ifndef"
     ELIF "elif" ENDIF "endif" ERROR "error" WARNING "warning" PRAGMA "pragma" ONCE "once"
-    METAL "metal" STD "std"
+    METAL "metal" STD "std" COHERENT "coherent" SYSTEM "system"
     FAST "fast" PRECISE "precise" FINAL "final" OVERRIDE "override" VOTE_T "vote_t"
     // The types of a lambda's `auto` parameters.
     AUTO_0 "auto:1" AUTO_1 "auto:2" AUTO_2 "auto:3" AUTO_3 "auto:4" AUTO_4 "auto:5" AUTO_5 "auto:6"

@@ -105,6 +105,14 @@ kernel void traced(instance_acceleration_structure scene [[buffer(0)]], device f
     trace(scene, p);
     out[0] = p.colour;
 }
+struct Attributes { float4 position [[attribute(0)]]; };
+kernel void staged(Attributes in [[stage_in]], device float* out [[buffer(0)]]) { out[0] = in.position.x; }
+struct Resources { device float* data [[buffer(0)]]; texture2d<float> image [[texture(0)]]; };
+kernel void by_structure(Resources r) { r.data[0] = r.image.read(uint2(0)).x; }
+kernel void with_rates(constant rasterization_rate_map_data& rates [[buffer(0)]], device float* out [[buffer(1)]]) {
+    rasterization_rate_map_decoder decoder(rates);
+    out[0] = decoder.map_screen_to_physical_coordinates(float2(0)).x;
+}
 struct Vertex { float4 position [[position]]; };
 using Triangles = mesh<Vertex, void, 3, 1, topology::triangle>;
 [[mesh]] void meshed(Triangles out, uint i [[thread_index_in_threadgroup]]) { out.set_primitive_count(1); }
@@ -116,7 +124,7 @@ fn types_of_other_stages_fail_only_what_uses_them() {
     let library = compile(OTHER_STAGES, &Options::default()).unwrap_or_else(|e| panic!("{e}"));
     let none = ConstantValues::default();
     library.kernel("plain", &none).unwrap();
-    for name in ["traced", "meshed"] {
+    for name in ["traced", "meshed", "staged", "by_structure", "with_rates"] {
         let CompileError(report, _) = library.kernel(name, &none).unwrap_err();
         assert!(report.contains("not supported"), "{name}: {report}");
     }

@@ -373,7 +373,11 @@ impl Types {
     /// Size and alignment in bytes (MSL 2.2 to 2.5, tables 2.2 to 2.5); `None` when incomplete.
     pub(crate) fn layout(&self, id: TyId) -> Option<(u32, u32)> {
         Some(match *self.get(id) {
-            Ty::Scalar(scalar) | Ty::Atomic(scalar) => (scalar.bytes(), scalar.bytes()),
+            Ty::Scalar(scalar) => (scalar.bytes(), scalar.bytes()),
+            Ty::Atomic(scalar) => {
+                let size = atomic_storage(scalar).bytes();
+                (size, size)
+            }
             // A vector of three has the size of four components.
             Ty::Vector(scalar, width) => {
                 let size = scalar.bytes() * if width == 3 { 4 } else { u32::from(width) };
@@ -566,6 +570,11 @@ impl fmt::Write for Text {
     }
 }
 
+/// The scalar in memory of an atomic type: atomic operations are on 32 or 64 bits, so a `bool` is a `uint` of 0 or 1.
+pub(crate) fn atomic_storage(scalar: Scalar) -> Scalar {
+    if scalar == Scalar::Bool { Scalar::U32 } else { scalar }
+}
+
 /// The type of a library name without its namespace: `float4`, `packed_half2`,
 /// `half3x3`, `simdgroup_float8x8`, `atomic_int`, `uint8_t` (MSL 2).
 pub(crate) fn library_type(name: &str) -> Option<Ty> {
@@ -648,6 +657,8 @@ pub(crate) const OPAQUE_NAMES: &[&str] = &[
     "intersection_params",
     "mesh_grid_properties",
     "primitive_acceleration_structure",
+    "rasterization_rate_map_data",
+    "rasterization_rate_map_decoder",
     "ray",
     "render_command",
     "render_pipeline_state",
@@ -656,6 +667,8 @@ pub(crate) const OPAQUE_NAMES: &[&str] = &[
 /// The class templates among them (MSL 2.7, 2.9, 2.15 to 2.20).
 pub(crate) const OPAQUE_TEMPLATES: &[&str] = &[
     "acceleration_structure",
+    "array_ref",
+    "cooperative_tensor",
     "imageblock",
     "imageblock_slice",
     "interpolant",
@@ -708,6 +721,7 @@ mod tests {
         assert_eq!(layout("float4x3"), (64, 16));
         assert_eq!(layout("ulong4"), (32, 32));
         assert_eq!(layout("atomic_uint"), (4, 4));
+        assert_eq!(layout("atomic_bool"), (4, 4));
     }
 
     #[test]

@@ -283,7 +283,7 @@ impl Checker {
             self.error(span, format!("call to deleted function '{name}'"));
         }
         if let Some(stage) = self.func(id).stage
-            && stage != ast::Stage::Other
+            && stage != ast::Stage::Visible
         {
             let name = self.func(id).name.clone();
             self.error(span, format!("entry point '{name}' cannot be called"));

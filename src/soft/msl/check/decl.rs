@@ -417,13 +417,16 @@ impl Checker {
                     "kernel" => Stage::Kernel,
                     "vertex" => Stage::Vertex,
                     "fragment" => Stage::Fragment,
-                    "object" | "mesh" | "intersection" | "visible" | "stitchable" => Stage::Other,
+                    "visible" | "stitchable" => Stage::Visible,
+                    "intersection" => Stage::Intersection,
+                    "mesh" => Stage::Mesh,
+                    "object" => Stage::Object,
                     _ => return None,
                 })
             })
         });
         // Errors in a graphics stage's signature are deferred with those of its body.
-        let graphics = stage.is_some_and(|stage| stage != Stage::Kernel);
+        let graphics = !matches!(stage, None | Some(Stage::Kernel | Stage::Visible));
         let outer_diagnostics = graphics.then(|| std::mem::take(&mut self.context.diagnostics));
         let mut scope = self.scope;
         if path.parts.len() > 1 {

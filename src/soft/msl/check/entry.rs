@@ -67,6 +67,10 @@ fn is_pointer(ty: &Ty) -> bool {
     matches!(ty, Ty::Pointer(_) | Ty::Reference(_))
 }
 
+fn is_resource(ty: &Ty) -> bool {
+    is_pointer(ty) || matches!(ty, Ty::Texture(_) | Ty::Sampler)
+}
+
 /// The most components of an input (MSL table 5.8): one for each axis of the grid, or one.
 pub(super) fn components(input: Input) -> u32 {
     match input {
@@ -95,12 +99,7 @@ impl Checker {
         let parameters = self.func(id).parameters.clone();
         let mut arguments = Vec::new();
         for (declared, parameter) in signature.parameters.iter().zip(&parameters) {
-            let attributes: Vec<&Attribute> = declared
-                .specifiers
-                .attributes
-                .iter()
-                .chain(&declared.declarator.attributes)
-                .collect();
+            let attributes: Vec<&Attribute> = declared.attributes().collect();
             let name = parameter.name.map(|name| self.text(name)).unwrap_or_default();
             arguments.push(self.argument(name, parameter.qual, &attributes, parameter.span));
         }
@@ -341,7 +340,15 @@ impl Checker {
         }
         let reflection = self.reflect(id);
         let parameters = self.func(id).parameters.clone();
-        for (argument, parameter) in reflection.arguments.iter().zip(&parameters) {
+        let signature = self.func(id).signature.clone();
+        let declared = signature.parameters.iter().map(|declared| {
+            let attributes: Vec<&Attribute> = declared.attributes().collect();
+            self.attribute(&attributes, &["stage_in"]).is_some()
+        });
+        let staged: Vec<bool> = declared.collect();
+        for ((argument, parameter), stage_in) in
+            reflection.arguments.iter().zip(&parameters).zip(staged)
+        {
             match argument.kind {
                 ArgumentKind::Buffer
                     if self.points_to(parameter.qual.ty, |ty| {
@@ -358,8 +365,16 @@ impl Checker {
                     self.unsupported(parameter.span, what);
                 }
                 ArgumentKind::Unsupported if parameter.qual.ty != Types::UNKNOWN => {
-                    if let Ty::Opaque(what) = *self.types.get(parameter.qual.ty) {
-                        self.unsupported(parameter.span, format!("'{what}' is"));
+                    let what = match *self.types.get(parameter.qual.ty) {
+                        Ty::Opaque(what) => Some(format!("'{what}' is")),
+                        Ty::Struct(_) if stage_in => Some("'stage_in' of a kernel is".to_owned()),
+                        Ty::Struct(_) if self.holds(parameter.qual.ty, is_resource) => {
+                            Some("structure of buffers, textures or samplers is".to_owned())
+                        }
+                        _ => None,
+                    };
+                    if let Some(what) = what {
+                        self.unsupported(parameter.span, what);
                         continue;
                     }
                     self.bad_parameter(&argument.name, parameter.qual.ty, parameter.span);

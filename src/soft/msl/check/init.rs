@@ -523,6 +523,10 @@ impl Checker {
                 let value = self.implicit(arguments.remove(0), to, "initialize");
                 self.call_library("make_diagonal_simdgroup_matrix", vec![value], span)
             }
+            Ty::Opaque(name) if !arguments.is_empty() => {
+                self.unsupported(span, format!("'{name}' is"));
+                self.error_expr(span)
+            }
             _ => {
                 let mut arguments = arguments.into_iter();
                 match (arguments.next(), arguments.next()) {

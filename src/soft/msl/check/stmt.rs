@@ -22,7 +22,7 @@ impl Checker {
         let (name, constructor, class, this) =
             (func.name.clone(), func.constructor, func.class, func.this);
         let (parameters, packs) = (func.parameters.clone(), func.packs.clone());
-        let entry = func.stage.is_some();
+        let entry = !matches!(func.stage, None | Some(ast::Stage::Visible));
         let Some(definition) = func.definition.clone() else {
             self.error(span, format!("function '{name}' is used but not defined"));
             return None;

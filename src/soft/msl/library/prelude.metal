@@ -198,7 +198,17 @@ inline float2 unpack_snorm2x16_to_float(uint x) { return max(float2(as_type<shor
 inline half2 unpack_unorm2x16_to_half(uint x) { return half2(unpack_unorm2x16_to_float(x)); }
 inline half2 unpack_snorm2x16_to_half(uint x) { return half2(unpack_snorm2x16_to_float(x)); }
 inline float4 unpack_unorm10a2_to_float(uint x) { return float4(x & 1023, x >> 10 & 1023, x >> 20 & 1023, x >> 30) / float4(1023, 1023, 1023, 3); }
+inline half4 unpack_unorm10a2_to_half(uint x) { return half4(unpack_unorm10a2_to_float(x)); }
 inline float3 unpack_unorm565_to_float(ushort x) { return float3(x >> 11, x >> 5 & 63, x & 31) / float3(31, 63, 31); }
+inline half3 unpack_unorm565_to_half(ushort x) { return half3(unpack_unorm565_to_float(x)); }
+// The conversions of MSL 8.7.7.
+inline float3 __srgb_to_linear(float3 x) { return select(powr((x + 0.055f) / 1.055f, 2.4f), x / 12.92f, x <= 0.04045f); }
+inline float3 __linear_to_srgb(float3 x) { return select(1.055f * powr(x, 1 / 2.4f) - 0.055f, x * 12.92f, x < 0.0031308f); }
+inline float4 unpack_unorm4x8_srgb_to_float(uint x) {
+    float4 v = unpack_unorm4x8_to_float(x);
+    return float4(__srgb_to_linear(v.rgb), v.a);
+}
+inline half4 unpack_unorm4x8_srgb_to_half(uint x) { return half4(unpack_unorm4x8_srgb_to_float(x)); }
 inline uint pack_float_to_unorm4x8(float4 x) { return as_type<uint>(uchar4(rint(saturate(x) * 255.0f))); }
 inline uint pack_float_to_snorm4x8(float4 x) { return as_type<uint>(char4(rint(clamp(x, -1.0f, 1.0f) * 127.0f))); }
 inline uint pack_float_to_unorm2x16(float2 x) { return as_type<uint>(ushort2(rint(saturate(x) * 65535.0f))); }
@@ -215,6 +225,10 @@ inline ushort pack_float_to_unorm565(float3 x) {
     uint3 v = uint3(rint(saturate(x) * float3(31, 63, 31)));
     return ushort(v.x << 11 | v.y << 5 | v.z);
 }
+inline uint pack_half_to_unorm10a2(half4 x) { return pack_float_to_unorm10a2(float4(x)); }
+inline ushort pack_half_to_unorm565(half3 x) { return pack_float_to_unorm565(float3(x)); }
+inline uint pack_float_to_srgb_unorm4x8(float4 x) { return pack_float_to_unorm4x8(float4(__linear_to_srgb(saturate(x.rgb)), x.a)); }
+inline uint pack_half_to_srgb_unorm4x8(half4 x) { return pack_float_to_srgb_unorm4x8(float4(x)); }
 
 // <metal_type_traits>, after C++14 [meta]. Traits of numbers are true of vectors too.
 template <typename A, A V> struct integral_constant {
@@ -409,6 +423,7 @@ struct os_log {
     template <typename... L> void log_with_type(os_log_type type, constant char* format, L... values) const {}
 };
 #undef LOG
+constant os_log os_log_default;
 
 // The types that <metal_simdgroup> accepts: not bfloat, and no 64-bit types.
 template <typename A> struct __is_valid_simdgroup_type {

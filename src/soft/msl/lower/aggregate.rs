@@ -5,7 +5,7 @@ use super::place::Place;
 use crate::soft::ir::{Op, Scalar, Space, Type, Value};
 use crate::soft::msl::check::builtins::Builtin;
 use crate::soft::msl::hir::{Binary, Expr, ExprKind, InstanceIndex};
-use crate::soft::msl::types::{Ty, TyId, Types};
+use crate::soft::msl::types::{Ty, TyId, Types, atomic_storage};
 
 /// Arrays longer than this are cleared and copied by a loop.
 const UNROLLED: u32 = 16;
@@ -48,6 +48,7 @@ impl Body<'_, '_> {
                     let inner =
                         Expr { qual: expr.qual.with(Types::scalar(scalar)), ..expr.clone() };
                     let value = self.value(&inner);
+                    let value = self.b.convert(value, Type::Scalar(atomic_storage(scalar)));
                     self.b.store(pointer, value);
                 }
             }
@@ -217,7 +218,7 @@ impl Body<'_, '_> {
                 }
             }
             Ty::Atomic(scalar) => {
-                let zero = self.b.constant(scalar, 0);
+                let zero = self.b.constant(atomic_storage(scalar), 0);
                 self.b.store(pointer, zero);
             }
             _ => {

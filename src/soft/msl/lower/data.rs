@@ -4,7 +4,7 @@ use super::Lowering;
 use crate::soft::msl::check::evaluate::Item;
 use crate::soft::msl::check::{Global, constant_bits};
 use crate::soft::msl::hir::{Expr, ExprKind};
-use crate::soft::msl::types::{Bits, Ty, TyId, Types};
+use crate::soft::msl::types::{Bits, Ty, TyId, Types, atomic_storage};
 
 impl Lowering<'_> {
     /// The bytes of a `constant` variable.
@@ -98,7 +98,7 @@ impl Lowering<'_> {
         };
         let scalar = match self.types.get(ty) {
             Ty::Enum(id) => self.types.enumeration(*id).underlying,
-            Ty::Atomic(scalar) => *scalar,
+            Ty::Atomic(scalar) => atomic_storage(*scalar),
             _ => self.types.arithmetic(ty)?.0,
         };
         let size = scalar.bytes() as usize;

@@ -437,6 +437,11 @@ impl Body<'_, '_> {
         }
     }
 
+    /// A value as it is in the memory of an atomic type.
+    fn stored_atomic(&mut self, value: Value) -> Value {
+        if self.b.ty(value) == Type::BOOL { self.b.convert(value, Type::U32) } else { value }
+    }
+
     fn builtin(&mut self, builtin: Builtin, arguments: &[Expr], ty: Type) -> Value {
         let mut values: Vec<Value> = match builtin {
             Builtin::Texture(call) => return self.texture(call, arguments),
@@ -448,15 +453,23 @@ impl Body<'_, '_> {
             Builtin::Across(op, width) => self.b.simd(op, u32::from(width), ty, &values),
             Builtin::Atomic(op) => {
                 values.pop();
-                self.b.emit(op, ty, &values, 0)
+                if let Some(value) = values.get_mut(1) {
+                    *value = self.stored_atomic(*value);
+                }
+                let stored = if ty == Type::BOOL { Type::U32 } else { ty };
+                let before = self.b.emit(op, stored, &values, 0);
+                if stored == ty { before } else { self.b.convert(before, ty) }
             }
             Builtin::CompareExchange => {
                 let (object, expected, desired) = (values[0], values[1], values[2]);
                 let scalar = self.b.ty(desired);
-                let wanted = self.b.load(expected, scalar);
+                let known = self.b.load(expected, scalar);
+                let (wanted, desired) = (self.stored_atomic(known), self.stored_atomic(desired));
+                let stored = self.b.ty(desired);
                 let found =
-                    self.b.emit(Op::AtomicCompareExchange, scalar, &[object, wanted, desired], 0);
-                self.b.store(expected, found);
+                    self.b.emit(Op::AtomicCompareExchange, stored, &[object, wanted, desired], 0);
+                let value = self.b.convert(found, scalar);
+                self.b.store(expected, value);
                 self.b.op(Op::Eq, &[found, wanted])
             }
             Builtin::Select => self.b.op(Op::Select, &[values[2], values[1], values[0]]),

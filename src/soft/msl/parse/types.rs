@@ -120,6 +120,9 @@ impl Parser<'_> {
     /// Whether a type-name can begin here.
     pub(super) fn is_type_start(&mut self) -> bool {
         let token = self.token();
+        if self.coherence(false).is_some() {
+            return true;
+        }
         if self.decltype_scope_follows() {
             // Without `typename` it names a value (temp.res/2).
             return false;
@@ -146,6 +149,9 @@ impl Parser<'_> {
     /// Whether a declaration begins at this statement (C++14 stmt.ambig: if it can be one, it is).
     pub(super) fn is_declaration_start(&mut self) -> bool {
         let token = self.token();
+        if self.coherence(false).is_some() {
+            return true;
+        }
         let names_member = self.decltype_scope_follows();
         if token.kind == Kind::Ident && token.name.is_keyword() && !names_member {
             return match token.name {
@@ -301,6 +307,10 @@ impl Parser<'_> {
 
     /// Reads a specifier keyword that is not a type; returns false if the token is not one.
     fn storage_word(&mut self, name: Name, specifiers: &mut Specifiers) -> Parse<bool> {
+        if let Some(tokens) = self.coherence(specifiers.space.is_some()) {
+            self.at += tokens;
+            return Ok(true);
+        }
         let storage = &mut specifiers.storage;
         match name {
             Name::CONST => specifiers.constant = true,
@@ -329,6 +339,24 @@ impl Parser<'_> {
         }
         self.advance();
         Ok(true)
+    }
+
+    /// The length of a `coherent` or `coherent(scope)` that qualifies a type here (MSL 4.8); elsewhere it is an ordinary
+    /// name. All memory of soft Metal is coherent.
+    fn coherence(&self, after_space: bool) -> Option<usize> {
+        if self.token().name != Name::COHERENT {
+            return None;
+        }
+        let scope = self.peek(2).name;
+        let scoped = self.peek(1).is(Punct::LParen)
+            && (scope == Name::SYSTEM || address_space(scope).is_some())
+            && self.peek(3).is(Punct::RParen);
+        let length = if scoped { 4 } else { 1 };
+        let next = self.peek(length);
+        let qualifies = after_space && next.kind == Kind::Ident
+            || matches!(next.name, Name::CONST | Name::VOLATILE)
+            || address_space(next.name).is_some();
+        qualifies.then_some(length)
     }
 
     /// type: class | enum | 'typename' path | 'auto' | 'decltype' '(' … ')' | path to a type

@@ -474,6 +474,30 @@ fn pack() {
         .collect();
     file.kernel("packed").input(&floats).grid(floats.len() as u32, 1, 1).expects(&expected);
     file.kernel("round_trips").input(&x).each(200, |_| 0u32);
+    let linear = |s: f64| if s <= 0.04045 { s / 12.92 } else { ((s + 0.055) / 1.055).powf(2.4) };
+    let expected: Vec<[Near; 4]> = x
+        .iter()
+        .map(|&x| {
+            let [r, g, b] = [0, 8, 16].map(|at| f64::from(field(x, at, 8)) / 255.0);
+            // `powr` may err by 16 ulps (MSL table 8.1).
+            let [r, g, b] = [r, g, b].map(|s| ulps(32.0, linear(s)));
+            [r, g, b, unsigned(x, 24, 8)]
+        })
+        .collect();
+    file.kernel("unpacked_srgb").input(&x).grid(200, 1, 1).expects(&expected);
+    let srgb = |l: f64| if l < 0.003_130_8 { l * 12.92 } else { 1.055 * l.powf(1.0 / 2.4) - 0.055 };
+    let values = [-1.0, 0.0, 0.002, 0.003, 0.0625, 0.25, 0.5, 0.75, 1.0, 2.0];
+    let colours: Vec<[u16; 4]> =
+        values.iter().map(|&v| [HALF.bits(v); 4]).collect();
+    let expected: Vec<u32> = values
+        .iter()
+        .map(|&v| {
+            let clamped = HALF.value(HALF.bits(v)).clamp(0.0, 1.0);
+            let byte = (srgb(clamped) * 255.0).round_ties_even() as u32;
+            byte * 0x01_0101 | ((clamped * 255.0).round_ties_even() as u32) << 24
+        })
+        .collect();
+    file.kernel("packed_srgb").input(&colours).grid(10, 1, 1).expects(&expected);
     file.finish();
 }
 

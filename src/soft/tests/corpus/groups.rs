@@ -237,6 +237,11 @@ fn atomics() {
     let halves = [0, 1].map(|odd| floats.iter().skip(odd).step_by(2).sum::<f32>());
     file.kernel("float_add").input(&floats).out(&[0f32; 2]).grid(500, 1, 1).expects(&halves);
     file.kernel("float_exchange").input(&floats).each(64, |i| floats[i] * 100.0 + 25.0 + 1.5);
+    let flags: Vec<u32> = (0..64).map(|i| i / 2 % 2).collect();
+    file.kernel("flags").input(&flags).each(64, |i| {
+        let third = u32::from(i % 3 == 0);
+        flags[i] * 3 | third << 2 | third << 3 | 4 << 8 | (i as u32 % 2) << 5
+    });
     let bins: Vec<u32> = bytes[..1024]
         .chunks(256)
         .flat_map(|group| (0..16).map(|bin| count(group, &|x| x % 16 == bin)).collect::<Vec<_>>())

@@ -235,6 +235,11 @@ fn attributes() {
     });
     file.kernel("with_the_attribute").each(40, |i| i as u32 + 1);
     file.kernel("limited").each(64, |i| i as u32 + 2);
+    file.kernel("calls_visible").each(40, |i| 2 * (i as u32 + 1));
+    file.kernel("coherent_memory")
+        .input(&(5..45).collect::<Vec<u32>>())
+        .input(&[5u32])
+        .each(40, |i| i as u32 + 5 + 1 + 5);
     file.kernel("changed_position").each(40, |i| 3 * i as u32);
     file.finish();
 }
