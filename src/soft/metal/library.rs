@@ -107,7 +107,9 @@ impl Library {
             return Err(Error::new(LibraryError::FunctionNotFound, text));
         };
         if *kind != FUNCTION_KERNEL {
-            let text = format!("function '{name}' is not a kernel: this Metal supports no other functions");
+            let text = format!(
+                "function '{name}' is not a kernel: this Metal supports no other functions"
+            );
             return Err(Error::new(LibraryError::Unsupported, text));
         }
         let kernel = self

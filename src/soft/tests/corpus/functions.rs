@@ -487,8 +487,7 @@ fn pack() {
     file.kernel("unpacked_srgb").input(&x).grid(200, 1, 1).expects(&expected);
     let srgb = |l: f64| if l < 0.003_130_8 { l * 12.92 } else { 1.055 * l.powf(1.0 / 2.4) - 0.055 };
     let values = [-1.0, 0.0, 0.002, 0.003, 0.0625, 0.25, 0.5, 0.75, 1.0, 2.0];
-    let colours: Vec<[u16; 4]> =
-        values.iter().map(|&v| [HALF.bits(v); 4]).collect();
+    let colours: Vec<[u16; 4]> = values.iter().map(|&v| [HALF.bits(v); 4]).collect();
     let expected: Vec<u32> = values
         .iter()
         .map(|&v| {
