@@ -1,5 +1,4 @@
-# Sourced first by every step: a failure ends the step, it works from any folder, and it installs
-# what it lacks.
+# Sourced first by every step: a failure ends the step, it works from any folder, and it installs missing packages.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

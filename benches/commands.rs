@@ -1,7 +1,7 @@
-//! What each of the five ways to a command buffer costs, and of the four to an encoder.
+//! The cost of the five methods that return a command buffer, and of the four that return an encoder.
 //!
-//! With a pool around every one, and with a pool around many: what is not retained lives as long as
-//! the pool. Nothing is submitted. The limit is the smallest object that there is, made and released.
+//! With a pool around each call, and with a pool around many: an object that is not retained lives as long as
+//! the pool. Nothing is submitted. The limit is the smallest possible object, made and released.
 
 use aruminium::abi::Class;
 use aruminium::command::{CommandsImps, QueueImps};
@@ -15,10 +15,10 @@ use std::sync::LazyLock;
 mod objects;
 mod rounds;
 
-/// How many share a pool where many do. Metal's queues have 64 command buffers at most.
+/// The number of calls in one pool. Metal's queues have 64 command buffers at most.
 const MANY: usize = 32;
 
-/// Repeats something, with a pool around each `n` of the repetitions.
+/// Repeats work, with a pool around each `each` repetitions.
 fn pooled(times: usize, each: usize, mut work: impl FnMut()) {
     for first in (0..times).step_by(each) {
         autorelease_pool(|| (first..times.min(first + each)).for_each(|_| work()));
@@ -34,7 +34,7 @@ fn object() -> Object {
     unsafe { msg!(*CLASS, [new] -> Object) }
 }
 
-/// A list of ways: a loop that is given how often, and what it makes each time of what it has.
+/// A list of ways: a loop, and the object that it makes in each iteration.
 macro_rules! ways {
     ($repeat:ident($given:ident): $($(#[$meta:meta])* $name:literal = $make:expr;)+) => {
         &mut [$(
@@ -51,7 +51,7 @@ fn command_buffers(queue: &Queue, title: &str, each: usize) {
     #[cfg(all(target_vendor = "apple", feature = "peers"))]
     let peer = peer::queue(queue);
     let repeat = |times, make: &dyn Fn(&Queue)| pooled(times, each, || make(queue));
-    // What is made is dropped at once, before the pool is drained, and nothing is encoded.
+    // The objects are dropped at once, before the pool is drained, and nothing is encoded.
     let ways = ways! { repeat(queue):
         "an object" = { _ = queue; object() };
         "commands" = queue.commands().expect(SOME);
@@ -85,7 +85,7 @@ fn encoders(queue: &Queue) {
             });
         }
     };
-    // What is made is dropped at once, which ends it, before the pool is drained.
+    // The encoders are dropped at once, which ends them, before the pool is drained.
     let ways = ways! { repeat(commands):
         "an object" = { _ = commands; object() };
         "encoder" = commands.encoder().expect(SOME);

@@ -1,7 +1,7 @@
-//! What it costs to get from source to a library, and from there to a pipeline.
+//! The cost of compiling a source to a library, and a library to a pipeline.
 //!
-//! One small kernel, and a source of many. Every source is one that was never seen before, so that no
-//! cache of the system's answers. The limit: reading each byte of the source once.
+//! One small kernel, and a source with many. Every source is new, so that no cache of the system has it. The
+//! limit: reading each byte of the source once.
 
 use aruminium::{Gpu, GpuError};
 use rounds::{compare, way};
@@ -52,7 +52,7 @@ kernel void rows@(device float *out [[buffer(0)]], device const float4 *in [[buf
 }
 ";
 
-/// A source, made new each time by a comment at its end.
+/// A source that a comment at its end makes unique each time.
 struct Source {
     text: String,
     kernel: &'static str,

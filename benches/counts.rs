@@ -1,6 +1,6 @@
-//! The hot paths, each in a function of its own, for `.ci/counts` to have their instructions counted.
+//! The hot paths, each in a function of its own, so that `.ci/counts` can count their instructions.
 //!
-//! Run by itself it measures nothing, and takes no time.
+//! Run by itself it measures nothing.
 
 use aruminium::abi::Sel;
 use aruminium::encoder::EncoderImps;
@@ -12,9 +12,9 @@ use tiny::{Tiny, one_dispatch};
 
 mod tiny;
 
-/// How often each is done.
+/// The number of calls of each.
 const TIMES: usize = 1000;
-/// How many elements a cast has.
+/// The number of elements of a cast.
 const CAST: usize = 4 << 10;
 
 imp_table! {
@@ -66,7 +66,7 @@ fn main() -> Result<(), GpuError> {
     let text = NSString::from("metal");
     // SAFETY: the string is alive.
     let imps = unsafe { StringImps::resolve(text.as_raw()) };
-    // What happens once is not counted: tables and caches are filled first.
+    // Fills tables and caches first, so that work that is done once is not counted.
     let (mut floats, mut halves) = (vec![1.0; CAST], vec![0; CAST]);
     cast_f32_f16(&mut halves, &floats);
     // SAFETY: strings have the method.
@@ -86,7 +86,7 @@ fn main() -> Result<(), GpuError> {
     let encoder = commands.encoder()?;
     // SAFETY: the encoder is alive.
     let imps = unsafe { EncoderImps::resolve(encoder.as_raw()) };
-    // SAFETY: what is encoded here is thrown away.
+    // SAFETY: the work encoded here is discarded.
     let batch = unsafe { Batch::new(&encoder, &imps) }.expect("the table of the encoder's class");
     one_dispatch!(batch, tiny);
     one_dispatch!(encoder, tiny);

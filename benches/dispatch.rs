@@ -1,9 +1,8 @@
-//! What work costs on its way to the GPU and back: a round trip, and many launches, like with like.
+//! The cost of submitting work to the GPU: a round trip, and many launches.
 //!
-//! Waited for: one launch, and sixteen, each by itself or all in one batch. Overlapping: batches of
-//! sixteen, where the next one is encoded while the last one runs. In parallel: one by one, by eight
-//! threads at the same time. The limit of each is what is done
-//! without any kernel: an empty command buffer that goes the same way.
+//! Waiting: one launch, and sixteen, each by itself or all in one batch. Overlapping: batches of sixteen, where the
+//! next one is encoded while the last one runs. In parallel: one by one, by eight threads at the same time. The
+//! limit of each is the same with empty command buffers.
 
 use aruminium::{Batch, Commands, Dispatch, Encoder, GpuError, GpuFuture, autorelease_pool};
 use rounds::{compare, way};
@@ -14,10 +13,10 @@ mod objects;
 mod rounds;
 mod tiny;
 
-/// How many launches one unit of work has where there are many.
+/// The number of launches in a group of many.
 const LAUNCHES: usize = 16;
 
-/// Submits what the closure records by messages.
+/// Submits a command buffer whose encoder the closure fills by messages.
 fn submit(tiny: &Tiny, record: impl FnOnce(&Encoder)) -> Result<Commands, GpuError> {
     let commands = tiny.queue.commands()?;
     let encoder = commands.encoder()?;
@@ -32,14 +31,14 @@ fn run(tiny: &Tiny, record: impl FnOnce(&Encoder)) {
     autorelease_pool(|| submit(tiny, record)?.finish()).expect("no fault");
 }
 
-/// A command buffer with nothing in it.
+/// An empty command buffer.
 fn empty(tiny: &Tiny) -> Commands {
     let commands = tiny.queue.commands().expect("a command buffer");
     commands.submit();
     commands
 }
 
-/// Submits one after the other, and waits for each when the next one is on its way.
+/// Submits one after the other, and waits for each after the next one was submitted.
 fn overlap<T>(times: usize, submit: impl Fn() -> T, wait: impl Fn(T) -> Result<(), GpuError>) {
     let mut previous = None;
     for _ in 0..times {
@@ -117,7 +116,7 @@ fn overlapping(tiny: &Tiny, dispatch: &Dispatch) {
     );
 }
 
-/// Launches that are waited for one by one, as many tests of a program do it at the same time: each thread has a queue.
+/// Eight threads, each with a queue, that wait for every launch, like tests of a program that run in parallel.
 fn in_parallel() -> Result<(), GpuError> {
     const THREADS: usize = 8;
     const EACH: usize = 256;
@@ -179,7 +178,7 @@ mod peer {
             for _ in 0..launches {
                 encoder.setComputePipelineState(&self.pipeline);
                 for (index, buffer) in self.buffers.iter().enumerate() {
-                    // SAFETY: the offset is inside, the index one that there is.
+                    // SAFETY: the offset is inside the buffer, and the kernel has the index.
                     unsafe { encoder.setBuffer_offset_atIndex(Some(buffer), 0, index) };
                 }
                 // SAFETY: there are as many bytes.

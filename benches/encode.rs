@@ -1,10 +1,9 @@
-//! What it costs to encode a dispatch: a pipeline, three buffers, sixteen bytes and a launch, six
-//! messages in all.
+//! The cost of encoding a dispatch: a pipeline, three buffers, sixteen bytes and a launch, six messages in all.
 //!
-//! Times are of one dispatch, with `n` of them in a command buffer, which is thrown away. Through
-//! [`Batch`]'s table, through [`Encoder`]'s messages, through `msg!`, and through `objc_msgSend` with
-//! every selector looked up each time, as a program does that keeps neither. The limit: the words of
-//! the six messages written to memory.
+//! Times are of one dispatch, with `n` of them in a command buffer, which is discarded. Through [`Batch`]'s
+//! table, through [`Encoder`]'s messages, through `msg!`, and through `objc_msgSend` with every selector looked
+//! up each time, as in a program that stores none. The limit: writing the arguments of the six messages to
+//! memory.
 
 use aruminium::abi::{Id, Imp, MTLSize, Sel};
 use aruminium::encoder::EncoderImps;
@@ -26,7 +25,7 @@ const BYTES: [u8; 16] = [7; 16];
 struct Bench {
     tiny: Tiny,
     imps: EncoderImps,
-    /// How many dispatches a command buffer has.
+    /// The number of dispatches in a command buffer.
     each: usize,
 }
 
@@ -34,12 +33,12 @@ impl Bench {
     fn new() -> Result<Self, GpuError> {
         let tiny = Tiny::new()?;
         let commands = tiny.queue.commands()?;
-        // SAFETY: the encoder is alive while it is asked.
+        // SAFETY: the encoder is alive during the call.
         let imps = unsafe { EncoderImps::resolve(commands.encoder()?.as_raw()) };
         Ok(Self { tiny, imps, each: 1 })
     }
 
-    /// Encodes something `n` times, into command buffers that are thrown away.
+    /// Encodes `times` dispatches into command buffers that are discarded.
     fn encode(&self, times: usize, mut record: impl FnMut(&Encoder, usize)) {
         for first in (0..times).step_by(self.each) {
             autorelease_pool(|| {
@@ -52,7 +51,7 @@ impl Bench {
 
     fn by_batch(&self, times: usize) {
         self.encode(times, |encoder, count| {
-            // SAFETY: the work is thrown away.
+            // SAFETY: the work is discarded.
             let batch = unsafe { Batch::new(encoder, &self.imps) };
             let batch = batch.expect("the table of the encoder's class");
             (0..count).for_each(|_| one_dispatch!(batch, self.tiny));
@@ -119,11 +118,11 @@ impl Bench {
     }
 }
 
-/// The words of a dispatch: a pipeline; three times a buffer, an offset and an index; a length, an index
-/// and two words of bytes; two sizes.
+/// The arguments of a dispatch: a pipeline; three times a buffer, an offset and an index; a length, an index
+/// and sixteen bytes; two sizes.
 type Words = [u64; 1 + 9 + 4 + 6];
 
-/// The limit: writing the words of a command buffer's dispatches, again and again.
+/// The limit: writing the arguments of a command buffer's dispatches, `times` times.
 fn by_hand(memory: &mut [Words], times: usize) {
     for first in (0..times).step_by(memory.len()) {
         for dispatch in memory.iter_mut().take(times - first) {
@@ -169,7 +168,7 @@ mod peer {
                     for _ in 0..self.each.min(times - first) {
                         encoder.setComputePipelineState(&self.pipeline);
                         for (index, buffer) in self.buffers.iter().enumerate() {
-                            // SAFETY: the offset is inside, the index one that there is.
+                            // SAFETY: the offset is inside the buffer, and the kernel has the index.
                             unsafe { encoder.setBuffer_offset_atIndex(Some(buffer), 0, index) };
                         }
                         let bytes = NonNull::from(&BYTES).cast();

@@ -1,7 +1,7 @@
 //! Slice conversions, with a memory copy as the limit.
 //!
-//! A conversion of n elements reads and writes 6n bytes together; the copy beside it is one of 3n
-//! bytes, which reads and writes as many. `rounds` says how they are measured. In the package
+//! A conversion of n elements reads and writes 6n bytes in all, and so does the copy of 3n bytes that it is
+//! compared with. `rounds` says how they are measured. In the package
 //! `benches/peers` the crate `half` converts the same slices.
 
 use std::hint::black_box;

@@ -1,8 +1,8 @@
-//! What a launch costs in a stream and in a replayed graph, beside the same calls by hand.
+//! The cost of a launch in a stream and in a replayed graph, compared with the same calls without them.
 //!
-//! A launch has a pipeline, four buffers and sixteen bytes; eight of them may run side by side, and then there is a barrier.
-//! Times are of one launch, with `n` of them in a command buffer, which is thrown away. By hand: through [`Batch`]'s table and
-//! through [`Encoder`]'s messages, both without any check or tracking of conflicts.
+//! A launch has a pipeline, four buffers and sixteen bytes. Eight of them may run concurrently, and then there is a
+//! barrier. Times are of one launch, with `n` of them in a command buffer, which is discarded. Compared with: calls of
+//! [`Batch`] and of [`Encoder`], both without any check or tracking of conflicts.
 
 use aruminium::encoder::EncoderImps;
 use aruminium::infer::{
@@ -24,7 +24,7 @@ const SOURCE: &str = "
 const BYTES: [u8; 16] = [7; 16];
 const SIZE: (usize, usize, usize) = (32, 1, 1);
 const GRID: Grid = Grid::Threads { threads: SIZE, group: SIZE };
-/// How many launches run side by side.
+/// The number of launches that may run concurrently.
 const ABREAST: usize = 8;
 
 struct Bench {
@@ -34,11 +34,11 @@ struct Bench {
     kernel: Kernel,
     inputs: [Tensor; 3],
     outputs: Vec<Tensor>,
-    /// How many launches a command buffer has.
+    /// The number of launches in a command buffer.
     each: usize,
 }
 
-/// The calls of a command buffer, spelt for an `Encoder` and for a `Batch`.
+/// The calls of a command buffer, for an `Encoder` and for a `Batch`.
 macro_rules! by_hand {
     ($encoder:expr, $bench:expr, $count:expr) => {
         for number in 0..$count {
@@ -63,7 +63,7 @@ impl Bench {
         kernels.add("four", SOURCE);
         let queue = gpu.new_command_queue()?;
         let commands = queue.commands()?;
-        // SAFETY: the encoder is alive while it is asked.
+        // SAFETY: the encoder is alive during the call.
         let imps = unsafe { EncoderImps::resolve(commands.encoder()?.as_raw()) };
         let tensor = || Tensor::new(&gpu, DType::F32, &[32]);
         let inputs = [tensor()?, tensor()?, tensor()?];
@@ -91,7 +91,7 @@ impl Bench {
 
     fn by_batch(&self, times: usize) {
         self.encode(times, |encoder, count| {
-            // SAFETY: the work is thrown away.
+            // SAFETY: the work is discarded.
             let batch = unsafe { Batch::new(encoder, &self.imps) };
             let batch = batch.expect("the table of the encoder's class");
             by_hand!(batch, self, count);

@@ -1,7 +1,7 @@
-//! What it costs to make a buffer and to release it, by size, untouched and filled.
+//! The cost of making and releasing a buffer, by size, untouched and filled.
 //!
-//! Shared, private, with a copy of data, and wrapped around memory that is there. The limit is what the
-//! program's own allocator takes for as many zeroed bytes.
+//! Shared, private, with a copy of data, and wrapped around existing memory. The limit is the time of the program's
+//! own allocator for the same number of zeroed bytes.
 
 use aruminium::{Gpu, GpuError, ResourceOptions};
 use rounds::{compare, way};
@@ -12,12 +12,12 @@ use std::hint::black_box;
 mod objects;
 mod rounds;
 
-/// Memory that begins and ends at a page, as what is wrapped must. Apple's are of 16 KiB.
+/// Whole pages, as wrapped memory must be. Apple's pages have 16 KiB.
 struct Pages(*mut u8, Layout);
 
 impl Pages {
     fn new(bytes: usize) -> Self {
-        let layout = Layout::from_size_align(bytes, 16 << 10).expect("a layout that there is");
+        let layout = Layout::from_size_align(bytes, 16 << 10).expect("a valid layout");
         // SAFETY: no size here is zero.
         let start = unsafe { alloc_zeroed(layout) };
         if start.is_null() {
@@ -34,7 +34,7 @@ impl Drop for Pages {
     }
 }
 
-/// Made and released, nothing else.
+/// Made and released only.
 fn untouched(gpu: &Gpu, size: &str, bytes: usize) {
     let pages = Pages::new(bytes);
     let data = vec![1u8; bytes];
@@ -47,7 +47,7 @@ fn untouched(gpu: &Gpu, size: &str, bytes: usize) {
             way!("zeroed Vec", vec![0u8; bytes]),
             way!("shared", gpu.buffer(bytes).expect("a buffer")),
             way!("private", gpu.buffer_private(bytes).expect("a buffer")),
-            // SAFETY: the pages outlive the buffer, which nothing is done with.
+            // SAFETY: the pages outlive the buffer, which is not used.
             way!("wrapped", unsafe { gpu.buffer_wrap(pages.0.cast(), bytes) }.expect("a buffer")),
             way!("with data", gpu.buffer_with_data(&data).expect("a buffer")),
             #[cfg(all(target_vendor = "apple", feature = "peers"))]
@@ -56,7 +56,7 @@ fn untouched(gpu: &Gpu, size: &str, bytes: usize) {
     );
 }
 
-/// Every byte is written between.
+/// Every byte is written before the release.
 fn filled(gpu: &Gpu, size: &str, bytes: usize) {
     let shared = |options| {
         let buffer = gpu.buffer_with_options(bytes, options).expect("a buffer");
@@ -75,7 +75,7 @@ fn filled(gpu: &Gpu, size: &str, bytes: usize) {
         &mut [
             way!("zeroed Vec", vec()),
             way!("shared", shared(ResourceOptions::STORAGE_SHARED)),
-            way!("one that is kept", kept.write(|bytes| black_box(bytes).fill(1))),
+            way!("a reused buffer", kept.write(|bytes| black_box(bytes).fill(1))),
         ],
     );
 }
@@ -111,7 +111,7 @@ mod arenas {
     use std::hint::black_box;
     use std::sync::atomic::{AtomicU64, Ordering};
 
-    /// A lock-free step as small as can be: the limit for everything below.
+    /// The smallest possible lock-free step: the limit for everything below.
     #[inline(always)]
     fn exchange(word: &AtomicU64, step: u64) -> u64 {
         let mut now = word.load(Ordering::Relaxed);
@@ -124,7 +124,7 @@ mod arenas {
         }
     }
 
-    /// As many takes, after which the memory is empty again; it is emptied whenever it is full.
+    /// `n` takes; the memory is emptied whenever it is full, and at the end.
     macro_rules! takes {
         ($times:expr, $full:expr, $empty:expr, $take:expr) => {{
             let mut left: usize = $times;

@@ -1,4 +1,4 @@
-//! What one message costs: the limit is a call through a plain function pointer.
+//! The cost of one message; the limit is a call through a plain function pointer.
 //!
 //! Five ways to the same method, for none, one and three integers and for two `MTLSize`s: the
 //! function pointer, the IMP table, the declared message, `msg!`, and a send that looks its selector up
@@ -13,7 +13,7 @@ use std::hint::black_box;
 mod rounds;
 
 metal_class! {
-    /// An object whose methods do next to nothing.
+    /// An object whose methods do almost nothing.
     class Target: AruminiumBenchTarget, table, direct FastTarget<'a>;
 
     fn zero() -> usize = [zero];
@@ -69,8 +69,8 @@ fn target() -> Target {
     }
 }
 
-/// The ways, as functions of their own, so that each is measured with the same frame around
-/// it and can be found in the machine code.
+/// The ways, as functions of their own, so that each is measured with the same stack frame and can be found in
+/// the machine code.
 macro_rules! ways {
     (
         $pointer:ident $table:ident $message:ident $one_off:ident $looked_up:ident:

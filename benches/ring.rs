@@ -1,4 +1,4 @@
-//! Rings beside what they are made of: a call beside a dispatch, a batch beside single sends, tiles beside plain Rust.
+//! Rings compared with their parts: a call with a dispatch, a batch with single sends, tiles with plain Rust.
 
 use aruminium::ring::{Actor, Border, Halo, Launch, Reach, Ring, Topology};
 use aruminium::{Dispatch, Gpu, GpuError};
@@ -45,7 +45,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-/// From an idle ring to the reply.
+/// The time from a call of an idle ring to the reply.
 fn calls(gpu: &Gpu) -> Result<(), Box<dyn Error>> {
     let source = "kernel void one(device uint *x) { x[0] += 1; }";
     let pipeline = gpu.pipeline(&gpu.compile(source)?.function("one")?)?;

@@ -1,4 +1,4 @@
-//! A loop like that of a decoder: each step takes its memory from a frame, and none from the system.
+//! A loop like that of a decoder: each step takes its memory from a frame and allocates none from the system.
 //!
 //! `cargo run --release --features memory --example arena`
 
@@ -7,7 +7,7 @@ use aruminium::{Gpu, autorelease_pool};
 use std::alloc::{GlobalAlloc, System};
 use std::cell::Cell;
 
-/// Counts what this thread takes from the allocator.
+/// Counts this thread's allocations.
 struct Counting;
 
 thread_local! {
@@ -31,7 +31,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// How often the closure takes memory from the allocator, and what it returns.
+/// The number of the closure's allocations, and its result.
 fn counted<R>(work: impl FnOnce() -> R) -> (usize, R) {
     let before = TAKEN.get();
     let result = work();
@@ -51,7 +51,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pipeline = gpu.pipeline(&gpu.compile(LAYER)?.function("layer")?)?;
     let queue = gpu.new_command_queue()?;
 
-    // What lives as long as the model and the conversation.
+    // Memory that lives as long as the model and the conversation.
     let layout = Layout::new(WIDTH * 4, 1 << 16, STEPS * 4)?;
     let mut weights = layout.weights().slice::<f32>(WIDTH).ok_or("the weights do not fit")?;
     weights.view_mut().fill(0.5);
@@ -69,10 +69,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             Ok::<_, Box<dyn std::error::Error>>((x.offset(), y.offset(), x.len() + y.len()))
         });
         result?;
-        // The first steps make the lists that later ones use again.
+        // The first steps allocate lists that later ones use again.
         taken_for_memory += if step < 2 { 0 } else { taken };
 
-        // The same, with the kernel: what Metal itself takes for a command buffer is not the memory's.
+        // The same, with the kernel. Metal's own allocations for a command buffer are not counted.
         let frame = frames.next()?;
         let mut x = frame.slice::<f32>(WIDTH).ok_or("x does not fit")?;
         let y = frame.slice::<f32>(WIDTH).ok_or("y does not fit")?;

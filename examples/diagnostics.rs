@@ -1,5 +1,5 @@
-//! What the user of a faulty kernel sees: a source that does not compile, and a kernel that leaves
-//! its buffer.
+//! The reports about faulty kernels: a source that does not compile, and a kernel that reads past the end of its
+//! buffer.
 //!
 //! Run it with `cargo run --release --example diagnostics`.
 
@@ -62,14 +62,14 @@ fn main() -> Result<(), GpuError> {
         Ok(()) if cfg!(target_vendor = "apple") => {
             println!("this GPU reads past the end and reports nothing")
         }
-        Ok(()) => panic!("the last thread was not noticed"),
+        Ok(()) => panic!("the fault of the last thread was not reported"),
         Err(error) => {
             println!("{error}");
             assert!(error.to_string().contains("shift"), "the error does not name the kernel");
         }
     }
 
-    println!("--- and what comes after it runs");
+    println!("--- the next command buffer runs");
     let commands = queue.commands()?;
     let encoder = commands.encoder()?;
     encoder.bind(&pipeline);

@@ -15,7 +15,7 @@ use std::time::Instant;
 
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-/// The most tokens of a conversation, and candidates of a choice.
+/// The largest number of tokens of a conversation, and of candidates.
 const CONTEXT: usize = 2048;
 const CANDIDATES: usize = 40;
 
@@ -74,7 +74,7 @@ pub(crate) struct Model {
 pub(crate) struct Activations {
     tokens: Tensor,
     positions: Tensor,
-    /// The sum that each layer adds to, its norm, and what a layer adds.
+    /// The sum that each layer adds to, its norm, and the output of a layer.
     sum: Tensor,
     normal: Tensor,
     part: Tensor,
@@ -95,7 +95,7 @@ impl Model {
     pub(crate) fn new(gpu: &Gpu, file: &Gguf) -> Result<Self> {
         let config = Config::of(file)?;
         let mut shown = 0;
-        // SAFETY: this program does not change the file, and the user is asked not to.
+        // SAFETY: this program does not change the file, and its documentation asks users not to.
         let weights = unsafe {
             file.weights().map(gpu, |progress| {
                 let percent = (100.0 * progress.fraction()) as usize;
@@ -153,7 +153,7 @@ impl Model {
         })
     }
 
-    /// Records everything from tokens to the choice of the next one.
+    /// Records all launches from tokens to the choice of the next one.
     pub(crate) fn forward(
         &self,
         ops: &Ops,
@@ -169,7 +169,7 @@ impl Model {
         ops.lookup(stream, &a.tokens, self.weight("token_embd")?, &a.sum)?;
         for (layer, (keys, values)) in self.caches.iter().enumerate() {
             let weight = |name: &str| self.weight(&format!("blk.{layer}.{name}"));
-            // What the layer before computed is added to the sum on the way.
+            // The norm first adds the output of the previous layer to the sum.
             let first = Norm { epsilon, weight: Some(weight("attn_norm")?), ..Norm::default() };
             match layer {
                 0 => ops.norm(stream, &a.sum, &a.normal, first)?,
@@ -204,7 +204,7 @@ impl Model {
             ..Norm::default()
         };
         ops.norm(stream, &a.part, &a.normal, last)?;
-        // Only the last token has a successor to choose.
+        // Only the successor of the last token is chosen.
         let row = a.normal.narrow(0, tokens - 1..tokens)?;
         ops.linear(stream, &row, self.output()?, &a.logits, linear)?;
         ops.top(stream, &a.logits, &a.best_tokens, Some(&a.best))?;
@@ -225,7 +225,7 @@ impl Vocabulary {
         Some(Self { tokens: tokens.to_vec(), end })
     }
 
-    /// The longest tokens that the text consists of: not always those of training, but the same text.
+    /// Splits a text into the longest possible tokens: not always those of the training, but of the same text.
     fn encode(&self, text: &str) -> Vec<i32> {
         let by_text: BTreeMap<&str, i32> =
             self.tokens.iter().map(|token| &token[..]).zip(0..).collect();
@@ -238,7 +238,7 @@ impl Vocabulary {
             let end = longest.unwrap_or(first.len_utf8());
             match longest {
                 Some(end) => tokens.push(by_text[&rest[..end]]),
-                // By the tokens of single bytes; what has none is left out.
+                // Falls back to tokens of single bytes, and omits bytes that have none.
                 None => tokens.extend(
                     rest[..end].bytes().filter_map(|b| by_text.get(&format!("<0x{b:02X}>")[..])),
                 ),
@@ -388,7 +388,7 @@ fn run(gpu: &Gpu, queue: &Queue, file: &Gguf, prompt: &str, count: usize) -> Res
         token = step.chosen.read::<i32>()?[0];
         made += 1;
         if made == 1 {
-            // The first step compiles what the prompt did not use.
+            // The first step compiles kernels that the prompt did not use.
             start = Instant::now();
         }
     }

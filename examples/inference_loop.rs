@@ -1,9 +1,9 @@
-//! A small decoder: the same chain of kernels for every token, as an inference engine runs it.
+//! A small decoder: the same chain of kernels for every token, as in an inference engine.
 //!
 //! Each step is a norm, a projection to query, key and value, a rotation by position, attention over
 //! the cache, an output projection with the residual, and a feed-forward layer with its own. The
-//! chain is run three ways: a command buffer a kernel, a command buffer a step, and pipelined; all
-//! three results equal the CPU's.
+//! chain is run in three ways: a command buffer for each kernel, one for each step, and pipelined. The results of all
+//! three equal the CPU's.
 //!
 //! Run it with `cargo run --release --example inference_loop`.
 
@@ -98,7 +98,7 @@ const SOURCE: &str = "
     }
 ";
 
-/// A weight, from its place: a spread of values that keeps the numbers tame.
+/// A weight from its indices: small values of both signs, so that activations stay small.
 fn weight(matrix: usize, row: usize, column: usize) -> f32 {
     let mixed = (row * 31 + column * 17 + matrix * 101).wrapping_mul(2_654_435_761) >> 7;
     ((mixed % 2001) as f32 / 1000.0 - 1.0) * 0.15
@@ -119,7 +119,7 @@ struct Model {
     attend: Pipeline,
     add: Pipeline,
     weights: Vec<Buffer>,
-    /// What goes in, a row a token; what comes out is left in its place.
+    /// The inputs, a row for each token, which the outputs replace.
     x: Buffer,
     keys: Buffer,
     values: Buffer,
@@ -271,7 +271,7 @@ mod reference {
         out
     }
 
-    /// What every token comes out as.
+    /// The outputs of all tokens.
     pub(crate) fn run() -> Vec<f32> {
         let (mut cache, mut out) = (Vec::new(), Vec::new());
         for token in 0..TOKENS {
@@ -290,7 +290,7 @@ mod reference {
     }
 }
 
-/// Runs all tokens by one way, and checks and times them.
+/// Runs all tokens in one way, and checks and times them.
 fn measure(
     name: &str,
     model: &Model,

@@ -22,7 +22,7 @@ const SOURCE: &str = "
         c[at.y * n + at.x] = sum;
     }
 
-    // Each threadgroup makes one tile of the result; what it reads, it reads once.
+    // Each threadgroup computes one tile of the result, and reads each element once.
     kernel void tiled(device float *c [[buffer(0)]],
                       device const float *a [[buffer(1)]],
                       device const float *b [[buffer(2)]],

@@ -1,13 +1,13 @@
-//! Adding Objective-C methods that the crate lacks, as a user of the crate does it: one line each.
+//! Adds Objective-C methods that the crate lacks, as a user of the crate would: one line each.
 //!
 //! Run it with `cargo run --example new_method`; it needs no Mac.
 
 use aruminium::foundation::NSString;
 use aruminium::{imp_table, metal_class, msg};
 
-// Methods for a class that the crate wraps already: a trait, a line a method.
+// Methods for a class that the crate wraps already: a trait with a line for each method.
 metal_class! {
-    /// What else strings can do.
+    /// More methods of strings.
     pub trait StringExt for NSString;
 
     /// The text in capital letters.
@@ -18,23 +18,23 @@ metal_class! {
     fn appending(other: &NSString) -> NSString = [stringByAppendingString:];
 }
 
-// A whole class. `table` also makes `NumberImps`, the functions of the class found once, and
+// A whole class. `table` also makes `NumberImps`, the functions of the class, looked up once, and
 // `direct` makes `FastNumber`, which calls them without `objc_msgSend`.
 metal_class! {
-    /// A number in a box, asked in a hot loop.
+    /// A number object, whose methods are called in a hot loop.
     pub class Number: NSNumber, table, direct FastNumber<'a>;
 
-    /// The number in the box.
+    /// The number.
     pub fn value() -> f64 = [doubleValue];
     /// The number as text.
     pub fn text() -> String = [stringValue];
-    /// Whether two boxes hold the same number.
+    /// Whether two objects have the same number.
     pub fn same(other: &Number) -> bool = [isEqualToNumber:];
 }
 
-// Where the objects come from: a method of the class itself.
+// The objects are made by a method of the class itself.
 metal_class! {
-    /// Boxes numbers.
+    /// Makes number objects.
     class Boxes: NSNumber;
 
     fn boxed(value: f64) -> Number = class [numberWithDouble:];
@@ -42,7 +42,7 @@ metal_class! {
 
 // A table alone, for objects that need no type of their own.
 imp_table! {
-    /// What a parser asks of a text.
+    /// The methods that a parser of texts calls.
     table TextImps: NSString;
     fn length() -> usize = [length];
     fn unit(index: usize) -> u16 = [characterAtIndex:];

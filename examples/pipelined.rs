@@ -1,4 +1,4 @@
-//! Encoding batch N while batch N − 1 runs, against waiting for each.
+//! Encodes batch N while batch N − 1 runs, and compares the time with waiting for each batch.
 //!
 //! Run it with `cargo run --release --example pipelined`.
 
@@ -32,7 +32,7 @@ fn encode(batch: &Batch<'_>, pipeline: &Pipeline, buffer: &Buffer) {
     }
 }
 
-/// What one element becomes, by the same operations on the CPU.
+/// The expected value of each element, by the same operations on the CPU.
 fn expected() -> f32 {
     let mut v = 1.0f32;
     for _ in 0..BATCHES {

@@ -1,4 +1,4 @@
-//! Data that only the GPU reaches: copied in, worked on by two kernels, copied out.
+//! Data that only the GPU can access: copied in, processed by two kernels, copied out.
 //!
 //! Run it with `cargo run --release --example private_buffers`.
 
@@ -53,7 +53,7 @@ fn main() -> Result<(), GpuError> {
         assert!(matches!(refused, GpuError::BufferAccess(_)));
     }
 
-    // One command buffer: in, two kernels, out.
+    // One command buffer: the copy in, two kernels, the copy out.
     let queue = gpu.new_command_queue()?;
     let commands = queue.commands()?;
     let copier = commands.copier()?;

@@ -124,7 +124,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let expected = (0..STEPS).fold(first(), |plate, _| step(&plate));
     let found = from.read();
     assert!(found.iter().zip(&expected).all(|(one, other)| one.to_bits() == other.to_bits()));
-    println!("every bit is that of one array");
+    println!("the result equals that of one array in every bit");
 
     let pixels: Vec<u8> =
         found.iter().map(|heat| ((heat - EDGE) * 255.0 / (100.0 - EDGE)) as u8).collect();

@@ -7,7 +7,7 @@ use aruminium::ring::{Launch, Ring, RingError};
 use std::time::{Duration, Instant};
 
 aruminium::message! {
-    /// A ball, and how often it is still to be returned.
+    /// A ball, and the number of hits left.
     struct Ball { left: u32 }
     struct Player { hits: u32 }
 }

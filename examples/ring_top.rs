@@ -1,4 +1,4 @@
-//! A table of what actors do, and a trace of it for Chrome or Perfetto.
+//! A table of the statistics of actors, and a trace for Chrome or Perfetto.
 //!
 //! `cargo run --release --features ring --example ring_top [trace.json]`
 

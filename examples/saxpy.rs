@@ -16,7 +16,7 @@ const SOURCE: &str = "
     }
 ";
 
-/// No multiple of a threadgroup, on purpose.
+/// Not a multiple of the threadgroup's size, on purpose.
 const COUNT: usize = 1_000_003;
 
 fn main() -> Result<(), GpuError> {

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
 
 const VALUES: usize = 1024;
-/// Where the values begin: before them is a flag.
+/// The offset of the values, which follow a flag.
 const START: usize = 4096;
 
 const SQUARES: &str = "
@@ -26,11 +26,11 @@ fn write() -> Result<(), Box<dyn std::error::Error>> {
     let pipeline = gpu.pipeline(&gpu.compile(SQUARES)?.function("squares")?)?;
     let shared = Shared::open(START + VALUES * 4)?;
 
-    // The child gets the memory before there is anything in it.
+    // The child gets the memory before it has contents.
     let mut command = Command::new(std::env::current_exe()?);
     let mut child = command.arg(shared.id().to_string()).stdin(sent(&shared)?).spawn()?;
 
-    // SAFETY: the child only reads, and only what the flag says is there.
+    // SAFETY: the child only reads, and only after the flag says that the values are written.
     let buffer = unsafe { gpu.wrap_shared(&shared)? };
     let commands = gpu.new_command_queue()?.commands()?;
     let encoder = commands.encoder()?;

@@ -12,12 +12,12 @@ pub(crate) enum Set {
     Avx512,
     #[cfg(target_arch = "x86_64")]
     Avx2,
-    /// Arrays, which the compiler makes vectors of.
+    /// Arrays, which the compiler turns into vectors.
     Portable,
 }
 
 impl Set {
-    /// The set that the device's name says kernels are run by, so that `ARUMINIUM_ISA` limits both.
+    /// The instruction set in the device's name, so that `ARUMINIUM_ISA` limits both.
     pub(crate) fn of(device: &str) -> Self {
         #[cfg(target_arch = "x86_64")]
         {
@@ -59,7 +59,7 @@ macro_rules! by_set {
 by_set! {
     /// `y = a x + y`.
     fn saxpy(a: f32, x: &[f32], y: &mut [f32]);
-    /// Rows of a product of square matrices, from element `at` on: the sums of a row's elements side by side.
+    /// Rows of a product of square matrices, from element `at` on: vectors hold the sums of adjacent elements.
     fn multiply(left: &[f32], right: &[f32], side: usize, at: usize, out: &mut [f32]);
     /// The same by tiles of 16 by 16, of which all sums are in registers.
     fn multiply_tiles(left: &[f32], right: &[f32], side: usize, at: usize, out: &mut [f32]);
@@ -69,8 +69,8 @@ by_set! {
     fn sums(words: &[u32], out: &mut [u32]);
 }
 
-/// Counts words by their highest byte. Equal words in a row are counted in different bins, as each addition would wait
-/// for the one before.
+/// Counts words by their highest byte. Equal words in a row are counted in different bins, since each addition would
+/// otherwise wait for the one before.
 pub(crate) fn count(words: &[u32], bins: &mut [u32; 256]) {
     let mut parts = [[0u32; 256]; 4];
     let (chunks, rest) = words.as_chunks::<4>();
@@ -91,7 +91,7 @@ const TILE: usize = 16;
 /// The loops, over the operations of one instruction set: `Floats` and `Words` are vectors of `LANES`, `Lanes` a set of lanes.
 macro_rules! loops {
     ($(#[$features:meta])* rows $rows:literal) => {
-        /// Vectors that are worked on at the same time, where one would wait for the operation before.
+        /// The number of vectors that are computed at the same time, so that none waits for its previous operation.
         const SIDE_BY_SIDE: usize = 4;
 
         $(#[$features])*
@@ -339,7 +339,7 @@ mod portable {
         from_fn(|lane| a[lane] * b[lane])
     }
     fn fma(a: Floats, b: Floats, c: Floats) -> Floats {
-        // Where the target has no instruction for it, a call would be slower; the products of the benchmarks are exact.
+        // Not `mul_add`, which is a slow call where the target has no instruction. The benchmarks' products are exact.
         from_fn(|lane| a[lane] * b[lane] + c[lane])
     }
     fn no_words() -> Words {

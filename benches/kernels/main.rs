@@ -1,8 +1,9 @@
-//! What kernels cost, beside their limit and plain Rust on one core and on all cores, and what it costs to compile them.
+//! The time of kernels, compared with their limit and with plain Rust on one core and on all cores, and the time to
+//! compile them.
 //!
-//! A kernel's time is from submitting its command buffer to the end of waiting for it. Each result
-//! is checked against plain Rust's before anything is measured. `ARUMINIUM_BENCH_OPENCL=1` puts the same
-//! kernels in OpenCL beside them, where a driver is installed.
+//! A kernel's time is from submitting its command buffer to the end of waiting for it. Each result is checked
+//! against plain Rust's before anything is measured. `ARUMINIUM_BENCH_OPENCL=1` adds the same kernels in OpenCL,
+//! where a driver is installed.
 
 use aruminium::{Gpu, GpuError};
 use opencl::OpenCl;

@@ -36,7 +36,7 @@ const ELEMENTS: usize = 16 << 20;
 const SIDE: usize = 512;
 const PICTURE: usize = 1024;
 
-/// From the text of a kernel to what can be launched.
+/// Compiles a kernel's text to a pipeline.
 fn runnable(gpu: &Gpu, source: &Source) -> Result<Pipeline, GpuError> {
     gpu.pipeline(&gpu.compile(source.metal)?.function(source.name)?)
 }
@@ -97,7 +97,7 @@ pub(crate) fn measure(place: &Place<'_>) -> Result<(), GpuError> {
             Argument::Bytes(&[0; 4]),
         ]
     };
-    // The measured a is 0, with which a limit that does nothing would pass.
+    // The measured `a` is 0, and a limit that does nothing would pass that check.
     let mut three = [1.0; 37];
     set.saxpy(2.0, &[1.0; 37], &mut three);
     assert!(three == [3.0; 37], "saxpy: the limit is wrong");
@@ -184,7 +184,7 @@ pub(crate) fn measure(place: &Place<'_>) -> Result<(), GpuError> {
         }
     };
     place.beside(
-        "mandelbrot 1024², 256 turns",
+        "mandelbrot 1024², 256 iterations",
         &kernel(place, &MANDELBROT, &bind, arguments, ((PICTURE, PICTURE, 1), (16, 16, 1)))?,
         || picture.read_as(<[u32]>::to_vec),
         Some(&mut |out| in_parts(out, PICTURE, |at, out| set.mandelbrot(PICTURE, at, out))),
@@ -218,7 +218,7 @@ pub(crate) fn measure(place: &Place<'_>) -> Result<(), GpuError> {
         |out| on_all_cores(out, 1, sum),
     );
 
-    // Counts go on from run to run, so the check is of the first only.
+    // Counts add up from run to run, so only the first run is checked.
     let bins = place.gpu.buffer(256 * 4)?;
     let bind = |encoder: &Encoder| {
         encoder.bind_buffer(&bins, 0, 0);

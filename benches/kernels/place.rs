@@ -1,4 +1,4 @@
-//! Where kernels are made and measured: a kernel with what is bound to it, its peer in OpenCL, and the same in Rust.
+//! Makes and measures kernels: a kernel with its arguments, its peer in OpenCL, and the same work in Rust.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -10,10 +10,10 @@ use crate::rounds::{Way, compare, way};
 /// Threads along x, y and z.
 pub(crate) type Size = (usize, usize, usize);
 
-/// Work at the limit of the machine, which fills a slice.
+/// The limit: code that fills a slice as fast as the machine can.
 type Limit<'a, T> = &'a mut dyn FnMut(&mut [T]);
 
-/// One kernel with all that is bound to it, and the threads that it runs.
+/// A kernel with its arguments and its threads.
 pub(crate) struct Kernel<'a> {
     queue: &'a Queue,
     pipeline: Pipeline,
@@ -37,7 +37,7 @@ impl Kernel<'_> {
     }
 }
 
-/// Where kernels are made.
+/// The devices on which kernels are made.
 pub(crate) struct Place<'a> {
     pub(crate) gpu: &'a Gpu,
     pub(crate) queue: &'a Queue,
@@ -45,8 +45,8 @@ pub(crate) struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    /// A kernel and its peer, of which name and source are given, with their grids and threadgroups; `arguments`
-    /// makes those of the peer, the first of them its result.
+    /// A kernel and its peer, given by name and source, with their grids and threadgroups; `arguments` makes the peer's
+    /// arguments, of which the first is its result.
     pub(crate) fn kernel(
         &self,
         (pipeline, grid, group): (Pipeline, Size, Size),
@@ -71,8 +71,8 @@ impl<'a> Place<'a> {
         Ok(buffer)
     }
 
-    /// Measures a kernel beside the same work in Rust on one core and on all of them, which fill slices, and
-    /// beside its limit, which fills a slice that has what the kernel's result had before.
+    /// Measures a kernel, the same work in Rust on one core and on all cores, which fill slices, and the limit, which fills
+    /// a slice with the previous contents of the kernel's result.
     pub(crate) fn beside<T: Copy + Default + PartialEq + std::fmt::Debug>(
         &self,
         title: &str,
@@ -115,7 +115,7 @@ impl<'a> Place<'a> {
     }
 }
 
-/// Numbers of which sums of products are exact, so that it does not matter how they are added up.
+/// Numbers whose sums of products are exact, so that the order of additions does not matter.
 pub(crate) fn floats(count: usize) -> Vec<f32> {
     (0..count).map(|i| ((i * 37) % 101) as f32 / 16.0).collect()
 }
@@ -133,7 +133,7 @@ pub(crate) fn multiply(left: &[f32], right: &[f32], side: usize, at: usize, out:
     }
 }
 
-/// Splits the output over all cores; each part knows where it begins.
+/// Splits the output over all cores; `work` gets the start of its part.
 pub(crate) fn on_all_cores<T: Send>(
     out: &mut [T],
     unit: usize,
@@ -148,8 +148,8 @@ pub(crate) fn on_all_cores<T: Send>(
     });
 }
 
-/// Splits the output into more parts than cores, which take the next one when they are done; each part knows where it
-/// begins. The parts are whole units.
+/// Splits the output into more parts than cores, which take the next part when they are done; `work` gets the start of
+/// its part. Parts are whole units.
 pub(crate) fn in_parts<T: Send>(out: &mut [T], unit: usize, work: impl Fn(usize, &mut [T]) + Sync) {
     const PARTS: usize = 16;
     let part = part_of(out.len(), unit).div_ceil(PARTS).next_multiple_of(unit);
@@ -167,7 +167,7 @@ pub(crate) fn in_parts<T: Send>(out: &mut [T], unit: usize, work: impl Fn(usize,
     });
 }
 
-/// How many of the elements each core gets, in whole units.
+/// The number of elements for each core, in whole units.
 pub(crate) fn part_of(elements: usize, unit: usize) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     elements.div_ceil(cores).next_multiple_of(unit)

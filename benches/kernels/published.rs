@@ -16,7 +16,7 @@ const LONG: usize = 4096;
 /// Weights of a quantised block, which begins with a half, the scale of them all.
 const WEIGHTS: usize = 32;
 
-/// A format of quantised blocks, and how ggml's program launches its product with a vector.
+/// A format of quantised blocks, and the launch of its product with a vector in ggml's program.
 struct Format {
     name: &'static str,
     opencl: &'static str,
@@ -50,13 +50,13 @@ const FORMATS: [Format; 2] = [
     },
 ];
 
-/// Measures all of them, or says why they cannot be had.
+/// Measures all of them, or prints why they are not available.
 pub(crate) fn measure(place: &Place<'_>) -> Result<(), GpuError> {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kernels/Cargo.toml");
     let registry = match Registry::open(manifest) {
         Ok(registry) => registry,
         Err(error) => {
-            println!("\nwithout the kernels that others published: {error}");
+            println!("\nthe published kernels are not available: {error}");
             return Ok(());
         }
     };
@@ -160,7 +160,7 @@ fn gemm_f16(place: &Place<'_>, library: &ShaderLib) -> Result<(), GpuError> {
         let sides = [result, cl.memory(&halves), cl.memory(&halves)].map(Argument::Memory);
         sides.into_iter().chain([Argument::Bytes(&side)]).collect()
     };
-    // In floats, and back.
+    // Computed in `f32` and converted back.
     let product = |at: usize, out: &mut [u16]| {
         let mut wide = vec![0.0; halves.len()];
         cast_f16_f32(&mut wide, &halves);

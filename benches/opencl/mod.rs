@@ -1,7 +1,7 @@
 //! OpenCL, the peer of the kernels: loaded at run time, if `ARUMINIUM_BENCH_OPENCL` is set and
 //! a driver is installed.
 //!
-//! `libOpenCL` is opened by name, so that nothing has to be there to build the benches.
+//! `libOpenCL` is opened by name, so that the benchmarks build without it.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
 use std::mem::{size_of, size_of_val, transmute};
@@ -76,7 +76,7 @@ api! {
     clFinish(Object) -> Status;
 }
 
-/// A device with a queue. What it makes lasts as long as the program.
+/// A device with a queue. Its objects live as long as the program.
 pub(crate) struct OpenCl {
     api: Api,
     device: Object,
@@ -91,7 +91,7 @@ pub(crate) struct Memory {
     bytes: usize,
 }
 
-/// What a kernel is bound to.
+/// An argument of a kernel.
 pub(crate) enum Argument<'a> {
     Memory(Memory),
     Bytes(&'a [u8]),
@@ -157,7 +157,7 @@ impl OpenCl {
         Memory { object, bytes }
     }
 
-    /// What memory holds.
+    /// The contents of memory.
     pub(crate) fn read<T: Copy + Default>(&self, memory: Memory) -> Vec<T> {
         let mut values = vec![T::default(); memory.bytes / size_of::<T>()];
         // SAFETY: the values have as many bytes, and the call returns when they are written.

@@ -1,8 +1,8 @@
-//! Comparing ways to do the same work, on machines that do other work too.
+//! Compares ways to do the same work, on machines with other load.
 //!
 //! The ways take turns, round by round, so that other load on the machine affects all of them.
-//! A way's time is the median over the rounds; its ratio is the median of its ratios to the first
-//! way within a round: the limit, that the others are compared with.
+//! A way's time is the median over the rounds; its ratio is the median of its ratios within a round to the first
+//! way, which is the limit.
 //!
 //! `cargo bench --bench NAME -- TEXT` measures the groups whose titles have the text in them.
 //! Without a text, the results are recorded for the `summary`.
@@ -16,8 +16,8 @@ use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long a turn takes at least: less than the scheduler's time slice, so that most turns are not
-/// interrupted on a busy machine either.
+/// The minimum length of a turn: less than the scheduler's time slice, so that most turns are not interrupted even on a
+/// busy machine.
 const TURN: Duration = Duration::from_micros(500);
 /// The number of rounds: until `PATIENCE` is over, but within these bounds.
 const ROUNDS: RangeInclusive<usize> = 15..=101;
@@ -110,7 +110,7 @@ fn record(rows: &[Row]) -> io::Result<()> {
     rows.iter().try_for_each(|row| writeln!(file, "{row}"))
 }
 
-/// How many repetitions fill a way's turn; finding the number also warms up.
+/// The number of repetitions that fill a way's turn. Finding it also warms up.
 fn times_in_a_turn(way: &mut Way<'_>) -> usize {
     let mut times = 1;
     while turn(way, times) < TURN {

@@ -14,7 +14,7 @@ pub(crate) struct Row {
     pub(crate) high: Nanoseconds,
     /// The time over that of the group's first way.
     pub(crate) ratio: Ratio,
-    /// How much work it is, in thousands of millions of elements a second, where that is counted.
+    /// The speed in 10⁹ elements per second, where elements are counted.
     pub(crate) speed: Option<f64>,
 }
 

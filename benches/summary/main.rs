@@ -1,7 +1,7 @@
 //! All results at a glance: tables in Markdown and two charts, from the latest results of each benchmark.
 //!
-//! `cargo bench` runs its targets in the order of their names, which has this one last. They are under
-//! `target/benchmarks`; `cargo bench --bench summary -- --publish` writes them into `specs/` too.
+//! `cargo bench` runs its targets in the order of their names, so this one is last. The results are under
+//! `target/benchmarks`; `cargo bench --bench summary -- --publish` also writes them into `specs/`.
 
 mod chart;
 mod machine;

@@ -1,4 +1,4 @@
-//! A kernel that does next to nothing, and all that a dispatch of it needs.
+//! A kernel that does almost nothing, and everything that a dispatch of it needs.
 
 use aruminium::{Buffer, Gpu, GpuError, Pipeline, Queue};
 
@@ -16,7 +16,7 @@ const SOURCE: &str = "
 /// One SIMD-group.
 pub(crate) const GRID: (usize, usize, usize) = (32, 1, 1);
 
-/// What is bound.
+/// The device, the queue, and the arguments of the kernel.
 pub(crate) struct Tiny {
     pub(crate) gpu: Gpu,
     pub(crate) queue: Queue,
@@ -34,7 +34,7 @@ impl Tiny {
     }
 }
 
-/// What one dispatch is, spelt for an `Encoder` and for a `Batch`.
+/// The calls of one dispatch, for an `Encoder` and for a `Batch`.
 macro_rules! one_dispatch {
     ($encoder:expr, $tiny:expr) => {{
         $encoder.bind(&$tiny.pipeline);
