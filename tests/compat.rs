@@ -152,7 +152,7 @@ fn one_dispatch() -> Result<(), GpuError> {
 }
 
 #[test]
-fn unretained_ways() -> Result<(), GpuError> {
+fn unretained_command_buffers() -> Result<(), GpuError> {
     let Setup { device: _device, queue, pipeline, x, y } = setup()?;
     let encode = |enc: &Encoder| {
         enc.bind(&pipeline);

@@ -116,7 +116,7 @@ fn public_items_have_examples() {
 }
 
 #[test]
-fn items_are_told_from_other_lines() {
+fn items_are_distinguished_from_other_lines() {
     assert_eq!(public_item("pub fn wait(self) {"), Some("wait"));
     assert_eq!(public_item("pub unsafe fn batch("), Some("batch"));
     assert_eq!(public_item("pub class Gpu: MTLDevice;"), Some("Gpu"));

@@ -42,7 +42,7 @@ fn a_shared_buffer_is_memory_of_both() {
 }
 
 #[test]
-fn contents_stay_where_they_are() {
+fn the_address_of_contents_is_constant() {
     let gpu = Gpu::open().unwrap();
     let buffer = gpu.buffer(64).unwrap();
     let contents = buffer.contents();

@@ -155,7 +155,7 @@ const FILL: &str =
     uint i [[thread_position_in_grid]]) { out[i] = value; }";
 
 #[test]
-fn a_capture_records_what_ran() {
+fn a_capture_records_the_commands_that_ran() {
     let output = Output::new("what ran");
     let rig = Rig::new();
     let (fill, out) = (rig.kernel(FILL), rig.gpu.buffer(64 * 4).unwrap());
@@ -308,7 +308,7 @@ fn a_capture_needs_a_new_file_and_the_one_before_to_end() {
 }
 
 #[test]
-fn what_has_begun_is_captured_to_its_end() {
+fn command_buffers_of_a_capture_are_recorded_after_it_stops() {
     let output = Output::new("to its end");
     let rig = Rig::new();
     let (reached, gate) = (rig.gpu.shared_event().unwrap(), rig.gpu.shared_event().unwrap());
@@ -380,7 +380,7 @@ metal_class! {
 }
 
 #[test]
-fn a_scope_says_when_the_capture_begins_and_ends() {
+fn a_scope_begins_and_ends_a_capture() {
     let output = Output::new("scope");
     let rig = Rig::new();
     let run = |label: &str| {

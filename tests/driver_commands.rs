@@ -25,7 +25,7 @@ fn first(buffer: &Buffer) -> u32 {
 }
 
 #[test]
-fn five_ways_lead_to_a_command_buffer() {
+fn five_methods_return_a_command_buffer() {
     let rig = Rig::new();
     let pipeline = rig.kernel(ADD_ONE);
     let buffer = rig.gpu.buffer(16).unwrap();
@@ -50,7 +50,7 @@ fn five_ways_lead_to_a_command_buffer() {
 }
 
 #[test]
-fn four_ways_lead_to_an_encoder() {
+fn four_methods_return_an_encoder() {
     let rig = Rig::new();
     let pipeline = rig.kernel(ADD_ONE);
     let buffer = rig.gpu.buffer(16).unwrap();
@@ -89,7 +89,7 @@ fn encoders_of_one_command_buffer_follow_each_other() {
 }
 
 #[test]
-fn a_status_goes_from_one_to_the_next() {
+fn the_status_advances_in_order() {
     let rig = Rig::new();
     let gate = rig.gpu.shared_event().unwrap();
     let commands = rig.queue.commands().unwrap();
@@ -111,7 +111,7 @@ fn a_status_goes_from_one_to_the_next() {
 }
 
 #[test]
-fn submitting_does_not_wait_and_waiting_does() {
+fn submit_returns_at_once_and_wait_waits() {
     let rig = Rig::new();
     let pipeline = rig.kernel(ADD_ONE);
     let buffer = rig.gpu.buffer(16).unwrap();
@@ -128,7 +128,7 @@ fn submitting_does_not_wait_and_waiting_does() {
 }
 
 #[test]
-fn what_is_enqueued_first_runs_first() {
+fn command_buffers_run_in_the_order_of_enqueue() {
     let rig = Rig::new();
     let set = rig.kernel("kernel void set(device uint *x, constant uint &v) { x[0] = v; }");
     let buffer = rig.gpu.buffer(16).unwrap();
@@ -209,7 +209,7 @@ fn handlers_are_called_once_each() {
 }
 
 #[test]
-fn a_handler_is_dropped_when_it_was_called() {
+fn a_handler_is_dropped_after_its_call() {
     let rig = Rig::new();
     let held = Arc::new(AtomicUsize::new(0));
     let weak = Arc::downgrade(&held);
@@ -232,7 +232,7 @@ fn a_handler_is_dropped_when_it_was_called() {
 }
 
 #[test]
-fn an_encoder_dropped_unfinished_is_ended() {
+fn dropping_an_encoder_ends_it() {
     let rig = Rig::new();
     let pipeline = rig.kernel(ADD_ONE);
     let buffer = rig.gpu.buffer(16).unwrap();
@@ -251,7 +251,7 @@ fn an_encoder_dropped_unfinished_is_ended() {
 }
 
 #[test]
-fn finishing_twice_is_finishing_once() {
+fn finishing_an_encoder_twice_is_allowed() {
     let rig = Rig::new();
     let pipeline = rig.kernel(ADD_ONE);
     let buffer = rig.gpu.buffer(16).unwrap();
@@ -321,7 +321,7 @@ fn an_empty_command_buffer_completes() {
 /// The first thing that a user sees when something is wrong: the message of the command buffer's error.
 #[test]
 #[cfg(not(target_vendor = "apple"))] // On Apple's systems it takes a fault of the hardware.
-fn a_failed_command_buffer_says_why() {
+fn a_failed_command_buffer_returns_the_reason() {
     let rig = Rig::new();
     let pipeline = rig.kernel(ADD_ONE);
     let commands = rig.queue.commands().unwrap();

@@ -28,7 +28,7 @@ fn memory_is_unified_where_cpu_and_gpu_are_one() {
 }
 
 #[test]
-fn the_longest_buffer_is_what_it_says() {
+fn the_longest_buffer_can_be_made() {
     let gpu = Gpu::open().unwrap();
     let longest = gpu.max_buffer_length();
     assert!(longest >= 1 << 28, "{longest}");
@@ -39,7 +39,7 @@ fn the_longest_buffer_is_what_it_says() {
 }
 
 #[test]
-fn the_working_set_is_of_a_sensible_size() {
+fn the_working_set_has_a_plausible_size() {
     let bytes = Gpu::open().unwrap().recommended_max_working_set_size();
     assert!((1 << 26..1 << 50).contains(&bytes), "{bytes}");
 }
@@ -65,7 +65,7 @@ fn threadgroups_have_a_largest_size() {
 }
 
 #[test]
-fn what_is_allocated_is_counted() {
+fn allocated_buffers_are_counted() {
     const LARGE: usize = 256 << 20;
     let gpu = Gpu::open().unwrap();
     let before = gpu.current_allocated_size();
@@ -84,7 +84,7 @@ fn families_are_supported_or_not() {
 }
 
 #[test]
-fn what_kind_of_device_it_is() {
+fn the_kind_of_device_is_reported() {
     let gpu = Gpu::open().unwrap();
     // A removable device is never the one that shares the CPU's memory.
     assert!(!(gpu.is_removable() && gpu.has_unified_memory()));
@@ -190,7 +190,7 @@ fn placement_heaps_use_the_given_offsets() {
 }
 
 #[test]
-fn residency_sets_know_what_is_in_them() {
+fn residency_sets_list_their_members() {
     let rig = Rig::new();
     let descriptor = ResidencySetDescriptor::new();
     descriptor.set_initial_capacity(4);
@@ -222,7 +222,7 @@ fn residency_sets_know_what_is_in_them() {
 }
 
 #[test]
-fn a_capture_starts_or_says_why_not() {
+fn a_capture_starts_or_returns_the_reason() {
     let rig = Rig::new();
     let capture = Capture::shared();
     assert!(!capture.is_capturing());

@@ -122,7 +122,7 @@ fn places(rig: &Rig, size: [u32; 3], record: impl FnOnce(&Encoder)) -> bool {
 }
 
 #[test]
-fn a_grid_needs_no_whole_groups() {
+fn a_grid_may_end_in_partial_threadgroups() {
     let rig = Rig::new();
     assert!(places(&rig, [37, 5, 3], |encoder| encoder.launch((37, 5, 3), (16, 2, 2))));
     assert!(places(&rig, [1, 1, 1], |encoder| encoder.launch((1, 1, 1), (32, 1, 1))));
@@ -131,14 +131,14 @@ fn a_grid_needs_no_whole_groups() {
 }
 
 #[test]
-fn groups_are_counted_out() {
+fn whole_threadgroups_are_launched() {
     let rig = Rig::new();
     assert!(places(&rig, [37, 5, 3], |encoder| encoder.launch_groups((3, 3, 2), (16, 2, 2))));
     assert!(!places(&rig, [37, 5, 3], |encoder| encoder.launch_groups((2, 3, 2), (16, 2, 2))));
 }
 
 #[test]
-fn a_buffer_says_how_many_groups() {
+fn indirect_launches_read_their_size_from_a_buffer() {
     let rig = Rig::new();
     let counts: Vec<u8> = [9u32, 3, 3, 2].into_iter().flat_map(u32::to_ne_bytes).collect();
     let counts = rig.gpu.buffer_with_data(&counts).unwrap();
@@ -233,7 +233,7 @@ fn a_batch_is_many_launches_in_order() {
 }
 
 #[test]
-fn a_batch_has_what_an_encoder_has() {
+fn a_batch_has_the_methods_of_an_encoder() {
     let rig = Rig::new();
     let dispatch = Dispatch::new(&rig.queue);
     let pipeline = rig.kernel(PLACES);
@@ -255,7 +255,7 @@ fn a_batch_has_what_an_encoder_has() {
 }
 
 #[test]
-fn a_future_is_waited_for() {
+fn waiting_for_a_future_waits_for_its_work() {
     let rig = Rig::new();
     let dispatch = Dispatch::new(&rig.queue);
     let (add, buffer) = (rig.kernel(ADD), rig.gpu.buffer(256).unwrap());
@@ -294,7 +294,7 @@ fn batch_async_does_not_wait() {
 }
 
 #[test]
-fn passes_are_pipelined() {
+fn batches_are_pipelined() {
     let rig = Rig::new();
     let dispatch = Dispatch::new(&rig.queue);
     let (add, buffer) = (rig.kernel(ADD), rig.gpu.buffer(256).unwrap());

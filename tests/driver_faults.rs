@@ -81,7 +81,7 @@ fn a_store_out_of_bounds_names_kernel_argument_and_offset() {
 }
 
 #[test]
-fn nothing_outside_a_buffer_is_touched() {
+fn memory_outside_of_a_buffer_is_not_accessed() {
     let rig = Rig::new();
     let poke = rig.kernel("kernel void poke(device int *x, constant long &at) { x[at] = -1; }");
     let around = [(); 3].map(|()| rig.gpu.buffer(4096).unwrap());
@@ -116,8 +116,8 @@ fn a_load_out_of_bounds_is_reported_too() {
 }
 
 #[test]
-fn a_kernel_that_never_ends_is_ended() {
-    let test = "a_kernel_that_never_ends_is_ended";
+fn an_endless_kernel_is_stopped() {
+    let test = "an_endless_kernel_is_stopped";
     let output = child::in_child(test, &[("ARUMINIUM_SOFT_WATCHDOG_MS", "200")], || {
         let fill = Fill::new();
         let forever = fill.rig.kernel(
@@ -143,8 +143,8 @@ fn a_kernel_that_never_ends_is_ended() {
 
 /// In a process of its own, which must exit although there is work that can never complete.
 #[test]
-fn a_wait_that_never_ends_is_ended() {
-    let test = "a_wait_that_never_ends_is_ended";
+fn an_endless_wait_is_stopped() {
+    let test = "an_endless_wait_is_stopped";
     let output = child::in_child(test, &[("ARUMINIUM_SOFT_WATCHDOG_MS", "200")], || {
         let fill = Fill::new();
         let event = fill.rig.gpu.event().unwrap();
@@ -189,7 +189,7 @@ fn a_binding_that_is_missing_is_named() {
 }
 
 #[test]
-fn a_group_can_be_too_large_or_empty() {
+fn threadgroups_that_are_too_large_or_empty_are_errors() {
     let fill = Fill::new();
     let most = fill.pipeline.max_total_threads_per_threadgroup();
     for (group, word) in [((most + 1, 1, 1), most.to_string()), ((most, most, 1), most.to_string())]
@@ -259,7 +259,7 @@ fn wrong_indices_offsets_and_lengths_are_named() {
 }
 
 #[test]
-fn a_copy_stays_in_its_buffers() {
+fn copies_outside_of_buffers_are_errors() {
     let fill = Fill::new();
     let other = fill.rig.gpu.buffer(64).unwrap();
     let wrong: [&dyn Fn(&aruminium::Copier); 5] = [
@@ -339,7 +339,7 @@ fn a_command_buffer_is_submitted_once() {
 }
 
 #[test]
-fn waiting_for_what_was_never_submitted_does_not_hang() {
+fn waiting_for_an_unsubmitted_command_buffer_does_not_hang() {
     let fill = Fill::new();
     let commands = fill.rig.queue.commands().unwrap();
     let Err(GpuError::CommandBufferError(why)) = commands.finish() else { panic!("it never ran") };
@@ -493,7 +493,7 @@ fn retained_resources_may_be_dropped() {
 
 /// A range that is bound has an end of its own, which a later offset keeps.
 #[test]
-fn a_bound_range_ends_where_it_ends() {
+fn access_past_a_bound_range_is_a_fault() {
     let fill = Fill::new();
     let run = |range: std::ops::Range<usize>, offset: Option<usize>, threads: usize| {
         fault(&fill.rig, |encoder| {

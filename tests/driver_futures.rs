@@ -145,7 +145,7 @@ fn a_future_returns_the_fault() {
 }
 
 #[test]
-fn a_future_of_work_that_is_never_submitted_ends_with_it() {
+fn a_future_ends_when_unsubmitted_work_is_dropped() {
     let work = Work::new();
     let commands = work.commands(4, false);
     let done = commands.done();

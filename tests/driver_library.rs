@@ -54,7 +54,7 @@ fn functions_are_found_by_name() {
 }
 
 #[test]
-fn a_source_that_does_not_compile_says_where() {
+fn compile_errors_have_a_position() {
     let rig = Rig::new();
     let source = "kernel void broken(device float *x) {\n    x[0] = missing;\n}\n";
     let Err(GpuError::LibraryCompilationFailed(diagnostics)) = rig.gpu.compile(source) else {
@@ -164,7 +164,7 @@ fn macros_reach_the_source() {
 }
 
 #[test]
-fn a_pipeline_keeps_to_the_threads_it_was_compiled_for() {
+fn compile_options_limit_the_threads_of_a_threadgroup() {
     let rig = Rig::new();
     let options = CompileOptions::new();
     options.set_max_total_threads_per_threadgroup(64);

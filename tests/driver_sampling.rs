@@ -182,7 +182,7 @@ fn each_side_has_its_own_address_mode() {
 }
 
 #[test]
-fn levels_are_picked_and_mixed() {
+fn mip_levels_are_chosen_and_interpolated() {
     let rig = Rig::new();
     let descriptor = TextureDescriptor::new_2d(PixelFormat::R32Float, 8, 8);
     descriptor.set_mip_levels(4);
@@ -389,7 +389,7 @@ const INTEGER_FORMATS: &[(PixelFormat, usize, i64, i64)] = &[
 ];
 
 #[test]
-fn every_integer_format_holds_what_fits() {
+fn every_integer_format_stores_values_in_its_range() {
     let rig = Rig::new();
     let kernel = |ty: &str| {
         rig.kernel(&format!(
@@ -478,7 +478,7 @@ fn each_dispatch_of_a_chain_reads_what_the_previous_one_wrote() {
 }
 
 #[test]
-fn a_texture_that_a_kernel_does_not_take_is_refused_by_name() {
+fn a_texture_of_the_wrong_kind_is_an_error_that_names_it() {
     let rig = Rig::new();
     let source = "kernel void f(texture2d<float, access::write> image [[texture(0)]],
                                 sampler look [[sampler(0)]], texture2d<float> from [[texture(1)]],
@@ -511,7 +511,7 @@ fn a_texture_that_a_kernel_does_not_take_is_refused_by_name() {
 
 /// An argument that a function constant disables need not be bound.
 #[test]
-fn a_texture_may_be_left_out() {
+fn an_unused_texture_need_not_be_bound() {
     let rig = Rig::new();
     let source = "#include <metal_stdlib>
         using namespace metal;
@@ -553,7 +553,7 @@ fn a_texture_may_be_left_out() {
 }
 
 #[test]
-fn nothing_outside_a_texture_is_touched() {
+fn memory_outside_of_a_texture_is_not_accessed() {
     let rig = Rig::new();
     let buffer = rig.gpu.buffer_with_data(&[7u8; 1024]).unwrap();
     let descriptor = TextureDescriptor::new_2d(PixelFormat::R32Uint, 4, 4);

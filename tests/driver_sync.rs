@@ -392,7 +392,7 @@ fn a_listener_is_notified_of_a_value() {
 }
 
 #[test]
-fn cpu_and_gpu_hand_work_to_each_other() {
+fn cpu_and_gpu_alternate_by_a_shared_event() {
     let two = Two::new();
     let event = two.rig.gpu.shared_event().unwrap();
     for turn in 0..10u64 {

@@ -42,7 +42,7 @@ fn for_kernels(descriptor: TextureDescriptor) -> TextureDescriptor {
 }
 
 #[test]
-fn a_texture_knows_its_shape() {
+fn a_texture_reports_its_shape() {
     let rig = Rig::new();
     let two =
         rig.gpu.texture_with(&TextureDescriptor::new_2d(PixelFormat::RGBA8Unorm, 17, 5)).unwrap();
@@ -72,7 +72,7 @@ fn a_texture_knows_its_shape() {
 }
 
 #[test]
-fn a_descriptor_is_what_it_was_set_to() {
+fn descriptors_return_the_values_that_were_set() {
     let descriptor = TextureDescriptor::default();
     descriptor.set_texture_type(TextureType::Type2DArray);
     descriptor.set_pixel_format(PixelFormat::RG16Float);
@@ -230,7 +230,7 @@ fn sampled(rig: &Rig, descriptor: &SamplerDescriptor) -> Vec<f32> {
 
 #[test]
 
-fn a_sampler_decides_what_is_outside() {
+fn a_sampler_determines_pixels_outside_of_the_texture() {
     let rig = Rig::new();
     let with = |mode: AddressMode| {
         let descriptor = SamplerDescriptor::new();
@@ -500,7 +500,7 @@ fn sizes_of_pixels_are_right() {
 
 /// The wrappers only write; the values are read back by messages.
 #[test]
-fn a_sampler_descriptor_is_what_it_was_set_to() {
+fn sampler_descriptors_store_the_values_that_were_set() {
     let descriptor = SamplerDescriptor::new();
     descriptor.set_min_filter(Filter::Linear);
     descriptor.set_mag_filter(Filter::Linear);

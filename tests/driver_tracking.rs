@@ -152,7 +152,7 @@ fn use_begins_with_submit_and_ends_with_completion() {
 }
 
 #[test]
-fn a_view_that_is_refused_says_why() {
+fn a_refused_view_returns_the_reason() {
     let copying = Copying::new();
     let held = Held::submitted(&copying.rig, |encoder| copying.record(encoder));
     let Err(GpuError::BufferAccess(why)) = copying.to.try_read(|_| ()) else { panic!("no error") };
@@ -185,7 +185,7 @@ fn a_view_can_wait() {
 }
 
 #[test]
-fn what_a_failed_command_buffer_used_is_free_again() {
+fn memory_of_a_failed_command_buffer_can_be_viewed_again() {
     let copying = Copying::new();
     let held = Held::of(&copying.rig);
     let encoder = held.commands.encoder().unwrap();
@@ -472,7 +472,7 @@ fn another_wrapper_of_the_same_buffer_shares_the_record() {
 }
 
 #[test]
-fn what_is_dropped_in_flight_is_remembered() {
+fn memory_dropped_in_flight_stays_in_flight() {
     let (rig, pages) = (Rig::new(), Pages::new(1));
     let held = fill(&rig, &pages.wrap(&rig, 0, 1));
     let again = pages.wrap(&rig, 0, 1);
@@ -549,7 +549,7 @@ fn indirect_uses_count_as_written() {
 }
 
 #[test]
-fn nothing_is_submitted_that_conflicts_with_an_open_view() {
+fn work_that_conflicts_with_an_open_view_is_not_submitted() {
     let copying = Copying::new();
     let held = Held::encode(&copying.rig, |encoder| copying.record(encoder));
     copying.to.read(|_| {
@@ -594,7 +594,7 @@ fn nothing_is_submitted_that_conflicts_with_an_open_view() {
 }
 
 #[test]
-fn completion_handlers_may_look() {
+fn completion_handlers_may_view_memory() {
     let copying = Copying::new();
     let (sender, receiver) = std::sync::mpsc::channel();
     let held = Held::encode(&copying.rig, |encoder| copying.record(encoder));
@@ -680,7 +680,7 @@ fn clones_may_be_submitted_at_the_same_time() {
 
 /// What a queue's residency sets hold is not used by the queue that gets the same address later.
 #[test]
-fn the_residency_sets_of_a_queue_go_with_it() {
+fn residency_sets_of_a_queue_are_released_with_it() {
     let rig = Rig::new();
     let buffer = rig.gpu.buffer(64).unwrap();
     let Ok(set) = rig.gpu.residency_set(&ResidencySetDescriptor::new()) else { return };

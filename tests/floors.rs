@@ -526,7 +526,7 @@ fn imports_point_down() {
 
 /// Rows name only rows below them: the rooms have no circles.
 #[test]
-fn the_table_itself_points_down() {
+fn every_row_names_only_lower_rows() {
     let row = |name: &str| ROOMS.iter().position(|row| row.0 == name).expect(name);
     for (room, below) in ROOMS {
         assert!(below.iter().all(|name| row(name) > row(room)), "{room} names a row above it");

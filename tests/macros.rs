@@ -93,7 +93,7 @@ fn deaths(body: impl FnOnce()) -> usize {
 }
 
 #[test]
-fn arguments_and_results_arrive_by_message_and_by_table() {
+fn arguments_and_results_are_passed_by_message_and_by_table() {
     let (_one, probe) = probe();
     let imps = unsafe { ProbeImps::resolve(probe.as_raw()) };
     let fast = unsafe { FastProbe::new(&probe, &imps) }.unwrap();
@@ -220,7 +220,7 @@ metal_class! {
 }
 
 #[test]
-fn an_init_method_leaves_its_wrapper_whole() {
+fn a_wrapper_is_valid_after_an_init_method() {
     let (_one, _probe) = probe();
     assert_eq!(
         deaths(|| {
@@ -313,7 +313,7 @@ extern "C" fn other_answer(_: aruminium::abi::Id, _: aruminium::abi::Sel) -> usi
 }
 
 #[test]
-fn tables_know_the_class_of_their_object() {
+fn tables_compare_the_class_of_their_object() {
     let (_one, probe) = probe();
     let other_class = support::make_class(
         "AruminiumProbeUnderCapture",
@@ -379,7 +379,7 @@ fn state_is_attached_and_detached() {
 }
 
 #[test]
-fn reflection_tells_what_was_declared() {
+fn reflection_lists_the_declarations() {
     let info = Probe::INFO;
     assert_eq!((info.rust, info.objc), ("Probe", "AruminiumProbe"));
     let find = |name: &str| *info.methods.iter().find(|method| method.name == name).unwrap();

@@ -74,7 +74,7 @@ fn write(file: &str, text: &str) -> bool {
 }
 
 #[test]
-fn the_page_is_what_the_lists_say() {
+fn the_page_equals_the_declarations() {
     write("specs/mapping.md", &page());
 }
 
@@ -171,7 +171,7 @@ fn named_tests() -> Vec<(String, String)> {
 }
 
 #[test]
-fn the_tests_that_the_pages_name_are_there() {
+fn the_tests_named_in_the_pages_exist() {
     let tests = named_tests();
     assert!(tests.len() > 50, "{}", tests.len());
     for (file, test) in tests {

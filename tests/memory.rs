@@ -39,7 +39,7 @@ fn submitted(rig: &Rig, kernel: &Pipeline, buffer: &Buffer, offset: usize) -> Co
 }
 
 #[test]
-fn a_block_dropped_while_a_kernel_runs_stays() {
+fn a_block_dropped_while_a_kernel_runs_stays_mapped() {
     let rig = Rig::new();
     let kernel = rig.kernel(SLOW);
     for round in 0..10u32 {
@@ -121,7 +121,7 @@ fn spans_and_cells_are_views_of_the_same_memory() {
 }
 
 #[test]
-fn a_frame_does_not_come_back_before_the_gpu_has_left_it() {
+fn a_frame_is_not_reused_while_the_gpu_uses_it() {
     let rig = Rig::new();
     let kernel = rig.kernel(SLOW);
     let mut frames = Frames::new(&rig.gpu, 2, VALUES * 4).unwrap();
@@ -196,7 +196,7 @@ fn a_command_buffer_that_was_never_submitted_keeps_its_frame() {
 }
 
 #[test]
-fn a_lease_is_not_lent_again_before_the_gpu_has_left_it() {
+fn a_lease_is_not_lent_again_while_the_gpu_uses_it() {
     let rig = Rig::new();
     let kernel = rig.kernel(SLOW);
     let pool = Pool::new(&rig.gpu, PoolLimits::default());
@@ -224,7 +224,7 @@ fn a_lease_is_not_lent_again_before_the_gpu_has_left_it() {
 }
 
 #[test]
-fn whoever_can_still_reach_a_lease_keeps_it() {
+fn a_lease_is_not_lent_again_while_anything_can_use_it() {
     let rig = Rig::new();
     let kernel = rig.kernel(SLOW);
     let pool = Pool::new(&rig.gpu, PoolLimits::default());

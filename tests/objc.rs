@@ -182,7 +182,7 @@ fn blocks_pass_values_and_stop_panics() {
 }
 
 #[test]
-fn objects_know_whether_they_own() {
+fn owned_and_borrowed_objects_are_distinguished() {
     let _alone = alone();
     let before = deaths();
     let owned = new_probe();
@@ -198,7 +198,7 @@ fn objects_know_whether_they_own() {
 }
 
 #[test]
-fn foundation_keeps_what_it_is_given() {
+fn foundation_objects_return_their_contents() {
     let _alone = alone();
     assert_eq!(NSNumber::from_i64(-5).as_i64(), -5);
     assert_eq!(NSNumber::from_u64(u64::MAX).as_u64(), u64::MAX);
@@ -303,7 +303,7 @@ fn panics_end_at_the_handler() {
 
 /// What owns the next, and that the next, goes on a small stack.
 #[test]
-fn long_chains_of_owners_go() {
+fn long_chains_of_owners_are_released() {
     let _alone = alone();
     let small = std::env::var("ARUMINIUM_TEST_SCALE").is_ok_and(|scale| scale == "small");
     let count = if small { 20_000 } else { 200_000 };
@@ -407,7 +407,7 @@ aruminium::metal_class! {
 }
 
 #[test]
-fn a_getter_does_not_take_what_another_call_left_in_the_pool() {
+fn a_getter_does_not_claim_an_object_that_another_call_autoreleased() {
     let _alone = alone();
     probe_class();
     let holder = make_class(

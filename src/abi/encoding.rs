@@ -436,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn the_calling_convention_decides_what_is_the_same() {
+    fn encodings_are_compared_by_the_calling_convention() {
         let same = |a: &str, b: &str| {
             a.parse::<Encoding>().unwrap().same_abi(&b.parse::<Encoding>().unwrap())
         };
@@ -447,7 +447,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_say_where() {
+    fn errors_have_an_offset() {
         let error = "{?=Qx}".parse::<Encoding>().unwrap_err();
         assert_eq!(error.to_string(), "type encoding \"{?=Qx}\": expected a type at byte 4");
         assert!("^".repeat(100_000).parse::<Encoding>().is_err());

@@ -177,7 +177,7 @@ fn every_half_and_bfloat_widens_to_its_value() {
 }
 
 #[test]
-fn every_half_and_bfloat_comes_back() {
+fn every_half_and_bfloat_survives_a_round_trip() {
     let shorts = all_shorts();
     let quieted = |format: &Format| -> Vec<u16> {
         let quiet = 1 << (format.mantissa_bits() - 1);

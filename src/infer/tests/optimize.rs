@@ -98,7 +98,7 @@ fn pair() -> Pair {
 
 /// The cases in which a fusion would change bytes that something reads.
 #[test]
-fn fusion_happens_only_where_nothing_else_needs_what_is_between() {
+fn fusion_requires_that_nothing_else_uses_the_tensor_between() {
     let Pair { bench, rule, tensors } = pair();
     let [x, b, between, y, z] = &tensors;
     type Record<'a> = &'a dyn Fn(&mut dyn FnMut(&Kernel, &[&Tensor]));

@@ -35,7 +35,7 @@ fn conflicts_are_those_of_the_bytes() {
 
 /// Two buffers over the same pages are the same memory; private buffers are not mistaken for shared ones.
 #[test]
-fn memory_is_identified_by_where_it_is() {
+fn memory_is_identified_by_its_address() {
     let gpu = Gpu::open().unwrap();
     let block = Block::open(4096).unwrap();
     let wrap = || crate::infer::Memory::wrap(&gpu, &block).unwrap();

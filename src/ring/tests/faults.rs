@@ -126,8 +126,8 @@ fn a_restart_begins_with_the_checkpoint_and_buries_the_message_at_fault() {
 }
 
 #[test]
-fn an_actor_that_never_ends_fails_and_the_others_go_on() {
-    let test = "ring::tests::faults::an_actor_that_never_ends_fails_and_the_others_go_on";
+fn an_endless_actor_fails_and_the_others_continue() {
+    let test = "ring::tests::faults::an_endless_actor_fails_and_the_others_continue";
     let watchdog = [("ARUMINIUM_SOFT_WATCHDOG_MS", "300")];
     let output = in_child(test, &watchdog, || {
         let ring = ring();
@@ -206,7 +206,7 @@ fn wrong_launches_are_refused() {
 
 /// The same run, in pieces and as a whole, with a checkpoint into another ring in between.
 #[test]
-fn a_restored_ring_goes_on_with_equal_bytes() {
+fn a_restored_ring_continues_with_equal_bytes() {
     let code = "void handle(thread const uint &m, thread Few &s, thread Outbox<uint> &out) {
         s.values[m & 3] += m; s.count += 1;
         if (m > 0) { out.send(m & 1, m - 1); }

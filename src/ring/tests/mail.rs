@@ -68,7 +68,7 @@ fn a_full_mailbox_to_the_host_stalls_the_actor_and_loses_nothing() {
 }
 
 #[test]
-fn replies_find_their_calls_and_other_mail_is_kept() {
+fn replies_reach_their_calls_and_other_mail_stays() {
     let ring = ring();
     let actor = spawn(&ring, "echo", ECHO, Launch::new());
     actor.send(1).unwrap();

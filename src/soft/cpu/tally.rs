@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_shares_memory_or_is_too_large_is_not_copied() {
+    fn buffers_that_share_memory_or_are_too_large_are_not_tallies() {
         let mut memory = [0u32; 64];
         let base = memory.as_mut_ptr().cast::<u8>();
         let region = |at: usize, bytes| Region {

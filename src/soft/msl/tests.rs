@@ -120,7 +120,7 @@ kernel void plain(device int* out [[buffer(0)]]) { out[0] = 1; }
 ";
 
 #[test]
-fn types_of_other_stages_fail_only_what_uses_them() {
+fn types_of_other_stages_are_errors_only_where_they_are_used() {
     let library = compile(OTHER_STAGES, &Options::default()).unwrap_or_else(|e| panic!("{e}"));
     let none = ConstantValues::default();
     library.kernel("plain", &none).unwrap();

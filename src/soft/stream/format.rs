@@ -439,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_held_to_what_can_be_said() {
+    fn numbers_are_clamped_to_the_range_of_the_format() {
         let encode = |value: usize, numbers: [f32; 4]| {
             let format = Format::of(value).unwrap();
             let mut bytes = [0; 16];

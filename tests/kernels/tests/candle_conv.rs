@@ -163,7 +163,7 @@ fn lines_of_columns() {
 }
 
 #[test]
-fn turned_convolutions() {
+fn transposed_convolutions() {
     let kernels = kernels();
     for name in TYPES {
         let number = number(name);

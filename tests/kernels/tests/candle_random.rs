@@ -54,7 +54,7 @@ fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
 }
 
 #[test]
-fn a_seed_says_all() {
+fn a_seed_determines_all_numbers() {
     let kernels = kernels();
     for (name, _) in TYPES {
         for kernel in [format!("rand_uniform_{name}"), format!("rand_normal_{name}")] {

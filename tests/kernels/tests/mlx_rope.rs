@@ -232,7 +232,7 @@ fn by_heads(rows: &[f64], places: usize, heads: usize, head: usize) -> Vec<f64> 
 }
 
 #[test]
-fn norms_of_heads_and_turns() {
+fn norms_of_heads_with_rotation() {
     let kernels = open("fused_head_norm_rope_f32.metal");
     let narrow = open("fused_head_norm_rope_bf16.metal");
     let shapes = [(1usize, 1usize, 64usize, 64usize), (4, 3, 128, 128), (3, 2, 256, 64)];

@@ -169,7 +169,7 @@ fn a_cell_has_one_owner() {
 }
 
 #[test]
-fn a_pop_that_was_interrupted_does_not_take_what_was_pushed_again() {
+fn an_interrupted_pop_does_not_take_an_index_that_was_pushed_again() {
     // One thread holds two cells at a time, so that what is below the top changes under the other.
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(4);
@@ -195,7 +195,7 @@ fn a_pop_that_was_interrupted_does_not_take_what_was_pushed_again() {
 }
 
 #[test]
-fn the_number_of_free_cells_is_one_that_there_was() {
+fn the_number_of_free_cells_is_exact_at_some_moment() {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(4);
     model.check(|| {
@@ -230,7 +230,7 @@ impl Lent {
 }
 
 #[test]
-fn what_comes_back_while_it_is_used_is_lent_when_it_no_longer_is() {
+fn a_buffer_returned_in_use_is_lent_after_its_last_use() {
     loom::model(|| {
         let pool = Arc::new(loom::sync::Mutex::new(Shelf::new(1)));
         let lent = Lent(Arc::new((UnsafeCell::new(0), loom::sync::atomic::AtomicBool::new(false))));

@@ -9,7 +9,7 @@ proptest! {
 
     /// Every Rust string survives becoming an `NSString` and being read back.
     #[test]
-    fn strings_come_back(text in any::<String>()) {
+    fn strings_survive_a_round_trip(text in any::<String>()) {
         let string = NSString::from(text.as_str());
         prop_assert_eq!(string.to_string(), text.clone());
         prop_assert_eq!(string.len_utf16(), text.encode_utf16().count());
@@ -18,7 +18,7 @@ proptest! {
 
     /// So does the text of an error, which passes through a dictionary.
     #[test]
-    fn errors_come_back(domain in "[A-Za-z]{1,20}", code in any::<i32>(), text in "\\PC{1,40}") {
+    fn errors_survive_a_round_trip(domain in "[A-Za-z]{1,20}", code in any::<i32>(), text in "\\PC{1,40}") {
         let info = NSDictionary::new(&[(&NSString::from("NSLocalizedDescription"), &NSString::from(text.as_str()))]);
         let error = NSError::new(&domain, code as isize, Some(&info));
         prop_assert_eq!(error.domain(), domain);

@@ -34,7 +34,7 @@ fn ggml_types() -> Vec<DType> {
 }
 
 #[test]
-fn ggus_reads_what_is_written_here() {
+fn ggus_reads_files_written_here() {
     let tensors = tensors(&ggml_types());
     let meta = [
         ("general.architecture", Value::from("llama")),
@@ -59,7 +59,7 @@ fn ggus_reads_what_is_written_here() {
 }
 
 #[test]
-fn what_ggus_writes_is_read_here() {
+fn files_written_by_ggus_are_read() {
     let mut file = Vec::new();
     let header = GGufFileHeader::new(3, 2, 2);
     let mut writer = GGufFileWriter::new(&mut file, header).expect("writable");
@@ -100,7 +100,7 @@ const TYPES: &[(DType, Dtype)] = &[
 ];
 
 #[test]
-fn the_safetensors_package_reads_what_is_written_here() {
+fn the_safetensors_package_reads_files_written_here() {
     assert_eq!(TYPES.len(), DType::PLAIN.len());
     let tensors = tensors(DType::PLAIN);
     let mut file = Vec::new();
@@ -117,7 +117,7 @@ fn the_safetensors_package_reads_what_is_written_here() {
 }
 
 #[test]
-fn what_the_safetensors_package_writes_is_read_here() {
+fn files_written_by_the_safetensors_package_are_read() {
     let tensors = tensors(DType::PLAIN);
     let views = tensors.iter().map(|(name, dtype, shape, bytes)| {
         let ty = TYPES.iter().find(|(ours, _)| ours == dtype).expect("a type").1;

@@ -57,7 +57,7 @@ impl Sample {
 }
 
 #[test]
-fn what_is_written_is_read_back() {
+fn written_files_are_read_back() {
     let (a, b, c) = ([1; 18 * 6], [2; 3], [3; 8]);
     let tensors = [
         Entry::new("a", DType::Quant(Quant::Q4_0), &[2, 3, 32], &a),
@@ -80,7 +80,7 @@ fn what_is_written_is_read_back() {
 }
 
 #[test]
-fn the_alignment_is_what_the_key_says() {
+fn the_alignment_is_that_of_the_key() {
     let tensors = [Entry::new("a", DType::I8, &[1], &[1]), Entry::new("b", DType::I8, &[1], &[2])];
     let file = written(&[("general.alignment", 128u32.into())], &tensors);
     let file = Gguf::parse(file).expect("valid");
@@ -139,7 +139,7 @@ fn a_tensor_of_an_unknown_type_leaves_the_file_readable() {
 }
 
 #[test]
-fn damaged_files_are_errors_that_say_where() {
+fn damaged_files_are_errors_with_an_offset() {
     let big = u64::MAX.to_le_bytes();
     let cases = [
         // The name's length, the number of dimensions, a dimension, the type, the offset.
@@ -223,7 +223,7 @@ fn every_limit_is_checked() {
 }
 
 #[test]
-fn what_cannot_be_written_is_an_error() {
+fn entries_that_cannot_be_written_are_errors() {
     let write = |meta: &[(&str, Value)], tensors: &[Entry<'_>]| {
         Gguf::write(Vec::new(), meta, tensors).unwrap_err().to_string()
     };

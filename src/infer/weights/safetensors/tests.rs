@@ -19,7 +19,7 @@ fn folder(name: &str) -> PathBuf {
 }
 
 #[test]
-fn what_is_written_is_read_back() {
+fn written_files_are_read_back() {
     let bytes: Vec<u8> = (0..48).collect();
     let entries: Vec<(String, DType, usize)> = DType::PLAIN
         .iter()
@@ -95,7 +95,7 @@ fn a_tensor_of_an_unknown_type_leaves_the_file_readable() {
 }
 
 #[test]
-fn what_cannot_be_written_is_an_error() {
+fn entries_that_cannot_be_written_are_errors() {
     let write = |meta: &[(&str, &str)], tensors: &[Entry<'_>]| {
         Safetensors::write(Vec::new(), meta, tensors).unwrap_err().to_string()
     };

@@ -211,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_element_is_one_lanes() {
+    fn every_element_belongs_to_one_lane() {
         let mut seen = [[false; SIDE]; SIDE];
         for lane in 0..LANES {
             for second in 0..2 {

@@ -542,7 +542,7 @@ mod tests {
     }
 
     #[test]
-    fn loops_that_go_the_other_way_or_never_reach_their_limit_are_not_counted() {
+    fn loops_that_step_away_from_their_limit_or_never_reach_it_are_not_counted() {
         let (function, _) = repeat(Type::U32, -1, |b, k, n| b.op(Op::Le, &[n, k]));
         assert!(stretch(&function).is_none());
         let (function, _) = repeat(Type::U32, 3, |b, k, n| b.op(Op::Le, &[n, k]));

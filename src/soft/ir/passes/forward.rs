@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn loops_forget_what_they_assign() {
+    fn values_of_variables_that_a_loop_assigns_are_forgotten() {
         let mut b = FunctionBuilder::new("f", vec![], Type::Void);
         let out = b.local("out", 4);
         let (v, w) = (b.variable("v", Type::U32), b.variable("w", Type::U32));

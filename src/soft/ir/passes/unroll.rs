@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn a_test_of_more_than_the_counter_stays_in_each_iteration() {
+    fn a_condition_beside_the_counter_is_tested_in_each_iteration() {
         // `for (i = 0; i < 3 && i < n; i++) array[i] = i`
         let mut b = FunctionBuilder::new("f", vec![], Type::Void);
         let array = b.local("array", 256);

@@ -57,7 +57,7 @@ fn count(object: Id) -> usize {
 }
 
 #[test]
-fn a_copy_owns_what_it_captured() {
+fn a_copied_block_owns_its_captures() {
     let (object, calls) = (string("captured"), AtomicUsize::new(0));
     let block = literal(HAS_COPY_DISPOSE, object, &calls);
     // SAFETY: a block.
@@ -126,7 +126,7 @@ fn collections_call_blocks() {
 
 /// A block whose descriptor was made at run time may own it.
 #[test]
-fn the_descriptor_may_go_with_what_a_block_captured() {
+fn a_dispose_helper_may_free_the_descriptor() {
     unsafe extern "C" fn copy(_: *mut c_void, _: *const c_void) {}
     unsafe extern "C" fn dispose(block: *const c_void) {
         // SAFETY: the descriptor was made for this block alone.

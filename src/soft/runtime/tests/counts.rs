@@ -126,7 +126,7 @@ fn a_long_chain_of_owners_needs_little_stack() {
 
 /// Within the first levels an object has gone when the release that was its last returns.
 #[test]
-fn owners_go_inside_out_near_the_top() {
+fn shallow_chains_of_owners_are_deallocated_from_the_inside() {
     static ORDER: std::sync::Mutex<Vec<&str>> = std::sync::Mutex::new(Vec::new());
     unsafe extern "C" fn inner_dealloc(object: Id, selector: Sel) {
         ORDER.lock().unwrap().push("inner");

@@ -132,7 +132,7 @@ fn a_file_that_is_not_there_is_an_error() {
 }
 
 #[test]
-fn errors_without_words_find_some() {
+fn errors_without_a_description_have_a_default_one() {
     let error = send!(
         class("NSError").as_id(), "errorWithDomain:code:userInfo:",
         string("Domain") => Id, 7 => isize, Id::NIL => Id; Id
@@ -312,7 +312,7 @@ fn data_is_copied_or_lent() {
 }
 
 #[test]
-fn every_object_says_what_it_is() {
+fn every_object_has_a_description() {
     let object = new(class("NSObject"));
     assert!(text(send!(object, "description"; Id)).starts_with("<NSObject: 0x"));
     assert_eq!(text(send!(class("NSArray").as_id(), "description"; Id)), "NSArray");

@@ -109,7 +109,7 @@ fn handshakes_without_a_pool_stay_flat() {
 }
 
 #[test]
-fn what_was_not_taken_back_stays_in_the_pool() {
+fn an_object_that_was_not_claimed_stays_in_the_pool() {
     alone(|| {
         let (a, b) = (string("a"), string("b"));
         // SAFETY: as above.
@@ -134,7 +134,7 @@ fn what_was_not_taken_back_stays_in_the_pool() {
 }
 
 #[test]
-fn a_thread_drains_what_it_leaves() {
+fn a_thread_releases_autoreleased_objects_when_it_ends() {
     let object = string("left behind");
     // SAFETY: as above.
     unsafe {
@@ -234,7 +234,7 @@ fn one_spare_page_is_kept() {
 
 /// What was left in its pool is not taken out by the next caller that claims a returned object.
 #[test]
-fn what_is_left_in_a_pool_stays() {
+fn an_object_left_in_a_pool_is_not_claimed() {
     alone(|| {
         let object = string("left");
         // SAFETY: as above.

@@ -141,9 +141,9 @@ fn the_cache_agrees_with_a_map() {
 /// Selectors that share a slot fill the largest table; later ones are not cached and take no memory.
 #[test]
 #[cfg(target_os = "linux")]
-fn a_full_cache_stays_as_it_is() {
+fn a_full_cache_does_not_grow() {
     use crate::memory_use::{measure, resident};
-    measure("soft::runtime::tests::properties::a_full_cache_stays_as_it_is", || {
+    measure("soft::runtime::tests::properties::a_full_cache_does_not_grow", || {
         let cache = Cache::empty();
         let mut lock = Lock::take();
         let insert = |number: usize, lock: &mut Lock| {

@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blocks_have_as_many_weights_as_they_say_and_small_ones() {
+    fn blocks_have_the_number_of_weights_of_their_format_and_small_weights() {
         for format in FORMATS {
             let weights = format.weights(&format.some(3, 5));
             assert_eq!(weights.len(), 5 * format.weights, "{}", format.name);
