@@ -131,3 +131,20 @@ fn items_are_distinguished_from_other_lines() {
         assert_eq!(public_item(line), None, "{line}");
     }
 }
+
+#[test]
+fn the_page_on_conformance_names_files_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("specs/conformance.md")).unwrap();
+    let rows = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| section"));
+    let mut sections = 0;
+    for row in rows {
+        let tests = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        for file in tests.split('`').skip(1).step_by(2) {
+            let path = if file.contains('/') { file.into() } else { format!("tests/msl/{file}") };
+            assert!(root.join(&path).exists(), "{row}: there is no file {path}");
+        }
+        sections += 1;
+    }
+    assert!(sections > 70, "{sections} rows");
+}

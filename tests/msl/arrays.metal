@@ -123,3 +123,13 @@ kernel void ranges_of_classes(device int* out [[buffer(0)]], uint i [[thread_pos
     for (int x : pair) sum += x * 100000;
     out[i] = sum;
 }
+// A part of an array whose length is known at run time (MSL 2.12.1.3).
+int total(array_ref<int> list) {
+    int sum = 0;
+    for (int value : list) sum += value;
+    return sum * 10 + int(list.size());
+}
+kernel void array_refs(device int* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
+    int list[4] = {1, 2, 3, int(i)};
+    out[i] = total(make_array_ref(list)) * 1000 + total(make_array_ref(list + 1, 2));
+}

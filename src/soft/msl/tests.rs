@@ -105,6 +105,13 @@ kernel void traced(instance_acceleration_structure scene [[buffer(0)]], device f
     trace(scene, p);
     out[0] = p.colour;
 }
+constexpr sampler smooth(filter::linear);
+kernel void with_level(texture2d<float> image, device float* out [[buffer(0)]]) { out[0] = image.calculate_clamped_lod(smooth, float2(0)); }
+struct Commands { command_buffer commands [[id(0)]]; };
+kernel void with_commands(constant Commands& c [[buffer(0)]]) {
+    compute_command command(c.commands, 0);
+    command.concurrent_dispatch_threads(uint3(1), uint3(1));
+}
 struct Attributes { float4 position [[attribute(0)]]; };
 kernel void staged(Attributes in [[stage_in]], device float* out [[buffer(0)]]) { out[0] = in.position.x; }
 struct Resources { device float* data [[buffer(0)]]; texture2d<float> image [[texture(0)]]; };
@@ -124,7 +131,7 @@ fn types_of_other_stages_are_errors_only_where_they_are_used() {
     let library = compile(OTHER_STAGES, &Options::default()).unwrap_or_else(|e| panic!("{e}"));
     let none = ConstantValues::default();
     library.kernel("plain", &none).unwrap();
-    for name in ["traced", "meshed", "staged", "by_structure", "with_rates"] {
+    for name in ["traced", "meshed", "staged", "by_structure", "with_rates", "with_level", "with_commands"] {
         let CompileError(report, _) = library.kernel(name, &none).unwrap_err();
         assert!(report.contains("not supported"), "{name}: {report}");
     }

@@ -667,7 +667,6 @@ pub(crate) const OPAQUE_NAMES: &[&str] = &[
 /// The class templates among them (MSL 2.7, 2.9, 2.15 to 2.20).
 pub(crate) const OPAQUE_TEMPLATES: &[&str] = &[
     "acceleration_structure",
-    "array_ref",
     "cooperative_tensor",
     "imageblock",
     "imageblock_slice",

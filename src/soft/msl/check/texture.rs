@@ -186,7 +186,7 @@ impl Checker {
             calls(name, texture.kind()).map(|call| Candidate::Texture(call, ty)).collect();
         let Some(&Candidate::Texture(first, _)) = candidates.first() else {
             let ty = self.types.name(ty);
-            if name.starts_with("atomic_") || name.starts_with("sparse_") {
+            if ["atomic_", "sparse_", "calculate_"].iter().any(|part| name.starts_with(part)) {
                 self.unsupported(span, format!("'{name}' of a texture is"));
             } else {
                 self.error(span, format!("no member named '{name}' in '{ty}'"));

@@ -473,6 +473,8 @@ template <typename A> struct array_ref {
     const thread A* end() const { return first + count; }
     size_t size() const { return count; }
 };
+template <typename A> array_ref<A> make_array_ref(const thread A* first, size_t count) { return {first, count}; }
+template <typename A, size_t M> array_ref<A> make_array_ref(const thread A (&list)[M]) { return {list, M}; }
 #define ARRAY_ACCESS(element, object) \
     element& operator[](size_t at) object { return elements[at]; } \
     element* begin() object { return elements; } \

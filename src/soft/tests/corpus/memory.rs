@@ -92,6 +92,7 @@ fn arrays() {
     });
     file.kernel("initialised")
         .each(40, |i| 2 + [i as i32, 5, 6][i % 3] + i32::from(b'b') * 100 + 3 + 40000 + 12);
+    file.kernel("array_refs").each(40, |i| ((6 + i as i32) * 10 + 4) * 1000 + 52);
     file.kernel("two_dimensions").each(40, |i| {
         let cell = |r: usize, c: usize| {
             (r * 10 + c + i) as i32 + if r == i % 4 && c == 2 { 1000 } else { 0 }
