@@ -131,7 +131,9 @@ fn types_of_other_stages_are_errors_only_where_they_are_used() {
     let library = compile(OTHER_STAGES, &Options::default()).unwrap_or_else(|e| panic!("{e}"));
     let none = ConstantValues::default();
     library.kernel("plain", &none).unwrap();
-    for name in ["traced", "meshed", "staged", "by_structure", "with_rates", "with_level", "with_commands"] {
+    for name in
+        ["traced", "meshed", "staged", "by_structure", "with_rates", "with_level", "with_commands"]
+    {
         let CompileError(report, _) = library.kernel(name, &none).unwrap_err();
         assert!(report.contains("not supported"), "{name}: {report}");
     }
