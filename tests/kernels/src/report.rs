@@ -30,12 +30,12 @@ pub fn report(gpu: &Gpu) -> io::Result<String> {
     Ok(page(&surveys))
 }
 
-const HEAD: &str = "# Kernels that others wrote
+const HEAD: &str = "# Published kernels of other projects
 
-Every Metal source of four packages, compiled whole through the driver, and a pipeline made of each of its
+Every Metal source of four packages, compiled as a whole through the driver, and a pipeline made of each of its
 kernels. Written by `cargo run --release --manifest-path tests/kernels/Cargo.toml specs/coverage.md`;
 `tests/kernels/README.md` says how. A library's time is the median of five; *slowest* is the slowest pipeline; *run* counts
-the kernels whose results the tests hold against references.
+the kernels whose results the tests compare with references.
 ";
 
 /// A source, and how many of its kernels ran.
