@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use super::addresses::{Addresses, WrongTexture};
 use super::interp::code::{self, Ins, Stop, Wave, Wrong};
 use super::interp::input::{GroupPlace, Positions};
 use super::interp::isa::LANES;
@@ -46,6 +47,7 @@ struct Shared<'a> {
     regions: Vec<Region>,
     textures: Vec<Texture<'a>>,
     samplers: Vec<Sampler>,
+    addresses: Addresses<'a>,
     threadgroup: Vec<(usize, u64, u64)>,
     threadgroup_bytes: u64,
     /// Regions of which each worker has a copy.
@@ -99,6 +101,8 @@ impl Program {
             writable: false,
             alone: false,
         }];
+        // The address of each region, as memory has it.
+        let mut starts = vec![0; self.allocations.len() + 1];
         // The bindings are in the order of the parameters: allocations, textures, samplers.
         let mut bindings = launch.bindings.iter();
         for (number, allocation) in self.allocations.iter().enumerate() {
@@ -106,7 +110,8 @@ impl Program {
             let mut region = Region { base, bytes: 0, slack: 0, writable: true, alone };
             let own = match &allocation.kind {
                 AllocationKind::Buffer { writable, .. } => {
-                    if let Some(Binding::Memory { base, bytes }) = bindings.next() {
+                    if let Some(Binding::Memory { base, bytes, address }) = bindings.next() {
+                        starts[number + 1] = *address;
                         region.base = *base;
                         region.bytes = (*bytes).min(1 << 46);
                     }
@@ -138,12 +143,15 @@ impl Program {
             Some(Binding::Texture(texture)) => *texture,
             _ => Texture::NONE,
         };
-        let textures = (0..self.textures).map(|_| texture(bindings.next())).collect();
+        let mut textures = (0..self.textures).map(|_| texture(bindings.next())).collect();
         let sampler = |binding: Option<&Binding<'a>>| match binding {
             Some(Binding::Sampler(sampler)) => *sampler,
             _ => Sampler::default(),
         };
         let samplers = (0..self.samplers).map(|_| sampler(bindings.next())).collect();
+        let (residents, resident_textures) = (launch.residents, launch.resident_textures);
+        let addresses =
+            Addresses::new(residents, resident_textures, starts, &mut regions, &mut textures);
         let groups: [u32; 3] = std::array::from_fn(|d| launch.grid[d].div_ceil(launch.group[d]));
         let total = product(groups);
         let helpers = if product(launch.grid) <= SMALL { 0 } else { workers.count() as u64 - 1 };
@@ -154,6 +162,7 @@ impl Program {
             regions,
             textures,
             samplers,
+            addresses,
             threadgroup,
             threadgroup_bytes,
             tallies,
@@ -274,6 +283,7 @@ impl<'a> Worker<'a> {
                 textures: shared.textures.as_ptr().cast(),
                 texture_count: shared.textures.len() as u32,
                 samplers: shared.samplers.as_ptr(),
+                addresses: (&raw const shared.addresses).cast(),
                 thread_memory: at(frame * states + own * state),
                 place: std::ptr::null(),
                 number: 0,
@@ -528,7 +538,10 @@ impl<'a> Worker<'a> {
         let position = std::array::from_fn(|d| positions[d][lane] + self.place.origin[d]);
         let name = |region: u32| {
             let allocation = program.allocations.get((region as usize).wrapping_sub(1));
-            allocation.map(|allocation| allocation.name.clone())
+            let resident = || self.shared.addresses.resident(region);
+            allocation
+                .map(|allocation| allocation.name.clone())
+                .or_else(|| resident().map(|resident| resident.owner.name()))
         };
         // SAFETY: handlers stop at instructions of the program's code.
         let at = unsafe { ip.offset_from(self.code.code.as_ptr()) } as usize;
@@ -571,11 +584,33 @@ impl<'a> Worker<'a> {
                 let size = size.into();
                 FaultKind::Access { argument, offset, bytes, write, size, constant: false }
             }
+            Wrong::Texture { number } => FaultKind::Handle { what: self.wrong_texture(number) },
+            Wrong::Sampler { bits } => FaultKind::Handle {
+                what: format!("a sampler with the ID {bits:#x}, which is of no sampler"),
+            },
             Wrong::Barrier => FaultKind::Barrier,
             Wrong::Watchdog => {
                 FaultKind::Watchdog { limit: self.shared.launch.watchdog.unwrap_or_default() }
             }
         })
+    }
+}
+
+impl Worker<'_> {
+    /// What is wrong with the texture of a number that is in no table.
+    fn wrong_texture(&self, number: u64) -> String {
+        let (number, expected) = match Addresses::wrong(number) {
+            WrongTexture::Misfit(number, expected) => (number, expected),
+            WrongTexture::Missing(id) => {
+                return format!(
+                    "a texture with the ID {id}, which the launch may not use: it is stale, or useResource was not called"
+                );
+            }
+        };
+        let resident = self.shared.addresses.resident_texture(number);
+        let found = resident.map(|one| (one.owner.name(), one.owner.misfit(expected)));
+        let (name, why) = found.unwrap_or_default();
+        format!("'{name}': {}", why.unwrap_or_default())
     }
 }
 

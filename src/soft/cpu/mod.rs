@@ -6,6 +6,7 @@
 
 #![cfg_attr(not(target_arch = "x86_64"), allow(dead_code, unused_imports))] // Other processors have no machine code yet.
 
+mod addresses;
 mod interp;
 mod launch;
 #[cfg(target_arch = "x86_64")]

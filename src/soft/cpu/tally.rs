@@ -73,7 +73,7 @@ impl Find<'_> {
 pub(super) fn choose(tallies: &[bool], regions: &[Region], threads: u64) -> Vec<usize> {
     let end = |region: &Region| (region.base as u64).wrapping_add(region.bytes);
     let apart = |a: &Region, b: &Region| end(a) <= b.base as u64 || end(b) <= a.base as u64;
-    (1..regions.len())
+    (1..=tallies.len())
         .filter(|&number| {
             let region = &regions[number];
             tallies[number - 1]

@@ -17,9 +17,11 @@ use std::sync::Arc;
 
 mod address;
 mod builder;
+mod expected;
 pub(crate) mod facts;
 pub(crate) mod half;
 mod internal_error;
+mod layout;
 pub(crate) mod limits;
 mod math;
 mod op;
@@ -35,9 +37,11 @@ pub(crate) mod walk;
 
 pub(crate) use address::Address;
 pub(crate) use builder::FunctionBuilder;
+pub(crate) use expected::Expected;
 #[cfg(test)]
 pub(crate) use internal_error::inject_internal_error;
 pub(crate) use internal_error::{InternalError, catch_internal_error, compiling, internal_error};
+pub(crate) use layout::{Layout, Member, MemberKind};
 #[cfg(test)]
 pub(crate) use op::Class;
 pub(crate) use op::{Barrier, Effect, Imm, Input, Op, Rule, TextureSide, Uniform};

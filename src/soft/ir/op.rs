@@ -52,6 +52,8 @@ pub(crate) enum Rule {
     PointerToInt,
     /// `u64`; the stated pointer type.
     IntToPointer,
+    /// A pointer to `device` or `constant` memory, or a texture; the same type.
+    Form,
     /// A pointer; the stated type.
     Load,
     /// A pointer and a value; nothing.
@@ -201,6 +203,8 @@ pub(crate) enum Imm {
     Barrier,
     /// A [`TextureSide`].
     Side,
+    /// An [`Expected`](super::Expected) texture; 0 for pointers.
+    Expected,
 }
 
 /// One row of the table.
@@ -446,6 +450,12 @@ operations! {
     Address "address" Rule::PointerToInt, None, Pure, IfOperands;
     /// A pointer from bits that `PointerToInt` made.
     IntToPointer "int_to_pointer" Rule::IntToPointer, None, Pure, IfOperands;
+
+    // The two forms of pointers and textures (`specs/arguments.md`). The type says which it is.
+    /// A pointer or texture, from its form in `device` and `constant` memory.
+    FromMemory "from_memory" Rule::Form, Expected, Pure, IfOperands;
+    /// The form in `device` and `constant` memory.
+    ToMemory "to_memory" Rule::Form, None, Pure, IfOperands;
 
     // Memory. Components of vectors lie side by side; any alignment is allowed.
     /// Reads a scalar, a vector or a pointer.

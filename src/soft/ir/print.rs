@@ -3,8 +3,8 @@
 use std::fmt::{Display, Formatter, Result, Write};
 
 use super::{
-    AllocationId, AllocationKind, Block, Function, Imm, Input, Inst, LocalId, Module, Op, Scalar,
-    Stmt, TextureSide, Type, Value, VarId,
+    AllocationId, AllocationKind, Block, Expected, Function, Imm, Input, Inst, LocalId, Module, Op,
+    Scalar, Stmt, TextureSide, Type, Value, VarId,
 };
 
 impl Display for Module {
@@ -126,6 +126,10 @@ fn instruction(function: &Function, value: Value, out: &mut Formatter<'_>) -> Re
         Imm::Width if inst.imm == 32 => {}
         Imm::Width => write!(out, ".{}", inst.imm)?,
         Imm::Joined => out.write_str(if inst.imm == 0 { "" } else { ".joined" })?,
+        Imm::Expected => match Expected::from_imm(inst.imm) {
+            Some(expected) => write!(out, ".{}.{}", expected.kind, expected.scalar)?,
+            None => {}
+        },
         Imm::Side => write!(out, ".{}", TextureSide::NAMES[inst.imm as usize % 5])?,
         Imm::Barrier => out.write_str(if inst.imm == 0 { ".threadgroup" } else { ".simdgroup" })?,
     }

@@ -202,6 +202,13 @@ pub(crate) fn result(op: Op, stated: Type, operands: &[Type], imm: u64) -> Resul
             same(operands[0], Type::U64)?;
             if stated.space().is_some() { Ok(stated) } else { Err(Misfit::Result) }
         }
+        Rule::Form => {
+            count(1)?;
+            match operands[0] {
+                Type::U64 | Type::Pointer(Space::Device | Space::Constant) => Ok(operands[0]),
+                _ => Err(Misfit::Operand),
+            }
+        }
         Rule::Load => {
             count(1)?;
             pointer(operands[0])?;

@@ -60,8 +60,10 @@ const COMPARE: Bits = (16, 3);
 const REDUCTION: Bits = (19, 2);
 /// In 64ths, signed.
 const BIAS: Bits = (21, 11);
-/// Halves: a level of detail needs no more.
-const LOD: [Bits; 2] = [(32, 16), (48, 16)];
+/// Halves without a sign: a level of detail needs no more.
+const LOD: [Bits; 2] = [(32, 15), (47, 15)];
+/// Set in every sampler, so that other numbers in memory are not mistaken for one.
+const MARK: Bits = (63, 1);
 
 /// The options of a sampler in the source: the name, its choices, and the fields that it sets.
 const OPTIONS: &[(&str, &[&str], &[Bits])] = &[
@@ -92,12 +94,18 @@ impl Default for Sampler {
     /// As MSL's table 2.7 has it; the first choice of every field is its default.
     fn default() -> Self {
         let mut sampler = Self(0);
+        sampler.put(MARK, 1);
         sampler.set_lod_clamp(0.0, f32::INFINITY);
         sampler
     }
 }
 
 impl Sampler {
+    /// Whether the number is a sampler.
+    pub(crate) const fn is_one(self) -> bool {
+        self.get(MARK) != 0
+    }
+
     const fn get(self, (first, count): Bits) -> u64 {
         self.0 >> first & ((1 << count) - 1)
     }
@@ -124,8 +132,9 @@ impl Sampler {
 
     /// Sets the range of levels.
     pub(crate) fn set_lod_clamp(&mut self, least: f32, most: f32) {
-        self.put(LOD[0], f16_bits(least).into());
-        self.put(LOD[1], f16_bits(most).into());
+        // No level is below 0.
+        self.put(LOD[0], f16_bits(least.max(0.0)).into());
+        self.put(LOD[1], f16_bits(most.max(0.0)).into());
     }
 
     /// Sets the bias added to every level of detail, from -16 to 16.

@@ -4,7 +4,7 @@ use crate::soft::ir::walk::statements;
 use std::fmt;
 
 use super::{
-    AllocationKind, Block, FuncId, Function, Imm, Input, Module, Op, Scalar, Space, Stmt,
+    AllocationKind, Block, Expected, FuncId, Function, Imm, Input, Module, Op, Scalar, Space, Stmt,
     TextureSide, Type, Value, result,
 };
 
@@ -157,6 +157,7 @@ impl Check<'_> {
             }
             Imm::Texture => count(self.module.textures.len()),
             Imm::Sampler => count(self.module.samplers.len()),
+            Imm::Expected => inst.imm == 0 || Expected::from_imm(inst.imm).is_some(),
             Imm::Side => count(TextureSide::NAMES.len()),
             Imm::Local => {
                 count(self.function.locals.len()) && inst.ty.space() == Some(Space::Thread)

@@ -1,6 +1,7 @@
 //! The arguments of a kernel as its source declares them. Metal's reflection shows these.
 
-use crate::soft::ir::Scalar;
+use crate::soft::ir::{Layout, Scalar};
+use std::sync::Arc;
 
 /// Which of Metal's argument tables an argument is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +64,8 @@ pub(crate) struct Argument {
     pub(crate) align: u32,
     /// Whether that type holds pointers.
     pub(crate) pointers: bool,
+    /// The struct in an argument buffer.
+    pub(crate) layout: Option<Arc<Layout>>,
     /// The name of that type, or of a texture's components.
     pub(crate) type_name: String,
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{Argument, ArgumentKind, Fault, Launch, SourcePosition, limits};
 use crate::soft::ir::passes::TooLarge;
-use crate::soft::ir::{AllocationKind, Bound, Invalid, Module, Span};
+use crate::soft::ir::{AllocationKind, Bound, Function, Invalid, Module, Op, Span};
 
 /// Compiles modules of the IR for one device.
 pub(crate) trait Backend: Send + Sync {
@@ -149,6 +149,7 @@ pub(crate) struct Kernel {
     owners: Box<[usize]>,
     static_threadgroup: u32,
     max_threads: u32,
+    reaches_residents: bool,
     locate: Locate,
 }
 
@@ -180,6 +181,7 @@ impl Kernel {
             owners: owners.into(),
             static_threadgroup: declared.sum(),
             max_threads: options.max_threads,
+            reaches_residents: module.functions.iter().any(has_memory_forms),
             executable,
             locate: Box::new(locate),
         })
@@ -206,6 +208,11 @@ impl Kernel {
         self.static_threadgroup
     }
 
+    /// Whether it follows pointers or textures in memory, so that a launch passes what it may reach.
+    pub(crate) fn reaches_residents(&self) -> bool {
+        self.reaches_residents
+    }
+
     /// The most threads that its threadgroups may have.
     pub(crate) fn max_threads(&self) -> u32 {
         self.max_threads
@@ -224,6 +231,11 @@ impl Kernel {
             fault
         })
     }
+}
+
+/// Whether a function loads pointers or textures from memory, or stores them there.
+fn has_memory_forms(function: &Function) -> bool {
+    function.insts.iter().any(|inst| matches!(inst.op, Op::FromMemory | Op::ToMemory))
 }
 
 impl fmt::Debug for Kernel {

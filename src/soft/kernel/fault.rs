@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use crate::soft::ir::{Span, limits};
 
+/// The addresses of all resources are from here on.
+pub(crate) const FIRST_ADDRESS: i64 = 0x1_0000_0000;
+
 /// Why a launch was stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
@@ -54,6 +57,11 @@ pub(crate) enum FaultKind {
         size: u64,
         /// Whether the argument may only be read.
         constant: bool,
+    },
+    /// Use of a texture or a sampler in memory that is not there.
+    Handle {
+        /// What it is, and what is wrong with it.
+        what: String,
     },
     /// An index outside of an array of textures or samplers.
     Element {
@@ -106,11 +114,17 @@ impl fmt::Display for Fault {
                 let verb = if *write { "write" } else { "read" };
                 write!(out, "{verb} of {bytes} bytes at offset {offset} of ")?;
                 match argument {
+                    None if *offset >= FIRST_ADDRESS => write!(
+                        out,
+                        "nothing: the address {offset:#x} is in no resource that the launch may use; it is stale, or \
+                         useResource was not called"
+                    ),
                     None => out.write_str("a null or stale pointer"),
                     Some(name) if *constant && *write => write!(out, "'{name}', which is constant"),
                     Some(name) => write!(out, "'{name}', which has {size} bytes"),
                 }
             }
+            FaultKind::Handle { what } => write!(out, "use of {what}"),
             FaultKind::Element { argument, index, length } => {
                 write!(out, "use of element {index} of '{argument}', which has {length}")
             }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::texture::Texture;
-use crate::soft::ir::Sampler;
+use crate::soft::ir::{Expected, Sampler};
 
 /// What a launch passes for one parameter of the kernel.
 #[derive(Clone, Copy, Default)]
@@ -17,6 +17,8 @@ pub(crate) enum Binding<'a> {
         base: *mut u8,
         /// Its length.
         bytes: u64,
+        /// The address that memory has for its start; 0 for none.
+        address: u64,
     },
     /// The size of threadgroup memory, in bytes.
     Threadgroup(u32),
@@ -24,6 +26,41 @@ pub(crate) enum Binding<'a> {
     Texture(Texture<'a>),
     /// A sampler.
     Sampler(Sampler),
+}
+
+/// The resource that owns memory or pixels.
+pub(crate) trait Owner: Sync {
+    /// Its label, or another name.
+    fn name(&self) -> String;
+
+    /// Why it is not the texture that a kernel expects, if it is not.
+    fn misfit(&self, _: Expected) -> Option<String> {
+        None
+    }
+}
+
+/// Memory that a kernel may reach by its address.
+#[derive(Clone, Copy)]
+pub(crate) struct Resident<'a> {
+    /// The address that memory has for its start.
+    pub(crate) address: u64,
+    /// Where it is.
+    pub(crate) base: *mut u8,
+    /// Its length.
+    pub(crate) bytes: u64,
+    /// Whether the kernel may write there.
+    pub(crate) writable: bool,
+    /// The resource.
+    pub(crate) owner: &'a dyn Owner,
+}
+
+/// A texture that a kernel may reach by its ID.
+#[derive(Clone, Copy)]
+pub(crate) struct ResidentTexture<'a> {
+    /// The texture.
+    pub(crate) texture: Texture<'a>,
+    /// The resource.
+    pub(crate) owner: &'a dyn Owner,
 }
 
 /// One launch.
@@ -36,6 +73,10 @@ pub(crate) struct Launch<'a> {
     /// One for each parameter, in the order of [`Executable::parameters`](super::Executable::parameters). Missing
     /// ones at the end are [`Binding::None`].
     pub(crate) bindings: &'a [Binding<'a>],
+    /// What the kernel may reach in addition ([`Kernel::reaches_residents`](super::Kernel::reaches_residents)).
+    pub(crate) residents: &'a [Resident<'a>],
+    /// The same for textures.
+    pub(crate) resident_textures: &'a [ResidentTexture<'a>],
     /// It is stopped when no threadgroup has finished for so long; `None` for never.
     pub(crate) watchdog: Option<Duration>,
     /// Whether what GPUs accept from kernels against the rules of the language is a fault: a barrier that not all

@@ -13,5 +13,5 @@ pub(crate) mod texture;
 pub(crate) use super::ir::limits;
 pub(crate) use argument::{Access, Argument, ArgumentKind, TextureKind};
 pub(crate) use backend::{Backend, CompileError, CompileOptions, Executable, Kernel, Parameter};
-pub(crate) use fault::{Fault, FaultKind, SourcePosition};
-pub(crate) use launch::{Binding, Launch};
+pub(crate) use fault::{FIRST_ADDRESS, Fault, FaultKind, SourcePosition};
+pub(crate) use launch::{Binding, Launch, Owner, Resident, ResidentTexture};

@@ -52,6 +52,8 @@ pub(crate) struct Texture<'a> {
     pub(crate) format: &'a dyn PixelFormat,
     /// See [`NO_SWIZZLE`].
     pub(crate) swizzle: [u8; 4],
+    /// The ID that memory has for it.
+    pub(crate) id: u64,
 }
 
 /// The format of [`Texture::NONE`].
@@ -88,7 +90,13 @@ impl Texture<'_> {
         cube: false,
         format: &Nothing,
         swizzle: NO_SWIZZLE,
+        id: 0,
     };
+
+    /// The properties of a texture that does not exist: it has no pixels, but it is not the null texture, so that
+    /// a kernel that checks for that uses it, and has a fault.
+    pub(crate) const MISSING: Texture<'static> =
+        Texture { levels: &[Level { offset: 0, row: 0, image: 0, size: [0; 3] }], ..Self::NONE };
 
     /// How many slices an element of an array has.
     pub(crate) const fn faces(&self) -> u32 {

@@ -10,11 +10,13 @@ use super::foundation::{
     Failure, HeldBlock, Label, Labelled, List, NSObject, Object, Retained, Strong, Text, This,
     device, in_pool, label, lock, set_label, soft_class,
 };
-use super::residency_set::ResidencySet;
+use super::queue::Queue as QueueObject;
+use super::residency_set::{self, ResidencySet};
+use super::residents;
 use crate::abi::{Id, Imp};
 use crate::soft::stream::error::CommandError;
 use crate::soft::stream::queue::Queue;
-use crate::soft::stream::recording::Command;
+use crate::soft::stream::recording::{Command, Recording};
 use crate::soft::stream::submission::{Handler, Stage, Submission};
 use std::sync::{Arc, Mutex};
 
@@ -107,8 +109,13 @@ soft_class! {
     [popDebugGroup] = |buffer: &CommandBuffer| {
         buffer.submission.change_debug_groups(|groups| _ = groups.pop());
     };
-    [useResidencySet:] = |_: &CommandBuffer, _: Option<&Object<ResidencySet>>| ();
-    [useResidencySets:count:] = |_: &CommandBuffer, _: *const Id, _: usize| ();
+    [useResidencySet:] = |buffer: &CommandBuffer, set: Option<&Object<ResidencySet>>| {
+        buffer.use_residency_sets("useResidencySet:", set.map(|set| set.members()).unwrap_or_default());
+    };
+    [useResidencySets:count:] = |buffer: &CommandBuffer, sets: *const Id, count: usize| {
+        let members = residency_set::of(sets, count).flat_map(|set| set.members()).collect();
+        buffer.use_residency_sets("useResidencySets:count:", members);
+    };
 }
 
 /// A function that calls these handlers with the command buffer; `None` if there are none.
@@ -162,6 +169,13 @@ impl CommandBuffer {
         error.clone()
     }
 
+    /// The members of the residency sets of its queue.
+    fn queue_sets(&self) -> Vec<Retained> {
+        // SAFETY: the object is retained.
+        let queue = unsafe { Object::<QueueObject>::from_id(self.queue_object.id()) };
+        queue.map(|queue| queue.residents()).unwrap_or_default()
+    }
+
     fn encode_event(&self, selector: &str, event: Id, command: impl FnOnce(u32) -> Command) {
         let Some(signal) = signal_of(event) else {
             let why = "nil, or an object that is not an event, was passed";
@@ -174,6 +188,18 @@ impl CommandBuffer {
             },
             |why| self.misuse(selector, why),
         );
+    }
+
+    /// All encoders of the command buffer may use these resources.
+    fn use_residency_sets(&self, selector: &str, members: Vec<Retained>) {
+        let add = |recording: &mut Recording| {
+            for member in &members {
+                // Sets have nothing but allocations.
+                let found = residents::objects(recording, member.id()).unwrap_or_default();
+                recording.always_resident.extend(found);
+            }
+        };
+        self.submission.record(add, |why| self.misuse(selector, why));
     }
 
     fn add_handler(
@@ -202,6 +228,10 @@ fn commit(this: This<'_, CommandBuffer>) {
     let Handlers { scheduled, completed } = std::mem::take(&mut *handlers);
     let (scheduled, completed) = (handler(&this, scheduled), handler(&this, completed));
     let misuse = |why: &str| this.misuse("commit", why);
+    let members = this.queue_sets();
+    if !members.is_empty() && !this.submission.is_committed() {
+        this.use_residency_sets("commit", members);
+    }
     this.queue.commit(&this.submission, scheduled, completed, misuse);
 }
 

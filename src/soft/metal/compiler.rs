@@ -298,6 +298,7 @@ fn reflected(argument: &entry::Argument) -> Option<Argument> {
         }),
         used: false,
         pointers: argument.pointers,
+        layout: argument.layout.clone(),
         size: argument.size,
         align: argument.align,
         type_name: argument.type_name.clone(),

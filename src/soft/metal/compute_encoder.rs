@@ -5,6 +5,7 @@ use super::encoder::{Encoder, HasEncoder, Why, encoder_class};
 use super::foundation::{NSObject, Object, Strong};
 use super::heap::Heap;
 use super::pipeline::ComputePipelineState;
+use super::residents;
 use super::resource::is_untracked;
 use super::sampler::Sampler;
 use super::texture::Texture;
@@ -25,6 +26,9 @@ pub(super) struct ComputeEncoder {
 
 /// `MTLDispatchTypeConcurrent`.
 const CONCURRENT: usize = 1;
+
+/// `MTLResourceUsageWrite`.
+const USAGE_WRITE: usize = 2;
 
 /// The most bytes that `setBytes:length:atIndex:` copies.
 const BYTES: usize = limits::INLINE_BYTES as usize;
@@ -67,15 +71,24 @@ encoder_class! {
     [memoryBarrierWithResources:count:] = |encoder: &ComputeEncoder, _: *const Id, _: usize| {
         encoder.barrier("memoryBarrierWithResources:count:")
     };
-    [useResource:usage:] = |encoder: &ComputeEncoder, resource: Id, _: usize| {
-        encoder.use_resources("useResource:usage:", &raw const resource, 1)
+    [useResource:usage:] = |encoder: &ComputeEncoder, resource: Id, usage: usize| {
+        encoder.use_resources("useResource:usage:", &raw const resource, 1, usage)
     };
     [useResources:count:usage:] =
-        |encoder: &ComputeEncoder, resources: *const Id, count: usize, _: usize| {
-            encoder.use_resources("useResources:count:usage:", resources, count)
+        |encoder: &ComputeEncoder, resources: *const Id, count: usize, usage: usize| {
+            encoder.use_resources("useResources:count:usage:", resources, count, usage)
         };
-    [useHeap:] = |_: &ComputeEncoder, _: Option<&Object<Heap>>| ();
-    [useHeaps:count:] = |_: &ComputeEncoder, _: *const Id, _: usize| ();
+    [useHeap:] = |encoder: &ComputeEncoder, heap: Option<&Object<Heap>>| {
+        encoder.use_heaps("useHeap:", || Ok(heap.into_iter().collect()))
+    };
+    [useHeaps:count:] = |encoder: &ComputeEncoder, heaps: *const Id, count: usize| {
+        encoder.use_heaps("useHeaps:count:", || {
+            let heaps = items(heaps, count, "heaps")?;
+            let found: Result<Vec<_>, String> =
+                heaps.iter().map(|heap| object::<Heap>(*heap, "heap")).collect();
+            Ok(found?.into_iter().flatten().collect())
+        })
+    };
 }
 
 impl HasEncoder for ComputeEncoder {
@@ -229,6 +242,7 @@ impl ComputeEncoder {
         let encoder = Encoder::open(commands, "computeCommandEncoder", "MTLComputeCommandEncoder")?;
         encoder.record("computeCommandEncoder", |recording| {
             recording.table.clear();
+            recording.first_resident = recording.residents.len();
             if dispatch_type == CONCURRENT {
                 recording.commands.push(Command::Concurrent);
             }
@@ -417,13 +431,27 @@ impl ComputeEncoder {
         });
     }
 
-    fn use_resources(&self, selector: &str, resources: *const Id, count: usize) {
+    fn use_resources(&self, selector: &str, resources: *const Id, count: usize, usage: usize) {
         self.encoder.record(selector, |recording| {
             for resource in items(resources, count, "resources")? {
-                if let Ok(Some(buffer)) = object::<Buffer>(*resource, "buffer") {
-                    recording.memory(&buffer.memory, || is_untracked::<Buffer>(buffer));
-                } else if let Some(texture) = object::<Texture>(*resource, "buffer or texture")? {
-                    recording.image(&texture.image, || is_untracked::<Texture>(texture));
+                for index in residents::objects(recording, *resource)? {
+                    recording.residents.push((index, usage & USAGE_WRITE != 0));
+                }
+            }
+            Ok(())
+        });
+    }
+
+    /// Kernels may write to the resources of a heap, as on GPUs, though Metal's header calls them read-only.
+    fn use_heaps<'a>(
+        &self,
+        selector: &str,
+        heaps: impl FnOnce() -> Result<Vec<&'a Object<Heap>>, String>,
+    ) {
+        self.encoder.record(selector, |recording| {
+            for heap in heaps()? {
+                for index in residents::of_heap(recording, heap) {
+                    recording.residents.push((index, true));
                 }
             }
             Ok(())
@@ -439,7 +467,7 @@ fn dispatch(
     is_empty: bool,
     group: MTLSize,
 ) -> Result<(), Why> {
-    let Recording { commands, slots, objects, table, .. } = recording;
+    let Recording { commands, slots, objects, table, residents, first_resident, .. } = recording;
     let index = table.pipeline.ok_or("no compute pipeline state is set")?;
     let Some(Recorded::Pipeline(pipeline)) = objects.get(index as usize) else {
         return Err("no compute pipeline state is set".into());
@@ -472,6 +500,10 @@ fn dispatch(
     if let Err(why) = refused {
         slots.truncate(start);
         return Err(why);
+    }
+    if pipeline.kernel.reaches_residents() {
+        let (start, end) = (*first_resident as u32, residents.len() as u32);
+        slots.push(Slot::Residents { start, end });
     }
     if !is_empty {
         let group = [x as u32, y as u32, z as u32];

@@ -92,6 +92,10 @@ impl From<&Fault> for Datum {
                 field("length", (*length).into());
                 "element"
             }
+            FaultKind::Handle { what } => {
+                field("argument", what.as_str().into());
+                "handle"
+            }
             FaultKind::Barrier => "barrier",
             FaultKind::Watchdog { .. } => "timeout",
             FaultKind::GroupSize { threads } => {

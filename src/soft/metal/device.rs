@@ -1,5 +1,6 @@
 //! MTLDevice: the one device of this machine, from which everything else is made.
 
+use super::argument_encoder::ArgumentEncoder;
 use super::buffer::Buffer;
 use super::compiler::MAX_SOURCE;
 use super::descriptors::{
@@ -16,7 +17,7 @@ use super::foundation::{
 use super::function::Function;
 use super::heap::Heap;
 use super::library::{Library, complete_later, or_error};
-use super::pipeline::{ComputePipelineState, PassedFunction, REFLECTION};
+use super::pipeline::{Bound, ComputePipelineState, PassedFunction, REFLECTION};
 use super::queue::Queue;
 use super::residency_set::ResidencySet;
 use super::sampler::Sampler;
@@ -30,6 +31,9 @@ use crate::soft::stream::settings::Settings;
 use crate::soft::stream::{memory, pages};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering::*};
+
+/// `MTLArgumentBuffersTier2`: programs may write argument buffers without an encoder.
+const ARGUMENT_BUFFERS_TIER_2: usize = 1;
 
 /// The device.
 pub(super) struct Device {
@@ -103,8 +107,11 @@ soft_class! {
             let threads = limits::THREADS as usize;
             MTLSize { width: threads, height: threads, depth: threads }
         };
-    [maxArgumentBufferSamplerCount] = |_: &Device| 0usize;
-    [argumentBuffersSupport] = |_: &Device| 0usize;
+    [maxArgumentBufferSamplerCount] = |_: &Device| 1024usize;
+    [argumentBuffersSupport] = |_: &Device| ARGUMENT_BUFFERS_TIER_2;
+    [newArgumentEncoderWithBufferBinding:] = |_: &Device, binding: Option<&Object<Bound>>| {
+        Some(ArgumentEncoder::object(binding?.layout()?))
+    };
     [readWriteTextureSupport] = |_: &Device| 2usize;
     [sparseTileSizeInBytes] = |_: &Device| 0usize;
     [counterSets] = |_: &Device| List::object([]);

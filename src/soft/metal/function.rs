@@ -1,10 +1,11 @@
 //! MTLFunction: a kernel of a library, with values for its function constants.
 
+use super::argument_encoder::ArgumentEncoder;
 use super::compiler::{DeclaredConstant, FUNCTION_KERNEL};
 use super::foundation::{
-    Label, NSObject, Pairs, Strong, Text, device, label, labelled, set_label, soft_class,
+    ErrorOut, Label, NSObject, Pairs, Strong, Text, device, label, labelled, set_label, soft_class,
 };
-use crate::soft::kernel::Kernel;
+use crate::soft::kernel::{ArgumentKind, Kernel};
 use std::sync::Arc;
 
 /// A function.
@@ -30,6 +31,9 @@ soft_class! {
     [options] = |_: &Function| 0usize;
     [patchType] = |_: &Function| 0usize;
     [patchControlPointCount] = |_: &Function| -1isize;
+    [newArgumentEncoderWithBufferIndex:] = Function::argument_encoder;
+    [newArgumentEncoderWithBufferIndex:reflection:] =
+        |function: &Function, index: usize, _: ErrorOut| function.argument_encoder(index);
 }
 
 /// A function constant that a function depends on.
@@ -51,6 +55,21 @@ impl Function {
         constants: Vec<DeclaredConstant>,
     ) -> Strong<Self> {
         Strong::new(Self { kernel: Arc::new(kernel), name, constants, label: Label::default() })
+    }
+
+    /// An encoder for the struct that a buffer argument points to; `None` if that is no argument buffer.
+    fn argument_encoder(&self, index: usize) -> Option<Strong<ArgumentEncoder>> {
+        let index = u32::try_from(index).ok()?;
+        let mut arguments = self.kernel.arguments().iter();
+        let argument = arguments.find(|argument| argument.has(ArgumentKind::Buffer, index));
+        let layout = argument.and_then(|argument| argument.layout.clone());
+        if layout.is_none() {
+            eprintln!(
+                "aruminium: -[MTLFunction newArgumentEncoderWithBufferIndex:] of '{}': buffer({index}) is no argument buffer",
+                self.name
+            );
+        }
+        layout.map(ArgumentEncoder::object)
     }
 
     fn constants(&self) -> Strong<Pairs> {

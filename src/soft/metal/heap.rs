@@ -8,7 +8,7 @@ use super::foundation::{
 use super::resource::{HeapRegion, Options, Purgeable, TRACKED};
 use super::texture::Texture;
 use crate::abi::MTLSizeAndAlign;
-use crate::soft::stream::heap::{ALIGN, HeapMemory};
+use crate::soft::stream::heap::{ALIGN, HeapMemory, Resource};
 use crate::soft::stream::memory::Memory;
 use crate::soft::stream::pages::{PAGE, longest_buffer};
 use std::sync::Arc;
@@ -77,6 +77,16 @@ impl Heap {
         }))
     }
 
+    /// Whether Metal tracks the hazards of its resources.
+    pub(super) fn is_tracked(&self) -> bool {
+        self.options.hazard_tracking_mode() == TRACKED
+    }
+
+    /// The resources in it.
+    pub(super) fn resources(&self) -> Vec<Resource> {
+        self.memory.resources()
+    }
+
     /// The bytes that a resource of this length takes.
     pub(super) fn room(length: usize) -> MTLSizeAndAlign {
         MTLSizeAndAlign { size: HeapMemory::size_of_region(length), align: ALIGN }
@@ -90,7 +100,7 @@ fn take(
     at: Option<usize>,
 ) -> Option<(Arc<Memory>, HeapRegion)> {
     let (memory, region) = heap.memory.take(length, at)?;
-    let is_tracked = heap.options.hazard_tracking_mode() == TRACKED;
+    let is_tracked = heap.is_tracked();
     Some((memory, HeapRegion { heap: heap.retain().into_retained(), is_tracked, region }))
 }
 
@@ -104,6 +114,7 @@ fn new_buffer(
     let options = Options(options);
     let fits = options.are_known() && options.storage_mode() == heap.options.storage_mode();
     let (memory, region) = fits.then(|| take(heap, length, at))??;
+    heap.memory.add(Resource::Memory(Arc::clone(&memory)));
     Some(Buffer::in_heap(memory, options, region))
 }
 
@@ -116,5 +127,7 @@ fn new_texture(
     let length = Texture::length(&fields)?;
     let fits = fields.storage == heap.options.storage_mode();
     let (memory, region) = fits.then(|| take(heap, length, at))??;
-    Texture::in_heap(&fields, memory, region)
+    let texture = Texture::in_heap(&fields, memory, region)?;
+    heap.memory.add(Resource::Image(Arc::clone(&texture.image)));
+    Some(texture)
 }

@@ -3,6 +3,7 @@
 //! One file per class. They check arguments, record, and leave the rest to [`stream`](super::stream). [`compiler`] is the
 //! only file that names the compiler and the back ends.
 
+mod argument_encoder;
 mod blit_encoder;
 mod buffer;
 mod capture;
@@ -25,6 +26,7 @@ mod library;
 mod pipeline;
 mod queue;
 mod residency_set;
+mod residents;
 mod resource;
 mod sampler;
 mod texture;

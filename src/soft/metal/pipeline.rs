@@ -7,6 +7,7 @@ use super::foundation::{
 use super::function::Function;
 use super::sampler::next_id;
 use crate::abi::{Id, MTLResourceID, MTLSize};
+use crate::soft::ir::Layout;
 use crate::soft::kernel::{Access, Argument, ArgumentKind, Kernel, limits};
 use crate::soft::stream::pipeline::{Limits, Pipeline};
 use std::sync::Arc;
@@ -70,6 +71,13 @@ soft_class! {
 
 /// One argument of a kernel, under the names of `MTLBinding`.
 pub(super) struct Bound(Argument);
+
+impl Bound {
+    /// The struct in an argument buffer, if it is one.
+    pub(super) fn layout(&self) -> Option<Arc<Layout>> {
+        self.0.layout.clone()
+    }
+}
 
 /// The same under the older names of `MTLArgument`.
 pub(super) struct BoundArgument(Argument);

@@ -3,16 +3,19 @@
 use super::command_buffer::CommandBuffer;
 use super::descriptors::CommandBufferDescriptor;
 use super::foundation::{
-    Label, Labelled, NSObject, Object, Strong, This, device, label, set_label, soft_class,
+    Label, Labelled, NSObject, Object, Retained, Strong, This, device, label, lock, set_label,
+    soft_class,
 };
-use super::residency_set::ResidencySet;
+use super::residency_set::{self, ResidencySet};
 use crate::abi::Id;
 use crate::soft::stream;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// A queue.
 pub(super) struct Queue {
     pub(super) queue: Arc<stream::queue::Queue>,
+    /// The residency sets of all its command buffers.
+    sets: Mutex<Vec<Strong<ResidencySet>>>,
 }
 
 impl Labelled for Queue {
@@ -32,10 +35,14 @@ soft_class! {
         |this: This<'_, Queue>| command_buffer(&this, false, 0);
     [commandBufferWithDescriptor:] = described;
     [insertDebugCaptureBoundary] = |_: &Queue| ();
-    [addResidencySet:] = |_: &Queue, _: Option<&Object<ResidencySet>>| ();
-    [removeResidencySet:] = |_: &Queue, _: Option<&Object<ResidencySet>>| ();
-    [addResidencySets:count:] = |_: &Queue, _: *const Id, _: usize| ();
-    [removeResidencySets:count:] = |_: &Queue, _: *const Id, _: usize| ();
+    [addResidencySet:] =
+        |queue: &Queue, set: Option<&Object<ResidencySet>>| queue.add_sets(set.into_iter());
+    [removeResidencySet:] =
+        |queue: &Queue, set: Option<&Object<ResidencySet>>| queue.remove_sets(set.into_iter());
+    [addResidencySets:count:] =
+        |queue: &Queue, sets: *const Id, count: usize| queue.add_sets(residency_set::of(sets, count));
+    [removeResidencySets:count:] =
+        |queue: &Queue, sets: *const Id, count: usize| queue.remove_sets(residency_set::of(sets, count));
 }
 
 fn command_buffer(
@@ -56,6 +63,22 @@ fn described(
 
 impl Queue {
     pub(super) fn object() -> Strong<Self> {
-        Strong::new(Self { queue: stream::queue::Queue::new() })
+        Strong::new(Self { queue: stream::queue::Queue::new(), sets: Mutex::default() })
+    }
+
+    fn add_sets<'a>(&self, sets: impl Iterator<Item = &'a Object<ResidencySet>>) {
+        lock(&self.sets).extend(sets.map(Object::retain));
+    }
+
+    fn remove_sets<'a>(&self, sets: impl Iterator<Item = &'a Object<ResidencySet>>) {
+        let mut own = lock(&self.sets);
+        for set in sets {
+            own.retain(|other| !std::ptr::eq::<Object<ResidencySet>>(&**other, set));
+        }
+    }
+
+    /// The members of its residency sets.
+    pub(super) fn residents(&self) -> Vec<Retained> {
+        lock(&self.sets).iter().flat_map(|set| set.members()).collect()
     }
 }

@@ -1,7 +1,7 @@
-//! MTLResidencySet: resources that have to stay in memory. Here all of them always do.
+//! MTLResidencySet: resources that kernels may reach through pointers in memory.
 
 use super::descriptors::ResidencySetFields;
-use super::foundation::{List, NSObject, Retained, Strong, Text, device, lock, soft_class};
+use super::foundation::{List, NSObject, Object, Retained, Strong, Text, device, lock, soft_class};
 use crate::abi::{Id, Sel};
 use crate::soft::runtime::send::send;
 use std::sync::Mutex;
@@ -50,6 +50,15 @@ fn objects<'a>(address: *const Id, count: usize) -> &'a [Id] {
     }
 }
 
+/// The residency sets that a message passed with a count.
+pub(super) fn of<'a>(
+    address: *const Id,
+    count: usize,
+) -> impl Iterator<Item = &'a Object<ResidencySet>> {
+    // SAFETY: the message passed objects, which live until it is answered.
+    objects(address, count).iter().filter_map(|id| unsafe { Object::from_id(*id) })
+}
+
 impl ResidencySet {
     pub(super) fn object(fields: ResidencySetFields) -> Strong<Self> {
         Strong::new(Self { label: fields.label, members: Mutex::default() })
@@ -78,9 +87,14 @@ impl ResidencySet {
         let _old = std::mem::replace(&mut members.now, next);
     }
 
+    /// The committed members.
+    pub(super) fn members(&self) -> Vec<Retained> {
+        lock(&self.members).now.clone()
+    }
+
     /// The sum of the sizes of the committed members.
     fn allocated_size(&self) -> usize {
-        let members = lock(&self.members).now.clone();
+        let members = self.members();
         // SAFETY: a C string.
         let selector: Sel =
             unsafe { crate::soft::runtime::entry::sel_registerName(c"allocatedSize".as_ptr()) };

@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicU64, Ordering::*};
 pub(super) struct Sampler {
     pub(super) state: State,
     label: Option<Strong<Text>>,
-    id: u64,
 }
 
 soft_class! {
@@ -18,10 +17,10 @@ soft_class! {
     pub(super) class SoftMTLSamplerState(Sampler): NSObject, conforms [MTLSamplerState];
     [label] = |sampler: &Sampler| sampler.label.clone();
     [device] = device::<Sampler>;
-    [gpuResourceID] = |sampler: &Sampler| MTLResourceID { _impl: sampler.id };
+    [gpuResourceID] = |sampler: &Sampler| MTLResourceID { _impl: sampler.state.0 };
 }
 
-/// Numbers for `gpuResourceID`, of everything that has one.
+/// Numbers for `gpuResourceID`, of what has one; a sampler's are its properties, so that equal samplers have equal ones.
 pub(super) fn next_id() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     NEXT.fetch_add(1, Relaxed)
@@ -32,7 +31,7 @@ impl Sampler {
     pub(super) fn clamped(&self, least: f32, most: f32) -> Strong<Self> {
         let mut state = self.state;
         state.set_lod_clamp(least, most);
-        Strong::new(Self { state, label: self.label.clone(), id: self.id })
+        Strong::new(Self { state, label: self.label.clone() })
     }
 
     /// `None` if a property has an invalid value.
@@ -56,6 +55,6 @@ impl Sampler {
         state.set_lod_clamp(fields.lod_min, fields.lod_max);
         state.set_bias(fields.lod_bias);
         let possible = (1..=16).contains(&fields.max_anisotropy);
-        possible.then(|| Strong::new(Self { state, label: fields.label, id: next_id() }))
+        possible.then(|| Strong::new(Self { state, label: fields.label }))
     }
 }

@@ -30,7 +30,6 @@ pub(super) struct Texture {
     parent: Option<(Strong<Texture>, usize, usize)>,
     /// The buffer that has the pixels, and their offset in it.
     buffer: Option<(Retained, usize)>,
-    id: u64,
 }
 
 resource_class! {
@@ -56,7 +55,7 @@ resource_class! {
     [tailSizeInBytes] = |_: &Texture| 0usize;
     [iosurface] = |_: &Texture| Id::NIL;
     [iosurfacePlane] = |_: &Texture| 0usize;
-    [gpuResourceID] = |texture: &Texture| MTLResourceID { _impl: texture.id };
+    [gpuResourceID] = |texture: &Texture| MTLResourceID { _impl: texture.image.id };
     [parentTexture] = |texture: &Texture| texture.parent.as_ref().map(|(parent, ..)| parent.clone());
     [parentRelativeLevel] = |texture: &Texture| texture.parent.as_ref().map_or(0, |parent| parent.1);
     [parentRelativeSlice] = |texture: &Texture| texture.parent.as_ref().map_or(0, |parent| parent.2);
@@ -156,7 +155,7 @@ fn layout(fields: &TextureFields) -> Option<(Vec<Level>, usize, usize)> {
 
 impl Texture {
     fn object(image: Image, resource: Resource) -> Self {
-        Self { image: Arc::new(image), resource, parent: None, buffer: None, id: next_id() }
+        Self { image: Arc::new(image), resource, parent: None, buffer: None }
     }
 
     /// How many bytes a texture takes; `None` for invalid properties.
@@ -197,6 +196,7 @@ impl Texture {
             swizzle: known(fields.swizzle)?,
             usage: fields.usage,
             released: AtomicBool::new(false),
+            id: next_id(),
             label: Label::default(),
         };
         Some(Self::object(image, Resource::new(fields.options(), region)))
@@ -236,6 +236,7 @@ impl Texture {
             swizzle: known(fields.swizzle)?,
             usage: fields.usage,
             released: AtomicBool::new(false),
+            id: next_id(),
             label: Label::default(),
         };
         let mut texture = Self::object(image, Resource::new(options, None));
@@ -300,6 +301,7 @@ fn view(
         swizzle: known(swizzle.unwrap_or(image.swizzle))?,
         usage: image.usage,
         released: AtomicBool::new(false),
+        id: next_id(),
         label: Label::default(),
     };
     let resource = Resource::new(this.resource.options, None);

@@ -1,6 +1,6 @@
 //! Texture types (MSL 2.9): a table of the kinds with their coordinates, arrays and faces.
 
-use crate::soft::ir::Scalar;
+use crate::soft::ir::{Expected, Scalar};
 
 /// A kind of texture.
 #[derive(Debug)]
@@ -117,6 +117,16 @@ impl Texture {
             && !(kind.depth && access.writes())
             && !(kind.is_buffer() && access == Access::Sample);
         fits.then_some(Texture { kind: number as u8, scalar, access })
+    }
+
+    /// What the host has to put in memory for it.
+    pub(crate) fn expected(self) -> Expected {
+        let (read, write) = match self.access {
+            Access::Sample | Access::Read => (true, false),
+            Access::Write => (false, true),
+            Access::ReadWrite => (true, true),
+        };
+        Expected { kind: self.kind().host, scalar: self.scalar, read, write }
     }
 
     pub(crate) fn kind(self) -> &'static Kind {

@@ -83,6 +83,8 @@ pub(crate) struct Field {
     pub(crate) base: bool,
     /// A bit-field is in the unit of its type at `offset`.
     pub(crate) bits: Option<Bits>,
+    /// `[[id(n)]]`: its index in an argument buffer.
+    pub(crate) id: Option<u32>,
 }
 
 /// The bits of a bit-field in its unit (C++14 class.bit).
@@ -176,6 +178,13 @@ impl Struct {
     }
 
     /// Moves a field to another offset.
+    /// Sets the `[[id(n)]]` of the field that was added last.
+    pub(crate) fn set_last_id(&mut self, id: u32) {
+        if let Some(field) = self.fields.last_mut() {
+            field.id = Some(id);
+        }
+    }
+
     pub(crate) fn set_offset(&mut self, at: usize, offset: u32) {
         self.fields[at].offset = offset;
     }

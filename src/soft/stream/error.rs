@@ -63,9 +63,10 @@ impl std::error::Error for CommandError {}
 impl From<Fault> for CommandError {
     fn from(fault: Fault) -> Self {
         let code = match fault.kind {
-            FaultKind::Access { .. } | FaultKind::Element { .. } | FaultKind::Misaligned { .. } => {
-                ErrorCode::PageFault
-            }
+            FaultKind::Access { .. }
+            | FaultKind::Element { .. }
+            | FaultKind::Handle { .. }
+            | FaultKind::Misaligned { .. } => ErrorCode::PageFault,
             FaultKind::Watchdog { .. } => ErrorCode::Timeout,
             FaultKind::Barrier => ErrorCode::Internal,
             FaultKind::GroupSize { .. } | FaultKind::ThreadgroupMemory { .. } => {

@@ -5,6 +5,7 @@ use super::event::Signal;
 use super::image::{Image, copy_between};
 use super::memory::Memory;
 use super::recording::{Command, Grid, Object, PixelCopy, Pixels, Recording, Rows};
+use super::residents::Residents;
 use super::settings::Settings;
 use super::table::{ObjectIndex, Slot};
 use super::trace::Trace;
@@ -150,7 +151,10 @@ fn checks_released(recording: &Recording) -> bool {
     !recording.retaining && Settings::get().checks
 }
 
-fn memory_at(recording: &Recording, index: ObjectIndex) -> Result<&Memory, CommandError> {
+pub(super) fn memory_at(
+    recording: &Recording,
+    index: ObjectIndex,
+) -> Result<&Memory, CommandError> {
     match &recording.objects[index as usize] {
         Object::Memory(memory) if memory.is_released() && checks_released(recording) => {
             Err(released("buffer"))
@@ -160,7 +164,10 @@ fn memory_at(recording: &Recording, index: ObjectIndex) -> Result<&Memory, Comma
     }
 }
 
-fn image_at(recording: &Recording, index: ObjectIndex) -> Result<&Arc<Image>, CommandError> {
+pub(super) fn image_at(
+    recording: &Recording,
+    index: ObjectIndex,
+) -> Result<&Arc<Image>, CommandError> {
     match &recording.objects[index as usize] {
         Object::Image(image) if image.is_released() && checks_released(recording) => {
             Err(released("texture"))
@@ -224,16 +231,20 @@ fn dispatch<'a>(
     for (slot, (parameter, _)) in recording.slots[slots as usize..].iter().zip(kernel.parameters())
     {
         bindings.push(match *slot {
-            Slot::Empty => Binding::None,
+            Slot::Empty | Slot::Residents { .. } => Binding::None,
             Slot::Buffer { object, offset } => {
                 let memory = memory_at(recording, object)?;
                 let length = memory.length() - offset;
-                Binding::Memory { base: range(memory, offset, length)?, bytes: length as u64 }
+                let base = range(memory, offset, length)?;
+                let address = memory.address() + offset as u64;
+                Binding::Memory { base, bytes: length as u64, address }
             }
             Slot::Part { object, part } => {
                 let Range { start, end } = recording.parts[part as usize];
-                let base = range(memory_at(recording, object)?, start, end - start)?;
-                Binding::Memory { base, bytes: (end - start) as u64 }
+                let memory = memory_at(recording, object)?;
+                let base = range(memory, start, end - start)?;
+                let address = memory.address() + start as u64;
+                Binding::Memory { base, bytes: (end - start) as u64, address }
             }
             Slot::Bytes { length, start } => {
                 let length = length as usize;
@@ -247,7 +258,7 @@ fn dispatch<'a>(
                     unsafe { base.copy_from_nonoverlapping(bytes.as_ptr(), length) };
                     copies.push(copy);
                 }
-                Binding::Memory { base, bytes: length as u64 }
+                Binding::Memory { base, bytes: length as u64, address: 0 }
             }
             Slot::Threadgroup { length } => Binding::Threadgroup(length as u32),
             Slot::Texture { object } => {
@@ -256,9 +267,20 @@ fn dispatch<'a>(
             Slot::Sampler(sampler) => Binding::Sampler(sampler),
         });
     }
+    let residents = match kernel.reaches_residents() {
+        true => Residents::of(recording, kernel, &recording.slots[slots as usize..])?,
+        false => Residents::default(),
+    };
     let settings = Settings::get();
-    let launch =
-        Launch { grid, group, bindings, watchdog: settings.watchdog, strict: settings.strict };
+    let launch = Launch {
+        grid,
+        group,
+        bindings,
+        residents: &residents.memory,
+        resident_textures: &residents.textures,
+        watchdog: settings.watchdog,
+        strict: settings.strict,
+    };
     // SAFETY: the recording keeps alive what is bound, and the lengths are those of the memory. Other threads access
     // it meanwhile in the order that the program itself enforces.
     unsafe { kernel.launch(&launch) }.map_err(CommandError::from)

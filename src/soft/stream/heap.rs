@@ -1,10 +1,11 @@
 //! The memory of a heap, and the regions of it that resources take.
 
+use super::image::Image;
 use super::memory::Memory;
 use crate::soft::fork::lock;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering::*};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 /// Resources in a heap begin at multiples of this.
 pub(crate) const ALIGN: usize = 256;
@@ -16,6 +17,33 @@ pub(crate) struct HeapMemory {
     placement: bool,
     /// The offsets and lengths of the regions in use. Empty for placement.
     used: Mutex<BTreeMap<usize, usize>>,
+    /// The resources in it, and some that are no more.
+    resources: Mutex<Vec<Member>>,
+}
+
+/// A resource in a heap.
+pub(crate) enum Resource {
+    Memory(Arc<Memory>),
+    Image(Arc<Image>),
+}
+
+/// The same, not kept alive.
+enum Member {
+    Memory(Weak<Memory>),
+    Image(Weak<Image>),
+}
+
+impl Member {
+    fn resource(&self) -> Option<Resource> {
+        match self {
+            Self::Memory(memory) => {
+                memory.upgrade().filter(|one| !one.is_released()).map(Resource::Memory)
+            }
+            Self::Image(image) => {
+                image.upgrade().filter(|one| !one.is_released()).map(Resource::Image)
+            }
+        }
+    }
 }
 
 /// A resource's part of a heap. Its bytes are free again when it is dropped, or earlier if the resource is aliasable.
@@ -50,7 +78,25 @@ impl Drop for Region {
 
 impl HeapMemory {
     pub(crate) fn new(memory: Arc<Memory>, placement: bool) -> Arc<Self> {
-        Arc::new(Self { memory, placement, used: Mutex::default() })
+        Arc::new(Self { memory, placement, used: Mutex::default(), resources: Mutex::default() })
+    }
+
+    /// Notes a resource that was made in it.
+    pub(crate) fn add(&self, resource: Resource) {
+        let mut resources = lock(&self.resources);
+        // Forgets what is gone whenever the list would grow.
+        if resources.len() == resources.capacity() {
+            resources.retain(|member| member.resource().is_some());
+        }
+        resources.push(match resource {
+            Resource::Memory(memory) => Member::Memory(Arc::downgrade(&memory)),
+            Resource::Image(image) => Member::Image(Arc::downgrade(&image)),
+        });
+    }
+
+    /// The resources in it.
+    pub(crate) fn resources(&self) -> Vec<Resource> {
+        lock(&self.resources).iter().filter_map(Member::resource).collect()
     }
 
     pub(crate) fn length(&self) -> usize {

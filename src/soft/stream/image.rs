@@ -4,8 +4,9 @@ use super::format::Format;
 use super::label::Label;
 use super::memory::Memory;
 use crate::abi::{MTLOrigin, MTLSize, MTLTextureSwizzleChannels};
+use crate::soft::ir::Expected;
 use crate::soft::kernel::texture::{Level, Pixel, PixelFormat, Texture};
-use crate::soft::kernel::{Access, TextureKind};
+use crate::soft::kernel::{Access, Owner, TextureKind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::*};
 
@@ -40,6 +41,8 @@ pub(crate) struct Image {
     pub(crate) swizzle: MTLTextureSwizzleChannels,
     pub(crate) usage: usize,
     pub(crate) released: AtomicBool,
+    /// Its number for kernels: `gpuResourceID`.
+    pub(crate) id: u64,
     /// The label of its texture.
     pub(crate) label: Label,
 }
@@ -77,6 +80,16 @@ const KIND_NAMES: [&str; 10] = [
     "texture buffer",
 ];
 
+impl Owner for Image {
+    fn name(&self) -> String {
+        self.label.get().map_or_else(|| format!("texture {}", self.id), |label| label.to_string())
+    }
+
+    fn misfit(&self, expected: Expected) -> Option<String> {
+        self.is_expected(expected).err()
+    }
+}
+
 impl Image {
     /// The pixels, as kernels see them.
     pub(crate) fn for_kernels(&self) -> Texture<'_> {
@@ -91,6 +104,7 @@ impl Image {
             cube: faces == 6,
             format: self.format,
             swizzle: [red, green, blue, alpha],
+            id: self.id,
         }
     }
 
@@ -122,6 +136,17 @@ impl Image {
             return Err(format!("the texture's usage does not allow kernels to {verb} it"));
         }
         Ok(())
+    }
+
+    /// The same for a texture that a kernel takes from memory.
+    fn is_expected(&self, expected: Expected) -> Result<(), String> {
+        let Expected { kind, scalar, read, write } = expected;
+        let access = match (read, write) {
+            (true, true) => Access::ReadWrite,
+            (false, true) => Access::WriteOnly,
+            _ => Access::ReadOnly,
+        };
+        self.fits(TextureKind { kind: usize::from(kind), depth: false, scalar }, access)
     }
 
     pub(crate) fn format(&self) -> &'static Format {

@@ -2,6 +2,7 @@
 
 use super::label::Label;
 use super::pages::{PAGE, Pages, physical};
+use crate::soft::kernel::{self, FIRST_ADDRESS};
 use std::any::Any;
 use std::ffi::c_void;
 use std::ptr::NonNull;
@@ -54,7 +55,7 @@ pub(crate) fn allocated() -> usize {
 
 /// Addresses that no other resource has: resources are a page apart at least.
 fn next_address(length: usize) -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(0x1_0000_0000);
+    static NEXT: AtomicU64 = AtomicU64::new(FIRST_ADDRESS as u64);
     let room = (length as u64).next_multiple_of(PAGE as u64) + PAGE as u64;
     NEXT.fetch_add(room, Relaxed)
 }
@@ -123,6 +124,7 @@ impl Memory {
         self.length
     }
 
+    /// Its address for kernels.
     pub(crate) fn address(&self) -> u64 {
         self.address
     }
@@ -141,6 +143,14 @@ impl Memory {
 
     pub(crate) fn is_released(&self) -> bool {
         self.released.load(Acquire)
+    }
+}
+
+impl kernel::Owner for Memory {
+    fn name(&self) -> String {
+        self.label
+            .get()
+            .map_or_else(|| format!("buffer at {:#x}", self.address), |label| label.to_string())
     }
 }
 

@@ -83,9 +83,14 @@ fn touched(recording: &Recording, commands: &[Command]) -> Vec<*const Memory> {
                 if let Grid::Indirect { object, .. } = grid {
                     objects.push(object);
                 }
-                let count =
-                    recording.pipeline_at(pipeline).map_or(0, |pipeline| pipeline.takes.len());
+                let count = recording.pipeline_at(pipeline).map_or(0, |pipeline| pipeline.slots());
                 for slot in &recording.slots[slots as usize..][..count] {
+                    // What it may reach follows its arguments.
+                    if let Slot::Residents { start, end } = *slot {
+                        let residents = &recording.residents[start as usize..end as usize];
+                        objects.extend(residents.iter().map(|resident| resident.0));
+                        objects.extend(&recording.always_resident);
+                    }
                     if let Slot::Buffer { object, .. }
                     | Slot::Part { object, .. }
                     | Slot::Texture { object } = slot

@@ -60,6 +60,13 @@ impl Pipeline {
     }
 }
 
+impl Pipeline {
+    /// How many slots a dispatch has: its arguments, and what it may reach.
+    pub(crate) fn slots(&self) -> usize {
+        self.takes.len() + usize::from(self.kernel.reaches_residents())
+    }
+}
+
 /// Whether a dispatch is refused when nothing is bound for an argument. With checks off it is not: missing memory has no
 /// bytes, a missing texture no pixels, and a missing sampler is MSL's default. Elements of arrays may always be missing
 /// (`is_null_texture`, MSL 6.12.17).

@@ -145,6 +145,12 @@ pub(crate) struct Recording {
     pub(crate) parts: Vec<Range<usize>>,
     pub(crate) pixels: Vec<PixelCopy>,
     pub(crate) objects: Vec<Object>,
+    /// What encoders have declared: memory or an image, and whether kernels may write to it.
+    pub(crate) residents: Vec<(ObjectIndex, bool)>,
+    /// Where those of the open encoder begin.
+    pub(crate) first_resident: usize,
+    /// What all encoders may use.
+    pub(crate) always_resident: Vec<ObjectIndex>,
     /// The commands of each encoder, in order.
     pub(crate) segments: Vec<Segment>,
     /// The fences that encoders wait for or update.
@@ -173,6 +179,9 @@ impl Recording {
             parts: Vec::new(),
             pixels: Vec::new(),
             objects: Vec::new(),
+            residents: Vec::new(),
+            first_resident: 0,
+            always_resident: Vec::new(),
             segments: Vec::new(),
             fences: Vec::new(),
             untracked: Vec::new(),
@@ -201,6 +210,9 @@ impl Recording {
         self.parts.clear();
         self.pixels.clear();
         self.objects.clear();
+        self.residents.clear();
+        self.first_resident = 0;
+        self.always_resident.clear();
         self.segments.clear();
         self.fences.clear();
         self.untracked.clear();

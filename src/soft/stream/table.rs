@@ -24,6 +24,9 @@ pub(crate) enum Slot {
     Texture { object: ObjectIndex },
     /// A sampler.
     Sampler(Sampler),
+    /// After the arguments of a kernel that follows pointers in memory: which entries of
+    /// [`Recording::residents`](super::recording::Recording::residents) it may reach.
+    Residents { start: u32, end: u32 },
 }
 
 /// The argument table of a compute encoder.

@@ -330,7 +330,7 @@ fn argument(
     part.text("kind", argument.kind.name());
     part.field("index", parameter.index);
     match slot {
-        Slot::Empty | Slot::Sampler(_) => {}
+        Slot::Empty | Slot::Sampler(_) | Slot::Residents { .. } => {}
         Slot::Buffer { object, offset } => {
             _ = part.field("buffer", rest(recording, object, offset));
         }

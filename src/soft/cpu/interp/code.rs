@@ -3,6 +3,7 @@
 use super::input::GroupPlace;
 use super::isa::Isa;
 use super::memory::Region;
+use crate::soft::cpu::addresses::Addresses;
 use crate::soft::ir::Sampler;
 use crate::soft::kernel::texture::Texture;
 
@@ -61,6 +62,10 @@ pub(crate) enum Wrong {
     ThreadAccess { local: u32, offset: i64, bytes: u32, write: bool },
     /// An atomic access that is in bounds but at an address that is not a multiple of its size.
     Misaligned { region: u32, offset: i64, bytes: u32, write: bool },
+    /// Use of the texture with a number that no texture has.
+    Texture { number: u64 },
+    /// Use of a sampler that is none.
+    Sampler { bits: u64 },
     /// Some SIMD-groups or threads do not reach the barrier that others wait at.
     Barrier,
     /// The watchdog's time is up.
@@ -84,6 +89,8 @@ pub(crate) struct Wave {
     pub(crate) texture_count: u32,
     /// The launch's samplers, one for each of the module.
     pub(crate) samplers: *const Sampler,
+    /// What memory refers to by address or ID.
+    pub(crate) addresses: *const Addresses<'static>,
     /// Thread memory of the 32 lanes.
     pub(crate) thread_memory: *mut u8,
     /// The position and inputs of the threadgroup.

@@ -5,7 +5,7 @@
 
 use std::marker::PhantomData;
 
-use super::code::{Handler, Ins, Run, Wave, get, put};
+use super::code::{Handler, Ins, Run, Wave, Wrong, get, put};
 use super::isa::{Isa, IsaKind, LANES};
 use super::sample::{Position, compare, compares, gather, sample};
 use crate::soft::ir::{Op, Sampler, TextureSide};
@@ -27,6 +27,8 @@ trait Fetch {
     const WIDE: usize;
     /// The number of components of its result.
     const RESULTS: usize;
+    /// Whether it is computed for all lanes, so that it cannot fault.
+    const PURE: bool = Self::OPERANDS == 2;
     /// Executes it for one lane. The first operand, the texture, is already looked up.
     fn lane(texture: &Texture<'_>, operands: &[u64; MOST], own: u64) -> Pixel;
 }
@@ -125,8 +127,17 @@ impl<F: Fetch> Handler for Lanes<F> {
                     *operand =
                         if k < F::WIDE { get(frame, at) } else { get::<u32>(frame, at).into() };
                 }
-                let texture = (operands[0] as usize).wrapping_sub(1);
-                let texture = textures.get(texture).unwrap_or(&Texture::NONE);
+                let number = operands[0];
+                let texture = match textures.get((number as usize).wrapping_sub(1)) {
+                    Some(texture) => texture,
+                    None if number == 0 => &Texture::NONE,
+                    None if F::PURE => &Texture::MISSING,
+                    None => return wave.fault(ip, lane as u32, Wrong::Texture { number }),
+                };
+                if F::WIDE == 2 && !Sampler(operands[1]).is_one() {
+                    let wrong = Wrong::Sampler { bits: operands[1] };
+                    return wave.fault(ip, lane as u32, wrong);
+                }
                 for (found, word) in
                     found.iter_mut().zip(F::lane(texture, &operands, ins.imm >> OWN))
                 {

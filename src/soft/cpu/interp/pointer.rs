@@ -4,6 +4,7 @@ use super::code::{Handler, Ins, Wave, get, put};
 use super::isa::{Isa, LANES};
 use super::lanes::Lane;
 use super::memory::split;
+use crate::soft::ir::Expected;
 
 /// Adds a uniform part, a scaled register of indices and a register of 64-bit lanes: `a = c + b * imm`,
 /// in lanes of 64 bits. `d` is 1 if the indices are signed.
@@ -74,6 +75,50 @@ impl<const UNIFORM: bool> Handler for Address<UNIFORM> {
             } else {
                 let pointers = *frame.add(ins.b as usize).cast::<[u64; LANES]>();
                 *frame.add(ins.a as usize).cast() = pointers.map(|one| address(wave, one));
+            }
+            ip.add(1)
+        }
+    }
+}
+
+/// The operation of a [`Form`].
+pub(crate) mod form {
+    /// A pointer from its form in memory.
+    pub(crate) const POINTER: u64 = 0;
+    /// A texture from its form in memory.
+    pub(crate) const TEXTURE: u64 = 1;
+    /// The form in memory of a pointer.
+    pub(crate) const ADDRESS: u64 = 2;
+    /// The form in memory of a texture.
+    pub(crate) const ID: u64 = 3;
+    /// Where the expected texture begins in the immediate.
+    pub(crate) const EXPECTED: u32 = 8;
+}
+
+/// Converts pointers and textures between their two forms: `a` the result, `b` the operand, in slots or in lanes.
+/// The immediate is an operation of [`form`], and the texture that is expected.
+#[derive(Debug)]
+pub(crate) struct Form<const UNIFORM: bool>;
+
+impl<const UNIFORM: bool> Handler for Form<UNIFORM> {
+    #[inline(always)]
+    unsafe fn run<I: Isa>(ip: *const Ins, frame: *mut u8, wave: &mut Wave) -> *const Ins {
+        // SAFETY: the contract of `Run`; the addresses are the launch's.
+        unsafe {
+            let ins = &*ip;
+            let addresses = &*wave.addresses;
+            let expected = Expected::from_imm(ins.imm >> form::EXPECTED);
+            let converted = |bits: u64| match ins.imm & ((1 << form::EXPECTED) - 1) {
+                form::POINTER => addresses.pointer(bits),
+                form::TEXTURE => addresses.texture(bits, expected),
+                form::ADDRESS => addresses.address(bits),
+                _ => addresses.id(bits),
+            };
+            if UNIFORM {
+                put(frame, ins.a, converted(get(frame, ins.b)));
+            } else {
+                let all = *frame.add(ins.b as usize).cast::<[u64; LANES]>();
+                *frame.add(ins.a as usize).cast() = all.map(converted);
             }
             ip.add(1)
         }

@@ -351,7 +351,7 @@ mod tests {
         let (base, slices) = (pixels.as_mut_ptr().cast(), if cube { 6 } else { 1 });
         let stride = pixels.len() * 16 / slices as usize;
         let swizzle = NO_SWIZZLE;
-        Texture { base, levels, slices, stride, sides: 2, cube, format: &Floats, swizzle }
+        Texture { base, levels, slices, stride, sides: 2, cube, format: &Floats, swizzle, id: 0 }
     }
 
     fn square(side: u32) -> [Level; 1] {

@@ -363,6 +363,7 @@ pub(crate) fn kind(
         Rule::Index | Rule::Field if same => Kind::Direct,
         Rule::Index | Rule::Field => Kind::Folded,
         Rule::PointerToInt if inst.op == Op::Address => Kind::Interpreted,
+        Rule::Form => Kind::Interpreted,
         Rule::PointerToInt | Rule::IntToPointer => direct(same),
         Rule::Load => {
             let component = match inst.ty {

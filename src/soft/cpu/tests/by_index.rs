@@ -57,7 +57,12 @@ impl Program {
             let found = match parameter.kind {
                 ArgumentKind::Buffer => {
                     let buffer = by_index.bindings.iter().find(|buffer| buffer.index == index);
-                    buffer.map(|b| kernel::Binding::Memory { base: b.base, bytes: b.bytes })
+                    let memory = |b: &Binding| kernel::Binding::Memory {
+                        base: b.base,
+                        bytes: b.bytes,
+                        address: 0,
+                    };
+                    buffer.map(memory)
                 }
                 ArgumentKind::Threadgroup => {
                     find(by_index.threadgroup_memory, index).map(kernel::Binding::Threadgroup)
@@ -73,7 +78,17 @@ impl Program {
         };
         let bindings: Vec<_> = self.parameters.iter().map(binding).collect();
         let Launch { grid, group, watchdog, strict, .. } = *by_index;
-        let launch = kernel::Launch { grid, group, bindings: &bindings, watchdog, strict };
+        let (residents, resident_textures) = (&[][..], &[][..]);
+        let bindings = &bindings;
+        let launch = kernel::Launch {
+            grid,
+            group,
+            bindings,
+            residents,
+            resident_textures,
+            watchdog,
+            strict,
+        };
         // SAFETY: the caller's.
         unsafe { self.launch(&launch, workers) }
     }

@@ -1121,6 +1121,7 @@ fn textures_at_their_ends() {
             cube,
             format: &Number,
             swizzle: NO_SWIZZLE,
+            id: 0,
         };
         // Around each end; a coordinate that is negative is a large one.
         let around = |end: i64| {

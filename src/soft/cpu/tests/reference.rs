@@ -244,7 +244,7 @@ impl Thread<'_> {
             }
             Rule::Index => vec![args[0][0].wrapping_add((signed(1) * inst.imm as i64) as u64)],
             Rule::Field => vec![args[0][0].wrapping_add(inst.imm)],
-            Rule::PointerToInt | Rule::IntToPointer => args[0].clone(),
+            Rule::PointerToInt | Rule::IntToPointer | Rule::Form => args[0].clone(),
             Rule::Load => self.load(args[0][0], inst.ty),
             Rule::Store => {
                 self.store(args[0][0], types[1], &args[1]);

@@ -2,6 +2,7 @@
 //!
 //! `ARUMINIUM_TEST_SCALE=small` makes long loops short, for emulated CPUs.
 
+mod arguments;
 mod blits;
 mod buffers;
 mod declared;

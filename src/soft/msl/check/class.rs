@@ -188,6 +188,17 @@ impl Checker {
                 }
                 None => self.add_field(id, name, qual, align, span, false),
             }
+            let attributes: Vec<&Attribute> =
+                simple.specifiers.attributes.iter().chain(&one.declarator.attributes).collect();
+            let index = self.attribute(&attributes, &["id"]).and_then(|id| id.arguments.first());
+            if let Some(index) = index.cloned()
+                && let Some(number) = self.constant_int(&index)
+            {
+                match u32::try_from(number) {
+                    Ok(number) => self.types.class_mut(id).set_last_id(number),
+                    Err(_) => self.error(index.span, "'id' attribute parameter is out of bounds"),
+                }
+            }
             let default = !matches!(one.init, Init::None);
             self.classes[at].defaults.push(default.then(|| simple.clone()));
         }
@@ -218,7 +229,7 @@ impl Checker {
         row.align = row.align.max(align);
         row.size = end.max(offset + size);
         row.bit_end = None;
-        row.push(Field { name, qual, offset, span, base, bits: None });
+        row.push(Field { name, qual, offset, span, base, bits: None, id: None });
         if needed > MAX_SIZE {
             let name = self.types.class_name(&self.types.class(id).name);
             let message =
@@ -275,7 +286,7 @@ impl Checker {
         }
         let offset = start / size * (size / 8);
         let bits = Some(Bits { shift: start % size, width: bits });
-        row.push(Field { name, qual, offset, span, base: false, bits });
+        row.push(Field { name, qual, offset, span, base: false, bits, id: None });
         true
     }
 

@@ -1,13 +1,14 @@
 //! Entry points (MSL 5.1.3, 5.2): their signatures, and the reflection of their arguments.
 
 use super::{Checker, FuncId};
-use crate::soft::ir::{Input, Scalar, limits};
+use crate::soft::ir::{Input, Layout, Scalar, limits};
 use crate::soft::msl::ast::{AddressSpace, Attribute, Stage};
 use crate::soft::msl::source::Span;
 use crate::soft::msl::texture::{Access as TextureAccess, Texture};
 use crate::soft::msl::types::{Qual, Ty, TyId, Types, scalar_name};
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// The kind of an argument of an entry point.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,6 +50,8 @@ pub(crate) struct Argument {
     pub(crate) align: u32,
     /// Whether a buffer holds pointers or references.
     pub(crate) pointers: bool,
+    /// The struct in an argument buffer.
+    pub(crate) layout: Option<Arc<Layout>>,
     /// A reference: one element, not an array of them.
     pub(crate) reference: bool,
     /// `[[function_constant(c)]]`: the argument exists only when the constant is true.
@@ -88,7 +91,11 @@ pub(super) fn components(input: Input) -> u32 {
 }
 
 impl Checker {
-    fn attribute<'a>(&self, attributes: &[&'a Attribute], names: &[&str]) -> Option<&'a Attribute> {
+    pub(super) fn attribute<'a>(
+        &self,
+        attributes: &[&'a Attribute],
+        names: &[&str],
+    ) -> Option<&'a Attribute> {
         let text = |attribute: &Attribute| self.context.names.text(attribute.name.name).to_string();
         attributes.iter().copied().find(|attribute| names.contains(&text(attribute).as_str()))
     }
@@ -137,6 +144,7 @@ impl Checker {
             size: self.types.size(qual.ty),
             align: self.types.layout(qual.ty).map_or(1, |layout| layout.1),
             pointers: self.points_to(qual.ty, is_pointer),
+            layout: None,
             reference: false,
             condition: None,
         };
@@ -158,6 +166,7 @@ impl Checker {
             argument.type_name = self.types.name(to.ty);
             let layout = self.types.layout(to.ty).unwrap_or((1, 1));
             (argument.size, argument.align) = layout;
+            argument.layout = self.argument_layout(to.ty);
             let attribute = self.attribute(attributes, &["buffer", "threadgroup"]);
             let index = attribute.and_then(|a| a.arguments.first()).cloned();
             argument.kind = match space {
@@ -350,20 +359,6 @@ impl Checker {
             reflection.arguments.iter().zip(&parameters).zip(staged)
         {
             match argument.kind {
-                ArgumentKind::Buffer
-                    if self.points_to(parameter.qual.ty, |ty| {
-                        matches!(ty, Ty::Texture(_) | Ty::Sampler)
-                    }) =>
-                {
-                    self.unsupported(parameter.span, "buffer of textures or samplers is");
-                }
-                // Not in memory that kernels write, where they may store pointers and load them again.
-                ArgumentKind::Buffer
-                    if argument.access == Access::ReadOnly && argument.pointers =>
-                {
-                    let what = "pointer in a buffer that only the host writes is";
-                    self.unsupported(parameter.span, what);
-                }
                 ArgumentKind::Unsupported if parameter.qual.ty != Types::UNKNOWN => {
                     let what = match *self.types.get(parameter.qual.ty) {
                         Ty::Opaque(what) => Some(format!("'{what}' is")),

@@ -20,6 +20,7 @@ pub(crate) mod evaluate;
 mod expr;
 mod init;
 mod lambda;
+pub(crate) mod layout;
 pub(crate) mod library;
 mod library_call;
 mod lookup;

@@ -6,24 +6,23 @@ use crate::soft::ir::{Op, Scalar, Space, Type, Value};
 use crate::soft::msl::check::builtins::Builtin;
 use crate::soft::msl::hir::{Binary, Expr, ExprKind, InstanceIndex};
 use crate::soft::msl::types::{Ty, TyId, Types, atomic_storage};
+use std::ops::Range;
 
 /// Arrays longer than this are cleared and copied by a loop.
-const UNROLLED: u32 = 16;
+pub(super) const UNROLLED: u32 = 16;
 
 impl Body<'_, '_> {
     pub(super) fn assign_aggregate(&mut self, left: &Expr, right: &Expr) -> Place {
-        let size = self.size(left.qual.ty);
         let value = self.value(right);
         let target = self.address(left);
-        self.b.copy(target, value, size);
+        self.copy_object(target, value, left.qual.ty);
         Place::Memory(target)
     }
 
     /// Stores a value to memory that its expression may read: computes it first, then copies it.
     pub(super) fn put_copied(&mut self, pointer: Value, expr: &Expr) {
-        let size = self.size(expr.qual.ty);
         let value = self.value(expr);
-        self.b.copy(pointer, value, size);
+        self.copy_object(pointer, value, expr.qual.ty);
     }
 
     /// Computes a value directly into fresh memory.
@@ -32,7 +31,7 @@ impl Body<'_, '_> {
         let ty = expr.qual.ty;
         if !self.is_aggregate(ty) {
             let value = self.value(expr);
-            self.b.store(pointer, value);
+            self.store_value(&Place::Memory(pointer), value, ty);
             return;
         }
         match &expr.kind {
@@ -97,7 +96,6 @@ impl Body<'_, '_> {
                 }
             }
             _ => {
-                let size = self.size(ty);
                 let value = match expr.place {
                     true => self.address(expr),
                     false
@@ -119,7 +117,7 @@ impl Body<'_, '_> {
                         }
                     }
                 };
-                self.b.copy(pointer, value, size);
+                self.copy_object(pointer, value, ty);
             }
         }
     }
@@ -155,7 +153,7 @@ impl Body<'_, '_> {
         self.at(span);
         self.b.call(id, &values, Type::Void);
         if !own {
-            self.b.copy(pointer, object, size);
+            self.copy_object(pointer, object, ty);
         }
     }
 
@@ -238,17 +236,24 @@ impl Body<'_, '_> {
             }
             return;
         }
+        self.counted(from..to, |this, at| {
+            let place = this.b.index(pointer, at, i64::from(size));
+            this.clear(place, element);
+        });
+    }
+
+    /// A loop over a counter.
+    pub(super) fn counted(&mut self, range: Range<u32>, each: impl FnOnce(&mut Self, Value)) {
         let counter = self.b.variable("", Type::U32);
-        let first = self.b.u32(from);
+        let first = self.b.u32(range.start);
         self.b.set(counter, first);
         self.b.begin_loop();
         let at = self.b.get(counter);
-        let end = self.b.u32(to);
+        let end = self.b.u32(range.end);
         let inside = self.b.lt(at, end);
         let outside = self.b.op(Op::Not, &[inside]);
         self.b.break_if(outside);
-        let place = self.b.index(pointer, at, i64::from(size));
-        self.clear(place, element);
+        each(self, at);
         self.b.begin_next();
         let at = self.b.get(counter);
         let one = self.b.u32(1);

@@ -92,7 +92,7 @@ impl Body<'_, '_> {
                 match (&found, self.is_aggregate(expr.qual.ty)) {
                     // No copy here: the caller copies the bytes if it needs to.
                     (Place::Memory(pointer), true) => *pointer,
-                    _ => self.load(&found, ty),
+                    _ => self.load_value(&found, expr.qual.ty),
                 }
             }
             ExprKind::AddressOf(place) => self.address(place),
@@ -134,7 +134,7 @@ impl Body<'_, '_> {
             }
             ExprKind::Postfix(place, step) => {
                 let target = self.place(place);
-                let old = self.load(&target, ty);
+                let old = self.load_value(&target, place.qual.ty);
                 let new = match *self.module.types.get(place.qual.ty) {
                     Ty::Pointer(to) => {
                         let size = self.size(to.ty);
@@ -145,7 +145,7 @@ impl Body<'_, '_> {
                         self.combine(if *step > 0 { Binary::Add } else { Binary::Sub }, old, one)
                     }
                 };
-                self.store(&target, new);
+                self.store_value(&target, new, place.qual.ty);
                 old
             }
             ExprKind::Offset(pointer, index) => {
@@ -198,7 +198,7 @@ impl Body<'_, '_> {
             // Lvalues are read by loads; this is a component or member of a value.
             _ => {
                 let place = self.place(expr);
-                self.load(&place, ty)
+                self.load_value(&place, expr.qual.ty)
             }
         }
     }
@@ -237,12 +237,12 @@ impl Body<'_, '_> {
                     let null = self.b.constant(Scalar::U64, 0);
                     return self.b.op(Op::Ne, &[address, null]);
                 }
-                let bits = self.b.emit(Op::PointerToInt, Type::U64, &[value], 0);
+                let bits = self.pointer_bits(value);
                 self.b.convert(bits, ty)
             }
             (Type::Scalar(_), Type::Pointer(_)) => {
                 let bits = self.b.convert(value, Type::U64);
-                self.b.emit(Op::IntToPointer, ty, &[bits], 0)
+                self.pointer_of_bits(bits, ty)
             }
             _ => self.b.convert(value, ty),
         }
@@ -289,7 +289,7 @@ impl Body<'_, '_> {
         common: TyId,
     ) -> Value {
         let own = self.ty(ty);
-        let old = self.load(place, own);
+        let old = self.load_value(place, ty);
         if let Ty::Pointer(to) = *self.module.types.get(ty) {
             let size = self.size(to.ty);
             return match self.b.constant_bits(right) {

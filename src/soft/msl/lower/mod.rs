@@ -3,6 +3,7 @@
 mod aggregate;
 mod data;
 mod expr;
+mod form;
 mod place;
 mod stmt;
 mod texture;

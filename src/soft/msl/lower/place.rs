@@ -79,7 +79,7 @@ impl Body<'_, '_> {
                 // [expr.ass]/1: the right side is computed before the assignment.
                 let value = self.value(right);
                 let place = self.place(left);
-                self.store(&place, value);
+                self.store_value(&place, value, left.qual.ty);
                 place
             }
             ExprKind::Compound { op, left, right, .. } if self.is_aggregate(left.qual.ty) => {
@@ -93,7 +93,7 @@ impl Body<'_, '_> {
                 let right = self.value(right);
                 let place = self.place(left);
                 let new = self.compound(*op, &place, left.qual.ty, right, *common);
-                self.store(&place, new);
+                self.store_value(&place, new, left.qual.ty);
                 place
             }
             ExprKind::Comma(first, last) => {

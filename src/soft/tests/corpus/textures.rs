@@ -103,6 +103,7 @@ impl Image {
             cube: self.cube,
             format: &self.format,
             swizzle: NO_SWIZZLE,
+            id: 0,
         };
         (self.index, texture)
     }

@@ -6,7 +6,7 @@ use super::{
 use crate::soft::cpu::interp::code::Run;
 use crate::soft::cpu::interp::lanes;
 use crate::soft::cpu::interp::memory::{Access, Lanes, OFFSET_BITS, place};
-use crate::soft::cpu::interp::pointer::{self, Scaled, ScaledOnce};
+use crate::soft::cpu::interp::pointer::{self, Scaled, ScaledOnce, form};
 use crate::soft::cpu::interp::prepared::Prepare;
 use crate::soft::cpu::interp::registers::Size;
 use crate::soft::cpu::interp::thread::thread_imm;
@@ -89,6 +89,24 @@ impl Lowering<'_> {
             self.emit::<pointer::Address<true>>(fields, 0);
         } else {
             self.emit::<pointer::Address<false>>(fields, 0);
+        }
+    }
+
+    /// A pointer or texture in its other form.
+    pub(super) fn form(&mut self, value: Value, inst: &Inst) {
+        let from = self.operand(inst.args[0]);
+        let operation = match (inst.op, inst.ty.space()) {
+            (Op::FromMemory, Some(_)) => form::POINTER,
+            (Op::FromMemory, None) => form::TEXTURE,
+            (_, Some(_)) => form::ADDRESS,
+            (_, None) => form::ID,
+        };
+        let fields = [self.destination(value), from.field, NONE, NONE];
+        let imm = operation | inst.imm << form::EXPECTED;
+        if self.is_uniform(value) {
+            self.emit::<pointer::Form<true>>(fields, imm);
+        } else {
+            self.emit::<pointer::Form<false>>(fields, imm);
         }
     }
 

@@ -54,6 +54,7 @@ impl Lowering<'_> {
             Rule::PointerToInt | Rule::IntToPointer => {
                 self.values[value.index()] = Some(self.operand(inst.args[0]));
             }
+            Rule::Form => self.form(value, &inst),
             Rule::Load => self.load(value, &inst),
             Rule::Store => self.store(&inst),
             Rule::Extract => {

@@ -1,0 +1,42 @@
+//! Resources that kernels reach through pointers in memory: what encoders and residency sets declare.
+
+use super::buffer::Buffer;
+use super::foundation::Object;
+use super::heap::Heap;
+use super::resource::is_untracked;
+use super::texture::Texture;
+use crate::abi::Id;
+use crate::soft::stream::heap::Resource;
+use crate::soft::stream::recording::Recording;
+use crate::soft::stream::table::ObjectIndex;
+
+/// The indices of what an object is: a buffer, a texture, or a heap with all its resources. `Err` if it is neither. nil
+/// is nothing.
+pub(super) fn objects(recording: &mut Recording, id: Id) -> Result<Vec<ObjectIndex>, String> {
+    if id.is_nil() {
+        return Ok(Vec::new());
+    }
+    // SAFETY (of all three): the message passed objects, which live until it is answered.
+    if let Some(buffer) = unsafe { Object::<Buffer>::from_id(id) } {
+        return Ok(vec![recording.memory(&buffer.memory, || is_untracked::<Buffer>(buffer))]);
+    }
+    // SAFETY: as above.
+    if let Some(texture) = unsafe { Object::<Texture>::from_id(id) } {
+        return Ok(vec![recording.image(&texture.image, || is_untracked::<Texture>(texture))]);
+    }
+    // SAFETY: as above.
+    match unsafe { Object::<Heap>::from_id(id) } {
+        Some(heap) => Ok(of_heap(recording, heap)),
+        None => Err("an object that is not a buffer, a texture or a heap was passed".to_owned()),
+    }
+}
+
+/// The indices of the resources in a heap.
+pub(super) fn of_heap(recording: &mut Recording, heap: &Heap) -> Vec<ObjectIndex> {
+    let untracked = !heap.is_tracked();
+    let index = |resource| match resource {
+        Resource::Memory(memory) => recording.memory(&memory, || untracked),
+        Resource::Image(image) => recording.image(&image, || untracked),
+    };
+    heap.resources().into_iter().map(index).collect()
+}

@@ -1,0 +1,74 @@
+//! What a launch may reach in addition to its arguments, by address or ID: `specs/arguments.md`.
+
+use super::error::CommandError;
+use super::execute::{image_at, memory_at};
+use super::recording::{Object, Recording};
+use super::table::{ObjectIndex, Slot};
+use crate::soft::kernel::{Kernel, Resident, ResidentTexture};
+
+/// The residents of a launch.
+#[derive(Default)]
+pub(super) struct Residents<'a> {
+    pub(super) memory: Vec<Resident<'a>>,
+    pub(super) textures: Vec<ResidentTexture<'a>>,
+}
+
+impl<'a> Residents<'a> {
+    /// Those of a dispatch, whose slots these are: what was declared for it, and its own arguments.
+    pub(super) fn of(
+        recording: &'a Recording,
+        kernel: &Kernel,
+        slots: &[Slot],
+    ) -> Result<Self, CommandError> {
+        let mut all: Vec<(ObjectIndex, bool)> = Vec::new();
+        let mut parameters = kernel.parameters();
+        for slot in slots {
+            // The slot after those of the parameters is the last.
+            let parameter = parameters.next();
+            match *slot {
+                Slot::Buffer { object, .. } | Slot::Part { object, .. } => {
+                    all.push((object, parameter.is_some_and(|(parameter, _)| parameter.writable)));
+                }
+                Slot::Texture { object } => all.push((object, true)),
+                Slot::Residents { start, end } => {
+                    all.extend_from_slice(&recording.residents[start as usize..end as usize]);
+                }
+                _ => {}
+            }
+            if parameter.is_none() {
+                break;
+            }
+        }
+        all.extend(recording.always_resident.iter().map(|&object| (object, true)));
+        all.sort_unstable();
+        // Of two declarations of a resource the one that allows more counts.
+        all.dedup_by(|next, kept| {
+            next.0 == kept.0 && {
+                kept.1 |= next.1;
+                true
+            }
+        });
+        let mut residents = Self::default();
+        for (object, writable) in all {
+            match &recording.objects[object as usize] {
+                Object::Memory(_) => {
+                    let memory = memory_at(recording, object)?;
+                    residents.memory.push(Resident {
+                        address: memory.address(),
+                        base: memory.base(),
+                        bytes: memory.length() as u64,
+                        writable,
+                        owner: memory,
+                    });
+                }
+                Object::Image(_) => {
+                    let image = image_at(recording, object)?;
+                    let texture = image.for_kernels();
+                    residents.textures.push(ResidentTexture { texture, owner: &**image });
+                }
+                Object::Pipeline(_) | Object::Event(_) => {}
+            }
+        }
+        Ok(residents)
+    }
+}
