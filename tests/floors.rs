@@ -45,6 +45,41 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("abi", &[]),
 ];
 
+/// The files of `ring`, the highest first: a file names only files below it.
+const RING: &[&str] = &[
+    "handle",
+    "actor",
+    "receive",
+    "driver",
+    "replay",
+    "interop",
+    "stat",
+    "topology",
+    "checkpoint",
+    "run",
+    "supervise",
+    "submit",
+    "prepare",
+    "life",
+    "mail",
+    "core",
+    "state",
+    "trace",
+    "plan",
+    "record",
+    "post",
+    "kind",
+    "table",
+    "layout",
+    "halo",
+    "bytes",
+    "message",
+    "options",
+    "error",
+    "id",
+    "clock",
+];
+
 /// A single file that may name more rooms than the rest of its room.
 struct Door {
     file: &'static str,
@@ -522,6 +557,33 @@ fn imports_point_down() {
         "imports against the rules of specs/README.md:\n{}",
         wrong.join("\n")
     );
+}
+
+/// Each file of `ring` is a room of its own, and may name all other rooms of the crate that `ring` may.
+#[test]
+fn files_of_ring_point_down() {
+    let lib = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs");
+    let files: Vec<String> = RING.iter().map(|file| format!("ring::{file}")).collect();
+    let all: Vec<&str> =
+        files.iter().map(String::as_str).chain(ROOMS.iter().map(|row| row.0)).collect();
+    let inside = (1..=files.len()).map(|next| &all[next..]);
+    let rooms: Vec<(&str, &[&str])> =
+        all.iter().copied().zip(inside.chain(std::iter::repeat(&all[..]))).collect();
+    let wrong = violations(&lib, &rooms, DOORS);
+    let wrong: Vec<String> = wrong.into_iter().filter(|text| text.contains("src/ring/")).collect();
+    assert!(
+        wrong.is_empty(),
+        "imports against the order of files in `ring`:\n{}",
+        wrong.join("\n")
+    );
+    let folder = fs::read_dir(lib.with_file_name("ring")).unwrap();
+    let found: BTreeSet<String> = folder
+        .filter_map(|entry| entry.unwrap().file_name().into_string().ok())
+        .filter_map(|name| name.strip_suffix(".rs").map(str::to_owned))
+        .filter(|name| name != "mod")
+        .collect();
+    let listed: BTreeSet<String> = RING.iter().map(|&file| file.to_owned()).collect();
+    assert_eq!(listed, found, "the list has other files than the folder");
 }
 
 /// Rows name only rows below them: the rooms have no circles.

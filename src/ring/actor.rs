@@ -1,11 +1,13 @@
 //! The host's handle of an actor.
 
+use super::core::Core;
 use super::error::RingError;
+use super::id::{ActorId, ActorState};
 use super::message::{Message, bytes_of, value_of};
-use super::post::{Envelope, MessageId, Receipt, Wanted, bytes};
+use super::options::Priority;
+use super::post::{Envelope, MessageId, Receipt, Wanted};
 use super::receive::Receive;
 use super::stat::ActorStat;
-use super::state::{ActorId, ActorState, Core};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -90,10 +92,12 @@ impl<I: Message, O: Message, S: Message> Actor<I, O, S> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn send(&self, message: I) -> Result<MessageId, RingError> {
-        self.put(&message, Some(0))
+        self.put(&message, 0, Priority::Normal)
     }
 
-    /// Put a message into its mailbox, with a correlation that the caller chooses.
+    /// Put a message into its mailbox, with a correlation and a priority that the caller chooses.
+    ///
+    /// The actor takes mail of higher priority first, from all its lanes; what the host sends to it is one lane, in order.
     ///
     /// # Errors
     ///
@@ -110,14 +114,18 @@ impl<I: Message, O: Message, S: Message> Actor<I, O, S> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn send_envelope(&self, envelope: Envelope<I>) -> Result<MessageId, RingError> {
-        self.put(&envelope.message, Some(envelope.correlation))
+        self.put(&envelope.message, envelope.correlation, envelope.priority)
     }
 
-    fn put(&self, message: &I, correlation: Option<u64>) -> Result<MessageId, RingError> {
+    fn put(
+        &self,
+        message: &I,
+        correlation: u64,
+        priority: Priority,
+    ) -> Result<MessageId, RingError> {
         let mut state = self.core.lock();
-        let id = state.send(self.id, bytes(message), correlation)?;
-        self.core.notify(&state);
-        Ok(id)
+        let sent = state.send(self.id, bytes_of(message), Some(correlation), priority);
+        sent.map(|header| MessageId::of(&header))
     }
 
     /// Put messages into its mailbox until it is full; returns how many were sent.
@@ -137,16 +145,12 @@ impl<I: Message, O: Message, S: Message> Actor<I, O, S> {
     pub fn send_all(&self, messages: &[I]) -> Result<usize, RingError> {
         let mut state = self.core.lock();
         for (sent, message) in messages.iter().enumerate() {
-            match state.send(self.id, bytes(message), Some(0)) {
+            match state.send(self.id, bytes_of(message), Some(0), Priority::Normal) {
                 Ok(_) => {}
-                Err(RingError::Full { .. }) if sent > 0 => {
-                    self.core.notify(&state);
-                    return Ok(sent);
-                }
+                Err(RingError::Full { .. }) if sent > 0 => return Ok(sent),
                 Err(error) => return Err(error),
             }
         }
-        self.core.notify(&state);
         Ok(messages.len())
     }
 
@@ -216,14 +220,9 @@ impl<I: Message, O: Message, S: Message> Actor<I, O, S> {
     /// ```
     pub fn call(&self, message: I) -> Receive<O> {
         let mut state = self.core.lock();
-        let sent = state.send(self.id, bytes(&message), None);
-        let wanted = sent.map(|id| {
-            state.seats[self.id.index()].post.calls.insert(id.0);
-            Wanted::Reply(id.0)
-        });
-        self.core.notify(&state);
+        let sent = state.send(self.id, bytes_of(&message), None, Priority::Normal);
         drop(state);
-        Receive::new(&self.core, self.id, wanted)
+        Receive::new(&self.core, self.id, sent.map(|header| Wanted::Reply(header.correlation())))
     }
 
     /// Whether a message that the host sent to this actor was delivered.
@@ -238,17 +237,12 @@ impl<I: Message, O: Message, S: Message> Actor<I, O, S> {
     /// }
     /// ```
     pub fn receipt(&self, id: MessageId) -> Result<Receipt, RingError> {
-        let state = self.core.lock();
-        let post = &state.seats[self.id.index()].post;
-        let sequence = u32::try_from(id.0)
+        let sequence = u32::try_from(id.number)
             .map_err(|_| RingError::Invalid("receipts are for messages from the host".into()))?;
-        Ok(if post.sent.contains(&sequence) {
-            Receipt::Pending
-        } else if sequence <= post.last_sent {
-            Receipt::Delivered
-        } else {
-            Receipt::NotFound
-        })
+        if id.target != self.id.0 {
+            return Ok(Receipt::NotFound);
+        }
+        Ok(self.core.lock().seats[self.id.index()].post.receipt(sequence))
     }
 
     fn change(
@@ -257,17 +251,14 @@ impl<I: Message, O: Message, S: Message> Actor<I, O, S> {
         from: &[ActorState],
         what: &'static str,
     ) -> Result<(), RingError> {
-        let mut state = self.core.lock();
-        state.set_active(self.id, to, from, what)?;
-        self.core.notify(&state);
-        Ok(())
+        self.core.idle()?.set_active(self.id, to, from, what)
     }
 
     /// Make the actor handle mail from the next tick on: after spawning without `auto_activate`, a suspension or a fault.
     ///
     /// # Errors
     ///
-    /// [`RingError::State`] if the actor was terminated.
+    /// [`RingError::State`] if the actor was terminated, [`RingError::Closed`].
     ///
     /// ```
     /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
@@ -284,11 +275,11 @@ impl<I: Message, O: Message, S: Message> Actor<I, O, S> {
         self.change(ActorState::Active, &from, "activating")
     }
 
-    /// Make the actor handle no mail from the next submission on. Its mail waits.
+    /// Make the actor handle no mail after the ticks in flight. Its mail waits.
     ///
     /// # Errors
     ///
-    /// [`RingError::State`] if the actor is not active.
+    /// [`RingError::State`] if the actor is not active, [`RingError::Closed`].
     ///
     /// ```
     /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
@@ -309,7 +300,7 @@ impl<I: Message, O: Message, S: Message> Actor<I, O, S> {
     ///
     /// # Errors
     ///
-    /// [`RingError::State`] if the actor is neither suspended nor active.
+    /// [`RingError::State`] if the actor is neither suspended nor active, [`RingError::Closed`].
     ///
     /// ```
     /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
@@ -339,10 +330,7 @@ impl<I: Message, O: Message, S: Message> Actor<I, O, S> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn terminate(&self) -> Result<(), RingError> {
-        let mut state = self.core.idle()?;
-        state.terminate(self.id)?;
-        self.core.notify(&state);
-        Ok(())
+        self.core.idle()?.terminate(self.id)
     }
 
     /// Whether it is active, suspended, failed or ended.
@@ -374,11 +362,17 @@ impl<I: Message, O: Message, S: Message> Actor<I, O, S> {
     pub fn read_state(&self) -> Result<S, RingError> {
         let state = self.core.idle()?;
         let (seat, side) = (&state.seats[self.id.index()], state.record(self.id.index()).side);
-        self.alive("reading its state", seat.state, &seat.name)?;
+        if seat.state == ActorState::Terminated {
+            return Err(RingError::State {
+                actor: seat.name.clone(),
+                state: seat.state,
+                what: "reading its state",
+            });
+        }
         Ok(value_of(&state.kinds[seat.kind].state(seat.place, side)))
     }
 
-    /// Replace its state, after the ticks in flight. A recording does not contain it.
+    /// Replace its state, after the ticks in flight.
     ///
     /// # Errors
     ///
@@ -393,23 +387,10 @@ impl<I: Message, O: Message, S: Message> Actor<I, O, S> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn write_state(&self, value: S) -> Result<(), RingError> {
-        let mut state = self.core.idle()?;
-        let side = state.record(self.id.index()).side;
-        let seat = &state.seats[self.id.index()];
-        self.alive("writing its state", seat.state, &seat.name)?;
-        let (kind, place) = (seat.kind, seat.place);
-        state.kinds[kind].set_state(place, side, bytes_of(&value));
-        Ok(())
+        self.core.idle()?.write_state(self.id, bytes_of(&value))
     }
 
-    fn alive(&self, what: &'static str, state: ActorState, name: &str) -> Result<(), RingError> {
-        match state {
-            ActorState::Terminated => Err(RingError::State { actor: name.to_owned(), state, what }),
-            _ => Ok(()),
-        }
-    }
-
-    /// Its statistics.
+    /// Its statistics, up to the end of the ticks in flight.
     ///
     /// ```
     /// fn print(actor: &aruminium::ring::Actor<u32, u32, u32>) {
@@ -417,7 +398,7 @@ impl<I: Message, O: Message, S: Message> Actor<I, O, S> {
     /// }
     /// ```
     pub fn stat(&self) -> ActorStat {
-        self.core.lock().actor_stat(self.id)
+        self.core.settled().actor_stat(self.id)
     }
 
     /// The MSL that the actor's kernel is compiled from: structures, outbox, handler and loop.

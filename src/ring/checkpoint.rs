@@ -2,14 +2,16 @@
 
 use super::bytes::{Reader, Writer, save};
 use super::error::RingError;
+use super::id::{ActorId, ActorState};
 use super::layout::{HEADER, RingHeader, RingRecord};
 use super::message::{bytes_of, value_of};
 use super::post::{DeadLetter, Letter, MessageId, Post};
-use super::state::{ActorId, ActorState, State};
+use super::state::State;
+use std::collections::HashSet;
 use std::path::Path;
 
 const MAGIC: [u8; 8] = *b"ARURING\0";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const WHAT: &str = "the checkpoint";
 
 /// The state of a ring at the end of a tick: states, mail, clocks and counters of all actors.
@@ -108,9 +110,17 @@ fn write_letter(out: &mut Writer, letter: &Letter) {
     out.raw(bytes_of(&letter.header)).list(&letter.bytes);
 }
 
-fn read_letter(reader: &mut Reader<'_>) -> Result<Letter, RingError> {
+/// A message, whose type has this size.
+fn read_letter(reader: &mut Reader<'_>, size: usize) -> Result<Letter, RingError> {
     let header: RingHeader = value_of(reader.raw(HEADER)?);
-    Ok(Letter { header, bytes: reader.list()?.to_vec() })
+    let bytes = reader.list()?.to_vec();
+    if (bytes.len(), header.length as usize) != (size, size) {
+        let found = bytes.len();
+        return Err(RingError::Format(format!(
+            "the checkpoint is of another ring: a message has {found} bytes there, and {size} here"
+        )));
+    }
+    Ok(Letter { header, bytes })
 }
 
 /// The reasons of dead letters, which bytes name by number.
@@ -121,26 +131,13 @@ const REASONS: [&str; 3] = [
 ];
 
 impl State {
-    /// Keeps the states of all actors for restarts.
-    pub(super) fn save_states(&mut self) {
-        self.checkpoint_at = self.version;
-        self.figures.checkpoints += 1;
-        for actor in 0..self.seats.len() {
-            let side = self.record(actor).side;
-            let seat = &mut self.seats[actor];
-            if seat.state != ActorState::Terminated {
-                seat.saved = self.kinds[seat.kind].state(seat.place, side);
-            }
-        }
-    }
-
     pub(super) fn checkpoint(&mut self) -> Checkpoint {
         self.publish();
         self.save_states();
         let side = self.side();
         let mut out = Writer::default();
         out.u64(self.version).u64(self.clock).u32(self.sequence);
-        out.u32(self.seats.len() as u32).u32(self.lane_count as u32);
+        out.u32(self.seats.len() as u32).u32(self.shapes.len() as u32);
         for (actor, seat) in self.seats.iter().enumerate() {
             let types = &self.kinds[seat.kind].types;
             out.list(seat.name.as_bytes()).u32(types.input_type).u32(types.output_type);
@@ -156,25 +153,16 @@ impl State {
             let post = &seat.post;
             out.u32(post.last_sent).u64(post.sent.len() as u64);
             post.sent.iter().for_each(|&sequence| _ = out.u32(sequence));
-            let mut calls: Vec<u64> = post.calls.iter().copied().collect();
-            calls.sort_unstable();
-            out.u64(calls.len() as u64);
-            calls.iter().for_each(|&call| _ = out.u64(call));
             out.u64(post.aside.len() as u64);
             post.aside.iter().for_each(|letter| write_letter(&mut out, letter));
-            let mut replies: Vec<_> = post.replies.iter().collect();
-            replies.sort_unstable_by_key(|reply| *reply.0);
-            out.u64(replies.len() as u64);
-            replies.iter().for_each(|(_, letter)| write_letter(&mut out, letter));
         }
-        for number in 0..self.lane_count {
+        for number in 0..self.shapes.len() {
             let lane = self.lanes.get(number);
             let (head, tail) = (lane.head[side], lane.tail[side]);
             out.u32(lane.from).u32(lane.to).u32(lane.mask).u32(lane.stride).u32(head).u32(tail);
             let mut at = head;
             while at != tail {
-                let (header, bytes) = self.letter(&lane, at);
-                write_letter(&mut out, &Letter { header, bytes });
+                write_letter(&mut out, &self.letter(&lane, at));
                 at = at.wrapping_add(1);
             }
         }
@@ -182,7 +170,7 @@ impl State {
         for letter in &self.dead {
             let reason = REASONS.iter().position(|&why| why == letter.why).unwrap_or(0) as u32;
             let number = |actor: Option<ActorId>| actor.map_or(0, |id| id.0);
-            out.u64(letter.id.0).u32(number(letter.source)).u32(number(letter.target));
+            out.u64(letter.id.number).u32(number(letter.source)).u32(number(letter.target));
             out.u32(letter.kind).u32(reason).list(&letter.bytes);
         }
         Checkpoint { contents: out.into_bytes() }
@@ -196,14 +184,14 @@ impl State {
         };
         let (version, clock, sequence) = (reader.u64()?, reader.u64()?, reader.u32()?);
         let (actors, lanes) = (reader.u32()? as usize, reader.u32()? as usize);
-        if (actors, lanes) != (self.seats.len(), self.lane_count) {
+        if (actors, lanes) != (self.seats.len(), self.shapes.len()) {
             return differs(format!(
                 "it has {actors} actors and {lanes} lanes, and this one {} and {}",
                 self.seats.len(),
-                self.lane_count
+                self.shapes.len()
             ));
         }
-        let mut restored = Vec::new();
+        let (mut restored, mut calls) = (Vec::new(), HashSet::new());
         for seat in &self.seats {
             let types = &self.kinds[seat.kind].types;
             let (name, input, output) = (reader.list()?, reader.u32()?, reader.u32()?);
@@ -238,14 +226,9 @@ impl State {
                 post.sent.push_back(reader.u32()?);
             }
             for _ in 0..reader.u64()? {
-                post.calls.insert(reader.u64()?);
-            }
-            for _ in 0..reader.u64()? {
-                post.aside.push_back(read_letter(&mut reader)?);
-            }
-            for _ in 0..reader.u64()? {
-                let letter = read_letter(&mut reader)?;
-                post.replies.insert(letter.header.correlation(), letter);
+                let letter = read_letter(&mut reader, types.output.size)?;
+                calls.extend(letter.header.call());
+                post.aside.push_back(letter);
             }
             restored.push((state, counters, record, bytes, post));
         }
@@ -261,22 +244,24 @@ impl State {
                 return differs(format!("lane {number} has more mail than it holds"));
             }
             let mut letters = Vec::new();
+            // A lane is between the host and an actor, or has one type at both ends.
+            let (end, to_host) = if lane.to == 0 { (lane.from, true) } else { (lane.to, false) };
+            let types = &self.kinds[self.seats[end as usize - 1].kind].types;
+            let size = if to_host { types.output.size } else { types.input.size };
             for _ in 0..tail.wrapping_sub(head) {
-                let letter = read_letter(&mut reader)?;
-                if letter.bytes.len() + HEADER > lane.stride as usize {
-                    return differs(format!("a message in lane {number} is too long"));
-                }
+                let letter = read_letter(&mut reader, size)?;
+                calls.extend(letter.header.call());
                 letters.push(letter);
             }
             mail.push((head, tail, letters));
         }
         let mut dead = Vec::new();
         for _ in 0..reader.u64()? {
-            let (id, source, target) = (MessageId(reader.u64()?), reader.u32()?, reader.u32()?);
+            let (number, source, target) = (reader.u64()?, reader.u32()?, reader.u32()?);
             let (kind, reason) = (reader.u32()?, reader.u32()? as usize);
             let actor = |number: u32| (number != 0).then_some(ActorId(number));
             dead.push(DeadLetter {
-                id,
+                id: MessageId { number, target },
                 source: actor(source),
                 target: actor(target),
                 kind,
@@ -291,9 +276,7 @@ impl State {
             self.lanes.update(number, |lane| (lane.head, lane.tail) = ([head; 2], [tail; 2]));
             let lane = self.lanes.get(number);
             for (letter, at) in letters.iter().zip(0..) {
-                let slot = Self::slot(&lane, head.wrapping_add(at));
-                self.slots.set_value(slot, &letter.header);
-                self.slots.write(slot + HEADER, &letter.bytes);
+                self.put(&lane, head.wrapping_add(at), &letter.header, &letter.bytes);
             }
         }
         for (actor, (state, counters, record, bytes, post)) in restored.into_iter().enumerate() {
@@ -309,14 +292,18 @@ impl State {
                 (self.lanes.get(seat.ins[0] as usize), self.lanes.get(seat.reply as usize));
             let old = std::mem::replace(&mut seat.post, post);
             seat.post.waiters = old.waiters;
+            // Calls are the program's, and not in the checkpoint. Those that were made after it get no reply.
+            seat.post.calls = old.calls;
+            seat.post.calls.retain(|call| calls.contains(call));
             (seat.post.taken, seat.post.tail) = (inbox.head[0], inbox.tail[0]);
             (seat.post.head, seat.post.filled) = (reply.head[0], reply.tail[0]);
-            seat.post.wake();
         }
         self.touched.clear();
         self.checkpoint_at = version;
-        self.plan = None;
-        self.work = true;
+        (self.broken, self.cycle, self.stalled) = (None, None, 0);
+        self.replanned();
+        self.add_work();
+        self.wake_all();
         Ok(())
     }
 }

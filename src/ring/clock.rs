@@ -147,7 +147,8 @@ impl Clock {
     ///
     /// # Errors
     ///
-    /// [`Skew`] if the sender is ahead of the wall clock by more than the maximum drift.
+    /// [`Skew`] if the sender is ahead of the wall clock by more than the maximum drift, or past the last moment that a clock
+    /// counts (the year 73,000).
     ///
     /// ```
     /// use aruminium::ring::{Clock, Hlc};
@@ -158,10 +159,14 @@ impl Clock {
     pub fn update(&self, received: Hlc) -> Result<Hlc, Skew> {
         let wall = wall();
         let ahead = Duration::from_micros(received.physical.saturating_sub(wall >> COUNTER));
-        if ahead > self.drift {
-            return Err(Skew { ahead, allowed: self.drift });
+        // Half of all words are left to moments that follow.
+        let word = received.word();
+        if ahead > self.drift || word > u64::MAX / 2 {
+            let most = Duration::from_micros((u64::MAX / 2 - wall) >> COUNTER);
+            let allowed = self.drift.min(most);
+            return Err(Skew { ahead, allowed });
         }
-        Ok(self.advance(wall.max(received.word() + 1)))
+        Ok(self.advance(wall.max(word + 1)))
     }
 
     /// The first moment that is not before a word, and after all before it.

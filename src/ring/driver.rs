@@ -1,7 +1,8 @@
 //! The ring's own thread, which ticks while tasks wait or a guard of `Ring::start` lives.
 
+use super::core::Core;
 use super::error::RingError;
-use super::state::{Core, State};
+use super::state::State;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -24,11 +25,14 @@ pub struct Driver {
 }
 
 impl Driver {
-    pub(super) fn new(core: &Arc<Core>) -> Self {
+    pub(super) fn new(core: &Arc<Core>) -> Result<Self, RingError> {
         let mut state = core.lock();
+        if state.closed {
+            return Err(RingError::Closed);
+        }
+        core.drive(&mut state)?;
         state.drivers += 1;
-        core.drive(&mut state);
-        Self { core: Arc::clone(core) }
+        Ok(Self { core: Arc::clone(core) })
     }
 }
 
@@ -36,25 +40,21 @@ impl Drop for Driver {
     fn drop(&mut self) {
         let mut state = self.core.lock();
         state.drivers -= 1;
-        self.core.notify(&state);
+        state.changed = true;
     }
 }
 
 impl Core {
     /// Wakes the thread, or starts it, because there is work or a task waits.
-    pub(super) fn drive(self: &Arc<Self>, state: &mut State) {
-        self.notify(state);
+    pub(super) fn drive(self: &Arc<Self>, state: &mut State) -> Result<(), RingError> {
+        state.changed = true;
         if !state.driver {
             let core = Arc::clone(self);
-            let spawned =
-                thread::Builder::new().name("aruminium ring".into()).spawn(move || core.ticking());
-            match spawned {
-                Ok(_) => state.driver = true,
-                Err(error) => {
-                    state.refused = Some(format!("no thread can be started to tick: {error}"))
-                }
-            }
+            let thread = thread::Builder::new().name("aruminium ring".into());
+            thread.spawn(move || core.ticking())?;
+            state.driver = true;
         }
+        Ok(())
     }
 
     fn ticking(&self) {
@@ -62,6 +62,7 @@ impl Core {
         let mut needed = Instant::now();
         loop {
             let now = Instant::now();
+            let next = state.expire(now);
             let wanted = !state.closed && (state.tasks > 0 || state.drivers > 0);
             if wanted {
                 needed = now;
@@ -69,24 +70,24 @@ impl Core {
                 state.driver = false;
                 return;
             }
-            if wanted && state.work && state.engine.is_some() && state.refused.is_none() {
-                let ticks = state.options.ticks as u64;
-                drop(state);
-                let outcome = self.try_run(ticks);
-                state = self.lock();
-                match outcome {
-                    // These errors are in the state, and the threads that wait have been woken.
-                    Ok(_) | Err(RingError::Fault(_) | RingError::Cycle(_)) => {}
-                    Err(error) => {
-                        state.refused = Some(error.to_string());
-                        state.seats.iter_mut().for_each(|seat| seat.post.wake());
-                    }
-                }
+            // Tasks whose time is over are woken first, which `wait` does.
+            let ticks = wanted && state.work && state.is_free() && state.refused.is_none();
+            if !ticks || !state.ready.is_empty() {
+                let time = if wanted { next } else { Some(LINGER) };
+                state = self.wait(state, time);
                 continue;
             }
-            let next = state.expire(now);
-            let time = if wanted { next } else { Some(LINGER) };
-            state = self.wait(state, time);
+            let most = state.options.ticks as u64;
+            let outcome = self.run_from(state, most);
+            state = self.lock();
+            match outcome {
+                // These errors are in the state, and the threads that wait have been woken.
+                Ok(_) | Err(RingError::Fault(_) | RingError::Cycle(_)) => {}
+                Err(error) => {
+                    state.refused = Some(error.to_string());
+                    state.wake_all();
+                }
+            }
         }
     }
 }
@@ -98,9 +99,8 @@ impl State {
         for seat in &mut self.seats {
             let waiters = &mut seat.post.waiters;
             let over = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
-            for waiter in waiters.extract_if(.., |waiter| over(waiter.deadline)) {
-                waiter.waker.wake();
-            }
+            let late = waiters.extract_if(.., |waiter| over(waiter.deadline));
+            self.ready.extend(late.map(|waiter| waiter.waker));
             let left = waiters.iter().filter_map(|waiter| waiter.deadline).min();
             let left = left.map(|deadline| deadline.duration_since(now));
             next = [next, left].into_iter().flatten().min();

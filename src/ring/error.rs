@@ -1,6 +1,7 @@
 //! Errors of a ring, and faults of its actors.
 
 use super::clock::Skew;
+use super::id::{ActorId, ActorState};
 use crate::{GpuError, KernelFault};
 use std::fmt;
 
@@ -38,7 +39,7 @@ pub enum RingError {
         /// The actor's name.
         actor: String,
         /// The state that it is in.
-        state: super::ActorState,
+        state: ActorState,
         /// What was attempted.
         what: &'static str,
     },
@@ -172,7 +173,7 @@ impl fmt::Display for Cause {
 #[non_exhaustive]
 pub struct Fault {
     /// The actor.
-    pub actor: super::ActorId,
+    pub actor: ActorId,
     /// Its name.
     pub name: String,
     /// The tick in which it failed, which then ran again without it.

@@ -2,16 +2,18 @@
 
 use super::actor::Actor;
 use super::checkpoint::Checkpoint;
+use super::core::Core;
 use super::driver::Driver;
 use super::error::{Fault, RingError};
+use super::id::{ActorId, ActorState};
 use super::kind::Types;
 use super::message::{Message, bytes_of};
 use super::options::{Launch, RingOptions};
 use super::post::DeadLetter;
 use super::record::Recording;
+use super::run::Tick;
 use super::stat::RingStat;
-use super::state::{ActorId, ActorState, Core};
-use super::submit::Tick;
+use super::state::Seat;
 use super::topology::Topology;
 use super::trace::Trace;
 use crate::Gpu;
@@ -187,7 +189,7 @@ impl Ring {
     ///
     /// # Errors
     ///
-    /// [`RingError::Closed`].
+    /// [`RingError::Closed`], and [`RingError::Io`] if no thread can be started.
     ///
     /// ```
     /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
@@ -200,10 +202,7 @@ impl Ring {
     /// # Ok::<(), aruminium::ring::RingError>(())
     /// ```
     pub fn start(&self) -> Result<Driver, RingError> {
-        if self.core.lock().closed {
-            return Err(RingError::Closed);
-        }
-        Ok(Driver::new(&self.core))
+        Driver::new(&self.core)
     }
 
     /// A copy of the ring's whole state, at the end of a tick. Restarted actors begin with their states in it.
@@ -234,13 +233,10 @@ impl Ring {
     /// # Ok::<(), aruminium::ring::RingError>(())
     /// ```
     pub fn restore(&self, checkpoint: &Checkpoint) -> Result<(), RingError> {
-        let mut state = self.core.idle()?;
-        state.restore(checkpoint)?;
-        self.core.notify(&state);
-        Ok(())
+        self.core.idle()?.restore(checkpoint)
     }
 
-    /// Begin a recording of what the host does.
+    /// Begin a recording of what the host does, after the ticks in flight.
     ///
     /// ```
     /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
@@ -248,10 +244,10 @@ impl Ring {
     /// # Ok::<(), aruminium::ring::RingError>(())
     /// ```
     pub fn record(&self) {
-        self.core.lock().log = Some(Vec::new());
+        self.core.settled().begin_log();
     }
 
-    /// End the recording; `None` if none was begun.
+    /// End the recording, after the ticks in flight; `None` if none was begun.
     ///
     /// ```
     /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
@@ -259,7 +255,7 @@ impl Ring {
     /// # Ok::<(), aruminium::ring::RingError>(())
     /// ```
     pub fn take_recording(&self) -> Option<Recording> {
-        self.core.lock().log.take().map(|ops| Recording { ops })
+        self.core.settled().log.take().map(|ops| Recording { ops })
     }
 
     /// Repeat the operations of a recording.
@@ -304,7 +300,7 @@ impl Ring {
         self.core.lock().trace.take().map(Trace::into_json)
     }
 
-    /// Statistics of the ring and its actors.
+    /// Statistics of the ring and its actors, up to the end of the ticks in flight.
     ///
     /// ```
     /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
@@ -312,7 +308,7 @@ impl Ring {
     /// # Ok::<(), aruminium::ring::RingError>(())
     /// ```
     pub fn stat(&self) -> RingStat {
-        self.core.lock().stat()
+        self.core.settled().stat()
     }
 
     /// The actors that have not ended, with their names and states.
@@ -349,8 +345,7 @@ impl Ring {
         name: &str,
     ) -> Result<Actor<I, O, S>, RingError> {
         let state = self.core.lock();
-        let is_it =
-            |seat: &super::state::Seat| seat.name == name && seat.state != ActorState::Terminated;
+        let is_it = |seat: &Seat| seat.name == name && seat.state != ActorState::Terminated;
         let Some(actor) = state.seats.iter().position(is_it) else {
             return Err(RingError::Invalid(format!("there is no actor `{name}`")));
         };
@@ -378,7 +373,7 @@ impl Ring {
         state.route(from, to)
     }
 
-    /// The messages that could not be delivered, which the ring then forgets.
+    /// The messages that could not be delivered up to the end of the ticks in flight. The ring then forgets them.
     ///
     /// ```
     /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
@@ -386,11 +381,7 @@ impl Ring {
     /// # Ok::<(), aruminium::ring::RingError>(())
     /// ```
     pub fn take_dead_letters(&self) -> Vec<DeadLetter> {
-        let mut state = self.core.lock();
-        state.refused = None;
-        let letters = std::mem::take(&mut state.dead);
-        self.core.notify(&state);
-        letters
+        self.core.settled().take_dead()
     }
 
     /// All faults of actors since the ring was opened.
@@ -430,7 +421,6 @@ impl Drop for Ring {
     fn drop(&mut self) {
         let mut state = self.core.lock();
         state.closed = true;
-        state.seats.iter_mut().for_each(|seat| seat.post.wake());
-        self.core.notify(&state);
+        state.wake_all();
     }
 }

@@ -4,11 +4,11 @@
 
 use super::clock::Hlc;
 use super::error::RingError;
+use super::id::{ActorId, ActorState};
 use super::message::{Message, bytes_of, value_of};
 use super::options::Priority;
 use super::post::{Envelope, MessageId};
 use super::stat::ActorStat;
-use super::state::{ActorId, ActorState};
 
 /// A field of a layout: a number, or several.
 trait Part: Copy {
@@ -316,7 +316,7 @@ pub fn write_message<M: Message>(envelope: &Envelope<M>, target: Option<ActorId>
     let header = MessageHeader {
         magic: MAGIC,
         version: 1,
-        message_id: envelope.id.map_or(0, |id| id.0),
+        message_id: envelope.id.map_or(0, |id| id.number),
         correlation_id: envelope.correlation,
         source_kernel: actor(envelope.source),
         dest_kernel: actor(target),
@@ -353,9 +353,10 @@ pub fn read_message<M: Message>(bytes: &[u8]) -> Result<Envelope<M>, RingError> 
     if header.payload_size != size_of::<M>() as u64 || payload.len() < size_of::<M>() {
         return wrong(format!("{} bytes of payload are expected", size_of::<M>()));
     }
-    let source = u32::try_from(header.source_kernel).unwrap_or(u32::MAX);
+    let actor = |kernel: u64| u32::try_from(kernel).unwrap_or(u32::MAX);
+    let (source, target) = (actor(header.source_kernel), actor(header.dest_kernel));
     Ok(Envelope {
-        id: (header.message_id != 0).then_some(MessageId(header.message_id)),
+        id: (header.message_id != 0).then_some(MessageId { number: header.message_id, target }),
         correlation: header.correlation_id,
         source: (source != 0).then_some(ActorId(source)),
         clock: header.timestamp,

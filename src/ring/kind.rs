@@ -1,7 +1,9 @@
 //! A kind of actor: a handler with the types of its messages, compiled, and the states of its actors.
 
 use super::error::RingError;
-use super::layout::{RingHeader, RingLane, RingRecord, RingSeat, RingStep, error, head};
+use super::layout::{
+    CALL, DEAD, RingHeader, RingLane, RingRecord, RingSeat, RingStep, error, head,
+};
 use super::message::{Layout, Message, declarations, layout_kernel};
 use super::options::Launch;
 use super::table::Table;
@@ -227,8 +229,9 @@ impl Kind {
             ("RING_HEAD_RAN", head::RAN),
             ("RING_HEAD_ACTIVE", head::ACTIVE),
             ("RING_HEAD_STALLED", head::STALLED),
-            ("RING_HEAD_HANDLED", head::HANDLED),
             ("RING_HEAD_DEAD", head::DEAD),
+            ("RING_DEAD", DEAD as usize),
+            ("RING_CALL", CALL as usize),
             ("RING_ERROR_FAILED", error::FAILED as usize),
             ("RING_ERROR_EMITS", error::EMITS as usize),
             ("RING_ERROR_EDGE", error::EDGE as usize),

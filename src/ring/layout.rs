@@ -4,6 +4,7 @@ use crate::message;
 
 message! {
     /// The header before each message in a slot.
+    #[derive(Eq)]
     pub(super) struct RingHeader {
         sequence: u32,
         source: u32,
@@ -81,6 +82,8 @@ message! {
 pub(super) const NO_LANE: u32 = u32::MAX;
 /// A bit of a header's flags: the message could not be delivered.
 pub(super) const DEAD: u32 = 1 << 8;
+/// A bit of a header's flags: the correlation is that of a call, and not one of the program's.
+pub(super) const CALL: u32 = 1 << 9;
 /// The size of a header.
 pub(super) const HEADER: usize = size_of::<RingHeader>();
 /// Offsets in a slot are stored in this unit.
@@ -96,10 +99,8 @@ pub(super) mod head {
     pub(in crate::ring) const ACTIVE: usize = 2;
     /// `index + 1` of the last tick in which an actor stalled.
     pub(in crate::ring) const STALLED: usize = 3;
-    /// How many messages were handled.
-    pub(in crate::ring) const HANDLED: usize = 4;
     /// Whether a handler made a dead letter.
-    pub(in crate::ring) const DEAD: usize = 5;
+    pub(in crate::ring) const DEAD: usize = 4;
     /// Two words for each actor follow: an error, and its code.
     pub(in crate::ring) const ERRORS: usize = 8;
 }
@@ -113,9 +114,9 @@ pub(super) mod error {
 }
 
 impl RingHeader {
-    /// The message's id.
-    pub(super) fn id(&self) -> u64 {
-        u64::from(self.source) << 32 | u64::from(self.sequence)
+    /// The correlation, if the message belongs to a call.
+    pub(super) fn call(&self) -> Option<u64> {
+        (self.flags & CALL != 0).then(|| self.correlation())
     }
 
     pub(super) fn correlation(&self) -> u64 {

@@ -84,7 +84,7 @@ kernel void RING_TICK(
     out.ring_code = 0u;
     out.ring_stop = false;
 
-    uint latency = 0u;
+    ulong latency = 0ul;
     if (take != 0u) {
 #if RING_IN_PLACE
         device RING_S &state = states[seat.member * 2u + (record.side ^ 1u)];
@@ -128,9 +128,10 @@ kernel void RING_TICK(
             out.correlation = uint2(header->correlation[0], header->correlation[1]);
             out.clock = max(out.clock, header->clock) + 1ul;
             out.ring_hops = header->hops + 1u;
+            out.ring_call = header->flags & RING_CALL;
             out.ring_ordinal = ordinal;
             uint waited = out.tick - header->tick;
-            latency += waited;
+            latency += ulong(waited);
             record.latency_min = min(record.latency_min, waited);
             record.latency_max = max(record.latency_max, waited);
             handle(message, state, out);
@@ -160,7 +161,7 @@ kernel void RING_TICK(
     record.version = step.version + 1ul;
     record.clock = out.clock;
     record.handled += ulong(take);
-    record.latency += ulong(latency);
+    record.latency += latency;
     record.sent += ulong(out.ring_sent);
     record.now = take;
     record.blocked = blocked;
@@ -177,7 +178,6 @@ kernel void RING_TICK(
         return;
     }
     atomic_store_explicit(&head[RING_HEAD_ACTIVE], step.index + 1u, memory_order_relaxed);
-    atomic_fetch_add_explicit(&head[RING_HEAD_HANDLED], take, memory_order_relaxed);
     if (step.more != 0u) {
         for (uint i = 0u; i < step.launches; i++) {
             uint grid = step.grids + ((step.index + 1u) * step.launches + i) * 3u;

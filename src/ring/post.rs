@@ -1,17 +1,15 @@
-//! Mail between the host and actors, and dead letters.
+//! Messages with headers, dead letters, receipts, and the host's end of an actor's lanes.
 
-use super::clock::{Hlc, wall};
-use super::error::RingError;
-use super::layout::{DEAD, HEADER, RingHeader, halves};
-use super::message::{Message, bytes_of, value_of, zeroed};
-use super::options::{Priority, TimeSource};
-use super::record::Op;
-use super::state::{ActorId, ActorState, State};
-use std::collections::{HashMap, HashSet, VecDeque};
+use super::clock::Hlc;
+use super::id::ActorId;
+use super::layout::RingHeader;
+use super::message::{Message, value_of};
+use super::options::Priority;
+use std::collections::{HashSet, VecDeque};
 use std::task::Waker;
 use std::time::Instant;
 
-/// The id of a message: its sender, and the sender's sequence number.
+/// The id of a message: its sender, the sender's sequence number of 32 bits, and its target.
 ///
 /// ```
 /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
@@ -21,7 +19,19 @@ use std::time::Instant;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct MessageId(pub(super) u64);
+pub struct MessageId {
+    /// The sender in the high half, its counter in the low one.
+    pub(super) number: u64,
+    /// 0 is the host.
+    pub(super) target: u32,
+}
+
+impl MessageId {
+    pub(super) fn of(header: &RingHeader) -> Self {
+        let number = u64::from(header.source) << 32 | u64::from(header.sequence);
+        Self { number, target: header.target }
+    }
+}
 
 /// The status of a message from the host.
 ///
@@ -43,7 +53,7 @@ pub enum Receipt {
     Pending,
     /// The handler was called with it, or it became a dead letter.
     Delivered,
-    /// The host did not send it to this actor.
+    /// The host did not send it to this actor, or more than 2³¹ messages ago.
     NotFound,
 }
 
@@ -73,7 +83,7 @@ pub struct Envelope<M> {
     pub tick: u32,
     /// The number of actors that forwarded it.
     pub hops: u32,
-    /// The sender's priority.
+    /// The sender's priority; of a message to be sent, its own.
     pub priority: Priority,
     /// The message.
     pub message: M,
@@ -154,7 +164,7 @@ impl Letter {
         let header = self.header;
         let priorities = [Priority::Low, Priority::Normal, Priority::High, Priority::Critical];
         Envelope {
-            id: Some(MessageId(header.id())),
+            id: Some(MessageId::of(&header)),
             correlation: header.correlation(),
             source: (header.source != 0).then_some(ActorId(header.source)),
             clock: Hlc::of_word(header.clock, header.source),
@@ -164,9 +174,22 @@ impl Letter {
             message: value_of(&self.bytes),
         }
     }
+
+    pub(super) fn die(self, why: &'static str) -> DeadLetter {
+        let header = self.header;
+        let actor = |number: u32| (number != 0).then_some(ActorId(number));
+        DeadLetter {
+            id: MessageId::of(&header),
+            source: actor(header.source),
+            target: actor(header.target),
+            kind: header.kind,
+            bytes: self.bytes,
+            why,
+        }
+    }
 }
 
-/// A task or thread that waits for an actor.
+/// A task that waits for an actor.
 #[derive(Debug)]
 pub(super) struct Waiter {
     pub(super) key: u64,
@@ -185,23 +208,40 @@ pub(super) struct Post {
     pub(super) filled: u32,
     /// The counters have changed since the last submission.
     pub(super) touched: bool,
-    /// Mail that was passed over to find a reply.
+    /// Mail that was passed over to find something else, in the order in which it came.
     pub(super) aside: VecDeque<Letter>,
-    /// Replies to calls whose callers have not taken them yet.
-    pub(super) replies: HashMap<u64, Letter>,
-    /// Calls that wait for a reply.
+    /// Calls whose replies are waited for, by correlation.
     pub(super) calls: HashSet<u64>,
     pub(super) waiters: Vec<Waiter>,
-    /// The ids of the messages in the lane to the actor, and of the last one before.
+    /// The sequence numbers of the messages in the lane to the actor, and of the last one before.
     pub(super) sent: VecDeque<u32>,
     pub(super) last_sent: u32,
 }
 
 impl Post {
-    /// Wakes everything that waits.
-    pub(super) fn wake(&mut self) {
-        for waiter in self.waiters.drain(..) {
-            waiter.waker.wake();
+    /// Whether a caller wants this mail.
+    pub(super) fn wants(&self, wanted: Wanted, letter: &Letter) -> bool {
+        let call = letter.header.call();
+        match wanted {
+            Wanted::Any => call.is_none_or(|call| !self.calls.contains(&call)),
+            Wanted::Reply(correlation) => call == Some(correlation),
+        }
+    }
+
+    /// Takes a letter out of those put aside.
+    pub(super) fn take_aside(&mut self, wanted: Wanted) -> Option<Letter> {
+        let at = self.aside.iter().position(|letter| self.wants(wanted, letter))?;
+        self.aside.remove(at)
+    }
+
+    pub(super) fn receipt(&self, sequence: u32) -> Receipt {
+        // The numbers wrap: half of them are before the last one.
+        if self.sent.contains(&sequence) {
+            Receipt::Pending
+        } else if self.last_sent != 0 && self.last_sent.wrapping_sub(sequence) < 1 << 31 {
+            Receipt::Delivered
+        } else {
+            Receipt::NotFound
         }
     }
 }
@@ -211,257 +251,6 @@ impl Post {
 pub(super) enum Wanted {
     /// The next one that is no reply to a call that waits.
     Any,
-    /// The reply with this correlation.
+    /// The reply to the call with this correlation.
     Reply(u64),
-}
-
-impl State {
-    /// Stamps a message: its sequence number and clock.
-    fn stamp(&mut self) -> (u32, u64) {
-        let wall = match self.options.time {
-            TimeSource::Ticks => 0,
-            TimeSource::Wall => wall(),
-        };
-        self.clock = wall.max(self.clock + 1);
-        self.sequence = self.sequence.wrapping_add(1).max(1);
-        (self.sequence, self.clock)
-    }
-
-    /// Puts a message into the mailbox of an actor. A call has its own id as correlation.
-    pub(super) fn send(
-        &mut self,
-        id: ActorId,
-        bytes: &[u8],
-        correlation: Option<u64>,
-    ) -> Result<MessageId, RingError> {
-        self.send_stamped(id, bytes, correlation, None)
-    }
-
-    /// The same, with a given sequence number and clock.
-    pub(super) fn send_stamped(
-        &mut self,
-        id: ActorId,
-        bytes: &[u8],
-        correlation: Option<u64>,
-        stamp: Option<(u32, u64)>,
-    ) -> Result<MessageId, RingError> {
-        let actor = id.index();
-        let seat = &self.seats[actor];
-        if self.closed {
-            return Err(RingError::Closed);
-        }
-        if matches!(seat.state, ActorState::Failed | ActorState::Terminated) {
-            return Err(RingError::State {
-                actor: seat.name.clone(),
-                state: seat.state,
-                what: "sending",
-            });
-        }
-        let lane = self.lanes.get(seat.ins[0] as usize);
-        let post = &seat.post;
-        if post.tail.wrapping_sub(post.taken) > lane.mask {
-            return Err(RingError::Full {
-                actor: seat.name.clone(),
-                capacity: lane.mask as usize + 1,
-            });
-        }
-        let (tail, kind) = (post.tail, self.kinds[seat.kind].types.input_type);
-        let (sequence, clock) = match stamp {
-            Some((sequence, clock)) => {
-                (self.sequence, self.clock) = (sequence, clock);
-                (sequence, clock)
-            }
-            None => self.stamp(),
-        };
-        let correlation = correlation.unwrap_or(u64::from(sequence));
-        let header = RingHeader {
-            sequence,
-            correlation: halves(correlation),
-            target: id.0,
-            kind,
-            length: bytes.len() as u32,
-            flags: Priority::Normal as u32,
-            clock,
-            tick: self.version as u32,
-            ..zeroed()
-        };
-        let slot = Self::slot(&lane, tail);
-        self.slots.set_value(slot, &header);
-        self.slots.write(slot + HEADER, bytes);
-        let post = &mut self.seats[actor].post;
-        post.tail = tail.wrapping_add(1);
-        post.sent.push_back(sequence);
-        self.touch(actor);
-        self.work = true;
-        self.figures.sent += 1;
-        if self.log.is_some() {
-            self.note(Op::Send {
-                actor: id.0,
-                sequence,
-                correlation,
-                clock,
-                bytes: bytes.to_vec(),
-            });
-        }
-        Ok(MessageId(header.id()))
-    }
-
-    /// The next mail from an actor to the host.
-    pub(super) fn take(
-        &mut self,
-        id: ActorId,
-        wanted: Wanted,
-    ) -> Result<Option<Letter>, RingError> {
-        let actor = id.index();
-        let found = match wanted {
-            Wanted::Any => self.seats[actor].post.aside.pop_front(),
-            Wanted::Reply(correlation) => self.seats[actor].post.replies.remove(&correlation),
-        };
-        let found = match found {
-            Some(letter) => Some(letter),
-            None => self.search(actor, wanted)?,
-        };
-        let Some(letter) = found else { return Ok(None) };
-        self.figures.received += 1;
-        self.clock = self.clock.max(letter.header.clock) + 1;
-        let call = match wanted {
-            Wanted::Any => 0,
-            Wanted::Reply(correlation) => {
-                self.seats[actor].post.calls.remove(&correlation);
-                correlation
-            }
-        };
-        self.note(Op::Take { actor: id.0, call });
-        Ok(Some(letter))
-    }
-
-    /// Searches the lane from an actor; other messages are put aside.
-    fn search(&mut self, actor: usize, wanted: Wanted) -> Result<Option<Letter>, RingError> {
-        let lane = self.lanes.get(self.seats[actor].reply as usize);
-        loop {
-            let post = &self.seats[actor].post;
-            if post.head == post.filled {
-                return Ok(None);
-            }
-            if post.aside.len() > lane.mask as usize {
-                return Err(RingError::Full {
-                    actor: format!(
-                        "{}, messages to the host that nothing receives",
-                        self.seats[actor].name
-                    ),
-                    capacity: lane.mask as usize + 1,
-                });
-            }
-            let (header, bytes) = self.letter(&lane, post.head);
-            let letter = Letter { header, bytes };
-            let post = &mut self.seats[actor].post;
-            post.head = post.head.wrapping_add(1);
-            // A slot is free: an actor that waited for it may continue.
-            if post.filled.wrapping_sub(post.head) == lane.mask {
-                self.work = true;
-            }
-            self.touch(actor);
-            let post = &mut self.seats[actor].post;
-            let correlation = header.correlation();
-            if header.flags & DEAD != 0 {
-                let why = "its sender has no lane to the actor that it replies to";
-                self.dead.push(dead(letter, why));
-            } else if wanted == Wanted::Reply(correlation) {
-                return Ok(Some(letter));
-            } else if correlation != 0 && post.calls.contains(&correlation) {
-                post.replies.insert(correlation, letter);
-            } else if wanted == Wanted::Any {
-                return Ok(Some(letter));
-            } else {
-                post.aside.push_back(letter);
-            }
-        }
-    }
-
-    /// Moves dead letters out of the lanes to the host.
-    pub(super) fn sweep(&mut self) {
-        for actor in 0..self.seats.len() {
-            let lane = self.lanes.get(self.seats[actor].reply as usize);
-            let post = &self.seats[actor].post;
-            let (mut at, end) = (post.head, post.filled);
-            let mut mail = Vec::new();
-            while at != end {
-                let (header, bytes) = self.letter(&lane, at);
-                mail.push(Letter { header, bytes });
-                at = at.wrapping_add(1);
-            }
-            if mail.iter().all(|letter| letter.header.flags & DEAD == 0) {
-                continue;
-            }
-            self.seats[actor].post.head = end;
-            self.touch(actor);
-            for letter in mail {
-                if letter.header.flags & DEAD != 0 {
-                    self.dead.push(dead(
-                        letter,
-                        "its sender has no lane to the actor that it replies to",
-                    ));
-                } else {
-                    self.seats[actor].post.aside.push_back(letter);
-                }
-            }
-        }
-    }
-
-    /// Turns all messages of a lane into dead letters. No tick is in flight.
-    pub(super) fn bury(&mut self, lane: u32, why: &'static str) {
-        while self.bury_first(lane, why) {}
-    }
-
-    fn bury_first(&mut self, number: u32, why: &'static str) -> bool {
-        let (lane, side) = (self.lanes.get(number as usize), self.side());
-        let head = lane.head[side];
-        if head == lane.tail[side] {
-            return false;
-        }
-        let (header, bytes) = self.letter(&lane, head);
-        self.dead.push(dead(Letter { header, bytes }, why));
-        let head = head.wrapping_add(1);
-        self.lanes.update(number as usize, |lane| lane.head = [head; 2]);
-        if lane.from == 0 {
-            let post = &mut self.seats[lane.to as usize - 1].post;
-            post.taken = head;
-            post.last_sent = post.sent.pop_front().unwrap_or(post.last_sent);
-        }
-        true
-    }
-
-    /// Turns the message that an actor would handle next into a dead letter.
-    pub(super) fn bury_next(&mut self, actor: usize, why: &'static str) {
-        let side = self.side();
-        let waiting = self.seats[actor].ins.iter().filter_map(|&number| {
-            let lane = self.lanes.get(number as usize);
-            if lane.head[side] == lane.tail[side] {
-                return None;
-            }
-            let header: RingHeader = self.slots.value(Self::slot(&lane, lane.head[side]));
-            Some(((std::cmp::Reverse(header.flags & 255), header.clock, header.source), number))
-        });
-        if let Some((_, number)) = waiting.min() {
-            self.bury_first(number, why);
-        }
-    }
-}
-
-pub(super) fn dead(letter: Letter, why: &'static str) -> DeadLetter {
-    let header = letter.header;
-    let actor = |number: u32| (number != 0).then_some(ActorId(number));
-    DeadLetter {
-        id: MessageId(header.id()),
-        source: actor(header.source),
-        target: actor(header.target),
-        kind: header.kind,
-        bytes: letter.bytes,
-        why,
-    }
-}
-
-/// The bytes of a message, as they are sent.
-pub(super) fn bytes<M: Message>(message: &M) -> &[u8] {
-    bytes_of(message)
 }

@@ -1,15 +1,17 @@
 //! Waiting for mail: futures for any executor, and waits that tick on the calling thread.
 
+use super::core::Core;
 use super::error::RingError;
+use super::id::{ActorId, ActorState};
 use super::message::Message;
 use super::post::{Envelope, Letter, Waiter, Wanted};
-use super::state::{ActorId, ActorState, Core, State};
+use super::state::State;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 /// A message to wait for: the next one of an actor, or the reply to a call.
@@ -33,7 +35,7 @@ pub struct Receive<M> {
     id: ActorId,
     wanted: Wanted,
     /// Why the call could not be sent.
-    error: Option<RingError>,
+    pub(super) error: Option<RingError>,
     deadline: Option<Instant>,
     /// The number under which the task is registered.
     key: Option<u64>,
@@ -147,17 +149,16 @@ impl<M: Message> Receive<M> {
             if left.is_some_and(|left| left.is_zero()) {
                 return Err(RingError::Timeout);
             }
-            if state.work && state.engine.is_some() {
+            if state.work && state.is_free() {
                 let most = state.options.ticks as u64;
-                drop(state);
-                match core.try_run(ticks) {
+                match core.run_from(state, ticks) {
                     // Faults of other actors are in `Ring::faults`; this actor's fault is found above.
                     Ok(_) | Err(RingError::Fault(_) | RingError::Cycle(_)) => {}
                     Err(error) => return Err(error),
                 }
                 ticks = (ticks * 2).min(most);
                 state = core.lock();
-            } else if state.engine.is_none() || state.drivers > 0 || left.is_some() {
+            } else if !state.is_free() || state.drivers > 0 || left.is_some() {
                 state = core.wait(state, left);
             } else {
                 let why = match (state.seats[self.id.index()].state, state.stalled) {
@@ -205,7 +206,12 @@ impl<M> Receive<M> {
                 what: "receiving",
             }),
             (_, Some(cycle)) if !state.work => Err(RingError::Cycle(cycle.clone())),
-            _ => Ok(None),
+            _ => match self.wanted {
+                Wanted::Reply(call) if !seat.post.calls.contains(&call) => Err(RingError::Idle(
+                    "the message of the call is not in the ring any more".into(),
+                )),
+                _ => Ok(None),
+            },
         }
     }
 }
@@ -219,31 +225,23 @@ impl<M: Message> Future for Receive<M> {
             return Poll::Ready(Err(error));
         }
         let core = Arc::clone(&this.core);
+        let waker = context.waker().clone();
         let mut state = core.lock();
         let found = match this.look(&mut state) {
             Ok(None) if this.deadline.is_some_and(|deadline| deadline <= Instant::now()) => {
                 Err(RingError::Timeout)
             }
+            Ok(None) => core.drive(&mut state).map(|()| None),
             other => other,
         };
         match found.transpose() {
             Some(outcome) => {
-                if state.unregister(this.id, &mut this.key) {
-                    core.notify(&state);
-                }
+                state.gone.push(waker);
+                state.unregister(this.id, &mut this.key);
                 Poll::Ready(outcome.map(|letter| letter.open().message))
             }
             None => {
-                let key = *this.key.get_or_insert_with(|| {
-                    state.tasks += 1;
-                    state.next_key += 1;
-                    state.next_key
-                });
-                let waiters = &mut state.seats[this.id.index()].post.waiters;
-                waiters.retain(|waiter| waiter.key != key);
-                let waker = context.waker().clone();
-                waiters.push(Waiter { key, waker, deadline: this.deadline });
-                core.drive(&mut state);
+                state.register(this.id, &mut this.key, waker, this.deadline);
                 Poll::Pending
             }
         }
@@ -251,12 +249,33 @@ impl<M: Message> Future for Receive<M> {
 }
 
 impl State {
-    /// Removes a task that does not wait any more; returns whether it was registered.
-    fn unregister(&mut self, id: ActorId, key: &mut Option<u64>) -> bool {
-        let Some(key) = key.take() else { return false };
+    /// A task waits for an actor, with its last waker.
+    fn register(
+        &mut self,
+        id: ActorId,
+        key: &mut Option<u64>,
+        waker: Waker,
+        deadline: Option<Instant>,
+    ) {
+        let key = *key.get_or_insert_with(|| {
+            self.tasks += 1;
+            self.next_key += 1;
+            self.next_key
+        });
+        let waiters = &mut self.seats[id.index()].post.waiters;
+        match waiters.iter_mut().find(|waiter| waiter.key == key) {
+            Some(waiter) => self.gone.push(std::mem::replace(&mut waiter.waker, waker)),
+            None => waiters.push(Waiter { key, waker, deadline }),
+        }
+    }
+
+    /// A task does not wait any more.
+    fn unregister(&mut self, id: ActorId, key: &mut Option<u64>) {
+        let Some(key) = key.take() else { return };
         self.tasks -= 1;
-        self.seats[id.index()].post.waiters.retain(|waiter| waiter.key != key);
-        true
+        self.changed = true;
+        let waiters = &mut self.seats[id.index()].post.waiters;
+        self.gone.extend(waiters.extract_if(.., |waiter| waiter.key == key).map(|it| it.waker));
     }
 }
 
@@ -264,14 +283,9 @@ impl<M> Drop for Receive<M> {
     /// If nothing waits for a call any more, its reply becomes ordinary mail.
     fn drop(&mut self) {
         let mut state = self.core.lock();
-        if state.unregister(self.id, &mut self.key) {
-            self.core.notify(&state);
-        }
-        if let Wanted::Reply(correlation) = self.wanted {
-            let post = &mut state.seats[self.id.index()].post;
-            post.calls.remove(&correlation);
-            let reply = post.replies.remove(&correlation);
-            post.aside.extend(reply);
+        state.unregister(self.id, &mut self.key);
+        if let Wanted::Reply(call) = self.wanted {
+            state.forget_call(self.id, call);
         }
     }
 }

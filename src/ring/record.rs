@@ -2,38 +2,57 @@
 
 use super::bytes::{Reader, Writer, save};
 use super::error::RingError;
+use super::layout::{HEADER, RingHeader};
+use super::message::{bytes_of, value_of};
 use super::post::Wanted;
-use super::state::{ActorId, ActorState, Core};
 use std::path::Path;
 
 const MAGIC: [u8; 8] = *b"ARURECRD";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// One operation of the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Op {
     Send {
-        actor: u32,
-        sequence: u32,
-        correlation: u64,
-        clock: u64,
+        header: RingHeader,
         bytes: Vec<u8>,
     },
-    /// A message was taken; for a call its correlation, else 0.
+    /// Mail was looked for, up to a head of the lane; whether it was taken.
     Take {
+        actor: u32,
+        wanted: Wanted,
+        head: u32,
+        taken: bool,
+    },
+    /// A submission of this number of ticks.
+    Run(u32),
+    State(u32, u8),
+    Terminate(u32),
+    /// A call that was waited for when the recording began.
+    Await {
         actor: u32,
         call: u64,
     },
-    /// The number of ticks that ran in a submission.
-    Run(u64),
-    State(u32, u8),
-    Terminate(u32),
+    /// A call is not waited for any more.
+    Forget {
+        actor: u32,
+        call: u64,
+    },
+    /// The states for restarts were saved.
+    Save,
+    /// The state of an actor was replaced.
+    Write {
+        actor: u32,
+        bytes: Vec<u8>,
+    },
+    /// The dead letters were taken.
+    TakeDead,
 }
 
 /// The operations since a recording began.
 pub(super) type Log = Vec<Op>;
 
-/// The host's operations on a ring from [`Ring::record`](super::Ring::record) on: sends, receives, ticks, changes of state.
+/// What the host did to a ring from [`Ring::record`](super::Ring::record) on: sends, receives, submissions, changes of states.
 ///
 /// Replayed on a ring with the same actors and lanes, in the state that the recorded one began in, it leads to the same bytes.
 ///
@@ -87,13 +106,22 @@ impl Recording {
         let mut out = Writer::default();
         for op in &self.ops {
             match op {
-                Op::Send { actor, sequence, correlation, clock, bytes } => {
-                    out.u32(0).u32(*actor).u32(*sequence).u64(*correlation).u64(*clock).list(bytes)
+                Op::Send { header, bytes } => out.u32(0).raw(bytes_of(header)).list(bytes),
+                Op::Take { actor, wanted, head, taken } => {
+                    let (call, number) = match wanted {
+                        Wanted::Any => (0, 0),
+                        Wanted::Reply(number) => (1, *number),
+                    };
+                    out.u32(1).u32(*actor).u32(call).u64(number).u32(*head).u32((*taken).into())
                 }
-                Op::Take { actor, call } => out.u32(1).u32(*actor).u64(*call),
-                Op::Run(ticks) => out.u32(2).u64(*ticks),
+                Op::Run(ticks) => out.u32(2).u32(*ticks),
                 Op::State(actor, state) => out.u32(3).u32(*actor).u32((*state).into()),
                 Op::Terminate(actor) => out.u32(4).u32(*actor),
+                Op::Await { actor, call } => out.u32(5).u32(*actor).u64(*call),
+                Op::Forget { actor, call } => out.u32(6).u32(*actor).u64(*call),
+                Op::Save => out.u32(7),
+                Op::Write { actor, bytes } => out.u32(8).u32(*actor).list(bytes),
+                Op::TakeDead => out.u32(9),
             };
         }
         out.seal(MAGIC, VERSION)
@@ -115,16 +143,22 @@ impl Recording {
         while !reader.is_empty() {
             ops.push(match reader.u32()? {
                 0 => Op::Send {
-                    actor: reader.u32()?,
-                    sequence: reader.u32()?,
-                    correlation: reader.u64()?,
-                    clock: reader.u64()?,
+                    header: value_of(reader.raw(HEADER)?),
                     bytes: reader.list()?.to_vec(),
                 },
-                1 => Op::Take { actor: reader.u32()?, call: reader.u64()? },
-                2 => Op::Run(reader.u64()?),
+                1 => {
+                    let (actor, call, number) = (reader.u32()?, reader.u32()?, reader.u64()?);
+                    let wanted = if call == 0 { Wanted::Any } else { Wanted::Reply(number) };
+                    Op::Take { actor, wanted, head: reader.u32()?, taken: reader.u32()? != 0 }
+                }
+                2 => Op::Run(reader.u32()?),
                 3 => Op::State(reader.u32()?, reader.u32()? as u8),
                 4 => Op::Terminate(reader.u32()?),
+                5 => Op::Await { actor: reader.u32()?, call: reader.u64()? },
+                6 => Op::Forget { actor: reader.u32()?, call: reader.u64()? },
+                7 => Op::Save,
+                8 => Op::Write { actor: reader.u32()?, bytes: reader.list()?.to_vec() },
+                9 => Op::TakeDead,
                 other => {
                     return Err(RingError::Format(format!(
                         "the recording: operation {other} is unknown"
@@ -161,74 +195,5 @@ impl Recording {
     /// ```
     pub fn load(path: impl AsRef<Path>) -> Result<Self, RingError> {
         Self::parse(&std::fs::read(path)?)
-    }
-}
-
-impl Core {
-    pub(super) fn replay(&self, recording: &Recording) -> Result<(), RingError> {
-        for (number, op) in recording.ops.iter().enumerate() {
-            self.replay_one(op).map_err(|error| match error {
-                RingError::Invalid(why) => {
-                    RingError::Format(format!("operation {number} of the recording: {why}"))
-                }
-                other => other,
-            })?;
-        }
-        Ok(())
-    }
-
-    fn replay_one(&self, op: &Op) -> Result<(), RingError> {
-        let known = |actor: u32| -> Result<ActorId, RingError> {
-            self.lock().seat(ActorId(actor)).map(|_| ActorId(actor))
-        };
-        match op {
-            Op::Send { actor, sequence, correlation, clock, bytes } => {
-                let (id, mut state) = (known(*actor)?, self.idle()?);
-                let size = state.kinds[state.seats[id.index()].kind].types.input.size;
-                if size != bytes.len() {
-                    let why = format!(
-                        "a message of {} bytes, and the actor receives {size}",
-                        bytes.len()
-                    );
-                    return Err(RingError::Invalid(why));
-                }
-                if *correlation == u64::from(*sequence) {
-                    state.seats[id.index()].post.calls.insert(*correlation);
-                }
-                let stamp = Some((*sequence, *clock));
-                state.send_stamped(id, bytes, Some(*correlation), stamp).map(|_| ())
-            }
-            Op::Take { actor, call } => {
-                let wanted = if *call == 0 { Wanted::Any } else { Wanted::Reply(*call) };
-                let id = known(*actor)?;
-                match self.idle()?.take(id, wanted)? {
-                    Some(_) => Ok(()),
-                    None => Err(RingError::Invalid(
-                        "no message has arrived that was received then".into(),
-                    )),
-                }
-            }
-            Op::Run(ticks) => match self.run(*ticks) {
-                // The recorded run had the same error.
-                Ok(_) | Err(RingError::Fault(_) | RingError::Cycle(_)) => Ok(()),
-                Err(error) => Err(error),
-            },
-            Op::State(actor, number) => {
-                let to = ActorState::of(*number)
-                    .ok_or_else(|| RingError::Invalid(format!("the state {number} is unknown")))?;
-                let from = [
-                    ActorState::Launched,
-                    ActorState::Active,
-                    ActorState::Suspended,
-                    ActorState::Failed,
-                ];
-                let id = known(*actor)?;
-                self.idle()?.set_active(id, to, &from, "replaying")
-            }
-            Op::Terminate(actor) => {
-                let id = known(*actor)?;
-                self.idle()?.terminate(id)
-            }
-        }
     }
 }

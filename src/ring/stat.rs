@@ -1,8 +1,9 @@
 //! Statistics of actors and of the ring, as numbers and as a table.
 
 use super::clock::Hlc;
+use super::id::{ActorId, ActorState};
 use super::layout::NO_LANE;
-use super::state::{ActorId, ActorState, State};
+use super::state::State;
 use std::fmt;
 use std::time::Duration;
 
@@ -100,7 +101,7 @@ impl State {
         let actor = id.index();
         let (seat, record) = (&self.seats[actor], self.record(actor));
         let post = &seat.post;
-        let lanes: u64 = seat.ins[1..].iter().map(|&lane| u64::from(self.depth(lane).0)).sum();
+        let lanes: u64 = seat.ins[1..].iter().map(|&lane| u64::from(self.depth(lane))).sum();
         ActorStat {
             id,
             name: seat.name.clone(),
@@ -113,8 +114,7 @@ impl State {
             latency_mean: record.latency as f64 / record.handled.max(1) as f64,
             latency_max: record.latency_max,
             input_depth: lanes + u64::from(post.tail.wrapping_sub(post.taken)),
-            output_depth: u64::from(post.filled.wrapping_sub(post.head))
-                + (post.aside.len() + post.replies.len()) as u64,
+            output_depth: u64::from(post.filled.wrapping_sub(post.head)) + post.aside.len() as u64,
             faults: seat.faults,
             restarts: seat.restarts,
             clock: Hlc::of_word(record.clock, id.0),
@@ -166,7 +166,7 @@ impl State {
                 return Some(way);
             }
             for &lane in self.seats[at.index()].outs.iter().filter(|&&lane| lane != NO_LANE) {
-                let next = ActorId(self.lanes.get(lane as usize).to);
+                let next = ActorId(self.shape(lane).to);
                 if next != from && before[next.index()].is_none() {
                     before[next.index()] = Some(at);
                     queue.push_back(next);

@@ -1,95 +1,19 @@
 //! The state of a ring: its actors and lanes, and the tables that kernels read.
 
-use super::error::{Cause, Fault, RingError};
-use super::kind::{Kind, Types, check_own_layouts};
-use super::layout::{
-    HEADER, NO_LANE, RingHeader, RingLane, RingRecord, RingSeat, UNIT, head, stride,
-};
-use super::message::zeroed;
-use super::options::{Launch, RingOptions, Supervision};
-use super::post::{DeadLetter, Post};
+use super::error::{Fault, RingError};
+use super::id::{ActorId, ActorState};
+use super::kind::{Kind, check_own_layouts};
+use super::layout::{HEADER, RingHeader, RingLane, RingRecord, RingSeat, UNIT, head};
+use super::options::{Launch, RingOptions};
+use super::plan::Plan;
+use super::post::{DeadLetter, Letter, Post};
 use super::record::{Log, Op};
-use super::submit::Plan;
 use super::table::Table;
 use super::trace::Trace;
 use crate::{Dispatch, Gpu};
-use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
-
-/// The number of an actor in its ring.
-///
-/// ```
-/// use aruminium::ring::ActorId;
-/// fn print(id: ActorId) {
-///     println!("actor {}", id.number());
-/// }
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ActorId(pub(super) u32);
-
-impl ActorId {
-    /// The number, from 1 on, by which messages identify the actor.
-    ///
-    /// ```
-    /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
-    /// # let code = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) {}";
-    /// let actor = ring.spawn::<u32, u32, u32>("first", code, 0, Default::default())?;
-    /// assert_eq!(actor.id().number(), 1);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn number(self) -> u32 {
-        self.0
-    }
-
-    pub(super) fn index(self) -> usize {
-        self.0 as usize - 1
-    }
-
-    pub(super) fn of(index: usize) -> Self {
-        Self(index as u32 + 1)
-    }
-}
-
-/// The states of an actor; `specs/ring.md` has the transitions.
-///
-/// ```
-/// assert_eq!(aruminium::ring::ActorState::Suspended.to_string(), "suspended");
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-#[repr(u8)]
-pub enum ActorState {
-    /// Spawned, and not activated yet.
-    Launched,
-    /// It handles mail.
-    Active,
-    /// It keeps its mail until it is resumed.
-    Suspended,
-    /// Its handler failed. It keeps its state and mail.
-    Failed,
-    /// It has ended.
-    Terminated,
-}
-
-impl ActorState {
-    pub(super) fn of(number: u8) -> Option<Self> {
-        let all = [Self::Launched, Self::Active, Self::Suspended, Self::Failed, Self::Terminated];
-        all.into_iter().find(|state| *state as u8 == number)
-    }
-}
-
-impl fmt::Display for ActorState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Launched => "launched, not active yet",
-            Self::Active => "active",
-            Self::Suspended => "suspended",
-            Self::Failed => "failed",
-            Self::Terminated => "terminated",
-        })
-    }
-}
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::Waker;
 
 /// The host's data about an actor.
 #[derive(Debug)]
@@ -120,7 +44,7 @@ pub(super) struct Seat {
 pub(super) struct State {
     pub(super) gpu: Gpu,
     pub(super) options: RingOptions,
-    /// The right to submit: taken while a thread ticks.
+    /// The right to submit: taken while a submission runs.
     pub(super) engine: Option<Dispatch>,
     pub(super) seats: Vec<Seat>,
     pub(super) kinds: Vec<Kind>,
@@ -132,7 +56,8 @@ pub(super) struct State {
     pub(super) seat_table: Table<RingSeat>,
     pub(super) records: Table<RingRecord>,
     pub(super) lanes: Table<RingLane>,
-    pub(super) lane_count: usize,
+    /// The lanes without their counters, which launches in flight change.
+    pub(super) shapes: Vec<RingLane>,
     pub(super) edges: Table<u32>,
     pub(super) slots: Table<u8>,
     pub(super) slots_used: usize,
@@ -163,8 +88,15 @@ pub(super) struct State {
     pub(super) driver: bool,
     /// Why that thread stopped ticking, until something changes.
     pub(super) refused: Option<String>,
-    /// Threads that wait for a change.
-    sleepers: usize,
+    /// Threads that wait for a change, and whether there was one that may concern them.
+    pub(super) sleepers: usize,
+    pub(super) changed: bool,
+    /// Threads that wait until no submission runs, by ticket, and the last ticket.
+    pub(super) queue: VecDeque<u64>,
+    pub(super) tickets: u64,
+    /// Wakers to call, and others to drop, without the lock.
+    pub(super) ready: Vec<Waker>,
+    pub(super) gone: Vec<Waker>,
     pub(super) next_key: u64,
     pub(super) checkpoint_at: u64,
     pub(super) log: Option<Log>,
@@ -186,16 +118,15 @@ pub(super) struct Figures {
     pub(super) checkpoints: u64,
 }
 
-/// A ring: its state, and the condition variables that threads wait for.
-#[derive(Debug)]
-pub(super) struct Core {
-    pub(super) state: Mutex<State>,
-    pub(super) changed: Condvar,
-    pub(super) opened: Instant,
+/// Another reference to a device: there is one object for each.
+fn clone_of(gpu: &Gpu) -> Result<Gpu, RingError> {
+    let all = Gpu::all()?;
+    let same = all.into_iter().find(|other| other.registry_id() == gpu.registry_id());
+    same.ok_or(RingError::BackendUnavailable)
 }
 
-impl Core {
-    pub(super) fn open(gpu: &Gpu, options: RingOptions) -> Result<Arc<Self>, RingError> {
+impl State {
+    pub(super) fn new(gpu: &Gpu, options: RingOptions) -> Result<Self, RingError> {
         if options.ticks == 0 || options.ticks > 1 << 12 {
             return Err(RingError::Invalid(format!(
                 "{} ticks in a submission: from 1 to {} are possible",
@@ -205,7 +136,7 @@ impl Core {
         }
         let engine = Dispatch::new(&gpu.new_command_queue()?);
         check_own_layouts(gpu, &engine)?;
-        let state = State {
+        Ok(Self {
             gpu: clone_of(gpu)?,
             engine: Some(engine),
             seats: Vec::new(),
@@ -217,7 +148,7 @@ impl Core {
             seat_table: Table::new(gpu, 16)?,
             records: Table::new(gpu, 32)?,
             lanes: Table::new(gpu, 64)?,
-            lane_count: 0,
+            shapes: Vec::new(),
             edges: Table::new(gpu, 64)?,
             slots: Table::new(gpu, 1 << 16)?,
             slots_used: 0,
@@ -238,71 +169,57 @@ impl Core {
             driver: false,
             refused: None,
             sleepers: 0,
+            changed: false,
+            queue: VecDeque::new(),
+            tickets: 0,
+            ready: Vec::new(),
+            gone: Vec::new(),
             next_key: 0,
             checkpoint_at: 0,
             log: None,
             trace: None,
             figures: Figures { min_tick_ns: u64::MAX, ..Figures::default() },
             options,
-        };
-        Ok(Arc::new(Self {
-            state: Mutex::new(state),
-            changed: Condvar::new(),
-            opened: Instant::now(),
-        }))
+        })
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether a submission may begin: none runs, and no thread waits for that.
+    pub(super) fn is_free(&self) -> bool {
+        self.engine.is_some() && self.queue.is_empty()
     }
 
-    /// Waits for a change, up to a time limit.
-    pub(super) fn wait<'a>(
-        &self,
-        mut state: MutexGuard<'a, State>,
-        time: Option<Duration>,
-    ) -> MutexGuard<'a, State> {
-        state.sleepers += 1;
-        let mut state = match time {
-            None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-            Some(time) => {
-                self.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
-            }
-        };
-        state.sleepers -= 1;
-        state
+    /// A tick may find something to do.
+    pub(super) fn add_work(&mut self) {
+        (self.work, self.changed) = (true, true);
     }
 
-    /// Wakes the threads that wait for a change.
-    pub(super) fn notify(&self, state: &State) {
-        if state.sleepers > 0 {
-            self.changed.notify_all();
-        }
+    /// Actors or lanes change: the launches are planned again, and what refused a submission may be gone.
+    pub(super) fn replanned(&mut self) {
+        (self.plan, self.refused) = (None, None);
     }
 
-    /// The state, when no tick is in flight.
-    pub(super) fn idle(&self) -> Result<MutexGuard<'_, State>, RingError> {
-        let mut state = self.lock();
-        while state.engine.is_none() && !state.closed {
-            state = self.wait(state, None);
-        }
-        if state.closed { Err(RingError::Closed) } else { Ok(state) }
+    /// Wakes everything that waits for an actor.
+    pub(super) fn wake(&mut self, actor: usize) {
+        let waiters = self.seats[actor].post.waiters.drain(..);
+        self.ready.extend(waiters.map(|waiter| waiter.waker));
+        self.changed = true;
     }
-}
 
-/// Another reference to a device: there is one object for each.
-fn clone_of(gpu: &Gpu) -> Result<Gpu, RingError> {
-    let all = Gpu::all()?;
-    let same = all.into_iter().find(|other| other.registry_id() == gpu.registry_id());
-    same.ok_or(RingError::BackendUnavailable)
-}
+    pub(super) fn wake_all(&mut self) {
+        (0..self.seats.len()).for_each(|actor| self.wake(actor));
+    }
 
-impl State {
+    /// The actors that have not ended.
+    pub(super) fn members(&self) -> impl Iterator<Item = usize> + '_ {
+        self.kinds.iter().flat_map(|kind| kind.members.iter().copied())
+    }
+
     /// The side that the next tick reads.
     pub(super) fn side(&self) -> usize {
         (self.version & 1) as usize
     }
 
+    /// What an actor did. No submission runs.
     pub(super) fn record(&self, actor: usize) -> RingRecord {
         self.records.get(actor * 2 + self.side())
     }
@@ -312,11 +229,15 @@ impl State {
         (id.0 as usize).checked_sub(1).and_then(|index| self.seats.get(index)).ok_or_else(unknown)
     }
 
-    /// How many messages wait in a lane, and how many it holds.
-    pub(super) fn depth(&self, lane: u32) -> (u32, u32) {
-        let at = self.lanes.get(lane as usize);
-        let side = self.side();
-        (at.tail[side].wrapping_sub(at.head[side]), at.mask + 1)
+    /// A lane, without its counters.
+    pub(super) fn shape(&self, lane: u32) -> RingLane {
+        self.shapes[lane as usize]
+    }
+
+    /// How many messages wait in a lane. No submission runs.
+    pub(super) fn depth(&self, lane: u32) -> u32 {
+        let (at, side) = (self.lanes.get(lane as usize), self.side());
+        at.tail[side].wrapping_sub(at.head[side])
     }
 
     /// The offset of a slot in the slots' buffer.
@@ -324,230 +245,26 @@ impl State {
         lane.offset as usize * UNIT + (counter & lane.mask) as usize * lane.stride as usize
     }
 
-    /// A lane for messages of a size, from and to actors by number; 0 is the host.
-    fn lane(&mut self, from: u32, to: u32, size: usize, capacity: u32) -> Result<u32, RingError> {
-        let (capacity, stride) = (capacity.next_power_of_two(), stride(size));
-        let bytes = stride.checked_mul(capacity as usize);
-        let end = bytes.and_then(|bytes| self.slots_used.checked_add(bytes));
-        let end = end.filter(|end| end / UNIT < u32::MAX as usize).ok_or_else(|| {
-            RingError::Invalid(format!(
-                "a lane of {capacity} messages of {stride} bytes does not fit into the ring"
-            ))
-        })?;
-        let number = self.lane_count;
-        self.slots.reserve(&self.gpu, end)?;
-        self.lanes.reserve(&self.gpu, number + 1)?;
-        let offset = (self.slots_used / UNIT) as u32;
-        let lane =
-            RingLane { offset, stride: stride as u32, mask: capacity - 1, from, to, ..zeroed() };
-        self.lanes.set(number, lane);
-        (self.slots_used, self.lane_count) = (end, number + 1);
-        Ok(number as u32)
-    }
-
-    pub(super) fn spawn(
-        &mut self,
-        name: &str,
-        code: &str,
-        types: Types,
-        state: &[u8],
-        launch: Launch,
-    ) -> Result<ActorId, RingError> {
-        launch.check()?;
-        if self.seats.iter().any(|seat| seat.name == name && seat.state != ActorState::Terminated) {
-            return Err(RingError::Invalid(format!(
-                "an actor `{name}` is there already: choose another name"
-            )));
-        }
-        let (index, gpu) = (self.seats.len(), &self.gpu);
-        let known = self.kinds.iter().position(|kind| kind.fits(code, &types, &launch));
-        let kind = match known {
-            Some(kind) => kind,
-            None => {
-                let engine = self.engine.as_ref().ok_or(RingError::Closed)?;
-                let kind =
-                    Kind::new(gpu, engine, self.kinds.len(), name, code, types.clone(), &launch)?;
-                self.kinds.push(kind);
-                self.kinds.len() - 1
-            }
-        };
-        self.seat_table.reserve(gpu, index + 1)?;
-        self.records.reserve(gpu, (index + 1) * 2)?;
-        let place = self.kinds[kind].place(gpu)?;
-        self.kinds[kind].set_state(place, 0, state);
-        let record = RingRecord { version: self.version, latency_min: u32::MAX, ..zeroed() };
-        self.records.write(index * 2, &[record; 2]);
-        let id = ActorId::of(index);
-        let inbox = self.lane(0, id.0, types.input.size, launch.input)?;
-        let reply = self.lane(id.0, 0, types.output.size, launch.output)?;
-        self.kinds[kind].members.push(index);
-        self.seats.push(Seat {
-            name: name.to_owned(),
-            kind,
-            place,
-            state: if launch.auto_activate { ActorState::Active } else { ActorState::Launched },
-            launch,
-            ins: vec![inbox],
-            outs: Vec::new(),
-            reply,
-            saved: state.to_vec(),
-            careful: 0,
-            restarts: 0,
-            faults: 0,
-            handled: 0,
-            post: Post::default(),
-        });
-        self.plan = None;
-        Ok(id)
-    }
-
-    /// An edge from an actor to another one, or to nowhere.
-    pub(super) fn connect(
-        &mut self,
-        from: ActorId,
-        to: Option<ActorId>,
-    ) -> Result<usize, RingError> {
-        let source = self.seat(from)?;
-        let emits = source.launch.emits;
-        let output = &self.kinds[source.kind].types;
-        let lane = match to {
-            None => NO_LANE,
-            Some(to) => {
-                let target = self.seat(to)?;
-                let input = &self.kinds[target.kind].types;
-                if output.output_type != input.input_type {
-                    return Err(RingError::Invalid(format!(
-                        "actor `{}` sends `{}`, and actor `{}` receives `{}`: a lane needs one type",
-                        source.name, output.output.name, target.name, input.input.name
-                    )));
-                }
-                let ended =
-                    [source, target].into_iter().find(|seat| seat.state == ActorState::Terminated);
-                if let Some(seat) = ended {
-                    return Err(RingError::State {
-                        actor: seat.name.clone(),
-                        state: seat.state,
-                        what: "connecting",
-                    });
-                }
-                let (size, capacity) = (input.input.size, target.launch.input.max(emits));
-                let lane = self.lane(from.0, to.0, size, capacity)?;
-                self.seats[to.index()].ins.push(lane);
-                lane
-            }
-        };
-        let outs = &mut self.seats[from.index()].outs;
-        outs.push(lane);
-        let edge = outs.len() - 1;
-        self.plan = None;
-        Ok(edge)
-    }
-
     /// The mail of an actor that no tick has handled.
     pub(super) fn mail(&self, actor: usize) -> u64 {
-        self.seats[actor].ins.iter().map(|&lane| u64::from(self.depth(lane).0)).sum()
-    }
-
-    /// The record of a fault, and what supervision does about it. Returns whether the caller is to get it.
-    pub(super) fn supervise(&mut self, actor: usize, cause: Cause) -> Option<Fault> {
-        let fault = Fault {
-            actor: ActorId::of(actor),
-            name: self.seats[actor].name.clone(),
-            tick: self.version,
-            cause,
-        };
-        self.faults.push(fault.clone());
-        let waiting = self.mail(actor);
-        let seat = &mut self.seats[actor];
-        seat.faults += 1;
-        (self.seats_changed, self.work) = (true, true);
-        let policy = seat.launch.supervision;
-        match policy {
-            Supervision::Restart { limit } if seat.restarts < limit => {
-                seat.restarts += 1;
-                let poison = seat.careful > 0 || waiting == 1;
-                seat.careful = if poison { seat.careful.saturating_sub(1) } else { waiting };
-                if poison {
-                    self.bury_next(actor, "the actor failed when it handled this message");
-                }
-                let side = self.record(actor).side;
-                let Seat { kind, place, saved, .. } = &self.seats[actor];
-                self.kinds[*kind].set_state(*place, side, saved);
-            }
-            _ => seat.state = ActorState::Failed,
-        }
-        (policy == Supervision::Escalate).then_some(fault)
-    }
-
-    /// Ends an actor. No tick is in flight.
-    pub(super) fn terminate(&mut self, id: ActorId) -> Result<(), RingError> {
-        if self.seat(id)?.state == ActorState::Terminated {
-            return Ok(());
-        }
-        let actor = id.index();
-        let record = self.record(actor);
-        self.records.write(actor * 2, &[record; 2]);
-        self.publish();
-        let ins = self.seats[actor].ins.clone();
-        let side = self.side();
-        for lane in ins {
-            // The actor will not write the other side any more, but its producers and the host read it.
-            self.lanes.update(lane as usize, |lane| lane.head = [lane.head[side]; 2]);
-            self.bury(lane, "the actor was terminated");
-            let from = self.lanes.get(lane as usize).from;
-            if from != 0
-                && from != id.0
-                && self.seats[from as usize - 1].state != ActorState::Terminated
-            {
-                self.orphans.push(lane);
-            }
-        }
-        let own = &self.seats[actor].outs;
-        self.orphans.retain(|lane| !own.contains(lane));
-        let seat = &mut self.seats[actor];
-        // The actor will write neither side of its tails any more, but its consumers read both.
-        for &lane in seat.outs.iter().filter(|&&lane| lane != NO_LANE).chain([&seat.reply]) {
-            self.lanes.update(lane as usize, |lane| lane.tail = [lane.tail[side]; 2]);
-        }
-        seat.state = ActorState::Terminated;
-        let kind = &mut self.kinds[seat.kind];
-        kind.members.retain(|&member| member != actor);
-        kind.release(seat.place);
-        seat.post.wake();
-        self.plan = None;
-        self.work = true;
-        self.note(Op::Terminate(id.0));
-        Ok(())
-    }
-
-    /// A change of state that the next submission makes effective.
-    pub(super) fn set_active(
-        &mut self,
-        id: ActorId,
-        to: ActorState,
-        from: &[ActorState],
-        what: &'static str,
-    ) -> Result<(), RingError> {
-        let seat = self.seat(id)?;
-        if seat.state == to {
-            return Ok(());
-        }
-        if !from.contains(&seat.state) {
-            return Err(RingError::State { actor: seat.name.clone(), state: seat.state, what });
-        }
-        let seat = &mut self.seats[id.index()];
-        seat.state = to;
-        (seat.careful, seat.restarts) = (0, 0);
-        self.seats_changed = true;
-        self.work |= to == ActorState::Active;
-        self.note(Op::State(id.0, to as u8));
-        Ok(())
+        self.seats[actor].ins.iter().map(|&lane| u64::from(self.depth(lane))).sum()
     }
 
     pub(super) fn note(&mut self, op: Op) {
         if let Some(log) = &mut self.log {
             log.push(op);
         }
+    }
+
+    /// Begins a recording. No submission runs.
+    pub(super) fn begin_log(&mut self) {
+        let mut log = Vec::new();
+        for (seat, actor) in self.seats.iter().zip(1..) {
+            let mut calls: Vec<u64> = seat.post.calls.iter().copied().collect();
+            calls.sort_unstable();
+            log.extend(calls.into_iter().map(|call| Op::Await { actor, call }));
+        }
+        self.log = Some(log);
     }
 
     /// Writes the host's counters into the lanes.
@@ -566,11 +283,19 @@ impl State {
         }
     }
 
-    /// The header and bytes in a slot.
-    pub(super) fn letter(&self, lane: &RingLane, counter: u32) -> (RingHeader, Vec<u8>) {
+    /// The message in a slot.
+    pub(super) fn letter(&self, lane: &RingLane, counter: u32) -> Letter {
         let slot = Self::slot(lane, counter);
         let header: RingHeader = self.slots.value(slot);
         let room = lane.stride as usize - HEADER;
-        (header, self.slots.read(slot + HEADER, (header.length as usize).min(room)))
+        let bytes = self.slots.read(slot + HEADER, (header.length as usize).min(room));
+        Letter { header, bytes }
+    }
+
+    /// Puts a message into a slot.
+    pub(super) fn put(&mut self, lane: &RingLane, counter: u32, header: &RingHeader, bytes: &[u8]) {
+        let slot = Self::slot(lane, counter);
+        self.slots.set_value(slot, header);
+        self.slots.write(slot + HEADER, bytes);
     }
 }

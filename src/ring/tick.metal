@@ -1,7 +1,6 @@
 // The outbox of a handler. The structures `Ring…` are declared before this text.
 
 #define RING_NO_LANE 0xffffffffu
-#define RING_DEAD 256u
 
 template <typename O>
 struct Outbox {
@@ -24,6 +23,7 @@ struct Outbox {
     uint ring_side;
     uint ring_ordinal;
     uint ring_hops;
+    uint ring_call;
     uint ring_sent;
     uint ring_sequence;
     uint ring_error;
@@ -71,7 +71,7 @@ struct Outbox {
         header->target = target;
         header->kind = ring_seat.kind;
         header->length = uint(sizeof(O));
-        header->flags = ring_seat.priority | flags;
+        header->flags = ring_seat.priority | flags | ring_call;
         header->clock = clock;
         header->tick = tick;
         header->hops = ring_hops;

@@ -1,7 +1,8 @@
 //! Topologies: lanes between many actors at once.
 
 use super::error::RingError;
-use super::state::{ActorId, State};
+use super::id::ActorId;
+use super::state::State;
 
 /// The connections between actors of a list, and the order of their edges.
 ///

@@ -1,6 +1,5 @@
 //! Traces in the format of Chrome's tracing: submissions, and the number of messages in mailboxes.
 
-use super::state::State;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -8,13 +7,15 @@ use std::time::Duration;
 #[derive(Debug, Default)]
 pub(super) struct Trace {
     events: Vec<String>,
+    /// When the last submission ended, in microseconds.
+    end: f64,
 }
 
 impl Trace {
-    /// The end of a submission.
+    /// The end of a submission, whose last tick is the `last`th.
     pub(super) fn submission(
         &mut self,
-        state: &State,
+        last: u64,
         start: Duration,
         took_ns: u64,
         ticks: u64,
@@ -22,17 +23,18 @@ impl Trace {
     ) {
         let start = start.as_nanos() as f64 / 1e3;
         let took = took_ns as f64 / 1e3;
-        let last = state.version;
+        self.end = start + took;
         self.events.push(format!(
             r#"{{"name":"{ticks} ticks to {last}","ph":"X","pid":1,"tid":1,"ts":{start:.3},"dur":{took:.3},"args":{{"handled":{handled}}}}}"#
         ));
-        for (actor, seat) in state.seats.iter().enumerate() {
-            let (name, end) = (escape(&seat.name), start + took);
-            let (mail, replies) = (state.mail(actor), state.depth(seat.reply).0);
-            self.events.push(format!(
-                r#"{{"name":"{name}","ph":"C","pid":1,"ts":{end:.3},"args":{{"mail":{mail},"replies":{replies}}}}}"#
-            ));
-        }
+    }
+
+    /// How full an actor's mailboxes were then.
+    pub(super) fn depths(&mut self, name: &str, mail: u64, replies: u64) {
+        let (name, end) = (escape(name), self.end);
+        self.events.push(format!(
+            r#"{{"name":"{name}","ph":"C","pid":1,"ts":{end:.3},"args":{{"mail":{mail},"replies":{replies}}}}}"#
+        ));
     }
 
     pub(super) fn into_json(self) -> String {

@@ -264,3 +264,27 @@ fn a_restored_ring_continues_with_equal_bytes() {
         );
     }
 }
+
+#[test]
+fn of_actors_that_fail_in_one_tick_the_first_one_is_named_first() {
+    let code = "void handle(thread const uint &m, device Few &s, thread Outbox<uint> &out) {
+        for (uint i = 0; i < m % 1000; i++) { s.count += 1; }
+        s.values[m] = m;
+    }";
+    for round in 0..20 {
+        let ring = ring();
+        let launch = Launch::new().grid(1, 2).supervision(Supervision::Stop);
+        let few = Few { values: [0; 4], count: 0 };
+        let actors: Vec<_> = (0..6)
+            .map(|i| ring.spawn(&format!("{i}"), code, few, launch.clone()).unwrap())
+            .collect();
+        // The first ones take longer.
+        let actors: Vec<crate::ring::Actor<u32, u32, Few>> = actors;
+        for (actor, i) in actors.iter().zip(0..) {
+            actor.send(1_000_000 - 1000 * i - 100 * i - 1 - round).unwrap();
+        }
+        let faults = ring.tick().unwrap().faults;
+        let names: Vec<&str> = faults.iter().map(|fault| fault.name.as_str()).collect();
+        assert_eq!(names, ["0", "1", "2", "3", "4", "5"]);
+    }
+}

@@ -1,32 +1,11 @@
 //! Mailboxes, calls, futures, states of actors, topologies, and many threads.
 
-use super::{ECHO, NOTHING, ring, ring_of, spawn};
+use super::{ECHO, NOTHING, block_on, ring, ring_of, spawn};
 use crate::ring::{
     ActorState, Clock, Launch, Priority, Receipt, RingError, RingOptions, TimeSource, Topology,
 };
-use std::future::Future;
-use std::pin::pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
-
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    struct Unpark(thread::Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let mut future = pin!(future);
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(value) => return value,
-            Poll::Pending => thread::park(),
-        }
-    }
-}
 
 #[test]
 fn mail_arrives_in_order_through_a_mailbox_that_wraps() {

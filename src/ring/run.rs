@@ -1,0 +1,105 @@
+//! Runs: submissions one after the other, until there is nothing to do.
+
+use super::core::{Core, Guard};
+use super::error::{Fault, RingError};
+use super::submit::Engine;
+
+/// The result of `Ring::tick` and `Ring::run`.
+///
+/// ```
+/// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
+/// # let code = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) {}";
+/// # let actor = ring.spawn::<u32, u32, u32>("first", code, 0, Default::default())?;
+/// actor.send_all(&[1, 2, 3])?;
+/// let tick = ring.tick()?;
+/// assert_eq!((tick.ticks, tick.handled, tick.stalled), (1, 3, 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Tick {
+    /// How many ticks ran.
+    pub ticks: u64,
+    /// How many messages were handled.
+    pub handled: u64,
+    /// How many actors stalled in the last tick, because a lane that they send to is full.
+    pub stalled: usize,
+    /// Whether the last tick handled no mail.
+    pub idle: bool,
+    /// Faults that supervision has handled.
+    pub faults: Vec<Fault>,
+}
+
+impl Core {
+    /// Runs up to a number of ticks on this thread, until there is nothing to do.
+    pub(super) fn run(&self, ticks: u64) -> Result<Tick, RingError> {
+        self.run_from(self.idle()?, ticks)
+    }
+
+    /// The same, from a state in which no submission runs.
+    pub(super) fn run_from<'a>(
+        &'a self,
+        mut state: Guard<'a>,
+        ticks: u64,
+    ) -> Result<Tick, RingError> {
+        let mut total = Tick::default();
+        let mut escalated = None;
+        loop {
+            let left = ticks - total.ticks;
+            let goes_on = if left > 0 {
+                let count = left.min(state.options.ticks as u64) as u32;
+                let (after, goes_on) = self.submission(state, count, &mut total, &mut escalated)?;
+                state = after;
+                goes_on && total.ticks < ticks
+            } else {
+                false
+            };
+            if !goes_on {
+                total.stalled = state.stalled;
+                return match (escalated, &state.cycle) {
+                    (Some(fault), _) => Err(RingError::Fault(Box::new(fault))),
+                    (None, Some(cycle)) => Err(RingError::Cycle(cycle.clone())),
+                    (None, None) => Ok(total),
+                };
+            }
+            // Threads that wait for the end of a submission come before the next one.
+            drop(state);
+            state = self.idle()?;
+        }
+    }
+
+    /// One submission, and what supervision does if it broke. Returns whether there may be more to do.
+    pub(super) fn submission<'a>(
+        &'a self,
+        state: Guard<'a>,
+        count: u32,
+        total: &mut Tick,
+        escalated: &mut Option<Fault>,
+    ) -> Result<(Guard<'a>, bool), RingError> {
+        // Declared before the guard, so that a panic unlocks the state first.
+        let mut engine;
+        let mut state = state;
+        engine = Engine::of(self, &mut state);
+        let (after, ended) = engine.submit(state, count);
+        state = after;
+        let ended = match ended {
+            Ok(ended) => ended,
+            Err(error) => {
+                engine.give_back(&mut state);
+                return Err(error);
+            }
+        };
+        total.ticks += ended.ticks;
+        total.handled += ended.handled;
+        total.idle = ended.idle;
+        let broke = ended.broken.is_some();
+        if let Some(broken) = ended.broken {
+            let (after, actor, cause) = engine.blame(state, broken)?;
+            state = after;
+            *escalated = state.supervise(actor, cause).or(escalated.take());
+            total.faults.extend(state.faults.last().cloned());
+        }
+        engine.give_back(&mut state);
+        Ok((state, broke || !(ended.idle || ended.stopped)))
+    }
+}

@@ -1,0 +1,111 @@
+//! Faults: which actor made them, and what its supervision does.
+
+use super::core::Guard;
+use super::error::{Cause, Fault, RingError};
+use super::id::{ActorId, ActorState};
+use super::kind::Kind;
+use super::options::Supervision;
+use super::state::{Seat, State};
+use super::submit::{Broken, Engine};
+use crate::{FaultKind, GpuError};
+
+impl Engine<'_> {
+    /// The actor that broke a submission.
+    pub(super) fn blame<'a>(
+        &mut self,
+        mut state: Guard<'a>,
+        broken: Broken,
+    ) -> Result<(Guard<'a>, usize, Cause), RingError>
+    where
+        Self: 'a,
+    {
+        let error = match broken {
+            Broken::Outbox(actor, cause) => return Ok((state, actor, cause)),
+            Broken::Metal(error) => error,
+        };
+        // The watchdog stops a kernel in any thread, not necessarily in the one that does not end.
+        let mut named = match &error {
+            GpuError::KernelFault(fault) if fault.kind != FaultKind::Timeout => {
+                let actor = state.member_at(&fault.kernel, fault.thread);
+                actor.map(|actor| (actor, Cause::Kernel(fault.clone())))
+            }
+            GpuError::KernelFault(_) | GpuError::CommandBufferError(_) => None,
+            // Nothing ran, and no actor is at fault.
+            _ => return Err(error.into()),
+        };
+        // Of several actors that fail in one tick any may be named: the first one of all is to be found.
+        for actor in state.suspects() {
+            if let Some((_, cause)) = named.take_if(|named| named.0 == actor) {
+                return Ok((state, actor, cause));
+            }
+            (state.only, state.seats_changed) = (Some(actor), true);
+            let (after, outcome) = self.submit(state, 1);
+            state = after;
+            (state.only, state.seats_changed) = (None, true);
+            let cause = match outcome?.broken {
+                Some(Broken::Metal(GpuError::KernelFault(fault))) => Cause::Kernel(fault),
+                Some(Broken::Metal(error)) => Cause::Commands(error.to_string()),
+                Some(Broken::Outbox(_, cause)) => cause,
+                None => continue,
+            };
+            return Ok((state, actor, cause));
+        }
+        if let Some((actor, cause)) = named {
+            return Ok((state, actor, cause));
+        }
+        state.broken = Some(error.to_string());
+        state.wake_all();
+        Err(error.into())
+    }
+}
+
+impl State {
+    /// The record of a fault, and what supervision does about it. Returns whether the caller is to get it.
+    pub(super) fn supervise(&mut self, actor: usize, cause: Cause) -> Option<Fault> {
+        let fault = Fault {
+            actor: ActorId::of(actor),
+            name: self.seats[actor].name.clone(),
+            tick: self.version,
+            cause,
+        };
+        self.faults.push(fault.clone());
+        let waiting = self.mail(actor);
+        let seat = &mut self.seats[actor];
+        seat.faults += 1;
+        self.seats_changed = true;
+        let policy = seat.launch.supervision;
+        match policy {
+            Supervision::Restart { limit } if seat.restarts < limit => {
+                seat.restarts += 1;
+                let poison = seat.careful > 0 || waiting == 1;
+                seat.careful = if poison { seat.careful.saturating_sub(1) } else { waiting };
+                if poison {
+                    self.bury_next(actor, "the actor failed when it handled this message");
+                }
+                let side = self.record(actor).side;
+                let Seat { kind, place, saved, .. } = &self.seats[actor];
+                self.kinds[*kind].set_state(*place, side, saved);
+            }
+            _ => seat.state = ActorState::Failed,
+        }
+        self.add_work();
+        self.wake(actor);
+        (policy == Supervision::Escalate).then_some(fault)
+    }
+
+    /// The actor whose thread of a kernel this is.
+    fn member_at(&self, kernel: &str, thread: Option<[u32; 3]>) -> Option<usize> {
+        let kind = (0..self.kinds.len()).find(|&number| Kind::kernel(number) == kernel)?;
+        let kind = &self.kinds[kind];
+        kind.members.get((thread?[0] / kind.width()) as usize).copied()
+    }
+
+    /// The actors that may have broken the tick: those that ran and have no record of it.
+    fn suspects(&self) -> Vec<usize> {
+        let done = |actor: usize| {
+            (0..2).any(|side| self.records.get(actor * 2 + side).version > self.version)
+        };
+        let ran = |actor: usize| self.seat_table.get(actor).run != 0;
+        self.members().filter(|&actor| ran(actor) && !done(actor)).collect()
+    }
+}
