@@ -1,13 +1,12 @@
 //! Listings of machine code, as the emitter recorded it; `ARUMINIUM_SOFT_JIT_DUMP` prints them.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::sync::OnceLock;
 
 use super::allocate::Place;
 use super::lir::Code;
 use super::select::Strip;
-use super::x86_64::asm::Width;
-use super::x86_64::emit::{self, Emitted};
+use super::target::{Emitted, Target, emit};
 use crate::soft::ir::Function;
 use crate::soft::variables;
 
@@ -33,12 +32,12 @@ pub(crate) struct Listing<'a> {
     pub(crate) strip: Strip,
     pub(crate) code: &'a Code,
     pub(crate) emitted: &'a Emitted,
-    pub(crate) width: Width,
+    pub(crate) target: Target,
 }
 
 impl fmt::Display for Listing<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kernel, strip, code, emitted, width } = self;
+        let Self { kernel, strip, code, emitted, target } = self;
         let Strip { lanes, parts, rows, .. } = strip;
         let kind = if *rows { "in rows" } else { "anywhere" };
         writeln!(out, "machine code of {kernel}: {parts} vectors of {lanes} lanes, {kind}")?;
@@ -47,12 +46,12 @@ impl fmt::Display for Listing<'_> {
             (starts.first().copied().unwrap_or(0), starts.last().copied().unwrap_or(0));
         bytes(out, 0, &emitted.bytes[..first as usize], "entry")?;
         for (pair, ins) in starts.windows(2).zip(&code.code) {
-            let text = named(&format!("{ins:?}"), code, &emitted.places, *width);
+            let text = named(&format!("{ins:?}"), code, &emitted.places, *target);
             bytes(out, pair[0], &emitted.bytes[pair[0] as usize..pair[1] as usize], &text)?;
         }
         bytes(out, last, &emitted.bytes[last as usize..], "exit, slow paths and constants")?;
         for (number, site) in code.sites.iter().enumerate() {
-            let text = named(&format!("{:?}", site.what), code, &emitted.places, *width);
+            let text = named(&format!("{:?}", site.what), code, &emitted.places, *target);
             writeln!(out, "  site {number}: {text}")?;
         }
         Ok(())
@@ -62,16 +61,11 @@ impl fmt::Display for Listing<'_> {
 /// A line for some bytes.
 fn bytes(out: &mut fmt::Formatter<'_>, at: u32, bytes: &[u8], text: &str) -> fmt::Result {
     writeln!(out, "  {at:5x}  {text}")?;
-    for line in bytes.chunks(24) {
-        out.write_str("        ")?;
-        line.iter().try_for_each(|byte| write!(out, " {byte:02x}"))?;
-        out.write_char('\n')?;
-    }
-    Ok(())
+    emit::lines(bytes).iter().try_for_each(|line| writeln!(out, "        {line}"))
 }
 
 /// Puts the names of the machine's registers in place of the virtual registers' numbers.
-fn named(text: &str, code: &Code, places: &[Place], width: Width) -> String {
+fn named(text: &str, code: &Code, places: &[Place], target: Target) -> String {
     // A base that is a register is printed as `Reg(Reg(…))`.
     let text = text.replace("Reg(Reg(", "at (Reg(");
     let mut parts = text.split("Reg(");
@@ -81,8 +75,8 @@ fn named(text: &str, code: &Code, places: &[Place], width: Width) -> String {
         let Ok(number) = number.parse::<usize>() else { continue };
         let info = code.regs[number];
         let name = match places[number] {
-            Place::Register(at) => emit::register_name(info.class, at, width),
-            Place::Spill(offset) => format!("[r12+{offset}]"),
+            Place::Register(at) => emit::register_name(info.class, at, target),
+            Place::Spill(offset) => format!("[{}+{offset}]", emit::OWN),
             Place::Home => format!("{:?}", info.home),
             Place::None => "unused".to_owned(),
         };
@@ -94,6 +88,7 @@ fn named(text: &str, code: &Code, places: &[Place], width: Width) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::soft::cpu::IsaKind;
     use crate::soft::cpu::native::lir::{Class, Info, Ins, IntOp, MemBase, MemRef, Reg};
 
     #[test]
@@ -107,11 +102,19 @@ mod tests {
             [Place::Register(3), Place::Register(17), Place::Register(2), Place::Spill(64)];
         let mem = MemRef { base: MemBase::Reg(Reg(0)), index: Some(Reg(3)), disp: 8 };
         let store = Ins::Store { bytes: 4, mem, s: Reg(1), mask: Reg(2) };
-        let text = named(&format!("{store:?}"), &code, &places, Width::Zmm);
-        assert!(text.contains("base: at (v0=rbx), index: Some(v3=[r12+64])"), "{text}");
-        assert!(text.contains("s: v1=zmm17, mask: v2=k2"), "{text}");
-        let sum = Ins::Int { op: IntOp::Add, wide: true, d: Reg(3), a: Reg(0), b: Reg(0) };
-        let text = named(&format!("{sum:?}"), &code, &places, Width::Ymm);
-        assert!(text.ends_with("d: v3=[r12+64], a: v0=rbx, b: v0=rbx }"), "{text}");
+        for target in IsaKind::available().into_iter().filter_map(emit::target) {
+            let name = |at: usize| match places[at] {
+                Place::Register(number) => emit::register_name(code.regs[at].class, number, target),
+                _ => format!("[{}+64]", emit::OWN),
+            };
+            let [base, value, mask, index] = [0, 1, 2, 3].map(name);
+            let text = named(&format!("{store:?}"), &code, &places, target);
+            let memory = format!("base: at (v0={base}), index: Some(v3={index})");
+            assert!(text.contains(&memory), "{text}");
+            assert!(text.contains(&format!("s: v1={value}, mask: v2={mask}")), "{text}");
+            let sum = Ins::Int { op: IntOp::Add, wide: true, d: Reg(3), a: Reg(0), b: Reg(0) };
+            let text = named(&format!("{sum:?}"), &code, &places, target);
+            assert!(text.ends_with(&format!("d: v3={index}, a: v0={base}, b: v0={base} }}")), "{text}");
+        }
     }
 }

@@ -10,8 +10,7 @@ use super::listing::{self, Listing};
 use super::memory::Executable;
 use super::region::Run;
 use super::select::Strip;
-use super::x86_64::asm::Width;
-use super::x86_64::emit::{self, Emitted};
+use super::target::{self, Emitted, emit};
 use crate::soft::cpu::IsaKind;
 use crate::soft::cpu::interp;
 use crate::soft::cpu::interp::code::{Ins, Stop, Wave, Wrong};
@@ -36,11 +35,12 @@ pub(crate) struct Area {
 }
 
 impl Area {
-    /// The layout for `spilled` bytes of spilled registers, followed by `own` bytes for the code's own use.
-    pub(crate) fn new(spilled: u32, own: u32) -> Self {
+    /// The layout for `spilled` bytes of spilled registers, followed by `own` bytes for the code's own use, on a machine
+    /// with `registers` general-purpose registers.
+    pub(crate) fn new(spilled: u32, own: u32, registers: u32) -> Self {
         let vectors = (spilled + own).next_multiple_of(64);
         let ints = vectors + 32 * 64;
-        let masks = ints + 16 * 8;
+        let masks = ints + registers * 8;
         let machine = masks + 8 * 8;
         let bytes = (machine + 16).next_multiple_of(64);
         Self { own: spilled, vectors, ints, masks, machine, stack: machine + 8, bytes }
@@ -50,10 +50,10 @@ impl Area {
 /// The function that the code calls at a site, with its own memory, the site, the machine, the frame and the
 /// SIMD-group. It returns 0 if the code continues.
 pub(crate) type Slow =
-    unsafe extern "sysv64" fn(*mut u8, u32, *const Machine, *mut u8, *mut Wave) -> u32;
+    unsafe extern "C" fn(*mut u8, u32, *const Machine, *mut u8, *mut Wave) -> u32;
 
 /// The type of the code's entry point.
-type Entry = unsafe extern "sysv64" fn(*mut u8, *mut Wave, *const Machine) -> u32;
+type Entry = unsafe extern "C" fn(*mut u8, *mut Wave, *const Machine) -> u32;
 
 /// The code of a run for one kind of strip.
 pub(crate) struct Machine {
@@ -61,7 +61,7 @@ pub(crate) struct Machine {
     code: Code,
     places: Vec<Place>,
     area: Area,
-    width: Width,
+    target: target::Target,
     lanes: usize,
 }
 
@@ -76,25 +76,20 @@ impl fmt::Debug for Machine {
 impl Machine {
     /// The longest strip of an instruction set; `None` if there is no code for it.
     pub(crate) fn whole_strip(isa: IsaKind) -> Option<Strip> {
-        let (lanes, parts, unsigned) = match isa {
-            IsaKind::Baseline => return None,
-            IsaKind::Avx2 => (8, 1, false),
-            IsaKind::Avx512 => (16, 2, true),
-        };
-        Some(Strip { lanes, parts, rows: false, unsigned })
+        emit::target(isa).map(target::Target::strip)
     }
 
     /// Makes the code executable; `None` if the system has no executable memory to give.
-    pub(crate) fn new(code: Code, strip: Strip, kernel: &str) -> Option<Self> {
-        let width = if strip.lanes == 8 { Width::Ymm } else { Width::Zmm };
-        let emitted = emit::emit(&code, width, slow)?;
+    pub(crate) fn new(code: Code, strip: Strip, isa: IsaKind, kernel: &str) -> Option<Self> {
+        let target = emit::target(isa)?;
+        let emitted = emit::emit(&code, target, slow)?;
         if listing::is_wanted(kernel) {
-            eprintln!("{}", Listing { kernel, strip, code: &code, emitted: &emitted, width });
+            eprintln!("{}", Listing { kernel, strip, code: &code, emitted: &emitted, target });
         }
         let Emitted { bytes, places, area, .. } = emitted;
         let pages = Executable::new(&bytes)?;
         let lanes = (strip.lanes * strip.parts) as usize;
-        Some(Self { pages, code, places, area, width, lanes })
+        Some(Self { pages, code, places, area, target, lanes })
     }
 
     /// Runs the code for one SIMD-group. Returns false if the SIMD-group stopped; the reason is in `wave.stop`.
@@ -136,7 +131,7 @@ impl Saved<'_> {
         match self.machine.places[reg.0 as usize] {
             Place::Register(number) => {
                 let number = u32::from(number);
-                Some(if emit::is_vector(info.class, self.machine.width) {
+                Some(if self.machine.target.is_vector(info.class) {
                     self.at(area.vectors + number * 64)
                 } else if info.class == Class::Int {
                     self.at(area.ints + number * 8)
@@ -189,7 +184,7 @@ impl Saved<'_> {
     }
 
     fn bit(&self, reg: Reg, lane: usize) -> bool {
-        if emit::masks_are_registers(self.machine.width) {
+        if self.machine.target.mask_registers {
             // SAFETY: a saved mask.
             return self.find::<u16>(reg).is_some_and(|at| unsafe { *at } & 1 << lane != 0);
         }
@@ -197,7 +192,7 @@ impl Saved<'_> {
     }
 
     fn set_bit(&self, reg: Reg, lane: usize, bit: bool) {
-        if !emit::masks_are_registers(self.machine.width) {
+        if !self.machine.target.mask_registers {
             return self.set_lane(reg, lane, if bit { u32::MAX } else { 0 });
         }
         if let Some(at) = self.find::<u16>(reg) {
@@ -299,7 +294,7 @@ impl Saved<'_> {
 ///
 /// # Safety
 /// Only the code of `machine` may call it, with the arguments that it was called with.
-unsafe extern "sysv64" fn slow(
+unsafe extern "C" fn slow(
     area: *mut u8,
     site: u32,
     machine: *const Machine,
@@ -311,7 +306,8 @@ unsafe extern "sysv64" fn slow(
     let mut saved = Saved { machine, area, frame, first: 0 };
     // SAFETY: two of the saved registers: four times the first lane, and the watchdog's budget.
     let (offset, budget) = unsafe {
-        (*saved.at::<u64>(machine.area.ints + 13 * 8), saved.at::<u64>(machine.area.ints + 15 * 8))
+        let ints = |register| saved.at::<u64>(machine.area.ints + register * 8);
+        (*ints(machine.target.first_lane), ints(machine.target.budget))
     };
     saved.first = offset as usize / 4;
     let site = &machine.code.sites[site as usize];

@@ -23,10 +23,12 @@ use super::asm::{
     Alu, Assembler, Cond, Gpr, Label, Mask, Mem, RAX, RBP, RBX, RCX, RDI, RDX, RSI, RSP,
     Vector as V, Width, ops,
 };
-use crate::soft::cpu::native::allocate::{Allocation, Files, Place, allocate};
+use crate::soft::cpu::native::allocate::{Allocation, Files, allocate};
+use crate::soft::cpu::IsaKind;
 use crate::soft::cpu::native::lir::{Class, Code, Ins, Reg};
 use crate::soft::cpu::native::machine::{Area, Slow};
 use crate::soft::cpu::native::region::Layout;
+use crate::soft::cpu::native::target::{Emitted, MAX_AREA, Target};
 
 const R12: Gpr = Gpr(12);
 const R13: Gpr = Gpr(13);
@@ -36,8 +38,32 @@ const R15: Gpr = Gpr(15);
 const K1: Mask = Mask(1);
 const SCRATCH: [V; 3] = [V(0), V(1), V(2)];
 
-/// The largest size of the code's own memory in bytes: it is on the stack.
-const MAX_AREA: u32 = 128 * 1024;
+/// General-purpose registers.
+const INTS: u32 = 16;
+
+const AVX2: Target = Target {
+    lanes: 8,
+    parts: 1,
+    mask_registers: false,
+    unsigned: false,
+    first_lane: R13.0 as u32,
+    budget: R15.0 as u32,
+};
+const AVX512: Target =
+    Target { lanes: 16, parts: 2, mask_registers: true, unsigned: true, ..AVX2 };
+
+/// What an instruction set has; none if there is no machine code for it.
+pub(crate) const fn target(isa: IsaKind) -> Option<Target> {
+    match isa {
+        IsaKind::Baseline => None,
+        IsaKind::Avx2 => Some(AVX2),
+        IsaKind::Avx512 => Some(AVX512),
+    }
+}
+
+const fn width_of(target: Target) -> Width {
+    if target.mask_registers { Width::Zmm } else { Width::Ymm }
+}
 
 /// Registers for virtual registers.
 fn files(width: Width) -> Files {
@@ -55,19 +81,11 @@ fn files(width: Width) -> Files {
     }
 }
 
-/// The bytes of a region's code, where its registers are, and the memory that it needs.
-pub(crate) struct Emitted {
-    pub(crate) bytes: Vec<u8>,
-    /// The offset of each instruction's first byte, and the end of the last one.
-    pub(crate) starts: Vec<u32>,
-    pub(crate) places: Vec<Place>,
-    pub(crate) area: Area,
-}
-
 /// Emits code; `None` if it needs too much memory on the stack.
-pub(crate) fn emit(code: &Code, width: Width, slow: Slow) -> Option<Emitted> {
+pub(crate) fn emit(code: &Code, target: Target, slow: Slow) -> Option<Emitted> {
+    let width = width_of(target);
     let allocation = allocate(code, &files(width));
-    let area = Area::new(allocation.spill_bytes, code.own_bytes);
+    let area = Area::new(allocation.spill_bytes, code.own_bytes, INTS);
     if area.bytes > MAX_AREA {
         return None;
     }
@@ -153,7 +171,7 @@ impl Emitter<'_> {
 
     const SAVED: [Gpr; 6] = [RBX, RBP, R12, R13, R14, R15];
 
-    /// `extern "sysv64" fn(frame, wave, machine) -> u32`: 0, or 1 if the SIMD-group stops.
+    /// `extern "C" fn(frame, wave, machine) -> u32`: 0, or 1 if the SIMD-group stops.
     fn enter(&mut self) {
         for reg in Self::SAVED {
             self.asm.push(reg);
@@ -354,30 +372,25 @@ impl Emitter<'_> {
     }
 }
 
-/// Whether masks have registers of their own; slow paths read saved registers by this.
-pub(crate) const fn masks_are_registers(width: Width) -> bool {
-    matches!(width, Width::Zmm)
-}
-
-/// Whether values of a class are in vector registers.
-pub(crate) const fn is_vector(class: Class, width: Width) -> bool {
-    match class {
-        Class::Int => false,
-        Class::Vector => true,
-        Class::Mask => !masks_are_registers(width),
-    }
-}
-
 /// The name of a register.
-pub(crate) fn register_name(class: Class, number: u8, width: Width) -> String {
-    const INTS: [&str; 16] = [
+pub(crate) fn register_name(class: Class, number: u8, target: Target) -> String {
+    const NAMES: [&str; 16] = [
         "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12",
         "r13", "r14", "r15",
     ];
-    match (class, width) {
-        (Class::Int, _) => INTS[usize::from(number)].to_owned(),
+    match (class, width_of(target)) {
+        (Class::Int, _) => NAMES[usize::from(number)].to_owned(),
         (Class::Mask, Width::Zmm) => format!("k{number}"),
         (_, Width::Zmm) => format!("zmm{number}"),
         (_, Width::Ymm) => format!("ymm{number}"),
     }
+}
+
+/// The register that spilled ones are found by.
+pub(crate) const OWN: &str = "r12";
+
+/// Instructions as lines of a listing: their bytes.
+pub(crate) fn lines(bytes: &[u8]) -> Vec<String> {
+    let line = |line: &[u8]| line.iter().map(|byte| format!(" {byte:02x}")).collect::<String>();
+    bytes.chunks(24).map(line).collect()
 }
