@@ -78,11 +78,9 @@ variables! {
              with one queue runs in the same order each time";
         ISA: "ARUMINIUM_ISA", Words(&["baseline", "avx2", "avx512"]), "the best that the processor has",
             "the instruction set that runs kernels; `avx2` and `avx512` on x86_64 only";
-        #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))] // Other processors have no machine code yet.
         JIT: "ARUMINIUM_SOFT_JIT", Words(&["on", "off", "always"]), "on",
             "`on` makes machine code of kernels that have worked for about half a millisecond, `always` of every kernel, `off` \
              of none; a system that gives no executable memory is as `off`";
-        #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))] // As above.
         JIT_DUMP: "ARUMINIUM_SOFT_JIT_DUMP", Any, "unset",
             "prints the IR and the machine code of the kernels whose names it lists, separated by commas, on standard error \
              when machine code is made; `all` is every kernel";

@@ -4,12 +4,9 @@
 //! ir::Module ── passes ──> one function ── lower ──> Program ── launch ──> workers ──> SIMD-groups
 //! ```
 
-#![cfg_attr(not(target_arch = "x86_64"), allow(dead_code, unused_imports))] // Other processors have no machine code yet.
-
 mod addresses;
 mod interp;
 mod launch;
-#[cfg(target_arch = "x86_64")]
 mod native;
 mod pipeline;
 mod tally;
@@ -200,21 +197,15 @@ impl Program {
     /// Makes machine code, for tests: a defect there is an internal error, not a reason to use bytecode.
     #[cfg(test)]
     pub(crate) fn makes_native(&self) -> bool {
-        #[cfg(target_arch = "x86_64")]
-        return with_stack(|| lower::lower_native(&self.source)).is_some();
-        #[cfg(not(target_arch = "x86_64"))]
-        false
+        with_stack(|| lower::lower_native(&self.source)).is_some()
     }
 
     /// Whether all statements are one run of machine code, for tests of what has some.
     #[cfg(test)]
     pub(crate) fn is_one_run(&self) -> bool {
-        #[cfg(target_arch = "x86_64")]
-        return with_stack(|| lower::lower_native(&self.source)).is_some_and(|code| {
+        with_stack(|| lower::lower_native(&self.source)).is_some_and(|code| {
             code.runs.iter().map(|run| run.length).eq([self.source.function.body.len()])
-        });
-        #[cfg(not(target_arch = "x86_64"))]
-        false
+        })
     }
 
     /// The code in which nothing was moved.
@@ -226,7 +217,6 @@ impl Program {
     /// The code with machine code in it, for a launch of `simdgroups` SIMD-groups: if the system allows machine code, it
     /// can address the launch's largest memory, and the kernel has worked enough to be worth compiling.
     fn native(&self, simdgroups: u64, largest: u64) -> Option<&lower::Code> {
-        #[cfg(target_arch = "x86_64")]
         if has_native(self.source.isa) && largest <= native::MAX_REGION {
             // The number of iterations of loops is not known.
             let iterations = if self.source.uniform.loops.is_empty() { 1 } else { 32 };
@@ -244,7 +234,6 @@ impl Program {
                 return self.native.get_or_init(make).as_ref();
             }
         }
-        let _ = (simdgroups, largest);
         None
     }
 
@@ -267,11 +256,5 @@ impl fmt::Debug for Program {
 
 /// Whether there is machine code for an instruction set.
 fn has_native(isa: IsaKind) -> bool {
-    #[cfg(target_arch = "x86_64")]
-    return native::is_on() && native::machine::Machine::whole_strip(isa).is_some();
-    #[cfg(not(target_arch = "x86_64"))]
-    {
-        let _ = isa;
-        false
-    }
+    native::is_on() && native::machine::Machine::whole_strip(isa).is_some()
 }

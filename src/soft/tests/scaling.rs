@@ -166,7 +166,6 @@ fn compile_time_is_linear() {
 }
 
 /// Programs of which all is machine code.
-#[cfg(target_arch = "x86_64")]
 const NATIVE: &[Case] = &[
     ("operations with constants of their own", 2000, Runs, |n| {
         kernel(&format!("float x = i; {} t = int(x);", repeat("x = x * @.5f + 1.25f;", n)))
@@ -179,7 +178,6 @@ const NATIVE: &[Case] = &[
 ];
 
 /// The time to make machine code of a program.
-#[cfg(target_arch = "x86_64")]
 fn native_time(text: &str) -> Duration {
     let source = format!("#include <metal_stdlib>\nusing namespace metal;\n{text}");
     let library = msl::compile(&source, &Options::default()).unwrap_or_else(|e| panic!("{e}"));
@@ -192,7 +190,6 @@ fn native_time(text: &str) -> Duration {
 }
 
 #[test]
-#[cfg(target_arch = "x86_64")]
 fn machine_code_is_made_in_linear_time() {
     for &(name, length, _, program) in NATIVE {
         let (short, long) = (program(length), program(4 * length));

@@ -207,7 +207,6 @@ fn shaped<W: Word, C: Change<W>>(lanes: Lanes, returns: bool) -> Run {
 }
 
 /// The handler of an atomic at one address for all lanes, whose result is used.
-#[cfg(target_arch = "x86_64")] // Other processors have no machine code yet.
 pub(crate) fn one_address(op: Op, scalar: Scalar) -> Run {
     handler(op, scalar, Lanes::Uniform, true)
 }

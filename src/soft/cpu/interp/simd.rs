@@ -164,7 +164,6 @@ sources! {
 }
 
 /// The lane that a shuffle by a number reads for lane `k`.
-#[cfg(target_arch = "x86_64")] // Other processors have no machine code yet.
 pub(crate) fn source(op: Op, k: usize, by: usize, width: usize) -> usize {
     match op {
         Op::SimdShuffleXor => Xor::source(k, by, width),

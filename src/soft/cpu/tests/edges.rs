@@ -963,7 +963,6 @@ fn matrices_at_the_ends(scalar: Scalar, known: Option<(i64, i64)>, steps: &[(i64
         let module = module(buffers, b.finish());
         for way in Way::all() {
             let program = way.program(&module).unwrap();
-            #[cfg(target_arch = "x86_64")]
             assert!(!way.is_native() || program.is_one_run(), "{module}");
             for &(row, column) in steps {
                 matrix_sweep(&program, scalar, write, row, column);

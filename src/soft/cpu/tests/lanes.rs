@@ -309,7 +309,6 @@ fn atomics_agree(op: Op, scalar: Scalar, values: usize, one_address: bool) {
     let buffers = vec![buffer("words", 0, Space::Device), buffer("out", 1, Space::Device)];
     let module = module(buffers, b.finish());
     let results = Way::all().into_iter().map(|way| {
-        #[cfg(target_arch = "x86_64")]
         assert!(!way.is_native() || way.program(&module).unwrap().is_one_run(), "{module}");
         let mut words: [u32; 8] = std::array::from_fn(|k| match scalar {
             Scalar::F32 => (k as f32 - 3.5).to_bits(),

@@ -38,14 +38,6 @@ impl Lowering<'_> {
         block[reached..].iter().for_each(|stmt| self.skip(stmt));
     }
 
-    #[cfg(not(target_arch = "x86_64"))]
-    fn native_run(&self, _: &[Stmt]) -> usize {
-        0
-    }
-
-    #[cfg(not(target_arch = "x86_64"))]
-    fn native(&mut self, _: &[Stmt]) {}
-
     /// Counts the loops of what is never reached, or of what is machine code.
     pub(super) fn skip(&mut self, stmt: &Stmt) {
         match stmt {

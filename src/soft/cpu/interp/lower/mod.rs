@@ -4,13 +4,11 @@
 mod flow;
 mod matrix;
 mod memory;
-#[cfg(target_arch = "x86_64")]
 mod native;
 mod texture;
 mod value;
 
 use std::collections::HashMap;
-#[cfg(target_arch = "x86_64")]
 use std::sync::Arc;
 
 use self::flow::LoopCode;
@@ -24,7 +22,6 @@ use super::lanes;
 use super::memory::OFFSET_BITS;
 use super::registers::{Extent, Register, Registers, Size};
 use super::uses::Uses;
-#[cfg(target_arch = "x86_64")]
 use crate::soft::cpu::Source;
 use crate::soft::ir::facts::uniform::Uniformity;
 use crate::soft::ir::{Function, Input, Op, Scalar, Span, Type, Value};
@@ -51,7 +48,6 @@ pub(crate) struct Code {
     /// The work of all of it, each loop's body once.
     pub(crate) work: u32,
     /// The runs of machine code that instructions name by their address.
-    #[cfg(target_arch = "x86_64")]
     #[expect(clippy::vec_box, reason = "instructions have the runs' addresses")]
     pub(crate) runs: Vec<Box<super::super::native::region::Run>>,
 }
@@ -145,7 +141,6 @@ pub(crate) struct Lowering<'a> {
     /// For each value whether it was computed before the first thread.
     done: Vec<bool>,
     /// What becomes machine code, if anything does.
-    #[cfg(target_arch = "x86_64")]
     native: Option<native::Natives>,
 }
 
@@ -156,7 +151,6 @@ pub(crate) fn lower(function: &Function, uniform: &Uniformity, isa: IsaKind, hoi
 }
 
 /// Lowers the function of a source with machine code where possible; `None` if no part of it becomes machine code.
-#[cfg(target_arch = "x86_64")]
 pub(crate) fn lower_native(source: &Arc<Source>) -> Option<Code> {
     let natives = native::Natives::of(source)?;
     let (function, uniform) = (&source.function, &source.uniform);
@@ -214,7 +208,6 @@ impl<'a> Lowering<'a> {
             hoisting: false,
             hoisted: 0,
             done: vec![false; function.insts.len()],
-            #[cfg(target_arch = "x86_64")]
             native: None,
         };
         // The slot of zero comes first: an address without a uniform part adds it.
@@ -422,10 +415,7 @@ impl Lowering<'_> {
 
     /// Whether machine code is part of the code.
     fn is_native(&self) -> bool {
-        #[cfg(target_arch = "x86_64")]
-        return self.native.is_some();
-        #[cfg(not(target_arch = "x86_64"))]
-        return false;
+        self.native.is_some()
     }
 
     /// Whether a value was computed before the first thread.
@@ -504,7 +494,7 @@ impl Lowering<'_> {
         for draft in &self.code {
             work.push(work[work.len() - 1].saturating_add(draft.work));
         }
-        let code: Vec<Ins> = self
+        let mut code: Vec<Ins> = self
             .code
             .iter()
             .enumerate()
@@ -522,15 +512,9 @@ impl Lowering<'_> {
                 Ins { run: draft.run, a, b, c, d: d | draft.flags, imm }
             })
             .collect();
-        #[cfg(target_arch = "x86_64")]
-        let (code, runs) = {
-            let mut code = code;
-            let runs = self.native.take().map(|natives| natives.finish(&mut code, &resolve));
-            (code, runs.unwrap_or_default())
-        };
+        let runs = self.native.take().map(|natives| natives.finish(&mut code, &resolve));
         Code {
-            #[cfg(target_arch = "x86_64")]
-            runs,
+            runs: runs.unwrap_or_default(),
             code,
             spans: self.code.iter().map(|draft| draft.span).collect(),
             constants: self.constant_list,
