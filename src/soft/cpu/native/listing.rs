@@ -114,7 +114,10 @@ mod tests {
             assert!(text.contains(&format!("s: v1={value}, mask: v2={mask}")), "{text}");
             let sum = Ins::Int { op: IntOp::Add, wide: true, d: Reg(3), a: Reg(0), b: Reg(0) };
             let text = named(&format!("{sum:?}"), &code, &places, target);
-            assert!(text.ends_with(&format!("d: v3={index}, a: v0={base}, b: v0={base} }}")), "{text}");
+            assert!(
+                text.ends_with(&format!("d: v3={index}, a: v0={base}, b: v0={base} }}")),
+                "{text}"
+            );
         }
     }
 }

@@ -34,7 +34,7 @@ const SHORTEST: &[u8] =
 pub(crate) fn is_on() -> bool {
     static ON: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
     *ON.get_or_init(|| {
-        let by_default = cfg!(any(target_arch = "x86_64", test)) || variables::JIT.given().is_some();
+        let by_default = cfg!(target_arch = "x86_64") || variables::JIT.given().is_some();
         by_default && variables::JIT.word() != "off" && memory::Executable::new(SHORTEST).is_some()
     })
 }

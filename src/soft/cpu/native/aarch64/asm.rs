@@ -310,7 +310,14 @@ impl Assembler {
     }
 
     /// A load or a store of two registers, at a multiple of `bytes`; `false` if the form does not reach it.
-    pub(crate) fn pair_at(&mut self, op: Op, regs: [u8; 2], base: Gpr, at: i32, bytes: i32) -> bool {
+    pub(crate) fn pair_at(
+        &mut self,
+        op: Op,
+        regs: [u8; 2],
+        base: Gpr,
+        at: i32,
+        bytes: i32,
+    ) -> bool {
         let [first, second] = regs.map(u32::from);
         let reaches = at % bytes == 0 && (-64..64).contains(&(at / bytes));
         if reaches {
@@ -484,7 +491,11 @@ fn unscaled(word: u32) -> Option<String> {
     let op = ops::ALL.iter().filter(scaled).find(|op| word & !rest == op.bits & !(1 << 24))?;
     let offset = signed(word, 0x1ff << 12);
     let text = text_of(*op, word & !(0xfff << 10));
-    Some(text.replacen("dr", "dur", 1).replacen("tr", "tur", 1).replace("#0]", &format!("#{offset}]")))
+    Some(
+        text.replacen("dr", "dur", 1)
+            .replacen("tr", "tur", 1)
+            .replace("#0]", &format!("#{offset}]")),
+    )
 }
 
 fn signed(word: u32, mask: u32) -> i32 {

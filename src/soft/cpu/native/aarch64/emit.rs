@@ -146,7 +146,12 @@ impl Emitter<'_> {
         }
         starts.push(self.asm.position());
         if !self.is_whole() {
-            self.asm.add_imm(true, FIRST_LANE, FIRST_LANE, i64::from(self.code.lanes * self.code.parts * 4));
+            self.asm.add_imm(
+                true,
+                FIRST_LANE,
+                FIRST_LANE,
+                i64::from(self.code.lanes * self.code.parts * 4),
+            );
             self.asm.subs_imm(true, ZERO, FIRST_LANE, 32 * 4);
             self.asm.jump_if(Cond::Below, strip);
         }

@@ -23,8 +23,8 @@ use super::asm::{
     Alu, Assembler, Cond, Gpr, Label, Mask, Mem, RAX, RBP, RBX, RCX, RDI, RDX, RSI, RSP,
     Vector as V, Width, ops,
 };
-use crate::soft::cpu::native::allocate::{Allocation, Files, allocate};
 use crate::soft::cpu::IsaKind;
+use crate::soft::cpu::native::allocate::{Allocation, Files, allocate};
 use crate::soft::cpu::native::lir::{Class, Code, Ins, Reg};
 use crate::soft::cpu::native::machine::{Area, Slow};
 use crate::soft::cpu::native::region::Layout;
@@ -49,8 +49,7 @@ const AVX2: Target = Target {
     first_lane: R13.0 as u32,
     budget: R15.0 as u32,
 };
-const AVX512: Target =
-    Target { lanes: 16, parts: 2, mask_registers: true, unsigned: true, ..AVX2 };
+const AVX512: Target = Target { lanes: 16, parts: 2, mask_registers: true, unsigned: true, ..AVX2 };
 
 /// What an instruction set has; none if there is no machine code for it.
 pub(crate) const fn target(isa: IsaKind) -> Option<Target> {

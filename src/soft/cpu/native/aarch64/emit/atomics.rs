@@ -1,8 +1,6 @@
 //! Atomics: a loop over the lanes of a vector.
 
-use super::{
-    Emitter, LINK, OWN_MEMORY, SCRATCH, X9, X10, X11, X12, X13, X14, X16, X17,
-};
+use super::{Emitter, LINK, OWN_MEMORY, SCRATCH, X9, X10, X11, X12, X13, X14, X16, X17};
 use crate::soft::cpu::native::aarch64::asm::{Cond, Gpr, Shift, ZERO};
 use crate::soft::cpu::native::aarch64::ops;
 use crate::soft::cpu::native::lir::{AtomicOp, Lane2, Reg};

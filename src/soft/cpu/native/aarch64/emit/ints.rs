@@ -156,7 +156,8 @@ impl Emitter<'_> {
         if let Some(shift) = shift {
             self.asm.shift_imm(shift, wide, to, a, imm.cast_unsigned());
         } else if added.is_none_or(|number| !self.asm.add_imm(wide, to, a, number)) {
-            let number = if wide { i64::from(imm).cast_unsigned() } else { imm.cast_unsigned().into() };
+            let number =
+                if wide { i64::from(imm).cast_unsigned() } else { imm.cast_unsigned().into() };
             self.asm.mov_imm(X10, number);
             self.int_of(op, wide, to, a, X10);
         }

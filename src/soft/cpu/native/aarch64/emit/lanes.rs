@@ -205,7 +205,9 @@ impl Emitter<'_> {
             }
             Lane2::Shl | Lane2::Shr | Lane2::Sar => return self.shift_lanes(op, d, a, b),
             Lane2::MulHighSigned => return self.high_products([ops::SMULL, ops::SMULL2], d, a, b),
-            Lane2::MulHighUnsigned => return self.high_products([ops::UMULL, ops::UMULL2], d, a, b),
+            Lane2::MulHighUnsigned => {
+                return self.high_products([ops::UMULL, ops::UMULL2], d, a, b);
+            }
             Lane2::DivSigned => return self.quotients(ops::SDIV, d, a, b),
             Lane2::DivUnsigned => return self.quotients(ops::UDIV, d, a, b),
         };
