@@ -1,5 +1,5 @@
-//! A program written for the published 0.2 API: its names and the shapes of its calls still compile,
-//! and do what they did. What differs is that failures are returned where they used to be lost.
+//! A program written for the published 0.2 API: its names and calls still compile and do the same. The only difference
+//! is that failures are returned that used to be lost.
 
 #![allow(clippy::undocumented_unsafe_blocks)] // As programs of that time are written.
 
@@ -289,7 +289,7 @@ fn errors_are_matched() {
     let _: &dyn std::error::Error = &io;
 }
 
-/// The raw layer, as a program used it for what the driver lacked.
+/// The raw layer, which programs used for methods that the driver lacked.
 #[test]
 fn the_raw_layer() {
     use aruminium::ffi::*;
@@ -357,7 +357,7 @@ fn the_raw_layer() {
     }
 }
 
-/// Where things were.
+/// The paths of items.
 #[test]
 fn paths() {
     use aruminium::dispatch::Batch as BatchOfDispatch;

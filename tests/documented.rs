@@ -4,12 +4,12 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-/// The contents of a file that matter here.
+/// The items and examples of a file.
 #[derive(Default)]
 struct Source {
     /// The public items: name, line, and whether the item's own documentation has an example.
     items: Vec<(String, usize, bool)>,
-    /// The words of all examples.
+    /// All words in examples.
     shown: HashSet<String>,
 }
 
@@ -29,7 +29,7 @@ fn public_item(line: &str) -> Option<&str> {
     rest = name;
     let kinds = ["fn", "struct", "enum", "trait", "type", "const", "class"];
     let name = rest.split(|c: char| !c.is_alphanumeric() && c != '_').next()?;
-    // What a macro declares is shown where the macro is used, or by the macro.
+    // Items that a macro declares are shown where the macro is used, or by the macro.
     (kinds.contains(&kind) && !name.is_empty()).then_some(name)
 }
 
@@ -59,7 +59,7 @@ fn read(path: &Path, hidden_types: &HashSet<String>) -> Source {
             continue;
         }
         hidden |= line == "#[doc(hidden)]";
-        // A part of an example that a macro writes.
+        // A line of an example that a macro generates.
         if line.starts_with("#[doc = concat!(") {
             example |= line.contains("```");
             continue;
@@ -77,7 +77,7 @@ fn read(path: &Path, hidden_types: &HashSet<String>) -> Source {
     source
 }
 
-/// What `src/objc/mod.rs` exports for the macros alone.
+/// The exports of `src/objc/mod.rs` that are only for the macros.
 fn hidden_exports(root: &Path) -> HashSet<String> {
     let text = std::fs::read_to_string(root.join("objc/mod.rs")).unwrap();
     let lines: Vec<&str> = text.lines().collect();
@@ -99,7 +99,7 @@ fn public_items_have_examples() {
     for folder in ["driver", "objc", "abi", "fp16"] {
         for path in files(&root.join(folder)) {
             let name = path.strip_prefix(root.join(folder)).unwrap().to_str().unwrap().to_owned();
-            // C functions and the names of 0.2 are tables; rules are for the macros alone.
+            // C functions and the names of 0.2 are tables; rules are only for the macros.
             if ["link.rs", "ffi.rs", "rules.rs", "tests.rs"].contains(&name.as_str()) {
                 continue;
             }

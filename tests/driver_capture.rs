@@ -1,5 +1,5 @@
-//! Captures on the embedded Metal: what is in the file. On a Mac it is a folder for Xcode, and takes a
-//! variable that allows it; see `driver_device`.
+//! Captures on soft Metal: the contents of the file. On a Mac a capture is a folder for Xcode, and an environment
+//! variable must allow it; see `driver_device`.
 
 #![cfg(not(target_vendor = "apple"))]
 #![allow(clippy::undocumented_unsafe_blocks)] // What is bound outlives the work.
@@ -83,7 +83,7 @@ impl Json {
     }
 
     fn get(&self, name: &str) -> Option<&Self> {
-        let Self::Object(fields) = self else { panic!("no object: {self:?}") };
+        let Self::Object(fields) = self else { panic!("not an object: {self:?}") };
         fields.get(name)
     }
 
@@ -91,7 +91,7 @@ impl Json {
     fn text(&self, name: &str) -> &str {
         match self.get(name) {
             Some(Self::Text(text)) => text,
-            other => panic!("{name} is no text: {other:?}"),
+            other => panic!("{name} is not a string: {other:?}"),
         }
     }
 
@@ -99,7 +99,7 @@ impl Json {
     fn number(&self, name: &str) -> f64 {
         match self.get(name) {
             Some(Self::Number(number)) => *number,
-            other => panic!("{name} is no number: {other:?}"),
+            other => panic!("{name} is not a number: {other:?}"),
         }
     }
 
@@ -107,7 +107,7 @@ impl Json {
     fn list(&self, name: &str) -> &[Self] {
         match self.get(name) {
             Some(Self::List(list)) => list,
-            other => panic!("{name} is no list: {other:?}"),
+            other => panic!("{name} is not an array: {other:?}"),
         }
     }
 }
@@ -134,7 +134,7 @@ impl Output {
         let text = std::fs::read_to_string(&self.path).unwrap();
         let read = |line| match Json::read(line) {
             (line, "") => line,
-            (_, rest) => panic!("behind the object: {rest}"),
+            (_, rest) => panic!("text after the object: {rest}"),
         };
         text.lines().map(read).collect()
     }

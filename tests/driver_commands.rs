@@ -318,7 +318,7 @@ fn an_empty_command_buffer_completes() {
     assert_eq!(commands.status(), Commands::STATUS_COMPLETED);
 }
 
-/// The first thing that a user sees when something is wrong: the message of the command buffer's error.
+/// The error message that users meet first: that of a command buffer.
 #[test]
 #[cfg(not(target_vendor = "apple"))] // On Apple's systems it takes a fault of the hardware.
 fn a_failed_command_buffer_returns_the_reason() {

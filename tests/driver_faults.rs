@@ -1,6 +1,5 @@
-//! Errors on the embedded Metal: each is reported with its cause, and nothing
-//! else is touched. Apple's Metal checks most of this in its validation layer only, which ends the
-//! process.
+//! Errors on soft Metal: each is reported with its cause, and no other memory is accessed. Apple's Metal checks most of
+//! this in its validation layer only, which ends the process.
 
 #![cfg(not(target_vendor = "apple"))]
 #![allow(clippy::undocumented_unsafe_blocks)] // Breaking the contracts is what is tested here.
@@ -155,7 +154,7 @@ fn an_endless_wait_is_stopped() {
         let Err(GpuError::CommandBufferError(why)) = commands.finish() else { panic!("it waited") };
         assert_contains(&why, &["the other queue's", "reach 1", "watchdog"]);
         fill.still_works();
-        // And nothing waits for this one.
+        // This one is not waited for.
         let commands = fill.rig.queue.commands().unwrap();
         commands.wait_for(&event, 1);
         commands.submit();
@@ -305,7 +304,7 @@ fn encoding_out_of_order_is_an_error() {
     let commands = fill.rig.queue.commands().unwrap();
     let first = commands.encoder().unwrap();
     let Err(GpuError::EncoderCreationFailed(why)) = commands.copier() else {
-        panic!("two at once")
+        panic!("two encoders are open")
     };
     assert_contains(&why, &["has not ended", "finish"]);
     first.finish();
@@ -320,7 +319,9 @@ fn encoding_out_of_order_is_an_error() {
     // Nothing is encoded after the submit.
     let commands = fill.rig.queue.commands().unwrap();
     commands.submit();
-    let Err(GpuError::EncoderCreationFailed(why)) = commands.encoder() else { panic!("too late") };
+    let Err(GpuError::EncoderCreationFailed(why)) = commands.encoder() else {
+        panic!("an encoder after the submit")
+    };
     assert_contains(&why, &["submitted already"]);
     commands.wait();
     fill.still_works();
@@ -398,7 +399,7 @@ fn a_fault_is_data() {
     assert_eq!(past.to_string(), past.message);
     assert_contains(&past.message, &["scatter", "out", "64", "program_source:6"]);
     assert_eq!(fault(-1).offset, Some(-4));
-    // The same as other programs read it.
+    // The same data in the error's user information.
     let commands = rig.queue.commands().unwrap();
     let encoder = commands.encoder().unwrap();
     encoder.bind(&scatter);
@@ -491,7 +492,7 @@ fn retained_resources_may_be_dropped() {
     assert!(fill.buffer.read_as(|x: &[u32]| x.iter().all(|&x| x == 5)));
 }
 
-/// A range that is bound has an end of its own, which a later offset keeps.
+/// A bound range ends at its own end, also after a later change of the offset.
 #[test]
 fn access_past_a_bound_range_is_a_fault() {
     let fill = Fill::new();

@@ -32,7 +32,7 @@ fn unpark() -> (Arc<Unpark>, Waker) {
     (Arc::clone(&wake), Waker::from(wake))
 }
 
-/// Polls only when woken: a future that is never woken hangs here.
+/// Polls only after a wake-up: a future that never wakes its task hangs here.
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     let (_, waker) = unpark();
     let mut future = pin!(future);
@@ -188,7 +188,7 @@ fn a_batch_can_be_awaited() {
     })
     .unwrap();
     assert_eq!(work.value(), 10);
-    // Held up by a command buffer before it, so that it is pending when it is polled first.
+    // The command buffer before it delays it, so that it is pending at the first poll.
     let gated = work.commands(4, true);
     gated.submit();
     let mut future = launch(4);

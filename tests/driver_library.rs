@@ -48,7 +48,7 @@ fn functions_are_found_by_name() {
         assert_eq!(output(&rig, &rig.gpu.pipeline(&function).unwrap()), [value; 4]);
     }
     let Err(GpuError::FunctionNotFound(why)) = library.function("third") else {
-        panic!("a function that is not there");
+        panic!("a missing function was found");
     };
     assert!(["third", "first", "second"].iter().all(|name| why.contains(name)), "{why}");
 }
@@ -58,7 +58,7 @@ fn compile_errors_have_a_position() {
     let rig = Rig::new();
     let source = "kernel void broken(device float *x) {\n    x[0] = missing;\n}\n";
     let Err(GpuError::LibraryCompilationFailed(diagnostics)) = rig.gpu.compile(source) else {
-        panic!("an undeclared identifier");
+        panic!("an undeclared identifier compiled");
     };
     for part in ["2:12", "error:", "missing"] {
         assert!(diagnostics.contains(part), "{part} is not in {diagnostics}");
@@ -142,7 +142,7 @@ fn a_function_that_cannot_be_made_is_not_called_missing() {
         kernel void scaled(device float *x) { x[0] = scale; }";
     let library = rig.gpu.compile(source).unwrap();
     let Err(GpuError::FunctionCreationFailed(why)) = library.function("scaled") else {
-        panic!("a constant without a value");
+        panic!("a function was made without a constant's value");
     };
     assert!(why.contains("scale"), "{why}");
     let missing = library.function_with("scalded", &ConstantValues::new());
@@ -265,7 +265,7 @@ fn invalid_library_data_is_refused() {
     let rig = Rig::new();
     let Err(GpuError::LibraryCompilationFailed(why)) = rig.gpu.library_from_data(b"not a library")
     else {
-        panic!("a text is no compiled library");
+        panic!("a text was accepted as a compiled library");
     };
     assert!(!why.is_empty());
     let file = std::env::temp_dir().join(format!("aruminium-{}.metallib", std::process::id()));
@@ -342,7 +342,9 @@ fn methods_missing_on_apples_metal_return_an_error() {
     let foreign = NSString::from("no library of soft Metal");
     // SAFETY: only its class is inspected; the text is retained for the wrapper.
     let library = unsafe { ShaderLib::from_raw(aruminium::ffi::retain(foreign.as_raw())) }.unwrap();
-    let Err(GpuError::Unsupported(why)) = library.diagnostics() else { panic!("it answers") };
+    let Err(GpuError::Unsupported(why)) = library.diagnostics() else {
+        panic!("an unknown selector returned a value")
+    };
     assert!(why.contains("soft Metal"), "{why}");
 }
 

@@ -1,5 +1,5 @@
-//! Many command buffers: from many threads, without a pool, with failures among them, and with
-//! everything dropped while they run. `ARUMINIUM_TEST_SCALE=small` makes the loops short.
+//! Many command buffers: from many threads, without a pool, with failures among them, and with all their objects
+//! dropped while they run. `ARUMINIUM_TEST_SCALE=small` makes the loops short.
 
 #![allow(clippy::undocumented_unsafe_blocks)] // What is bound outlives the work, or the work retains it.
 
@@ -178,7 +178,7 @@ fn a_failure_affects_only_its_command_buffer() {
     assert!(all_are(&buffer, good));
 }
 
-/// Everything that one piece of work involves.
+/// All objects of one piece of work.
 struct Work {
     gpu: Option<Gpu>,
     queue: Option<Queue>,
@@ -236,7 +236,7 @@ fn everything_may_be_dropped_in_any_order_while_work_runs() {
             order.into_iter().for_each(|part| work.drop_part(part));
         });
     }
-    // Work completes although nothing holds it.
+    // Work completes although all its objects were dropped.
     let done = target.read_completed_as(|x: &[u32]| x[0]).unwrap();
     assert_eq!(done, 120 * rounds);
 }

@@ -70,7 +70,7 @@ const MODES: [AddressMode; 6] = [
     AddressMode::ClampToBorderColor,
 ];
 
-/// The pixel of a row of `size` that an integer coordinate addresses; `None` beyond the edges.
+/// The index in a row of `size` pixels for an integer coordinate; `None` for the border.
 fn addressed(mode: AddressMode, at: i64, size: i64) -> Option<i64> {
     let mirrored = |at: i64| {
         // 0 1 2 2 1 0 0 1 2 …
@@ -177,7 +177,7 @@ fn each_side_has_its_own_address_mode() {
         const float3 steps[4] = {float3(0), float3(1, 0, 0), float3(0, 1, 0), float3(0, 0, 1)};
         out[i] = t.sample(s, float3(0.25f) + steps[i]).x;
     }";
-    // Repeated, the first; held, the last; mirrored, the last of the other image.
+    // Repeat: the first; clamp: the last; mirror: the last of the mirrored image.
     assert_eq!(floats(&rig, source, 4, &[&texture], &[&sampler]), [0.0, 0.0, 2.0, 4.0]);
 }
 
@@ -279,7 +279,7 @@ fn cubes_have_faces_and_no_seams() {
     assert_eq!(found, (0..4).map(edge).collect::<Vec<f32>>());
 }
 
-/// Which components a format has, and how near it comes to numbers from 0 to 1.
+/// The components of a format, and its error for numbers from 0 to 1.
 const FLOAT_FORMATS: &[(PixelFormat, &str, f32)] = &[
     (PixelFormat::A8Unorm, "a", 0.5 / 255.0),
     (PixelFormat::R8Unorm, "r", 0.5 / 255.0),
@@ -366,7 +366,7 @@ fn every_float_format_is_written_and_read() {
     }
 }
 
-/// The integer formats, how many components they have, and the ends of what they hold.
+/// The integer formats, their numbers of components, and the ends of their ranges.
 const INTEGER_FORMATS: &[(PixelFormat, usize, i64, i64)] = &[
     (PixelFormat::R8Uint, 1, 0, 255),
     (PixelFormat::R8Sint, 1, -128, 127),

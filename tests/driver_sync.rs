@@ -1,5 +1,4 @@
-//! Fences, events, shared events and barriers: work runs in order because of them, and would not
-//! without them.
+//! Fences, events, shared events and barriers: with them work runs in order, and without them it does not.
 
 #![allow(clippy::undocumented_unsafe_blocks)] // Kernels stay in their buffers, which outlive the waits.
 
@@ -59,8 +58,8 @@ impl Two {
     }
 }
 
-/// The first queue is held up at a gate before it steps by 1 and signals; the second steps by 2, if it
-/// waits after that.
+/// The first queue waits at a gate, steps by 1 and signals; the second steps by 2, and optionally waits for the signal
+/// first.
 fn across_queues(event: &impl EventObject, waits: bool) -> u32 {
     let two = Two::new();
     let gate = two.rig.gpu.shared_event().unwrap();
@@ -75,7 +74,7 @@ fn across_queues(event: &impl EventObject, waits: bool) -> u32 {
     first.submit();
     second.submit();
     if !waits {
-        // Nothing holds the second one up: it completes while the first one waits at the gate.
+        // The second one does not wait: it completes while the first one waits at the gate.
         second.finish().unwrap();
         assert!(first.status() < Commands::STATUS_COMPLETED);
     }
@@ -402,7 +401,7 @@ fn cpu_and_gpu_alternate_by_a_shared_event() {
         commands.signal(&event, 2 * turn + 2);
         commands.submit();
         // The CPU's step comes between the GPU's: the command buffer is in flight, so that only the
-        // event says whose turn it is.
+        // event orders the accesses.
         assert!(two.buffer.try_write(|_| ()).is_err());
         let values = two.buffer.contents().cast::<u32>();
         for index in 0..two.buffer.size() / 4 {

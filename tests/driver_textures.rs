@@ -94,7 +94,7 @@ fn descriptors_return_the_values_that_were_set() {
     let texture = Rig::new().gpu.texture_with(&descriptor).unwrap();
     assert_eq!((texture.mip_levels(), texture.array_length()), (3, 2));
     assert_eq!((texture.usage(), texture.storage_mode()), (usage, StorageMode::Private));
-    // The three of them in one word, for which no wrapper has a getter.
+    // All three in one word, for which the wrapper has no getter.
     // SAFETY: the method is of this type.
     let options =
         || ResourceOptions(unsafe { aruminium::msg!(descriptor, [resourceOptions] -> usize) });
@@ -482,7 +482,7 @@ fn access_outside_a_texture_is_an_error() {
 
 /// 16 pixels take 16 times as much, for each format that has a size.
 #[test]
-#[cfg(not(target_vendor = "apple"))] // Apple's textures are laid out as Apple likes.
+#[cfg(not(target_vendor = "apple"))] // The layout of Apple's textures is private.
 fn sizes_of_pixels_are_right() {
     let rig = Rig::new();
     let formats = aruminium::enums::ENUMS.iter().find(|info| info.rust == "PixelFormat").unwrap();

@@ -29,7 +29,7 @@ const FILL: &str =
     to[i] = 7;
 }";
 
-// Methods as a user declares them who needs more than the crate has.
+// Methods that a user of the crate might add.
 metal_class! {
     trait MoreEncoder for Encoder;
     fn my_pipeline(pipeline: &Pipeline) = [setComputePipelineState:];
@@ -59,7 +59,7 @@ metal_class! {
     fn my_submit() = [commit];
 }
 
-/// A command buffer that stays in flight until it is let go.
+/// A command buffer that stays in flight until its gate is opened.
 struct Held {
     commands: Commands,
     gate: SharedEvent,
@@ -581,9 +581,9 @@ fn work_that_conflicts_with_an_open_view_is_not_submitted() {
     assert_eq!(
         (may(&copying.from), may(&copying.to)),
         (ALL, ALL),
-        "what was refused is not in flight"
+        "a refused command buffer is in flight"
     );
-    // A view that reads does not hinder a kernel that reads.
+    // A view that reads allows a kernel that reads.
     #[cfg(not(target_vendor = "apple"))] // Before macOS 26 pipelines do not say what they read.
     copying.from.read(|_| held.commands.try_submit()).unwrap();
     #[cfg(target_vendor = "apple")]
@@ -605,7 +605,7 @@ fn completion_handlers_may_view_memory() {
     assert_eq!(receiver.recv(), Ok((ALL, ALL)));
 }
 
-/// One thread launches while another looks: it never sees a launch half done.
+/// One thread launches while another views the buffer, which never contains half of a launch.
 #[test]
 fn no_view_sees_half_of_a_command_buffer() {
     const FILL: &str =
@@ -678,7 +678,7 @@ fn clones_may_be_submitted_at_the_same_time() {
     }
 }
 
-/// What a queue's residency sets hold is not used by the queue that gets the same address later.
+/// Members of a queue's residency sets are not in use by a later queue at the same address.
 #[test]
 fn residency_sets_of_a_queue_are_released_with_it() {
     let rig = Rig::new();
@@ -752,7 +752,7 @@ fn a_reversed_range_is_refused() {
     }
 }
 
-/// Members of a residency set are never out of sight while others are added.
+/// Members of a residency set are tracked without interruption while others are added.
 #[test]
 fn a_residency_set_may_grow_during_a_submission() {
     let rig = Rig::new();

@@ -1,4 +1,4 @@
-//! The import rules of the source tree, in one table: which room may name which, checked by reading the sources.
+//! The import rules of the source tree, in one table: the rooms that each room may name, checked by reading the sources.
 //!
 //! Every path in every file is resolved to the module that it names: `use` trees, qualified paths in code and in
 //! macro bodies, `super` and `self`, names that a `use` renames, and names that a module re-exports. Test
@@ -84,7 +84,7 @@ const RING: &[&str] = &[
 struct Door {
     file: &'static str,
     rooms: &'static [&'static str],
-    /// Whether what the file exports counts as its own. Otherwise who uses it through here names its room.
+    /// Whether the file's re-exports count as its own items. Otherwise a use of them names the room that they come from.
     exports: bool,
 }
 
@@ -318,7 +318,7 @@ fn use_tree(
     }
 }
 
-/// What a file mentions, and what its `use`s bind, by module.
+/// The paths that a file mentions, and the names that its `use`s bind, by module.
 #[derive(Default)]
 struct Names {
     mentions: Vec<Mention>,
@@ -373,7 +373,7 @@ fn scan(file: &File, names: &mut Names) {
             }
             "use" => {
                 at += 1;
-                // `impl Trait + use<'a>` is no import.
+                // `impl Trait + use<'a>` is not an import.
                 if word(at) == "<" {
                     continue;
                 }
@@ -386,7 +386,7 @@ fn scan(file: &File, names: &mut Names) {
                     names.mentions.push(Mention { line, scope: scope.clone(), path });
                 }
             }
-            // The name of a field or method is no path.
+            // The name of a field or method is not a path.
             text if text.starts_with(|c: char| c.is_alphabetic() || c == '_')
                 && word(at + 1) == "::"
                 && (at == 0 || !matches!(word(at - 1), "." | "::")) =>
@@ -410,7 +410,7 @@ fn scan(file: &File, names: &mut Names) {
     }
 }
 
-/// The crate: its modules, and what they bind.
+/// The crate: its modules, and the names that they bind.
 struct Crate<'a> {
     modules: HashMap<Module, &'a File>,
     names: &'a Names,
@@ -420,7 +420,7 @@ struct Crate<'a> {
 }
 
 impl Crate<'_> {
-    /// The module that a path names, or that the item belongs to which it names.
+    /// The module that a path names, or the module of the item that it names.
     fn resolve(&self, scope: &Module, path: &[String], budget: usize) -> Option<Module> {
         let (first, rest) = path.split_first()?;
         match first.as_str() {
@@ -495,7 +495,7 @@ fn name(module: &Module) -> String {
     if module.is_empty() { "lib".to_owned() } else { module.join("::") }
 }
 
-/// What a crate does against the rules: file, line, and the rule that it breaks.
+/// The violations of the rules in a crate: file, line, and rule.
 fn violations(lib: &Path, rooms: &[(&str, &[&str])], doors: &[Door]) -> BTreeSet<String> {
     let root = lib.parent().unwrap().parent().unwrap();
     let mut files = Vec::new();

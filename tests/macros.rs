@@ -70,15 +70,15 @@ metal_class! {
 }
 
 metal_class! {
-    /// Methods that the class's author left out.
+    /// More methods for the class.
     trait ProbeExt for Probe;
     /// With documentation.
     fn answer_again() -> usize = [answer];
     unsafe fn half_unsafe(value: f64) -> f64 = [half:];
 }
 
-/// A probe of one's own: the tests count deaths, so only one at a time may have any. The guard comes
-/// first, to be dropped after the probe.
+/// An exclusive probe: tests count deallocations, so only one test at a time may have a probe. The guard comes first,
+/// so that it is dropped after the probe.
 fn probe() -> (MutexGuard<'static, ()>, Probe) {
     static ONE: Mutex<()> = Mutex::new(());
     let guard = ONE.lock().unwrap_or_else(|poison| poison.into_inner());
@@ -203,7 +203,7 @@ fn every_object_dies_once() {
 }
 
 impl Probe {
-    /// What `Object::into_raw` does, for a wrapper.
+    /// `Object::into_raw` for a wrapper.
     fn into_raw_for_test(self) -> aruminium::abi::Id {
         let kept = std::mem::ManuallyDrop::new(self);
         kept.as_raw()
@@ -237,7 +237,7 @@ fn a_wrapper_is_valid_after_an_init_method() {
             let ready = msg!(blank, [init] -> Object);
             drop(blank);
             assert_eq!(msg!(ready, [answer] -> usize), 42);
-            // A bare pointer is Objective-C's own affair.
+            // A bare pointer is not retained.
             let raw = msg!(probe_class(), [alloc] -> aruminium::abi::Id);
             drop(msg!(raw, [init] -> Object));
         }),
@@ -273,9 +273,9 @@ fn messages_of_one_off_calls() {
         let other: Object = msg!(probe, [itself] -> Object);
         assert_eq!(other.as_raw(), probe.as_raw());
         assert_eq!(msg!(probe_class(), [class] -> aruminium::abi::Class), probe_class());
-        msg!(probe, [answer]); // An answer may be left where it is.
+        msg!(probe, [answer]); // A result may be ignored.
 
-        // What the receiver and the arguments borrow from lives until the message returns.
+        // Temporaries of the receiver and the arguments live until the message returns.
         let new = || msg!(probe_class(), [new] -> Probe);
         assert!(!msg!(new(), [same: new().as_raw(), as: new().as_raw()] -> bool));
         assert_eq!(
@@ -363,7 +363,7 @@ impl ClassState for Tally {
 }
 
 metal_class! {
-    /// A class with something beside its pointer.
+    /// A class with a state beside its pointer.
     class Tallied: AruminiumProbe, state Tally;
     fn make() -> Tallied = class [new];
     fn answer() -> usize = [answer];

@@ -55,8 +55,8 @@ fn page() -> String {
     page
 }
 
-/// Writes a generated file if it is not as it should be, and returns whether it was. In CI, where nobody commits
-/// the file, that is an error.
+/// Writes a generated file if it is out of date, and returns whether it was up to date. In CI, where a written file
+/// would be lost, that is an error.
 fn write(file: &str, text: &str) -> bool {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     let found = fs::read_to_string(&path).unwrap_or_default();

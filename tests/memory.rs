@@ -70,7 +70,7 @@ fn views_wait_for_kernels_or_are_refused() {
     let buffer = rig.gpu.wrap(&block).unwrap();
     let commands = submitted(&rig, &kernel, &buffer, 0);
     let refused = block.try_view::<u32>().map(drop);
-    // On a fast machine the kernel may be done.
+    // On a fast machine the kernel may have completed.
     if let Err(error) = refused {
         assert!(matches!(error, MemError::Busy(_)) && error.to_string().contains("command buffer"));
     }
@@ -78,7 +78,7 @@ fn views_wait_for_kernels_or_are_refused() {
     commands.finish().unwrap();
     block.view_mut::<u32>().fill(5);
 
-    // A view holds off the submission.
+    // A view prevents the submission.
     let later = encoded(&rig, &kernel, &buffer, 0);
     let view = block.view::<u32>();
     let panic = catch_unwind(AssertUnwindSafe(|| later.submit())).unwrap_err();
@@ -185,7 +185,7 @@ fn a_command_buffer_that_was_never_submitted_keeps_its_frame() {
         assert!(error.contains("frame 0") && error.contains("never submitted"), "{error}");
     }
     drop(commands);
-    // Another buffer over the same memory is no command buffer.
+    // Another buffer over the same memory is not a use by a command buffer.
     let other = rig.gpu.wrap(frames.next().unwrap().block()).unwrap();
     other.read(|_| ());
     let commands = rig.queue.commands().unwrap();
@@ -286,7 +286,7 @@ fn limits_hold_and_make_room() {
     let (one, two) = (pool.take(4096).unwrap(), pool.take(4096).unwrap());
     assert!(pool.take(1).unwrap_err().to_string().contains("limit of 8192"));
     drop(one);
-    // Another class needs the room of the one that came back.
+    // Another class needs the memory of the returned buffer.
     let three = pool.take(1000).unwrap();
     assert_eq!(pool.stat().free, 0);
     drop((two, three));

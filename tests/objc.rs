@@ -84,7 +84,7 @@ fn the_door_opens() {
         ));
         assert!(!link::class_getClassMethod(root, selector!(alloc)).is_nil());
         assert!(link::class_getInstanceMethod(root, selector).is_nil());
-        // A missing method has an implementation too: one that says so when it is called.
+        // A missing method has an implementation too: one that reports it when called.
         assert!(link::class_getMethodImplementation(root, selector).is_some());
         #[cfg(target_arch = "x86_64")]
         assert!(link::class_getMethodImplementation_stret(root, selector).is_some());
@@ -150,7 +150,7 @@ fn blocks_drop_their_closure_with_the_last_copy() {
         }
     });
     assert_eq!(captured.load(Ordering::SeqCst), 800);
-    // An object like any other: an array keeps it.
+    // An object like any other: an array retains it.
     let id = Id::from_ptr(unsafe {
         std::mem::transmute::<BlockPtr, *mut std::ffi::c_void>(block.as_ptr())
     });
@@ -259,8 +259,8 @@ impl Drop for Bomb {
     }
 }
 
-/// What a block runs for a C caller may panic, and so may the drops of what it carries and of what it
-/// panics with: the process goes on.
+/// The closure of a block may panic, and so may the drops of its captures and of the panic's payload: the process
+/// continues.
 #[test]
 fn panics_end_at_the_block() {
     let _alone = alone();
@@ -301,7 +301,7 @@ fn panics_end_at_the_handler() {
     }
 }
 
-/// What owns the next, and that the next, goes on a small stack.
+/// A long chain of owners is released on a small stack.
 #[test]
 fn long_chains_of_owners_are_released() {
     let _alone = alone();
@@ -336,7 +336,7 @@ struct Shared(Object);
 unsafe impl Send for Shared {}
 unsafe impl Sync for Shared {}
 
-/// Many threads retain, release, autorelease and send; every object dies exactly once.
+/// Many threads retain, release, autorelease and send; every object is deallocated exactly once.
 #[test]
 fn threads_share_objects() {
     let _alone = alone();
@@ -368,7 +368,7 @@ fn threads_share_objects() {
     assert_eq!(deaths() - before, 32);
 }
 
-/// Failures leak nothing, also where no pool is drained.
+/// Failures do not leak, also if no pool is drained.
 #[test]
 #[cfg(target_os = "linux")]
 fn failures_without_a_pool_stay_flat() {
@@ -394,7 +394,7 @@ fn failures_without_a_pool_stay_flat() {
 
 static SHARED: std::sync::OnceLock<Shared> = std::sync::OnceLock::new();
 
-/// Answers an object that it keeps, without a retain or a push: what a plain getter does.
+/// Returns an object that the receiver owns, without a retain or a push, like a plain getter.
 extern "C" fn shared(_: Id, _: Sel) -> Id {
     SHARED.get().map_or(Id::NIL, |object| object.0.as_raw())
 }
@@ -426,7 +426,7 @@ fn a_getter_does_not_claim_an_object_that_another_call_autoreleased() {
         let holder = msg!(holder, [new] -> Object);
         drop(msg!(holder, [shared] -> Object));
         drop(first);
-        // Only the pool keeps it now.
+        // Only the pool owns it now.
         assert_eq!((deaths() - before, me.answer()), (0, 42));
     });
     assert_eq!(deaths() - before, 1);

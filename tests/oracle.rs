@@ -40,7 +40,7 @@ fn facts() -> Facts {
     facts
 }
 
-/// The owner and all that it adopts.
+/// The owner and the protocols that it adopts.
 fn owners(owner: &'static str) -> Vec<&'static str> {
     let mut owners = vec![owner];
     let mut next = 0;
@@ -53,7 +53,7 @@ fn owners(owner: &'static str) -> Vec<&'static str> {
     owners
 }
 
-/// What is wrong with a declaration, if anything.
+/// The error of a declaration, if it has one.
 fn mismatch(facts: &Facts, class: &ClassInfo, method: &MethodInfo) -> Option<String> {
     let level = match method.level {
         Level::Instance => "instance",
@@ -209,7 +209,7 @@ fn every_declared_value_is_as_apple_declares_it() {
     assert!(seen > 200, "{seen}");
 }
 
-/// What is wrong with the methods of a class as it is at run time, and how many there are.
+/// The errors of a class's methods at run time, and the number of methods.
 fn differences(class: &ClassInfo, found: Class) -> (Vec<String>, usize) {
     let mut wrong = Vec::new();
     for method in class.methods {
@@ -227,8 +227,8 @@ fn differences(class: &ClassInfo, found: Class) -> (Vec<String>, usize) {
     (wrong, class.methods.len())
 }
 
-/// The declared methods as the runtime has them: of classes that have a name, and of the classes of live
-/// objects, whose names are private to Metal.
+/// The declared methods exist at run time: in classes that have a name, and in the classes of live objects, whose names
+/// are private to Metal.
 #[test]
 fn every_declared_method_is_found_at_run_time() -> Result<(), aruminium::GpuError> {
     use aruminium::{
@@ -276,7 +276,7 @@ fn every_declared_method_is_found_at_run_time() -> Result<(), aruminium::GpuErro
             }
         };
         if found.is_nil() {
-            // Only systems before macOS 15 lack a class: that of residency sets. Nothing draws on soft Metal.
+            // Systems before macOS 15 lack the class of residency sets. Soft Metal has no rendering.
             assert!(
                 class.objc == "MTLRenderPipelineState"
                     || class.objc.starts_with("MTLResidencySet") && resident.is_err(),

@@ -4,7 +4,7 @@ use std::process::{Command, Output};
 
 const CHILD: &str = "ARUMINIUM_TEST_CHILD";
 
-/// Whether this process is one that [`run_child`] started.
+/// Whether [`run_child`] started this process.
 pub(crate) fn is_child() -> bool {
     std::env::var_os(CHILD).is_some()
 }

@@ -1,4 +1,4 @@
-//! What the driver's tests begin with: a GPU, a queue, and kernels from source text.
+//! The set-up of the driver's tests: a GPU, a queue, and kernels from source text.
 
 use aruminium::{Encoder, Gpu, GpuError, Pipeline, Queue, autorelease_pool};
 
@@ -23,7 +23,7 @@ impl Rig {
         self.gpu.pipeline(&function).unwrap()
     }
 
-    /// Runs what the closure records, in a command buffer of its own.
+    /// Runs the commands that a closure records, in a command buffer of its own.
     #[allow(dead_code)] // Some tests keep command buffers in flight instead.
     pub(crate) fn run(&self, record: impl FnOnce(&Encoder)) -> Result<(), GpuError> {
         autorelease_pool(|| {

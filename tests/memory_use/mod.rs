@@ -1,4 +1,4 @@
-//! Tests that measure their process run in one of their own: beside other tests it would grow for other reasons.
+//! Tests that measure the memory of their process run in a process of their own, without other tests.
 
 use crate::child::in_child;
 

@@ -11,7 +11,7 @@ use std::ffi::{CString, c_void};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// How many objects of the class have died.
+/// The number of objects of the class that were deallocated.
 pub(crate) static DEALLOCATED: AtomicUsize = AtomicUsize::new(0);
 
 /// One method of a class to be made: its selector, its encoding, its function.

@@ -1,4 +1,4 @@
-//! Finds the source of unimem, which cargo fetches, and writes its tests down with another `use` line.
+//! Finds the source of unimem, which cargo fetches, and copies its tests with another `use` line.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,7 +17,7 @@ fn main() {
     fs::write(out, tests).unwrap();
 }
 
-/// Where cargo has put the package.
+/// The folder of the package.
 fn source() -> PathBuf {
     let manifest = Path::new(&env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("Cargo.toml");
     let cargo = |arguments: &[&str]| {
@@ -32,7 +32,7 @@ fn source() -> PathBuf {
     };
     cargo(&["fetch", "--locked"]);
     let metadata = cargo(&["metadata", "--locked", "--format-version=1"]);
-    // Of all that JSON one key is of interest, and its values need no escapes.
+    // Only one key of this JSON is needed, and its values have no escapes.
     let manifests = metadata.split("\"manifest_path\":\"").skip(1);
     let folders = manifests.filter_map(|rest| Path::new(rest.split('"').next()?).parent());
     let is_unimem = |folder: &&Path| {

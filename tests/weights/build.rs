@@ -16,14 +16,14 @@ fn main() {
         .include(ggml.join("src"))
         .std("c11")
         .define("_GNU_SOURCE", None)
-        // Each operation is rounded, as the file says it.
+        // Without contraction: each operation is rounded.
         .flag("-ffp-contract=off")
         .warnings(false)
         .opt_level(1)
         .compile("ggml_blocks");
 }
 
-/// Where cargo has put the package with the sources.
+/// The folder of the package with the sources.
 fn source() -> PathBuf {
     let manifest = Path::new(&env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("Cargo.toml");
     let cargo = |arguments: &[&str]| {
@@ -38,7 +38,7 @@ fn source() -> PathBuf {
     };
     cargo(&["fetch", "--locked"]);
     let metadata = cargo(&["metadata", "--locked", "--format-version=1"]);
-    // Of all that JSON one key is of interest, and its values need no escapes.
+    // Only one key of this JSON is needed, and its values have no escapes.
     let manifests = metadata.split("\"manifest_path\":\"").skip(1);
     let mut folders = manifests.filter_map(|rest| Path::new(rest.split('"').next()?).parent());
     let found = folders.find(|folder| folder.join("llama.cpp/ggml/src/ggml-quants.c").exists());

@@ -41,6 +41,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 #[cfg(not(target_vendor = "apple"))]
 fn main() {
     eprintln!(
-        "the Neural Engine is Apple's: check this program with `--target aarch64-apple-darwin`"
+        "only Apple's systems have a Neural Engine: check this program with `--target aarch64-apple-darwin`"
     );
 }

@@ -3,7 +3,7 @@
 use aruminium::ConstantValues;
 
 /// Values for all function constants of a source: `false` and 1, by name. The packages' programs pass
-/// what fits a launch; any value will do to compile.
+/// values for each launch; to compile, any value is enough.
 pub fn values(source: &str) -> ConstantValues {
     let values = ConstantValues::new();
     for (ty, name) in declared(source) {

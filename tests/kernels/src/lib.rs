@@ -1,4 +1,4 @@
-//! Kernels that others wrote, read from the packages that publish them.
+//! Kernels of other projects, read from the packages that publish them.
 
 pub mod blocks;
 pub mod constants;

@@ -1,4 +1,4 @@
-//! `kernels FILE` writes the page of what compiles; `kernels --sources FOLDER` the sources, whole.
+//! `kernels FILE` writes the page that lists what compiles; `kernels --sources FOLDER` writes the sources.
 
 use kernels::packages::{PACKAGES, Registry};
 use std::path::Path;
@@ -17,7 +17,7 @@ fn main() -> io::Result<()> {
     }
 }
 
-/// Writes each source with what it includes in it, for tools that read files.
+/// Writes each source with its includes expanded, for tools that read files.
 fn write_sources(folder: &Path) -> io::Result<()> {
     let registry = Registry::open(kernels::MANIFEST)?;
     for package in PACKAGES {

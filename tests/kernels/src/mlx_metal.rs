@@ -1,5 +1,5 @@
 //! MLX's kernels as the Python package `mlx-metal` has them: headers of templates, and a compiled library whose
-//! function table has the names. A name says which template it is an instance of, and its arguments.
+//! function table has the names. A name identifies a template and its arguments.
 //!
 //! `tests/kernels/fetch-mlx-metal` fetches the package to `target/mlx-metal`, or `MLX_METAL` says where it is.
 
@@ -11,9 +11,9 @@ use std::{env, fs, io};
 /// A group of kernels: its headers, and how its names are written as instances of templates.
 #[derive(Debug)]
 pub struct Family {
-    /// For messages.
+    /// The name in messages.
     pub name: &'static str,
-    /// What its source includes after the common headers, in the folder of kernels.
+    /// The headers that its source includes after the common ones, in the folder of kernels.
     pub headers: &'static [&'static str],
     /// `template<arguments>` for a name of the family; `None` for another name.
     instance: fn(&str) -> Option<String>,

@@ -1,4 +1,4 @@
-//! Numbers as kernels read and write them, and how near to a reference they must be.
+//! Numbers in the types of kernels, and comparison with references.
 
 use aruminium::fp16::{bf16_to_f32, f32_to_bf16, f32_to_fp16, fp16_to_f32};
 
@@ -58,7 +58,7 @@ impl Number {
         }
     }
 
-    /// What the type makes of a value: the nearest one that it has.
+    /// The nearest value that the type can represent.
     pub fn rounded(self, value: f64) -> f64 {
         self.decode(&self.encode(&[value]))[0]
     }
@@ -93,7 +93,7 @@ impl Number {
         bytes.chunks(self.size()).map(one).collect()
     }
 
-    /// So many different values that the type has, between -2 and 2; integers from 0 to 7.
+    /// `n` different values of the type, between -2 and 2; integers from 0 to 7.
     pub fn some(self, seed: u64, count: usize) -> Vec<f64> {
         let numbers = noise(seed).take(count);
         numbers
@@ -105,7 +105,7 @@ impl Number {
     }
 }
 
-/// Numbers without an end that look random (an LCG's upper bits).
+/// An endless sequence of pseudo-random numbers (an LCG's upper bits).
 pub fn noise(seed: u64) -> impl Iterator<Item = u64> {
     let next = |state: &u64| {
         Some(state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407))
@@ -116,13 +116,13 @@ pub fn noise(seed: u64) -> impl Iterator<Item = u64> {
 /// Checks that numbers are within `tolerance` of others, times their own size where that is above 1.
 ///
 /// # Panics
-/// When one is not, with the first that is not and the number of all.
+/// If one is not, with the first such number and their count.
 #[track_caller]
 pub fn near(what: &str, found: &[f64], expected: &[f64], tolerance: f64) {
     assert_eq!(found.len(), expected.len(), "{what}: the number of elements");
     let wrong = |(_, (found, expected)): &(usize, (&f64, &f64))| {
         let same = found == expected || found.is_nan() && expected.is_nan();
-        // Of a NaN nothing is near.
+        // A NaN is near no number.
         let distance = (**found - **expected).abs();
         !same && (distance.is_nan() || distance > tolerance * expected.abs().max(1.0))
     };

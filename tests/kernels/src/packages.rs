@@ -1,4 +1,4 @@
-//! The packages whose kernels are compiled, and their Metal sources as their own programs put them together.
+//! The packages whose kernels are compiled, and their Metal sources in the form that their own programs compile.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use std::{fs, io};
 pub struct Package {
     /// Its name in `Cargo.toml`.
     pub name: &'static str,
-    /// What its program defines for every source.
+    /// The macros that its program defines for every source.
     pub macros: &'static [(&'static str, &'static str)],
 }
 
@@ -22,7 +22,7 @@ pub const PACKAGES: &[Package] = &[
     Package { name: "whisper-rs-sys", macros: &[("GGML_METAL_HAS_BF16", "1")] },
 ];
 
-/// One Metal source with what it includes in it.
+/// One Metal source with its includes expanded.
 #[derive(Debug)]
 pub struct Source {
     /// The file's path in its package.
@@ -31,7 +31,7 @@ pub struct Source {
     pub text: String,
 }
 
-/// Where cargo keeps the sources of the packages.
+/// The folders with the sources of the packages.
 #[derive(Debug)]
 pub struct Registry {
     /// The folders of all packages that this manifest's graph has.
@@ -44,7 +44,7 @@ impl Registry {
         cargo(&["fetch", "--locked", "--manifest-path", manifest])?;
         let answer =
             cargo(&["metadata", "--locked", "--format-version=1", "--manifest-path", manifest])?;
-        // Of all that JSON one key is of interest, and its values need no escapes.
+        // Only one key of this JSON is needed, and its values have no escapes.
         let folders = answer
             .split("\"manifest_path\":\"")
             .skip(1)
@@ -68,7 +68,7 @@ impl Registry {
         found.ok_or_else(|| io::Error::other(format!("cargo names no folder of {}", package.name)))
     }
 
-    /// The sources of a package that its programs compile: all that no other source includes.
+    /// The sources of a package that its programs compile: those that no other source includes.
     pub fn sources(&self, package: &Package) -> io::Result<Vec<Source>> {
         let (root, _) = self.folder(package)?;
         let mut paths = Vec::new();

@@ -1,4 +1,4 @@
-//! Products of matrices whose rows are quantised or plain, and how near a kernel must come.
+//! Products of matrices whose rows are quantised or plain, and comparison with their tolerance.
 
 use crate::blocks::Format;
 use crate::numbers::{Number, near};
@@ -6,23 +6,23 @@ use crate::numbers::{Number, near};
 /// Rows of a matrix.
 #[derive(Clone, Debug)]
 pub struct Rows {
-    /// As a kernel reads them.
+    /// The bytes that a kernel reads.
     pub bytes: Vec<u8>,
-    /// What they mean.
+    /// Their values.
     pub weights: Vec<f64>,
     /// Bytes of one.
     pub row: usize,
 }
 
 impl Rows {
-    /// So many rows of any blocks.
+    /// `n` rows of random blocks.
     pub fn some(format: &Format, seed: u64, rows: usize, elements: usize) -> Self {
         let bytes = format.some(seed, rows * elements / format.weights);
         let weights = format.weights(&bytes);
         Self { bytes, weights, row: elements / format.weights * format.bytes }
     }
 
-    /// So many rows of plain numbers.
+    /// `n` rows of plain numbers.
     pub fn plain(number: Number, seed: u64, rows: usize, elements: usize) -> Self {
         let weights = number.some(seed, rows * elements);
         Self { bytes: number.encode(&weights), weights, row: elements * number.size() }
@@ -55,7 +55,7 @@ pub fn near_products(
     near(what, &in_units(found), &in_units(&products(weights, inputs, elements)), tolerance);
 }
 
-/// Values as a type keeps them.
+/// Values rounded to a type.
 pub fn narrowed(number: Number, values: &[f64]) -> Vec<f64> {
     values.iter().map(|&value| number.rounded(value)).collect()
 }

@@ -1,4 +1,4 @@
-//! What kernels of neural networks compute, as formulas in `f64`.
+//! The formulas of neural networks' kernels, in `f64`.
 
 use crate::products::products;
 
@@ -26,7 +26,7 @@ pub fn softmax(row: &[f64]) -> Vec<f64> {
     powers.iter().map(|power| power / sum).collect()
 }
 
-/// What an RMS norm multiplies a row with.
+/// The factor of a row in an RMS norm.
 pub fn rms_scale(row: &[f64], epsilon: f64) -> f64 {
     let mean = row.iter().map(|x| x * x).sum::<f64>() / row.len() as f64;
     1.0 / (mean + epsilon).sqrt()
@@ -54,13 +54,13 @@ pub fn transposed(matrix: &[f64], columns: usize) -> Vec<f64> {
     (0..matrix.len()).map(|at| matrix[at % rows * columns + at / rows]).collect()
 }
 
-/// A pair turned by an angle.
+/// A pair rotated by an angle.
 pub fn turned((x, y): (f64, f64), angle: f64) -> (f64, f64) {
     let (sin, cos) = angle.sin_cos();
     (x * cos - y * sin, x * sin + y * cos)
 }
 
-/// The places of the largest, largest first; of equals the one that comes first.
+/// The indices of the largest values, in descending order; equal values by index.
 pub fn largest(row: &[f64], count: usize) -> Vec<usize> {
     let mut places: Vec<usize> = (0..row.len()).collect();
     places.sort_by(|&a, &b| row[b].total_cmp(&row[a]).then(a.cmp(&b)));
@@ -68,7 +68,7 @@ pub fn largest(row: &[f64], count: usize) -> Vec<usize> {
     places
 }
 
-/// So many values in an order that looks random, no two of them equal.
+/// `n` different values in a pseudo-random order.
 pub fn different(seed: u64, count: usize) -> Vec<f64> {
     let order = crate::numbers::noise(seed).take(count).collect::<Vec<_>>();
     let mut places: Vec<usize> = (0..count).collect();
@@ -76,7 +76,7 @@ pub fn different(seed: u64, count: usize) -> Vec<f64> {
     places.into_iter().map(|at| at as f64 / count as f64 * 8.0 - 4.0).collect()
 }
 
-/// What a query gets of values: they are weighted by the softmax of the scores. `mask` of the number of a key
+/// The output of a query: values weighted by the softmax of the scores. `mask` of the number of a key
 /// is added to its score; minus infinity hides the key.
 pub fn attention(
     query: &[f64],

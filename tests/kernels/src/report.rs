@@ -1,4 +1,4 @@
-//! The page that says what compiles: `specs/coverage.md`.
+//! The page that lists what compiles: `specs/coverage.md`.
 
 use crate::packages::{PACKAGES, Registry};
 use crate::ran;
@@ -9,7 +9,7 @@ use std::fmt::Write;
 use std::io;
 use std::time::Duration;
 
-/// Compiles all that the packages have, and writes down what became of it.
+/// Compiles all sources of the packages, and reports the results.
 pub fn report(gpu: &Gpu) -> io::Result<String> {
     let registry = Registry::open(crate::MANIFEST)?;
     let mut surveys = Vec::new();
@@ -140,7 +140,7 @@ fn base(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-/// The beginning of a text, so that it neither ends nor bursts a cell of a table.
+/// The beginning of a text, escaped and cut for a cell of a table.
 fn cell(text: &str) -> String {
     const MOST: usize = 120;
     let mut short: String = text.chars().take(MOST).collect();

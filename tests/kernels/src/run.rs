@@ -1,4 +1,4 @@
-//! Running a kernel of a package: its source, its arguments in order, and what it wrote.
+//! Runs a kernel of a package: its source, its arguments in order, and its results.
 
 use crate::numbers::Number;
 use crate::packages::{PACKAGES, Registry, Source};
@@ -16,7 +16,7 @@ pub fn lined(threads: usize) -> (Size, Size) {
     ((threads.div_ceil(64), 1, 1), (64, 1, 1))
 }
 
-/// The sources of packages that were requested: asking Cargo and reading them takes a while.
+/// A cache of the packages' sources, since finding and reading them takes time.
 static SOURCES: Mutex<Option<HashMap<&str, Vec<Source>>>> = Mutex::new(None);
 
 /// One source of a package, compiled.
@@ -65,10 +65,10 @@ impl Kernels {
         self.library.function_names()
     }
 
-    /// The number that the source defines a macro as.
+    /// The number that a macro of the source expands to.
     ///
     /// # Panics
-    /// When it does not.
+    /// If there is no such macro.
     pub fn defined(&self, name: &str) -> usize {
         let lines = self.text.lines().filter_map(|line| line.trim().strip_prefix("#define "));
         let value = |line: &str| line.trim().strip_prefix(name)?.trim().parse().ok();
@@ -88,7 +88,7 @@ impl Kernels {
     }
 }
 
-/// A launch that is being put together. Arguments without an index take the next one.
+/// A launch under construction. Arguments without an index take the next one.
 #[derive(Debug)]
 pub struct Launch<'a> {
     kernels: &'a Kernels,
@@ -99,7 +99,7 @@ pub struct Launch<'a> {
     memory: Vec<(usize, usize)>,
 }
 
-/// Bytes that no reference expects, so that what a kernel did not write shows.
+/// Bytes that no reference expects, so that missing writes are noticed.
 const POISON: u8 = 0xa5;
 
 impl Launch<'_> {
@@ -139,7 +139,7 @@ impl Launch<'_> {
         self.bytes(&vec![POISON; bytes])
     }
 
-    /// An earlier buffer once more, as the next one.
+    /// Binds an earlier buffer again, as the next one.
     ///
     /// # Panics
     /// When there is no buffer at that index.

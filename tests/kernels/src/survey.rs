@@ -1,11 +1,11 @@
-//! Which kernels of a source compile, how long that takes, and why the others do not.
+//! Compiles all kernels of a source: times, and the reasons of failures.
 
 use crate::constants;
 use crate::packages::{Package, Source};
 use aruminium::{CompileOptions, Gpu, GpuError, autorelease_pool};
 use std::time::{Duration, Instant};
 
-/// What became of one source.
+/// The results for one source.
 #[derive(Debug)]
 pub struct Surveyed {
     /// The file's path in its package.
@@ -14,7 +14,7 @@ pub struct Surveyed {
     pub library: Result<LibraryFound, Reason>,
 }
 
-/// What became of one library.
+/// The results for one library.
 #[derive(Debug)]
 pub struct LibraryFound {
     /// From the source's text to the library.
@@ -25,17 +25,17 @@ pub struct LibraryFound {
     pub failures: Vec<(String, Reason)>,
 }
 
-/// Why something does not compile: the first error of the report.
+/// The reason why something does not compile: the first error of the report.
 #[derive(Debug, Default)]
 pub struct Reason {
-    /// Its words, without its place, which is another in each file.
+    /// The message without its position, which differs from file to file.
     pub message: String,
     /// The line of the source that it shows.
     pub line: String,
 }
 
 impl LibraryFound {
-    /// The time of the pipeline in the middle, and of the slowest.
+    /// The times of the median and of the slowest pipeline.
     pub fn pipeline_times(&self) -> Option<(Duration, &(String, Duration))> {
         let mut times: Vec<Duration> = self.pipelines.iter().map(|(_, time)| *time).collect();
         Some((median(&mut times)?, self.pipelines.iter().max_by_key(|(_, time)| *time)?))
@@ -80,7 +80,7 @@ fn library(gpu: &Gpu, package: &Package, source: &Source) -> Result<LibraryFound
     Ok(found)
 }
 
-/// What a report says first, as [`Reason`] keeps it.
+/// The first error of a report.
 fn reason(error: GpuError) -> Reason {
     let said = error.to_string();
     let lines: Vec<&str> = said.lines().collect();

@@ -1,4 +1,4 @@
-//! candle's attention of one query at a time, and the rotation of positions.
+//! candle's attention of one query at a time, and rotary positions.
 //!
 //! Scores and sums are in `float`: one part in 10⁵, and a few of the type's epsilons where it is narrow. Rotations are made of three
 //! operations of the type itself on numbers up to 4.
@@ -13,7 +13,7 @@ const ROTATED: [(&str, Number); 3] =
 const TYPES: [(&str, Number); 3] =
     [("float", Number::F32), ("float16_t", Number::F16), ("bfloat16_t", Number::BF16)];
 
-/// Those that candle's program launches. The kernels for heads of 72 and 80 leave out what a SIMD-group does not divide.
+/// The sizes that candle's program launches. The kernels for heads of 72 and 80 ignore the values past a multiple of 32.
 const HEADS: [usize; 6] = [32, 64, 96, 128, 256, 512];
 
 /// Heads of the query, and of the keys and values.
@@ -43,12 +43,12 @@ impl Attention {
         1.0 / (self.head as f64).sqrt()
     }
 
-    /// Whether a head looks at a key: the first always, then some.
+    /// Whether a head sees a key: the first one always, and some others.
     fn seen(&self, head: usize, key: usize) -> bool {
         !self.masked || key == 0 || !(key + head).is_multiple_of(3)
     }
 
-    /// The output that a softmax of the scores weighs.
+    /// The output: values weighted by the softmax of the scores.
     fn expected(&self) -> Vec<f64> {
         let mut out = Vec::new();
         for head in 0..QUERIES {

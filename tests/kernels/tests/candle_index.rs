@@ -1,5 +1,5 @@
-//! candle's kernels that write where indices say: exact, since each place gets its numbers in one order, and is
-//! rounded to its type after each.
+//! candle's kernels that write by index: exact, since each element gets its numbers in a fixed order, and is rounded to
+//! its type after each.
 
 use kernels::numbers::{Number, near, noise};
 use kernels::run::{Kernels, lined};

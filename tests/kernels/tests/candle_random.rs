@@ -11,7 +11,7 @@ use kernels::structs::size;
 const TYPES: [(&str, Number); 3] =
     [("f32", Number::F32), ("f16", Number::F16), ("bf16", Number::BF16)];
 
-/// So many as a SIMD-group makes: two a thread.
+/// The numbers of one SIMD-group: two for each thread.
 const FEW: usize = 64;
 
 const SEED: u64 = 299_792_458;

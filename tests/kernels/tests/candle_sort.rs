@@ -1,6 +1,6 @@
 //! candle's sorts by merging, of blocks and of rows that take several blocks: exact, and all numbers differ, so that
-//! there is one order of their places. The 34 kernels that sort blocks without giving places are left out: they read
-//! places all the same, through a null pointer, which is reported; candle's program does not launch them.
+//! there is one order of their indices. The 34 kernels that sort blocks without returning indices are left out: they still
+//! read indices through a null pointer, which is a fault; candle's program does not launch them.
 
 use kernels::numbers::{Number, near};
 use kernels::run::Kernels;
@@ -33,7 +33,7 @@ fn shuffled(number: Number, count: usize, seed: usize) -> Vec<f64> {
     all.map(|value| value as f64).collect()
 }
 
-/// The places of a row's numbers in ascending order.
+/// The indices of a row's numbers in ascending order.
 fn order(row: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..row.len()).collect();
     order.sort_by(|&a, &b| row[a].total_cmp(&row[b]));

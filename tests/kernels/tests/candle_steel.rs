@@ -1,4 +1,4 @@
-//! candle's attention of many queries by tiles, all kernels that fit a GPU: plain, with a mask, and looking back only.
+//! candle's attention of many queries by tiles, all kernels that fit a GPU: plain, with a mask, and causal.
 //!
 //! Scores are products of matrices, sums in `float`; probabilities and values are rounded to the type: a few of its steps.
 
@@ -14,7 +14,7 @@ const BATCHES: usize = 2;
 const HEADS: usize = 4;
 const GROUPS: usize = 2;
 
-/// What a query may look at.
+/// The keys that a query may see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sight {
     All,

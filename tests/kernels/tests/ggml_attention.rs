@@ -19,7 +19,7 @@ fn kernels() -> &'static Kernels {
 const HEADS: usize = 4;
 const GROUPS: usize = 2;
 
-/// What a launch does on top.
+/// The options of a launch.
 #[derive(Clone, Copy, Debug)]
 struct Options {
     queries: usize,
@@ -28,7 +28,7 @@ struct Options {
     sinks: bool,
     /// The largest slope's exponent (ALiBi), 0 for none.
     bias: f32,
-    /// What scores are held to, smoothly; 0 for nothing.
+    /// The soft cap of scores; 0 for none.
     cap: f32,
 }
 

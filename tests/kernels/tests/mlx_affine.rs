@@ -34,7 +34,7 @@ struct Matrix {
 }
 
 impl Matrix {
-    /// So many weights up to about 4, with scales of a type.
+    /// `n` weights up to about 4, with scales of a type.
     fn some(seed: u64, count: usize, (bits, group): (u32, usize), scales: Number) -> Self {
         let numbers = noise(seed).take(count).map(|number| number as u32 % (1 << bits)).collect();
         let most = f64::from((1u32 << bits) - 1);

@@ -146,7 +146,7 @@ fn by_queries(outputs: &[f64], sizes: &Sizes) -> Vec<f64> {
     rows.flat_map(row).collect()
 }
 
-/// Runs a kernel of which each threadgroup takes every so-manieth 32 keys, and the one that adds up what they found.
+/// Runs a kernel whose threadgroups take blocks of 32 keys in turn, and the kernel that combines their results.
 fn in_parts<'a>(
     reduce: &Kernels,
     sizes: &Sizes,
@@ -171,7 +171,7 @@ fn in_parts<'a>(
 fn parts_of_keys() {
     let kernels = open("flash_attn_vec.metal");
     for head in [256, 512] {
-        // 32 keys are read at once: there is room for as many.
+        // 32 keys are read at once, so there is memory for a multiple of 32.
         for [heads, groups, queries, keys, room, parts] in [
             [2, 1, 1, 1, 32, 1],
             [4, 2, 1, 37, 64, 2],
@@ -354,7 +354,7 @@ fn tiles_of_masks() {
                             (column..(column + across).min(keys)).map(move |key| hides(query, key))
                         })
                         .collect();
-                    // What reaches past the last key is always looked at.
+                    // Tiles that extend past the last key are always computed.
                     if column + across > keys {
                         1
                     } else if all.iter().all(|hidden| *hidden) {

@@ -1,4 +1,4 @@
-//! mlx-native's convolutions along a sequence, their slopes and states, and resized images.
+//! mlx-native's convolutions along a sequence, their derivatives and states, and resized images.
 //!
 //! Tolerances: sums of a few products in `float` are good to 2e-6, an `exp` on top to 1e-5; narrow results are
 //! rounded once; states are copies, and exact.

@@ -21,7 +21,7 @@ fn same(kernel: &str, number: Number, found: &[u8], expected: &[f64]) {
     near(kernel, &number.decode(found), &narrowed(number, expected), 0.0);
 }
 
-/// So many numbers below a limit.
+/// `n` numbers below a limit.
 fn picks(seed: u64, count: usize, limit: usize) -> Vec<usize> {
     noise(seed).take(count).map(|bits| bits as usize % limit).collect()
 }

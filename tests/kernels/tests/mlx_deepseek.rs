@@ -58,7 +58,7 @@ fn activations_and_sums_of_experts() {
     near("deepseek_moe_weighted_reduce_f32", &U32.decode(&state), &[0.0], 0.0);
 }
 
-/// What divisions are kept from zero with.
+/// The number that is added to divisors, so that they are not zero.
 const LEAST: f64 = 1e-6;
 
 /// Rows, then columns of 4 by 4 divided by their sums, from a softmax of the rows on, twenty times.

@@ -1,4 +1,4 @@
-//! mlx-native's mixtures of experts: routing, lists of tokens, activations, sums of what experts say, and slopes.
+//! mlx-native's mixtures of experts: routing, lists of tokens, activations, sums of experts' outputs, and derivatives.
 //!
 //! Tolerances: `exp` and a sum of up to 256 parts in `float` keep a routing weight within 1e-5; sums of few products
 //! and activations too. Places are exact; the logits are all different.
@@ -27,7 +27,7 @@ fn routed(logits: &[f64], count: usize) -> (Vec<usize>, Vec<f64>) {
     (best, shares)
 }
 
-/// What a router writes besides: the last chosen expert, the first that was not, and their parts.
+/// Further outputs of a router: the last chosen expert, the first that was not chosen, and their shares.
 #[track_caller]
 fn witnessed(kernel: &str, logits: &[f64], count: usize, [scores, numbers, state]: [&[f64]; 3]) {
     let (order, parts) = (largest(logits, count + 1), softmax(logits));

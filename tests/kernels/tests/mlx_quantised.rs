@@ -72,7 +72,7 @@ fn matrix_times_vector() {
             let kernel = format!("kernel_mul_mv_{format}_f32{suffix}");
             run(format, &kernel, columns, ((rows.div_ceil(each), columns, 1), threads));
         }
-        // So many columns at once, as many as there are: the program cuts the others off.
+        // As many columns as the kernel computes at once.
         for (format, each) in [("q4_K", 2), ("q5_K", 2), ("q6_K", 4)] {
             for columns in 2..=5 {
                 let kernel = format!("kernel_mul_mv_{format}_f32_mN_r1_{columns}");

@@ -30,7 +30,7 @@ fn frequencies(dimensions: usize) -> Vec<f64> {
     (0..dimensions / 2).map(|pair| F32.rounded(frequency(pair, dimensions))).collect()
 }
 
-/// Turns pairs (first, second) of a row by angles.
+/// Rotates pairs (first, second) of a row by angles.
 fn turn(row: &mut [f64], pairs: impl Iterator<Item = (usize, usize, f64)>) {
     for (first, second, angle) in pairs {
         (row[first], row[second]) = turned((row[first], row[second]), angle);
@@ -69,7 +69,7 @@ fn neighbours() {
 #[test]
 fn halves() {
     let kernels = open("rope.metal");
-    // The whole head is turned, or only the first pairs.
+    // The whole head is rotated, or only the first pairs.
     for (places, heads, head, part) in
         [(1usize, 1usize, 4usize, 4usize), (5, 3, 64, 64), (4, 2, 80, 32)]
     {
@@ -107,7 +107,7 @@ fn halves() {
     }
 }
 
-/// The axis of a position that a sector of a head is turned by, for the modes of the package.
+/// The axis of a position by which a sector of a head is rotated, for the modes of the package.
 fn axis(mode: usize, sector: usize, sizes: [usize; 4]) -> usize {
     let end = |count: usize| sizes[..count].iter().sum::<usize>();
     match mode {
@@ -199,7 +199,7 @@ fn tails() {
             for inverse in [0usize, 1] {
                 let rows = batch * places * heads;
                 let mut input = read.some(1, rows * head);
-                // What is no number counts as 0.
+                // A NaN counts as 0.
                 input[0] = if head > part { f64::INFINITY } else { 0.0 };
                 let positions: Vec<f64> = (0..places).map(|at| (at * 11) as f64).collect();
                 let tables = frequencies(part);
@@ -287,7 +287,7 @@ fn norms_of_heads_with_rotation() {
             near(kernel, &BF16.decode(&out), &turned, tolerance(BF16, 500.0));
         }
     }
-    // One position, its cosines and sines made by the host; what is turned is in front.
+    // One position, whose cosines and sines the host computes; the rotated part comes first.
     let kernel = "fused_head_norm_rope_bf16";
     for (heads, head, part) in [(1usize, 64usize, 64usize), (5, 128, 96)] {
         let (input, weights) = (BF16.some(4, heads * head), BF16.some(5, head));

@@ -77,7 +77,7 @@ fn masked_softmaxes() {
         {
             let rows = heads * places;
             let input = F32.some(1, rows * elements);
-            // What a causal mask hides is minus infinity; the first element never is.
+            // Elements hidden by a causal mask are minus infinity; the first element is never hidden.
             let mask: Vec<f64> = BF16
                 .some(2, places * elements)
                 .iter()
@@ -178,7 +178,7 @@ fn largest_elements() {
         let best = largest(&input, 1)[0];
         near("argmax_f32", &U32.decode(&place), &[best as f64], 0.0);
         near("argmax_f32", &F32.decode(&value), &[F32.rounded(input[best])], 0.0);
-        // Of equals the first; of what is no number, none.
+        // The first of equal values; never a NaN.
         let [place, _] = launch(&vec![2.0; length]);
         near("argmax_f32 of equals", &U32.decode(&place), &[0.0], 0.0);
         let mut broken = input.clone();
@@ -232,7 +232,7 @@ fn samplers() {
             let expected = softmax(&heated);
             let found = times(&F32.decode(&parts), length);
             near("softmax_sample_f32", &found, &times(&expected, length), 2e-5);
-            // The first place where the parts up to it are as many as was drawn, give or take rounding.
+            // The first index up to which the shares sum to the drawn number, up to rounding.
             let at = U32.decode(&place)[0] as usize;
             let before: f64 = expected[..at].iter().sum();
             let drawn = f64::from(drawn);

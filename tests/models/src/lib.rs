@@ -129,7 +129,7 @@ fn two_may_clear() {
     });
 }
 
-/// Threads take and return cells of a grid, each so many times, and use them meanwhile.
+/// Threads take and return cells of a grid, each `times` times, and use them meanwhile.
 fn cells(cells: usize, threads: &'static [usize], preemptions: usize) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(preemptions);
@@ -170,7 +170,7 @@ fn a_cell_has_one_owner() {
 
 #[test]
 fn an_interrupted_pop_does_not_take_an_index_that_was_pushed_again() {
-    // One thread holds two cells at a time, so that what is below the top changes under the other.
+    // One thread holds two cells at a time, so that the nodes below the top change under the other.
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(4);
     model.check(|| {
@@ -250,7 +250,7 @@ fn a_buffer_returned_in_use_is_lent_after_its_last_use() {
                         pool.lock().unwrap().put(0, lent, idle);
                     }
                     let taken: Option<Lent> = pool.lock().unwrap().take(0, Lent::is_idle);
-                    // Lent once, and after the GPU's last use.
+                    // Lent once, after the GPU's last use.
                     taken.inspect(|lent| write(&lent.0.0, 2)).is_some()
                 })
             })

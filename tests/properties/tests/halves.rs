@@ -1,4 +1,4 @@
-//! The conversions agree with those of the crate `half`, which were written independently.
+//! The conversions agree with those of the crate `half`, an independent implementation.
 
 use aruminium::{
     bf16_to_f32, cast_bf16_f32, cast_f16_f32, cast_f32_bf16, cast_f32_f16, f32_to_bf16,

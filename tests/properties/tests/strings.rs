@@ -1,4 +1,4 @@
-//! Strings and errors survive the way through Foundation's classes.
+//! Strings and errors survive a round trip through Foundation's classes.
 
 use aruminium::foundation::{NSDictionary, NSError, NSString};
 use proptest::prelude::*;
@@ -16,7 +16,7 @@ proptest! {
         prop_assert!(string == NSString::from(text.as_str()));
     }
 
-    /// So does the text of an error, which passes through a dictionary.
+    /// The same for the text of an error, which is stored in a dictionary.
     #[test]
     fn errors_survive_a_round_trip(domain in "[A-Za-z]{1,20}", code in any::<i32>(), text in "\\PC{1,40}") {
         let info = NSDictionary::new(&[(&NSString::from("NSLocalizedDescription"), &NSString::from(text.as_str()))]);

@@ -1,1 +1,1 @@
-//! Only its tests matter.
+//! An empty library: the package has tests only.

@@ -1,4 +1,4 @@
-//! A ring under tokio: futures of an executor that the ring does not know.
+//! A ring under tokio, an executor that the ring does not depend on.
 
 use aruminium::Gpu;
 use aruminium::ring::{Envelope, Launch, Ring, RingError, is_available};
@@ -18,7 +18,7 @@ const COMPUTE: &str = "
         out.reply(reply);
     }";
 
-/// The life of an actor as the crate `ringkernel-metal` shows it: launch, activate, send an envelope, receive with a
+/// The usage example of the crate `ringkernel-metal`: launch, activate, send an envelope, receive with a
 /// time-out, terminate, shut down.
 #[tokio::test]
 async fn the_usage_of_ringkernel_metal() -> Result<(), Box<dyn Error>> {

@@ -1,8 +1,8 @@
-//! unimem's own tests, as they are but for the crate that they use.
+//! unimem's own tests, unchanged except for the crate that they use.
 
 #![allow(unused, clippy::all)] // They are not ours.
 
-/// What unimem's test of a handle asks of it. Here a handle is a file descriptor, but for Apple's systems.
+/// The method that unimem's test calls on a handle, which is a file descriptor except on Apple's systems.
 trait IsNull {
     fn is_null(&self) -> bool;
 }

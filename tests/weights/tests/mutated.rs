@@ -6,7 +6,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use weights_tests::Random;
 
-/// The system's allocator, with a count of the bytes in use and of the most there were.
+/// The system's allocator, with a count of the bytes in use and of their maximum.
 struct Counted;
 
 static USED: AtomicUsize = AtomicUsize::new(0);
@@ -64,7 +64,7 @@ fn mutate(random: &mut Random, file: &mut Vec<u8>) {
     }
 }
 
-/// Uses everything that a readable file shows.
+/// Uses all contents of a readable file.
 fn use_all(weights: &Weights) {
     for info in weights.tensors() {
         let bytes = weights.read(info.name()).expect("its bytes are in the file");
@@ -123,7 +123,7 @@ fn gguf() -> Vec<u8> {
     file
 }
 
-// One test: the count of bytes is the process's.
+// One test, because the count of bytes is global.
 #[test]
 fn mutated_files_are_read_or_refused() {
     let gguf = gguf();

@@ -1,4 +1,4 @@
-//! Files written here are read by others' packages, and the other way round.
+//! Files written here are read by other packages, and the other way round.
 
 use aruminium::infer::weights::{Entry, Gguf, Safetensors, Value};
 use aruminium::infer::{DType, Quant};
@@ -28,7 +28,7 @@ fn entries(tensors: &[(String, DType, Vec<usize>, Vec<u8>)]) -> Vec<Entry<'_>> {
 fn ggml_types() -> Vec<DType> {
     let plain = DType::PLAIN.iter().copied().filter(|dtype| dtype.ggml().is_some());
     // ggus 0.5 computes the sizes of IQ formats and of Q8_K from other structs than ggml's,
-    // and lacks what came after them.
+    // and lacks newer formats.
     let quants = Quant::ALL.iter().copied().filter(|quant| quant.id() < 15).map(DType::Quant);
     plain.chain(quants).collect()
 }

@@ -1,4 +1,4 @@
-//! The example `generate`: its logits are those of a transformer in `f64` with the same weights, for a prompt and for
+//! The example `generate`: its logits equal those of a transformer in `f64` with the same weights, for a prompt and for
 //! tokens by a replayed graph.
 
 #[allow(dead_code, reason = "the program's own part is not used")]
@@ -37,7 +37,7 @@ impl Reference<'_> {
         x.iter().zip(self.weight(name)).map(|(x, w)| x * scale * w).collect()
     }
 
-    /// Turns neighbours of each head.
+    /// Rotates neighbours of each head.
     fn rope(&self, x: &mut [f64], position: usize) {
         for head in x.chunks_mut(self.config.dim) {
             for pair in 0..self.config.rotated / 2 {

@@ -1,4 +1,4 @@
-//! Blocks of 256 weights that are looked up eight or four at a time, in tables that come with ggml.
+//! Blocks of 256 weights that are looked up eight or four at a time, in ggml's tables.
 
 use super::{Format, Scale, half, long, tables, word};
 
@@ -11,7 +11,7 @@ fn signs(bits: u32) -> u8 {
     tables::bytes("ksigns_iq2xs")[(bits & 127) as usize]
 }
 
-/// A part's weights: of each eight, the places in the table, what they are times, and their signs.
+/// A part's weights: for each eight of them, the indices in the table, the factor, and the signs.
 fn put(
     out: &mut Vec<f64>,
     table: &str,
@@ -34,7 +34,7 @@ pub(super) const IQ2_XXS: Format = Format {
     weights: WEIGHTS,
     bytes: 66,
     scale: Scale::Halves(&[0], 1.0 / 256.0),
-    // For each part four places, then four times seven bits of signs, and a scale.
+    // For each part four indices, then four times seven bits of signs, and a scale.
     decode: |block, out| {
         for part in 0..WEIGHTS / PART {
             let start = 2 + part * 8;
@@ -57,7 +57,7 @@ pub(super) const IQ2_XS: Format = Format {
     weights: WEIGHTS,
     bytes: 74,
     scale: Scale::Halves(&[0], 1.0 / 256.0),
-    // Words of nine bits of place and seven of signs; scales.
+    // Words of nine bits of index and seven of signs; scales.
     decode: |block, out| {
         for part in 0..WEIGHTS / PART {
             let scales = half_scales(block, 66 + part);
@@ -73,7 +73,7 @@ pub(super) const IQ2_S: Format = Format {
     weights: WEIGHTS,
     bytes: 82,
     scale: Scale::Halves(&[0], 1.0 / 256.0),
-    // Lower bits of places, signs, upper two bits of places, scales.
+    // Lower bits of indices, signs, upper two bits of indices, scales.
     decode: |block, out| {
         for part in 0..WEIGHTS / PART {
             let scales = half_scales(block, 74 + part);
@@ -92,7 +92,7 @@ pub(super) const IQ3_XXS: Format = Format {
     weights: WEIGHTS,
     bytes: 98,
     scale: Scale::Halves(&[0], 1.0 / 512.0),
-    // Places of four weights each; for each part signs and a scale.
+    // Indices of four weights each; for each part signs and a scale.
     decode: |block, out| {
         for part in 0..WEIGHTS / PART {
             let more = long(block, 66 + 4 * part);
@@ -108,7 +108,7 @@ pub(super) const IQ3_S: Format = Format {
     weights: WEIGHTS,
     bytes: 110,
     scale: Scale::Halves(&[0], 1.0 / 512.0),
-    // Lower bits of places, their ninth bits, signs, scales of four bits.
+    // Lower bits of indices, their ninth bits, signs, scales of four bits.
     decode: |block, out| {
         for part in 0..WEIGHTS / PART {
             let bits = block[106 + part / 2] >> (part % 2 * 4) & 15;
@@ -122,7 +122,7 @@ pub(super) const IQ3_S: Format = Format {
     },
 };
 
-/// Eight weights of -1, 0 and 1, moved by an eighth, times a scale.
+/// Eight weights of -1, 0 and 1, shifted by an eighth, times a scale.
 fn ternary(out: &mut Vec<f64>, place: usize, down: bool, scale: f64) {
     let moved = if down { -0.125 } else { 0.125 };
     let eight = &tables::bytes("iq1s_grid")[8 * place..][..8];
@@ -134,7 +134,7 @@ pub(super) const IQ1_S: Format = Format {
     weights: WEIGHTS,
     bytes: 50,
     scale: Scale::Halves(&[0], 1.0 / 16.0),
-    // Lower bits of places; for each part a word: upper three bits of places, three of the scale, one of direction.
+    // Lower bits of indices; for each part a word: upper three bits of indices, three of the scale, one of direction.
     decode: |block, out| {
         for part in 0..WEIGHTS / PART {
             let more = word(block, 34 + 2 * part);
@@ -153,7 +153,7 @@ pub(super) const IQ1_M: Format = Format {
     weights: WEIGHTS,
     bytes: 56,
     scale: Scale::Spread(48, 1.0 / 16.0),
-    // Lower bits of places; for each eight weights four bits, three of the place and a direction; words with four
+    // Lower bits of indices; for each eight weights four bits, three of the index and a direction; words with four
     // scales of three bits each, and a quarter of the half that is the scale of all.
     decode: |block, out| {
         let quarter = |k: usize| (word(block, 48 + 2 * k) >> 12) as u8;

@@ -1,4 +1,4 @@
-//! ggml's quantised blocks: what a block of bytes means, by the descriptions in ggml's own header.
+//! ggml's quantised blocks, decoded by the descriptions in ggml's own header.
 
 mod grids;
 mod kquants;
@@ -16,18 +16,18 @@ pub struct Format {
     pub weights: usize,
     /// Bytes of a block.
     pub bytes: usize,
-    /// Where the scale of a whole block is.
+    /// The position of the scale of a whole block.
     scale: Scale,
     /// Adds the weights of a block to a list.
     decode: fn(&[u8], &mut Vec<f64>),
 }
 
-/// The scale of a block, which is to be small in blocks that are made up.
+/// The scale of a block, which must be small in random blocks.
 #[derive(Clone, Copy, Debug)]
 enum Scale {
-    /// Halves at these places, and how large they may be.
+    /// Halves at these offsets, and their largest value.
     Halves(&'static [usize], f64),
-    /// A half in the upper four bits of each of four words of 16 bits, at this place.
+    /// A half in the upper four bits of each of four 16-bit words, at this offset.
     Spread(usize, f64),
     /// A byte, the exponent.
     Exponent,
@@ -67,7 +67,7 @@ impl Format {
         found.unwrap_or_else(|| panic!("no format {name}"))
     }
 
-    /// So many blocks of any bits, with weights of about one at most.
+    /// `n` blocks of random bits, with weights of about one at most.
     pub fn some(&self, seed: u64, blocks: usize) -> Vec<u8> {
         let mut all: Vec<u8> =
             noise(seed).map(|bits| bits as u8).take(blocks * self.bytes).collect();
@@ -105,17 +105,17 @@ impl Format {
     }
 }
 
-/// The half at a place.
+/// The half at an offset.
 fn half(block: &[u8], place: usize) -> f64 {
     Number::F16.decode(&block[place..place + 2])[0]
 }
 
-/// The word of 16 bits at a place.
+/// The 16-bit word at an offset.
 fn word(block: &[u8], place: usize) -> u16 {
     u16::from_le_bytes([block[place], block[place + 1]])
 }
 
-/// The word of 32 bits at a place.
+/// The 32-bit word at an offset.
 fn long(block: &[u8], place: usize) -> u32 {
     u32::from(word(block, place)) | u32::from(word(block, place + 2)) << 16
 }

@@ -9,7 +9,7 @@ fn nibble(quants: &[u8], k: usize) -> u8 {
     quants[k % 16] >> (k / 16 * 4) & 15
 }
 
-/// Puts the weights of a block out.
+/// Appends the weights of a block.
 fn all(out: &mut Vec<f64>, weight: impl Fn(usize) -> f64) {
     out.extend((0..WEIGHTS).map(weight));
 }

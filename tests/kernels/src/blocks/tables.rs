@@ -1,4 +1,4 @@
-//! The tables that ggml's formats look weights up in: a part of the formats, read from the package's source.
+//! The tables of ggml's formats, read from the package's source.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -8,7 +8,7 @@ use crate::packages::{PACKAGES, Registry};
 /// A table's bytes.
 ///
 /// # Panics
-/// When the package cannot be had, or has no table of that name.
+/// If the package cannot be fetched, or has no table of that name.
 pub(super) fn bytes(name: &str) -> &'static [u8] {
     static TABLES: OnceLock<HashMap<String, Vec<u8>>> = OnceLock::new();
     let tables = TABLES.get_or_init(|| {
