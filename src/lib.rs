@@ -53,6 +53,7 @@ mod test_random;
 mod test_scale;
 
 pub use abi::{MTLOrigin, MTLRegion, MTLSize, NSRange};
+pub use driver::argument::ArgumentEncoder;
 pub use driver::buffer::{Buffer, Plain};
 pub use driver::capture::Capture;
 pub use driver::command::{Commands, Queue};
@@ -74,8 +75,9 @@ pub use driver::shader::{Shader, ShaderLib};
 pub use driver::sync::{Event, EventObject, Fence, SharedEvent};
 pub use driver::texture::{Sampler, Texture};
 pub use driver::{
-    CLASSES, buffer, capture, command, descriptor, device, diagnostics, dispatch, encoder, enums,
-    error, ffi, foundation, future, heap, pipeline, reflection, shader, sync, texture, usage,
+    CLASSES, argument, buffer, capture, command, descriptor, device, diagnostics, dispatch,
+    encoder, enums, error, ffi, foundation, future, heap, pipeline, reflection, shader, sync,
+    texture, usage,
 };
 pub use fp16::{
     bf16_to_f32, cast_bf16_f32, cast_f16_f32, cast_f32_bf16, cast_f32_f16, f32_to_bf16,

@@ -5,8 +5,8 @@
 mod gpu;
 
 use aruminium::{
-    Batch, Buffer, Dispatch, DispatchType, Dispatcher, Encoder, GpuFuture, Pipeline, ResourceUsage,
-    autorelease_pool,
+    Batch, Buffer, Dispatch, DispatchType, Dispatcher, Encoder, GpuError, GpuFuture, Pipeline,
+    ResourceUsage, autorelease_pool,
 };
 use gpu::Rig;
 
@@ -356,4 +356,46 @@ fn every_method_reports_a_failure() {
     let buffer = rig.gpu.buffer(256).unwrap();
     unsafe { dispatch.batch(|batch| add_all(batch, &add, &buffer, 2)) }.unwrap();
     assert!(all_are(&buffer, 3.0));
+}
+
+/// Buffers that a kernel finds in memory are checked as bound ones are, and have to be declared.
+#[test]
+fn a_kernel_follows_pointers_in_memory() {
+    let rig = Rig::new();
+    let source = "struct Args { device const float *in [[id(1)]]; device float *out [[id(0)]]; };
+        kernel void k(constant Args &args [[buffer(2)]], uint i [[thread_position_in_grid]]) {
+            args.out[i] = args.in[i] * 2;
+        }";
+    let function = rig.gpu.compile(source).unwrap().function("k").unwrap();
+    assert!(function.argument_encoder(0).is_none());
+    let arguments = function.argument_encoder(2).unwrap();
+    let pipeline = rig.gpu.pipeline(&function).unwrap();
+    let args = rig.gpu.buffer(arguments.length()).unwrap();
+    let (input, output) = (numbers(&rig, 64), rig.gpu.buffer(256).unwrap());
+    output.set_label("results");
+    // SAFETY: no kernel uses the buffer yet.
+    unsafe { arguments.set_target(&args, 0) };
+    arguments.set_buffer(&input, 0, 1);
+    arguments.set_buffer(&output, 0, 0);
+    let run = |threads: usize, usage: ResourceUsage| {
+        rig.run(|encoder| {
+            encoder.bind(&pipeline);
+            encoder.bind_buffer(&args, 0, 2);
+            encoder.use_resource(&input, ResourceUsage::READ);
+            encoder.use_resource(&output, usage);
+            encoder.launch((threads, 1, 1), (32, 1, 1));
+        })
+    };
+    run(64, ResourceUsage::WRITE).unwrap();
+    assert!(is_scaled(&output, 2.0));
+    if cfg!(not(target_vendor = "apple")) {
+        let Err(GpuError::KernelFault(fault)) = run(64, ResourceUsage::READ) else {
+            panic!("the buffer was declared for reading")
+        };
+        assert_eq!((fault.argument.as_deref(), fault.write), (Some("results"), true));
+        let Err(GpuError::KernelFault(fault)) = run(96, ResourceUsage::WRITE) else {
+            panic!("the buffers have 64 elements")
+        };
+        assert_eq!((fault.offset, fault.size), (Some(256), Some(256)));
+    }
 }

@@ -12,6 +12,7 @@ use crate::objc::{ClassInfo, ObjcClass};
 /// assert_eq!(length.name, "len_utf16");
 /// ```
 pub const CLASSES: &[ClassInfo] = &[
+    argument::ArgumentEncoder::INFO,
     buffer::Buffer::INFO,
     capture::Capture::INFO,
     capture::CaptureDescriptor::INFO,

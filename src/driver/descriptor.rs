@@ -402,6 +402,8 @@ metal_class! {
     pub fn set_lod_min(lod: f32) = [setLodMinClamp:];
     /// Set the largest level of detail.
     pub fn set_lod_max(lod: f32) = [setLodMaxClamp:];
+    /// Set whether the sampler can be in an argument buffer.
+    pub fn set_support_argument_buffers(support: bool) = [setSupportArgumentBuffers:];
     /// Set the label, for tools and error messages.
     pub fn set_label(label: &str) = [setLabel:];
 }

@@ -1,5 +1,6 @@
 //! Compiled source text, and the functions in it.
 
+use super::argument::ArgumentEncoder;
 use super::descriptor::ConstantValues;
 use super::error::GpuError;
 use super::foundation::{NSArray, NSString};
@@ -116,6 +117,8 @@ metal_class! {
 
     /// The name of the function.
     pub fn name() -> String = [name];
+    /// An encoder for the struct at the index of a buffer; `None` if that is no argument buffer.
+    pub fn argument_encoder(index: usize) -> Option<ArgumentEncoder> = [newArgumentEncoderWithBufferIndex:];
 }
 
 // SAFETY: as for libraries.

@@ -5,7 +5,7 @@ use super::encoder::Subresource;
 use super::enums::{PixelFormat, StorageMode, TextureType, TextureUsage};
 use super::error::GpuError;
 use super::footprint::{InTexture, Located, view};
-use crate::abi::{MTLRegion, NSRange};
+use crate::abi::{MTLRegion, MTLResourceID, NSRange};
 use crate::metal_class;
 use crate::objc::ObjcClass;
 use crate::objc::tracking::ViewGuard;
@@ -70,6 +70,7 @@ metal_class! {
     pub fn mip_levels() -> usize = [mipmapLevelCount];
     /// How many textures an array has.
     pub fn array_length() -> usize = [arrayLength];
+    fn resource_id() -> MTLResourceID = [gpuResourceID];
     /// How the texture is used.
     pub fn usage() -> TextureUsage = [usage];
     /// Where the memory is.
@@ -280,9 +281,32 @@ metal_class! {
 
     /// The label, for tools and error messages.
     pub fn label() -> Option<String> = [label];
+    fn resource_id() -> MTLResourceID = [gpuResourceID];
 }
 
 // SAFETY: Apple documents sampler states as safe to use from any thread.
 unsafe impl Send for Sampler {}
 // SAFETY: as above.
 unsafe impl Sync for Sampler {}
+
+macro_rules! gpu_id {
+    ($($class:ident)+) => {$(
+        impl $class {
+            /// The number that stands for it in a buffer: the eight bytes of a member of a struct.
+            ///
+            /// ```
+            /// use aruminium::{Gpu, PixelFormat, SamplerDescriptor, TextureDescriptor};
+            /// let gpu = Gpu::open()?;
+            /// let texture = gpu.texture_with(&TextureDescriptor::new_2d(PixelFormat::R8Unorm, 4, 4))?;
+            /// let sampler = gpu.sampler(&SamplerDescriptor::new())?;
+            /// let members: [u64; 2] = [texture.gpu_id(), sampler.gpu_id()];
+            /// # Ok::<(), aruminium::GpuError>(())
+            /// ```
+            pub fn gpu_id(&self) -> u64 {
+                self.resource_id()._impl
+            }
+        }
+    )+};
+}
+
+gpu_id!(Texture Sampler);

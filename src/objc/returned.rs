@@ -430,7 +430,13 @@ returned! {
 }
 
 plain!((), i8, i16, i32, i64, isize, u8, u16, u32, u64, usize, f32, f64, crate::abi::Class);
-plain!(crate::abi::Sel, crate::abi::Protocol, MTLSize, crate::abi::MTLOrigin);
+plain!(
+    crate::abi::Sel,
+    crate::abi::Protocol,
+    MTLSize,
+    crate::abi::MTLOrigin,
+    crate::abi::MTLResourceID
+);
 plain!(crate::abi::MTLRegion, crate::abi::NSRange, *const std::ffi::c_char);
 plain!(*const std::ffi::c_void, *mut std::ffi::c_void, *const f32);
 
