@@ -51,6 +51,7 @@ metal_class! {
 metal_class! {
     trait MoreSet for ResidencySet;
     fn my_add(buffers: &[&Buffer]) = [addAllocations:count:];
+    fn my_remove(buffers: &[&Buffer]) = [removeAllocations:count:];
 }
 
 metal_class! {
@@ -780,4 +781,70 @@ fn a_residency_set_may_grow_during_a_submission() {
             assert_eq!(seen, NOTHING, "the set holds it");
         }
     });
+}
+
+#[test]
+fn what_left_a_residency_set_is_not_used_by_it() {
+    let rig = Rig::new();
+    let Ok(set) = rig.gpu.residency_set(&ResidencySetDescriptor::new()) else { return };
+    let pages = Pages::new(1);
+    let (one, other) = (rig.gpu.buffer(64).unwrap(), pages.wrap(&rig, 0, 1));
+    let used = || {
+        let held = Held::encode(&rig, |_| ());
+        held.commands.use_residency_set(&set);
+        held.commands.submit();
+        let used = [&one, &other].map(|buffer| may(buffer) == NOTHING);
+        held.finish();
+        assert_eq!((may(&one), may(&other)), (ALL, ALL));
+        used
+    };
+    set.my_add(&[&one, &other]);
+    set.commit();
+    assert_eq!(used(), [true, true]);
+    set.remove(&one);
+    assert_eq!(used(), [true, true], "before the commit it is in the set");
+    set.commit();
+    assert_eq!(used(), [false, true]);
+    // Removed and added again.
+    set.remove(&other);
+    set.add(&other);
+    set.commit();
+    assert_eq!(used(), [false, true]);
+    set.add(&one);
+    set.commit();
+    set.my_remove(&[]);
+    set.my_remove(&[&other]);
+    set.commit();
+    assert_eq!(used(), [true, false]);
+    set.add(&other);
+    set.clear();
+    set.add(&other);
+    set.commit();
+    assert_eq!(used(), [false, true]);
+    // Two buffers over the same memory.
+    let same = pages.wrap(&rig, 0, 1);
+    set.add(&same);
+    set.remove(&other);
+    set.commit();
+    assert_eq!(used(), [false, true]);
+    set.clear();
+    set.commit();
+    assert_eq!(used(), [false, false]);
+}
+
+#[test]
+fn a_queue_no_longer_uses_a_residency_set_that_was_removed() {
+    let rig = Rig::new();
+    let Ok(set) = rig.gpu.residency_set(&ResidencySetDescriptor::new()) else { return };
+    let buffer = rig.gpu.buffer(64).unwrap();
+    set.add(&buffer);
+    set.commit();
+    rig.queue.add_residency_set(&set);
+    let held = Held::submitted(&rig, |_| ());
+    assert_eq!(may(&buffer), NOTHING);
+    held.finish();
+    rig.queue.remove_residency_set(&set.clone());
+    let held = Held::submitted(&rig, |_| ());
+    assert_eq!(may(&buffer), ALL);
+    held.finish();
 }

@@ -9,7 +9,7 @@ use super::heap::ResidencySet;
 use super::sync::EventObject;
 use crate::abi::Id;
 use crate::metal_class;
-use crate::objc::tracking::{Moment, Passed, Tracker, keep_for_queue, release_queue};
+use crate::objc::tracking::{Moment, Passed, Tracker, change_queue, release_queue};
 use crate::objc::{Block, ClassState, Object, autorelease_pool};
 use std::cell::OnceCell;
 use std::sync::Arc;
@@ -115,9 +115,7 @@ impl ClassState for Resident {
 
     #[inline(always)]
     fn sending(&self, queue: &Object, moment: Moment, arguments: impl FnOnce(&mut Passed<'_>)) {
-        if moment == Moment::Keep {
-            keep_for_queue(queue, arguments);
-        }
+        change_queue(queue, moment, arguments);
     }
 
     #[inline]
@@ -492,6 +490,16 @@ impl Commands {
     /// ```
     pub fn done(&self) -> Done {
         Done::of(self)
+    }
+
+    /// What the wrappers of the command buffer and of its encoders share.
+    pub(super) fn shared_tracker(&self) -> &Arc<Tracker> {
+        self.state.tracker()
+    }
+
+    /// A wrapper that has no part in submitting the command buffer: to look at its status.
+    pub(super) fn detached(&self) -> Self {
+        Self { state: Submission(OnceCell::new()), object: self.object.clone() }
     }
 
     /// The outcome of the work, if it is done.

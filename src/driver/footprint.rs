@@ -43,7 +43,7 @@ impl<Kind: Locate> ClassState for Located<Kind> {
     #[inline]
     fn pass_to(&self, object: &Object, to: &mut Passed<'_>) {
         if let Some(footprint) = self.footprint(object) {
-            to.resource(footprint, self.kind.read_only(object));
+            to.resource(object.as_raw(), footprint, self.kind.read_only(object));
         }
     }
 }

@@ -9,7 +9,7 @@ use super::sealed::Sealed;
 use super::texture::Texture;
 use crate::abi::{Encode, Id};
 use crate::metal_class;
-use crate::objc::tracking::{Moment, Passed, Tracker};
+use crate::objc::tracking::{Moment, Passed, Residents};
 use crate::objc::{ArgList, Argument, ClassState, ObjcClass, Object};
 use std::sync::Arc;
 
@@ -248,9 +248,9 @@ impl Clone for ResidencySet {
     }
 }
 
-/// The memory of all allocations that were ever added: a command buffer that uses the set may write any of it.
+/// The memory of the allocations: a command buffer that uses the set may write any of it.
 #[derive(Debug)]
-struct Members(Arc<Tracker>);
+struct Members(Arc<Residents>);
 
 impl ClassState for Members {
     fn attach(_: &Object) -> Self {
@@ -262,9 +262,7 @@ impl ClassState for Members {
     }
 
     fn sending(&self, _: &Object, moment: Moment, arguments: impl FnOnce(&mut Passed<'_>)) {
-        if moment == Moment::Keep {
-            self.0.keep(arguments);
-        }
+        self.0.sending(moment, arguments);
     }
 }
 

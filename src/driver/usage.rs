@@ -1,10 +1,12 @@
 //! Tracking of the GPU's use of memory that the program owns, for layers that wrap it in buffers.
 
 use super::buffer::Buffer;
+use super::command::Commands;
 use super::error::GpuError;
 use super::footprint;
-use crate::objc::tracking::{Footprint, ViewGuard};
+use crate::objc::tracking::{Footprint, Tracker, Users, ViewGuard, next_number, take_number};
 use std::ops::Range;
+use std::sync::{Arc, Weak};
 
 /// The record of the uses of a range of memory: views from the CPU, and command buffers in flight. It is the
 /// same record that [`Buffer::read`] and [`Buffer::write`] consult, for every buffer that wraps the memory.
@@ -43,6 +45,148 @@ pub struct Usage {
 #[must_use = "the view is open until this is dropped"]
 pub struct OpenView<'a> {
     _guard: ViewGuard<'a>,
+}
+
+/// A moment in the order in which command buffers are submitted: a layer that lends memory takes one when the
+/// memory comes back, and need not wait for what is submitted later.
+///
+/// ```
+/// # let gpu = aruminium::Gpu::open()?;
+/// # let commands = gpu.new_command_queue()?.commands()?;
+/// use aruminium::usage::Epoch;
+/// let (buffer, gate) = (gpu.buffer(64)?, gpu.shared_event()?);
+/// let before = Epoch::now();
+/// commands.wait_for(&gate, 1);
+/// let copier = commands.copier()?;
+/// copier.fill(&buffer, (0..64).into(), 1);
+/// copier.finish();
+/// commands.submit();
+/// let usage = buffer.usage().expect("it is shared");
+/// assert!(!usage.is_in_flight_before(before) && usage.is_in_flight_before(Epoch::now()));
+/// gate.set_signaled_value(1);
+/// commands.finish()?;
+/// # Ok::<(), aruminium::GpuError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Epoch(u64);
+
+impl Epoch {
+    /// After every command buffer that was submitted, before every one that will be.
+    ///
+    /// ```
+    /// use aruminium::usage::Epoch;
+    /// assert!(Epoch::now() <= Epoch::now());
+    /// ```
+    #[inline]
+    pub fn now() -> Self {
+        Self(next_number())
+    }
+
+    /// Ends this epoch and returns it: those that [`now`](Self::now) returns later are later ones.
+    ///
+    /// ```
+    /// use aruminium::usage::Epoch;
+    /// assert!(Epoch::end() < Epoch::now());
+    /// ```
+    pub fn end() -> Self {
+        Self(take_number())
+    }
+}
+
+/// A command buffer that a layer watches, without keeping the program from dropping it; see [`Commands::watch`].
+///
+/// ```
+/// # let queue = aruminium::Gpu::open()?.new_command_queue()?;
+/// let (one, other) = (queue.commands()?, queue.commands()?);
+/// let (first, second): (aruminium::usage::Watch, _) = (one.watch(), other.watch());
+/// assert!(!first.is_over() && !first.wait(), "it is not submitted");
+/// one.submit();
+/// assert!(first.wait() && first.is_over());
+/// drop(other);
+/// assert!(second.wait() && second.is_over(), "it cannot be submitted any more");
+/// # Ok::<(), aruminium::GpuError>(())
+/// ```
+#[derive(Debug)]
+pub struct Watch {
+    commands: Commands,
+    /// The wrappers of the command buffer and of its encoders have it; `commands` has another.
+    wrappers: Weak<Tracker>,
+}
+
+impl Commands {
+    /// Watches the command buffer: until it has completed, or was dropped without having been submitted.
+    ///
+    /// ```
+    /// # let queue = aruminium::Gpu::open()?.new_command_queue()?;
+    /// let commands = queue.commands()?;
+    /// let watch = commands.watch();
+    /// drop(commands);
+    /// assert!(watch.is_over());
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn watch(&self) -> Watch {
+        Watch { commands: self.detached(), wrappers: Arc::downgrade(self.shared_tracker()) }
+    }
+}
+
+impl Watch {
+    /// Whether the program can still submit it.
+    ///
+    /// ```
+    /// # let queue = aruminium::Gpu::open()?.new_command_queue()?;
+    /// let commands = queue.commands()?;
+    /// let watch = commands.watch();
+    /// assert!(watch.is_unsubmitted());
+    /// commands.submit();
+    /// assert!(!watch.is_unsubmitted());
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn is_unsubmitted(&self) -> bool {
+        // In this order: the program may submit it and drop it in between.
+        let has_wrapper = self.wrappers.strong_count() > 0;
+        has_wrapper && self.commands.status() < Commands::STATUS_COMMITTED
+    }
+
+    /// Whether it has completed or failed, or was dropped without having been submitted.
+    ///
+    /// ```
+    /// # let queue = aruminium::Gpu::open()?.new_command_queue()?;
+    /// let commands = queue.commands()?;
+    /// let watch = commands.watch();
+    /// commands.submit();
+    /// commands.finish()?;
+    /// assert!(watch.is_over());
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn is_over(&self) -> bool {
+        let has_wrapper = self.wrappers.strong_count() > 0;
+        match self.commands.status() {
+            Commands::STATUS_COMPLETED.. => true,
+            Commands::STATUS_COMMITTED.. => false,
+            _ => !has_wrapper,
+        }
+    }
+
+    /// Waits until it is over; returns `false` at once if the program can still submit it.
+    ///
+    /// ```
+    /// # let queue = aruminium::Gpu::open()?.new_command_queue()?;
+    /// let commands = queue.commands()?;
+    /// let watch = commands.watch();
+    /// assert!(!watch.wait());
+    /// commands.submit();
+    /// assert!(watch.wait());
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn wait(&self) -> bool {
+        if self.is_unsubmitted() {
+            return false;
+        }
+        if !self.is_over() {
+            self.commands.wait();
+        }
+        true
+    }
 }
 
 impl Usage {
@@ -142,6 +286,19 @@ impl Usage {
         self.footprint.is_in_flight()
     }
 
+    /// Whether a command buffer that uses the memory was submitted before a moment and has not completed.
+    ///
+    /// ```
+    /// # let buffer = aruminium::Gpu::open()?.buffer(64)?;
+    /// use aruminium::usage::{Epoch, Usage};
+    /// let usage = Usage::of(buffer.contents().cast(), 64);
+    /// assert!(!usage.is_in_flight_before(Epoch::now()));
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn is_in_flight_before(&self, Epoch(number): Epoch) -> bool {
+        self.footprint.is_used_by(Users::Before(number))
+    }
+
     /// Whether a command buffer, not submitted yet, was encoded with the memory.
     ///
     /// It may return `true` without such a command buffer while another thread creates or drops a wrapper of a
@@ -173,7 +330,20 @@ impl Usage {
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
     pub fn wait(&self) {
-        self.footprint.wait();
+        self.footprint.wait(Users::All);
+    }
+
+    /// Waits until no command buffer uses the memory that was encoded with it, or was submitted before a moment: not
+    /// for those that were submitted later and only use a residency set that has the memory.
+    ///
+    /// ```
+    /// # let buffer = aruminium::Gpu::open()?.buffer(64)?;
+    /// use aruminium::usage::{Epoch, Usage};
+    /// Usage::of(buffer.contents().cast(), 64).wait_except_sets(Epoch::now());
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn wait_except_sets(&self, Epoch(number): Epoch) {
+        self.footprint.wait(Users::BoundOrBefore(number));
     }
 }
 
@@ -207,6 +377,19 @@ impl Buffer {
         self.footprint().is_some_and(Footprint::is_in_flight)
     }
 
+    /// The same, except for command buffers that were submitted after a moment and only use a residency set that has
+    /// the buffer. Private memory is not tracked: always `false`.
+    ///
+    /// ```
+    /// use aruminium::usage::Epoch;
+    /// assert!(!aruminium::Gpu::open()?.buffer(64)?.is_in_flight_except_sets(Epoch::now()));
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn is_in_flight_except_sets(&self, Epoch(number): Epoch) -> bool {
+        let users = Users::BoundOrBefore(number);
+        self.footprint().is_some_and(|footprint| footprint.is_used_by(users))
+    }
+
     /// Whether a command buffer, not submitted yet, was encoded with the buffer's memory; see
     /// [`Usage::is_encoded`]. Private memory is not tracked: always `false`.
     ///
@@ -227,7 +410,7 @@ impl Buffer {
     /// ```
     pub fn wait_until_unused(&self) {
         if let Some(footprint) = self.footprint() {
-            footprint.wait();
+            footprint.wait(Users::All);
         }
     }
 

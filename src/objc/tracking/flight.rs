@@ -5,10 +5,26 @@ use crate::objc::object::Object;
 use crate::objc::selector::CachedSelector;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
+
+/// The number of the next flight.
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+/// The number that the next flight gets: all that were committed before have lower ones.
+#[inline]
+pub(crate) fn next_number() -> u64 {
+    NEXT.load(Acquire)
+}
+
+/// A number of its own, as a flight gets.
+pub(crate) fn take_number() -> u64 {
+    NEXT.fetch_add(1, AcqRel)
+}
 
 /// A committed command buffer.
 pub(crate) struct Flight {
+    /// Flights are numbered in the order of their commits.
+    pub(super) number: u64,
     /// It has ended, or was never committed after all.
     pub(super) over: AtomicBool,
     commands: Object,
@@ -25,7 +41,11 @@ const COMPLETED: usize = 4;
 
 impl Flight {
     pub(super) fn new(commands: &Object) -> Arc<Self> {
-        Arc::new(Self { over: AtomicBool::new(false), commands: commands.clone() })
+        Arc::new(Self {
+            number: take_number(),
+            over: AtomicBool::new(false),
+            commands: commands.clone(),
+        })
     }
 
     fn status(&self) -> usize {

@@ -12,13 +12,16 @@
 mod flight;
 mod moment;
 mod record;
+mod residents;
 mod tracker;
 mod uses;
 
+pub(crate) use flight::{next_number, take_number};
 pub use moment::Moment;
-pub(crate) use record::{Busy, Footprint, ViewGuard};
+pub(crate) use record::{Busy, Footprint, Users, ViewGuard};
+pub(crate) use residents::Residents;
 pub use tracker::Tracker;
-pub(crate) use tracker::{keep_for_queue, release_queue};
+pub(crate) use tracker::{change_queue, release_queue};
 pub(crate) use uses::EncoderUses;
 pub use uses::Passed;
 

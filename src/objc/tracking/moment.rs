@@ -21,6 +21,10 @@ pub enum Moment {
     Copy,
     /// Makes resources reachable for all later commands.
     Keep,
+    /// Takes resources out of a residency set, or a set out of a queue.
+    Remove,
+    /// Takes everything out of a residency set.
+    Clear,
     /// Anything else: all resources that are passed count as written.
     Other,
 }
@@ -28,7 +32,7 @@ pub enum Moment {
 impl Moment {
     /// The moment of a selector.
     pub const fn of(selector: &str) -> Self {
-        const TABLE: [(&str, bool, Moment); 12] = [
+        const TABLE: [(&str, bool, Moment); 15] = [
             ("setComputePipelineState:", true, Moment::Pipeline),
             ("setBuffer:offset:atIndex:", true, Moment::Bind),
             ("setBytes:length:atIndex:", true, Moment::Bind),
@@ -41,6 +45,9 @@ impl Moment {
             ("addAllocation", false, Moment::Keep),
             ("addResidencySet", false, Moment::Keep),
             ("useResidencySet", false, Moment::Keep),
+            ("removeAllocation", false, Moment::Remove),
+            ("removeResidencySet", false, Moment::Remove),
+            ("removeAllAllocations", true, Moment::Clear),
         ];
         let mut row = 0;
         while row < TABLE.len() {

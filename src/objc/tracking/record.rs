@@ -42,6 +42,29 @@ struct View {
 pub(super) struct InFlight {
     flight: Arc<Flight>,
     writes: bool,
+    /// Only a residency set that the command buffer uses has the memory.
+    by_set: bool,
+}
+
+/// Which command buffers in flight a question is about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Users {
+    All,
+    /// Those committed before this one.
+    Before(u64),
+    /// Those as well, and all that were encoded with the memory; not those committed later that only use a residency
+    /// set that has the memory.
+    BoundOrBefore(u64),
+}
+
+impl Users {
+    fn include(self, one: &InFlight) -> bool {
+        match self {
+            Self::All => true,
+            Self::Before(number) => one.flight.number < number,
+            Self::BoundOrBefore(number) => !one.by_set || one.flight.number < number,
+        }
+    }
 }
 
 /// Why memory cannot be used now.
@@ -79,16 +102,34 @@ impl fmt::Display for Busy {
     }
 }
 
-impl State {
-    /// Removes and returns flights that are over. The caller drops them after it has released the lock, since
-    /// dropping the last reference to a command buffer may run any code.
-    fn prune(&mut self) -> Vec<InFlight> {
-        if self.flights.iter().all(|one| !one.flight.is_over()) {
-            return Vec::new();
+/// Flights that are over, to be dropped after all locks are released: dropping the last reference to a command buffer
+/// may run any code. A few need no allocation, so that a loop that waits for each of its steps needs none.
+#[derive(Debug, Default)]
+pub(super) struct Over {
+    few: [Option<InFlight>; 4],
+    more: Vec<InFlight>,
+}
+
+impl Over {
+    fn add(&mut self, one: InFlight) {
+        match self.few.iter_mut().find(|slot| slot.is_none()) {
+            Some(slot) => *slot = Some(one),
+            None => self.more.push(one),
         }
-        let (over, rest) = self.flights.drain(..).partition(|one| one.flight.is_over());
-        self.flights = rest;
-        over
+    }
+}
+
+impl State {
+    /// Takes out flights that are over.
+    fn prune(&mut self, over: &mut Over) {
+        let mut index = 0;
+        while let Some(one) = self.flights.get(index) {
+            if one.flight.is_over() {
+                over.add(self.flights.swap_remove(index));
+            } else {
+                index += 1;
+            }
+        }
     }
 }
 
@@ -105,8 +146,9 @@ impl Record {
     }
 
     fn open(&self, view: &View) -> Result<(), Busy> {
+        let mut over = Over::default();
         let mut state = lock(&self.state);
-        let over = state.prune();
+        state.prune(&mut over);
         let overlaps = |other: &&View| {
             (view.writes || other.writes)
                 && view.range.start < other.range.end
@@ -114,7 +156,7 @@ impl Record {
         };
         let busy = if let Some(other) = state.views.iter().find(overlaps) {
             Err(Busy::View { writes: other.writes })
-        } else if let Some(InFlight { flight, writes }) =
+        } else if let Some(InFlight { flight, writes, .. }) =
             state.flights.iter().find(|one| view.writes || one.writes)
         {
             Err(Busy::Flight { flight: Arc::clone(flight), writes: *writes })
@@ -139,8 +181,8 @@ impl Record {
     pub(super) fn submit(
         &self,
         flight: &Arc<Flight>,
-        writes: bool,
-        over: &mut Vec<InFlight>,
+        (writes, by_set): (bool, bool),
+        over: &mut Over,
     ) -> Result<(), Busy> {
         let mut state = lock(&self.state);
         if let Some(view) = state.views.iter().find(|view| writes || view.writes) {
@@ -149,10 +191,10 @@ impl Record {
         // The longer the list, the less often it is searched.
         match state.flights.len() {
             0 => {}
-            n if n < 8 || n.is_power_of_two() => over.append(&mut state.prune()),
+            n if n < 8 || n.is_power_of_two() => state.prune(over),
             _ => {}
         }
-        state.flights.push(InFlight { flight: Arc::clone(flight), writes });
+        state.flights.push(InFlight { flight: Arc::clone(flight), writes, by_set });
         Ok(())
     }
 }
@@ -160,7 +202,8 @@ impl Record {
 impl Drop for Record {
     /// Passes flights that are not over on to the next record of the same memory.
     fn drop(&mut self) {
-        let over = lock(&self.state).prune();
+        let mut over = Over::default();
+        lock(&self.state).prune(&mut over);
         let mut registry = lock(&REGISTRY);
         let Registry { spans, late } = &mut *registry;
         let mut heir = None;
@@ -304,12 +347,22 @@ impl Footprint {
     /// Whether a command buffer that was submitted and has not completed uses the memory.
     pub(crate) fn is_in_flight(&self) -> bool {
         self.records().any(|record| {
+            let mut over = Over::default();
             let mut state = lock(&record.state);
-            let over = state.prune();
+            state.prune(&mut over);
             let busy = !state.flights.is_empty();
             drop(state);
             drop(over);
             busy
+        })
+    }
+
+    /// Whether such a command buffer does. It takes out none that is over, so that nothing is dropped: the caller may
+    /// hold locks.
+    pub(crate) fn is_used_by(&self, users: Users) -> bool {
+        self.records().any(|record| {
+            let state = lock(&record.state);
+            state.flights.iter().any(|one| users.include(one) && !one.flight.is_over())
         })
     }
 
@@ -328,13 +381,15 @@ impl Footprint {
         })
     }
 
-    /// Waits until no command buffer that was submitted uses the memory.
-    pub(crate) fn wait(&self) {
+    /// Waits until no such command buffer that was submitted uses the memory.
+    pub(crate) fn wait(&self, users: Users) {
         for record in self.records() {
             loop {
+                let mut over = Over::default();
                 let mut state = lock(&record.state);
-                let over = state.prune();
-                let next = state.flights.first().map(|one| Arc::clone(&one.flight));
+                state.prune(&mut over);
+                let next = state.flights.iter().find(|one| users.include(one));
+                let next = next.map(|one| Arc::clone(&one.flight));
                 drop(state);
                 drop(over);
                 let Some(flight) = next else { break };

@@ -1,7 +1,8 @@
 //! The memory that a command buffer uses, collected from the messages to its encoders.
 
 use super::record::{Footprint, Record};
-use super::{Moment, Tracker};
+use super::{Moment, Residents, Tracker};
+use crate::abi::Id;
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::*};
@@ -25,16 +26,6 @@ pub(super) struct Uses {
 pub(super) struct Use {
     pub(super) record: Arc<Record>,
     pub(super) writes: bool,
-    /// The use is of a residency set, not of a command buffer: its reference is counted with the footprints.
-    kept: bool,
-}
-
-impl Drop for Use {
-    fn drop(&mut self) {
-        if self.kept {
-            self.record.discount();
-        }
-    }
 }
 
 /// A stamp is a serial and a position of this many bits.
@@ -75,23 +66,11 @@ impl Uses {
             self.serial = SERIAL.fetch_add(1, Relaxed) << POSITION_BITS;
             self.list.reserve(4);
         }
-        self.list.push(Use { record: Arc::clone(record), writes: false, kept: false });
+        self.list.push(Use { record: Arc::clone(record), writes: false });
         if position as u64 <= POSITIONS {
             record.stamp.store(self.serial | position as u64, Relaxed);
         }
         position
-    }
-
-    /// Adds records of a residency set as written. They stay in the list, and are counted with the footprints.
-    pub(super) fn keep(&mut self, records: &[Arc<Record>]) {
-        let first = self.list.len();
-        for record in records {
-            self.note(record, true);
-        }
-        for one in &mut self.list[first..] {
-            one.kept = true;
-            one.record.count();
-        }
     }
 }
 
@@ -211,12 +190,13 @@ enum To<'a> {
     Kept(&'a mut Kept),
 }
 
-/// The resources that a message makes reachable for all later commands.
+/// The resources and sets that a message passes to a residency set, a queue or a command buffer.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
-    pub(super) records: Vec<Arc<Record>>,
-    /// Residency sets, as the trackers of their members.
-    pub(super) sets: Vec<Arc<Tracker>>,
+    /// The addresses of the objects, and the records of their memory.
+    pub(super) resources: Vec<(usize, Vec<Arc<Record>>)>,
+    /// Residency sets, by their members.
+    pub(super) sets: Vec<Arc<Residents>>,
 }
 
 impl Kept {
@@ -234,8 +214,8 @@ impl<'a> Passed<'a> {
         Self { to, moment, seen: false, bound: None, number: None }
     }
 
-    /// A residency set, as the tracker of its members.
-    pub(crate) fn set(&mut self, members: &Arc<Tracker>) {
+    /// A residency set, by its members.
+    pub(crate) fn set(&mut self, members: &Arc<Residents>) {
         if let To::Kept(kept) = &mut self.to {
             kept.sets.push(Arc::clone(members));
         }
@@ -243,10 +223,13 @@ impl<'a> Passed<'a> {
 
     /// A resource, and whether its own settings forbid that kernels write it.
     #[inline]
-    pub(crate) fn resource(&mut self, footprint: &Footprint, read_only: bool) {
+    pub(crate) fn resource(&mut self, object: Id, footprint: &Footprint, read_only: bool) {
         let encoding = match &mut self.to {
             To::Encoder(encoding) => encoding,
-            To::Kept(kept) => return kept.records.extend(footprint.records().cloned()),
+            To::Kept(kept) => {
+                let records = footprint.records().cloned().collect();
+                return kept.resources.push((object.as_ptr().addr(), records));
+            }
         };
         if self.moment == Moment::Bind {
             self.bound = Some(encoding.note(&footprint.first, false));
@@ -326,7 +309,7 @@ impl EncoderUses {
     pub(crate) fn bind(&self, footprint: Option<&Footprint>, index: usize) {
         self.sending(Moment::Bind, |passed| {
             if let Some(footprint) = footprint {
-                passed.resource(footprint, false);
+                passed.resource(Id::NIL, footprint, false);
             }
             passed.number(Some(index));
         });
