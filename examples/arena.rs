@@ -60,44 +60,53 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // Two frames: a step is encoded while the one before runs.
     let mut frames = Frames::new(&gpu, 2, 4 * WIDTH * 4)?;
-    let mut taken_for_memory = 0;
+    let mut taken = [0; 2];
     for step in 0..STEPS {
-        let (taken, result) = counted(|| {
-            let frame = frames.next()?;
-            let x = frame.slice::<f32>(WIDTH).ok_or("x does not fit")?;
-            let y = frame.slice::<f32>(WIDTH).ok_or("y does not fit")?;
-            Ok::<_, Box<dyn std::error::Error>>((x.offset(), y.offset(), x.len() + y.len()))
+        let (for_memory, frame) = counted(|| frames.next());
+        let frame = frame?;
+        let (for_spans, spans) = counted(|| {
+            let mut x = frame.slice::<f32>(WIDTH)?;
+            let y = frame.slice::<f32>(WIDTH)?;
+            x.view_mut().fill(step as f32);
+            Some((x, y))
         });
-        result?;
-        // The first steps allocate lists that later ones use again.
-        taken_for_memory += if step < 2 { 0 } else { taken };
+        let (x, y) = spans.ok_or("x and y do not fit")?;
 
-        // The same, with the kernel. Metal's own allocations for a command buffer are not counted.
-        let frame = frames.next()?;
-        let mut x = frame.slice::<f32>(WIDTH).ok_or("x does not fit")?;
-        let y = frame.slice::<f32>(WIDTH).ok_or("y does not fit")?;
-        x.view_mut().fill(step as f32);
-        autorelease_pool(|| {
-            let commands = queue.commands()?;
-            let encoder = commands.encoder()?;
-            encoder.bind(&pipeline);
-            encoder.bind_buffer(&weights_buffer, weights.offset(), 0);
-            x.bind(&encoder, 1);
-            y.bind(&encoder, 2);
-            encoder.launch((WIDTH, 1, 1), (256, 1, 1));
-            encoder.finish();
-            commands.submit();
-            Ok::<(), aruminium::GpuError>(())
-        })?;
-        history.view_mut()[step] = y.view_completed()?[WIDTH - 1];
+        // The step's kernel.
+        let (for_commands, commands) = counted(|| {
+            autorelease_pool(|| {
+                let commands = queue.commands()?;
+                let encoder = commands.encoder()?;
+                encoder.bind(&pipeline);
+                encoder.bind_buffer(&weights_buffer, weights.offset(), 0);
+                x.bind(&encoder, 1);
+                y.bind(&encoder, 2);
+                encoder.launch((WIDTH, 1, 1), (256, 1, 1));
+                encoder.finish();
+                commands.submit();
+                Ok::<_, aruminium::GpuError>(commands)
+            })
+        });
+        commands?;
+
+        let (for_views, result) =
+            counted(|| Ok::<_, aruminium::memory::MemError>(y.view_completed()?[WIDTH - 1]));
+        history.view_mut()[step] = result?;
+        // The first steps make the lists that later ones use again.
+        if step >= 2 {
+            taken[0] += for_memory + for_spans + for_views;
+            taken[1] += for_commands;
+        }
     }
 
     let history = history.view();
     assert!(history.iter().enumerate().all(|(step, &y)| y == step as f32 * 0.5 + 1.0));
     println!(
-        "{STEPS} steps; memory taken from the system for their frames and spans: {taken_for_memory} times"
+        "{STEPS} steps; memory taken from the system for frames, spans and views: {} times; by Metal for command \
+         buffers: {} times",
+        taken[0], taken[1]
     );
     println!("{}", layout.stat());
-    assert_eq!(taken_for_memory, 0);
+    assert_eq!(taken[0], 0);
     Ok(())
 }

@@ -4,88 +4,161 @@
 
 mod gpu;
 
-use aruminium::memory::{Block, Frames, MemError, Pool, PoolLimits, Residency, Slab, Tape};
-use aruminium::{Buffer, Commands, Dispatch, GpuError, Pipeline, PixelFormat, TextureDescriptor};
+use aruminium::memory::{
+    Block, Frames, Lease, MemError, Pool, PoolLimits, Residency, Slab, Span, Tape,
+};
+use aruminium::{
+    Buffer, Commands, Dispatch, GpuError, Pipeline, PixelFormat, Queue, SharedEvent,
+    TextureDescriptor,
+};
 use gpu::Rig;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-/// Adds 1 to each value after a long time.
-const SLOW: &str =
-    "kernel void slow(device uint *x, constant uint &steps, uint i [[thread_position_in_grid]]) {
-    uint y = x[i];
-    for (uint step = 0; step < steps; step++) { y = y * 1664525u + 1013904223u; }
-    for (uint step = 0; step < steps; step++) { y = (y - 1013904223u) * 4276115653u; }
-    x[i] = y + 1;
-}";
+const ADD: &str =
+    "kernel void add(device uint *x, uint i [[thread_position_in_grid]]) { x[i] += 1; }";
 
 const VALUES: usize = 256;
 
-/// A command buffer with the slow kernel over values at an offset of a buffer, not submitted.
-fn encoded(rig: &Rig, kernel: &Pipeline, buffer: &Buffer, offset: usize) -> Commands {
-    let commands = rig.queue.commands().unwrap();
+/// Work that stays in flight, with its kernel still to run, until the test lets it go.
+struct Held {
+    commands: Commands,
+    gate: SharedEvent,
+}
+
+impl Held {
+    fn new(rig: &Rig) -> Self {
+        Self::on(rig, &rig.queue)
+    }
+
+    fn on(rig: &Rig, queue: &Queue) -> Self {
+        let (commands, gate) = (queue.commands().unwrap(), rig.gpu.shared_event().unwrap());
+        commands.wait_for(&gate, 1);
+        Self { commands, gate }
+    }
+
+    /// Adds 1 to values at an offset of a buffer; not submitted.
+    fn encoded(rig: &Rig, kernel: &Pipeline, buffer: &Buffer, offset: usize) -> Self {
+        let held = Self::new(rig);
+        add(&held.commands, kernel, buffer, offset);
+        held
+    }
+
+    fn submitted(rig: &Rig, kernel: &Pipeline, buffer: &Buffer, offset: usize) -> Self {
+        let held = Self::encoded(rig, kernel, buffer, offset);
+        held.commands.submit();
+        held
+    }
+
+    /// The work was submitted, and is not done.
+    #[track_caller]
+    fn assert_in_flight(&self) {
+        let status = self.commands.status();
+        let in_flight = Commands::STATUS_COMMITTED..Commands::STATUS_COMPLETED;
+        assert!(in_flight.contains(&status), "status {status}");
+    }
+
+    fn finish(&self) {
+        self.gate.set_signaled_value(1);
+        self.commands.finish().unwrap();
+    }
+
+    /// Lets the work go from another thread during the closure, which must not return before.
+    #[track_caller]
+    fn during<R>(&self, waits: impl FnOnce() -> R) -> R {
+        self.assert_in_flight();
+        let (open, gate) = (AtomicBool::new(false), &self.gate);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_millis(10));
+                open.store(true, Ordering::SeqCst);
+                gate.set_signaled_value(1);
+            });
+            let result = waits();
+            assert!(open.load(Ordering::SeqCst), "it returned while the work was in flight");
+            result
+        })
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.gate.set_signaled_value(1);
+    }
+}
+
+fn add(commands: &Commands, kernel: &Pipeline, buffer: &Buffer, offset: usize) {
     let encoder = commands.encoder().unwrap();
     encoder.bind(kernel);
     encoder.bind_buffer(buffer, offset, 0);
-    encoder.push(&4_000u32.to_ne_bytes(), 1);
     encoder.launch((VALUES, 1, 1), (32, 1, 1));
     encoder.finish();
-    commands
 }
 
-fn submitted(rig: &Rig, kernel: &Pipeline, buffer: &Buffer, offset: usize) -> Commands {
-    let commands = encoded(rig, kernel, buffer, offset);
-    commands.submit();
-    commands
+/// The message of the panic that the closure ends in.
+#[track_caller]
+fn panic_of(work: impl FnOnce()) -> String {
+    let payload = catch_unwind(AssertUnwindSafe(work)).expect_err("it panics");
+    match payload.downcast::<String>() {
+        Ok(text) => *text,
+        Err(payload) => (*payload.downcast::<&str>().expect("a message")).to_owned(),
+    }
 }
 
 #[test]
 fn a_block_dropped_while_a_kernel_runs_stays_mapped() {
     let rig = Rig::new();
-    let kernel = rig.kernel(SLOW);
+    let kernel = rig.kernel(ADD);
     for round in 0..10u32 {
         let block = Block::open(VALUES * 4).unwrap();
         block.view_mut::<u32>().fill(round);
         let buffer = rig.gpu.wrap(&block).unwrap();
-        let commands = submitted(&rig, &kernel, &buffer, 0);
+        let held = Held::submitted(&rig, &kernel, &buffer, 0);
         drop(block);
         // What is opened now must not get the block's address.
         let others: Vec<Block> = (0..8).map(|_| Block::open(VALUES * 4).unwrap()).collect();
         others.iter().for_each(|other| other.view_mut::<u32>().fill(9));
-        commands.finish().unwrap();
+        held.assert_in_flight();
+        held.finish();
         buffer.read_as(|values: &[u32]| assert!(values[..VALUES].iter().all(|&x| x == round + 1)));
     }
     // Neither does the buffer have to live.
     let block = Block::open(VALUES * 4).unwrap();
-    let buffer = rig.gpu.wrap(&block).unwrap();
-    let commands = submitted(&rig, &kernel, &buffer, 0);
-    drop((block, buffer));
-    commands.finish().unwrap();
+    let held = Held::submitted(&rig, &kernel, &rig.gpu.wrap(&block).unwrap(), 0);
+    let address = block.address();
+    drop(block);
+    let others: Vec<Block> = (0..8).map(|_| Block::open(VALUES * 4).unwrap()).collect();
+    assert!(others.iter().all(|other| other.address() != address));
+    held.assert_in_flight();
+    held.finish();
 }
 
 #[test]
 fn views_wait_for_kernels_or_are_refused() {
     let rig = Rig::new();
-    let kernel = rig.kernel(SLOW);
+    let kernel = rig.kernel(ADD);
     let block = Block::open(VALUES * 4).unwrap();
     let buffer = rig.gpu.wrap(&block).unwrap();
-    let commands = submitted(&rig, &kernel, &buffer, 0);
-    let refused = block.try_view::<u32>().map(drop);
-    // On a fast machine the kernel may have completed.
-    if let Err(error) = refused {
-        assert!(matches!(error, MemError::Busy(_)) && error.to_string().contains("command buffer"));
-    }
-    assert!(block.view_completed::<u32>().unwrap()[..VALUES].iter().all(|&x| x == 1));
-    commands.finish().unwrap();
+    let held = Held::submitted(&rig, &kernel, &buffer, 0);
+    let error = block.try_view::<u32>().map(drop).unwrap_err();
+    assert!(matches!(error, MemError::Busy(_)) && error.to_string().contains("command buffer"));
+    assert!(block.try_view_mut::<u32>().is_err());
+    let view = held.during(|| block.view_completed::<u32>().unwrap());
+    assert!(view[..VALUES].iter().all(|&x| x == 1));
+    drop(view);
+    held.finish();
     block.view_mut::<u32>().fill(5);
 
     // A view prevents the submission.
-    let later = encoded(&rig, &kernel, &buffer, 0);
+    let later = Held::encoded(&rig, &kernel, &buffer, 0);
     let view = block.view::<u32>();
-    let panic = catch_unwind(AssertUnwindSafe(|| later.submit())).unwrap_err();
-    assert!(panic.downcast_ref::<String>().unwrap().contains("being read"));
+    assert!(panic_of(|| later.commands.submit()).contains("being read"));
     drop(view);
-    later.submit();
-    assert_eq!(block.view_completed::<u32>().unwrap()[0], 6);
+    later.commands.submit();
+    let view = later.during(|| block.view_completed::<u32>().unwrap());
+    assert_eq!(view[0], 6);
+    drop(view);
 
     // A buffer over the block is the same memory.
     let view = block.view_mut::<u32>();
@@ -97,94 +170,220 @@ fn views_wait_for_kernels_or_are_refused() {
 #[test]
 fn spans_and_cells_are_views_of_the_same_memory() {
     let rig = Rig::new();
-    let kernel = rig.kernel(SLOW);
+    let kernel = rig.kernel(ADD);
     let tape = Tape::start(1 << 16).unwrap().on(&rig.gpu).unwrap();
     tape.take(100, 1);
     let mut x = tape.slice::<u32>(VALUES).unwrap();
     let mut y = tape.slice::<u32>(VALUES).unwrap();
     x.view_mut().fill(1);
-    let held = y.view_mut();
+    let view = y.view_mut();
     assert!(x.buffer().try_read(|_| ()).is_err(), "a span of it is being written");
-    drop(held);
-    let commands = submitted(&rig, &kernel, x.buffer(), x.offset());
-    assert!(x.view_completed().unwrap().iter().all(|&x| x == 2));
+    drop(view);
+    let held = Held::submitted(&rig, &kernel, x.buffer(), x.offset());
+    assert!(x.try_view().is_err() && y.try_view_mut().is_err());
+    let view = held.during(|| x.view_completed().unwrap());
+    assert!(view.iter().all(|&x| x == 2));
     y.view_mut_completed().unwrap().fill(1);
-    commands.finish().unwrap();
 
     let slab = Slab::new(VALUES * 4, 4).unwrap();
     let buffer = rig.gpu.wrap(slab.tape().block()).unwrap();
     let (mut one, two) = (slab.take().unwrap(), slab.take().unwrap());
     one.view_mut::<u32>().fill(3);
-    submitted(&rig, &kernel, &buffer, one.offset()).finish().unwrap();
+    let held = Held::submitted(&rig, &kernel, &buffer, one.offset());
+    assert!(one.try_view::<u32>().is_err());
+    held.finish();
     assert!(one.view::<u32>().iter().all(|&x| x == 4));
     assert!(two.view::<u32>().iter().all(|&x| x == 0));
 }
 
 #[test]
-fn a_frame_is_not_reused_while_the_gpu_uses_it() {
+fn a_tape_is_not_recycled_while_a_kernel_uses_it() {
     let rig = Rig::new();
-    let kernel = rig.kernel(SLOW);
+    let kernel = rig.kernel(ADD);
+    let mut tape = Tape::start(1 << 16).unwrap().on(&rig.gpu).unwrap();
+    let start = tape.mark();
+    let encode = |tape: &Tape| {
+        let mut span = tape.slice::<u32>(VALUES).unwrap();
+        span.view_mut_completed().unwrap().fill(7);
+        Held::encoded(&rig, &kernel, span.buffer(), span.offset())
+    };
+
+    // Encoded: it may still be submitted.
+    let held = encode(&tape);
+    assert!(!tape.try_clear());
+    for text in [
+        panic_of(|| tape.clear()),
+        panic_of(|| tape.reset()),
+        panic_of(|| tape.rewind(start)),
+        panic_of(|| tape.local(64).unwrap().reset()),
+    ] {
+        assert!(text.contains("encoded and never submitted"), "{text}");
+    }
+    assert!(matches!(tape.used(), 1024..));
+
+    // In flight: a tape is not cleared, and its reset waits.
+    held.commands.submit();
+    assert!(!tape.try_clear());
+    assert!(panic_of(|| tape.clear()).contains("submitted and has not completed"));
+    held.assert_in_flight();
+    held.during(|| tape.reset());
+    assert_eq!(tape.used(), 0);
+    let held = encode(&tape);
+    held.commands.submit();
+    held.during(|| tape.rewind(start));
+    let held = encode(&tape);
+    held.commands.submit();
+    held.during(|| tape.local(64).unwrap().reset());
+    held.finish();
+    tape.clear();
+
+    // Dropped without having been submitted.
+    drop(encode(&tape));
+    tape.clear();
+
+    // An empty tape has nothing to hand out again.
+    let held = Held::submitted(&rig, &kernel, tape.buffer().unwrap(), 0);
+    tape.clear();
+    held.finish();
+}
+
+#[test]
+fn a_block_is_not_divided_again_while_a_kernel_uses_it() {
+    let rig = Rig::new();
+    let kernel = rig.kernel(ADD);
+    let block = Block::open(VALUES * 4).unwrap();
+    let tape = Tape::over(block.clone()).unwrap().on(&rig.gpu).unwrap();
+    let held = Held::encoded(&rig, &kernel, tape.buffer().unwrap(), 0);
+    drop(tape);
+    let error = Tape::over(block.clone()).map(drop).unwrap_err().to_string();
+    assert!(error.contains("encoded and never submitted"), "{error}");
+    held.commands.submit();
+    held.during(|| Tape::over(block.clone()).unwrap());
+}
+
+#[test]
+fn a_cell_is_not_handed_out_again_while_a_kernel_uses_it() {
+    let rig = Rig::new();
+    let kernel = rig.kernel(ADD);
+    let slab = Slab::new(VALUES * 4, 2).unwrap();
+    let buffer = rig.gpu.wrap(slab.tape().block()).unwrap();
+
+    let (one, other) = (slab.take().unwrap(), slab.take().unwrap());
+    let index = one.id();
+    let held = Held::submitted(&rig, &kernel, &buffer, one.offset());
+    drop(one);
+    assert!(slab.take().is_none() && slab.free() == 0);
+    // What is submitted later, for another cell, does not use it.
+    let queue = rig.gpu.new_command_queue().unwrap();
+    let later = Held::on(&rig, &queue);
+    add(&later.commands, &kernel, &buffer, other.offset());
+    later.commands.submit();
+    held.assert_in_flight();
+    held.finish();
+    assert_eq!(slab.free(), 1);
+    let one = slab.take().unwrap();
+    assert_eq!(one.id(), index);
+    later.assert_in_flight();
+    later.finish();
+
+    // Encoded, and submitted after the cell came back.
+    let held = Held::encoded(&rig, &kernel, &buffer, one.offset());
+    slab.give(one);
+    assert!(slab.take().is_none());
+    held.commands.submit();
+    assert!(slab.take().is_none());
+    held.finish();
+    let one = slab.take().unwrap();
+    // Encoded, and dropped.
+    let held = Held::encoded(&rig, &kernel, &buffer, one.offset());
+    drop(one);
+    assert!(slab.take().is_none());
+    drop(held);
+    assert!(slab.take().is_some());
+}
+
+#[test]
+fn a_frame_does_not_come_back_before_the_gpu_has_left_it() {
+    let rig = Rig::new();
+    let kernel = rig.kernel(ADD);
     let mut frames = Frames::new(&rig.gpu, 2, VALUES * 4).unwrap();
-    let mut running: Vec<(Commands, u32)> = Vec::new();
+    let mut running: Vec<Held> = Vec::new();
     for step in 0..20u32 {
-        let frame = frames.next().unwrap();
+        let frame = match step {
+            0 | 1 => frames.next().unwrap(),
+            // The step before the last had this frame.
+            _ => running[step as usize - 2].during(|| frames.next().unwrap()),
+        };
         assert_eq!(frame.used(), 0);
         let mut x = frame.slice::<u32>(VALUES).unwrap();
         if step >= 2 {
-            // The step before the last had this frame; its kernel is done and nobody else has written.
-            let expected = running[step as usize - 2].1 + 1;
+            let expected = (step - 2) * 10 + 1;
             assert!(x.view().iter().all(|&x| x == expected), "step {step}");
         }
         x.view_mut().fill(step * 10);
-        let commands = encoded(&rig, &kernel, x.buffer(), x.offset());
-        commands.submit();
-        running.push((commands, step * 10));
+        running.push(Held::submitted(&rig, &kernel, x.buffer(), x.offset()));
     }
-    running.iter().for_each(|(commands, _)| commands.finish().unwrap());
+    running.iter().for_each(Held::finish);
+}
+
+/// A future of the kernel over a span, by means that are not tracked; and the gate that it waits at.
+fn untracked(
+    rig: &Rig,
+    kernel: &Pipeline,
+    dispatch: &Dispatch,
+    x: &Span<'_, u32>,
+) -> (aruminium::GpuFuture, Held) {
+    let held = Held::new(rig);
+    held.commands.submit();
+    // SAFETY: the caller declares the work, and does not view the span before it is done.
+    let future = unsafe {
+        dispatch.batch_async(|batch| {
+            batch.bind(kernel);
+            batch.bind_buffer(x.buffer(), x.offset(), 0);
+            batch.launch((VALUES, 1, 1), (32, 1, 1));
+        })
+    };
+    (future, held)
 }
 
 #[test]
 fn declared_work_holds_a_frame_too() {
     let rig = Rig::new();
-    let kernel = rig.kernel(SLOW);
+    let kernel = rig.kernel(ADD);
     let dispatch = Dispatch::new(&rig.queue);
     let mut frames = Frames::new(&rig.gpu, 1, VALUES * 4).unwrap();
-    let mut futures = Vec::new();
+    let mut works: Vec<(aruminium::GpuFuture, Held)> = Vec::new();
     for step in 0..10u32 {
-        let frame = frames.next().unwrap();
+        let frame = match works.last() {
+            None => frames.next().unwrap(),
+            Some((_, held)) => held.during(|| frames.next().unwrap()),
+        };
         let mut x = frame.slice::<u32>(VALUES).unwrap();
         if step > 0 {
             assert!(x.view().iter().all(|&x| x == step * 10 - 9), "step {step}");
         }
         x.view_mut().fill(step * 10);
-        // SAFETY: the work is declared, and the frame is not viewed before it is done.
-        let future = unsafe {
-            dispatch.batch_async(|batch| {
-                batch.bind(&kernel);
-                batch.bind_buffer(x.buffer(), x.offset(), 0);
-                batch.push(&4_000u32.to_ne_bytes(), 1);
-                batch.launch((VALUES, 1, 1), (32, 1, 1));
-            })
-        };
+        let (future, held) = untracked(&rig, &kernel, &dispatch, &x);
         frame.until(&future);
         drop(x);
-        futures.push(future);
+        works.push((future, held));
     }
-    drop(frames);
-    futures.into_iter().for_each(|future| future.wait().unwrap());
+    let (_, last) = works.last().unwrap();
+    last.during(|| drop(frames));
+    works.into_iter().for_each(|(future, _)| future.wait().unwrap());
 }
 
 #[test]
 fn a_command_buffer_that_was_never_submitted_keeps_its_frame() {
     let rig = Rig::new();
-    let kernel = rig.kernel(SLOW);
+    let kernel = rig.kernel(ADD);
     let mut frames = Frames::new(&rig.gpu, 1, VALUES * 4).unwrap();
-    let commands = encoded(&rig, &kernel, frames.next().unwrap().buffer(), 0);
+    let held = Held::encoded(&rig, &kernel, frames.next().unwrap().buffer(), 0);
     for _ in 0..2 {
         let error = frames.next().unwrap_err().to_string();
         assert!(error.contains("frame 0") && error.contains("never submitted"), "{error}");
     }
-    drop(commands);
+    drop(held);
     // Another buffer over the same memory is not a use by a command buffer.
     let other = rig.gpu.wrap(frames.next().unwrap().block()).unwrap();
     other.read(|_| ());
@@ -195,38 +394,64 @@ fn a_command_buffer_that_was_never_submitted_keeps_its_frame() {
     frames.next().unwrap();
 }
 
+/// Declared work that the program drops can never be submitted.
+#[test]
+fn declared_work_that_was_dropped_is_done() {
+    let rig = Rig::new();
+    let mut frames = Frames::new(&rig.gpu, 1, VALUES * 4).unwrap();
+    let pool = Pool::new(&rig.gpu, PoolLimits::default());
+    let lease = pool.take(1024).unwrap();
+    let commands = rig.queue.commands().unwrap();
+    let clone = commands.clone();
+    let frame = frames.next().unwrap();
+    frame.until(&commands);
+    frame.until(&clone);
+    lease.until(&commands);
+    drop(lease);
+    drop(commands);
+    assert!(frames.next().is_err(), "a clone can be submitted");
+    assert_eq!(pool.stat().pending, 1024);
+    drop(clone);
+    frames.next().unwrap();
+    assert_eq!((pool.stat().free, pool.stat().pending), (1024, 0));
+}
+
 #[test]
 fn a_lease_is_not_lent_again_while_the_gpu_uses_it() {
     let rig = Rig::new();
-    let kernel = rig.kernel(SLOW);
+    let kernel = rig.kernel(ADD);
     let pool = Pool::new(&rig.gpu, PoolLimits::default());
     let mut results = Vec::new();
     for round in 0..20u32 {
         let lease = pool.take(VALUES * 4).unwrap();
         lease.write_as(|x: &mut [u32]| x.fill(round));
         let result = rig.gpu.buffer(VALUES * 4).unwrap();
-        let commands = encoded(&rig, &kernel, &lease, 0);
-        let copier = commands.copier().unwrap();
+        let held = Held::encoded(&rig, &kernel, &lease, 0);
+        let copier = held.commands.copier().unwrap();
         copier.copy(&lease, 0, &result, 0, VALUES * 4);
         copier.finish();
-        commands.submit();
+        held.commands.submit();
         drop(lease);
-        results.push((commands, result, round));
+        held.assert_in_flight();
+        results.push((held, result, round));
     }
-    for (commands, result, round) in &results {
-        commands.finish().unwrap();
+    assert_eq!(pool.stat().made, 20, "all of them are in flight");
+    for (held, result, round) in &results {
+        held.finish();
         result.read_as(|x: &[u32]| assert!(x.iter().all(|&x| x == round + 1)));
     }
     drop(results);
     let stat = pool.stat();
     assert_eq!((stat.lent, stat.requested, stat.pending, stat.takes), (0, 0, 0, 20));
-    assert!(stat.made >= 1 && stat.free == stat.made as usize * VALUES * 4);
+    assert_eq!(stat.free, 20 * VALUES * 4);
+    drop(pool.take(VALUES * 4).unwrap());
+    assert_eq!(pool.stat().made, 20);
 }
 
 #[test]
-fn a_lease_is_not_lent_again_while_anything_can_use_it() {
+fn a_lease_that_can_still_be_reached_is_not_lent_again() {
     let rig = Rig::new();
-    let kernel = rig.kernel(SLOW);
+    let kernel = rig.kernel(ADD);
     let pool = Pool::new(&rig.gpu, PoolLimits::default());
     let pending = || pool.stat().pending;
 
@@ -239,32 +464,35 @@ fn a_lease_is_not_lent_again_while_anything_can_use_it() {
     assert_eq!(pending(), 0);
 
     let lease = pool.take(1024).unwrap();
-    let commands = encoded(&rig, &kernel, &lease, 0);
+    let held = Held::encoded(&rig, &kernel, &lease, 0);
     drop(lease);
     assert_eq!(pending(), 1024, "a command buffer that may still be submitted");
-    drop(commands);
+    drop(held);
     assert_eq!(pending(), 0);
 
     let lease = pool.take(1024).unwrap();
-    let commands = rig.queue.commands().unwrap();
-    lease.until(&commands);
+    let held = Held::new(&rig);
+    lease.until(&held.commands);
     drop(lease);
     assert_eq!(pending(), 1024, "declared work");
-    commands.submit();
-    commands.finish().unwrap();
+    held.commands.submit();
+    assert_eq!(pending(), 1024, "declared work in flight");
+    held.finish();
     assert_eq!(pending(), 0);
 
     // A command buffer without references, encoded by safe methods.
     let lease = pool.take(1024).unwrap();
-    // SAFETY: the pool keeps the buffer.
-    let commands = unsafe { rig.queue.commands_fast().unwrap() };
-    let encoder = commands.encoder().unwrap();
-    encoder.bind_buffer(&lease, 0, 0);
-    encoder.finish();
+    let gate = rig.gpu.shared_event().unwrap();
+    // SAFETY: the pool keeps the buffer, and the gate lives until the work is done.
+    let held = Held { commands: unsafe { rig.queue.commands_fast().unwrap() }, gate };
+    held.commands.wait_for(&held.gate, 1);
+    add(&held.commands, &kernel, &lease, 0);
     drop(lease);
     assert_eq!(pending(), 1024, "an unretained command buffer that may still be submitted");
-    commands.submit();
-    commands.finish().unwrap();
+    held.commands.submit();
+    assert_eq!(pending(), 1024, "an unretained command buffer in flight");
+    held.assert_in_flight();
+    held.finish();
     assert_eq!((pending(), pool.stat().made), (0, 1));
 }
 
@@ -299,37 +527,131 @@ fn limits_hold_and_make_room() {
 #[test]
 fn pools_and_blocks_share_a_residency_set() {
     let rig = Rig::new();
-    let kernel = rig.kernel(SLOW);
+    let kernel = rig.kernel(ADD);
     let Ok(residency) = Residency::new(&rig.gpu, "step") else { return };
     let pool = Pool::resident(&rig.gpu, PoolLimits::default(), &residency);
     let weights = rig.gpu.wrap(&Block::open(4096).unwrap()).unwrap();
     residency.add(&weights);
     let lease = pool.take(1024).unwrap();
-    let commands = encoded(&rig, &kernel, &lease, 0);
-    residency.use_in(&commands);
+    let held = Held::encoded(&rig, &kernel, &lease, 0);
+    residency.use_in(&held.commands);
     assert!(!residency.commit(), "one commit for all");
-    commands.submit();
+    held.commands.submit();
     drop(lease);
-    commands.finish().unwrap();
-    drop(commands);
+    assert!(weights.try_read(|_| ()).is_err() && pool.stat().pending == 1024);
+    held.finish();
+    drop(held);
     assert_eq!((pool.stat().free, pool.stat().pending), (1024, 0));
     drop(pool.take(1000).unwrap());
     assert_eq!(pool.stat().made, 1);
     pool.trim(0);
     assert!(residency.commit(), "the buffer left the set");
+    residency.remove(&weights);
+    assert!(residency.commit());
+}
+
+/// A loop that always has a step in flight gets its leases back, though each step uses the whole set.
+#[test]
+fn leases_of_a_resident_pool_come_back_while_later_steps_run() {
+    let rig = Rig::new();
+    let kernel = rig.kernel(ADD);
+    let Ok(residency) = Residency::new(&rig.gpu, "steps") else { return };
+    let pool = Pool::resident(&rig.gpu, PoolLimits::default(), &residency);
+    let mut last: Option<Held> = None;
+    for _ in 0..20 {
+        let lease = pool.take(1024).unwrap();
+        let held = Held::encoded(&rig, &kernel, &lease, 0);
+        residency.use_in(&held.commands);
+        held.commands.submit();
+        drop(lease);
+        if let Some(last) = last.replace(held) {
+            last.assert_in_flight();
+            last.finish();
+        }
+    }
+    last.as_ref().unwrap().assert_in_flight();
+    assert!(pool.stat().made <= 2, "{:?}", pool.stat());
+    // Zeros are written when no step runs.
+    let zeroed = last.unwrap().during(|| pool.take_zeroed(1024).unwrap());
+    zeroed.read(|bytes| assert!(bytes.iter().all(|&byte| byte == 0)));
+}
+
+/// Kernels may reach a lease through the set only, by its address.
+#[test]
+fn a_step_that_may_use_the_set_holds_the_leases_of_its_time() {
+    let rig = Rig::new();
+    let Ok(residency) = Residency::new(&rig.gpu, "step") else { return };
+    let pool = Pool::resident(&rig.gpu, PoolLimits::default(), &residency);
+    let pending = || pool.stat().pending;
+    let lease = pool.take(1024).unwrap();
+    let held = Held::new(&rig);
+    residency.use_in(&held.commands);
+    drop(lease);
+    assert_eq!(pending(), 1024, "it may still be submitted");
+    held.commands.submit();
+    assert_eq!(pending(), 1024, "it is in flight");
+    held.finish();
+    assert_eq!(pending(), 0);
+    let lease = pool.take(1024).unwrap();
+    let held = Held::new(&rig);
+    residency.use_in(&held.commands);
+    drop((lease, held));
+    assert_eq!(pending(), 0, "it was dropped");
+}
+
+#[test]
+fn a_pool_s_buffer_cannot_be_taken_out_of_its_residency_set() {
+    let rig = Rig::new();
+    let Ok(residency) = Residency::new(&rig.gpu, "step") else { return };
+    let pool = Pool::resident(&rig.gpu, PoolLimits::default(), &residency);
+    let lease: Lease = pool.take(1024).unwrap();
+    residency.commit();
+    let text = panic_of(|| residency.remove(&*lease));
+    assert!(text.contains("of a pool"), "{text}");
+    // A texture is another reference to the memory, which the pool must not take for the set's.
+    let pixels = TextureDescriptor::new_2d(PixelFormat::R8Unorm, 32, 4);
+    let texture = lease.texture(&pixels, 0, 256).unwrap();
+    drop(lease);
+    assert_eq!((pool.stat().free, pool.stat().pending), (0, 1024));
+    drop(texture);
+    assert_eq!((pool.stat().free, pool.stat().pending), (1024, 0));
+}
+
+#[test]
+fn frames_in_a_residency_set_do_not_wait_for_later_steps() {
+    let rig = Rig::new();
+    let kernel = rig.kernel(ADD);
+    let Ok(residency) = Residency::new(&rig.gpu, "frames") else { return };
+    let mut frames = Frames::new(&rig.gpu, 2, VALUES * 4).unwrap();
+    let mut running: Vec<Held> = Vec::new();
+    for step in 0..6 {
+        let frame = match step {
+            0 | 1 => frames.next().unwrap(),
+            _ => running[step - 2].during(|| frames.next().unwrap()),
+        };
+        if let Some(last) = running.last() {
+            last.assert_in_flight();
+        }
+        residency.add(frame.buffer());
+        let held = Held::encoded(&rig, &kernel, frame.buffer(), 0);
+        residency.use_in(&held.commands);
+        held.commands.submit();
+        running.push(held);
+    }
+    running.iter().for_each(Held::finish);
 }
 
 #[test]
 fn kernels_read_mapped_files_and_never_change_them() {
     let rig = Rig::new();
-    let kernel = rig.kernel(SLOW);
+    let kernel = rig.kernel(ADD);
     let path = std::env::temp_dir().join(format!("aruminium-weights-{}", std::process::id()));
     std::fs::write(&path, vec![7u8; VALUES * 4]).unwrap();
     let file = std::fs::File::open(&path).unwrap();
-    // SAFETY: nobody else knows the file.
+    // SAFETY: no other program has the file.
     let block = unsafe { Block::map(&file, ..).unwrap() };
     let buffer = rig.gpu.wrap(&block).unwrap();
-    submitted(&rig, &kernel, &buffer, 0).finish().unwrap();
+    Held::submitted(&rig, &kernel, &buffer, 0).finish();
     assert_eq!(block.view::<u32>()[0], 0x0707_0708);
     assert!(std::fs::read(&path).unwrap().iter().all(|&byte| byte == 7));
     std::fs::remove_file(&path).unwrap();

@@ -17,6 +17,15 @@ pub(super) const LIMIT: usize = 1 << (OFFSET_BITS - 2);
 /// The most spans that can live.
 const SPANS: u64 = u64::MAX >> OFFSET_BITS;
 
+/// Why a tape cannot be cleared.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Held<E> {
+    /// This many spans live.
+    Spans(u64),
+    /// The reason of the memory.
+    Memory(E),
+}
+
 /// The start and end of the next `size` bytes in memory at `base` of which `used` are used; `None` if the
 /// memory ends at `total` before them. `align` is a power of two and holds for the address.
 #[inline(always)]
@@ -78,15 +87,21 @@ impl Bump {
         self.0.fetch_sub(SPAN, Ordering::Release);
     }
 
-    /// Sets the offset to zero, unless spans live; returns the number of live spans.
+    /// Sets the offset to zero, unless spans live, or `unused` returns the reason why the memory cannot be handed
+    /// out again. It is called when no span lives: a span that begins later changes the offset, and it is called again.
     #[inline(always)]
-    pub(super) fn clear(&self) -> Result<(), u64> {
-        let mut now = self.0.load(Ordering::Relaxed);
+    pub(super) fn clear<E>(&self, unused: impl Fn() -> Result<(), E>) -> Result<(), Held<E>> {
+        // Acquire: what was done with the spans that have ended happens before `unused`.
+        let mut now = self.0.load(Ordering::Acquire);
         loop {
             if now > OFFSETS {
-                return Err(now >> OFFSET_BITS);
+                return Err(Held::Spans(now >> OFFSET_BITS));
             }
-            match self.0.compare_exchange_weak(now, 0, Ordering::AcqRel, Ordering::Relaxed) {
+            if now == 0 {
+                return Ok(());
+            }
+            unused().map_err(Held::Memory)?;
+            match self.0.compare_exchange_weak(now, 0, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return Ok(()),
                 Err(changed) => now = changed,
             }

@@ -2,6 +2,7 @@
 
 use super::tape::Tape;
 use super::work::{Declared, Work};
+use crate::usage::Epoch;
 use crate::{Buffer, Gpu, GpuError};
 use std::ops::Deref;
 
@@ -40,12 +41,17 @@ use std::ops::Deref;
 pub struct Frames {
     slots: Vec<Slot>,
     next: usize,
+    /// Whether the frame before is in use.
+    running: bool,
 }
 
 #[derive(Debug)]
 struct Slot {
     tape: Tape,
     declared: Declared,
+    /// When the step that it was for ended. Command buffers that are submitted later and only use a residency set that
+    /// has the tape do not use it.
+    ended: Epoch,
 }
 
 /// A tape for one step; see [`Frames`]. It derefs to a [`Tape`] whose buffer the encoders bind.
@@ -84,9 +90,10 @@ impl Frames {
         }
         let slot = |_| {
             let tape = Tape::start(bytes)?.on(gpu)?;
-            Ok(Slot { tape, declared: Declared::default() })
+            Ok(Slot { tape, declared: Declared::default(), ended: Epoch::now() })
         };
-        Ok(Self { slots: (0..frames).map(slot).collect::<Result<_, GpuError>>()?, next: 0 })
+        let slots = (0..frames).map(slot).collect::<Result<_, GpuError>>()?;
+        Ok(Self { slots, next: 0, running: false })
     }
 
     /// The next tape, empty, once the GPU has finished with it.
@@ -114,26 +121,20 @@ impl Frames {
     #[allow(clippy::should_implement_trait)] // What it returns borrows the frames.
     pub fn next(&mut self) -> Result<Frame<'_>, GpuError> {
         let frames = self.slots.len();
+        if std::mem::take(&mut self.running) {
+            self.slots[(self.next + frames - 1) % frames].ended = Epoch::now();
+        }
         let slot = &mut self.slots[self.next];
-        let usage = slot.tape.block().record().usage();
         let declared = slot.declared.wait();
-        // Checks for encoded work first: if another thread submits it meanwhile, it is waited for below. The result
-        // may be wrong for a moment while another thread drops a buffer over the tape.
-        let encoded = (0..1000).all(|round| {
-            if round > 0 {
-                std::thread::yield_now();
-            }
-            usage.is_encoded()
-        });
-        if encoded || !declared {
+        let waited = slot.tape.block().record().wait_for_gpu(Some(slot.ended));
+        if waited.is_err() || !declared {
             return Err(GpuError::BufferAccess(format!(
                 "a command buffer that uses frame {} was encoded and never submitted: submit it, or drop it",
                 self.next
             )));
         }
-        usage.wait();
-        self.next = (self.next + 1) % frames;
-        slot.tape.reset();
+        (self.next, self.running) = ((self.next + 1) % frames, true);
+        slot.tape.restart();
         Ok(Frame(slot))
     }
 
@@ -168,7 +169,7 @@ impl Frames {
 impl Drop for Frames {
     /// Declared work does not retain the memory, so wait for it.
     fn drop(&mut self) {
-        for slot in &self.slots {
+        for slot in &mut self.slots {
             slot.declared.wait();
             slot.tape.block().record().usage().wait();
         }

@@ -4,6 +4,7 @@ use super::block::Block;
 use super::error::MemError;
 use super::stack::{self, Stack};
 use super::view::{View, ViewMut};
+use super::waiting::Waiting;
 use crate::Plain;
 use std::fmt;
 use std::ops::Deref;
@@ -27,6 +28,8 @@ pub struct Slab {
     base: NonNull<u8>,
     cell: usize,
     cells: Stack,
+    /// Cells that were returned while a command buffer may use them.
+    waiting: Waiting,
     block: Block,
 }
 
@@ -66,10 +69,11 @@ impl Slab {
         let block = Block::open(bytes)?;
         block.record().divide()?;
         let base = NonNull::new(block.address()).expect("a block has an address");
-        Ok(Self { base, cell, cells: Stack::full(cells), block })
+        let (cells, waiting) = (Stack::full(cells), Waiting::default());
+        Ok(Self { base, cell, cells, waiting, block })
     }
 
-    /// Takes a cell; `None` if all are taken.
+    /// Takes a cell; `None` if all are taken, or were returned while a command buffer may use them.
     ///
     /// ```
     /// let slab = aruminium::memory::Slab::new(64, 1)?;
@@ -79,7 +83,31 @@ impl Slab {
     /// ```
     #[inline]
     pub fn take(&self) -> Option<Cell<'_>> {
-        self.cells.pop().map(|index| Cell { slab: self, index })
+        let index = match self.cells.pop() {
+            Some(index) => index,
+            None => {
+                self.settle();
+                self.cells.pop()?
+            }
+        };
+        Some(Cell { slab: self, index })
+    }
+
+    /// Frees the waiting cells that no command buffer uses any more.
+    #[inline]
+    fn settle(&self) {
+        let record = self.block.record();
+        if record.is_wrapped() {
+            self.waiting.settle(record, |index| self.cells.push(index));
+        }
+    }
+
+    #[inline]
+    fn take_back(&self, index: usize) {
+        let record = self.block.record();
+        if !record.is_wrapped() || !self.waiting.takes(record, index) {
+            self.cells.push(index);
+        }
     }
 
     /// Returns a cell, as dropping it does.
@@ -103,13 +131,15 @@ impl Slab {
         );
     }
 
-    /// The number of free cells.
+    /// How many cells are free. Those that were returned while a command buffer may use them are not, before it has
+    /// completed.
     ///
     /// ```
     /// assert_eq!(aruminium::memory::Slab::new(64, 3)?.free(), 3);
     /// # Ok::<(), aruminium::memory::MemError>(())
     /// ```
     pub fn free(&self) -> usize {
+        self.settle();
         self.cells.len()
     }
 
@@ -218,7 +248,8 @@ impl<'a> Divided<'a> {
     }
 }
 
-/// A cell of a grid, owned exclusively. Dropping it returns it.
+/// A cell of a grid, owned exclusively. Dropping it returns it, when the command buffers that were encoded with the
+/// grid's memory until then have completed.
 ///
 /// ```
 /// let slab = aruminium::memory::Slab::new(64, 4)?;
@@ -280,8 +311,10 @@ impl<'a> Cell<'a> {
     ///
     /// # Safety
     ///
-    /// Neither a kernel nor a raw pointer uses the cell while the bytes are borrowed.
-    /// [`view_mut`](Self::view_mut) checks it.
+    /// While the bytes are borrowed, nothing else reads or writes them: no command buffer in flight that uses the cell,
+    /// no view of a buffer over the grid's block ([`Buffer::read`](crate::Buffer::read) and the like are safe to call,
+    /// and do not know of this borrow), no raw pointer to it, and no other unit through the block's handle.
+    /// [`view_mut`](Self::view_mut) needs no such promise.
     ///
     /// ```
     /// let slab = aruminium::memory::Slab::new(64, 4)?;
@@ -390,7 +423,7 @@ impl fmt::Debug for Cell<'_> {
 impl Drop for Cell<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.slab.cells.push(self.index);
+        self.slab.take_back(self.index);
     }
 }
 

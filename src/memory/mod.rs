@@ -42,6 +42,7 @@ mod stack;
 mod sys;
 mod tape;
 mod view;
+mod waiting;
 mod work;
 mod wrap;
 

@@ -3,6 +3,7 @@
 use super::residency::Residency;
 use super::shelf::Shelf;
 use super::work::{Declared, Work};
+use crate::usage::Epoch;
 use crate::{Buffer, Gpu, GpuError};
 use std::fmt;
 use std::mem::ManuallyDrop;
@@ -57,6 +58,8 @@ struct Entry {
     commits: u64,
     /// Work that was declared for the last lease of the buffer.
     declared: Declared,
+    /// When it came back. Command buffers that begin to use the pool's residency set later do not use it.
+    returned: Epoch,
 }
 
 /// The limits of a [`Pool`].
@@ -190,7 +193,8 @@ impl Pool {
         self.lend(bytes).map(|(lease, _)| lease)
     }
 
-    /// The same, filled with zeros.
+    /// The same, filled with zeros. The buffers of a [`resident`](Self::resident) pool are filled after the command
+    /// buffers that use the residency set have completed.
     ///
     /// # Errors
     ///
@@ -208,7 +212,7 @@ impl Pool {
     pub fn take_zeroed(&self, bytes: usize) -> Result<Lease, GpuError> {
         let (lease, new) = self.lend(bytes)?;
         if !new {
-            lease.try_write(|bytes| bytes.fill(0))?;
+            lease.write_completed(|bytes| bytes.fill(0))?;
         }
         Ok(lease)
     }
@@ -222,7 +226,7 @@ impl Pool {
         let mut state = self.0.lock();
         let found = state.shelf.take(class, |entry| self.0.is_idle(entry));
         let new = found.is_none();
-        let entry = match found {
+        let mut entry = match found {
             Some(entry) => entry,
             None => self.0.make(&mut state, size)?,
         };
@@ -231,6 +235,7 @@ impl Pool {
         state.stat.lent += size;
         state.stat.requested += bytes;
         drop(state);
+        entry.declared.clear();
         let pool = Arc::clone(&self.0);
         Ok((Lease { entry: ManuallyDrop::new(entry), class, requested: bytes, pool }, new))
     }
@@ -281,14 +286,16 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether only the pool has the buffer, and no encoded command buffer can use it.
-    fn is_idle(&self, entry: &Entry) -> bool {
-        let set = self.residency.as_ref().map_or(0, |set| set.references(entry.commits));
-        entry.buffer.references() <= entry.references + set
+    /// Whether only the pool has the buffer, and no command buffer of its last lease can still use it.
+    fn is_idle(&self, entry: &mut Entry) -> bool {
+        let set = self.residency.as_ref();
+        let of_set = set.map_or(0, |set| set.references(entry.commits));
+        entry.buffer.references() <= entry.references + of_set
             && entry.declared.is_done()
-            // In this order, because another thread may submit encoded work between the two.
+            && !set.is_some_and(|set| set.is_used(entry.returned))
+            // In this order: another thread may submit what is encoded between the two.
             && !entry.buffer.is_encoded()
-            && !entry.buffer.is_in_flight()
+            && !entry.buffer.is_in_flight_except_sets(entry.returned)
     }
 
     fn make(&self, state: &mut State, size: usize) -> Result<Entry, GpuError> {
@@ -308,11 +315,12 @@ impl Inner {
         let mut commits = 0;
         if let Some(residency) = &self.residency {
             // In this order a commit of another thread in between makes the buffer look used, not idle.
-            residency.add(&buffer);
+            residency.add_of_pool(&buffer);
             commits = residency.commits();
         }
         state.total += size;
-        Ok(Entry { buffer, references, commits, declared: Declared::default() })
+        let (declared, returned) = (Declared::default(), Epoch::now());
+        Ok(Entry { buffer, references, commits, declared, returned })
     }
 
     fn trim(&self, state: &mut State, keep: usize) {
@@ -330,12 +338,13 @@ impl Inner {
 
     fn release(&self, entry: Entry) {
         if let Some(residency) = &self.residency {
-            residency.remove(&entry.buffer);
+            residency.remove_of_pool(&entry.buffer);
         }
     }
 
-    fn take_back(&self, class: usize, requested: usize, entry: Entry) {
-        let idle = self.is_idle(&entry);
+    fn take_back(&self, class: usize, requested: usize, mut entry: Entry) {
+        entry.returned = Epoch::now();
+        let idle = self.is_idle(&mut entry);
         let mut state = self.lock();
         state.stat.lent -= entry.buffer.size();
         state.stat.requested -= requested;
@@ -351,7 +360,7 @@ impl Drop for Inner {
     /// Declared work does not retain its buffers, so wait for it.
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        for entry in state.shelf.pending() {
+        for entry in state.shelf.pending_mut() {
             entry.declared.wait();
             entry.buffer.wait_until_unused();
         }
@@ -360,7 +369,7 @@ impl Drop for Inner {
                 .shelf
                 .free()
                 .chain(state.shelf.pending())
-                .for_each(|entry| residency.remove(&entry.buffer));
+                .for_each(|entry| residency.remove_of_pool(&entry.buffer));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::error::MemError;
 use crate::GpuError;
-use crate::usage::{OpenView, Usage};
+use crate::usage::{Epoch, OpenView, Usage};
 use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,12 +15,25 @@ pub(super) struct Record {
     bytes: usize,
     usage: OnceLock<Usage>,
     divided: AtomicBool,
+    /// Whether there was a buffer over the memory: no command buffer uses memory that never had one.
+    wrapped: AtomicBool,
 }
+
+/// Why memory that was handed out cannot be handed out again yet.
+const ENCODED: &str =
+    "a command buffer that may use it was encoded and never submitted: submit it, or drop it";
+const IN_FLIGHT: &str = "a command buffer that may use it was submitted and has not completed";
 
 impl Record {
     pub(super) fn new(start: *const u8, bytes: usize) -> Self {
-        let (usage, divided) = (OnceLock::new(), AtomicBool::new(false));
-        Self { start: start.addr(), bytes, usage, divided }
+        let (usage, start) = (OnceLock::new(), start.addr());
+        Self {
+            start,
+            bytes,
+            usage,
+            divided: AtomicBool::new(false),
+            wrapped: AtomicBool::new(false),
+        }
     }
 
     /// The driver's record, created at the first use: blocks without views cost nothing.
@@ -54,11 +67,72 @@ impl Record {
         })
     }
 
-    /// Called before a tape or a grid hands out parts of the memory: from then on there are no views of all of it.
+    /// A buffer over the memory is about to be made.
+    pub(super) fn wrap(&self) {
+        self.wrapped.store(true, Ordering::SeqCst);
+    }
+
+    #[inline(always)]
+    pub(super) fn is_wrapped(&self) -> bool {
+        self.wrapped.load(Ordering::Acquire)
+    }
+
+    /// Whether a command buffer was encoded with the memory and not submitted.
+    #[cold]
+    pub(super) fn is_encoded(&self) -> bool {
+        let usage = self.usage();
+        // The answer may be briefly wrong while another thread makes or drops a buffer over the memory.
+        (0..1000).all(|round| {
+            if round > 0 {
+                std::thread::yield_now();
+            }
+            usage.is_encoded()
+        })
+    }
+
+    /// An error while a command buffer may use the memory.
+    #[inline(always)]
+    pub(super) fn is_unused(&self) -> Result<(), MemError> {
+        if self.is_wrapped() { self.is_unused_by_gpu() } else { Ok(()) }
+    }
+
+    #[inline(never)]
+    fn is_unused_by_gpu(&self) -> Result<(), MemError> {
+        // In this order: another thread may submit what is encoded between the two.
+        let encoded = self.is_encoded();
+        match encoded || self.usage().is_in_flight() {
+            true => Err(MemError::Busy(if encoded { ENCODED } else { IN_FLIGHT }.into())),
+            false => Ok(()),
+        }
+    }
+
+    /// Waits for the command buffers that use the memory.
+    #[inline(always)]
+    pub(super) fn wait(&self) -> Result<(), MemError> {
+        if self.is_wrapped() { self.wait_for_gpu(None) } else { Ok(()) }
+    }
+
+    /// The same; but not for those that were submitted since and use only a residency set that has the memory.
+    #[inline(never)]
+    pub(super) fn wait_for_gpu(&self, since: Option<Epoch>) -> Result<(), MemError> {
+        // In this order, as above.
+        if self.is_encoded() {
+            return Err(MemError::Busy(ENCODED.into()));
+        }
+        match since {
+            Some(since) => self.usage().wait_except_sets(since),
+            None => self.usage().wait(),
+        }
+        Ok(())
+    }
+
+    /// From now on a tape or a grid hands out parts of the memory, and there are no views of all of it.
     pub(super) fn divide(&self) -> Result<(), MemError> {
         if self.divided.swap(true, Ordering::AcqRel) {
             return Err(MemError::Busy("another tape or grid hands out parts of it".into()));
         }
+        // Command buffers may use the parts that the last tape or grid handed out.
+        self.wait().inspect_err(|_| self.unite())?;
         // No view may live now, and any later one is refused. (One that began at the same
         // moment conflicts with the views of the parts, as any two views do.)
         self.view(0..self.bytes, true, true).map(drop).inspect_err(|_| self.unite())

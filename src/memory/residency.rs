@@ -1,6 +1,8 @@
 //! A residency set that pools and buffers over blocks share.
 
-use crate::{Allocation, Commands, Gpu, GpuError, ResidencySet, ResidencySetDescriptor};
+use crate::usage::{Epoch, Watch};
+use crate::{Allocation, Buffer, Commands, Gpu, GpuError, ResidencySet, ResidencySetDescriptor};
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Allocations that are kept resident together. Additions and removals take effect at the next commit;
@@ -36,6 +38,10 @@ struct State {
     /// The number of references that a set on this system takes to an allocation when it is added, and when the
     /// addition is committed.
     taken: [usize; 2],
+    /// The buffers of pools, by their objects' addresses. Pools rely on the references that the set has to them.
+    of_pools: HashSet<usize>,
+    /// Command buffers that use the set and were not over at the last look, with the time when they began to use it.
+    users: Vec<(Watch, Epoch)>,
 }
 
 impl Residency {
@@ -65,7 +71,9 @@ impl Residency {
         let taken = [added.saturating_sub(alone), probe.references().saturating_sub(added)];
         set.remove(&probe);
         set.commit();
-        Ok(Self(Arc::new(Mutex::new(State { set, changed: false, commits: 0, taken }))))
+        let (of_pools, users) = (HashSet::new(), Vec::new());
+        let state = State { set, changed: false, commits: 0, taken, of_pools, users };
+        Ok(Self(Arc::new(Mutex::new(state))))
     }
 
     /// The number of commits.
@@ -78,6 +86,24 @@ impl Residency {
         let state = self.lock();
         let [added, committed] = state.taken;
         if state.commits > commits { added + committed } else { added }
+    }
+
+    /// Whether a command buffer that began to use the set before a moment is not over.
+    pub(super) fn is_used(&self, before: Epoch) -> bool {
+        let is_user = |(commands, since): &(Watch, Epoch)| *since < before && !commands.is_over();
+        self.lock().users.iter().any(is_user)
+    }
+
+    /// Adds a buffer of a pool.
+    pub(super) fn add_of_pool(&self, buffer: &Buffer) {
+        self.lock().of_pools.insert(address(buffer));
+        self.add(buffer);
+    }
+
+    /// Removes a buffer that its pool releases.
+    pub(super) fn remove_of_pool(&self, buffer: &Buffer) {
+        self.lock().of_pools.remove(&address(buffer));
+        self.remove(buffer);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -99,7 +125,11 @@ impl Residency {
         state.changed = true;
     }
 
-    /// Removes an allocation.
+    /// Removes an allocation. A [`Pool`](super::Pool) removes its buffers itself, when it releases them.
+    ///
+    /// # Panics
+    ///
+    /// If it is a buffer of a pool that shares the set.
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
@@ -109,8 +139,14 @@ impl Residency {
     /// residency.remove(&buffer);
     /// # Ok::<(), aruminium::GpuError>(())
     /// ```
+    #[track_caller]
     pub fn remove(&self, allocation: &dyn Allocation) {
         let mut state = self.lock();
+        let of_pool = state.of_pools.contains(&address(allocation));
+        assert!(
+            !of_pool,
+            "the buffer is of a pool, which removes it from the set when it releases it"
+        );
         state.set.remove(allocation);
         state.changed = true;
     }
@@ -144,6 +180,18 @@ impl Residency {
     /// ```
     pub fn use_in(&self, commands: &Commands) {
         self.commit();
-        commands.use_residency_set(&self.lock().set);
+        let mut state = self.lock();
+        commands.use_residency_set(&state.set);
+        let (over, mut users): (Vec<_>, Vec<_>) =
+            state.users.drain(..).partition(|(commands, _)| commands.is_over());
+        users.push((commands.watch(), Epoch::end()));
+        state.users = users;
+        // What may be the last reference to a command buffer is dropped without the lock.
+        drop(state);
+        drop(over);
     }
+}
+
+fn address(allocation: &dyn Allocation) -> usize {
+    allocation.allocation().as_ptr().addr()
 }

@@ -71,11 +71,12 @@ impl Shared {
         Ok(Self(Arc::new(Pages::import(descriptor, false)?)))
     }
 
-    /// Memory of another process, by its id in that process.
+    /// Memory of another process, by its id in that process; or memory of this process that [`open`](Self::open) made.
     ///
     /// # Errors
     ///
-    /// [`MemError::BlockCreateFailed`] if there is no such surface.
+    /// [`MemError::BlockCreateFailed`] if there is no such surface, [`MemError::Busy`] if a [`Block`](super::Block) of
+    /// this process owns it.
     #[cfg(target_vendor = "apple")]
     pub fn lookup(id: u32) -> Result<Self, MemError> {
         Ok(Self(Arc::new(Pages::lookup(id)?)))
@@ -85,11 +86,14 @@ impl Shared {
     ///
     /// # Safety
     ///
-    /// The surface is alive.
+    /// The surface is alive. While the memory lives, no other code of this process accesses it, except by atomics of 32
+    /// bits as this type does: there are no slices of it, and no kernel or other unit runs that writes it while it is
+    /// read here.
     ///
     /// # Errors
     ///
-    /// [`MemError::BlockLockFailed`] if the CPU cannot use it.
+    /// [`MemError::BlockLockFailed`] if the CPU cannot use it, [`MemError::Busy`] if a [`Block`](super::Block) of this
+    /// process owns it.
     #[cfg(target_vendor = "apple")]
     pub unsafe fn import(surface: Handle) -> Result<Self, MemError> {
         // SAFETY: passed on to the caller.

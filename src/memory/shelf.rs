@@ -20,7 +20,7 @@ impl<T> Shelf<T> {
     }
 
     /// Takes an item that is idle. Pending items are checked only if no item is free.
-    pub(super) fn take(&mut self, class: usize, idle: impl FnMut(&T) -> bool) -> Option<T> {
+    pub(super) fn take(&mut self, class: usize, idle: impl FnMut(&mut T) -> bool) -> Option<T> {
         if self.free[class].is_empty() && !self.pending.is_empty() {
             self.settle(idle);
         }
@@ -28,9 +28,9 @@ impl<T> Shelf<T> {
     }
 
     /// Frees the pending items that are idle now.
-    pub(super) fn settle(&mut self, mut idle: impl FnMut(&T) -> bool) {
+    pub(super) fn settle(&mut self, mut idle: impl FnMut(&mut T) -> bool) {
         let mut index = 0;
-        while let Some((_, item)) = self.pending.get(index) {
+        while let Some((_, item)) = self.pending.get_mut(index) {
             if idle(item) {
                 let (class, item) = self.pending.swap_remove(index);
                 self.free[class].push(item);
@@ -53,5 +53,10 @@ impl<T> Shelf<T> {
     /// The items that are pending.
     pub(super) fn pending(&self) -> impl Iterator<Item = &T> {
         self.pending.iter().map(|(_, item)| item)
+    }
+
+    /// The same, to change them.
+    pub(super) fn pending_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.pending.iter_mut().map(|(_, item)| item)
     }
 }

@@ -1,13 +1,14 @@
 //! Bump allocation over a block.
 
 use super::block::Block;
-use super::bump::{self, Bump};
+use super::bump::{self, Bump, Held};
 use super::error::MemError;
 use super::view::{View, ViewMut};
 use crate::{Buffer, Encoder, Gpu, GpuError, Plain};
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
+use std::sync::{Mutex, PoisonError};
 
 /// A bump allocator over a block: memory is taken from the start to the end, and returned all at once.
 ///
@@ -32,6 +33,8 @@ pub struct Tape {
     bump: Bump,
     block: Block,
     buffer: Option<Buffer>,
+    /// Held while a tape with a buffer is cleared.
+    clearing: Mutex<()>,
 }
 
 // SAFETY: the block's memory is handed out in parts that do not overlap, by atomic operations.
@@ -99,7 +102,7 @@ impl Tape {
         }
         block.record().divide()?;
         let base = NonNull::new(block.address()).expect("a block has an address");
-        Ok(Self { base, total, bump: Bump::new(), block, buffer: None })
+        Ok(Self { base, total, bump: Bump::new(), block, buffer: None, clearing: Mutex::new(()) })
     }
 
     /// The same tape with a buffer over its block, so that kernels can use its spans.
@@ -249,11 +252,12 @@ impl Tape {
         Mark { base: self.base.addr().get(), id: self.block.id(), used: self.bump.used() }
     }
 
-    /// Frees everything taken since the mark. No span can live: the compiler checks it.
+    /// Frees everything taken since the mark, after the command buffers that use the tape have completed. No span can
+    /// live: the compiler checks it.
     ///
     /// # Panics
     ///
-    /// If the mark is of another tape, or the tape was rewound or cleared past it.
+    /// If the mark is of another tape, or the tape was rewound or cleared past it; or as for [`reset`](Self::reset).
     ///
     /// ```should_panic
     /// # use aruminium::memory::Tape;
@@ -266,10 +270,17 @@ impl Tape {
         assert!(own, "the mark is of another tape");
         let used = self.bump.used();
         assert!(mark.used <= used, "the mark is at byte {}, past the tape's {used}", mark.used);
+        self.wait();
         self.bump.set(mark.used);
     }
 
-    /// Frees everything. No span can live: the compiler checks it.
+    /// Frees everything, after the command buffers that use the tape have completed. No span can live: the compiler
+    /// checks it. [`Frames`](super::Frames) wait less, as the next tape is used meanwhile.
+    ///
+    /// # Panics
+    ///
+    /// If a command buffer was encoded with the tape and never submitted: it could still be submitted, and would find
+    /// other data. Submit it, or drop it with its encoders.
     ///
     /// ```
     /// let mut tape = aruminium::memory::Tape::start(4096)?;
@@ -279,8 +290,24 @@ impl Tape {
     /// # Ok::<(), aruminium::memory::MemError>(())
     /// ```
     #[inline]
+    #[track_caller]
     pub fn reset(&mut self) {
+        self.wait();
+        self.restart();
+    }
+
+    /// [`reset`](Self::reset) of a tape that no command buffer uses.
+    #[inline]
+    pub(super) fn restart(&mut self) {
         self.bump.set(0);
+    }
+
+    #[inline(always)]
+    #[track_caller]
+    fn wait(&self) {
+        if let Err(error) = self.block.record().wait() {
+            panic!("the tape cannot be reset: {error}");
+        }
     }
 
     /// Frees everything, through a shared reference. Raw pointers from [`take`](Self::take) are no
@@ -288,7 +315,7 @@ impl Tape {
     ///
     /// # Panics
     ///
-    /// If spans live.
+    /// If spans live, or command buffers that use the tape were encoded and have not completed.
     ///
     /// ```should_panic
     /// # let tape = aruminium::memory::Tape::start(4096).unwrap();
@@ -299,12 +326,16 @@ impl Tape {
     #[inline]
     #[track_caller]
     pub fn clear(&self) {
-        if let Err(spans) = self.bump.clear() {
-            panic!("the tape cannot be cleared: {spans} of its spans live");
+        match self.clear_unused() {
+            Ok(()) => {}
+            Err(Held::Spans(spans)) => {
+                panic!("the tape cannot be cleared: {spans} of its spans live")
+            }
+            Err(Held::Memory(error)) => panic!("the tape cannot be cleared: {error}"),
         }
     }
 
-    /// [`clear`](Self::clear), unless spans live; returns whether it was cleared.
+    /// [`clear`](Self::clear), where it would not panic; returns whether it was cleared.
     ///
     /// ```
     /// let tape = aruminium::memory::Tape::start(4096)?;
@@ -316,7 +347,18 @@ impl Tape {
     /// ```
     #[inline]
     pub fn try_clear(&self) -> bool {
-        self.bump.clear().is_ok()
+        self.clear_unused().is_ok()
+    }
+
+    #[inline(always)]
+    fn clear_unused(&self) -> Result<(), Held<MemError>> {
+        let record = self.block.record();
+        // With a buffer one thread at a time: otherwise two others could clear it and take as much again between
+        // the question whether the memory is unused and the clearing.
+        let _clearing = record
+            .is_wrapped()
+            .then(|| self.clearing.lock().unwrap_or_else(PoisonError::into_inner));
+        self.bump.clear(|| record.is_unused())
     }
 
     /// How many bytes are taken, gaps for alignment included.
@@ -768,7 +810,12 @@ impl Local<'_> {
         Some(Span { tape: self.tape, start, len, counted: false, values: PhantomData })
     }
 
-    /// Frees everything that was taken. No span can live: the compiler checks it.
+    /// Frees everything that was taken, after the command buffers that use the tape have completed. No span can live:
+    /// the compiler checks it.
+    ///
+    /// # Panics
+    ///
+    /// As for [`Tape::reset`].
     ///
     /// ```
     /// let tape = aruminium::memory::Tape::start(1 << 16)?;
@@ -779,7 +826,9 @@ impl Local<'_> {
     /// # Ok::<(), aruminium::memory::MemError>(())
     /// ```
     #[inline]
+    #[track_caller]
     pub fn reset(&mut self) {
+        self.tape.wait();
         self.used.set(0);
     }
 

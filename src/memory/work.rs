@@ -1,6 +1,8 @@
 //! GPU work that is not tracked, declared by the program.
 
+use crate::usage::Watch;
 use crate::{Commands, GpuFuture};
+use std::sync::{Mutex, PoisonError};
 
 /// Work that may use memory by means that are not tracked: [`Batch`](crate::Batch), unretained command
 /// buffers, raw pointers. `until` of a [`Frame`](super::Frame) and of a [`Lease`](super::Lease) takes it.
@@ -44,38 +46,36 @@ pub(super) mod sealed {
     }
 }
 
-/// The command buffers that were declared.
+/// The command buffers that were declared. They are watched, so that the program can drop them: one that was
+/// dropped and never submitted is done.
 #[derive(Debug, Default)]
-pub(super) struct Declared(std::sync::Mutex<Vec<Commands>>);
+pub(super) struct Declared(Mutex<Vec<Watch>>);
 
 impl Declared {
-    fn list(&self) -> std::sync::MutexGuard<'_, Vec<Commands>> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
     pub(super) fn add(&self, work: &impl Work) {
         if let Some(commands) = work.command_buffer() {
-            self.list().push(commands.clone());
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(commands.watch());
         }
     }
 
-    /// Whether all have completed or failed.
-    pub(super) fn is_done(&self) -> bool {
-        let mut list = self.list();
-        list.retain(|commands| commands.status() < Commands::STATUS_COMPLETED);
-        list.is_empty()
+    fn list(&mut self) -> &mut Vec<Watch> {
+        self.0.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for those that were submitted; returns whether all were.
-    pub(super) fn wait(&self) -> bool {
-        let mut list = self.list();
-        list.retain(|commands| {
-            let submitted = commands.status() >= Commands::STATUS_COMMITTED;
-            if submitted {
-                commands.wait();
-            }
-            !submitted
-        });
-        list.is_empty()
+    /// Whether all are done. It drops none of them: the last reference to a command buffer may run any code, and the
+    /// caller holds a lock.
+    pub(super) fn is_done(&mut self) -> bool {
+        self.list().iter().all(Watch::is_over)
+    }
+
+    /// Forgets all of them.
+    pub(super) fn clear(&mut self) {
+        self.list().clear();
+    }
+
+    /// Waits for those that were submitted; returns whether all are done.
+    pub(super) fn wait(&mut self) -> bool {
+        self.list().retain(|work| !work.wait());
+        self.list().is_empty()
     }
 }

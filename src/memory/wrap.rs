@@ -30,6 +30,7 @@ impl Gpu {
     /// # }
     /// ```
     pub fn wrap(&self, block: &Block) -> Result<Buffer, GpuError> {
+        block.record().wrap();
         // SAFETY: the clone keeps the pages where they are until the buffer no longer needs them. Views of
         // the block and of the buffer are entered in the same record.
         unsafe { wrap(self, block.address(), block.size(), block.clone()) }
@@ -39,8 +40,15 @@ impl Gpu {
     ///
     /// # Safety
     ///
-    /// While the buffer is read or written by its methods, and while a kernel uses it, no other process
-    /// writes the memory, or reads what is being written. If it can only be read, no kernel writes it.
+    /// Nothing tracks what other handles do with the memory: other processes, and in this process the methods and
+    /// atomics of [`Shared`] handles of it and other buffers over another mapping of it.
+    ///
+    /// * While a closure that [`Buffer::read`] or a variant calls runs, or a kernel reads the memory, no other handle writes
+    ///   the bytes that it has.
+    /// * While a closure that [`Buffer::write`] or a variant calls runs, or a kernel writes the memory, no other handle reads
+    ///   or writes those bytes; except by atomics while a kernel uses only atomics of 32 bits there.
+    /// * Memory that [is read-only](Shared::is_read_only) is not written by `Buffer::write`, `contents` or a kernel: the
+    ///   process would end.
     ///
     /// # Errors
     ///

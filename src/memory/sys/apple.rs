@@ -1,6 +1,7 @@
 //! Apple's systems: IOSurfaces, which CPU, GPU and Neural Engine can all use, and mapped files.
 
 use super::super::error::MemError;
+use super::owned::Owned;
 use crate::foundation::{NSDictionary, NSNumber, NSString};
 use crate::objc::link::{self, IOSurfaceRef};
 use crate::objc::{ObjcClass, Object, autorelease_pool};
@@ -21,7 +22,13 @@ pub(in super::super) struct Pages {
     bytes: usize,
     /// Null for a mapped file.
     surface: IOSurfaceRef,
+    /// Whether it is in [`OWNED`].
+    owned: bool,
 }
+
+/// The surfaces of blocks, by their ids: in the process that made it, a surface is found by its id even if other
+/// processes cannot find it, and at the same address.
+static OWNED: Owned = Owned::new();
 
 // SAFETY: the surface stays locked, and the file mapped, until this value is dropped, whatever thread
 // that is on.
@@ -35,7 +42,9 @@ const READ_WRITE: u32 = 0;
 impl Pages {
     /// New zeroed pages.
     pub(in super::super) fn open(bytes: usize) -> Result<Self, MemError> {
-        Self::surface(bytes, false)
+        let mut pages = OWNED.make(|| Self::surface(bytes, false), Self::id)?;
+        pages.owned = true;
+        Ok(pages)
     }
 
     /// New zeroed pages, which other processes find by the surface's id.
@@ -71,8 +80,8 @@ impl Pages {
 
     /// The surface that another process shares under this id.
     pub(in super::super) fn lookup(id: u32) -> Result<Self, MemError> {
-        // SAFETY: any number may be looked up; the result is owned, or null.
-        unsafe { Self::lock(link::IOSurfaceLookup(id)) }
+        // SAFETY: any number may be looked up; the answer is owned, or null.
+        OWNED.find(id, || unsafe { Self::lock(link::IOSurfaceLookup(id)) })
     }
 
     /// Another owner of a surface.
@@ -81,11 +90,13 @@ impl Pages {
     ///
     /// The surface is alive.
     pub(in super::super) unsafe fn import(surface: IOSurfaceRef) -> Result<Self, MemError> {
+        // SAFETY: the surface is alive.
+        let id = unsafe { link::IOSurfaceGetID(surface) };
         // SAFETY: a surface is an object.
-        unsafe {
+        OWNED.find(id, || unsafe {
             link::objc_retain(crate::abi::Id::from_ptr(surface.cast()));
             Self::lock(surface)
-        }
+        })
     }
 
     /// Takes ownership of a count of a surface, or null.
@@ -105,7 +116,7 @@ impl Pages {
             unsafe { link::objc_release(crate::abi::Id::from_ptr(surface.cast())) };
             return Err(MemError::BlockLockFailed(code));
         };
-        Ok(Self { base, bytes, surface })
+        Ok(Self { base, bytes, surface, owned: false })
     }
 
     /// The pages of a part of a file, private and copy-on-write.
@@ -137,7 +148,7 @@ impl Pages {
         let base = NonNull::new(base.cast()).filter(|base| base.addr().get() != usize::MAX);
         let base =
             base.ok_or_else(|| MemError::system("mmap", bytes, io::Error::last_os_error()))?;
-        Ok(Self { base, bytes, surface: ptr::null_mut() })
+        Ok(Self { base, bytes, surface: ptr::null_mut(), owned: false })
     }
 
     pub(in super::super) fn base(&self) -> NonNull<u8> {
@@ -200,7 +211,10 @@ impl Pages {
 
 impl Drop for Pages {
     fn drop(&mut self) {
-        // SAFETY: the memory is not used any more; the lock, the count and the mapping belong to this value.
+        if self.owned {
+            OWNED.release(self.id());
+        }
+        // SAFETY: nobody uses the memory any more; the lock, the count and the mapping are this value's.
         unsafe {
             if self.surface.is_null() {
                 link::munmap(self.base.as_ptr().cast(), self.bytes);

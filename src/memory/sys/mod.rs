@@ -7,6 +7,9 @@ use std::ops::{Bound, RangeBounds};
 mod apple;
 #[cfg(not(target_vendor = "apple"))]
 mod linux;
+// On Linux memory is found by a descriptor, and mapped at another address each time.
+#[cfg(any(target_vendor = "apple", test))]
+pub(super) mod owned;
 
 #[cfg(target_vendor = "apple")]
 pub(super) use apple::{Pages, page};

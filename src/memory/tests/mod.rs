@@ -1,6 +1,9 @@
 //! What the parts promise, from inside.
 
+mod plain;
+
 use super::{Block, Grid, MemError, Shared, Slab, Tape};
+use crate::memory_use;
 use crate::test_scale::scaled;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Barrier;
@@ -118,8 +121,8 @@ fn takes_of_many_threads_are_disjoint() {
     const THREADS: usize = 8;
     const SIZES: [usize; 4] = [8, 24, 40, 64];
     // Each thread marks what it takes and looks whether the marks are still there before the tape is
-    // cleared for the next round.
-    let takes = scaled(20_000);
+    // cleared for the next round. At full scale each takes ten million times.
+    let takes = scaled(100_000);
     let tape = Tape::start(takes.min(100_000) * 64 * THREADS).unwrap();
     let mut left = takes;
     while left > 0 {
@@ -152,9 +155,7 @@ fn takes_of_many_threads_are_disjoint() {
 }
 
 #[test]
-fn spans_survive_clears_by_another_thread() {
-    const USERS: usize = 3;
-    const CHUNK: u64 = 1024;
+fn spans_survive_clearing_by_another_thread() {
     let tape = Tape::start(1 << 16).unwrap();
     let (arrived, start) = (AtomicUsize::new(0), Barrier::new(USERS + 1));
     let chunks = scaled(50_000) / CHUNK as usize + 1;
@@ -231,27 +232,26 @@ fn the_last_cell_returned_is_taken_first() {
     assert_eq!((two.id(), slab.take().map(|cell| cell.id())), (second, Some(first)));
 }
 
+/// A million opens at full scale.
 #[test]
 fn opening_leaks_nothing() {
-    let figures = || {
-        let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
-        let pages: usize = statm.split(' ').nth(1).unwrap().parse().unwrap();
-        (std::fs::read_dir("/proc/self/fd").unwrap().count(), pages)
-    };
-    let rounds = |count| {
-        for _ in 0..count {
-            let block = Block::open(1 << 14).unwrap();
-            block.as_bytes_mut()[0] = 1;
-            drop(block);
-        }
-    };
-    rounds(100);
-    let (descriptors, pages) = figures();
-    rounds(scaled(10_000));
-    let (descriptors_after, pages_after) = figures();
-    // Other tests run beside this one, and open and map what they need.
-    assert!(descriptors_after < descriptors + 100, "{descriptors} {descriptors_after}");
-    assert!(pages_after < pages + (256 << 20) / super::sys::page(), "{pages} {pages_after}");
+    memory_use::measure("memory::tests::opening_leaks_nothing", || {
+        let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+        let mappings = || std::fs::read_to_string("/proc/self/maps").unwrap().lines().count();
+        let rounds = |count| {
+            for _ in 0..count {
+                let block = Block::open(1 << 14).unwrap();
+                block.as_bytes_mut()[0] = 1;
+            }
+        };
+        rounds(100);
+        let before = (descriptors(), mappings());
+        let resident = memory_use::resident();
+        rounds(scaled(10_000));
+        assert_eq!((descriptors(), mappings()), before);
+        let grown = memory_use::resident().saturating_sub(resident);
+        assert!(grown < 1 << 20, "{grown} bytes");
+    });
 }
 
 #[test]
@@ -293,7 +293,7 @@ mod processes {
             Block::import(sent.try_clone().unwrap()),
             Err(MemError::Unsealed("writing"))
         ));
-        // Nobody but this process writes: neither by a write nor by a mapping.
+        // Only this process writes: neither by a write nor by a mapping.
         assert!(File::from(sent.try_clone().unwrap()).write_at(b"x", 0).is_err());
         let received = Shared::import(sent).unwrap();
         assert!(matches!(received.write(0, b"x"), Err(MemError::ReadOnly)));
@@ -302,7 +302,7 @@ mod processes {
         let mut text = [0; 5];
         received.read(0, &mut text).unwrap();
         assert_eq!(&text, b"hello");
-        // A file has no seals, and a memfd has none unless somebody sealed it.
+        // A file has no seals, and a memfd has none unless it was sealed.
         let file = File::open(std::env::current_exe().unwrap()).unwrap();
         assert!(matches!(Shared::import(file.into()), Err(MemError::Unsealed("shrinking"))));
     }
@@ -358,7 +358,7 @@ mod processes {
         let file = File::open(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
         let map = |range: (std::ops::Bound<u64>, std::ops::Bound<u64>)| {
-            // SAFETY: nobody else has the file.
+            // SAFETY: no other program has the file.
             unsafe { Block::map(&file, range) }
         };
         use std::ops::Bound::{Excluded, Included, Unbounded};

@@ -1,0 +1,44 @@
+//! Cells that were returned while a command buffer may use them.
+
+use super::record::Record;
+use crate::usage::Epoch;
+use std::sync::{Mutex, PoisonError};
+
+/// The indices of such cells, each with the time of its return. It is not known while a command buffer that may use
+/// the cell is encoded and not submitted. Command buffers that are submitted later do not use the cell.
+#[derive(Debug, Default)]
+pub(super) struct Waiting(Mutex<Vec<(usize, Option<Epoch>)>>);
+
+impl Waiting {
+    /// Takes a cell that is returned, if a command buffer may use it.
+    #[inline(never)]
+    pub(super) fn takes(&self, record: &Record, index: usize) -> bool {
+        // In this order: another thread may submit what is encoded between the two.
+        let encoded = record.is_encoded();
+        let uses = encoded || record.usage().is_in_flight();
+        if uses {
+            let returned = (!encoded).then(Epoch::now);
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).push((index, returned));
+        }
+        uses
+    }
+
+    /// Calls the closure for each cell that no command buffer uses any more.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn settle(&self, record: &Record, mut free: impl FnMut(usize)) {
+        let mut cells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if cells.iter().any(|(_, returned)| returned.is_none()) && !record.is_encoded() {
+            let now = Epoch::now();
+            cells.iter_mut().for_each(|(_, returned)| _ = returned.get_or_insert(now));
+        }
+        cells.retain(|&(index, returned)| {
+            let waits =
+                returned.is_none_or(|returned| record.usage().is_in_flight_before(returned));
+            if !waits {
+                free(index);
+            }
+            waits
+        });
+    }
+}
