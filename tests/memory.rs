@@ -303,7 +303,7 @@ fn a_cell_is_not_handed_out_again_while_a_kernel_uses_it() {
 }
 
 #[test]
-fn a_frame_does_not_come_back_before_the_gpu_has_left_it() {
+fn a_frame_is_not_reused_while_the_gpu_uses_it() {
     let rig = Rig::new();
     let kernel = rig.kernel(ADD);
     let mut frames = Frames::new(&rig.gpu, 2, VALUES * 4).unwrap();
@@ -449,7 +449,7 @@ fn a_lease_is_not_lent_again_while_the_gpu_uses_it() {
 }
 
 #[test]
-fn a_lease_that_can_still_be_reached_is_not_lent_again() {
+fn a_lease_is_not_lent_again_while_anything_can_use_it() {
     let rig = Rig::new();
     let kernel = rig.kernel(ADD);
     let pool = Pool::new(&rig.gpu, PoolLimits::default());

@@ -131,7 +131,7 @@ impl Slab {
         );
     }
 
-    /// How many cells are free. Those that were returned while a command buffer may use them are not, before it has
+    /// The number of free cells. Those that were returned while a command buffer may use them are not, before it has
     /// completed.
     ///
     /// ```

@@ -293,7 +293,7 @@ impl Inner {
         entry.buffer.references() <= entry.references + of_set
             && entry.declared.is_done()
             && !set.is_some_and(|set| set.is_used(entry.returned))
-            // In this order: another thread may submit what is encoded between the two.
+            // In this order, because another thread may submit encoded work between the two.
             && !entry.buffer.is_encoded()
             && !entry.buffer.is_in_flight_except_sets(entry.returned)
     }

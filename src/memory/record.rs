@@ -126,7 +126,7 @@ impl Record {
         Ok(())
     }
 
-    /// From now on a tape or a grid hands out parts of the memory, and there are no views of all of it.
+    /// Called before a tape or a grid hands out parts of the memory: from then on there are no views of all of it.
     pub(super) fn divide(&self) -> Result<(), MemError> {
         if self.divided.swap(true, Ordering::AcqRel) {
             return Err(MemError::Busy("another tape or grid hands out parts of it".into()));

@@ -80,7 +80,7 @@ impl Pages {
 
     /// The surface that another process shares under this id.
     pub(in super::super) fn lookup(id: u32) -> Result<Self, MemError> {
-        // SAFETY: any number may be looked up; the answer is owned, or null.
+        // SAFETY: any number may be looked up; the result is owned, or null.
         OWNED.find(id, || unsafe { Self::lock(link::IOSurfaceLookup(id)) })
     }
 
@@ -214,7 +214,7 @@ impl Drop for Pages {
         if self.owned {
             OWNED.release(self.id());
         }
-        // SAFETY: nobody uses the memory any more; the lock, the count and the mapping are this value's.
+        // SAFETY: the memory is not used any more; the lock, the count and the mapping belong to this value.
         unsafe {
             if self.surface.is_null() {
                 link::munmap(self.base.as_ptr().cast(), self.bytes);

@@ -155,7 +155,9 @@ fn takes_of_many_threads_are_disjoint() {
 }
 
 #[test]
-fn spans_survive_clearing_by_another_thread() {
+fn spans_survive_clears_by_another_thread() {
+    const USERS: usize = 3;
+    const CHUNK: u64 = 1024;
     let tape = Tape::start(1 << 16).unwrap();
     let (arrived, start) = (AtomicUsize::new(0), Barrier::new(USERS + 1));
     let chunks = scaled(50_000) / CHUNK as usize + 1;
@@ -293,7 +295,7 @@ mod processes {
             Block::import(sent.try_clone().unwrap()),
             Err(MemError::Unsealed("writing"))
         ));
-        // Only this process writes: neither by a write nor by a mapping.
+        // No other process can write it, by a write or by a mapping.
         assert!(File::from(sent.try_clone().unwrap()).write_at(b"x", 0).is_err());
         let received = Shared::import(sent).unwrap();
         assert!(matches!(received.write(0, b"x"), Err(MemError::ReadOnly)));
