@@ -256,3 +256,38 @@ fn a_hidden_device_is_not_found() {
     });
     assert!(output.is_none_or(|output| output.status.success()));
 }
+
+/// What older GPUs and compilers lack is an error on request: a test that passes here should pass on them.
+#[test]
+#[cfg(not(target_vendor = "apple"))]
+fn a_kernel_may_be_checked_for_an_older_gpu_and_compiler() {
+    const SUMS: &str = "
+        kernel void sums(device float* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
+            out[i] = metal::simd_sum(out[i]);
+        }
+        kernel void shuffles(device float* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
+            out[i] = metal::simd_shuffle_xor(out[i], 1);
+        }";
+    let variables = [("ARUMINIUM_SOFT_FAMILY", "apple6"), ("ARUMINIUM_SOFT_MSL", "3.0")];
+    let test = "a_kernel_may_be_checked_for_an_older_gpu_and_compiler";
+    let output = child::in_child(test, &variables, || {
+        let gpu = Gpu::open().unwrap();
+        assert!(gpu.supports_family(GpuFamily::Apple6) && !gpu.supports_family(GpuFamily::Apple7));
+        let library = gpu.compile(SUMS).unwrap();
+        library.function("shuffles").unwrap();
+        let error = library.function("sums").unwrap_err().to_string();
+        assert!(error.contains("3:42: error: kernel 'sums' uses 'simd_sum'"), "{error}");
+        assert!(error.contains("GPUs before the family Apple 7 lack"), "{error}");
+        let error = gpu.compile("constant bfloat b = 0;").unwrap_err().to_string();
+        assert!(
+            error.contains("'bfloat' needs Metal 3.1, and this source is compiled as Metal 3.0"),
+            "{error}"
+        );
+        let version =
+            "static_assert(__METAL_VERSION__ == 300, \"the newest that the compiler knows\");";
+        gpu.compile(version).unwrap();
+    });
+    if let Some(output) = output {
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}

@@ -76,6 +76,12 @@ variables! {
             "checks that cost time: with `order=SEED` launches of a concurrent encoder that no barrier orders run in an order \
              drawn from the seed, another one for each group of launches (otherwise the last runs first); the same program \
              with one queue runs in the same order each time";
+        FAMILY: "ARUMINIUM_SOFT_FAMILY", Words(&["apple4", "apple5", "apple6", "apple7", "apple8", "apple9"]), "unset",
+            "the family of GPUs that the device belongs to: a kernel that needs what GPUs of the family lack is an error \
+             (unset: the device is of the family Apple 7, and every kernel runs)";
+        LANGUAGE: "ARUMINIUM_SOFT_MSL", Words(&["2.3", "2.4", "3.0", "3.1", "3.2", "4.0"]), "unset",
+            "the newest version of the language that the compiler knows: a source that uses names of a later one is an \
+             error (unset: all names are known, and `__METAL_VERSION__` is 310 unless the compile options say otherwise)";
         ISA: "ARUMINIUM_ISA", Words(&["baseline", "avx2", "avx512"]), "the best that the processor has",
             "the instruction set that runs kernels; `avx2` and `avx512` on x86_64 only";
         JIT: "ARUMINIUM_SOFT_JIT", Words(&["on", "off", "always"]), "on",

@@ -3,9 +3,10 @@
 using namespace metal;
 
 kernel void unpacked_bytes(device float4* out [[buffer(0)]], device const uint* x [[buffer(1)]], uint i [[thread_position_in_grid]]) {
-    out[3 * i] = unpack_unorm4x8_to_float(x[i]);
-    out[3 * i + 1] = unpack_snorm4x8_to_float(x[i]);
-    out[3 * i + 2] = unpack_unorm10a2_to_float(x[i]);
+    out[4 * i] = unpack_unorm4x8_to_float(x[i]);
+    out[4 * i + 1] = unpack_snorm4x8_to_float(x[i]);
+    out[4 * i + 2] = unpack_unorm10a2_to_float(x[i]);
+    out[4 * i + 3] = unpack_snorm10a2_to_float(x[i]);
 }
 kernel void unpacked_shorts(device float2* out [[buffer(0)]], device const uint* x [[buffer(1)]], uint i [[thread_position_in_grid]]) {
     out[2 * i] = unpack_unorm2x16_to_float(x[i]);
@@ -16,7 +17,7 @@ kernel void packed(device uint* out [[buffer(0)]], device const float4* x [[buff
     out[5 * i + 1] = pack_float_to_snorm4x8(x[i]);
     out[5 * i + 2] = pack_float_to_unorm2x16(x[i].xy);
     out[5 * i + 3] = pack_float_to_snorm2x16(x[i].zw);
-    out[5 * i + 4] = pack_float_to_unorm10a2(x[i]);
+    out[5 * i + 4] = pack_float_to_unorm10a2(x[i]) ^ pack_float_to_snorm10a2(x[i]);
 }
 kernel void round_trips(device uint* out [[buffer(0)]], device const uint* x [[buffer(1)]], uint i [[thread_position_in_grid]]) {
     uint a = pack_float_to_unorm4x8(unpack_unorm4x8_to_float(x[i]));

@@ -1,5 +1,6 @@
 //! The compiler and the back end that Metal's classes use. No other file here names either.
 
+use super::availability;
 use super::datum::{DIAGNOSTICS, Datum};
 use super::errors::{Error, LibraryError};
 use crate::soft::cpu::Cpu;
@@ -29,11 +30,16 @@ pub(super) fn device_name() -> String {
     backend().device_name()
 }
 
+/// `__METAL_VERSION__` if neither the host nor the settings choose a version.
+const DEFAULT_LANGUAGE: u32 = 310;
+
 /// How to compile.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Options {
     /// Macros that the source sees, as `-D` would define them.
     pub(super) macros: Vec<(String, String)>,
+    /// The version of the language, as `__METAL_VERSION__` has it, if the host chose one.
+    pub(super) language: Option<u32>,
     /// Whether every operation is exact: `MTLMathModeSafe`.
     pub(super) safe_math: bool,
     /// The most threads that a threadgroup may have; 0 if not set.
@@ -98,8 +104,22 @@ pub(super) fn failure(error: CompileError) -> Error<LibraryError> {
 
 /// Compiles a source text: the functions in it, or the compiler's error messages.
 pub(super) fn compile(source: &str, options: &Options) -> Result<Source, CompileError> {
+    let newest = Settings::get().language;
+    let language = options.language.or(newest);
+    let version =
+        ("__METAL_VERSION__".to_owned(), language.unwrap_or(DEFAULT_LANGUAGE).to_string());
+    if let (Some(chosen), Some(newest)) = (options.language, newest)
+        && chosen > newest
+    {
+        let text = format!(
+            "error: version {} of the language is newer than ARUMINIUM_SOFT_MSL allows\n",
+            msl::availability::version_name(chosen)
+        );
+        return Err(CompileError(text, Vec::new()));
+    }
     let options_of_compiler = msl::Options {
-        macros: options.macros.clone(),
+        macros: std::iter::once(version).chain(options.macros.iter().cloned()).collect(),
+        language,
         fast_math: !options.safe_math,
         ..msl::Options::default()
     };
@@ -185,6 +205,17 @@ impl Source {
         }
         let (module, reflection) =
             self.library.kernel(function, &values).map_err(|error| error.0)?;
+        if let Some(family) = Settings::get().family
+            && let Some((name, span, needed)) = availability::lacking(&module, family)
+        {
+            let at = self.library.position(span);
+            let at = at
+                .map_or(String::new(), |(file, line, column)| format!("{file}:{line}:{column}: "));
+            return Err(format!(
+                "{at}error: kernel '{function}' uses '{name}', which GPUs before the family Apple {needed} lack \
+                 (ARUMINIUM_SOFT_FAMILY is apple{family})"
+            ));
+        }
         let declared = reflection.max_total_threads;
         let set = u32::try_from(self.max_threads).ok().filter(|threads| *threads > 0);
         let max_threads = [declared, set].into_iter().flatten().fold(limits::THREADS, u32::min);

@@ -69,7 +69,7 @@ properties! {
     [fastMathEnabled, setFastMathEnabled:] fast_math: bool = true;
     [mathMode, setMathMode:] math_mode: isize = MATH_FAST;
     [mathFloatingPointFunctions, setMathFloatingPointFunctions:] functions: isize = 0;
-    [languageVersion, setLanguageVersion:] language_version: usize = (3 << 16) + 1;
+    [languageVersion, setLanguageVersion:] language_version: usize = DEFAULT_LANGUAGE;
     [preprocessorMacros, setPreprocessorMacros:] macros: Option<Strong<Pairs>> = None;
     [libraryType, setLibraryType:] library_type: isize = 0;
     [installName, setInstallName:] install_name: LabelText = None;
@@ -84,6 +84,9 @@ properties! {
     [enableLogging, setEnableLogging:] logging: bool = false;
 }
 
+/// `MTLLanguageVersion3_1`.
+const DEFAULT_LANGUAGE: usize = (3 << 16) + 1;
+
 /// `MTLMathMode`.
 const MATH_SAFE: isize = 0;
 const MATH_FAST: isize = 2;
@@ -94,9 +97,12 @@ impl CompileFields {
         !self.fast_math || self.math_mode == MATH_SAFE
     }
 
-    /// `__METAL_VERSION__`: an `MTLLanguageVersion` has the major version in its upper half.
-    pub(super) fn version_macro(&self) -> String {
-        (100 * (self.language_version >> 16) + 10 * (self.language_version & 0xffff)).to_string()
+    /// The version that the host chose, as `__METAL_VERSION__` has it. In an `MTLLanguageVersion` the major version is
+    /// in the upper half.
+    pub(super) fn language(&self) -> Option<u32> {
+        let version = self.language_version as u32;
+        (self.language_version != DEFAULT_LANGUAGE)
+            .then(|| 100 * (version >> 16) + 10 * (version & 0xffff))
     }
 }
 

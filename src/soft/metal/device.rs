@@ -71,15 +71,19 @@ soft_class! {
     [name] = |_: &Architecture| Text::object(concat!("soft-", env!("CARGO_PKG_VERSION")));
 }
 
-/// `MTLGPUFamily`: the compute features of Apple's seventh generation.
-const APPLE1: isize = 1001;
-const APPLE7: isize = 1007;
+/// `MTLGPUFamily`: the compute features of Apple's seventh generation, unless the settings say otherwise.
+const APPLE: isize = 1000;
 const COMMON1: isize = 3001;
 const COMMON3: isize = 3003;
 const METAL3: isize = 5001;
 
 fn supports_family(_: &Device, family: isize) -> bool {
-    matches!(family, APPLE1..=APPLE7 | COMMON1..=COMMON3 | METAL3)
+    let newest = Settings::get().family.unwrap_or(7) as isize;
+    match family {
+        COMMON1..=COMMON3 => true,
+        METAL3 => newest >= 7,
+        _ => (1..=newest).contains(&(family - APPLE)),
+    }
 }
 
 soft_class! {

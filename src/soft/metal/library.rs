@@ -60,10 +60,10 @@ impl Library {
     ) -> Result<Strong<Self>, LibraryFailure> {
         refuse_after_fork()?;
         let fields = options.map(|options| options.get()).unwrap_or_default();
-        let version = ("__METAL_VERSION__".to_owned(), fields.version_macro());
         let macros = fields.macros.iter().flat_map(|macros| macros.texts());
         let how = Options {
-            macros: std::iter::once(version).chain(macros).collect(),
+            macros: macros.collect(),
+            language: fields.language(),
             safe_math: fields.is_safe(),
             max_threads: fields.max_threads,
         };

@@ -4,6 +4,7 @@
 //! only file that names the compiler and the back ends.
 
 mod argument_encoder;
+mod availability;
 mod blit_encoder;
 mod buffer;
 mod capture;

@@ -5,6 +5,7 @@
 //! a whole file; [`Library::kernel`] lowers one kernel on request. See `specs/msl.md`.
 
 pub(crate) mod ast;
+pub(crate) mod availability;
 pub(crate) mod check;
 pub(crate) mod diagnostics;
 pub(crate) mod hir;
@@ -41,6 +42,8 @@ pub(crate) struct Options {
     pub(crate) macros: Vec<(String, String)>,
     pub(crate) headers: HashMap<String, String>,
     pub(crate) fast_math: bool,
+    /// The newest version of the language whose names are known, as `__METAL_VERSION__` has it; `None` is all.
+    pub(crate) language: Option<u32>,
 }
 
 impl Default for Options {
@@ -50,6 +53,7 @@ impl Default for Options {
             macros: Vec::new(),
             headers: HashMap::new(),
             fast_math: true,
+            language: None,
         }
     }
 }
@@ -162,6 +166,9 @@ fn compile_here(source: &str, options: &Options) -> Result<Library, CompileError
     }
     let declarations = ir::catch_internal_error(|| {
         let tokens = preprocess::preprocess(&mut context, macros, &options.headers, file);
+        if let Some(language) = options.language {
+            availability::check(&tokens, language, &mut context);
+        }
         parse::parse(&tokens, &context.names, &library.known, &mut context.diagnostics)
     });
     let declarations = declarations.map_err(|error| {

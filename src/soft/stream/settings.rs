@@ -18,6 +18,10 @@ pub(crate) struct Settings {
     pub(crate) checks: bool,
     /// Whether it is an error where a kernel breaks a rule of the language that GPUs do not enforce.
     pub(crate) strict: bool,
+    /// The number of the family of Apple's GPUs that the device must not exceed.
+    pub(crate) family: Option<u32>,
+    /// The newest version of the language, as `__METAL_VERSION__` has it.
+    pub(crate) language: Option<u32>,
     /// The seed of the order of launches that nothing orders; `None` is last first.
     pub(crate) order: Option<u64>,
 }
@@ -35,6 +39,12 @@ impl Settings {
                 watchdog: (milliseconds > 0).then(|| Duration::from_millis(milliseconds as u64)),
                 checks: variables::CHECKS.word() == "on",
                 strict: variables::STRICT.word() == "on",
+                family: variables::FAMILY
+                    .given()
+                    .and_then(|word| word.strip_prefix("apple")?.parse().ok()),
+                language: variables::LANGUAGE
+                    .given()
+                    .and_then(|word| Some(word.replace('.', "").parse::<u32>().ok()? * 10)),
                 order: variables::SANITIZE.numbered("order"),
             }
         })

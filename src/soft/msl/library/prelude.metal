@@ -199,6 +199,11 @@ inline half2 unpack_unorm2x16_to_half(uint x) { return half2(unpack_unorm2x16_to
 inline half2 unpack_snorm2x16_to_half(uint x) { return half2(unpack_snorm2x16_to_float(x)); }
 inline float4 unpack_unorm10a2_to_float(uint x) { return float4(x & 1023, x >> 10 & 1023, x >> 20 & 1023, x >> 30) / float4(1023, 1023, 1023, 3); }
 inline half4 unpack_unorm10a2_to_half(uint x) { return half4(unpack_unorm10a2_to_float(x)); }
+inline float4 unpack_snorm10a2_to_float(uint x) {
+    int4 v = int4(x << 22, x << 12, x << 2, x) >> int4(22, 22, 22, 30);
+    return max(float4(v) / float4(511, 511, 511, 1), float4(-1));
+}
+inline half4 unpack_snorm10a2_to_half(uint x) { return half4(unpack_snorm10a2_to_float(x)); }
 inline float3 unpack_unorm565_to_float(ushort x) { return float3(x >> 11, x >> 5 & 63, x & 31) / float3(31, 63, 31); }
 inline half3 unpack_unorm565_to_half(ushort x) { return half3(unpack_unorm565_to_float(x)); }
 // The conversions of MSL 8.7.7.
@@ -221,6 +226,11 @@ inline uint pack_float_to_unorm10a2(float4 x) {
     uint4 v = uint4(rint(saturate(x) * float4(1023, 1023, 1023, 3)));
     return v.x | v.y << 10 | v.z << 20 | v.w << 30;
 }
+inline uint pack_float_to_snorm10a2(float4 x) {
+    uint4 v = uint4(int4(rint(clamp(x, -1.0f, 1.0f) * float4(511, 511, 511, 1)))) & uint4(1023, 1023, 1023, 3);
+    return v.x | v.y << 10 | v.z << 20 | v.w << 30;
+}
+inline uint pack_half_to_snorm10a2(half4 x) { return pack_float_to_snorm10a2(float4(x)); }
 inline ushort pack_float_to_unorm565(float3 x) {
     uint3 v = uint3(rint(saturate(x) * float3(31, 63, 31)));
     return ushort(v.x << 11 | v.y << 5 | v.z);

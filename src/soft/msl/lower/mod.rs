@@ -249,8 +249,7 @@ impl Lowering<'_> {
                         stack.push((to, 0));
                     }
                     1 => {
-                        self.diagnostics
-                            .error(span, "recursive function calls are not supported in Metal");
+                        self.diagnostics.error(span, "recursive function calls are not supported");
                         return;
                     }
                     _ => {}

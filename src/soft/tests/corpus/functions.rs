@@ -430,7 +430,7 @@ fn pack() {
         let value = (field(x, at, bits) << (32 - bits)) as i32 >> (32 - bits);
         ulps(2.5, (f64::from(value) / f64::from((1 << (bits - 1)) - 1)).max(-1.0))
     };
-    let expected: Vec<[[Near; 4]; 3]> = x
+    let expected: Vec<[[Near; 4]; 4]> = x
         .iter()
         .map(|&x| {
             let bytes = [0, 8, 16, 24];
@@ -439,6 +439,7 @@ fn pack() {
                 bytes.map(|at| unsigned(x, at, 8)),
                 bytes.map(|at| signed(x, at, 8)),
                 tens.map(|(at, bits)| unsigned(x, at, bits)),
+                tens.map(|(at, bits)| signed(x, at, bits)),
             ]
         })
         .collect();
@@ -468,7 +469,8 @@ fn pack() {
                 packed(&[0, 1, 2, 3], -1.0, 8),
                 packed(&[0, 1], 0.0, 16),
                 packed(&[2, 3], -1.0, 16),
-                packed(&[0, 1, 2], 0.0, 10) | scaled(3, 0.0, 3.0) << 30,
+                (packed(&[0, 1, 2], 0.0, 10) | scaled(3, 0.0, 3.0) << 30)
+                    ^ (packed(&[0, 1, 2], -1.0, 10) | (scaled(3, -1.0, 1.0) & 3) << 30),
             ]
         })
         .collect();
