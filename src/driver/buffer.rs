@@ -58,11 +58,11 @@ metal_class! {
 
     /// The buffer's address on the GPU.
     pub fn gpu_address() -> u64 = [gpuAddress];
-    /// Where the memory is, and whether CPU, GPU or both can access it.
+    /// The storage mode: whether CPU, GPU or both can access the memory.
     pub fn storage_mode() -> StorageMode = [storageMode];
-    /// How the buffer is stored, cached and tracked.
+    /// The storage, cache and tracking mode.
     pub fn resource_options() -> ResourceOptions = [resourceOptions];
-    /// How many bytes it takes, alignment included.
+    /// The number of bytes that it takes, including alignment.
     pub fn allocated_size() -> usize = [allocatedSize];
     /// Set whether the contents may be discarded; returns the previous state.
     pub fn set_purgeable_state(state: PurgeableState) -> PurgeableState = [setPurgeableState:];
@@ -79,6 +79,10 @@ metal_class! {
     /// Remove all debug markers.
     pub fn remove_all_debug_markers() = [removeAllDebugMarkers];
     /// A texture whose pixels are the buffer's memory.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::TextureCreationFailed`] if the descriptor does not fit the buffer.
     pub fn texture(descriptor: &TextureDescriptor, offset: usize, bytes_per_row: usize) -> Result<Texture, GpuError>
         = [newTextureWithDescriptor:offset:bytesPerRow:] or GpuError::TextureCreationFailed;
 }
@@ -89,7 +93,7 @@ unsafe impl Send for Buffer {}
 // SAFETY: as above.
 unsafe impl Sync for Buffer {}
 
-/// A buffer's memory as the CPU sees it.
+/// The CPU's access to a buffer's memory.
 #[derive(Debug)]
 struct Memory {
     /// The start of the memory; null until it is first requested.
@@ -159,7 +163,7 @@ impl Buffer {
         !self.contents().is_null()
     }
 
-    /// The start of the memory, null for a private buffer. It stays where it is while the buffer
+    /// The start of the memory, null for a private buffer. The address does not change while the buffer
     /// lives.
     ///
     /// ```
@@ -185,7 +189,7 @@ impl Buffer {
         contents
     }
 
-    /// How many bytes there are.
+    /// The size in bytes.
     ///
     /// ```
     /// # let buffer = aruminium::Gpu::open()?.buffer(16)?;
@@ -376,6 +380,10 @@ impl Buffer {
     /// Read the bytes after the command buffers that may write them have completed; see
     /// [`read_completed_as`](Self::read_completed_as).
     ///
+    /// # Errors
+    ///
+    /// As for [`read_completed_as`](Self::read_completed_as).
+    ///
     /// ```
     /// # let buffer = aruminium::Gpu::open()?.buffer(16)?;
     /// assert_eq!(buffer.read_completed(|bytes| bytes.len())?, 16);
@@ -388,6 +396,10 @@ impl Buffer {
     /// Write the bytes after the command buffers that use them have completed; see
     /// [`write_completed_as`](Self::write_completed_as).
     ///
+    /// # Errors
+    ///
+    /// As for [`write_completed_as`](Self::write_completed_as).
+    ///
     /// ```
     /// # let buffer = aruminium::Gpu::open()?.buffer(16)?;
     /// buffer.write_completed(|bytes| bytes.fill(1))?;
@@ -399,6 +411,10 @@ impl Buffer {
 
     /// Read the bytes, or return why they cannot be read; see [`try_read_as`](Self::try_read_as).
     ///
+    /// # Errors
+    ///
+    /// As for [`try_read_as`](Self::try_read_as).
+    ///
     /// ```
     /// # let buffer = aruminium::Gpu::open()?.buffer(16)?;
     /// assert!(buffer.try_read(|bytes| bytes.iter().all(|&byte| byte == 0))?);
@@ -409,6 +425,10 @@ impl Buffer {
     }
 
     /// Write the bytes, or return why they cannot be written; see [`try_write_as`](Self::try_write_as).
+    ///
+    /// # Errors
+    ///
+    /// As for [`try_write_as`](Self::try_write_as).
     ///
     /// ```
     /// # let buffer = aruminium::Gpu::open()?.buffer(16)?;

@@ -63,9 +63,17 @@ metal_class! {
     pub class Queue: MTLCommandQueue, labelled, table, state Resident;
 
     /// A command buffer that retains the resources that it uses.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::CommandBufferError`] if Metal returns no command buffer.
     pub fn commands() -> Result<Commands, GpuError>
         = [commandBuffer] or GpuError::CommandBufferError;
-    /// The same, autoreleased: it belongs to the autorelease pool.
+    /// A command buffer that belongs to the autorelease pool; it retains the resources that it uses.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::CommandBufferError`] if Metal returns no command buffer.
     ///
     /// # Safety
     ///
@@ -74,18 +82,22 @@ metal_class! {
         = autoreleased [commandBuffer] or GpuError::CommandBufferError;
     /// A command buffer that does not retain the resources that it uses.
     ///
+    /// # Errors
+    ///
+    /// [`GpuError::CommandBufferError`] if Metal returns no command buffer.
+    ///
     /// # Safety
     ///
     /// All resources that are encoded live until the command buffer has completed.
     pub unsafe fn commands_fast() -> Result<Commands, GpuError>
         = [commandBufferWithUnretainedReferences] or GpuError::CommandBufferError;
-    /// The same, without a check for nil.
+    /// As `commands_fast`, but the result is not checked for nil.
     ///
     /// # Safety
     ///
     /// As for `commands_fast`.
     pub unsafe fn commands_unchecked() -> Commands = unchecked [commandBufferWithUnretainedReferences];
-    /// The same, autoreleased: it belongs to the autorelease pool.
+    /// As `commands_unchecked`, but the command buffer belongs to the autorelease pool.
     ///
     /// # Safety
     ///
@@ -93,7 +105,7 @@ metal_class! {
     pub unsafe fn commands_autoreleased() -> Commands = unchecked autoreleased [commandBufferWithUnretainedReferences];
     /// Keep a set of allocations resident for all command buffers of the queue.
     pub fn add_residency_set(set: &ResidencySet) = [addResidencySet:];
-    /// No longer keep it resident.
+    /// Stop keeping a set of allocations resident for the queue.
     pub fn remove_residency_set(set: &ResidencySet) = [removeResidencySet:];
 }
 
@@ -181,31 +193,47 @@ metal_class! {
     pub class Commands: MTLCommandBuffer, labelled, table, state Submission;
 
     /// An encoder for compute work.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::EncoderCreationFailed`] with the reason.
     pub fn encoder() -> Result<Encoder, GpuError> = [computeCommandEncoder] because no_encoder;
-    /// The same, autoreleased: it belongs to the autorelease pool.
+    /// An encoder for compute work that belongs to the autorelease pool.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::EncoderCreationFailed`] with the reason.
     ///
     /// # Safety
     ///
     /// It is not used after the pool around this call is drained.
     pub unsafe fn encoder_unretained() -> Result<Encoder, GpuError>
         = autoreleased [computeCommandEncoder] because no_encoder;
-    /// The same, without a check for nil.
+    /// An encoder for compute work, which is not checked for nil.
     ///
     /// # Safety
     ///
     /// The command buffer can create an encoder. If creating it failed the encoder is nil, and messages to nil do
     /// nothing: the work is lost without an error.
     pub unsafe fn encoder_unchecked() -> Encoder = unchecked [computeCommandEncoder];
-    /// The same, autoreleased: it belongs to the autorelease pool.
+    /// As `encoder_unchecked`, but the encoder belongs to the autorelease pool.
     ///
     /// # Safety
     ///
     /// As for `encoder_unchecked`, and it is not used after the pool around this call is drained.
     pub unsafe fn encoder_autoreleased() -> Encoder = unchecked autoreleased [computeCommandEncoder];
-    /// An encoder whose launches run one after the other, or side by side between barriers.
+    /// An encoder whose launches run one after the other, or concurrently between barriers.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::EncoderCreationFailed`] with the reason.
     pub fn encoder_with(dispatch: DispatchType) -> Result<Encoder, GpuError>
         = [computeCommandEncoderWithDispatchType:] because no_encoder;
     /// An encoder for copies.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::EncoderCreationFailed`] with the reason.
     pub fn copier() -> Result<Copier, GpuError> = [blitCommandEncoder] because no_encoder;
     /// Reserve a position in the queue before the work is submitted.
     pub fn enqueue() = [enqueue];
@@ -320,14 +348,14 @@ impl ClassState for Submission {
 }
 
 impl Submission {
-    /// The command buffer is about to be committed.
+    /// Called before the command buffer is committed.
     #[inline]
     fn submit(&self, commands: &Object) -> Result<(), GpuError> {
         match self.0.get() {
             Some(tracker) if !commands.as_raw().is_nil() => {
                 tracker.submit(commands).map_err(|busy| {
                     GpuError::BufferAccess(format!(
-                        "a command buffer cannot be submitted that uses it: {busy}"
+                        "a command buffer that uses it cannot be submitted: {busy}"
                     ))
                 })
             }
@@ -418,7 +446,7 @@ impl Commands {
         Ok(())
     }
 
-    /// How long the GPU took, in seconds.
+    /// The time that the GPU took, in seconds.
     ///
     /// ```
     /// # let commands = aruminium::Gpu::open()?.new_command_queue()?.commands()?;
@@ -510,7 +538,7 @@ impl Commands {
         // The error's properties are autoreleased.
         autorelease_pool(|| {
             let Some(error) = self.error_object() else {
-                return Err(GpuError::CommandBufferError("Metal does not say why".into()));
+                return Err(GpuError::CommandBufferError("Metal reports no reason".into()));
             };
             Err(match KernelFault::of(&error) {
                 Some(fault) => GpuError::KernelFault(Box::new(fault)),

@@ -39,13 +39,13 @@ metal_class! {
 
     /// The default options.
     pub fn new() -> CompileOptions = class [new];
-    /// What the compiler may assume of floating-point arithmetic; fast by default.
+    /// The assumptions that the compiler may make about floating-point arithmetic; fast by default.
     pub fn math_mode() -> MathMode = [mathMode];
-    /// Set what the compiler may assume of floating-point arithmetic.
+    /// Set the assumptions that the compiler may make about floating-point arithmetic.
     pub fn set_math_mode(mode: MathMode) = [setMathMode:];
-    /// Which variant (fast or precise) an unqualified mathematical function is.
+    /// The variant (fast or precise) of unqualified mathematical functions.
     pub fn math_functions() -> MathFunctions = [mathFloatingPointFunctions];
-    /// Set which variant an unqualified mathematical function is.
+    /// Set the variant of unqualified mathematical functions.
     pub fn set_math_functions(functions: MathFunctions) = [setMathFloatingPointFunctions:];
     /// The older switch for the two above.
     pub fn fast_math() -> bool = [fastMathEnabled];
@@ -265,21 +265,21 @@ metal_class! {
     pub fn depth() -> usize = [depth];
     /// Set the depth in pixels.
     pub fn set_depth(depth: usize) = [setDepth:];
-    /// How many mip levels there are.
+    /// The number of mip levels.
     pub fn mip_levels() -> usize = [mipmapLevelCount];
-    /// Set how many mip levels there are.
+    /// Set the number of mip levels.
     pub fn set_mip_levels(count: usize) = [setMipmapLevelCount:];
-    /// How many textures an array has.
+    /// The number of textures of an array.
     pub fn array_length() -> usize = [arrayLength];
-    /// Set how many textures an array has.
+    /// Set the number of textures of an array.
     pub fn set_array_length(length: usize) = [setArrayLength:];
-    /// How the texture is used.
+    /// The intended uses of the texture.
     pub fn usage() -> TextureUsage = [usage];
-    /// Set how the texture is used.
+    /// Set the intended uses of the texture.
     pub fn set_usage(usage: TextureUsage) = [setUsage:];
-    /// Where the memory is.
+    /// The storage mode.
     pub fn storage_mode() -> StorageMode = [storageMode];
-    /// Set where the memory is.
+    /// Set the storage mode.
     pub fn set_storage_mode(mode: StorageMode) = [setStorageMode:];
     /// Set how the CPU caches the memory.
     pub fn set_cpu_cache_mode(mode: CpuCacheMode) = [setCpuCacheMode:];
@@ -444,7 +444,7 @@ metal_class! {
     pub fn size() -> usize = [size];
     /// Set the size in bytes.
     pub fn set_size(bytes: usize) = [setSize:];
-    /// Set where its memory is.
+    /// Set the storage mode.
     pub fn set_storage_mode(mode: StorageMode) = [setStorageMode:];
     /// Set whether Metal orders accesses by itself.
     pub fn set_hazard_tracking(mode: HazardTracking) = [setHazardTrackingMode:];
@@ -466,7 +466,7 @@ metal_class! {
     pub fn new() -> ResidencySetDescriptor = class [new];
     /// Set the label, for tools and error messages.
     pub fn set_label(label: &str) = [setLabel:];
-    /// Set how many allocations to reserve space for.
+    /// Set the number of allocations to reserve space for.
     pub fn set_initial_capacity(count: usize) = [setInitialCapacity:];
 }
 

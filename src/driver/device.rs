@@ -80,18 +80,30 @@ metal_class! {
     pub fn max_threads_per_threadgroup() -> MTLSize = [maxThreadsPerThreadgroup];
     /// The most threadgroup memory that a kernel can have, in bytes.
     pub fn max_threadgroup_memory_length() -> usize = [maxThreadgroupMemoryLength];
-    /// How much memory can be in use before performance suffers, in bytes.
+    /// The memory that can be in use before performance suffers, in bytes.
     pub fn recommended_max_working_set_size() -> u64 = [recommendedMaxWorkingSetSize];
-    /// How much memory the device's resources take now, in bytes.
+    /// The memory that the device's resources take now, in bytes.
     pub fn current_allocated_size() -> usize = [currentAllocatedSize];
     /// Whether the device has all features of a family.
     pub fn supports_family(family: GpuFamily) -> bool = [supportsFamily:];
     /// Make a command queue.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::QueueCreationFailed`] if Metal returns no queue.
     pub fn new_command_queue() -> Result<Queue, GpuError> = [newCommandQueue] else GpuError::QueueCreationFailed;
     /// Make a command queue for at most `count` command buffers that have not completed; the default is 64.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::QueueCreationFailed`] if Metal returns no queue.
     pub fn new_command_queue_with_capacity(count: usize) -> Result<Queue, GpuError>
         = [newCommandQueueWithMaxCommandBufferCount:] else GpuError::QueueCreationFailed;
     /// Compile MSL source text.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::LibraryCompilationFailed`] with the compiler's diagnostics.
     pub fn compile_with(source: &str, options: Option<&CompileOptions>) -> Result<ShaderLib, GpuError>
         = [newLibraryWithSource:options:error:] or GpuError::LibraryCompilationFailed;
     fn library_from_url(url: &NSURL) -> Result<ShaderLib, GpuError>
@@ -99,18 +111,42 @@ metal_class! {
     fn library_from_dispatch_data(data: &Object) -> Result<ShaderLib, GpuError>
         = [newLibraryWithData:error:] or GpuError::LibraryCompilationFailed;
     /// Make a compute pipeline from a kernel.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::PipelineCreationFailed`] with the reason.
     pub fn pipeline(function: &Shader) -> Result<Pipeline, GpuError>
         = [newComputePipelineStateWithFunction:error:] or GpuError::PipelineCreationFailed;
     /// Make a sampler.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::ObjectCreationFailed`] if Metal returns no sampler.
     pub fn sampler(descriptor: &SamplerDescriptor) -> Result<Sampler, GpuError>
         = [newSamplerStateWithDescriptor:] or GpuError::ObjectCreationFailed;
     /// Make a fence: it orders the encoders of one queue.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::ObjectCreationFailed`] if Metal returns no fence.
     pub fn fence() -> Result<Fence, GpuError> = [newFence] or GpuError::ObjectCreationFailed;
     /// Make an event: it orders the command buffers of one device.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::ObjectCreationFailed`] if Metal returns no event.
     pub fn event() -> Result<Event, GpuError> = [newEvent] or GpuError::ObjectCreationFailed;
     /// Make a shared event: it orders command buffers and the CPU.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::ObjectCreationFailed`] if Metal returns no event.
     pub fn shared_event() -> Result<SharedEvent, GpuError> = [newSharedEvent] or GpuError::ObjectCreationFailed;
     /// Make a set of allocations to keep resident; systems before macOS 15 have no residency sets.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::ObjectCreationFailed`] with the reason.
     pub fn residency_set(descriptor: &ResidencySetDescriptor) -> Result<ResidencySet, GpuError>
         = [newResidencySetWithDescriptor:error:] or GpuError::ObjectCreationFailed;
 
@@ -148,7 +184,7 @@ impl Gpu {
     ///
     /// # Errors
     ///
-    /// [`GpuError::DeviceNotFound`] if there is none.
+    /// [`GpuError::DeviceNotFound`] if the system has no GPU.
     ///
     /// ```
     /// let gpu = aruminium::Gpu::open()?;
@@ -198,6 +234,10 @@ impl Gpu {
 
     /// Make a shared buffer of `bytes` bytes: CPU and GPU access the same memory.
     ///
+    /// # Errors
+    ///
+    /// [`GpuError::BufferCreationFailed`] for zero bytes, or more than the device has.
+    ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
     /// let buffer = gpu.buffer(1024 * size_of::<f32>())?;
@@ -210,6 +250,10 @@ impl Gpu {
 
     /// Make a private buffer of `bytes` bytes: only the GPU can access it.
     ///
+    /// # Errors
+    ///
+    /// [`GpuError::BufferCreationFailed`] for zero bytes, or more than the device has.
+    ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
     /// let buffer = gpu.buffer_private(1 << 20)?;
@@ -221,6 +265,10 @@ impl Gpu {
     }
 
     /// Make a buffer of `bytes` bytes with a storage, cache and tracking mode.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::BufferCreationFailed`] for zero bytes, or more than the device has.
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
@@ -239,6 +287,10 @@ impl Gpu {
 
     /// Make a shared buffer with a copy of the data in it.
     ///
+    /// # Errors
+    ///
+    /// [`GpuError::BufferCreationFailed`] for zero bytes, or more than the device has.
+    ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
     /// let buffer = gpu.buffer_with_data(b"weights")?;
@@ -251,6 +303,10 @@ impl Gpu {
     }
 
     /// Make a shared buffer over existing memory, without a copy.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::BufferCreationFailed`] if the memory is not whole pages, or longer than the device allows.
     ///
     /// # Safety
     ///
@@ -279,7 +335,11 @@ impl Gpu {
         unsafe { self.wrap_pages(start, bytes, BlockPtr::NIL) }
     }
 
-    /// The same; the block is called when the memory is no longer needed.
+    /// Make a shared buffer over existing memory; the block is called when the memory is no longer needed.
+    ///
+    /// # Errors
+    ///
+    /// As for [`buffer_wrap`](Self::buffer_wrap).
     ///
     /// # Safety
     ///
@@ -397,6 +457,10 @@ impl Gpu {
 
     /// Make a compute pipeline from a descriptor, which may set a label and limits.
     ///
+    /// # Errors
+    ///
+    /// [`GpuError::PipelineCreationFailed`] with the reason.
+    ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
     /// # let function = gpu.compile("kernel void one(device int *x) { x[0] = 1; }")?.function("one")?;
@@ -411,7 +475,11 @@ impl Gpu {
         unsafe { self.pipeline_described(descriptor, NO_OPTIONS, std::ptr::null_mut()) }
     }
 
-    /// Load a compiled library from a file, if the system supports it.
+    /// Load a library from a file: one that Apple's tools compiled, on a Mac; source text, on soft Metal.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::Io`] if the file cannot be read, [`GpuError::LibraryCompilationFailed`] if it is not a library.
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
@@ -429,7 +497,11 @@ impl Gpu {
         self.library_from_url(&NSURL::file(path))
     }
 
-    /// Load a compiled library from bytes, if the system supports it.
+    /// Load a library from bytes, as [`library_from_file`](Self::library_from_file) does from a file.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::LibraryCompilationFailed`] if the bytes are not a library.
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
@@ -448,6 +520,10 @@ impl Gpu {
     }
 
     /// Make a texture from a descriptor that another library created.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::TextureCreationFailed`] if Metal returns no texture.
     ///
     /// # Safety
     ///

@@ -89,7 +89,7 @@ impl Dispatch {
             let commands = self.queue_imps.commands_fast(self.queue.as_raw())?;
             let encoder: Encoder =
                 self.commands_imps.of(commands.as_raw()).encoder(commands.as_raw())?;
-            // The caller guarantees what tracking would check.
+            // The work is not tracked; the caller guarantees that nothing conflicts with it.
             let batch = Batch::new(&encoder, self.encoder_imps.of(encoder.as_raw()))
                 .expect("the table was chosen by the encoder's class");
             record(&batch);
@@ -154,7 +154,7 @@ impl Dispatch {
         unsafe { self.batch(|batch| launch(batch, pipeline, buffers, grid, group)) }
     }
 
-    /// The same, with a few bytes copied to an index.
+    /// Run one kernel and wait for it, with a few bytes copied to an index.
     ///
     /// # Errors
     ///
@@ -386,7 +386,7 @@ impl Future for GpuFuture {
                     std::task::ready!(Pin::new(done).poll(context))
                 }
             };
-        // An error that kept the work from being submitted comes first.
+        // An error that prevented the submission comes first.
         Poll::Ready(match this.commands.take() {
             Some(Err(error)) => Err(error),
             _ => outcome,

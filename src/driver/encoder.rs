@@ -1,4 +1,4 @@
-//! Encoders: they record what a command buffer does.
+//! Encoders, which record the commands of a command buffer.
 
 use super::buffer::Buffer;
 use super::enums::{BarrierScope, ResourceUsage};
@@ -280,7 +280,7 @@ fn bind_range(encoder: Id, buffer: &Buffer, range: Range<usize>, index: usize) {
             let selector = selector!(aruminiumSetBuffer:offset:length:atIndex:);
             link::class_respondsToSelector(link::object_getClass(encoder), selector).get()
         };
-        // All encoders of a process are of one Metal. Nil is not of any.
+        // All encoders of a process belong to one Metal. Nil belongs to none.
         let has_ends = match HAS_ENDS.get() {
             Some(has_ends) => *has_ends,
             None if encoder.is_nil() => return,
@@ -398,9 +398,9 @@ unsafe impl Send for Copier {}
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Subresource {
-    /// Which texture of an array, or face of a cube.
+    /// The index of the texture in an array, or of the face of a cube.
     pub slice: usize,
-    /// Which mip level.
+    /// The mip level.
     pub level: usize,
 }
 

@@ -92,13 +92,13 @@ enumerations! {
         Texture = 2,
         Sampler = 3,
     }
-    /// What a kernel may do with an argument.
+    /// The accesses that a kernel may make to an argument.
     BindingAccess: MTLBindingAccess(usize = "Q") {
         ReadOnly = 0,
         ReadWrite = 1,
         WriteOnly = 2,
     }
-    /// Where a resource's memory is, and whether CPU, GPU or both can access it.
+    /// The storage mode of a resource: whether CPU, GPU or both can access its memory.
     StorageMode: MTLStorageMode(usize = "Q") {
         Shared = 0,
         Managed = 1,
@@ -182,13 +182,13 @@ enumerations! {
         Version3_2 = (3 << 16) + 2,
         Version4_0 = 4 << 16,
     }
-    /// What the compiler may assume of floating-point arithmetic.
+    /// The assumptions that the compiler may make about floating-point arithmetic.
     MathMode: MTLMathMode(isize = "q") {
         Safe = 0,
         Relaxed = 1,
         Fast = 2,
     }
-    /// Which variant (fast or precise) an unqualified mathematical function is.
+    /// The variant (fast or precise) of unqualified mathematical functions.
     MathFunctions: MTLMathFloatingPointFunctions(isize = "q") {
         Fast = 0,
         Precise = 1,
@@ -306,7 +306,7 @@ enumerations! {
         Type2DMultisampleArray = 8,
         TypeTextureBuffer = 9,
     }
-    /// What a sampler returns for coordinates outside a texture.
+    /// The results of a sampler for coordinates outside a texture.
     AddressMode: MTLSamplerAddressMode(usize = "Q") {
         ClampToEdge = 0,
         MirrorClampToEdge = 1,
@@ -345,7 +345,7 @@ enumerations! {
         Volatile = 3,
         Empty = 4,
     }
-    /// Where a capture goes.
+    /// The destination of a capture.
     CaptureDestination: MTLCaptureDestination(isize = "q") {
         DeveloperTools = 1,
         GPUTraceDocument = 2,
@@ -496,7 +496,7 @@ enumerations! {
 }
 
 impl PixelFormat {
-    /// How many bytes a pixel takes; `None` where that is not a whole number, as in compressed
+    /// The number of bytes of a pixel; `None` if that is not a whole number, as in compressed
     /// formats.
     ///
     /// ```
@@ -556,7 +556,7 @@ macro_rules! flags {
 }
 
 flags! {
-    /// How a texture is used.
+    /// The uses of a texture.
     ///
     /// ```
     /// use aruminium::{PixelFormat, TextureDescriptor, TextureUsage};

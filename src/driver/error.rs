@@ -1,4 +1,4 @@
-//! Everything that can go wrong, in one type.
+//! The error type of the driver, and faults of kernels.
 
 use super::foundation::{NSArray, NSDictionary, NSError, NSNumber, NSString};
 use crate::objc::MessageError;
@@ -35,7 +35,7 @@ pub enum GpuError {
     PipelineCreationFailed(String),
     /// A command buffer failed while it ran; holds the message of its error.
     CommandBufferError(String),
-    /// A kernel made an error, such as an access out of bounds; soft Metal only.
+    /// A kernel had a fault, such as an access out of bounds; soft Metal only.
     KernelFault(Box<KernelFault>),
     /// A command encoder could not be created; holds the reason.
     EncoderCreationFailed(String),
@@ -103,8 +103,8 @@ impl From<MessageError> for GpuError {
     }
 }
 
-/// What a kernel did wrong, where, and in which thread: soft Metal reports errors that GPUs ignore or
-/// hang on.
+/// A fault of a kernel, with its position and thread: soft Metal reports errors that GPUs ignore, or on which they
+/// hang.
 ///
 /// ```
 /// use aruminium::{FaultKind, Gpu, GpuError};
@@ -166,7 +166,7 @@ pub struct KernelFault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FaultKind {
-    /// A read or write outside of what a pointer points into, or a write to constant memory.
+    /// A read or write outside of the memory of a pointer, or a write to constant memory.
     Access,
     /// Use of an element that an array of textures does not have.
     Element,

@@ -22,7 +22,7 @@ metal_class! {
     /// ```
     pub class NSString: NSString;
 
-    /// How many UTF-16 units the text has.
+    /// The length in UTF-16 units.
     pub fn len_utf16() -> usize = [length];
     /// Whether two strings have the same UTF-16 units.
     pub fn is_equal(other: &NSString) -> bool = [isEqualToString:];
@@ -97,7 +97,7 @@ metal_class! {
 
     /// An array of these objects.
     unsafe fn with_objects(objects: &[Id]) -> NSArray = class [arrayWithObjects:count:];
-    /// How many there are.
+    /// The number of objects.
     pub fn len() -> usize = [count];
     /// The object at an index, which must be less than `len`.
     unsafe fn object_at(index: usize) -> Object = [objectAtIndex:];
@@ -111,7 +111,7 @@ impl NSArray {
         unsafe { Self::with_objects(&objects) }
     }
 
-    /// Whether there are none.
+    /// Whether there are no objects.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -172,7 +172,7 @@ metal_class! {
 
     unsafe fn with_objects(objects: *const Id, keys: *const Id, count: usize) -> Option<NSDictionary>
         = class [dictionaryWithObjects:forKeys:count:];
-    /// How many entries there are.
+    /// The number of entries.
     pub fn len() -> usize = [count];
     unsafe fn object_for(key: Id) -> Option<Object> = [objectForKey:];
 }
@@ -275,13 +275,13 @@ metal_class! {
 
     /// A copy of these bytes.
     pub fn new(bytes: &[u8]) -> NSData = class [dataWithBytes:length:];
-    /// How many bytes there are.
+    /// The number of bytes.
     pub fn len() -> usize = [length];
     fn bytes() -> *const c_void = [bytes];
 }
 
 impl NSData {
-    /// Whether there are none.
+    /// Whether there are no bytes.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

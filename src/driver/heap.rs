@@ -133,18 +133,26 @@ metal_class! {
 
     /// The size in bytes.
     pub fn size() -> usize = [size];
-    /// How many bytes its resources use.
+    /// The number of bytes that its resources use.
     pub fn used_size() -> usize = [usedSize];
-    /// How many bytes the heap itself allocates.
+    /// The number of bytes that the heap itself takes.
     pub fn current_allocated_size() -> usize = [currentAllocatedSize];
     /// The largest size of a resource with an alignment.
     pub fn max_available_size(alignment: usize) -> usize = [maxAvailableSizeWithAlignment:];
-    /// Where its memory is.
+    /// The storage mode.
     pub fn storage_mode() -> StorageMode = [storageMode];
     /// Make a buffer in the heap.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::BufferCreationFailed`] if the heap has no room for it.
     pub fn buffer(bytes: usize, options: ResourceOptions) -> Result<Buffer, GpuError>
         = [newBufferWithLength:options:] or GpuError::BufferCreationFailed;
     /// Make a buffer at an offset in the heap.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::BufferCreationFailed`] if the buffer does not fit at the offset.
     ///
     /// # Safety
     ///
@@ -192,7 +200,7 @@ impl Heap {
 }
 
 metal_class! {
-    /// Allocations that are kept resident: in memory that the GPU can access.
+    /// A set of allocations that stay resident, that is, in memory that the GPU can access.
     ///
     /// ```
     /// # let gpu = aruminium::Gpu::open()?;
@@ -219,9 +227,9 @@ metal_class! {
     /// ```
     pub class ResidencySet: MTLResidencySet, state Members;
 
-    /// How many allocations are in it.
+    /// The number of allocations in the set.
     pub fn len() -> usize = [allocationCount];
-    /// How many bytes they use.
+    /// The number of bytes that the allocations use.
     pub fn allocated_size() -> u64 = [allocatedSize];
     /// Remove all allocations, with the next commit.
     pub fn clear() = [removeAllAllocations];
@@ -229,7 +237,7 @@ metal_class! {
     pub fn commit() = [commit];
     /// Make the allocations resident now.
     pub fn request_residency() = [requestResidency];
-    /// No longer keep them resident.
+    /// Stop keeping the allocations resident.
     pub fn end_residency() = [endResidency];
     /// The label, for tools and error messages.
     pub fn label() -> Option<String> = [label];

@@ -25,9 +25,9 @@ metal_class! {
 
     /// The most threads that a threadgroup of this kernel can have.
     pub fn max_total_threads_per_threadgroup() -> usize = [maxTotalThreadsPerThreadgroup];
-    /// How many threads run in lockstep (the SIMD width): 32 on Apple's GPUs.
+    /// The number of threads that run in lockstep (the SIMD width): 32 on Apple's GPUs.
     pub fn thread_execution_width() -> usize = [threadExecutionWidth];
-    /// How much threadgroup memory the kernel declares, in bytes.
+    /// The threadgroup memory that the kernel declares, in bytes.
     pub fn static_threadgroup_memory_length() -> usize = [staticThreadgroupMemoryLength];
     /// The label, for tools and error messages.
     pub fn label() -> Option<String> = [label];
@@ -63,7 +63,7 @@ struct Arguments(Arc<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
-    /// `None` if the system does not keep them.
+    /// `None` if the system does not store them.
     bindings: OnceLock<Option<Box<[Binding]>>>,
     /// The indices of the buffers that the kernel may write, one bit each.
     written: OnceLock<u32>,
@@ -105,7 +105,7 @@ impl Pipeline {
         _ = self.state.0.bindings.set(bindings);
     }
 
-    /// The kernel's arguments, if the system keeps them.
+    /// The kernel's arguments, if the system stores them.
     pub(super) fn bindings(&self) -> Option<&[Binding]> {
         self.state.0.bindings(self.object.as_raw())
     }

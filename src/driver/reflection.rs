@@ -33,7 +33,7 @@ pub struct Binding {
     pub kind: BindingType,
     /// The index there; of an array, the first.
     pub index: usize,
-    /// What the kernel may do with it. A pointer that is not to `const` counts as written however it is used.
+    /// The accesses that the kernel may make to it. A pointer that is not to `const` counts as written, even if it is not.
     pub access: BindingAccess,
     /// Whether the compiled kernel uses it.
     pub used: bool,
@@ -69,7 +69,7 @@ fn responds(object: Id, selector: Sel) -> bool {
     unsafe { link::class_respondsToSelector(link::object_getClass(object), selector).get() }
 }
 
-/// What a pipeline's reflection lists; `None` if the system does not keep it (before macOS 26).
+/// The arguments in a pipeline's reflection; `None` if the system does not store it (before macOS 26).
 #[cold]
 pub(super) fn kept(pipeline: Id) -> Option<Box<[Binding]>> {
     if !responds(pipeline, selector!(reflection)) {

@@ -66,16 +66,16 @@ metal_class! {
     pub fn pixel_format() -> usize = [pixelFormat];
     /// The shape.
     pub fn texture_type() -> TextureType = [textureType];
-    /// How many mip levels there are.
+    /// The number of mip levels.
     pub fn mip_levels() -> usize = [mipmapLevelCount];
-    /// How many textures an array has.
+    /// The number of textures of an array.
     pub fn array_length() -> usize = [arrayLength];
     fn resource_id() -> MTLResourceID = [gpuResourceID];
-    /// How the texture is used.
+    /// The intended uses of the texture.
     pub fn usage() -> TextureUsage = [usage];
-    /// Where the memory is.
+    /// The storage mode.
     pub fn storage_mode() -> StorageMode = [storageMode];
-    /// How many bytes of memory it uses.
+    /// The number of bytes of memory that it uses.
     pub fn allocated_size() -> usize = [allocatedSize];
     /// Write pixels into a region.
     ///
@@ -107,10 +107,18 @@ metal_class! {
     pub unsafe fn get_slice(
         data: *mut c_void, bytes_per_row: usize, bytes_per_image: usize, region: MTLRegion, mipmap: usize, slice: usize
     ) = [getBytes:bytesPerRow:bytesPerImage:fromRegion:mipmapLevel:slice:];
-    /// The same pixels, read in another format.
+    /// A view of the same pixels in another format.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::TextureCreationFailed`] if the formats are not compatible.
     pub fn view(format: PixelFormat) -> Result<Texture, GpuError>
         = [newTextureViewWithPixelFormat:] or GpuError::TextureCreationFailed;
     /// A view of some levels and slices, in another format and shape.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::TextureCreationFailed`] if the formats, levels or slices do not fit.
     pub fn view_of(format: PixelFormat, ty: TextureType, levels: NSRange, slices: NSRange) -> Result<Texture, GpuError>
         = [newTextureViewWithPixelFormat:textureType:levels:slices:] or GpuError::TextureCreationFailed;
     fn buffer() -> Option<Buffer> = [buffer];

@@ -224,7 +224,7 @@ impl Usage {
         self.open(range, writes, false)
     }
 
-    /// The same, after the command buffers that conflict with it have completed.
+    /// Open a view after the command buffers that conflict with it have completed.
     ///
     /// # Errors
     ///
@@ -414,7 +414,7 @@ impl Buffer {
         }
     }
 
-    /// How many references to the buffer there are: this one, other wrappers, textures of it, and the residency
+    /// The number of references to the buffer: this one, other wrappers, textures of it, and the residency
     /// sets that it is in. The system may have more of its own, for instance for command buffers that use it.
     ///
     /// While only one reference is left, no other code can get another one: from this a layer that lends buffers

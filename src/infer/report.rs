@@ -85,7 +85,7 @@ counters! {
 static KERNELS: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
 
 impl Counters {
-    /// How often the streams of the process launched each kernel, the most frequent first.
+    /// The number of launches of each kernel by the streams of the process, the most frequent first.
     ///
     /// ```
     /// for (kernel, launches) in aruminium::infer::Counters::kernels() {

@@ -58,7 +58,7 @@ impl Tensor {
         Ok(tensor)
     }
 
-    /// The same, with unspecified contents: for results.
+    /// A contiguous tensor in new shared memory, with unspecified contents: for results.
     ///
     /// # Errors
     ///

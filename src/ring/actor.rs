@@ -403,6 +403,10 @@ impl<I: Message, O: Message, S: Message> Actor<I, O, S> {
 
     /// The MSL that the actor's kernel is compiled from: structures, outbox, handler and loop.
     ///
+    /// # Errors
+    ///
+    /// [`RingError::Layout`] if two structures of the same name have different layouts.
+    ///
     /// ```
     /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;
     /// let code = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) { s += m; }";

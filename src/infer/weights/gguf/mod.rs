@@ -60,7 +60,7 @@ impl Gguf {
         Self::open_with(path, &Limits::default())
     }
 
-    /// The same, with other limits.
+    /// Opens a file with other limits.
     ///
     /// # Errors
     ///
@@ -109,7 +109,7 @@ impl Gguf {
         Self::parse_with(bytes, &Limits::default())
     }
 
-    /// The same, with other limits.
+    /// Reads a file that is in memory, with other limits.
     ///
     /// # Errors
     ///
