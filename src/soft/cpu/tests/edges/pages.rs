@@ -1,0 +1,78 @@
+//! Memory between two pages that nobody may access.
+
+use std::ffi::{c_int, c_void};
+use std::ops::{Deref, DerefMut};
+use std::ptr::{null_mut, slice_from_raw_parts_mut};
+
+unsafe extern "C" {
+    fn mmap(
+        at: *mut c_void,
+        length: usize,
+        access: c_int,
+        flags: c_int,
+        file: c_int,
+        offset: i64,
+    ) -> *mut c_void;
+    fn mprotect(at: *mut c_void, length: usize, access: c_int) -> c_int;
+    fn munmap(at: *mut c_void, length: usize) -> c_int;
+    safe fn getpagesize() -> c_int;
+}
+
+// Linux's numbers, the same on x86_64 and aarch64.
+const NONE: c_int = 0;
+const READ_WRITE: c_int = 3;
+const PRIVATE_ANONYMOUS: c_int = 0x22;
+
+fn page() -> usize {
+    getpagesize() as usize
+}
+
+/// Whole pages of bytes; an access before or past them ends the process.
+#[derive(Debug)]
+pub(super) struct Pages(*mut [u8]);
+
+impl Pages {
+    /// At least this many bytes, all 0.
+    pub(super) fn new(bytes: usize) -> Self {
+        let length = bytes.next_multiple_of(page());
+        // SAFETY: the pages are new, and the middle ones may be accessed from now on.
+        unsafe {
+            let all = mmap(null_mut(), length + 2 * page(), NONE, PRIVATE_ANONYMOUS, -1, 0);
+            assert_ne!(all.addr(), usize::MAX, "the system has no pages");
+            let start = all.wrapping_byte_add(page());
+            assert_eq!(mprotect(start, length, READ_WRITE), 0, "pages cannot be made writable");
+            Self(slice_from_raw_parts_mut(start.cast(), length))
+        }
+    }
+}
+
+impl Pages {
+    /// Where memory of a length begins that touches the page before all of it, or the one after it.
+    pub(super) fn place(&self, length: usize, first: bool) -> usize {
+        if first { 0 } else { self.len() - length }
+    }
+}
+
+impl Deref for Pages {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: the pages are mapped, and this value's own.
+        unsafe { &*self.0 }
+    }
+}
+
+impl DerefMut for Pages {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as above.
+        unsafe { &mut *self.0 }
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        let start = self.0.cast::<c_void>().wrapping_byte_sub(page());
+        // SAFETY: these are the pages of `new`.
+        unsafe { munmap(start, self.0.len() + 2 * page()) };
+    }
+}
