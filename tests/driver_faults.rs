@@ -449,6 +449,34 @@ fn other_faults_are_data_too() {
 }
 
 #[test]
+fn a_misaligned_atomic_is_reported_as_that() {
+    let rig = Rig::new();
+    let count = rig.kernel(
+        "kernel void count(device char *x, constant int &at) {
+            atomic_fetch_add_explicit((device atomic_uint *)(x + at), 1u, memory_order_relaxed);
+        }",
+    );
+    let x = rig.gpu.buffer(64).unwrap();
+    x.write(|bytes| bytes.fill(0));
+    for at in [1, 2, 3, 58] {
+        let fault = kernel_fault(&rig, |encoder| {
+            encoder.bind(&count);
+            encoder.bind_buffer(&x, 0, 0);
+            encoder.push(&i32::to_ne_bytes(at), 1);
+            encoder.launch((1, 1, 1), (1, 1, 1));
+        });
+        assert_eq!((fault.kind, fault.write), (FaultKind::Misaligned, true), "{fault}");
+        assert_eq!((fault.offset, fault.bytes), (Some(at.into()), Some(4)), "{fault}");
+        let want = format!(
+            "kernel 'count', thread (0, 0, 0): atomic write of 4 bytes at offset {at} of 'x' is \
+             misaligned: its address must be a multiple of 4 (program_source:"
+        );
+        assert_contains(&fault.message, &[&want]);
+    }
+    assert!(x.read(|bytes| bytes.iter().all(|&byte| byte == 0)));
+}
+
+#[test]
 fn use_of_a_released_buffer_is_reported() {
     let fill = Fill::new();
     let gate = fill.rig.gpu.shared_event().unwrap();

@@ -275,6 +275,14 @@ fn invalid_library_data_is_refused() {
     assert!(matches!(from_file, Err(GpuError::LibraryCompilationFailed(why)) if !why.is_empty()));
 }
 
+#[test]
+#[cfg(not(target_vendor = "apple"))]
+fn a_file_that_never_ends_is_read_up_to_a_limit() {
+    let rig = Rig::new();
+    let why = rig.gpu.library_from_file("/dev/zero").unwrap_err().to_string();
+    assert!(why.contains("the file has more than 16777216 bytes, the most that is read"), "{why}");
+}
+
 /// Apple's Metal loads the output of its own compiler; the embedded one reads source text.
 #[test]
 #[cfg(not(target_vendor = "apple"))]

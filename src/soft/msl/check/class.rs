@@ -232,8 +232,10 @@ impl Checker {
         row.push(Field { name, qual, offset, span, base, bits: None, id: None });
         if needed > MAX_SIZE {
             let name = self.types.class_name(&self.types.class(id).name);
-            let message =
-                format!("struct '{name}' is too large ({needed} bytes; at most {MAX_SIZE})");
+            let message = format!(
+                "struct '{name}' is too large: it needs {needed} bytes, and an object has at most \
+                 {MAX_SIZE}; keep its arrays in buffers"
+            );
             self.error(span, message);
         }
     }

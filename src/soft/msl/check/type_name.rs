@@ -398,7 +398,11 @@ impl Checker {
                 }
                 let bytes = i128::from(self.types.size(element.ty).max(1)) * i128::from(count);
                 if bytes > i128::from(MAX_SIZE) {
-                    self.error(size.span, "array is too large");
+                    let message = format!(
+                        "array is too large: it needs {bytes} bytes, and an object has at most \
+                         {MAX_SIZE}; keep it in a buffer"
+                    );
+                    self.error(size.span, message);
                     return element.with(Types::UNKNOWN);
                 }
                 Some(count as u32)
