@@ -1,6 +1,6 @@
 //! Walks over the tree of a function, shared by passes, analyses and back ends.
 
-use super::{Block, Stmt, Value};
+use super::{Block, Function, FunctionBuilder, Stmt, Value};
 
 impl Stmt {
     /// The blocks inside of a statement, in order: the two of an `if`, or a loop's body and its `next` block.
@@ -18,6 +18,25 @@ impl Stmt {
             Self::If(_, then, otherwise) => Some([then, otherwise]),
             Self::Loop { body, next, .. } => Some([body, next]),
             _ => None,
+        }
+    }
+
+    /// The values that the statement itself reads: a condition, a result, arguments. An instruction's operands are not
+    /// among them.
+    pub(crate) fn values(&self) -> &[Value] {
+        match self {
+            Self::If(value, ..) | Self::Return(Some(value)) => std::slice::from_ref(value),
+            Self::Call { args, .. } => args,
+            _ => &[],
+        }
+    }
+
+    /// The same, to change them.
+    pub(crate) fn values_mut(&mut self) -> &mut [Value] {
+        match self {
+            Self::If(value, ..) | Self::Return(Some(value)) => std::slice::from_mut(value),
+            Self::Call { args, .. } => args,
+            _ => &mut [],
         }
     }
 
@@ -55,6 +74,61 @@ pub(crate) fn instructions(block: &[Stmt]) -> impl Iterator<Item = Value> {
         Stmt::Do(value) => Some(*value),
         _ => None,
     })
+}
+
+/// The number of loops in a block.
+pub(crate) fn loops(block: &[Stmt]) -> usize {
+    statements(block).filter(|stmt| matches!(stmt, Stmt::Loop { .. })).count()
+}
+
+/// A pass that builds a function anew, without calls, from one that it reads.
+pub(crate) trait Rebuild<'a> {
+    /// The function that is read.
+    fn source(&self) -> &'a Function;
+    /// The new one.
+    fn out(&mut self) -> &mut FunctionBuilder;
+    /// Builds what an instruction becomes.
+    fn instruction(&mut self, value: Value);
+    /// The new value of a condition or a result.
+    fn value(&mut self, value: Value) -> Value;
+
+    /// Builds what a block becomes.
+    fn block(&mut self, block: &[Stmt]) {
+        for stmt in block {
+            match stmt {
+                Stmt::Do(value) => {
+                    let span = self.source().inst(*value).span;
+                    self.out().at(span);
+                    self.instruction(*value);
+                }
+                Stmt::If(condition, then, otherwise) => {
+                    let condition = self.value(*condition);
+                    self.out().begin_if(condition);
+                    self.block(then);
+                    if !otherwise.is_empty() {
+                        self.out().begin_else();
+                        self.block(otherwise);
+                    }
+                    self.out().end_if();
+                }
+                Stmt::Loop { body, next, span } => {
+                    self.out().at(*span);
+                    self.out().begin_loop();
+                    self.block(body);
+                    self.out().begin_next();
+                    self.block(next);
+                    self.out().end_loop();
+                }
+                Stmt::Break => self.out().break_(),
+                Stmt::Continue => self.out().continue_(),
+                Stmt::Return(value) => {
+                    let value = value.map(|value| self.value(value));
+                    self.out().return_(value);
+                }
+                Stmt::Call { .. } => unreachable!("calls were inlined"),
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -70,7 +70,6 @@ impl Uses {
             last: vec![0; count],
             sets: vec![Vec::new(); function.variables.len()],
             loops: Vec::new(),
-            open: Vec::new(),
             now: 0,
             roots: others.iter().map(|&value| (value, u32::MAX)).collect(),
         };
@@ -100,7 +99,6 @@ struct Find<'a> {
     sets: Vec<Vec<u32>>,
     /// First and last position of each loop, outer before inner.
     loops: Vec<(u32, u32)>,
-    open: Vec<usize>,
     now: u32,
     /// Operands of instructions with an effect.
     roots: Vec<(Value, u32)>,
@@ -121,10 +119,8 @@ impl Find<'_> {
                 Stmt::Loop { body, next, .. } => {
                     let index = self.loops.len();
                     self.loops.push((self.now, u32::MAX));
-                    self.open.push(index);
                     self.number(body);
                     self.number(next);
-                    self.open.pop();
                     self.now += 1;
                     self.loops[index].1 = self.now;
                 }

@@ -10,8 +10,9 @@ use super::shape::{self, Shapes};
 use crate::soft::cpu::interp::lanes;
 use crate::soft::ir::facts::uniform::Uniformity;
 use crate::soft::ir::semantics::row_scalar;
+use crate::soft::ir::walk::{instructions, statements};
 use crate::soft::ir::{
-    Address, Barrier, Block, Effect, Function, Inst, Op, Rule, Scalar, Stmt, Type, Value,
+    Address, Barrier, Effect, Function, Inst, Op, Rule, Scalar, Stmt, Type, Value,
 };
 
 /// Runs of statements, by the address of the first.
@@ -78,7 +79,7 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    fn block(&mut self, block: &Block) {
+    fn block(&mut self, block: &[Stmt]) {
         let mut start = 0;
         for (at, stmt) in block.iter().enumerate() {
             if self.supports(stmt, false) {
@@ -86,13 +87,7 @@ impl Planner<'_> {
             }
             self.run(&block[start..at]);
             start = at + 1;
-            match stmt {
-                Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b, .. } => {
-                    self.block(a);
-                    self.block(b);
-                }
-                _ => {}
-            }
+            stmt.blocks().into_iter().for_each(|inner| self.block(inner));
         }
         self.run(&block[start..]);
     }
@@ -101,23 +96,14 @@ impl Planner<'_> {
     fn run(&mut self, stmts: &[Stmt]) {
         // The interpreter takes a few nanoseconds for an instruction, and a little more to call a run.
         const WORTH: u32 = 6;
-        let weight: u32 = stmts.iter().map(|stmt| self.weight(stmt)).sum();
+        let weight: u32 = statements(stmts).map(|stmt| self.weight(stmt)).sum();
         let Some(first) = stmts.first().filter(|_| weight >= WORTH) else { return };
         self.plan.runs.insert(std::ptr::from_ref(first), stmts.len());
         let number = self.plan.runs.len() as u32;
-        stmts.iter().for_each(|stmt| self.own(stmt, number));
+        instructions(stmts).for_each(|value| self.owners[value.index()] = number);
     }
 
-    fn own(&mut self, stmt: &Stmt, number: u32) {
-        match stmt {
-            Stmt::Do(value) => self.owners[value.index()] = number,
-            Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b, .. } => {
-                a.iter().chain(b).for_each(|stmt| self.own(stmt, number));
-            }
-            _ => {}
-        }
-    }
-
+    /// Without what is inside of the statement.
     fn weight(&self, stmt: &Stmt) -> u32 {
         match stmt {
             Stmt::Do(value) if self.done[value.index()] => 0,
@@ -128,10 +114,8 @@ impl Planner<'_> {
                 _ if kind(self.function, self.uniform, self.shapes, *value) == Kind::Folded => 0,
                 _ => 1,
             },
-            Stmt::If(_, a, b) => 1 + a.iter().chain(b).map(|stmt| self.weight(stmt)).sum::<u32>(),
-            Stmt::Loop { body, next, .. } => {
-                8 + body.iter().chain(next).map(|stmt| self.weight(stmt)).sum::<u32>()
-            }
+            Stmt::If(..) => 1,
+            Stmt::Loop { .. } => 8,
             _ => 0,
         }
     }
@@ -152,9 +136,9 @@ impl Planner<'_> {
                             self.function.ty(arg).width() == 1 || self.is_ours(arg)
                         })
             }
-            Stmt::If(_, a, b) => a.iter().chain(b).all(|stmt| self.supports(stmt, in_loop)),
-            Stmt::Loop { body, next, .. } => {
-                body.iter().chain(next).all(|stmt| self.supports(stmt, true))
+            Stmt::If(..) | Stmt::Loop { .. } => {
+                let in_loop = in_loop || matches!(stmt, Stmt::Loop { .. });
+                stmt.blocks().into_iter().flatten().all(|stmt| self.supports(stmt, in_loop))
             }
             Stmt::Break | Stmt::Continue => in_loop,
             Stmt::Return(_) | Stmt::Call { .. } => false,
@@ -179,7 +163,7 @@ impl Planner<'_> {
                         self.used(arg, run);
                     }
                 }
-                Stmt::If(condition, a, b) => {
+                Stmt::If(condition, ..) => {
                     self.used(*condition, run);
                     if run == 0 {
                         // The interpreter's instruction for the end of an iteration also compares.
@@ -187,30 +171,16 @@ impl Planner<'_> {
                             self.used(arg, run);
                         }
                     }
-                    self.uses(a, run);
-                    self.uses(b, run);
-                }
-                Stmt::Loop { body, next, .. } => {
-                    self.uses(body, run);
-                    self.uses(next, run);
                 }
                 _ => {}
             }
+            stmt.blocks().into_iter().for_each(|inner| self.uses(inner, run));
             at += 1;
         }
     }
 
     fn first_owner(&self, stmts: &[Stmt]) -> Option<u32> {
-        stmts.iter().find_map(|stmt| match stmt {
-            Stmt::Do(value) => {
-                let owner = self.owners[value.index()];
-                (owner != 0).then_some(owner)
-            }
-            Stmt::If(_, a, b) | Stmt::Loop { body: a, next: b, .. } => {
-                self.first_owner(a).or_else(|| self.first_owner(b))
-            }
-            _ => None,
-        })
+        instructions(stmts).map(|value| self.owners[value.index()]).find(|&owner| owner != 0)
     }
 
     /// The values that an instruction's code reads, in a run or in the interpreter.

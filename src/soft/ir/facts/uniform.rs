@@ -7,7 +7,7 @@
 //! after the loop, but not in it. Results only change from uniform to varying, and the walk is repeated
 //! until none changes.
 
-use crate::soft::ir::walk::{instructions, statements};
+use crate::soft::ir::walk::{instructions, loops};
 use crate::soft::ir::{Block, Function, Input, Op, Space, Stmt, Uniform, Value};
 
 /// The result of the analysis.
@@ -79,7 +79,7 @@ struct Walk<'a> {
 
 /// Analyses a function, whose parameters, if any, count as varying.
 pub(crate) fn analyse(function: &Function) -> Uniformity {
-    let loops = count_loops(&function.body);
+    let loops = loops(&function.body);
     let mut walk = Walk {
         function,
         result: Uniformity {
@@ -105,10 +105,6 @@ pub(crate) fn analyse(function: &Function) -> Uniformity {
         walk.block(&function.body, Some(Set::new(function.variables.len())));
     }
     walk.result
-}
-
-fn count_loops(block: &Block) -> usize {
-    statements(block).filter(|stmt| matches!(stmt, Stmt::Loop { .. })).count()
 }
 
 /// Puts every variable that a block assigns into the set.

@@ -45,43 +45,24 @@ impl Dead {
     fn block(&mut self, function: &Function, block: &mut Block) {
         let mut kept = Vec::with_capacity(block.len());
         for mut stmt in block.drain(..).rev() {
-            let keep = match &mut stmt {
+            for inner in stmt.blocks_mut().into_iter().flatten().rev() {
+                self.block(function, inner);
+            }
+            let (keep, read) = match &stmt {
                 Stmt::Do(value) => {
                     let inst = function.inst(*value);
                     let unread = inst.op == Op::Set && !self.read[inst.imm as usize];
                     let unused = inst.op.is_removable() && !self.used[value.index()];
-                    let keep = !unread && !unused;
-                    if keep {
-                        inst.args.iter().for_each(|&arg| self.keep(arg));
-                    }
-                    keep
+                    (!unread && !unused, &inst.args[..])
                 }
-                Stmt::If(condition, then, otherwise) => {
-                    self.block(function, otherwise);
-                    self.block(function, then);
-                    let keep = !then.is_empty() || !otherwise.is_empty();
-                    if keep {
-                        self.keep(*condition);
-                    }
-                    keep
+                Stmt::If(_, then, otherwise) => {
+                    (!then.is_empty() || !otherwise.is_empty(), stmt.values())
                 }
-                Stmt::Loop { body, next, .. } => {
-                    self.block(function, next);
-                    self.block(function, body);
-                    // An endless loop is one that the watchdog stops: it stays.
-                    true
-                }
-                Stmt::Return(value) => {
-                    value.iter().for_each(|&value| self.keep(value));
-                    true
-                }
-                Stmt::Call { args, .. } => {
-                    args.iter().for_each(|&arg| self.keep(arg));
-                    true
-                }
-                Stmt::Break | Stmt::Continue => true,
+                // An endless loop is one that the watchdog stops: it stays.
+                _ => (true, stmt.values()),
             };
             if keep {
+                read.iter().for_each(|&value| self.keep(value));
                 kept.push(stmt);
             } else {
                 self.removed = true;

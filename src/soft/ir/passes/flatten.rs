@@ -15,18 +15,15 @@ pub(crate) fn run(function: &mut Function) {
 fn block(function: &mut Function, stmts: Block) -> Block {
     let mut out = Block::with_capacity(stmts.len());
     for stmt in stmts {
-        match stmt {
-            Stmt::If(condition, then, otherwise) => {
-                let then = block(function, then);
-                let otherwise = block(function, otherwise);
-                let simple = is_simple(function, &then) && is_simple(function, &otherwise);
-                if simple && then.len() + otherwise.len() <= MOST {
-                    flatten(function, condition, then, otherwise, &mut out);
-                } else {
-                    out.push(Stmt::If(condition, then, otherwise));
-                }
+        match stmt.map_blocks(|inner| block(function, inner)) {
+            Stmt::If(condition, then, otherwise)
+                if then.len() + otherwise.len() <= MOST
+                    && is_simple(function, &then)
+                    && is_simple(function, &otherwise) =>
+            {
+                flatten(function, condition, then, otherwise, &mut out);
             }
-            other => out.push(other.map_blocks(|inner| block(function, inner))),
+            other => out.push(other),
         }
     }
     out

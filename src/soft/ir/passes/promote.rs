@@ -5,7 +5,7 @@
 //! locals that it is copied from or to. A local stays in memory if accesses overlap in part, if its address
 //! is used otherwise, or if it is indexed by a value.
 
-use crate::soft::ir::walk::statements;
+use crate::soft::ir::walk::{Rebuild, statements};
 use std::collections::{BTreeMap, HashMap};
 
 use crate::soft::ir::{
@@ -160,9 +160,7 @@ impl Find<'_> {
         for stmt in statements(block) {
             match stmt {
                 Stmt::Do(value) => self.instruction(*value),
-                Stmt::Return(Some(value)) => self.escapes(*value),
-                Stmt::Call { args, .. } => args.iter().for_each(|&arg| self.escapes(arg)),
-                _ => {}
+                other => other.values().iter().for_each(|&value| self.escapes(value)),
             }
         }
     }
@@ -280,42 +278,17 @@ struct Promote<'a> {
     values: Vec<Option<Value>>,
 }
 
-impl Promote<'_> {
-    fn block(&mut self, block: &Block) {
-        for stmt in block {
-            match stmt {
-                Stmt::Do(value) => {
-                    let inst = *self.function.inst(*value);
-                    self.out.at(inst.span);
-                    self.values[value.index()] = self.instruction(*value, &inst);
-                }
-                Stmt::If(condition, then, otherwise) => {
-                    let condition = self.value(*condition);
-                    self.out.begin_if(condition);
-                    self.block(then);
-                    if !otherwise.is_empty() {
-                        self.out.begin_else();
-                        self.block(otherwise);
-                    }
-                    self.out.end_if();
-                }
-                Stmt::Loop { body, next, span } => {
-                    self.out.at(*span);
-                    self.out.begin_loop();
-                    self.block(body);
-                    self.out.begin_next();
-                    self.block(next);
-                    self.out.end_loop();
-                }
-                Stmt::Break => self.out.break_(),
-                Stmt::Continue => self.out.continue_(),
-                Stmt::Return(value) => {
-                    let value = value.map(|value| self.value(value));
-                    self.out.return_(value);
-                }
-                Stmt::Call { .. } => unreachable!("calls were inlined"),
-            }
-        }
+impl<'a> Rebuild<'a> for Promote<'a> {
+    fn source(&self) -> &'a Function {
+        self.function
+    }
+
+    fn out(&mut self) -> &mut FunctionBuilder {
+        &mut self.out
+    }
+
+    fn instruction(&mut self, value: Value) {
+        self.values[value.index()] = self.built(value, self.function.inst(value));
     }
 
     fn value(&mut self, value: Value) -> Value {
@@ -328,7 +301,9 @@ impl Promote<'_> {
             _ => self.out.free(inst.op, inst.ty, inst.imm),
         }
     }
+}
 
+impl Promote<'_> {
     /// The position of a pointer, if it points into a local that became variables.
     fn promoted(&self, pointer: Value) -> Option<Position> {
         let inst = self.function.inst(pointer);
@@ -339,7 +314,7 @@ impl Promote<'_> {
         position.filter(|&(local, _)| self.kept[local].is_none())
     }
 
-    fn instruction(&mut self, value: Value, inst: &Inst) -> Option<Value> {
+    fn built(&mut self, value: Value, inst: &Inst) -> Option<Value> {
         match inst.op {
             Op::Field | Op::Index if self.promoted(value).is_some() => None,
             Op::Load => match self.promoted(inst.args[0]) {

@@ -135,12 +135,9 @@ impl<R: Rewrite> Walk<'_, R> {
                 self.pass.after(self.function, &stmt);
                 out.push(stmt);
             }
-            Stmt::Return(value) => out.push(Stmt::Return(value.map(|value| self.now(value)))),
-            Stmt::Break => out.push(Stmt::Break),
-            Stmt::Continue => out.push(Stmt::Continue),
-            Stmt::Call { func, mut args, result, span } => {
-                args.iter_mut().for_each(|arg| *arg = self.now(*arg));
-                out.push(Stmt::Call { func, args, result, span });
+            mut other => {
+                other.values_mut().iter_mut().for_each(|value| *value = self.now(*value));
+                out.push(other);
             }
         }
     }

@@ -3,9 +3,8 @@
 //! After it, the only vector values are loads, the operands of stores, matrices, and what goes to and comes
 //! from textures: loads and stores stay whole, so that one check covers them.
 
-use crate::soft::ir::{
-    Block, Function, FunctionBuilder, Inst, Op, Rule, Scalar, Stmt, Type, Value, VarId,
-};
+use crate::soft::ir::walk::Rebuild;
+use crate::soft::ir::{Function, FunctionBuilder, Inst, Op, Rule, Scalar, Type, Value, VarId};
 
 /// Rewrites a function without calls.
 pub(crate) fn run(function: &Function) -> Function {
@@ -67,44 +66,25 @@ struct Scalarise<'a> {
 /// The largest copy that is written out.
 const LONGEST_COPY: u32 = 256;
 
-impl Scalarise<'_> {
-    fn block(&mut self, block: &Block) {
-        for stmt in block {
-            match stmt {
-                Stmt::Do(value) => {
-                    let inst = self.function.inst(*value);
-                    self.out.at(inst.span);
-                    self.parts[value.index()] = self.instruction(inst);
-                }
-                Stmt::If(condition, then, otherwise) => {
-                    let condition = self.one(*condition);
-                    self.out.begin_if(condition);
-                    self.block(then);
-                    if !otherwise.is_empty() {
-                        self.out.begin_else();
-                        self.block(otherwise);
-                    }
-                    self.out.end_if();
-                }
-                Stmt::Loop { body, next, span } => {
-                    self.out.at(*span);
-                    self.out.begin_loop();
-                    self.block(body);
-                    self.out.begin_next();
-                    self.block(next);
-                    self.out.end_loop();
-                }
-                Stmt::Break => self.out.break_(),
-                Stmt::Continue => self.out.continue_(),
-                Stmt::Return(value) => {
-                    let value = value.map(|value| self.one(value));
-                    self.out.return_(value);
-                }
-                Stmt::Call { .. } => unreachable!("calls were inlined"),
-            }
-        }
+impl<'a> Rebuild<'a> for Scalarise<'a> {
+    fn source(&self) -> &'a Function {
+        self.function
     }
 
+    fn out(&mut self) -> &mut FunctionBuilder {
+        &mut self.out
+    }
+
+    fn instruction(&mut self, value: Value) {
+        self.parts[value.index()] = self.components(self.function.inst(value));
+    }
+
+    fn value(&mut self, value: Value) -> Value {
+        self.one(value)
+    }
+}
+
+impl Scalarise<'_> {
     /// The components of an old value.
     fn of(&mut self, value: Value) -> Parts {
         let inst = self.function.inst(value);
@@ -140,7 +120,7 @@ impl Scalarise<'_> {
         }
     }
 
-    fn instruction(&mut self, inst: &Inst) -> Parts {
+    fn components(&mut self, inst: &Inst) -> Parts {
         let width = inst.ty.width() as usize;
         let args: Vec<Parts> = inst.args.iter().map(|&arg| self.of(arg)).collect();
         match inst.op.row().rule {

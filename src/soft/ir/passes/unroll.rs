@@ -55,21 +55,13 @@ impl Unroll<'_> {
     fn block(&mut self, block: Block) -> Block {
         let mut out = Block::with_capacity(block.len());
         for stmt in block {
-            match stmt {
-                Stmt::If(condition, then, otherwise) => {
-                    let then = self.block(then);
-                    let otherwise = self.block(otherwise);
-                    out.push(Stmt::If(condition, then, otherwise));
-                }
-                Stmt::Loop { body, next, span } => {
-                    let body = self.block(body);
-                    let next = self.block(next);
-                    match self.counted(&out, &body, &next) {
-                        Some(counted) => self.expand(&counted, &body, &next, span, &mut out),
-                        None => out.push(Stmt::Loop { body, next, span }),
-                    }
-                }
-                other => out.push(other),
+            let stmt = stmt.map_blocks(|inner| self.block(inner));
+            if let Stmt::Loop { body, next, span } = &stmt
+                && let Some(counted) = self.counted(&out, body, next)
+            {
+                self.expand(&counted, body, next, *span, &mut out);
+            } else {
+                out.push(stmt);
             }
         }
         out
@@ -245,9 +237,9 @@ impl Unroll<'_> {
                 map: HashMap::new(),
             };
             let test = counted.test + usize::from(counted.may_leave);
-            straight.extend(copy.block(&body[..test]));
-            straight.extend(copy.block(&body[counted.test + 1..]));
-            straight.extend(copy.block(next));
+            for part in [&body[..test], &body[counted.test + 1..], next] {
+                straight.extend(copy.block(part.to_vec()));
+            }
         }
         let constant = self.constants.get(self.function, scalar, last);
         self.assign(counted.counter, constant, &mut straight);
@@ -313,42 +305,29 @@ impl Copy<'_> {
         self.map.get(&value).copied().unwrap_or(value)
     }
 
-    fn block(&mut self, block: &[Stmt]) -> Block {
+    /// Changes statements that are a copy already.
+    fn block(&mut self, block: Block) -> Block {
         let mut out = Block::with_capacity(block.len());
-        for stmt in block {
-            match stmt {
-                Stmt::Do(value) => {
-                    let mut inst = *self.function.inst(*value);
-                    let counter = inst.imm == u64::from(self.counter.0);
-                    if inst.op == Op::Get && counter {
-                        self.map.insert(*value, self.constant);
-                        continue;
-                    }
-                    if inst.op == Op::Set && counter {
-                        continue;
-                    }
-                    let mut args = inst.args;
-                    args.iter_mut().for_each(|arg| *arg = self.value(*arg));
-                    inst.args = args;
-                    self.function.insts.push(inst);
-                    let new = Value(self.function.insts.len() as u32 - 1);
-                    self.map.insert(*value, new);
-                    out.push(Stmt::Do(new));
-                }
-                Stmt::If(condition, then, otherwise) => {
-                    let condition = self.value(*condition);
-                    let (then, otherwise) = (self.block(then), self.block(otherwise));
-                    out.push(Stmt::If(condition, then, otherwise));
-                }
-                Stmt::Loop { body, next, span } => {
-                    let (body, next) = (self.block(body), self.block(next));
-                    out.push(Stmt::Loop { body, next, span: *span });
-                }
-                Stmt::Return(value) => out.push(Stmt::Return(value.map(|v| self.value(v)))),
-                Stmt::Break => out.push(Stmt::Break),
-                Stmt::Continue => out.push(Stmt::Continue),
-                Stmt::Call { .. } => unreachable!("calls were inlined"),
+        for mut stmt in block {
+            let Stmt::Do(value) = stmt else {
+                stmt.values_mut().iter_mut().for_each(|value| *value = self.value(*value));
+                out.push(stmt.map_blocks(|inner| self.block(inner)));
+                continue;
+            };
+            let mut inst = *self.function.inst(value);
+            let counter = inst.imm == u64::from(self.counter.0);
+            if inst.op == Op::Get && counter {
+                self.map.insert(value, self.constant);
+                continue;
             }
+            if inst.op == Op::Set && counter {
+                continue;
+            }
+            let mut args = inst.args;
+            args.iter_mut().for_each(|arg| *arg = self.value(*arg));
+            inst.args = args;
+            let new = self.function.put(inst, &mut out);
+            self.map.insert(value, new);
         }
         out
     }

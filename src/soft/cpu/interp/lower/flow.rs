@@ -4,6 +4,7 @@ use super::{Field, Label, Lowering, NONE};
 use crate::soft::cpu::interp::control;
 use crate::soft::cpu::interp::registers::Register;
 use crate::soft::ir::facts::uniform::Divergence;
+use crate::soft::ir::walk::loops;
 use crate::soft::ir::{Block, Effect, Op, Scalar, Span, Stmt, Value};
 
 /// A loop around the point of lowering.
@@ -35,19 +36,7 @@ impl Lowering<'_> {
         }
         self.forget_parts(parts);
         // What follows is never reached; its loops count all the same.
-        block[reached..].iter().for_each(|stmt| self.skip(stmt));
-    }
-
-    /// Counts the loops of what is never reached, or of what is machine code.
-    pub(super) fn skip(&mut self, stmt: &Stmt) {
-        match stmt {
-            Stmt::If(_, a, b) => a.iter().chain(b).for_each(|stmt| self.skip(stmt)),
-            Stmt::Loop { body, next, .. } => {
-                self.begun += 1;
-                body.iter().chain(next).for_each(|stmt| self.skip(stmt));
-            }
-            _ => {}
-        }
+        self.begun += loops(&block[reached..]);
     }
 
     fn stmt(&mut self, stmt: &Stmt) {

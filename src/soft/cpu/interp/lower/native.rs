@@ -14,6 +14,7 @@ use crate::soft::cpu::native::machine;
 use crate::soft::cpu::native::plan::{self, Kind, Plan};
 use crate::soft::cpu::native::region::{Leaving, Run, RunVariable};
 use crate::soft::cpu::native::shape::Shapes;
+use crate::soft::ir::walk::{loops, statements};
 use crate::soft::ir::{Op, Span, Stmt, Value, VarId};
 
 /// What becomes machine code, and what already has.
@@ -112,9 +113,9 @@ impl Lowering<'_> {
     pub(super) fn native(&mut self, stmts: &[Stmt]) {
         let Some(natives) = self.native.take() else { return };
         let mut contents = Contents { begun: self.begun, ..Contents::default() };
-        self.look(&natives, stmts, &mut contents);
+        Self::look(&natives, stmts, &mut contents);
         let first_loop = self.begun;
-        stmts.iter().for_each(|stmt| self.skip(stmt));
+        self.begun += loops(stmts);
 
         let mut entering: Vec<(Value, Operand)> = Vec::new();
         let mut seen = HashSet::new();
@@ -199,9 +200,9 @@ impl Lowering<'_> {
     }
 
     /// What statements define, read, assign, and access.
-    fn look(&self, natives: &Natives, stmts: &[Stmt], contents: &mut Contents) {
+    fn look(natives: &Natives, stmts: &[Stmt], contents: &mut Contents) {
         let (function, uniform) = (&natives.source.function, &natives.source.uniform);
-        for stmt in stmts {
+        for stmt in statements(stmts) {
             match stmt {
                 Stmt::Do(value) if natives.done[value.index()] => {}
                 Stmt::Do(value) => {
@@ -227,18 +228,11 @@ impl Lowering<'_> {
                         _ => {}
                     }
                 }
-                Stmt::If(condition, a, b) => {
-                    contents.read.push(*condition);
-                    self.look(natives, a, contents);
-                    self.look(natives, b, contents);
-                }
-                Stmt::Loop { body, next, span } => {
+                Stmt::Loop { span, .. } => {
                     contents.loops.push((contents.begun, *span));
                     contents.begun += 1;
-                    self.look(natives, body, contents);
-                    self.look(natives, next, contents);
                 }
-                _ => {}
+                other => contents.read.extend(other.values()),
             }
         }
     }

@@ -14,17 +14,12 @@ impl Selection<'_> {
 
     pub(super) fn demand(&mut self, block: &[Stmt]) {
         for stmt in block.iter().rev() {
+            stmt.blocks().into_iter().rev().for_each(|inner| self.demand(inner));
             match stmt {
                 Stmt::Do(value) => self.demand_of(*value),
-                Stmt::If(condition, a, b) => {
-                    self.demand(b);
-                    self.demand(a);
+                Stmt::If(condition, ..) => {
                     let bits = if self.shapes.is_same(*condition) { INT } else { LANES };
                     self.need(*condition, bits);
-                }
-                Stmt::Loop { body, next, .. } => {
-                    self.demand(next);
-                    self.demand(body);
                 }
                 _ => {}
             }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::version::Step;
 use super::{Forms, Inside, Selection};
 use crate::soft::cpu::native::lir::*;
-use crate::soft::ir::walk::instructions;
+use crate::soft::ir::walk::{instructions, loops};
 use crate::soft::ir::{Block, Op, Scalar, Stmt, Type, Value, VarId};
 
 impl Selection<'_> {
@@ -23,22 +23,11 @@ impl Selection<'_> {
                 Stmt::Break | Stmt::Continue => {
                     self.leave_iteration(*stmt == Stmt::Break);
                     // The statements that follow are never reached, but their loops are numbered.
-                    block[at + 1..].iter().for_each(|stmt| self.skip(stmt));
+                    self.begun += loops(&block[at + 1..]);
                     return;
                 }
                 Stmt::Return(_) | Stmt::Call { .. } => unreachable!("runs have none"),
             }
-        }
-    }
-
-    pub(super) fn skip(&mut self, stmt: &Stmt) {
-        match stmt {
-            Stmt::If(_, a, b) => a.iter().chain(b).for_each(|stmt| self.skip(stmt)),
-            Stmt::Loop { body, next, .. } => {
-                self.begun += 1;
-                body.iter().chain(next).for_each(|stmt| self.skip(stmt));
-            }
-            _ => {}
         }
     }
 

@@ -12,6 +12,7 @@ use crate::soft::cpu::native::lir::*;
 use crate::soft::cpu::native::plan::Kind;
 use crate::soft::cpu::native::shape::{Shape, Start, Sum};
 use crate::soft::ir::facts::affine::{Affine, Counted, Leaf, Linear, Poly, Stretch, Term};
+use crate::soft::ir::walk::loops;
 use crate::soft::ir::{Block, Op, Scalar, Stmt, Value};
 
 /// The address of an access whose bounds were checked ahead of its statements.
@@ -64,7 +65,7 @@ const WORTH: usize = 4;
 impl Selection<'_> {
     /// A loop, in two versions if that saves checks.
     pub(super) fn repeat(&mut self, body: &Block, next: &Block) {
-        let inner = body.iter().chain(next).any(has_loop);
+        let inner = loops(body) + loops(next) > 0;
         let done = |value: Value| self.run.is_done(value);
         let stretch = if inner { None } else { Stretch::of_loop(self.function, done, body, next) };
         let groups = stretch.as_ref().map(|stretch| self.groups(stretch)).unwrap_or_default();
@@ -83,8 +84,8 @@ impl Selection<'_> {
     /// All statements of a run and the writes of its results, in two versions if that saves checks.
     pub(super) fn run_and_leave(&mut self, stmts: &[Stmt]) {
         let done = |value: Value| self.run.is_done(value);
-        let stretch = (!stmts.iter().any(has_loop))
-            .then(|| Stretch::of_statements(self.function, done, stmts));
+        let stretch =
+            (loops(stmts) == 0).then(|| Stretch::of_statements(self.function, done, stmts));
         let groups = stretch.as_ref().map(|stretch| self.groups(stretch)).unwrap_or_default();
         let saved: usize = groups.iter().map(|group| group.members.len() - 1).sum();
         if let Some(stretch) = stretch.filter(|_| saved >= WORTH) {
@@ -569,10 +570,6 @@ impl Selection<'_> {
             }
         }
     }
-}
-
-fn has_loop(stmt: &Stmt) -> bool {
-    matches!(stmt, Stmt::Loop { .. }) || stmt.blocks().into_iter().flatten().any(has_loop)
 }
 
 /// How far an address moves in each iteration, if that is constant.
