@@ -25,7 +25,7 @@ pub(super) struct Core {
 pub(super) struct Guard<'a> {
     core: &'a Core,
     state: Option<MutexGuard<'a, State>>,
-    /// Wakers are left to whoever unlocks the state next: this thread has the engine.
+    /// This thread has the engine, so the wakers are left to the next thread that unlocks the state.
     pub(super) defers: bool,
 }
 

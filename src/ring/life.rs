@@ -196,7 +196,7 @@ impl State {
         if to == ActorState::Active {
             self.add_work();
         }
-        // Who waits for a suspended actor's mail may get an error instead.
+        // Threads that wait for a suspended actor's mail may get an error instead.
         self.changed = true;
         self.note(Op::State(id.0, to as u8));
         Ok(())

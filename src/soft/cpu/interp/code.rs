@@ -64,7 +64,7 @@ pub(crate) enum Wrong {
     Misaligned { region: u32, offset: i64, bytes: u32, write: bool },
     /// Use of the texture with a number that no texture has.
     Texture { number: u64 },
-    /// Use of a sampler that is none.
+    /// Use of a number that is not a sampler.
     Sampler { bits: u64 },
     /// Some SIMD-groups or threads do not reach the barrier that others wait at.
     Barrier,
