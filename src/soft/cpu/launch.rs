@@ -12,6 +12,8 @@ use super::interp::input::{GroupPlace, Positions};
 use super::interp::isa::LANES;
 use super::interp::lower::{Code, THREAD_POINTER, UNKNOWN_LOCAL};
 use super::interp::memory::{self, Region};
+use super::native::group::{Areas, GroupState};
+use super::native::region::Run;
 use super::watch::{Verdict, Watch, Watchdog};
 use super::workers::Workers;
 use super::{Program, tally};
@@ -33,6 +35,7 @@ struct Line([u8; 128]);
 #[derive(Default)]
 struct Scratch {
     lines: Vec<Line>,
+    areas: Areas,
 }
 
 thread_local! {
@@ -179,7 +182,8 @@ impl Program {
         let helpers = helpers.min(total.saturating_sub(1)) as usize;
         let largest = shared.regions.iter().map(|region| region.bytes).max().unwrap_or(0);
         let simdgroups = total.saturating_mul(product(launch.group).div_ceil(LANES as u64));
-        let code = self.native(simdgroups, largest).unwrap_or(&self.code);
+        let code = self.native(simdgroups, largest).filter(|code| is_ready(code, launch));
+        let code = code.unwrap_or(&self.code);
         workers.run(helpers, &|| {
             // A worker that starts too late sets up nothing.
             if shared.next.load(Ordering::Relaxed) < shared.total {
@@ -189,7 +193,7 @@ impl Program {
                     let work = |code, scratch: &mut Scratch| {
                         let mut worker = Worker::new(&shared, code, scratch);
                         let done = worker.work();
-                        worker.settle();
+                        worker.settle(scratch);
                         done
                     };
                     if !work(code, &mut *scratch) {
@@ -217,6 +221,9 @@ struct Worker<'a> {
     budget: i64,
     waves: Vec<Wave>,
     frames: *mut u8,
+    /// What machine code needs to run threadgroups by itself, and memory for it.
+    state: GroupState,
+    areas: Areas,
     /// Positions by the size of the group; there are few, as only those at the edges differ.
     shapes: Vec<([u32; 3], Vec<Positions>)>,
 }
@@ -229,11 +236,13 @@ impl<'a> Worker<'a> {
     fn new(shared: &'a Shared<'a>, code: &'a Code, scratch: &mut Scratch) -> Self {
         let waves = product(shared.launch.group).div_ceil(LANES as u64) as usize;
         let lines = |bytes: usize| bytes.div_ceil(size_of::<Line>());
-        // Without barriers SIMD-groups run one after the other, in the same frame.
+        // Without barriers SIMD-groups run one after the other, in the same frame; if machine code runs all of them, the
+        // frame has nothing that is different in each.
         let states = if code.has_barrier { waves } else { 1 };
+        let (waves, frames) = if code.is_body() { (waves, 1) } else { (states, states) };
         let (frame, own) =
             (lines(code.frame_bytes as usize), lines(code.thread_bytes as usize * LANES));
-        let threadgroup = (frame + own) * states;
+        let threadgroup = frame * frames + own * states;
         let tallies = threadgroup + lines(shared.threadgroup_bytes as usize + SLACK as usize);
         let tally_lines = |number: &usize| lines(shared.regions[*number].bytes as usize);
         let needed = tallies + shared.tallies.iter().map(tally_lines).sum::<usize>();
@@ -243,7 +252,7 @@ impl<'a> Worker<'a> {
         let line = scratch.lines.as_mut_ptr();
         // SAFETY (of all the pointers below): they are into the lines that were allocated just now.
         let at = |line_number: usize| line.wrapping_add(line_number).cast::<u8>();
-        for state in 0..states {
+        for state in 0..frames {
             let constants = at(frame * state).cast::<u64>();
             // SAFETY: a frame begins with its constants.
             unsafe {
@@ -274,7 +283,7 @@ impl<'a> Worker<'a> {
             watch: Watch::new(&shared.watchdog, shared.start),
         };
         let budget = place.watch.first_budget();
-        let waves = (0..states)
+        let waves = (0..waves)
             .map(|state| Wave {
                 exec: 0,
                 budget,
@@ -284,14 +293,21 @@ impl<'a> Worker<'a> {
                 texture_count: shared.textures.len() as u32,
                 samplers: shared.samplers.as_ptr(),
                 addresses: (&raw const shared.addresses).cast(),
-                thread_memory: at(frame * states + own * state),
+                thread_memory: at(frame * frames + own * (state % states)),
                 place: std::ptr::null(),
                 number: 0,
-                native: std::ptr::null(),
+                native: &raw const code.code[code.start as usize],
+                groups: std::ptr::null_mut(),
                 stop: Stop::End,
             })
             .collect();
-        Self { shared, code, regions, place, budget, waves, frames: at(0), shapes: Vec::new() }
+        let (state, mut areas) = {
+            let (beat, strict) = (shared.watchdog.beat_wanted(), shared.launch.strict);
+            (GroupState::new(at(0), beat, strict), std::mem::take(&mut scratch.areas))
+        };
+        areas.reset();
+        let (frames, shapes) = (at(0), Vec::new());
+        Self { shared, code, regions, place, budget, waves, frames, state, areas, shapes }
     }
 
     /// Runs threadgroups until none is left. Returns false if a hoisted load is out of bounds; then nothing was run.
@@ -311,17 +327,22 @@ impl<'a> Worker<'a> {
             let [gx, gy, _] = shared.groups.map(u64::from);
             let mut position =
                 [start % gx, start / gx % gy, start / gx / gy].map(|part| part as u32);
-            for number in start..shared.total.min(start + shared.chunk) {
-                let ended = self.group(position);
-                position[0] += 1;
+            let (mut number, end) = (start, shared.total.min(start + shared.chunk));
+            while number < end {
+                let (done, ended) = self.groups(position, end - number);
+                number += u64::from(done);
+                position[0] += done;
                 for d in 0..2 {
                     if position[d] == shared.groups[d] {
                         position[d] = 0;
                         position[d + 1] += 1;
                     }
                 }
+                if done != 0 {
+                    shared.watchdog.finished();
+                }
                 match ended {
-                    Ok(()) => shared.watchdog.finished(),
+                    Ok(()) => {}
                     Err(fault) => {
                         shared.watchdog.abort();
                         let mut first = shared.fault.lock().unwrap_or_else(PoisonError::into_inner);
@@ -338,8 +359,11 @@ impl<'a> Worker<'a> {
         true
     }
 
-    /// Adds this worker's copies of buffers to the buffers.
-    fn settle(&self) {
+    /// Adds this worker's copies of buffers to the buffers, and gives memory back.
+    fn settle(self, scratch: &mut Scratch) {
+        {
+            scratch.areas = self.areas;
+        }
         for &number in &self.shared.tallies {
             let (copy, buffer) = (&self.regions[number], &self.shared.regions[number]);
             // SAFETY: the copy is this worker's and as long as the buffer; both are aligned, the buffer as
@@ -364,7 +388,8 @@ impl<'a> Worker<'a> {
         }
         let frame = (code.frame_bytes as usize).next_multiple_of(size_of::<Line>());
         let bytes = (code.constants.len() + code.hoisted as usize) * 8;
-        for other in 1..self.waves.len() {
+        let frames = if code.is_body() { 1 } else { self.waves.len() };
+        for other in 1..frames {
             // SAFETY: frames follow each other, and begin with these bytes.
             unsafe {
                 self.frames.copy_to_nonoverlapping(self.frames.add(frame * other), bytes);
@@ -393,8 +418,66 @@ impl<'a> Worker<'a> {
         set(Input::ThreadsPerSimdgroup, [LANES as u32, 1, 1]);
     }
 
+    /// Runs threadgroups from a position on, at least one and at most so many. Returns how many have finished, and how the
+    /// last one ended.
+    fn groups(&mut self, position: [u32; 3], most: u64) -> (u32, Ended) {
+        if let Some(run) = self.code.body() {
+            return self.by_body(run, position, most);
+        }
+        match self.group(position) {
+            Ok(()) => (1, Ok(())),
+            ended => (0, ended),
+        }
+    }
+
+    /// Runs threadgroups of one size side by side, by the code of the kernel's whole body.
+    fn by_body(&mut self, run: &Run, position: [u32; 3], most: u64) -> (u32, Ended) {
+        let size = self.go_to(position);
+        let (full, grid) = (self.shared.launch.group[0], self.shared.launch.grid[0]);
+        // Those that are not the last of a row have the same size.
+        let side_by_side = if size[0] == full { grid / full - position[0] } else { 1 };
+        let count = u64::from(side_by_side).min(most) as u32;
+        let Some(machine) = run.machine(self.place.row_lanes) else {
+            unreachable!("the launch found the code")
+        };
+        let threads = product(size) as u32;
+        self.state.place = (&raw mut self.place).cast();
+        let active = |wave| active_lanes(threads, wave);
+        self.areas.lay_out(&mut self.state, machine, &mut self.waves, threads, active);
+        (self.state.left, self.state.step, self.state.budget) = (count, full, self.budget);
+        // SAFETY: the state describes this launch, whose memory is there while it runs.
+        let ended = unsafe { machine.call_body(&raw mut self.state) };
+        self.budget = self.state.budget;
+        let done = count - self.state.left;
+        if ended {
+            return (done, Ok(()));
+        }
+        // SAFETY: the code stopped at one of the SIMD-groups.
+        let stopped = unsafe { &*self.state.stopped };
+        match stopped.stop {
+            Stop::Fault(ip, lane, wrong) => {
+                let number = stopped.number as usize;
+                (done, Err(Some(self.report(number, ip, lane, wrong))))
+            }
+            _ => (done, Err(None)),
+        }
+    }
+
     /// Runs the threadgroup at a position.
     fn group(&mut self, position: [u32; 3]) -> Ended {
+        let size = self.go_to(position);
+        let threads = product(size) as u32;
+        let waves = threads.div_ceil(LANES as u32);
+        let initial = |wave| active_lanes(threads, wave);
+        if self.code.has_barrier {
+            self.in_rounds(waves, initial)
+        } else {
+            self.one_by_one(waves, initial)
+        }
+    }
+
+    /// Sets what the threadgroup at a position has for all its threads, and returns its size.
+    fn go_to(&mut self, position: [u32; 3]) -> [u32; 3] {
         let (grid, full) = (self.shared.launch.grid, self.shared.launch.group);
         let origin: [u32; 3] = std::array::from_fn(|d| position[d] * full[d]);
         let size: [u32; 3] = std::array::from_fn(|d| full[d].min(grid[d] - origin[d]));
@@ -406,23 +489,14 @@ impl<'a> Worker<'a> {
         });
         self.place.positions = self.shapes[shape].1.as_ptr();
         self.place.origin = origin;
-        self.place.rows = size[0].is_multiple_of(LANES as u32) || size[1..] == [1; 2];
-        self.place.row_lanes =
-            if self.place.rows { LANES as u32 } else { 1 << size[0].trailing_zeros() };
+        self.place.row_lanes = row_lanes(size);
+        self.place.rows = self.place.row_lanes == LANES as u32;
         let inputs = &mut self.place.inputs;
         inputs[Input::ThreadgroupPositionInGrid as usize] = position;
         inputs[Input::ThreadsPerThreadgroup as usize] = size;
         inputs[Input::SimdgroupsPerThreadgroup as usize] = [waves, 1, 1];
         inputs[Input::QuadgroupsPerThreadgroup as usize] = [threads.div_ceil(4), 1, 1];
-        let initial = |wave: u32| match threads - wave * LANES as u32 {
-            left @ 0..32 => (1 << left) - 1,
-            _ => u32::MAX,
-        };
-        if self.code.has_barrier {
-            self.in_rounds(waves, initial)
-        } else {
-            self.one_by_one(waves, initial)
-        }
+        size
     }
 
     /// Runs SIMD-groups without barriers, one after the other.
@@ -612,6 +686,35 @@ impl Worker<'_> {
         let (name, why) = found.unwrap_or_default();
         format!("'{name}': {}", why.unwrap_or_default())
     }
+}
+
+/// The lanes of a SIMD-group that have threads.
+fn active_lanes(threads: u32, wave: u32) -> u32 {
+    match threads - wave * LANES as u32 {
+        left @ 0..32 => (1 << left) - 1,
+        _ => u32::MAX,
+    }
+}
+
+/// Whether code can run a launch: the code of a whole body, made for each size of threadgroups that the launch has.
+fn is_ready(code: &Code, launch: &Launch<'_>) -> bool {
+    if let Some(run) = code.body() {
+        let sizes = |d: usize| {
+            let (grid, group) = (launch.grid[d], launch.group[d]);
+            [group.min(grid), grid % group]
+        };
+        return (0..8).all(|edges: usize| {
+            let size: [u32; 3] = std::array::from_fn(|d| sizes(d)[edges >> d & 1]);
+            size.contains(&0) || run.has_machine(row_lanes(size))
+        });
+    }
+    true
+}
+
+/// How many lanes side by side have positions side by side in the first dimension.
+fn row_lanes(size: [u32; 3]) -> u32 {
+    let rows = size[0].is_multiple_of(LANES as u32) || size[1..] == [1; 2];
+    if rows { LANES as u32 } else { 1 << size[0].trailing_zeros() }
 }
 
 /// The positions of all threads of a group, for each SIMD-group; lanes past the end have the last thread's.

@@ -197,7 +197,8 @@ impl Program {
     /// Makes machine code, for tests: a defect there is an internal error, not a reason to use bytecode.
     #[cfg(test)]
     pub(crate) fn makes_native(&self) -> bool {
-        with_stack(|| lower::lower_native(&self.source)).is_some()
+        with_stack(|| lower::lower_native(&self.source))
+            .is_some_and(|code| code.runs.iter().all(|run| run.prepare()))
     }
 
     /// Whether all statements are one run of machine code, for tests of what has some.

@@ -37,6 +37,11 @@ impl Watchdog {
         self.aborted.load(Ordering::Relaxed)
     }
 
+    /// The flag that is set when a worker waits for a threadgroup to finish.
+    pub(crate) fn beat_wanted(&self) -> *const AtomicBool {
+        &raw const self.beat_wanted
+    }
+
     /// Records that a threadgroup has finished.
     #[inline(always)]
     pub(crate) fn finished(&self) {

@@ -4,6 +4,7 @@ use super::input::GroupPlace;
 use super::isa::Isa;
 use super::memory::Region;
 use crate::soft::cpu::addresses::Addresses;
+use crate::soft::cpu::native::group::GroupState;
 use crate::soft::ir::Sampler;
 use crate::soft::kernel::texture::Texture;
 
@@ -99,6 +100,8 @@ pub(crate) struct Wave {
     pub(crate) number: u32,
     /// The instruction whose machine code runs.
     pub(crate) native: *const Ins,
+    /// The threadgroups that machine code runs, if it runs them.
+    pub(crate) groups: *mut GroupState,
     /// Why it stopped; set when a handler returns null.
     pub(crate) stop: Stop,
 }

@@ -37,7 +37,8 @@ pub(crate) struct Files {
 #[derive(Debug)]
 pub(crate) struct Allocation {
     pub(crate) places: Vec<Place>,
-    /// The last instruction that needs each register.
+    /// The first and the last instruction that need each register.
+    pub(crate) first: Vec<u32>,
     pub(crate) last: Vec<u32>,
     /// Bytes of the spill area.
     pub(crate) spill_bytes: u32,
@@ -75,8 +76,9 @@ pub(crate) fn allocate(code: &Code, files: &Files) -> Allocation {
     }
     let mut places = scan.places;
     let spill_bytes = spill(code, &lives, &order, &mut places, files);
+    let first = lives.iter().map(|life| life.from).collect();
     let last = lives.iter().map(|life| life.to).collect();
-    Allocation { places, last, spill_bytes }
+    Allocation { places, first, last, spill_bytes }
 }
 
 /// How loops are nested.
@@ -147,7 +149,9 @@ fn lives(code: &Code) -> Vec<Life> {
         use super::lir::Ins;
         // A slow path reads and writes registers up to where it goes on; that it needs them costs nothing.
         match *ins {
-            Ins::SiteEnd { site } => code.sites[site as usize].each(&mut |reg| touch(reg, 0.0)),
+            Ins::SiteEnd { site } | Ins::Barrier { site } => {
+                code.sites[site as usize].each(&mut |reg| touch(reg, 0.0))
+            }
             Ins::Call { site } => code.sites[site as usize].each(&mut |reg| touch(reg, weight)),
             _ => {}
         }

@@ -324,6 +324,10 @@ pub(crate) enum Ins {
     Call {
         site: u32,
     },
+    /// Waits for the threadgroup's other strips: the next of them runs, see [`Body`].
+    Barrier {
+        site: u32,
+    },
 
     // Vectors.
     /// All ones or zeros in each lane; only part of other operations' results.
@@ -542,7 +546,12 @@ impl Ins {
             mem.index.into_iter().for_each(f);
         };
         match *self {
-            I::Label(_) | I::Jump(_) | I::Budget { .. } | I::SiteEnd { .. } | I::Call { .. } => {}
+            I::Label(_)
+            | I::Jump(_)
+            | I::Budget { .. }
+            | I::SiteEnd { .. }
+            | I::Call { .. }
+            | I::Barrier { .. } => {}
             I::Const { d, .. } | I::MaskClear { d } | I::FirstLane { d } => f(d),
             I::Move { d, s }
             | I::Not { d, s, .. }
@@ -650,7 +659,8 @@ impl Ins {
             | Self::CheckBelow { site, .. }
             | Self::CheckLanes { site, .. }
             | Self::SiteEnd { site }
-            | Self::Call { site } => Some(site),
+            | Self::Call { site }
+            | Self::Barrier { site } => Some(site),
             _ => None,
         }
     }
@@ -669,6 +679,8 @@ pub(crate) struct Site {
 #[derive(Clone, Debug)]
 pub(crate) enum SiteKind {
     Clock,
+    /// A barrier of the threadgroup that strips reach with these lanes, where the rules are strict.
+    Barrier(Vec<Reg>),
     Access(Access),
     Matrix(MatrixAccess),
     /// An atomic, by the interpreter's handler for one address.
@@ -812,6 +824,7 @@ impl Site {
     pub(crate) fn each(&self, f: &mut impl FnMut(Reg)) {
         match &self.what {
             SiteKind::Clock => {}
+            SiteKind::Barrier(exec) => exec.iter().copied().for_each(f),
             SiteKind::Access(access) => access.each(f),
             SiteKind::Atomic { access, operands, .. } => {
                 access.each(f);
@@ -847,4 +860,15 @@ pub(crate) struct Code {
     /// Lanes of a vector, and vectors of a strip.
     pub(crate) lanes: u32,
     pub(crate) parts: u32,
+    /// Set if the code is a kernel's whole body, which runs threadgroup after threadgroup.
+    pub(crate) body: Option<Body>,
+}
+
+/// How the code of a whole body goes from strip to strip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Body {
+    /// A strip runs to its end before the next one starts.
+    InTurn,
+    /// A strip runs to its next barrier, or its end. What it needs later is in memory of its own.
+    InRounds,
 }

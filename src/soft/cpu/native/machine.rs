@@ -3,8 +3,10 @@
 use std::fmt;
 
 use super::allocate::Place;
+use super::group::{GroupState, at_barrier};
 use super::lir::{
-    Access, Class, Code, Home, Info, LaneIndex, MatrixAccess, Operand, Reg, RegionRef, SiteKind,
+    Access, Body, Class, Code, Home, Info, LaneIndex, MatrixAccess, Operand, Reg, RegionRef,
+    SiteKind,
 };
 use super::listing::{self, Listing};
 use super::memory::Executable;
@@ -31,6 +33,10 @@ pub(crate) struct Area {
     pub(crate) machine: u32,
     /// The stack pointer of the caller.
     pub(crate) stack: u32,
+    /// Of a strip of a whole body: where it goes on, its SIMD-group, and four times its first lane.
+    pub(crate) resume: u32,
+    pub(crate) wave: u32,
+    pub(crate) first: u32,
     pub(crate) bytes: u32,
 }
 
@@ -42,8 +48,10 @@ impl Area {
         let ints = vectors + 32 * 64;
         let masks = ints + registers * 8;
         let machine = masks + 8 * 8;
-        let bytes = (machine + 16).next_multiple_of(64);
-        Self { own: spilled, vectors, ints, masks, machine, stack: machine + 8, bytes }
+        let (stack, resume) = (machine + 8, machine + 16);
+        let (wave, first) = (resume + 8, resume + 16);
+        let bytes = (first + 8).next_multiple_of(64);
+        Self { own: spilled, vectors, ints, masks, machine, stack, resume, wave, first, bytes }
     }
 }
 
@@ -52,7 +60,10 @@ impl Area {
 pub(crate) type Slow =
     unsafe extern "C" fn(*mut u8, u32, *const Machine, *mut u8, *mut Wave) -> u32;
 
-/// The type of the code's entry point.
+/// The entry point of a whole body.
+type BodyEntry = unsafe extern "C" fn(*mut GroupState) -> u32;
+
+/// The entry point of another run.
 type Entry = unsafe extern "C" fn(*mut u8, *mut Wave, *const Machine) -> u32;
 
 /// The code of a run for one kind of strip.
@@ -79,6 +90,11 @@ impl Machine {
         emit::target(isa).map(target::Target::strip)
     }
 
+    /// Whether there is code around a kernel's whole body for an instruction set.
+    pub(crate) fn has_bodies(isa: IsaKind) -> bool {
+        emit::target(isa).is_some_and(|target| target.bodies)
+    }
+
     /// Makes the code executable; `None` if the system has no executable memory to give.
     pub(crate) fn new(code: Code, strip: Strip, isa: IsaKind, kernel: &str) -> Option<Self> {
         let target = emit::target(isa)?;
@@ -103,6 +119,35 @@ impl Machine {
             let entry: Entry = std::mem::transmute(self.pages.start());
             entry(frame, wave, self) == 0
         }
+    }
+}
+
+impl Machine {
+    /// Runs the code of a whole body. False if a SIMD-group stopped, see [`GroupState`].
+    ///
+    /// # Safety
+    /// The state is that of a launch of the program that the body is from.
+    pub(crate) unsafe fn call_body(&self, state: *mut GroupState) -> bool {
+        // SAFETY: the pages of a body hold a function of this type, whose contract is the caller's.
+        unsafe {
+            let entry: BodyEntry = std::mem::transmute(self.pages.start());
+            entry(state) == 0
+        }
+    }
+
+    /// The layout of memory that a strip has for itself.
+    pub(crate) fn area(&self) -> Area {
+        self.area
+    }
+
+    /// Lanes of a strip.
+    pub(crate) fn lanes(&self) -> usize {
+        self.lanes
+    }
+
+    /// Whether strips wait for each other.
+    pub(crate) fn in_rounds(&self) -> bool {
+        self.code.body == Some(Body::InRounds)
     }
 }
 
@@ -310,7 +355,7 @@ unsafe extern "C" fn slow(
         (*ints(machine.target.first_lane), ints(machine.target.budget))
     };
     saved.first = offset as usize / 4;
-    let site = &machine.code.sites[site as usize];
+    let (number, site) = (site, &machine.code.sites[site as usize]);
     let stopped = match &site.what {
         SiteKind::Clock => {
             // SAFETY: a saved register, and the place of the threadgroup that runs.
@@ -320,6 +365,13 @@ unsafe extern "C" fn slow(
                 Verdict::Aborted => Some(None),
                 Verdict::Late => Some(Some((wave.first(), Wrong::Watchdog))),
             }
+        }
+        SiteKind::Barrier(exec) => {
+            let lanes = saved.active(exec) << saved.first;
+            // SAFETY: the SIMD-group's threadgroups, which run now.
+            unsafe { at_barrier(area, wave, lanes, machine.lanes, (number, site.number)) }
+                .err()
+                .map(Some)
         }
         SiteKind::Access(access) => lanes_one_by_one(&saved, access, wave).err().map(Some),
         SiteKind::Atomic { access, run, operands } => {

@@ -7,7 +7,8 @@
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
 mod allocate;
-mod lir;
+pub(crate) mod group;
+pub(crate) mod lir;
 mod listing;
 pub(crate) mod machine;
 mod memory;

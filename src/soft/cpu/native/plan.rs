@@ -24,6 +24,8 @@ pub(crate) struct Plan {
     pub(crate) leaves: Vec<bool>,
     /// Values that runs use and do not compute.
     pub(crate) entering: Vec<Value>,
+    /// Whether the only run is the whole body, barriers of threadgroups and inputs included.
+    pub(crate) body: bool,
 }
 
 /// How a value is computed.
@@ -38,8 +40,14 @@ pub(crate) enum Kind {
 }
 
 impl Plan {
-    /// Plans a function whose values in `done` were computed before its first thread.
-    pub(crate) fn of(function: &Function, uniform: &Uniformity, done: &[bool]) -> Self {
+    /// Plans a function whose values in `done` were computed before its first thread. With `bodies`
+    /// all of it may be one run.
+    pub(crate) fn of(
+        function: &Function,
+        uniform: &Uniformity,
+        done: &[bool],
+        bodies: bool,
+    ) -> Self {
         let shapes = Shapes::of(function, uniform, false, |_| true);
         let count = function.insts.len();
         let mut planner = Planner {
@@ -48,13 +56,22 @@ impl Plan {
             shapes: &shapes,
             done,
             interpreted: HashSet::new(),
-            plan: Self::default(),
+            plan: Self { leaves: vec![false; count], ..Self::default() },
             owners: vec![0; count],
+            body: bodies,
         };
+        let stmts = &function.body;
+        if bodies && planner.whole_block(stmts) && !stmts.is_empty() {
+            planner.plan.body = true;
+            planner.take(stmts);
+            planner.uses(stmts, 0);
+            debug_assert!(planner.interpreted.is_empty());
+            return planner.plan;
+        }
+        planner.body = false;
         // A value that the interpreter uses may have to be computed by the interpreter, which splits runs.
         loop {
-            planner.plan =
-                Self { runs: HashMap::new(), leaves: vec![false; count], entering: Vec::new() };
+            planner.plan = Self { leaves: vec![false; count], ..Self::default() };
             planner.owners.fill(0);
             planner.block(&function.body);
             let before = planner.interpreted.len();
@@ -76,6 +93,8 @@ struct Planner<'a> {
     plan: Plan,
     /// The run that computes each value, by number from 1.
     owners: Vec<u32>,
+    /// Whether a run may end threads and wait for other SIMD-groups: if it is the whole body.
+    body: bool,
 }
 
 impl Planner<'_> {
@@ -97,7 +116,14 @@ impl Planner<'_> {
         // The interpreter takes a few nanoseconds for an instruction, and a little more to call a run.
         const WORTH: u32 = 6;
         let weight: u32 = statements(stmts).map(|stmt| self.weight(stmt)).sum();
-        let Some(first) = stmts.first().filter(|_| weight >= WORTH) else { return };
+        if weight >= WORTH {
+            self.take(stmts);
+        }
+    }
+
+    /// Makes statements a run.
+    fn take(&mut self, stmts: &[Stmt]) {
+        let Some(first) = stmts.first() else { return };
         self.plan.runs.insert(std::ptr::from_ref(first), stmts.len());
         let number = self.plan.runs.len() as u32;
         instructions(stmts).for_each(|value| self.owners[value.index()] = number);
@@ -109,7 +135,7 @@ impl Planner<'_> {
             Stmt::Do(value) if self.done[value.index()] => 0,
             Stmt::Do(value) => match self.function.inst(*value).op {
                 Op::Load | Op::Store => 3,
-                op if is_whole(op) => 4,
+                _ if is_whole(self.function.inst(*value)) => 4,
                 Op::Get | Op::Compose | Op::Extract => 0,
                 _ if kind(self.function, self.uniform, self.shapes, *value) == Kind::Folded => 0,
                 _ => 1,
@@ -126,11 +152,16 @@ impl Planner<'_> {
             && kind(self.function, self.uniform, self.shapes, value) != Kind::Interpreted
     }
 
+    fn whole_block(&self, block: &[Stmt]) -> bool {
+        block.iter().all(|stmt| self.supports(stmt, false))
+    }
+
     fn supports(&self, stmt: &Stmt, in_loop: bool) -> bool {
         match stmt {
             Stmt::Do(value) => {
                 self.done[value.index()]
-                    || self.is_ours(*value)
+                    || (self.body || !is_threadgroup_barrier(self.function.inst(*value)))
+                        && self.is_ours(*value)
                         && self.function.inst(*value).args.iter().all(|&arg| {
                             // Vectors do not cross from the interpreter to a run.
                             self.function.ty(arg).width() == 1 || self.is_ours(arg)
@@ -141,7 +172,8 @@ impl Planner<'_> {
                 stmt.blocks().into_iter().flatten().all(|stmt| self.supports(stmt, in_loop))
             }
             Stmt::Break | Stmt::Continue => in_loop,
-            Stmt::Return(_) | Stmt::Call { .. } => false,
+            Stmt::Return(_) => self.body,
+            Stmt::Call { .. } => false,
         }
     }
 
@@ -269,9 +301,15 @@ pub(crate) fn components<'a>(function: &'a Function, value: &'a Value) -> &'a [V
     if inst.op == Op::Compose { &inst.args } else { std::slice::from_ref(value) }
 }
 
+/// Whether an instruction waits for the threadgroup's other SIMD-groups.
+pub(crate) fn is_threadgroup_barrier(inst: &Inst) -> bool {
+    inst.op == Op::Barrier && inst.imm == Barrier::Threadgroup as u64
+}
+
 /// Whether lanes exchange values in an operation, so that a strip must have all of them.
-pub(crate) fn is_whole(op: Op) -> bool {
-    matches!(op.row().effect, Effect::Lanes | Effect::Syncs)
+pub(crate) fn is_whole(inst: &Inst) -> bool {
+    let op = inst.op;
+    matches!(op.row().effect, Effect::Lanes | Effect::Syncs) && !is_threadgroup_barrier(inst)
         || matches!(op, Op::MatrixLoad | Op::MatrixStore)
 }
 
@@ -384,8 +422,7 @@ pub(crate) fn kind(
             direct(inst.args.iter().all(|&matrix| has_parts(function, matrix)))
         }
         Rule::Compose => Kind::Folded,
-        // All lanes are at the same statement anyway.
-        Rule::Barrier => direct(inst.imm == Barrier::Simdgroup as u64),
+        Rule::Barrier => Kind::Direct,
         _ => Kind::Interpreted,
     }
 }

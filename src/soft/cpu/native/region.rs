@@ -5,13 +5,16 @@ use std::fmt;
 use std::mem::offset_of;
 use std::sync::{Arc, OnceLock};
 
+use super::lir::Body;
 use super::machine::Machine;
 use super::select::{Strip, select};
 use super::shape::Shapes;
 use crate::soft::cpu::Source;
 use crate::soft::cpu::interp::code::Wave;
+use crate::soft::cpu::interp::input::GroupPlace;
 use crate::soft::cpu::interp::memory::Region;
-use crate::soft::ir::{Stmt, Value, VarId, catch_internal_error, with_stack};
+use crate::soft::ir::facts::uniform::Uniformity;
+use crate::soft::ir::{Input, Stmt, Value, VarId, catch_internal_error, with_stack};
 
 /// Offsets of fields that machine code shares with the interpreter.
 pub(crate) struct Layout;
@@ -27,6 +30,15 @@ impl Layout {
     pub(crate) const BYTES: i32 = offset_of!(Region, bytes) as i32;
     pub(crate) const SLACK: i32 = offset_of!(Region, slack) as i32;
     pub(crate) const WRITABLE: i32 = offset_of!(Region, writable) as i32;
+    pub(crate) const PLACE: i32 = offset_of!(Wave, place) as i32;
+    pub(crate) const NUMBER: i32 = offset_of!(Wave, number) as i32;
+    pub(crate) const GROUPS: i32 = offset_of!(Wave, groups) as i32;
+    pub(crate) const WAVE_BYTES: i32 = size_of::<Wave>() as i32;
+    pub(crate) const INPUTS: i32 = offset_of!(GroupPlace<'static>, inputs) as i32;
+    pub(crate) const GROUP_POSITION: i32 =
+        Self::INPUTS + Input::ThreadgroupPositionInGrid as i32 * 12;
+    pub(crate) const ORIGIN: i32 = offset_of!(GroupPlace<'static>, origin) as i32;
+    pub(crate) const POSITIONS: i32 = offset_of!(GroupPlace<'static>, positions) as i32;
     pub(crate) const ALONE: i32 = offset_of!(Region, alone) as i32;
 }
 
@@ -48,6 +60,13 @@ pub(crate) struct RunVariable {
     pub(crate) written: bool,
 }
 
+impl RunVariable {
+    /// A variable that only the code of a whole body has.
+    pub(crate) fn own(id: VarId, uniform: &Uniformity) -> Self {
+        Self { id, offset: 0, uniform: uniform.variables[id.index()], written: false }
+    }
+}
+
 /// The index of the code for any strips, which is made first.
 const ANY: usize = 1;
 
@@ -59,6 +78,10 @@ pub(crate) struct Run {
     pub(crate) length: usize,
     /// Whether lanes exchange values, so that one strip has all of them.
     pub(crate) whole: bool,
+    /// Set if it is the kernel's whole body.
+    pub(crate) body: Option<Body>,
+    /// The word for the body's start.
+    pub(crate) start_site: u32,
     /// Whether some lanes may be inactive here and active again later.
     pub(crate) masked: bool,
     /// The number of its first loop in the function.
@@ -140,7 +163,7 @@ impl Run {
         let kernel = &self.source.function.name;
         let make = || with_stack(|| Machine::new(select(self, strip, isa), strip, isa, kernel));
         // A defect here costs speed only: the code for any strips takes its place. In tests it is a panic.
-        let apart = slot != ANY && !cfg!(test);
+        let apart = (slot != ANY || self.body.is_some()) && !cfg!(test);
         let make = || if apart { catch_internal_error(make).ok().flatten() } else { make() };
         self.machines[slot].get_or_init(make).as_ref()
     }
@@ -154,6 +177,11 @@ impl Run {
     /// The code for strips at any positions.
     fn any(&self) -> Option<&Machine> {
         self.machine_of(ANY, Strip { rows: false, ..self.longest()? })
+    }
+
+    /// Whether there is code for a whole body and threadgroups with rows of so many; made where it is missing.
+    pub(crate) fn has_machine(&self, row: u32) -> bool {
+        self.machine(row).is_some()
     }
 
     /// Makes the code that every run must have. False if that fails.

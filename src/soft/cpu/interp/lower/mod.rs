@@ -52,6 +52,18 @@ pub(crate) struct Code {
     pub(crate) runs: Vec<Box<super::super::native::region::Run>>,
 }
 
+impl Code {
+    /// Whether machine code runs whole threadgroups.
+    pub(crate) fn is_body(&self) -> bool {
+        self.body().is_some()
+    }
+
+    /// The run that is the whole body, if that is one.
+    pub(crate) fn body(&self) -> Option<&super::super::native::region::Run> {
+        self.runs.first().map(|run| &**run).filter(|run| run.body.is_some())
+    }
+}
+
 /// An operand before registers have places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Field {
@@ -157,7 +169,8 @@ pub(crate) fn lower_native(source: &Arc<Source>) -> Option<Code> {
     let mut lowering = Lowering::new(function, uniform, source.isa, natives.entering(), true);
     lowering.native = Some(natives);
     let code = lowering.whole();
-    code.runs.iter().all(|run| run.prepare()).then_some(code)
+    // Of a body only the kinds that occur are made.
+    (code.body().is_some() || code.runs.iter().all(|run| run.prepare())).then_some(code)
 }
 
 impl<'a> Lowering<'a> {
@@ -221,10 +234,15 @@ impl<'a> Lowering<'a> {
 
     fn whole(mut self) -> Code {
         let start = self.code.len() as u32;
-        self.inputs();
+        // The code of a whole body has its inputs itself.
         let end = self.label();
         self.joins.push(end);
-        self.block(&self.function.body);
+        if self.is_body() {
+            self.native(&self.function.body);
+        } else {
+            self.inputs();
+            self.block(&self.function.body);
+        }
         self.bind(end);
         self.emit::<control::End>([Field::Raw(0); 4], 0);
         self.finish(start)
@@ -416,6 +434,11 @@ impl Lowering<'_> {
     /// Whether machine code is part of the code.
     fn is_native(&self) -> bool {
         self.native.is_some()
+    }
+
+    /// Whether all of the body is machine code.
+    fn is_body(&self) -> bool {
+        self.native.as_ref().is_some_and(native::Natives::is_body)
     }
 
     /// Whether a value was computed before the first thread.

@@ -10,11 +10,12 @@ use crate::soft::cpu::interp::code::Ins;
 use crate::soft::cpu::interp::control;
 use crate::soft::cpu::interp::hoist::constant_in_launch;
 use crate::soft::cpu::interp::uses::Uses;
-use crate::soft::cpu::native::machine;
+use crate::soft::cpu::native::lir::Body;
+use crate::soft::cpu::native::machine::{self, Machine};
 use crate::soft::cpu::native::plan::{self, Kind, Plan};
 use crate::soft::cpu::native::region::{Leaving, Run, RunVariable};
 use crate::soft::cpu::native::shape::Shapes;
-use crate::soft::ir::walk::{loops, statements};
+use crate::soft::ir::walk::{instructions, loops, statements};
 use crate::soft::ir::{Op, Span, Stmt, Value, VarId};
 
 /// What becomes machine code, and what already has.
@@ -44,13 +45,19 @@ impl Natives {
         for value in constant_in_launch(&source.function, &uses) {
             done[value.index()] = true;
         }
-        let plan = Plan::of(&source.function, &source.uniform, &done);
+        let bodies = Machine::has_bodies(source.isa);
+        let plan = Plan::of(&source.function, &source.uniform, &done, bodies);
         if plan.runs.is_empty() {
             return None;
         }
         let shapes = Shapes::of(&source.function, &source.uniform, false, |_| true);
         let (shapes, done) = (Arc::new(shapes), Arc::new(done));
         Some(Self { source: Arc::clone(source), plan, shapes, done, drafts: Vec::new() })
+    }
+
+    /// Whether the whole body is one run.
+    pub(super) fn is_body(&self) -> bool {
+        self.plan.body
     }
 
     /// Values from before the runs that need them.
@@ -75,7 +82,7 @@ impl Natives {
                 let (offset, uniform) = place(at);
                 RunVariable { id, offset, uniform, written }
             });
-            run.variables = variables.collect();
+            run.variables.extend(variables);
             let run = Box::new(run);
             code[draft.at as usize].imm = std::ptr::from_ref(&*run).addr() as u64;
             run
@@ -97,8 +104,10 @@ struct Contents {
     accesses: Vec<(Value, Span)>,
     loops: Vec<(usize, Span)>,
     begun: usize,
-    /// Whether lanes exchange values.
+    /// Whether lanes exchange values, or only some of a SIMD-group's lanes reach a barrier.
     whole: bool,
+    /// Whether SIMD-groups wait for each other.
+    barrier: bool,
 }
 
 impl Lowering<'_> {
@@ -121,7 +130,8 @@ impl Lowering<'_> {
         let mut seen = HashSet::new();
         for &value in &contents.read {
             let inst = self.function.inst(value);
-            let made = matches!(inst.op, Op::Const | Op::Allocation);
+            let made = matches!(inst.op, Op::Const | Op::Allocation)
+                || natives.plan.body && inst.op == Op::Input && !natives.done[value.index()];
             if made || contents.defined.contains(&value) || !seen.insert(value) {
                 continue;
             }
@@ -141,16 +151,27 @@ impl Lowering<'_> {
         let mut ids: Vec<(VarId, bool)> =
             contents.variables.iter().map(|(&id, &set)| (id, set)).collect();
         ids.sort_unstable();
+        // A body's variables are nowhere else.
+        let own: Vec<RunVariable> = match natives.plan.body {
+            true => ids.drain(..).map(|(id, _)| RunVariable::own(id, self.uniform)).collect(),
+            false => Vec::new(),
+        };
         let variables: Vec<_> =
             ids.into_iter().map(|(id, set)| (id, self.variables[id.index()], set)).collect();
+        let body = natives.plan.body.then_some(match contents.barrier {
+            true => Body::InRounds,
+            false => Body::InTurn,
+        });
+        self.has_barrier |= contents.barrier;
 
         let sites = contents.accesses.len() + contents.loops.len();
-        let words = 1 + sites.max(1);
+        // The last is for where the body starts.
+        let words = 2 + sites;
         let at = self.code.len() as u32;
         self.emit_run(machine::native, [Field::Raw(words as u32), NONE, NONE, NONE], 0);
         let spans = contents.accesses.iter().map(|access| access.1);
         let spans = spans.chain(contents.loops.iter().map(|inside| inside.1));
-        for span in spans.chain(std::iter::repeat(self.span)).take(words - 1).collect::<Vec<_>>() {
+        for span in spans.chain([self.span]).collect::<Vec<_>>() {
             self.span = span;
             self.emit::<control::End>([NONE; 4], 0);
         }
@@ -181,6 +202,8 @@ impl Lowering<'_> {
             first: stmts.as_ptr(),
             length: stmts.len(),
             whole: contents.whole,
+            body,
+            start_site: sites as u32,
             masked: self.masked > 0,
             first_loop,
             shapes: Arc::clone(&natives.shapes),
@@ -189,7 +212,7 @@ impl Lowering<'_> {
             computed: contents.defined.clone(),
             entering: HashMap::new(),
             leaving: Vec::new(),
-            variables: Vec::new(),
+            variables: own,
             access_sites,
             loop_sites,
             machines: Default::default(),
@@ -203,6 +226,17 @@ impl Lowering<'_> {
     fn look(natives: &Natives, stmts: &[Stmt], contents: &mut Contents) {
         let (function, uniform) = (&natives.source.function, &natives.source.uniform);
         for stmt in statements(stmts) {
+            let parts = match stmt {
+                Stmt::If(condition, ..) => !uniform.values[condition.index()],
+                Stmt::Loop { .. } => {
+                    let divergence = uniform.loops[contents.begun];
+                    divergence.breaks || divergence.continues
+                }
+                _ => false,
+            };
+            // Strips of a SIMD-group have to meet at the same barriers.
+            let mut inside = instructions(std::slice::from_ref(stmt)).map(|at| function.inst(at));
+            contents.whole |= parts && inside.any(plan::is_threadgroup_barrier);
             match stmt {
                 Stmt::Do(value) if natives.done[value.index()] => {}
                 Stmt::Do(value) => {
@@ -213,7 +247,11 @@ impl Lowering<'_> {
                         contents.folded.extend(inst.args.iter());
                         continue;
                     }
-                    contents.whole |= plan::is_whole(inst.op);
+                    contents.whole |= plan::is_whole(inst);
+                    if plan::is_threadgroup_barrier(inst) {
+                        contents.barrier = true;
+                        contents.accesses.push((*value, inst.span));
+                    }
                     contents.read.extend(plan::reads(function, uniform, shapes, *value));
                     contents.defined.insert(*value);
                     let id = VarId(inst.imm as u32);

@@ -75,6 +75,7 @@ const NEON: Target = Target {
     lanes: 8,
     parts: 1,
     mask_registers: false,
+    bodies: false,
     unsigned: true,
     first_lane: FIRST_LANE.0 as u32,
     budget: BUDGET.0 as u32,
@@ -278,6 +279,7 @@ impl Emitter<'_> {
             Ins::Label(label) => self.asm.bind(self.labels[label.0 as usize]),
             Ins::Jump(to) => self.asm.jump(self.labels[to.0 as usize]),
             Ins::SiteEnd { site } => self.asm.bind(self.ends[site as usize]),
+            Ins::Barrier { .. } => unreachable!("only whole bodies have barriers"),
             Ins::Call { site } => {
                 self.call_site(site);
                 self.asm.bind(self.ends[site as usize]);

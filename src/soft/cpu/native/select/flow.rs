@@ -5,8 +5,9 @@ use std::collections::{HashMap, HashSet};
 use super::version::Step;
 use super::{Forms, Inside, Selection};
 use crate::soft::cpu::native::lir::*;
-use crate::soft::ir::walk::{instructions, loops};
-use crate::soft::ir::{Block, Op, Scalar, Stmt, Type, Value, VarId};
+use crate::soft::cpu::native::plan::is_threadgroup_barrier;
+use crate::soft::ir::walk::{instructions, loops, statements};
+use crate::soft::ir::{Block, Inst, Op, Scalar, Stmt, Type, Value, VarId};
 
 impl Selection<'_> {
     pub(super) fn block(&mut self, block: &[Stmt]) {
@@ -26,7 +27,12 @@ impl Selection<'_> {
                     self.begun += loops(&block[at + 1..]);
                     return;
                 }
-                Stmt::Return(_) | Stmt::Call { .. } => unreachable!("runs have none"),
+                Stmt::Return(_) => {
+                    self.end_lanes();
+                    self.begun += loops(&block[at + 1..]);
+                    return;
+                }
+                Stmt::Call { .. } => unreachable!("calls were inlined"),
             }
         }
     }
@@ -66,12 +72,36 @@ impl Selection<'_> {
         self.emit(Ins::Jump(join));
     }
 
+    /// Ends the active lanes, wherever they are.
+    fn end_lanes(&mut self) {
+        for masks in self.outer.clone() {
+            for (&d, &a) in masks.iter().zip(&self.exec.clone()) {
+                self.emit(Ins::MaskBin { op: MaskOp::AndNot, d, a, b: d });
+            }
+        }
+        for mask in self.exec.clone() {
+            self.emit(Ins::MaskClear { d: mask });
+        }
+        self.cleared += 1;
+        let join = self.join();
+        self.emit(Ins::Jump(join));
+    }
+
+    /// A barrier: of a SIMD-group it is nothing, as all lanes are at the same statement anyway.
+    pub(super) fn barrier(&mut self, value: Value, inst: &Inst) {
+        if is_threadgroup_barrier(inst) {
+            let exec = SiteKind::Barrier(self.exec.clone());
+            let site = self.site(self.run.access_site(value), exec);
+            self.emit(Ins::Barrier { site });
+        }
+    }
+
     /// Whether lanes may leave a block before its end.
     pub(super) fn leaves(block: &[Stmt]) -> bool {
         block.iter().any(|stmt| match stmt {
             Stmt::Break | Stmt::Continue => true,
             Stmt::If(_, a, b) => Self::leaves(a) || Self::leaves(b),
-            _ => false,
+            _ => returns(stmt),
         })
     }
 
@@ -213,6 +243,7 @@ impl Selection<'_> {
                     d
                 })
                 .collect();
+            self.outer.push(outer.clone());
             self.depth += 1;
         }
         let continued = divergence.continues.then(|| {
@@ -260,9 +291,43 @@ impl Selection<'_> {
         self.code.loops.push((start, end));
         self.inside.pop();
         if divergent {
+            self.outer.pop();
             self.depth -= 1;
         }
         self.exec = outer;
+        if body.iter().chain(next).any(returns) {
+            self.cleared += 1;
+            let join = self.join();
+            self.none_left(join);
+        }
+    }
+
+    /// A variable of a whole body, which has no other memory. It is 0 until it is assigned.
+    pub(super) fn own_variable(&mut self, id: VarId, uniform: bool) {
+        let ty = self.function.variables[id.index()].ty;
+        let parts = self.parts();
+        let float = ty.scalar().is_some_and(|scalar| scalar.is_float()) && ty.space().is_none();
+        let forms = if uniform && !float {
+            let d = self.reg(Class::Int, true);
+            self.head.push(Ins::Const { d, bits: 0 });
+            Forms { int: Some(d), lanes: Vec::new() }
+        } else if ty == Type::BOOL {
+            let mut cleared = || {
+                let d = self.reg(Class::Mask, true);
+                self.head.push(Ins::MaskClear { d });
+                d
+            };
+            Forms { int: None, lanes: (0..parts).map(|_| cleared()).collect() }
+        } else {
+            let count = if ty.bytes() == 8 { 2 * parts } else { parts };
+            let mut zero = || self.at_home(Class::Vector, Home::Constant(0), true);
+            let lanes = match uniform {
+                true => vec![zero(); count],
+                false => (0..count).map(|_| zero()).collect(),
+            };
+            Forms { int: None, lanes }
+        };
+        self.variables.insert(id, forms);
     }
 
     pub(super) fn enter_variable(&mut self, id: VarId, offset: u32, uniform: bool) {
@@ -436,4 +501,9 @@ impl Selection<'_> {
             self.emit(ins);
         }
     }
+}
+
+/// Whether lanes may end in a statement.
+fn returns(stmt: &Stmt) -> bool {
+    statements(std::slice::from_ref(stmt)).any(|stmt| matches!(stmt, Stmt::Return(_)))
 }

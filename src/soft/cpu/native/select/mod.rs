@@ -10,6 +10,7 @@ mod convert;
 mod demand;
 mod flow;
 mod half;
+mod input;
 mod matrix;
 mod memory;
 mod thread;
@@ -21,7 +22,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::lir::{
     Class, Code, Home, Info, Ins, IntOp, Kind, Label, Lane1, Lane2, MaskOp, MemBase, MemRef, Reg,
-    Test,
+    SiteKind, Test,
 };
 use super::region::{Layout, Run};
 use super::shape::{Shape, Shapes};
@@ -106,6 +107,10 @@ pub(crate) struct Selection<'a> {
     reads: Vec<u32>,
     /// Variables that need no masks at the level of the enclosing loop.
     private: HashSet<VarId>,
+    /// The masks from before each loop around that has masks of its own: lanes that return leave them, too.
+    outer: Vec<Vec<Reg>>,
+    /// What inputs are made of.
+    inputs: input::Inputs,
 }
 
 /// The largest buffer in bytes: offsets of lanes fit in 31 bits, with room for what is added to them.
@@ -149,6 +154,8 @@ pub(crate) fn select(run: &Run, strip: Strip, isa: IsaKind) -> Code {
         cleared: 0,
         reads: reads_of(function),
         private: HashSet::new(),
+        outer: Vec::new(),
+        inputs: input::Inputs::default(),
     };
     selection.whole()
 }
@@ -191,10 +198,22 @@ impl Selection<'_> {
         self.head.push(Ins::JumpNone { masks, to: end });
         self.entry = self.exec.clone();
         for variable in &run.variables {
-            self.enter_variable(variable.id, variable.offset, variable.uniform);
+            match run.body {
+                Some(_) => self.own_variable(variable.id, variable.uniform),
+                None => self.enter_variable(variable.id, variable.offset, variable.uniform),
+            }
         }
         self.joins.push(end);
+        self.code.body = run.body;
+        if run.body.is_some() {
+            let site = self.site(run.start_site, SiteKind::Clock);
+            self.emit(Ins::Budget { work: 1, site });
+        }
         self.run_and_leave(stmts);
+        if let (Some(_), Some(Ins::Budget { site, .. })) = (run.body, self.out.first().copied()) {
+            let work = 1 + self.out.len() as u32 / 40;
+            self.out[0] = Ins::Budget { work, site };
+        }
         self.emit(Ins::Label(end));
 
         let head = self.head.len() as u32;
@@ -328,6 +347,7 @@ impl Selection<'_> {
                 self.constant(if inst.ty.bytes() <= 4 { inst.imm & 0xffff_ffff } else { inst.imm })
             }
             Op::Allocation => self.constant((inst.imm + 1) << 48),
+            Op::Input if !self.run.entering.contains_key(&value) => self.input_number(inst.imm),
             _ => {
                 let Some(&(offset, uniform)) = self.run.entering.get(&value) else {
                     debug_assert!(false, "{value} is neither computed nor carried into the run");
@@ -378,6 +398,7 @@ impl Selection<'_> {
                     .collect()
             }
             Op::Const if !self.is_bool(value) => vec![self.lane_constant(inst.imm as u32); parts],
+            Op::Input if !self.run.entering.contains_key(&value) => self.input_lanes(inst.imm),
             _ => match self.run.entering.get(&value) {
                 Some(&(offset, uniform)) if self.is_bool(value) => {
                     let scalar = if self.strip.lanes == 8 { Scalar::U8 } else { Scalar::U16 };

@@ -18,7 +18,7 @@ impl Selection<'_> {
         match inst.op {
             Op::Store => return self.store(value, &inst),
             Op::MatrixStore => return self.matrix_access(value, &inst),
-            Op::Barrier => return,
+            Op::Barrier => return self.barrier(value, &inst),
             op if op.row().effect == Effect::Syncs => return self.atomic(value, &inst),
             Op::Set => return self.assign(VarId(inst.imm as u32), inst.args[0]),
             _ if self.want[value.index()] == 0 => return,

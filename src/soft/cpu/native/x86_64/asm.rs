@@ -544,6 +544,18 @@ impl Assembler {
         self.plain(wide, &[(alu as u8) << 3 | 3], to.0, from.into(), 0);
     }
 
+    /// The address of a position in the code.
+    pub(crate) fn lea_label(&mut self, to: Gpr, label: Label) {
+        self.code.extend([0x48 | (to.0 >> 3) << 2, 0x8d, (to.0 & 7) << 3 | 5]);
+        self.jumps.push((self.code.len() as u32, label));
+        self.word(0);
+    }
+
+    /// Jumps to the address in memory.
+    pub(crate) fn jump_memory(&mut self, to: Mem) {
+        self.plain(false, &[0xff], 4, to.into(), 0);
+    }
+
     /// The same with the result in memory.
     pub(crate) fn alu_store(&mut self, alu: Alu, wide: bool, to: Mem, from: Gpr) {
         self.plain(wide, &[(alu as u8) << 3 | 1], from.0, to.into(), 0);

@@ -11,6 +11,7 @@
 //! | all others | virtual registers |
 
 mod atomics;
+mod group;
 mod halves;
 mod ints;
 mod lanes;
@@ -45,6 +46,7 @@ const AVX2: Target = Target {
     lanes: 8,
     parts: 1,
     mask_registers: false,
+    bodies: true,
     unsigned: false,
     first_lane: R13.0 as u32,
     budget: R15.0 as u32,
@@ -105,6 +107,8 @@ pub(crate) fn emit(code: &Code, target: Target, slow: Slow) -> Option<Emitted> {
         exit,
         thunk,
         reset: None,
+        next: None,
+        firsts: Vec::new(),
     };
     let starts = emitter.whole(slow);
     let bytes = emitter.asm.finish();
@@ -126,14 +130,22 @@ struct Emitter<'a> {
     thunk: Label,
     /// The register whose comparison was fused into the next instruction, which is a jump.
     reset: Option<Reg>,
+    /// The turn of the next strip, in the code of a whole body.
+    next: Option<Label>,
+    /// Barriers that a strip is the first to come to: where that is noted, the site, and what is noted.
+    firsts: Vec<(Label, u32, u32)>,
 }
 
 impl Emitter<'_> {
     /// Emits everything; returns the offset of each instruction.
     fn whole(&mut self, slow: Slow) -> Vec<u32> {
         let several = self.code.lanes * self.code.parts < 32;
-        self.enter();
         let strip = self.asm.label();
+        let body = self.code.body.map(|body| (body, self.enter_body(body, strip)));
+        match body {
+            Some((_, labels)) => self.next = Some(labels.next),
+            None => self.enter(),
+        }
         self.asm.bind(strip);
         self.homes();
         let mut starts = Vec::with_capacity(self.code.code.len() + 1);
@@ -142,6 +154,24 @@ impl Emitter<'_> {
             self.ins(at, ins);
         }
         starts.push(self.asm.position());
+        match body {
+            Some((body, labels)) => self.leave_body(body, labels, strip),
+            None => self.next_strip(strip, several),
+        }
+        self.first_at_barriers();
+        for site in 0..self.code.sites.len() {
+            if let Some(cold) = self.cold[site] {
+                self.asm.bind(cold);
+                self.call_site(site as u32);
+                self.asm.jump(self.ends[site]);
+            }
+        }
+        self.call_out(slow);
+        starts
+    }
+
+    /// What follows when a strip has ended, up to where the call does.
+    fn next_strip(&mut self, strip: Label, several: bool) {
         if several {
             let bytes = (self.code.lanes * self.code.parts * 4) as i32;
             self.asm.alu_imm(Alu::Add, false, R13, bytes);
@@ -155,15 +185,6 @@ impl Emitter<'_> {
         self.asm.alu(Alu::Xor, false, RAX, RAX);
         self.asm.bind(self.exit);
         self.leave();
-        for site in 0..self.code.sites.len() {
-            if let Some(cold) = self.cold[site] {
-                self.asm.bind(cold);
-                self.call_site(site as u32);
-                self.asm.jump(self.ends[site]);
-            }
-        }
-        self.call_out(slow);
-        starts
     }
 
     // --- Frame ---------------------------------------------------------------------------------------
@@ -276,6 +297,10 @@ impl Emitter<'_> {
                 self.asm.alu_imm(Alu::Sub, true, R15, work.cast_signed());
                 self.asm.jump_if(Cond::Less, cold);
                 self.asm.bind(self.ends[site as usize]);
+            }
+            Ins::Barrier { site } => {
+                let next = self.next.expect("only whole bodies have barriers");
+                self.barrier(at, site, next);
             }
             Ins::CheckBelow { a, limit, site } => {
                 let cold = self.cold(site);

@@ -1,0 +1,207 @@
+//! Threadgroups that machine code runs: what the code of a whole body shares with the launch.
+//!
+//! One call runs threadgroups side by side in the first dimension. The strips of a threadgroup run one after the other, or
+//! in rounds if there are barriers; then each has an *area* of its own, with its registers while another strip runs.
+
+use std::sync::atomic::AtomicBool;
+
+use super::machine::Machine;
+use crate::soft::cpu::interp::code::{Wave, Wrong};
+use crate::soft::cpu::interp::input::GroupPlace;
+use crate::soft::cpu::interp::isa::LANES;
+
+/// What a call of a whole body reads and writes.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct GroupState {
+    /// The work until the clock is read.
+    pub(crate) budget: i64,
+    /// The stack pointer of the caller.
+    stack: u64,
+    /// The frame, which has what was computed before the first thread.
+    pub(crate) frame: *mut u8,
+    /// The SIMD-groups, and the end of them.
+    pub(crate) waves: *mut Wave,
+    end: *mut Wave,
+    /// The areas of strips, and the one after the last, which stands for the end of a round.
+    areas: *mut u8,
+    last_area: *mut u8,
+    /// The place of the threadgroup that runs, which the code moves on.
+    pub(crate) place: *mut GroupPlace<'static>,
+    /// Set if the launch wants to know that a threadgroup has finished.
+    pub(crate) beat_wanted: *const AtomicBool,
+    /// The SIMD-group that stopped.
+    pub(crate) stopped: *mut Wave,
+    /// The SIMD-group of the first strip that ended in this round.
+    ended: *mut Wave,
+    /// Threadgroups that have not finished yet.
+    pub(crate) left: u32,
+    /// From one threadgroup to the next in the first dimension.
+    pub(crate) step: u32,
+    /// One more than the number of the site that this round's strips wait at; 0 if none waits yet.
+    expected: u32,
+    /// The same where the rules are strict, and which site of the code that is.
+    expected_strictly: u32,
+    strict_site: u32,
+    /// Four times the first lane of the strip that ended first.
+    ended_first: u32,
+    /// Whether each thread has to reach every barrier.
+    pub(crate) strict: bool,
+}
+
+/// Offsets of its fields, for the code.
+#[derive(Debug)]
+pub(crate) struct StateLayout;
+
+#[cfg_attr(target_arch = "aarch64", expect(dead_code, reason = "its emitter has no bodies yet"))]
+impl StateLayout {
+    pub(crate) const BUDGET: i32 = std::mem::offset_of!(GroupState, budget) as i32;
+    pub(crate) const STACK: i32 = std::mem::offset_of!(GroupState, stack) as i32;
+    pub(crate) const FRAME: i32 = std::mem::offset_of!(GroupState, frame) as i32;
+    pub(crate) const WAVES: i32 = std::mem::offset_of!(GroupState, waves) as i32;
+    pub(crate) const END: i32 = std::mem::offset_of!(GroupState, end) as i32;
+    pub(crate) const AREAS: i32 = std::mem::offset_of!(GroupState, areas) as i32;
+    pub(crate) const LAST_AREA: i32 = std::mem::offset_of!(GroupState, last_area) as i32;
+    pub(crate) const PLACE: i32 = std::mem::offset_of!(GroupState, place) as i32;
+    pub(crate) const BEAT_WANTED: i32 = std::mem::offset_of!(GroupState, beat_wanted) as i32;
+    pub(crate) const STOPPED: i32 = std::mem::offset_of!(GroupState, stopped) as i32;
+    pub(crate) const ENDED: i32 = std::mem::offset_of!(GroupState, ended) as i32;
+    pub(crate) const LEFT: i32 = std::mem::offset_of!(GroupState, left) as i32;
+    pub(crate) const STEP: i32 = std::mem::offset_of!(GroupState, step) as i32;
+    pub(crate) const EXPECTED: i32 = std::mem::offset_of!(GroupState, expected) as i32;
+    pub(crate) const EXPECTED_STRICTLY: i32 =
+        std::mem::offset_of!(GroupState, expected_strictly) as i32;
+    pub(crate) const STRICT_SITE: i32 = std::mem::offset_of!(GroupState, strict_site) as i32;
+    pub(crate) const ENDED_FIRST: i32 = std::mem::offset_of!(GroupState, ended_first) as i32;
+    pub(crate) const STRICT: i32 = std::mem::offset_of!(GroupState, strict) as i32;
+}
+
+/// A line of the cache; areas consist of them.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+struct Line([u8; 64]);
+
+/// Memory for areas, which a thread keeps from one launch to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Areas {
+    lines: Vec<Line>,
+    /// The code and the number of threads that they are laid out for in this launch.
+    laid_out: Option<(*const Machine, u32)>,
+}
+
+impl Areas {
+    /// Forgets what another launch laid out.
+    pub(crate) fn reset(&mut self) {
+        self.laid_out = None;
+    }
+
+    /// Makes the state describe threadgroups of `threads` threads in the SIMD-groups `waves`, for the code of `machine`.
+    /// `active` has the active lanes of a SIMD-group at its start.
+    pub(crate) fn lay_out(
+        &mut self,
+        state: &mut GroupState,
+        machine: &Machine,
+        waves: &mut [Wave],
+        threads: u32,
+        active: impl Fn(u32) -> u32,
+    ) {
+        if self.laid_out == Some((machine, threads)) {
+            return;
+        }
+        self.laid_out = Some((machine, threads));
+        let (area, lanes) = (machine.area(), machine.lanes());
+        let count = if machine.in_rounds() { (threads as usize).div_ceil(lanes) } else { 0 };
+        let lines = area.bytes as usize / size_of::<Line>();
+        let needed = lines * (count + 1);
+        if self.lines.len() < needed {
+            self.lines.resize(needed, Line([0; 64]));
+        }
+        let used = (threads as usize).div_ceil(LANES);
+        for (number, wave) in (0..).zip(&mut waves[..used]) {
+            (wave.number, wave.exec) = (number, active(number));
+            (wave.place, wave.groups) = (state.place, &raw mut *state);
+        }
+        let first = self.lines.as_mut_ptr();
+        let waves = waves.as_mut_ptr();
+        for number in 0..=count {
+            let strip = if number == count { 0 } else { number };
+            let wave = waves.wrapping_add(strip * lanes / LANES);
+            // SAFETY: the line is one of those above, and the offsets are inside of an area.
+            unsafe {
+                let at = first.add(number * lines).cast::<u8>();
+                at.add(area.machine as usize).cast::<*const Machine>().write(machine);
+                at.add(area.wave as usize).cast::<*mut Wave>().write(wave);
+                let first_lane = strip * lanes % LANES;
+                at.add(area.first as usize).cast::<u64>().write(4 * first_lane as u64);
+            }
+        }
+        state.waves = waves;
+        state.end = waves.wrapping_add(used);
+        state.areas = first.cast();
+        state.last_area = first.wrapping_add(count * lines).cast();
+    }
+}
+
+impl GroupState {
+    /// The state of a launch whose SIMD-groups have this frame.
+    pub(crate) fn new(frame: *mut u8, beat_wanted: *const AtomicBool, strict: bool) -> Self {
+        let (none, nowhere) = (std::ptr::null_mut(), std::ptr::null_mut());
+        Self {
+            budget: 0,
+            stack: 0,
+            frame,
+            waves: none,
+            end: none,
+            areas: nowhere,
+            last_area: nowhere,
+            place: std::ptr::null_mut(),
+            beat_wanted,
+            stopped: none,
+            ended: none,
+            left: 0,
+            step: 0,
+            expected: 0,
+            expected_strictly: 0,
+            strict_site: 0,
+            ended_first: 0,
+            strict,
+        }
+    }
+}
+
+/// What the code does not decide about barriers: a strip waits at another barrier than those before it, or the rules are
+/// strict. Then each strip calls this with its active lanes, and so does the end of a round.
+///
+/// The site is given by its number in the code, and among the words of the run.
+///
+/// # Safety
+/// The SIMD-group is one of those that run, and the area is a strip's or the one for the end of a round.
+pub(super) unsafe fn at_barrier(
+    area: *mut u8,
+    wave: &mut Wave,
+    lanes: u32,
+    strip: usize,
+    (site, number): (u32, u32),
+) -> Result<(), (u32, Wrong)> {
+    // SAFETY: the state that the SIMD-group runs with.
+    let state = unsafe { &mut *wave.groups };
+    if area == state.last_area {
+        // The end of a round in which this one ended, and others wait for it.
+        return Err((state.ended_first / 4, Wrong::Barrier));
+    }
+    if state.strict {
+        let first = (lanes.trailing_zeros().min(31) as usize / strip * strip) as u32;
+        let all = if strip < LANES { ((1 << strip) - 1) << first } else { u32::MAX };
+        let missing = wave.exec & all & !lanes;
+        if missing != 0 {
+            return Err((missing.trailing_zeros(), Wrong::Barrier));
+        }
+        if state.expected_strictly == 0 {
+            (state.expected_strictly, state.strict_site) = (number + 1, site);
+        }
+        if state.expected_strictly == number + 1 {
+            return Ok(());
+        }
+    }
+    Err((0, Wrong::Barrier))
+}
