@@ -256,6 +256,22 @@ fn jumps_go_to_their_labels() {
 }
 
 #[test]
+fn addresses_in_the_code_are_loaded_and_jumped_to() {
+    for number in 0..16 {
+        let reg = Gpr(number);
+        let found = text(|asm| {
+            let to = asm.label();
+            asm.lea_label(reg, to);
+            asm.bind(to);
+        });
+        assert_eq!(found, format!("lea {},[7]", name(true, reg)));
+        let mem = Mem::at(reg, 24);
+        let found = text(|asm| asm.jump_memory(mem));
+        assert_eq!(found, format!("jmp qword [{}+0x18]", name(true, reg)));
+    }
+}
+
+#[test]
 fn constants_of_the_pool_are_found() {
     // The pool is aligned to 64 bytes, and an immediate lies between the displacement and the next instruction.
     for imm in [false, true] {

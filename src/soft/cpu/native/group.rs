@@ -32,8 +32,6 @@ pub(crate) struct GroupState {
     pub(crate) beat_wanted: *const AtomicBool,
     /// The SIMD-group that stopped.
     pub(crate) stopped: *mut Wave,
-    /// The SIMD-group of the first strip that ended in this round.
-    ended: *mut Wave,
     /// Threadgroups that have not finished yet.
     pub(crate) left: u32,
     /// From one threadgroup to the next in the first dimension.
@@ -43,8 +41,6 @@ pub(crate) struct GroupState {
     /// The same where the rules are strict, and which site of the code that is.
     expected_strictly: u32,
     strict_site: u32,
-    /// Four times the first lane of the strip that ended first.
-    ended_first: u32,
     /// Whether each thread has to reach every barrier.
     pub(crate) strict: bool,
 }
@@ -64,15 +60,12 @@ impl StateLayout {
     pub(crate) const LAST_AREA: i32 = std::mem::offset_of!(GroupState, last_area) as i32;
     pub(crate) const PLACE: i32 = std::mem::offset_of!(GroupState, place) as i32;
     pub(crate) const BEAT_WANTED: i32 = std::mem::offset_of!(GroupState, beat_wanted) as i32;
-    pub(crate) const STOPPED: i32 = std::mem::offset_of!(GroupState, stopped) as i32;
-    pub(crate) const ENDED: i32 = std::mem::offset_of!(GroupState, ended) as i32;
     pub(crate) const LEFT: i32 = std::mem::offset_of!(GroupState, left) as i32;
     pub(crate) const STEP: i32 = std::mem::offset_of!(GroupState, step) as i32;
     pub(crate) const EXPECTED: i32 = std::mem::offset_of!(GroupState, expected) as i32;
     pub(crate) const EXPECTED_STRICTLY: i32 =
         std::mem::offset_of!(GroupState, expected_strictly) as i32;
     pub(crate) const STRICT_SITE: i32 = std::mem::offset_of!(GroupState, strict_site) as i32;
-    pub(crate) const ENDED_FIRST: i32 = std::mem::offset_of!(GroupState, ended_first) as i32;
     pub(crate) const STRICT: i32 = std::mem::offset_of!(GroupState, strict) as i32;
 }
 
@@ -157,45 +150,66 @@ impl GroupState {
             place: std::ptr::null_mut(),
             beat_wanted,
             stopped: none,
-            ended: none,
             left: 0,
             step: 0,
             expected: 0,
             expected_strictly: 0,
             strict_site: 0,
-            ended_first: 0,
             strict,
         }
+    }
+
+    /// In a strict launch, at the end of a round in which strips wait: whether all threads do.
+    ///
+    /// # Safety
+    /// The areas are laid out for this machine.
+    unsafe fn all_wait(&self, machine: &Machine) -> Result<(), (*mut Wave, u32, Wrong)> {
+        let (area, strips) = (machine.area(), LANES / machine.lanes());
+        let count = (self.last_area.addr() - self.areas.addr()) / area.bytes as usize;
+        let waiting = |wave: usize| {
+            let own = wave * strips..count.min((wave + 1) * strips);
+            let of_strip = |strip: usize| {
+                let offset = strip * area.bytes as usize + area.waiting as usize;
+                // SAFETY: a field of an area.
+                unsafe { self.areas.add(offset).cast::<u32>().read() }
+            };
+            own.map(of_strip).fold(0, |all, lanes| all | lanes)
+        };
+        let waves = || (0..count.div_ceil(strips)).map(|wave| (wave, waiting(wave)));
+        let wrong = |wave: usize, lane| Err((self.waves.wrapping_add(wave), lane, Wrong::Barrier));
+        for (wave, lanes) in waves().filter(|&(_, lanes)| lanes != 0) {
+            // SAFETY: one of the SIMD-groups.
+            let missing = unsafe { (*self.waves.add(wave)).exec } & !lanes;
+            if missing != 0 {
+                return wrong(wave, missing.trailing_zeros());
+            }
+        }
+        waves().find(|&(_, lanes)| lanes == 0).map_or(Ok(()), |(wave, _)| wrong(wave, 0))
     }
 }
 
 /// What the code does not decide about barriers: a strip waits at another barrier than those before it, or the rules are
-/// strict. Then each strip calls this with its active lanes, and so does the end of a round.
-///
-/// The site is given by its number in the code, and among the words of the run.
+/// strict. Then each strip calls this with its active lanes, and so does the end of a round. The site is given by its
+/// number in the code, and among the words of the run. An error has the SIMD-group and lane that are reported.
 ///
 /// # Safety
-/// The SIMD-group is one of those that run, and the area is a strip's or the one for the end of a round.
+/// The SIMD-group is one of those that run the machine's code, and the area is a strip's or the one for the end of a round.
 pub(super) unsafe fn at_barrier(
+    machine: &Machine,
     area: *mut u8,
-    wave: &mut Wave,
+    wave: *mut Wave,
     lanes: u32,
-    strip: usize,
     (site, number): (u32, u32),
-) -> Result<(), (u32, Wrong)> {
+) -> Result<(), (*mut Wave, u32, Wrong)> {
     // SAFETY: the state that the SIMD-group runs with.
-    let state = unsafe { &mut *wave.groups };
+    let state = unsafe { &mut *(*wave).groups };
     if area == state.last_area {
-        // The end of a round in which this one ended, and others wait for it.
-        return Err((state.ended_first / 4, Wrong::Barrier));
+        // SAFETY: the areas are laid out for this machine.
+        return unsafe { state.all_wait(machine) };
     }
     if state.strict {
-        let first = (lanes.trailing_zeros().min(31) as usize / strip * strip) as u32;
-        let all = if strip < LANES { ((1 << strip) - 1) << first } else { u32::MAX };
-        let missing = wave.exec & all & !lanes;
-        if missing != 0 {
-            return Err((missing.trailing_zeros(), Wrong::Barrier));
-        }
+        // SAFETY: a field of the area.
+        unsafe { area.add(machine.area().waiting as usize).cast::<u32>().write(lanes) };
         if state.expected_strictly == 0 {
             (state.expected_strictly, state.strict_site) = (number + 1, site);
         }
@@ -203,5 +217,5 @@ pub(super) unsafe fn at_barrier(
             return Ok(());
         }
     }
-    Err((0, Wrong::Barrier))
+    Err((wave, 0, Wrong::Barrier))
 }

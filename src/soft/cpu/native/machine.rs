@@ -37,6 +37,8 @@ pub(crate) struct Area {
     pub(crate) resume: u32,
     pub(crate) wave: u32,
     pub(crate) first: u32,
+    /// The lanes that wait at a barrier in a strict launch, 0 if it has ended.
+    pub(crate) waiting: u32,
     pub(crate) bytes: u32,
 }
 
@@ -50,8 +52,10 @@ impl Area {
         let machine = masks + 8 * 8;
         let (stack, resume) = (machine + 8, machine + 16);
         let (wave, first) = (resume + 8, resume + 16);
-        let bytes = (first + 8).next_multiple_of(64);
-        Self { own: spilled, vectors, ints, masks, machine, stack, resume, wave, first, bytes }
+        let waiting = first + 8;
+        let bytes = (waiting + 8).next_multiple_of(64);
+        let own = spilled;
+        Self { own, vectors, ints, masks, machine, stack, resume, wave, first, waiting, bytes }
     }
 }
 
@@ -356,6 +360,7 @@ unsafe extern "C" fn slow(
     };
     saved.first = offset as usize / 4;
     let (number, site) = (site, &machine.code.sites[site as usize]);
+    let mut stopped_wave = &raw mut *wave;
     let stopped = match &site.what {
         SiteKind::Clock => {
             // SAFETY: a saved register, and the place of the threadgroup that runs.
@@ -369,9 +374,11 @@ unsafe extern "C" fn slow(
         SiteKind::Barrier(exec) => {
             let lanes = saved.active(exec) << saved.first;
             // SAFETY: the SIMD-group's threadgroups, which run now.
-            unsafe { at_barrier(area, wave, lanes, machine.lanes, (number, site.number)) }
-                .err()
-                .map(Some)
+            let ended = unsafe { at_barrier(machine, area, wave, lanes, (number, site.number)) };
+            ended.err().map(|(other, lane, wrong)| {
+                stopped_wave = other;
+                Some((lane, wrong))
+            })
         }
         SiteKind::Access(access) => lanes_one_by_one(&saved, access, wave).err().map(Some),
         SiteKind::Atomic { access, run, operands } => {
@@ -389,6 +396,12 @@ unsafe extern "C" fn slow(
         }
     };
     let Some(stopped) = stopped else { return 0 };
+    // SAFETY: the SIMD-group that called, or another of its threadgroup.
+    let wave = unsafe { &mut *stopped_wave };
+    // SAFETY: the state that the SIMD-group runs with, if it has one.
+    if let Some(groups) = unsafe { wave.groups.as_mut() } {
+        groups.stopped = wave;
+    }
     wave.stop = match stopped {
         None => Stop::Aborted,
         Some((lane, wrong)) => {

@@ -382,7 +382,11 @@ fn barriers_that_not_all_threads_reach() {
                     let grid = launch([64, 1, 1], [64, 1, 1], &[]);
                     let found = run(&module, way, &Launch { strict, ..grid });
                     let wanted = strict.then_some(FaultKind::Barrier);
-                    assert_eq!(found.err().map(|fault| fault.kind), wanted, "{limit} {early}");
+                    let kind = found.as_ref().err().map(|fault| fault.kind.clone());
+                    assert_eq!(kind, wanted, "{limit} {early}");
+                    // The same thread is reported.
+                    let plain = run(&module, Way::PLAIN, &Launch { strict, ..grid });
+                    assert_eq!(found, plain, "{limit} {early} {}", way.name());
                 }
             }
         }

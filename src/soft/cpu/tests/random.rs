@@ -7,7 +7,7 @@
 
 use super::reference;
 use super::*;
-use crate::soft::ir::{Op, Rule, Scalar, VarId, verify};
+use crate::soft::ir::{Barrier, Op, Rule, Scalar, VarId, verify};
 use crate::test_random::Random;
 
 /// Threads of a run; not a multiple of the group, nor of 32.
@@ -36,6 +36,8 @@ struct Generator {
     result: Option<Type>,
     /// Whether lanes exchange values.
     across: bool,
+    /// Whether there are barriers between statements of the kernel, which change nothing.
+    barriers: bool,
 }
 
 const SCALARS: &[Scalar] = &[
@@ -68,6 +70,7 @@ impl Generator {
             callee: None,
             result: None,
             across: false,
+            barriers: false,
         }
     }
 
@@ -412,6 +415,9 @@ impl Generator {
             }
             self.budget -= 1;
             self.statement();
+            if self.barriers && self.values.len() == 1 && self.budget.is_multiple_of(3) {
+                self.b.barrier(Barrier::Threadgroup);
+            }
         }
     }
 
@@ -561,6 +567,7 @@ fn program(seed: u64, across: bool) -> Module {
     let mut functions = Vec::new();
     let mut first = Generator::new(seed, kernel("random"));
     first.across = across;
+    first.barriers = seed % 2 == 1;
     // A function of two parameters that the kernel may call.
     let params = vec![first.ty(), first.ty()];
     let result = first.ty();

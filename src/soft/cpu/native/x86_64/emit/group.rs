@@ -65,7 +65,6 @@ impl Emitter<'_> {
         asm.alu(Alu::Xor, false, RAX, RAX);
         asm.store(4, Mem::at(RCX, S::EXPECTED), RAX);
         asm.store(4, Mem::at(RCX, S::EXPECTED_STRICTLY), RAX);
-        asm.store(8, Mem::at(RCX, S::ENDED), RAX);
         asm.mov(true, R12, Mem::at(RCX, S::AREAS));
         asm.jump(switch);
 
@@ -78,15 +77,11 @@ impl Emitter<'_> {
         asm.extend(Extend::Zero8, false, RDX, Mem::at(RCX, S::STRICT));
         asm.test(false, RDX, RDX);
         asm.jump_if(Cond::Equal, begin);
-        asm.mov(true, RDX, Mem::at(RCX, S::ENDED));
-        asm.test(true, RDX, RDX);
-        asm.jump_if(Cond::Equal, begin);
-        // A SIMD-group has ended that others wait for: a site of that barrier reports it.
-        asm.mov(true, R14, RDX);
+        // The site of the barrier finds out whether all threads wait at it.
         asm.mov(false, RAX, Mem::at(RCX, S::STRICT_SITE));
-        self.asm.call(self.thunk);
+        asm.call(self.thunk);
+        asm.jump(begin);
 
-        let asm = &mut self.asm;
         asm.bind(labels.next);
         asm.alu_imm(Alu::Add, true, R12, area.bytes as i32);
         asm.bind(switch);
@@ -101,16 +96,10 @@ impl Emitter<'_> {
         let bytes = (self.code.lanes * self.code.parts * 4) as i32;
         let (area, asm) = (self.area, &mut self.asm);
         if body == Body::InRounds {
-            let known = asm.label();
             asm.lea_label(RAX, labels.next);
             asm.store(8, Mem::at(R12, area.resume as i32), RAX);
-            asm.mov(true, RCX, Mem::at(R14, Layout::GROUPS));
-            asm.mov(true, RAX, Mem::at(RCX, S::ENDED));
-            asm.test(true, RAX, RAX);
-            asm.jump_if(Cond::NotEqual, known);
-            asm.store(8, Mem::at(RCX, S::ENDED), R14);
-            asm.store(4, Mem::at(RCX, S::ENDED_FIRST), R13);
-            asm.bind(known);
+            asm.alu(Alu::Xor, false, RAX, RAX);
+            asm.store(4, Mem::at(R12, area.waiting as i32), RAX);
             asm.jump(labels.next);
         } else {
             if bytes < 32 * 4 {
@@ -141,7 +130,6 @@ impl Emitter<'_> {
         asm.bind(self.exit);
         asm.mov(true, RCX, Mem::at(R14, Layout::GROUPS));
         asm.store(8, Mem::at(RCX, S::BUDGET), R15);
-        asm.store(8, Mem::at(RCX, S::STOPPED), R14);
         asm.vzeroupper();
         asm.mov(true, RSP, Mem::at(RCX, S::STACK));
         for reg in Self::SAVED.into_iter().rev() {
