@@ -2,7 +2,9 @@
 
 use super::error::RingError;
 use std::fs;
+use std::io::Write;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The CRC-32 of IEEE 802.3, by the bit-reversed polynomial.
 pub(super) fn crc32(bytes: &[u8]) -> u32 {
@@ -146,10 +148,22 @@ impl<'a> Reader<'a> {
 
 /// Replaces a file in one step: it has the old or the new contents, even if the program ends in between.
 pub(super) fn save(path: &Path, bytes: &[u8]) -> Result<(), RingError> {
+    // Saves of the same file at the same time, by this process or another one, do not share it.
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
     let mut part = path.as_os_str().to_owned();
-    part.push(".part");
-    fs::write(&part, bytes)?;
-    Ok(fs::rename(&part, path)?)
+    part.push(format!(".{}.{number}.part", std::process::id()));
+    let write = || {
+        let mut file = fs::File::create(&part)?;
+        file.write_all(bytes)?;
+        // The contents are on the disk before the name is.
+        file.sync_all()?;
+        fs::rename(&part, path)
+    };
+    write().map_err(|error| {
+        _ = fs::remove_file(&part);
+        error.into()
+    })
 }
 
 #[cfg(test)]
@@ -157,5 +171,26 @@ mod tests {
     #[test]
     fn the_checksum_is_that_of_the_standard() {
         assert_eq!(super::crc32(b"123456789"), 0xcbf4_3926);
+    }
+
+    #[test]
+    fn threads_may_save_the_same_file() {
+        let folder = std::env::temp_dir().join(format!("ring-save-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let file = folder.join("state");
+        std::thread::scope(|scope| {
+            for byte in 0..4 {
+                let file = &file;
+                scope.spawn(move || {
+                    for _ in 0..20 {
+                        super::save(file, &vec![byte; 100_000 + usize::from(byte)]).unwrap();
+                        let bytes = std::fs::read(file).unwrap();
+                        assert_eq!(bytes, vec![bytes[0]; 100_000 + usize::from(bytes[0])]);
+                    }
+                });
+            }
+        });
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1, "parts are left");
+        std::fs::remove_dir_all(folder).unwrap();
     }
 }

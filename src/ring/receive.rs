@@ -184,7 +184,7 @@ impl<M> Receive<M> {
         if state.closed {
             return Err(RingError::Closed);
         }
-        if let Some(why) = state.refused.as_ref().or(state.broken.as_ref()) {
+        if let Some(why) = &state.broken {
             return Err(RingError::Idle(why.clone()));
         }
         let seat = &state.seats[self.id.index()];
@@ -231,7 +231,11 @@ impl<M: Message> Future for Receive<M> {
             Ok(None) if this.deadline.is_some_and(|deadline| deadline <= Instant::now()) => {
                 Err(RingError::Timeout)
             }
-            Ok(None) => core.drive(&mut state).map(|()| None),
+            // What the ring's thread could not do. A thread that waits ticks itself, and has the error itself.
+            Ok(None) => match &state.refused {
+                Some(why) => Err(RingError::Idle(why.clone())),
+                None => core.drive(&mut state).map(|()| None),
+            },
             other => other,
         };
         match found.transpose() {

@@ -154,11 +154,18 @@ fn random_shapes_equal_one_array() {
     }
 }
 
+/// All widths and borders, with odd sizes; a thousand steps each with `ARUMINIUM_TEST_SCALE=full`.
 #[test]
 fn a_thousand_steps_equal_one_array() {
     let gpu = Gpu::open().unwrap();
-    let steps = scaled(1000);
-    case(&gpu, [2, 2, 1], [9, 7, 1], 1, Border::Clamp, Reach::Faces, steps);
+    let steps = scaled(10);
+    for width in 1..=3 {
+        for border in BORDERS {
+            case(&gpu, [2, 3, 1], [9, 7, 1], width, border, Reach::Faces, steps);
+            case(&gpu, [2, 1, 3], [5, 7, 3], width, border, Reach::Faces, steps);
+        }
+    }
+    case(&gpu, [3, 2, 1], [7, 5, 1], 1, Border::Clamp, Reach::All, steps);
     case(&gpu, [2, 1, 2], [5, 4, 3], 1, Border::Wrap, Reach::All, steps);
 }
 
