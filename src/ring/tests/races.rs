@@ -368,8 +368,11 @@ fn a_clock_accepts_no_moment_that_has_no_next_one() {
     assert!(clock.update(far).unwrap() > far && clock.tick() > far);
 }
 
+/// A ring with its actors.
+type Whole = (Ring, Vec<Actor<u32, u32, u32>>);
+
 /// Two rings that begin equal.
-fn twins(options: &RingOptions) -> [(Ring, Vec<Actor<u32, u32, u32>>); 2] {
+fn twins(options: &RingOptions) -> [Whole; 2] {
     let code = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) {
         s += m;
         if (m == 7) { out.fail(1); }
