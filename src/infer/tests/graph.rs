@@ -4,8 +4,8 @@ use super::{Bench, Program, VIEW, values};
 use crate::infer::{Arg, DType, Graph, Grid, Sampling, Tensor};
 use crate::test_random::Random;
 
-/// Replaying with other tensors equals recording anew with them, also when they overlap each other, and when the stream has
-/// other launches around it.
+/// A replay with other tensors equals a new recording with them, also if they overlap each other, and if the stream has
+/// other launches before and after it.
 #[test]
 fn replay_equals_a_fresh_recording() {
     let bench = Bench::new();
@@ -40,7 +40,7 @@ fn replay_equals_a_fresh_recording() {
                 all
             };
             let (by_replay, by_recording) = (fill(&large), fill(&other));
-            // What is not in a slot is the recorded memory.
+            // Tensors without a slot are the recorded ones.
             let rest = |memory: &[Tensor]| -> Vec<Tensor> {
                 memory[..count].iter().chain(&recorded[count..]).cloned().collect()
             };
@@ -148,7 +148,7 @@ fn slots_are_checked() {
     assert!(bench.stream().slot(&x).is_err() && bench.stream().byte_slot().is_err());
 }
 
-/// Copies in a graph change the encoder; labels and their order are kept.
+/// Copies in a graph change the encoder; labels stay in order.
 #[test]
 fn graphs_with_copies_and_labels() {
     let bench = Bench::new();

@@ -13,7 +13,7 @@ use super::{Arg, Error, Grid, Kernel, Kernels, Stream, Tensor};
 use crate::test_random::Random;
 use crate::{Gpu, Queue};
 
-/// What the tests run on.
+/// The device and the queue of the tests.
 struct Bench {
     gpu: Gpu,
     queue: Queue,
@@ -69,7 +69,7 @@ struct Program {
     memories: usize,
 }
 
-/// How many values a memory has, and a view of it.
+/// The number of values of a memory, and of a view.
 const VALUES: usize = 40;
 const VIEW: usize = 8;
 
@@ -115,7 +115,7 @@ impl Program {
         Ok(())
     }
 
-    /// Whether two steps may not run side by side, by the definition: value by value.
+    /// Whether two steps conflict, by the definition: value by value.
     fn conflict(&self, first: usize, second: usize) -> bool {
         let uses = |step: &Step| -> Vec<(usize, usize, bool)> {
             let last = step.views.len() - 1;
@@ -180,7 +180,7 @@ impl Program {
         memory
     }
 
-    /// Leaves out the steps whose own threads race: what they write overlaps what they read, at other places.
+    /// Leaves out steps whose own threads race, because their output overlaps an input at another offset.
     fn without_races(mut self) -> Self {
         self.steps.retain(|step| {
             let (written, rest) = step.views.split_last().unwrap();

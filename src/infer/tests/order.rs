@@ -30,7 +30,7 @@ fn run(bench: &Bench, program: &Program, barriers: &BTreeSet<usize>) -> Vec<Vec<
     values(&memory)
 }
 
-/// Where the ranges demand barriers.
+/// The steps before which the ranges require barriers.
 fn barriers(bench: &Bench, program: &Program) -> BTreeSet<usize> {
     let memory = program.memory(bench);
     let mut ranges = MemRanges::new();
@@ -48,8 +48,8 @@ fn barriers(bench: &Bench, program: &Program) -> BTreeSet<usize> {
     barriers
 }
 
-/// With all barriers every order gives the same bytes. With any one left out some order gives others, or all orders that
-/// are computed agree, because what conflicts is overwritten later.
+/// With all barriers every order computes the same bytes. Without any one of them some order computes others, or all orders
+/// agree because conflicting results are overwritten later.
 #[test]
 fn every_barrier_matters() {
     if !is_child() {
@@ -101,7 +101,7 @@ fn shuffled(program: &Program, barriers: &BTreeSet<usize>, random: &mut Random) 
     order
 }
 
-/// The same seed gives the same order, another seed another one.
+/// The same seed leads to the same order, another seed to another one.
 #[test]
 fn orders_are_repeatable() {
     if is_child() {

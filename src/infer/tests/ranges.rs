@@ -1,4 +1,4 @@
-//! Sets of ranges, beside lists of bytes.
+//! Sets of ranges, compared with lists of bytes.
 
 use crate::Gpu;
 use crate::infer::{BufferRange, DType, MemRanges, Role, Tensor};

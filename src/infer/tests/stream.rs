@@ -6,8 +6,8 @@ use crate::infer::{Arg, Counters, DType, Grid, Memory, Sampling, Tensor};
 use crate::test_random::Random;
 use crate::{GpuError, ResourceOptions, infer::Error};
 
-/// The embedded Metal runs launches without a barrier between them in reverse order. So the values are those of the
-/// serial order only if no barrier is missing, and their number shows that none is needless.
+/// Soft Metal runs launches without a barrier between them in reverse order. So the values are those of the serial order
+/// only if no barrier is missing, and the number of barriers shows that none is superfluous.
 #[test]
 fn barriers_are_the_fewest_that_keep_the_order() {
     let bench = Bench::new();
@@ -44,7 +44,7 @@ fn an_access_past_a_view_is_a_fault() {
     assert_eq!(memory.to_vec::<u32>().unwrap()[16], 0);
 }
 
-/// Memory whose hazards Metal does not track: the embedded Metal runs encoders without a fence in reverse order.
+/// Memory whose hazards Metal does not track: soft Metal runs encoders without a fence in reverse order.
 #[test]
 fn fences_order_encoders_of_untracked_memory() {
     let bench = Bench::new();
@@ -89,7 +89,7 @@ fn command_buffers_are_ordered_by_the_event() {
     assert_eq!(x.to_vec::<u32>().unwrap(), [expected; 8]);
 }
 
-/// A command buffer that fails does not keep those after it from ending, and its error is the one that is returned.
+/// Command buffers after one that fails end, too, and its error is returned.
 #[test]
 fn the_first_error_is_returned() {
     let bench = Bench::new();
@@ -229,7 +229,7 @@ fn a_refused_cut_may_be_repeated() {
     assert_eq!(x.to_vec::<u32>().unwrap(), [14; 8]);
 }
 
-/// A capture has what the stream does until it is submitted.
+/// A capture has the commands of the stream until it is submitted.
 #[test]
 fn captures_are_written() {
     // A process has one capture at a time.

@@ -29,7 +29,7 @@ fn ids_and_sizes_are_those_of_ggml() {
     assert!(matches!(Tensor::new(&gpu(), unknown, &[32]), Err(Error::DType { .. })));
 }
 
-/// Random chains of views, beside a list of the values that each should have.
+/// Random chains of views, compared with lists of the values that each should have.
 #[test]
 fn views_have_the_values_of_their_definition() {
     let gpu = gpu();
@@ -166,7 +166,7 @@ fn empty_tensors_are_tensors() {
     assert_eq!((scalar.rank(), scalar.to_vec::<f32>().unwrap()), (0, vec![1.5]));
 }
 
-/// The guards of tensors, of buffers and of blocks are entered in one record.
+/// The guards of tensors, buffers and blocks share one record.
 #[test]
 fn guards_exclude_each_other() {
     let block = Block::open(4096).unwrap();

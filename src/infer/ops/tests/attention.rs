@@ -74,7 +74,7 @@ fn frequencies_are_scaled() {
     let llama = Scaling::Llama3 { factor: 8.0, low: 1.0, high: 4.0, context };
     let yarn = Scaling::Yarn { factor: 8.0, fast: 32.0, slow: 1.0, context };
     for scaled in [llama, yarn].map(|scaling| scaling.frequencies(10000.0, 128)) {
-        // High frequencies stay, low ones are divided, and between them nothing jumps.
+        // High frequencies are not changed, low ones are divided, and the factor is continuous between them.
         assert_eq!(scaled[0], plain[0]);
         assert!((scaled[63] - plain[63] / 8.0).abs() < 1e-9);
         assert!(scaled.windows(2).all(|pair| pair[1] < pair[0]));
@@ -216,7 +216,7 @@ fn attention_with_masks() {
     let mut setup = Setup::new(35);
     let causal = Case { causal: true, rows: 50, ..CASE };
     for case in [
-        // A prompt from the start, a part of a cache, a window, and a ring that has turned.
+        // A prompt from the start, a part of a cache, a window, and a ring that has wrapped around.
         Case { tokens: 50, ..causal },
         Case { tokens: 1, first: 0, ..causal },
         Case { tokens: 4, first: 20, ..causal },

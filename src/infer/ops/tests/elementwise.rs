@@ -1,4 +1,4 @@
-//! Value by value.
+//! Operations on each value.
 
 use super::{FLOATS, Setup, close, plain, values};
 use crate::infer::ops::{Binary, Unary};

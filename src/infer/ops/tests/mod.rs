@@ -108,7 +108,7 @@ impl Setup {
         tensor
     }
 
-    /// A tensor for results, with contents that are none.
+    /// A tensor for results, filled with values that are not results.
     fn result(&self, dtype: DType, shape: &[usize]) -> Tensor {
         let tensor = Tensor::new(&self.gpu, dtype, shape).expect("memory");
         tensor.write_bytes().expect("free").fill(0xff);
@@ -124,7 +124,7 @@ fn values(tensor: &Tensor) -> Vec<f64> {
     values.into_iter().map(f64::from).collect()
 }
 
-/// How much is lost when a value is written.
+/// The rounding error of writing a value.
 fn rounding(dtype: DType) -> f64 {
     match dtype {
         DType::F16 => 2f64.powi(-11),

@@ -97,7 +97,7 @@ fn softmax_of_every_type() {
     for (columns, dtype) in COLUMNS.into_iter().zip(FLOATS.into_iter().cycle()) {
         for masked in [false, true] {
             let x = setup.random(dtype, &[4, columns]);
-            // Of two rows of the mask the second lets nothing through.
+            // The second of the mask's two rows masks all values.
             let mut mask = vec![0.5; columns];
             mask[0] = if columns > 1 { f32::NEG_INFINITY } else { 0.0 };
             mask.extend(vec![f32::NEG_INFINITY; columns]);

@@ -1,4 +1,4 @@
-//! GGUF files: what is written is read back, and damaged files are errors.
+//! GGUF files: written files are read back, and damaged files are errors.
 
 use super::value::Stored;
 use super::{Array, Gguf, Limits, Value};

@@ -1,4 +1,4 @@
-//! Safetensors files: what is written is read back, and damaged files are errors.
+//! Safetensors files: written files are read back, and damaged files are errors.
 
 use super::Safetensors;
 use crate::infer::weights::{Affine, Entry, LayerWeights, MlxModel};
