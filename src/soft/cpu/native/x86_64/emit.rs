@@ -109,7 +109,9 @@ pub(crate) fn emit(code: &Code, target: Target, slow: Slow) -> Option<Emitted> {
         reset: None,
         next: None,
         firsts: Vec::new(),
+        saved_once: Vec::new(),
     };
+    emitter.find_saved_once();
     let starts = emitter.whole(slow);
     let bytes = emitter.asm.finish();
     Some(Emitted { bytes, starts, places: allocation.places, area })
@@ -134,6 +136,8 @@ struct Emitter<'a> {
     next: Option<Label>,
     /// Barriers that a strip is the first to come to: where that is noted, the site, and what is noted.
     firsts: Vec<(Label, u32, u32)>,
+    /// Virtual registers that are saved for barriers where they are computed, as they never change.
+    saved_once: Vec<bool>,
 }
 
 impl Emitter<'_> {
@@ -152,6 +156,7 @@ impl Emitter<'_> {
         for (at, ins) in self.code.code.iter().enumerate() {
             starts.push(self.asm.position());
             self.ins(at, ins);
+            self.save_once(ins);
         }
         starts.push(self.asm.position());
         match body {

@@ -8,7 +8,7 @@
 use super::{Emitter, R12, R13, R14, R15};
 use crate::soft::cpu::native::allocate::Place;
 use crate::soft::cpu::native::group::StateLayout as S;
-use crate::soft::cpu::native::lir::{Body, Class, Reg};
+use crate::soft::cpu::native::lir::{Body, Class, Ins, Reg};
 use crate::soft::cpu::native::region::Layout;
 use crate::soft::cpu::native::x86_64::asm::{
     Alu, Cond, Extend, Gpr, Label, Mem, RAX, RBP, RCX, RDI, RDX, RSP, Vector as V, ops,
@@ -143,15 +143,10 @@ impl Emitter<'_> {
         let number = self.code.sites[site as usize].number + 1;
         let live = self.live_across(at);
         for &(reg, class, number) in &live {
-            let home = self.code.regs[reg.0 as usize];
-            if home.home.is_some() && !home.carried {
-                continue;
-            }
-            let mem = self.saved(class, number);
-            match class {
-                Class::Int => self.asm.store(8, mem, Gpr(number)),
-                Class::Vector => self.vec(ops::MOVUPS_STORE, V(number), V(0), mem),
-                Class::Mask => self.asm.mask2(ops::KMOVW_STORE, number, mem),
+            let info = self.code.regs[reg.0 as usize];
+            let at_home = info.home.is_some() && !info.carried;
+            if !at_home && !self.saved_once[reg.0 as usize] {
+                self.save(class, number);
             }
         }
         let (resume, first) = (self.asm.label(), self.asm.label());
@@ -195,6 +190,50 @@ impl Emitter<'_> {
         }
     }
 
+    /// Finds the registers that a barrier does not have to save: one instruction computes each, and nothing but a slow
+    /// path changes it, which changes what is saved as well. The memory is that of the machine's register, which has
+    /// no other value as long as this one is needed.
+    pub(super) fn find_saved_once(&mut self) {
+        let mut found = vec![false; self.code.regs.len()];
+        for (at, _) in self.code.code.iter().enumerate().filter(|(_, ins)| is_barrier(ins)) {
+            self.live_across(at).into_iter().for_each(|(reg, ..)| found[reg.0 as usize] = true);
+        }
+        let mut results = vec![0; found.len()];
+        for d in self.code.code.iter().filter_map(Ins::only_result) {
+            results[d.0 as usize] += 1;
+        }
+        for ((found, results), info) in found.iter_mut().zip(results).zip(&self.code.regs) {
+            *found &= results == 1 && !info.carried && info.home.is_none();
+        }
+        self.saved_once = found;
+    }
+
+    /// Saves the result of an instruction if barriers do not.
+    pub(super) fn save_once(&mut self, ins: &Ins) {
+        if let Some(d) = ins.only_result().filter(|d| self.saved_once[d.0 as usize])
+            && let Some((class, number)) = self.file_of(d)
+        {
+            self.save(class, number);
+        }
+    }
+
+    fn save(&mut self, class: Class, number: u8) {
+        let mem = self.saved(class, number);
+        match class {
+            Class::Int => self.asm.store(8, mem, Gpr(number)),
+            Class::Vector => self.vec(ops::MOVUPS_STORE, V(number), V(0), mem),
+            Class::Mask => self.asm.mask2(ops::KMOVW_STORE, number, mem),
+        }
+    }
+
+    /// The file and number of the machine's register for a virtual one, if it has one.
+    fn file_of(&self, reg: Reg) -> Option<(Class, u8)> {
+        let Place::Register(number) = self.place(reg) else { return None };
+        let class = self.code.regs[reg.0 as usize].class;
+        let vector = class == Class::Mask && !self.zmm();
+        Some((if vector { Class::Vector } else { class }, number))
+    }
+
     fn saved(&self, class: Class, number: u8) -> Mem {
         let (area, number) = (self.area, u32::from(number));
         let offset = match class {
@@ -211,15 +250,14 @@ impl Emitter<'_> {
         let lives = self.allocation.first.iter().zip(&self.allocation.last).enumerate();
         lives
             .filter(|&(_, (&from, &to))| from < at && at < to)
-            .filter_map(|(index, _)| match self.allocation.places[index] {
-                Place::Register(number) => {
-                    let class = self.code.regs[index].class;
-                    let vector = class == Class::Mask && !self.zmm();
-                    let file = if vector { Class::Vector } else { class };
-                    Some((Reg(index as u32), file, number))
-                }
-                _ => None,
+            .filter_map(|(index, _)| {
+                let reg = Reg(index as u32);
+                self.file_of(reg).map(|(file, number)| (reg, file, number))
             })
             .collect()
     }
+}
+
+fn is_barrier(ins: &Ins) -> bool {
+    matches!(ins, Ins::Barrier { .. })
 }
