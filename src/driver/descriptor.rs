@@ -370,6 +370,7 @@ metal_class! {
     /// descriptor.set_mip_filter(MipFilter::Linear);
     /// descriptor.set_lod_min(0.0);
     /// descriptor.set_lod_max(4.0);
+    /// descriptor.set_support_argument_buffers(true);
     /// descriptor.set_normalized_coordinates(true);
     /// descriptor.set_address_x(AddressMode::Repeat);
     /// descriptor.set_address_y(AddressMode::MirrorRepeat);

@@ -118,6 +118,14 @@ metal_class! {
     /// The name of the function.
     pub fn name() -> String = [name];
     /// An encoder for the struct at the index of a buffer; `None` if that is no argument buffer.
+    ///
+    /// ```
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// let source = "struct In { device float *x [[id(0)]]; }; kernel void one(constant In &in [[buffer(2)]]) { in.x[0] = 1; }";
+    /// let encoder = gpu.compile(source)?.function("one")?.argument_encoder(2);
+    /// assert!(encoder.is_some());
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
     pub fn argument_encoder(index: usize) -> Option<ArgumentEncoder> = [newArgumentEncoderWithBufferIndex:];
 }
 

@@ -99,7 +99,7 @@ impl<'a> Addresses<'a> {
             return if known {
                 bits
             } else {
-                FOREIGN << OFFSET_BITS | offset as u64 & (1 << (OFFSET_BITS - 1)) - 1
+                FOREIGN << OFFSET_BITS | offset as u64 & ((1 << (OFFSET_BITS - 1)) - 1)
             };
         }
         let after = self.ranges.partition_point(|range| range.start <= bits);

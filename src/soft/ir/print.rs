@@ -126,10 +126,11 @@ fn instruction(function: &Function, value: Value, out: &mut Formatter<'_>) -> Re
         Imm::Width if inst.imm == 32 => {}
         Imm::Width => write!(out, ".{}", inst.imm)?,
         Imm::Joined => out.write_str(if inst.imm == 0 { "" } else { ".joined" })?,
-        Imm::Expected => match Expected::from_imm(inst.imm) {
-            Some(expected) => write!(out, ".{}.{}", expected.kind, expected.scalar)?,
-            None => {}
-        },
+        Imm::Expected => {
+            if let Some(expected) = Expected::from_imm(inst.imm) {
+                write!(out, ".{}.{}", expected.kind, expected.scalar)?;
+            }
+        }
         Imm::Side => write!(out, ".{}", TextureSide::NAMES[inst.imm as usize % 5])?,
         Imm::Barrier => out.write_str(if inst.imm == 0 { ".threadgroup" } else { ".simdgroup" })?,
     }

@@ -16,7 +16,7 @@ pub(super) fn objects(recording: &mut Recording, id: Id) -> Result<Vec<ObjectInd
     if id.is_nil() {
         return Ok(Vec::new());
     }
-    // SAFETY (of all three): the message passed objects, which live until it is answered.
+    // SAFETY: the message passed objects, which live until it is answered.
     if let Some(buffer) = unsafe { Object::<Buffer>::from_id(id) } {
         return Ok(vec![recording.memory(&buffer.memory, || is_untracked::<Buffer>(buffer))]);
     }

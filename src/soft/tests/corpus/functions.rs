@@ -495,7 +495,7 @@ fn pack() {
         .map(|&v| {
             let clamped = HALF.value(HALF.bits(v)).clamp(0.0, 1.0);
             let byte = (srgb(clamped) * 255.0).round_ties_even() as u32;
-            byte * 0x01_0101 | ((clamped * 255.0).round_ties_even() as u32) << 24
+            (byte * 0x01_0101) | ((clamped * 255.0).round_ties_even() as u32) << 24
         })
         .collect();
     file.kernel("packed_srgb").input(&colours).grid(10, 1, 1).expects(&expected);

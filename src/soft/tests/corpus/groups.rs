@@ -240,7 +240,7 @@ fn atomics() {
     let flags: Vec<u32> = (0..64).map(|i| i / 2 % 2).collect();
     file.kernel("flags").input(&flags).each(64, |i| {
         let third = u32::from(i % 3 == 0);
-        flags[i] * 3 | third << 2 | third << 3 | 4 << 8 | (i as u32 % 2) << 5
+        (flags[i] * 3) | third << 2 | third << 3 | 4 << 8 | (i as u32 % 2) << 5
     });
     let bins: Vec<u32> = bytes[..1024]
         .chunks(256)

@@ -77,7 +77,7 @@ impl Case {
     /// Whether there was no fault; it is the model's outcome.
     fn check(self, way: Way) -> bool {
         let mut memory = Pages::new(1);
-        let place = memory.place(LENGTH as usize, self.bias % 2 == 0);
+        let place = memory.place(LENGTH as usize, self.bias.is_multiple_of(2));
         memory.iter_mut().enumerate().for_each(|(at, byte)| *byte = at as u8 ^ 0x5a);
         let mut out = [0u32; 32];
         let (mut want_memory, mut want_out) = (memory.to_vec(), out);
