@@ -237,8 +237,12 @@ fn every_declared_method_is_found_at_run_time() -> Result<(), aruminium::GpuErro
     };
     let gpu = Gpu::open()?;
     let queue = gpu.new_command_queue()?;
-    let library = gpu.compile("kernel void one(device int *x) { x[0] = 1; }")?;
+    let library = gpu.compile(
+        "struct In { device int *x [[id(0)]]; };
+         kernel void one(constant In &in [[buffer(0)]]) { in.x[0] = 1; }",
+    )?;
     let function = library.function("one")?;
+    let arguments = function.argument_encoder(0).expect("an argument buffer");
     let pipeline = gpu.pipeline(&function)?;
     let commands = queue.commands()?;
     let copied = queue.commands()?;
@@ -260,6 +264,7 @@ fn every_declared_method_is_found_at_run_time() -> Result<(), aruminium::GpuErro
         MTLComputePipelineState: pipeline, MTLCommandBuffer: commands, MTLComputeCommandEncoder: encoder,
         MTLBlitCommandEncoder: copier, MTLBuffer: buffer, MTLTexture: texture, MTLSamplerState: sampler,
         MTLFence: fence, MTLEvent: event, MTLSharedEvent: shared, MTLHeap: heap,
+        MTLArgumentEncoder: arguments,
     });
     if let Ok(resident) = &resident {
         objects.insert("MTLResidencySet", resident.as_raw());
