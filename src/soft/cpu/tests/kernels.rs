@@ -371,3 +371,40 @@ fn one_buffer_at_two_arguments_has_one_address() {
         assert_eq!(out, [0, 1, 0], "{}", way.name());
     }
 }
+
+#[test]
+fn many_values_from_before_a_barrier_are_widened_and_stored() {
+    // More values than an instruction set has registers for, so that some are read from the frame where they are stored.
+    const VALUES: u32 = 40;
+    let mut b = kernel("widened");
+    let (from, to) = (device(&mut b, 0), device(&mut b, 1));
+    let (i, count) = (position(&mut b, 0), b.u32(VALUES));
+    let start = b.mul(i, count);
+    let values: Vec<Value> = (0..VALUES)
+        .map(|k| {
+            let k = b.u32(k);
+            let index = b.add(start, k);
+            let pointer = b.index(from, index, 4);
+            b.load(pointer, Type::U32)
+        })
+        .collect();
+    b.barrier(Barrier::Threadgroup);
+    for (k, value) in (0..).zip(values) {
+        let wide = b.convert(value, Type::Scalar(Scalar::U64));
+        let row = b.u32(k * 64);
+        let index = b.add(i, row);
+        let pointer = b.index(to, index, 8);
+        b.store(pointer, wide);
+    }
+    let buffers = vec![buffer("from", 0, Space::Device), buffer("to", 1, Space::Device)];
+    let module = module(buffers, b.finish());
+    let mut from: Vec<u32> = (0..64 * VALUES).map(|k| k.wrapping_mul(0x9e37_79b9)).collect();
+    let expected: Vec<u64> =
+        (0..64 * VALUES).map(|k| from[(k % 64 * VALUES + k / 64) as usize].into()).collect();
+    for way in Way::all() {
+        let mut to = vec![0u64; from.len()];
+        let bindings = [bind(0, &mut from), bind(1, &mut to)];
+        run(&module, way, &launch([64, 1, 1], [64, 1, 1], &bindings)).unwrap();
+        assert_eq!(to, expected, "{}", way.name());
+    }
+}

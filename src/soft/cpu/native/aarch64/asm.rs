@@ -1,6 +1,7 @@
 //! The encoder: words of arm64 instructions, by the table of forms in `ops`, and their text for listings.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use super::ops::{self, CONDITIONS, FIELDS, Meaning, Op};
 
@@ -477,11 +478,12 @@ pub(crate) fn fields(op: Op) -> u32 {
 
 /// The text of an instruction, by the table; none if it is none of those.
 pub(crate) fn text(word: u32) -> Option<String> {
-    if let Some(text) = unscaled(word) {
-        return Some(text);
-    }
-    let op = ops::ALL.iter().find(|&&op| word & !fields(op) == op.bits)?;
-    Some(text_of(*op, word))
+    static FIXED: OnceLock<Vec<u32>> = OnceLock::new();
+    let fixed = FIXED.get_or_init(|| ops::ALL.iter().map(|&op| !fields(op)).collect());
+    unscaled(word).or_else(|| {
+        let op = ops::ALL.iter().zip(fixed).find(|&(op, fixed)| word & fixed == op.bits)?.0;
+        Some(text_of(*op, word))
+    })
 }
 
 /// The text of an access whose offset is not scaled.

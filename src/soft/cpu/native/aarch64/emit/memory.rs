@@ -72,8 +72,8 @@ impl Emitter<'_> {
         if let Some(mask) = mask {
             self.mask_bytes(mask, X9);
         }
-        self.address(mem);
         let (low, high) = (self.vector(low, SCRATCH[1]), self.vector(high, SCRATCH[2]));
+        self.address(mem);
         let mut lanes = [SCRATCH[0], SCRATCH[3]];
         for (half, pairs) in lanes.iter_mut().enumerate() {
             self.asm.vec3(ops::ZIP1, pairs[0], low[half], high[half]);
