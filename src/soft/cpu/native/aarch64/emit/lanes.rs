@@ -85,6 +85,8 @@ impl Emitter<'_> {
         self.asm.int1(ops::CLZ, false, X9, bits);
         self.asm.mov_imm(X10, 31);
         self.asm.int(ops::SUB, false, X9, X10, X9);
+        // Without a bit it is any lane.
+        self.asm.extend(false, false, 3, X9, X9);
         let s = self.vector(s, SCRATCH[1]);
         self.add(X16, OWN_MEMORY, self.area.vectors.into());
         self.access_pair(ops::STP_Q, s, X16, 0);
