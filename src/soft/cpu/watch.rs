@@ -80,13 +80,15 @@ pub(crate) struct Watch<'a> {
     /// The beats at the last check, and the time at which they were last found to have changed.
     seen: Cell<u64>,
     changed: Cell<Instant>,
+    /// Whether there was a check: before the first one threadgroups may finish without a beat.
+    waits: Cell<bool>,
 }
 
 impl<'a> Watch<'a> {
     pub(crate) fn new(launch: &'a Watchdog, now: Instant) -> Self {
         let seen = Cell::new(launch.beats.load(Ordering::Relaxed));
         let (looked, changed) = (Cell::new(now), Cell::new(now));
-        Self { launch, budget: Cell::new(FIRST), looked, seen, changed }
+        Self { launch, budget: Cell::new(FIRST), looked, seen, changed, waits: Cell::new(false) }
     }
 
     /// The work that may be done before the first check.
@@ -112,7 +114,7 @@ impl<'a> Watch<'a> {
         *budget = next;
         let Some(limit) = self.launch.limit else { return Verdict::Continue };
         let beats = self.launch.beats.load(Ordering::Relaxed);
-        if self.seen.replace(beats) != beats {
+        if self.seen.replace(beats) != beats || !self.waits.replace(true) {
             self.changed.set(now);
         } else if now.duration_since(self.changed.get()) > limit {
             return Verdict::Late;
@@ -150,6 +152,18 @@ mod tests {
         assert_eq!(other.look(&mut budget), Verdict::Late);
         launch.abort();
         assert_eq!(watch.look(&mut budget), Verdict::Aborted);
+    }
+
+    #[test]
+    fn work_before_the_first_check_makes_no_worker_late() {
+        // On a slow machine, and without a beat, because nothing has asked for one.
+        let launch = Watchdog::new(Some(LIMIT));
+        let watch = Watch::new(&launch, Instant::now());
+        launch.finished();
+        std::thread::sleep(LIMIT * 2);
+        assert_eq!(watch.look(&mut 0), Verdict::Continue);
+        std::thread::sleep(LIMIT * 2);
+        assert_eq!(watch.look(&mut 0), Verdict::Late);
     }
 
     #[test]
