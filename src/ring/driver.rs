@@ -77,16 +77,12 @@ impl Core {
                 state = self.wait(state, time);
                 continue;
             }
-            let most = state.options.ticks as u64;
-            let outcome = self.run_from(state, most);
+            // One submission at a time: when its guard is dropped, none begins after the one that runs.
+            let outcome = self.run_once(state, u64::MAX);
             state = self.lock();
-            match outcome {
-                // These errors are in the state, and the threads that wait have been woken.
-                Ok(_) | Err(RingError::Fault(_) | RingError::Cycle(_)) => {}
-                Err(error) => {
-                    state.refused = Some(error.to_string());
-                    state.wake_all();
-                }
+            if let Err(error) = outcome {
+                state.refused = Some(error.to_string());
+                state.wake_all();
             }
         }
     }

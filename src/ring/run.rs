@@ -33,15 +33,7 @@ pub struct Tick {
 impl Core {
     /// Runs up to a number of ticks on this thread, until there is nothing to do.
     pub(super) fn run(&self, ticks: u64) -> Result<Tick, RingError> {
-        self.run_from(self.idle()?, ticks)
-    }
-
-    /// The same, from a state in which no submission runs.
-    pub(super) fn run_from<'a>(
-        &'a self,
-        mut state: Guard<'a>,
-        ticks: u64,
-    ) -> Result<Tick, RingError> {
+        let mut state = self.idle()?;
         let mut total = Tick::default();
         let mut escalated = None;
         loop {
@@ -66,6 +58,12 @@ impl Core {
             drop(state);
             state = self.idle()?;
         }
+    }
+
+    /// One submission of a thread that then looks whether more are wanted. Faults and cycles are in the state.
+    pub(super) fn run_once<'a>(&'a self, state: Guard<'a>, ticks: u64) -> Result<(), RingError> {
+        let count = ticks.min(state.options.ticks as u64) as u32;
+        self.submission(state, count, &mut Tick::default(), &mut None).map(drop)
     }
 
     /// One submission, and what supervision does if it broke. Returns whether there may be more to do.

@@ -100,7 +100,6 @@ impl State {
                     one.max(other)
                 };
                 self.version = self.members().map(newest).min().unwrap_or(before);
-                self.heads.write(head::ERRORS, &vec![0; self.seats.len() * 2]);
                 Some(Broken::Metal(error))
             }
         };

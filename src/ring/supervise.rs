@@ -4,6 +4,7 @@ use super::core::Guard;
 use super::error::{Cause, Fault, RingError};
 use super::id::{ActorId, ActorState};
 use super::kind::Kind;
+use super::layout::head;
 use super::options::Supervision;
 use super::state::{Seat, State};
 use super::submit::{Broken, Engine};
@@ -100,12 +101,17 @@ impl State {
         kind.members.get((thread?[0] / kind.width()) as usize).copied()
     }
 
-    /// The actors that may have broken the tick: those that ran and have no record of it.
-    fn suspects(&self) -> Vec<usize> {
+    /// The actors that may have broken the tick: those that ran and have no record of it, or broke a rule of the outbox in it,
+    /// which is then forgotten.
+    fn suspects(&mut self) -> Vec<usize> {
         let done = |actor: usize| {
             (0..2).any(|side| self.records.get(actor * 2 + side).version > self.version)
         };
         let ran = |actor: usize| self.seat_table.get(actor).run != 0;
-        self.members().filter(|&actor| ran(actor) && !done(actor)).collect()
+        let broke = |actor: usize| self.heads.get(head::ERRORS + actor * 2) != 0;
+        let suspects =
+            self.members().filter(|&actor| ran(actor) && (!done(actor) || broke(actor))).collect();
+        self.heads.write(head::ERRORS, &vec![0; self.seats.len() * 2]);
+        suspects
     }
 }

@@ -268,7 +268,7 @@ fn a_restored_ring_continues_with_equal_bytes() {
 #[test]
 fn of_actors_that_fail_in_one_tick_the_first_one_is_named_first() {
     let code = "void handle(thread const uint &m, device Few &s, thread Outbox<uint> &out) {
-        for (uint i = 0; i < m % 1000; i++) { s.count += 1; }
+        for (uint i = 0; i < m % 1000000; i++) { s.count += 1; }
         s.values[m] = m;
     }";
     for round in 0..20 {
@@ -281,10 +281,32 @@ fn of_actors_that_fail_in_one_tick_the_first_one_is_named_first() {
         // The first ones take longer.
         let actors: Vec<crate::ring::Actor<u32, u32, Few>> = actors;
         for (actor, i) in actors.iter().zip(0..) {
-            actor.send(1_000_000 - 1000 * i - 100 * i - 1 - round).unwrap();
+            actor.send(1_060_000 - 10_000 * i - round).unwrap();
         }
         let faults = ring.tick().unwrap().faults;
         let names: Vec<&str> = faults.iter().map(|fault| fault.name.as_str()).collect();
         assert_eq!(names, ["0", "1", "2", "3", "4", "5"]);
+    }
+}
+
+#[test]
+fn faults_of_both_sorts_in_one_tick_have_one_order() {
+    let code = "void handle(thread const uint &m, device Few &s, thread Outbox<uint> &out) {
+        if (m == 7) { out.fail(7); return; }
+        for (uint i = 0; i < 20000; i++) { s.count += 1; }
+        s.values[m] = m;
+    }";
+    // The one that calls `fail` has ended when the other one makes its error.
+    for messages in [[7, 100_000], [100_000, 7]] {
+        let ring = ring();
+        let launch = Launch::new().grid(1, 2).supervision(Supervision::Stop);
+        for (message, name) in messages.into_iter().zip(["0", "1"]) {
+            let few = Few { values: [0; 4], count: 0 };
+            let actor = ring.spawn::<u32, u32, Few>(name, code, few, launch.clone()).unwrap();
+            actor.send(message).unwrap();
+        }
+        let faults = ring.tick().unwrap().faults;
+        let names: Vec<&str> = faults.iter().map(|fault| fault.name.as_str()).collect();
+        assert_eq!(names, ["0", "1"], "{messages:?}");
     }
 }

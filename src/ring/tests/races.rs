@@ -58,6 +58,8 @@ fn room_in_a_lane_that_is_not_full_is_work() {
     let twice = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) { out.reply(m); out.reply(m); }";
     let actor = spawn(&ring, "twice", twice, Launch::new().capacities(16, 4).emits(3));
     actor.send_all(&[1, 2, 3]).unwrap();
+    // There is room for two messages then, and the actor may send three.
+    assert_eq!(ring.run(10).unwrap().stalled, 1);
     for expected in [1, 1, 2, 2, 3, 3] {
         assert_eq!(actor.receive().wait().unwrap(), expected);
     }
@@ -74,8 +76,10 @@ fn room_that_a_thread_makes_wakes_the_thread_that_ticks() {
     assert_eq!(block_on(second.receive()).unwrap(), 2);
     let waiting = thread::spawn(move || block_on(second.receive().within(LONG)));
     thread::sleep(Duration::from_millis(50));
+    let start = Instant::now();
     assert_eq!(first.try_receive().unwrap(), Some(1));
     assert_eq!(waiting.join().unwrap().unwrap(), 3);
+    assert!(start.elapsed() < LONG / 2, "only the time-out woke it");
 }
 
 const ECHO_POST: &str =
@@ -199,6 +203,30 @@ fn threads_that_wait_for_the_end_of_a_tick_are_served_by_a_ring_that_is_always_b
 }
 
 #[test]
+fn the_thread_of_a_ring_begins_no_submission_when_nothing_wants_it_any_more() {
+    let ring = ring();
+    let fails = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) { out.fail(1); }";
+    let restart = Launch::new().supervision(Supervision::Restart { limit: 9 });
+    let actor = spawn(&ring, "fails", fails, restart);
+    let wanted = Arc::new(Mutex::new(None));
+    let inside = Arc::clone(&wanted);
+    // The first submission breaks, and wakes the task. It wants no more, and drops the guard too.
+    let ends = waker(move || {
+        let last = inside.lock().unwrap().take();
+        drop(last);
+    });
+    let mut future = actor.receive();
+    assert!(poll(&mut future, &ends).is_pending());
+    *wanted.lock().unwrap() = Some((future, ring.start().unwrap()));
+    actor.send(1).unwrap();
+    until(|| wanted.lock().unwrap().is_none() && actor.core.lock().tasks == 0);
+    thread::sleep(Duration::from_millis(50));
+    assert_eq!((ring.faults().len(), ring.stat().submissions), (1, 1));
+    // The tick that was undone runs again when somebody ticks.
+    assert_eq!(ring.run(10).unwrap().ticks, 1);
+}
+
+#[test]
 fn a_ring_that_is_dropped_ends_its_runs() {
     let ring = ring();
     let actor = busy(&ring);
@@ -247,6 +275,8 @@ fn envelopes_have_a_priority() {
     ring.connect(from.id(), sink.id()).unwrap();
     from.send(1).unwrap();
     ring.tick().unwrap();
+    // Time passes on the host: it is sent later than the other one.
+    from.send_all(&[9; 20]).unwrap();
     let mut urgent = Envelope::new(2, 0);
     urgent.priority = Priority::High;
     sink.send_envelope(urgent).unwrap();
@@ -415,6 +445,10 @@ fn recordings_have_everything_that_changes_a_ring() {
     while actors[1].try_receive().unwrap().is_some() {}
     drop(actors[0].call(11));
     ring.run(100).unwrap();
+    let rest = |actor: &Actor<u32, u32, u32>| -> Vec<u32> {
+        std::iter::from_fn(|| actor.try_receive().unwrap()).collect()
+    };
+    assert!(rest(&actors[0]).contains(&11));
     let open = actors[1].call(12);
     ring.run(1).unwrap();
     let recording = ring.take_recording().unwrap();
@@ -422,9 +456,6 @@ fn recordings_have_everything_that_changes_a_ring() {
     assert_eq!(again.checkpoint().unwrap(), ring.checkpoint().unwrap());
     // What was waited for there is ordinary mail here.
     drop(open);
-    let rest = |actor: &Actor<u32, u32, u32>| -> Vec<u32> {
-        std::iter::from_fn(|| actor.try_receive().unwrap()).collect()
-    };
     for (actor, other) in actors.iter().zip(&others) {
         assert_eq!(rest(actor), rest(other));
     }
