@@ -184,14 +184,23 @@ mod arenas {
         takes(64)?;
         takes(4096)?;
 
-        let (tape, mut other, word) = (Tape::start(4096)?, Tape::start(4096)?, AtomicU64::new(0));
+        let (empty, used, mut other, word) =
+            (Tape::start(4096)?, Tape::start(4096)?, Tape::start(4096)?, AtomicU64::new(0));
         compare(
             "clearing a tape",
             None,
             &mut [
                 way!("compare-exchange", exchange(black_box(&word), 64)),
-                way!("Tape::clear", |times| (0..times).for_each(|_| black_box(&tape).clear())),
-                way!("Tape::reset", |times| (0..times).for_each(|_| black_box(&mut other).reset())),
+                way!("Tape::clear, empty", black_box(&empty).clear()),
+                way!("Tape::reset", black_box(&mut other).reset()),
+                way!("two compare-exchanges", {
+                    exchange(black_box(&word), 64);
+                    exchange(black_box(&word), 64)
+                }),
+                way!("Tape::take and clear", {
+                    black_box(used.take(black_box(64), 8).expect("there is room"));
+                    black_box(&used).clear();
+                }),
             ],
         );
 

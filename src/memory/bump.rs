@@ -26,20 +26,14 @@ pub(super) enum Held<E> {
     Memory(E),
 }
 
-/// The start and end of the next `size` bytes in memory at `base` of which `used` are used; `None` if the
-/// memory ends at `total` before them. `align` is a power of two and holds for the address.
+/// The start and end of the next `size` bytes in memory that is free from the address `next` to the address `end`;
+/// `None` if there is no room. `align` is a power of two.
 #[inline(always)]
-pub(super) fn fit(
-    base: usize,
-    used: usize,
-    total: usize,
-    size: usize,
-    align: usize,
-) -> Option<(usize, usize)> {
-    let gap = base.wrapping_add(used).wrapping_neg() & (align - 1);
-    let start = used.checked_add(gap)?;
-    let end = start.checked_add(size)?;
-    (end <= total).then_some((start, end))
+pub(super) fn fit(next: usize, end: usize, size: usize, align: usize) -> Option<(usize, usize)> {
+    // No memory ends past half of the address space, so that this sum does not overflow.
+    let start = (next + (align - 1)) & align.wrapping_neg();
+    let after = start.checked_add(size)?;
+    (after <= end).then_some((start, after))
 }
 
 impl Bump {

@@ -234,7 +234,8 @@ impl Tape {
         let base = self.base.addr().get();
         let bytes = Some(bytes).filter(|&bytes| bytes > 0)?;
         let start = self.bump.take(base, self.total, bytes, LINE.min(self.total), true)?;
-        Some(Local { tape: self, base: self.at(start), total: bytes, used: Cell::new(0) })
+        let base = self.at(start);
+        Some(Local { tape: self, base, total: bytes, next: Cell::new(base.addr().get()) })
     }
 
     /// The current position of the tape, to rewind to.
@@ -747,7 +748,8 @@ pub struct Local<'a> {
     tape: &'a Tape,
     base: NonNull<u8>,
     total: usize,
-    used: Cell<usize>,
+    /// The address of the next free byte: a take is a chain of few operations from the last one to the next.
+    next: Cell<usize>,
 }
 
 // SAFETY: it has exclusive use of its part of the tape; it may move to another thread, and is not `Sync`.
@@ -756,11 +758,11 @@ unsafe impl Send for Local<'_> {}
 impl Local<'_> {
     #[inline(always)]
     fn bump(&self, size: usize, align: usize) -> Option<NonNull<u8>> {
-        let (start, end) =
-            bump::fit(self.base.addr().get(), self.used.get(), self.total, size, align)?;
-        self.used.set(end);
-        // SAFETY: `fit` stays within the part.
-        Some(unsafe { self.base.add(start) })
+        let end = self.base.addr().get() + self.total;
+        let (start, next) = bump::fit(self.next.get(), end, size, align)?;
+        self.next.set(next);
+        // An address in the part is not zero.
+        NonNull::new(self.base.as_ptr().with_addr(start))
     }
 
     /// As [`Tape::take`].
@@ -829,7 +831,7 @@ impl Local<'_> {
     #[track_caller]
     pub fn reset(&mut self) {
         self.tape.wait();
-        self.used.set(0);
+        self.next.set(self.base.addr().get());
     }
 
     /// How many bytes are taken, gaps for alignment included.
@@ -840,7 +842,7 @@ impl Local<'_> {
     /// # Ok::<(), aruminium::memory::MemError>(())
     /// ```
     pub fn used(&self) -> usize {
-        self.used.get()
+        self.next.get() - self.base.addr().get()
     }
 
     /// How many bytes are left.

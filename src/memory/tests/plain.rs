@@ -32,22 +32,22 @@ fn a_bump_aligns_addresses() {
 }
 
 #[test]
-fn fits_are_those_of_a_bump() {
-    for base in [4096usize, 1001, usize::MAX - 4000] {
-        for (used, size, align) in [(0, 1, 1), (1, 8, 8), (100, 28, 64), (0, 4096, 1), (1, 4096, 1)]
+fn fits_are_aligned_and_within_the_memory() {
+    for end in [4096usize, 5097, isize::MAX as usize] {
+        for (next, size, align) in
+            [(0, 1, 1), (1, 8, 8), (100, 28, 64), (0, 4096, 1), (1, 4096, 1), (4095, 1, 1 << 63)]
         {
-            let fit = bump::fit(base, used, 4096, size, align);
-            if let Some((start, end)) = fit {
-                assert_eq!(base.wrapping_add(start) % align, 0);
-                assert!(
-                    start >= used && start - used < align && end - start == size && end <= 4096
-                );
+            let next = end - 4096 + next;
+            if let Some((start, after)) = bump::fit(next, end, size, align) {
+                assert_eq!(start % align, 0);
+                assert!(start >= next && start - next < align);
+                assert!(after - start == size && after <= end);
             } else {
-                assert!(used + align - 1 + size > 4096);
+                assert!(end - next < align - 1 + size);
             }
         }
     }
-    assert_eq!(bump::fit(0, 1, 4096, usize::MAX, 1), None);
+    assert_eq!(bump::fit(1, 4096, usize::MAX, 1), None);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::lock;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 use std::sync::{Arc, Mutex, Weak};
 
 /// The present uses of one piece of memory.
@@ -17,6 +17,8 @@ pub(crate) struct Record {
     key: usize,
     /// Shared with the registry, which reads what is in flight while the record is being dropped.
     state: Arc<Mutex<State>>,
+    /// Whether there are flights in the state: most questions about them need no lock.
+    has_flights: AtomicBool,
     /// In the low half, how many footprints and residency sets refer to it; in the high half, how often that
     /// changed. All other references are those of command buffers that were encoded and not submitted.
     footprints: AtomicU64,
@@ -119,21 +121,29 @@ impl Over {
     }
 }
 
-impl State {
+impl Record {
     /// Takes out flights that are over.
-    fn prune(&mut self, over: &mut Over) {
+    fn prune(&self, state: &mut State, over: &mut Over) {
         let mut index = 0;
-        while let Some(one) = self.flights.get(index) {
+        while let Some(one) = state.flights.get(index) {
             if one.flight.is_over() {
-                over.add(self.flights.swap_remove(index));
+                over.add(state.flights.swap_remove(index));
             } else {
                 index += 1;
             }
         }
+        if state.flights.is_empty() {
+            self.has_flights.store(false, Release);
+        }
     }
-}
 
-impl Record {
+    /// Adds flights that another record had.
+    fn adopt(&self, flights: &mut Vec<InFlight>) {
+        let mut state = lock(&self.state);
+        state.flights.append(flights);
+        self.has_flights.store(!state.flights.is_empty(), Release);
+    }
+
     /// Counts a footprint, or a residency set, that refers to the record. It has its reference already, so that the
     /// count never exceeds the references.
     pub(super) fn count(&self) {
@@ -148,7 +158,7 @@ impl Record {
     fn open(&self, view: &View) -> Result<(), Busy> {
         let mut over = Over::default();
         let mut state = lock(&self.state);
-        state.prune(&mut over);
+        self.prune(&mut state, &mut over);
         let overlaps = |other: &&View| {
             (view.writes || other.writes)
                 && view.range.start < other.range.end
@@ -191,10 +201,11 @@ impl Record {
         // The longer the list, the less often it is searched.
         match state.flights.len() {
             0 => {}
-            n if n < 8 || n.is_power_of_two() => state.prune(over),
+            n if n < 8 || n.is_power_of_two() => self.prune(&mut state, over),
             _ => {}
         }
         state.flights.push(InFlight { flight: Arc::clone(flight), writes, by_set });
+        self.has_flights.store(true, Release);
         Ok(())
     }
 }
@@ -203,7 +214,7 @@ impl Drop for Record {
     /// Passes flights that are not over on to the next record of the same memory.
     fn drop(&mut self) {
         let mut over = Over::default();
-        lock(&self.state).prune(&mut over);
+        self.prune(&mut lock(&self.state), &mut over);
         let mut registry = lock(&REGISTRY);
         let Registry { spans, late } = &mut *registry;
         let mut heir = None;
@@ -213,7 +224,7 @@ impl Drop for Record {
             let mut flights = std::mem::take(&mut lock(&self.state).flights);
             heir = span.records.iter().find_map(|known| known.record.upgrade());
             match &heir {
-                Some(heir) => lock(&heir.state).flights.append(&mut flights),
+                Some(heir) => heir.adopt(&mut flights),
                 None => span.late.append(&mut flights),
             }
             *late |= !span.late.is_empty();
@@ -324,9 +335,10 @@ impl Footprint {
             let state = Arc::default();
             let key = range.start;
             let (stamp, footprints) = (AtomicU64::new(0), AtomicU64::new(0));
-            records.push(Arc::new(Record { stamp, key, state, footprints }));
+            let has_flights = AtomicBool::new(false);
+            records.push(Arc::new(Record { stamp, key, state, has_flights, footprints }));
         }
-        lock(&records[0].state).flights.append(&mut late);
+        records[0].adopt(&mut late);
         let known = |record: &Arc<Record>| Known {
             record: Arc::downgrade(record),
             state: Arc::clone(&record.state),
@@ -349,7 +361,7 @@ impl Footprint {
         self.records().any(|record| {
             let mut over = Over::default();
             let mut state = lock(&record.state);
-            state.prune(&mut over);
+            record.prune(&mut state, &mut over);
             let busy = !state.flights.is_empty();
             drop(state);
             drop(over);
@@ -361,8 +373,10 @@ impl Footprint {
     /// hold locks.
     pub(crate) fn is_used_by(&self, users: Users) -> bool {
         self.records().any(|record| {
-            let state = lock(&record.state);
-            state.flights.iter().any(|one| users.include(one) && !one.flight.is_over())
+            record.has_flights.load(Acquire) && {
+                let state = lock(&record.state);
+                state.flights.iter().any(|one| users.include(one) && !one.flight.is_over())
+            }
         })
     }
 
@@ -387,7 +401,7 @@ impl Footprint {
             loop {
                 let mut over = Over::default();
                 let mut state = lock(&record.state);
-                state.prune(&mut over);
+                record.prune(&mut state, &mut over);
                 let next = state.flights.iter().find(|one| users.include(one));
                 let next = next.map(|one| Arc::clone(&one.flight));
                 drop(state);
