@@ -70,7 +70,7 @@ impl Layout {
     ///
     /// # Panics
     ///
-    /// If spans of it live.
+    /// As for [`Tape::clear`].
     ///
     /// ```
     /// let layout = aruminium::memory::Layout::new(4096, 4096, 4096)?;
@@ -86,7 +86,7 @@ impl Layout {
     ///
     /// # Panics
     ///
-    /// If spans of them live.
+    /// As for [`Tape::clear`].
     ///
     /// ```
     /// let layout = aruminium::memory::Layout::new(4096, 4096, 4096)?;

@@ -65,12 +65,7 @@ impl Stack {
         let mut head = self.head.load(Ordering::Acquire);
         loop {
             let depth = self.depth(head) + 1;
-            // A cell that returns to its old place has the node already. A store would delay the exchange, which waits for
-            // all earlier ones.
-            let (node, now) = (&self.nodes[index], (depth << INDEX_BITS) | (head & NONE));
-            if node.load(Ordering::Relaxed) != now {
-                node.store(now, Ordering::Relaxed);
-            }
+            self.nodes[index].store((depth << INDEX_BITS) | (head & NONE), Ordering::Relaxed);
             let then = (head & !NONE).wrapping_add(TAG) | index as u64;
             match self.head.compare_exchange_weak(head, then, Ordering::Release, Ordering::Acquire)
             {
