@@ -8,7 +8,7 @@
 use aruminium::abi::{Id, Imp, MTLSize, Sel};
 use aruminium::encoder::EncoderImps;
 use aruminium::objc::link;
-use aruminium::{Batch, Encoder, GpuError, autorelease_pool, msg};
+use aruminium::{Batch, Buffer, Encoder, GpuError, autorelease_pool, msg};
 use rounds::{compare, way};
 use std::ffi::{CStr, c_void};
 use std::hint::black_box;
@@ -76,6 +76,20 @@ impl Bench {
                     }
                     msg!(encoder, [setBytes: BYTES.as_ptr().cast::<c_void>(), length: 16usize, atIndex: 3usize]);
                     msg!(encoder, [dispatchThreads: size, threadsPerThreadgroup: size]);
+                }
+            }
+        });
+    }
+
+    /// Binds buffers in turn, by the method that tracks them or by its message alone.
+    fn bind(&self, times: usize, buffers: &[Buffer], tracked: bool) {
+        self.encode(times, |encoder, count| {
+            for buffer in buffers.iter().cycle().take(count) {
+                if tracked {
+                    encoder.bind_buffer(buffer, 0, 0);
+                } else {
+                    // SAFETY: the selector is the encoder's, with these types; both objects are alive.
+                    unsafe { msg!(encoder, [setBuffer: buffer, offset: 0usize, atIndex: 0usize]) };
                 }
             }
         });
@@ -203,6 +217,20 @@ fn main() -> Result<(), GpuError> {
                 way!("selectors looked up", |times| bench.by_looked_up_selectors(times)),
                 #[cfg(all(target_vendor = "apple", feature = "peers"))]
                 way!("objc2-metal", |times| peer.encode(times)),
+            ],
+        );
+    }
+    // The bindings of a command buffer are all of one buffer, or each of another.
+    bench.each = 1000;
+    let many = (0..bench.each).map(|_| bench.tiny.gpu.buffer(128));
+    let many = many.collect::<Result<Vec<Buffer>, GpuError>>()?;
+    for (title, buffers) in [("a bind made before", &many[..1]), ("a first bind", &many[..])] {
+        compare(
+            title,
+            None,
+            &mut [
+                way!("its message", |times| bench.bind(times, buffers, false)),
+                way!("tracked", |times| bench.bind(times, buffers, true)),
             ],
         );
     }
