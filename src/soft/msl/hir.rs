@@ -7,7 +7,7 @@ use crate::soft::ir::Op;
 use std::collections::BTreeSet;
 
 /// A local variable, parameter or `this` of a function.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) struct LocalIndex(pub(crate) u32);
 
 /// A variable at program scope, or static in a function.
@@ -43,8 +43,21 @@ pub(crate) struct Function {
 pub(crate) struct Uses {
     pub(crate) functions: BTreeSet<InstanceIndex>,
     pub(crate) globals: BTreeSet<GlobalIndex>,
+    /// The locals of which more than the value is used: they may be assigned.
+    pub(crate) places: BTreeSet<LocalIndex>,
     /// The number of expressions and statements.
     pub(crate) size: usize,
+}
+
+impl Expr {
+    /// Whether it is a local, or components of one.
+    fn is_local_value(&self) -> bool {
+        match &self.kind {
+            ExprKind::Local(_) => true,
+            ExprKind::Swizzle(whole, _) => whole.is_local_value(),
+            _ => false,
+        }
+    }
 }
 
 impl Uses {
@@ -93,7 +106,11 @@ impl Uses {
         use ExprKind::*;
         self.size += 1;
         match &expr.kind {
-            Error | Constant(_) | Local(_) | List(_) | Zero => {}
+            Error | Constant(_) | List(_) | Zero => {}
+            Local(local) => {
+                self.places.insert(*local);
+            }
+            Load(place) if place.is_local_value() => self.size += 1,
             Global(global) | IsDefined(global) => {
                 self.globals.insert(*global);
             }

@@ -56,7 +56,7 @@ enum Slot {
     Unset,
     Register(VarId),
     Memory(Value),
-    /// A reference parameter or another pointer that never changes.
+    /// A parameter that is not assigned, or another value that never changes.
     Fixed(Value),
 }
 
@@ -332,7 +332,10 @@ impl Body<'_, '_> {
         let row = self.function.locals[local.0 as usize].clone();
         let slot = if self.is_aggregate(row.qual.ty) {
             Slot::Memory(value)
-        } else if matches!(self.module.types.get(row.qual.ty), Ty::Reference(_)) {
+        } else if matches!(self.module.types.get(row.qual.ty), Ty::Reference(_))
+            || !row.in_memory && !self.function.uses.places.contains(&local)
+        {
+            // It keeps its value.
             Slot::Fixed(value)
         } else {
             let slot = self.new_slot(&row);
