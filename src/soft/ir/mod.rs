@@ -47,7 +47,7 @@ pub(crate) use op::Class;
 pub(crate) use op::{Barrier, Effect, Imm, Input, Op, Rule, TextureSide, Uniform};
 pub(crate) use rule::result;
 pub(crate) use sampler::Sampler;
-pub(crate) use stack::with_stack;
+pub(crate) use stack::{is_stack_left, with_stack};
 pub(crate) use types::{Scalar, Space, Type};
 pub(crate) use verify::{Invalid, verify};
 

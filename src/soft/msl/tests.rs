@@ -247,6 +247,44 @@ fn each_rule_is_reported() {
 }
 
 #[test]
+fn templates_recurse_to_a_depth_of_two_thousand() {
+    // The work grows with the square of a list's length: `benches/pathological.rs` has lists of 2,000.
+    let numbers: Vec<String> = (0..300).map(|number| number.to_string()).collect();
+    let numbers = numbers.join(", ");
+    let check = |head: &str, value: &str| {
+        let text = format!("{head}\nkernel void k(device int* a) {{ a[0] = {value}; }}");
+        let library = compile(&text, &Options::default()).map_err(|error| error.0)?;
+        library.kernel("k", &ConstantValues::default()).map(|_| ()).map_err(|error| error.0)
+    };
+    let class = "
+        template <int... N> struct Sum { static constant constexpr int value = 0; };
+        template <int N, int... R> struct Sum<N, R...> {
+            static constant constexpr int value = N + Sum<R...>::value;
+        };";
+    check(class, &format!("Sum<{numbers}>::value")).unwrap();
+    let counted = "
+        template <int N> struct Sum { static constant constexpr int value = N + Sum<N - 1>::value; };
+        template <> struct Sum<0> { static constant constexpr int value = 0; };";
+    check(counted, "Sum<2000>::value").unwrap();
+    let function = "
+        template <typename T> int sum(T x) { return x; }
+        template <typename T, typename... R> int sum(T x, R... rest) { return x + sum(rest...); }";
+    check(function, &format!("sum({numbers})")).unwrap();
+    // What needs more stack for each level is refused earlier, by an error that has the number.
+    let deduced = "
+        template <int N> auto f(int x) { return f<N - 1>(x) + 1; }
+        template <> auto f<0>(int x) { return x; }";
+    check(deduced, "f<200>(1)").unwrap();
+    for (head, value, message) in [
+        (deduced, "f<5000>(1)", "deep, which is the limit: declare the type of a result"),
+        ("template <int N> struct S { S<N + 1> s; };", "sizeof(S<0>)", "its maximum depth of 2048"),
+    ] {
+        let error = check(head, value).unwrap_err();
+        assert!(error.contains(message), "{error}");
+    }
+}
+
+#[test]
 fn compiling_needs_little_stack() {
     let deep = format!(
         "kernel void k(device int* a) {{ a[0] = {}1{}; }}",

@@ -357,7 +357,9 @@ const REOPENED_SCOPE: ScopeId = ScopeId(2);
 const MAX_CONSTANT_BYTES: u64 = 64 << 20;
 
 /// Maximum nesting of functions whose checking requires other functions (`auto` results, constants).
-const MAX_DEPTH: u32 = 64;
+const MAX_DEPTH: u32 = 2048;
+/// Those that may be nested whatever stack is left.
+const SURE_DEPTH: u32 = 64;
 
 /// Identifies a function: its scope, name and parameter types.
 type Signature = (ScopeId, Name, Box<[TyId]>);
@@ -526,8 +528,13 @@ impl Checker {
         }
         let func = self.instances[at].func;
         let span = self.func(func).span;
-        if self.depth >= MAX_DEPTH {
-            self.error(span, "functions need each other too deeply to be checked");
+        if self.depth >= MAX_DEPTH || self.depth >= SURE_DEPTH && !ir::is_stack_left() {
+            let message = format!(
+                "functions whose results or constants need each other are nested {} deep, which is \
+                 the limit: declare the type of a result instead of 'auto'",
+                self.depth
+            );
+            self.error(span, message);
             return State::Failed(
                 Diagnostics::default(),
                 self.func(func).name.as_str().into(),

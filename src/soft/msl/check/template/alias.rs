@@ -5,9 +5,9 @@
 //! Parameters that the target does not determine, as in `typename X<T>::type`, are not deduced.
 
 use super::super::Checker;
+use super::TemplateId;
 use super::argument::Argument;
 use super::deduce::Deduction;
-use super::{MAX_DEPTH, TemplateId};
 use crate::soft::msl::ast::{self, *};
 use crate::soft::msl::types::Qual;
 
@@ -22,7 +22,7 @@ impl Checker {
         let syntax = self.syntax_of(id);
         let Decl::Alias { target, .. } = &syntax.declaration else { return true };
         // An alias that names itself has no target.
-        if self.templates.depth >= MAX_DEPTH {
+        if self.is_too_deep() {
             return false;
         }
         let mut inner = Deduction::new(&syntax);

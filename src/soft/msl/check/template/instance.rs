@@ -4,7 +4,7 @@
 use super::super::{Checker, Entity, FuncId, ScopeId};
 use super::argument::Argument;
 use super::deduce::{Deduction, Ignored};
-use super::{Budgeted, Key, MAX_DEPTH, Made, Origin, TemplateId, pattern_of};
+use super::{Budgeted, Key, Made, Origin, TemplateId, pattern_of};
 use crate::soft::msl::ast::{self, *};
 use crate::soft::msl::hir::GlobalIndex;
 use crate::soft::msl::names::Name;
@@ -47,10 +47,11 @@ impl Checker {
                 }
             };
         }
-        if self.templates.depth >= MAX_DEPTH {
+        if self.is_too_deep() {
             let message = format!(
-                "recursive template instantiation exceeded its maximum depth of {MAX_DEPTH}: end the \
-                 recursion earlier, or use a fold expression"
+                "recursive template instantiation exceeded its maximum depth of {}: end the \
+                 recursion earlier, or use a fold expression",
+                self.templates.depth
             );
             self.error(syntax.span, message);
             return None;

@@ -20,7 +20,7 @@ pub(super) use origin::OriginId;
 
 use super::lookup::Found;
 use super::{Checker, Entity, FuncId, ScopeId, ScopeKind};
-use crate::soft::ir::Scalar;
+use crate::soft::ir::{self, Scalar};
 use crate::soft::msl::ast::{self, *};
 use crate::soft::msl::diagnostics::Diagnostics;
 use crate::soft::msl::hir::GlobalIndex;
@@ -82,11 +82,21 @@ pub(super) struct Templates {
     pub(super) depth: u32,
 }
 
-/// Maximum nesting of instances (clang's limit is 1024; here a level needs more stack).
-const MAX_DEPTH: u32 = 128;
+/// Maximum nesting of instances (clang's limit is 1,024 unless an option sets another).
+const MAX_DEPTH: u32 = 2048;
+/// Instances that may be nested whatever stack is left.
+const SURE_DEPTH: u32 = 128;
 
 /// An instance's template and arguments.
 pub(super) type Key = (TemplateId, Vec<Argument>);
+
+impl Checker {
+    /// Whether no further instance may be nested.
+    fn is_too_deep(&self) -> bool {
+        let depth = self.templates.depth;
+        depth >= MAX_DEPTH || depth >= SURE_DEPTH && !ir::is_stack_left()
+    }
+}
 
 fn bool_type() -> TyId {
     Types::scalar(Scalar::Bool)
