@@ -1,7 +1,6 @@
 //! Builds a function statement by statement, and works out the type of each instruction.
 
-use std::collections::HashMap;
-
+use super::hash::FastMap;
 use super::{
     AllocationId, Args, Barrier, Block, FuncId, Function, HANDLE_BYTES, Input, Inst, LocalId,
     LocalMemory, Op, Scalar, Space, Span, Stmt, TextureSide, Type, Value, VarId, Variable,
@@ -20,7 +19,7 @@ pub(crate) struct FunctionBuilder {
     open: Vec<Open>,
     span: Span,
     /// Free instructions made so far.
-    free: HashMap<(Op, Type, u64), Value>,
+    free: FastMap<(Op, Type, u64), Value>,
 }
 
 #[derive(Debug)]
@@ -51,7 +50,7 @@ impl FunctionBuilder {
             body: Block::new(),
         };
         let open = vec![Open { frame: Frame::Body, block: Block::new() }];
-        Self { function, open, span: Span::default(), free: HashMap::new() }
+        Self { function, open, span: Span::default(), free: FastMap::default() }
     }
 
     /// Finishes the function.

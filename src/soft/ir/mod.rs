@@ -20,6 +20,7 @@ mod builder;
 mod expected;
 pub(crate) mod facts;
 pub(crate) mod half;
+pub(crate) mod hash;
 mod internal_error;
 mod layout;
 pub(crate) mod limits;

@@ -1,15 +1,15 @@
 //! Common subexpressions: a pure operation on the same operands is computed once, and memory that was not
 //! written in between is read once. Operands of commutative operations are put in order first.
 
+use crate::soft::ir::hash::FastMap;
 use crate::soft::ir::walk::statements;
-use std::collections::HashMap;
 
 use super::rewrite::{Around, Change, Rewrite, rewrite};
 use crate::soft::ir::{Block, Effect, Function, Inst, Op, Space, Span, Stmt, Type, Value};
 
 /// Merges in a function.
 pub(crate) fn run(function: &mut Function) {
-    rewrite(function, &mut Common { known: HashMap::new(), open: Vec::new(), writes: 0 });
+    rewrite(function, &mut Common { known: FastMap::default(), open: Vec::new(), writes: 0 });
 }
 
 /// A value, and for reads of memory the number of writes before it.
@@ -17,7 +17,7 @@ type Known = (Value, u32);
 
 struct Common {
     /// What was computed.
-    known: HashMap<Inst, Known>,
+    known: FastMap<Inst, Known>,
     /// For each open block, the entries that it added, with the entries that they replaced.
     open: Vec<Vec<(Inst, Option<Known>)>>,
     /// Writes to memory so far, in the order of the tree.

@@ -1,20 +1,20 @@
 //! Forwarding: a read of a variable becomes the value that was assigned to it, if that is the same on every
 //! path to the read. Variables that are assigned once become values, and their assignments are dead.
 
+use crate::soft::ir::hash::{FastMap, FastSet};
 use crate::soft::ir::walk::instructions;
-use std::collections::{HashMap, HashSet};
 
 use super::rewrite::{Around, Change, Rewrite, rewrite};
 use crate::soft::ir::{Block, Function, Op, Stmt, Value};
 
 /// Forwards in a function.
 pub(crate) fn run(function: &mut Function) {
-    let pass = &mut Forward { known: HashMap::new(), open: Vec::new(), ended: Vec::new() };
+    let pass = &mut Forward { known: Known::default(), open: Vec::new(), ended: Vec::new() };
     rewrite(function, pass);
 }
 
 /// Variables and the values they are known to hold.
-type Known = HashMap<u32, Value>;
+type Known = FastMap<u32, Value>;
 
 struct Forward {
     known: Known,
@@ -26,7 +26,7 @@ struct Forward {
 
 struct Open {
     before: Known,
-    made: HashSet<Value>,
+    made: FastSet<Value>,
 }
 
 /// The variables that blocks assign.
@@ -71,7 +71,7 @@ impl Rewrite for Forward {
     }
 
     fn enter(&mut self, function: &Function, around: Around<'_>) {
-        self.open.push(Open { before: self.known.clone(), made: HashSet::new() });
+        self.open.push(Open { before: self.known.clone(), made: FastSet::default() });
         match around {
             Around::Branch => {}
             // An earlier iteration may have assigned, and a `continue` reaches the end from anywhere in the body.

@@ -5,8 +5,9 @@
 //! locals that it is copied from or to. A local stays in memory if accesses overlap in part, if its address
 //! is used otherwise, or if it is indexed by a value.
 
+use crate::soft::ir::hash::FastMap;
 use crate::soft::ir::walk::{Rebuild, statements};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use crate::soft::ir::{
     Block, Function, FunctionBuilder, Inst, Op, Scalar, Stmt, Type, Value, VarId,
@@ -22,7 +23,7 @@ pub(crate) fn run(function: &Function) -> Function {
     }
     let mut find = Find {
         function,
-        at: HashMap::new(),
+        at: FastMap::default(),
         locals: function
             .locals
             .iter()
@@ -108,7 +109,7 @@ impl Local {
 struct Find<'a> {
     function: &'a Function,
     /// Pointers that are a constant offset into a local.
-    at: HashMap<Value, Position>,
+    at: FastMap<Value, Position>,
     locals: Vec<Local>,
     /// Copies: to, from, bytes.
     copies: Vec<(Option<Position>, Option<Position>, i64)>,
@@ -269,7 +270,7 @@ impl Find<'_> {
 struct Promote<'a> {
     function: &'a Function,
     out: FunctionBuilder,
-    at: HashMap<Value, Position>,
+    at: FastMap<Value, Position>,
     variables: Vec<VarId>,
     /// The locals that stay in memory.
     kept: Vec<Option<Value>>,

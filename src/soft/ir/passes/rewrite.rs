@@ -1,5 +1,6 @@
 //! The walk of passes that rewrite instructions: it replaces values in all later operands.
 
+use crate::soft::ir::hash::FastMap;
 use crate::soft::ir::{Args, Block, Function, Inst, Op, Scalar, Stmt, Type, Value};
 
 impl Function {
@@ -45,7 +46,7 @@ pub(crate) enum Around<'a> {
     Branch,
     /// The body of a loop, with its two blocks.
     Body(&'a Block, &'a Block),
-    /// The `next` block of a loop, with its two blocks.
+    /// The `next` block of a loop, with its two blocks: the body is the one that the pass has changed.
     Next(&'a Block, &'a Block),
 }
 
@@ -88,8 +89,8 @@ impl<R: Rewrite> Walk<'_, R> {
         out
     }
 
-    fn inner(&mut self, block: Block, around: Around<'_>) -> Block {
-        self.pass.enter(self.function, around);
+    /// A block that the pass has entered.
+    fn inner(&mut self, block: Block) -> Block {
         let block = self.block(block);
         let ended = block
             .last()
@@ -115,8 +116,10 @@ impl<R: Rewrite> Walk<'_, R> {
                 match self.pass.branch(self.function, stmt) {
                     Ok(block) => out.extend(self.block(block)),
                     Err(Stmt::If(condition, then, otherwise)) => {
-                        let then = self.inner(then, Around::Branch);
-                        let otherwise = self.inner(otherwise, Around::Branch);
+                        let [then, otherwise] = [then, otherwise].map(|block| {
+                            self.pass.enter(self.function, Around::Branch);
+                            self.inner(block)
+                        });
                         let stmt = Stmt::If(condition, then, otherwise);
                         self.pass.after(self.function, &stmt);
                         out.push(stmt);
@@ -125,13 +128,11 @@ impl<R: Rewrite> Walk<'_, R> {
                 }
             }
             Stmt::Loop { body, next, span } => {
-                let (new_body, new_next);
-                {
-                    let (old_body, old_next) = (body.clone(), next.clone());
-                    new_body = self.inner(body, Around::Body(&old_body, &old_next));
-                    new_next = self.inner(next, Around::Next(&old_body, &old_next));
-                }
-                let stmt = Stmt::Loop { body: new_body, next: new_next, span };
+                self.pass.enter(self.function, Around::Body(&body, &next));
+                let body = self.inner(body);
+                self.pass.enter(self.function, Around::Next(&body, &next));
+                let next = self.inner(next);
+                let stmt = Stmt::Loop { body, next, span };
                 self.pass.after(self.function, &stmt);
                 out.push(stmt);
             }
@@ -145,12 +146,12 @@ impl<R: Rewrite> Walk<'_, R> {
 
 /// A constant instruction, made once for each value.
 #[derive(Debug, Default)]
-pub(crate) struct Constants(std::collections::HashMap<(Scalar, u64), Value>);
+pub(crate) struct Constants(FastMap<(Scalar, u64), Value>);
 
 impl Constants {
     /// Those that a function has.
     pub(crate) fn of(function: &Function) -> Self {
-        let mut known = std::collections::HashMap::new();
+        let mut known = FastMap::default();
         for (index, inst) in function.insts.iter().enumerate() {
             if let (Op::Const, Some(scalar)) = (inst.op, inst.ty.scalar()) {
                 known.entry((scalar, inst.imm)).or_insert(Value(index as u32));

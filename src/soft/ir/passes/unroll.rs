@@ -5,8 +5,8 @@
 //! It pays by what it enables: indices become constants, so that local arrays can become variables, and the
 //! counter disappears.
 
+use crate::soft::ir::hash::FastMap;
 use crate::soft::ir::walk::{instructions, statements};
-use std::collections::HashMap;
 
 use crate::soft::ir::semantics::{convert, eval};
 use crate::soft::ir::{
@@ -234,7 +234,7 @@ impl Unroll<'_> {
                 function: self.function,
                 counter: counted.counter,
                 constant,
-                map: HashMap::new(),
+                map: FastMap::default(),
             };
             let test = counted.test + usize::from(counted.may_leave);
             for part in [&body[..test], &body[counted.test + 1..], next] {
@@ -297,7 +297,7 @@ struct Copy<'a> {
     function: &'a mut Function,
     counter: VarId,
     constant: Value,
-    map: HashMap<Value, Value>,
+    map: FastMap<Value, Value>,
 }
 
 impl Copy<'_> {
