@@ -1,5 +1,6 @@
 //! What the parts promise, from inside.
 
+mod edges;
 mod plain;
 
 use super::{Block, Grid, MemError, Shared, Slab, Tape};

@@ -126,3 +126,127 @@ fn memory_at(recording: &Recording, index: ObjectIndex) -> Option<*const Memory>
         Object::Pipeline(_) | Object::Event(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::recording::{Pixels, Rows};
+    use super::*;
+    use crate::abi::{MTLOrigin, MTLSize};
+
+    /// A fill, which touches one object.
+    fn fill(buffer: ObjectIndex) -> Command {
+        Command::FillBuffer { buffer, start: 0, length: 1, value: 0 }
+    }
+
+    /// A recording with these commands in an encoder each. Object 0 is untracked, all others are tracked.
+    fn recording(encoders: &[Command]) -> (Recording, Vec<Arc<Memory>>) {
+        let memory: Vec<_> = (0..5).map(|_| Memory::pages(1).unwrap()).collect();
+        let mut recording = Recording::new();
+        for (index, memory) in memory.iter().enumerate() {
+            recording.memory(memory, || index == 0);
+        }
+        for command in encoders {
+            let start = recording.commands.len();
+            recording.commands.push(*command);
+            recording.segments.push(Segment { start, end: start + 1 });
+        }
+        (recording, memory)
+    }
+
+    /// Whether two encoders keep their order.
+    fn is_kept(first: Command, second: Command) -> bool {
+        let (mut recording, _memory) = recording(&[first, second]);
+        put_in_order(&mut recording);
+        assert!(recording.commands.len() == 2 && recording.untracked.is_empty());
+        recording.commands == [first, second]
+    }
+
+    #[test]
+    fn encoders_keep_their_order_if_they_share_tracked_memory() {
+        let (size, origin) = (MTLSize::from((1, 1, 1)), MTLOrigin { x: 0, y: 0, z: 0 });
+        let rows = |buffer| Rows { buffer, offset: 0, bytes_per_row: 4, bytes_per_image: 4 };
+        let texture = |texture| Pixels { texture, slice: 0, level: 0, origin };
+        let pixels = [
+            PixelCopy::ToTexture { from: rows(1), to: texture(2), size },
+            PixelCopy::FromTexture { from: texture(1), to: rows(2), size },
+            PixelCopy::Between { from: texture(1), to: texture(2), size },
+        ];
+        let copy = Command::CopyBuffer { from: 1, from_offset: 0, to: 2, to_offset: 0, length: 1 };
+        let indirect = Grid::Indirect { object: 1, offset: 0 };
+        let launch = Command::Dispatch { pipeline: 4, slots: 0, grid: indirect, group: [1; 3] };
+        // Each with the objects that it touches.
+        let mut commands = vec![
+            (copy, &[1, 2][..]),
+            (fill(1), &[1]),
+            (Command::GenerateMipmaps(1), &[1]),
+            (launch, &[1]),
+        ];
+        commands.extend((0..3).map(|index| (Command::CopyPixels(index), &[1, 2][..])));
+        for (command, touched) in commands {
+            for object in 0..4 {
+                for first in [true, false] {
+                    let pair = [command, fill(object)];
+                    let pair = if first { pair } else { [pair[1], pair[0]] };
+                    let (mut recording, _memory) = recording(&pair);
+                    recording.pixels.extend(pixels);
+                    put_in_order(&mut recording);
+                    let kept = recording.commands == pair;
+                    let shared = touched.contains(&object) || pair[0] == pair[1];
+                    assert_eq!(kept, shared, "{command:?} and object {object}, {first}");
+                }
+            }
+        }
+        // Untracked memory orders nothing.
+        assert!(!is_kept(fill(0), Command::GenerateMipmaps(0)));
+    }
+
+    #[test]
+    fn a_fence_orders_the_encoder_that_updates_it_and_one_that_waits() {
+        let kept = |uses: &[(usize, u64, bool)]| {
+            let (mut recording, _memory) = recording(&[fill(1), fill(2), fill(3)]);
+            recording.fences = uses
+                .iter()
+                .map(|&(segment, fence, waits)| FenceUse { segment, fence, waits })
+                .collect();
+            put_in_order(&mut recording);
+            recording
+                .commands
+                .iter()
+                .map(|command| match command {
+                    Command::FillBuffer { buffer, .. } => *buffer,
+                    other => panic!("{other:?}"),
+                })
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(kept(&[]), [3, 2, 1]);
+        assert_eq!(kept(&[(0, 7, false), (1, 7, true)]), [3, 1, 2]);
+        assert_eq!(kept(&[(0, 7, false), (2, 7, true)]), [2, 1, 3]);
+        // Another fence, and a fence that is only waited for or only updated.
+        assert_eq!(kept(&[(0, 7, false), (1, 8, true)]), [3, 2, 1]);
+        assert_eq!(kept(&[(0, 7, true), (1, 7, true)]), [3, 2, 1]);
+        assert_eq!(kept(&[(0, 7, false), (1, 7, false)]), [3, 2, 1]);
+        assert_eq!(kept(&[(0, 7, true), (1, 7, false)]), [3, 2, 1]);
+    }
+
+    #[test]
+    fn commands_between_encoders_and_many_encoders_keep_their_order() {
+        let (mut between, _memory) = recording(&[fill(1), fill(2)]);
+        let event = Command::Signal { event: 4, value: 1 };
+        between.commands.insert(1, event);
+        between.commands.push(event);
+        between.segments[1] = Segment { start: 2, end: 3 };
+        put_in_order(&mut between);
+        assert_eq!(between.commands, [fill(1), event, fill(2), event]);
+        for (count, turned) in [(1, false), (2, true), (MOST, true), (MOST + 1, false)] {
+            let encoders: Vec<Command> = (0..count).map(|at| fill(1 + (at % 2) as u32)).collect();
+            let (mut many, _memory) = recording(&encoders);
+            put_in_order(&mut many);
+            assert_eq!(many.commands != encoders, turned, "{count} encoders");
+        }
+        // Without untracked memory nothing moves.
+        let (mut tracked, _memory) = recording(&[fill(1), fill(2)]);
+        tracked.untracked.clear();
+        put_in_order(&mut tracked);
+        assert_eq!(tracked.commands, [fill(1), fill(2)]);
+    }
+}

@@ -117,3 +117,30 @@ impl Drop for Executable {
         unsafe { munmap(self.start.as_ptr().cast(), self.length) };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_with_code_are_not_writable() {
+        let code = [0xc3u8; 5000];
+        let pages = Executable::new(&code).unwrap();
+        assert_eq!(pages.bytes(), code);
+        // Each line begins with a range of addresses and what may be done there.
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let mut found = false;
+        for line in maps.lines() {
+            let (range, rest) = line.split_once(' ').unwrap();
+            let (start, end) = range.split_once('-').unwrap();
+            let [start, end] = [start, end].map(|at| usize::from_str_radix(at, 16).unwrap());
+            let access = &rest[..4];
+            if (start..end).contains(&pages.start().addr()) {
+                assert_eq!(access, "r-xp", "{line}");
+                found = true;
+            }
+        }
+        assert!(found, "{maps}");
+        assert!(Executable::new(&[]).is_none());
+    }
+}

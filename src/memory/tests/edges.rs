@@ -1,0 +1,162 @@
+//! The ends of what hands out memory, compared with models.
+
+use super::super::bump::{self, Bump};
+use super::super::shelf::Shelf;
+use super::super::stack::{self, Stack};
+use super::*;
+use crate::Plain;
+
+#[test]
+fn tapes_take_what_fits_and_nothing_more() {
+    for base in [0x1000, 0x1001, 0x1004, 0x100c] {
+        for (total, used) in
+            (0..=24usize).flat_map(|total| (0..=total).map(move |used| (total, used)))
+        {
+            for (size, shift) in (1..=20).flat_map(|size| (0..=4).map(move |shift| (size, shift))) {
+                let align = 1 << shift;
+                let start = (base + used).next_multiple_of(align) - base;
+                let want = (start + size <= total).then_some(start);
+                let case = (base, total, used, size, align);
+                let fit = bump::fit(base, used, total, size, align);
+                assert_eq!(fit, want.map(|start| (start, start + size)), "{case:?}");
+                let mut bump = Bump::new();
+                bump.set(used);
+                assert_eq!(bump.take(base, total, size, align, size % 2 == 1), want, "{case:?}");
+                let end = want.map_or(used, |start| start + size);
+                let spans = u64::from(want.is_some() && size % 2 == 1);
+                assert_eq!((bump.used(), bump.spans()), (end, spans), "{case:?}");
+                let cleared = bump.clear(|| Ok::<(), ()>(()));
+                let held = matches!(cleared, Err(bump::Held::Spans(live)) if live == spans);
+                assert!(if spans == 0 { cleared.is_ok() } else { held }, "{case:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn sizes_alignments_and_spans_have_limits() {
+    let mut bump = Bump::new();
+    bump.set(8);
+    for shift in 39..64 {
+        for (size, align) in
+            [(1 << shift, 1), ((1 << shift) + 1, 8), (usize::MAX, 1), (8, 1 << shift)]
+        {
+            for span in [false, true] {
+                assert_eq!(bump.take(0x1000, 64, size, align, span), None, "{size} {align}");
+                assert_eq!((bump.used(), bump.spans()), (8, 0), "{size} {align}");
+            }
+        }
+    }
+    // A span more than the word can count is refused.
+    let spans = (1 << 24) - 1;
+    for _ in 0..spans {
+        bump.take(0x1000, 64, 0, 1, true).unwrap();
+    }
+    assert_eq!((bump.take(0x1000, 64, 0, 1, true), bump.spans()), (None, spans));
+    assert_eq!(bump.take(0x1000, 64, 8, 1, false), Some(8), "what is no span is not counted");
+    // Where the system has the addresses for it, a block can be larger than a tape.
+    if let Ok(block) = Block::open(bump::LIMIT + 1) {
+        assert!(matches!(Tape::over(block), Err(MemError::TooLarge { .. })));
+    }
+}
+
+#[test]
+fn addresses_at_the_ends_belong_to_their_owner_only() {
+    let tape = Tape::start(4096).unwrap();
+    let slab = Slab::new(64, 8).unwrap();
+    let (parts, base) = (slab.tape(), slab.tape().block().address());
+    let ends = |start: *mut u8, total: usize| {
+        [-1, 0, total as isize - 1, total as isize].map(|at| start.wrapping_offset(at))
+    };
+    let found = ends(tape.block().address(), tape.total()).map(|at| tape.owns(at));
+    assert_eq!(found, [false, true, true, false]);
+    let found = ends(base, parts.total()).map(|at| parts.owns(at));
+    assert_eq!(found, [false, true, true, false]);
+}
+
+#[test]
+fn a_mark_of_an_earlier_tape_at_the_same_address_is_foreign() {
+    let tape = Tape::start(1 << 16).unwrap();
+    let (mark, base) = (tape.mark(), tape.block().address());
+    drop(tape);
+    // The system usually has the address again at once.
+    let tapes: Vec<Tape> = (0..8).map(|_| Tape::start(1 << 16).unwrap()).collect();
+    for mut tape in tapes.into_iter().filter(|tape| tape.block().address() == base) {
+        assert!(panic_of(|| tape.rewind(mark)).contains("another tape"));
+    }
+}
+
+/// Values that are aligned to more than a cell is.
+#[derive(Clone, Copy)]
+#[repr(align(128))]
+struct Wide(#[allow(dead_code)] [u8; 128]);
+
+// SAFETY: all bytes belong to the array, and all of their values are valid.
+unsafe impl Plain for Wide {}
+
+#[test]
+fn grids_and_cells_have_limits() {
+    for (cell, cells) in [(0, 1), (64, 0), (0, 0)] {
+        assert!(matches!(Slab::new(cell, cells), Err(MemError::ZeroSize)), "{cell} {cells}");
+    }
+    for cell in [1, 63, 65, 127] {
+        assert!(matches!(Slab::new(cell, 1), Err(MemError::Unaligned { .. })), "{cell}");
+    }
+    let many = Slab::new(64, stack::LIMIT + 1);
+    assert!(matches!(many, Err(MemError::TooLarge { .. })));
+    let slab = Slab::new(192, 3).unwrap();
+    let [mut first, mut second] = [slab.take().unwrap(), slab.take().unwrap()];
+    assert_eq!([first.offset(), second.offset()], [0, 192]);
+    // SAFETY: nothing else uses the cells.
+    unsafe {
+        assert_eq!(first.bytes(192).len(), 192);
+        assert!(panic_of(|| _ = first.bytes(193)).contains("193 bytes of a cell that has 192"));
+    }
+    assert!(second.try_view::<Wide>().is_err() && first.try_view::<Wide>().is_ok());
+    // Neighbours are apart, byte for byte.
+    let (mut one, mut other) = (first.view_mut::<u8>(), second.view_mut::<u8>());
+    assert_eq!([one.len(), other.len()], [192, 192]);
+    (one[191], other[0]) = (1, 2);
+}
+
+#[test]
+fn a_stack_has_each_index_once_and_knows_its_depth() {
+    for len in 1..20 {
+        let stack = Stack::full(len);
+        let mut taken: Vec<usize> = (0..len)
+            .map(|at| {
+                assert_eq!((stack.len(), stack.total()), (len - at, len));
+                stack.pop().unwrap()
+            })
+            .collect();
+        assert_eq!((stack.pop(), stack.len()), (None, 0));
+        taken.sort_unstable();
+        assert!(taken.iter().copied().eq(0..len));
+        for (at, index) in taken.into_iter().enumerate() {
+            stack.push(index);
+            assert_eq!(stack.len(), at + 1);
+        }
+        assert_eq!(stack.pop(), Some(len - 1), "the last one pushed");
+    }
+}
+
+#[test]
+fn a_shelf_hands_out_idle_items_of_a_class() {
+    let mut shelf = Shelf::new(4);
+    shelf.put(1, "free", true);
+    shelf.put(1, "busy", false);
+    shelf.put(3, "large", true);
+    assert_eq!(shelf.take(2, |_| true), None);
+    assert_eq!(shelf.take(1, |_| false), Some("free"));
+    assert_eq!(shelf.take(1, |_| false), None);
+    assert_eq!((shelf.free().count(), shelf.pending().count()), (1, 1));
+    assert_eq!(shelf.take(1, |item| *item == "busy"), Some("busy"));
+    shelf.put(0, "small", true);
+    shelf.put(2, "late", false);
+    shelf.settle(|_| false);
+    assert_eq!(shelf.pending().count(), 1);
+    assert_eq!([shelf.remove_largest(), shelf.remove_largest()], [Some("large"), Some("small")]);
+    assert_eq!(shelf.remove_largest(), None, "what is in use stays");
+    shelf.settle(|_| true);
+    assert_eq!(shelf.remove_largest(), Some("late"));
+}
