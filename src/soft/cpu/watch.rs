@@ -114,7 +114,8 @@ impl<'a> Watch<'a> {
         *budget = next;
         let Some(limit) = self.launch.limit else { return Verdict::Continue };
         let beats = self.launch.beats.load(Ordering::Relaxed);
-        if self.seen.replace(beats) != beats || !self.waits.replace(true) {
+        let first = !self.waits.replace(true);
+        if self.seen.replace(beats) != beats || first {
             self.changed.set(now);
         } else if now.duration_since(self.changed.get()) > limit {
             return Verdict::Late;

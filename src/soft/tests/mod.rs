@@ -638,7 +638,7 @@ fn explicit_instantiations_are_kernels() {
     let library = msl::compile(text, &Options::default()).unwrap_or_else(|error| panic!("{error}"));
     let names: Vec<&str> = library.entries.iter().map(|entry| entry.name.as_str()).collect();
     assert_eq!(names, ["scale_f", "scale_i", "scale_u"]);
-    for (name, factor) in [("scale_f", "mul %7, 2"), ("scale_i", "3i32"), ("scale_u", "4u32")] {
+    for (name, factor) in [("scale_f", ", 2.0f32"), ("scale_i", "3i32"), ("scale_u", "4u32")] {
         let (module, _) = library
             .kernel(name, &ConstantValues::default())
             .unwrap_or_else(|error| panic!("{error}"));
