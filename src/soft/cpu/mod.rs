@@ -106,11 +106,27 @@ pub(crate) struct Program {
     source: Arc<Source>,
 }
 
-/// A function after all passes.
+/// A kernel after all passes.
 struct Source {
     function: Function,
     uniform: facts::uniform::Uniformity,
+    /// The functions that it calls, callers first; only large kernels have some. There is no machine code of a kernel
+    /// that has.
+    routines: Vec<(Function, facts::uniform::Uniformity)>,
     isa: IsaKind,
+}
+
+impl Source {
+    /// The bytecode; with `hoist`, what is the same for all threads is computed before them.
+    fn lower(&self, hoist: bool) -> lower::Code {
+        if self.routines.is_empty() {
+            return lower::lower(&self.function, &self.uniform, self.isa, hoist);
+        }
+        let routines = self.routines.iter().map(|(function, uniform)| (function, uniform));
+        let all: Vec<_> =
+            std::iter::once((&self.function, &self.uniform)).chain(routines).collect();
+        lower::lower_all(&all, self.isa, hoist)
+    }
 }
 
 // SAFETY: code points to functions only.
@@ -134,10 +150,10 @@ fn within_limit(what: &'static str, number: usize) -> Result<(), CompileError> {
     Err(CompileError::TooLarge(passes::TooLarge { what, number, limit, largest: None }))
 }
 
-/// The parameters of a module, and whether the function that it became uses them.
-fn parameters(module: &Module, function: &Function) -> Box<[Parameter]> {
+/// The parameters of a module, and whether the functions that it became use them.
+fn parameters(module: &Module, functions: &[Function]) -> Box<[Parameter]> {
     let counts = [module.allocations.len(), module.textures.len(), module.samplers.len()];
-    let reached = reach::reached(function, counts);
+    let reached = reach::reached(functions, counts);
     Parameter::of_module(module, [&reached.allocations, &reached.textures, &reached.samplers])
 }
 
@@ -155,33 +171,46 @@ impl Program {
     }
 
     fn compile(module: &Module, isa: IsaKind) -> Result<Self, CompileError> {
-        let function =
+        let functions =
             passes::run(module, &pipeline::PIPELINE).map_err(|refused| match refused {
                 passes::Refused::Invalid(invalid) => CompileError::Invalid(invalid),
                 passes::Refused::TooLarge(large) => CompileError::TooLarge(large),
             })?;
-        let bytes = function.locals.iter().map(|local| u64::from(local.bytes)).sum();
+        let (_, bytes) = lower::thread_rooms(&functions.iter().collect::<Vec<_>>());
         if bytes > MAX_THREAD_MEMORY {
             return Err(CompileError::ThreadMemory { bytes, limit: MAX_THREAD_MEMORY });
         }
-        within_limit("instructions after the passes of the compiler", function.insts.len())?;
-        let uniform = facts::uniform::analyse(&function);
-        let code = lower::lower(&function, &uniform, isa, true);
+        let instructions = functions.iter().map(|function| function.insts.len()).sum();
+        within_limit("instructions after the passes of the compiler", instructions)?;
+        let parameters = parameters(module, &functions);
+        let locals = functions.iter().flat_map(|function| function.locals.clone()).collect();
+        let tallies = match &functions[..] {
+            [function] => tally::find(function, &module.allocations),
+            // A function that is called may do anything with a pointer.
+            _ => vec![false; module.allocations.len()],
+        };
+        let uniform = facts::uniform::analyse_all(&functions);
+        let mut all = functions.into_iter().zip(uniform);
+        let Some((function, uniform)) = all.next() else {
+            unreachable!("there is a kernel, since the module is valid")
+        };
+        let source = Source { function, uniform, routines: all.collect(), isa };
+        let code = source.lower(true);
         within_limit("bytes of registers", code.frame_bytes as usize)?;
         within_limit("instructions of bytecode", code.code.len())?;
         Ok(Self {
             name: module.name.clone(),
             allocations: module.allocations.clone(),
-            parameters: parameters(module, &function),
+            parameters,
             textures: module.textures.len(),
             samplers: module.samplers.len(),
-            locals: function.locals.clone(),
-            tallies: tally::find(&function, &module.allocations),
+            locals,
+            tallies,
             code,
             plain: OnceLock::new(),
             native: OnceLock::new(),
             worked: AtomicU64::new(0),
-            source: Arc::new(Source { function, uniform, isa }),
+            source: Arc::new(source),
         })
     }
 
@@ -209,10 +238,21 @@ impl Program {
         })
     }
 
+    /// Whether functions stayed functions.
+    #[cfg(test)]
+    pub(crate) fn has_calls(&self) -> bool {
+        !self.source.routines.is_empty()
+    }
+
+    /// How many instructions of bytecode it has.
+    #[cfg(test)]
+    pub(crate) fn instructions(&self) -> usize {
+        self.code.code.len()
+    }
+
     /// The code in which nothing was moved.
     fn plain(&self) -> &lower::Code {
-        let Source { function, uniform, isa } = &*self.source;
-        self.plain.get_or_init(|| lower::lower(function, uniform, *isa, false))
+        self.plain.get_or_init(|| self.source.lower(false))
     }
 
     /// The code with machine code in it, for a launch of `simdgroups` SIMD-groups: if the system allows machine code, it

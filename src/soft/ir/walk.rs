@@ -1,6 +1,6 @@
 //! Walks over the tree of a function, shared by passes, analyses and back ends.
 
-use super::{Block, Function, FunctionBuilder, Stmt, Value};
+use super::{Block, Function, FunctionBuilder, Stmt, Type, Value};
 
 impl Stmt {
     /// The blocks inside of a statement, in order: the two of an `if`, or a loop's body and its `next` block.
@@ -81,7 +81,7 @@ pub(crate) fn loops(block: &[Stmt]) -> usize {
     statements(block).filter(|stmt| matches!(stmt, Stmt::Loop { .. })).count()
 }
 
-/// A pass that builds a function anew, without calls, from one that it reads.
+/// A pass that builds a function anew from one that it reads.
 pub(crate) trait Rebuild<'a> {
     /// The function that is read.
     fn source(&self) -> &'a Function;
@@ -125,7 +125,12 @@ pub(crate) trait Rebuild<'a> {
                     let value = value.map(|value| self.value(value));
                     self.out().return_(value);
                 }
-                Stmt::Call { .. } => unreachable!("calls were inlined"),
+                Stmt::Call { func, args, span, .. } => {
+                    self.out().at(*span);
+                    let args: Vec<Value> = args.iter().map(|&arg| self.value(arg)).collect();
+                    // What stays a function has no result.
+                    self.out().call(*func, &args, Type::Void);
+                }
             }
         }
     }

@@ -133,6 +133,15 @@ handlers! {
         if wave.exec == 0 { target(ip) } else { ip.add(1) }
     }
 
+    /// Calls a function: leaves the next instruction in the slot `a`, and jumps.
+    Call |ip, ins, frame, wave| {
+        put(frame, ins.a, ip.add(1));
+        target(ip)
+    }
+
+    /// Returns to the instruction in the slot `a`, which a call left there.
+    Return |ip, ins, frame, wave| { get::<*const Ins>(frame, ins.a) }
+
     /// Empties the slot `a`.
     Clear |ip, ins, frame, wave| {
         put(frame, ins.a, 0u64);

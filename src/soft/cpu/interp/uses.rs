@@ -124,6 +124,12 @@ impl Find<'_> {
                     self.now += 1;
                     self.loops[index].1 = self.now;
                 }
+                Stmt::Call { args, .. } => {
+                    for &arg in args {
+                        self.count[arg.index()] += 1;
+                        self.roots.push((arg, self.now));
+                    }
+                }
                 _ => {}
             }
         }

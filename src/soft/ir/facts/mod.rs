@@ -3,4 +3,5 @@
 pub(crate) mod address;
 pub(crate) mod affine;
 pub(crate) mod reach;
+pub(crate) mod rooms;
 pub(crate) mod uniform;

@@ -14,10 +14,18 @@ pub(crate) struct Reached {
     pub(crate) samplers: Vec<bool>,
 }
 
-/// Finds the allocations, textures and samplers of the module that a function uses; `counts` has the number of each.
-pub(crate) fn reached(function: &Function, counts: [usize; 3]) -> Reached {
+/// Finds the allocations, textures and samplers of the module that functions use; `counts` has the number of each.
+pub(crate) fn reached(functions: &[Function], counts: [usize; 3]) -> Reached {
+    let [allocations, textures, samplers] = counts.map(|count| vec![false; count]);
+    let mut all = Reached { allocations, textures, samplers };
+    functions.iter().for_each(|function| add(function, &mut all));
+    all
+}
+
+/// Adds what a function uses.
+fn add(function: &Function, all: &mut Reached) {
     let (mut needed, mut seen) = (Vec::new(), vec![false; function.insts.len()]);
-    let [mut allocations, mut textures, mut samplers] = counts.map(|count| vec![false; count]);
+    let Reached { allocations, textures, samplers } = all;
     for statement in statements(&function.body) {
         match statement {
             Stmt::Do(value) | Stmt::If(value, ..) => needed.push(*value),
@@ -33,12 +41,11 @@ pub(crate) fn reached(function: &Function, counts: [usize; 3]) -> Reached {
         let inst = function.inst(value);
         needed.extend(inst.args.iter());
         let of = match inst.op {
-            Op::Allocation => &mut allocations,
-            Op::Texture => &mut textures,
-            Op::Sampler => &mut samplers,
+            Op::Allocation => &mut *allocations,
+            Op::Texture => &mut *textures,
+            Op::Sampler => &mut *samplers,
             _ => continue,
         };
         of[inst.imm as usize] = true;
     }
-    Reached { allocations, textures, samplers }
 }

@@ -7,8 +7,8 @@
 //! after the loop, but not in it. Results only change from uniform to varying, and the walk is repeated
 //! until none changes.
 
-use crate::soft::ir::walk::{instructions, loops};
-use crate::soft::ir::{Block, Function, Input, Op, Space, Stmt, Uniform, Value};
+use crate::soft::ir::walk::{instructions, loops, statements};
+use crate::soft::ir::{Block, Function, Input, Inst, Op, Space, Stmt, Uniform, Value};
 
 /// The result of the analysis.
 #[derive(Debug)]
@@ -79,11 +79,21 @@ struct Walk<'a> {
 
 /// Analyses a function, whose parameters, if any, count as varying.
 pub(crate) fn analyse(function: &Function) -> Uniformity {
+    analyse_called(function, &[])
+}
+
+/// Analyses a function with these parameters uniform.
+pub(crate) fn analyse_called(function: &Function, uniform: &[bool]) -> Uniformity {
+    let parameter = |inst: &Inst| uniform.get(inst.imm as usize).copied().unwrap_or(false);
     let loops = loops(&function.body);
     let mut walk = Walk {
         function,
         result: Uniformity {
-            values: function.insts.iter().map(|inst| inst.op != Op::Param).collect(),
+            values: function
+                .insts
+                .iter()
+                .map(|inst| inst.op != Op::Param || parameter(inst))
+                .collect(),
             variables: vec![true; function.variables.len()],
             loops: vec![Divergence::default(); loops],
         },
@@ -105,6 +115,24 @@ pub(crate) fn analyse(function: &Function) -> Uniformity {
         walk.block(&function.body, Some(Set::new(function.variables.len())));
     }
     walk.result
+}
+
+/// Analyses a kernel and the functions that it calls, callers first: a parameter is uniform if all calls pass uniform values.
+pub(crate) fn analyse_all(functions: &[Function]) -> Vec<Uniformity> {
+    let mut params: Vec<Vec<bool>> =
+        functions.iter().map(|function| vec![true; function.params.len()]).collect();
+    let mut found = Vec::with_capacity(functions.len());
+    for (number, function) in functions.iter().enumerate() {
+        let uniform = analyse_called(function, &params[number]);
+        for stmt in statements(&function.body) {
+            let Stmt::Call { func, args, .. } = stmt else { continue };
+            for (param, arg) in params[func.index()].iter_mut().zip(args) {
+                *param &= uniform.values[arg.index()];
+            }
+        }
+        found.push(uniform);
+    }
+    found
 }
 
 /// Puts every variable that a block assigns into the set.

@@ -68,6 +68,10 @@ impl Rewrite for Common {
         Change::Keep
     }
 
+    fn call(&mut self) {
+        self.writes += 1;
+    }
+
     fn enter(&mut self, function: &Function, around: Around<'_>) {
         self.open.push(Vec::new());
         if let Around::Body(body, next) | Around::Next(body, next) = around

@@ -1,4 +1,4 @@
-//! Inlining: every call becomes the callee's code.
+//! Inlining: calls become the callee's code. In a large kernel the functions that would be copied often stay functions.
 //!
 //! Early returns become branches around the rest of the code where possible, and then the callee's code is
 //! inserted as it is. A callee that still returns from the middle becomes a loop of one iteration, and its
@@ -17,16 +17,25 @@ const MOST: usize = 1 << 20;
 /// Early returns that are turned into nested branches; more become a loop.
 const DEEPEST: usize = 32;
 
-/// The module's kernel with all calls inlined.
-pub(crate) fn run(module: &Module) -> Result<Function, TooLarge> {
-    let entry = module.function(module.entry);
-    measure(module)?;
-    let out = FunctionBuilder::new(&entry.name, entry.params.clone(), entry.result);
-    let mut pass = Inline { module, out };
-    let params = (0..entry.params.len() as u32).map(|index| pass.out.param(index)).collect();
-    let mut frame = pass.frame(module.entry, params, Span::default(), Returns::Keep);
-    pass.block(&entry.body, &mut frame)?;
-    Ok(pass.out.finish())
+/// A kernel of at most so many instructions becomes one function.
+const SMALL: u64 = 1 << 15;
+/// A function of fewer instructions is always inlined.
+const SHORT: u64 = 128;
+/// What a call counts, in instructions.
+const CALL: u64 = 8;
+
+/// The module's kernel with calls inlined, and the functions that it still calls, callers first. The calls name functions by
+/// their position in this list.
+pub(crate) fn run(module: &Module) -> Result<Vec<Function>, TooLarge> {
+    let stay = choose(module)?;
+    let mut pass =
+        Inline { module, stay: &stay, out: FunctionBuilder::new("", vec![], Type::Void) };
+    let mut functions = vec![pass.kernel()?];
+    for id in stay.order.iter().copied() {
+        functions.push(pass.routine(id)?);
+    }
+    let number: usize = functions.iter().map(|function| function.insts.len()).sum();
+    if number > MOST { Err(too_large(number as u64, None)) } else { Ok(functions) }
 }
 
 fn too_large(number: u64, largest: Option<(String, u64)>) -> TooLarge {
@@ -34,36 +43,97 @@ fn too_large(number: u64, largest: Option<(String, u64)>) -> TooLarge {
     TooLarge { what, number, limit: MOST as u64, largest }
 }
 
-/// Refuses a kernel whose calls would become too much code, before any is inlined.
-fn measure(module: &Module) -> Result<(), TooLarge> {
-    // Callees first, so that each function is measured once. The IR has no recursion.
-    let mut sizes: Vec<Option<u64>> = vec![None; module.functions.len()];
-    let mut waiting = vec![module.entry];
+/// The functions that stay.
+struct Stay {
+    /// Callers first.
+    order: Vec<FuncId>,
+    /// For each function of the module its new number, if it stays.
+    numbers: Vec<Option<FuncId>>,
+}
+
+/// Decides which functions stay, and refuses a kernel whose calls would become too much code, before any is inlined.
+fn choose(module: &Module) -> Result<Stay, TooLarge> {
+    let count: Vec<_> = module.functions.iter().map(|function| count(&function.body)).collect();
+    let order = callees_first(module, &count);
+    let mut numbers = vec![None; module.functions.len()];
+    let whole = measure(&order, &count, |_, size| size);
+    if whole[module.entry.index()] <= SMALL {
+        return Ok(Stay { order: Vec::new(), numbers });
+    }
+    // How many calls there are of each function, in all functions that the kernel reaches.
+    let mut calls = vec![0u64; module.functions.len()];
+    for id in &order {
+        count[id.index()].1.iter().for_each(|(callee, count)| calls[callee.index()] += count);
+    }
+    let mut stays = vec![false; module.functions.len()];
+    let sizes = measure(&order, &count, |id, size| {
+        let function = module.function(id);
+        // Arguments are passed in registers, one each; results through pointers.
+        let simple = |ty: &Type| !matches!(ty, Type::Vector(..) | Type::Void);
+        let possible = function.result == Type::Void && function.params.iter().all(simple);
+        stays[id.index()] =
+            id != module.entry && possible && size >= SHORT && calls[id.index()] > 1;
+        if stays[id.index()] { CALL } else { size }
+    });
+    let size = sizes[module.entry.index()];
+    if size > MOST as u64 {
+        let inlined =
+            |(callee, count): (&FuncId, &u64)| sizes[callee.index()].saturating_mul(*count);
+        let calls = &count[module.entry.index()].1;
+        let largest = calls.iter().max_by_key(|&call| (inlined(call), call.0));
+        let name = |callee: &FuncId| module.function(*callee).name.clone();
+        return Err(too_large(size, largest.map(|call| (name(call.0), inlined(call)))));
+    }
+    let order: Vec<FuncId> = order.into_iter().rev().filter(|id| stays[id.index()]).collect();
+    for (id, number) in order.iter().zip(1..) {
+        numbers[id.index()] = Some(FuncId(number));
+    }
+    Ok(Stay { order, numbers })
+}
+
+/// How many instructions a function has, and how often it calls each other one.
+type Count = (u64, HashMap<FuncId, u64>);
+
+/// The functions that the kernel reaches, each after those that it calls. The IR has no recursion.
+fn callees_first(module: &Module, count: &[Count]) -> Vec<FuncId> {
+    let mut done = vec![false; module.functions.len()];
+    let (mut order, mut waiting) = (Vec::new(), vec![module.entry]);
     while let Some(&id) = waiting.last() {
-        let (own, calls) = count(&module.function(id).body);
-        let unknown = calls.keys().copied().filter(|callee| sizes[callee.index()].is_none());
         let before = waiting.len();
-        waiting.extend(unknown);
+        let mut callees: Vec<FuncId> = count[id.index()].1.keys().copied().collect();
+        // The order of a map of hashes is not deterministic.
+        callees.sort_unstable();
+        waiting.extend(callees.into_iter().filter(|callee| !done[callee.index()]));
         if waiting.len() > before {
             continue;
         }
         waiting.pop();
-        let inlined = |(callee, count): (&FuncId, &u64)| {
-            sizes[callee.index()].unwrap_or(0).saturating_mul(*count)
-        };
-        let size = calls.iter().map(inlined).fold(own, u64::saturating_add);
-        if size > MOST as u64 && id == module.entry {
-            let largest = calls.iter().max_by_key(|&call| (inlined(call), call.0));
-            let name = |callee: &FuncId| module.function(*callee).name.clone();
-            return Err(too_large(size, largest.map(|call| (name(call.0), inlined(call)))));
+        if !std::mem::replace(&mut done[id.index()], true) {
+            order.push(id);
         }
-        sizes[id.index()] = Some(size);
     }
-    Ok(())
+    order
+}
+
+/// The size of each function with its calls inlined. `as_callee` says what a call of a function of that size adds.
+fn measure(
+    order: &[FuncId],
+    count: &[Count],
+    mut as_callee: impl FnMut(FuncId, u64) -> u64,
+) -> Vec<u64> {
+    let mut added = vec![0u64; count.len()];
+    for &id in order {
+        let (own, calls) = &count[id.index()];
+        let inlined =
+            |(callee, count): (&FuncId, &u64)| added[callee.index()].saturating_mul(*count);
+        let size = calls.iter().map(inlined).fold(*own, u64::saturating_add);
+        added[id.index()] = as_callee(id, size);
+    }
+    added
 }
 
 /// How many instructions a block has, and how often it calls each function.
-fn count(block: &Block) -> (u64, HashMap<FuncId, u64>) {
+fn count(block: &Block) -> Count {
     let (mut own, mut calls) = (0, HashMap::new());
     for stmt in statements(block) {
         match stmt {
@@ -102,12 +172,41 @@ struct Frame<'a> {
 
 struct Inline<'a> {
     module: &'a Module,
+    stay: &'a Stay,
     out: FunctionBuilder,
 }
 
 type Done = Result<(), TooLarge>;
 
 impl<'a> Inline<'a> {
+    /// The kernel.
+    fn kernel(&mut self) -> Result<Function, TooLarge> {
+        let entry = self.module.function(self.module.entry);
+        let params = self.begin(entry);
+        let mut frame = self.frame(self.module.entry, params, Span::default(), Returns::Keep);
+        self.block(&entry.body, &mut frame)?;
+        Ok(self.end())
+    }
+
+    /// A function that stays: it has one end, as an inlined one has.
+    fn routine(&mut self, id: FuncId) -> Result<Function, TooLarge> {
+        let params = self.begin(self.module.function(id));
+        self.expand(id, params, Span::default())?;
+        Ok(self.end())
+    }
+
+    /// Begins the code of a function, and returns its parameters.
+    fn begin(&mut self, function: &Function) -> Vec<Value> {
+        let params = function.params.clone();
+        let count = params.len() as u32;
+        self.out = FunctionBuilder::new(&function.name, params, function.result);
+        (0..count).map(|index| self.out.param(index)).collect()
+    }
+
+    fn end(&mut self) -> Function {
+        std::mem::replace(&mut self.out, FunctionBuilder::new("", vec![], Type::Void)).finish()
+    }
+
     fn frame(&mut self, id: FuncId, args: Vec<Value>, span: Span, returns: Returns) -> Frame<'a> {
         let function = self.module.function(id);
         let variables = &function.variables;
@@ -230,8 +329,21 @@ impl<'a> Inline<'a> {
         }
     }
 
-    /// Inlines a callee, and returns its result.
+    /// Calls a function that stays, or inlines it; returns its result.
     fn call(
+        &mut self,
+        func: FuncId,
+        args: Vec<Value>,
+        span: Span,
+    ) -> Result<Option<Value>, TooLarge> {
+        match self.stay.numbers[func.index()] {
+            Some(number) => Ok(self.out.call(number, &args, Type::Void)),
+            None => self.expand(func, args, span),
+        }
+    }
+
+    /// Inlines a callee, and returns its result.
+    fn expand(
         &mut self,
         func: FuncId,
         args: Vec<Value>,
@@ -349,7 +461,7 @@ mod tests {
     fn inlined(callee: Function) -> String {
         let mut module = module(callee);
         verify(&module).unwrap();
-        module.functions = vec![run(&module).unwrap()];
+        module.functions = run(&module).unwrap();
         verify(&module).unwrap();
         module.functions[0].to_string()
     }

@@ -49,7 +49,7 @@ impl std::fmt::Display for TooLarge {
     }
 }
 
-/// One step of a pipeline: its name, for messages, and what it does to a function without calls.
+/// One step of a pipeline: its name, for messages, and what it does to a function.
 pub(crate) type Pass = (&'static str, fn(&mut Function));
 
 /// A back end's passes.
@@ -61,30 +61,49 @@ pub(crate) struct Pipeline {
     pub(crate) expanded: &'static [Pass],
 }
 
-/// Inlines all calls and runs a back end's passes in order: a module becomes one function.
-pub(crate) fn run(module: &Module, pipeline: &Pipeline) -> Result<Function, Refused> {
+/// Inlines calls and runs a back end's passes in order: a module becomes the kernel, and the functions that it still calls,
+/// callers first. Small kernels have none.
+pub(crate) fn run(module: &Module, pipeline: &Pipeline) -> Result<Vec<Function>, Refused> {
     verify(module).map_err(Refused::Invalid)?;
-    let mut function = inline::run(module).map_err(Refused::TooLarge)?;
-    check(module, &function, "inline");
-    let all = |function: &mut Function, passes: &[Pass]| {
-        for (name, pass) in passes {
-            pass(function);
-            check(module, function, name);
+    let mut functions = inline::run(module).map_err(Refused::TooLarge)?;
+    let signatures: Vec<Function> = functions.iter().map(signature).collect();
+    for (number, function) in functions.iter_mut().enumerate() {
+        let check = |function: &Function, pass| check(module, &signatures, number, function, pass);
+        check(function, "inline");
+        let all = |function: &mut Function, passes: &[Pass]| {
+            for (name, pass) in passes {
+                pass(function);
+                check(function, name);
+            }
+        };
+        all(function, pipeline.first);
+        if library::run(function, &module.library) {
+            check(function, "library");
+            all(function, pipeline.expanded);
         }
-    };
-    all(&mut function, pipeline.first);
-    if library::run(&mut function, &module.library) {
-        check(module, &function, "library");
-        all(&mut function, pipeline.expanded);
     }
-    Ok(function)
+    Ok(functions)
+}
+
+/// A function without its code.
+fn signature(function: &Function) -> Function {
+    Function {
+        name: function.name.clone(),
+        params: function.params.clone(),
+        result: function.result,
+        insts: Vec::new(),
+        variables: Vec::new(),
+        locals: Vec::new(),
+        body: Vec::new(),
+    }
 }
 
 /// Verifies the result of a pass, in debug builds.
-fn check(module: &Module, function: &Function, pass: &str) {
+fn check(module: &Module, all: &[Function], number: usize, function: &Function, pass: &str) {
     if cfg!(debug_assertions) {
-        let functions = vec![function.clone()];
-        let entry = super::FuncId(0);
+        let mut functions = all.to_vec();
+        functions[number] = function.clone();
+        let entry = super::FuncId(number as u32);
         let module = Module {
             name: module.name.clone(),
             allocations: module.allocations.clone(),

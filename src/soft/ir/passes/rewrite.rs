@@ -35,6 +35,8 @@ pub(crate) trait Rewrite {
     fn enter(&mut self, _: &Function, _: Around<'_>) {}
     /// The innermost open block ends; the flag says whether its end is reached.
     fn leave(&mut self, _: &Function, _: bool) {}
+    /// A function is called, which may read and write memory.
+    fn call(&mut self) {}
     /// The statement, whose blocks have ended, ends.
     fn after(&mut self, _: &Function, _: &Stmt) {}
 }
@@ -138,6 +140,9 @@ impl<R: Rewrite> Walk<'_, R> {
             }
             mut other => {
                 other.values_mut().iter_mut().for_each(|value| *value = self.now(*value));
+                if matches!(other, Stmt::Call { .. }) {
+                    self.pass.call();
+                }
                 out.push(other);
             }
         }

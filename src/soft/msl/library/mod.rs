@@ -88,7 +88,9 @@ fn code(op: Op) -> Arc<Function> {
         [const { OnceLock::new() }; Op::Powr as usize + 1 - FIRST];
     let made = CODE[op as usize - FIRST].get_or_init(|| {
         let made = file(op).checked().function(op.row().name).and_then(|module| {
-            passes::run(&module, &PIPELINE).map_err(|refused| format!("{refused:?}"))
+            passes::run(&module, &PIPELINE)
+                .map(|mut functions| functions.swap_remove(0))
+                .map_err(|refused| format!("{refused:?}"))
         });
         Arc::new(made.unwrap_or_else(|error| internal_error(format!("in the library: {error}"))))
     });

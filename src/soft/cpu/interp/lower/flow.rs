@@ -50,7 +50,7 @@ impl Lowering<'_> {
             Stmt::Break => self.leave_loop(None),
             Stmt::Continue => self.end_pass(None),
             Stmt::Return(_) => self.leave(None),
-            Stmt::Call { .. } => unreachable!("calls were inlined"),
+            Stmt::Call { func, args, span, .. } => self.call(*func, args, *span),
         }
     }
 

@@ -412,12 +412,12 @@ impl Lowering<'_> {
         let (bytes, number, start, base) = match plan.base {
             Base::Local(number) => {
                 let bytes = self.function.locals[number as usize].bytes;
-                (bytes, number, self.local_starts[number as usize], None)
+                let in_reports = self.first_local.saturating_add(number);
+                (bytes, in_reports, self.local_starts[number as usize], None)
             }
             Base::Region(_) => (0, UNKNOWN_LOCAL, 0, None),
             Base::Pointer(pointer) => {
-                let all = self.function.locals.iter().map(|l| l.bytes.next_multiple_of(4)).sum();
-                (all, UNKNOWN_LOCAL, 0, Some(self.operand(pointer)))
+                (self.thread_bytes, UNKNOWN_LOCAL, 0, Some(self.operand(pointer)))
             }
         };
         // A pointer becomes an offset from the start of thread memory; null is far below it.

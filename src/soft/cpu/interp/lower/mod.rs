@@ -1,6 +1,7 @@
 //! Lowers a kernel's tree to bytecode: registers for values and variables, masks for divergence, and
 //! addressing folded into the accesses.
 
+mod call;
 mod flow;
 mod matrix;
 mod memory;
@@ -11,6 +12,8 @@ mod value;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use self::call::{Routine, assemble};
+pub(crate) use self::call::{lower_all, thread_rooms};
 use self::flow::LoopCode;
 use super::code::{Handler, Ins, Run};
 use super::control;
@@ -23,8 +26,9 @@ use super::memory::OFFSET_BITS;
 use super::registers::{Extent, Register, Registers, Size};
 use super::uses::Uses;
 use crate::soft::cpu::Source;
+use crate::soft::ir::facts::rooms::rooms;
 use crate::soft::ir::facts::uniform::Uniformity;
-use crate::soft::ir::{Function, Input, Op, Scalar, Span, Type, Value};
+use crate::soft::ir::{FuncId, Function, Input, Op, Scalar, Span, Type, Value};
 
 /// The result of lowering.
 #[derive(Debug)]
@@ -75,6 +79,8 @@ pub(crate) enum Field {
     Constant(u32),
     /// A slot for what is computed once a launch.
     Hoisted(u32),
+    /// A register of a function that is called.
+    Of(FuncId, Register),
 }
 
 /// An instruction before registers have places and labels have positions.
@@ -86,6 +92,8 @@ struct Draft {
     /// Bits that are added to the fourth operand.
     flags: u32,
     jump: Option<Label>,
+    /// The function that it calls.
+    call: Option<FuncId>,
     /// A uniform sum of 32 bits: a counter's step, if it is the counter that it goes to.
     step: bool,
     /// About how long it takes, in units of 10 ns.
@@ -143,7 +151,12 @@ pub(crate) struct Lowering<'a> {
     masked: u32,
     span: Span,
     local_starts: Vec<u32>,
+    /// The number of the first local in reports.
+    first_local: u32,
+    /// The thread memory of the kernel and all functions that it calls.
     thread_bytes: u32,
+    /// What functions are called by, those that were lowered.
+    routines: Vec<Option<Routine>>,
     has_barrier: bool,
     /// Work since a [`control::Count`].
     uncounted: u32,
@@ -164,6 +177,10 @@ pub(crate) fn lower(function: &Function, uniform: &Uniformity, isa: IsaKind, hoi
 
 /// Lowers the function of a source with machine code where possible; `None` if no part of it becomes machine code.
 pub(crate) fn lower_native(source: &Arc<Source>) -> Option<Code> {
+    // What a call would need, machine code does not have.
+    if !source.routines.is_empty() {
+        return None;
+    }
     let natives = native::Natives::of(source)?;
     let (function, uniform) = (&source.function, &source.uniform);
     let mut lowering = Lowering::new(function, uniform, source.isa, natives.entering(), true);
@@ -215,7 +232,9 @@ impl<'a> Lowering<'a> {
             masked: 0,
             span: Span::default(),
             local_starts,
+            first_local: 0,
             thread_bytes: 0,
+            routines: Vec::new(),
             has_barrier: false,
             uncounted: 0,
             hoisting: false,
@@ -245,7 +264,7 @@ impl<'a> Lowering<'a> {
         }
         self.bind(end);
         self.emit::<control::End>([Field::Raw(0); 4], 0);
-        self.finish(start)
+        assemble(vec![self], start)
     }
 }
 
@@ -277,19 +296,10 @@ pub(crate) const THREAD_POINTER: u64 = 1 << OFFSET_BITS;
 /// The number of a local in reports that is not known, or too large for the field.
 pub(crate) const UNKNOWN_LOCAL: u32 = 255;
 
-/// Where each local starts in thread memory, and the size of that.
+/// Where each local of a kernel without calls starts in thread memory, and the size of that.
 pub(crate) fn local_starts(function: &Function) -> (Vec<u32>, u32) {
-    let mut bytes = 0;
-    let starts = function
-        .locals
-        .iter()
-        .map(|local| {
-            let start = bytes;
-            bytes += local.bytes.next_multiple_of(4);
-            start
-        })
-        .collect();
-    (starts, bytes)
+    let (starts, bytes) = rooms(function, false);
+    (starts.into_iter().map(|start| start as u32).collect(), bytes as u32)
 }
 
 impl Lowering<'_> {
@@ -303,15 +313,26 @@ impl Lowering<'_> {
             }
         }
         let span = self.span;
-        let draft = Draft { run, fields, imm, flags: 0, jump: None, step: false, work: 0, span };
+        let draft = Draft {
+            run,
+            fields,
+            imm,
+            flags: 0,
+            jump: None,
+            call: None,
+            step: false,
+            work: 0,
+            span,
+        };
         self.code.push(draft);
         self.add_work(WORK);
     }
 
     /// Adds to the work of the last instruction.
     fn add_work(&mut self, work: u32) {
-        self.code.last_mut().expect("just emitted").work += work;
-        self.uncounted += work;
+        let last = self.code.last_mut().expect("just emitted");
+        last.work = last.work.saturating_add(work);
+        self.uncounted = self.uncounted.saturating_add(work);
     }
 
     /// Counts the work in a long piece of code without loops, between two statements.
@@ -498,55 +519,5 @@ impl Lowering<'_> {
         let to = self.destination(value);
         let run = input::input(self.isa, input);
         self.emit_run(run, [to, Field::Raw(component), NONE, NONE], input as u64);
-    }
-
-    // --- The end -------------------------------------------------------------------------------
-
-    fn finish(mut self, start: u32) -> Code {
-        let constants = self.constant_list.len() as u32;
-        let reserved = (constants + self.hoisted) * 8;
-        let (offsets, frame_bytes) = self.registers.place(&self.extents, reserved);
-        let resolve = |field: Field| match field {
-            Field::Raw(number) => number,
-            Field::Constant(slot) => slot * 8,
-            Field::Hoisted(slot) => (constants + slot) * 8,
-            Field::Register(register) => offsets[register.0 as usize],
-        };
-        // The work before each instruction.
-        let mut work = vec![0u32];
-        for draft in &self.code {
-            work.push(work[work.len() - 1].saturating_add(draft.work));
-        }
-        let mut code: Vec<Ins> = self
-            .code
-            .iter()
-            .enumerate()
-            .map(|(at, draft)| {
-                let [a, b, c, d] = draft.fields.map(resolve);
-                let imm = match draft.jump {
-                    Some(label) => {
-                        let to = self.labels[label.0 as usize] as usize;
-                        let iteration = (work[at + 1]).saturating_sub(work[to]);
-                        let work = if to <= at { iteration } else { draft.imm as u32 };
-                        control::jump_imm((to as i64 - at as i64) as i32, work)
-                    }
-                    None => draft.imm,
-                };
-                Ins { run: draft.run, a, b, c, d: d | draft.flags, imm }
-            })
-            .collect();
-        let runs = self.native.take().map(|natives| natives.finish(&mut code, &resolve));
-        Code {
-            runs: runs.unwrap_or_default(),
-            code,
-            spans: self.code.iter().map(|draft| draft.span).collect(),
-            constants: self.constant_list,
-            hoisted: self.hoisted,
-            start,
-            frame_bytes,
-            thread_bytes: self.thread_bytes,
-            has_barrier: self.has_barrier,
-            work: work[work.len() - 1],
-        }
     }
 }
