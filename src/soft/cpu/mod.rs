@@ -167,15 +167,25 @@ impl Program {
     /// Makes a kernel ready for one instruction set.
     pub(crate) fn with_isa(module: &Module, isa: IsaKind) -> Result<Self, CompileError> {
         // The passes recurse as deeply as calls and blocks are nested.
-        with_stack(|| Self::compile(module, isa))
+        with_stack(|| Self::compile(module, isa, &pipeline::PIPELINE))
     }
 
-    fn compile(module: &Module, isa: IsaKind) -> Result<Self, CompileError> {
-        let functions =
-            passes::run(module, &pipeline::PIPELINE).map_err(|refused| match refused {
-                passes::Refused::Invalid(invalid) => CompileError::Invalid(invalid),
-                passes::Refused::TooLarge(large) => CompileError::TooLarge(large),
-            })?;
+    /// The same with every function that can be called a function, for tests.
+    #[cfg(test)]
+    pub(crate) fn with_calls(module: &Module, isa: IsaKind) -> Result<Self, CompileError> {
+        let calls = passes::inline::Calls { small: 0, short: 0, few: 1 };
+        with_stack(|| Self::compile(module, isa, &passes::Pipeline { calls, ..pipeline::PIPELINE }))
+    }
+
+    fn compile(
+        module: &Module,
+        isa: IsaKind,
+        pipeline: &passes::Pipeline,
+    ) -> Result<Self, CompileError> {
+        let functions = passes::run(module, pipeline).map_err(|refused| match refused {
+            passes::Refused::Invalid(invalid) => CompileError::Invalid(invalid),
+            passes::Refused::TooLarge(large) => CompileError::TooLarge(large),
+        })?;
         let (_, bytes) = lower::thread_rooms(&functions.iter().collect::<Vec<_>>());
         if bytes > MAX_THREAD_MEMORY {
             return Err(CompileError::ThreadMemory { bytes, limit: MAX_THREAD_MEMORY });

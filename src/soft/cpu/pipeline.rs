@@ -1,12 +1,14 @@
 //! The passes that prepare a kernel for this back end: scalar arithmetic only, few memory accesses, short branches as selects.
 
 use crate::soft::ir::passes::{
-    Pipeline, adjacent, common, dead, flatten, fold, forward, index, invariant, promote, scalarise,
-    step, unroll,
+    Pipeline, adjacent, common, dead, flatten, fold, forward, index, inline, invariant, promote,
+    scalarise, step, unroll,
 };
 
 /// The passes, in order.
 pub(super) const PIPELINE: Pipeline = Pipeline {
+    // An interpreted call costs about ten instructions.
+    calls: inline::Calls { small: 1 << 15, short: 128, few: 2 },
     first: &[
         // Before promotion: they make offsets constant.
         ("forward first", forward::run),

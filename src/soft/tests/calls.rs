@@ -315,6 +315,26 @@ fn calls_keep_lanes_apart() {
     assert!(fault.contains("[63, 0, 0]"), "{fault}");
 }
 
+/// A position that is otherwise only the index of a row, which accesses compute themselves, is computed for a call.
+#[test]
+fn an_argument_may_be_the_index_of_a_row() {
+    let mut text = String::from("void add(thread uint *s, uint i) {\n");
+    for k in 0..80 {
+        _ = writeln!(text, "s[0] = s[0] * {}u + (i ^ {k}u);", 2 * k + 1);
+    }
+    text += "}\nkernel void k(device uint *out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
+        uint s[1] = {5};\n";
+    text += &"add(s, i);\n".repeat(200);
+    text += "out[i] = s[0]; }";
+    let mut buffers = [vec![0u32; 64]];
+    run_with(&text, 64, &mut buffers).unwrap();
+    let expected = |i: u32| {
+        let step = |s: u32, k: u32| s.wrapping_mul(2 * (k % 80) + 1).wrapping_add(i ^ (k % 80));
+        (0..80 * 200).fold(5, step)
+    };
+    assert_eq!(buffers[0], (0..64).map(expected).collect::<Vec<u32>>());
+}
+
 /// The functions that stay, by the size of the kernel.
 #[test]
 fn only_large_kernels_have_calls() {

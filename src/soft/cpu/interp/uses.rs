@@ -6,6 +6,7 @@ use crate::soft::ir::{Block, Effect, Function, Input, Op, Rule, Scalar, Stmt, Ty
 
 use super::lanes::Conversion;
 use crate::soft::ir::facts::address::Plan;
+use crate::soft::ir::walk::statements;
 
 /// The results.
 #[derive(Debug)]
@@ -244,6 +245,11 @@ impl Find<'_> {
             let stored = if inst.op == Op::Store { inst.args.get(1) } else { None };
             for input in self.inputs(value) {
                 row_only[input.index()] &= row == Some(input) && stored != Some(&input);
+            }
+        }
+        for stmt in statements(&self.function.body) {
+            if let Stmt::Call { args, .. } = stmt {
+                args.iter().for_each(|arg| row_only[arg.index()] = false);
             }
         }
         self.uses.row_only = row_only;

@@ -25,17 +25,21 @@ use by_index::{Binding, Launch};
 pub(crate) struct Way {
     isa: IsaKind,
     native: bool,
+    /// Functions that can be called are not inlined.
+    calls: bool,
 }
 
 impl Way {
     /// The interpreter, built for what the target guarantees.
-    pub(crate) const PLAIN: Self = Self { isa: IsaKind::Baseline, native: false };
+    pub(crate) const PLAIN: Self = Self { isa: IsaKind::Baseline, native: false, calls: false };
+    /// The interpreter, with calls.
+    pub(crate) const CALLS: Self = Self { calls: true, ..Self::PLAIN };
 
     /// Every way that this machine has.
     pub(crate) fn all() -> Vec<Self> {
-        let interpreted = IsaKind::available().into_iter().map(|isa| Self { isa, native: false });
+        let interpreted = IsaKind::available().into_iter().map(|isa| Self { isa, ..Self::PLAIN });
         let native = IsaKind::available().into_iter().filter(|&isa| super::has_native(isa));
-        interpreted.chain(native.map(|isa| Self { isa, native: true })).collect()
+        interpreted.chain(native.map(|isa| Self { isa, native: true, ..Self::PLAIN })).collect()
     }
 
     /// The interpreter built for the target, and every way with machine code.
@@ -46,6 +50,9 @@ impl Way {
 
     /// A program that runs this way.
     pub(crate) fn program(self, module: &Module) -> Result<Program, CompileError> {
+        if self.calls {
+            return Program::with_calls(module, self.isa);
+        }
         Ok(Program::with_isa(module, self.isa)?.with_native(self.native))
     }
 
@@ -57,7 +64,15 @@ impl Way {
 
     /// The name, for messages.
     pub(crate) fn name(self) -> String {
-        format!("{}{}", self.isa.name(), if self.native { ", native" } else { "" })
+        format!(
+            "{}{}",
+            self.isa.name(),
+            match self {
+                Self { native: true, .. } => ", native",
+                Self { calls: true, .. } => ", with calls",
+                _ => "",
+            }
+        )
     }
 }
 

@@ -17,17 +17,29 @@ const MOST: usize = 1 << 20;
 /// Early returns that are turned into nested branches; more become a loop.
 const DEEPEST: usize = 32;
 
-/// A kernel of at most so many instructions becomes one function.
-const SMALL: u64 = 1 << 15;
-/// A function of fewer instructions is always inlined.
-const SHORT: u64 = 128;
+/// Which functions stay functions: a back end's choice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Calls {
+    /// A kernel of at most this many instructions becomes one function.
+    pub(crate) small: u64,
+    /// A function of fewer instructions is always inlined.
+    pub(crate) short: u64,
+    /// A function with fewer calls is always inlined.
+    pub(crate) few: u64,
+}
+
+impl Calls {
+    /// All are inlined.
+    pub(crate) const NONE: Self = Self { small: u64::MAX, short: 0, few: 0 };
+}
+
 /// What a call counts, in instructions.
 const CALL: u64 = 8;
 
 /// The module's kernel with calls inlined, and the functions that it still calls, callers first. The calls name functions by
 /// their position in this list.
-pub(crate) fn run(module: &Module) -> Result<Vec<Function>, TooLarge> {
-    let stay = choose(module)?;
+pub(crate) fn run(module: &Module, calls: Calls) -> Result<Vec<Function>, TooLarge> {
+    let stay = choose(module, calls)?;
     let mut pass =
         Inline { module, stay: &stay, out: FunctionBuilder::new("", vec![], Type::Void) };
     let mut functions = vec![pass.kernel()?];
@@ -52,12 +64,12 @@ struct Stay {
 }
 
 /// Decides which functions stay, and refuses a kernel whose calls would become too much code, before any is inlined.
-fn choose(module: &Module) -> Result<Stay, TooLarge> {
+fn choose(module: &Module, limits: Calls) -> Result<Stay, TooLarge> {
     let count: Vec<_> = module.functions.iter().map(|function| count(&function.body)).collect();
     let order = callees_first(module, &count);
     let mut numbers = vec![None; module.functions.len()];
     let whole = measure(&order, &count, |_, size| size);
-    if whole[module.entry.index()] <= SMALL {
+    if whole[module.entry.index()] <= limits.small {
         return Ok(Stay { order: Vec::new(), numbers });
     }
     // How many calls there are of each function, in all functions that the kernel reaches.
@@ -71,8 +83,10 @@ fn choose(module: &Module) -> Result<Stay, TooLarge> {
         // Arguments are passed in registers, one each; results through pointers.
         let simple = |ty: &Type| !matches!(ty, Type::Vector(..) | Type::Void);
         let possible = function.result == Type::Void && function.params.iter().all(simple);
-        stays[id.index()] =
-            id != module.entry && possible && size >= SHORT && calls[id.index()] > 1;
+        stays[id.index()] = id != module.entry
+            && possible
+            && size >= limits.short
+            && calls[id.index()] >= limits.few;
         if stays[id.index()] { CALL } else { size }
     });
     let size = sizes[module.entry.index()];
@@ -461,7 +475,7 @@ mod tests {
     fn inlined(callee: Function) -> String {
         let mut module = module(callee);
         verify(&module).unwrap();
-        module.functions = run(&module).unwrap();
+        module.functions = run(&module, Calls::NONE).unwrap();
         verify(&module).unwrap();
         module.functions[0].to_string()
     }

@@ -53,8 +53,10 @@ impl std::fmt::Display for TooLarge {
 pub(crate) type Pass = (&'static str, fn(&mut Function));
 
 /// A back end's passes.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Pipeline {
+    /// Which functions stay functions.
+    pub(crate) calls: inline::Calls,
     /// Those that see each application of a library function as one operation.
     pub(crate) first: &'static [Pass],
     /// Those that follow where applications were replaced by code.
@@ -65,7 +67,7 @@ pub(crate) struct Pipeline {
 /// callers first. Small kernels have none.
 pub(crate) fn run(module: &Module, pipeline: &Pipeline) -> Result<Vec<Function>, Refused> {
     verify(module).map_err(Refused::Invalid)?;
-    let mut functions = inline::run(module).map_err(Refused::TooLarge)?;
+    let mut functions = inline::run(module, pipeline.calls).map_err(Refused::TooLarge)?;
     let signatures: Vec<Function> = functions.iter().map(signature).collect();
     for (number, function) in functions.iter_mut().enumerate() {
         let check = |function: &Function, pass| check(module, &signatures, number, function, pass);
