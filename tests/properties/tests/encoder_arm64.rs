@@ -351,7 +351,7 @@ fn vectors() {
         same(&format!("dup v1.2d, v2.d[{pair}]"), |asm| asm.dup_pair(v(1), v(2), pair));
     }
     same("fmov x1, d2", |asm| asm.low_of(ops::FMOV_FROM_D, x(1), v(2)));
-    same("fmov s2, w1", |asm| asm.to_low(v(2), x(1)));
+    same("fmov s2, w1", |asm| asm.set_low(v(2), x(1)));
     for byte in [0u32, 1, 0x7f, 0x80, 0xff] {
         for shift in [0, 8, 16, 24] {
             let at = if byte == 0 { 0 } else { shift };

@@ -445,7 +445,7 @@ impl Assembler {
     }
 
     /// Moves 32 bits to the lowest lane; the others become 0.
-    pub(crate) fn to_low(&mut self, to: Vector, from: Gpr) {
+    pub(crate) fn set_low(&mut self, to: Vector, from: Gpr) {
         self.word(ops::FMOV_TO_S.bits | vd(to) | n(from));
     }
 

@@ -140,8 +140,8 @@ impl Emitter<'_> {
             return self.asm.choose(ops::CSEL, false, X14, OLD, FIRST, better);
         }
         let ([result, old], [operand, _]) = (SCRATCH[0], SCRATCH[1]);
-        self.asm.to_low(old, OLD);
-        self.asm.to_low(operand, FIRST);
+        self.asm.set_low(old, OLD);
+        self.asm.set_low(operand, FIRST);
         match op {
             Lane2::AddFloat => self.asm.vec3(ops::FADD, result, old, operand),
             Lane2::SubFloat => self.asm.vec3(ops::FSUB, result, old, operand),
