@@ -418,7 +418,7 @@ impl<'a> Worker<'a> {
         set(Input::ThreadsPerSimdgroup, [LANES as u32, 1, 1]);
     }
 
-    /// Runs threadgroups from a position on, at least one and at most so many. Returns how many have finished, and how the
+    /// Runs threadgroups from a position on, at least one and at most a number of them. Returns how many have finished, and how the
     /// last one ended.
     fn groups(&mut self, position: [u32; 3], most: u64) -> (u32, Ended) {
         if let Some(run) = self.code.body() {

@@ -179,7 +179,7 @@ impl Run {
         self.machine_of(ANY, Strip { rows: false, ..self.longest()? })
     }
 
-    /// Whether there is code for a whole body and threadgroups with rows of so many; made where it is missing.
+    /// Whether there is code for a whole body and threadgroups with rows of this many threads; made where it is missing.
     pub(crate) fn has_machine(&self, row: u32) -> bool {
         self.machine(row).is_some()
     }

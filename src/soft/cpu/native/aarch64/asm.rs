@@ -1,4 +1,4 @@
-//! The encoder: words of arm64 instructions, by the table of forms in `ops`, and their text for listings.
+//! The encoder: the bits of arm64 instructions, by the table of forms in `ops`, and their text for listings.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -262,7 +262,7 @@ impl Assembler {
         }
     }
 
-    /// A number of so many bits, widened with zeros or with its sign.
+    /// A number of `bits` bits, widened with zeros or with its sign.
     pub(crate) fn extend(&mut self, signed: bool, wide: bool, bits: u32, to: Gpr, a: Gpr) {
         let op = if signed { ops::SBFM } else { ops::UBFM };
         self.field(op, wide, to, a, 0, bits - 1);
@@ -338,7 +338,7 @@ impl Assembler {
         self.word(op.bits | u32::from(reg) | n(base));
     }
 
-    /// A load or store of one lane of so many bytes.
+    /// A load or store of one lane of this many bytes.
     pub(crate) fn lane_at(&mut self, op: Op, reg: Vector, lane: u32, bytes: u32, base: Gpr) {
         // The lane's number of bytes is spread over Q, S and size.
         let byte = lane * bytes;
@@ -476,7 +476,7 @@ pub(crate) fn fields(op: Op) -> u32 {
     FIELDS.iter().filter(|field| named(field.0)).fold(size | wide, |all, field| all | field.1)
 }
 
-/// The text of an instruction, by the table; none if it is none of those.
+/// The text of an instruction, by the table; `None` if no form has these bits.
 pub(crate) fn text(word: u32) -> Option<String> {
     static FIXED: OnceLock<Vec<u32>> = OnceLock::new();
     let fixed = FIXED.get_or_init(|| ops::ALL.iter().map(|&op| !fields(op)).collect());

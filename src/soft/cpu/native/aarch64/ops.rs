@@ -32,14 +32,14 @@ pub(crate) enum Meaning {
     /// An amount of a shift to the left, and to the right, of lanes of 32 bits.
     Left,
     Right,
-    /// The number of a lane of so many bytes, in the field that copies between lanes.
+    /// The number of a lane of this many bytes, in the field that copies between lanes.
     Lane(u32),
     /// Sixteen times a number: the shift of an immediate.
     Shift16,
     /// The immediate of a vector, and by how many bits it is shifted.
     Byte,
     ByteShift,
-    /// The number of a lane of so many bytes, in the fields of an access to one lane.
+    /// The number of a lane of this many bytes, in the fields of an access to one lane.
     One(u32),
     /// The bit that a branch tests.
     Bit,

@@ -8,7 +8,7 @@ use crate::soft::cpu::native::aarch64::ops::{self, Op};
 use crate::soft::cpu::native::lir::{MemRef, Reg};
 use crate::soft::ir::Scalar;
 
-/// The instruction that stores an element of so many bytes.
+/// The instruction that stores an element of this many bytes.
 fn store_of(bytes: u32) -> Op {
     match bytes {
         1 => ops::ST1_BYTE,

@@ -49,7 +49,7 @@ impl Emitter<'_> {
 
     // --- Memory --------------------------------------------------------------------------------------
 
-    /// Loads or stores a register of so many bytes; `x17` is lost where the offset is large.
+    /// Loads or stores a register of this many bytes; `x17` is lost where the offset is large.
     pub(super) fn access(&mut self, op: Op, reg: u8, base: Gpr, offset: i32, bytes: u32) {
         if !self.asm.at(op, reg, base, offset, bytes) {
             self.add(X17, base, offset.into());
