@@ -267,7 +267,7 @@ fn addresses_in_the_code_are_loaded_and_jumped_to() {
         assert_eq!(found, format!("lea {},[7]", name(true, reg)));
         let mem = Mem::at(reg, 24);
         let found = text(|asm| asm.jump_memory(mem));
-        assert_eq!(found, format!("jmp qword [{}+0x18]", name(true, reg)));
+        assert_eq!(found, format!("jmp [{}+0x18]", name(true, reg)));
     }
 }
 

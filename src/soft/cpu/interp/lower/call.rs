@@ -165,7 +165,6 @@ pub(super) fn assemble(mut functions: Vec<Lowering<'_>>, start: u32) -> Code {
         }
     }
     let (mut code, mut spans, mut whole_work) = (Vec::new(), Vec::new(), 0);
-    #[cfg(target_arch = "x86_64")]
     let mut runs = Vec::new();
     for (number, function) in functions.iter_mut().enumerate() {
         let resolve = |field: Field| match field {
@@ -200,7 +199,6 @@ pub(super) fn assemble(mut functions: Vec<Lowering<'_>>, start: u32) -> Code {
             };
             own.push(Ins { run: draft.run, a, b, c, d: d | draft.flags, imm });
         }
-        #[cfg(target_arch = "x86_64")]
         if let Some(natives) = function.native.take() {
             runs = natives.finish(&mut own, &resolve);
         }
@@ -211,7 +209,6 @@ pub(super) fn assemble(mut functions: Vec<Lowering<'_>>, start: u32) -> Code {
         spans.extend(function.code.iter().map(|draft| draft.span));
     }
     Code {
-        #[cfg(target_arch = "x86_64")]
         runs,
         code,
         spans,
