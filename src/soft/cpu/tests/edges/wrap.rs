@@ -130,11 +130,11 @@ fn indices_that_wrap_are_not_taken_for_those_that_do_not() {
                 for first in [0, after.min(31)] {
                     for &way in &ways {
                         let case = Case { constant, moved, first, ..case };
-                        valid += u32::from(case.check(way));
+                        valid += usize::from(case.check(way));
                     }
                 }
             }
         }
     }
-    assert!(valid > 100, "only {valid} cases are valid");
+    assert!(valid >= 32 * ways.len(), "only {valid} cases are valid");
 }
