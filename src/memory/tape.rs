@@ -226,7 +226,7 @@ impl Tape {
         const LINE: usize = 128;
         let base = self.base.addr().get();
         let bytes = Some(bytes).filter(|&bytes| bytes > 0)?;
-        let start = self.bump.take(base, self.total, bytes, LINE.min(self.total), true)?;
+        let start = self.bump.take(base, self.total, bytes, LINE, true)?;
         Some(Local::new(self, self.at(start), bytes))
     }
 

@@ -15,8 +15,12 @@ use std::ops::{Deref, DerefMut};
 /// # Ok::<(), aruminium::memory::MemError>(())
 /// ```
 pub struct View<'a, T> {
-    slice: &'a [T],
+    // Not a reference, which would promise that the memory stays unchanged until a function that the view is passed to
+    // returns, even if the function drops the view before.
+    start: *const T,
+    len: usize,
     _guard: OpenView<'a>,
+    _slice: PhantomData<&'a [T]>,
 }
 
 /// Memory that the CPU writes, as a mutable slice. While the view lives nothing else uses the memory.
@@ -35,7 +39,11 @@ pub struct ViewMut<'a, T> {
     _slice: PhantomData<&'a mut [T]>,
 }
 
-// SAFETY: it is a `&mut [T]` and a count of atomics.
+// SAFETY: it is a `&[T]`, and a guard that any thread may drop.
+unsafe impl<T: Sync> Send for View<'_, T> {}
+// SAFETY: as above.
+unsafe impl<T: Sync> Sync for View<'_, T> {}
+// SAFETY: it is a `&mut [T]`, and such a guard.
 unsafe impl<T: Send> Send for ViewMut<'_, T> {}
 // SAFETY: as above.
 unsafe impl<T: Sync> Sync for ViewMut<'_, T> {}
@@ -45,8 +53,7 @@ impl<'a, T> View<'a, T> {
     ///
     /// The memory holds `len` values, which nothing writes while the guard lives.
     pub(crate) unsafe fn new(start: *const T, len: usize, guard: OpenView<'a>) -> Self {
-        // SAFETY: passed on to the caller.
-        Self { slice: unsafe { std::slice::from_raw_parts(start, len) }, _guard: guard }
+        Self { start, len, _guard: guard, _slice: PhantomData }
     }
 }
 
@@ -64,7 +71,8 @@ impl<T> Deref for View<'_, T> {
 
     #[inline]
     fn deref(&self) -> &[T] {
-        self.slice
+        // SAFETY: by the contract of `new`.
+        unsafe { std::slice::from_raw_parts(self.start, self.len) }
     }
 }
 
