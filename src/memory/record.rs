@@ -77,16 +77,21 @@ impl Record {
         self.wrapped.load(Ordering::Acquire)
     }
 
+    /// Whether a command buffer was encoded with the memory and not submitted; or another thread makes or drops a buffer
+    /// over the memory.
+    pub(super) fn may_be_encoded(&self) -> bool {
+        self.usage().is_encoded()
+    }
+
     /// Whether a command buffer was encoded with the memory and not submitted.
     #[cold]
     pub(super) fn is_encoded(&self) -> bool {
-        let usage = self.usage();
-        // The answer may be briefly wrong while another thread makes or drops a buffer over the memory.
+        // What another thread does is soon over.
         (0..1000).all(|round| {
             if round > 0 {
                 std::thread::yield_now();
             }
-            usage.is_encoded()
+            self.may_be_encoded()
         })
     }
 

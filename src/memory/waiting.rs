@@ -14,7 +14,7 @@ impl Waiting {
     #[inline(never)]
     pub(super) fn takes(&self, record: &Record, index: usize) -> bool {
         // In this order: another thread may submit what is encoded between the two.
-        let encoded = record.is_encoded();
+        let encoded = record.may_be_encoded();
         let uses = encoded || record.usage().is_in_flight();
         if uses {
             let returned = (!encoded).then(Epoch::now);
@@ -28,7 +28,7 @@ impl Waiting {
     #[inline(never)]
     pub(super) fn settle(&self, record: &Record, mut free: impl FnMut(usize)) {
         let mut cells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if cells.iter().any(|(_, returned)| returned.is_none()) && !record.is_encoded() {
+        if cells.iter().any(|(_, returned)| returned.is_none()) && !record.may_be_encoded() {
             let now = Epoch::now();
             cells.iter_mut().for_each(|(_, returned)| _ = returned.get_or_insert(now));
         }
