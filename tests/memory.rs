@@ -13,6 +13,7 @@ use aruminium::{
 };
 use gpu::Rig;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -414,6 +415,92 @@ fn declared_work_that_was_dropped_is_done() {
     drop(clone);
     frames.next().unwrap();
     assert_eq!((pool.stat().free, pool.stat().pending), (1024, 0));
+}
+
+/// Memory that is lent for long is declared in every step.
+#[test]
+fn declared_work_that_is_done_is_forgotten() {
+    let rig = Rig::new();
+    let mut frames = Frames::new(&rig.gpu, 1, VALUES * 4).unwrap();
+    let pool = Pool::new(&rig.gpu, PoolLimits::default());
+    let (lease, frame) = (pool.take(1024).unwrap(), frames.next().unwrap());
+    let token = Arc::new(());
+    for _ in 0..100 {
+        let commands = rig.queue.commands().unwrap();
+        let handler = Arc::clone(&token);
+        commands.on_completed(move |_| assert_eq!(*handler, ()));
+        lease.until(&commands);
+        frame.until(&commands);
+    }
+    let left = Arc::strong_count(&token);
+    assert!(left < 20, "{left} command buffers that were dropped are still there");
+}
+
+/// Dropping the last reference to a command buffer may run any code, such as that of this pool.
+#[test]
+fn a_pool_is_not_locked_while_it_drops_declared_work() {
+    let (done, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let rig = Rig::new();
+        let pool = Pool::new(&rig.gpu, PoolLimits { total: 4096, free: 0 });
+        let lease_of_lease = || {
+            let (lease, other) = (pool.take(1024).unwrap(), pool.take(1024).unwrap());
+            let commands = rig.queue.commands().unwrap();
+            commands.on_completed(move |_| assert_eq!(other.requested(), 1024));
+            lease.until(&commands);
+            lease
+        };
+        drop(lease_of_lease());
+        assert_eq!((pool.stat().lent, pool.stat().free), (0, 0));
+        done.send(()).unwrap();
+    });
+    let in_time = ended.recv_timeout(Duration::from_secs(60));
+    in_time.expect("the pool's lock is free, and the thread does not panic");
+}
+
+/// Whether there is memory at an address.
+#[cfg(target_os = "linux")]
+fn is_mapped(address: usize) -> bool {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    maps.lines().any(|line| {
+        let range = line.split(' ').next().and_then(|range| range.split_once('-')).unwrap();
+        let [start, end] = [range.0, range.1].map(|text| usize::from_str_radix(text, 16).unwrap());
+        (start..end).contains(&address)
+    })
+}
+
+/// What was declared and never submitted may still be submitted after the pool or the frames are dropped.
+#[cfg(target_os = "linux")]
+#[test]
+fn declared_work_keeps_memory_mapped() {
+    let rig = Rig::new();
+    let kernel = rig.kernel(ADD);
+    const BYTES: usize = 64 << 20;
+    let unretained = |buffer: &Buffer| {
+        // SAFETY: the buffer is declared.
+        let commands = unsafe { rig.queue.commands_fast().unwrap() };
+        add(&commands, &kernel, buffer, 0);
+        commands
+    };
+    let pool = Pool::new(&rig.gpu, PoolLimits::default());
+    let lease = pool.take(BYTES).unwrap();
+    let of_lease = unretained(&lease);
+    lease.until(&of_lease);
+    let start = lease.contents().addr();
+    drop((lease, pool));
+    assert!(is_mapped(start));
+
+    let mut frames = Frames::new(&rig.gpu, 1, BYTES).unwrap();
+    let frame = frames.next().unwrap();
+    let of_frame = unretained(frame.buffer());
+    frame.until(&of_frame);
+    let start = frame.block().address().addr();
+    drop(frames);
+    assert!(is_mapped(start));
+    for commands in [of_lease, of_frame] {
+        commands.submit();
+        commands.finish().unwrap();
+    }
 }
 
 #[test]

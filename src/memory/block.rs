@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Whole pages of memory, at one address for as long as they live. A clone is another handle to the
 /// same memory.
 ///
-/// On Apple's systems it is an IOSurface, which every unit of the chip can use; on Linux a memfd.
+/// On Apple's systems it is an IOSurface, which every unit of the chip can use; on Linux a memfd. After a `fork` both
+/// processes see each other's writes, so only one of them may use it.
 ///
 /// ```
 /// use aruminium::memory::Block;

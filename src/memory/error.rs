@@ -25,7 +25,7 @@ pub enum MemError {
     System {
         /// What was attempted.
         what: &'static str,
-        /// The size in bytes.
+        /// The size in bytes; 0 if it has none.
         bytes: usize,
         /// The system's error.
         error: io::Error,
@@ -74,6 +74,7 @@ impl fmt::Display for MemError {
             Self::ZeroSize => f.write_str("memory of zero bytes was requested"),
             Self::BlockCreateFailed => f.write_str("IOSurfaceCreate returned no surface"),
             Self::BlockLockFailed(code) => write!(f, "IOSurfaceLock failed with code {code:#x}"),
+            Self::System { what, bytes: 0, error } => write!(f, "{what}: {error}"),
             Self::System { what, bytes, error } => write!(f, "{what} ({bytes} bytes): {error}"),
             Self::TooLarge { what, requested, limit } => {
                 write!(f, "{requested} {what} were requested; the limit is {limit}")
@@ -88,7 +89,8 @@ impl fmt::Display for MemError {
             }
             Self::Unsealed(missing) => write!(
                 f,
-                "the descriptor is not sealed against {missing}: another process could change it"
+                "the descriptor is not sealed against {missing}: another process could change it; the process that \
+                 made it seals it by `Shared::open`, `Block::export` or `Block::freeze`"
             ),
         }
     }

@@ -1,7 +1,7 @@
 //! Tapes in rotation, for loops that encode ahead of the GPU.
 
 use super::tape::Tape;
-use super::work::{Declared, Work};
+use super::work::{Declared, Work, keep_forever};
 use crate::usage::Epoch;
 use crate::{Buffer, Gpu, GpuError};
 use std::ops::Deref;
@@ -170,7 +170,9 @@ impl Drop for Frames {
     /// Declared work does not retain the memory, so wait for it.
     fn drop(&mut self) {
         for slot in &mut self.slots {
-            slot.declared.wait();
+            if !slot.declared.wait() {
+                slot.tape.buffer().into_iter().for_each(keep_forever);
+            }
             slot.tape.block().record().usage().wait();
         }
     }
@@ -191,8 +193,8 @@ impl Frame<'_> {
         self.0.tape.buffer().expect("a frame's tape is on a GPU")
     }
 
-    /// Declares work that uses the frame by means that are not tracked: the frame is not reused before
-    /// it is done. Bindings by safe methods of encoders need no declaration.
+    /// Declares work that uses the frame by means that are not tracked: the frame is not reused, and its memory not
+    /// freed, before it is done. Bindings by safe methods of encoders need no declaration.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -2,7 +2,7 @@
 
 use super::residency::Residency;
 use super::shelf::Shelf;
-use super::work::{Declared, Work};
+use super::work::{Declared, Work, keep_forever};
 use crate::usage::Epoch;
 use crate::{Buffer, Gpu, GpuError};
 use std::fmt;
@@ -219,16 +219,19 @@ impl Pool {
 
     /// A lease, and whether its buffer is new.
     fn lend(&self, bytes: usize) -> Result<(Lease, bool), GpuError> {
-        let (class, size) = Some(bytes)
-            .filter(|&bytes| bytes > 0)
-            .and_then(class)
-            .ok_or_else(|| GpuError::BufferCreationFailed(format!("a lease of {bytes} bytes")))?;
+        let (class, size) =
+            Some(bytes).filter(|&bytes| bytes > 0).and_then(class).ok_or_else(|| {
+                let range = format!("a lease has 1 to {} bytes", 7usize << (usize::BITS - 3));
+                GpuError::BufferCreationFailed(format!("{bytes} bytes were requested; {range}"))
+            })?;
+        // Dropped after the lock is released.
+        let mut released = Vec::new();
         let mut state = self.0.lock();
         let found = state.shelf.take(class, |entry| self.0.is_idle(entry));
         let new = found.is_none();
         let mut entry = match found {
             Some(entry) => entry,
-            None => self.0.make(&mut state, size)?,
+            None => self.0.make(&mut state, size, &mut released)?,
         };
         state.stat.takes += 1;
         state.stat.made += u64::from(new);
@@ -253,9 +256,12 @@ impl Pool {
     /// # }
     /// ```
     pub fn trim(&self, keep: usize) {
+        let mut released = Vec::new();
         let mut state = self.0.lock();
         state.shelf.settle(|entry| self.0.is_idle(entry));
-        self.0.trim(&mut state, keep);
+        self.0.trim(&mut state, keep, &mut released);
+        drop(state);
+        drop(released);
     }
 
     /// Statistics of the pool.
@@ -298,11 +304,16 @@ impl Inner {
             && !entry.buffer.is_in_flight_except_sets(entry.returned)
     }
 
-    fn make(&self, state: &mut State, size: usize) -> Result<Entry, GpuError> {
+    fn make(
+        &self,
+        state: &mut State,
+        size: usize,
+        released: &mut Vec<Entry>,
+    ) -> Result<Entry, GpuError> {
         let over = |state: &State| state.total.saturating_add(size) > self.limits.total;
         if over(state) {
             state.shelf.settle(|entry| self.is_idle(entry));
-            self.trim_while(state, over);
+            self.trim_while(state, released, over);
         }
         if over(state) {
             return Err(GpuError::BufferCreationFailed(format!(
@@ -323,36 +334,43 @@ impl Inner {
         Ok(Entry { buffer, references, commits, declared, returned })
     }
 
-    fn trim(&self, state: &mut State, keep: usize) {
-        self.trim_while(state, |state| state.total - state.stat.lent > keep);
+    fn trim(&self, state: &mut State, keep: usize, released: &mut Vec<Entry>) {
+        self.trim_while(state, released, |state| state.total - state.stat.lent > keep);
     }
 
-    fn trim_while(&self, state: &mut State, more: impl Fn(&State) -> bool) {
+    /// Moves free buffers to `released`, which the caller drops after it has released the lock: the last reference to a
+    /// command buffer that was declared may run any code.
+    fn trim_while(
+        &self,
+        state: &mut State,
+        released: &mut Vec<Entry>,
+        more: impl Fn(&State) -> bool,
+    ) {
         while more(state)
             && let Some(entry) = state.shelf.remove_largest()
         {
             state.total -= entry.buffer.size();
-            self.release(entry);
-        }
-    }
-
-    fn release(&self, entry: Entry) {
-        if let Some(residency) = &self.residency {
-            residency.remove_of_pool(&entry.buffer);
+            if let Some(residency) = &self.residency {
+                residency.remove_of_pool(&entry.buffer);
+            }
+            released.push(entry);
         }
     }
 
     fn take_back(&self, class: usize, requested: usize, mut entry: Entry) {
         entry.returned = Epoch::now();
         let idle = self.is_idle(&mut entry);
+        let mut released = Vec::new();
         let mut state = self.lock();
         state.stat.lent -= entry.buffer.size();
         state.stat.requested -= requested;
         state.shelf.put(class, entry, idle);
         if state.total - state.stat.lent > self.limits.free {
             state.shelf.settle(|entry| self.is_idle(entry));
-            self.trim(&mut state, self.limits.free);
+            self.trim(&mut state, self.limits.free, &mut released);
         }
+        drop(state);
+        drop(released);
     }
 }
 
@@ -361,7 +379,9 @@ impl Drop for Inner {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         for entry in state.shelf.pending_mut() {
-            entry.declared.wait();
+            if !entry.declared.wait() {
+                keep_forever(&entry.buffer);
+            }
             entry.buffer.wait_until_unused();
         }
         if let Some(residency) = &self.residency {
@@ -420,8 +440,8 @@ impl Lease {
         self.requested
     }
 
-    /// Declares work that uses the buffer by means that are not tracked: the buffer is not lent again before
-    /// it is done. Bindings by safe methods of encoders need no declaration.
+    /// Declares work that uses the buffer by means that are not tracked: the buffer is not lent again, and not freed,
+    /// before it is done. Bindings by safe methods of encoders need no declaration.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

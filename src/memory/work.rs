@@ -1,7 +1,8 @@
 //! GPU work that is not tracked, declared by the program.
 
+use crate::objc::Object;
 use crate::usage::Watch;
-use crate::{Commands, GpuFuture};
+use crate::{Buffer, Commands, GpuFuture};
 use std::sync::{Mutex, PoisonError};
 
 /// Work that may use memory by means that are not tracked: [`Batch`](crate::Batch), unretained command
@@ -53,9 +54,20 @@ pub(super) struct Declared(Mutex<Vec<Watch>>);
 
 impl Declared {
     pub(super) fn add(&self, work: &impl Work) {
-        if let Some(commands) = work.command_buffer() {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(commands.watch());
-        }
+        let Some(commands) = work.command_buffer() else { return };
+        let watch = commands.watch();
+        let mut list = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Forget those that are done before the list grows: memory that is lent for long is declared in every step.
+        let is_full = list.len() == list.capacity();
+        let (done, rest) = match is_full {
+            true => list.drain(..).partition(Watch::is_over),
+            false => (Vec::new(), Vec::new()),
+        };
+        list.extend(rest);
+        list.push(watch);
+        // The last references to command buffers are dropped without the lock.
+        drop(list);
+        drop::<Vec<_>>(done);
     }
 
     fn list(&mut self) -> &mut Vec<Watch> {
@@ -78,4 +90,13 @@ impl Declared {
         self.list().retain(|work| !work.wait());
         self.list().is_empty()
     }
+}
+
+/// Never frees a buffer that declared work uses, because the program can still submit the work, which may not retain the
+/// buffer.
+pub(super) fn keep_forever(buffer: &Buffer) {
+    // SAFETY: the buffer is alive.
+    let object = unsafe { Object::borrowed(buffer.as_raw()) };
+    // A clone has a reference of its own.
+    std::mem::forget(object.clone());
 }

@@ -233,11 +233,10 @@ impl Ring {
     /// # Ok::<(), aruminium::ring::RingError>(())
     /// ```
     pub fn restore(&self, checkpoint: &Checkpoint) -> Result<(), RingError> {
-        self.core.idle()?.restore(&checkpoint.contents)
+        self.core.idle()?.restore(checkpoint)
     }
 
-    /// Begin a recording of what the host does, after the ticks in flight. Spawning and connecting are not in it: make actors and
-    /// lanes before.
+    /// Begin a recording of what the host does, after the ticks in flight.
     ///
     /// ```
     /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;

@@ -100,7 +100,6 @@ impl Core {
                 state.write_state(id, bytes)?;
             }
             Op::TakeDead => _ = state.take_dead(),
-            Op::Restore(contents) => state.restore(contents)?,
         }
         Ok(())
     }

@@ -176,8 +176,13 @@ impl Pages {
         false
     }
 
-    /// Makes every page present, with its contents.
+    /// Makes every page present, with its contents. A page of a mapped file is only read, because a write would copy it.
     pub(in super::super) fn prefault(&self) -> Result<(), MemError> {
+        if self.surface.is_null() {
+            // SAFETY: the pages are this mapping's, and the program writes none of them.
+            unsafe { super::read_pages(self.base, self.bytes) };
+            return Ok(());
+        }
         // Locked, a page is present: one at a time, because how much may be locked is limited.
         for offset in (0..self.bytes).step_by(page()) {
             let bytes = page().min(self.bytes - offset);

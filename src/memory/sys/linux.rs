@@ -5,6 +5,8 @@ use rustix::fs::{
     MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, ftruncate, memfd_create,
 };
 use rustix::io::Errno;
+#[cfg(target_os = "linux")]
+use rustix::mm::{Advice, MlockFlags, madvise, mlock_with};
 use rustix::mm::{MapFlags, ProtFlags, mlock, mmap, munlock, munmap};
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -89,6 +91,14 @@ impl Pages {
         }
         let length = fstat(&file).map_err(failed("fstat of an imported descriptor"))?.st_size;
         let length = usize::try_from(length).unwrap_or(0);
+        if is_of_huge_pages(&file).map_err(failed("fstatfs of an imported descriptor"))? {
+            let unsupported = std::io::ErrorKind::Unsupported;
+            return Err(MemError::system(
+                "importing huge pages, which may run out",
+                length,
+                unsupported,
+            ));
+        }
         let bytes = super::whole_pages(length)?;
         if bytes != length {
             let (value, multiple) = (length as u64, page() as u64);
@@ -119,9 +129,12 @@ impl Pages {
     /// now stays so.
     pub(in super::super) fn export(&self) -> Result<OwnedFd, MemError> {
         let file = self.file.as_ref().ok_or(MemError::ReadOnly)?;
-        fcntl_add_seals(file, SealFlags::FUTURE_WRITE).map_err(|error| {
-            MemError::system("sealing against future writing", self.bytes, error)
-        })?;
+        // Constant memory has its seal, and may have the one that forbids further seals.
+        if self.access == Access::Shared {
+            fcntl_add_seals(file, SealFlags::FUTURE_WRITE).map_err(|error| {
+                MemError::system("sealing against future writing", self.bytes, error)
+            })?;
+        }
         file.try_clone().map_err(|error| MemError::system("dup", self.bytes, error))
     }
 
@@ -180,23 +193,27 @@ impl Pages {
         self.file.as_ref().map(AsFd::as_fd)
     }
 
-    /// Makes every page present, with its contents.
+    /// Makes every page present, with its contents. A page of a private mapping is only read: a write, as locking it
+    /// does, would copy it.
     pub(in super::super) fn prefault(&self) -> Result<(), MemError> {
+        let copies = self.access == Access::Private;
         #[cfg(target_os = "linux")]
         {
-            use rustix::mm::{Advice, madvise};
+            let (advice, what) = match copies {
+                true => (Advice::LinuxPopulateRead, "MADV_POPULATE_READ"),
+                false => (Advice::LinuxPopulateWrite, "MADV_POPULATE_WRITE"),
+            };
             // SAFETY: populating changes no contents, and the range is this mapping's.
-            match unsafe {
-                madvise(self.base.as_ptr().cast(), self.bytes, Advice::LinuxPopulateWrite)
-            } {
+            match unsafe { madvise(self.base.as_ptr().cast(), self.bytes, advice) } {
                 // Before Linux 5.14.
                 Err(Errno::INVAL) => {}
-                other => {
-                    return other.map_err(|error| {
-                        MemError::system("MADV_POPULATE_WRITE", self.bytes, error)
-                    });
-                }
+                other => return other.map_err(|error| MemError::system(what, self.bytes, error)),
             }
+        }
+        if copies {
+            // SAFETY: the pages are this mapping's, and the program writes none of them.
+            unsafe { super::read_pages(self.base, self.bytes) };
+            return Ok(());
         }
         // Locked, a page is present: one at a time, because how much may be locked is limited.
         for offset in (0..self.bytes).step_by(page()) {
@@ -211,9 +228,17 @@ impl Pages {
 
     /// Keeps the pages in RAM.
     pub(in super::super) fn pin(&self) -> Result<(), MemError> {
+        let failed = |error| MemError::system("mlock (see `ulimit -l`)", self.bytes, error);
+        let start = self.base.as_ptr().cast();
+        // Locking the pages as they become present copies none of a private mapping.
+        #[cfg(target_os = "linux")]
+        if self.access == Access::Private {
+            // SAFETY: the range is this mapping's.
+            unsafe { mlock_with(start, self.bytes, MlockFlags::ONFAULT) }.map_err(failed)?;
+            return self.prefault().inspect_err(|_| self.unpin());
+        }
         // SAFETY: the range is this mapping's.
-        unsafe { mlock(self.base.as_ptr().cast(), self.bytes) }
-            .map_err(|error| MemError::system("mlock (see `ulimit -l`)", self.bytes, error))
+        unsafe { mlock(start, self.bytes) }.map_err(failed)
     }
 
     /// Ends what `pin` began.
@@ -221,6 +246,19 @@ impl Pages {
         // SAFETY: the range is this mapping's. It fails only for a range that is not mapped.
         let _ = unsafe { munlock(self.base.as_ptr().cast(), self.bytes) };
     }
+}
+
+/// Whether a descriptor's memory consists of huge pages. There may be none left when a page is first accessed, which
+/// ends the process.
+#[cfg(target_os = "linux")]
+fn is_of_huge_pages(file: &OwnedFd) -> Result<bool, Errno> {
+    const HUGETLBFS: u64 = 0x9584_58f6;
+    Ok(rustix::fs::fstatfs(file)?.f_type as u64 & u64::from(u32::MAX) == HUGETLBFS)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_of_huge_pages(_: &OwnedFd) -> Result<bool, Errno> {
+    Ok(false)
 }
 
 impl Drop for Pages {

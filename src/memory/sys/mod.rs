@@ -2,6 +2,7 @@
 
 use super::error::MemError;
 use std::ops::{Bound, RangeBounds};
+use std::ptr::NonNull;
 
 #[cfg(target_vendor = "apple")]
 mod apple;
@@ -40,6 +41,18 @@ pub(super) fn whole_pages(bytes: usize) -> Result<usize, MemError> {
     let pages =
         bytes.checked_next_multiple_of(page()).filter(|&bytes| bytes <= isize::MAX as usize);
     pages.ok_or(MemError::too_many_bytes(bytes))
+}
+
+/// Reads a byte of each page, so that all of them are present.
+///
+/// # Safety
+///
+/// The pages are mapped, and the program does not write them meanwhile.
+pub(super) unsafe fn read_pages(base: NonNull<u8>, bytes: usize) {
+    for offset in (0..bytes).step_by(page()) {
+        // SAFETY: passed on to the caller.
+        _ = unsafe { base.add(offset).read_volatile() };
+    }
 }
 
 /// The start and the length of a range of a file of this length.

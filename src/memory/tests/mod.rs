@@ -240,7 +240,11 @@ fn the_last_cell_returned_is_taken_first() {
 fn opening_leaks_nothing() {
     memory_use::measure("memory::tests::opening_leaks_nothing", || {
         let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
-        let mappings = || std::fs::read_to_string("/proc/self/maps").unwrap().lines().count();
+        // Those of blocks: a sanitizer's runtime makes others.
+        let mappings = || {
+            let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+            maps.lines().filter(|line| line.contains("memfd:aruminium")).count()
+        };
         let rounds = |count| {
             for _ in 0..count {
                 let block = Block::open(1 << 14).unwrap();
@@ -248,6 +252,9 @@ fn opening_leaks_nothing() {
             }
         };
         rounds(100);
+        let block = Block::open(1 << 14).unwrap();
+        assert_eq!(mappings(), 1);
+        drop(block);
         let before = (descriptors(), mappings());
         let resident = memory_use::resident();
         rounds(scaled(10_000));
@@ -282,8 +289,50 @@ fn pins_are_counted() {
     drop(two);
 }
 
+/// What may be sent to another thread, and what several may use at the same time.
+#[test]
+fn types_belong_to_threads_as_specified() {
+    use crate::memory::*;
+    fn sent<T: Send>() {}
+    fn shared<T: Send + Sync>() {}
+    shared::<(Block, Shared, Tape, Span<'_, f32>, Layout, Stat, MemError, Mark)>();
+    shared::<(Slab, Grid<64, 1>, Cell<'_>, Divided<'_>, View<'_, f32>, ViewMut<'_, f32>)>();
+    shared::<(Pool, Lease, PoolStat, Residency, Frames, Frame<'_>, Pinned<'_>)>();
+    shared::<(crate::Buffer, crate::usage::Usage)>();
+    sent::<Local<'_>>();
+}
+
+/// After a leaked guard nothing can be read or written that it may refer to, until the memory is unmapped.
+#[test]
+fn leaked_guards_keep_what_they_have() {
+    let mut tape = Tape::start(4096).unwrap();
+    let mut span = tape.slice::<u32>(4).unwrap();
+    std::mem::forget(span.view_mut());
+    assert!(span.try_view().is_err() && span.try_view_mut().is_err());
+    std::mem::forget(span);
+    assert!(!tape.try_clear() && tape.spans() == 1);
+    // No reference to it can be left.
+    tape.reset();
+    assert_eq!((tape.used(), tape.spans()), (0, 0));
+    let again = tape.slice::<u32>(4).unwrap();
+    assert!(again.try_view().is_err(), "its view was never closed");
+    drop(again);
+    let block = tape.block().clone();
+    drop(tape);
+    assert!(matches!(Tape::over(block), Err(MemError::Busy(_))));
+
+    let slab = Slab::new(64, 2).unwrap();
+    std::mem::forget(slab.take());
+    assert_eq!((slab.free(), slab.take().map(|cell| cell.id())), (1, Some(1)));
+    let block = Block::open(4096).unwrap();
+    std::mem::forget(block.pin());
+    std::mem::forget(block.view::<u8>());
+    assert!(block.try_view_mut::<u8>().is_err() && block.try_view::<u8>().is_ok());
+}
+
 mod processes {
     use super::*;
+    use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
     use std::fs::File;
     use std::os::fd::AsFd;
     use std::os::unix::fs::FileExt;
@@ -324,6 +373,65 @@ mod processes {
         let received = Block::import(sent).unwrap();
         drop(block);
         assert_eq!(&received.as_bytes()[..5], b"hello");
+    }
+
+    /// Another program may forbid further seals of what it shares.
+    #[test]
+    fn constant_memory_is_passed_on() {
+        let file = memfd_create("constant", MemfdFlags::ALLOW_SEALING).unwrap();
+        ftruncate(&file, crate::memory::sys::page() as u64).unwrap();
+        File::from(file.try_clone().unwrap()).write_at(b"hello", 0).unwrap();
+        let seals = SealFlags::SHRINK | SealFlags::WRITE | SealFlags::SEAL;
+        fcntl_add_seals(&file, seals).unwrap();
+        let received = Block::import(file).unwrap();
+        let passed_on = Block::import(received.export().unwrap()).unwrap();
+        drop(received);
+        assert_eq!(&passed_on.freeze().unwrap().as_bytes()[..5], b"hello");
+    }
+
+    /// Huge pages may run out when they are accessed, which would end the process.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn huge_pages_are_not_imported() {
+        let flags = MemfdFlags::ALLOW_SEALING | MemfdFlags::HUGETLB;
+        // The system may have no huge pages at all.
+        let Ok(file) = memfd_create("huge", flags) else { return };
+        ftruncate(&file, 1 << 30).unwrap();
+        fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::WRITE).unwrap();
+        let error = Block::import(file.try_clone().unwrap()).unwrap_err().to_string();
+        assert!(error.contains("huge pages") && error.contains("1073741824 bytes"), "{error}");
+        assert!(Shared::import(file).unwrap_err().to_string().contains("huge pages"));
+    }
+
+    /// The bytes of the mapping at an address that the system has copied for this process.
+    #[cfg(target_os = "linux")]
+    fn copied(start: *const u8) -> usize {
+        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let header = format!("{:x}-", start.addr());
+        let mapping = maps.lines().skip_while(|line| !line.starts_with(&header));
+        let line = mapping.skip(1).find(|line| line.starts_with("Anonymous:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() << 10
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn prefaulting_and_pinning_a_mapped_file_copy_nothing() {
+        let path = std::env::temp_dir().join(format!("aruminium-copies-{}", std::process::id()));
+        std::fs::write(&path, vec![7u8; 1 << 20]).unwrap();
+        let file = File::open(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        // SAFETY: no other program has the file.
+        let block = unsafe { Block::map(&file, ..) }.unwrap();
+        block.prefault().unwrap();
+        assert_eq!(copied(block.address()), 0);
+        let pinned = block.pin();
+        assert_eq!(copied(block.address()), 0);
+        drop(pinned);
+        assert!(block.as_bytes().iter().all(|&byte| byte == 7));
+        let base = std::ptr::NonNull::new(block.address()).unwrap();
+        // SAFETY: the pages are mapped, and nothing writes them.
+        unsafe { crate::memory::sys::read_pages(base, block.size()) };
+        assert_eq!(copied(block.address()), 0);
     }
 
     #[test]
