@@ -6,6 +6,7 @@ use super::id::{ActorId, ActorState};
 use super::layout::{HEADER, RingHeader, RingRecord};
 use super::message::{bytes_of, value_of};
 use super::post::{DeadLetter, Letter, MessageId, Post};
+use super::record::Op;
 use super::state::State;
 use std::collections::HashSet;
 use std::path::Path;
@@ -37,7 +38,7 @@ const WHAT: &str = "the checkpoint";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
     /// Without the magic number and the checksum.
-    contents: Vec<u8>,
+    pub(super) contents: Vec<u8>,
 }
 
 impl Checkpoint {
@@ -177,8 +178,8 @@ impl State {
     }
 
     /// Restores the ring's state. An error leaves it unchanged, because everything is read before anything is written.
-    pub(super) fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), RingError> {
-        let mut reader = Reader::new(&checkpoint.contents, WHAT);
+    pub(super) fn restore(&mut self, contents: &[u8]) -> Result<(), RingError> {
+        let mut reader = Reader::new(contents, WHAT);
         let differs = |why: String| {
             Err(RingError::Format(format!("the checkpoint is of another ring: {why}")))
         };
@@ -304,6 +305,9 @@ impl State {
         self.replanned();
         self.add_work();
         self.wake_all();
+        if self.log.is_some() {
+            self.note(Op::Restore(contents.to_vec()));
+        }
         Ok(())
     }
 }

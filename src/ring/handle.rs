@@ -233,10 +233,11 @@ impl Ring {
     /// # Ok::<(), aruminium::ring::RingError>(())
     /// ```
     pub fn restore(&self, checkpoint: &Checkpoint) -> Result<(), RingError> {
-        self.core.idle()?.restore(checkpoint)
+        self.core.idle()?.restore(&checkpoint.contents)
     }
 
-    /// Begin a recording of what the host does, after the ticks in flight.
+    /// Begin a recording of what the host does, after the ticks in flight. Spawning and connecting are not in it: make actors and
+    /// lanes before.
     ///
     /// ```
     /// # let ring = aruminium::ring::Ring::open(&aruminium::Gpu::open()?)?;

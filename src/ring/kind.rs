@@ -230,6 +230,7 @@ impl Kind {
             ("RING_HEAD_ACTIVE", head::ACTIVE),
             ("RING_HEAD_STALLED", head::STALLED),
             ("RING_HEAD_DEAD", head::DEAD),
+            ("RING_HEAD_BEGAN", head::BEGAN),
             ("RING_DEAD", DEAD as usize),
             ("RING_CALL", CALL as usize),
             ("RING_ERROR_FAILED", error::FAILED as usize),

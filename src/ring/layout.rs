@@ -101,6 +101,8 @@ pub(super) mod head {
     pub(in crate::ring) const STALLED: usize = 3;
     /// Whether a handler made a dead letter.
     pub(in crate::ring) const DEAD: usize = 4;
+    /// `index + 1` of the last tick that began.
+    pub(in crate::ring) const BEGAN: usize = 5;
     /// Two words for each actor follow: an error, and its code.
     pub(in crate::ring) const ERRORS: usize = 8;
 }

@@ -59,6 +59,13 @@ impl State {
                 self.kinds.len() - 1
             }
         };
+        let (members, width) = (self.kinds[kind].members.len() as u32, self.kinds[kind].width());
+        if (members + 1).checked_mul(width).is_none() {
+            return Err(RingError::Invalid(format!(
+                "actor {} of {width} threads with this handler: a launch has at most 2³² threads",
+                members + 1
+            )));
+        }
         // From here on tables may move, also if something fails.
         (self.plan, self.refused) = (None, None);
         self.seat_table.reserve(gpu, index + 1)?;

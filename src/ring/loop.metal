@@ -25,7 +25,8 @@ kernel void RING_TICK(
     device uchar *slots [[buffer(5)]],
     device RING_S *states [[buffer(6)]],
     constant RingStep &step [[buffer(7)]],
-    uint position [[thread_position_in_grid]])
+    uint position [[thread_position_in_grid]],
+    uint lane_of_simdgroup [[thread_index_in_simdgroup]])
 {
     uint place = position / RING_THREADS;
     if (place >= step.members) {
@@ -34,6 +35,10 @@ kernel void RING_TICK(
     uint stop = atomic_load_explicit(&head[RING_HEAD_STOP], memory_order_relaxed);
     if (stop != 0u && stop <= step.index) {
         return;
+    }
+    if (lane_of_simdgroup == 0u) {
+        // Before anything that may fail: the host finds the tick of a fault by it.
+        atomic_store_explicit(&head[RING_HEAD_BEGAN], step.index + 1u, memory_order_relaxed);
     }
     uint actor = edges[step.first + place];
     uint index = position % RING_THREADS;
@@ -196,7 +201,8 @@ kernel void RING_SAVE(
     device const uint *edges [[buffer(4)]],
     device RING_WORD *states [[buffer(6)]],
     constant RingStep &step [[buffer(7)]],
-    uint position [[thread_position_in_grid]])
+    uint position [[thread_position_in_grid]],
+    uint lane_of_simdgroup [[thread_index_in_simdgroup]])
 {
     uint place = position / RING_CHUNKS;
     if (place >= step.members) {
@@ -205,6 +211,10 @@ kernel void RING_SAVE(
     uint stop = atomic_load_explicit(&head[RING_HEAD_STOP], memory_order_relaxed);
     if (stop != 0u && stop <= step.index) {
         return;
+    }
+    if (lane_of_simdgroup == 0u) {
+        // Before anything that may fail: the host finds the tick of a fault by it.
+        atomic_store_explicit(&head[RING_HEAD_BEGAN], step.index + 1u, memory_order_relaxed);
     }
     uint actor = edges[step.first + place];
     RingSeat seat = seats[actor];

@@ -47,12 +47,15 @@ pub(super) enum Op {
     },
     /// The dead letters were taken.
     TakeDead,
+    /// A checkpoint with these contents was restored.
+    Restore(Vec<u8>),
 }
 
 /// The operations since a recording began.
 pub(super) type Log = Vec<Op>;
 
-/// What the host did to a ring from [`Ring::record`](super::Ring::record) on: sends, receives, submissions, changes of states.
+/// What the host did to a ring from [`Ring::record`](super::Ring::record) on: sends, receives, submissions, changes of states,
+/// restored checkpoints. Actors and lanes are not in it: make them before.
 ///
 /// Replayed on a ring with the same actors and lanes, in the state that the recorded one began in, it leads to the same bytes.
 ///
@@ -122,6 +125,7 @@ impl Recording {
                 Op::Save => out.u32(7),
                 Op::Write { actor, bytes } => out.u32(8).u32(*actor).list(bytes),
                 Op::TakeDead => out.u32(9),
+                Op::Restore(contents) => out.u32(10).list(contents),
             };
         }
         out.seal(MAGIC, VERSION)
@@ -159,6 +163,7 @@ impl Recording {
                 7 => Op::Save,
                 8 => Op::Write { actor: reader.u32()?, bytes: reader.list()?.to_vec() },
                 9 => Op::TakeDead,
+                10 => Op::Restore(reader.list()?.to_vec()),
                 other => {
                     return Err(RingError::Format(format!(
                         "the recording: operation {other} is unknown"

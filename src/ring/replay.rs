@@ -100,6 +100,7 @@ impl Core {
                 state.write_state(id, bytes)?;
             }
             Op::TakeDead => _ = state.take_dead(),
+            Op::Restore(contents) => state.restore(contents)?,
         }
         Ok(())
     }

@@ -21,7 +21,8 @@ pub(super) struct Ended {
 pub(super) enum Broken {
     /// An actor broke a rule of the outbox.
     Outbox(usize, Cause),
-    Metal(GpuError),
+    /// Metal's error, and the actors that may have made it.
+    Metal(GpuError, Vec<usize>),
 }
 
 /// The right to submit. Other threads wait until it is given back, or dropped.
@@ -93,14 +94,10 @@ impl State {
                 self.outbox_error().map(|(actor, cause)| Broken::Outbox(actor, cause))
             }
             Err(error) => {
-                // An actor that has not completed a tick has no record of it.
-                let newest = |actor: usize| {
-                    let [one, other] =
-                        [0, 1].map(|side| self.records.get(actor * 2 + side).version);
-                    one.max(other)
-                };
-                self.version = self.members().map(newest).min().unwrap_or(before);
-                Some(Broken::Metal(error))
+                // Records do not say it: the first thread of an actor writes its record before another one fails.
+                self.version += u64::from(self.heads.get(head::BEGAN).saturating_sub(1));
+                let suspects = self.suspects();
+                Some(Broken::Metal(error, suspects))
             }
         };
         if matches!(broken, Some(Broken::Outbox(..))) {
@@ -178,6 +175,21 @@ impl State {
             self.wake_all();
         }
         Ended { ticks, handled, idle, stopped, broken }
+    }
+
+    /// The actors that may have broken the tick: those that ran and have no record of it, or have threads that end after the
+    /// one that writes it, or broke a rule of the outbox in it, which is then forgotten. Before records are undone.
+    fn suspects(&mut self) -> Vec<usize> {
+        let done = |actor: usize| {
+            self.kinds[self.seats[actor].kind].width() == 1
+                && (0..2).any(|side| self.records.get(actor * 2 + side).version > self.version)
+        };
+        let ran = |actor: usize| self.seat_table.get(actor).run != 0;
+        let broke = |actor: usize| self.heads.get(head::ERRORS + actor * 2) != 0;
+        let suspects =
+            self.members().filter(|&actor| ran(actor) && (!done(actor) || broke(actor))).collect();
+        self.heads.write(head::ERRORS, &vec![0; self.seats.len() * 2]);
+        suspects
     }
 
     /// Takes the first violation of the outbox's rules.

@@ -4,7 +4,6 @@ use super::core::Guard;
 use super::error::{Cause, Fault, RingError};
 use super::id::{ActorId, ActorState};
 use super::kind::Kind;
-use super::layout::head;
 use super::options::Supervision;
 use super::state::{Seat, State};
 use super::submit::{Broken, Engine};
@@ -20,9 +19,9 @@ impl Engine<'_> {
     where
         Self: 'a,
     {
-        let error = match broken {
+        let (error, suspects) = match broken {
             Broken::Outbox(actor, cause) => return Ok((state, actor, cause)),
-            Broken::Metal(error) => error,
+            Broken::Metal(error, suspects) => (error, suspects),
         };
         // The watchdog stops a kernel in any thread, not necessarily in the one that does not end.
         let mut named = match &error {
@@ -35,7 +34,7 @@ impl Engine<'_> {
             _ => return Err(error.into()),
         };
         // Of several actors that fail in one tick any may be named: the first one of all is to be found.
-        for actor in state.suspects() {
+        for actor in suspects {
             if let Some((_, cause)) = named.take_if(|named| named.0 == actor) {
                 return Ok((state, actor, cause));
             }
@@ -44,8 +43,8 @@ impl Engine<'_> {
             state = after;
             (state.only, state.seats_changed) = (None, true);
             let cause = match outcome?.broken {
-                Some(Broken::Metal(GpuError::KernelFault(fault))) => Cause::Kernel(fault),
-                Some(Broken::Metal(error)) => Cause::Commands(error.to_string()),
+                Some(Broken::Metal(GpuError::KernelFault(fault), _)) => Cause::Kernel(fault),
+                Some(Broken::Metal(error, _)) => Cause::Commands(error.to_string()),
                 Some(Broken::Outbox(_, cause)) => cause,
                 None => continue,
             };
@@ -99,19 +98,5 @@ impl State {
         let kind = (0..self.kinds.len()).find(|&number| Kind::kernel(number) == kernel)?;
         let kind = &self.kinds[kind];
         kind.members.get((thread?[0] / kind.width()) as usize).copied()
-    }
-
-    /// The actors that may have broken the tick: those that ran and have no record of it, or broke a rule of the outbox in it,
-    /// which is then forgotten.
-    fn suspects(&mut self) -> Vec<usize> {
-        let done = |actor: usize| {
-            (0..2).any(|side| self.records.get(actor * 2 + side).version > self.version)
-        };
-        let ran = |actor: usize| self.seat_table.get(actor).run != 0;
-        let broke = |actor: usize| self.heads.get(head::ERRORS + actor * 2) != 0;
-        let suspects =
-            self.members().filter(|&actor| ran(actor) && (!done(actor) || broke(actor))).collect();
-        self.heads.write(head::ERRORS, &vec![0; self.seats.len() * 2]);
-        suspects
     }
 }

@@ -195,6 +195,18 @@ fn wrong_launches_are_refused() {
         let outcome = ring.spawn::<u32, u32, u32>("wrong", NOTHING, 0, launch.clone());
         assert!(matches!(outcome, Err(RingError::Invalid(_))), "{launch:?}");
     }
+    let largest = Launch::new().grid(1 << 16, 1024).capacity(1);
+    let spawn = |i: u32| {
+        ring.spawn::<u32, u32, u32>(
+            &format!("{i}"),
+            &NOTHING.replace("thread uint &s", "device uint &s"),
+            0,
+            largest.clone(),
+        )
+    };
+    assert!((0..63).all(|i| spawn(i).is_ok()));
+    let error = spawn(63).unwrap_err().to_string();
+    assert!(error.contains("at most 2³² threads"), "{error}");
     assert!(
         crate::ring::Ring::with(
             &Gpu::open().unwrap(),
@@ -308,5 +320,39 @@ fn faults_of_both_sorts_in_one_tick_have_one_order() {
         let faults = ring.tick().unwrap().faults;
         let names: Vec<&str> = faults.iter().map(|fault| fault.name.as_str()).collect();
         assert_eq!(names, ["0", "1"], "{messages:?}");
+    }
+}
+
+#[test]
+fn a_fault_in_a_late_thread_of_an_actor_undoes_its_tick() {
+    // The first threads, which write the actor's record, have ended by then.
+    let code = "void handle(thread const uint &m, device Few &s, thread Outbox<uint> &out) {
+        if (out.index == 0) { s.count += 1; out.post(m); }
+        if (m == 7 && out.index == out.count - 1) {
+            for (uint i = 0; i < 20000; i++) { s.values[3] += i; }
+            s.values[1 << 20] = 1;
+        }
+    }";
+    for (groups, threads) in [(1, 64), (3, 40)] {
+        for before in [0, 1, 2] {
+            let ring = ring();
+            let launch =
+                Launch::new().grid(groups, threads).budget(1).supervision(Supervision::Stop);
+            let few = Few { values: [0; 4], count: 0 };
+            let actor = ring.spawn::<u32, u32, Few>("late", code, few, launch).unwrap();
+            actor.send_all(&[1; 3][..before]).unwrap();
+            actor.send_all(&[7, 2]).unwrap();
+            let run = ring.run(10).unwrap();
+            assert_eq!((run.faults.len(), run.handled), (1, before as u64));
+            assert_eq!(run.faults[0].tick, before as u64, "{groups} {threads}");
+            let state = actor.read_state().unwrap();
+            assert_eq!((state.count, state.values[3]), (before as u32, 0));
+            let stat = actor.stat();
+            assert_eq!((stat.processed, stat.input_depth), (before as u64, 2));
+            for _ in 0..before {
+                assert_eq!(actor.try_receive().unwrap(), Some(1));
+            }
+            assert_eq!(actor.try_receive().unwrap(), None);
+        }
     }
 }

@@ -449,6 +449,11 @@ fn recordings_have_everything_that_changes_a_ring() {
         std::iter::from_fn(|| actor.try_receive().unwrap()).collect()
     };
     assert!(rest(&actors[0]).contains(&11));
+    let checkpoint = ring.checkpoint().unwrap();
+    actors[0].send_all(&[13, 14]).unwrap();
+    ring.run(5).unwrap();
+    ring.restore(&checkpoint).unwrap();
+    actors[0].send(15).unwrap();
     let open = actors[1].call(12);
     ring.run(1).unwrap();
     let recording = ring.take_recording().unwrap();
