@@ -6,6 +6,20 @@ use super::{Ops, bytes, float, typed, word, wrong};
 use crate::infer::launch::{Arg, Grid};
 use crate::infer::{DType, Error, Stream, Tensor};
 
+/// The largest number of tokens that are computed one by one. More are computed in tiles, as long as a head has at most
+/// 256 values.
+///
+/// ```
+/// assert_eq!(aruminium::infer::ops::FEW_TOKENS, 8);
+/// ```
+pub const FEW_TOKENS: usize = 8;
+
+/// The largest head that tiles have room for.
+const TILED_DIM: usize = 256;
+
+/// The tokens of a tile.
+const TILE: usize = 32;
+
 /// The choices of [`Ops::attention`].
 ///
 /// ```
@@ -27,17 +41,21 @@ pub struct Attention<'a> {
     pub mask: Option<&'a Tensor>,
     /// A limit of products, by tanh: 0 for none.
     pub cap: f32,
+    /// Up to this number of tokens they are computed one by one; 0 always uses tiles.
+    pub few_tokens: usize,
 }
 
 impl Default for Attention<'_> {
     fn default() -> Self {
-        Self { scale: None, positions: None, window: usize::MAX, mask: None, cap: 0.0 }
+        let (window, few_tokens) = (usize::MAX, FEW_TOKENS);
+        Self { scale: None, positions: None, window, mask: None, cap: 0.0, few_tokens }
     }
 }
 
 impl Ops {
     /// Attention of tokens × heads × values over keys and values of rows × heads × values, where several heads of `q` in
-    /// turn share one of `k` and `v`. One kernel for prompts and for single tokens.
+    /// turn share one of `k` and `v`. Single tokens and prompts have kernels of their own, chosen by
+    /// [`Attention::few_tokens`].
     ///
     /// # Errors
     ///
@@ -89,7 +107,12 @@ impl Ops {
         if from.tokens == 0 || from.heads == 0 {
             return Ok(());
         }
-        let mut variant = Variant::new(File::Attention, "attention")
+        let tiled = from.tokens > params.few_tokens && from.dim <= TILED_DIM;
+        let mut variant = match tiled {
+            true => Variant::new(File::AttentionTiled, "attention_tiled"),
+            false => Variant::new(File::Attention, "attention"),
+        };
+        variant = variant
             .number("DIM", from.dim as u32)
             .number("CAUSAL", params.positions.is_some().into())
             .number("MASK", params.mask.is_some().into())
@@ -145,7 +168,7 @@ impl Ops {
         let first = [q.into(), k.into(), v.into(), o.into(), Arg::Bytes(&bytes)];
         let others = [params.positions, params.mask].into_iter().flatten();
         let args: Vec<Arg<'_>> = first.into_iter().chain(others.map(Arg::Tensor)).collect();
-        let groups = (from.tokens, from.heads, 1);
+        let groups = (from.tokens.div_ceil(if tiled { TILE } else { 1 }), from.heads, 1);
         self.launch(stream, variant, &args, Grid::Groups { groups, group: (128, 1, 1) })
     }
 }

@@ -27,7 +27,7 @@ mod select;
 mod sequence;
 mod source;
 
-pub use attention::Attention;
+pub use attention::{Attention, FEW_TOKENS};
 pub use elementwise::{Binary, Unary};
 pub use linear::{FEW_ROWS, Linear};
 pub use matmul::Matmul;

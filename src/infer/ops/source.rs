@@ -13,6 +13,7 @@ pub(super) enum File {
     Elementwise,
     Rope,
     Attention,
+    AttentionTiled,
     Select,
     Sequence,
 }
@@ -114,6 +115,10 @@ impl Variant {
             File::Elementwise => include_str!("../kernels/elementwise.metal"),
             File::Rope => include_str!("../kernels/rope.metal"),
             File::Attention => include_str!("../kernels/attention.metal"),
+            File::AttentionTiled => concat!(
+                include_str!("../kernels/attention.metal"),
+                include_str!("../kernels/attention_tiled.metal")
+            ),
             File::Select => include_str!("../kernels/select.metal"),
             File::Sequence => include_str!("../kernels/sequence.metal"),
         });

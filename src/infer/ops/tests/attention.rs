@@ -140,8 +140,13 @@ fn attend(setup: &mut Setup, case: Case, dtype: DType, cache_type: DType) {
         window,
         mask: masked.then_some(&mask),
         cap,
+        few_tokens: usize::MAX,
     };
-    setup.run(|ops, stream| ops.attention(stream, &q, &k, &v, &o, params));
+    let tiled = setup.result(dtype, &[tokens, heads, dim]);
+    setup.run(|ops, stream| {
+        ops.attention(stream, &q, &k, &v, &o, params)?;
+        ops.attention(stream, &q, &k, &v, &tiled, Attention { few_tokens: 0, ..params })
+    });
     let (qv, kv, vv, mv) = (values(&q), values(&k), values(&v), values(&mask));
     let latest = (first + tokens - 1) as i64;
     let mut expected = Vec::new();
@@ -181,6 +186,7 @@ fn attend(setup: &mut Setup, case: Case, dtype: DType, cache_type: DType) {
     }
     // Logits of up to 40 have an error of some 2⁻²⁴ of the sum of magnitudes, and so have weights, relatively.
     close(&format!("{case:?} {dtype} {cache_type}"), &o, &expected, 2e-5);
+    close(&format!("{case:?} {dtype} {cache_type}, in tiles"), &tiled, &expected, 2e-5);
 }
 
 #[test]
@@ -226,6 +232,10 @@ fn attention_with_masks() {
         Case { tokens: 3, first: 123, window: 40, ..causal },
         Case { masked: true, ..CASE },
         Case { masked: true, tokens: 5, first: 10, cap: 0.75, ..causal },
+        // Several tiles of tokens and keys, and a window that leaves tiles out, in a ring that has wrapped around.
+        Case { tokens: 70, rows: 70, dim: 20, heads: 4, kv_heads: 2, ..causal },
+        Case { tokens: 40, rows: 200, first: 300, window: 33, cap: 3.0, ..causal },
+        Case { tokens: 33, rows: 65, masked: true, dim: 130, heads: 1, ..CASE },
     ] {
         attend(&mut setup, case, DType::F32, DType::F16);
     }
@@ -238,9 +248,67 @@ fn a_token_that_sees_nothing_gets_zeros() {
     let k = setup.random(DType::F32, &[3, 1, 4]);
     let o = setup.result(DType::F32, &[1, 1, 4]);
     let mask = setup.tensor(DType::F32, &[1, 3], &[f32::NEG_INFINITY; 3]);
+    for few_tokens in [0, 1] {
+        let params = Attention { mask: Some(&mask), few_tokens, ..Attention::default() };
+        setup.run(|ops, stream| ops.attention(stream, &q, &k, &k, &o, params));
+        assert_eq!(values(&o), [0.0; 4]);
+    }
+}
+
+#[test]
+fn a_tree_of_tokens_by_its_mask() {
+    let mut setup = Setup::new(39);
+    let parents = [None, Some(0), Some(0), Some(1), Some(1), Some(2), Some(5), Some(3), Some(7)];
+    let count = parents.len();
+    let mut seen = vec![f32::NEG_INFINITY; count * count];
+    for token in 0..count {
+        let mut node = Some(token);
+        while let Some(at) = node {
+            seen[token * count + at] = 0.0;
+            node = parents[at];
+        }
+    }
+    let mask = setup.tensor(DType::F32, &[count, count], &seen);
+    let [q, k, v] = [(); 3].map(|_| setup.random(DType::F32, &[count, 1, 16]));
+    let [one, tiled] = [(); 2].map(|_| setup.result(DType::F32, &[count, 1, 16]));
     let params = Attention { mask: Some(&mask), ..Attention::default() };
-    setup.run(|ops, stream| ops.attention(stream, &q, &k, &k, &o, params));
-    assert_eq!(values(&o), [0.0; 4]);
+    setup.run(|ops, stream| {
+        ops.attention(stream, &q, &k, &v, &one, Attention { few_tokens: count, ..params })?;
+        ops.attention(stream, &q, &k, &v, &tiled, Attention { few_tokens: 0, ..params })
+    });
+    let [qv, kv, vv] = [&q, &k, &v].map(values);
+    let mut expected = Vec::new();
+    for token in 0..count {
+        let weight = |key: usize| match seen[token * count + key] {
+            0.0 => (0..16).map(|i| qv[token * 16 + i] * kv[key * 16 + i]).sum::<f64>() / 4.0,
+            _ => f64::NEG_INFINITY,
+        };
+        let weights: Vec<f64> = (0..count).map(|key| weight(key).exp()).collect();
+        let sum: f64 = weights.iter().sum();
+        let column = |i| (0..count).map(|key| weights[key] / sum * vv[key * 16 + i]).sum();
+        expected.extend((0..16).map(|i| (column(i), 1.0)));
+    }
+    close("one by one", &one, &expected, 2e-5);
+    close("in tiles", &tiled, &expected, 2e-5);
+}
+
+#[test]
+fn rows_that_no_token_sees_may_hold_anything() {
+    let mut setup = Setup::new(40);
+    // The first 80 positions were never written; 16 tokens from 90 on see 10 positions each.
+    let q = setup.random(DType::F32, &[16, 1, 8]);
+    let mut rows = vec![f32::NAN; 120 * 8];
+    rows[80 * 8..106 * 8].iter_mut().for_each(|value| *value = setup.random.value());
+    let k = setup.tensor(DType::F32, &[120, 1, 8], &rows);
+    let at: Vec<f32> = (90..106).map(|position| position as f32).collect();
+    let positions = setup.tensor(DType::I32, &[16], &at);
+    for few_tokens in [0, 16] {
+        let o = setup.result(DType::F32, &[16, 1, 8]);
+        let positions = Some(&positions);
+        let params = Attention { positions, window: 10, few_tokens, ..Attention::default() };
+        setup.run(|ops, stream| ops.attention(stream, &q, &k, &k, &o, params));
+        assert!(values(&o).iter().all(|value| value.is_finite()), "few_tokens: {few_tokens}");
+    }
 }
 
 #[test]
