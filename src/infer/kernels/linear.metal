@@ -2,40 +2,70 @@
 // are the types of `x` and `y`.
 
 struct Linear {
-    uint rows;      // of x and y
-    uint outputs;   // rows of w
+    uint rows;      // of y
+    uint outputs;   // rows of each matrix of w
     uint columns;   // of x and w
     uint x_stride;  // values from row to row of x
     uint y_stride;  // and of y
     uint w_stride;  // bytes from row to row of w
+    uint experts;   // matrices of w
+    uint shared;    // the number of rows of y that share a row of x
 };
 
+// EXPERTS: `ids` has the matrix of each row of y. GATED(gate, up): results are combined with those of a second weight, `up`.
 #if FORMAT == 1000
 #define WEIGHTS device const uchar *w [[buffer(3)]], device const SCALE *scales [[buffer(4)]], device const SCALE *biases [[buffer(5)]]
+#define UP , device const uchar *up [[buffer(6)]], device const SCALE *up_scales [[buffer(7)]], device const SCALE *up_biases [[buffer(8)]]
 #define MATRIX(p) Matrix{w, (p).w_stride, (p).columns, scales, biases}
+#define MATRIX_UP(p) Matrix{up, (p).w_stride, (p).columns, up_scales, up_biases}
 #else
 #define WEIGHTS device const uchar *w [[buffer(3)]]
+#define UP , device const uchar *up [[buffer(6)]]
 #define MATRIX(p) Matrix{w, (p).w_stride, (p).columns}
+#define MATRIX_UP(p) Matrix{up, (p).w_stride, (p).columns}
+#endif
+#ifndef GATED
+#undef UP
+#define UP
 #endif
 
-// Few rows of x (at most ROWS): each SIMD-group computes two outputs, and its lanes share the columns.
+// Few rows of x (at most ROWS): each SIMD-group computes two outputs, or one that is gated, and its lanes share the columns.
+// Of experts, each row is computed by itself (ROWS is 1), and an expert that does not exist makes zeros.
 kernel void linear_few(device const X *x [[buffer(0)]], device Y *y [[buffer(1)]], constant Linear &p [[buffer(2)]],
-                       WEIGHTS, uint group [[threadgroup_position_in_grid]],
+                       WEIGHTS UP,
+#if EXPERTS
+                       device const int *ids [[buffer(9)]],
+#endif
+                       uint2 group [[threadgroup_position_in_grid]],
                        uint simd [[simdgroup_index_in_threadgroup]], uint lane [[thread_index_in_simdgroup]]) {
     Matrix matrix = MATRIX(p);
-    uint first = (group * 4 + simd) * 2;
-    if (first >= p.outputs) return;
+#ifdef GATED
+    Matrix other = MATRIX_UP(p);
+    uint first = group.x * 4 + simd, second = first;
+#else
+    Matrix other = matrix;
     // The last pair may be one output: it is computed twice, and written once.
-    uint second = min(first + 1, p.outputs - 1);
+    uint first = (group.x * 4 + simd) * 2, second = min(first + 1, p.outputs - 1);
+#endif
+    if (first >= p.outputs) return;
+    uint rows = p.rows, groups = (p.columns + 15) / 16, row0 = 0;
+#if EXPERTS
+    int id = ids[group.y];
+    if (id >= 0 && uint(id) < p.experts) row0 = uint(id) * p.outputs;
+    else groups = 0;
+    x += ulong(group.y / p.shared) * p.x_stride;
+    y += ulong(group.y) * p.y_stride;
+    rows = 1;
+#endif
     float sums[2][ROWS];
     for (uint r = 0; r < ROWS; r++) sums[0][r] = sums[1][r] = 0.0f;
-    for (uint g = lane; g < (p.columns + 15) / 16; g += 32) {
+    for (uint g = lane; g < groups; g += 32) {
         float a[16], b[16];
-        decode(matrix, first, g, a);
-        decode(matrix, second, g, b);
+        decode(matrix, row0 + first, g, a);
+        decode(other, row0 + second, g, b);
         uint count = min(16u, p.columns - 16 * g);
         for (uint r = 0; r < ROWS; r++) {
-            device const X *row = x + ulong(min(r, p.rows - 1)) * p.x_stride + 16 * g;
+            device const X *row = x + ulong(min(r, rows - 1)) * p.x_stride + 16 * g;
             float one = 0.0f, two = 0.0f;
             if (count == 16) {
                 for (uint i = 0; i < 16; i++) {
@@ -56,23 +86,59 @@ kernel void linear_few(device const X *x [[buffer(0)]], device Y *y [[buffer(1)]
     }
     for (uint r = 0; r < ROWS; r++) {
         float one = simd_sum(sums[0][r]), two = simd_sum(sums[1][r]);
-        if (lane == 0 && r < p.rows) {
+        if (lane == 0 && r < rows) {
+#ifdef GATED
+            y[ulong(r) * p.y_stride + first] = Y(GATED(one, two));
+#else
             y[ulong(r) * p.y_stride + first] = Y(one);
             if (second != first) y[ulong(r) * p.y_stride + second] = Y(two);
+#endif
         }
     }
 }
 
-// Many rows of x: a threadgroup computes 32 rows and 64 outputs, in steps of 32 columns. Its four SIMD-groups
-// compute 16 rows and 32 outputs each, in matrices of 8 x 8.
+// Many rows of x: a threadgroup computes 32 rows and 64 products, in steps of 32 columns. Its four SIMD-groups compute 16 rows
+// and 32 products each, in matrices of 8 x 8. The products are of 64 rows of w, or of 32 and the same ones of `up`. Of
+// experts, a threadgroup has 32 rows of one list that `list_rows` made (experts.metal); the last list is of rows without one.
 kernel void linear_many(device const X *x [[buffer(0)]], device Y *y [[buffer(1)]], constant Linear &p [[buffer(2)]],
-                        WEIGHTS, uint2 group [[threadgroup_position_in_grid]],
+                        WEIGHTS UP,
+#if EXPERTS
+                        device const int *lists [[buffer(9)]],
+#endif
+                        uint2 group [[threadgroup_position_in_grid]],
                         uint thread_index [[thread_index_in_threadgroup]],
                         uint simd [[simdgroup_index_in_threadgroup]]) {
     threadgroup float tile[32 * 32 + 64 * 32];
     threadgroup float *xs = tile, *ws = tile + 32 * 32;
     Matrix matrix = MATRIX(p);
-    uint row0 = group.y * 32, output0 = group.x * 64;
+#ifdef GATED
+    constexpr uint OUTPUTS = 32;
+#else
+    constexpr uint OUTPUTS = 64;
+#endif
+    uint output0 = group.x * OUTPUTS, expert = 0, columns = p.columns;
+#if EXPERTS
+    device const int *starts = lists, *tiles = lists + p.experts + 2, *order = tiles + p.experts + 2;
+    int at = int(group.y);
+    if (at >= tiles[p.experts + 1]) return;
+    // The last list whose tiles start at this one or before it.
+    uint past = p.experts + 1;
+    while (past - expert > 1) {
+        uint middle = (expert + past) / 2;
+        if (tiles[middle] <= at) expert = middle;
+        else past = middle;
+    }
+    uint row0 = uint(at - tiles[expert]) * 32, rows = uint(starts[expert + 1] - starts[expert]);
+    order += starts[expert];
+    if (expert == p.experts) {
+        expert = 0;
+        columns = 0;
+    }
+#define ROW(r) uint(order[r])
+#else
+    uint row0 = group.y * 32, rows = p.rows;
+#define ROW(r) (r)
+#endif
     uint simd_row = simd / 2 * 16, simd_output = simd % 2 * 32;
     simdgroup_float8x8 sums[2][4];
     for (uint i = 0; i < 2; i++) {
@@ -81,19 +147,22 @@ kernel void linear_many(device const X *x [[buffer(0)]], device Y *y [[buffer(1)
     // Each thread decodes 16 values of a row of w, and copies 8 of a row of x.
     uint w_row = thread_index / 2, w_group = thread_index % 2;
     uint x_row = thread_index / 4, x_column = thread_index % 4 * 8;
-    uint output = min(output0 + w_row, p.outputs - 1), row = min(row0 + x_row, p.rows - 1);
-    for (uint k = 0; k < p.columns; k += 32) {
+#ifdef GATED
+    if (w_row >= 32) matrix = MATRIX_UP(p);
+#endif
+    uint output = expert * p.outputs + min(output0 + w_row % OUTPUTS, p.outputs - 1);
+    device const X *own = x + ulong(ROW(min(row0 + x_row, rows - 1)) / p.shared) * p.x_stride;
+    for (uint k = 0; k < columns; k += 32) {
         float values[16];
-        if (k + 16 * w_group < p.columns) {
+        if (k + 16 * w_group < columns) {
             decode(matrix, output, k / 16 + w_group, values);
         } else {
             for (uint i = 0; i < 16; i++) values[i] = 0.0f;
         }
         for (uint i = 0; i < 16; i++) ws[w_row * 32 + w_group * 16 + i] = values[i];
-        device const X *from = x + ulong(row) * p.x_stride + k;
         for (uint i = 0; i < 8; i++) {
             uint column = x_column + i;
-            xs[x_row * 32 + column] = k + column < p.columns ? float(from[column]) : 0.0f;
+            xs[x_row * 32 + column] = k + column < columns ? float(own[k + column]) : 0.0f;
         }
         threadgroup_barrier(mem_flags::mem_threadgroup);
         for (uint kk = 0; kk < 32; kk += 8) {
@@ -115,53 +184,17 @@ kernel void linear_many(device const X *x [[buffer(0)]], device Y *y [[buffer(1)
         }
     }
     threadgroup_barrier(mem_flags::mem_threadgroup);
-    for (uint i = thread_index; i < 32 * 64; i += 128) {
-        uint r = row0 + i / 64, o = output0 + i % 64;
-        if (r < p.rows && o < p.outputs) y[ulong(r) * p.y_stride + o] = Y(tile[i]);
-    }
-}
-
-struct Experts {
-    uint slots;     // rows of y, each with an expert
-    uint experts;
-    uint outputs;   // rows of an expert
-    uint columns;
-    uint shared;    // the number of slots that share a row of x
-    uint x_stride, y_stride, w_stride;
-};
-
-// `ids` has the expert of each row of y. A SIMD-group computes two outputs of one row. An expert that does not
-// exist makes zeros.
-kernel void linear_experts(device const X *x [[buffer(0)]], device Y *y [[buffer(1)]],
-                           constant Experts &p [[buffer(2)]], WEIGHTS, device const int *ids [[buffer(6)]],
-                           uint2 group [[threadgroup_position_in_grid]],
-                           uint simd [[simdgroup_index_in_threadgroup]], uint lane [[thread_index_in_simdgroup]]) {
-    uint slot = group.y, first = (group.x * 4 + simd) * 2;
-    if (first >= p.outputs) return;
-    uint second = min(first + 1, p.outputs - 1);
-    int id = ids[slot];
-    float one = 0.0f, two = 0.0f;
-    if (id >= 0 && uint(id) < p.experts) {
-        Matrix matrix = MATRIX(p);
-        uint row = uint(id) * p.outputs;
-        x += ulong(slot / p.shared) * p.x_stride;
-        for (uint g = lane; g < (p.columns + 15) / 16; g += 32) {
-            float a[16], b[16];
-            decode(matrix, row + first, g, a);
-            decode(matrix, row + second, g, b);
-            uint count = min(16u, p.columns - 16 * g);
-            for (uint i = 0; i < count; i++) {
-                float value = float(x[16 * g + i]);
-                one = fma(value, a[i], one);
-                two = fma(value, b[i], two);
-            }
+    for (uint i = thread_index; i < 32 * OUTPUTS; i += 128) {
+        uint r = row0 + i / OUTPUTS, o = output0 + i % OUTPUTS;
+        if (r < rows && o < p.outputs) {
+            threadgroup float *from = tile + i / OUTPUTS * 64 + i % OUTPUTS;
+#ifdef GATED
+            float value = GATED(from[0], from[32]);
+#else
+            float value = from[0];
+#endif
+            y[ulong(ROW(r)) * p.y_stride + o] = Y(value);
         }
-    }
-    one = simd_sum(one);
-    two = simd_sum(two);
-    if (lane == 0) {
-        y[ulong(slot) * p.y_stride + first] = Y(one);
-        if (second != first) y[ulong(slot) * p.y_stride + second] = Y(two);
     }
 }
 

@@ -8,8 +8,6 @@ struct Sequence {
     float scale;
 };
 
-inline float silu(float x) { return x / (1.0f + exp(-x)); }
-
 // Causal and by channel: p.size - 1 rows of x lie before the first token.
 #ifdef CONV
 kernel void conv(device const X *x [[buffer(0)]], device Y *y [[buffer(1)]], constant Sequence &p [[buffer(2)]],

@@ -1,9 +1,9 @@
 //! Products with weights of any type, and rows of them by index.
 
 use super::source::{File, Variant};
+use super::weight::{Checked, Weight};
 use super::{Matrix, Ops, bytes, float, typed, word, wrong};
 use crate::infer::launch::{Arg, Grid};
-use crate::infer::weights::{Affine, QuantizedWeight};
 use crate::infer::{DType, Error, Stream, Tensor};
 
 /// The largest number of rows for which each row of the weights is decoded once for all of them. More rows are multiplied
@@ -32,76 +32,52 @@ impl Default for Linear {
     }
 }
 
-/// Weights of either kind, checked.
-struct Weights<'a> {
-    tensor: &'a Tensor,
-    scales: Option<(&'a Tensor, &'a Tensor)>,
-    affine: Option<Affine>,
-    rows: usize,
-    columns: usize,
-    /// Bytes from row to row.
-    stride: u32,
+/// The choices of [`Ops::linear_experts`].
+///
+/// ```
+/// # use aruminium::infer::{DType, Tensor, ops::Experts};
+/// # let gpu = aruminium::Gpu::open()?;
+/// // For 1000 tokens with two experts each, of 64.
+/// let scratch = Tensor::new(&gpu, DType::I32, &[Experts::scratch(64, 2000)])?;
+/// let experts = Experts { scratch: Some(&scratch), ..Experts::default() };
+/// # Ok::<(), aruminium::infer::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Experts<'a> {
+    /// If there are more rows than this for each expert, on average, rows of the same expert are computed together, in
+    /// tiles. 0 always uses tiles.
+    pub few_rows: usize,
+    /// Memory for the lists of rows that tiles need: contiguous `i32`, as many as [`Experts::scratch`] says. Without it,
+    /// each row is computed by itself.
+    pub scratch: Option<&'a Tensor>,
 }
 
-impl<'a> Weights<'a> {
-    fn plain(op: &str, w: &'a Tensor) -> Result<Self, Error> {
-        let dtype = w.dtype();
-        if !(dtype.is_quantized() && dtype.block() > 0) {
-            float(op, "w", w)?;
-        }
-        let Matrix { rows, columns, stride } = Matrix::of(op, "w", w)?;
-        let stride = dtype.bytes_of(stride).ok_or_else(|| wrong(op, "rows of w are no blocks"))?;
-        let stride = word(op, stride)?;
-        Ok(Self { tensor: w, scales: None, affine: None, rows, columns, stride })
-    }
+/// The number of rows for each expert from which on sorting them by expert pays.
+const FEW_EXPERT_ROWS: usize = 2;
 
-    fn mlx(op: &str, w: &'a QuantizedWeight) -> Result<Self, Error> {
-        let Affine { bits, group } = w.affine;
-        typed(op, "the weight", &w.weight, &[DType::U32])?;
-        let scale = float(op, "scales", &w.scales)?;
-        typed(op, "biases", &w.biases, &[scale])?;
-        let matrix = Matrix::of(op, "the weight", &w.weight)?;
-        let columns = matrix.columns * 32 / bits.clamp(1, 8) as usize;
-        if !(1..=8).contains(&bits) || group == 0 || !columns.is_multiple_of(group.max(16)) {
-            let why =
-                format!("{columns} columns are not whole groups of {group} values of {bits} bits");
-            return Err(wrong(op, why));
-        }
-        for (name, tensor) in [("scales", &w.scales), ("biases", &w.biases)] {
-            let found = Matrix::sized(op, name, tensor, matrix.rows, columns / group)?;
-            if found.rows > 1 && found.stride != found.columns {
-                return Err(wrong(op, format!("{name} are not contiguous")));
-            }
-        }
-        Ok(Self {
-            tensor: &w.weight,
-            scales: Some((&w.scales, &w.biases)),
-            affine: Some(w.affine),
-            rows: matrix.rows,
-            columns,
-            stride: word(op, matrix.stride * 4)?,
-        })
-    }
-
-    fn variant(&self, function: &'static str) -> Variant {
-        let variant = Variant::new(File::Linear, function).format(self.tensor.dtype());
-        match (self.affine, self.scales) {
-            (Some(Affine { bits, group }), Some((scales, _))) => variant
-                .number("BITS", bits)
-                .number("GROUP", group as u32)
-                .ty("SCALE", scales.dtype()),
-            _ => variant,
-        }
-    }
-
-    fn args<'b>(&'b self, first: [Arg<'b>; 3]) -> Vec<Arg<'b>> {
-        let scales = self.scales.into_iter().flat_map(|(scales, biases)| [scales, biases]);
-        first.into_iter().chain([self.tensor.into()]).chain(scales.map(Arg::Tensor)).collect()
+impl Default for Experts<'_> {
+    fn default() -> Self {
+        Self { few_rows: FEW_EXPERT_ROWS, scratch: None }
     }
 }
+
+impl Experts<'_> {
+    /// The length of the scratch memory for a number of experts and rows.
+    ///
+    /// ```
+    /// assert!(aruminium::infer::ops::Experts::scratch(64, 2000) >= 2064);
+    /// ```
+    pub fn scratch(experts: usize, rows: usize) -> usize {
+        2 * (experts + 2) + rows
+    }
+}
+
+/// The most experts that can be sorted: each has a thread of a threadgroup, and so have rows without an expert.
+const MOST_EXPERTS: usize = 1023;
 
 impl Ops {
-    /// `y = x wᵀ`: the rows of `w` are the outputs. `w` has any type; `x` and `y` are floats. Sums are `f32`.
+    /// `y = x wᵀ`: the rows of `w` are the outputs. `w` has any type, also MLX's format, and may be two weights, one of which
+    /// gates the other: see [`Weight`]. `x` and `y` are floats. Sums are `f32`.
     ///
     /// # Errors
     ///
@@ -119,51 +95,22 @@ impl Ops {
     /// stream.finish()?;
     /// # Ok::<(), aruminium::infer::Error>(())
     /// ```
-    pub fn linear(
+    pub fn linear<'a>(
         &self,
         stream: &mut Stream,
         x: &Tensor,
-        w: &Tensor,
+        w: impl Into<Weight<'a>>,
         y: &Tensor,
         params: Linear,
     ) -> Result<(), Error> {
-        self.linear_of(stream, x, &Weights::plain("linear", w)?, y, params)
-    }
-
-    /// The same for a weight in MLX's affine format.
-    ///
-    /// # Errors
-    ///
-    /// If shapes or types do not match.
-    ///
-    /// ```
-    /// # use aruminium::infer::{DType, Ops, Stream, Tensor, ops::Linear, weights::{Affine, QuantizedWeight}};
-    /// # let gpu = aruminium::Gpu::open()?;
-    /// # let ops = Ops::new(&gpu);
-    /// let (weight, scales) = (Tensor::new(&gpu, DType::U32, &[5, 8])?, Tensor::new(&gpu, DType::F32, &[5, 1])?);
-    /// let w = QuantizedWeight { weight, biases: scales.clone(), scales, affine: Affine { bits: 4, group: 64 } };
-    /// let (x, y) = (Tensor::new(&gpu, DType::F32, &[2, 64])?, Tensor::new(&gpu, DType::F32, &[2, 5])?);
-    /// let mut stream = Stream::new(&gpu, &gpu.new_command_queue()?);
-    /// ops.linear_mlx(&mut stream, &x, &w, &y, Linear::default())?;
-    /// stream.finish()?;
-    /// # Ok::<(), aruminium::infer::Error>(())
-    /// ```
-    pub fn linear_mlx(
-        &self,
-        stream: &mut Stream,
-        x: &Tensor,
-        w: &QuantizedWeight,
-        y: &Tensor,
-        params: Linear,
-    ) -> Result<(), Error> {
-        self.linear_of(stream, x, &Weights::mlx("linear_mlx", w)?, y, params)
+        self.linear_of(stream, x, &Checked::of("linear", w.into())?, y, params)
     }
 
     fn linear_of(
         &self,
         stream: &mut Stream,
         x: &Tensor,
-        w: &Weights<'_>,
+        w: &Checked<'_>,
         y: &Tensor,
         params: Linear,
     ) -> Result<(), Error> {
@@ -178,33 +125,28 @@ impl Ops {
         if to.rows == 0 || to.columns == 0 {
             return Ok(());
         }
-        let words = [from.rows, w.rows, w.columns, from.stride, to.stride];
-        let [rows, outputs, columns, x_stride, y_stride] = words.map(|value| word(op, value));
-        let params_bytes = bytes([rows?, outputs?, columns?, x_stride?, y_stride?, w.stride]);
         let few = from.rows <= params.few_rows.min(FEW_ROWS);
-        let (function, grid) = match few {
-            true => ("linear_few", Grid::groups_1d(w.rows.div_ceil(8), 128)),
-            false => {
-                let groups = (w.rows.div_ceil(64), from.rows.div_ceil(32), 1);
-                ("linear_many", Grid::Groups { groups, group: (128, 1, 1) })
-            }
-        };
+        let sizes = [to.rows, w.rows, w.columns, from.stride, to.stride, 1, 1];
+        let params = linear_params(op, sizes, w.stride)?;
+        let grid = linear_grid(few, w, w.rows, if few { 1 } else { to.rows.div_ceil(32) });
         // The number of rows that the kernel computes at once: a power of two.
         let rows = if few { from.rows.next_power_of_two() as u32 } else { 1 };
-        let variant = w.variant(function).ty("X", x_type).ty("Y", y_type).number("ROWS", rows);
-        self.launch(stream, variant, &w.args([x.into(), y.into(), Arg::Bytes(&params_bytes)]), grid)
+        let variant = w.variant(if few { "linear_few" } else { "linear_many" });
+        let variant = variant.ty("X", x_type).ty("Y", y_type).number("ROWS", rows);
+        self.launch(stream, variant, &w.args([x.into(), y.into(), Arg::Bytes(&params)]), grid)
     }
 
     /// Products with experts by index: row `i` of `y` is a row of `x` times the expert `ids[i]`. `w` is experts × outputs ×
-    /// columns, of any type; `x` has a row for each of the ids, or one for each group of them that follow each other. An
-    /// expert that does not exist makes zeros. Each expert's outputs are then summed by [`matmul`](Self::matmul).
+    /// columns, of any type, and may be gated; `x` has a row for each of the ids, or one for each group of them that follow
+    /// each other. An expert that does not exist makes zeros. Each expert's outputs are then summed by
+    /// [`matmul`](Self::matmul).
     ///
     /// # Errors
     ///
     /// If shapes or types do not match.
     ///
     /// ```
-    /// # use aruminium::infer::{DType, Ops, Stream, Tensor};
+    /// # use aruminium::infer::{DType, Ops, Stream, Tensor, ops::Experts};
     /// # let gpu = aruminium::Gpu::open()?;
     /// # let ops = Ops::new(&gpu);
     /// // Two experts with one output each: the first value, and the second.
@@ -213,56 +155,76 @@ impl Ops {
     /// let ids = Tensor::from_slice(&gpu, &[1i32, 0], &[1, 2])?;
     /// let y = Tensor::new(&gpu, DType::F32, &[1, 2, 1])?;
     /// let mut stream = Stream::new(&gpu, &gpu.new_command_queue()?);
-    /// ops.linear_experts(&mut stream, &x, &w, &ids, &y)?;
+    /// ops.linear_experts(&mut stream, &x, &w, &ids, &y, Experts::default())?;
     /// stream.finish()?;
     /// assert_eq!(y.to_vec::<f32>()?, [6.0, 5.0]);
     /// # Ok::<(), aruminium::infer::Error>(())
     /// ```
-    pub fn linear_experts(
+    pub fn linear_experts<'a>(
         &self,
         stream: &mut Stream,
         x: &Tensor,
-        w: &Tensor,
+        w: impl Into<Weight<'a>>,
         ids: &Tensor,
         y: &Tensor,
+        params: Experts<'_>,
+    ) -> Result<(), Error> {
+        let w = Checked::of("linear_experts", w.into())?;
+        self.experts_of(stream, x, &w, ids, y, params)
+    }
+
+    fn experts_of(
+        &self,
+        stream: &mut Stream,
+        x: &Tensor,
+        w: &Checked<'_>,
+        ids: &Tensor,
+        y: &Tensor,
+        params: Experts<'_>,
     ) -> Result<(), Error> {
         let op = "linear_experts";
         let (x_type, y_type) = (float(op, "x", x)?, float(op, "y", y)?);
         typed(op, "ids", ids, &[DType::I32])?;
-        let &[experts, outputs, _] = w.shape() else {
-            let shape = w.shape();
-            return Err(wrong(
-                op,
-                format!("w of shape {shape:?} is not experts, outputs and columns"),
-            ));
-        };
-        let weights = Weights::plain(op, w)?;
+        let [experts, outputs] = w.experts(op)?;
         let from = Matrix::of(op, "x", x)?;
-        let slots = ids.count();
+        let rows = ids.count();
         let fits = ids.is_contiguous()
-            && from.columns == weights.columns
-            && (slots == 0 || (from.rows > 0 && slots.is_multiple_of(from.rows)));
+            && from.columns == w.columns
+            && (rows == 0 || (from.rows > 0 && rows.is_multiple_of(from.rows)));
         if !fits {
-            let (x, w, ids) = (x.shape(), w.shape(), ids.shape());
-            return Err(wrong(op, format!("x {x:?}, w {w:?}, ids {ids:?} do not match")));
+            let (x, ids) = (x.shape(), ids.shape());
+            let why = format!(
+                "x {x:?}, {experts} experts of {} columns, and ids {ids:?} do not match",
+                w.columns
+            );
+            return Err(wrong(op, why));
         }
-        let to = Matrix::sized(op, "y", y, slots, outputs)?;
-        if slots == 0 || outputs == 0 {
+        let to = Matrix::sized(op, "y", y, rows, outputs)?;
+        let scratch = params.scratch.map(|scratch| check_scratch(scratch, experts, rows));
+        let lists = scratch.transpose()?.filter(|_| rows > params.few_rows.saturating_mul(experts));
+        if rows == 0 || outputs == 0 {
             return Ok(());
         }
-        let words =
-            [slots, experts, outputs, from.columns, slots / from.rows, from.stride, to.stride];
-        let mut all = [weights.stride; 8];
-        for (to, from) in all.iter_mut().zip(words) {
-            *to = word(op, from)?;
-        }
-        let params = bytes(all);
-        let variant =
-            weights.variant("linear_experts").ty("X", x_type).ty("Y", y_type).number("ROWS", 1);
-        let mut args = weights.args([x.into(), y.into(), Arg::Bytes(&params)]);
-        args.push(ids.into());
-        let groups = (outputs.div_ceil(8), slots, 1);
-        self.launch(stream, variant, &args, Grid::Groups { groups, group: (128, 1, 1) })
+        let shared = rows / from.rows;
+        let sizes = [rows, outputs, w.columns, from.stride, to.stride, experts, shared];
+        let bytes_of = linear_params(op, sizes, w.stride)?;
+        let (function, order, grid) = match lists {
+            Some(lists) => {
+                let words = bytes([word(op, rows)?, word(op, experts)?]);
+                let variant = Variant::new(File::Experts, "list_rows");
+                let args = [ids.into(), lists.into(), Arg::Bytes(&words)];
+                self.launch(stream, variant, &args, Grid::groups_1d(1, experts + 1))?;
+                // Each list may have one tile that is not full.
+                let tiles = rows / 32 + experts + 1;
+                ("linear_many", lists, linear_grid(false, w, outputs, tiles))
+            }
+            None => ("linear_few", ids, linear_grid(true, w, outputs, rows)),
+        };
+        let variant = w.variant(function).number("EXPERTS", 1);
+        let variant = variant.ty("X", x_type).ty("Y", y_type).number("ROWS", 1);
+        let mut args = w.args([x.into(), y.into(), Arg::Bytes(&bytes_of)]);
+        args.push(order.into());
+        self.launch(stream, variant, &args, grid)
     }
 
     /// Rows of `w` by index, decoded: row `i` of `y` is row `indices[i]` of `w`. For embeddings, and to decode a weight.
@@ -285,50 +247,21 @@ impl Ops {
     /// assert_eq!(y.to_vec::<f32>()?, [3.0, 4.0, 1.0, 2.0, 3.0, 4.0]);
     /// # Ok::<(), aruminium::infer::Error>(())
     /// ```
-    pub fn lookup(
+    pub fn lookup<'a>(
         &self,
         stream: &mut Stream,
         indices: &Tensor,
-        w: &Tensor,
+        w: impl Into<Weight<'a>>,
         y: &Tensor,
     ) -> Result<(), Error> {
-        self.lookup_of(stream, indices, &Weights::plain("lookup", w)?, y)
-    }
-
-    /// The same for a weight in MLX's affine format.
-    ///
-    /// # Errors
-    ///
-    /// If shapes or types do not match.
-    ///
-    /// ```
-    /// # use aruminium::infer::{DType, Ops, Stream, Tensor, weights::{Affine, QuantizedWeight}};
-    /// # let gpu = aruminium::Gpu::open()?;
-    /// # let ops = Ops::new(&gpu);
-    /// let (weight, scales) = (Tensor::new(&gpu, DType::U32, &[5, 8])?, Tensor::new(&gpu, DType::F32, &[5, 1])?);
-    /// let w = QuantizedWeight { weight, biases: scales.clone(), scales, affine: Affine { bits: 4, group: 64 } };
-    /// let indices = Tensor::from_slice(&gpu, &[4i32], &[1])?;
-    /// let y = Tensor::new(&gpu, DType::F32, &[1, 64])?;
-    /// let mut stream = Stream::new(&gpu, &gpu.new_command_queue()?);
-    /// ops.lookup_mlx(&mut stream, &indices, &w, &y)?;
-    /// stream.finish()?;
-    /// # Ok::<(), aruminium::infer::Error>(())
-    /// ```
-    pub fn lookup_mlx(
-        &self,
-        stream: &mut Stream,
-        indices: &Tensor,
-        w: &QuantizedWeight,
-        y: &Tensor,
-    ) -> Result<(), Error> {
-        self.lookup_of(stream, indices, &Weights::mlx("lookup_mlx", w)?, y)
+        self.lookup_of(stream, indices, &Checked::of("lookup", w.into())?, y)
     }
 
     fn lookup_of(
         &self,
         stream: &mut Stream,
         indices: &Tensor,
-        w: &Weights<'_>,
+        w: &Checked<'_>,
         y: &Tensor,
     ) -> Result<(), Error> {
         let op = "lookup";
@@ -337,6 +270,9 @@ impl Ops {
             return Err(wrong(op, "indices are not contiguous"));
         }
         let y_type = float(op, "y", y)?;
+        if w.is_gated() {
+            return Err(wrong(op, "w is a gate, which has no rows to look up"));
+        }
         let to = Matrix::sized(op, "y", y, indices.count(), w.columns)?;
         if to.rows == 0 || to.columns == 0 {
             return Ok(());
@@ -349,4 +285,37 @@ impl Ops {
         let threads = (w.columns.div_ceil(16), to.rows, 1);
         self.launch(stream, variant, &args, Grid::Threads { threads, group: (32, 4, 1) })
     }
+}
+
+/// The parameters of products: the number of rows of `y`, outputs, columns, the strides of `x` and `y`, experts, and the number
+/// of rows of `y` that share one of `x`.
+fn linear_params(op: &str, sizes: [usize; 7], w_stride: u32) -> Result<Vec<u8>, Error> {
+    let mut all = [w_stride; 8];
+    for (to, from) in [0, 1, 2, 3, 4, 6, 7].into_iter().zip(sizes) {
+        all[to] = word(op, from)?;
+    }
+    Ok(bytes(all))
+}
+
+/// Threadgroups for outputs along the first axis, and rows or tiles along the second.
+fn linear_grid(few: bool, w: &Checked<'_>, outputs: usize, rows: usize) -> Grid {
+    let products = if few { 8 } else { 64 };
+    let each = if w.is_gated() { products / 2 } else { products };
+    Grid::Groups { groups: (outputs.div_ceil(each), rows, 1), group: (128, 1, 1) }
+}
+
+fn check_scratch(scratch: &Tensor, experts: usize, rows: usize) -> Result<&Tensor, Error> {
+    let op = "linear_experts";
+    typed(op, "scratch", scratch, &[DType::I32])?;
+    let needed = Experts::scratch(experts, rows);
+    if scratch.count() < needed || !scratch.is_contiguous() {
+        let shape = scratch.shape();
+        let why = format!("scratch of shape {shape:?}: {needed} contiguous values are needed");
+        return Err(wrong(op, why));
+    }
+    if experts > MOST_EXPERTS {
+        let why = format!("{experts} experts: at most {MOST_EXPERTS} can be computed with scratch");
+        return Err(wrong(op, why));
+    }
+    Ok(scratch)
 }

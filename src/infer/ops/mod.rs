@@ -26,15 +26,17 @@ mod rows;
 mod select;
 mod sequence;
 mod source;
+mod weight;
 
 pub use attention::{Attention, FEW_TOKENS};
 pub use elementwise::{Binary, Unary};
-pub use linear::{FEW_ROWS, Linear};
+pub use linear::{Experts, FEW_ROWS, Linear};
 pub use matmul::Matmul;
 pub use rope::{Pairs, Rope, Scaling};
 pub use rows::{Norm, NormKind, Reduce, Softmax};
 pub use select::Sample;
 pub use sequence::{Conv, Delta, Ssm};
+pub use weight::{Gate, Gated, Weight};
 
 use super::kernels::{Kernel, Kernels};
 use super::launch::{Arg, Grid};

@@ -8,6 +8,7 @@ use std::fmt::Write;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum File {
     Linear,
+    Experts,
     Matmul,
     Rows,
     Elementwise,
@@ -109,10 +110,17 @@ impl Variant {
             text.push_str(include_str!("../kernels/decode.metal"));
         }
         text.push_str(match self.file {
-            File::Linear => include_str!("../kernels/linear.metal"),
+            File::Linear => concat!(
+                include_str!("../kernels/activations.metal"),
+                include_str!("../kernels/linear.metal")
+            ),
+            File::Experts => include_str!("../kernels/experts.metal"),
             File::Matmul => include_str!("../kernels/matmul.metal"),
             File::Rows => include_str!("../kernels/rows.metal"),
-            File::Elementwise => include_str!("../kernels/elementwise.metal"),
+            File::Elementwise => concat!(
+                include_str!("../kernels/activations.metal"),
+                include_str!("../kernels/elementwise.metal")
+            ),
             File::Rope => include_str!("../kernels/rope.metal"),
             File::Attention => include_str!("../kernels/attention.metal"),
             File::AttentionTiled => concat!(
@@ -120,7 +128,10 @@ impl Variant {
                 include_str!("../kernels/attention_tiled.metal")
             ),
             File::Select => include_str!("../kernels/select.metal"),
-            File::Sequence => include_str!("../kernels/sequence.metal"),
+            File::Sequence => concat!(
+                include_str!("../kernels/activations.metal"),
+                include_str!("../kernels/sequence.metal")
+            ),
         });
         text
     }

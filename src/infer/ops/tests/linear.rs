@@ -1,7 +1,7 @@
 //! Products.
 
 use super::{FLOATS, Setup, close, values};
-use crate::infer::ops::{Linear, Matmul};
+use crate::infer::ops::{Experts, Gate, Gated, Linear, Matmul};
 use crate::infer::weights::{Affine, QuantizedWeight};
 use crate::infer::{DType, Quant, Tensor};
 
@@ -125,21 +125,18 @@ fn mlx_weights_of_all_bits() {
         (8, 16, DType::F32),
     ] {
         let w = packed(&mut setup, bits, group, scale);
-        let single = |tensor: &Tensor| values(tensor).iter().map(|&v| v as f32).collect::<Vec<_>>();
-        let bytes = w.weight.read_bytes().expect("free").to_vec();
-        let decoded = w.affine.dequantize(&bytes, &single(&w.scales), &single(&w.biases));
-        let decoded: Vec<f64> = decoded.expect("valid sizes").into_iter().map(f64::from).collect();
+        let decoded = decoded(&w);
         let columns = decoded.len() / 20;
         for rows in [1, 10] {
             let x = setup.random(DType::F32, &[rows, columns]);
             let y = setup.result(DType::F32, &[rows, 20]);
-            setup.run(|ops, stream| ops.linear_mlx(stream, &x, &w, &y, Linear::default()));
+            setup.run(|ops, stream| ops.linear(stream, &x, &w, &y, Linear::default()));
             let expected = product(&values(&x), &decoded, columns);
             close(&format!("{bits} bits, {rows} rows"), &y, &expected, TOLERANCE);
         }
         let indices = setup.tensor(DType::I32, &[3], &[19.0, 0.0, 7.0]);
         let y = setup.result(DType::F32, &[3, columns]);
-        setup.run(|ops, stream| ops.lookup_mlx(stream, &indices, &w, &y));
+        setup.run(|ops, stream| ops.lookup(stream, &indices, &w, &y));
         let rows = [19, 0, 7].map(|row| &decoded[row * columns..][..columns]).concat();
         close(&format!("{bits} bits"), &y, &super::plain(rows), 1e-6);
     }
@@ -165,42 +162,187 @@ fn lookup_decodes_rows_of_every_type() {
     }
 }
 
+/// The decoded values of a weight in MLX's format.
+fn decoded(w: &QuantizedWeight) -> Vec<f64> {
+    let single = |tensor: &Tensor| values(tensor).iter().map(|&v| v as f32).collect::<Vec<_>>();
+    let bytes = w.weight.read_bytes().expect("free").to_vec();
+    let decoded = w.affine.dequantize(&bytes, &single(&w.scales), &single(&w.biases));
+    decoded.expect("valid sizes").into_iter().map(f64::from).collect()
+}
+
+/// Rows times experts: `ids.len()` rows, in groups that share a row of `x`.
+fn by_experts(x: &[f64], w: &[f64], ids: &[i32], [experts, columns]: [usize; 2]) -> Vec<(f64, f64)> {
+    let each = w.len() / experts;
+    let shared = ids.len() / (x.len() / columns);
+    let rows = ids.iter().enumerate().flat_map(|(i, &id)| {
+        let row = &x[i / shared * columns..][..columns];
+        match usize::try_from(id).ok().filter(|&id| id < experts) {
+            Some(id) => product(row, &w[id * each..][..each], columns),
+            None => vec![(0.0, 0.0); each / columns],
+        }
+    });
+    rows.collect()
+}
+
+/// The gated results, whose errors are those of both factors.
+fn gated(kind: Gate, gate: &[(f64, f64)], up: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let function = |a: f64| match kind {
+        Gate::Silu => a / (1.0 + (-a).exp()),
+        Gate::GeluTanh => {
+            0.5 * a * (1.0 + (0.797_884_560_802_865_4 * (a + 0.044715 * a * a * a)).tanh())
+        }
+        _ => panic!("a reference for {kind:?}"),
+    };
+    let each = gate.iter().zip(up);
+    each.map(|(a, b)| (function(a.0) * b.0, (a.1 + 1.0) * b.1)).collect()
+}
+
 #[test]
 fn experts_are_chosen_by_index() {
     let mut setup = Setup::new(9);
-    let types = [DType::F16, DType::Quant(Quant::Q4_K), DType::Quant(Quant::MXFP4)];
-    for dtype in types {
+    let few: &[i32] = &[4, 0, 2, 2, -1, 5];
+    // One expert has more than a tile, some have none.
+    let many: Vec<i32> = (0..90).map(|i| if i % 2 == 0 { 3 } else { i % 7 - 1 }).collect();
+    for dtype in [DType::F16, DType::Quant(Quant::Q4_K), DType::Quant(Quant::MXFP4)] {
         let columns = 2 * dtype.block().max(20);
-        let w = setup.weights(dtype, &[5, 11, columns]);
-        let ids = [4, 0, 2, 2, -1, 5];
-        let id_tensor = setup.tensor(DType::I32, &[3, 2], &ids.map(|id| id as f32));
-        // A row for each pair of ids, and a row for each id.
-        for rows in [3, 6] {
-            let x = setup.random(DType::F32, &[rows, columns]);
-            let y = setup.result(DType::F32, &[3, 2, 11]);
-            setup.run(|ops, stream| ops.linear_experts(stream, &x, &w, &id_tensor, &y));
-            let (xv, wv) = (values(&x), values(&w));
-            let mut expected = Vec::new();
-            for (slot, id) in ids.into_iter().enumerate() {
-                let row = &xv[slot * rows / 6 * columns..][..columns];
-                match usize::try_from(id).ok().filter(|&id| id < 5) {
-                    Some(id) => {
-                        let expert = &wv[id * 11 * columns..][..11 * columns];
-                        expected.extend(product(row, expert, columns));
+        for outputs in [11, 70] {
+            let [w, up] = [(); 2].map(|_| setup.weights(dtype, &[5, outputs, columns]));
+            for ids in [few, &many] {
+                let numbers: Vec<f32> = ids.iter().map(|&id| id as f32).collect();
+                let id_tensor = setup.tensor(DType::I32, &[ids.len() / 2, 2], &numbers);
+                let scratch = setup.result(DType::I32, &[Experts::scratch(5, ids.len())]);
+                // A row for each pair of ids, and a row for each id.
+                for rows in [ids.len() / 2, ids.len()] {
+                    let x = setup.random(DType::F32, &[rows, columns]);
+                    let [xv, wv, uv] = [&x, &w, &up].map(values);
+                    let expected = by_experts(&xv, &wv, ids, [5, columns]);
+                    let product = by_experts(&xv, &uv, ids, [5, columns]);
+                    let with_gate = gated(Gate::Silu, &expected, &product);
+                    for scratch in [None, Some(&scratch)] {
+                        let params = Experts { few_rows: 0, scratch };
+                        let shape = [ids.len() / 2, 2, outputs];
+                        let [y, z] = [(); 2].map(|_| setup.result(DType::F32, &shape));
+                        let both = Gated { gate: &w, up: &up, kind: Gate::Silu };
+                        setup.run(|ops, stream| {
+                            ops.linear_experts(stream, &x, &w, &id_tensor, &y, params)?;
+                            ops.linear_experts(stream, &x, both, &id_tensor, &z, params)
+                        });
+                        let tiles = scratch.is_some();
+                        let what = format!("{dtype}, {rows} rows of {outputs}, tiles: {tiles}");
+                        close(&what, &y, &expected, TOLERANCE);
+                        close(&format!("{what}, gated"), &z, &with_gate, TOLERANCE);
                     }
-                    None => expected.extend([(0.0, 0.0); 11]),
                 }
             }
-            close(&format!("experts of {dtype}, {rows} rows"), &y, &expected, TOLERANCE);
         }
     }
+}
+
+#[test]
+fn experts_in_mlx_format() {
+    let mut setup = Setup::new(10);
+    let ids: Vec<i32> = (0..50).map(|i| i % 6 - 1).collect();
+    let numbers: Vec<f32> = ids.iter().map(|&id| id as f32).collect();
+    let id_tensor = setup.tensor(DType::I32, &[50], &numbers);
+    let scratch = setup.result(DType::I32, &[Experts::scratch(4, 50)]);
+    for (bits, group, scale) in [(4, 64, DType::F16), (6, 32, DType::BF16), (8, 32, DType::F32)] {
+        // 20 rows: four experts of five outputs.
+        let [w, up] = [(); 2].map(|_| {
+            let mut w = packed(&mut setup, bits, group, scale);
+            for tensor in [&mut w.weight, &mut w.scales, &mut w.biases] {
+                *tensor = tensor.reshape(&[4, 5, tensor.shape()[1]]).expect("contiguous");
+            }
+            w
+        });
+        let (wv, uv) = (decoded(&w), decoded(&up));
+        let columns = wv.len() / 20;
+        let x = setup.random(DType::F32, &[50, columns]);
+        let xv = values(&x);
+        let expected = by_experts(&xv, &wv, &ids, [4, columns]);
+        let product = by_experts(&xv, &uv, &ids, [4, columns]);
+        let with_gate = gated(Gate::GeluTanh, &expected, &product);
+        for scratch in [None, Some(&scratch)] {
+            let [y, z] = [(); 2].map(|_| setup.result(DType::F32, &[50, 5]));
+            let both = Gated { gate: &w, up: &up, kind: Gate::GeluTanh };
+            let params = Experts { scratch, ..Experts::default() };
+            setup.run(|ops, stream| {
+                ops.linear_experts(stream, &x, &w, &id_tensor, &y, params)?;
+                ops.linear_experts(stream, &x, both, &id_tensor, &z, params)
+            });
+            close(&format!("{bits} bits"), &y, &expected, TOLERANCE);
+            close(&format!("{bits} bits, gated"), &z, &with_gate, TOLERANCE);
+        }
+    }
+}
+
+#[test]
+fn gated_products() {
+    let mut setup = Setup::new(11);
+    for (dtype, y_type) in [
+        (DType::F32, DType::F32),
+        (DType::BF16, DType::F16),
+        (DType::Quant(Quant::Q8_0), DType::F32),
+        (DType::Quant(Quant::Q5_K), DType::BF16),
+    ] {
+        let columns = 2 * dtype.block().max(20);
+        for outputs in [1, 5, 67] {
+            let [gate, up] = [(); 2].map(|_| setup.weights(dtype, &[outputs, columns]));
+            for rows in [1, 3, 8, 9, 40] {
+                let x = setup.random(DType::F32, &[rows, columns]);
+                let y = setup.result(y_type, &[rows, outputs]);
+                let w = Gated { gate: &gate, up: &up, kind: Gate::Silu };
+                setup.run(|ops, stream| ops.linear(stream, &x, w, &y, Linear::default()));
+                let [xv, gv, uv] = [&x, &gate, &up].map(values);
+                let [g, u] = [gv, uv].map(|w| product(&xv, &w, columns));
+                let expected = gated(Gate::Silu, &g, &u);
+                close(&format!("{rows} rows, {outputs} of {dtype}"), &y, &expected, TOLERANCE);
+            }
+        }
+    }
+}
+
+#[test]
+fn wrong_operands_of_experts_are_errors() {
+    let mut setup = Setup::new(12);
     let x = setup.random(DType::F32, &[4, 40]);
-    let ids = setup.tensor(DType::I32, &[6], &[0.0; 6]);
+    let ids = setup.tensor(DType::I32, &[8], &[0.0; 8]);
     let w = setup.random(DType::F32, &[5, 11, 40]);
-    let error = setup.error(|o, s| o.linear_experts(s, &x, &w, &ids, &x));
-    assert!(error.contains("do not match"), "{error}");
-    let error = setup.error(|o, s| o.linear_experts(s, &x, &x, &ids, &x));
-    assert!(error.contains("not experts, outputs and columns"), "{error}");
+    let half = setup.random(DType::F16, &[5, 11, 40]);
+    let y = setup.random(DType::F32, &[8, 11]);
+    let small = setup.tensor(DType::I32, &[21], &[0.0; 21]);
+    let params = Experts::default();
+    let scratch = |scratch| Experts { scratch: Some(scratch), ..params };
+    let both = Gated { gate: &w, up: &half, kind: Gate::Gelu };
+    let pair = Gated { gate: &w, up: &w, kind: Gate::Gelu };
+    for (error, message) in [
+        (setup.error(|o, s| o.linear_experts(s, &ids, &w, &ids, &y, params)), "x holds one of"),
+        (setup.error(|o, s| o.linear_experts(s, &x, &ids, &ids, &y, params)), "w holds one of"),
+        (
+            setup.error(|o, s| o.linear_experts(s, &x, &x, &ids, &y, params)),
+            "not experts, outputs and columns",
+        ),
+        (setup.error(|o, s| o.linear_experts(s, &x, both, &ids, &y, params)), "up is (F16"),
+        (setup.error(|o, s| o.linear_experts(s, &x, &w, &x, &y, params)), "ids holds one of i32"),
+        (
+            setup.error(|o, s| o.linear_experts(s, &x, &w, &ids.narrow(0, 0..6)?, &y, params)),
+            "do not match",
+        ),
+        (
+            setup.error(|o, s| o.linear_experts(s, &x, &w, &ids, &x, params)),
+            "y has the shape [4, 40]: 8 rows of 11 are needed",
+        ),
+        (
+            setup.error(|o, s| o.linear_experts(s, &x, &w, &ids, &y, scratch(&x))),
+            "scratch holds one of i32",
+        ),
+        (
+            setup.error(|o, s| o.linear_experts(s, &x, &w, &ids, &y, scratch(&small))),
+            "scratch of shape [21]: 22 contiguous values are needed",
+        ),
+        (setup.error(|o, s| o.lookup(s, &ids, pair, &x)), "w is a gate"),
+    ] {
+        assert!(error.contains(message), "{error}, not {message}");
+    }
 }
 
 #[test]
