@@ -32,6 +32,7 @@ mod running;
 mod shape;
 mod stream;
 mod tensor;
+pub mod turboquant;
 pub mod weights;
 mod worker;
 

@@ -1,5 +1,6 @@
 // Attention of each token and head over the keys of a cache. Q, K and O are the types; DIM is the size of a head, and
-// CAUSAL, MASK and CAP choose the variant.
+// CAUSAL, MASK and CAP choose the variant. With K_BITS, keys are codes of so many bits (turbo.metal, which is then before
+// this file), and with V_BITS values are; K and V are bytes then.
 
 struct Attention {
     uint tokens, heads, group;   // `group` heads share keys and values
@@ -15,13 +16,30 @@ struct Attention {
 
 // A threadgroup computes one token and head. Its SIMD-groups take 32 keys at a time, one for each lane; then the lanes share
 // the columns of the values and sum them. Maximum and sum are updated on the way, and the SIMD-groups are combined at the end.
-kernel void attention(device const Q *q [[buffer(0)]], device const K *k [[buffer(1)]], device const K *v [[buffer(2)]],
+#if K_BITS
+#define KEY(from, i) BOOK_K[code_at(from, i, K_BITS)]
+#else
+#define KEY(from, i) float(from[i])
+#endif
+#if V_BITS
+#define VALUE(from, i) BOOK_V[code_at(from, i, V_BITS)]
+#else
+#define VALUE(from, i) float(from[i])
+#endif
+
+kernel void attention(device const Q *q [[buffer(0)]], device const K *k [[buffer(1)]], device const V *v [[buffer(2)]],
                       device O *o [[buffer(3)]], constant Attention &p [[buffer(4)]],
 #if CAUSAL
                       device const int *positions [[buffer(5)]],
 #endif
 #if MASK
                       device const M *mask [[buffer(6)]],
+#endif
+#if K_BITS
+                      device const float *k_lengths [[buffer(7)]],
+#endif
+#if V_BITS
+                      device const float *v_lengths [[buffer(8)]],
 #endif
                       uint2 group [[threadgroup_position_in_grid]],
                       uint thread_index [[thread_index_in_threadgroup]],
@@ -33,7 +51,16 @@ kernel void attention(device const Q *q [[buffer(0)]], device const K *k [[buffe
     k += head / p.group * p.k_head;
     v += head / p.group * p.v_head;
     for (uint i = thread_index; i < DIM; i += 128) query[i] = float(q[i]) * p.scale;
+#if K_BITS
+    // Products of rotated vectors are those of the vectors.
+    rotate<DIM>(query, thread_index);
+    k_lengths += head / p.group;
+#else
     threadgroup_barrier(mem_flags::mem_threadgroup);
+#endif
+#if V_BITS
+    v_lengths += head / p.group;
+#endif
 #if CAUSAL
     int position = positions[token], latest = positions[p.tokens - 1];
     // Rows past the latest position have not been written.
@@ -55,7 +82,10 @@ kernel void attention(device const Q *q [[buffer(0)]], device const K *k [[buffe
         if (visible) {
             device const K *from = k + ulong(row) * p.k_token;
             logit = 0.0f;
-            for (uint i = 0; i < DIM; i++) logit = fma(query[i], float(from[i]), logit);
+            for (uint i = 0; i < DIM; i++) logit = fma(query[i], KEY(from, i), logit);
+#if K_BITS
+            logit *= k_lengths[row * (p.heads / p.group)] * rsqrt(float(DIM));
+#endif
 #if CAP
             logit = p.cap * precise::tanh(logit / p.cap);
 #endif
@@ -73,10 +103,13 @@ kernel void attention(device const Q *q [[buffer(0)]], device const K *k [[buffe
         for (uint i = 0; i < count; i++) {
             float share = simd_shuffle(weight, ushort(i));
             if (share == 0.0f) continue;
-            device const K *from = v + ulong(first + i) * p.v_token;
+            device const V *from = v + ulong(first + i) * p.v_token;
+#if V_BITS
+            share *= v_lengths[(first + i) * (p.heads / p.group)] * rsqrt(float(DIM));
+#endif
             for (uint c = 0; c < COLUMNS; c++) {
                 uint column = lane + 32 * c;
-                if (DIM % 32 == 0 || column < DIM) columns[c] = fma(share, float(from[column]), columns[c]);
+                if (DIM % 32 == 0 || column < DIM) columns[c] = fma(share, VALUE(from, column), columns[c]);
             }
         }
     }
@@ -100,6 +133,13 @@ kernel void attention(device const Q *q [[buffer(0)]], device const K *k [[buffe
     for (uint i = thread_index; i < DIM; i += 128) {
         float value = 0.0f;
         for (uint j = 0; j < 4; j++) value = fma(factors[j], sums[j * DIM + i], value);
+#if V_BITS
+        query[i] = value * scale;
+    }
+    rotate<DIM>(query, thread_index);
+    for (uint i = thread_index; i < DIM; i += 128) o[i] = O(query[i]);
+#else
         o[i] = O(value * scale);
     }
+#endif
 }

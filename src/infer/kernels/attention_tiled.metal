@@ -17,7 +17,7 @@ inline int key_in(uint row, uint wrap, int base, uint capacity) {
 // A threadgroup computes 32 tokens of a head, and each of its SIMD-groups 8 of them. Queries and results stay in registers;
 // keys and then values are copied to `tile`. Maximum and sum of each token are updated with each tile.
 kernel void attention_tiled(device const Q *q [[buffer(0)]], device const K *k [[buffer(1)]],
-                            device const K *v [[buffer(2)]], device O *o [[buffer(3)]],
+                            device const V *v [[buffer(2)]], device O *o [[buffer(3)]],
                             constant Attention &p [[buffer(4)]],
 #if CAUSAL
                             device const int *positions [[buffer(5)]],

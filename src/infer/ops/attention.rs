@@ -2,6 +2,7 @@
 
 use super::rope::Heads;
 use super::source::{File, Variant};
+use super::turbo::TurboCache;
 use super::{Ops, bytes, float, typed, word, wrong};
 use crate::infer::launch::{Arg, Grid};
 use crate::infer::{DType, Error, Stream, Tensor};
@@ -52,10 +53,57 @@ impl Default for Attention<'_> {
     }
 }
 
+/// The keys or the values of [`Ops::attention`]: a tensor of rows × heads × values, or a [`TurboCache`].
+///
+/// ```
+/// use aruminium::infer::ops::{Cached, TurboCache};
+/// let cache = TurboCache::new(&aruminium::Gpu::open()?, 4, [100, 8, 64])?;
+/// assert!(matches!(Cached::from(&cache), Cached::Turbo(_)));
+/// # Ok::<(), aruminium::infer::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub enum Cached<'a> {
+    /// Floats.
+    Plain(&'a Tensor),
+    /// Lengths and codes.
+    Turbo(&'a TurboCache),
+}
+
+impl<'a> From<&'a Tensor> for Cached<'a> {
+    fn from(tensor: &'a Tensor) -> Self {
+        Self::Plain(tensor)
+    }
+}
+
+impl<'a> From<&'a TurboCache> for Cached<'a> {
+    fn from(cache: &'a TurboCache) -> Self {
+        Self::Turbo(cache)
+    }
+}
+
+impl<'a> Cached<'a> {
+    /// The memory that is bound first, its type, and its heads.
+    fn checked(self, op: &str, name: &str) -> Result<(&'a Tensor, DType, Heads), Error> {
+        match self {
+            Self::Plain(tensor) => {
+                Ok((tensor, float(op, name, tensor)?, Heads::of(op, name, tensor)?))
+            }
+            Self::Turbo(cache) => Ok((&cache.codes, DType::U8, cache.heads(op, name)?)),
+        }
+    }
+
+    fn turbo(self) -> Option<&'a TurboCache> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Turbo(cache) => Some(cache),
+        }
+    }
+}
+
 impl Ops {
     /// Attention of tokens × heads × values over keys and values of rows × heads × values, where several heads of `q` in
     /// turn share one of `k` and `v`. Single tokens and prompts have kernels of their own, chosen by
-    /// [`Attention::few_tokens`].
+    /// [`Attention::few_tokens`]. Keys and values may each be a [`TurboCache`]; then tokens are computed one by one.
     ///
     /// # Errors
     ///
@@ -75,29 +123,39 @@ impl Ops {
     /// assert!((o.to_vec::<f32>()?[7] - 3.0).abs() < 1e-6, "the mean");
     /// # Ok::<(), aruminium::infer::Error>(())
     /// ```
-    pub fn attention(
+    pub fn attention<'a>(
         &self,
         stream: &mut Stream,
         q: &Tensor,
-        k: &Tensor,
-        v: &Tensor,
+        k: impl Into<Cached<'a>>,
+        v: impl Into<Cached<'a>>,
+        o: &Tensor,
+        params: Attention<'_>,
+    ) -> Result<(), Error> {
+        self.attention_of(stream, q, [k.into(), v.into()], o, params)
+    }
+
+    fn attention_of(
+        &self,
+        stream: &mut Stream,
+        q: &Tensor,
+        cached: [Cached<'_>; 2],
         o: &Tensor,
         params: Attention<'_>,
     ) -> Result<(), Error> {
         let op = "attention";
-        let (q_type, k_type) = (float(op, "q", q)?, float(op, "k", k)?);
-        typed(op, "v", v, &[k_type])?;
-        let o_type = float(op, "o", o)?;
-        let [from, keys, values, to] = [("q", q), ("k", k), ("v", v), ("o", o)]
-            .map(|(name, tensor)| Heads::of(op, name, tensor));
-        let (from, keys, values, to) = (from?, keys?, values?, to?);
+        let (q_type, o_type) = (float(op, "q", q)?, float(op, "o", o)?);
+        let (k, k_type, keys) = cached[0].checked(op, "k")?;
+        let (v, v_type, values) = cached[1].checked(op, "v")?;
+        let (from, to) = (Heads::of(op, "q", q)?, Heads::of(op, "o", o)?);
+        let shape = |heads: &Heads| [heads.tokens, heads.heads, heads.dim];
         let fits = q.shape() == o.shape()
-            && k.shape() == v.shape()
+            && shape(&keys) == shape(&values)
             && from.dim == keys.dim
             && keys.heads > 0
             && from.heads.is_multiple_of(keys.heads);
         if !fits {
-            let (q, k, v, o) = (q.shape(), k.shape(), v.shape(), o.shape());
+            let (q, o, k, v) = (q.shape(), o.shape(), shape(&keys), shape(&values));
             return Err(wrong(op, format!("q {q:?}, k {k:?}, v {v:?}, o {o:?} do not match")));
         }
         // The sums of four SIMD-groups and the query are in threadgroup memory.
@@ -107,11 +165,21 @@ impl Ops {
         if from.tokens == 0 || from.heads == 0 {
             return Ok(());
         }
-        let tiled = from.tokens > params.few_tokens && from.dim <= TILED_DIM;
-        let mut variant = match tiled {
-            true => Variant::new(File::AttentionTiled, "attention_tiled"),
-            false => Variant::new(File::Attention, "attention"),
+        let turbo = cached.map(Cached::turbo);
+        let plain = turbo.iter().all(Option::is_none);
+        let tiled = plain && from.tokens > params.few_tokens && from.dim <= TILED_DIM;
+        let mut variant = match (plain, tiled) {
+            (_, true) => Variant::new(File::AttentionTiled, "attention_tiled"),
+            (true, _) => Variant::new(File::Attention, "attention"),
+            _ => Variant::new(File::AttentionTurbo, "attention"),
         };
+        for (cache, [bits, book]) in
+            turbo.into_iter().zip([["K_BITS", "BOOK_K"], ["V_BITS", "BOOK_V"]])
+        {
+            if let Some(cache) = cache {
+                variant = variant.number(bits, cache.bits).book(book, cache.bits);
+            }
+        }
         variant = variant
             .number("DIM", from.dim as u32)
             .number("CAUSAL", params.positions.is_some().into())
@@ -119,6 +187,7 @@ impl Ops {
             .number("CAP", (params.cap > 0.0).into())
             .ty("Q", q_type)
             .ty("K", k_type)
+            .ty("V", v_type)
             .ty("O", o_type);
         if let Some(positions) = params.positions {
             typed(op, "positions", positions, &[DType::I32])?;
@@ -166,7 +235,8 @@ impl Ops {
         (all[14], all[15]) = (scale.to_bits(), params.cap.to_bits());
         let bytes = bytes(all);
         let first = [q.into(), k.into(), v.into(), o.into(), Arg::Bytes(&bytes)];
-        let others = [params.positions, params.mask].into_iter().flatten();
+        let lengths = turbo.into_iter().flatten().map(|cache| &cache.lengths);
+        let others = [params.positions, params.mask].into_iter().flatten().chain(lengths);
         let args: Vec<Arg<'_>> = first.into_iter().chain(others.map(Arg::Tensor)).collect();
         let groups = (from.tokens.div_ceil(if tiled { TILE } else { 1 }), from.heads, 1);
         self.launch(stream, variant, &args, Grid::Groups { groups, group: (128, 1, 1) })

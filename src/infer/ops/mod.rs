@@ -26,9 +26,10 @@ mod rows;
 mod select;
 mod sequence;
 mod source;
+mod turbo;
 mod weight;
 
-pub use attention::{Attention, FEW_TOKENS};
+pub use attention::{Attention, Cached, FEW_TOKENS};
 pub use elementwise::{Binary, Unary};
 pub use linear::{Experts, FEW_ROWS, Linear};
 pub use matmul::Matmul;
@@ -36,6 +37,7 @@ pub use rope::{Pairs, Rope, Scaling};
 pub use rows::{Norm, NormKind, Reduce, Softmax};
 pub use select::Sample;
 pub use sequence::{Conv, Delta, Ssm};
+pub use turbo::TurboCache;
 pub use weight::{Gate, Gated, Weight};
 
 use super::kernels::{Kernel, Kernels};

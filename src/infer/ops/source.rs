@@ -1,5 +1,6 @@
 //! The sources of kernels: files of ours after the defines that choose a variant.
 
+use crate::infer::turboquant::codebook;
 use crate::infer::weights::grids;
 use crate::infer::{DType, Quant};
 use std::fmt::Write;
@@ -15,6 +16,8 @@ pub(super) enum File {
     Rope,
     Attention,
     AttentionTiled,
+    AttentionTurbo,
+    Turbo,
     Select,
     Sequence,
 }
@@ -27,6 +30,8 @@ pub(super) enum Define {
     Type(DType),
     /// The type of weights: several defines.
     Format(DType),
+    /// A codebook of this many bits: a table.
+    Book(u32),
 }
 
 /// A kernel in a file, with the defines that it needs.
@@ -66,6 +71,12 @@ impl Variant {
         self
     }
 
+    /// With a codebook of TurboQuant.
+    pub(super) fn book(mut self, name: &'static str, bits: u32) -> Self {
+        self.defines.push((name, Define::Book(bits)));
+        self
+    }
+
     pub(super) fn function(&self) -> &'static str {
         self.function
     }
@@ -76,7 +87,7 @@ impl Variant {
         for (key, value) in &self.defines {
             // Writing to a string succeeds.
             let _ = match value {
-                Define::Number(value) => write!(name, " {key}={value}"),
+                Define::Number(value) | Define::Book(value) => write!(name, " {key}={value}"),
                 Define::Text(value) => write!(name, " {key}={value}"),
                 Define::Type(value) | Define::Format(value) => write!(name, " {key}={value}"),
             };
@@ -90,7 +101,7 @@ impl Variant {
         let mut line = |name: &str, value: &dyn std::fmt::Display| {
             let _ = writeln!(text, "#define {name} {value}");
         };
-        let mut decoded = None;
+        let (mut decoded, mut tables) = (None, String::new());
         for (name, value) in &self.defines {
             match value {
                 Define::Number(value) => line(name, value),
@@ -103,8 +114,15 @@ impl Variant {
                     line("BYTES", &dtype.block_bytes());
                     decoded = Some(*dtype);
                 }
+                Define::Book(bits) => {
+                    let levels = codebook(*bits).unwrap_or_default();
+                    let levels: Vec<String> = levels.iter().map(|v| format!("{v:?}f")).collect();
+                    let (count, levels) = (levels.len(), levels.join(","));
+                    let _ = writeln!(tables, "constant float {name}[{count}] = {{{levels}}};");
+                }
             }
         }
+        text.push_str(&tables);
         if let Some(dtype) = decoded {
             text.push_str(&grid(dtype));
             text.push_str(include_str!("../kernels/decode.metal"));
@@ -127,6 +145,11 @@ impl Variant {
                 include_str!("../kernels/attention.metal"),
                 include_str!("../kernels/attention_tiled.metal")
             ),
+            File::AttentionTurbo => concat!(
+                include_str!("../kernels/turbo.metal"),
+                include_str!("../kernels/attention.metal")
+            ),
+            File::Turbo => include_str!("../kernels/turbo.metal"),
             File::Select => include_str!("../kernels/select.metal"),
             File::Sequence => concat!(
                 include_str!("../kernels/activations.metal"),

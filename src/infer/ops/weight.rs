@@ -198,10 +198,9 @@ impl<'a> Checked<'a> {
     pub(super) fn experts(&self, op: &str) -> Result<[usize; 2], Error> {
         match *self.tensor.shape() {
             [experts, outputs, _] => Ok([experts, outputs]),
-            ref shape => Err(wrong(
-                op,
-                format!("w of shape {shape:?} is not experts, outputs and columns"),
-            )),
+            ref shape => {
+                Err(wrong(op, format!("w of shape {shape:?} is not experts, outputs and columns")))
+            }
         }
     }
 

@@ -171,7 +171,12 @@ fn decoded(w: &QuantizedWeight) -> Vec<f64> {
 }
 
 /// Rows times experts: `ids.len()` rows, in groups that share a row of `x`.
-fn by_experts(x: &[f64], w: &[f64], ids: &[i32], [experts, columns]: [usize; 2]) -> Vec<(f64, f64)> {
+fn by_experts(
+    x: &[f64],
+    w: &[f64],
+    ids: &[i32],
+    [experts, columns]: [usize; 2],
+) -> Vec<(f64, f64)> {
     let each = w.len() / experts;
     let shared = ids.len() / (x.len() / columns);
     let rows = ids.iter().enumerate().flat_map(|(i, &id)| {

@@ -8,6 +8,7 @@ mod elementwise;
 mod linear;
 mod rows;
 mod sequence;
+mod turbo;
 
 use super::Ops;
 use crate::fp16::{Bfloat, Half};
