@@ -383,10 +383,13 @@ impl ControlBlock {
     /// actor.send(1)?;
     /// let block = ControlBlock::of(&actor.stat());
     /// assert_eq!((block.is_active, block.input_head - block.input_tail), (1, 1));
+    /// assert_eq!((block.input_capacity, block.output_mask), (1024, 1023));
     /// # Ok::<(), aruminium::ring::RingError>(())
     /// ```
     pub fn of(stat: &ActorStat) -> Self {
         let ended = stat.state == ActorState::Terminated;
+        let capacity = |messages: u64| u32::try_from(messages).unwrap_or(u32::MAX);
+        let (input, output) = (capacity(stat.input_capacity), capacity(stat.output_capacity));
         Self {
             is_active: (stat.state == ActorState::Active).into(),
             should_terminate: ended.into(),
@@ -396,6 +399,10 @@ impl ControlBlock {
             input_tail: stat.processed,
             output_head: stat.sent,
             output_tail: stat.sent - stat.output_depth.min(stat.sent),
+            input_capacity: input,
+            output_capacity: output,
+            input_mask: input - 1,
+            output_mask: output - 1,
             hlc_physical: stat.clock.physical,
             hlc_logical: stat.clock.logical.into(),
             last_error: if stat.faults > 0 { 7 } else { 0 },

@@ -234,7 +234,8 @@ pub const fn type_number(declaration: &str) -> u32 {
 /// Declares structures that kernels and Rust share: messages and states of actors.
 ///
 /// Fields are numbers, arrays of them, and other such structures. The structure is `repr(C)` and must have no padding:
-/// order the fields by size, the largest first, or fill gaps with a field. It is `Copy`, `Debug`, `PartialEq`, and zero by `Zeroed`.
+/// order the fields by size, the largest first, or fill gaps with a field. It is `Copy`, `Debug` and `PartialEq`, and further traits
+/// may be derived. Handlers see fields as they are declared here: `[f32; 4]` is an array, and not a `float4`.
 ///
 /// ```
 /// aruminium::message! {

@@ -75,7 +75,9 @@ pub enum Supervision {
     Escalate,
     /// The actor has failed, and the others continue.
     Stop,
-    /// The actor is restarted from the last checkpoint, or its first state, `limit` times at most.
+    /// The actor is restarted from the last checkpoint, or its first state, `limit` times at most. What its state has become
+    /// since then is lost: [`RingOptions::checkpoint_every`] says how much that may be. A message that it fails with alone is a
+    /// dead letter.
     Restart {
         /// The number of restarts after which it has failed.
         limit: u32,

@@ -205,7 +205,9 @@ impl<M> Receive<M> {
             (_, Some(cycle)) if !state.work => Err(RingError::Cycle(cycle.clone())),
             _ => match self.wanted {
                 Wanted::Reply(call) if !seat.post.calls.contains(&call) => Err(RingError::Idle(
-                    "the message of the call is not in the ring any more".into(),
+                    "the message of the call is a dead letter (`Ring::take_dead_letters`, `Ring::faults`), or was sent after the \
+                     checkpoint that was restored"
+                        .into(),
                 )),
                 _ => Ok(None),
             },

@@ -47,6 +47,10 @@ pub struct ActorStat {
     pub input_depth: u64,
     /// How many messages from it the host has not received.
     pub output_depth: u64,
+    /// How many messages all lanes that lead to it hold.
+    pub input_capacity: u64,
+    /// How many messages the lane to the host holds.
+    pub output_capacity: u64,
     /// How often it failed.
     pub faults: u32,
     /// How often it was restarted.
@@ -115,6 +119,8 @@ impl State {
             latency_max: record.latency_max,
             input_depth: lanes + u64::from(post.tail.wrapping_sub(post.taken)),
             output_depth: u64::from(post.filled.wrapping_sub(post.head)) + post.aside.len() as u64,
+            input_capacity: seat.ins.iter().map(|&lane| u64::from(self.shape(lane).mask) + 1).sum(),
+            output_capacity: u64::from(self.shape(seat.reply).mask) + 1,
             faults: seat.faults,
             restarts: seat.restarts,
             clock: Hlc::of_word(record.clock, id.0),

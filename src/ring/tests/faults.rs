@@ -328,8 +328,8 @@ fn a_fault_in_a_late_thread_of_an_actor_undoes_its_tick() {
     // The first threads, which write the actor's record, have ended by then.
     let code = "void handle(thread const uint &m, device Few &s, thread Outbox<uint> &out) {
         if (out.index == 0) { s.count += 1; out.post(m); }
-        if (m == 7 && out.index == out.count - 1) {
-            for (uint i = 0; i < 20000; i++) { s.values[3] += i; }
+        if (m >= 7 && out.index == out.count - 1) {
+            for (uint i = 0; i < 20000 && m == 7; i++) { s.values[3] += i; }
             s.values[1 << 20] = 1;
         }
     }";
@@ -354,5 +354,22 @@ fn a_fault_in_a_late_thread_of_an_actor_undoes_its_tick() {
             }
             assert_eq!(actor.try_receive().unwrap(), None);
         }
+        // Of two such actors the first is named first, also if the other one fails sooner. One that is suspended is not run.
+        let ring = ring();
+        let launch = Launch::new().grid(groups, threads).supervision(Supervision::Stop);
+        let actors: Vec<crate::ring::Actor<u32, u32, Few>> = ["waits", "late", "soon"]
+            .into_iter()
+            .map(|name| {
+                let few = Few { values: [0; 4], count: 0 };
+                let actor = ring.spawn(name, code, few, launch.clone()).unwrap();
+                actor.send(if name == "soon" { 8 } else { 7 }).unwrap();
+                actor
+            })
+            .collect();
+        actors[0].suspend().unwrap();
+        let faults = ring.run(10).unwrap().faults;
+        let names: Vec<&str> = faults.iter().map(|fault| fault.name.as_str()).collect();
+        assert_eq!(names, ["late", "soon"]);
+        assert_eq!(actors[0].state(), ActorState::Suspended);
     }
 }
