@@ -1,5 +1,5 @@
 // Rotary positions: pairs of values are rotated by an angle, the token's position times the pair's frequency. X and Y
-// are the types, and HALVES says that the pairs are values of the two halves instead of neighbours.
+// are the types. HALVES: pairs are 0 neighbours, 1 values of the two halves, 2 values of the two halves of their section.
 
 struct Rope {
     uint pairs;                // rotated
@@ -29,7 +29,10 @@ kernel void rope(device const X *x [[buffer(0)]], device Y *y [[buffer(1)]], dev
     while (section + 1 < p.sections && pair >= p.ends[section]) section++;
     float angle = float(positions[section * p.tokens + token]) * frequencies[pair];
     float c = precise::cos(angle) * p.scale, s = precise::sin(angle) * p.scale;
-#if HALVES
+#if HALVES == 2
+    uint start = section > 0 ? p.ends[section - 1] : 0, end = min(p.ends[section], p.pairs);
+    uint first = start + pair, second = end + pair;
+#elif HALVES
     uint first = pair, second = pair + p.pairs;
 #else
     uint first = 2 * pair, second = 2 * pair + 1;

@@ -143,7 +143,7 @@ impl Binary {
 }
 
 /// Axes that operands share, each with its size and a stride for each operand; as few as possible.
-fn axes(shape: &[usize], strides: &[Vec<usize>]) -> Vec<(usize, Vec<usize>)> {
+pub(super) fn axes(shape: &[usize], strides: &[Vec<usize>]) -> Vec<(usize, Vec<usize>)> {
     let mut axes: Vec<(usize, Vec<usize>)> = Vec::new();
     for (axis, &size) in shape.iter().enumerate() {
         let steps: Vec<usize> = strides.iter().map(|strides| strides[axis]).collect();

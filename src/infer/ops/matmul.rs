@@ -23,17 +23,17 @@ impl Default for Matmul {
 }
 
 /// One operand as a batch of matrices.
-struct Batch {
-    count: usize,
-    rows: usize,
-    columns: usize,
-    strides: [usize; 2],
+pub(super) struct Batch {
+    pub(super) count: usize,
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+    pub(super) strides: [usize; 2],
     /// Values from matrix to matrix.
-    step: usize,
+    pub(super) step: usize,
 }
 
 impl Batch {
-    fn of(op: &str, name: &str, tensor: &Tensor) -> Result<Self, Error> {
+    pub(super) fn of(op: &str, name: &str, tensor: &Tensor) -> Result<Self, Error> {
         let (shape, strides) = (tensor.shape(), tensor.strides());
         let error = |why: &str| wrong(op, format!("{name} of shape {shape:?} {why}"));
         let [outer @ .., rows, columns] = shape else {

@@ -17,26 +17,32 @@
 //! # Ok::<(), aruminium::infer::Error>(())
 //! ```
 
+mod arrange;
 mod attention;
 mod elementwise;
+mod images;
 mod linear;
 mod matmul;
 mod rope;
 mod rows;
 mod select;
 mod sequence;
+mod solve;
 mod source;
 mod turbo;
 mod weight;
 
+pub use arrange::Order;
 pub use attention::{Attention, Cached, FEW_TOKENS};
 pub use elementwise::{Binary, Unary};
+pub use images::{Patches, Resize};
 pub use linear::{Experts, FEW_ROWS, Linear};
 pub use matmul::Matmul;
 pub use rope::{Pairs, Rope, Scaling};
 pub use rows::{Norm, NormKind, Reduce, Softmax};
 pub use select::Sample;
 pub use sequence::{Conv, Delta, Ssm};
+pub use solve::Solve;
 pub use turbo::TurboCache;
 pub use weight::{Gate, Gated, Weight};
 

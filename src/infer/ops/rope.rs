@@ -17,6 +17,8 @@ pub enum Pairs {
     Halves,
     /// Neighbours, as in GPT-J and in GGUF files of llama.
     Neighbours,
+    /// Values that are half of their section apart: for images, which have a section for each axis.
+    HalvesOfSections,
 }
 
 /// The choices of [`Ops::rope`].
@@ -215,9 +217,13 @@ impl Ops {
         all[9..13].copy_from_slice(&ends);
         all[13] = rope.scale.to_bits();
         let params = bytes(all);
-        let halves = rope.pairs == Pairs::Halves;
+        let pairing = match rope.pairs {
+            Pairs::Neighbours => 0,
+            Pairs::Halves => 1,
+            Pairs::HalvesOfSections => 2,
+        };
         let variant = Variant::new(File::Rope, "rope")
-            .number("HALVES", halves.into())
+            .number("HALVES", pairing)
             .ty("X", x_type)
             .ty("Y", y_type);
         let args = [x.into(), y.into(), positions.into(), frequencies.into(), Arg::Bytes(&params)];

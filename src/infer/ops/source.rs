@@ -18,6 +18,9 @@ pub(super) enum File {
     AttentionTiled,
     AttentionTurbo,
     Turbo,
+    Arrange,
+    Images,
+    Solve,
     Select,
     Sequence,
 }
@@ -150,6 +153,9 @@ impl Variant {
                 include_str!("../kernels/attention.metal")
             ),
             File::Turbo => include_str!("../kernels/turbo.metal"),
+            File::Arrange => include_str!("../kernels/arrange.metal"),
+            File::Images => include_str!("../kernels/images.metal"),
+            File::Solve => include_str!("../kernels/solve.metal"),
             File::Select => include_str!("../kernels/select.metal"),
             File::Sequence => concat!(
                 include_str!("../kernels/activations.metal"),

@@ -27,6 +27,7 @@ fn rope_with_both_pairings() {
                         let (a, b) = match pairs {
                             Pairs::Halves => (pair, pair + rotated / 2),
                             Pairs::Neighbours => (2 * pair, 2 * pair + 1),
+                            Pairs::HalvesOfSections => unreachable!("a test of its own"),
                         };
                         let (c, s) = (1.25 * angle.cos(), 1.25 * angle.sin());
                         let size = 1.25 * (head[a].abs() + head[b].abs());
@@ -63,6 +64,36 @@ fn rope_takes_the_positions_of_sections() {
         expected.extend(first.chain(second).map(|value| (value, 2.0)));
     }
     close("sections", &y, &expected, 2e-6);
+}
+
+#[test]
+fn rope_of_images_turns_each_section_by_itself() {
+    let mut setup = Setup::new(30);
+    let x = setup.random(DType::F32, &[3, 2, 13]);
+    // Rows and columns of three patches; two pairs for rows, three for columns.
+    let positions = setup.tensor(DType::I32, &[2, 3], &[0.0, 1.0, 5.0, 7.0, 8.0, 9.0]);
+    let frequencies = setup.tensor(DType::F32, &[5], &[1.0, 0.1, 1.0, 0.3, 0.05]);
+    let [y, halves] = [(); 2].map(|_| setup.result(DType::F32, &[3, 2, 13]));
+    let rope = Rope { sections: &[2, 3], pairs: Pairs::HalvesOfSections, ..Rope::default() };
+    setup.run(|ops, stream| {
+        ops.rope(stream, &x, &positions, &frequencies, &y, rope)?;
+        // The same by views: each section is a head of its own.
+        for (section, (columns, pairs)) in [(0..4, 0..2), (4..10, 2..5)].into_iter().enumerate() {
+            let [x, halves] = [&x, &halves].map(|tensor| tensor.narrow(2, columns.clone()));
+            let positions = positions.narrow(0, section..section + 1)?;
+            let frequencies = frequencies.narrow(0, pairs)?;
+            ops.rope(stream, &x?, &positions, &frequencies, &halves?, Rope::default())?;
+        }
+        Ok(())
+    });
+    let (whole, parts, from) = (values(&y), values(&halves), values(&x));
+    for (i, value) in whole.iter().enumerate() {
+        let expected = if i % 13 < 10 { parts[i] } else { from[i] };
+        assert_eq!(*value, expected, "value {i}");
+    }
+    let (c, s) = (0.1f64.cos(), 0.1f64.sin());
+    let at = |column: usize| from[2 * 13 + column];
+    assert!((whole[2 * 13 + 1] - (at(1) * c - at(3) * s)).abs() < 1e-6);
 }
 
 #[test]

@@ -3,11 +3,14 @@
 //! Tolerances: sums in `f32` have an error of at most 2⁻²⁴ of the sum of magnitudes for each of the additions in a row, and no
 //! kernel has more than about 300 of them in a row; what is written to 16 bits is rounded once more.
 
+mod arrange;
 mod attention;
 mod elementwise;
+mod images;
 mod linear;
 mod rows;
 mod sequence;
+mod solve;
 mod turbo;
 
 use super::Ops;

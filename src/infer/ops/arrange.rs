@@ -1,0 +1,173 @@
+//! Sorting, and values by index.
+
+use super::elementwise::axes;
+use super::source::{File, Variant};
+use super::{Matrix, Ops, bytes, float, typed, word, wrong};
+use crate::infer::launch::{Arg, Grid};
+use crate::infer::{DType, Error, Stream, Tensor};
+
+/// The order of [`Ops::argsort`].
+///
+/// ```
+/// use aruminium::infer::ops::Order;
+/// assert_ne!(Order::Ascending, Order::Descending);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// The smallest value first.
+    Ascending,
+    /// The largest value first.
+    Descending,
+}
+
+/// The values that a threadgroup sorts in its memory.
+const TILE: usize = 1024;
+
+impl Ops {
+    /// The indices of the values of each row, in order. Of equal values the first comes first, and NaN is last in either
+    /// order. Rows of up to 1024 values are one launch; the number of launches grows with the square of the logarithm.
+    ///
+    /// # Errors
+    ///
+    /// If shapes or types do not match.
+    ///
+    /// ```
+    /// # use aruminium::infer::{DType, Ops, Stream, Tensor, ops::Order};
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// # let ops = Ops::new(&gpu);
+    /// let x = Tensor::from_slice(&gpu, &[1.0f32, 7.0, 3.0], &[1, 3])?;
+    /// let indices = Tensor::new(&gpu, DType::I32, &[1, 3])?;
+    /// let mut stream = Stream::new(&gpu, &gpu.new_command_queue()?);
+    /// ops.argsort(&mut stream, &x, &indices, Order::Descending)?;
+    /// stream.finish()?;
+    /// assert_eq!(indices.to_vec::<i32>()?, [1, 2, 0]);
+    /// # Ok::<(), aruminium::infer::Error>(())
+    /// ```
+    pub fn argsort(
+        &self,
+        stream: &mut Stream,
+        x: &Tensor,
+        indices: &Tensor,
+        order: Order,
+    ) -> Result<(), Error> {
+        let op = "argsort";
+        let x_type = float(op, "x", x)?;
+        typed(op, "indices", indices, &[DType::I32])?;
+        let from = Matrix::of(op, "x", x)?;
+        let to = Matrix::sized(op, "indices", indices, from.rows, from.columns)?;
+        if from.rows == 0 || from.columns == 0 {
+            return Ok(());
+        }
+        // Counted with signs.
+        if i32::try_from(from.columns).is_err() {
+            return Err(wrong(
+                op,
+                format!("rows of {} values: 2³¹ - 1 are possible", from.columns),
+            ));
+        }
+        let words = [from.columns, from.stride, to.stride].map(|value| word(op, value));
+        let [columns, x_stride, y_stride] = words;
+        let [columns, x_stride, y_stride] = [columns?, x_stride?, y_stride?];
+        let mut launch = |function: &'static str, merge: bool, block: usize, grid: Grid| {
+            let variant = Variant::new(File::Arrange, function)
+                .number("SORT", 1)
+                .number("DESCENDING", (order == Order::Descending).into())
+                .number("MERGE", merge.into())
+                .ty("X", x_type);
+            let params = bytes([columns, x_stride, y_stride, word(op, block)?]);
+            self.launch(stream, variant, &[x.into(), indices.into(), Arg::Bytes(&params)], grid)
+        };
+        let groups = (from.columns.div_ceil(TILE), from.rows, 1);
+        let tiles = Grid::Groups { groups, group: (256, 1, 1) };
+        let pairs = (from.columns.next_power_of_two() / 2, from.rows, 1);
+        let steps = Grid::Threads { threads: pairs, group: (256, 1, 1) };
+        launch("sort_tile", false, 0, tiles)?;
+        let mut size = 2 * TILE;
+        while size / 2 < from.columns {
+            launch("sort_step", true, size, steps)?;
+            let mut block = size / 2;
+            while block > TILE {
+                launch("sort_step", false, block, steps)?;
+                block /= 2;
+            }
+            launch("sort_tile", true, 0, tiles)?;
+            size *= 2;
+        }
+        Ok(())
+    }
+
+    /// Values of `x` along an axis by index: `y` and `indices` have the same shape, which differs from that of `x` only in
+    /// this axis. An index past the end is a zero. Strides are any, and types all but quantised ones.
+    ///
+    /// # Errors
+    ///
+    /// If shapes or types do not match.
+    ///
+    /// ```
+    /// # use aruminium::infer::{DType, Ops, Stream, Tensor};
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// # let ops = Ops::new(&gpu);
+    /// let x = Tensor::from_slice(&gpu, &[1.0f32, 2.0, 3.0, 4.0], &[2, 2])?;
+    /// let indices = Tensor::from_slice(&gpu, &[1i32, 1, 0, 0, 1, 0], &[2, 3])?;
+    /// let y = Tensor::new(&gpu, DType::F32, &[2, 3])?;
+    /// let mut stream = Stream::new(&gpu, &gpu.new_command_queue()?);
+    /// ops.take(&mut stream, &x, &indices, &y, 1)?;
+    /// stream.finish()?;
+    /// assert_eq!(y.to_vec::<f32>()?, [2.0, 2.0, 1.0, 3.0, 4.0, 3.0]);
+    /// # Ok::<(), aruminium::infer::Error>(())
+    /// ```
+    pub fn take(
+        &self,
+        stream: &mut Stream,
+        x: &Tensor,
+        indices: &Tensor,
+        y: &Tensor,
+        axis: usize,
+    ) -> Result<(), Error> {
+        let op = "take";
+        let dtype = x.dtype();
+        if matches!(dtype, DType::F64 | DType::Quant(_)) {
+            let what = format!("{op}: x holds values of a plain type that kernels have");
+            return Err(Error::DType { what, found: dtype });
+        }
+        typed(op, "y", y, &[dtype])?;
+        typed(op, "indices", indices, &[DType::I32])?;
+        let others = |tensor: &Tensor| -> Vec<usize> {
+            let sizes = tensor.shape().iter().enumerate();
+            sizes.filter(|(i, _)| *i != axis).map(|(_, &size)| size).collect()
+        };
+        let fits = axis < x.rank() && y.shape() == indices.shape() && others(x) == others(y);
+        if !fits || x.rank() != y.rank() {
+            let (x, indices, y) = (x.shape(), indices.shape(), y.shape());
+            let why =
+                format!("x {x:?}, indices {indices:?} and y {y:?} do not match along axis {axis}");
+            return Err(wrong(op, why));
+        }
+        if y.shape().iter().zip(y.strides()).any(|(&size, &stride)| size > 1 && stride == 0) {
+            return Err(wrong(op, "y is broadcast: several values would be written to one"));
+        }
+        if y.count() == 0 {
+            return Ok(());
+        }
+        let mut x_strides = x.strides().to_vec();
+        let step = std::mem::take(&mut x_strides[axis]);
+        let strides = [y.strides().to_vec(), x_strides, indices.strides().to_vec()];
+        let axes = axes(y.shape(), &strides);
+        let mut words = vec![word(op, y.count())?, word(op, x.shape()[axis])?, word(op, step)?];
+        for (size, _) in &axes {
+            words.push(word(op, *size)?);
+        }
+        for operand in 0..3 {
+            for (_, steps) in &axes {
+                words.push(word(op, steps[operand])?);
+            }
+        }
+        let params: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+        let variant = Variant::new(File::Arrange, "take")
+            .number("TAKE", 1)
+            .number("RANK", axes.len() as u32)
+            .ty("X", dtype);
+        let args = [x.into(), y.into(), indices.into(), Arg::Bytes(&params)];
+        self.launch(stream, variant, &args, Grid::threads_1d(y.count()))
+    }
+}

@@ -1,0 +1,113 @@
+//! Sorting, and values by index.
+
+use super::{FLOATS, Setup, values};
+use crate::infer::DType;
+use crate::infer::ops::Order;
+
+#[test]
+fn indices_are_sorted() {
+    let mut setup = Setup::new(61);
+    for (rows, columns) in [(1, 1), (3, 2), (2, 100), (2, 1024), (3, 1025), (1, 5000)] {
+        for dtype in FLOATS {
+            // Values that are often equal, with zeros of both signs and values that are no numbers.
+            let x: Vec<f32> = (0..rows * columns)
+                .map(|_| match setup.random.bits() >> 32 & 63 {
+                    0 => f32::NAN,
+                    1 => -0.0,
+                    2 => f32::INFINITY,
+                    3 => f32::NEG_INFINITY,
+                    _ => (setup.random.value() * 100.0).trunc(),
+                })
+                .collect();
+            let tensor = setup.tensor(dtype, &[rows, columns], &x);
+            for order in [Order::Ascending, Order::Descending] {
+                // The result is part of a wider tensor.
+                let wide = setup.result(DType::I32, &[rows, columns + 3]);
+                setup.run(|ops, stream| {
+                    let part = wide.narrow(1, 2..columns + 2)?;
+                    ops.argsort(stream, &tensor, &part, order)
+                });
+                let wide = wide.read::<i32>().expect("free");
+                for (row, found) in x.chunks(columns).zip(wide.chunks(columns + 3)) {
+                    let mut expected: Vec<i32> = (0..columns as i32).collect();
+                    expected.sort_by(|&a, &b| {
+                        let (a, b) = (row[a as usize], row[b as usize]);
+                        let numbers = match order {
+                            Order::Ascending => a.partial_cmp(&b),
+                            Order::Descending => b.partial_cmp(&a),
+                        };
+                        numbers.unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()))
+                    });
+                    assert_eq!(found[2..columns + 2], expected, "{dtype} {columns} {order:?}");
+                    let around = [&found[..2], &found[columns + 2..]].concat();
+                    assert_eq!(around, [-1; 3], "nothing else is written");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn values_are_taken_along_an_axis() {
+    let mut setup = Setup::new(62);
+    for (shape, axis, count) in
+        [(vec![5], 0, 9), (vec![3, 7], 1, 4), (vec![3, 7], 0, 2), (vec![2, 3, 4, 5], 2, 6)]
+    {
+        for dtype in [DType::F32, DType::F16, DType::BF16, DType::I32] {
+            let x = setup.random(dtype, &shape);
+            let mut to = shape.clone();
+            to[axis] = count;
+            let all: usize = to.iter().product();
+            // From one before the first to one past the last.
+            let size = shape[axis] as u64 + 2;
+            let at: Vec<f32> = (0..all)
+                .map(|_| (setup.random.bits() >> 20) % size)
+                .map(|i| i as f32 - 1.0)
+                .collect();
+            let indices = setup.tensor(DType::I32, &to, &at);
+            let y = setup.result(dtype, &to);
+            setup.run(|ops, stream| ops.take(stream, &x, &indices, &y, axis));
+            let (xv, yv) = (values(&x), values(&y));
+            let inner: usize = shape[axis + 1..].iter().product();
+            for (i, found) in yv.iter().enumerate() {
+                let (outer, within) = (i / (inner * count), i % inner);
+                let index = at[i] as i64;
+                let expected = match usize::try_from(index).ok().filter(|&i| i < shape[axis]) {
+                    Some(index) => xv[(outer * shape[axis] + index) * inner + within],
+                    None => 0.0,
+                };
+                assert_eq!(*found, expected, "{dtype} {shape:?} along {axis}: value {i}");
+            }
+        }
+    }
+    // Of transposed and broadcast tensors.
+    let x = setup.random(DType::F32, &[4, 3]);
+    let indices = setup.tensor(DType::I32, &[2], &[3.0, 1.0]);
+    let y = setup.result(DType::F32, &[3, 2]);
+    setup.run(|ops, stream| {
+        ops.take(stream, &x.transpose(0, 1)?, &indices.broadcast(&[3, 2])?, &y, 1)
+    });
+    let xv = values(&x);
+    let expected = [9, 3, 10, 4, 11, 5].map(|i| xv[i]);
+    assert_eq!(values(&y), expected);
+}
+
+#[test]
+fn wrong_operands_are_errors() {
+    let mut setup = Setup::new(63);
+    let x = setup.random(DType::F32, &[2, 3]);
+    let int = setup.tensor(DType::I32, &[2, 3], &[0.0; 6]);
+    let four = setup.tensor(DType::I32, &[2, 4], &[0.0; 8]);
+    let order = Order::Ascending;
+    for (error, message) in [
+        (setup.error(|o, s| o.argsort(s, &int, &int, order)), "argsort: x holds one of"),
+        (setup.error(|o, s| o.argsort(s, &x, &x, order)), "indices holds one of i32"),
+        (setup.error(|o, s| o.argsort(s, &x, &four, order)), "2 rows of 3 are needed"),
+        (setup.error(|o, s| o.take(s, &x, &x, &x, 1)), "indices holds one of i32"),
+        (setup.error(|o, s| o.take(s, &x, &int, &int, 1)), "y holds one of f32"),
+        (setup.error(|o, s| o.take(s, &x, &four, &x, 1)), "do not match along axis 1"),
+        (setup.error(|o, s| o.take(s, &x, &int, &x, 2)), "do not match along axis 2"),
+    ] {
+        assert!(error.contains(message), "{error}, not {message}");
+    }
+}
