@@ -56,7 +56,8 @@ pub struct Ssm<'a> {
 /// let gpu = aruminium::Gpu::open()?;
 /// let (keys, values) = (Tensor::new(&gpu, DType::F32, &[1, 2, 64])?, Tensor::new(&gpu, DType::F32, &[1, 4, 32])?);
 /// let (gate, state) = (Tensor::new(&gpu, DType::F32, &[1, 4])?, Tensor::new(&gpu, DType::F32, &[4, 64, 32])?);
-/// let delta = Delta { keys: &keys, values: &values, gate: &gate, beta: &gate, state: &state, scale: 0.125 };
+/// let (beta, few_tokens) = (&gate, aruminium::infer::ops::FEW_TOKENS);
+/// let delta = Delta { keys: &keys, values: &values, gate: &gate, beta, state: &state, scale: 0.125, few_tokens };
 /// # Ok::<(), aruminium::infer::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -73,7 +74,13 @@ pub struct Delta<'a> {
     pub state: &'a Tensor,
     /// The factor of results.
     pub scale: f32,
+    /// Up to this number of tokens the state is changed token by token. More are computed in chunks of 16, as matrices, as
+    /// long as keys have at most 128 values.
+    pub few_tokens: usize,
 }
+
+/// The largest keys that chunks have room for.
+const CHUNKED_SIZE: usize = 128;
 
 /// Checks that tensors are contiguous, have a type, and a shape.
 fn exact(op: &str, tensors: &[(&str, &Tensor, DType, &[usize])]) -> Result<(), Error> {
@@ -237,7 +244,8 @@ impl Ops {
     /// let (gate, beta) = (of(0.0)?.reshape(&[1, 1])?, of(0.5)?.reshape(&[1, 1])?);
     /// let y = Tensor::new(&gpu, DType::F32, &[1, 1, 1])?;
     /// let mut stream = Stream::new(&gpu, &gpu.new_command_queue()?);
-    /// let delta = Delta { keys: &keys, values: &values, gate: &gate, beta: &beta, state: &state, scale: 1.0 };
+    /// let (gate, beta) = (&gate, &beta);
+    /// let delta = Delta { keys: &keys, values: &values, gate, beta, state: &state, scale: 1.0, few_tokens: 8 };
     /// ops.delta(&mut stream, &queries, &y, delta)?;
     /// stream.finish()?;
     /// assert_eq!((state.to_vec::<f32>()?[0], y.to_vec::<f32>()?[0]), (3.0, 6.0));
@@ -289,16 +297,22 @@ impl Ops {
         if tokens == 0 || heads == 0 {
             return Ok(());
         }
-        let params = params(op, [tokens, heads, 0, 0, size, heads / key_heads], delta.scale)?;
-        let variant = Variant::new(File::Sequence, "delta")
-            .number("DELTA", 1)
-            .number("SIZE", size as u32)
-            .ty("X", x_type)
-            .ty("Y", y_type);
+        let sizes = [tokens, heads, columns, 0, size, heads / key_heads];
+        let params = params(op, sizes, delta.scale)?;
+        let chunked = tokens > delta.few_tokens && size <= CHUNKED_SIZE;
+        let variant = match chunked {
+            true => Variant::new(File::DeltaChunked, "delta_chunked"),
+            false => Variant::new(File::Sequence, "delta").number("DELTA", 1),
+        };
+        let variant = variant.number("SIZE", size as u32).ty("X", x_type).ty("Y", y_type);
         let first = [queries.into(), y.into(), Arg::Bytes(&params)];
         let others =
             [delta.keys, delta.values, delta.gate, delta.beta, delta.state].map(Arg::Tensor);
         let args: Vec<Arg<'_>> = first.into_iter().chain(others).collect();
-        self.launch(stream, variant, &args, Grid::groups_1d(heads, columns))
+        let grid = match chunked {
+            true => Grid::Groups { groups: (heads, columns.div_ceil(32), 1), group: (128, 1, 1) },
+            false => Grid::groups_1d(heads, columns),
+        };
+        self.launch(stream, variant, &args, grid)
     }
 }

@@ -23,6 +23,7 @@ pub(super) enum File {
     Solve,
     Select,
     Sequence,
+    DeltaChunked,
 }
 
 /// The value of a define.
@@ -156,6 +157,11 @@ impl Variant {
             File::Arrange => include_str!("../kernels/arrange.metal"),
             File::Images => include_str!("../kernels/images.metal"),
             File::Solve => include_str!("../kernels/solve.metal"),
+            File::DeltaChunked => concat!(
+                include_str!("../kernels/activations.metal"),
+                include_str!("../kernels/sequence.metal"),
+                include_str!("../kernels/delta_chunked.metal")
+            ),
             File::Select => include_str!("../kernels/select.metal"),
             File::Sequence => concat!(
                 include_str!("../kernels/activations.metal"),

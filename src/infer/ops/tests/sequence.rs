@@ -80,9 +80,13 @@ fn state_spaces_along_tokens() {
 #[test]
 fn the_gated_delta_rule_along_tokens() {
     let mut setup = Setup::new(43);
-    for (tokens, heads, key_heads, size, columns) in
-        [(1, 1, 1, 1, 1), (6, 4, 2, 16, 8), (5, 2, 2, 64, 40), (3, 2, 1, 128, 128)]
-    {
+    for (tokens, heads, key_heads, size, columns) in [
+        (1, 1, 1, 1, 1),
+        (6, 4, 2, 16, 8),
+        (50, 2, 2, 64, 40),
+        (16, 2, 1, 100, 7),
+        (3, 2, 1, 128, 128),
+    ] {
         for dtype in FLOATS {
             let [q, k] = [(); 2].map(|_| setup.random(dtype, &[tokens, key_heads, size]));
             let v = setup.random(dtype, &[tokens, heads, columns]);
@@ -93,11 +97,23 @@ fn the_gated_delta_rule_along_tokens() {
             let scale = 1.0 / (size as f32).sqrt();
             let short: Vec<f32> = values(&k).into_iter().map(|k| k as f32 * scale).collect();
             let k = setup.tensor(dtype, &[tokens, key_heads, size], &short);
+            // States decay, as in models.
+            let decay: Vec<f32> = values(&gate).into_iter().map(|g| -(g.abs() as f32)).collect();
+            let gate = setup.tensor(DType::F32, &[tokens, heads], &decay);
             let [qv, kv, vv, gv, bv] = [&q, &k, &v, &gate, &beta].map(values);
             let mut s = values(&state);
+            let start: Vec<f32> = s.iter().map(|&v| v as f32).collect();
+            let other = setup.tensor(DType::F32, &[heads, size, columns], &start);
+            let in_chunks = setup.result(DType::F32, &[tokens, heads, columns]);
+            let (gates, betas, few_tokens) = (&gate, &beta, usize::MAX);
+            let (keys, own) = (&k, &state);
             let delta =
-                Delta { keys: &k, values: &v, gate: &gate, beta: &beta, state: &state, scale };
-            setup.run(|ops, stream| ops.delta(stream, &q, &y, delta));
+                Delta { keys, values: &v, gate: gates, beta: betas, state: own, scale, few_tokens };
+            setup.run(|ops, stream| {
+                ops.delta(stream, &q, &y, delta)?;
+                let chunks = Delta { state: &other, few_tokens: 0, ..delta };
+                ops.delta(stream, &q, &in_chunks, chunks)
+            });
             let mut expected = Vec::new();
             for t in 0..tokens {
                 for head in 0..heads {
@@ -120,9 +136,11 @@ fn the_gated_delta_rule_along_tokens() {
             }
             let what = format!("{tokens} {heads} {size} {columns} {dtype}");
             close(&what, &y, &expected, TOLERANCE);
+            close(&format!("{what}, in chunks"), &in_chunks, &expected, TOLERANCE);
             let size = s.iter().fold(1.0, |most: f64, v| most.max(v.abs()));
             let s: Vec<(f64, f64)> = s.into_iter().map(|value| (value, size)).collect();
             close(&format!("{what}: the state"), &state, &s, TOLERANCE);
+            close(&format!("{what}: the state, in chunks"), &other, &s, TOLERANCE);
         }
     }
 }
@@ -135,13 +153,15 @@ fn a_sequence_in_two_parts_is_the_same() {
     let [whole, parts] = [(); 2].map(|_| setup.result(DType::F32, &[8, 1, 4]));
     let [one, other] = [(); 2].map(|_| setup.tensor(DType::F32, &[1, 4, 4], &[0.0; 16]));
     setup.run(|ops, stream| {
-        let all = Delta { keys: &x, values: &x, gate: &gate, beta: &gate, state: &one, scale: 1.0 };
+        let (scale, few_tokens, state) = (1.0, 8, &one);
+        let all =
+            Delta { keys: &x, values: &x, gate: &gate, beta: &gate, state, scale, few_tokens };
         ops.delta(stream, &x, &whole, all)?;
         for range in [0..3, 3..8] {
             let x = x.narrow(0, range.clone())?;
             let gate = gate.narrow(0, range.clone())?;
-            let part =
-                Delta { keys: &x, values: &x, gate: &gate, beta: &gate, state: &other, scale: 1.0 };
+            let (gate, beta, state) = (&gate, &gate, &other);
+            let part = Delta { keys: &x, values: &x, gate, beta, state, scale, few_tokens };
             ops.delta(stream, &x, &parts.narrow(0, range)?, part)?;
         }
         Ok(())
@@ -158,8 +178,9 @@ fn wrong_operands_are_errors() {
     let heads = setup.random(DType::F32, &[2, 3, 4]);
     let state = setup.random(DType::F32, &[3, 65]);
     let conv = Conv { weight: &weight, bias: None, silu: false };
+    let (keys, state_of, scale, few_tokens) = (&heads, &heads, 1.0, 8);
     let delta =
-        Delta { keys: &heads, values: &heads, gate: &x, beta: &x, state: &heads, scale: 1.0 };
+        Delta { keys, values: &heads, gate: &x, beta: &x, state: state_of, scale, few_tokens };
     let ssm = Ssm { steps: &x, a: &x, b: &x, c: &x, d: &x, state: &state };
     for (error, message) in [
         (setup.error(|o, s| o.conv(s, &x, &x, conv)), "x [5, 3] with 2 taps does not make [5, 3]"),
