@@ -3,10 +3,14 @@
 //! A launch has a pipeline, four buffers and sixteen bytes. Eight of them may run concurrently, and then there is a
 //! barrier. Times are of one launch, with `n` of them in a command buffer, which is discarded. Compared with: calls of
 //! [`Batch`] and of [`Encoder`], both without any check or tracking of conflicts.
+//!
+//! Then the attention of a prompt, in tiles and token by token, and the time to load the weights of a file of 1 GiB.
 
 use aruminium::encoder::EncoderImps;
+use aruminium::infer::ops::Attention;
+use aruminium::infer::weights::{Entry, Gguf};
 use aruminium::infer::{
-    Arg, ByteSlot, DType, Error, Graph, Grid, Kernel, Kernels, Slot, Stream, Tensor,
+    Arg, ByteSlot, DType, Error, Graph, Grid, Kernel, Kernels, Ops, Slot, Stream, Tensor,
 };
 use aruminium::{BarrierScope, Batch, DispatchType, Encoder, Gpu, Queue, autorelease_pool};
 use rounds::{compare, way};
@@ -153,6 +157,55 @@ impl Bench {
     }
 }
 
+/// A prompt of 256 tokens: 8 heads of 64 values, which share two heads of keys and values.
+fn attention(gpu: &Gpu, queue: &Queue) -> Result<(), Error> {
+    const TOKENS: usize = 256;
+    let ops = Ops::new(gpu);
+    let tensor = |dtype, heads| Tensor::new(gpu, dtype, &[TOKENS, heads, 64]);
+    let (q, o) = (tensor(DType::F32, 8)?, tensor(DType::F32, 8)?);
+    let (k, v) = (tensor(DType::F16, 2)?, tensor(DType::F16, 2)?);
+    let list: Vec<i32> = (0..TOKENS as i32).collect();
+    let positions = Tensor::from_slice(gpu, &list, &[TOKENS])?;
+    let run = |few_tokens: usize| {
+        autorelease_pool(|| {
+            let params =
+                Attention { positions: Some(&positions), few_tokens, ..Attention::default() };
+            let mut stream = Stream::new(gpu, queue);
+            ops.attention(&mut stream, &q, &k, &v, &o, params).expect("a launch");
+            stream.finish().expect("attention");
+        });
+    };
+    compare(
+        "attention of a prompt",
+        None,
+        &mut [way!("in tiles", run(0)), way!("token by token", run(TOKENS))],
+    );
+    Ok(())
+}
+
+/// 64 tensors of 16 MiB.
+fn load(gpu: &Gpu) -> Result<(), Error> {
+    let path = std::env::temp_dir().join(format!("load-{}.gguf", std::process::id()));
+    let bytes = vec![1u8; 16 << 20];
+    let names: Vec<String> = (0..64).map(|i| format!("blk.{i}.weight")).collect();
+    let entries: Vec<Entry<'_>> =
+        names.iter().map(|name| Entry::new(name, DType::F16, &[2048, 4096], &bytes)).collect();
+    Gguf::write(std::fs::File::create(&path)?, &[], &entries)?;
+    let mapped = || {
+        let file = Gguf::open(&path).expect("a file");
+        // SAFETY: nobody changes the file.
+        let tensors = unsafe { file.weights().map(gpu, |_| ()) };
+        assert_eq!(tensors.expect("the weights").len(), 64);
+    };
+    let read = || std::fs::read(&path).expect("the bytes");
+    compare(
+        "load a file of 1 GiB",
+        None,
+        &mut [way!("mapped", mapped()), way!("fs::read", read())],
+    );
+    Ok(std::fs::remove_file(path)?)
+}
+
 fn main() -> Result<(), Error> {
     let mut bench = Bench::new()?;
     println!("{}", bench.gpu.name());
@@ -172,5 +225,6 @@ fn main() -> Result<(), Error> {
             ],
         );
     }
-    Ok(())
+    attention(&bench.gpu, &bench.queue)?;
+    load(&bench.gpu)
 }

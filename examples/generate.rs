@@ -4,7 +4,9 @@
 //!
 //! Without a file it makes a small model with random weights, writes it as GGUF, and runs that.
 
-use aruminium::infer::ops::{Attention, Binary, Linear, Norm, Pairs, Rope, Sample, Scaling};
+use aruminium::infer::ops::{
+    Attention, Binary, Gate, Gated, Linear, Norm, Pairs, Rope, Sample, Scaling,
+};
 use aruminium::infer::weights::{Array, Entry, Gguf, Value};
 use aruminium::infer::{DType, Error, Graph, Ops, Quant, Sampling, Stream, Tensor};
 use aruminium::{Gpu, Queue};
@@ -192,9 +194,14 @@ impl Model {
             let second =
                 Norm { weight: Some(weight("ffn_norm")?), residual: Some(&a.sum), ..first };
             ops.norm(stream, &a.part, &a.normal, second)?;
-            ops.linear(stream, &a.normal, weight("ffn_gate")?, &a.gate, linear)?;
-            ops.linear(stream, &a.normal, weight("ffn_up")?, &a.up, linear)?;
-            ops.binary(stream, Binary::SiluMul, &a.gate, &a.up, &a.gate)?;
+            let (gate, up, kind) = (weight("ffn_gate")?, weight("ffn_up")?, Gate::Silu);
+            if gate.dtype() == up.dtype() {
+                ops.linear(stream, &a.normal, Gated { gate, up, kind }, &a.gate, linear)?;
+            } else {
+                ops.linear(stream, &a.normal, gate, &a.gate, linear)?;
+                ops.linear(stream, &a.normal, up, &a.up, linear)?;
+                ops.binary(stream, Binary::SiluMul, &a.gate, &a.up, &a.gate)?;
+            }
             ops.linear(stream, &a.gate, weight("ffn_down")?, &a.part, linear)?;
         }
         let last = Norm {
