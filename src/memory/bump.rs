@@ -108,6 +108,12 @@ impl Bump {
         self.0.store(offset as u64, Ordering::Relaxed);
     }
 
+    /// Whether nothing is taken. Acquire, as [`clear`](Self::clear) of an empty tape.
+    #[inline(always)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.load(Ordering::Acquire) == 0
+    }
+
     /// The offset of the next free byte.
     #[inline]
     pub(super) fn used(&self) -> usize {

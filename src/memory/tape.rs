@@ -5,7 +5,9 @@ use super::bump::{self, Bump, Held};
 use super::error::MemError;
 use super::local::Local;
 use super::span::Span;
+use super::sys::PAGE;
 use crate::{Buffer, Gpu, GpuError, Plain};
+use std::fmt;
 use std::ptr::NonNull;
 use std::sync::{Mutex, PoisonError};
 
@@ -25,7 +27,6 @@ use std::sync::{Mutex, PoisonError};
 /// assert_eq!(tape.used(), 0);
 /// # Ok::<(), aruminium::memory::MemError>(())
 /// ```
-#[derive(Debug)]
 pub struct Tape {
     base: NonNull<u8>,
     total: usize,
@@ -99,8 +100,12 @@ impl Tape {
             let (requested, limit) = (total as u64, bump::LIMIT as u64);
             return Err(MemError::TooLarge { what: "bytes for a tape", requested, limit });
         }
-        block.record().divide()?;
         let base = NonNull::new(block.address()).expect("a block has an address");
+        if !base.addr().get().is_multiple_of(PAGE) {
+            let (value, multiple) = (base.addr().get() as u64, PAGE as u64);
+            return Err(MemError::Unaligned { what: "the block's address", value, multiple });
+        }
+        block.record().divide()?;
         Ok(Self { base, total, bump: Bump::new(), block, buffer: None, clearing: Mutex::new(()) })
     }
 
@@ -169,8 +174,7 @@ impl Tape {
         if size == 0 {
             return None;
         }
-        let start = self.bump.take(self.base.addr().get(), self.total, size, align, false)?;
-        Some(self.at(start).as_ptr())
+        self.bump(size, align, false).map(NonNull::as_ptr)
     }
 
     /// Takes room for one value; `None` if there is no room, or for a zero-sized type.
@@ -199,9 +203,8 @@ impl Tape {
     #[inline]
     pub fn slice<T: Plain>(&self, len: usize) -> Option<Span<'_, T>> {
         let size = size_of::<T>().checked_mul(len).filter(|&size| size > 0)?;
-        let base = self.base.addr().get();
-        let start = self.bump.take(base, self.total, size, align_of::<T>(), true)?;
-        Some(Span::new(self, self.at(start).cast(), len, true))
+        let start = self.bump(size, align_of::<T>(), true)?.cast();
+        Some(Span::new(self, start, len, true))
     }
 
     /// Takes a part for one thread to take from without atomic operations; `None` if there is no room, or
@@ -224,10 +227,8 @@ impl Tape {
     pub fn local(&self, bytes: usize) -> Option<Local<'_>> {
         // Whole cache lines, to prevent false sharing between threads.
         const LINE: usize = 128;
-        let base = self.base.addr().get();
         let bytes = Some(bytes).filter(|&bytes| bytes > 0)?;
-        let start = self.bump.take(base, self.total, bytes, LINE, true)?;
-        Some(Local::new(self, self.at(start), bytes))
+        Some(Local::new(self, self.bump(bytes, LINE, true)?, bytes))
     }
 
     /// The current position of the tape, to rewind to.
@@ -319,12 +320,19 @@ impl Tape {
     #[inline]
     #[track_caller]
     pub fn clear(&self) {
-        match self.clear_unused() {
-            Ok(()) => {}
-            Err(Held::Spans(spans)) => {
-                panic!("the tape cannot be cleared: {spans} of its spans live")
+        #[cold]
+        #[inline(never)]
+        #[track_caller]
+        fn refuse(held: Held<MemError>) -> ! {
+            match held {
+                Held::Spans(spans) => {
+                    panic!("the tape cannot be cleared: {spans} of its spans live")
+                }
+                Held::Memory(error) => panic!("the tape cannot be cleared: {error}"),
             }
-            Err(Held::Memory(error)) => panic!("the tape cannot be cleared: {error}"),
+        }
+        if let Err(held) = self.clear_unused() {
+            refuse(held);
         }
     }
 
@@ -346,12 +354,21 @@ impl Tape {
     #[inline(always)]
     fn clear_unused(&self) -> Result<(), Held<MemError>> {
         let record = self.block.record();
-        // With a buffer one thread at a time: otherwise two others could clear it and take as much again between
-        // the question whether the memory is unused and the clearing.
-        let _clearing = record
-            .is_wrapped()
-            .then(|| self.clearing.lock().unwrap_or_else(PoisonError::into_inner));
+        if self.bump.is_empty() {
+            return Ok(());
+        }
+        if record.is_wrapped() {
+            return self.clear_wrapped();
+        }
         self.bump.clear(|| record.is_unused())
+    }
+
+    /// With a buffer one thread at a time clears the tape: otherwise two others could clear it and take as much again
+    /// between the question whether the memory is unused and the clearing.
+    #[inline(never)]
+    fn clear_wrapped(&self) -> Result<(), Held<MemError>> {
+        let _clearing = self.clearing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.bump.clear(|| self.block.record().is_unused())
     }
 
     /// How many bytes are taken, gaps for alignment included.
@@ -437,9 +454,25 @@ impl Tape {
     }
 
     #[inline(always)]
-    fn at(&self, offset: usize) -> NonNull<u8> {
-        // SAFETY: `bump` hands out offsets within the block.
-        unsafe { self.base.add(offset) }
+    fn bump(&self, size: usize, align: usize, span: bool) -> Option<NonNull<u8>> {
+        // Read before the compare-exchange: a load after it would be part of the time of the next take.
+        let base = self.base;
+        // Only an alignment of more than a page depends on where the tape begins.
+        let start = if align <= PAGE { 0 } else { base.addr().get() };
+        let offset = self.bump.take(start, self.total, size, align, span)?;
+        // SAFETY: `take` hands out offsets within the block.
+        Some(unsafe { base.add(offset) })
+    }
+}
+
+impl fmt::Debug for Tape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tape")
+            .field("block", &self.block)
+            .field("used", &self.used())
+            .field("spans", &self.spans())
+            .field("buffer", &self.buffer)
+            .finish()
     }
 }
 

@@ -33,6 +33,9 @@ type SystemHandle = std::os::fd::RawFd;
 /// ```
 pub type Handle = SystemHandle;
 
+/// The pages of every system are at least this large, and begin at a multiple of it.
+pub(super) const PAGE: usize = 4096;
+
 /// The number of bytes in the whole pages that hold this many.
 pub(super) fn whole_pages(bytes: usize) -> Result<usize, MemError> {
     if bytes == 0 {
