@@ -5,6 +5,7 @@ use super::record::Record;
 use super::sys::{self, Handle, Pages};
 use super::view::{View, ViewMut};
 use crate::Plain;
+use std::fmt;
 use std::fs::File;
 use std::ops::RangeBounds;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,10 +26,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// assert_eq!(block.address(), same.address());
 /// # Ok::<(), aruminium::memory::MemError>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Block(Arc<Inner>);
 
-#[derive(Debug)]
 struct Inner {
     pages: Pages,
     requested: usize,
@@ -382,6 +382,18 @@ impl Block {
 
     pub(super) fn record(&self) -> &Record {
         &self.0.record
+    }
+}
+
+impl fmt::Debug for Block {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Block")
+            .field("id", &self.id())
+            .field("address", &self.address())
+            .field("size", &self.size())
+            .field("requested", &self.0.requested)
+            .field("read_only", &self.0.read_only)
+            .finish()
     }
 }
 

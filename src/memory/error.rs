@@ -81,8 +81,8 @@ impl fmt::Display for MemError {
             }
             Self::Busy(why) => write!(f, "the memory cannot be used this way now: {why}"),
             Self::ReadOnly => f.write_str(
-                "the memory can only be read: it maps a file, or another process's constant memory; \
-                 copy it into a block of its own to change it",
+                "the memory can only be read: it maps a file, was frozen, or is another process's constant \
+                 memory; copy it into a block of its own to change it",
             ),
             Self::Unaligned { what, value, multiple } => {
                 write!(f, "{what} is {value}, which is not a multiple of {multiple}")

@@ -23,7 +23,6 @@ use std::ptr::NonNull;
 /// assert_eq!(slab.free(), 16);
 /// # Ok::<(), aruminium::memory::MemError>(())
 /// ```
-#[derive(Debug)]
 pub struct Slab {
     base: NonNull<u8>,
     cell: usize,
@@ -173,6 +172,17 @@ impl Slab {
     /// ```
     pub fn tape(&self) -> Divided<'_> {
         Divided(self)
+    }
+}
+
+impl fmt::Debug for Slab {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slab")
+            .field("block", &self.block)
+            .field("cell_size", &self.cell)
+            .field("total", &self.total())
+            .field("free", &self.cells.len())
+            .finish()
     }
 }
 

@@ -5,6 +5,7 @@ use super::span::Span;
 use super::tape::{Tape, check_alignment};
 use crate::Plain;
 use std::cell::Cell;
+use std::fmt;
 use std::ptr::NonNull;
 
 /// A part of a tape that one thread takes from, without atomic operations.
@@ -18,7 +19,6 @@ use std::ptr::NonNull;
 /// local.reset();
 /// # Ok::<(), aruminium::memory::MemError>(())
 /// ```
-#[derive(Debug)]
 pub struct Local<'a> {
     tape: &'a Tape,
     base: NonNull<u8>,
@@ -145,6 +145,16 @@ impl<'a> Local<'a> {
     /// ```
     pub fn total(&self) -> usize {
         self.total
+    }
+}
+
+impl fmt::Debug for Local<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Local")
+            .field("address", &self.base)
+            .field("total", &self.total)
+            .field("used", &self.used())
+            .finish()
     }
 }
 

@@ -29,10 +29,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Pool(Arc<Inner>);
 
-#[derive(Debug)]
 struct Inner {
     gpu: Gpu,
     limits: PoolLimits,
@@ -40,7 +39,6 @@ struct Inner {
     state: Mutex<State>,
 }
 
-#[derive(Debug)]
 struct State {
     shelf: Shelf<Entry>,
     /// Bytes in all buffers, lent or not.
@@ -126,9 +124,19 @@ fn class(bytes: usize) -> Option<(usize, usize)> {
     Some((4 * doubling as usize + (size >> (doubling - 2)) % 4, size))
 }
 
-impl fmt::Debug for Entry {
+impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.buffer.fmt(f)
+        let mut pool = f.debug_struct("Pool");
+        pool.field("limits", &self.0.limits).field("stat", &self.stat()).finish()
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease")
+            .field("requested", &self.requested)
+            .field("buffer", &self.entry.buffer)
+            .finish()
     }
 }
 
@@ -417,7 +425,6 @@ impl Drop for Inner {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
 pub struct Lease {
     entry: ManuallyDrop<Entry>,
     class: usize,

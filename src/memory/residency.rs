@@ -3,6 +3,7 @@
 use crate::usage::{Epoch, Watch};
 use crate::{Allocation, Buffer, Commands, Gpu, GpuError, ResidencySet, ResidencySetDescriptor};
 use std::collections::HashSet;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Allocations that are kept resident together. Additions and removals take effect at the next commit;
@@ -27,10 +28,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Residency(Arc<Mutex<State>>);
 
-#[derive(Debug)]
 struct State {
     set: ResidencySet,
     changed: bool,
@@ -189,6 +189,14 @@ impl Residency {
         // What may be the last reference to a command buffer is dropped without the lock.
         drop(state);
         drop(over);
+    }
+}
+
+impl fmt::Debug for Residency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.lock();
+        let mut residency = f.debug_struct("Residency");
+        residency.field("set", &state.set).field("changed", &state.changed).finish()
     }
 }
 

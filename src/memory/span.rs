@@ -4,6 +4,7 @@ use super::error::MemError;
 use super::tape::Tape;
 use super::view::{View, ViewMut};
 use crate::{Buffer, Encoder, Plain};
+use std::fmt;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
@@ -19,7 +20,6 @@ use std::ptr::NonNull;
 /// assert_eq!((span.offset(), span.len(), span.bytes()), (4, 4, 16));
 /// # Ok::<(), aruminium::memory::MemError>(())
 /// ```
-#[derive(Debug)]
 pub struct Span<'a, T> {
     tape: &'a Tape,
     start: NonNull<T>,
@@ -266,6 +266,12 @@ impl<'a, T: Plain> Span<'a, T> {
     /// ```
     pub fn tape(&self) -> &'a Tape {
         self.tape
+    }
+}
+
+impl<T> fmt::Debug for Span<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Span").field("address", &self.start).field("len", &self.len).finish()
     }
 }
 

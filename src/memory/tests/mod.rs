@@ -251,7 +251,8 @@ fn opening_leaks_nothing() {
                 block.as_bytes_mut()[0] = 1;
             }
         };
-        rounds(100);
+        // As often as below, because a sanitizer's runtime takes memory at first.
+        rounds(scaled(10_000));
         let block = Block::open(1 << 14).unwrap();
         assert_eq!(mappings(), 1);
         drop(block);
@@ -300,6 +301,22 @@ fn types_belong_to_threads_as_specified() {
     shared::<(Pool, Lease, PoolStat, Residency, Frames, Frame<'_>, Pinned<'_>)>();
     shared::<(crate::Buffer, crate::usage::Usage)>();
     sent::<Local<'_>>();
+}
+
+/// For users: what it is and how much is used, not its locks and counters.
+#[test]
+fn debug_output_is_short() {
+    let block = Block::open(4096).unwrap();
+    let text = format!("{block:?}");
+    assert!(
+        text.starts_with("Block { id: ") && text.ends_with("requested: 4096, read_only: false }")
+    );
+    let tape = Tape::over(block).unwrap();
+    let span = tape.slice::<u8>(5).unwrap();
+    assert!(format!("{tape:?}").ends_with("used: 5, spans: 1, buffer: None }"), "{tape:?}");
+    assert!(format!("{span:?}").ends_with("len: 5 }"), "{span:?}");
+    let slab = Slab::new(64, 3).unwrap();
+    assert!(format!("{slab:?}").ends_with("cell_size: 64, total: 3, free: 3 }"), "{slab:?}");
 }
 
 /// After a leaked guard nothing can be read or written that it may refer to, until the memory is unmapped.
