@@ -34,6 +34,8 @@ pub mod objc;
 #[path = "../tests/child/mod.rs"]
 mod child;
 mod driver;
+#[cfg(all(feature = "export", not(target_vendor = "apple")))]
+mod export;
 #[cfg(feature = "infer")]
 pub mod infer;
 #[path = "../macros/mod.rs"]

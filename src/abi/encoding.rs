@@ -38,8 +38,9 @@ encodings! {
     i8 = "c", i16 = "s", i32 = "i", i64 = "q", isize = "q",
     u8 = "C", u16 = "S", u32 = "I", u64 = "Q", usize = "Q",
     f32 = "f", f64 = "d",
-    // `BOOL` is C's `bool` everywhere but on x86_64 macOS, where it has stayed a `signed char`.
-    Bool = if cfg!(all(target_vendor = "apple", target_arch = "x86_64")) { "c" } else { "B" },
+    // `BOOL` is C's `bool` everywhere but on x86_64 macOS, where it has stayed a `signed char`. The embedded
+    // runtime describes its methods as that system does.
+    Bool = if cfg!(target_arch = "x86_64") { "c" } else { "B" },
     Id = "@", Class = "#", Sel = ":", Protocol = "@",
     MTLSize = "{?=QQQ}", MTLOrigin = "{?=QQQ}", MTLRegion = "{?={?=QQQ}{?=QQQ}}",
     MTLSizeAndAlign = "{?=QQ}", MTLResourceID = "{MTLResourceID=Q}",

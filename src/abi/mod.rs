@@ -16,4 +16,4 @@ pub use structs::{
     MTLOrigin, MTLRegion, MTLResourceID, MTLSize, MTLSizeAndAlign, MTLTextureSwizzleChannels,
     NSRange,
 };
-pub use types::{Bool, Class, Id, Imp, Method, Protocol, Sel};
+pub use types::{Bool, Class, Id, Imp, Ivar, Method, MethodDescription, Protocol, Sel};

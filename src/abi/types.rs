@@ -1,6 +1,6 @@
 //! The pointers of Objective-C's C interface, each a type of its own so that they cannot be mixed up.
 
-use std::ffi::c_void;
+use std::ffi::{c_char, c_void};
 use std::fmt;
 
 /// Declares a pointer-sized handle of the Objective-C runtime.
@@ -84,6 +84,10 @@ handle! {
     Method
 }
 handle! {
+    /// An instance variable of a class, as `class_getInstanceVariable` returns it.
+    Ivar
+}
+handle! {
     /// A protocol, as `objc_getProtocol` returns it.
     Protocol
 }
@@ -116,6 +120,26 @@ impl Protocol {
     pub const fn as_id(self) -> Id {
         Id(self.0)
     }
+}
+
+/// The description of a method in a protocol, as `protocol_getMethodDescription` returns it.
+///
+/// ```
+/// use aruminium::{abi::{Bool, Sel}, objc::link};
+/// // SAFETY: the name is a C string.
+/// let description = unsafe {
+///     let copying = link::objc_getProtocol(c"NSCopying".as_ptr());
+///     link::protocol_getMethodDescription(copying, Sel::NIL, Bool::new(true), Bool::new(true))
+/// };
+/// assert!(description.name.is_nil() && description.types.is_null());
+/// ```
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct MethodDescription {
+    /// The selector; nil for none.
+    pub name: Sel,
+    /// The type encoding; null for none.
+    pub types: *const c_char,
 }
 
 /// The function that carries out a method. It is called only after a cast to the method's own type.

@@ -7,14 +7,17 @@
 
 #![allow(non_upper_case_globals)] // C's names.
 
-use crate::abi::{Bool, Class, Id, Imp, Method, Protocol, Sel};
-use std::ffi::{c_char, c_void};
+use crate::abi::{Bool, Class, Id, Imp, Ivar, Method, MethodDescription, Protocol, Sel};
+use std::ffi::{c_char, c_int, c_uint, c_void};
+
+/// A function that a queue of libdispatch calls with an argument.
+pub type Function = unsafe extern "C" fn(*mut c_void);
 
 /// Lists the C functions of a system library once: declared on Apple's targets, taken from a module
 /// of the embedded system elsewhere.
 macro_rules! door {
     (
-        $(#[$library:meta])+ else $module:ident from $soft:path;
+        ($d:tt) $list:ident; $(#[$library:meta])+ else $module:ident from $soft:path;
         $($(#[$attribute:meta])* fn $name:ident($($argument:ident: $ty:ty),*) $(-> $result:ty)?;)+
     ) => {
         #[cfg(target_vendor = "apple")]
@@ -41,22 +44,43 @@ macro_rules! door {
 
         #[cfg(not(target_vendor = "apple"))]
         pub use $module::*;
+
+        /// Passes the names of the functions to a macro.
+        #[cfg(all(feature = "export", not(target_vendor = "apple")))]
+        macro_rules! $list {
+            ($d($d macro:tt)+) => { $d($d macro)+ { $($(#[$attribute])* $name)+ } };
+        }
+        #[cfg(all(feature = "export", not(target_vendor = "apple")))]
+        pub(crate) use $list;
     };
 }
 
 door! {
+    ($) objc_names;
     #[link(name = "objc")]
     #[link(name = "Foundation", kind = "framework")]
     else objc from crate::soft::runtime::entry;
 
-    // Messages. These two are called only after a cast to the method's own type.
+    // Messages. These are called only after a cast to the method's own type.
     fn objc_msgSend();
+    fn objc_msgSendSuper();
+    fn objc_msgSendSuper2();
     #[cfg(target_arch = "x86_64")]
     fn objc_msgSend_stret();
+    #[cfg(target_arch = "x86_64")]
+    fn objc_msgSend_fpret();
+    #[cfg(target_arch = "x86_64")]
+    fn objc_msgSend_fp2ret();
+    #[cfg(target_arch = "x86_64")]
+    fn objc_msgSendSuper_stret();
+    #[cfg(target_arch = "x86_64")]
+    fn objc_msgSendSuper2_stret();
 
     // Selectors.
     fn sel_registerName(name: *const c_char) -> Sel;
     fn sel_getName(selector: Sel) -> *const c_char;
+    fn sel_getUid(name: *const c_char) -> Sel;
+    fn sel_isEqual(one: Sel, other: Sel) -> Bool;
 
     // Classes.
     fn objc_getClass(name: *const c_char) -> Class;
@@ -90,13 +114,90 @@ door! {
     fn objc_autoreleasePoolPush() -> *mut c_void;
     fn objc_autoreleasePoolPop(pool: *mut c_void);
 
+    // Reflection.
+    fn objc_lookUpClass(name: *const c_char) -> Class;
+    fn objc_getRequiredClass(name: *const c_char) -> Class;
+    fn objc_getMetaClass(name: *const c_char) -> Class;
+    fn objc_getClassList(classes: *mut Class, room: c_int) -> c_int;
+    fn objc_copyClassList(count: *mut c_uint) -> *mut Class;
+    fn objc_disposeClassPair(class: Class);
+    fn class_isMetaClass(class: Class) -> Bool;
+    fn class_getVersion(class: Class) -> c_int;
+    fn class_getInstanceSize(class: Class) -> usize;
+    fn class_copyMethodList(class: Class, count: *mut c_uint) -> *mut Method;
+    fn class_copyProtocolList(class: Class, count: *mut c_uint) -> *mut Protocol;
+    fn class_copyIvarList(class: Class, count: *mut c_uint) -> *mut Ivar;
+    fn class_addIvar(class: Class, name: *const c_char, size: usize, align: u8, types: *const c_char) -> Bool;
+    fn class_getInstanceVariable(class: Class, name: *const c_char) -> Ivar;
+    fn ivar_getName(variable: Ivar) -> *const c_char;
+    fn ivar_getTypeEncoding(variable: Ivar) -> *const c_char;
+    fn ivar_getOffset(variable: Ivar) -> isize;
+    fn object_getIvar(object: Id, variable: Ivar) -> Id;
+    fn object_setIvar(object: Id, variable: Ivar, value: Id);
+    fn object_getInstanceVariable(object: Id, name: *const c_char, value: *mut *mut c_void) -> Ivar;
+    fn object_setInstanceVariable(object: Id, name: *const c_char, value: *mut c_void) -> Ivar;
+    fn object_getIndexedIvars(object: Id) -> *mut c_void;
+    fn object_getClassName(object: Id) -> *const c_char;
+    fn object_isClass(object: Id) -> Bool;
+    fn object_setClass(object: Id, class: Class) -> Class;
+    fn method_getName(method: Method) -> Sel;
+    fn method_getNumberOfArguments(method: Method) -> c_uint;
+    fn method_copyReturnType(method: Method) -> *mut c_char;
+    fn method_copyArgumentType(method: Method, index: c_uint) -> *mut c_char;
+    fn method_setImplementation(method: Method, imp: Imp) -> Option<Imp>;
+    fn method_exchangeImplementations(one: Method, other: Method);
+    fn objc_allocateProtocol(name: *const c_char) -> Protocol;
+    fn objc_registerProtocol(protocol: Protocol);
+    fn objc_copyProtocolList(count: *mut c_uint) -> *mut Protocol;
+    fn protocol_getName(protocol: Protocol) -> *const c_char;
+    fn protocol_isEqual(one: Protocol, other: Protocol) -> Bool;
+    fn protocol_conformsToProtocol(protocol: Protocol, other: Protocol) -> Bool;
+    fn protocol_addProtocol(protocol: Protocol, other: Protocol);
+    fn protocol_addMethodDescription(protocol: Protocol, selector: Sel, types: *const c_char, required: Bool, instance: Bool);
+    fn protocol_copyProtocolList(protocol: Protocol, count: *mut c_uint) -> *mut Protocol;
+    fn protocol_copyMethodDescriptionList(protocol: Protocol, required: Bool, instance: Bool, count: *mut c_uint) -> *mut MethodDescription;
+    fn protocol_getMethodDescription(protocol: Protocol, selector: Sel, required: Bool, instance: Bool) -> MethodDescription;
+
+    // Ownership of variables and objects.
+    fn objc_retainAutorelease(object: Id) -> Id;
+    fn objc_retainAutoreleaseReturnValue(object: Id) -> Id;
+    fn objc_claimAutoreleasedReturnValue(object: Id) -> Id;
+    fn objc_unsafeClaimAutoreleasedReturnValue(object: Id) -> Id;
+    fn objc_retainBlock(block: Id) -> Id;
+    fn objc_storeStrong(variable: *mut Id, object: Id);
+    fn objc_alloc(class: Class) -> Id;
+    fn objc_allocWithZone(class: Class) -> Id;
+    fn objc_alloc_init(class: Class) -> Id;
+    fn objc_opt_new(class: Class) -> Id;
+    fn objc_opt_class(object: Id) -> Class;
+    fn class_createInstance(class: Class, extra: usize) -> Id;
+    fn object_dispose(object: Id) -> Id;
+    fn objc_initWeak(variable: *mut Id, object: Id) -> Id;
+    fn objc_storeWeak(variable: *mut Id, object: Id) -> Id;
+    fn objc_loadWeakRetained(variable: *mut Id) -> Id;
+    fn objc_loadWeak(variable: *mut Id) -> Id;
+    fn objc_destroyWeak(variable: *mut Id);
+    fn objc_copyWeak(to: *mut Id, from: *mut Id);
+    fn objc_moveWeak(to: *mut Id, from: *mut Id);
+    fn objc_setAssociatedObject(object: Id, key: *const c_void, value: Id, policy: usize);
+    fn objc_getAssociatedObject(object: Id, key: *const c_void) -> Id;
+    fn objc_removeAssociatedObjects(object: Id);
+    fn objc_sync_enter(object: Id) -> c_int;
+    fn objc_sync_exit(object: Id) -> c_int;
+    fn objc_exception_throw(exception: Id);
+    fn objc_enumerationMutation(collection: Id);
+
     // Blocks.
     fn _Block_copy(block: *const c_void) -> *mut c_void;
     fn _Block_release(block: *const c_void);
+    fn _Block_object_assign(to: *mut c_void, value: *const c_void, flags: c_int);
+    fn _Block_object_dispose(value: *const c_void, flags: c_int);
 }
 
 door! {
+    ($) dispatch_names;
     #[link(name = "System", kind = "dylib")]
+    #[link(name = "CoreFoundation", kind = "framework")]
     else dispatch from crate::soft::foundation::entry;
 
     fn dispatch_data_create(
@@ -105,9 +206,32 @@ door! {
         queue: Id,
         destructor: *const c_void
     ) -> Id;
+    fn dispatch_data_get_size(data: Id) -> usize;
+    fn dispatch_data_create_map(data: Id, start: *mut *const c_void, length: *mut usize) -> Id;
+    fn dispatch_retain(object: Id);
+    fn dispatch_release(object: Id);
+    fn dispatch_queue_create(label: *const c_char, attribute: Id) -> Id;
+    fn dispatch_get_global_queue(priority: isize, flags: usize) -> Id;
+    fn dispatch_queue_get_label(queue: Id) -> *const c_char;
+    fn dispatch_async(queue: Id, block: *const c_void);
+    fn dispatch_async_f(queue: Id, argument: *mut c_void, function: Function);
+    fn dispatch_sync(queue: Id, block: *const c_void);
+    fn dispatch_sync_f(queue: Id, argument: *mut c_void, function: Function);
+    fn dispatch_barrier_async(queue: Id, block: *const c_void);
+    fn dispatch_barrier_async_f(queue: Id, argument: *mut c_void, function: Function);
+    fn dispatch_barrier_sync(queue: Id, block: *const c_void);
+    fn dispatch_barrier_sync_f(queue: Id, argument: *mut c_void, function: Function);
+    fn dispatch_main() -> !;
+    fn dispatch_time(when: u64, delta: i64) -> u64;
+    fn dispatch_semaphore_create(count: isize) -> Id;
+    fn dispatch_semaphore_wait(semaphore: Id, timeout: u64) -> isize;
+    fn dispatch_semaphore_signal(semaphore: Id) -> isize;
+    fn CFRetain(object: Id) -> Id;
+    fn CFRelease(object: Id);
 }
 
 door! {
+    ($) metal_names;
     #[link(name = "Metal", kind = "framework")]
     else metal from crate::soft::metal::entry;
 

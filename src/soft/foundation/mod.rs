@@ -3,6 +3,8 @@
 pub(crate) mod array;
 mod data;
 mod dictionary;
+#[allow(non_camel_case_types, non_upper_case_globals)] // C's names.
+mod dispatch;
 #[allow(non_snake_case)] // C's names.
 pub(crate) mod entry;
 mod enumeration;

@@ -4,11 +4,11 @@
 //! ("Block Implementation Specification").
 
 use super::class::ClassData;
-use super::deallocate;
 use super::declare::soft_class;
 use super::fatal::fatal;
 use super::nsobject::NSObject;
 use super::object::{self, Retained, bury};
+use super::{deallocate, side};
 use crate::abi::{Encode, Id, Imp};
 use std::alloc::{Layout, alloc, handle_alloc_error};
 use std::ffi::c_void;
@@ -63,16 +63,19 @@ fn copy_with_zone(block: Id, _zone: *mut c_void) -> Id {
 
 soft_class! {
     /// Blocks on the stack of the function that wrote them.
+    #[cfg_attr(feature = "export", unsafe(no_mangle))]
     pub class _NSConcreteStackBlock: NSBlock, kind Block, named "__NSStackBlock__";
 }
 
 soft_class! {
     /// Blocks on the heap.
+    #[cfg_attr(feature = "export", unsafe(no_mangle))]
     pub(super) class _NSConcreteMallocBlock: NSBlock, kind Block, named "__NSMallocBlock__";
 }
 
 soft_class! {
     /// Blocks that capture nothing.
+    #[cfg_attr(feature = "export", unsafe(no_mangle))]
     pub(super) class _NSConcreteGlobalBlock: NSBlock, kind Block, named "__NSGlobalBlock__";
 }
 
@@ -149,6 +152,34 @@ pub(super) unsafe fn release(block: *const Block) {
     }
 }
 
+/// Retains a block unless it is being disposed of. Returns whether it did; a block that is not on the heap is
+/// not counted.
+///
+/// # Safety
+///
+/// `block` is a block whose memory has not been freed.
+pub(super) unsafe fn retain_alive(block: *const Block) -> bool {
+    // SAFETY: the caller's.
+    let flags = unsafe { &(*block).flags };
+    let more = |flags| match flags & (COUNT | DEALLOCATING) {
+        0 | DEALLOCATING => None,
+        COUNT => Some(flags),
+        count if count & DEALLOCATING != 0 => None,
+        _ => Some(flags + ONE),
+    };
+    flags.load(Relaxed) & NEEDS_FREE == 0 || flags.fetch_update(Acquire, Relaxed, more).is_ok()
+}
+
+/// Whether a block is on the heap.
+///
+/// # Safety
+///
+/// `block` is a block.
+pub(super) unsafe fn is_copied(block: *const Block) -> bool {
+    // SAFETY: the caller's.
+    unsafe { &(*block).flags }.load(Relaxed) & NEEDS_FREE != 0
+}
+
 /// Disposes of what a copied block captured, and frees it.
 ///
 /// # Safety
@@ -160,6 +191,7 @@ pub(super) unsafe fn dispose(block: *const Block) {
     unsafe {
         let descriptor = &*(*block).descriptor;
         let layout = descriptor.layout();
+        side::forget(Id::from_ptr(block.cast_mut().cast()));
         if (*block).flags.load(Relaxed) & HAS_COPY_DISPOSE != 0 {
             (descriptor.dispose)(block.cast());
         }
@@ -178,6 +210,13 @@ unsafe impl Encode for BlockRef {
 }
 
 impl BlockRef {
+    /// # Safety
+    ///
+    /// `block` is null or a block.
+    pub(crate) unsafe fn from_ptr(block: *const c_void) -> Self {
+        Self(Id::from_ptr(block.cast_mut()))
+    }
+
     /// The block's function; none for nil. Cast it to the block's own type before calling it.
     pub(crate) fn invoke(self) -> Option<Imp> {
         // SAFETY: the argument is nil or a block.

@@ -9,12 +9,13 @@ use super::nsobject::NSObject;
 use super::object::Payload;
 use super::protocol::{self, ProtocolData};
 use super::selector;
+use super::variable::Variable;
 use crate::abi::{Class, Imp, Method, MethodEncoding, Sel};
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_void};
 use std::fmt;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicPtr, Ordering::*};
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::*};
 
 /// How the objects of a class are counted and freed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,11 +36,13 @@ pub(crate) struct ClassData {
     // Pointers, not references: a class and its metaclass refer to each other.
     isa: AtomicPtr<ClassData>,
     pub(super) cache: Cache,
-    superclass: AtomicPtr<ClassData>,
+    pub(super) superclass: AtomicPtr<ClassData>,
     pub(super) kind: Kind,
     meta: bool,
     name: &'static CStr,
     declaration: Option<&'static Declaration>,
+    /// Where the last instance variable of an object ends; 0 if the class and its superclasses have none.
+    instance_end: AtomicUsize,
     links: Guarded<Option<Links>>,
 }
 
@@ -49,6 +52,7 @@ struct Links {
     methods: HashMap<Sel, &'static MethodData>,
     protocols: Vec<&'static ProtocolData>,
     subclasses: Vec<&'static ClassData>,
+    variables: Vec<&'static Variable>,
 }
 
 /// A class and its metaclass. The address of the pair is that of the class.
@@ -75,6 +79,8 @@ pub(crate) struct Row {
 
 /// A method of a class. Methods live for ever.
 pub(super) struct MethodData {
+    pub(super) selector: Sel,
+    owner: &'static ClassData,
     imp: AtomicPtr<c_void>,
     types: Types,
 }
@@ -98,8 +104,17 @@ pub(super) unsafe fn imp_from_ptr(pointer: *mut c_void) -> Imp {
 }
 
 impl MethodData {
-    fn new(imp: Imp, types: Types) -> &'static Self {
-        Box::leak(Box::new(Self { imp: AtomicPtr::new(imp_to_ptr(imp)), types }))
+    fn new(owner: &'static ClassData, selector: Sel, imp: Imp, types: Types) -> &'static Self {
+        let imp = AtomicPtr::new(imp_to_ptr(imp));
+        Box::leak(Box::new(Self { selector, owner, imp, types }))
+    }
+
+    /// Replaces the implementation and returns the old one.
+    pub(super) fn set_imp(&self, imp: Imp, lock: &mut Lock) -> Imp {
+        let old = self.imp();
+        self.imp.store(imp_to_ptr(imp), Release);
+        self.owner.refresh(self.selector, imp, lock);
+        old
     }
 
     pub(super) fn imp(&self) -> Imp {
@@ -167,7 +182,10 @@ impl ClassPair {
                 class: ClassData::new(meta, above, kind, name, None),
                 meta: ClassData::new(root, above_meta, Kind::Immortal, name, None).of_classes(),
             });
-            &*pair
+            let pair = &*pair;
+            let end = superclass.map_or(0, ClassData::instance_end);
+            pair.class.instance_end.store(end, Relaxed);
+            pair
         }
     }
 }
@@ -188,6 +206,7 @@ impl ClassData {
             meta: false,
             name,
             declaration,
+            instance_end: AtomicUsize::new(0),
             links: Guarded::new(None),
         }
     }
@@ -265,7 +284,7 @@ impl ClassData {
             for row in declaration.methods.iter().filter(|row| row.of_class == self.meta) {
                 let selector = selector::intern(row.selector, lock);
                 let types = Types::Derived(row.types, OnceLock::new());
-                links.methods.insert(selector, MethodData::new(row.imp, types));
+                links.methods.insert(selector, MethodData::new(self, selector, row.imp, types));
             }
             if !self.meta {
                 links.protocols =
@@ -319,24 +338,75 @@ impl ClassData {
         let answer = old.map(MethodData::imp);
         match old {
             Some(_) if !replace => return answer,
-            Some(method) => method.imp.store(imp_to_ptr(imp), Release),
+            Some(method) => {
+                method.set_imp(imp, &mut lock);
+            }
             None => {
-                let method = MethodData::new(imp, Types::Given(types.to_owned()));
+                let method = MethodData::new(self, selector, imp, Types::Given(types.to_owned()));
                 self.change(&mut lock, |links| links.methods.insert(selector, method));
+                self.refresh(selector, imp, &mut lock);
             }
         }
-        // Every cache that holds the class's old implementation gets the new one. Subclasses with a method
-        // of their own, and what is below them, are not affected.
+        answer
+    }
+
+    /// Puts a new implementation into every cache that holds the class's old one. Subclasses with a method
+    /// of their own, and what is below them, are not affected.
+    fn refresh(&'static self, selector: Sel, imp: Imp, lock: &mut Lock) {
         let mut stale = vec![self];
         while let Some(class) = stale.pop() {
-            class.cache.replace(selector, imp, &mut lock);
-            for subclass in class.change(&mut lock, |links| links.subclasses.clone()) {
-                if subclass.own_method(selector, &mut lock).is_none() {
+            class.cache.replace(selector, imp, lock);
+            for subclass in class.change(lock, |links| links.subclasses.clone()) {
+                if subclass.own_method(selector, lock).is_none() {
                     stale.push(subclass);
                 }
             }
         }
-        answer
+    }
+
+    /// The class's own methods.
+    pub(super) fn own_methods(&'static self) -> Vec<&'static MethodData> {
+        self.change(&mut Lock::take(), |links| links.methods.values().copied().collect())
+    }
+
+    /// The protocols that the class itself adopts.
+    pub(super) fn own_protocols(&'static self) -> Vec<&'static ProtocolData> {
+        self.change(&mut Lock::take(), |links| links.protocols.clone())
+    }
+
+    /// The instance variables that the class itself adds.
+    pub(super) fn own_variables(&'static self) -> Vec<&'static Variable> {
+        self.change(&mut Lock::take(), |links| links.variables.clone())
+    }
+
+    /// Where the last instance variable of an object ends; 0 without instance variables.
+    pub(super) fn instance_end(&self) -> usize {
+        self.instance_end.load(Relaxed)
+    }
+
+    /// Adds an instance variable of `size` bytes to a class that is not registered yet. Returns whether it
+    /// did. `begin` is the size of an object so far.
+    pub(super) fn add_variable(
+        &'static self,
+        name: &CStr,
+        types: &CStr,
+        begin: usize,
+        (size, align): (usize, usize),
+    ) -> bool {
+        let lock = &mut Lock::take();
+        let registered = |lock: &Lock| {
+            lock.classes.0.get(self.name).is_some_and(|class| std::ptr::eq(*class, self))
+        };
+        let taken =
+            |links: &mut Links| links.variables.iter().any(|other| other.name.as_c_str() == name);
+        if self.meta || self.kind != Kind::Counted || registered(lock) || self.change(lock, taken) {
+            return false;
+        }
+        let offset = begin.next_multiple_of(align);
+        let variable = Variable { name: name.to_owned(), types: types.to_owned(), offset };
+        self.change(lock, |links| links.variables.push(Box::leak(Box::new(variable))));
+        self.instance_end.store(offset + size, Relaxed);
+        true
     }
 
     /// The selectors of the class's own methods.
@@ -344,7 +414,7 @@ impl ClassData {
     pub(super) fn own_selectors(class: Class) -> Vec<Sel> {
         // SAFETY: tests pass classes.
         let class = unsafe { Self::from_handle(class) }.expect("a class");
-        class.change(&mut Lock::take(), |links| links.methods.keys().copied().collect())
+        class.own_methods().iter().map(|method| method.selector).collect()
     }
 
     /// Adopts a protocol. Returns whether it is new to the class.
@@ -365,7 +435,10 @@ impl ClassData {
     /// Whether the class or a superclass adopts a protocol.
     pub(super) fn conforms_to(&'static self, protocol: &'static ProtocolData) -> bool {
         let lock = &mut Lock::take();
-        self.ancestry().any(|class| class.adopts(protocol, lock))
+        self.ancestry().any(|class| {
+            let adopted = class.change(lock, |links| links.protocols.clone());
+            adopted.into_iter().any(|adopted| adopted.conforms_to(protocol, lock))
+        })
     }
 }
 
@@ -447,4 +520,21 @@ pub(super) fn allocate_pair(
 /// Makes a class that [`allocate_pair`] made known by its name.
 pub(super) fn register_pair(class: &'static ClassData) {
     Lock::take().classes.0.entry(class.name).or_insert(class);
+}
+
+/// Removes a class that was made at run time from the registry. Its memory stays: caches and objects may
+/// refer to it.
+pub(super) fn dispose_pair(class: &'static ClassData) {
+    let lock = &mut Lock::take();
+    let listed = lock.classes.0.get(class.name).is_some_and(|listed| std::ptr::eq(*listed, class));
+    if class.declaration.is_none() && listed {
+        lock.classes.0.remove(class.name);
+    }
+}
+
+/// The registered classes, in the order of their names.
+pub(super) fn all() -> Vec<&'static ClassData> {
+    let mut all: Vec<_> = Lock::take().classes.0.values().copied().collect();
+    all.sort_by_key(|class| class.name);
+    all
 }

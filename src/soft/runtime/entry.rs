@@ -12,18 +12,23 @@ use super::protocol::{self, ProtocolData};
 use super::send::FORWARDER;
 #[cfg(target_arch = "x86_64")]
 use super::send::FORWARDER_STRET;
-use super::{lock::Lock, object, pool, selector};
+use super::{byref, lock::Lock, object, pool, selector};
 use crate::abi::{Bool, Class, Id, Imp, Method, Protocol, Sel};
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr::null;
 
 pub use super::block::_NSConcreteStackBlock;
-pub use super::send_arch::objc_msgSend;
+pub use super::entry_owner::*;
+pub use super::entry_reflect::*;
+pub use super::send_arch::{objc_msgSend, objc_msgSendSuper, objc_msgSendSuper2};
 #[cfg(target_arch = "x86_64")]
-pub use super::send_arch::objc_msgSend_stret;
+pub use super::send_arch::{
+    objc_msgSend_fp2ret, objc_msgSend_fpret, objc_msgSend_stret, objc_msgSendSuper_stret,
+    objc_msgSendSuper2_stret,
+};
 
 /// A C string; none for null.
-unsafe fn text<'a>(text: *const c_char) -> Option<&'a CStr> {
+pub(super) unsafe fn text<'a>(text: *const c_char) -> Option<&'a CStr> {
     // SAFETY: the caller's.
     (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) })
 }
@@ -42,9 +47,10 @@ macro_rules! entries {
         }
     )+};
 }
+pub(super) use entries;
 
 /// The handle of a class; nil for none.
-fn class_or_nil(class: Option<&'static ClassData>) -> Class {
+pub(super) fn class_or_nil(class: Option<&'static ClassData>) -> Class {
     class.map_or(Class::NIL, ClassData::handle)
 }
 
@@ -57,6 +63,17 @@ entries! {
     /// The name of a selector. Null for nil.
     fn sel_getName(selector: Sel) -> *const c_char {
         selector::name(selector).map_or(null(), CStr::as_ptr)
+    }
+
+    /// The same function under an older name.
+    fn sel_getUid(name: *const c_char) -> Sel {
+        // SAFETY: the caller's.
+        unsafe { sel_registerName(name) }
+    }
+
+    /// Whether two selectors are the same.
+    fn sel_isEqual(one: Sel, other: Sel) -> Bool {
+        Bool::new(one == other)
     }
 
     /// The class of a name. nil when there is none.
@@ -227,6 +244,18 @@ entries! {
     fn _Block_copy(block: *const c_void) -> *mut c_void {
         // SAFETY: the caller's.
         unsafe { block::copy(block.cast::<Block>()) }
+    }
+
+    /// Copies a value that a block captured into a copy of the block.
+    fn _Block_object_assign(to: *mut c_void, value: *const c_void, flags: c_int) {
+        // SAFETY: the caller's.
+        unsafe { byref::assign(to.cast(), value, flags) }
+    }
+
+    /// Releases a value that a block captured.
+    fn _Block_object_dispose(value: *const c_void, flags: c_int) {
+        // SAFETY: the caller's.
+        unsafe { byref::dispose(value, flags) }
     }
 
     /// Releases a copied block.

@@ -3,6 +3,7 @@
 
 use super::lock::Lock;
 use super::object::{Graveyard, graveyard};
+use super::side::{Sides, sides};
 use crate::soft::fork::set_forked;
 use std::cell::RefCell;
 use std::ffi::c_int;
@@ -19,7 +20,7 @@ pub(super) fn watch_forks() {
         ) -> c_int;
     }
     unsafe extern "C" fn before() {
-        let locks = (Lock::take(), graveyard());
+        let locks = (Lock::take(), graveyard(), sides());
         let _ = HELD.try_with(|held| held.replace(Some(locks)));
     }
     unsafe extern "C" fn in_parent() {
@@ -34,7 +35,9 @@ pub(super) fn watch_forks() {
     unsafe { pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
 }
 
+type Held = (Lock, MutexGuard<'static, Graveyard>, MutexGuard<'static, Sides>);
+
 thread_local! {
     /// The runtime's locks, on a thread that is calling `fork`.
-    static HELD: RefCell<Option<(Lock, MutexGuard<'static, Graveyard>)>> = const { RefCell::new(None) };
+    static HELD: RefCell<Option<Held>> = const { RefCell::new(None) };
 }

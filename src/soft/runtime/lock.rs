@@ -37,6 +37,7 @@ impl Lock {
         // A panic under the lock leaves whole entries: each table changes by one insertion.
         let mut lock = Self(fork::lock(&TABLES));
         FILLED.call_once(|| {
+            super::copies::refuse_others();
             super::selector::intern_known(&mut lock);
             super::class::list_declared(&mut lock);
         });

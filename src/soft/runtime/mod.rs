@@ -1,11 +1,15 @@
 //! The embedded Objective-C runtime. `specs/runtime.md` says what it promises.
 
 pub(crate) mod block;
+mod byref;
 mod cache;
 pub(crate) mod class;
+mod copies;
 mod deallocate;
 pub(crate) mod declare;
 pub(crate) mod entry;
+mod entry_owner;
+mod entry_reflect;
 mod fatal;
 mod fork;
 mod lock;
@@ -18,6 +22,9 @@ pub(crate) mod send;
 #[cfg_attr(target_arch = "x86_64", path = "send_x86_64.rs")]
 #[cfg_attr(target_arch = "aarch64", path = "send_aarch64.rs")]
 mod send_arch;
+mod side;
+mod sync;
+mod variable;
 
 #[cfg(test)]
 mod tests;

@@ -5,10 +5,10 @@ use super::declare::soft_class;
 use super::fatal::{MethodName, fatal};
 use super::nsobject::NSObject;
 use super::selector::known;
-use super::{block, deallocate};
+use super::{block, deallocate, side};
 use crate::abi::{Id, Sel};
 use crate::soft::fork;
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, handle_alloc_error};
 use std::collections::VecDeque;
 use std::fmt;
 use std::marker::PhantomData;
@@ -90,26 +90,53 @@ pub(crate) unsafe fn class_of(object: Id) -> &'static ClassData {
     unsafe { &*header(object).isa.load(Relaxed) }
 }
 
-/// The memory layout of an object of `class`, and its payload.
+/// The memory layout of an object of `class`, instance variables included, and its payload.
 fn layout(class: &'static ClassData) -> (Layout, Option<&'static Payload>) {
     let payload = class.payload().map(|(_, payload)| payload);
     let header = Layout::new::<Header>();
     let layout = payload.map_or(Ok(header), |payload| Ok(header.extend(payload.layout)?.0));
-    (
-        layout.unwrap_or_else(|_: std::alloc::LayoutError| unreachable!("payloads are Rust types")),
-        payload,
-    )
+    let layout =
+        layout.unwrap_or_else(|_: std::alloc::LayoutError| unreachable!("payloads are Rust types"));
+    match class.instance_end() {
+        0 => (layout, payload),
+        end => (with_size(end.max(layout.size())), payload),
+    }
+}
+
+/// The alignment of objects with instance variables, which is the largest that a variable may have.
+pub(super) const VARIABLES_ALIGN: usize = 16;
+
+/// The layout of an object with instance variables or extra bytes.
+fn with_size(size: usize) -> Layout {
+    Layout::from_size_align(size, VARIABLES_ALIGN)
+        .unwrap_or_else(|_| fatal(format_args!("an object cannot have {size} bytes")))
+}
+
+/// The size of the objects of a class.
+pub(super) fn instance_size(class: &'static ClassData) -> usize {
+    layout(class).0.size()
 }
 
 /// Makes an object with one owner and an empty payload.
 pub(super) fn allocate(class: &'static ClassData) -> Id {
+    allocate_with(class, 0)
+}
+
+/// The same, with extra bytes after the instance variables. Variables and extra bytes are zero.
+pub(super) fn allocate_with(class: &'static ClassData, extra: usize) -> Id {
     if class.kind != Kind::Counted {
         fatal(format_args!("+[{class} alloc]: objects of this class are not allocated"));
     }
-    let (layout, payload) = layout(class);
+    let (mut layout, payload) = layout(class);
+    if extra != 0 {
+        layout = with_size(layout.size().saturating_add(extra));
+    }
     // SAFETY: the layout holds a header at least; the payload follows it.
     unsafe {
-        let memory = alloc(layout);
+        let memory = match extra + class.instance_end() {
+            0 => alloc(layout),
+            _ => alloc_zeroed(layout),
+        };
         if memory.is_null() {
             handle_alloc_error(layout);
         }
@@ -120,7 +147,11 @@ pub(super) fn allocate(class: &'static ClassData) -> Id {
         if let Some(payload) = payload {
             (payload.empty)(memory.add(size_of::<Header>()));
         }
-        Id::from_ptr(memory.cast())
+        let object = Id::from_ptr(memory.cast());
+        if extra != 0 {
+            side::set_extra(object, extra);
+        }
+        object
     }
 }
 
@@ -132,7 +163,12 @@ pub(super) fn allocate(class: &'static ClassData) -> Id {
 pub(super) unsafe fn deallocate(object: Id) {
     // SAFETY: the caller's.
     let class = unsafe { class_of(object) };
-    let (layout, payload) = layout(class);
+    let (mut layout, payload) = layout(class);
+    // SAFETY: the caller's.
+    let extra = unsafe { side::forget(object) };
+    if extra != 0 {
+        layout = with_size(layout.size() + extra);
+    }
     if let Some(payload) = payload {
         // SAFETY: `allocate` made an object of this class with this payload.
         unsafe { (payload.drop)(object.as_ptr().cast::<u8>().add(size_of::<Header>())) };
@@ -171,11 +207,30 @@ pub(super) unsafe fn retain(object: Id) -> Id {
 ///
 /// # Safety
 ///
-/// `object` is a counted object whose memory has not been freed.
-unsafe fn retain_alive(object: Id) -> bool {
-    let more = |count| (1..DEALLOCATING / 2).contains(&count).then_some(count + 1);
+/// `object` is an object whose memory has not been freed.
+pub(super) unsafe fn retain_alive(object: Id) -> bool {
     // SAFETY: the caller's.
-    unsafe { header(object) }.count.fetch_update(Acquire, Relaxed, more).is_ok()
+    let (header, class) = unsafe { (header(object), class_of(object)) };
+    let more = |count| (1..DEALLOCATING / 2).contains(&count).then_some(count + 1);
+    match class.kind {
+        Kind::Counted => header.count.fetch_update(Acquire, Relaxed, more).is_ok(),
+        Kind::Immortal => true,
+        // SAFETY: the object is a block.
+        Kind::Block => unsafe { block::retain_alive(object.as_ptr().cast()) },
+        // SAFETY: the object is a zombie.
+        Kind::Zombie => unsafe { sent_to_zombie(object, known::retain()) },
+    }
+}
+
+/// Gives an object another class, of which objects have the same size. Returns the old one.
+///
+/// # Safety
+///
+/// `object` is an object, and its memory fits the class.
+pub(super) unsafe fn set_class(object: Id, class: &'static ClassData) -> &'static ClassData {
+    let new = std::ptr::from_ref(class).cast_mut();
+    // SAFETY: the caller's. An isa is a class, and classes live for ever.
+    unsafe { &*header(object).isa.swap(new, Relaxed) }
 }
 
 /// Releases an object. The last release deallocates it.
@@ -373,7 +428,7 @@ impl Retained {
     ///
     /// # Safety
     ///
-    /// `object` is nil or a counted object whose memory has not been freed.
+    /// `object` is nil or an object whose memory has not been freed.
     pub(crate) unsafe fn retain_alive(object: Id) -> Option<Self> {
         // SAFETY: the caller's.
         (!object.is_nil() && unsafe { retain_alive(object) }).then_some(Self(object))

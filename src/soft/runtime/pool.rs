@@ -68,12 +68,20 @@ thread_local! {
     static AT_EXIT: DrainAtExit = const { DrainAtExit(Cell::new(false)) };
 }
 
-/// Releases what is left on the stack when a thread ends. Objects that destructors of other thread-locals
+/// Releases what is left on the stack when a thread ends. The main thread's objects stay, as in Apple's
+/// runtime: it ends with the process, whose exit handlers may have run already. Objects that destructors of other thread-locals
 /// autorelease after that are never released.
 struct DrainAtExit(Cell<bool>);
 
 impl Drop for DrainAtExit {
     fn drop(&mut self) {
+        unsafe extern "C" {
+            safe fn getpid() -> i32;
+            safe fn gettid() -> i32;
+        }
+        if gettid() == getpid() {
+            return;
+        }
         drain_to(0);
         STACK.with_borrow_mut(|stack| stack.pages = Vec::new());
     }

@@ -3,7 +3,7 @@
 use super::class::{ClassData, Kind};
 use super::fatal::{MethodName, fatal};
 use super::object;
-use crate::abi::{Encode, Id, Imp, Sel};
+use crate::abi::{Class, Encode, Id, Imp, Sel};
 #[cfg(target_arch = "x86_64")]
 use std::ffi::c_void;
 
@@ -27,6 +27,43 @@ pub(super) unsafe extern "C" fn resolve(receiver: Id, selector: Sel) -> Imp {
 pub(super) unsafe extern "C" fn resolve_stret(receiver: Id, selector: Sel) -> Imp {
     // SAFETY: the caller's.
     unsafe { class_of_living(receiver, selector) }.cached_imp(selector).unwrap_or(FORWARDER_STRET)
+}
+
+/// What `objc_msgSendSuper` takes in place of a receiver.
+#[repr(C)]
+pub(super) struct Super {
+    receiver: Id,
+    class: Class,
+}
+
+/// Writes the slow path of a sender to a class: the implementation, or a function that reports an unrecognized
+/// selector.
+macro_rules! resolvers {
+    ($($(#[$attribute:meta])* $name:ident: $class:expr, $missing:expr;)+) => {$(
+        $(#[$attribute])*
+        ///
+        /// # Safety
+        ///
+        /// `to` has an object and a class, `selector` is a selector.
+        pub(super) unsafe extern "C" fn $name(to: *const Super, selector: Sel) -> Imp {
+            // SAFETY: the caller's.
+            let class = unsafe { ClassData::from_handle((*to).class) }.and_then($class);
+            class.and_then(|class| class.cached_imp(selector)).unwrap_or($missing)
+        }
+    )+};
+}
+
+resolvers! {
+    /// The slow path of `objc_msgSendSuper`.
+    resolve_super: Some, FORWARDER;
+    /// The slow path of `objc_msgSendSuper2`.
+    resolve_super2: ClassData::superclass, FORWARDER;
+    /// The slow path of `objc_msgSendSuper_stret`.
+    #[cfg(target_arch = "x86_64")]
+    resolve_super_stret: Some, FORWARDER_STRET;
+    /// The slow path of `objc_msgSendSuper2_stret`.
+    #[cfg(target_arch = "x86_64")]
+    resolve_super2_stret: ClassData::superclass, FORWARDER_STRET;
 }
 
 /// The class of a receiver, which must not have been freed.

@@ -1,4 +1,4 @@
-//! `objc_msgSend` for x86_64 (System V), and the fields of a class that it reads.
+//! `objc_msgSend` and its variants for x86_64 (System V), and the fields of a class that it reads.
 //!
 //! A hit is nine instructions: nil?, the class, its mask, the bucket, is it the selector?, jump. Only
 //! r10 and r11 are touched, which no argument is passed in.
@@ -7,7 +7,10 @@
 
 use super::cache::{Bucket, NO_BUCKETS};
 use super::class::ClassData;
-use super::send::{resolve, resolve_stret};
+use super::send::{
+    resolve, resolve_stret, resolve_super, resolve_super_stret, resolve_super2,
+    resolve_super2_stret,
+};
 use std::arch::naked_asm;
 use std::mem::offset_of;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::*};
@@ -49,27 +52,30 @@ impl Table {
 const BUCKETS: usize = offset_of!(ClassData, cache) + offset_of!(Table, buckets);
 const MASK: usize = offset_of!(ClassData, cache) + offset_of!(Table, mask);
 
-/// Writes one of the two senders. They differ in the registers of the receiver and the selector, in the
-/// result for nil, and in how a miss calls its resolver.
+/// Where the superclass of a class is.
+const SUPERCLASS: usize = offset_of!(ClassData, superclass);
+
+/// Writes a sender. They differ in how r11 gets the class, in the register of the selector, in what is done
+/// before the method is jumped to, in the result for nil, and in how a miss calls its resolver.
 macro_rules! sender {
     (
-        $(#[$doc:meta])* $name:ident: $receiver:literal, $selector:literal, $selector_low:literal,
-        nil { $($nil:literal)+ }, miss { $($miss:literal)* } calls $resolve:path
+        $(#[$doc:meta])* $name:ident: $selector:literal, $selector_low:literal,
+        class { $($class:literal)+ }, jump { $($jump:literal)* },
+        nil { $($nil:literal)* }, miss { $($miss:literal)* } calls $resolve:path $(, uses $superclass:ident)?
     ) => {
         $(#[$doc])*
         #[unsafe(naked)]
         pub unsafe extern "C" fn $name() {
             naked_asm!(
                 ".cfi_startproc",
-                concat!("test ", $receiver, ", ", $receiver),
-                "je 5f",
-                concat!("mov r11, [", $receiver, "]"),
+                $($class,)+
                 "mov r10d, dword ptr [r11 + {mask}]",
                 concat!("and r10d, ", $selector_low),
                 "add r10, [r11 + {buckets}]",
                 "2:",
                 concat!("cmp ", $selector, ", [r10]"),
                 "jne 3f",
+                $($jump,)*
                 "jmp [r10 + 8]",
                 // Another selector: go on until a bucket is empty.
                 "3:",
@@ -122,14 +128,16 @@ macro_rules! sender {
                 "leave",
                 ".cfi_def_cfa rsp, 8",
                 ".cfi_restore rbp",
+                $($jump,)*
                 "jmp r11",
                 "5:",
-                $($nil,)+
+                $($nil,)*
                 "ret",
                 ".cfi_endproc",
                 mask = const MASK,
                 buckets = const BUCKETS,
                 resolve = sym $resolve,
+                $($superclass = const SUPERCLASS,)?
             )
         }
     };
@@ -142,7 +150,8 @@ sender! {
     ///
     /// Called as the method's own type, with a receiver and a selector first. The receiver is nil or
     /// an object of this runtime.
-    objc_msgSend: "rdi", "rsi", "esi",
+    objc_msgSend: "rsi", "esi",
+    class { "test rdi, rdi" "je 5f" "mov r11, [rdi]" }, jump {},
     nil { "xor eax, eax" "xor edx, edx" "xorps xmm0, xmm0" "xorps xmm1, xmm1" },
     miss {} calls resolve
 }
@@ -154,7 +163,80 @@ sender! {
     /// # Safety
     ///
     /// As for [`objc_msgSend`].
-    objc_msgSend_stret: "rsi", "rdx", "edx",
+    objc_msgSend_stret: "rdx", "edx",
+    class { "test rsi, rsi" "je 5f" "mov r11, [rsi]" }, jump {},
     nil { "mov rax, rdi" },
     miss { "mov rdi, rsi" "mov rsi, rdx" } calls resolve_stret
+}
+
+sender! {
+    /// Sends a message whose result is a `long double`, which comes back on the floating-point stack.
+    ///
+    /// # Safety
+    ///
+    /// As for [`objc_msgSend`].
+    objc_msgSend_fpret: "rsi", "esi",
+    class { "test rdi, rdi" "je 5f" "mov r11, [rdi]" }, jump {},
+    nil { "fldz" },
+    miss {} calls resolve
+}
+
+sender! {
+    /// Sends a message whose result is a complex `long double`.
+    ///
+    /// # Safety
+    ///
+    /// As for [`objc_msgSend`].
+    objc_msgSend_fp2ret: "rsi", "esi",
+    class { "test rdi, rdi" "je 5f" "mov r11, [rdi]" }, jump {},
+    nil { "fldz" "fldz" },
+    miss {} calls resolve
+}
+
+sender! {
+    /// Sends a message to the methods of a class, which is passed with the receiver in a [`Super`].
+    ///
+    /// # Safety
+    ///
+    /// Called as the method's own type, but with the address of a [`Super`] in place of the receiver.
+    ///
+    /// [`Super`]: super::send::Super
+    objc_msgSendSuper: "rsi", "esi",
+    class { "mov r11, [rdi + 8]" }, jump { "mov rdi, [rdi]" },
+    nil {}, miss {} calls resolve_super
+}
+
+sender! {
+    /// The same for a result that is a struct in memory.
+    ///
+    /// # Safety
+    ///
+    /// As for [`objc_msgSendSuper`], with the result's address first.
+    objc_msgSendSuper_stret: "rdx", "edx",
+    class { "mov r11, [rsi + 8]" }, jump { "mov rsi, [rsi]" },
+    nil {}, miss { "mov rdi, rsi" "mov rsi, rdx" } calls resolve_super_stret
+}
+
+sender! {
+    /// Sends a message to the methods of the superclass of the class that is passed in a [`Super`].
+    ///
+    /// # Safety
+    ///
+    /// As for [`objc_msgSendSuper`].
+    ///
+    /// [`Super`]: super::send::Super
+    objc_msgSendSuper2: "rsi", "esi",
+    class { "mov r11, [rdi + 8]" "mov r11, [r11 + {superclass}]" }, jump { "mov rdi, [rdi]" },
+    nil {}, miss {} calls resolve_super2, uses superclass
+}
+
+sender! {
+    /// The same for a result that is a struct in memory.
+    ///
+    /// # Safety
+    ///
+    /// As for [`objc_msgSendSuper_stret`].
+    objc_msgSendSuper2_stret: "rdx", "edx",
+    class { "mov r11, [rsi + 8]" "mov r11, [r11 + {superclass}]" }, jump { "mov rsi, [rsi]" },
+    nil {}, miss { "mov rdi, rsi" "mov rsi, rdx" } calls resolve_super2_stret, uses superclass
 }

@@ -89,7 +89,7 @@ fn methods_have_encodings_and_implementations() {
     for (selector, types) in [
         ("length", "Q16@0:8"),
         ("characterAtIndex:", "S24@0:8Q16"),
-        ("isEqualToString:", "B24@0:8@16"),
+        ("isEqualToString:", concat_bool!("24@0:8@16")),
         ("getCharacters:range:", "v40@0:8^S16{_NSRange=QQ}24"),
         ("initWithBytes:length:encoding:", "@40@0:8^v16Q24Q32"),
         ("UTF8String", "*16@0:8"),

@@ -97,7 +97,7 @@ fn encodings_follow_the_signature() {
     for (selector, types) in [
         ("size", "{?=QQQ}16@0:8"),
         ("regionAt:", "{?={?=QQQ}{?=QQQ}}40@0:8{?=QQQ}16"),
-        ("isWiderThan:", "B24@0:8Q16"),
+        ("isWiderThan:", concat_bool!("24@0:8Q16")),
         ("initWithSize:", "@40@0:8{?=QQQ}16"),
         ("newName", "@16@0:8"),
     ] {

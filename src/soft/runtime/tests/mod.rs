@@ -2,8 +2,16 @@
 //!
 //! `ARUMINIUM_TEST_SCALE=small` makes long loops short, for emulated CPUs.
 
+/// The encoding of a method that returns a `BOOL`, which is a `signed char` on x86_64.
+macro_rules! concat_bool {
+    ($rest:literal) => {
+        if cfg!(target_arch = "x86_64") { concat!("c", $rest) } else { concat!("B", $rest) }
+    };
+}
+
 mod blocks;
 mod classes;
+mod clients;
 mod counts;
 mod declared;
 mod ends;

@@ -1,0 +1,338 @@
+//! libdispatch's queues and semaphores, as far as Metal's clients use them.
+//!
+//! A queue has its jobs in order and no thread while it has none. A serial queue runs one job at a time, a
+//! concurrent one up to [`WIDTH`]; a barrier runs alone. The main queue runs its jobs in `dispatch_main`.
+
+use super::NSObject;
+use crate::abi::Id;
+use crate::soft::fork;
+use crate::soft::runtime::block::HeldBlock;
+use crate::soft::runtime::class::ClassData;
+use crate::soft::runtime::declare::soft_class;
+use crate::soft::runtime::entry::{objc_autoreleasePoolPop, objc_autoreleasePoolPush};
+use crate::soft::runtime::object::{Object, Strong};
+use std::collections::VecDeque;
+use std::ffi::{CStr, CString};
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Condvar, LazyLock, Mutex, PoisonError, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How many jobs of a concurrent queue run at a time.
+const WIDTH: usize = 8;
+
+/// What a queue runs.
+pub(super) type Work = Box<dyn FnOnce() + Send>;
+
+/// A queue that is not the main one.
+pub(crate) struct Queue {
+    label: CString,
+    width: usize,
+    jobs: Mutex<Jobs>,
+}
+
+#[derive(Default)]
+struct Jobs {
+    waiting: VecDeque<(Work, bool)>,
+    running: usize,
+    /// Whether a barrier is running.
+    barrier: bool,
+}
+
+/// A counter that threads wait for.
+pub(crate) struct Semaphore {
+    count: Mutex<isize>,
+    raised: Condvar,
+}
+
+soft_class! {
+    /// A queue.
+    pub(crate) class OS_dispatch_queue(Queue): NSObject;
+}
+
+soft_class! {
+    /// The class of the main queue.
+    pub(crate) class OS_dispatch_queue_main: NSObject, kind Immortal;
+}
+
+soft_class! {
+    /// A semaphore.
+    pub(crate) class OS_dispatch_semaphore(Semaphore): NSObject;
+}
+
+/// An object without data that is a static.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct StaticObject {
+    isa: &'static ClassData,
+    count: AtomicUsize,
+}
+
+/// The main queue.
+#[cfg_attr(feature = "export", unsafe(no_mangle))]
+pub(crate) static _dispatch_main_q: StaticObject =
+    StaticObject { isa: &OS_dispatch_queue_main.class, count: AtomicUsize::new(1) };
+
+/// What `dispatch_queue_create` takes for a concurrent queue. Only its address is used.
+#[cfg_attr(feature = "export", unsafe(no_mangle))]
+pub(crate) static _dispatch_queue_attr_concurrent: StaticObject =
+    StaticObject { isa: &OS_dispatch_queue_main.class, count: AtomicUsize::new(1) };
+
+/// The jobs of the main queue, and the end at which they are taken.
+static MAIN: LazyLock<(mpsc::Sender<Work>, Mutex<mpsc::Receiver<Work>>)> = LazyLock::new(|| {
+    let (sender, receiver) = mpsc::channel();
+    (sender, Mutex::new(receiver))
+});
+
+/// Any queue.
+pub(super) enum AnyQueue<'a> {
+    Main,
+    Other(&'a Object<Queue>),
+}
+
+impl<'a> AnyQueue<'a> {
+    /// The queue that an object is.
+    ///
+    /// # Safety
+    ///
+    /// `queue` is nil or an object, and lives for `'a`.
+    pub(super) unsafe fn from_id(queue: Id) -> Option<Self> {
+        if queue.as_ptr().addr() == (&raw const _dispatch_main_q).addr() {
+            return Some(Self::Main);
+        }
+        // SAFETY: the caller's.
+        (!queue.is_nil()).then(|| unsafe { Object::from_id(queue) }).flatten().map(Self::Other)
+    }
+
+    pub(super) fn label(&self) -> &'a CStr {
+        match self {
+            Self::Main => c"com.apple.main-thread",
+            Self::Other(queue) => &queue.label,
+        }
+    }
+
+    /// Runs a job some time.
+    pub(super) fn submit(&self, work: Work, barrier: bool) {
+        match self {
+            // The receiver is a static, so it is there.
+            Self::Main => drop(MAIN.0.send(work)),
+            Self::Other(queue) => Queue::submit(queue.retain(), work, barrier),
+        }
+    }
+
+    /// Runs a job on this thread when its turn has come.
+    pub(super) fn wait(&self, work: impl FnOnce(), barrier: bool) {
+        let (turn, come) = mpsc::channel();
+        let (done, end) = mpsc::channel::<()>();
+        let hold = move || {
+            let _ = turn.send(());
+            // Ends when `done` is dropped.
+            let _ = end.recv();
+        };
+        self.submit(Box::new(hold), barrier);
+        let _ = come.recv();
+        work();
+        drop(done);
+    }
+}
+
+impl Jobs {
+    /// Takes the next job, if it may run now.
+    fn next(&mut self, width: usize) -> Option<Work> {
+        let alone = self.waiting.front()?.1;
+        let limit = if alone { 1 } else { width };
+        if self.barrier || self.running >= limit {
+            return None;
+        }
+        self.running += 1;
+        self.barrier = alone;
+        self.waiting.pop_front().map(|(work, _)| work)
+    }
+}
+
+impl Queue {
+    /// A new queue.
+    pub(super) fn object(label: &CStr, concurrent: bool) -> Strong<Self> {
+        let width = if concurrent { WIDTH } else { 1 };
+        Strong::new(Self { label: label.to_owned(), width, jobs: Mutex::default() })
+    }
+
+    /// The queue that all share.
+    pub(super) fn global() -> Strong<Self> {
+        static GLOBAL: LazyLock<Strong<Queue>> =
+            LazyLock::new(|| Queue::object(c"com.apple.root.default-qos", true));
+        GLOBAL.clone()
+    }
+
+    fn submit(this: Strong<Self>, work: Work, barrier: bool) {
+        let mut jobs = fork::lock(&this.jobs);
+        jobs.waiting.push_back((work, barrier));
+        let next = jobs.next(this.width);
+        drop(jobs);
+        if let Some(work) = next {
+            Self::start(this, work);
+        }
+    }
+
+    /// Runs a job on a thread of its own, and then what waits.
+    fn start(this: Strong<Self>, mut work: Work) {
+        thread::spawn(move || {
+            loop {
+                in_pool(work);
+                let mut jobs = fork::lock(&this.jobs);
+                jobs.running -= 1;
+                jobs.barrier = false;
+                let Some(next) = jobs.next(this.width) else { return };
+                work = next;
+                while let Some(other) = jobs.next(this.width) {
+                    Self::start(this.clone(), other);
+                }
+            }
+        });
+    }
+}
+
+/// Runs a job in an autorelease pool.
+fn in_pool(work: Work) {
+    // SAFETY: the pool is ended by the thread that began it.
+    unsafe {
+        let pool = objc_autoreleasePoolPush();
+        work();
+        objc_autoreleasePoolPop(pool);
+    }
+}
+
+/// Runs the main queue's jobs for ever.
+pub(super) fn run_main() -> ! {
+    let jobs = MAIN.1.lock().unwrap_or_else(PoisonError::into_inner);
+    loop {
+        if let Ok(work) = jobs.recv() {
+            in_pool(work);
+        }
+    }
+}
+
+/// A block as a job.
+pub(super) fn block_work(block: HeldBlock) -> Work {
+    Box::new(move || {
+        // SAFETY: a block that is submitted takes nothing.
+        unsafe {
+            let invoke =
+                std::mem::transmute::<crate::abi::Imp, unsafe extern "C" fn(Id)>(block.invoke());
+            invoke(block.id());
+        }
+    })
+}
+
+impl Semaphore {
+    pub(super) fn object(count: isize) -> Strong<Self> {
+        Strong::new(Self { count: Mutex::new(count), raised: Condvar::new() })
+    }
+
+    /// Takes one, waiting until `end`, or without end. False if the time is over.
+    pub(super) fn wait(&self, end: Option<Instant>) -> bool {
+        let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        while *count <= 0 {
+            let left =
+                end.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
+                return false;
+            }
+            count = match end {
+                Some(_) => self
+                    .raised
+                    .wait_timeout(count, left)
+                    .map_or_else(|poison| poison.into_inner().0, |(count, _)| count),
+                None => self.raised.wait(count).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+        *count -= 1;
+        true
+    }
+
+    /// Adds one.
+    pub(super) fn signal(&self) {
+        *self.count.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.raised.notify_one();
+    }
+}
+
+/// When a thread waits until. Times of libdispatch are nanoseconds; these begin at the first use.
+static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+/// `DISPATCH_TIME_NOW` and `DISPATCH_TIME_FOREVER`.
+const NOW: u64 = 0;
+const FOREVER: u64 = u64::MAX;
+
+/// The time that is `delta` nanoseconds after another.
+pub(super) fn time(when: u64, delta: i64) -> u64 {
+    match when {
+        FOREVER => FOREVER,
+        NOW => time(ORIGIN.elapsed().as_nanos() as u64 + 1, delta),
+        when => when.saturating_add_signed(delta).max(1),
+    }
+}
+
+/// The instant of a time; none for `DISPATCH_TIME_FOREVER`.
+pub(super) fn instant(when: u64) -> Option<Instant> {
+    match when {
+        FOREVER => None,
+        when => ORIGIN.checked_add(Duration::from_nanos(when)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_serial_queue_runs_its_jobs_in_order() {
+        let queue = Queue::object(c"serial", false);
+        let any = AnyQueue::Other(&queue);
+        let order = std::sync::Arc::new(Mutex::new(Vec::new()));
+        for number in 0..100 {
+            let order = order.clone();
+            any.submit(Box::new(move || order.lock().unwrap().push(number)), false);
+        }
+        let mut on_this_thread = None;
+        any.wait(|| on_this_thread = Some(thread::current().id()), false);
+        assert_eq!(on_this_thread, Some(thread::current().id()));
+        assert_eq!(*order.lock().unwrap(), (0..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_barrier_runs_alone() {
+        let queue = Queue::object(c"concurrent", true);
+        let any = AnyQueue::Other(&queue);
+        let running = std::sync::Arc::new(Mutex::new((0, 0)));
+        for number in 0..60 {
+            let running = running.clone();
+            let barrier = number % 7 == 3;
+            let work = move || {
+                let before = {
+                    let mut running = running.lock().unwrap();
+                    running.0 += 1;
+                    running.0
+                };
+                thread::sleep(Duration::from_millis(1));
+                let mut running = running.lock().unwrap();
+                if barrier {
+                    assert_eq!((before, running.0), (1, 1));
+                    running.1 += 1;
+                }
+                running.0 -= 1;
+            };
+            any.submit(Box::new(work), barrier);
+        }
+        any.wait(|| assert_eq!(*running.lock().unwrap(), (0, 9)), true);
+    }
+
+    #[test]
+    fn a_semaphore_counts_and_times_out() {
+        let semaphore = Semaphore::object(1);
+        assert!(semaphore.wait(None));
+        assert!(!semaphore.wait(instant(time(NOW, 1_000_000))));
+        let other = semaphore.clone();
+        thread::spawn(move || other.signal());
+        assert!(semaphore.wait(instant(FOREVER)));
+    }
+}

@@ -1,0 +1,130 @@
+//! Refuses a second copy of this runtime in the same process.
+//!
+//! Each copy has classes and selectors of its own, so an object of one that reaches the other is used as
+//! something it is not. A copy is recognised by a note in its program or library, which the dynamic linker
+//! maps together with the code.
+
+use super::fatal::fatal;
+use std::ffi::{CStr, c_char, c_int, c_void};
+
+const NAME: [u8; 12] = *b"aruminium\0\0\0";
+/// The length of the name with its NUL.
+const NAME_SIZE: u32 = 10;
+/// This project's notes have one type.
+const RUNTIME: u32 = 1;
+
+/// An ELF note without a description.
+#[repr(C)]
+struct Note {
+    name_size: u32,
+    description_size: u32,
+    kind: u32,
+    name: [u8; 12],
+}
+
+#[used]
+#[unsafe(link_section = ".note.aruminium")]
+static NOTE: Note = Note { name_size: NAME_SIZE, description_size: 0, kind: RUNTIME, name: NAME };
+
+/// `struct dl_phdr_info`, as far as it is read here.
+#[repr(C)]
+struct Module {
+    base: usize,
+    name: *const c_char,
+    segments: *const Segment,
+    count: u16,
+}
+
+/// `Elf64_Phdr`.
+#[repr(C)]
+struct Segment {
+    kind: u32,
+    flags: u32,
+    offset: u64,
+    address: u64,
+    physical: u64,
+    file_size: u64,
+    size: u64,
+    align: u64,
+}
+
+const PT_NOTE: u32 = 4;
+
+unsafe extern "C" {
+    fn dl_iterate_phdr(
+        visit: unsafe extern "C" fn(*const Module, usize, *mut c_void) -> c_int,
+        data: *mut c_void,
+    ) -> c_int;
+}
+
+/// How many notes of this runtime are among the notes in `bytes`.
+fn count(mut bytes: &[u8], align: usize) -> usize {
+    let mut found = 0;
+    while let Some((head, rest)) = bytes.split_at_checked(12) {
+        let word =
+            |at: usize| u32::from_ne_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        let (name, description) = (word(0) as usize, word(4) as usize);
+        found += usize::from(
+            word(8) == RUNTIME && rest.starts_with(&NAME[..name.min(10)]) && name == 10,
+        );
+        let padded = |size: usize| size.next_multiple_of(align);
+        bytes = rest.get(padded(12 + name) - 12 + padded(description)..).unwrap_or(&[]);
+    }
+    found
+}
+
+unsafe extern "C" fn visit(module: *const Module, _: usize, data: *mut c_void) -> c_int {
+    // SAFETY: the dynamic linker passes a module whose segments are mapped; `data` is the caller's list.
+    unsafe {
+        let module = &*module;
+        let found = &mut *data.cast::<Vec<String>>();
+        let name = CStr::from_ptr(module.name).to_string_lossy();
+        for segment in std::slice::from_raw_parts(module.segments, module.count.into()) {
+            if segment.kind == PT_NOTE {
+                let start =
+                    std::ptr::with_exposed_provenance(module.base + segment.address as usize);
+                let bytes = std::slice::from_raw_parts(start, segment.size as usize);
+                let align = if segment.align == 8 { 8 } else { 4 };
+                let name = if name.is_empty() { "the program" } else { &name };
+                found.extend(std::iter::repeat_n(name.to_owned(), count(bytes, align)));
+            }
+        }
+    }
+    0
+}
+
+/// The programs and libraries of this process that have the runtime.
+fn all() -> Vec<String> {
+    std::hint::black_box(&raw const NOTE);
+    let mut found: Vec<String> = Vec::new();
+    // SAFETY: the function adds to the list that it is passed.
+    unsafe { dl_iterate_phdr(visit, (&raw mut found).cast()) };
+    found
+}
+
+/// Ends the program if another copy of the runtime is in it.
+pub(super) fn refuse_others() {
+    if let [first, second, ..] = &all()[..] {
+        fatal(format_args!(
+            "two copies of its Objective-C runtime are in this process, in {first} and in {second}: objects of \
+             one do not work with the other; link to one of them only"
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_of_this_runtime_are_counted() {
+        let other = [4_u32, 5, RUNTIME].map(u32::to_ne_bytes).concat();
+        let other = [&other[..], b"GNU\0", &[1, 2, 3, 4, 5, 0, 0, 0]].concat();
+        let ours = [&[NAME_SIZE, 0, RUNTIME].map(u32::to_ne_bytes).concat()[..], &NAME].concat();
+        assert_eq!(count(&other, 4), 0);
+        assert_eq!(count(&[&other[..], &ours].concat(), 4), 1);
+        assert_eq!(count(&[&ours[..], &other, &ours].concat(), 4), 2);
+        assert_eq!(count(&ours[..20], 4), 0);
+        assert_eq!(all().len(), 1);
+    }
+}
