@@ -1,5 +1,6 @@
 //! Descriptors: the properties of an object that is to be created.
 
+use super::beyond::supports;
 use super::enums::{
     AddressMode, BorderColor, CpuCacheMode, DataType, Filter, HazardTracking, HeapType,
     LanguageVersion, MathFunctions, MathMode, MipFilter, PixelFormat, ResourceOptions, StorageMode,
@@ -9,7 +10,7 @@ use super::error::GpuError;
 use super::foundation::{NSDictionary, NSString};
 use super::shader::Shader;
 use crate::fp16::{Bfloat, Half};
-use crate::metal_class;
+use crate::{metal_class, msg, selector};
 use std::ffi::c_void;
 
 metal_class! {
@@ -70,14 +71,41 @@ impl CompileOptions {
     /// options.set_macros(&[("TILE", "16"), ("T", "half")]);
     /// ```
     pub fn set_macros(&self, macros: &[(&str, &str)]) {
-        let strings: Vec<(NSString, NSString)> = macros
-            .iter()
-            .map(|&(name, value)| (NSString::from(name), NSString::from(value)))
-            .collect();
-        let entries: Vec<(&NSString, &NSString)> =
-            strings.iter().map(|(name, value)| (name, value)).collect();
-        self.set_macro_dictionary(&NSDictionary::new(&entries));
+        self.set_macro_dictionary(&dictionary(macros));
     }
+}
+
+impl CompileOptions {
+    /// Set the files that the source may include: the names in its directives, and their contents.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::Unsupported`] on Apple's Metal, whose compiler finds no files of the program's.
+    ///
+    /// ```
+    /// use aruminium::{CompileOptions, Gpu};
+    /// let options = CompileOptions::new();
+    /// if options.set_headers(&[("five.h", "constant int FIVE = 5;")]).is_ok() {
+    ///     let source = "#include \"five.h\"\nkernel void k(device int *x) { *x = FIVE; }";
+    ///     Gpu::open()?.compile_with(source, Some(&options))?;
+    /// }
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn set_headers(&self, headers: &[(&str, &str)]) -> Result<(), GpuError> {
+        supports(self, selector!(aruminiumSetHeaders:), "headers for a source text")?;
+        // SAFETY: soft Metal's options take a dictionary of strings.
+        unsafe { msg!(self, [aruminiumSetHeaders: &dictionary(headers)]) }
+        Ok(())
+    }
+}
+
+/// A dictionary of strings.
+fn dictionary(texts: &[(&str, &str)]) -> NSDictionary {
+    let strings: Vec<(NSString, NSString)> =
+        texts.iter().map(|&(name, value)| (NSString::from(name), NSString::from(value))).collect();
+    let entries: Vec<(&NSString, &NSString)> =
+        strings.iter().map(|(name, value)| (name, value)).collect();
+    NSDictionary::new(&entries)
 }
 
 metal_class! {

@@ -1,10 +1,11 @@
 //! Compiled source text, and the functions in it.
 
 use super::argument::ArgumentEncoder;
+use super::beyond::supports;
 use super::descriptor::ConstantValues;
 use super::error::GpuError;
 use super::foundation::{NSArray, NSString};
-use crate::metal_class;
+use crate::{metal_class, msg, selector};
 
 metal_class! {
     /// Compiled source text: a library of functions.
@@ -54,6 +55,31 @@ impl ShaderLib {
     pub fn function(&self, name: &str) -> Result<Shader, GpuError> {
         // Only the method with constants reports why a function that exists cannot be created.
         self.find(name).map_or_else(|| self.function_with(name, &ConstantValues::new()), Ok)
+    }
+
+    /// The intermediate representation of a kernel, as text; `specs/ir.md` describes it.
+    ///
+    /// # Errors
+    ///
+    /// [`GpuError::Unsupported`] on Apple's Metal; [`GpuError::FunctionCreationFailed`] if the kernel does not exist or
+    /// does not compile.
+    ///
+    /// ```
+    /// let library = aruminium::Gpu::open()?.compile("kernel void one(device int *x) { x[0] = 1; }")?;
+    /// if let Ok(ir) = library.ir("one") {
+    ///     assert!(ir.contains("one"));
+    /// }
+    /// # Ok::<(), aruminium::GpuError>(())
+    /// ```
+    pub fn ir(&self, kernel: &str) -> Result<String, GpuError> {
+        supports(
+            self,
+            selector!(aruminiumIR:error:),
+            "the intermediate representation of a kernel",
+        )?;
+        // SAFETY: soft Metal's libraries return a string, or store an error.
+        let ir = unsafe { msg!(self, [aruminiumIR: kernel, error: _] -> Result<String, GpuError>) };
+        ir.map_err(|error| GpuError::FunctionCreationFailed(error.to_string()))
     }
 
     /// The function with a name, with values for its function constants.

@@ -38,6 +38,8 @@ const DEFAULT_LANGUAGE: u32 = 310;
 pub(super) struct Options {
     /// Macros that the source sees, as `-D` would define them.
     pub(super) macros: Vec<(String, String)>,
+    /// Files that the source may include, by the names in its directives.
+    pub(super) headers: Vec<(String, String)>,
     /// The version of the language, as `__METAL_VERSION__` has it, if the host chose one.
     pub(super) language: Option<u32>,
     /// Whether every operation is exact: `MTLMathModeSafe`.
@@ -119,6 +121,7 @@ pub(super) fn compile(source: &str, options: &Options) -> Result<Source, Compile
     }
     let options_of_compiler = msl::Options {
         macros: std::iter::once(version).chain(options.macros.iter().cloned()).collect(),
+        headers: options.headers.iter().cloned().collect(),
         language,
         fast_math: !options.safe_math,
         ..msl::Options::default()
@@ -183,12 +186,22 @@ impl Source {
             .collect()
     }
 
+    /// The IR of a kernel with these values of function constants, before any back end has seen it.
+    pub(super) fn ir(&self, function: &str, constants: &[Constant]) -> Result<String, String> {
+        with_stack(|| {
+            let values = self.values(constants)?;
+            let (module, _) = self.library.kernel(function, &values).map_err(|error| error.0)?;
+            Ok(module.to_string())
+        })
+    }
+
     /// Compiles a kernel with these values of function constants.
     pub(super) fn kernel(&self, function: &str, constants: &[Constant]) -> Result<Kernel, String> {
         with_stack(|| self.compile(function, constants))
     }
 
-    fn compile(&self, function: &str, constants: &[Constant]) -> Result<Kernel, String> {
+    /// The values as the compiler takes them.
+    fn values(&self, constants: &[Constant]) -> Result<msl::ConstantValues, String> {
         let mut values = msl::ConstantValues::default();
         for constant in constants {
             self.check_type(constant)?;
@@ -203,6 +216,11 @@ impl Source {
                 ConstantKey::Name(name) => _ = values.by_name.insert(name.clone(), bytes),
             }
         }
+        Ok(values)
+    }
+
+    fn compile(&self, function: &str, constants: &[Constant]) -> Result<Kernel, String> {
+        let values = self.values(constants)?;
         let (module, reflection) =
             self.library.kernel(function, &values).map_err(|error| error.0)?;
         if let Some(family) = Settings::get().family

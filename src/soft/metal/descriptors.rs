@@ -82,6 +82,7 @@ properties! {
     [requiredThreadsPerThreadgroup, setRequiredThreadsPerThreadgroup:] required: MTLSize =
         MTLSize { width: 0, height: 0, depth: 0 };
     [enableLogging, setEnableLogging:] logging: bool = false;
+    [aruminiumHeaders, aruminiumSetHeaders:] headers: Option<Strong<Pairs>> = None;
 }
 
 /// `MTLLanguageVersion3_1`.

@@ -31,6 +31,10 @@ soft_class! {
     [type] = |_: &Library| 0isize;
     [installName] = |library: &Library| library.install_name.clone();
     // Beyond Metal's API.
+    [aruminiumIR:error:] = |library: &Library, name: &Object<Text>, error: ErrorOut| {
+        let ir = library.source.ir(&name.to_str(), &[]).map(Text::object);
+        or_error(ir.map_err(|text| Error::new(LibraryError::CompileFailure, text)), error)
+    };
     [aruminiumDiagnostics] = |library: &Library| library.source.diagnostics().object();
     [newFunctionWithName:] = |library: &Library, name: &Object<Text>| {
         library.function(&name.to_str(), None, &[]).ok()
@@ -61,8 +65,10 @@ impl Library {
         refuse_after_fork()?;
         let fields = options.map(|options| options.get()).unwrap_or_default();
         let macros = fields.macros.iter().flat_map(|macros| macros.texts());
+        let headers = fields.headers.iter().flat_map(|headers| headers.texts());
         let how = Options {
             macros: macros.collect(),
+            headers: headers.collect(),
             language: fields.language(),
             safe_math: fields.is_safe(),
             max_threads: fields.max_threads,

@@ -1,0 +1,97 @@
+//! The launcher: runs other programs on soft Metal, and shows what the compiler does. `specs/export.md` describes it.
+
+#[path = "aruminium/check.rs"]
+mod check;
+#[path = "aruminium/family.rs"]
+mod family;
+#[path = "aruminium/library.rs"]
+mod library;
+#[path = "aruminium/source.rs"]
+mod source;
+#[path = "aruminium/wrap.rs"]
+mod wrap;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: aruminium COMMAND
+
+  run [--source DIR] PROGRAM [ARGUMENT…]  run a program, cargo for instance, with soft Metal in place of Apple's
+  build --out DIR [--source DIR]          build the library that `run` uses, and put it into a folder
+  check FILE… [-I DIR] [-D NAME[=TEXT]] [--json]
+                                          compile Metal sources and print what the compiler says
+  ir FILE KERNEL [-I DIR] [-D NAME[=TEXT]]
+                                          print the intermediate representation of a kernel
+  info                                    the devices, their limits, and the variables in force
+
+`--source DIR` is the source of aruminium to build the library from, for instance when there is no network.
+";
+
+/// Why a command failed. The message is printed after the program's name.
+type Failure = String;
+
+fn main() -> ExitCode {
+    // Cargo calls this program as a compiler wrapper, with the compiler as the first argument.
+    if let Some(folder) = std::env::var_os(wrap::FOLDER) {
+        let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+        if wrap::is_compiler(&arguments) {
+            return report(wrap::compile(folder.as_ref(), arguments));
+        }
+    }
+    let mut arguments = std::env::args().skip(1);
+    let command = arguments.next();
+    let rest: Vec<String> = arguments.collect();
+    match command.as_deref() {
+        Some("run") => report(library::run(&rest)),
+        Some("build") => report(library::build(&rest)),
+        Some("check") => report(check::check(&rest)),
+        Some("ir") => report(check::ir(&rest)),
+        Some("info") => report(info()),
+        Some("help" | "--help" | "-h") => {
+            print!("{USAGE}");
+            ExitCode::SUCCESS
+        }
+        Some("--version" | "-V") => {
+            println!("aruminium {}", env!("CARGO_PKG_VERSION"));
+            ExitCode::SUCCESS
+        }
+        _ => {
+            eprint!("{USAGE}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Prints a failure.
+fn report(result: Result<ExitCode, Failure>) -> ExitCode {
+    result.unwrap_or_else(|failure| {
+        eprintln!("aruminium: {failure}");
+        ExitCode::FAILURE
+    })
+}
+
+/// The command `info`.
+fn info() -> Result<ExitCode, Failure> {
+    println!("aruminium {}", env!("CARGO_PKG_VERSION"));
+    for gpu in aruminium::Gpu::all().map_err(|error| error.to_string())? {
+        let threads = gpu.max_threads_per_threadgroup();
+        println!("device: {}", gpu.name());
+        println!("  architecture: {}", gpu.architecture());
+        println!("  unified memory: {}", if gpu.has_unified_memory() { "yes" } else { "no" });
+        println!(
+            "  threads of a threadgroup: {} x {} x {}",
+            threads.width, threads.height, threads.depth
+        );
+        println!("  threadgroup memory: {} bytes", gpu.max_threadgroup_memory_length());
+        println!("  longest buffer: {} bytes", gpu.max_buffer_length());
+        println!("  recommended working set: {} bytes", gpu.recommended_max_working_set_size());
+    }
+    let mut variables: Vec<_> =
+        std::env::vars().filter(|(name, _)| name.starts_with("ARUMINIUM_")).collect();
+    variables.sort();
+    println!("variables in force:{}", if variables.is_empty() { " none" } else { "" });
+    for (name, value) in variables {
+        println!("  {name}={value}");
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,125 @@
+//! The commands `check` and `ir`: what the compiler says about a source.
+
+use super::Failure;
+use super::source::{Arguments, Source};
+use aruminium::{Diagnostic, Gpu, GpuError, Severity};
+use std::fmt::Write;
+use std::process::ExitCode;
+
+/// Compiles each file. The exit status is 1 if one has an error.
+pub(super) fn check(arguments: &[String]) -> Result<ExitCode, Failure> {
+    let arguments = Arguments::parse(arguments)?;
+    if arguments.names.is_empty() {
+        return Err("check: no file was given; see 'aruminium help'".into());
+    }
+    let gpu = Gpu::open().map_err(|error| error.to_string())?;
+    let (mut errors, mut warnings, mut records) = (0, 0, Vec::new());
+    for path in &arguments.names {
+        let source = Source::read(path, &arguments)?;
+        for one in messages(&gpu, &source, &arguments)? {
+            match one.severity {
+                Severity::Error => errors += 1,
+                Severity::Warning => warnings += 1,
+                _ => {}
+            }
+            match arguments.json {
+                true => records.push(json(&one, &source)),
+                false => eprint!("{}", text(&one, &source)),
+            }
+        }
+    }
+    match arguments.json {
+        true => println!("[{}]", records.join(",\n ")),
+        false => summary(errors, warnings),
+    }
+    Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What the compiler says about a source, and about each of its kernels if the source compiles.
+fn messages(gpu: &Gpu, source: &Source, arguments: &Arguments) -> Result<Vec<Diagnostic>, Failure> {
+    let options = source.options(arguments)?;
+    let say = |error: GpuError| format!("{}: {error}", source.path);
+    let found = gpu.diagnose(&source.text, Some(&options)).map_err(say)?;
+    Ok(found)
+}
+
+/// `2 warnings and 1 error generated.`, as clang says it.
+fn summary(errors: usize, warnings: usize) {
+    let count = |number: usize, word: &str| {
+        (number > 0).then(|| format!("{number} {word}{}", if number == 1 { "" } else { "s" }))
+    };
+    let parts: Vec<_> =
+        [count(warnings, "warning"), count(errors, "error")].into_iter().flatten().collect();
+    if !parts.is_empty() {
+        eprintln!("{} generated.", parts.join(" and "));
+    }
+}
+
+fn name(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        _ => "note",
+    }
+}
+
+/// A message as clang prints it: position, message, the line, and a caret.
+fn text(one: &Diagnostic, source: &Source) -> String {
+    let (path, file) = source.file(one.file.as_deref().unwrap_or_default());
+    let severity = name(one.severity);
+    let (Some(line), Some(column)) = (one.line, one.column) else {
+        return format!("{path}: {severity}: {}\n", one.message);
+    };
+    let mut text = format!("{path}:{line}:{column}: {severity}: {}\n", one.message);
+    if let Some(shown) = file.lines().nth(line as usize - 1) {
+        // Tabs stay tabs, so that the caret is below its character.
+        let before = shown.chars().take(column as usize - 1);
+        let indent: String = before.map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        let _ = writeln!(text, "{shown}\n{indent}^");
+    }
+    text
+}
+
+/// A message as a JSON object.
+fn json(one: &Diagnostic, source: &Source) -> String {
+    let (path, _) = source.file(one.file.as_deref().unwrap_or_default());
+    let number =
+        |number: Option<u32>| number.map_or("null".to_owned(), |number| number.to_string());
+    format!(
+        "{{\"file\": {}, \"line\": {}, \"column\": {}, \"severity\": \"{}\", \"message\": {}}}",
+        quoted(&path),
+        number(one.line),
+        number(one.column),
+        name(one.severity),
+        quoted(&one.message)
+    )
+}
+
+/// A JSON string.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c < ' ' => _ = write!(quoted, "\\u{:04x}", u32::from(c)),
+            c => quoted.push(c),
+        }
+    }
+    quoted + "\""
+}
+
+/// Prints the intermediate representation of a kernel.
+pub(super) fn ir(arguments: &[String]) -> Result<ExitCode, Failure> {
+    let arguments = Arguments::parse(arguments)?;
+    let [path, kernel] = &arguments.names[..] else {
+        return Err("ir: a file and the name of a kernel are needed; see 'aruminium help'".into());
+    };
+    let source = Source::read(path, &arguments)?;
+    let gpu = Gpu::open().map_err(|error| error.to_string())?;
+    let options = source.options(&arguments)?;
+    let library = gpu
+        .compile_with(&source.text, Some(&options))
+        .map_err(|error| format!("{path}: {error}"))?;
+    print!("{}", library.ir(kernel).map_err(|error| format!("{path}: {error}"))?);
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,55 @@
+//! The crates that bind to Apple's libraries, and what each needs to be compiled on Linux.
+//!
+//! They are compiled with the `cfg` of an Apple system. Their `#[link(kind = "framework")]` attributes are
+//! rewritten, because the compiler accepts the kind for Apple's targets only: `framework` becomes `dylib`, and
+//! nothing else changes. A version that is not in the table is refused.
+
+/// A crate of the family.
+pub(super) struct Member {
+    name: &'static str,
+    /// The versions that are known to work, as beginnings of version numbers.
+    versions: &'static [&'static str],
+    /// What is passed with `--cfg`.
+    pub(super) cfgs: &'static [&'static str],
+}
+
+const VENDOR: &str = "target_vendor=\"apple\"";
+const MACOS: &str = "target_os=\"macos\"";
+
+/// The crates of the `objc2` project besides frameworks, and the older crates.
+const MEMBERS: &[Member] = &[
+    Member { name: "objc2", versions: &["0.6."], cfgs: &[VENDOR] },
+    Member { name: "objc2_encode", versions: &["4."], cfgs: &[VENDOR] },
+    Member { name: "block2", versions: &["0.6."], cfgs: &[VENDOR] },
+    Member { name: "dispatch2", versions: &["0.3."], cfgs: &[VENDOR] },
+    Member { name: "objc", versions: &["0.2."], cfgs: &[VENDOR, MACOS] },
+    Member { name: "block", versions: &["0.1."], cfgs: &[VENDOR, MACOS] },
+    Member { name: "metal", versions: &["0.31.", "0.32.", "0.33."], cfgs: &[VENDOR, MACOS] },
+    Member { name: "core_graphics_types", versions: &["0.1.", "0.2."], cfgs: &[VENDOR, MACOS] },
+];
+
+/// The frameworks of the `objc2` project, which have one version.
+const FRAMEWORK: Member =
+    Member { name: "objc2_", versions: &["0.3."], cfgs: &[VENDOR, "target_os=\"macos\""] };
+
+/// What is known about a crate; none for one outside the family.
+///
+/// # Errors
+///
+/// The version is not known.
+pub(super) fn member(name: &str, version: &str) -> Result<Option<&'static Member>, String> {
+    let listed = MEMBERS.iter().find(|member| member.name == name);
+    let Some(member) = listed.or_else(|| name.starts_with(FRAMEWORK.name).then_some(&FRAMEWORK))
+    else {
+        return Ok(None);
+    };
+    if !member.versions.iter().any(|known| version.starts_with(known)) {
+        let known: Vec<_> = member.versions.iter().map(|known| format!("{known}x")).collect();
+        return Err(format!(
+            "the crate {name} {version} is of a version that this launcher does not know (it knows {}): use one of \
+             those, or a newer aruminium",
+            known.join(", ")
+        ));
+    }
+    Ok(Some(member))
+}
