@@ -120,6 +120,6 @@ pub(super) fn ir(arguments: &[String]) -> Result<ExitCode, Failure> {
     let library = gpu
         .compile_with(&source.text, Some(&options))
         .map_err(|error| format!("{path}: {error}"))?;
-    print!("{}", library.ir(kernel).map_err(|error| format!("{path}: {error}"))?);
+    println!("{}", library.ir(kernel).map_err(|error| format!("{path}: {error}"))?);
     Ok(ExitCode::SUCCESS)
 }

@@ -10,9 +10,14 @@ use super::nsobject::NSObject;
 use super::object::{self, Retained, bury};
 use super::{deallocate, side};
 use crate::abi::{Encode, Id, Imp};
-use std::alloc::{Layout, alloc, handle_alloc_error};
+use std::alloc::{Layout, handle_alloc_error};
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicI32, Ordering::*};
+
+unsafe extern "C" {
+    fn malloc(size: usize) -> *mut c_void;
+    fn free(memory: *mut c_void);
+}
 
 /// A block. What it captured follows.
 #[repr(C)]
@@ -111,7 +116,7 @@ pub(super) unsafe fn copy(block: *const Block) -> *mut c_void {
     unsafe {
         let descriptor = &*this.descriptor;
         let layout = descriptor.layout();
-        let memory = alloc(layout);
+        let memory = malloc(layout.size()).cast::<u8>();
         if memory.is_null() {
             handle_alloc_error(layout);
         }
@@ -187,15 +192,16 @@ pub(super) unsafe fn is_copied(block: *const Block) -> bool {
 /// `block` is a copied block without owners.
 pub(super) unsafe fn dispose(block: *const Block) {
     // SAFETY: the caller's. The descriptor is not read after the helper has run: it may be part of what
-    // the block captured. `copy` took the memory with this layout.
+    // the block captured. Its size is not relied on: some bindings replace the descriptor of a block that has
+    // been copied.
     unsafe {
         let descriptor = &*(*block).descriptor;
-        let layout = descriptor.layout();
         side::forget(Id::from_ptr(block.cast_mut().cast()));
         if (*block).flags.load(Relaxed) & HAS_COPY_DISPOSE != 0 {
             (descriptor.dispose)(block.cast());
         }
-        bury(Id::from_ptr(block.cast_mut().cast()), layout);
+        let free_copy = |memory: *mut u8, _| free(memory.cast());
+        bury(Id::from_ptr(block.cast_mut().cast()), Layout::new::<Block>(), free_copy);
     }
 }
 

@@ -103,7 +103,7 @@ unsafe fn copy(variable: *mut Variable) -> *mut Variable {
         std::ptr::copy_nonoverlapping(shared.cast::<u8>(), new.cast::<u8>(), size);
         (*new).isa = std::ptr::null();
         // The owners are the block and the function whose variable it was.
-        (*new).flags = AtomicI32::new(flags & !COUNT | NEEDS_FREE | 2 * ONE);
+        (*new).flags = AtomicI32::new((flags & !COUNT) | NEEDS_FREE | (2 * ONE));
         (*new).forwarding = new;
         (*shared).forwarding = new;
         if flags & HAS_COPY_DISPOSE != 0 {

@@ -174,7 +174,7 @@ pub(super) unsafe fn deallocate(object: Id) {
         unsafe { (payload.drop)(object.as_ptr().cast::<u8>().add(size_of::<Header>())) };
     }
     // SAFETY: `allocate` took the memory with this layout.
-    unsafe { bury(object, layout) }
+    unsafe { bury(object, layout, dealloc) }
 }
 
 /// Retains an object. Returns what is then owned: for a block on the stack, the copy.
@@ -290,10 +290,13 @@ soft_class! {
 const ZOMBIES: usize = 4096;
 const ZOMBIE_BYTES: usize = 1 << 20;
 
+/// Frees memory of a layout.
+pub(super) type Free = unsafe fn(*mut u8, Layout);
+
 #[derive(Default)]
 pub(super) struct Graveyard {
     bytes: usize,
-    graves: VecDeque<(Id, Layout)>,
+    graves: VecDeque<(Id, Layout, Free)>,
 }
 
 static GRAVEYARD: Mutex<Graveyard> = Mutex::new(Graveyard { bytes: 0, graves: VecDeque::new() });
@@ -308,11 +311,11 @@ pub(super) fn graveyard() -> MutexGuard<'static, Graveyard> {
 ///
 /// # Safety
 ///
-/// `object` was allocated with this layout, is at least as large as a header, and is not used again.
-pub(super) unsafe fn bury(object: Id, layout: Layout) {
+/// `object` was allocated with this layout for `free`, is at least as large as a header, and is not used again.
+pub(super) unsafe fn bury(object: Id, layout: Layout, free: Free) {
     if !cfg!(debug_assertions) {
         // SAFETY: the caller's.
-        return unsafe { dealloc(object.as_ptr().cast(), layout) };
+        return unsafe { free(object.as_ptr().cast(), layout) };
     }
     // SAFETY: the memory is still allocated and not shared.
     let (header, class) = unsafe { (header(object), class_of(object)) };
@@ -320,12 +323,12 @@ pub(super) unsafe fn bury(object: Id, layout: Layout) {
     header.isa.store((&raw const Zombie.class).cast_mut(), Release);
     let mut graveyard = graveyard();
     graveyard.bytes += layout.size();
-    graveyard.graves.push_back((object, layout));
+    graveyard.graves.push_back((object, layout, free));
     while graveyard.graves.len() > ZOMBIES || graveyard.bytes > ZOMBIE_BYTES {
-        let Some((object, layout)) = graveyard.graves.pop_front() else { break };
+        let Some((object, layout, free)) = graveyard.graves.pop_front() else { break };
         graveyard.bytes -= layout.size();
         // SAFETY: it was buried with this layout, once.
-        unsafe { dealloc(object.as_ptr().cast(), layout) };
+        unsafe { free(object.as_ptr().cast(), layout) };
     }
 }
 

@@ -177,3 +177,21 @@ pub(super) fn copy_a_short_block() {
     // SAFETY: the point of the test is that the size is checked.
     unsafe { _Block_copy((&raw const block).cast()) };
 }
+
+/// Some bindings give a copied block another descriptor, which says nothing about its size.
+#[test]
+fn a_copied_block_may_get_another_descriptor() {
+    static OTHER: Descriptor = Descriptor { reserved: 0, size: 0, copy, dispose };
+    let calls = AtomicUsize::new(0);
+    let object = send!(class("NSObject").as_id(), "new"; Id);
+    let block = literal(HAS_COPY_DISPOSE, object, &calls);
+    // SAFETY: a block on the stack, copied and released.
+    unsafe {
+        let copied = _Block_copy((&raw const block).cast()).cast::<Literal>();
+        assert_eq!(count(object), 2);
+        (*copied).descriptor = &OTHER;
+        _Block_release(copied.cast());
+        assert_eq!(count(object), 1);
+        objc_release(object);
+    }
+}

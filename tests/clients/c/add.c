@@ -1,0 +1,65 @@
+// Vector addition in C, by messages: what a program needs that has no bindings at all.
+#include <stdbool.h>
+#include <stdio.h>
+
+typedef void *id;
+typedef void *SEL;
+typedef struct { unsigned long width, height, depth; } MTLSize;
+
+extern id MTLCreateSystemDefaultDevice(void);
+extern id objc_getClass(const char *name);
+extern SEL sel_registerName(const char *name);
+extern void objc_msgSend(void);
+extern void *objc_autoreleasePoolPush(void);
+extern void objc_autoreleasePoolPop(void *pool);
+extern void objc_release(id object);
+extern id MTLLibraryErrorDomain;
+
+#define SEND(result, object, selector, types, ...)                                                          \
+    ((result(*) types)objc_msgSend)(object, sel_registerName(selector), ##__VA_ARGS__)
+#define GET(object, selector) SEND(id, object, selector, (id, SEL))
+
+enum { COUNT = 256 };
+
+static id string(const char *text) {
+    return SEND(id, objc_getClass("NSString"), "stringWithUTF8String:", (id, SEL, const char *), text);
+}
+
+int main(void) {
+    void *pool = objc_autoreleasePoolPush();
+    id device = MTLCreateSystemDefaultDevice(), error = 0;
+    id source = string("kernel void add(device float *a, device float *b, uint i [[thread_position_in_grid]])"
+                       "{ a[i] += b[i]; }");
+    id library = SEND(id, device, "newLibraryWithSource:options:error:", (id, SEL, id, id, id *), source, (id)0, &error);
+    id function = SEND(id, library, "newFunctionWithName:", (id, SEL, id), string("add"));
+    id pipeline = SEND(id, device, "newComputePipelineStateWithFunction:error:", (id, SEL, id, id *), function, &error);
+    if (!pipeline) return fprintf(stderr, "no pipeline\n"), 1;
+
+    id buffers[2];
+    float *contents[2];
+    for (int b = 0; b < 2; b++) {
+        buffers[b] = SEND(id, device, "newBufferWithLength:options:", (id, SEL, unsigned long, unsigned long),
+                          COUNT * sizeof(float), 0ul);
+        contents[b] = GET(buffers[b], "contents");
+        for (int i = 0; i < COUNT; i++) contents[b][i] = (b + 1) * i;
+    }
+    id queue = GET(device, "newCommandQueue"), commands = GET(queue, "commandBuffer");
+    id encoder = GET(commands, "computeCommandEncoder");
+    SEND(void, encoder, "setComputePipelineState:", (id, SEL, id), pipeline);
+    for (unsigned long b = 0; b < 2; b++)
+        SEND(void, encoder, "setBuffer:offset:atIndex:", (id, SEL, id, unsigned long, unsigned long), buffers[b], 0ul, b);
+    MTLSize grid = {COUNT, 1, 1}, group = {32, 1, 1};
+    SEND(void, encoder, "dispatchThreads:threadsPerThreadgroup:", (id, SEL, MTLSize, MTLSize), grid, group);
+    SEND(void, encoder, "endEncoding", (id, SEL));
+    SEND(void, commands, "commit", (id, SEL));
+    SEND(void, commands, "waitUntilCompleted", (id, SEL));
+    for (int i = 0; i < COUNT; i++)
+        if (contents[0][i] != 3 * i) return fprintf(stderr, "element %d is %f\n", i, contents[0][i]), 1;
+
+    id none = SEND(id, device, "newLibraryWithSource:options:error:", (id, SEL, id, id, id *), string("kernel"), (id)0, &error);
+    bool same = SEND(bool, GET(error, "domain"), "isEqualToString:", (id, SEL, id), MTLLibraryErrorDomain);
+    if (none || !same) return fprintf(stderr, "the error is not the compiler's\n"), 1;
+    objc_autoreleasePoolPop(pool);
+    puts("the sums are right");
+    return 0;
+}

@@ -1,0 +1,1 @@
+//! Programs with other bindings to Metal: the tests of this package.

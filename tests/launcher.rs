@@ -1,0 +1,92 @@
+//! The launcher, run as a program: what it prints and its exit status.
+
+#![cfg(all(feature = "cli", target_os = "linux"))]
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+fn launch(arguments: &[&str]) -> Output {
+    // Under an emulator the program that starts others is named by this variable.
+    let program = env!("CARGO_BIN_EXE_aruminium");
+    let mut command = match std::env::var("ARUMINIUM_TEST_RUNNER") {
+        Ok(runner) => {
+            let mut command = Command::new(runner);
+            command.arg(program);
+            command
+        }
+        Err(_) => Command::new(program),
+    };
+    command.args(arguments).output().expect("the launcher starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A file in a folder of the test's own.
+fn file(test: &str, name: &str, text: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("launcher").join(test);
+    let path = folder.join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, text).unwrap();
+    path
+}
+
+#[test]
+fn errors_are_printed_as_clang_prints_them() {
+    let path = file("errors", "bad.metal", "kernel void k(device int *x) {\n\tx[0] = z;\n}\n");
+    let path = path.to_str().unwrap();
+    let output = launch(&["check", path]);
+    assert_eq!(output.status.code(), Some(1));
+    let expected = format!(
+        "{path}:2:9: error: use of undeclared identifier 'z'\n\tx[0] = z;\n\t       ^\n1 error generated.\n"
+    );
+    assert_eq!(text(&output.stderr), expected);
+    let output = launch(&["check", path, "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let expected = format!(
+        "[{{\"file\": \"{path}\", \"line\": 2, \"column\": 9, \"severity\": \"error\", \
+         \"message\": \"use of undeclared identifier 'z'\"}}]\n"
+    );
+    assert_eq!(text(&output.stdout), expected);
+}
+
+#[test]
+fn headers_and_macros_are_found() {
+    let header = file("headers", "include/value.h", "#pragma once\nconstant int VALUE = N;\n");
+    let source = "#include \"value.h\"\n#include <metal_stdlib>\nkernel void k(device int *x) { x[0] = VALUE; }\n";
+    let path = file("headers", "good.metal", source);
+    let (path, folder) = (path.to_str().unwrap(), header.parent().unwrap().to_str().unwrap());
+    let output = launch(&["check", path, "-I", folder, "-D", "N=7"]);
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
+    let output = launch(&["ir", path, "k", &format!("-I{folder}"), "-DN=7"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text(&output.stdout).contains("store @0, 7i32"), "{}", text(&output.stdout));
+    // An error in the header names the header's own path.
+    let output = launch(&["check", path, "-I", folder]);
+    assert_eq!(output.status.code(), Some(1));
+    let place = format!("{}:2:22: error:", header.display());
+    assert!(text(&output.stderr).contains(&place), "{}", text(&output.stderr));
+}
+
+#[test]
+fn wrong_calls_are_explained() {
+    assert_eq!(launch(&[]).status.code(), Some(2));
+    let output = launch(&["check", "no-such-file.metal"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).starts_with("aruminium: no-such-file.metal: "));
+    let output = launch(&["build"]);
+    assert!(text(&output.stderr).contains("--out DIR is missing"));
+}
+
+#[test]
+fn the_device_is_described() {
+    let output = launch(&["info"]);
+    assert_eq!(output.status.code(), Some(0));
+    let text = text(&output.stdout);
+    assert!(
+        text.contains("device: soft Metal") && text.contains("threadgroup memory: 32768 bytes"),
+        "{text}"
+    );
+}
