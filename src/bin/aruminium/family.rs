@@ -5,43 +5,45 @@
 //! nothing else changes. A version that is not in the table is refused.
 
 /// A crate of the family.
-pub(super) struct Member {
+struct Member {
     name: &'static str,
     /// The versions that are known to work, as beginnings of version numbers.
     versions: &'static [&'static str],
-    /// What is passed with `--cfg`.
-    pub(super) cfgs: &'static [&'static str],
 }
 
-const VENDOR: &str = "target_vendor=\"apple\"";
-const MACOS: &str = "target_os=\"macos\"";
+/// What is passed with `--cfg`. Linux stays set too.
+pub(super) const CFGS: [&str; 2] = ["target_vendor=\"apple\"", "target_os=\"macos\""];
+
+/// The variable of the oldest system that a program runs on, and a version that has everything: `objc2` decides by it
+/// at compile time whether to ask the system for its version.
+pub(super) const DEPLOYMENT: (&str, &str) = ("MACOSX_DEPLOYMENT_TARGET", "26.0");
 
 /// The crates of the `objc2` project besides frameworks, and the older crates.
 const MEMBERS: &[Member] = &[
-    Member { name: "objc2", versions: &["0.6."], cfgs: &[VENDOR] },
-    Member { name: "objc2_encode", versions: &["4."], cfgs: &[VENDOR] },
-    Member { name: "block2", versions: &["0.6."], cfgs: &[VENDOR] },
-    Member { name: "dispatch2", versions: &["0.3."], cfgs: &[VENDOR] },
-    Member { name: "objc", versions: &["0.2."], cfgs: &[VENDOR, MACOS] },
-    Member { name: "block", versions: &["0.1."], cfgs: &[VENDOR, MACOS] },
-    Member { name: "metal", versions: &["0.31.", "0.32.", "0.33."], cfgs: &[VENDOR, MACOS] },
-    Member { name: "core_graphics_types", versions: &["0.1.", "0.2."], cfgs: &[VENDOR, MACOS] },
+    Member { name: "objc2", versions: &["0.6."] },
+    Member { name: "objc2_encode", versions: &["4."] },
+    Member { name: "block2", versions: &["0.6."] },
+    Member { name: "dispatch2", versions: &["0.3."] },
+    Member { name: "objc", versions: &["0.2."] },
+    Member { name: "block", versions: &["0.1."] },
+    Member { name: "metal", versions: &["0.31.", "0.32.", "0.33."] },
+    Member { name: "core_graphics_types", versions: &["0.1.", "0.2."] },
 ];
 
 /// The frameworks of the `objc2` project, which have one version.
 const FRAMEWORK: Member =
-    Member { name: "objc2_", versions: &["0.3."], cfgs: &[VENDOR, "target_os=\"macos\""] };
+    Member { name: "objc2_", versions: &["0.3."] };
 
-/// What is known about a crate; none for one outside the family.
+/// Whether a crate is of the family.
 ///
 /// # Errors
 ///
 /// The version is not known.
-pub(super) fn member(name: &str, version: &str) -> Result<Option<&'static Member>, String> {
+pub(super) fn is_member(name: &str, version: &str) -> Result<bool, String> {
     let listed = MEMBERS.iter().find(|member| member.name == name);
     let Some(member) = listed.or_else(|| name.starts_with(FRAMEWORK.name).then_some(&FRAMEWORK))
     else {
-        return Ok(None);
+        return Ok(false);
     };
     if !member.versions.iter().any(|known| version.starts_with(known)) {
         let known: Vec<_> = member.versions.iter().map(|known| format!("{known}x")).collect();
@@ -51,5 +53,5 @@ pub(super) fn member(name: &str, version: &str) -> Result<Option<&'static Member
             known.join(", ")
         ));
     }
-    Ok(Some(member))
+    Ok(true)
 }

@@ -2,7 +2,7 @@
 //! programs to the library.
 
 use super::Failure;
-use super::family::member;
+use super::family::{CFGS, DEPLOYMENT, is_member};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -28,7 +28,7 @@ pub(super) fn compile(folder: &Path, mut arguments: Vec<OsString>) -> Result<Exi
     };
     if let Some(name) = value("--crate-name") {
         let package = |what: &str| std::env::var(format!("CARGO_{what}")).unwrap_or_default();
-        if let Some(member) = member(&name, &package("PKG_VERSION"))? {
+        if is_member(&name, &package("PKG_VERSION"))? {
             let root = PathBuf::from(package("MANIFEST_DIR"));
             let copy = rewritten(folder, &root)?;
             for argument in &mut arguments {
@@ -37,8 +37,8 @@ pub(super) fn compile(folder: &Path, mut arguments: Vec<OsString>) -> Result<Exi
                     *argument = copy.join(inside).into();
                 }
             }
-            for cfg in member.cfgs {
-                arguments.extend(["--cfg".into(), (*cfg).into()]);
+            for cfg in CFGS {
+                arguments.extend(["--cfg".into(), cfg.into()]);
             }
             // The compiler warns that these are not for users to set, which is the point here.
             arguments.extend(["-A", "explicit_builtin_cfgs_in_flags"].map(OsString::from));
@@ -50,7 +50,7 @@ pub(super) fn compile(folder: &Path, mut arguments: Vec<OsString>) -> Result<Exi
     let next = std::env::var_os(NEXT).filter(|next| !next.is_empty());
     let mut all = next.into_iter().chain(arguments);
     let program = all.next().unwrap_or_default();
-    let error = Command::new(&program).args(all).exec();
+    let error = Command::new(&program).args(all).env(DEPLOYMENT.0, DEPLOYMENT.1).exec();
     Err(format!("{}: {error}", program.display()))
 }
 
