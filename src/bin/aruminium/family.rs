@@ -31,8 +31,7 @@ const MEMBERS: &[Member] = &[
 ];
 
 /// The frameworks of the `objc2` project, which have one version.
-const FRAMEWORK: Member =
-    Member { name: "objc2_", versions: &["0.3."] };
+const FRAMEWORK: Member = Member { name: "objc2_", versions: &["0.3."] };
 
 /// Whether a crate is of the family.
 ///

@@ -146,25 +146,21 @@ sender! {
 }
 
 sender! {
-    /// Sends a message to the methods of a class, which is passed with the receiver in a [`Super`].
+    /// Sends a message to the methods of a class, which is passed with the receiver in a `Super`.
     ///
     /// # Safety
     ///
-    /// Called as the method's own type, but with the address of a [`Super`] in place of the receiver.
-    ///
-    /// [`Super`]: super::send::Super
+    /// Called as the method's own type, but with the address of a `Super` in place of the receiver.
     objc_msgSendSuper: class { "ldr x16, [x0, 8]" }, jump { "ldr x0, [x0]" },
     miss calls resolve_super
 }
 
 sender! {
-    /// Sends a message to the methods of the superclass of the class that is passed in a [`Super`].
+    /// Sends a message to the methods of the superclass of the class that is passed in a `Super`.
     ///
     /// # Safety
     ///
     /// As for [`objc_msgSendSuper`].
-    ///
-    /// [`Super`]: super::send::Super
     objc_msgSendSuper2: class { "ldr x16, [x0, 8]" "ldr x16, [x16, {superclass}]" }, jump { "ldr x0, [x0]" },
     miss calls resolve_super2, uses superclass
 }

@@ -194,13 +194,11 @@ sender! {
 }
 
 sender! {
-    /// Sends a message to the methods of a class, which is passed with the receiver in a [`Super`].
+    /// Sends a message to the methods of a class, which is passed with the receiver in a `Super`.
     ///
     /// # Safety
     ///
-    /// Called as the method's own type, but with the address of a [`Super`] in place of the receiver.
-    ///
-    /// [`Super`]: super::send::Super
+    /// Called as the method's own type, but with the address of a `Super` in place of the receiver.
     objc_msgSendSuper: "rsi", "esi",
     class { "mov r11, [rdi + 8]" }, jump { "mov rdi, [rdi]" },
     nil {}, miss {} calls resolve_super
@@ -218,13 +216,11 @@ sender! {
 }
 
 sender! {
-    /// Sends a message to the methods of the superclass of the class that is passed in a [`Super`].
+    /// Sends a message to the methods of the superclass of the class that is passed in a `Super`.
     ///
     /// # Safety
     ///
     /// As for [`objc_msgSendSuper`].
-    ///
-    /// [`Super`]: super::send::Super
     objc_msgSendSuper2: "rsi", "esi",
     class { "mov r11, [rdi + 8]" "mov r11, [r11 + {superclass}]" }, jump { "mov rdi, [rdi]" },
     nil {}, miss {} calls resolve_super2, uses superclass
