@@ -11,6 +11,21 @@ use crate::abi::{Bool, Class, Id, Imp, Ivar, Method, MethodDescription, Protocol
 use std::ffi::{c_char, c_int, c_uint, c_void};
 
 /// A function that a queue of libdispatch calls with an argument.
+///
+/// ```
+/// use aruminium::objc::link;
+/// unsafe extern "C" fn raise(number: *mut std::ffi::c_void) {
+///     // SAFETY: the queue passes the address below.
+///     unsafe { *number.cast::<u32>() += 1 }
+/// }
+/// let (function, mut number): (link::Function, _) = (raise, 41_u32);
+/// // SAFETY: the number lives until the function has been called.
+/// unsafe {
+///     let queue = link::dispatch_get_global_queue(0, 0);
+///     link::dispatch_sync_f(queue, (&raw mut number).cast(), function);
+/// }
+/// assert_eq!(number, 42);
+/// ```
 pub type Function = unsafe extern "C" fn(*mut c_void);
 
 /// Lists the C functions of a system library once: declared on Apple's targets, taken from a module
