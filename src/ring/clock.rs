@@ -6,6 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The bits of the counter within a microsecond.
 const COUNTER: u32 = 12;
+/// The last moment that is accepted, in the year 2103: nine years are left to moments that follow.
+const LAST: u64 = u64::MAX / 16 * 15;
 
 /// A moment of a [`Clock`]: ordered by time, then by counter, then by node.
 ///
@@ -159,10 +161,9 @@ impl Clock {
     pub fn update(&self, received: Hlc) -> Result<Hlc, Skew> {
         let wall = wall();
         let ahead = Duration::from_micros(received.physical.saturating_sub(wall >> COUNTER));
-        // Half of all words are left to moments that follow.
         let word = received.word();
-        if ahead > self.drift || word > u64::MAX / 2 {
-            let most = Duration::from_micros((u64::MAX / 2 - wall) >> COUNTER);
+        if ahead > self.drift || word > LAST {
+            let most = Duration::from_micros(LAST.saturating_sub(wall) >> COUNTER);
             let allowed = self.drift.min(most);
             return Err(Skew { ahead, allowed });
         }

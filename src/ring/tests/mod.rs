@@ -2,6 +2,7 @@
 
 mod faults;
 mod halo;
+mod limits;
 mod load;
 mod mail;
 mod model;

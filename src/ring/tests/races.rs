@@ -324,6 +324,32 @@ fn a_tick_that_is_undone_twice_leaves_nothing_behind() {
 }
 
 #[test]
+fn records_of_a_tick_that_was_undone_are_not_those_of_the_next_one() {
+    crate::message! { struct Some { values: [u32; 4] } }
+    let ring = ring();
+    // Three kinds, so that the first one has ended when the second fails, and the third has not begun.
+    let actors: Vec<Actor<u32, u32, Some>> = (0..3)
+        .map(|i| {
+            let code = format!(
+                "void handle(thread const uint &m, thread Some &s, thread Outbox<uint> &out) {{ s.values[m + {i} - {i}] = 1; }}"
+            );
+            let launch = Launch::new().supervision(Supervision::Stop);
+            ring.spawn(&format!("{i}"), &code, Some { values: [0; 4] }, launch).unwrap()
+        })
+        .collect();
+    let mut failed = actors[1].receive();
+    let others = [actors[0].clone(), actors[2].clone()];
+    let bad = waker(move || others.iter().for_each(|actor| _ = actor.send(200)));
+    assert!(poll(&mut failed, &bad).is_pending());
+    actors[0].send(1).unwrap();
+    actors[1].send(100).unwrap();
+    until(|| actors.iter().all(|actor| actor.state() == ActorState::Failed));
+    let faults = ring.faults();
+    let names: Vec<&str> = faults.iter().map(|fault| fault.name.as_str()).collect();
+    assert_eq!(names, ["1", "0", "2"]);
+}
+
+#[test]
 fn a_spawn_that_fails_changes_nothing() {
     crate::message! { struct Large { words: [u32; 2048] } }
     let ring = ring();
@@ -390,11 +416,11 @@ fn counters_wrap() {
 #[test]
 fn a_clock_accepts_no_moment_that_has_no_next_one() {
     let clock = Clock::with_max_drift(1, Duration::MAX);
-    for physical in [u64::MAX, u64::MAX >> 12, (u64::MAX >> 13) + 1] {
+    for physical in [u64::MAX, u64::MAX >> 12, 15 << 48] {
         let skew = clock.update(Hlc::new(physical, u32::MAX, 2)).unwrap_err();
         assert!(skew.ahead > skew.allowed, "{skew}");
     }
-    let far = Hlc::new(1 << 50, 3, 2);
+    let far = Hlc::new((15 << 48) - 1, 3, 2);
     assert!(clock.update(far).unwrap() > far && clock.tick() > far);
 }
 
