@@ -1,7 +1,7 @@
 //! Diagnostics: collected in order, printed in the format of Metal's own compiler.
 
 use super::source::{SourceMap, Span};
-use std::collections::HashMap;
+use crate::soft::ir::hash::FastMap;
 use std::fmt::Write;
 
 /// The severity, named as the compiler prints it.
@@ -49,7 +49,7 @@ pub(crate) struct Listed {
 pub(crate) struct Diagnostics {
     list: Vec<Diagnostic>,
     /// Indices of the errors and warnings in the list, by position: a message is reported once.
-    by_span: HashMap<Span, Vec<u32>>,
+    by_span: FastMap<Span, Vec<u32>>,
     errors: usize,
     warnings: usize,
     /// The last error or warning was dropped, so its notes are dropped too.

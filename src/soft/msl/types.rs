@@ -5,7 +5,7 @@ use super::names::Name;
 use super::source::Span;
 use super::texture::Texture;
 use crate::soft::ir::Scalar;
-use std::collections::HashMap;
+use crate::soft::ir::hash::FastMap;
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
@@ -99,7 +99,7 @@ pub(crate) struct Struct {
     pub(crate) name: StructName,
     fields: Vec<Field>,
     /// The fields that have names, by name.
-    by_name: HashMap<Name, u32>,
+    by_name: FastMap<Name, u32>,
     /// Anonymous structs and unions, and bases, which come first.
     unnamed: Vec<u32>,
     pub(crate) size: u32,
@@ -137,7 +137,7 @@ impl Struct {
         Struct {
             name,
             fields: Vec::new(),
-            by_name: HashMap::new(),
+            by_name: FastMap::default(),
             unnamed: Vec::new(),
             size: 1,
             align: 1,
@@ -201,7 +201,7 @@ pub(crate) struct Enum {
 pub(crate) const MAX_SIZE: u64 = 1 << 30;
 
 /// The longest name of a type that is shown, in bytes; the rest of a longer one is replaced by `…`.
-const MAX_NAME: usize = 400;
+pub(crate) const MAX_NAME: usize = 400;
 
 /// The types of a library. A clone shares the tables with the original until one of them adds a type.
 #[derive(Clone, Debug)]
@@ -212,7 +212,7 @@ pub(crate) struct Types {
 #[derive(Clone, Debug, Default)]
 struct Tables {
     list: Vec<Ty>,
-    map: HashMap<Ty, TyId>,
+    map: FastMap<Ty, TyId>,
     structs: Vec<Arc<Struct>>,
     enums: Vec<Enum>,
 }

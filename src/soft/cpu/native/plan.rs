@@ -3,7 +3,7 @@
 //! A run is a sequence of statements of one block, with everything nested in them. The interpreter executes what is
 //! between runs, and values that cross from one to the other are in the SIMD-group's frame.
 
-use std::collections::{HashMap, HashSet};
+use crate::soft::ir::hash::{FastMap, FastSet};
 
 use super::select::{across, atomic};
 use super::shape::{self, Shapes};
@@ -19,7 +19,7 @@ use crate::soft::ir::{
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
     /// How many statements each has.
-    pub(crate) runs: HashMap<*const Stmt, usize>,
+    pub(crate) runs: FastMap<*const Stmt, usize>,
     /// For each value, whether it is used outside of the run that computes it.
     pub(crate) leaves: Vec<bool>,
     /// Values that runs use and do not compute.
@@ -55,7 +55,7 @@ impl Plan {
             uniform,
             shapes: &shapes,
             done,
-            interpreted: HashSet::new(),
+            interpreted: FastSet::default(),
             plan: Self { leaves: vec![false; count], ..Self::default() },
             owners: vec![0; count],
             body: bodies,
@@ -89,7 +89,7 @@ struct Planner<'a> {
     shapes: &'a Shapes,
     done: &'a [bool],
     /// Values that the interpreter has to compute.
-    interpreted: HashSet<Value>,
+    interpreted: FastSet<Value>,
     plan: Plan,
     /// The run that computes each value, by number from 1.
     owners: Vec<u32>,

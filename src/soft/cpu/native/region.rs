@@ -1,6 +1,6 @@
 //! A run of statements at run time: where its values are in the frame, and its machine code for each kind of strip.
 
-use std::collections::{HashMap, HashSet};
+use crate::soft::ir::hash::{FastMap, FastSet};
 use std::fmt;
 use std::mem::offset_of;
 use std::sync::{Arc, OnceLock};
@@ -91,16 +91,16 @@ pub(crate) struct Run {
     /// Values that were computed before the first thread.
     pub(crate) done: Arc<Vec<bool>>,
     /// Values that the run computes.
-    pub(crate) computed: HashSet<Value>,
+    pub(crate) computed: FastSet<Value>,
     /// Reads of variables that may stand for the variable.
-    pub(crate) aliases: HashSet<Value>,
+    pub(crate) aliases: FastSet<Value>,
     /// Values from before the run: their offset in the frame, and whether that is a slot.
-    pub(crate) entering: HashMap<Value, (u32, bool)>,
+    pub(crate) entering: FastMap<Value, (u32, bool)>,
     pub(crate) leaving: Vec<Leaving>,
     pub(crate) variables: Vec<RunVariable>,
     /// The words after the interpreter's instruction that stand for accesses and loops.
-    pub(crate) access_sites: HashMap<Value, u32>,
-    pub(crate) loop_sites: HashMap<usize, u32>,
+    pub(crate) access_sites: FastMap<Value, u32>,
+    pub(crate) loop_sites: FastMap<usize, u32>,
     /// The code for whole strips of rows, for any strips, and for short strips of rows.
     pub(crate) machines: [OnceLock<Option<Machine>>; 3],
 }

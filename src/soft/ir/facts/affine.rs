@@ -6,7 +6,8 @@
 //! modulo 2^32; who uses it checks that it does not leave the range at the first and at the last iteration, between which it
 //! is monotone. The same works for statements without a loop, which are one iteration.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use crate::soft::ir::hash::{FastMap, FastSet};
+use std::collections::BTreeMap;
 
 use crate::soft::ir::walk::{instructions, statements};
 use crate::soft::ir::{Address, Block, Function, Op, Scalar, Stmt, Type, Value, VarId};
@@ -137,15 +138,15 @@ pub(crate) struct Counted {
 pub(crate) struct Stretch<'a> {
     function: &'a Function,
     /// What the statements compute.
-    pub(crate) inside: HashSet<Value>,
+    pub(crate) inside: FastSet<Value>,
     /// None without a loop.
     pub(crate) counted: Option<Counted>,
     /// Variables that are assigned somewhere inside.
-    assigned: HashSet<VarId>,
+    assigned: FastSet<VarId>,
     /// Those that go up by the same in each iteration.
-    rising: HashMap<VarId, Poly>,
+    rising: FastMap<VarId, Poly>,
     /// Reads of those after they went up.
-    late: HashSet<Value>,
+    late: FastSet<Value>,
     /// Accesses that no iteration does before the loop's test.
     tested: Vec<Value>,
 }
@@ -191,11 +192,11 @@ impl<'a> Stretch<'a> {
     fn empty(function: &'a Function) -> Self {
         Self {
             function,
-            inside: HashSet::new(),
+            inside: FastSet::default(),
             counted: None,
-            assigned: HashSet::new(),
-            rising: HashMap::new(),
-            late: HashSet::new(),
+            assigned: FastSet::default(),
+            rising: FastMap::default(),
+            late: FastSet::default(),
             tested: Vec::new(),
         }
     }
@@ -217,7 +218,7 @@ impl<'a> Stretch<'a> {
 
     /// Finds the variables that are assigned once, in each iteration, to themselves plus the same number.
     fn find_rising(&mut self, body: &Block, next: &Block) {
-        let mut sets: HashMap<VarId, u32> = HashMap::new();
+        let mut sets: FastMap<VarId, u32> = FastMap::default();
         for value in instructions(body).chain(instructions(next)) {
             let inst = self.function.inst(value);
             if inst.op == Op::Set {
@@ -228,7 +229,7 @@ impl<'a> Stretch<'a> {
         let continues = statements(body).any(|stmt| *stmt == Stmt::Continue);
         let mut now = 0;
         let mut found = Vec::new();
-        let mut reads: HashMap<VarId, Vec<(usize, Value)>> = HashMap::new();
+        let mut reads: FastMap<VarId, Vec<(usize, Value)>> = FastMap::default();
         for (block, whole) in [(body, !continues), (next, true)] {
             for stmt in block {
                 if let Stmt::Do(value) = stmt

@@ -4,7 +4,7 @@
 //! Only where no memory is written in between, and all lanes that read one read the others. Loads whose lanes
 //! are adjacent to each other are left alone: those are contiguous already.
 
-use std::collections::HashMap;
+use crate::soft::ir::hash::FastMap;
 
 use crate::soft::ir::facts::uniform;
 use crate::soft::ir::{
@@ -64,14 +64,14 @@ impl Adjacent<'_> {
 
     /// Joins loads among consecutive statements, and emits the statements.
     fn close(&mut self, open: &mut Vec<Value>, out: &mut Block) {
-        let mut groups: HashMap<Group, Vec<Member>> = HashMap::new();
+        let mut groups: FastMap<Group, Vec<Member>> = FastMap::default();
         for (at, &value) in open.iter().enumerate() {
             if let Some((group, distance)) = self.group(value) {
                 groups.entry(group).or_default().push((distance, at, value));
             }
         }
         // By the statement that a vector is to be loaded before.
-        let mut wide: HashMap<usize, Vec<Vec<Member>>> = HashMap::new();
+        let mut wide: FastMap<usize, Vec<Vec<Member>>> = FastMap::default();
         for ((_, terms, scalar), mut members) in groups {
             members.sort_unstable();
             members.dedup_by_key(|&mut (distance, ..)| distance);

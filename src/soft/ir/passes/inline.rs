@@ -5,12 +5,12 @@
 //! returns become breaks; a flag helps to break out of inner loops.
 
 use super::TooLarge;
+use crate::soft::ir::hash::FastMap;
 use crate::soft::ir::walk::statements;
 use crate::soft::ir::{
     Block, FuncId, Function, FunctionBuilder, Inst, Module, Op, Scalar, Span, Stmt, Type, Value,
     VarId,
 };
-use std::collections::HashMap;
 
 /// Instructions after inlining, at most.
 const MOST: usize = 1 << 20;
@@ -106,7 +106,7 @@ fn choose(module: &Module, limits: Calls) -> Result<Stay, TooLarge> {
 }
 
 /// How many instructions a function has, and how often it calls each other one.
-type Count = (u64, HashMap<FuncId, u64>);
+type Count = (u64, FastMap<FuncId, u64>);
 
 /// The functions that the kernel reaches, each after those that it calls. The IR has no recursion.
 fn callees_first(module: &Module, count: &[Count]) -> Vec<FuncId> {
@@ -148,7 +148,7 @@ fn measure(
 
 /// How many instructions a block has, and how often it calls each function.
 fn count(block: &Block) -> Count {
-    let (mut own, mut calls) = (0, HashMap::new());
+    let (mut own, mut calls) = (0, FastMap::default());
     for stmt in statements(block) {
         match stmt {
             Stmt::Call { func, .. } => *calls.entry(*func).or_insert(0) += 1,

@@ -4,7 +4,7 @@
 //! The start is then the same in all iterations of a loop, so the 32 pointers are examined only once; the
 //! distance is one number.
 
-use std::collections::HashMap;
+use crate::soft::ir::hash::FastMap;
 
 use super::rewrite::Constants;
 use crate::soft::ir::facts::uniform::{self, Uniformity};
@@ -34,7 +34,7 @@ pub(crate) fn run(function: &mut Function) {
 /// The variables that vary, have one start, and are moved by uniform distances.
 fn candidates(function: &Function, uniform: &Uniformity) -> Vec<VarId> {
     let variables = vec![Moves::default(); function.variables.len()];
-    let mut survey = Survey { function, uniform, variables, reads: HashMap::new(), now: 0 };
+    let mut survey = Survey { function, uniform, variables, reads: FastMap::default(), now: 0 };
     survey.block(&function.body);
     let steps = |variable: &usize| {
         let in_memory = matches!(
@@ -65,7 +65,7 @@ struct Survey<'a> {
     uniform: &'a Uniformity,
     variables: Vec<Moves>,
     /// For each read of a variable, the number of its block and its position in the order of the tree.
-    reads: HashMap<Value, (u32, u32)>,
+    reads: FastMap<Value, (u32, u32)>,
     now: u32,
 }
 

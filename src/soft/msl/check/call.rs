@@ -7,13 +7,13 @@ use super::overload::{Choice, IgnoredTemplate};
 use super::texture::TextureCall;
 use super::{Checker, Entity, FuncId, State};
 use crate::soft::ir::Scalar;
+use crate::soft::ir::hash::FastSet;
 use crate::soft::msl::ast::{self, AddressSpace, Label, Path, TemplateArgument};
 use crate::soft::msl::hir::{Expr, ExprKind};
 use crate::soft::msl::lex::Punct;
 use crate::soft::msl::names::Name;
 use crate::soft::msl::source::Span;
 use crate::soft::msl::types::{Qual, Ty, TyId, Types};
-use std::collections::HashSet;
 
 /// A candidate of a call.
 #[derive(Clone, Copy, Debug)]
@@ -153,9 +153,9 @@ impl Checker {
             return self.error_expr(span);
         }
         if path.plain().is_some() {
-            let known: HashSet<Entity> = match &found {
+            let known: FastSet<Entity> = match &found {
                 Found::Entities(list) => list.iter().copied().collect(),
-                _ => HashSet::new(),
+                _ => FastSet::default(),
             };
             let beside = self.functions_beside(name, &arguments);
             for entity in beside.into_iter().filter(|entity| !known.contains(entity)) {

@@ -2,6 +2,7 @@
 
 use super::{Checker, Class, Entity, ScopeKind};
 use crate::soft::ir::Scalar;
+use crate::soft::ir::hash::FastSet;
 use crate::soft::msl::ast::{self, *};
 use crate::soft::msl::hir::Constant;
 use crate::soft::msl::names::Name;
@@ -9,7 +10,6 @@ use crate::soft::msl::source::Span;
 use crate::soft::msl::types::{
     self, Bits, Field, MAX_SIZE, Qual, StructId, StructName, Ty, TyId, Types,
 };
-use std::collections::HashSet;
 use std::sync::Arc;
 
 /// The largest alignment that a program may request, as in clang.
@@ -410,7 +410,7 @@ impl Checker {
         let scope = self.enum_scopes[&id];
         let mut next = 0i64;
         let (mut least, mut most) = (0i64, 0i64);
-        let mut seen: HashSet<Name> = HashSet::new();
+        let mut seen: FastSet<Name> = FastSet::default();
         for (ident, value) in items {
             if let Some(value) = value {
                 // Earlier enumerators are visible in it, also in a scoped enum ([basic.scope.enum]).

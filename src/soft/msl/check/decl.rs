@@ -5,13 +5,13 @@ use super::{
     Checker, Entity, Func, FuncId, GLOBAL_SCOPE, Global, LIBRARY_SCOPE, MAX_CONSTANT_BYTES, Owner,
     Parameter, ParameterPack, REOPENED_SCOPE, ScopeKind, Variable, VariableId,
 };
+use crate::soft::ir::hash::FastSet;
 use crate::soft::msl::ast::{self, *};
 use crate::soft::msl::hir::{self, Constant, GlobalIndex, LocalIndex};
 use crate::soft::msl::lex::Punct;
 use crate::soft::msl::names::Name;
 use crate::soft::msl::source::Span;
 use crate::soft::msl::types::{Qual, Ty, TyId, Types};
-use std::collections::HashSet;
 use std::sync::Arc;
 
 impl Checker {
@@ -103,7 +103,7 @@ impl Checker {
         match self.lookup_path(path) {
             Found::Entities(list) if !list.is_empty() => {
                 let own = self.scopes[scope.0 as usize].names.get(&name);
-                let known: HashSet<Entity> = own.into_iter().flatten().copied().collect();
+                let known: FastSet<Entity> = own.into_iter().flatten().copied().collect();
                 let new = list.into_iter().filter(|entity| !known.contains(entity));
                 new.for_each(|entity| self.bind(scope, name, entity));
             }

@@ -7,13 +7,13 @@
 
 use super::constant::{Evaluated, NotConstant, binary, bits, convert, from_bits, negate, wrap};
 use super::{Checker, Global, State};
+use crate::soft::ir::hash::FastMap;
 use crate::soft::ir::{Op, Scalar};
 use crate::soft::msl::hir::{
     Binary, Constant, Expr, ExprKind, Function, GlobalIndex, InstanceIndex, LocalIndex, Stmt,
     StmtKind,
 };
 use crate::soft::msl::types::{Ty, TyId, Types};
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The most steps of one evaluation, so that no `constexpr` loop hangs the compiler.
@@ -160,7 +160,7 @@ struct Machine<'a, F> {
 
 struct Frame {
     function: Arc<Function>,
-    objects: HashMap<LocalIndex, usize>,
+    objects: FastMap<LocalIndex, usize>,
 }
 
 /// How a statement ended.
@@ -690,7 +690,7 @@ impl<'a, F: Facts> Machine<'a, F> {
             return Err(NotConstant);
         }
         let function = self.facts.function(index).ok_or(NotConstant)?;
-        self.frames.push(Frame { function: function.clone(), objects: HashMap::new() });
+        self.frames.push(Frame { function: function.clone(), objects: FastMap::default() });
         for (at, value) in values.into_iter().enumerate() {
             self.declare(LocalIndex(at as u32), value)?;
         }

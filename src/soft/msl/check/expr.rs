@@ -181,7 +181,12 @@ impl Checker {
                 }
             },
             ExprKind::Expanded(pattern, mentioned, at) => {
-                self.with_element(mentioned, *at, |this| this.expr(pattern))
+                // Most patterns are just the name of a pack, and need no scope for it.
+                let element = pattern.plain().and_then(|name| self.pack_element(name, *at));
+                match (element, &pattern.kind) {
+                    (Some(element), ExprKind::Path(path)) => self.named(Some(element), path),
+                    _ => self.with_element(mentioned, *at, |this| this.expr(pattern)),
+                }
             }
             ExprKind::Expansion(..) => {
                 self.error(span, "pack expansion is not allowed here");
@@ -307,69 +312,68 @@ impl Checker {
 
     // ---- names ---------------------------------------------------------------------------
 
+    /// The expression that a path is, which names an entity.
+    fn named(&mut self, entity: Option<Entity>, path: &Path) -> Expr {
+        let span = path.span;
+        match entity {
+            Some(Entity::Local(variable)) => self.local(variable, path),
+            Some(Entity::Binding(at)) => {
+                let (owner, part) = self.bindings[at as usize].clone();
+                if self.body.as_ref().is_some_and(|body| body.owner == owner) {
+                    return Expr { span, ..part };
+                }
+                let name = self.path_text(path);
+                self.error(span, format!("reference to '{name}' of an enclosing function"));
+                self.error_expr(span)
+            }
+            Some(Entity::Global(global)) => {
+                let qual = self.globals[global.0 as usize].qual;
+                let place = Expr { kind: ExprKind::Global(global), qual, place: true, span };
+                self.through_reference(place)
+            }
+            Some(Entity::Value(ty, constant)) => self.value(ExprKind::Constant(constant), ty, span),
+            Some(Entity::Function(_)) => {
+                let text = self.path_text(path);
+                self.unsupported(span, format!("pointer to function '{text}' is"));
+                self.error_expr(span)
+            }
+            Some(Entity::Template(id)) => match self.variable_instance(path, id) {
+                Some(global) => {
+                    let qual = self.globals[global.0 as usize].qual;
+                    Expr { kind: ExprKind::Global(global), qual, place: true, span }
+                }
+                None => {
+                    let text = self.path_text(path);
+                    self.unsupported(span, format!("template '{text}' as a value is"));
+                    self.error_expr(span)
+                }
+            },
+            Some(Entity::Type(_)) => {
+                let text = self.path_text(path);
+                self.error(span, format!("unexpected type name '{text}': expected expression"));
+                self.error_expr(span)
+            }
+            Some(Entity::Namespace(_)) => {
+                let text = self.path_text(path);
+                self.error(
+                    span,
+                    format!("unexpected namespace name '{text}': expected expression"),
+                );
+                self.error_expr(span)
+            }
+            Some(Entity::Pack(_) | Entity::Locals(..)) => {
+                let text = self.path_text(path);
+                self.error(span, format!("expression contains unexpanded parameter pack '{text}'"));
+                self.error_expr(span)
+            }
+            None => self.undeclared(path),
+        }
+    }
+
     pub(super) fn path(&mut self, path: &Path) -> Expr {
         let span = path.span;
         match self.lookup_path(path) {
-            Found::Entities(list) => match list.first() {
-                Some(&Entity::Local(variable)) => self.local(variable, path),
-                Some(&Entity::Binding(at)) => {
-                    let (owner, part) = self.bindings[at as usize].clone();
-                    if self.body.as_ref().is_some_and(|body| body.owner == owner) {
-                        return Expr { span, ..part };
-                    }
-                    let name = self.path_text(path);
-                    self.error(span, format!("reference to '{name}' of an enclosing function"));
-                    self.error_expr(span)
-                }
-                Some(Entity::Global(global)) => {
-                    let global = *global;
-                    let qual = self.globals[global.0 as usize].qual;
-                    let place = Expr { kind: ExprKind::Global(global), qual, place: true, span };
-                    self.through_reference(place)
-                }
-                Some(Entity::Value(ty, constant)) => {
-                    let (ty, constant) = (*ty, *constant);
-                    self.value(ExprKind::Constant(constant), ty, span)
-                }
-                Some(Entity::Function(_)) => {
-                    let text = self.path_text(path);
-                    self.unsupported(span, format!("pointer to function '{text}' is"));
-                    self.error_expr(span)
-                }
-                Some(Entity::Template(id)) => match self.variable_instance(path, *id) {
-                    Some(global) => {
-                        let qual = self.globals[global.0 as usize].qual;
-                        Expr { kind: ExprKind::Global(global), qual, place: true, span }
-                    }
-                    None => {
-                        let text = self.path_text(path);
-                        self.unsupported(span, format!("template '{text}' as a value is"));
-                        self.error_expr(span)
-                    }
-                },
-                Some(Entity::Type(_)) => {
-                    let text = self.path_text(path);
-                    self.error(span, format!("unexpected type name '{text}': expected expression"));
-                    self.error_expr(span)
-                }
-                Some(Entity::Namespace(_)) => {
-                    let text = self.path_text(path);
-                    self.error(
-                        span,
-                        format!("unexpected namespace name '{text}': expected expression"),
-                    );
-                    self.error_expr(span)
-                }
-                Some(Entity::Pack(_) | Entity::Locals(..)) => {
-                    let text = self.path_text(path);
-                    self.error(
-                        span,
-                        format!("expression contains unexpanded parameter pack '{text}'"),
-                    );
-                    self.error_expr(span)
-                }
-                None => self.undeclared(path),
-            },
+            Found::Entities(list) => self.named(list.first().copied(), path),
             Found::Member(class, fields) => match self.object_of_class(class, span) {
                 Some(object) if *self.types.get(object.qual.ty) == Ty::Struct(class) => {
                     self.field(object, &fields, span)

@@ -1,5 +1,6 @@
 //! The built-in library for the checker: names, macros and the prelude, parsed once per process.
 
+use crate::soft::ir::hash::FastMap;
 use crate::soft::ir::sampler;
 use crate::soft::msl::ast::{AddressSpace, BaseType, Decl, Function, Label, Path};
 use crate::soft::msl::check::builtins::{Builtin, ROWS};
@@ -23,11 +24,11 @@ pub(crate) struct Library {
     pub(crate) names: Arc<Names>,
     pub(crate) macros: Macros,
     /// The parser's scopes before the first token.
-    pub(crate) known: HashMap<Name, Known>,
+    pub(crate) known: FastMap<Name, Known>,
     /// The offset past the end of the prelude's text.
     pub(crate) end: u32,
     /// Ordinary declarations, by each name that they declare.
-    ordinary: HashMap<Name, Vec<Decl>>,
+    ordinary: FastMap<Name, Vec<Decl>>,
     pub(crate) operators: Vec<Decl>,
     /// Generic bodies that use the letters of the table as types, by name.
     generic: HashMap<String, Vec<Arc<Function>>>,
@@ -51,7 +52,8 @@ impl Library {
         let declarations = match context.sources.add("<metal_stdlib>", text) {
             Some(file) => {
                 let headers = HashMap::new();
-                let tokens = preprocess::preprocess(&mut context, Macros::new(), &headers, file);
+                let tokens =
+                    preprocess::preprocess(&mut context, Macros::default(), &headers, file);
                 let letters = ["T", "S", "B", "I", "U", "N"].map(|text| context.names.intern(text));
                 let mut inside = known.clone();
                 inside.extend(letters.map(|letter| (letter, Known::Type(None))));
@@ -69,7 +71,7 @@ impl Library {
                 row.builtin == Builtin::Prelude && row.names.split(' ').any(|found| found == name)
             })
         };
-        let mut ordinary: HashMap<Name, Vec<Decl>> = HashMap::new();
+        let mut ordinary: FastMap<Name, Vec<Decl>> = FastMap::default();
         let mut generic: HashMap<String, Vec<Arc<Function>>> = HashMap::new();
         let mut operators = Vec::new();
         for declaration in declarations {
@@ -206,8 +208,8 @@ impl Library {
 }
 
 /// All types that the library names, for the parser.
-fn type_names(names: &mut Names) -> HashMap<Name, Known> {
-    let mut known = HashMap::new();
+fn type_names(names: &mut Names) -> FastMap<Name, Known> {
+    let mut known = FastMap::default();
     let mut add = |text: &str, kind: Known| {
         let name = names.intern(text);
         known.insert(name, kind);

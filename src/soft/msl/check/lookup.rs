@@ -1,11 +1,11 @@
 //! Name lookup (C++14 basic.lookup); the library is searched last.
 
 use super::{Checker, Entity, GLOBAL_SCOPE, LIBRARY_SCOPE, REOPENED_SCOPE, ScopeId, ScopeKind};
+use crate::soft::ir::hash::FastSet;
 use crate::soft::msl::ast::{Label, Path};
 use crate::soft::msl::hir::Expr;
 use crate::soft::msl::names::Name;
 use crate::soft::msl::types::{self, Qual, StructId, Ty, TyId};
-use std::collections::HashSet;
 
 /// How a member is reached from an object: field numbers through anonymous structs.
 pub(super) type FieldPath = Vec<u32>;
@@ -70,8 +70,8 @@ impl Checker {
         if !self.inner_names.contains(&name) {
             return;
         }
-        let mut known: HashSet<Entity> = found.iter().copied().collect();
-        let mut seen = HashSet::from([scope]);
+        let mut known: FastSet<Entity> = found.iter().copied().collect();
+        let mut seen = FastSet::from_iter([scope]);
         let mut waiting = vec![scope];
         let mut next = 0;
         while let Some(&at) = waiting.get(next) {

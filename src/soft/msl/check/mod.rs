@@ -45,7 +45,7 @@ use super::names::{Name, Names};
 use super::source::Span;
 use super::types::{EnumId, Qual, StructId, TyId, Types};
 use crate::soft::ir;
-use std::collections::{HashMap, HashSet};
+use crate::soft::ir::hash::{FastMap, FastSet};
 use std::sync::Arc;
 use template::OriginId;
 
@@ -136,7 +136,7 @@ enum ScopeKind {
 struct Scope {
     kind: ScopeKind,
     parent: Option<ScopeId>,
-    names: HashMap<Name, Vec<Entity>>,
+    names: FastMap<Name, Vec<Entity>>,
     opened: Vec<ScopeId>,
     /// A class's bases, whose names it hides (class.member.lookup).
     bases: Vec<ScopeId>,
@@ -282,7 +282,7 @@ struct Body {
     /// The values of constant locals.
     values: Vec<Option<hir::Constant>>,
     /// The values of constant locals that are not scalars.
-    items: HashMap<LocalIndex, evaluate::Item>,
+    items: FastMap<LocalIndex, evaluate::Item>,
     result: Option<Qual>,
     this: Option<(StructId, Qual)>,
     /// The object whose default member initialisers are being checked, and whether one used it.
@@ -292,7 +292,7 @@ struct Body {
     breakable: u32,
     loops: u32,
     /// The labels of the enclosing switches, innermost last.
-    labels: Vec<HashSet<Option<i64>>>,
+    labels: Vec<FastSet<Option<i64>>>,
 }
 
 /// The results of the earlier phases.
@@ -318,19 +318,19 @@ pub(crate) struct Checker {
     converting: bool,
     pub(crate) functions: Vec<Func>,
     /// The functions of a scope by name and parameter types, to find redeclarations.
-    signatures: HashMap<Signature, Vec<FuncId>>,
+    signatures: FastMap<Signature, Vec<FuncId>>,
     instances: Vec<Instance>,
-    instance_map: HashMap<(FuncId, Option<AddressSpace>), InstanceIndex>,
+    instance_map: FastMap<(FuncId, Option<AddressSpace>), InstanceIndex>,
     globals: Arc<Vec<Arc<Global>>>,
     /// The function constants, by index.
-    function_constant_indices: HashMap<u32, GlobalIndex>,
+    function_constant_indices: FastMap<u32, GlobalIndex>,
     classes: Vec<Class>,
     /// The names that nested namespaces declare.
-    inner_names: HashSet<Name>,
-    enum_scopes: HashMap<EnumId, ScopeId>,
-    enum_types: HashMap<Name, TyId>,
+    inner_names: FastSet<Name>,
+    enum_scopes: FastMap<EnumId, ScopeId>,
+    enum_types: FastMap<Name, TyId>,
     /// Functions of the prelude, by row and type.
-    prelude_functions: HashMap<(usize, TyId), FuncId>,
+    prelude_functions: FastMap<(usize, TyId), FuncId>,
     library: &'static library::Library,
     templates: template::Templates,
     /// The instance of a template that is being checked.
@@ -369,7 +369,7 @@ impl Checker {
         let scope = |parent| Scope {
             kind: ScopeKind::Namespace,
             parent,
-            names: HashMap::new(),
+            names: FastMap::default(),
             opened: Vec::new(),
             bases: Vec::new(),
             prefix: "".into(),
@@ -385,16 +385,16 @@ impl Checker {
             unevaluated: 0,
             converting: false,
             functions: Vec::new(),
-            signatures: HashMap::new(),
+            signatures: FastMap::default(),
             instances: Vec::new(),
-            instance_map: HashMap::new(),
+            instance_map: FastMap::default(),
             globals: Arc::default(),
-            function_constant_indices: HashMap::new(),
+            function_constant_indices: FastMap::default(),
             classes: Vec::new(),
-            inner_names: HashSet::new(),
-            enum_scopes: HashMap::new(),
-            enum_types: HashMap::new(),
-            prelude_functions: HashMap::new(),
+            inner_names: FastSet::default(),
+            enum_scopes: FastMap::default(),
+            enum_types: FastMap::default(),
+            prelude_functions: FastMap::default(),
             library,
             templates: template::Templates::default(),
             origin: None,
@@ -449,7 +449,7 @@ impl Checker {
         self.scopes.push(Scope {
             kind,
             parent: Some(parent),
-            names: HashMap::new(),
+            names: FastMap::default(),
             opened: Vec::new(),
             bases: Vec::new(),
             prefix,

@@ -8,6 +8,7 @@
 use super::entry::Reflection;
 use super::evaluate::{Facts, Item, evaluate, evaluate_item};
 use super::{Checker, FuncId, Global, State};
+use crate::soft::ir::hash::FastMap;
 use crate::soft::msl::FunctionConstant;
 use crate::soft::msl::diagnostics::Diagnostics;
 use crate::soft::msl::hir::{
@@ -15,7 +16,6 @@ use crate::soft::msl::hir::{
 };
 use crate::soft::msl::source::Span;
 use crate::soft::msl::types::{Qual, Types};
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// What the function that a program starts with is.
@@ -33,7 +33,7 @@ pub(crate) struct Program {
     pub(crate) types: Types,
     globals: Arc<Vec<Arc<Global>>>,
     /// The bodies that the kernel may reach, or their errors.
-    bodies: HashMap<InstanceIndex, State>,
+    bodies: FastMap<InstanceIndex, State>,
     pub(crate) kernel: InstanceIndex,
     pub(crate) role: Role,
     pub(crate) name: String,
@@ -51,7 +51,7 @@ impl Checker {
             Role::Function => Reflection::default(),
         };
         let kernel = self.instance(func, None);
-        let mut bodies = HashMap::new();
+        let mut bodies = FastMap::default();
         let mut seen_globals = vec![false; self.globals.len()];
         let mut waiting = vec![kernel];
         while let Some(index) = waiting.pop() {
@@ -105,7 +105,7 @@ impl Checker {
 pub(crate) struct Specialisation<'a> {
     pub(crate) program: &'a Program,
     /// The function constants that have values.
-    given: HashMap<GlobalIndex, Global>,
+    given: FastMap<GlobalIndex, Global>,
 }
 
 impl<'a> Specialisation<'a> {
@@ -113,7 +113,7 @@ impl<'a> Specialisation<'a> {
         program: &'a Program,
         values: &dyn Fn(&FunctionConstant) -> Option<Vec<Constant>>,
     ) -> Specialisation<'a> {
-        let mut given = HashMap::new();
+        let mut given = FastMap::default();
         for (at, global) in program.globals.iter().enumerate() {
             let Some(constant) = global.as_function_constant(&program.types) else { continue };
             let Some(components) = values(&constant) else { continue };

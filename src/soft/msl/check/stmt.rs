@@ -2,12 +2,12 @@
 
 use super::lookup::Found;
 use super::{Body, Checker, Entity, FuncId, Owner, ScopeKind, VariableId};
+use crate::soft::ir::hash::{FastMap, FastSet};
 use crate::soft::msl::ast::{self, AddressSpace, Condition, Decl, StmtKind as Ast};
 use crate::soft::msl::hir::{Constant, Expr, ExprKind, Function, LocalIndex, Stmt, StmtKind, Uses};
 use crate::soft::msl::names::Name;
 use crate::soft::msl::source::Span;
 use crate::soft::msl::types::{Qual, StructId, Ty, TyId, Types};
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 impl Checker {
@@ -33,7 +33,7 @@ impl Checker {
             owner: Owner::Body(self.bodies, id),
             locals: Vec::new(),
             values: Vec::new(),
-            items: HashMap::new(),
+            items: FastMap::default(),
             result,
             this: None,
             breakable: 0,
@@ -331,7 +331,7 @@ impl Checker {
                     let value = this.switch_value(condition, &mut out);
                     if let Some(body) = this.this_body() {
                         body.breakable += 1;
-                        body.labels.push(HashSet::new());
+                        body.labels.push(FastSet::default());
                     }
                     let inner = this.branch(body);
                     if let Some(body) = this.this_body() {

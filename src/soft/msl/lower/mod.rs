@@ -17,11 +17,11 @@ use super::diagnostics::Diagnostics;
 use super::hir::{self, GlobalIndex, InstanceIndex, LocalIndex};
 use super::source::Span;
 use super::types::{Qual, Ty, TyId, Types};
+use crate::soft::ir::hash::FastMap;
 use crate::soft::ir::{
     self, Allocation, AllocationId, AllocationKind, Bound, FunctionBuilder, Op, Scalar, Space,
     Type, Value, VarId,
 };
-use std::collections::HashMap;
 use std::sync::Arc;
 
 pub(crate) fn space(space: AddressSpace) -> Space {
@@ -43,11 +43,11 @@ struct Lowering<'a> {
     samplers: Vec<Bound>,
     functions: Vec<Option<ir::Function>>,
     /// The IR function of each instance that was reached, and the instances still to be lowered.
-    known: HashMap<InstanceIndex, ir::FuncId>,
+    known: FastMap<InstanceIndex, ir::FuncId>,
     waiting: Vec<InstanceIndex>,
     /// The call graph, for the check against recursion.
     calls: Vec<(ir::FuncId, ir::FuncId, Span)>,
-    globals: HashMap<GlobalIndex, AllocationId>,
+    globals: FastMap<GlobalIndex, AllocationId>,
 }
 
 /// Where a local is stored.
@@ -87,10 +87,10 @@ pub(crate) fn lower(special: &Specialisation<'_>) -> Result<ir::Module, Diagnost
         textures: Vec::new(),
         samplers: Vec::new(),
         functions: vec![None],
-        known: HashMap::new(),
+        known: FastMap::default(),
         waiting: Vec::new(),
         calls: Vec::new(),
-        globals: HashMap::new(),
+        globals: FastMap::default(),
     };
     lowering.known.insert(instance, ir::FuncId(0));
     let reflection = &special.program.reflection;
@@ -231,7 +231,7 @@ impl Lowering<'_> {
 
     /// MSL 1.5.4: no recursion.
     fn find_recursion(&mut self) {
-        let mut callees: HashMap<ir::FuncId, Vec<(ir::FuncId, Span)>> = HashMap::new();
+        let mut callees: FastMap<ir::FuncId, Vec<(ir::FuncId, Span)>> = FastMap::default();
         for &(from, to, span) in &self.calls {
             callees.entry(from).or_default().push((to, span));
         }

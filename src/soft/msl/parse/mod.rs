@@ -13,9 +13,9 @@ use super::diagnostics::{Diagnostic, Diagnostics};
 use super::lex::{Kind, Punct, Token};
 use super::names::{Name, Names};
 use super::source::Span;
+use crate::soft::ir::hash::{FastMap, FastSet};
 pub(super) use expr::assignment_operator;
 use scope::{GLOBAL, Known, LIBRARY, ScopeIndex, Scopes};
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// A construct could not be parsed; the error is already reported.
@@ -31,9 +31,9 @@ struct Parser<'a> {
     diagnostics: &'a mut Diagnostics,
     scopes: Scopes,
     /// Member functions that are templates, by name only: the parser has no types of objects.
-    member_templates: HashSet<Name>,
+    member_templates: FastSet<Name>,
     /// The packs declared so far, by name only.
-    packs: HashSet<Name>,
+    packs: FastSet<Name>,
     /// Inside a template argument list, where `>` ends the list.
     in_arguments: bool,
     /// The class whose body is being parsed: its name followed by '(' is a constructor.
@@ -46,7 +46,7 @@ struct Parser<'a> {
     wasted: usize,
     /// Cache of parsed paths with template arguments, by token and scope: looking ahead
     /// parses them repeatedly.
-    paths: HashMap<(usize, ScopeIndex), ReadPath>,
+    paths: FastMap<(usize, ScopeIndex), ReadPath>,
 }
 
 /// A parsed path: what it names and where it ends, or its errors.
@@ -68,7 +68,7 @@ const MAX_WASTE: usize = 64;
 pub(crate) fn parse(
     tokens: &[Token],
     names: &Names,
-    library: &HashMap<Name, Known>,
+    library: &FastMap<Name, Known>,
     diagnostics: &mut Diagnostics,
 ) -> Vec<Decl> {
     let mut parser = Parser {
@@ -77,14 +77,14 @@ pub(crate) fn parse(
         names,
         diagnostics,
         scopes: Scopes::new(library),
-        member_templates: HashSet::new(),
-        packs: HashSet::new(),
+        member_templates: FastSet::default(),
+        packs: FastSet::default(),
         in_arguments: false,
         class_name: None,
         declare_in: None,
         depth: 0,
         wasted: 0,
-        paths: HashMap::new(),
+        paths: FastMap::default(),
     };
     parser.scopes.declare(GLOBAL, Name::METAL, Known::Namespace(LIBRARY));
     parser.scopes.declare(LIBRARY, Name::METAL, Known::Namespace(LIBRARY));

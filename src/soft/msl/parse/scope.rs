@@ -1,7 +1,7 @@
 //! Scopes for the parser: to parse C++ it must distinguish names of types from names of values.
 
+use crate::soft::ir::hash::FastMap;
 use crate::soft::msl::names::Name;
-use std::collections::HashMap;
 
 /// The index of a scope.
 pub(crate) type ScopeIndex = u32;
@@ -20,7 +20,7 @@ pub(crate) enum Known {
 
 #[derive(Debug, Default)]
 struct Scope {
-    names: HashMap<Name, Known>,
+    names: FastMap<Name, Known>,
     parent: Option<ScopeIndex>,
     /// `using namespace`, and base classes.
     opened: Vec<ScopeIndex>,
@@ -39,10 +39,10 @@ pub(super) const GLOBAL: ScopeIndex = 1;
 pub(crate) const LIBRARY_MEMBERS: ScopeIndex = 2;
 
 impl Scopes {
-    pub(super) fn new(library: &HashMap<Name, Known>) -> Scopes {
+    pub(super) fn new(library: &FastMap<Name, Known>) -> Scopes {
         let library = Scope { names: library.clone(), ..Scope::default() };
         let global = Scope { parent: Some(LIBRARY), ..Scope::default() };
-        let names = HashMap::from([(Name::VOTE_T, Known::Type(None))]);
+        let names = FastMap::from_iter([(Name::VOTE_T, Known::Type(None))]);
         let members = Scope { names, parent: Some(LIBRARY), ..Scope::default() };
         Scopes { all: vec![library, global, members], current: GLOBAL }
     }

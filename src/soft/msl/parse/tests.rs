@@ -1,6 +1,7 @@
 //! Tests of the parser: valid declarations, statements and expressions, and errors.
 
 use super::scope::Known;
+use crate::soft::ir::hash::FastMap;
 use crate::soft::msl::diagnostics::Diagnostics;
 use crate::soft::msl::names::Names;
 use crate::soft::msl::preprocess::{self, Context};
@@ -14,7 +15,7 @@ fn parse(text: &str) -> String {
         Context { sources: SourceMap::default(), names, diagnostics: Diagnostics::default() };
     let file = context.sources.add("program_source", text).unwrap();
     let tokens = preprocess::preprocess(&mut context, macros, &HashMap::new(), file);
-    let mut library = HashMap::new();
+    let mut library = FastMap::default();
     for name in [
         "float4",
         "float2",

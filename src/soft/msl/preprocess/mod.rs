@@ -8,6 +8,7 @@ use super::diagnostics::Diagnostics;
 use super::lex::{self, JOINED, Kind, LINE_START, Punct, SPACE, Token};
 use super::names::{Name, Names};
 use super::source::{MAX_SOURCE, SourceMap, Span};
+use crate::soft::ir::hash::{FastMap, FastSet};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -32,7 +33,7 @@ pub(crate) struct Macro {
 }
 
 /// The macros that are defined, by name.
-pub(crate) type Macros = HashMap<Name, Arc<Macro>>;
+pub(crate) type Macros = FastMap<Name, Arc<Macro>>;
 
 /// A source of tokens: a file, an expansion, or a list that is expanded in isolation.
 struct Frame {
@@ -67,7 +68,7 @@ pub(crate) struct Preprocessor<'a> {
     headers: &'a HashMap<String, String>,
     frames: Vec<Frame>,
     /// The macros that are being expanded.
-    active: HashSet<Name>,
+    active: FastSet<Name>,
     conditionals: Vec<Conditional>,
     included_once: HashSet<String>,
     include_depth: u32,
@@ -85,7 +86,7 @@ const MAX_INCLUDE_DEPTH: u32 = 64;
 
 /// The macros that exist before the first line.
 pub(crate) fn predefined(names: &mut Names) -> Macros {
-    let mut macros = Macros::new();
+    let mut macros = Macros::default();
     for (name, body) in predefined::PREDEFINED {
         define_text(&mut macros, names, name, body);
     }
@@ -126,7 +127,7 @@ pub(crate) fn preprocess(
         macros,
         headers,
         frames: Vec::new(),
-        active: HashSet::new(),
+        active: FastSet::default(),
         conditionals: Vec::new(),
         included_once: HashSet::new(),
         include_depth: 0,

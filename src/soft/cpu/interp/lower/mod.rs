@@ -9,7 +9,7 @@ mod native;
 mod texture;
 mod value;
 
-use std::collections::HashMap;
+use crate::soft::ir::hash::FastMap;
 use std::sync::Arc;
 
 use self::call::{Routine, assemble};
@@ -135,12 +135,12 @@ pub(crate) struct Lowering<'a> {
     registers: Registers,
     values: Vec<Option<Operand>>,
     /// Parts of addresses that were made in the blocks around this point, and their names, the latest last.
-    parts: HashMap<AddressPart, Field>,
+    parts: FastMap<AddressPart, Field>,
     parts_here: Vec<AddressPart>,
     /// The components of vectors that were loaded.
-    vectors: HashMap<Value, Vec<Operand>>,
+    vectors: FastMap<Value, Vec<Operand>>,
     variables: Vec<Operand>,
-    constants: HashMap<u64, u32>,
+    constants: FastMap<u64, u32>,
     constant_list: Vec<u64>,
     extents: Vec<Extent>,
     begun: usize,
@@ -219,11 +219,11 @@ impl<'a> Lowering<'a> {
             bound_at: u32::MAX,
             registers,
             values: vec![None; function.insts.len()],
-            parts: HashMap::new(),
+            parts: FastMap::default(),
             parts_here: Vec::new(),
-            vectors: HashMap::new(),
+            vectors: FastMap::default(),
             variables,
-            constants: HashMap::new(),
+            constants: FastMap::default(),
             constant_list: Vec::new(),
             extents: Vec::new(),
             begun: 0,

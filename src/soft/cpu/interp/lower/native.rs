@@ -1,7 +1,7 @@
 //! Runs of statements that are machine code: one instruction of the bytecode, and a word for each site that may
 //! fail in it.
 
-use std::collections::{HashMap, HashSet};
+use crate::soft::ir::hash::{FastMap, FastSet};
 use std::sync::Arc;
 
 use super::{Field, Lowering, NONE, Operand};
@@ -94,12 +94,12 @@ impl Natives {
 /// What a run has in it.
 #[derive(Default)]
 struct Contents {
-    defined: HashSet<Value>,
+    defined: FastSet<Value>,
     read: Vec<Value>,
     /// Operands of what is folded into accesses.
     folded: Vec<Value>,
     /// Variables, and whether they are assigned.
-    variables: HashMap<VarId, bool>,
+    variables: FastMap<VarId, bool>,
     /// Accesses and loops, with the source positions that reports name.
     accesses: Vec<(Value, Span)>,
     loops: Vec<(usize, Span)>,
@@ -127,7 +127,7 @@ impl Lowering<'_> {
         self.begun += loops(stmts);
 
         let mut entering: Vec<(Value, Operand)> = Vec::new();
-        let mut seen = HashSet::new();
+        let mut seen = FastSet::default();
         for &value in &contents.read {
             let inst = self.function.inst(value);
             let made = matches!(inst.op, Op::Const | Op::Allocation)
@@ -210,7 +210,7 @@ impl Lowering<'_> {
             done: Arc::clone(&natives.done),
             aliases: gets.collect(),
             computed: contents.defined.clone(),
-            entering: HashMap::new(),
+            entering: FastMap::default(),
             leaving: Vec::new(),
             variables: own,
             access_sites,

@@ -78,6 +78,10 @@ impl Checker {
                 continue;
             };
             let count = self.expansion_length(mentioned, template_argument_span(pattern))?;
+            if let Some(elements) = self.whole_pack(pattern) {
+                all.extend_from_slice(&elements);
+                continue;
+            }
             for at in 0..count {
                 all.push(self.with_element(mentioned, at, |this| this.template_argument(pattern))?);
             }
@@ -454,6 +458,36 @@ impl Checker {
         }
     }
 
+    /// The elements of a pattern that is just the name of a template parameter pack.
+    fn whole_pack(&mut self, pattern: &TemplateArgument) -> Option<Arc<[Argument]>> {
+        let name = match pattern {
+            TemplateArgument::Type(name) if name.declarator.parts.is_empty() => {
+                name.specifiers.plain_name()
+            }
+            TemplateArgument::Value(value) => value.plain(),
+            _ => None,
+        };
+        let Found::Entities(list) = self.lookup(name?) else { return None };
+        match list.first()? {
+            Entity::Pack(id) => Some(self.templates.packs[id.0 as usize].clone()),
+            _ => None,
+        }
+    }
+
+    /// The element of a named pack at this index.
+    pub(in super::super) fn pack_element(&mut self, name: Name, at: usize) -> Option<Entity> {
+        let Found::Entities(list) = self.lookup(name) else { return None };
+        match list.first()? {
+            Entity::Pack(id) => {
+                self.templates.packs[id.0 as usize].get(at).and_then(|one| one.entity())
+            }
+            Entity::Locals(first, count) if at < *count as usize => {
+                Some(Entity::Local(VariableId(first.0 + at as u32)))
+            }
+            _ => None,
+        }
+    }
+
     /// Checks a pattern with each pack replaced by its element at this index.
     pub(in super::super) fn with_element<T>(
         &mut self,
@@ -464,17 +498,7 @@ impl Checker {
         let kind = self.scopes[self.scope.0 as usize].kind;
         let mut elements = Vec::new();
         for &name in mentioned.iter() {
-            let Found::Entities(list) = self.lookup(name) else { continue };
-            let element = match list.first() {
-                Some(Entity::Pack(id)) => {
-                    self.templates.packs[id.0 as usize].get(at).and_then(|a| a.entity())
-                }
-                Some(Entity::Locals(first, count)) if at < *count as usize => {
-                    Some(Entity::Local(VariableId(first.0 + at as u32)))
-                }
-                _ => None,
-            };
-            elements.extend(element.map(|element| (name, element)));
+            elements.extend(self.pack_element(name, at).map(|element| (name, element)));
         }
         let mut there = self.in_new_scope(kind);
         let scope = there.scope;

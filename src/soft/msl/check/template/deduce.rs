@@ -259,14 +259,14 @@ impl Checker {
         let mut found = found;
         for one in pattern {
             if let TemplateArgument::Expansion(inner, mentioned) = one {
-                let met = found.iter().try_fold(Vec::new(), |mut packs, &argument| {
-                    let mut element = deduction.without(mentioned);
-                    let met = self.deduce_argument(&mut element, inner, argument);
-                    packs.push(element);
-                    met.then_some(packs)
-                });
-                let Some(elements) = met else { return false };
-                self.bind_packs(deduction, mentioned, &elements);
+                let mut elements = Elements::new(deduction, mentioned);
+                for &argument in found {
+                    if !self.deduce_argument(elements.next(), inner, argument) {
+                        return false;
+                    }
+                    elements.keep();
+                }
+                self.bind_packs(deduction, elements.lists);
                 return true;
             }
             let Some((&argument, rest)) = found.split_first() else { return false };
@@ -340,30 +340,22 @@ impl Checker {
         }
     }
 
-    /// Collects what each element of an expansion deduced for the packs in its pattern.
-    fn bind_packs(
-        &mut self,
-        deduction: &mut Deduction<'_>,
-        mentioned: &Mentioned,
-        elements: &[Deduction<'_>],
-    ) {
-        for at in mentioned.iter().filter_map(|&name| deduction.parameter(name)).collect::<Vec<_>>()
-        {
-            let list: Option<Vec<Argument>> = elements.iter().map(|e| e.bindings[at]).collect();
-            if let Some(list) = list {
-                let given = match deduction.bindings[at] {
-                    Some(Argument::Pack(id)) => self.templates.packs[id.0 as usize].len(),
-                    _ => 0,
+    /// Binds packs to what the elements of an expansion deduced for them.
+    fn bind_packs(&mut self, deduction: &mut Deduction<'_>, lists: Vec<(usize, Deduced)>) {
+        for (at, list) in lists {
+            let Some(list) = list else { continue };
+            let given = match deduction.bindings[at] {
+                Some(Argument::Pack(id)) => self.templates.packs[id.0 as usize].len(),
+                _ => 0,
+            };
+            // Explicit elements are not changed.
+            if list.len() >= given {
+                let mut all = match deduction.bindings[at] {
+                    Some(known) => self.flatten(&[known]),
+                    None => Vec::new(),
                 };
-                // Explicit elements are not changed.
-                if list.len() >= given {
-                    let mut all = match deduction.bindings[at] {
-                        Some(known) => self.flatten(&[known]),
-                        None => Vec::new(),
-                    };
-                    all.extend_from_slice(&list[given..]);
-                    deduction.bindings[at] = Some(self.pack(&all));
-                }
+                all.extend_from_slice(&list[given..]);
+                deduction.bindings[at] = Some(self.pack(&all));
             }
         }
     }
@@ -473,15 +465,15 @@ impl Checker {
                 }
                 continue;
             };
-            let mut elements = Vec::new();
+            let mut elements = Elements::new(deduction, mentioned);
             for (at, &source) in types.by_ref() {
-                let mut element = deduction.without(mentioned);
-                if !self.deduce_parameter(&mut element, parameter, source) {
-                    return Err(element.conflict.unwrap_or(Ignored::Mismatch(at)));
+                let element = elements.next();
+                if !self.deduce_parameter(element, parameter, source) {
+                    return Err(element.conflict.take().unwrap_or(Ignored::Mismatch(at)));
                 }
-                elements.push(element);
+                elements.keep();
             }
-            self.bind_packs(deduction, mentioned, &elements);
+            self.bind_packs(deduction, elements.lists);
         }
         Ok(())
     }
@@ -506,14 +498,7 @@ impl Checker {
             _ if by_reference => qual,
             _ => Qual::plain(qual.ty),
         };
-        let mut attempt = deduction.clone();
-        let met = self.deduce(&mut attempt, &parameter.specifiers, parts, found);
-        if met {
-            *deduction = attempt;
-        } else {
-            deduction.conflict = attempt.conflict;
-        }
-        met
+        self.deduce(deduction, &parameter.specifiers, parts, found)
     }
 
     /// Why a template is not a candidate, with clang's messages.
@@ -564,14 +549,41 @@ impl Checker {
     }
 }
 
-impl<'a> Deduction<'a> {
-    /// The same with these packs open, for one element of an expansion.
-    fn without(&self, mentioned: &Mentioned) -> Deduction<'a> {
-        let mut element = self.clone();
-        for at in mentioned.iter().filter_map(|&name| self.parameter(name)) {
-            element.bindings[at] = None;
+/// What the elements of an expansion deduced for a pack, if each deduced it.
+type Deduced = Option<Vec<Argument>>;
+
+/// The deductions of an expansion, element by element.
+struct Elements<'a> {
+    /// The bindings before each element: those of the packs in the pattern are open.
+    before: Vec<Option<Argument>>,
+    element: Deduction<'a>,
+    /// The packs, by their position among the parameters.
+    lists: Vec<(usize, Deduced)>,
+}
+
+impl<'a> Elements<'a> {
+    fn new(deduction: &Deduction<'a>, mentioned: &Mentioned) -> Elements<'a> {
+        let packs = mentioned.iter().filter_map(|&name| deduction.parameter(name));
+        let lists: Vec<_> = packs.map(|at| (at, Some(Vec::new()))).collect();
+        let mut element = deduction.clone();
+        lists.iter().for_each(|&(at, _)| element.bindings[at] = None);
+        Elements { before: element.bindings.clone(), element, lists }
+    }
+
+    /// The deduction of the next element.
+    fn next(&mut self) -> &mut Deduction<'a> {
+        self.element.bindings.clone_from(&self.before);
+        &mut self.element
+    }
+
+    /// Adds what the element deduced to the lists.
+    fn keep(&mut self) {
+        for (at, list) in &mut self.lists {
+            match (self.element.bindings[*at], &mut *list) {
+                (Some(argument), Some(known)) => known.push(argument),
+                _ => *list = None,
+            }
         }
-        element
     }
 }
 
@@ -606,6 +618,12 @@ impl Path {
 }
 
 impl Specifiers {
+    /// The name of a type without qualifiers.
+    pub(super) fn plain_name(&self) -> Option<Name> {
+        let qualified = self.constant || self.volatile || self.space.is_some();
+        if qualified || self.storage.constexpr { None } else { self.plain() }
+    }
+
     fn plain(&self) -> Option<Name> {
         match &self.base {
             BaseType::Named(path) => path.plain(),
@@ -615,7 +633,8 @@ impl Specifiers {
 }
 
 impl ast::Expr {
-    fn plain(&self) -> Option<Name> {
+    /// The name of an expression that is one plain identifier.
+    pub(in super::super) fn plain(&self) -> Option<Name> {
         match &self.kind {
             ExprKind::Path(path) => path.plain(),
             _ => None,

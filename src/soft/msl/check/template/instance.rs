@@ -9,7 +9,7 @@ use crate::soft::msl::ast::{self, *};
 use crate::soft::msl::hir::GlobalIndex;
 use crate::soft::msl::names::Name;
 use crate::soft::msl::source::Span;
-use crate::soft::msl::types::{NameArgument, Qual, TyId};
+use crate::soft::msl::types::{self, NameArgument, Qual, TyId};
 use std::sync::Arc;
 
 impl Checker {
@@ -345,9 +345,10 @@ impl Checker {
         self.types.instance_name(self.context.names.text(name), &self.name_arguments(all))
     }
 
-    /// The arguments of an instance as shown in names: packs are replaced by their elements.
+    /// The arguments of an instance as shown in names: packs are replaced by their elements. No name shows more.
     pub(in super::super) fn name_arguments(&self, all: &[Argument]) -> Arc<[NameArgument]> {
-        self.flatten(all).iter().map(|&argument| self.name_argument(argument)).collect()
+        let shown = self.flatten(all).into_iter().take(types::MAX_NAME);
+        shown.map(|argument| self.name_argument(argument)).collect()
     }
 
     fn name_argument(&self, argument: Argument) -> NameArgument {

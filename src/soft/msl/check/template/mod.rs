@@ -20,6 +20,7 @@ pub(super) use origin::OriginId;
 
 use super::lookup::Found;
 use super::{Checker, Entity, FuncId, ScopeId, ScopeKind};
+use crate::soft::ir::hash::FastMap;
 use crate::soft::ir::{self, Scalar};
 use crate::soft::msl::ast::{self, *};
 use crate::soft::msl::diagnostics::Diagnostics;
@@ -30,7 +31,6 @@ use crate::soft::msl::types::{Qual, Ty, TyId, Types};
 use argument::{Argument, Overloads};
 use export::general;
 use origin::Origin;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -46,7 +46,7 @@ struct Declared {
     prototype: Option<Arc<ast::Template>>,
     /// Full specialisations, by their arguments. The library's templates are specialised outside
     /// their scope: names in a specialisation are looked up from its own scope.
-    full: HashMap<Vec<Argument>, (Arc<ast::Template>, ScopeId)>,
+    full: FastMap<Vec<Argument>, (Arc<ast::Template>, ScopeId)>,
     /// Partial specialisations, with their scopes.
     specialisations: Vec<(Arc<ast::Template>, ScopeId)>,
     /// Members of a class template that are defined outside it.
@@ -65,12 +65,12 @@ enum Made {
 pub(super) struct Templates {
     all: Vec<Declared>,
     /// Instances, or their errors.
-    made: HashMap<Key, Result<Made, Diagnostics>>,
+    made: FastMap<Key, Result<Made, Diagnostics>>,
     /// The template and arguments of each class that is an instance, for deduction.
-    origins: HashMap<TyId, Key>,
+    origins: FastMap<TyId, Key>,
     packs: Vec<Arc<[Argument]>>,
     /// Packs by their elements: equal packs are one pack.
-    pack_ids: HashMap<Arc<[Argument]>, PackId>,
+    pack_ids: FastMap<Arc<[Argument]>, PackId>,
     overloads: Vec<Overloads>,
     /// Types that replace parameters when templates are compared.
     placeholders: Vec<TyId>,
@@ -233,7 +233,7 @@ impl Checker {
             scope,
             name,
             prototype: None,
-            full: HashMap::new(),
+            full: FastMap::default(),
             specialisations: Vec::new(),
             members: Vec::new(),
         });
