@@ -302,3 +302,11 @@ fn selectors_beyond_the_arena_are_selectors() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 }
+
+/// A call may cost two cycles more where the instructions of a hit are in two lines.
+#[cfg(not(target_vendor = "apple"))]
+#[test]
+fn a_hit_is_in_one_cache_line() {
+    let send: unsafe extern "C" fn() = crate::soft::runtime::entry::objc_msgSend;
+    assert_eq!(send as usize % 64, 0);
+}
