@@ -41,8 +41,11 @@ fn sizes_alignments_and_spans_have_limits() {
         for (size, align) in
             [(1 << shift, 1), ((1 << shift) + 1, 8), (usize::MAX, 1), (8, 1 << shift)]
         {
-            for span in [false, true] {
-                assert_eq!(bump.take(0x1000, 64, size, align, span), None, "{size} {align}");
+            // Also at an address that is a multiple of the alignment.
+            for (base, span) in
+                [(0x1000, false), (0x1000, true), (1 << shift, false), (1 << shift, true)]
+            {
+                assert_eq!(bump.take(base, 64, size, align, span), None, "{size} {align}");
                 assert_eq!((bump.used(), bump.spans()), (8, 0), "{size} {align}");
             }
         }
