@@ -79,6 +79,12 @@ fn schedule(queue: Arc<Queue>) {
 
 /// Seconds since the machine started.
 fn now() -> f64 {
+    const CLOCK_MONOTONIC: std::ffi::c_int = 1;
+    seconds(CLOCK_MONOTONIC)
+}
+
+/// What a clock of the system shows, in seconds.
+pub(crate) fn seconds(clock: std::ffi::c_int) -> f64 {
     #[repr(C)]
     struct TimeSpec {
         seconds: i64,
@@ -87,10 +93,9 @@ fn now() -> f64 {
     unsafe extern "C" {
         fn clock_gettime(clock: std::ffi::c_int, time: *mut TimeSpec) -> std::ffi::c_int;
     }
-    const CLOCK_MONOTONIC: std::ffi::c_int = 1;
     let mut time = TimeSpec { seconds: 0, nanoseconds: 0 };
-    // SAFETY: Linux has this clock, and `struct timespec` is two 64-bit words on our hosts.
-    unsafe { clock_gettime(CLOCK_MONOTONIC, &raw mut time) };
+    // SAFETY: `struct timespec` is two 64-bit words on our hosts; a clock that does not exist leaves it as it is.
+    unsafe { clock_gettime(clock, &raw mut time) };
     time.seconds as f64 + time.nanoseconds as f64 * 1e-9
 }
 
