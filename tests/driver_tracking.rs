@@ -459,6 +459,46 @@ fn buffers_over_the_same_memory_share_a_record() {
 }
 
 #[test]
+fn a_buffer_over_a_part_of_anothers_memory_leaves_the_rest_to_it() {
+    let (rig, pages) = (Rig::new(), Pages::new(2));
+    let (both, first) = (pages.wrap(&rig, 0, 2), pages.wrap(&rig, 0, 1));
+    // A record is looked up at the first view.
+    assert_eq!((may(&both), may(&first)), (ALL, ALL));
+    let second = pages.wrap(&rig, 1, 1);
+    let held = fill(&rig, &both);
+    assert_eq!(may(&second), NOTHING);
+    held.finish();
+}
+
+#[test]
+fn a_launch_that_writes_a_buffer_may_write_all_its_memory() {
+    let (copying, pages) = (Copying::new(), Pages::new(2));
+    let parts = [0, 1].map(|page| pages.wrap(&copying.rig, page, 1));
+    // Each part gets a record of its own at its first view.
+    assert_eq!(parts.each_ref().map(may), [ALL; 2]);
+    let both = pages.wrap(&copying.rig, 0, 2);
+    let held = Held::submitted(&copying.rig, |encoder| {
+        encoder.bind(&copying.pipeline);
+        encoder.bind_buffer(&both, 0, 0);
+        encoder.bind_buffer(&copying.from, 0, 1);
+        encoder.launch((16, 1, 1), (16, 1, 1));
+    });
+    assert_eq!(parts.each_ref().map(may), [NOTHING; 2]);
+    held.finish();
+}
+
+#[test]
+fn memory_is_encoded_until_its_command_buffer_is_submitted() {
+    let copying = Copying::new();
+    assert!(!copying.to.is_encoded());
+    let held = Held::encode(&copying.rig, |encoder| copying.record(encoder));
+    assert!(copying.to.is_encoded() && copying.from.is_encoded());
+    held.commands.submit();
+    assert!(!copying.to.is_encoded() && !copying.from.is_encoded());
+    held.finish();
+}
+
+#[test]
 fn another_wrapper_of_the_same_buffer_shares_the_record() {
     let rig = Rig::new();
     let buffer = rig.gpu.buffer(64).unwrap();

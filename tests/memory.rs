@@ -591,7 +591,35 @@ fn classes_waste_at_most_a_fifth() {
         let size = pool.take(bytes).unwrap().size();
         assert!(size >= bytes && (size - bytes) * 5 <= size.max(1280), "{bytes} in {size}");
     }
+    assert_eq!(pool.take(1).unwrap().size(), 256, "the smallest buffer");
     assert!(pool.take(0).is_err() && pool.take(usize::MAX).is_err());
+}
+
+#[test]
+fn trimming_keeps_as_many_free_bytes_as_asked() {
+    let rig = Rig::new();
+    let pool = Pool::new(&rig.gpu, PoolLimits::default());
+    let (one, two, lent) =
+        (pool.take(1024).unwrap(), pool.take(1024).unwrap(), pool.take(4096).unwrap());
+    drop((one, two));
+    pool.trim(1024);
+    assert_eq!((pool.stat().free, pool.stat().lent), (1024, 4096));
+    drop(lent);
+}
+
+#[test]
+fn a_view_of_a_cell_and_views_of_the_buffer_over_it_exclude_each_other() {
+    let rig = Rig::new();
+    let slab = Slab::new(64, 4).unwrap();
+    let buffer = rig.gpu.wrap(slab.tape().block()).unwrap();
+    let mut cell = slab.take().unwrap();
+    let view = cell.view_mut::<u32>();
+    assert!(buffer.try_read(|_| ()).is_err() && buffer.try_write(|_| ()).is_err());
+    drop(view);
+    let view = cell.view::<u32>();
+    assert!(buffer.try_read(|_| ()).is_ok() && buffer.try_write(|_| ()).is_err());
+    drop(view);
+    assert!(buffer.try_write(|_| ()).is_ok());
 }
 
 #[test]
