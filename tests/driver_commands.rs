@@ -152,6 +152,23 @@ fn command_buffers_run_in_the_order_of_enqueue() {
 }
 
 #[test]
+fn a_dropped_command_buffer_gives_up_no_position_but_its_own() {
+    let rig = Rig::new();
+    let [dropped, early, late] = [(); 3].map(|()| rig.queue.commands().unwrap());
+    dropped.enqueue();
+    early.enqueue();
+    drop(dropped);
+    late.submit();
+    std::thread::sleep(Duration::from_millis(50));
+    assert!(
+        late.status() < Commands::STATUS_SCHEDULED,
+        "it runs after the one that was enqueued before it"
+    );
+    early.submit();
+    late.wait();
+}
+
+#[test]
 fn gpu_times_are_those_of_the_work() {
     let rig = Rig::new();
     let spin = rig.kernel(
