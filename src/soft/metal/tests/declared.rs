@@ -50,9 +50,15 @@ fn every_method_is_declared_as_apple_declares_it() {
             let level = if row.of_class { "class" } else { "instance" };
             let selector = row.selector.to_str().unwrap();
             let types = (row.types)();
-            let result = types.result.to_string();
-            let arguments: Vec<String> =
-                types.arguments[2..].iter().map(ToString::to_string).collect();
+            // The facts are of arm64, where a `BOOL` is C's `bool`; no method takes a `char`.
+            let spelled = |encoding: &crate::abi::Encoding| match encoding.to_string() {
+                text if text == <crate::abi::Bool as crate::abi::Encode>::ENCODING => {
+                    "B".to_owned()
+                }
+                text => text,
+            };
+            let result = spelled(&types.result);
+            let arguments: Vec<String> = types.arguments[2..].iter().map(spelled).collect();
             let declared = (result.as_str(), arguments.join(" "));
             seen += 1;
             // Selectors beyond Metal's API are ours to declare.
