@@ -15,8 +15,11 @@ extern void objc_autoreleasePoolPop(void *pool);
 extern void objc_release(id object);
 extern id MTLLibraryErrorDomain;
 
+// A variable: some compilers refuse to call a function through a cast of its own name.
+static void (*send)(void) = objc_msgSend;
+
 #define SEND(result, object, selector, types, ...)                                                          \
-    ((result(*) types)objc_msgSend)(object, sel_registerName(selector), ##__VA_ARGS__)
+    ((result(*) types)send)(object, sel_registerName(selector), ##__VA_ARGS__)
 #define GET(object, selector) SEND(id, object, selector, (id, SEL))
 
 enum { COUNT = 256 };
