@@ -35,6 +35,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     ("soft::stream", &["soft::kernel", "soft::ir", "soft::fork", "soft::variables", "abi"]),
     ("soft::cpu", &["soft::kernel", "soft::ir", "soft::variables"]),
+    ("soft::ptx", &["soft::kernel", "soft::ir"]),
     ("soft::msl", &["soft::ir"]),
     ("soft::kernel", &["soft::ir"]),
     ("soft::ir", &[]),
@@ -96,8 +97,12 @@ const DOORS: &[Door] = &[
         rooms: &["soft::metal", "soft::foundation", "soft::runtime"],
         exports: true,
     },
-    // The one file of `metal` that knows the compiler and a back end.
-    Door { file: "soft::metal::compiler", rooms: &["soft::cpu", "soft::msl"], exports: false },
+    // The one file of `metal` that knows the compiler and the back ends.
+    Door {
+        file: "soft::metal::compiler",
+        rooms: &["soft::cpu", "soft::ptx", "soft::msl"],
+        exports: false,
+    },
 ];
 
 /// The rooms without rules: `soft` itself only declares its rooms, and modules of tests may name anything.

@@ -10,6 +10,7 @@ pub(crate) mod ir;
 pub(crate) mod kernel;
 pub(crate) mod metal;
 pub(crate) mod msl;
+pub(crate) mod ptx;
 pub(crate) mod runtime;
 pub(crate) mod stream;
 #[cfg(test)]

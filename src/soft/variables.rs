@@ -58,8 +58,10 @@ use Values::{Any, Number, Numbered, Words};
 
 variables! {
     read {
-        DEVICE: "ARUMINIUM_SOFT_DEVICE", Words(&["none"]), "there is a device",
-            "`none` hides the device; read at each call";
+        DEVICE: "ARUMINIUM_SOFT_DEVICE", Words(&["cpu", "cuda", "cuda:0", "cuda:1", "cuda:2", "cuda:3", "cuda:4", "cuda:5", "cuda:6",
+            "cuda:7", "none"]), "cpu",
+            "the device that runs kernels: the CPU, or an NVIDIA GPU by its number (`cuda` is the first); `none` hides the \
+             device, and is read at each call";
         WORKERS: "ARUMINIUM_SOFT_WORKERS", Number(1, 256), "one thread per core",
             "how many threads run kernels";
         WATCHDOG: "ARUMINIUM_SOFT_WATCHDOG_MS", Number(0, usize::MAX), "60000",
@@ -98,6 +100,8 @@ variables! {
             "for this repository's tests: where random tests begin";
         "ARUMINIUM_TEST_RUNNER", Any, "unset",
             "for this repository's tests: the emulator that starts their child processes";
+        "ARUMINIUM_TEST_PTXAS", Any, "unset",
+            "for this repository's tests: the path of NVIDIA's assembler, which then has to take the text of kernels";
         "ARUMINIUM_TEST_CHILD", Any, "unset",
             "for this repository's tests: set by a test that starts its own program again";
         "ARUMINIUM_FUZZ_CORPUS", Any, "unset",

@@ -102,6 +102,11 @@ pub(crate) enum CompileError {
         /// How much there is.
         limit: u64,
     },
+    /// The kernel uses what the back end does not support.
+    Unsupported {
+        /// What.
+        what: String,
+    },
     /// The code or its registers are too large.
     TooLarge(TooLarge),
     /// The module has a parameter that the source does not declare: an error of the compiler.
@@ -122,6 +127,9 @@ impl fmt::Display for CompileError {
                     out,
                     "its local variables take {bytes} bytes per thread; the limit is {limit}"
                 )
+            }
+            Self::Unsupported { what } => {
+                write!(out, "it uses {what}, which this device does not support yet")
             }
             Self::TooLarge(large) => large.fmt(out),
             Self::Undeclared { kind, index } => {

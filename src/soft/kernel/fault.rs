@@ -95,6 +95,11 @@ pub(crate) enum FaultKind {
         /// How many.
         threads: u64,
     },
+    /// The device does not do what it was told to.
+    Device {
+        /// What its driver says.
+        what: String,
+    },
     /// More threadgroup memory than there is.
     ThreadgroupMemory {
         /// How much.
@@ -150,6 +155,7 @@ impl fmt::Display for Fault {
                 let limit = limits::THREADS;
                 write!(out, "a threadgroup of {threads} threads; 1 to {limit} are possible")
             }
+            FaultKind::Device { what } => out.write_str(what),
             FaultKind::ThreadgroupMemory { bytes } => {
                 let limit = limits::THREADGROUP_MEMORY;
                 write!(out, "{bytes} bytes of threadgroup memory; {limit} are possible")

@@ -13,16 +13,44 @@ use crate::soft::msl::ast::Stage;
 use crate::soft::msl::check::entry;
 use crate::soft::msl::{CompileError, diagnostics::Listed};
 use crate::soft::stream::settings::Settings;
+use crate::soft::{ptx, variables};
 use std::fmt::Display;
 use std::sync::{Arc, LazyLock};
 
 /// The most bytes that a source may have.
 pub(super) const MAX_SOURCE: usize = crate::soft::msl::source::MAX_SOURCE;
 
-/// The back end of the one device there is.
+/// The back end of the one device there is; `None` if the settings name a GPU that is not there.
+fn chosen() -> Option<&'static dyn Backend> {
+    static CHOSEN: LazyLock<Option<Box<dyn Backend>>> = LazyLock::new(|| {
+        let word = variables::DEVICE.word();
+        let Some(number) = word.strip_prefix("cuda") else {
+            return Some(Box::new(Cpu::new(Settings::get().workers)));
+        };
+        let number = number.strip_prefix(':').and_then(|number| number.parse().ok()).unwrap_or(0);
+        match ptx::Gpu::all().into_iter().nth(number) {
+            Some(gpu) => Some(Box::new(gpu)),
+            None => {
+                variables::report(&format!(
+                    "ARUMINIUM_SOFT_DEVICE={word}: there is no such NVIDIA GPU, or no driver for it; there is no device"
+                ));
+                None
+            }
+        }
+    });
+    CHOSEN.as_deref()
+}
+
+/// Whether there is a device.
+pub(super) fn has_device() -> bool {
+    chosen().is_some()
+}
+
 fn backend() -> &'static dyn Backend {
-    static CPU: LazyLock<Cpu> = LazyLock::new(|| Cpu::new(Settings::get().workers));
-    &*CPU
+    match chosen() {
+        Some(backend) => backend,
+        None => unreachable!("without a back end there is no device, and nothing that compiles"),
+    }
 }
 
 /// The name of the back end's device.

@@ -96,6 +96,10 @@ impl From<&Fault> for Datum {
                 field("argument", what.as_str().into());
                 "handle"
             }
+            FaultKind::Device { what } => {
+                field("argument", what.as_str().into());
+                "device"
+            }
             FaultKind::Barrier => "barrier",
             FaultKind::Watchdog { .. } => "timeout",
             FaultKind::GroupSize { threads } => {

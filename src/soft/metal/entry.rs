@@ -1,5 +1,6 @@
 //! Metal's C functions.
 
+use super::compiler;
 use super::device::{self, Device};
 use super::foundation::{AFTER_FORK, List, Retained, Strong, is_forked};
 use crate::abi::Id;
@@ -22,7 +23,7 @@ fn device_if_usable() -> Option<Strong<Device>> {
         REPORT.call_once(|| eprintln!("aruminium: no Metal device: {AFTER_FORK}"));
         return None;
     }
-    (!settings::device_is_hidden()).then(device::shared)
+    (!settings::device_is_hidden() && compiler::has_device()).then(device::shared)
 }
 
 /// All devices in an array that the caller owns.

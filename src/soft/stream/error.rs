@@ -68,7 +68,7 @@ impl From<Fault> for CommandError {
             | FaultKind::Handle { .. }
             | FaultKind::Misaligned { .. } => ErrorCode::PageFault,
             FaultKind::Watchdog { .. } => ErrorCode::Timeout,
-            FaultKind::Barrier => ErrorCode::Internal,
+            FaultKind::Barrier | FaultKind::Device { .. } => ErrorCode::Internal,
             FaultKind::GroupSize { .. } | FaultKind::ThreadgroupMemory { .. } => {
                 ErrorCode::InvalidResource
             }

@@ -4,6 +4,7 @@ mod calls;
 mod corpus;
 mod fuzz;
 mod loops;
+mod machine;
 mod native;
 mod random;
 mod scaling;

@@ -39,6 +39,42 @@ pub(crate) struct Launch<'a> {
     pub(crate) strict: bool,
 }
 
+/// Finds the binding of each parameter of a launch.
+pub(crate) fn with_bindings<T>(
+    parameters: &[kernel::Parameter],
+    by_index: &Launch<'_>,
+    run: impl FnOnce(&kernel::Launch<'_>) -> T,
+) -> T {
+    fn find<T: Copy>(list: &[(u32, T)], index: u32) -> Option<T> {
+        list.iter().find(|(at, _)| *at == index).map(|(_, found)| *found)
+    }
+    let binding = |parameter: &kernel::Parameter| {
+        let index = parameter.index;
+        let found = match parameter.kind {
+            ArgumentKind::Buffer => {
+                let buffer = by_index.bindings.iter().find(|buffer| buffer.index == index);
+                let memory = |b: &Binding| kernel::Binding::Memory {
+                    base: b.base,
+                    bytes: b.bytes,
+                    address: 0,
+                };
+                buffer.map(memory)
+            }
+            ArgumentKind::Threadgroup => {
+                find(by_index.threadgroup_memory, index).map(kernel::Binding::Threadgroup)
+            }
+            ArgumentKind::Texture => find(by_index.textures, index).map(kernel::Binding::Texture),
+            ArgumentKind::Sampler => find(by_index.samplers, index).map(kernel::Binding::Sampler),
+        };
+        found.unwrap_or_default()
+    };
+    let bindings: Vec<_> = parameters.iter().map(binding).collect();
+    let Launch { grid, group, watchdog, strict, .. } = *by_index;
+    let (residents, resident_textures) = (&[][..], &[][..]);
+    let bindings = &bindings;
+    run(&kernel::Launch { grid, group, bindings, residents, resident_textures, watchdog, strict })
+}
+
 impl Program {
     /// Launches with arguments by index.
     ///
@@ -49,47 +85,7 @@ impl Program {
         by_index: &Launch<'_>,
         workers: &Workers,
     ) -> Result<(), Fault> {
-        fn find<T: Copy>(list: &[(u32, T)], index: u32) -> Option<T> {
-            list.iter().find(|(at, _)| *at == index).map(|(_, found)| *found)
-        }
-        let binding = |parameter: &kernel::Parameter| {
-            let index = parameter.index;
-            let found = match parameter.kind {
-                ArgumentKind::Buffer => {
-                    let buffer = by_index.bindings.iter().find(|buffer| buffer.index == index);
-                    let memory = |b: &Binding| kernel::Binding::Memory {
-                        base: b.base,
-                        bytes: b.bytes,
-                        address: 0,
-                    };
-                    buffer.map(memory)
-                }
-                ArgumentKind::Threadgroup => {
-                    find(by_index.threadgroup_memory, index).map(kernel::Binding::Threadgroup)
-                }
-                ArgumentKind::Texture => {
-                    find(by_index.textures, index).map(kernel::Binding::Texture)
-                }
-                ArgumentKind::Sampler => {
-                    find(by_index.samplers, index).map(kernel::Binding::Sampler)
-                }
-            };
-            found.unwrap_or_default()
-        };
-        let bindings: Vec<_> = self.parameters.iter().map(binding).collect();
-        let Launch { grid, group, watchdog, strict, .. } = *by_index;
-        let (residents, resident_textures) = (&[][..], &[][..]);
-        let bindings = &bindings;
-        let launch = kernel::Launch {
-            grid,
-            group,
-            bindings,
-            residents,
-            resident_textures,
-            watchdog,
-            strict,
-        };
         // SAFETY: the caller's.
-        unsafe { self.launch(&launch, workers) }
+        with_bindings(&self.parameters, by_index, |launch| unsafe { self.launch(launch, workers) })
     }
 }

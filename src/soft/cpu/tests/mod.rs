@@ -18,6 +18,7 @@ use crate::soft::ir::{
     Allocation, AllocationId, AllocationKind, FuncId, Function, FunctionBuilder, Input, Module,
     Space, Type, Value,
 };
+use crate::soft::kernel::Executable;
 use by_index::{Binding, Launch};
 
 /// A way to run kernels: an instruction set, with machine code or by the interpreter alone.
@@ -54,6 +55,12 @@ impl Way {
             return Program::with_calls(module, self.isa);
         }
         Ok(Program::with_isa(module, self.isa)?.with_native(self.native))
+    }
+
+    /// The same as a back end makes it.
+    pub(crate) fn executable(self, module: &Module) -> Result<Box<dyn Executable>, CompileError> {
+        let program = self.program(module)?;
+        Ok(Box::new(super::Ready { program, threads: 1, workers: Default::default() }))
     }
 
     /// Whether it is with machine code, which runs the lanes of a SIMD-group in several strips: where one faults,

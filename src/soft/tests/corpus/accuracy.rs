@@ -3,9 +3,9 @@
 
 use super::reference::HALF;
 use super::{Setting, run};
-use crate::soft::cpu::Way;
 use crate::soft::msl::check::builtins::math_names;
 use crate::soft::msl::{self, Options};
+use crate::soft::tests::machine::Machine;
 use crate::test_scale::scaled;
 use std::f64::consts::PI;
 
@@ -268,7 +268,7 @@ fn source(ty: &str) -> String {
 
 /// The results of a kernel for every `x`, with one `y`.
 fn values(library: &msl::Library, kernel: usize, x: Vec<u8>, y: Vec<u8>, count: usize) -> Vec<u8> {
-    let way = *Way::all().last().expect("there is always one");
+    let way = *Machine::all().last().expect("there is always one");
     let mut setting = Setting {
         grid: [count as u32, 1, 1],
         group: [256, 1, 1],

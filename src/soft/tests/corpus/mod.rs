@@ -27,9 +27,9 @@ mod vectors;
 mod whole;
 
 use crate::soft::cpu::by_index::{Binding, Launch};
-use crate::soft::cpu::{Way, Workers};
 use crate::soft::msl::ast::Stage;
 use crate::soft::msl::{self, ConstantValues, Options};
+use crate::soft::tests::machine::{self, Machine};
 use element::{Element, Expected};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -57,12 +57,12 @@ struct Setting {
 fn run(
     library: &msl::Library,
     kernel: &str,
-    way: Way,
+    machine: Machine,
     setting: &mut Setting,
 ) -> Result<(), String> {
     let (module, _) =
         library.kernel(kernel, &ConstantValues::default()).map_err(|error| error.0)?;
-    let program = way.program(&module).map_err(|error| error.to_string())?;
+    let code = machine.executable(&module)?;
     let bindings: Vec<Binding> = (0..)
         .zip(&mut setting.buffers)
         .map(|(index, buffer)| Binding {
@@ -83,7 +83,7 @@ fn run(
         strict: false,
     };
     // SAFETY: the bindings are the setting's buffers and images, which outlive the launch and nobody else uses.
-    unsafe { program.launch_by_index(&launch, &Workers::new(1)) }.map_err(|fault| fault.to_string())
+    unsafe { machine::launch(&*code, &launch) }
 }
 
 /// One file of the corpus and the failures of its rows so far.
@@ -211,7 +211,7 @@ impl Case<'_> {
     fn judge(self, bytes: usize, verdict: impl Fn(Result<&[u8], String>) -> Result<(), String>) {
         let [x, ..] = self.grid;
         let mut verdicts = Vec::new();
-        for way in Way::all() {
+        for way in Machine::all() {
             let out = self.out.clone().unwrap_or_else(|| vec![POISON; bytes]);
             let mut buffers = self.inputs.clone();
             buffers.insert(self.at, out);

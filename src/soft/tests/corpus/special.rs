@@ -1,8 +1,8 @@
 //! The functions of MSL 6.5 at zeros, infinities, NaN, denormal numbers and ties: the results are C's.
 
 use super::{Setting, run};
-use crate::soft::cpu::Way;
 use crate::soft::msl::{self, Options};
+use crate::soft::tests::machine::Machine;
 use std::f32::consts::PI;
 
 const INF: f32 = f32::INFINITY;
@@ -228,7 +228,7 @@ fn check(ty: &str, rows: &[Row]) {
         msl::compile(&source, &Options::default()).unwrap_or_else(|error| panic!("{error}"));
     let mut failed = Vec::new();
     for (number, (expression, cases)) in rows.iter().enumerate() {
-        for way in Way::all() {
+        for way in Machine::all() {
             let input = cases.iter().flat_map(|&(x, y, _)| [x, y]).flat_map(f32::to_ne_bytes);
             let mut setting = Setting {
                 grid: [cases.len() as u32, 1, 1],
@@ -241,7 +241,8 @@ fn check(ty: &str, rows: &[Row]) {
                 let got = f32::from_ne_bytes(got.try_into().expect("four bytes"));
                 if got.to_bits() != want.to_bits() && !(got.is_nan() && want.is_nan()) {
                     failed.push(format!(
-                        "{ty}: {expression} of {x:e}, {y:e}: {got:e}, not {want:e} ({way:?})"
+                        "{ty}: {expression} of {x:e}, {y:e}: {got:e}, not {want:e} ({})",
+                        way.name()
                     ));
                 }
             }

@@ -11,10 +11,12 @@ mod print;
 mod program;
 mod shrink;
 
+use crate::soft::cpu::Way;
 use crate::soft::cpu::by_index::{Binding, Launch};
-use crate::soft::cpu::{Program as Code, Way, Workers};
 use crate::soft::ir::Scalar;
+use crate::soft::kernel::Executable;
 use crate::soft::msl::{self, ConstantValues, Options};
+use crate::soft::tests::machine::{self, Machine};
 use crate::test_scale::scaled;
 use evaluate::{COUNTER_START, Outcome, evaluate};
 use program::{COUNTERS, Program, WORDS};
@@ -57,9 +59,10 @@ fn check(program: &Program) -> Result<(), Failure> {
     let (module, _) =
         library.kernel("k", &ConstantValues::default()).map_err(|error| refused(&error))?;
     let expected = evaluate(program);
-    for way in Way::all().into_iter().chain([Way::CALLS]) {
-        let code = way.program(&module).map_err(|error| refused(&error))?;
-        let found = launch(program, &code)
+    let calls = Machine::Cpu(Way::CALLS);
+    for way in Machine::all().into_iter().chain([calls]) {
+        let code = way.executable(&module).map_err(|error| refused(&error))?;
+        let found = launch(program, &*code)
             .map_err(|fault| Failure::new("faults", format!("{}: {fault}", way.name())))?;
         if found != expected {
             let words = format!("{}: {}", way.name(), differ(&found, &expected));
@@ -76,7 +79,7 @@ fn check_calmly(program: &Program) -> Result<(), Failure> {
         .unwrap_or_else(|_| Err(Failure::new("panics", "see above")))
 }
 
-fn launch(program: &Program, code: &Code) -> Result<Outcome, String> {
+fn launch(program: &Program, code: &dyn Executable) -> Result<Outcome, String> {
     let mut out = vec![0u64; program.threads * WORDS];
     let mut counters = vec![COUNTER_START; COUNTERS];
     let mut inputs: Vec<Vec<u8>> =
@@ -101,8 +104,7 @@ fn launch(program: &Program, code: &Code) -> Result<Outcome, String> {
         strict: false,
     };
     // SAFETY: the bindings are the vectors above, which outlive the launch and nobody else uses.
-    unsafe { code.launch_by_index(&launch, &Workers::new(1)) }
-        .map_err(|fault| fault.to_string())?;
+    unsafe { machine::launch(code, &launch) }?;
     Ok(Outcome { out, counters })
 }
 

@@ -1,0 +1,148 @@
+//! An NVIDIA GPU: its context, its limits, and memory that is used again.
+
+use std::collections::BTreeMap;
+use std::ffi::{CStr, c_int};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::cuda::{Address, Cuda, CudaError, Handle};
+
+/// Attributes, by CUDA's numbers.
+const COMPUTE_MAJOR: c_int = 75;
+const COMPUTE_MINOR: c_int = 76;
+
+/// The most bytes of released memory that are kept to be used again.
+const MOST: usize = 1 << 30;
+
+/// A GPU.
+pub(super) struct Device {
+    pub(super) cuda: &'static Cuda,
+    pub(super) name: String,
+    /// The compute capability: 90 for 9.0.
+    pub(super) target: u32,
+    context: Handle,
+    /// Released memory by its length, and the bytes of all of it.
+    free: Mutex<(BTreeMap<usize, Vec<Address>>, usize)>,
+    /// Streams that no launch uses now.
+    streams: Mutex<Vec<Stream>>,
+}
+
+// SAFETY: the driver may be called from all threads.
+unsafe impl Send for Device {}
+// SAFETY: as above; what changes is behind locks.
+unsafe impl Sync for Device {}
+
+/// A stream, and a second one for what has to reach the device while the first is busy.
+#[derive(Clone, Copy)]
+pub(super) struct Stream {
+    pub(super) main: Handle,
+    pub(super) side: Handle,
+}
+
+// SAFETY: streams may be used from all threads.
+unsafe impl Send for Stream {}
+
+impl Device {
+    /// All GPUs.
+    pub(super) fn all() -> Vec<Arc<Self>> {
+        let Some(cuda) = Cuda::get() else { return Vec::new() };
+        let mut count = 0;
+        // SAFETY: the number is written.
+        if unsafe { cuda.device_count(&raw mut count) }.is_err() {
+            return Vec::new();
+        }
+        (0..count).filter_map(|number| Self::open(cuda, number).ok().map(Arc::new)).collect()
+    }
+
+    fn open(cuda: &'static Cuda, number: c_int) -> Result<Self, CudaError> {
+        let (mut device, mut name) = (0, [0; 256]);
+        let mut context = std::ptr::null_mut();
+        let attribute = |of: c_int, which: c_int| {
+            let mut value = 0;
+            // SAFETY: the value is written.
+            unsafe { cuda.device_attribute(&raw mut value, which, of) }.map(|()| value)
+        };
+        // SAFETY: everything that is written has room.
+        unsafe {
+            cuda.device(&raw mut device, number)?;
+            cuda.device_name(name.as_mut_ptr(), name.len() as c_int - 1, device)?;
+            cuda.retain_context(&raw mut context, device)?;
+        }
+        let target = attribute(device, COMPUTE_MAJOR)? * 10 + attribute(device, COMPUTE_MINOR)?;
+        // SAFETY: the driver ends the name with a zero, and the last byte is one in any case.
+        let name = unsafe { CStr::from_ptr(name.as_ptr()) }.to_string_lossy().into_owned();
+        let (free, streams) = (Mutex::default(), Mutex::default());
+        Ok(Self { cuda, name, target: target as u32, context, free, streams })
+    }
+
+    /// Makes the device that of the calling thread.
+    pub(super) fn enter(&self) -> Result<(), CudaError> {
+        // SAFETY: the context lives as long as the process.
+        unsafe { self.cuda.set_context(self.context) }
+    }
+
+    /// A stream that no other launch uses.
+    pub(super) fn take_stream(&self) -> Result<Stream, CudaError> {
+        const NON_BLOCKING: u32 = 1;
+        let taken = self.streams.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        if let Some(stream) = taken {
+            return Ok(stream);
+        }
+        let (mut main, mut side) = (std::ptr::null_mut(), std::ptr::null_mut());
+        // SAFETY: the handles are written.
+        unsafe {
+            self.cuda.create_stream(&raw mut main, NON_BLOCKING)?;
+            self.cuda.create_stream(&raw mut side, NON_BLOCKING)?;
+        }
+        Ok(Stream { main, side })
+    }
+
+    /// Gives a stream back whose work is done.
+    pub(super) fn give_stream(&self, stream: Stream) {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner).push(stream);
+    }
+}
+
+/// Memory of the device. It is given back when this is dropped, so no work may use it any more then.
+pub(super) struct Block {
+    device: Arc<Device>,
+    pub(super) address: Address,
+    bytes: usize,
+}
+
+impl Block {
+    /// Memory of at least `bytes` bytes, with any contents.
+    pub(super) fn new(device: &Arc<Device>, bytes: usize) -> Result<Self, CudaError> {
+        // A power of two, or a multiple of 2 MiB, so that released memory fits again.
+        let bytes = match bytes.max(256) {
+            small @ ..=0x20_0000 => small.next_power_of_two(),
+            large => large.next_multiple_of(2 << 20),
+        };
+        let mut free = device.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let again = free.0.get_mut(&bytes).and_then(Vec::pop);
+        if let Some(address) = again {
+            free.1 -= bytes;
+            return Ok(Self { device: Arc::clone(device), address, bytes });
+        }
+        drop(free);
+        let mut address = 0;
+        // SAFETY: the address is written.
+        unsafe { device.cuda.allocate(&raw mut address, bytes)? };
+        Ok(Self { device: Arc::clone(device), address, bytes })
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        let mut free = self.device.free.lock().unwrap_or_else(PoisonError::into_inner);
+        if free.1 + self.bytes <= MOST {
+            free.1 += self.bytes;
+            free.0.entry(self.bytes).or_default().push(self.address);
+            return;
+        }
+        drop(free);
+        if self.device.enter().is_ok() {
+            // SAFETY: no work uses it. Nothing can be done about an error.
+            let _ = unsafe { self.device.cuda.free(self.address) };
+        }
+    }
+}

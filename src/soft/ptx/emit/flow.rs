@@ -1,0 +1,328 @@
+//! Control flow. Lanes branch by themselves, except in code in which they exchange values: there the mask of active lanes is
+//! in a register, and lanes that leave meet the others first.
+//!
+//! A statement is *joint* if operations across lanes are in it, or if some of its lanes may leave an enclosing joint statement
+//! from it. Every lane that enters a joint statement comes to its end. A lane that breaks, continues or returns on the way
+//! says so in a register, `escape`; at the end all lanes vote, so that the new mask is known, and then each goes on to
+//! where it wants to be.
+
+use super::super::text::{Kind, Label, Reg, ptx};
+use super::value::is_across;
+use super::{Emit, SiteKind, layout};
+use crate::soft::ir::walk::{instructions, statements};
+use crate::soft::ir::{Barrier, Block, Op, Stmt, Value, internal_error};
+
+/// Why a lane leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Escape {
+    Break = 1,
+    Continue = 2,
+    Return = 3,
+}
+
+/// What encloses a statement.
+#[derive(Clone, Copy, Debug)]
+enum Frame {
+    /// A branch of a joint `if`, whose lanes meet at the label.
+    Branch {
+        end: Label,
+    },
+    Loop(Loop),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Loop {
+    /// Where an iteration ends.
+    next: Label,
+    /// After the loop.
+    end: Label,
+    /// Whether lanes exchange values in it.
+    joint: bool,
+    /// Whether all lanes of an iteration meet at its end.
+    meets: bool,
+}
+
+/// Control flow around the point that is written.
+#[derive(Default)]
+pub(super) struct Flow {
+    frames: Vec<Frame>,
+    /// The mask of active lanes, if lanes exchange values anywhere.
+    mask: Option<Reg>,
+    /// Why the lane leaves; 0 if it does not.
+    escape: Option<Reg>,
+    exit: Option<Label>,
+    /// The number of the next loop, in the order in which they begin.
+    loops: usize,
+}
+
+/// Whether lanes exchange values in a block.
+fn exchanges(emit: &Emit<'_>, block: &[Stmt]) -> bool {
+    instructions(block).any(|value| {
+        let inst = emit.function.inst(value);
+        let matrix = matches!(inst.op, Op::MatrixLoad | Op::MatrixStore | Op::MatrixMultiplyAdd);
+        let barrier = inst.op == Op::Barrier;
+        is_across(inst.op) || matrix || barrier
+    })
+}
+
+/// Whether a statement in a block leaves it.
+fn escapes(block: &[Stmt]) -> bool {
+    block.iter().any(|stmt| match stmt {
+        Stmt::Break | Stmt::Continue | Stmt::Return(_) => true,
+        Stmt::If(_, then, other) => escapes(then) || escapes(other),
+        Stmt::Loop { body, next, .. } => returns(body) || returns(next),
+        Stmt::Do(_) | Stmt::Call { .. } => false,
+    })
+}
+
+fn returns(block: &[Stmt]) -> bool {
+    statements(block).any(|stmt| matches!(stmt, Stmt::Return(_)))
+}
+
+/// Whether a block continues the loop that it is in.
+fn continues(block: &[Stmt]) -> bool {
+    block.iter().any(|stmt| match stmt {
+        Stmt::Continue => true,
+        Stmt::If(_, then, other) => continues(then) || continues(other),
+        _ => false,
+    })
+}
+
+impl Emit<'_> {
+    /// The mask of active lanes.
+    pub(super) fn mask(&self) -> Reg {
+        match self.flow.mask {
+            Some(mask) => mask,
+            None => internal_error("PTX: no mask of active lanes".to_owned()),
+        }
+    }
+
+    /// Writes all statements of the kernel.
+    pub(super) fn function_body(&mut self) {
+        let function = self.function;
+        let exit = self.text.label();
+        self.flow.exit = Some(exit);
+        if exchanges(self, &function.body) {
+            let mask = self.text.reg(Kind::Word);
+            let first = self.first_mask();
+            ptx!(self.text, "mov.b32 {mask}, {first};");
+            self.flow.mask = Some(mask);
+            let escape = self.text.reg(Kind::Word);
+            ptx!(self.text, "mov.b32 {escape}, 0;");
+            self.flow.escape = Some(escape);
+        }
+        self.block(&function.body);
+        self.text.place(exit);
+        ptx!(self.text, "exit;");
+    }
+
+    fn block(&mut self, block: &Block) {
+        for stmt in block {
+            match stmt {
+                Stmt::Do(value) => self.instruction(*value),
+                Stmt::If(condition, then, other) => self.branch(*condition, then, other),
+                Stmt::Loop { body, next, span } => self.repeat(body, next, *span),
+                Stmt::Break => self.leave(Escape::Break),
+                Stmt::Continue => self.leave(Escape::Continue),
+                Stmt::Return(_) => self.leave(Escape::Return),
+                Stmt::Call { .. } => internal_error("PTX: a call is left".to_owned()),
+            }
+            if matches!(stmt, Stmt::Break | Stmt::Continue | Stmt::Return(_)) {
+                return;
+            }
+        }
+    }
+
+    fn branch(&mut self, condition: Value, then: &Block, other: &Block) {
+        let meets = self.flow.mask.is_some()
+            && (exchanges(self, then)
+                || exchanges(self, other)
+                || (escapes(then) || escapes(other)) && self.needs_meeting());
+        let taken = self.scalar(condition);
+        if !meets {
+            return self.plain_branch(taken, then, other);
+        }
+        let mask = self.mask();
+        let (yes, no) = (self.text.reg(Kind::Word), self.text.reg(Kind::Word));
+        ptx!(self.text, "vote.sync.ballot.b32 {yes}, {taken}, {mask};");
+        if self.uniform.values[condition.index()] {
+            // All lanes take the same way, even if memory that they read has changed between them.
+            let all = self.text.reg(Kind::Predicate);
+            ptx!(self.text, "setp.ne.u32 {all}, {yes}, 0;");
+            return self.plain_branch(all, then, other);
+        }
+        let (before, end, otherwise) =
+            (self.text.reg(Kind::Word), self.text.label(), self.text.label());
+        ptx!(self.text, "mov.b32 {before}, {mask};");
+        ptx!(self.text, "not.b32 {no}, {yes};");
+        ptx!(self.text, "and.b32 {no}, {no}, {before};");
+        self.flow.frames.push(Frame::Branch { end });
+        ptx!(self.text, "@!{taken} bra {otherwise};");
+        ptx!(self.text, "mov.b32 {mask}, {yes};");
+        self.block(then);
+        ptx!(self.text, "bra {end};");
+        self.text.place(otherwise);
+        ptx!(self.text, "mov.b32 {mask}, {no};");
+        self.block(other);
+        self.text.place(end);
+        self.flow.frames.pop();
+        ptx!(self.text, "bar.warp.sync {before};");
+        ptx!(self.text, "mov.b32 {mask}, {before};");
+        if escapes(then) || escapes(other) {
+            self.meet(before, &[]);
+        }
+    }
+
+    /// Whether lanes that leave from here must meet the others: they leave a joint statement, or the kernel. A loop that is not
+    /// joint has no returns in it, and its own lanes leave it one by one.
+    fn needs_meeting(&self) -> bool {
+        match self.flow.frames.last() {
+            None | Some(Frame::Branch { .. }) => true,
+            Some(Frame::Loop(frame)) => frame.joint,
+        }
+    }
+
+    /// All lanes of `members` vote which of them go on here; the others go on to where they leave to. Lanes whose reason is
+    /// in `ends` go on here, too.
+    fn meet(&mut self, members: Reg, ends: &[Escape]) {
+        let (Some(escape), mask) = (self.flow.escape, self.mask()) else { return };
+        let (stays, word) = (self.text.reg(Kind::Predicate), self.text.reg(Kind::Word));
+        for &end in ends {
+            let here = self.text.reg(Kind::Predicate);
+            ptx!(self.text, "setp.eq.u32 {here}, {escape}, {};", end as u32);
+            ptx!(self.text, "selp.b32 {escape}, 0, {escape}, {here};");
+        }
+        ptx!(self.text, "setp.eq.u32 {stays}, {escape}, 0;");
+        ptx!(self.text, "vote.sync.ballot.b32 {word}, {stays}, {members};");
+        ptx!(self.text, "mov.b32 {mask}, {word};");
+        let on = self.text.label();
+        ptx!(self.text, "@{stays} bra {on};");
+        for way in [Escape::Break, Escape::Continue, Escape::Return] {
+            if let Some(label) = self.way_out(way) {
+                let here = self.text.reg(Kind::Predicate);
+                ptx!(self.text, "setp.eq.u32 {here}, {escape}, {};", way as u32);
+                ptx!(self.text, "@{here} bra {label};");
+            }
+        }
+        ptx!(self.text, "exit;");
+        self.text.place(on);
+    }
+
+    /// Where a lane goes next that leaves for a reason.
+    fn way_out(&self, way: Escape) -> Option<Label> {
+        for frame in self.flow.frames.iter().rev() {
+            match (frame, way) {
+                (Frame::Branch { end }, _) => return Some(*end),
+                (Frame::Loop(frame), Escape::Continue) => return Some(frame.next),
+                (Frame::Loop(frame), Escape::Break) => {
+                    return Some(if frame.meets { frame.next } else { frame.end });
+                }
+                // In a loop in which lanes do not exchange values none waits for another.
+                (Frame::Loop(frame), Escape::Return) if !frame.joint => {}
+                (Frame::Loop(frame), Escape::Return) => {
+                    return Some(if frame.meets { frame.next } else { frame.end });
+                }
+            }
+        }
+        if way == Escape::Return { self.flow.exit } else { None }
+    }
+
+    fn leave(&mut self, way: Escape) {
+        let Some(label) = self.way_out(way) else {
+            internal_error("PTX: a break outside of a loop".to_owned())
+        };
+        if let (Some(escape), true) = (self.flow.escape, self.must_say(way)) {
+            ptx!(self.text, "mov.b32 {escape}, {};", way as u32);
+        }
+        ptx!(self.text, "bra {label};");
+    }
+
+    /// Whether a lane that leaves passes a place where lanes vote.
+    fn must_say(&self, way: Escape) -> bool {
+        for frame in self.flow.frames.iter().rev() {
+            match frame {
+                Frame::Branch { .. } => return true,
+                Frame::Loop(frame) if way != Escape::Return => return frame.meets,
+                Frame::Loop(frame) if frame.joint => return true,
+                Frame::Loop(_) => {}
+            }
+        }
+        false
+    }
+
+    fn plain_branch(&mut self, taken: Reg, then: &Block, other: &Block) {
+        let (otherwise, end) = (self.text.label(), self.text.label());
+        ptx!(self.text, "@!{taken} bra {otherwise};");
+        self.block(then);
+        if other.is_empty() {
+            self.text.place(otherwise);
+            return;
+        }
+        ptx!(self.text, "bra {end};");
+        self.text.place(otherwise);
+        self.block(other);
+        self.text.place(end);
+    }
+
+    fn repeat(&mut self, body: &Block, next: &Block, span: crate::soft::ir::Span) {
+        self.flow.loops += 1;
+        let (start, at_next, end) = (self.text.label(), self.text.label(), self.text.label());
+        let all_returns = returns(body) || returns(next);
+        let exchanged = exchanges(self, body) || exchanges(self, next);
+        // A return from a loop without exchanges still leaves the joint statements around it.
+        let joint = self.flow.mask.is_some() && (exchanged || all_returns && self.needs_meeting());
+        let meets = joint && continues(body);
+        let entered = self.text.reg(Kind::Word);
+        if joint {
+            let mask = self.mask();
+            ptx!(self.text, "mov.b32 {entered}, {mask};");
+        }
+        self.flow.frames.push(Frame::Loop(Loop { next: at_next, end, joint, meets }));
+        self.text.place(start);
+        let iteration = self.text.reg(Kind::Word);
+        if meets {
+            let mask = self.mask();
+            ptx!(self.text, "mov.b32 {iteration}, {mask};");
+        }
+        self.block(body);
+        self.text.place(at_next);
+        // From here on lanes that leave do not meet the others before the end of the loop.
+        self.flow.frames.pop();
+        self.flow.frames.push(Frame::Loop(Loop { next: at_next, end, joint, meets: false }));
+        if meets {
+            // Lanes that break or return came here to vote, and go on to the end.
+            self.meet(iteration, &[Escape::Continue]);
+        }
+        self.block(next);
+        self.poll(span);
+        ptx!(self.text, "bra {start};");
+        self.text.place(end);
+        self.flow.frames.pop();
+        if joint {
+            let mask = self.mask();
+            ptx!(self.text, "bar.warp.sync {entered};");
+            ptx!(self.text, "mov.b32 {mask}, {entered};");
+            self.meet(entered, &[Escape::Break]);
+        }
+    }
+
+    /// Ends the thread if the launch has to stop.
+    fn poll(&mut self, span: crate::soft::ir::Span) {
+        let (at, word, stop) =
+            (self.text.reg(Kind::Long), self.text.reg(Kind::Word), self.text.reg(Kind::Predicate));
+        let exit = self.exit(span, SiteKind::Stopped, at);
+        self.text.early(|text| ptx!(text, "ld.param.u64 {at}, [args+{}];", layout::STOP));
+        ptx!(self.text, "ld.relaxed.gpu.global.u32 {word}, [{at}];");
+        ptx!(self.text, "setp.ne.u32 {stop}, {word}, 0;");
+        ptx!(self.text, "@{stop} bra {exit};");
+    }
+
+    /// Waits for the other threads.
+    pub(super) fn barrier(&mut self, imm: u64) {
+        let mask = self.mask();
+        ptx!(self.text, "bar.warp.sync {mask};");
+        if imm == Barrier::Threadgroup as u64 {
+            ptx!(self.text, "barrier.sync 0;");
+        }
+    }
+}

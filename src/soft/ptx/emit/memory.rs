@@ -1,0 +1,515 @@
+//! Accesses to memory: each is checked first, and those that may not be aligned are done in smaller pieces.
+
+use super::super::text::{Kind, Reg, ptx};
+use super::{Emit, OFFSET_BITS, Root, SLACK, SiteKind, THREAD, layout, record};
+use crate::soft::ir::{AllocationKind, Inst, Op, Scalar, Space, Span, Type, Value, internal_error};
+
+/// The offsets at which an access may start: below the value of a register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Limit {
+    allocation: u32,
+    bytes: u32,
+    write: bool,
+}
+
+/// Memory that was checked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Target {
+    /// `global`, `shared` or `local`.
+    pub(super) window: &'static str,
+    /// The address in that window.
+    pub(super) address: Reg,
+    /// What the address is a multiple of, as far as is known.
+    pub(super) alignment: u32,
+    /// The offset or the whole pointer, for reports.
+    pub(super) value: Reg,
+    pub(super) root: Root,
+}
+
+impl Emit<'_> {
+    /// A label that is jumped to where something is wrong. `value` is the offset or the pointer.
+    pub(super) fn exit(&mut self, span: Span, kind: SiteKind, value: Reg) -> super::Label {
+        let label = self.text.label();
+        self.sites.push(super::Site { span, kind });
+        self.exits.push((label, value));
+        label
+    }
+
+    fn window(space: Space) -> &'static str {
+        match space {
+            Space::Device | Space::Constant => "global",
+            Space::Threadgroup => "shared",
+            Space::Thread => "local",
+        }
+    }
+
+    /// The register with the start of an allocation.
+    fn base(&mut self, number: u32) -> Reg {
+        if let Some(reg) = self.bases.get(&number) {
+            return *reg;
+        }
+        let field = layout::REGIONS + layout::REGION * (number as usize + 1);
+        let shared = self.module.allocations[number as usize].kind.space() == Space::Threadgroup;
+        let reg = self.text.early(|text| {
+            let reg = text.reg(Kind::Long);
+            ptx!(text, "ld.param.u64 {reg}, [args+{field}];");
+            if shared {
+                add_shared(text, reg);
+            }
+            reg
+        });
+        self.bases.insert(number, reg);
+        reg
+    }
+
+    /// The register with the first offset at which an access does not fit any more.
+    fn limit(&mut self, limit: Limit) -> Reg {
+        if let Some(reg) = self.limits.get(&limit) {
+            return *reg;
+        }
+        let number = limit.allocation as usize;
+        let past = |bytes: u64| (bytes + 1).saturating_sub(limit.bytes.into());
+        let slack = if limit.write || self.options.strict { 0 } else { SLACK };
+        let reg = match &self.module.allocations[number].kind {
+            AllocationKind::Table(data) => self.bits(Kind::Long, past(data.len() as u64)),
+            AllocationKind::Threadgroup(bytes) => {
+                self.bits(Kind::Long, past(u64::from(*bytes) + u64::from(slack)))
+            }
+            kind => {
+                let shared = matches!(kind, AllocationKind::ThreadgroupArgument { .. });
+                let slack = if shared { slack } else { 0 };
+                let field = layout::REGIONS + layout::REGION * (number + 1) + 8;
+                self.text.early(|text| {
+                    let (reg, length, fits) =
+                        (text.reg(Kind::Long), text.reg(Kind::Long), text.reg(Kind::Predicate));
+                    ptx!(text, "ld.param.u64 {length}, [args+{field}];");
+                    ptx!(text, "add.u64 {length}, {length}, {};", slack + 1);
+                    ptx!(text, "setp.ge.u64 {fits}, {length}, {};", limit.bytes);
+                    ptx!(text, "sub.u64 {reg}, {length}, {};", limit.bytes);
+                    ptx!(text, "selp.b64 {reg}, {reg}, 0, {fits};");
+                    reg
+                })
+            }
+        };
+        self.limits.insert(limit, reg);
+        reg
+    }
+
+    /// Whether a kernel may write to an allocation.
+    fn is_writable(&self, number: u32) -> bool {
+        match self.module.allocations[number as usize].kind {
+            AllocationKind::Buffer { writable, .. } => writable,
+            AllocationKind::Table(_) => false,
+            AllocationKind::Threadgroup(_) | AllocationKind::ThreadgroupArgument { .. } => true,
+        }
+    }
+
+    /// What a pointer is a multiple of, as far as is known.
+    fn alignment(&self, pointer: Value) -> u32 {
+        let power = |number: u64| 1 << number.trailing_zeros().min(4);
+        let inst = self.function.inst(pointer);
+        match inst.op {
+            Op::Allocation => match self.module.allocations[inst.imm as usize].kind {
+                AllocationKind::Buffer { .. } => self.options.alignment,
+                _ => 16,
+            },
+            Op::Local => power(self.locals[inst.imm as usize] | 16),
+            Op::Field => self.alignment(inst.args[0]).min(power(inst.imm | 16)),
+            Op::Index => {
+                let by = match self.function.constant_index(inst.args[1]) {
+                    Some(number) => number.wrapping_mul(inst.imm as i64) as u64,
+                    None => inst.imm,
+                };
+                self.alignment(inst.args[0]).min(power(by | 16))
+            }
+            _ => 1,
+        }
+    }
+
+    /// Checks an access.
+    pub(super) fn access(&mut self, pointer: Value, bytes: u32, write: bool, span: Span) -> Target {
+        let value = self.scalar(pointer);
+        let target = self.access_by(pointer, value, bytes, write, span);
+        Target { alignment: self.alignment(pointer), ..target }
+    }
+
+    /// The same of `value`, a pointer that was made from another: an offset from the same root, or a whole pointer.
+    pub(super) fn access_by(
+        &mut self,
+        pointer: Value,
+        value: Reg,
+        bytes: u32,
+        write: bool,
+        span: Span,
+    ) -> Target {
+        let Some(space) = self.function.ty(pointer).space() else {
+            internal_error("PTX: an access through no pointer".to_owned())
+        };
+        let root = self.root(pointer);
+        let window = Self::window(space);
+        let exit = self.exit(span, SiteKind::Access { root, space, bytes, write }, value);
+        let wrong = self.text.reg(Kind::Predicate);
+        let address = match root {
+            Root::Allocation(number) => {
+                if write && !self.is_writable(number) {
+                    ptx!(self.text, "bra {exit};");
+                }
+                let limit = self.limit(Limit { allocation: number, bytes, write });
+                let base = self.base(number);
+                ptx!(self.text, "setp.ge.u64 {wrong}, {value}, {limit};");
+                ptx!(self.text, "@{wrong} bra {exit};");
+                let address = self.text.reg(Kind::Long);
+                ptx!(self.text, "add.u64 {address}, {base}, {value};");
+                address
+            }
+            Root::Local(number) => {
+                let size = u64::from(self.function.locals[number as usize].bytes);
+                let limit = (size + 1).saturating_sub(bytes.into());
+                ptx!(self.text, "setp.ge.u64 {wrong}, {value}, {limit};");
+                ptx!(self.text, "@{wrong} bra {exit};");
+                self.in_locals(value, self.locals[number as usize])
+            }
+            Root::Unknown if space == Space::Thread => {
+                let offset = self.text.reg(Kind::Long);
+                let limit = (self.thread_bytes + 1).saturating_sub(bytes.into());
+                ptx!(self.text, "sub.u64 {offset}, {value}, {:#x};", THREAD << OFFSET_BITS);
+                ptx!(self.text, "setp.ge.u64 {wrong}, {offset}, {limit};");
+                ptx!(self.text, "@{wrong} bra {exit};");
+                self.in_locals(offset, 0)
+            }
+            Root::Unknown => self.found(value, bytes, write, space, exit),
+        };
+        let alignment = self.alignment(pointer).min(bytes);
+        Target { window, address, alignment, value, root }
+    }
+
+    /// An address in thread memory.
+    fn in_locals(&mut self, offset: Reg, start: u64) -> Reg {
+        let address = self.text.reg(Kind::Long);
+        // Without locals no access is in bounds, and there is no room to name.
+        let room = if self.thread_bytes == 0 { "0" } else { "locals" };
+        ptx!(self.text, "mov.u64 {address}, {room};");
+        ptx!(self.text, "add.u64 {address}, {address}, {offset};");
+        ptx!(self.text, "add.u64 {address}, {address}, {start};");
+        address
+    }
+
+    /// The address of a pointer whose region is known when the kernel runs.
+    fn found(
+        &mut self,
+        pointer: Reg,
+        bytes: u32,
+        write: bool,
+        space: Space,
+        exit: super::Label,
+    ) -> Reg {
+        let (entry, offset, length, flags) = (
+            self.entry(pointer, exit),
+            self.offset(pointer),
+            self.text.reg(Kind::Long),
+            self.text.reg(Kind::Long),
+        );
+        let (wrong, last, address) =
+            (self.text.reg(Kind::Predicate), self.text.reg(Kind::Long), self.text.reg(Kind::Long));
+        let text = &mut self.text;
+        ptx!(text, "ld.param.u64 {length}, [{entry}+8];");
+        ptx!(text, "ld.param.u64 {flags}, [{entry}+16];");
+        if space == Space::Threadgroup && !write && !self.options.strict {
+            ptx!(text, "add.u64 {length}, {length}, {SLACK};");
+        }
+        ptx!(text, "setp.lt.u64 {wrong}, {length}, {bytes};");
+        ptx!(text, "@{wrong} bra {exit};");
+        ptx!(text, "sub.u64 {last}, {length}, {bytes};");
+        ptx!(text, "setp.gt.u64 {wrong}, {offset}, {last};");
+        ptx!(text, "@{wrong} bra {exit};");
+        // The flags have a bit for each window that the region is in, and one if it may be written.
+        let need = if space == Space::Threadgroup { 4 } else { 2 } | u64::from(write);
+        ptx!(text, "and.b64 {flags}, {flags}, {need};");
+        ptx!(text, "setp.ne.u64 {wrong}, {flags}, {need};");
+        ptx!(text, "@{wrong} bra {exit};");
+        ptx!(text, "ld.param.u64 {address}, [{entry}];");
+        ptx!(text, "add.u64 {address}, {address}, {offset};");
+        if space == Space::Threadgroup {
+            add_shared(text, address);
+        }
+        address
+    }
+
+    /// The address of the entry of a pointer's region.
+    fn entry(&mut self, pointer: Reg, exit: super::Label) -> Reg {
+        let count = self.module.allocations.len();
+        let (number, entry, start) =
+            (self.text.reg(Kind::Long), self.text.reg(Kind::Long), self.text.reg(Kind::Long));
+        let wrong = self.text.reg(Kind::Predicate);
+        let text = &mut self.text;
+        ptx!(text, "add.u64 {number}, {pointer}, {:#x};", 1u64 << (OFFSET_BITS - 1));
+        ptx!(text, "shr.u64 {number}, {number}, {OFFSET_BITS};");
+        ptx!(text, "setp.gt.u64 {wrong}, {number}, {count};");
+        ptx!(text, "@{wrong} bra {exit};");
+        ptx!(text, "mov.u64 {start}, args;");
+        ptx!(text, "mad.lo.u64 {entry}, {number}, {}, {start};", layout::REGION);
+        ptx!(text, "add.u64 {entry}, {entry}, {};", layout::REGIONS);
+        entry
+    }
+
+    /// The offset of a whole pointer.
+    fn offset(&mut self, pointer: Reg) -> Reg {
+        let offset = self.text.reg(Kind::Long);
+        ptx!(self.text, "shl.b64 {offset}, {pointer}, {};", 64 - OFFSET_BITS);
+        ptx!(self.text, "shr.s64 {offset}, {offset}, {};", 64 - OFFSET_BITS);
+        offset
+    }
+
+    /// The address of a pointer among all memory of the device, for comparisons.
+    pub(super) fn address(&mut self, pointer: Value) -> Reg {
+        let (whole, root) = (self.whole(pointer), self.root(pointer));
+        let space = self.function.ty(pointer).space();
+        match root {
+            Root::Allocation(number) => {
+                let (base, offset, reg) =
+                    (self.base(number), self.scalar(pointer), self.text.reg(Kind::Long));
+                ptx!(self.text, "add.u64 {reg}, {base}, {offset};");
+                reg
+            }
+            Root::Unknown if space != Some(Space::Thread) => {
+                let (none, done) = (self.text.label(), self.text.label());
+                let entry = self.entry(whole, none);
+                let (offset, reg) = (self.offset(whole), self.text.reg(Kind::Long));
+                ptx!(self.text, "ld.param.u64 {reg}, [{entry}];");
+                ptx!(self.text, "add.u64 {reg}, {reg}, {offset};");
+                ptx!(self.text, "bra {done};");
+                self.text.place(none);
+                ptx!(self.text, "mov.u64 {reg}, {whole};");
+                self.text.place(done);
+                reg
+            }
+            _ => whole,
+        }
+    }
+
+    /// Reads a scalar, a vector or a pointer. A vector that is made of loads of scalars is checked scalar by scalar where
+    /// the whole does not fit.
+    pub(super) fn load(&mut self, inst: &Inst) -> Vec<Reg> {
+        let (ty, pointer) = (inst.ty, inst.args[0]);
+        if inst.imm == 1 {
+            self.check_parts(pointer, ty, inst.span);
+        }
+        let target = self.access(pointer, ty.bytes(), false, inst.span);
+        let scalar = ty.scalar().unwrap_or(Scalar::U64);
+        let regs: Vec<Reg> = (0..ty.width()).map(|_| self.reg(scalar)).collect();
+        self.move_all(&target, scalar, &regs, false);
+        regs
+    }
+
+    /// Checks the scalars of a vector one by one, so that a fault names the first that is out of bounds.
+    fn check_parts(&mut self, pointer: Value, ty: Type, span: Span) {
+        let Root::Allocation(number) = self.root(pointer) else { return };
+        let (Some(scalar), Some(space)) = (ty.scalar(), self.function.ty(pointer).space()) else {
+            return;
+        };
+        let bytes = scalar.bytes();
+        let start = self.scalar(pointer);
+        let limit = self.limit(Limit { allocation: number, bytes, write: false });
+        let root = Root::Allocation(number);
+        for k in 0..ty.width() {
+            let (value, wrong) = (self.text.reg(Kind::Long), self.text.reg(Kind::Predicate));
+            ptx!(self.text, "add.u64 {value}, {start}, {};", k * bytes);
+            let kind = SiteKind::Access { root, space, bytes, write: false };
+            let exit = self.exit(span, kind, value);
+            ptx!(self.text, "setp.ge.u64 {wrong}, {value}, {limit};");
+            ptx!(self.text, "@{wrong} bra {exit};");
+        }
+    }
+
+    /// Writes a scalar, a vector or a pointer.
+    pub(super) fn store(&mut self, inst: &Inst) {
+        let (pointer, data) = (inst.args[0], inst.args[1]);
+        let ty = self.function.ty(data);
+        let regs = self.operand(data);
+        let target = self.access(pointer, ty.bytes(), true, inst.span);
+        self.move_all(&target, ty.scalar().unwrap_or(Scalar::U64), &regs, true);
+    }
+
+    /// Moves scalars that are side by side from or to memory.
+    pub(super) fn move_all(&mut self, target: &Target, scalar: Scalar, regs: &[Reg], write: bool) {
+        let bytes = scalar.bytes();
+        if target.alignment >= bytes {
+            return self.move_aligned(target, scalar, regs, write);
+        }
+        // It is aligned nearly always; where it is not, bytes are moved one by one.
+        let (odd, done) = (self.text.label(), self.text.label());
+        let (low, wrong) = (self.text.reg(Kind::Long), self.text.reg(Kind::Predicate));
+        ptx!(self.text, "and.b64 {low}, {}, {};", target.address, bytes - 1);
+        ptx!(self.text, "setp.ne.u64 {wrong}, {low}, 0;");
+        ptx!(self.text, "@{wrong} bra {odd};");
+        let aligned = Target { alignment: bytes, ..*target };
+        self.move_aligned(&aligned, scalar, regs, write);
+        ptx!(self.text, "bra {done};");
+        self.text.place(odd);
+        for (k, &reg) in regs.iter().enumerate() {
+            self.move_bytes(target, scalar, reg, k as u32 * bytes, write);
+        }
+        self.text.place(done);
+    }
+
+    fn move_aligned(&mut self, target: &Target, scalar: Scalar, regs: &[Reg], write: bool) {
+        let (bytes, window) = (scalar.bytes(), target.window);
+        let mut at = 0;
+        while at < regs.len() {
+            let left = regs.len() - at;
+            let offset = at as u32 * bytes;
+            let here = target.alignment.min(1 << (offset | 16).trailing_zeros());
+            let count = [4, 2, 1].into_iter().find(|&count| {
+                count == 1 || count as usize <= left && count * bytes <= here.min(16)
+            });
+            let count = count.unwrap_or(1) as usize;
+            let list = &regs[at..at + count];
+            self.move_vector(window, target.address, offset, scalar, list, write);
+            at += count;
+        }
+    }
+
+    /// One instruction for one, two or four scalars.
+    fn move_vector(
+        &mut self,
+        window: &str,
+        address: Reg,
+        offset: u32,
+        scalar: Scalar,
+        regs: &[Reg],
+        write: bool,
+    ) {
+        let ty = match scalar {
+            Scalar::Bool | Scalar::U8 => "u8",
+            Scalar::I8 => "s8",
+            Scalar::U16 => "u16",
+            Scalar::I16 => "s16",
+            Scalar::F16 | Scalar::BF16 => "b16",
+            Scalar::I64 | Scalar::U64 => "b64",
+            _ => "b32",
+        };
+        let vector = if regs.len() == 1 { String::new() } else { format!(".v{}", regs.len()) };
+        let braces = |regs: &[Reg]| {
+            let list: Vec<String> = regs.iter().map(Reg::to_string).collect();
+            if list.len() == 1 { list[0].clone() } else { format!("{{{}}}", list.join(", ")) }
+        };
+        let is_bool = scalar == Scalar::Bool;
+        if write {
+            let regs: Vec<Reg> = match is_bool {
+                true => regs.iter().map(|&reg| self.memory_bits(scalar, reg)).collect(),
+                false => regs.to_vec(),
+            };
+            let list = braces(&regs);
+            ptx!(self.text, "st.{window}{vector}.{ty} [{address}+{offset}], {list};");
+            return;
+        }
+        let loaded: Vec<Reg> = match is_bool {
+            true => regs.iter().map(|_| self.text.reg(Kind::Word)).collect(),
+            false => regs.to_vec(),
+        };
+        let list = braces(&loaded);
+        ptx!(self.text, "ld.{window}{vector}.{ty} {list}, [{address}+{offset}];");
+        if is_bool {
+            for (to, from) in regs.iter().zip(&loaded) {
+                ptx!(self.text, "setp.ne.u32 {to}, {from}, 0;");
+            }
+        }
+    }
+
+    /// A scalar, byte by byte.
+    fn move_bytes(&mut self, target: &Target, scalar: Scalar, reg: Reg, offset: u32, write: bool) {
+        let (bytes, window, address) = (scalar.bytes(), target.window, target.address);
+        if write {
+            let bits = self.memory_bits(scalar, reg);
+            for k in 0..bytes {
+                let part = self.text.reg(bits.kind);
+                let name = bits.kind.name();
+                ptx!(self.text, "shr.{} {part}, {bits}, {};", name.replace('b', "u"), 8 * k);
+                ptx!(self.text, "st.{window}.u8 [{address}+{}], {part};", offset + k);
+            }
+            return;
+        }
+        let kind = if bytes == 8 { Kind::Long } else { Kind::Word };
+        let name = kind.name();
+        let all = self.text.reg(kind);
+        ptx!(self.text, "mov.{name} {all}, 0;");
+        for k in 0..bytes {
+            let part = self.text.reg(kind);
+            ptx!(self.text, "ld.{window}.u8 {part}, [{address}+{}];", offset + k);
+            ptx!(self.text, "shl.{name} {part}, {part}, {};", 8 * k);
+            ptx!(self.text, "or.{name} {all}, {all}, {part};");
+        }
+        let value = self.of_memory_bits(scalar, all);
+        self.copy(&[reg], &[value]);
+    }
+
+    /// The code that records a fault and ends the thread. Of several, that of the thread with the lowest number counts.
+    pub(super) fn faults(&mut self) {
+        if self.exits.is_empty() {
+            return;
+        }
+        let place = self.thread_place();
+        let group = self.group_number(place);
+        let position: [Reg; 3] = std::array::from_fn(|d| {
+            self.input(crate::soft::ir::Input::ThreadPositionInGrid.imm(d as u32))
+        });
+        let (site, value) = (self.text.reg(Kind::Word), self.text.reg(Kind::Long));
+        for (number, (label, from)) in std::mem::take(&mut self.exits).into_iter().enumerate() {
+            self.text.place(label);
+            ptx!(self.text, "mov.u32 {site}, {number};");
+            ptx!(self.text, "mov.u64 {value}, {from};");
+            ptx!(self.text, "bra {};", self.fault);
+        }
+        self.text.place(self.fault);
+        let (again, latch, unlock, write) =
+            (self.text.label(), self.text.label(), self.text.label(), self.text.label());
+        let text = &mut self.text;
+        let (at, key, other, index) = (
+            text.reg(Kind::Long),
+            text.reg(Kind::Long),
+            text.reg(Kind::Long),
+            text.reg(Kind::Long),
+        );
+        let (old, busy, done) =
+            (text.reg(Kind::Word), text.reg(Kind::Predicate), text.reg(Kind::Word));
+        ptx!(text, "ld.param.u64 {at}, [args+{}];", layout::RECORD);
+        ptx!(text, "cvt.u64.u32 {index}, {};", place.index);
+        ptx!(text, "shl.b64 {key}, {group}, 10;");
+        ptx!(text, "or.b64 {key}, {key}, {index};");
+        ptx!(text, "mov.u32 {done}, 0;");
+        // A lane that has the lock releases it before the lanes of its SIMD-group meet at the end of the loop.
+        text.place(again);
+        ptx!(text, "atom.acquire.gpu.global.cas.b32 {old}, [{at}+{}], 0, 1;", record::LOCK);
+        ptx!(text, "setp.ne.u32 {busy}, {old}, 0;");
+        ptx!(text, "@{busy} bra {latch};");
+        ptx!(text, "ld.relaxed.gpu.global.u32 {old}, [{at}+{}];", record::SET);
+        ptx!(text, "setp.eq.u32 {busy}, {old}, 0;");
+        ptx!(text, "@{busy} bra {write};");
+        ptx!(text, "ld.relaxed.gpu.global.u64 {other}, [{at}+{}];", record::KEY);
+        ptx!(text, "setp.ge.u64 {busy}, {key}, {other};");
+        ptx!(text, "@{busy} bra {unlock};");
+        text.place(write);
+        ptx!(text, "st.relaxed.gpu.global.u64 [{at}+{}], {key};", record::KEY);
+        ptx!(text, "st.relaxed.gpu.global.u64 [{at}+{}], {value};", record::VALUE);
+        ptx!(text, "st.relaxed.gpu.global.u32 [{at}+{}], {site};", record::SITE);
+        for (d, reg) in position.iter().enumerate() {
+            let field = record::POSITION + 4 * d;
+            ptx!(text, "st.relaxed.gpu.global.u32 [{at}+{field}], {reg};");
+        }
+        ptx!(text, "st.relaxed.gpu.global.u32 [{at}+{}], 1;", record::SET);
+        text.place(unlock);
+        ptx!(text, "atom.release.gpu.global.exch.b32 {old}, [{at}+{}], 0;", record::LOCK);
+        ptx!(text, "mov.u32 {done}, 1;");
+        text.place(latch);
+        ptx!(text, "setp.eq.u32 {busy}, {done}, 0;");
+        ptx!(text, "@{busy} bra {again};");
+        ptx!(text, "exit;");
+    }
+}
+
+/// Adds the start of threadgroup memory: the entries of regions there have offsets from it.
+fn add_shared(text: &mut super::Text, reg: Reg) {
+    let start = text.reg(Kind::Long);
+    ptx!(text, "mov.u64 {start}, shared;");
+    ptx!(text, "add.u64 {reg}, {reg}, {start};");
+}

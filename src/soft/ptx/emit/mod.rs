@@ -1,0 +1,357 @@
+//! Turns a kernel after the passes into text of PTX. `specs/ptx.md` describes the code.
+
+mod across;
+mod atomic;
+mod convert;
+mod flow;
+mod input;
+mod matrix;
+mod memory;
+mod value;
+
+use std::collections::HashMap;
+
+use super::text::{Kind, Label, Reg, Text, ptx};
+use crate::soft::ir::facts::rooms::rooms;
+use crate::soft::ir::facts::uniform::{self, Uniformity};
+use crate::soft::ir::{
+    AllocationKind, Function, Module, Op, Scalar, Space, Span, Type, Value, internal_error,
+};
+use memory::Limit;
+
+/// What the text depends on besides the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Options {
+    /// The compute capability: 70 for 7.0.
+    pub(super) target: u32,
+    /// The most threads of a threadgroup.
+    pub(super) threads: u32,
+    /// What the starts of all buffers are multiples of, from 1 to 16.
+    pub(super) alignment: u32,
+    /// Whether reading just past the end of threadgroup memory is a fault.
+    pub(super) strict: bool,
+}
+
+/// The name of the kernel in the text.
+pub(super) const ENTRY: &str = "kernel";
+
+/// The layout of the kernel's parameter: fields, then one entry a region.
+pub(super) mod layout {
+    /// The address of the fault record.
+    pub(crate) const RECORD: usize = 0;
+    /// The address of the word that says that the launch has to stop.
+    pub(crate) const STOP: usize = 8;
+    /// The address of the word to which a threadgroup that starts writes.
+    pub(crate) const PROGRESS: usize = 16;
+    /// Threads of the grid.
+    pub(crate) const GRID: usize = 24;
+    /// Threads of a threadgroup.
+    pub(crate) const GROUP: usize = 36;
+    /// The position of the first threadgroup, where a launch is cut into several.
+    pub(crate) const ORIGIN: usize = 48;
+    /// Whether thread positions have to be computed from the thread's number.
+    pub(crate) const FLAT: usize = 60;
+    /// For each region its start, its length, and whether it may be written; region 0 is the null pointer's.
+    pub(crate) const REGIONS: usize = 64;
+    /// Bytes of a region's entry.
+    pub(crate) const REGION: usize = 24;
+
+    /// Bytes of the parameter for a module with `allocations` allocations.
+    pub(crate) const fn bytes(allocations: usize) -> usize {
+        REGIONS + REGION * (allocations + 1)
+    }
+}
+
+/// The layout of a fault record.
+pub(super) mod record {
+    /// A lock.
+    pub(crate) const LOCK: usize = 0;
+    /// Whether there was a fault.
+    pub(crate) const SET: usize = 4;
+    /// The thread's number in the launch; the lowest is reported.
+    pub(crate) const KEY: usize = 8;
+    /// The offset or the pointer.
+    pub(crate) const VALUE: usize = 16;
+    /// The number of the site.
+    pub(crate) const SITE: usize = 24;
+    /// The thread's position in the grid.
+    pub(crate) const POSITION: usize = 28;
+    /// Bytes of a record.
+    pub(crate) const BYTES: usize = 40;
+}
+
+/// Bytes past the end of threadgroup memory that may be read if the launch is not strict.
+pub(super) const SLACK: u32 = 16;
+
+/// What a pointer is an offset from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Root {
+    /// Nothing that is known: the register has the whole pointer.
+    Unknown,
+    /// An allocation.
+    Allocation(u32),
+    /// A local.
+    Local(u32),
+}
+
+/// The number of a pointer's bits that are its offset; the number of its region is above them.
+pub(super) const OFFSET_BITS: u32 = 48;
+
+/// A place in the code where a fault may happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Site {
+    pub(super) span: Span,
+    pub(super) kind: SiteKind,
+}
+
+/// What is wrong at a site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SiteKind {
+    /// An access out of bounds.
+    Access { root: Root, space: Space, bytes: u32, write: bool },
+    /// An atomic access that is not aligned.
+    Misaligned { root: Root, bytes: u32, write: bool },
+    /// A loop that the watchdog stopped.
+    Stopped,
+}
+
+/// A kernel as text.
+#[derive(Debug)]
+pub(super) struct Emitted {
+    pub(super) text: String,
+    pub(super) sites: Vec<Site>,
+    /// Bytes of the thread's own memory.
+    pub(super) thread_bytes: u64,
+}
+
+/// Why there is no text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Unsupported(pub(super) String);
+
+/// The number of the region of pointers into thread memory.
+const THREAD: u64 = 1;
+
+struct Emit<'a> {
+    module: &'a Module,
+    function: &'a Function,
+    uniform: Uniformity,
+    options: Options,
+    text: Text,
+    /// For each value its registers, once it has some.
+    values: Vec<Vec<Reg>>,
+    roots: Vec<Option<Root>>,
+    variables: Vec<Vec<Reg>>,
+    /// Where each local starts.
+    locals: Vec<u64>,
+    thread_bytes: u64,
+    sites: Vec<Site>,
+    /// For each site its label, and the register with an offset or a pointer.
+    exits: Vec<(Label, Reg)>,
+    limits: HashMap<Limit, Reg>,
+    bases: HashMap<u32, Reg>,
+    inputs: input::Inputs,
+    flow: flow::Flow,
+    /// The label of the code that records a fault.
+    fault: Label,
+    /// Slow paths of operations across lanes, each written by its own text at the end.
+    uses_lane_room: bool,
+    unsupported: Option<Unsupported>,
+}
+
+/// Writes a kernel.
+pub(super) fn emit(
+    module: &Module,
+    function: &Function,
+    options: Options,
+) -> Result<Emitted, Unsupported> {
+    let mut text = Text::default();
+    let fault = text.label();
+    let (locals, thread_bytes) = rooms(function, true);
+    let mut emit = Emit {
+        module,
+        function,
+        uniform: uniform::analyse(function),
+        options,
+        values: vec![Vec::new(); function.insts.len()],
+        roots: vec![None; function.insts.len()],
+        variables: function.variables.iter().map(|variable| text.regs(variable.ty)).collect(),
+        text,
+        locals,
+        thread_bytes,
+        sites: Vec::new(),
+        exits: Vec::new(),
+        limits: HashMap::new(),
+        bases: HashMap::new(),
+        inputs: input::Inputs::default(),
+        flow: flow::Flow::default(),
+        fault,
+        uses_lane_room: false,
+        unsupported: None,
+    };
+    emit.start();
+    emit.function_body();
+    emit.faults();
+    emit.finish()
+}
+
+impl Emit<'_> {
+    /// Notes why the kernel has no text. The first reason counts.
+    fn unsupported(&mut self, what: &str) {
+        self.unsupported.get_or_insert_with(|| Unsupported(what.to_owned()));
+    }
+
+    /// The registers of a value, one a component.
+    fn value(&mut self, value: Value) -> Vec<Reg> {
+        if self.values[value.index()].is_empty() && self.function.inst(value).op.is_free() {
+            self.values[value.index()] = self.free(value);
+        }
+        self.values[value.index()].clone()
+    }
+
+    /// The register of a scalar or pointer.
+    fn scalar(&mut self, value: Value) -> Reg {
+        let regs = self.value(value);
+        match regs.first() {
+            Some(reg) => *reg,
+            None => internal_error(format!("PTX: {value} is used before it has a register")),
+        }
+    }
+
+    /// The registers of a free value, which are set in the prologue.
+    fn free(&mut self, value: Value) -> Vec<Reg> {
+        let inst = *self.function.inst(value);
+        match inst.op {
+            Op::Const => vec![self.constant(inst.ty.scalar().unwrap_or(Scalar::U32), inst.imm)],
+            Op::Input => vec![self.input(inst.imm)],
+            // The offset from the root.
+            Op::Allocation | Op::Local => vec![self.constant(Scalar::U64, 0)],
+            Op::Texture | Op::Sampler => {
+                self.unsupported("textures and samplers");
+                vec![self.constant(Scalar::U64, 0)]
+            }
+            _ => internal_error(format!("PTX: no registers for {:?}", inst.op)),
+        }
+    }
+
+    /// A register with a constant, in widened bits.
+    fn constant(&mut self, scalar: Scalar, bits: u64) -> Reg {
+        let bits = match scalar {
+            Scalar::F16 => u64::from(crate::soft::ir::half::f16_bits(f32::from_bits(bits as u32))),
+            Scalar::BF16 => bits >> 16,
+            _ => bits,
+        };
+        self.bits(Kind::of(scalar), bits)
+    }
+
+    /// A register with certain bits.
+    fn bits(&mut self, kind: Kind, bits: u64) -> Reg {
+        self.text.early(|text| {
+            let reg = text.reg(kind);
+            match kind {
+                Kind::Predicate => {
+                    let word = text.reg(Kind::Word);
+                    ptx!(text, "mov.b32 {word}, {};", u32::from(bits != 0));
+                    ptx!(text, "setp.ne.u32 {reg}, {word}, 0;");
+                }
+                Kind::Half => ptx!(text, "mov.b16 {reg}, {:#x};", bits & 0xffff),
+                Kind::Word => ptx!(text, "mov.b32 {reg}, {:#x};", bits & 0xffff_ffff),
+                Kind::Long => ptx!(text, "mov.b64 {reg}, {bits:#x};"),
+            }
+            reg
+        })
+    }
+
+    /// A new register of the kind of a scalar.
+    fn reg(&mut self, scalar: Scalar) -> Reg {
+        self.text.reg(Kind::of(scalar))
+    }
+
+    /// What a pointer is an offset from.
+    fn root(&mut self, pointer: Value) -> Root {
+        if let Some(root) = self.roots[pointer.index()] {
+            return root;
+        }
+        let inst = *self.function.inst(pointer);
+        let root = match inst.op {
+            Op::Allocation => Root::Allocation(inst.imm as u32),
+            Op::Local => Root::Local(inst.imm as u32),
+            Op::Index | Op::Field => self.root(inst.args[0]),
+            _ => Root::Unknown,
+        };
+        self.roots[pointer.index()] = Some(root);
+        root
+    }
+
+    /// A register with the whole pointer: the number of its region, and the offset.
+    fn whole(&mut self, pointer: Value) -> Reg {
+        let offset = self.scalar(pointer);
+        let start = match self.root(pointer) {
+            Root::Unknown => return offset,
+            Root::Allocation(number) => u64::from(number + 1) << OFFSET_BITS,
+            Root::Local(number) => (THREAD << OFFSET_BITS) + self.locals[number as usize],
+        };
+        let start = self.bits(Kind::Long, start);
+        let whole = self.text.reg(Kind::Long);
+        ptx!(self.text, "add.u64 {whole}, {offset}, {start};");
+        whole
+    }
+
+    /// The registers of an operand that leaves the place where its root is known.
+    fn operand(&mut self, value: Value) -> Vec<Reg> {
+        match self.function.ty(value) {
+            Type::Pointer(_) => vec![self.whole(value)],
+            _ => self.value(value),
+        }
+    }
+
+    /// Copies registers.
+    fn copy(&mut self, to: &[Reg], from: &[Reg]) {
+        for (to, from) in to.iter().zip(from) {
+            ptx!(self.text, "mov.{} {to}, {from};", to.kind.name());
+        }
+    }
+
+    /// Declarations, directives and code.
+    fn finish(self) -> Result<Emitted, Unsupported> {
+        if let Some(unsupported) = self.unsupported {
+            return Err(unsupported);
+        }
+        use std::fmt::Write;
+        let Options { target, threads, .. } = self.options;
+        let bytes = layout::bytes(self.module.allocations.len());
+        if bytes > 4096 {
+            return Err(Unsupported("more than 160 arguments and tables".into()));
+        }
+        let mut out = format!(".version 7.0\n.target sm_{}\n.address_size 64\n", target.min(80));
+        for (number, allocation) in self.module.allocations.iter().enumerate() {
+            if let AllocationKind::Table(data) = &allocation.kind {
+                let list: Vec<String> = data.iter().map(u8::to_string).collect();
+                let size = data.len().max(1);
+                let list = if list.is_empty() { "0".to_owned() } else { list.join(",") };
+                // Writing to a string does not fail.
+                let _ = writeln!(
+                    out,
+                    ".visible .global .align 16 .b8 {}[{size}] = {{{list}}};",
+                    table(number)
+                );
+            }
+        }
+        let _ = writeln!(out, ".extern .shared .align 16 .b8 shared[];");
+        let _ = writeln!(out, ".visible .entry {ENTRY}(.param .align 8 .b8 args[{bytes}])");
+        let _ = writeln!(out, ".maxntid {threads}, 1, 1\n{{");
+        if self.thread_bytes != 0 {
+            let _ = writeln!(out, "\t.local .align 16 .b8 locals[{}];", self.thread_bytes);
+        }
+        if self.uses_lane_room {
+            let _ = writeln!(out, "\t.local .align 8 .b8 lanes[256];");
+        }
+        out += &self.text.finish();
+        out += "}\n";
+        Ok(Emitted { text: out, sites: self.sites, thread_bytes: self.thread_bytes })
+    }
+}
+
+/// The name of a program-scope table in the text.
+pub(super) fn table(number: usize) -> String {
+    format!("table{number}")
+}

@@ -1,0 +1,206 @@
+//! The back end for NVIDIA GPUs: `specs/ptx.md` describes it.
+//!
+//! ```text
+//! ir::Module ── passes ──> one function ── emit ──> PTX ── CUDA's driver ──> machine code ── launch ──> the GPU
+//! ```
+
+mod cuda;
+mod device;
+mod emit;
+mod launch;
+mod pipeline;
+mod staging;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::ir::facts::reach;
+use super::ir::{AllocationKind, Function, LocalMemory, Module, passes, with_stack};
+use super::kernel::{
+    Backend, CompileError, CompileOptions, Executable, Fault, Launch, Parameter, limits,
+};
+use cuda::{CudaError, Handle};
+use device::Device;
+use emit::{Options, Site};
+
+/// The most bytes of locals of a thread.
+const MAX_THREAD_MEMORY: u64 = 64 * 1024;
+
+/// A GPU that runs kernels.
+pub(crate) struct Gpu {
+    device: Arc<Device>,
+}
+
+impl Gpu {
+    /// All GPUs of the machine. The first call opens CUDA's driver, if there is one.
+    pub(crate) fn all() -> Vec<Self> {
+        Device::all().into_iter().map(|device| Self { device }).collect()
+    }
+}
+
+impl Backend for Gpu {
+    fn device_name(&self) -> String {
+        self.device.name.clone()
+    }
+
+    fn compile(
+        &self,
+        module: &Module,
+        options: &CompileOptions,
+    ) -> Result<Box<dyn Executable>, CompileError> {
+        let function = prepare(module)?;
+        let counts = [module.allocations.len(), module.textures.len(), module.samplers.len()];
+        let reached = reach::reached(std::slice::from_ref(&function), counts);
+        let used = [&reached.allocations[..], &reached.textures, &reached.samplers];
+        let ready = Ready {
+            device: Arc::clone(&self.device),
+            parameters: Parameter::of_module(module, used),
+            locals: function.locals.clone(),
+            module: Module { functions: Vec::new(), library: Default::default(), ..module.clone() },
+            function,
+            max_threads: options.max_threads,
+            codes: Mutex::default(),
+        };
+        // Whatever has no text is an error now, not at the first launch.
+        let options = ready.options(16, ready.max_threads, false);
+        with_stack(|| emit::emit(&ready.module, &ready.function, options))
+            .map_err(|unsupported| CompileError::Unsupported { what: unsupported.0 })?;
+        Ok(Box::new(ready))
+    }
+}
+
+/// Runs the passes.
+fn prepare(module: &Module) -> Result<Function, CompileError> {
+    let functions = with_stack(|| passes::run(module, &pipeline::PIPELINE));
+    let mut functions = functions.map_err(|refused| match refused {
+        passes::Refused::Invalid(invalid) => CompileError::Invalid(invalid),
+        passes::Refused::TooLarge(large) => CompileError::TooLarge(large),
+    })?;
+    let function = functions.swap_remove(0);
+    let (_, bytes) = super::ir::facts::rooms::rooms(&function, true);
+    if bytes > MAX_THREAD_MEMORY {
+        return Err(CompileError::ThreadMemory { bytes, limit: MAX_THREAD_MEMORY });
+    }
+    Ok(function)
+}
+
+/// A kernel that is ready to be launched.
+struct Ready {
+    device: Arc<Device>,
+    parameters: Box<[Parameter]>,
+    locals: Vec<LocalMemory>,
+    /// The module without its functions.
+    module: Module,
+    function: Function,
+    max_threads: u32,
+    /// Its code by what the code depends on.
+    codes: Mutex<HashMap<Options, Arc<Code>>>,
+}
+
+/// Machine code on the GPU.
+struct Code {
+    device: Arc<Device>,
+    module: Handle,
+    function: Handle,
+    /// For each allocation its address, if it is a table.
+    tables: Vec<u64>,
+    sites: Vec<Site>,
+    thread_bytes: u64,
+}
+
+// SAFETY: the driver may be called from all threads.
+unsafe impl Send for Code {}
+// SAFETY: as above.
+unsafe impl Sync for Code {}
+
+impl Drop for Code {
+    fn drop(&mut self) {
+        if self.device.enter().is_ok() {
+            // SAFETY: no launch uses the module any more. Nothing can be done about an error.
+            let _ = unsafe { self.device.cuda.unload_module(self.module) };
+        }
+    }
+}
+
+impl Ready {
+    fn options(&self, alignment: u32, threads: u32, strict: bool) -> Options {
+        // Few threads may have more registers each.
+        let threads = if threads <= 256 { 256 } else { limits::THREADS };
+        Options { target: self.device.target, threads, alignment, strict }
+    }
+
+    /// The code for launches of a kind, compiled by the first of them.
+    fn code(&self, alignment: u32, threads: u32, strict: bool) -> Result<Arc<Code>, CudaError> {
+        let options = self.options(alignment, threads, strict);
+        let mut codes = self.codes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(code) = codes.get(&options) {
+            return Ok(Arc::clone(code));
+        }
+        let emitted = with_stack(|| emit::emit(&self.module, &self.function, options));
+        let error = |text: String| CudaError { call: "cuModuleLoadDataEx", code: 0, text };
+        let emitted = emitted.map_err(|unsupported| error(unsupported.0))?;
+        let code = Arc::new(self.load(emitted)?);
+        codes.insert(options, Arc::clone(&code));
+        Ok(code)
+    }
+
+    /// Compiles text.
+    fn load(&self, emitted: emit::Emitted) -> Result<Code, CudaError> {
+        let error =
+            |text: &str| CudaError { call: "cuModuleLoadDataEx", code: 0, text: text.into() };
+        let text = CString::new(emitted.text).map_err(|_| error("a zero in the text"))?;
+        let cuda = self.device.cuda;
+        // The driver's messages go to a buffer.
+        const ERROR_LOG: i32 = 5;
+        const ERROR_LOG_BYTES: i32 = 6;
+        let mut log = vec![0u8; 8192];
+        let mut names = [ERROR_LOG, ERROR_LOG_BYTES];
+        let mut values = [log.as_mut_ptr().cast(), std::ptr::without_provenance_mut(log.len())];
+        let (mut module, mut function) = (std::ptr::null_mut(), std::ptr::null_mut());
+        let (names, values) = (names.as_mut_ptr(), values.as_mut_ptr());
+        // SAFETY: the text ends with a zero; the buffer has as many bytes as the options say.
+        let loaded =
+            unsafe { cuda.load_module(&raw mut module, text.as_ptr().cast(), 2, names, values) };
+        loaded.map_err(|failed| {
+            let said = String::from_utf8_lossy(&log);
+            let said = said.trim_end_matches('\0').trim();
+            CudaError { text: format!("{}: {said}", failed.text), ..failed }
+        })?;
+        let name = CString::new(emit::ENTRY).map_err(|_| error("a zero in a name"))?;
+        // SAFETY: the module is loaded.
+        unsafe { cuda.function(&raw mut function, module, name.as_ptr())? };
+        let address = |(number, allocation): (usize, &super::ir::Allocation)| {
+            let AllocationKind::Table(_) = allocation.kind else { return Ok(0) };
+            let (mut address, mut bytes) = (0, 0);
+            let name = CString::new(emit::table(number)).map_err(|_| error("a zero in a name"))?;
+            // SAFETY: the module is loaded, and the name ends with a zero.
+            unsafe { cuda.global(&raw mut address, &raw mut bytes, module, name.as_ptr())? };
+            Ok(address)
+        };
+        let tables = self.module.allocations.iter().enumerate().map(address);
+        let tables = tables.collect::<Result<_, CudaError>>()?;
+        Ok(Code {
+            device: Arc::clone(&self.device),
+            module,
+            function,
+            tables,
+            sites: emitted.sites,
+            thread_bytes: emitted.thread_bytes,
+        })
+    }
+}
+
+impl Executable for Ready {
+    fn parameters(&self) -> &[Parameter] {
+        &self.parameters
+    }
+
+    unsafe fn launch(&self, launch: &Launch<'_>) -> Result<(), Fault> {
+        // SAFETY: the caller's.
+        unsafe { self.run(launch) }
+    }
+}
