@@ -94,6 +94,10 @@ variables! {
              when machine code is made; `all` is every kernel";
     }
     known {
+        "ARUMINIUM_LAUNCHER_LIBRARY", Any, "unset",
+            "set by the launcher for the compiler wrapper of `aruminium run`: the folder of the library to link";
+        "ARUMINIUM_LAUNCHER_NEXT", Any, "unset",
+            "set by the launcher: the compiler wrapper that was set before, which its own calls";
         "ARUMINIUM_TEST_SCALE", Words(&["small", "many", "full"]), "unset",
             "for this repository's tests: `small` makes long loops short, `many` and `full` make random tests longer";
         "ARUMINIUM_TEST_SEED", Number(0, usize::MAX), "0",
