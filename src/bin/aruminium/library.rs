@@ -82,6 +82,11 @@ pub(super) fn build(arguments: &[String]) -> Result<ExitCode, Failure> {
 
 /// The cache's folder for this version and the user's compiler, with the library in it.
 fn prepared(source: Option<PathBuf>) -> Result<PathBuf, Failure> {
+    // However the folder is written, its library is built once.
+    let whole = |path: PathBuf| {
+        fs::canonicalize(&path).map_err(|error| format!("{}: {error}", path.display()))
+    };
+    let source = source.map(whole).transpose()?;
     let cargo = env::var_os("CARGO").unwrap_or("cargo".into());
     let rustc = env::var_os("RUSTC").unwrap_or("rustc".into());
     let version = Command::new(&rustc).arg("-vV").output();
@@ -126,7 +131,7 @@ fn prepared(source: Option<PathBuf>) -> Result<PathBuf, Failure> {
 /// Writes the package whose shared library has the symbols, and the linker scripts.
 fn write_package(folder: &Path, source: Option<&Path>) -> std::io::Result<()> {
     let from = match source {
-        Some(source) => format!("path = {:?}", fs::canonicalize(source)?),
+        Some(source) => format!("path = {source:?}"),
         None => {
             // Cargo keeps the sources of what it installs.
             let own = Path::new(env!("CARGO_MANIFEST_DIR"));
