@@ -15,6 +15,10 @@ const SOURCE: &str = "
 
 const COUNT: usize = 500;
 
+unsafe extern "C" {
+    fn dispatch_get_global_queue(identifier: isize, flags: usize) -> *mut objc::runtime::Object;
+}
+
 fn pipeline(
     device: &Device,
     name: &str,
@@ -94,7 +98,9 @@ fn function_constants_and_events_work() {
     let buffer = buffer(&device, &[0.0; COUNT]);
     let event = device.new_shared_event();
     let (sender, receiver) = mpsc::channel();
-    let listener = SharedEventListener::default();
+    // SAFETY: the queue lives as long as the process.
+    let listener =
+        unsafe { SharedEventListener::from_queue_handle(dispatch_get_global_queue(0, 0)) };
     let block = ConcreteBlock::new(move |_: &SharedEventRef, value: u64| {
         let _ = sender.send(value);
     });
