@@ -28,7 +28,9 @@ pub(super) fn compile(folder: &Path, mut arguments: Vec<OsString>) -> Result<Exi
     };
     if let Some(name) = value("--crate-name") {
         let package = |what: &str| std::env::var(format!("CARGO_{what}")).unwrap_or_default();
-        if is_member(&name, &package("PKG_VERSION"))? {
+        // The library of a package, not a program or a test of that name in another one.
+        let own = package("PKG_NAME").replace('-', "_") == name;
+        if own && is_member(&name, &package("PKG_VERSION"))? {
             let root = PathBuf::from(package("MANIFEST_DIR"));
             let copy = rewritten(folder, &root)?;
             for argument in &mut arguments {
