@@ -1,6 +1,7 @@
 //! Writes `specs/mapping.md` from the reflection data, and `src/driver/classes.rs` from the declarations.
 
 use aruminium::CLASSES;
+use aruminium::abi::{Bool, Encode};
 use aruminium::objc::{Level, Nullability};
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -45,8 +46,10 @@ fn page() -> String {
                 Nullability::Nullable => "nullable",
                 Nullability::Error => "`error:`",
             };
-            let types: Vec<&str> =
-                std::iter::once(method.result).chain(method.arguments.concat()).collect();
+            let types: Vec<&str> = std::iter::once(method.result)
+                .chain(method.arguments.concat())
+                .map(on_arm64)
+                .collect();
             let (name, selector, types) = (method.name, method.selector, types.join(" "));
             writeln!(page, "| `{name}` | `{sign}[{objc} {selector}]` | `{types}` | {nil} |")
                 .unwrap();
@@ -76,6 +79,11 @@ fn write(file: &str, text: &str) -> bool {
 #[test]
 fn the_page_equals_the_declarations() {
     write("specs/mapping.md", &page());
+}
+
+/// An encoding as arm64 has it: `BOOL` is another type on x86_64.
+fn on_arm64(encoding: &str) -> &str {
+    if encoding == Bool::ENCODING { "B" } else { encoding }
 }
 
 const CLASSES_HEAD: &str = r#"//! Every class that the driver declares. Written by `cargo test --test mapping` from the declarations.
