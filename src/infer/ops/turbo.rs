@@ -33,7 +33,7 @@ impl TurboCache {
     ///
     /// # Errors
     ///
-    /// If `bits` is none of [`turboquant::BITS`](crate::infer::turboquant::BITS), heads have another size, or there is not
+    /// If `bits` is not in [`turboquant::BITS`](crate::infer::turboquant::BITS), heads have another size, or there is not
     /// enough memory.
     ///
     /// ```

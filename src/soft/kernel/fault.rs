@@ -95,7 +95,7 @@ pub(crate) enum FaultKind {
         /// How many.
         threads: u64,
     },
-    /// The device does not do what it was told to.
+    /// The device failed.
     Device {
         /// What its driver says.
         what: String,

@@ -24,11 +24,10 @@ pub(super) const MAX_SOURCE: usize = crate::soft::msl::source::MAX_SOURCE;
 fn chosen() -> Option<&'static dyn Backend> {
     static CHOSEN: LazyLock<Option<Box<dyn Backend>>> = LazyLock::new(|| {
         let word = variables::DEVICE.word();
-        let Some(number) = word.strip_prefix("cuda") else {
+        if !word.starts_with("cuda") {
             return Some(Box::new(Cpu::new(Settings::get().workers)));
-        };
-        let number = number.strip_prefix(':').and_then(|number| number.parse().ok()).unwrap_or(0);
-        match ptx::Gpu::all().into_iter().nth(number) {
+        }
+        match ptx::Gpu::named(&word) {
             Some(gpu) => Some(Box::new(gpu)),
             None => {
                 variables::report(&format!(

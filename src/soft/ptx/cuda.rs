@@ -141,7 +141,7 @@ unsafe extern "C" {
 }
 
 impl Cuda {
-    /// The driver, initialised; `None` where there is none, or none that works.
+    /// The driver, initialised; `None` if the library is missing or fails to start.
     pub(super) fn get() -> Option<&'static Self> {
         static CUDA: OnceLock<Option<Cuda>> = OnceLock::new();
         CUDA.get_or_init(Self::open).as_ref()

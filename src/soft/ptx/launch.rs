@@ -78,9 +78,8 @@ impl Ready {
         let memory = self.memory(launch);
         let shared = self.threadgroup_bytes(launch).map_err(Failed::Fault)?;
         let starts = memory.iter().flatten().map(|range| range.start);
-        let alignment =
-            starts.fold(16, |least, start| least.min(start | 16) & (start | 16).wrapping_neg());
-        let code = self.code(alignment as u32, threads as u32, launch.strict)?;
+        let alignment = alignment(starts);
+        let code = self.code(alignment, threads as u32, launch.strict)?;
         let stream = self.device.take_stream()?;
         // SAFETY: the caller's.
         let done = unsafe { self.on_stream(launch, &code, &memory, shared, stream) };
@@ -345,6 +344,11 @@ impl Ready {
     }
 }
 
+/// The largest power of two up to 16 that all addresses are multiples of.
+fn alignment(addresses: impl Iterator<Item = usize>) -> u32 {
+    1 << addresses.fold(16, |bits, address| bits | address).trailing_zeros()
+}
+
 /// The number of a pointer's region, and its offset.
 fn split(pointer: u64) -> (u64, i64) {
     let number = pointer.wrapping_add(1 << (OFFSET_BITS - 1)) >> OFFSET_BITS;
@@ -384,4 +388,17 @@ fn argument(
         }
     }
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::alignment;
+
+    #[test]
+    fn the_least_aligned_address_counts() {
+        assert_eq!(alignment([].into_iter()), 16);
+        assert_eq!(alignment([0, 32, 4096].into_iter()), 16);
+        assert_eq!(alignment([32, 20].into_iter()), 4);
+        assert_eq!(alignment([8, 4096, 6, 3].into_iter()), 1);
+    }
 }

@@ -37,8 +37,17 @@ pub(crate) struct Gpu {
 
 impl Gpu {
     /// All GPUs of the machine. The first call opens CUDA's driver, if there is one.
-    pub(crate) fn all() -> Vec<Self> {
+    fn all() -> Vec<Self> {
         Device::all().into_iter().map(|device| Self { device }).collect()
+    }
+
+    /// The GPU of a name: `cuda` is the first, `cuda:1` the second. `None` if there is no such GPU.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        let number = match name.strip_prefix("cuda")? {
+            "" => 0,
+            number => number.strip_prefix(':')?.parse().ok()?,
+        };
+        Self::all().into_iter().nth(number)
     }
 }
 

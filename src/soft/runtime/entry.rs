@@ -76,7 +76,7 @@ entries! {
         Bool::new(one == other)
     }
 
-    /// The class of a name. nil when there is none.
+    /// The class of a name. nil if it does not exist.
     fn objc_getClass(name: *const c_char = text) -> Class {
         class_or_nil(name.and_then(class::named))
     }
@@ -144,14 +144,14 @@ entries! {
         Bool::new(class.is_some_and(|class| class.method(selector, &mut Lock::take()).is_some()))
     }
 
-    /// The method that answers a selector. nil when there is none.
+    /// The method that answers a selector. nil if it does not exist.
     fn class_getInstanceMethod(class: Class = ClassData::from_handle, selector: Sel) -> Method {
         class
             .and_then(|class| class.method(selector, &mut Lock::take()))
             .map_or(Method::NIL, MethodData::handle)
     }
 
-    /// The method that answers a selector that is sent to the class. nil when there is none.
+    /// The method that answers a selector that is sent to the class. nil if it does not exist.
     fn class_getClassMethod(class: Class = ClassData::from_handle, selector: Sel) -> Method {
         class
             .and_then(|class| class.isa().method(selector, &mut Lock::take()))

@@ -81,12 +81,12 @@ fn description(method: Option<Required>) -> MethodDescription {
 }
 
 entries! {
-    /// The class of a name. nil when there is none.
+    /// The class of a name. nil if it does not exist.
     fn objc_lookUpClass(name: *const c_char = text) -> Class {
         class_or_nil(name.and_then(class::named))
     }
 
-    /// The class of a name. Ends the program when there is none.
+    /// The class of a name. Ends the program if it does not exist.
     fn objc_getRequiredClass(name: *const c_char = text) -> Class {
         let name = name.unwrap_or(c"");
         class::named(name).map_or_else(
@@ -95,7 +95,7 @@ entries! {
         )
     }
 
-    /// The metaclass of the class of a name. nil when there is none.
+    /// The metaclass of the class of a name. nil if it does not exist.
     fn objc_getMetaClass(name: *const c_char = text) -> Class {
         class_or_nil(name.and_then(class::named).map(ClassData::isa))
     }
@@ -179,7 +179,7 @@ entries! {
         }))
     }
 
-    /// The instance variable of a name, of the class or a superclass. nil when there is none.
+    /// The instance variable of a name, of the class or a superclass. nil if it does not exist.
     fn class_getInstanceVariable(class: Class = ClassData::from_handle, name: *const c_char = text) -> Ivar {
         let variable = class.zip(name).and_then(|(class, name)| variable::named(class, name));
         variable.map_or(Ivar::NIL, Variable::handle)
@@ -217,7 +217,7 @@ entries! {
         }
     }
 
-    /// Reads an instance variable of pointer size by its name. nil when there is none.
+    /// Reads an instance variable of pointer size by its name. nil if it does not exist.
     fn object_getInstanceVariable(object: Id, name: *const c_char, value: *mut *mut c_void) -> Ivar {
         // SAFETY: the caller's.
         unsafe {
@@ -229,7 +229,7 @@ entries! {
         }
     }
 
-    /// Sets an instance variable of pointer size by its name. nil when there is none.
+    /// Sets an instance variable of pointer size by its name. nil if it does not exist.
     fn object_setInstanceVariable(object: Id, name: *const c_char, value: *mut c_void) -> Ivar {
         // SAFETY: the caller's.
         unsafe {
@@ -281,7 +281,7 @@ entries! {
         copied(method.and_then(types).map(|(result, _)| result))
     }
 
-    /// The type of a method's argument, counted from the receiver. Null when there is none.
+    /// The type of a method's argument, counted from the receiver. Null if it does not exist.
     fn method_copyArgumentType(method: Method = MethodData::from_handle, index: c_uint) -> *mut c_char {
         let types = method.and_then(types);
         copied(types.and_then(|(_, arguments)| arguments.into_iter().nth(index as usize)))
@@ -388,7 +388,7 @@ entries! {
         unsafe { list(&methods, count, false) }
     }
 
-    /// The description of a method, in a protocol or one that it adopts. Its name is nil when there is none.
+    /// The description of a method, in a protocol or one that it adopts. Its name is nil if it does not exist.
     fn protocol_getMethodDescription(
         protocol: Protocol = ProtocolData::from_handle,
         selector: Sel,

@@ -17,9 +17,10 @@ pub(super) enum Machine {
 impl Machine {
     /// Every way of the CPU, or the GPU alone.
     pub(super) fn all() -> Vec<Self> {
-        static GPUS: LazyLock<Vec<ptx::Gpu>> = LazyLock::new(ptx::Gpu::all);
+        static GPU: LazyLock<Option<ptx::Gpu>> =
+            LazyLock::new(|| ptx::Gpu::named(&variables::DEVICE.word()));
         match variables::DEVICE.word().strip_prefix("cuda") {
-            Some(_) => vec![Self::Gpu(GPUS.first().expect("a GPU"))],
+            Some(_) => vec![Self::Gpu(GPU.as_ref().expect("the GPU of that number"))],
             None => Way::all().into_iter().map(Self::Cpu).collect(),
         }
     }

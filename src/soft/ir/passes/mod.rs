@@ -58,10 +58,48 @@ pub(crate) struct Pipeline {
     /// Which functions stay functions.
     pub(crate) calls: inline::Calls,
     /// Those that see each application of a library function as one operation.
-    pub(crate) first: &'static [Pass],
+    pub(crate) first: &'static [&'static [Pass]],
     /// Those that follow where applications were replaced by code.
     pub(crate) expanded: &'static [Pass],
 }
+
+/// The first passes of back ends: scalar arithmetic only, and short branches as selects.
+pub(crate) const SCALAR: &[Pass] = &[
+    // Before promotion: they make offsets constant.
+    ("forward first", forward::run),
+    ("fold first", fold::run),
+    ("unroll", unroll::run),
+    ("forward unrolled", forward::run),
+    ("fold unrolled", fold::run),
+    // Removes pointers to locals that were passed as arguments and are not read any more.
+    ("dead first", dead::run),
+    ("promote", |function| *function = promote::run(function)),
+    ("scalarise", |function| *function = scalarise::run(function)),
+    ("forward", forward::run),
+    ("fold", fold::run),
+    ("index", index::run),
+    ("common", common::run),
+    ("flatten", flatten::run),
+];
+
+/// The last of the first passes of back ends: each value is computed once, early, and only if it is used.
+pub(crate) const ONCE: &[Pass] = &[
+    ("forward again", forward::run),
+    ("fold again", fold::run),
+    ("common again", common::run),
+    ("adjacent", adjacent::run),
+    ("invariant", invariant::run),
+    ("dead", dead::run),
+];
+
+/// The passes after the code of library functions was put in, which has been through such passes: here it meets constants
+/// and its neighbours.
+pub(crate) const EXPANDED: &[Pass] = &[
+    ("fold expanded", fold::run),
+    ("common expanded", common::run),
+    ("invariant expanded", invariant::run),
+    ("dead expanded", dead::run),
+];
 
 /// Inlines calls and runs a back end's passes in order: a module becomes the kernel, and the functions that it still calls,
 /// callers first. Small kernels have none.
@@ -78,7 +116,7 @@ pub(crate) fn run(module: &Module, pipeline: &Pipeline) -> Result<Vec<Function>,
                 check(function, name);
             }
         };
-        all(function, pipeline.first);
+        pipeline.first.iter().for_each(|passes| all(function, passes));
         if library::run(function, &module.library) {
             check(function, "library");
             all(function, pipeline.expanded);

@@ -60,7 +60,7 @@ fn file(op: Op) -> &'static File {
 /// What makes a function short before it is copied.
 const PIPELINE: Pipeline = Pipeline {
     calls: inline::Calls::NONE,
-    first: &[
+    first: &[&[
         ("forward first", forward::run),
         ("fold first", fold::run),
         ("dead first", dead::run),
@@ -74,7 +74,7 @@ const PIPELINE: Pipeline = Pipeline {
         ("fold again", fold::run),
         ("common again", common::run),
         ("dead", dead::run),
-    ],
+    ]],
     expanded: &[
         ("fold expanded", fold::run),
         ("common expanded", common::run),

@@ -153,7 +153,7 @@ struct Emit<'a> {
     flow: flow::Flow,
     /// The label of the code that records a fault.
     fault: Label,
-    /// Slow paths of operations across lanes, each written by its own text at the end.
+    /// Whether some operation across lanes needs the array of all lanes' values.
     uses_lane_room: bool,
     unsupported: Option<Unsupported>,
 }
