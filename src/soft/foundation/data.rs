@@ -58,6 +58,11 @@ impl Default for Bytes {
 }
 
 impl Bytes {
+    /// An object with a copy of the bytes.
+    pub(crate) fn object(bytes: &[u8]) -> Strong<Self> {
+        Strong::new(Self::Owned(bytes.into()))
+    }
+
     fn copied(bytes: *const c_void, length: usize) -> Option<Self> {
         // SAFETY: the caller passed that many bytes.
         unsafe { slice(bytes.cast::<u8>(), length) }.map(|bytes| Self::Owned(bytes.into()))

@@ -16,6 +16,7 @@ mod url;
 
 pub(crate) use crate::soft::runtime::nsobject::NSObject;
 pub(crate) use array::List;
+pub(crate) use data::Bytes;
 pub(crate) use dictionary::Pairs;
 pub(crate) use error::Failure;
 pub(crate) use number::Number;

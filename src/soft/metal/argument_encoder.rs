@@ -1,8 +1,10 @@
 //! MTLArgumentEncoder: writes pointers, textures and samplers into argument buffers (`specs/arguments.md`).
 
+use super::absent::ARGUMENT_ENCODER;
+use super::argument_descriptor;
 use super::buffer::Buffer;
 use super::foundation::{
-    Label, NSObject, Object, SoftClass, Strong, device, label, labelled, lock, set_label,
+    Label, List, NSObject, Object, SoftClass, Strong, device, label, labelled, lock, set_label,
     soft_class,
 };
 use super::sampler::Sampler;
@@ -24,7 +26,7 @@ labelled!(ArgumentEncoder);
 
 soft_class! {
     /// An argument encoder.
-    pub(super) class SoftMTLArgumentEncoder(ArgumentEncoder): NSObject, conforms [MTLArgumentEncoder];
+    pub(super) class SoftMTLArgumentEncoder(ArgumentEncoder): NSObject, conforms [MTLArgumentEncoder], lacks ARGUMENT_ENCODER;
     [label] = label::<ArgumentEncoder>;
     [setLabel:] = set_label::<ArgumentEncoder>;
     [device] = device::<ArgumentEncoder>;
@@ -92,6 +94,17 @@ fn all<P: SoftClass>(
 impl ArgumentEncoder {
     pub(super) fn object(layout: Arc<Layout>) -> Strong<Self> {
         Strong::new(Self { layout, target: Mutex::default(), label: Label::default() })
+    }
+
+    /// An encoder for the struct that a list of descriptors describes.
+    pub(super) fn described(descriptors: &List) -> Option<Strong<Self>> {
+        match argument_descriptor::layout(descriptors) {
+            Ok(layout) => Some(Self::object(Arc::new(layout))),
+            Err(why) => {
+                eprintln!("aruminium: -[MTLDevice newArgumentEncoderWithArguments:]: {why}");
+                None
+            }
+        }
     }
 
     /// There is no command buffer that could report an error, so it goes to standard error.

@@ -1,7 +1,9 @@
 //! MTLBlitCommandEncoder: copies and fills, checked when they are encoded.
 
+use super::absent::BLIT_ENCODER;
 use super::buffer::Buffer;
-use super::encoder::{Encoder, HasEncoder, encoder_class};
+use super::counters::{CounterSampleBuffer, Samples, sample_counters};
+use super::encoder::{Encoder, HasEncoder, Why, encoder_class};
 use super::foundation::{NSObject, Object, Strong};
 use super::resource::is_untracked;
 use super::texture::Texture;
@@ -12,12 +14,12 @@ use crate::soft::stream::submission::Submission;
 use crate::soft::stream::table::ObjectIndex;
 use std::sync::Arc;
 
-/// A blit encoder.
-pub(super) struct BlitEncoder(Encoder);
+/// A blit encoder, and the samples of counters that it takes at its end.
+pub(super) struct BlitEncoder(Encoder, Samples);
 
 encoder_class! {
     /// A blit encoder.
-    class SoftMTLBlitCommandEncoder(BlitEncoder): MTLBlitCommandEncoder;
+    class SoftMTLBlitCommandEncoder(BlitEncoder): MTLBlitCommandEncoder, lacks BLIT_ENCODER;
     [copyFromBuffer:sourceOffset:toBuffer:destinationOffset:size:] = BlitEncoder::copy_buffer;
     [fillBuffer:range:value:] = BlitEncoder::fill;
     [copyFromBuffer:sourceOffset:sourceBytesPerRow:sourceBytesPerImage:sourceSize:toTexture:destinationSlice:destinationLevel:destinationOrigin:] =
@@ -26,10 +28,30 @@ encoder_class! {
         BlitEncoder::copy_from_texture;
     [copyFromTexture:sourceSlice:sourceLevel:sourceOrigin:sourceSize:toTexture:destinationSlice:destinationLevel:destinationOrigin:] =
         BlitEncoder::copy_region;
+    [copyFromBuffer:sourceOffset:sourceBytesPerRow:sourceBytesPerImage:sourceSize:toTexture:destinationSlice:destinationLevel:destinationOrigin:options:] = |
+        encoder: &BlitEncoder, from: Passed<'_, Buffer>, offset: usize, row: usize, image: usize,
+        size: MTLSize, to: Passed<'_, Texture>, slice: usize, level: usize, origin: MTLOrigin,
+        options: usize,
+    | {
+        if encoder.has_no_options("copyFromBuffer:…toTexture:…options:", options) {
+            encoder.copy_to_texture(from, offset, row, image, size, to, slice, level, origin);
+        }
+    };
+    [copyFromTexture:sourceSlice:sourceLevel:sourceOrigin:sourceSize:toBuffer:destinationOffset:destinationBytesPerRow:destinationBytesPerImage:options:] = |
+        encoder: &BlitEncoder, from: Passed<'_, Texture>, slice: usize, level: usize,
+        origin: MTLOrigin, size: MTLSize, to: Passed<'_, Buffer>, offset: usize, row: usize,
+        image: usize, options: usize,
+    | {
+        if encoder.has_no_options("copyFromTexture:…toBuffer:…options:", options) {
+            encoder.copy_from_texture(from, slice, level, origin, size, to, offset, row, image);
+        }
+    };
     [copyFromTexture:toTexture:] = BlitEncoder::copy_texture;
     [copyFromTexture:sourceSlice:sourceLevel:toTexture:destinationSlice:destinationLevel:sliceCount:levelCount:] =
         BlitEncoder::copy_slices;
     [generateMipmapsForTexture:] = BlitEncoder::generate_mipmaps;
+    [sampleCountersInBuffer:atSampleIndex:withBarrier:] = sample_counters::<BlitEncoder>;
+    [resolveCounters:inRange:destinationBuffer:destinationOffset:] = BlitEncoder::resolve_counters;
     [synchronizeResource:] = |_: &BlitEncoder, _: Id| ();
     [synchronizeTexture:slice:level:] = |_: &BlitEncoder, _: Id, _: usize, _: usize| ();
     [optimizeContentsForGPUAccess:] = |_: &BlitEncoder, _: Id| ();
@@ -41,6 +63,10 @@ encoder_class! {
 impl HasEncoder for BlitEncoder {
     fn encoder(&self) -> &Encoder {
         &self.0
+    }
+
+    fn close(&self, recording: &mut Recording) -> Result<(), Why> {
+        self.1.record(recording)
     }
 }
 
@@ -112,9 +138,47 @@ fn image(recording: &mut Recording, texture: &Object<Texture>) -> ObjectIndex {
 }
 
 impl BlitEncoder {
-    pub(super) fn open(commands: &Arc<Submission>) -> Option<Strong<Self>> {
+    pub(super) fn open(
+        commands: &Arc<Submission>,
+        (first, samples): (Samples, Samples),
+    ) -> Option<Strong<Self>> {
         let encoder = Encoder::open(commands, "blitCommandEncoder", "MTLBlitCommandEncoder")?;
-        Some(Strong::new(Self(encoder)))
+        encoder.record("blitCommandEncoder", |recording| first.record(recording));
+        Some(Strong::new(Self(encoder, samples)))
+    }
+
+    /// Whether `MTLBlitOption` has no bits set. The others are for textures of depth and stencil in one, and for
+    /// compressed ones of PowerVR, which do not exist here.
+    fn has_no_options(&self, selector: &str, options: usize) -> bool {
+        if options != 0 {
+            let why = format!("options {options:#x}: no texture here has such parts");
+            self.0.record(selector, |_| Err(why.into()));
+        }
+        options == 0
+    }
+
+    fn resolve_counters(
+        &self,
+        samples: Passed<'_, CounterSampleBuffer>,
+        range: NSRange,
+        to: Passed<'_, Buffer>,
+        to_offset: usize,
+    ) {
+        let selector = "resolveCounters:inRange:destinationBuffer:destinationOffset:";
+        self.0.record(selector, |recording| {
+            let (samples, to) =
+                (required(samples, "counter sample buffer")?, required(to, "destination")?);
+            let (from_offset, length) = samples.bytes(range).ok_or_else(|| {
+                let NSRange { location, length } = range;
+                format!("range {{{location}, {length}}} is not inside the counter sample buffer")
+            })?;
+            inside(to, to_offset, length, "destination")?;
+            let from = recording.memory(&samples.memory, || false);
+            let to = memory(recording, to);
+            let copy = Command::CopyBuffer { from, from_offset, to, to_offset, length };
+            recording.commands.push(copy);
+            Ok(())
+        });
     }
 
     fn copy_buffer(

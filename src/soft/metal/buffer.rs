@@ -1,8 +1,9 @@
 //! MTLBuffer: memory that kernels, blits and, unless it is private, the CPU read and write.
 
+use super::absent::BUFFER;
 use super::descriptors::TextureDescriptor;
 use super::foundation::{HeldBlock, NSObject, Object, Strong, This, in_pool};
-use super::resource::{HasResource, HeapRegion, Options, Resource, resource_class};
+use super::resource::{HasResource, HeapRegion, KERN_SUCCESS, Options, Resource, resource_class};
 use super::texture::Texture;
 use crate::abi::{Id, Imp, NSRange};
 use crate::soft::stream::label::Label;
@@ -19,7 +20,7 @@ pub(super) struct Buffer {
 
 resource_class! {
     /// A buffer.
-    class SoftMTLBuffer(Buffer): MTLBuffer;
+    class SoftMTLBuffer(Buffer): MTLBuffer, lacks BUFFER;
     [length] = |buffer: &Buffer| buffer.memory.length();
     [contents] = Buffer::contents;
     [gpuAddress] = |buffer: &Buffer| buffer.memory.address();
@@ -28,6 +29,7 @@ resource_class! {
     [removeAllDebugMarkers] = |_: &Buffer| ();
     [newTextureWithDescriptor:offset:bytesPerRow:] = texture;
     [remoteStorageBuffer] = |_: &Buffer| Id::NIL;
+    [setOwnerWithIdentity:] = |_: &Buffer, _: u32| KERN_SUCCESS;
     [sparseBufferTier] = |_: &Buffer| 0isize;
 }
 

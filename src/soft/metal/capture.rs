@@ -1,5 +1,6 @@
 //! MTLCaptureManager: begins and ends captures, which `stream::trace` writes.
 
+use super::absent::CAPTURE_MANAGER;
 use super::descriptors::CaptureDescriptor;
 use super::device::{Device, shared as shared_device};
 use super::errors::{CaptureError, Error};
@@ -22,7 +23,7 @@ pub(super) struct CaptureManager {
 soft_class! {
     /// The shared capture manager. Messages without a descriptor would start a capture for developer tools; there are
     /// none, so these do nothing.
-    pub(super) class MTLCaptureManager(CaptureManager): NSObject;
+    pub(super) class MTLCaptureManager(CaptureManager): NSObject, lacks CAPTURE_MANAGER;
     class [sharedCaptureManager] = shared;
     [isCapturing] = |_: &CaptureManager| lock(&CAPTURE).is_some();
     [supportsDestination:] = |_: &CaptureManager, destination: isize| destination == DOCUMENT;
@@ -170,6 +171,7 @@ labelled!(Scope);
 soft_class! {
     /// A capture scope.
     pub(super) class SoftMTLCaptureScope(Scope): NSObject, conforms [MTLCaptureScope];
+    [mtl4CommandQueue] = |_: &Scope| Id::NIL;
     [label] = label::<Scope>;
     [setLabel:] = set_label::<Scope>;
     [device] = device::<Scope>;

@@ -1,7 +1,9 @@
 //! MTLCommandBuffer: from its first encoder to its last completed handler.
 
+use super::absent::COMMAND_BUFFER;
 use super::blit_encoder::BlitEncoder;
 use super::compute_encoder::ComputeEncoder;
+use super::counters::Samples;
 use super::descriptors::{BlitPassDescriptor, ComputePassDescriptor};
 use super::encoder;
 use super::errors::ns_error_of_command;
@@ -47,7 +49,7 @@ impl Labelled for CommandBuffer {
 
 soft_class! {
     /// A command buffer.
-    pub(super) class SoftMTLCommandBuffer(CommandBuffer): NSObject, conforms [MTLCommandBuffer];
+    pub(super) class SoftMTLCommandBuffer(CommandBuffer): NSObject, conforms [MTLCommandBuffer], lacks COMMAND_BUFFER;
     [label] = label::<CommandBuffer>;
     [setLabel:] = set_label::<CommandBuffer>;
     [device] = device::<CommandBuffer>;
@@ -62,18 +64,28 @@ soft_class! {
     [kernelStartTime] = |buffer: &CommandBuffer| buffer.submission.times().kernel.0;
     [kernelEndTime] = |buffer: &CommandBuffer| buffer.submission.times().kernel.1;
 
-    [computeCommandEncoder] = |buffer: &CommandBuffer| ComputeEncoder::open(&buffer.submission, 0);
+    [computeCommandEncoder] = |buffer: &CommandBuffer| {
+        ComputeEncoder::open(&buffer.submission, 0, Samples::NONE)
+    };
     [computeCommandEncoderWithDispatchType:] =
-        |buffer: &CommandBuffer, kind: usize| ComputeEncoder::open(&buffer.submission, kind);
+        |buffer: &CommandBuffer, kind: usize| {
+            ComputeEncoder::open(&buffer.submission, kind, Samples::NONE)
+        };
     [computeCommandEncoderWithDescriptor:] =
         |buffer: &CommandBuffer, descriptor: Option<&Object<ComputePassDescriptor>>| {
-            let kind = descriptor.map_or(0, |descriptor| descriptor.get().dispatch_type);
-            ComputeEncoder::open(&buffer.submission, kind)
+            let fields = descriptor.map(|descriptor| descriptor.get());
+            let (kind, samples) = fields.map_or((0, Samples::NONE), |fields| {
+                (fields.dispatch_type, fields.samples.samples())
+            });
+            ComputeEncoder::open(&buffer.submission, kind, samples)
         };
-    [blitCommandEncoder] = |buffer: &CommandBuffer| BlitEncoder::open(&buffer.submission);
+    [blitCommandEncoder] = |buffer: &CommandBuffer| {
+        BlitEncoder::open(&buffer.submission, Samples::NONE)
+    };
     [blitCommandEncoderWithDescriptor:] =
-        |buffer: &CommandBuffer, _: Option<&Object<BlitPassDescriptor>>| {
-            BlitEncoder::open(&buffer.submission)
+        |buffer: &CommandBuffer, descriptor: Option<&Object<BlitPassDescriptor>>| {
+            let samples = descriptor.map(|descriptor| descriptor.get().samples.samples());
+            BlitEncoder::open(&buffer.submission, samples.unwrap_or(Samples::NONE))
         };
     [encodeSignalEvent:value:] = |buffer: &CommandBuffer, event: Id, value: u64| {
         buffer.encode_event("encodeSignalEvent:value:", event, |event| {

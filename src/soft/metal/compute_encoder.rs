@@ -1,6 +1,8 @@
 //! MTLComputeCommandEncoder: checks arguments, binds them in a table, and records dispatches with a snapshot of it.
 
+use super::absent::COMPUTE_ENCODER;
 use super::buffer::Buffer;
+use super::counters::{Samples, sample_counters};
 use super::encoder::{Encoder, HasEncoder, Why, encoder_class};
 use super::foundation::{NSObject, Object, Strong};
 use super::heap::Heap;
@@ -22,6 +24,8 @@ use std::sync::Arc;
 pub(super) struct ComputeEncoder {
     encoder: Encoder,
     dispatch_type: usize,
+    /// The samples of counters that it takes at its end.
+    samples: Samples,
 }
 
 /// `MTLDispatchTypeConcurrent`.
@@ -37,7 +41,7 @@ const GROUP_MEMORY: usize = limits::THREADGROUP_MEMORY as usize;
 
 encoder_class! {
     /// A compute encoder.
-    class SoftMTLComputeCommandEncoder(ComputeEncoder): MTLComputeCommandEncoder;
+    class SoftMTLComputeCommandEncoder(ComputeEncoder): MTLComputeCommandEncoder, lacks COMPUTE_ENCODER;
     [dispatchType] = |encoder: &ComputeEncoder| encoder.dispatch_type;
     [setComputePipelineState:] = ComputeEncoder::set_pipeline;
 
@@ -46,6 +50,20 @@ encoder_class! {
     [setBufferOffset:atIndex:] = ComputeEncoder::set_buffer_offset;
     [setBuffers:offsets:withRange:] = ComputeEncoder::set_buffers;
     [setBytes:length:atIndex:] = ComputeEncoder::set_bytes;
+    // The strides are for `[[stage_in]]`, which is refused when a kernel with it is compiled.
+    [setBuffer:offset:attributeStride:atIndex:] = |
+        encoder: &ComputeEncoder, buffer: Option<&Object<Buffer>>, offset: usize, _: usize, index: usize,
+    | encoder.set_buffer(buffer, offset, index);
+    [setBuffers:offsets:attributeStrides:withRange:] = |
+        encoder: &ComputeEncoder, buffers: *const Id, offsets: *const usize, _: *const usize, range: NSRange,
+    | encoder.set_buffers(buffers, offsets, range);
+    [setBufferOffset:attributeStride:atIndex:] =
+        |encoder: &ComputeEncoder, offset: usize, _: usize, index: usize| {
+            encoder.set_buffer_offset(offset, index)
+        };
+    [setBytes:length:attributeStride:atIndex:] = |
+        encoder: &ComputeEncoder, bytes: *const c_void, length: usize, _: usize, index: usize,
+    | encoder.set_bytes(bytes, length, index);
     [setTexture:atIndex:] = ComputeEncoder::set_texture;
     [setTextures:withRange:] = ComputeEncoder::set_textures;
     [setSamplerState:atIndex:] = ComputeEncoder::set_sampler;
@@ -56,6 +74,7 @@ encoder_class! {
             let clamped = sampler.map(|sampler| sampler.clamped(least, most));
             encoder.set_sampler(clamped.as_deref(), index)
         };
+    [setSamplerStates:lodMinClamps:lodMaxClamps:withRange:] = ComputeEncoder::set_clamped_samplers;
     [setThreadgroupMemoryLength:atIndex:] = ComputeEncoder::set_threadgroup_memory;
     [setImageblockWidth:height:] = |_: &ComputeEncoder, _: usize, _: usize| ();
     [setStageInRegion:] = |_: &ComputeEncoder, _: MTLRegion| ();
@@ -71,6 +90,7 @@ encoder_class! {
     [memoryBarrierWithResources:count:] = |encoder: &ComputeEncoder, _: *const Id, _: usize| {
         encoder.barrier("memoryBarrierWithResources:count:")
     };
+    [sampleCountersInBuffer:atSampleIndex:withBarrier:] = sample_counters::<ComputeEncoder>;
     [useResource:usage:] = |encoder: &ComputeEncoder, resource: Id, usage: usize| {
         encoder.use_resources("useResource:usage:", &raw const resource, 1, usage)
     };
@@ -96,10 +116,11 @@ impl HasEncoder for ComputeEncoder {
         &self.encoder
     }
 
-    fn close(&self, recording: &mut Recording) {
+    fn close(&self, recording: &mut Recording) -> Result<(), Why> {
         if self.dispatch_type == CONCURRENT {
             recording.commands.push(Command::Serial);
         }
+        self.samples.record(recording)
     }
 }
 
@@ -238,9 +259,14 @@ fn sizes(size: MTLSize) -> [usize; 3] {
 }
 
 impl ComputeEncoder {
-    pub(super) fn open(commands: &Arc<Submission>, dispatch_type: usize) -> Option<Strong<Self>> {
+    pub(super) fn open(
+        commands: &Arc<Submission>,
+        dispatch_type: usize,
+        (first, samples): (Samples, Samples),
+    ) -> Option<Strong<Self>> {
         let encoder = Encoder::open(commands, "computeCommandEncoder", "MTLComputeCommandEncoder")?;
         encoder.record("computeCommandEncoder", |recording| {
+            first.record(recording)?;
             recording.table.clear();
             recording.first_resident = recording.residents.len();
             if dispatch_type == CONCURRENT {
@@ -248,7 +274,7 @@ impl ComputeEncoder {
             }
             Ok(())
         });
-        Some(Strong::new(Self { encoder, dispatch_type }))
+        Some(Strong::new(Self { encoder, dispatch_type, samples }))
     }
 
     fn set_pipeline(&self, pipeline: Option<&Object<ComputePipelineState>>) {
@@ -371,6 +397,27 @@ impl ComputeEncoder {
             let indices = indices(range, "sampler", SAMPLERS)?;
             for (index, sampler) in indices.zip(items(samplers, range.length, "samplers")?) {
                 bind_sampler(recording, object(*sampler, "sampler state")?, index)?;
+            }
+            Ok(())
+        });
+    }
+
+    fn set_clamped_samplers(
+        &self,
+        samplers: *const Id,
+        least: *const f32,
+        most: *const f32,
+        range: NSRange,
+    ) {
+        self.encoder.record("setSamplerStates:lodMinClamps:lodMaxClamps:withRange:", |recording| {
+            let indices = indices(range, "sampler", SAMPLERS)?;
+            let samplers = items(samplers, range.length, "samplers")?;
+            let clamps = items(least, range.length, "clamps")?.iter();
+            let clamps = clamps.zip(items(most, range.length, "clamps")?);
+            for ((index, sampler), (least, most)) in indices.zip(samplers).zip(clamps) {
+                let sampler = object::<Sampler>(*sampler, "sampler state")?;
+                let clamped = sampler.map(|sampler| sampler.clamped(*least, *most));
+                bind_sampler(recording, clamped.as_deref(), index)?;
             }
             Ok(())
         });

@@ -1,32 +1,39 @@
 //! Descriptors: objects that only have properties, one line each.
 
+use super::absent::PIPELINE_DESCRIPTOR;
 use super::compiler::{Constant, ConstantKey};
+use super::counters::{BlitSamples, ComputeSamples};
 use super::foundation::{
     List, NSObject, Object, Pairs, Retained, Strong, Text, This, lock, soft_class,
 };
 use super::function::Function;
+use super::slots::Slots;
+use super::stage_input::{PipelineBufferDescriptor, StageInputOutputDescriptor};
 use crate::abi::{Class, MTLSize, MTLTextureSwizzleChannels, NSRange};
 use std::ffi::c_void;
 use std::sync::Mutex;
 
-/// Declares a class of properties: for each its getter, its setter, its Rust name, its type and its initial value.
+/// Declares a class of properties: for each its getter, its setter, its Rust name, its type and its initial value;
+/// after `read`, those without a setter.
 /// Further rows are as in `soft_class!`.
 macro_rules! properties {
     (
         $(#[$doc:meta])*
-        class $name:ident($payload:ident, $fields:ident);
+        class $name:ident($payload:ident, $fields:ident) $(, lacks $lacks:path)?;
         $([$getter:ident, $setter:ident:] $field:ident: $ty:ty = $default:expr;)*
+        $(read { $([$read:ident] $read_field:ident: $read_ty:ty = $read_default:expr;)+ })?
         $(rows { $($rows:tt)* })?
     ) => {
         /// The properties.
         #[derive(Clone)]
         pub(super) struct $fields {
-            $(pub(super) $field: $ty),*
+            $(pub(super) $field: $ty,)*
+            $($(pub(super) $read_field: $read_ty,)+)?
         }
 
         impl Default for $fields {
             fn default() -> Self {
-                Self { $($field: $default),* }
+                Self { $($field: $default,)* $($($read_field: $read_default,)+)? }
             }
         }
 
@@ -43,7 +50,7 @@ macro_rules! properties {
 
         soft_class! {
             $(#[$doc])*
-            pub(super) class $name($payload): NSObject, conforms [NSCopying];
+            pub(super) class $name($payload): NSObject, conforms [NSCopying] $(, lacks $lacks)?;
             init [init] = $payload::default;
             [copyWithZone:] = |this: &$payload, _: *mut c_void| {
                 Strong::new($payload(Mutex::new(this.get())))
@@ -55,10 +62,12 @@ macro_rules! properties {
                     let _old = std::mem::replace(&mut lock(&this.0).$field, value);
                 };
             )*
+            $($([$read] = |this: &$payload| lock(&this.0).$read_field.clone();)+)?
             $($($rows)*)?
         }
     };
 }
+pub(super) use properties;
 
 /// A label.
 type LabelText = Option<Strong<Text>>;
@@ -126,6 +135,9 @@ properties! {
     /// Properties of a new compute encoder.
     class MTLComputePassDescriptor(ComputePassDescriptor, ComputePassFields);
     [dispatchType, setDispatchType:] dispatch_type: usize = 0;
+    read {
+        [sampleBufferAttachments] samples: Strong<ComputeSamples> = Strong::new(Slots::default());
+    }
     rows {
         class [computePassDescriptor] = |_: Class| Strong::new(ComputePassDescriptor::default());
     }
@@ -134,6 +146,9 @@ properties! {
 properties! {
     /// Properties of a new blit encoder.
     class MTLBlitPassDescriptor(BlitPassDescriptor, BlitPassFields);
+    read {
+        [sampleBufferAttachments] samples: Strong<BlitSamples> = Strong::new(Slots::default());
+    }
     rows {
         class [blitPassDescriptor] = |_: Class| Strong::new(BlitPassDescriptor::default());
     }
@@ -141,7 +156,8 @@ properties! {
 
 properties! {
     /// Properties of a new compute pipeline state.
-    class MTLComputePipelineDescriptor(ComputePipelineDescriptor, ComputePipelineFields);
+    class MTLComputePipelineDescriptor(ComputePipelineDescriptor, ComputePipelineFields),
+        lacks PIPELINE_DESCRIPTOR;
     [label, setLabel:] label: LabelText = None;
     [computeFunction, setComputeFunction:] function: Option<Strong<Function>> = None;
     [threadGroupSizeIsMultipleOfThreadExecutionWidth,
@@ -156,6 +172,10 @@ properties! {
     [shaderValidation, setShaderValidation:] validation: isize = 0;
     [requiredThreadsPerThreadgroup, setRequiredThreadsPerThreadgroup:] required: MTLSize =
         MTLSize { width: 0, height: 0, depth: 0 };
+    [stageInputDescriptor, setStageInputDescriptor:] stage_input: Option<Strong<StageInputOutputDescriptor>> = None;
+    read {
+        [buffers] buffers: Strong<Slots<PipelineBufferDescriptor>> = Strong::new(Slots::default());
+    }
     rows {
         [reset] = |this: &ComputePipelineDescriptor| {
             let _old = std::mem::take(&mut *lock(&this.0));
@@ -270,6 +290,16 @@ properties! {
             lock(&this.0).set_options(super::resource::Options(options));
         };
     }
+}
+
+properties! {
+    /// Properties of a view of a texture.
+    class MTLTextureViewDescriptor(TextureViewDescriptor, TextureViewFields);
+    [textureType, setTextureType:] kind: usize = crate::soft::stream::image::kind::D2;
+    [pixelFormat, setPixelFormat:] format: usize = 0;
+    [levelRange, setLevelRange:] levels: NSRange = NSRange { location: 0, length: 1 };
+    [sliceRange, setSliceRange:] slices: NSRange = NSRange { location: 0, length: 1 };
+    [swizzle, setSwizzle:] swizzle: MTLTextureSwizzleChannels = MTLTextureSwizzleChannels::default();
 }
 
 impl TextureFields {

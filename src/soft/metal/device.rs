@@ -1,8 +1,10 @@
 //! MTLDevice: the one device of this machine, from which everything else is made.
 
+use super::absent::DEVICE;
 use super::argument_encoder::ArgumentEncoder;
 use super::buffer::Buffer;
 use super::compiler::MAX_SOURCE;
+use super::counters::{self, CounterSampleBuffer, CounterSampleBufferDescriptor};
 use super::descriptors::{
     CommandQueueDescriptor, CompileOptions, ComputePipelineDescriptor, HeapDescriptor,
     ResidencySetDescriptor, SamplerDescriptor, TextureDescriptor,
@@ -88,7 +90,7 @@ fn supports_family(_: &Device, family: isize) -> bool {
 
 soft_class! {
     /// The device.
-    pub(super) class SoftMTLDevice(Device): NSObject, conforms [MTLDevice];
+    pub(super) class SoftMTLDevice(Device): NSObject, conforms [MTLDevice], lacks DEVICE;
     [name] = |device: &Device| Text::object(device.name.as_str());
     [architecture] = |_: &Device| Strong::new(Architecture);
     [registryID] = |_: &Device| 1u64;
@@ -116,10 +118,27 @@ soft_class! {
     [newArgumentEncoderWithBufferBinding:] = |_: &Device, binding: Option<&Object<Bound>>| {
         Some(ArgumentEncoder::object(binding?.layout()?))
     };
+    [newArgumentEncoderWithArguments:] = |_: &Device, arguments: Option<&Object<List>>| {
+        ArgumentEncoder::described(arguments?)
+    };
+    [supportsPlacementSparse] = |_: &Device| false;
+    [sparseTileSizeInBytesForSparsePageSize:] = |_: &Device, _: isize| 0usize;
+    [sparseTileSizeWithTextureType:pixelFormat:sampleCount:] =
+        |_: &Device, _: usize, _: usize, _: usize| MTLSize::default();
+    [sparseTileSizeWithTextureType:pixelFormat:sampleCount:sparsePageSize:] =
+        |_: &Device, _: usize, _: usize, _: usize, _: isize| MTLSize::default();
+    // Three numbers of bytes: without ray tracing there is nothing to build.
+    [accelerationStructureSizesWithDescriptor:] = |_: &Device, _: Id| MTLSize::default();
     [readWriteTextureSupport] = |_: &Device| 2usize;
     [sparseTileSizeInBytes] = |_: &Device| 0usize;
-    [counterSets] = |_: &Device| List::object([]);
-    [supportsCounterSampling:] = |_: &Device, _: usize| false;
+    [counterSets] = |_: &Device| counters::sets();
+    [supportsCounterSampling:] = |_: &Device, point: usize| counters::can_sample(point);
+    [sampleTimestamps:gpuTimestamp:] =
+        |_: &Device, cpu: *mut usize, gpu: *mut usize| counters::sample_timestamps(cpu, gpu);
+    [newCounterSampleBufferWithDescriptor:error:] =
+        |_: &Device, descriptor: Option<&Object<CounterSampleBufferDescriptor>>, error: ErrorOut| {
+            or_error(CounterSampleBuffer::new(descriptor), error)
+        };
     [supportsFamily:] = supports_family;
     [supportsFeatureSet:] = |_: &Device, _: usize| false;
     [supportsTextureSampleCount:] = |_: &Device, count: usize| count == 1;
@@ -219,6 +238,11 @@ soft_class! {
     [newComputePipelineStateWithFunction:options:reflection:error:] = |
         _: &Device, function: PassedFunction<'_>, options: usize, reflection: ErrorOut, error: ErrorOut,
     | with_reflection(or_error(pipeline(function, Limits::default(), None), error), options, reflection);
+    // Not in the headers, but metal-rs sends it.
+    [newComputePipelineStateWithDescriptor:error:] =
+        |_: &Device, descriptor: Option<&Object<ComputePipelineDescriptor>>, error: ErrorOut| {
+            or_error(described_pipeline(descriptor), error)
+        };
     [newComputePipelineStateWithDescriptor:options:reflection:error:] = |
         _: &Device, descriptor: Option<&Object<ComputePipelineDescriptor>>, options: usize,
         reflection: ErrorOut, error: ErrorOut,

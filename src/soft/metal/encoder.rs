@@ -113,15 +113,17 @@ fn after_the_end() -> Why {
 /// An encoder's payload.
 pub(super) trait HasEncoder: SoftClass {
     fn encoder(&self) -> &Encoder;
-    /// What is recorded at the end.
-    fn close(&self, _recording: &mut Recording) {}
+    /// Records what belongs at the end.
+    fn close(&self, recording: &mut Recording) -> Result<(), Why>;
 }
 
 pub(super) fn end_encoding<P: HasEncoder>(this: &P) {
     let encoder = this.encoder();
     match encoder.take() {
         Some(mut recording) => {
-            this.close(&mut recording);
+            if let Err(why) = this.close(&mut recording) {
+                encoder.fault("endEncoding", why);
+            }
             let end = recording.commands.len();
             if let Some(segment) = recording.segments.last_mut() {
                 segment.end = end;
@@ -193,7 +195,7 @@ fn pass_fence<P: HasEncoder>(this: &P, selector: &str, fence: Option<&Object<Fen
 macro_rules! encoder_class {
     (
         $(#[$doc:meta])*
-        class $name:ident($payload:ty): $protocol:ident;
+        class $name:ident($payload:ty): $protocol:ident, lacks $lacks:path;
         $($rows:tt)*
     ) => {
         impl $crate::soft::metal::foundation::Labelled for $payload {
@@ -204,7 +206,7 @@ macro_rules! encoder_class {
 
         $crate::soft::metal::foundation::soft_class! {
             $(#[$doc])*
-            pub(super) class $name($payload): NSObject, conforms [$protocol];
+            pub(super) class $name($payload): NSObject, conforms [$protocol], lacks $lacks;
             [label] = $crate::soft::metal::foundation::label::<$payload>;
             [setLabel:] = $crate::soft::metal::foundation::set_label::<$payload>;
             [device] = $crate::soft::metal::foundation::device::<$payload>;

@@ -40,6 +40,8 @@ domains! {
     LibraryError = "MTLLibraryErrorDomain" {
         Unsupported = 1, CompileFailure = 3, CompileWarning = 4, FunctionNotFound = 5, FileNotFound = 6,
     }
+    /// Why a counter sample buffer could not be made: `MTLCounterSampleBufferError`.
+    CounterError = "MTLCounterErrorDomain" { OutOfMemory = 0, Invalid = 1, }
     /// Why a capture could not be started: `MTLCaptureError`.
     CaptureError = "MTLCaptureErrorDomain" {
         NotSupported = 1, AlreadyCapturing = 2, InvalidDescriptor = 3,
@@ -102,5 +104,6 @@ mod tests {
         check("MTLCommandBufferError", &codes);
         check("MTLLibraryError", LibraryError::TABLE);
         check("MTLCaptureError", CaptureError::TABLE);
+        check("MTLCounterSampleBufferError", CounterError::TABLE);
     }
 }

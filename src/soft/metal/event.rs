@@ -4,7 +4,7 @@ use super::foundation::{
     HeldBlock, Label, Labelled, NSObject, Object, Ours, Retained, Strong, Text, This, call_back,
     device, label, lock, set_label, soft_class,
 };
-use crate::abi::{Id, Imp};
+use crate::abi::{Class, Id, Imp};
 use crate::soft::stream::event::{Signal, Wake};
 use std::sync::{Arc, LazyLock, Mutex, OnceLock, Weak};
 use std::time::Duration;
@@ -77,6 +77,7 @@ soft_class! {
 soft_class! {
     /// What carries a shared event elsewhere.
     pub(super) class MTLSharedEventHandle(SharedEventHandle): NSObject, conforms [NSSecureCoding];
+    class [supportsSecureCoding] = |_: Class| false;
     [label] = |handle: &SharedEventHandle| -> Option<Strong<Text>> { handle.signal.label.get().map(|text| Text::object(&*text)) };
 }
 

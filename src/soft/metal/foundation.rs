@@ -1,7 +1,9 @@
 //! What the classes here use of the runtime, in one place, and what most of them have: a label and a device.
 
 pub(super) use crate::soft::fork::{AFTER_FORK, is_forked, lock};
-pub(super) use crate::soft::foundation::{Address, Failure, List, NSObject, Number, Pairs, Text};
+pub(super) use crate::soft::foundation::{
+    Address, Bytes, Failure, List, NSObject, Number, Pairs, Text,
+};
 pub(super) use crate::soft::runtime::block::HeldBlock;
 pub(super) use crate::soft::runtime::declare::{ErrorOut, Ours, This, soft_class};
 use crate::soft::runtime::entry::{objc_autoreleasePoolPop, objc_autoreleasePoolPush};

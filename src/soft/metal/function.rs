@@ -5,6 +5,7 @@ use super::compiler::{DeclaredConstant, FUNCTION_KERNEL};
 use super::foundation::{
     ErrorOut, Label, NSObject, Pairs, Strong, Text, device, label, labelled, set_label, soft_class,
 };
+use crate::abi::Id;
 use crate::soft::kernel::{ArgumentKind, Kernel};
 use std::sync::Arc;
 
@@ -29,6 +30,8 @@ soft_class! {
     [functionType] = |_: &Function| FUNCTION_KERNEL;
     [functionConstantsDictionary] = Function::constants;
     [options] = |_: &Function| 0usize;
+    [vertexAttributes] = |_: &Function| Id::NIL;
+    [stageInputAttributes] = |_: &Function| Id::NIL;
     [patchType] = |_: &Function| 0usize;
     [patchControlPointCount] = |_: &Function| -1isize;
     [newArgumentEncoderWithBufferIndex:] = Function::argument_encoder;

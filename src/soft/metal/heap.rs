@@ -1,5 +1,6 @@
 //! MTLHeap: memory that resources take parts of.
 
+use super::absent::HEAP;
 use super::buffer::Buffer;
 use super::descriptors::{HeapFields, TextureDescriptor};
 use super::foundation::{
@@ -25,7 +26,7 @@ labelled!(Heap);
 
 soft_class! {
     /// A heap.
-    pub(super) class SoftMTLHeap(Heap): NSObject, conforms [MTLHeap];
+    pub(super) class SoftMTLHeap(Heap): NSObject, conforms [MTLHeap], lacks HEAP;
     [label] = label::<Heap>;
     [setLabel:] = set_label::<Heap>;
     [device] = device::<Heap>;

@@ -1,5 +1,6 @@
 //! MTLLibrary: a compiled source text, and the functions in it.
 
+use super::absent::LIBRARY;
 use super::compiler::{self, Constant, FUNCTION_KERNEL, Options, Source};
 use super::datum::DIAGNOSTICS;
 use super::descriptors::{CompileOptions, FunctionConstantValues, FunctionDescriptor};
@@ -23,7 +24,7 @@ labelled!(Library);
 
 soft_class! {
     /// A library.
-    pub(super) class SoftMTLLibrary(Library): NSObject, conforms [MTLLibrary];
+    pub(super) class SoftMTLLibrary(Library): NSObject, conforms [MTLLibrary], lacks LIBRARY;
     [label] = label::<Library>;
     [setLabel:] = set_label::<Library>;
     [device] = device::<Library>;

@@ -3,6 +3,8 @@
 //! One file per class. They check arguments, record, and leave the rest to [`stream`](super::stream). [`compiler`] is the
 //! only file that names the compiler and the back ends.
 
+mod absent;
+mod argument_descriptor;
 mod argument_encoder;
 mod availability;
 mod blit_encoder;
@@ -11,6 +13,7 @@ mod capture;
 mod command_buffer;
 mod compiler;
 mod compute_encoder;
+mod counters;
 mod datum;
 mod descriptors;
 mod device;
@@ -30,6 +33,8 @@ mod residency_set;
 mod residents;
 mod resource;
 mod sampler;
+mod slots;
+mod stage_input;
 mod texture;
 
 #[cfg(test)]

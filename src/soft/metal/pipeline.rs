@@ -1,5 +1,6 @@
 //! MTLComputePipelineState: a kernel ready to be launched, and its reflection.
 
+use super::absent::PIPELINE;
 use super::compiler::data_type_of;
 use super::foundation::{
     ErrorOut, List, NSObject, Object, Retained, SoftClass, Strong, Text, device, soft_class,
@@ -22,7 +23,7 @@ pub(super) struct ComputePipelineState {
 soft_class! {
     /// A compute pipeline state.
     pub(super) class SoftMTLComputePipelineState(ComputePipelineState): NSObject,
-        conforms [MTLComputePipelineState];
+        conforms [MTLComputePipelineState], lacks PIPELINE;
     [label] = |pipeline: &ComputePipelineState| pipeline.label.clone();
     [device] = device::<ComputePipelineState>;
     [maxTotalThreadsPerThreadgroup] = |pipeline: &ComputePipelineState| pipeline.pipeline.max_threads;
@@ -139,6 +140,8 @@ soft_class! {
     [access] = |this: &BoundArgument| access(&this.0);
     [index] = |this: &BoundArgument| this.0.index as usize;
     [isActive] = |this: &BoundArgument| this.0.used;
+    [bufferStructType] = |_: &BoundArgument| Id::NIL;
+    [bufferPointerType] = |_: &BoundArgument| Id::NIL;
     [bufferAlignment] = |this: &BoundArgument| of_kind(&this.0, ArgumentKind::Buffer, this.0.align as usize);
     [bufferDataSize] = |this: &BoundArgument| of_kind(&this.0, ArgumentKind::Buffer, this.0.size as usize);
     [bufferDataType] = |this: &BoundArgument| of_kind(&this.0, ArgumentKind::Buffer, data_type_of(&this.0.type_name));

@@ -9,6 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::*};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Options(pub(super) usize);
 
+/// `setOwnerWithIdentity:`: who pays for the memory is not recorded here, so that every task may.
+pub(super) const KERN_SUCCESS: i32 = 0;
+
 /// Storage modes, of `MTLStorageMode`.
 pub(super) const PRIVATE: usize = 2;
 pub(super) const MEMORYLESS: usize = 3;
@@ -160,7 +163,7 @@ pub(super) fn set_purgeable_state<P: HasResource>(this: &P, state: usize) -> usi
 macro_rules! resource_class {
     (
         $(#[$doc:meta])*
-        class $name:ident($payload:ty): $protocol:ident;
+        class $name:ident($payload:ty): $protocol:ident, lacks $lacks:path;
         $($rows:tt)*
     ) => {
         impl $crate::soft::metal::foundation::Labelled for $payload {
@@ -171,7 +174,7 @@ macro_rules! resource_class {
 
         $crate::soft::metal::foundation::soft_class! {
             $(#[$doc])*
-            pub(super) class $name($payload): NSObject, conforms [$protocol];
+            pub(super) class $name($payload): NSObject, conforms [$protocol], lacks $lacks;
             [label] = $crate::soft::metal::foundation::label::<$payload>;
             [setLabel:] = $crate::soft::metal::foundation::set_label::<$payload>;
             [device] = $crate::soft::metal::foundation::device::<$payload>;

@@ -1,7 +1,8 @@
 //! MTLTexture: its properties, views, and access by the CPU.
 
-use super::descriptors::{TextureDescriptor, TextureFields, full_levels};
-use super::foundation::{NSObject, Retained, Strong, This};
+use super::absent::TEXTURE;
+use super::descriptors::{TextureDescriptor, TextureFields, TextureViewDescriptor, full_levels};
+use super::foundation::{NSObject, Object, Retained, Strong, This};
 use super::resource::{HasResource, HeapRegion, Options, Resource, resource_class};
 use super::sampler::next_id;
 use crate::abi::{Id, MTLRegion, MTLResourceID, MTLSize, MTLTextureSwizzleChannels, NSRange};
@@ -34,7 +35,7 @@ pub(super) struct Texture {
 
 resource_class! {
     /// A texture.
-    class SoftMTLTexture(Texture): MTLTexture;
+    class SoftMTLTexture(Texture): MTLTexture, lacks TEXTURE;
     [textureType] = |texture: &Texture| texture.image.kind;
     [pixelFormat] = |texture: &Texture| texture.image.format.value;
     [width] = |texture: &Texture| texture.image.size(0).width;
@@ -77,6 +78,13 @@ resource_class! {
     | get(texture, bytes, row, 0, region, level, 0);
     [getBytes:bytesPerRow:bytesPerImage:fromRegion:mipmapLevel:slice:] = get;
 
+    [setOwnerWithIdentity:] = |_: &Texture, _: u32| super::resource::KERN_SUCCESS;
+    [newTextureViewWithDescriptor:] =
+        |texture: This<'_, Texture>, descriptor: Option<&Object<TextureViewDescriptor>>| {
+            let fields = descriptor?.get();
+            let (levels, slices) = (indices(fields.levels)?, indices(fields.slices)?);
+            view(&texture, fields.format, fields.kind, levels, slices, Some(fields.swizzle))
+        };
     [newTextureViewWithPixelFormat:] = |texture: This<'_, Texture>, format: usize| {
         let image = &texture.image;
         view(&texture, format, image.kind, 0..image.levels.len(), 0..image.slices, None)

@@ -67,6 +67,20 @@ pub(crate) struct Declaration {
     pub(crate) payload: Option<Payload>,
     pub(crate) protocols: &'static [&'static CStr],
     pub(crate) methods: &'static [Row],
+    /// The messages of its header that it has no methods for.
+    pub(crate) lacks: Option<&'static Lacking>,
+}
+
+/// Messages that a class's header declares and the class has no methods for. Such a message is reported and
+/// answered with nil or zero, where one that no header declares ends the program.
+///
+/// Their results come back in registers.
+pub(crate) struct Lacking {
+    /// Their selectors.
+    pub(crate) selectors: &'static [&'static str],
+    /// Reports a message: what it is called in Objective-C, its selector, and the last of its arguments in case it
+    /// and those before it are integers or pointers.
+    pub(crate) report: fn(&dyn fmt::Display, &str, usize),
 }
 
 /// A method in a declaration.
@@ -267,6 +281,13 @@ impl ClassData {
     #[cfg(test)]
     pub(crate) fn declaration(&self) -> Option<&'static Declaration> {
         self.declaration
+    }
+
+    /// What the class or a superclass lacks, if this selector is part of it.
+    pub(super) fn lacking(&'static self, selector: &str) -> Option<&'static Lacking> {
+        let lacks = self.ancestry().filter_map(|class| class.declaration?.lacks);
+        let mut lacks = lacks.filter(|lacks| !self.meta && lacks.selectors.contains(&selector));
+        lacks.next()
     }
 
     /// Makes the links of a class, and of its superclasses before it.

@@ -253,6 +253,11 @@ impl Argument for ErrorOut {
 }
 
 impl ErrorOut {
+    /// The argument of a message, as it was passed: null or the address of a variable.
+    pub(crate) fn at(address: *mut Id) -> Self {
+        Self(address)
+    }
+
     /// Stores an error, autoreleased.
     pub(crate) fn set<P: SoftClass>(self, error: Strong<P>) {
         if !self.0.is_null() {
@@ -549,7 +554,8 @@ macro_rules! soft_class {
     (
         $(#[$doc:meta])*
         $vis:vis class $name:ident $(($payload:ty))? $(: $superclass:ident)?
-        $(, kind $kind:ident)? $(, named $text:literal)? $(, conforms [$($protocol:ident),+ $(,)?])?;
+        $(, kind $kind:ident)? $(, named $text:literal)? $(, conforms [$($protocol:ident),+ $(,)?])?
+        $(, lacks $lacks:path)?;
         $($($place:ident)? [$($selector:tt)+] = $function:expr;)*
     ) => {
         $(#[$doc])*
@@ -569,6 +575,7 @@ macro_rules! soft_class {
                 payload: $crate::soft::runtime::declare::soft_class!(@payload $($payload)?),
                 protocols: &[$($(c_name(concat!(stringify!($protocol), "\0"))),+)?],
                 methods: METHODS,
+                lacks: $crate::soft::runtime::declare::soft_class!(@lacks $($lacks)?),
             };
             ClassPair::declared(
                 &$name,
@@ -613,6 +620,8 @@ macro_rules! soft_class {
     (@owned $selector:expr) => { $crate::abi::Family::of($selector).returns_owned() };
     (@payload) => { None };
     (@payload $payload:ty) => { Some($crate::soft::runtime::object::Payload::of::<$payload>()) };
+    (@lacks) => { None };
+    (@lacks $lacks:path) => { Some(&$lacks) };
     (@superclass) => { None };
     (@superclass $superclass:ident) => { Some(&$superclass) };
     (@first $first:expr $(, $rest:expr)*) => { $first };

@@ -3,6 +3,7 @@
 use super::class::{ClassData, Kind};
 use super::fatal::{MethodName, fatal};
 use super::object;
+use super::send_arch::{REGISTERS, forward};
 use crate::abi::{Class, Encode, Id, Imp, Sel};
 #[cfg(target_arch = "x86_64")]
 use std::ffi::c_void;
@@ -81,18 +82,45 @@ unsafe fn class_of_living(receiver: Id, selector: Sel) -> &'static ClassData {
     class
 }
 
-/// The implementation of every selector that a class has no method for.
-// SAFETY: `Imp` is called only after a cast to a method's type; every method's first two arguments
-// are those of `unrecognized`.
-pub(super) const FORWARDER: Imp =
-    unsafe { std::mem::transmute::<unsafe extern "C" fn(Id, Sel) -> !, Imp>(unrecognized) };
+/// The implementation of every selector that a class has no method for: it passes the arguments to
+/// [`unanswered`], and returns zero in every register that a result may come back in.
+pub(super) const FORWARDER: Imp = forward;
 
 /// The same for methods that return a struct in memory.
-// SAFETY: as above; the address of the result comes first.
+// SAFETY: `Imp` is called only after a cast to a method's type; the address of the result comes first.
 #[cfg(target_arch = "x86_64")]
 pub(super) const FORWARDER_STRET: Imp = unsafe {
     std::mem::transmute::<unsafe extern "C" fn(*mut c_void, Id, Sel) -> !, Imp>(unrecognized_stret)
 };
+
+/// Reports a message that the receiver's class lacks. Ends the program if no header declares the message.
+///
+/// # Safety
+///
+/// `registers` has the arguments that came in the general registers, `REGISTERS` of them, and `stack` is where the
+/// others are. The first two are an object and a selector.
+pub(super) unsafe extern "C" fn unanswered(registers: *const usize, stack: *const usize) {
+    // SAFETY: the caller's.
+    let (receiver, selector) =
+        unsafe { (*registers.cast::<Id>(), *registers.add(1).cast::<Sel>()) };
+    // SAFETY: a sender passes an object.
+    let class = unsafe { object::class_of(receiver) };
+    let name = super::selector::name(selector).map_or("", |name| name.to_str().unwrap_or(""));
+    let Some(lacks) = class.lacking(name) else {
+        // SAFETY: as above.
+        unsafe { unrecognized(receiver, selector) }
+    };
+    // The receiver and the selector come before the arguments.
+    let last = crate::abi::colons(name) + 1;
+    // SAFETY: there are that many words on the stack, whatever they are.
+    let last = unsafe {
+        match last.checked_sub(REGISTERS) {
+            None => *registers.add(last),
+            Some(nth) => *stack.add(nth),
+        }
+    };
+    (lacks.report)(&MethodName::new(class, selector), name, last);
+}
 
 unsafe extern "C" fn unrecognized(receiver: Id, selector: Sel) -> ! {
     // SAFETY: a sender passes an object.

@@ -7,7 +7,7 @@
 
 use super::cache::{Bucket, LARGEST, NO_BUCKETS};
 use super::class::ClassData;
-use super::send::{resolve, resolve_super, resolve_super2};
+use super::send::{resolve, resolve_super, resolve_super2, unanswered};
 use std::arch::naked_asm;
 use std::mem::offset_of;
 use std::sync::atomic::{AtomicPtr, Ordering::*};
@@ -165,4 +165,45 @@ sender! {
     /// As for [`objc_msgSendSuper`].
     objc_msgSendSuper2: class { "ldr x16, [x0, 8]" "ldr x16, [x16, {superclass}]" }, jump { "ldr x0, [x0]" },
     miss calls resolve_super2, uses superclass
+}
+
+/// How many arguments come in general registers.
+pub(super) const REGISTERS: usize = 8;
+
+/// The implementation of every selector that a class has no method for.
+///
+/// # Safety
+///
+/// Called as a method.
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn forward() {
+    naked_asm!(
+        ".cfi_startproc",
+        "stp x29, x30, [sp, -80]!",
+        ".cfi_def_cfa_offset 80",
+        ".cfi_offset x29, -80",
+        ".cfi_offset x30, -72",
+        "mov x29, sp",
+        ".cfi_def_cfa_register x29",
+        "stp x0, x1, [sp, 16]",
+        "stp x2, x3, [sp, 32]",
+        "stp x4, x5, [sp, 48]",
+        "stp x6, x7, [sp, 64]",
+        "add x0, sp, 16",
+        "add x1, sp, 80",
+        "bl {unanswered}",
+        "mov x0, 0",
+        "mov x1, 0",
+        "movi d0, 0",
+        "movi d1, 0",
+        "movi d2, 0",
+        "movi d3, 0",
+        "ldp x29, x30, [sp], 80",
+        ".cfi_def_cfa sp, 0",
+        ".cfi_restore x29",
+        ".cfi_restore x30",
+        "ret",
+        ".cfi_endproc",
+        unanswered = sym unanswered,
+    )
 }

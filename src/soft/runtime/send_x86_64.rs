@@ -9,7 +9,7 @@ use super::cache::{Bucket, NO_BUCKETS};
 use super::class::ClassData;
 use super::send::{
     resolve, resolve_stret, resolve_super, resolve_super_stret, resolve_super2,
-    resolve_super2_stret,
+    resolve_super2_stret, unanswered,
 };
 use std::arch::naked_asm;
 use std::mem::offset_of;
@@ -237,4 +237,43 @@ sender! {
     objc_msgSendSuper2_stret: "rdx", "edx",
     class { "mov r11, [rsi + 8]" "mov r11, [r11 + {superclass}]" }, jump { "mov rsi, [rsi]" },
     nil {}, miss { "mov rdi, rsi" "mov rsi, rdx" } calls resolve_super2_stret, uses superclass
+}
+
+/// How many arguments come in general registers.
+pub(super) const REGISTERS: usize = 6;
+
+/// The implementation of every selector that a class has no method for.
+///
+/// # Safety
+///
+/// Called as a method.
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn forward() {
+    naked_asm!(
+        ".cfi_startproc",
+        "push rbp",
+        ".cfi_def_cfa_offset 16",
+        ".cfi_offset rbp, -16",
+        "mov rbp, rsp",
+        ".cfi_def_cfa_register rbp",
+        "push r9",
+        "push r8",
+        "push rcx",
+        "push rdx",
+        "push rsi",
+        "push rdi",
+        "mov rdi, rsp",
+        "lea rsi, [rbp + 16]",
+        "call {unanswered}",
+        "xor eax, eax",
+        "xor edx, edx",
+        "xorps xmm0, xmm0",
+        "xorps xmm1, xmm1",
+        "leave",
+        ".cfi_def_cfa rsp, 8",
+        ".cfi_restore rbp",
+        "ret",
+        ".cfi_endproc",
+        unanswered = sym unanswered,
+    )
 }

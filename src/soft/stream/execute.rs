@@ -4,6 +4,7 @@ use super::error::CommandError;
 use super::event::Signal;
 use super::image::{Image, copy_between};
 use super::memory::Memory;
+use super::queue::nanoseconds;
 use super::recording::{Command, Grid, Object, PixelCopy, Pixels, Recording, Rows};
 use super::residents::Residents;
 use super::settings::Settings;
@@ -125,6 +126,12 @@ fn run_one<'a>(
         }
         Command::Signal { event, value } => {
             signal_at(recording, event).map(|signal| signal.raise(value))
+        }
+        Command::Sample { buffer, offset } => {
+            let at = range(memory_at(recording, buffer)?, offset, size_of::<u64>())?;
+            // SAFETY: the range is inside memory that the recording keeps alive.
+            unsafe { at.cast::<u64>().write_unaligned(nanoseconds()) };
+            Ok(())
         }
         Command::Concurrent
         | Command::Barrier

@@ -100,7 +100,9 @@ fn touched(recording: &Recording, commands: &[Command]) -> Vec<*const Memory> {
                 }
             }
             Command::CopyBuffer { from, to, .. } => objects.extend([from, to]),
-            Command::FillBuffer { buffer, .. } => objects.push(buffer),
+            Command::FillBuffer { buffer, .. } | Command::Sample { buffer, .. } => {
+                objects.push(buffer)
+            }
             Command::CopyPixels(index) => objects.extend(match recording.pixels[index as usize] {
                 PixelCopy::ToTexture { from, to, .. } => [from.buffer, to.texture],
                 PixelCopy::FromTexture { from, to, .. } => [from.texture, to.buffer],

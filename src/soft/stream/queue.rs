@@ -83,6 +83,11 @@ fn now() -> f64 {
     seconds(CLOCK_MONOTONIC)
 }
 
+/// The same in nanoseconds.
+pub(crate) fn nanoseconds() -> u64 {
+    (now() * 1e9) as u64
+}
+
 /// What a clock of the system shows, in seconds.
 pub(crate) fn seconds(clock: std::ffi::c_int) -> f64 {
     #[repr(C)]

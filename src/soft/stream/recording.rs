@@ -60,6 +60,8 @@ pub(crate) enum Command {
     Signal { event: ObjectIndex, value: u64 },
     /// Continues when an event has reached a value.
     Wait { event: ObjectIndex, value: u64 },
+    /// Writes the time, in nanoseconds, to eight bytes of a buffer.
+    Sample { buffer: ObjectIndex, offset: usize },
     /// Nothing to execute: marks where the entry of [`Notes`] at this index applies.
     Note(u32),
 }

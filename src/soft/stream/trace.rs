@@ -282,6 +282,11 @@ fn command(recording: &Recording, command: &Command) -> Option<Line> {
             line.field("to", texture(recording, object));
             line
         }
+        Command::Sample { buffer: to, offset } => {
+            let mut line = Line::new("sampleCounters");
+            line.field("to", buffer(recording, to, offset, size_of::<u64>()));
+            line
+        }
         Command::Signal { event: object, value } => event("signalEvent", object, value),
         Command::Wait { event: object, value } => event("waitForEvent", object, value),
         Command::Note(index) => match recording.notes.as_ref()?.list.get(index as usize)? {

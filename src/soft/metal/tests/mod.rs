@@ -2,9 +2,11 @@
 //!
 //! `ARUMINIUM_TEST_SCALE=small` makes long loops short, for emulated CPUs.
 
+mod absent;
 mod arguments;
 mod blits;
 mod buffers;
+mod counters;
 mod declared;
 mod dispatches;
 mod fork;

@@ -1,0 +1,199 @@
+//! Messages of Metal's headers that the classes here have no methods for.
+//!
+//! They are about what soft Metal does not have. Such a message is reported on standard error, once, and returns
+//! nil or zero. An `error:` argument gets an error, and a `completionHandler:` is called with one. The answer to
+//! `respondsToSelector:` is no. What is in the lists is compared with the headers by a test.
+
+use super::errors::{Error, LibraryError};
+use super::foundation::{ErrorOut, HeldBlock, compile_aside, lock};
+use crate::abi::{Id, Imp};
+use crate::soft::runtime::block::BlockRef;
+use crate::soft::runtime::class::Lacking;
+use std::collections::HashSet;
+use std::fmt::Display;
+use std::sync::Mutex;
+
+/// Reports a message.
+fn report(name: &dyn Display, selector: &str, last: usize) {
+    static REPORTED: Mutex<Option<HashSet<String>>> = Mutex::new(None);
+    let text = format!("{name}: soft Metal does not have this; the result is nil or 0");
+    if lock(&REPORTED).get_or_insert_default().insert(text.clone()) {
+        eprintln!("aruminium: {text}");
+    }
+    let error = Error::new(LibraryError::Unsupported, text);
+    let last: *mut Id = std::ptr::with_exposed_provenance_mut(last);
+    if selector.ends_with("error:") {
+        ErrorOut::at(last).set(error.ns_error());
+    } else if selector.ends_with("completionHandler:") {
+        // Those with options pass a reflection too.
+        let with_reflection = selector.ends_with("options:completionHandler:");
+        // SAFETY: the argument is nil or a block.
+        let block = unsafe { BlockRef::from_ptr(last.cast()) }.hold();
+        compile_aside(move || complete(block, &error, with_reflection));
+    }
+}
+
+/// Calls a handler with an error.
+fn complete(block: Option<HeldBlock>, error: &Error<LibraryError>, with_reflection: bool) {
+    let Some(block) = block else { return };
+    let error = error.ns_error();
+    let second = if with_reflection { Id::NIL } else { error.id() };
+    // SAFETY: the block takes two objects or three; in the calling convention a third does no harm.
+    unsafe {
+        let call = std::mem::transmute::<Imp, unsafe extern "C" fn(Id, Id, Id, Id)>(block.invoke());
+        call(block.id(), Id::NIL, second, error.id());
+    }
+}
+
+/// Writes the lists.
+macro_rules! lists {
+    ($($(#[$doc:meta])* $name:ident { $($selector:tt)* })+) => {$(
+        $(#[$doc])*
+        pub(super) static $name: Lacking = Lacking { selectors: &[$($selector)*], report };
+    )+};
+}
+
+lists! {
+    /// `MTLDevice`: rendering, ray tracing, Metal 4, tensors, sparse and shared memory, files, and libraries of
+    /// functions.
+    DEVICE {
+        "convertSparsePixelRegions:toTileRegions:withTileSize:alignmentMode:numRegions:",
+        "convertSparseTileRegions:toPixelRegions:withTileSize:numRegions:",
+        "functionHandleWithBinaryFunction:",
+        "functionHandleWithFunction:",
+        "getDefaultSamplePositions:count:",
+        "heapAccelerationStructureSizeAndAlignWithDescriptor:",
+        "heapAccelerationStructureSizeAndAlignWithSize:",
+        "newAccelerationStructureWithDescriptor:",
+        "newAccelerationStructureWithSize:",
+        "newArchiveWithURL:error:",
+        "newArgumentTableWithDescriptor:error:",
+        "newBinaryArchiveWithDescriptor:error:",
+        "newBufferWithLength:options:placementSparsePageSize:",
+        "newCommandAllocator",
+        "newCommandAllocatorWithDescriptor:error:",
+        "newCommandBuffer",
+        "newCompilerWithDescriptor:error:",
+        "newCounterHeapWithDescriptor:error:",
+        "newDepthStencilStateWithDescriptor:",
+        "newDynamicLibrary:error:",
+        "newDynamicLibraryWithURL:error:",
+        "newIOCommandQueueWithDescriptor:error:",
+        "newIOFileHandleWithURL:compressionMethod:error:",
+        "newIOFileHandleWithURL:error:",
+        "newIOHandleWithURL:compressionMethod:error:",
+        "newIOHandleWithURL:error:",
+        "newIndirectCommandBufferWithDescriptor:maxCommandCount:options:",
+        "newLibraryWithStitchedDescriptor:completionHandler:",
+        "newLibraryWithStitchedDescriptor:error:",
+        "newLogStateWithDescriptor:error:",
+        "newMTL4CommandQueue",
+        "newMTL4CommandQueueWithDescriptor:error:",
+        "newPipelineDataSetSerializerWithDescriptor:",
+        "newRasterizationRateMapWithDescriptor:",
+        "newRenderPipelineStateWithDescriptor:completionHandler:",
+        "newRenderPipelineStateWithDescriptor:error:",
+        "newRenderPipelineStateWithDescriptor:options:completionHandler:",
+        "newRenderPipelineStateWithDescriptor:options:reflection:error:",
+        "newRenderPipelineStateWithMeshDescriptor:options:completionHandler:",
+        "newRenderPipelineStateWithMeshDescriptor:options:reflection:error:",
+        "newRenderPipelineStateWithTileDescriptor:options:completionHandler:",
+        "newRenderPipelineStateWithTileDescriptor:options:reflection:error:",
+        "newSharedTextureWithDescriptor:",
+        "newSharedTextureWithHandle:",
+        "newTensorWithDescriptor:error:",
+        "newTextureViewPoolWithDescriptor:error:",
+        "newTextureWithDescriptor:iosurface:plane:",
+        "sizeOfCounterHeapEntry:",
+        "tensorSizeAndAlignWithDescriptor:",
+    }
+    /// `MTLBuffer`: tensors, and memory of other devices.
+    BUFFER {
+        "newRemoteBufferViewForDevice:",
+        "newTensorWithDescriptor:offset:error:",
+    }
+    /// `MTLTexture`: memory of other devices.
+    TEXTURE {
+        "newRemoteTextureViewForDevice:",
+    }
+    /// `MTLHeap`: ray tracing.
+    HEAP {
+        "newAccelerationStructureWithDescriptor:",
+        "newAccelerationStructureWithDescriptor:offset:",
+        "newAccelerationStructureWithSize:",
+        "newAccelerationStructureWithSize:offset:",
+    }
+    /// `MTLLibrary`: ray tracing, and the reflection of functions that are not in a pipeline.
+    LIBRARY {
+        "newIntersectionFunctionWithDescriptor:completionHandler:",
+        "newIntersectionFunctionWithDescriptor:error:",
+        "reflectionForFunctionWithName:",
+    }
+    /// `MTLComputePipelineState`: function pointers.
+    PIPELINE {
+        "functionHandleWithBinaryFunction:",
+        "functionHandleWithFunction:",
+        "functionHandleWithName:",
+        "newComputePipelineStateWithAdditionalBinaryFunctions:error:",
+        "newComputePipelineStateWithBinaryFunctions:error:",
+        "newIntersectionFunctionTableWithDescriptor:",
+        "newVisibleFunctionTableWithDescriptor:",
+    }
+    /// `MTLComputePipelineDescriptor`: function pointers.
+    PIPELINE_DESCRIPTOR {
+        "linkedFunctions",
+        "setLinkedFunctions:",
+    }
+    /// `MTLArgumentEncoder`: rendering, ray tracing, function pointers and indirect command buffers.
+    ARGUMENT_ENCODER {
+        "setAccelerationStructure:atIndex:",
+        "setComputePipelineState:atIndex:",
+        "setComputePipelineStates:withRange:",
+        "setDepthStencilState:atIndex:",
+        "setDepthStencilStates:withRange:",
+        "setIndirectCommandBuffer:atIndex:",
+        "setIndirectCommandBuffers:withRange:",
+        "setIntersectionFunctionTable:atIndex:",
+        "setIntersectionFunctionTables:withRange:",
+        "setRenderPipelineState:atIndex:",
+        "setRenderPipelineStates:withRange:",
+        "setVisibleFunctionTable:atIndex:",
+        "setVisibleFunctionTables:withRange:",
+    }
+    /// `MTLCommandBuffer`: rendering, ray tracing and sparse memory.
+    COMMAND_BUFFER {
+        "accelerationStructureCommandEncoder",
+        "accelerationStructureCommandEncoderWithDescriptor:",
+        "parallelRenderCommandEncoderWithDescriptor:",
+        "presentDrawable:",
+        "presentDrawable:afterMinimumDuration:",
+        "presentDrawable:atTime:",
+        "renderCommandEncoderWithDescriptor:",
+        "resourceStateCommandEncoder",
+        "resourceStateCommandEncoderWithDescriptor:",
+    }
+    /// `MTLComputeCommandEncoder`: ray tracing, function pointers, indirect command buffers, and `[[stage_in]]`.
+    COMPUTE_ENCODER {
+        "executeCommandsInBuffer:indirectBuffer:indirectBufferOffset:",
+        "executeCommandsInBuffer:withRange:",
+        "setAccelerationStructure:atBufferIndex:",
+        "setIntersectionFunctionTable:atBufferIndex:",
+        "setIntersectionFunctionTables:withBufferRange:",
+        "setStageInRegionWithIndirectBuffer:indirectBufferOffset:",
+        "setVisibleFunctionTable:atBufferIndex:",
+        "setVisibleFunctionTables:withBufferRange:",
+    }
+    /// `MTLBlitCommandEncoder`: tensors, indirect command buffers and sparse memory.
+    BLIT_ENCODER {
+        "copyFromTensor:sourceOrigin:sourceDimensions:toTensor:destinationOrigin:destinationDimensions:",
+        "copyIndirectCommandBuffer:sourceRange:destination:destinationIndex:",
+        "getTextureAccessCounters:region:mipLevel:slice:resetCounters:countersBuffer:countersBufferOffset:",
+        "optimizeIndirectCommandBuffer:withRange:",
+        "resetCommandsInBuffer:withRange:",
+        "resetTextureAccessCounters:region:mipLevel:slice:",
+    }
+    /// `MTLCaptureManager`: Metal 4.
+    CAPTURE_MANAGER {
+        "newCaptureScopeWithMTL4CommandQueue:",
+    }
+}
