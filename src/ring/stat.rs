@@ -201,11 +201,12 @@ impl fmt::Display for RingStat {
         )?;
         writeln!(
             f,
-            "{:<20}{:<12}{:>12}{:>12}{:>8}{:>8}{:>8}{:>22}{:>8}",
+            "{:<20}{:<12}{:>12}{:>12}{:>9}{:>8}{:>8}{:>8}{:>22}{:>8}",
             "actor",
             "state",
             "processed",
             "sent",
+            "dropped",
             "in",
             "out",
             "stalls",
@@ -220,11 +221,12 @@ impl fmt::Display for RingStat {
             let state = actor.state.to_string();
             writeln!(
                 f,
-                "{:<20}{:<12}{:>12}{:>12}{:>8}{:>8}{:>8}{latency:>22}{:>8}",
+                "{:<20}{:<12}{:>12}{:>12}{:>9}{:>8}{:>8}{:>8}{latency:>22}{:>8}",
                 actor.name,
                 state.split(',').next().unwrap_or_default(),
                 actor.processed,
                 actor.sent,
+                actor.dropped,
                 actor.input_depth,
                 actor.output_depth,
                 actor.stalls,
