@@ -156,13 +156,11 @@ impl State {
             self.lanes.update(lane as usize, |lane| lane.head = [lane.head[side]; 2]);
             self.bury(lane, "the actor was terminated");
             let from = self.lanes.get(lane as usize).from;
-            if from != 0
-                && from != id.0
-                && self.seats[from as usize - 1].state != ActorState::Terminated
-            {
+            if from != 0 && self.seats[from as usize - 1].state != ActorState::Terminated {
                 self.orphans.push(lane);
             }
         }
+        // Nothing sends into these any more, one to itself included.
         let own = &self.seats[actor].outs;
         self.orphans.retain(|lane| !own.contains(lane));
         let seat = &mut self.seats[actor];

@@ -2,10 +2,11 @@
 
 use super::{ECHO, NOTHING, ring, ring_of, spawn};
 use crate::child::in_child;
+use crate::ring::submit::Broken;
 use crate::ring::{
     ActorState, Cause, Checkpoint, Launch, RingError, RingOptions, Supervision, Topology,
 };
-use crate::{FaultKind, Gpu};
+use crate::{FaultKind, Gpu, GpuError};
 
 crate::message! {
     struct Few { values: [u32; 4], count: u32 }
@@ -372,4 +373,70 @@ fn a_fault_in_a_late_thread_of_an_actor_undoes_its_tick() {
         assert_eq!(names, ["late", "soon"]);
         assert_eq!(actors[0].state(), ActorState::Suspended);
     }
+}
+
+#[test]
+fn suspects_are_the_actors_whose_records_do_not_clear_them() {
+    let ring = ring();
+    let wide = NOTHING.replace("thread uint &s", "device uint &s");
+    let fails = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) { out.fail(1); }";
+    let actors = [
+        spawn(&ring, "done", NOTHING, Launch::new()),
+        spawn(&ring, "late", NOTHING, Launch::new()),
+        spawn(&ring, "suspended", NOTHING, Launch::new()),
+        spawn(&ring, "fails", fails, Launch::new()),
+        spawn(&ring, "wide", &wide, Launch::new().grid(1, 2)),
+    ];
+    for actor in &actors {
+        actor.send(1).unwrap();
+    }
+    actors[2].suspend().unwrap();
+    let mut state = actors[0].core.lock();
+    let (plan, version) = (state.prepare(1).unwrap(), state.version);
+    let dispatch = state.engine.take().unwrap();
+    // SAFETY: as for every submission.
+    unsafe { dispatch.batch(|batch| plan.encode(batch, version, 1)) }.unwrap();
+    state.engine = Some(dispatch);
+    // As if a kernel had failed, before this actor's thread wrote its record.
+    state.records.update(3, |record| record.version = 0);
+    let ended = state.settle(Err(GpuError::CommandBufferError("a test's".into())));
+    let Some(Broken::Metal(_, suspects)) = ended.broken else { panic!("no suspects") };
+    assert_eq!((ended.ticks, suspects), (0, vec![1, 3, 4]));
+}
+
+#[test]
+fn actors_at_fault_are_searched_for_alone_without_new_mail_and_without_a_record_of_it() {
+    let code = "void handle(thread const uint &m, device Few &s, thread Outbox<uint> &out) {
+        if (out.index == 0) { s.count += 1; }
+        if (m == 7) { s.values[1 << 20] = 1; }
+    }";
+    let build = || {
+        let ring = ring();
+        let launch = Launch::new().grid(1, 2).budget(1).supervision(Supervision::Stop);
+        let actors = ["0", "1"].map(|name| {
+            let few = Few { values: [0; 4], count: 0 };
+            ring.spawn::<u32, u32, Few>(name, code, few, launch.clone()).unwrap()
+        });
+        (ring, actors)
+    };
+    let (ring, actors) = build();
+    ring.record();
+    actors[0].send_all(&[1, 2, 3]).unwrap();
+    actors[1].send(7).unwrap();
+    let faults = ring.tick().unwrap().faults;
+    assert_eq!((faults.len(), faults[0].actor), (1, actors[1].id()));
+    // The tick, the first actor alone, and the tick again: the second actor is named by its thread.
+    assert_eq!((ring.stat().submissions, actors[0].read_state().unwrap().count), (3, 1));
+    let (again, _) = build();
+    again.replay(&ring.take_recording().unwrap()).unwrap();
+    assert_eq!(again.checkpoint().unwrap(), ring.checkpoint().unwrap());
+    // Mail that is sent during the search is not in the tick that is searched.
+    actors[0].send(4).unwrap();
+    let mut state = actors[0].core.lock();
+    state.only = Some(0);
+    state.prepare(1).unwrap();
+    assert_eq!(state.mail(0), 2);
+    state.only = None;
+    state.prepare(1).unwrap();
+    assert_eq!(state.mail(0), 3);
 }

@@ -1,9 +1,12 @@
 //! The limits of counters and comparisons, each from both sides.
 
 use super::{ECHO, ring, ring_of, spawn};
+use crate::ring::layout::RingHeader;
 use crate::ring::post::Wanted;
+use crate::ring::record::Op;
 use crate::ring::{
-    Actor, Clock, Hlc, Launch, Priority, Receipt, Ring, RingError, RingOptions, Supervision,
+    Actor, ActorState, Cause, Clock, Hlc, Launch, Priority, Receipt, Recording, Ring, RingError,
+    RingOptions, Supervision,
 };
 use std::time::Duration;
 
@@ -196,4 +199,143 @@ fn actors_with_little_room_are_no_cycle() {
     // With one more in each they are full.
     actors.iter().for_each(|actor| _ = actor.send(4).unwrap());
     assert!(matches!(ring.run(10), Err(RingError::Cycle(names)) if names == ["a", "b"]));
+}
+
+#[test]
+fn a_lone_message_at_fault_is_buried_at_once() {
+    let ring = ring();
+    let restart = Launch::new().supervision(Supervision::Restart { limit: 9 });
+    let actor = spawn(&ring, "fails", FAILS, restart);
+    actor.send(7).unwrap();
+    assert_eq!((ring.run(100).unwrap().faults.len(), dead(&ring)), (1, vec![7]));
+    // It handles several messages per tick again.
+    actor.send_all(&[1; 10]).unwrap();
+    assert_eq!(ring.run(100).unwrap().ticks, 2);
+}
+
+#[test]
+fn an_activated_actor_has_all_its_restarts_again() {
+    let ring = ring();
+    let restart = Launch::new().supervision(Supervision::Restart { limit: 1 });
+    let actor = spawn(&ring, "fails", FAILS, restart);
+    for _ in 0..2 {
+        actor.send(7).unwrap();
+        ring.run(9).unwrap();
+        assert_eq!(actor.state(), ActorState::Active);
+        actor.send(7).unwrap();
+        ring.run(9).unwrap();
+        assert_eq!(actor.state(), ActorState::Failed);
+        // The message that it failed with is still there.
+        actor.activate().unwrap();
+        assert_eq!((ring.run(9).unwrap().faults.len(), actor.state()), (1, ActorState::Active));
+        actor.suspend().unwrap();
+        actor.activate().unwrap();
+    }
+}
+
+#[test]
+fn an_actor_that_just_has_room_has_not_stalled() {
+    let ring = ring();
+    let actor = spawn(&ring, "echo", ECHO, Launch::new().capacities(16, 4));
+    actor.send_all(&[1, 2, 3, 4]).unwrap();
+    let tick = ring.tick().unwrap();
+    assert_eq!((tick.handled, tick.stalled, actor.stat().stalls), (4, 0, 0));
+    mail(&actor);
+    actor.send_all(&[1, 2, 3, 4, 5]).unwrap();
+    assert_eq!((ring.tick().unwrap().handled, actor.stat().stalls), (4, 1));
+    assert_eq!((ring.tick().unwrap().handled, actor.stat().stalls), (0, 2));
+    mail(&actor);
+    assert_eq!((ring.tick().unwrap().handled, actor.stat().stalls), (1, 2));
+}
+
+#[test]
+fn latencies_are_the_shortest_the_mean_and_the_longest_of_all() {
+    let ring = ring();
+    let actor = spawn(&ring, "echo", ECHO, Launch::new());
+    for wait in [3, 0, 5, 2] {
+        actor.suspend().unwrap();
+        actor.send(1).unwrap();
+        (0..wait).for_each(|_| _ = ring.tick().unwrap());
+        actor.resume().unwrap();
+        ring.tick().unwrap();
+    }
+    let stat = actor.stat();
+    assert_eq!((stat.latency_min, stat.latency_mean, stat.latency_max), (Some(0), 2.5, 5));
+}
+
+#[test]
+fn the_first_rule_that_a_handler_breaks_is_the_fault() {
+    let code = "void handle(thread const uint &m, thread uint &s, thread Outbox<uint> &out) {
+        if (m == 0) { out.fail(5); out.fail(6); out.send(9, m); } else { out.send(9, m); out.fail(7); }
+    }";
+    for (message, cause) in [(0, Cause::Failed(5)), (1, Cause::Edge)] {
+        let ring = ring();
+        let launch = Launch::new().supervision(Supervision::Stop);
+        spawn(&ring, "breaks", code, launch).send(message).unwrap();
+        assert_eq!(ring.tick().unwrap().faults[0].cause, cause);
+    }
+}
+
+#[test]
+fn a_fault_to_be_reported_is_not_lost_among_those_that_are_handled() {
+    let ring = ring();
+    let policies = [Supervision::Stop, Supervision::Escalate, Supervision::Stop];
+    for (policy, name) in policies.into_iter().zip(["0", "1", "2"]) {
+        let actor = spawn(&ring, name, FAILS, Launch::new().supervision(policy));
+        actor.send(7).unwrap();
+    }
+    let error = ring.run(9).unwrap_err();
+    assert!(matches!(&error, RingError::Fault(fault) if fault.name == "1"), "{error}");
+    assert_eq!(ring.faults().len(), 3);
+}
+
+#[test]
+fn lanes_of_actors_that_ended_are_searched_only_while_their_producer_runs() {
+    let ring = ring();
+    let actors = ["a", "b", "c"].map(|name| spawn(&ring, name, SEND, Launch::new()));
+    let [a, b, c] = &actors;
+    for (from, to) in [(a, b), (b, c), (c, c)] {
+        ring.connect(from.id(), to.id()).unwrap();
+    }
+    let orphans = || a.core.lock().orphans.len();
+    // Its own lane has no other producer.
+    c.terminate().unwrap();
+    assert_eq!(orphans(), 1);
+    b.terminate().unwrap();
+    assert_eq!(orphans(), 1, "the lane to `c` has none any more, and that from `a` is new");
+    a.terminate().unwrap();
+    assert_eq!(orphans(), 0);
+    // The producer ends first.
+    let (from, to) = (spawn(&ring, "a", SEND, Launch::new()), spawn(&ring, "b", SEND, Launch::new()));
+    ring.connect(from.id(), to.id()).unwrap();
+    from.terminate().unwrap();
+    to.terminate().unwrap();
+    assert_eq!(orphans(), 0);
+}
+
+#[test]
+fn a_replay_refuses_what_its_ring_cannot_do() {
+    let build = |ticks| {
+        let ring = ring_of(RingOptions { ticks, ..RingOptions::default() });
+        let actor = spawn(&ring, "echo", ECHO, Launch::new());
+        (ring, actor)
+    };
+    let (ring, actor) = build(8);
+    ring.record();
+    actor.send(1).unwrap();
+    ring.run(8).unwrap();
+    let recording = ring.take_recording().unwrap();
+    let replay = |ticks, recording: &Recording| build(ticks).0.replay(recording);
+    replay(8, &recording).unwrap();
+    let error = replay(7, &recording).unwrap_err().to_string();
+    assert!(error.contains("8 ticks") && error.contains("at most 7"), "{error}");
+    // Headers that are not those of messages from the host to this actor.
+    let damage: [fn(&mut RingHeader); 3] =
+        [|header| header.length = 3, |header| header.source = 1, |header| header.kind ^= 1];
+    for damage in damage {
+        let mut damaged = recording.clone();
+        let Op::Send { header, .. } = &mut damaged.ops[0] else { panic!("{:?}", damaged.ops) };
+        damage(header);
+        assert!(matches!(replay(8, &damaged), Err(RingError::Format(_))));
+    }
 }
