@@ -2,20 +2,21 @@
 
 use super::atomic::{AtomicU64, Ordering};
 
-/// The low bits are the offset, the bits above count spans. Both change in one step, so that no span
+/// The high bits are the offset, the bits below count spans. Both change in one step, so that no span
 /// begins between the check for live spans and the clearing.
 #[derive(Debug)]
-pub(super) struct Bump(AtomicU64);
+pub(super) struct Bump {
+    word: AtomicU64,
+    /// The largest word: all bytes are taken, and as many spans live as can.
+    last: u64,
+}
 
-const OFFSET_BITS: u32 = 40;
-/// One live span.
-const SPAN: u64 = 1 << OFFSET_BITS;
-const OFFSETS: u64 = SPAN - 1;
+const SPAN_BITS: u32 = 24;
+/// The most spans that can live, and the mask of their number.
+const SPANS: u64 = (1 << SPAN_BITS) - 1;
 /// The most bytes of a tape, and the largest alignment: a quarter of the offset's range, so that an
 /// offset, two alignments and a size can be added without overflow.
-pub(super) const LIMIT: usize = 1 << (OFFSET_BITS - 2);
-/// The most spans that can live.
-const SPANS: u64 = u64::MAX >> OFFSET_BITS;
+pub(super) const LIMIT: usize = 1 << (u64::BITS - SPAN_BITS - 2);
 
 /// Why a tape cannot be cleared.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,39 +38,53 @@ pub(super) fn fit(next: usize, end: usize, size: usize, align: usize) -> Option<
 }
 
 impl Bump {
-    pub(super) fn new() -> Self {
-        Self(AtomicU64::new(0))
+    /// For this many bytes, at most `LIMIT`.
+    pub(super) fn new(total: usize) -> Self {
+        Self { word: AtomicU64::new(0), last: (total as u64) << SPAN_BITS | SPANS }
     }
 
     /// Takes bytes, and counts a span if `span`. A call that fails changes nothing.
+    ///
+    /// A processor begins a compare-exchange when the instructions before it have ended, so each of those in a row
+    /// takes its time. Most callers take multiples of their alignment: for them the next word is one addition.
     #[inline(always)]
-    pub(super) fn take(
-        &self,
-        base: usize,
-        total: usize,
-        size: usize,
-        align: usize,
-        span: bool,
-    ) -> Option<usize> {
+    pub(super) fn take(&self, base: usize, size: usize, align: usize, span: bool) -> Option<usize> {
         if size > LIMIT || align > LIMIT {
             return None;
         }
+        let now = self.word.load(Ordering::Relaxed);
+        let then = now + ((size as u64) << SPAN_BITS | u64::from(span));
+        let aligned = base & (align - 1) == 0 && now & ((align as u64 - 1) << SPAN_BITS) == 0;
+        if aligned
+            && then <= self.last
+            && !(span && now & SPANS == SPANS)
+            // Acquire: other threads may have used the bytes until the last `clear`, which released them.
+            && self.word.compare_exchange(now, then, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        {
+            return Some((now >> SPAN_BITS) as usize);
+        }
+        self.take_at_any(base, size, align, span)
+    }
+
+    /// The same at any offset, as often as other threads change it.
+    #[cold]
+    #[inline(never)]
+    fn take_at_any(&self, base: usize, size: usize, align: usize, span: bool) -> Option<usize> {
         // Throughput under contention depends on the latency of computing the next word: three
-        // operations on the whole word. With sizes and alignments within the limit no carry reaches
-        // the number of spans.
-        let low = (base & (align - 1)) as u64;
-        let up = low + (align as u64 - 1);
-        let past = (size as u64).wrapping_sub(low).wrapping_add(if span { SPAN } else { 0 });
-        let mut now = self.0.load(Ordering::Relaxed);
+        // operations on the whole word. With sizes and alignments within the limit none overflows.
+        let low = ((base & (align - 1)) as u64) << SPAN_BITS;
+        let up = (align as u64 - 1) << SPAN_BITS;
+        let past = ((size as u64) << SPAN_BITS | u64::from(span)).wrapping_sub(low);
+        let mut now = self.word.load(Ordering::Relaxed);
         loop {
-            let start = now.wrapping_add(up) & (align as u64).wrapping_neg();
+            let start = (now + (low + up)) & !up;
             let then = start.wrapping_add(past);
-            if then & OFFSETS > total as u64 || (span && now >> OFFSET_BITS == SPANS) {
+            if then > self.last || (span && now & SPANS == SPANS) {
                 return None;
             }
-            // Acquire: other threads may have used the bytes until the last `clear`, which released them.
-            match self.0.compare_exchange_weak(now, then, Ordering::Acquire, Ordering::Relaxed) {
-                Ok(_) => return Some(((start & OFFSETS) - low) as usize),
+            // Acquire: as in `take`.
+            match self.word.compare_exchange_weak(now, then, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => return Some(((start - low) >> SPAN_BITS) as usize),
                 Err(changed) => now = changed,
             }
         }
@@ -78,7 +93,7 @@ impl Bump {
     /// Ends a span. Release: accesses to its bytes happen before they are cleared.
     #[inline(always)]
     pub(super) fn end_span(&self) {
-        self.0.fetch_sub(SPAN, Ordering::Release);
+        self.word.fetch_sub(1, Ordering::Release);
     }
 
     /// Sets the offset to zero, unless spans live, or `unused` returns the reason why the memory cannot be handed
@@ -86,16 +101,16 @@ impl Bump {
     #[inline(always)]
     pub(super) fn clear<E>(&self, unused: impl Fn() -> Result<(), E>) -> Result<(), Held<E>> {
         // Acquire: what was done with the spans that have ended happens before `unused`.
-        let mut now = self.0.load(Ordering::Acquire);
+        let mut now = self.word.load(Ordering::Acquire);
         loop {
-            if now > OFFSETS {
-                return Err(Held::Spans(now >> OFFSET_BITS));
+            if now & SPANS != 0 {
+                return Err(Held::Spans(now & SPANS));
             }
             if now == 0 {
                 return Ok(());
             }
             unused().map_err(Held::Memory)?;
-            match self.0.compare_exchange_weak(now, 0, Ordering::AcqRel, Ordering::Acquire) {
+            match self.word.compare_exchange_weak(now, 0, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return Ok(()),
                 Err(changed) => now = changed,
             }
@@ -105,24 +120,30 @@ impl Bump {
     /// Sets the offset. The caller has exclusive access.
     #[inline(always)]
     pub(super) fn set(&mut self, offset: usize) {
-        self.0.store(offset as u64, Ordering::Relaxed);
+        self.word.store((offset as u64) << SPAN_BITS, Ordering::Relaxed);
     }
 
     /// Whether nothing is taken. Acquire, as [`clear`](Self::clear) of an empty tape.
     #[inline(always)]
     pub(super) fn is_empty(&self) -> bool {
-        self.0.load(Ordering::Acquire) == 0
+        self.word.load(Ordering::Acquire) == 0
     }
 
     /// The offset of the next free byte.
     #[inline]
     pub(super) fn used(&self) -> usize {
-        (self.0.load(Ordering::Relaxed) & OFFSETS) as usize
+        (self.word.load(Ordering::Relaxed) >> SPAN_BITS) as usize
+    }
+
+    /// How many bytes there are.
+    #[inline(always)]
+    pub(super) fn total(&self) -> usize {
+        (self.last >> SPAN_BITS) as usize
     }
 
     /// How many spans live.
     #[inline]
     pub(super) fn spans(&self) -> u64 {
-        self.0.load(Ordering::Relaxed) >> OFFSET_BITS
+        self.word.load(Ordering::Relaxed) & SPANS
     }
 }

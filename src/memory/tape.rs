@@ -29,7 +29,6 @@ use std::sync::{Mutex, PoisonError};
 /// ```
 pub struct Tape {
     base: NonNull<u8>,
-    total: usize,
     bump: Bump,
     block: Block,
     buffer: Option<Buffer>,
@@ -106,7 +105,7 @@ impl Tape {
             return Err(MemError::Unaligned { what: "the block's address", value, multiple });
         }
         block.record().divide()?;
-        Ok(Self { base, total, bump: Bump::new(), block, buffer: None, clearing: Mutex::new(()) })
+        Ok(Self { base, bump: Bump::new(total), block, buffer: None, clearing: Mutex::new(()) })
     }
 
     /// The same tape with a buffer over its block, so that kernels can use its spans.
@@ -392,7 +391,7 @@ impl Tape {
     /// # Ok::<(), aruminium::memory::MemError>(())
     /// ```
     pub fn free(&self) -> usize {
-        self.total - self.used()
+        self.total() - self.used()
     }
 
     /// How many bytes there are.
@@ -403,7 +402,7 @@ impl Tape {
     /// # Ok::<(), aruminium::memory::MemError>(())
     /// ```
     pub fn total(&self) -> usize {
-        self.total
+        self.bump.total()
     }
 
     /// The number of live spans.
@@ -428,7 +427,7 @@ impl Tape {
     /// # Ok::<(), aruminium::memory::MemError>(())
     /// ```
     pub fn owns(&self, pointer: *const u8) -> bool {
-        pointer.addr().checked_sub(self.base.addr().get()).is_some_and(|at| at < self.total)
+        pointer.addr().checked_sub(self.base.addr().get()).is_some_and(|at| at < self.total())
     }
 
     /// The block under the tape.
@@ -459,7 +458,7 @@ impl Tape {
         let base = self.base;
         // Only an alignment of more than a page depends on where the tape begins.
         let start = if align <= PAGE { 0 } else { base.addr().get() };
-        let offset = self.bump.take(start, self.total, size, align, span)?;
+        let offset = self.bump.take(start, size, align, span)?;
         // SAFETY: `take` hands out offsets within the block.
         Some(unsafe { base.add(offset) })
     }

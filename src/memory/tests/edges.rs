@@ -19,12 +19,12 @@ fn tapes_take_what_fits_and_nothing_more() {
                 let case = (base, total, used, size, align);
                 let fit = bump::fit(base + used, base + total, size, align);
                 assert_eq!(fit, want.map(|start| (base + start, base + start + size)), "{case:?}");
-                let mut bump = Bump::new();
+                let mut bump = Bump::new(total);
                 bump.set(used);
-                assert_eq!(bump.take(base, total, size, align, size % 2 == 1), want, "{case:?}");
+                assert_eq!(bump.take(base, size, align, size % 2 == 1), want, "{case:?}");
                 let end = want.map_or(used, |start| start + size);
                 let spans = u64::from(want.is_some() && size % 2 == 1);
-                assert_eq!((bump.used(), bump.spans()), (end, spans), "{case:?}");
+                assert_eq!((bump.used(), bump.spans(), bump.total()), (end, spans, total), "{case:?}");
                 let cleared = bump.clear(|| Ok::<(), ()>(()));
                 let held = matches!(cleared, Err(bump::Held::Spans(live)) if live == spans);
                 assert!(if spans == 0 { cleared.is_ok() } else { held }, "{case:?}");
@@ -35,7 +35,7 @@ fn tapes_take_what_fits_and_nothing_more() {
 
 #[test]
 fn sizes_alignments_and_spans_have_limits() {
-    let mut bump = Bump::new();
+    let mut bump = Bump::new(64);
     bump.set(8);
     for shift in 39..64 {
         for (size, align) in
@@ -45,7 +45,7 @@ fn sizes_alignments_and_spans_have_limits() {
             for (base, span) in
                 [(0x1000, false), (0x1000, true), (1 << shift, false), (1 << shift, true)]
             {
-                assert_eq!(bump.take(base, 64, size, align, span), None, "{size} {align}");
+                assert_eq!(bump.take(base, size, align, span), None, "{size} {align}");
                 assert_eq!((bump.used(), bump.spans()), (8, 0), "{size} {align}");
             }
         }
@@ -53,10 +53,10 @@ fn sizes_alignments_and_spans_have_limits() {
     // A span more than the word can count is refused.
     let spans = (1 << 24) - 1;
     for _ in 0..spans {
-        bump.take(0x1000, 64, 0, 1, true).unwrap();
+        bump.take(0x1000, 0, 1, true).unwrap();
     }
-    assert_eq!((bump.take(0x1000, 64, 0, 1, true), bump.spans()), (None, spans));
-    assert_eq!(bump.take(0x1000, 64, 8, 1, false), Some(8), "what is no span is not counted");
+    assert_eq!((bump.take(0x1000, 0, 1, true), bump.spans()), (None, spans));
+    assert_eq!(bump.take(0x1000, 8, 1, false), Some(8), "what is no span is not counted");
     // Where the system has the addresses for it, a block can be larger than a tape.
     if let Ok(block) = Block::open(bump::LIMIT + 1) {
         assert!(matches!(Tape::over(block), Err(MemError::TooLarge { .. })));

@@ -35,13 +35,13 @@ struct Memory {
 
 impl Memory {
     fn new() -> Arc<Self> {
-        Arc::new(Self { bump: Bump::new(), slots: std::array::from_fn(|_| UnsafeCell::new(0)) })
+        let slots: [_; 2] = std::array::from_fn(|_| UnsafeCell::new(0));
+        Arc::new(Self { bump: Bump::new(slots.len() * 8), slots })
     }
 
     fn take(&self, span: bool) -> Option<&UnsafeCell<u64>> {
         const ADDRESS: usize = 4096;
-        let total = self.slots.len() * 8;
-        self.bump.take(ADDRESS, total, 8, 8, span).map(|start| &self.slots[start / 8])
+        self.bump.take(ADDRESS, 8, 8, span).map(|start| &self.slots[start / 8])
     }
 }
 
