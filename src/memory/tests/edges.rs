@@ -24,7 +24,11 @@ fn tapes_take_what_fits_and_nothing_more() {
                 assert_eq!(bump.take(base, size, align, size % 2 == 1), want, "{case:?}");
                 let end = want.map_or(used, |start| start + size);
                 let spans = u64::from(want.is_some() && size % 2 == 1);
-                assert_eq!((bump.used(), bump.spans(), bump.total()), (end, spans, total), "{case:?}");
+                assert_eq!(
+                    (bump.used(), bump.spans(), bump.total()),
+                    (end, spans, total),
+                    "{case:?}"
+                );
                 let cleared = bump.clear(|| Ok::<(), ()>(()));
                 let held = matches!(cleared, Err(bump::Held::Spans(live)) if live == spans);
                 assert!(if spans == 0 { cleared.is_ok() } else { held }, "{case:?}");

@@ -1,10 +1,12 @@
 //! Faults: the tick is undone, the actor is named, and the work of the others is done.
 
 use super::{ECHO, NOTHING, ring, ring_of, spawn};
-use crate::child::in_child;
+use crate::child::{in_child, run_child};
+use crate::ring::bytes::crc32;
 use crate::ring::submit::Broken;
 use crate::ring::{
-    ActorState, Cause, Checkpoint, Launch, RingError, RingOptions, Supervision, Topology,
+    Actor, ActorState, Cause, Checkpoint, Launch, Ring, RingError, RingOptions, Supervision,
+    Topology,
 };
 use crate::{FaultKind, Gpu, GpuError};
 
@@ -22,7 +24,7 @@ const CLUMSY: &str = "void handle(thread const uint &m, thread Few &s, thread Ou
     if (m >= 100) { s.values[m] = 1; }
 }";
 
-fn clumsy(ring: &crate::ring::Ring, launch: Launch) -> crate::ring::Actor<u32, u32, Few> {
+fn clumsy(ring: &Ring, launch: Launch) -> Actor<u32, u32, Few> {
     ring.spawn("clumsy", CLUMSY, Few { values: [0; 4], count: 0 }, launch).unwrap()
 }
 
@@ -209,41 +211,68 @@ fn wrong_launches_are_refused() {
     let error = spawn(63).unwrap_err().to_string();
     assert!(error.contains("at most 2³² threads"), "{error}");
     assert!(
-        crate::ring::Ring::with(
-            &Gpu::open().unwrap(),
-            RingOptions { ticks: 0, ..Default::default() }
-        )
-        .is_err()
+        Ring::with(&Gpu::open().unwrap(), RingOptions { ticks: 0, ..Default::default() }).is_err()
+    );
+}
+
+/// Five actors that send to each other.
+fn five() -> (Ring, Vec<Actor<u32, u32, Few>>) {
+    let code = "void handle(thread const uint &m, thread Few &s, thread Outbox<uint> &out) {
+        s.values[m & 3] += m; s.count += 1;
+        if (m > 0) { out.send(m & 1, m - 1); }
+        if (m % 5 == 0) { out.post(m); }
+    }";
+    let ring = ring_of(RingOptions { ticks: 7, ..Default::default() });
+    let launch = Launch::new().capacity(32).emits(2);
+    let actors: Vec<_> = (0..5)
+        .map(|i| {
+            let few = Few { values: [i; 4], count: 0 };
+            ring.spawn(&format!("{i}"), code, few, launch.clone()).unwrap()
+        })
+        .collect();
+    let ids: Vec<_> = actors.iter().map(Actor::id).collect();
+    let edges = (0..5).flat_map(|i| [(i, (i + 1) % 5), (i, (i + 2) % 5)]).collect();
+    ring.topology(&ids, &Topology::Edges(edges)).unwrap();
+    (ring, actors)
+}
+
+/// What a ring is after a number of ticks, for another process to print.
+fn after(ring: &Ring, ticks: u64) -> String {
+    ring.run(ticks).unwrap();
+    format!("checkpoint {:08x}", crc32(&ring.checkpoint().unwrap().to_bytes()))
+}
+
+#[test]
+fn a_fresh_process_continues_from_a_file_with_equal_bytes() {
+    const FILE: &str = "ARUMINIUM_TEST_CHECKPOINT";
+    if let Some(path) = std::env::var_os(FILE) {
+        let (ring, _) = five();
+        ring.restore(&Checkpoint::load(path).unwrap()).unwrap();
+        println!("{}", after(&ring, 1000));
+        return;
+    }
+    let (ring, actors) = five();
+    for (actor, message) in actors.iter().zip(20..) {
+        actor.send_all(&[message, message + 10]).unwrap();
+    }
+    ring.run(9).unwrap();
+    let path = std::env::temp_dir().join(format!("aruminium-{}.checkpoint", std::process::id()));
+    ring.checkpoint().unwrap().save(&path).unwrap();
+    let test = "ring::tests::faults::a_fresh_process_continues_from_a_file_with_equal_bytes";
+    let output = run_child(test, &[(FILE, path.to_str().unwrap())]);
+    std::fs::remove_file(&path).unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        text.contains(&after(&ring, 1000)),
+        "{text} {}",
+        String::from_utf8_lossy(&output.stderr)
     );
 }
 
 /// The same run, in pieces and as a whole, with a checkpoint into another ring in between.
 #[test]
 fn a_restored_ring_continues_with_equal_bytes() {
-    let code = "void handle(thread const uint &m, thread Few &s, thread Outbox<uint> &out) {
-        s.values[m & 3] += m; s.count += 1;
-        if (m > 0) { out.send(m & 1, m - 1); }
-        if (m % 5 == 0) { out.post(m); }
-    }";
-    let build = || {
-        let ring = ring_of(RingOptions { ticks: 7, ..Default::default() });
-        let actors: Vec<_> = (0..5)
-            .map(|i| {
-                ring.spawn::<u32, u32, Few>(
-                    &format!("{i}"),
-                    code,
-                    Few { values: [i; 4], count: 0 },
-                    Launch::new().capacity(32).emits(2),
-                )
-                .unwrap()
-            })
-            .collect();
-        let ids: Vec<_> = actors.iter().map(|actor| actor.id()).collect();
-        let edges = (0..5).flat_map(|i| [(i, (i + 1) % 5), (i, (i + 2) % 5)]).collect();
-        ring.topology(&ids, &Topology::Edges(edges)).unwrap();
-        (ring, actors)
-    };
-    let (ring, actors) = build();
+    let (ring, actors) = five();
     for (actor, message) in actors.iter().zip(20..) {
         actor.send_all(&[message, message + 10]).unwrap();
     }
@@ -252,7 +281,7 @@ fn a_restored_ring_continues_with_equal_bytes() {
     let bytes = ring.checkpoint().unwrap().to_bytes();
     ring.run(1000).unwrap();
 
-    let (other, _) = build();
+    let (other, _) = five();
     other.run(3).unwrap();
     other.restore(&Checkpoint::parse(&bytes).unwrap()).unwrap();
     assert_eq!(other.checkpoint().unwrap().to_bytes(), bytes);
@@ -292,7 +321,7 @@ fn of_actors_that_fail_in_one_tick_the_first_one_is_named_first() {
             .map(|i| ring.spawn(&format!("{i}"), code, few, launch.clone()).unwrap())
             .collect();
         // The first ones take longer.
-        let actors: Vec<crate::ring::Actor<u32, u32, Few>> = actors;
+        let actors: Vec<Actor<u32, u32, Few>> = actors;
         for (actor, i) in actors.iter().zip(0..) {
             actor.send(1_060_000 - 10_000 * i - round).unwrap();
         }
@@ -358,7 +387,7 @@ fn a_fault_in_a_late_thread_of_an_actor_undoes_its_tick() {
         // Of two such actors the first is named first, also if the other one fails sooner. One that is suspended is not run.
         let ring = ring();
         let launch = Launch::new().grid(groups, threads).supervision(Supervision::Stop);
-        let actors: Vec<crate::ring::Actor<u32, u32, Few>> = ["waits", "late", "soon"]
+        let actors: Vec<Actor<u32, u32, Few>> = ["waits", "late", "soon"]
             .into_iter()
             .map(|name| {
                 let few = Few { values: [0; 4], count: 0 };

@@ -306,7 +306,8 @@ fn lanes_of_actors_that_ended_are_searched_only_while_their_producer_runs() {
     a.terminate().unwrap();
     assert_eq!(orphans(), 0);
     // The producer ends first.
-    let (from, to) = (spawn(&ring, "a", SEND, Launch::new()), spawn(&ring, "b", SEND, Launch::new()));
+    let (from, to) =
+        (spawn(&ring, "a", SEND, Launch::new()), spawn(&ring, "b", SEND, Launch::new()));
     ring.connect(from.id(), to.id()).unwrap();
     from.terminate().unwrap();
     to.terminate().unwrap();
@@ -336,6 +337,12 @@ fn a_replay_refuses_what_its_ring_cannot_do() {
         let mut damaged = recording.clone();
         let Op::Send { header, .. } = &mut damaged.ops[0] else { panic!("{:?}", damaged.ops) };
         damage(header);
+        assert!(matches!(replay(8, &damaged), Err(RingError::Format(_))));
+    }
+    // States of another size.
+    for bytes in [vec![0; 3], vec![0; 5]] {
+        let mut damaged = recording.clone();
+        damaged.ops.push(Op::Write { actor: 1, bytes });
         assert!(matches!(replay(8, &damaged), Err(RingError::Format(_))));
     }
 }
