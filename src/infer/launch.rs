@@ -314,6 +314,21 @@ impl Parameters {
         })
     }
 
+    /// Checks that no tensor that the kernel may write is broadcast. Only for kernels that compute addresses from strides:
+    /// others are passed bytes.
+    pub(super) fn check_results(&self, kernel: &str, args: &[Arg<'_>]) -> Result<(), Error> {
+        for (parameter, arg) in self.list.iter().zip(args) {
+            match arg {
+                Arg::Tensor(tensor) if parameter.written && tensor.is_broadcast() => {
+                    let why = "the tensor is broadcast: several values would be written to one";
+                    return Err(parameter.wrong(kernel, why.into()));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Checks the arguments and the grid of a launch.
     #[inline]
     pub(super) fn check(&self, kernel: &str, args: &[Arg<'_>], grid: &Grid) -> Result<(), Error> {

@@ -205,6 +205,11 @@ impl Tensor {
         Self { memory, shape, base: offset, ..*self }.checked()
     }
 
+    /// Whether several of its values are one in memory. No other view makes values overlap.
+    pub(super) fn is_broadcast(&self) -> bool {
+        self.shape().iter().zip(self.strides()).any(|(&length, &stride)| length > 1 && stride == 0)
+    }
+
     /// Whether type, shape and strides are equal.
     pub(super) fn has_layout_of(&self, other: &Self) -> bool {
         self.dtype == other.dtype && self.shape.at_zero() == other.shape.at_zero()

@@ -127,7 +127,7 @@ impl Ops {
         let op = "take";
         let dtype = x.dtype();
         if matches!(dtype, DType::F64 | DType::Quant(_)) {
-            let what = format!("{op}: x holds values of a plain type that kernels have");
+            let what = format!("{op}: x holds a plain type that kernels have");
             return Err(Error::DType { what, found: dtype });
         }
         typed(op, "y", y, &[dtype])?;
@@ -142,9 +142,6 @@ impl Ops {
             let why =
                 format!("x {x:?}, indices {indices:?} and y {y:?} do not match along axis {axis}");
             return Err(wrong(op, why));
-        }
-        if y.shape().iter().zip(y.strides()).any(|(&size, &stride)| size > 1 && stride == 0) {
-            return Err(wrong(op, "y is broadcast: several values would be written to one"));
         }
         if y.count() == 0 {
             return Ok(());

@@ -1,7 +1,7 @@
 //! Operations on each value, with broadcasting; also copies, conversions and gates.
 
 use super::source::{File, Variant, metal};
-use super::{Ops, word, wrong};
+use super::{Ops, word};
 use crate::infer::launch::{Arg, Grid};
 use crate::infer::{DType, Error, Stream, Tensor};
 
@@ -237,12 +237,12 @@ impl Ops {
         y: &Tensor,
     ) -> Result<(), Error> {
         let mut float = false;
-        for tensor in [Some(a), b, Some(y)].into_iter().flatten() {
+        let first = if b.is_some() { "a" } else { "x" };
+        for (name, tensor) in [(first, Some(a)), ("b", b), ("y", Some(y))] {
+            let Some(tensor) = tensor else { continue };
             let dtype = tensor.dtype();
             if matches!(dtype, DType::F64 | DType::Quant(_)) {
-                let what = format!(
-                    "{op}: kernels compute with plain types of up to 32 bits, and integers"
-                );
+                let what = format!("{op}: {name} holds a plain type that kernels have");
                 return Err(Error::DType { what, found: dtype });
             }
             float |= dtype.is_float();
@@ -259,9 +259,6 @@ impl Ops {
             .flatten()
             .map(|t| t.strides().to_vec())
             .collect();
-        if shape.iter().zip(y.strides()).any(|(&size, &stride)| size > 1 && stride == 0) {
-            return Err(wrong(op, "y is broadcast: several values would be written to one"));
-        }
         let count = y.count();
         if count == 0 {
             return Ok(());

@@ -208,23 +208,26 @@ impl Ops {
         let shared = rows / from.rows;
         let sizes = [rows, outputs, w.columns, from.stride, to.stride, experts, shared];
         let bytes_of = linear_params(op, sizes, w.stride)?;
+        // Each list may have one tile that is not full.
+        let tiles = rows / 32 + experts + 1;
         let (function, order, grid) = match lists {
-            Some(lists) => {
-                let words = bytes([word(op, rows)?, word(op, experts)?]);
-                let variant = Variant::new(File::Experts, "list_rows");
-                let args = [ids.into(), lists.into(), Arg::Bytes(&words)];
-                self.launch(stream, variant, &args, Grid::groups_1d(1, experts + 1))?;
-                // Each list may have one tile that is not full.
-                let tiles = rows / 32 + experts + 1;
-                ("linear_many", lists, linear_grid(false, w, outputs, tiles))
-            }
+            Some(lists) => ("linear_many", lists, linear_grid(false, w, outputs, tiles)),
             None => ("linear_few", ids, linear_grid(true, w, outputs, rows)),
         };
         let variant = w.variant(function).number("EXPERTS", 1);
         let variant = variant.ty("X", x_type).ty("Y", y_type).number("ROWS", 1);
         let mut args = w.args([x.into(), y.into(), Arg::Bytes(&bytes_of)]);
         args.push(order.into());
-        self.launch(stream, variant, &args, grid)
+        // Both launches are checked before one is recorded.
+        let products = self.ready(variant, &args)?;
+        products.parameters().check(products.name(), &args, &grid)?;
+        if let Some(lists) = lists {
+            let words = bytes([word(op, rows)?, word(op, experts)?]);
+            let args = [ids.into(), lists.into(), Arg::Bytes(&words)];
+            let variant = Variant::new(File::Experts, "list_rows");
+            self.launch(stream, variant, &args, Grid::groups_1d(1, experts + 1))?;
+        }
+        stream.launch(&products, &args, grid)
     }
 
     /// Rows of `w` by index, decoded: row `i` of `y` is row `indices[i]` of `w`. For embeddings, and to decode a weight.

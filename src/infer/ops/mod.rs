@@ -91,6 +91,13 @@ impl Ops {
         Ok(made.entry(variant).or_insert(kernel).clone())
     }
 
+    /// The kernel of a launch, after the check of its results.
+    fn ready(&self, variant: Variant, args: &[Arg<'_>]) -> Result<Kernel, Error> {
+        let kernel = self.kernel(variant)?;
+        kernel.parameters().check_results(kernel.name(), args)?;
+        Ok(kernel)
+    }
+
     fn launch(
         &self,
         stream: &mut Stream,
@@ -98,7 +105,7 @@ impl Ops {
         args: &[Arg<'_>],
         grid: Grid,
     ) -> Result<(), Error> {
-        let kernel = self.kernel(variant)?;
+        let kernel = self.ready(variant, args)?;
         stream.launch(&kernel, args, grid)
     }
 }

@@ -202,7 +202,7 @@ fn wrong_operands_are_errors() {
         (setup.error(|o, s| o.binary(s, Binary::Add, &x, &x, &one)), "[2, 3]"),
         (
             setup.error(|o, s| o.unary(s, Unary::Copy, &x, &one.broadcast(&[2, 3])?)),
-            "y is broadcast",
+            "the tensor is broadcast",
         ),
     ] {
         assert!(error.contains(message), "{error}, not {message}");

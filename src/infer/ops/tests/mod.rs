@@ -12,6 +12,7 @@ mod rows;
 mod sequence;
 mod solve;
 mod turbo;
+mod wrong;
 
 use super::Ops;
 use crate::fp16::{Bfloat, Half};
