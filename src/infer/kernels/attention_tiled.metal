@@ -14,6 +14,35 @@ inline int key_in(uint row, uint wrap, int base, uint capacity) {
 }
 #endif
 
+#if K_BITS || V_BITS
+// The Walsh–Hadamard transform of the rows of some matrices side by side, of DIM values each: a product of each matrix, and
+// sums and differences of matrices. `square` is memory for a matrix.
+inline void rotate(thread simdgroup_float8x8 *values, threadgroup float *square, uint lane) {
+    simdgroup_float8x8 factors[3];
+    for (uint which = 0; which < 3; which++) {
+        simdgroup_barrier(mem_flags::mem_threadgroup);
+        for (uint i = lane; i < 64; i += 32) {
+            uint row = i / 8, column = i % 8;
+            float sign = popcount(row & column) % 2 == 0 ? 1.0f : -1.0f, one = row == column ? 1.0f : 0.0f;
+            bool used = row < DIM && column < DIM;
+            square[i] = which == 0 ? (used ? sign * rsqrt(float(DIM)) : 0.0f) : which == 1 ? one : -one;
+        }
+        simdgroup_barrier(mem_flags::mem_threadgroup);
+        simdgroup_load(factors[which], square, 8);
+    }
+    simdgroup_barrier(mem_flags::mem_threadgroup);
+    for (uint part = 0; part < PARTS; part++) simdgroup_multiply(values[part], values[part], factors[0]);
+    for (uint step = 1; step < PARTS; step *= 2) {
+        for (uint pair = 0; pair < PARTS / 2; pair++) {
+            uint i = pair / step * 2 * step + pair % step;
+            simdgroup_float8x8 one = values[i], other = values[i + step];
+            simdgroup_multiply_accumulate(values[i], other, factors[1], one);
+            simdgroup_multiply_accumulate(values[i + step], other, factors[2], one);
+        }
+    }
+}
+#endif
+
 // A threadgroup computes 32 tokens of a head, and each of its SIMD-groups 8 of them. Queries and results stay in registers;
 // keys and then values are copied to `tile`. Maximum and sum of each token are updated with each tile.
 kernel void attention_tiled(device const Q *q [[buffer(0)]], device const K *k [[buffer(1)]],
@@ -24,6 +53,12 @@ kernel void attention_tiled(device const Q *q [[buffer(0)]], device const K *k [
 #endif
 #if MASK
                             device const M *mask [[buffer(6)]],
+#endif
+#if K_BITS
+                            device const float *k_lengths [[buffer(7)]],
+#endif
+#if V_BITS
+                            device const float *v_lengths [[buffer(8)]],
 #endif
                             uint2 group [[threadgroup_position_in_grid]],
                             uint thread_index [[thread_index_in_threadgroup]],
@@ -47,6 +82,14 @@ kernel void attention_tiled(device const Q *q [[buffer(0)]], device const K *k [
         simdgroup_barrier(mem_flags::mem_threadgroup);
         sums[part] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
     }
+#if K_BITS
+    // Products of rotated vectors are those of the vectors.
+    rotate(query, square, lane);
+    k_lengths += head / p.group;
+#endif
+#if V_BITS
+    v_lengths += head / p.group;
+#endif
     // From here on, a diagonal matrix.
     for (uint i = lane; i < 64; i += 32) square[i] = 0.0f;
     // Four lanes have a token.
@@ -76,7 +119,12 @@ kernel void attention_tiled(device const Q *q [[buffer(0)]], device const K *k [
         for (uint i = thread_index; i < KEYS * 8 * PARTS; i += 128) {
             uint row = i / (8 * PARTS), column = i % (8 * PARTS);
             bool used = first + row < end && column < DIM;
-            tile[row * PITCH + column] = used ? float(k[ulong(first + row) * p.k_token + column]) : 0.0f;
+            device const K *from = k + ulong(first + row) * p.k_token;
+            float key = used ? KEY(from, column) : 0.0f;
+#if K_BITS
+            if (used) key *= k_lengths[(first + row) * (p.heads / p.group)] * rsqrt(float(DIM));
+#endif
+            tile[row * PITCH + column] = key;
         }
         threadgroup_barrier(mem_flags::mem_threadgroup);
         for (uint j = 0; j < KEYS; j += 8) {
@@ -128,7 +176,12 @@ kernel void attention_tiled(device const Q *q [[buffer(0)]], device const K *k [
             int key = key_in(first + row, wrap, base, p.capacity);
             used = used && key >= low && key <= high;
 #endif
-            tile[row * PITCH + column] = used ? float(v[ulong(first + row) * p.v_token + column]) : 0.0f;
+            device const V *from = v + ulong(first + row) * p.v_token;
+            float value = used ? VALUE(from, column) : 0.0f;
+#if V_BITS
+            if (used) value *= v_lengths[(first + row) * (p.heads / p.group)] * rsqrt(float(DIM));
+#endif
+            tile[row * PITCH + column] = value;
         }
         threadgroup_barrier(mem_flags::mem_threadgroup);
         simdgroup_float8x8 left, right;
@@ -144,6 +197,9 @@ kernel void attention_tiled(device const Q *q [[buffer(0)]], device const K *k [
             }
         }
     }
+#if V_BITS
+    rotate(sums, square, lane);
+#endif
     // A token that sees no key gets zeros.
     float scale = total > 0.0f ? 1.0f / total : 0.0f;
     for (uint part = 0; part < PARTS; part++) {

@@ -167,12 +167,14 @@ impl Ops {
         }
         let turbo = cached.map(Cached::turbo);
         let plain = turbo.iter().all(Option::is_none);
-        let tiled = plain && from.tokens > params.few_tokens && from.dim <= TILED_DIM;
-        let mut variant = match (plain, tiled) {
-            (_, true) => Variant::new(File::AttentionTiled, "attention_tiled"),
-            (true, _) => Variant::new(File::Attention, "attention"),
-            _ => Variant::new(File::AttentionTurbo, "attention"),
+        let tiled = from.tokens > params.few_tokens && from.dim <= TILED_DIM;
+        let (file, function) = match (plain, tiled) {
+            (true, false) => (File::Attention, "attention"),
+            (true, true) => (File::AttentionTiled, "attention_tiled"),
+            (false, false) => (File::AttentionTurbo, "attention"),
+            (false, true) => (File::AttentionTurboTiled, "attention_tiled"),
         };
+        let mut variant = Variant::new(file, function);
         for (cache, [bits, book]) in
             turbo.into_iter().zip([["K_BITS", "BOOK_K"], ["V_BITS", "BOOK_V"]])
         {

@@ -17,6 +17,7 @@ pub(super) enum File {
     Attention,
     AttentionTiled,
     AttentionTurbo,
+    AttentionTurboTiled,
     Turbo,
     Arrange,
     Images,
@@ -152,6 +153,11 @@ impl Variant {
             File::AttentionTurbo => concat!(
                 include_str!("../kernels/turbo.metal"),
                 include_str!("../kernels/attention.metal")
+            ),
+            File::AttentionTurboTiled => concat!(
+                include_str!("../kernels/turbo.metal"),
+                include_str!("../kernels/attention.metal"),
+                include_str!("../kernels/attention_tiled.metal")
             ),
             File::Turbo => include_str!("../kernels/turbo.metal"),
             File::Arrange => include_str!("../kernels/arrange.metal"),

@@ -51,16 +51,25 @@ fn vectors_are_encoded_as_on_the_cpu() {
 #[test]
 fn attention_over_codes() {
     let mut setup = Setup::new(52);
-    let cases = [(2, 8, 64), (4, 4, 128), (3, 5, 16), (6, 2, 32)];
-    for (k_bits, v_bits, dim) in cases {
-        let [tokens, heads, kv_heads, rows] = [2, 4, 2, 40];
+    let cases = [
+        (2, 8, 64, 2),
+        (4, 4, 128, 2),
+        (3, 5, 16, 37),
+        (6, 2, 32, 9),
+        (5, 4, 4, 2),
+        (8, 3, 1, 2),
+        (4, 6, 256, 2),
+    ];
+    for (k_bits, v_bits, dim, tokens) in cases {
+        let [heads, kv_heads, rows] = [4, 2, 40];
         let [k, v] = [(); 2].map(|_| setup.random(DType::F16, &[rows, kv_heads, dim]));
         let at: Vec<f32> = (0..rows).map(|row| row as f32).collect();
         let positions = setup.tensor(DType::I32, &[rows], &at);
         let keys = TurboCache::new(&setup.gpu, k_bits, [rows, kv_heads, dim]).expect("memory");
         let turbo = TurboCache::new(&setup.gpu, v_bits, [rows, kv_heads, dim]).expect("memory");
         let q = setup.random(DType::F32, &[tokens, heads, dim]);
-        let [o, mixed, plain] = [(); 3].map(|_| setup.result(DType::F32, &[tokens, heads, dim]));
+        let [o, mixed, plain, tiled, mixed_tiled] =
+            [(); 5].map(|_| setup.result(DType::F32, &[tokens, heads, dim]));
         let [kc, vc] = [(); 2].map(|_| setup.result(DType::F32, &[rows, kv_heads, dim]));
         setup.run(|ops, stream| {
             ops.append_turbo(stream, &k, &positions, &keys)?;
@@ -72,8 +81,12 @@ fn attention_over_codes() {
             let all: Vec<f32> = all.collect();
             to.write::<f32>().expect("free").copy_from_slice(&all);
         }
-        let params = Attention { scale: Some(0.5), ..Attention::default() };
+        let few_tokens = usize::MAX;
+        let params = Attention { scale: Some(0.5), few_tokens, ..Attention::default() };
+        let tiles = Attention { few_tokens: 0, ..params };
         setup.run(|ops, stream| {
+            ops.attention(stream, &q, &keys, &turbo, &tiled, tiles)?;
+            ops.attention(stream, &q, &kc, &turbo, &mixed_tiled, tiles)?;
             ops.attention(stream, &q, &keys, &turbo, &o, params)?;
             ops.attention(stream, &q, &keys, &vc, &mixed, params)?;
             ops.attention(stream, &q, &kc, &vc, &plain, params)
@@ -89,7 +102,13 @@ fn attention_over_codes() {
             let sum = attention(&query, &k, &v, 0.5).expect("a sum");
             expected.extend(sum.into_iter().map(|value| (f64::from(value), 1.0)));
         }
-        for (what, found) in [("codes", &o), ("plain values", &mixed), ("decoded", &plain)] {
+        for (what, found) in [
+            ("codes", &o),
+            ("plain values", &mixed),
+            ("decoded", &plain),
+            ("codes, in tiles", &tiled),
+            ("plain keys, in tiles", &mixed_tiled),
+        ] {
             close(&format!("{k_bits} and {v_bits} bits of {dim}: {what}"), found, &expected, 2e-5);
         }
     }
