@@ -148,3 +148,50 @@ fn the_page_on_conformance_names_files_that_exist() {
     }
     assert!(sections > 70, "{sections} rows");
 }
+
+/// The public names of `mlx-native`'s documentation: its modules, types, functions and constants, re-exported ones too.
+const MLX_NATIVE: &str = "
+    encoder_worker gguf graph kernel_profile metal metal_capture ops tq_oracle turboquant weight
+    BufferRange CommandEncoder DispatchRecord EncoderSession KernelRegistry MTLSize MemRanges MlxBuffer MlxBufferPool
+    MlxDevice CapturedNode CapturedOpKind DType DispatchKind KernelArg MemRangeRole MlxError RecordedBinding Result
+    auto_barrier_concurrent_count auto_barrier_count barrier_count barrier_total_ns cmd_buf_count dispatch_count
+    pipeline_dispatch_buckets reset_counters reset_pipeline_dispatch_buckets sync_count
+    ComputeGraph GraphExecutor GraphSession OpKind GgufFile MetadataValue TensorInfo GgmlType
+    dense_matmul_bf16_f32_tensor DenseMmBf16F32Params dense_matmul_f16_f32_tensor DenseMmF16F32Params
+    dense_matmul_f32_f32_tensor DenseMmF32F32Params quantized_matmul quantized_matmul_simd QuantizedMatmulParams
+    quantized_matmul_ggml quantized_matmul_mm_tensor_perm021 quantized_matmul_mm_tensor_perm021_f16
+    GgmlQuantizedMatmulParams GgmlQuantizedMatmulPerm021Params MM_ROUTING_THRESHOLD mul_mv_ext_dispatch MulMvExtParams
+    quantized_matmul_id quantized_matmul_id_into QuantizedMatmulIdParams quantized_matmul_id_ggml
+    quantized_matmul_id_ggml_pooled quantized_matmul_id_swiglu_q4_0 GgmlIdMmDispatchParams
+    GgmlQuantizedMatmulIdParams IdMmScratch MM_ID_ROUTING_THRESHOLD load_quantized_weights
+    safetensors_to_metal_buffer QuantizationConfig QuantizedWeight SafetensorsFile TensorQuantConfig";
+
+#[test]
+fn every_name_of_mlx_native_leads_to_one_that_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("specs");
+    let listing = std::fs::read_to_string(root.join("public-api.txt")).unwrap();
+    let api: HashSet<String> = listing.lines().flat_map(words).collect();
+    let mut there = HashSet::new();
+    for page in ["infer.md", "ops.md"] {
+        let text = std::fs::read_to_string(root.join(page)).unwrap();
+        let table = text.split("## Coming from mlx-native").nth(1).unwrap();
+        let table = table.split("\n## ").next().unwrap();
+        let rows = table.lines().filter(|line| line.starts_with("| ")).skip(2);
+        for row in rows {
+            let [_, from, to, _] = row.split('|').collect::<Vec<_>>()[..] else {
+                panic!("{page}: not two columns: {row}");
+            };
+            let code = |column: &str| -> Vec<String> {
+                column.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+            };
+            there.extend(code(from));
+            for path in code(to) {
+                let missing = words(&path).find(|word| !word.is_empty() && !api.contains(word));
+                assert_eq!(missing, None, "{page}: `{path}` does not exist, in the row {row}");
+            }
+        }
+    }
+    let missing: Vec<&str> =
+        MLX_NATIVE.split_whitespace().filter(|&name| !there.contains(name)).collect();
+    assert_eq!(missing, [""; 0], "names without a row");
+}

@@ -1,8 +1,8 @@
 //! Sorting, and values by index.
 
-use super::elementwise::axes;
+use super::elementwise::{Unary, axes};
 use super::source::{File, Variant};
-use super::{Matrix, Ops, bytes, float, typed, word, wrong};
+use super::{Matrix, Ops, bytes, float, plain, typed, word, wrong};
 use crate::infer::launch::{Arg, Grid};
 use crate::infer::{DType, Error, Stream, Tensor};
 
@@ -23,7 +23,66 @@ pub enum Order {
 /// The values that a threadgroup sorts in its memory.
 const TILE: usize = 1024;
 
+/// The lengths of all axes but one.
+fn without(shape: &[usize], axis: usize) -> Vec<usize> {
+    let lengths = shape.iter().enumerate().filter(|(i, _)| *i != axis);
+    lengths.map(|(_, &length)| length).collect()
+}
+
 impl Ops {
+    /// Tensors side by side along an axis. Types are converted, and strides are any. The reverse, a split, needs no
+    /// operation: it is [`Tensor::narrow`].
+    ///
+    /// # Errors
+    ///
+    /// If shapes or types do not match.
+    ///
+    /// ```
+    /// # use aruminium::infer::{DType, Ops, Stream, Tensor};
+    /// # let gpu = aruminium::Gpu::open()?;
+    /// # let ops = Ops::new(&gpu);
+    /// let a = Tensor::from_slice(&gpu, &[1.0f32, 2.0], &[2, 1])?;
+    /// let b = Tensor::from_slice(&gpu, &[3.0f32, 4.0, 5.0, 6.0], &[2, 2])?;
+    /// let y = Tensor::new(&gpu, DType::F32, &[2, 3])?;
+    /// let mut stream = Stream::new(&gpu, &gpu.new_command_queue()?);
+    /// ops.concat(&mut stream, &[&a, &b], &y, 1)?;
+    /// stream.finish()?;
+    /// assert_eq!(y.to_vec::<f32>()?, [1.0, 3.0, 4.0, 2.0, 5.0, 6.0]);
+    /// # Ok::<(), aruminium::infer::Error>(())
+    /// ```
+    pub fn concat(
+        &self,
+        stream: &mut Stream,
+        parts: &[&Tensor],
+        y: &Tensor,
+        axis: usize,
+    ) -> Result<(), Error> {
+        let op = "concat";
+        let others = |tensor: &Tensor| without(tensor.shape(), axis);
+        let length = |tensor: &&Tensor| tensor.shape().get(axis).copied().unwrap_or(0);
+        let fits = axis < y.rank()
+            && parts.iter().all(|part| part.rank() == y.rank() && others(part) == others(y))
+            && parts.iter().map(length).sum::<usize>() == length(&y);
+        if !fits {
+            let (parts, y) = (parts.iter().map(|part| part.shape()).collect::<Vec<_>>(), y.shape());
+            return Err(wrong(op, format!("{parts:?} along axis {axis} are not {y:?}")));
+        }
+        for (name, tensor) in parts.iter().map(|part| ("a part", *part)).chain([("y", y)]) {
+            plain(op, name, tensor)?;
+        }
+        let mut end = 0;
+        let targets = parts.iter().map(|part| {
+            let start = end;
+            end += length(part);
+            y.narrow(axis, start..end)
+        });
+        let targets = targets.collect::<Result<Vec<_>, _>>()?;
+        parts
+            .iter()
+            .zip(&targets)
+            .try_for_each(|(part, to)| self.unary(stream, Unary::Copy, part, to))
+    }
+
     /// The indices of the values of each row, in order. Of equal values the first comes first, and NaN is last in either
     /// order. Rows of up to 1024 values are one launch; the number of launches grows with the square of the logarithm.
     ///
@@ -125,17 +184,10 @@ impl Ops {
         axis: usize,
     ) -> Result<(), Error> {
         let op = "take";
-        let dtype = x.dtype();
-        if matches!(dtype, DType::F64 | DType::Quant(_)) {
-            let what = format!("{op}: x holds a plain type that kernels have");
-            return Err(Error::DType { what, found: dtype });
-        }
+        let dtype = plain(op, "x", x)?;
         typed(op, "y", y, &[dtype])?;
         typed(op, "indices", indices, &[DType::I32])?;
-        let others = |tensor: &Tensor| -> Vec<usize> {
-            let sizes = tensor.shape().iter().enumerate();
-            sizes.filter(|(i, _)| *i != axis).map(|(_, &size)| size).collect()
-        };
+        let others = |tensor: &Tensor| without(tensor.shape(), axis);
         let fits = axis < x.rank() && y.shape() == indices.shape() && others(x) == others(y);
         if !fits || x.rank() != y.rank() {
             let (x, indices, y) = (x.shape(), indices.shape(), y.shape());

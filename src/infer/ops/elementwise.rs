@@ -1,7 +1,7 @@
 //! Operations on each value, with broadcasting; also copies, conversions and gates.
 
 use super::source::{File, Variant, metal};
-use super::{Ops, word};
+use super::{Ops, plain, word};
 use crate::infer::launch::{Arg, Grid};
 use crate::infer::{DType, Error, Stream, Tensor};
 
@@ -240,12 +240,7 @@ impl Ops {
         let first = if b.is_some() { "a" } else { "x" };
         for (name, tensor) in [(first, Some(a)), ("b", b), ("y", Some(y))] {
             let Some(tensor) = tensor else { continue };
-            let dtype = tensor.dtype();
-            if matches!(dtype, DType::F64 | DType::Quant(_)) {
-                let what = format!("{op}: {name} holds a plain type that kernels have");
-                return Err(Error::DType { what, found: dtype });
-            }
-            float |= dtype.is_float();
+            float |= plain(op, name, tensor)?.is_float();
         }
         if !whole && !float {
             let what = format!("{op}: this operation is for floats");

@@ -189,6 +189,17 @@ fn float(op: &str, name: &str, tensor: &Tensor) -> Result<DType, Error> {
     typed(op, name, tensor, &[DType::F32, DType::F16, DType::BF16])
 }
 
+/// Checks that a tensor holds values that kernels can copy.
+fn plain(op: &str, name: &str, tensor: &Tensor) -> Result<DType, Error> {
+    match tensor.dtype() {
+        found @ (DType::F64 | DType::Quant(_)) => Err(Error::DType {
+            what: format!("{op}: {name} holds a plain type that kernels have"),
+            found,
+        }),
+        found => Ok(found),
+    }
+}
+
 /// Checks that a tensor has one of these types.
 fn typed(op: &str, name: &str, tensor: &Tensor, types: &[DType]) -> Result<DType, Error> {
     let found = tensor.dtype();

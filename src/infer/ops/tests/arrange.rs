@@ -1,8 +1,8 @@
 //! Sorting, and values by index.
 
 use super::{FLOATS, Setup, values};
-use crate::infer::DType;
 use crate::infer::ops::Order;
+use crate::infer::{DType, Tensor};
 
 #[test]
 fn indices_are_sorted() {
@@ -90,6 +90,39 @@ fn values_are_taken_along_an_axis() {
     let xv = values(&x);
     let expected = [9, 3, 10, 4, 11, 5].map(|i| xv[i]);
     assert_eq!(values(&y), expected);
+}
+
+#[test]
+fn tensors_are_put_side_by_side() {
+    let mut setup = Setup::new(64);
+    for axis in 0..3 {
+        let parts: Vec<Tensor> = [1, 4, 2]
+            .map(|length| {
+                let mut shape = [3, 5, 2];
+                shape[axis] = length;
+                setup.random(DType::F16, &shape)
+            })
+            .into();
+        let mut shape = [3, 5, 2];
+        shape[axis] = 7;
+        let y = setup.result(DType::F32, &shape);
+        let parts: Vec<&Tensor> = parts.iter().collect();
+        setup.run(|ops, stream| ops.concat(stream, &parts, &y, axis));
+        let all: Vec<Vec<f64>> = parts.iter().map(|part| values(part)).collect();
+        // An outer index after the other, the parts' values of it follow each other.
+        let inner: usize = shape[axis + 1..].iter().product();
+        let outer: usize = shape[..axis].iter().product();
+        let mut expected = Vec::new();
+        for i in 0..outer {
+            for (part, values) in parts.iter().zip(&all) {
+                let each = part.shape()[axis] * inner;
+                expected.extend_from_slice(&values[i * each..][..each]);
+            }
+        }
+        assert_eq!(values(&y), expected, "axis {axis}");
+    }
+    let y = setup.random(DType::F32, &[0, 3]);
+    setup.run(|ops, stream| ops.concat(stream, &[], &y, 0));
 }
 
 #[test]

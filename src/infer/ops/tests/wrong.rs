@@ -149,6 +149,11 @@ const OPERATIONS: &[(&str, &[Operand], Call)] = &[
         o.argsort(s, &t[0], &t[1], Order::Ascending)
     }),
     (
+        "concat",
+        &[("a part", F, &[3, 4], "v"), ("a part", F, &[3, 5], "v"), ("y", F, &[3, 9], "ov")],
+        |o, s, t| o.concat(s, &[&t[0], &t[1]], &t[2], 1),
+    ),
+    (
         "take",
         &[("x", F, &[3, 16], "1v"), ("indices", I, &[3, 4], "v"), ("y", F, &[3, 4], "ov")],
         |o, s, t| o.take(s, &t[0], &t[1], &t[2], 1),
