@@ -441,3 +441,28 @@ impl Drop for ViewGuard<'_> {
         self.footprint.records().for_each(|record| record.close(&self.view));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn views_exclude_each_other_where_their_bytes_overlap() {
+        let memory = [0u64; 4];
+        let start = memory.as_ptr().addr();
+        let footprint = Footprint::of(start..start + 32);
+        let opens = |range: Range<usize>, writes| {
+            footprint.view(start + range.start..start + range.end, writes).is_ok()
+        };
+        for written in [true, false] {
+            let _open = footprint.view(start + 8..start + 16, written);
+            for writes in [true, false] {
+                let free = [0..8, 16..24, 7..8, 16..17].map(|range| opens(range, writes));
+                assert_eq!(free, [true; 4], "beside it");
+                let apart = !written && !writes;
+                let used = [0..9, 15..24, 8..16, 8..9, 15..16, 0..32, 10..12];
+                assert_eq!(used.map(|range| opens(range, writes)), [apart; 7], "in it");
+            }
+        }
+    }
+}

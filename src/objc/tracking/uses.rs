@@ -3,16 +3,12 @@
 use super::record::{Footprint, Record};
 use super::{Moment, Residents, Tracker};
 use crate::abi::Id;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::*};
 
 /// How many buffers can be bound.
 const SLOTS: usize = 31;
-
-/// The halves of [`Encoding::bound`].
-const BOUND: u64 = u32::MAX as u64;
-const PENDING: u32 = 32;
 
 /// The memory that a command buffer uses, as far as it is encoded.
 #[derive(Debug)]
@@ -74,99 +70,21 @@ impl Uses {
     }
 }
 
-/// The memory that an encoder uses, and what is bound.
+/// The list of an encoder that has not ended.
 #[derive(Debug)]
-pub(super) struct Encoding {
+struct Encoding {
     /// Taken from the command buffer at the first use.
     uses: Uses,
     tracker: Arc<Tracker>,
-    /// For each index of a buffer: its position in the list, plus one; 0 if nothing is bound.
-    slots: [u32; SLOTS],
-    /// A bit for each index that something is bound to; in the high half, for each index whose use by the pipeline is
-    /// not in the list yet. It is one word, because a load that spans two earlier stores waits for both.
-    bound: u64,
-    /// A bit for each index that the pipeline may write to.
-    written: u32,
 }
 
 impl Encoding {
-    fn new(tracker: Arc<Tracker>) -> Self {
-        let uses = Uses::default();
-        Self { uses, tracker, slots: [0; SLOTS], bound: 0, written: u32::MAX }
-    }
-
     /// Records a use; returns its position in the list.
-    #[inline]
     fn note(&mut self, record: &Arc<Record>, writes: bool) -> usize {
-        match self.uses.position(record) {
-            Some(position) => {
-                if writes {
-                    self.uses.list[position].writes = true;
-                }
-                position
-            }
-            None => self.add(record, writes),
-        }
-    }
-
-    /// Records a use that is not in the list, or not in the list of this encoder yet.
-    #[cold]
-    #[inline(never)]
-    fn add(&mut self, record: &Arc<Record>, writes: bool) -> usize {
         if self.uses.list.is_empty() {
             self.uses = self.tracker.take();
         }
         self.uses.note(record, writes)
-    }
-
-    fn note_all(&mut self, footprint: &Footprint, writes: bool) {
-        footprint.records().for_each(|record| _ = self.note(record, writes));
-    }
-
-    /// Records all records except the first as written.
-    #[cold]
-    #[inline(never)]
-    fn note_rest(&mut self, footprint: &Footprint) {
-        footprint.rest.iter().for_each(|record| _ = self.note(record, true));
-    }
-
-    #[inline]
-    fn bind(&mut self, index: Option<usize>, position: Option<usize>) {
-        let Some((index, slot)) = index.and_then(|index| Some((index, self.slots.get_mut(index)?)))
-        else {
-            // The index is unknown, or Metal will refuse it. If Metal accepts it, the buffer may be used in any way.
-            if let Some(position) = position {
-                self.uses.list[position].writes = true;
-            }
-            return;
-        };
-        let bits = (1 << PENDING | 1) << index;
-        match position {
-            Some(position) => {
-                *slot = position as u32 + 1;
-                self.bound |= bits;
-            }
-            None => self.bound &= !bits,
-        }
-    }
-
-    /// Marks the uses of everything that is bound as not recorded yet.
-    #[inline]
-    fn renew(&mut self) {
-        let bound = self.bound & BOUND;
-        self.bound = bound << PENDING | bound;
-    }
-
-    /// A launch: everything bound is used in the way that the pipeline uses it.
-    #[inline]
-    fn launch(&mut self, written: u32) {
-        let mut pending = (self.bound >> PENDING) as u32 & written;
-        self.bound &= BOUND;
-        while pending != 0 {
-            let position = self.slots[pending.trailing_zeros() as usize] as usize - 1;
-            self.uses.list[position].writes = true;
-            pending &= pending - 1;
-        }
     }
 }
 
@@ -177,7 +95,8 @@ pub struct Passed<'a> {
     moment: Moment,
     /// Whether a resource was among the arguments before.
     seen: bool,
-    bound: Option<usize>,
+    /// The position in the encoder's list of the buffer that is bound, plus one; 0 if there is none.
+    bound: u32,
     /// The last argument, if it is a number that can be an index.
     number: Option<usize>,
 }
@@ -185,7 +104,7 @@ pub struct Passed<'a> {
 /// The destination of the uses.
 #[derive(Debug)]
 enum To<'a> {
-    Encoder(&'a mut Encoding),
+    Encoder(&'a EncoderUses),
     /// A residency set: commands that no encoder tracks may use them.
     Kept(&'a mut Kept),
 }
@@ -211,7 +130,7 @@ impl Kept {
 impl<'a> Passed<'a> {
     #[inline(always)]
     fn new(to: To<'a>, moment: Moment) -> Self {
-        Self { to, moment, seen: false, bound: None, number: None }
+        Self { to, moment, seen: false, bound: 0, number: None }
     }
 
     /// A residency set, by its members.
@@ -224,18 +143,15 @@ impl<'a> Passed<'a> {
     /// A resource, and whether its own settings forbid that kernels write it.
     #[inline]
     pub(crate) fn resource(&mut self, object: Id, footprint: &Footprint, read_only: bool) {
-        let encoding = match &mut self.to {
-            To::Encoder(encoding) => encoding,
+        let uses = match &mut self.to {
+            To::Encoder(uses) => uses,
             To::Kept(kept) => {
                 let records = footprint.records().cloned().collect();
                 return kept.resources.push((object.as_ptr().addr(), records));
             }
         };
         if self.moment == Moment::Bind {
-            self.bound = Some(encoding.note(&footprint.first, false));
-            if !footprint.rest.is_empty() {
-                encoding.note_rest(footprint);
-            }
+            self.bound = uses.position(footprint);
             return;
         }
         let reads = match self.moment {
@@ -245,14 +161,14 @@ impl<'a> Passed<'a> {
             _ => false,
         };
         self.seen = true;
-        encoding.note_all(footprint, !reads);
+        uses.note_all(footprint, !reads);
     }
 
     /// A pipeline, and the indices of buffers that it may write, a bit each.
     #[inline]
     pub(crate) fn pipeline(&mut self, written: u32) {
-        if let To::Encoder(encoding) = &mut self.to {
-            encoding.written = written;
+        if let To::Encoder(uses) = &self.to {
+            uses.written.set(written);
         }
     }
 
@@ -270,37 +186,59 @@ impl<'a> Passed<'a> {
 }
 
 /// The uses of an encoder; part of the state of its wrapper.
-#[derive(Debug, Default)]
-pub(crate) struct EncoderUses(RefCell<Option<Encoding>>);
+///
+/// Most messages only read and change the numbers. The list is changed where a record is new to it, and where a buffer that
+/// launches have written is no longer bound.
+#[derive(Debug)]
+pub(crate) struct EncoderUses {
+    /// The serial of the list.
+    serial: Cell<u64>,
+    /// A bit for each index that the pipeline may write to.
+    written: Cell<u32>,
+    /// A bit for each index that something is bound to.
+    bound: Cell<u32>,
+    /// A bit for each index whose buffer a launch may have written, which the list does not say yet.
+    unnoted: Cell<u32>,
+    /// For each index of a buffer: its position in the list, plus one; 0 if nothing is bound.
+    slots: [Cell<u32>; SLOTS],
+    /// `None` before the encoder was made by a command buffer, and after its end.
+    encoding: RefCell<Option<Encoding>>,
+}
+
+impl Default for EncoderUses {
+    fn default() -> Self {
+        Self {
+            serial: Cell::new(NO_SERIAL),
+            written: Cell::new(u32::MAX),
+            bound: Cell::new(0),
+            unnoted: Cell::new(0),
+            slots: [const { Cell::new(0) }; SLOTS],
+            encoding: RefCell::new(None),
+        }
+    }
+}
 
 impl EncoderUses {
     /// Called when a command buffer has made the encoder.
     pub(crate) fn begin(&self, tracker: &Arc<Tracker>) {
-        *self.0.borrow_mut() = Some(Encoding::new(Arc::clone(tracker)));
+        let (uses, tracker) = (Uses::default(), Arc::clone(tracker));
+        *self.encoding.borrow_mut() = Some(Encoding { uses, tracker });
     }
 
     /// Called before a message is sent.
     #[inline(always)]
     pub(crate) fn sending(&self, moment: Moment, arguments: impl FnOnce(&mut Passed<'_>)) {
-        if moment == Moment::End {
-            return self.end();
-        }
-        let mut encoding = self.0.borrow_mut();
-        let Some(encoding) = &mut *encoding else { return };
-        if moment == Moment::Pipeline {
-            encoding.written = u32::MAX;
-            encoding.renew();
-        }
-        let mut passed = Passed::new(To::Encoder(encoding), moment);
-        arguments(&mut passed);
-        let Passed { bound, number, .. } = passed;
         match moment {
-            Moment::Bind => encoding.bind(number, bound),
-            Moment::Launch => encoding.launch(encoding.written),
-            Moment::Execute => {
-                encoding.renew();
-                encoding.launch(u32::MAX);
-            }
+            Moment::End => return self.end(),
+            Moment::Pipeline => self.written.set(u32::MAX),
+            _ => {}
+        }
+        let mut passed = Passed::new(To::Encoder(self), moment);
+        arguments(&mut passed);
+        match moment {
+            Moment::Bind => self.bind_slot(passed.number, passed.bound),
+            Moment::Launch => self.launch(self.written.get()),
+            Moment::Execute => self.launch(u32::MAX),
             _ => {}
         }
     }
@@ -317,10 +255,186 @@ impl EncoderUses {
 
     /// Called when the encoder has ended: its uses go back to the command buffer.
     pub(crate) fn end(&self) {
-        if let Some(Encoding { uses, tracker, .. }) = self.0.borrow_mut().take()
-            && !uses.list.is_empty()
-        {
+        let Some(Encoding { mut uses, tracker }) = self.encoding.borrow_mut().take() else {
+            return;
+        };
+        for index in bits(self.unnoted.replace(0)) {
+            uses.list[self.slots[index].get() as usize - 1].writes = true;
+        }
+        self.serial.set(NO_SERIAL);
+        self.bound.set(0);
+        if !uses.list.is_empty() {
             tracker.give_back(uses);
         }
+    }
+
+    /// The position of a buffer's first record in the list, plus one; 0 if nothing is tracked.
+    #[inline(always)]
+    fn position(&self, footprint: &Footprint) -> u32 {
+        let stamp = footprint.first.stamp.load(Relaxed);
+        if stamp & !POSITIONS == self.serial.get() && footprint.rest.is_empty() {
+            (stamp & POSITIONS) as u32 + 1
+        } else {
+            self.add(footprint)
+        }
+    }
+
+    /// Records a buffer that is bound. Of one with several records the pipeline only decides about the first.
+    #[cold]
+    #[inline(never)]
+    fn add(&self, footprint: &Footprint) -> u32 {
+        let mut encoding = self.encoding.borrow_mut();
+        let Some(encoding) = &mut *encoding else { return 0 };
+        let position = encoding.note(&footprint.first, false);
+        footprint.rest.iter().for_each(|record| _ = encoding.note(record, true));
+        self.serial.set(encoding.uses.serial);
+        position as u32 + 1
+    }
+
+    /// Records all memory of a resource.
+    fn note_all(&self, footprint: &Footprint, writes: bool) {
+        let mut encoding = self.encoding.borrow_mut();
+        let Some(encoding) = &mut *encoding else { return };
+        footprint.records().for_each(|record| _ = encoding.note(record, writes));
+        self.serial.set(encoding.uses.serial);
+    }
+
+    /// Records what is at a position of the list, plus one, as written.
+    #[inline(never)]
+    fn note_written(&self, position: u32) {
+        if let Some(encoding) = &mut *self.encoding.borrow_mut()
+            && let Some(one) = encoding.uses.list.get_mut((position as usize).wrapping_sub(1))
+        {
+            one.writes = true;
+        }
+    }
+
+    /// Binds what is at a position of the list, plus one, or nothing.
+    #[inline(always)]
+    fn bind_slot(&self, index: Option<usize>, position: u32) {
+        let Some((index, slot)) = index.and_then(|index| Some((index, self.slots.get(index)?)))
+        else {
+            // The index is unknown, or Metal will refuse it. If Metal accepts it, the buffer may be used in any way.
+            return self.note_written(position);
+        };
+        let before = slot.get();
+        if before == position {
+            return;
+        }
+        let bit = 1 << index;
+        if self.unnoted.get() & bit != 0 {
+            self.unnoted.set(self.unnoted.get() & !bit);
+            self.note_written(before);
+        }
+        slot.set(position);
+        let others = self.bound.get() & !bit;
+        self.bound.set(if position == 0 { others } else { others | bit });
+    }
+
+    /// A launch: everything bound is used in the way that the pipeline uses it.
+    #[inline(always)]
+    fn launch(&self, written: u32) {
+        self.unnoted.set(self.unnoted.get() | self.bound.get() & written);
+    }
+}
+
+/// The positions of the bits that are set.
+fn bits(mut set: u32) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let lowest = (set != 0).then(|| set.trailing_zeros() as usize);
+        set &= set.wrapping_sub(1);
+        lowest
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PIPELINE: u32 = 0b01;
+
+    /// Whether the memory of each resource is written, in the order of the list, by what the closure encodes.
+    fn written(encode: impl FnOnce(&EncoderUses)) -> Vec<bool> {
+        let (tracker, uses) = (Arc::default(), EncoderUses::default());
+        uses.begin(&tracker);
+        uses.sending(Moment::Pipeline, |passed| passed.pipeline(PIPELINE));
+        encode(&uses);
+        uses.end();
+        tracker.take().list.iter().map(|one| one.writes).collect()
+    }
+
+    fn launch(uses: &EncoderUses) {
+        uses.sending(Moment::Launch, |_| ());
+    }
+
+    /// Footprints of memory that no other test uses.
+    fn footprints<const N: usize>() -> ([Footprint; N], Vec<u64>) {
+        let memory = vec![0u64; N];
+        let start = memory.as_ptr().addr();
+        (std::array::from_fn(|at| Footprint::of(start + 8 * at..start + 8 * at + 8)), memory)
+    }
+
+    #[test]
+    fn a_launch_counts_for_what_is_bound_then() {
+        let ([a, b, c], _memory) = footprints();
+        let bind = |uses: &EncoderUses, to, index| uses.bind(Some(to), index);
+        // The pipeline writes index 0 and reads index 1.
+        let both = |uses: &EncoderUses| {
+            bind(uses, &a, 0);
+            bind(uses, &b, 1);
+            launch(uses);
+        };
+        assert_eq!(written(both), [true, false]);
+        let bound_after = |uses: &EncoderUses| {
+            bind(uses, &a, 0);
+            launch(uses);
+            bind(uses, &b, 0);
+        };
+        assert_eq!(written(bound_after), [true, false]);
+        let unbound = |uses: &EncoderUses| {
+            bind(uses, &a, 0);
+            bind(uses, &b, 0);
+            launch(uses);
+            uses.bind(None, 0);
+            launch(uses);
+            // At another index it is only read.
+            bind(uses, &c, 1);
+            launch(uses);
+        };
+        assert_eq!(written(unbound), [false, true, false]);
+        let moved = |uses: &EncoderUses| {
+            bind(uses, &a, 0);
+            launch(uses);
+            bind(uses, &b, 0);
+            bind(uses, &c, 0);
+        };
+        assert_eq!(written(moved), [true, false, false]);
+        assert_eq!(written(|uses| bind(uses, &a, SLOTS)), [true], "Metal has no such index");
+    }
+
+    #[test]
+    fn commands_of_others_may_write_what_is_bound() {
+        let ([a], _memory) = footprints();
+        let execute = |uses: &EncoderUses| {
+            uses.bind(Some(&a), 1);
+            uses.sending(Moment::Execute, |_| ());
+        };
+        assert_eq!(written(execute), [true]);
+    }
+
+    #[test]
+    fn a_buffer_with_several_records_may_be_written_in_all_but_the_first() {
+        let ([a, b], memory) = footprints();
+        let start = memory.as_ptr().addr();
+        let whole = Footprint::of(start..start + 16);
+        assert_eq!(whole.records().count(), 2);
+        let twice = |uses: &EncoderUses| {
+            uses.bind(Some(&a), 1);
+            uses.bind(Some(&b), 2);
+            uses.bind(Some(&whole), 3);
+        };
+        let mut found = written(twice);
+        found.sort_unstable();
+        assert_eq!(found, [false, true]);
     }
 }
