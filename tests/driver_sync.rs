@@ -84,6 +84,24 @@ fn across_queues(event: &impl EventObject, waits: bool) -> u32 {
     two.result()
 }
 
+/// If queues that wait kept threads busy, none would be left for the one that they wait for.
+#[test]
+fn queues_that_wait_hold_no_thread() {
+    let gpu = Gpu::open().unwrap();
+    let event = gpu.shared_event().unwrap();
+    let submit = |record: &dyn Fn(&Commands)| {
+        let commands = gpu.new_command_queue().unwrap().commands().unwrap();
+        record(&commands);
+        commands.submit();
+        commands
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let waiting: Vec<_> =
+        (0..4 * threads + 8).map(|_| submit(&|commands| commands.wait_for(&event, 1))).collect();
+    submit(&|commands| commands.signal(&event, 1)).finish().unwrap();
+    waiting.iter().for_each(|commands| commands.finish().unwrap());
+}
+
 const IN_ORDER: u32 = 2 + 2;
 const OUT_OF_ORDER: u32 = 2 * 2 + 1;
 

@@ -441,3 +441,52 @@ impl Queue {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn misuse(why: &str) -> CommandError {
+        CommandError::invalid(why.to_owned())
+    }
+
+    fn enqueue(queue: &Queue) -> (Arc<Submission>, Ticket) {
+        let submission = queue.submission(false);
+        queue.enqueue(&submission, misuse);
+        let ticket = submission.lock().ticket.expect("it has a position");
+        (submission, ticket)
+    }
+
+    /// Commits a submission and waits for it; returns its error.
+    fn run(queue: &Arc<Queue>, submission: &Arc<Submission>) -> Option<CommandError> {
+        queue.commit(submission, None, None, misuse);
+        queue.wait(submission, Stage::Completed, misuse);
+        submission.error()
+    }
+
+    #[test]
+    fn waiting_for_what_is_not_committed_is_an_error_at_once() {
+        let queue = Queue::new();
+        let submission = queue.submission(false);
+        queue.wait(&submission, Stage::Completed, misuse);
+        assert_eq!(submission.status(), status::ERROR);
+    }
+
+    #[test]
+    fn a_watch_that_ends_late_gives_nothing_away() {
+        let queue = Queue::new();
+        let ((first, watched), (second, _)) = (enqueue(&queue), enqueue(&queue));
+        queue.released(&first);
+        queue.give_up_first(watched, Duration::ZERO);
+        assert!(run(&queue, &second).is_none());
+    }
+
+    #[test]
+    fn a_position_that_the_watchdog_gave_away_is_an_error() {
+        let queue = Queue::new();
+        let (submission, ticket) = enqueue(&queue);
+        queue.give_up_first(ticket, Duration::ZERO);
+        let error = run(&queue, &submission).expect("its position is gone");
+        assert!(error.to_string().contains("gave away the position"), "{error}");
+    }
+}
