@@ -113,7 +113,10 @@ const CASES: &[Case] = &[
         }
         chain + &kernel(&format!("t = M{};", n - 1))
     }),
-    ("else if", 60, Runs, |n| kernel(&(repeat("if (o[i] == @) t = 3 * @; else", n) + "t = 1;"))),
+    ("else if", 200, Runs, |n| kernel(&(repeat("if (o[i] == @) t = 3 * @; else", n) + "t = 1;"))),
+    ("else if of one value", 200, Runs, |n| {
+        kernel(&(repeat("if (o[0] == @) t = 3 * @; else", n) + "t = 1;"))
+    }),
     ("loops", 200, Runs, |n| kernel(&repeat("for (int j = 0; j < o[@]; j++) { t += j; }", n))),
     ("local variables", 600, Runs, |n| {
         kernel(&(repeat("int x@ = o[@];", n) + &repeat("t += x@;", n)))
@@ -188,6 +191,9 @@ const NATIVE: &[Case] = &[
     }),
     ("loops", 100, Runs, |n| kernel(&repeat("for (int j = 0; j < o[@]; j++) { t += o[j]; }", n))),
     ("branches", 250, Runs, |n| kernel(&repeat("if (o[@] == int(i)) { o[i] = @; }", n))),
+    ("else if", 100, Runs, |n| {
+        kernel(&(repeat("if (o[i] == @) o[i] = 3 * @; else", n) + "t = 1;"))
+    }),
 ];
 
 /// The time to make machine code of a program.

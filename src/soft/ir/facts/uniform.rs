@@ -7,7 +7,7 @@
 //! after the loop, but not in it. Results only change from uniform to varying, and the walk is repeated
 //! until none changes.
 
-use crate::soft::ir::walk::{instructions, loops, statements};
+use crate::soft::ir::walk::{loops, statements};
 use crate::soft::ir::{Block, Function, Input, Inst, Op, Space, Stmt, Uniform, Value};
 
 /// The result of the analysis.
@@ -75,6 +75,8 @@ struct Walk<'a> {
     loops: Vec<LoopState>,
     begun: usize,
     changed: bool,
+    /// The variables that the blocks walked since the innermost [`Walk::collect`] assign.
+    assigned: Set,
 }
 
 /// Analyses a function, whose parameters, if any, count as varying.
@@ -101,6 +103,7 @@ pub(crate) fn analyse_called(function: &Function, uniform: &[bool]) -> Uniformit
         loops: Vec::new(),
         begun: 0,
         changed: true,
+        assigned: Set::new(function.variables.len()),
     };
     for (index, inst) in function.insts.iter().enumerate() {
         let varying = inst.op == Op::Input
@@ -135,15 +138,6 @@ pub(crate) fn analyse_all(functions: &[Function]) -> Vec<Uniformity> {
     found
 }
 
-/// Puts every variable that a block assigns into the set.
-fn assigned(function: &Function, block: &Block, set: &mut Set) {
-    for inst in instructions(block).map(|value| function.inst(value)) {
-        if inst.op == Op::Set {
-            set.put(inst.imm as usize, true);
-        }
-    }
-}
-
 /// Joins two control-flow paths; `None` is a path that no lane takes.
 fn join(a: Option<Set>, b: Option<Set>) -> Option<Set> {
     match (a, b) {
@@ -175,6 +169,15 @@ impl Walk<'_> {
             state = self.stmt(stmt, here);
         }
         state
+    }
+
+    /// Walks a block in the same way, and returns the variables that it assigns as well.
+    fn collect(&mut self, block: &Block, state: Option<Set>) -> (Option<Set>, Set) {
+        let outer = std::mem::replace(&mut self.assigned, Set::new(self.function.variables.len()));
+        let after = self.block(block, state);
+        let assigned = std::mem::replace(&mut self.assigned, outer);
+        self.assigned.join(&assigned);
+        (after, assigned)
     }
 
     fn stmt(&mut self, stmt: &Stmt, mut state: Set) -> Option<Set> {
@@ -222,6 +225,7 @@ impl Walk<'_> {
                 self.changed = true;
             }
             state.put(variable, !uniform);
+            self.assigned.put(variable, true);
             return;
         }
         let operands = || inst.args.iter().all(|&arg| self.uniform(arg));
@@ -262,19 +266,19 @@ impl Walk<'_> {
             }
         };
         part(self, 1);
-        let after_then = self.block(then, Some(state.clone()));
+        let (after_then, in_then) = self.collect(then, Some(state.clone()));
         let mut before_else = state;
         if parts {
-            assigned(self.function, then, &mut before_else);
+            before_else.join(&in_then);
         }
-        let after_else = self.block(otherwise, Some(before_else));
+        let (after_else, in_else) = self.collect(otherwise, Some(before_else));
         part(self, -1);
         let (then_goes_on, else_goes_on) = (after_then.is_some(), after_else.is_some());
         let mut after = join(after_then, after_else)?;
         if parts && then_goes_on {
-            assigned(self.function, otherwise, &mut after);
+            after.join(&in_else);
             if else_goes_on {
-                assigned(self.function, then, &mut after);
+                after.join(&in_then);
             }
         }
         Some(after)
@@ -291,17 +295,17 @@ impl Walk<'_> {
             continued: None,
         });
         let start = join(Some(state), self.again[number].clone());
-        let end = self.block(body, start);
+        let (end, in_body) = self.collect(body, start);
         let inside = self.loops.last_mut().expect("the loop is open");
         inside.gone = false;
         let mut at_next = join(end, inside.continued.take());
         if self.result.loops[number].continues
             && let Some(at_next) = &mut at_next
         {
-            assigned(self.function, body, at_next);
+            at_next.join(&in_body);
         }
         let reached = at_next.is_some();
-        let again = self.block(next, at_next);
+        let (again, in_next) = self.collect(next, at_next);
         if reached && let Some(again) = again {
             let joined = join(self.again[number].clone(), Some(again));
             if joined != self.again[number] {
@@ -312,8 +316,8 @@ impl Walk<'_> {
         let inside = self.loops.pop().expect("the loop is open");
         let mut after = inside.broken?;
         if self.result.loops[number].breaks {
-            assigned(self.function, body, &mut after);
-            assigned(self.function, next, &mut after);
+            after.join(&in_body);
+            after.join(&in_next);
         }
         Some(after)
     }

@@ -1,7 +1,7 @@
 //! Forwarding: a read of a variable becomes the value that was assigned to it, if that is the same on every
 //! path to the read. Variables that are assigned once become values, and their assignments are dead.
 
-use crate::soft::ir::hash::{FastMap, FastSet};
+use crate::soft::ir::hash::FastMap;
 use crate::soft::ir::walk::instructions;
 
 use super::rewrite::{Around, Change, Rewrite, rewrite};
@@ -9,39 +9,65 @@ use crate::soft::ir::{Block, Function, Op, Stmt, Value};
 
 /// Forwards in a function.
 pub(crate) fn run(function: &mut Function) {
-    let pass = &mut Forward { known: Known::default(), open: Vec::new(), ended: Vec::new() };
-    rewrite(function, pass);
+    let mut pass = Forward {
+        known: FastMap::default(),
+        makers: vec![0; function.insts.len()],
+        blocks: 0,
+        open: Vec::new(),
+        ended: Vec::new(),
+    };
+    rewrite(function, &mut pass);
 }
-
-/// Variables and the values they are known to hold.
-type Known = FastMap<u32, Value>;
 
 struct Forward {
-    known: Known,
-    /// For each open block: the values known before it, and the values that it defined.
+    /// Variables and the values that they are known to hold.
+    known: FastMap<u32, Value>,
+    /// The number of the block that each value is defined in.
+    makers: Vec<u32>,
+    /// How many blocks began.
+    blocks: u32,
     open: Vec<Open>,
-    /// For the blocks of the statement that is about to end: the values known at their ends, if those are reached.
-    ended: Vec<Option<Known>>,
+    /// For the blocks of the statement that is about to end: how they change what is known, if their ends are reached.
+    ended: Vec<Option<Changes>>,
 }
 
+/// An open block: its number, and what was known before each change that it made.
 struct Open {
-    before: Known,
-    made: FastSet<Value>,
+    number: u32,
+    before: Changes,
 }
 
-/// The variables that blocks assign.
-fn assigned(function: &Function, blocks: [&Block; 2], found: &mut Vec<u32>) {
-    let all = blocks.into_iter().flat_map(|block| instructions(block));
-    let sets = all.map(|value| function.inst(value)).filter(|inst| inst.op == Op::Set);
-    found.extend(sets.map(|inst| inst.imm as u32));
-}
+/// Variables, and the values that they are known to hold.
+type Changes = Vec<(u32, Option<Value>)>;
 
 impl Forward {
+    fn open(&mut self) -> &mut Open {
+        self.open.last_mut().expect("a block is open")
+    }
+
+    /// Changes what is known of a variable, until the block ends. Returns whether it is a change.
+    fn learn(&mut self, variable: u32, value: Option<Value>) -> bool {
+        let before = match value {
+            Some(value) => self.known.insert(variable, value),
+            None => self.known.remove(&variable),
+        };
+        if before != value {
+            self.open().before.push((variable, before));
+        }
+        before != value
+    }
+
+    fn make(&mut self, value: Value) {
+        self.makers[value.index()] = self.open().number;
+    }
+
+    /// Forgets the variables that blocks assign.
     fn forget(&mut self, function: &Function, blocks: [&Block; 2]) {
-        let mut found = Vec::new();
-        assigned(function, blocks, &mut found);
-        for variable in found {
-            self.known.remove(&variable);
+        for inst in blocks.into_iter().flat_map(|block| instructions(block)) {
+            let inst = function.inst(inst);
+            if inst.op == Op::Set {
+                self.learn(inst.imm as u32, None);
+            }
         }
     }
 }
@@ -51,27 +77,28 @@ impl Rewrite for Forward {
         let inst = *function.inst(value);
         let variable = inst.imm as u32;
         match inst.op {
-            Op::Set => {
-                let same = self.known.insert(variable, inst.args[0]) == Some(inst.args[0]);
-                if same { Change::Remove } else { Change::Keep }
-            }
+            Op::Set => match self.learn(variable, Some(inst.args[0])) {
+                true => Change::Keep,
+                false => Change::Remove,
+            },
             Op::Get => match self.known.get(&variable) {
                 Some(&known) => Change::Replace(known),
                 None => {
-                    self.known.insert(variable, value);
-                    self.open.last_mut().expect("a block is open").made.insert(value);
+                    self.learn(variable, Some(value));
+                    self.make(value);
                     Change::Keep
                 }
             },
             _ => {
-                self.open.last_mut().expect("a block is open").made.insert(value);
+                self.make(value);
                 Change::Keep
             }
         }
     }
 
     fn enter(&mut self, function: &Function, around: Around<'_>) {
-        self.open.push(Open { before: self.known.clone(), made: FastSet::default() });
+        self.blocks += 1;
+        self.open.push(Open { number: self.blocks, before: Vec::new() });
         match around {
             Around::Branch => {}
             // An earlier iteration may have assigned, and a `continue` reaches the end from anywhere in the body.
@@ -82,25 +109,48 @@ impl Rewrite for Forward {
     }
 
     fn leave(&mut self, _: &Function, reached: bool) {
-        let open = self.open.pop().expect("a block is open");
-        let mut after = std::mem::replace(&mut self.known, open.before);
-        // What the block made is not visible after it.
-        after.retain(|_, value| !open.made.contains(value));
-        self.ended.push(reached.then_some(after));
+        let Open { number, before } = self.open.pop().expect("a block is open");
+        self.ended.push(reached.then(|| {
+            // What the block made is not visible after it.
+            let visible = |value: &Value| self.makers[value.index()] != number;
+            let after = |variable| self.known.get(&variable).copied().filter(visible);
+            let mut after: Changes =
+                before.iter().map(|&(variable, _)| (variable, after(variable))).collect();
+            after.sort_unstable_by_key(|change| change.0);
+            after.dedup();
+            after
+        }));
+        for (variable, value) in before.into_iter().rev() {
+            match value {
+                Some(value) => self.known.insert(variable, value),
+                None => self.known.remove(&variable),
+            };
+        }
     }
 
     fn after(&mut self, function: &Function, stmt: &Stmt) {
         let (second, first) = (self.ended.pop().flatten(), self.ended.pop().flatten());
         match stmt {
-            Stmt::If(..) => {
-                self.known = match (first, second) {
-                    (Some(mut a), Some(b)) => {
-                        a.retain(|variable, value| b.get(variable) == Some(value));
-                        a
+            Stmt::If(..) => match (first, second) {
+                (Some(first), Some(second)) => {
+                    for (these, others) in [(&first, &second), (&second, &first)] {
+                        for &(variable, value) in these {
+                            let other = others.binary_search_by_key(&variable, |change| change.0);
+                            let other = match other {
+                                Ok(at) => others[at].1,
+                                Err(_) => self.known.get(&variable).copied(),
+                            };
+                            self.learn(variable, value.filter(|_| value == other));
+                        }
                     }
-                    (a, b) => a.or(b).unwrap_or_default(),
-                };
-            }
+                }
+                // If neither end is reached, what follows is not reached either.
+                (one, other) => {
+                    for (variable, value) in one.or(other).unwrap_or_default() {
+                        self.learn(variable, value);
+                    }
+                }
+            },
             Stmt::Loop { body, next, .. } => self.forget(function, [body, next]),
             _ => {}
         }

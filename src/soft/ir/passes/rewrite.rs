@@ -74,49 +74,74 @@ impl<R: Rewrite> Walk<'_, R> {
         self.replaced.get(value.index()).copied().unwrap_or(value)
     }
 
-    fn block(&mut self, block: Block) -> Block {
-        let mut out = Block::with_capacity(block.len());
-        for stmt in block {
-            let ends = matches!(stmt, Stmt::Break | Stmt::Continue | Stmt::Return(_));
-            self.stmt(stmt, &mut out);
-            // What follows is never reached.
-            if ends
-                || out.last().is_some_and(|last| {
-                    matches!(last, Stmt::Break | Stmt::Continue | Stmt::Return(_))
-                })
-            {
-                break;
+    fn block(&mut self, mut block: Block) -> Block {
+        // In place, as long as a statement becomes one at most.
+        let mut kept = 0;
+        for at in 0..block.len() {
+            match self.stmt(std::mem::replace(&mut block[at], Stmt::Break)) {
+                Some(Out::One(stmt)) => {
+                    block[kept] = stmt;
+                    kept += 1;
+                    if ends(&block[..kept]) {
+                        break;
+                    }
+                }
+                Some(Out::Many(stmts)) => {
+                    let rest = block.split_off(at + 1);
+                    block.truncate(kept);
+                    block.extend(stmts);
+                    self.append(rest, &mut block);
+                    return block;
+                }
+                None => {}
             }
         }
-        out
+        block.truncate(kept);
+        block
+    }
+
+    /// Rewrites statements to the end of a block.
+    fn append(&mut self, stmts: Block, out: &mut Block) {
+        for stmt in stmts {
+            // What follows is never reached.
+            if ends(out) {
+                return;
+            }
+            match self.stmt(stmt) {
+                Some(Out::One(stmt)) => out.push(stmt),
+                Some(Out::Many(stmts)) => out.extend(stmts),
+                None => {}
+            }
+        }
     }
 
     /// A block that the pass has entered.
     fn inner(&mut self, block: Block) -> Block {
         let block = self.block(block);
-        let ended = block
-            .last()
-            .is_some_and(|last| matches!(last, Stmt::Break | Stmt::Continue | Stmt::Return(_)));
-        self.pass.leave(self.function, !ended);
+        self.pass.leave(self.function, !ends(&block));
         block
     }
 
-    fn stmt(&mut self, stmt: Stmt, out: &mut Block) {
-        match stmt {
+    /// What a statement becomes; `None` if it is removed.
+    fn stmt(&mut self, stmt: Stmt) -> Option<Out> {
+        let stmt = match stmt {
             Stmt::Do(value) => {
                 let mut args = self.function.inst(value).args;
                 args.iter_mut().for_each(|arg| *arg = self.now(*arg));
                 self.function.insts[value.index()].args = args;
                 match self.pass.instruction(self.function, value) {
-                    Change::Keep => out.push(Stmt::Do(value)),
-                    Change::Replace(other) => self.replaced[value.index()] = other,
-                    Change::Remove => {}
+                    Change::Keep => Stmt::Do(value),
+                    Change::Replace(other) => {
+                        self.replaced[value.index()] = other;
+                        return None;
+                    }
+                    Change::Remove => return None,
                 }
             }
             Stmt::If(condition, then, otherwise) => {
                 let stmt = Stmt::If(self.now(condition), then, otherwise);
                 match self.pass.branch(self.function, stmt) {
-                    Ok(block) => out.extend(self.block(block)),
+                    Ok(block) => return Some(Out::Many(self.block(block))),
                     Err(Stmt::If(condition, then, otherwise)) => {
                         let [then, otherwise] = [then, otherwise].map(|block| {
                             self.pass.enter(self.function, Around::Branch);
@@ -124,9 +149,9 @@ impl<R: Rewrite> Walk<'_, R> {
                         });
                         let stmt = Stmt::If(condition, then, otherwise);
                         self.pass.after(self.function, &stmt);
-                        out.push(stmt);
+                        stmt
                     }
-                    Err(other) => out.push(other),
+                    Err(other) => other,
                 }
             }
             Stmt::Loop { body, next, span } => {
@@ -136,17 +161,29 @@ impl<R: Rewrite> Walk<'_, R> {
                 let next = self.inner(next);
                 let stmt = Stmt::Loop { body, next, span };
                 self.pass.after(self.function, &stmt);
-                out.push(stmt);
+                stmt
             }
             mut other => {
                 other.values_mut().iter_mut().for_each(|value| *value = self.now(*value));
                 if matches!(other, Stmt::Call { .. }) {
                     self.pass.call();
                 }
-                out.push(other);
+                other
             }
-        }
+        };
+        Some(Out::One(stmt))
     }
+}
+
+/// What a statement becomes.
+enum Out {
+    One(Stmt),
+    Many(Block),
+}
+
+/// Whether the end of a block is not reached.
+fn ends(block: &[Stmt]) -> bool {
+    matches!(block.last(), Some(Stmt::Break | Stmt::Continue | Stmt::Return(_)))
 }
 
 /// A constant instruction, made once for each value.

@@ -146,6 +146,13 @@ struct Scope {
     parameters: bool,
 }
 
+impl Scope {
+    /// Whether no name is found in it so far.
+    fn is_empty(&self) -> bool {
+        self.names.is_empty() && self.opened.is_empty() && self.bases.is_empty()
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Parameter {
     pub(crate) name: Option<Name>,
@@ -444,8 +451,16 @@ impl Checker {
     }
 
     /// A new scope inside another one.
-    fn new_scope(&mut self, kind: ScopeKind, parent: ScopeId) -> ScopeId {
+    fn new_scope(&mut self, kind: ScopeKind, mut parent: ScopeId) -> ScopeId {
         let prefix = self.scopes[parent.0 as usize].prefix.clone();
+        // A block that declares nothing before a block in it is not searched: a chain of `else if` nests thousands.
+        while kind == ScopeKind::Block
+            && let Scope { kind: ScopeKind::Block, parent: Some(around), .. } =
+                self.scopes[parent.0 as usize]
+            && self.scopes[parent.0 as usize].is_empty()
+        {
+            parent = around;
+        }
         self.scopes.push(Scope {
             kind,
             parent: Some(parent),
@@ -456,6 +471,13 @@ impl Checker {
             parameters: false,
         });
         ScopeId(self.scopes.len() as u32 - 1)
+    }
+
+    /// Removes a scope that is no longer used, if no scope was made after it.
+    fn remove_last_scope(&mut self, scope: ScopeId) {
+        if scope.0 as usize + 1 == self.scopes.len() {
+            self.scopes.pop();
+        }
     }
 
     /// Appends a name to the qualifier of a scope's members.

@@ -321,7 +321,7 @@ impl<'a> Parser<'a> {
     }
 
     /// path: '::'? (part '::')* part; part: name ('<' arguments '>')? | decltype
-    /// Returns what the whole path denotes, as far as the parser can tell.
+    /// Returns what the whole path denotes, as far as the parser knows.
     fn path(&mut self) -> Parse<(Path, Option<Known>)> {
         let key = (self.at, self.scopes.current);
         match self.paths.get(&key).cloned() {
@@ -609,7 +609,7 @@ impl<'a> Parser<'a> {
 
     fn scoped<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parse<T>) -> Parse<T> {
         let outer: ScopeIndex = self.scopes.current;
-        self.scopes.push();
+        self.scopes.push_block();
         let result = parse(self);
         self.scopes.current = outer;
         result

@@ -24,6 +24,8 @@ struct Scope {
     parent: Option<ScopeIndex>,
     /// `using namespace`, and base classes.
     opened: Vec<ScopeIndex>,
+    /// A block: names are declared in it only while it is the current scope.
+    block: bool,
 }
 
 /// All scopes; the library is the outermost, and is the namespace `metal` too.
@@ -49,7 +51,25 @@ impl Scopes {
 
     /// Opens a new scope in the current one.
     pub(super) fn push(&mut self) -> ScopeIndex {
-        self.all.push(Scope { parent: Some(self.current), ..Scope::default() });
+        self.push_in(self.current, false)
+    }
+
+    /// Opens a block in the current scope. Blocks around it that declare nothing yet are not searched: a chain of
+    /// `else if` nests thousands.
+    pub(super) fn push_block(&mut self) {
+        let mut parent = self.current;
+        while let Scope { block: true, parent: Some(around), names, opened } =
+            &self.all[parent as usize]
+            && names.is_empty()
+            && opened.is_empty()
+        {
+            parent = *around;
+        }
+        self.push_in(parent, true);
+    }
+
+    fn push_in(&mut self, parent: ScopeIndex, block: bool) -> ScopeIndex {
+        self.all.push(Scope { parent: Some(parent), block, ..Scope::default() });
         self.current = self.all.len() as ScopeIndex - 1;
         self.current
     }
@@ -98,6 +118,10 @@ impl Scopes {
 
     /// Qualified lookup: the scope itself, then the scopes that it opens, transitively.
     pub(super) fn lookup_in(&self, scope: ScopeIndex, name: Name) -> Option<Known> {
+        let first = &self.all[scope as usize];
+        if first.opened.is_empty() {
+            return first.names.get(&name).copied();
+        }
         let mut seen = vec![scope];
         let mut next = 0;
         while let Some(&index) = seen.get(next) {

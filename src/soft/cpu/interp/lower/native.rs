@@ -15,7 +15,7 @@ use crate::soft::cpu::native::machine::{self, Machine};
 use crate::soft::cpu::native::plan::{self, Kind, Plan};
 use crate::soft::cpu::native::region::{Leaving, Run, RunVariable};
 use crate::soft::cpu::native::shape::Shapes;
-use crate::soft::ir::walk::{instructions, loops, statements};
+use crate::soft::ir::walk::loops;
 use crate::soft::ir::{Op, Span, Stmt, Value, VarId};
 
 /// What becomes machine code, and what already has.
@@ -65,7 +65,7 @@ impl Natives {
         &self.plan.entering
     }
 
-    /// Gives the runs their offsets, and the instructions the runs.
+    /// Sets the offsets of the runs, and the addresses of the runs in their instructions.
     #[expect(clippy::vec_box, reason = "instructions have the runs' addresses")]
     pub(super) fn finish(self, code: &mut [Ins], resolve: &impl Fn(Field) -> u32) -> Vec<Box<Run>> {
         let finish = |draft: Draft| {
@@ -122,7 +122,7 @@ impl Lowering<'_> {
     pub(super) fn native(&mut self, stmts: &[Stmt]) {
         let Some(natives) = self.native.take() else { return };
         let mut contents = Contents { begun: self.begun, ..Contents::default() };
-        Self::look(&natives, stmts, &mut contents);
+        Self::look(&natives, stmts, false, &mut contents);
         let first_loop = self.begun;
         self.begun += loops(stmts);
 
@@ -222,21 +222,11 @@ impl Lowering<'_> {
         self.native = Some(natives);
     }
 
-    /// What statements define, read, assign, and access.
-    fn look(natives: &Natives, stmts: &[Stmt], contents: &mut Contents) {
+    /// What statements define, read, assign, and access. `parted` says whether only some of the lanes may be there.
+    fn look(natives: &Natives, stmts: &[Stmt], parted: bool, contents: &mut Contents) {
         let (function, uniform) = (&natives.source.function, &natives.source.uniform);
-        for stmt in statements(stmts) {
-            let parts = match stmt {
-                Stmt::If(condition, ..) => !uniform.values[condition.index()],
-                Stmt::Loop { .. } => {
-                    let divergence = uniform.loops[contents.begun];
-                    divergence.breaks || divergence.continues
-                }
-                _ => false,
-            };
-            // Strips of a SIMD-group have to meet at the same barriers.
-            let mut inside = instructions(std::slice::from_ref(stmt)).map(|at| function.inst(at));
-            contents.whole |= parts && inside.any(plan::is_threadgroup_barrier);
+        for stmt in stmts {
+            let mut parts = parted;
             match stmt {
                 Stmt::Do(value) if natives.done[value.index()] => {}
                 Stmt::Do(value) => {
@@ -249,6 +239,8 @@ impl Lowering<'_> {
                     }
                     contents.whole |= plan::is_whole(inst);
                     if plan::is_threadgroup_barrier(inst) {
+                        // Strips of a SIMD-group have to meet at the same barriers.
+                        contents.whole |= parted;
                         contents.barrier = true;
                         contents.accesses.push((*value, inst.span));
                     }
@@ -266,11 +258,20 @@ impl Lowering<'_> {
                         _ => {}
                     }
                 }
+                Stmt::If(condition, ..) => {
+                    contents.read.push(*condition);
+                    parts |= !uniform.values[condition.index()];
+                }
                 Stmt::Loop { span, .. } => {
+                    let divergence = uniform.loops[contents.begun];
+                    parts |= divergence.breaks || divergence.continues;
                     contents.loops.push((contents.begun, *span));
                     contents.begun += 1;
                 }
                 other => contents.read.extend(other.values()),
+            }
+            for inner in stmt.blocks() {
+                Self::look(natives, inner, parts, contents);
             }
         }
     }

@@ -6,7 +6,7 @@ use super::version::Step;
 use super::{Forms, Inside, Selection};
 use crate::soft::cpu::native::lir::*;
 use crate::soft::cpu::native::plan::is_threadgroup_barrier;
-use crate::soft::ir::walk::{instructions, loops, statements};
+use crate::soft::ir::walk::{instructions, loops};
 use crate::soft::ir::{Block, Inst, Op, Scalar, Stmt, Type, Value, VarId};
 
 impl Selection<'_> {
@@ -97,12 +97,13 @@ impl Selection<'_> {
     }
 
     /// Whether lanes may leave a block before its end.
-    pub(super) fn leaves(block: &[Stmt]) -> bool {
-        block.iter().any(|stmt| match stmt {
-            Stmt::Break | Stmt::Continue => true,
-            Stmt::If(_, a, b) => Self::leaves(a) || Self::leaves(b),
-            _ => returns(stmt),
-        })
+    fn leaves(&self, block: &[Stmt]) -> bool {
+        self.leaving.contains_key(&block.as_ptr())
+    }
+
+    /// Whether lanes may end in a block.
+    fn ends(&self, block: &[Stmt]) -> bool {
+        self.leaving.get(&block.as_ptr()).is_some_and(|&ends| ends)
     }
 
     pub(super) fn branch(&mut self, condition: Value, then: &Block, otherwise: &Block) {
@@ -119,7 +120,7 @@ impl Selection<'_> {
         }
         let test = self.in_lanes(condition);
         let outer = self.exec.clone();
-        let carried = Self::leaves(then) || Self::leaves(otherwise);
+        let carried = self.leaves(then) || self.leaves(otherwise);
         let split = |selection: &mut Self, op: MaskOp| -> Vec<Reg> {
             (0..outer.len())
                 .map(|part| {
@@ -295,7 +296,7 @@ impl Selection<'_> {
             self.depth -= 1;
         }
         self.exec = outer;
-        if body.iter().chain(next).any(returns) {
+        if self.ends(body) || self.ends(next) {
             self.cleared += 1;
             let join = self.join();
             self.none_left(join);
@@ -503,7 +504,23 @@ impl Selection<'_> {
     }
 }
 
-/// Whether lanes may end in a statement.
-fn returns(stmt: &Stmt) -> bool {
-    statements(std::slice::from_ref(stmt)).any(|stmt| matches!(stmt, Stmt::Return(_)))
+/// Collects the blocks that lanes may leave before their ends, by the addresses of their first statements, and whether they may
+/// end there. Returns both of this block.
+pub(super) fn find_leaving(block: &[Stmt], found: &mut HashMap<*const Stmt, bool>) -> (bool, bool) {
+    let (mut leaves, mut ends) = (false, false);
+    for stmt in block {
+        for inner in stmt.blocks() {
+            let (inner_leaves, inner_ends) = find_leaving(inner, found);
+            // A break or continue leaves the loop that it is in, or its iteration.
+            leaves |= inner_leaves && matches!(stmt, Stmt::If(..));
+            ends |= inner_ends;
+        }
+        leaves |= matches!(stmt, Stmt::Break | Stmt::Continue);
+        ends |= matches!(stmt, Stmt::Return(_));
+    }
+    leaves |= ends;
+    if leaves {
+        found.insert(block.as_ptr(), ends);
+    }
+    (leaves, ends)
 }

@@ -29,7 +29,7 @@ use super::shape::{Shape, Shapes};
 use super::tidy::tidy;
 use crate::soft::cpu::IsaKind;
 use crate::soft::ir::walk::instructions;
-use crate::soft::ir::{Function, Op, Scalar, Type, Value, VarId};
+use crate::soft::ir::{Function, Op, Scalar, Stmt, Type, Value, VarId};
 
 /// A kind of strip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -103,6 +103,9 @@ pub(crate) struct Selection<'a> {
     checked: HashMap<Value, version::Checked>,
     /// How often a mask was cleared so far.
     cleared: u32,
+    /// The blocks that lanes may leave before their ends, by the addresses of their first statements, and whether they may
+    /// end there.
+    leaving: HashMap<*const Stmt, bool>,
     /// How often each variable is read in the whole function.
     reads: Vec<u32>,
     /// Variables that need no masks at the level of the enclosing loop.
@@ -125,6 +128,8 @@ pub(crate) fn select(run: &Run, strip: Strip, isa: IsaKind) -> Code {
     let shapes =
         Shapes::of(function, &source.uniform, strip.rows, |value| run.computed.contains(&value));
     let count = function.insts.len();
+    let mut leaving = HashMap::new();
+    flow::find_leaving(run.stmts(), &mut leaving);
     let selection = Selection {
         function,
         run,
@@ -152,6 +157,7 @@ pub(crate) fn select(run: &Run, strip: Strip, isa: IsaKind) -> Code {
         row: None,
         checked: HashMap::new(),
         cleared: 0,
+        leaving,
         reads: reads_of(function),
         private: HashSet::new(),
         outer: Vec::new(),

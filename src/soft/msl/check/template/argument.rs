@@ -505,7 +505,11 @@ impl Checker {
         for (name, element) in elements {
             there.bind(scope, name, element);
         }
-        check(&mut there)
+        let result = check(&mut there);
+        drop(there);
+        // There are many elements, and the scopes of few have scopes in them, which outlive the check.
+        self.remove_last_scope(scope);
+        result
     }
 
     /// The elements of a list, with expansions replaced by their elements.
