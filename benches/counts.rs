@@ -6,7 +6,10 @@ use aruminium::abi::Sel;
 use aruminium::encoder::EncoderImps;
 use aruminium::foundation::NSString;
 use aruminium::objc::link;
-use aruminium::{Batch, Dispatch, Encoder, GpuError, cast_f16_f32, cast_f32_f16, imp_table, msg};
+use aruminium::{
+    Batch, Commands, Dispatch, Encoder, GpuError, autorelease_pool, cast_f16_f32, cast_f32_f16,
+    imp_table, msg,
+};
 use std::hint::black_box;
 use tiny::{Tiny, one_dispatch};
 
@@ -54,12 +57,27 @@ counted! {
     fn counted_encode_by_encoder(encoder: &Encoder, tiny: &Tiny) {
         one_dispatch!(encoder, tiny);
     }
+    fn counted_encoded_command_buffer(tiny: &Tiny) {
+        autorelease_pool(|| encode(tiny));
+    }
+    fn counted_submitted_command_buffer(tiny: &Tiny) {
+        autorelease_pool(|| encode(tiny).submit());
+    }
     fn counted_half_to_float_4_ki(floats: &mut [f32], halves: &[u16]) {
         cast_f16_f32(black_box(&mut *floats), black_box(halves));
     }
     fn counted_float_to_half_4_ki(halves: &mut [u16], floats: &[f32]) {
         cast_f32_f16(black_box(&mut *halves), black_box(floats));
     }
+}
+
+/// A command buffer with one dispatch.
+fn encode(tiny: &Tiny) -> Commands {
+    let commands = tiny.queue.commands().expect("a command buffer");
+    let encoder = commands.encoder().expect("an encoder");
+    one_dispatch!(encoder, tiny);
+    encoder.finish();
+    commands
 }
 
 fn main() -> Result<(), GpuError> {
@@ -92,6 +110,13 @@ fn main() -> Result<(), GpuError> {
     one_dispatch!(encoder, tiny);
     counted_encode_by_batch(&batch, &tiny);
     counted_encode_by_encoder(&encoder, &tiny);
+    drop(encoder);
+    counted_encoded_command_buffer(&tiny);
+    // The last of a queue that was submitted is the last to end.
+    counted_submitted_command_buffer(&tiny);
+    let last = encode(&tiny);
+    last.submit();
+    last.finish()?;
     println!("{}: the hot paths were run; .ci/counts counts their instructions", tiny.gpu.name());
     Ok(())
 }
