@@ -359,7 +359,7 @@ impl<'a> Worker<'a> {
         true
     }
 
-    /// Adds this worker's copies of buffers to the buffers, and gives memory back.
+    /// Adds this worker's copies of buffers to the buffers, and returns memory.
     fn settle(self, scratch: &mut Scratch) {
         {
             scratch.areas = self.areas;

@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn work_before_the_first_check_makes_no_worker_late() {
-        // On a slow machine, and without a beat, because nothing has asked for one.
+        // On a slow machine, and without a beat, because none was requested.
         let launch = Watchdog::new(Some(LIMIT));
         let watch = Watch::new(&launch, Instant::now());
         launch.finished();

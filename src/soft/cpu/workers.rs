@@ -228,7 +228,7 @@ mod tests {
         };
         let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_err();
         assert_eq!(panic.downcast_ref(), Some(&"the helper's"));
-        // The pool goes on.
+        // The pool still works.
         workers.run(1, &|| ());
     }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// A function.
 pub(super) struct Function {
     pub(super) kernel: Arc<Kernel>,
-    /// The requested name, or the one that a descriptor gives it.
+    /// The requested name, or the one in a descriptor.
     name: String,
     constants: Vec<DeclaredConstant>,
     label: Label,

@@ -28,7 +28,7 @@ pub(super) struct Device {
 
 // SAFETY: the driver may be called from all threads.
 unsafe impl Send for Device {}
-// SAFETY: as above; what changes is behind locks.
+// SAFETY: as above; what changes is guarded by locks.
 unsafe impl Sync for Device {}
 
 /// A stream, and a second one for what has to reach the device while the first is busy.
@@ -96,13 +96,13 @@ impl Device {
         Ok(Stream { main, side })
     }
 
-    /// Gives a stream back whose work is done.
+    /// Returns a stream whose work is done to the pool.
     pub(super) fn give_stream(&self, stream: Stream) {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner).push(stream);
     }
 }
 
-/// Memory of the device. It is given back when this is dropped, so no work may use it any more then.
+/// Memory of the device. It is freed when this is dropped, so no work may use it any more then.
 pub(super) struct Block {
     device: Arc<Device>,
     pub(super) address: Address,

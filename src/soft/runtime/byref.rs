@@ -2,7 +2,7 @@
 //! of such a block.
 //!
 //! Layout and flags are those of clang's Blocks ABI. A variable begins with a header; its `forwarding` field
-//! is the address of the variable that everybody uses: itself on the stack, the copy afterwards.
+//! is the address of the variable that all code uses: itself on the stack, the copy afterwards.
 
 use super::block::{self, Block};
 use super::fatal::fatal;

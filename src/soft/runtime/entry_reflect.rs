@@ -257,7 +257,7 @@ entries! {
         Bool::new(!object.is_nil() && unsafe { class_of(object) }.is_meta())
     }
 
-    /// Gives an object another class. Returns the old one.
+    /// Sets the class of an object. Returns the old one.
     fn object_setClass(object: Id, class: Class = ClassData::from_handle) -> Class {
         match class {
             // SAFETY: the caller's.

@@ -222,7 +222,7 @@ pub(super) unsafe fn retain_alive(object: Id) -> bool {
     }
 }
 
-/// Gives an object another class, of which objects have the same size. Returns the old one.
+/// Sets the class of an object, of which objects have the same size. Returns the old one.
 ///
 /// # Safety
 ///

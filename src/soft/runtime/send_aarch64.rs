@@ -78,7 +78,7 @@ macro_rules! sender {
                 "ldr x16, [x16, 8]",
                 $($jump,)*
                 "br x16",
-                // Another selector: go on until a bucket is empty, that is, the difference is -selector.
+                // Another selector: continue until a bucket is empty, that is, the difference is -selector.
                 "3:",
                 "cmn x17, x1",
                 "b.eq 4f",

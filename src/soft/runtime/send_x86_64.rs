@@ -77,7 +77,7 @@ macro_rules! sender {
                 "jne 3f",
                 $($jump,)*
                 "jmp [r10 + 8]",
-                // Another selector: go on until a bucket is empty.
+                // Another selector: continue until a bucket is empty.
                 "3:",
                 "cmp qword ptr [r10], 0",
                 "je 4f",

@@ -1,4 +1,4 @@
-//! The name that a program gives an object, for messages and captures.
+//! The name that a program assigns to an object, for messages and captures.
 
 use crate::soft::fork::lock;
 use std::sync::{Arc, Mutex};

@@ -19,7 +19,7 @@ pub(crate) const PAGE: usize = 4096;
 const LONGEST: usize = 4 << 20;
 const MOST: usize = 64 << 20;
 
-/// From this length on the system is asked for huge pages, each of which replaces 512.
+/// From this length on huge pages are requested from the system, each of which replaces 512.
 const HUGE: usize = 2 << 20;
 
 unsafe extern "C" {
@@ -91,7 +91,7 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: these pages were mapped by `new`, and nobody uses them any more.
+        // SAFETY: these pages were mapped by `new`, and nothing uses them any more.
         unsafe { munmap(self.base.as_ptr().cast(), self.bytes) };
     }
 }
@@ -99,7 +99,7 @@ impl Drop for Mapping {
 /// Zeroed pages, released when this is dropped.
 pub(crate) struct Pages {
     mapping: ManuallyDrop<Mapping>,
-    /// Whether the address was requested, so that somebody may have written there.
+    /// Whether the address was requested, so that something may have been written there.
     exposed: AtomicBool,
 }
 
@@ -112,7 +112,7 @@ impl Pages {
             None => (Mapping::new(bytes)?, false),
         };
         if exposed {
-            // SAFETY: the pages are as many, and nobody else has them.
+            // SAFETY: the mapping has this length, and nothing else uses it.
             unsafe { mapping.base.write_bytes(0, bytes) };
         }
         Some(Self { mapping: ManuallyDrop::new(mapping), exposed: AtomicBool::new(false) })

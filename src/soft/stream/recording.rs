@@ -257,7 +257,7 @@ impl Recording {
         index
     }
 
-    /// The index of memory. `untracked` is asked once: whether the program tracks its hazards itself.
+    /// The index of memory. `untracked` is called once: whether the program tracks its hazards itself.
     #[inline]
     pub(crate) fn memory(
         &mut self,

@@ -234,7 +234,7 @@ fn a_tree_of_field_operations_is_compiled_once_for_each_function() {
         watchdog: None,
         strict: false,
     };
-    // SAFETY: the bindings are the vector and the number above, which outlive the launch and nobody else uses.
+    // SAFETY: the bindings are the vector and the number above, which outlive the launch and nothing else uses.
     unsafe { program.launch_by_index(&launch, &Workers::new(1)) }.unwrap();
     assert!(memory == expected);
 }

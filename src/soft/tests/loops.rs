@@ -256,7 +256,7 @@ impl Case {
             };
             let name = format!("{seed}, {}: {self:?}\n{text}", way.name());
             let program = way.program(&module).unwrap_or_else(|e| panic!("{name}: {e}"));
-            // SAFETY: the bindings are the vectors above, which outlive the launch and nobody else uses.
+            // SAFETY: the bindings are the vectors above, which outlive the launch and nothing else uses.
             match unsafe { program.launch_by_index(&launch, &Workers::new(1)) } {
                 Ok(()) => {
                     let found: Vec<Result<u32, Bad>> = out.into_iter().map(Ok).collect();

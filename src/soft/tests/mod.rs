@@ -46,7 +46,7 @@ fn run_with(text: &str, threads: u32, buffers: &mut [Vec<u32>]) -> Result<(), St
         strict: false,
     };
     let workers = Workers::new(1);
-    // SAFETY: the bindings are the vectors above, which outlive the launch and nobody else uses.
+    // SAFETY: the bindings are the vectors above, which outlive the launch and nothing else uses.
     unsafe { program.launch_by_index(&launch, &workers) }.map_err(|fault| format!("{fault:?}"))
 }
 
@@ -575,7 +575,7 @@ fn a_fault_names_its_line() {
             watchdog: Some(std::time::Duration::from_millis(20)),
             strict: false,
         };
-        // SAFETY: the binding is the word above, which outlives the launch and nobody else uses.
+        // SAFETY: the binding is the word above, which outlives the launch and nothing else uses.
         let fault = unsafe { program.launch_by_index(&launch, &Workers::new(1)) }.unwrap_err();
         let place = library.position(fault.span).unwrap_or_default();
         assert_eq!((place.0.as_str(), place.1), ("program_source", line), "{body}: {fault:?}");

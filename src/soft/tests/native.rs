@@ -146,7 +146,7 @@ fn machine_code_and_the_interpreter_agree() {
                     strict: false,
                 };
                 let program = way.program(&module).unwrap_or_else(|e| panic!("{name}: {e}"));
-                // SAFETY: the bindings are the vectors above, which outlive the launch and nobody else uses.
+                // SAFETY: the bindings are the vectors above, which outlive the launch and nothing else uses.
                 let done = unsafe { program.launch_by_index(&launch, &Workers::new(1)) };
                 done.unwrap_or_else(|fault| panic!("{name}, {}: {fault}", way.name()));
                 (way.name(), out)

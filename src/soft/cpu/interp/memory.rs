@@ -397,7 +397,7 @@ fn out_of_bounds(
     wave.fault(ip, lane as u32, target.wrong(ins, offsets[lane], bytes, write))
 }
 
-/// The one address of an access, or where to go on if it is out of bounds.
+/// The only address of an access, or where to continue if it is out of bounds.
 ///
 /// # Safety
 /// As [`Run`].

@@ -52,7 +52,7 @@ struct Life {
     weight: f32,
 }
 
-/// Gives every register of the code a place.
+/// Assigns every virtual register to a register or to memory.
 pub(crate) fn allocate(code: &Code, files: &Files) -> Allocation {
     let lives = lives(code);
     let mut order: Vec<u32> = (0..lives.len() as u32).collect();
@@ -147,7 +147,7 @@ fn lives(code: &Code) -> Vec<Life> {
         };
         ins.each(&mut |reg| touch(reg, weight));
         use super::lir::Ins;
-        // A slow path reads and writes registers up to where it goes on; that it needs them costs nothing.
+        // A slow path reads and writes registers up to where it continues; that it needs them costs nothing.
         match *ins {
             Ins::SiteEnd { site } | Ins::Barrier { site } => {
                 code.sites[site as usize].each(&mut |reg| touch(reg, 0.0))

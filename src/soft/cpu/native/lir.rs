@@ -1,6 +1,6 @@
 //! The code of a region before registers are allocated: machine operations over virtual registers.
 //!
-//! Selection writes it, allocation gives each virtual register one place for its whole life, and an emitter
+//! Selection writes it, allocation assigns each virtual register for its whole life, and an emitter
 //! turns each instruction into a few of the machine's.
 
 use crate::soft::cpu::interp::code::Run;
@@ -316,7 +316,7 @@ pub(crate) enum Ins {
         good: Reg,
         site: u32,
     },
-    /// Where the slow path of a site goes on.
+    /// Where the slow path of a site continues.
     SiteEnd {
         site: u32,
     },

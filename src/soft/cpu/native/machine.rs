@@ -33,7 +33,7 @@ pub(crate) struct Area {
     pub(crate) machine: u32,
     /// The stack pointer of the caller.
     pub(crate) stack: u32,
-    /// Of a strip of a whole body: where it goes on, its SIMD-group, and four times its first lane.
+    /// Of a strip of a whole body: where it continues, its SIMD-group, and four times its first lane.
     pub(crate) resume: u32,
     pub(crate) wave: u32,
     pub(crate) first: u32,
@@ -99,7 +99,7 @@ impl Machine {
         emit::target(isa).is_some_and(|target| target.bodies)
     }
 
-    /// Makes the code executable; `None` if the system has no executable memory to give.
+    /// Makes the code executable; `None` if the system refuses executable memory.
     pub(crate) fn new(code: Code, strip: Strip, isa: IsaKind, kernel: &str) -> Option<Self> {
         let target = emit::target(isa)?;
         let emitted = emit::emit(&code, target, slow)?;

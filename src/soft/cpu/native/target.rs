@@ -22,7 +22,7 @@ pub(crate) struct Target {
     pub(crate) bodies: bool,
     /// Whether there are instructions that convert unsigned numbers.
     pub(crate) unsigned: bool,
-    /// The registers with four times the strip's first lane, and with the work until the clock is asked.
+    /// The registers with four times the strip's first lane, and with the work until the clock is read.
     pub(crate) first_lane: u32,
     pub(crate) budget: u32,
 }

@@ -29,7 +29,7 @@ pub(crate) fn saxpy() -> Module {
     module(buffers, b.finish())
 }
 
-/// Begins a loop that goes on while a variable is less than a limit; the variable's value.
+/// Begins a loop that runs while a variable is less than a limit; returns the variable's value.
 fn begin_count(b: &mut FunctionBuilder, counter: VarId, limit: Value) -> Value {
     b.begin_loop();
     let at = b.get(counter);

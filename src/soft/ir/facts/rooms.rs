@@ -142,7 +142,7 @@ impl<'a> Lives<'a> {
     }
 }
 
-/// Gives each local the lowest room that is free while it is alive.
+/// Assigns each local to the lowest room that is free while it is alive.
 fn place(sizes: &[u64], lives: &[Option<Life>]) -> (Vec<u64>, u64) {
     let mut order: Vec<usize> = (0..sizes.len()).filter(|&local| lives[local].is_some()).collect();
     order.sort_by_key(|&local| lives[local]);

@@ -99,7 +99,7 @@ fn wrapped_memory_is_used_in_place_and_deallocated() {
     assert_eq!(given_back.load(SeqCst), 0);
     drop(buffer);
     assert_eq!(given_back.load(SeqCst), 8192);
-    // SAFETY: allocated above, and given back.
+    // SAFETY: allocated above, and freed once.
     unsafe { std::alloc::dealloc(memory, layout) };
 }
 

@@ -261,7 +261,7 @@ fn missing_functions_and_libraries_are_errors() {
     assert_says(&words, &["needs a function"]);
 }
 
-/// A defect of the compiler is an error of the source or of the function, and the process goes on.
+/// A defect of the compiler is an error of the source or of the function, and the process continues.
 #[test]
 fn an_internal_error_of_the_compiler_is_reported() {
     let parts = ["internal compiler error: injected by a test", "please report it"];

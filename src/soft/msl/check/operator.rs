@@ -735,7 +735,7 @@ impl Checker {
             return self.value(op, ty, span);
         }
         let condition = Box::new(self.condition_value(condition));
-        // Two lvalues of one type give an lvalue ([expr.cond]/4).
+        // Two lvalues of one type yield an lvalue ([expr.cond]/4).
         let aggregate = self.types.is_aggregate(yes.qual.ty);
         let scalar = self.types.as_scalar(yes.qual.ty).is_some();
         if yes.place && no.place && yes.qual == no.qual && (aggregate || scalar) {

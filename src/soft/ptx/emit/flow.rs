@@ -3,7 +3,7 @@
 //!
 //! A statement is *joint* if operations across lanes are in it, or if some of its lanes may leave an enclosing joint statement
 //! from it. Every lane that enters a joint statement comes to its end. A lane that breaks, continues or returns on the way
-//! says so in a register, `escape`; at the end all lanes vote, so that the new mask is known, and then each goes on to
+//! says so in a register, `escape`; at the end all lanes vote, so that the new mask is known, and then each continues at
 //! where it wants to be.
 
 use super::super::text::{Kind, Label, Reg, ptx};
@@ -182,8 +182,8 @@ impl Emit<'_> {
         }
     }
 
-    /// All lanes of `members` vote which of them go on here; the others go on to where they leave to. Lanes whose reason is
-    /// in `ends` go on here, too.
+    /// All lanes of `members` vote which of them continue here; the others continue where they leave to. Lanes whose reason is
+    /// in `ends` continue here, too.
     fn meet(&mut self, members: Reg, ends: &[Escape]) {
         let (Some(escape), mask) = (self.flow.escape, self.mask()) else { return };
         let (stays, word) = (self.text.reg(Kind::Predicate), self.text.reg(Kind::Word));
@@ -290,7 +290,7 @@ impl Emit<'_> {
         self.flow.frames.pop();
         self.flow.frames.push(Frame::Loop(Loop { next: at_next, end, joint, meets: false }));
         if meets {
-            // Lanes that break or return came here to vote, and go on to the end.
+            // Lanes that break or return came here to vote, and continue at the end.
             self.meet(iteration, &[Escape::Continue]);
         }
         self.block(next);

@@ -178,7 +178,7 @@ pub(super) fn copy_a_short_block() {
     unsafe { _Block_copy((&raw const block).cast()) };
 }
 
-/// Some bindings give a copied block another descriptor, which says nothing about its size.
+/// Some bindings set another descriptor in a copied block, which does not state its size.
 #[test]
 fn a_copied_block_may_get_another_descriptor() {
     static OTHER: Descriptor = Descriptor { reserved: 0, size: 0, copy, dispose };

@@ -81,7 +81,7 @@ fn a_declared_class_works() {
         assert_eq!(DROPPED.load(Relaxed), 0);
         objc_release(object);
         assert_eq!(DROPPED.load(Relaxed), 1);
-        // An `init` that fails gives up what was allocated, which has no payload yet.
+        // An `init` that fails releases what was allocated, which has no payload yet.
         assert!(send!(alloc(), "initWithSize:", MTLSize::default() => MTLSize; Id).is_nil());
         assert_eq!(DROPPED.load(Relaxed), 1);
         let pool = objc_autoreleasePoolPush();

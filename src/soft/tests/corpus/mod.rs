@@ -82,7 +82,7 @@ fn run(
         watchdog: Some(Duration::from_millis(500)),
         strict: false,
     };
-    // SAFETY: the bindings are the setting's buffers and images, which outlive the launch and nobody else uses.
+    // SAFETY: the bindings are the setting's buffers and images, which outlive the launch and nothing else uses.
     unsafe { machine::launch(&*code, &launch) }
 }
 

@@ -105,7 +105,7 @@ fn launch(program: &Program, code: &dyn Executable) -> Result<Outcome, String> {
         watchdog: Some(Duration::from_secs(20)),
         strict: false,
     };
-    // SAFETY: the bindings are the vectors above, which outlive the launch and nobody else uses.
+    // SAFETY: the bindings are the vectors above, which outlive the launch and nothing else uses.
     unsafe { machine::launch(code, &launch) }?;
     Ok(Outcome { out, counters })
 }

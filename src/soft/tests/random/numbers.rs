@@ -164,7 +164,7 @@ pub(super) fn common(a: Scalar, b: Scalar) -> Scalar {
     }
 }
 
-/// An operation of the type; comparisons give 0 or 1. A shift's count is taken modulo the width.
+/// An operation of the type; comparisons yield 0 or 1. A shift's count is taken modulo the width.
 pub(super) fn binary(op: Binary, scalar: Scalar, a: u64, b: u64) -> u64 {
     use Binary::*;
     if scalar.is_float() {

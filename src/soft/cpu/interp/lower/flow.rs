@@ -176,8 +176,8 @@ impl Lowering<'_> {
                 self.emit::<control::Clear>([Field::Register(register), NONE, NONE, NONE], 0);
             }
         }
-        // Lanes that leave one by one find the others at the end of the pass; where all go together,
-        // only lanes that returned are missing, and if all did, there is nothing to go on with here.
+        // Where lanes leave one by one, they wait for the others at the end of the iteration. Where all leave together, only
+        // lanes that returned are missing; if all returned, nothing of the loop is left to run.
         let join = self.join();
         let (body_join, next_join) = if masked { (inside.next, inside.exit) } else { (join, join) };
         self.masked += u32::from(masked);
@@ -185,13 +185,13 @@ impl Lowering<'_> {
         let head = self.label();
         let begun = self.begun;
 
-        // A test at the top is made once before the loop, and again at the end of each pass.
+        // A test at the top is made once before the loop, and again at the end of each iteration.
         self.joins.push(body_join);
         let test = self.top_test(body);
         let test_length = test.map_or(0, |length| length + 1);
         self.block(&body[..test_length]);
         self.bind(head);
-        // What the test computes is carried into each pass, like what was there before.
+        // What the test computes is live at the start of each iteration, like what was computed before the loop.
         let first = self.code.len() as u32;
         self.block(&body[test_length..]);
         self.joins.pop();

@@ -145,7 +145,7 @@ pub(crate) struct Lowering<'a> {
     extents: Vec<Extent>,
     begun: usize,
     loops: Vec<LoopCode>,
-    /// Where lanes that have nowhere to go let the others go on, innermost last.
+    /// Where the remaining lanes continue when the active ones have nothing left to run, innermost last.
     joins: Vec<Label>,
     /// Constructs around this point that some lanes may be outside of for a while.
     masked: u32,

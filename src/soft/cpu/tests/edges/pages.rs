@@ -1,4 +1,4 @@
-//! Memory between two pages that nobody may access.
+//! Memory between two pages that may not be accessed.
 
 use std::ffi::{c_int, c_void};
 use std::ops::{Deref, DerefMut};

@@ -1,9 +1,9 @@
 //! The code around a kernel's whole body: from strip to strip, from SIMD-group to SIMD-group, and from threadgroup to
 //! threadgroup.
 //!
-//! A strip that comes to a barrier stores the registers that it needs later in its area, and where it goes on. Then
-//! the next strip's area, SIMD-group and first lane are loaded, and the code goes on where that strip stopped. After the last
-//! comes an area whose strip is the end of the round.
+//! A strip that comes to a barrier stores the registers that it needs later, and where it continues, in its area.
+//! Then the next strip's area, SIMD-group and first lane are loaded, and the code continues where that strip stopped. The last
+//! area stands for the end of the round.
 
 use super::{Emitter, R12, R13, R14, R15};
 use crate::soft::cpu::native::allocate::Place;
@@ -77,7 +77,7 @@ impl Emitter<'_> {
         asm.extend(Extend::Zero8, false, RDX, Mem::at(RCX, S::STRICT));
         asm.test(false, RDX, RDX);
         asm.jump_if(Cond::Equal, begin);
-        // The site of the barrier finds out whether all threads wait at it.
+        // The slow path of the barrier's site checks whether all threads wait at it.
         asm.mov(false, RAX, Mem::at(RCX, S::STRICT_SITE));
         asm.call(self.thunk);
         asm.jump(begin);
@@ -91,7 +91,7 @@ impl Emitter<'_> {
         labels
     }
 
-    /// What follows when a strip has ended, up to where the call does.
+    /// The code after the end of a strip, up to the end of the call.
     pub(super) fn leave_body(&mut self, body: Body, labels: Labels, strip: Label) {
         let bytes = (self.code.lanes * self.code.parts * 4) as i32;
         let (area, asm) = (self.area, &mut self.asm);
@@ -138,7 +138,7 @@ impl Emitter<'_> {
         asm.ret();
     }
 
-    /// A barrier: the strip's registers are saved, and the next strip goes on.
+    /// A barrier: saves the strip's registers and continues with the next strip.
     pub(super) fn barrier(&mut self, at: usize, site: u32, next: Label) {
         let number = self.code.sites[site as usize].number + 1;
         let live = self.live_across(at);
@@ -172,7 +172,8 @@ impl Emitter<'_> {
         }
     }
 
-    /// The first strip of a round notes the barrier, unless the rules are strict. Others are at different ones.
+    /// The first strip of a round records its barrier, unless the rules are strict. A strip at another barrier takes the slow
+    /// path.
     pub(super) fn first_at_barriers(&mut self) {
         for (first, site, number) in std::mem::take(&mut self.firsts) {
             let calls = self.asm.label();
